@@ -1,0 +1,29 @@
+//! The connection pool of dodici as a state machine without I/O, and the vocabulary that all
+//! crates of dodici share.
+//!
+//! - [`model`]: plain values: origin, pool key, ids, heads, errors, events, configuration.
+//! - [`pool`]: [`pool::OriginPool`], the queue and the connections of one origin.
+//!
+//! Nothing here reads a clock, opens a socket, takes a lock or spawns a task: time comes in as an
+//! argument and the caller carries out the actions that the pool returns. So every race is an
+//! ordinary test that runs in microseconds.
+#![forbid(unsafe_code)]
+
+pub mod model;
+pub mod pool;
+
+pub use model::close_reason::CloseReason;
+pub use model::config::{
+    ConnectConfig, ConnectFailure, ExchangeConfig, Family, Identity, PoolConfig, RootSource,
+    TlsConfig, TlsVersion, UnexpectedContinue,
+};
+pub use model::error::{Error, ErrorKind, ParseErrorCode, Replay, SocketInfo, SystemDetail};
+pub use model::event::{ConnectInfo, ConnectTimings, DisconnectInfo, Event, Protocol, TlsInfo};
+pub use model::headers::HeaderBlock;
+pub use model::id::{ConnId, RequestId};
+pub use model::origin::{Origin, PoolKey, Scheme};
+pub use model::phase::Phase;
+pub use model::request::{BodyKind, Request, RequestKind};
+pub use model::response::{ResponseHead, Version};
+
+pub use pool::{Action, OriginPool, Outcome, PoolStats, Traits};

@@ -1,0 +1,65 @@
+//! Why a connection ended; explains every `disconnect` event.
+
+use std::fmt;
+
+/// Why a connection was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CloseReason {
+    /// Its keep-alive time ran out while it was at rest.
+    IdleTimeout,
+    /// It reached `client_ttl`.
+    Expired,
+    /// It served `max_requests_per_client` requests.
+    MaxRequests,
+    /// A message asked for it (`connection: close`, HTTP/1.0, body until close), or the request
+    /// set `reset`, or the response ended before the request body was sent.
+    NotReusable,
+    /// The peer closed it.
+    PeerClosed,
+    /// Bytes came while no request was in flight.
+    UnsolicitedData,
+    /// The peer broke the protocol.
+    ProtocolError,
+    /// The transport failed.
+    IoError,
+    /// A deadline of the exchange passed.
+    Timeout,
+    /// The caller aborted the exchange.
+    Aborted,
+    /// It became a byte stream (101 or CONNECT).
+    Upgraded,
+    /// The pool was closed.
+    PoolClosed,
+    /// The pool was destroyed.
+    PoolDestroyed,
+    /// A task of the connection panicked.
+    Panicked,
+}
+
+impl CloseReason {
+    /// Stable lower-case name, used in logs and in JavaScript.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::IdleTimeout => "idle timeout",
+            Self::Expired => "expired",
+            Self::MaxRequests => "max requests",
+            Self::NotReusable => "not reusable",
+            Self::PeerClosed => "peer closed",
+            Self::UnsolicitedData => "unsolicited data",
+            Self::ProtocolError => "protocol error",
+            Self::IoError => "i/o error",
+            Self::Timeout => "timeout",
+            Self::Aborted => "aborted",
+            Self::Upgraded => "upgraded",
+            Self::PoolClosed => "pool closed",
+            Self::PoolDestroyed => "pool destroyed",
+            Self::Panicked => "panicked",
+        }
+    }
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,220 @@
+//! Configuration in small structs, each owned by the layer that reads it. Units and defaults are
+//! undici's where undici has the option.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Limits of one origin's pool. Read by the pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolConfig {
+    /// Most connections at a time, connecting ones included. Default `None`: no limit.
+    pub connections: Option<NonZeroU32>,
+    /// Requests in flight on one HTTP/1.1 connection. Default 1. Zero disables keep-alive.
+    pub pipelining: u32,
+    /// Rest time of a reusable connection when the server gave no hint. Default 4 s.
+    pub keep_alive_timeout: Duration,
+    /// Upper bound of a server's `Keep-Alive: timeout=` hint. Default 600 s.
+    pub keep_alive_max_timeout: Duration,
+    /// Subtracted from a server's hint, for transit time. Default 2 s.
+    pub keep_alive_timeout_threshold: Duration,
+    /// Age at which a connection takes no further request. Default `None`: no limit.
+    pub client_ttl: Option<Duration>,
+    /// Requests after which a connection is closed. Default `None`: no limit.
+    pub max_requests_per_client: Option<NonZeroU32>,
+    /// Which queued requests fail with a connection attempt.
+    pub connect_failure: ConnectFailure,
+}
+
+/// Which queued requests a failed connection attempt fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectFailure {
+    /// Every queued request, if none is running: undici's `Client`.
+    FailQueue,
+    /// The oldest queued request: undici's `Pool`, where each client holds one.
+    FailOldest,
+}
+
+impl Default for PoolConfig {
+    fn default() -> Self {
+        Self {
+            connections: None,
+            pipelining: 1,
+            keep_alive_timeout: Duration::from_secs(4),
+            keep_alive_max_timeout: Duration::from_secs(600),
+            keep_alive_timeout_threshold: Duration::from_secs(2),
+            client_ttl: None,
+            max_requests_per_client: None,
+            connect_failure: ConnectFailure::FailOldest,
+        }
+    }
+}
+
+/// Limits of one exchange. Read by the exchange and the framing guard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExchangeConfig {
+    /// Longest wait for a response head after the request was sent. Default 300 s; `None` never.
+    pub headers_timeout: Option<Duration>,
+    /// Longest silence between two body chunks. Default 300 s; `None` never.
+    pub body_timeout: Option<Duration>,
+    /// Bytes of a response head, status line included. Default 16 KiB.
+    pub max_header_size: usize,
+    /// Bytes of a response body. Default `None`: no limit.
+    pub max_response_size: Option<u64>,
+    /// What a `100 Continue` nobody asked for does. Default [`UnexpectedContinue::Ignore`].
+    pub unexpected_continue: UnexpectedContinue,
+    /// How long a body waits for `100 Continue` before it is sent anyway. Default 1 s (RFC 9110,
+    /// section 10.1.1 forbids waiting for ever).
+    pub continue_timeout: Duration,
+    /// Body bytes delivered but not yet credited back, per request. Default 256 KiB.
+    pub window: u32,
+}
+
+/// What to do with a `100 Continue` that answers no `Expect`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnexpectedContinue {
+    /// Ignore it (RFC 9110, section 15.2.1).
+    Ignore,
+    /// Fail the request, as undici does (`test/http-100.js`).
+    Error,
+}
+
+impl Default for ExchangeConfig {
+    fn default() -> Self {
+        Self {
+            headers_timeout: Some(Duration::from_secs(300)),
+            body_timeout: Some(Duration::from_secs(300)),
+            max_header_size: 16 * 1024,
+            max_response_size: None,
+            unexpected_continue: UnexpectedContinue::Ignore,
+            continue_timeout: Duration::from_secs(1),
+            window: 256 * 1024,
+        }
+    }
+}
+
+/// Which address families a connection may use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// Both, IPv6 first, raced as RFC 8305 describes.
+    #[default]
+    Any,
+    /// IPv4 only.
+    V4,
+    /// IPv6 only.
+    V6,
+}
+
+/// How connections are made. Read by the connector; part of the pool key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ConnectConfig {
+    /// Longest time for all legs together. Default 10 s; `None` never.
+    pub timeout: Option<Duration>,
+    /// Local address to bind. Default: the system's choice.
+    pub local_address: Option<IpAddr>,
+    /// Unix socket used instead of TCP. The origin still names host and port for `Host` and TLS.
+    pub socket_path: Option<PathBuf>,
+    /// Sets `TCP_NODELAY`. Default true.
+    pub no_delay: bool,
+    /// Idle time before TCP keep-alive probes. Default 60 s; `None` sends none.
+    pub keep_alive_probe: Option<Duration>,
+    /// Address families. Default both.
+    pub family: Family,
+    /// Race addresses of both families (RFC 8305). `false` tries them one after another.
+    pub race: bool,
+    /// Delay before the next address is tried beside a pending one. Default 250 ms.
+    pub attempt_delay: Duration,
+    /// TLS parameters for `https` origins.
+    pub tls: TlsConfig,
+}
+
+impl Default for ConnectConfig {
+    fn default() -> Self {
+        Self {
+            timeout: Some(Duration::from_secs(10)),
+            local_address: None,
+            socket_path: None,
+            no_delay: true,
+            keep_alive_probe: Some(Duration::from_secs(60)),
+            family: Family::Any,
+            race: true,
+            attempt_delay: Duration::from_millis(250),
+            tls: TlsConfig::default(),
+        }
+    }
+}
+
+/// TLS protocol versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TlsVersion {
+    /// TLS 1.2 (RFC 5246).
+    Tls12,
+    /// TLS 1.3 (RFC 8446).
+    Tls13,
+}
+
+/// Where trust in servers comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub enum RootSource {
+    /// The process-wide default: what the host runtime supplied, else Mozilla's bundle.
+    #[default]
+    Default,
+    /// The operating system's verifier.
+    Platform,
+    /// Exactly these certificates, each PEM (one or more) or DER.
+    Custom(Vec<Vec<u8>>),
+}
+
+/// A client certificate with its key.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// Certificate chain, PEM.
+    pub cert: Vec<u8>,
+    /// Private key, PEM: PKCS#8, PKCS#1, SEC1 or encrypted PKCS#8.
+    pub key: Vec<u8>,
+    /// Pass phrase of an encrypted key.
+    pub passphrase: Option<String>,
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Identity { .. }")
+    }
+}
+
+/// TLS parameters. Part of the pool key: sessions are never shared between different ones.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TlsConfig {
+    /// Name for SNI and verification. Default: the origin's host.
+    pub server_name: Option<String>,
+    /// Trust anchors.
+    pub roots: RootSource,
+    /// Client certificate.
+    pub identity: Option<Identity>,
+    /// Verify the server's certificate. Default true.
+    pub verify: bool,
+    /// ALPN protocols, most wanted first. Default `http/1.1`.
+    pub alpn: Vec<Vec<u8>>,
+    /// Oldest version. Default TLS 1.2.
+    pub min_version: TlsVersion,
+    /// Newest version. Default TLS 1.3.
+    pub max_version: TlsVersion,
+    /// Sessions kept for resumption; 0 disables it. Default 100.
+    pub max_cached_sessions: u32,
+}
+
+impl Default for TlsConfig {
+    fn default() -> Self {
+        Self {
+            server_name: None,
+            roots: RootSource::Default,
+            identity: None,
+            verify: true,
+            alpn: vec![b"http/1.1".to_vec()],
+            min_version: TlsVersion::Tls12,
+            max_version: TlsVersion::Tls13,
+            max_cached_sessions: 100,
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! The one error type of the engine: what went wrong, in which phase, and whether a replay is safe.
+//!
+//! Kinds are grouped by who is at fault. `dodici-wire` maps each kind to the `UND_ERR_*` or Node
+//! code and class that JavaScript sees. Cloning is cheap, so one failed connection attempt can
+//! fail several requests with the same error.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::phase::Phase;
+
+/// What went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    // --- the caller ---
+    /// The request cannot be sent as given.
+    InvalidRequest,
+    /// The body's length is not the declared one.
+    RequestContentLengthMismatch,
+    /// The source of the request body failed.
+    RequestBody,
+    /// The caller aborted.
+    Aborted,
+    // --- this side ---
+    /// The pool was destroyed.
+    Destroyed,
+    /// The pool is closed to new requests.
+    Closed,
+    /// A bug here: a task panicked.
+    Internal,
+    // --- the way there ---
+    /// Connecting took longer than allowed.
+    ConnectTimeout,
+    /// The name did not resolve.
+    Resolve,
+    /// The socket did not connect.
+    Connect,
+    /// The TLS handshake or certificate verification failed.
+    Tls,
+    // --- the peer ---
+    /// No response head in time.
+    HeadersTimeout,
+    /// The body fell silent.
+    BodyTimeout,
+    /// The response head is larger than allowed.
+    HeadersOverflow,
+    /// The response body's length is not the declared one.
+    ResponseContentLengthMismatch,
+    /// The response body is larger than allowed.
+    ResponseExceededMaxSize,
+    /// The response is not valid HTTP.
+    Parse(ParseErrorCode),
+    /// The connection failed or ended early.
+    Socket,
+}
+
+/// Which rule of HTTP/1.1 a response broke. The names are llhttp's, as undici reports them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ParseErrorCode {
+    /// The connection ended inside a message.
+    InvalidEofState,
+    /// A bare LF or a CR without LF.
+    CrExpected,
+    /// CR without LF.
+    LfExpected,
+    /// Not HTTP/1.0 or HTTP/1.1.
+    InvalidVersion,
+    /// Status code malformed or under 100.
+    InvalidStatus,
+    /// The status line does not start with `HTTP/`.
+    InvalidConstant,
+    /// Illegal byte in a header name, value or reason phrase.
+    InvalidHeaderToken,
+    /// `Content-Length` malformed.
+    InvalidContentLength,
+    /// `Content-Length` repeated, or beside `Transfer-Encoding`.
+    UnexpectedContentLength,
+    /// `Transfer-Encoding` malformed, repeated, or on HTTP/1.0.
+    InvalidTransferEncoding,
+    /// Chunk size malformed or too large.
+    InvalidChunkSize,
+    /// Any other strict rule: chunk extensions, trailers, limits on interim responses.
+    Strict,
+}
+
+impl ParseErrorCode {
+    /// llhttp's name, with undici's `HPE_` prefix.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidEofState => "HPE_INVALID_EOF_STATE",
+            Self::CrExpected => "HPE_CR_EXPECTED",
+            Self::LfExpected => "HPE_LF_EXPECTED",
+            Self::InvalidVersion => "HPE_INVALID_VERSION",
+            Self::InvalidStatus => "HPE_INVALID_STATUS",
+            Self::InvalidConstant => "HPE_INVALID_CONSTANT",
+            Self::InvalidHeaderToken => "HPE_INVALID_HEADER_TOKEN",
+            Self::InvalidContentLength => "HPE_INVALID_CONTENT_LENGTH",
+            Self::UnexpectedContentLength => "HPE_UNEXPECTED_CONTENT_LENGTH",
+            Self::InvalidTransferEncoding => "HPE_INVALID_TRANSFER_ENCODING",
+            Self::InvalidChunkSize => "HPE_INVALID_CHUNK_SIZE",
+            Self::Strict => "HPE_STRICT",
+        }
+    }
+}
+
+/// Whether sending the request again could execute it twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Replay {
+    /// Never reached the peer: any request may be sent again.
+    Unsent,
+    /// May have reached the peer: only idempotent requests may be sent again, and only if the
+    /// connection had served a request before (the peer may just have closed it at rest).
+    IfIdempotentAndReused,
+    /// Not to be sent again.
+    Never,
+}
+
+/// The operating system's or the TLS library's view of a failure, in Node's terms.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SystemDetail {
+    /// Node's code: `ECONNREFUSED`, `ENOTFOUND`, `ERR_TLS_CERT_ALTNAME_INVALID`, …
+    pub code: Cow<'static, str>,
+    /// Negative errno as libuv reports it; 0 where there is none.
+    pub errno: i32,
+    /// `connect`, `getaddrinfo`, `read`, `write`; empty where there is none.
+    pub syscall: Cow<'static, str>,
+    /// Address or path that was tried.
+    pub address: Option<String>,
+    /// Port that was tried.
+    pub port: Option<u16>,
+    /// Name that did not resolve.
+    pub hostname: Option<String>,
+}
+
+/// State of the socket when it failed: undici's `SocketError.socket`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SocketInfo {
+    /// Local address.
+    pub local: Option<SocketAddr>,
+    /// Remote address.
+    pub remote: Option<SocketAddr>,
+    /// Bytes sent.
+    pub bytes_written: u64,
+    /// Bytes received.
+    pub bytes_read: u64,
+}
+
+/// An error of the engine.
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    kind: ErrorKind,
+    phase: Phase,
+    replay: Replay,
+    message: Cow<'static, str>,
+    system: Option<SystemDetail>,
+    socket: Option<SocketInfo>,
+    attempts: Vec<Error>,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// An error that forbids a replay; use [`Error::with_replay`] to say otherwise.
+    pub fn new(kind: ErrorKind, phase: Phase, message: impl Into<Cow<'static, str>>) -> Self {
+        Self(Arc::new(Inner {
+            kind,
+            phase,
+            replay: Replay::Never,
+            message: message.into(),
+            system: None,
+            socket: None,
+            attempts: Vec::new(),
+            source: None,
+        }))
+    }
+
+    fn map(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
+    }
+
+    /// Sets whether the request may be sent again.
+    #[must_use]
+    pub fn with_replay(self, replay: Replay) -> Self {
+        self.map(|inner| inner.replay = replay)
+    }
+
+    /// Sets the phase.
+    #[must_use]
+    pub fn with_phase(self, phase: Phase) -> Self {
+        self.map(|inner| inner.phase = phase)
+    }
+
+    /// Adds the system's view.
+    #[must_use]
+    pub fn with_system(self, system: SystemDetail) -> Self {
+        self.map(|inner| inner.system = Some(system))
+    }
+
+    /// Adds the state of the socket.
+    #[must_use]
+    pub fn with_socket(self, socket: SocketInfo) -> Self {
+        self.map(|inner| inner.socket = Some(socket))
+    }
+
+    /// Adds the failures of the addresses that were tried, in order.
+    #[must_use]
+    pub fn with_attempts(self, attempts: Vec<Error>) -> Self {
+        self.map(|inner| inner.attempts = attempts)
+    }
+
+    /// Adds the library error behind this one.
+    #[must_use]
+    pub fn with_source(self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.map(|inner| inner.source = Some(Arc::new(source)))
+    }
+
+    /// What went wrong.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// In which phase.
+    pub fn phase(&self) -> Phase {
+        self.0.phase
+    }
+
+    /// Whether the request may be sent again.
+    pub fn replay(&self) -> Replay {
+        self.0.replay
+    }
+
+    /// One sentence for people, without credentials.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The system's view.
+    pub fn system(&self) -> Option<&SystemDetail> {
+        self.0.system.as_ref()
+    }
+
+    /// State of the socket.
+    pub fn socket(&self) -> Option<&SocketInfo> {
+        self.0.socket.as_ref()
+    }
+
+    /// Failures of the single addresses, in order.
+    pub fn attempts(&self) -> &[Error] {
+        &self.0.attempts
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Error");
+        out.field("kind", &self.0.kind)
+            .field("phase", &self.0.phase)
+            .field("message", &self.0.message);
+        if let Some(system) = &self.0.system {
+            out.field("code", &system.code);
+        }
+        if !self.0.attempts.is_empty() {
+            out.field("attempts", &self.0.attempts);
+        }
+        if let Some(source) = &self.0.source {
+            out.field("source", source);
+        }
+        out.finish()
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_ref().map(|source| source.as_ref() as _)
+    }
+}

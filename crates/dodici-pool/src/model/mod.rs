@@ -1,0 +1,12 @@
+//! Vocabulary types: plain values that every crate of dodici shares.
+
+pub mod close_reason;
+pub mod config;
+pub mod error;
+pub mod event;
+pub mod headers;
+pub mod id;
+pub mod origin;
+pub mod phase;
+pub mod request;
+pub mod response;

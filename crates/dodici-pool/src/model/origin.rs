@@ -1,0 +1,93 @@
+//! Where requests go: scheme, host and port, and the key under which connections may be shared.
+//!
+//! Read by every layer. Knows nothing of URLs beyond these three parts.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::config::ConnectConfig;
+
+/// URI scheme of an origin (RFC 9110, section 4.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// Plain text; default port 80.
+    Http,
+    /// TLS; default port 443.
+    Https,
+}
+
+impl Scheme {
+    /// Port used where the URL names none.
+    pub const fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+
+    /// `"http"` or `"https"`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// Scheme, host and port (RFC 6454). The host is lower-case; an IPv6 address carries no brackets.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// Scheme.
+    pub scheme: Scheme,
+    /// Host name or address, lower-case, IPv6 without brackets.
+    pub host: Arc<str>,
+    /// TCP port.
+    pub port: u16,
+}
+
+impl Origin {
+    /// Builds an origin; lower-cases the host and strips the brackets of an IPv6 literal.
+    pub fn new(scheme: Scheme, host: &str, port: u16) -> Self {
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|inner| inner.strip_suffix(']'))
+            .unwrap_or(host);
+        Self {
+            scheme,
+            host: bare.to_ascii_lowercase().into(),
+            port,
+        }
+    }
+
+    /// Whether the host is an IPv6 literal and needs brackets in an authority.
+    pub fn is_ipv6_literal(&self) -> bool {
+        self.host.contains(':')
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (open, close) = if self.is_ipv6_literal() {
+            ("[", "]")
+        } else {
+            ("", "")
+        };
+        write!(f, "{}://{open}{}{close}", self.scheme.as_str(), self.host)?;
+        if self.port != self.scheme.default_port() {
+            write!(f, ":{}", self.port)?;
+        }
+        Ok(())
+    }
+}
+
+/// The origin plus everything that forbids sharing a connection or a TLS session.
+///
+/// Two requests may use one connection only if their keys are equal: transport path, TLS
+/// identity, trust, ALPN and versions are all part of [`ConnectConfig`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PoolKey {
+    /// Origin that the requests name.
+    pub origin: Origin,
+    /// How connections to it are made.
+    pub connect: Arc<ConnectConfig>,
+}

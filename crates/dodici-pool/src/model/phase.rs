@@ -1,0 +1,39 @@
+//! The phases of one request, shared by configuration, deadlines, errors and logs.
+
+use std::fmt;
+
+/// What a request is waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Phase {
+    /// In the pool's queue.
+    Queued,
+    /// Resolving the host name.
+    Resolve,
+    /// Connecting the socket.
+    Connect,
+    /// TLS handshake.
+    TlsHandshake,
+    /// Sending the request head or body.
+    Send,
+    /// Waiting for the response head.
+    Headers,
+    /// Receiving the response body.
+    Body,
+    /// After an upgrade: a byte stream in both directions.
+    Upgraded,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Queued => "queued",
+            Self::Resolve => "resolve",
+            Self::Connect => "connect",
+            Self::TlsHandshake => "tls handshake",
+            Self::Send => "send",
+            Self::Headers => "headers",
+            Self::Body => "body",
+            Self::Upgraded => "upgraded",
+        })
+    }
+}

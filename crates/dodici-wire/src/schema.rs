@@ -1,0 +1,339 @@
+//! The schema of the boundary: every number that both languages must agree on.
+//!
+//! `cargo xtask codegen` writes `node/src/wire/generated.ts` from these tables, and
+//! [`layout_hash`](crate::layout_hash) makes one number of them that both sides compare when the
+//! addon is loaded, so that a stale `.node` file fails with one sentence instead of strange bytes.
+//!
+//! # Records
+//! Both directions use the same frame, little-endian, every record padded to four bytes:
+//!
+//! ```text
+//! byte  0      1       2..4    4..8   8..12        12..16        16..
+//!       kind   flags   aux     slot   generation   payload len   payload, zero-padded to 4
+//! ```
+//!
+//! `slot` and `generation` name a request (or, in pool records, the pool: `slot` is the pool id
+//! that JavaScript chose, `generation` the connection's serial number). Field lists ("fields")
+//! are latin1 text: `name LF value LF` repeated, names and values as they stood on the wire.
+
+macro_rules! wire_enum {
+    ($(#[$doc:meta])* pub enum $name:ident : $repr:ty { $($(#[$vdoc:meta])* $variant:ident = $value:expr,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr($repr)]
+        pub enum $name { $($(#[$vdoc])* $variant = $value,)* }
+
+        impl $name {
+            /// Names and numbers, for the generator and the layout hash.
+            pub const TABLE: &'static [(&'static str, u32)] = &[$((stringify!($variant), $value as u32),)*];
+
+            /// The variant with this number.
+            pub const fn from_wire(value: $repr) -> Option<Self> {
+                match value { $(v if v == $value => Some(Self::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+/// Version of the record layout itself; part of the layout hash. Raise it when a payload changes
+/// shape without any table changing.
+pub const LAYOUT_VERSION: u32 = 1;
+
+/// Bytes of a record's frame before its payload.
+pub const RECORD_HEADER: usize = 16;
+
+/// Body chunks from this size on travel as a Buffer of their own instead of inside the batch.
+/// 16 KiB: one TLS record; below it, a copy is cheaper than a second object.
+pub const LARGE_CHUNK: usize = 16 * 1024;
+
+/// A completion batch is handed over when it has grown to this many bytes, parked or not.
+pub const BATCH_LIMIT: usize = 128 * 1024;
+
+/// Body bytes that a request may have delivered but not yet credited back (see `Credit`).
+pub const WINDOW: u32 = 256 * 1024;
+
+/// Largest slice of a request body in one `BodyChunk`, and the largest body sent inside `Dispatch`.
+pub const BODY_SLICE: u32 = 64 * 1024;
+
+/// `u32` that stands for "use the pool's value" in timeouts.
+pub const DEFAULT_TIMEOUT: u32 = u32::MAX;
+
+wire_enum! {
+    /// Records from JavaScript to Rust.
+    pub enum Submission : u8 {
+        /// Start a request. `flags`: [`DispatchFlag`] bits; `aux`: [`WireBody`].
+        /// Payload: `u32 pool`, `u32 head length`, `u32 headers timeout ms`, `u32 body timeout ms`
+        /// (0 never, [`DEFAULT_TIMEOUT`] the pool's), `u32 body length low`, `u32 body length
+        /// high`, then the head (request line, fields, empty line; latin1), then, for
+        /// [`WireBody::Full`], the body.
+        Dispatch = 1,
+        /// A slice of the request body, or bytes for an upgraded stream. Only after `Pull`, never
+        /// more than was pulled. Payload: the bytes.
+        BodyChunk = 2,
+        /// End of the request body or of the write side of an upgraded stream. Payload: trailer
+        /// fields.
+        BodyEnd = 3,
+        /// Abort a request or destroy an upgraded stream. No completion follows.
+        Cancel = 4,
+        /// Give back delivered bytes. Payload: `u32 bytes`.
+        Credit = 5,
+        /// Make a pool. `slot`: its id. Payload: options, see [`OptionKey`].
+        PoolCreate = 6,
+        /// Close a pool: queued and running requests finish. `PoolClosed` follows.
+        PoolClose = 7,
+        /// Destroy a pool at once. Its requests get no completion: JavaScript settles them.
+        /// `PoolClosed` follows.
+        PoolDestroy = 8,
+        /// Open a connection although nothing is queued, if the pool has none.
+        PoolConnect = 9,
+    }
+}
+
+wire_enum! {
+    /// Records from Rust to JavaScript.
+    pub enum Completion : u8 {
+        /// Response head. `aux`: status; `flags`: [`HeadFlag`]. Payload: reason phrase, LF, fields.
+        Head = 1,
+        /// Informational response (1xx except 101). As `Head`.
+        Informational = 2,
+        /// Body bytes. `flags` bit 0: the chunk is a Buffer of its own and the payload is its
+        /// `u32` index in the list that accompanies the batch; else the payload is the chunk.
+        Data = 3,
+        /// The response, or the read side of an upgraded stream, ended well. Payload: trailer fields.
+        End = 4,
+        /// The request failed. Payload: an error, see `completion.rs`.
+        Error = 5,
+        /// 101 or CONNECT: the session is a byte stream from now on. As `Head`.
+        Upgrade = 6,
+        /// More of the request body is wanted. Payload: `u32 bytes`.
+        Pull = 7,
+        /// A connection is up. `slot`: pool; `generation`: connection. Payload: see `completion.rs`.
+        Connected = 8,
+        /// A connection ended. As `Connected`.
+        Disconnected = 9,
+        /// A connection could not be made. As `Connected`. Payload: an error.
+        ConnectFailed = 10,
+        /// A closed or destroyed pool has no connection left. `slot`: pool.
+        PoolClosed = 11,
+    }
+}
+
+wire_enum! {
+    /// Bits of a `Dispatch` record's flags.
+    pub enum DispatchFlag : u8 {
+        /// May be sent twice.
+        Idempotent = 1,
+        /// Keeps its connection for itself until the response head.
+        Blocking = 2,
+        /// Close the connection afterwards.
+        Reset = 4,
+        /// The head carries `expect: 100-continue`.
+        ExpectContinue = 8,
+        /// `HEAD`.
+        Head = 16,
+        /// `CONNECT`.
+        Connect = 32,
+        /// The head carries `upgrade`.
+        Upgrade = 64,
+    }
+}
+
+wire_enum! {
+    /// Kind of request body, in a `Dispatch` record's aux.
+    pub enum WireBody : u16 {
+        /// None.
+        None = 0,
+        /// Follows the head in the record.
+        Full = 1,
+        /// Pulled, length given.
+        Sized = 2,
+        /// Pulled, length unknown.
+        Chunked = 3,
+    }
+}
+
+wire_enum! {
+    /// Bits of a `Head` record's flags.
+    pub enum HeadFlag : u8 {
+        /// HTTP/1.0.
+        Http10 = 1,
+        /// HTTP/2.
+        Http2 = 2,
+        /// The connection had served a request before.
+        Reused = 4,
+    }
+}
+
+wire_enum! {
+    /// Keys of pool options. On the wire: `u16 key`, `u16 zero`, `u32 length`, value, padded to 4.
+    /// Numbers are `f64`, booleans one byte, text UTF-8; certificates are PEM or DER bytes and
+    /// their key may repeat. Times are milliseconds; `Infinity` means never or no limit.
+    pub enum OptionKey : u16 {
+        /// Text: `http` or `https`.
+        Scheme = 1,
+        /// Text: host, IPv6 without brackets.
+        Host = 2,
+        /// Number.
+        Port = 3,
+        /// Number; 0 or absent: no limit.
+        Connections = 4,
+        /// Number.
+        Pipelining = 5,
+        /// Number.
+        KeepAliveTimeout = 6,
+        /// Number.
+        KeepAliveMaxTimeout = 7,
+        /// Number.
+        KeepAliveTimeoutThreshold = 8,
+        /// Number.
+        ClientTtl = 9,
+        /// Number.
+        MaxRequestsPerClient = 10,
+        /// Boolean: a failed connect fails all queued requests, not just the oldest.
+        FailQueue = 11,
+        /// Number; 0 never.
+        HeadersTimeout = 12,
+        /// Number; 0 never.
+        BodyTimeout = 13,
+        /// Number.
+        MaxHeaderSize = 14,
+        /// Number; absent or negative: no limit.
+        MaxResponseSize = 15,
+        /// Number; 0 never.
+        ConnectTimeout = 16,
+        /// Text: IP address.
+        LocalAddress = 17,
+        /// Text: path.
+        SocketPath = 18,
+        /// Boolean.
+        NoDelay = 19,
+        /// Number: initial delay of TCP keep-alive probes; negative: none.
+        KeepAliveProbe = 20,
+        /// Number: 0, 4 or 6.
+        Family = 21,
+        /// Boolean.
+        AutoSelectFamily = 22,
+        /// Number.
+        AutoSelectFamilyAttemptTimeout = 23,
+        /// Text.
+        ServerName = 24,
+        /// Boolean.
+        RejectUnauthorized = 25,
+        /// Bytes; repeats.
+        Ca = 26,
+        /// Bytes; repeats, one for each chain.
+        Cert = 27,
+        /// Bytes.
+        Key = 28,
+        /// Text.
+        Passphrase = 29,
+        /// Text; repeats, most wanted first.
+        Alpn = 30,
+        /// Text: `TLSv1.2` or `TLSv1.3`.
+        MinVersion = 31,
+        /// Text: `TLSv1.2` or `TLSv1.3`.
+        MaxVersion = 32,
+        /// Number.
+        MaxCachedSessions = 33,
+        /// Boolean: verify with the operating system's verifier.
+        PlatformVerifier = 34,
+    }
+}
+
+wire_enum! {
+    /// Error codes, in an error payload. `errors.rs` maps [`dodici_pool::ErrorKind`] to them, and
+    /// `node/src/errors.ts` maps them to the peer's classes.
+    pub enum ErrorCode : u16 {
+        /// `InvalidArgumentError`, `UND_ERR_INVALID_ARG`.
+        InvalidArgument = 1,
+        /// `RequestContentLengthMismatchError`.
+        RequestContentLengthMismatch = 2,
+        /// The body's own error, kept in JavaScript; seen only if Rust noticed first.
+        RequestBody = 3,
+        /// `RequestAbortedError`.
+        Aborted = 4,
+        /// `ClientDestroyedError`.
+        Destroyed = 5,
+        /// `ClientClosedError`.
+        Closed = 6,
+        /// `InformationalError` that names a bug.
+        Internal = 7,
+        /// `ConnectTimeoutError`.
+        ConnectTimeout = 8,
+        /// Plain `Error` with `code`, `errno`, `syscall`, `hostname`; an `AggregateError` when
+        /// several addresses failed.
+        System = 9,
+        /// `HeadersTimeoutError`.
+        HeadersTimeout = 10,
+        /// `BodyTimeoutError`.
+        BodyTimeout = 11,
+        /// `HeadersOverflowError`.
+        HeadersOverflow = 12,
+        /// `ResponseContentLengthMismatchError`.
+        ResponseContentLengthMismatch = 13,
+        /// `ResponseExceededMaxSizeError`.
+        ResponseExceededMaxSize = 14,
+        /// `HTTPParserError`; the system code carries `HPE_…`.
+        Parse = 15,
+        /// `SocketError`.
+        Socket = 16,
+    }
+}
+
+wire_enum! {
+    /// Why a connection ended, in a `Disconnected` payload.
+    pub enum WireCloseReason : u16 {
+        /// `InformationalError('socket idle timeout')`.
+        IdleTimeout = 1,
+        /// `InformationalError('client ttl')`.
+        Expired = 2,
+        /// `InformationalError('reset')`.
+        MaxRequests = 3,
+        /// `InformationalError('reset')`.
+        NotReusable = 4,
+        /// `SocketError('other side closed')`.
+        PeerClosed = 5,
+        /// `SocketError('bad response')`.
+        UnsolicitedData = 6,
+        /// The exchange's error.
+        ProtocolError = 7,
+        /// The exchange's error.
+        IoError = 8,
+        /// The exchange's error.
+        Timeout = 9,
+        /// `InformationalError('aborted')`.
+        Aborted = 10,
+        /// `InformationalError('upgrade')`.
+        Upgraded = 11,
+        /// `ClientDestroyedError`.
+        PoolClosed = 12,
+        /// The error given to `destroy()`.
+        PoolDestroyed = 13,
+        /// `InformationalError`.
+        Panicked = 14,
+    }
+}
+
+/// Every table, for the generator and the layout hash.
+pub const TABLES: &[(&str, &[(&str, u32)])] = &[
+    ("Submission", Submission::TABLE),
+    ("Completion", Completion::TABLE),
+    ("DispatchFlag", DispatchFlag::TABLE),
+    ("WireBody", WireBody::TABLE),
+    ("HeadFlag", HeadFlag::TABLE),
+    ("OptionKey", OptionKey::TABLE),
+    ("ErrorCode", ErrorCode::TABLE),
+    ("WireCloseReason", WireCloseReason::TABLE),
+    (
+        "Limit",
+        &[
+            ("LAYOUT_VERSION", LAYOUT_VERSION),
+            ("RECORD_HEADER", RECORD_HEADER as u32),
+            ("LARGE_CHUNK", LARGE_CHUNK as u32),
+            ("BATCH_LIMIT", BATCH_LIMIT as u32),
+            ("WINDOW", WINDOW),
+            ("BODY_SLICE", BODY_SLICE),
+            ("DEFAULT_TIMEOUT", DEFAULT_TIMEOUT),
+        ],
+    ),
+];

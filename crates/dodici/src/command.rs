@@ -42,6 +42,8 @@ struct Upload {
     owed: u32,
     /// The body waits for `100 Continue`.
     held: bool,
+    /// A slice has been handed to a connection: the body cannot be sent again.
+    touched: bool,
     /// The end has been handed to the connection.
     finished: bool,
 }
@@ -122,6 +124,8 @@ impl Command {
         let mut inner = self.inner.lock();
         inner.upload.held = true;
         if let Some(full) = full {
+            // A request that is written for the second time brings its body again.
+            inner.upload.chunks.clear();
             inner.upload.chunks.push_back(full);
             inner.upload.end = Some(HeaderBlock::new());
         }
@@ -154,6 +158,7 @@ impl Command {
             return Slice::Wait;
         }
         if let Some(chunk) = upload.chunks.pop_front() {
+            upload.touched = true;
             upload.owed = upload.owed.saturating_add(chunk.len() as u32);
             return Slice::Chunk(chunk);
         }
@@ -171,6 +176,11 @@ impl Command {
         let ask = upload.end.is_none()
             && (upload.owed >= PULL_STEP || (upload.owed > 0 && upload.chunks.is_empty()));
         if ask { std::mem::take(&mut upload.owed) } else { 0 }
+    }
+
+    /// Whether a pulled body can still be sent from its start.
+    pub(crate) fn is_untouched(&self) -> bool {
+        !self.inner.lock().upload.touched
     }
 
     /// Whether the connection waits for the caller to deliver body bytes.

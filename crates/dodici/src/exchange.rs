@@ -170,7 +170,8 @@ where
             // A complete message is delivered to its end, whatever happened behind it.
             if (progress.failed || done) && !progress.ended {
                 let (reason, error) = self.conn.take_failure(self.phase());
-                if !self.conn.sent_any() && !self.head_told {
+                let whole = !self.job.request.body.is_pulled() || self.job.command.is_untouched();
+                if whole && !self.conn.sent_any() && !self.head_told {
                     return Poll::Ready(Finish::Unsent(reason, error));
                 }
                 return self.fail(reason, error);

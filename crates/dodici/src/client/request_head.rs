@@ -82,7 +82,7 @@ fn framing(head: &mut Vec<u8>, parts: &Parts, body: &BodyKind) -> Result<(), Err
         }
     };
     let declared = parts.headers.get_all(CONTENT_LENGTH);
-    for value in declared {
+    for value in &declared {
         let given = value.to_str().ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
         let given: Option<u64> = given.and_then(|text| text.parse().ok());
         if given.is_none() || given != Some(length.unwrap_or(0)) {

@@ -17,7 +17,6 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use dodici_pool::{
     CloseReason, Error, ErrorKind, HeaderBlock, Phase, Replay, RequestKind, ResponseHead, SocketInfo,
-    SystemDetail,
 };
 use hyper::rt::ReadBufCursor;
 use memchr::memmem;
@@ -474,9 +473,9 @@ fn pass(
 
 /// A failed read or write in Node's terms.
 pub(super) fn socket_error(syscall: &'static str, phase: Phase, error: &io::Error) -> Error {
-    let (code, errno) = crate::connect::node_code(error);
-    Error::new(ErrorKind::Socket, phase, format!("{syscall} {code}"))
-        .with_system(SystemDetail { code, errno, syscall: syscall.into(), ..SystemDetail::default() })
+    let (message, system) = crate::connect::describe_io_error(error, syscall);
+    Error::new(ErrorKind::Socket, phase, message)
+        .with_system(system)
         .with_source(io::Error::new(error.kind(), error.to_string()))
 }
 

@@ -13,5 +13,5 @@ mod link;
 mod read_buf;
 mod stream;
 
-pub(crate) use h1::{Ended, H1Conn, Progress};
+pub(crate) use h1::{H1Conn, poll_response};
 pub(crate) use stream::ByteStream;

@@ -17,7 +17,7 @@ use std::task::Waker;
 
 use dodici_pool::{
     Action, CloseReason, ConnId, Error, ErrorKind, Event, HeaderBlock, Origin, OriginPool, Phase,
-    PoolStats, Request, RequestId, RequestKind, Traits,
+    PoolStats, Refused, Request, RequestId, RequestKind, Traits,
 };
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -53,7 +53,6 @@ struct State {
     conns: Vec<Option<(ConnId, Arc<Mailbox>)>>,
     /// Why the last connection could not be made, for the requests that waited for it.
     connect_error: Option<Error>,
-    closed: bool,
 }
 
 /// How the pool speaks to a connection's task.
@@ -223,7 +222,6 @@ impl Pool {
             queued: Vec::new(),
             conns: Vec::new(),
             connect_error: None,
-            closed: false,
         });
         Self(Arc::new(PoolInner { origin, config, connector, events, runtime, state }))
     }
@@ -239,12 +237,19 @@ impl Pool {
         };
         let mut job = Job::new(request, Settle::new(sink), Arc::clone(&command));
         let mut state = self.0.state.lock();
-        if state.closed {
-            drop(state);
-            job.settle.error(Error::new(ErrorKind::Closed, Phase::Queued, "The client is closed"));
-            return RequestHandle { command, place: None };
-        }
-        let id = state.machine.handle_enqueue(traits, now());
+        let id = match state.machine.handle_enqueue(traits, now()) {
+            Ok(id) => id,
+            Err(refused) => {
+                drop(state);
+                job.settle.error(match refused {
+                    Refused::Closed => {
+                        Error::new(ErrorKind::Closed, Phase::Queued, "The client is closed")
+                    }
+                    Refused::Destroyed => destroyed(),
+                });
+                return RequestHandle { command, place: None };
+            }
+        };
         put(&mut state.queued, id.slot, (id, job));
         drop(state);
         self.0.run_actions();
@@ -265,21 +270,13 @@ impl Pool {
     /// Takes no further request, lets those it has finish, then closes all connections.
     /// [`Event::Closed`] follows.
     pub fn close(&self) {
-        {
-            let mut state = self.0.state.lock();
-            state.closed = true;
-            state.machine.handle_close(now());
-        }
+        self.0.state.lock().machine.handle_close(now());
         self.0.run_actions();
     }
 
     /// Fails all requests and closes all connections at once. [`Event::Closed`] follows.
     pub fn destroy(&self) {
-        {
-            let mut state = self.0.state.lock();
-            state.closed = true;
-            state.machine.handle_destroy(now());
-        }
+        self.0.state.lock().machine.handle_destroy(now());
         self.0.run_actions();
     }
 
@@ -310,7 +307,7 @@ impl RequestHandle {
         let Some((pool, id)) = &self.place else { return };
         let job = {
             let mut state = pool.state.lock();
-            state.machine.handle_cancel(*id);
+            let _place = state.machine.handle_cancel(*id);
             state.take_queued(*id)
         };
         if let Some(mut job) = job {

@@ -52,6 +52,8 @@ struct Request {
     traits: Traits,
     place: Place,
     order: u64,
+    /// Rank of its latest assignment.
+    assigned: u64,
     headless: bool,
     cancelled: bool,
 }
@@ -77,11 +79,14 @@ struct Conn {
 struct Model {
     pool: OriginPool,
     now: Instant,
+    /// The latest time that the pool was told: cancelling and heads carry none.
+    told: Instant,
     requests: BTreeMap<RequestId, Request>,
     conns: BTreeMap<ConnId, Conn>,
     ended_requests: Vec<RequestId>,
     ended_conns: Vec<ConnId>,
     enqueued: usize,
+    assignments: u64,
     closing: bool,
     destroyed: bool,
     closed_seen: bool,
@@ -91,14 +96,17 @@ struct Model {
 
 impl Model {
     fn new(config: PoolConfig) -> Self {
+        let now = Instant::now();
         Self {
             pool: OriginPool::new(config),
-            now: Instant::now(),
+            now,
+            told: now,
             requests: BTreeMap::new(),
             conns: BTreeMap::new(),
             ended_requests: Vec::new(),
             ended_conns: Vec::new(),
             enqueued: 0,
+            assignments: 0,
             closing: false,
             destroyed: false,
             closed_seen: false,
@@ -124,12 +132,13 @@ impl Model {
         self.requests.values().filter(queued).count()
     }
 
+    /// The requests on a connection, oldest assignment first.
     fn on(&self, conn: ConnId) -> Vec<RequestId> {
         let mut on: Vec<_> = self
             .requests
             .iter()
             .filter(|(_, request)| request.place == Place::Running(conn))
-            .map(|(id, request)| (request.order, *id))
+            .map(|(id, request)| (request.assigned, *id))
             .collect();
         on.sort_unstable();
         on.into_iter().map(|(_, id)| id).collect()
@@ -154,7 +163,7 @@ impl Model {
     fn expired(&self, conn: &Conn) -> bool {
         self.config()
             .client_ttl
-            .is_some_and(|ttl| self.now >= conn.since + ttl)
+            .is_some_and(|ttl| self.told >= conn.since + ttl)
     }
 
     fn end_request(&mut self, id: RequestId) -> Request {
@@ -255,6 +264,8 @@ impl Model {
             entry.spent = Some(CloseReason::MaxRequests);
         }
         let request = self.requests.get_mut(&request).unwrap();
+        self.assignments += 1;
+        request.assigned = self.assignments;
         request.place = Place::Running(conn);
         request.headless = true;
     }
@@ -324,6 +335,9 @@ impl Model {
     }
 
     fn enqueue(&mut self, traits: Traits) {
+        if !self.closing && !self.destroyed {
+            self.told = self.now;
+        }
         let result = self.pool.handle_enqueue(traits, self.now);
         if self.destroyed {
             assert_eq!(result, Err(Refused::Destroyed));
@@ -335,6 +349,7 @@ impl Model {
                 traits,
                 place: Place::Queued,
                 order: self.enqueued as u64,
+                assigned: 0,
                 headless: true,
                 cancelled: false,
             };
@@ -364,6 +379,7 @@ impl Model {
     }
 
     fn connected(&mut self, id: ConnId, concurrency: u32) {
+        self.told = self.now;
         let entry = self.conns.get_mut(&id).unwrap();
         entry.state = State::Up;
         entry.concurrency = concurrency.max(1);
@@ -374,6 +390,7 @@ impl Model {
     }
 
     fn connect_failed(&mut self, id: ConnId) {
+        self.told = self.now;
         let wanted = self.conns[&id].state == State::Connecting;
         self.end_conn(id);
         let (queued, connecting) = (self.queued(), self.in_state(State::Connecting).len());
@@ -388,6 +405,7 @@ impl Model {
     }
 
     fn release(&mut self, request: RequestId, conn: ConnId, outcome: Outcome) {
+        self.told = self.now;
         self.end_request(request);
         let config = self.config();
         let last = self.on(conn).is_empty();
@@ -424,6 +442,7 @@ impl Model {
     }
 
     fn unsent(&mut self, request: RequestId, conn: ConnId) {
+        self.told = self.now;
         let entry = self.conns.get_mut(&conn).unwrap();
         entry.spent = Some(CloseReason::PeerClosed);
         if self.requests[&request].cancelled {
@@ -437,6 +456,7 @@ impl Model {
     }
 
     fn closed(&mut self, conn: ConnId, return_requests: bool) {
+        self.told = self.now;
         if return_requests {
             for request in self.on(conn) {
                 self.unsent(request, conn);
@@ -458,6 +478,7 @@ impl Model {
             assert_eq!(self.pool.handle_cancel(request), Cancelled::Unknown);
             for conn in self.conns.keys().copied().collect::<Vec<_>>() {
                 let outcome = Outcome::Finished(CloseReason::IoError);
+                self.told = self.now;
                 self.pool.handle_released(conn, request, outcome, self.now);
                 self.pool.handle_unsent(conn, request, self.now);
                 self.pool.handle_head_received(conn, request);
@@ -465,6 +486,7 @@ impl Model {
         }
         if !self.ended_conns.is_empty() {
             let conn = *index.get(&self.ended_conns);
+            self.told = self.now;
             self.pool.handle_connected(conn, self.now, 3);
             self.pool.handle_connect_failed(conn, self.now);
             assert!(self.pool.handle_closed(conn, self.now).is_empty());
@@ -474,6 +496,7 @@ impl Model {
             }
         }
         for conn in self.in_state(State::Up) {
+            self.told = self.now;
             self.pool.handle_connected(conn, self.now, 3);
             self.pool.handle_connect_failed(conn, self.now);
         }
@@ -493,6 +516,7 @@ impl Model {
                 }
             }
             Op::ConnectRequested => {
+                self.told = self.now;
                 self.connect_requested = !self.closing
                     && !self.destroyed
                     && self.conns.len() == self.in_state(State::Closing).len();
@@ -539,12 +563,14 @@ impl Model {
             }
             Op::Advance(millis) => self.now += Duration::from_millis(millis),
             Op::Deadline => {
+                self.told = self.now;
                 self.pool.handle_deadline(self.now);
                 self.drain(None);
                 assert!(self.pool.next_deadline().is_none_or(|at| at > self.now));
             }
             Op::Stale(index) => self.stale(index),
             Op::Close => {
+                self.told = self.now;
                 self.closing |= !self.destroyed;
                 self.was_draining = false;
                 self.connect_requested = false;
@@ -552,6 +578,7 @@ impl Model {
                 self.drain(None);
             }
             Op::Destroy => {
+                self.told = self.now;
                 self.destroyed = true;
                 self.was_draining = false;
                 self.connect_requested = false;
@@ -679,7 +706,7 @@ fn config() -> impl Strategy<Value = PoolConfig> {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 512,
+        cases: 1024,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

@@ -166,6 +166,16 @@ impl Model {
             .is_some_and(|ttl| self.told >= conn.since + ttl)
     }
 
+    /// Whether an idempotent request may join those on this connection.
+    fn can_share(&self, conn: ConnId) -> bool {
+        let (entry, on) = (&self.conns[&conn], self.on(conn));
+        let held = |id: &RequestId| {
+            let other = &self.requests[id];
+            other.traits.blocking && other.headless
+        };
+        entry.spent.is_none() && on.len() < entry.concurrency as usize && !on.iter().any(held)
+    }
+
     fn end_request(&mut self, id: RequestId) -> Request {
         self.ended_requests.push(id);
         let ended = self.requests.remove(&id);
@@ -321,6 +331,15 @@ impl Model {
         }
         assert_eq!(self.pool.next_deadline(), earliest);
 
+        // An expired connection with requests on it may or may not have been found out yet.
+        let expired = |conn: &ConnId| self.expired(&self.conns[conn]);
+        if !up.iter().any(expired) {
+            let room = match queued {
+                0 => !idle.is_empty() || connecting > 0 || up.iter().any(|c| self.can_share(*c)),
+                queued => connecting > queued,
+            };
+            assert_eq!(self.pool.is_busy(), !room && !may_open);
+        }
         if self.pool.needs_drain() {
             assert!(self.pool.is_busy(), "a drain was due");
         }

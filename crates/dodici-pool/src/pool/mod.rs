@@ -54,7 +54,8 @@ use slot::Slots;
 /// Inputs that come too late are ignored: ids carry a generation, and so a request that has
 /// ended or a connection that is gone is not mistaken for its successor in the same slot. So are
 /// inputs that the state of a connection does not allow. Time never runs backwards: an earlier
-/// `now` than the latest one counts as the latest one.
+/// `now` than the latest one counts as the latest one, and inputs without a `now` judge the age of
+/// connections by it.
 ///
 /// From enqueue to release nothing is allocated once the pool has seen its peak load.
 ///

@@ -99,8 +99,8 @@ impl Requests {
 
     /// Puts a request that was on a connection back where it stood among those that wait.
     ///
-    /// All requests that are on connections arrived before all that wait, except for others that
-    /// came back like this one; so the walk passes only those, at most one connection's worth.
+    /// Whoever waits and arrived before a request on a connection has come back like this one, so
+    /// the walk passes only requests that came back: few, and only after connections were lost.
     pub(super) fn requeue(&mut self, id: RequestId) {
         let Some(entry) = self.table.get_mut(id) else {
             return;

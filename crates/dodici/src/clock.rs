@@ -18,12 +18,17 @@ pub(crate) struct Timer {
 
 impl Timer {
     pub(crate) fn new() -> Self {
-        Self { sleep: Box::pin(sleep_until(Instant::now())), armed: false }
+        Self {
+            sleep: Box::pin(sleep_until(Instant::now())),
+            armed: false,
+        }
     }
 
     /// Whether `deadline` has passed; registers for a wake-up at it if not.
     pub(crate) fn poll_expired(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> bool {
-        let Some(deadline) = deadline else { return false };
+        let Some(deadline) = deadline else {
+            return false;
+        };
         if !self.armed || self.sleep.deadline() > deadline {
             self.sleep.as_mut().reset(deadline);
             self.armed = true;

@@ -91,7 +91,11 @@ impl Command {
             let mut inner = self.inner.lock();
             let stopped = inner.credit <= 0;
             inner.credit += i64::from(bytes);
-            if stopped && inner.credit > 0 { inner.waker.clone() } else { None }
+            if stopped && inner.credit > 0 {
+                inner.waker.clone()
+            } else {
+                None
+            }
         };
         if let Some(waker) = waker {
             waker.wake();
@@ -175,7 +179,11 @@ impl Command {
         let upload = &mut inner.upload;
         let ask = upload.end.is_none()
             && (upload.owed >= PULL_STEP || (upload.owed > 0 && upload.chunks.is_empty()));
-        if ask { std::mem::take(&mut upload.owed) } else { 0 }
+        if ask {
+            std::mem::take(&mut upload.owed)
+        } else {
+            0
+        }
     }
 
     /// Whether a pulled body can still be sent from its start.
@@ -195,7 +203,12 @@ impl Command {
         if !inner.upload.finished {
             return None;
         }
-        inner.upload.end.as_mut().filter(|end| !end.is_empty()).map(std::mem::take)
+        inner
+            .upload
+            .end
+            .as_mut()
+            .filter(|end| !end.is_empty())
+            .map(std::mem::take)
     }
 }
 

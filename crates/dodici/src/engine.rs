@@ -46,7 +46,13 @@ impl Engine {
         events: Arc<dyn EventSink>,
     ) -> Result<Pool, Error> {
         let connector = Connector::new(origin.clone(), config.connect.clone())?;
-        Ok(Pool::new(origin, config, connector, events, self.runtime.clone()))
+        Ok(Pool::new(
+            origin,
+            config,
+            connector,
+            events,
+            self.runtime.clone(),
+        ))
     }
 }
 

@@ -33,7 +33,12 @@ pub(crate) struct Job {
 
 impl Job {
     pub(crate) fn new(request: Request, settle: Settle, command: Arc<Command>) -> Self {
-        Self { request, settle, command, fresh_failures: 0 }
+        Self {
+            request,
+            settle,
+            command,
+            fresh_failures: 0,
+        }
     }
 }
 
@@ -181,11 +186,19 @@ where
     }
 
     fn phase(&self) -> Phase {
-        if self.head_told { Phase::Body } else { Phase::Headers }
+        if self.head_told {
+            Phase::Body
+        } else {
+            Phase::Headers
+        }
     }
 
     fn fail(&self, reason: CloseReason, error: Error) -> Poll<Finish> {
-        let error = if error.socket().is_none() { self.conn.describe(error) } else { error };
+        let error = if error.socket().is_none() {
+            self.conn.describe(error)
+        } else {
+            error
+        };
         Poll::Ready(Finish::Failed(reason, error))
     }
 
@@ -208,7 +221,9 @@ where
         if self.head_told {
             return;
         }
-        let Self { conn, job, info, .. } = self;
+        let Self {
+            conn, job, info, ..
+        } = self;
         let told = conn.with_head(|head| {
             if let Some(sink) = job.settle.sink() {
                 sink.head(head, info);
@@ -243,7 +258,9 @@ where
                 }
             }
         }
-        let Some(body) = &mut self.body else { return Step::Wait };
+        let Some(body) = &mut self.body else {
+            return Step::Wait;
+        };
         let mut moved = false;
         loop {
             if !self.job.command.has_credit() {
@@ -264,13 +281,19 @@ where
                     return Step::Wait;
                 }
                 Poll::Ready(Some(Ok(frame))) => {
-                    let Ok(chunk) = frame.into_data() else { continue };
+                    let Ok(chunk) = frame.into_data() else {
+                        continue;
+                    };
                     if chunk.is_empty() {
                         continue;
                     }
                     moved = true;
                     self.received += chunk.len() as u64;
-                    if self.config.max_response_size.is_some_and(|max| self.received > max) {
+                    if self
+                        .config
+                        .max_response_size
+                        .is_some_and(|max| self.received > max)
+                    {
                         let error = Error::new(
                             ErrorKind::ResponseExceededMaxSize,
                             Phase::Body,

@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! HTTP engine: a hand-tuned connection pool over hyper.
 //!
 //! - [`Engine`] makes a [`Pool`] for an origin; [`Pool::dispatch`] queues a request and tells a
@@ -28,8 +27,3 @@ pub use dodici_pool::*;
 pub use engine::{Engine, OriginConfig, check_config};
 pub use origin::{Pool, RequestHandle};
 pub use sink::{EventSink, ExchangeInfo, NoEvents, Sink};
-=======
-//! Placeholder.
-
-pub mod connect;
->>>>>>> connect

@@ -25,7 +25,10 @@ pub(crate) enum OutgoingBody {
 }
 
 impl OutgoingBody {
-    fn poll_pulled(command: &Command, remaining: &mut Option<u64>) -> Poll<Option<Result<Bytes, Error>>> {
+    fn poll_pulled(
+        command: &Command,
+        remaining: &mut Option<u64>,
+    ) -> Poll<Option<Result<Bytes, Error>>> {
         match command.next_slice() {
             Slice::Wait => Poll::Pending,
             Slice::Failed(error) => Poll::Ready(Some(Err(error))),
@@ -81,8 +84,13 @@ impl Body for OutgoingBody {
         match self {
             Self::Empty | Self::Full(None) => SizeHint::with_exact(0),
             Self::Full(Some(bytes)) => SizeHint::with_exact(bytes.len() as u64),
-            Self::Pulled { remaining: Some(length), .. } => SizeHint::with_exact(*length),
-            Self::Pulled { remaining: None, .. } => SizeHint::default(),
+            Self::Pulled {
+                remaining: Some(length),
+                ..
+            } => SizeHint::with_exact(*length),
+            Self::Pulled {
+                remaining: None, ..
+            } => SizeHint::default(),
         }
     }
 }

@@ -37,14 +37,20 @@ pub(super) enum Item {
 
 impl Shared {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { inner: Mutex::default() })
+        Arc::new(Self {
+            inner: Mutex::default(),
+        })
     }
 
     fn tell(&self, change: impl FnOnce(&mut Inner)) {
         let (reader, writer) = {
             let mut inner = self.inner.lock();
             change(&mut inner);
-            let writer = if inner.pull > 0 || inner.end.is_some() { inner.writer.take() } else { None };
+            let writer = if inner.pull > 0 || inner.end.is_some() {
+                inner.writer.take()
+            } else {
+                None
+            };
             (inner.reader.take(), writer)
         };
         for waker in [reader, writer].into_iter().flatten() {
@@ -106,7 +112,8 @@ impl ClientSink {
 
 impl Sink for ClientSink {
     fn informational(&mut self, head: &ResponseHead) {
-        self.shared.tell(|inner| inner.informational.push(head.clone()));
+        self.shared
+            .tell(|inner| inner.informational.push(head.clone()));
     }
 
     fn head(&mut self, head: &ResponseHead, info: &ExchangeInfo) {
@@ -124,7 +131,8 @@ impl Sink for ClientSink {
     }
 
     fn end(&mut self, trailers: &HeaderBlock) {
-        self.shared.tell(|inner| inner.end = Some(Ok(trailers.clone())));
+        self.shared
+            .tell(|inner| inner.end = Some(Ok(trailers.clone())));
     }
 
     fn error(&mut self, error: Error) {
@@ -136,6 +144,7 @@ impl Sink for ClientSink {
     }
 
     fn pull(&mut self, bytes: u32) {
-        self.shared.tell(|inner| inner.pull = inner.pull.saturating_add(bytes));
+        self.shared
+            .tell(|inner| inner.pull = inner.pull.saturating_add(bytes));
     }
 }

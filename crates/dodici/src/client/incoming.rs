@@ -27,7 +27,12 @@ pub struct IncomingBody {
 
 impl IncomingBody {
     pub(super) fn new(shared: Arc<Shared>, handle: RequestHandle) -> Self {
-        Self { shared, handle, trailers: None, ended: false }
+        Self {
+            shared,
+            handle,
+            trailers: None,
+            ended: false,
+        }
     }
 
     pub(super) async fn head(&mut self) -> Result<ResponseDetail, Error> {
@@ -40,7 +45,9 @@ impl IncomingBody {
         let item = std::task::ready!(self.shared.poll_item(cx.waker()));
         match &item {
             // Taken by the reader: as many bytes may follow.
-            Item::Chunk(chunk) => self.handle.credit(u32::try_from(chunk.len()).unwrap_or(u32::MAX)),
+            Item::Chunk(chunk) => self
+                .handle
+                .credit(u32::try_from(chunk.len()).unwrap_or(u32::MAX)),
             Item::End(_) | Item::Failed(_) => self.ended = true,
         }
         Poll::Ready(item)
@@ -74,7 +81,8 @@ impl IncomingBody {
         };
         let mut all: Option<BytesMut> = None;
         while let Some(chunk) = self.chunk().await? {
-            all.get_or_insert_with(|| BytesMut::from(&first[..])).extend_from_slice(&chunk);
+            all.get_or_insert_with(|| BytesMut::from(&first[..]))
+                .extend_from_slice(&chunk);
         }
         let body = all.map_or(first, BytesMut::freeze);
         Ok((body, self.trailers.take().unwrap_or_default()))
@@ -100,7 +108,10 @@ impl IncomingBody {
         &self.shared
     }
 
-    pub(super) fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
+    pub(super) fn poll_bytes(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, Error>> {
         if self.ended {
             return Poll::Ready(Ok(None));
         }
@@ -151,7 +162,9 @@ fn header_map(block: &HeaderBlock) -> Result<HeaderMap, Error> {
 
 impl std::fmt::Debug for IncomingBody {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("IncomingBody").field("ended", &self.ended).finish_non_exhaustive()
+        f.debug_struct("IncomingBody")
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
     }
 }
 

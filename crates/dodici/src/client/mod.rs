@@ -10,8 +10,8 @@
 mod exchange;
 mod incoming;
 mod request_head;
-mod upload;
 mod upgraded;
+mod upload;
 
 use std::sync::Arc;
 
@@ -77,19 +77,28 @@ impl Pool {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn send<B>(&self, request: http::Request<B>) -> Result<http::Response<IncomingBody>, Error>
+    pub async fn send<B>(
+        &self,
+        request: http::Request<B>,
+    ) -> Result<http::Response<IncomingBody>, Error>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (parts, body) = request.into_parts();
-        let options = parts.extensions.get::<RequestOptions>().copied().unwrap_or_default();
+        let options = parts
+            .extensions
+            .get::<RequestOptions>()
+            .copied()
+            .unwrap_or_default();
         let (body_kind, body) = upload::kind(body);
         let head = request_head::serialize(&parts, &body_kind, self.origin())?;
         let request = Request {
             head,
             kind: request_head::kind(&parts),
-            idempotent: options.idempotent.unwrap_or_else(|| parts.method.is_idempotent()),
+            idempotent: options
+                .idempotent
+                .unwrap_or_else(|| parts.method.is_idempotent()),
             expect_continue: request_head::expects_continue(&parts),
             reset: options.reset,
             headers_timeout: options.headers_timeout,
@@ -98,7 +107,10 @@ impl Pool {
             ..Request::new(Bytes::new())
         };
         let shared = exchange::Shared::new();
-        let handle = self.dispatch(request, Box::new(exchange::ClientSink::new(Arc::clone(&shared))));
+        let handle = self.dispatch(
+            request,
+            Box::new(exchange::ClientSink::new(Arc::clone(&shared))),
+        );
         if let Some(body) = body {
             self.spawn(upload::pump(body, Arc::clone(&shared), handle.clone()));
         }
@@ -114,4 +126,3 @@ impl Pool {
 fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::InvalidRequest, Phase::Queued, message)
 }
-

@@ -22,7 +22,10 @@ pub(super) fn kind(parts: &Parts) -> RequestKind {
 }
 
 pub(super) fn expects_continue(parts: &Parts) -> bool {
-    parts.headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+    parts
+        .headers
+        .get(EXPECT)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// Writes the head. Framing fields are ours: the caller's `Content-Length` must agree with the
@@ -32,11 +35,21 @@ pub(super) fn serialize(parts: &Parts, body: &BodyKind, origin: &Origin) -> Resu
     head.extend_from_slice(parts.method.as_str().as_bytes());
     head.push(b' ');
     if parts.method == http::Method::CONNECT {
-        let authority = parts.uri.authority().ok_or_else(|| invalid("CONNECT needs an authority"))?;
+        let authority = parts
+            .uri
+            .authority()
+            .ok_or_else(|| invalid("CONNECT needs an authority"))?;
         head.extend_from_slice(authority.as_str().as_bytes());
     } else {
-        let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-        head.extend_from_slice(if target.is_empty() { b"/" } else { target.as_bytes() });
+        let target = parts
+            .uri
+            .path_and_query()
+            .map_or("/", |target| target.as_str());
+        head.extend_from_slice(if target.is_empty() {
+            b"/"
+        } else {
+            target.as_bytes()
+        });
     }
     head.extend_from_slice(b" HTTP/1.1\r\n");
     if !parts.headers.contains_key(HOST) {
@@ -83,7 +96,10 @@ fn framing(head: &mut Vec<u8>, parts: &Parts, body: &BodyKind) -> Result<(), Err
     };
     let declared = parts.headers.get_all(CONTENT_LENGTH);
     for value in &declared {
-        let given = value.to_str().ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+        let given = value
+            .to_str()
+            .ok()
+            .filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
         let given: Option<u64> = given.and_then(|text| text.parse().ok());
         if given.is_none() || given != Some(length.unwrap_or(0)) {
             return Err(mismatch());
@@ -93,7 +109,9 @@ fn framing(head: &mut Vec<u8>, parts: &Parts, body: &BodyKind) -> Result<(), Err
     match length {
         None | Some(0) if !expects_body && declared.iter().next().is_none() => {}
         length => {
-            head.extend_from_slice(format!("content-length: {}\r\n", length.unwrap_or(0)).as_bytes());
+            head.extend_from_slice(
+                format!("content-length: {}\r\n", length.unwrap_or(0)).as_bytes(),
+            );
         }
     }
     Ok(())
@@ -117,11 +135,16 @@ fn field(head: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
 /// `host[:port]` of an origin, without the scheme's own port.
 fn authority_of(origin: &Origin) -> String {
     let text = origin.to_string();
-    text.split_once("://").map(|(_, authority)| authority.to_owned()).unwrap_or(text)
+    text.split_once("://")
+        .map(|(_, authority)| authority.to_owned())
+        .unwrap_or(text)
 }
 
 /// Copies a raw head into an `http` response.
-pub(super) fn fill_response<B>(response: &mut http::Response<B>, head: &ResponseHead) -> Result<(), Error> {
+pub(super) fn fill_response<B>(
+    response: &mut http::Response<B>,
+    head: &ResponseHead,
+) -> Result<(), Error> {
     let refused = |what: &'static str| Error::new(ErrorKind::Socket, Phase::Headers, what);
     *response.status_mut() =
         http::StatusCode::from_u16(head.status).map_err(|_| refused("status code out of range"))?;

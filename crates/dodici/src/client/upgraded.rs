@@ -21,7 +21,12 @@ pub struct Upgraded {
 
 impl Upgraded {
     pub(super) fn new(body: IncomingBody) -> Self {
-        Self { body, unread: Bytes::new(), allowed: 0, closed: false }
+        Self {
+            body,
+            unread: Bytes::new(),
+            allowed: 0,
+            closed: false,
+        }
     }
 }
 
@@ -66,7 +71,9 @@ impl AsyncWrite for Upgraded {
         }
         let n = data.len().min(self.allowed);
         self.allowed -= n;
-        self.body.handle().body_chunk(Bytes::copy_from_slice(&data[..n]));
+        self.body
+            .handle()
+            .body_chunk(Bytes::copy_from_slice(&data[..n]));
         Poll::Ready(Ok(n))
     }
 

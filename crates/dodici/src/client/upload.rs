@@ -63,7 +63,10 @@ where
                 }
                 Err(frame) => {
                     let trailers = frame.into_trailers().unwrap_or_default();
-                    let block = trailers.iter().map(|(n, v)| (n.as_str(), v.as_bytes())).collect();
+                    let block = trailers
+                        .iter()
+                        .map(|(n, v)| (n.as_str(), v.as_bytes()))
+                        .collect();
                     return handle.body_end(block);
                 }
             },

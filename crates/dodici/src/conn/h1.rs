@@ -10,8 +10,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use dodici_pool::{
-    BodyKind, CloseReason, Error, ErrorKind, ExchangeConfig, HeaderBlock, Phase, Request, RequestKind,
-    ResponseHead,
+    BodyKind, CloseReason, Error, ErrorKind, ExchangeConfig, HeaderBlock, Phase, Request,
+    RequestKind, ResponseHead,
 };
 use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use hyper::body::Incoming;
@@ -54,7 +54,10 @@ pub(crate) struct H1Conn {
 impl H1Conn {
     /// Takes over a connected transport. Sends nothing.
     pub(crate) async fn new(transport: Transport, config: &ExchangeConfig) -> Result<Self, Error> {
-        let limits = Limits { max_header_size: config.max_header_size, ..Limits::default() };
+        let limits = Limits {
+            max_header_size: config.max_header_size,
+            ..Limits::default()
+        };
         let guard = Guard::new(limits, config.unexpected_continue);
         let link = Arc::new(Mutex::new(Link::new(transport, guard)));
         let (sender, driver) = http1::Builder::new()
@@ -62,10 +65,19 @@ impl H1Conn {
             .handshake(LinkIo(Arc::clone(&link)))
             .await
             .map_err(|error| {
-                Error::new(ErrorKind::Internal, Phase::Connect, "hyper refused the connection")
-                    .with_source(error)
+                Error::new(
+                    ErrorKind::Internal,
+                    Phase::Connect,
+                    "hyper refused the connection",
+                )
+                .with_source(error)
             })?;
-        Ok(Self { link, sender, driver, driver_done: false })
+        Ok(Self {
+            link,
+            sender,
+            driver,
+            driver_done: false,
+        })
     }
 
     /// Watches the connection at rest. Ready when it can serve no more.
@@ -80,7 +92,12 @@ impl H1Conn {
     /// connection went to rest, and that hyper is ready for a request.
     pub(crate) fn check(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
         let probe = self.link.lock().transport.probe(cx);
-        let closed = |reason, message: &'static str| (reason, Error::new(ErrorKind::Socket, Phase::Queued, message));
+        let closed = |reason, message: &'static str| {
+            (
+                reason,
+                Error::new(ErrorKind::Socket, Phase::Queued, message),
+            )
+        };
         match probe {
             Probe::Clean => {}
             Probe::Data => return Err(closed(CloseReason::UnsolicitedData, "bad response")),
@@ -92,7 +109,10 @@ impl H1Conn {
         if self.sender.is_ready() {
             Ok(())
         } else {
-            Err(closed(CloseReason::NotReusable, "the connection is still busy"))
+            Err(closed(
+                CloseReason::NotReusable,
+                "the connection is still busy",
+            ))
         }
     }
 
@@ -101,8 +121,9 @@ impl H1Conn {
         &mut self,
         request: &Request,
         command: &Arc<Command>,
-    ) -> impl Future<Output = Result<http::Response<Incoming>, TrySendError<http::Request<OutgoingBody>>>>
-    + use<> {
+    ) -> impl Future<
+        Output = Result<http::Response<Incoming>, TrySendError<http::Request<OutgoingBody>>>,
+    > + use<> {
         let (body, upload) = outgoing(request, command);
         // hyper writes this head, the link throws it away: it only tells hyper how to frame the
         // body and whether the response can have one.
@@ -113,19 +134,32 @@ impl H1Conn {
             _ => http::Method::POST,
         };
         match &body {
-            OutgoingBody::Pulled { remaining: None, .. } => {
-                stub.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            OutgoingBody::Pulled {
+                remaining: None, ..
+            } => {
+                stub.headers_mut()
+                    .insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
             }
             OutgoingBody::Full(Some(bytes)) => {
-                stub.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+                stub.headers_mut()
+                    .insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
             }
-            OutgoingBody::Pulled { remaining: Some(length), .. } => {
-                stub.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(*length));
+            OutgoingBody::Pulled {
+                remaining: Some(length),
+                ..
+            } => {
+                stub.headers_mut()
+                    .insert(CONTENT_LENGTH, HeaderValue::from(*length));
             }
             OutgoingBody::Empty | OutgoingBody::Full(None) => {}
         }
         *stub.body_mut() = body;
-        self.link.lock().begin(request.kind, request.expect_continue, request.head.clone(), upload);
+        self.link.lock().begin(
+            request.kind,
+            request.expect_continue,
+            request.head.clone(),
+            upload,
+        );
         self.sender.try_send_request(stub)
     }
 
@@ -186,7 +220,10 @@ impl H1Conn {
 
     /// After a response has ended: whether the connection can serve again, and the server's
     /// keep-alive hint.
-    pub(crate) fn reusable(&mut self, cx: &mut Context<'_>) -> Result<Option<Duration>, CloseReason> {
+    pub(crate) fn reusable(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Result<Option<Duration>, CloseReason> {
         let done = self.poll_drive(cx).is_ready();
         let link = self.link.lock();
         if let Some((reason, _)) = &link.seen.failure {
@@ -198,7 +235,11 @@ impl H1Conn {
         }
         drop(link);
         // Not ready: the request body is still being sent, as in undici that ends the connection.
-        if self.sender.is_ready() { Ok(keep_alive.hint) } else { Err(CloseReason::NotReusable) }
+        if self.sender.is_ready() {
+            Ok(keep_alive.hint)
+        } else {
+            Err(CloseReason::NotReusable)
+        }
     }
 
     /// Why the connection cannot go on.
@@ -231,7 +272,12 @@ impl H1Conn {
 
     /// Ends the use of hyper and keeps the transport and what came behind the upgrade's head.
     pub(crate) fn into_stream(self) -> Option<ByteStream> {
-        let Self { link, sender, driver, .. } = self;
+        let Self {
+            link,
+            sender,
+            driver,
+            ..
+        } = self;
         drop(sender);
         drop(driver);
         let link = Arc::into_inner(link)?.into_inner();
@@ -240,7 +286,10 @@ impl H1Conn {
 }
 
 fn outgoing(request: &Request, command: &Arc<Command>) -> (OutgoingBody, Option<Arc<Command>>) {
-    let pulled = |remaining| OutgoingBody::Pulled { command: Arc::clone(command), remaining };
+    let pulled = |remaining| OutgoingBody::Pulled {
+        command: Arc::clone(command),
+        remaining,
+    };
     match &request.body {
         BodyKind::None | BodyKind::Sized(0) => (OutgoingBody::Empty, None),
         BodyKind::Full(bytes) if bytes.is_empty() => (OutgoingBody::Empty, None),

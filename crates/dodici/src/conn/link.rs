@@ -16,7 +16,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use dodici_pool::{
-    CloseReason, Error, ErrorKind, HeaderBlock, Phase, Replay, RequestKind, ResponseHead, SocketInfo,
+    CloseReason, Error, ErrorKind, HeaderBlock, Phase, Replay, RequestKind, ResponseHead,
+    SocketInfo,
 };
 use hyper::rt::ReadBufCursor;
 use memchr::memmem;
@@ -39,6 +40,8 @@ pub(super) struct Seen {
     pub(super) head: bool,
     /// The connection is a byte stream now; the head is in [`Link::guard`].
     pub(super) upgraded: bool,
+    /// The last chunk has passed; trailers may follow, which hyper does not see.
+    last_chunk: bool,
     /// The message is complete.
     pub(super) ended: bool,
     /// Bytes were written since the exchange last looked.
@@ -125,19 +128,31 @@ impl Link {
     }
 
     fn fail_io(&mut self, syscall: &'static str, phase: Phase, error: &io::Error) -> io::Error {
-        let replay = if self.sent_any { Replay::IfIdempotentAndReused } else { Replay::Unsent };
+        let replay = if self.sent_any {
+            Replay::IfIdempotentAndReused
+        } else {
+            Replay::Unsent
+        };
         let failure = socket_error(syscall, phase, error).with_replay(replay);
         self.fail(CloseReason::IoError, failure)
     }
 
     /// Where the response stands, for errors.
     pub(super) fn phase(&self) -> Phase {
-        if self.seen.head { Phase::Body } else { Phase::Headers }
+        if self.seen.head {
+            Phase::Body
+        } else {
+            Phase::Headers
+        }
     }
 
     // --- towards hyper ---
 
-    fn poll_read(&mut self, cx: &mut Context<'_>, mut cursor: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut cursor: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
         loop {
             if self.to_hyper_at < self.to_hyper.len() {
                 let ready = &self.to_hyper[self.to_hyper_at..];
@@ -194,7 +209,14 @@ impl Link {
         cx: &mut Context<'_>,
         cursor: &mut ReadBufCursor<'_>,
     ) -> Poll<io::Result<usize>> {
-        let Self { transport, guard, seen, to_hyper, surplus, .. } = self;
+        let Self {
+            transport,
+            guard,
+            seen,
+            to_hyper,
+            surplus,
+            ..
+        } = self;
         let read = poll_read_into(transport, cx, cursor, |input| {
             if input.is_empty() {
                 return (0, (0, Ok(0)));
@@ -237,13 +259,16 @@ impl Link {
                 Ok(())
             }
             Err(error) => {
-                let replay = if self.sent_any { Replay::IfIdempotentAndReused } else { Replay::Unsent };
                 let reason = if error.kind() == ErrorKind::Socket {
                     CloseReason::PeerClosed
                 } else {
                     CloseReason::ProtocolError
                 };
-                let error = if self.seen.head { error } else { error.with_replay(replay) };
+                let error = if self.sent_any {
+                    error
+                } else {
+                    error.with_replay(Replay::Unsent)
+                };
                 Err(self.fail(reason, error))
             }
         }
@@ -253,7 +278,11 @@ impl Link {
 
     /// Writes what hyper gives, with the caller's head and trailers put in place. Returns how many
     /// of hyper's bytes are taken care of.
-    fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let total: usize = bufs.iter().map(|buf| buf.len()).sum();
         if self.write_broken || total == 0 {
             return Poll::Ready(Ok(total));
@@ -262,7 +291,11 @@ impl Link {
         if let Some(head) = self.head.take() {
             return self.poll_write_head(cx, head, bufs, total);
         }
-        if let Some(trailers) = self.upload.as_ref().and_then(|command| command.take_trailers()) {
+        if let Some(trailers) = self
+            .upload
+            .as_ref()
+            .and_then(|command| command.take_trailers())
+        {
             self.upload = None;
             return self.poll_write_trailers(&trailers, bufs, total);
         }
@@ -282,16 +315,28 @@ impl Link {
         bufs: &[IoSlice<'_>],
         total: usize,
     ) -> Poll<io::Result<usize>> {
-        let stub = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| &buf[..]);
+        let stub = bufs
+            .iter()
+            .find(|buf| !buf.is_empty())
+            .map_or(&[][..], |buf| &buf[..]);
         let Some(stub_len) = memmem::find(stub, b"\r\n\r\n").map(|at| at + 4) else {
-            let error = Error::new(ErrorKind::Internal, Phase::Send, "hyper split its request head");
+            let error = Error::new(
+                ErrorKind::Internal,
+                Phase::Send,
+                "hyper split its request head",
+            );
             return Poll::Ready(Err(self.fail(CloseReason::Panicked, error)));
         };
         let mut slices = [IoSlice::new(&[]); 8];
         slices[0] = IoSlice::new(&head);
         slices[1] = IoSlice::new(&stub[stub_len..]);
         let mut used = 2;
-        for buf in bufs.iter().filter(|buf| !buf.is_empty()).skip(1).take(slices.len() - 2) {
+        for buf in bufs
+            .iter()
+            .filter(|buf| !buf.is_empty())
+            .skip(1)
+            .take(slices.len() - 2)
+        {
             slices[used] = IoSlice::new(buf);
             used += 1;
         }
@@ -330,7 +375,11 @@ impl Link {
             tail.extend_from_slice(buf);
         }
         if !tail.ends_with(b"0\r\n\r\n") {
-            let error = Error::new(ErrorKind::Internal, Phase::Send, "hyper split its last chunk");
+            let error = Error::new(
+                ErrorKind::Internal,
+                Phase::Send,
+                "hyper split its last chunk",
+            );
             return Poll::Ready(Err(self.fail(CloseReason::Panicked, error)));
         }
         tail.truncate(tail.len() - 2);
@@ -395,9 +444,9 @@ impl Seen {
     }
 }
 
-/// Runs `input` through the guard. Body bytes stay where they are; a head is cut out and replaced.
-/// Returns the length of the prefix of `input` that hyper shall see now; what does not fit there
-/// goes to `to_hyper`.
+/// Runs `input` through the guard and turns it into what hyper shall read: body bytes stay, a head
+/// is cut out and replaced by a synthetic one, trailers are cut out. Returns the length of the
+/// prefix of `input` that is for hyper now; what does not fit there goes to `to_hyper`.
 fn pass(
     guard: &mut Guard,
     seen: &mut Seen,
@@ -406,17 +455,15 @@ fn pass(
     input: &mut [u8],
 ) -> Result<usize, Error> {
     let mut at = 0;
-    // Start of the bytes that belong to hyper; everything before was a head.
+    // Where the body's bytes start and end in this input.
     let mut body_start = 0;
+    let mut body_end = seen.last_chunk.then_some(0);
     loop {
         let step = guard.feed(&input[at..])?;
         at += step.consumed;
         match step.event {
-            GuardEvent::NeedMore | GuardEvent::Data(_) => {
-                if at >= input.len() {
-                    break;
-                }
-            }
+            GuardEvent::Data(_) => {}
+            GuardEvent::NeedMore | GuardEvent::Idle => break,
             GuardEvent::Informational => {
                 seen.informational.push_back(guard.head().clone());
                 body_start = at;
@@ -435,39 +482,49 @@ fn pass(
                 surplus.extend_from_slice(&input[at..]);
                 return Ok(0);
             }
+            GuardEvent::LastChunk => {
+                seen.last_chunk = true;
+                body_end = Some(at);
+            }
             GuardEvent::End => {
                 seen.ended = true;
                 break;
             }
-            GuardEvent::Idle => break,
         }
     }
     if seen.ended && at < input.len() {
         // More than the one message that was asked for: hyper never sees it, and the connection
         // is not used again.
         seen.failure.get_or_insert_with(|| {
-            (
-                CloseReason::UnsolicitedData,
-                Error::new(ErrorKind::Socket, Phase::Queued, "bad response"),
-            )
+            let error = Error::new(ErrorKind::Socket, Phase::Queued, "bad response");
+            (CloseReason::UnsolicitedData, error)
         });
     }
-    if to_hyper.is_empty() {
-        if !seen.head {
-            return Ok(0); // Inside a head: hyper waits.
-        }
-        return Ok(at);
+    if !seen.head {
+        return Ok(0);
     }
-    // A head ended in this input. The usual case: the synthetic head fits where the real one was.
+    let body_end = body_end.unwrap_or(at);
+    // The empty line behind the last chunk, in place of the trailers that hyper does not see.
+    let closing: &[u8] = if seen.ended && seen.last_chunk {
+        b"\r\n"
+    } else {
+        b""
+    };
     let synthetic = to_hyper.len();
-    let body = at - body_start;
-    if synthetic <= body_start {
-        input.copy_within(body_start..at, synthetic);
+    let body = body_end - body_start;
+    let visible = synthetic + body;
+    // The usual case: all of it fits where it came from.
+    if synthetic <= body_start && visible + closing.len() <= at {
+        if synthetic != body_start {
+            input.copy_within(body_start..body_end, synthetic);
+        }
         input[..synthetic].copy_from_slice(to_hyper);
+        input[visible..visible + closing.len()].copy_from_slice(closing);
         to_hyper.clear();
-        return Ok(synthetic + body);
+        return Ok(visible + closing.len());
     }
-    to_hyper.extend_from_slice(&input[body_start..at]);
+    to_hyper.extend_from_slice(&input[body_start..body_end]);
+    to_hyper.extend_from_slice(closing);
     Ok(0)
 }
 
@@ -483,13 +540,21 @@ pub(super) fn socket_error(syscall: &'static str, phase: Phase, error: &io::Erro
 pub(super) struct LinkIo(pub(super) Arc<Mutex<Link>>);
 
 impl hyper::rt::Read for LinkIo {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
         self.0.lock().poll_read(cx, buf)
     }
 }
 
 impl hyper::rt::Write for LinkIo {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.0.lock().poll_write(cx, &[IoSlice::new(buf)])
     }
 

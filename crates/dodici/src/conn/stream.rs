@@ -63,7 +63,11 @@ impl ByteStream {
     }
 
     /// Writes what the caller has handed over. Ready when the write side is closed, or has failed.
-    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, command: &Command) -> Poll<Result<(), Error>> {
+    pub(crate) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        command: &Command,
+    ) -> Poll<Result<(), Error>> {
         if self.write_closed {
             return Poll::Pending;
         }
@@ -75,7 +79,11 @@ impl ByteStream {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_slices(&mut self, cx: &mut Context<'_>, command: &Command) -> Poll<Result<(), WriteFailed>> {
+    fn poll_slices(
+        &mut self,
+        cx: &mut Context<'_>,
+        command: &Command,
+    ) -> Poll<Result<(), WriteFailed>> {
         loop {
             while self.writing.has_remaining() {
                 let n = ready!(Pin::new(&mut self.transport).poll_write(cx, &self.writing))?;

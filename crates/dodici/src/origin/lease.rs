@@ -69,7 +69,10 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.info.age = self.since.elapsed();
-        let event = Event::Disconnected { conn: self.id, info: self.info.clone() };
+        let event = Event::Disconnected {
+            conn: self.id,
+            info: self.info.clone(),
+        };
         // An event sink that panics must neither abort the process (this may run while
         // unwinding) nor keep the pool's books from being balanced.
         let told = catch_unwind(AssertUnwindSafe(|| self.pool.events.event(event)));

@@ -71,7 +71,10 @@ struct MailboxInner {
 
 impl Mailbox {
     fn new() -> Arc<Self> {
-        Arc::new(Self { inner: Mutex::default(), closing: AtomicU32::new(0) })
+        Arc::new(Self {
+            inner: Mutex::default(),
+            closing: AtomicU32::new(0),
+        })
     }
 
     fn update(&self, change: impl FnOnce(&mut MailboxInner)) -> Option<Waker> {
@@ -87,7 +90,11 @@ impl Mailbox {
     }
 
     fn close_reason(&self) -> Option<CloseReason> {
-        if self.closing.load(Ordering::Acquire) == 0 { None } else { self.inner.lock().close }
+        if self.closing.load(Ordering::Acquire) == 0 {
+            None
+        } else {
+            self.inner.lock().close
+        }
     }
 }
 
@@ -147,8 +154,12 @@ impl State {
                 Effect::Spawn(id, mailbox)
             }
             Action::Assign { conn, request } => {
-                let Some(mailbox) = self.mailbox(conn).map(Arc::clone) else { return Effect::Nothing };
-                let Some(job) = self.take_queued(request) else { return Effect::Nothing };
+                let Some(mailbox) = self.mailbox(conn).map(Arc::clone) else {
+                    return Effect::Nothing;
+                };
+                let Some(job) = self.take_queued(request) else {
+                    return Effect::Nothing;
+                };
                 wake(mailbox.update(|inner| inner.job = Some((request, job))))
             }
             Action::Close { conn, reason } => match self.mailbox(conn) {
@@ -158,7 +169,11 @@ impl State {
             Action::FailConnect(request) => match self.take_queued(request) {
                 Some(job) => {
                     let error = self.connect_error.clone().unwrap_or_else(|| {
-                        Error::new(ErrorKind::Connect, Phase::Connect, "the connection could not be made")
+                        Error::new(
+                            ErrorKind::Connect,
+                            Phase::Connect,
+                            "the connection could not be made",
+                        )
                     });
                     Effect::Settle(job, error)
                 }
@@ -179,7 +194,11 @@ impl State {
     }
 
     fn mailbox(&self, id: ConnId) -> Option<&Arc<Mailbox>> {
-        self.conns.get(id.slot as usize)?.as_ref().filter(|(have, _)| *have == id).map(|(_, m)| m)
+        self.conns
+            .get(id.slot as usize)?
+            .as_ref()
+            .filter(|(have, _)| *have == id)
+            .map(|(_, m)| m)
     }
 
     fn forget_conn(&mut self, id: ConnId) {
@@ -202,7 +221,11 @@ fn put<T>(table: &mut Vec<Option<T>>, slot: u32, value: T) {
 }
 
 fn destroyed() -> Error {
-    Error::new(ErrorKind::Destroyed, Phase::Queued, "The client is destroyed")
+    Error::new(
+        ErrorKind::Destroyed,
+        Phase::Queued,
+        "The client is destroyed",
+    )
 }
 
 fn now() -> std::time::Instant {
@@ -223,7 +246,14 @@ impl Pool {
             conns: Vec::new(),
             connect_error: None,
         });
-        Self(Arc::new(PoolInner { origin, config, connector, events, runtime, state }))
+        Self(Arc::new(PoolInner {
+            origin,
+            config,
+            connector,
+            events,
+            runtime,
+            state,
+        }))
     }
 
     /// Queues a request and returns at once. The sink hears everything else, an error included
@@ -247,13 +277,19 @@ impl Pool {
                     }
                     Refused::Destroyed => destroyed(),
                 });
-                return RequestHandle { command, place: None };
+                return RequestHandle {
+                    command,
+                    place: None,
+                };
             }
         };
         put(&mut state.queued, id.slot, (id, job));
         drop(state);
         self.0.run_actions();
-        RequestHandle { command, place: Some((Arc::clone(&self.0), id)) }
+        RequestHandle {
+            command,
+            place: Some((Arc::clone(&self.0), id)),
+        }
     }
 
     /// Opens a connection although nothing is queued, if there is none.
@@ -304,14 +340,20 @@ impl RequestHandle {
     /// connection that was serving it is closed.
     pub fn cancel(&self) {
         self.command.cancel();
-        let Some((pool, id)) = &self.place else { return };
+        let Some((pool, id)) = &self.place else {
+            return;
+        };
         let job = {
             let mut state = pool.state.lock();
             let _place = state.machine.handle_cancel(*id);
             state.take_queued(*id)
         };
         if let Some(mut job) = job {
-            job.settle.error(Error::new(ErrorKind::Aborted, Phase::Queued, "Request aborted"));
+            job.settle.error(Error::new(
+                ErrorKind::Aborted,
+                Phase::Queued,
+                "Request aborted",
+            ));
         }
         pool.run_actions();
     }

@@ -19,7 +19,11 @@ use crate::sink::ExchangeInfo;
 
 /// Makes connection `id` and serves requests on it.
 pub(super) async fn run(pool: Arc<PoolInner>, id: ConnId, mailbox: Arc<Mailbox>) {
-    let connecting = Connecting { pool: Arc::clone(&pool), id, done: false };
+    let connecting = Connecting {
+        pool: Arc::clone(&pool),
+        id,
+        done: false,
+    };
     let connected = tokio::select! {
         biased;
         () = closed(&mailbox) => {
@@ -71,7 +75,10 @@ impl Connecting {
         self.done = true;
         self.give_up(error.as_ref());
         if let Some(error) = error {
-            self.pool.events.event(Event::ConnectFailed { conn: self.id, error });
+            self.pool.events.event(Event::ConnectFailed {
+                conn: self.id,
+                error,
+            });
         }
     }
 
@@ -114,7 +121,13 @@ enum Rest {
     Ended(CloseReason, Option<Error>),
 }
 
-async fn serve(pool: &Arc<PoolInner>, id: ConnId, mailbox: &Mailbox, mut conn: H1Conn, mut lease: Lease) {
+async fn serve(
+    pool: &Arc<PoolInner>,
+    id: ConnId,
+    mailbox: &Mailbox,
+    mut conn: H1Conn,
+    mut lease: Lease,
+) {
     let mut timer = Timer::new();
     loop {
         let (request, mut job) = match rest(pool, id, mailbox, &mut conn, &mut timer).await {
@@ -137,7 +150,10 @@ async fn serve(pool: &Arc<PoolInner>, id: ConnId, mailbox: &Mailbox, mut conn: H
         let finish = match std::future::poll_fn(|cx| Poll::Ready(conn.check(cx))).await {
             Err((reason, error)) => Finish::Unsent(reason, error),
             Ok(()) => {
-                let info = ExchangeInfo { conn: id, reused: lease.requests() > 0 };
+                let info = ExchangeInfo {
+                    conn: id,
+                    reused: lease.requests() > 0,
+                };
                 let config = &pool.config.exchange;
                 exchange::run(&mut conn, &mut job, config, info, &mut timer, mailbox).await
             }
@@ -178,7 +194,10 @@ async fn serve(pool: &Arc<PoolInner>, id: ConnId, mailbox: &Mailbox, mut conn: H
             Finish::Upgraded => {
                 lease.count_request();
                 forget(pool, id, request, CloseReason::Upgraded);
-                let info = ExchangeInfo { conn: id, reused: lease.requests() > 1 };
+                let info = ExchangeInfo {
+                    conn: id,
+                    reused: lease.requests() > 1,
+                };
                 // As in undici, the pool is done with the connection before the caller has it.
                 lease.end(CloseReason::Upgraded, None);
                 conn.with_head(|head| {
@@ -221,7 +240,12 @@ async fn rest(
         }
         if first {
             first = false;
-            deadline = pool.state.lock().machine.idle_deadline(id).map(Instant::from_std);
+            deadline = pool
+                .state
+                .lock()
+                .machine
+                .idle_deadline(id)
+                .map(Instant::from_std);
         }
         while timer.poll_expired(cx, deadline) {
             pool.state.lock().machine.handle_deadline(now());
@@ -231,7 +255,12 @@ async fn rest(
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            deadline = pool.state.lock().machine.idle_deadline(id).map(Instant::from_std);
+            deadline = pool
+                .state
+                .lock()
+                .machine
+                .idle_deadline(id)
+                .map(Instant::from_std);
         }
         Poll::Pending
     })
@@ -239,14 +268,20 @@ async fn rest(
 }
 
 fn release(pool: &Arc<PoolInner>, id: ConnId, request: RequestId, outcome: Outcome) {
-    pool.state.lock().machine.handle_released(id, request, outcome, now());
+    pool.state
+        .lock()
+        .machine
+        .handle_released(id, request, outcome, now());
     pool.run_actions();
 }
 
 /// Takes a settled request off a connection that is about to end. The queue does not go on yet:
 /// the lease's end makes it.
 fn forget(pool: &Arc<PoolInner>, id: ConnId, request: RequestId, reason: CloseReason) {
-    pool.state.lock().machine.handle_released(id, request, Outcome::Finished(reason), now());
+    pool.state
+        .lock()
+        .machine
+        .handle_released(id, request, Outcome::Finished(reason), now());
 }
 
 /// Returns an unsent request to the front of the queue.

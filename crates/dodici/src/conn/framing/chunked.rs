@@ -1,0 +1,297 @@
+//! Reads the chunked transfer coding (RFC 9112, section 7.1) and its trailer section.
+//!
+//! Called by the guard while a chunked body is under way. Looks at chunk lines only; chunk data
+//! is reported as ranges of the input and never touched.
+
+use std::ops::Range;
+
+use dodici_pool::HeaderBlock;
+use dodici_pool::ParseErrorCode::{
+    CrExpected, InvalidChunkSize, InvalidTransferEncoding, LfExpected, Strict,
+    UnexpectedContentLength,
+};
+
+use super::field::{self, is_token_byte, without_crlf};
+use super::limits::Limits;
+use super::line::{Line, LineBuffer};
+use super::reject::Reject;
+use super::rules::MAX_LENGTH;
+
+/// Hex digits of a chunk size, leading zeros included: what a 64-bit size needs.
+const MAX_SIZE_DIGITS: u8 = 16;
+
+/// Fields that frame, route or control the connection and so come too late in a trailer section
+/// (RFC 9110, section 6.5.1), apart from the two that have error codes of their own.
+const FORBIDDEN_TRAILERS: [&[u8]; 6] = [
+    b"host",
+    b"te",
+    b"trailer",
+    b"connection",
+    b"keep-alive",
+    b"upgrade",
+];
+
+/// The reader; serves all chunked bodies of one connection and reuses its memory.
+///
+/// ```text
+/// Size ─CR─▶ SizeLf ─▶ Data ─▶ DataCr ─▶ DataLf ─▶ Size
+///  │            ▲ └─(size 0)─▶ Trailers ─▶ end
+///  └─;─▶ Ext* ──┘ CR
+/// ```
+#[derive(Debug, Default)]
+pub(super) struct ChunkedReader {
+    at: At,
+    /// Size of the chunk at hand while its line is read, then what is left of its data.
+    size: u64,
+    digits: u8,
+    extension_bytes: usize,
+    lines: LineBuffer,
+    trailers: HeaderBlock,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum At {
+    #[default]
+    Size,
+    /// Behind `;`.
+    ExtNameStart,
+    ExtName,
+    /// Behind `=`.
+    ExtValueStart,
+    ExtToken,
+    ExtQuoted,
+    /// Behind `\` in a quoted string.
+    ExtQuotedPair,
+    /// Behind the closing quote.
+    ExtQuotedEnd,
+    SizeLf,
+    Data,
+    DataCr,
+    DataLf,
+    Trailers,
+}
+
+/// What a call of [`ChunkedReader::read`] found.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Nothing to report; the input is used up.
+    Nothing,
+    /// Body bytes, at this range of the input.
+    Data(Range<usize>),
+    /// The last chunk's line ended: the trailer section follows.
+    LastChunk,
+    /// The empty line behind the trailers.
+    End,
+}
+
+impl ChunkedReader {
+    /// Starts a body and forgets the one before; keeps the memory.
+    pub(super) fn start(&mut self) {
+        self.at = At::Size;
+        self.size = 0;
+        self.digits = 0;
+        self.extension_bytes = 0;
+        self.clear_trailers();
+    }
+
+    /// Forgets the trailers of the message before.
+    pub(super) fn clear_trailers(&mut self) {
+        self.trailers.clear();
+        self.lines.start();
+    }
+
+    /// Trailers of the last body that ended.
+    pub(super) fn trailers(&self) -> &HeaderBlock {
+        &self.trailers
+    }
+
+    /// Reads on. Returns how many bytes of `input` were taken and what they were.
+    pub(super) fn read(
+        &mut self,
+        input: &[u8],
+        limits: &Limits,
+    ) -> Result<(usize, Found), Reject> {
+        let mut at = 0;
+        while at < input.len() {
+            match self.at {
+                At::Data => {
+                    let left = input.len() - at;
+                    let len = usize::try_from(self.size).map_or(left, |size| size.min(left));
+                    self.size -= len as u64;
+                    if self.size == 0 {
+                        self.at = At::DataCr;
+                    }
+                    return Ok((at + len, Found::Data(at..at + len)));
+                }
+                At::Trailers => {
+                    let (taken, ended) = self.read_trailers(&input[at..], limits)?;
+                    let found = if ended { Found::End } else { Found::Nothing };
+                    return Ok((at + taken, found));
+                }
+                _ => {
+                    self.at = self.step(input[at], limits)?;
+                    at += 1;
+                    if self.at == At::Trailers {
+                        return Ok((at, Found::LastChunk));
+                    }
+                }
+            }
+        }
+        Ok((at, Found::Nothing))
+    }
+
+    /// One byte of framing around the data.
+    fn step(&mut self, byte: u8, limits: &Limits) -> Result<At, Reject> {
+        match self.at {
+            At::Size => self.step_size(byte, limits),
+            At::SizeLf if byte != b'\n' => Err(Reject::Parse(
+                LfExpected,
+                "Expected LF after chunk size",
+            )),
+            At::SizeLf => {
+                self.digits = 0;
+                Ok(if self.size == 0 {
+                    At::Trailers
+                } else {
+                    At::Data
+                })
+            }
+            At::DataCr if byte != b'\r' => Err(Reject::Parse(
+                CrExpected,
+                "Missing expected CR after chunk data",
+            )),
+            At::DataCr => Ok(At::DataLf),
+            At::DataLf if byte != b'\n' => Err(Reject::Parse(
+                LfExpected,
+                "Expected LF after chunk data",
+            )),
+            At::DataLf => Ok(At::Size),
+            _ => self.step_extension(byte, limits),
+        }
+    }
+
+    fn step_size(&mut self, byte: u8, limits: &Limits) -> Result<At, Reject> {
+        let digit = match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'a'..=b'f' => byte - b'a' + 10,
+            b'A'..=b'F' => byte - b'A' + 10,
+            b'\r' if self.digits > 0 => return Ok(At::SizeLf),
+            b';' if self.digits > 0 => {
+                self.count_extension_byte(limits)?;
+                return Ok(At::ExtNameStart);
+            }
+            b'\n' if self.digits > 0 => {
+                return Err(Reject::Parse(
+                    CrExpected,
+                    "Missing expected CR after chunk size",
+                ));
+            }
+            _ => {
+                return Err(Reject::Parse(
+                    InvalidChunkSize,
+                    "Invalid character in chunk size",
+                ));
+            }
+        };
+        if self.digits == 0 {
+            self.size = 0;
+        }
+        // Cannot wrap: the size is at most MAX_LENGTH before, and 16 * 2^53 < 2^64.
+        let size = self.size * 16 + u64::from(digit);
+        if self.digits == MAX_SIZE_DIGITS || size > MAX_LENGTH {
+            return Err(Reject::Parse(InvalidChunkSize, "Chunk size overflow"));
+        }
+        self.size = size;
+        self.digits += 1;
+        Ok(At::Size)
+    }
+
+    /// `;name`, `;name=token` or `;name="quoted"`, any number of times (RFC 9112, section 7.1.1)
+    /// and without the white space that the RFC calls bad.
+    fn step_extension(&mut self, byte: u8, limits: &Limits) -> Result<At, Reject> {
+        let next = match (self.at, byte) {
+            (At::ExtNameStart | At::ExtName, byte) if is_token_byte(byte) => At::ExtName,
+            (At::ExtName, b'=') => At::ExtValueStart,
+            (At::ExtValueStart, b'"') => At::ExtQuoted,
+            (At::ExtValueStart | At::ExtToken, byte) if is_token_byte(byte) => At::ExtToken,
+            (At::ExtQuoted, b'"') => At::ExtQuotedEnd,
+            (At::ExtQuoted, b'\\') => At::ExtQuotedPair,
+            (At::ExtQuoted | At::ExtQuotedPair, byte) if field::is_text(&[byte]) => At::ExtQuoted,
+            (At::ExtName | At::ExtToken | At::ExtQuotedEnd, b';') => At::ExtNameStart,
+            (At::ExtName | At::ExtToken | At::ExtQuotedEnd, b'\r') => return Ok(At::SizeLf),
+            (At::ExtName | At::ExtToken | At::ExtQuotedEnd, b'\n') => {
+                return Err(Reject::Parse(
+                    CrExpected,
+                    "Missing expected CR after chunk extension",
+                ));
+            }
+            (At::ExtQuoted | At::ExtQuotedPair, _) => {
+                return Err(Reject::Parse(
+                    Strict,
+                    "Invalid character in chunk extensions quoted value",
+                ));
+            }
+            _ => {
+                return Err(Reject::Parse(
+                    Strict,
+                    "Invalid character in chunk extensions",
+                ));
+            }
+        };
+        self.count_extension_byte(limits)?;
+        Ok(next)
+    }
+
+    fn count_extension_byte(&mut self, limits: &Limits) -> Result<(), Reject> {
+        self.extension_bytes += 1;
+        if self.extension_bytes > limits.max_chunk_extension_bytes {
+            return Err(Reject::Parse(Strict, "Chunk extensions too large"));
+        }
+        Ok(())
+    }
+
+    fn read_trailers(&mut self, input: &[u8], limits: &Limits) -> Result<(usize, bool), Reject> {
+        let mut at = 0;
+        loop {
+            let (taken, line) = self.lines.take(&input[at..], limits.max_trailer_size);
+            at += taken;
+            let line = match line {
+                Line::Complete(line) => line,
+                Line::Partial(_) => return Ok((at, false)),
+                Line::Overflow(_) => return Err(Reject::Overflow),
+            };
+            let line = without_crlf(line, "Missing expected CR after header value")?;
+            if line.is_empty() {
+                return Ok((at, true));
+            }
+            let (name, value) = field::split(line)?;
+            check_trailer_name(name)?;
+            if self.trailers.len() == limits.max_trailers {
+                return Err(Reject::Overflow);
+            }
+            self.trailers.push(name, value);
+        }
+    }
+}
+
+fn check_trailer_name(name: &[u8]) -> Result<(), Reject> {
+    if name.eq_ignore_ascii_case(b"content-length") {
+        return Err(Reject::Parse(
+            UnexpectedContentLength,
+            "Content-Length can't be present with Transfer-Encoding",
+        ));
+    }
+    if name.eq_ignore_ascii_case(b"transfer-encoding") {
+        return Err(Reject::Parse(
+            InvalidTransferEncoding,
+            "Transfer-Encoding can't be present in trailers",
+        ));
+    }
+    if FORBIDDEN_TRAILERS
+        .iter()
+        .any(|forbidden| name.eq_ignore_ascii_case(forbidden))
+    {
+        return Err(Reject::Parse(Strict, "Forbidden field in trailers"));
+    }
+    Ok(())
+}

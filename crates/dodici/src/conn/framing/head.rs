@@ -1,0 +1,196 @@
+//! Reads response heads (RFC 9112, sections 2 to 5) line by line, in one pass over the bytes.
+//!
+//! Called by the guard until a head is complete. Decides nothing that depends on the request.
+
+use dodici_pool::ParseErrorCode::{
+    CrExpected, InvalidConstant, InvalidStatus, InvalidVersion, LfExpected,
+};
+use dodici_pool::{ResponseHead, Version};
+
+use super::field::{self, bad_text, is_text, without_crlf};
+use super::line::{Line, LineBuffer};
+use super::reject::Reject;
+use super::rules::FramingFields;
+
+/// Memory an idle connection keeps from the largest head so far: a usual head needs 1 KiB.
+const KEEP: usize = 16 * 1024;
+
+/// The reader; serves all heads of one connection and reuses its memory.
+#[derive(Debug)]
+pub(super) struct HeadReader {
+    head: ResponseHead,
+    fields: FramingFields,
+    lines: LineBuffer,
+    expects: Expects,
+    /// A stray CRLF may come before the first status line of a connection, once: some servers
+    /// count a CRLF behind a previous message's body (RFC 9112, section 2.2, allows to skip it).
+    skip_crlf: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expects {
+    StatusLine,
+    Field,
+    /// The head is complete and stays readable until the next one starts.
+    Next,
+}
+
+impl HeadReader {
+    pub(super) fn new() -> Self {
+        Self {
+            head: ResponseHead::default(),
+            fields: FramingFields::default(),
+            lines: LineBuffer::default(),
+            expects: Expects::StatusLine,
+            skip_crlf: true,
+        }
+    }
+
+    /// The last complete head.
+    pub(super) fn head(&self) -> &ResponseHead {
+        &self.head
+    }
+
+    /// The framing fields of that head.
+    pub(super) fn fields(&self) -> &FramingFields {
+        &self.fields
+    }
+
+    /// Bytes read of the head at hand, or of the last one if none has started.
+    pub(super) fn section_len(&self) -> usize {
+        self.lines.section_len()
+    }
+
+    /// Forgets the last head; the next byte starts another one.
+    pub(super) fn start(&mut self) {
+        self.head.clear();
+        if self.head.headers.byte_len() > KEEP {
+            self.head = ResponseHead::default();
+        }
+        self.fields = FramingFields::default();
+        self.lines.start();
+        self.lines.shrink(KEEP);
+        self.expects = Expects::StatusLine;
+    }
+
+    /// Reads on. Returns how many bytes of `input` were taken and whether the head is complete;
+    /// if it is not, all of `input` was taken.
+    pub(super) fn read(&mut self, input: &[u8], limit: usize) -> Result<(usize, bool), Reject> {
+        if self.expects == Expects::Next {
+            self.start();
+        }
+        let mut at = 0;
+        loop {
+            let (taken, line) = self.lines.take(&input[at..], limit);
+            at += taken;
+            if self.expects == Expects::StatusLine {
+                let (Line::Complete(start) | Line::Partial(start) | Line::Overflow(start)) = &line;
+                check_start(start, self.skip_crlf)?;
+            }
+            let line = match line {
+                Line::Complete(line) => line,
+                Line::Partial(_) => return Ok((at, false)),
+                Line::Overflow(_) => return Err(Reject::Overflow),
+            };
+            if self.expects == Expects::StatusLine {
+                let was_fresh = std::mem::replace(&mut self.skip_crlf, false);
+                if was_fresh && line == b"\r\n" {
+                    continue;
+                }
+                read_status_line(line, &mut self.head)?;
+                self.expects = Expects::Field;
+                continue;
+            }
+            let line = without_crlf(line, "Missing expected CR after header value")?;
+            if line.is_empty() {
+                self.expects = Expects::Next;
+                return Ok((at, true));
+            }
+            let (name, value) = field::split(line)?;
+            self.fields.note(self.head.version, name, value)?;
+            self.head.headers.push(name, value);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn held_capacity(&self) -> usize {
+        self.lines.capacity()
+    }
+}
+
+/// Compares the start of a status line, complete or not, with `HTTP/1.x` and a space, so that a
+/// peer that speaks something else is refused at its first wrong byte, line end or not.
+fn check_start(start: &[u8], skip_crlf: bool) -> Result<(), Reject> {
+    const EXPECTED: &[u8; 9] = b"HTTP/1.x ";
+    const VERSION_STARTS: usize = 5;
+    const MINOR: usize = 7;
+    if skip_crlf && start.first() == Some(&b'\r') {
+        return match start.get(1) {
+            None | Some(b'\n') => Ok(()),
+            Some(_) => Err(Reject::Parse(LfExpected, "Expected LF after CR")),
+        };
+    }
+    if start.first() == Some(&b'\n') {
+        return Err(Reject::Parse(CrExpected, "Expected CRLF"));
+    }
+    for (index, (&have, &want)) in start.iter().zip(EXPECTED).enumerate() {
+        let matches = if index == MINOR {
+            matches!(have, b'0' | b'1')
+        } else {
+            have == want
+        };
+        if !matches {
+            return Err(if index < VERSION_STARTS {
+                Reject::Parse(InvalidConstant, "Expected HTTP/")
+            } else {
+                Reject::Parse(InvalidVersion, "Invalid HTTP version")
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Reads a complete line that [`check_start`] has passed.
+fn read_status_line(line: &[u8], head: &mut ResponseHead) -> Result<(), Reject> {
+    const INVALID: Reject = Reject::Parse(InvalidStatus, "Invalid response status");
+    let line = without_crlf(line, "Missing expected CR after response line")?;
+    // "HTTP/1.x " is checked and has no line end in it, so the line has at least these 9 bytes.
+    let (version, rest) = line.split_at_checked(9).ok_or(INVALID)?;
+    head.version = if version[7] == b'0' {
+        Version::Http10
+    } else {
+        Version::Http11
+    };
+    let (digits, rest) = rest.split_at_checked(3).ok_or(INVALID)?;
+    let mut status = 0;
+    for digit in digits {
+        if !digit.is_ascii_digit() {
+            return Err(INVALID);
+        }
+        status = status * 10 + u16::from(digit - b'0');
+    }
+    if status < 100 {
+        return Err(Reject::Parse(InvalidStatus, "Invalid status code"));
+    }
+    head.status = status;
+    let reason = match rest {
+        [] => rest,
+        [b' ', reason @ ..] => reason,
+        [b'\r', ..] => {
+            return Err(Reject::Parse(
+                LfExpected,
+                "Missing expected LF after response line",
+            ));
+        }
+        _ => return Err(INVALID),
+    };
+    if !is_text(reason) {
+        return Err(bad_text(
+            reason,
+            "Missing expected LF after response line",
+            "Invalid character in reason phrase",
+        ));
+    }
+    head.reason.extend_from_slice(reason);
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! Why the guard refuses a response. The readers beside this file return it; the guard turns it
+//! into the engine's [`Error`] and adds the phase, which no reader knows.
+
+use dodici_pool::{Error, ErrorKind, ParseErrorCode, Phase};
+
+/// One broken rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reject {
+    /// The bytes are not HTTP/1.1 as we read it. The text names the rule, in llhttp's words where
+    /// llhttp has the rule, because undici shows them to its users.
+    Parse(ParseErrorCode, &'static str),
+    /// A head or a trailer section is larger than its limit.
+    Overflow,
+    /// A valid response that does not answer the request.
+    BadResponse,
+    /// A protocol switch that the request did not ask for.
+    BadUpgrade,
+}
+
+impl Reject {
+    /// The engine's error for this rule; text and kind are undici's.
+    #[cold]
+    pub(super) fn into_error(self, phase: Phase) -> Error {
+        match self {
+            Self::Parse(code, reason) => parse_error(code, phase, reason),
+            Self::Overflow => Error::new(
+                ErrorKind::HeadersOverflow,
+                phase,
+                "Headers Overflow Error",
+            ),
+            Self::BadResponse => Error::new(ErrorKind::Socket, phase, "bad response"),
+            Self::BadUpgrade => Error::new(ErrorKind::Socket, phase, "bad upgrade"),
+        }
+    }
+}
+
+/// A parse error with the sentence undici wraps around llhttp's reason.
+pub(super) fn parse_error(code: ParseErrorCode, phase: Phase, reason: &str) -> Error {
+    Error::new(
+        ErrorKind::Parse(code),
+        phase,
+        format!("Response does not match the HTTP/1.1 protocol ({reason})"),
+    )
+}

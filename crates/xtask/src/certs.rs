@@ -47,6 +47,7 @@ fn make() -> Result<(String, String, String), rcgen::Error> {
 }
 
 #[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test fails by panicking")]
 mod tests {
     #[test]
     fn every_run_makes_a_new_authority_and_a_certificate_in_pem() {

@@ -472,9 +472,7 @@ fn without_comments(text: &str) -> String {
     let mut in_block = false;
     for line in text.lines() {
         let trimmed = line.trim_start();
-        if in_block {
-            in_block = !line.contains("*/");
-        } else if trimmed.starts_with("/*") {
+        if in_block || trimmed.starts_with("/*") {
             in_block = !line.contains("*/");
         } else if !trimmed.starts_with("//") {
             let end = line.find(" //").unwrap_or(line.len());
@@ -486,6 +484,7 @@ fn without_comments(text: &str) -> String {
 }
 
 #[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

@@ -1,41 +1,39 @@
-//! Chores of this repository that are programs: `cargo xtask <command>`.
-
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+//! Chores of the repository: `cargo xtask layers`, `cargo xtask certs <directory>`.
 
 mod certs;
 mod layers;
 
-const HELP: &str = "\
-Usage: cargo xtask <command>
+use std::path::Path;
+use std::process::ExitCode;
 
-  layers             check the import rules of ARCHITECTURE.md
-  certs <directory>  write ca.pem, cert.pem and key.pem for localhost
-";
+const USAGE: &str = "\
+usage: cargo xtask layers             check the import rules of ARCHITECTURE.md
+       cargo xtask certs <directory>  write ca.pem, cert.pem and key.pem for localhost";
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let outcome = match args[..] {
-        ["layers"] => layers::check(root()).map_err(|found| found.join("\n")),
-        ["certs", directory] => certs::write(&PathBuf::from(directory)),
-        ["--help" | "-h" | "help"] => {
-            print!("{HELP}");
-            Ok(())
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        ["layers"] => report(layers::check(repository()).map_err(|found| found.join("\n"))),
+        ["certs", directory] => report(certs::write(Path::new(directory))),
+        _ => {
+            eprintln!("{USAGE}");
+            ExitCode::from(2)
         }
-        _ => Err(HELP.to_owned()),
-    };
+    }
+}
+
+fn report(outcome: Result<(), String>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            eprintln!("{}", message.trim_end());
+            eprintln!("{message}");
             ExitCode::FAILURE
         }
     }
 }
 
-/// The repository's root, two directories above this package.
-fn root() -> &'static Path {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    package.ancestors().nth(2).unwrap_or(package)
+/// The repository's root: two levels above this crate.
+fn repository() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }

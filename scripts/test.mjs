@@ -36,6 +36,7 @@ if (options.help) {
 }
 
 const npm = (...args) => ['npm', ['run', '--silent', '--prefix', 'node', ...args]];
+const deny = spawnSync('cargo', ['deny', '--version'], { stdio: 'ignore' }).status === 0;
 const nextest = spawnSync('cargo', ['nextest', '--version'], { stdio: 'ignore' }).status === 0;
 
 /**
@@ -73,6 +74,16 @@ const STEPS = [
     title: 'generated code is fresh',
     command: ['cargo', ['xtask', 'codegen', '--check']],
   },
+  ...(deny
+    ? [
+        {
+          id: 'deny',
+          group: 'lint',
+          title: 'licences, bans and sources of crates',
+          command: ['cargo', ['deny', '--offline', 'check', 'licenses', 'bans', 'sources']],
+        },
+      ]
+    : []),
   {
     id: 'npm',
     group: 'lint',

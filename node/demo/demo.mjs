@@ -13,7 +13,7 @@ import { text } from 'node:stream/consumers';
 import { setImmediate } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
-import { errors, install, pipeline, request, stream } from 'dodici';
+import { Agent, errors, install, pipeline, request, stream } from 'dodici';
 import { executable } from '../../bench/lib/paths.mjs';
 import { compareWithUndici } from './compare.mjs';
 
@@ -50,7 +50,7 @@ const UNIX_ORIGIN = 'http://unix.demo.test';
 /** Connections that the limited origin's pool may have. */
 const LIMIT = 3;
 
-const agent = install({
+const agent = new Agent({
   connections: 10,
   origins: {
     [origins.secure]: { connect: { ca: readFileSync(join(directory, 'ca.pem')) } },
@@ -58,6 +58,7 @@ const agent = install({
     ...(socketPath && { [UNIX_ORIGIN]: { connect: { socketPath } } }),
   },
 });
+install(agent);
 const seen = { connect: 0, disconnect: 0 };
 agent.on('connect', (origin, _targets, info) => {
   seen.connect++;

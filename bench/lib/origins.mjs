@@ -1,0 +1,150 @@
+// Starts and stops the servers that benchmarks run against: dodici-bench-server and nginx.
+// The drivers (h1.mjs, soak.mjs) call it; it knows nothing of clients.
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { createServer, connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { executable } from './paths.mjs';
+
+/**
+ * @typedef {object} Origin
+ * @property {string[]} args what bench/load.mjs needs to reach it
+ * @property {() => Promise<{ requests: number, connections: number } | undefined>} stop ends it;
+ *   says what it served, if it counts
+ */
+
+/**
+ * The minimal server, over TCP or a unix socket.
+ *
+ * @param {{ bytes: number, unix?: boolean, delay?: number }} options
+ * @returns {Promise<Origin>}
+ */
+export async function minimalServer({ bytes, unix = false, delay = 0 }) {
+  const args = ['--body', String(bytes), '--delay', String(delay)];
+  const directory = unix ? mkdtempSync(join(tmpdir(), 'dodici-bench-')) : undefined;
+  if (directory) args.push('--unix', join(directory, 'server.sock'));
+  const child = spawn(executable('dodici-bench-server'), args, {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const { value } = await lines.next();
+  if (value === undefined) throw new Error('dodici-bench-server ended before it listened');
+  const { port, path } = JSON.parse(value);
+  return {
+    args: path
+      ? ['--origin', 'http://localhost', '--socket', path]
+      : ['--origin', `http://127.0.0.1:${port}`],
+    async stop() {
+      const ended = once(child, 'exit');
+      child.stdin.end();
+      const { value: account } = await lines.next();
+      await ended;
+      if (directory) rmSync(directory, { recursive: true });
+      return JSON.parse(account);
+    },
+  };
+}
+
+/** Whether nginx is installed; without it, its rows are left out and the report says so. */
+export function hasNginx() {
+  try {
+    execFileSync('nginx', ['-v'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * nginx over TLS 1.3 with a certificate made for this run, one worker, everything switched off
+ * that is not needed to answer from memory.
+ *
+ * @param {{ bytes: number }} options
+ * @returns {Promise<Origin>}
+ */
+export async function nginxTls({ bytes }) {
+  const directory = mkdtempSync(join(tmpdir(), 'dodici-bench-nginx-'));
+  execFileSync(executable('xtask'), ['certs', directory], { stdio: 'inherit' });
+  mkdirSync(join(directory, 'www'));
+  writeFileSync(join(directory, 'www', 'body'), Buffer.alloc(bytes, 'x'));
+  const port = await freePort();
+  writeFileSync(join(directory, 'nginx.conf'), nginxConfig(directory, port));
+  const child = spawn('nginx', ['-p', directory, '-c', 'nginx.conf', '-e', 'error.log'], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  const ended = once(child, 'exit');
+  await Promise.race([
+    listening(port),
+    ended.then(([code]) => {
+      throw new Error(`nginx ended with code ${code}; see ${join(directory, 'error.log')}`);
+    }),
+  ]);
+  return {
+    args: ['--origin', `https://127.0.0.1:${port}`, '--path', '/body', '--ca', join(directory, 'ca.pem')],
+    async stop() {
+      child.kill('SIGTERM');
+      await ended;
+      if (existsSync(directory)) rmSync(directory, { recursive: true });
+      return undefined;
+    },
+  };
+}
+
+/** @param {string} directory @param {number} port */
+function nginxConfig(directory, port) {
+  const user = process.getuid?.() === 0 ? 'user root;\n' : '';
+  return `${user}daemon off;
+worker_processes 1;
+pid ${directory}/nginx.pid;
+events { worker_connections 1024; multi_accept on; }
+http {
+  access_log off;
+  default_type text/plain;
+  sendfile on;
+  tcp_nodelay on;
+  open_file_cache max=16 inactive=600s;
+  # The client's pool decides when a connection ends, not this server.
+  keepalive_requests 1000000000;
+  keepalive_timeout 600s;
+  client_body_temp_path ${directory}/body;
+  proxy_temp_path ${directory}/proxy;
+  fastcgi_temp_path ${directory}/fastcgi;
+  uwsgi_temp_path ${directory}/uwsgi;
+  scgi_temp_path ${directory}/scgi;
+  server {
+    listen 127.0.0.1:${port} ssl;
+    server_name localhost;
+    ssl_protocols TLSv1.3;
+    ssl_certificate ${directory}/cert.pem;
+    ssl_certificate_key ${directory}/key.pem;
+    root ${directory}/www;
+  }
+}
+`;
+}
+
+/** A TCP port that was free a moment ago. */
+async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** Resolves once something accepts connections on `port`. @param {number} port */
+async function listening(port) {
+  for (;;) {
+    const socket = connect(port, '127.0.0.1');
+    const up = await new Promise((resolve) => {
+      socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
+    });
+    socket.destroy();
+    if (up) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}

@@ -1,0 +1,677 @@
+//! The import rules of ARCHITECTURE.md that Cargo cannot see: modules inside the engine, words
+//! that a crate must not use, and imports in the TypeScript sources. `cargo xtask layers` calls
+//! [`check`]; it reads files as text and knows nothing of types.
+//!
+//! The rules are the tables at the top. Unit tests (`#[cfg(test)]` modules at the end of a file,
+//! files named `tests.rs`) are free of them.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Where the engine lives.
+const ENGINE: &str = "crates/dodici/src";
+
+/// The engine's modules from the top layer to the bottom. A module imports from its own row and
+/// the rows below it. A module that is not here is an error: say where it belongs.
+const ENGINE_ROWS: &[&[&str]] = &[
+    &["engine", "client"],
+    &["origin"],
+    &["exchange", "checkout", "replay"],
+    &["conn", "connect", "body"],
+    &["command", "clock", "sink"],
+];
+
+/// Edges that are forbidden although both ends stand in one row: (from, to).
+const ENGINE_FORBIDDEN: &[(&str, &str)] = &[("connect", "conn")];
+
+/// A word that some files must not contain.
+struct WordRule {
+    /// Files below this directory, or this one file.
+    within: &'static str,
+    /// Only files with this extension; `ts` stands for `mts` and `cts` too.
+    extension: &'static str,
+    /// Files below this directory (or this file) are free.
+    except: Option<&'static str>,
+    words: Words,
+    why: &'static str,
+}
+
+enum Words {
+    /// Rust paths and names, as whole words outside comments.
+    Names(&'static [&'static str]),
+    /// The module specifier of an import, export or require (or a path below it).
+    Import(&'static str),
+    /// A string literal that ends so.
+    LiteralEnding(&'static str),
+    /// Keys at the start of a line of Cargo.toml.
+    Dependencies(&'static [&'static str]),
+}
+
+const WORD_RULES: &[WordRule] = &[
+    WordRule {
+        within: "crates/dodici-pool/src",
+        extension: "rs",
+        except: None,
+        words: Words::Names(&[
+            "tokio",
+            "hyper",
+            "parking_lot",
+            "Mutex",
+            "RwLock",
+            "Condvar",
+            "mpsc",
+            "TcpStream",
+            "TcpListener",
+            "UdpSocket",
+            "UnixStream",
+            "ToSocketAddrs",
+            "std::fs",
+            "std::io",
+            "std::thread",
+            "Instant::now",
+            "SystemTime::now",
+        ]),
+        why: "the pool has no I/O, no lock and no clock: time comes in as `now`",
+    },
+    WordRule {
+        within: "crates/dodici-pool/Cargo.toml",
+        extension: "toml",
+        except: None,
+        words: Words::Dependencies(&["tokio", "hyper", "parking_lot", "dodici", "dodici-wire"]),
+        why: "the pool depends on nothing of ours and on no runtime",
+    },
+    WordRule {
+        within: "node/native/src",
+        extension: "rs",
+        except: None,
+        words: Words::Names(&["hyper", "h2"]),
+        why: "the addon talks to the engine, never to a protocol library",
+    },
+    WordRule {
+        within: "node/native/Cargo.toml",
+        extension: "toml",
+        except: None,
+        words: Words::Dependencies(&["hyper", "hyper-util", "h2"]),
+        why: "the addon talks to the engine, never to a protocol library",
+    },
+    WordRule {
+        within: "node/src",
+        extension: "ts",
+        except: Some("node/src/native/"),
+        words: Words::LiteralEnding(".node"),
+        why: "only node/src/native/ knows where the addon's file is",
+    },
+    WordRule {
+        within: "node/src",
+        extension: "ts",
+        except: Some("node/src/undici.ts"),
+        words: Words::Import("undici"),
+        why: "the peer is imported in node/src/undici.ts alone",
+    },
+];
+
+/// Checks the tree below `root`.
+///
+/// # Errors
+/// One sentence per violation, sorted by file; also a file that cannot be read.
+pub(crate) fn check(root: &Path) -> Result<(), Vec<String>> {
+    let mut violations = Vec::new();
+    let engine = sources(root, ENGINE, "rs", &mut violations);
+    violations.extend(check_engine(&engine));
+    for rule in WORD_RULES {
+        for (path, text) in sources(root, rule.within, rule.extension, &mut violations) {
+            violations.extend(rule.check(&path, &text));
+        }
+    }
+    violations.sort();
+    if violations.is_empty() {
+        Ok(())
+    } else {
+        Err(violations)
+    }
+}
+
+/// Path relative to the root, with `/`, and text.
+type Source = (String, String);
+
+/// All files of `extension` in `within`; what cannot be read becomes a violation. A rule about a
+/// directory that does not exist is a violation as well: it would hold for ever.
+fn sources(root: &Path, within: &str, extension: &str, failures: &mut Vec<String>) -> Vec<Source> {
+    let mut found = Vec::new();
+    let mut open = vec![root.join(within)];
+    while let Some(path) = open.pop() {
+        let read = if path.is_dir() {
+            directory(&path, &mut open)
+        } else {
+            Ok(())
+        };
+        if let Err(error) = read {
+            failures.push(format!("{}: {error}", path.display()));
+        }
+        if path.is_dir()
+            || path
+                .extension()
+                .is_none_or(|e| !is_kind(&e.to_string_lossy(), extension))
+        {
+            continue;
+        }
+        let name = path
+            .strip_prefix(root)
+            .unwrap_or(&path)
+            .to_string_lossy()
+            .replace('\\', "/");
+        match fs::read_to_string(&path) {
+            Ok(text) => found.push((name, text)),
+            Err(error) => failures.push(format!("{name}: {error}")),
+        }
+    }
+    if found.is_empty() {
+        failures.push(format!(
+            "{within}: no .{extension} file, so its import rule checks nothing"
+        ));
+    }
+    found.sort();
+    found
+}
+
+/// TypeScript has one extension for each module system.
+fn is_kind(found: &str, wanted: &str) -> bool {
+    found == wanted || (wanted == "ts" && matches!(found, "mts" | "cts"))
+}
+
+fn directory(path: &Path, open: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        open.push(entry?.path());
+    }
+    Ok(())
+}
+
+// ---- words -------------------------------------------------------------------------------------
+
+impl WordRule {
+    fn check(&self, path: &str, text: &str) -> Vec<String> {
+        if self.except.is_some_and(|free| path.starts_with(free)) || is_test_file(path) {
+            return Vec::new();
+        }
+        let code = match self.extension {
+            "toml" => text.to_owned(),
+            _ => without_comments(without_tests(text)),
+        };
+        let mut violations = Vec::new();
+        for (index, line) in code.lines().enumerate() {
+            if let Some(word) = self.words.found_in(line) {
+                violations.push(format!("{path}:{}: `{word}`: {}", index + 1, self.why));
+            }
+        }
+        violations
+    }
+}
+
+impl Words {
+    fn found_in(&self, line: &str) -> Option<&'static str> {
+        match *self {
+            Words::Names(names) => names.iter().copied().find(|name| has_name(line, name)),
+            Words::Import(module) => imports(line, module).then_some(module),
+            Words::LiteralEnding(end) => ['\'', '"', '`']
+                .iter()
+                .any(|q| line.contains(&format!("{end}{q}")))
+                .then_some(end),
+            Words::Dependencies(keys) => keys.iter().copied().find(|key| {
+                line.strip_prefix(key)
+                    .is_some_and(|rest| rest.starts_with([' ', '=', '.']))
+            }),
+        }
+    }
+}
+
+/// Whether `name` stands in `line` as a whole word.
+fn has_name(line: &str, name: &str) -> bool {
+    line.match_indices(name).any(|(at, _)| {
+        !line[..at].ends_with(is_word) && !line[at + name.len()..].starts_with(is_word)
+    })
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// Whether `line` imports, re-exports or requires `module` or something below it.
+fn imports(line: &str, module: &str) -> bool {
+    ['\'', '"', '`'].iter().any(|quote| {
+        line.match_indices(&format!("{quote}{module}"))
+            .any(|(at, found)| {
+                let before = line[..at].trim_end();
+                let word = before.trim_end_matches('(').trim_end();
+                let verb = ["from", "import", "require", "resolve"]
+                    .iter()
+                    .any(|v| word.ends_with(v));
+                verb && line[at + found.len()..].starts_with([*quote, '/'])
+            })
+    })
+}
+
+// ---- modules of the engine ---------------------------------------------------------------------
+
+fn check_engine(files: &[Source]) -> Vec<String> {
+    let mut violations = Vec::new();
+    let root_file = format!("{ENGINE}/lib.rs");
+    let exports = files
+        .iter()
+        .find(|(path, _)| *path == root_file)
+        .map(|(_, text)| exported_from(text))
+        .unwrap_or_default();
+    for (path, text) in files {
+        let module = module_path(path);
+        let Some(from) = module.first() else { continue };
+        if is_test_file(path) {
+            continue;
+        }
+        if row(from).is_none() {
+            violations.push(format!(
+                "{path}: module `{from}` has no row in the table of crates/xtask/src/layers.rs"
+            ));
+            continue;
+        }
+        let code = without_comments(without_tests(text));
+        for (line, target) in used_modules(&code, &module) {
+            // A name that lib.rs re-exports belongs to the module that it came from.
+            let to = exports.get(&target).unwrap_or(&target);
+            if forbidden(from, to) {
+                violations.push(format!(
+                    "{path}:{line}: `{from}` must not import from `{to}`"
+                ));
+            }
+        }
+    }
+    violations
+}
+
+fn row(module: &str) -> Option<usize> {
+    ENGINE_ROWS.iter().position(|names| names.contains(&module))
+}
+
+fn forbidden(from: &str, to: &str) -> bool {
+    match (row(from), row(to)) {
+        (Some(from_row), Some(to_row)) => {
+            from != to && (to_row < from_row || ENGINE_FORBIDDEN.contains(&(from, to)))
+        }
+        _ => false,
+    }
+}
+
+/// `crates/dodici/src/conn/h1.rs` is `[conn, h1]`; `lib.rs` is empty.
+fn module_path(path: &str) -> Vec<String> {
+    let inner = path
+        .trim_start_matches(ENGINE)
+        .trim_start_matches('/')
+        .trim_end_matches(".rs");
+    let mut parts: Vec<String> = inner.split('/').map(str::to_owned).collect();
+    if parts
+        .last()
+        .is_some_and(|last| last == "mod" || last == "lib")
+    {
+        parts.pop();
+    }
+    parts
+}
+
+/// Names that the crate root re-exports, with the top-level module each comes from.
+fn exported_from(root_text: &str) -> HashMap<String, String> {
+    let code = without_comments(root_text);
+    let mut names = HashMap::new();
+    for (at, _) in code.match_indices("pub use ") {
+        let Some(tree) = code[at + "pub use ".len()..].split(';').next() else {
+            continue;
+        };
+        for path in expand(tree) {
+            let path = path.strip_prefix("crate::").unwrap_or(&path);
+            if let (Some((module, _)), Some((_, name))) =
+                (path.split_once("::"), path.rsplit_once("::"))
+            {
+                names.insert(name.to_owned(), module.to_owned());
+            }
+        }
+    }
+    names
+}
+
+/// All paths of a use tree: `a::{b, c::{d, e as f}}` is `a::b`, `a::c::d`, `a::c::f`.
+fn expand(tree: &str) -> Vec<String> {
+    let tree = tree.trim();
+    let Some(open) = tree.find('{') else {
+        let name = tree.rsplit(" as ").next().unwrap_or(tree).trim();
+        return match tree.split_once(" as ") {
+            Some((path, _)) => match path.rsplit_once("::") {
+                Some((parent, _)) => vec![format!("{parent}::{name}")],
+                None => vec![name.to_owned()],
+            },
+            None => vec![tree.to_owned()],
+        };
+    };
+    let prefix = &tree[..open];
+    let inner = tree[open + 1..]
+        .strip_suffix('}')
+        .unwrap_or(&tree[open + 1..]);
+    split_outside_braces(inner)
+        .into_iter()
+        .filter(|part| !part.trim().is_empty())
+        .flat_map(expand)
+        .map(|path| format!("{prefix}{path}"))
+        .collect()
+}
+
+fn split_outside_braces(text: &str) -> Vec<&str> {
+    let (mut parts, mut depth, mut start) = (Vec::new(), 0usize, 0);
+    for (at, c) in text.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => {
+                parts.push(&text[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[start..]);
+    parts
+}
+
+/// Top-level names of this crate that `code` (in `module`) reaches by `crate::` or `super::`
+/// paths, in use declarations or anywhere else, with their lines.
+fn used_modules(code: &str, module: &[String]) -> Vec<(usize, String)> {
+    let mut used = Vec::new();
+    for (at, found) in code.match_indices("crate::") {
+        if !code[..at].ends_with(is_word) && !code[..at].ends_with("$") {
+            names_after(code, at + found.len(), at, &mut used);
+        }
+    }
+    for (at, _) in code.match_indices("super::") {
+        // Each chain once, from its start.
+        if code[..at].ends_with("::") || code[..at].ends_with(is_word) {
+            continue;
+        }
+        let rest = code[at..].trim_start_matches("super::");
+        let levels = (code[at..].len() - rest.len()) / "super::".len();
+        if levels >= module.len() {
+            names_after(code, at + levels * "super::".len(), at, &mut used);
+        }
+    }
+    used
+}
+
+/// The first name, or the first names of the group, that stand at `from`.
+fn names_after(code: &str, from: usize, at: usize, used: &mut Vec<(usize, String)>) {
+    let line = code[..at].matches('\n').count() + 1;
+    let rest = &code[from..];
+    let tree = match rest.strip_prefix('{') {
+        Some(group) => match closing(group) {
+            Some(end) => &group[..end],
+            None => return,
+        },
+        None => &rest[..rest.find(|c: char| !is_word(c)).unwrap_or(rest.len())],
+    };
+    for part in split_outside_braces(tree) {
+        let name = part
+            .trim()
+            .split(|c: char| !is_word(c))
+            .next()
+            .unwrap_or_default();
+        if !name.is_empty() {
+            used.push((line, name.to_owned()));
+        }
+    }
+}
+
+/// Where the group that is open at the start of `text` closes.
+fn closing(text: &str) -> Option<usize> {
+    let mut depth = 1usize;
+    for (at, c) in text.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return Some(at);
+        }
+    }
+    None
+}
+
+// ---- text --------------------------------------------------------------------------------------
+
+fn is_test_file(path: &str) -> bool {
+    path.ends_with("/tests.rs") || path.contains("/tests/")
+}
+
+/// The text up to the test module that ends a file.
+fn without_tests(text: &str) -> &str {
+    let mut from = 0;
+    while let Some(at) = text[from..].find("#[cfg(test)]").map(|at| at + from) {
+        let mut rest = text[at + "#[cfg(test)]".len()..].trim_start();
+        while rest.starts_with("#[") {
+            rest = rest
+                .find(']')
+                .map_or("", |end| rest[end + 1..].trim_start());
+        }
+        // `mod tests;` names another file; only an inline module ends this one.
+        if rest.starts_with("mod ") && rest.lines().next().is_some_and(|l| l.contains('{')) {
+            return &text[..at];
+        }
+        from = at + 1;
+    }
+    text
+}
+
+/// The text with `//` comments and block comments blanked, lines kept. A `//` inside a string
+/// (as in a URL) is taken for a comment only after white space, which no URL has.
+fn without_comments(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut in_block = false;
+    for line in text.lines() {
+        let trimmed = line.trim_start();
+        if in_block || trimmed.starts_with("/*") {
+            in_block = !line.contains("*/");
+        } else if !trimmed.starts_with("//") {
+            let end = line.find(" //").unwrap_or(line.len());
+            out.push_str(&line[..end]);
+        }
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    fn engine(path: &str, text: &str) -> Vec<String> {
+        let root = "pub mod engine;\npub use engine::{Engine, handle::Pool as EnginePool};";
+        check_engine(&[
+            (format!("{ENGINE}/lib.rs"), root.to_owned()),
+            (format!("{ENGINE}/{path}"), text.to_owned()),
+        ])
+    }
+
+    fn word(path: &str, text: &str) -> Vec<String> {
+        WORD_RULES
+            .iter()
+            .filter(|rule| path.starts_with(rule.within) && path.ends_with(rule.extension))
+            .flat_map(|rule| rule.check(path, text))
+            .collect()
+    }
+
+    #[test]
+    fn a_connection_must_not_import_the_origin_however_it_is_written() {
+        for text in [
+            "use crate::origin::OriginTask;",
+            "use crate::{clock::Clock, origin::{self, OriginTask}};",
+            "use crate::{\n    clock::Clock,\n    origin,\n};",
+            "use super::super::origin::OriginTask;",
+            "fn f() { crate::origin::start(); }",
+        ] {
+            let found = engine("conn/h1.rs", text);
+            assert_eq!(found.len(), 1, "{text}: {found:?}");
+            assert!(
+                found[0].contains("`conn` must not import from `origin`"),
+                "{found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_connection_must_not_import_the_engine_through_a_re_export() {
+        assert_eq!(engine("conn/h1.rs", "use crate::Engine;").len(), 1);
+        assert_eq!(engine("conn/mod.rs", "use super::EnginePool;").len(), 1);
+    }
+
+    #[test]
+    fn a_connector_must_not_import_the_connection() {
+        assert_eq!(
+            engine("connect/tls.rs", "use crate::conn::h1::start;").len(),
+            1
+        );
+        assert!(engine("conn/h1.rs", "use crate::connect::Transport;").is_empty());
+    }
+
+    #[test]
+    fn each_row_may_import_downwards_and_not_upwards() {
+        for (upper_row, lower_row) in ENGINE_ROWS.iter().zip(&ENGINE_ROWS[1..]) {
+            for (upper, lower) in upper_row
+                .iter()
+                .flat_map(|u| lower_row.iter().map(move |l| (u, l)))
+            {
+                let down = engine(&format!("{upper}.rs"), &format!("use crate::{lower}::X;"));
+                assert!(down.is_empty(), "{down:?}");
+                let up = engine(
+                    &format!("{lower}/mod.rs"),
+                    &format!("use super::{upper}::X;"),
+                );
+                assert_eq!(up.len(), 1, "{lower} to {upper}");
+            }
+        }
+    }
+
+    #[test]
+    fn neighbours_inside_a_module_are_free_to_meet() {
+        assert!(engine("conn/h1.rs", "use super::framing::Guard;").is_empty());
+        assert!(
+            engine(
+                "connect/mod.rs",
+                "use self::origin::X;\nuse other_crate::origin::Y;"
+            )
+            .is_empty()
+        );
+    }
+
+    #[test]
+    fn a_module_without_a_row_is_an_error() {
+        let found = engine("helpers.rs", "");
+        assert!(found[0].contains("`helpers` has no row"), "{found:?}");
+    }
+
+    #[test]
+    fn comments_and_unit_tests_are_free() {
+        let text = "//! See crate::origin.\n/* crate::engine */\nfn f() {} // crate::origin\n\
+            #[cfg(test)]\n#[expect(clippy::unwrap_used)]\nmod tests { use crate::origin::X; }";
+        assert!(engine("conn/h1.rs", text).is_empty());
+    }
+
+    #[test]
+    fn a_test_module_in_a_file_of_its_own_does_not_free_what_follows() {
+        let text = "#[cfg(test)]\nmod tests;\nuse crate::origin::X;";
+        assert_eq!(engine("conn/h1.rs", text).len(), 1);
+    }
+
+    #[test]
+    fn the_pool_must_not_use_io_locks_runtimes_or_the_clock() {
+        for text in [
+            "use tokio::sync::Notify;",
+            "use hyper::Request;",
+            "use std::net::{SocketAddr, TcpStream};",
+            "use std::sync::{Arc, Mutex};",
+            "let lock: parking_lot::RwLock<u8>;",
+            "let now = std::time::Instant::now();",
+            "std::thread::spawn(f);",
+        ] {
+            assert_eq!(
+                word("crates/dodici-pool/src/pool/mod.rs", text).len(),
+                1,
+                "{text}"
+            );
+        }
+        let fine = "//! no tokio\nuse std::net::SocketAddr;\nuse std::time::Instant;";
+        assert!(word("crates/dodici-pool/src/pool/mod.rs", fine).is_empty());
+        assert_eq!(
+            word("crates/dodici-pool/Cargo.toml", "tokio = \"1\"").len(),
+            1
+        );
+    }
+
+    #[test]
+    fn the_addon_must_not_reach_past_the_engine() {
+        assert_eq!(
+            word("node/native/src/deliver.rs", "use hyper::body::Bytes;").len(),
+            1
+        );
+        assert_eq!(
+            word("node/native/src/deliver.rs", "    let x = h2::client();").len(),
+            1
+        );
+        assert!(
+            word(
+                "node/native/src/deliver.rs",
+                "let hyperlink = dodici::h2_limit;"
+            )
+            .is_empty()
+        );
+        assert_eq!(
+            word("node/native/Cargo.toml", "h2.workspace = true").len(),
+            1
+        );
+        assert_eq!(
+            word("node/native/Cargo.toml", "hyper = { workspace = true }").len(),
+            1
+        );
+    }
+
+    #[test]
+    fn only_the_native_directory_names_the_addon_file() {
+        assert_eq!(word("node/src/pool.ts", "load('./dodici.node')").len(), 1);
+        assert!(word("node/src/native/load.ts", "load('./dodici.node')").is_empty());
+        assert!(word("node/src/pool.ts", "import fs from 'node:fs'").is_empty());
+    }
+
+    #[test]
+    fn only_one_file_imports_the_peer() {
+        for text in [
+            "import { Dispatcher } from 'undici'",
+            "import type { Dispatcher } from \"undici\"",
+            "export * from 'undici'",
+            "const u = require('undici')",
+            "const u = await import('undici/lib/core/util.js')",
+            "import 'undici'",
+        ] {
+            assert_eq!(word("node/src/client.ts", text).len(), 1, "{text}");
+            assert!(word("node/src/undici.ts", text).is_empty());
+        }
+        assert!(word("node/src/client.ts", "import x from './undici.js'").is_empty());
+        assert!(word("node/src/client.ts", "throw new Error(`install 'undici'`)").is_empty());
+        assert!(word("node/src/client.ts", "import x from 'undici-types'").is_empty());
+    }
+
+    #[test]
+    fn a_rule_without_files_is_reported_instead_of_passing() {
+        let empty = std::env::temp_dir().join(format!("dodici-layers-{}", std::process::id()));
+        fs::create_dir_all(&empty).expect("a directory");
+        let found = check(&empty).expect_err("violations");
+        fs::remove_dir_all(&empty).expect("removal");
+        assert!(
+            found.iter().any(|v| v.contains("checks nothing")),
+            "{found:?}"
+        );
+    }
+}

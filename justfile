@@ -1,0 +1,74 @@
+# Run with `npx -y rust-just <recipe>`, or `just <recipe>` where just is installed.
+# Everything needs Rust (rustup), Node 20 or newer and a C compiler, and nothing else.
+
+set windows-shell := ["powershell.exe", "-NoLogo", "-Command"]
+
+# Show this table of contents
+[private]
+default:
+    @just --justfile "{{ justfile() }}" --list --unsorted
+
+# Start its own servers, send real requests through the engine, compare with undici
+[group('1 see it work')]
+demo *ARGS: build build-bench-server
+    @node node/demo/demo.mjs {{ ARGS }}
+
+# Check and test everything, as CI does
+[group('1 see it work')]
+test *ARGS:
+    @node scripts/test.mjs {{ ARGS }}
+
+# Install the npm packages that the recipes below need
+[group('2 build')]
+setup:
+    @node scripts/setup.mjs node
+
+# Build the addon (release) and the npm package
+[group('2 build')]
+build: setup
+    @node scripts/native.mjs
+    @npm run --silent --prefix node build
+
+# Delete everything that was built or installed
+[group('2 build')]
+clean:
+    @node scripts/clean.mjs
+
+# Check formatting, lints, import rules and generated code
+[group('3 change it')]
+lint *ARGS:
+    @node scripts/test.mjs --group lint {{ ARGS }}
+
+# Format Rust and TypeScript
+[group('3 change it')]
+fmt: setup
+    cargo fmt --all
+    npm run --silent --prefix node format
+
+# Write the TypeScript half of the boundary's schema
+[group('3 change it')]
+codegen:
+    cargo xtask codegen
+
+# Run all benchmarks and draw their plots
+[group('4 measure')]
+bench *ARGS: (bench-h1 ARGS)
+
+# Compare with undici over HTTP/1.1: --rounds N --seconds S, or --help
+[group('4 measure')]
+bench-h1 *ARGS: build build-bench
+    @node bench/h1.mjs {{ ARGS }}
+
+# Mixed load with aborts and slow readers until the time is up: --minutes M, or --help
+[group('4 measure')]
+soak *ARGS: build build-bench-server
+    @node bench/soak.mjs {{ ARGS }}
+
+# Build the benchmarks' server and install the clients they compare
+[group('4 measure')]
+build-bench: build-bench-server
+    @node scripts/setup.mjs bench
+
+[private]
+build-bench-server:
+    @cargo build --quiet --release --package dodici-bench-server --package xtask

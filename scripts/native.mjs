@@ -1,0 +1,49 @@
+// Builds the addon with `--release` and puts it where the npm package looks for it:
+// node/prebuilds/<platform>-<arch>/dodici.node. The justfile and scripts/test.mjs call it.
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const PACKAGE = 'dodici-native';
+
+const build = spawnSync(
+  'cargo',
+  ['build', '--release', '--package', PACKAGE, '--message-format', 'json-render-diagnostics'],
+  { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8', maxBuffer: 256 << 20 },
+);
+if (build.error) fail(`cargo did not start (${build.error.message}): install Rust from https://rustup.rs`);
+if (build.status !== 0) fail('the addon did not build');
+
+const library = build.stdout
+  .split('\n')
+  .filter((line) => line.startsWith('{'))
+  .map((line) => JSON.parse(line))
+  .filter(({ reason, target }) => reason === 'compiler-artifact' && target.kind.includes('cdylib'))
+  .flatMap(({ filenames }) => filenames)
+  .find((file) => /\.(so|dylib|dll)$/.test(file) && file.includes('dodici_native'));
+if (library === undefined) fail(`cargo named no library of ${PACKAGE}`);
+
+const directory = join(ROOT, 'node', 'prebuilds', `${process.platform}-${process.arch}`);
+const addon = join(directory, 'dodici.node');
+if (!same(library, addon)) {
+  mkdirSync(directory, { recursive: true });
+  // Renamed into place: a process that has the old file mapped keeps the old file.
+  const fresh = `${addon}.${process.pid}`;
+  copyFileSync(library, fresh);
+  renameSync(fresh, addon);
+}
+
+function same(a, b) {
+  try {
+    return readFileSync(a).equals(readFileSync(b));
+  } catch {
+    return false;
+  }
+}
+
+function fail(message) {
+  console.error(`native: ${message}`);
+  process.exit(1);
+}

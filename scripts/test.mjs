@@ -1,0 +1,326 @@
+// `just test`: runs every check and test in order, says where it is, keeps complete logs in
+// target/test-logs and ends with a table and one line, `N passed, N failed`.
+//
+// A step that fails does not stop the others, except those that need what it builds.
+import { spawn, spawnSync } from 'node:child_process';
+import { createWriteStream, mkdirSync, readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { parseArgs } from 'node:util';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const LOGS = join(ROOT, 'target', 'test-logs');
+/** A long step shows a sign of life this often. */
+const HEARTBEAT_MS = 20_000;
+/** Lines of a failed step's log that are shown at once. */
+const TAIL = 60;
+
+const HELP = `Usage: just test [options]
+
+  --group NAME   only the steps of a group: lint, rust, node
+  --only A,B     only these steps and what they need
+  --list         name the steps
+`;
+
+const { values: options } = parseArgs({
+  options: {
+    group: { type: 'string' },
+    only: { type: 'string' },
+    list: { type: 'boolean', default: false },
+    help: { type: 'boolean', short: 'h', default: false },
+  },
+});
+if (options.help) {
+  process.stdout.write(HELP);
+  process.exit(0);
+}
+
+const npm = (...args) => ['npm', ['run', '--silent', '--prefix', 'node', ...args]];
+const deny = spawnSync('cargo', ['deny', '--version'], { stdio: 'ignore' }).status === 0;
+const nextest = spawnSync('cargo', ['nextest', '--version'], { stdio: 'ignore' }).status === 0;
+
+/**
+ * @typedef {object} Step
+ * @property {string} id its name, also of its log
+ * @property {string} group
+ * @property {string} title
+ * @property {[string, string[]]} command
+ * @property {string[]} [needs] steps that must have passed
+ * @property {'nextest' | 'cargo' | 'vitest' | 'snippets'} [counts] whose account of tests to read
+ */
+/** @type {Step[]} */
+const STEPS = [
+  {
+    id: 'rustfmt',
+    group: 'lint',
+    title: 'Rust formatting',
+    command: ['cargo', ['fmt', '--all', '--check']],
+  },
+  {
+    id: 'clippy',
+    group: 'lint',
+    title: 'Rust lints',
+    command: ['cargo', ['clippy', '--workspace', '--all-targets', '--', '-D', 'warnings']],
+  },
+  {
+    id: 'layers',
+    group: 'lint',
+    title: 'import rules',
+    command: ['cargo', ['xtask', 'layers']],
+  },
+  {
+    id: 'codegen',
+    group: 'lint',
+    title: 'generated code is fresh',
+    command: ['cargo', ['xtask', 'codegen', '--check']],
+  },
+  ...(deny
+    ? [
+        {
+          id: 'deny',
+          group: 'lint',
+          title: 'licences, bans and sources of crates',
+          command: ['cargo', ['deny', '--offline', 'check', 'licenses', 'bans', 'sources']],
+        },
+      ]
+    : []),
+  {
+    id: 'npm',
+    group: 'lint',
+    title: 'npm packages',
+    command: ['node', ['scripts/setup.mjs', 'node']],
+  },
+  {
+    id: 'eslint',
+    group: 'lint',
+    title: 'TypeScript lints and formatting',
+    command: npm('lint'),
+    needs: ['npm'],
+  },
+  {
+    id: 'rust',
+    group: 'rust',
+    title: nextest ? 'Rust tests (nextest)' : 'Rust tests (cargo test)',
+    command: nextest
+      ? ['cargo', ['nextest', 'run', '--workspace', '--no-fail-fast', '--status-level', 'fail']]
+      : ['cargo', ['test', '--workspace', '--lib', '--bins', '--tests', '--no-fail-fast']],
+    counts: nextest ? 'nextest' : 'cargo',
+  },
+  {
+    id: 'doctests',
+    group: 'rust',
+    title: 'Rust documentation examples',
+    command: ['cargo', ['test', '--workspace', '--doc', '--no-fail-fast']],
+    counts: 'cargo',
+  },
+  {
+    id: 'addon',
+    group: 'node',
+    title: 'addon, release build',
+    command: ['node', ['scripts/native.mjs']],
+  },
+  {
+    id: 'package',
+    group: 'node',
+    title: 'npm package',
+    command: npm('build'),
+    needs: ['npm'],
+  },
+  {
+    id: 'types',
+    group: 'node',
+    title: 'types',
+    command: npm('test:types'),
+    needs: ['npm', 'package'],
+  },
+  {
+    id: 'vitest',
+    group: 'node',
+    title: 'vitest on Node 20, 24 and 26',
+    command: npm('test:nodes'),
+    needs: ['npm', 'addon', 'package'],
+    counts: 'vitest',
+  },
+  {
+    id: 'readme',
+    group: 'node',
+    title: 'README snippets',
+    command: ['node', ['scripts/check-readme.mjs']],
+    needs: ['npm', 'addon', 'package'],
+    counts: 'snippets',
+  },
+  {
+    id: 'demo-server',
+    group: 'node',
+    title: "the demo's server and certificates",
+    command: [
+      'cargo',
+      ['build', '--release', '--package', 'dodici-bench-server', '--package', 'xtask'],
+    ],
+  },
+  {
+    id: 'demo',
+    group: 'node',
+    title: 'demo',
+    command: ['node', ['node/demo/demo.mjs', '--seconds', '1']],
+    needs: ['npm', 'addon', 'package', 'demo-server'],
+  },
+];
+
+/** Reads each runner's account of its tests from its output. */
+const COUNTERS = {
+  nextest: (text) =>
+    totals(text, /tests? run: (?<rest>.*)/g, { passed: /(\d+) passed/, failed: /(\d+) (?:failed|timed out|exec failed)/g, skipped: /(\d+) skipped/ }),
+  cargo: (text) =>
+    totals(text, /^test result: (?<rest>.*)/gm, { passed: /(\d+) passed/, failed: /(\d+) failed/, skipped: /(\d+) ignored/ }),
+  vitest: (text) =>
+    totals(text, /^\s*Tests\s+(?<rest>.*)/gm, { passed: /(\d+) passed/, failed: /(\d+) failed/, skipped: /(\d+) (?:skipped|todo)/g }),
+  snippets: (text) =>
+    totals(text, /^snippets: (?<rest>.*)/gm, { passed: /(\d+) passed/, failed: /(\d+) failed/, skipped: /(\d+) skipped/ }),
+};
+
+/** Sums the numbers that `patterns` find in every line that `lines` finds. */
+function totals(text, lines, patterns) {
+  const sum = { passed: 0, failed: 0, skipped: 0 };
+  for (const { groups } of text.matchAll(lines)) {
+    for (const [key, pattern] of Object.entries(patterns)) {
+      for (const [, number] of groups.rest.matchAll(new RegExp(pattern, 'g'))) {
+        sum[key] += Number(number);
+      }
+    }
+  }
+  return sum;
+}
+
+if (options.list) {
+  for (const { id, group, title } of STEPS) console.log(`${group.padEnd(5)} ${id.padEnd(12)} ${title}`);
+  process.exit(0);
+}
+
+const steps = chosen();
+mkdirSync(LOGS, { recursive: true });
+const color = process.stdout.isTTY && !process.env.NO_COLOR;
+const results = [];
+const begun = Date.now();
+for (const [index, step] of steps.entries()) {
+  results.push(await run(step, `[${index + 1}/${steps.length}]`));
+}
+process.exitCode = summary() ? 0 : 1;
+
+/** @param {Step} step @param {string} place */
+async function run(step, place) {
+  const broken = (step.needs ?? []).find((id) =>
+    results.some(({ step: earlier, outcome }) => earlier.id === id && outcome !== 'passed'),
+  );
+  if (broken !== undefined) {
+    console.log(`${place} ${step.title}: not run, because "${broken}" did not pass`);
+    return { step, outcome: 'not run', ms: 0, passed: 0, failed: 1, skipped: 0 };
+  }
+  console.log(`${place} ${step.title}`);
+  const log = join(LOGS, `${step.id}.log`);
+  const started = Date.now();
+  const code = await execute(step, log, started);
+  const ms = Date.now() - started;
+  const text = plain(readFileSync(log, 'utf8'));
+  const counted = step.counts ? COUNTERS[step.counts](text) : undefined;
+  const tests = counted ?? { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 };
+  // A runner that fails without naming a failed test (it did not compile, it crashed), and one
+  // that "passes" without a test, have both failed.
+  if (code !== 0 && tests.failed === 0) tests.failed = 1;
+  if (counted !== undefined && code === 0 && tests.passed === 0) tests.failed = 1;
+  const outcome = tests.failed === 0 ? 'passed' : 'failed';
+  const account = counted ? `, ${tests.passed} passed, ${tests.failed} failed` : '';
+  console.log(`      ${paint(outcome)} in ${seconds(ms)}${account}`);
+  if (outcome === 'failed') {
+    const lines = text.trimEnd().split('\n').slice(-TAIL);
+    console.log(lines.map((line) => `      │ ${line}`).join('\n'));
+    console.log(`      complete log: ${relative(ROOT, log)}`);
+  }
+  return { step, outcome, ms, ...tests };
+}
+
+/** Runs the command with its output in the log, and shows now and then how far it is. */
+function execute({ command: [program, args], title }, log, started) {
+  return new Promise((resolve) => {
+    const file = createWriteStream(log);
+    const child = spawn(program, args, {
+      cwd: ROOT,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, CARGO_TERM_COLOR: 'never', NO_COLOR: '1', FORCE_COLOR: undefined },
+      shell: process.platform === 'win32' && program === 'npm',
+    });
+    let last = '';
+    const keep = (chunk) => {
+      file.write(chunk);
+      last = chunk.toString().trimEnd().split('\n').at(-1) || last;
+    };
+    child.stdout.on('data', keep);
+    child.stderr.on('data', keep);
+    const heartbeat = setInterval(() => {
+      const line = plain(last).trim().slice(0, 90);
+      console.log(`      … ${title}, ${seconds(Date.now() - started)}: ${line}`);
+    }, HEARTBEAT_MS);
+    const finish = (code) => {
+      clearInterval(heartbeat);
+      file.end(() => resolve(code));
+    };
+    child.once('error', (error) => {
+      file.write(`${program} did not start: ${error.message}\n`);
+      finish(1);
+    });
+    child.once('close', (code, signal) => {
+      if (signal) file.write(`ended by ${signal}\n`);
+      finish(code ?? 1);
+    });
+  });
+}
+
+function summary() {
+  const total = { passed: 0, failed: 0, skipped: 0 };
+  const width = Math.max(...results.map(({ step }) => step.title.length));
+  console.log();
+  for (const { step, outcome, ms, passed, failed, skipped } of results) {
+    total.passed += passed;
+    total.failed += failed;
+    total.skipped += skipped;
+    const account = step.counts ? `${passed} passed, ${failed} failed` : '';
+    console.log(
+      `${step.title.padEnd(width)}  ${paint(outcome.padEnd(7))}  ${seconds(ms).padStart(7)}  ${account}`.trimEnd(),
+    );
+  }
+  const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : '';
+  console.log(`\n${total.passed} passed, ${total.failed} failed${skipped} (${seconds(Date.now() - begun)})`);
+  return total.failed === 0;
+}
+
+/** The steps to run, with those they need. */
+function chosen() {
+  if (options.group === undefined && options.only === undefined) return STEPS;
+  const names = options.only?.split(',');
+  const unknown = names?.find((name) => !STEPS.some(({ id }) => id === name));
+  if (unknown !== undefined || (options.group && !STEPS.some(({ group }) => group === options.group))) {
+    console.error(`there is no step or group "${unknown ?? options.group}"; see --list`);
+    process.exit(2);
+  }
+  const wanted = new Set(
+    STEPS.filter(({ id, group }) => names?.includes(id) || group === options.group).map(({ id }) => id),
+  );
+  for (const { id, needs } of STEPS.toReversed()) {
+    if (wanted.has(id)) needs?.forEach((need) => wanted.add(need));
+  }
+  return STEPS.filter(({ id }) => wanted.has(id));
+}
+
+function seconds(ms) {
+  return ms < 60_000 ? `${(ms / 1e3).toFixed(1)} s` : `${Math.floor(ms / 60e3)} min ${Math.round((ms % 60e3) / 1e3)} s`;
+}
+
+function paint(outcome) {
+  if (!color) return outcome;
+  return outcome.startsWith('passed') ? `\x1b[32m${outcome}\x1b[0m` : `\x1b[31m${outcome}\x1b[0m`;
+}
+
+/** @param {string} text */
+function plain(text) {
+  return text.replaceAll(/\x1b\[[0-9;]*[A-Za-z]/g, '');
+}

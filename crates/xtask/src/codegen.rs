@@ -1,4 +1,5 @@
-//! `cargo xtask codegen`: writes the TypeScript half of the boundary schema.
+//! `cargo xtask codegen`: writes the TypeScript half of the boundary schema, and the golden vectors
+//! that test it.
 //!
 //! Called by `main.rs`. Knows where the files lie and how TypeScript spells a constant; what the
 //! constants are is `dodici_wire::schema`'s business.
@@ -10,8 +11,13 @@ use std::path::{Path, PathBuf};
 
 use dodici_wire::{layout_hash, schema};
 
+use crate::golden;
+
 /// The generated TypeScript module, relative to the repository.
 const GENERATED_TS: &str = "node/src/wire/generated.ts";
+
+/// The golden vectors, relative to the repository.
+const GOLDEN: &str = "crates/dodici-wire/tests/golden/records.json";
 
 /// What to do with a file whose content is not the generated one.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,7 +55,10 @@ pub(crate) fn run(root: &Path, mode: Mode) -> io::Result<Vec<PathBuf>> {
 
 /// Every generated file: path relative to the repository, content.
 fn outputs() -> Vec<(PathBuf, String)> {
-    vec![(PathBuf::from(GENERATED_TS), typescript())]
+    vec![
+        (PathBuf::from(GENERATED_TS), typescript()),
+        (PathBuf::from(GOLDEN), golden::json()),
+    ]
 }
 
 /// The module `generated.ts`: one frozen table of numbers for each enum, one constant for each

@@ -1,6 +1,7 @@
 //! Chores of the repository: `cargo xtask codegen [--check]`.
 
 mod codegen;
+mod golden;
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -9,6 +9,7 @@
 //! ordinary test that runs in microseconds.
 #![forbid(unsafe_code)]
 
+mod deadlines;
 pub mod model;
 pub mod pool;
 
@@ -26,4 +27,4 @@ pub use model::phase::Phase;
 pub use model::request::{BodyKind, Request, RequestKind};
 pub use model::response::{ResponseHead, Version};
 
-pub use pool::{Action, OriginPool, Outcome, PoolStats, Traits};
+pub use pool::{Action, Cancelled, OriginPool, Outcome, PoolStats, Refused, Traits};

@@ -1,1 +1,42 @@
-//! Placeholder.
+//! Support code of dodici's tests: peers that do exactly what a test says, and recorders that
+//! see exactly what the engine did.
+//!
+//! - [`scripted`]: raw HTTP/1 peer on TCP, TLS or a unix socket; one async script a connection,
+//!   written with the verbs of [`conn`].
+//! - [`origin`]: small real HTTP/1.1 server that logs the id of every request it executed.
+//! - [`fault_proxy`]: TCP proxy that resets, ends or stalls a response at an exact byte.
+//! - [`shapes`]: response shapes as exact bytes, with what a correct client makes of them.
+//! - [`certs`]: certificate authority, good and bad server certificates, client identities.
+//! - [`recording`]: recorders of one request's callbacks and of a pool's events.
+//! - [`watched`], [`stream`], [`message`]: what those are built from.
+//!
+//! A failure inside the kit (a panicking script, a second terminal call) is never swallowed: it
+//! fails the test at `finish()`, or at the latest when the object is dropped.
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::expect_used,
+    reason = "a broken fixture must fail the test that uses it, at the line that broke"
+)]
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "tests fail by panicking"))]
+
+pub mod certs;
+pub mod conn;
+pub mod fault_proxy;
+pub mod message;
+pub mod origin;
+pub mod recording;
+pub mod scripted;
+pub mod shapes;
+pub mod stream;
+pub mod watched;
+
+pub use certs::{Authority, Leaf, ServerTls};
+pub use conn::Conn;
+pub use fault_proxy::{Fault, FaultAction, FaultProxy, Pacing};
+pub use message::{RequestBody, RequestHead};
+pub use origin::TestOrigin;
+pub use recording::{Recorder, Recording, RecordingSink, Terminal};
+pub use scripted::ScriptedPeer;
+pub use shapes::{Expected, Shape, Verdict};
+pub use stream::{Address, PeerClose};
+pub use watched::{Signal, Watched, within};

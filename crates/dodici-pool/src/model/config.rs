@@ -19,7 +19,8 @@ pub struct PoolConfig {
     pub keep_alive_max_timeout: Duration,
     /// Subtracted from a server's hint, for transit time. Default 2 s.
     pub keep_alive_timeout_threshold: Duration,
-    /// Age at which a connection takes no further request. Default `None`: no limit.
+    /// Age at which a connection takes no further request. Default `None`: no limit. Zero is no
+    /// limit either, as in undici.
     pub client_ttl: Option<Duration>,
     /// Requests after which a connection is closed. Default `None`: no limit.
     pub max_requests_per_client: Option<NonZeroU32>,

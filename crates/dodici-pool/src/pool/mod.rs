@@ -1,81 +1,518 @@
 //! The queue and the connections of one origin.
+//!
+//! [`OriginPool`] decides which request goes on which connection, when a connection is made and
+//! when it is closed. The engine's origin calls it and carries out its [`Action`]s. It reads no
+//! clock, does no I/O, and knows nothing of sockets, protocols and message contents.
+//!
+//! - `slot`, `list`: tables with generations, and lists through them;
+//! - `queue`: the requests; `connection`: one connection and its state diagram;
+//! - `admission`: who gets which connection, when to connect; `idle`: rest and its end;
+//! - `stats`: counters, busy, needs drain; `action`: what goes in and out.
 
-use std::time::{Duration, Instant};
+mod action;
+mod admission;
+mod connection;
+mod idle;
+mod list;
+mod queue;
+mod slot;
+mod stats;
+#[cfg(test)]
+mod tests;
 
+use std::collections::VecDeque;
+use std::time::Instant;
+
+pub use action::{Action, Cancelled, Outcome, Refused, Traits};
+pub use stats::PoolStats;
+
+use crate::deadlines::Deadlines;
 use crate::model::close_reason::CloseReason;
-use crate::model::config::PoolConfig;
+use crate::model::config::{ConnectFailure, PoolConfig};
 use crate::model::id::{ConnId, RequestId};
+use connection::{ConnState, Connection};
+use list::List;
+use queue::{Place, Requests};
+use slot::Slots;
 
-/// What the pool wants its owner to do, in this order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Make a connection; answer with `handle_connected` or `handle_connect_failed`.
-    Connect(ConnId),
-    /// Write this request on this connection; answer with `handle_released`, `handle_unsent` or
-    /// `handle_closed`.
-    Assign {
-        /// Connection.
-        conn: ConnId,
-        /// Request.
-        request: RequestId,
-    },
-    /// Close this connection; answer with `handle_closed`.
-    Close {
-        /// Connection.
-        conn: ConnId,
-        /// Why.
-        reason: CloseReason,
-    },
-    /// This request waited for a connection that could not be made: settle it with the error
-    /// that was given to `handle_connect_failed`.
-    FailConnect(RequestId),
-    /// This request was queued when the pool was destroyed: settle it.
-    FailDestroyed(RequestId),
-    /// There is room again after `needs_drain`.
-    Drain,
-    /// Closed or destroyed, and the last connection is gone. Comes once.
-    Closed,
-}
-
-/// What the pool must know of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Traits {
-    /// May share a connection with requests before it.
-    pub idempotent: bool,
-    /// Keeps later requests off its connection until its response head has come.
-    pub blocking: bool,
-    /// Needs a connection of its own and leaves it unusable (CONNECT, Upgrade).
-    pub exclusive: bool,
-}
-
-/// How an exchange left its connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It can serve again; the server's `Keep-Alive: timeout=` hint, if it gave one.
-    Reusable {
-        /// The hint.
-        hint: Option<Duration>,
-    },
-    /// It cannot.
-    Finished(CloseReason),
-}
-
-/// Counters, named as undici names them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PoolStats {
-    /// Connections that are up.
-    pub connected: u32,
-    /// Connections that are up and serve nothing.
-    pub free: u32,
-    /// Requests not yet on a connection.
-    pub pending: u32,
-    /// Requests on a connection.
-    pub running: u32,
-}
-
-/// See the module.
+/// The pool of one origin, as a state machine without I/O.
+///
+/// # Call order
+///
+/// 1. Tell it what happened: one of the `handle_*` inputs, with the time at which it happened.
+/// 2. Call [`poll_action`](Self::poll_action) until it returns `None`, and do what it says, in
+///    that order.
+/// 3. Arm a timer: for [`next_deadline`](Self::next_deadline) of the pool, or for
+///    [`idle_deadline`](Self::idle_deadline) of each connection. When it fires, call
+///    [`handle_deadline`](Self::handle_deadline) and go on with 2.
+///
+/// Each connection that the pool asks for ends in exactly one `handle_closed` or
+/// `handle_connect_failed`, whether or not the pool asked to close it. Each request ends in
+/// exactly one of: `handle_released`, the return value of `handle_closed`,
+/// [`Action::FailConnect`], [`Action::FailDestroyed`], or a cancel.
+///
+/// Inputs that come too late are ignored: ids carry a generation, and so a request that has
+/// ended or a connection that is gone is not mistaken for its successor in the same slot. So are
+/// inputs that the state of a connection does not allow. Time never runs backwards: an earlier
+/// `now` than the latest one counts as the latest one.
+///
+/// From enqueue to release nothing is allocated once the pool has seen its peak load.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use dodici_pool::{Action, CloseReason, OriginPool, Outcome, PoolConfig, Traits};
+///
+/// let mut pool = OriginPool::new(PoolConfig::default());
+/// let start = Instant::now();
+/// let get = Traits { idempotent: true, blocking: true, exclusive: false };
+///
+/// // A request comes. There is no connection yet, so the pool wants one.
+/// let request = pool.handle_enqueue(get, start)?;
+/// let Some(Action::Connect(conn)) = pool.poll_action() else { panic!("a connection is needed") };
+/// assert_eq!(pool.poll_action(), None);
+///
+/// // The connection is up: the request goes on it.
+/// pool.handle_connected(conn, start + Duration::from_millis(20), 1);
+/// assert_eq!(pool.poll_action(), Some(Action::Assign { conn, request }));
+///
+/// // The response has ended, and the server will keep the connection for five seconds.
+/// let done = start + Duration::from_millis(50);
+/// let hint = Some(Duration::from_secs(5));
+/// pool.handle_released(conn, request, Outcome::Reusable { hint }, done);
+/// assert_eq!(pool.poll_action(), None);
+/// assert_eq!(pool.stats().free, 1);
+///
+/// // Nobody needs it for three seconds (the hint minus the threshold of two): it is closed.
+/// let deadline = done + Duration::from_secs(3);
+/// assert_eq!(pool.next_deadline(), Some(deadline));
+/// pool.handle_deadline(deadline);
+/// let reason = CloseReason::IdleTimeout;
+/// assert_eq!(pool.poll_action(), Some(Action::Close { conn, reason }));
+/// assert!(pool.handle_closed(conn, deadline).is_empty());
+///
+/// // Without connections, closing the pool is done at once.
+/// pool.handle_close(deadline);
+/// assert_eq!(pool.poll_action(), Some(Action::Closed));
+/// # Ok::<(), dodici_pool::Refused>(())
+/// ```
 #[derive(Debug)]
 pub struct OriginPool {
     config: PoolConfig,
-    _now: Option<Instant>,
+    lifecycle: Lifecycle,
+    /// The latest time that an input told.
+    now: Option<Instant>,
+    requests: Requests,
+    conns: Slots<ConnId, Connection>,
+    /// Connections at rest, the one used last in front, so that surplus ones reach their deadline.
+    idle: List<ConnId>,
+    /// Busy connections that one more request may join.
+    shared: List<ConnId>,
+    /// Deadlines of `idle`.
+    deadlines: Deadlines,
+    /// Connections in state `Connecting`.
+    connecting: u32,
+    /// Connections in state `Closing`.
+    closing: u32,
+    /// A connection is wanted although nothing is queued.
+    connect_wanted: bool,
+    needs_drain: bool,
+    actions: VecDeque<Action>,
+}
+
+/// What the owner has decided about the pool.
+///
+/// ```text
+///   Open ── handle_close ──▶ Closing ── nothing left ──▶ Closed
+///    │                          │                          │
+///    └───── handle_destroy ─────┴──▶ Destroying            │ handle_destroy
+///                                        │ nothing left    ▼
+///                                        └───────────▶ Destroyed
+/// ```
+///
+/// `Action::Closed` comes on the way into `Closed`, or from `Destroying` into `Destroyed`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lifecycle {
+    /// Takes requests.
+    Open,
+    /// Takes none; those it has go on.
+    Closing,
+    /// Was closed, and the last connection is gone.
+    Closed,
+    /// Waits for its connections to be gone.
+    Destroying,
+    /// Was destroyed, and the last connection is gone.
+    Destroyed,
+}
+
+impl OriginPool {
+    /// A pool without connections. Allocates nothing.
+    pub fn new(config: PoolConfig) -> Self {
+        Self {
+            config,
+            lifecycle: Lifecycle::Open,
+            now: None,
+            requests: Requests::new(),
+            conns: Slots::new(),
+            idle: List::new(),
+            shared: List::new(),
+            deadlines: Deadlines::default(),
+            connecting: 0,
+            closing: 0,
+            connect_wanted: false,
+            needs_drain: false,
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// The limits it works with.
+    pub fn config(&self) -> &PoolConfig {
+        &self.config
+    }
+
+    /// The next thing to do, oldest first. Call it until `None` after each input.
+    ///
+    /// What an input in between has made pointless is left out: an assignment that is over, or
+    /// anything about a connection that is gone.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        loop {
+            let action = self.actions.pop_front()?;
+            let current = match action {
+                Action::Connect(conn) | Action::Close { conn, .. } => {
+                    self.conns.get(conn).is_some()
+                }
+                Action::Assign { conn, request } => self.is_on(request, conn),
+                Action::FailConnect(_)
+                | Action::FailDestroyed(_)
+                | Action::Drain
+                | Action::Closed => true,
+            };
+            if current {
+                return Some(action);
+            }
+        }
+    }
+
+    /// Queues a request and hands out its id.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] once the pool was closed or destroyed; nothing has changed then.
+    pub fn handle_enqueue(&mut self, traits: Traits, now: Instant) -> Result<RequestId, Refused> {
+        match self.lifecycle {
+            Lifecycle::Open => {}
+            Lifecycle::Closing | Lifecycle::Closed => return Err(Refused::Closed),
+            Lifecycle::Destroying | Lifecycle::Destroyed => return Err(Refused::Destroyed),
+        }
+        self.tick(now);
+        let request = self.requests.enqueue(traits);
+        self.settle();
+        self.needs_drain = self.needs_drain || self.is_busy();
+        Ok(request)
+    }
+
+    /// The caller of a request gave up. Returns where the request was.
+    ///
+    /// A connection that is being made for it is not given up: it serves the next one.
+    pub fn handle_cancel(&mut self, request: RequestId) -> Cancelled {
+        let Some(entry) = self.requests.table.get_mut(request) else {
+            return Cancelled::Unknown;
+        };
+        match entry.place {
+            Place::Queued => {
+                self.requests.forget_waiting(request);
+                self.settle();
+                Cancelled::Queued
+            }
+            Place::Running(conn) | Place::Abandoned(conn) => {
+                entry.place = Place::Abandoned(conn);
+                Cancelled::Running(conn)
+            }
+        }
+    }
+
+    /// Opens one connection although nothing is queued, unless one is up or being made.
+    ///
+    /// Where the limit is used up by connections that are closing, it is opened after them.
+    pub fn handle_connect_requested(&mut self, now: Instant) {
+        self.tick(now);
+        if self.is_open() {
+            self.connect_wanted = true;
+            self.settle();
+        }
+    }
+
+    /// A connection that the pool asked for is up.
+    ///
+    /// `concurrency` is how many requests it can carry at once: pipelining or streams; 0 counts
+    /// as 1. If the pool has asked to close the connection in the meantime, that stands.
+    pub fn handle_connected(&mut self, conn: ConnId, now: Instant, concurrency: u32) {
+        self.tick(now);
+        let expires = self.expiry();
+        let Some(entry) = self.conns.get_mut(conn) else {
+            return;
+        };
+        if entry.state != ConnState::Connecting {
+            return;
+        }
+        entry.concurrency = concurrency.max(1);
+        entry.expires = expires;
+        self.offer(conn);
+        self.settle();
+    }
+
+    /// A connection that the pool asked for could not be made.
+    ///
+    /// Queued requests fail as [`ConnectFailure`] says, but not on behalf of an attempt that
+    /// nobody waits for. If requests remain queued, the next connection is tried at once.
+    pub fn handle_connect_failed(&mut self, conn: ConnId, now: Instant) {
+        self.tick(now);
+        let wanted = match self.conns.get(conn).map(|entry| entry.state) {
+            Some(ConnState::Connecting) => true,
+            Some(ConnState::Closing) => false,
+            _ => return,
+        };
+        self.forget(conn);
+        if wanted {
+            match self.config.connect_failure {
+                ConnectFailure::FailQueue if self.requests.running() == 0 => {
+                    while self.fail_oldest(Action::FailConnect) {}
+                }
+                ConnectFailure::FailQueue => {}
+                // Where as many attempts are under way as requests wait, the one that this
+                // attempt was for was cancelled or has been served by another connection.
+                ConnectFailure::FailOldest => {
+                    if (self.connecting as usize) < self.requests.waiting() {
+                        self.fail_oldest(Action::FailConnect);
+                    }
+                }
+            }
+        }
+        self.settle();
+    }
+
+    /// The response head of a request came: if the request was blocking, others may now share
+    /// the connection. Matters only where the connection carries more than one at once.
+    pub fn handle_head_received(&mut self, conn: ConnId, request: RequestId) {
+        let Some(entry) = self.conns.get_mut(conn) else {
+            return;
+        };
+        if entry.hold == Some(request) {
+            entry.hold = None;
+            self.reopen(conn);
+            self.settle();
+        }
+    }
+
+    /// An exchange is over; `outcome` says whether the connection lives on.
+    ///
+    /// With [`Outcome::Finished`] the pool asks to close the connection. Report the requests that
+    /// are still on it with `handle_unsent` or `handle_released` before `handle_closed`.
+    pub fn handle_released(
+        &mut self,
+        conn: ConnId,
+        request: RequestId,
+        outcome: Outcome,
+        now: Instant,
+    ) {
+        self.tick(now);
+        if !self.take_off(conn, request) {
+            return;
+        }
+        self.requests.table.remove(request);
+        match outcome {
+            Outcome::Reusable { hint } => self.after_exchange(conn, hint),
+            Outcome::Finished(reason) => self.close(conn, reason),
+        }
+        self.settle();
+    }
+
+    /// A request was provably not sent, or may be sent again: it goes back to where it stood in
+    /// the queue, in front of all that came after it. The connection is unusable.
+    ///
+    /// Unless the request's caller has given up, or the pool was destroyed
+    /// ([`Action::FailDestroyed`]). The pool answers with [`Action::Close`], reason
+    /// [`CloseReason::PeerClosed`], unless `handle_closed` follows before the next poll, or it
+    /// has asked before. Several requests of one connection: call it in the order in which they
+    /// were assigned, as the first may be assigned anew at once.
+    pub fn handle_unsent(&mut self, conn: ConnId, request: RequestId, now: Instant) {
+        self.tick(now);
+        let abandoned = matches!(
+            self.requests.table.get(request).map(|entry| entry.place),
+            Some(Place::Abandoned(_))
+        );
+        if !self.take_off(conn, request) {
+            return;
+        }
+        self.close(conn, CloseReason::PeerClosed);
+        match self.lifecycle {
+            _ if abandoned => {
+                self.requests.table.remove(request);
+            }
+            Lifecycle::Open | Lifecycle::Closing => self.requests.requeue(request),
+            Lifecycle::Closed | Lifecycle::Destroying | Lifecycle::Destroyed => {
+                self.requests.table.remove(request);
+                self.actions.push_back(Action::FailDestroyed(request));
+            }
+        }
+        self.settle();
+    }
+
+    /// A connection is gone, for whatever reason.
+    ///
+    /// Every request on it must have been released or unsent before. Those that were not are
+    /// struck off the books and returned, oldest assignment first, so that the caller can settle
+    /// them. An empty result has not allocated.
+    pub fn handle_closed(&mut self, conn: ConnId, now: Instant) -> Vec<RequestId> {
+        self.tick(now);
+        let mut left = Vec::new();
+        while let Some(request) = self.conns.get(conn).and_then(|c| c.running.front()) {
+            if !self.take_off(conn, request) {
+                break;
+            }
+            self.requests.table.remove(request);
+            left.push(request);
+        }
+        if self.conns.get(conn).is_some() {
+            self.forget(conn);
+            self.settle();
+        }
+        left
+    }
+
+    /// Closes the connections whose rest is over. Calling it too early or too often is harmless.
+    pub fn handle_deadline(&mut self, now: Instant) {
+        self.tick(now);
+        self.close_rested();
+        self.settle();
+    }
+
+    /// Closes the pool: it takes no further request, finishes those it has, and closes each
+    /// connection when there is nothing left for it. [`Action::Closed`] follows in the end.
+    pub fn handle_close(&mut self, now: Instant) {
+        self.tick(now);
+        if self.is_open() {
+            self.lifecycle = Lifecycle::Closing;
+            self.connect_wanted = false;
+            self.needs_drain = false;
+            self.settle();
+        }
+    }
+
+    /// Destroys the pool: queued requests fail and all connections are closed, those that are
+    /// being made and those that serve requests included. [`Action::Closed`] follows when the
+    /// last of them is gone, unless it came already.
+    pub fn handle_destroy(&mut self, now: Instant) {
+        self.tick(now);
+        match self.lifecycle {
+            Lifecycle::Open | Lifecycle::Closing => {}
+            Lifecycle::Closed => {
+                self.lifecycle = Lifecycle::Destroyed;
+                return;
+            }
+            Lifecycle::Destroying | Lifecycle::Destroyed => return,
+        }
+        self.lifecycle = Lifecycle::Destroying;
+        self.connect_wanted = false;
+        self.needs_drain = false;
+        while self.fail_oldest(Action::FailDestroyed) {}
+        for slot in 0..self.conns.slots() {
+            if let Some(conn) = self.conns.id_at(slot) {
+                self.close(conn, CloseReason::PoolDestroyed);
+            }
+        }
+        self.settle();
+    }
+
+    /// Takes note of the time.
+    fn tick(&mut self, now: Instant) {
+        self.now = self.now.max(Some(now));
+    }
+
+    /// Whether `request` is on `conn`.
+    fn is_on(&self, request: RequestId, conn: ConnId) -> bool {
+        self.requests.table.get(request).is_some_and(|entry| {
+            entry.place == Place::Running(conn) || entry.place == Place::Abandoned(conn)
+        })
+    }
+
+    /// Takes `request` off `conn` but leaves it in the books. False if it is not there.
+    fn take_off(&mut self, conn: ConnId, request: RequestId) -> bool {
+        if !self.is_on(request, conn) {
+            return false;
+        }
+        let Some(entry) = self.conns.get_mut(conn) else {
+            return false;
+        };
+        entry.running.remove(&mut self.requests.table, request);
+        if entry.hold == Some(request) {
+            entry.hold = None;
+        }
+        true
+    }
+
+    /// Strikes the oldest queued request off the books and reports it. False if there is none.
+    fn fail_oldest(&mut self, report: fn(RequestId) -> Action) -> bool {
+        let oldest = self.requests.pop_front();
+        self.actions.extend(oldest.map(report));
+        oldest.is_some()
+    }
+
+    /// Asks for `conn` to be closed, unless that was asked for before.
+    fn close(&mut self, conn: ConnId, reason: CloseReason) {
+        let Some(entry) = self.conns.get(conn) else {
+            return;
+        };
+        if entry.state != ConnState::Closing {
+            self.enter(conn, ConnState::Closing);
+            self.actions.push_back(Action::Close { conn, reason });
+        }
+    }
+
+    /// Strikes a connection off the books.
+    fn forget(&mut self, conn: ConnId) {
+        if let Some(state) = self.conns.get(conn).map(|entry| entry.state) {
+            self.leave(conn, state);
+            self.conns.remove(conn);
+        }
+    }
+
+    /// Changes the state of a connection; lists, deadlines and counters follow.
+    fn enter(&mut self, conn: ConnId, next: ConnState) {
+        let Some(entry) = self.conns.get_mut(conn) else {
+            return;
+        };
+        if entry.state == next {
+            return;
+        }
+        let previous = std::mem::replace(&mut entry.state, next);
+        self.leave(conn, previous);
+        match next {
+            ConnState::Connecting => self.connecting += 1,
+            ConnState::Idle { until } => {
+                self.idle.push_front(&mut self.conns, conn);
+                if let Some(at) = until {
+                    self.deadlines.set(conn, at);
+                }
+            }
+            ConnState::Busy { open: true } => self.shared.push_front(&mut self.conns, conn),
+            ConnState::Busy { open: false } | ConnState::Draining { .. } => {}
+            ConnState::Closing => self.closing += 1,
+        }
+    }
+
+    /// Undoes what `enter` did for this state.
+    fn leave(&mut self, conn: ConnId, state: ConnState) {
+        match state {
+            ConnState::Connecting => self.connecting -= 1,
+            ConnState::Idle { .. } => {
+                self.idle.remove(&mut self.conns, conn);
+                self.deadlines.remove(conn);
+            }
+            ConnState::Busy { open: true } => self.shared.remove(&mut self.conns, conn),
+            ConnState::Busy { open: false } | ConnState::Draining { .. } => {}
+            ConnState::Closing => self.closing -= 1,
+        }
+    }
 }

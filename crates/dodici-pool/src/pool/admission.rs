@@ -1,0 +1,162 @@
+//! Who gets which connection, and when a connection is made.
+//!
+//! Strictly first come, first served: while the oldest request cannot be placed, none is. That
+//! one can always be placed on a connection at rest, so requests wait only while no connection
+//! rests. Called by the inputs of the pool; the rules of sharing are those of undici's
+//! `client-h1.js` (`busy()`), the rule of connecting is that of its `Pool`.
+
+use super::action::{Action, Traits};
+use super::connection::{ConnState, Connection};
+use super::{Lifecycle, OriginPool};
+use crate::model::close_reason::CloseReason;
+use crate::model::id::{ConnId, RequestId};
+
+impl OriginPool {
+    /// Brings the pool to rest after an input: assigns, connects, closes, reports.
+    pub(super) fn settle(&mut self) {
+        self.assign_queued();
+        self.open_connections();
+        if self.lifecycle == Lifecycle::Closing && self.requests.waiting() == 0 {
+            self.close_surplus();
+        }
+        self.finish();
+        if self.needs_drain && !self.is_busy() {
+            self.needs_drain = false;
+            self.actions.push_back(Action::Drain);
+        }
+    }
+
+    /// Gives a connection without requests to the oldest queued request, or else lets it rest.
+    pub(super) fn offer(&mut self, conn: ConnId) {
+        match self.requests.front() {
+            Some((request, traits)) => self.assign(conn, request, traits),
+            None => self.rest(conn),
+        }
+    }
+
+    /// Notes whether a busy connection can take one more request.
+    pub(super) fn reopen(&mut self, conn: ConnId) {
+        let Some(entry) = self.conns.get(conn) else {
+            return;
+        };
+        if let ConnState::Busy { .. } = entry.state {
+            let open = entry.has_room();
+            self.enter(conn, ConnState::Busy { open });
+        }
+    }
+
+    /// Whether the limit allows another connection. Those that are closing still count.
+    pub(super) fn may_open(&self) -> bool {
+        self.config
+            .connections
+            .is_none_or(|limit| self.conns.len() < limit.get() as usize)
+    }
+
+    fn assign_queued(&mut self) {
+        while let Some((request, traits)) = self.requests.front() {
+            let Some(conn) = self.find_connection(traits) else {
+                return;
+            };
+            self.assign(conn, request, traits);
+        }
+    }
+
+    /// A connection that can take this request now: one at rest, or else one to share.
+    fn find_connection(&mut self, traits: Traits) -> Option<ConnId> {
+        while let Some(conn) = self.idle.front() {
+            match self.conns.get(conn)?.rest_over(self.now) {
+                Some(reason) => self.close(conn, reason),
+                None => return Some(conn),
+            }
+        }
+        if !traits.idempotent || traits.exclusive {
+            return None;
+        }
+        while let Some(conn) = self.shared.front() {
+            if !self.conns.get(conn)?.is_expired(self.now) {
+                return Some(conn);
+            }
+            let reason = CloseReason::Expired;
+            self.enter(conn, ConnState::Draining { reason });
+        }
+        None
+    }
+
+    fn assign(&mut self, conn: ConnId, request: RequestId, traits: Traits) {
+        let Some(entry) = self.conns.get_mut(conn) else {
+            return;
+        };
+        self.requests.start(request, conn);
+        entry.running.push_back(&mut self.requests.table, request);
+        entry.served = entry.served.saturating_add(1);
+        if traits.blocking {
+            entry.hold = Some(request);
+        }
+        let limit = self.config.max_requests_per_client;
+        let draining = |reason| ConnState::Draining { reason };
+        let next = if traits.exclusive || self.config.pipelining == 0 {
+            draining(CloseReason::NotReusable)
+        } else if limit.is_some_and(|limit| entry.served >= limit.get()) {
+            draining(CloseReason::MaxRequests)
+        } else {
+            ConnState::Busy {
+                open: entry.has_room(),
+            }
+        };
+        self.enter(conn, next);
+        self.actions.push_back(Action::Assign { conn, request });
+    }
+
+    fn open_connections(&mut self) {
+        while (self.connecting as usize) < self.requests.waiting() && self.may_open() {
+            self.connect();
+        }
+        if self.connect_wanted {
+            // A connection that is up or being made fulfils the wish; closing ones do not.
+            if self.conns.len() > self.closing as usize {
+                self.connect_wanted = false;
+            } else if self.may_open() {
+                self.connect();
+            }
+        }
+    }
+
+    fn connect(&mut self) {
+        let rest = self.config.keep_alive_timeout;
+        let conn = self.conns.insert(Connection::connecting(rest));
+        self.connecting += 1;
+        self.connect_wanted = false;
+        self.actions.push_back(Action::Connect(conn));
+    }
+
+    /// A closing pool with an empty queue needs neither connections at rest nor new ones.
+    fn close_surplus(&mut self) {
+        while let Some(conn) = self.idle.front() {
+            self.close(conn, CloseReason::PoolClosed);
+        }
+        if self.connecting == 0 {
+            return;
+        }
+        for slot in 0..self.conns.slots() {
+            let Some(conn) = self.conns.id_at(slot) else {
+                continue;
+            };
+            if self.conns.get(conn).map(|entry| entry.state) == Some(ConnState::Connecting) {
+                self.close(conn, CloseReason::PoolClosed);
+            }
+        }
+    }
+
+    /// Reports the end of a closed or destroyed pool, once.
+    fn finish(&mut self) {
+        let end = match self.lifecycle {
+            Lifecycle::Closing => Lifecycle::Closed,
+            Lifecycle::Destroying => Lifecycle::Destroyed,
+            Lifecycle::Open | Lifecycle::Closed | Lifecycle::Destroyed => return,
+        };
+        if self.conns.len() == 0 && self.requests.waiting() == 0 {
+            self.lifecycle = end;
+            self.actions.push_back(Action::Closed);
+        }
+    }
+}

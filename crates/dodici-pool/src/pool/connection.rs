@@ -1,0 +1,134 @@
+//! One connection as the pool sees it: its state, its requests and what limits its reuse.
+//!
+//! Used by the pool only. Knows nothing of transports and protocols.
+
+use std::time::{Duration, Instant};
+
+use super::list::{Linked, Links, List};
+use crate::model::close_reason::CloseReason;
+use crate::model::id::{ConnId, RequestId};
+
+/// State of a connection.
+///
+/// ```text
+///                    handle_connected
+///   Connecting ──────────┬──────────────▶ Idle ◀───── last request released, nothing queued
+///       │                │ queued         │  ▲                    │
+///       │                ▼                │  │                    │
+///       │              Busy ◀── assigned ─┘  └──────────────────Busy
+///       │                │
+///       │                │ takes no more: exclusive, request limit, client_ttl,
+///       │                ▼ pipelining 0, keep-alive hint within the threshold
+///       │            Draining
+///       │                │ last request released
+///       │                ▼
+///       └───────────▶ Closing ◀── Idle: deadline, client_ttl, pool closed
+///     pool closed        │    ◀── Busy, Draining: Finished, unsent
+///     or destroyed       │    ◀── any: pool destroyed
+///                        ▼
+///                     (gone)     handle_closed; also from every other state.
+///                                handle_connect_failed from Connecting and Closing
+/// ```
+///
+/// An input that is not drawn for the current state is ignored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ConnState {
+    /// Being made; counts against the limit.
+    Connecting,
+    /// Up and at rest.
+    Idle {
+        /// When it is closed unless it is used before; `None`: never.
+        until: Option<Instant>,
+    },
+    /// Up, at least one request on it.
+    Busy {
+        /// Whether one more request may join: it is then in the pool's list of shared ones.
+        open: bool,
+    },
+    /// Up, at least one request on it, and no further one will come.
+    Draining {
+        /// Why it will be closed.
+        reason: CloseReason,
+    },
+    /// The owner was told to close it; counts against the limit until it is gone.
+    Closing,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    /// State. Written by `OriginPool::enter` only, which keeps lists and counters in step.
+    pub(super) state: ConnState,
+    /// Requests on it, in the order of assignment.
+    pub(super) running: List<RequestId>,
+    /// How many requests it carries at once.
+    pub(super) concurrency: u32,
+    /// How many requests it was given in all.
+    pub(super) served: u32,
+    /// The blocking request whose response head has not come.
+    pub(super) hold: Option<RequestId>,
+    /// How long it may rest.
+    pub(super) rest: Duration,
+    /// From when on it takes no request; `None`: no such limit.
+    pub(super) expires: Option<Instant>,
+    links: Links<ConnId>,
+}
+
+impl Connection {
+    /// One that is being made.
+    pub(super) fn connecting(rest: Duration) -> Self {
+        Self {
+            state: ConnState::Connecting,
+            running: List::new(),
+            concurrency: 1,
+            served: 0,
+            hold: None,
+            rest,
+            expires: None,
+            links: Links::default(),
+        }
+    }
+
+    /// Whether another request may join those on it.
+    pub(super) fn has_room(&self) -> bool {
+        self.hold.is_none() && self.running.len() < self.concurrency as usize
+    }
+
+    /// Whether it has reached its greatest age.
+    pub(super) fn is_expired(&self, now: Option<Instant>) -> bool {
+        has_passed(self.expires, now)
+    }
+
+    /// Why a connection at rest must not be used any more, if so.
+    pub(super) fn rest_over(&self, now: Option<Instant>) -> Option<CloseReason> {
+        match self.state {
+            _ if self.is_expired(now) => Some(CloseReason::Expired),
+            ConnState::Idle { until } if has_passed(until, now) => Some(CloseReason::IdleTimeout),
+            _ => None,
+        }
+    }
+
+    /// When a connection that comes to rest at `now` must be closed.
+    pub(super) fn rest_deadline(&self, now: Option<Instant>) -> Option<Instant> {
+        // An instant beyond what the platform's clock can express never comes.
+        let rested = now.and_then(|now| now.checked_add(self.rest));
+        match (rested, self.expires) {
+            (Some(rested), Some(expires)) => Some(rested.min(expires)),
+            (at, None) | (None, at) => at,
+        }
+    }
+}
+
+fn has_passed(at: Option<Instant>, now: Option<Instant>) -> bool {
+    matches!((at, now), (Some(at), Some(now)) if at <= now)
+}
+
+impl Linked<ConnId> for Connection {
+    fn links(&self) -> &Links<ConnId> {
+        &self.links
+    }
+
+    fn links_mut(&mut self) -> &mut Links<ConnId> {
+        &mut self.links
+    }
+}

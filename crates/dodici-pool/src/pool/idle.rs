@@ -1,0 +1,95 @@
+//! Connections at rest: how long they may rest, and what ends it.
+//!
+//! The rest time follows the server's `Keep-Alive: timeout=` hint where it gave one. A connection
+//! must be closed here before the server closes it there, or a request could be written into a
+//! connection that is already gone; hence the threshold.
+
+use std::time::{Duration, Instant};
+
+use super::OriginPool;
+use super::connection::ConnState;
+use crate::model::close_reason::CloseReason;
+use crate::model::id::ConnId;
+
+impl OriginPool {
+    /// Earliest time at which a connection at rest must be closed: then call
+    /// [`handle_deadline`](Self::handle_deadline).
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(at, _)| at)
+    }
+
+    /// Time at which this connection must be closed if it stays at rest; `None` if it is not at
+    /// rest, or may rest for ever.
+    pub fn idle_deadline(&self, conn: ConnId) -> Option<Instant> {
+        match self.conns.get(conn)?.state {
+            ConnState::Idle { until } => until,
+            _ => None,
+        }
+    }
+
+    /// Time from which on a connection that comes up now takes no further request.
+    pub(super) fn expiry(&self) -> Option<Instant> {
+        let ttl = self.config.client_ttl.filter(|ttl| !ttl.is_zero())?;
+        self.now?.checked_add(ttl)
+    }
+
+    /// A request has left a connection that can serve again.
+    pub(super) fn after_exchange(&mut self, conn: ConnId, hint: Option<Duration>) {
+        let rest = self.rest_time(hint);
+        let Some(entry) = self.conns.get_mut(conn) else {
+            return;
+        };
+        let last = entry.running.is_empty();
+        let end = match entry.state {
+            ConnState::Draining { reason } => Some(reason),
+            ConnState::Busy { .. } if rest.is_none() => Some(CloseReason::NotReusable),
+            ConnState::Busy { .. } if entry.is_expired(self.now) => Some(CloseReason::Expired),
+            ConnState::Busy { .. } => None,
+            ConnState::Connecting | ConnState::Idle { .. } | ConnState::Closing => return,
+        };
+        entry.rest = rest.unwrap_or(entry.rest);
+        match end {
+            Some(reason) if last => self.close(conn, reason),
+            Some(reason) => self.enter(conn, ConnState::Draining { reason }),
+            None if last => self.offer(conn),
+            None => self.reopen(conn),
+        }
+    }
+
+    /// Lets a connection rest until its deadline.
+    pub(super) fn rest(&mut self, conn: ConnId) {
+        if let Some(entry) = self.conns.get(conn) {
+            let until = entry.rest_deadline(self.now);
+            self.enter(conn, ConnState::Idle { until });
+        }
+    }
+
+    /// Closes all connections whose deadline has passed, earliest first.
+    pub(super) fn close_rested(&mut self) {
+        while let Some((at, conn)) = self.deadlines.first() {
+            if self.now.is_none_or(|now| now < at) {
+                return;
+            }
+            let expired = self
+                .conns
+                .get(conn)
+                .is_some_and(|entry| entry.is_expired(self.now));
+            let reason = if expired {
+                CloseReason::Expired
+            } else {
+                CloseReason::IdleTimeout
+            };
+            self.close(conn, reason);
+        }
+    }
+
+    /// How long a connection may rest after a response with this hint; `None`: not at all.
+    fn rest_time(&self, hint: Option<Duration>) -> Option<Duration> {
+        let Some(hint) = hint else {
+            return Some(self.config.keep_alive_timeout);
+        };
+        hint.checked_sub(self.config.keep_alive_timeout_threshold)
+            .map(|rest| rest.min(self.config.keep_alive_max_timeout))
+            .filter(|rest| !rest.is_zero())
+    }
+}

@@ -1,0 +1,69 @@
+//! Counters of a pool, and whether it has room.
+//!
+//! Everything here is read from the pool's books in O(1).
+
+use super::{Lifecycle, OriginPool};
+
+/// Counters, named as undici names them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolStats {
+    /// Connections that are up. One that was told to close is not counted any more.
+    pub connected: u32,
+    /// Connections that are up and serve nothing.
+    pub free: u32,
+    /// Requests not yet on a connection.
+    pub pending: u32,
+    /// Those of `pending` for which not even a connection is being made.
+    pub queued: u32,
+    /// Requests on a connection.
+    pub running: u32,
+}
+
+impl PoolStats {
+    /// Requests in all: `pending + running`.
+    pub const fn size(&self) -> u32 {
+        self.pending + self.running
+    }
+}
+
+impl OriginPool {
+    /// Counters of this moment.
+    pub fn stats(&self) -> PoolStats {
+        let pending = self.requests.waiting() as u32;
+        PoolStats {
+            connected: self.conns.len() as u32 - self.connecting - self.closing,
+            free: self.idle.len() as u32,
+            pending,
+            queued: pending.saturating_sub(self.connecting),
+            running: self.requests.running() as u32,
+        }
+    }
+
+    /// Whether the next request would have to wait for another one to end.
+    ///
+    /// There is room while a connection may be opened, one at rest or one that can be shared is
+    /// at hand, or more connections are being made than requests wait. A pool without a limit is
+    /// never busy. (undici: `kBusy`.)
+    pub fn is_busy(&self) -> bool {
+        if self.may_open() {
+            return false;
+        }
+        let connecting = self.connecting as usize;
+        match self.requests.waiting() {
+            0 => self.idle.is_empty() && self.shared.is_empty() && connecting == 0,
+            waiting => connecting <= waiting,
+        }
+    }
+
+    /// Whether a request left the pool busy and [`Action::Drain`](super::Action::Drain) has not
+    /// come since: `dispatch()` returns its negation. Always false once the pool is closed or
+    /// destroyed. (undici: `kNeedDrain`.)
+    pub fn needs_drain(&self) -> bool {
+        self.needs_drain
+    }
+
+    /// Whether requests are taken.
+    pub(super) fn is_open(&self) -> bool {
+        self.lifecycle == Lifecycle::Open
+    }
+}

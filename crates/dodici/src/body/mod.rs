@@ -1,0 +1,5 @@
+//! Request bodies as hyper takes them.
+
+mod outgoing;
+
+pub(crate) use outgoing::OutgoingBody;

@@ -1,0 +1,141 @@
+//! The sink behind [`Pool::send`](crate::Pool::send): queues what the connection tells until the
+//! caller's futures take it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+use bytes::Bytes;
+use dodici_pool::{Error, HeaderBlock, ResponseHead};
+use parking_lot::Mutex;
+
+use super::ResponseDetail;
+use crate::sink::{ExchangeInfo, Sink};
+
+/// State between the connection's task and the caller's futures.
+pub(super) struct Shared {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    informational: Vec<ResponseHead>,
+    start: Option<ResponseDetail>,
+    chunks: VecDeque<Bytes>,
+    end: Option<Result<HeaderBlock, Error>>,
+    pull: u32,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+/// The next thing a response body has to tell.
+pub(super) enum Item {
+    Chunk(Bytes),
+    End(HeaderBlock),
+    Failed(Error),
+}
+
+impl Shared {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self { inner: Mutex::default() })
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut Inner)) {
+        let (reader, writer) = {
+            let mut inner = self.inner.lock();
+            change(&mut inner);
+            let writer = if inner.pull > 0 || inner.end.is_some() { inner.writer.take() } else { None };
+            (inner.reader.take(), writer)
+        };
+        for waker in [reader, writer].into_iter().flatten() {
+            waker.wake();
+        }
+    }
+
+    pub(super) fn poll_start(&self, waker: &Waker) -> Poll<Result<ResponseDetail, Error>> {
+        let mut inner = self.inner.lock();
+        if let Some(start) = inner.start.take() {
+            return Poll::Ready(Ok(start));
+        }
+        if let Some(Err(error)) = &inner.end {
+            return Poll::Ready(Err(error.clone()));
+        }
+        inner.reader = Some(waker.clone());
+        Poll::Pending
+    }
+
+    pub(super) fn poll_item(&self, waker: &Waker) -> Poll<Item> {
+        let mut inner = self.inner.lock();
+        if let Some(chunk) = inner.chunks.pop_front() {
+            return Poll::Ready(Item::Chunk(chunk));
+        }
+        match &mut inner.end {
+            Some(Ok(trailers)) => Poll::Ready(Item::End(std::mem::take(trailers))),
+            Some(Err(error)) => Poll::Ready(Item::Failed(error.clone())),
+            None => {
+                inner.reader = Some(waker.clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Bytes of request body wanted; `None` when the response is over.
+    pub(super) fn poll_pull(&self, waker: &Waker) -> Poll<Option<u32>> {
+        let mut inner = self.inner.lock();
+        if inner.end.is_some() {
+            return Poll::Ready(None);
+        }
+        if inner.pull > 0 {
+            return Poll::Ready(Some(std::mem::take(&mut inner.pull)));
+        }
+        inner.writer = Some(waker.clone());
+        Poll::Pending
+    }
+}
+
+/// See the module.
+pub(super) struct ClientSink {
+    shared: Arc<Shared>,
+}
+
+impl ClientSink {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+}
+
+impl Sink for ClientSink {
+    fn informational(&mut self, head: &ResponseHead) {
+        self.shared.tell(|inner| inner.informational.push(head.clone()));
+    }
+
+    fn head(&mut self, head: &ResponseHead, info: &ExchangeInfo) {
+        self.shared.tell(|inner| {
+            inner.start = Some(ResponseDetail {
+                head: Arc::new(head.clone()),
+                informational: std::mem::take(&mut inner.informational).into(),
+                info: *info,
+            });
+        });
+    }
+
+    fn data(&mut self, chunk: Bytes) {
+        self.shared.tell(|inner| inner.chunks.push_back(chunk));
+    }
+
+    fn end(&mut self, trailers: &HeaderBlock) {
+        self.shared.tell(|inner| inner.end = Some(Ok(trailers.clone())));
+    }
+
+    fn error(&mut self, error: Error) {
+        self.shared.tell(|inner| inner.end = Some(Err(error)));
+    }
+
+    fn upgrade(&mut self, head: &ResponseHead, info: &ExchangeInfo) {
+        self.head(head, info);
+    }
+
+    fn pull(&mut self, bytes: u32) {
+        self.shared.tell(|inner| inner.pull = inner.pull.saturating_add(bytes));
+    }
+}

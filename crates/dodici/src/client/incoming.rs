@@ -1,0 +1,164 @@
+//! The body of a response under flow control.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use dodici_pool::{Error, ErrorKind, HeaderBlock, Phase};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use http_body::{Body, Frame};
+
+use super::ResponseDetail;
+use super::exchange::{Item, Shared};
+use super::upgraded::Upgraded;
+use crate::origin::RequestHandle;
+
+/// A response body. At most one window
+/// ([`ExchangeConfig::window`](dodici_pool::ExchangeConfig::window)) is buffered for a slow reader.
+///
+/// Dropping it before its end cancels the request and closes the connection.
+pub struct IncomingBody {
+    shared: Arc<Shared>,
+    handle: RequestHandle,
+    trailers: Option<HeaderBlock>,
+    ended: bool,
+}
+
+impl IncomingBody {
+    pub(super) fn new(shared: Arc<Shared>, handle: RequestHandle) -> Self {
+        Self { shared, handle, trailers: None, ended: false }
+    }
+
+    pub(super) async fn head(&mut self) -> Result<ResponseDetail, Error> {
+        let start = std::future::poll_fn(|cx| self.shared.poll_start(cx.waker())).await;
+        self.ended = start.is_err();
+        start
+    }
+
+    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Item> {
+        let item = std::task::ready!(self.shared.poll_item(cx.waker()));
+        match &item {
+            // Taken by the reader: as many bytes may follow.
+            Item::Chunk(chunk) => self.handle.credit(u32::try_from(chunk.len()).unwrap_or(u32::MAX)),
+            Item::End(_) | Item::Failed(_) => self.ended = true,
+        }
+        Poll::Ready(item)
+    }
+
+    /// The next chunk; `None` at the end.
+    ///
+    /// # Errors
+    /// Whatever cut the response short.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        if self.ended {
+            return Ok(None);
+        }
+        match std::future::poll_fn(|cx| self.poll_item(cx)).await {
+            Item::Chunk(chunk) => Ok(Some(chunk)),
+            Item::End(trailers) => {
+                self.trailers = Some(trailers);
+                Ok(None)
+            }
+            Item::Failed(error) => Err(error),
+        }
+    }
+
+    /// The whole body and its trailers.
+    ///
+    /// # Errors
+    /// Whatever cut the response short.
+    pub async fn collect(mut self) -> Result<(Bytes, HeaderBlock), Error> {
+        let Some(first) = self.chunk().await? else {
+            return Ok((Bytes::new(), self.trailers.take().unwrap_or_default()));
+        };
+        let mut all: Option<BytesMut> = None;
+        while let Some(chunk) = self.chunk().await? {
+            all.get_or_insert_with(|| BytesMut::from(&first[..])).extend_from_slice(&chunk);
+        }
+        let body = all.map_or(first, BytesMut::freeze);
+        Ok((body, self.trailers.take().unwrap_or_default()))
+    }
+
+    /// The trailers exactly as they came: order, letter case and duplicates kept. `None` before
+    /// the end of the body.
+    pub fn trailers(&self) -> Option<&HeaderBlock> {
+        self.trailers.as_ref()
+    }
+
+    /// The byte stream of an upgraded connection: after status 101, or 2xx to CONNECT. On any
+    /// other response it reads the body, and writing to it fails.
+    pub fn into_upgraded(self) -> Upgraded {
+        Upgraded::new(self)
+    }
+
+    pub(super) fn handle(&self) -> &RequestHandle {
+        &self.handle
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(super) fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
+        if self.ended {
+            return Poll::Ready(Ok(None));
+        }
+        self.poll_item(cx).map(|item| match item {
+            Item::Chunk(chunk) => Ok(Some(chunk)),
+            Item::End(_) => Ok(None),
+            Item::Failed(error) => Err(error),
+        })
+    }
+}
+
+impl Body for IncomingBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        self.poll_item(cx).map(|item| match item {
+            Item::Chunk(chunk) => Some(Ok(Frame::data(chunk))),
+            Item::Failed(error) => Some(Err(error)),
+            Item::End(trailers) if trailers.is_empty() => None,
+            Item::End(trailers) => Some(header_map(&trailers).map(|map| {
+                self.trailers = Some(trailers);
+                Frame::trailers(map)
+            })),
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended
+    }
+}
+
+fn header_map(block: &HeaderBlock) -> Result<HeaderMap, Error> {
+    let refused = || Error::new(ErrorKind::Socket, Phase::Body, "illegal trailer field");
+    let mut map = HeaderMap::with_capacity(block.len());
+    for (name, value) in block.iter() {
+        let name = HeaderName::from_bytes(name).map_err(|_| refused())?;
+        map.append(name, HeaderValue::from_bytes(value).map_err(|_| refused())?);
+    }
+    Ok(map)
+}
+
+impl std::fmt::Debug for IncomingBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IncomingBody").field("ended", &self.ended).finish_non_exhaustive()
+    }
+}
+
+impl Drop for IncomingBody {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.handle.cancel();
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Requests and responses in the `http` crate's types over a [`Pool`].
+//!
+//! - [`Pool::send`]: one request, one response.
+//! - [`IncomingBody`]: the response body under flow control, exact trailers at its end.
+//! - [`Upgraded`]: the byte stream that an upgrade or CONNECT leaves.
+//!
+//! What `http::Response` cannot hold (raw letter case and order, informational responses, which
+//! connection) is in [`ResponseDetail`], an extension of the response.
+
+mod exchange;
+mod incoming;
+mod request_head;
+mod upload;
+mod upgraded;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dodici_pool::{Error, ErrorKind, Phase, Request, ResponseHead};
+use http_body::Body;
+
+use crate::origin::Pool;
+use crate::sink::ExchangeInfo;
+pub use incoming::IncomingBody;
+pub use upgraded::Upgraded;
+
+/// What the engine knows of a response beyond `http::Response`. In the response's extensions.
+#[derive(Clone, Debug)]
+pub struct ResponseDetail {
+    /// The head as it stood on the wire: letter case, order and duplicates kept.
+    pub head: Arc<ResponseHead>,
+    /// Informational responses (1xx except 101) that came before it, oldest first.
+    pub informational: Arc<[ResponseHead]>,
+    /// Which connection carried it.
+    pub info: ExchangeInfo,
+}
+
+/// Settings of one request that `http::Request` cannot hold. Put it in the request's extensions.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RequestOptions {
+    /// See [`Request::headers_timeout`].
+    pub headers_timeout: Option<std::time::Duration>,
+    /// See [`Request::body_timeout`].
+    pub body_timeout: Option<std::time::Duration>,
+    /// See [`Request::reset`].
+    pub reset: bool,
+    /// See [`Request::idempotent`]; `None` decides by the method (RFC 9110, section 9.2.2).
+    pub idempotent: Option<bool>,
+}
+
+impl Pool {
+    /// Sends one request and resolves with its response head; the body is read from the response.
+    ///
+    /// The request line carries the path and query of the URI; `Host` is taken from the headers,
+    /// else from the URI's authority, else from the pool's origin. A body of known length is sent
+    /// with `Content-Length`, any other chunked, with its trailers. `Expect: 100-continue` in the
+    /// headers makes the body wait for the server.
+    ///
+    /// Dropping the future, or the response body before its end, cancels the request.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] for what cannot be sent, before any byte is written; every
+    /// other kind as it happens.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::sync::Arc;
+    /// use dodici::{Engine, NoEvents, Origin, OriginConfig, Scheme};
+    ///
+    /// let engine = Engine::on_runtime(tokio::runtime::Handle::current());
+    /// let origin = Origin::new(Scheme::Https, "example.com", 443);
+    /// let pool = engine.open_pool(origin, OriginConfig::default(), Arc::new(NoEvents))?;
+    /// let request = http::Request::get("/").body(String::new())?;
+    /// let response = pool.send(request).await?;
+    /// let (body, trailers) = response.into_body().collect().await?;
+    /// println!("{} bytes, {} trailers", body.len(), trailers.len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn send<B>(&self, request: http::Request<B>) -> Result<http::Response<IncomingBody>, Error>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (parts, body) = request.into_parts();
+        let options = parts.extensions.get::<RequestOptions>().copied().unwrap_or_default();
+        let (body_kind, body) = upload::kind(body);
+        let head = request_head::serialize(&parts, &body_kind, self.origin())?;
+        let request = Request {
+            head,
+            kind: request_head::kind(&parts),
+            idempotent: options.idempotent.unwrap_or_else(|| parts.method.is_idempotent()),
+            expect_continue: request_head::expects_continue(&parts),
+            reset: options.reset,
+            headers_timeout: options.headers_timeout,
+            body_timeout: options.body_timeout,
+            body: body_kind,
+            ..Request::new(Bytes::new())
+        };
+        let shared = exchange::Shared::new();
+        let handle = self.dispatch(request, Box::new(exchange::ClientSink::new(Arc::clone(&shared))));
+        if let Some(body) = body {
+            self.spawn(upload::pump(body, Arc::clone(&shared), handle.clone()));
+        }
+        let mut incoming = IncomingBody::new(shared, handle);
+        let start = incoming.head().await?;
+        let mut response = http::Response::new(incoming);
+        request_head::fill_response(&mut response, &start.head)?;
+        response.extensions_mut().insert(start);
+        Ok(response)
+    }
+}
+
+fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::InvalidRequest, Phase::Queued, message)
+}
+

@@ -1,0 +1,140 @@
+//! `http` request parts to a serialised HTTP/1.1 head, and a raw response head to `http` parts.
+
+use bytes::Bytes;
+use dodici_pool::{BodyKind, Error, ErrorKind, Origin, Phase, RequestKind, ResponseHead, Version};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue};
+
+use super::invalid;
+
+/// How the response must be read.
+pub(super) fn kind(parts: &Parts) -> RequestKind {
+    if parts.method == http::Method::HEAD {
+        RequestKind::Head
+    } else if parts.method == http::Method::CONNECT {
+        RequestKind::Connect
+    } else if parts.headers.contains_key(UPGRADE) {
+        RequestKind::Upgrade
+    } else {
+        RequestKind::Plain
+    }
+}
+
+pub(super) fn expects_continue(parts: &Parts) -> bool {
+    parts.headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
+/// Writes the head. Framing fields are ours: the caller's `Content-Length` must agree with the
+/// body, and `Transfer-Encoding` is refused, so that no request can be read as two.
+pub(super) fn serialize(parts: &Parts, body: &BodyKind, origin: &Origin) -> Result<Bytes, Error> {
+    let mut head = Vec::with_capacity(256);
+    head.extend_from_slice(parts.method.as_str().as_bytes());
+    head.push(b' ');
+    if parts.method == http::Method::CONNECT {
+        let authority = parts.uri.authority().ok_or_else(|| invalid("CONNECT needs an authority"))?;
+        head.extend_from_slice(authority.as_str().as_bytes());
+    } else {
+        let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+        head.extend_from_slice(if target.is_empty() { b"/" } else { target.as_bytes() });
+    }
+    head.extend_from_slice(b" HTTP/1.1\r\n");
+    if !parts.headers.contains_key(HOST) {
+        head.extend_from_slice(b"host: ");
+        match parts.uri.authority() {
+            Some(authority) => {
+                let host = authority.as_str();
+                head.extend_from_slice(host.rsplit('@').next().unwrap_or(host).as_bytes());
+            }
+            None => head.extend_from_slice(authority_of(origin).as_bytes()),
+        }
+        head.extend_from_slice(b"\r\n");
+    } else if parts.headers.get_all(HOST).iter().count() > 1 {
+        return Err(invalid("a request can have only one host header"));
+    }
+    if parts.headers.contains_key(TRANSFER_ENCODING) {
+        return Err(invalid("transfer-encoding is set by the engine"));
+    }
+    for (name, value) in &parts.headers {
+        if name != CONTENT_LENGTH {
+            field(&mut head, name, value);
+        }
+    }
+    if parts.headers.contains_key(UPGRADE) && !parts.headers.contains_key(CONNECTION) {
+        head.extend_from_slice(b"connection: upgrade\r\n");
+    }
+    framing(&mut head, parts, body)?;
+    head.extend_from_slice(b"\r\n");
+    Ok(head.into())
+}
+
+fn framing(head: &mut Vec<u8>, parts: &Parts, body: &BodyKind) -> Result<(), Error> {
+    let length = match body {
+        BodyKind::None => None,
+        BodyKind::Full(bytes) => Some(bytes.len() as u64),
+        BodyKind::Sized(length) => Some(*length),
+        BodyKind::Chunked => {
+            if parts.headers.contains_key(CONTENT_LENGTH) {
+                return Err(mismatch());
+            }
+            head.extend_from_slice(b"transfer-encoding: chunked\r\n");
+            return Ok(());
+        }
+    };
+    let declared = parts.headers.get_all(CONTENT_LENGTH);
+    for value in &declared {
+        let given = value.to_str().ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+        let given: Option<u64> = given.and_then(|text| text.parse().ok());
+        if given.is_none() || given != Some(length.unwrap_or(0)) {
+            return Err(mismatch());
+        }
+    }
+    let expects_body = matches!(parts.method.as_str(), "POST" | "PUT" | "PATCH" | "QUERY");
+    match length {
+        None | Some(0) if !expects_body && declared.iter().next().is_none() => {}
+        length => {
+            head.extend_from_slice(format!("content-length: {}\r\n", length.unwrap_or(0)).as_bytes());
+        }
+    }
+    Ok(())
+}
+
+fn mismatch() -> Error {
+    Error::new(
+        ErrorKind::RequestContentLengthMismatch,
+        Phase::Queued,
+        "Request body length does not match content-length header",
+    )
+}
+
+fn field(head: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
+    head.extend_from_slice(name.as_str().as_bytes());
+    head.extend_from_slice(b": ");
+    head.extend_from_slice(value.as_bytes());
+    head.extend_from_slice(b"\r\n");
+}
+
+/// `host[:port]` of an origin, without the scheme's own port.
+fn authority_of(origin: &Origin) -> String {
+    let text = origin.to_string();
+    text.split_once("://").map(|(_, authority)| authority.to_owned()).unwrap_or(text)
+}
+
+/// Copies a raw head into an `http` response.
+pub(super) fn fill_response<B>(response: &mut http::Response<B>, head: &ResponseHead) -> Result<(), Error> {
+    let refused = |what: &'static str| Error::new(ErrorKind::Socket, Phase::Headers, what);
+    *response.status_mut() =
+        http::StatusCode::from_u16(head.status).map_err(|_| refused("status code out of range"))?;
+    *response.version_mut() = match head.version {
+        Version::Http10 => http::Version::HTTP_10,
+        Version::Http11 => http::Version::HTTP_11,
+        Version::Http2 => http::Version::HTTP_2,
+    };
+    response.headers_mut().reserve(head.headers.len());
+    for (name, value) in head.headers.iter() {
+        let name = HeaderName::from_bytes(name).map_err(|_| refused("illegal header name"))?;
+        let value = HeaderValue::from_bytes(value).map_err(|_| refused("illegal header value"))?;
+        response.headers_mut().append(name, value);
+    }
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! Moves an `http_body::Body` into a request, no faster than the connection asks for.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use dodici_pool::{BodyKind, Error, ErrorKind, HeaderBlock, Phase};
+use http_body::Body;
+
+use super::exchange::Shared;
+use crate::origin::RequestHandle;
+
+/// How a body is framed; the body itself if there is something to pump.
+pub(super) fn kind<B: Body>(body: B) -> (BodyKind, Option<B>) {
+    if body.is_end_stream() {
+        return (BodyKind::None, None);
+    }
+    match body.size_hint().exact() {
+        Some(length) => (BodyKind::Sized(length), Some(body)),
+        None => (BodyKind::Chunked, Some(body)),
+    }
+}
+
+/// Feeds the body to the request until it ends, fails, or the response is over.
+pub(super) async fn pump<B>(body: B, shared: Arc<Shared>, handle: RequestHandle)
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut body = pin!(body);
+    let mut allowed: i64 = 0;
+    loop {
+        while allowed <= 0 {
+            match std::future::poll_fn(|cx| shared.poll_pull(cx.waker())).await {
+                Some(more) => allowed += i64::from(more),
+                None => return,
+            }
+        }
+        match std::future::poll_fn(|cx| match shared.poll_pull(cx.waker()) {
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Ready(Some(more)) => {
+                allowed += i64::from(more);
+                body.as_mut().poll_frame(cx).map(Some)
+            }
+            Poll::Pending => body.as_mut().poll_frame(cx).map(Some),
+        })
+        .await
+        {
+            // The response is over.
+            None => return,
+            Some(None) => return handle.body_end(HeaderBlock::new()),
+            Some(Some(Err(error))) => {
+                let error: Box<dyn std::error::Error + Send + Sync> = error.into();
+                let message = format!("the request body failed: {error}");
+                let failed = Error::new(ErrorKind::RequestBody, Phase::Send, message);
+                return handle.body_error(failed.with_source(std::io::Error::other(error)));
+            }
+            Some(Some(Ok(frame))) => match frame.into_data() {
+                Ok(chunk) => {
+                    allowed -= chunk.len() as i64;
+                    handle.body_chunk(chunk);
+                }
+                Err(frame) => {
+                    let trailers = frame.into_trailers().unwrap_or_default();
+                    let block = trailers.iter().map(|(n, v)| (n.as_str(), v.as_bytes())).collect();
+                    return handle.body_end(block);
+                }
+            },
+        }
+    }
+}

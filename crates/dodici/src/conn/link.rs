@@ -1,0 +1,515 @@
+//! The byte stream between socket and hyper, with the framing guard in it.
+//!
+//! Towards the wire, the head that hyper serialises (a stub) is replaced by the caller's own head,
+//! byte for byte, and request trailers are put behind the last chunk. Towards hyper, every
+//! response head passes the guard and is replaced by the shortest head with the same framing, so
+//! hyper decodes bodies and never sees what it could read differently from us.
+//!
+//! Used by [`super::h1`] only, on one task: the lock around a [`Link`] is there because hyper owns
+//! the reading and writing end and the exchange asks for what the guard saw; it is never contended.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use dodici_pool::{
+    CloseReason, Error, ErrorKind, HeaderBlock, Phase, Replay, RequestKind, ResponseHead, SocketInfo,
+};
+use hyper::rt::ReadBufCursor;
+use memchr::memmem;
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::framing::{Framing, Guard, GuardEvent};
+use super::read_buf::poll_read_into;
+use crate::command::Command;
+use crate::connect::Transport;
+
+/// What the guard saw since the exchange last looked.
+#[derive(Default)]
+pub(super) struct Seen {
+    /// Informational heads, oldest first.
+    pub(super) informational: VecDeque<ResponseHead>,
+    /// `100 Continue` came for a request that asked for it.
+    pub(super) continued: bool,
+    /// The final head is in [`Link::guard`].
+    pub(super) head: bool,
+    /// The connection is a byte stream now; the head is in [`Link::guard`].
+    pub(super) upgraded: bool,
+    /// The message is complete.
+    pub(super) ended: bool,
+    /// Bytes were written since the exchange last looked.
+    pub(super) wrote: bool,
+    /// Why the connection cannot go on.
+    pub(super) failure: Option<(CloseReason, Error)>,
+}
+
+/// See the module.
+pub(super) struct Link {
+    pub(super) transport: Transport,
+    pub(super) guard: Guard,
+    pub(super) seen: Seen,
+    /// Bytes hyper shall read before anything from the socket: a synthetic head and what came
+    /// behind the real one. Consumed from the front.
+    to_hyper: Vec<u8>,
+    to_hyper_at: usize,
+    /// The caller's head, until it takes the place of hyper's.
+    head: Option<Bytes>,
+    /// Bytes that must go to the wire before anything from hyper.
+    pending: Bytes,
+    /// The request whose trailers may have to be written.
+    upload: Option<Arc<Command>>,
+    /// Some byte of the current request may have left this machine.
+    pub(super) sent_any: bool,
+    /// The peer no longer takes bytes; a response may still come.
+    pub(super) write_broken: bool,
+    /// Bytes that came behind an upgrade's head.
+    pub(super) surplus: Vec<u8>,
+    pub(super) bytes_read: u64,
+    pub(super) bytes_written: u64,
+}
+
+impl Link {
+    pub(super) fn new(transport: Transport, guard: Guard) -> Self {
+        Self {
+            transport,
+            guard,
+            seen: Seen::default(),
+            to_hyper: Vec::new(),
+            to_hyper_at: 0,
+            head: None,
+            pending: Bytes::new(),
+            upload: None,
+            sent_any: false,
+            write_broken: false,
+            surplus: Vec::new(),
+            bytes_read: 0,
+            bytes_written: 0,
+        }
+    }
+
+    /// Prepares for one exchange: `head` takes the place of the next head hyper writes.
+    pub(super) fn begin(
+        &mut self,
+        kind: RequestKind,
+        expect_continue: bool,
+        head: Bytes,
+        upload: Option<Arc<Command>>,
+    ) {
+        self.guard.begin(kind, expect_continue);
+        self.seen = Seen::default();
+        self.head = Some(head);
+        self.upload = upload;
+        self.sent_any = false;
+    }
+
+    pub(super) fn socket_info(&self) -> SocketInfo {
+        SocketInfo {
+            local: self.transport.local_addr(),
+            remote: self.transport.peer_addr(),
+            bytes_written: self.bytes_written,
+            bytes_read: self.bytes_read,
+        }
+    }
+
+    fn fail(&mut self, reason: CloseReason, error: Error) -> io::Error {
+        let text = error.message().to_owned();
+        if self.seen.failure.is_none() {
+            let error = error.with_socket(self.socket_info());
+            self.seen.failure = Some((reason, error));
+        }
+        io::Error::other(text)
+    }
+
+    fn fail_io(&mut self, syscall: &'static str, phase: Phase, error: &io::Error) -> io::Error {
+        let replay = if self.sent_any { Replay::IfIdempotentAndReused } else { Replay::Unsent };
+        let failure = socket_error(syscall, phase, error).with_replay(replay);
+        self.fail(CloseReason::IoError, failure)
+    }
+
+    /// Where the response stands, for errors.
+    pub(super) fn phase(&self) -> Phase {
+        if self.seen.head { Phase::Body } else { Phase::Headers }
+    }
+
+    // --- towards hyper ---
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, mut cursor: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        loop {
+            if self.to_hyper_at < self.to_hyper.len() {
+                let ready = &self.to_hyper[self.to_hyper_at..];
+                let n = ready.len().min(cursor.remaining());
+                cursor.put_slice(&ready[..n]);
+                self.to_hyper_at += n;
+                if self.to_hyper_at == self.to_hyper.len() {
+                    self.to_hyper.clear();
+                    self.to_hyper_at = 0;
+                }
+                return Poll::Ready(Ok(()));
+            }
+            if self.seen.upgraded || self.seen.failure.is_some() {
+                // hyper has nothing to say any more: the exchange takes over.
+                return Poll::Pending;
+            }
+            if self.guard.is_idle() {
+                return self.poll_rest(cx);
+            }
+            let visible = ready!(self.poll_message(cx, &mut cursor))?;
+            if visible > 0 || self.seen.ended_by_eof() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// Reads while no request is in flight: whatever comes ends the connection.
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut memory = [0_u8; 32];
+        let mut buf = ReadBuf::new(&mut memory);
+        match ready!(Pin::new(&mut self.transport).poll_read(cx, &mut buf)) {
+            Ok(()) if buf.filled().is_empty() => {
+                let error = Error::new(ErrorKind::Socket, Phase::Queued, "other side closed")
+                    .with_replay(Replay::Unsent);
+                Poll::Ready(Err(self.fail(CloseReason::PeerClosed, error)))
+            }
+            Ok(()) => {
+                self.bytes_read += buf.filled().len() as u64;
+                let error = Error::new(ErrorKind::Socket, Phase::Queued, "bad response")
+                    .with_replay(Replay::Unsent);
+                Poll::Ready(Err(self.fail(CloseReason::UnsolicitedData, error)))
+            }
+            Err(error) => {
+                let failure =
+                    socket_error("read", Phase::Queued, &error).with_replay(Replay::Unsent);
+                Poll::Ready(Err(self.fail(CloseReason::PeerClosed, failure)))
+            }
+        }
+    }
+
+    /// Reads a part of a message into hyper's buffer; returns how much of it hyper may see.
+    fn poll_message(
+        &mut self,
+        cx: &mut Context<'_>,
+        cursor: &mut ReadBufCursor<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let Self { transport, guard, seen, to_hyper, surplus, .. } = self;
+        let read = poll_read_into(transport, cx, cursor, |input| {
+            if input.is_empty() {
+                return (0, (0, Ok(0)));
+            }
+            let passed = pass(guard, seen, to_hyper, surplus, input);
+            let visible = *passed.as_ref().unwrap_or(&0);
+            (visible, (input.len(), passed))
+        });
+        match ready!(read) {
+            Ok((0, _)) => Poll::Ready(self.eof(None).map(|()| 0)),
+            Ok((n, passed)) => {
+                self.bytes_read += n as u64;
+                match passed {
+                    Ok(visible) => Poll::Ready(Ok(visible)),
+                    Err(error) => Poll::Ready(Err(self.fail(CloseReason::ProtocolError, error))),
+                }
+            }
+            Err(error) => Poll::Ready(self.eof(Some(&error)).map(|()| 0)),
+        }
+    }
+
+    /// The peer closed its side, or the socket failed. A body that lasts until the close is
+    /// complete then; everything else is an error.
+    fn eof(&mut self, error: Option<&io::Error>) -> io::Result<()> {
+        let until_close = self.seen.head && self.guard.framing() == Framing::UntilClose;
+        if let Some(error) = error {
+            // A reset behind a complete head with a body until close ends that body, as in undici.
+            // TLS without close_notify counts as a close: a message with its own framing is
+            // found truncated by the guard.
+            let as_close = error.kind() == io::ErrorKind::UnexpectedEof
+                || (until_close && error.kind() == io::ErrorKind::ConnectionReset);
+            if !as_close {
+                let phase = self.phase();
+                return Err(self.fail_io("read", phase, error));
+            }
+        }
+        match self.guard.eof() {
+            Ok(_) => {
+                self.seen.ended = true;
+                Ok(())
+            }
+            Err(error) => {
+                let replay = if self.sent_any { Replay::IfIdempotentAndReused } else { Replay::Unsent };
+                let reason = if error.kind() == ErrorKind::Socket {
+                    CloseReason::PeerClosed
+                } else {
+                    CloseReason::ProtocolError
+                };
+                let error = if self.seen.head { error } else { error.with_replay(replay) };
+                Err(self.fail(reason, error))
+            }
+        }
+    }
+
+    // --- towards the wire ---
+
+    /// Writes what hyper gives, with the caller's head and trailers put in place. Returns how many
+    /// of hyper's bytes are taken care of.
+    fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let total: usize = bufs.iter().map(|buf| buf.len()).sum();
+        if self.write_broken || total == 0 {
+            return Poll::Ready(Ok(total));
+        }
+        ready!(self.poll_pending(cx))?;
+        if let Some(head) = self.head.take() {
+            return self.poll_write_head(cx, head, bufs, total);
+        }
+        if let Some(trailers) = self.upload.as_ref().and_then(|command| command.take_trailers()) {
+            self.upload = None;
+            return self.poll_write_trailers(&trailers, bufs, total);
+        }
+        match ready!(Pin::new(&mut self.transport).poll_write_vectored(cx, bufs)) {
+            Ok(n) => {
+                self.count_written(n);
+                Poll::Ready(Ok(n))
+            }
+            Err(error) => Poll::Ready(self.broken(&error).map(|()| total)),
+        }
+    }
+
+    fn poll_write_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        head: Bytes,
+        bufs: &[IoSlice<'_>],
+        total: usize,
+    ) -> Poll<io::Result<usize>> {
+        let stub = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| &buf[..]);
+        let Some(stub_len) = memmem::find(stub, b"\r\n\r\n").map(|at| at + 4) else {
+            let error = Error::new(ErrorKind::Internal, Phase::Send, "hyper split its request head");
+            return Poll::Ready(Err(self.fail(CloseReason::Panicked, error)));
+        };
+        let mut slices = [IoSlice::new(&[]); 8];
+        slices[0] = IoSlice::new(&head);
+        slices[1] = IoSlice::new(&stub[stub_len..]);
+        let mut used = 2;
+        for buf in bufs.iter().filter(|buf| !buf.is_empty()).skip(1).take(slices.len() - 2) {
+            slices[used] = IoSlice::new(buf);
+            used += 1;
+        }
+        // An empty first body slice must not make the write look vectored.
+        if slices[1].is_empty() && used == 2 {
+            used = 1;
+        }
+        match Pin::new(&mut self.transport).poll_write_vectored(cx, &slices[..used]) {
+            Poll::Pending => {
+                self.head = Some(head);
+                Poll::Pending
+            }
+            Poll::Ready(Ok(n)) => {
+                self.sent_any = true;
+                self.count_written(n);
+                if n < head.len() {
+                    self.pending = head.slice(n..);
+                    return Poll::Ready(Ok(stub_len));
+                }
+                Poll::Ready(Ok(stub_len + (n - head.len())))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(self.broken(&error).map(|()| total)),
+        }
+    }
+
+    /// hyper's buffers end with the last chunk, `0 CR LF CR LF`; the trailer fields go before its
+    /// final CR LF.
+    fn poll_write_trailers(
+        &mut self,
+        trailers: &HeaderBlock,
+        bufs: &[IoSlice<'_>],
+        total: usize,
+    ) -> Poll<io::Result<usize>> {
+        let mut tail = Vec::with_capacity(total + trailers.byte_len() + 4 * trailers.len());
+        for buf in bufs {
+            tail.extend_from_slice(buf);
+        }
+        if !tail.ends_with(b"0\r\n\r\n") {
+            let error = Error::new(ErrorKind::Internal, Phase::Send, "hyper split its last chunk");
+            return Poll::Ready(Err(self.fail(CloseReason::Panicked, error)));
+        }
+        tail.truncate(tail.len() - 2);
+        for (name, value) in trailers.iter() {
+            tail.extend_from_slice(name);
+            tail.extend_from_slice(b": ");
+            tail.extend_from_slice(value);
+            tail.extend_from_slice(b"\r\n");
+        }
+        tail.extend_from_slice(b"\r\n");
+        self.pending = Bytes::from(tail);
+        Poll::Ready(Ok(total))
+    }
+
+    fn poll_pending(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.pending.has_remaining() {
+            match ready!(Pin::new(&mut self.transport).poll_write(cx, &self.pending)) {
+                Ok(n) => {
+                    self.count_written(n);
+                    self.pending.advance(n);
+                }
+                Err(error) => {
+                    self.pending = Bytes::new();
+                    return Poll::Ready(self.broken(&error));
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.write_broken {
+            return Poll::Ready(Ok(()));
+        }
+        ready!(self.poll_pending(cx))?;
+        match ready!(Pin::new(&mut self.transport).poll_flush(cx)) {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(error) => Poll::Ready(self.broken(&error)),
+        }
+    }
+
+    fn count_written(&mut self, n: usize) {
+        self.bytes_written += n as u64;
+        self.seen.wrote = true;
+    }
+
+    /// The peer takes no more bytes. If some were sent, a response may already be on its way (a
+    /// server that refuses an upload answers and closes): the rest of the request is dropped and
+    /// reading decides. If none were, the request is unsent.
+    fn broken(&mut self, error: &io::Error) -> io::Result<()> {
+        self.write_broken = true;
+        if self.sent_any {
+            return Ok(());
+        }
+        Err(self.fail_io("write", Phase::Send, error))
+    }
+}
+
+impl Seen {
+    fn ended_by_eof(&self) -> bool {
+        self.ended
+    }
+}
+
+/// Runs `input` through the guard. Body bytes stay where they are; a head is cut out and replaced.
+/// Returns the length of the prefix of `input` that hyper shall see now; what does not fit there
+/// goes to `to_hyper`.
+fn pass(
+    guard: &mut Guard,
+    seen: &mut Seen,
+    to_hyper: &mut Vec<u8>,
+    surplus: &mut Vec<u8>,
+    input: &mut [u8],
+) -> Result<usize, Error> {
+    let mut at = 0;
+    // Start of the bytes that belong to hyper; everything before was a head.
+    let mut body_start = 0;
+    loop {
+        let step = guard.feed(&input[at..])?;
+        at += step.consumed;
+        match step.event {
+            GuardEvent::NeedMore | GuardEvent::Data(_) => {
+                if at >= input.len() {
+                    break;
+                }
+            }
+            GuardEvent::Informational => {
+                seen.informational.push_back(guard.head().clone());
+                body_start = at;
+            }
+            GuardEvent::Continue => {
+                seen.continued = true;
+                body_start = at;
+            }
+            GuardEvent::Head => {
+                seen.head = true;
+                guard.write_synthetic_head(to_hyper);
+                body_start = at;
+            }
+            GuardEvent::Upgrade => {
+                seen.upgraded = true;
+                surplus.extend_from_slice(&input[at..]);
+                return Ok(0);
+            }
+            GuardEvent::End => {
+                seen.ended = true;
+                break;
+            }
+            GuardEvent::Idle => break,
+        }
+    }
+    if seen.ended && at < input.len() {
+        // More than the one message that was asked for: hyper never sees it, and the connection
+        // is not used again.
+        seen.failure.get_or_insert_with(|| {
+            (
+                CloseReason::UnsolicitedData,
+                Error::new(ErrorKind::Socket, Phase::Queued, "bad response"),
+            )
+        });
+    }
+    if to_hyper.is_empty() {
+        if !seen.head {
+            return Ok(0); // Inside a head: hyper waits.
+        }
+        return Ok(at);
+    }
+    // A head ended in this input. The usual case: the synthetic head fits where the real one was.
+    let synthetic = to_hyper.len();
+    let body = at - body_start;
+    if synthetic <= body_start {
+        input.copy_within(body_start..at, synthetic);
+        input[..synthetic].copy_from_slice(to_hyper);
+        to_hyper.clear();
+        return Ok(synthetic + body);
+    }
+    to_hyper.extend_from_slice(&input[body_start..at]);
+    Ok(0)
+}
+
+/// A failed read or write in Node's terms.
+pub(super) fn socket_error(syscall: &'static str, phase: Phase, error: &io::Error) -> Error {
+    let (message, system) = crate::connect::describe_io_error(error, syscall);
+    Error::new(ErrorKind::Socket, phase, message)
+        .with_system(system)
+        .with_source(io::Error::new(error.kind(), error.to_string()))
+}
+
+/// hyper's end of a link.
+pub(super) struct LinkIo(pub(super) Arc<Mutex<Link>>);
+
+impl hyper::rt::Read for LinkIo {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        self.0.lock().poll_read(cx, buf)
+    }
+}
+
+impl hyper::rt::Write for LinkIo {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.0.lock().poll_write(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.0.lock().poll_write(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.lock().poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0.lock().transport).poll_shutdown(cx)
+    }
+}

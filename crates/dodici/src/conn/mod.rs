@@ -1,0 +1,17 @@
+//! One connection: the framing guard, and hyper driven over it.
+//!
+//! - [`framing`]: the strict HTTP/1 reader, a state machine without I/O.
+//! - `link`: the byte stream between socket and hyper, with the guard in it.
+//! - `h1`: an HTTP/1.1 connection for one exchange at a time.
+//! - `stream`: what is left after an upgrade, a byte stream.
+//!
+//! Knows nothing of pools, queues or other connections.
+
+pub mod framing;
+mod h1;
+mod link;
+mod read_buf;
+mod stream;
+
+pub(crate) use h1::{H1Conn, poll_response};
+pub(crate) use stream::ByteStream;

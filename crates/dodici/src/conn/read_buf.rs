@@ -1,0 +1,40 @@
+//! Reading from a transport straight into hyper's buffer: the only unsafe code of the engine's
+//! connection layer.
+//!
+//! hyper hands its reader uninitialised memory and asks how much of it was filled. Copying
+//! through a buffer of our own would be safe and cost one memcpy of every body.
+#![allow(unsafe_code)]
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use hyper::rt::ReadBufCursor;
+use tokio::io::{AsyncRead, ReadBuf};
+
+/// Reads once into the unfilled part of `cursor`, lets `inspect` look at (and move about in) the
+/// bytes that came, and marks as filled as many of them as it returns.
+///
+/// `inspect` gets the whole memory that was initialised, i.e. exactly the bytes read, and returns
+/// the length of the prefix that hyper shall see.
+pub(super) fn poll_read_into<T, R>(
+    transport: &mut T,
+    cx: &mut Context<'_>,
+    cursor: &mut ReadBufCursor<'_>,
+    inspect: impl FnOnce(&mut [u8]) -> (usize, R),
+) -> Poll<std::io::Result<R>>
+where
+    T: AsyncRead + Unpin,
+{
+    // SAFETY: the memory is only handed to `ReadBuf::uninit`, which never de-initialises it.
+    let memory = unsafe { cursor.as_mut() };
+    let mut buf = ReadBuf::uninit(memory);
+    ready!(Pin::new(transport).poll_read(cx, &mut buf))?;
+    let filled = buf.filled_mut();
+    let len = filled.len();
+    let (visible, result) = inspect(filled);
+    let visible = visible.min(len);
+    // SAFETY: the first `len` bytes of the unfilled part were initialised by the read above, and
+    // `visible` is at most `len`.
+    unsafe { cursor.advance(visible) };
+    Poll::Ready(Ok(result))
+}

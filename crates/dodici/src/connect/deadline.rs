@@ -1,0 +1,67 @@
+//! The one instant by which all legs of a connection must be done.
+//!
+//! Called by the connector for each leg. Knows nothing of what the legs do.
+
+use std::time::Duration;
+
+use dodici_pool::{Error, ErrorKind, Phase, Replay};
+use tokio::time::{Instant, timeout_at};
+
+/// End of the connect timeout.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadline {
+    timeout: Duration,
+    /// `None` is never: no timeout was set, or it lies beyond what an instant can express.
+    at: Option<Instant>,
+}
+
+/// The deadline passed before the leg was done.
+#[derive(Debug)]
+pub(super) struct TimedOut;
+
+impl Deadline {
+    pub(super) fn after(start: Instant, timeout: Option<Duration>) -> Self {
+        Self {
+            timeout: timeout.unwrap_or_default(),
+            at: timeout.and_then(|timeout| start.checked_add(timeout)),
+        }
+    }
+
+    /// Runs a leg until it is done or the deadline passes; then the leg is dropped.
+    pub(super) async fn run<F: Future>(self, leg: F) -> Result<F::Output, TimedOut> {
+        match self.at {
+            Some(at) => timeout_at(at, leg).await.map_err(|_| TimedOut),
+            None => Ok(leg.await),
+        }
+    }
+
+    /// The error of a leg that was cut off, worded as undici words it (`core/util.js`,
+    /// `onConnectTimeout`). `tried` is the list of addresses if there was more than one.
+    pub(super) fn error(self, phase: Phase, host: &str, port: u16, tried: &[String]) -> Error {
+        timeout_error(self.timeout, phase, host, port, tried)
+    }
+}
+
+/// See [`Deadline::error`].
+pub(super) fn timeout_error(
+    timeout: Duration,
+    phase: Phase,
+    host: &str,
+    port: u16,
+    tried: &[String],
+) -> Error {
+    let place = if tried.is_empty() {
+        format!("attempted address: {host}:{port}")
+    } else {
+        format!("attempted addresses: {}", tried.join(", "))
+    };
+    Error::new(
+        ErrorKind::ConnectTimeout,
+        phase,
+        format!(
+            "Connect Timeout Error ({place}, timeout: {}ms)",
+            timeout.as_millis()
+        ),
+    )
+    .with_replay(Replay::Unsent)
+}

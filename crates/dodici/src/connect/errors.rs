@@ -1,0 +1,151 @@
+//! Failures of the operating system in Node's terms: code, negative errno, syscall, message.
+//!
+//! Called by every leg of connecting, and by whoever reads or writes a [`Transport`] and has to
+//! report what the socket said. Knows nothing of TLS alerts and certificates: those codes live in
+//! `tls/node_codes.rs`.
+//!
+//! [`Transport`]: super::Transport
+
+use std::fmt::Display;
+use std::io;
+use std::net::SocketAddr;
+
+use dodici_pool::{Error, ErrorKind, Phase, Replay, SystemDetail};
+
+use super::tls::node_codes;
+
+/// Describes a failed `read` or `write` on an established [`Transport`](super::Transport) as Node
+/// does: `read ECONNRESET`, or the TLS alert that the peer sent.
+///
+/// Returns the message and the detail; the caller adds kind, phase and replay.
+pub fn describe_io_error(error: &io::Error, syscall: &'static str) -> (String, SystemDetail) {
+    if let Some(tls) = node_codes::rustls_error(error) {
+        return node_codes::describe(tls);
+    }
+    let (code, errno) = os_code(error);
+    (
+        format!("{syscall} {code}"),
+        SystemDetail {
+            code: code.into(),
+            errno,
+            syscall: syscall.into(),
+            ..SystemDetail::default()
+        },
+    )
+}
+
+/// `connect ECONNREFUSED 127.0.0.1:80`, or the same for `bind`, where Node names no port.
+pub(super) fn socket_error(error: io::Error, syscall: &'static str, tried: SocketAddr) -> Error {
+    let port = (tried.port() != 0).then_some(tried.port());
+    let address = tried.ip().to_string();
+    let place = match port {
+        Some(port) => format!("{address}:{port}"),
+        None => address.clone(),
+    };
+    leg_error(error, syscall, &place, address, port)
+}
+
+/// `connect ENOENT /path`.
+#[cfg(unix)]
+pub(super) fn path_error(error: io::Error, path: String) -> Error {
+    leg_error(error, "connect", &path.clone(), path, None)
+}
+
+fn leg_error(
+    error: io::Error,
+    syscall: &'static str,
+    place: &dyn Display,
+    address: String,
+    port: Option<u16>,
+) -> Error {
+    let (code, errno) = os_code(&error);
+    Error::new(
+        ErrorKind::Connect,
+        Phase::Connect,
+        format!("{syscall} {code} {place}"),
+    )
+    .with_replay(Replay::Unsent)
+    .with_system(SystemDetail {
+        code: code.into(),
+        errno,
+        syscall: syscall.into(),
+        address: Some(address),
+        port,
+        hostname: None,
+    })
+    .with_source(error)
+}
+
+/// Names an errno as libuv does (`uv_err_name`), with libuv's negative number.
+pub(super) fn os_code(error: &io::Error) -> (&'static str, i32) {
+    #[cfg(unix)]
+    if let Some(errno) = error.raw_os_error() {
+        return (errno_name(errno), -errno);
+    }
+    kind_code(error.kind())
+}
+
+#[cfg(unix)]
+fn errno_name(errno: i32) -> &'static str {
+    macro_rules! names {
+        ($($name:ident)*) => {
+            match errno {
+                $(libc::$name => stringify!($name),)*
+                _ => "UNKNOWN",
+            }
+        };
+    }
+    names! {
+        EACCES EADDRINUSE EADDRNOTAVAIL EAFNOSUPPORT EAGAIN EALREADY EBADF ECANCELED ECONNABORTED
+        ECONNREFUSED ECONNRESET EDESTADDRREQ EFAULT EHOSTDOWN EHOSTUNREACH EINPROGRESS EINTR EINVAL
+        EIO EISCONN ELOOP EMFILE EMSGSIZE ENAMETOOLONG ENETDOWN ENETUNREACH ENFILE ENOBUFS ENODEV
+        ENOENT ENOMEM ENOPROTOOPT ENOSYS ENOTCONN ENOTDIR ENOTSOCK ENOTSUP EPERM EPIPE EPROTO
+        EPROTONOSUPPORT EPROTOTYPE EROFS ESHUTDOWN ETIMEDOUT
+    }
+}
+
+/// For errors without an errno (made by the standard library or by tokio) and for Windows, where
+/// libuv numbers errors itself (`uv/errno.h`).
+fn kind_code(kind: io::ErrorKind) -> (&'static str, i32) {
+    #[cfg(unix)]
+    macro_rules! code {
+        ($name:ident, $windows:literal) => {
+            (stringify!($name), -libc::$name)
+        };
+    }
+    #[cfg(not(unix))]
+    macro_rules! code {
+        ($name:ident, $windows:literal) => {
+            (stringify!($name), $windows)
+        };
+    }
+    match kind {
+        io::ErrorKind::AddrInUse => code!(EADDRINUSE, -4091),
+        io::ErrorKind::AddrNotAvailable => code!(EADDRNOTAVAIL, -4090),
+        io::ErrorKind::BrokenPipe => code!(EPIPE, -4047),
+        io::ErrorKind::ConnectionAborted => code!(ECONNABORTED, -4079),
+        io::ErrorKind::ConnectionRefused => code!(ECONNREFUSED, -4078),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => {
+            code!(ECONNRESET, -4077)
+        }
+        io::ErrorKind::HostUnreachable => code!(EHOSTUNREACH, -4073),
+        io::ErrorKind::InvalidInput => code!(EINVAL, -4071),
+        io::ErrorKind::NetworkUnreachable => code!(ENETUNREACH, -4062),
+        io::ErrorKind::NotConnected => code!(ENOTCONN, -4053),
+        io::ErrorKind::NotFound => code!(ENOENT, -4058),
+        io::ErrorKind::OutOfMemory => code!(ENOMEM, -4057),
+        io::ErrorKind::PermissionDenied => code!(EACCES, -4092),
+        io::ErrorKind::TimedOut => code!(ETIMEDOUT, -4039),
+        _ => ("UNKNOWN", -4094),
+    }
+}
+
+/// An option that cannot be honoured; `option` is its name in undici's `connect` options.
+pub(super) fn bad_option(option: &str, why: impl Display) -> Error {
+    Error::new(
+        ErrorKind::InvalidRequest,
+        Phase::Queued,
+        format!("invalid connect.{option}: {why}"),
+    )
+    .with_replay(Replay::Unsent)
+}

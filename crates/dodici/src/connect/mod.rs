@@ -1,0 +1,191 @@
+//! Making connections: name resolution, TCP or unix socket, TLS.
+//!
+//! - [`Connector`]: the legs in a row, for one pool key.
+//! - [`Transport`]: the byte stream that comes out, and [`Transport::probe`] for the checkout.
+//! - `dns`, `getaddrinfo`: resolver threads. `tcp`: racing addresses. `unix_socket`.
+//! - `tls`: trust, identity, verification, sessions, Node's error codes.
+//! - `errors`: the system's failures in Node's terms. `deadline`: the connect timeout.
+//!
+//! Called by the origin. Must not know pools, requests or HTTP.
+
+mod deadline;
+mod dns;
+mod errors;
+mod getaddrinfo;
+mod socket;
+mod tcp;
+mod tls;
+mod transport;
+#[cfg(unix)]
+mod unix_socket;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use dodici_pool::{
+    ConnectConfig, ConnectInfo, ConnectTimings, Error, Origin, Phase, Protocol, Scheme,
+};
+use tokio::time::Instant;
+
+use self::deadline::Deadline;
+use self::socket::Socket;
+use self::tcp::Dialer;
+use self::tls::TlsLeg;
+
+pub use self::errors::describe_io_error;
+pub use self::tls::roots::set_default_roots;
+pub use self::transport::{Probe, Transport};
+
+/// Makes connections for one pool key.
+///
+/// Certificates and keys are parsed once, and TLS sessions are kept here, so that nothing of one
+/// pool key ever reaches another.
+#[derive(Debug)]
+pub struct Connector {
+    origin: Origin,
+    config: ConnectConfig,
+    /// `None` for plain text.
+    tls: Option<TlsLeg>,
+}
+
+/// A connected socket and how it came about.
+struct Opened {
+    socket: Socket,
+    dns: Option<Duration>,
+    tcp: Option<Duration>,
+}
+
+impl Connector {
+    /// Prepares connections to `origin`.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`](dodici_pool::ErrorKind::InvalidRequest) with a message that names the
+    /// option (`connect.ca`, `connect.key`, …) if it cannot be honoured.
+    pub fn new(origin: Origin, config: ConnectConfig) -> Result<Self, Error> {
+        #[cfg(not(unix))]
+        if config.socket_path.is_some() {
+            return Err(errors::bad_option(
+                "socketPath",
+                "this platform has no unix sockets",
+            ));
+        }
+        let tls = match origin.scheme {
+            Scheme::Http => None,
+            Scheme::Https => Some(TlsLeg::new(&origin, &config.tls)?),
+        };
+        Ok(Self {
+            origin,
+            config,
+            tls,
+        })
+    }
+
+    /// Makes one connection; all legs together take at most the configured timeout.
+    ///
+    /// Dropping the future closes whatever is open. A name look-up that others wait for goes on.
+    ///
+    /// # Errors
+    /// `Resolve`, `Connect`, `Tls` or `ConnectTimeout`, each with Node's code and fields, and with
+    /// the phase of the leg that failed. Every one says that nothing was sent.
+    pub async fn connect(&self) -> Result<(Transport, ConnectInfo), Error> {
+        let started = Instant::now();
+        let deadline = Deadline::after(started, self.config.timeout);
+        let opened = self.open(deadline).await?;
+        let (transport, tls, tls_time) = match &self.tls {
+            None => (Transport::plain(opened.socket), None, None),
+            Some(leg) => {
+                let begun = Instant::now();
+                let handshake = deadline.run(leg.handshake(opened.socket)).await;
+                let (stream, info) =
+                    handshake.map_err(|_| self.timed_out(deadline, Phase::TlsHandshake, &[]))??;
+                (Transport::tls(stream), Some(info), Some(begun.elapsed()))
+            }
+        };
+        let alpn = tls.as_ref().and_then(|tls| tls.alpn.as_deref());
+        let info = ConnectInfo {
+            local: transport.local_addr(),
+            remote: transport.peer_addr(),
+            path: self.path(),
+            protocol: if alpn == Some("h2") {
+                Protocol::Http2
+            } else {
+                Protocol::Http1
+            },
+            tls,
+            timings: ConnectTimings {
+                dns: opened.dns,
+                tcp: opened.tcp,
+                tls: tls_time,
+                total: started.elapsed(),
+            },
+        };
+        Ok((transport, info))
+    }
+
+    async fn open(&self, deadline: Deadline) -> Result<Opened, Error> {
+        let begun = Instant::now();
+        #[cfg(unix)]
+        if let Some(path) = &self.config.socket_path {
+            let stream = deadline
+                .run(unix_socket::connect(path))
+                .await
+                .map_err(|_| self.timed_out(deadline, Phase::Connect, &[]))??;
+            return Ok(Opened {
+                socket: Socket::Unix(stream),
+                dns: None,
+                tcp: Some(begun.elapsed()),
+            });
+        }
+        let (host, port) = (&*self.origin.host, self.origin.port);
+        let lookup = dns::SYSTEM.resolve(host, self.config.family);
+        let found = deadline
+            .run(lookup)
+            .await
+            .map_err(|_| self.timed_out(deadline, Phase::Resolve, &[]))??;
+        // A literal address takes no look-up.
+        let literal = host.parse::<std::net::IpAddr>().is_ok();
+        let dns = (!literal).then(|| begun.elapsed());
+        let addresses: Vec<SocketAddr> = found
+            .iter()
+            .map(|address| {
+                let mut address = *address;
+                address.set_port(port);
+                address
+            })
+            .collect();
+        let (stream, tcp) = self.dial(&addresses, deadline).await?;
+        Ok(Opened {
+            socket: Socket::Tcp(stream),
+            dns,
+            tcp: Some(tcp),
+        })
+    }
+
+    /// The TCP leg, also entered by tests that bring addresses of their own.
+    async fn dial(
+        &self,
+        addresses: &[SocketAddr],
+        deadline: Deadline,
+    ) -> Result<(tokio::net::TcpStream, Duration), Error> {
+        let begun = Instant::now();
+        let mut dialer = Dialer::new(&self.config, addresses);
+        let dialled = deadline
+            .run(dialer.run(&self.origin.host, self.origin.port))
+            .await;
+        let stream =
+            dialled.map_err(|_| self.timed_out(deadline, Phase::Connect, &dialer.tried()))??;
+        Ok((stream, begun.elapsed()))
+    }
+
+    fn timed_out(&self, deadline: Deadline, phase: Phase, tried: &[String]) -> Error {
+        deadline.error(phase, &self.origin.host, self.origin.port, tried)
+    }
+
+    fn path(&self) -> Option<String> {
+        let path = self.config.socket_path.as_ref()?;
+        Some(path.to_string_lossy().into_owned())
+    }
+}

@@ -1,0 +1,198 @@
+//! The TCP leg: from a list of addresses to one connected socket, raced as RFC 8305 describes.
+//!
+//! Called by the connector. Knows nothing of names, TLS and deadlines: dropping the future closes
+//! every attempt that is still open.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use dodici_pool::{ConnectConfig, Error, ErrorKind, Family, Phase, Replay, SystemDetail};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::sleep;
+
+use super::deadline::timeout_error;
+use super::errors::socket_error;
+
+/// One TCP leg. `run` is called once; after a timeout `tried` still says what was tried.
+#[derive(Debug)]
+pub(super) struct Dialer<'a> {
+    config: &'a ConnectConfig,
+    candidates: Vec<SocketAddr>,
+    started: usize,
+}
+
+type Attempt<'a> = Pin<Box<dyn Future<Output = (usize, Result<TcpStream, Error>)> + Send + 'a>>;
+
+impl<'a> Dialer<'a> {
+    /// `addresses` is not empty. Their ports are used as they are.
+    pub(super) fn new(config: &'a ConnectConfig, addresses: &[SocketAddr]) -> Self {
+        Self {
+            config,
+            candidates: order(addresses, config),
+            started: 0,
+        }
+    }
+
+    /// Connects. On failure: the one error, or for several addresses an error with all attempts
+    /// in the order in which they were started.
+    pub(super) async fn run(&mut self, host: &str, port: u16) -> Result<TcpStream, Error> {
+        if let [only] = self.candidates[..] {
+            self.started = 1;
+            return dial(only, self.config).await;
+        }
+        let config = self.config;
+        let mut pending: Vec<Attempt<'a>> = Vec::new();
+        let mut failures: Vec<(usize, Error)> = Vec::new();
+        loop {
+            if let Some(&address) = self.candidates.get(self.started) {
+                let index = self.started;
+                self.started += 1;
+                pending.push(Box::pin(
+                    async move { (index, dial(address, config).await) },
+                ));
+            } else if pending.is_empty() {
+                failures.sort_by_key(|(index, _)| *index);
+                let attempts = failures.into_iter().map(|(_, error)| error).collect();
+                return Err(self.aggregate(attempts, host, port));
+            }
+            let more = self.started < self.candidates.len();
+            let settled = if more && config.race {
+                tokio::select! {
+                    biased;
+                    settled = poll_fn(|cx| poll_attempts(&mut pending, cx)) => Some(settled),
+                    () = sleep(config.attempt_delay) => None,
+                }
+            } else {
+                Some(poll_fn(|cx| poll_attempts(&mut pending, cx)).await)
+            };
+            match settled {
+                Some((_, Ok(stream))) => return Ok(stream),
+                Some((index, Err(error))) => failures.push((index, error)),
+                None => {}
+            }
+        }
+    }
+
+    /// Addresses tried so far, `address:port`, if this leg had more than one to try.
+    pub(super) fn tried(&self) -> Vec<String> {
+        if self.candidates.len() < 2 {
+            return Vec::new();
+        }
+        let tried = self.candidates.iter().take(self.started);
+        tried
+            .map(|at| format!("{}:{}", at.ip(), at.port()))
+            .collect()
+    }
+
+    /// Node's `AggregateError`: the code of the first attempt, all attempts within. If one of them
+    /// timed out in the system, undici reports a connect timeout (`core/connect.js`).
+    fn aggregate(&self, attempts: Vec<Error>, host: &str, port: u16) -> Error {
+        let timed_out = |error: &Error| error.system().is_some_and(|s| s.code == "ETIMEDOUT");
+        if attempts.iter().any(timed_out) {
+            let timeout = self.config.timeout.unwrap_or_default();
+            return timeout_error(timeout, Phase::Connect, host, port, &self.tried())
+                .with_attempts(attempts);
+        }
+        let messages: Vec<&str> = attempts.iter().map(Error::message).collect();
+        let first = attempts.first().and_then(Error::system);
+        let detail = first.map_or_else(SystemDetail::default, |first| SystemDetail {
+            code: first.code.clone(),
+            errno: first.errno,
+            syscall: first.syscall.clone(),
+            ..SystemDetail::default()
+        });
+        Error::new(ErrorKind::Connect, Phase::Connect, messages.join("; "))
+            .with_replay(Replay::Unsent)
+            .with_system(detail)
+            .with_attempts(attempts)
+    }
+}
+
+/// Polls all attempts; the first that settles is taken out of the list.
+fn poll_attempts(
+    pending: &mut Vec<Attempt<'_>>,
+    cx: &mut Context<'_>,
+) -> Poll<(usize, Result<TcpStream, Error>)> {
+    for position in 0..pending.len() {
+        if let Poll::Ready(settled) = pending[position].as_mut().poll(cx) {
+            drop(pending.remove(position));
+            return Poll::Ready(settled);
+        }
+    }
+    Poll::Pending
+}
+
+/// Candidates in the order in which they are tried: families take turns, beginning with that of
+/// the first address (RFC 8305, section 4). Addresses that `localAddress` can never reach are
+/// left out unless there are no others; then the system's own error tells the story.
+fn order(addresses: &[SocketAddr], config: &ConnectConfig) -> Vec<SocketAddr> {
+    let mut usable = addresses.to_vec();
+    if config.family != Family::Any && usable.len() > 1 {
+        let wanted_v4 = config.family == Family::V4;
+        retain_or_keep_all(&mut usable, |address| address.is_ipv4() == wanted_v4);
+    }
+    if let Some(local) = config.local_address {
+        retain_or_keep_all(&mut usable, |address| address.is_ipv4() == local.is_ipv4());
+    }
+    let first_is_v4 = usable.first().is_some_and(SocketAddr::is_ipv4);
+    let (first, second): (Vec<_>, Vec<_>) = usable
+        .into_iter()
+        .partition(|address| address.is_ipv4() == first_is_v4);
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    let mut ordered = Vec::with_capacity(addresses.len());
+    loop {
+        let (one, other) = (first.next(), second.next());
+        if one.is_none() && other.is_none() {
+            return ordered;
+        }
+        ordered.extend(one);
+        ordered.extend(other);
+    }
+}
+
+fn retain_or_keep_all(addresses: &mut Vec<SocketAddr>, keep: impl Fn(&SocketAddr) -> bool) {
+    if addresses.iter().any(&keep) {
+        addresses.retain(keep);
+    }
+}
+
+/// One attempt. Cancelling it closes its socket.
+async fn dial(address: SocketAddr, config: &ConnectConfig) -> Result<TcpStream, Error> {
+    let connect_error = |error| socket_error(error, "connect", address);
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }
+    .map_err(connect_error)?;
+    if let Some(local) = config.local_address {
+        let local = SocketAddr::new(local, 0);
+        socket
+            .bind(local)
+            .map_err(|error| socket_error(error, "bind", local))?;
+    }
+    let stream = socket.connect(address).await.map_err(connect_error)?;
+    // A peer that has reset the connection already makes these fail; the first read will say so.
+    let _ = tune(&stream, config);
+    Ok(stream)
+}
+
+fn tune(stream: &TcpStream, config: &ConnectConfig) -> io::Result<()> {
+    if config.no_delay {
+        stream.set_nodelay(true)?;
+    }
+    if let Some(idle) = config.keep_alive_probe {
+        // libuv's numbers (uv__tcp_keepalive): one probe a second, dead after ten unanswered.
+        let probes = TcpKeepalive::new()
+            .with_time(idle)
+            .with_interval(Duration::from_secs(1))
+            .with_retries(10);
+        SockRef::from(stream).set_tcp_keepalive(&probes)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! The client's certificate and private key.
+//!
+//! Called when a connector is built. Keeps no pass phrase.
+
+use dodici_pool::{Error, Identity};
+use pkcs8::{EncryptedPrivateKeyInfo, SecretDocument};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+
+use super::roots::certificates;
+use crate::connect::errors::bad_option;
+
+/// Parses the identity and checks that key and certificate belong together.
+///
+/// # Errors
+/// `InvalidRequest` that names `connect.cert`, `connect.key` or `connect.passphrase`.
+pub(super) fn load(
+    identity: &Identity,
+    provider: &CryptoProvider,
+) -> Result<SingleCertAndKey, Error> {
+    let chain = certificates(&identity.cert).map_err(|why| bad_option("cert", why))?;
+    let key = private_key(identity)?;
+    let certified = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => {
+            bad_option("key", "it does not belong to connect.cert")
+        }
+        rustls::Error::InvalidCertificate(_) => {
+            bad_option("cert", "a certificate is malformed").with_source(error)
+        }
+        other => bad_option("key", &other).with_source(other),
+    })?;
+    Ok(certified.into())
+}
+
+fn private_key(identity: &Identity) -> Result<PrivateKeyDer<'static>, Error> {
+    let pem = identity.key.as_slice();
+    if contains(pem, b"-----BEGIN ENCRYPTED PRIVATE KEY-----") {
+        return decrypt(pem, identity.passphrase.as_deref());
+    }
+    if contains(pem, b"Proc-Type: 4,ENCRYPTED") {
+        return Err(bad_option(
+            "key",
+            "the old PEM encryption (Proc-Type: 4,ENCRYPTED) is not supported; \
+             convert the key with `openssl pkcs8 -topk8`",
+        ));
+    }
+    PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
+        rustls::pki_types::pem::Error::NoItemsFound => {
+            bad_option("key", "it holds no private key in PEM")
+        }
+        other => bad_option("key", format_args!("malformed PEM: {other}")),
+    })
+}
+
+fn decrypt(pem: &[u8], passphrase: Option<&str>) -> Result<PrivateKeyDer<'static>, Error> {
+    let Some(passphrase) = passphrase else {
+        return Err(bad_option(
+            "passphrase",
+            "connect.key is encrypted and needs one",
+        ));
+    };
+    let malformed = |why: &dyn std::fmt::Display| {
+        bad_option("key", format_args!("malformed encrypted key: {why}"))
+    };
+    let text = encrypted_section(pem).ok_or_else(|| malformed(&"no end line"))?;
+    let (_, document) = SecretDocument::from_pem(text).map_err(|error| malformed(&error))?;
+    let encrypted = EncryptedPrivateKeyInfo::try_from(document.as_bytes())
+        .map_err(|error| malformed(&error))?;
+    // A wrong pass phrase shows as bad padding, or rarely as a document that is no key.
+    let plain = encrypted.decrypt(passphrase).map_err(|error| match error {
+        pkcs8::Error::EncryptedPrivateKey(pkcs8::pkcs5::Error::UnsupportedAlgorithm { oid }) => {
+            malformed(&format_args!("unsupported encryption {oid}"))
+        }
+        _ => bad_option("passphrase", "it does not decrypt connect.key"),
+    })?;
+    Ok(PrivatePkcs8KeyDer::from(plain.as_bytes().to_vec()).into())
+}
+
+/// The encrypted key alone, from a text that may hold more.
+fn encrypted_section(pem: &[u8]) -> Option<&str> {
+    const END: &str = "-----END ENCRYPTED PRIVATE KEY-----";
+    let text = std::str::from_utf8(pem).ok()?;
+    let start = text.find("-----BEGIN ENCRYPTED PRIVATE KEY-----")?;
+    let length = text[start..].find(END)? + END.len();
+    Some(&text[start..start + length])
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}

@@ -1,0 +1,155 @@
+//! The TLS leg: rustls with aws-lc-rs, configured from one [`TlsConfig`].
+//!
+//! - `roots`: trust anchors. `identity`: client certificate and key.
+//! - `verifier`: decides on a server's certificate. `certificate`: reads what webpki does not show.
+//! - `session`: looks into an established stream. `node_codes`: Node's names for failures.
+//!
+//! Called by the connector. Knows nothing of names, addresses and deadlines.
+
+mod certificate;
+mod identity;
+pub(super) mod node_codes;
+pub(super) mod roots;
+pub(super) mod session;
+mod verifier;
+
+use std::io;
+use std::sync::Arc;
+
+use dodici_pool::{Error, ErrorKind, Origin, Phase, Replay, TlsConfig, TlsInfo, TlsVersion};
+use rustls::client::Resumption;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use self::verifier::NodeVerifier;
+use super::errors::bad_option;
+use super::socket::Socket;
+
+/// TLS handshakes for one pool key, sessions included.
+pub(super) struct TlsLeg {
+    connector: TlsConnector,
+    server_name: ServerName<'static>,
+}
+
+impl TlsLeg {
+    /// # Errors
+    /// `InvalidRequest` that names the option at fault.
+    pub(super) fn new(origin: &Origin, config: &TlsConfig) -> Result<Self, Error> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let versions = versions(config)?;
+        let verifier = NodeVerifier::new(config, &provider)?;
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&versions)
+            .map_err(|error| bad_option("minVersion", error))?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier));
+        let mut client = match &config.identity {
+            None => builder.with_no_client_auth(),
+            Some(identity) => {
+                let certified = identity::load(identity, &provider)?;
+                builder.with_client_cert_resolver(Arc::new(certified))
+            }
+        };
+        client.alpn_protocols.clone_from(&config.alpn);
+        client.resumption = match config.max_cached_sessions {
+            0 => Resumption::disabled(),
+            limit => Resumption::in_memory_sessions(limit as usize),
+        };
+        Ok(Self {
+            connector: TlsConnector::from(Arc::new(client)),
+            server_name: server_name(origin, config)?,
+        })
+    }
+
+    /// Cancelling the future closes the socket.
+    pub(super) async fn handshake(
+        &self,
+        socket: Socket,
+    ) -> Result<(Box<TlsStream<Socket>>, TlsInfo), Error> {
+        let handshake = self.connector.connect(self.server_name.clone(), socket);
+        // Boxed at once: the future and the stream are large, and the stream stays boxed.
+        let stream = Box::new(Box::pin(handshake).await.map_err(handshake_error)?);
+        let info = self.describe(stream.get_ref().1);
+        Ok((stream, info))
+    }
+
+    fn describe(&self, session: &ClientConnection) -> TlsInfo {
+        TlsInfo {
+            version: match session.protocol_version() {
+                Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
+                _ => "TLSv1.3",
+            },
+            cipher: session
+                .negotiated_cipher_suite()
+                .map_or("", |suite| node_codes::iana_name(suite.suite())),
+            alpn: session
+                .alpn_protocol()
+                .map(|name| String::from_utf8_lossy(name).into_owned()),
+            resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
+            server_name: match &self.server_name {
+                ServerName::DnsName(name) => Some(name.as_ref().to_owned()),
+                _ => None,
+            },
+        }
+    }
+}
+
+impl std::fmt::Debug for TlsLeg {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TlsLeg")
+            .field("server_name", &self.server_name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An IP address is verified against the certificate but never sent in SNI (RFC 6066, section 3).
+fn server_name(origin: &Origin, config: &TlsConfig) -> Result<ServerName<'static>, Error> {
+    let configured = config
+        .server_name
+        .as_deref()
+        .filter(|name| !name.is_empty());
+    let name = configured.unwrap_or(&origin.host);
+    ServerName::try_from(name.to_owned()).map_err(|_| {
+        bad_option(
+            "servername",
+            format_args!("{name:?} is neither a host name nor an address"),
+        )
+    })
+}
+
+fn versions(config: &TlsConfig) -> Result<Vec<&'static rustls::SupportedProtocolVersion>, Error> {
+    let offered = [
+        (TlsVersion::Tls13, &rustls::version::TLS13),
+        (TlsVersion::Tls12, &rustls::version::TLS12),
+    ];
+    let range = config.min_version..=config.max_version;
+    let versions: Vec<_> = offered
+        .into_iter()
+        .filter(|(version, _)| range.contains(version))
+        .map(|(_, version)| version)
+        .collect();
+    if versions.is_empty() {
+        return Err(bad_option("minVersion", "it is newer than maxVersion"));
+    }
+    Ok(versions)
+}
+
+/// A handshake that failed. What the peer broke off reads as in Node: a plain end as the message
+/// of `tls.connect`, a reset as `read ECONNRESET`.
+fn handshake_error(error: io::Error) -> Error {
+    let (message, detail) = if error.kind() == io::ErrorKind::UnexpectedEof {
+        node_codes::disconnected()
+    } else {
+        super::errors::describe_io_error(&error, "read")
+    };
+    let failure = Error::new(ErrorKind::Tls, Phase::TlsHandshake, message)
+        .with_replay(Replay::Unsent)
+        .with_system(detail);
+    match node_codes::rustls_error(&error) {
+        Some(tls) => failure.with_source(tls.clone()),
+        None => failure.with_source(error),
+    }
+}

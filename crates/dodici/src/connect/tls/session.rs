@@ -1,0 +1,65 @@
+//! A look into an established TLS stream at rest.
+//!
+//! Called by [`Transport::probe`](crate::connect::Transport::probe). Must not wait.
+
+use std::io;
+use std::pin::Pin;
+use std::task::Context;
+
+use rustls::ClientConnection;
+use tokio::io::AsyncWrite;
+use tokio_rustls::client::TlsStream;
+
+use crate::connect::socket::Socket;
+use crate::connect::transport::Probe;
+
+/// Largest bite taken from the kernel at a time. A server's tickets after a handshake take a few
+/// hundred bytes; whatever is larger is data, and the look ends there.
+const BITE: usize = 2048;
+
+/// Decrypts what the kernel holds. Application data stays in the session, where the next read
+/// finds it.
+pub(in crate::connect) fn probe(stream: &mut TlsStream<Socket>, cx: &mut Context<'_>) -> Probe {
+    let (socket, session) = stream.get_mut();
+    let mut bite = [0; BITE];
+    loop {
+        // First of all for what earlier reads left in the session.
+        if let Some(seen) = process(session) {
+            return seen;
+        }
+        let count = match socket.read_now(&mut bite) {
+            Ok(0) => return Probe::Closed(None),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) => return Probe::Closed(Some(error)),
+        };
+        let mut rest = &bite[..count];
+        while !rest.is_empty() {
+            match session.read_tls(&mut rest) {
+                Ok(_) => {}
+                Err(error) => return Probe::Closed(Some(error)),
+            }
+            if let Some(seen) = process(session) {
+                return seen;
+            }
+        }
+    }
+    if session.wants_write() {
+        // A key update wants its answer; an error here comes back with the next write.
+        let _ = Pin::new(stream).poll_flush(cx);
+    }
+    Probe::Clean
+}
+
+/// `None` while there is nothing for the application.
+fn process(session: &mut ClientConnection) -> Option<Probe> {
+    match session.process_new_packets() {
+        Ok(state) if state.plaintext_bytes_to_read() > 0 => Some(Probe::Data),
+        Ok(state) if state.peer_has_closed() => Some(Probe::Closed(None)),
+        Ok(_) => None,
+        Err(error) => Some(Probe::Closed(Some(io::Error::new(
+            io::ErrorKind::InvalidData,
+            error,
+        )))),
+    }
+}

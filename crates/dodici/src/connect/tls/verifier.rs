@@ -1,0 +1,369 @@
+//! Decides whether a server's certificate is good, as Node does, and says why not in Node's words.
+//!
+//! Called by rustls during a handshake. Chains, signatures and names are webpki's work (or the
+//! platform's); added to it are certificates that are trusted as they are, names in the subject,
+//! and explanations.
+
+use std::fmt;
+use std::sync::Arc;
+
+use dodici_pool::{Error, RootSource, TlsConfig};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+    verify_tls13_signature_with_raw_key,
+};
+use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, DigitallySignedStruct, OtherError, SignatureScheme};
+use rustls_platform_verifier::Verifier as PlatformVerifier;
+
+use super::certificate::{Certificate, Validity};
+use super::roots::TrustStore;
+use crate::connect::errors::bad_option;
+
+/// The verifier of one pool key.
+#[derive(Debug)]
+pub(super) struct NodeVerifier {
+    trust: Trust,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+#[derive(Debug)]
+enum Trust {
+    /// `rejectUnauthorized: false`: any certificate. The handshake must still prove possession of
+    /// its key.
+    Anyone,
+    Store(Arc<TrustStore>),
+    Platform(PlatformVerifier),
+}
+
+/// Why a certificate was refused, in Node's terms; travels through rustls inside
+/// [`CertificateError::Other`].
+#[derive(Clone, Debug)]
+pub(super) struct Refusal {
+    pub(super) code: &'static str,
+    pub(super) message: String,
+    /// What webpki or the platform said.
+    cause: rustls::Error,
+}
+
+impl NodeVerifier {
+    pub(super) fn new(config: &TlsConfig, provider: &Arc<CryptoProvider>) -> Result<Self, Error> {
+        let trust = match &config.roots {
+            _ if !config.verify => Trust::Anyone,
+            RootSource::Default => Trust::Store(TrustStore::default_set()),
+            RootSource::Custom(certs) => Trust::Store(TrustStore::custom(certs)?),
+            RootSource::Platform => Trust::Platform(
+                PlatformVerifier::new(Arc::clone(provider)).map_err(|error| {
+                    bad_option("ca", format_args!("the platform's trust store: {error}"))
+                })?,
+            ),
+        };
+        Ok(Self {
+            trust,
+            algorithms: provider.signature_verification_algorithms,
+        })
+    }
+}
+
+impl ServerCertVerifier for NodeVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let explain = |error| explain(error, end_entity, intermediates, server_name);
+        match &self.trust {
+            Trust::Anyone => {}
+            Trust::Platform(platform) => {
+                platform
+                    .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+                    .map_err(explain)?;
+            }
+            Trust::Store(store) => {
+                let exact = store.exact.contains(end_entity);
+                if exact {
+                    verify_exact(end_entity, now)?;
+                } else {
+                    verify_server_cert_signed_by_trust_anchor(
+                        &ParsedCertificate::try_from(end_entity).map_err(explain)?,
+                        &store.anchors,
+                        intermediates,
+                        now,
+                        self.algorithms.all,
+                    )
+                    .map_err(explain)?;
+                }
+                let by_webpki = ParsedCertificate::try_from(end_entity)
+                    .and_then(|parsed| verify_server_name(&parsed, server_name));
+                if let Err(error) = by_webpki {
+                    // A name in the subject evades name constraints as webpki checks them, so it
+                    // counts only where there are none.
+                    let unconstrained = exact
+                        || !(store.constrains_names || intermediates.iter().any(constrains_names));
+                    if !(unconstrained && subject_names(end_entity, server_name)) {
+                        return Err(wrong_name(error, end_entity, server_name));
+                    }
+                }
+            }
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        if ParsedCertificate::try_from(cert).is_ok() {
+            return verify_tls12_signature(message, cert, dss, &self.algorithms);
+        }
+        let parsed = readable(cert)?;
+        let (_, candidates) = self
+            .algorithms
+            .mapping
+            .iter()
+            .find(|(scheme, _)| *scheme == dss.scheme)
+            .ok_or(CertificateError::BadSignature)?;
+        candidates
+            .iter()
+            .any(|algorithm| {
+                let key = parsed.public_key();
+                algorithm
+                    .verify_signature(key, message, dss.signature())
+                    .is_ok()
+            })
+            .then(HandshakeSignatureValid::assertion)
+            .ok_or_else(|| CertificateError::BadSignature.into())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        if ParsedCertificate::try_from(cert).is_ok() {
+            return verify_tls13_signature(message, cert, dss, &self.algorithms);
+        }
+        let parsed = readable(cert)?;
+        let key = SubjectPublicKeyInfoDer::from(parsed.public_key_info());
+        verify_tls13_signature_with_raw_key(message, &key, dss, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+/// For certificates that webpki cannot read (X.509 version 1, still made by
+/// `openssl x509 -req -signkey`) but that were accepted as they are, or unverified.
+fn readable<'a>(der: &'a CertificateDer<'_>) -> Result<Certificate<'a>, rustls::Error> {
+    Certificate::parse(der).ok_or_else(|| CertificateError::BadEncoding.into())
+}
+
+/// A certificate that is itself one of the trusted ones: no chain to build, and its own signature
+/// proves nothing. What is left of the checks is time and purpose.
+fn verify_exact(der: &CertificateDer<'_>, now: UnixTime) -> Result<(), rustls::Error> {
+    let certificate = readable(der)?;
+    match certificate.validity_at(now) {
+        Validity::NotYet => return Err(CertificateError::NotValidYet.into()),
+        Validity::Expired => return Err(CertificateError::Expired.into()),
+        Validity::Valid => {}
+    }
+    if !certificate.may_serve_tls() {
+        return Err(CertificateError::InvalidPurpose.into());
+    }
+    Ok(())
+}
+
+fn constrains_names(der: &CertificateDer<'_>) -> bool {
+    Certificate::parse(der).is_none_or(|certificate| certificate.constrains_names())
+}
+
+/// Node's rule (`tls.checkServerIdentity`): a host name may stand in the subject's common name if
+/// the certificate has no DNS names at all.
+fn subject_names(der: &CertificateDer<'_>, wanted: &ServerName<'_>) -> bool {
+    let (ServerName::DnsName(wanted), Some(certificate)) = (wanted, Certificate::parse(der)) else {
+        return false;
+    };
+    let alternatives = certificate.alternative_names();
+    !alternatives.dns
+        && !alternatives.unreadable
+        && certificate
+            .common_names()
+            .iter()
+            .any(|name| name_matches(name, wanted.as_ref()))
+}
+
+/// Letter case and a final dot do not matter; `*` stands for exactly one whole label, the first,
+/// above at least two others (RFC 6125, section 6.4.3).
+fn name_matches(pattern: &str, host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let pattern = pattern.strip_suffix('.').unwrap_or(pattern);
+    if pattern.is_empty() || pattern.contains('\0') {
+        return false;
+    }
+    match pattern.strip_prefix("*.") {
+        None => pattern.eq_ignore_ascii_case(host),
+        Some(parent) => host.split_once('.').is_some_and(|(label, rest)| {
+            !label.is_empty()
+                && parent.contains('.')
+                && !parent.contains('*')
+                && rest.eq_ignore_ascii_case(parent)
+        }),
+    }
+}
+
+/// Turns the errors that webpki words differently from OpenSSL into a [`Refusal`].
+fn explain(
+    error: rustls::Error,
+    end_entity: &CertificateDer<'_>,
+    intermediates: &[CertificateDer<'_>],
+    server_name: &ServerName<'_>,
+) -> rustls::Error {
+    let rustls::Error::InvalidCertificate(reason) = &error else {
+        return error;
+    };
+    let (code, message) = match reason {
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            return wrong_name(error, end_entity, server_name);
+        }
+        CertificateError::UnknownIssuer => {
+            let (code, message) = missing_issuer(end_entity, intermediates);
+            (code, message.to_owned())
+        }
+        // webpki stops at a CA certificate in the first place, at a version 1 certificate, or at a
+        // signature that an anchor of the same name did not make. For a self-signed one OpenSSL
+        // says what matters: that nobody vouches for it.
+        CertificateError::BadSignature
+        | CertificateError::BadEncoding
+        | CertificateError::Other(_)
+            if Certificate::parse(end_entity).is_some_and(|leaf| leaf.is_self_issued()) =>
+        {
+            (
+                "DEPTH_ZERO_SELF_SIGNED_CERT",
+                "self-signed certificate".to_owned(),
+            )
+        }
+        _ => return error,
+    };
+    refuse(code, message, error)
+}
+
+fn wrong_name(
+    error: rustls::Error,
+    end_entity: &CertificateDer<'_>,
+    server_name: &ServerName<'_>,
+) -> rustls::Error {
+    let message = name_mismatch(end_entity, server_name);
+    refuse("ERR_TLS_CERT_ALTNAME_INVALID", message, error)
+}
+
+fn refuse(code: &'static str, message: String, cause: rustls::Error) -> rustls::Error {
+    let refusal = Refusal {
+        code,
+        message,
+        cause,
+    };
+    CertificateError::Other(OtherError(Arc::new(refusal))).into()
+}
+
+/// Which of OpenSSL's errors an unknown issuer is: it depends on where the presented chain ends.
+fn missing_issuer(
+    end_entity: &CertificateDer<'_>,
+    intermediates: &[CertificateDer<'_>],
+) -> (&'static str, &'static str) {
+    const LOCAL: (&str, &str) = (
+        "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+        "unable to get local issuer certificate",
+    );
+    let Some(leaf) = Certificate::parse(end_entity) else {
+        return LOCAL;
+    };
+    if leaf.is_self_issued() {
+        return ("DEPTH_ZERO_SELF_SIGNED_CERT", "self-signed certificate");
+    }
+    let mut unused: Vec<_> = intermediates
+        .iter()
+        .filter_map(Certificate::parse)
+        .collect();
+    let mut last = leaf;
+    let mut depth = 0;
+    while let Some(next) = unused
+        .iter()
+        .position(|issuer| last.names_as_issuer(issuer))
+    {
+        last = unused.swap_remove(next);
+        depth += 1;
+        if last.is_self_issued() {
+            return (
+                "SELF_SIGNED_CERT_IN_CHAIN",
+                "self-signed certificate in certificate chain",
+            );
+        }
+    }
+    if depth == 0 {
+        return (
+            "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+            "unable to verify the first certificate",
+        );
+    }
+    LOCAL
+}
+
+/// The message of Node's `ERR_TLS_CERT_ALTNAME_INVALID`.
+fn name_mismatch(end_entity: &CertificateDer<'_>, server_name: &ServerName<'_>) -> String {
+    let certificate = Certificate::parse(end_entity);
+    let names = certificate
+        .as_ref()
+        .map(Certificate::alternative_names)
+        .unwrap_or_default();
+    let reason = match server_name {
+        ServerName::IpAddress(ip) => {
+            let ips: Vec<_> = names.ips.iter().map(ToString::to_string).collect();
+            format!(
+                "IP: {} is not in the cert's list: {}",
+                std::net::IpAddr::from(*ip),
+                ips.join(", ")
+            )
+        }
+        _ => {
+            let host = server_name.to_str();
+            let host = host.strip_suffix('.').unwrap_or(&host);
+            let common = certificate
+                .as_ref()
+                .map(|certificate| certificate.common_names().join(","))
+                .unwrap_or_default();
+            if names.dns {
+                format!(
+                    "Host: {host}. is not in the cert's altnames: {}",
+                    names.listed.join(", ")
+                )
+            } else if !common.is_empty() {
+                format!("Host: {host}. is not cert's CN: {}", common.escape_debug())
+            } else {
+                "Cert does not contain a DNS name".to_owned()
+            }
+        }
+    };
+    format!("Hostname/IP does not match certificate's altnames: {reason}")
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Refusal {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.cause)
+    }
+}

@@ -1,0 +1,156 @@
+//! A connected byte stream: TCP or unix, plain or under TLS.
+//!
+//! Made by the connector, owned by a connection, probed by the checkout of a connection at rest.
+//! Knows nothing of HTTP.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_rustls::client::TlsStream;
+
+use super::socket::Socket;
+use super::tls::session;
+
+/// A connected byte stream.
+///
+/// Dropping it closes the socket at once; `poll_shutdown` ends the sending side first, under TLS
+/// with a `close_notify`.
+#[derive(Debug)]
+pub struct Transport {
+    stream: Stream,
+    local: Option<SocketAddr>,
+    peer: Option<SocketAddr>,
+}
+
+#[derive(Debug)]
+enum Stream {
+    Plain(Socket),
+    /// Boxed: a TLS connection's state is over a kilobyte.
+    Tls(Box<TlsStream<Socket>>),
+}
+
+/// What [`Transport::probe`] saw.
+#[derive(Debug)]
+pub enum Probe {
+    /// Nothing for the application: the connection may be used.
+    Clean,
+    /// Bytes that nobody asked for.
+    Data,
+    /// The peer has ended the stream; with an error if it was not an orderly end.
+    Closed(Option<io::Error>),
+}
+
+impl Transport {
+    pub(super) fn plain(socket: Socket) -> Self {
+        let (local, peer) = (socket.local_addr(), socket.peer_addr());
+        Self {
+            stream: Stream::Plain(socket),
+            local,
+            peer,
+        }
+    }
+
+    pub(super) fn tls(stream: Box<TlsStream<Socket>>) -> Self {
+        let socket = stream.get_ref().0;
+        let (local, peer) = (socket.local_addr(), socket.peer_addr());
+        Self {
+            stream: Stream::Tls(stream),
+            local,
+            peer,
+        }
+    }
+
+    /// What has reached this machine since the last read, without waiting for the event loop.
+    ///
+    /// Costs one system call. Without TLS nothing is taken from the socket. Under TLS what
+    /// the kernel holds is decrypted: tickets and key updates are the protocol's own affair and
+    /// leave the stream clean, application data stays readable. `cx` is woken when an answer that
+    /// TLS owes the peer can be written.
+    pub fn probe(&mut self, cx: &mut Context<'_>) -> Probe {
+        match &mut self.stream {
+            Stream::Plain(socket) => match socket.peek_now() {
+                Ok(true) => Probe::Data,
+                Ok(false) => Probe::Closed(None),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Probe::Clean,
+                Err(error) => Probe::Closed(Some(error)),
+            },
+            Stream::Tls(stream) => session::probe(stream, cx),
+        }
+    }
+
+    /// Local address; `None` for a unix socket.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.local
+    }
+
+    /// Remote address; `None` for a unix socket.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    /// Whether the stream is encrypted.
+    pub fn is_tls(&self) -> bool {
+        matches!(self.stream, Stream::Tls(_))
+    }
+}
+
+/// Calls the same method on whichever stream there is.
+macro_rules! on_stream {
+    ($self:expr, $stream:ident => $call:expr) => {
+        match $self {
+            Stream::Plain($stream) => $call,
+            Stream::Tls($stream) => $call,
+        }
+    };
+}
+
+impl AsyncRead for Transport {
+    #[inline]
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        on_stream!(&mut self.get_mut().stream, stream => Pin::new(stream).poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Transport {
+    #[inline]
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        on_stream!(&mut self.get_mut().stream, stream => Pin::new(stream).poll_write(cx, buf))
+    }
+
+    #[inline]
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        on_stream!(
+            &mut self.get_mut().stream,
+            stream => Pin::new(stream).poll_write_vectored(cx, bufs)
+        )
+    }
+
+    #[inline]
+    fn is_write_vectored(&self) -> bool {
+        on_stream!(&self.stream, stream => stream.is_write_vectored())
+    }
+
+    #[inline]
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on_stream!(&mut self.get_mut().stream, stream => Pin::new(stream).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on_stream!(&mut self.get_mut().stream, stream => Pin::new(stream).poll_shutdown(cx))
+    }
+}

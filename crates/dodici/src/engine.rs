@@ -1,0 +1,59 @@
+//! The engine: makes pools on a runtime.
+
+use std::sync::Arc;
+
+use dodici_pool::{ConnectConfig, Error, ExchangeConfig, Origin, PoolConfig};
+use tokio::runtime::Handle;
+
+use crate::connect::Connector;
+use crate::origin::Pool;
+use crate::sink::EventSink;
+
+/// Everything that can be set for one origin.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OriginConfig {
+    /// Limits of the pool.
+    pub pool: PoolConfig,
+    /// Limits of each exchange.
+    pub exchange: ExchangeConfig,
+    /// How connections are made.
+    pub connect: ConnectConfig,
+}
+
+/// Makes pools whose tasks run on one tokio runtime, multi-thread or current-thread. Cheap to
+/// clone.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    runtime: Handle,
+}
+
+impl Engine {
+    /// An engine whose tasks run on the runtime behind this handle. The runtime needs its I/O and
+    /// time drivers.
+    pub fn on_runtime(runtime: Handle) -> Self {
+        Self { runtime }
+    }
+
+    /// Makes a pool. Opens no connection yet.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`](dodici_pool::ErrorKind::InvalidRequest), naming the option,
+    /// when a certificate, key or TLS version cannot be used.
+    pub fn open_pool(
+        &self,
+        origin: Origin,
+        config: OriginConfig,
+        events: Arc<dyn EventSink>,
+    ) -> Result<Pool, Error> {
+        let connector = Connector::new(origin.clone(), config.connect.clone())?;
+        Ok(Pool::new(origin, config, connector, events, self.runtime.clone()))
+    }
+}
+
+/// Checks a configuration as [`Engine::open_pool`] does, without making a pool.
+///
+/// # Errors
+/// As [`Engine::open_pool`].
+pub fn check_config(origin: &Origin, config: &OriginConfig) -> Result<(), Error> {
+    Connector::new(origin.clone(), config.connect.clone()).map(drop)
+}

@@ -1,0 +1,424 @@
+//! One exchange: one attempt of a request on one connection, from writing its head to the end of
+//! the response.
+//!
+//! The whole exchange is one poll function ([`Exchange::poll`]) over explicit phases, run by the
+//! connection's task. It drives hyper, tells the sink what came, keeps the deadlines, and says in
+//! [`Finish`] what becomes of connection and request. It knows nothing of the pool.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use dodici_pool::{
+    CloseReason, Error, ErrorKind, ExchangeConfig, HeaderBlock, Phase, Replay, Request,
+};
+use http_body::Body;
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use crate::clock::{Timer, after};
+use crate::command::{Command, PULL_WINDOW, Settle};
+use crate::conn::{ByteStream, H1Conn, poll_response};
+use crate::sink::ExchangeInfo;
+
+/// A request on its way: what to send, whom to tell, how to be told.
+pub(crate) struct Job {
+    pub(crate) request: Request,
+    pub(crate) settle: Settle,
+    pub(crate) command: Arc<Command>,
+    /// Fresh connections that died before this request was written to them.
+    pub(crate) fresh_failures: u8,
+}
+
+impl Job {
+    pub(crate) fn new(request: Request, settle: Settle, command: Arc<Command>) -> Self {
+        Self { request, settle, command, fresh_failures: 0 }
+    }
+}
+
+/// How an exchange left its connection and its request.
+pub(crate) enum Finish {
+    /// The sink was told the end; the connection can serve again.
+    Reusable(Option<Duration>),
+    /// The sink was told the end; the connection cannot serve again.
+    Done(CloseReason),
+    /// The request failed and the connection is lost. The sink is not told yet.
+    Failed(CloseReason, Error),
+    /// No byte was sent: the request can go to another connection.
+    Unsent(CloseReason, Error),
+    /// The connection became a byte stream. The sink is not told yet.
+    Upgraded,
+}
+
+/// The task's other reasons to stop, looked at on every poll.
+pub(crate) trait Interrupt {
+    /// The pool wants the connection closed at once.
+    fn interrupted(&self) -> Option<(CloseReason, Error)>;
+}
+
+/// Runs one exchange. Dropping the future leaves the connection unusable.
+pub(crate) async fn run(
+    conn: &mut H1Conn,
+    job: &mut Job,
+    config: &ExchangeConfig,
+    info: ExchangeInfo,
+    timer: &mut Timer,
+    interrupt: &impl Interrupt,
+) -> Finish {
+    let response = pin!(conn.start(&job.request, &job.command));
+    if job.request.body.is_pulled()
+        && !job.request.expect_continue
+        && let Some(sink) = job.settle.sink()
+    {
+        sink.pull(PULL_WINDOW);
+    }
+    let headers_timeout = override_timeout(job.request.headers_timeout, config.headers_timeout);
+    let mut exchange = Exchange {
+        response: Some(response),
+        body: None,
+        conn,
+        job,
+        config,
+        info,
+        timer,
+        interrupt,
+        head_told: false,
+        primed: false,
+        received: 0,
+        deadline: after(headers_timeout),
+        headers_timeout,
+        continue_deadline: None,
+    };
+    if exchange.job.request.expect_continue {
+        exchange.continue_deadline = after(Some(config.continue_timeout));
+    }
+    std::future::poll_fn(|cx| exchange.poll(cx)).await
+}
+
+fn override_timeout(request: Option<Duration>, default: Option<Duration>) -> Option<Duration> {
+    request.or(default).filter(|timeout| !timeout.is_zero())
+}
+
+struct Exchange<'a, F, I> {
+    /// Until hyper has the head.
+    response: Option<Pin<&'a mut F>>,
+    /// From then on.
+    body: Option<Incoming>,
+    conn: &'a mut H1Conn,
+    job: &'a mut Job,
+    config: &'a ExchangeConfig,
+    info: ExchangeInfo,
+    timer: &'a mut Timer,
+    interrupt: &'a I,
+    /// The sink knows the final head.
+    head_told: bool,
+    /// The body has been polled once, which is what makes hyper read it.
+    primed: bool,
+    received: u64,
+    deadline: Option<Instant>,
+    headers_timeout: Option<Duration>,
+    continue_deadline: Option<Instant>,
+}
+
+impl<F, I> Exchange<'_, F, I>
+where
+    F: Future<
+        Output = Result<
+            http::Response<Incoming>,
+            hyper::client::conn::TrySendError<http::Request<crate::body::OutgoingBody>>,
+        >,
+    >,
+    I: Interrupt,
+{
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Finish> {
+        loop {
+            if self.job.command.is_cancelled() {
+                return self.fail(
+                    CloseReason::Aborted,
+                    Error::new(ErrorKind::Aborted, self.phase(), "Request aborted"),
+                );
+            }
+            if let Some((reason, error)) = self.interrupt.interrupted() {
+                return self.fail(reason, error);
+            }
+            // Reading comes before the deadlines: what arrived in time is never a timeout.
+            let done = self.conn.poll_drive(cx).is_ready();
+            let progress = self.conn.progress();
+            for head in &progress.informational {
+                if let Some(sink) = self.job.settle.sink() {
+                    sink.informational(head);
+                }
+            }
+            if progress.wrote {
+                self.restart_headers_deadline();
+            }
+            if progress.continued || (self.continue_deadline.is_some() && self.head_is_there()) {
+                self.let_body_go();
+                continue;
+            }
+            if progress.upgraded {
+                return Poll::Ready(Finish::Upgraded);
+            }
+            self.tell_head();
+            self.ask_for_body();
+            match self.poll_body(cx) {
+                Step::Again => continue,
+                Step::Finished(finish) => return Poll::Ready(finish),
+                Step::Wait => {}
+            }
+            // A complete message is delivered to its end, whatever happened behind it.
+            if (progress.failed || done) && !progress.ended {
+                let (reason, error) = self.conn.take_failure(self.phase());
+                let whole = !self.job.request.body.is_pulled() || self.job.command.is_untouched();
+                if whole && !self.conn.sent_any() && !self.head_told {
+                    return Poll::Ready(Finish::Unsent(reason, error));
+                }
+                return self.fail(reason, error);
+            }
+            return self.poll_deadlines(cx);
+        }
+    }
+
+    fn phase(&self) -> Phase {
+        if self.head_told { Phase::Body } else { Phase::Headers }
+    }
+
+    fn fail(&self, reason: CloseReason, error: Error) -> Poll<Finish> {
+        let error = if error.socket().is_none() { self.conn.describe(error) } else { error };
+        Poll::Ready(Finish::Failed(reason, error))
+    }
+
+    fn head_is_there(&self) -> bool {
+        self.head_told || self.conn.with_head(|_| {})
+    }
+
+    /// `100 Continue` came, or a final head, or the wait was long enough.
+    fn let_body_go(&mut self) {
+        self.continue_deadline = None;
+        if self.job.command.release_hold()
+            && self.job.request.body.is_pulled()
+            && let Some(sink) = self.job.settle.sink()
+        {
+            sink.pull(PULL_WINDOW);
+        }
+    }
+
+    fn tell_head(&mut self) {
+        if self.head_told {
+            return;
+        }
+        let Self { conn, job, info, .. } = self;
+        let told = conn.with_head(|head| {
+            if let Some(sink) = job.settle.sink() {
+                sink.head(head, info);
+            }
+        });
+        if told {
+            self.head_told = true;
+            self.restart_body_deadline();
+        }
+    }
+
+    fn ask_for_body(&mut self) {
+        if !self.job.request.body.is_pulled() {
+            return;
+        }
+        let pull = self.job.command.take_pull();
+        if pull > 0
+            && let Some(sink) = self.job.settle.sink()
+        {
+            sink.pull(pull);
+        }
+    }
+
+    /// Moves body chunks from hyper to the sink as long as there is credit.
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Step {
+        if let Some(response) = &mut self.response {
+            match poll_response(response.as_mut(), cx) {
+                Poll::Pending => return Step::Wait,
+                Poll::Ready(body) => {
+                    self.response = None;
+                    self.body = body;
+                }
+            }
+        }
+        let Some(body) = &mut self.body else { return Step::Wait };
+        let mut moved = false;
+        loop {
+            if !self.job.command.has_credit() {
+                return Step::Wait;
+            }
+            match Pin::new(&mut *body).poll_frame(cx) {
+                // hyper reads on only once its receiver has been polled, and has room again only
+                // once a chunk was taken: drive it once more after either.
+                Poll::Pending if moved || !self.primed => {
+                    self.primed = true;
+                    return Step::Again;
+                }
+                Poll::Pending => return Step::Wait,
+                Poll::Ready(None) => return self.end(cx),
+                Poll::Ready(Some(Err(_))) => {
+                    // The link or the driver says why.
+                    self.body = None;
+                    return Step::Wait;
+                }
+                Poll::Ready(Some(Ok(frame))) => {
+                    let Ok(chunk) = frame.into_data() else { continue };
+                    if chunk.is_empty() {
+                        continue;
+                    }
+                    moved = true;
+                    self.received += chunk.len() as u64;
+                    if self.config.max_response_size.is_some_and(|max| self.received > max) {
+                        let error = Error::new(
+                            ErrorKind::ResponseExceededMaxSize,
+                            Phase::Body,
+                            "Response content exceeded max size",
+                        );
+                        return Step::Finished(Finish::Failed(CloseReason::ProtocolError, error));
+                    }
+                    self.job.command.spend(chunk.len());
+                    if let Some(sink) = self.job.settle.sink() {
+                        sink.data(chunk);
+                    }
+                    self.deadline = None;
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, cx: &mut Context<'_>) -> Step {
+        self.body = None;
+        let Self { conn, job, .. } = self;
+        conn.with_trailers(|trailers| job.settle.end(trailers));
+        let finish = if self.job.request.reset {
+            Finish::Done(CloseReason::NotReusable)
+        } else {
+            match self.conn.reusable(cx) {
+                Ok(hint) => Finish::Reusable(hint),
+                Err(reason) => Finish::Done(reason),
+            }
+        };
+        Step::Finished(finish)
+    }
+
+    // --- deadlines ---
+
+    fn restart_headers_deadline(&mut self) {
+        if !self.head_told {
+            self.deadline = after(self.headers_timeout);
+        }
+    }
+
+    fn restart_body_deadline(&mut self) {
+        let timeout = override_timeout(self.job.request.body_timeout, self.config.body_timeout);
+        self.deadline = after(timeout);
+    }
+
+    fn poll_deadlines(&mut self, cx: &mut Context<'_>) -> Poll<Finish> {
+        if self.head_told && self.deadline.is_none() {
+            // A chunk came since the deadline was last set.
+            self.restart_body_deadline();
+        }
+        if let Some(at) = self.continue_deadline
+            && self.timer.poll_expired(cx, Some(at))
+        {
+            self.let_body_go();
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        while self.timer.poll_expired(cx, self.deadline) {
+            if !self.head_told {
+                // A caller that is slow to deliver its body is not a silent server.
+                if self.job.request.body.is_pulled() && self.job.command.is_starved() {
+                    self.restart_headers_deadline();
+                    continue;
+                }
+                let error = Error::new(
+                    ErrorKind::HeadersTimeout,
+                    Phase::Headers,
+                    "Headers Timeout Error",
+                );
+                return self.fail(CloseReason::Timeout, error.with_replay(Replay::Never));
+            }
+            // A reader that gave no credit is not a silent server either.
+            if !self.job.command.has_credit() {
+                self.restart_body_deadline();
+                continue;
+            }
+            let error = Error::new(ErrorKind::BodyTimeout, Phase::Body, "Body Timeout Error");
+            return self.fail(CloseReason::Timeout, error);
+        }
+        Poll::Pending
+    }
+}
+
+enum Step {
+    /// Something moved: look again.
+    Again,
+    /// Nothing to do until a wake-up.
+    Wait,
+    Finished(Finish),
+}
+
+/// Carries the bytes of an upgraded connection until both sides are done, the caller cancels, or
+/// the transport fails. Tells the sink everything, its end included.
+pub(crate) async fn run_stream(mut stream: ByteStream, job: &mut Job) {
+    if let Some(sink) = job.settle.sink() {
+        sink.pull(PULL_WINDOW);
+    }
+    // Set when the peer has closed its side: like a Node socket, which does not stay half open, the
+    // stream then writes what it has and ends.
+    let mut peer_closed = false;
+    let mut write_closed = false;
+    std::future::poll_fn(|cx| {
+        loop {
+            if job.command.is_cancelled() {
+                job.settle.error(Error::new(
+                    ErrorKind::Aborted,
+                    Phase::Upgraded,
+                    "Request aborted",
+                ));
+                return Poll::Ready(());
+            }
+            if !write_closed && let Poll::Ready(written) = stream.poll_write(cx, &job.command) {
+                if let Err(error) = written {
+                    job.settle.error(error);
+                    return Poll::Ready(());
+                }
+                write_closed = true;
+            }
+            if peer_closed && (write_closed || stream.is_drained(&job.command)) {
+                return Poll::Ready(());
+            }
+            let pull = job.command.take_pull();
+            if pull > 0
+                && let Some(sink) = job.settle.sink()
+            {
+                sink.pull(pull);
+            }
+            if peer_closed || !job.command.has_credit() {
+                return Poll::Pending;
+            }
+            match stream.poll_chunk(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(chunk)) if chunk.is_empty() => {
+                    peer_closed = true;
+                    job.settle.end(&HeaderBlock::new());
+                }
+                Poll::Ready(Ok(chunk)) => {
+                    job.command.spend(chunk.len());
+                    if let Some(sink) = job.settle.sink() {
+                        sink.data(chunk);
+                    }
+                }
+                Poll::Ready(Err(error)) => {
+                    job.settle.error(error);
+                    return Poll::Ready(());
+                }
+            }
+        }
+    })
+    .await;
+}

@@ -1,0 +1,109 @@
+//! The guard that owns a connection's place in the pool and its events.
+//!
+//! Created when a connection is up, it emits `Connected` then and exactly one `Disconnected` when
+//! it is dropped, however the connection's task ends, a panic included.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use dodici_pool::{CloseReason, ConnId, ConnectInfo, DisconnectInfo, Error, Event};
+use tokio::time::Instant;
+
+use super::{Mailbox, PoolInner, now, put};
+
+/// See the module.
+pub(super) struct Lease {
+    pool: Arc<PoolInner>,
+    id: ConnId,
+    mailbox: Arc<Mailbox>,
+    since: Instant,
+    info: DisconnectInfo,
+}
+
+impl Lease {
+    pub(super) fn new(
+        pool: Arc<PoolInner>,
+        id: ConnId,
+        mailbox: Arc<Mailbox>,
+        info: ConnectInfo,
+    ) -> Self {
+        pool.events.event(Event::Connected { conn: id, info });
+        Self {
+            pool,
+            id,
+            mailbox,
+            since: Instant::now(),
+            info: DisconnectInfo {
+                // What an unwinding task leaves; every orderly end sets another reason.
+                reason: CloseReason::Panicked,
+                error: None,
+                bytes_read: 0,
+                bytes_written: 0,
+                requests: 0,
+                age: std::time::Duration::ZERO,
+            },
+        }
+    }
+
+    /// Requests answered so far.
+    pub(super) fn requests(&self) -> u64 {
+        self.info.requests
+    }
+
+    pub(super) fn count_request(&mut self) {
+        self.info.requests += 1;
+    }
+
+    pub(super) fn set_traffic(&mut self, (read, written): (u64, u64)) {
+        self.info.bytes_read = read;
+        self.info.bytes_written = written;
+    }
+
+    /// Ends the connection for this reason.
+    pub(super) fn end(mut self, reason: CloseReason, error: Option<Error>) {
+        self.info.reason = reason;
+        self.info.error = error;
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.info.age = self.since.elapsed();
+        let event = Event::Disconnected { conn: self.id, info: self.info.clone() };
+        // An event sink that panics must neither abort the process (this may run while
+        // unwinding) nor keep the pool's books from being balanced.
+        let told = catch_unwind(AssertUnwindSafe(|| self.pool.events.event(event)));
+        drop(told);
+        let balanced = catch_unwind(AssertUnwindSafe(|| self.leave()));
+        drop(balanced);
+    }
+}
+
+impl Lease {
+    /// Takes the connection out of the pool. A request that was assigned to it meanwhile, and so
+    /// never written, goes back to the front of the queue.
+    fn leave(&self) {
+        let mut effects = Vec::new();
+        {
+            let mut state = self.pool.state.lock();
+            // An assignment that is decided but not yet carried out must reach the mailbox first,
+            // or its request would be lost between the tables.
+            while let Some(action) = state.machine.poll_action() {
+                let effect = state.effect(action);
+                effects.push(effect);
+            }
+            if let Some((request, job)) = self.mailbox.inner.lock().job.take() {
+                put(&mut state.queued, request.slot, (request, job));
+                state.machine.handle_unsent(self.id, request, now());
+            }
+            state.forget_conn(self.id);
+            // Whatever the books still held against it was settled by its task, or by the drop of
+            // what the task held.
+            drop(state.machine.handle_closed(self.id, now()));
+        }
+        for effect in effects {
+            self.pool.apply(effect);
+        }
+        self.pool.run_actions();
+    }
+}

@@ -1,0 +1,338 @@
+//! The pool of one origin: the state machine of `dodici-pool` behind a lock, and the tasks that
+//! carry out its actions.
+//!
+//! - [`Pool`]: what users hold.
+//! - `task`: one task for each connection.
+//! - `lease`: the guard that owns a connection's events.
+//!
+//! The lock is held to change the state machine and to move a request from one table to another;
+//! sinks, event sinks and wakers are called after it was released.
+
+mod lease;
+mod task;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::Waker;
+
+use dodici_pool::{
+    Action, CloseReason, ConnId, Error, ErrorKind, Event, HeaderBlock, Origin, OriginPool, Phase,
+    PoolStats, Refused, Request, RequestId, RequestKind, Traits,
+};
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+use crate::command::{Command, Settle};
+use crate::connect::Connector;
+use crate::engine::OriginConfig;
+use crate::exchange::{Interrupt, Job};
+use crate::sink::{EventSink, Sink};
+
+/// The connections and the queue of one origin. Cheap to clone.
+///
+/// Dropping the last clone lets queued and running requests finish; connections then end when
+/// their keep-alive time runs out. [`Pool::close`] and [`Pool::destroy`] end them sooner.
+#[derive(Clone)]
+pub struct Pool(Arc<PoolInner>);
+
+pub(crate) struct PoolInner {
+    origin: Origin,
+    config: OriginConfig,
+    connector: Connector,
+    events: Arc<dyn EventSink>,
+    runtime: Handle,
+    state: Mutex<State>,
+}
+
+struct State {
+    machine: OriginPool,
+    /// Requests that are queued, by the slot of their id.
+    queued: Vec<Option<(RequestId, Job)>>,
+    /// Connections, by the slot of their id.
+    conns: Vec<Option<(ConnId, Arc<Mailbox>)>>,
+    /// Why the last connection could not be made, for the requests that waited for it.
+    connect_error: Option<Error>,
+}
+
+/// How the pool speaks to a connection's task.
+struct Mailbox {
+    inner: Mutex<MailboxInner>,
+    /// Mirror of `MailboxInner::close`, so that a running exchange need not take the lock.
+    closing: AtomicU32,
+}
+
+#[derive(Default)]
+struct MailboxInner {
+    job: Option<(RequestId, Job)>,
+    close: Option<CloseReason>,
+    waker: Option<Waker>,
+}
+
+impl Mailbox {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { inner: Mutex::default(), closing: AtomicU32::new(0) })
+    }
+
+    fn update(&self, change: impl FnOnce(&mut MailboxInner)) -> Option<Waker> {
+        let mut inner = self.inner.lock();
+        change(&mut inner);
+        inner.waker.take()
+    }
+
+    fn close(&self, reason: CloseReason) -> Option<Waker> {
+        let waker = self.update(|inner| inner.close = Some(reason));
+        self.closing.store(1, Ordering::Release);
+        waker
+    }
+
+    fn close_reason(&self) -> Option<CloseReason> {
+        if self.closing.load(Ordering::Acquire) == 0 { None } else { self.inner.lock().close }
+    }
+}
+
+impl Interrupt for Mailbox {
+    fn interrupted(&self) -> Option<(CloseReason, Error)> {
+        // A graceful close lets the exchange finish; the pool closes the connection at release.
+        match self.close_reason()? {
+            reason @ CloseReason::PoolDestroyed => Some((reason, destroyed())),
+            _ => None,
+        }
+    }
+}
+
+/// One thing to do after the lock was released.
+enum Effect {
+    Spawn(ConnId, Arc<Mailbox>),
+    Wake(Waker),
+    Settle(Job, Error),
+    Event(Event),
+    Nothing,
+}
+
+impl PoolInner {
+    /// Carries out what the state machine asks for until it asks for nothing more.
+    fn run_actions(self: &Arc<Self>) {
+        loop {
+            let effect = {
+                let mut state = self.state.lock();
+                match state.machine.poll_action() {
+                    None => break,
+                    Some(action) => state.effect(action),
+                }
+            };
+            self.apply(effect);
+        }
+    }
+
+    fn apply(self: &Arc<Self>, effect: Effect) {
+        match effect {
+            Effect::Nothing => {}
+            Effect::Spawn(id, mailbox) => {
+                drop(self.runtime.spawn(task::run(Arc::clone(self), id, mailbox)));
+            }
+            Effect::Wake(waker) => waker.wake(),
+            Effect::Settle(mut job, error) => job.settle.error(error),
+            Effect::Event(event) => self.events.event(event),
+        }
+    }
+}
+
+impl State {
+    fn effect(&mut self, action: Action) -> Effect {
+        match action {
+            Action::Connect(id) => {
+                let mailbox = Mailbox::new();
+                put(&mut self.conns, id.slot, (id, Arc::clone(&mailbox)));
+                Effect::Spawn(id, mailbox)
+            }
+            Action::Assign { conn, request } => {
+                let Some(mailbox) = self.mailbox(conn).map(Arc::clone) else { return Effect::Nothing };
+                let Some(job) = self.take_queued(request) else { return Effect::Nothing };
+                wake(mailbox.update(|inner| inner.job = Some((request, job))))
+            }
+            Action::Close { conn, reason } => match self.mailbox(conn) {
+                Some(mailbox) => wake(mailbox.close(reason)),
+                None => Effect::Nothing,
+            },
+            Action::FailConnect(request) => match self.take_queued(request) {
+                Some(job) => {
+                    let error = self.connect_error.clone().unwrap_or_else(|| {
+                        Error::new(ErrorKind::Connect, Phase::Connect, "the connection could not be made")
+                    });
+                    Effect::Settle(job, error)
+                }
+                None => Effect::Nothing,
+            },
+            Action::FailDestroyed(request) => match self.take_queued(request) {
+                Some(job) => Effect::Settle(job, destroyed()),
+                None => Effect::Nothing,
+            },
+            Action::Drain => Effect::Event(Event::Drain),
+            Action::Closed => Effect::Event(Event::Closed),
+        }
+    }
+
+    fn take_queued(&mut self, id: RequestId) -> Option<Job> {
+        let entry = self.queued.get_mut(id.slot as usize)?;
+        entry.take_if(|(have, _)| *have == id).map(|(_, job)| job)
+    }
+
+    fn mailbox(&self, id: ConnId) -> Option<&Arc<Mailbox>> {
+        self.conns.get(id.slot as usize)?.as_ref().filter(|(have, _)| *have == id).map(|(_, m)| m)
+    }
+
+    fn forget_conn(&mut self, id: ConnId) {
+        if let Some(entry) = self.conns.get_mut(id.slot as usize) {
+            entry.take_if(|(have, _)| *have == id);
+        }
+    }
+}
+
+fn wake(waker: Option<Waker>) -> Effect {
+    waker.map_or(Effect::Nothing, Effect::Wake)
+}
+
+fn put<T>(table: &mut Vec<Option<T>>, slot: u32, value: T) {
+    let slot = slot as usize;
+    if table.len() <= slot {
+        table.resize_with(slot + 1, || None);
+    }
+    table[slot] = Some(value);
+}
+
+fn destroyed() -> Error {
+    Error::new(ErrorKind::Destroyed, Phase::Queued, "The client is destroyed")
+}
+
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}
+
+impl Pool {
+    pub(crate) fn new(
+        origin: Origin,
+        config: OriginConfig,
+        connector: Connector,
+        events: Arc<dyn EventSink>,
+        runtime: Handle,
+    ) -> Self {
+        let state = Mutex::new(State {
+            machine: OriginPool::new(config.pool.clone()),
+            queued: Vec::new(),
+            conns: Vec::new(),
+            connect_error: None,
+        });
+        Self(Arc::new(PoolInner { origin, config, connector, events, runtime, state }))
+    }
+
+    /// Queues a request and returns at once. The sink hears everything else, an error included
+    /// when the pool is closed.
+    pub fn dispatch(&self, request: Request, sink: Box<dyn Sink>) -> RequestHandle {
+        let command = Command::new(self.0.config.exchange.window);
+        let traits = Traits {
+            idempotent: request.idempotent,
+            blocking: request.blocking,
+            exclusive: matches!(request.kind, RequestKind::Connect | RequestKind::Upgrade),
+        };
+        let mut job = Job::new(request, Settle::new(sink), Arc::clone(&command));
+        let mut state = self.0.state.lock();
+        let id = match state.machine.handle_enqueue(traits, now()) {
+            Ok(id) => id,
+            Err(refused) => {
+                drop(state);
+                job.settle.error(match refused {
+                    Refused::Closed => {
+                        Error::new(ErrorKind::Closed, Phase::Queued, "The client is closed")
+                    }
+                    Refused::Destroyed => destroyed(),
+                });
+                return RequestHandle { command, place: None };
+            }
+        };
+        put(&mut state.queued, id.slot, (id, job));
+        drop(state);
+        self.0.run_actions();
+        RequestHandle { command, place: Some((Arc::clone(&self.0), id)) }
+    }
+
+    /// Opens a connection although nothing is queued, if there is none.
+    pub fn connect(&self) {
+        self.0.state.lock().machine.handle_connect_requested(now());
+        self.0.run_actions();
+    }
+
+    /// Counters.
+    pub fn stats(&self) -> PoolStats {
+        self.0.state.lock().machine.stats()
+    }
+
+    /// Takes no further request, lets those it has finish, then closes all connections.
+    /// [`Event::Closed`] follows.
+    pub fn close(&self) {
+        self.0.state.lock().machine.handle_close(now());
+        self.0.run_actions();
+    }
+
+    /// Fails all requests and closes all connections at once. [`Event::Closed`] follows.
+    pub fn destroy(&self) {
+        self.0.state.lock().machine.handle_destroy(now());
+        self.0.run_actions();
+    }
+
+    /// Runs a task of a request on the engine's runtime.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        drop(self.0.runtime.spawn(task));
+    }
+
+    /// The origin that the pool serves.
+    pub fn origin(&self) -> &Origin {
+        &self.0.origin
+    }
+}
+
+/// The caller's hold on one request. Dropping it does not cancel.
+#[derive(Clone)]
+pub struct RequestHandle {
+    command: Arc<Command>,
+    /// Where it may still be queued.
+    place: Option<(Arc<PoolInner>, RequestId)>,
+}
+
+impl RequestHandle {
+    /// Gives the request up: its sink gets [`ErrorKind::Aborted`] unless it has settled, and a
+    /// connection that was serving it is closed.
+    pub fn cancel(&self) {
+        self.command.cancel();
+        let Some((pool, id)) = &self.place else { return };
+        let job = {
+            let mut state = pool.state.lock();
+            let _place = state.machine.handle_cancel(*id);
+            state.take_queued(*id)
+        };
+        if let Some(mut job) = job {
+            job.settle.error(Error::new(ErrorKind::Aborted, Phase::Queued, "Request aborted"));
+        }
+        pool.run_actions();
+    }
+
+    /// Gives back delivered bytes, so that as many more may be delivered.
+    pub fn credit(&self, bytes: u32) {
+        self.command.credit(bytes);
+    }
+
+    /// Answers [`Sink::pull`] with a slice of the request body.
+    pub fn body_chunk(&self, chunk: bytes::Bytes) {
+        self.command.chunk(chunk);
+    }
+
+    /// Ends the request body, with trailers where the body is chunked.
+    pub fn body_end(&self, trailers: HeaderBlock) {
+        self.command.end(trailers);
+    }
+
+    /// The source of the request body failed: so does the request.
+    pub fn body_error(&self, error: Error) {
+        self.command.fail(error);
+    }
+}

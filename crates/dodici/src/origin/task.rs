@@ -1,0 +1,257 @@
+//! The task of one connection: connect, then serve one request after another until it ends.
+//!
+//! Order of what it tells, as in undici: a request that fails with its connection hears of it
+//! first, then comes `disconnect`, then the queue goes on. Cancelling the task (the runtime is
+//! shut down) settles its request and emits the disconnect through the guards' drops.
+
+use std::sync::Arc;
+use std::task::Poll;
+
+use dodici_pool::{CloseReason, ConnId, Error, Event, Outcome, Protocol, RequestId};
+use tokio::time::Instant;
+
+use super::lease::Lease;
+use super::{Mailbox, PoolInner, now};
+use crate::clock::Timer;
+use crate::conn::H1Conn;
+use crate::exchange::{self, Finish, Job};
+use crate::sink::ExchangeInfo;
+
+/// Makes connection `id` and serves requests on it.
+pub(super) async fn run(pool: Arc<PoolInner>, id: ConnId, mailbox: Arc<Mailbox>) {
+    let connecting = Connecting { pool: Arc::clone(&pool), id, done: false };
+    let connected = tokio::select! {
+        biased;
+        () = closed(&mailbox) => {
+            connecting.fail(None);
+            return;
+        }
+        result = pool.connector.connect() => result,
+    };
+    let connected = match connected {
+        Ok((transport, mut info)) => match H1Conn::new(transport, &pool.config.exchange).await {
+            Ok(conn) => {
+                info.protocol = Protocol::Http1;
+                Ok((conn, info))
+            }
+            Err(error) => Err(error),
+        },
+        Err(error) => Err(error),
+    };
+    match connected {
+        Ok((conn, info)) => {
+            let lease = Lease::new(Arc::clone(&pool), id, Arc::clone(&mailbox), info);
+            connecting.succeed();
+            serve(&pool, id, &mailbox, conn, lease).await;
+        }
+        Err(error) => connecting.fail(Some(error)),
+    }
+}
+
+/// Balances the pool's books if the attempt ends in any way but success.
+struct Connecting {
+    pool: Arc<PoolInner>,
+    id: ConnId,
+    done: bool,
+}
+
+impl Connecting {
+    fn succeed(mut self) {
+        self.done = true;
+        {
+            let mut state = self.pool.state.lock();
+            state.machine.handle_connected(self.id, now(), 1);
+        }
+        self.pool.run_actions();
+    }
+
+    /// Waiting requests hear of it first, then the event; without an error (the pool was closed)
+    /// nobody hears of it.
+    fn fail(mut self, error: Option<Error>) {
+        self.done = true;
+        self.give_up(error.as_ref());
+        if let Some(error) = error {
+            self.pool.events.event(Event::ConnectFailed { conn: self.id, error });
+        }
+    }
+
+    fn give_up(&self, error: Option<&Error>) {
+        {
+            let mut state = self.pool.state.lock();
+            state.connect_error = error.cloned();
+            state.forget_conn(self.id);
+            state.machine.handle_connect_failed(self.id, now());
+        }
+        self.pool.run_actions();
+    }
+}
+
+impl Drop for Connecting {
+    fn drop(&mut self) {
+        if !self.done {
+            self.give_up(None);
+        }
+    }
+}
+
+/// The pool wants the connection closed.
+async fn closed(mailbox: &Mailbox) {
+    std::future::poll_fn(|cx| {
+        let mut inner = mailbox.inner.lock();
+        if inner.close.is_some() {
+            return Poll::Ready(());
+        }
+        inner.waker = Some(cx.waker().clone());
+        Poll::Pending
+    })
+    .await
+}
+
+/// What ends the rest of a connection.
+enum Rest {
+    Job(RequestId, Box<Job>),
+    Close(CloseReason),
+    Ended(CloseReason, Option<Error>),
+}
+
+async fn serve(pool: &Arc<PoolInner>, id: ConnId, mailbox: &Mailbox, mut conn: H1Conn, mut lease: Lease) {
+    let mut timer = Timer::new();
+    loop {
+        let (request, mut job) = match rest(pool, id, mailbox, &mut conn, &mut timer).await {
+            Rest::Job(request, job) => (request, job),
+            Rest::Close(reason) => {
+                lease.set_traffic(conn.traffic());
+                return lease.end(reason, None);
+            }
+            Rest::Ended(reason, error) => {
+                lease.set_traffic(conn.traffic());
+                return lease.end(reason, error);
+            }
+        };
+        std::future::poll_fn(|cx| {
+            job.command.attach(cx.waker());
+            mailbox.inner.lock().waker = Some(cx.waker().clone());
+            Poll::Ready(())
+        })
+        .await;
+        let finish = match std::future::poll_fn(|cx| Poll::Ready(conn.check(cx))).await {
+            Err((reason, error)) => Finish::Unsent(reason, error),
+            Ok(()) => {
+                let info = ExchangeInfo { conn: id, reused: lease.requests() > 0 };
+                let config = &pool.config.exchange;
+                exchange::run(&mut conn, &mut job, config, info, &mut timer, mailbox).await
+            }
+        };
+        lease.set_traffic(conn.traffic());
+        match finish {
+            Finish::Reusable(hint) => {
+                lease.count_request();
+                drop(job);
+                release(pool, id, request, Outcome::Reusable { hint });
+            }
+            Finish::Done(reason) => {
+                lease.count_request();
+                drop(job);
+                forget(pool, id, request, reason);
+                return lease.end(reason, None);
+            }
+            Finish::Failed(reason, error) => {
+                job.settle.error(error.clone());
+                drop(job);
+                forget(pool, id, request, reason);
+                return lease.end(reason, Some(error));
+            }
+            Finish::Unsent(reason, error) if lease.requests() == 0 && job.fresh_failures >= 3 => {
+                // A peer that accepts and closes, again and again, is not a stale connection.
+                job.settle.error(error.clone());
+                drop(job);
+                forget(pool, id, request, reason);
+                return lease.end(reason, Some(error));
+            }
+            Finish::Unsent(reason, error) => {
+                if lease.requests() == 0 {
+                    job.fresh_failures += 1;
+                }
+                give_back(pool, id, request, *job);
+                return lease.end(reason, Some(error));
+            }
+            Finish::Upgraded => {
+                lease.count_request();
+                forget(pool, id, request, CloseReason::Upgraded);
+                let info = ExchangeInfo { conn: id, reused: lease.requests() > 1 };
+                // As in undici, the pool is done with the connection before the caller has it.
+                lease.end(CloseReason::Upgraded, None);
+                conn.with_head(|head| {
+                    if let Some(sink) = job.settle.sink() {
+                        sink.upgrade(head, &info);
+                    }
+                });
+                if let Some(stream) = conn.into_stream() {
+                    exchange::run_stream(stream, &mut job).await;
+                }
+                return;
+            }
+        }
+    }
+}
+
+/// Waits for a request, keeping an eye on the connection.
+async fn rest(
+    pool: &Arc<PoolInner>,
+    id: ConnId,
+    mailbox: &Mailbox,
+    conn: &mut H1Conn,
+    timer: &mut Timer,
+) -> Rest {
+    let mut deadline = None;
+    let mut first = true;
+    std::future::poll_fn(|cx| {
+        {
+            let mut inner = mailbox.inner.lock();
+            if let Some((request, job)) = inner.job.take() {
+                return Poll::Ready(Rest::Job(request, Box::new(job)));
+            }
+            if let Some(reason) = inner.close {
+                return Poll::Ready(Rest::Close(reason));
+            }
+            inner.waker = Some(cx.waker().clone());
+        }
+        if let Poll::Ready((reason, error)) = conn.poll_rest(cx) {
+            return Poll::Ready(Rest::Ended(reason, Some(error)));
+        }
+        if first {
+            first = false;
+            deadline = pool.state.lock().machine.idle_deadline(id).map(Instant::from_std);
+        }
+        while timer.poll_expired(cx, deadline) {
+            pool.state.lock().machine.handle_deadline(now());
+            pool.run_actions();
+            if mailbox.close_reason().is_some() || mailbox.inner.lock().job.is_some() {
+                // This very poll's waker was consumed by the pool: look again.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            deadline = pool.state.lock().machine.idle_deadline(id).map(Instant::from_std);
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+fn release(pool: &Arc<PoolInner>, id: ConnId, request: RequestId, outcome: Outcome) {
+    pool.state.lock().machine.handle_released(id, request, outcome, now());
+    pool.run_actions();
+}
+
+/// Takes a settled request off a connection that is about to end. The queue does not go on yet:
+/// the lease's end makes it.
+fn forget(pool: &Arc<PoolInner>, id: ConnId, request: RequestId, reason: CloseReason) {
+    pool.state.lock().machine.handle_released(id, request, Outcome::Finished(reason), now());
+}
+
+/// Returns an unsent request to the front of the queue.
+fn give_back(pool: &Arc<PoolInner>, id: ConnId, request: RequestId, job: Job) {
+    let mut state = pool.state.lock();
+    super::put(&mut state.queued, request.slot, (request, job));
+    state.machine.handle_unsent(id, request, now());
+}

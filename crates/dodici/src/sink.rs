@@ -1,0 +1,66 @@
+//! The two traits through which the engine speaks to its user: one for the life of a request,
+//! one for the life of a pool's connections.
+//!
+//! Implemented by the Node addon, by [`client`](crate::client) and by test recorders.
+
+use bytes::Bytes;
+use dodici_pool::{ConnId, Error, Event, HeaderBlock, ResponseHead};
+
+/// What a response head comes with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExchangeInfo {
+    /// Connection that carries the exchange.
+    pub conn: ConnId,
+    /// Whether that connection had served a request before.
+    pub reused: bool,
+}
+
+/// Receives what happens to one request, one call at a time.
+///
+/// Calls come on the task of the connection, or, while the request is queued, on the thread that
+/// settles it. Exactly one of [`Sink::end`] and [`Sink::error`] ends the sequence; a sink that
+/// panics ends only its own request and connection.
+pub trait Sink: Send {
+    /// An informational response (1xx except 101), before the head. Any number of times.
+    fn informational(&mut self, head: &ResponseHead);
+
+    /// The final response head.
+    fn head(&mut self, head: &ResponseHead, info: &ExchangeInfo);
+
+    /// Body bytes, never empty. They count against the request's window until
+    /// [`RequestHandle::credit`](crate::RequestHandle::credit) gives them back.
+    fn data(&mut self, chunk: Bytes);
+
+    /// The response ended well; after [`Sink::upgrade`], the peer closed its side.
+    fn end(&mut self, trailers: &HeaderBlock);
+
+    /// The request failed.
+    fn error(&mut self, error: Error);
+
+    /// The connection is a byte stream from now on (101, or 2xx to CONNECT): it continues with
+    /// [`Sink::data`] and [`Sink::pull`], and the handle's body methods write to it.
+    fn upgrade(&mut self, head: &ResponseHead, info: &ExchangeInfo);
+
+    /// The engine is ready for this many more bytes of the request body.
+    fn pull(&mut self, bytes: u32);
+}
+
+/// Receives the events of one pool.
+pub trait EventSink: Send + Sync {
+    /// Called without any lock of the engine held, in the order of the events.
+    fn event(&self, event: Event);
+}
+
+/// Ignores all events.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoEvents;
+
+impl EventSink for NoEvents {
+    fn event(&self, _event: Event) {}
+}
+
+impl<F: Fn(Event) + Send + Sync> EventSink for F {
+    fn event(&self, event: Event) {
+        self(event);
+    }
+}

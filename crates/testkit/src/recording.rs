@@ -1,0 +1,711 @@
+//! Recorders: one request's callbacks ([`RecordingSink`], read through [`Recording`]) and a
+//! pool's events ([`Recorder`]).
+//!
+//! Both stamp what they see from one process-wide counter, so that a test can say "the request
+//! failed before the disconnect event". The recording sink is also the wrapper that proves
+//! exactly-once settlement: a callback that breaks the order of a sink, a second terminal call,
+//! or a sink dropped without one fails the test.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use dodici_pool::{ConnId, Error, ErrorKind, Event, HeaderBlock, ResponseHead};
+use parking_lot::Mutex;
+
+use crate::shapes::{Expected, Fields};
+use crate::watched::Watched;
+
+/// The next stamp. Stamps of causally ordered calls are ordered the same way.
+fn next_stamp() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::SeqCst)
+}
+
+/// How a request ended.
+#[derive(Clone, Debug)]
+pub enum Terminal {
+    /// Completely, with these trailers; after an upgrade: the peer's FIN.
+    End(HeaderBlock),
+    /// With an error.
+    Error(Error),
+}
+
+/// What a sink saw so far.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// Informational responses.
+    pub informational: Vec<ResponseHead>,
+    /// Final head, or the head of the upgrade.
+    pub head: Option<ResponseHead>,
+    /// Connection that served it, and whether that had served before.
+    pub connection: Option<(ConnId, bool)>,
+    /// Whether `upgrade` was called instead of `head`.
+    pub upgraded: bool,
+    /// The body, or the bytes after an upgrade.
+    pub body: Vec<u8>,
+    /// Sizes of the single chunks.
+    pub chunks: Vec<usize>,
+    /// Sizes of the single pulls.
+    pub pulls: Vec<u32>,
+    /// The end, with its stamp.
+    pub terminal: Option<(u64, Terminal)>,
+    /// Broken rules, in words.
+    violations: Vec<String>,
+    dropped: bool,
+}
+
+impl Seen {
+    fn expect_open(&mut self, call: &str) {
+        if let Some((_, terminal)) = &self.terminal {
+            self.violations.push(format!("{call} after {terminal:?}"));
+        }
+    }
+
+    fn expect_no_head(&mut self, call: &str) {
+        self.expect_open(call);
+        if self.head.is_some() {
+            self.violations.push(format!("{call} after the head"));
+        }
+    }
+
+    fn set_head(&mut self, head: &ResponseHead, conn: ConnId, reused: bool) {
+        self.head = Some(head.clone());
+        self.connection = Some((conn, reused));
+    }
+
+    fn settle(&mut self, terminal: Terminal) {
+        self.expect_open(match terminal {
+            Terminal::End(_) => "end",
+            Terminal::Error(_) => "error",
+        });
+        if matches!(terminal, Terminal::End(_)) && self.head.is_none() {
+            self.violations.push("end without a head".to_owned());
+        }
+        self.terminal
+            .get_or_insert_with(|| (next_stamp(), terminal));
+    }
+}
+
+/// Who gives credit back for delivered bytes.
+#[derive(Default)]
+struct CreditLine {
+    hook: Option<Arc<dyn Fn(u32) + Send + Sync>>,
+    owed: u32,
+}
+
+struct Shared {
+    seen: Watched<Seen>,
+    credit: Mutex<CreditLine>,
+    auto: bool,
+}
+
+/// The test's view of one request. Dropping it, or waiting on it, fails the test if a rule of
+/// sinks was broken.
+pub struct Recording(Arc<Shared>);
+
+/// The engine's side of a [`Recording`].
+pub struct RecordingSink(Arc<Shared>);
+
+impl Recording {
+    /// A pair that gives every delivered byte back as credit at once, as soon as
+    /// [`Recording::attach_credit`] has said how.
+    pub fn new() -> (Self, RecordingSink) {
+        Self::pair(true)
+    }
+
+    /// A pair that gives nothing back; the test does.
+    pub fn manual() -> (Self, RecordingSink) {
+        Self::pair(false)
+    }
+
+    fn pair(auto: bool) -> (Self, RecordingSink) {
+        let shared = Arc::new(Shared {
+            seen: Watched::default(),
+            credit: Mutex::new(CreditLine::default()),
+            auto,
+        });
+        (Self(Arc::clone(&shared)), RecordingSink(shared))
+    }
+
+    /// Says how credit is given back, and gives back what was delivered before. Without effect
+    /// on a manual recording.
+    pub fn attach_credit(&self, hook: impl Fn(u32) + Send + Sync + 'static) {
+        let hook = Arc::new(hook);
+        let owed = {
+            let mut line = self.0.credit.lock();
+            line.hook = Some(hook.clone());
+            std::mem::take(&mut line.owed)
+        };
+        if owed > 0 {
+            hook(owed);
+        }
+    }
+
+    /// A copy of what was seen up to now.
+    pub fn seen(&self) -> Seen {
+        self.0.seen.read(Seen::clone)
+    }
+
+    /// Whether the request has ended.
+    pub fn is_settled(&self) -> bool {
+        self.0.seen.read(|seen| seen.terminal.is_some())
+    }
+
+    /// Resolves with the first `Some` that `look` finds. Fails the test if the request ends
+    /// and `look` still finds nothing.
+    pub async fn wait<R>(&self, mut look: impl FnMut(&Seen) -> Option<R>) -> R {
+        let found = self
+            .0
+            .seen
+            .wait(|seen| match look(seen) {
+                Some(found) => Some(Ok(found)),
+                None if seen.dropped || seen.terminal.is_some() => Some(Err(seen.clone())),
+                None => None,
+            })
+            .await;
+        self.check();
+        found.unwrap_or_else(|seen| panic!("the request ended, but only this was seen: {seen:?}"))
+    }
+
+    /// Resolves once the request has ended, with everything seen.
+    pub async fn settled(&self) -> Seen {
+        self.0
+            .seen
+            .wait(|seen| (seen.terminal.is_some() || seen.dropped).then_some(()))
+            .await;
+        self.check();
+        self.seen()
+    }
+
+    /// Resolves once the engine has let go of the sink, after which no further call can come:
+    /// the moment at which exactly-once is proven.
+    pub async fn released(&self) -> Seen {
+        self.0.seen.wait(|seen| seen.dropped.then_some(())).await;
+        self.check();
+        self.seen()
+    }
+
+    /// The error the request ended with.
+    ///
+    /// # Panics
+    /// If it ended well.
+    pub async fn error(&self) -> Error {
+        match self.settled().await.terminal {
+            Some((_, Terminal::Error(error))) => error,
+            other => panic!("expected an error, not {other:?}"),
+        }
+    }
+
+    /// Everything seen of a request that ended well.
+    ///
+    /// # Panics
+    /// If it ended with an error.
+    pub async fn ended(&self) -> Seen {
+        let seen = self.settled().await;
+        match &seen.terminal {
+            Some((_, Terminal::End(_))) => seen,
+            other => panic!("expected a complete response, not {other:?}"),
+        }
+    }
+
+    /// Fails the test if a rule of sinks was broken so far.
+    pub fn check(&self) {
+        let violations = self
+            .0
+            .seen
+            .update(|seen| std::mem::take(&mut seen.violations));
+        assert!(
+            violations.is_empty(),
+            "a sink's rules were broken: {}",
+            violations.join("; ")
+        );
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.check();
+        }
+    }
+}
+
+impl fmt::Debug for Recording {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Recording").field(&self.seen()).finish()
+    }
+}
+
+impl fmt::Debug for RecordingSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordingSink").finish_non_exhaustive()
+    }
+}
+
+impl RecordingSink {
+    /// Records an informational response.
+    pub fn on_informational(&mut self, head: &ResponseHead) {
+        self.0.seen.update(|seen| {
+            seen.expect_no_head("informational");
+            seen.informational.push(head.clone());
+        });
+    }
+
+    /// Records the final head.
+    pub fn on_head(&mut self, head: &ResponseHead, conn: ConnId, reused: bool) {
+        self.0.seen.update(|seen| {
+            seen.expect_no_head("head");
+            seen.set_head(head, conn, reused);
+        });
+    }
+
+    /// Records a body chunk and gives credit back where that is automatic.
+    pub fn on_data(&mut self, chunk: &Bytes) {
+        self.0.seen.update(|seen| {
+            seen.expect_open("data");
+            if seen.head.is_none() {
+                seen.violations.push("data before the head".to_owned());
+            }
+            if chunk.is_empty() {
+                seen.violations.push("an empty chunk".to_owned());
+            }
+            seen.body.extend_from_slice(chunk);
+            seen.chunks.push(chunk.len());
+        });
+        if self.0.auto {
+            let len = u32::try_from(chunk.len()).expect("a chunk fits the window");
+            let hook = {
+                let mut line = self.0.credit.lock();
+                if line.hook.is_none() {
+                    line.owed += len;
+                }
+                line.hook.clone()
+            };
+            if let Some(hook) = hook {
+                hook(len);
+            }
+        }
+    }
+
+    /// Records the end.
+    pub fn on_end(&mut self, trailers: &HeaderBlock) {
+        self.0
+            .seen
+            .update(|seen| seen.settle(Terminal::End(trailers.clone())));
+    }
+
+    /// Records the failure.
+    pub fn on_error(&mut self, error: Error) {
+        self.0
+            .seen
+            .update(|seen| seen.settle(Terminal::Error(error)));
+    }
+
+    /// Records the upgrade.
+    pub fn on_upgrade(&mut self, head: &ResponseHead, conn: ConnId, reused: bool) {
+        self.0.seen.update(|seen| {
+            seen.expect_no_head("upgrade");
+            seen.set_head(head, conn, reused);
+            seen.upgraded = true;
+        });
+    }
+
+    /// Records that body bytes are wanted.
+    pub fn on_pull(&mut self, bytes: u32) {
+        self.0.seen.update(|seen| {
+            seen.expect_open("pull");
+            seen.pulls.push(bytes);
+        });
+    }
+}
+
+impl Drop for RecordingSink {
+    fn drop(&mut self) {
+        self.0.seen.update(|seen| {
+            if seen.terminal.is_none() {
+                seen.violations
+                    .push("the sink was dropped without end or error".to_owned());
+            }
+            seen.dropped = true;
+        });
+    }
+}
+
+impl Seen {
+    /// Everything pulled so far, in bytes.
+    pub fn pulled(&self) -> u64 {
+        self.pulls.iter().map(|bytes| u64::from(*bytes)).sum()
+    }
+
+    /// Final status.
+    ///
+    /// # Panics
+    /// Before the head.
+    pub fn status(&self) -> u16 {
+        self.head.as_ref().expect("the head has come").status
+    }
+
+    /// Kind of the error it ended with; `None` if it ended well or has not ended.
+    pub fn error_kind(&self) -> Option<ErrorKind> {
+        match &self.terminal {
+            Some((_, Terminal::Error(error))) => Some(error.kind()),
+            _ => None,
+        }
+    }
+
+    /// Stamp of the end, comparable with [`Recorder::stamp_of`].
+    ///
+    /// # Panics
+    /// Before the end.
+    pub fn stamp(&self) -> u64 {
+        self.terminal.as_ref().expect("the request has ended").0
+    }
+
+    /// Trailers of a request that ended well.
+    ///
+    /// # Panics
+    /// Otherwise.
+    pub fn trailers(&self) -> Fields {
+        match &self.terminal {
+            Some((_, Terminal::End(trailers))) => fields(trailers),
+            other => panic!("expected a complete response, not {other:?}"),
+        }
+    }
+
+    /// What was seen, in the form that shapes state what they expect. `until_close` is taken
+    /// from `like`, as no callback tells.
+    pub fn as_expected(&self, like: &Expected) -> Expected {
+        let head = self.head.as_ref().expect("the head has come");
+        Expected {
+            informational: self
+                .informational
+                .iter()
+                .map(|head| (head.status, fields(&head.headers)))
+                .collect(),
+            status: head.status,
+            headers: fields(&head.headers),
+            body: self.body.clone(),
+            trailers: self.trailers(),
+            until_close: like.until_close,
+        }
+    }
+}
+
+/// The fields of a block, in order, as latin1 text.
+pub fn fields(block: &HeaderBlock) -> Fields {
+    let text = |bytes: &[u8]| bytes.iter().map(|byte| char::from(*byte)).collect();
+    block
+        .iter()
+        .map(|(name, value)| (text(name), text(value)))
+        .collect()
+}
+
+/// Collects a pool's events in order. Clones share the list.
+#[derive(Clone, Debug, Default)]
+pub struct Recorder(Watched<Vec<(u64, Event)>>);
+
+impl Recorder {
+    /// An empty recorder.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends one event.
+    pub fn record(&self, event: Event) {
+        // The stamp is drawn under the lock, so that stamps and positions agree.
+        self.0.update(|events| events.push((next_stamp(), event)));
+    }
+
+    /// All events up to now.
+    pub fn events(&self) -> Vec<Event> {
+        self.0
+            .read(|events| events.iter().map(|(_, event)| event.clone()).collect())
+    }
+
+    /// How many events up to now satisfy `wanted`.
+    pub fn count(&self, wanted: impl Fn(&Event) -> bool) -> usize {
+        self.0
+            .read(|events| events.iter().filter(|(_, event)| wanted(event)).count())
+    }
+
+    /// Connections made up to now.
+    pub fn connects(&self) -> usize {
+        self.count(|event| matches!(event, Event::Connected { .. }))
+    }
+
+    /// Connections ended up to now.
+    pub fn disconnects(&self) -> usize {
+        self.count(|event| matches!(event, Event::Disconnected { .. }))
+    }
+
+    /// Resolves with the first event, past or future, that satisfies `wanted`.
+    pub async fn wait_for(&self, wanted: impl Fn(&Event) -> bool) -> Event {
+        self.wait_nth(1, wanted).await
+    }
+
+    /// Resolves with the n-th such event, counted from 1.
+    pub async fn wait_nth(&self, n: usize, wanted: impl Fn(&Event) -> bool) -> Event {
+        self.0
+            .wait(|events| {
+                let mut found = events.iter().filter(|(_, event)| wanted(event));
+                found.nth(n.checked_sub(1)?).map(|(_, event)| event.clone())
+            })
+            .await
+    }
+
+    /// Stamp of the first event that satisfies `wanted`, comparable with [`Seen::stamp`].
+    pub fn stamp_of(&self, wanted: impl Fn(&Event) -> bool) -> Option<u64> {
+        self.0.read(|events| {
+            events
+                .iter()
+                .find(|(_, event)| wanted(event))
+                .map(|(stamp, _)| *stamp)
+        })
+    }
+
+    /// Resolves with `Event::Closed`, and checks that every connection that came up went down
+    /// and that nothing follows.
+    pub async fn closed(&self) {
+        self.wait_for(|event| matches!(event, Event::Closed)).await;
+        let events = self.events();
+        assert!(
+            matches!(events.last(), Some(Event::Closed)),
+            "events after Closed: {events:?}"
+        );
+        assert!(
+            self.open_connections().is_empty(),
+            "connections left: {events:?}"
+        );
+    }
+
+    /// Connections that are up.
+    ///
+    /// # Panics
+    /// If one came up twice, or went down twice or without having come up.
+    pub fn open_connections(&self) -> Vec<ConnId> {
+        let (mut open, mut known) = (Vec::new(), Vec::new());
+        for event in self.events() {
+            match event {
+                Event::Connected { conn, .. } => {
+                    assert!(!known.contains(&conn), "{conn} connected twice");
+                    open.push(conn);
+                    known.push(conn);
+                }
+                Event::Disconnected { conn, .. } => {
+                    let at = open.iter().position(|have| *have == conn);
+                    open.remove(at.unwrap_or_else(|| panic!("{conn} disconnected unconnected")));
+                }
+                Event::ConnectFailed { conn, .. } => {
+                    assert!(!known.contains(&conn), "{conn} failed after it connected");
+                }
+                Event::Drain | Event::Closed => {}
+            }
+        }
+        open
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use dodici_pool::{CloseReason, ConnectInfo, ConnectTimings, DisconnectInfo, Phase, Protocol};
+
+    use super::*;
+    use crate::watched::within;
+
+    const CONN: ConnId = ConnId {
+        slot: 1,
+        generation: 0,
+    };
+
+    fn head(status: u16) -> ResponseHead {
+        ResponseHead {
+            status,
+            headers: HeaderBlock::from_iter([("A", "b")]),
+            ..ResponseHead::default()
+        }
+    }
+
+    fn aborted() -> Error {
+        Error::new(ErrorKind::Aborted, Phase::Queued, "aborted")
+    }
+
+    #[tokio::test]
+    async fn a_whole_response_is_recorded() {
+        let (recording, mut sink) = Recording::new();
+        sink.on_pull(5);
+        sink.on_informational(&head(103));
+        sink.on_head(&head(200), CONN, true);
+        sink.on_data(&Bytes::from_static(b"ab"));
+        sink.on_data(&Bytes::from_static(b"c"));
+        sink.on_end(&HeaderBlock::from_iter([("T", "1"), ("t", "2")]));
+        drop(sink);
+        let seen = within("end", recording.ended()).await;
+        assert_eq!((seen.status(), seen.pulled()), (200, 5));
+        assert_eq!(seen.body, b"abc");
+        assert_eq!(seen.chunks, [2, 1]);
+        assert_eq!(seen.connection, Some((CONN, true)));
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let expected = Expected {
+            informational: vec![(103, vec![pair("A", "b")])],
+            status: 200,
+            headers: vec![pair("A", "b")],
+            body: b"abc".to_vec(),
+            trailers: vec![pair("T", "1"), pair("t", "2")],
+            until_close: false,
+        };
+        assert_eq!(seen.as_expected(&expected), expected);
+        within("release", recording.released()).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "a sink's rules were broken: error after End")]
+    async fn a_second_terminal_call_fails_the_test() {
+        let (recording, mut sink) = Recording::new();
+        sink.on_head(&head(200), CONN, false);
+        sink.on_end(&HeaderBlock::new());
+        sink.on_error(aborted());
+        recording.settled().await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "data after Error")]
+    async fn data_after_the_end_fails_the_test_even_if_it_waits_no_more() {
+        let (recording, mut sink) = Recording::new();
+        sink.on_head(&head(200), CONN, false);
+        sink.on_error(aborted());
+        recording.error().await;
+        sink.on_data(&Bytes::from_static(b"late"));
+        drop(recording);
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "dropped without end or error")]
+    async fn a_sink_that_is_forgotten_fails_the_test_instead_of_hanging_it() {
+        let (recording, sink) = Recording::new();
+        drop(sink);
+        recording.settled().await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "data before the head; end without a head")]
+    async fn callbacks_out_of_order_fail_the_test() {
+        let (recording, mut sink) = Recording::new();
+        sink.on_data(&Bytes::from_static(b"x"));
+        sink.on_end(&HeaderBlock::new());
+        recording.settled().await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "the request ended, but only this was seen")]
+    async fn waiting_past_the_end_fails_the_test() {
+        let (recording, mut sink) = Recording::new();
+        sink.on_error(aborted());
+        recording.wait(|seen| seen.head.clone()).await;
+    }
+
+    #[test]
+    fn credit_owed_before_the_hook_is_given_with_it() {
+        let given = Arc::new(Mutex::new(Vec::new()));
+        let hook = |given: &Arc<Mutex<Vec<u32>>>| {
+            let given = Arc::clone(given);
+            move |bytes| given.lock().push(bytes)
+        };
+        let (recording, mut sink) = Recording::new();
+        sink.on_head(&head(200), CONN, false);
+        sink.on_data(&Bytes::from_static(b"abc"));
+        sink.on_data(&Bytes::from_static(b"de"));
+        recording.attach_credit(hook(&given));
+        sink.on_data(&Bytes::from_static(b"f"));
+        sink.on_end(&HeaderBlock::new());
+        assert_eq!(*given.lock(), [5, 1]);
+
+        given.lock().clear();
+        let (recording, mut sink) = Recording::manual();
+        recording.attach_credit(hook(&given));
+        sink.on_head(&head(200), CONN, false);
+        sink.on_data(&Bytes::from_static(b"abc"));
+        sink.on_end(&HeaderBlock::new());
+        assert!(given.lock().is_empty());
+    }
+
+    fn connected(slot: u32) -> Event {
+        Event::Connected {
+            conn: ConnId {
+                slot,
+                generation: 0,
+            },
+            info: ConnectInfo {
+                local: None,
+                remote: None,
+                path: None,
+                protocol: Protocol::Http1,
+                tls: None,
+                timings: ConnectTimings::default(),
+            },
+        }
+    }
+
+    fn disconnected(slot: u32) -> Event {
+        Event::Disconnected {
+            conn: ConnId {
+                slot,
+                generation: 0,
+            },
+            info: DisconnectInfo {
+                reason: CloseReason::PeerClosed,
+                error: None,
+                bytes_read: 0,
+                bytes_written: 0,
+                requests: 0,
+                age: Duration::ZERO,
+            },
+        }
+    }
+
+    #[tokio::test]
+    async fn events_are_kept_in_order_and_can_be_waited_for() {
+        let recorder = Recorder::new();
+        let waiter = {
+            let recorder = recorder.clone();
+            tokio::spawn(async move {
+                recorder
+                    .wait_nth(2, |event| matches!(event, Event::Connected { .. }))
+                    .await
+            })
+        };
+        for event in [connected(0), disconnected(0), connected(1), disconnected(1)] {
+            recorder.record(event);
+        }
+        let second = within("second connect", waiter).await.unwrap();
+        assert!(matches!(second, Event::Connected { conn, .. } if conn.slot == 1));
+        assert_eq!((recorder.connects(), recorder.disconnects()), (2, 2));
+        recorder.record(Event::Closed);
+        within("closed", recorder.closed()).await;
+        let up = recorder.stamp_of(|event| matches!(event, Event::Connected { .. }));
+        let closed = recorder.stamp_of(|event| matches!(event, Event::Closed));
+        assert!(up.unwrap() < closed.unwrap());
+    }
+
+    #[test]
+    #[should_panic(expected = "disconnected unconnected")]
+    fn two_disconnects_of_one_connection_fail_the_test() {
+        let recorder = Recorder::new();
+        for event in [connected(0), disconnected(0), disconnected(0)] {
+            recorder.record(event);
+        }
+        recorder.open_connections();
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "connections left")]
+    async fn closing_with_a_connection_left_fails_the_test() {
+        let recorder = Recorder::new();
+        recorder.record(connected(0));
+        recorder.record(Event::Closed);
+        recorder.closed().await;
+    }
+}

@@ -314,6 +314,103 @@ wire_enum! {
     }
 }
 
+wire_enum! {
+    /// Tags of the fields in error, `Connected` and `Disconnected` payloads. Each field is
+    /// `u16 tag`, `u16 zero`, `u32 length`, value, padded to 4; text is UTF-8; an absent field is
+    /// an absent value; a field whose tag a reader does not know is skipped.
+    pub enum Field : u16 {
+        /// `u32`: [`ErrorCode`].
+        Code = 1,
+        /// Text: the phase, as `dodici_pool::Phase` displays it.
+        Phase = 2,
+        /// Text: one sentence.
+        Message = 3,
+        /// Text: `ECONNREFUSED`, `HPE_INVALID_CONSTANT`, …
+        SystemCode = 4,
+        /// `i32`: negative errno as libuv reports it.
+        Errno = 5,
+        /// Text: `connect`, `getaddrinfo`, `read`, `write`.
+        Syscall = 6,
+        /// Text: address or path that was tried.
+        Address = 7,
+        /// `u32`: port that was tried.
+        Port = 8,
+        /// Text: name that did not resolve.
+        Hostname = 9,
+        /// Text: local IP address.
+        LocalAddress = 10,
+        /// `u32`.
+        LocalPort = 11,
+        /// Text: remote IP address.
+        RemoteAddress = 12,
+        /// `u32`.
+        RemotePort = 13,
+        /// `f64`.
+        BytesWritten = 14,
+        /// `f64`.
+        BytesRead = 15,
+        /// A nested error payload, one for each address that failed; repeats.
+        Attempt = 16,
+        /// Text: `h1` or `h2`.
+        Protocol = 20,
+        /// Text: path of a unix socket.
+        Path = 21,
+        /// Text: `TLSv1.2` or `TLSv1.3`; present exactly on TLS connections.
+        TlsVersion = 22,
+        /// Text: IANA name of the cipher suite.
+        Cipher = 23,
+        /// Text: the ALPN protocol that the server chose.
+        AlpnProtocol = 24,
+        /// `u32`: 1 if the TLS session was resumed.
+        Resumed = 25,
+        /// Text: the name sent in SNI.
+        ServerName = 26,
+        /// `f64`, milliseconds.
+        DnsTime = 27,
+        /// `f64`, milliseconds.
+        TcpTime = 28,
+        /// `f64`, milliseconds.
+        TlsTime = 29,
+        /// `f64`, milliseconds.
+        TotalTime = 30,
+        /// `u32`: [`WireCloseReason`].
+        Reason = 31,
+        /// `f64`: requests that the connection answered.
+        Requests = 32,
+        /// `f64`, milliseconds since `Connected`.
+        Age = 33,
+        /// A nested error payload: what ended the connection.
+        Cause = 34,
+    }
+}
+
+wire_enum! {
+    /// Indices in the array that the native function `counters` returns. They count for one
+    /// environment, from its `open` on.
+    pub enum Counter : u8 {
+        /// Calls of `submit`.
+        SubmitCalls = 0,
+        /// Submission records.
+        Submissions = 1,
+        /// Bytes of submission records.
+        SubmissionBytes = 2,
+        /// Wake-ups of the JavaScript thread.
+        Doorbells = 3,
+        /// Batches, that is, calls of `onBatch`.
+        Batches = 4,
+        /// Completion records.
+        Completions = 5,
+        /// Bytes of completion records.
+        CompletionBytes = 6,
+        /// Body chunks that travelled as a Buffer of their own.
+        LargeChunks = 7,
+        /// Batches that did not fit the inbound Buffer.
+        OversizedBatches = 8,
+        /// Completions that were dropped because their request was cancelled before.
+        StaleCompletions = 9,
+    }
+}
+
 /// Every table, for the generator and the layout hash.
 pub const TABLES: &[(&str, &[(&str, u32)])] = &[
     ("Submission", Submission::TABLE),
@@ -324,6 +421,8 @@ pub const TABLES: &[(&str, &[(&str, u32)])] = &[
     ("OptionKey", OptionKey::TABLE),
     ("ErrorCode", ErrorCode::TABLE),
     ("WireCloseReason", WireCloseReason::TABLE),
+    ("Field", Field::TABLE),
+    ("Counter", Counter::TABLE),
     (
         "Limit",
         &[

@@ -1,26 +1,54 @@
-//! Chores of the repository: `cargo xtask layers`, `cargo xtask certs <directory>`.
+//! Chores of the repository: `cargo xtask codegen | layers | certs`.
 
 mod certs;
+mod codegen;
+mod golden;
 mod layers;
 
 use std::path::Path;
 use std::process::ExitCode;
 
+use codegen::Mode;
+
 const USAGE: &str = "\
-usage: cargo xtask layers             check the import rules of ARCHITECTURE.md
-       cargo xtask certs <directory>  write ca.pem, cert.pem and key.pem for localhost";
+usage: cargo xtask codegen [--check]   write (or compare) what both sides of the boundary share
+       cargo xtask layers              check the import rules of ARCHITECTURE.md
+       cargo xtask certs <directory>   write ca.pem, cert.pem and key.pem for localhost";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
+        ["codegen"] => report(codegen(Mode::Write)),
+        ["codegen", "--check"] => report(codegen(Mode::Check)),
         ["layers"] => report(layers::check(repository()).map_err(|found| found.join("\n"))),
         ["certs", directory] => report(certs::write(Path::new(directory))),
+        ["--help" | "-h" | "help"] => {
+            println!("{USAGE}");
+            ExitCode::SUCCESS
+        }
         _ => {
             eprintln!("{USAGE}");
             ExitCode::from(2)
         }
     }
+}
+
+fn codegen(mode: Mode) -> Result<(), String> {
+    let stale = codegen::run(repository(), mode).map_err(|error| format!("codegen: {error}"))?;
+    if mode == Mode::Write {
+        for path in &stale {
+            println!("wrote {}", path.display());
+        }
+        return Ok(());
+    }
+    let complaints: Vec<String> = stale
+        .iter()
+        .map(|path| {
+            format!("{} is stale: run `cargo xtask codegen` and commit it", path.display())
+        })
+        .collect();
+    if complaints.is_empty() { Ok(()) } else { Err(complaints.join("\n")) }
 }
 
 fn report(outcome: Result<(), String>) -> ExitCode {

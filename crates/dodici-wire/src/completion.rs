@@ -1,0 +1,288 @@
+//! Completions: records from Rust to JavaScript.
+//!
+//! The addon's sink appends them to its thread's batch; `node/src/wire` decodes them. The decoder
+//! here serves tests.
+//!
+//! # Protocol
+//! - For one request: any number of `Informational`, then `Head`, `Data`…, `End`; or `Upgrade`,
+//!   `Data`…, `End`; or at any point `Error`, which is the last. `Pull` may come in between.
+//! - Nothing comes for a request after `Cancel` was read, and nothing after its last record.
+//! - Body bytes in `Data` use up the window; JavaScript gives them back with `Credit`.
+//! - For one connection: `Connected`, then `Disconnected`; or `ConnectFailed` alone. The serial
+//!   number in `generation` starts at 1 in each pool; 0 in a `ConnectFailed` says that the pool
+//!   itself could not be made, and every request on it fails with the same error.
+//!
+//! # Connected payload
+//! Tagged values ([`Field`]): `Protocol`, `TotalTime`; `LocalAddress`, `LocalPort`,
+//! `RemoteAddress`, `RemotePort` or, for a unix socket, `Path`; on TLS `TlsVersion`, `Cipher`,
+//! `AlpnProtocol`, `Resumed`, `ServerName`; `DnsTime`, `TcpTime`, `TlsTime` where there was such a
+//! leg.
+//!
+//! # Disconnected payload
+//! Tagged values: `Reason`, `BytesWritten`, `BytesRead`, `Requests`, `Age`, and `Cause`, an error
+//! payload, where an error ended the connection.
+
+use std::time::Duration;
+
+use dodici_pool::{
+    CloseReason, ConnectInfo, DisconnectInfo, Error, HeaderBlock, Protocol, ResponseHead, Version,
+};
+
+use crate::cursor::{Malformed, Reader};
+use crate::errors::{put_addresses, put_error, put_text};
+use crate::frame::{Header, Target, put_record};
+use crate::headers::{put_fields, put_line, read_fields, take_line};
+use crate::schema::{Completion, Field, HeadFlag, WireCloseReason};
+use crate::tagged::{put_f64, put_u32, put_with};
+
+/// `flags` of a `Data` record whose chunk is a Buffer of its own.
+pub const DATA_IS_LARGE: u8 = 1;
+
+/// Which of the three records that carry a response head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadKind {
+    /// The final head.
+    Final,
+    /// 1xx.
+    Informational,
+    /// The head that turns the connection into a byte stream.
+    Upgrade,
+}
+
+/// Appends a response head. `reused`: the connection had served a request before.
+pub fn put_head(
+    out: &mut Vec<u8>,
+    kind: HeadKind,
+    target: Target,
+    head: &ResponseHead,
+    reused: bool,
+) {
+    let kind = match kind {
+        HeadKind::Final => Completion::Head,
+        HeadKind::Informational => Completion::Informational,
+        HeadKind::Upgrade => Completion::Upgrade,
+    };
+    let mut flags = match head.version {
+        Version::Http10 => HeadFlag::Http10 as u8,
+        Version::Http11 => 0,
+        Version::Http2 => HeadFlag::Http2 as u8,
+    };
+    if reused {
+        flags |= HeadFlag::Reused as u8;
+    }
+    put_record(out, kind as u8, flags, head.status, target, |out| {
+        put_line(out, &head.reason);
+        put_fields(out, &head.headers);
+    });
+}
+
+/// Appends a body chunk.
+pub fn put_data(out: &mut Vec<u8>, target: Target, chunk: &[u8]) {
+    put_record(out, Completion::Data as u8, 0, 0, target, |out| {
+        out.extend_from_slice(chunk);
+    });
+}
+
+/// Appends a reference to the chunk at `index` of the list that accompanies the batch.
+pub fn put_large_data(out: &mut Vec<u8>, target: Target, index: u32) {
+    put_record(
+        out,
+        Completion::Data as u8,
+        DATA_IS_LARGE,
+        0,
+        target,
+        |out| out.extend_from_slice(&index.to_le_bytes()),
+    );
+}
+
+/// Appends the end of a response.
+pub fn put_end(out: &mut Vec<u8>, target: Target, trailers: &HeaderBlock) {
+    put_record(out, Completion::End as u8, 0, 0, target, |out| {
+        put_fields(out, trailers);
+    });
+}
+
+/// Appends the failure of a request.
+pub fn put_failure(out: &mut Vec<u8>, target: Target, error: &Error) {
+    put_record(out, Completion::Error as u8, 0, 0, target, |out| {
+        put_error(out, error);
+    });
+}
+
+/// Appends a wish for request body bytes.
+pub fn put_pull(out: &mut Vec<u8>, target: Target, bytes: u32) {
+    put_record(out, Completion::Pull as u8, 0, 0, target, |out| {
+        out.extend_from_slice(&bytes.to_le_bytes());
+    });
+}
+
+/// Appends a connection's beginning. `target`: pool and serial number.
+pub fn put_connected(out: &mut Vec<u8>, target: Target, info: &ConnectInfo) {
+    put_record(out, Completion::Connected as u8, 0, 0, target, |out| {
+        let protocol = match info.protocol {
+            Protocol::Http1 => "h1",
+            Protocol::Http2 => "h2",
+        };
+        put_text(out, Field::Protocol, protocol);
+        put_addresses(out, info.local, info.remote);
+        put_text(out, Field::Path, info.path.as_deref().unwrap_or_default());
+        if let Some(tls) = &info.tls {
+            put_text(out, Field::TlsVersion, tls.version);
+            put_text(out, Field::Cipher, tls.cipher);
+            put_text(
+                out,
+                Field::AlpnProtocol,
+                tls.alpn.as_deref().unwrap_or_default(),
+            );
+            put_u32(out, Field::Resumed as u16, tls.resumed.into());
+            put_text(
+                out,
+                Field::ServerName,
+                tls.server_name.as_deref().unwrap_or_default(),
+            );
+        }
+        for (field, leg) in [
+            (Field::DnsTime, info.timings.dns),
+            (Field::TcpTime, info.timings.tcp),
+            (Field::TlsTime, info.timings.tls),
+            (Field::TotalTime, Some(info.timings.total)),
+        ] {
+            if let Some(leg) = leg {
+                put_f64(out, field as u16, millis(leg));
+            }
+        }
+    });
+}
+
+/// Appends a connection's end. `target`: pool and serial number.
+pub fn put_disconnected(out: &mut Vec<u8>, target: Target, info: &DisconnectInfo) {
+    put_record(out, Completion::Disconnected as u8, 0, 0, target, |out| {
+        let reason = wire_close_reason(info.reason);
+        put_u32(out, Field::Reason as u16, reason as u32);
+        put_f64(out, Field::BytesWritten as u16, info.bytes_written as f64);
+        put_f64(out, Field::BytesRead as u16, info.bytes_read as f64);
+        put_f64(out, Field::Requests as u16, info.requests as f64);
+        put_f64(out, Field::Age as u16, millis(info.age));
+        if let Some(error) = &info.error {
+            put_with(out, Field::Cause as u16, |out| put_error(out, error));
+        }
+    });
+}
+
+/// Appends a failed connection attempt. `target`: pool and serial number, 0 for the pool itself.
+pub fn put_connect_failed(out: &mut Vec<u8>, target: Target, error: &Error) {
+    put_record(out, Completion::ConnectFailed as u8, 0, 0, target, |out| {
+        put_error(out, error);
+    });
+}
+
+/// Appends the end of a pool.
+pub fn put_pool_closed(out: &mut Vec<u8>, pool: u32) {
+    let target = Target {
+        slot: pool,
+        generation: 0,
+    };
+    put_record(out, Completion::PoolClosed as u8, 0, 0, target, |_| {});
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
+
+/// The number for a close reason.
+pub const fn wire_close_reason(reason: CloseReason) -> WireCloseReason {
+    match reason {
+        CloseReason::IdleTimeout => WireCloseReason::IdleTimeout,
+        CloseReason::Expired => WireCloseReason::Expired,
+        CloseReason::MaxRequests => WireCloseReason::MaxRequests,
+        CloseReason::NotReusable => WireCloseReason::NotReusable,
+        CloseReason::PeerClosed => WireCloseReason::PeerClosed,
+        CloseReason::UnsolicitedData => WireCloseReason::UnsolicitedData,
+        CloseReason::ProtocolError => WireCloseReason::ProtocolError,
+        CloseReason::IoError => WireCloseReason::IoError,
+        CloseReason::Timeout => WireCloseReason::Timeout,
+        CloseReason::Aborted => WireCloseReason::Aborted,
+        CloseReason::Upgraded => WireCloseReason::Upgraded,
+        CloseReason::PoolClosed => WireCloseReason::PoolClosed,
+        CloseReason::PoolDestroyed => WireCloseReason::PoolDestroyed,
+        CloseReason::Panicked => WireCloseReason::Panicked,
+    }
+}
+
+/// One decoded completion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Completed<'a> {
+    /// A head: which, the head itself, whether the connection was reused.
+    Head(HeadKind, ResponseHead, bool),
+    /// A chunk inside the batch.
+    Data(&'a [u8]),
+    /// A chunk of its own, by index.
+    LargeData(u32),
+    /// The end, with trailers.
+    End(HeaderBlock),
+    /// A failure: error payload.
+    Error(&'a [u8]),
+    /// Wanted request body bytes.
+    Pull(u32),
+    /// Payload of a connection's beginning.
+    Connected(&'a [u8]),
+    /// Payload of a connection's end.
+    Disconnected(&'a [u8]),
+    /// A failed attempt: error payload.
+    ConnectFailed(&'a [u8]),
+    /// The end of a pool.
+    PoolClosed,
+}
+
+/// Decodes the next completion of a batch; `None` at its end.
+pub fn read_completion<'a>(
+    batch: &mut Reader<'a>,
+) -> Result<Option<(Target, Completed<'a>)>, Malformed> {
+    if batch.is_empty() {
+        return Ok(None);
+    }
+    let header = Header::read(batch)?;
+    let payload = batch.take_padded(header.len as usize)?;
+    let kind = Completion::from_wire(header.kind).ok_or(Malformed("unknown completion"))?;
+    let completed = match kind {
+        Completion::Head => read_head(HeadKind::Final, &header, payload)?,
+        Completion::Informational => read_head(HeadKind::Informational, &header, payload)?,
+        Completion::Upgrade => read_head(HeadKind::Upgrade, &header, payload)?,
+        Completion::Data if header.flags & DATA_IS_LARGE != 0 => {
+            Completed::LargeData(Reader::new(payload).u32()?)
+        }
+        Completion::Data => Completed::Data(payload),
+        Completion::End => Completed::End(read_fields(payload)?),
+        Completion::Error => Completed::Error(payload),
+        Completion::Pull => Completed::Pull(Reader::new(payload).u32()?),
+        Completion::Connected => Completed::Connected(payload),
+        Completion::Disconnected => Completed::Disconnected(payload),
+        Completion::ConnectFailed => Completed::ConnectFailed(payload),
+        Completion::PoolClosed => Completed::PoolClosed,
+    };
+    Ok(Some((header.target, completed)))
+}
+
+fn read_head<'a>(
+    kind: HeadKind,
+    header: &Header,
+    payload: &[u8],
+) -> Result<Completed<'a>, Malformed> {
+    let flag = |flag: HeadFlag| header.flags & flag as u8 != 0;
+    let version = if flag(HeadFlag::Http2) {
+        Version::Http2
+    } else if flag(HeadFlag::Http10) {
+        Version::Http10
+    } else {
+        Version::Http11
+    };
+    let mut rest = payload;
+    let reason = take_line(&mut rest)?.to_vec();
+    let head = ResponseHead {
+        version,
+        status: header.aux,
+        reason,
+        headers: read_fields(rest)?,
+    };
+    Ok(Completed::Head(kind, head, flag(HeadFlag::Reused)))
+}

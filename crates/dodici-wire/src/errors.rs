@@ -1,0 +1,100 @@
+//! The one table from engine errors to the codes that JavaScript knows, and the error payload.
+//!
+//! # Error payload
+//! Tagged values (see [`Field`]): `Code`, `Phase` and `Message` always; `SystemCode`, `Errno`,
+//! `Syscall`, `Address`, `Port`, `Hostname` for failures of the system, of TLS and of the parser;
+//! `LocalAddress`, `LocalPort`, `RemoteAddress`, `RemotePort`, `BytesWritten`, `BytesRead` where a
+//! socket failed; one `Attempt`, itself an error payload, for each address that was tried in vain.
+
+use std::net::SocketAddr;
+
+use dodici_pool::{Error, ErrorKind};
+
+use crate::schema::{ErrorCode, Field};
+use crate::tagged::{put_bytes, put_display, put_f64, put_u32, put_with};
+
+/// The code for a kind.
+pub const fn error_code(kind: ErrorKind) -> ErrorCode {
+    match kind {
+        ErrorKind::InvalidRequest => ErrorCode::InvalidArgument,
+        ErrorKind::RequestContentLengthMismatch => ErrorCode::RequestContentLengthMismatch,
+        ErrorKind::RequestBody => ErrorCode::RequestBody,
+        ErrorKind::Aborted => ErrorCode::Aborted,
+        ErrorKind::Destroyed => ErrorCode::Destroyed,
+        ErrorKind::Closed => ErrorCode::Closed,
+        ErrorKind::ConnectTimeout => ErrorCode::ConnectTimeout,
+        ErrorKind::Resolve | ErrorKind::Connect | ErrorKind::Tls => ErrorCode::System,
+        ErrorKind::HeadersTimeout => ErrorCode::HeadersTimeout,
+        ErrorKind::BodyTimeout => ErrorCode::BodyTimeout,
+        ErrorKind::HeadersOverflow => ErrorCode::HeadersOverflow,
+        ErrorKind::ResponseContentLengthMismatch => ErrorCode::ResponseContentLengthMismatch,
+        ErrorKind::ResponseExceededMaxSize => ErrorCode::ResponseExceededMaxSize,
+        ErrorKind::Parse(_) => ErrorCode::Parse,
+        ErrorKind::Socket => ErrorCode::Socket,
+        // `Internal`, and whatever kind this table has not heard of yet.
+        _ => ErrorCode::Internal,
+    }
+}
+
+/// Appends an error payload.
+pub fn put_error(out: &mut Vec<u8>, error: &Error) {
+    put_u32(out, Field::Code as u16, error_code(error.kind()) as u32);
+    put_display(out, Field::Phase as u16, error.phase());
+    put_bytes(out, Field::Message as u16, error.message().as_bytes());
+    if let ErrorKind::Parse(code) = error.kind() {
+        put_bytes(out, Field::SystemCode as u16, code.as_str().as_bytes());
+    }
+    if let Some(system) = error.system() {
+        if !matches!(error.kind(), ErrorKind::Parse(_)) {
+            put_text(out, Field::SystemCode, &system.code);
+        }
+        if system.errno != 0 {
+            put_bytes(out, Field::Errno as u16, &system.errno.to_le_bytes());
+        }
+        put_text(out, Field::Syscall, &system.syscall);
+        put_text(
+            out,
+            Field::Address,
+            system.address.as_deref().unwrap_or_default(),
+        );
+        if let Some(port) = system.port {
+            put_u32(out, Field::Port as u16, port.into());
+        }
+        put_text(
+            out,
+            Field::Hostname,
+            system.hostname.as_deref().unwrap_or_default(),
+        );
+    }
+    if let Some(socket) = error.socket() {
+        put_addresses(out, socket.local, socket.remote);
+        put_f64(out, Field::BytesWritten as u16, socket.bytes_written as f64);
+        put_f64(out, Field::BytesRead as u16, socket.bytes_read as f64);
+    }
+    for attempt in error.attempts() {
+        put_with(out, Field::Attempt as u16, |out| put_error(out, attempt));
+    }
+}
+
+/// Appends text, or nothing if it is empty.
+pub(crate) fn put_text(out: &mut Vec<u8>, field: Field, text: &str) {
+    if !text.is_empty() {
+        put_bytes(out, field as u16, text.as_bytes());
+    }
+}
+
+/// Appends the two ends of a socket, as far as they are known.
+pub(crate) fn put_addresses(
+    out: &mut Vec<u8>,
+    local: Option<SocketAddr>,
+    remote: Option<SocketAddr>,
+) {
+    if let Some(local) = local {
+        put_display(out, Field::LocalAddress as u16, local.ip());
+        put_u32(out, Field::LocalPort as u16, local.port().into());
+    }
+    if let Some(remote) = remote {
+        put_display(out, Field::RemoteAddress as u16, remote.ip());
+        put_u32(out, Field::RemotePort as u16, remote.port().into());
+    }
+}

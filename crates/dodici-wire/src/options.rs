@@ -1,0 +1,508 @@
+//! Pool options: the payload of `PoolCreate` and of the native function `checkOptions`.
+//!
+//! Turns the flat list of [`OptionKey`] values into the structs of the layers that read them.
+//! Defaults are those of the structs, but for two that undici decides: an unexpected
+//! `100 Continue` is an error, and the window is [`WINDOW`]. Whether certificates and keys make
+//! sense is for the connector to say.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use dodici_pool::{
+    ConnectConfig, ConnectFailure, Error, ErrorKind, ExchangeConfig, Family, Identity, Origin,
+    Phase, PoolConfig, RootSource, Scheme, TlsVersion, UnexpectedContinue,
+};
+
+use crate::cursor::{Malformed, Reader};
+use crate::schema::{OptionKey, WINDOW};
+use crate::tagged::{TaggedReader, put_bytes};
+
+/// What a pool is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolOptions {
+    /// Where requests go.
+    pub origin: Origin,
+    /// Limits of the pool.
+    pub pool: PoolConfig,
+    /// Limits of an exchange.
+    pub exchange: ExchangeConfig,
+    /// How connections are made.
+    pub connect: ConnectConfig,
+}
+
+/// Longest finite time, for "never" where a layer wants a duration: ten years, which no process
+/// lives to see and which can be added to any clock.
+const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// Why options are refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OptionsError {
+    /// The payload is not a list of tagged values.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// A key that this side does not know.
+    #[error("unknown pool option {0}")]
+    UnknownKey(u16),
+    /// A key without which there is no pool.
+    #[error("pool option {0:?} is missing")]
+    Missing(OptionKey),
+    /// A value that the key does not allow.
+    #[error("invalid {key:?}: expected {expected}")]
+    Invalid {
+        /// Which.
+        key: OptionKey,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// Two keys that exclude each other.
+    #[error("{0:?} and {1:?} exclude each other")]
+    Conflict(OptionKey, OptionKey),
+}
+
+impl From<OptionsError> for Error {
+    fn from(error: OptionsError) -> Self {
+        Error::new(ErrorKind::InvalidRequest, Phase::Queued, error.to_string())
+    }
+}
+
+/// Values that need a second look when all have been read.
+#[derive(Default)]
+struct Parts {
+    scheme: Option<Scheme>,
+    host: Option<String>,
+    port: Option<u16>,
+    ca: Vec<Vec<u8>>,
+    platform: bool,
+    cert: Vec<u8>,
+    key: Option<Vec<u8>>,
+    passphrase: Option<String>,
+    alpn: Vec<Vec<u8>>,
+}
+
+impl PoolOptions {
+    /// Reads a list of options. A key that does not repeat counts as given last.
+    pub fn decode(payload: &[u8]) -> Result<Self, OptionsError> {
+        let mut parts = Parts::default();
+        let mut pool = PoolConfig::default();
+        let mut exchange = ExchangeConfig {
+            unexpected_continue: UnexpectedContinue::Error,
+            window: WINDOW,
+            ..ExchangeConfig::default()
+        };
+        let mut connect = ConnectConfig::default();
+        for tagged in TaggedReader::new(payload) {
+            let (tag, bytes) = tagged?;
+            let key = OptionKey::from_wire(tag).ok_or(OptionsError::UnknownKey(tag))?;
+            let value = Value { key, bytes };
+            match key {
+                OptionKey::Scheme => parts.scheme = Some(value.scheme()?),
+                OptionKey::Host => parts.host = Some(value.text()?.to_owned()),
+                OptionKey::Port => parts.port = Some(value.port()?),
+                OptionKey::Connections => pool.connections = value.limit()?,
+                OptionKey::Pipelining => pool.pipelining = value.count()?,
+                OptionKey::KeepAliveTimeout => pool.keep_alive_timeout = value.duration()?,
+                OptionKey::KeepAliveMaxTimeout => pool.keep_alive_max_timeout = value.duration()?,
+                OptionKey::KeepAliveTimeoutThreshold => {
+                    pool.keep_alive_timeout_threshold = value.duration()?;
+                }
+                OptionKey::ClientTtl => pool.client_ttl = value.timeout()?,
+                OptionKey::MaxRequestsPerClient => pool.max_requests_per_client = value.limit()?,
+                OptionKey::FailQueue => {
+                    pool.connect_failure = if value.flag()? {
+                        ConnectFailure::FailQueue
+                    } else {
+                        ConnectFailure::FailOldest
+                    };
+                }
+                OptionKey::HeadersTimeout => exchange.headers_timeout = value.timeout()?,
+                OptionKey::BodyTimeout => exchange.body_timeout = value.timeout()?,
+                OptionKey::MaxHeaderSize => exchange.max_header_size = value.count()? as usize,
+                OptionKey::MaxResponseSize => exchange.max_response_size = value.size()?,
+                OptionKey::ConnectTimeout => connect.timeout = value.timeout()?,
+                OptionKey::LocalAddress => connect.local_address = Some(value.address()?),
+                OptionKey::SocketPath => connect.socket_path = Some(PathBuf::from(value.text()?)),
+                OptionKey::NoDelay => connect.no_delay = value.flag()?,
+                OptionKey::KeepAliveProbe => connect.keep_alive_probe = value.probe()?,
+                OptionKey::Family => connect.family = value.family()?,
+                OptionKey::AutoSelectFamily => connect.race = value.flag()?,
+                OptionKey::AutoSelectFamilyAttemptTimeout => {
+                    connect.attempt_delay = value.duration()?;
+                }
+                OptionKey::ServerName => connect.tls.server_name = Some(value.text()?.to_owned()),
+                OptionKey::RejectUnauthorized => connect.tls.verify = value.flag()?,
+                OptionKey::Ca => parts.ca.push(bytes.to_vec()),
+                OptionKey::Cert => {
+                    // Chains are PEM, and PEM blocks may follow each other.
+                    if !parts.cert.is_empty() {
+                        parts.cert.push(b'\n');
+                    }
+                    parts.cert.extend_from_slice(bytes);
+                }
+                OptionKey::Key => parts.key = Some(bytes.to_vec()),
+                OptionKey::Passphrase => parts.passphrase = Some(value.text()?.to_owned()),
+                OptionKey::Alpn => parts.alpn.push(bytes.to_vec()),
+                OptionKey::MinVersion => connect.tls.min_version = value.tls_version()?,
+                OptionKey::MaxVersion => connect.tls.max_version = value.tls_version()?,
+                OptionKey::MaxCachedSessions => connect.tls.max_cached_sessions = value.count()?,
+                OptionKey::PlatformVerifier => parts.platform = value.flag()?,
+            }
+        }
+        let origin = parts.finish(&mut connect)?;
+        Ok(Self {
+            origin,
+            pool,
+            exchange,
+            connect,
+        })
+    }
+}
+
+impl Parts {
+    fn finish(self, connect: &mut ConnectConfig) -> Result<Origin, OptionsError> {
+        let tls = &mut connect.tls;
+        if tls.min_version > tls.max_version {
+            return Err(OptionsError::Conflict(
+                OptionKey::MinVersion,
+                OptionKey::MaxVersion,
+            ));
+        }
+        if !self.ca.is_empty() {
+            if self.platform {
+                return Err(OptionsError::Conflict(
+                    OptionKey::Ca,
+                    OptionKey::PlatformVerifier,
+                ));
+            }
+            tls.roots = RootSource::Custom(self.ca);
+        } else if self.platform {
+            tls.roots = RootSource::Platform;
+        }
+        if !self.cert.is_empty() {
+            // As in Node, one PEM text may hold both; a key alone identifies nobody.
+            let key = self.key.unwrap_or_else(|| self.cert.clone());
+            tls.identity = Some(Identity {
+                cert: self.cert,
+                key,
+                passphrase: self.passphrase,
+            });
+        }
+        if !self.alpn.is_empty() {
+            tls.alpn = self.alpn;
+        }
+        let scheme = self
+            .scheme
+            .ok_or(OptionsError::Missing(OptionKey::Scheme))?;
+        let host = self.host.ok_or(OptionsError::Missing(OptionKey::Host))?;
+        let port = self.port.unwrap_or(scheme.default_port());
+        Ok(Origin::new(scheme, &host, port))
+    }
+}
+
+/// One value and the key it is for, which the error names.
+struct Value<'a> {
+    key: OptionKey,
+    bytes: &'a [u8],
+}
+
+impl<'a> Value<'a> {
+    fn invalid(&self, expected: &'static str) -> OptionsError {
+        OptionsError::Invalid {
+            key: self.key,
+            expected,
+        }
+    }
+
+    fn text(&self) -> Result<&'a str, OptionsError> {
+        std::str::from_utf8(self.bytes).map_err(|_| self.invalid("UTF-8 text"))
+    }
+
+    fn flag(&self) -> Result<bool, OptionsError> {
+        match self.bytes {
+            [0] => Ok(false),
+            [1] => Ok(true),
+            _ => Err(self.invalid("one byte, 0 or 1")),
+        }
+    }
+
+    /// A number that is not NaN.
+    fn number(&self) -> Result<f64, OptionsError> {
+        let mut reader = Reader::new(self.bytes);
+        match reader.f64() {
+            Ok(number) if reader.is_empty() && !number.is_nan() => Ok(number),
+            _ => Err(self.invalid("a number")),
+        }
+    }
+
+    fn not_negative(&self) -> Result<f64, OptionsError> {
+        let number = self.number()?;
+        if number < 0.0 {
+            return Err(self.invalid("a number that is not negative"));
+        }
+        Ok(number)
+    }
+
+    /// A count; fractions are cut off and larger numbers mean the largest.
+    fn count(&self) -> Result<u32, OptionsError> {
+        Ok(self.not_negative()? as u32)
+    }
+
+    /// A count where 0 and `Infinity` mean no limit.
+    fn limit(&self) -> Result<Option<NonZeroU32>, OptionsError> {
+        let number = self.not_negative()?;
+        if number.is_infinite() {
+            return Ok(None);
+        }
+        Ok(NonZeroU32::new(number as u32))
+    }
+
+    /// Bytes; a negative number and `Infinity` mean no limit.
+    fn size(&self) -> Result<Option<u64>, OptionsError> {
+        let number = self.number()?;
+        Ok((number >= 0.0 && number.is_finite()).then_some(number as u64))
+    }
+
+    /// Milliseconds; more than [`FOREVER`] is [`FOREVER`].
+    fn duration(&self) -> Result<Duration, OptionsError> {
+        Ok(duration(self.not_negative()?))
+    }
+
+    /// Milliseconds; 0 and `Infinity` mean never.
+    fn timeout(&self) -> Result<Option<Duration>, OptionsError> {
+        let number = self.not_negative()?;
+        Ok((number > 0.0 && number.is_finite()).then(|| duration(number)))
+    }
+
+    /// Milliseconds; a negative number and `Infinity` mean none.
+    fn probe(&self) -> Result<Option<Duration>, OptionsError> {
+        let number = self.number()?;
+        Ok((number >= 0.0 && number.is_finite()).then(|| duration(number)))
+    }
+
+    fn port(&self) -> Result<u16, OptionsError> {
+        let number = self.number()?;
+        if !(0.0..=65535.0).contains(&number) || number.fract() != 0.0 {
+            return Err(self.invalid("a port, 0 to 65535"));
+        }
+        Ok(number as u16)
+    }
+
+    fn scheme(&self) -> Result<Scheme, OptionsError> {
+        match self.bytes {
+            b"http" => Ok(Scheme::Http),
+            b"https" => Ok(Scheme::Https),
+            _ => Err(self.invalid("http or https")),
+        }
+    }
+
+    fn address(&self) -> Result<IpAddr, OptionsError> {
+        self.text()?
+            .parse()
+            .map_err(|_| self.invalid("an IP address"))
+    }
+
+    fn family(&self) -> Result<Family, OptionsError> {
+        match self.number()? as i64 {
+            0 => Ok(Family::Any),
+            4 => Ok(Family::V4),
+            6 => Ok(Family::V6),
+            _ => Err(self.invalid("0, 4 or 6")),
+        }
+    }
+
+    fn tls_version(&self) -> Result<TlsVersion, OptionsError> {
+        match self.bytes {
+            b"TLSv1.2" => Ok(TlsVersion::Tls12),
+            b"TLSv1.3" => Ok(TlsVersion::Tls13),
+            _ => Err(self.invalid("TLSv1.2 or TLSv1.3")),
+        }
+    }
+}
+
+fn duration(millis: f64) -> Duration {
+    Duration::try_from_secs_f64(millis / 1000.0)
+        .unwrap_or(FOREVER)
+        .min(FOREVER)
+}
+
+/// Appends text or bytes; for tests and golden vectors, as are the other two.
+pub fn put_option(out: &mut Vec<u8>, key: OptionKey, value: &[u8]) {
+    put_bytes(out, key as u16, value);
+}
+
+/// Appends a number.
+pub fn put_number_option(out: &mut Vec<u8>, key: OptionKey, value: f64) {
+    put_bytes(out, key as u16, &value.to_le_bytes());
+}
+
+/// Appends a boolean.
+pub fn put_flag_option(out: &mut Vec<u8>, key: OptionKey, value: bool) {
+    put_bytes(out, key as u16, &[value.into()]);
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn origin() -> Vec<u8> {
+        let mut out = Vec::new();
+        put_option(&mut out, OptionKey::Scheme, b"https");
+        put_option(&mut out, OptionKey::Host, b"Example.ORG");
+        out
+    }
+
+    fn with_number(key: OptionKey, value: f64) -> Result<PoolOptions, OptionsError> {
+        let mut out = origin();
+        put_number_option(&mut out, key, value);
+        PoolOptions::decode(&out)
+    }
+
+    fn with(key: OptionKey, value: &[u8]) -> Result<PoolOptions, OptionsError> {
+        let mut out = origin();
+        put_option(&mut out, key, value);
+        PoolOptions::decode(&out)
+    }
+
+    #[test]
+    fn an_origin_alone_gives_the_defaults() {
+        let options = PoolOptions::decode(&origin()).unwrap();
+        assert_eq!(
+            options.origin,
+            Origin::new(Scheme::Https, "example.org", 443)
+        );
+        assert_eq!(options.pool, PoolConfig::default());
+        assert_eq!(options.connect, ConnectConfig::default());
+        assert_eq!(
+            options.exchange.unexpected_continue,
+            UnexpectedContinue::Error
+        );
+    }
+
+    #[test]
+    fn scheme_and_host_must_be_there() {
+        assert_eq!(
+            PoolOptions::decode(&[]),
+            Err(OptionsError::Missing(OptionKey::Scheme))
+        );
+        let mut out = Vec::new();
+        put_option(&mut out, OptionKey::Scheme, b"http");
+        assert_eq!(
+            PoolOptions::decode(&out),
+            Err(OptionsError::Missing(OptionKey::Host))
+        );
+    }
+
+    #[test]
+    fn zero_and_infinity_mean_no_limit() {
+        for none in [0.0, f64::INFINITY] {
+            let options = with_number(OptionKey::Connections, none).unwrap();
+            assert_eq!(options.pool.connections, None);
+            let options = with_number(OptionKey::HeadersTimeout, none).unwrap();
+            assert_eq!(options.exchange.headers_timeout, None);
+            let options = with_number(OptionKey::ClientTtl, none).unwrap();
+            assert_eq!(options.pool.client_ttl, None);
+        }
+        for none in [-1.0, f64::INFINITY] {
+            let options = with_number(OptionKey::MaxResponseSize, none).unwrap();
+            assert_eq!(options.exchange.max_response_size, None);
+            let options = with_number(OptionKey::KeepAliveProbe, none).unwrap();
+            assert_eq!(options.connect.keep_alive_probe, None);
+        }
+        let options = with_number(OptionKey::MaxResponseSize, 0.0).unwrap();
+        assert_eq!(options.exchange.max_response_size, Some(0));
+    }
+
+    #[test]
+    fn times_are_milliseconds_and_can_be_added_to_a_clock() {
+        let options = with_number(OptionKey::KeepAliveTimeout, 1.5).unwrap();
+        assert_eq!(options.pool.keep_alive_timeout, Duration::from_micros(1500));
+        for huge in [f64::MAX, f64::INFINITY] {
+            let options = with_number(OptionKey::KeepAliveTimeout, huge).unwrap();
+            assert_eq!(options.pool.keep_alive_timeout, FOREVER);
+        }
+    }
+
+    #[test]
+    fn a_wrong_value_names_its_key() {
+        let error = with_number(OptionKey::Port, 65536.0).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "invalid Port: expected a port, 0 to 65535"
+        );
+        for (key, value) in [
+            (OptionKey::Scheme, &b"ftp"[..]),
+            (OptionKey::Host, b"\xff"),
+            (OptionKey::Pipelining, b"1"),
+            (OptionKey::Pipelining, &f64::NAN.to_le_bytes()),
+            (OptionKey::Pipelining, &(-1f64).to_le_bytes()),
+            (OptionKey::NoDelay, b"2"),
+            (OptionKey::LocalAddress, b"localhost"),
+            (OptionKey::Family, &5f64.to_le_bytes()),
+            (OptionKey::MinVersion, b"TLSv1"),
+        ] {
+            match with(key, value) {
+                Err(OptionsError::Invalid { key: named, .. }) => assert_eq!(named, key),
+                other => panic!("{key:?}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error() {
+        let mut out = origin();
+        put_bytes(&mut out, 999, b"");
+        assert_eq!(
+            PoolOptions::decode(&out),
+            Err(OptionsError::UnknownKey(999))
+        );
+    }
+
+    #[test]
+    fn certificates_and_alpn_repeat() {
+        let mut out = origin();
+        put_option(&mut out, OptionKey::Ca, b"one");
+        put_option(&mut out, OptionKey::Ca, b"two");
+        put_option(&mut out, OptionKey::Alpn, b"h2");
+        put_option(&mut out, OptionKey::Alpn, b"http/1.1");
+        let tls = PoolOptions::decode(&out).unwrap().connect.tls;
+        assert_eq!(
+            tls.roots,
+            RootSource::Custom(vec![b"one".to_vec(), b"two".to_vec()])
+        );
+        assert_eq!(tls.alpn, [b"h2".to_vec(), b"http/1.1".to_vec()]);
+    }
+
+    #[test]
+    fn a_certificate_without_a_key_is_searched_for_one() {
+        let tls = with(OptionKey::Cert, b"pem").unwrap().connect.tls;
+        let identity = tls.identity.unwrap();
+        assert_eq!(
+            (identity.cert, identity.key),
+            (b"pem".to_vec(), b"pem".to_vec())
+        );
+        assert_eq!(
+            with(OptionKey::Key, b"pem").unwrap().connect.tls.identity,
+            None
+        );
+    }
+
+    #[test]
+    fn contradictions_are_errors() {
+        let mut out = origin();
+        put_option(&mut out, OptionKey::Ca, b"one");
+        put_flag_option(&mut out, OptionKey::PlatformVerifier, true);
+        assert_eq!(
+            PoolOptions::decode(&out),
+            Err(OptionsError::Conflict(
+                OptionKey::Ca,
+                OptionKey::PlatformVerifier
+            ))
+        );
+        let mut out = origin();
+        put_option(&mut out, OptionKey::MinVersion, b"TLSv1.3");
+        put_option(&mut out, OptionKey::MaxVersion, b"TLSv1.2");
+        assert!(PoolOptions::decode(&out).is_err());
+    }
+}

@@ -1,0 +1,253 @@
+//! Submissions: records from JavaScript to Rust.
+//!
+//! The addon copies a flush once into a [`Bytes`] and reads it with [`submissions`]; heads, bodies
+//! and chunks are slices of it. The functions `put_*` are what `node/src/wire` does in TypeScript;
+//! here they serve tests and the golden vectors.
+//!
+//! # Protocol
+//! - A slot is JavaScript's from `Dispatch` until `End` or `Error` came or `Cancel` was sent. A
+//!   record for a generation that is over is ignored.
+//! - `BodyChunk` answers `Pull`; `BodyEnd` may come at any time after the last chunk.
+//! - `Credit` gives back body bytes, those of `Data` records, after the handler has seen them.
+//! - A pool's id is chosen by JavaScript and never used twice in one environment. Its records and
+//!   those of its requests go to I/O thread `id % threads`.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use dodici_pool::{BodyKind, HeaderBlock, Request, RequestKind};
+
+use crate::cursor::{Malformed, Reader, padding};
+use crate::frame::{Header, Target, put_record};
+use crate::headers::{put_fields, read_fields};
+use crate::schema::{DEFAULT_TIMEOUT, DispatchFlag, RECORD_HEADER, Submission, WireBody};
+
+/// One decoded submission.
+#[derive(Clone, Debug)]
+pub enum Submitted {
+    /// Start a request on this pool.
+    Dispatch {
+        /// Pool id.
+        pool: u32,
+        /// The request.
+        request: Request,
+    },
+    /// Bytes of the request body or of an upgraded stream.
+    BodyChunk(Bytes),
+    /// End of the request body, with trailers.
+    BodyEnd(HeaderBlock),
+    /// Abort the request.
+    Cancel,
+    /// Body bytes given back.
+    Credit(u32),
+    /// Make a pool of these options, see [`options`](crate::options).
+    PoolCreate(Bytes),
+    /// Close the pool.
+    PoolClose,
+    /// Destroy the pool.
+    PoolDestroy,
+    /// Open a connection if the pool has none.
+    PoolConnect,
+}
+
+/// A record that could not be decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{error}")]
+pub struct BadRecord {
+    /// Its header; `None` if not even that could be read, and then no record follows.
+    pub header: Option<Header>,
+    /// What is wrong.
+    pub error: Malformed,
+}
+
+/// The records of one flush, in order.
+pub fn submissions(flush: Bytes) -> Submissions {
+    Submissions { flush, at: 0 }
+}
+
+/// Iterator over the records of one flush; see [`submissions`].
+#[derive(Debug)]
+pub struct Submissions {
+    flush: Bytes,
+    at: usize,
+}
+
+impl Iterator for Submissions {
+    type Item = Result<(Target, Submitted), BadRecord>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.at >= self.flush.len() {
+            return None;
+        }
+        let header = match Header::read(&mut Reader::new(&self.flush[self.at..])) {
+            Ok(header) => header,
+            Err(error) => {
+                self.at = self.flush.len();
+                return Some(Err(BadRecord {
+                    header: None,
+                    error,
+                }));
+            }
+        };
+        // `Header::read` has checked that payload and padding are there.
+        let start = self.at + RECORD_HEADER;
+        let len = header.len as usize;
+        let payload = self.flush.slice(start..start + len);
+        self.at = start + len + padding(len);
+        Some(match decode(&header, payload) {
+            Ok(submitted) => Ok((header.target, submitted)),
+            Err(error) => Err(BadRecord {
+                header: Some(header),
+                error,
+            }),
+        })
+    }
+}
+
+fn decode(header: &Header, payload: Bytes) -> Result<Submitted, Malformed> {
+    let kind = Submission::from_wire(header.kind).ok_or(Malformed("unknown submission"))?;
+    Ok(match kind {
+        Submission::Dispatch => decode_dispatch(header, &payload)?,
+        Submission::BodyChunk => Submitted::BodyChunk(payload),
+        Submission::BodyEnd => Submitted::BodyEnd(read_fields(&payload)?),
+        Submission::Cancel => Submitted::Cancel,
+        Submission::Credit => Submitted::Credit(Reader::new(&payload).u32()?),
+        Submission::PoolCreate => Submitted::PoolCreate(payload),
+        Submission::PoolClose => Submitted::PoolClose,
+        Submission::PoolDestroy => Submitted::PoolDestroy,
+        Submission::PoolConnect => Submitted::PoolConnect,
+    })
+}
+
+/// Bytes of a `Dispatch` payload before the head: six numbers.
+const DISPATCH_FIXED: usize = 6 * 4;
+
+fn decode_dispatch(header: &Header, payload: &Bytes) -> Result<Submitted, Malformed> {
+    let mut reader = Reader::new(payload);
+    let pool = reader.u32()?;
+    let head_len = reader.u32()? as usize;
+    let headers_timeout = timeout(reader.u32()?);
+    let body_timeout = timeout(reader.u32()?);
+    let body_len = u64::from(reader.u32()?) | u64::from(reader.u32()?) << 32;
+    reader.take(head_len)?;
+    let head_end = DISPATCH_FIXED + head_len;
+    let body = match WireBody::from_wire(header.aux).ok_or(Malformed("unknown body kind"))? {
+        WireBody::Full => {
+            if reader.remaining() as u64 != body_len {
+                return Err(Malformed("a body is not as long as it says"));
+            }
+            BodyKind::Full(payload.slice(head_end..))
+        }
+        _ if !reader.is_empty() => return Err(Malformed("bytes after a request head")),
+        WireBody::None => BodyKind::None,
+        WireBody::Sized => BodyKind::Sized(body_len),
+        WireBody::Chunked => BodyKind::Chunked,
+    };
+    let flag = |flag: DispatchFlag| header.flags & flag as u8 != 0;
+    let kind = if flag(DispatchFlag::Connect) {
+        RequestKind::Connect
+    } else if flag(DispatchFlag::Upgrade) {
+        RequestKind::Upgrade
+    } else if flag(DispatchFlag::Head) {
+        RequestKind::Head
+    } else {
+        RequestKind::Plain
+    };
+    Ok(Submitted::Dispatch {
+        pool,
+        request: Request {
+            head: payload.slice(DISPATCH_FIXED..head_end),
+            kind,
+            body,
+            idempotent: flag(DispatchFlag::Idempotent),
+            blocking: flag(DispatchFlag::Blocking),
+            reset: flag(DispatchFlag::Reset),
+            expect_continue: flag(DispatchFlag::ExpectContinue),
+            headers_timeout,
+            body_timeout,
+        },
+    })
+}
+
+fn timeout(millis: u32) -> Option<Duration> {
+    (millis != DEFAULT_TIMEOUT).then(|| Duration::from_millis(millis.into()))
+}
+
+/// Appends a `Dispatch`. Timeouts are rounded down to milliseconds.
+pub fn put_dispatch(out: &mut Vec<u8>, target: Target, pool: u32, request: &Request) {
+    let (body, body_len, full): (_, _, &[u8]) = match &request.body {
+        BodyKind::None => (WireBody::None, 0, &[]),
+        BodyKind::Full(bytes) => (WireBody::Full, bytes.len() as u64, bytes),
+        BodyKind::Sized(len) => (WireBody::Sized, *len, &[]),
+        BodyKind::Chunked => (WireBody::Chunked, 0, &[]),
+    };
+    let mut flags = match request.kind {
+        RequestKind::Plain => 0,
+        RequestKind::Head => DispatchFlag::Head as u8,
+        RequestKind::Connect => DispatchFlag::Connect as u8,
+        RequestKind::Upgrade => DispatchFlag::Upgrade as u8,
+    };
+    for (set, flag) in [
+        (request.idempotent, DispatchFlag::Idempotent),
+        (request.blocking, DispatchFlag::Blocking),
+        (request.reset, DispatchFlag::Reset),
+        (request.expect_continue, DispatchFlag::ExpectContinue),
+    ] {
+        if set {
+            flags |= flag as u8;
+        }
+    }
+    let millis = |timeout: Option<Duration>| {
+        timeout.map_or(DEFAULT_TIMEOUT, |timeout| {
+            u32::try_from(timeout.as_millis())
+                .unwrap_or(DEFAULT_TIMEOUT - 1)
+                .min(DEFAULT_TIMEOUT - 1)
+        })
+    };
+    let numbers = [
+        pool,
+        request.head.len() as u32,
+        millis(request.headers_timeout),
+        millis(request.body_timeout),
+        body_len as u32,
+        (body_len >> 32) as u32,
+    ];
+    put_record(
+        out,
+        Submission::Dispatch as u8,
+        flags,
+        body as u16,
+        target,
+        |out| {
+            for number in numbers {
+                out.extend_from_slice(&number.to_le_bytes());
+            }
+            out.extend_from_slice(&request.head);
+            out.extend_from_slice(full);
+        },
+    );
+}
+
+/// Appends any other submission.
+pub fn put_submission(out: &mut Vec<u8>, target: Target, submitted: &Submitted) {
+    let mut put = |kind: Submission, payload: &[u8]| {
+        put_record(out, kind as u8, 0, 0, target, |out| {
+            out.extend_from_slice(payload);
+        });
+    };
+    match submitted {
+        Submitted::Dispatch { pool, request } => put_dispatch(out, target, *pool, request),
+        Submitted::BodyChunk(chunk) => put(Submission::BodyChunk, chunk),
+        Submitted::BodyEnd(trailers) => {
+            let mut fields = Vec::new();
+            put_fields(&mut fields, trailers);
+            put(Submission::BodyEnd, &fields);
+        }
+        Submitted::Cancel => put(Submission::Cancel, &[]),
+        Submitted::Credit(bytes) => put(Submission::Credit, &bytes.to_le_bytes()),
+        Submitted::PoolCreate(options) => put(Submission::PoolCreate, options),
+        Submitted::PoolClose => put(Submission::PoolClose, &[]),
+        Submitted::PoolDestroy => put(Submission::PoolDestroy, &[]),
+        Submitted::PoolConnect => put(Submission::PoolConnect, &[]),
+    }
+}

@@ -1,0 +1,243 @@
+//! What is encoded comes back the same, and random bytes are an error, never a panic.
+
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use dodici_pool::{
+    BodyKind, Error, ErrorKind, HeaderBlock, Phase, Request, RequestKind, ResponseHead, Version,
+};
+use dodici_wire::completion::{self, Completed, HeadKind, read_completion};
+use dodici_wire::cursor::Reader;
+use dodici_wire::errors::put_error;
+use dodici_wire::options::PoolOptions;
+use dodici_wire::submission::{Submitted, put_submission, submissions};
+use dodici_wire::tagged::TaggedReader;
+use dodici_wire::{Target, count_records};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+fn target() -> impl Strategy<Value = Target> {
+    (any::<u32>(), any::<u32>()).prop_map(|(slot, generation)| Target { slot, generation })
+}
+
+/// Bytes without a line feed.
+fn line() -> impl Strategy<Value = Vec<u8>> {
+    vec(
+        any::<u8>().prop_filter("a line feed", |byte| *byte != b'\n'),
+        0..20,
+    )
+}
+
+fn fields() -> impl Strategy<Value = HeaderBlock> {
+    vec((line(), line()), 0..6).prop_map(|pairs| pairs.into_iter().collect())
+}
+
+fn bytes() -> impl Strategy<Value = Bytes> {
+    vec(any::<u8>(), 0..100).prop_map(Bytes::from)
+}
+
+fn timeout() -> impl Strategy<Value = Option<Duration>> {
+    prop_oneof![
+        Just(None),
+        (0..u32::MAX - 1).prop_map(|millis| Some(Duration::from_millis(millis.into()))),
+    ]
+}
+
+prop_compose! {
+    fn request()(
+        head in bytes(),
+        kind in prop_oneof![
+            Just(RequestKind::Plain),
+            Just(RequestKind::Head),
+            Just(RequestKind::Connect),
+            Just(RequestKind::Upgrade),
+        ],
+        body in prop_oneof![
+            Just(BodyKind::None),
+            bytes().prop_map(BodyKind::Full),
+            any::<u64>().prop_map(BodyKind::Sized),
+            Just(BodyKind::Chunked),
+        ],
+        flags in any::<[bool; 4]>(),
+        headers_timeout in timeout(),
+        body_timeout in timeout(),
+    ) -> Request {
+        let [idempotent, blocking, reset, expect_continue] = flags;
+        Request {
+            head, kind, body, idempotent, blocking, reset, expect_continue,
+            headers_timeout, body_timeout,
+        }
+    }
+}
+
+fn submitted() -> impl Strategy<Value = Submitted> {
+    prop_oneof![
+        (any::<u32>(), request()).prop_map(|(pool, request)| Submitted::Dispatch { pool, request }),
+        bytes().prop_map(Submitted::BodyChunk),
+        fields().prop_map(Submitted::BodyEnd),
+        Just(Submitted::Cancel),
+        any::<u32>().prop_map(Submitted::Credit),
+        bytes().prop_map(Submitted::PoolCreate),
+        Just(Submitted::PoolClose),
+        Just(Submitted::PoolDestroy),
+        Just(Submitted::PoolConnect),
+    ]
+}
+
+prop_compose! {
+    fn head()(
+        version in prop_oneof![Just(Version::Http10), Just(Version::Http11), Just(Version::Http2)],
+        status in 100..1000u16,
+        reason in line(),
+        headers in fields(),
+    ) -> ResponseHead {
+        ResponseHead { version, status, reason, headers }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Put {
+    Head(HeadKind, ResponseHead, bool),
+    Data(Bytes),
+    LargeData(u32),
+    End(HeaderBlock),
+    Pull(u32),
+    PoolClosed,
+}
+
+fn put() -> impl Strategy<Value = Put> {
+    let kind = prop_oneof![
+        Just(HeadKind::Final),
+        Just(HeadKind::Informational),
+        Just(HeadKind::Upgrade)
+    ];
+    prop_oneof![
+        (kind, head(), any::<bool>())
+            .prop_map(|(kind, head, reused)| Put::Head(kind, head, reused)),
+        bytes().prop_map(Put::Data),
+        any::<u32>().prop_map(Put::LargeData),
+        fields().prop_map(Put::End),
+        any::<u32>().prop_map(Put::Pull),
+        Just(Put::PoolClosed),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn submissions_come_back_as_they_were(records in vec((target(), submitted()), 0..8)) {
+        let mut out = Vec::new();
+        for (target, submitted) in &records {
+            put_submission(&mut out, *target, submitted);
+        }
+        prop_assert_eq!(count_records(&out), Ok(records.len() as u32));
+        let back: Vec<_> = submissions(out.into()).collect::<Result<_, _>>().unwrap();
+        prop_assert_eq!(format!("{back:?}"), format!("{records:?}"));
+    }
+
+    #[test]
+    fn completions_come_back_as_they_were(records in vec((target(), put()), 0..8)) {
+        let mut out = Vec::new();
+        for (to, put) in &records {
+            match put {
+                Put::Head(kind, head, reused) => {
+                    completion::put_head(&mut out, *kind, *to, head, *reused);
+                }
+                Put::Data(chunk) => completion::put_data(&mut out, *to, chunk),
+                Put::LargeData(index) => completion::put_large_data(&mut out, *to, *index),
+                Put::End(trailers) => completion::put_end(&mut out, *to, trailers),
+                Put::Pull(bytes) => completion::put_pull(&mut out, *to, *bytes),
+                Put::PoolClosed => completion::put_pool_closed(&mut out, to.slot),
+            }
+        }
+        let mut reader = Reader::new(&out);
+        for (to, put) in &records {
+            let (target, completed) = read_completion(&mut reader).unwrap().unwrap();
+            let expected = match put {
+                Put::Head(kind, head, reused) => Completed::Head(*kind, head.clone(), *reused),
+                Put::Data(chunk) => Completed::Data(chunk),
+                Put::LargeData(index) => Completed::LargeData(*index),
+                Put::End(trailers) => Completed::End(trailers.clone()),
+                Put::Pull(bytes) => Completed::Pull(*bytes),
+                Put::PoolClosed => Completed::PoolClosed,
+            };
+            prop_assert_eq!(completed, expected);
+            prop_assert_eq!(target.slot, to.slot);
+        }
+        prop_assert_eq!(read_completion(&mut reader), Ok(None));
+    }
+
+    #[test]
+    fn random_bytes_never_panic(bytes in vec(any::<u8>(), 0..200)) {
+        let _ = count_records(&bytes);
+        let _ = PoolOptions::decode(&bytes);
+        let _ = TaggedReader::new(&bytes).count();
+        let mut reader = Reader::new(&bytes);
+        while let Ok(Some(_)) = read_completion(&mut reader) {}
+        for record in submissions(bytes.into()) {
+            let _ = record;
+        }
+    }
+
+    #[test]
+    fn broken_submissions_never_panic(
+        records in vec((target(), submitted()), 1..4),
+        at in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+    ) {
+        let mut out = Vec::new();
+        for (target, submitted) in &records {
+            put_submission(&mut out, *target, submitted);
+        }
+        let at = at.index(out.len());
+        out[at] = byte;
+        for record in submissions(out.into()) {
+            let _ = record;
+        }
+    }
+}
+
+#[test]
+fn a_bad_record_spares_the_next_one() {
+    let to = Target {
+        slot: 1,
+        generation: 2,
+    };
+    let mut out = Vec::new();
+    put_submission(&mut out, to, &Submitted::Cancel);
+    out[0] = 200;
+    put_submission(&mut out, to, &Submitted::Credit(5));
+    let mut records = submissions(out.into());
+    let bad = records.next().unwrap().unwrap_err();
+    assert_eq!(bad.header.unwrap().target, to);
+    assert!(matches!(
+        records.next(),
+        Some(Ok((_, Submitted::Credit(5))))
+    ));
+    assert!(records.next().is_none());
+}
+
+#[test]
+fn an_unreadable_header_ends_the_flush() {
+    let mut records = submissions(Bytes::from_static(&[1; 17]));
+    assert_eq!(records.next().unwrap().unwrap_err().header, None);
+    assert!(records.next().is_none());
+}
+
+#[test]
+fn the_attempts_of_an_error_are_nested_payloads() {
+    let refused = Error::new(ErrorKind::Connect, Phase::Connect, "refused");
+    let error = Error::new(ErrorKind::Connect, Phase::Connect, "all failed")
+        .with_attempts(vec![refused.clone(), refused.clone()]);
+    let mut nested = Vec::new();
+    put_error(&mut nested, &refused);
+    let mut out = Vec::new();
+    put_error(&mut out, &error);
+    let attempts: Vec<_> = TaggedReader::new(&out)
+        .map(Result::unwrap)
+        .filter(|(tag, _)| *tag == dodici_wire::schema::Field::Attempt as u16)
+        .map(|(_, value)| value)
+        .collect();
+    assert_eq!(attempts, [&nested, &nested]);
+}

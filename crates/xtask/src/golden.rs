@@ -1,0 +1,470 @@
+//! Golden vectors: records with what they mean, for the TypeScript codec's tests.
+//!
+//! The bytes come from `dodici_wire`'s encoders; what they mean is written down by hand beside
+//! each, so that a change of either shows in the diff. Called by `codegen.rs`.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use dodici_pool::{
+    BodyKind, CloseReason, ConnectInfo, ConnectTimings, DisconnectInfo, Error, ErrorKind,
+    HeaderBlock, ParseErrorCode, Phase, Protocol, Request, RequestKind, ResponseHead, SocketInfo,
+    SystemDetail, TlsInfo, Version,
+};
+use dodici_wire::completion::{self as to_js, HeadKind};
+use dodici_wire::options::{put_flag_option, put_number_option, put_option};
+use dodici_wire::schema::OptionKey;
+use dodici_wire::submission::{Submitted, put_submission};
+use dodici_wire::{Target, layout_hash};
+
+const TO: Target = Target {
+    slot: 3,
+    generation: 70_000,
+};
+const CONN: Target = Target {
+    slot: 2,
+    generation: 1,
+};
+
+/// The file: `{ layoutHash, submissions: [vector…], completions: […], options: […] }`, where a
+/// vector is `{ name, hex, record }`. Bytes that are text stand as latin1 text in `record`.
+pub(crate) fn json() -> String {
+    let mut out = String::from("{\n");
+    let _ = writeln!(out, "  \"layoutHash\": {},", layout_hash());
+    section(&mut out, "submissions", &submissions(), ",");
+    section(&mut out, "completions", &completions(), ",");
+    section(&mut out, "options", &options(), "");
+    out.push_str("}\n");
+    out
+}
+
+/// Name, bytes, meaning as JSON.
+type Vector = (&'static str, Vec<u8>, &'static str);
+
+fn section(out: &mut String, name: &str, vectors: &[Vector], end: &str) {
+    let _ = writeln!(out, "  \"{name}\": [");
+    for (index, (name, bytes, record)) in vectors.iter().enumerate() {
+        let comma = if index + 1 < vectors.len() { "," } else { "" };
+        let _ = write!(
+            out,
+            "    {{\n      \"name\": \"{name}\",\n      \"hex\": \""
+        );
+        for byte in bytes {
+            let _ = write!(out, "{byte:02x}");
+        }
+        let _ = writeln!(out, "\",\n      \"record\": {record}\n    }}{comma}");
+    }
+    let _ = writeln!(out, "  ]{end}");
+}
+
+fn fields(pairs: &[(&str, &str)]) -> HeaderBlock {
+    pairs.iter().copied().collect()
+}
+
+fn submissions() -> Vec<Vector> {
+    let put = |submitted: Submitted| {
+        let mut out = Vec::new();
+        put_submission(&mut out, TO, &submitted);
+        out
+    };
+    let dispatch = |request: Request| put(Submitted::Dispatch { pool: 2, request });
+    let mut plain = Request::new("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    plain.idempotent = true;
+    plain.blocking = false;
+    let mut full = Request::new("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\n");
+    full.body = BodyKind::Full(Bytes::from_static(b"hello"));
+    full.headers_timeout = Some(Duration::from_millis(1500));
+    full.body_timeout = Some(Duration::ZERO);
+    let mut sized = Request::new("PUT / HTTP/1.1\r\nexpect: 100-continue\r\n\r\n");
+    sized.body = BodyKind::Sized(0x1_0000_0002);
+    sized.expect_continue = true;
+    sized.reset = true;
+    let mut chunked = Request::new("POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n");
+    chunked.body = BodyKind::Chunked;
+    let mut head = Request::new("HEAD / HTTP/1.1\r\n\r\n");
+    head.kind = RequestKind::Head;
+    let mut connect = Request::new("CONNECT a:1 HTTP/1.1\r\n\r\n");
+    connect.kind = RequestKind::Connect;
+    let mut upgrade = Request::new("GET / HTTP/1.1\r\nupgrade: websocket\r\n\r\n");
+    upgrade.kind = RequestKind::Upgrade;
+    vec![
+        (
+            "dispatch without a body",
+            dispatch(plain),
+            r#"{ "kind": "Dispatch", "slot": 3, "generation": 70000, "flags": ["Idempotent"], "body": "None", "pool": 2, "headersTimeout": 4294967295, "bodyTimeout": 4294967295, "bodyLength": 0, "head": "GET / HTTP/1.1\r\nhost: a\r\n\r\n" }"#,
+        ),
+        (
+            "dispatch with a whole body and timeouts",
+            dispatch(full),
+            r#"{ "kind": "Dispatch", "slot": 3, "generation": 70000, "flags": ["Blocking"], "body": "Full", "pool": 2, "headersTimeout": 1500, "bodyTimeout": 0, "bodyLength": 5, "head": "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\n", "data": "hello" }"#,
+        ),
+        (
+            "dispatch with a pulled body longer than 32 bits",
+            dispatch(sized),
+            r#"{ "kind": "Dispatch", "slot": 3, "generation": 70000, "flags": ["Blocking", "Reset", "ExpectContinue"], "body": "Sized", "pool": 2, "headersTimeout": 4294967295, "bodyTimeout": 4294967295, "bodyLength": 4294967298, "head": "PUT / HTTP/1.1\r\nexpect: 100-continue\r\n\r\n" }"#,
+        ),
+        (
+            "dispatch with a body of unknown length",
+            dispatch(chunked),
+            r#"{ "kind": "Dispatch", "slot": 3, "generation": 70000, "flags": ["Blocking"], "body": "Chunked", "pool": 2, "headersTimeout": 4294967295, "bodyTimeout": 4294967295, "bodyLength": 0, "head": "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n" }"#,
+        ),
+        (
+            "dispatch of HEAD",
+            dispatch(head),
+            r#"{ "kind": "Dispatch", "slot": 3, "generation": 70000, "flags": ["Blocking", "Head"], "body": "None", "pool": 2, "headersTimeout": 4294967295, "bodyTimeout": 4294967295, "bodyLength": 0, "head": "HEAD / HTTP/1.1\r\n\r\n" }"#,
+        ),
+        (
+            "dispatch of CONNECT",
+            dispatch(connect),
+            r#"{ "kind": "Dispatch", "slot": 3, "generation": 70000, "flags": ["Blocking", "Connect"], "body": "None", "pool": 2, "headersTimeout": 4294967295, "bodyTimeout": 4294967295, "bodyLength": 0, "head": "CONNECT a:1 HTTP/1.1\r\n\r\n" }"#,
+        ),
+        (
+            "dispatch of an upgrade",
+            dispatch(upgrade),
+            r#"{ "kind": "Dispatch", "slot": 3, "generation": 70000, "flags": ["Blocking", "Upgrade"], "body": "None", "pool": 2, "headersTimeout": 4294967295, "bodyTimeout": 4294967295, "bodyLength": 0, "head": "GET / HTTP/1.1\r\nupgrade: websocket\r\n\r\n" }"#,
+        ),
+        (
+            "a body chunk with padding",
+            put(Submitted::BodyChunk(Bytes::from_static(b"hello"))),
+            r#"{ "kind": "BodyChunk", "slot": 3, "generation": 70000, "data": "hello" }"#,
+        ),
+        (
+            "the end of a body with trailers",
+            put(Submitted::BodyEnd(fields(&[
+                ("X-Sum", "1"),
+                ("x-empty", ""),
+            ]))),
+            r#"{ "kind": "BodyEnd", "slot": 3, "generation": 70000, "trailers": [["X-Sum", "1"], ["x-empty", ""]] }"#,
+        ),
+        (
+            "a cancel",
+            put(Submitted::Cancel),
+            r#"{ "kind": "Cancel", "slot": 3, "generation": 70000 }"#,
+        ),
+        (
+            "a credit",
+            put(Submitted::Credit(65_536)),
+            r#"{ "kind": "Credit", "slot": 3, "generation": 70000, "bytes": 65536 }"#,
+        ),
+        (
+            "closing a pool",
+            put(Submitted::PoolClose),
+            r#"{ "kind": "PoolClose", "slot": 3, "generation": 70000 }"#,
+        ),
+        (
+            "destroying a pool",
+            put(Submitted::PoolDestroy),
+            r#"{ "kind": "PoolDestroy", "slot": 3, "generation": 70000 }"#,
+        ),
+        (
+            "connecting a pool",
+            put(Submitted::PoolConnect),
+            r#"{ "kind": "PoolConnect", "slot": 3, "generation": 70000 }"#,
+        ),
+    ]
+}
+
+fn completions() -> Vec<Vector> {
+    let head = |status, reason: &[u8], version, headers| ResponseHead {
+        version,
+        status,
+        reason: reason.to_vec(),
+        headers,
+    };
+    let ok = head(
+        200,
+        b"OK",
+        Version::Http11,
+        fields(&[
+            ("Content-Type", "text/plain"),
+            ("Set-Cookie", "a=1"),
+            ("Set-Cookie", "b=2"),
+        ]),
+    );
+    let odd = head(299, b"caf\xe9", Version::Http10, {
+        let mut headers = HeaderBlock::new();
+        headers.push(b"x", b"");
+        headers.push(b"x-latin", b"\xfc\xff");
+        headers
+    });
+    let h2 = head(404, b"", Version::Http2, fields(&[("server", "x")]));
+    let hints = head(
+        103,
+        b"Early Hints",
+        Version::Http11,
+        fields(&[("Link", "</a>")]),
+    );
+    let switching = head(
+        101,
+        b"Switching Protocols",
+        Version::Http11,
+        fields(&[("Upgrade", "websocket")]),
+    );
+    let put = |write: &dyn Fn(&mut Vec<u8>)| {
+        let mut out = Vec::new();
+        write(&mut out);
+        out
+    };
+    let mut vectors = vec![
+        (
+            "a head",
+            put(&|out| to_js::put_head(out, HeadKind::Final, TO, &ok, true)),
+            r#"{ "kind": "Head", "slot": 3, "generation": 70000, "status": 200, "flags": ["Reused"], "reason": "OK", "fields": [["Content-Type", "text/plain"], ["Set-Cookie", "a=1"], ["Set-Cookie", "b=2"]] }"#,
+        ),
+        (
+            "a head of HTTP/1.0 with bytes above ASCII",
+            put(&|out| to_js::put_head(out, HeadKind::Final, TO, &odd, false)),
+            r#"{ "kind": "Head", "slot": 3, "generation": 70000, "status": 299, "flags": ["Http10"], "reason": "caf\u00e9", "fields": [["x", ""], ["x-latin", "\u00fc\u00ff"]] }"#,
+        ),
+        (
+            "a head of HTTP/2",
+            put(&|out| to_js::put_head(out, HeadKind::Final, TO, &h2, false)),
+            r#"{ "kind": "Head", "slot": 3, "generation": 70000, "status": 404, "flags": ["Http2"], "reason": "", "fields": [["server", "x"]] }"#,
+        ),
+        (
+            "an informational head",
+            put(&|out| to_js::put_head(out, HeadKind::Informational, TO, &hints, false)),
+            r#"{ "kind": "Informational", "slot": 3, "generation": 70000, "status": 103, "flags": [], "reason": "Early Hints", "fields": [["Link", "</a>"]] }"#,
+        ),
+        (
+            "an upgrade",
+            put(&|out| to_js::put_head(out, HeadKind::Upgrade, TO, &switching, false)),
+            r#"{ "kind": "Upgrade", "slot": 3, "generation": 70000, "status": 101, "flags": [], "reason": "Switching Protocols", "fields": [["Upgrade", "websocket"]] }"#,
+        ),
+        (
+            "a chunk in the batch",
+            put(&|out| to_js::put_data(out, TO, b"hello")),
+            r#"{ "kind": "Data", "slot": 3, "generation": 70000, "data": "hello" }"#,
+        ),
+        (
+            "a chunk of its own",
+            put(&|out| to_js::put_large_data(out, TO, 1)),
+            r#"{ "kind": "Data", "slot": 3, "generation": 70000, "index": 1 }"#,
+        ),
+        (
+            "an end without trailers",
+            put(&|out| to_js::put_end(out, TO, &HeaderBlock::new())),
+            r#"{ "kind": "End", "slot": 3, "generation": 70000, "trailers": [] }"#,
+        ),
+        (
+            "an end with trailers",
+            put(&|out| to_js::put_end(out, TO, &fields(&[("X-Sum", "1")]))),
+            r#"{ "kind": "End", "slot": 3, "generation": 70000, "trailers": [["X-Sum", "1"]] }"#,
+        ),
+        (
+            "a pull",
+            put(&|out| to_js::put_pull(out, TO, 65_536)),
+            r#"{ "kind": "Pull", "slot": 3, "generation": 70000, "bytes": 65536 }"#,
+        ),
+        (
+            "the end of a pool",
+            put(&|out| to_js::put_pool_closed(out, 2)),
+            r#"{ "kind": "PoolClosed", "slot": 2, "generation": 0 }"#,
+        ),
+        (
+            "three records in one batch",
+            put(&|out| {
+                to_js::put_head(out, HeadKind::Final, TO, &h2, true);
+                to_js::put_data(out, TO, b"x");
+                to_js::put_end(out, TO, &HeaderBlock::new());
+            }),
+            r#"[{ "kind": "Head", "slot": 3, "generation": 70000, "status": 404, "flags": ["Http2", "Reused"], "reason": "", "fields": [["server", "x"]] }, { "kind": "Data", "slot": 3, "generation": 70000, "data": "x" }, { "kind": "End", "slot": 3, "generation": 70000, "trailers": [] }]"#,
+        ),
+    ];
+    vectors.extend(errors());
+    vectors.extend(connections());
+    vectors
+}
+
+fn errors() -> Vec<Vector> {
+    let put = |error: &Error| {
+        let mut out = Vec::new();
+        to_js::put_failure(&mut out, TO, error);
+        out
+    };
+    let address = |text: &str| text.parse::<SocketAddr>().ok();
+    let refused = |address: &str| {
+        Error::new(
+            ErrorKind::Connect,
+            Phase::Connect,
+            format!("connect ECONNREFUSED {address}:80"),
+        )
+        .with_system(SystemDetail {
+            code: "ECONNREFUSED".into(),
+            errno: -111,
+            syscall: "connect".into(),
+            address: Some(address.to_owned()),
+            port: Some(80),
+            hostname: None,
+        })
+    };
+    let socket =
+        Error::new(ErrorKind::Socket, Phase::Body, "other side closed").with_socket(SocketInfo {
+            local: address("127.0.0.1:5000"),
+            remote: address("[::1]:80"),
+            bytes_written: 10,
+            bytes_read: 5_000_000_000,
+        });
+    let parse = Error::new(
+        ErrorKind::Parse(ParseErrorCode::InvalidConstant),
+        Phase::Headers,
+        "Expected HTTP/",
+    );
+    let all = Error::new(ErrorKind::Connect, Phase::Connect, "")
+        .with_system(SystemDetail {
+            code: "ECONNREFUSED".into(),
+            ..SystemDetail::default()
+        })
+        .with_attempts(vec![refused("::1"), refused("127.0.0.1")]);
+    let unresolved = Error::new(
+        ErrorKind::Resolve,
+        Phase::Resolve,
+        "getaddrinfo ENOTFOUND x",
+    )
+    .with_system(SystemDetail {
+        code: "ENOTFOUND".into(),
+        errno: -3008,
+        syscall: "getaddrinfo".into(),
+        hostname: Some("x".to_owned()),
+        ..SystemDetail::default()
+    });
+    vec![
+        (
+            "a failed socket",
+            put(&socket),
+            r#"{ "kind": "Error", "slot": 3, "generation": 70000, "error": { "Code": 16, "Phase": "body", "Message": "other side closed", "LocalAddress": "127.0.0.1", "LocalPort": 5000, "RemoteAddress": "::1", "RemotePort": 80, "BytesWritten": 10, "BytesRead": 5000000000 } }"#,
+        ),
+        (
+            "a parse error",
+            put(&parse),
+            r#"{ "kind": "Error", "slot": 3, "generation": 70000, "error": { "Code": 15, "Phase": "headers", "Message": "Expected HTTP/", "SystemCode": "HPE_INVALID_CONSTANT" } }"#,
+        ),
+        (
+            "a refused connection",
+            put(&refused("127.0.0.1")),
+            r#"{ "kind": "Error", "slot": 3, "generation": 70000, "error": { "Code": 9, "Phase": "connect", "Message": "connect ECONNREFUSED 127.0.0.1:80", "SystemCode": "ECONNREFUSED", "Errno": -111, "Syscall": "connect", "Address": "127.0.0.1", "Port": 80 } }"#,
+        ),
+        (
+            "two refused addresses",
+            put(&all),
+            r#"{ "kind": "Error", "slot": 3, "generation": 70000, "error": { "Code": 9, "Phase": "connect", "Message": "", "SystemCode": "ECONNREFUSED", "Attempt": [{ "Code": 9, "Phase": "connect", "Message": "connect ECONNREFUSED ::1:80", "SystemCode": "ECONNREFUSED", "Errno": -111, "Syscall": "connect", "Address": "::1", "Port": 80 }, { "Code": 9, "Phase": "connect", "Message": "connect ECONNREFUSED 127.0.0.1:80", "SystemCode": "ECONNREFUSED", "Errno": -111, "Syscall": "connect", "Address": "127.0.0.1", "Port": 80 }] } }"#,
+        ),
+        (
+            "a name that does not resolve",
+            put(&unresolved),
+            r#"{ "kind": "Error", "slot": 3, "generation": 70000, "error": { "Code": 9, "Phase": "resolve", "Message": "getaddrinfo ENOTFOUND x", "SystemCode": "ENOTFOUND", "Errno": -3008, "Syscall": "getaddrinfo", "Hostname": "x" } }"#,
+        ),
+    ]
+}
+
+fn connections() -> Vec<Vector> {
+    let put = |write: &dyn Fn(&mut Vec<u8>)| {
+        let mut out = Vec::new();
+        write(&mut out);
+        out
+    };
+    let tls = ConnectInfo {
+        local: "127.0.0.1:5000".parse().ok(),
+        remote: "127.0.0.1:443".parse().ok(),
+        path: None,
+        protocol: Protocol::Http2,
+        tls: Some(TlsInfo {
+            version: "TLSv1.3",
+            cipher: "TLS_AES_128_GCM_SHA256",
+            alpn: Some("h2".to_owned()),
+            resumed: true,
+            server_name: Some("localhost".to_owned()),
+        }),
+        timings: ConnectTimings {
+            dns: Some(Duration::from_micros(500)),
+            tcp: Some(Duration::from_micros(250)),
+            tls: Some(Duration::from_millis(2)),
+            total: Duration::from_micros(2750),
+        },
+    };
+    let unix = ConnectInfo {
+        local: None,
+        remote: None,
+        path: Some("/run/x.sock".to_owned()),
+        protocol: Protocol::Http1,
+        tls: None,
+        timings: ConnectTimings {
+            total: Duration::from_millis(1),
+            ..ConnectTimings::default()
+        },
+    };
+    let reset =
+        Error::new(ErrorKind::Socket, Phase::Body, "read ECONNRESET").with_system(SystemDetail {
+            code: "ECONNRESET".into(),
+            errno: -104,
+            syscall: "read".into(),
+            ..SystemDetail::default()
+        });
+    let ended = |reason, error| DisconnectInfo {
+        reason,
+        error,
+        bytes_read: 100,
+        bytes_written: 50,
+        requests: 2,
+        age: Duration::from_millis(1500),
+    };
+    let idle = ended(CloseReason::IdleTimeout, None);
+    let broken = ended(CloseReason::IoError, Some(reset.clone()));
+    vec![
+        (
+            "a TLS connection",
+            put(&|out| to_js::put_connected(out, CONN, &tls)),
+            r#"{ "kind": "Connected", "slot": 2, "generation": 1, "info": { "Protocol": "h2", "LocalAddress": "127.0.0.1", "LocalPort": 5000, "RemoteAddress": "127.0.0.1", "RemotePort": 443, "TlsVersion": "TLSv1.3", "Cipher": "TLS_AES_128_GCM_SHA256", "AlpnProtocol": "h2", "Resumed": 1, "ServerName": "localhost", "DnsTime": 0.5, "TcpTime": 0.25, "TlsTime": 2, "TotalTime": 2.75 } }"#,
+        ),
+        (
+            "a connection to a unix socket",
+            put(&|out| to_js::put_connected(out, CONN, &unix)),
+            r#"{ "kind": "Connected", "slot": 2, "generation": 1, "info": { "Protocol": "h1", "Path": "/run/x.sock", "TotalTime": 1 } }"#,
+        ),
+        (
+            "an idle connection's end",
+            put(&|out| to_js::put_disconnected(out, CONN, &idle)),
+            r#"{ "kind": "Disconnected", "slot": 2, "generation": 1, "info": { "Reason": 1, "BytesWritten": 50, "BytesRead": 100, "Requests": 2, "Age": 1500 } }"#,
+        ),
+        (
+            "a broken connection's end",
+            put(&|out| to_js::put_disconnected(out, CONN, &broken)),
+            r#"{ "kind": "Disconnected", "slot": 2, "generation": 1, "info": { "Reason": 8, "BytesWritten": 50, "BytesRead": 100, "Requests": 2, "Age": 1500, "Cause": { "Code": 16, "Phase": "body", "Message": "read ECONNRESET", "SystemCode": "ECONNRESET", "Errno": -104, "Syscall": "read" } } }"#,
+        ),
+        (
+            "a failed connection attempt",
+            put(&|out| to_js::put_connect_failed(out, CONN, &reset)),
+            r#"{ "kind": "ConnectFailed", "slot": 2, "generation": 1, "error": { "Code": 16, "Phase": "body", "Message": "read ECONNRESET", "SystemCode": "ECONNRESET", "Errno": -104, "Syscall": "read" } }"#,
+        ),
+    ]
+}
+
+fn options() -> Vec<Vector> {
+    let mut plain = Vec::new();
+    put_option(&mut plain, OptionKey::Scheme, b"http");
+    put_option(&mut plain, OptionKey::Host, b"localhost");
+    put_number_option(&mut plain, OptionKey::Port, 3000.0);
+    put_number_option(&mut plain, OptionKey::KeepAliveTimeout, 4e3);
+    put_number_option(&mut plain, OptionKey::HeadersTimeout, f64::INFINITY);
+    put_flag_option(&mut plain, OptionKey::FailQueue, true);
+    let mut tls = Vec::new();
+    put_option(&mut tls, OptionKey::Scheme, b"https");
+    put_option(&mut tls, OptionKey::Host, "b\u{fc}cher".as_bytes());
+    put_option(&mut tls, OptionKey::Alpn, b"h2");
+    put_option(&mut tls, OptionKey::Alpn, b"http/1.1");
+    put_flag_option(&mut tls, OptionKey::RejectUnauthorized, false);
+    vec![
+        (
+            "numbers, booleans and text",
+            plain,
+            r#"[["Scheme", "http"], ["Host", "localhost"], ["Port", 3000], ["KeepAliveTimeout", 4000], ["HeadersTimeout", "Infinity"], ["FailQueue", true]]"#,
+        ),
+        (
+            "repeated keys and UTF-8",
+            tls,
+            r#"[["Scheme", "https"], ["Host", "b\u00fccher"], ["Alpn", "h2"], ["Alpn", "http/1.1"], ["RejectUnauthorized", false]]"#,
+        ),
+    ]
+}

@@ -14,6 +14,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as tls from 'node:tls';
 
+import type { NativeAddon, NativeEnvironment } from './native/addon';
+
 /** `tls.getCACertificates` as of Node 22.15; older type packages do not declare it. */
 type GetCACertificates = (type: 'default') => string[];
 
@@ -61,11 +63,17 @@ export function defaultRoots(): Buffer {
   return Buffer.from(roots.join('\n'), 'latin1');
 }
 
-let applied = false;
+/** The engine's side of one environment, as the session shows it. */
+export interface RootsReceiver {
+  readonly addon: NativeAddon;
+  readonly environment: NativeEnvironment;
+}
 
-/** Gives the default roots to `apply`, once for each environment; about 200 KiB. */
-export function ensureRoots(apply: (pem: Buffer) => void): void {
-  if (applied) return;
-  applied = true;
-  apply(defaultRoots());
+const provided = new WeakSet<NativeEnvironment>();
+
+/** Gives the default roots, about 200 KiB of PEM, to the engine, once for each environment. */
+export function provideDefaultRoots({ addon, environment }: RootsReceiver): void {
+  if (provided.has(environment)) return;
+  provided.add(environment);
+  addon.setRoots(environment, defaultRoots());
 }

@@ -1,0 +1,81 @@
+/**
+ * What kind of request body this is.
+ *
+ * What lives here: the checks that undici makes on `body`, and one tagged form for the rest of the
+ * package. Called when a request is made. It must not know records or sessions.
+ */
+
+import type { Readable } from 'node:stream';
+
+import { errors, peer, peerMajor } from '../undici';
+
+/** A body that is not `null`. */
+export type Body =
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array; readonly source: unknown }
+  | { readonly kind: 'stream'; readonly stream: Readable; readonly source: unknown }
+  | { readonly kind: 'blob'; readonly blob: Blob; readonly source: unknown }
+  | { readonly kind: 'form'; readonly form: FormData; readonly source: unknown }
+  | { readonly kind: 'iterable'; readonly iterable: BodyIterable; readonly source: unknown };
+
+/** `null` when there is nothing to send. */
+export type RequestBody = Body | null;
+
+/** Whatever can be iterated for chunks, web streams included. */
+export type BodyIterable = Iterable<unknown> | AsyncIterable<unknown>;
+
+function bytesBody(bytes: Uint8Array, source: unknown): RequestBody {
+  return bytes.byteLength === 0 ? null : { kind: 'bytes', bytes, source };
+}
+
+function isStream(value: object): value is Readable {
+  const { pipe, on } = value as Partial<Readable>;
+  return typeof pipe === 'function' && typeof on === 'function';
+}
+
+const FORM_METHODS = ['append', 'delete', 'get', 'getAll', 'has', 'set'] as const;
+
+function isFormData(value: object): value is FormData {
+  const candidate = value as Record<string | symbol, unknown>;
+  return (
+    candidate[Symbol.toStringTag] === 'FormData' &&
+    FORM_METHODS.every((name) => typeof candidate[name] === 'function')
+  );
+}
+
+function isIterable(value: object): value is BodyIterable {
+  const { [Symbol.iterator]: sync, [Symbol.asyncIterator]: async } = value as {
+    [Symbol.iterator]?: unknown;
+    [Symbol.asyncIterator]?: unknown;
+  };
+  return typeof sync === 'function' || typeof async === 'function';
+}
+
+/**
+ * The tagged form of `body`, which is neither `null` nor `undefined`.
+ *
+ * @throws InvalidArgumentError with undici's message for anything undici does not take.
+ */
+export function classifyBody(body: unknown): RequestBody {
+  if (typeof body === 'string') return bytesBody(Buffer.from(body), body);
+  if (typeof body === 'object' && body !== null) {
+    if (body instanceof Uint8Array) return bytesBody(body, body);
+    if (isStream(body)) return { kind: 'stream', stream: body, source: body };
+    if (ArrayBuffer.isView(body)) {
+      return bytesBody(Buffer.from(body.buffer, body.byteOffset, body.byteLength), body);
+    }
+    if (body instanceof ArrayBuffer) return bytesBody(Buffer.from(body), body);
+    if (isFormData(body)) {
+      if (peerMajor >= 8 && !((body as object) instanceof peer.FormData)) {
+        throw new errors.InvalidArgumentError(
+          'body must be a FormData created by this undici package instance; FormData from other sources, such as the built-in FormData provided by Node.js, is not supported',
+        );
+      }
+      return { kind: 'form', form: body, source: body };
+    }
+    if (body instanceof Blob) return { kind: 'blob', blob: body, source: body };
+    if (isIterable(body)) return { kind: 'iterable', iterable: body, source: body };
+  }
+  throw new errors.InvalidArgumentError(
+    'body must be a string, a Buffer, a Readable stream, an iterable, or an async iterable',
+  );
+}

@@ -1,0 +1,81 @@
+/**
+ * `multipart/form-data` of a FormData body.
+ *
+ * What lives here: the encoding of the HTML standard ("multipart form data"), with its length
+ * known beforehand so that it goes out with `content-length`. Called when a request with such a
+ * body is sent. It must not know requests.
+ */
+
+import { randomInt } from 'node:crypto';
+
+/** An encoded form. */
+export interface EncodedForm {
+  readonly contentType: string;
+  /** Bytes in all; `null` when a part does not tell its size. */
+  readonly length: number | null;
+  readonly chunks: AsyncIterable<Uint8Array>;
+}
+
+/** The same form always gets the same boundary, so that a repeated request repeats its bytes. */
+const boundaries = new WeakMap<object, string>();
+
+function boundaryOf(form: object): string {
+  let boundary = boundaries.get(form);
+  if (boundary === undefined) {
+    boundary = `----formdata-dodici-0${String(randomInt(1e11)).padStart(11, '0')}`;
+    boundaries.set(form, boundary);
+  }
+  return boundary;
+}
+
+const normalizeNewlines = (text: string): string => text.replace(/\r\n|\r|\n/g, '\r\n');
+
+const ESCAPES: Readonly<Record<string, string>> = { '\n': '%0A', '\r': '%0D', '"': '%22' };
+const escapeName = (text: string): string =>
+  text.replace(/[\n\r"]/g, (char) => ESCAPES[char] as string);
+
+type Part = Uint8Array | Blob;
+
+/** Encodes `form`; its files are read while `chunks` is iterated. */
+export function encodeForm(form: FormData): EncodedForm {
+  const boundary = boundaryOf(form);
+  const encoder = new TextEncoder();
+  const parts: Part[] = [];
+  let length: number | null = 0;
+
+  const add = (part: Part, size: number | undefined): void => {
+    parts.push(part);
+    length = length === null || size === undefined ? null : length + size;
+  };
+  const addText = (text: string): void => {
+    const bytes = encoder.encode(text);
+    add(bytes, bytes.byteLength);
+  };
+
+  for (const [name, value] of form as unknown as Iterable<[string, string | File]>) {
+    const disposition = `--${boundary}\r\nContent-Disposition: form-data; name="${escapeName(normalizeNewlines(name))}"`;
+    if (typeof value === 'string') {
+      addText(`${disposition}\r\n\r\n${normalizeNewlines(value)}\r\n`);
+      continue;
+    }
+    const filename = value.name ? `; filename="${escapeName(value.name)}"` : '';
+    const type = value.type || 'application/octet-stream';
+    addText(`${disposition}${filename}\r\nContent-Type: ${type}\r\n\r\n`);
+    add(value, value.size);
+    addText('\r\n');
+  }
+  addText(`--${boundary}--\r\n`);
+
+  return {
+    contentType: `multipart/form-data; boundary=${boundary}`,
+    length,
+    chunks: readParts(parts),
+  };
+}
+
+async function* readParts(parts: readonly Part[]): AsyncGenerator<Uint8Array, void, undefined> {
+  for (const part of parts) {
+    if (part instanceof Uint8Array) yield part;
+    else yield* part.stream() as unknown as AsyncIterable<Uint8Array>;
+  }
+}

@@ -1,0 +1,180 @@
+/**
+ * The outgoing side of a request whose body does not fit into its first record.
+ *
+ * What lives here: credit, framing of chunks into slices, the comparison of the declared with the
+ * sent length. `sources.ts` feeds it, the exchange owns it. It must not know handlers or pools.
+ *
+ * Rust grants credit by `Pull`; JavaScript never sends more than was granted. What a source offers
+ * beyond the credit waits here, and the source is asked to stop.
+ */
+
+import { errors } from '../undici';
+import { BODY_SLICE } from '../wire/generated';
+import type { SubmissionWriter } from '../wire/writer';
+
+/** What the outgoing side needs of the request it belongs to. */
+export interface BodyOwner {
+  readonly slot: number;
+  readonly generation: number;
+  /** Whether the request has settled: then nothing may be sent for it. */
+  readonly settled: boolean;
+  readonly writer: SubmissionWriter;
+  scheduleFlush(): void;
+  /** A chunk of the source was sent completely. */
+  bodySent(chunk: Uint8Array | string): void;
+  /** The whole body was sent. */
+  requestSent(): void;
+  /** Fails the request. */
+  abortWith(error: Error): void;
+}
+
+interface Waiting {
+  readonly bytes: Uint8Array;
+  /** Length of `bytes` when offered: it drops to zero if the user detaches the memory meanwhile. */
+  readonly size: number;
+  readonly chunk: Uint8Array | string;
+  offset: number;
+}
+
+/** Sends a body slice by slice, as far as credit goes. */
+export class OutgoingBody {
+  readonly #owner: BodyOwner;
+  /** Declared length; `null` for chunked. */
+  readonly #length: number | null;
+  readonly #strict: boolean;
+  /** Asks the source for more; called whenever everything offered so far has left. */
+  onDrain: (() => void) | null = null;
+
+  #started = false;
+  #credit = 0;
+  #accepted = 0;
+  #waiting: Waiting[] = [];
+  #ended = false;
+  #finished = false;
+  #warned = false;
+
+  constructor(owner: BodyOwner, length: number | null, strict: boolean) {
+    this.#owner = owner;
+    this.#length = length;
+    this.#strict = strict;
+  }
+
+  /** Whether all of the body has left. */
+  get finished(): boolean {
+    return this.#finished;
+  }
+
+  /** Whether the source ended, sent or not. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Bytes the source has offered so far. */
+  get accepted(): number {
+    return this.#accepted;
+  }
+
+  /** The request's first record was written: from now on slices may follow. */
+  start(): void {
+    this.#started = true;
+    this.#send();
+  }
+
+  /** `bytes` more are wanted. */
+  grant(bytes: number): void {
+    this.#credit += bytes;
+    this.#send();
+  }
+
+  /**
+   * Offers a chunk. Returns whether the source may go on at once; `onDrain` follows otherwise.
+   *
+   * @throws RequestContentLengthMismatchError when strict and the body grows past its length;
+   * TypeError when the chunk is neither text nor bytes.
+   */
+  write(chunk: Uint8Array | string): boolean {
+    if (this.#owner.settled) return false;
+    let bytes = bytesOf(chunk);
+    if (bytes.byteLength === 0) return true;
+    let sent = chunk;
+    if (this.#length !== null && this.#accepted + bytes.byteLength > this.#length) {
+      if (this.#strict) throw new errors.RequestContentLengthMismatchError();
+      this.#warn();
+      // Bytes past the declared length would be the next request to the server.
+      bytes = bytes.subarray(0, this.#length - this.#accepted);
+      if (bytes.byteLength === 0) return true;
+      sent = bytes;
+    }
+    this.#accepted += bytes.byteLength;
+    this.#waiting.push({ bytes, size: bytes.byteLength, chunk: sent, offset: 0 });
+    this.#send();
+    return this.#waiting.length === 0;
+  }
+
+  /**
+   * The source ended.
+   *
+   * @throws RequestContentLengthMismatchError when strict and the body is shorter than declared.
+   */
+  end(): void {
+    if (this.#owner.settled || this.#ended) return;
+    if (this.#length !== null && this.#accepted !== this.#length) {
+      if (this.#strict) throw new errors.RequestContentLengthMismatchError();
+      this.#warn();
+    }
+    this.#ended = true;
+    this.#send();
+  }
+
+  #warn(): void {
+    if (this.#warned) return;
+    this.#warned = true;
+    process.emitWarning(new errors.RequestContentLengthMismatchError());
+  }
+
+  #send(): void {
+    const owner = this.#owner;
+    if (!this.#started || owner.settled || this.#finished) return;
+    let wrote = false;
+    while (this.#waiting.length > 0 && this.#credit > 0) {
+      const first = this.#waiting[0] as Waiting;
+      if (first.bytes.byteLength !== first.size) {
+        owner.abortWith(new errors.RequestContentLengthMismatchError());
+        return;
+      }
+      const size = Math.min(first.size - first.offset, this.#credit, BODY_SLICE);
+      owner.writer.bodyChunk(
+        owner.slot,
+        owner.generation,
+        first.bytes,
+        first.offset,
+        first.offset + size,
+      );
+      wrote = true;
+      first.offset += size;
+      this.#credit -= size;
+      if (first.offset < first.size) continue;
+      this.#waiting.shift();
+      owner.bodySent(first.chunk);
+      if (owner.settled) break;
+    }
+    if (owner.settled) return;
+    if (this.#ended && this.#waiting.length === 0) {
+      owner.writer.bodyEnd(owner.slot, owner.generation);
+      wrote = true;
+      this.#finished = true;
+      owner.requestSent();
+    }
+    if (wrote) owner.scheduleFlush();
+    if (!this.#ended && this.#waiting.length === 0 && this.#credit > 0) this.onDrain?.();
+  }
+}
+
+/** Text is sent as UTF-8; anything but text and bytes is refused by `Buffer.from` with a TypeError. */
+function bytesOf(chunk: Uint8Array | string): Uint8Array {
+  if (chunk instanceof Uint8Array) return chunk;
+  if (typeof chunk === 'string') return Buffer.from(chunk);
+  throw new TypeError(
+    `The "chunk" argument must be of type string or an instance of Buffer or Uint8Array. Received ${chunk === null ? 'null' : typeof chunk}`,
+  );
+}

@@ -1,0 +1,241 @@
+/**
+ * Where the chunks of a request body come from: node streams and iterables.
+ *
+ * What lives here: the pumps that read a source as fast as `OutgoingBody` takes it, and undici's
+ * rules for what happens to the source when either side fails. The exchange owns one source. It
+ * must not know records.
+ */
+
+import { IncomingMessage } from 'node:http';
+import type { Readable, Stream } from 'node:stream';
+
+import { errors } from '../undici';
+import type { BodyIterable } from './classify';
+import type { OutgoingBody } from './outgoing';
+
+/** A source being pumped. */
+export interface BodySource {
+  /** Starts reading. Chunks may be offered before this returns. */
+  begin(): void;
+  /** Stops reading, because the request settled; `error` when it failed on the way to the peer. */
+  stop(error?: Error): void;
+}
+
+/** What a source tells the exchange. */
+export interface SourceListener {
+  /** The first chunk was offered, or the source ended or failed before one. Called once or not at all. */
+  sourceReady(): void;
+  /** The source failed. */
+  abortWith(error: Error): void;
+}
+
+/**
+ * Destroys a stream that is not destroyed yet; streams without `destroy()` get their error as an
+ * event. Never throws: some managed sockets do.
+ */
+export function destroyStream(stream: Stream, error?: Error): void {
+  const target = stream as Stream & {
+    destroyed?: boolean;
+    destroy?: (error?: Error) => void;
+    socket?: unknown;
+  };
+  if (target.destroyed) return;
+  if (typeof target.destroy === 'function') {
+    // A server's request object would take its socket with it, and the response could not be sent.
+    if (Object.getPrototypeOf(target)?.constructor === IncomingMessage) target.socket = null;
+    try {
+      target.destroy(error);
+    } catch {
+      // The stream's owner handles its end.
+    }
+  } else if (error) {
+    queueMicrotask(() => stream.emit('error', error));
+  }
+}
+
+/** Pumps a node stream. */
+export class StreamSource implements BodySource {
+  readonly #stream: Readable;
+  readonly #out: OutgoingBody;
+  readonly #listener: SourceListener;
+  #finished = false;
+  #ready = false;
+
+  constructor(stream: Readable, out: OutgoingBody, listener: SourceListener) {
+    this.#stream = stream;
+    this.#out = out;
+    this.#listener = listener;
+    out.onDrain = () => {
+      if (!this.#finished) stream.resume?.();
+    };
+  }
+
+  begin(): void {
+    const stream = this.#stream;
+    stream.on('data', this.#onData);
+    stream.on('end', this.#onEnd);
+    stream.on('error', this.#onError);
+    stream.on('close', this.#onClose);
+    stream.resume?.();
+
+    // What happened before we listened is not emitted again.
+    const state = stream as Readable & {
+      errorEmitted?: boolean;
+      endEmitted?: boolean;
+      closeEmitted?: boolean;
+    };
+    if (state.errorEmitted ?? stream.errored) {
+      setImmediate(() => this.#finish(stream.errored ?? new errors.RequestAbortedError()));
+    } else if (state.endEmitted ?? stream.readableEnded) {
+      setImmediate(() => this.#finish(null));
+    }
+    if (state.closeEmitted ?? stream.closed) setImmediate(this.#onClose);
+  }
+
+  stop(error?: Error): void {
+    if (!this.#finished) {
+      this.#finished = true;
+      this.#detach();
+    }
+    destroyStream(this.#stream, error);
+  }
+
+  readonly #onData = (chunk: Uint8Array | string): void => {
+    if (this.#finished) return;
+    try {
+      if (!this.#out.write(chunk)) this.#stream.pause?.();
+      this.#becomeReady();
+    } catch (error) {
+      destroyStream(this.#stream, error as Error);
+    }
+  };
+
+  readonly #onEnd = (): void => this.#finish(null);
+
+  readonly #onError = (error: Error): void => this.#finish(error);
+
+  readonly #onClose = (): void => {
+    // Broken streams emit 'close' before 'error': one tick decides.
+    queueMicrotask(() => this.#stream.removeListener('error', this.#onError));
+    if (this.#finished) return;
+    const error = new errors.RequestAbortedError();
+    queueMicrotask(() => this.#finish(error));
+  };
+
+  #becomeReady(): void {
+    if (this.#ready) return;
+    this.#ready = true;
+    this.#listener.sourceReady();
+  }
+
+  #finish(failure: Error | null): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    this.#detach();
+    let error = failure;
+    if (!error) {
+      try {
+        this.#out.end();
+      } catch (mismatch) {
+        error = mismatch as Error;
+      }
+    }
+    if (error) {
+      this.#listener.abortWith(error);
+      destroyStream(this.#stream, error);
+    } else {
+      destroyStream(this.#stream);
+    }
+    this.#becomeReady();
+  }
+
+  /** The error listener stays until 'close': a destroyed stream may still emit its error. */
+  #detach(): void {
+    this.#stream.removeListener('data', this.#onData);
+    this.#stream.removeListener('end', this.#onEnd);
+    if (this.#stream.closed) this.#stream.removeListener('close', this.#onClose);
+  }
+}
+
+/** Pumps an iterable, synchronous or not, web streams and generators included. */
+export class IterableSource implements BodySource {
+  readonly #iterable: BodyIterable;
+  readonly #out: OutgoingBody;
+  readonly #listener: SourceListener;
+  #stopped: Error | null = null;
+  #wake: (() => void) | null = null;
+  #ready = false;
+
+  constructor(iterable: BodyIterable, out: OutgoingBody, listener: SourceListener) {
+    this.#iterable = iterable;
+    this.#out = out;
+    this.#listener = listener;
+    out.onDrain = () => this.#wakeUp();
+  }
+
+  begin(): void {
+    void this.#pump();
+  }
+
+  /** The loop ends at its next step and calls the iterator's `return()`, as a `break` would. */
+  stop(error?: Error): void {
+    this.#stopped ??= error ?? new errors.RequestAbortedError();
+    this.#wakeUp();
+  }
+
+  #wakeUp(): void {
+    const wake = this.#wake;
+    this.#wake = null;
+    wake?.();
+  }
+
+  async #pump(): Promise<void> {
+    try {
+      for await (const chunk of this.#iterable as AsyncIterable<Uint8Array | string>) {
+        if (this.#stopped) throw this.#stopped;
+        const more = this.#out.write(chunk);
+        this.#becomeReady();
+        if (this.#stopped) throw this.#stopped;
+        if (!more) {
+          await new Promise<void>((resolve) => {
+            this.#wake = resolve;
+          });
+        }
+      }
+      if (!this.#stopped) this.#out.end();
+    } catch (error) {
+      this.#listener.abortWith(error as Error);
+    }
+    this.#becomeReady();
+  }
+
+  #becomeReady(): void {
+    if (this.#ready) return;
+    this.#ready = true;
+    this.#listener.sourceReady();
+  }
+}
+
+/** Pumps bytes that are too large for one record. */
+export class BytesSource implements BodySource {
+  readonly #bytes: Uint8Array;
+  readonly #out: OutgoingBody;
+  readonly #listener: SourceListener;
+
+  constructor(bytes: Uint8Array, out: OutgoingBody, listener: SourceListener) {
+    this.#bytes = bytes;
+    this.#out = out;
+    this.#listener = listener;
+  }
+
+  begin(): void {
+    try {
+      this.#out.write(this.#bytes);
+      this.#out.end();
+    } catch (error) {
+      this.#listener.abortWith(error as Error);
+    }
+  }
+
+  stop(): void {}
+}

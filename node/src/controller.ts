@@ -1,0 +1,107 @@
+/**
+ * What a handler holds of its request.
+ *
+ * What lives here: `abort`, `pause`, `resume` and the raw headers, as undici's controller has
+ * them. The exchange makes one for each request and hands it to every callback. It must not know
+ * records or pools.
+ */
+
+import type { DispatchController } from './handler-types';
+import { rawFields } from './headers';
+
+/** What a controller needs of its exchange. */
+export interface Controlled {
+  abortWith(reason: Error | undefined): void;
+  /** Delivery may go on. */
+  resumed(): void;
+}
+
+/** The controller of one request. */
+export class RequestController implements DispatchController {
+  readonly #exchange: Controlled;
+  #paused = false;
+  #aborted = false;
+  #reason: Error | null = null;
+
+  /** Field list of the last head, and where its fields start; see `headers.ts`. */
+  #head: string | null = null;
+  #headFields = 0;
+  #trailers: string | null = null;
+  /** Built from the lists when first read, or set by an interceptor. */
+  #rawHeaders: unknown = null;
+  #rawTrailers: unknown = null;
+
+  constructor(exchange: Controlled) {
+    this.#exchange = exchange;
+  }
+
+  /** Stops delivery: what comes after the current callback waits until `resume`. */
+  pause(): void {
+    this.#paused = true;
+  }
+
+  /** Delivers what waited, before this returns. */
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#exchange.resumed();
+  }
+
+  /** Ends the request; `onResponseError` gets `reason` before this returns. */
+  abort(reason?: Error): void {
+    if (this.#aborted) return;
+    this.#aborted = true;
+    this.#reason = reason as Error;
+    this.#exchange.abortWith(reason);
+  }
+
+  /** Whether `abort` was called. */
+  get aborted(): boolean {
+    return this.#aborted;
+  }
+
+  /** What `abort` was called with. */
+  get reason(): Error | null {
+    return this.#reason;
+  }
+
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  /** Names and values of the last head as they stood on the wire: a flat list of Buffers. */
+  get rawHeaders(): unknown {
+    if (this.#rawHeaders === null && this.#head !== null) {
+      this.#rawHeaders = rawFields(this.#head, this.#headFields);
+    }
+    return this.#rawHeaders;
+  }
+
+  set rawHeaders(value: unknown) {
+    this.#rawHeaders = value;
+  }
+
+  /** Names and values of the trailers as they stood on the wire: a flat list of Buffers. */
+  get rawTrailers(): unknown {
+    if (this.#rawTrailers === null && this.#trailers !== null) {
+      this.#rawTrailers = rawFields(this.#trailers);
+    }
+    return this.#rawTrailers;
+  }
+
+  set rawTrailers(value: unknown) {
+    this.#rawTrailers = value;
+  }
+
+  /** A head arrived; its fields start at `fields` in `text`. For the exchange. */
+  static receiveHead(controller: RequestController, text: string, fields: number): void {
+    controller.#head = text;
+    controller.#headFields = fields;
+    controller.#rawHeaders = null;
+  }
+
+  /** Trailers arrived. For the exchange. */
+  static receiveTrailers(controller: RequestController, text: string): void {
+    controller.#trailers = text;
+  }
+}

@@ -1,0 +1,314 @@
+/**
+ * One request from `dispatch()` to its settlement: the incoming half.
+ *
+ * What lives here: delivery of completions to the handler under `pause` and credit, abort, failure,
+ * and the hand-over of an upgraded stream. The pool makes one for each request. It must not know
+ * events or other requests.
+ *
+ * ```text
+ * made ─ start ─▶ started ─ send ─▶ sent ─ head ─▶ responding ─ end ─▶ completed
+ *    └─────────────────┴──── abort, failure, error, destroy ─┴───────▶ aborted
+ * ```
+ *
+ * A request is completed or aborted when JavaScript learns of it, not when Rust does: whatever the
+ * batch still holds for a settled request finds its slot empty.
+ */
+
+import { RequestController } from './controller';
+import { channels, observe } from './diagnostics';
+import { decodeError } from './errors';
+import type { DispatchHandler, DispatchOptions, ParsedHeaders } from './handler-types';
+import { decodeReason, parseFields } from './headers';
+import { assertHandler } from './legacy-handler';
+import { Sending, type SendContext } from './sending';
+import type { SlotOwner } from './session';
+import { errors, peerMajor } from './undici';
+import { UpgradedSocket } from './upgrade';
+import { WINDOW } from './wire/generated';
+
+/** What an exchange tells its pool. */
+export interface ExchangeContext extends SendContext {
+  /** The exchange has settled: it no longer counts. Called once. */
+  settled(exchange: Exchange): void;
+  /** An error of `onResponseError`, which nobody is left to hear: becomes the dispatcher's `error` event. */
+  reportError(error: unknown): void;
+}
+
+/** Credit goes back when half of the window is owed: one record for every 128 KiB. */
+const CREDIT_STEP = WINDOW / 2;
+
+/** What a paused request has not delivered yet. */
+type Undelivered =
+  | { readonly kind: 'data'; readonly chunk: Buffer }
+  | { readonly kind: 'end'; readonly trailers: string }
+  | { readonly kind: 'head'; readonly status: number; readonly text: string };
+
+/** One request; see above. */
+export class Exchange extends Sending implements SlotOwner {
+  readonly #context: ExchangeContext;
+  #controller: RequestController | null = null;
+  #queue: Undelivered[] | null = null;
+  /** A callback is running: `resume()` inside it must not deliver again below it. */
+  #delivering = false;
+  /** Bytes delivered and not yet credited. */
+  #owed = 0;
+
+  /** Neighbours in the pool's list of unsettled requests; the pool's alone. */
+  previous: Exchange | null = null;
+  next: Exchange | null = null;
+
+  constructor(context: ExchangeContext, options: DispatchOptions, handler: DispatchHandler) {
+    super(context, options, handler);
+    this.#context = context;
+    assertHandler(handler, this.isUpgrade, peerMajor);
+    this.watchBody();
+    if (channels.create.hasSubscribers) channels.create.publish({ request: observe(this) });
+  }
+
+  /**
+   * Tells the handler. Returns whether the request is still to be sent: the handler may have
+   * aborted it, and then nothing is written.
+   */
+  start(): boolean {
+    try {
+      this.prepare();
+    } catch (error) {
+      this.#settleWithError(error as Error);
+      return false;
+    }
+    const controller = new RequestController(this);
+    this.#controller = controller;
+    this.started = true;
+    if (this.earlyError !== null) {
+      controller.abort(this.earlyError);
+      return false;
+    }
+    try {
+      (this.handler.onRequestStart as NonNullable<DispatchHandler['onRequestStart']>)(
+        controller,
+        null,
+      );
+    } catch (error) {
+      this.fail(error);
+    }
+    return !this.settled;
+  }
+
+  /** The controller; only after `start`. */
+  get #handle(): RequestController {
+    return this.#controller as RequestController;
+  }
+
+  protected override asSlotOwner(): SlotOwner {
+    return this;
+  }
+
+  // Incoming ---------------------------------------------------------------------------------
+
+  onInformational(status: number, _flags: number, text: string): void {
+    this.onHead(status, 0, text);
+  }
+
+  onHead(status: number, _flags: number, text: string): void {
+    // Heads are delivered to a paused handler too, but never before what already waits.
+    if (this.#queue !== null) this.#queue.push({ kind: 'head', status, text });
+    else this.#deliverHead(status, text);
+  }
+
+  onData(chunk: Buffer): void {
+    if (this.#queue !== null || this.#handle.paused) this.#wait({ kind: 'data', chunk });
+    else this.#deliverData(chunk);
+  }
+
+  onEnd(trailers: string): void {
+    if (this.#queue !== null || this.#handle.paused) this.#wait({ kind: 'end', trailers });
+    else this.#deliverEnd(trailers);
+  }
+
+  onError(batch: Buffer, start: number, end: number): void {
+    // A failure does not wait for a paused handler, nor for chunks that it did not take in time.
+    this.#deliverError(decodeError(batch, start, end));
+  }
+
+  onUpgrade(status: number, _flags: number, text: string): void {
+    const fields = text.indexOf('\n') + 1;
+    const controller = this.#handle;
+    RequestController.receiveHead(controller, text, fields);
+    this.unwatchBody();
+    const socket = new UpgradedSocket(this.context.session, this, this.writer);
+    this.slot = -1;
+    if (channels.headers.hasSubscribers) this.#publishHead(status, text, fields);
+    try {
+      this.handler.onRequestUpgrade?.(controller, status, parseFields(text, fields), socket);
+    } catch (error) {
+      this.#settleWithError(error as Error);
+      socket.destroy(error as Error);
+      return;
+    }
+    if (this.settled) {
+      socket.destroy();
+      return;
+    }
+    this.settled = true;
+    this.completed = true;
+    if (channels.trailers.hasSubscribers) {
+      channels.trailers.publish({ request: observe(this), trailers: [] });
+    }
+    this.#context.settled(this);
+  }
+
+  #wait(item: Undelivered): void {
+    (this.#queue ??= []).push(item);
+  }
+
+  /** `resume()` was called. */
+  resumed(): void {
+    if (this.#delivering || this.settled) return;
+    this.#returnCredit();
+    this.#deliverWaiting();
+  }
+
+  #deliverWaiting(): void {
+    while (this.#queue !== null && !this.settled) {
+      const item = this.#queue[0];
+      if (item === undefined) {
+        this.#queue = null;
+        return;
+      }
+      if (this.#handle.paused) return;
+      this.#queue.shift();
+      if (item.kind === 'data') this.#deliverData(item.chunk);
+      else if (item.kind === 'head') this.#deliverHead(item.status, item.text);
+      else this.#deliverEnd(item.trailers);
+    }
+  }
+
+  #publishHead(status: number, text: string, fields: number): void {
+    const response = {
+      statusCode: status,
+      headers: this.#handle.rawHeaders,
+      statusText: decodeReason(text.slice(0, fields - 1)),
+    };
+    channels.headers.publish({ request: observe(this), response });
+  }
+
+  #deliverHead(status: number, text: string): void {
+    const { handler } = this;
+    const controller = this.#handle;
+    const fields = text.indexOf('\n') + 1;
+    RequestController.receiveHead(controller, text, fields);
+    this.#delivering = true;
+    try {
+      if (handler.onResponseStarted) handler.onResponseStarted();
+      if (channels.headers.hasSubscribers) this.#publishHead(status, text, fields);
+      handler.onResponseStart?.(
+        controller,
+        status,
+        parseFields(text, fields),
+        decodeReason(text.slice(0, fields - 1)),
+      );
+    } catch (error) {
+      this.fail(error);
+    }
+    this.#delivering = false;
+  }
+
+  #deliverData(chunk: Buffer): void {
+    const controller = this.#handle;
+    this.#delivering = true;
+    try {
+      if (channels.bodyChunkReceived.hasSubscribers) {
+        channels.bodyChunkReceived.publish({ request: observe(this), chunk });
+      }
+      this.handler.onResponseData?.(controller, chunk);
+    } catch (error) {
+      this.fail(error);
+    }
+    this.#delivering = false;
+    this.#owed += chunk.length;
+    if (!controller.paused) this.#returnCredit();
+  }
+
+  #returnCredit(): void {
+    if (this.#owed < CREDIT_STEP || this.settled) return;
+    this.writer.credit(this.slot, this.generation, this.#owed);
+    this.#owed = 0;
+    this.scheduleFlush();
+  }
+
+  #deliverEnd(trailers: string): void {
+    const controller = this.#handle;
+    RequestController.receiveTrailers(controller, trailers);
+    this.settled = true;
+    this.completed = true;
+    this.context.session.free(this);
+    this.unwatchBody();
+    if (channels.trailers.hasSubscribers) {
+      channels.trailers.publish({ request: observe(this), trailers: controller.rawTrailers });
+    }
+    try {
+      const parsed: ParsedHeaders = trailers === '' ? {} : parseFields(trailers);
+      this.handler.onResponseEnd?.(controller, parsed);
+    } catch (error) {
+      this.#callOnError(error as Error);
+    }
+    if (!this.bodyFinished) this.stopBody();
+    this.#context.settled(this);
+  }
+
+  // Failure ----------------------------------------------------------------------------------
+
+  /** The error came from Rust: it no longer counts while its handler is told, as in undici. */
+  #deliverError(error: Error): void {
+    if (this.settled) return;
+    this.settled = true;
+    this.#queue = null;
+    this.context.session.free(this);
+    this.#context.settled(this);
+    this.unwatchBody();
+    this.#callOnError(error);
+    if (!this.bodyFinished) this.stopBody(error);
+  }
+
+  /** The user aborted, or the body failed: settles at once. */
+  abortWith(reason: Error | undefined): void {
+    this.#settleWithError(reason || new errors.RequestAbortedError());
+  }
+
+  /** A callback threw: the request ends with that error. */
+  protected override fail(error: unknown): void {
+    this.#settleWithError(error as Error);
+  }
+
+  /** Ends with `error`, from the pool's `destroy()`: Rust forgets the request by itself. */
+  destroyWith(error: Error): void {
+    this.#settleWithError(error, false);
+  }
+
+  #settleWithError(error: Error, tellNative = true): void {
+    if (this.settled) return;
+    this.settled = true;
+    this.#queue = null;
+    if (this.slot !== -1) {
+      this.context.session.free(this);
+      if (tellNative) {
+        this.writer.cancel(this.slot, this.generation);
+        this.scheduleFlush();
+      }
+    }
+    this.unwatchBody();
+    this.#callOnError(error);
+    this.stopBody();
+    this.#context.settled(this);
+  }
+
+  #callOnError(error: Error): void {
+    if (channels.error.hasSubscribers) channels.error.publish({ request: observe(this), error });
+    this.aborted = true;
+    try {
+      this.handler.onResponseError?.(this.#controller, error);
+    } catch (thrown) {
+      this.#context.reportError(thrown);
+    }
+  }
+}

@@ -1,0 +1,37 @@
+/**
+ * The interface of the addon, as TypeScript sees it.
+ *
+ * What lives here: types only. `loader.ts` provides the real one, tests provide a scripted one.
+ * Meaning of each function: `crates/dodici-wire/CONTRACT.md`.
+ */
+
+declare const environment: unique symbol;
+
+/** One environment of the addon: opaque. */
+export interface NativeEnvironment {
+  readonly [environment]?: never;
+}
+
+/** Called on the JS thread for each doorbell. `overflow` replaces the inbound buffer for one batch. */
+export type OnBatch = (
+  length: number,
+  chunks: Buffer[] | undefined | null,
+  overflow?: Buffer | null,
+) => void;
+
+/** Exports of the `.node` file. */
+export interface NativeAddon {
+  layoutHash(): number;
+  version(): string;
+  open(
+    inbound: Buffer,
+    onBatch: OnBatch,
+    ioThreads: number,
+    roots: Buffer[] | undefined,
+  ): NativeEnvironment;
+  threads(environment: NativeEnvironment): number;
+  submit(environment: NativeEnvironment, thread: number, buffer: Buffer, length: number): void;
+  setRoots(environment: NativeEnvironment, pem: Buffer): void;
+  counters(environment: NativeEnvironment): Float64Array;
+  close(environment: NativeEnvironment): void;
+}

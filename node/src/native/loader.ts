@@ -1,0 +1,66 @@
+/**
+ * Finds and loads the addon.
+ *
+ * What lives here: the only place that knows the name of a `.node` file. Called once by the
+ * session. It must not know what the addon does.
+ *
+ * Order: the environment variable `DODICI_ADDON` (a path, for development), then
+ * `prebuilds/<platform>-<arch>/dodici.node` in the package. Whatever is wrong with the file is one
+ * sentence with the code `ERR_DODICI_ADDON`.
+ */
+
+import { existsSync } from 'node:fs';
+import { endianness } from 'node:os';
+import { join, resolve } from 'node:path';
+
+import { LAYOUT_HASH } from '../wire/generated';
+import type { NativeAddon } from './addon';
+
+/** `dist/native/loader.js` is two levels below the package's root, as this file is. */
+const PACKAGE_ROOT = join(__dirname, '..', '..');
+
+function addonError(message: string, cause?: unknown): Error {
+  const error = new Error(message, cause === undefined ? undefined : { cause });
+  return Object.assign(error, { code: 'ERR_DODICI_ADDON' });
+}
+
+/** Path of the addon for this platform. */
+export function addonPath(environment: NodeJS.ProcessEnv = process.env): string {
+  const override = environment['DODICI_ADDON'];
+  if (override) return resolve(override);
+  return join(PACKAGE_ROOT, 'prebuilds', `${process.platform}-${process.arch}`, 'dodici.node');
+}
+
+/**
+ * Loads the addon at `path` and checks that it was built from the same schema.
+ *
+ * @throws Error with the code `ERR_DODICI_ADDON` and one sentence that says what to do.
+ */
+export function loadAddon(path: string = addonPath()): NativeAddon {
+  if (endianness() !== 'LE') {
+    throw addonError(`dodici runs on little-endian machines only, and ${process.arch} is not one.`);
+  }
+  if (!existsSync(path)) {
+    throw addonError(
+      `dodici has no native addon for ${process.platform}-${process.arch}: ${path} does not exist; build it with "just build" or point DODICI_ADDON at one.`,
+    );
+  }
+  let addon: NativeAddon;
+  try {
+    addon = require(path) as NativeAddon;
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw addonError(`dodici could not load its native addon ${path}: ${reason}`, cause);
+  }
+  checkLayout(addon, path);
+  return addon;
+}
+
+/** Refuses an addon whose records look different from ours; see `layout_hash` in dodici-wire. */
+export function checkLayout(addon: NativeAddon, path: string): void {
+  const found = typeof addon.layoutHash === 'function' ? addon.layoutHash() : undefined;
+  if (found === LAYOUT_HASH) return;
+  throw addonError(
+    `dodici's native addon ${path} does not belong to this version of the package (its layout is ${found ?? 'unknown'}, the package expects ${LAYOUT_HASH}): reinstall dodici or rebuild the addon.`,
+  );
+}

@@ -1,0 +1,348 @@
+/**
+ * Requests and connections of one origin: the engine behind a `Client` or a `Pool`.
+ *
+ * What lives here: the list of unsettled requests, the counters that undici shows, when a
+ * dispatcher is busy and when it drains, the order in which requests leave, and the dispatcher's
+ * events. `Client` and `Pool` hold one each. It must not know records.
+ *
+ * Counters change only when something is delivered to JavaScript, in one order with callbacks and
+ * events: whoever looks inside a callback sees what the callback tells.
+ */
+
+import type { EventEmitter } from 'node:events';
+
+import { ConnectionDiagnostics } from './diagnostics';
+import { currentSession } from './environment';
+import type { ConnectInfo, DisconnectInfo } from './events';
+import { Exchange, type ExchangeContext } from './exchange';
+import type { DispatchHandler, DispatchOptions } from './handler-types';
+import { NativePool, type NativePoolListener } from './native-pool';
+import type { PoolSettings } from './options';
+import { serverNameOf, type HeadContext } from './request';
+import type { Session } from './session';
+import type { Dispatcher } from './undici';
+
+/** Counters as undici defines them. */
+export interface PoolCounters {
+  /** Connections that are up. */
+  readonly connected: number;
+  /** Of these, the ones that would take a request at once. */
+  readonly free: number;
+  /** Requests that no connection, made or being made, has room for. */
+  readonly queued: number;
+  /** Requests not yet written. */
+  readonly pending: number;
+  /** Requests written and not answered. */
+  readonly running: number;
+  readonly size: number;
+  readonly busy: boolean;
+}
+
+/** The dispatcher whose name stands in events. */
+export type EventOwner = Dispatcher & { readonly destroyed: boolean };
+
+/** See above. */
+export class OriginPool implements ExchangeContext, NativePoolListener {
+  readonly settings: PoolSettings;
+  readonly origin: string;
+  readonly strictContentLength: boolean;
+  readonly diagnostics: ConnectionDiagnostics;
+  head: HeadContext;
+
+  readonly #owner: EventOwner;
+  #session: Session | null = null;
+  #pipelining: number;
+  readonly #defaultServername: string | null;
+  #main: NativePool | null = null;
+  #byServername: Map<string, NativePool> | null = null;
+
+  /** Unsettled requests in the order of their dispatch. */
+  #first: Exchange | null = null;
+  #last: Exchange | null = null;
+  #size = 0;
+  #connected = 0;
+  /** A connect was announced on the diagnostics channel and has not ended. */
+  #connecting = false;
+  /** Requests of a single connection that wait until the body of an earlier one has shown itself. */
+  #held: { exchange: Exchange; ready: boolean }[] = [];
+
+  #needDrain = false;
+  #drainScheduled = false;
+  #whenIdle: (() => void) | null = null;
+
+  constructor(owner: EventOwner, settings: PoolSettings) {
+    this.#owner = owner;
+    this.settings = settings;
+    this.strictContentLength = settings.strictContentLength;
+    this.diagnostics = new ConnectionDiagnostics(settings);
+    const { url } = settings;
+    this.origin = url.origin;
+    this.#pipelining = settings.pipelining;
+    this.#defaultServername = settings.connect.servername ?? serverNameOf(url.host);
+    this.head = this.#makeHead();
+  }
+
+  /** The first request makes it, so that a pool can be constructed where there is no addon. */
+  get session(): Session {
+    return (this.#session ??= currentSession());
+  }
+
+  #makeHead(): HeadContext {
+    const { url, maxRequestsPerClient } = this.settings;
+    return {
+      hostLine: `host: ${url.host}\r\n`,
+      keepAlive: this.#pipelining !== 0 && maxRequestsPerClient !== 1,
+    };
+  }
+
+  get pipelining(): number {
+    return this.#pipelining;
+  }
+
+  /** Affects the head and the counters; how many requests share a connection was fixed before. */
+  set pipelining(value: number) {
+    this.#pipelining = value;
+    this.head = this.#makeHead();
+    this.#checkDrain();
+  }
+
+  get isConnected(): boolean {
+    return this.#connected > 0;
+  }
+
+  // Counters ---------------------------------------------------------------------------------
+
+  /** Requests that may be under way without queueing: a connection that is not up yet counts as one. */
+  get #room(): number {
+    const { connections } = this.settings;
+    if (connections === null) return Infinity;
+    const depth = Math.max(1, this.#pipelining);
+    return this.#connected * depth + Math.max(0, connections - this.#connected);
+  }
+
+  get counters(): PoolCounters {
+    const depth = Math.max(1, this.#pipelining);
+    const size = this.#size;
+    const connected = this.#connected;
+    const running = Math.min(size, connected * depth);
+    const queued = Math.max(0, size - this.#room);
+    return {
+      connected,
+      free: connected - Math.min(connected, Math.ceil(running / depth)),
+      queued,
+      pending: size - running,
+      running,
+      size,
+      busy: this.settings.kind === 'client' ? this.#isBusy : this.#needDrain,
+    };
+  }
+
+  /** Whether the next request would have to wait. */
+  get #isBusy(): boolean {
+    if (this.settings.kind === 'pool') return this.#size >= this.#room;
+    const depth = Math.max(1, this.#pipelining);
+    // A client that is not connected is busy with a single request: it is pending.
+    return this.#size >= (this.#connected > 0 ? depth : 1);
+  }
+
+  get needDrain(): boolean {
+    return this.#needDrain;
+  }
+
+  // Requests ---------------------------------------------------------------------------------
+
+  /**
+   * Starts a request. Returns `false` when the caller should wait for `drain`.
+   *
+   * @throws what the request's checks throw; nothing was counted then.
+   */
+  dispatch(options: DispatchOptions, handler: DispatchHandler): boolean {
+    const { session } = this;
+    const exchange = new Exchange(this, options, handler);
+    this.#link(exchange);
+    session.hold();
+    if (exchange.start()) this.#submit(exchange);
+    if (this.#isBusy) this.#needDrain = true;
+    return !this.#needDrain;
+  }
+
+  #submit(exchange: Exchange): void {
+    if (!exchange.needsSource) {
+      if (this.#held.length === 0) this.#send(exchange);
+      else this.#held.push({ exchange, ready: true });
+      return;
+    }
+    if (this.settings.connections !== 1) {
+      exchange.waitForSource(() => this.#send(exchange));
+      return;
+    }
+    // One connection answers in the order of dispatch: later requests queue behind this one.
+    const place = { exchange, ready: false };
+    this.#held.push(place);
+    exchange.waitForSource(() => {
+      place.ready = true;
+      this.#sendHeld();
+    });
+  }
+
+  #sendHeld(): void {
+    for (;;) {
+      const [next] = this.#held;
+      if (next === undefined || !(next.ready || next.exchange.settled)) return;
+      this.#held.shift();
+      this.#send(next.exchange);
+    }
+  }
+
+  #send(exchange: Exchange): void {
+    if (exchange.settled) return;
+    let target: NativePool;
+    try {
+      target = this.#targetFor(exchange.servername);
+    } catch (error) {
+      exchange.abortWith(error as Error);
+      return;
+    }
+    if (this.#connected === 0 && !this.#connecting) {
+      this.#connecting = true;
+      this.diagnostics.beforeConnect(target.servername);
+    }
+    exchange.send(target);
+  }
+
+  /** TLS sessions and certificates belong to a server name, so each name has connections of its own. */
+  #targetFor(servername: string | null): NativePool {
+    if (
+      servername === null ||
+      servername === this.#defaultServername ||
+      this.settings.url.protocol !== 'https:'
+    ) {
+      this.#main ??= new NativePool(this.session, this.settings, null, this);
+      return this.#main;
+    }
+    const pools = (this.#byServername ??= new Map<string, NativePool>());
+    let pool = pools.get(servername);
+    if (pool === undefined) {
+      pool = new NativePool(this.session, this.settings, servername, this);
+      pools.set(servername, pool);
+    }
+    return pool;
+  }
+
+  #link(exchange: Exchange): void {
+    exchange.previous = this.#last;
+    if (this.#last === null) this.#first = exchange;
+    else this.#last.next = exchange;
+    this.#last = exchange;
+    this.#size++;
+  }
+
+  settled(exchange: Exchange): void {
+    const { previous, next } = exchange;
+    if (previous === null) this.#first = next;
+    else previous.next = next;
+    if (next === null) this.#last = previous;
+    else next.previous = previous;
+    exchange.previous = null;
+    exchange.next = null;
+    this.#size--;
+    this.session.release();
+    if (this.#held.length > 0) this.#sendHeld();
+    if (this.#size === 0 && this.#whenIdle !== null) {
+      this.#whenIdle();
+      this.#whenIdle = null;
+    }
+    if (this.#needDrain) this.#checkDrain();
+  }
+
+  reportError(error: unknown): void {
+    try {
+      this.#emitRaw('error', error);
+    } catch (unheard) {
+      this.session.raise(unheard);
+    }
+  }
+
+  // Drain ------------------------------------------------------------------------------------
+
+  /** In a microtask, so that `drain` comes after the callbacks that made room. */
+  #checkDrain(): void {
+    if (!this.#needDrain || this.#drainScheduled || this.#isBusy) return;
+    this.#drainScheduled = true;
+    queueMicrotask(() => {
+      this.#drainScheduled = false;
+      if (!this.#needDrain || this.#isBusy || this.#owner.destroyed) return;
+      this.#needDrain = false;
+      this.#emit('drain');
+    });
+  }
+
+  // Connections ------------------------------------------------------------------------------
+
+  #emit(name: string, ...details: unknown[]): void {
+    this.#emitRaw(name, this.settings.url, [this.#owner], ...details);
+  }
+
+  /** The peer declares its own events with their arguments, and neither `error` nor our details. */
+  #emitRaw(name: string, ...values: unknown[]): void {
+    (this.#owner as EventEmitter).emit(name, ...values);
+  }
+
+  connected(pool: NativePool, info: ConnectInfo): void {
+    this.#connected++;
+    this.#connecting = false;
+    this.diagnostics.connected(info, pool.servername);
+    this.#checkDrain();
+    this.#emit('connect', info);
+  }
+
+  disconnected(_pool: NativePool, error: Error, info: DisconnectInfo): void {
+    this.#connected--;
+    if (this.#size > 0 && this.#isBusy) this.#needDrain = true;
+    this.#emit('disconnect', error, info);
+  }
+
+  connectFailed(pool: NativePool, error: Error): void {
+    this.#connecting = false;
+    this.diagnostics.connectError(error, pool.servername);
+    this.#emit('connectionError', error);
+  }
+
+  // End --------------------------------------------------------------------------------------
+
+  /** Resolves when no request is left. */
+  close(): Promise<void> {
+    if (this.#size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#whenIdle = resolve;
+    });
+  }
+
+  /**
+   * Fails every request with `error`: those not yet written at once, the others in a microtask, as
+   * undici does when their socket closes. Resolves when all connections are gone.
+   */
+  async destroy(error: Error): Promise<void> {
+    const { running } = this.counters;
+    let exchange = this.#first;
+    for (let i = 0; i < running && exchange !== null; i++) exchange = exchange.next;
+    this.#failFrom(exchange, error);
+
+    const pools = this.#main === null ? [] : [this.#main];
+    if (this.#byServername !== null) pools.push(...this.#byServername.values());
+    const gone = Promise.all(pools.map((pool) => pool.destroy(error)));
+    queueMicrotask(() => this.#failFrom(this.#first, error));
+    await gone;
+  }
+
+  #failFrom(start: Exchange | null, error: Error): void {
+    const rest: Exchange[] = [];
+    for (let exchange = start; exchange !== null; exchange = exchange.next) rest.push(exchange);
+    for (const exchange of rest) exchange.destroyWith(error);
+  }
+
+  /** Opens a connection although nothing is queued. */
+  connect(): void {
+    this.#targetFor(null).connect();
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * Origins as undici reads them.
+ *
+ * What lives here: `parseOrigin`, with undici's rules and messages for strings, URL objects and
+ * objects that look like one. Constructors and origin patterns call it. It must not know options.
+ */
+
+import { errors } from './undici';
+
+const PROTOCOL_MESSAGE =
+  'Invalid URL protocol: the URL must start with `http:` or `https:`.';
+
+function invalid(message: string): Error {
+  return new errors.InvalidArgumentError(message);
+}
+
+function startsWithHttp(value: unknown): boolean {
+  return typeof value === 'string' && /^https?:/.test(value);
+}
+
+function isPort(port: unknown): boolean {
+  const value = Number.parseInt(String(port), 10);
+  return value === Number(port) && value >= 0 && value <= 65535;
+}
+
+/** The parts of a URL, each of which may be anything. */
+interface UrlLike {
+  origin?: unknown;
+  protocol?: unknown;
+  hostname?: unknown;
+  port?: unknown;
+  path?: unknown;
+  pathname?: unknown;
+  search?: unknown;
+}
+
+function isAbsentOrText(value: unknown): value is string | null | undefined {
+  return value === undefined || value === null || typeof value === 'string';
+}
+
+function fromParts(parts: UrlLike): URL {
+  const { origin, protocol, hostname, port, path, pathname, search } = parts;
+  if (port !== undefined && port !== null && port !== '' && !isPort(port)) {
+    throw invalid(
+      'Invalid URL: port must be a valid integer or a string representation of an integer.',
+    );
+  }
+  if (!isAbsentOrText(path)) {
+    throw invalid('Invalid URL path: the path must be a string or null/undefined.');
+  }
+  if (!isAbsentOrText(pathname)) {
+    throw invalid('Invalid URL pathname: the pathname must be a string or null/undefined.');
+  }
+  if (!isAbsentOrText(hostname)) {
+    throw invalid('Invalid URL hostname: the hostname must be a string or null/undefined.');
+  }
+  if (!isAbsentOrText(origin)) {
+    throw invalid('Invalid URL origin: the origin must be a string or null/undefined.');
+  }
+  if (!startsWithHttp(origin || protocol)) throw invalid(PROTOCOL_MESSAGE);
+
+  const scheme = typeof protocol === 'string' ? protocol : '';
+  const effectivePort = port ?? (scheme === 'https:' ? 443 : 80);
+  const base = (origin ?? `${scheme}//${hostname ?? ''}:${String(effectivePort)}`).replace(/\/$/, '');
+  let rest = path ?? `${pathname ?? ''}${typeof search === 'string' ? search : ''}`;
+  if (rest !== '' && !rest.startsWith('/')) rest = `/${rest}`;
+  // Joined as text: `new URL(rest, base)` would let an absolute URL in `rest` replace the base.
+  return new URL(`${base}${rest}`);
+}
+
+function parseUrl(url: unknown): URL {
+  if (typeof url === 'string') {
+    const parsed = new URL(url);
+    if (!startsWithHttp(parsed.origin || parsed.protocol)) throw invalid(PROTOCOL_MESSAGE);
+    return parsed;
+  }
+  if (!url || typeof url !== 'object') {
+    throw invalid('Invalid URL: The URL argument must be a non-null object.');
+  }
+  if (!(url instanceof URL)) return fromParts(url);
+  if (!startsWithHttp(url.origin || url.protocol)) throw invalid(PROTOCOL_MESSAGE);
+  return url;
+}
+
+/**
+ * The origin that a constructor was given.
+ *
+ * @throws InvalidArgumentError, or the TypeError of `new URL()`, as undici does.
+ */
+export function parseOrigin(origin: unknown): URL {
+  const url = parseUrl(origin);
+  if (url.pathname !== '/' || url.search !== '' || url.hash !== '') throw invalid('invalid url');
+  return url;
+}

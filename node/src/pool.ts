@@ -1,0 +1,55 @@
+/**
+ * `Pool`: one origin, as many connections as requests need.
+ *
+ * What lives here: undici's Pool over the engine. Users and `Agent` construct it. It must not know
+ * requests.
+ */
+
+import type { PeerCounters } from './delegate';
+import { PooledDispatcher } from './pooled-dispatcher';
+import type { Pool as PeerPool } from './undici';
+
+/** A pool's counters at one moment. */
+export class PoolStats {
+  /** Connections that are up. */
+  readonly connected: number;
+  /** Of these, the ones that would take a request at once. */
+  readonly free: number;
+  /** Requests not yet written. */
+  readonly pending: number;
+  /** Requests that no connection has room for. */
+  readonly queued: number;
+  /** Requests written and not answered. */
+  readonly running: number;
+  /** All requests that have not settled. */
+  readonly size: number;
+
+  constructor(counters: PeerCounters) {
+    this.connected = counters.connected;
+    this.free = counters.free;
+    this.pending = counters.pending;
+    this.queued = counters.queued;
+    this.running = counters.running;
+    this.size = counters.size;
+  }
+}
+
+/** A dispatcher with `connections` connections (default: no limit) to one origin; options are undici's. */
+export class Pool extends PooledDispatcher {
+  /**
+   * @throws InvalidArgumentError with undici's message for a bad origin or option, and for a
+   * `connect` option that the engine cannot honour.
+   */
+  constructor(origin: string | URL, options?: PeerPool.Options) {
+    super('pool', origin, options);
+  }
+
+  /** Counters at this moment. */
+  get stats(): PoolStats {
+    return new PoolStats(this.counters);
+  }
+
+  protected override get connectedForPeer(): number {
+    return this.counters.connected;
+  }
+}

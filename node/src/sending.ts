@@ -1,0 +1,353 @@
+/**
+ * The outgoing half of an exchange: from the description to records.
+ *
+ * What lives here: the choice of the body's framing, the complete head, the `Dispatch` record and
+ * the body's source. `Exchange` extends it with the incoming half. It must not know pools'
+ * counters, nor how responses are delivered.
+ */
+
+import type { Readable } from 'node:stream';
+
+import { encodeForm, type EncodedForm } from './body/form-data';
+import { OutgoingBody, type BodyOwner } from './body/outgoing';
+import {
+  BytesSource,
+  destroyStream,
+  IterableSource,
+  StreamSource,
+  type BodySource,
+  type SourceListener,
+} from './body/sources';
+import { channels, observe, type ConnectionDiagnostics, type ObservedRequest } from './diagnostics';
+import type { DispatchHandler, DispatchOptions } from './handler-types';
+import { RequestDescription, type HeadContext } from './request';
+import { addHeader, isHeaderValue } from './request-headers';
+import type { Session, SlotOwner } from './session';
+import { errors } from './undici';
+import { BODY_SLICE, DispatchFlag, WireBody } from './wire/generated';
+import type { SubmissionWriter } from './wire/writer';
+
+/** What an exchange needs of the pool that it belongs to. */
+export interface SendContext {
+  readonly origin: string;
+  readonly session: Session;
+  readonly head: HeadContext;
+  readonly strictContentLength: boolean;
+  readonly diagnostics: ConnectionDiagnostics;
+  /** Whether a connection is up, for the order of diagnostics messages. */
+  readonly isConnected: boolean;
+}
+
+/** A native pool, as far as a record needs it. */
+export interface SendTarget {
+  readonly id: number;
+  readonly writer: SubmissionWriter;
+}
+
+/** The outgoing half; see above. */
+export abstract class Sending
+  extends RequestDescription
+  implements BodyOwner, SourceListener, ObservedRequest
+{
+  readonly context: SendContext;
+  readonly handler: DispatchHandler;
+  /** -1 until the `Dispatch` record was written. */
+  slot = -1;
+  generation = 0;
+  settled = false;
+  completed = false;
+  aborted = false;
+
+  private target: SendTarget | null = null;
+  private outgoing: OutgoingBody | null = null;
+  private source: BodySource | null = null;
+  /** Declared or known length; `null` for none. Valid after `prepare`. */
+  private length: number | null = null;
+  /** The body is known to have no bytes. */
+  private knownEmpty = false;
+  private form: EncodedForm | null = null;
+  /** Waits for the first chunk; see `waitForSource`. */
+  private onReady: (() => void) | null = null;
+  /** Whether the handler knows of the request. */
+  protected started = false;
+  /** Failure of the body before that. */
+  protected earlyError: Error | null = null;
+  private watched: {
+    stream: Readable;
+    onError: (error: Error) => void;
+    onEnd: (() => void) | null;
+  } | null = null;
+
+  constructor(context: SendContext, options: DispatchOptions, handler: DispatchHandler) {
+    super(options);
+    this.context = context;
+    this.handler = handler;
+  }
+
+  abstract abortWith(error: Error | undefined): void;
+  /** Receiver of the slot's completions. */
+  protected abstract asSlotOwner(): SlotOwner;
+  /** Errors of the user's callbacks while sending. */
+  protected abstract fail(error: unknown): void;
+
+  get origin(): string {
+    return this.context.origin;
+  }
+
+  get writer(): SubmissionWriter {
+    return (this.target as SendTarget).writer;
+  }
+
+  scheduleFlush(): void {
+    this.context.session.scheduleFlush();
+  }
+
+  /** Hears of a stream's failure as long as the request lives, also before it is read. */
+  protected watchBody(): void {
+    const { body } = this;
+    if (body === null || body.kind !== 'stream') return;
+    const { stream } = body;
+    const onError = (error: Error): void => {
+      if (this.started) this.abortWith(error);
+      else this.earlyError = error;
+    };
+    const state = (stream as { _readableState?: { autoDestroy?: boolean } })._readableState;
+    const onEnd = state?.autoDestroy ? null : (): void => destroyStream(stream);
+    stream.on('error', onError);
+    if (onEnd) stream.on('end', onEnd);
+    this.watched = { stream, onError, onEnd };
+  }
+
+  /** The request is over: its stream is no longer our business. */
+  protected unwatchBody(): void {
+    const { watched } = this;
+    if (watched === null) return;
+    this.watched = null;
+    watched.stream.removeListener('error', watched.onError);
+    if (watched.onEnd) watched.stream.removeListener('end', watched.onEnd);
+  }
+
+  /** Stops the body; `error` as in `BodySource.stop`. Without a source, the stream is destroyed as undici does. */
+  protected stopBody(error?: Error): void {
+    this.onReady = null;
+    if (this.source !== null) this.source.stop(error);
+    else if (this.body !== null && this.body.kind === 'stream')
+      destroyStream(this.body.stream, error);
+  }
+
+  /** Whether the body left completely, or there is none. */
+  protected get bodyFinished(): boolean {
+    return this.outgoing === null || this.outgoing.finished;
+  }
+
+  /** Whether the body must be asked for its first chunk before the head can be written. */
+  get needsSource(): boolean {
+    const { body } = this;
+    return (
+      body !== null && !this.knownEmpty && (body.kind === 'stream' || body.kind === 'iterable')
+    );
+  }
+
+  /**
+   * Settles the body's length and type.
+   *
+   * @throws InvalidArgumentError, RequestContentLengthMismatchError; nothing was sent then.
+   */
+  prepare(): void {
+    const { body } = this;
+    let known: number | null = null;
+    if (body === null) known = 0;
+    else if (body.kind === 'bytes') known = body.bytes.byteLength;
+    else if (body.kind === 'blob') known = this.prepareBlob(body.blob);
+    else if (body.kind === 'form') {
+      this.form = encodeForm(body.form);
+      if (this.contentType === null) addHeader(this, 'content-type', this.form.contentType);
+      known = this.form.length;
+    } else if (body.kind === 'stream') known = streamLength(body.stream);
+
+    this.knownEmpty = known === 0;
+    this.length = this.resolveLength(known);
+    if (this.contradictsLength(this.length)) {
+      const mismatch = new errors.RequestContentLengthMismatchError();
+      if (this.context.strictContentLength) throw mismatch;
+      process.emitWarning(mismatch);
+    }
+  }
+
+  private prepareBlob(blob: Blob): number {
+    if (this.contentType === null && blob.type) {
+      if (!isHeaderValue(blob.type)) {
+        throw new errors.InvalidArgumentError('invalid content-type header');
+      }
+      addHeader(this, 'content-type', blob.type);
+    }
+    return blob.size;
+  }
+
+  /**
+   * Starts reading a stream or iterable, and calls `ready` once it is known whether it has a first
+   * chunk: undici writes an empty body as none, so the head must wait for that. It waits for one
+   * turn of the event loop at most; a slower source is sent as chunked without more ado.
+   */
+  waitForSource(ready: () => void): void {
+    this.onReady = ready;
+    this.openSource();
+    if (this.onReady === null) return;
+    setImmediate(() => this.sourceReady());
+  }
+
+  sourceReady(): void {
+    const ready = this.onReady;
+    this.onReady = null;
+    ready?.();
+  }
+
+  private openSource(): void {
+    const { body } = this;
+    if (body === null) return;
+    const { strictContentLength } = this.context;
+    const outgoing = new OutgoingBody(this, this.length, strictContentLength);
+    this.outgoing = outgoing;
+    if (body.kind === 'bytes') this.source = new BytesSource(body.bytes, outgoing, this);
+    else if (body.kind === 'stream') this.source = new StreamSource(body.stream, outgoing, this);
+    else if (body.kind === 'iterable')
+      this.source = new IterableSource(body.iterable, outgoing, this);
+    else if (body.kind === 'form') {
+      this.source = new IterableSource((this.form as EncodedForm).chunks, outgoing, this);
+    } else {
+      const chunks = body.blob.stream() as unknown as AsyncIterable<Uint8Array>;
+      this.source = new IterableSource(chunks, outgoing, this);
+    }
+    this.source.begin();
+  }
+
+  /** Writes the `Dispatch` record. The request must be prepared and unsettled. */
+  send(target: SendTarget): void {
+    const { context, body } = this;
+    const head = this.serialize(context.head);
+    if (channels.sendHeaders.hasSubscribers) {
+      context.diagnostics.whenConnected(context.isConnected, () =>
+        context.diagnostics.sendHeaders(this, head),
+      );
+    }
+
+    const { outgoing } = this;
+    const empty =
+      this.knownEmpty || (outgoing !== null && outgoing.ended && outgoing.accepted === 0);
+    let kind: number = WireBody.None;
+    let framing = '';
+    let inline: Uint8Array | null = null;
+    let length = 0;
+    if (body === null || empty) {
+      // RFC 9110 8.6: the length is said where the method means something with a body.
+      if (this.expectsPayload) framing = 'content-length: 0\r\n';
+    } else if (this.length === null) {
+      kind = WireBody.Chunked;
+      framing = 'transfer-encoding: chunked\r\n';
+    } else {
+      kind = WireBody.Sized;
+      length = this.length;
+      framing = `content-length: ${length}\r\n`;
+      if (body.kind === 'bytes' && length <= BODY_SLICE) {
+        kind = WireBody.Full;
+        inline = body.bytes;
+      }
+    }
+
+    let flags = this.dispatchFlags(!empty);
+    if (this.expectContinue && !empty) {
+      flags |= DispatchFlag.ExpectContinue;
+      framing += 'expect: 100-continue\r\n';
+    }
+
+    const { session } = context;
+    this.target = target;
+    this.slot = session.reserve();
+    this.generation = session.generationOf(this.slot);
+    session.occupy(this.asSlotOwner());
+    target.writer.dispatch(
+      this.slot,
+      this.generation,
+      flags,
+      kind,
+      target.id,
+      `${head}${framing}\r\n`,
+      this.headersTimeout,
+      this.bodyTimeout,
+      length,
+      inline,
+    );
+    session.scheduleFlush();
+    this.afterHead(kind, inline);
+  }
+
+  private afterHead(kind: number, inline: Uint8Array | null): void {
+    if (kind === WireBody.Sized || kind === WireBody.Chunked) {
+      if (this.outgoing === null) this.openSource();
+      if (!this.settled) this.outgoing?.start();
+      return;
+    }
+    this.outgoing = null;
+    if (inline !== null) this.bodySent(inline);
+    if (!this.settled) this.requestSent();
+  }
+
+  private dispatchFlags(hasBody: boolean): number {
+    let flags = 0;
+    if (this.idempotent) flags |= DispatchFlag.Idempotent;
+    if (this.blocking) flags |= DispatchFlag.Blocking;
+    // A body that the method does not expect may confuse the server about where it ends.
+    const reset = this.reset ?? (hasBody && !this.expectsPayload);
+    if (reset || !this.context.head.keepAlive) flags |= DispatchFlag.Reset;
+    if (this.method === 'HEAD') flags |= DispatchFlag.Head;
+    else if (this.method === 'CONNECT') flags |= DispatchFlag.Connect;
+    if (this.upgradeProtocol !== null) flags |= DispatchFlag.Upgrade;
+    return flags;
+  }
+
+  /** `Pull`: for the slot's completions. */
+  onPull(bytes: number): void {
+    this.outgoing?.grant(bytes);
+  }
+
+  bodySent(chunk: Uint8Array | string): void {
+    if (channels.bodyChunkSent.hasSubscribers) {
+      channels.bodyChunkSent.publish({ request: observe(this), chunk });
+    }
+    if (this.handler.onBodySent) {
+      try {
+        this.handler.onBodySent(chunk);
+      } catch (error) {
+        this.fail(error);
+      }
+    }
+  }
+
+  requestSent(): void {
+    if (channels.bodySent.hasSubscribers) {
+      const { diagnostics, isConnected } = this.context;
+      diagnostics.whenConnected(isConnected, () =>
+        channels.bodySent.publish({ request: observe(this) }),
+      );
+    }
+    if (this.handler.onRequestSent) {
+      try {
+        this.handler.onRequestSent();
+      } catch (error) {
+        this.fail(error);
+      }
+    }
+  }
+}
+
+/** The length of a stream that has ended already and is still unread; `null` otherwise. */
+function streamLength(stream: Readable): number | null {
+  // Reading nothing makes a stream notice its end.
+  stream.read?.(0);
+  const state = (
+    stream as { _readableState?: { objectMode?: boolean; ended?: boolean; length?: number } }
+  )._readableState;
+  return state?.objectMode === false && state.ended === true && Number.isFinite(state.length)
+    ? (state.length as number)
+    : null;
+}

@@ -1,0 +1,308 @@
+/**
+ * The request table of this environment (the main thread or one worker).
+ *
+ * What lives here: slots and generations, the submission writers and when they flush, the drain of
+ * completion batches, and what keeps the process alive. One session per loaded module; pools and
+ * exchanges call it. It must not know handlers, headers or undici's semantics.
+ *
+ * A slot is named by number and generation. Freeing a slot raises its generation, so completions
+ * that were under way for its last owner find nobody and are dropped.
+ */
+
+import type { NativeAddon, NativeEnvironment } from './native/addon';
+import { BATCH_LIMIT, Completion } from './wire/generated';
+import type { Latin1Buffer } from './wire/latin1';
+import { alignBatch, readBatch, type RecordSink } from './wire/reader';
+import { SubmissionWriter } from './wire/writer';
+
+/** Owner of a slot: an exchange, or the byte stream that an upgrade left behind. */
+export interface SlotOwner {
+  readonly slot: number;
+  readonly generation: number;
+  /** `text`: reason phrase, LF, fields. */
+  onHead(status: number, flags: number, text: string): void;
+  onInformational(status: number, flags: number, text: string): void;
+  onUpgrade(status: number, flags: number, text: string): void;
+  onData(chunk: Buffer): void;
+  onEnd(trailers: string): void;
+  /** The payload lies in `batch` from `start` to `end`, and only until this returns. */
+  onError(batch: Buffer, start: number, end: number): void;
+  /** `bytes` more of the outgoing body are wanted. */
+  onPull(bytes: number): void;
+}
+
+/** Owner of a native pool. Payloads lie in `batch` from `start` to `end`, and only until the call returns. */
+export interface PoolOwner {
+  onConnected(connection: number, batch: Buffer, start: number, end: number): void;
+  onDisconnected(connection: number, batch: Buffer, start: number, end: number): void;
+  onConnectFailed(connection: number, batch: Buffer, start: number, end: number): void;
+  onPoolClosed(): void;
+}
+
+/** How a session is made; tests pass a scripted addon. */
+export interface SessionOptions {
+  /** Number of I/O threads; 0 lets the addon choose. */
+  readonly ioThreads?: number;
+  readonly roots?: Buffer[];
+}
+
+/** One batch at its limit, plus the largest record that may pass it: a chunk below `LARGE_CHUNK`, or a head. */
+const INBOUND_BYTES = BATCH_LIMIT + 128 * 1024;
+
+/** Longest delay that a timer takes; the timer exists for its `ref()`, not for its ticks. */
+const NEVER = 0x7fffffff;
+
+const EMPTY = Buffer.alloc(0);
+
+/** The request table; see above. */
+export class Session implements RecordSink {
+  readonly #addon: NativeAddon;
+  readonly #environment: NativeEnvironment;
+  readonly #inbound: Latin1Buffer;
+  readonly #inboundWords: Uint32Array;
+  readonly #writers: SubmissionWriter[] = [];
+
+  readonly #slots: (SlotOwner | null)[] = [];
+  readonly #generations: number[] = [];
+  readonly #freeSlots: number[] = [];
+
+  readonly #pools = new Map<number, PoolOwner>();
+  #nextPool = 1;
+
+  /** Chunks that came with the batch being drained. */
+  #chunks: Buffer[] | undefined | null = null;
+  #draining = false;
+  #flushScheduled = false;
+
+  #holds = 0;
+  readonly #keepAlive: NodeJS.Timeout;
+
+  constructor(addon: NativeAddon, options: SessionOptions = {}) {
+    this.#addon = addon;
+    this.#inbound = Buffer.from(new ArrayBuffer(INBOUND_BYTES)) as Buffer as Latin1Buffer;
+    this.#inboundWords = new Uint32Array(this.#inbound.buffer);
+    this.#keepAlive = setInterval(() => {}, NEVER);
+    this.#keepAlive.unref();
+    this.#environment = addon.open(
+      this.#inbound,
+      (length, chunks, overflow) => this.#drain(length, chunks, overflow),
+      options.ioThreads ?? 0,
+      options.roots,
+    );
+    const threads = Math.max(1, addon.threads(this.#environment));
+    for (let thread = 0; thread < threads; thread++) {
+      this.#writers.push(
+        new SubmissionWriter((buffer, length) =>
+          addon.submit(this.#environment, thread, buffer, length),
+        ),
+      );
+    }
+  }
+
+  /** The addon's counters, see `Counter` in the schema. */
+  get counters(): Float64Array {
+    return this.#addon.counters(this.#environment);
+  }
+
+  /** The native environment, for the trust store. */
+  get native(): { readonly addon: NativeAddon; readonly environment: NativeEnvironment } {
+    return { addon: this.#addon, environment: this.#environment };
+  }
+
+  /** Whether a batch is being drained: user code then runs inside a native callback. */
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  // Slots ------------------------------------------------------------------------------------
+
+  /** A slot number for a new owner; its generation is `generationOf(slot)`. Call `occupy` next. */
+  reserve(): number {
+    const free = this.#freeSlots.pop();
+    if (free !== undefined) return free;
+    this.#slots.push(null);
+    this.#generations.push(1);
+    return this.#slots.length - 1;
+  }
+
+  /** The generation that the next owner of this slot has. */
+  generationOf(slot: number): number {
+    return this.#generations[slot] as number;
+  }
+
+  /** Makes `owner` the receiver of its slot's completions, also in place of another one. */
+  occupy(owner: SlotOwner): void {
+    this.#slots[owner.slot] = owner;
+  }
+
+  /** Frees the slot: later completions for it are dropped. */
+  free(owner: SlotOwner): void {
+    const { slot } = owner;
+    if (this.#slots[slot] !== owner) return;
+    this.#slots[slot] = null;
+    // 32 bits on the wire; a slot must be used four thousand million times to repeat one.
+    this.#generations[slot] = ((this.#generations[slot] as number) + 1) >>> 0;
+    this.#freeSlots.push(slot);
+  }
+
+  // Pools ------------------------------------------------------------------------------------
+
+  /** A new pool id; completions about it go to `owner` until `onPoolClosed`. */
+  registerPool(owner: PoolOwner): number {
+    const id = this.#nextPool++;
+    this.#pools.set(id, owner);
+    return id;
+  }
+
+  /** The writer that carries a pool's submissions. Call `scheduleFlush` after writing. */
+  writerOf(pool: number): SubmissionWriter {
+    return this.#writers[pool % this.#writers.length] as SubmissionWriter;
+  }
+
+  // Flush ------------------------------------------------------------------------------------
+
+  /** Sees to it that what was written leaves: at the end of the drain, else in a microtask. */
+  scheduleFlush(): void {
+    if (this.#flushScheduled || this.#draining) return;
+    this.#flushScheduled = true;
+    queueMicrotask(this.#flushSoon);
+  }
+
+  readonly #flushSoon = (): void => {
+    this.#flushScheduled = false;
+    this.#flush();
+  };
+
+  #flush(): void {
+    const writers = this.#writers;
+    for (let i = 0; i < writers.length; i++) (writers[i] as SubmissionWriter).flush();
+  }
+
+  // Life -------------------------------------------------------------------------------------
+
+  /** Keeps the process alive until `release` was called as often. */
+  hold(): void {
+    if (this.#holds++ === 0) this.#keepAlive.ref();
+  }
+
+  release(): void {
+    if (--this.#holds === 0) this.#keepAlive.unref();
+  }
+
+  /**
+   * An error that must reach `uncaughtException`, as it would if the user's code had been called
+   * from the event loop. Inside a drain it is thrown later, so that the batch's other records
+   * still arrive; outside it is thrown here.
+   */
+  raise(error: unknown): void {
+    if (!this.#draining) throw error;
+    this.escaped(error);
+  }
+
+  escaped(error: unknown): void {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+
+  // Completions ------------------------------------------------------------------------------
+
+  #drain(
+    length: number,
+    chunks: Buffer[] | undefined | null,
+    overflow: Buffer | undefined | null,
+  ): void {
+    let batch = this.#inbound;
+    let words = this.#inboundWords;
+    if (overflow) ({ batch, words } = alignBatch(overflow));
+    this.#chunks = chunks;
+    this.#draining = true;
+    try {
+      readBatch(batch, words, length, this);
+    } finally {
+      this.#draining = false;
+      this.#chunks = null;
+      this.#flush();
+    }
+  }
+
+  record(
+    batch: Latin1Buffer,
+    kind: number,
+    flags: number,
+    aux: number,
+    slot: number,
+    generation: number,
+    start: number,
+    end: number,
+  ): void {
+    if (kind >= Completion.Connected) {
+      this.#poolRecord(batch, kind, slot, generation, start, end);
+      return;
+    }
+    const owner = this.#slots[slot];
+    if (owner === null || owner === undefined || owner.generation !== generation) return;
+    switch (kind) {
+      case Completion.Head:
+        owner.onHead(aux, flags, batch.latin1Slice(start, end));
+        return;
+      case Completion.Data:
+        owner.onData(this.#chunk(batch, flags, start, end));
+        return;
+      case Completion.End:
+        owner.onEnd(start === end ? '' : batch.latin1Slice(start, end));
+        return;
+      case Completion.Error:
+        owner.onError(batch, start, end);
+        return;
+      case Completion.Pull:
+        owner.onPull(batch.readUInt32LE(start));
+        return;
+      case Completion.Informational:
+        owner.onInformational(aux, flags, batch.latin1Slice(start, end));
+        return;
+      case Completion.Upgrade:
+        owner.onUpgrade(aux, flags, batch.latin1Slice(start, end));
+        return;
+      default:
+        throw new RangeError(`dodici: unknown completion ${kind}`);
+    }
+  }
+
+  /** The chunk of a `Data` record: the Buffer that came along, or a copy the user may keep. */
+  #chunk(batch: Buffer, flags: number, start: number, end: number): Buffer {
+    if ((flags & 1) !== 0) return this.#chunks?.[batch.readUInt32LE(start)] ?? EMPTY;
+    const chunk = Buffer.allocUnsafe(end - start);
+    batch.copy(chunk, 0, start, end);
+    return chunk;
+  }
+
+  #poolRecord(
+    batch: Buffer,
+    kind: number,
+    id: number,
+    connection: number,
+    start: number,
+    end: number,
+  ): void {
+    const pool = this.#pools.get(id);
+    if (pool === undefined) return;
+    switch (kind) {
+      case Completion.Connected:
+        pool.onConnected(connection, batch, start, end);
+        return;
+      case Completion.Disconnected:
+        pool.onDisconnected(connection, batch, start, end);
+        return;
+      case Completion.ConnectFailed:
+        pool.onConnectFailed(connection, batch, start, end);
+        return;
+      case Completion.PoolClosed:
+        this.#pools.delete(id);
+        pool.onPoolClosed();
+        return;
+      default:
+        throw new RangeError(`dodici: unknown completion ${kind}`);
+    }
+  }
+}

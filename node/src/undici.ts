@@ -1,0 +1,170 @@
+/**
+ * The peer: the only file that imports `undici`.
+ *
+ * What lives here: the loaded peer, its major version, the symbols it keeps its counters under,
+ * and the re-exports of everything that dodici does not replace. Everyone in this package who
+ * needs an error class, `Dispatcher`, or one of undici's classes takes it from here. It must not
+ * know any of our own classes.
+ *
+ * undici is a peer dependency and not a dependency, because a user's `instanceof Dispatcher`,
+ * `instanceof errors.RequestAbortedError` and `MockAgent` must mean the same classes on both sides.
+ */
+
+import type * as Undici from 'undici';
+
+/** The peer's exports, as typed by the newest major that dodici supports. */
+export type Peer = typeof Undici;
+
+/** The peer range of `package.json`, for messages. */
+export const PEER_RANGE = '^7.29.0 || ^8.10.0';
+
+/** Symbols under which undici's dispatchers show their counters and their origin. */
+export interface PeerSymbols {
+  readonly kUrl: symbol;
+  readonly kConnected: symbol;
+  readonly kFree: symbol;
+  readonly kQueued: symbol;
+  readonly kPending: symbol;
+  readonly kRunning: symbol;
+  readonly kSize: symbol;
+  readonly kBusy: symbol;
+  readonly kNeedDrain: symbol;
+  readonly kClients: symbol;
+  readonly kConnect: symbol;
+  readonly kClosed: symbol;
+  readonly kDestroyed: symbol;
+  readonly [name: string]: symbol | undefined;
+}
+
+/** Turns what `require('undici')` threw into one sentence that says what to do. */
+function explainLoadFailure(cause: unknown): Error {
+  const { code, message = String(cause) } = cause as { code?: string; message?: string };
+  const missing = code === 'MODULE_NOT_FOUND' && message.includes("'undici'");
+  const explained = new Error(
+    missing
+      ? `dodici needs its peer dependency undici (${PEER_RANGE}), which is not installed: run "npm install undici".`
+      : `dodici could not load its peer dependency undici on Node ${process.version} (${message}): install a version that supports this Node, for Node older than 22.19 "npm install undici@7".`,
+    { cause },
+  );
+  return Object.assign(explained, { code: 'ERR_DODICI_PEER' });
+}
+
+function loadPeer(): Peer {
+  try {
+    return require('undici') as Peer;
+  } catch (cause) {
+    throw explainLoadFailure(cause);
+  }
+}
+
+function readVersion(): string {
+  try {
+    return (require('undici/package.json') as { version: string }).version;
+  } catch {
+    return 'unknown';
+  }
+}
+
+/** Refuses a peer that is known to be outside the range; package managers only warn. */
+function checkVersion(version: string): void {
+  const parts = /^(\d+)\.(\d+)\./.exec(version);
+  if (parts === null) return;
+  const major = Number(parts[1]);
+  const minor = Number(parts[2]);
+  if ((major === 7 && minor >= 29) || (major === 8 && minor >= 10)) return;
+  throw Object.assign(
+    new Error(
+      `dodici works with undici ${PEER_RANGE}, but undici ${version} is installed: run "npm install undici@${process.versions.node.startsWith('20.') ? 7 : 8}".`,
+    ),
+    { code: 'ERR_DODICI_PEER' },
+  );
+}
+
+function loadSymbols(): PeerSymbols {
+  try {
+    return require('undici/lib/core/symbols.js') as PeerSymbols;
+  } catch {
+    // A peer without this internal file: our classes still work, but the peer's own classes that
+    // read counters by symbol (BalancedPool, Agent) cannot see ours.
+    return new Proxy({} as Record<string, symbol>, {
+      get: (known, name) =>
+        typeof name === 'string' ? (known[name] ??= Symbol(name)) : undefined,
+    }) as unknown as PeerSymbols;
+  }
+}
+
+/** Version of the loaded peer, for messages; `"unknown"` where it does not say. */
+export const peerVersion: string = readVersion();
+checkVersion(peerVersion);
+
+/** The loaded peer. */
+export const peer: Peer = loadPeer();
+
+/** Major version of the loaded peer: their defaults differ (`allowH2`, `h2Options`, `tls`). */
+export const peerMajor: 7 | 8 = peerVersion.startsWith('7.') ? 7 : 8;
+
+/** The loaded peer's symbols. */
+export const symbols: PeerSymbols = loadSymbols();
+
+/** Shape of undici 8's `Dispatcher1Wrapper`; undici 7 declares none. */
+export type Dispatcher1WrapperConstructor = new (
+  dispatcher: Undici.Dispatcher,
+) => Undici.Dispatcher;
+
+/** The peer's wrapper that lets consumers of undici 6 and 7 use a dispatcher; `undefined` with undici 7. */
+export const Dispatcher1Wrapper: Dispatcher1WrapperConstructor | undefined = (
+  peer as { Dispatcher1Wrapper?: Dispatcher1WrapperConstructor }
+).Dispatcher1Wrapper;
+
+// Everything that dodici does not replace. TypeScript compiles each name to a getter, so a name
+// that the loaded peer lacks is `undefined`, and values are the peer's own.
+export {
+  BalancedPool,
+  CloseEvent,
+  DecoratorHandler,
+  Dispatcher,
+  EnvHttpProxyAgent,
+  ErrorEvent,
+  EventSource,
+  FormData,
+  H2CClient,
+  Headers,
+  MessageEvent,
+  MockAgent,
+  MockCallHistory,
+  MockCallHistoryLog,
+  MockClient,
+  MockPool,
+  ProxyAgent,
+  RedirectHandler,
+  Request,
+  Response,
+  RetryAgent,
+  RetryHandler,
+  RoundRobinPool,
+  SnapshotAgent,
+  Socks5ProxyAgent,
+  WebSocket,
+  WebSocketError,
+  WebSocketStream,
+  buildConnector,
+  cacheStores,
+  caches,
+  deleteCookie,
+  errors,
+  getCookies,
+  getGlobalOrigin,
+  getSetCookies,
+  interceptors,
+  mockErrors,
+  parseCookie,
+  parseMIMEType,
+  ping,
+  serializeAMimeType,
+  setCookie,
+  setGlobalOrigin,
+  util,
+} from 'undici';
+
+// Types: whatever the installed peer declares, values above included.
+export type * from 'undici';

@@ -1,0 +1,221 @@
+/**
+ * The byte stream that an upgrade or CONNECT leaves behind.
+ *
+ * What lives here: a Duplex over the slot of a request that was upgraded. The exchange makes it and
+ * hands it to `onRequestUpgrade`; from then on it owns the slot. It must not know handlers.
+ *
+ * Reading is under the same credit as response bodies, writing under the same `Pull` as request
+ * bodies.
+ */
+
+import { Duplex } from 'node:stream';
+
+import { decodeError } from './errors';
+import type { Session, SlotOwner } from './session';
+import { errors } from './undici';
+import { BODY_SLICE, WINDOW } from './wire/generated';
+import type { SubmissionWriter } from './wire/writer';
+
+type Done = (error?: Error | null) => void;
+
+interface PendingWrite {
+  readonly bytes: Uint8Array;
+  readonly size: number;
+  offset: number;
+  readonly done: Done;
+}
+
+/** A Duplex with the few methods of `net.Socket` that users of upgraded sockets call. */
+export class UpgradedSocket extends Duplex implements SlotOwner {
+  readonly slot: number;
+  readonly generation: number;
+  readonly #session: Session;
+  readonly #writer: SubmissionWriter;
+
+  #owed = 0;
+  #readEnded = false;
+  #writeEnded = false;
+  #credit = 0;
+  #pending: PendingWrite | null = null;
+  #final: Done | null = null;
+
+  #referenced = true;
+  #open = true;
+  #timer: NodeJS.Timeout | undefined;
+  #idleTimeout = 0;
+
+  constructor(
+    session: Session,
+    owner: { readonly slot: number; readonly generation: number },
+    writer: SubmissionWriter,
+  ) {
+    // As net.connect does: the end of one side ends the other.
+    super({ allowHalfOpen: false, autoDestroy: true });
+    this.slot = owner.slot;
+    this.generation = owner.generation;
+    this.#session = session;
+    this.#writer = writer;
+    session.occupy(this);
+    session.hold();
+  }
+
+  // Reading ----------------------------------------------------------------------------------
+
+  onData(chunk: Buffer): void {
+    this.#touch();
+    this.#owed += chunk.length;
+    if (this.push(chunk)) this.#returnCredit();
+  }
+
+  onEnd(): void {
+    this.#readEnded = true;
+    this.push(null);
+    // Nobody may be reading: the end must still be noticed.
+    this.read(0);
+  }
+
+  onError(batch: Buffer, start: number, end: number): void {
+    this.destroy(decodeError(batch, start, end));
+  }
+
+  override _read(): void {
+    this.#returnCredit();
+  }
+
+  #returnCredit(): void {
+    // Half of the window at a time, as for response bodies.
+    if (this.#owed < WINDOW / 2 || !this.#open) return;
+    this.#writer.credit(this.slot, this.generation, this.#owed);
+    this.#owed = 0;
+    this.#session.scheduleFlush();
+  }
+
+  // Writing ----------------------------------------------------------------------------------
+
+  onPull(bytes: number): void {
+    this.#credit += bytes;
+    this.#send();
+  }
+
+  override _write(chunk: Uint8Array, _encoding: BufferEncoding, done: Done): void {
+    this.#touch();
+    this.#pending = { bytes: chunk, size: chunk.byteLength, offset: 0, done };
+    this.#send();
+  }
+
+  override _final(done: Done): void {
+    this.#final = done;
+    this.#send();
+  }
+
+  #send(): void {
+    if (!this.#open) return;
+    const pending = this.#pending;
+    if (pending !== null) {
+      if (pending.bytes.byteLength !== pending.size) {
+        this.destroy(
+          new errors.InvalidArgumentError(
+            'the memory of a chunk was detached while it was written',
+          ),
+        );
+        return;
+      }
+      while (this.#credit > 0 && pending.offset < pending.size) {
+        const size = Math.min(pending.size - pending.offset, this.#credit, BODY_SLICE);
+        const end = pending.offset + size;
+        this.#writer.bodyChunk(this.slot, this.generation, pending.bytes, pending.offset, end);
+        pending.offset = end;
+        this.#credit -= size;
+      }
+      this.#session.scheduleFlush();
+      if (pending.offset < pending.size) return;
+      this.#pending = null;
+      pending.done();
+    }
+    if (this.#final !== null && this.#pending === null && !this.#writeEnded) {
+      this.#writeEnded = true;
+      this.#writer.bodyEnd(this.slot, this.generation);
+      this.#session.scheduleFlush();
+      this.#final();
+    }
+  }
+
+  // End --------------------------------------------------------------------------------------
+
+  override _destroy(error: Error | null, done: Done): void {
+    clearTimeout(this.#timer);
+    if (this.#open) {
+      this.#open = false;
+      this.#session.free(this);
+      // Both sides ended: Rust finishes by itself, and a cancel could cut off bytes it still sends.
+      if (!(this.#readEnded && this.#writeEnded)) {
+        this.#writer.cancel(this.slot, this.generation);
+        this.#session.scheduleFlush();
+      }
+      if (this.#referenced) this.#session.release();
+    }
+    const pending = this.#pending;
+    this.#pending = null;
+    pending?.done(error ?? new errors.RequestAbortedError());
+    done(error);
+  }
+
+  // As net.Socket ----------------------------------------------------------------------------
+
+  /** Keeps the process alive while the stream is open; the default. */
+  ref(): this {
+    if (!this.#referenced && this.#open) this.#session.hold();
+    this.#referenced = true;
+    return this;
+  }
+
+  unref(): this {
+    if (this.#referenced && this.#open) this.#session.release();
+    this.#referenced = false;
+    return this;
+  }
+
+  /** Emits `timeout` after `milliseconds` without traffic; 0 never. */
+  setTimeout(milliseconds: number, callback?: () => void): this {
+    this.#idleTimeout = milliseconds;
+    if (callback) {
+      if (milliseconds > 0) this.once('timeout', callback);
+      else this.removeListener('timeout', callback);
+    }
+    this.#touch();
+    return this;
+  }
+
+  #touch(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#idleTimeout <= 0 || !this.#open) return;
+    this.#timer = setTimeout(() => this.emit('timeout'), this.#idleTimeout);
+    this.#timer.unref();
+  }
+
+  /** The pool's option decides. */
+  setNoDelay(): this {
+    return this;
+  }
+
+  /** The pool's option decides. */
+  setKeepAlive(): this {
+    return this;
+  }
+
+  /** Ends the stream, and destroys it once everything written has left. */
+  destroySoon(): void {
+    if (this.writable) this.end();
+    if (this.writableFinished) this.destroy();
+    else this.once('finish', () => this.destroy());
+  }
+
+  // Completions that cannot come after an upgrade -----------------------------------------------
+
+  onHead(): void {}
+
+  onInformational(): void {}
+
+  onUpgrade(): void {}
+}

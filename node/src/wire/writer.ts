@@ -1,0 +1,163 @@
+/**
+ * Submissions: encodes records from JavaScript to Rust.
+ *
+ * What lives here: one growing buffer for each I/O thread and the layout of every submission.
+ * The session owns one writer for each thread and decides when to flush. It must not know what a
+ * request or a pool is, only their numbers. Layouts: `crates/dodici-wire`.
+ */
+
+import { RECORD_HEADER, Submission } from './generated';
+import type { Latin1Buffer } from './latin1';
+
+/** Sends the first `length` bytes of `buffer`, a whole number of records. */
+export type Submit = (buffer: Buffer, length: number) => void;
+
+/** 64 KiB carry some hundred heads; a batch beyond it is handed over early, not grown. */
+const INITIAL_CAPACITY = 64 * 1024;
+
+/** Bytes of a `Dispatch` payload before the head: pool, head length, two timeouts, body length. */
+const DISPATCH_FIELDS = 24;
+
+const TWO_POW_32 = 0x1_0000_0000;
+
+/** Encodes submissions of one I/O thread. */
+export class SubmissionWriter {
+  #buffer: Latin1Buffer;
+  #words: Uint32Array;
+  #position = 0;
+  readonly #submit: Submit;
+
+  constructor(submit: Submit, capacity = INITIAL_CAPACITY) {
+    this.#submit = submit;
+    this.#buffer = allocate(capacity);
+    this.#words = wordsOf(this.#buffer);
+  }
+
+  /** Whether records wait for `flush`. */
+  get pending(): boolean {
+    return this.#position !== 0;
+  }
+
+  /** Hands all records over in one native call. */
+  flush(): void {
+    const length = this.#position;
+    if (length === 0) return;
+    this.#position = 0;
+    this.#submit(this.#buffer, length);
+  }
+
+  /**
+   * `Dispatch`. `head` must be latin1; `body` goes inside the record and may be `null`.
+   * Timeouts in milliseconds, `DEFAULT_TIMEOUT` for the pool's.
+   */
+  dispatch(
+    slot: number,
+    generation: number,
+    flags: number,
+    bodyKind: number,
+    pool: number,
+    head: string,
+    headersTimeout: number,
+    bodyTimeout: number,
+    bodyLength: number,
+    body: Uint8Array | null,
+  ): void {
+    const headLength = head.length;
+    const payload = DISPATCH_FIELDS + headLength + (body === null ? 0 : body.byteLength);
+    let at = this.#begin(Submission.Dispatch, flags, bodyKind, slot, generation, payload);
+    const words = this.#words;
+    const word = at >>> 2;
+    words[word] = pool;
+    words[word + 1] = headLength;
+    words[word + 2] = headersTimeout;
+    words[word + 3] = bodyTimeout;
+    words[word + 4] = bodyLength % TWO_POW_32;
+    words[word + 5] = Math.floor(bodyLength / TWO_POW_32);
+    at += DISPATCH_FIELDS;
+    this.#buffer.latin1Write(head, at, headLength);
+    if (body !== null) this.#buffer.set(body, at + headLength);
+  }
+
+  /** `BodyChunk`: bytes `start` to `end` of `chunk`, at most `BODY_SLICE`. */
+  bodyChunk(slot: number, generation: number, chunk: Uint8Array, start: number, end: number): void {
+    const at = this.#begin(Submission.BodyChunk, 0, 0, slot, generation, end - start);
+    this.#buffer.set(
+      start === 0 && end === chunk.byteLength ? chunk : chunk.subarray(start, end),
+      at,
+    );
+  }
+
+  /** `BodyEnd`, without trailers: undici sends none. */
+  bodyEnd(slot: number, generation: number): void {
+    this.#begin(Submission.BodyEnd, 0, 0, slot, generation, 0);
+  }
+
+  /** `Cancel`. */
+  cancel(slot: number, generation: number): void {
+    this.#begin(Submission.Cancel, 0, 0, slot, generation, 0);
+  }
+
+  /** `Credit` for `bytes` delivered bytes. */
+  credit(slot: number, generation: number, bytes: number): void {
+    const at = this.#begin(Submission.Credit, 0, 0, slot, generation, 4);
+    this.#words[at >>> 2] = bytes;
+  }
+
+  /** `PoolCreate` with encoded options. */
+  poolCreate(pool: number, options: Uint8Array): void {
+    const at = this.#begin(Submission.PoolCreate, 0, 0, pool, 0, options.byteLength);
+    this.#buffer.set(options, at);
+  }
+
+  /** `PoolDestroy`. */
+  poolDestroy(pool: number): void {
+    this.#begin(Submission.PoolDestroy, 0, 0, pool, 0, 0);
+  }
+
+  /** `PoolConnect`. */
+  poolConnect(pool: number): void {
+    this.#begin(Submission.PoolConnect, 0, 0, pool, 0, 0);
+  }
+
+  /** Writes a frame, makes room for its payload, zeroes the padding; returns where the payload goes. */
+  #begin(
+    kind: number,
+    flags: number,
+    aux: number,
+    slot: number,
+    generation: number,
+    payload: number,
+  ): number {
+    const size = RECORD_HEADER + ((payload + 3) & ~3);
+    if (this.#position + size > this.#buffer.length) this.#makeRoom(size);
+    const start = this.#position;
+    const words = this.#words;
+    const word = start >>> 2;
+    words[word] = kind | (flags << 8) | (aux << 16);
+    words[word + 1] = slot;
+    words[word + 2] = generation;
+    words[word + 3] = payload;
+    this.#position = start + size;
+    if ((payload & 3) !== 0) words[(this.#position >>> 2) - 1] = 0;
+    return start + RECORD_HEADER;
+  }
+
+  /** What is there leaves first, so that order holds; only a record larger than the buffer grows it. */
+  #makeRoom(size: number): void {
+    this.flush();
+    if (size <= this.#buffer.length) return;
+    let capacity = this.#buffer.length;
+    while (capacity < size) capacity *= 2;
+    this.#buffer = allocate(capacity);
+    this.#words = wordsOf(this.#buffer);
+  }
+}
+
+/** Not from Buffer's pool: the memory must start at a multiple of four and be ours alone. */
+function allocate(capacity: number): Latin1Buffer {
+  return Buffer.from(new ArrayBuffer(capacity)) as Buffer as Latin1Buffer;
+}
+
+function wordsOf(buffer: Buffer): Uint32Array {
+  return new Uint32Array(buffer.buffer, buffer.byteOffset, buffer.length >>> 2);
+}

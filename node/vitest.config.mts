@@ -1,0 +1,53 @@
+// Tests run against the built package, as users get it: imports of src/ lead to dist/, so that
+// workers and child processes, which load dist/ themselves, see the same code.
+import { fileURLToPath } from 'node:url';
+import { defineConfig, type Plugin } from 'vitest/config';
+
+const source = fileURLToPath(new URL('./src/', import.meta.url));
+const built = fileURLToPath(new URL('./dist/', import.meta.url));
+
+// The peer under test; undici 8 does not load on Node 20.
+process.env['DODICI_TEST_PEER'] ??= process.versions.node.startsWith('20.') ? '7' : '8';
+const peerHook = fileURLToPath(new URL('./scripts/peer-hook.cjs', import.meta.url));
+const nodeOptions = process.env['NODE_OPTIONS'] ?? '';
+if (!nodeOptions.includes(peerHook)) {
+  process.env['NODE_OPTIONS'] = `${nodeOptions} --require=${JSON.stringify(peerHook)}`.trim();
+}
+const peer = process.env['DODICI_TEST_PEER'] === '7' ? 'undici7' : 'undici';
+
+const testsUseTheBuiltPackage: Plugin = {
+  name: 'dodici:built-package',
+  enforce: 'pre',
+  async resolveId(specifier, importer) {
+    if (importer === undefined || !specifier.startsWith('.')) return null;
+    const path = fileURLToPath(new URL(specifier, `file://${importer}`));
+    if (!path.startsWith(source)) return null;
+    return `${built}${path.slice(source.length).replace(/\.ts$/, '')}`.replace(/(\.js)?$/, '.js');
+  },
+};
+
+const shared = {
+  plugins: [testsUseTheBuiltPackage],
+  resolve: { alias: { undici: peer } },
+  test: {
+    environment: 'node' as const,
+    pool: 'forks' as const,
+    server: { deps: { external: [/\/dist\//] } },
+    testTimeout: 30_000,
+  },
+};
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        ...shared,
+        test: { ...shared.test, name: 'unit', include: ['test/unit/**/*.test.ts'] },
+      },
+      {
+        ...shared,
+        test: { ...shared.test, name: 'e2e', include: ['test/e2e/**/*.test.ts'] },
+      },
+    ],
+  },
+});

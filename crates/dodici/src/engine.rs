@@ -2,23 +2,12 @@
 
 use std::sync::Arc;
 
-use dodici_pool::{ConnectConfig, Error, ExchangeConfig, Origin, PoolConfig};
+use dodici_pool::{Error, Origin, OriginConfig};
 use tokio::runtime::Handle;
 
 use crate::connect::Connector;
 use crate::origin::Pool;
 use crate::sink::EventSink;
-
-/// Everything that can be set for one origin.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OriginConfig {
-    /// Limits of the pool.
-    pub pool: PoolConfig,
-    /// Limits of each exchange.
-    pub exchange: ExchangeConfig,
-    /// How connections are made.
-    pub connect: ConnectConfig,
-}
 
 /// Makes pools whose tasks run on one tokio runtime, multi-thread or current-thread. Cheap to
 /// clone.

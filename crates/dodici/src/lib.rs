@@ -24,6 +24,6 @@ mod sink;
 pub use client::{IncomingBody, RequestOptions, ResponseDetail, Upgraded};
 pub use connect::set_default_roots;
 pub use dodici_pool::*;
-pub use engine::{Engine, OriginConfig, check_config};
+pub use engine::{Engine, check_config};
 pub use origin::{Pool, RequestHandle};
 pub use sink::{EventSink, ExchangeInfo, NoEvents, Sink};

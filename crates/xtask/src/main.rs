@@ -45,10 +45,17 @@ fn codegen(mode: Mode) -> Result<(), String> {
     let complaints: Vec<String> = stale
         .iter()
         .map(|path| {
-            format!("{} is stale: run `cargo xtask codegen` and commit it", path.display())
+            format!(
+                "{} is stale: run `cargo xtask codegen` and commit it",
+                path.display()
+            )
         })
         .collect();
-    if complaints.is_empty() { Ok(()) } else { Err(complaints.join("\n")) }
+    if complaints.is_empty() {
+        Ok(())
+    } else {
+        Err(complaints.join("\n"))
+    }
 }
 
 fn report(outcome: Result<(), String>) -> ExitCode {

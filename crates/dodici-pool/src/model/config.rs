@@ -6,6 +6,17 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Everything that can be set for one origin.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OriginConfig {
+    /// Limits of the pool.
+    pub pool: PoolConfig,
+    /// Limits of each exchange.
+    pub exchange: ExchangeConfig,
+    /// How connections are made.
+    pub connect: ConnectConfig,
+}
+
 /// Limits of one origin's pool. Read by the pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolConfig {

@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Waker;
 
 use dodici_pool::{
-    Action, CloseReason, ConnId, Error, ErrorKind, Event, HeaderBlock, Origin, OriginPool, Phase,
-    PoolStats, Refused, Request, RequestId, RequestKind, Traits,
+    Action, CloseReason, ConnId, Error, ErrorKind, Event, HeaderBlock, Origin, OriginConfig,
+    OriginPool, Phase, PoolStats, Refused, Request, RequestId, RequestKind, Traits,
 };
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -25,7 +25,6 @@ use tokio::time::Instant;
 
 use crate::command::{Command, Settle};
 use crate::connect::Connector;
-use crate::engine::OriginConfig;
 use crate::exchange::{Interrupt, Job};
 use crate::sink::{EventSink, Sink};
 

@@ -106,11 +106,7 @@ impl ChunkedReader {
     }
 
     /// Reads on. Returns how many bytes of `input` were taken and what they were.
-    pub(super) fn read(
-        &mut self,
-        input: &[u8],
-        limits: &Limits,
-    ) -> Result<(usize, Found), Reject> {
+    pub(super) fn read(&mut self, input: &[u8], limits: &Limits) -> Result<(usize, Found), Reject> {
         let mut at = 0;
         while at < input.len() {
             match self.at {
@@ -144,10 +140,9 @@ impl ChunkedReader {
     fn step(&mut self, byte: u8, limits: &Limits) -> Result<At, Reject> {
         match self.at {
             At::Size => self.step_size(byte, limits),
-            At::SizeLf if byte != b'\n' => Err(Reject::Parse(
-                LfExpected,
-                "Expected LF after chunk size",
-            )),
+            At::SizeLf if byte != b'\n' => {
+                Err(Reject::Parse(LfExpected, "Expected LF after chunk size"))
+            }
             At::SizeLf => {
                 self.digits = 0;
                 Ok(if self.size == 0 {
@@ -161,10 +156,9 @@ impl ChunkedReader {
                 "Missing expected CR after chunk data",
             )),
             At::DataCr => Ok(At::DataLf),
-            At::DataLf if byte != b'\n' => Err(Reject::Parse(
-                LfExpected,
-                "Expected LF after chunk data",
-            )),
+            At::DataLf if byte != b'\n' => {
+                Err(Reject::Parse(LfExpected, "Expected LF after chunk data"))
+            }
             At::DataLf => Ok(At::Size),
             _ => self.step_extension(byte, limits),
         }

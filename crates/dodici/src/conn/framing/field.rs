@@ -9,10 +9,7 @@ use super::reject::Reject;
 /// A line without its CRLF; a bare LF is refused.
 ///
 /// `line` ends with LF: it comes from [`Line::Complete`](super::line::Line::Complete).
-pub(super) fn without_crlf<'a>(
-    line: &'a [u8],
-    bare_lf: &'static str,
-) -> Result<&'a [u8], Reject> {
+pub(super) fn without_crlf<'a>(line: &'a [u8], bare_lf: &'static str) -> Result<&'a [u8], Reject> {
     line.strip_suffix(b"\r\n")
         .ok_or(Reject::Parse(CrExpected, bare_lf))
 }

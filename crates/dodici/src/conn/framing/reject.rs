@@ -23,11 +23,9 @@ impl Reject {
     pub(super) fn into_error(self, phase: Phase) -> Error {
         match self {
             Self::Parse(code, reason) => parse_error(code, phase, reason),
-            Self::Overflow => Error::new(
-                ErrorKind::HeadersOverflow,
-                phase,
-                "Headers Overflow Error",
-            ),
+            Self::Overflow => {
+                Error::new(ErrorKind::HeadersOverflow, phase, "Headers Overflow Error")
+            }
             Self::BadResponse => Error::new(ErrorKind::Socket, phase, "bad response"),
             Self::BadUpgrade => Error::new(ErrorKind::Socket, phase, "bad upgrade"),
         }

@@ -197,12 +197,14 @@ impl FramingFields {
             if !name.eq_ignore_ascii_case(NAME) || !value.first()?.is_ascii_digit() {
                 return None;
             }
-            let seconds = value
-                .iter()
-                .take_while(|byte| byte.is_ascii_digit())
-                .fold(0u64, |sum, &byte| {
-                    sum.saturating_mul(10).saturating_add(u64::from(byte - b'0'))
-                });
+            let seconds =
+                value
+                    .iter()
+                    .take_while(|byte| byte.is_ascii_digit())
+                    .fold(0u64, |sum, &byte| {
+                        sum.saturating_mul(10)
+                            .saturating_add(u64::from(byte - b'0'))
+                    });
             Some(Duration::from_secs(seconds))
         });
     }

@@ -27,7 +27,10 @@ fn s28_a_megabyte_without_a_line_end_overflows_and_holds_less_than_twice_the_lim
                 }
                 assert!(held(&guard) < 2 * limits.max_header_size);
             }
-            assert_eq!(error.map(|error| error.kind()), Some(ErrorKind::HeadersOverflow));
+            assert_eq!(
+                error.map(|error| error.kind()),
+                Some(ErrorKind::HeadersOverflow)
+            );
             assert!(refused_after <= limits.max_header_size + piece);
             assert!(held(&guard) < 2 * limits.max_header_size);
         }

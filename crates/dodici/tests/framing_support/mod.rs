@@ -393,9 +393,9 @@ impl Vector {
     /// Runs the vector in every way and panics where the outcome is not the expected one.
     pub(crate) fn check(&self) {
         let all = self.bytes.len();
-        // Every position up to 2,500 bytes; beyond, the ends and a sample between them.
-        let stride = if all <= 2_500 { 1 } else { all / 97 };
-        let splits = (0..=all).filter(|at| at % stride == 0 || *at < 64 || all - at < 64);
+        // Every position up to 2,500 bytes; beyond, a sample and both ends.
+        let (stride, edge) = if all <= 2_500 { (1, 0) } else { (all / 29, 16) };
+        let splits = (0..=all).filter(|at| at % stride == 0 || *at < edge || all - at < edge);
         let cuts: Vec<Cut> = [Cut::Whole, Cut::Bytes]
             .into_iter()
             .chain(splits.map(Cut::At))

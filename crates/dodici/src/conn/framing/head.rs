@@ -12,7 +12,8 @@ use super::line::{Line, LineBuffer};
 use super::reject::Reject;
 use super::rules::FramingFields;
 
-/// Memory an idle connection keeps from the largest head so far: a usual head needs 1 KiB.
+/// Memory kept for the next head, however large the limit: a usual head needs 1 KiB. A cut line
+/// is given back when its head is complete, the head itself when the next one starts.
 const KEEP: usize = 16 * 1024;
 
 /// The reader; serves all heads of one connection and reuses its memory.
@@ -69,7 +70,6 @@ impl HeadReader {
         }
         self.fields = FramingFields::default();
         self.lines.start();
-        self.lines.shrink(KEEP);
         self.expects = Expects::StatusLine;
     }
 
@@ -104,6 +104,7 @@ impl HeadReader {
             let line = without_crlf(line, "Missing expected CR after header value")?;
             if line.is_empty() {
                 self.expects = Expects::Next;
+                self.lines.shrink(KEEP);
                 return Ok((at, true));
             }
             let (name, value) = field::split(line)?;

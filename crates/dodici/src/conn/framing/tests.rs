@@ -49,3 +49,20 @@ fn a_head_in_one_input_is_read_without_holding_a_byte_back() {
     }
     assert_eq!(guard.head.held_capacity(), 0);
 }
+
+#[test]
+fn the_memory_of_a_huge_cut_line_is_given_back_when_its_head_is_complete() {
+    let mut guard = Guard::new(
+        Limits::with_max_header_size(1 << 20),
+        UnexpectedContinue::Ignore,
+    );
+    guard.begin(RequestKind::Plain, false);
+    assert!(guard.feed(b"HTTP/1.1 204 N\r\nA: ").is_ok());
+    assert!(guard.feed(&[b'x'; 500_000]).is_ok());
+    assert!(guard.head.held_capacity() >= 500_000);
+    assert!(guard.feed(b"\r\n\r").is_ok());
+    assert!(guard.feed(b"\n").is_ok());
+    assert_eq!(guard.head.held_capacity(), 0);
+    assert_eq!(guard.head().headers.byte_len(), 500_001);
+    assert!(guard.feed(b"").is_ok() && guard.is_idle());
+}

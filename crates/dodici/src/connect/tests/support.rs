@@ -105,7 +105,7 @@ impl ServerSetup {
         }
     }
 
-    fn build(self) -> ServerConfig {
+    pub(super) fn build(self) -> ServerConfig {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&self.versions)

@@ -48,6 +48,44 @@ async fn a_handshake_reports_what_was_negotiated() {
     assert_eq!(&received, b"hello");
 }
 
+#[test]
+fn connectors_are_shared_and_transports_move_between_threads() {
+    fn shared<T: Send + Sync + 'static>() {}
+    fn moved<T: Send + Unpin + 'static>() {}
+    fn future<F: Future + Send>(_: F) {}
+    shared::<Connector>();
+    moved::<crate::connect::Transport>();
+    let connector = connector("127.0.0.1:1".parse().unwrap(), config(&[&cert()]));
+    future(connector.connect());
+}
+
+#[tokio::test]
+async fn tls_runs_over_a_unix_socket_too() {
+    let dir = std::env::temp_dir().join(format!("dodici-connect-tls-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let path = dir.join("socket");
+    let _ = std::fs::remove_file(&path);
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    let cert = cert();
+    let server = std::sync::Arc::new(ServerSetup::new(&cert, &[]).build());
+    let mut over_unix = config(&[&cert]);
+    over_unix.socket_path = Some(path);
+    let connector = connector("127.0.0.1:1".parse().unwrap(), over_unix);
+    let accept = async {
+        let (peer, _) = listener.accept().await.unwrap();
+        tokio_rustls::TlsAcceptor::from(server).accept(peer).await
+    };
+    let (connected, accepted) = tokio::join!(connect(&connector), accept);
+    let ((mut transport, info), mut peer) = (connected, accepted.unwrap());
+    assert!(info.tls.is_some() && info.remote.is_none());
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(matches!(transport.probe(&mut cx), Probe::Clean));
+    peer.write_all(b"x").await.unwrap();
+    peer.flush().await.unwrap();
+    assert_eq!(transport.read_u8().await.unwrap(), b'x');
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
 #[tokio::test]
 async fn alpn_is_offered_and_the_choice_reported() {
     let cert = cert();

@@ -19,7 +19,7 @@ mod transport;
 #[cfg(unix)]
 mod unix_socket;
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;
 
 use std::net::SocketAddr;

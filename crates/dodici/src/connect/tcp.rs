@@ -78,6 +78,11 @@ impl<'a> Dialer<'a> {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn candidates(&self) -> &[SocketAddr] {
+        &self.candidates
+    }
+
     /// Addresses tried so far, `address:port`, if this leg had more than one to try.
     pub(super) fn tried(&self) -> Vec<String> {
         if self.candidates.len() < 2 {

@@ -1,1 +1,11 @@
+//! Tests of the connect module against real sockets and real TLS on loopback.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod dns;
+mod identity;
+mod probe;
+mod support;
+mod tcp;
+mod tls;
+mod trust;

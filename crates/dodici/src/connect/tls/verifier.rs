@@ -5,7 +5,7 @@
 //! and explanations.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use dodici_pool::{Error, RootSource, TlsConfig};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -36,7 +36,7 @@ enum Trust {
     /// its key.
     Anyone,
     Store(Arc<TrustStore>),
-    Platform(PlatformVerifier),
+    Platform(Arc<PlatformVerifier>),
 }
 
 /// Why a certificate was refused, in Node's terms; travels through rustls inside
@@ -55,17 +55,25 @@ impl NodeVerifier {
             _ if !config.verify => Trust::Anyone,
             RootSource::Default => Trust::Store(TrustStore::default_set()),
             RootSource::Custom(certs) => Trust::Store(TrustStore::custom(certs)?),
-            RootSource::Platform => Trust::Platform(
-                PlatformVerifier::new(Arc::clone(provider)).map_err(|error| {
-                    bad_option("ca", format_args!("the platform's trust store: {error}"))
-                })?,
-            ),
+            RootSource::Platform => Trust::Platform(platform_verifier(provider)?),
         };
         Ok(Self {
             trust,
             algorithms: provider.signature_verification_algorithms,
         })
     }
+}
+
+/// The platform's verifier, made once for the process: on Linux making it reads the whole trust
+/// store from disk. A failure is not kept, so that a later attempt may succeed.
+fn platform_verifier(provider: &Arc<CryptoProvider>) -> Result<Arc<PlatformVerifier>, Error> {
+    static MADE: OnceLock<Arc<PlatformVerifier>> = OnceLock::new();
+    if let Some(made) = MADE.get() {
+        return Ok(Arc::clone(made));
+    }
+    let fresh = PlatformVerifier::new(Arc::clone(provider))
+        .map_err(|error| bad_option("ca", format_args!("the platform's trust store: {error}")))?;
+    Ok(Arc::clone(MADE.get_or_init(|| Arc::new(fresh))))
 }
 
 impl ServerCertVerifier for NodeVerifier {

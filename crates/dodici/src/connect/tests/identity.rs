@@ -1,0 +1,144 @@
+//! Client certificates: key formats, pass phrases, mutual TLS.
+
+use dodici_pool::{Error, ErrorKind, Identity};
+use rcgen::{Issuer, KeyPair};
+use tokio::io::AsyncWriteExt;
+
+use super::support::{
+    Cert, Server, ServerSetup, authority, config, connect, connector, issued, params, pem_certs,
+    self_signed, try_connector,
+};
+
+const EC_PKCS8: &str = include_str!("fixtures/ec-pkcs8.pem");
+const RSA_PKCS8: &str = include_str!("fixtures/rsa-pkcs8.pem");
+
+/// A client certificate of `clients` for the key in `pkcs8`, PEM.
+fn client_cert(clients: &Cert, pkcs8: &str) -> Vec<u8> {
+    let key = KeyPair::from_pem(pkcs8).unwrap();
+    let issuer = Issuer::from_params(&clients.params, &clients.key);
+    let cert = params("client", &[]).signed_by(&key, &issuer).unwrap();
+    cert.pem().into_bytes()
+}
+
+fn identity(cert: &[u8], key: &str, passphrase: Option<&str>) -> Identity {
+    Identity {
+        cert: cert.to_vec(),
+        key: key.as_bytes().to_vec(),
+        passphrase: passphrase.map(Into::into),
+    }
+}
+
+fn build(identity: Identity) -> Result<(), Error> {
+    let root = authority("root");
+    let mut config = config(&[&root]);
+    config.tls.identity = Some(identity);
+    try_connector("127.0.0.1:1".parse().unwrap(), config).map(drop)
+}
+
+fn complaint(identity: Identity) -> String {
+    let error = build(identity).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    error.message().to_owned()
+}
+
+#[tokio::test]
+async fn keys_of_every_supported_form_authenticate_the_client() {
+    let clients = authority("clients");
+    let by_ec = client_cert(&clients, EC_PKCS8);
+    let by_rsa = client_cert(&clients, RSA_PKCS8);
+    let secret = Some("secret");
+    let identities = [
+        identity(&by_ec, EC_PKCS8, None),
+        identity(&by_ec, EC_PKCS8, Some("not needed")),
+        identity(&by_ec, include_str!("fixtures/ec-sec1.pem"), None),
+        identity(&by_ec, include_str!("fixtures/ec-aes256.pem"), secret),
+        identity(&by_ec, include_str!("fixtures/ec-des3.pem"), secret),
+        identity(&by_ec, include_str!("fixtures/ec-scrypt.pem"), secret),
+        identity(&by_rsa, RSA_PKCS8, None),
+        identity(&by_rsa, include_str!("fixtures/rsa-pkcs1.pem"), None),
+    ];
+    let cert = self_signed(params("localhost", &["localhost"]));
+    let mut setup = ServerSetup::new(&cert, &[]);
+    setup.client_roots = Some(clients.der.clone());
+    let mut server = Server::start(setup).await;
+    for identity in identities {
+        let sent = identity.cert.clone();
+        let mut config = config(&[&cert]);
+        config.tls.identity = Some(identity);
+        let (mut transport, _) = connect(&connector(server.addr, config)).await;
+        transport.flush().await.unwrap();
+        let peer = server.next().await.unwrap();
+        let received = peer.get_ref().1.peer_certificates().unwrap();
+        let sent = pem_certs(&sent);
+        assert_eq!(received, sent);
+    }
+}
+
+#[test]
+fn a_missing_or_wrong_pass_phrase_is_named() {
+    let clients = authority("clients");
+    let cert = client_cert(&clients, EC_PKCS8);
+    for key in [
+        include_str!("fixtures/ec-aes256.pem"),
+        include_str!("fixtures/ec-des3.pem"),
+        include_str!("fixtures/ec-scrypt.pem"),
+    ] {
+        build(identity(&cert, key, Some("secret"))).unwrap();
+        assert_eq!(
+            complaint(identity(&cert, key, None)),
+            "invalid connect.passphrase: connect.key is encrypted and needs one"
+        );
+        assert_eq!(
+            complaint(identity(&cert, key, Some("wrong"))),
+            "invalid connect.passphrase: it does not decrypt connect.key"
+        );
+    }
+}
+
+#[test]
+fn a_key_that_cannot_be_used_is_named() {
+    let clients = authority("clients");
+    let cert = client_cert(&clients, EC_PKCS8);
+    assert_eq!(
+        complaint(identity(&cert, RSA_PKCS8, None)),
+        "invalid connect.key: it does not belong to connect.cert"
+    );
+    let old = include_str!("fixtures/ec-old-encrypted.pem");
+    assert!(
+        complaint(identity(&cert, old, Some("secret"))).contains("openssl pkcs8 -topk8"),
+        "the way out is named"
+    );
+    for bad in [
+        "",
+        "garbage",
+        "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n",
+    ] {
+        let complaint = complaint(identity(&cert, bad, Some("secret")));
+        assert!(
+            complaint.starts_with("invalid connect.key: "),
+            "{complaint}"
+        );
+    }
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_is_named() {
+    for bad in ["", "garbage", EC_PKCS8] {
+        let complaint = complaint(identity(bad.as_bytes(), EC_PKCS8, None));
+        assert!(
+            complaint.starts_with("invalid connect.cert: "),
+            "{complaint}"
+        );
+    }
+}
+
+#[test]
+fn the_chain_is_sent_whole() {
+    let (clients, other) = (authority("clients"), authority("other"));
+    let mut chain = client_cert(&clients, EC_PKCS8);
+    chain.extend(issued(&other, params("middle", &[])).pem_bytes());
+    assert_eq!(pem_certs(&chain).len(), 2);
+    build(identity(&chain, EC_PKCS8, None)).unwrap();
+}

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use dodici_pool::{
     ConnectConfig, ConnectFailure, Error, ErrorKind, ExchangeConfig, Family, Identity, Origin,
-    Phase, PoolConfig, RootSource, Scheme, TlsVersion, UnexpectedContinue,
+    OriginConfig, Phase, PoolConfig, RootSource, Scheme, TlsVersion, UnexpectedContinue,
 };
 
 use crate::cursor::{Malformed, Reader};
@@ -24,12 +24,8 @@ use crate::tagged::{TaggedReader, put_bytes};
 pub struct PoolOptions {
     /// Where requests go.
     pub origin: Origin,
-    /// Limits of the pool.
-    pub pool: PoolConfig,
-    /// Limits of an exchange.
-    pub exchange: ExchangeConfig,
-    /// How connections are made.
-    pub connect: ConnectConfig,
+    /// Limits, and how connections are made.
+    pub config: OriginConfig,
 }
 
 /// Longest finite time, for "never" where a layer wants a duration: ten years, which no process
@@ -152,9 +148,11 @@ impl PoolOptions {
         let origin = parts.finish(&mut connect)?;
         Ok(Self {
             origin,
-            pool,
-            exchange,
-            connect,
+            config: OriginConfig {
+                pool,
+                exchange,
+                connect,
+            },
         })
     }
 }
@@ -372,10 +370,10 @@ mod tests {
             options.origin,
             Origin::new(Scheme::Https, "example.org", 443)
         );
-        assert_eq!(options.pool, PoolConfig::default());
-        assert_eq!(options.connect, ConnectConfig::default());
+        assert_eq!(options.config.pool, PoolConfig::default());
+        assert_eq!(options.config.connect, ConnectConfig::default());
         assert_eq!(
-            options.exchange.unexpected_continue,
+            options.config.exchange.unexpected_continue,
             UnexpectedContinue::Error
         );
     }
@@ -398,29 +396,32 @@ mod tests {
     fn zero_and_infinity_mean_no_limit() {
         for none in [0.0, f64::INFINITY] {
             let options = with_number(OptionKey::Connections, none).unwrap();
-            assert_eq!(options.pool.connections, None);
+            assert_eq!(options.config.pool.connections, None);
             let options = with_number(OptionKey::HeadersTimeout, none).unwrap();
-            assert_eq!(options.exchange.headers_timeout, None);
+            assert_eq!(options.config.exchange.headers_timeout, None);
             let options = with_number(OptionKey::ClientTtl, none).unwrap();
-            assert_eq!(options.pool.client_ttl, None);
+            assert_eq!(options.config.pool.client_ttl, None);
         }
         for none in [-1.0, f64::INFINITY] {
             let options = with_number(OptionKey::MaxResponseSize, none).unwrap();
-            assert_eq!(options.exchange.max_response_size, None);
+            assert_eq!(options.config.exchange.max_response_size, None);
             let options = with_number(OptionKey::KeepAliveProbe, none).unwrap();
-            assert_eq!(options.connect.keep_alive_probe, None);
+            assert_eq!(options.config.connect.keep_alive_probe, None);
         }
         let options = with_number(OptionKey::MaxResponseSize, 0.0).unwrap();
-        assert_eq!(options.exchange.max_response_size, Some(0));
+        assert_eq!(options.config.exchange.max_response_size, Some(0));
     }
 
     #[test]
     fn times_are_milliseconds_and_can_be_added_to_a_clock() {
         let options = with_number(OptionKey::KeepAliveTimeout, 1.5).unwrap();
-        assert_eq!(options.pool.keep_alive_timeout, Duration::from_micros(1500));
+        assert_eq!(
+            options.config.pool.keep_alive_timeout,
+            Duration::from_micros(1500)
+        );
         for huge in [f64::MAX, f64::INFINITY] {
             let options = with_number(OptionKey::KeepAliveTimeout, huge).unwrap();
-            assert_eq!(options.pool.keep_alive_timeout, FOREVER);
+            assert_eq!(options.config.pool.keep_alive_timeout, FOREVER);
         }
     }
 
@@ -466,7 +467,7 @@ mod tests {
         put_option(&mut out, OptionKey::Ca, b"two");
         put_option(&mut out, OptionKey::Alpn, b"h2");
         put_option(&mut out, OptionKey::Alpn, b"http/1.1");
-        let tls = PoolOptions::decode(&out).unwrap().connect.tls;
+        let tls = PoolOptions::decode(&out).unwrap().config.connect.tls;
         assert_eq!(
             tls.roots,
             RootSource::Custom(vec![b"one".to_vec(), b"two".to_vec()])
@@ -476,14 +477,19 @@ mod tests {
 
     #[test]
     fn a_certificate_without_a_key_is_searched_for_one() {
-        let tls = with(OptionKey::Cert, b"pem").unwrap().connect.tls;
+        let tls = with(OptionKey::Cert, b"pem").unwrap().config.connect.tls;
         let identity = tls.identity.unwrap();
         assert_eq!(
             (identity.cert, identity.key),
             (b"pem".to_vec(), b"pem".to_vec())
         );
         assert_eq!(
-            with(OptionKey::Key, b"pem").unwrap().connect.tls.identity,
+            with(OptionKey::Key, b"pem")
+                .unwrap()
+                .config
+                .connect
+                .tls
+                .identity,
             None
         );
     }

@@ -1,1 +1,43 @@
-//! Placeholder.
+//! The Neon addon behind the npm package `dodici`: carries records between JavaScript and the
+//! engine, in batches.
+//!
+//! - `exports`: the functions that JavaScript calls; their contract stands there.
+//! - `env`: one environment (main thread or worker) as all threads see it.
+//! - `runtime`: the I/O threads of the process.
+//! - `local`: what one I/O thread knows of its environments: requests, pools, the open batch.
+//! - `submit`: submissions, on the I/O thread.
+//! - `sink`: completions, on the I/O thread.
+//! - `deliver`: the way of a batch to JavaScript.
+//! - `buffers`: large body chunks as Buffers.
+//!
+//! A submission's way: `exports::submit` copies the flush and wakes the thread; `submit` decodes
+//! it and calls the engine. A completion's way: the engine calls `sink`, which appends to the
+//! environment's batch in `local`; when the runtime is about to park, or the batch is large,
+//! `deliver` hands it over and rings the doorbell, at most one at a time; on the JavaScript thread
+//! `deliver` copies each batch into the inbound Buffer and calls `onBatch`.
+//!
+//! # Teardown
+//! An environment is over when JavaScript calls `close`, when its handle is finalised (natural
+//! end, `worker.terminate()`), or when a doorbell cannot be rung any more (Node is shutting
+//! down). Whichever comes first marks it as gone and tells every I/O thread, which forgets it,
+//! destroys its pools and drops what was not delivered. The I/O threads themselves never end and
+//! hold no reference that keeps a process alive; at `process.exit` they are simply stopped.
+
+#[cfg(not(panic = "unwind"))]
+compile_error!("dodici catches panics at task and boundary edges: build with panic = \"unwind\"");
+
+mod buffers;
+mod deliver;
+mod env;
+mod exports;
+mod local;
+mod runtime;
+mod sink;
+mod submit;
+
+use neon::prelude::*;
+
+#[neon::main]
+fn main(mut cx: ModuleContext) -> NeonResult<()> {
+    exports::export(&mut cx)
+}

@@ -1,0 +1,212 @@
+//! The way of completions to JavaScript: batch, outbox, doorbell, `onBatch`.
+//!
+//! [`hand_over_all`] runs on an I/O thread, before it parks or when a batch is large; [`deliver`]
+//! runs on the environment's JavaScript thread, once for each doorbell.
+//!
+//! At most one doorbell is under way for an environment. The outbox and the flag that says so are
+//! under one lock, and [`deliver`] clears the flag as it takes the batches: a batch is either in
+//! what it takes or rings again.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dodici_wire::schema::{BATCH_LIMIT, Counter};
+use neon::prelude::*;
+use neon::types::buffer::TypedArray;
+
+use crate::buffers::Chunk;
+use crate::env::Environment;
+use crate::local::{self, LocalEnv};
+
+/// Records under way to JavaScript, and the large chunks they refer to.
+#[derive(Default)]
+pub(crate) struct Batch {
+    bytes: Vec<u8>,
+    chunks: Vec<Chunk>,
+    chunk_bytes: usize,
+    records: usize,
+}
+
+/// A batch that has grown beyond this is not kept for reuse: one record of a huge head may have
+/// done it.
+const KEPT_CAPACITY: usize = 4 * BATCH_LIMIT;
+
+impl Batch {
+    /// Appends one record. If `write` panics, the batch is as it was before, and the panic goes on.
+    pub(crate) fn put(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.bytes.len();
+        let written = catch_unwind(AssertUnwindSafe(|| write(&mut self.bytes)));
+        if let Err(panic) = written {
+            self.bytes.truncate(start);
+            resume_unwind(panic);
+        }
+        self.records += 1;
+    }
+
+    /// Adds a large chunk and returns its index. See [`Chunk::new`].
+    pub(crate) fn put_chunk(&mut self, chunk: Bytes, external: bool) -> u32 {
+        self.chunk_bytes += chunk.len();
+        self.chunks.push(Chunk::new(chunk, external));
+        self.chunks.len() as u32 - 1
+    }
+
+    /// Whether it should not grow any more.
+    pub(crate) fn is_large(&self) -> bool {
+        self.bytes.len() + self.chunk_bytes >= BATCH_LIMIT
+    }
+
+    /// Forgets everything and keeps the memory; whether it is worth keeping.
+    pub(crate) fn clear(&mut self) -> bool {
+        self.bytes.clear();
+        self.chunks.clear();
+        self.chunk_bytes = 0;
+        self.records = 0;
+        self.bytes.capacity() <= KEPT_CAPACITY
+    }
+}
+
+/// Batches that wait for the JavaScript thread.
+#[derive(Default)]
+pub(crate) struct Outbox {
+    batches: VecDeque<Batch>,
+    /// A doorbell is under way that has not taken the batches yet.
+    ringing: bool,
+}
+
+impl Outbox {
+    /// Drops the batches of an environment that is over.
+    pub(crate) fn clear(&mut self) {
+        self.batches.clear();
+    }
+}
+
+/// Hands over what this thread has for any environment.
+pub(crate) fn hand_over_all() {
+    local::for_each_env(|env| {
+        if env.batch.records > 0 {
+            hand_over(env);
+        }
+    });
+}
+
+fn hand_over(env: &mut LocalEnv) {
+    let shared = &env.shared;
+    if shared.is_gone() {
+        env.batch.clear();
+        return;
+    }
+    let batch = std::mem::replace(&mut env.batch, shared.take_spare());
+    let must_ring = {
+        let mut outbox = shared.outbox.lock();
+        outbox.batches.push_back(batch);
+        !std::mem::replace(&mut outbox.ringing, true)
+    };
+    if must_ring {
+        ring(shared);
+    }
+}
+
+/// Wakes the JavaScript thread. If that is impossible, the environment is over.
+fn ring(shared: &Arc<Environment>) {
+    shared.counters.add(Counter::Doorbells, 1);
+    let env = Arc::clone(shared);
+    let rung = shared.channel.try_send(move |mut cx| {
+        deliver(&mut cx, &env);
+        Ok(())
+    });
+    if rung.is_err() {
+        shared.close();
+    }
+}
+
+/// Takes what is in the outbox to JavaScript. Neither a panic nor an exception leaves this
+/// function: Neon would wrap the one and, in an environment that is being terminated, turn either
+/// into an abort.
+fn deliver(cx: &mut Cx<'_>, env: &Environment) {
+    let batches = {
+        let mut outbox = env.outbox.lock();
+        outbox.ringing = false;
+        std::mem::take(&mut outbox.batches)
+    };
+    for mut batch in batches {
+        if env.is_gone() {
+            return;
+        }
+        let called = catch_unwind(AssertUnwindSafe(|| {
+            cx.try_catch(|cx| call_on_batch(cx, env, &mut batch))
+        }));
+        env.recycle(batch);
+        let told = match called {
+            Ok(Ok(())) => true,
+            // V8 gives the exception of a worker that is being terminated as null.
+            Ok(Err(thrown)) if thrown.is_a::<JsNull, _>(cx) => false,
+            Ok(Err(thrown)) => throw_uncaught(cx, |_| Ok(thrown)),
+            // Neon panics where it may not call into JavaScript any more; then the attempt to
+            // tell anybody fails as well.
+            Err(_) => throw_uncaught(cx, |cx| {
+                Ok(cx.error("dodici could not deliver a batch")?.upcast())
+            }),
+        };
+        if !told {
+            return env.close();
+        }
+    }
+}
+
+fn call_on_batch(cx: &mut Cx<'_>, env: &Environment, batch: &mut Batch) -> NeonResult<()> {
+    let counters = &env.counters;
+    counters.add(Counter::Batches, 1);
+    counters.add(Counter::Completions, batch.records);
+    counters.add(Counter::CompletionBytes, batch.bytes.len());
+
+    let length = cx.number(batch.bytes.len() as f64).upcast();
+    let chunks = if batch.chunks.is_empty() {
+        cx.undefined().upcast()
+    } else {
+        counters.add(Counter::LargeChunks, batch.chunks.len());
+        let list = cx.empty_array();
+        for (index, chunk) in batch.chunks.drain(..).enumerate() {
+            let buffer = chunk.into_buffer(cx)?;
+            list.prop(cx, index as u32).set(buffer)?;
+        }
+        list.upcast()
+    };
+    let mut inbound = env.inbound.to_inner(cx);
+    let room = inbound.as_mut_slice(cx).get_mut(..batch.bytes.len());
+    let overflow = if let Some(room) = room {
+        room.copy_from_slice(&batch.bytes);
+        cx.undefined().upcast()
+    } else {
+        counters.add(Counter::OversizedBatches, 1);
+        JsBuffer::from_slice(cx, &batch.bytes)?.upcast()
+    };
+    let this = cx.undefined();
+    let on_batch = env.on_batch.to_inner(cx);
+    on_batch.exec(cx, this, [length, chunks, overflow])
+}
+
+/// Throws in a microtask, where the exception is uncaught as it is; whether that was possible.
+fn throw_uncaught<'cx>(
+    cx: &mut Cx<'cx>,
+    make: impl FnOnce(&mut Cx<'cx>) -> JsResult<'cx, JsValue>,
+) -> bool {
+    let thrown = catch_unwind(AssertUnwindSafe(|| {
+        cx.try_catch(|cx| {
+            let error = make(cx)?;
+            let throw =
+                JsFunction::new(cx, |mut cx: FunctionContext<'_>| -> JsResult<'_, JsValue> {
+                    let error = cx.argument::<JsValue>(0)?;
+                    cx.throw(error)
+                })?;
+            let bind: Handle<'_, JsFunction> = throw.prop(cx, "bind").get()?;
+            let this = cx.undefined().upcast();
+            let task = bind.call(cx, throw, [this, error])?;
+            let queue: Handle<'_, JsFunction> = cx.global("queueMicrotask")?;
+            let this = cx.undefined();
+            queue.exec(cx, this, [task])
+        })
+    }));
+    matches!(thrown, Ok(Ok(())))
+}

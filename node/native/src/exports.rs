@@ -1,0 +1,155 @@
+//! The functions that JavaScript calls.
+//!
+//! | function | |
+//! |---|---|
+//! | `layoutHash(): number` | compared with the generated constant before anything else is called |
+//! | `version(): string` | of this addon |
+//! | `open(inbound, onBatch, ioThreads, roots?): Env` | an environment; see [`open`] |
+//! | `threads(env): number` | I/O threads of the process |
+//! | `submit(env, thread, buffer, length)` | a whole number of submissions |
+//! | `checkOptions(buffer, length): Buffer \| undefined` | whether a pool could be made; else an error payload |
+//! | `setRoots(env, pem)` | process-wide default trust |
+//! | `counters(env): Float64Array` | see `Counter` in the schema |
+//! | `close(env)` | destroys the environment's pools; nothing is delivered afterwards |
+//!
+//! Called on a JavaScript thread. Neon turns a panic in them into a JavaScript exception.
+
+use bytes::Bytes;
+use dodici::{check_config, set_default_roots};
+use dodici_pool::Error;
+use dodici_wire::errors::put_error;
+use dodici_wire::options::PoolOptions;
+use dodici_wire::{count_records, layout_hash};
+use neon::prelude::*;
+use neon::types::JsFloat64Array;
+use neon::types::buffer::TypedArray;
+
+use crate::env::{EnvHandle, Environment};
+use crate::runtime::{self, Command};
+
+/// Registers everything with the module.
+pub(crate) fn export(cx: &mut ModuleContext) -> NeonResult<()> {
+    cx.export_function("layoutHash", |mut cx| Ok(cx.number(layout_hash())))?;
+    cx.export_function("version", |mut cx| Ok(cx.string(env!("CARGO_PKG_VERSION"))))?;
+    cx.export_function("open", open)?;
+    cx.export_function("threads", threads)?;
+    cx.export_function("submit", submit)?;
+    cx.export_function("checkOptions", check_options)?;
+    cx.export_function("setRoots", set_roots)?;
+    cx.export_function("counters", counters)?;
+    cx.export_function("close", close)?;
+    Ok(())
+}
+
+/// `open(inbound: Buffer, onBatch, ioThreads: number, roots?: Buffer[]): Env`
+///
+/// `onBatch(length, chunks, overflow)` is called with a whole number of completions in the first
+/// `length` bytes of `inbound`, or of the Buffer `overflow` if they do not fit there; `chunks` is
+/// the list of large chunks that the records refer to, or `undefined`. The bytes are valid during
+/// the call only. What it throws becomes an uncaught exception.
+///
+/// The number of I/O threads is settled by the first call in the process. `roots` replaces the
+/// process-wide default trust, as `setRoots` does.
+///
+/// The environment never keeps the event loop alive.
+fn open(mut cx: FunctionContext) -> JsResult<JsBox<EnvHandle>> {
+    let inbound = cx.argument::<JsBuffer>(0)?;
+    let on_batch = cx.argument::<JsFunction>(1)?;
+    let wanted = cx.argument::<JsNumber>(2)?.value(&mut cx) as usize;
+    if let Some(roots) = cx.argument_opt(3)
+        && !roots.is_a::<JsUndefined, _>(&mut cx)
+    {
+        let roots = roots
+            .downcast_or_throw::<JsArray, _>(&mut cx)?
+            .to_vec(&mut cx)?;
+        let mut certificates = Vec::with_capacity(roots.len());
+        for root in roots {
+            let root = root.downcast_or_throw::<JsBuffer, _>(&mut cx)?;
+            certificates.push(root.as_slice(&cx).to_vec());
+        }
+        throwing(&mut cx, set_default_roots(certificates))?;
+    }
+    let threads = match runtime::start(wanted) {
+        Ok(threads) => threads,
+        Err(error) => return cx.throw_error(format!("dodici cannot start its threads: {error}")),
+    };
+    let env = Environment::new(&mut cx, inbound, on_batch);
+    threads.tell_all(|| Command::Open(env.clone()));
+    Ok(cx.boxed(EnvHandle::new(env)))
+}
+
+fn threads(mut cx: FunctionContext) -> JsResult<JsNumber> {
+    cx.argument::<JsBox<EnvHandle>>(0)?;
+    let count = runtime::threads().map_or(0, runtime::Threads::count);
+    Ok(cx.number(count as f64))
+}
+
+/// One copy, one send, one wake. The frames are checked here, so that a bug in the encoder is an
+/// exception at its source; payloads are the I/O thread's business.
+fn submit(mut cx: FunctionContext) -> JsResult<JsUndefined> {
+    let env = cx.argument::<JsBox<EnvHandle>>(0)?;
+    let thread = cx.argument::<JsNumber>(1)?.value(&mut cx) as usize;
+    let flush = argument_bytes(&mut cx, 2)?;
+    let records = match count_records(&flush) {
+        Ok(records) => records,
+        Err(error) => return cx.throw_error(error.to_string()),
+    };
+    let env = env.environment();
+    if env.is_gone() {
+        return cx.throw_error("this dodici environment is closed");
+    }
+    env.counters.submitted(records, flush.len());
+    let told = runtime::threads()
+        .is_some_and(|threads| threads.tell(thread, Command::Submit(env.id(), flush)));
+    if !told {
+        return cx.throw_error(format!("dodici has no I/O thread {thread}"));
+    }
+    Ok(cx.undefined())
+}
+
+fn check_options(mut cx: FunctionContext) -> JsResult<JsValue> {
+    let payload = argument_bytes(&mut cx, 0)?;
+    let checked = PoolOptions::decode(&payload)
+        .map_err(Error::from)
+        .and_then(|options| check_config(&options.origin, &options.config));
+    match checked {
+        Ok(()) => Ok(cx.undefined().upcast()),
+        Err(error) => {
+            let mut payload = Vec::new();
+            put_error(&mut payload, &error);
+            Ok(JsBuffer::from_slice(&mut cx, &payload)?.upcast())
+        }
+    }
+}
+
+fn set_roots(mut cx: FunctionContext) -> JsResult<JsUndefined> {
+    cx.argument::<JsBox<EnvHandle>>(0)?;
+    let pem = cx.argument::<JsBuffer>(1)?.as_slice(&cx).to_vec();
+    throwing(&mut cx, set_default_roots(vec![pem]))?;
+    Ok(cx.undefined())
+}
+
+fn counters(mut cx: FunctionContext) -> JsResult<JsFloat64Array> {
+    let env = cx.argument::<JsBox<EnvHandle>>(0)?;
+    JsFloat64Array::from_slice(&mut cx, &env.environment().counters.read())
+}
+
+fn close(mut cx: FunctionContext) -> JsResult<JsUndefined> {
+    cx.argument::<JsBox<EnvHandle>>(0)?.environment().close();
+    Ok(cx.undefined())
+}
+
+/// The first `length` bytes of the Buffer at argument `index`, copied; `length` is the argument
+/// after it.
+fn argument_bytes(cx: &mut FunctionContext, index: usize) -> NeonResult<Bytes> {
+    let buffer = cx.argument::<JsBuffer>(index)?;
+    let length = cx.argument::<JsNumber>(index + 1)?.value(cx) as usize;
+    match buffer.as_slice(cx).get(..length) {
+        Some(bytes) => Ok(Bytes::copy_from_slice(bytes)),
+        None => cx.throw_range_error("the length is larger than the buffer"),
+    }
+}
+
+fn throwing(cx: &mut FunctionContext, result: Result<(), Error>) -> NeonResult<()> {
+    result.or_else(|error| cx.throw_error(error.message()))
+}

@@ -1,0 +1,258 @@
+//! What one I/O thread knows of each environment: its requests, its pools and its open batch.
+//!
+//! Thread-local, so that a completion is encoded without a lock. Used by `submit`, `sink` and
+//! `deliver`. No function here calls the engine while the table is borrowed, because the engine
+//! may call a sink before it returns, and the sink needs the table.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use dodici::{Pool, RequestHandle};
+use dodici_pool::{ConnId, Error};
+use dodici_wire::Target;
+
+use crate::deliver::Batch;
+use crate::env::Environment;
+
+thread_local! {
+    /// In order of opening. A process has few environments, so a search beats a hash.
+    static ENVIRONMENTS: RefCell<Vec<LocalEnv>> = const { RefCell::new(Vec::new()) };
+}
+
+/// One environment on this thread.
+pub(crate) struct LocalEnv {
+    pub(crate) shared: Arc<Environment>,
+    pub(crate) batch: Batch,
+    requests: Vec<Slot>,
+    pub(crate) pools: HashMap<u32, PoolEntry>,
+}
+
+/// One entry of the request table; its index is the session's slot.
+#[derive(Default)]
+struct Slot {
+    generation: u32,
+    pool: u32,
+    life: Life,
+}
+
+/// What a slot holds.
+///
+/// ```text
+/// Free ── reserve ─▶ Starting ── attach ─▶ Running ── settle ─▶ Free
+///   ▲                    │                    │
+///   └── settle, take ────┴────────────────────┤ settle after an upgrade
+///   └── take ──────────── HalfOpen ◀──────────┘
+/// ```
+#[derive(Default)]
+enum Life {
+    /// No request, or one whose completions nobody wants any more.
+    #[default]
+    Free,
+    /// Being handed to the engine.
+    Starting,
+    /// The engine has it.
+    Running(RequestHandle),
+    /// An upgraded stream whose read side has ended; it can still be written.
+    HalfOpen(RequestHandle),
+}
+
+/// One pool of the environment.
+pub(crate) struct PoolEntry {
+    pub(crate) state: PoolState,
+    /// Connections that are up, with their serial numbers.
+    connections: Vec<(ConnId, u32)>,
+    last_serial: u32,
+}
+
+/// Whether there is a pool behind a pool id.
+#[derive(Clone)]
+pub(crate) enum PoolState {
+    /// There is.
+    Open(Pool),
+    /// It could not be made.
+    Failed(Error),
+}
+
+/// The largest slot that is believed: 16 million requests at a time would need more memory than
+/// their table.
+const SLOT_LIMIT: u32 = 1 << 24;
+
+/// Adds an environment.
+pub(crate) fn open(shared: Arc<Environment>) {
+    if shared.is_gone() {
+        return;
+    }
+    ENVIRONMENTS.with_borrow_mut(|all| {
+        all.push(LocalEnv {
+            batch: shared.take_spare(),
+            shared,
+            requests: Vec::new(),
+            pools: HashMap::new(),
+        });
+    });
+}
+
+/// Forgets an environment and destroys its pools. Their sinks find no environment any more.
+pub(crate) fn close(id: u32) {
+    let closed = ENVIRONMENTS.with_borrow_mut(|all| {
+        let index = all.iter().position(|env| env.shared.id() == id)?;
+        Some(all.remove(index))
+    });
+    for entry in closed.into_iter().flat_map(|env| env.pools.into_values()) {
+        if let PoolState::Open(pool) = entry.state {
+            pool.destroy();
+        }
+    }
+}
+
+/// Runs `work` on an environment; `None` if it is over.
+pub(crate) fn with_env<R>(id: u32, work: impl FnOnce(&mut LocalEnv) -> R) -> Option<R> {
+    ENVIRONMENTS.with_borrow_mut(|all| {
+        let env = all.iter_mut().find(|env| env.shared.id() == id)?;
+        Some(work(env))
+    })
+}
+
+/// Runs `work` on every environment.
+pub(crate) fn for_each_env(work: impl FnMut(&mut LocalEnv)) {
+    ENVIRONMENTS.with_borrow_mut(|all| all.iter_mut().for_each(work));
+}
+
+impl LocalEnv {
+    fn slot(&mut self, target: Target) -> Option<&mut Slot> {
+        self.requests
+            .get_mut(target.slot as usize)
+            .filter(|slot| slot.generation == target.generation)
+    }
+
+    /// Whether completions of this request are still wanted.
+    pub(crate) fn is_wanted(&self, target: Target) -> bool {
+        self.requests.get(target.slot as usize).is_some_and(|slot| {
+            slot.generation == target.generation
+                && matches!(slot.life, Life::Starting | Life::Running(_))
+        })
+    }
+
+    /// Makes room for a request. Returns what an earlier generation left in the slot: JavaScript
+    /// uses a slot again only when the request in it is over for it.
+    pub(crate) fn reserve(
+        &mut self,
+        target: Target,
+        pool: u32,
+    ) -> Result<Option<RequestHandle>, SlotTooLarge> {
+        if target.slot >= SLOT_LIMIT {
+            return Err(SlotTooLarge);
+        }
+        let index = target.slot as usize;
+        if self.requests.len() <= index {
+            self.requests.resize_with(index + 1, Slot::default);
+        }
+        let slot = &mut self.requests[index];
+        let left = std::mem::replace(
+            slot,
+            Slot {
+                generation: target.generation,
+                pool,
+                life: Life::Starting,
+            },
+        );
+        Ok(left.life.into_handle())
+    }
+
+    /// Stores the engine's handle, unless the request was settled while it was handed over.
+    pub(crate) fn attach(&mut self, target: Target, handle: RequestHandle) {
+        if let Some(slot) = self.slot(target)
+            && matches!(slot.life, Life::Starting)
+        {
+            slot.life = Life::Running(handle);
+        }
+    }
+
+    /// The handle of a request that is not over.
+    pub(crate) fn handle(&mut self, target: Target) -> Option<RequestHandle> {
+        match &self.slot(target)?.life {
+            Life::Running(handle) | Life::HalfOpen(handle) => Some(handle.clone()),
+            Life::Free | Life::Starting => None,
+        }
+    }
+
+    /// Ends a request for JavaScript: nothing more is delivered. Returns the engine's handle.
+    pub(crate) fn take(&mut self, target: Target) -> Option<RequestHandle> {
+        std::mem::take(&mut self.slot(target)?.life).into_handle()
+    }
+
+    /// The engine has settled the request. An upgraded stream's write side may live on.
+    pub(crate) fn settle(&mut self, target: Target, upgraded: bool) {
+        if let Some(slot) = self.slot(target) {
+            slot.life = match std::mem::take(&mut slot.life) {
+                Life::Running(handle) if upgraded => Life::HalfOpen(handle),
+                _ => Life::Free,
+            };
+        }
+    }
+
+    /// The write side has ended; if the read side had, the request is over.
+    pub(crate) fn end_write(&mut self, target: Target) {
+        if let Some(slot) = self.slot(target)
+            && matches!(slot.life, Life::HalfOpen(_))
+        {
+            slot.life = Life::Free;
+        }
+    }
+
+    /// Silences every request of a pool.
+    pub(crate) fn forget_requests_of(&mut self, pool: u32) {
+        for slot in &mut self.requests {
+            if slot.pool == pool {
+                slot.life = Life::Free;
+            }
+        }
+    }
+}
+
+impl Life {
+    fn into_handle(self) -> Option<RequestHandle> {
+        match self {
+            Self::Running(handle) | Self::HalfOpen(handle) => Some(handle),
+            Self::Free | Self::Starting => None,
+        }
+    }
+}
+
+/// A slot beyond [`SLOT_LIMIT`].
+#[derive(Debug)]
+pub(crate) struct SlotTooLarge;
+
+impl PoolEntry {
+    pub(crate) fn new(state: PoolState) -> Self {
+        Self {
+            state,
+            connections: Vec::new(),
+            last_serial: 0,
+        }
+    }
+
+    /// A new serial number for a connection that came up.
+    pub(crate) fn connected(&mut self, conn: ConnId) -> u32 {
+        let serial = self.next_serial();
+        self.connections.push((conn, serial));
+        serial
+    }
+
+    /// The serial number of a connection that ended.
+    pub(crate) fn disconnected(&mut self, conn: ConnId) -> Option<u32> {
+        let index = self
+            .connections
+            .iter()
+            .position(|(have, _)| *have == conn)?;
+        Some(self.connections.swap_remove(index).1)
+    }
+
+    /// A new serial number for a connection that never came up.
+    pub(crate) fn next_serial(&mut self) -> u32 {
+        // 0 stands for the pool itself.
+        self.last_serial = self.last_serial.checked_add(1).unwrap_or(1);
+        self.last_serial
+    }
+}

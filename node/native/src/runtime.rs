@@ -1,0 +1,112 @@
+//! The I/O threads of the process: each runs a tokio current-thread runtime and an engine.
+//!
+//! Started by the first environment, shared by all, never ended. What a thread does with a command
+//! is in `submit`; what it hands over before it parks is in `deliver`.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+
+use bytes::Bytes;
+use dodici::Engine;
+use parking_lot::Mutex;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::env::Environment;
+use crate::{deliver, local, submit};
+
+/// What an I/O thread is told.
+pub(crate) enum Command {
+    /// There is a new environment.
+    Open(Arc<Environment>),
+    /// An environment's submissions.
+    Submit(u32, Bytes),
+    /// An environment is over.
+    Close(u32),
+}
+
+/// All I/O threads.
+pub(crate) struct Threads {
+    commands: Vec<UnboundedSender<Command>>,
+}
+
+static THREADS: OnceLock<Threads> = OnceLock::new();
+
+/// More I/O threads than this help no single process.
+const MOST_THREADS: usize = 64;
+
+/// The threads, started by this call if they are not running yet. `wanted` counts in the first
+/// call only; it is kept between 1 and [`MOST_THREADS`].
+pub(crate) fn start(wanted: usize) -> io::Result<&'static Threads> {
+    // Two environments may open at the same time; the second waits and finds the threads.
+    static STARTING: Mutex<()> = Mutex::new(());
+    let _starting = STARTING.lock();
+    if let Some(threads) = THREADS.get() {
+        return Ok(threads);
+    }
+    // If the second of two threads cannot start, the first ends with its sender.
+    let commands = (0..wanted.clamp(1, MOST_THREADS))
+        .map(start_thread)
+        .collect::<Result<_, _>>()?;
+    Ok(THREADS.get_or_init(|| Threads { commands }))
+}
+
+/// The threads, if they are running.
+pub(crate) fn threads() -> Option<&'static Threads> {
+    THREADS.get()
+}
+
+impl Threads {
+    /// How many.
+    pub(crate) fn count(&self) -> usize {
+        self.commands.len()
+    }
+
+    /// Tells one thread; whether there is such a thread.
+    pub(crate) fn tell(&self, thread: usize, command: Command) -> bool {
+        self.commands
+            .get(thread)
+            .is_some_and(|commands| commands.send(command).is_ok())
+    }
+
+    /// Tells all threads.
+    pub(crate) fn tell_all(&self, command: impl Fn() -> Command) {
+        for thread in 0..self.count() {
+            self.tell(thread, command());
+        }
+    }
+}
+
+fn start_thread(index: usize) -> io::Result<UnboundedSender<Command>> {
+    let runtime = Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .on_thread_park(|| guarded(deliver::hand_over_all))
+        .build()?;
+    let (sender, receiver) = unbounded_channel();
+    thread::Builder::new()
+        .name(format!("dodici-io-{index}"))
+        .spawn(move || run(&runtime, receiver))?;
+    Ok(sender)
+}
+
+fn run(runtime: &Runtime, mut commands: UnboundedReceiver<Command>) {
+    let engine = Engine::on_runtime(runtime.handle().clone());
+    runtime.block_on(async move {
+        while let Some(command) = commands.recv().await {
+            guarded(|| match command {
+                Command::Open(env) => local::open(env),
+                Command::Submit(env, flush) => submit::act(&engine, env, flush),
+                Command::Close(env) => local::close(env),
+            });
+        }
+    });
+}
+
+/// Runs `work`. A panic in it has been reported by the panic hook and ends here: the thread serves
+/// other environments too.
+fn guarded(work: impl FnOnce()) {
+    let _ = catch_unwind(AssertUnwindSafe(work));
+}

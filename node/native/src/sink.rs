@@ -1,0 +1,185 @@
+//! Completions: what the engine tells of requests and connections becomes records in the
+//! environment's batch.
+//!
+//! Called by the engine on the I/O thread. A record for a request that is over for JavaScript is
+//! dropped here.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bytes::Bytes;
+use dodici::{EventSink, ExchangeInfo, Sink};
+use dodici_pool::{Error, ErrorKind, Event, HeaderBlock, Phase, ResponseHead};
+use dodici_wire::Target;
+use dodici_wire::completion::{
+    HeadKind, put_connect_failed, put_connected, put_data, put_disconnected, put_end, put_failure,
+    put_head, put_large_data, put_pool_closed, put_pull,
+};
+use dodici_wire::schema::{Counter, LARGE_CHUNK};
+
+use crate::deliver;
+use crate::local::{LocalEnv, with_env};
+
+/// The Rust side of one request's handler.
+pub(crate) struct RequestSink {
+    env: u32,
+    target: Target,
+    upgraded: bool,
+}
+
+impl RequestSink {
+    pub(crate) fn new(env: u32, target: Target) -> Self {
+        Self {
+            env,
+            target,
+            upgraded: false,
+        }
+    }
+
+    fn put(&self, write: impl FnOnce(&mut LocalEnv, Target)) {
+        put(self.env, |env| {
+            if env.is_wanted(self.target) {
+                record(env, self.target, write);
+            } else {
+                env.shared.counters.add(Counter::StaleCompletions, 1);
+            }
+        });
+    }
+}
+
+impl Sink for RequestSink {
+    fn informational(&mut self, head: &ResponseHead) {
+        self.put(|env, to| {
+            env.batch
+                .put(|out| put_head(out, HeadKind::Informational, to, head, false));
+        });
+    }
+
+    fn head(&mut self, head: &ResponseHead, info: &ExchangeInfo) {
+        self.put(|env, to| {
+            env.batch
+                .put(|out| put_head(out, HeadKind::Final, to, head, info.reused));
+        });
+    }
+
+    fn data(&mut self, chunk: Bytes) {
+        self.put(|env, to| {
+            if chunk.len() < LARGE_CHUNK {
+                env.batch.put(|out| put_data(out, to, &chunk));
+            } else {
+                let external = env.shared.external_buffers;
+                let index = env.batch.put_chunk(chunk, external);
+                env.batch.put(|out| put_large_data(out, to, index));
+            }
+        });
+    }
+
+    fn end(&mut self, trailers: &HeaderBlock) {
+        let upgraded = self.upgraded;
+        self.put(|env, to| {
+            env.batch.put(|out| put_end(out, to, trailers));
+            env.settle(to, upgraded);
+        });
+    }
+
+    fn error(&mut self, error: Error) {
+        self.put(|env, to| {
+            env.batch.put(|out| put_failure(out, to, &error));
+            env.settle(to, false);
+        });
+    }
+
+    fn upgrade(&mut self, head: &ResponseHead, info: &ExchangeInfo) {
+        self.upgraded = true;
+        self.put(|env, to| {
+            env.batch
+                .put(|out| put_head(out, HeadKind::Upgrade, to, head, info.reused));
+        });
+    }
+
+    fn pull(&mut self, bytes: u32) {
+        self.put(|env, to| env.batch.put(|out| put_pull(out, to, bytes)));
+    }
+}
+
+/// Fails a request that the engine does not have.
+pub(crate) fn fail(env: u32, target: Target, error: &Error) {
+    put(env, |env| {
+        env.settle(target, false);
+        env.batch.put(|out| put_failure(out, target, error));
+    });
+}
+
+/// The Rust side of one pool's event listeners.
+pub(crate) struct PoolEvents {
+    env: u32,
+    pool: u32,
+}
+
+impl PoolEvents {
+    pub(crate) fn new(env: u32, pool: u32) -> Self {
+        Self { env, pool }
+    }
+}
+
+impl EventSink for PoolEvents {
+    fn event(&self, event: Event) {
+        put(self.env, |env| {
+            let Some(entry) = env.pools.get_mut(&self.pool) else {
+                return;
+            };
+            let target = |serial| Target {
+                slot: self.pool,
+                generation: serial,
+            };
+            let batch = &mut env.batch;
+            match event {
+                Event::Connected { conn, info } => {
+                    let target = target(entry.connected(conn));
+                    batch.put(|out| put_connected(out, target, &info));
+                }
+                Event::Disconnected { conn, info } => {
+                    if let Some(serial) = entry.disconnected(conn) {
+                        batch.put(|out| put_disconnected(out, target(serial), &info));
+                    }
+                }
+                Event::ConnectFailed { error, .. } => {
+                    let target = target(entry.next_serial());
+                    batch.put(|out| put_connect_failed(out, target, &error));
+                }
+                // JavaScript counts its own requests and knows when there is room again.
+                Event::Drain => {}
+                Event::Closed => {
+                    env.pools.remove(&self.pool);
+                    batch.put(|out| put_pool_closed(out, self.pool));
+                }
+            }
+        });
+    }
+}
+
+/// Writes to an environment's batch, if there still is one, and hands the batches over if this one
+/// has become large: also those of other environments, whose records would otherwise wait for as
+/// long as this one keeps the thread from parking.
+fn put(env: u32, write: impl FnOnce(&mut LocalEnv)) {
+    let large = with_env(env, |env| {
+        write(env);
+        env.batch.is_large()
+    });
+    if large == Some(true) {
+        deliver::hand_over_all();
+    }
+}
+
+/// Writes one record. If that panics, the request fails and does not wait for what was lost.
+fn record(env: &mut LocalEnv, target: Target, write: impl FnOnce(&mut LocalEnv, Target)) {
+    let written = catch_unwind(AssertUnwindSafe(|| write(env, target)));
+    if written.is_err() {
+        env.settle(target, false);
+        let error = Error::new(
+            ErrorKind::Internal,
+            Phase::Body,
+            "a completion could not be written",
+        );
+        env.batch.put(|out| put_failure(out, target, &error));
+    }
+}

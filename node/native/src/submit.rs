@@ -1,0 +1,162 @@
+//! Submissions on the I/O thread: decodes a flush and calls the engine.
+//!
+//! Called by `runtime` for each flush. The engine is never called while `local`'s table is
+//! borrowed.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dodici::{Engine, RequestHandle};
+use dodici_pool::{Error, ErrorKind, Phase, Request};
+use dodici_wire::Target;
+use dodici_wire::completion::{put_connect_failed, put_pool_closed};
+use dodici_wire::options::PoolOptions;
+use dodici_wire::submission::{BadRecord, Submitted, submissions};
+
+use crate::local::{PoolEntry, PoolState, with_env};
+use crate::sink::{PoolEvents, RequestSink, fail};
+
+/// Carries out every record of one flush, in order.
+pub(crate) fn act(engine: &Engine, env: u32, flush: Bytes) {
+    for record in submissions(flush) {
+        match record {
+            Ok((target, submitted)) => {
+                let acted = catch_unwind(AssertUnwindSafe(|| {
+                    carry_out(engine, env, target, submitted)
+                }));
+                if acted.is_err() {
+                    refuse(env, target, "a submission could not be carried out");
+                }
+            }
+            Err(BadRecord {
+                header: Some(header),
+                error,
+            }) => {
+                refuse(env, header.target, error.to_string());
+            }
+            // Cannot happen: the frames were checked when the flush was submitted.
+            Err(BadRecord { header: None, .. }) => {}
+        }
+    }
+}
+
+fn carry_out(engine: &Engine, env: u32, target: Target, submitted: Submitted) {
+    match submitted {
+        Submitted::Dispatch { pool, request } => dispatch(env, target, pool, request),
+        Submitted::BodyChunk(chunk) => on_request(env, target, |handle| handle.body_chunk(chunk)),
+        Submitted::BodyEnd(trailers) => {
+            on_request(env, target, |handle| handle.body_end(trailers));
+            with_env(env, |env| env.end_write(target));
+        }
+        Submitted::Cancel => {
+            if let Some(handle) = with_env(env, |env| env.take(target)).flatten() {
+                handle.cancel();
+            }
+        }
+        Submitted::Credit(bytes) => on_request(env, target, |handle| handle.credit(bytes)),
+        Submitted::PoolCreate(options) => create_pool(engine, env, target.slot, &options),
+        Submitted::PoolClose => on_pool(env, target.slot, dodici::Pool::close),
+        Submitted::PoolDestroy => {
+            with_env(env, |env| env.forget_requests_of(target.slot));
+            on_pool(env, target.slot, dodici::Pool::destroy);
+        }
+        Submitted::PoolConnect => {
+            if let Some(PoolState::Open(pool)) = pool_state(env, target.slot) {
+                pool.connect();
+            }
+        }
+    }
+}
+
+fn dispatch(env: u32, target: Target, pool: u32, request: Request) {
+    let reserved = with_env(env, |env| {
+        let state = env.pools.get(&pool).map(|entry| entry.state.clone());
+        (env.reserve(target, pool), state)
+    });
+    // The environment is over: nobody waits for this request.
+    let Some((reserved, state)) = reserved else {
+        return;
+    };
+    match reserved {
+        Ok(None) => {}
+        Ok(Some(left)) => left.cancel(),
+        Err(too_large) => return refuse(env, target, format!("{too_large:?}")),
+    }
+    match state {
+        Some(PoolState::Open(pool)) => {
+            let handle = pool.dispatch(request, Box::new(RequestSink::new(env, target)));
+            with_env(env, |env| env.attach(target, handle));
+        }
+        Some(PoolState::Failed(error)) => fail(env, target, &error),
+        None => fail(env, target, &internal("there is no such pool".into())),
+    }
+}
+
+fn create_pool(engine: &Engine, env: u32, id: u32, options: &[u8]) {
+    let made = PoolOptions::decode(options)
+        .map_err(Error::from)
+        .and_then(|options| {
+            engine.open_pool(
+                options.origin,
+                options.config,
+                Arc::new(PoolEvents::new(env, id)),
+            )
+        });
+    with_env(env, |env| {
+        let state = match made {
+            Ok(pool) => PoolState::Open(pool),
+            Err(error) => {
+                let target = Target {
+                    slot: id,
+                    generation: 0,
+                };
+                env.batch.put(|out| put_connect_failed(out, target, &error));
+                PoolState::Failed(error)
+            }
+        };
+        env.pools.insert(id, PoolEntry::new(state))
+    });
+}
+
+/// Ends a pool by `end`. One that could not be made is closed at once.
+fn on_pool(env: u32, id: u32, end: impl FnOnce(&dodici::Pool)) {
+    match pool_state(env, id) {
+        Some(PoolState::Open(pool)) => end(&pool),
+        Some(PoolState::Failed(_)) => {
+            with_env(env, |env| {
+                env.pools.remove(&id);
+                env.batch.put(|out| put_pool_closed(out, id));
+            });
+        }
+        None => {}
+    }
+}
+
+fn pool_state(env: u32, id: u32) -> Option<PoolState> {
+    with_env(env, |env| {
+        env.pools.get(&id).map(|entry| entry.state.clone())
+    })
+    .flatten()
+}
+
+/// Does something to a request, unless it is over.
+fn on_request(env: u32, target: Target, work: impl FnOnce(RequestHandle)) {
+    if let Some(handle) = with_env(env, |env| env.handle(target)).flatten() {
+        work(handle);
+    }
+}
+
+/// Fails the request that a record was about, because the record makes no sense: a bug on one of
+/// the two sides, which must end in an answer and not in a request that waits for ever.
+fn refuse(env: u32, target: Target, message: impl Into<std::borrow::Cow<'static, str>>) {
+    let left = with_env(env, |env| env.take(target)).flatten();
+    if let Some(left) = left {
+        left.cancel();
+    }
+    fail(env, target, &internal(message.into()));
+}
+
+fn internal(message: std::borrow::Cow<'static, str>) -> Error {
+    Error::new(ErrorKind::Internal, Phase::Queued, message)
+}

@@ -18,7 +18,7 @@ const peer = process.env['DODICI_TEST_PEER'] === '7' ? 'undici7' : 'undici';
 const testsUseTheBuiltPackage: Plugin = {
   name: 'dodici:built-package',
   enforce: 'pre',
-  async resolveId(specifier, importer) {
+  resolveId(specifier, importer) {
     if (importer === undefined || !specifier.startsWith('.')) return null;
     const path = fileURLToPath(new URL(specifier, `file://${importer}`));
     if (!path.startsWith(source)) return null;

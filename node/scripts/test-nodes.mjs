@@ -35,7 +35,8 @@ export function installNode(major) {
     stdio: ['ignore', 'ignore', 'inherit'],
     shell: process.platform === 'win32',
   });
-  if (npm.status !== 0 || !existsSync(node)) throw new Error(`Node ${major} could not be installed`);
+  if (npm.status !== 0 || !existsSync(node))
+    throw new Error(`Node ${major} could not be installed`);
   return node;
 }
 

@@ -30,11 +30,13 @@ import { type Dispatcher, errors, symbols } from './undici';
 type Factory = (origin: string | URL, options: object) => Dispatcher;
 type Options = Readonly<Record<string, unknown>>;
 
+type OriginChooser = (origin: string) => OriginOptions | null | undefined;
+
 /** How `origins` was given. */
 type OriginConfiguration =
   | { readonly kind: 'none' }
   | { readonly kind: 'rules'; readonly rules: readonly OriginRule[] }
-  | { readonly kind: 'function'; readonly choose: (origin: string) => OriginOptions | undefined };
+  | { readonly kind: 'function'; readonly choose: OriginChooser };
 
 /** Options that the agent keeps for itself. */
 const AGENT_ONLY = ['factory', 'maxOrigins', 'origins', 'ioThreads'];
@@ -65,12 +67,16 @@ function kindOf(options: Options): 'client' | 'pool' {
   return options['connections'] === 1 ? 'client' : 'pool';
 }
 
-function readOrigins(origins: unknown, base: Options, isDefaultFactory: boolean): OriginConfiguration {
+function readOrigins(
+  origins: unknown,
+  base: Options,
+  isDefaultFactory: boolean,
+): OriginConfiguration {
   if (origins === undefined || origins === null) return { kind: 'none' };
   if (typeof origins === 'function') {
     return {
       kind: 'function',
-      choose: origins as (origin: string) => OriginOptions | undefined,
+      choose: origins as OriginChooser,
     };
   }
   if (typeof origins !== 'object' || Array.isArray(origins)) {
@@ -160,7 +166,11 @@ export class Agent extends DispatcherBase {
       throw new errors.InvalidArgumentError('maxOrigins must be a number greater than 0');
     }
 
-    const poolOptions: Record<string, unknown> = { ...given, connect: copy(connect), tls: copy(tls) };
+    const poolOptions: Record<string, unknown> = {
+      ...given,
+      connect: copy(connect),
+      tls: copy(tls),
+    };
     for (const name of AGENT_ONLY) Reflect.deleteProperty(poolOptions, name);
     const isDefaultFactory = factory === defaultFactory;
     if (isDefaultFactory) checkOptions(poolOptions, kindOf(poolOptions));

@@ -10,7 +10,11 @@
  * see `delegate.ts`.
  */
 
-import { getDefaultAutoSelectFamily, getDefaultAutoSelectFamilyAttemptTimeout, isIP } from 'node:net';
+import {
+  getDefaultAutoSelectFamily,
+  getDefaultAutoSelectFamilyAttemptTimeout,
+  isIP,
+} from 'node:net';
 import * as tls from 'node:tls';
 import { errors } from './undici';
 
@@ -129,8 +133,8 @@ function refuseUnsupported(options: Readonly<Record<string, unknown>>): void {
 }
 
 function readTimeout(value: unknown): number {
-  // undici takes any falsy value for "never" and hands everything else to setTimeout.
-  if (!value) return value === undefined || value === null ? 10_000 : 0;
+  // undici takes any falsy value for "never"; the ones that are no numbers count as 0 here too.
+  if (value === undefined || value === null) return 10_000;
   const timeout = Number(value);
   if (Number.isNaN(timeout) || timeout < 0) throw invalid('invalid connect.timeout');
   return timeout === Infinity ? 0 : timeout;
@@ -153,7 +157,7 @@ function readLocalAddress(value: unknown): string | null {
 
 function readKeepAliveProbe(options: Readonly<Record<string, unknown>>): number {
   const { keepAlive, keepAliveInitialDelay } = options;
-  if (keepAlive !== undefined && keepAlive !== null && !keepAlive) return -1;
+  if (keepAlive === false || keepAlive === 0 || keepAlive === '') return -1;
   if (keepAliveInitialDelay === undefined) return 60_000;
   const delay = Number(keepAliveInitialDelay);
   if (Number.isNaN(delay)) throw invalid('invalid connect.keepAliveInitialDelay');
@@ -192,7 +196,11 @@ function readText(options: Readonly<Record<string, unknown>>, name: string): str
   return value;
 }
 
-function readFlag(options: Readonly<Record<string, unknown>>, name: string, fallback: boolean): boolean {
+function readFlag(
+  options: Readonly<Record<string, unknown>>,
+  name: string,
+  fallback: boolean,
+): boolean {
   const value = options[name];
   if (value === undefined || value === null) return fallback;
   if (typeof value !== 'boolean') throw invalid(`connect.${name} must be a boolean`);
@@ -254,7 +262,11 @@ function readIdentity(options: Readonly<Record<string, unknown>>): Identity {
 
 const VERSIONS: readonly string[] = ['TLSv1.2', 'TLSv1.3'];
 
-function readVersion(value: unknown, name: 'minVersion' | 'maxVersion', fallback: TlsVersion): TlsVersion {
+function readVersion(
+  value: unknown,
+  name: 'minVersion' | 'maxVersion',
+  fallback: TlsVersion,
+): TlsVersion {
   if (value === undefined || value === null) return fallback;
   if (typeof value !== 'string' || !VERSIONS.includes(value)) {
     throw invalid(`connect.${name} must be 'TLSv1.2' or 'TLSv1.3': older versions are not spoken`);

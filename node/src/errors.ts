@@ -125,8 +125,7 @@ function socketInfo(fields: ErrorFields): SocketInfo {
     localPort: fields.localPort,
     remoteAddress,
     remotePort: fields.remotePort,
-    remoteFamily:
-      remoteAddress === undefined ? undefined : isIPv6(remoteAddress) ? 'IPv6' : 'IPv4',
+    remoteFamily: remoteAddress === undefined ? undefined : isIPv6(remoteAddress) ? 'IPv6' : 'IPv4',
     timeout: undefined,
     bytesWritten: fields.bytesWritten,
     bytesRead: fields.bytesRead,
@@ -181,7 +180,9 @@ function parserError(fields: ErrorFields): Error {
 
 function socketError(fields: ErrorFields): Error {
   // A failed read or write reaches undici's users as Node's own error.
-  return fields.systemCode ? systemError(fields) : new SocketError(fields.message, socketInfo(fields));
+  return fields.systemCode
+    ? systemError(fields)
+    : new SocketError(fields.message, socketInfo(fields));
 }
 
 /** Where undici uses its class's own text, so do we: users compare these messages. */

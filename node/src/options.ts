@@ -147,10 +147,8 @@ function checkH2(options: RawOptions): void {
     checkFlatH2(options);
     return;
   }
-  const { useH2c, settings, maxConcurrentStreams, connectionWindowSize, pingInterval } = h2 as Record<
-    string,
-    unknown
-  >;
+  const { useH2c, settings, maxConcurrentStreams, connectionWindowSize, pingInterval } =
+    h2 as Record<string, unknown>;
   const positive = 'must be a positive integer, greater than 0';
   check(useH2c, isBoolean, 'h2Options.useH2c must be a valid boolean value');
   check(
@@ -216,11 +214,7 @@ function checkClientOptions(options: RawOptions): void {
     'invalid keepAliveMaxTimeout',
   );
   check(options['keepAliveTimeoutThreshold'], isFiniteNumber, 'invalid keepAliveTimeoutThreshold');
-  check(
-    options['headersTimeout'],
-    atLeast(0),
-    'headersTimeout must be a positive integer or zero',
-  );
+  check(options['headersTimeout'], atLeast(0), 'headersTimeout must be a positive integer or zero');
   check(options['bodyTimeout'], atLeast(0), 'bodyTimeout must be a positive integer or zero');
   checkConnect(options['connect']);
   check(
@@ -300,7 +294,9 @@ function connectorOptions(options: RawOptions): RawOptions {
   return spread(
     tls,
     { maxCachedSessions, allowH2, socketPath, timeout: connectTimeout },
-    typeof autoSelectFamily === 'boolean' ? { autoSelectFamily, autoSelectFamilyAttemptTimeout } : {},
+    typeof autoSelectFamily === 'boolean'
+      ? { autoSelectFamily, autoSelectFamilyAttemptTimeout }
+      : {},
     connect,
   );
 }
@@ -338,10 +334,7 @@ function readH2(options: RawOptions): H2Settings {
     numberOr(nested[name] ?? options[name], fallback);
   return {
     maxConcurrentStreams: pick('maxConcurrentStreams', 100),
-    initialWindowSize: numberOr(
-      settings['initialWindowSize'],
-      pick('initialWindowSize', 262_144),
-    ),
+    initialWindowSize: numberOr(settings['initialWindowSize'], pick('initialWindowSize', 262_144)),
     connectionWindowSize: pick('connectionWindowSize', 524_288),
     pingInterval: pick('pingInterval', 60_000),
   };

@@ -39,7 +39,8 @@ export interface OriginRule {
   readonly options: Record<string, unknown>;
 }
 
-const GRAMMAR = /^(?:(https?):\/\/)?(\*|(?:\*\.)?[^*/:@?#[\]\\\s]+|\[[0-9a-f:.]+\])(?::(\d{1,5}|\*))?\/?$/i;
+const GRAMMAR =
+  /^(?:(https?):\/\/)?(\*|(?:\*\.)?[^*/:@?#[\]\\\s]+|\[[0-9a-f:.]+\])(?::(\d{1,5}|\*))?\/?$/i;
 
 function badPattern(text: string, why: string): Error {
   return new errors.InvalidArgumentError(`invalid origin pattern ${JSON.stringify(text)}: ${why}`);
@@ -68,7 +69,8 @@ export function parsePattern(text: string): OriginPattern {
       'expected [scheme://]host[:port] with the scheme http or https, where the host may be "*" or start with "*."',
     );
   }
-  const scheme = parts[1] === undefined ? null : (`${parts[1].toLowerCase()}:` as 'http:' | 'https:');
+  const scheme =
+    parts[1] === undefined ? null : (`${parts[1].toLowerCase()}:` as 'http:' | 'https:');
   let port: number | null;
   if (parts[3] === '*') port = null;
   else if (parts[3] !== undefined) port = Number(parts[3]);
@@ -180,7 +182,10 @@ export function parseOrigins(origins: object): OriginRule[] {
     const pattern = parsePattern(text);
     const twin = rules.find((rule) => meansTheSame(rule.pattern, pattern));
     if (twin !== undefined) throw badPattern(text, `it means the same as ${twin.pattern.text}`);
-    rules.push({ pattern, options: checkOriginOptions(options, `origins[${JSON.stringify(text)}]`) });
+    rules.push({
+      pattern,
+      options: checkOriginOptions(options, `origins[${JSON.stringify(text)}]`),
+    });
   }
   return rules.sort((a, b) => bySpecificity(a.pattern, b.pattern));
 }

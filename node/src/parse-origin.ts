@@ -7,8 +7,7 @@
 
 import { errors } from './undici';
 
-const PROTOCOL_MESSAGE =
-  'Invalid URL protocol: the URL must start with `http:` or `https:`.';
+const PROTOCOL_MESSAGE = 'Invalid URL protocol: the URL must start with `http:` or `https:`.';
 
 function invalid(message: string): Error {
   return new errors.InvalidArgumentError(message);
@@ -34,13 +33,17 @@ interface UrlLike {
   search?: unknown;
 }
 
+function isAbsent(value: unknown): value is null | undefined {
+  return value === undefined || value === null;
+}
+
 function isAbsentOrText(value: unknown): value is string | null | undefined {
-  return value === undefined || value === null || typeof value === 'string';
+  return isAbsent(value) || typeof value === 'string';
 }
 
 function fromParts(parts: UrlLike): URL {
   const { origin, protocol, hostname, port, path, pathname, search } = parts;
-  if (port !== undefined && port !== null && port !== '' && !isPort(port)) {
+  if (!isAbsent(port) && port !== '' && !isPort(port)) {
     throw invalid(
       'Invalid URL: port must be a valid integer or a string representation of an integer.',
     );
@@ -60,8 +63,9 @@ function fromParts(parts: UrlLike): URL {
   if (!startsWithHttp(origin || protocol)) throw invalid(PROTOCOL_MESSAGE);
 
   const scheme = typeof protocol === 'string' ? protocol : '';
-  const effectivePort = port ?? (scheme === 'https:' ? 443 : 80);
-  const base = (origin ?? `${scheme}//${hostname ?? ''}:${String(effectivePort)}`).replace(/\/$/, '');
+  const defaultPort = scheme === 'https:' ? 443 : 80;
+  const effectivePort = isAbsent(port) ? defaultPort : (port as string | number);
+  const base = (origin ?? `${scheme}//${hostname ?? ''}:${effectivePort}`).replace(/\/$/, '');
   let rest = path ?? `${pathname ?? ''}${typeof search === 'string' ? search : ''}`;
   if (rest !== '' && !rest.startsWith('/')) rest = `/${rest}`;
   // Joined as text: `new URL(rest, base)` would let an absolute URL in `rest` replace the base.

@@ -45,7 +45,9 @@ function readDirectory(path: string): string[] {
 function opensslRoots(): string[] {
   const { SSL_CERT_FILE, SSL_CERT_DIR } = process.env;
   const files = SSL_CERT_FILE ? [readPem(SSL_CERT_FILE)] : [];
-  const directories = SSL_CERT_DIR ? SSL_CERT_DIR.split(process.platform === 'win32' ? ';' : ':') : [];
+  const directories = SSL_CERT_DIR
+    ? SSL_CERT_DIR.split(process.platform === 'win32' ? ';' : ':')
+    : [];
   return [...files, ...directories.flatMap(readDirectory)];
 }
 

@@ -86,10 +86,13 @@ function loadSymbols(): PeerSymbols {
   } catch {
     // A peer without this internal file: our classes still work, but the peer's own classes that
     // read counters by symbol (BalancedPool, Agent) cannot see ours.
-    return new Proxy({} as Record<string, symbol>, {
-      get: (known, name) =>
-        typeof name === 'string' ? (known[name] ??= Symbol(name)) : undefined,
-    }) as unknown as PeerSymbols;
+    const known = new Map<string | symbol, symbol>();
+    const get = (_target: object, name: string | symbol): symbol => {
+      const symbol = known.get(name) ?? Symbol(String(name));
+      known.set(name, symbol);
+      return symbol;
+    };
+    return new Proxy({}, { get }) as PeerSymbols;
   }
 }
 

@@ -1,0 +1,83 @@
+// What users may write, in ESM. Compiled, not run: a line that must not compile says so.
+import dodici, {
+  Agent,
+  BalancedPool,
+  Client,
+  Dispatcher,
+  errors,
+  fetch,
+  install,
+  MockAgent,
+  Pool,
+  request,
+  setGlobalDispatcher,
+  type AgentOptions,
+  type ConnectInfo,
+  type DisconnectInfo,
+  type RequestInit,
+} from 'dodici';
+
+const options: AgentOptions = {
+  connections: 10,
+  ioThreads: 2,
+  connect: { ca: ['-----BEGIN CERTIFICATE-----'], minVersion: 'TLSv1.3', platformVerifier: false },
+  origins: {
+    'https://api.example.com': { connections: 4, keepAliveTimeout: 30e3, connect: { ca: 'x' } },
+    'http://*.internal:8080': { pipelining: 10 },
+  },
+};
+const agent = new Agent(options);
+new Agent({ origins: (origin: string) => (origin === 'https://a' ? { connections: 1 } : null) });
+const agentOptions: Agent.Options = options;
+
+const dispatchers: Dispatcher[] = [
+  agent,
+  new Client('http://localhost'),
+  new Pool('http://localhost'),
+];
+setGlobalDispatcher(agent);
+new BalancedPool('http://localhost', { factory: (origin, given) => new Pool(origin, given) });
+new MockAgent({ agent });
+
+const installed = install(agentOptions);
+installed.uninstall();
+const dispatcher: Dispatcher = installed.dispatcher;
+
+agent.on('connect', (origin: URL, targets: readonly Dispatcher[], info?: ConnectInfo) => {
+  const milliseconds: number | undefined = info?.timings.tls;
+  const version: string | undefined = info?.tls?.version;
+  void [origin.host, targets.length, milliseconds, version];
+});
+agent.on('disconnect', (_origin, _targets, error) => {
+  const message: string = error.message;
+  void message;
+});
+const reason: DisconnectInfo['reason'] = 'idle timeout';
+
+const response = await request('http://localhost', { dispatcher, method: 'POST', body: 'x' });
+const text: string = await response.body.text();
+const init: RequestInit = { method: 'POST', dispatcher };
+const json: unknown = await (await fetch('http://localhost', init)).json();
+
+try {
+  await agent.close();
+} catch (error) {
+  if (error instanceof errors.ClientDestroyedError) {
+    const code: 'UND_ERR_DESTROYED' = error.code;
+    void code;
+  }
+}
+const same: typeof Agent = dodici.Agent;
+const stats: Record<string, { connected: number | boolean; size: number }> = agent.stats;
+void [dispatchers, reason, text, json, same, stats];
+
+// @ts-expect-error a number of connections is a number
+new Agent({ connections: 'ten' });
+// @ts-expect-error options of an origin are checked too
+new Agent({ origins: { 'https://a': { connections: 'ten' } } });
+// @ts-expect-error an agent's option is no option of an origin
+new Agent({ origins: { 'https://a': { maxOrigins: 1 } } });
+// @ts-expect-error the engine has no OpenSSL cipher list
+new Agent({ connect: { ciphers: 'AES128-SHA' } });
+// @ts-expect-error TLS 1.1 is not spoken
+new Agent({ connect: { minVersion: 'TLSv1.1' } });

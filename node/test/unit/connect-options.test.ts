@@ -1,0 +1,196 @@
+// The `connect` option as an object: what is honoured, what is refused, what goes over the wire.
+import * as tls from 'node:tls';
+
+import { describe, expect, it } from 'vitest';
+
+import { parseSettings } from '../../src/options';
+import { errors } from '../../src/undici';
+import { OptionKey } from '../../src/wire/generated';
+
+const PEM = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n';
+const KEY = '-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n';
+
+const connectOf = (connect: object, options: object = {}) =>
+  parseSettings('https://example.com', { ...options, connect }, 'client').connect;
+
+/** The option list, decoded: names to values, an array where a key repeats. */
+function decode(list: Uint8Array): Record<string, Buffer[]> {
+  const names = Object.fromEntries(Object.entries(OptionKey).map(([name, key]) => [key, name]));
+  const bytes = Buffer.from(list);
+  const out: Record<string, Buffer[]> = {};
+  for (let at = 0; at < bytes.length;) {
+    const name = names[bytes.readUInt16LE(at)]!;
+    expect(bytes.readUInt16LE(at + 2)).toBe(0);
+    const length = bytes.readUInt32LE(at + 4);
+    (out[name] ??= []).push(bytes.subarray(at + 8, at + 8 + length));
+    at += 8 + ((length + 3) & ~3);
+    expect(at).toBeLessThanOrEqual(bytes.length);
+  }
+  return out;
+}
+
+const numberIn = (fields: Record<string, Buffer[]>, name: string) =>
+  fields[name]?.[0]?.readDoubleLE();
+const textIn = (fields: Record<string, Buffer[]>, name: string) => fields[name]?.[0]?.toString();
+
+describe('connect options', () => {
+  it('that the engine cannot honour are refused by name, with what to do', () => {
+    const refused: Record<string, unknown> = {
+      ciphers: 'AES128-SHA',
+      dhparam: 'x',
+      ecdhCurve: 'P-384',
+      sigalgs: 'x',
+      crl: PEM,
+      pfx: Buffer.from('x'),
+      secureProtocol: 'TLS_method',
+      secureContext: {},
+      secureOptions: 1,
+      checkServerIdentity: () => undefined,
+      pskCallback: () => null,
+      session: Buffer.from('x'),
+      socket: {},
+      hints: 32,
+      localPort: 80,
+      allowHalfOpen: true,
+      requestOCSP: true,
+      enableTrace: true,
+      typeOfService: 4,
+    };
+    for (const [name, value] of Object.entries(refused)) {
+      expect(() => connectOf({ [name]: value }), name).toThrowError(errors.InvalidArgumentError);
+      expect(() => connectOf({ [name]: value }), name).toThrowError(
+        new RegExp(`^connect\\.${name} is not supported: .*pass a function as connect instead`),
+      );
+    }
+  });
+
+  it('that ask for nothing are accepted', () => {
+    connectOf({
+      ciphers: tls.DEFAULT_CIPHERS,
+      ecdhCurve: 'auto',
+      requestOCSP: false,
+      allowHalfOpen: false,
+      checkServerIdentity: undefined,
+      session: null,
+      highWaterMark: 1,
+      ALPNProtocols: ['h2'],
+      port: 1,
+      host: 'elsewhere',
+      somethingOfTheUsers: 1,
+    });
+  });
+
+  it('s11: only the literal false switches verification off', () => {
+    for (const value of [undefined, null, 0, '', 'false', NaN, true]) {
+      expect(connectOf({ rejectUnauthorized: value }).rejectUnauthorized).toBe(true);
+    }
+    expect(connectOf({ rejectUnauthorized: false }).rejectUnauthorized).toBe(false);
+  });
+
+  it('know TLS 1.2 and 1.3 only', () => {
+    expect(connectOf({ minVersion: 'TLSv1.3' }).minVersion).toBe('TLSv1.3');
+    expect(connectOf({ maxVersion: 'TLSv1.2' }).maxVersion).toBe('TLSv1.2');
+    expect(() => connectOf({ minVersion: 'TLSv1' })).toThrowError(/connect\.minVersion/);
+    expect(() => connectOf({ maxVersion: 'TLSv1.1' })).toThrowError(/connect\.maxVersion/);
+    expect(() => connectOf({ minVersion: 'TLSv1.3', maxVersion: 'TLSv1.2' })).toThrowError(
+      /minVersion must not be above maxVersion/,
+    );
+  });
+
+  it('take certificates as text, bytes or lists, and refuse what is none', () => {
+    expect(connectOf({ ca: PEM }).ca).toEqual([Buffer.from(PEM)]);
+    expect(connectOf({ ca: [PEM, Buffer.from(PEM)] }).ca).toHaveLength(2);
+    expect(connectOf({ ca: Buffer.from([0x30, 0x82]) }).ca).toHaveLength(1);
+    expect(() => connectOf({ ca: [] })).toThrowError('connect.ca must not be empty');
+    expect(() => connectOf({ ca: 'text' })).toThrowError('connect.ca is neither PEM nor DER');
+    expect(() => connectOf({ ca: 1 })).toThrowError(/connect\.ca must be a string/);
+  });
+
+  it('keep the certificates that were given, whatever happens to the buffer later', () => {
+    const bytes = Buffer.from(PEM);
+    const { ca } = connectOf({ ca: bytes });
+    bytes.fill(0);
+    expect(Buffer.from(ca![0]!).toString()).toBe(PEM);
+  });
+
+  it('take one identity: certificate and key together', () => {
+    const identity = connectOf({ cert: PEM, key: [{ pem: KEY, passphrase: 'secret' }] });
+    expect(identity).toMatchObject({ passphrase: 'secret' });
+    expect(Buffer.from(identity.key!).toString()).toBe(KEY);
+    expect(() => connectOf({ cert: PEM })).toThrowError(/must be given together/);
+    expect(() => connectOf({ key: KEY })).toThrowError(/must be given together/);
+    expect(() => connectOf({ cert: [PEM, PEM], key: KEY })).toThrowError(
+      /connect\.cert must be one/,
+    );
+  });
+
+  it('are merged as undici merges them: tls, then the options, then connect', () => {
+    expect(connectOf({}, { connectTimeout: 5 }).timeout).toBe(5);
+    expect(connectOf({ timeout: 6 }, { connectTimeout: 5 }).timeout).toBe(6);
+    expect(connectOf({}, { tls: { servername: 'tls' } }).servername).toBe('tls');
+    expect(connectOf({ servername: 'c' }, { tls: { servername: 'tls' } }).servername).toBe('c');
+    expect(connectOf({ path: '/p' }, { socketPath: '/s' }).socketPath).toBe('/p');
+    expect(connectOf({}, { autoSelectFamily: false }).autoSelectFamily).toBe(false);
+    expect(connectOf({ timeout: 0 }).timeout).toBe(0);
+    expect(connectOf({ timeout: Infinity }).timeout).toBe(0);
+    expect(() => connectOf({ timeout: 'soon' })).toThrowError('invalid connect.timeout');
+  });
+
+  it('choose address families and probes', () => {
+    expect(connectOf({ family: 'IPv6' }).family).toBe(6);
+    expect(() => connectOf({ family: 5 })).toThrowError(/connect\.family/);
+    expect(connectOf({ keepAlive: false }).keepAliveProbe).toBe(-1);
+    expect(connectOf({ keepAliveInitialDelay: 5000 }).keepAliveProbe).toBe(5000);
+    expect(connectOf({ autoSelectFamilyAttemptTimeout: 1 }).autoSelectFamilyAttemptTimeout).toBe(
+      10,
+    );
+    expect(() => connectOf({ localAddress: 'here' })).toThrowError(/connect\.localAddress/);
+    expect(() => connectOf({ ca: PEM, platformVerifier: true })).toThrowError(/exclude each other/);
+  });
+});
+
+describe('the option list', () => {
+  it('carries the settings of an https pool', () => {
+    const settings = parseSettings(
+      'https://[::1]:8443',
+      {
+        connections: 4,
+        pipelining: 2,
+        clientTtl: 1000,
+        maxRequestsPerClient: 9,
+        localAddress: '::1',
+        connect: { ca: [PEM, PEM], cert: PEM, key: KEY, passphrase: 'x', servername: 'name' },
+      },
+      'pool',
+    );
+    const fields = decode(settings.encode());
+    expect(textIn(fields, 'Scheme')).toBe('https');
+    expect(textIn(fields, 'Host')).toBe('::1');
+    expect(numberIn(fields, 'Port')).toBe(8443);
+    expect(numberIn(fields, 'Connections')).toBe(4);
+    expect(numberIn(fields, 'Pipelining')).toBe(2);
+    expect(numberIn(fields, 'ClientTtl')).toBe(1000);
+    expect(numberIn(fields, 'MaxRequestsPerClient')).toBe(9);
+    expect(textIn(fields, 'LocalAddress')).toBe('::1');
+    expect(fields['FailQueue']![0]).toEqual(Buffer.of(0));
+    expect(fields['RejectUnauthorized']![0]).toEqual(Buffer.of(1));
+    expect(fields['Ca']).toHaveLength(2);
+    expect(textIn(fields, 'Cert')).toBe(PEM);
+    expect(textIn(fields, 'Key')).toBe(KEY);
+    expect(textIn(fields, 'Passphrase')).toBe('x');
+    expect(textIn(fields, 'ServerName')).toBe('name');
+    expect(fields['Alpn']!.map(String)).toEqual(['http/1.1']);
+    expect(textIn(fields, 'MinVersion')).toBe('TLSv1.2');
+    expect(textIn(decode(settings.encode('other')), 'ServerName')).toBe('other');
+  });
+
+  it('of an http client has no TLS options and fails its queue as a whole', () => {
+    const fields = decode(parseSettings('http://localhost', {}, 'client').encode());
+    expect(numberIn(fields, 'Port')).toBe(80);
+    expect(numberIn(fields, 'Connections')).toBe(1);
+    expect(fields['FailQueue']![0]).toEqual(Buffer.of(1));
+    expect(fields['RejectUnauthorized']).toBeUndefined();
+    expect(fields['Ca']).toBeUndefined();
+    expect(numberIn(fields, 'MaxResponseSize')).toBe(-1);
+  });
+});

@@ -1,0 +1,276 @@
+// Options of Client and Pool against the peer's own constructors: same verdict, class and message.
+import { describe, expect, it } from 'vitest';
+
+import { parseOrigin } from '../../src/parse-origin';
+import { checkOptions, parseSettings, type SettingsKind } from '../../src/options';
+import { peer, peerMajor } from '../../src/undici';
+
+const ORIGIN = 'http://localhost:3000';
+
+interface Verdict {
+  name: string;
+  message: string;
+  code: unknown;
+}
+
+function verdict(construct: () => unknown): Verdict | 'accepted' {
+  try {
+    construct();
+    return 'accepted';
+  } catch (error) {
+    const { name, message, code } = error as Error & { code?: unknown };
+    return { name, message, code };
+  }
+}
+
+function ofPeer(kind: SettingsKind, origin: unknown, options: object) {
+  return verdict(() =>
+    kind === 'client'
+      ? new peer.Client(origin as string, options)
+      : new peer.Pool(origin as string, options),
+  );
+}
+
+const ofOurs = (kind: SettingsKind, origin: unknown, options: object) =>
+  verdict(() => parseSettings(origin, options, kind));
+
+const WRONG_VALUES = [
+  undefined,
+  null,
+  -1,
+  -2,
+  0,
+  1,
+  1.5,
+  NaN,
+  Infinity,
+  '',
+  'text',
+  '10',
+  true,
+  false,
+  {},
+  [],
+  () => {},
+  '127.0.0.1',
+];
+
+const CLIENT_OPTIONS = [
+  'keepAlive',
+  'socketTimeout',
+  'requestTimeout',
+  'idleTimeout',
+  'maxKeepAliveTimeout',
+  'maxHeaderSize',
+  'socketPath',
+  'connectTimeout',
+  'keepAliveTimeout',
+  'keepAliveMaxTimeout',
+  'keepAliveTimeoutThreshold',
+  'headersTimeout',
+  'bodyTimeout',
+  'maxRequestsPerClient',
+  'localAddress',
+  'maxResponseSize',
+  'autoSelectFamilyAttemptTimeout',
+  'allowH2',
+  'useH2c',
+  'maxConcurrentStreams',
+  'initialWindowSize',
+  'connectionWindowSize',
+  'pingInterval',
+  'strictContentLength',
+  'pipelining',
+  'maxCachedSessions',
+  'connect',
+];
+
+const POOL_OPTIONS = ['connections', 'factory', 'connect', 'maxCachedSessions', 'clientTtl'];
+
+describe('options are judged as the peer judges them', () => {
+  for (const name of CLIENT_OPTIONS) {
+    it(`Client: ${name}`, () => {
+      for (const value of WRONG_VALUES) {
+        const options = { [name]: value };
+        expect(ofOurs('client', ORIGIN, options), `${name}: ${String(value)}`).toEqual(
+          ofPeer('client', ORIGIN, options),
+        );
+      }
+    });
+  }
+
+  for (const name of POOL_OPTIONS) {
+    it(`Pool: ${name}`, () => {
+      for (const value of WRONG_VALUES) {
+        const options = { [name]: value };
+        expect(ofOurs('pool', ORIGIN, options), `${name}: ${String(value)}`).toEqual(
+          ofPeer('pool', ORIGIN, options),
+        );
+      }
+    });
+  }
+
+  it('Client: h2Options', () => {
+    const wrong = [
+      { useH2c: 'yes' },
+      { settings: { initialWindowSize: 0 } },
+      { maxConcurrentStreams: 0.5 },
+      { connectionWindowSize: 0 },
+      { pingInterval: -1 },
+      { maxConcurrentStreams: 10, pingInterval: 0 },
+    ];
+    for (const h2Options of wrong) {
+      for (const rest of [{}, { allowH2: false }, { maxConcurrentStreams: 0 }]) {
+        const options = { h2Options, ...rest };
+        expect(ofOurs('client', ORIGIN, options), JSON.stringify(options)).toEqual(
+          ofPeer('client', ORIGIN, options),
+        );
+      }
+    }
+  });
+
+  it('the first of several wrong options is the one that is named', () => {
+    const wrong = Object.fromEntries(CLIENT_OPTIONS.map((name) => [name, Symbol.iterator]));
+    for (let left = Object.keys(wrong); left.length > 0; left = left.slice(1)) {
+      const options = Object.fromEntries(left.map((name) => [name, wrong[name]]));
+      expect(ofOurs('client', ORIGIN, options), left[0]).toEqual(ofPeer('client', ORIGIN, options));
+    }
+  });
+
+  it('origins', () => {
+    const origins: unknown[] = [
+      undefined,
+      null,
+      '',
+      'text',
+      'ftp://localhost',
+      'http://localhost/path',
+      'http://localhost/?query',
+      'http://localhost/#hash',
+      'https://localhost',
+      'http://[::1]:80',
+      new URL('http://localhost:1'),
+      new URL('ftp://localhost:1'),
+      42,
+      {},
+      { protocol: 'http:' },
+      { protocol: 'http:', hostname: 'localhost' },
+      { protocol: 'https:', hostname: 'localhost', port: 8443 },
+      { protocol: 'http:', hostname: 'localhost', port: 'x' },
+      { protocol: 'http:', hostname: 'localhost', port: 65536 },
+      { protocol: 'http:', hostname: 1 },
+      { protocol: 'http:', hostname: 'localhost', path: 1 },
+      { protocol: 'http:', hostname: 'localhost', pathname: 1 },
+      { protocol: 'http:', hostname: 'localhost', pathname: '/path' },
+      { origin: 1 },
+      { origin: 'http://localhost/' },
+      { origin: 'ftp://localhost' },
+    ];
+    for (const origin of origins) {
+      for (const kind of ['client', 'pool'] as const) {
+        expect(ofOurs(kind, origin, {}), JSON.stringify(origin)).toEqual(ofPeer(kind, origin, {}));
+      }
+    }
+  });
+
+  it('a pool names a wrong client option with the words of the client', () => {
+    for (const [name, value] of [
+      ['headersTimeout', -1],
+      ['keepAliveTimeout', 0],
+      ['localAddress', 'nowhere'],
+      ['maxResponseSize', 'large'],
+    ] as const) {
+      expect(ofOurs('pool', ORIGIN, { [name]: value })).toEqual(
+        ofPeer('client', ORIGIN, { [name]: value }),
+      );
+    }
+  });
+});
+
+describe('settings', () => {
+  it('have the defaults of the peer', () => {
+    const settings = parseSettings(ORIGIN, undefined, 'client');
+    expect(settings).toMatchObject({
+      connections: 1,
+      pipelining: 1,
+      keepAliveTimeout: 4e3,
+      keepAliveMaxTimeout: 600e3,
+      keepAliveTimeoutThreshold: 2e3,
+      clientTtl: null,
+      maxRequestsPerClient: null,
+      headersTimeout: 300e3,
+      bodyTimeout: 300e3,
+      maxHeaderSize: 16384,
+      maxResponseSize: -1,
+      strictContentLength: true,
+      localAddress: null,
+      socketPath: null,
+      allowH2: peerMajor === 8,
+      needsDefaultRoots: false,
+    });
+    expect(settings.connect).toMatchObject({
+      timeout: 10e3,
+      noDelay: true,
+      keepAliveProbe: 60e3,
+      rejectUnauthorized: true,
+      ca: null,
+      minVersion: 'TLSv1.2',
+      maxVersion: 'TLSv1.3',
+      maxCachedSessions: 100,
+    });
+    expect(parseSettings(ORIGIN, {}, 'pool').connections).toBeNull();
+  });
+
+  it('of a pool lose what JSON cannot carry, as undici loses it', () => {
+    const settings = parseSettings(ORIGIN, { headersTimeout: Infinity, pipelining: NaN }, 'pool');
+    expect(settings.headersTimeout).toBe(300e3);
+    expect(settings.pipelining).toBe(1);
+  });
+
+  it('round a fraction of a connection up and read 0 as no limit', () => {
+    expect(parseSettings(ORIGIN, { connections: 1.5 }, 'pool').connections).toBe(2);
+    expect(parseSettings(ORIGIN, { connections: 0 }, 'pool').connections).toBeNull();
+  });
+
+  it('s08: nothing on Object.prototype becomes an option', () => {
+    const polluted = Object.prototype as Record<string, unknown>;
+    polluted['rejectUnauthorized'] = false;
+    polluted['socketPath'] = '/tmp/evil.sock';
+    polluted['connections'] = 7;
+    try {
+      const settings = parseSettings('https://localhost', { connect: {} }, 'pool');
+      expect(settings.connect.rejectUnauthorized).toBe(true);
+      expect(settings.socketPath).toBeNull();
+      expect(settings.connections).toBeNull();
+      expect(settings.needsDefaultRoots).toBe(true);
+    } finally {
+      delete polluted['rejectUnauthorized'];
+      delete polluted['socketPath'];
+      delete polluted['connections'];
+    }
+  });
+
+  it('read inherited options and getters', () => {
+    class Config {
+      get connections() {
+        return 3;
+      }
+    }
+    expect(parseSettings(ORIGIN, new Config(), 'pool').connections).toBe(3);
+    expect(parseSettings(ORIGIN, Object.create({ connections: 4 }), 'pool').connections).toBe(4);
+  });
+
+  it('are checked once and filled in for each origin', () => {
+    const checked = checkOptions({ connections: 2 }, 'pool');
+    expect(checked.at('http://a').url.host).toBe('a');
+    expect(checked.at('https://b').needsDefaultRoots).toBe(true);
+  });
+});
+
+describe('parseOrigin', () => {
+  it('joins the parts of a URL as text, so that a path cannot replace the host', () => {
+    expect(() =>
+      parseOrigin({ protocol: 'http:', hostname: 'a', path: 'http://evil/' }),
+    ).toThrowError('invalid url');
+  });
+});

@@ -11,7 +11,7 @@ default:
 # Start its own servers, send real requests through the engine, compare with undici
 [group('1 see it work')]
 demo *ARGS: build build-bench-server
-    @node node/demo/demo.mjs {{ ARGS }}
+    @node --require ./scripts/peer.cjs node/demo/demo.mjs {{ ARGS }}
 
 # Check and test everything, as CI does
 [group('1 see it work')]
@@ -61,8 +61,8 @@ bench-h1 *ARGS: build build-bench
 
 # Mixed load with aborts and slow readers until the time is up: --minutes M, or --help
 [group('4 measure')]
-soak *ARGS: build build-bench-server
-    @node bench/soak.mjs {{ ARGS }}
+soak *ARGS: build
+    @node --require ./scripts/peer.cjs bench/soak.mjs {{ ARGS }}
 
 # Build the benchmarks' server and install the clients they compare
 [group('4 measure')]

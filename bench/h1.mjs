@@ -187,7 +187,13 @@ function summary() {
     for (const { figure, ratio, limit, met } of row.verdicts) {
       const sign = figure === 'throughput' ? '≥' : '≤';
       const { heading } = FIGURES.find(({ key }) => key === figure);
-      lines.push([row.title, heading, `${format(ratio, 2)}×`, `${sign} ${limit}×`, met ? 'met' : 'MISSED']);
+      lines.push([
+        row.title,
+        heading,
+        `${format(ratio, 2)}×`,
+        `${sign} ${limit}×`,
+        met ? 'met' : 'MISSED',
+      ]);
     }
   }
   return table(lines);
@@ -210,7 +216,11 @@ function positive(name) {
 
 /** Version in the package.json nearest to a module. @param {string} file */
 function version(file) {
-  for (let directory = dirname(file); directory !== dirname(directory); directory = dirname(directory)) {
+  for (
+    let directory = dirname(file);
+    directory !== dirname(directory);
+    directory = dirname(directory)
+  ) {
     const manifest = join(directory, 'package.json');
     if (existsSync(manifest)) return JSON.parse(readFileSync(manifest, 'utf8')).version;
   }

@@ -13,7 +13,8 @@ const build = spawnSync(
   ['build', '--release', '--package', PACKAGE, '--message-format', 'json-render-diagnostics'],
   { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8', maxBuffer: 256 << 20 },
 );
-if (build.error) fail(`cargo did not start (${build.error.message}): install Rust from https://rustup.rs`);
+if (build.error)
+  fail(`cargo did not start (${build.error.message}): install Rust from https://rustup.rs`);
 if (build.status !== 0) fail('the addon did not build');
 
 const library = build.stdout

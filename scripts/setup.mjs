@@ -24,11 +24,15 @@ function install(directory, name) {
     .digest('hex');
   if (read(stamp) === wanted) return;
   console.log(`installing the npm packages of ${name}/`);
-  const { status, error } = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
-    cwd: directory,
-    stdio: ['ignore', 'inherit', 'inherit'],
-    shell: process.platform === 'win32',
-  });
+  const { status, error } = spawnSync(
+    'npm',
+    ['ci', '--no-audit', '--no-fund', '--loglevel=error'],
+    {
+      cwd: directory,
+      stdio: ['ignore', 'inherit', 'inherit'],
+      shell: process.platform === 'win32',
+    },
+  );
   if (error) fail(`npm did not start: ${error.message}`);
   if (status !== 0) fail(`npm ci failed in ${name}/`);
   writeFileSync(stamp, wanted);

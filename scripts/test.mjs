@@ -145,7 +145,7 @@ const STEPS = [
     id: 'readme',
     group: 'node',
     title: 'README snippets',
-    command: ['node', ['scripts/check-readme.mjs']],
+    command: ['node', ['--require', './scripts/peer.cjs', 'scripts/check-readme.mjs']],
     needs: ['npm', 'addon', 'package'],
     counts: 'snippets',
   },
@@ -162,7 +162,7 @@ const STEPS = [
     id: 'demo',
     group: 'node',
     title: 'demo',
-    command: ['node', ['node/demo/demo.mjs', '--seconds', '1']],
+    command: ['node', ['--require', './scripts/peer.cjs', 'node/demo/demo.mjs', '--seconds', '1']],
     needs: ['npm', 'addon', 'package', 'demo-server'],
   },
 ];
@@ -170,13 +170,29 @@ const STEPS = [
 /** Reads each runner's account of its tests from its output. */
 const COUNTERS = {
   nextest: (text) =>
-    totals(text, /tests? run: (?<rest>.*)/g, { passed: /(\d+) passed/, failed: /(\d+) (?:failed|timed out|exec failed)/g, skipped: /(\d+) skipped/ }),
+    totals(text, /tests? run: (?<rest>.*)/g, {
+      passed: /(\d+) passed/,
+      failed: /(\d+) (?:failed|timed out|exec failed)/g,
+      skipped: /(\d+) skipped/,
+    }),
   cargo: (text) =>
-    totals(text, /^test result: (?<rest>.*)/gm, { passed: /(\d+) passed/, failed: /(\d+) failed/, skipped: /(\d+) ignored/ }),
+    totals(text, /^test result: (?<rest>.*)/gm, {
+      passed: /(\d+) passed/,
+      failed: /(\d+) failed/,
+      skipped: /(\d+) ignored/,
+    }),
   vitest: (text) =>
-    totals(text, /^\s*Tests\s+(?<rest>.*)/gm, { passed: /(\d+) passed/, failed: /(\d+) failed/, skipped: /(\d+) (?:skipped|todo)/g }),
+    totals(text, /^\s*Tests\s+(?<rest>.*)/gm, {
+      passed: /(\d+) passed/,
+      failed: /(\d+) failed/,
+      skipped: /(\d+) (?:skipped|todo)/g,
+    }),
   snippets: (text) =>
-    totals(text, /^snippets: (?<rest>.*)/gm, { passed: /(\d+) passed/, failed: /(\d+) failed/, skipped: /(\d+) skipped/ }),
+    totals(text, /^snippets: (?<rest>.*)/gm, {
+      passed: /(\d+) passed/,
+      failed: /(\d+) failed/,
+      skipped: /(\d+) skipped/,
+    }),
 };
 
 /** Sums the numbers that `patterns` find in every line that `lines` finds. */
@@ -193,7 +209,8 @@ function totals(text, lines, patterns) {
 }
 
 if (options.list) {
-  for (const { id, group, title } of STEPS) console.log(`${group.padEnd(5)} ${id.padEnd(12)} ${title}`);
+  for (const { id, group, title } of STEPS)
+    console.log(`${group.padEnd(5)} ${id.padEnd(12)} ${title}`);
   process.exit(0);
 }
 
@@ -289,7 +306,9 @@ function summary() {
     );
   }
   const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : '';
-  console.log(`\n${total.passed} passed, ${total.failed} failed${skipped} (${seconds(Date.now() - begun)})`);
+  console.log(
+    `\n${total.passed} passed, ${total.failed} failed${skipped} (${seconds(Date.now() - begun)})`,
+  );
   return total.failed === 0;
 }
 
@@ -298,12 +317,17 @@ function chosen() {
   if (options.group === undefined && options.only === undefined) return STEPS;
   const names = options.only?.split(',');
   const unknown = names?.find((name) => !STEPS.some(({ id }) => id === name));
-  if (unknown !== undefined || (options.group && !STEPS.some(({ group }) => group === options.group))) {
+  if (
+    unknown !== undefined ||
+    (options.group && !STEPS.some(({ group }) => group === options.group))
+  ) {
     console.error(`there is no step or group "${unknown ?? options.group}"; see --list`);
     process.exit(2);
   }
   const wanted = new Set(
-    STEPS.filter(({ id, group }) => names?.includes(id) || group === options.group).map(({ id }) => id),
+    STEPS.filter(({ id, group }) => names?.includes(id) || group === options.group).map(
+      ({ id }) => id,
+    ),
   );
   for (const { id, needs } of STEPS.toReversed()) {
     if (wanted.has(id)) needs?.forEach((need) => wanted.add(need));
@@ -312,7 +336,9 @@ function chosen() {
 }
 
 function seconds(ms) {
-  return ms < 60_000 ? `${(ms / 1e3).toFixed(1)} s` : `${Math.floor(ms / 60e3)} min ${Math.round((ms % 60e3) / 1e3)} s`;
+  return ms < 60_000
+    ? `${(ms / 1e3).toFixed(1)} s`
+    : `${Math.floor(ms / 60e3)} min ${Math.round((ms % 60e3) / 1e3)} s`;
 }
 
 function paint(outcome) {

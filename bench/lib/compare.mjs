@@ -18,11 +18,11 @@ export const FIGURES = [
 /**
  * One measurement in a process of its own.
  *
- * @param {{ node: string, module: string, args: string[] }} options
+ * @param {{ node: string, nodeArgs?: string[], module: string, args: string[] }} options
  * @returns {Promise<Record<string, number>>}
  */
-export async function measure({ node, module, args }) {
-  const child = spawn(node, [join(BENCH, 'load.mjs'), '--module', module, ...args], {
+export async function measure({ node, nodeArgs = [], module, args }) {
+  const child = spawn(node, [...nodeArgs, join(BENCH, 'load.mjs'), '--module', module, ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   let out = '';
@@ -42,16 +42,17 @@ export async function measure({ node, module, args }) {
  * @param {{ name: string, module: string }[]} options.clients
  * @param {number} options.rounds
  * @param {string} options.node
+ * @param {string[]} [options.nodeArgs] Node's own options
  * @param {string[]} options.args
  * @param {(client: string, round: number, figures: Record<string, number>) => void} options.onRound
  * @returns {Promise<Record<string, { median: Record<string, number>, rounds: object[] }>>}
  */
-export async function alternate({ clients, rounds, node, args, onRound }) {
+export async function alternate({ clients, rounds, node, nodeArgs, args, onRound }) {
   const results = Object.fromEntries(clients.map(({ name }) => [name, []]));
   for (let round = 0; round < rounds; round++) {
     const order = round % 2 === 0 ? clients : clients.toReversed();
     for (const { name, module } of order) {
-      const figures = await measure({ node, module, args });
+      const figures = await measure({ node, nodeArgs, module, args });
       results[name].push(figures);
       onRound(name, round, figures);
     }
@@ -79,7 +80,9 @@ export function table(rows) {
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
   const lines = rows.map((row) =>
     row
-      .map((cell, column) => (column === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[column])))
+      .map((cell, column) =>
+        column === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[column]),
+      )
       .join('  '),
   );
   lines.splice(1, 0, widths.map((width) => '─'.repeat(width)).join('──'));

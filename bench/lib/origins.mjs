@@ -83,7 +83,14 @@ export async function nginxTls({ bytes }) {
     }),
   ]);
   return {
-    args: ['--origin', `https://127.0.0.1:${port}`, '--path', '/body', '--ca', join(directory, 'ca.pem')],
+    args: [
+      '--origin',
+      `https://127.0.0.1:${port}`,
+      '--path',
+      '/body',
+      '--ca',
+      join(directory, 'ca.pem'),
+    ],
     async stop() {
       child.kill('SIGTERM');
       await ended;

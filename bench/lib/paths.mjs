@@ -29,7 +29,11 @@ export function targetDirectory() {
 
 /** A program of ours, built with `--release`. @param {string} name */
 export function executable(name) {
-  const path = join(targetDirectory(), 'release', process.platform === 'win32' ? `${name}.exe` : name);
+  const path = join(
+    targetDirectory(),
+    'release',
+    process.platform === 'win32' ? `${name}.exe` : name,
+  );
   if (!existsSync(path)) throw new Error(`${path} is missing: run "just build-bench"`);
   return path;
 }

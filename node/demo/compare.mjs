@@ -11,13 +11,11 @@ const CONNECTIONS = 50;
 
 /** @param {number} seconds measured time, both clients and all rounds together */
 export async function compareWithUndici(seconds) {
+  // With the preload of `just demo` (scripts/peer.cjs) this is undici 7 on a Node before 22.19.
   const require = createRequire(import.meta.url);
-  const major = Number(process.versions.node.split('.')[0]);
-  // undici 8 needs Node 22.19; the package's tests use undici 7 before that.
-  const undici = major < 22 ? 'undici7' : 'undici';
-  const { version } = require(`${undici}/package.json`);
+  const { version } = require('undici/package.json');
   const clients = [
-    { name: 'undici', module: require.resolve(undici) },
+    { name: 'undici', module: require.resolve('undici') },
     { name: 'dodici', module: fileURLToPath(new URL('../dist/index.js', import.meta.url)) },
   ];
   console.log(
@@ -29,6 +27,7 @@ export async function compareWithUndici(seconds) {
       clients,
       rounds: ROUNDS,
       node: process.execPath,
+      nodeArgs: process.execArgv,
       args: [
         ...origin.args,
         ...['--connections', String(CONNECTIONS), '--bytes', '13'],

@@ -136,7 +136,9 @@ await step('pipeline() through a transform', async () => {
       done(null, chunk.toString().toUpperCase());
     },
   });
-  const duplex = pipeline(`${origins.plain}/echo`, { method: 'POST' }, ({ body }) => body.pipe(shout));
+  const duplex = pipeline(`${origins.plain}/echo`, { method: 'POST' }, ({ body }) =>
+    body.pipe(shout),
+  );
   const answer = await text(Readable.from(['undici, ', 'dodici']).pipe(duplex));
   assert.equal(answer, 'UNDICI, DODICI');
   return `sent "undici, dodici", got "${answer}"`;

@@ -64,6 +64,43 @@ impl NodeVerifier {
     }
 }
 
+impl NodeVerifier {
+    /// A certificate of version 1 that a trusted CA issued itself, which is what
+    /// `openssl x509 -req` makes unless told otherwise. OpenSSL takes it; webpki reads version 3
+    /// only. No intermediate is looked at, so that such a certificate, which cannot say that it is
+    /// no CA, never vouches for another.
+    fn verify_without_extensions(
+        &self,
+        leaf: &Certificate<'_>,
+        store: &TrustStore,
+        now: UnixTime,
+    ) -> Result<(), rustls::Error> {
+        in_time(leaf, now)?;
+        let vouched_for = store.exact.iter().any(|der| {
+            Certificate::parse(der).is_some_and(|issuer| {
+                leaf.names_as_issuer(&issuer)
+                    && !issuer.denies_being_a_ca()
+                    && issuer.validity_at(now) == Validity::Valid
+                    && self.signed_by(leaf, &issuer)
+            })
+        });
+        if vouched_for {
+            Ok(())
+        } else {
+            Err(CertificateError::UnknownIssuer.into())
+        }
+    }
+
+    /// Whether the issuer's key made the signature, with any algorithm that TLS accepts.
+    fn signed_by(&self, leaf: &Certificate<'_>, issuer: &Certificate<'_>) -> bool {
+        self.algorithms.all.iter().any(|algorithm| {
+            algorithm
+                .verify_signature(issuer.public_key(), leaf.signed_part(), leaf.signature())
+                .is_ok()
+        })
+    }
+}
+
 /// The platform's verifier, made once for the process: on Linux making it reads the whole trust
 /// store from disk. A failure is not kept, so that a later attempt may succeed.
 fn platform_verifier(provider: &Arc<CryptoProvider>) -> Result<Arc<PlatformVerifier>, Error> {
@@ -97,6 +134,9 @@ impl ServerCertVerifier for NodeVerifier {
                 let exact = store.exact.contains(end_entity);
                 if exact {
                     verify_exact(end_entity, now)?;
+                } else if let Some(leaf) = without_extensions(end_entity) {
+                    self.verify_without_extensions(&leaf, store, now)
+                        .map_err(explain)?;
                 } else {
                     verify_server_cert_signed_by_trust_anchor(
                         &ParsedCertificate::try_from(end_entity).map_err(explain)?,
@@ -170,8 +210,7 @@ impl ServerCertVerifier for NodeVerifier {
     }
 }
 
-/// For certificates that webpki cannot read (X.509 version 1, still made by
-/// `openssl x509 -req -signkey`) but that were accepted as they are, or unverified.
+/// For certificates that webpki cannot read (X.509 version 1) but that were accepted all the same.
 fn readable<'a>(der: &'a CertificateDer<'_>) -> Result<Certificate<'a>, rustls::Error> {
     Certificate::parse(der).ok_or_else(|| CertificateError::BadEncoding.into())
 }
@@ -180,15 +219,23 @@ fn readable<'a>(der: &'a CertificateDer<'_>) -> Result<Certificate<'a>, rustls::
 /// proves nothing. What is left of the checks is time and purpose.
 fn verify_exact(der: &CertificateDer<'_>, now: UnixTime) -> Result<(), rustls::Error> {
     let certificate = readable(der)?;
-    match certificate.validity_at(now) {
-        Validity::NotYet => return Err(CertificateError::NotValidYet.into()),
-        Validity::Expired => return Err(CertificateError::Expired.into()),
-        Validity::Valid => {}
-    }
+    in_time(&certificate, now)?;
     if !certificate.may_serve_tls() {
         return Err(CertificateError::InvalidPurpose.into());
     }
     Ok(())
+}
+
+fn in_time(certificate: &Certificate<'_>, now: UnixTime) -> Result<(), rustls::Error> {
+    match certificate.validity_at(now) {
+        Validity::NotYet => Err(CertificateError::NotValidYet.into()),
+        Validity::Expired => Err(CertificateError::Expired.into()),
+        Validity::Valid => Ok(()),
+    }
+}
+
+fn without_extensions<'a>(der: &'a CertificateDer<'_>) -> Option<Certificate<'a>> {
+    Certificate::parse(der).filter(Certificate::lacks_extensions)
 }
 
 fn constrains_names(der: &CertificateDer<'_>) -> bool {

@@ -1,4 +1,4 @@
-//! Decides whether a server's certificate is good, as Node does, and says why not in Node's words.
+//! Decides whether a server's certificate is good, as Node does.
 //!
 //! Called by rustls during a handshake. Chains, signatures and names are webpki's work (or the
 //! platform's); added to it are certificates that are trusted as they are, names in the subject,

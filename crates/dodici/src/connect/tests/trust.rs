@@ -462,17 +462,29 @@ async fn roots_may_be_der_and_one_text_may_hold_several() {
     }
 }
 
-#[tokio::test]
-async fn a_version_1_certificate_that_is_trusted_itself_is_good() {
-    let pem = include_str!("fixtures/v1-cert.pem");
-    let key = rcgen::KeyPair::from_pem(include_str!("fixtures/ec-pkcs8.pem")).unwrap();
-    let der = pem_certs(pem.as_bytes()).remove(0);
-    let cert = Cert {
+/// A certificate from `fixtures/`, presented with this key.
+fn fixture(pem: &str, key: rcgen::KeyPair) -> Cert {
+    Cert {
         params: leaf(),
         key,
-        der,
+        der: pem_certs(pem.as_bytes()).remove(0),
         pem: pem.to_owned(),
-    };
+    }
+}
+
+fn key(pkcs8: &str) -> rcgen::KeyPair {
+    rcgen::KeyPair::from_pem(pkcs8).unwrap()
+}
+
+const EC_KEY: &str = include_str!("fixtures/ec-pkcs8.pem");
+const RSA_KEY: &str = include_str!("fixtures/rsa-pkcs8.pem");
+const ROOT: &str = include_str!("fixtures/root-cert.pem");
+const V1_SELF_SIGNED: &str = include_str!("fixtures/v1-cert.pem");
+const V1_ISSUED: &str = include_str!("fixtures/v1-issued.pem");
+
+#[tokio::test]
+async fn a_version_1_certificate_that_is_trusted_itself_is_good() {
+    let cert = fixture(V1_SELF_SIGNED, key(EC_KEY));
     attempt(&[&cert], &cert, &[]).await.unwrap();
     let error = attempt_as("example.test", &[&cert], &cert, &[])
         .await
@@ -482,10 +494,54 @@ async fn a_version_1_certificate_that_is_trusted_itself_is_good() {
         refused(&[&authority("other")], &cert, &[]).await.0,
         "DEPTH_ZERO_SELF_SIGNED_CERT"
     );
-    let thief = Cert {
-        key: rcgen::KeyPair::generate().unwrap(),
-        ..cert
-    };
+    let thief = fixture(V1_SELF_SIGNED, rcgen::KeyPair::generate().unwrap());
     let error = attempt(&[&thief], &thief, &[]).await.unwrap_err();
     assert_eq!(code(&error), "CERT_SIGNATURE_FAILURE");
+}
+
+#[tokio::test]
+async fn a_version_1_certificate_that_a_trusted_authority_issued_itself_is_good() {
+    let root = fixture(ROOT, key(EC_KEY));
+    let cert = fixture(V1_ISSUED, key(RSA_KEY));
+    attempt(&[&root], &cert, &[]).await.unwrap();
+    let error = attempt_as("example.test", &[&root], &cert, &[])
+        .await
+        .unwrap_err();
+    assert_eq!(code(&error), "ERR_TLS_CERT_ALTNAME_INVALID");
+}
+
+#[tokio::test]
+async fn s12_a_version_1_certificate_of_an_unknown_authority_is_refused() {
+    let root = fixture(ROOT, key(EC_KEY));
+    let cert = fixture(V1_ISSUED, key(RSA_KEY));
+    // The same name, another key.
+    let namesake = authority("fixture root");
+    for trusted in [&namesake, &authority("other")] {
+        assert_eq!(
+            refused(&[trusted], &cert, &[]).await.0,
+            "UNABLE_TO_VERIFY_LEAF_SIGNATURE"
+        );
+    }
+    assert_eq!(
+        refused(&[&namesake], &cert, &[&root]).await.0,
+        "SELF_SIGNED_CERT_IN_CHAIN"
+    );
+}
+
+#[tokio::test]
+async fn s12_a_version_1_certificate_vouches_for_nobody() {
+    let root = fixture(ROOT, key(EC_KEY));
+    let middle = fixture(V1_ISSUED, key(RSA_KEY));
+    let mut named = params("localhost", &[]);
+    named.distinguished_name = rcgen::DistinguishedName::new();
+    named
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, "localhost");
+    let issuer = Cert {
+        params: named,
+        ..middle
+    };
+    let below = issued(&issuer, leaf());
+    let error = attempt(&[&root], &below, &[&issuer]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Tls);
 }

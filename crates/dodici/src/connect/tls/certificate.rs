@@ -10,6 +10,7 @@ use rustls::pki_types::UnixTime;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
+use x509_parser::x509::X509Version;
 
 /// A parsed certificate.
 pub(super) struct Certificate<'a>(X509Certificate<'a>);
@@ -27,6 +28,21 @@ impl<'a> Certificate<'a> {
     pub(super) fn parse(der: &'a CertificateDer<'_>) -> Option<Self> {
         let (rest, parsed) = X509Certificate::from_der(der).ok()?;
         rest.is_empty().then_some(Self(parsed))
+    }
+
+    /// Whether it has a version without extensions, which webpki does not read.
+    pub(super) fn lacks_extensions(&self) -> bool {
+        self.0.version() != X509Version::V3
+    }
+
+    /// The bytes that its issuer signed.
+    pub(super) fn signed_part(&self) -> &[u8] {
+        self.0.tbs_certificate.as_ref()
+    }
+
+    /// Its issuer's signature.
+    pub(super) fn signature(&self) -> &[u8] {
+        &self.0.signature_value.data
     }
 
     /// Whether it names itself as its issuer.

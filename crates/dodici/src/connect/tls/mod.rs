@@ -1,7 +1,8 @@
 //! The TLS leg: rustls with aws-lc-rs, configured from one [`TlsConfig`].
 //!
 //! - `roots`: trust anchors. `identity`: client certificate and key.
-//! - `verifier`: decides on a server's certificate. `certificate`: reads what webpki does not show.
+//! - `verifier`: decides on a server's certificate. `refusal`: why not. `certificate`: reads what
+//!   webpki does not show.
 //! - `session`: looks into an established stream. `node_codes`: Node's names for failures.
 //!
 //! Called by the connector. Knows nothing of names, addresses and deadlines.
@@ -9,6 +10,7 @@
 mod certificate;
 mod identity;
 pub(super) mod node_codes;
+mod refusal;
 pub(super) mod roots;
 pub(super) mod session;
 mod verifier;

@@ -12,7 +12,7 @@ use rustls::{
     PeerIncompatible,
 };
 
-use super::verifier::Refusal;
+use super::refusal::Refusal;
 
 /// The rustls error inside an I/O error of a TLS stream.
 pub(in crate::connect) fn rustls_error(error: &io::Error) -> Option<&TlsError> {

@@ -1,10 +1,9 @@
-//! Decides whether a server's certificate is good, as Node does, and says why not in Node's words.
+//! Decides whether a server's certificate is good, as Node does.
 //!
 //! Called by rustls during a handshake. Chains, signatures and names are webpki's work (or the
 //! platform's); added to it are certificates that are trusted as they are, names in the subject,
-//! and explanations.
+//! and certificates without extensions. Explanations are in `refusal.rs`.
 
-use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use dodici_pool::{Error, RootSource, TlsConfig};
@@ -16,10 +15,11 @@ use rustls::crypto::{
 };
 use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, OtherError, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, SignatureScheme};
 use rustls_platform_verifier::Verifier as PlatformVerifier;
 
 use super::certificate::{Certificate, Validity};
+use super::refusal::{explain, wrong_name};
 use super::roots::TrustStore;
 use crate::connect::errors::bad_option;
 
@@ -39,16 +39,6 @@ enum Trust {
     Platform(Arc<PlatformVerifier>),
 }
 
-/// Why a certificate was refused, in Node's terms; travels through rustls inside
-/// [`CertificateError::Other`].
-#[derive(Clone, Debug)]
-pub(super) struct Refusal {
-    pub(super) code: &'static str,
-    pub(super) message: String,
-    /// What webpki or the platform said.
-    cause: rustls::Error,
-}
-
 impl NodeVerifier {
     pub(super) fn new(config: &TlsConfig, provider: &Arc<CryptoProvider>) -> Result<Self, Error> {
         let trust = match &config.roots {
@@ -60,6 +50,43 @@ impl NodeVerifier {
         Ok(Self {
             trust,
             algorithms: provider.signature_verification_algorithms,
+        })
+    }
+}
+
+impl NodeVerifier {
+    /// A certificate of version 1 that a trusted CA issued itself, which is what
+    /// `openssl x509 -req` makes unless told otherwise. OpenSSL takes it; webpki reads version 3
+    /// only. No intermediate is looked at, so that such a certificate, which cannot say that it is
+    /// no CA, never vouches for another.
+    fn verify_without_extensions(
+        &self,
+        leaf: &Certificate<'_>,
+        store: &TrustStore,
+        now: UnixTime,
+    ) -> Result<(), rustls::Error> {
+        in_time(leaf, now)?;
+        let vouched_for = store.exact.iter().any(|der| {
+            Certificate::parse(der).is_some_and(|issuer| {
+                leaf.names_as_issuer(&issuer)
+                    && !issuer.denies_being_a_ca()
+                    && issuer.validity_at(now) == Validity::Valid
+                    && self.signed_by(leaf, &issuer)
+            })
+        });
+        if vouched_for {
+            Ok(())
+        } else {
+            Err(CertificateError::UnknownIssuer.into())
+        }
+    }
+
+    /// Whether the issuer's key made the signature, with any algorithm that TLS accepts.
+    fn signed_by(&self, leaf: &Certificate<'_>, issuer: &Certificate<'_>) -> bool {
+        self.algorithms.all.iter().any(|algorithm| {
+            algorithm
+                .verify_signature(issuer.public_key(), leaf.signed_part(), leaf.signature())
+                .is_ok()
         })
     }
 }
@@ -97,6 +124,9 @@ impl ServerCertVerifier for NodeVerifier {
                 let exact = store.exact.contains(end_entity);
                 if exact {
                     verify_exact(end_entity, now)?;
+                } else if let Some(leaf) = without_extensions(end_entity) {
+                    self.verify_without_extensions(&leaf, store, now)
+                        .map_err(explain)?;
                 } else {
                     verify_server_cert_signed_by_trust_anchor(
                         &ParsedCertificate::try_from(end_entity).map_err(explain)?,
@@ -170,8 +200,7 @@ impl ServerCertVerifier for NodeVerifier {
     }
 }
 
-/// For certificates that webpki cannot read (X.509 version 1, still made by
-/// `openssl x509 -req -signkey`) but that were accepted as they are, or unverified.
+/// For certificates that webpki cannot read (X.509 version 1) but that were accepted all the same.
 fn readable<'a>(der: &'a CertificateDer<'_>) -> Result<Certificate<'a>, rustls::Error> {
     Certificate::parse(der).ok_or_else(|| CertificateError::BadEncoding.into())
 }
@@ -180,15 +209,23 @@ fn readable<'a>(der: &'a CertificateDer<'_>) -> Result<Certificate<'a>, rustls::
 /// proves nothing. What is left of the checks is time and purpose.
 fn verify_exact(der: &CertificateDer<'_>, now: UnixTime) -> Result<(), rustls::Error> {
     let certificate = readable(der)?;
-    match certificate.validity_at(now) {
-        Validity::NotYet => return Err(CertificateError::NotValidYet.into()),
-        Validity::Expired => return Err(CertificateError::Expired.into()),
-        Validity::Valid => {}
-    }
+    in_time(&certificate, now)?;
     if !certificate.may_serve_tls() {
         return Err(CertificateError::InvalidPurpose.into());
     }
     Ok(())
+}
+
+fn in_time(certificate: &Certificate<'_>, now: UnixTime) -> Result<(), rustls::Error> {
+    match certificate.validity_at(now) {
+        Validity::NotYet => Err(CertificateError::NotValidYet.into()),
+        Validity::Expired => Err(CertificateError::Expired.into()),
+        Validity::Valid => Ok(()),
+    }
+}
+
+fn without_extensions<'a>(der: &'a CertificateDer<'_>) -> Option<Certificate<'a>> {
+    Certificate::parse(der).filter(Certificate::lacks_extensions)
 }
 
 fn constrains_names(der: &CertificateDer<'_>) -> bool {
@@ -226,152 +263,5 @@ fn name_matches(pattern: &str, host: &str) -> bool {
                 && !parent.contains('*')
                 && rest.eq_ignore_ascii_case(parent)
         }),
-    }
-}
-
-/// Turns the errors that webpki words differently from OpenSSL into a [`Refusal`].
-fn explain(
-    error: rustls::Error,
-    end_entity: &CertificateDer<'_>,
-    intermediates: &[CertificateDer<'_>],
-    server_name: &ServerName<'_>,
-) -> rustls::Error {
-    let rustls::Error::InvalidCertificate(reason) = &error else {
-        return error;
-    };
-    let (code, message) = match reason {
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            return wrong_name(error, end_entity, server_name);
-        }
-        CertificateError::UnknownIssuer => {
-            let (code, message) = missing_issuer(end_entity, intermediates);
-            (code, message.to_owned())
-        }
-        // webpki stops at a CA certificate in the first place, at a version 1 certificate, or at a
-        // signature that an anchor of the same name did not make. For a self-signed one OpenSSL
-        // says what matters: that nobody vouches for it.
-        CertificateError::BadSignature
-        | CertificateError::BadEncoding
-        | CertificateError::Other(_)
-            if Certificate::parse(end_entity).is_some_and(|leaf| leaf.is_self_issued()) =>
-        {
-            (
-                "DEPTH_ZERO_SELF_SIGNED_CERT",
-                "self-signed certificate".to_owned(),
-            )
-        }
-        _ => return error,
-    };
-    refuse(code, message, error)
-}
-
-fn wrong_name(
-    error: rustls::Error,
-    end_entity: &CertificateDer<'_>,
-    server_name: &ServerName<'_>,
-) -> rustls::Error {
-    let message = name_mismatch(end_entity, server_name);
-    refuse("ERR_TLS_CERT_ALTNAME_INVALID", message, error)
-}
-
-fn refuse(code: &'static str, message: String, cause: rustls::Error) -> rustls::Error {
-    let refusal = Refusal {
-        code,
-        message,
-        cause,
-    };
-    CertificateError::Other(OtherError(Arc::new(refusal))).into()
-}
-
-/// Which of OpenSSL's errors an unknown issuer is: it depends on where the presented chain ends.
-fn missing_issuer(
-    end_entity: &CertificateDer<'_>,
-    intermediates: &[CertificateDer<'_>],
-) -> (&'static str, &'static str) {
-    const LOCAL: (&str, &str) = (
-        "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
-        "unable to get local issuer certificate",
-    );
-    let Some(leaf) = Certificate::parse(end_entity) else {
-        return LOCAL;
-    };
-    if leaf.is_self_issued() {
-        return ("DEPTH_ZERO_SELF_SIGNED_CERT", "self-signed certificate");
-    }
-    let mut unused: Vec<_> = intermediates
-        .iter()
-        .filter_map(Certificate::parse)
-        .collect();
-    let mut last = leaf;
-    let mut depth = 0;
-    while let Some(next) = unused
-        .iter()
-        .position(|issuer| last.names_as_issuer(issuer))
-    {
-        last = unused.swap_remove(next);
-        depth += 1;
-        if last.is_self_issued() {
-            return (
-                "SELF_SIGNED_CERT_IN_CHAIN",
-                "self-signed certificate in certificate chain",
-            );
-        }
-    }
-    if depth == 0 {
-        return (
-            "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
-            "unable to verify the first certificate",
-        );
-    }
-    LOCAL
-}
-
-/// The message of Node's `ERR_TLS_CERT_ALTNAME_INVALID`.
-fn name_mismatch(end_entity: &CertificateDer<'_>, server_name: &ServerName<'_>) -> String {
-    let certificate = Certificate::parse(end_entity);
-    let names = certificate
-        .as_ref()
-        .map(Certificate::alternative_names)
-        .unwrap_or_default();
-    let reason = match server_name {
-        ServerName::IpAddress(ip) => {
-            let ips: Vec<_> = names.ips.iter().map(ToString::to_string).collect();
-            format!(
-                "IP: {} is not in the cert's list: {}",
-                std::net::IpAddr::from(*ip),
-                ips.join(", ")
-            )
-        }
-        _ => {
-            let host = server_name.to_str();
-            let host = host.strip_suffix('.').unwrap_or(&host);
-            let common = certificate
-                .as_ref()
-                .map(|certificate| certificate.common_names().join(","))
-                .unwrap_or_default();
-            if names.dns {
-                format!(
-                    "Host: {host}. is not in the cert's altnames: {}",
-                    names.listed.join(", ")
-                )
-            } else if !common.is_empty() {
-                format!("Host: {host}. is not cert's CN: {}", common.escape_debug())
-            } else {
-                "Cert does not contain a DNS name".to_owned()
-            }
-        }
-    };
-    format!("Hostname/IP does not match certificate's altnames: {reason}")
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for Refusal {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.cause)
     }
 }

@@ -46,7 +46,8 @@ async function start(body: unknown, options: object = {}): Promise<SubmittedReco
   return control.request;
 }
 
-const sentBytes = () => Buffer.concat(control.of('BodyChunk').map((r) => r.payload)).toString('latin1');
+const sentBytes = () =>
+  Buffer.concat(control.of('BodyChunk').map((r) => r.payload)).toString('latin1');
 
 describe('bytes', () => {
   it('that fit travel inside the first record, copied', async () => {
@@ -71,7 +72,12 @@ describe('bytes', () => {
     expect(sentBytes()).toBe('abcda');
     control.deliver(control.pull(request, body.length));
     expect(sentBytes()).toBe(body.toString('latin1'));
-    expect(control.of('BodyChunk').map((r) => r.payload.length)).toEqual([5, BODY_SLICE, BODY_SLICE, 5]);
+    expect(control.of('BodyChunk').map((r) => r.payload.length)).toEqual([
+      5,
+      BODY_SLICE,
+      BODY_SLICE,
+      5,
+    ]);
     expect(control.of('BodyEnd').length).toBe(1);
     expect(recorder.sent).toEqual([body]);
     expect(recorder.requestSent).toBe(1);
@@ -135,7 +141,15 @@ describe('a stream', () => {
   it('that fails before its first chunk writes nothing', async () => {
     const boom = new Error('boom');
     client.dispatch(
-      { path: '/', method: 'POST', body: new Readable({ read() { this.destroy(boom); } }) },
+      {
+        path: '/',
+        method: 'POST',
+        body: new Readable({
+          read() {
+            this.destroy(boom);
+          },
+        }),
+      },
       recorder as never,
     );
     await turned();
@@ -172,7 +186,9 @@ describe('a stream', () => {
   });
 
   it('longer than its declared length fails when strict', async () => {
-    const request = await start(Readable.from(['abc', 'def']), { headers: { 'content-length': '4' } });
+    const request = await start(Readable.from(['abc', 'def']), {
+      headers: { 'content-length': '4' },
+    });
     control.deliver(control.pull(request, 100));
     await turned();
     expect(recorder.last('error')[1]).toBeInstanceOf(errors.RequestContentLengthMismatchError);
@@ -192,7 +208,9 @@ describe('a stream', () => {
     const warnings: Error[] = [];
     const onWarning = (warning: Error) => warnings.push(warning);
     process.on('warning', onWarning);
-    const request = await start(Readable.from(['abc', 'def']), { headers: { 'content-length': '4' } });
+    const request = await start(Readable.from(['abc', 'def']), {
+      headers: { 'content-length': '4' },
+    });
     control.deliver(control.pull(request, 100));
     await turned();
     process.off('warning', onWarning);
@@ -269,7 +287,10 @@ describe('order', () => {
   });
 
   it('of a client goes on when the body in front is aborted', async () => {
-    client.dispatch({ path: '/1', method: 'POST', body: new Readable({ read() {} }) }, recorder as never);
+    client.dispatch(
+      { path: '/1', method: 'POST', body: new Readable({ read() {} }) },
+      recorder as never,
+    );
     client.dispatch({ path: '/2', method: 'GET' }, new SendRecorder() as never);
     recorder.controller.abort(new Error('no'));
     await flushed();
@@ -278,7 +299,10 @@ describe('order', () => {
 
   it('of a pool does not make other requests wait for a body', async () => {
     const pool = new Pool('http://localhost:8080');
-    pool.dispatch({ path: '/1', method: 'POST', body: new Readable({ read() {} }) }, recorder as never);
+    pool.dispatch(
+      { path: '/1', method: 'POST', body: new Readable({ read() {} }) },
+      recorder as never,
+    );
     pool.dispatch({ path: '/2', method: 'GET' }, new SendRecorder() as never);
     await flushed();
     expect(paths()).toEqual(['/2']);

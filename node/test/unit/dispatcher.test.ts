@@ -57,7 +57,7 @@ describe('a client', () => {
     expect(c.stats).toEqual({ connected: true, pending: 0, running: 2, size: 2 });
   });
 
-  it('shows the same counters under the peer\'s symbols', async () => {
+  it("shows the same counters under the peer's symbols", async () => {
     const symbols = await import('../../src/undici').then((module) => module.symbols);
     const c = client({ pipelining: 2 }) as any;
     c.dispatch(get(), new Recorder());
@@ -131,7 +131,12 @@ describe('a client', () => {
     };
     c.dispatch(get(), recorder as never);
     await flushed();
-    control.deliver(control.error(control.request, [['Code', 16], ['Message', 'x']]));
+    control.deliver(
+      control.error(control.request, [
+        ['Code', 16],
+        ['Message', 'x'],
+      ]),
+    );
     expect(size).toBe(0);
   });
 
@@ -146,8 +151,19 @@ describe('a client', () => {
     await flushed();
     const { pool: id } = control.request;
     control.deliver(
-      control.connectFailed(id, [['Code', 9], ['Message', 'x'], ['SystemCode', 'ECONNREFUSED'], ['Syscall', 'connect'], ['Address', '127.0.0.1'], ['Port', 80]]),
-      control.connected(id, 1, [['Protocol', 'h1'], ['RemoteAddress', '127.0.0.1'], ['RemotePort', 80]]),
+      control.connectFailed(id, [
+        ['Code', 9],
+        ['Message', 'x'],
+        ['SystemCode', 'ECONNREFUSED'],
+        ['Syscall', 'connect'],
+        ['Address', '127.0.0.1'],
+        ['Port', 80],
+      ]),
+      control.connected(id, 1, [
+        ['Protocol', 'h1'],
+        ['RemoteAddress', '127.0.0.1'],
+        ['RemotePort', 80],
+      ]),
       control.disconnected(id, 1, 5),
     );
     const [failed, connected, disconnected] = events as any[];

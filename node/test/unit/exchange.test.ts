@@ -34,11 +34,18 @@ async function start(handler: object = recorder, options: object = {}) {
 
 describe('a request', () => {
   it('starts at dispatch, and is flushed once for all requests of one microtask', async () => {
-    for (let i = 0; i < 5; i++) client.dispatch({ path: `/${i}`, method: 'GET' }, new Recorder() as never);
+    for (let i = 0; i < 5; i++)
+      client.dispatch({ path: `/${i}`, method: 'GET' }, new Recorder() as never);
     expect(control.submitCalls).toBe(0);
     await flushed();
     expect(control.submitCalls).toBe(1);
-    expect(control.of('Dispatch').map((r) => r.head.split(' ')[1])).toEqual(['/0', '/1', '/2', '/3', '/4']);
+    expect(control.of('Dispatch').map((r) => r.head.split(' ')[1])).toEqual([
+      '/0',
+      '/1',
+      '/2',
+      '/3',
+      '/4',
+    ]);
   });
 
   it('gets head, chunks and end in order, with raw headers and trailers', async () => {
@@ -48,10 +55,21 @@ describe('a request', () => {
       if (name === 'head') raw = controller.rawHeaders;
     };
     control.deliver(
-      control.head(request, 201, [['Content-Type', 'a/b'], ['X-\u00fc', '\u00ff']], 'Created'),
+      control.head(
+        request,
+        201,
+        [
+          ['Content-Type', 'a/b'],
+          ['X-\u00fc', '\u00ff'],
+        ],
+        'Created',
+      ),
       control.data(request, 'abc'),
       control.largeData(request, Buffer.from('large')),
-      control.end(request, [['X-Sum', '1'], ['x-sum', '2']]),
+      control.end(request, [
+        ['X-Sum', '1'],
+        ['x-sum', '2'],
+      ]),
     );
     expect(recorder.events).toEqual([
       ['start'],
@@ -67,7 +85,14 @@ describe('a request', () => {
 
   it('keeps its chunks when the inbound buffer is written again', async () => {
     const chunks: Buffer[] = [];
-    const request = await start({ ...recorder, onRequestStart() {}, onResponseStart() {}, onResponseEnd() {}, onResponseError() {}, onResponseData: (_: unknown, chunk: Buffer) => chunks.push(chunk) });
+    const request = await start({
+      ...recorder,
+      onRequestStart() {},
+      onResponseStart() {},
+      onResponseEnd() {},
+      onResponseError() {},
+      onResponseData: (_: unknown, chunk: Buffer) => chunks.push(chunk),
+    });
     control.deliver(control.head(request), control.data(request, 'first'));
     control.deliver(control.data(request, 'other'));
     expect(chunks.map(String)).toEqual(['first', 'other']);
@@ -94,7 +119,7 @@ describe('a request', () => {
     expect(recorder.last('head')[3]).toBe('gr\u00fcn');
   });
 
-  it('ignores completions of the slot\'s last owner', async () => {
+  it("ignores completions of the slot's last owner", async () => {
     const first = await start();
     recorder.controller.abort(new Error('gone'));
     const second = new Recorder();
@@ -116,7 +141,12 @@ describe('a request', () => {
 
   it('fails with the error that Rust reports', async () => {
     const request = await start();
-    control.deliver(control.error(request, [['Code', 10], ['Message', 'x']]));
+    control.deliver(
+      control.error(request, [
+        ['Code', 10],
+        ['Message', 'x'],
+      ]),
+    );
     expect(recorder.last('error')[1]).toBeInstanceOf(errors.HeadersTimeoutError);
     expect(client.stats.size).toBe(0);
   });
@@ -131,7 +161,9 @@ describe('abort', () => {
     expect(recorder.controller.aborted).toBe(true);
     expect(recorder.controller.reason).toBe(reason);
     await flushed();
-    expect(control.of('Cancel').map((r) => [r.slot, r.generation])).toEqual([[request.slot, request.generation]]);
+    expect(control.of('Cancel').map((r) => [r.slot, r.generation])).toEqual([
+      [request.slot, request.generation],
+    ]);
   });
 
   it('without a reason is a RequestAbortedError', async () => {
@@ -184,7 +216,7 @@ describe('abort', () => {
     expect(control.of('Cancel').length).toBe(1);
   });
 
-  it('listens to EventEmitter signals through the peer\'s request()', async () => {
+  it("listens to EventEmitter signals through the peer's request()", async () => {
     const signal = new EventEmitter();
     const response = client.request({ path: '/', method: 'GET', signal: signal as never });
     await flushed();
@@ -209,7 +241,8 @@ describe('a handler that throws', () => {
       client.dispatch({ path: '/', method: 'GET' }, recorder as never);
       await flushed();
       const request = control.request as typeof control.request | undefined;
-      if (request) control.deliver(control.head(request), control.data(request, 'x'), control.end(request));
+      if (request)
+        control.deliver(control.head(request), control.data(request, 'x'), control.end(request));
       expect(recorder.names).toEqual(names);
       expect(recorder.last('error')[1]).toBe(boom);
       expect(client.stats.size).toBe(0);
@@ -242,7 +275,10 @@ describe('a handler that throws', () => {
     process.removeAllListeners('uncaughtException');
     const caught = new Promise((resolve) => process.once('uncaughtException', resolve));
     control.deliver(
-      control.error(first, [['Code', 16], ['Message', 'x']]),
+      control.error(first, [
+        ['Code', 16],
+        ['Message', 'x'],
+      ]),
       control.head(second),
       control.end(second),
     );
@@ -267,7 +303,10 @@ describe('pause', () => {
     expect(recorder.names).toEqual(['start', 'head', 'data']);
     expect(recorder.controller.paused).toBe(true);
     recorder.controller.resume();
-    expect(recorder.events.slice(3)).toEqual([['data', 'b'], ['end', { t: '1' }]]);
+    expect(recorder.events.slice(3)).toEqual([
+      ['data', 'b'],
+      ['end', { t: '1' }],
+    ]);
   });
 
   it('in onRequestStart lets the head through and holds the body', async () => {
@@ -306,8 +345,17 @@ describe('pause', () => {
       controller.pause();
       controller.resume();
     };
-    control.deliver(control.head(request), control.data(request, 'a'), control.data(request, 'b'), control.end(request));
-    expect(recorder.events.slice(2)).toEqual([['data', 'a'], ['data', 'b'], ['end', {}]]);
+    control.deliver(
+      control.head(request),
+      control.data(request, 'a'),
+      control.data(request, 'b'),
+      control.end(request),
+    );
+    expect(recorder.events.slice(2)).toEqual([
+      ['data', 'a'],
+      ['data', 'b'],
+      ['end', {}],
+    ]);
   });
 
   it('does not hold back a failure', async () => {
@@ -316,7 +364,12 @@ describe('pause', () => {
       if (name === 'data') controller.pause();
     };
     control.deliver(control.head(request), control.data(request, 'a'), control.data(request, 'b'));
-    control.deliver(control.error(request, [['Code', 11], ['Message', '']]));
+    control.deliver(
+      control.error(request, [
+        ['Code', 11],
+        ['Message', ''],
+      ]),
+    );
     expect(recorder.names).toEqual(['start', 'head', 'data', 'error']);
     recorder.controller.resume();
     expect(recorder.names).toEqual(['start', 'head', 'data', 'error']);

@@ -69,38 +69,92 @@ const same: [name: string, options: Make, clientOptions?: object][] = [
   ['an absolute path', () => ({ path: 'http://example.com/x', method: 'GET' })],
   ['a path with latin1', () => ({ path: '/\u00e4', method: 'GET' })],
   ['an unusual method', () => ({ path: '/', method: 'PROPFIND' })],
-  ['headers as an object', () => ({ path: '/', method: 'GET', headers: { 'X-Foo': 'bar', n: 1, b: true } })],
-  ['headers as a flat array', () => ({ path: '/', method: 'GET', headers: ['X-Foo', 'bar', 'x-foo', 'baz'] })],
+  [
+    'headers as an object',
+    () => ({ path: '/', method: 'GET', headers: { 'X-Foo': 'bar', n: 1, b: true } }),
+  ],
+  [
+    'headers as a flat array',
+    () => ({ path: '/', method: 'GET', headers: ['X-Foo', 'bar', 'x-foo', 'baz'] }),
+  ],
   ['headers as pairs', () => ({ path: '/', method: 'GET', headers: new Map([['a', 'b']]) })],
   ['a list of values', () => ({ path: '/', method: 'GET', headers: { a: ['b', 'c', 1, null] } })],
   ['a null value', () => ({ path: '/', method: 'GET', headers: { a: null, b: undefined } })],
   ['latin1 in a value', () => ({ path: '/', method: 'GET', headers: { a: '\u00fc' } })],
   ['a host of its own', () => ({ path: '/', method: 'GET', headers: { host: 'example.com' } })],
   ['connection: close', () => ({ path: '/', method: 'GET', headers: { connection: 'close' } })],
-  ['connection: keep-alive', () => ({ path: '/', method: 'GET', headers: { connection: 'keep-alive' } })],
+  [
+    'connection: keep-alive',
+    () => ({ path: '/', method: 'GET', headers: { connection: 'keep-alive' } }),
+  ],
   ['reset', () => ({ path: '/', method: 'GET', reset: true })],
   ['no pipelining', () => ({ path: '/', method: 'GET' }), { pipelining: 0 }],
-  ['one request for each connection', () => ({ path: '/', method: 'GET' }), { maxRequestsPerClient: 1 }],
+  [
+    'one request for each connection',
+    () => ({ path: '/', method: 'GET' }),
+    { maxRequestsPerClient: 1 },
+  ],
   ['a POST without a body', () => ({ path: '/', method: 'POST' })],
   ['a POST with text', () => ({ path: '/', method: 'POST', body: 'h\u00e9llo' })],
   ['a POST with empty text', () => ({ path: '/', method: 'POST', body: '' })],
   ['a POST with bytes', () => ({ path: '/', method: 'POST', body: Buffer.from('abc') })],
-  ['a POST with a typed array', () => ({ path: '/', method: 'POST', body: new Uint16Array([1, 2]) })],
-  ['a POST with a DataView', () => ({ path: '/', method: 'POST', body: new DataView(new ArrayBuffer(3), 1) })],
+  [
+    'a POST with a typed array',
+    () => ({ path: '/', method: 'POST', body: new Uint16Array([1, 2]) }),
+  ],
+  [
+    'a POST with a DataView',
+    () => ({ path: '/', method: 'POST', body: new DataView(new ArrayBuffer(3), 1) }),
+  ],
   ['a POST with an ArrayBuffer', () => ({ path: '/', method: 'POST', body: new ArrayBuffer(4) })],
   ['a GET with a body', () => ({ path: '/', method: 'GET', body: 'abc' })],
   ['a DELETE with a body', () => ({ path: '/', method: 'DELETE', body: 'abc' })],
-  ['a given content-length', () => ({ path: '/', method: 'PUT', headers: { 'Content-Length': '3' }, body: 'abc' })],
-  ['a typed Blob', () => ({ path: '/', method: 'POST', body: new Blob(['abc'], { type: 'text/plain' }) })],
+  [
+    'a given content-length',
+    () => ({ path: '/', method: 'PUT', headers: { 'Content-Length': '3' }, body: 'abc' }),
+  ],
+  [
+    'a typed Blob',
+    () => ({ path: '/', method: 'POST', body: new Blob(['abc'], { type: 'text/plain' }) }),
+  ],
   ['an empty Blob', () => ({ path: '/', method: 'POST', body: new Blob([]) })],
-  ['a Blob with a content-type', () => ({ path: '/', method: 'POST', headers: { 'content-type': 'a/b' }, body: new Blob(['abc'], { type: 'text/plain' }) })],
+  [
+    'a Blob with a content-type',
+    () => ({
+      path: '/',
+      method: 'POST',
+      headers: { 'content-type': 'a/b' },
+      body: new Blob(['abc'], { type: 'text/plain' }),
+    }),
+  ],
   ['a stream', () => ({ path: '/', method: 'POST', body: Readable.from(['ab', 'c']) })],
-  ['a stream of known length', () => ({ path: '/', method: 'POST', headers: { 'content-length': '3' }, body: Readable.from(['ab', 'c']) })],
+  [
+    'a stream of known length',
+    () => ({
+      path: '/',
+      method: 'POST',
+      headers: { 'content-length': '3' },
+      body: Readable.from(['ab', 'c']),
+    }),
+  ],
   ['an empty stream', () => ({ path: '/', method: 'POST', body: Readable.from([]) })],
   ['an empty stream of a DELETE', () => ({ path: '/', method: 'DELETE', body: Readable.from([]) })],
   ['an iterable', () => ({ path: '/', method: 'POST', body: new Set(['ab', 'c']) })],
-  ['an async generator', () => ({ path: '/', method: 'POST', body: (async function* () { yield 'ab'; yield Buffer.from('c'); })() })],
-  ['an empty async generator', () => ({ path: '/', method: 'POST', body: (async function* () {})() })],
+  [
+    'an async generator',
+    () => ({
+      path: '/',
+      method: 'POST',
+      body: (async function* () {
+        yield 'ab';
+        yield Buffer.from('c');
+      })(),
+    }),
+  ],
+  [
+    'an empty async generator',
+    () => ({ path: '/', method: 'POST', body: (async function* () {})() }),
+  ],
   ['a web stream', () => ({ path: '/', method: 'POST', body: new Blob(['abc']).stream() })],
 ];
 
@@ -144,7 +198,10 @@ describe('the head', () => {
   });
 
   it('asks for a 100 where expectContinue is on and there is a body', async () => {
-    const { head, flags } = await ourHead({ path: '/', method: 'POST', body: 'x', expectContinue: true }, {});
+    const { head, flags } = await ourHead(
+      { path: '/', method: 'POST', body: 'x', expectContinue: true },
+      {},
+    );
     expect(head).toContain('\r\nexpect: 100-continue\r\n\r\n');
     expect(flags & DispatchFlag.ExpectContinue).toBe(DispatchFlag.ExpectContinue);
     const without = await ourHead({ path: '/', method: 'GET', expectContinue: true }, {});
@@ -178,7 +235,10 @@ describe('the head', () => {
   });
 
   it('carries the timeouts of the request, and none where the pool decides', async () => {
-    const given = await ourHead({ path: '/', method: 'GET', headersTimeout: 0, bodyTimeout: 12.5 }, {});
+    const given = await ourHead(
+      { path: '/', method: 'GET', headersTimeout: 0, bodyTimeout: 12.5 },
+      {},
+    );
     expect([given.headersTimeout, given.bodyTimeout]).toEqual([0, 13]);
     const none = await ourHead({ path: '/', method: 'GET' }, {});
     expect([none.headersTimeout, none.bodyTimeout]).toEqual([0xffffffff, 0xffffffff]);

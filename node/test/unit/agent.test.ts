@@ -70,7 +70,7 @@ const handler = () => {
 
 const send = (agent: Agent, origin: unknown, more: object = {}, to = handler()) => {
   const options = { origin, path: '/', method: 'GET', ...more };
-  const returned = agent.dispatch(options as never, to as never);
+  const returned = agent.dispatch(options as never, to);
   return { returned, errors: to.errors };
 };
 
@@ -244,8 +244,8 @@ describe('options for single origins', () => {
     [{ headersTimeout: -1 }, 'headersTimeout must be a positive integer or zero'],
   ])('%j is refused at construction', (options, message) => {
     const construct = () => new Agent(options as never);
-    expect(construct).toThrowError(errors.InvalidArgumentError);
-    expect(construct).toThrowError(message);
+    expect(construct).toThrow(errors.InvalidArgumentError);
+    expect(construct).toThrow(message);
   });
 });
 

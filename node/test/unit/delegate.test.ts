@@ -31,7 +31,7 @@ const opened = <T extends Dispatcher>(dispatcher: T): T => {
 };
 
 const textOf = async (dispatcher: Dispatcher, path: string, url?: string) => {
-  const { body } = await dispatcher.request({ origin: url, path, method: 'GET' } as never);
+  const { body } = await dispatcher.request({ origin: url, path, method: 'GET' });
   return body.text();
 };
 

@@ -67,7 +67,7 @@ describe('an error payload', () => {
       const error = decode([Field.Code, code], [Field.Message, 'from the engine']);
       expect(error).toBeInstanceOf(Class);
       expect(error['code']).toBe(text);
-      expect(error.message).toBe(new (Class as new () => Error)().message);
+      expect(error.message).toBe(new Class().message);
     }
   });
 
@@ -203,7 +203,7 @@ describe('an error payload', () => {
   it('whose field points outside it is a bug', () => {
     const bytes = payload([Field.Message, 'text']);
     bytes.writeUInt32LE(1000, 4);
-    expect(() => decodeError(bytes, 0, bytes.length)).toThrowError(RangeError);
+    expect(() => decodeError(bytes, 0, bytes.length)).toThrow(RangeError);
   });
 });
 

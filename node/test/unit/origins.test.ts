@@ -81,14 +81,14 @@ describe('an origin pattern', () => {
     'http://[::g]',
     '*.1.2.3.4.5',
   ])('%j is refused', (pattern) => {
-    expect(() => parsePattern(pattern)).toThrowError(errors.InvalidArgumentError);
-    expect(() => parsePattern(pattern)).toThrowError(/^invalid origin pattern ".*": /);
+    expect(() => parsePattern(pattern)).toThrow(errors.InvalidArgumentError);
+    expect(() => parsePattern(pattern)).toThrow(/^invalid origin pattern ".*": /);
   });
 
   it('with the same meaning as another is refused', () => {
     expect(() =>
       parseOrigins({ 'https://example.com': {}, 'https://EXAMPLE.com:443/': {} }),
-    ).toThrowError(/it means the same as https:\/\/example\.com$/);
+    ).toThrow(/it means the same as https:\/\/example\.com$/);
   });
 });
 
@@ -132,17 +132,15 @@ describe('of several matching patterns', () => {
 describe('options of an origin', () => {
   it('must be an object with names that an origin knows', () => {
     for (const wrong of [null, undefined, 1, 'x', []]) {
-      expect(() => parseOrigins({ 'a.example': wrong as object })).toThrowError(
+      expect(() => parseOrigins({ 'a.example': wrong as object })).toThrow(
         'origins["a.example"] must be an object',
       );
     }
-    expect(() => checkOriginOptions({ keepaliveTimeout: 1 }, 'here')).toThrowError(
+    expect(() => checkOriginOptions({ keepaliveTimeout: 1 }, 'here')).toThrow(
       'here.keepaliveTimeout is not an option of an origin',
     );
     for (const name of ['maxOrigins', 'origins', 'ioThreads', 'factory']) {
-      expect(() => checkOriginOptions({ [name]: 1 }, 'here')).toThrowError(
-        errors.InvalidArgumentError,
-      );
+      expect(() => checkOriginOptions({ [name]: 1 }, 'here')).toThrow(errors.InvalidArgumentError);
     }
   });
 

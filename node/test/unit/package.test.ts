@@ -162,7 +162,7 @@ describe('a missing, foreign or stale addon', () => {
 
   it('that is stale is refused with one sentence', () => {
     const stale = { layoutHash: () => 1 } as never;
-    expect(() => loader.checkLayout(stale, '/x/dodici.node')).toThrowError(
+    expect(() => loader.checkLayout(stale, '/x/dodici.node')).toThrow(
       /^dodici's native addon \/x\/dodici\.node does not belong to this version of the package .*: reinstall dodici or rebuild the addon\.$/,
     );
   });

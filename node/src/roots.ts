@@ -4,10 +4,9 @@
  * What lives here: the default roots as PEM text, found the way Node finds them. The session hands
  * them to the engine once, before the first https pool that needs them. It must not know pools.
  *
- * Node 22.15 and later say what they trust. On older ones: the bundled roots (or, with
- * `--use-openssl-ca`, the files of `SSL_CERT_FILE` and `SSL_CERT_DIR`), and the file of
- * `NODE_EXTRA_CA_CERTS`. `--use-system-ca` without Node's help is out of reach here: the engine's
- * platform verifier (`connect: { platformVerifier: true }`) is the way.
+ * Node 22.15 and later say what they trust, `--use-system-ca` included. On older ones: the bundled
+ * roots and the file of `NODE_EXTRA_CA_CERTS`. With `--use-openssl-ca`, OpenSSL's files take the
+ * place of the bundled roots; no Node lists them, so they are read here.
  */
 
 import { readdirSync, readFileSync } from 'node:fs';
@@ -41,28 +40,40 @@ function readDirectory(path: string): string[] {
   }
 }
 
-/** What OpenSSL would trust: its file and its directory, from the environment. */
+/** Where systems keep the file that OpenSSL reads when nothing else is said. */
+const OPENSSL_FILES = [
+  '/etc/ssl/certs/ca-certificates.crt',
+  '/etc/pki/tls/certs/ca-bundle.crt',
+  '/etc/ssl/cert.pem',
+];
+
+/** What OpenSSL would trust: the file and directories of its environment variables, or the system's. */
 function opensslRoots(): string[] {
   const { SSL_CERT_FILE, SSL_CERT_DIR } = process.env;
-  const files = SSL_CERT_FILE ? [readPem(SSL_CERT_FILE)] : [];
-  const directories = SSL_CERT_DIR
-    ? SSL_CERT_DIR.split(process.platform === 'win32' ? ';' : ':')
-    : [];
-  return [...files, ...directories.flatMap(readDirectory)];
+  if (!SSL_CERT_FILE && !SSL_CERT_DIR) {
+    return [OPENSSL_FILES.map(readPem).find((pem) => pem !== '') ?? ''];
+  }
+  const separator = process.platform === 'win32' ? ';' : ':';
+  const directories = SSL_CERT_DIR ? SSL_CERT_DIR.split(separator) : [];
+  const file = SSL_CERT_FILE ? [readPem(SSL_CERT_FILE)] : [];
+  return [...file, ...directories.flatMap(readDirectory)];
 }
 
-function olderNodeRoots(): readonly string[] {
-  const openssl = hasFlag('--use-openssl-ca') ? opensslRoots() : [];
-  const roots = openssl.some((pem) => pem.includes('-----BEGIN ')) ? openssl : tls.rootCertificates;
+/** What Nodes that cannot say it trust. */
+function olderNodeRoots(isOpenssl: boolean): readonly string[] {
   const { NODE_EXTRA_CA_CERTS } = process.env;
-  return NODE_EXTRA_CA_CERTS ? [...roots, readPem(NODE_EXTRA_CA_CERTS)] : roots;
+  const extra = NODE_EXTRA_CA_CERTS ? [readPem(NODE_EXTRA_CA_CERTS)] : [];
+  return isOpenssl ? extra : [...tls.rootCertificates, ...extra];
 }
 
 /** The default roots: PEM text, one certificate after the other. */
 export function defaultRoots(): Buffer {
   const { getCACertificates } = tls as unknown as { getCACertificates?: GetCACertificates };
-  const roots = getCACertificates === undefined ? olderNodeRoots() : getCACertificates('default');
-  return Buffer.from(roots.join('\n'), 'latin1');
+  const isOpenssl = hasFlag('--use-openssl-ca');
+  const roots = getCACertificates?.('default') ?? olderNodeRoots(isOpenssl);
+  // Node does not list what OpenSSL reads by itself.
+  const all = isOpenssl ? [...roots, ...opensslRoots()] : roots;
+  return Buffer.from(all.join('\n'), 'latin1');
 }
 
 /** The engine's side of one environment, as the session shows it. */

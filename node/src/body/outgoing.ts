@@ -166,7 +166,7 @@ export class OutgoingBody {
       owner.requestSent();
     }
     if (wrote) owner.scheduleFlush();
-    if (!this.#ended && this.#waiting.length === 0 && this.#credit > 0) this.onDrain?.();
+    if (wrote && !this.#ended && this.#waiting.length === 0) this.onDrain?.();
   }
 }
 

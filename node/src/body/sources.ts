@@ -200,6 +200,7 @@ export class IterableSource implements BodySource {
           await new Promise<void>((resolve) => {
             this.#wake = resolve;
           });
+          if (this.#stopped) throw this.#stopped;
         }
       }
       if (!this.#stopped) this.#out.end();

@@ -87,9 +87,10 @@ export class SubmissionWriter {
     );
   }
 
-  /** `BodyEnd`, without trailers: undici sends none. */
-  bodyEnd(slot: number, generation: number): void {
-    this.#begin(Submission.BodyEnd, 0, 0, slot, generation, 0);
+  /** `BodyEnd`; `trailers` is a field list, latin1. */
+  bodyEnd(slot: number, generation: number, trailers = ''): void {
+    const at = this.#begin(Submission.BodyEnd, 0, 0, slot, generation, trailers.length);
+    if (trailers !== '') this.#buffer.latin1Write(trailers, at, trailers.length);
   }
 
   /** `Cancel`. */

@@ -57,8 +57,8 @@ describe('connect options', () => {
       typeOfService: 4,
     };
     for (const [name, value] of Object.entries(refused)) {
-      expect(() => connectOf({ [name]: value }), name).toThrowError(errors.InvalidArgumentError);
-      expect(() => connectOf({ [name]: value }), name).toThrowError(
+      expect(() => connectOf({ [name]: value }), name).toThrow(errors.InvalidArgumentError);
+      expect(() => connectOf({ [name]: value }), name).toThrow(
         new RegExp(`^connect\\.${name} is not supported: .*pass a function as connect instead`),
       );
     }
@@ -90,9 +90,9 @@ describe('connect options', () => {
   it('know TLS 1.2 and 1.3 only', () => {
     expect(connectOf({ minVersion: 'TLSv1.3' }).minVersion).toBe('TLSv1.3');
     expect(connectOf({ maxVersion: 'TLSv1.2' }).maxVersion).toBe('TLSv1.2');
-    expect(() => connectOf({ minVersion: 'TLSv1' })).toThrowError(/connect\.minVersion/);
-    expect(() => connectOf({ maxVersion: 'TLSv1.1' })).toThrowError(/connect\.maxVersion/);
-    expect(() => connectOf({ minVersion: 'TLSv1.3', maxVersion: 'TLSv1.2' })).toThrowError(
+    expect(() => connectOf({ minVersion: 'TLSv1' })).toThrow(/connect\.minVersion/);
+    expect(() => connectOf({ maxVersion: 'TLSv1.1' })).toThrow(/connect\.maxVersion/);
+    expect(() => connectOf({ minVersion: 'TLSv1.3', maxVersion: 'TLSv1.2' })).toThrow(
       /minVersion must not be above maxVersion/,
     );
   });
@@ -101,9 +101,9 @@ describe('connect options', () => {
     expect(connectOf({ ca: PEM }).ca).toEqual([Buffer.from(PEM)]);
     expect(connectOf({ ca: [PEM, Buffer.from(PEM)] }).ca).toHaveLength(2);
     expect(connectOf({ ca: Buffer.from([0x30, 0x82]) }).ca).toHaveLength(1);
-    expect(() => connectOf({ ca: [] })).toThrowError('connect.ca must not be empty');
-    expect(() => connectOf({ ca: 'text' })).toThrowError('connect.ca is neither PEM nor DER');
-    expect(() => connectOf({ ca: 1 })).toThrowError(/connect\.ca must be a string/);
+    expect(() => connectOf({ ca: [] })).toThrow('connect.ca must not be empty');
+    expect(() => connectOf({ ca: 'text' })).toThrow('connect.ca is neither PEM nor DER');
+    expect(() => connectOf({ ca: 1 })).toThrow(/connect\.ca must be a string/);
   });
 
   it('keep the certificates that were given, whatever happens to the buffer later', () => {
@@ -117,11 +117,9 @@ describe('connect options', () => {
     const identity = connectOf({ cert: PEM, key: [{ pem: KEY, passphrase: 'secret' }] });
     expect(identity).toMatchObject({ passphrase: 'secret' });
     expect(Buffer.from(identity.key!).toString()).toBe(KEY);
-    expect(() => connectOf({ cert: PEM })).toThrowError(/must be given together/);
-    expect(() => connectOf({ key: KEY })).toThrowError(/must be given together/);
-    expect(() => connectOf({ cert: [PEM, PEM], key: KEY })).toThrowError(
-      /connect\.cert must be one/,
-    );
+    expect(() => connectOf({ cert: PEM })).toThrow(/must be given together/);
+    expect(() => connectOf({ key: KEY })).toThrow(/must be given together/);
+    expect(() => connectOf({ cert: [PEM, PEM], key: KEY })).toThrow(/connect\.cert must be one/);
   });
 
   it('are merged as undici merges them: tls, then the options, then connect', () => {
@@ -133,19 +131,19 @@ describe('connect options', () => {
     expect(connectOf({}, { autoSelectFamily: false }).autoSelectFamily).toBe(false);
     expect(connectOf({ timeout: 0 }).timeout).toBe(0);
     expect(connectOf({ timeout: Infinity }).timeout).toBe(0);
-    expect(() => connectOf({ timeout: 'soon' })).toThrowError('invalid connect.timeout');
+    expect(() => connectOf({ timeout: 'soon' })).toThrow('invalid connect.timeout');
   });
 
   it('choose address families and probes', () => {
     expect(connectOf({ family: 'IPv6' }).family).toBe(6);
-    expect(() => connectOf({ family: 5 })).toThrowError(/connect\.family/);
+    expect(() => connectOf({ family: 5 })).toThrow(/connect\.family/);
     expect(connectOf({ keepAlive: false }).keepAliveProbe).toBe(-1);
     expect(connectOf({ keepAliveInitialDelay: 5000 }).keepAliveProbe).toBe(5000);
     expect(connectOf({ autoSelectFamilyAttemptTimeout: 1 }).autoSelectFamilyAttemptTimeout).toBe(
       10,
     );
-    expect(() => connectOf({ localAddress: 'here' })).toThrowError(/connect\.localAddress/);
-    expect(() => connectOf({ ca: PEM, platformVerifier: true })).toThrowError(/exclude each other/);
+    expect(() => connectOf({ localAddress: 'here' })).toThrow(/connect\.localAddress/);
+    expect(() => connectOf({ ca: PEM, platformVerifier: true })).toThrow(/exclude each other/);
   });
 });
 

@@ -269,8 +269,8 @@ describe('settings', () => {
 
 describe('parseOrigin', () => {
   it('joins the parts of a URL as text, so that a path cannot replace the host', () => {
-    expect(() =>
-      parseOrigin({ protocol: 'http:', hostname: 'a', path: 'http://evil/' }),
-    ).toThrowError('invalid url');
+    expect(() => parseOrigin({ protocol: 'http:', hostname: 'a', path: 'http://evil/' })).toThrow(
+      'invalid url',
+    );
   });
 });

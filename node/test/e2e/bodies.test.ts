@@ -1,0 +1,172 @@
+// Every kind of request body arrives as it was given.
+
+import { createHash } from 'node:crypto';
+import { Readable } from 'node:stream';
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { Client, errors, FormData } from '../../src/index';
+import { httpOrigin, rawOrigin, type Origin } from '../support/servers';
+
+interface Received {
+  length: number;
+  hash: string;
+  framing: string;
+  type: string | undefined;
+}
+
+let origin: Origin;
+let client: Client;
+
+beforeAll(async () => {
+  origin = await httpOrigin((request, response) => {
+    const hash = createHash('sha256');
+    let length = 0;
+    request.on('data', (chunk: Buffer) => {
+      hash.update(chunk);
+      length += chunk.length;
+    });
+    request.on('end', () => {
+      const framing =
+        request.headers['transfer-encoding'] ?? `${request.headers['content-length']}`;
+      const type = request.headers['content-type'];
+      response.end(JSON.stringify({ length, hash: hash.digest('hex'), framing, type }));
+    });
+  });
+  client = new Client(origin.url);
+});
+
+afterAll(async () => {
+  await client.close();
+  await origin.close();
+});
+
+async function send(body: unknown, options: object = {}): Promise<Received> {
+  const response = await client.request({ path: '/', method: 'POST', body, ...options } as never);
+  return (await response.body.json()) as Received;
+}
+
+const sha256 = (bytes: Uint8Array | string) => createHash('sha256').update(bytes).digest('hex');
+const large = Buffer.alloc(3_000_000, 'abcdefghij');
+
+function* slices(bytes: Buffer, size: number) {
+  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
+}
+
+async function* slowly(chunks: Iterable<Buffer>) {
+  for (const chunk of chunks) {
+    await new Promise((resolve) => setImmediate(resolve));
+    yield chunk;
+  }
+}
+
+const whole: [string, () => unknown, Buffer][] = [
+  ['text', () => 'h\u00e9llo', Buffer.from('h\u00e9llo')],
+  ['a Buffer', () => Buffer.from('abc'), Buffer.from('abc')],
+  ['a large Buffer', () => large, large],
+  [
+    'a typed array',
+    () => new Uint32Array([1, 2, 3]),
+    Buffer.from(new Uint32Array([1, 2, 3]).buffer),
+  ],
+  ['an ArrayBuffer', () => new Uint8Array(large).buffer, large],
+  ['a DataView', () => new DataView(new Uint8Array([1, 2, 3]).buffer, 1), Buffer.from([2, 3])],
+  ['a Blob', () => new Blob([large]), large],
+];
+
+const chunked: [string, () => unknown, Buffer][] = [
+  ['a stream', () => Readable.from(slices(large, 70_001)), large],
+  ['a stream that ends later', () => Readable.from(slowly(slices(large, 500_000))), large],
+  ['an iterable', () => [...slices(large, 1_000_000)], large],
+  ['a generator', () => slices(large, 10_000), large],
+  ['an async generator', () => slowly(slices(large, 300_000)), large],
+  ['a web stream', () => new Blob([large]).stream(), large],
+];
+
+describe('a request body', () => {
+  for (const [name, make, bytes] of whole) {
+    it(`that is ${name} arrives with its length`, async () => {
+      expect(await send(make())).toMatchObject({
+        length: bytes.length,
+        hash: sha256(bytes),
+        framing: String(bytes.length),
+      });
+    });
+  }
+
+  for (const [name, make, bytes] of chunked) {
+    it(`that is ${name} arrives chunked`, async () => {
+      expect(await send(make())).toMatchObject({
+        length: bytes.length,
+        hash: sha256(bytes),
+        framing: 'chunked',
+      });
+    });
+
+    it(`that is ${name} arrives with the length it declares`, async () => {
+      const headers = { 'content-length': String(bytes.length) };
+      expect(await send(make(), { headers })).toMatchObject({
+        length: bytes.length,
+        hash: sha256(bytes),
+        framing: String(bytes.length),
+      });
+    });
+  }
+
+  it('that is a form arrives as multipart with its length', async () => {
+    const form = new FormData();
+    form.set('name', 'value');
+    form.set('file', new File([large], 'large.bin'));
+    const received = await send(form);
+    expect(received.type).toMatch(/^multipart\/form-data; boundary=/);
+    expect(received.framing).toBe(String(received.length));
+    expect(received.length).toBeGreaterThan(large.length);
+  });
+
+  it('that fails half-way fails the request with its error, and the next request works', async () => {
+    const boom = new Error('boom');
+    async function* failing() {
+      yield Buffer.alloc(100_000);
+      throw boom;
+    }
+    await expect(send(failing())).rejects.toBe(boom);
+    expect((await send('next')).length).toBe(4);
+  });
+
+  it('shorter than its declared length fails the request', async () => {
+    const headers = { 'content-length': '10' };
+    await expect(send(Readable.from(['abc']), { headers })).rejects.toBeInstanceOf(
+      errors.RequestContentLengthMismatchError,
+    );
+    expect((await send('next')).length).toBe(4);
+  });
+
+  it('waits for a 100 where expectContinue is on', async () => {
+    const { length } = await send('hello', { expectContinue: true });
+    expect(length).toBe(5);
+  });
+});
+
+it('is destroyed when the server answers early and closes', async () => {
+  const early = await rawOrigin((socket) => {
+    socket.once('data', () =>
+      socket.end('HTTP/1.1 413 Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n'),
+    );
+  });
+  const uploading = new Client(early.url);
+  const body = new Readable({
+    read() {
+      this.push(Buffer.alloc(16_384));
+    },
+  });
+  const closed = new Promise((resolve) => body.once('close', resolve));
+  const outcome = await uploading
+    .request({ path: '/', method: 'POST', body })
+    .then(({ statusCode }) => statusCode)
+    .catch((error: { code?: string }) => error.code);
+  // The reset that a server causes by not reading may overtake its answer.
+  expect([413, 'UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']).toContain(outcome);
+  await closed;
+  await uploading.destroy();
+  await early.close();
+});

@@ -1,0 +1,284 @@
+// Agent over scripted dispatchers, and the differential with the peer's Agent.
+import { EventEmitter } from 'node:events';
+
+import { describe, expect, it } from 'vitest';
+
+import { Agent } from '../../src/agent';
+import type { AgentOptions } from '../../src/types';
+import { type Dispatcher, errors, peer, symbols } from '../../src/undici';
+
+/** A dispatcher that does what it is told and remembers what it was asked. */
+class Scripted extends EventEmitter {
+  readonly dispatched: unknown[] = [];
+  readonly ended: string[] = [];
+  connected = 0;
+  busy = false;
+  pending = 0;
+  readonly stats = { connected: 0, running: 1 };
+
+  constructor(
+    readonly origin: string | URL,
+    readonly options: Record<string, unknown>,
+  ) {
+    super();
+    Object.defineProperties(this, {
+      [symbols.kUrl]: { get: () => new URL(String(origin)) },
+      [symbols.kConnected]: { get: () => this.connected },
+      [symbols.kBusy]: { get: () => this.busy },
+      [symbols.kPending]: { get: () => this.pending },
+      [symbols.kRunning]: { get: () => 2 },
+    });
+  }
+
+  dispatch(options: unknown): boolean {
+    this.dispatched.push(options);
+    return this.dispatched.length < 2;
+  }
+
+  async close() {
+    this.ended.push('close');
+  }
+
+  async destroy(error: Error) {
+    this.ended.push(`destroy ${error.message}`);
+  }
+}
+
+function scriptedAgent(options: AgentOptions = {}) {
+  const made: Scripted[] = [];
+  const agent = new Agent({
+    ...options,
+    factory: (origin, given) => {
+      const dispatcher = new Scripted(origin, given as Record<string, unknown>);
+      made.push(dispatcher);
+      return dispatcher as unknown as Dispatcher;
+    },
+  });
+  return { agent, made };
+}
+
+const handler = () => {
+  const errors: Error[] = [];
+  return {
+    errors,
+    onRequestStart() {},
+    onResponseError(_controller: unknown, error: Error) {
+      errors.push(error);
+    },
+  };
+};
+
+const send = (agent: Agent, origin: unknown, more: object = {}, to = handler()) => {
+  const options = { origin, path: '/', method: 'GET', ...more };
+  const returned = agent.dispatch(options as never, to);
+  return { returned, errors: to.errors };
+};
+
+describe('an agent', () => {
+  it('makes one dispatcher for each origin and hands on what it returns', () => {
+    const { agent, made } = scriptedAgent();
+    expect(send(agent, 'http://a').returned).toBe(true);
+    expect(send(agent, 'http://a').returned).toBe(false);
+    send(agent, new URL('http://b'));
+    expect(made.map(({ origin }) => String(origin))).toEqual(['http://a', 'http://b/']);
+  });
+
+  it('keeps requests without HTTP/2 apart, as undici 8 does', () => {
+    const { agent, made } = scriptedAgent();
+    send(agent, 'http://a');
+    send(agent, 'http://a', { allowH2: false });
+    expect(made.map(({ options }) => options['allowH2'])).toEqual([undefined, false]);
+  });
+
+  it.each([undefined, null, '', 1, {}])('tells the handler of a wrong origin %j', (origin) => {
+    const { agent } = scriptedAgent();
+    const { returned, errors: told } = send(agent, origin);
+    expect(returned).toBe(false);
+    expect(told[0]).toBeInstanceOf(errors.InvalidArgumentError);
+    expect(told[0]!.message).toBe('opts.origin must be a non-empty string or URL.');
+  });
+
+  it('refuses one origin too many and has room again when one is gone', () => {
+    const { agent, made } = scriptedAgent({ maxOrigins: 1 });
+    send(agent, 'http://a');
+    expect(send(agent, 'http://b').errors[0]).toBeInstanceOf(errors.MaxOriginsReachedError);
+    made[0]!.emit('disconnect', new URL('http://a'), [made[0]], new Error('gone'));
+    expect(made[0]!.ended).toEqual(['close']);
+    expect(send(agent, 'http://b').errors).toEqual([]);
+  });
+
+  it.each(['connected', 'busy', 'pending'] as const)(
+    'keeps a dispatcher that is still %s when a connection ends',
+    (state) => {
+      const { agent, made } = scriptedAgent();
+      send(agent, 'http://a');
+      made[0]![state] = 1 as never;
+      made[0]!.emit('disconnect', new URL('http://a'), [made[0]], new Error('gone'));
+      expect(made[0]!.ended).toEqual([]);
+      send(agent, 'http://a');
+      expect(made).toHaveLength(1);
+    },
+  );
+
+  it('forwards events with itself in front of the targets, and all details', () => {
+    const { agent, made } = scriptedAgent();
+    send(agent, 'http://a');
+    const [pool] = made;
+    const url = new URL('http://a');
+    const seen: unknown[] = [];
+    for (const name of ['connect', 'disconnect', 'connectionError', 'drain']) {
+      (agent as EventEmitter).on(name, (...args: unknown[]) => seen.push([name, ...args]));
+    }
+    const error = new Error('why');
+    pool!.emit('connect', url, [pool], 'info');
+    pool!.emit('drain', url, [pool]);
+    pool!.connected = 1;
+    pool!.emit('disconnect', url, [pool], error, 'account');
+    pool!.emit('connectionError', url, [pool], error);
+    expect(seen).toEqual([
+      ['connect', url, [agent, pool], 'info'],
+      ['drain', url, [agent, pool]],
+      ['disconnect', url, [agent, pool], error, 'account'],
+      ['connectionError', url, [agent, pool], error],
+    ]);
+  });
+
+  it('shows stats by origin and the counters that undici looks at', () => {
+    const { agent, made } = scriptedAgent();
+    send(agent, 'http://a');
+    send(agent, 'http://b');
+    expect(agent.stats).toEqual({ 'http://a': made[0]!.stats, 'http://b': made[1]!.stats });
+    expect((agent as unknown as Record<symbol, unknown>)[symbols.kRunning]).toBe(4);
+  });
+
+  it('closes and destroys all of them', async () => {
+    const first = scriptedAgent();
+    send(first.agent, 'http://a');
+    send(first.agent, 'http://b');
+    await first.agent.close();
+    expect(first.made.map(({ ended }) => ended)).toEqual([['close'], ['close']]);
+    expect(send(first.agent, 'http://a').errors[0]).toBeInstanceOf(errors.ClientDestroyedError);
+
+    const second = scriptedAgent();
+    send(second.agent, 'http://a');
+    await second.agent.destroy(new Error('enough'));
+    expect(second.made[0]!.ended).toEqual(['destroy enough']);
+  });
+
+  it('serves handlers of the older generation', () => {
+    const { agent } = scriptedAgent();
+    const told: Error[] = [];
+    const legacy = { onConnect() {}, onError: (error: Error) => told.push(error) };
+    agent.dispatch({ origin: '', path: '/', method: 'GET' }, legacy as never);
+    expect(told[0]).toBeInstanceOf(errors.InvalidArgumentError);
+  });
+});
+
+describe('options for single origins', () => {
+  const origins = {
+    'http://a.example:81': { connections: 4, connect: { timeout: 1 } },
+    '*.example': { connections: 2 },
+  };
+
+  it('are those of the most specific pattern over those of the agent', () => {
+    const { agent, made } = scriptedAgent({
+      connections: 9,
+      pipelining: 3,
+      connect: { keepAlive: false },
+      origins,
+    });
+    for (const origin of ['http://a.example:81', 'http://b.example', 'http://other']) {
+      send(agent, origin);
+    }
+    expect(made.map(({ options }) => options)).toMatchObject([
+      { connections: 4, pipelining: 3, connect: { timeout: 1, keepAlive: false } },
+      { connections: 2, pipelining: 3, connect: { keepAlive: false } },
+      { connections: 9, pipelining: 3, connect: { keepAlive: false } },
+    ]);
+    for (const { options } of made) {
+      expect(Object.keys(options)).not.toContain('origins');
+      expect(Object.keys(options)).not.toContain('factory');
+    }
+  });
+
+  it('may come from a function, asked once for each dispatcher', () => {
+    const asked: string[] = [];
+    const { agent, made } = scriptedAgent({
+      connections: 9,
+      origins: (origin) => {
+        asked.push(origin);
+        return origin === 'http://a' ? { connections: 1 } : undefined;
+      },
+    });
+    send(agent, 'http://a/');
+    send(agent, 'http://a/');
+    send(agent, 'http://b');
+    expect(asked).toEqual(['http://a', 'http://b']);
+    expect(made.map(({ options }) => options['connections'])).toEqual([1, 9]);
+  });
+
+  it('that a function gets wrong fail the request with the name of the option', () => {
+    const { agent } = scriptedAgent({ origins: () => ({ maxOrigin: 1 }) as never });
+    const [error] = send(agent, 'http://a').errors;
+    expect(error).toBeInstanceOf(errors.InvalidArgumentError);
+    expect(error!.message).toBe('origins("http://a").maxOrigin is not an option of an origin');
+  });
+
+  it.each([
+    [{ origins: 1 }, 'origins must be an object or a function'],
+    [{ origins: [] }, 'origins must be an object or a function'],
+    [{ origins: { 'a b': {} } }, /^invalid origin pattern "a b"/],
+    [{ origins: { a: { connections: -1 } } }, 'origins["a"]: invalid connections'],
+    [{ origins: { a: { headersTimeout: -1 } } }, /^origins\["a"\]: headersTimeout must be/],
+    [
+      { origins: { a: { connect: { pfx: 'x' } } } },
+      /^origins\["a"\]: connect\.pfx is not supported/,
+    ],
+    [
+      { origins: { a: { maxOrigins: 1 } } },
+      'origins["a"].maxOrigins is not an option of an origin',
+    ],
+    [{ ioThreads: 0 }, /^ioThreads must be an integer from 1 to 64/],
+    [{ ioThreads: 1.5 }, /^ioThreads must be an integer/],
+    [{ ioThreads: '2' }, /^ioThreads must be an integer/],
+    [{ headersTimeout: -1 }, 'headersTimeout must be a positive integer or zero'],
+  ])('%j is refused at construction', (options, message) => {
+    const construct = () => new Agent(options as never);
+    expect(construct).toThrow(errors.InvalidArgumentError);
+    expect(construct).toThrow(message);
+  });
+});
+
+describe('constructor options', () => {
+  it('are judged as the peer judges them', () => {
+    const cases: object[] = [
+      { factory: 'x' },
+      { factory: null },
+      { connect: 1 },
+      { connect: false },
+      { connect: null },
+      { maxOrigins: 0 },
+      { maxOrigins: -1 },
+      { maxOrigins: NaN },
+      { maxOrigins: '1' },
+      { maxOrigins: null },
+      { maxOrigins: Infinity },
+      {},
+    ];
+    const verdict = (construct: () => unknown) => {
+      try {
+        construct();
+        return 'accepted';
+      } catch (error) {
+        const { name, message } = error as Error;
+        return { name, message };
+      }
+    };
+    for (const options of cases) {
+      expect(
+        verdict(() => new Agent(options)),
+        JSON.stringify(options),
+      ).toEqual(verdict(() => new peer.Agent(options)));
+    }
+  });
+});

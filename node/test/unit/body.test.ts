@@ -1,0 +1,322 @@
+import { Readable } from 'node:stream';
+
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { errors } from 'undici';
+
+import { control, flushed, turned, type SubmittedRecord } from '../support/addon';
+import { Recorder } from '../support/recorder';
+import { Client } from '../../src/client';
+import { Pool } from '../../src/pool';
+import { BODY_SLICE, WireBody } from '../../src/wire/generated';
+
+let client: Client;
+let recorder: Recorder & { sent: unknown[]; requestSent: number };
+
+class SendRecorder extends Recorder {
+  sent: unknown[] = [];
+  requestSent = 0;
+
+  onBodySent(chunk: unknown): void {
+    this.sent.push(chunk);
+  }
+
+  onRequestSent(): void {
+    this.requestSent++;
+  }
+}
+
+beforeEach(() => {
+  control.reset();
+  client = new Client('http://localhost:8080');
+  recorder = new SendRecorder();
+});
+
+afterEach(async () => {
+  const pools = control.of('PoolCreate').map((record) => record.slot);
+  const destroyed = client.destroy();
+  await flushed();
+  control.deliver(...pools.map((pool) => control.poolClosed(pool)));
+  await destroyed;
+});
+
+async function start(body: unknown, options: object = {}): Promise<SubmittedRecord> {
+  client.dispatch({ path: '/', method: 'POST', body, ...options } as never, recorder as never);
+  await flushed();
+  if (control.of('Dispatch').length === 0) await turned();
+  return control.request;
+}
+
+const sentBytes = () =>
+  Buffer.concat(control.of('BodyChunk').map((r) => r.payload)).toString('latin1');
+
+describe('bytes', () => {
+  it('that fit travel inside the first record, copied', async () => {
+    const body = Buffer.from('abc');
+    client.dispatch({ path: '/', method: 'POST', body }, recorder as never);
+    body.fill('x');
+    await flushed();
+    expect(control.request.aux).toBe(WireBody.Full);
+    expect(control.request.body.toString()).toBe('abc');
+    expect(control.request.bodyLength).toBe(3);
+    expect(recorder.sent).toEqual([body]);
+    expect(recorder.requestSent).toBe(1);
+  });
+
+  it('that do not fit are sent slice by slice, never more than was pulled', async () => {
+    const body = Buffer.alloc(BODY_SLICE * 2 + 10, 'abcd');
+    const request = await start(body);
+    expect(request.aux).toBe(WireBody.Sized);
+    expect(request.bodyLength).toBe(body.length);
+    expect(sentBytes()).toBe('');
+    control.deliver(control.pull(request, 5));
+    expect(sentBytes()).toBe('abcda');
+    control.deliver(control.pull(request, body.length));
+    expect(sentBytes()).toBe(body.toString('latin1'));
+    expect(control.of('BodyChunk').map((r) => r.payload.length)).toEqual([
+      5,
+      BODY_SLICE,
+      BODY_SLICE,
+      5,
+    ]);
+    expect(control.of('BodyEnd').length).toBe(1);
+    expect(recorder.sent).toEqual([body]);
+    expect(recorder.requestSent).toBe(1);
+  });
+
+  it('that are detached while they wait fail the request', async () => {
+    const body = new Uint8Array(BODY_SLICE + 1);
+    const request = await start(body);
+    structuredClone(body.buffer, { transfer: [body.buffer] });
+    control.deliver(control.pull(request, BODY_SLICE));
+    expect(control.of('BodyChunk')).toEqual([]);
+    expect(recorder.last('error')[1]).toBeInstanceOf(errors.RequestContentLengthMismatchError);
+    expect(control.of('Cancel').length).toBe(1);
+  });
+});
+
+describe('a stream', () => {
+  it('is paused while there is no credit', async () => {
+    const stream = new Readable({ read() {} });
+    stream.push('one');
+    const request = await start(stream);
+    expect(request.aux).toBe(WireBody.Chunked);
+    stream.push('two');
+    await turned();
+    expect(sentBytes()).toBe('');
+    expect(stream.isPaused()).toBe(true);
+    control.deliver(control.pull(request, 4));
+    await turned();
+    expect(sentBytes()).toBe('onet');
+    control.deliver(control.pull(request, 100));
+    stream.push(null);
+    await turned();
+    expect(sentBytes()).toBe('onetwo');
+    expect(control.of('BodyEnd').length).toBe(1);
+    expect(recorder.sent.map(String)).toEqual(['one', 'two']);
+    expect(recorder.requestSent).toBe(1);
+  });
+
+  it('that shows nothing for one turn is sent as chunked without waiting longer', async () => {
+    const stream = new Readable({ read() {} });
+    const request = await start(stream);
+    expect(request.aux).toBe(WireBody.Chunked);
+    control.deliver(control.pull(request, 100));
+    stream.push('late');
+    stream.push(null);
+    await turned();
+    expect(sentBytes()).toBe('late');
+  });
+
+  it('that fails aborts the request with its error and is destroyed', async () => {
+    const stream = new Readable({ read() {} });
+    stream.push('x');
+    await start(stream);
+    const boom = new Error('boom');
+    stream.destroy(boom);
+    await turned();
+    expect(recorder.last('error')[1]).toBe(boom);
+    expect(control.of('Cancel').length).toBe(1);
+  });
+
+  it('that fails before its first chunk writes nothing', async () => {
+    const boom = new Error('boom');
+    client.dispatch(
+      {
+        path: '/',
+        method: 'POST',
+        body: new Readable({
+          read() {
+            this.destroy(boom);
+          },
+        }),
+      },
+      recorder as never,
+    );
+    await turned();
+    expect(recorder.last('error')[1]).toBe(boom);
+    expect(control.of('Dispatch')).toEqual([]);
+  });
+
+  it('that is destroyed without an error is a RequestAbortedError', async () => {
+    const stream = new Readable({ read() {} });
+    stream.push('x');
+    await start(stream);
+    stream.destroy();
+    await turned();
+    expect(recorder.last('error')[1]).toBeInstanceOf(errors.RequestAbortedError);
+  });
+
+  it('is destroyed when the request is aborted', async () => {
+    const stream = new Readable({ read() {} });
+    await start(stream);
+    recorder.controller.abort(new Error('no'));
+    await turned();
+    expect(stream.destroyed).toBe(true);
+    expect(recorder.names).toEqual(['start', 'error']);
+  });
+
+  it('is destroyed when the response ends before it', async () => {
+    const stream = new Readable({ read() {} });
+    stream.push('x');
+    const request = await start(stream);
+    control.deliver(control.head(request, 413), control.end(request));
+    await turned();
+    expect(recorder.names).toEqual(['start', 'head', 'end']);
+    expect(stream.destroyed).toBe(true);
+  });
+
+  it('longer than its declared length fails when strict', async () => {
+    const request = await start(Readable.from(['abc', 'def']), {
+      headers: { 'content-length': '4' },
+    });
+    control.deliver(control.pull(request, 100));
+    await turned();
+    expect(recorder.last('error')[1]).toBeInstanceOf(errors.RequestContentLengthMismatchError);
+    expect(sentBytes()).toBe('abc');
+  });
+
+  it('shorter than its declared length fails when strict', async () => {
+    const request = await start(Readable.from(['abc']), { headers: { 'content-length': '4' } });
+    control.deliver(control.pull(request, 100));
+    await turned();
+    expect(recorder.last('error')[1]).toBeInstanceOf(errors.RequestContentLengthMismatchError);
+    expect(control.of('BodyEnd')).toEqual([]);
+  });
+
+  it('longer than its declared length is cut off when not strict', async () => {
+    client = new Client('http://localhost:8080', { strictContentLength: false });
+    const warnings: Error[] = [];
+    const onWarning = (warning: Error) => warnings.push(warning);
+    process.on('warning', onWarning);
+    const request = await start(Readable.from(['abc', 'def']), {
+      headers: { 'content-length': '4' },
+    });
+    control.deliver(control.pull(request, 100));
+    await turned();
+    process.off('warning', onWarning);
+    expect(sentBytes()).toBe('abcd');
+    expect(control.of('BodyEnd').length).toBe(1);
+    expect(warnings.map((w) => w.name)).toEqual(['RequestContentLengthMismatchError']);
+  });
+});
+
+describe('an iterable', () => {
+  it('is read as fast as it is pulled, and its iterator returns when the request is aborted', async () => {
+    const log: string[] = [];
+    async function* chunks() {
+      try {
+        for (let i = 0; ; i++) {
+          log.push(`made ${i}`);
+          yield `chunk ${i}`;
+        }
+      } finally {
+        log.push('returned');
+      }
+    }
+    const request = await start(chunks());
+    expect(log).toEqual(['made 0']);
+    control.deliver(control.pull(request, 7));
+    await turned();
+    expect(log).toEqual(['made 0', 'made 1']);
+    recorder.controller.abort(new Error('no'));
+    await turned();
+    expect(log).toEqual(['made 0', 'made 1', 'returned']);
+    expect(sentBytes()).toBe('chunk 0');
+  });
+
+  it('that throws aborts the request with its error', async () => {
+    const boom = new Error('boom');
+    // eslint-disable-next-line require-yield
+    async function* chunks() {
+      throw boom;
+    }
+    client.dispatch({ path: '/', method: 'POST', body: chunks() as never }, recorder as never);
+    await turned();
+    expect(recorder.last('error')[1]).toBe(boom);
+    expect(control.of('Dispatch')).toEqual([]);
+  });
+
+  it('of something else than bytes and text is a TypeError', async () => {
+    client.dispatch({ path: '/', method: 'POST', body: [1] as never }, recorder as never);
+    await turned();
+    expect(recorder.last('error')[1]).toBeInstanceOf(TypeError);
+  });
+
+  it('that is a synchronous generator is read the same way', async () => {
+    function* chunks() {
+      yield 'a';
+      yield Buffer.from('b');
+    }
+    const request = await start(chunks());
+    control.deliver(control.pull(request, 10));
+    await turned();
+    expect(sentBytes()).toBe('ab');
+    expect(control.of('BodyEnd').length).toBe(1);
+  });
+});
+
+describe('order', () => {
+  const paths = () => control.of('Dispatch').map((r) => r.head.split(' ')[1]);
+
+  it('of a client is the order of dispatch, also behind a body that must be asked first', async () => {
+    const body = Readable.from(['x']);
+    client.dispatch({ path: '/1', method: 'POST', body }, recorder as never);
+    client.dispatch({ path: '/2', method: 'GET' }, new SendRecorder() as never);
+    await turned();
+    expect(paths()).toEqual(['/1', '/2']);
+  });
+
+  it('of a client goes on when the body in front is aborted', async () => {
+    client.dispatch(
+      { path: '/1', method: 'POST', body: new Readable({ read() {} }) },
+      recorder as never,
+    );
+    client.dispatch({ path: '/2', method: 'GET' }, new SendRecorder() as never);
+    recorder.controller.abort(new Error('no'));
+    await flushed();
+    expect(paths()).toEqual(['/2']);
+  });
+
+  it('of a pool does not make other requests wait for a body', async () => {
+    const pool = new Pool('http://localhost:8080');
+    pool.dispatch(
+      { path: '/1', method: 'POST', body: new Readable({ read() {} }) },
+      recorder as never,
+    );
+    pool.dispatch({ path: '/2', method: 'GET' }, new SendRecorder() as never);
+    await flushed();
+    expect(paths()).toEqual(['/2']);
+    await turned();
+    expect(paths()).toEqual(['/2', '/1']);
+  });
+});
+
+it('fails the request with what onBodySent throws', async () => {
+  const boom = new Error('boom');
+  recorder.onBodySent = () => {
+    throw boom;
+  };
+  client.dispatch({ path: '/', method: 'POST', body: 'x' }, recorder as never);
+  await flushed();
+  expect(recorder.last('error')[1]).toBe(boom);
+});

@@ -1,0 +1,161 @@
+// Clients and pools that the peer's own class serves, against real servers on loopback.
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import * as net from 'node:net';
+
+import { afterEach, describe, expect, it } from 'vitest';
+
+import { Agent } from '../../src/agent';
+import { Client } from '../../src/client';
+import { shouldDelegate } from '../../src/delegate';
+import { Pool } from '../../src/pool';
+import { buildConnector, type Dispatcher, peer, symbols } from '../../src/undici';
+
+const closers: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+async function origin(): Promise<string> {
+  const server: Server = createServer((request, response) => {
+    response.end(`${request.method} ${request.url}`);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  closers.push(() => new Promise((resolve) => server.close(resolve)));
+  return `http://localhost:${(server.address() as AddressInfo).port}`;
+}
+
+const opened = <T extends Dispatcher>(dispatcher: T): T => {
+  closers.push(() => dispatcher.destroy());
+  return dispatcher;
+};
+
+const textOf = async (dispatcher: Dispatcher, path: string, url?: string) => {
+  const { body } = await dispatcher.request({ origin: url, path, method: 'GET' });
+  return body.text();
+};
+
+/** A lookup that knows one address. */
+const lookup: net.LookupFunction = (_hostname, options, callback) => {
+  if (options.all) callback(null, [{ address: '127.0.0.1', family: 4 }]);
+  else callback(null, '127.0.0.1', 4);
+};
+
+describe('shouldDelegate', () => {
+  it('is true only for what JavaScript must do', () => {
+    const connect = buildConnector({});
+    expect(shouldDelegate({ connect })).toBe(true);
+    expect(shouldDelegate({ connect: { lookup } })).toBe(true);
+    expect(shouldDelegate({ useH2c: true })).toBe(true);
+    expect(shouldDelegate({ h2Options: { useH2c: true } })).toBe(true);
+    expect(shouldDelegate({ factory: () => null }, 'pool')).toBe(true);
+    for (const options of [
+      undefined,
+      {},
+      { connect: {} },
+      { connect: { ca: 'x' } },
+      { useH2c: false },
+    ]) {
+      expect(shouldDelegate(options)).toBe(false);
+      expect(shouldDelegate(options, 'pool')).toBe(false);
+    }
+  });
+});
+
+describe('a delegated client', () => {
+  it('with a connect function serves requests and shows undici’s counters', async () => {
+    const url = await origin();
+    let calls = 0;
+    const connector = buildConnector({});
+    const client = opened(
+      new Client(url, {
+        connect: (options, callback) => {
+          calls += 1;
+          connector(options, callback);
+        },
+      }),
+    );
+    expect(client).toBeInstanceOf(peer.Dispatcher);
+    expect(await textOf(client, '/one')).toBe('GET /one');
+    expect(calls).toBe(1);
+    expect(client.stats).toEqual({ connected: true, pending: 0, running: 0, size: 0 });
+    expect((client as unknown as Record<symbol, URL>)[symbols.kUrl]!.origin).toBe(url);
+  });
+
+  it('shows events with itself as the target', async () => {
+    const client = opened(new Client(await origin(), { connect: buildConnector({}) }));
+    const seen: unknown[] = [];
+    client.on('connect', (_url, targets) => seen.push(['connect', targets]));
+    client.on('disconnect', (_url, targets, error) => seen.push(['disconnect', targets, error]));
+    await textOf(client, '/');
+    const error = new Error('enough');
+    await client.destroy(error);
+    expect(seen).toEqual([
+      ['connect', [client]],
+      ['disconnect', [client], error],
+    ]);
+  });
+
+  it('with connect.lookup may use every TLS option of Node', () => {
+    opened(
+      new Client('https://localhost', { connect: { lookup, ciphers: 'AES128-SHA' } as never }),
+    );
+  });
+
+  it('fails with the error of its connect function', async () => {
+    const failure = new Error('no way');
+    const client = opened(
+      new Client(await origin(), { connect: (_options, callback) => callback(failure, null) }),
+    );
+    await expect(textOf(client, '/')).rejects.toBe(failure);
+  });
+
+  it('closes gracefully', async () => {
+    const client = new Client(await origin(), { connect: buildConnector({}) });
+    const response = textOf(client, '/last');
+    await client.close();
+    expect(await response).toBe('GET /last');
+    expect(client.destroyed).toBe(true);
+    await expect(textOf(client, '/')).rejects.toMatchObject({ code: 'UND_ERR_DESTROYED' });
+  });
+});
+
+describe('a delegated pool', () => {
+  it('with connect.lookup serves requests', async () => {
+    const url = (await origin()).replace('localhost', 'name.invalid');
+    const pool = opened(new Pool(url, { connect: { lookup }, connections: 2 }));
+    const texts = await Promise.all(['/1', '/2', '/3'].map((path) => textOf(pool, path)));
+    expect(texts).toEqual(['GET /1', 'GET /2', 'GET /3']);
+    expect(pool.stats.connected).toBe(2);
+  });
+
+  it('uses the clients of its factory', async () => {
+    const url = await origin();
+    const made: Dispatcher[] = [];
+    const pool = opened(
+      new Pool(url, {
+        connections: 1,
+        factory: (from, options) => {
+          const client = new peer.Client(from, options);
+          made.push(client);
+          return client;
+        },
+      }),
+    );
+    const targets: (readonly Dispatcher[])[] = [];
+    pool.on('connect', (_url, seen) => targets.push(seen));
+    expect(await textOf(pool, '/')).toBe('GET /');
+    expect(targets).toEqual([[pool, made[0]]]);
+  });
+});
+
+describe('an agent', () => {
+  it('delegates the origins whose options need it', async () => {
+    const url = await origin();
+    const agent = opened(
+      new Agent({ origins: { localhost: { connections: 1, connect: buildConnector({}) } } }),
+    );
+    expect(await textOf(agent, '/via-agent', url)).toBe('GET /via-agent');
+    expect(agent.stats[url]).toMatchObject({ connected: true });
+  });
+});

@@ -1,0 +1,360 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import * as peer from 'undici';
+
+import { control, flushed, turned } from '../support/addon';
+import { Recorder } from '../support/recorder';
+import { Client } from '../../src/client';
+import { Pool } from '../../src/pool';
+
+const get = (path = '/') => ({ path, method: 'GET' }) as never;
+
+let opened: (Client | Pool)[] = [];
+
+beforeEach(() => {
+  control.reset();
+  opened = [];
+});
+
+afterEach(async () => {
+  const done = opened.map((dispatcher) => dispatcher.destroy());
+  await flushed();
+  control.deliver(...control.of('PoolDestroy').map((r) => control.poolClosed(r.slot)));
+  await Promise.all(done);
+});
+
+function client(options?: object, origin = 'http://localhost:8080'): Client {
+  const made = new Client(origin, options);
+  opened.push(made);
+  return made;
+}
+
+function pool(options?: object): Pool {
+  const made = new Pool('http://localhost:8080', options);
+  opened.push(made);
+  return made;
+}
+
+describe('a client', () => {
+  it('makes its native pool with the first request, with its options', async () => {
+    const c = client();
+    await flushed();
+    expect(control.submitted).toEqual([]);
+    c.dispatch(get(), new Recorder() as never);
+    c.dispatch(get(), new Recorder() as never);
+    await flushed();
+    expect(control.submitted.map((r) => r.kind)).toEqual(['PoolCreate', 'Dispatch', 'Dispatch']);
+  });
+
+  it('is pending until it is connected, then running, as its stats say', async () => {
+    const c = client({ pipelining: 2 });
+    for (let i = 0; i < 3; i++) c.dispatch(get(), new Recorder() as never);
+    await flushed();
+    expect(c.stats).toEqual({ connected: false, pending: 3, running: 0, size: 3 });
+    control.deliver(control.connected(control.request.pool));
+    expect(c.stats).toEqual({ connected: true, pending: 1, running: 2, size: 3 });
+    const [first] = control.of('Dispatch');
+    control.deliver(control.head(first!), control.end(first!));
+    expect(c.stats).toEqual({ connected: true, pending: 0, running: 2, size: 2 });
+  });
+
+  it("shows the same counters under the peer's symbols", async () => {
+    const symbols = await import('../../src/undici').then((module) => module.symbols);
+    const c = client({ pipelining: 2 }) as any;
+    c.dispatch(get(), new Recorder());
+    await flushed();
+    control.deliver(control.connected(control.request.pool));
+    expect([
+      c[symbols.kConnected],
+      c[symbols.kRunning],
+      c[symbols.kPending],
+      c[symbols.kSize],
+      c[symbols.kBusy],
+      c[symbols.kUrl].href,
+    ]).toEqual([true, 1, 0, 1, false, 'http://localhost:8080/']);
+  });
+
+  it('returns false from dispatch and emits drain as undici does', async () => {
+    const c = client();
+    const drains: unknown[] = [];
+    c.on('drain', ((url: URL, targets: unknown[]) => drains.push([url.href, targets])) as never);
+    const recorder = new Recorder();
+    expect(c.dispatch(get(), recorder as never)).toBe(false);
+    await flushed();
+    control.deliver(control.connected(control.request.pool));
+    control.deliver(control.head(control.request), control.end(control.request));
+    expect(drains).toEqual([]);
+    await flushed();
+    expect(drains).toEqual([['http://localhost:8080/', [c]]]);
+  });
+
+  it('takes more requests at once when it pipelines', async () => {
+    const c = client({ pipelining: 3 });
+    c.dispatch(get(), new Recorder() as never);
+    await flushed();
+    control.deliver(control.connected(control.request.pool));
+    await flushed();
+    expect(c.dispatch(get(), new Recorder() as never)).toBe(true);
+    expect(c.dispatch(get(), new Recorder() as never)).toBe(false);
+  });
+
+  it('lets counters and events never overtake callbacks', async () => {
+    const c = client();
+    const seen: unknown[] = [];
+    const recorder = new Recorder();
+    recorder.during = (name) => seen.push([name, c.stats.connected, c.stats.size]);
+    c.on('connect', () => seen.push(['connect', c.stats.connected]));
+    c.on('disconnect', () => seen.push(['disconnect', c.stats.connected, c.stats.size]));
+    c.dispatch(get(), recorder as never);
+    await flushed();
+    const request = control.request;
+    control.deliver(
+      control.connected(request.pool),
+      control.head(request),
+      control.end(request),
+      control.disconnected(request.pool),
+    );
+    expect(seen).toEqual([
+      ['start', false, 1],
+      ['connect', true],
+      ['head', true, 1],
+      ['end', true, 1],
+      ['disconnect', false, 0],
+    ]);
+  });
+
+  it('no longer counts a request that failed when its handler is told', async () => {
+    const c = client();
+    const recorder = new Recorder();
+    let size = -1;
+    recorder.during = (name) => {
+      if (name === 'error') size = c.stats.size;
+    };
+    c.dispatch(get(), recorder as never);
+    await flushed();
+    control.deliver(
+      control.error(control.request, [
+        ['Code', 16],
+        ['Message', 'x'],
+      ]),
+    );
+    expect(size).toBe(0);
+  });
+
+  it('emits connect, disconnect and connectionError with origin, targets and details', async () => {
+    const c = client();
+    const events: unknown[][] = [];
+    for (const name of ['connect', 'disconnect', 'connectionError'] as const) {
+      c.on(name, ((url: URL, targets: unknown[], ...rest: unknown[]) =>
+        events.push([name, url.href, targets[0] === c, targets.length, ...rest])) as never);
+    }
+    c.dispatch(get(), new Recorder() as never);
+    await flushed();
+    const { pool: id } = control.request;
+    control.deliver(
+      control.connectFailed(id, [
+        ['Code', 9],
+        ['Message', 'x'],
+        ['SystemCode', 'ECONNREFUSED'],
+        ['Syscall', 'connect'],
+        ['Address', '127.0.0.1'],
+        ['Port', 80],
+      ]),
+      control.connected(id, 1, [
+        ['Protocol', 'h1'],
+        ['RemoteAddress', '127.0.0.1'],
+        ['RemotePort', 80],
+      ]),
+      control.disconnected(id, 1, 5),
+    );
+    const [failed, connected, disconnected] = events as any[];
+    expect(failed.slice(0, 4)).toEqual(['connectionError', 'http://localhost:8080/', true, 1]);
+    expect(failed[4]).toMatchObject({ code: 'ECONNREFUSED', syscall: 'connect', port: 80 });
+    expect(connected[4]).toMatchObject({ protocol: 'h1', remotePort: 80, timings: { total: 1.5 } });
+    expect(disconnected[4]).toBeInstanceOf(peer.errors.SocketError);
+    expect(disconnected[4].socket.remotePort).toBe(80);
+    expect(disconnected[5].reason).toBe('peer closed');
+  });
+
+  it('is unharmed by a listener that throws', async () => {
+    const c = client();
+    const recorder = new Recorder();
+    const boom = new Error('listener');
+    c.on('connect', () => {
+      throw boom;
+    });
+    c.dispatch(get(), recorder as never);
+    await flushed();
+    const listeners = process.listeners('uncaughtException');
+    process.removeAllListeners('uncaughtException');
+    const caught = new Promise((resolve) => process.once('uncaughtException', resolve));
+    control.deliver(
+      control.connected(control.request.pool),
+      control.head(control.request),
+      control.end(control.request),
+    );
+    expect(await caught).toBe(boom);
+    for (const listener of listeners) process.on('uncaughtException', listener);
+    expect(recorder.names).toEqual(['start', 'head', 'end']);
+    expect(c.stats.connected).toBe(true);
+  });
+
+  it('gives requests with another server name connections of their own', async () => {
+    const c = client({}, 'https://localhost:8443');
+    const send = (more: object) =>
+      c.dispatch({ path: '/', method: 'GET', ...more } as never, new Recorder() as never);
+    send({});
+    send({ servername: 'localhost' });
+    send({ headers: { host: 'example.com:1' } });
+    send({ servername: 'example.com' });
+    send({ headers: { host: '127.0.0.1' } });
+    await flushed();
+    const [a, b, c1, d, e] = control.of('Dispatch').map((r) => r.pool);
+    expect([b, e]).toEqual([a, a]);
+    expect(d).toBe(c1);
+    expect(c1).not.toBe(a);
+    expect(control.of('PoolCreate').at(-1)!.payload.toString('latin1')).toContain('example.com');
+  });
+});
+
+describe('close', () => {
+  it('waits for requests, then for the connections', async () => {
+    const c = client();
+    const recorder = new Recorder();
+    c.dispatch(get(), recorder as never);
+    await flushed();
+    let closed = false;
+    const done = c.close().then(() => {
+      closed = true;
+    });
+    expect(c.closed).toBe(true);
+    await turned();
+    expect(control.of('PoolDestroy')).toEqual([]);
+    control.deliver(control.head(control.request), control.end(control.request));
+    await turned();
+    expect(recorder.names.at(-1)).toBe('end');
+    expect(control.of('PoolDestroy').length).toBe(1);
+    expect(closed).toBe(false);
+    control.deliver(control.poolClosed(control.request.pool));
+    await done;
+    expect(c.destroyed).toBe(true);
+  });
+
+  it('resolves at once for a client that never sent anything', async () => {
+    const c = client();
+    await c.close();
+    expect(control.submitted).toEqual([]);
+  });
+
+  for (const method of ['close', 'destroy'] as const) {
+    it(`in its callback form calls back with what the peer's ${method} does`, async () => {
+      const call = (dispatcher: any) =>
+        new Promise((resolve) => dispatcher[method]((...args: unknown[]) => resolve(args)));
+      expect(await call(client())).toEqual(await call(new peer.Client('http://localhost:1')));
+    });
+  }
+
+  it('calls back again when it was closed before, and with an error when it was destroyed', async () => {
+    const outcome = async (c: any) => {
+      await c.close();
+      const second = await new Promise((resolve) =>
+        c.close((...args: any[]) => resolve([args[0]?.code, args[1]])),
+      );
+      return [second, await c.destroy()];
+    };
+    expect(await outcome(client())).toEqual(await outcome(new peer.Client('http://localhost:1')));
+  });
+
+  it('refuses a callback that is no function', () => {
+    expect(() => client().close('x' as never)).toThrow('invalid callback');
+    expect(() => client().destroy(null, 'x' as never)).toThrow('invalid callback');
+  });
+});
+
+describe('destroy', () => {
+  it('fails every request with the given error, in the order of dispatch', async () => {
+    const c = client({ pipelining: 2 });
+    const order: string[] = [];
+    const boom = new Error('boom');
+    const send = (name: string) => {
+      const recorder = new Recorder();
+      recorder.during = (event, { events }) => {
+        if (event === 'error') order.push(`${name} ${String(events.at(-1)![1] === boom)}`);
+      };
+      c.dispatch(get(), recorder as never);
+    };
+    ['a', 'b', 'c', 'd'].forEach(send);
+    await flushed();
+    control.deliver(control.connected(control.request.pool));
+    const done = c.destroy(boom);
+    // The two that nobody has written yet fail at once, as in undici.
+    expect(order).toEqual(['c true', 'd true']);
+    await flushed();
+    expect(order).toEqual(['c true', 'd true', 'a true', 'b true']);
+    expect(control.of('Cancel')).toEqual([]);
+    control.deliver(control.poolClosed(control.request.pool));
+    await done;
+    expect(c.stats.size).toBe(0);
+  });
+
+  it('is the error of the disconnect', async () => {
+    const c = client();
+    const boom = new Error('boom');
+    c.dispatch(get(), new Recorder() as never);
+    await flushed();
+    const { pool: id } = control.request;
+    control.deliver(control.connected(id));
+    const disconnected = new Promise((resolve) => {
+      c.on('disconnect', ((_u: unknown, _t: unknown, error: Error) => resolve(error)) as never);
+    });
+    const done = c.destroy(boom);
+    await flushed();
+    control.deliver(control.disconnected(id, 1, 13), control.poolClosed(id));
+    expect(await disconnected).toBe(boom);
+    await done;
+  });
+});
+
+describe('a pool', () => {
+  it('without a limit never asks to wait', async () => {
+    const p = pool();
+    for (let i = 0; i < 100; i++) expect(p.dispatch(get(), new Recorder() as never)).toBe(true);
+  });
+
+  it('asks to wait when no further request could start, and drains', async () => {
+    const p = pool({ connections: 2 });
+    let drains = 0;
+    p.on('drain', () => drains++);
+    expect(p.dispatch(get(), new Recorder() as never)).toBe(true);
+    expect(p.dispatch(get(), new Recorder() as never)).toBe(false);
+    expect(p.dispatch(get(), new Recorder() as never)).toBe(false);
+    await flushed();
+    const [first, second] = control.of('Dispatch');
+    control.deliver(control.connected(first!.pool, 1), control.connected(first!.pool, 2));
+    expect(p.stats).toEqual({ connected: 2, free: 0, pending: 1, queued: 1, running: 2, size: 3 });
+    control.deliver(control.head(first!), control.end(first!));
+    await flushed();
+    expect(drains).toBe(0);
+    control.deliver(control.head(second!), control.end(second!));
+    await flushed();
+    expect(drains).toBe(1);
+    expect(p.stats).toEqual({ connected: 2, free: 1, pending: 0, queued: 0, running: 1, size: 1 });
+  });
+
+  it('can be composed, closed and destroyed through the composed dispatcher', async () => {
+    const p = pool();
+    const seen: string[] = [];
+    const composed = p.compose((dispatch) => (options, handler) => {
+      seen.push(typeof (handler as any).onRequestStart);
+      return dispatch(options, handler);
+    });
+    const legacy = { onConnect() {}, onHeaders() {}, onData() {}, onComplete() {}, onError() {} };
+    composed.dispatch(get(), legacy as never);
+    expect(seen).toEqual(['function']);
+    expect((composed as any).closed).toBe(false);
+    const done = composed.destroy();
+    expect(p.destroyed).toBe(true);
+    await flushed();
+    control.deliver(...control.of('PoolCreate').map((r) => control.poolClosed(r.slot)));
+    await done;
+  });
+});

@@ -1,0 +1,72 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { addonPath, loadAddon } from '../../src/native/loader';
+import { LAYOUT_HASH } from '../../src/wire/generated';
+
+let folder: string;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'dodici-loader-'));
+});
+
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function failure(path: string): Error & { code?: string } {
+  try {
+    loadAddon(path);
+  } catch (error) {
+    return error as Error;
+  }
+  throw new Error('it loaded');
+}
+
+const oneSentence = /^[^\n]+\.$/;
+
+describe('the addon', () => {
+  it('is looked for in prebuilds of this platform, unless DODICI_ADDON names one', () => {
+    expect(addonPath({})).toMatch(
+      new RegExp(`prebuilds[\\\\/]${process.platform}-${process.arch}[\\\\/]dodici\\.node$`),
+    );
+    expect(addonPath({ DODICI_ADDON: '/x/y.node' })).toBe('/x/y.node');
+  });
+
+  it('that is missing is one sentence', () => {
+    const { code, message } = failure(join(folder, 'none.node'));
+    expect(code).toBe('ERR_DODICI_ADDON');
+    expect(message).toMatch(oneSentence);
+    expect(message).toContain('does not exist');
+  });
+
+  it('of another layout is one sentence', () => {
+    const path = join(folder, 'stale.cjs');
+    writeFileSync(path, 'exports.layoutHash = () => 1;');
+    const { code, message } = failure(path);
+    expect(code).toBe('ERR_DODICI_ADDON');
+    expect(message).toMatch(oneSentence);
+    expect(message).toContain(`its layout is 1, the package expects ${LAYOUT_HASH}`);
+  });
+
+  it('that is some other addon is one sentence', () => {
+    const path = join(folder, 'foreign.cjs');
+    writeFileSync(path, '');
+    expect(failure(path).message).toContain('its layout is unknown');
+  });
+
+  it('that is no addon at all is one sentence', () => {
+    const path = join(folder, 'garbage.node');
+    writeFileSync(path, 'not a library');
+    const { code, message } = failure(path);
+    expect(code).toBe('ERR_DODICI_ADDON');
+    expect(message).toContain(`could not load its native addon ${path}`);
+  });
+
+  it('of the right layout is loaded', () => {
+    const path = join(folder, 'good.cjs');
+    writeFileSync(path, `exports.layoutHash = () => ${LAYOUT_HASH};`);
+    expect(loadAddon(path).layoutHash()).toBe(LAYOUT_HASH);
+  });
+});

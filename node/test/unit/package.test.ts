@@ -1,0 +1,169 @@
+// The package from outside: its names, and what it says when something is missing.
+import { execFileSync, spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { afterAll, describe, expect, it } from 'vitest';
+
+import * as loader from '../../src/native/loader';
+import { peer, peerMajor } from '../../src/undici';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const dodici = createRequire(import.meta.url)(join(root, 'dist/index.js')) as Record<
+  string,
+  unknown
+>;
+
+/** Folders with a copy of the built package and a chosen `node_modules`, gone after the tests. */
+const folders: string[] = [];
+afterAll(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true });
+});
+
+function installation(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'dodici-package-'));
+  folders.push(folder);
+  const home = join(folder, 'node_modules', 'dodici');
+  mkdirSync(home, { recursive: true });
+  cpSync(join(root, 'dist'), join(home, 'dist'), { recursive: true });
+  cpSync(join(root, 'package.json'), join(home, 'package.json'));
+  return folder;
+}
+
+/** Runs `script` in `folder` without the preload that chooses the peer. */
+function run(folder: string, script: string) {
+  const env = { ...process.env, NODE_OPTIONS: '' };
+  return spawnSync(process.execPath, ['-e', script], { cwd: folder, env, encoding: 'utf8' });
+}
+
+const report = `
+  try { require('dodici'); console.log('loaded'); }
+  catch (error) { console.log(error.code + ' ' + error.message); }`;
+
+describe('the names of the package', () => {
+  const peerNames = Object.keys(peer)
+    .filter((name) => name !== 'default')
+    .sort();
+
+  it('are those of the peer, and defined wherever the peer defines them', () => {
+    const names = Object.keys(dodici).filter((name) => name !== 'default');
+    expect(names.filter((name) => dodici[name] !== undefined).sort()).toEqual(peerNames);
+    expect(names.filter((name) => !peerNames.includes(name))).toEqual(
+      peerMajor === 7 ? ['Dispatcher1Wrapper'] : [],
+    );
+  });
+
+  it('are the same in ESM, with a default export', () => {
+    const script = `
+      import * as all from ${JSON.stringify(join(root, 'dist/index.mjs'))};
+      const { default: dodici, ...named } = all;
+      const same = Object.keys(named).every((name) => named[name] === dodici[name]);
+      console.log(JSON.stringify([Object.keys(named).sort(), same]));`;
+    const output = execFileSync(process.execPath, ['--input-type=module', '-e', script], {
+      encoding: 'utf8',
+    });
+    const names = Object.keys(dodici).filter((name) => name !== 'default');
+    expect(JSON.parse(output)).toEqual([names.sort(), true]);
+  });
+
+  it('that dodici does not replace are the peer’s own', () => {
+    const ours = new Set([
+      'Agent',
+      'Client',
+      'Pool',
+      'connect',
+      'fetch',
+      'getGlobalDispatcher',
+      'install',
+      'pipeline',
+      'request',
+      'setGlobalDispatcher',
+      'stream',
+      'upgrade',
+    ]);
+    for (const name of peerNames) {
+      const theirs = (peer as Record<string, unknown>)[name];
+      if (ours.has(name)) expect(dodici[name], name).not.toBe(theirs);
+      else expect(dodici[name], name).toBe(theirs);
+    }
+  });
+});
+
+describe('a missing or unsuitable peer', () => {
+  it('is one sentence that says what to install', () => {
+    const { stdout } = run(installation(), report);
+    expect(stdout.trim()).toBe(
+      'ERR_DODICI_PEER dodici needs its peer dependency undici (^7.29.0 || ^8.10.0), which is not installed: run "npm install undici".',
+    );
+  });
+
+  it.each(['6.21.0', '7.28.9', '8.9.0', '9.0.0'])('of version %s is refused', (version) => {
+    const folder = installation();
+    const home = join(folder, 'node_modules', 'undici');
+    mkdirSync(home);
+    writeFileSync(join(home, 'package.json'), JSON.stringify({ name: 'undici', version }));
+    writeFileSync(join(home, 'index.js'), '');
+    const { stdout } = run(folder, report);
+    expect(stdout).toMatch(
+      new RegExp(
+        `^ERR_DODICI_PEER dodici works with undici .*, but undici ${version} is installed`,
+      ),
+    );
+  });
+
+  it('that does not load on this Node is one sentence', () => {
+    const folder = installation();
+    const home = join(folder, 'node_modules', 'undici');
+    mkdirSync(home);
+    writeFileSync(join(home, 'package.json'), '{"name":"undici","version":"8.10.0"}');
+    writeFileSync(join(home, 'index.js'), 'throw new TypeError("x is not a function")');
+    const { stdout } = run(folder, report);
+    expect(stdout).toMatch(
+      /^ERR_DODICI_PEER dodici could not load its peer dependency undici on Node v\d+.* \(x is not a function\): /,
+    );
+  });
+});
+
+describe('a missing, foreign or stale addon', () => {
+  const withPeer = () => {
+    const folder = installation();
+    const installed = join(root, 'node_modules', peerMajor === 7 ? 'undici7' : 'undici');
+    symlinkSync(installed, join(folder, 'node_modules', 'undici'), 'junction');
+    return folder;
+  };
+  const request = `
+    const { request } = require('dodici');
+    request('http://127.0.0.1:1').catch((error) => console.log(error.code + ' ' + error.message));`;
+
+  it('does not keep the package from loading', () => {
+    expect(run(withPeer(), report).stdout.trim()).toBe('loaded');
+  });
+
+  it('that is missing fails the first request with one sentence', () => {
+    const { stdout } = run(withPeer(), request);
+    expect(stdout).toMatch(/^ERR_DODICI_ADDON dodici has no native addon for [\w-]+: .*\n$/);
+  });
+
+  it('that is no addon fails the first request with one sentence', () => {
+    const folder = withPeer();
+    const home = join(
+      folder,
+      'node_modules/dodici/prebuilds',
+      `${process.platform}-${process.arch}`,
+    );
+    mkdirSync(home, { recursive: true });
+    writeFileSync(join(home, 'dodici.node'), 'not an addon');
+    const { stdout } = run(folder, request);
+    expect(stdout).toMatch(/^ERR_DODICI_ADDON dodici could not load its native addon .*\n$/);
+  });
+
+  it('that is stale is refused with one sentence', () => {
+    const stale = { layoutHash: () => 1 } as never;
+    expect(() => loader.checkLayout(stale, '/x/dodici.node')).toThrow(
+      /^dodici's native addon \/x\/dodici\.node does not belong to this version of the package .*: reinstall dodici or rebuild the addon\.$/,
+    );
+  });
+});

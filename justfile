@@ -10,7 +10,7 @@ default:
 
 # Start its own servers, send real requests through the engine, compare with undici
 [group('1 see it work')]
-demo *ARGS: build build-bench-server
+demo *ARGS: build-servers
     @node --require ./scripts/peer.cjs node/demo/demo.mjs {{ ARGS }}
 
 # Check and test everything, as CI does
@@ -56,7 +56,7 @@ bench *ARGS: (bench-h1 ARGS)
 
 # Compare with undici over HTTP/1.1: --rounds N --seconds S, or --help
 [group('4 measure')]
-bench-h1 *ARGS: build build-bench
+bench-h1 *ARGS: build-bench
     @node bench/h1.mjs {{ ARGS }}
 
 # Mixed load with aborts and slow readers until the time is up: --minutes M, or --help
@@ -64,11 +64,13 @@ bench-h1 *ARGS: build build-bench
 soak *ARGS: build
     @node --require ./scripts/peer.cjs bench/soak.mjs {{ ARGS }}
 
-# Build the benchmarks' server and install the clients they compare
+# Build everything that the benchmarks need and install the clients they compare
 [group('4 measure')]
-build-bench: build-bench-server
+build-bench: build-servers
     @node scripts/setup.mjs bench
 
+# As `build`, with the servers of the demo and the benchmarks
 [private]
-build-bench-server:
-    @cargo build --quiet --release --package dodici-bench-server --package xtask
+build-servers: setup
+    @node scripts/native.mjs --servers
+    @npm run --silent --prefix node build

@@ -1,5 +1,8 @@
 // Builds the addon with `--release` and puts it where the npm package looks for it:
 // node/prebuilds/<platform>-<arch>/dodici.node. The justfile and scripts/test.mjs call it.
+//
+// `--servers` also builds what the demo and the bench run against. Both go into one cargo command:
+// then the features of their dependencies are one set, and the C library is compiled once.
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,10 +10,12 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const PACKAGE = 'dodici-native';
+const packages = ['--package', PACKAGE];
+if (process.argv.includes('--servers')) packages.push('--package', 'dodici-bench-server');
 
 const build = spawnSync(
   'cargo',
-  ['build', '--release', '--package', PACKAGE, '--message-format', 'json-render-diagnostics'],
+  ['build', '--release', ...packages, '--message-format', 'json-render-diagnostics'],
   { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8', maxBuffer: 256 << 20 },
 );
 if (build.error)

@@ -24,17 +24,23 @@ function install(directory, name) {
     .digest('hex');
   if (read(stamp) === wanted) return;
   console.log(`installing the npm packages of ${name}/`);
-  const { status, error } = spawnSync(
-    'npm',
-    ['ci', '--no-audit', '--no-fund', '--loglevel=error'],
-    {
+  // `npm ci` wants every optional package of every platform in the lockfile and in the registry;
+  // a mirror may lack some. `npm install` takes the lockfile's versions as well.
+  const steps = [['ci'], ['install', '--no-save']];
+  const failures = [];
+  for (const step of steps) {
+    const args = [...step, '--no-audit', '--no-fund', '--loglevel=error'];
+    const { status, stderr, error } = spawnSync('npm', args, {
       cwd: directory,
-      stdio: ['ignore', 'inherit', 'inherit'],
+      stdio: ['ignore', 'ignore', 'pipe'],
+      encoding: 'utf8',
       shell: process.platform === 'win32',
-    },
-  );
-  if (error) fail(`npm did not start: ${error.message}`);
-  if (status !== 0) fail(`npm ci failed in ${name}/`);
+    });
+    if (error) fail(`npm did not start: ${error.message}`);
+    if (status === 0) break;
+    failures.push(`npm ${step.join(' ')}:\n${stderr.trimEnd()}`);
+  }
+  if (failures.length === steps.length) fail(`${name}/: ${failures.join('\n')}`);
   writeFileSync(stamp, wanted);
 }
 

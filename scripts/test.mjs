@@ -116,8 +116,8 @@ const STEPS = [
   {
     id: 'addon',
     group: 'node',
-    title: 'addon, release build',
-    command: ['node', ['scripts/native.mjs']],
+    title: 'addon and servers, release build',
+    command: ['node', ['scripts/native.mjs', '--servers']],
   },
   {
     id: 'package',
@@ -150,20 +150,11 @@ const STEPS = [
     counts: 'snippets',
   },
   {
-    id: 'demo-server',
-    group: 'node',
-    title: "the demo's server and certificates",
-    command: [
-      'cargo',
-      ['build', '--release', '--package', 'dodici-bench-server', '--package', 'xtask'],
-    ],
-  },
-  {
     id: 'demo',
     group: 'node',
     title: 'demo',
     command: ['node', ['--require', './scripts/peer.cjs', 'node/demo/demo.mjs', '--seconds', '1']],
-    needs: ['npm', 'addon', 'package', 'demo-server'],
+    needs: ['npm', 'addon', 'package'],
   },
 ];
 

@@ -67,7 +67,7 @@ export function hasNginx() {
  */
 export async function nginxTls({ bytes }) {
   const directory = mkdtempSync(join(tmpdir(), 'dodici-bench-nginx-'));
-  execFileSync(executable('xtask'), ['certs', directory], { stdio: 'inherit' });
+  execFileSync(executable('dodici-bench-certs'), [directory], { stdio: 'inherit' });
   mkdirSync(join(directory, 'www'));
   writeFileSync(join(directory, 'www', 'body'), Buffer.alloc(bytes, 'x'));
   const port = await freePort();

@@ -36,7 +36,7 @@ if (options.help) {
 const started = performance.now();
 const directory = mkdtempSync(join(tmpdir(), 'dodici-demo-'));
 process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
-execFileSync(executable('xtask'), ['certs', directory]);
+execFileSync(executable('dodici-bench-certs'), [directory]);
 const socketPath = process.platform === 'win32' ? undefined : join(directory, 'demo.sock');
 const servers = new Worker(new URL('origins.mjs', import.meta.url), {
   workerData: { certificates: directory, socketPath },

@@ -1,6 +1,5 @@
-//! Chores of the repository: `cargo xtask codegen | layers | certs`.
+//! Chores of the repository: `cargo xtask codegen | layers`.
 
-mod certs;
 mod codegen;
 mod golden;
 mod layers;
@@ -12,8 +11,7 @@ use codegen::Mode;
 
 const USAGE: &str = "\
 usage: cargo xtask codegen [--check]   write (or compare) what both sides of the boundary share
-       cargo xtask layers              check the import rules of ARCHITECTURE.md
-       cargo xtask certs <directory>   write ca.pem, cert.pem and key.pem for localhost";
+       cargo xtask layers              check the import rules of ARCHITECTURE.md";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -22,7 +20,6 @@ fn main() -> ExitCode {
         ["codegen"] => report(codegen(Mode::Write)),
         ["codegen", "--check"] => report(codegen(Mode::Check)),
         ["layers"] => report(layers::check(repository()).map_err(|found| found.join("\n"))),
-        ["certs", directory] => report(certs::write(Path::new(directory))),
         ["--help" | "-h" | "help"] => {
             println!("{USAGE}");
             ExitCode::SUCCESS

@@ -19,7 +19,7 @@ use hyper::client::conn::{TrySendError, http1};
 use parking_lot::Mutex;
 
 use super::framing::{Guard, Limits};
-use super::link::{Link, LinkIo};
+use super::link::{Link, LinkIo, socket_error};
 use super::stream::ByteStream;
 use crate::body::OutgoingBody;
 use crate::command::Command;
@@ -101,7 +101,13 @@ impl H1Conn {
         match probe {
             Probe::Clean => {}
             Probe::Data => return Err(closed(CloseReason::UnsolicitedData, "bad response")),
-            Probe::Closed(_) => return Err(closed(CloseReason::PeerClosed, "other side closed")),
+            Probe::Closed(None) => {
+                return Err(closed(CloseReason::PeerClosed, "other side closed"));
+            }
+            Probe::Closed(Some(error)) => {
+                let error = socket_error("read", Phase::Queued, &error);
+                return Err((CloseReason::PeerClosed, error));
+            }
         }
         if let Poll::Ready(()) = self.poll_drive(cx) {
             return Err(self.take_failure(Phase::Queued));

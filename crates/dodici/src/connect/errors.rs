@@ -18,7 +18,10 @@ use super::tls::node_codes;
 /// does: `read ECONNRESET`, or the TLS alert that the peer sent.
 ///
 /// Returns the message and the detail; the caller adds kind, phase and replay.
-pub fn describe_io_error(error: &io::Error, syscall: &'static str) -> (String, SystemDetail) {
+pub(crate) fn describe_io_error(
+    error: &io::Error,
+    syscall: &'static str,
+) -> (String, SystemDetail) {
     if let Some(tls) = node_codes::rustls_error(error) {
         return node_codes::describe(tls);
     }

@@ -35,16 +35,16 @@ use self::socket::Socket;
 use self::tcp::Dialer;
 use self::tls::TlsLeg;
 
-pub use self::errors::describe_io_error;
+pub(crate) use self::errors::describe_io_error;
 pub use self::tls::roots::set_default_roots;
-pub use self::transport::{Probe, Transport};
+pub(crate) use self::transport::{Probe, Transport};
 
 /// Makes connections for one pool key.
 ///
 /// Certificates and keys are parsed once, and TLS sessions are kept here, so that nothing of one
 /// pool key ever reaches another.
 #[derive(Debug)]
-pub struct Connector {
+pub(crate) struct Connector {
     origin: Origin,
     config: ConnectConfig,
     /// `None` for plain text.
@@ -64,7 +64,7 @@ impl Connector {
     /// # Errors
     /// [`InvalidRequest`](dodici_pool::ErrorKind::InvalidRequest) with a message that names the
     /// option (`connect.ca`, `connect.key`, …) if it cannot be honoured.
-    pub fn new(origin: Origin, config: ConnectConfig) -> Result<Self, Error> {
+    pub(crate) fn new(origin: Origin, config: ConnectConfig) -> Result<Self, Error> {
         #[cfg(not(unix))]
         if config.socket_path.is_some() {
             return Err(errors::bad_option(
@@ -90,7 +90,7 @@ impl Connector {
     /// # Errors
     /// `Resolve`, `Connect`, `Tls` or `ConnectTimeout`, each with Node's code and fields, and with
     /// the phase of the leg that failed. Every one says that nothing was sent.
-    pub async fn connect(&self) -> Result<(Transport, ConnectInfo), Error> {
+    pub(crate) async fn connect(&self) -> Result<(Transport, ConnectInfo), Error> {
         let started = Instant::now();
         let deadline = Deadline::after(started, self.config.timeout);
         let opened = self.open(deadline).await?;

@@ -19,7 +19,7 @@ use super::tls::session;
 /// Dropping it closes the socket at once; `poll_shutdown` ends the sending side first, under TLS
 /// with a `close_notify`.
 #[derive(Debug)]
-pub struct Transport {
+pub(crate) struct Transport {
     stream: Stream,
     local: Option<SocketAddr>,
     peer: Option<SocketAddr>,
@@ -34,7 +34,7 @@ enum Stream {
 
 /// What [`Transport::probe`] saw.
 #[derive(Debug)]
-pub enum Probe {
+pub(crate) enum Probe {
     /// Nothing for the application: the connection may be used.
     Clean,
     /// Bytes that nobody asked for.
@@ -69,7 +69,7 @@ impl Transport {
     /// the kernel holds is decrypted: tickets and key updates are the protocol's own affair and
     /// leave the stream clean, application data stays readable. `cx` is woken when an answer that
     /// TLS owes the peer can be written.
-    pub fn probe(&mut self, cx: &mut Context<'_>) -> Probe {
+    pub(crate) fn probe(&mut self, cx: &mut Context<'_>) -> Probe {
         match &mut self.stream {
             Stream::Plain(socket) => match socket.peek_now() {
                 Ok(true) => Probe::Data,
@@ -82,18 +82,13 @@ impl Transport {
     }
 
     /// Local address; `None` for a unix socket.
-    pub fn local_addr(&self) -> Option<SocketAddr> {
+    pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
         self.local
     }
 
     /// Remote address; `None` for a unix socket.
-    pub fn peer_addr(&self) -> Option<SocketAddr> {
+    pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
         self.peer
-    }
-
-    /// Whether the stream is encrypted.
-    pub fn is_tls(&self) -> bool {
-        matches!(self.stream, Stream::Tls(_))
     }
 }
 

@@ -1,19 +1,34 @@
 //! Writes a throw-away certificate authority and a certificate for `localhost`, 127.0.0.1 and ::1.
-//! The demo and the bench call it as `cargo xtask certs <directory>`, so that neither needs
-//! OpenSSL nor a key in the repository.
+//! The demo and the bench call it as `dodici-bench-certs <directory>`, so that neither needs
+//! OpenSSL nor a key in the repository. (Not an xtask: those should not have to build
+//! cryptography.)
 
 use std::path::Path;
+use std::process::ExitCode;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
 };
 
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let outcome = match arguments.as_slice() {
+        [directory] => write(Path::new(directory)),
+        _ => Err("usage: dodici-bench-certs <directory>".to_owned()),
+    };
+    if let Err(message) = outcome {
+        eprintln!("{message}");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
 /// Writes `ca.pem`, `cert.pem` and `key.pem` into `directory`, which is made if it is missing.
 ///
 /// # Errors
 /// What failed, as one sentence.
-pub(crate) fn write(directory: &Path) -> Result<(), String> {
+fn write(directory: &Path) -> Result<(), String> {
     let (ca, cert, key) = make().map_err(|error| format!("cannot make a certificate: {error}"))?;
     std::fs::create_dir_all(directory)
         .map_err(|error| format!("cannot make {}: {error}", directory.display()))?;

@@ -172,8 +172,10 @@ where
                 Step::Finished(finish) => return Poll::Ready(finish),
                 Step::Wait => {}
             }
-            // A complete message is delivered to its end, whatever happened behind it.
-            if (progress.failed || done) && !progress.ended {
+            // A complete message is delivered to its end, whatever happened behind it. If hyper gave
+            // its body up although the guard had found it complete, nothing more would come.
+            let lost = self.response.is_none() && self.body.is_none();
+            if lost || ((progress.failed || done) && !progress.ended) {
                 let (reason, error) = self.conn.take_failure(self.phase());
                 let whole = !self.job.request.body.is_pulled() || self.job.command.is_untouched();
                 if whole && !self.conn.sent_any() && !self.head_told {

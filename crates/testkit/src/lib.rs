@@ -8,6 +8,7 @@
 //! - [`shapes`]: response shapes as exact bytes, with what a correct client makes of them.
 //! - [`certs`]: certificate authority, good and bad server certificates, client identities.
 //! - [`recording`]: recorders of one request's callbacks and of a pool's events.
+//! - [`client`]: a pool with everything it tells recorded.
 //! - [`watched`], [`stream`], [`message`]: what those are built from.
 //!
 //! A failure inside the kit (a panicking script, a second terminal call) is never swallowed: it
@@ -20,6 +21,7 @@
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "tests fail by panicking"))]
 
 pub mod certs;
+pub mod client;
 pub mod conn;
 pub mod fault_proxy;
 pub mod message;
@@ -31,6 +33,7 @@ pub mod stream;
 pub mod watched;
 
 pub use certs::{Authority, Leaf, ServerTls};
+pub use client::{Call, Client};
 pub use conn::Conn;
 pub use fault_proxy::{Fault, FaultAction, FaultProxy, Pacing};
 pub use message::{RequestBody, RequestHead};

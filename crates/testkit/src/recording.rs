@@ -321,6 +321,36 @@ impl RecordingSink {
     }
 }
 
+impl dodici::Sink for RecordingSink {
+    fn informational(&mut self, head: &ResponseHead) {
+        self.on_informational(head);
+    }
+
+    fn head(&mut self, head: &ResponseHead, info: &dodici::ExchangeInfo) {
+        self.on_head(head, info.conn, info.reused);
+    }
+
+    fn data(&mut self, chunk: Bytes) {
+        self.on_data(&chunk);
+    }
+
+    fn end(&mut self, trailers: &HeaderBlock) {
+        self.on_end(trailers);
+    }
+
+    fn error(&mut self, error: Error) {
+        self.on_error(error);
+    }
+
+    fn upgrade(&mut self, head: &ResponseHead, info: &dodici::ExchangeInfo) {
+        self.on_upgrade(head, info.conn, info.reused);
+    }
+
+    fn pull(&mut self, bytes: u32) {
+        self.on_pull(bytes);
+    }
+}
+
 impl Drop for RecordingSink {
     fn drop(&mut self) {
         self.0.seen.update(|seen| {
@@ -405,6 +435,12 @@ pub fn fields(block: &HeaderBlock) -> Fields {
 /// Collects a pool's events in order. Clones share the list.
 #[derive(Clone, Debug, Default)]
 pub struct Recorder(Watched<Vec<(u64, Event)>>);
+
+impl dodici::EventSink for Recorder {
+    fn event(&self, event: Event) {
+        self.record(event);
+    }
+}
 
 impl Recorder {
     /// An empty recorder.

@@ -173,7 +173,9 @@ impl Link {
                 return self.poll_rest(cx);
             }
             let visible = ready!(self.poll_message(cx, &mut cursor))?;
-            if visible > 0 || self.seen.ended_by_eof() {
+            // A message that ended with bytes too few to hold what stands for them has it in
+            // `to_hyper`: returning nothing before that is read would mean the end of the stream.
+            if visible > 0 || (self.seen.ended && self.to_hyper.is_empty()) {
                 return Poll::Ready(Ok(()));
             }
         }
@@ -435,12 +437,6 @@ impl Link {
             return Ok(());
         }
         Err(self.fail_io("write", Phase::Send, error))
-    }
-}
-
-impl Seen {
-    fn ended_by_eof(&self) -> bool {
-        self.ended
     }
 }
 

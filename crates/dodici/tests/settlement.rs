@@ -1,0 +1,258 @@
+//! Every request ends exactly once, whatever happens to its connection at whatever byte, and a
+//! response that was cut short is never called complete.
+//!
+//! The recording sink fails the test on a second terminal call, on a call after it, and on a sink
+//! that is dropped without one; a hang fails through `within`.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dodici::{ErrorKind, OriginConfig, Request, RootSource};
+use dodici_testkit::certs::Authority;
+use dodici_testkit::recording::{Seen, Terminal};
+use dodici_testkit::{
+    Client, Fault, FaultAction, FaultProxy, Pacing, ScriptedPeer, ServerTls, Shape, Verdict,
+    shapes, within,
+};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+/// Cases in flight: enough to hide the timeouts of the stalled ones, few enough for any limit of
+/// open files.
+const PARALLEL: usize = 96;
+
+/// Serves one shape on every connection.
+async fn peer(shape: &Shape, tls: Option<ServerTls>) -> ScriptedPeer {
+    let mut builder = ScriptedPeer::tcp().await;
+    if let Some(tls) = tls {
+        builder = builder.tls(tls);
+    }
+    let shape = Arc::new(shape.clone());
+    builder.run(move |mut conn| {
+        let shape = Arc::clone(&shape);
+        async move {
+            // A client that saw its end of the connection die at once may never send a request.
+            while conn.next_head().await.is_some() {
+                conn.send(&shape.bytes).await;
+                if shape.expected.until_close {
+                    return;
+                }
+            }
+        }
+    })
+}
+
+fn request(shape: &Shape) -> Request {
+    Request {
+        kind: shape.kind(),
+        ..Request::new(shape.request_head("test"))
+    }
+}
+
+/// Timeouts that strike soon where the peer falls silent, and never elsewhere: a loaded machine
+/// must not turn a complete response into a timeout.
+fn timeouts(config: &mut OriginConfig, soon: bool) {
+    let timeout = soon.then_some(Duration::from_millis(100));
+    config.exchange.headers_timeout = timeout;
+    config.exchange.body_timeout = timeout;
+}
+
+/// Runs one request to its end, and the pool to its own.
+async fn run(client: Client, shape: &Shape, what: &str) -> Seen {
+    let call = client.send(request(shape));
+    within(what, call.settled()).await;
+    client.pool.destroy();
+    within(what, client.events.closed()).await;
+    within(what, call.released()).await
+}
+
+fn assert_complete(seen: &Seen, shape: &Shape, body: &[u8], what: &str) {
+    let mut expected = shape.expected.clone();
+    expected.body = body.to_vec();
+    assert!(
+        matches!(seen.terminal, Some((_, Terminal::End(_)))),
+        "{what}: {:?}",
+        seen.terminal
+    );
+    assert!(
+        seen.as_expected(&expected) == expected,
+        "{what}: got {seen:?}"
+    );
+}
+
+fn assert_verdict(seen: &Seen, shape: &Shape, cut: usize, action: FaultAction, what: &str) {
+    let ended = seen.error_kind().is_none();
+    let mut verdict = shape.verdict(cut, action);
+    // As undici: a reset behind a head whose body lasts until the close counts as that close.
+    if shape.expected.until_close && action == FaultAction::Reset && cut >= shape.body_start() {
+        verdict = Verdict::Either;
+    }
+    match verdict {
+        Verdict::Complete => assert_complete(seen, shape, shape.body_at(cut), what),
+        Verdict::Error => assert!(!ended, "{what}: a cut response was called complete"),
+        Verdict::Either if ended && shape.expected.until_close => {
+            // Bytes in flight are lost with a reset.
+            assert!(shape.body_at(cut).starts_with(&seen.body), "{what}");
+        }
+        Verdict::Either if ended => assert_complete(seen, shape, shape.body_at(cut), what),
+        Verdict::Either => {}
+    }
+    if !ended {
+        assert!(
+            shape.expected.body.starts_with(&seen.body),
+            "{what}: delivered bytes that were never sent"
+        );
+    }
+    if action == FaultAction::Stall && !ended {
+        assert!(
+            matches!(
+                seen.error_kind(),
+                Some(ErrorKind::HeadersTimeout | ErrorKind::BodyTimeout)
+            ),
+            "{what}: {:?}",
+            seen.terminal
+        );
+    }
+}
+
+/// Runs all cases, `PARALLEL` at a time.
+async fn in_parallel<F>(cases: impl IntoIterator<Item = F>)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let gate = Arc::new(Semaphore::new(PARALLEL));
+    let mut tasks = JoinSet::new();
+    for case in cases {
+        let permit = Arc::clone(&gate).acquire_owned().await.unwrap();
+        tasks.spawn(async move {
+            case.await;
+            drop(permit);
+        });
+        while let Some(done) = tasks.try_join_next() {
+            done.unwrap();
+        }
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.unwrap();
+    }
+}
+
+async fn cut_everywhere(action: FaultAction) {
+    for shape in shapes::all() {
+        let peer = peer(&shape, None).await;
+        let upstream = peer.address().tcp();
+        let shape = Arc::new(shape);
+        in_parallel(shape.cuts().into_iter().map(|cut| {
+            let shape = Arc::clone(&shape);
+            async move {
+                let what = format!("{} {action:?} at {cut}", shape.name);
+                let proxy = FaultProxy::start(upstream, Fault::at(cut as u64, action)).await;
+                let mut config = OriginConfig::default();
+                let silent = action == FaultAction::Stall;
+                let error = shape.verdict(cut, action) == Verdict::Error;
+                timeouts(&mut config, silent && error);
+                let client = Client::new(proxy.port(), config);
+                let seen = run(client, &shape, &what).await;
+                assert_verdict(&seen, &shape, cut, action, &what);
+            }
+        }))
+        .await;
+        peer.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s25_a_reset_at_every_byte_settles_once_and_truncates_nothing() {
+    cut_everywhere(FaultAction::Reset).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s24_s25_a_fin_at_every_byte_settles_once_and_truncates_nothing() {
+    cut_everywhere(FaultAction::Fin).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stall_at_every_byte_ends_in_a_timeout() {
+    cut_everywhere(FaultAction::Stall).await;
+}
+
+#[tokio::test]
+async fn a_fin_at_every_byte_settles_once_on_a_current_thread_runtime() {
+    let shape = Arc::new(shapes::chunked_trailers());
+    let peer = peer(&shape, None).await;
+    for cut in shape.cuts() {
+        let what = format!("{} at {cut}", shape.name);
+        let fault = Fault::at(cut as u64, FaultAction::Fin);
+        let proxy = FaultProxy::start(peer.address().tcp(), fault).await;
+        let client = Client::new(proxy.port(), OriginConfig::default());
+        let seen = run(client, &shape, &what).await;
+        assert_verdict(&seen, &shape, cut, FaultAction::Fin, &what);
+    }
+    peer.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_response_in_any_two_pieces_is_the_same_response() {
+    for shape in shapes::all() {
+        let peer = peer(&shape, None).await;
+        let upstream = peer.address().tcp();
+        let shape = Arc::new(shape);
+        let splits = shape.cuts().into_iter().map(|at| Pacing::Split(at as u64));
+        in_parallel(std::iter::once(Pacing::Dribble).chain(splits).map(|pacing| {
+            let shape = Arc::clone(&shape);
+            async move {
+                let what = format!("{} {pacing:?}", shape.name);
+                let proxy = FaultProxy::start(upstream, Fault::paced(pacing)).await;
+                let client = Client::new(proxy.port(), OriginConfig::default());
+                let seen = run(client, &shape, &what).await;
+                assert_complete(&seen, &shape, &shape.expected.body, &what);
+            }
+        }))
+        .await;
+        peer.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s25_under_tls_no_cut_of_the_byte_stream_makes_a_truncated_response_complete() {
+    let authority = Authority::new("dodici test");
+    let tls = ServerTls::new(&authority.localhost());
+    let roots = RootSource::Custom(vec![authority.pem().as_bytes().to_vec()]);
+    let mut shapes = shapes::all();
+    // Its truncation cannot be seen: TLS without close_notify counts as a close.
+    shapes.retain(|shape| !shape.expected.until_close);
+    for shape in shapes {
+        let peer = peer(&shape, Some(tls.clone())).await;
+        let upstream = peer.address().tcp();
+        let mut config = OriginConfig::default();
+        config.connect.tls.roots = roots.clone();
+        timeouts(&mut config, false);
+        let whole = FaultProxy::start(upstream, Fault::NONE).await;
+        let seen = run(Client::tls(whole.port(), config.clone()), &shape, "whole").await;
+        assert_complete(&seen, &shape, &shape.expected.body, "whole");
+        let total = whole.log()[0].to_client;
+        let shape = Arc::new(shape);
+        // The last records hold the response; a prime stride walks through the handshake.
+        let start = total.saturating_sub(shape.bytes.len() as u64 + 64);
+        let tail = (start..=total).step_by(1 + shape.bytes.len() / 40);
+        let cuts: Vec<u64> = (0..start).step_by(211).chain(tail).collect();
+        let actions = [FaultAction::Reset, FaultAction::Fin];
+        let cases = cuts.iter().flat_map(|cut| actions.map(|action| (*cut, action)));
+        in_parallel(cases.map(|(cut, action)| {
+            let (shape, config) = (Arc::clone(&shape), config.clone());
+            async move {
+                let what = format!("tls {} {action:?} at {cut}", shape.name);
+                let proxy = FaultProxy::start(upstream, Fault::at(cut, action)).await;
+                let client = Client::tls(proxy.port(), config);
+                let seen = run(client, &shape, &what).await;
+                if seen.error_kind().is_none() {
+                    assert_complete(&seen, &shape, &shape.expected.body, &what);
+                }
+                assert!(shape.expected.body.starts_with(&seen.body), "{what}");
+            }
+        }))
+        .await;
+        peer.finish().await;
+    }
+}

@@ -1,0 +1,185 @@
+//! A pool with everything it tells recorded: what the engine's tests are written with.
+//!
+//! [`Client`] opens the pool, [`Call`] is one request with its recording and its handle. Requests
+//! are heads as text, so that a test shows the bytes that it sends.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dodici::{
+    BodyKind, Engine, Error, Event, HeaderBlock, Origin, OriginConfig, Pool, Request, RequestHandle,
+    RequestKind, Scheme,
+};
+use tokio::runtime::Handle;
+
+use crate::recording::{Recorder, Recording};
+
+/// A pool and its events. Clones share both.
+#[derive(Clone)]
+pub struct Client {
+    /// The pool.
+    pub pool: Pool,
+    /// What it told.
+    pub events: Recorder,
+}
+
+impl Client {
+    /// A pool on the current runtime for a plain origin at 127.0.0.1.
+    pub fn new(port: u16, config: OriginConfig) -> Self {
+        Self::to(Origin::new(Scheme::Http, "127.0.0.1", port), config)
+    }
+
+    /// A pool on the current runtime for a TLS origin at `localhost`.
+    pub fn tls(port: u16, config: OriginConfig) -> Self {
+        Self::to(Origin::new(Scheme::Https, "localhost", port), config)
+    }
+
+    /// A pool on the current runtime for any origin.
+    ///
+    /// # Panics
+    /// If the engine refuses the configuration.
+    pub fn to(origin: Origin, config: OriginConfig) -> Self {
+        let events = Recorder::new();
+        let pool = Engine::on_runtime(Handle::current())
+            .open_pool(origin, config, Arc::new(events.clone()))
+            .expect("the configuration is valid");
+        Self { pool, events }
+    }
+
+    /// Dispatches a request whose reader gives credit back at once.
+    pub fn send(&self, request: Request) -> Call {
+        let (recording, sink) = Recording::new();
+        let handle = self.pool.dispatch(request, Box::new(sink));
+        let credit = handle.clone();
+        recording.attach_credit(move |bytes| credit.credit(bytes));
+        Call { recording, handle }
+    }
+
+    /// Dispatches a request whose reader gives no credit back but what the test gives.
+    pub fn send_paused(&self, request: Request) -> Call {
+        let (recording, sink) = Recording::manual();
+        let handle = self.pool.dispatch(request, Box::new(sink));
+        Call { recording, handle }
+    }
+
+    /// Dispatches a GET.
+    pub fn get(&self, target: &str) -> Call {
+        self.send(get(target))
+    }
+
+    /// Dispatches a POST of these bytes with this id, never to be sent twice.
+    pub fn post(&self, target: &str, id: &str, body: &str) -> Call {
+        self.send(post(target, id, body))
+    }
+
+    /// Resolves once this many connections have ended.
+    pub async fn disconnected(&self, count: usize) {
+        let disconnect = |event: &Event| matches!(event, Event::Disconnected { .. });
+        self.events.wait_nth(count, disconnect).await;
+    }
+}
+
+/// One request: its recording (also by deref) and the hold on it.
+pub struct Call {
+    /// What its sink saw.
+    pub recording: Recording,
+    /// The caller's hold.
+    pub handle: RequestHandle,
+}
+
+impl Call {
+    /// Hands over a slice of the request body.
+    pub fn chunk(&self, bytes: &'static str) {
+        self.handle
+            .body_chunk(Bytes::from_static(bytes.as_bytes()));
+    }
+
+    /// Ends the request body without trailers.
+    pub fn finish(&self) {
+        self.handle.body_end(HeaderBlock::new());
+    }
+}
+
+impl Deref for Call {
+    type Target = Recording;
+
+    fn deref(&self) -> &Recording {
+        &self.recording
+    }
+}
+
+/// A GET without body.
+pub fn get(target: &str) -> Request {
+    Request {
+        idempotent: true,
+        blocking: false,
+        ..Request::new(format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n"))
+    }
+}
+
+/// A HEAD request.
+pub fn head(target: &str) -> Request {
+    Request {
+        kind: RequestKind::Head,
+        idempotent: true,
+        ..Request::new(format!("HEAD {target} HTTP/1.1\r\nhost: test\r\n\r\n"))
+    }
+}
+
+/// A POST with the whole body at hand and an `x-request-id`.
+pub fn post(target: &str, id: &str, body: &str) -> Request {
+    Request {
+        body: BodyKind::Full(Bytes::copy_from_slice(body.as_bytes())),
+        ..Request::new(format!(
+            "POST {target} HTTP/1.1\r\nhost: test\r\nx-request-id: {id}\r\n\
+             content-length: {}\r\n\r\n",
+            body.len()
+        ))
+    }
+}
+
+/// A POST whose body of `length` bytes is pulled.
+pub fn post_sized(target: &str, length: u64) -> Request {
+    Request {
+        body: BodyKind::Sized(length),
+        ..Request::new(format!(
+            "POST {target} HTTP/1.1\r\nhost: test\r\ncontent-length: {length}\r\n\r\n"
+        ))
+    }
+}
+
+/// A POST whose body is pulled and chunked.
+pub fn post_chunked(target: &str) -> Request {
+    Request {
+        body: BodyKind::Chunked,
+        ..Request::new(format!(
+            "POST {target} HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n"
+        ))
+    }
+}
+
+/// A request for a protocol switch to `echo`.
+pub fn upgrade(target: &str) -> Request {
+    Request {
+        kind: RequestKind::Upgrade,
+        ..Request::new(format!(
+            "GET {target} HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n"
+        ))
+    }
+}
+
+/// A CONNECT request.
+pub fn connect(authority: &str) -> Request {
+    Request {
+        kind: RequestKind::Connect,
+        ..Request::new(format!(
+            "CONNECT {authority} HTTP/1.1\r\nhost: {authority}\r\n\r\n"
+        ))
+    }
+}
+
+/// The code of an error as Node names it; empty where there is none.
+pub fn code(error: &Error) -> &str {
+    error.system().map_or("", |system| &system.code)
+}

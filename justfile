@@ -62,7 +62,7 @@ bench-h1 *ARGS: build-bench
 # Mixed load with aborts and slow readers until the time is up: --minutes M, or --help
 [group('4 measure')]
 soak *ARGS: build
-    @node --require ./scripts/peer.cjs bench/soak.mjs {{ ARGS }}
+    @node --expose-gc --require ./scripts/peer.cjs bench/soak.mjs {{ ARGS }}
 
 # Build everything that the benchmarks need and install the clients they compare
 [group('4 measure')]

@@ -109,7 +109,7 @@ for (const row of rows) {
   }
   report.rows.push(await run(row));
 }
-mkdirSync(RESULTS, { recursive: true });
+for (const directory of [RESULTS, join(ROOT, 'docs')]) mkdirSync(directory, { recursive: true });
 const json = `${JSON.stringify(report, undefined, 2)}\n`;
 writeFileSync(join(RESULTS, 'h1.json'), json);
 if (options.baseline) writeFileSync(join(BENCH, 'baseline.json'), json);

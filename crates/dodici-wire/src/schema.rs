@@ -99,7 +99,8 @@ wire_enum! {
         /// Body bytes. `flags` bit 0: the chunk is a Buffer of its own and the payload is its
         /// `u32` index in the list that accompanies the batch; else the payload is the chunk.
         Data = 3,
-        /// The response, or the read side of an upgraded stream, ended well. Payload: trailer fields.
+        /// The response ended well, or the peer ended an upgraded stream, which like a socket of
+        /// Node's does not stay half open. Payload: trailer fields.
         End = 4,
         /// The request failed. Payload: an error, see `completion.rs`.
         Error = 5,

@@ -4,10 +4,10 @@
 //! is that memory. Where it does not (Electron's V8 has a memory cage; Node can be built with
 //! one), the chunk is copied once on the JavaScript thread instead.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use bytes::Bytes;
 use neon::prelude::*;
+
+use crate::panics::expecting;
 
 /// A large chunk under way.
 pub(crate) enum Chunk {
@@ -51,5 +51,5 @@ pub(crate) fn external_allowed(cx: &mut FunctionContext<'_>) -> bool {
     if is_electron.unwrap_or(true) {
         return false;
     }
-    catch_unwind(AssertUnwindSafe(|| JsBuffer::external(cx, vec![0_u8; 1]))).is_ok()
+    expecting(|| JsBuffer::external(cx, vec![0_u8; 1])).is_ok()
 }

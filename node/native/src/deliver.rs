@@ -19,6 +19,7 @@ use neon::types::buffer::TypedArray;
 use crate::buffers::Chunk;
 use crate::env::Environment;
 use crate::local::{self, LocalEnv};
+use crate::panics::expecting;
 
 /// Records under way to JavaScript, and the large chunks they refer to.
 #[derive(Default)]
@@ -134,9 +135,7 @@ fn deliver(cx: &mut Cx<'_>, env: &Environment) {
         if env.is_gone() {
             return;
         }
-        let called = catch_unwind(AssertUnwindSafe(|| {
-            cx.try_catch(|cx| call_on_batch(cx, env, &mut batch))
-        }));
+        let called = expecting(|| cx.try_catch(|cx| call_on_batch(cx, env, &mut batch)));
         env.recycle(batch);
         let told = match called {
             Ok(Ok(())) => true,
@@ -145,8 +144,9 @@ fn deliver(cx: &mut Cx<'_>, env: &Environment) {
             Ok(Err(thrown)) => throw_uncaught(cx, |_| Ok(thrown)),
             // Neon panics where it may not call into JavaScript any more; then the attempt to
             // tell anybody fails as well.
-            Err(_) => throw_uncaught(cx, |cx| {
-                Ok(cx.error("dodici could not deliver a batch")?.upcast())
+            Err(panic) => throw_uncaught(cx, |cx| {
+                let message = format!("dodici could not deliver a batch: {panic}");
+                Ok(cx.error(message)?.upcast())
             }),
         };
         if !told {
@@ -192,7 +192,7 @@ fn throw_uncaught<'cx>(
     cx: &mut Cx<'cx>,
     make: impl FnOnce(&mut Cx<'cx>) -> JsResult<'cx, JsValue>,
 ) -> bool {
-    let thrown = catch_unwind(AssertUnwindSafe(|| {
+    let thrown = expecting(|| {
         cx.try_catch(|cx| {
             let error = make(cx)?;
             let throw =
@@ -207,6 +207,6 @@ fn throw_uncaught<'cx>(
             let this = cx.undefined();
             queue.exec(cx, this, [task])
         })
-    }));
+    });
     matches!(thrown, Ok(Ok(())))
 }

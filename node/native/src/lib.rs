@@ -9,6 +9,7 @@
 //! - `sink`: completions, on the I/O thread.
 //! - `deliver`: the way of a batch to JavaScript.
 //! - `buffers`: large body chunks as Buffers.
+//! - `panics`: panics of Neon that are an answer.
 //!
 //! A submission's way: `exports::submit` copies the flush and wakes the thread; `submit` decodes
 //! it and calls the engine. A completion's way: the engine calls `sink`, which appends to the
@@ -31,6 +32,7 @@ mod deliver;
 mod env;
 mod exports;
 mod local;
+mod panics;
 mod runtime;
 mod sink;
 mod submit;
@@ -39,5 +41,6 @@ use neon::prelude::*;
 
 #[neon::main]
 fn main(mut cx: ModuleContext) -> NeonResult<()> {
+    panics::install_hook();
     exports::export(&mut cx)
 }

@@ -39,10 +39,9 @@ struct Slot {
 /// What a slot holds.
 ///
 /// ```text
-/// Free ── reserve ─▶ Starting ── attach ─▶ Running ── settle ─▶ Free
+/// Free ── reserve ─▶ Starting ── attach ─▶ Running
 ///   ▲                    │                    │
-///   └── settle, take ────┴────────────────────┤ settle after an upgrade
-///   └── take ──────────── HalfOpen ◀──────────┘
+///   └── settle, take ────┴────────────────────┘
 /// ```
 #[derive(Default)]
 enum Life {
@@ -53,8 +52,6 @@ enum Life {
     Starting,
     /// The engine has it.
     Running(RequestHandle),
-    /// An upgraded stream whose read side has ended; it can still be written.
-    HalfOpen(RequestHandle),
 }
 
 /// One pool of the environment.
@@ -129,8 +126,7 @@ impl LocalEnv {
     /// Whether completions of this request are still wanted.
     pub(crate) fn is_wanted(&self, target: Target) -> bool {
         self.requests.get(target.slot as usize).is_some_and(|slot| {
-            slot.generation == target.generation
-                && matches!(slot.life, Life::Starting | Life::Running(_))
+            slot.generation == target.generation && !matches!(slot.life, Life::Free)
         })
     }
 
@@ -172,7 +168,7 @@ impl LocalEnv {
     /// The handle of a request that is not over.
     pub(crate) fn handle(&mut self, target: Target) -> Option<RequestHandle> {
         match &self.slot(target)?.life {
-            Life::Running(handle) | Life::HalfOpen(handle) => Some(handle.clone()),
+            Life::Running(handle) => Some(handle.clone()),
             Life::Free | Life::Starting => None,
         }
     }
@@ -182,21 +178,9 @@ impl LocalEnv {
         std::mem::take(&mut self.slot(target)?.life).into_handle()
     }
 
-    /// The engine has settled the request. An upgraded stream's write side may live on.
-    pub(crate) fn settle(&mut self, target: Target, upgraded: bool) {
+    /// The engine has settled the request.
+    pub(crate) fn settle(&mut self, target: Target) {
         if let Some(slot) = self.slot(target) {
-            slot.life = match std::mem::take(&mut slot.life) {
-                Life::Running(handle) if upgraded => Life::HalfOpen(handle),
-                _ => Life::Free,
-            };
-        }
-    }
-
-    /// The write side has ended; if the read side had, the request is over.
-    pub(crate) fn end_write(&mut self, target: Target) {
-        if let Some(slot) = self.slot(target)
-            && matches!(slot.life, Life::HalfOpen(_))
-        {
             slot.life = Life::Free;
         }
     }
@@ -214,7 +198,7 @@ impl LocalEnv {
 impl Life {
     fn into_handle(self) -> Option<RequestHandle> {
         match self {
-            Self::Running(handle) | Self::HalfOpen(handle) => Some(handle),
+            Self::Running(handle) => Some(handle),
             Self::Free | Self::Starting => None,
         }
     }

@@ -23,16 +23,11 @@ use crate::local::{LocalEnv, with_env};
 pub(crate) struct RequestSink {
     env: u32,
     target: Target,
-    upgraded: bool,
 }
 
 impl RequestSink {
     pub(crate) fn new(env: u32, target: Target) -> Self {
-        Self {
-            env,
-            target,
-            upgraded: false,
-        }
+        Self { env, target }
     }
 
     fn put(&self, write: impl FnOnce(&mut LocalEnv, Target)) {
@@ -74,22 +69,20 @@ impl Sink for RequestSink {
     }
 
     fn end(&mut self, trailers: &HeaderBlock) {
-        let upgraded = self.upgraded;
         self.put(|env, to| {
             env.batch.put(|out| put_end(out, to, trailers));
-            env.settle(to, upgraded);
+            env.settle(to);
         });
     }
 
     fn error(&mut self, error: Error) {
         self.put(|env, to| {
             env.batch.put(|out| put_failure(out, to, &error));
-            env.settle(to, false);
+            env.settle(to);
         });
     }
 
     fn upgrade(&mut self, head: &ResponseHead, info: &ExchangeInfo) {
-        self.upgraded = true;
         self.put(|env, to| {
             env.batch
                 .put(|out| put_head(out, HeadKind::Upgrade, to, head, info.reused));
@@ -104,7 +97,7 @@ impl Sink for RequestSink {
 /// Fails a request that the engine does not have.
 pub(crate) fn fail(env: u32, target: Target, error: &Error) {
     put(env, |env| {
-        env.settle(target, false);
+        env.settle(target);
         env.batch.put(|out| put_failure(out, target, error));
     });
 }
@@ -174,7 +167,7 @@ fn put(env: u32, write: impl FnOnce(&mut LocalEnv)) {
 fn record(env: &mut LocalEnv, target: Target, write: impl FnOnce(&mut LocalEnv, Target)) {
     let written = catch_unwind(AssertUnwindSafe(|| write(env, target)));
     if written.is_err() {
-        env.settle(target, false);
+        env.settle(target);
         let error = Error::new(
             ErrorKind::Internal,
             Phase::Body,

@@ -136,13 +136,13 @@ describe('a handler of the older generation', () => {
     await flushed();
     const request = control.request;
     control.deliver(
-      control.head(request, 200, [['A', 'b']]),
+      control.head(request, 200, [['a', 'b']]),
       control.data(request, 'x'),
       control.end(request),
     );
     expect(events).toEqual([
       ['connect'],
-      ['headers', 200, ['A', 'b'], 'OK'],
+      ['headers', 200, ['a', 'b'], 'OK'],
       ['data', 'x'],
       ['complete', []],
     ]);

@@ -1,5 +1,5 @@
 // Runs the tests on every Node and undici that dodici supports: `node scripts/test-nodes.mjs
-// [20 24 26] [-- vitest arguments]`.
+// [20 22 24 26] [-- vitest arguments]`.
 //
 // Each Node comes from the npm package `node`, installed once into .nodes/<major>.
 import { spawnSync } from 'node:child_process';
@@ -11,8 +11,13 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const require = createRequire(import.meta.url);
 
-/** Node majors and the undici major that each is tested with. */
-const MATRIX = { 20: '7', 24: '8', 26: '8' };
+/** Node majors, the undici major that each is tested with, and which tests: Node 22 is for its fetch. */
+const MATRIX = {
+  20: { peer: '7', projects: ['unit', 'e2e'] },
+  22: { peer: '7', projects: ['e2e'] },
+  24: { peer: '8', projects: ['unit', 'e2e'] },
+  26: { peer: '8', projects: ['unit', 'e2e'] },
+};
 
 /** Path of the Node executable of this major; installs it the first time. */
 export function installNode(major) {
@@ -27,10 +32,10 @@ export function installNode(major) {
   if (existsSync(node)) return node;
   console.log(`installing Node ${major}…`);
   mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, 'package.json'), '{"private":true}\n');
+  writeFileSync(join(folder, 'package.json'), '{"private":true,"allowScripts":{"node":true}}\n');
   const arguments_ = ['install', '--no-audit', '--no-fund', '--no-save', `node@${major}`];
   // The package fetches the binary for this platform in its install script.
-  const npm = spawnSync('npm', [...arguments_, '--ignore-scripts=false', '--allow-scripts=node'], {
+  const npm = spawnSync('npm', [...arguments_, '--ignore-scripts=false'], {
     cwd: folder,
     stdio: ['ignore', 'ignore', 'inherit'],
     shell: process.platform === 'win32',
@@ -40,18 +45,22 @@ export function installNode(major) {
   return node;
 }
 
-function run(major, peer, vitestArguments) {
+function run(major, { peer, projects }, vitestArguments) {
   const node = installNode(major);
   const vitest = join(dirname(require.resolve('vitest/package.json')), 'vitest.mjs');
-  const result = spawnSync(node, [vitest, 'run', ...vitestArguments], {
-    cwd: root,
-    stdio: 'inherit',
-    env: {
-      ...process.env,
-      DODICI_TEST_PEER: peer,
-      PATH: dirname(node) + delimiter + process.env.PATH,
+  const result = spawnSync(
+    node,
+    [vitest, 'run', ...projects.map((project) => `--project=${project}`), ...vitestArguments],
+    {
+      cwd: root,
+      stdio: 'inherit',
+      env: {
+        ...process.env,
+        DODICI_TEST_PEER: peer,
+        PATH: dirname(node) + delimiter + process.env.PATH,
+      },
     },
-  });
+  );
   return result.status === 0;
 }
 
@@ -62,11 +71,11 @@ const majors = chosen.length > 0 ? chosen : Object.keys(MATRIX);
 
 const summary = [];
 for (const major of majors) {
-  const peer = MATRIX[major];
-  if (peer === undefined) throw new Error(`Node ${major} is not in the matrix`);
-  console.log(`\n== Node ${major} with undici ${peer}`);
-  const passed = run(major, peer, vitestArguments);
-  summary.push(`Node ${major} with undici ${peer}: ${passed ? 'passed' : 'FAILED'}`);
+  const entry = MATRIX[major];
+  if (entry === undefined) throw new Error(`Node ${major} is not in the matrix`);
+  const title = `Node ${major} with undici ${entry.peer} (${entry.projects.join(', ')})`;
+  console.log(`\n== ${title}`);
+  summary.push(`${title}: ${run(major, entry, vitestArguments) ? 'passed' : 'FAILED'}`);
 }
 console.log(`\n${summary.join('\n')}`);
 if (summary.some((line) => line.endsWith('FAILED'))) process.exit(1);

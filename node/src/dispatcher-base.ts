@@ -77,7 +77,7 @@ export abstract class DispatcherBase extends Dispatcher {
 
   /** The peer knows its defaults; an Agent of it that never dispatches tells them. */
   private peerLimits(): ReceiveLimits {
-    this.receiveLimits ??= new peer.Agent(this.baseOptions as never) as unknown as ReceiveLimits;
+    this.receiveLimits ??= new peer.Agent(this.baseOptions) as unknown as ReceiveLimits;
     return this.receiveLimits;
   }
 
@@ -123,8 +123,7 @@ export abstract class DispatcherBase extends Dispatcher {
       );
   }
 
-  override destroy(): Promise<void>;
-  override destroy(error: Error | null): Promise<void>;
+  override destroy(error?: Error | null): Promise<void>;
   override destroy(callback: DoneCallback): void;
   override destroy(error: Error | null, callback: DoneCallback): void;
   override destroy(
@@ -153,7 +152,7 @@ export abstract class DispatcherBase extends Dispatcher {
     }
     this.isDestroyed = true;
     this.destroyCallbacks = [callback];
-    void this.destroyNow(error || new errors.ClientDestroyedError()).then(() =>
+    void this.destroyNow(error ?? new errors.ClientDestroyedError()).then(() =>
       queueMicrotask(() => {
         const callbacks = this.destroyCallbacks ?? [];
         this.destroyCallbacks = null;
@@ -187,7 +186,7 @@ export abstract class DispatcherBase extends Dispatcher {
       }
       if (this.isDestroyed) throw new errors.ClientDestroyedError();
       if (this.isClosed) throw new errors.ClientClosedError();
-      return this.dispatchRequest(options as DispatchOptions, receiver);
+      return this.dispatchRequest(options, receiver);
     } catch (error) {
       if (typeof receiver.onResponseError !== 'function') throw error;
       receiver.onResponseError(null, error as Error);

@@ -272,7 +272,7 @@ export class Exchange extends Sending implements SlotOwner {
 
   /** The user aborted, or the body failed: settles at once. */
   abortWith(reason: Error | undefined): void {
-    this.#settleWithError(reason || new errors.RequestAbortedError());
+    this.#settleWithError(reason ?? new errors.RequestAbortedError());
   }
 
   /** A callback threw: the request ends with that error. */

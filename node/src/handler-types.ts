@@ -56,8 +56,8 @@ export interface LegacyHandler {
     rawHeaders: readonly Buffer[],
     resume: () => void,
     statusText: string,
-  ): boolean | void;
-  onData?(chunk: Buffer): boolean | void;
+  ): unknown;
+  onData?(chunk: Buffer): unknown;
   onComplete?(rawTrailers: readonly Buffer[]): void;
   onError?(error: Error): void;
   onBodySent?(chunk: Uint8Array | string): void;

@@ -25,7 +25,7 @@ function rawFrom(raw: unknown, parsed: ParsedHeaders | null | undefined): Buffer
   const list: Buffer[] = [];
   for (const [name, value] of Object.entries((raw as ParsedHeaders | null) ?? parsed ?? {})) {
     for (const single of Array.isArray(value) ? value : [value]) {
-      list.push(Buffer.from(name, 'latin1'), Buffer.from(String(single), 'latin1'));
+      list.push(Buffer.from(name, 'latin1'), Buffer.from(single, 'latin1'));
     }
   }
   return list;
@@ -90,13 +90,12 @@ export class WrappedHandler implements DispatchHandler {
 
 /** The handler itself if it is of the newer generation or of none, else its wrapper. */
 export function wrapHandler(handler: object): DispatchHandler {
-  if (typeof (handler as DispatchHandler).onRequestStart === 'function')
-    return handler as DispatchHandler;
+  if (typeof (handler as DispatchHandler).onRequestStart === 'function') return handler;
   const legacy = handler as LegacyHandler;
   if (typeof legacy.onConnect === 'function' || typeof legacy.onError === 'function') {
     return new WrappedHandler(legacy);
   }
-  return handler as DispatchHandler;
+  return handler;
 }
 
 /**
@@ -105,7 +104,10 @@ export function wrapHandler(handler: object): DispatchHandler {
  * @throws InvalidArgumentError with undici's message for the generation at hand.
  */
 export function assertHandler(handler: DispatchHandler, upgrade: boolean, peerMajor: number): void {
-  if (handler instanceof WrappedHandler) return assertLegacyHandler(handler.legacy, upgrade);
+  if (handler instanceof WrappedHandler) {
+    assertLegacyHandler(handler.legacy, upgrade);
+    return;
+  }
   if (typeof handler.onRequestStart !== 'function') {
     throw new errors.InvalidArgumentError(
       peerMajor >= 8 ? 'invalid onRequestStart method' : 'invalid onConnect method',

@@ -6,7 +6,7 @@
  */
 
 import { createDelegate, shouldDelegate, type Delegate, type PeerCounters } from './delegate';
-import { DispatcherBase, type DispatcherBaseOptions } from './dispatcher-base';
+import { DispatcherBase } from './dispatcher-base';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
 import { parseSettings, type SettingsKind } from './options';
 import { OriginPool } from './origin-pool';
@@ -42,7 +42,7 @@ export abstract class PooledDispatcher extends DispatcherBase {
 
   protected constructor(kind: SettingsKind, origin: string | URL, options: object | undefined) {
     const settings = parseSettings(origin, options, kind);
-    super(options as DispatcherBaseOptions | undefined);
+    super(options);
     this.url = settings.url;
     this.backend = shouldDelegate(options, kind)
       ? { kind: 'peer', delegate: createDelegate(kind, origin, options as object, this) }

@@ -73,7 +73,7 @@ function learn(key: string): number {
 function textOf(value: unknown, key: string): string {
   if (value === null) return '';
   if (typeof value === 'object') throw new errors.InvalidArgumentError(`invalid ${key} header`);
-  const text = typeof value === 'string' ? value : `${value as string}`;
+  const text = typeof value === 'string' ? value : (value as string);
   if (BAD_VALUE.test(text)) throw new errors.InvalidArgumentError(`invalid ${key} header`);
   return text;
 }
@@ -183,9 +183,5 @@ export function addHeaders(target: HeaderTarget, headers: unknown): void {
     return;
   }
   const fields = headers as Record<string, unknown>;
-  const keys = Object.keys(fields);
-  for (let i = 0; i < keys.length; i++) {
-    const key = keys[i] as string;
-    addHeader(target, key, fields[key]);
-  }
+  for (const key of Object.keys(fields)) addHeader(target, key, fields[key]);
 }

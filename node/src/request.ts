@@ -76,7 +76,7 @@ export class RequestDescription implements HeaderTarget {
     if (typeof path !== 'string') {
       throw new errors.InvalidArgumentError('path must be a string');
     } else if (
-      path[0] !== '/' &&
+      !path.startsWith('/') &&
       !(path.startsWith('http://') || path.startsWith('https://')) &&
       method !== 'CONNECT'
     ) {
@@ -215,7 +215,7 @@ function withQuery(path: string, query: ParsedUrlQueryInput): string {
 export function serverNameOf(host: string | null): string | null {
   if (!host) return null;
   let name: string;
-  if (host[0] === '[') {
+  if (host.startsWith('[')) {
     name = host.slice(1, Math.max(host.indexOf(']'), 1));
   } else {
     const colon = host.indexOf(':');

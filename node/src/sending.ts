@@ -105,7 +105,7 @@ export abstract class Sending
   /** Hears of a stream's failure as long as the request lives, also before it is read. */
   protected watchBody(): void {
     const { body } = this;
-    if (body === null || body.kind !== 'stream') return;
+    if (body?.kind !== 'stream') return;
     const { stream } = body;
     const onError = (error: Error): void => {
       if (this.started) this.abortWith(error);

@@ -81,7 +81,9 @@ export class Session implements RecordSink {
     this.#addon = addon;
     this.#inbound = Buffer.from(new ArrayBuffer(INBOUND_BYTES)) as Buffer as Latin1Buffer;
     this.#inboundWords = new Uint32Array(this.#inbound.buffer);
-    this.#keepAlive = setInterval(() => {}, NEVER);
+    this.#keepAlive = setInterval(() => {
+      // Only its ref() matters.
+    }, NEVER);
     this.#keepAlive.unref();
     this.#environment = addon.open(
       this.#inbound,
@@ -174,8 +176,7 @@ export class Session implements RecordSink {
   };
 
   #flush(): void {
-    const writers = this.#writers;
-    for (let i = 0; i < writers.length; i++) (writers[i] as SubmissionWriter).flush();
+    for (const writer of this.#writers) writer.flush();
   }
 
   // Life -------------------------------------------------------------------------------------
@@ -241,7 +242,7 @@ export class Session implements RecordSink {
       return;
     }
     const owner = this.#slots[slot];
-    if (owner === null || owner === undefined || owner.generation !== generation) return;
+    if (owner?.generation !== generation) return;
     switch (kind) {
       case Completion.Head:
         owner.onHead(aux, flags, batch.latin1Slice(start, end));

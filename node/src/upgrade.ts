@@ -211,11 +211,22 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
     else this.once('finish', () => this.destroy());
   }
 
-  // Completions that cannot come after an upgrade -----------------------------------------------
+  // Heads -------------------------------------------------------------------------------------
 
-  onHead(): void {}
+  onHead(): void {
+    this.#unexpected();
+  }
 
-  onInformational(): void {}
+  onInformational(): void {
+    this.#unexpected();
+  }
 
-  onUpgrade(): void {}
+  onUpgrade(): void {
+    this.#unexpected();
+  }
+
+  /** After an upgrade there are bytes and no more heads: one would be a bug on the other side. */
+  #unexpected(): void {
+    this.destroy(new errors.InformationalError('a head arrived on an upgraded stream'));
+  }
 }

@@ -42,7 +42,7 @@ export function destroyStream(stream: Stream, error?: Error): void {
   if (target.destroyed) return;
   if (typeof target.destroy === 'function') {
     // A server's request object would take its socket with it, and the response could not be sent.
-    if (Object.getPrototypeOf(target)?.constructor === IncomingMessage) target.socket = null;
+    if ((target.constructor as unknown) === IncomingMessage) target.socket = null;
     try {
       target.destroy(error);
     } catch {
@@ -183,6 +183,11 @@ export class IterableSource implements BodySource {
     this.#wakeUp();
   }
 
+  /** Ends the loop from inside. */
+  #throwIfStopped(): void {
+    if (this.#stopped !== null) throw this.#stopped;
+  }
+
   #wakeUp(): void {
     const wake = this.#wake;
     this.#wake = null;
@@ -192,15 +197,15 @@ export class IterableSource implements BodySource {
   async #pump(): Promise<void> {
     try {
       for await (const chunk of this.#iterable as AsyncIterable<Uint8Array | string>) {
-        if (this.#stopped) throw this.#stopped;
+        this.#throwIfStopped();
         const more = this.#out.write(chunk);
         this.#becomeReady();
-        if (this.#stopped) throw this.#stopped;
+        this.#throwIfStopped();
         if (!more) {
           await new Promise<void>((resolve) => {
             this.#wake = resolve;
           });
-          if (this.#stopped) throw this.#stopped;
+          this.#throwIfStopped();
         }
       }
       if (!this.#stopped) this.#out.end();
@@ -238,5 +243,7 @@ export class BytesSource implements BodySource {
     }
   }
 
-  stop(): void {}
+  stop(): void {
+    // Nothing is being read.
+  }
 }

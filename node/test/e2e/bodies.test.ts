@@ -163,7 +163,7 @@ it('is destroyed when the server answers early and closes', async () => {
   const outcome = await uploading
     .request({ path: '/', method: 'POST', body })
     .then(({ statusCode }) => statusCode)
-    .catch((error: { code?: string }) => error.code);
+    .catch((error: unknown) => (error as { code?: string }).code);
   // The reset that a server causes by not reading may overtake its answer.
   expect([413, 'UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']).toContain(outcome);
   await closed;

@@ -29,7 +29,7 @@ function settled(client: Client, recorder: Recorder, options: object = {}): Prom
       inner(name, self);
       if (name === 'end' || name === 'error') queueMicrotask(() => resolve(self));
     };
-    client.dispatch({ path: '/', method: 'GET', ...options } as never, recorder as never);
+    client.dispatch({ path: '/', method: 'GET', ...options }, recorder);
   });
 }
 
@@ -74,19 +74,22 @@ describe('a response', () => {
     let received = 0;
     let pauses = 0;
     await new Promise<void>((resolve, reject) => {
-      client.dispatch({ path: '/', method: 'GET' }, {
-        onRequestStart() {},
-        onResponseStart() {},
-        onResponseData(controller: any, chunk: Buffer) {
-          expect(controller.paused).toBe(false);
-          received += chunk.length;
-          pauses++;
-          controller.pause();
-          setImmediate(() => controller.resume());
+      client.dispatch(
+        { path: '/', method: 'GET' },
+        {
+          onRequestStart() {},
+          onResponseStart() {},
+          onResponseData(controller: any, chunk: Buffer) {
+            expect(controller.paused).toBe(false);
+            received += chunk.length;
+            pauses++;
+            controller.pause();
+            setImmediate(() => controller.resume());
+          },
+          onResponseEnd: () => resolve(),
+          onResponseError: (_: unknown, error: Error) => reject(error),
         },
-        onResponseEnd: () => resolve(),
-        onResponseError: (_: unknown, error: Error) => reject(error),
-      } as never);
+      );
     });
     expect(received).toBe(size);
     expect(pauses).toBeGreaterThan(1);

@@ -18,7 +18,7 @@ afterAll(() => origin.close());
 async function outcome(options: object, request: object = {}, url = origin.url) {
   const client = new Client(url, options);
   try {
-    const { body } = await client.request({ path: '/', method: 'GET', ...request } as never);
+    const { body } = await client.request({ path: '/', method: 'GET', ...request });
     return await body.text();
   } catch (error) {
     return (error as { code: string }).code;

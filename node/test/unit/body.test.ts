@@ -10,8 +10,6 @@ import { Pool } from '../../src/pool';
 import { BODY_SLICE, WireBody } from '../../src/wire/generated';
 
 let client: Client;
-let recorder: Recorder & { sent: unknown[]; requestSent: number };
-
 class SendRecorder extends Recorder {
   sent: unknown[] = [];
   requestSent = 0;
@@ -24,6 +22,8 @@ class SendRecorder extends Recorder {
     this.requestSent++;
   }
 }
+
+let recorder: SendRecorder;
 
 beforeEach(() => {
   control.reset();
@@ -40,7 +40,7 @@ afterEach(async () => {
 });
 
 async function start(body: unknown, options: object = {}): Promise<SubmittedRecord> {
-  client.dispatch({ path: '/', method: 'POST', body, ...options } as never, recorder as never);
+  client.dispatch({ path: '/', method: 'POST', body, ...options } as never, recorder);
   await flushed();
   if (control.of('Dispatch').length === 0) await turned();
   return control.request;
@@ -52,7 +52,7 @@ const sentBytes = () =>
 describe('bytes', () => {
   it('that fit travel inside the first record, copied', async () => {
     const body = Buffer.from('abc');
-    client.dispatch({ path: '/', method: 'POST', body }, recorder as never);
+    client.dispatch({ path: '/', method: 'POST', body }, recorder);
     body.fill('x');
     await flushed();
     expect(control.request.aux).toBe(WireBody.Full);
@@ -150,7 +150,7 @@ describe('a stream', () => {
           },
         }),
       },
-      recorder as never,
+      recorder,
     );
     await turned();
     expect(recorder.last('error')[1]).toBe(boom);
@@ -250,14 +250,14 @@ describe('an iterable', () => {
     async function* chunks() {
       throw boom;
     }
-    client.dispatch({ path: '/', method: 'POST', body: chunks() as never }, recorder as never);
+    client.dispatch({ path: '/', method: 'POST', body: chunks() as never }, recorder);
     await turned();
     expect(recorder.last('error')[1]).toBe(boom);
     expect(control.of('Dispatch')).toEqual([]);
   });
 
   it('of something else than bytes and text is a TypeError', async () => {
-    client.dispatch({ path: '/', method: 'POST', body: [1] as never }, recorder as never);
+    client.dispatch({ path: '/', method: 'POST', body: [1] as never }, recorder);
     await turned();
     expect(recorder.last('error')[1]).toBeInstanceOf(TypeError);
   });
@@ -280,18 +280,15 @@ describe('order', () => {
 
   it('of a client is the order of dispatch, also behind a body that must be asked first', async () => {
     const body = Readable.from(['x']);
-    client.dispatch({ path: '/1', method: 'POST', body }, recorder as never);
-    client.dispatch({ path: '/2', method: 'GET' }, new SendRecorder() as never);
+    client.dispatch({ path: '/1', method: 'POST', body }, recorder);
+    client.dispatch({ path: '/2', method: 'GET' }, new SendRecorder());
     await turned();
     expect(paths()).toEqual(['/1', '/2']);
   });
 
   it('of a client goes on when the body in front is aborted', async () => {
-    client.dispatch(
-      { path: '/1', method: 'POST', body: new Readable({ read() {} }) },
-      recorder as never,
-    );
-    client.dispatch({ path: '/2', method: 'GET' }, new SendRecorder() as never);
+    client.dispatch({ path: '/1', method: 'POST', body: new Readable({ read() {} }) }, recorder);
+    client.dispatch({ path: '/2', method: 'GET' }, new SendRecorder());
     recorder.controller.abort(new Error('no'));
     await flushed();
     expect(paths()).toEqual(['/2']);
@@ -299,11 +296,8 @@ describe('order', () => {
 
   it('of a pool does not make other requests wait for a body', async () => {
     const pool = new Pool('http://localhost:8080');
-    pool.dispatch(
-      { path: '/1', method: 'POST', body: new Readable({ read() {} }) },
-      recorder as never,
-    );
-    pool.dispatch({ path: '/2', method: 'GET' }, new SendRecorder() as never);
+    pool.dispatch({ path: '/1', method: 'POST', body: new Readable({ read() {} }) }, recorder);
+    pool.dispatch({ path: '/2', method: 'GET' }, new SendRecorder());
     await flushed();
     expect(paths()).toEqual(['/2']);
     await turned();
@@ -316,7 +310,7 @@ it('fails the request with what onBodySent throws', async () => {
   recorder.onBodySent = () => {
     throw boom;
   };
-  client.dispatch({ path: '/', method: 'POST', body: 'x' }, recorder as never);
+  client.dispatch({ path: '/', method: 'POST', body: 'x' }, recorder);
   await flushed();
   expect(recorder.last('error')[1]).toBe(boom);
 });

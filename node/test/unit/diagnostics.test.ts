@@ -47,7 +47,7 @@ it('tells subscribers of a request in the order undici does, with one request ob
   };
   client.dispatch(
     { path: '/', method: 'POST', headers: { bar: 'baz' }, body: 'abc' },
-    new Recorder() as never,
+    new Recorder(),
   );
   await flushed();
   expect(messages.map(([name]) => name)).toEqual([
@@ -113,7 +113,7 @@ it('tells subscribers of a request in the order undici does, with one request ob
 it('tells subscribers of failures', async () => {
   const client = new Client('http://localhost:8080');
   const recorder = new Recorder();
-  client.dispatch({ path: '/', method: 'GET' }, recorder as never);
+  client.dispatch({ path: '/', method: 'GET' }, recorder);
   await flushed();
   control.deliver(
     control.connectFailed(control.request.pool, [

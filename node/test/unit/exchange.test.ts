@@ -27,15 +27,14 @@ afterEach(async () => {
 
 /** Dispatches a request and returns its record. */
 async function start(handler: object = recorder, options: object = {}) {
-  client.dispatch({ path: '/', method: 'GET', ...options } as never, handler as never);
+  client.dispatch({ path: '/', method: 'GET', ...options }, handler);
   await flushed();
   return control.request;
 }
 
 describe('a request', () => {
   it('starts at dispatch, and is flushed once for all requests of one microtask', async () => {
-    for (let i = 0; i < 5; i++)
-      client.dispatch({ path: `/${i}`, method: 'GET' }, new Recorder() as never);
+    for (let i = 0; i < 5; i++) client.dispatch({ path: `/${i}`, method: 'GET' }, new Recorder());
     expect(control.submitCalls).toBe(0);
     await flushed();
     expect(control.submitCalls).toBe(1);
@@ -176,7 +175,7 @@ describe('abort', () => {
     recorder.during = (name, { controller }) => {
       if (name === 'start') controller.abort(new Error('early'));
     };
-    client.dispatch({ path: '/', method: 'GET' }, recorder as never);
+    client.dispatch({ path: '/', method: 'GET' }, recorder);
     await flushed();
     expect(recorder.names).toEqual(['start', 'error']);
     expect(control.submitted).toEqual([]);
@@ -218,7 +217,7 @@ describe('abort', () => {
 
   it("listens to EventEmitter signals through the peer's request()", async () => {
     const signal = new EventEmitter();
-    const response = client.request({ path: '/', method: 'GET', signal: signal as never });
+    const response = client.request({ path: '/', method: 'GET', signal: signal });
     await flushed();
     signal.emit('abort');
     await expect(response).rejects.toBeInstanceOf(errors.RequestAbortedError);
@@ -238,7 +237,7 @@ describe('a handler that throws', () => {
       recorder.during = (name) => {
         if (name === phase) throw boom;
       };
-      client.dispatch({ path: '/', method: 'GET' }, recorder as never);
+      client.dispatch({ path: '/', method: 'GET' }, recorder);
       await flushed();
       const request = control.request as typeof control.request | undefined;
       if (request)
@@ -407,8 +406,8 @@ it('leaves in one submission at the end of the batch when dispatched inside it',
   const request = await start();
   recorder.during = (name) => {
     if (name !== 'end') return;
-    client.dispatch({ path: '/1', method: 'GET' }, new Recorder() as never);
-    client.dispatch({ path: '/2', method: 'GET' }, new Recorder() as never);
+    client.dispatch({ path: '/1', method: 'GET' }, new Recorder());
+    client.dispatch({ path: '/2', method: 'GET' }, new Recorder());
   };
   const calls = control.submitCalls;
   control.deliver(control.head(request), control.end(request));

@@ -8,6 +8,7 @@ import * as peer from 'undici';
 
 import { control, flushed, turned } from '../support/addon';
 import { Client } from '../../src/client';
+import { peerMajor } from '../../src/undici';
 import { DispatchFlag, WireBody } from '../../src/wire/generated';
 
 let server: net.Server;
@@ -89,11 +90,6 @@ const same: [name: string, options: Make, clientOptions?: object][] = [
   ],
   ['reset', () => ({ path: '/', method: 'GET', reset: true })],
   ['no pipelining', () => ({ path: '/', method: 'GET' }), { pipelining: 0 }],
-  [
-    'one request for each connection',
-    () => ({ path: '/', method: 'GET' }),
-    { maxRequestsPerClient: 1 },
-  ],
   ['a POST without a body', () => ({ path: '/', method: 'POST' })],
   ['a POST with text', () => ({ path: '/', method: 'POST', body: 'h\u00e9llo' })],
   ['a POST with empty text', () => ({ path: '/', method: 'POST', body: '' })],
@@ -169,6 +165,15 @@ describe('the head', () => {
       else expect(body.length).toBe(0);
     });
   }
+
+  // undici 7 counts one more request than it was told; we count as undici 8 does.
+  it.runIf(peerMajor >= 8)("of one request for each connection is the peer's", async () => {
+    const options = { path: '/', method: 'GET' };
+    const clientOptions = { maxRequestsPerClient: 1 };
+    const { head, flags } = await ourHead(options, clientOptions);
+    expect(head).toBe(await peerBytes(options, clientOptions));
+    expect(flags & DispatchFlag.Reset).toBe(DispatchFlag.Reset);
+  });
 
   it('of HEAD keeps the connection, since the framing guard makes that safe', async () => {
     const { head, flags } = await ourHead({ path: '/', method: 'HEAD' }, {});

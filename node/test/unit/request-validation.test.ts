@@ -7,6 +7,7 @@ import * as peer from 'undici';
 
 import { control, flushed } from '../support/addon';
 import { Client } from '../../src/client';
+import { peerMajor } from '../../src/undici';
 
 const handler = () => ({
   onRequestStart() {},
@@ -87,9 +88,13 @@ const cases: Case[] = [
   ['a connection that is null', request({ headers: { connection: null } })],
   ['a list of connections', request({ headers: { connection: ['close'] } })],
   ['expect', request({ headers: { expect: '100-continue' } })],
-  ['a dispatcher', request({ dispatcher: {} })],
   ['no handler', request({}), null],
   ['a handler without methods', request({}), {}],
+];
+
+/** What undici 8 checks and undici 7 does not. */
+const newerCases: Case[] = [
+  ['a dispatcher', request({ dispatcher: {} })],
   [
     'a handler without onResponseError',
     request({}),
@@ -112,6 +117,29 @@ const cases: Case[] = [
   ['an upgrade without onRequestUpgrade', request({ upgrade: 'x' })],
 ];
 
+const legacy = () => ({
+  onConnect() {},
+  onHeaders() {},
+  onData() {},
+  onComplete() {},
+  onError() {},
+  onUpgrade() {},
+});
+
+/** Handlers of the older generation, which undici 8 refuses altogether. */
+const olderCases: Case[] = [
+  ['a legacy handler without onHeaders', request({}), { ...legacy(), onHeaders: undefined }],
+  ['a legacy handler without onData', request({}), { ...legacy(), onData: undefined }],
+  ['a legacy handler without onComplete', request({}), { ...legacy(), onComplete: 1 }],
+  ['a legacy handler without onError', request({}), { ...legacy(), onError: undefined }],
+  ['a legacy handler whose onBodySent is no function', request({}), { ...legacy(), onBodySent: 1 }],
+  [
+    'a legacy upgrade without onUpgrade',
+    request({ upgrade: 'x' }),
+    { ...legacy(), onUpgrade: undefined },
+  ],
+];
+
 /** How a dispatcher refuses: what it throws, and what it tells the handler. */
 function refusal(dispatcher: any, options: unknown, given: object | null | undefined) {
   const told: unknown[] = [];
@@ -120,7 +148,9 @@ function refusal(dispatcher: any, options: unknown, given: object | null | undef
       ? { ...handler(), onResponseError: (...args: unknown[]) => told.push(args) }
       : given && 'onRequestStart' in given && !('onResponseError' in given)
         ? { ...given, onResponseError: (...args: unknown[]) => told.push(args) }
-        : given;
+        : given && 'onError' in given && given.onError !== undefined
+          ? { ...given, onError: (error: unknown) => told.push([null, error]) }
+          : given;
   const describeError = (error: any) => ({
     class: error.constructor.name,
     name: error.name,
@@ -132,7 +162,8 @@ function refusal(dispatcher: any, options: unknown, given: object | null | undef
     return {
       returned,
       told: (told as [unknown, unknown][]).map(([controller, error]) => [
-        controller,
+        // undici 7 has no controller to give and passes undefined.
+        controller ?? null,
         describeError(error),
       ]),
     };
@@ -144,7 +175,7 @@ function refusal(dispatcher: any, options: unknown, given: object | null | undef
 describe('validation', () => {
   afterEach(() => control.reset());
 
-  for (const [name, options, given] of cases) {
+  for (const [name, options, given] of [...cases, ...(peerMajor >= 8 ? newerCases : olderCases)]) {
     it(`refuses ${name} exactly as the peer does`, async () => {
       const ours = new Client('http://localhost:1');
       const theirs = new peer.Client('http://localhost:1');

@@ -20,7 +20,7 @@ beforeEach(async () => {
   control.reset();
   client = new Client('http://localhost:8080');
   recorder = new Recorder();
-  client.dispatch({ path: '/', method: 'GET', upgrade: 'Websocket' }, recorder as never);
+  client.dispatch({ path: '/', method: 'GET', upgrade: 'Websocket' }, recorder);
   await flushed();
   request = control.request;
   control.deliver(control.upgrade(request, 101, [['Upgrade', 'Websocket']]));
@@ -140,7 +140,7 @@ describe('a handler that throws in onRequestUpgrade', () => {
     bad.during = (name) => {
       if (name === 'upgrade') throw boom;
     };
-    client.dispatch({ path: 'a:1', method: 'CONNECT' }, bad as never);
+    client.dispatch({ path: 'a:1', method: 'CONNECT' }, bad);
     await flushed();
     control.deliver(control.upgrade(control.request, 200));
     const made = bad.last('upgrade')[3] as Duplex;

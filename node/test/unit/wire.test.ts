@@ -53,7 +53,13 @@ const writers: Record<string, (writer: SubmissionWriter, record: any) => void> =
       r.data === undefined ? null : Buffer.from(r.data),
     ),
   BodyChunk: (writer, r) =>
-    writer.bodyChunk(r.slot, r.generation, Buffer.from(`--${r.data}--`), 2, 2 + r.data.length),
+    writer.bodyChunk(
+      r.slot,
+      r.generation,
+      Buffer.from(`--${r.data}--`),
+      2,
+      2 + (r.data as string).length,
+    ),
   BodyEnd: (writer, r) => writer.bodyEnd(r.slot, r.generation, fieldList(r.trailers)),
   Cancel: (writer, r) => writer.cancel(r.slot, r.generation),
   Credit: (writer, r) => writer.credit(r.slot, r.generation, r.bytes),

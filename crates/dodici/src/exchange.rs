@@ -44,9 +44,9 @@ impl Job {
 
 /// How an exchange left its connection and its request.
 pub(crate) enum Finish {
-    /// The sink was told the end; the connection can serve again.
+    /// The response is complete, which the sink is not told yet; the connection can serve again.
     Reusable(Option<Duration>),
-    /// The sink was told the end; the connection cannot serve again.
+    /// The response is complete, which the sink is not told yet; the connection cannot serve again.
     Done(CloseReason),
     /// The request failed and the connection is lost. The sink is not told yet.
     Failed(CloseReason, Error),
@@ -315,8 +315,6 @@ where
 
     fn end(&mut self, cx: &mut Context<'_>) -> Step {
         self.body = None;
-        let Self { conn, job, .. } = self;
-        conn.with_trailers(|trailers| job.settle.end(trailers));
         let finish = if self.job.request.reset {
             Finish::Done(CloseReason::NotReusable)
         } else {

@@ -199,16 +199,20 @@ async fn a_response_in_any_two_pieces_is_the_same_response() {
         let upstream = peer.address().tcp();
         let shape = Arc::new(shape);
         let splits = shape.cuts().into_iter().map(|at| Pacing::Split(at as u64));
-        in_parallel(std::iter::once(Pacing::Dribble).chain(splits).map(|pacing| {
-            let shape = Arc::clone(&shape);
-            async move {
-                let what = format!("{} {pacing:?}", shape.name);
-                let proxy = FaultProxy::start(upstream, Fault::paced(pacing)).await;
-                let client = Client::new(proxy.port(), OriginConfig::default());
-                let seen = run(client, &shape, &what).await;
-                assert_complete(&seen, &shape, &shape.expected.body, &what);
-            }
-        }))
+        in_parallel(
+            std::iter::once(Pacing::Dribble)
+                .chain(splits)
+                .map(|pacing| {
+                    let shape = Arc::clone(&shape);
+                    async move {
+                        let what = format!("{} {pacing:?}", shape.name);
+                        let proxy = FaultProxy::start(upstream, Fault::paced(pacing)).await;
+                        let client = Client::new(proxy.port(), OriginConfig::default());
+                        let seen = run(client, &shape, &what).await;
+                        assert_complete(&seen, &shape, &shape.expected.body, &what);
+                    }
+                }),
+        )
         .await;
         peer.finish().await;
     }
@@ -238,7 +242,9 @@ async fn s25_under_tls_no_cut_of_the_byte_stream_makes_a_truncated_response_comp
         let tail = (start..=total).step_by(1 + shape.bytes.len() / 40);
         let cuts: Vec<u64> = (0..start).step_by(211).chain(tail).collect();
         let actions = [FaultAction::Reset, FaultAction::Fin];
-        let cases = cuts.iter().flat_map(|cut| actions.map(|action| (*cut, action)));
+        let cases = cuts
+            .iter()
+            .flat_map(|cut| actions.map(|action| (*cut, action)));
         in_parallel(cases.map(|(cut, action)| {
             let (shape, config) = (Arc::clone(&shape), config.clone());
             async move {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use dodici_pool::{CloseReason, ConnId, ConnectInfo, DisconnectInfo, Error, Event};
 use tokio::time::Instant;
 
-use super::{Mailbox, PoolInner, now, put};
+use super::{Mailbox, PoolInner, aborted, contain, now};
 
 /// See the module.
 pub(super) struct Lease {
@@ -87,6 +87,7 @@ impl Lease {
     /// never written, goes back to the front of the queue.
     fn leave(&self) {
         let mut effects = Vec::new();
+        let mut cancelled = None;
         {
             let mut state = self.pool.state.lock();
             // An assignment that is decided but not yet carried out must reach the mailbox first,
@@ -96,13 +97,15 @@ impl Lease {
                 effects.push(effect);
             }
             if let Some((request, job)) = self.mailbox.inner.lock().job.take() {
-                put(&mut state.queued, request.slot, (request, job));
-                state.machine.handle_unsent(self.id, request, now());
+                cancelled = state.take_back(self.id, request, job);
             }
             state.forget_conn(self.id);
             // Whatever the books still held against it was settled by its task, or by the drop of
             // what the task held.
             drop(state.machine.handle_closed(self.id, now()));
+        }
+        if let Some(mut job) = cancelled {
+            contain(|| job.settle.error(aborted()));
         }
         for effect in effects {
             self.pool.apply(effect);

@@ -11,13 +11,14 @@
 mod lease;
 mod task;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Waker;
 
 use dodici_pool::{
     Action, CloseReason, ConnId, Error, ErrorKind, Event, HeaderBlock, Origin, OriginConfig,
-    OriginPool, Phase, PoolStats, Refused, Request, RequestId, RequestKind, Traits,
+    OriginPool, Outcome, Phase, PoolStats, Refused, Request, RequestId, RequestKind, Traits,
 };
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -138,8 +139,8 @@ impl PoolInner {
                 drop(self.runtime.spawn(task::run(Arc::clone(self), id, mailbox)));
             }
             Effect::Wake(waker) => waker.wake(),
-            Effect::Settle(mut job, error) => job.settle.error(error),
-            Effect::Event(event) => self.events.event(event),
+            Effect::Settle(mut job, error) => contain(|| job.settle.error(error)),
+            Effect::Event(event) => contain(|| self.events.event(event)),
         }
     }
 }
@@ -192,6 +193,20 @@ impl State {
         entry.take_if(|(have, _)| *have == id).map(|(_, job)| job)
     }
 
+    /// Returns an unsent request from connection `conn` to the front of the queue; to the caller,
+    /// for settling, if it was cancelled meanwhile. A cancel sets its mark before it takes the
+    /// lock, so under the lock either the mark is there or the cancel will find the request queued.
+    fn take_back(&mut self, conn: ConnId, request: RequestId, job: Job) -> Option<Job> {
+        if job.command.is_cancelled() {
+            let outcome = Outcome::Finished(CloseReason::PeerClosed);
+            self.machine.handle_released(conn, request, outcome, now());
+            return Some(job);
+        }
+        put(&mut self.queued, request.slot, (request, job));
+        self.machine.handle_unsent(conn, request, now());
+        None
+    }
+
     fn mailbox(&self, id: ConnId) -> Option<&Arc<Mailbox>> {
         self.conns
             .get(id.slot as usize)?
@@ -217,6 +232,17 @@ fn put<T>(table: &mut Vec<Option<T>>, slot: u32, value: T) {
         table.resize_with(slot + 1, || None);
     }
     table[slot] = Some(value);
+}
+
+/// Runs a callback of the user whose panic must not keep the rest of the pool's work undone: it
+/// may belong to another request than the one the thread is working for.
+fn contain(callback: impl FnOnce()) {
+    // The panic hook has reported it.
+    drop(catch_unwind(AssertUnwindSafe(callback)));
+}
+
+fn aborted() -> Error {
+    Error::new(ErrorKind::Aborted, Phase::Queued, "Request aborted")
 }
 
 fn destroyed() -> Error {
@@ -348,11 +374,7 @@ impl RequestHandle {
             state.take_queued(*id)
         };
         if let Some(mut job) = job {
-            job.settle.error(Error::new(
-                ErrorKind::Aborted,
-                Phase::Queued,
-                "Request aborted",
-            ));
+            contain(|| job.settle.error(aborted()));
         }
         pool.run_actions();
     }

@@ -6,12 +6,13 @@
 
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use dodici_pool::{CloseReason, ConnId, Error, Event, Outcome, Protocol, RequestId};
 use tokio::time::Instant;
 
 use super::lease::Lease;
-use super::{Mailbox, PoolInner, now};
+use super::{Mailbox, PoolInner, aborted, contain, now};
 use crate::clock::Timer;
 use crate::conn::H1Conn;
 use crate::exchange::{self, Finish, Job};
@@ -162,11 +163,16 @@ async fn serve(
         match finish {
             Finish::Reusable(hint) => {
                 lease.count_request();
+                release(pool, id, request, hint);
+                // Told only now that the connection is free, so that a request which follows from
+                // this one's end finds it; the queue goes on after it.
+                conn.with_trailers(|trailers| job.settle.end(trailers));
                 drop(job);
-                release(pool, id, request, Outcome::Reusable { hint });
+                pool.run_actions();
             }
             Finish::Done(reason) => {
                 lease.count_request();
+                conn.with_trailers(|trailers| job.settle.end(trailers));
                 drop(job);
                 forget(pool, id, request, reason);
                 return lease.end(reason, None);
@@ -267,12 +273,12 @@ async fn rest(
     .await
 }
 
-fn release(pool: &Arc<PoolInner>, id: ConnId, request: RequestId, outcome: Outcome) {
+/// Takes a request off a connection that goes on. The caller has to run the pool's actions.
+fn release(pool: &Arc<PoolInner>, id: ConnId, request: RequestId, hint: Option<Duration>) {
     pool.state
         .lock()
         .machine
-        .handle_released(id, request, outcome, now());
-    pool.run_actions();
+        .handle_released(id, request, Outcome::Reusable { hint }, now());
 }
 
 /// Takes a settled request off a connection that is about to end. The queue does not go on yet:
@@ -284,9 +290,10 @@ fn forget(pool: &Arc<PoolInner>, id: ConnId, request: RequestId, reason: CloseRe
         .handle_released(id, request, Outcome::Finished(reason), now());
 }
 
-/// Returns an unsent request to the front of the queue.
+/// Returns an unsent request to the front of the queue, unless its caller has given up.
 fn give_back(pool: &Arc<PoolInner>, id: ConnId, request: RequestId, job: Job) {
-    let mut state = pool.state.lock();
-    super::put(&mut state.queued, request.slot, (request, job));
-    state.machine.handle_unsent(id, request, now());
+    let cancelled = pool.state.lock().take_back(id, request, job);
+    if let Some(mut job) = cancelled {
+        contain(|| job.settle.error(aborted()));
+    }
 }

@@ -69,8 +69,8 @@ export class Session implements RecordSink {
   readonly #pools = new Map<number, PoolOwner>();
   #nextPool = 1;
 
-  /** Chunks that came with the batch being drained. */
-  #chunks: Buffer[] | undefined | null = null;
+  /** Slabs that came with the batch being drained: memory that its large chunks lie in. */
+  #slabs: Buffer[] | undefined | null = null;
   #draining = false;
   #flushScheduled = false;
 
@@ -87,7 +87,7 @@ export class Session implements RecordSink {
     this.#keepAlive.unref();
     this.#environment = addon.open(
       this.#inbound,
-      (length, chunks, overflow) => this.#drain(length, chunks, overflow),
+      (length, slabs, overflow) => this.#drain(length, slabs, overflow),
       options.ioThreads ?? 0,
       options.roots,
     );
@@ -210,19 +210,19 @@ export class Session implements RecordSink {
 
   #drain(
     length: number,
-    chunks: Buffer[] | undefined | null,
+    slabs: Buffer[] | undefined | null,
     overflow: Buffer | undefined | null,
   ): void {
     let batch = this.#inbound;
     let words = this.#inboundWords;
     if (overflow) ({ batch, words } = alignBatch(overflow));
-    this.#chunks = chunks;
+    this.#slabs = slabs;
     this.#draining = true;
     try {
       readBatch(batch, words, length, this);
     } finally {
       this.#draining = false;
-      this.#chunks = null;
+      this.#slabs = null;
       this.#flush();
     }
   }
@@ -270,9 +270,14 @@ export class Session implements RecordSink {
     }
   }
 
-  /** The chunk of a `Data` record: the Buffer that came along, or a copy the user may keep. */
+  /** The chunk of a `Data` record: a part of a slab that came along, or a copy the user may keep. */
   #chunk(batch: Buffer, flags: number, start: number, end: number): Buffer {
-    if ((flags & 1) !== 0) return this.#chunks?.[batch.readUInt32LE(start)] ?? EMPTY;
+    if ((flags & 1) !== 0) {
+      const slab = this.#slabs?.[batch.readUInt32LE(start)] ?? EMPTY;
+      const offset = batch.readUInt32LE(start + 4);
+      const length = batch.readUInt32LE(start + 8);
+      return length === slab.length ? slab : slab.subarray(offset, offset + length);
+    }
     const chunk = Buffer.allocUnsafe(end - start);
     batch.copy(chunk, 0, start, end);
     return chunk;

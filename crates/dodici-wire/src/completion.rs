@@ -35,7 +35,7 @@ use crate::headers::{put_fields, put_line, read_fields, take_line};
 use crate::schema::{Completion, Field, HeadFlag, WireCloseReason};
 use crate::tagged::{put_f64, put_u32, put_with};
 
-/// `flags` of a `Data` record whose chunk is a Buffer of its own.
+/// `flags` of a `Data` record whose chunk lies in a slab.
 pub const DATA_IS_LARGE: u8 = 1;
 
 /// Which of the three records that carry a response head.
@@ -83,15 +83,30 @@ pub fn put_data(out: &mut Vec<u8>, target: Target, chunk: &[u8]) {
     });
 }
 
-/// Appends a reference to the chunk at `index` of the list that accompanies the batch.
-pub fn put_large_data(out: &mut Vec<u8>, target: Target, index: u32) {
+/// Where a large chunk lies among the slabs that accompany the batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InSlab {
+    /// Which slab.
+    pub slab: u32,
+    /// First byte in it.
+    pub offset: u32,
+    /// Number of bytes.
+    pub length: u32,
+}
+
+/// Appends a reference to a chunk in a slab.
+pub fn put_large_data(out: &mut Vec<u8>, target: Target, place: InSlab) {
     put_record(
         out,
         Completion::Data as u8,
         DATA_IS_LARGE,
         0,
         target,
-        |out| out.extend_from_slice(&index.to_le_bytes()),
+        |out| {
+            for word in [place.slab, place.offset, place.length] {
+                out.extend_from_slice(&word.to_le_bytes());
+            }
+        },
     );
 }
 
@@ -216,8 +231,8 @@ pub enum Completed<'a> {
     Head(HeadKind, ResponseHead, bool),
     /// A chunk inside the batch.
     Data(&'a [u8]),
-    /// A chunk of its own, by index.
-    LargeData(u32),
+    /// A chunk in a slab.
+    LargeData(InSlab),
     /// The end, with trailers.
     End(HeaderBlock),
     /// A failure: error payload.
@@ -249,7 +264,12 @@ pub fn read_completion<'a>(
         Completion::Informational => read_head(HeadKind::Informational, &header, payload)?,
         Completion::Upgrade => read_head(HeadKind::Upgrade, &header, payload)?,
         Completion::Data if header.flags & DATA_IS_LARGE != 0 => {
-            Completed::LargeData(Reader::new(payload).u32()?)
+            let mut place = Reader::new(payload);
+            Completed::LargeData(InSlab {
+                slab: place.u32()?,
+                offset: place.u32()?,
+                length: place.u32()?,
+            })
         }
         Completion::Data => Completed::Data(payload),
         Completion::End => Completed::End(read_fields(payload)?),

@@ -37,12 +37,12 @@ macro_rules! wire_enum {
 
 /// Version of the record layout itself; part of the layout hash. Raise it when a payload changes
 /// shape without any table changing.
-pub const LAYOUT_VERSION: u32 = 1;
+pub const LAYOUT_VERSION: u32 = 2;
 
 /// Bytes of a record's frame before its payload.
 pub const RECORD_HEADER: usize = 16;
 
-/// Body chunks from this size on travel as a Buffer of their own instead of inside the batch.
+/// Body chunks from this size on travel in a slab, a Buffer beside the batch, instead of inside it.
 /// 16 KiB: one TLS record; below it, a copy is cheaper than a second object.
 pub const LARGE_CHUNK: usize = 16 * 1024;
 
@@ -96,8 +96,8 @@ wire_enum! {
         Head = 1,
         /// Informational response (1xx except 101). As `Head`.
         Informational = 2,
-        /// Body bytes. `flags` bit 0: the chunk is a Buffer of its own and the payload is its
-        /// `u32` index in the list that accompanies the batch; else the payload is the chunk.
+        /// Body bytes. `flags` bit 0: the chunk lies in one of the slabs that accompany the batch,
+        /// payload `u32 slab`, `u32 offset`, `u32 length`; else the payload is the chunk.
         Data = 3,
         /// The response ended well, or the peer ended an upgraded stream, which like a socket of
         /// Node's does not stay half open. Payload: trailer fields.
@@ -403,7 +403,7 @@ wire_enum! {
         Completions = 5,
         /// Bytes of completion records.
         CompletionBytes = 6,
-        /// Body chunks that travelled as a Buffer of their own.
+        /// Body chunks that travelled in a slab.
         LargeChunks = 7,
         /// Batches that did not fit the inbound Buffer.
         OversizedBatches = 8,

@@ -101,10 +101,18 @@ prop_compose! {
 enum Put {
     Head(HeadKind, ResponseHead, bool),
     Data(Bytes),
-    LargeData(u32),
+    LargeData(u32, u32, u32),
     End(HeaderBlock),
     Pull(u32),
     PoolClosed,
+}
+
+fn in_slab(slab: u32, offset: u32, length: u32) -> completion::InSlab {
+    completion::InSlab {
+        slab,
+        offset,
+        length,
+    }
 }
 
 fn put() -> impl Strategy<Value = Put> {
@@ -117,7 +125,7 @@ fn put() -> impl Strategy<Value = Put> {
         (kind, head(), any::<bool>())
             .prop_map(|(kind, head, reused)| Put::Head(kind, head, reused)),
         bytes().prop_map(Put::Data),
-        any::<u32>().prop_map(Put::LargeData),
+        any::<(u32, u32, u32)>().prop_map(|(a, b, c)| Put::LargeData(a, b, c)),
         fields().prop_map(Put::End),
         any::<u32>().prop_map(Put::Pull),
         Just(Put::PoolClosed),
@@ -145,7 +153,9 @@ proptest! {
                     completion::put_head(&mut out, *kind, *to, head, *reused);
                 }
                 Put::Data(chunk) => completion::put_data(&mut out, *to, chunk),
-                Put::LargeData(index) => completion::put_large_data(&mut out, *to, *index),
+                Put::LargeData(slab, offset, length) => {
+                    completion::put_large_data(&mut out, *to, in_slab(*slab, *offset, *length));
+                }
                 Put::End(trailers) => completion::put_end(&mut out, *to, trailers),
                 Put::Pull(bytes) => completion::put_pull(&mut out, *to, *bytes),
                 Put::PoolClosed => completion::put_pool_closed(&mut out, to.slot),
@@ -157,7 +167,9 @@ proptest! {
             let expected = match put {
                 Put::Head(kind, head, reused) => Completed::Head(*kind, head.clone(), *reused),
                 Put::Data(chunk) => Completed::Data(chunk),
-                Put::LargeData(index) => Completed::LargeData(*index),
+                Put::LargeData(slab, offset, length) => {
+                    Completed::LargeData(in_slab(*slab, *offset, *length))
+                }
                 Put::End(trailers) => Completed::End(trailers.clone()),
                 Put::Pull(bytes) => Completed::Pull(*bytes),
                 Put::PoolClosed => Completed::PoolClosed,

@@ -239,9 +239,16 @@ fn completions() -> Vec<Vector> {
             r#"{ "kind": "Data", "slot": 3, "generation": 70000, "data": "hello" }"#,
         ),
         (
-            "a chunk of its own",
-            put(&|out| to_js::put_large_data(out, TO, 1)),
-            r#"{ "kind": "Data", "slot": 3, "generation": 70000, "index": 1 }"#,
+            "a chunk in a slab",
+            put(&|out| {
+                let place = to_js::InSlab {
+                    slab: 1,
+                    offset: 65_536,
+                    length: 16_384,
+                };
+                to_js::put_large_data(out, TO, place);
+            }),
+            r#"{ "kind": "Data", "slot": 3, "generation": 70000, "slab": 1, "offset": 65536, "length": 16384 }"#,
         ),
         (
             "an end without trailers",

@@ -43,9 +43,9 @@ pub(crate) fn export(cx: &mut ModuleContext) -> NeonResult<()> {
 
 /// `open(inbound: Buffer, onBatch, ioThreads: number, roots?: Buffer[]): Env`
 ///
-/// `onBatch(length, chunks, overflow)` is called with a whole number of completions in the first
-/// `length` bytes of `inbound`, or of the Buffer `overflow` if they do not fit there; `chunks` is
-/// the list of large chunks that the records refer to, or `undefined`. The bytes are valid during
+/// `onBatch(length, slabs, overflow)` is called with a whole number of completions in the first
+/// `length` bytes of `inbound`, or of the Buffer `overflow` if they do not fit there; `slabs` is
+/// the list of slabs that large chunks lie in, or `undefined`. The bytes are valid during
 /// the call only. What it throws becomes an uncaught exception.
 ///
 /// The number of I/O threads is settled by the first call in the process. `roots` replaces the

@@ -62,8 +62,8 @@ impl Sink for RequestSink {
                 env.batch.put(|out| put_data(out, to, &chunk));
             } else {
                 let external = env.shared.external_buffers;
-                let index = env.batch.put_chunk(chunk, external);
-                env.batch.put(|out| put_large_data(out, to, index));
+                let place = env.batch.put_chunk(chunk, external);
+                env.batch.put(|out| put_large_data(out, to, place));
             }
         });
     }

@@ -15,7 +15,7 @@ export interface NativeEnvironment {
 /** Called on the JS thread for each doorbell. `overflow` replaces the inbound buffer for one batch. */
 export type OnBatch = (
   length: number,
-  chunks: Buffer[] | undefined | null,
+  slabs: Buffer[] | undefined | null,
   overflow?: Buffer | null,
 ) => void;
 

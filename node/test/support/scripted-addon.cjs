@@ -130,7 +130,8 @@ class Control {
       records.map((record) => {
         if (record.chunk === undefined) return encode(record);
         chunks.push(record.chunk);
-        return encode({ ...record, flags: 1, payload: uint32(chunks.length - 1) });
+        const place = [chunks.length - 1, 0, record.chunk.length];
+        return encode({ ...record, flags: 1, payload: Buffer.concat(place.map(uint32)) });
       }),
     );
     if (encoded.length > inbound.length) {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dodici::{
-    BodyKind, Engine, Error, Event, HeaderBlock, Origin, OriginConfig, Pool, Request, RequestHandle,
-    RequestKind, Scheme,
+    BodyKind, Engine, Error, Event, HeaderBlock, Origin, OriginConfig, Pool, Request,
+    RequestHandle, RequestKind, Scheme,
 };
 use tokio::runtime::Handle;
 
@@ -91,8 +91,7 @@ pub struct Call {
 impl Call {
     /// Hands over a slice of the request body.
     pub fn chunk(&self, bytes: &'static str) {
-        self.handle
-            .body_chunk(Bytes::from_static(bytes.as_bytes()));
+        self.handle.body_chunk(Bytes::from_static(bytes.as_bytes()));
     }
 
     /// Ends the request body without trailers.

@@ -870,25 +870,21 @@ async fn s34_a_paused_reader_gets_no_more_than_its_window() {
         origin.port(),
         config(|config| config.exchange.window = WINDOW),
     );
-    let call = client.send_paused(get("/bytes/20000000"));
+    let call = client.send_paused(get("/bytes/40000000"));
     let mut credit = u64::from(WINDOW);
-    let mut last = 0;
     for _ in 0..20 {
         let full = |seen: &dodici_testkit::recording::Seen| {
             (seen.body.len() as u64 >= credit).then_some(seen.body.len() as u64)
         };
         let got = within("window", call.wait(full)).await;
         assert!(got < credit + CHUNK, "{got} bytes on a credit of {credit}");
-        assert!(got > last);
-        last = got;
-        let sent = origin.peer().log().connections[0].sent;
-        assert!(sent <= 20_000_200);
         credit += 50_000;
         call.handle.credit(50_000);
     }
+    assert!(call.seen().body.len() as u64 <= credit + CHUNK);
     assert!(!call.is_settled());
     call.handle.credit(u32::MAX);
-    assert_eq!(within("rest", call.ended()).await.body, pattern(20_000_000));
+    assert_eq!(within("rest", call.ended()).await.body, pattern(40_000_000));
     assert_usable(&client).await;
     assert_eq!(origin.peer().accepted(), 1);
     shut_down(client).await;

@@ -285,7 +285,7 @@ impl Pool {
     /// Queues a request and returns at once. The sink hears everything else, an error included
     /// when the pool is closed.
     pub fn dispatch(&self, request: Request, sink: Box<dyn Sink>) -> RequestHandle {
-        let command = Command::new(self.0.config.exchange.window);
+        let command = Command::new(self.0.config.exchange.window, &request.body);
         let traits = Traits {
             idempotent: request.idempotent,
             blocking: request.blocking,

@@ -51,6 +51,25 @@ struct Upload {
     touched: bool,
     /// The end has been handed to the connection.
     finished: bool,
+    /// Whether what the caller hands over is the request body's.
+    source: Source,
+}
+
+/// What the caller's slices belong to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Source {
+    /// The request has no pulled body: nothing, or the stream of an upgrade.
+    #[default]
+    NoBody,
+    /// The request body, which the caller has not ended.
+    Body,
+    /// The request body was ended.
+    BodyEnded,
+    /// The stream of an upgrade that came before the caller had ended the request body: its next
+    /// end is still the body's.
+    StreamInBody,
+    /// The stream of an upgrade.
+    Stream,
 }
 
 /// The next piece of a request body.
@@ -73,6 +92,11 @@ impl Command {
                 credit: i64::from(window),
                 upload: Upload {
                     lacking,
+                    source: if body.is_pulled() {
+                        Source::Body
+                    } else {
+                        Source::NoBody
+                    },
                     ..Upload::default()
                 },
                 waker: None,
@@ -139,6 +163,14 @@ impl Command {
             if upload.lacking.is_some_and(|lacking| lacking > 0) {
                 upload.error.get_or_insert_with(length_mismatch);
             }
+            match upload.source {
+                Source::StreamInBody => {
+                    upload.source = Source::Stream;
+                    return;
+                }
+                Source::Body => upload.source = Source::BodyEnded,
+                Source::NoBody | Source::BodyEnded | Source::Stream => {}
+            }
             upload.end = Some(trailers);
         });
     }
@@ -195,9 +227,14 @@ impl Command {
     pub(crate) fn begin_stream(&self) {
         let upload = &mut self.inner.lock().upload;
         upload.lacking = None;
-        if std::mem::take(&mut upload.finished) {
-            upload.end = None;
-        }
+        upload.source = match upload.source {
+            Source::Body => Source::StreamInBody,
+            Source::BodyEnded => {
+                upload.end = None;
+                Source::Stream
+            }
+            other => other,
+        };
     }
 
     pub(crate) fn has_credit(&self) -> bool {

@@ -390,7 +390,9 @@ impl RequestHandle {
         self.command.chunk(chunk);
     }
 
-    /// Ends the request body, with trailers where the body is chunked.
+    /// Ends the request body, with trailers where the body is chunked; of a request that was
+    /// upgraded, the writing side of the stream. A pulled body has to be ended first, also one whose
+    /// length is declared.
     pub fn body_end(&self, trailers: HeaderBlock) {
         self.command.end(trailers);
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use bytes::Bytes;
-use dodici_pool::{Error, HeaderBlock};
+use dodici_pool::{BodyKind, Error, ErrorKind, HeaderBlock, Phase};
 use parking_lot::Mutex;
 
 use crate::sink::Sink;
@@ -37,7 +37,12 @@ struct Inner {
 struct Upload {
     chunks: VecDeque<Bytes>,
     end: Option<HeaderBlock>,
+    /// The body failed. Stays, so that no later attempt takes a part for the whole.
     error: Option<Error>,
+    /// Bytes that a body of declared length still lacks.
+    lacking: Option<u64>,
+    /// The caller was asked for the body.
+    asked: bool,
     /// Consumed bytes that were not asked for again yet.
     owed: u32,
     /// The body waits for `100 Continue`.
@@ -46,6 +51,25 @@ struct Upload {
     touched: bool,
     /// The end has been handed to the connection.
     finished: bool,
+    /// Whether what the caller hands over is the request body's.
+    source: Source,
+}
+
+/// What the caller's slices belong to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Source {
+    /// The request has no pulled body: nothing, or the stream of an upgrade.
+    #[default]
+    NoBody,
+    /// The request body, which the caller has not ended.
+    Body,
+    /// The request body was ended.
+    BodyEnded,
+    /// The stream of an upgrade that came before the caller had ended the request body: its next
+    /// end is still the body's.
+    StreamInBody,
+    /// The stream of an upgrade.
+    Stream,
 }
 
 /// The next piece of a request body.
@@ -57,12 +81,24 @@ pub(crate) enum Slice {
 }
 
 impl Command {
-    pub(crate) fn new(window: u32) -> Arc<Self> {
+    pub(crate) fn new(window: u32, body: &BodyKind) -> Arc<Self> {
+        let lacking = match body {
+            BodyKind::Sized(length) => Some(*length),
+            BodyKind::None | BodyKind::Full(_) | BodyKind::Chunked => None,
+        };
         Arc::new(Self {
             inner: Mutex::new(Inner {
                 cancelled: false,
                 credit: i64::from(window),
-                upload: Upload::default(),
+                upload: Upload {
+                    lacking,
+                    source: if body.is_pulled() {
+                        Source::Body
+                    } else {
+                        Source::NoBody
+                    },
+                    ..Upload::default()
+                },
                 waker: None,
             }),
         })
@@ -103,17 +139,46 @@ impl Command {
     }
 
     pub(crate) fn chunk(&self, chunk: Bytes) {
-        if !chunk.is_empty() {
-            self.tell(|inner| inner.upload.chunks.push_back(chunk));
+        if chunk.is_empty() {
+            return;
         }
+        self.tell(|inner| {
+            let upload = &mut inner.upload;
+            if let Some(lacking) = &mut upload.lacking {
+                match lacking.checked_sub(chunk.len() as u64) {
+                    Some(rest) => *lacking = rest,
+                    None => {
+                        upload.error.get_or_insert_with(length_mismatch);
+                        return;
+                    }
+                }
+            }
+            upload.chunks.push_back(chunk);
+        });
     }
 
     pub(crate) fn end(&self, trailers: HeaderBlock) {
-        self.tell(|inner| inner.upload.end = Some(trailers));
+        self.tell(|inner| {
+            let upload = &mut inner.upload;
+            if upload.lacking.is_some_and(|lacking| lacking > 0) {
+                upload.error.get_or_insert_with(length_mismatch);
+            }
+            match upload.source {
+                Source::StreamInBody => {
+                    upload.source = Source::Stream;
+                    return;
+                }
+                Source::Body => upload.source = Source::BodyEnded,
+                Source::NoBody | Source::BodyEnded | Source::Stream => {}
+            }
+            upload.end = Some(trailers);
+        });
     }
 
     pub(crate) fn fail(&self, error: Error) {
-        self.tell(|inner| inner.upload.error = Some(error));
+        self.tell(|inner| {
+            inner.upload.error.get_or_insert(error);
+        });
     }
 
     // --- the connection's side ---
@@ -144,6 +209,34 @@ impl Command {
         self.inner.lock().cancelled
     }
 
+    /// Why the request body cannot be sent, if so. hyper reports it only once it asks for more of
+    /// the body, which it may never do, and then without saying why.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.inner.lock().upload.error.clone()
+    }
+
+    /// Bytes to ask the caller for when the body is due: nothing if a connection that was lost
+    /// before the request was written has asked already.
+    pub(crate) fn first_pull(&self) -> u32 {
+        let asked = std::mem::replace(&mut self.inner.lock().upload.asked, true);
+        if asked { 0 } else { PULL_WINDOW }
+    }
+
+    /// The connection became a byte stream: what the caller hands over from now on is no part of
+    /// the request body, whose length and end do not count any more.
+    pub(crate) fn begin_stream(&self) {
+        let upload = &mut self.inner.lock().upload;
+        upload.lacking = None;
+        upload.source = match upload.source {
+            Source::Body => Source::StreamInBody,
+            Source::BodyEnded => {
+                upload.end = None;
+                Source::Stream
+            }
+            other => other,
+        };
+    }
+
     pub(crate) fn has_credit(&self) -> bool {
         self.inner.lock().credit > 0
     }
@@ -155,8 +248,8 @@ impl Command {
     pub(crate) fn next_slice(&self) -> Slice {
         let mut inner = self.inner.lock();
         let upload = &mut inner.upload;
-        if let Some(error) = upload.error.take() {
-            return Slice::Failed(error);
+        if let Some(error) = &upload.error {
+            return Slice::Failed(error.clone());
         }
         if upload.held {
             return Slice::Wait;
@@ -200,16 +293,23 @@ impl Command {
     /// Trailers to be written behind the last chunk, once the end has been handed over.
     pub(crate) fn take_trailers(&self) -> Option<HeaderBlock> {
         let mut inner = self.inner.lock();
-        if !inner.upload.finished {
+        let upload = &mut inner.upload;
+        if !upload.finished {
             return None;
         }
-        inner
-            .upload
-            .end
-            .as_mut()
-            .filter(|end| !end.is_empty())
-            .map(std::mem::take)
+        let trailers = upload.end.as_mut().filter(|end| !end.is_empty())?;
+        upload.touched = true;
+        Some(std::mem::take(trailers))
     }
+}
+
+/// A request body whose length is not the declared one.
+pub(crate) fn length_mismatch() -> Error {
+    Error::new(
+        ErrorKind::RequestContentLengthMismatch,
+        Phase::Send,
+        "Request body length does not match content-length header",
+    )
 }
 
 /// Owns a sink and settles it exactly once: a sink that was never told an end is told an error
@@ -241,7 +341,6 @@ impl Settle {
 
 impl Drop for Settle {
     fn drop(&mut self) {
-        use dodici_pool::{ErrorKind, Phase};
         if let Some(mut sink) = self.0.take() {
             // Reached when a task panicked or a runtime was shut down. The sink itself may be
             // what panicked, so a second panic must not turn the unwinding into an abort.

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use crate::clock::{Timer, after};
 use crate::command::{Command, PULL_WINDOW, Settle};
 use crate::conn::{ByteStream, H1Conn, poll_response};
-use crate::sink::ExchangeInfo;
+use crate::sink::{ExchangeInfo, Sink};
 
 /// A request on its way: what to send, whom to tell, how to be told.
 pub(crate) struct Job {
@@ -76,7 +76,7 @@ pub(crate) async fn run(
         && !job.request.expect_continue
         && let Some(sink) = job.settle.sink()
     {
-        sink.pull(PULL_WINDOW);
+        ask_first(sink, &job.command);
     }
     let headers_timeout = override_timeout(job.request.headers_timeout, config.headers_timeout);
     let mut exchange = Exchange {
@@ -99,6 +99,14 @@ pub(crate) async fn run(
         exchange.continue_deadline = after(Some(config.continue_timeout));
     }
     std::future::poll_fn(|cx| exchange.poll(cx)).await
+}
+
+/// Asks for the first bytes of a pulled body.
+fn ask_first(sink: &mut (dyn Sink + 'static), command: &Command) {
+    let bytes = command.first_pull();
+    if bytes > 0 {
+        sink.pull(bytes);
+    }
 }
 
 fn override_timeout(request: Option<Duration>, default: Option<Duration>) -> Option<Duration> {
@@ -146,6 +154,9 @@ where
             }
             if let Some((reason, error)) = self.interrupt.interrupted() {
                 return self.fail(reason, error);
+            }
+            if let Some(error) = self.job.command.failure() {
+                return self.fail(CloseReason::Aborted, error);
             }
             // Reading comes before the deadlines: what arrived in time is never a timeout.
             let done = self.conn.poll_drive(cx).is_ready();
@@ -215,7 +226,7 @@ where
             && self.job.request.body.is_pulled()
             && let Some(sink) = self.job.settle.sink()
         {
-            sink.pull(PULL_WINDOW);
+            ask_first(sink, &self.job.command);
         }
     }
 
@@ -388,6 +399,7 @@ enum Step {
 /// Carries the bytes of an upgraded connection until both sides are done, the caller cancels, or
 /// the transport fails. Tells the sink everything, its end included.
 pub(crate) async fn run_stream(mut stream: ByteStream, job: &mut Job) {
+    job.command.begin_stream();
     if let Some(sink) = job.settle.sink() {
         sink.pull(PULL_WINDOW);
     }

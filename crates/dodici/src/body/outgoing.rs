@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use dodici_pool::{Error, ErrorKind, Phase};
+use dodici_pool::Error;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::command::{Command, Slice};
+use crate::command::{Command, Slice, length_mismatch};
 
 /// See the module.
 pub(crate) enum OutgoingBody {
@@ -47,14 +47,6 @@ impl OutgoingBody {
             },
         }
     }
-}
-
-fn length_mismatch() -> Error {
-    Error::new(
-        ErrorKind::RequestContentLengthMismatch,
-        Phase::Send,
-        "Request body length does not match content-length header",
-    )
 }
 
 impl Body for OutgoingBody {

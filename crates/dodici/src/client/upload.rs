@@ -37,13 +37,15 @@ where
                 None => return,
             }
         }
-        match std::future::poll_fn(|cx| match shared.poll_pull(cx.waker()) {
-            Poll::Ready(None) => Poll::Ready(None),
-            Poll::Ready(Some(more)) => {
-                allowed += i64::from(more);
-                body.as_mut().poll_frame(cx).map(Some)
+        // Asked until it has nothing to say, so that it wakes this task at the response's end.
+        match std::future::poll_fn(|cx| {
+            loop {
+                match shared.poll_pull(cx.waker()) {
+                    Poll::Ready(None) => return Poll::Ready(None),
+                    Poll::Ready(Some(more)) => allowed += i64::from(more),
+                    Poll::Pending => return body.as_mut().poll_frame(cx).map(Some),
+                }
             }
-            Poll::Pending => body.as_mut().poll_frame(cx).map(Some),
         })
         .await
         {

@@ -290,9 +290,6 @@ impl Link {
             return Poll::Ready(Ok(total));
         }
         ready!(self.poll_pending(cx))?;
-        if let Some(head) = self.head.take() {
-            return self.poll_write_head(cx, head, bufs, total);
-        }
         if let Some(trailers) = self
             .upload
             .as_ref()
@@ -300,6 +297,9 @@ impl Link {
         {
             self.upload = None;
             return self.poll_write_trailers(&trailers, bufs, total);
+        }
+        if let Some(head) = self.head.take() {
+            return self.poll_write_head(cx, head, bufs, total);
         }
         match ready!(Pin::new(&mut self.transport).poll_write_vectored(cx, bufs)) {
             Ok(n) => {
@@ -321,13 +321,8 @@ impl Link {
             .iter()
             .find(|buf| !buf.is_empty())
             .map_or(&[][..], |buf| &buf[..]);
-        let Some(stub_len) = memmem::find(stub, b"\r\n\r\n").map(|at| at + 4) else {
-            let error = Error::new(
-                ErrorKind::Internal,
-                Phase::Send,
-                "hyper split its request head",
-            );
-            return Poll::Ready(Err(self.fail(CloseReason::Panicked, error)));
+        let Some(stub_len) = stub_len(stub) else {
+            return Poll::Ready(Err(self.surprised("hyper split its request head")));
         };
         let mut slices = [IoSlice::new(&[]); 8];
         slices[0] = IoSlice::new(&head);
@@ -352,7 +347,6 @@ impl Link {
                 Poll::Pending
             }
             Poll::Ready(Ok(n)) => {
-                self.sent_any = true;
                 self.count_written(n);
                 if n < head.len() {
                     self.pending = head.slice(n..);
@@ -365,7 +359,7 @@ impl Link {
     }
 
     /// hyper's buffers end with the last chunk, `0 CR LF CR LF`; the trailer fields go before its
-    /// final CR LF.
+    /// final CR LF. If the whole request is written at once they begin with its stub of a head.
     fn poll_write_trailers(
         &mut self,
         trailers: &HeaderBlock,
@@ -377,12 +371,13 @@ impl Link {
             tail.extend_from_slice(buf);
         }
         if !tail.ends_with(b"0\r\n\r\n") {
-            let error = Error::new(
-                ErrorKind::Internal,
-                Phase::Send,
-                "hyper split its last chunk",
-            );
-            return Poll::Ready(Err(self.fail(CloseReason::Panicked, error)));
+            return Poll::Ready(Err(self.surprised("hyper split its last chunk")));
+        }
+        if let Some(head) = self.head.take() {
+            let Some(stub_len) = stub_len(&tail) else {
+                return Poll::Ready(Err(self.surprised("hyper split its request head")));
+            };
+            tail.splice(..stub_len, head);
         }
         tail.truncate(tail.len() - 2);
         for (name, value) in trailers.iter() {
@@ -424,8 +419,15 @@ impl Link {
     }
 
     fn count_written(&mut self, n: usize) {
+        self.sent_any = true;
         self.bytes_written += n as u64;
         self.seen.wrote = true;
+    }
+
+    /// hyper wrote in another way than the link relies on.
+    fn surprised(&mut self, what: &'static str) -> io::Error {
+        let error = Error::new(ErrorKind::Internal, Phase::Send, what);
+        self.fail(CloseReason::Panicked, error)
     }
 
     /// The peer takes no more bytes. If some were sent, a response may already be on its way (a
@@ -438,6 +440,11 @@ impl Link {
         }
         Err(self.fail_io("write", Phase::Send, error))
     }
+}
+
+/// Length of hyper's own request head in front of what it writes.
+fn stub_len(written: &[u8]) -> Option<usize> {
+    memmem::find(written, b"\r\n\r\n").map(|at| at + 4)
 }
 
 /// Runs `input` through the guard and turns it into what hyper shall read: body bytes stay, a head

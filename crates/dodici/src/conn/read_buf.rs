@@ -11,6 +11,10 @@ use std::task::{Context, Poll, ready};
 use hyper::rt::ReadBufCursor;
 use tokio::io::{AsyncRead, ReadBuf};
 
+/// Most bytes taken by one read. hyper's buffer may have twice the room it was told to have, and
+/// what one read brings is one chunk of the body: by so much a paused reader's window overshoots.
+const READ: usize = 64 * 1024;
+
 /// Reads once into the unfilled part of `cursor`, lets `inspect` look at (and move about in) the
 /// bytes that came, and marks as filled as many of them as it returns.
 ///
@@ -27,7 +31,8 @@ where
 {
     // SAFETY: the memory is only handed to `ReadBuf::uninit`, which never de-initialises it.
     let memory = unsafe { cursor.as_mut() };
-    let mut buf = ReadBuf::uninit(memory);
+    let room = memory.len().min(READ);
+    let mut buf = ReadBuf::uninit(&mut memory[..room]);
     ready!(Pin::new(transport).poll_read(cx, &mut buf))?;
     let filled = buf.filled_mut();
     let len = filled.len();

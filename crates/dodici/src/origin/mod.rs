@@ -284,7 +284,7 @@ impl Pool {
     /// Queues a request and returns at once. The sink hears everything else, an error included
     /// when the pool is closed.
     pub fn dispatch(&self, request: Request, sink: Box<dyn Sink>) -> RequestHandle {
-        let command = Command::new(self.0.config.exchange.window);
+        let command = Command::new(self.0.config.exchange.window, &request.body);
         let traits = Traits {
             idempotent: request.idempotent,
             blocking: request.blocking,
@@ -389,7 +389,9 @@ impl RequestHandle {
         self.command.chunk(chunk);
     }
 
-    /// Ends the request body, with trailers where the body is chunked.
+    /// Ends the request body, with trailers where the body is chunked; of a request that was
+    /// upgraded, the writing side of the stream. A pulled body has to be ended first, also one whose
+    /// length is declared.
     pub fn body_end(&self, trailers: HeaderBlock) {
         self.command.end(trailers);
     }

@@ -109,11 +109,10 @@ impl H1Conn {
                 return Err((CloseReason::PeerClosed, error));
             }
         }
-        if let Poll::Ready(()) = self.poll_drive(cx) {
-            return Err(self.take_failure(Phase::Queued));
-        }
-        if self.sender.is_ready() {
+        if self.is_at_rest(cx) {
             Ok(())
+        } else if self.driver_done {
+            Err(self.take_failure(Phase::Queued))
         } else {
             Err(closed(
                 CloseReason::NotReusable,
@@ -230,22 +229,28 @@ impl H1Conn {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Result<Option<Duration>, CloseReason> {
-        let done = self.poll_drive(cx).is_ready();
+        let at_rest = self.is_at_rest(cx);
         let link = self.link.lock();
         if let Some((reason, _)) = &link.seen.failure {
             return Err(*reason);
         }
         let keep_alive = link.guard.keep_alive();
-        if done || link.write_broken || !keep_alive.reusable || !link.guard.is_idle() {
+        // Not at rest: the request body is still being sent. As in undici, that ends the
+        // connection.
+        if !at_rest || link.write_broken || !keep_alive.reusable || !link.guard.is_idle() {
             return Err(CloseReason::NotReusable);
         }
-        drop(link);
-        // Not ready: the request body is still being sent, as in undici that ends the connection.
-        if self.sender.is_ready() {
-            Ok(keep_alive.hint)
-        } else {
-            Err(CloseReason::NotReusable)
+        Ok(keep_alive.hint)
+    }
+
+    /// Whether hyper has finished the last exchange and waits for a request. It then also watches
+    /// the socket, so a connection that was found at rest need not be driven again before
+    /// something wakes its task.
+    fn is_at_rest(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.driver_done {
+            return false;
         }
+        self.sender.is_ready() || (self.poll_drive(cx).is_pending() && self.sender.is_ready())
     }
 
     /// Why the connection cannot go on.

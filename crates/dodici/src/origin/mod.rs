@@ -48,7 +48,7 @@ pub(crate) struct PoolInner {
 struct State {
     machine: OriginPool,
     /// Requests that are queued, by the slot of their id.
-    queued: Vec<Option<(RequestId, Job)>>,
+    queued: Vec<Option<(RequestId, Box<Job>)>>,
     /// Connections, by the slot of their id.
     conns: Vec<Option<(ConnId, Arc<Mailbox>)>>,
     /// Why the last connection could not be made, for the requests that waited for it.
@@ -64,7 +64,7 @@ struct Mailbox {
 
 #[derive(Default)]
 struct MailboxInner {
-    job: Option<(RequestId, Job)>,
+    job: Option<(RequestId, Box<Job>)>,
     close: Option<CloseReason>,
     waker: Option<Waker>,
 }
@@ -112,7 +112,7 @@ impl Interrupt for Mailbox {
 enum Effect {
     Spawn(ConnId, Arc<Mailbox>),
     Wake(Waker),
-    Settle(Job, Error),
+    Settle(Box<Job>, Error),
     Event(Event),
     Nothing,
 }
@@ -188,7 +188,7 @@ impl State {
         }
     }
 
-    fn take_queued(&mut self, id: RequestId) -> Option<Job> {
+    fn take_queued(&mut self, id: RequestId) -> Option<Box<Job>> {
         let entry = self.queued.get_mut(id.slot as usize)?;
         entry.take_if(|(have, _)| *have == id).map(|(_, job)| job)
     }
@@ -196,7 +196,7 @@ impl State {
     /// Returns an unsent request from connection `conn` to the front of the queue; to the caller,
     /// for settling, if it was cancelled meanwhile. A cancel sets its mark before it takes the
     /// lock, so under the lock either the mark is there or the cancel will find the request queued.
-    fn take_back(&mut self, conn: ConnId, request: RequestId, job: Job) -> Option<Job> {
+    fn take_back(&mut self, conn: ConnId, request: RequestId, job: Box<Job>) -> Option<Box<Job>> {
         if job.command.is_cancelled() {
             let outcome = Outcome::Finished(CloseReason::PeerClosed);
             self.machine.handle_released(conn, request, outcome, now());
@@ -290,7 +290,7 @@ impl Pool {
             blocking: request.blocking,
             exclusive: matches!(request.kind, RequestKind::Connect | RequestKind::Upgrade),
         };
-        let mut job = Job::new(request, Settle::new(sink), Arc::clone(&command));
+        let mut job = Box::new(Job::new(request, Settle::new(sink), Arc::clone(&command)));
         let mut state = self.0.state.lock();
         let id = match state.machine.handle_enqueue(traits, now()) {
             Ok(id) => id,

@@ -130,8 +130,10 @@ async fn serve(
     mut lease: Lease,
 ) {
     let mut timer = Timer::new();
+    let mut watched = false;
     loop {
-        let (request, mut job) = match rest(pool, id, mailbox, &mut conn, &mut timer).await {
+        let next = rest(pool, id, mailbox, &mut conn, &mut timer, watched).await;
+        let (request, mut job) = match next {
             Rest::Job(request, job) => (request, job),
             Rest::Close(reason) => {
                 lease.set_traffic(conn.traffic());
@@ -162,6 +164,7 @@ async fn serve(
         lease.set_traffic(conn.traffic());
         match finish {
             Finish::Reusable(hint) => {
+                watched = true;
                 lease.count_request();
                 release(pool, id, request, hint);
                 // Told only now that the connection is free, so that a request which follows from
@@ -194,7 +197,7 @@ async fn serve(
                 if lease.requests() == 0 {
                     job.fresh_failures += 1;
                 }
-                give_back(pool, id, request, *job);
+                give_back(pool, id, request, job);
                 return lease.end(reason, Some(error));
             }
             Finish::Upgraded => {
@@ -220,13 +223,15 @@ async fn serve(
     }
 }
 
-/// Waits for a request, keeping an eye on the connection.
+/// Waits for a request, keeping an eye on the connection. `watched`: an exchange has just left the
+/// connection at rest, with a wake-up registered for whatever comes.
 async fn rest(
     pool: &Arc<PoolInner>,
     id: ConnId,
     mailbox: &Mailbox,
     conn: &mut H1Conn,
     timer: &mut Timer,
+    watched: bool,
 ) -> Rest {
     let mut deadline = None;
     let mut first = true;
@@ -234,14 +239,16 @@ async fn rest(
         {
             let mut inner = mailbox.inner.lock();
             if let Some((request, job)) = inner.job.take() {
-                return Poll::Ready(Rest::Job(request, Box::new(job)));
+                return Poll::Ready(Rest::Job(request, job));
             }
             if let Some(reason) = inner.close {
                 return Poll::Ready(Rest::Close(reason));
             }
             inner.waker = Some(cx.waker().clone());
         }
-        if let Poll::Ready((reason, error)) = conn.poll_rest(cx) {
+        if !(first && watched)
+            && let Poll::Ready((reason, error)) = conn.poll_rest(cx)
+        {
             return Poll::Ready(Rest::Ended(reason, Some(error)));
         }
         if first {
@@ -291,7 +298,7 @@ fn forget(pool: &Arc<PoolInner>, id: ConnId, request: RequestId, reason: CloseRe
 }
 
 /// Returns an unsent request to the front of the queue, unless its caller has given up.
-fn give_back(pool: &Arc<PoolInner>, id: ConnId, request: RequestId, job: Job) {
+fn give_back(pool: &Arc<PoolInner>, id: ConnId, request: RequestId, job: Box<Job>) {
     let cancelled = pool.state.lock().take_back(id, request, job);
     if let Some(mut job) = cancelled {
         contain(|| job.settle.error(aborted()));

@@ -396,9 +396,9 @@ async fn aborts_at_random_moments_settle_once_and_leak_no_connection() {
     for call in &calls {
         within("released", call.released()).await;
     }
-    assert_eq!(client.pool.stats().size(), 0);
     assert_usable(&client).await;
-    shut_down(client).await;
+    shut_down(client.clone()).await;
+    assert_eq!(client.pool.stats(), dodici::PoolStats::default());
     origin.finish().await;
 }
 
@@ -1291,14 +1291,20 @@ async fn s43_queued_sinks_that_panic_in_error_do_not_keep_a_destroy_from_the_oth
 #[test]
 fn a_runtime_that_is_shut_down_settles_what_its_connections_serve() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let (client, call) = runtime.block_on(async {
+    let (origin, client, call) = runtime.block_on(async {
         let origin = TestOrigin::start().await;
         let client = Client::new(origin.port(), OriginConfig::default());
         let call = client.get("/hold");
         within("running", origin.wait_executed(1)).await;
-        (client, call)
+        (origin, client, call)
     });
     drop(runtime);
-    assert_eq!(call.seen().error_kind(), Some(ErrorKind::Internal));
+    // The peer's end of the connection may have gone first.
+    let kind = call.seen().error_kind();
+    assert!(
+        matches!(kind, Some(ErrorKind::Internal | ErrorKind::Socket)),
+        "{kind:?}"
+    );
+    drop(origin);
     assert_eq!(client.events.connects(), client.events.disconnects());
 }

@@ -42,6 +42,7 @@ const wrapLegacyHandlers: Interceptor = (dispatch) =>
   };
 
 /** The `this` of every dispatcher of ours. */
+// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- for listener types, below
 export abstract class DispatcherBase extends Dispatcher {
   private isClosed = false;
   private isDestroyed = false;

@@ -25,7 +25,7 @@ import {
 import { parseOrigin } from './parse-origin';
 import { Pool } from './pool';
 import type { AgentOptions, AgentStats, OriginOptions } from './types';
-import { type Dispatcher, errors, symbols } from './undici';
+import { type Dispatcher, errors, symbols, toPeerHandler } from './undici';
 
 type Factory = (origin: string | URL, options: object) => Dispatcher;
 type Options = Readonly<Record<string, unknown>>;
@@ -211,7 +211,8 @@ export class Agent extends DispatcherBase {
       entry === undefined
         ? this.addPool(given, origin, key, allowH2 === false)
         : unwrapEntry(entry);
-    return pool.dispatch(options as unknown as Dispatcher.DispatchOptions, handler as never);
+    const receiver = pool instanceof DispatcherBase ? handler : toPeerHandler(handler);
+    return pool.dispatch(options as unknown as Dispatcher.DispatchOptions, receiver);
   }
 
   protected override async closeGracefully(): Promise<void> {

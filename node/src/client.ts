@@ -6,7 +6,7 @@
  */
 
 import { PooledDispatcher } from './pooled-dispatcher';
-import type { Client as PeerClient } from './undici';
+import type { ClientOptions } from './types';
 
 /** A client's counters at one moment. */
 export class ClientStats {
@@ -32,7 +32,7 @@ export class Client extends PooledDispatcher {
    * @throws InvalidArgumentError with undici's message for a bad origin or option, and for a
    * `connect` option that the engine cannot honour.
    */
-  constructor(origin: string | URL, options?: PeerClient.Options) {
+  constructor(origin: string | URL, options?: ClientOptions) {
     super('client', origin, options);
   }
 
@@ -56,4 +56,11 @@ export class Client extends PooledDispatcher {
   protected override get connectedForPeer(): boolean {
     return this.counters.connected > 0;
   }
+}
+
+/** Types under the names that undici's declarations give them. */
+// eslint-disable-next-line @typescript-eslint/no-namespace -- undici's users write Client.Options
+export declare namespace Client {
+  /** Options of the constructor. */
+  export type Options = ClientOptions;
 }

@@ -10,6 +10,12 @@
  * dispatcher, and methods called through a Proxy cannot reach private members.
  */
 
+import type {
+  ConnectionErrorListener,
+  ConnectListener,
+  DisconnectListener,
+  DrainListener,
+} from './events';
 import { wrapHandler } from './legacy-handler';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
 import { Dispatcher, errors, peer, peerMajor } from './undici';
@@ -36,6 +42,7 @@ const wrapLegacyHandlers: Interceptor = (dispatch) =>
   };
 
 /** The `this` of every dispatcher of ours. */
+// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- for listener types, below
 export abstract class DispatcherBase extends Dispatcher {
   private isClosed = false;
   private isDestroyed = false;
@@ -193,4 +200,29 @@ export abstract class DispatcherBase extends Dispatcher {
       return false;
     }
   }
+}
+
+/** Listeners get more than undici's: the details of `events.ts` come last. */
+// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- EventEmitter has them
+export interface DispatcherBase {
+  on(name: 'connect', listener: ConnectListener): this;
+  on(name: 'disconnect', listener: DisconnectListener): this;
+  on(name: 'connectionError', listener: ConnectionErrorListener): this;
+  on(name: 'drain', listener: DrainListener): this;
+  once(name: 'connect', listener: ConnectListener): this;
+  once(name: 'disconnect', listener: DisconnectListener): this;
+  once(name: 'connectionError', listener: ConnectionErrorListener): this;
+  once(name: 'drain', listener: DrainListener): this;
+  off(name: 'connect', listener: ConnectListener): this;
+  off(name: 'disconnect', listener: DisconnectListener): this;
+  off(name: 'connectionError', listener: ConnectionErrorListener): this;
+  off(name: 'drain', listener: DrainListener): this;
+  addListener(name: 'connect', listener: ConnectListener): this;
+  addListener(name: 'disconnect', listener: DisconnectListener): this;
+  addListener(name: 'connectionError', listener: ConnectionErrorListener): this;
+  addListener(name: 'drain', listener: DrainListener): this;
+  removeListener(name: 'connect', listener: ConnectListener): this;
+  removeListener(name: 'disconnect', listener: DisconnectListener): this;
+  removeListener(name: 'connectionError', listener: ConnectionErrorListener): this;
+  removeListener(name: 'drain', listener: DrainListener): this;
 }

@@ -11,7 +11,7 @@
 
 import { closeReasonError, decodeError, type SocketInfo } from './errors';
 import { taggedFields } from './tagged-fields';
-import type { Dispatcher } from './undici';
+import type { Dispatcher, errors } from './undici';
 import { Field, WireCloseReason } from './wire/generated';
 
 /** How long each leg of making a connection took, in milliseconds; absent where a leg did not happen. */
@@ -91,11 +91,17 @@ export type ConnectListener = (
   info: ConnectInfo | undefined,
 ) => void;
 
+/**
+ * Errors of events as undici declares them. Where Node raised the error it is a plain Error with
+ * one of Node's codes.
+ */
+type EventError = InstanceType<typeof errors.UndiciError>;
+
 /** Listeners of `disconnect`. */
 export type DisconnectListener = (
   origin: URL,
   targets: readonly Dispatcher[],
-  error: Error,
+  error: EventError,
   info: DisconnectInfo | undefined,
 ) => void;
 
@@ -103,7 +109,7 @@ export type DisconnectListener = (
 export type ConnectionErrorListener = (
   origin: URL,
   targets: readonly Dispatcher[],
-  error: Error,
+  error: EventError,
 ) => void;
 
 /** Listeners of `drain`. */

@@ -7,7 +7,7 @@
 
 import type { PeerCounters } from './delegate';
 import { PooledDispatcher } from './pooled-dispatcher';
-import type { Pool as PeerPool } from './undici';
+import type { PoolOptions } from './types';
 
 /** A pool's counters at one moment. */
 export class PoolStats {
@@ -40,7 +40,7 @@ export class Pool extends PooledDispatcher {
    * @throws InvalidArgumentError with undici's message for a bad origin or option, and for a
    * `connect` option that the engine cannot honour.
    */
-  constructor(origin: string | URL, options?: PeerPool.Options) {
+  constructor(origin: string | URL, options?: PoolOptions) {
     super('pool', origin, options);
   }
 
@@ -52,4 +52,11 @@ export class Pool extends PooledDispatcher {
   protected override get connectedForPeer(): number {
     return this.counters.connected;
   }
+}
+
+/** Types under the names that undici's declarations give them. */
+// eslint-disable-next-line @typescript-eslint/no-namespace -- undici's users write Pool.Options
+export declare namespace Pool {
+  /** Options of the constructor. */
+  export type Options = PoolOptions;
 }

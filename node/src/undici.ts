@@ -109,6 +109,21 @@ export const peerMajor: 7 | 8 = peerVersion.startsWith('7.') ? 7 : 8;
 /** The loaded peer's symbols. */
 export const symbols: PeerSymbols = loadSymbols();
 
+type UnwrapHandler = (handler: object) => object;
+
+/** undici 7 has an adapter from handlers of the newer generation to its own; undici 8 needs none. */
+function loadUnwrapHandler(): UnwrapHandler {
+  if (peerMajor !== 7) return (handler) => handler;
+  const { unwrap } = require('undici/lib/handler/unwrap-handler.js') as { unwrap: UnwrapHandler };
+  return unwrap;
+}
+
+/**
+ * The handler in the generation that the peer's dispatchers hand to one another: undici 7's mocks
+ * and pools call methods of the older one, and only its public `dispatch()` takes both.
+ */
+export const toPeerHandler: UnwrapHandler = loadUnwrapHandler();
+
 /** Shape of undici 8's `Dispatcher1Wrapper`; undici 7 declares none. */
 export type Dispatcher1WrapperConstructor = new (
   dispatcher: Undici.Dispatcher,

@@ -213,8 +213,9 @@ describe('over the engine', () => {
             fetch(workerData.url + '/worker').then((r) => r.text()).then((t) => parentPort.postMessage(t));\`,
           { eval: true, workerData: { url, path: ${JSON.stringify(join(root, 'dist/index.js'))} } },
         );
+        const exited = new Promise((resolve) => worker.once('exit', resolve));
         const text = await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
-        const code = await new Promise((resolve) => worker.once('exit', resolve));
+        const code = await exited;
         return [text, code];`,
       ),
     ).toEqual(['/worker ', 0]);

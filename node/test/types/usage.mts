@@ -48,10 +48,13 @@ agent.on('connect', (origin: URL, targets: readonly Dispatcher[], info?: Connect
   const version: string | undefined = info?.tls?.version;
   void [origin.host, targets.length, milliseconds, version];
 });
-agent.on('disconnect', (_origin, _targets, error) => {
+agent.on('disconnect', (_origin, _targets, error, info) => {
   const message: string = error.message;
-  void message;
+  const requests: number | undefined = info?.requests;
+  void [message, requests];
 });
+new Pool('http://localhost').once('connect', (_origin, _targets, info) => info?.tls?.cipher);
+new Client('http://localhost').off('drain', () => {});
 const reason: DisconnectInfo['reason'] = 'idle timeout';
 
 const response = await request('http://localhost', { dispatcher, method: 'POST', body: 'x' });

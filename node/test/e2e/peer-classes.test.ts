@@ -1,0 +1,59 @@
+// undici's own classes with ours behind them, over the engine.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import {
+  Agent,
+  BalancedPool,
+  type Dispatcher,
+  MockAgent,
+  Pool,
+  request,
+  RetryAgent,
+} from '../../src/index';
+import { httpOrigin, type Origin } from '../support/servers';
+
+let origin: Origin;
+beforeAll(async () => {
+  origin = await httpOrigin((incoming, response) => response.end(`origin ${incoming.url}`));
+});
+afterAll(() => origin.close());
+
+const textOf = async (dispatcher: Dispatcher, url: string) =>
+  (await request(url, { dispatcher })).body.text();
+
+describe('undici’s own classes', () => {
+  it('BalancedPool uses our pools and sees when they are free', async () => {
+    const made: Pool[] = [];
+    const balanced = new BalancedPool(origin.url, {
+      factory: (url, options) => {
+        const pool = new Pool(url, options);
+        made.push(pool);
+        return pool;
+      },
+    });
+    for (const path of ['/1', '/2', '/3']) {
+      const { body } = await balanced.request({ path, method: 'GET' });
+      expect(await body.text()).toBe(`origin ${path}`);
+    }
+    expect(made).toHaveLength(1);
+    expect(made[0]!.stats).toMatchObject({ connected: 1, free: 1, size: 0 });
+    await balanced.close();
+  });
+
+  it('MockAgent answers for our agent, and lets through what is allowed', async () => {
+    const mock = new MockAgent({ agent: new Agent() });
+    mock.get('http://mocked').intercept({ path: '/' }).reply(200, 'mocked');
+    mock.enableNetConnect();
+    expect(await textOf(mock, 'http://mocked/')).toBe('mocked');
+    expect(await textOf(mock, `${origin.url}/real`)).toBe('origin /real');
+    await mock.close();
+  });
+
+  it('RetryAgent repeats requests of our agent', async () => {
+    const agent = new Agent();
+    const retrying = new RetryAgent(agent);
+    expect(await textOf(retrying, `${origin.url}/retry`)).toBe('origin /retry');
+    await retrying.close();
+    expect(agent.closed).toBe(true);
+  });
+});

@@ -12,6 +12,8 @@ import { rawFields } from './headers';
 /** What a controller needs of its exchange. */
 export interface Controlled {
   abortWith(reason: Error | undefined): void;
+  /** Delivery stops. */
+  paused(): void;
   /** Delivery may go on. */
   resumed(): void;
 }
@@ -37,7 +39,9 @@ export class RequestController implements DispatchController {
 
   /** Stops delivery: what comes after the current callback waits until `resume`. */
   pause(): void {
+    if (this.#paused) return;
     this.#paused = true;
+    this.#exchange.paused();
   }
 
   /** Delivers what waited, before this returns. */

@@ -21,7 +21,7 @@ import type { DispatchHandler, DispatchOptions, ParsedHeaders } from './handler-
 import { decodeReason, parseFields } from './headers';
 import { assertHandler } from './legacy-handler';
 import { Sending, type SendContext } from './sending';
-import type { SlotOwner } from './session';
+import type { Pausing, SlotOwner } from './session';
 import { errors, peerMajor } from './undici';
 import { UpgradedSocket } from './upgrade';
 import { WINDOW } from './wire/generated';
@@ -44,7 +44,7 @@ type Undelivered =
   | { readonly kind: 'head'; readonly status: number; readonly text: string };
 
 /** One request; see above. */
-export class Exchange extends Sending implements SlotOwner {
+export class Exchange extends Sending implements SlotOwner, Pausing {
   readonly #context: ExchangeContext;
   #controller: RequestController | null = null;
   #queue: Undelivered[] | null = null;
@@ -52,6 +52,8 @@ export class Exchange extends Sending implements SlotOwner {
   #delivering = false;
   /** Bytes delivered and not yet credited. */
   #owed = 0;
+  /** What Rust knows of the handler: it delivers, will be told at the end of this turn, has stopped. */
+  #delivery: 'running' | 'pausing' | 'paused' = 'running';
 
   /** Neighbours in the pool's list of unsettled requests; the pool's alone. */
   previous: Exchange | null = null;
@@ -110,6 +112,7 @@ export class Exchange extends Sending implements SlotOwner {
   }
 
   onHead(status: number, _flags: number, text: string): void {
+    if (this.#handle.paused) this.paused();
     // Heads are delivered to a paused handler too, but never before what already waits.
     if (this.#queue !== null) this.#queue.push({ kind: 'head', status, text });
     else this.#deliverHead(status, text);
@@ -135,6 +138,8 @@ export class Exchange extends Sending implements SlotOwner {
     const controller = this.#handle;
     RequestController.receiveHead(controller, text, fields);
     this.unwatchBody();
+    // The byte stream is not the handler's to pause.
+    this.#tellResumed();
     const socket = new UpgradedSocket(this.context.session, this, this.writer);
     this.slot = -1;
     if (channels.headers.hasSubscribers) this.#publishHead(status, text, fields);
@@ -161,9 +166,33 @@ export class Exchange extends Sending implements SlotOwner {
     (this.#queue ??= []).push(item);
   }
 
+  /** `pause()` was called. */
+  paused(): void {
+    if (this.#delivery !== 'running' || this.settled) return;
+    this.#delivery = 'pausing';
+    this.context.session.pauseSoon(this);
+  }
+
+  tellPause(): void {
+    // A request that is not sent yet has nothing to stop; its head will remind us.
+    const tell = this.#handle.paused && !this.settled && this.slot !== -1;
+    this.#delivery = tell ? 'paused' : 'running';
+    if (tell) this.writer.credit(this.slot, this.generation, 0, true);
+  }
+
+  #tellResumed(): void {
+    if (this.#delivery !== 'paused') return;
+    this.#delivery = 'running';
+    this.writer.credit(this.slot, this.generation, this.#owed);
+    this.#owed = 0;
+    this.scheduleFlush();
+  }
+
   /** `resume()` was called. */
   resumed(): void {
-    if (this.#delivering || this.settled) return;
+    if (this.settled) return;
+    this.#tellResumed();
+    if (this.#delivering) return;
     this.#returnCredit();
     this.#deliverWaiting();
   }
@@ -280,9 +309,12 @@ export class Exchange extends Sending implements SlotOwner {
     this.#settleWithError(error as Error);
   }
 
-  /** Ends with `error`, from the pool's `destroy()`: Rust forgets the request by itself. */
+  /**
+   * Ends with `error`, from the pool's `destroy()`: Rust forgets the request by itself, unless its
+   * upgrade is under way to us, because byte streams outlive their pool.
+   */
   destroyWith(error: Error): void {
-    this.#settleWithError(error, false);
+    this.#settleWithError(error, this.isUpgrade);
   }
 
   #settleWithError(error: Error, tellNative = true): void {

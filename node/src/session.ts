@@ -39,6 +39,12 @@ export interface PoolOwner {
   onPoolClosed(): void;
 }
 
+/** A request whose handler has paused. */
+export interface Pausing {
+  /** Writes the record that says so, if it is still so. */
+  tellPause(): void;
+}
+
 /** How a session is made; tests pass a scripted addon. */
 export interface SessionOptions {
   /** Number of I/O threads; 0 lets the addon choose. */
@@ -73,6 +79,9 @@ export class Session implements RecordSink {
   #slabs: Buffer[] | undefined | null = null;
   #draining = false;
   #flushScheduled = false;
+
+  /** Requests that paused in this turn of the event loop. */
+  #pausing: Pausing[] = [];
 
   #holds = 0;
   readonly #keepAlive: NodeJS.Timeout;
@@ -178,6 +187,21 @@ export class Session implements RecordSink {
   #flush(): void {
     for (const writer of this.#writers) writer.flush();
   }
+
+  /**
+   * `owner` has paused. Rust is told when this turn of the event loop is over, if it still is: a
+   * stream that fills up and is read in the same turn, as a small body is, costs no record.
+   */
+  pauseSoon(owner: Pausing): void {
+    if (this.#pausing.push(owner) === 1) setImmediate(this.#tellPauses);
+  }
+
+  readonly #tellPauses = (): void => {
+    const pausing = this.#pausing;
+    this.#pausing = [];
+    for (const owner of pausing) owner.tellPause();
+    this.#flush();
+  };
 
   // Life -------------------------------------------------------------------------------------
 

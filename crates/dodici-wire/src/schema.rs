@@ -75,14 +75,16 @@ wire_enum! {
         BodyEnd = 3,
         /// Abort a request or destroy an upgraded stream. No completion follows.
         Cancel = 4,
-        /// Give back delivered bytes. Payload: `u32 bytes`.
+        /// Give back delivered bytes, and say whether the handler takes more. `flags`:
+        /// [`CreditFlag`] bits. Payload: `u32 bytes`, which may be 0.
         Credit = 5,
         /// Make a pool. `slot`: its id. Payload: options, see [`OptionKey`].
         PoolCreate = 6,
         /// Close a pool: queued and running requests finish. `PoolClosed` follows.
         PoolClose = 7,
         /// Destroy a pool at once. Its requests get no completion: JavaScript settles them.
-        /// `PoolClosed` follows.
+        /// Upgraded streams are no longer the pool's and live on, also those whose `Upgrade`
+        /// JavaScript has not seen yet: it cancels what it does not want. `PoolClosed` follows.
         PoolDestroy = 8,
         /// Open a connection although nothing is queued, if the pool has none.
         PoolConnect = 9,
@@ -136,6 +138,15 @@ wire_enum! {
         Connect = 32,
         /// The head carries `upgrade`.
         Upgrade = 64,
+    }
+}
+
+wire_enum! {
+    /// Bits of a `Credit` record's flags.
+    pub enum CreditFlag : u8 {
+        /// The handler is paused: nothing is delivered, and no body timeout runs, until a `Credit`
+        /// without this bit.
+        Paused = 1,
     }
 }
 
@@ -417,6 +428,7 @@ pub const TABLES: &[(&str, &[(&str, u32)])] = &[
     ("Submission", Submission::TABLE),
     ("Completion", Completion::TABLE),
     ("DispatchFlag", DispatchFlag::TABLE),
+    ("CreditFlag", CreditFlag::TABLE),
     ("WireBody", WireBody::TABLE),
     ("HeadFlag", HeadFlag::TABLE),
     ("OptionKey", OptionKey::TABLE),

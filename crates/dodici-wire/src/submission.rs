@@ -8,7 +8,8 @@
 //! - A slot is JavaScript's from `Dispatch` until `End` or `Error` came or `Cancel` was sent. A
 //!   record for a generation that is over is ignored.
 //! - `BodyChunk` answers `Pull`; `BodyEnd` may come at any time after the last chunk.
-//! - `Credit` gives back body bytes, those of `Data` records, after the handler has seen them.
+//! - `Credit` gives back body bytes, those of `Data` records, after the handler has seen them, and
+//!   says whether the handler is paused.
 //! - A pool's id is chosen by JavaScript and never used twice in one environment. Its records and
 //!   those of its requests go to I/O thread `id % threads`.
 
@@ -20,7 +21,9 @@ use dodici_pool::{BodyKind, HeaderBlock, Request, RequestKind};
 use crate::cursor::{Malformed, Reader, padding};
 use crate::frame::{Header, Target, put_record};
 use crate::headers::{put_fields, read_fields};
-use crate::schema::{DEFAULT_TIMEOUT, DispatchFlag, RECORD_HEADER, Submission, WireBody};
+use crate::schema::{
+    CreditFlag, DEFAULT_TIMEOUT, DispatchFlag, RECORD_HEADER, Submission, WireBody,
+};
 
 /// One decoded submission.
 #[derive(Clone, Debug)]
@@ -38,8 +41,13 @@ pub enum Submitted {
     BodyEnd(HeaderBlock),
     /// Abort the request.
     Cancel,
-    /// Body bytes given back.
-    Credit(u32),
+    /// Body bytes given back, and whether the handler is paused from now on.
+    Credit {
+        /// Bytes that it has taken; may be 0.
+        bytes: u32,
+        /// Takes nothing more until the next `Credit` that says otherwise.
+        paused: bool,
+    },
     /// Make a pool of these options, see [`options`](crate::options).
     PoolCreate(Bytes),
     /// Close the pool.
@@ -111,7 +119,10 @@ fn decode(header: &Header, payload: Bytes) -> Result<Submitted, Malformed> {
         Submission::BodyChunk => Submitted::BodyChunk(payload),
         Submission::BodyEnd => Submitted::BodyEnd(read_fields(&payload)?),
         Submission::Cancel => Submitted::Cancel,
-        Submission::Credit => Submitted::Credit(Reader::new(&payload).u32()?),
+        Submission::Credit => Submitted::Credit {
+            bytes: Reader::new(&payload).u32()?,
+            paused: header.flags & CreditFlag::Paused as u8 != 0,
+        },
         Submission::PoolCreate => Submitted::PoolCreate(payload),
         Submission::PoolClose => Submitted::PoolClose,
         Submission::PoolDestroy => Submitted::PoolDestroy,
@@ -230,8 +241,12 @@ pub fn put_dispatch(out: &mut Vec<u8>, target: Target, pool: u32, request: &Requ
 
 /// Appends any other submission.
 pub fn put_submission(out: &mut Vec<u8>, target: Target, submitted: &Submitted) {
+    let flags = match submitted {
+        Submitted::Credit { paused: true, .. } => CreditFlag::Paused as u8,
+        _ => 0,
+    };
     let mut put = |kind: Submission, payload: &[u8]| {
-        put_record(out, kind as u8, 0, 0, target, |out| {
+        put_record(out, kind as u8, flags, 0, target, |out| {
             out.extend_from_slice(payload);
         });
     };
@@ -244,7 +259,7 @@ pub fn put_submission(out: &mut Vec<u8>, target: Target, submitted: &Submitted) 
             put(Submission::BodyEnd, &fields);
         }
         Submitted::Cancel => put(Submission::Cancel, &[]),
-        Submitted::Credit(bytes) => put(Submission::Credit, &bytes.to_le_bytes()),
+        Submitted::Credit { bytes, .. } => put(Submission::Credit, &bytes.to_le_bytes()),
         Submitted::PoolCreate(options) => put(Submission::PoolCreate, options),
         Submitted::PoolClose => put(Submission::PoolClose, &[]),
         Submitted::PoolDestroy => put(Submission::PoolDestroy, &[]),

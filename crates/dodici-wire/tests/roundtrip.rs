@@ -78,7 +78,7 @@ fn submitted() -> impl Strategy<Value = Submitted> {
         bytes().prop_map(Submitted::BodyChunk),
         fields().prop_map(Submitted::BodyEnd),
         Just(Submitted::Cancel),
-        any::<u32>().prop_map(Submitted::Credit),
+        any::<(u32, bool)>().prop_map(|(bytes, paused)| Submitted::Credit { bytes, paused }),
         bytes().prop_map(Submitted::PoolCreate),
         Just(Submitted::PoolClose),
         Just(Submitted::PoolDestroy),
@@ -219,13 +219,23 @@ fn a_bad_record_spares_the_next_one() {
     let mut out = Vec::new();
     put_submission(&mut out, to, &Submitted::Cancel);
     out[0] = 200;
-    put_submission(&mut out, to, &Submitted::Credit(5));
+    let credit = Submitted::Credit {
+        bytes: 5,
+        paused: true,
+    };
+    put_submission(&mut out, to, &credit);
     let mut records = submissions(out.into());
     let bad = records.next().unwrap().unwrap_err();
     assert_eq!(bad.header.unwrap().target, to);
     assert!(matches!(
         records.next(),
-        Some(Ok((_, Submitted::Credit(5))))
+        Some(Ok((
+            _,
+            Submitted::Credit {
+                bytes: 5,
+                paused: true
+            }
+        )))
     ));
     assert!(records.next().is_none());
 }

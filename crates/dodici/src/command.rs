@@ -1,4 +1,4 @@
-//! What a caller tells the task that serves its request: cancel, credit, body slices.
+//! What a caller tells the task that serves its request: cancel, credit, pause, body slices.
 //!
 //! A [`Command`] is shared by the caller's handle and the connection task. Its lock is held for a
 //! few instructions only, never across I/O or a call into a sink.
@@ -29,8 +29,16 @@ struct Inner {
     cancelled: bool,
     /// Response bytes that may still be delivered; negative by at most one chunk.
     credit: i64,
+    /// The caller takes nothing, whatever the credit.
+    paused: bool,
     upload: Upload,
     waker: Option<Waker>,
+}
+
+impl Inner {
+    fn may_deliver(&self) -> bool {
+        self.credit > 0 && !self.paused
+    }
 }
 
 #[derive(Default)]
@@ -90,6 +98,7 @@ impl Command {
             inner: Mutex::new(Inner {
                 cancelled: false,
                 credit: i64::from(window),
+                paused: false,
                 upload: Upload {
                     lacking,
                     source: if body.is_pulled() {
@@ -122,12 +131,20 @@ impl Command {
     }
 
     pub(crate) fn credit(&self, bytes: u32) {
-        // Only a reader that had stopped the delivery needs a wake-up.
+        self.adjust_delivery(|inner| inner.credit += i64::from(bytes));
+    }
+
+    pub(crate) fn pause(&self, paused: bool) {
+        self.adjust_delivery(|inner| inner.paused = paused);
+    }
+
+    /// Only a change that lets a stopped delivery go on needs a wake-up.
+    fn adjust_delivery(&self, change: impl FnOnce(&mut Inner)) {
         let waker = {
             let mut inner = self.inner.lock();
-            let stopped = inner.credit <= 0;
-            inner.credit += i64::from(bytes);
-            if stopped && inner.credit > 0 {
+            let stopped = !inner.may_deliver();
+            change(&mut inner);
+            if stopped && inner.may_deliver() {
                 inner.waker.clone()
             } else {
                 None
@@ -237,8 +254,9 @@ impl Command {
         };
     }
 
+    /// Whether response bytes may be delivered now.
     pub(crate) fn has_credit(&self) -> bool {
-        self.inner.lock().credit > 0
+        self.inner.lock().may_deliver()
     }
 
     pub(crate) fn spend(&self, bytes: usize) {

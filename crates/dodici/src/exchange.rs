@@ -351,9 +351,15 @@ where
     }
 
     fn poll_deadlines(&mut self, cx: &mut Context<'_>) -> Poll<Finish> {
-        if self.head_told && self.deadline.is_none() {
-            // A chunk came since the deadline was last set.
-            self.restart_body_deadline();
+        if self.head_told {
+            if !self.job.command.has_credit() {
+                // A reader that takes nothing makes no silent server: its next credit, or the end
+                // of its pause, wakes this task, and the time starts anew then.
+                self.deadline = None;
+            } else if self.deadline.is_none() {
+                // A chunk came, or the reader goes on, since the deadline was last set.
+                self.restart_body_deadline();
+            }
         }
         if let Some(at) = self.continue_deadline
             && self.timer.poll_expired(cx, Some(at))
@@ -375,11 +381,6 @@ where
                     "Headers Timeout Error",
                 );
                 return self.fail(CloseReason::Timeout, error.with_replay(Replay::Never));
-            }
-            // A reader that gave no credit is not a silent server either.
-            if !self.job.command.has_credit() {
-                self.restart_body_deadline();
-                continue;
             }
             let error = Error::new(ErrorKind::BodyTimeout, Phase::Body, "Body Timeout Error");
             return self.fail(CloseReason::Timeout, error);

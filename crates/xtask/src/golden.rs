@@ -145,8 +145,19 @@ fn submissions() -> Vec<Vector> {
         ),
         (
             "a credit",
-            put(Submitted::Credit(65_536)),
-            r#"{ "kind": "Credit", "slot": 3, "generation": 70000, "bytes": 65536 }"#,
+            put(Submitted::Credit {
+                bytes: 65_536,
+                paused: false,
+            }),
+            r#"{ "kind": "Credit", "slot": 3, "generation": 70000, "flags": [], "bytes": 65536 }"#,
+        ),
+        (
+            "a pause",
+            put(Submitted::Credit {
+                bytes: 0,
+                paused: true,
+            }),
+            r#"{ "kind": "Credit", "slot": 3, "generation": 70000, "flags": ["Paused"], "bytes": 0 }"#,
         ),
         (
             "closing a pool",

@@ -39,9 +39,9 @@ struct Slot {
 /// What a slot holds.
 ///
 /// ```text
-/// Free ── reserve ─▶ Starting ── attach ─▶ Running
-///   ▲                    │                    │
-///   └── settle, take ────┴────────────────────┘
+/// Free ── reserve ─▶ Starting ── attach ─▶ Running ── upgrade ─▶ Upgraded
+///   ▲                    │                    │                      │
+///   └── settle, take ────┴────────────────────┴──────────────────────┘
 /// ```
 #[derive(Default)]
 enum Life {
@@ -52,6 +52,8 @@ enum Life {
     Starting,
     /// The engine has it.
     Running(RequestHandle),
+    /// Its connection has become a byte stream, which outlives the pool.
+    Upgraded(RequestHandle),
 }
 
 /// One pool of the environment.
@@ -90,15 +92,24 @@ pub(crate) fn open(shared: Arc<Environment>) {
     });
 }
 
-/// Forgets an environment and destroys its pools. Their sinks find no environment any more.
+/// Forgets an environment, destroys its pools and closes the byte streams that pools left behind.
+/// Their sinks find no environment any more.
 pub(crate) fn close(id: u32) {
     let closed = ENVIRONMENTS.with_borrow_mut(|all| {
         let index = all.iter().position(|env| env.shared.id() == id)?;
         Some(all.remove(index))
     });
-    for entry in closed.into_iter().flat_map(|env| env.pools.into_values()) {
+    let Some(closed) = closed else {
+        return;
+    };
+    for entry in closed.pools.into_values() {
         if let PoolState::Open(pool) = entry.state {
             pool.destroy();
+        }
+    }
+    for slot in closed.requests {
+        if let Life::Upgraded(stream) = slot.life {
+            stream.cancel();
         }
     }
 }
@@ -168,8 +179,17 @@ impl LocalEnv {
     /// The handle of a request that is not over.
     pub(crate) fn handle(&mut self, target: Target) -> Option<RequestHandle> {
         match &self.slot(target)?.life {
-            Life::Running(handle) => Some(handle.clone()),
+            Life::Running(handle) | Life::Upgraded(handle) => Some(handle.clone()),
             Life::Free | Life::Starting => None,
+        }
+    }
+
+    /// The request's connection is a byte stream from now on, and no longer its pool's.
+    pub(crate) fn upgrade(&mut self, target: Target) {
+        if let Some(slot) = self.slot(target)
+            && let Some(handle) = std::mem::take(&mut slot.life).into_handle()
+        {
+            slot.life = Life::Upgraded(handle);
         }
     }
 
@@ -185,10 +205,10 @@ impl LocalEnv {
         }
     }
 
-    /// Silences every request of a pool.
+    /// Silences every request of a pool, but not the byte streams that were requests of it.
     pub(crate) fn forget_requests_of(&mut self, pool: u32) {
         for slot in &mut self.requests {
-            if slot.pool == pool {
+            if slot.pool == pool && !matches!(slot.life, Life::Upgraded(_)) {
                 slot.life = Life::Free;
             }
         }
@@ -198,7 +218,7 @@ impl LocalEnv {
 impl Life {
     fn into_handle(self) -> Option<RequestHandle> {
         match self {
-            Self::Running(handle) => Some(handle),
+            Self::Running(handle) | Self::Upgraded(handle) => Some(handle),
             Self::Free | Self::Starting => None,
         }
     }

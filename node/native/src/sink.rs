@@ -86,6 +86,7 @@ impl Sink for RequestSink {
         self.put(|env, to| {
             env.batch
                 .put(|out| put_head(out, HeadKind::Upgrade, to, head, info.reused));
+            env.upgrade(to);
         });
     }
 

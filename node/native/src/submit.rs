@@ -51,7 +51,10 @@ fn carry_out(engine: &Engine, env: u32, target: Target, submitted: Submitted) {
                 handle.cancel();
             }
         }
-        Submitted::Credit(bytes) => on_request(env, target, |handle| handle.credit(bytes)),
+        Submitted::Credit { bytes, paused } => on_request(env, target, |handle| {
+            handle.credit(bytes);
+            handle.pause(paused);
+        }),
         Submitted::PoolCreate(options) => create_pool(engine, env, target.slot, &options),
         Submitted::PoolClose => on_pool(env, target.slot, dodici::Pool::close),
         Submitted::PoolDestroy => {

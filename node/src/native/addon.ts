@@ -2,7 +2,7 @@
  * The interface of the addon, as TypeScript sees it.
  *
  * What lives here: types only. `loader.ts` provides the real one, tests provide a scripted one.
- * Meaning of each function: `crates/dodici-wire/CONTRACT.md`.
+ * Meaning of each function: `node/native/src/exports.rs`.
  */
 
 declare const environment: unique symbol;

@@ -6,7 +6,7 @@
  * request or a pool is, only their numbers. Layouts: `crates/dodici-wire`.
  */
 
-import { RECORD_HEADER, Submission } from './generated';
+import { CreditFlag, RECORD_HEADER, Submission } from './generated';
 import type { Latin1Buffer } from './latin1';
 
 /** Sends the first `length` bytes of `buffer`, a whole number of records. */
@@ -98,9 +98,10 @@ export class SubmissionWriter {
     this.#begin(Submission.Cancel, 0, 0, slot, generation, 0);
   }
 
-  /** `Credit` for `bytes` delivered bytes. */
-  credit(slot: number, generation: number, bytes: number): void {
-    const at = this.#begin(Submission.Credit, 0, 0, slot, generation, 4);
+  /** `Credit` for `bytes` delivered bytes; `paused` stops the delivery until the next one. */
+  credit(slot: number, generation: number, bytes: number, paused = false): void {
+    const flags = paused ? CreditFlag.Paused : 0;
+    const at = this.#begin(Submission.Credit, flags, 0, slot, generation, 4);
     this.#words[at >>> 2] = bytes;
   }
 

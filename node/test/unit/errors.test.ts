@@ -8,7 +8,7 @@ import { ErrorCode, Field, WireCloseReason } from '../../src/wire/generated';
 
 type Value = number | string | Buffer | { float: number };
 
-/** Tagged fields as CONTRACT.md describes them. */
+/** Tagged fields as `Field` in crates/dodici-wire/src/schema.rs describes them. */
 function payload(...fields: [tag: number, value: Value][]): Buffer {
   const parts = fields.map(([tag, value]) => {
     let bytes: Buffer;

@@ -62,7 +62,7 @@ const writers: Record<string, (writer: SubmissionWriter, record: any) => void> =
     ),
   BodyEnd: (writer, r) => writer.bodyEnd(r.slot, r.generation, fieldList(r.trailers)),
   Cancel: (writer, r) => writer.cancel(r.slot, r.generation),
-  Credit: (writer, r) => writer.credit(r.slot, r.generation, r.bytes),
+  Credit: (writer, r) => writer.credit(r.slot, r.generation, r.bytes, r.flags.includes('Paused')),
 };
 
 describe('submission writer', () => {

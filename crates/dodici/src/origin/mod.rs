@@ -384,6 +384,12 @@ impl RequestHandle {
         self.command.credit(bytes);
     }
 
+    /// Stops the delivery of the response body although there is credit, and lets it go on. While
+    /// it is stopped, no body timeout runs; it starts anew when delivery goes on.
+    pub fn pause(&self, paused: bool) {
+        self.command.pause(paused);
+    }
+
     /// Answers [`Sink::pull`] with a slice of the request body.
     pub fn body_chunk(&self, chunk: bytes::Bytes) {
         self.command.chunk(chunk);

@@ -1,0 +1,173 @@
+// What crosses the boundary apart from requests and responses: pauses, byte streams that outlive
+// their pool, counters.
+
+import { once } from 'node:events';
+import type { Duplex } from 'node:stream';
+
+import { afterEach, describe, expect, it } from 'vitest';
+
+import { Agent, Client, errors } from '../../src/index';
+import { Recorder } from '../support/recorder';
+import { answer, httpOrigin, rawOrigin, type Origin } from '../support/servers';
+
+const cleanup: (() => Promise<unknown>)[] = [];
+
+afterEach(async () => {
+  for (const close of cleanup.splice(0).reverse()) await close();
+});
+
+/** Dispatches with `recorder`; resolves when it is told `name`. */
+function dispatched(
+  dispatcher: Client | Agent,
+  recorder: Recorder,
+  name: string,
+  options: object,
+): Promise<Recorder> {
+  const inner = recorder.during;
+  return new Promise((resolve) => {
+    recorder.during = (told, self) => {
+      inner(told, self);
+      if (told === name) queueMicrotask(() => resolve(self));
+    };
+    dispatcher.dispatch({ path: '/', method: 'GET', ...options } as never, recorder);
+  });
+}
+
+describe('a paused handler', () => {
+  it('gets no BodyTimeoutError, and the time starts anew when it resumes', async () => {
+    let finish: (() => void) | undefined;
+    const origin = await httpOrigin((request, response) => {
+      response.write('first');
+      if (request.url === '/paused') finish = () => response.end(' last');
+    });
+    const agent = new Agent({ bodyTimeout: 200 });
+    cleanup.push(
+      () => origin.close(),
+      () => agent.destroy(),
+    );
+
+    const paused = new Recorder();
+    paused.during = (name, { controller }) => {
+      if (name === 'data') controller.pause();
+    };
+    await dispatched(agent, paused, 'data', { origin: origin.url, path: '/paused' });
+    // Requests that began later have run into their timeout: the paused one's has long passed.
+    for (let i = 0; i < 2; i++) {
+      const silent = await dispatched(agent, new Recorder(), 'error', { origin: origin.url });
+      expect(silent.last('error')[1]).toBeInstanceOf(errors.BodyTimeoutError);
+    }
+    expect(paused.names).toEqual(['start', 'head', 'data']);
+    paused.during = () => {};
+    const ended = new Promise((resolve) => {
+      paused.during = (name) => {
+        if (name === 'end' || name === 'error') resolve(name);
+      };
+    });
+    paused.controller.resume();
+    finish?.();
+    expect(await ended).toBe('end');
+    expect(paused.events.slice(2, 4)).toEqual([
+      ['data', 'first'],
+      ['data', ' last'],
+    ]);
+  });
+
+  it('gets its BodyTimeoutError when the peer is silent after resume()', async () => {
+    const origin = await httpOrigin((_request, response) => response.write('first'));
+    const client = new Client(origin.url, { bodyTimeout: 50 });
+    cleanup.push(
+      () => origin.close(),
+      () => client.destroy(),
+    );
+    const recorder = new Recorder();
+    const told = dispatched(client, recorder, 'error', {});
+    recorder.during = ((inner) => (name, self) => {
+      if (name === 'data') {
+        self.controller.pause();
+        setImmediate(() => setImmediate(() => self.controller.resume()));
+      }
+      inner(name, self);
+    })(recorder.during);
+    expect((await told).last('error')[1]).toBeInstanceOf(errors.BodyTimeoutError);
+  });
+});
+
+describe('a byte stream', () => {
+  const echo = (): Promise<Origin> =>
+    rawOrigin((socket) => {
+      let text = '';
+      const onHead = (chunk: Buffer) => {
+        text += chunk.toString('latin1');
+        if (!text.includes('\r\n\r\n')) return;
+        socket.removeListener('data', onHead);
+        socket.write(
+          text.startsWith('CONNECT')
+            ? 'HTTP/1.1 200 Fine\r\n\r\n'
+            : 'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n',
+        );
+        socket.pipe(socket);
+      };
+      socket.on('data', onHead);
+    });
+
+  async function said(stream: Duplex, text: string): Promise<string> {
+    stream.write(text);
+    const [chunk] = (await once(stream, 'data')) as [Buffer];
+    return chunk.toString();
+  }
+
+  for (const kind of ['upgrade', 'connect'] as const) {
+    for (const end of ['close', 'destroy'] as const) {
+      it(`of ${kind}() lives on after ${end}() of its client, until it ends itself`, async () => {
+        const origin = await echo();
+        cleanup.push(() => origin.close());
+        const client = new Client(origin.url);
+        const { socket } =
+          kind === 'upgrade'
+            ? await client.upgrade({ path: '/', protocol: 'echo' })
+            : await client.connect({ path: 'example.com:443' });
+        expect(await said(socket, 'before')).toBe('before');
+        await client[end]();
+        expect(await said(socket, 'after')).toBe('after');
+        const [accepted] = [...origin.sockets];
+        const gone = once(accepted!, 'close');
+        socket.end();
+        await Promise.all([once(socket, 'close'), gone]);
+      });
+    }
+  }
+
+  it('that the peer ends after close() of its client ends with all its bytes', async () => {
+    const origin = await echo();
+    cleanup.push(() => origin.close());
+    const client = new Client(origin.url);
+    const { socket } = await client.upgrade({ path: '/', protocol: 'echo' });
+    await client.close();
+    const chunks: Buffer[] = [];
+    socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+    const ended = once(socket, 'end');
+    const [accepted] = [...origin.sockets];
+    accepted!.unpipe();
+    accepted!.end(Buffer.alloc(600_000, 'x'));
+    await ended;
+    expect(Buffer.concat(chunks).length).toBe(600_000);
+  });
+});
+
+it('a whole response to a paused handler does not hold up its connection’s end', async () => {
+  const origin = await rawOrigin(answer('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'));
+  const client = new Client(origin.url);
+  cleanup.push(
+    () => origin.close(),
+    () => client.destroy(),
+  );
+  const recorder = new Recorder();
+  recorder.during = (name, { controller }) => {
+    if (name === 'head') {
+      controller.pause();
+      setImmediate(() => setImmediate(() => controller.resume()));
+    }
+  };
+  await dispatched(client, recorder, 'end', {});
+  expect(recorder.names).toEqual(['start', 'head', 'data', 'end']);
+});

@@ -1,0 +1,140 @@
+// What Rust hears of pause() and resume(), with a scripted addon.
+
+import { afterEach, beforeEach, expect, it } from 'vitest';
+
+import { control, flushed, turned } from '../support/addon';
+import { Recorder } from '../support/recorder';
+import { Client } from '../../src/index';
+import { CreditFlag, WINDOW } from '../../src/wire/generated';
+
+let client: Client;
+let recorder: Recorder;
+
+beforeEach(() => {
+  control.reset();
+  client = new Client('http://localhost:3000');
+  recorder = new Recorder();
+});
+afterEach(() => void client.destroy().catch(() => {}));
+
+/** The `Credit` records so far: bytes, and whether they pause. */
+const told = () =>
+  control.of('Credit').map((r) => [r.payload.readUInt32LE(0), r.flags === CreditFlag.Paused]);
+
+async function start(options: object = {}) {
+  client.dispatch({ path: '/', method: 'GET', ...options }, recorder);
+  await flushed();
+  return control.request;
+}
+
+it('a pause that outlasts the turn of the event loop is told, and its end at once', async () => {
+  const request = await start();
+  control.deliver(control.head(request));
+  recorder.controller.pause();
+  await flushed();
+  expect(told()).toEqual([]);
+  await turned();
+  expect(told()).toEqual([[0, true]]);
+  recorder.controller.resume();
+  await flushed();
+  expect(told()).toEqual([
+    [0, true],
+    [0, false],
+  ]);
+});
+
+it('a pause that ends within the turn costs no record', async () => {
+  const request = await start();
+  recorder.during = (name, { controller }) => {
+    if (name === 'data') controller.pause();
+  };
+  for (let i = 0; i < 3; i++) {
+    control.deliver(...(i === 0 ? [control.head(request)] : []), control.data(request, 'x'));
+    recorder.controller.resume();
+  }
+  await turned();
+  expect(recorder.names).toEqual(['start', 'head', 'data', 'data', 'data']);
+  expect(told()).toEqual([]);
+});
+
+it('what is owed goes back with the end of the pause', async () => {
+  const request = await start();
+  control.deliver(control.head(request), control.data(request, 'abc'));
+  recorder.controller.pause();
+  await turned();
+  recorder.controller.resume();
+  recorder.controller.pause();
+  await turned();
+  expect(told()).toEqual([
+    [0, true],
+    [3, false],
+    [0, true],
+  ]);
+  const half = Buffer.alloc(WINDOW / 2, 'x');
+  control.deliver(control.largeData(request, half));
+  recorder.controller.resume();
+  await flushed();
+  expect(told().slice(3)).toEqual([
+    [0, false],
+    [WINDOW / 2, false],
+  ]);
+});
+
+it('a handler that paused before the head is told of then', async () => {
+  recorder.during = (name, { controller }) => {
+    if (name === 'start') controller.pause();
+  };
+  const request = await start();
+  await turned();
+  control.deliver(control.head(request));
+  await turned();
+  expect(told()).toEqual([[0, true]]);
+});
+
+it('resume() inside a callback during the pause is told', async () => {
+  const request = await start();
+  recorder.controller.pause();
+  await turned();
+  recorder.during = (name, { controller }) => {
+    if (name === 'head') controller.resume();
+  };
+  control.deliver(control.informational(request, 103));
+  expect(recorder.controller.paused).toBe(false);
+  expect(told()).toEqual([
+    [0, true],
+    [0, false],
+  ]);
+});
+
+it('a request that is over by the end of the turn is not told of', async () => {
+  const request = await start();
+  control.deliver(control.head(request));
+  recorder.controller.pause();
+  recorder.controller.abort();
+  await turned();
+  expect(told()).toEqual([]);
+});
+
+it('an upgraded stream is not paused with its handler', async () => {
+  const request = await start({ upgrade: 'x' });
+  recorder.controller.pause();
+  await turned();
+  control.deliver(control.upgrade(request));
+  recorder.controller.resume();
+  await turned();
+  expect(recorder.names).toEqual(['start', 'upgrade']);
+  expect(told()).toEqual([
+    [0, true],
+    [0, false],
+  ]);
+  (recorder.last('upgrade')[3] as { destroy(): void }).destroy();
+});
+
+it('an upgrade that its pool’s destroy() overtook is cancelled', async () => {
+  await start({ upgrade: 'x' });
+  void client.destroy();
+  await flushed();
+  expect(recorder.names).toEqual(['start', 'error']);
+  expect(control.of('PoolDestroy')).toHaveLength(1);
+  expect(control.of('Cancel').map((r) => r.slot)).toEqual([control.of('Dispatch')[0]!.slot]);
+});

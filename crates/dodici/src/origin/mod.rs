@@ -113,7 +113,8 @@ enum Effect {
     Spawn(ConnId, Arc<Mailbox>),
     Wake(Waker),
     Settle(Box<Job>, Error),
-    Event(Event),
+    Drain,
+    Closed,
     Nothing,
 }
 
@@ -140,7 +141,8 @@ impl PoolInner {
             }
             Effect::Wake(waker) => waker.wake(),
             Effect::Settle(mut job, error) => contain(|| job.settle.error(error)),
-            Effect::Event(event) => contain(|| self.events.event(event)),
+            Effect::Drain => contain(|| self.events.event(Event::Drain)),
+            Effect::Closed => contain(|| self.events.event(Event::Closed)),
         }
     }
 }
@@ -183,8 +185,8 @@ impl State {
                 Some(job) => Effect::Settle(job, destroyed()),
                 None => Effect::Nothing,
             },
-            Action::Drain => Effect::Event(Event::Drain),
-            Action::Closed => Effect::Event(Event::Closed),
+            Action::Drain => Effect::Drain,
+            Action::Closed => Effect::Closed,
         }
     }
 

@@ -90,6 +90,7 @@ pub(crate) async fn run(
         interrupt,
         head_told: false,
         primed: false,
+        stopped: false,
         received: 0,
         deadline: after(headers_timeout),
         headers_timeout,
@@ -128,6 +129,8 @@ struct Exchange<'a, F, I> {
     head_told: bool,
     /// The body has been polled once, which is what makes hyper read it.
     primed: bool,
+    /// The reader took nothing for a while; its silence must not count as the server's.
+    stopped: bool,
     received: u64,
     deadline: Option<Instant>,
     headers_timeout: Option<Duration>,
@@ -277,7 +280,11 @@ where
         let mut moved = false;
         loop {
             if !self.job.command.has_credit() {
+                self.stopped = true;
                 return Step::Wait;
+            }
+            if std::mem::take(&mut self.stopped) {
+                self.deadline = None;
             }
             match Pin::new(&mut *body).poll_frame(cx) {
                 // hyper reads on only once its receiver has been polled, and has room again only

@@ -45,6 +45,11 @@ fmt: setup
     cargo fmt --all
     npm run --silent --prefix node format
 
+# undici's own tests against our classes: --suite DIR --version 8|7, or --help
+[group('3 change it')]
+conformance-undici *ARGS: setup
+    @node conformance/undici/run.mjs {{ ARGS }}
+
 # Write the TypeScript half of the boundary's schema
 [group('3 change it')]
 codegen:

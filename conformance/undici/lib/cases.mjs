@@ -1,0 +1,58 @@
+// The cases of a pin: which there are, and what each says about us.
+//
+// cases-v<version>.json maps a file to its cases by class, as names (a name that a file uses twice
+// stands there twice):
+//   a   reaches a socket or a constructor through the public API only
+//   b1  as a, and reads symbols that a class can offer, or needs a fake clock
+//   b2  as a, and needs internals of undici's engine
+//   c   no transport: passes whatever our classes do
+//   x   drives undici's own protocol code with fakes: says nothing about us
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { HERE } from './pins.mjs';
+
+/** Classes that the conformance figure counts. */
+export const COUNTED = ['a', 'b1', 'b2'];
+/** All classes, in the order of the report. */
+export const CLASSES = [...COUNTED, 'c', 'x'];
+
+/** Files that test the bundle for Node, which is not part of a checkout. */
+const BUNDLE = 'undici-fetch.js';
+const NEEDS_BUNDLE = new Set([
+  'test/fetch/bundle.js',
+  'test/fetch/client-node-max-header-size.js',
+  'test/fetch/export-env-proxy-agent.js',
+  'test/fetch/user-agent.js',
+]);
+
+/** Folders of which undici's own test script gives the tests a callable `gc`. */
+const EXPOSES_GC = ['test', 'test/fetch', 'test/eventsource'];
+
+/** @returns {Map<string, { name: string, class: string }[]>} by file */
+export function readCases(version) {
+  const text = readFileSync(join(HERE, `cases-v${version}.json`), 'utf8');
+  const files = new Map();
+  for (const [file, byClass] of Object.entries(JSON.parse(text))) {
+    const cases = [];
+    for (const [name, names] of Object.entries(byClass)) {
+      cases.push(...names.map((text) => ({ name: text, class: name })));
+    }
+    files.set(file, cases);
+  }
+  return files;
+}
+
+/** Whether this file can run on the checkout. */
+export function isRunnable(suite, file) {
+  return !NEEDS_BUNDLE.has(file) || existsSync(join(suite, BUNDLE));
+}
+
+/** Whether undici runs this file with `--expose-gc`. */
+export function exposesGc(file) {
+  return EXPOSES_GC.includes(directoryOf(file));
+}
+
+/** The directory of a file, for the report. */
+export function directoryOf(file) {
+  return file.slice(0, file.lastIndexOf('/'));
+}

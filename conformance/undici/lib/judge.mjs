@@ -1,0 +1,123 @@
+// Compares what a file's process reported with the cases that the file has, and with the ledger.
+//
+// Outcomes of a case: pass, fail, skip (by its own choice), missing (expected, but not reported: the
+// process died or was ended before), notRun (left out by the user, or the file cannot run).
+
+/**
+ * @param {{ name: string, class: string }[]} expected
+ * @param {Awaited<ReturnType<import('./run-file.mjs').runFile>>} run
+ * @param {(name: string) => boolean} isChosen
+ */
+export function judgeFile(expected, run, isChosen) {
+  const leaves = findLeaves(run.results);
+  const reported = new Map();
+  for (const result of leaves) {
+    const same = reported.get(result.name) ?? [];
+    same.push(result);
+    reported.set(result.name, same);
+  }
+  const delegatedAt = delegations(run.marker, leaves);
+  const cases = expected.map(({ name, class: kind }) => {
+    if (!isChosen(name)) return { name, class: kind, outcome: 'notRun' };
+    const result = reported.get(name)?.shift();
+    if (result === undefined) return { name, class: kind, outcome: 'missing', reason: death(run) };
+    return {
+      name,
+      class: kind,
+      outcome: result.outcome,
+      milliseconds: result.milliseconds,
+      isDelegated: delegatedAt.has(result),
+      error: result.error,
+    };
+  });
+  const unknown = [...reported.values()].flat().filter(({ name }) => isChosen(name));
+  return {
+    file: run.file,
+    milliseconds: run.milliseconds,
+    marker: countMarker(run.marker),
+    delegatedElsewhere: delegatedAt.unattributed,
+    end: death(run),
+    output: run.output,
+    cases,
+    unknown,
+  };
+}
+
+/**
+ * The cases among the results: what is no suite and has no subtests. A parent's result follows those
+ * of its children. A parent that fails by itself is a case, too, though nobody expects it.
+ */
+function findLeaves(results) {
+  return results.filter((result, at) => {
+    if (result.isSuite || !(results[at - 1]?.nesting > result.nesting)) return !result.isSuite;
+    return result.outcome === 'fail' && result.error.failure !== 'subtestsFailed';
+  });
+}
+
+/** How the process ended, if not by itself and without complaint. */
+function death({ code, signal, timedOut }) {
+  if (timedOut) return 'did not exit';
+  if (signal !== null) return `ended by ${signal}`;
+  return code === 0 ? undefined : `exit code ${code}`;
+}
+
+function countMarker(lines) {
+  const sum = { constructed: 0, dispatched: 0 };
+  for (const { constructed = 0, dispatched = 0 } of lines) {
+    sum.constructed += constructed;
+    sum.dispatched += dispatched;
+  }
+  return sum;
+}
+
+/** The results in whose lines undici's own Client was made. */
+function delegations(marker, leaves) {
+  const found = new Set();
+  found.unattributed = 0;
+  for (const { delegated, lines } of marker) {
+    if (delegated === undefined) continue;
+    const outermost = lines?.at(-1);
+    const before = leaves.filter(({ line }) => line > 0 && line <= outermost);
+    const start = Math.max(...before.map(({ line }) => line));
+    const owners = before.filter(({ line }) => line === start);
+    if (owners.length === 0) found.unattributed++;
+    for (const owner of owners) found.add(owner);
+  }
+  return found;
+}
+
+/**
+ * Joins results with the ledger.
+ *
+ * @param {ReturnType<typeof judgeFile>[]} files
+ * @param {{ file: string, case: string, class: string, reason: string }[]} ledger
+ */
+export function applyLedger(files, ledger) {
+  const byKey = new Map(ledger.map((entry) => [`${entry.file}\n${entry.case}`, entry]));
+  const used = new Set();
+  const stale = [];
+  for (const { file, cases } of files) {
+    for (const one of cases) {
+      const entry = byKey.get(`${file}\n${one.name}`);
+      if (entry === undefined) continue;
+      used.add(entry);
+      const isNeeded =
+        entry.class === 'delegated'
+          ? one.isDelegated
+          : one.outcome === 'fail' || one.outcome === 'missing';
+      if (isNeeded) one.ledger = entry;
+      else if (one.outcome === 'pass' || one.outcome === 'skip') stale.push(entry);
+    }
+  }
+  const known = new Set(files.map(({ file }) => file));
+  // An entry for a case that no longer exists explains nothing.
+  stale.push(...ledger.filter((entry) => !used.has(entry) && known.has(entry.file)));
+  return stale;
+}
+
+/** Whether a case needs an explanation and has none. */
+export function isUnexplained({ class: kind, outcome, ledger, isDelegated }) {
+  if (kind === 'x') return false;
+  if (outcome === 'fail' || outcome === 'missing') return ledger === undefined;
+  return isDelegated === true && outcome === 'pass' && ledger === undefined;
+}

@@ -112,7 +112,10 @@ function copy(value: unknown): unknown {
 }
 
 function unwrapEntry(entry: Dispatcher | { readonly dispatcher: Dispatcher }): Dispatcher {
-  return 'dispatcher' in entry ? entry.dispatcher : entry;
+  // Own, because `in` would also find what someone put on `Object.prototype`.
+  return Object.hasOwn(entry, 'dispatcher')
+    ? (entry as { readonly dispatcher: Dispatcher }).dispatcher
+    : (entry as Dispatcher);
 }
 
 /** A pool for each origin. See the README for `origins` and `ioThreads`; the rest is undici's. */

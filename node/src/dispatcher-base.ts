@@ -12,6 +12,7 @@
 
 import { wrapHandler } from './legacy-handler';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
+import { ownOptions } from './options';
 import { Dispatcher, errors, peer, peerMajor } from './undici';
 
 /** Options that every dispatcher takes for the sake of undici's WebSocket and EventSource. */
@@ -34,6 +35,18 @@ const wrapLegacyHandlers: Interceptor = (dispatch) =>
   function dispatchWrapped(options, handler) {
     return dispatch(options, wrapHandler(handler) as Dispatcher.DispatchHandler);
   };
+
+/** Has what `Object.prototype` has, which should be nothing that can be enumerated. */
+const NOTHING = {};
+
+/**
+ * The options as they are, or a copy without what someone put on `Object.prototype`: a polluted
+ * `headers` or `servername` must not become part of requests that gave none.
+ */
+function unpolluted(options: DispatchOptions): DispatchOptions {
+  for (const _ in NOTHING) return ownOptions(options);
+  return options;
+}
 
 /** The `this` of every dispatcher of ours. */
 export abstract class DispatcherBase extends Dispatcher {
@@ -179,14 +192,15 @@ export abstract class DispatcherBase extends Dispatcher {
       if (!options || typeof options !== 'object') {
         throw new errors.InvalidArgumentError('opts must be an object.');
       }
-      if (peerMajor >= 8 && (options as { dispatcher?: unknown }).dispatcher) {
+      const given = unpolluted(options);
+      if (peerMajor >= 8 && (given as { dispatcher?: unknown }).dispatcher) {
         throw new errors.InvalidArgumentError(
           'opts.dispatcher is not supported by instance methods. Pass opts.dispatcher to the top-level undici functions or call the dispatcher instance method directly.',
         );
       }
       if (this.isDestroyed) throw new errors.ClientDestroyedError();
       if (this.isClosed) throw new errors.ClientClosedError();
-      return this.dispatchRequest(options, receiver);
+      return this.dispatchRequest(given, receiver);
     } catch (error) {
       if (typeof receiver.onResponseError !== 'function') throw error;
       receiver.onResponseError(null, error as Error);

@@ -11,7 +11,7 @@ import type { EventEmitter } from 'node:events';
 
 import { Client } from './client';
 import { readCounters } from './delegate';
-import { DispatcherBase } from './dispatcher-base';
+import { DispatcherBase, hideFields } from './dispatcher-base';
 import { configureEnvironment } from './environment';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
 import { checkOptions, ownOptions } from './options';
@@ -185,6 +185,7 @@ export class Agent extends DispatcherBase {
     this.maxOrigins = maxOrigins;
     this.poolOptions = poolOptions;
     this.origins = origins;
+    hideFields(this, 'poolOptions', 'origins', 'pools');
   }
 
   /** Counters of each origin's pool or client. */

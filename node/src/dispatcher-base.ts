@@ -10,10 +10,12 @@
  * dispatcher, and methods called through a Proxy cannot reach private members.
  */
 
+import { inspect, type InspectOptions } from 'node:util';
+
 import { wrapHandler } from './legacy-handler';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
 import { ownOptions } from './options';
-import { Dispatcher, errors, peer, peerMajor } from './undici';
+import { Dispatcher, errors, peer, peerMajor, symbols } from './undici';
 
 /** Options that every dispatcher takes for the sake of undici's WebSocket and EventSource. */
 export interface DispatcherBaseOptions {
@@ -48,6 +50,11 @@ function unpolluted(options: DispatchOptions): DispatchOptions {
   return options;
 }
 
+/** Keeps fields that hold options out of `JSON.stringify`, and of loggers that use it. */
+export function hideFields(dispatcher: object, ...names: string[]): void {
+  for (const name of names) Object.defineProperty(dispatcher, name, { enumerable: false });
+}
+
 /** The `this` of every dispatcher of ours. */
 export abstract class DispatcherBase extends Dispatcher {
   private isClosed = false;
@@ -69,6 +76,18 @@ export abstract class DispatcherBase extends Dispatcher {
   protected abstract closeGracefully(): Promise<unknown>;
   /** Fails whatever is pending or running with `error`; resolves when all is torn down. Never rejects. */
   protected abstract destroyNow(error: Error): Promise<unknown>;
+
+  /**
+   * For `util.inspect`, and so for logs: what it serves and how it is, but not the options, among
+   * which are keys and pass phrases.
+   */
+  [inspect.custom](_depth: number, options: InspectOptions): string {
+    const { closed, destroyed } = this;
+    const { stats } = this as { stats?: object };
+    const url = (this as unknown as Record<symbol, unknown>)[symbols.kUrl];
+    const origin = url instanceof URL ? { origin: url.origin } : {};
+    return `${this.constructor.name} ${inspect({ ...origin, closed, destroyed, stats: { ...stats } }, options)}`;
+  }
 
   get closed(): boolean {
     return this.isClosed;

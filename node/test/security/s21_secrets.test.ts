@@ -153,7 +153,9 @@ describe('s21 no credential shows in errors', () => {
       { method: 's3cr3t-token\n' },
     ];
     for (const options of refused) {
-      const error = await client.request({ path: '/', method: 'GET', ...options }).catch((e: unknown) => e);
+      const error = await client
+        .request({ path: '/', method: 'GET', ...options })
+        .catch((e: unknown) => e);
       expect(error).toBeInstanceOf(Error);
       expectNoSecret(error);
     }

@@ -46,7 +46,11 @@ export default defineConfig({
       },
       {
         ...shared,
-        test: { ...shared.test, name: 'e2e', include: ['test/e2e/**/*.test.ts'] },
+        test: {
+          ...shared.test,
+          name: 'e2e',
+          include: ['test/e2e/**/*.test.ts', 'test/security/**/*.test.ts'],
+        },
       },
     ],
   },

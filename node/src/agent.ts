@@ -11,7 +11,7 @@ import type { EventEmitter } from 'node:events';
 
 import { Client } from './client';
 import { readCounters } from './delegate';
-import { DispatcherBase } from './dispatcher-base';
+import { DispatcherBase, hideFields } from './dispatcher-base';
 import { configureEnvironment } from './environment';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
 import { checkOptions, ownOptions } from './options';
@@ -112,7 +112,10 @@ function copy(value: unknown): unknown {
 }
 
 function unwrapEntry(entry: Dispatcher | { readonly dispatcher: Dispatcher }): Dispatcher {
-  return 'dispatcher' in entry ? entry.dispatcher : entry;
+  // Own, because `in` would also find what someone put on `Object.prototype`.
+  return Object.hasOwn(entry, 'dispatcher')
+    ? (entry as { readonly dispatcher: Dispatcher }).dispatcher
+    : (entry as Dispatcher);
 }
 
 /** A pool for each origin. See the README for `origins` and `ioThreads`; the rest is undici's. */
@@ -182,6 +185,7 @@ export class Agent extends DispatcherBase {
     this.maxOrigins = maxOrigins;
     this.poolOptions = poolOptions;
     this.origins = origins;
+    hideFields(this, 'poolOptions', 'origins', 'pools');
   }
 
   /** Counters of each origin's pool or client. */

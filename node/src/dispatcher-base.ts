@@ -10,6 +10,8 @@
  * dispatcher, and methods called through a Proxy cannot reach private members.
  */
 
+import { inspect, type InspectOptions } from 'node:util';
+
 import type {
   ConnectionErrorListener,
   ConnectListener,
@@ -18,7 +20,8 @@ import type {
 } from './events';
 import { wrapHandler } from './legacy-handler';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
-import { Dispatcher, errors, peer, peerMajor } from './undici';
+import { ownOptions } from './options';
+import { Dispatcher, errors, peer, peerMajor, symbols } from './undici';
 
 /** Options that every dispatcher takes for the sake of undici's WebSocket and EventSource. */
 export interface DispatcherBaseOptions {
@@ -40,6 +43,23 @@ const wrapLegacyHandlers: Interceptor = (dispatch) =>
   function dispatchWrapped(options, handler) {
     return dispatch(options, wrapHandler(handler) as Dispatcher.DispatchHandler);
   };
+
+/** Has what `Object.prototype` has, which should be nothing that can be enumerated. */
+const NOTHING = {};
+
+/**
+ * The options as they are, or a copy without what someone put on `Object.prototype`: a polluted
+ * `headers` or `servername` must not become part of requests that gave none.
+ */
+function unpolluted(options: DispatchOptions): DispatchOptions {
+  for (const _ in NOTHING) return ownOptions(options);
+  return options;
+}
+
+/** Keeps fields that hold options out of `JSON.stringify`, and of loggers that use it. */
+export function hideFields(dispatcher: object, ...names: string[]): void {
+  for (const name of names) Object.defineProperty(dispatcher, name, { enumerable: false });
+}
 
 /** The `this` of every dispatcher of ours. */
 // eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- for listener types, below
@@ -63,6 +83,18 @@ export abstract class DispatcherBase extends Dispatcher {
   protected abstract closeGracefully(): Promise<unknown>;
   /** Fails whatever is pending or running with `error`; resolves when all is torn down. Never rejects. */
   protected abstract destroyNow(error: Error): Promise<unknown>;
+
+  /**
+   * For `util.inspect`, and so for logs: what it serves and how it is, but not the options, among
+   * which are keys and pass phrases.
+   */
+  [inspect.custom](_depth: number, options: InspectOptions): string {
+    const { closed, destroyed } = this;
+    const { stats } = this as { stats?: object };
+    const url = (this as unknown as Record<symbol, unknown>)[symbols.kUrl];
+    const origin = url instanceof URL ? { origin: url.origin } : {};
+    return `${this.constructor.name} ${inspect({ ...origin, closed, destroyed, stats: { ...stats } }, options)}`;
+  }
 
   get closed(): boolean {
     return this.isClosed;
@@ -186,14 +218,15 @@ export abstract class DispatcherBase extends Dispatcher {
       if (!options || typeof options !== 'object') {
         throw new errors.InvalidArgumentError('opts must be an object.');
       }
-      if (peerMajor >= 8 && (options as { dispatcher?: unknown }).dispatcher) {
+      const given = unpolluted(options);
+      if (peerMajor >= 8 && (given as { dispatcher?: unknown }).dispatcher) {
         throw new errors.InvalidArgumentError(
           'opts.dispatcher is not supported by instance methods. Pass opts.dispatcher to the top-level undici functions or call the dispatcher instance method directly.',
         );
       }
       if (this.isDestroyed) throw new errors.ClientDestroyedError();
       if (this.isClosed) throw new errors.ClientClosedError();
-      return this.dispatchRequest(options, receiver);
+      return this.dispatchRequest(given, receiver);
     } catch (error) {
       if (typeof receiver.onResponseError !== 'function') throw error;
       receiver.onResponseError(null, error as Error);

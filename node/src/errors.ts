@@ -141,6 +141,15 @@ function systemMessage(fields: ErrorFields): string {
   return place === '' ? `${syscall} ${systemCode}` : `${syscall} ${systemCode} ${place}`;
 }
 
+/** Node's sentence about a certificate for other names. */
+const ALTNAME = /^[^:]*altnames: ((?:Host: (.*)\. is|IP: (\S*) is) not in .*)$/s;
+
+/** What Node puts beside that sentence. The certificate itself, `cert`, is not handed over. */
+function altnameDetail(message: string): Record<string, unknown> {
+  const [, reason, name, address] = ALTNAME.exec(message) ?? [];
+  return reason === undefined ? {} : { reason, host: name ?? address };
+}
+
 /** An error as Node's `net`, `dns` and `tls` raise it: a plain Error, its detail own properties. */
 function systemError(fields: ErrorFields): Error {
   if (fields.attempts.length > 1) {
@@ -159,6 +168,9 @@ function systemError(fields: ErrorFields): Error {
   if (fields.address !== undefined) detail['address'] = fields.address;
   if (fields.port !== undefined) detail['port'] = fields.port;
   if (fields.hostname !== undefined) detail['hostname'] = fields.hostname;
+  if (fields.systemCode === 'ERR_TLS_CERT_ALTNAME_INVALID') {
+    Object.assign(detail, altnameDetail(fields.message));
+  }
   return Object.assign(new Error(systemMessage(fields)), detail);
 }
 

@@ -19,6 +19,7 @@
  */
 
 import { ownOptions } from './options';
+import { withoutCredentials } from './parse-origin';
 import { errors } from './undici';
 
 /** A parsed pattern. */
@@ -43,7 +44,8 @@ const GRAMMAR =
   /^(?:(https?):\/\/)?(\*|(?:\*\.)?[^*/:@?#[\]\\\s]+|\[[0-9a-f:.]+\])(?::(\d{1,5}|\*))?\/?$/i;
 
 function badPattern(text: string, why: string): Error {
-  return new errors.InvalidArgumentError(`invalid origin pattern ${JSON.stringify(text)}: ${why}`);
+  const shown = JSON.stringify(withoutCredentials(text));
+  return new errors.InvalidArgumentError(`invalid origin pattern ${shown}: ${why}`);
 }
 
 /** The host as `URL` writes it: lower case, punycode, canonical IP addresses. */

@@ -69,12 +69,28 @@ function fromParts(parts: UrlLike): URL {
   let rest = path ?? `${pathname ?? ''}${typeof search === 'string' ? search : ''}`;
   if (rest !== '' && !rest.startsWith('/')) rest = `/${rest}`;
   // Joined as text: `new URL(rest, base)` would let an absolute URL in `rest` replace the base.
-  return new URL(`${base}${rest}`);
+  return newUrl(`${base}${rest}`);
+}
+
+/** As `new URL`, but what Node keeps of a bad input loses its user name and password. */
+function newUrl(text: string): URL {
+  try {
+    return new URL(text);
+  } catch (error) {
+    const failed = error as { input?: unknown };
+    if (typeof failed.input === 'string') failed.input = withoutCredentials(failed.input);
+    throw error;
+  }
+}
+
+/** For messages: the text of something like a URL without what stands before an `@`. */
+export function withoutCredentials(text: string): string {
+  return text.replace(/^([^/]*\/\/)?.*@/s, '$1');
 }
 
 function parseUrl(url: unknown): URL {
   if (typeof url === 'string') {
-    const parsed = new URL(url);
+    const parsed = newUrl(url);
     if (!startsWithHttp(parsed.origin || parsed.protocol)) throw invalid(PROTOCOL_MESSAGE);
     return parsed;
   }
@@ -87,12 +103,17 @@ function parseUrl(url: unknown): URL {
 }
 
 /**
- * The origin that a constructor was given.
+ * The origin that a constructor was given, without user name and password.
  *
  * @throws InvalidArgumentError, or the TypeError of `new URL()`, as undici does.
  */
 export function parseOrigin(origin: unknown): URL {
   const url = parseUrl(origin);
   if (url.pathname !== '/' || url.search !== '' || url.hash !== '') throw invalid('invalid url');
-  return url;
+  if (url.username === '' && url.password === '') return url;
+  // undici sends neither. Events and debug output show the URL, so they must not be in it.
+  const bare = new URL(url);
+  bare.username = '';
+  bare.password = '';
+  return bare;
 }

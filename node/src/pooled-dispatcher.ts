@@ -6,7 +6,7 @@
  */
 
 import { createDelegate, shouldDelegate, type Delegate, type PeerCounters } from './delegate';
-import { DispatcherBase } from './dispatcher-base';
+import { DispatcherBase, hideFields } from './dispatcher-base';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
 import { parseSettings, type SettingsKind } from './options';
 import { OriginPool } from './origin-pool';
@@ -47,6 +47,7 @@ export abstract class PooledDispatcher extends DispatcherBase {
     this.backend = shouldDelegate(options, kind)
       ? { kind: 'peer', delegate: createDelegate(kind, origin, options as object, this) }
       : { kind: 'engine', pool: new OriginPool(this, settings) };
+    hideFields(this, 'backend');
   }
 
   /** Counters as undici defines them. */

@@ -61,19 +61,29 @@ export function isHeaderValue(text: string): boolean {
   return !BAD_VALUE.test(text);
 }
 
-function learn(key: string): number {
-  const name = key.toLowerCase();
-  if (!isToken(name)) throw new errors.InvalidArgumentError('invalid header key');
+/**
+ * Checks a name that was not seen before.
+ *
+ * The name itself must be a token: the Kelvin sign, for one, becomes a `k` in lower case and
+ * another byte on the wire. And it must be a string, because an object could change its text; what
+ * is no text at all fails as in undici, with the TypeError of the call.
+ */
+function learn(key: unknown): number {
+  const name = (key as string).toLowerCase();
+  if (typeof key !== 'string' || !isToken(key)) {
+    throw new errors.InvalidArgumentError('invalid header key');
+  }
   const kind = SPECIAL.get(name) ?? ORDINARY;
   if (known.size < KNOWN_LIMIT) known.set(key, kind);
   return kind;
 }
 
-/** One value of a list, as text. */
+/** One value as text. Read once: a function with a `toString` of its own could change its mind. */
 function textOf(value: unknown, key: string): string {
   if (value === null) return '';
   if (typeof value === 'object') throw new errors.InvalidArgumentError(`invalid ${key} header`);
-  const text = typeof value === 'string' ? value : (value as string);
+  // A template, not String(): a symbol is refused, as by undici.
+  const text = typeof value === 'string' ? value : `${value as number}`;
   if (BAD_VALUE.test(text)) throw new errors.InvalidArgumentError(`invalid ${key} header`);
   return text;
 }
@@ -122,7 +132,11 @@ function addSpecial(
       if (list !== null || !DIGITS.test(text)) {
         throw new errors.InvalidArgumentError('invalid content-length header');
       }
-      target.contentLength = Number.parseInt(text, 10);
+      target.contentLength = Number(text);
+      // Beyond that, the number on the wire would be another one than the caller's.
+      if (!Number.isSafeInteger(target.contentLength)) {
+        throw new errors.InvalidArgumentError('invalid content-length header');
+      }
       return;
     case CONTENT_TYPE:
       target.contentType ??= list === null ? text : list.join(', ');

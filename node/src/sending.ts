@@ -21,7 +21,7 @@ import {
 import { channels, observe, type ConnectionDiagnostics, type ObservedRequest } from './diagnostics';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
 import { RequestDescription, type HeadContext } from './request';
-import { addHeader, isHeaderValue } from './request-headers';
+import { addHeader } from './request-headers';
 import type { Session, SlotOwner } from './session';
 import { errors } from './undici';
 import { BODY_SLICE, DispatchFlag, WireBody } from './wire/generated';
@@ -174,14 +174,11 @@ export abstract class Sending
     }
   }
 
-  private prepareBlob(blob: Blob): number {
-    if (this.contentType === null && blob.type) {
-      if (!isHeaderValue(blob.type)) {
-        throw new errors.InvalidArgumentError('invalid content-type header');
-      }
-      addHeader(this, 'content-type', blob.type);
-    }
-    return blob.size;
+  private prepareBlob(blob: Blob): number | null {
+    const { type, size } = blob;
+    if (this.contentType === null && type) addHeader(this, 'content-type', type);
+    // A subclass may say anything; what is no length goes out chunked.
+    return Number.isSafeInteger(size) && size >= 0 ? size : null;
   }
 
   /**

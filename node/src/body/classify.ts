@@ -23,6 +23,29 @@ export type RequestBody = Body | null;
 /** Whatever can be iterated for chunks, web streams included. */
 export type BodyIterable = Iterable<unknown> | AsyncIterable<unknown>;
 
+const OWN_LAYOUT = ['byteLength', 'byteOffset', 'buffer', 'length', 'subarray'] as const;
+const typedArray = Object.getPrototypeOf(Uint8Array.prototype) as object;
+
+function layout(bytes: Uint8Array, name: 'buffer' | 'byteOffset' | 'byteLength'): unknown {
+  return Reflect.get(typedArray, name, bytes);
+}
+
+/**
+ * The bytes themselves, or a view of the same memory where an object or a subclass claims another
+ * layout than it has: the length that is announced must be the length that is sent.
+ */
+function honest(bytes: Uint8Array): Uint8Array {
+  const prototype: unknown = Object.getPrototypeOf(bytes);
+  if (prototype === Buffer.prototype || prototype === Uint8Array.prototype) {
+    if (!OWN_LAYOUT.some((name) => Object.hasOwn(bytes, name))) return bytes;
+  }
+  return Buffer.from(
+    layout(bytes, 'buffer') as ArrayBuffer,
+    layout(bytes, 'byteOffset') as number,
+    layout(bytes, 'byteLength') as number,
+  );
+}
+
 function bytesBody(bytes: Uint8Array, source: unknown): RequestBody {
   return bytes.byteLength === 0 ? null : { kind: 'bytes', bytes, source };
 }
@@ -58,7 +81,7 @@ function isIterable(value: object): value is BodyIterable {
 export function classifyBody(body: unknown): RequestBody {
   if (typeof body === 'string') return bytesBody(Buffer.from(body), body);
   if (typeof body === 'object' && body !== null) {
-    if (body instanceof Uint8Array) return bytesBody(body, body);
+    if (body instanceof Uint8Array) return bytesBody(honest(body), body);
     if (isStream(body)) return { kind: 'stream', stream: body, source: body };
     if (ArrayBuffer.isView(body)) {
       return bytesBody(Buffer.from(body.buffer, body.byteOffset, body.byteLength), body);

@@ -8,6 +8,8 @@
 
 import { randomInt } from 'node:crypto';
 
+import { isHeaderValue } from '../request-headers';
+
 /** An encoded form. */
 export interface EncodedForm {
   readonly contentType: string;
@@ -59,8 +61,10 @@ export function encodeForm(form: FormData): EncodedForm {
       continue;
     }
     const filename = value.name ? `; filename="${escapeName(value.name)}"` : '';
-    const type = value.type || 'application/octet-stream';
-    addText(`${disposition}${filename}\r\nContent-Type: ${type}\r\n\r\n`);
+    const { type } = value;
+    // A subclass of File may say anything here; nothing but a field value may stand in the part.
+    const contentType = type && isHeaderValue(type) ? type : 'application/octet-stream';
+    addText(`${disposition}${filename}\r\nContent-Type: ${contentType}\r\n\r\n`);
     add(value, value.size);
     addText('\r\n');
   }

@@ -1,0 +1,297 @@
+// The "Bad input" paragraph: servers that cannot be reached, and what is said about them, compared
+// with what undici and Node say in the same situation.
+
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import * as net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as tls from 'node:tls';
+
+import * as undici from 'undici';
+import { afterEach, describe, expect, it } from 'vitest';
+
+import * as dodici from '../../src/index';
+import { Authority, selfSigned } from '../support/certificates';
+import { Cleanup } from '../support/wire';
+
+const cleanup = new Cleanup();
+afterEach(() => cleanup.run());
+
+const FIELDS = [
+  'code',
+  'errno',
+  'syscall',
+  'address',
+  'port',
+  'hostname',
+  'host',
+  'reason',
+] as const;
+
+/** What callers look at in an error, for comparison. */
+function essence(error: any): object {
+  const out: Record<string, unknown> = { class: error.constructor.name, name: error.name };
+  for (const field of FIELDS) if (error[field] !== undefined) out[field] = error[field];
+  // Which address of which name is tried first is the resolver's business, in its order.
+  if (Array.isArray(error.errors)) {
+    out['errors'] = error.errors
+      .map(essence)
+      .sort((a: any, b: any) => String(a.address).localeCompare(String(b.address)));
+  } else out['message'] = error.message.replace(/ - Local \(.*\)$/, '');
+  return out;
+}
+
+async function failureOf(dispatcher: any, origin: string): Promise<any> {
+  cleanup.add(() => dispatcher.destroy());
+  return dispatcher.request({ origin, path: '/', method: 'GET' }).then(
+    () => {
+      throw new Error('expected a failure');
+    },
+    (error: unknown) => error,
+  );
+}
+
+/** The same failure, of the peer and of each of our classes. */
+async function failures(origin: string, options: object = {}) {
+  // HTTP/1.1, and every leg made by the same Node.
+  const peer = await failureOf(new undici.Client(origin, { allowH2: false, ...options }), origin);
+  const ours = await failureOf(new dodici.Client(origin, { allowH2: false, ...options }), origin);
+  const pool = await failureOf(new dodici.Pool(origin, { allowH2: false, ...options }), origin);
+  const agent = await failureOf(new dodici.Agent({ allowH2: false, ...options }), origin);
+  expect(essence(pool)).toEqual(essence(ours));
+  expect(essence(agent)).toEqual(essence(ours));
+  return { peer, ours };
+}
+
+async function expectSame(origin: string, options: object = {}): Promise<any> {
+  const { peer, ours } = await failures(origin, options);
+  expect(essence(ours)).toEqual(essence(peer));
+  return ours;
+}
+
+async function closedPort(host = '127.0.0.1'): Promise<number> {
+  const server = net.createServer();
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
+  const { port } = server.address() as net.AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+async function serve(onSocket: (socket: net.Socket) => void, options?: tls.TlsOptions) {
+  const sockets = new Set<net.Socket>();
+  const server = options ? tls.createServer(options) : net.createServer();
+  server.on('connection', (socket: net.Socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {});
+  });
+  server.on(options ? 'secureConnection' : 'connection', (socket: net.Socket) => {
+    socket.on('error', () => {});
+    onSocket(socket);
+  });
+  server.on('tlsClientError', () => {});
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  cleanup.add(() => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  return (server.address() as net.AddressInfo).port;
+}
+
+describe('an origin', () => {
+  const bad: unknown[] = [
+    'ftp://localhost',
+    'file:///etc/passwd',
+    'data:,x',
+    'javascript:alert(1)',
+    'ws://localhost',
+    'unix:/tmp/x',
+    'localhost:80',
+    '',
+    'http://',
+    'http://[::1',
+    'http://a b',
+    'http://localhost:99999',
+    'http://localhost/path',
+    'http://localhost?query',
+    null,
+    undefined,
+    42,
+    {},
+    { protocol: 'ftp:', hostname: 'localhost' },
+    { protocol: 'http:', hostname: 'localhost', port: 'x' },
+  ];
+
+  for (const origin of bad) {
+    it(`${JSON.stringify(origin) ?? 'undefined'} is refused as undici does`, async () => {
+      for (const name of ['Client', 'Pool'] as const) {
+        const thrown = (make: any): any => {
+          try {
+            make();
+          } catch (error) {
+            return essence(error);
+          }
+          return 'made';
+        };
+        const theirs = thrown(() => new (undici[name] as any)(origin));
+        expect(theirs).not.toBe('made');
+        expect(thrown(() => new (dodici[name] as any)(origin))).toEqual(theirs);
+      }
+      const theirs = await failureOf(new undici.Agent(), origin as string);
+      const ours = await failureOf(new dodici.Agent(), origin as string);
+      expect(essence(ours)).toEqual(essence(theirs));
+    });
+  }
+});
+
+describe('a connection', () => {
+  it('to a port where nobody listens is refused, with address and port', async () => {
+    const port = await closedPort();
+    expect(await expectSame(`http://127.0.0.1:${port}`)).toMatchObject({
+      code: 'ECONNREFUSED',
+      syscall: 'connect',
+      address: '127.0.0.1',
+      port,
+    });
+    await expectSame(`https://127.0.0.1:${port}`);
+  });
+
+  it('to a name with several addresses is an AggregateError of all of them', async () => {
+    const port = await closedPort();
+    const error = await expectSame(`http://localhost:${port}`);
+    expect(error.code).toBe('ECONNREFUSED');
+    if (error instanceof AggregateError) {
+      expect(error.errors.map((each: any) => each.port)).toEqual(error.errors.map(() => port));
+    }
+  });
+
+  it('to one family of a name with several addresses has one address', async () => {
+    const port = await closedPort();
+    expect(await expectSame(`http://localhost:${port}`, { connect: { family: 4 } })).toMatchObject({
+      code: 'ECONNREFUSED',
+      address: '127.0.0.1',
+    });
+  });
+
+  it('to an IPv6 address fails as in Node', async () => {
+    const port = await closedPort();
+    await expectSame(`http://[::1]:${port}`);
+  });
+
+  it('to an address that cannot be reached has the code of Node', async () => {
+    const error = await expectSame('http://255.255.255.255:9');
+    expect(error).toMatchObject({ syscall: 'connect', address: '255.255.255.255', port: 9 });
+    expect(error.errno).toBeLessThan(0);
+  });
+
+  it('from an address that is not ours has the code of Node', async () => {
+    const port = await serve(() => {});
+    const error = await expectSame(`http://127.0.0.1:${port}`, { localAddress: '192.0.2.1' });
+    expect(error.code).toBe('EADDRNOTAVAIL');
+  });
+
+  it('to a name that does not exist has the name', async () => {
+    const error = await expectSame('http://does-not-exist.invalid');
+    expect(error).toMatchObject({ syscall: 'getaddrinfo', hostname: 'does-not-exist.invalid' });
+    expect(error.errno).toBeTypeOf('number');
+  });
+
+  it('to a name that is too long has the name', async () => {
+    await expectSame(`http://${'a'.repeat(70)}.invalid`);
+  });
+
+  it('to a socket that does not exist, or is none, has the path', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'dodici-bad-'));
+    cleanup.add(() => rmSync(folder, { recursive: true }));
+    const missing = join(folder, 'missing.sock');
+    const file = join(folder, 'file');
+    writeFileSync(file, '');
+    expect(existsSync(missing)).toBe(false);
+    const error = await expectSame('http://localhost', { connect: { socketPath: missing } });
+    expect(error).toMatchObject({ code: 'ENOENT', syscall: 'connect', address: missing });
+    const refused = await expectSame('http://localhost', { connect: { socketPath: file } });
+    expect(refused).toMatchObject({ code: 'ECONNREFUSED', address: file });
+  });
+
+  it('whose TLS handshake never comes times out', async () => {
+    const port = await serve(() => {});
+    const { peer, ours } = await failures(`https://localhost:${port}`, { connectTimeout: 300 });
+    for (const error of [peer, ours]) {
+      expect(error).toMatchObject({ name: 'ConnectTimeoutError', code: 'UND_ERR_CONNECT_TIMEOUT' });
+      expect(error.message).toMatch(
+        /^Connect Timeout Error \(attempted address.*, timeout: 300ms\)$/,
+      );
+    }
+  });
+});
+
+describe('TLS', () => {
+  const authority = new Authority();
+  const connect = { ca: authority.ca };
+
+  it('with a server that speaks none has the code of OpenSSL', async () => {
+    const port = await serve((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'));
+    const { peer, ours } = await failures(`https://localhost:${port}`);
+    expect(ours.code).toBe(peer.code);
+  });
+
+  it('with a server that hangs up has the code of Node', async () => {
+    const port = await serve((socket) => socket.once('data', () => socket.end()));
+    const { peer, ours } = await failures(`https://localhost:${port}`);
+    expect(ours.code).toBe(peer.code);
+    expect(ours.message).toBe(peer.message);
+  });
+
+  it('with a server that resets has the code of Node', async () => {
+    const port = await serve((socket) => socket.once('data', () => socket.resetAndDestroy()));
+    const { peer, ours } = await failures(`https://localhost:${port}`);
+    expect(ours.code).toBe(peer.code);
+  });
+
+  it('with a server of older versions has the code of OpenSSL', async () => {
+    const port = await serve(() => {}, { ...authority.issue(), maxVersion: 'TLSv1.2' });
+    const { peer, ours } = await failures(`https://localhost:${port}`, {
+      connect: { ...connect, minVersion: 'TLSv1.3' },
+    });
+    expect(ours.code).toBe(peer.code);
+  });
+
+  it('with a server that wants a certificate has the code of OpenSSL', async () => {
+    for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+      const identity = { ...authority.issue(), ca: authority.ca, maxVersion };
+      const port = await serve((socket) => socket.on('data', () => {}), {
+        ...identity,
+        requestCert: true,
+        rejectUnauthorized: true,
+      });
+      const { peer, ours } = await failures(`https://localhost:${port}`, { connect });
+      // In TLS 1.3 the refusal comes after the handshake. Node's socket has closed by then; ours
+      // reads the alert, which says more.
+      const code =
+        maxVersion === 'TLSv1.3' ? 'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED' : peer.code;
+      expect([maxVersion, ours.code]).toEqual([maxVersion, code]);
+    }
+  });
+
+  it('with the name of another says which name was asked for', async () => {
+    const port = await serve(
+      () => {},
+      authority.issue({ names: ['other.example', 'www.example'] }),
+    );
+    const error = await expectSame(`https://localhost:${port}`, { connect });
+    expect(error).toMatchObject({ code: 'ERR_TLS_CERT_ALTNAME_INVALID', host: 'localhost' });
+    const address = await expectSame(`https://127.0.0.1:${port}`, { connect });
+    expect(address).toMatchObject({ code: 'ERR_TLS_CERT_ALTNAME_INVALID', host: '127.0.0.1' });
+  });
+
+  it('with a certificate that vouches for itself, or is unknown, has the code of Node', async () => {
+    const own = await serve(() => {}, selfSigned());
+    await expectSame(`https://localhost:${own}`, { connect });
+    const unknown = await serve(() => {}, new Authority().issue());
+    await expectSame(`https://localhost:${unknown}`, { connect });
+    const expired = await serve(
+      () => {},
+      authority.issue({ notAfter: new Date(Date.now() - 1000) }),
+    );
+    await expectSame(`https://localhost:${expired}`, { connect });
+  });
+});

@@ -1,0 +1,188 @@
+// S12: servers that must not be believed, on every path to them.
+
+import * as https from 'node:https';
+import type { AddressInfo } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+
+import { Client as PeerClient } from 'undici';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { Agent, Client, fetch, Pool, request, stream } from '../../src/index';
+import { Authority, selfSigned, type Identity } from '../support/certificates';
+import { attempt } from '../support/wire';
+
+const authority = new Authority();
+const stranger = new Authority();
+const DAY = 86_400_000;
+
+interface Case {
+  readonly identity: Identity;
+  /** Of the origin; `localhost` unless it matters. */
+  readonly host?: string;
+  /** Asked for by TLS where it differs from the host. */
+  readonly servername?: string;
+  readonly ca?: string;
+}
+
+const cases: Record<string, Case> = {
+  'for another host': { identity: authority.issue({ names: ['other.example'] }) },
+  'without any name': { identity: authority.issue({ names: [], commonName: 'dodici' }) },
+  'with its name in the subject only, beside other names': {
+    identity: authority.issue({ names: ['other.example'], commonName: 'localhost' }),
+  },
+  expired: { identity: authority.issue({ notAfter: new Date(Date.now() - 1000) }) },
+  'not yet valid': { identity: authority.issue({ notBefore: new Date(Date.now() + DAY) }) },
+  'that vouches for itself': { identity: selfSigned() },
+  'of an unknown authority': { identity: stranger.issue() },
+  'of an authority that is only sent along': {
+    identity: (() => {
+      const leaf = stranger.issue();
+      return { key: leaf.key, cert: leaf.cert + stranger.ca };
+    })(),
+  },
+  'with a wildcard for a whole top-level domain': {
+    identity: authority.issue({ names: ['*'] }),
+  },
+  'with a wildcard that spans two labels': {
+    identity: authority.issue({ names: ['*.dodici.test'] }),
+    servername: 'a.b.dodici.test',
+  },
+  'with a wildcard for the bare domain': {
+    identity: authority.issue({ names: ['*.dodici.test'] }),
+    servername: 'dodici.test',
+  },
+  'with a wildcard that is not the first label': {
+    identity: authority.issue({ names: ['a.*.dodici.test'] }),
+    servername: 'a.b.dodici.test',
+  },
+  'with another address': {
+    identity: authority.issue({ names: ['localhost'], addresses: ['127.0.0.2'] }),
+    host: '127.0.0.1',
+  },
+  'with the address as a DNS name': {
+    identity: authority.issue({ names: ['127.0.0.1'] }),
+    host: '127.0.0.1',
+  },
+  'with a NUL in its name': { identity: authority.issue({ names: ['localhost\0.evil.example'] }) },
+  'for clients only': { identity: authority.issue({ purposes: ['client'] }) },
+  'with a broken signature': { identity: authority.issue({ breakSignature: true }) },
+};
+
+interface BadServer {
+  readonly port: number;
+  requests: number;
+  close(): Promise<void>;
+}
+
+async function badServer({ cert, key }: Identity): Promise<BadServer> {
+  const sockets = new Set<TLSSocket>();
+  const server = https.createServer({ cert, key }, (_request, response) => {
+    result.requests++;
+    response.end('believed');
+  });
+  server.on('secureConnection', (socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {});
+  });
+  server.on('tlsClientError', () => {});
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const result: BadServer = {
+    port: (server.address() as AddressInfo).port,
+    requests: 0,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        for (const socket of sockets) socket.destroy();
+      }),
+  };
+  return result;
+}
+
+/** Every way to a server: makes a dispatcher for `origin` that trusts `connect.ca`. */
+const paths: Record<string, (origin: string, connect: object) => Client | Pool | Agent> = {
+  Client: (origin, connect) => new Client(origin, { connect }),
+  'Client with the tls option': (origin, connect) => new Client(origin, { tls: connect } as never),
+  Pool: (origin, connect) => new Pool(origin, { connect }),
+  Agent: (_origin, connect) => new Agent({ connect }),
+  'Agent of single connections': (_origin, connect) => new Agent({ connect, connections: 1 }),
+  'Agent with options for the origin': (origin, connect) =>
+    new Agent({ origins: { [origin]: { connect } } }),
+  'Agent with options for all but another origin': (_origin, connect) =>
+    new Agent({
+      connect,
+      origins: { 'https://other.example': { connect: { rejectUnauthorized: false } } },
+    }),
+  'Agent with a function for options': (_origin, connect) =>
+    new Agent({ origins: () => ({ connect }) }),
+};
+
+const codeOf = (error: any): unknown => error?.cause?.code ?? error?.code;
+
+for (const [
+  name,
+  { identity, host = 'localhost', servername, ca = authority.ca },
+] of Object.entries(cases)) {
+  describe(`s12 a certificate ${name}`, () => {
+    let server: BadServer;
+    let origin: string;
+    let expected: unknown;
+    const connect = { ca, ...(servername === undefined ? {} : { servername }) };
+
+    beforeAll(async () => {
+      server = await badServer(identity);
+      origin = `https://${host}:${server.port}`;
+      const peer = new PeerClient(origin, { connect: { ...connect, allowH2: false } as never });
+      expected = codeOf(await attempt(peer, {}));
+      await peer.destroy();
+    });
+    afterAll(() => server.close());
+
+    it('has a code of Node', () => {
+      expect(expected).toMatch(/^[A-Z][A-Z_]+$/);
+    });
+
+    for (const [path, make] of Object.entries(paths)) {
+      it(`is refused by ${path} with the code of Node, before any request`, async () => {
+        const dispatcher = make(origin, connect);
+        expect(codeOf(await attempt(dispatcher, { origin }))).toBe(expected);
+        await dispatcher.destroy();
+        expect(server.requests).toBe(0);
+      });
+    }
+
+    it('is refused by fetch, request and stream', async () => {
+      const dispatcher = new Agent({ connect });
+      const failures = await Promise.all([
+        fetch(origin, { dispatcher }).catch(codeOf),
+        request(origin, { dispatcher }).catch(codeOf),
+        stream(origin, { dispatcher, method: 'GET' }, () => {
+          throw new Error('believed');
+        }).catch(codeOf),
+      ]);
+      expect(failures).toEqual([expected, expected, expected]);
+      await dispatcher.destroy();
+      expect(server.requests).toBe(0);
+    });
+  });
+}
+
+describe('s12 a good certificate', () => {
+  it('is believed on every path, so the refusals above mean something', async () => {
+    const server = await badServer(
+      authority.issue({ names: ['localhost', '*.dodici.test'], addresses: ['127.0.0.1'] }),
+    );
+    for (const origin of [`https://localhost:${server.port}`, `https://127.0.0.1:${server.port}`]) {
+      for (const make of Object.values(paths)) {
+        const dispatcher = make(origin, { ca: authority.ca });
+        expect(await attempt(dispatcher, { origin })).toEqual({ status: 200 });
+        await dispatcher.destroy();
+      }
+    }
+    const wildcard = new Client(`https://localhost:${server.port}`, {
+      connect: { ca: authority.ca, servername: 'a.dodici.test' },
+    });
+    expect(await attempt(wildcard, {})).toEqual({ status: 200 });
+    await wildcard.destroy();
+    await server.close();
+  });
+});

@@ -79,6 +79,8 @@ export default tseslint.config(
         fetch: 'readonly',
         setTimeout: 'readonly',
         setImmediate: 'readonly',
+        setInterval: 'readonly',
+        clearInterval: 'readonly',
         queueMicrotask: 'readonly',
       },
     },

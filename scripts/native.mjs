@@ -1,10 +1,13 @@
 // Builds the addon with `--release` and puts it where the npm package looks for it:
 // node/prebuilds/<platform>-<arch>/dodici.node. The justfile and scripts/test.mjs call it.
 //
+// The copy goes without debug information, two thirds of the file, but with its symbols, which
+// `perf` and backtraces name functions by; line numbers are in target/release.
+//
 // `--servers` also builds what the demo and the bench run against. Both go into one cargo command:
 // then the features of their dependencies are one set, and the C library is compiled once.
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -33,12 +36,21 @@ if (library === undefined) fail(`cargo named no library of ${PACKAGE}`);
 
 const directory = join(ROOT, 'node', 'prebuilds', `${process.platform}-${process.arch}`);
 const addon = join(directory, 'dodici.node');
-if (!same(library, addon)) {
-  mkdirSync(directory, { recursive: true });
-  // Renamed into place: a process that has the old file mapped keeps the old file.
-  const fresh = `${addon}.${process.pid}`;
-  copyFileSync(library, fresh);
-  renameSync(fresh, addon);
+mkdirSync(directory, { recursive: true });
+const fresh = `${addon}.${process.pid}`;
+copyFileSync(library, fresh);
+stripDebugInfo(fresh);
+// Renamed into place: a process that has the old file mapped keeps the old file.
+if (same(fresh, addon)) rmSync(fresh);
+else renameSync(fresh, addon);
+
+/**
+ * With the strip of the C compiler's tools. Without one, the file is whole: larger, and as good.
+ * Other platforms keep debug information in files of its own.
+ */
+function stripDebugInfo(file) {
+  if (process.platform !== 'linux') return;
+  spawnSync('strip', ['-S', file], { stdio: 'ignore' });
 }
 
 function same(a, b) {

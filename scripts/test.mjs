@@ -46,7 +46,7 @@ const nextest = spawnSync('cargo', ['nextest', '--version'], { stdio: 'ignore' }
  * @property {string} title
  * @property {[string, string[]]} command
  * @property {string[]} [needs] steps that must have passed
- * @property {'nextest' | 'cargo' | 'vitest' | 'snippets'} [counts] whose account of tests to read
+ * @property {'nextest' | 'cargo' | 'node' | 'vitest' | 'snippets'} [counts] whose account of tests to read
  */
 /** @type {Step[]} */
 const STEPS = [
@@ -127,6 +127,14 @@ const STEPS = [
     needs: ['npm'],
   },
   {
+    id: 'boundary',
+    group: 'node',
+    title: 'addon without the package',
+    command: ['node', ['--test', '--test-reporter', 'spec', 'node/native/tests/addon.test.mjs']],
+    needs: ['addon'],
+    counts: 'node',
+  },
+  {
     id: 'types',
     group: 'node',
     title: 'types',
@@ -171,6 +179,12 @@ const COUNTERS = {
       passed: /(\d+) passed/,
       failed: /(\d+) failed/,
       skipped: /(\d+) ignored/,
+    }),
+  node: (text) =>
+    totals(text, /^(?:ℹ|#) (?<rest>(?:pass|fail|cancelled|skipped) .*)/gm, {
+      passed: /pass (\d+)/,
+      failed: /(?:fail|cancelled) (\d+)/,
+      skipped: /skipped (\d+)/,
     }),
   vitest: (text) =>
     totals(text, /^\s*Tests\s+(?<rest>.*)/gm, {

@@ -10,6 +10,7 @@ import { availableParallelism } from 'node:os';
 import type { EventEmitter } from 'node:events';
 
 import { Client } from './client';
+import { checkCredentials } from './credentials';
 import { readCounters } from './delegate';
 import { DispatcherBase, hideFields } from './dispatcher-base';
 import { configureEnvironment } from './environment';
@@ -87,7 +88,7 @@ function readOrigins(
     for (const { pattern, options } of rules) {
       const merged = mergeOptions(base, options);
       named(`origins[${JSON.stringify(pattern.text)}]`, () => {
-        checkOptions(merged, kindOf(merged));
+        checkCredentials(checkOptions(merged, kindOf(merged)).connect);
       });
     }
   }
@@ -176,7 +177,9 @@ export class Agent extends DispatcherBase {
     };
     for (const name of AGENT_ONLY) Reflect.deleteProperty(poolOptions, name);
     const isDefaultFactory = factory === defaultFactory;
-    if (isDefaultFactory) checkOptions(poolOptions, kindOf(poolOptions));
+    if (isDefaultFactory) {
+      checkCredentials(checkOptions(poolOptions, kindOf(poolOptions)).connect);
+    }
     const origins = readOrigins(given['origins'], poolOptions, isDefaultFactory);
     chooseIoThreads(given['ioThreads']);
 

@@ -18,6 +18,11 @@ export function configureEnvironment(options: SessionOptions): boolean {
   return true;
 }
 
+/** The session of this environment, if a request has made it. */
+export function openedSession(): Session | undefined {
+  return session;
+}
+
 /**
  * The session of this environment.
  *

@@ -1,11 +1,13 @@
 /**
- * The package's exports: undici's names, with ours in the place of those that dodici serves.
+ * The package's exports: undici's names, with ours in the place of those that dodici serves, and
+ * `counters`.
  *
  * What lives here: no logic. `index.mjs`, which the build writes, lists the same names for ESM.
  */
 
 export { Agent } from './agent';
 export { Client } from './client';
+export { counters, type Counters } from './counters';
 export {
   connect,
   fetch,

@@ -6,6 +6,7 @@
  * validate: what arrives here is checked.
  */
 
+import type { ConnectSettings } from './connect-options';
 import type { PoolSettings } from './options';
 import { OptionKey } from './wire/generated';
 
@@ -38,7 +39,7 @@ class OptionWriter {
     this.bytes(key, Buffer.of(value ? 1 : 0));
   }
 
-  finish(): Uint8Array {
+  finish(): Buffer {
     return Buffer.concat(this.parts);
   }
 }
@@ -51,6 +52,25 @@ function hostOf(url: URL): string {
 function portOf(url: URL): number {
   if (url.port !== '') return Number(url.port);
   return url.protocol === 'https:' ? 443 : 80;
+}
+
+function writeCredentials(out: OptionWriter, connect: ConnectSettings): void {
+  for (const ca of connect.ca ?? []) out.bytes(OptionKey.Ca, ca);
+  if (connect.cert !== null) out.bytes(OptionKey.Cert, connect.cert);
+  if (connect.key !== null) out.bytes(OptionKey.Key, connect.key);
+  if (connect.passphrase !== null) out.text(OptionKey.Passphrase, connect.passphrase);
+}
+
+/** The option list of a pool that has nothing but these certificates and keys. */
+export function encodeCredentials(connect: ConnectSettings): Buffer {
+  const out = new OptionWriter();
+  out.text(OptionKey.Scheme, 'https');
+  out.text(OptionKey.Host, 'localhost');
+  out.number(OptionKey.Port, 443);
+  // Without roots of its own there is nothing to judge in the default ones.
+  out.flag(OptionKey.RejectUnauthorized, connect.ca !== null);
+  writeCredentials(out, connect);
+  return out.finish();
 }
 
 /** The option list. `servername` is the request's, and goes before the one in `connect`. */
@@ -90,10 +110,7 @@ export function encodeSettings(settings: PoolSettings, servername?: string): Uin
     const name = servername || connect.servername;
     if (name) out.text(OptionKey.ServerName, name);
     out.flag(OptionKey.RejectUnauthorized, connect.rejectUnauthorized);
-    for (const ca of connect.ca ?? []) out.bytes(OptionKey.Ca, ca);
-    if (connect.cert !== null) out.bytes(OptionKey.Cert, connect.cert);
-    if (connect.key !== null) out.bytes(OptionKey.Key, connect.key);
-    if (connect.passphrase !== null) out.text(OptionKey.Passphrase, connect.passphrase);
+    writeCredentials(out, connect);
     for (const protocol of ALPN) out.text(OptionKey.Alpn, protocol);
     out.text(OptionKey.MinVersion, connect.minVersion);
     out.text(OptionKey.MaxVersion, connect.maxVersion);

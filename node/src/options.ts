@@ -343,6 +343,7 @@ function readH2(options: RawOptions): H2Settings {
 /** Checked options that do not depend on the origin yet. */
 export interface CheckedOptions {
   readonly kind: SettingsKind;
+  readonly connect: ConnectSettings;
   /** The settings for `origin`. */
   at(origin: unknown): PoolSettings;
 }
@@ -363,7 +364,7 @@ export function checkOptions(options: unknown, kind: SettingsKind): CheckedOptio
   if (kind === 'pool') checkClientOptions(rest);
 
   const connect = readConnectOptions(needsPeer(given, kind) ? {} : connector);
-  return { kind, at: (origin) => fillIn(kind, parseOrigin(origin), rest, connect) };
+  return { kind, connect, at: (origin) => fillIn(kind, parseOrigin(origin), rest, connect) };
 }
 
 function fillIn(

@@ -5,6 +5,7 @@
  * its own classes (BalancedPool, MockAgent, Agent) read. It must not know requests.
  */
 
+import { checkCredentials } from './credentials';
 import { createDelegate, shouldDelegate, type Delegate, type PeerCounters } from './delegate';
 import { DispatcherBase, hideFields } from './dispatcher-base';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
@@ -42,6 +43,7 @@ export abstract class PooledDispatcher extends DispatcherBase {
 
   protected constructor(kind: SettingsKind, origin: string | URL, options: object | undefined) {
     const settings = parseSettings(origin, options, kind);
+    checkCredentials(settings.connect);
     super(options);
     this.url = settings.url;
     this.backend = shouldDelegate(options, kind)

@@ -298,6 +298,33 @@ test('an upgraded stream carries bytes both ways until the peer ends it', async 
   assert.equal(data.join(''), 'hiover!');
 });
 
+test('an upgraded stream outlives its pool and ends with its environment', async (t) => {
+  const server = createServer();
+  server.on('upgrade', (_request, socket) => {
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n');
+    socket.pipe(socket);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  const raw = open(t);
+  raw.pool(0, `http://127.0.0.1:${server.address().port}`);
+  const upgraded = alive(once(server, 'upgrade'));
+  raw.dispatch(0, 1, 'GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n', {
+    flags: schema.DispatchFlag.Upgrade,
+  });
+  await raw.wait(of('Upgrade', 1));
+  raw.tell('PoolDestroy', 0);
+  await raw.wait(of('PoolClosed', 0, 0));
+  raw.tell('BodyChunk', 0, 1, 1, Buffer.from('still here'));
+  const data = await raw.wait(of('Data', 1));
+  assert.equal(data.payload.toString(), 'still here');
+  const [, socket] = await upgraded;
+  const closed = alive(once(socket, 'close'));
+  raw.close();
+  await closed;
+});
+
 test('a batch that does not fit the inbound buffer comes as a buffer of its own', async (t) => {
   const { url } = await serve(t, (_request, response) => {
     response.setHeader('x-long', 'y'.repeat(2000));
@@ -422,14 +449,21 @@ for (const [how, statement, expected] of [
 test('workers that are terminated in any phase leave no connection and harm nobody', async (t) => {
   const { url, server } = await serve(t, (request, response) => {
     if (request.url === '/hold') return;
+    if (request.url === '/upload') return request.resume();
     if (request.url !== '/stream') return response.end('ok');
-    const more = () => response.write('x'.repeat(50_000));
+    const more = () => response.write('x'.repeat(200_000));
     response.on('drain', more);
     response.on('error', () => {});
     more();
   });
+  server.on('upgrade', (_request, socket) => {
+    socket.on('error', () => {});
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n');
+    socket.pipe(socket);
+  });
   // A process of its own, so that what is written to standard error can be seen.
-  const result = await runNode(fileURLToPath(new URL('./worker-loop.mjs', import.meta.url)), url);
+  const script = fileURLToPath(new URL('./worker-loop.mjs', import.meta.url));
+  const result = await runNode(script, url, '500');
   assert.deepEqual(result, { code: 0, signal: null, out: 'unharmed\n', err: '' });
   await settled(() => connections(server), 0);
 });

@@ -31,6 +31,8 @@ export interface NativeAddon {
   ): NativeEnvironment;
   threads(environment: NativeEnvironment): number;
   submit(environment: NativeEnvironment, thread: number, buffer: Buffer, length: number): void;
+  /** Whether a pool of these options could be made; else an error payload. */
+  checkOptions(options: Uint8Array, length: number): Buffer | undefined;
   setRoots(environment: NativeEnvironment, pem: Buffer): void;
   counters(environment: NativeEnvironment): Float64Array;
   close(environment: NativeEnvironment): void;

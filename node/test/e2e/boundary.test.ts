@@ -6,9 +6,16 @@ import type { Duplex } from 'node:stream';
 
 import { afterEach, describe, expect, it } from 'vitest';
 
-import { Agent, Client, errors } from '../../src/index';
+import { Agent, Client, counters, errors, Pool, request } from '../../src/index';
 import { Recorder } from '../support/recorder';
-import { answer, httpOrigin, rawOrigin, type Origin } from '../support/servers';
+import { answer, ca, httpOrigin, rawOrigin, tlsOptions, type Origin } from '../support/servers';
+
+it('the counters are zero before the first request', () => {
+  const names = Object.keys(counters());
+  expect(names).toContain('submitCalls');
+  expect(names).toContain('completions');
+  expect(Object.values(counters()).every((value) => value === 0)).toBe(true);
+});
 
 const cleanup: (() => Promise<unknown>)[] = [];
 
@@ -29,7 +36,7 @@ function dispatched(
       inner(told, self);
       if (told === name) queueMicrotask(() => resolve(self));
     };
-    dispatcher.dispatch({ path: '/', method: 'GET', ...options } as never, recorder);
+    dispatcher.dispatch({ path: '/', method: 'GET', ...options }, recorder);
   });
 }
 
@@ -110,6 +117,14 @@ describe('a byte stream', () => {
       socket.on('data', onHead);
     });
 
+  async function opened(client: Client, kind: 'upgrade' | 'connect'): Promise<Duplex> {
+    const data: any =
+      kind === 'upgrade'
+        ? await client.upgrade({ path: '/', protocol: 'echo' })
+        : await client.connect({ path: 'example.com:443' } as never);
+    return data.socket;
+  }
+
   async function said(stream: Duplex, text: string): Promise<string> {
     stream.write(text);
     const [chunk] = (await once(stream, 'data')) as [Buffer];
@@ -122,10 +137,7 @@ describe('a byte stream', () => {
         const origin = await echo();
         cleanup.push(() => origin.close());
         const client = new Client(origin.url);
-        const { socket } =
-          kind === 'upgrade'
-            ? await client.upgrade({ path: '/', protocol: 'echo' })
-            : await client.connect({ path: 'example.com:443' });
+        const socket = await opened(client, kind);
         expect(await said(socket, 'before')).toBe('before');
         await client[end]();
         expect(await said(socket, 'after')).toBe('after');
@@ -141,7 +153,7 @@ describe('a byte stream', () => {
     const origin = await echo();
     cleanup.push(() => origin.close());
     const client = new Client(origin.url);
-    const { socket } = await client.upgrade({ path: '/', protocol: 'echo' });
+    const socket = await opened(client, 'upgrade');
     await client.close();
     const chunks: Buffer[] = [];
     socket.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -170,4 +182,61 @@ it('a whole response to a paused handler does not hold up its connection’s end
   };
   await dispatched(client, recorder, 'end', {});
   expect(recorder.names).toEqual(['start', 'head', 'data', 'end']);
+});
+
+it('the counters show that requests share calls and wake-ups', async () => {
+  const origin = await httpOrigin((_request, response) => response.end('ok'));
+  const agent = new Agent({ connections: 20 });
+  cleanup.push(
+    () => origin.close(),
+    () => agent.destroy(),
+  );
+  const before = counters();
+  const requests = 400;
+  let left = requests;
+  const worker = async () => {
+    while (left-- > 0) await (await request(origin.url, { dispatcher: agent })).body.text();
+  };
+  await Promise.all(Array.from({ length: 20 }, worker));
+  const after = counters();
+  const grown = (name: keyof typeof after) => after[name] - before[name];
+  expect(grown('submissions')).toBeGreaterThanOrEqual(requests);
+  expect(grown('submitCalls')).toBeLessThan(grown('submissions'));
+  // Head, data and end of each response.
+  expect(grown('completions')).toBeGreaterThanOrEqual(3 * requests);
+  expect(grown('doorbells')).toBeLessThan(grown('completions') / 3);
+  expect(grown('submissionBytes')).toBeGreaterThan(0);
+});
+
+describe('certificates and keys that cannot be used', () => {
+  const { cert, key } = tlsOptions;
+  const broken = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n';
+  const brokenKey = '-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n';
+  const cases: [string, object, RegExp][] = [
+    ['ca', { ca: broken }, /connect\.ca/],
+    ['cert', { cert: broken, key }, /connect\.cert/],
+    ['key', { cert, key: brokenKey }, /connect\.key/],
+  ];
+  const refused = (construct: () => unknown, message: RegExp) => {
+    expect(construct).toThrow(errors.InvalidArgumentError);
+    expect(construct).toThrow(message);
+  };
+
+  it.each(cases)('are an error of the constructor: %s', (_name, connect, message) => {
+    refused(() => new Client('https://localhost', { connect }), message);
+    refused(() => new Pool('https://localhost', { connect }), message);
+    refused(() => new Agent({ connect }), message);
+    refused(() => new Agent({ origins: { 'https://*.internal': { connect } } }), message);
+  });
+
+  it('name the pattern of an agent that they stand under', () => {
+    const origins = { 'https://*.internal': { connect: { ca: broken } } };
+    refused(() => new Agent({ origins }), /origins\["https:\/\/\*\.internal"\]/);
+  });
+
+  it('are told from those that can', async () => {
+    const connect = { ca, cert, key };
+    await new Client('https://localhost', { connect }).destroy();
+    await new Agent({ connect, origins: { 'https://*.internal': { connect: { ca } } } }).destroy();
+  });
 });

@@ -1,0 +1,118 @@
+// The end of workers and processes with requests in every phase: no crash, the exit code that was
+// asked for, nothing on standard error, nothing left behind.
+//
+// The whole matrix runs on one Node, a short form of it on the others; DODICI_TEARDOWN=full or
+// short decides otherwise. 500 more workers are terminated in node/native/tests, without the
+// package around the addon.
+
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { openTargets } from '../teardown/targets.mjs';
+import { phases, seenByServer } from '../teardown/phases.mjs';
+
+const full =
+  (process.env['DODICI_TEARDOWN'] ??
+    (process.versions.node.startsWith('24.') ? 'full' : 'short')) === 'full';
+const WORKERS_PER_PROCESS = full ? 250 : 40;
+const EXITS = full ? 210 : 35;
+/** Processes at a time. */
+const PARALLEL = 3;
+
+const script = (name: string) => fileURLToPath(new URL(`../teardown/${name}`, import.meta.url));
+
+interface Ended {
+  code: number | null;
+  signal: string | null;
+  out: string;
+  err: string;
+}
+
+/** Runs a script to its end. `started` gets the child, to speak to it. */
+async function run(
+  name: string,
+  args: string[],
+  started: (tell: () => void) => void = () => {},
+): Promise<Ended> {
+  const child = fork(script(name), args, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+  let out = '';
+  let err = '';
+  child.stdout?.on('data', (chunk: Buffer) => (out += chunk.toString()));
+  child.stderr?.on('data', (chunk: Buffer) => (err += chunk.toString()));
+  started(() => child.connected && child.send('reached', () => {}));
+  const [code, signal] = (await once(child, 'close')) as [number | null, string | null];
+  return { code, signal, out, err };
+}
+
+describe('terminated workers leave no thread, file or connection, and harm nobody', () => {
+  it.concurrent.each([
+    ['beside a main thread with requests of its own', 'yes'],
+    ['where the main thread never loaded the addon', 'no'],
+  ])(
+    '%s',
+    async (_where, uses) => {
+      const { out, ...ended } = await run('workers.mjs', [String(WORKERS_PER_PROCESS), uses]);
+      expect(ended).toEqual({ code: 0, signal: null, err: '' });
+      const each = WORKERS_PER_PROCESS / phases.length;
+      expect(JSON.parse(out)).toEqual(Object.fromEntries(phases.map((phase) => [phase, each])));
+    },
+    300_000,
+  );
+});
+
+describe('a process with requests in flight', () => {
+  const waiting = new Map<string, () => void>();
+  let targets: Awaited<ReturnType<typeof openTargets>>;
+  let nextId = 0;
+
+  beforeAll(async () => {
+    targets = await openTargets((id) => waiting.get(id)?.(), PARALLEL);
+  });
+  afterAll(() => targets.close());
+
+  const quiet = { signal: null, err: '' };
+  const ways: Record<string, (ended: Ended) => void> = {
+    'process.exit': (ended) => expect(ended).toMatchObject({ code: 7, ...quiet }),
+    'an uncaught exception'({ err, ...ended }) {
+      expect(ended).toMatchObject({ code: 1, signal: null });
+      expect(err).toMatch(/^\S*exits\.mjs:\d+\n[\s\S]*Error: bye\n( {4}at .*\n)+\nNode\.js v.*\n$/);
+    },
+    'a handled uncaught exception': (ended) => expect(ended).toMatchObject({ code: 5, ...quiet }),
+    SIGTERM: (ended) => expect(ended).toMatchObject({ code: null, signal: 'SIGTERM', err: '' }),
+    'a handled SIGTERM': (ended) => expect(ended).toMatchObject({ code: 9, ...quiet }),
+    beforeExit: (ended) => expect(ended).toMatchObject({ code: 6, ...quiet }),
+    'a natural end': (ended) => expect(ended).toMatchObject({ code: 0, ...quiet }),
+  };
+  const names = Object.keys(ways);
+  const matrix = phases.flatMap((_, shift) =>
+    // Diagonals, so that also the short form sees every phase and every way.
+    names.map((how, index) => [phases[(index + shift) % phases.length] as string, how] as const),
+  );
+
+  it('ends as it was told, whatever phase they are in', async () => {
+    let next = 0;
+    const seen: Record<string, number> = {};
+    const exit = async (slot: number): Promise<void> => {
+      while (next < EXITS) {
+        const [phase, how] = matrix[next++ % matrix.length] as (typeof matrix)[number];
+        const id = phase === 'TLS handshake' ? String(slot) : String(PARALLEL + nextId++);
+        const place = JSON.stringify({ ...targets.urls, id, slot });
+        const ended = await run('exits.mjs', [phase, how, place], (tell) => {
+          if (seenByServer.includes(phase)) waiting.set(id, tell);
+        });
+        waiting.delete(id);
+        try {
+          (ways[how] as (ended: Ended) => void)(ended);
+        } catch (cause) {
+          throw new Error(`${how} in the phase "${phase}"`, { cause });
+        }
+        seen[how] = (seen[how] ?? 0) + 1;
+      }
+    };
+    await Promise.all(Array.from({ length: PARALLEL }, (_, slot) => exit(slot)));
+    expect(seen).toEqual(Object.fromEntries(names.map((how) => [how, EXITS / names.length])));
+  }, 300_000);
+});

@@ -1,0 +1,2 @@
+export const phases: readonly string[];
+export const seenByServer: readonly string[];

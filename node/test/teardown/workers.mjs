@@ -1,0 +1,111 @@
+// A process of its own: terminates many workers in every phase of a request, and looks at what is
+// left of them. `node workers.mjs <workers> <main thread uses the package: yes or no>`
+
+import { once } from 'node:events';
+import { readFileSync, readdirSync } from 'node:fs';
+import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
+
+import { openTargets } from './targets.mjs';
+
+/** Workers at a time. */
+const SLOTS = 6;
+
+if (isMainThread) await main(Number(process.argv[2]), process.argv[3] === 'yes');
+else await work(workerData);
+
+async function work({ phase, place, spin }) {
+  const { enter } = await import('./phases.mjs');
+  enter(phase, place, () => {
+    parentPort.postMessage('reached');
+    // Some are terminated while they run JavaScript that a batch has called.
+    if (spin) for (;;);
+  });
+}
+
+async function main(count, uses) {
+  const waiting = new Map();
+  const targets = await openTargets((id) => waiting.get(id)?.(), SLOTS);
+  const names = [
+    'before connect',
+    'connecting',
+    'TLS handshake',
+    'waiting for headers',
+    'body streaming',
+    'uploading',
+    'paused',
+    'upgraded',
+    'idle',
+    'closing',
+  ];
+  const package_ = uses ? await import('./phases.mjs') : undefined;
+  const agent = package_ && new package_.dodici.Agent({ origin: targets.urls.origin });
+  async function unharmed() {
+    if (agent === undefined) return;
+    const { request } = package_.dodici;
+    const { body } = await request(`${targets.urls.origin}/ok/0`, { dispatcher: agent });
+    if ((await body.text()) !== 'ok') throw new Error('the main thread was harmed');
+  }
+
+  const terminated = {};
+  async function terminate(index, slot) {
+    const phase = names[index % names.length];
+    // The handshake's server tells its own number.
+    const id = phase === 'TLS handshake' ? String(slot) : String(SLOTS + index);
+    const seen = new Promise((resolve) => waiting.set(id, resolve));
+    const worker = new Worker(new URL(import.meta.url), {
+      workerData: {
+        phase,
+        place: { ...targets.urls, id, slot },
+        spin: Math.floor(index / names.length) % 5 === 4,
+      },
+    });
+    const failed = once(worker, 'exit').then(() =>
+      Promise.reject(new Error(`${phase}: no worker`)),
+    );
+    failed.catch(() => {});
+    await Promise.race([seen, once(worker, 'message'), failed]);
+    waiting.delete(id);
+    const code = await worker.terminate();
+    if (code !== 1) throw new Error(`${phase}: a terminated worker ended with ${code}`);
+    terminated[phase] = (terminated[phase] ?? 0) + 1;
+  }
+
+  let next = 0;
+  const run = async (slot, until) => {
+    while (next < until) {
+      await terminate(next++, slot);
+      if (slot === 0) await unharmed();
+    }
+  };
+  // One of each phase, so that everything that is made once is there; then the others.
+  await run(0, names.length);
+  const first = await settled(targets, agent === undefined ? 0 : 1, () => true);
+  await Promise.all(Array.from({ length: SLOTS }, (_, slot) => run(slot, count)));
+  await unharmed();
+  await settled(
+    targets,
+    agent === undefined ? 0 : 1,
+    (now) => now.threads <= first.threads && now.files <= first.files,
+  );
+  await agent?.close();
+  await targets.close();
+  console.log(JSON.stringify(terminated));
+}
+
+/** Waits, turn by turn, until no worker's connection is left and `enough` says so of what else is. */
+async function settled(targets, connections, enough) {
+  for (;;) {
+    const now = remains();
+    if ((await targets.connections()) === connections && enough(now)) return now;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** Threads and open files of this process, where they can be seen. */
+function remains() {
+  if (process.platform !== 'linux') return { threads: 0, files: 0 };
+  return {
+    threads: Number(/^Threads:\s+(\d+)/m.exec(readFileSync('/proc/self/status', 'utf8'))[1]),
+    files: readdirSync('/proc/self/fd').length,
+  };
+}

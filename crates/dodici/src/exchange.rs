@@ -42,6 +42,9 @@ impl Job {
     }
 }
 
+/// Most bytes of a directly read body in one step: as much as a socket usually has at once.
+const DIRECT_READ: usize = 64 * 1024;
+
 /// How an exchange left its connection and its request.
 pub(crate) enum Finish {
     /// The response is complete, which the sink is not told yet; the connection can serve again.
@@ -71,7 +74,11 @@ pub(crate) async fn run(
     timer: &mut Timer,
     interrupt: &impl Interrupt,
 ) -> Finish {
-    let response = pin!(conn.start(&job.request, &job.command));
+    let response = pin!(conn.start(
+        &job.request,
+        &job.command,
+        job.settle.sink().is_some_and(|sink| sink.reads_in_place())
+    ));
     if job.request.body.is_pulled()
         && !job.request.expect_continue
         && let Some(sink) = job.settle.sink()
@@ -274,6 +281,9 @@ where
                 }
             }
         }
+        if self.conn.is_direct() {
+            return self.poll_direct(cx);
+        }
         let Some(body) = &mut self.body else {
             return Step::Wait;
         };
@@ -314,12 +324,7 @@ where
                         .max_response_size
                         .is_some_and(|max| self.received > max)
                     {
-                        let error = Error::new(
-                            ErrorKind::ResponseExceededMaxSize,
-                            Phase::Body,
-                            "Response content exceeded max size",
-                        );
-                        return Step::Finished(Finish::Failed(CloseReason::ProtocolError, error));
+                        return too_large();
                     }
                     self.job.command.spend(chunk.len());
                     if let Some(sink) = self.job.settle.sink() {
@@ -329,6 +334,42 @@ where
                 }
             }
         }
+    }
+
+    /// Reads a large body into the sink's memory as long as there is credit.
+    fn poll_direct(&mut self, cx: &mut Context<'_>) -> Step {
+        while self.conn.is_direct() {
+            if !self.job.command.has_credit() {
+                self.stopped = true;
+                return Step::Wait;
+            }
+            if std::mem::take(&mut self.stopped) {
+                self.deadline = None;
+            }
+            let Self { conn, job, .. } = self;
+            let Some(sink) = job.settle.sink() else {
+                return Step::Wait;
+            };
+            let allowed = self.config.max_response_size.map(|max| max - self.received);
+            let most = allowed.map_or(DIRECT_READ, |bytes| {
+                usize::try_from(bytes).map_or(DIRECT_READ, |bytes| bytes.min(DIRECT_READ))
+            });
+            if most == 0 {
+                return too_large();
+            }
+            let read = sink.read_in_place(most, &mut |memory| conn.poll_direct(cx, memory));
+            match read {
+                Poll::Pending => return Step::Wait,
+                // The link says why.
+                Poll::Ready(Err(_)) => return Step::Again,
+                Poll::Ready(Ok(bytes)) => {
+                    self.deadline = None;
+                    self.received += bytes as u64;
+                    self.job.command.spend(bytes);
+                }
+            }
+        }
+        self.end(cx)
     }
 
     fn end(&mut self, cx: &mut Context<'_>) -> Step {
@@ -394,6 +435,15 @@ where
         }
         Poll::Pending
     }
+}
+
+fn too_large() -> Step {
+    let error = Error::new(
+        ErrorKind::ResponseExceededMaxSize,
+        Phase::Body,
+        "Response content exceeded max size",
+    );
+    Step::Finished(Finish::Failed(CloseReason::ProtocolError, error))
 }
 
 enum Step {

@@ -3,6 +3,9 @@
 //!
 //! Implemented by the Node addon, by [`client`](crate::client) and by test recorders.
 
+use std::io;
+use std::task::{Poll, ready};
+
 use bytes::Bytes;
 use dodici_pool::{ConnId, Error, Event, HeaderBlock, ResponseHead};
 
@@ -30,6 +33,31 @@ pub trait Sink: Send {
     /// Body bytes, never empty. They count against the request's window until
     /// [`RequestHandle::credit`](crate::RequestHandle::credit) gives them back.
     fn data(&mut self, chunk: Bytes);
+
+    /// Whether [`Sink::read_in_place`] is to be used for large bodies of known length.
+    fn reads_in_place(&self) -> bool {
+        false
+    }
+
+    /// Takes body bytes without a copy: `read` fills a prefix of the memory that the sink gives
+    /// it, at most `most` bytes, and the sink keeps them as it keeps those of [`Sink::data`], and
+    /// returns what `read` returned. `read` does not block and does not call back.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    fn read_in_place(
+        &mut self,
+        most: usize,
+        read: &mut dyn FnMut(&mut [u8]) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        let mut memory = vec![0; most];
+        let filled = ready!(read(&mut memory))?;
+        memory.truncate(filled);
+        if filled > 0 {
+            self.data(memory.into());
+        }
+        Poll::Ready(Ok(filled))
+    }
 
     /// The response ended well; after [`Sink::upgrade`], the peer closed its side.
     fn end(&mut self, trailers: &HeaderBlock);

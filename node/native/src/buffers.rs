@@ -31,61 +31,81 @@ pub(crate) enum Slab {
 impl Slab {
     /// A slab for this chunk alone, no larger than it: what a lone response needs.
     pub(crate) fn alone(chunk: &[u8]) -> Self {
-        Self::Owned(Memory(chunk.to_vec()))
+        Self::Owned(Memory {
+            bytes: chunk.to_vec(),
+            used: chunk.len(),
+        })
     }
 
-    /// A slab that starts with this chunk and has room for more.
-    pub(crate) fn roomy(chunk: &[u8]) -> Self {
-        let mut memory = SPARE.lock().pop().unwrap_or_default();
-        memory.reserve(ROOM.max(chunk.len()));
-        memory.extend_from_slice(chunk);
-        Self::Owned(Memory(memory))
+    /// An empty slab with room for several chunks.
+    pub(crate) fn roomy() -> Self {
+        let spare = SPARE.lock().pop();
+        let bytes = spare.unwrap_or_else(|| vec![0; ROOM]);
+        Self::Owned(Memory { bytes, used: 0 })
     }
 
-    /// Puts the chunk behind what the slab holds and returns its offset; `None` if there is no
-    /// room.
-    pub(crate) fn append(&mut self, chunk: &[u8]) -> Option<u32> {
-        let Self::Owned(Memory(memory)) = self else {
-            return None;
-        };
-        if memory.capacity() - memory.len() < chunk.len() {
-            return None;
+    /// The memory behind what the slab holds.
+    pub(crate) fn room(&mut self) -> &mut [u8] {
+        match self {
+            Self::Owned(memory) => &mut memory.bytes[memory.used..],
+            Self::Shared(_) => &mut [],
         }
-        let offset = memory.len() as u32;
-        memory.extend_from_slice(chunk);
-        Some(offset)
+    }
+
+    /// Notes that the first `length` bytes of the room hold a chunk, and returns its offset.
+    pub(crate) fn keep(&mut self, length: usize) -> u32 {
+        match self {
+            Self::Owned(memory) => {
+                let offset = memory.used;
+                memory.used += length.min(memory.bytes.len() - offset);
+                offset as u32
+            }
+            Self::Shared(_) => 0,
+        }
+    }
+
+    /// Whether it holds no chunk.
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self, Self::Owned(memory) if memory.used == 0)
+    }
+
+    /// Called when nothing more comes. V8 counts the bytes it sees, so a slab that is mostly empty
+    /// becomes one that is full, and its memory stays here.
+    pub(crate) fn settle(&mut self) {
+        if let Self::Owned(memory) = self
+            && memory.used < memory.bytes.len() / 2
+        {
+            *self = Self::alone(&memory.bytes[..memory.used]);
+        }
     }
 
     pub(crate) fn into_buffer<'cx>(self, cx: &mut Cx<'cx>) -> JsResult<'cx, JsBuffer> {
         match self {
-            Self::Owned(mut memory) => {
-                // V8 counts the bytes it sees: a slab that is mostly empty gives the rest back.
-                if memory.0.len() < memory.0.capacity() / 2 {
-                    memory.0.shrink_to_fit();
-                }
-                Ok(JsBuffer::external(cx, memory))
-            }
+            Self::Owned(memory) => Ok(JsBuffer::external(cx, memory)),
             Self::Shared(bytes) => JsBuffer::from_slice(cx, &bytes),
         }
     }
 }
 
 /// A slab's memory; goes back to the spare ones when JavaScript has let go of every chunk in it.
-pub(crate) struct Memory(Vec<u8>);
+pub(crate) struct Memory {
+    bytes: Vec<u8>,
+    used: usize,
+}
 
 impl AsMut<[u8]> for Memory {
     fn as_mut(&mut self) -> &mut [u8] {
-        &mut self.0
+        &mut self.bytes[..self.used]
     }
 }
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        if self.0.capacity() != ROOM {
+        if self.bytes.len() != ROOM {
             return;
         }
-        let mut memory = std::mem::take(&mut self.0);
-        memory.clear();
+        // What it holds stays in it: JavaScript is only ever shown the used part.
+        let memory = std::mem::take(&mut self.bytes);
         let mut spare = SPARE.lock();
         if spare.len() < MOST_SPARE {
             spare.push(memory);

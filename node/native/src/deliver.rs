@@ -8,8 +8,10 @@
 //! what it takes or rings again.
 
 use std::collections::VecDeque;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::task::{Poll, ready};
 
 use bytes::Bytes;
 use dodici_wire::completion::InSlab;
@@ -40,6 +42,9 @@ const KEPT_CAPACITY: usize = 4 * BATCH_LIMIT;
 /// wake-up, and still only a fraction of a millisecond of copying.
 const SLABS_LIMIT: usize = 1 << 20;
 
+/// Largest chunk that shares a slab: a quarter of one.
+const SLAB_CHUNK: usize = 64 * 1024;
+
 impl Batch {
     /// Appends one record. If `write` panics, the batch is as it was before, and the panic goes on.
     pub(crate) fn put(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
@@ -57,21 +62,65 @@ impl Batch {
         self.slab_bytes += chunk.len();
         self.large_chunks += 1;
         let length = chunk.len() as u32;
-        let offset = self.slabs.last_mut().and_then(|slab| slab.append(&chunk));
-        let offset = offset.unwrap_or_else(|| {
-            self.slabs.push(if !external {
-                Slab::Shared(chunk)
-            } else if self.slabs.is_empty() {
-                Slab::alone(&chunk)
-            } else {
-                Slab::roomy(&chunk)
-            });
+        let offset = if !external {
+            self.slabs.push(Slab::Shared(chunk));
             0
-        });
+        } else if self.slabs.is_empty() || chunk.len() > SLAB_CHUNK {
+            self.slabs.push(Slab::alone(&chunk));
+            0
+        } else {
+            let slab = self.slab_with(chunk.len());
+            slab.room()[..chunk.len()].copy_from_slice(&chunk);
+            slab.keep(chunk.len())
+        };
+        self.in_last_slab(offset, length)
+    }
+
+    /// Lets `read` fill memory of a slab with a chunk of at most `most` bytes, and returns where it
+    /// lies; `None` for nothing. Only where Buffers may be external.
+    pub(crate) fn read_chunk(
+        &mut self,
+        most: usize,
+        read: &mut dyn FnMut(&mut [u8]) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<Option<InSlab>>> {
+        let most = most.min(SLAB_CHUNK);
+        let slab = self.slab_with(most);
+        let length = ready!(read(&mut slab.room()[..most]))?;
+        if length == 0 {
+            return Poll::Ready(Ok(None));
+        }
+        let offset = slab.keep(length);
+        self.slab_bytes += length;
+        self.large_chunks += 1;
+        Poll::Ready(Ok(Some(self.in_last_slab(offset, length as u32))))
+    }
+
+    /// The last slab, if it has room for so many bytes, or a new one. At most [`SLAB_CHUNK`].
+    fn slab_with(&mut self, length: usize) -> &mut Slab {
+        let fits = self
+            .slabs
+            .last_mut()
+            .is_some_and(|slab| slab.room().len() >= length);
+        if !fits {
+            self.slabs.push(Slab::roomy());
+        }
+        let last = self.slabs.len() - 1;
+        &mut self.slabs[last]
+    }
+
+    fn in_last_slab(&self, offset: u32, length: u32) -> InSlab {
         InSlab {
             slab: self.slabs.len() as u32 - 1,
             offset,
             length,
+        }
+    }
+
+    /// Called when nothing more comes.
+    fn settle(&mut self) {
+        self.slabs.pop_if(|slab| slab.is_empty());
+        for slab in &mut self.slabs {
+            slab.settle();
         }
     }
 
@@ -116,6 +165,7 @@ pub(crate) fn hand_over_all() {
 }
 
 fn hand_over(env: &mut LocalEnv) {
+    env.batch.settle();
     let shared = &env.shared;
     if shared.is_gone() {
         env.batch.clear();

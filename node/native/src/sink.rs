@@ -4,7 +4,9 @@
 //! Called by the engine on the I/O thread. A record for a request that is over for JavaScript is
 //! dropped here.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Poll;
 
 use bytes::Bytes;
 use dodici::{EventSink, ExchangeInfo, Sink};
@@ -66,6 +68,31 @@ impl Sink for RequestSink {
                 env.batch.put(|out| put_large_data(out, to, place));
             }
         });
+    }
+
+    fn reads_in_place(&self) -> bool {
+        with_env(self.env, |env| env.shared.external_buffers).unwrap_or(false)
+    }
+
+    fn read_in_place(
+        &mut self,
+        most: usize,
+        read: &mut dyn FnMut(&mut [u8]) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        let mut result = Poll::Pending;
+        put(self.env, |env| {
+            result = env.batch.read_chunk(most, read).map_ok(|place| {
+                place.map_or(0, |place| {
+                    if env.is_wanted(self.target) {
+                        env.batch.put(|out| put_large_data(out, self.target, place));
+                    } else {
+                        env.shared.counters.add(Counter::StaleCompletions, 1);
+                    }
+                    place.length as usize
+                })
+            });
+        });
+        result
     }
 
     fn end(&mut self, trailers: &HeaderBlock) {

@@ -126,6 +126,7 @@ impl H1Conn {
         &mut self,
         request: &Request,
         command: &Arc<Command>,
+        may_read_directly: bool,
     ) -> impl Future<
         Output = Result<http::Response<Incoming>, TrySendError<http::Request<OutgoingBody>>>,
     > + use<> {
@@ -164,6 +165,7 @@ impl H1Conn {
             request.expect_continue,
             request.head.clone(),
             upload,
+            may_read_directly,
         );
         self.sender.try_send_request(stub)
     }
@@ -223,6 +225,20 @@ impl H1Conn {
         with(self.link.lock().guard.trailers());
     }
 
+    /// Whether the body is read with [`H1Conn::poll_direct`].
+    pub(crate) fn is_direct(&self) -> bool {
+        self.link.lock().seen.direct.is_some()
+    }
+
+    /// Reads the next part of a large body into `memory`.
+    pub(crate) fn poll_direct(
+        &mut self,
+        cx: &mut Context<'_>,
+        memory: &mut [u8],
+    ) -> Poll<std::io::Result<usize>> {
+        self.link.lock().poll_direct(cx, memory)
+    }
+
     /// After a response has ended: whether the connection can serve again, and the server's
     /// keep-alive hint.
     pub(crate) fn reusable(
@@ -250,7 +266,9 @@ impl H1Conn {
         if self.driver_done {
             return false;
         }
-        self.sender.is_ready() || (self.poll_drive(cx).is_pending() && self.sender.is_ready())
+        let watched = !std::mem::take(&mut self.link.lock().unwatched);
+        (watched && self.sender.is_ready())
+            || (self.poll_drive(cx).is_pending() && self.sender.is_ready())
     }
 
     /// Why the connection cannot go on.

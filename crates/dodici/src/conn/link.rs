@@ -24,6 +24,7 @@ use memchr::memmem;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::direct;
 use super::framing::{Framing, Guard, GuardEvent};
 use super::read_buf::poll_read_into;
 use crate::command::Command;
@@ -42,6 +43,10 @@ pub(super) struct Seen {
     pub(super) upgraded: bool,
     /// The last chunk has passed; trailers may follow, which hyper does not see.
     last_chunk: bool,
+    /// The sink offers memory for large bodies.
+    pub(super) may_read_directly: bool,
+    /// Bytes of a directly read body that are still to come; see [`super::direct`].
+    pub(super) direct: Option<u64>,
     /// The message is complete.
     pub(super) ended: bool,
     /// Bytes were written since the exchange last looked.
@@ -69,8 +74,10 @@ pub(super) struct Link {
     pub(super) sent_any: bool,
     /// The peer no longer takes bytes; a response may still come.
     pub(super) write_broken: bool,
-    /// Bytes that came behind an upgrade's head.
+    /// Bytes that came behind the head of an upgrade, or of a directly read body.
     pub(super) surplus: Vec<u8>,
+    /// A body was read past hyper, which has to be driven again to watch the socket at rest.
+    pub(super) unwatched: bool,
     pub(super) bytes_read: u64,
     pub(super) bytes_written: u64,
 }
@@ -89,6 +96,7 @@ impl Link {
             sent_any: false,
             write_broken: false,
             surplus: Vec::new(),
+            unwatched: false,
             bytes_read: 0,
             bytes_written: 0,
         }
@@ -101,9 +109,13 @@ impl Link {
         expect_continue: bool,
         head: Bytes,
         upload: Option<Arc<Command>>,
+        may_read_directly: bool,
     ) {
         self.guard.begin(kind, expect_continue);
-        self.seen = Seen::default();
+        self.seen = Seen {
+            may_read_directly,
+            ..Seen::default()
+        };
         self.head = Some(head);
         self.upload = upload;
         self.sent_any = false;
@@ -118,7 +130,7 @@ impl Link {
         }
     }
 
-    fn fail(&mut self, reason: CloseReason, error: Error) -> io::Error {
+    pub(super) fn fail(&mut self, reason: CloseReason, error: Error) -> io::Error {
         let text = error.message().to_owned();
         if self.seen.failure.is_none() {
             let error = error.with_socket(self.socket_info());
@@ -165,7 +177,7 @@ impl Link {
                 }
                 return Poll::Ready(Ok(()));
             }
-            if self.seen.upgraded || self.seen.failure.is_some() {
+            if self.seen.upgraded || self.seen.direct.is_some() || self.seen.failure.is_some() {
                 // hyper has nothing to say any more: the exchange takes over.
                 return Poll::Pending;
             }
@@ -242,7 +254,7 @@ impl Link {
 
     /// The peer closed its side, or the socket failed. A body that lasts until the close is
     /// complete then; everything else is an error.
-    fn eof(&mut self, error: Option<&io::Error>) -> io::Result<()> {
+    pub(super) fn eof(&mut self, error: Option<&io::Error>) -> io::Result<()> {
         let until_close = self.seen.head && self.guard.framing() == Framing::UntilClose;
         if let Some(error) = error {
             // A reset behind a complete head with a body until close ends that body, as in undici.
@@ -477,6 +489,9 @@ fn pass(
             }
             GuardEvent::Head => {
                 seen.head = true;
+                if direct::begin(guard, seen, to_hyper, surplus, &input[at..]) {
+                    return Ok(0);
+                }
                 guard.write_synthetic_head(to_hyper);
                 body_start = at;
             }

@@ -2,11 +2,13 @@
 //!
 //! - [`framing`]: the strict HTTP/1 reader, a state machine without I/O.
 //! - `link`: the byte stream between socket and hyper, with the guard in it.
+//! - `direct`: large bodies past hyper, into the sink's memory.
 //! - `h1`: an HTTP/1.1 connection for one exchange at a time.
 //! - `stream`: what is left after an upgrade, a byte stream.
 //!
 //! Knows nothing of pools, queues or other connections.
 
+mod direct;
 pub mod framing;
 mod h1;
 mod link;

@@ -357,7 +357,7 @@ where
             if most == 0 {
                 return too_large();
             }
-            let read = sink.read_in_place(most, &mut |memory| conn.poll_direct(cx, memory));
+            let read = sink.read_in_place(most, &mut |memory| conn.poll_direct(cx, memory, most));
             match read {
                 Poll::Pending => return Step::Wait,
                 // The link says why.

@@ -39,20 +39,20 @@ pub trait Sink: Send {
         false
     }
 
-    /// Takes body bytes without a copy: `read` fills a prefix of the memory that the sink gives
-    /// it, at most `most` bytes, and the sink keeps them as it keeps those of [`Sink::data`], and
-    /// returns what `read` returned. `read` does not block and does not call back.
+    /// Takes body bytes without a copy: `read` appends at most `most` bytes to the vector that the
+    /// sink gives it, never beyond its capacity, and returns how many. The sink keeps them as it
+    /// keeps those of [`Sink::data`], and returns what `read` returned. `read` does not block and
+    /// does not call back.
     ///
     /// # Errors
     /// Those of `read`.
     fn read_in_place(
         &mut self,
         most: usize,
-        read: &mut dyn FnMut(&mut [u8]) -> Poll<io::Result<usize>>,
+        read: &mut dyn FnMut(&mut Vec<u8>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        let mut memory = vec![0; most];
+        let mut memory = Vec::with_capacity(most);
         let filled = ready!(read(&mut memory))?;
-        memory.truncate(filled);
         if filled > 0 {
             self.data(memory.into());
         }

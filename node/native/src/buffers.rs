@@ -31,51 +31,43 @@ pub(crate) enum Slab {
 impl Slab {
     /// A slab for this chunk alone, no larger than it: what a lone response needs.
     pub(crate) fn alone(chunk: &[u8]) -> Self {
-        Self::Owned(Memory {
-            bytes: chunk.to_vec(),
-            used: chunk.len(),
-        })
+        Self::Owned(Memory(chunk.to_vec()))
     }
 
     /// An empty slab with room for several chunks.
     pub(crate) fn roomy() -> Self {
         let spare = SPARE.lock().pop();
-        let bytes = spare.unwrap_or_else(|| vec![0; ROOM]);
-        Self::Owned(Memory { bytes, used: 0 })
+        Self::Owned(Memory(spare.unwrap_or_else(|| Vec::with_capacity(ROOM))))
     }
 
-    /// The memory behind what the slab holds.
-    pub(crate) fn room(&mut self) -> &mut [u8] {
+    /// How many bytes more it can take.
+    pub(crate) fn room(&self) -> usize {
         match self {
-            Self::Owned(memory) => &mut memory.bytes[memory.used..],
-            Self::Shared(_) => &mut [],
+            Self::Owned(Memory(bytes)) => bytes.capacity() - bytes.len(),
+            Self::Shared(_) => 0,
         }
     }
 
-    /// Notes that the first `length` bytes of the room hold a chunk, and returns its offset.
-    pub(crate) fn keep(&mut self, length: usize) -> u32 {
+    /// The memory, to append a chunk within its room; `None` for memory that is not its own.
+    pub(crate) fn memory(&mut self) -> Option<&mut Vec<u8>> {
         match self {
-            Self::Owned(memory) => {
-                let offset = memory.used;
-                memory.used += length.min(memory.bytes.len() - offset);
-                offset as u32
-            }
-            Self::Shared(_) => 0,
+            Self::Owned(Memory(bytes)) => Some(bytes),
+            Self::Shared(_) => None,
         }
     }
 
     /// Whether it holds no chunk.
     pub(crate) fn is_empty(&self) -> bool {
-        matches!(self, Self::Owned(memory) if memory.used == 0)
+        matches!(self, Self::Owned(Memory(bytes)) if bytes.is_empty())
     }
 
     /// Called when nothing more comes. V8 counts the bytes it sees, so a slab that is mostly empty
     /// becomes one that is full, and its memory stays here.
     pub(crate) fn settle(&mut self) {
-        if let Self::Owned(memory) = self
-            && memory.used < memory.bytes.len() / 2
+        if let Self::Owned(Memory(bytes)) = self
+            && bytes.len() < bytes.capacity() / 2
         {
-            *self = Self::alone(&memory.bytes[..memory.used]);
+            *self = Self::alone(bytes);
         }
     }
 
@@ -88,24 +80,21 @@ impl Slab {
 }
 
 /// A slab's memory; goes back to the spare ones when JavaScript has let go of every chunk in it.
-pub(crate) struct Memory {
-    bytes: Vec<u8>,
-    used: usize,
-}
+pub(crate) struct Memory(Vec<u8>);
 
 impl AsMut<[u8]> for Memory {
     fn as_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes[..self.used]
+        &mut self.0
     }
 }
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        if self.bytes.len() != ROOM {
+        if self.0.capacity() != ROOM {
             return;
         }
-        // What it holds stays in it: JavaScript is only ever shown the used part.
-        let memory = std::mem::take(&mut self.bytes);
+        let mut memory = std::mem::take(&mut self.0);
+        memory.clear();
         let mut spare = SPARE.lock();
         if spare.len() < MOST_SPARE {
             spare.push(memory);

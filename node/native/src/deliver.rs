@@ -69,43 +69,43 @@ impl Batch {
             self.slabs.push(Slab::alone(&chunk));
             0
         } else {
-            let slab = self.slab_with(chunk.len());
-            slab.room()[..chunk.len()].copy_from_slice(&chunk);
-            slab.keep(chunk.len())
+            self.with_room(chunk.len(), |memory| {
+                memory.extend_from_slice(&chunk);
+            })
         };
         self.in_last_slab(offset, length)
     }
 
-    /// Lets `read` fill memory of a slab with a chunk of at most `most` bytes, and returns where it
-    /// lies; `None` for nothing. Only where Buffers may be external.
+    /// Lets `read` append a chunk of at most `most` bytes to a slab, and returns where it lies;
+    /// `None` for nothing. Only where Buffers may be external.
     pub(crate) fn read_chunk(
         &mut self,
         most: usize,
-        read: &mut dyn FnMut(&mut [u8]) -> Poll<io::Result<usize>>,
+        read: &mut dyn FnMut(&mut Vec<u8>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<Option<InSlab>>> {
-        let most = most.min(SLAB_CHUNK);
-        let slab = self.slab_with(most);
-        let length = ready!(read(&mut slab.room()[..most]))?;
+        let mut result = Poll::Pending;
+        let offset = self.with_room(most.min(SLAB_CHUNK), |memory| result = read(memory));
+        let length = ready!(result)?;
         if length == 0 {
             return Poll::Ready(Ok(None));
         }
-        let offset = slab.keep(length);
         self.slab_bytes += length;
         self.large_chunks += 1;
         Poll::Ready(Ok(Some(self.in_last_slab(offset, length as u32))))
     }
 
-    /// The last slab, if it has room for so many bytes, or a new one. At most [`SLAB_CHUNK`].
-    fn slab_with(&mut self, length: usize) -> &mut Slab {
-        let fits = self
-            .slabs
-            .last_mut()
-            .is_some_and(|slab| slab.room().len() >= length);
-        if !fits {
+    /// Appends to the last slab, if it has room for so many bytes, or to a new one. Returns the
+    /// offset of what was appended. `length` is at most [`SLAB_CHUNK`].
+    fn with_room(&mut self, length: usize, append: impl FnOnce(&mut Vec<u8>)) -> u32 {
+        if self.slabs.last().is_none_or(|slab| slab.room() < length) {
             self.slabs.push(Slab::roomy());
         }
-        let last = self.slabs.len() - 1;
-        &mut self.slabs[last]
+        let Some(memory) = self.slabs.last_mut().and_then(Slab::memory) else {
+            return 0;
+        };
+        let offset = memory.len() as u32;
+        append(memory);
+        offset
     }
 
     fn in_last_slab(&self, offset: u32, length: u32) -> InSlab {

@@ -77,7 +77,7 @@ impl Sink for RequestSink {
     fn read_in_place(
         &mut self,
         most: usize,
-        read: &mut dyn FnMut(&mut [u8]) -> Poll<io::Result<usize>>,
+        read: &mut dyn FnMut(&mut Vec<u8>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         let mut result = Poll::Pending;
         put(self.env, |env| {

@@ -10,8 +10,9 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use bytes::BufMut;
 use dodici_pool::{CloseReason, Error, ErrorKind, Phase};
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio_util::io::poll_read_buf;
 
 use super::framing::{Framing, Guard};
 use super::link::{Link, Seen};
@@ -44,50 +45,53 @@ pub(super) fn begin(
 }
 
 impl Link {
-    /// Reads the next part of a direct body into `memory`; 0 bytes only with an error noted in
-    /// [`Seen::failure`].
+    /// Appends the next part of a direct body to `memory`: at most `most` bytes, and no more than
+    /// its capacity allows. 0 bytes only with an error noted in [`Seen::failure`].
     pub(super) fn poll_direct(
         &mut self,
         cx: &mut Context<'_>,
-        memory: &mut [u8],
+        memory: &mut Vec<u8>,
+        most: usize,
     ) -> Poll<io::Result<usize>> {
         let Some(left) = self.seen.direct else {
             return Poll::Ready(Ok(0));
         };
-        let most = usize::try_from(left).map_or(memory.len(), |left| left.min(memory.len()));
-        let memory = &mut memory[..most];
+        let start = memory.len();
+        let room = most.min(memory.capacity() - start);
+        let most = usize::try_from(left).map_or(room, |left| left.min(room));
         let early = self.surplus.len().min(most);
-        if early > 0 {
-            memory[..early].copy_from_slice(&self.surplus[..early]);
-            self.surplus.drain(..early);
-        }
+        memory.extend(self.surplus.drain(..early));
         let read = if early < most {
-            self.poll_socket(cx, &mut memory[early..])
+            self.poll_socket(cx, memory, most - early)
         } else {
             Poll::Pending
         };
-        let filled = match read {
-            Poll::Pending if early == 0 => return Poll::Pending,
-            // What came with the head is delivered first; the failure comes after it.
-            Poll::Pending => early,
-            Poll::Ready(Ok(n)) => early + n,
-            Poll::Ready(Err(error)) if early == 0 => return Poll::Ready(Err(error)),
-            Poll::Ready(Err(_)) => early,
-        };
-        self.account(left, &memory[..filled]);
-        Poll::Ready(Ok(filled))
+        // What came with the head is delivered first; a failure comes after it.
+        if early == 0 {
+            ready!(read)?;
+        }
+        self.account(left, &memory[start..]);
+        Poll::Ready(Ok(memory.len() - start))
     }
 
-    fn poll_socket(&mut self, cx: &mut Context<'_>, memory: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut buf = ReadBuf::new(memory);
-        match ready!(Pin::new(&mut self.transport).poll_read(cx, &mut buf)) {
-            Ok(()) if buf.filled().is_empty() => Poll::Ready(self.eof(None).map(|()| 0)),
-            Ok(()) => {
-                let n = buf.filled().len();
+    fn poll_socket(
+        &mut self,
+        cx: &mut Context<'_>,
+        memory: &mut Vec<u8>,
+        most: usize,
+    ) -> Poll<io::Result<()>> {
+        let mut limited = memory.limit(most);
+        match ready!(poll_read_buf(
+            Pin::new(&mut self.transport),
+            cx,
+            &mut limited
+        )) {
+            Ok(0) => Poll::Ready(self.eof(None)),
+            Ok(n) => {
                 self.bytes_read += n as u64;
-                Poll::Ready(Ok(n))
+                Poll::Ready(Ok(()))
             }
-            Err(error) => Poll::Ready(self.eof(Some(&error)).map(|()| 0)),
+            Err(error) => Poll::Ready(self.eof(Some(&error))),
         }
     }
 

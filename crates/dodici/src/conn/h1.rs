@@ -230,13 +230,14 @@ impl H1Conn {
         self.link.lock().seen.direct.is_some()
     }
 
-    /// Reads the next part of a large body into `memory`.
+    /// Appends the next part of a large body, at most `most` bytes, to `memory`.
     pub(crate) fn poll_direct(
         &mut self,
         cx: &mut Context<'_>,
-        memory: &mut [u8],
+        memory: &mut Vec<u8>,
+        most: usize,
     ) -> Poll<std::io::Result<usize>> {
-        self.link.lock().poll_direct(cx, memory)
+        self.link.lock().poll_direct(cx, memory, most)
     }
 
     /// After a response has ended: whether the connection can serve again, and the server's

@@ -138,25 +138,42 @@ where
     }
 }
 
+/// Bodies that are large enough are read in two ways.
+fn modes(shape: &Shape) -> impl Iterator<Item = bool> + use<> {
+    let large = shape.expected.body.len() >= 32 * 1024;
+    [false, true].into_iter().take(if large { 2 } else { 1 })
+}
+
 async fn cut_everywhere(action: FaultAction) {
     for shape in shapes::all() {
         let peer = peer(&shape, None).await;
         let upstream = peer.address().tcp();
         let shape = Arc::new(shape);
-        in_parallel(shape.cuts().into_iter().map(|cut| {
-            let shape = Arc::clone(&shape);
-            async move {
-                let what = format!("{} {action:?} at {cut}", shape.name);
-                let proxy = FaultProxy::start(upstream, Fault::at(cut as u64, action)).await;
-                let mut config = OriginConfig::default();
-                let silent = action == FaultAction::Stall;
-                let error = shape.verdict(cut, action) == Verdict::Error;
-                timeouts(&mut config, silent && error);
-                let client = Client::new(proxy.port(), config);
-                let seen = run(client, &shape, &what).await;
-                assert_verdict(&seen, &shape, cut, action, &what);
-            }
-        }))
+        let cases = shape
+            .cuts()
+            .into_iter()
+            .flat_map(|cut| modes(&shape).map(move |mode| (cut, mode)));
+        in_parallel(
+            cases
+                .collect::<Vec<_>>()
+                .into_iter()
+                .map(|(cut, in_place)| {
+                    let shape = Arc::clone(&shape);
+                    async move {
+                        let what =
+                            format!("{} {action:?} at {cut}, in place: {in_place}", shape.name);
+                        let proxy =
+                            FaultProxy::start(upstream, Fault::at(cut as u64, action)).await;
+                        let mut config = OriginConfig::default();
+                        let silent = action == FaultAction::Stall;
+                        let error = shape.verdict(cut, action) == Verdict::Error;
+                        timeouts(&mut config, silent && error);
+                        let client = Client::new(proxy.port(), config).in_place(in_place);
+                        let seen = run(client, &shape, &what).await;
+                        assert_verdict(&seen, &shape, cut, action, &what);
+                    }
+                }),
+        )
         .await;
         peer.finish().await;
     }
@@ -199,15 +216,19 @@ async fn a_response_in_any_two_pieces_is_the_same_response() {
         let upstream = peer.address().tcp();
         let shape = Arc::new(shape);
         let splits = shape.cuts().into_iter().map(|at| Pacing::Split(at as u64));
+        let pacings = std::iter::once(Pacing::Dribble).chain(splits);
+        let cases = pacings.flat_map(|pacing| modes(&shape).map(move |mode| (pacing, mode)));
         in_parallel(
-            std::iter::once(Pacing::Dribble)
-                .chain(splits)
-                .map(|pacing| {
+            cases
+                .collect::<Vec<_>>()
+                .into_iter()
+                .map(|(pacing, in_place)| {
                     let shape = Arc::clone(&shape);
                     async move {
                         let what = format!("{} {pacing:?}", shape.name);
                         let proxy = FaultProxy::start(upstream, Fault::paced(pacing)).await;
-                        let client = Client::new(proxy.port(), OriginConfig::default());
+                        let client =
+                            Client::new(proxy.port(), OriginConfig::default()).in_place(in_place);
                         let seen = run(client, &shape, &what).await;
                         assert_complete(&seen, &shape, &shape.expected.body, &what);
                     }

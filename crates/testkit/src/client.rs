@@ -22,6 +22,8 @@ pub struct Client {
     pub pool: Pool,
     /// What it told.
     pub events: Recorder,
+    /// Whether its sinks lend memory for large bodies.
+    in_place: bool,
 }
 
 impl Client {
@@ -44,12 +46,23 @@ impl Client {
         let pool = Engine::on_runtime(Handle::current())
             .open_pool(origin, config, Arc::new(events.clone()))
             .expect("the configuration is valid");
-        Self { pool, events }
+        Self {
+            pool,
+            events,
+            in_place: false,
+        }
+    }
+
+    /// Makes sinks lend memory for large bodies.
+    #[must_use]
+    pub fn in_place(self, in_place: bool) -> Self {
+        Self { in_place, ..self }
     }
 
     /// Dispatches a request whose reader gives credit back at once.
     pub fn send(&self, request: Request) -> Call {
         let (recording, sink) = Recording::new();
+        let sink = sink.in_place(self.in_place);
         let handle = self.pool.dispatch(request, Box::new(sink));
         let credit = handle.clone();
         recording.attach_credit(move |bytes| credit.credit(bytes));
@@ -59,6 +72,7 @@ impl Client {
     /// Dispatches a request whose reader gives no credit back but what the test gives.
     pub fn send_paused(&self, request: Request) -> Call {
         let (recording, sink) = Recording::manual();
+        let sink = sink.in_place(self.in_place);
         let handle = self.pool.dispatch(request, Box::new(sink));
         Call { recording, handle }
     }

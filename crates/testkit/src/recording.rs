@@ -106,7 +106,10 @@ struct Shared {
 pub struct Recording(Arc<Shared>);
 
 /// The engine's side of a [`Recording`].
-pub struct RecordingSink(Arc<Shared>);
+pub struct RecordingSink {
+    shared: Arc<Shared>,
+    in_place: bool,
+}
 
 impl Recording {
     /// A pair that gives every delivered byte back as credit at once, as soon as
@@ -126,7 +129,11 @@ impl Recording {
             credit: Mutex::new(CreditLine::default()),
             auto,
         });
-        (Self(Arc::clone(&shared)), RecordingSink(shared))
+        let sink = RecordingSink {
+            shared: Arc::clone(&shared),
+            in_place: false,
+        };
+        (Self(shared), sink)
     }
 
     /// Says how credit is given back, and gives back what was delivered before. Without effect
@@ -245,9 +252,17 @@ impl fmt::Debug for RecordingSink {
 }
 
 impl RecordingSink {
+    /// Lends memory for large bodies instead of taking chunks.
+    #[must_use]
+    pub fn in_place(self, in_place: bool) -> Self {
+        let mut sink = self;
+        sink.in_place = in_place;
+        sink
+    }
+
     /// Records an informational response.
     pub fn on_informational(&mut self, head: &ResponseHead) {
-        self.0.seen.update(|seen| {
+        self.shared.seen.update(|seen| {
             seen.expect_no_head("informational");
             seen.informational.push(head.clone());
         });
@@ -255,7 +270,7 @@ impl RecordingSink {
 
     /// Records the final head.
     pub fn on_head(&mut self, head: &ResponseHead, conn: ConnId, reused: bool) {
-        self.0.seen.update(|seen| {
+        self.shared.seen.update(|seen| {
             seen.expect_no_head("head");
             seen.set_head(head, conn, reused);
         });
@@ -263,7 +278,7 @@ impl RecordingSink {
 
     /// Records a body chunk and gives credit back where that is automatic.
     pub fn on_data(&mut self, chunk: &Bytes) {
-        self.0.seen.update(|seen| {
+        self.shared.seen.update(|seen| {
             seen.expect_open("data");
             if seen.head.is_none() {
                 seen.violations.push("data before the head".to_owned());
@@ -274,10 +289,10 @@ impl RecordingSink {
             seen.body.extend_from_slice(chunk);
             seen.chunks.push(chunk.len());
         });
-        if self.0.auto {
+        if self.shared.auto {
             let len = u32::try_from(chunk.len()).expect("a chunk fits the window");
             let hook = {
-                let mut line = self.0.credit.lock();
+                let mut line = self.shared.credit.lock();
                 if line.hook.is_none() {
                     line.owed += len;
                 }
@@ -291,21 +306,21 @@ impl RecordingSink {
 
     /// Records the end.
     pub fn on_end(&mut self, trailers: &HeaderBlock) {
-        self.0
+        self.shared
             .seen
             .update(|seen| seen.settle(Terminal::End(trailers.clone())));
     }
 
     /// Records the failure.
     pub fn on_error(&mut self, error: Error) {
-        self.0
+        self.shared
             .seen
             .update(|seen| seen.settle(Terminal::Error(error)));
     }
 
     /// Records the upgrade.
     pub fn on_upgrade(&mut self, head: &ResponseHead, conn: ConnId, reused: bool) {
-        self.0.seen.update(|seen| {
+        self.shared.seen.update(|seen| {
             seen.expect_no_head("upgrade");
             seen.set_head(head, conn, reused);
             seen.upgraded = true;
@@ -314,7 +329,7 @@ impl RecordingSink {
 
     /// Records that body bytes are wanted.
     pub fn on_pull(&mut self, bytes: u32) {
-        self.0.seen.update(|seen| {
+        self.shared.seen.update(|seen| {
             seen.expect_open("pull");
             seen.pulls.push(bytes);
         });
@@ -332,6 +347,10 @@ impl dodici::Sink for RecordingSink {
 
     fn data(&mut self, chunk: Bytes) {
         self.on_data(&chunk);
+    }
+
+    fn reads_in_place(&self) -> bool {
+        self.in_place
     }
 
     fn end(&mut self, trailers: &HeaderBlock) {
@@ -353,7 +372,7 @@ impl dodici::Sink for RecordingSink {
 
 impl Drop for RecordingSink {
     fn drop(&mut self) {
-        self.0.seen.update(|seen| {
+        self.shared.seen.update(|seen| {
             if seen.terminal.is_none() {
                 seen.violations
                     .push("the sink was dropped without end or error".to_owned());

@@ -297,17 +297,20 @@ describe('S45: a body that changes while it is being sent', () => {
     try {
       return await new Promise((resolve, reject) => {
         let text = '';
-        client.dispatch({ path: '/', method: 'POST', body }, {
-          onRequestStart() {
-            if (!late) once();
-            // The first slices are on their way, the last ones wait for a pull.
-            else queueMicrotask(once);
+        client.dispatch(
+          { path: '/', method: 'POST', body },
+          {
+            onRequestStart() {
+              if (!late) once();
+              // The first slices are on their way, the last ones wait for a pull.
+              else queueMicrotask(once);
+            },
+            onResponseStart() {},
+            onResponseData: (_controller: unknown, chunk: Buffer) => (text += chunk.toString()),
+            onResponseEnd: () => resolve(JSON.parse(text)),
+            onResponseError: (_controller: unknown, error: Error) => reject(error),
           },
-          onResponseStart() {},
-          onResponseData: (_controller: unknown, chunk: Buffer) => (text += chunk.toString()),
-          onResponseEnd: () => resolve(JSON.parse(text)),
-          onResponseError: (_controller: unknown, error: Error) => reject(error),
-        });
+        );
       });
     } finally {
       const { body: after } = await client.request({ path: '/', method: 'POST', body: 'a' });

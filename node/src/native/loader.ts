@@ -81,8 +81,13 @@ export function loadAddon(path: string = addonPath()): NativeAddon {
         cause,
       );
     }
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw addonError(`dodici could not load its native addon ${path}: ${reason}`, cause);
+    // Node's messages go on with a list of modules, and begin with the path again.
+    const [line = ''] = (cause instanceof Error ? cause.message : String(cause)).split('\n');
+    const reason = line.startsWith(`${path}: `) ? line.slice(path.length + 2) : line;
+    throw addonError(
+      `dodici could not load its native addon ${path} (${reason}): reinstall dodici or rebuild the addon.`,
+      cause,
+    );
   }
   checkLayout(addon, path);
   return addon;

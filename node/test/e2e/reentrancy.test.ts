@@ -215,6 +215,7 @@ describe.each(CALLBACKS)('S44: a handler that, in %s,', (callback) => {
       expect(settlements(outcome)).toHaveLength(1);
       await ended;
       expect(client.destroyed).toBe(true);
+      if (callback === 'onRequestUpgrade') expect(outcome.calls.at(-1)).toBe(callback);
       if (end === 'close' && callback !== 'onResponseError' && callback !== 'onRequestUpgrade') {
         expect(settlements(outcome)).toEqual(['onResponseEnd']);
       }

@@ -1,6 +1,5 @@
 //! A reader that pauses, or gives no credit: nothing is delivered, no body timeout runs, and both
 //! go on when it does.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::time::Duration;
 

@@ -55,6 +55,9 @@ export class Exchange extends Sending implements SlotOwner, Pausing {
   /** What Rust knows of the handler: it delivers, will be told at the end of this turn, has stopped. */
   #delivery: 'running' | 'pausing' | 'paused' = 'running';
 
+  /** The pool has this request in its list. */
+  #counts = true;
+
   /** Neighbours in the pool's list of unsettled requests; the pool's alone. */
   previous: Exchange | null = null;
   next: Exchange | null = null;
@@ -142,6 +145,9 @@ export class Exchange extends Sending implements SlotOwner, Pausing {
     this.#tellResumed();
     const socket = new UpgradedSocket(this.context.session, this, this.writer);
     this.slot = -1;
+    // As in undici, the pool is done with the request before its handler has the byte stream:
+    // closing or destroying the pool in there leaves the stream alone.
+    this.#leave();
     if (channels.headers.hasSubscribers) this.#publishHead(status, text, fields);
     try {
       this.handler.onRequestUpgrade?.(controller, status, parseFields(text, fields), socket);
@@ -159,7 +165,6 @@ export class Exchange extends Sending implements SlotOwner, Pausing {
     if (channels.trailers.hasSubscribers) {
       channels.trailers.publish({ request: observe(this), trailers: [] });
     }
-    this.#context.settled(this);
   }
 
   #wait(item: Undelivered): void {
@@ -282,6 +287,13 @@ export class Exchange extends Sending implements SlotOwner, Pausing {
       this.#callOnError(error as Error);
     }
     if (!this.bodyFinished) this.stopBody();
+    this.#leave();
+  }
+
+  /** The request no longer counts. */
+  #leave(): void {
+    if (!this.#counts) return;
+    this.#counts = false;
     this.#context.settled(this);
   }
 
@@ -293,7 +305,7 @@ export class Exchange extends Sending implements SlotOwner, Pausing {
     this.settled = true;
     this.#queue = null;
     this.context.session.free(this);
-    this.#context.settled(this);
+    this.#leave();
     this.unwatchBody();
     this.#callOnError(error);
     if (!this.bodyFinished) this.stopBody(error);
@@ -331,7 +343,7 @@ export class Exchange extends Sending implements SlotOwner, Pausing {
     this.unwatchBody();
     this.#callOnError(error);
     this.stopBody();
-    this.#context.settled(this);
+    this.#leave();
   }
 
   #callOnError(error: Error): void {

@@ -221,6 +221,12 @@ export abstract class Sending
   /** Writes the `Dispatch` record. The request must be prepared and unsettled. */
   send(target: SendTarget): void {
     const { context, body } = this;
+    // The user can have detached or resized the memory since the length was taken.
+    const declared = this.knownEmpty ? 0 : this.length;
+    if (body?.kind === 'bytes' && body.bytes.byteLength !== declared) {
+      this.abortWith(new errors.RequestContentLengthMismatchError());
+      return;
+    }
     const head = this.serialize(context.head);
     if (channels.sendHeaders.hasSubscribers) {
       context.diagnostics.whenConnected(context.isConnected, () =>

@@ -7,6 +7,10 @@
  * Order: the environment variable `DODICI_ADDON` (a path, for development), then
  * `prebuilds/<platform>-<arch>/dodici.node` in the package. Whatever is wrong with the file is one
  * sentence with the code `ERR_DODICI_ADDON`.
+ *
+ * Under Node's permission model an addon is code that no permission holds back, so the loader asks
+ * for what the addon will do: Node itself refuses addons without `--allow-addons`, and where Node
+ * has a permission for the network, the loader refuses without it.
  */
 
 import { existsSync } from 'node:fs';
@@ -22,6 +26,27 @@ const PACKAGE_ROOT = join(__dirname, '..', '..');
 function addonError(message: string, cause?: unknown): Error {
   const error = new Error(message, cause === undefined ? undefined : { cause });
   return Object.assign(error, { code: 'ERR_DODICI_ADDON' });
+}
+
+/** Node's permission model, where it is on. Its types came later than Node 20. */
+interface Permission {
+  has(scope: string, reference?: string): boolean;
+}
+
+/** @throws Error that names the flag, if this process must not use the network or read the addon. */
+function checkPermission(path: string): void {
+  const { permission } = process as { permission?: Permission };
+  if (permission === undefined) return;
+  if (!permission.has('fs.read', path)) {
+    throw addonError(
+      `Node's permission model forbids dodici to read its native addon: start Node with --allow-fs-read=${path}.`,
+    );
+  }
+  if (process.allowedNodeEnvironmentFlags.has('--allow-net') && !permission.has('net')) {
+    throw addonError(
+      "Node's permission model forbids dodici to use the network: start Node with --allow-net.",
+    );
+  }
 }
 
 /** Path of the addon for this platform. */
@@ -40,6 +65,7 @@ export function loadAddon(path: string = addonPath()): NativeAddon {
   if (endianness() !== 'LE') {
     throw addonError(`dodici runs on little-endian machines only, and ${process.arch} is not one.`);
   }
+  checkPermission(path);
   if (!existsSync(path)) {
     throw addonError(
       `dodici has no native addon for ${process.platform}-${process.arch}: ${path} does not exist; build it with "just build" or point DODICI_ADDON at one.`,
@@ -49,8 +75,19 @@ export function loadAddon(path: string = addonPath()): NativeAddon {
   try {
     addon = require(path) as NativeAddon;
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw addonError(`dodici could not load its native addon ${path}: ${reason}`, cause);
+    if ((cause as NodeJS.ErrnoException).code === 'ERR_DLOPEN_DISABLED') {
+      throw addonError(
+        "Node's permission model forbids dodici to load its native addon: start Node with --allow-addons.",
+        cause,
+      );
+    }
+    // Node's messages go on with a list of modules, and begin with the path again.
+    const [line = ''] = (cause instanceof Error ? cause.message : String(cause)).split('\n');
+    const reason = line.startsWith(`${path}: `) ? line.slice(path.length + 2) : line;
+    throw addonError(
+      `dodici could not load its native addon ${path} (${reason}): reinstall dodici or rebuild the addon.`,
+      cause,
+    );
   }
   checkLayout(addon, path);
   return addon;

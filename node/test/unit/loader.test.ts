@@ -61,7 +61,15 @@ describe('the addon', () => {
     writeFileSync(path, 'not a library');
     const { code, message } = failure(path);
     expect(code).toBe('ERR_DODICI_ADDON');
-    expect(message).toContain(`could not load its native addon ${path}`);
+    expect(message).toMatch(oneSentence);
+    expect(message).toContain(`could not load its native addon ${path} (`);
+  });
+
+  it('that is a folder is one sentence', () => {
+    const { code, message } = failure(folder);
+    expect(code).toBe('ERR_DODICI_ADDON');
+    expect(message).toMatch(oneSentence);
+    expect(message).toContain('Cannot find module');
   });
 
   it('of the right layout is loaded', () => {

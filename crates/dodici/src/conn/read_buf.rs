@@ -20,6 +20,7 @@ pub(super) fn poll_read_into<T, R>(
     transport: &mut T,
     cx: &mut Context<'_>,
     cursor: &mut ReadBufCursor<'_>,
+    limit: usize,
     inspect: impl FnOnce(&mut [u8]) -> (usize, R),
 ) -> Poll<std::io::Result<R>>
 where
@@ -27,7 +28,8 @@ where
 {
     // SAFETY: the memory is only handed to `ReadBuf::uninit`, which never de-initialises it.
     let memory = unsafe { cursor.as_mut() };
-    let mut buf = ReadBuf::uninit(memory);
+    let len = memory.len().min(limit);
+    let mut buf = ReadBuf::uninit(&mut memory[..len]);
     ready!(Pin::new(transport).poll_read(cx, &mut buf))?;
     let filled = buf.filled_mut();
     let len = filled.len();

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use hyper::rt::ReadBufCursor;
 use tokio::io::{AsyncRead, ReadBuf};
 
-/// Reads once into the unfilled part of `cursor`, lets `inspect` look at (and move about in) the
+/// Reads once into the unfilled part of `cursor`, `limit` bytes at most, lets `inspect` look at (and move about in) the
 /// bytes that came, and marks as filled as many of them as it returns.
 ///
 /// `inspect` gets the whole memory that was initialised, i.e. exactly the bytes read, and returns

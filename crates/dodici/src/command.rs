@@ -259,6 +259,11 @@ impl Command {
         self.inner.lock().may_deliver()
     }
 
+    /// Bytes of the response's body that the reader still has room for.
+    pub(crate) fn room(&self) -> usize {
+        usize::try_from(self.inner.lock().credit).unwrap_or(0)
+    }
+
     pub(crate) fn spend(&self, bytes: usize) {
         self.inner.lock().credit -= bytes as i64;
     }

@@ -346,14 +346,14 @@ where
             if std::mem::take(&mut self.stopped) {
                 self.deadline = None;
             }
+            let room = self.job.command.room().min(DIRECT_READ);
             let Self { conn, job, .. } = self;
             let Some(sink) = job.settle.sink() else {
                 return Step::Wait;
             };
-            let allowed = self.config.max_response_size.map(|max| max - self.received);
-            let most = allowed.map_or(DIRECT_READ, |bytes| {
-                usize::try_from(bytes).map_or(DIRECT_READ, |bytes| bytes.min(DIRECT_READ))
-            });
+            let allowed = self.config.max_response_size;
+            let allowed = allowed.map_or(u64::MAX, |max| max - self.received);
+            let most = usize::try_from(allowed).map_or(room, |allowed| allowed.min(room));
             if most == 0 {
                 return too_large();
             }

@@ -37,7 +37,10 @@ function essence(error: any): object {
     out['errors'] = error.errors
       .map(essence)
       .sort((a: any, b: any) => String(a.address).localeCompare(String(b.address)));
-  } else out['message'] = error.message.replace(/ - Local \(.*\)$/, '');
+  } else {
+    // What newer Nodes add: the local address of an attempt that failed at once, advice.
+    out['message'] = error.message.replace(/ - Local \(.*\)$|; if the root CA is .*$/, '');
+  }
   return out;
 }
 
@@ -266,9 +269,13 @@ describe('TLS', () => {
       const { peer, ours } = await failures(`https://localhost:${port}`, { connect });
       // In TLS 1.3 the refusal comes after the handshake. Node's socket has closed by then; ours
       // reads the alert, which says more.
-      const code =
-        maxVersion === 'TLSv1.3' ? 'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED' : peer.code;
-      expect([maxVersion, ours.code]).toEqual([maxVersion, code]);
+      if (maxVersion === 'TLSv1.3') {
+        expect(ours.code).toBe('ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED');
+        continue;
+      }
+      // OpenSSL renamed it in 3.5; ours is the older name, which is what programs know.
+      expect(peer.code).toMatch(/^ERR_SSL_(SSLV3|SSL\/TLS)_ALERT_HANDSHAKE_FAILURE$/);
+      expect(ours.code).toBe('ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE');
     }
   });
 

@@ -174,7 +174,7 @@ describe('s05 a request of extraordinary size', () => {
     },
     'with a path of 70 KB': { path: `/${'p'.repeat(70_000)}` },
     'with a header name of 70 KB': { headers: { ['n'.repeat(70_000)]: 'v' } },
-    'with a header value of 20 MB': { headers: { x: 'v'.repeat(20_000_000) } },
+    'with a header value of 4 MB': { headers: { x: 'v'.repeat(4_000_000) } },
     'with a method of 70 KB': { method: 'M'.repeat(70_000) },
   };
 

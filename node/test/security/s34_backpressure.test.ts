@@ -13,11 +13,8 @@ const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
 
 const BLOCK = Buffer.alloc(64 * 1024, 'x');
-/**
- * What a connection may hold beyond the window, in buffers of 64 KiB: the chunk that crossed it, one
- * on its way from hyper, and one read ahead of that.
- */
-const SLACK = 3 * 64 * 1024;
+/** What a connection may hold beyond the window: one read of the socket. */
+const SLACK = 64 * 1024;
 
 /** An origin with an endless body, and the moment when nobody takes more of it. */
 async function endless(head: string, frame: (block: Buffer) => Buffer = (block) => block) {

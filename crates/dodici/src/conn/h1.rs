@@ -27,7 +27,7 @@ use crate::connect::{Probe, Transport};
 
 /// hyper's buffers, read and write: what a paused reader may hold beyond its window.
 /// 64 KiB keeps a 64 KiB body in one or two reads and the overshoot within one such buffer.
-const BUFFER: usize = 64 * 1024;
+pub(super) const BUFFER: usize = 64 * 1024;
 
 /// How a connection ended, as far as the connection itself knows.
 pub(crate) type Ended = (CloseReason, Error);
@@ -166,6 +166,7 @@ impl H1Conn {
             request.head.clone(),
             upload,
             may_read_directly,
+            Arc::clone(command),
         );
         self.sender.try_send_request(stub)
     }

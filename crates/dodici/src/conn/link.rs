@@ -55,6 +55,9 @@ pub(super) struct Seen {
     pub(super) failure: Option<(CloseReason, Error)>,
 }
 
+/// Largest read: hyper's buffers grow beyond the size they are asked for, by doubling.
+const MAX_READ: usize = super::h1::BUFFER;
+
 /// See the module.
 pub(super) struct Link {
     pub(super) transport: Transport,
@@ -70,6 +73,8 @@ pub(super) struct Link {
     pending: Bytes,
     /// The request whose trailers may have to be written.
     upload: Option<Arc<Command>>,
+    /// The request whose credit bounds what is read of the response's body.
+    reader: Option<Arc<Command>>,
     /// Some byte of the current request may have left this machine.
     pub(super) sent_any: bool,
     /// The peer no longer takes bytes; a response may still come.
@@ -93,6 +98,7 @@ impl Link {
             head: None,
             pending: Bytes::new(),
             upload: None,
+            reader: None,
             sent_any: false,
             write_broken: false,
             surplus: Vec::new(),
@@ -110,6 +116,7 @@ impl Link {
         head: Bytes,
         upload: Option<Arc<Command>>,
         may_read_directly: bool,
+        reader: Arc<Command>,
     ) {
         self.guard.begin(kind, expect_continue);
         self.seen = Seen {
@@ -118,6 +125,7 @@ impl Link {
         };
         self.head = Some(head);
         self.upload = upload;
+        self.reader = Some(reader);
         self.sent_any = false;
     }
 
@@ -217,12 +225,29 @@ impl Link {
         }
     }
 
+    /// The largest read that the request's reader has room for; 0 while it has none.
+    ///
+    /// A body is read up to the credit that is left, [`MAX_READ`] at most. hyper holds one such
+    /// read that was not delivered yet when it asks for the next one, so a reader that stops has
+    /// at most its window and [`MAX_READ`] in memory.
+    fn read_limit(&self) -> usize {
+        match &self.reader {
+            Some(reader) if self.seen.head && !self.seen.ended => reader.room().min(MAX_READ),
+            _ => MAX_READ,
+        }
+    }
+
     /// Reads a part of a message into hyper's buffer; returns how much of it hyper may see.
     fn poll_message(
         &mut self,
         cx: &mut Context<'_>,
         cursor: &mut ReadBufCursor<'_>,
     ) -> Poll<io::Result<usize>> {
+        let limit = self.read_limit();
+        if limit == 0 {
+            // The reader's credit wakes the task, and the exchange drives hyper again.
+            return Poll::Pending;
+        }
         let Self {
             transport,
             guard,
@@ -231,7 +256,7 @@ impl Link {
             surplus,
             ..
         } = self;
-        let read = poll_read_into(transport, cx, cursor, |input| {
+        let read = poll_read_into(transport, cx, cursor, limit, |input| {
             if input.is_empty() {
                 return (0, (0, Ok(0)));
             }

@@ -11,12 +11,8 @@ use std::task::{Context, Poll, ready};
 use hyper::rt::ReadBufCursor;
 use tokio::io::{AsyncRead, ReadBuf};
 
-/// Most bytes taken by one read. hyper's buffer may have twice the room it was told to have, and
-/// what one read brings is one chunk of the body: by so much a paused reader's window overshoots.
-const READ: usize = 64 * 1024;
-
-/// Reads once into the unfilled part of `cursor`, lets `inspect` look at (and move about in) the
-/// bytes that came, and marks as filled as many of them as it returns.
+/// Reads once, `limit` bytes at most, into the unfilled part of `cursor`, lets `inspect` look at
+/// (and move about in) the bytes that came, and marks as filled as many of them as it returns.
 ///
 /// `inspect` gets the whole memory that was initialised, i.e. exactly the bytes read, and returns
 /// the length of the prefix that hyper shall see.
@@ -24,6 +20,7 @@ pub(super) fn poll_read_into<T, R>(
     transport: &mut T,
     cx: &mut Context<'_>,
     cursor: &mut ReadBufCursor<'_>,
+    limit: usize,
     inspect: impl FnOnce(&mut [u8]) -> (usize, R),
 ) -> Poll<std::io::Result<R>>
 where
@@ -31,7 +28,7 @@ where
 {
     // SAFETY: the memory is only handed to `ReadBuf::uninit`, which never de-initialises it.
     let memory = unsafe { cursor.as_mut() };
-    let room = memory.len().min(READ);
+    let room = memory.len().min(limit);
     let mut buf = ReadBuf::uninit(&mut memory[..room]);
     ready!(Pin::new(transport).poll_read(cx, &mut buf))?;
     let filled = buf.filled_mut();

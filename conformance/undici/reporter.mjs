@@ -6,6 +6,8 @@ import { appendFileSync } from 'node:fs';
 
 // Set by preload.cjs; absent in workers and child processes.
 const file = globalThis[Symbol.for('dodici.conformance.results')];
+// Set by hook/case-timeout.cjs where Node cannot tell.
+const lines = globalThis[Symbol.for('dodici.conformance.lines')];
 
 export default async function* reporter(events) {
   for await (const { type, data } of events) {
@@ -14,7 +16,7 @@ export default async function* reporter(events) {
     const result = {
       name,
       nesting,
-      line,
+      line: lines?.get(name)?.shift() ?? line,
       isSuite: details.type === 'suite',
       milliseconds: Math.round(details.duration_ms),
       outcome: skip !== undefined ? 'skip' : type === 'test:pass' ? 'pass' : 'fail',

@@ -2,16 +2,24 @@
 //
 // What lives here: a default for the `timeout` option of tests, where the test has none of its own.
 // Without it one hung case would keep the results of all others in its file from being known.
+//
+// Node would then take this file for the place where the test stands, so the line of the caller is
+// kept for the reporter, by the test's name, in the order of the calls.
 'use strict';
 
 const Module = require('node:module');
 
-const FUNCTIONS = ['test', 'it', 'describe', 'suite', 'default'];
+/** Not `describe` and `suite`: theirs would be the time for all cases in them. */
+const FUNCTIONS = ['test', 'it', 'default'];
 const VARIANTS = ['skip', 'todo', 'only'];
+
+/** @type {Map<string, number[]>} lines of the tests of each name */
+const lines = new Map();
 
 exports.install = function install() {
   const timeout = Number(process.env.DODICI_CONFORMANCE_CASE_MS);
   if (!(timeout > 0)) return;
+  globalThis[Symbol.for('dodici.conformance.lines')] = lines;
   const load = Module._load;
   let wrapped;
   Module._load = function (request, ...rest) {
@@ -34,6 +42,7 @@ function wrapModule(original, timeout) {
 
 function wrap(original, timeout) {
   const run = (...args) => {
+    noteLine(args);
     const at = args.findIndex((arg) => typeof arg === 'object' && arg !== null);
     if (at >= 0) {
       args[at] = { timeout, ...args[at] };
@@ -47,4 +56,15 @@ function wrap(original, timeout) {
     if (typeof original[variant] === 'function') run[variant] = original[variant];
   }
   return run;
+}
+
+/** Keeps the line of the call, for tests that stand in the main file. */
+function noteLine([first]) {
+  const name = typeof first === 'function' ? first.name : first;
+  const caller = new Error().stack.split('\n').find((line) => line.includes(process.argv[1]));
+  const line = Number(/:(\d+):\d+\)?$/.exec(caller ?? '')?.[1]);
+  if (typeof name !== 'string' || !(line > 0)) return;
+  const known = lines.get(name) ?? [];
+  known.push(line);
+  lines.set(name, known);
 }

@@ -103,14 +103,14 @@ export class Raw {
     this.onRecord = onRecord ?? ((record) => this.#keep(record));
     this.env = addon.open(
       this.inbound,
-      (length, chunks, overflow) => this.decode(length, chunks, overflow),
+      (length, slabs, overflow) => this.decode(length, slabs, overflow),
       ioThreads,
       undefined,
     );
     this.threads = addon.threads(this.env);
   }
 
-  decode(length, chunks, overflow) {
+  decode(length, slabs, overflow) {
     this.batches.push(length);
     const source = overflow ?? this.inbound;
     for (let at = 0; at < length; ) {
@@ -124,7 +124,7 @@ export class Raw {
         aux: source.readUInt16LE(at + 2),
         slot: source.readUInt32LE(at + 4),
         generation: source.readUInt32LE(at + 8),
-        payload: kind === 'Data' && flags & 1 ? chunks[payload.readUInt32LE()] : payload,
+        payload: kind === 'Data' && flags & 1 ? inSlab(slabs, payload) : payload,
         large: kind === 'Data' && (flags & 1) === 1,
       });
       at += 16 + size + (-size & 3);
@@ -223,3 +223,9 @@ export class Raw {
 }
 
 export const get = (path = '/') => `GET ${path} HTTP/1.1\r\nhost: localhost\r\n\r\n`;
+
+/** The large chunk that a record's payload points to: slab, offset, length. */
+function inSlab(slabs, place) {
+  const offset = place.readUInt32LE(4);
+  return slabs[place.readUInt32LE()].subarray(offset, offset + place.readUInt32LE(8));
+}

@@ -17,7 +17,7 @@ const ENGINE: &str = "crates/dodici/src";
 const ENGINE_ROWS: &[&[&str]] = &[
     &["engine", "client"],
     &["origin"],
-    &["exchange", "checkout", "replay"],
+    &["exchange"],
     &["conn", "connect", "body"],
     &["command", "clock", "sink"],
 ];

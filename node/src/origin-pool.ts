@@ -325,7 +325,10 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
   async destroy(error: Error): Promise<void> {
     const { running } = this.counters;
     let exchange = this.#first;
-    for (let i = 0; i < running && exchange !== null; i++) exchange = exchange.next;
+    for (let i = 0; i < running && exchange !== null; i++) {
+      exchange.mute();
+      exchange = exchange.next;
+    }
     this.#failFrom(exchange, error);
 
     const pools = this.#main === null ? [] : [this.#main];

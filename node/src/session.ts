@@ -90,8 +90,9 @@ export class Session implements RecordSink {
   /** Slabs that came with the batch being drained: memory that its large chunks lie in. */
   #slabs: Buffer[] | undefined | null = null;
   #draining = false;
-  /** Bits of `Delivered`. */
+  /** Bits of `Delivered`, since microtasks ran last: one doorbell may bring several batches. */
   #delivered = 0;
+  #forgetScheduled = false;
   /** Batches that wait for their turn, in the order of their arrival. */
   #postponed: Postponed[] = [];
   #flushScheduled = false;
@@ -275,15 +276,23 @@ export class Session implements RecordSink {
   ): number {
     this.#slabs = slabs;
     this.#draining = true;
-    this.#delivered = 0;
     try {
       return readBatch(batch, words, length, this, from);
     } finally {
       this.#draining = false;
       this.#slabs = null;
       this.#flush();
+      if (this.#delivered !== 0 && !this.#forgetScheduled) {
+        this.#forgetScheduled = true;
+        queueMicrotask(this.#forget);
+      }
     }
   }
+
+  readonly #forget = (): void => {
+    this.#forgetScheduled = false;
+    this.#delivered = 0;
+  };
 
   /** Keeps the records from `from` on: the batch's memory is the addon's again when we return. */
   #postpone(

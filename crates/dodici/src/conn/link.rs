@@ -69,6 +69,9 @@ pub(super) struct Link {
     pub(super) sent_any: bool,
     /// The peer no longer takes bytes; a response may still come.
     pub(super) write_broken: bool,
+    /// hyper reads nothing until it writes: on a new connection it would take what the server says
+    /// before the first request is written for something that nobody asked for.
+    pub(super) hushed: bool,
     /// Bytes that came behind an upgrade's head.
     pub(super) surplus: Vec<u8>,
     pub(super) bytes_read: u64,
@@ -88,6 +91,7 @@ impl Link {
             upload: None,
             sent_any: false,
             write_broken: false,
+            hushed: false,
             surplus: Vec::new(),
             bytes_read: 0,
             bytes_written: 0,
@@ -153,6 +157,9 @@ impl Link {
         cx: &mut Context<'_>,
         mut cursor: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.hushed {
+            return Poll::Pending;
+        }
         loop {
             if self.to_hyper_at < self.to_hyper.len() {
                 let ready = &self.to_hyper[self.to_hyper_at..];
@@ -288,6 +295,10 @@ impl Link {
         let total: usize = bufs.iter().map(|buf| buf.len()).sum();
         if self.write_broken || total == 0 {
             return Poll::Ready(Ok(total));
+        }
+        if std::mem::take(&mut self.hushed) {
+            // hyper has been told that there is nothing to read: it must look again.
+            cx.waker().wake_by_ref();
         }
         ready!(self.poll_pending(cx))?;
         if let Some(trailers) = self

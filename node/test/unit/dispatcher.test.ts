@@ -242,7 +242,7 @@ describe('a client', () => {
     );
     const recorder = new Recorder();
     c.dispatch(get(), recorder);
-    c.dispatch({ path: '/', method: 'GET', servername: 'example.com' }, new Recorder());
+    c.dispatch({ path: '/', method: 'GET', servername: 'example.com' } as never, new Recorder());
     await flushed();
     const first = control.request;
     // One connection: the second request waits for the first one's end.

@@ -321,6 +321,12 @@ export class Exchange extends Sending implements SlotOwner, Pausing {
     this.#settleWithError(error as Error);
   }
 
+  /** The pool is being destroyed: nothing more is delivered, and `destroyWith` follows. */
+  mute(): void {
+    this.#queue = null;
+    if (this.slot !== -1) this.context.session.free(this);
+  }
+
   /**
    * Ends with `error`, from the pool's `destroy()`: Rust forgets the request by itself, unless its
    * upgrade is under way to us, because byte streams outlive their pool.

@@ -20,7 +20,7 @@ import { NativePool, type NativePoolListener } from './native-pool';
 import type { PoolSettings } from './options';
 import { serverNameOf, type HeadContext } from './request';
 import type { Session } from './session';
-import type { Dispatcher } from './undici';
+import { errors, type Dispatcher } from './undici';
 
 /** Counters as undici defines them. */
 export interface PoolCounters {
@@ -55,6 +55,12 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
   readonly #defaultServername: string | null;
   #main: NativePool | null = null;
   #byServername: Map<string, NativePool> | null = null;
+  /** One connection, which has one TLS server name at a time. */
+  readonly #oneServername: boolean;
+  /** Where the last request went; kept with `#oneServername` only. */
+  #current: NativePool | null = null;
+  /** Pools of former server names whose connection is not gone yet. */
+  readonly #retired = new Set<Promise<void>>();
 
   /** Unsettled requests in the order of their dispatch. */
   #first: Exchange | null = null;
@@ -78,6 +84,7 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     const { url } = settings;
     this.origin = url.origin;
     this.#pipelining = settings.pipelining;
+    this.#oneServername = settings.connections === 1 && url.protocol === 'https:';
     this.#defaultServername = settings.connect.servername ?? serverNameOf(url.host);
     this.head = this.#makeHead();
   }
@@ -168,20 +175,31 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
 
   #submit(exchange: Exchange): void {
     if (!exchange.needsSource) {
-      if (this.#held.length === 0) this.#send(exchange);
+      if (this.#held.length === 0 && !this.#waitsForServername(exchange)) this.#send(exchange);
       else this.#held.push({ exchange, ready: true });
       return;
     }
     if (this.settings.connections !== 1) {
-      exchange.waitForSource(() => this.#send(exchange));
+      this.#readSource(exchange, () => this.#send(exchange));
       return;
     }
     // One connection answers in the order of dispatch: later requests queue behind this one.
     const place = { exchange, ready: false };
     this.#held.push(place);
-    exchange.waitForSource(() => {
+    this.#readSource(exchange, () => {
       place.ready = true;
       this.#sendHeld();
+    });
+  }
+
+  /** Where there is no connection yet, the source is not touched before the caller is done. */
+  #readSource(exchange: Exchange, ready: () => void): void {
+    if (this.#connected > 0) {
+      exchange.waitForSource(ready);
+      return;
+    }
+    process.nextTick(() => {
+      if (!exchange.settled) exchange.waitForSource(ready);
     });
   }
 
@@ -189,9 +207,20 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     for (;;) {
       const [next] = this.#held;
       if (next === undefined || !(next.ready || next.exchange.settled)) return;
+      if (!next.exchange.settled && this.#waitsForServername(next.exchange)) return;
       this.#held.shift();
       this.#send(next.exchange);
     }
+  }
+
+  /** Whether the only connection still serves requests with another TLS server name. */
+  #waitsForServername(exchange: Exchange): boolean {
+    if (!this.#oneServername || this.#current === null) return false;
+    if (this.#poolName(exchange.servername) === this.#current.servername) return false;
+    for (let other = this.#first; other !== null; other = other.next) {
+      if (other.slot !== -1) return true;
+    }
+    return false;
   }
 
   #send(exchange: Exchange): void {
@@ -199,6 +228,7 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     let target: NativePool;
     try {
       target = this.#targetFor(exchange.servername);
+      if (this.#oneServername && target !== this.#current) this.#changeServername(target);
     } catch (error) {
       exchange.abortWith(error as Error);
       return;
@@ -210,13 +240,29 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     exchange.send(target);
   }
 
+  /** As in undici, a client's connection ends when a request has another server name. */
+  #changeServername(target: NativePool): void {
+    const former = this.#current;
+    this.#current = target;
+    if (former === null) return;
+    if (former === this.#main) this.#main = null;
+    else if (former.servername !== null) this.#byServername?.delete(former.servername);
+    const gone = former.destroy(new errors.InformationalError('servername changed'));
+    this.#retired.add(gone);
+    void gone.then(() => this.#retired.delete(gone));
+  }
+
+  /** The server name of the native pool for `servername`; `null` for the default one. */
+  #poolName(servername: string | null): string | null {
+    return servername === this.#defaultServername || this.settings.url.protocol !== 'https:'
+      ? null
+      : servername;
+  }
+
   /** TLS sessions and certificates belong to a server name, so each name has connections of its own. */
-  #targetFor(servername: string | null): NativePool {
-    if (
-      servername === null ||
-      servername === this.#defaultServername ||
-      this.settings.url.protocol !== 'https:'
-    ) {
+  #targetFor(requested: string | null): NativePool {
+    const servername = this.#poolName(requested);
+    if (servername === null) {
       this.#main ??= new NativePool(this.session, this.settings, null, this);
       return this.#main;
     }
@@ -325,12 +371,15 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
   async destroy(error: Error): Promise<void> {
     const { running } = this.counters;
     let exchange = this.#first;
-    for (let i = 0; i < running && exchange !== null; i++) exchange = exchange.next;
+    for (let i = 0; i < running && exchange !== null; i++) {
+      exchange.mute();
+      exchange = exchange.next;
+    }
     this.#failFrom(exchange, error);
 
     const pools = this.#main === null ? [] : [this.#main];
     if (this.#byServername !== null) pools.push(...this.#byServername.values());
-    const gone = Promise.all(pools.map((pool) => pool.destroy(error)));
+    const gone = Promise.all([...pools.map((pool) => pool.destroy(error)), ...this.#retired]);
     queueMicrotask(() => this.#failFrom(this.#first, error));
     await gone;
   }

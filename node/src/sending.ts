@@ -299,8 +299,9 @@ export abstract class Sending
     let flags = 0;
     if (this.idempotent) flags |= DispatchFlag.Idempotent;
     if (this.blocking) flags |= DispatchFlag.Blocking;
-    // A body that the method does not expect may confuse the server about where it ends.
-    const reset = this.reset ?? (hasBody && !this.expectsPayload);
+    // A body that the method does not expect may confuse the server about where it ends, and some
+    // servers send a body in answer to HEAD.
+    const reset = this.reset ?? (this.method === 'HEAD' || (hasBody && !this.expectsPayload));
     if (reset || !this.context.head.keepAlive) flags |= DispatchFlag.Reset;
     if (this.method === 'HEAD') flags |= DispatchFlag.Head;
     else if (this.method === 'CONNECT') flags |= DispatchFlag.Connect;

@@ -60,6 +60,18 @@ const NEVER = 0x7fffffff;
 
 const EMPTY = Buffer.alloc(0);
 
+/** What a drain has delivered, as far as an error or a disconnect must not come in the same breath. */
+const Delivered = { Response: 1, End: 2 } as const;
+
+/** A batch, or the rest of one, that is delivered in a later turn of the event loop. */
+interface Postponed {
+  readonly batch: Latin1Buffer;
+  readonly words: Uint32Array;
+  readonly slabs: Buffer[] | undefined | null;
+  readonly length: number;
+  position: number;
+}
+
 /** The request table; see above. */
 export class Session implements RecordSink {
   readonly #addon: NativeAddon;
@@ -78,6 +90,11 @@ export class Session implements RecordSink {
   /** Slabs that came with the batch being drained: memory that its large chunks lie in. */
   #slabs: Buffer[] | undefined | null = null;
   #draining = false;
+  /** Bits of `Delivered`, since microtasks ran last: one doorbell may bring several batches. */
+  #delivered = 0;
+  #forgetScheduled = false;
+  /** Batches that wait for their turn, in the order of their arrival. */
+  #postponed: Postponed[] = [];
   #flushScheduled = false;
 
   /** Requests that paused in this turn of the event loop. */
@@ -240,15 +257,77 @@ export class Session implements RecordSink {
     let batch = this.#inbound;
     let words = this.#inboundWords;
     if (overflow) ({ batch, words } = alignBatch(overflow));
+    if (this.#postponed.length > 0) {
+      // Nothing overtakes what waits.
+      this.#postpone(batch, length, slabs, 0);
+      return;
+    }
+    const position = this.#walk(batch, words, length, slabs, 0);
+    if (position < length) this.#postpone(batch, length, slabs, position);
+  }
+
+  /** Delivers the records from `from` on. Returns where it stopped; see `#waits`. */
+  #walk(
+    batch: Latin1Buffer,
+    words: Uint32Array,
+    length: number,
+    slabs: Buffer[] | undefined | null,
+    from: number,
+  ): number {
     this.#slabs = slabs;
     this.#draining = true;
     try {
-      readBatch(batch, words, length, this);
+      return readBatch(batch, words, length, this, from);
     } finally {
       this.#draining = false;
       this.#slabs = null;
       this.#flush();
+      if (this.#delivered !== 0 && !this.#forgetScheduled) {
+        this.#forgetScheduled = true;
+        queueMicrotask(this.#forget);
+      }
     }
+  }
+
+  readonly #forget = (): void => {
+    this.#forgetScheduled = false;
+    this.#delivered = 0;
+  };
+
+  /** Keeps the records from `from` on: the batch's memory is the addon's again when we return. */
+  #postpone(
+    batch: Latin1Buffer,
+    length: number,
+    slabs: Buffer[] | undefined | null,
+    from: number,
+  ): void {
+    const rest = alignBatch(Buffer.from(batch.subarray(from, length)));
+    this.#postponed.push({ ...rest, slabs, length: length - from, position: 0 });
+    if (this.#postponed.length === 1) setImmediate(this.#deliverPostponed);
+  }
+
+  readonly #deliverPostponed = (): void => {
+    const next = this.#postponed[0] as Postponed;
+    const { batch, words, length, slabs, position } = next;
+    // Should the walk throw, the rest of this batch means nothing.
+    next.position = length;
+    try {
+      next.position = this.#walk(batch, words, length, slabs, position);
+    } finally {
+      if (next.position >= next.length) this.#postponed.shift();
+      if (this.#postponed.length > 0) setImmediate(this.#deliverPostponed);
+    }
+  };
+
+  /**
+   * Whether a failure or a disconnect has to wait for the next turn of the event loop.
+   *
+   * One batch may hold what a socket would have told in several turns. Whoever awaits a response
+   * goes on in a microtask: if its failure came before that, nobody would be listening yet, and a
+   * `disconnect` would come before the `end` of the body that it followed.
+   */
+  #waits(after: number): boolean {
+    return (this.#delivered & after) !== 0;
   }
 
   record(
@@ -260,35 +339,40 @@ export class Session implements RecordSink {
     generation: number,
     start: number,
     end: number,
-  ): void {
+  ): boolean {
     if (kind >= Completion.Connected) {
+      if (kind === Completion.Disconnected && this.#waits(Delivered.End)) return false;
       this.#poolRecord(batch, kind, slot, generation, start, end);
-      return;
+      return true;
     }
     const owner = this.#slots[slot];
-    if (owner?.generation !== generation) return;
+    if (owner?.generation !== generation) return true;
     switch (kind) {
       case Completion.Head:
+        this.#delivered |= Delivered.Response;
         owner.onHead(aux, flags, batch.latin1Slice(start, end));
-        return;
+        return true;
       case Completion.Data:
+        this.#delivered |= Delivered.Response;
         owner.onData(this.#chunk(batch, flags, start, end));
-        return;
+        return true;
       case Completion.End:
+        this.#delivered |= Delivered.End;
         owner.onEnd(start === end ? '' : batch.latin1Slice(start, end));
-        return;
+        return true;
       case Completion.Error:
+        if (this.#waits(Delivered.Response)) return false;
         owner.onError(batch, start, end);
-        return;
+        return true;
       case Completion.Pull:
         owner.onPull(batch.readUInt32LE(start));
-        return;
+        return true;
       case Completion.Informational:
         owner.onInformational(aux, flags, batch.latin1Slice(start, end));
-        return;
+        return true;
       case Completion.Upgrade:
         owner.onUpgrade(aux, flags, batch.latin1Slice(start, end));
-        return;
+        return true;
       default:
         throw new RangeError(`dodici: unknown completion ${kind}`);
     }

@@ -517,6 +517,33 @@ async fn harm_at_rest(harm: impl Fn(TcpStream) -> Option<TcpStream>) -> Vec<Clos
     reasons
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_speaks_first_answers_the_request_that_its_connection_was_made_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = tokio::spawn(async move {
+        let mut kept = Vec::new();
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let early = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+            stream.write_all(early.as_bytes()).await.unwrap();
+            kept.push(stream);
+        }
+    });
+    let client = Client::new(port, limited(1));
+    for _ in 0..50 {
+        let seen = within("answer", client.get("/").ended()).await;
+        assert_eq!(seen.body, b"ok");
+    }
+    assert_eq!(
+        reasons(&client).len(),
+        50,
+        "one connection for each request"
+    );
+    shut_down(client).await;
+    server.abort();
+}
+
 #[tokio::test]
 async fn s23_bytes_in_the_kernel_before_checkout_are_never_an_answer() {
     for _ in 0..20 {

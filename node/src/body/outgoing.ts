@@ -170,11 +170,16 @@ export class OutgoingBody {
   }
 }
 
-/** Text is sent as UTF-8; anything but text and bytes is refused by `Buffer.from` with a TypeError. */
+/**
+ * Text is sent as UTF-8.
+ *
+ * @throws TypeError with Node's code `ERR_INVALID_ARG_TYPE` for anything but text and bytes.
+ */
 function bytesOf(chunk: Uint8Array | string): Uint8Array {
   if (chunk instanceof Uint8Array) return chunk;
   if (typeof chunk === 'string') return Buffer.from(chunk);
-  throw new TypeError(
+  const error = new TypeError(
     `The "chunk" argument must be of type string or an instance of Buffer or Uint8Array. Received ${chunk === null ? 'null' : typeof chunk}`,
   );
+  throw Object.assign(error, { code: 'ERR_INVALID_ARG_TYPE' });
 }

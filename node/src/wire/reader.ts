@@ -10,7 +10,7 @@ import type { Latin1Buffer } from './latin1';
 
 /** Receives the records of a batch, in order. */
 export interface RecordSink {
-  /** Payload: bytes `start` to `end` of the batch. */
+  /** Payload: bytes `start` to `end` of the batch. Returns `false` to stop before this record. */
   record(
     batch: Latin1Buffer,
     kind: number,
@@ -20,13 +20,14 @@ export interface RecordSink {
     generation: number,
     start: number,
     end: number,
-  ): void;
+  ): boolean;
   /** Something that `record` threw. The batch goes on with the next record. */
   escaped(error: unknown): void;
 }
 
 /**
- * Walks the records in the first `length` bytes of `batch`.
+ * Walks the records of `batch` from byte `from` to byte `length`. Returns where it stopped: `length`
+ * unless the sink had it stop before a record.
  *
  * A sink that throws loses its record only; the others still arrive.
  *
@@ -38,8 +39,9 @@ export function readBatch(
   words: Uint32Array,
   length: number,
   sink: RecordSink,
-): void {
-  let position = 0;
+  from = 0,
+): number {
+  let position = from;
   while (position < length) {
     const word = position >>> 2;
     const head = words[word] as number;
@@ -51,9 +53,9 @@ export function readBatch(
         `dodici: a record of ${payload} bytes at ${position} passes the end of its batch (${length})`,
       );
     }
-    position = start + ((payload + 3) & ~3);
+    let taken = true;
     try {
-      sink.record(
+      taken = sink.record(
         batch,
         head & 0xff,
         (head >>> 8) & 0xff,
@@ -66,7 +68,10 @@ export function readBatch(
     } catch (error) {
       sink.escaped(error);
     }
+    if (!taken) return position;
+    position = start + ((payload + 3) & ~3);
   }
+  return length;
 }
 
 /** Words of a batch; a batch that does not start at a multiple of four is copied first. */

@@ -170,3 +170,30 @@ it('is destroyed when the server answers early and closes', async () => {
   await uploading.destroy();
   await early.close();
 });
+
+describe('a source', () => {
+  it('whose chunk is neither text nor bytes fails the request with ERR_INVALID_ARG_TYPE', async () => {
+    const stream = new Readable({
+      objectMode: true,
+      read() {
+        this.push({});
+      },
+    });
+    async function* objects() {
+      yield {};
+    }
+    for (const body of [stream, objects()]) {
+      await expect(send(body)).rejects.toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' });
+    }
+  });
+
+  it('is not touched before the caller is done, where there is no connection yet', async () => {
+    const other = new Client(origin.url);
+    const stream = Readable.from(['abc']);
+    const sent = other.request({ path: '/', method: 'POST', body: stream });
+    expect(stream.listenerCount('data')).toBe(0);
+    const { body } = await sent;
+    expect(await body.json()).toMatchObject({ length: 3 });
+    await other.close();
+  });
+});

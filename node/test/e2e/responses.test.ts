@@ -95,7 +95,7 @@ describe('a response', () => {
     expect(pauses).toBeGreaterThan(1);
   });
 
-  it('leaves the connection usable after HEAD', async () => {
+  it('to HEAD with reset: false leaves the connection usable', async () => {
     const client = use(
       await httpOrigin((request, response) => {
         response.setHeader('content-length', 5);
@@ -104,7 +104,7 @@ describe('a response', () => {
     );
     let disconnects = 0;
     client.on('disconnect', () => disconnects++);
-    const head = await client.request({ path: '/', method: 'HEAD' });
+    const head = await client.request({ path: '/', method: 'HEAD', reset: false });
     expect(await head.body.text()).toBe('');
     const { body } = await client.request({ path: '/', method: 'GET' });
     expect(await body.text()).toBe('hello');
@@ -275,5 +275,64 @@ describe('a failure', () => {
     );
     const { body } = await client.request({ path: '/', method: 'GET' });
     await expect(body.text()).rejects.toMatchObject({ code: 'UND_ERR_SOCKET' });
+  });
+});
+
+describe('what comes in one piece', () => {
+  const cut =
+    'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\nhel\r\n';
+
+  it('fails the body of whoever awaits the response, however early the failure came', async () => {
+    const client = use(
+      await rawOrigin((socket) => {
+        socket.on('error', () => {});
+        socket.once('data', () => socket.end(cut));
+      }),
+    );
+    for (let i = 0; i < 20; i++) {
+      const { body } = await client.request({ path: '/', method: 'GET' });
+      await expect(body.text()).rejects.toThrow('Invalid EOF state');
+    }
+  });
+
+  it('tells of a disconnect after the end of the body that it followed', async () => {
+    const client = use(
+      await httpOrigin((_request, response) => {
+        response.shouldKeepAlive = false;
+        response.end('done');
+      }),
+    );
+    const { body } = await client.request({ path: '/', method: 'GET' });
+    // Nobody would hear of it, had it come with the response.
+    const gone = new Promise((resolve) => client.once('disconnect', resolve));
+    expect(await body.text()).toBe('done');
+    await gone;
+  });
+
+  it('answers the request that its connection was made for, though the server spoke first', async () => {
+    const client = use(
+      await rawOrigin((socket) => {
+        socket.on('error', () => {});
+        socket.write('HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nearly');
+        socket.resume();
+      }),
+    );
+    for (let i = 0; i < 20; i++) {
+      const { body } = await client.request({ path: '/', method: 'GET' });
+      expect(await body.text()).toBe('early');
+    }
+  });
+
+  it('is cut off by destroy() inside its first callback', async () => {
+    const client = use(await httpOrigin((_request, response) => response.end()));
+    const error = new Error('enough');
+    const recorder = new Recorder();
+    const inner = recorder.during;
+    recorder.during = (name, self) => {
+      inner(name, self);
+      if (name === 'head') void client.destroy(error);
+    };
+    await settled(client, recorder);
+    expect(recorder.names).toEqual(['start', 'head', 'error']);
   });
 });

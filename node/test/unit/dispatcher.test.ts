@@ -5,6 +5,7 @@ import { control, flushed, turned } from '../support/addon';
 import { Recorder } from '../support/recorder';
 import { Client } from '../../src/client';
 import { Pool } from '../../src/pool';
+import { WireCloseReason } from '../../src/wire/generated';
 
 const get = (path = '/') => ({ path, method: 'GET' }) as never;
 
@@ -113,12 +114,47 @@ describe('a client', () => {
       control.end(request),
       control.disconnected(request.pool),
     );
+    await turned();
     expect(seen).toEqual([
       ['start', false, 1],
       ['connect', true],
       ['head', true, 1],
       ['end', true, 1],
       ['disconnect', false, 0],
+    ]);
+  });
+
+  it('lets nothing overtake a disconnect that waits for a turn, and loses nothing behind it', async () => {
+    const c = client();
+    const seen: string[] = [];
+    const recorder = new Recorder();
+    recorder.during = (name) => {
+      seen.push(name);
+      if (name === 'end') void Promise.resolve().then(() => seen.push('microtask'));
+    };
+    c.on('connect', () => seen.push('connect'));
+    c.on('disconnect', () => seen.push('disconnect'));
+    c.dispatch(get(), recorder);
+    await flushed();
+    const { pool: id } = control.request;
+    const first = control.request;
+    control.deliver(
+      control.head(first),
+      control.end(first),
+      control.disconnected(id),
+      control.connected(id),
+    );
+    control.deliver(control.disconnected(id));
+    await turned();
+    await turned();
+    expect(seen).toEqual([
+      'start',
+      'head',
+      'end',
+      'microtask',
+      'disconnect',
+      'connect',
+      'disconnect',
     ]);
   });
 
@@ -199,10 +235,39 @@ describe('a client', () => {
     expect(c.stats.connected).toBe(true);
   });
 
-  it('gives requests with another server name connections of their own', async () => {
+  it('ends its connection when a request has another server name', async () => {
     const c = client({}, 'https://localhost:8443');
+    const error = new Promise<Error>((resolve) =>
+      c.once('disconnect', (_url, _targets, reason) => resolve(reason)),
+    );
+    const recorder = new Recorder();
+    c.dispatch(get(), recorder);
+    c.dispatch({ path: '/', method: 'GET', servername: 'example.com' } as never, new Recorder());
+    await flushed();
+    const first = control.request;
+    // One connection: the second request waits for the first one's end.
+    expect(control.of('Dispatch').length).toBe(1);
+    control.deliver(control.connected(first.pool), control.head(first), control.end(first));
+    await flushed();
+    expect(control.of('PoolDestroy').map((r) => r.slot)).toEqual([first.pool]);
+    expect(control.request.pool).not.toBe(first.pool);
+    control.deliver(
+      control.disconnected(first.pool, 1, WireCloseReason.PoolDestroyed),
+      control.poolClosed(first.pool),
+    );
+    await expect(error).resolves.toMatchObject({
+      code: 'UND_ERR_INFO',
+      message: 'servername changed',
+    });
+  });
+});
+
+describe('a pool', () => {
+  it('gives requests with another server name connections of their own', async () => {
+    const p = new Pool('https://localhost:8443');
+    opened.push(p);
     const send = (more: object) =>
-      c.dispatch({ path: '/', method: 'GET', ...more }, new Recorder());
+      p.dispatch({ path: '/', method: 'GET', ...more }, new Recorder());
     send({});
     send({ servername: 'localhost' });
     send({ headers: { host: 'example.com:1' } });

@@ -369,6 +369,7 @@ describe('pause', () => {
         ['Message', ''],
       ]),
     );
+    await turned();
     expect(recorder.names).toEqual(['start', 'head', 'data', 'error']);
     recorder.controller.resume();
     expect(recorder.names).toEqual(['start', 'head', 'data', 'error']);

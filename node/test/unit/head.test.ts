@@ -175,11 +175,13 @@ describe('the head', () => {
     expect(flags & DispatchFlag.Reset).toBe(DispatchFlag.Reset);
   });
 
-  it('of HEAD keeps the connection, since the framing guard makes that safe', async () => {
+  it('of HEAD ends the connection, as undici does, unless reset is false', async () => {
     const { head, flags } = await ourHead({ path: '/', method: 'HEAD' }, {});
     expect(head).toContain('connection: keep-alive\r\n');
     expect(flags & DispatchFlag.Head).toBe(DispatchFlag.Head);
-    expect(flags & DispatchFlag.Reset).toBe(0);
+    expect(flags & DispatchFlag.Reset).toBe(DispatchFlag.Reset);
+    const kept = await ourHead({ path: '/', method: 'HEAD', reset: false }, {});
+    expect(kept.flags & DispatchFlag.Reset).toBe(0);
   });
 
   it('of an upgrade names the protocol', async () => {
@@ -233,7 +235,7 @@ describe('the head', () => {
     expect(await flagsOf({ method: 'GET', blocking: false })).toBe(Idempotent);
     expect(await flagsOf({ method: 'POST' })).toBe(Blocking);
     expect(await flagsOf({ method: 'POST', idempotent: true })).toBe(Idempotent | Blocking);
-    expect(await flagsOf({ method: 'HEAD' })).toBe(Idempotent | Head);
+    expect(await flagsOf({ method: 'HEAD' })).toBe(Idempotent | Head | Reset);
     expect(await flagsOf({ method: 'GET', reset: true })).toBe(Idempotent | Blocking | Reset);
     expect(await flagsOf({ method: 'GET', body: 'x' })).toBe(Idempotent | Blocking | Reset);
     expect(await flagsOf({ method: 'GET', body: 'x', reset: false })).toBe(Idempotent | Blocking);

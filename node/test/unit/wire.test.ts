@@ -150,6 +150,7 @@ function read(
     record(from, kind, flags, aux, slot, generation, start, end) {
       records.push({ kind, flags, aux, slot, generation, payload: from.latin1Slice(start, end) });
       sink?.(records.length - 1);
+      return true;
     },
     escaped: (error) => escaped.push(error),
   });

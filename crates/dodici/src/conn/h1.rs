@@ -90,8 +90,15 @@ impl H1Conn {
 
     /// Checks, without waiting for the event loop, that nothing reached this machine since the
     /// connection went to rest, and that hyper is ready for a request.
-    pub(crate) fn check(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
-        let probe = self.link.lock().transport.probe(cx);
+    ///
+    /// `fresh`: this is the connection's first request. A server that answers before it was asked
+    /// answers this request then, as in undici: there is no other that could have been meant.
+    pub(crate) fn check(&mut self, cx: &mut Context<'_>, fresh: bool) -> Result<(), Ended> {
+        let probe = {
+            let mut link = self.link.lock();
+            link.hushed = fresh;
+            link.transport.probe(cx)
+        };
         let closed = |reason, message: &'static str| {
             (
                 reason,
@@ -100,6 +107,7 @@ impl H1Conn {
         };
         match probe {
             Probe::Clean => {}
+            Probe::Data if fresh => {}
             Probe::Data => return Err(closed(CloseReason::UnsolicitedData, "bad response")),
             Probe::Closed(None) => {
                 return Err(closed(CloseReason::PeerClosed, "other side closed"));

@@ -79,6 +79,9 @@ pub(super) struct Link {
     pub(super) sent_any: bool,
     /// The peer no longer takes bytes; a response may still come.
     pub(super) write_broken: bool,
+    /// hyper reads nothing until it writes: on a new connection it would take what the server says
+    /// before the first request is written for something that nobody asked for.
+    pub(super) hushed: bool,
     /// Bytes that came behind the head of an upgrade, or of a directly read body.
     pub(super) surplus: Vec<u8>,
     /// A body was read past hyper, which has to be driven again to watch the socket at rest.
@@ -101,6 +104,7 @@ impl Link {
             reader: None,
             sent_any: false,
             write_broken: false,
+            hushed: false,
             surplus: Vec::new(),
             unwatched: false,
             bytes_read: 0,
@@ -173,6 +177,9 @@ impl Link {
         cx: &mut Context<'_>,
         mut cursor: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.hushed {
+            return Poll::Pending;
+        }
         loop {
             if self.to_hyper_at < self.to_hyper.len() {
                 let ready = &self.to_hyper[self.to_hyper_at..];
@@ -325,6 +332,10 @@ impl Link {
         let total: usize = bufs.iter().map(|buf| buf.len()).sum();
         if self.write_broken || total == 0 {
             return Poll::Ready(Ok(total));
+        }
+        if std::mem::take(&mut self.hushed) {
+            // hyper has been told that there is nothing to read: it must look again.
+            cx.waker().wake_by_ref();
         }
         ready!(self.poll_pending(cx))?;
         if let Some(trailers) = self

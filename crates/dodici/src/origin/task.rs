@@ -131,6 +131,9 @@ async fn serve(
 ) {
     let mut timer = Timer::new();
     let mut watched = false;
+    // The request that the connection was made for is there already. Later, and at rest, what comes
+    // before a request is no answer to it: a server may end a rest with a 408.
+    let mut fresh = mailbox.inner.lock().job.is_some();
     loop {
         let next = rest(pool, id, mailbox, &mut conn, &mut timer, watched).await;
         let (request, mut job) = match next {
@@ -150,7 +153,11 @@ async fn serve(
             Poll::Ready(())
         })
         .await;
-        let finish = match std::future::poll_fn(|cx| Poll::Ready(conn.check(cx))).await {
+        let finish = match std::future::poll_fn(|cx| {
+            Poll::Ready(conn.check(cx, std::mem::take(&mut fresh)))
+        })
+        .await
+        {
             Err((reason, error)) => Finish::Unsent(reason, error),
             Ok(()) => {
                 let info = ExchangeInfo {

@@ -28,6 +28,11 @@ function client(options?: object, origin = 'http://localhost:8080'): Client {
   return made;
 }
 
+/** The native pool that was made last. */
+function created(): number {
+  return control.of('PoolCreate').at(-1)!.slot;
+}
+
 function pool(options?: object): Pool {
   const made = new Pool('http://localhost:8080', options);
   opened.push(made);
@@ -47,10 +52,12 @@ describe('a client', () => {
 
   it('is pending until it is connected, then running, as its stats say', async () => {
     const c = client({ pipelining: 2 });
-    for (let i = 0; i < 3; i++) c.dispatch(get(), new Recorder());
+    for (let i = 0; i < 3; i++) c.dispatch({ ...get(), blocking: false }, new Recorder());
     await flushed();
     expect(c.stats).toEqual({ connected: false, pending: 3, running: 0, size: 3 });
-    control.deliver(control.connected(control.request.pool));
+    // Requests leave once there is a connection.
+    expect(control.of('Dispatch')).toEqual([]);
+    control.deliver(control.connected(created()));
     expect(c.stats).toEqual({ connected: true, pending: 1, running: 2, size: 3 });
     const [first] = control.of('Dispatch');
     control.deliver(control.head(first!), control.end(first!));
@@ -60,9 +67,9 @@ describe('a client', () => {
   it("shows the same counters under the peer's symbols", async () => {
     const symbols = await import('../../src/undici').then((module) => module.symbols);
     const c = client({ pipelining: 2 }) as any;
-    c.dispatch(get(), new Recorder());
+    c.dispatch({ ...get(), blocking: false }, new Recorder());
     await flushed();
-    control.deliver(control.connected(control.request.pool));
+    control.deliver(control.connected(created()));
     expect([
       c[symbols.kConnected],
       c[symbols.kRunning],
@@ -89,12 +96,13 @@ describe('a client', () => {
 
   it('takes more requests at once when it pipelines', async () => {
     const c = client({ pipelining: 3 });
-    c.dispatch(get(), new Recorder());
+    const request = () => ({ ...get(), blocking: false });
+    c.dispatch(request(), new Recorder());
     await flushed();
-    control.deliver(control.connected(control.request.pool));
+    control.deliver(control.connected(created()));
     await flushed();
-    expect(c.dispatch(get(), new Recorder() as never)).toBe(true);
-    expect(c.dispatch(get(), new Recorder() as never)).toBe(false);
+    expect(c.dispatch(request(), new Recorder() as never)).toBe(true);
+    expect(c.dispatch(request(), new Recorder() as never)).toBe(false);
   });
 
   it('lets counters and events never overtake callbacks', async () => {
@@ -281,18 +289,18 @@ describe('destroy', () => {
       recorder.during = (event, { events }) => {
         if (event === 'error') order.push(`${name} ${String(events.at(-1)![1] === boom)}`);
       };
-      c.dispatch(get(), recorder);
+      c.dispatch({ ...get(), blocking: false }, recorder);
     };
     ['a', 'b', 'c', 'd'].forEach(send);
     await flushed();
-    control.deliver(control.connected(control.request.pool));
+    control.deliver(control.connected(created()));
     const done = c.destroy(boom);
     // The two that nobody has written yet fail at once, as in undici.
     expect(order).toEqual(['c true', 'd true']);
     await flushed();
     expect(order).toEqual(['c true', 'd true', 'a true', 'b true']);
     expect(control.of('Cancel')).toEqual([]);
-    control.deliver(control.poolClosed(control.request.pool));
+    control.deliver(control.poolClosed(created()));
     await done;
     expect(c.stats.size).toBe(0);
   });

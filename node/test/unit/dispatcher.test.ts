@@ -7,6 +7,8 @@ import { Client } from '../../src/client';
 import { Pool } from '../../src/pool';
 
 const get = (path = '/') => ({ path, method: 'GET' }) as never;
+/** May share the connection with requests before its head. */
+const shared = () => ({ path: '/', method: 'GET', blocking: false }) as never;
 
 let opened: (Client | Pool)[] = [];
 
@@ -52,7 +54,7 @@ describe('a client', () => {
 
   it('is pending until it is connected, then running, as its stats say', async () => {
     const c = client({ pipelining: 2 });
-    for (let i = 0; i < 3; i++) c.dispatch({ ...get(), blocking: false }, new Recorder());
+    for (let i = 0; i < 3; i++) c.dispatch(shared(), new Recorder());
     await flushed();
     expect(c.stats).toEqual({ connected: false, pending: 3, running: 0, size: 3 });
     // Requests leave once there is a connection.
@@ -67,7 +69,7 @@ describe('a client', () => {
   it("shows the same counters under the peer's symbols", async () => {
     const symbols = await import('../../src/undici').then((module) => module.symbols);
     const c = client({ pipelining: 2 }) as any;
-    c.dispatch({ ...get(), blocking: false }, new Recorder());
+    c.dispatch(shared(), new Recorder());
     await flushed();
     control.deliver(control.connected(created()));
     expect([
@@ -96,13 +98,12 @@ describe('a client', () => {
 
   it('takes more requests at once when it pipelines', async () => {
     const c = client({ pipelining: 3 });
-    const request = () => ({ ...get(), blocking: false });
-    c.dispatch(request(), new Recorder());
+    c.dispatch(shared(), new Recorder());
     await flushed();
     control.deliver(control.connected(created()));
     await flushed();
-    expect(c.dispatch(request(), new Recorder() as never)).toBe(true);
-    expect(c.dispatch(request(), new Recorder() as never)).toBe(false);
+    expect(c.dispatch(shared(), new Recorder() as never)).toBe(true);
+    expect(c.dispatch(shared(), new Recorder() as never)).toBe(false);
   });
 
   it('lets counters and events never overtake callbacks', async () => {
@@ -289,7 +290,7 @@ describe('destroy', () => {
       recorder.during = (event, { events }) => {
         if (event === 'error') order.push(`${name} ${String(events.at(-1)![1] === boom)}`);
       };
-      c.dispatch({ ...get(), blocking: false }, recorder);
+      c.dispatch(shared(), recorder);
     };
     ['a', 'b', 'c', 'd'].forEach(send);
     await flushed();

@@ -20,6 +20,7 @@ import { decodeError } from './errors';
 import type { DispatchHandler, DispatchOptions, ParsedHeaders } from './handler-types';
 import { decodeReason, parseFields } from './headers';
 import { assertHandler } from './legacy-handler';
+import { Place, type Pipelined } from './pipeline';
 import { Sending, type SendContext } from './sending';
 import type { Pausing, SlotOwner } from './session';
 import { errors, peerMajor } from './undici';
@@ -30,6 +31,10 @@ import { WINDOW } from './wire/generated';
 export interface ExchangeContext extends SendContext {
   /** The exchange has settled: it no longer counts. Called once. */
   settled(exchange: Exchange): void;
+  /** The final head of an exchange whose place is `Blocking` was delivered. */
+  unblocked(exchange: Exchange): void;
+  /** The request of an exchange that has a place has left, its body included. */
+  sent(exchange: Exchange): void;
   /** An error of `onResponseError`, which nobody is left to hear: becomes the dispatcher's `error` event. */
   reportError(error: unknown): void;
 }
@@ -44,7 +49,7 @@ type Undelivered =
   | { readonly kind: 'head'; readonly status: number; readonly text: string };
 
 /** One request; see above. */
-export class Exchange extends Sending implements SlotOwner, Pausing {
+export class Exchange extends Sending implements SlotOwner, Pausing, Pipelined {
   readonly #context: ExchangeContext;
   #controller: RequestController | null = null;
   #queue: Undelivered[] | null = null;
@@ -61,6 +66,10 @@ export class Exchange extends Sending implements SlotOwner, Pausing {
   /** Neighbours in the pool's list of unsettled requests; the pool's alone. */
   previous: Exchange | null = null;
   next: Exchange | null = null;
+
+  /** The pipeline's alone. */
+  place: number = Place.None;
+  submitted = false;
 
   constructor(context: ExchangeContext, options: DispatchOptions, handler: DispatchHandler) {
     super(context, options, handler);
@@ -245,6 +254,12 @@ export class Exchange extends Sending implements SlotOwner, Pausing {
       this.fail(error);
     }
     this.#delivering = false;
+    if (this.place === Place.Blocking && status >= 200) this.#context.unblocked(this);
+  }
+
+  override requestSent(): void {
+    super.requestSent();
+    if (this.place !== Place.None) this.#context.sent(this);
   }
 
   #deliverData(chunk: Buffer): void {

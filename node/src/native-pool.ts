@@ -61,6 +61,11 @@ export class NativePool implements PoolOwner, SendTarget {
     return this.#connections.size;
   }
 
+  /** Whether a connection is up. */
+  get isConnected(): boolean {
+    return this.#connections.size > 0;
+  }
+
   /** Opens a connection if there is none. */
   connect(): void {
     this.writer.poolConnect(this.id);

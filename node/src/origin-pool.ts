@@ -18,6 +18,7 @@ import { Exchange, type ExchangeContext } from './exchange';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
 import { NativePool, type NativePoolListener } from './native-pool';
 import type { PoolSettings } from './options';
+import { Pipeline, Place } from './pipeline';
 import { serverNameOf, type HeadContext } from './request';
 import type { Session } from './session';
 import { errors, type Dispatcher } from './undici';
@@ -40,6 +41,12 @@ export interface PoolCounters {
 
 /** The dispatcher whose name stands in events. */
 export type EventOwner = Dispatcher & { readonly destroyed: boolean };
+
+/** A request that has not left because of the order. */
+interface Held {
+  readonly exchange: Exchange;
+  state: 'queued' | 'reading' | 'ready';
+}
 
 /** See above. */
 export class OriginPool implements ExchangeContext, NativePoolListener {
@@ -70,7 +77,12 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
   /** A connect was announced on the diagnostics channel and has not ended. */
   #connecting = false;
   /** Requests of a single connection that wait until the body of an earlier one has shown itself. */
-  #held: { exchange: Exchange; ready: boolean }[] = [];
+  #held: Held[] = [];
+  /** Of a client whose `pipelining` is or was above 1. */
+  #pipeline: Pipeline<Exchange> | null = null;
+  #pipelineScheduled = false;
+  /** Connections whose `connect` event is being emitted: nothing runs on them yet. */
+  #announcing = 0;
 
   #needDrain = false;
   #drainScheduled = false;
@@ -87,6 +99,9 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     this.#oneServername = settings.connections === 1 && url.protocol === 'https:';
     this.#defaultServername = settings.connect.servername ?? serverNameOf(url.host);
     this.head = this.#makeHead();
+    if (settings.kind === 'client' && settings.pipelining > 1) {
+      this.#pipeline = new Pipeline(settings.pipelining);
+    }
   }
 
   /** The first request makes it, so that a pool can be constructed where there is no addon. */
@@ -106,11 +121,27 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     return this.#pipelining;
   }
 
-  /** Affects the head and the counters; how many requests share a connection was fixed before. */
+  /** Affects the head, the counters, and which requests leave at the same time. */
   set pipelining(value: number) {
     this.#pipelining = value;
     this.head = this.#makeHead();
+    if (this.#pipeline !== null) this.#pipeline.depth = Math.max(1, value);
+    else if (this.settings.kind === 'client' && value > 1) this.#startPipeline(value);
+    this.#advance();
     this.#checkDrain();
+  }
+
+  /** The engine has the requests so far, in this order. */
+  #startPipeline(depth: number): void {
+    this.#pipeline = new Pipeline(depth);
+    const adopt = (exchange: Exchange): void => {
+      exchange.place = Place.Waiting;
+      exchange.submitted = true;
+    };
+    for (let exchange = this.#first; exchange !== null; exchange = exchange.next) {
+      if (exchange.slot !== -1) adopt(exchange);
+    }
+    for (const { exchange } of this.#held) adopt(exchange);
   }
 
   get isConnected(): boolean {
@@ -131,7 +162,10 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     const depth = Math.max(1, this.#pipelining);
     const size = this.#size;
     const connected = this.#connected;
-    const running = Math.min(size, connected * depth);
+    const running =
+      this.#pipeline === null
+        ? Math.min(size, (connected - this.#announcing) * depth)
+        : this.#pipeline.running;
     const queued = Math.max(0, size - this.#room);
     return {
       connected,
@@ -148,6 +182,10 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
   get #isBusy(): boolean {
     if (this.settings.kind === 'pool') return this.#size >= this.#room;
     const depth = Math.max(1, this.#pipelining);
+    const pipeline = this.#pipeline;
+    if (pipeline !== null) {
+      return pipeline.isShut || this.#size >= depth || this.#size > pipeline.running;
+    }
     // A client that is not connected is busy with a single request: it is pending.
     return this.#size >= (this.#connected > 0 ? depth : 1);
   }
@@ -168,48 +206,69 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     const exchange = new Exchange(this, options, handler);
     this.#link(exchange);
     session.hold();
-    if (exchange.start()) this.#submit(exchange);
+    if (exchange.start()) {
+      if (this.#pipeline === null) this.#submit(exchange);
+      else this.#enqueue(exchange);
+    }
     if (this.#isBusy) this.#needDrain = true;
     return !this.#needDrain;
   }
 
   #submit(exchange: Exchange): void {
-    if (!exchange.needsSource) {
-      if (this.#held.length === 0 && !this.#waitsForServername(exchange)) this.#send(exchange);
-      else this.#held.push({ exchange, ready: true });
-      return;
-    }
     if (this.settings.connections !== 1) {
-      this.#readSource(exchange, () => this.#send(exchange));
+      if (exchange.needsSource) this.#readSource(exchange, () => this.#send(exchange));
+      else this.#send(exchange);
       return;
     }
-    // One connection answers in the order of dispatch: later requests queue behind this one.
-    const place = { exchange, ready: false };
-    this.#held.push(place);
-    this.#readSource(exchange, () => {
-      place.ready = true;
-      this.#sendHeld();
-    });
+    // One connection answers in the order of dispatch: later requests queue behind one that waits.
+    if (exchange.needsSource) {
+      this.#held.push({ exchange, state: 'queued' });
+      this.#afterCaller(() => this.#sendHeld());
+    } else if (this.#held.length > 0 || this.#waitsForServername(exchange)) {
+      this.#held.push({ exchange, state: 'ready' });
+    } else this.#send(exchange);
   }
 
-  /** Where there is no connection yet, the source is not touched before the caller is done. */
+  /** Where there is no connection yet, a source is not touched before the caller is done. */
+  #afterCaller(task: () => void): void {
+    if (this.#connected > 0) task();
+    else process.nextTick(task);
+  }
+
   #readSource(exchange: Exchange, ready: () => void): void {
-    if (this.#connected > 0) {
-      exchange.waitForSource(ready);
-      return;
-    }
-    process.nextTick(() => {
-      if (!exchange.settled) exchange.waitForSource(ready);
+    this.#afterCaller(() => {
+      if (exchange.settled) return;
+      exchange.measureStream();
+      if (exchange.settled) return;
+      if (exchange.needsSource) exchange.waitForSource(ready);
+      else ready();
     });
   }
 
   #sendHeld(): void {
     for (;;) {
       const [next] = this.#held;
-      if (next === undefined || !(next.ready || next.exchange.settled)) return;
-      if (!next.exchange.settled && this.#waitsForServername(next.exchange)) return;
+      if (next === undefined) return;
+      const { exchange } = next;
+      if (next.state === 'queued' && !exchange.settled) {
+        // A source can be read once only, so none is touched before all earlier requests are over.
+        if (exchange.previous !== null) return;
+        next.state = 'reading';
+        exchange.measureStream();
+        if (exchange.settled) continue;
+        const ready = (): void => {
+          next.state = 'ready';
+          this.#sendHeld();
+        };
+        if (exchange.needsSource) exchange.waitForSource(ready);
+        else ready();
+      }
+      if (next.state !== 'ready' && !exchange.settled) return;
+      if (!exchange.settled && this.#waitsForServername(exchange)) return;
+      // The wait can end at once, and then this loop has gone on in it.
+      if (this.#held[0] !== next) continue;
       this.#held.shift();
-      this.#send(next.exchange);
+      this.#send(exchange);
     }
   }
 
@@ -221,6 +280,72 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
       if (other.slot !== -1) return true;
     }
     return false;
+  }
+
+  // Pipeline ---------------------------------------------------------------------------------
+
+  #enqueue(exchange: Exchange): void {
+    exchange.place = Place.Waiting;
+    if (!exchange.needsSource) {
+      this.#advance();
+      return;
+    }
+    // The caller may end the stream as soon as it has it back: then there is no body to wait for.
+    if (this.#pipelineScheduled) return;
+    this.#pipelineScheduled = true;
+    process.nextTick(() => {
+      this.#pipelineScheduled = false;
+      this.#advance();
+      this.#checkDrain();
+    });
+  }
+
+  /** Lets every request leave whose turn it is. */
+  #advance(): void {
+    const pipeline = this.#pipeline;
+    if (pipeline === null || this.#pipelineScheduled || this.#announcing > 0) return;
+    for (;;) {
+      if (this.#owner.destroyed) return;
+      const exchange = pipeline.candidate(this.#first);
+      if (exchange === null) return;
+      let target: NativePool;
+      try {
+        target = this.#targetFor(exchange.servername);
+      } catch (error) {
+        exchange.abortWith(error as Error);
+        continue;
+      }
+      if (!target.isConnected) {
+        this.#openFor(target);
+        return;
+      }
+      pipeline.admit(exchange);
+      if (exchange.submitted) continue;
+      exchange.submitted = true;
+      exchange.measureStream();
+      if (exchange.settled) continue;
+      if (exchange.needsSource) exchange.waitForSource(() => this.#send(exchange));
+      else this.#send(exchange);
+    }
+  }
+
+  #openFor(target: NativePool): void {
+    if (this.#connecting) return;
+    this.#connecting = true;
+    this.diagnostics.beforeConnect(target.servername);
+    target.connect();
+  }
+
+  unblocked(exchange: Exchange): void {
+    this.#pipeline?.headDelivered(exchange);
+    this.#advance();
+    this.#checkDrain();
+  }
+
+  sent(exchange: Exchange): void {
+    if (this.#pipeline?.bodySent(exchange) !== true) return;
+    this.#advance();
+    this.#checkDrain();
   }
 
   #send(exchange: Exchange): void {
@@ -294,6 +419,10 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     this.#size--;
     this.session.release();
     if (this.#held.length > 0) this.#sendHeld();
+    if (this.#pipeline !== null) {
+      this.#pipeline.settled(exchange);
+      this.#advance();
+    }
     if (this.#size === 0 && this.#whenIdle !== null) {
       this.#whenIdle();
       this.#whenIdle = null;
@@ -338,20 +467,31 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     this.#connected++;
     this.#connecting = false;
     this.diagnostics.connected(info, pool.servername);
-    this.#checkDrain();
-    this.#emit('connect', info);
+    // As in undici, requests leave after the listeners have seen the connection.
+    this.#announcing++;
+    try {
+      this.#emit('connect', info);
+    } finally {
+      this.#announcing--;
+      this.#advance();
+      this.#checkDrain();
+    }
   }
 
   disconnected(_pool: NativePool, error: Error, info: DisconnectInfo): void {
     this.#connected--;
+    if (this.#connected === 0) this.#pipeline?.requeue(this.#first);
     if (this.#size > 0 && this.#isBusy) this.#needDrain = true;
     this.#emit('disconnect', error, info);
+    this.#advance();
   }
 
   connectFailed(pool: NativePool, error: Error): void {
     this.#connecting = false;
     this.diagnostics.connectError(error, pool.servername);
+    if (this.#pipeline?.running === 0 && !isTransient(error)) this.#failFrom(this.#first, error);
     this.#emit('connectionError', error);
+    this.#advance();
   }
 
   // End --------------------------------------------------------------------------------------
@@ -394,4 +534,10 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
   connect(): void {
     this.#targetFor(null).connect();
   }
+}
+
+/** Whether another attempt may well succeed: a peer closed the connection while it was made. */
+function isTransient(error: Error): boolean {
+  const { code } = error as { code?: string };
+  return code === 'UND_ERR_SOCKET' || code === 'UND_ERR_INFO';
 }

@@ -148,6 +148,31 @@ export abstract class Sending
     );
   }
 
+  /** As `needsSource`, but a stream that has ended without a byte since `prepare` is none. */
+  hasSource(): boolean {
+    const { body } = this;
+    if (!this.needsSource) return false;
+    return body?.kind !== 'stream' || streamLength(body.stream) !== 0;
+  }
+
+  /**
+   * The request's turn has come: looks once more whether its stream has ended already, which tells
+   * the length. Fails the request if that is not the declared one.
+   */
+  measureStream(): void {
+    const { body } = this;
+    if (body?.kind !== 'stream' || this.knownEmpty) return;
+    // Reading nothing makes a stream notice its end.
+    body.stream.read?.(0);
+    const known = streamLength(body.stream);
+    if (known === null) return;
+    try {
+      this.settleLength(known);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
   /**
    * Settles the body's length and type.
    *
@@ -163,8 +188,17 @@ export abstract class Sending
       this.form = encodeForm(body.form);
       if (this.contentType === null) addHeader(this, 'content-type', this.form.contentType);
       known = this.form.length;
-    } else if (body.kind === 'stream') known = streamLength(body.stream);
+    } else if (body.kind === 'stream') {
+      known = streamLength(body.stream);
+      // Nobody will read it, so it would not notice its end.
+      if (known === 0) body.stream.read?.(0);
+    }
 
+    this.settleLength(known);
+  }
+
+  /** @throws RequestContentLengthMismatchError */
+  private settleLength(known: number | null): void {
     this.knownEmpty = known === 0;
     this.length = this.resolveLength(known);
     if (this.contradictsLength(this.length)) {
@@ -346,8 +380,6 @@ export abstract class Sending
 
 /** The length of a stream that has ended already and is still unread; `null` otherwise. */
 function streamLength(stream: Readable): number | null {
-  // Reading nothing makes a stream notice its end.
-  stream.read?.(0);
   const state = (
     stream as { _readableState?: { objectMode?: boolean; ended?: boolean; length?: number } }
   )._readableState;

@@ -67,15 +67,22 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
     if (this.push(chunk)) this.#returnCredit();
   }
 
+  // The end can come in one batch with the upgrade, when the handler's listeners are not there yet.
+  // As with a socket, it is a turn of the event loop of its own.
+
   onEnd(): void {
     this.#readEnded = true;
-    this.push(null);
-    // Nobody may be reading: the end must still be noticed.
-    this.read(0);
+    setImmediate(() => {
+      if (this.destroyed) return;
+      this.push(null);
+      // Nobody may be reading: the end must still be noticed.
+      this.read(0);
+    });
   }
 
   onError(batch: Buffer, start: number, end: number): void {
-    this.destroy(decodeError(batch, start, end));
+    const error = decodeError(batch, start, end);
+    setImmediate(() => this.destroy(error));
   }
 
   override _read(): void {

@@ -468,6 +468,12 @@ pub(crate) async fn run_stream(mut stream: ByteStream, job: &mut Job) {
     std::future::poll_fn(|cx| {
         loop {
             if job.command.is_cancelled() {
+                // What was handed over before leaves as far as the socket takes it at once: a last
+                // frame that says why must not be lost, and a peer that reads nothing not be
+                // waited for.
+                if !write_closed {
+                    drop(stream.poll_write(cx, &job.command));
+                }
                 job.settle.error(Error::new(
                     ErrorKind::Aborted,
                     Phase::Upgraded,

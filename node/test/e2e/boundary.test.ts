@@ -149,6 +149,41 @@ describe('a byte stream', () => {
     }
   }
 
+  it('delivers what was written right before destroy()', async () => {
+    const origin = await echo();
+    const client = new Client(origin.url);
+    cleanup.push(
+      () => origin.close(),
+      () => client.destroy(),
+    );
+    const socket = await opened(client, 'upgrade');
+    await said(socket, 'before');
+    const [accepted] = [...origin.sockets];
+    accepted!.unpipe();
+    let received = '';
+    accepted!.on('data', (chunk: Buffer) => (received += chunk.toString()));
+    accepted!.resume();
+    const gone = once(accepted!, 'close');
+    socket.write('last words');
+    socket.destroy();
+    await gone;
+    expect(received).toBe('last words');
+  });
+
+  it('that ends with its head tells so to listeners that come a little later', async () => {
+    const head = 'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n';
+    const origin = await rawOrigin((socket) => socket.once('data', () => socket.end(head)));
+    const client = new Client(origin.url);
+    cleanup.push(
+      () => origin.close(),
+      () => client.destroy(),
+    );
+    const { socket } = await client.upgrade({ path: '/', protocol: 'echo' });
+    // As many promises as fetch has between the upgrade and its user.
+    for (let i = 0; i < 50; i++) await Promise.resolve();
+    await once(socket, 'close');
+  });
+
   it('that the peer ends after close() of its client ends with all its bytes', async () => {
     const origin = await echo();
     cleanup.push(() => origin.close());

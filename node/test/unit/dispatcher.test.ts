@@ -8,6 +8,8 @@ import { Pool } from '../../src/pool';
 import { WireCloseReason } from '../../src/wire/generated';
 
 const get = (path = '/') => ({ path, method: 'GET' }) as never;
+/** May share the connection with requests before its head. */
+const shared = () => ({ path: '/', method: 'GET', blocking: false }) as never;
 
 let opened: (Client | Pool)[] = [];
 
@@ -29,6 +31,11 @@ function client(options?: object, origin = 'http://localhost:8080'): Client {
   return made;
 }
 
+/** The native pool that was made last. */
+function created(): number {
+  return control.of('PoolCreate').at(-1)!.slot;
+}
+
 function pool(options?: object): Pool {
   const made = new Pool('http://localhost:8080', options);
   opened.push(made);
@@ -48,10 +55,12 @@ describe('a client', () => {
 
   it('is pending until it is connected, then running, as its stats say', async () => {
     const c = client({ pipelining: 2 });
-    for (let i = 0; i < 3; i++) c.dispatch(get(), new Recorder());
+    for (let i = 0; i < 3; i++) c.dispatch(shared(), new Recorder());
     await flushed();
     expect(c.stats).toEqual({ connected: false, pending: 3, running: 0, size: 3 });
-    control.deliver(control.connected(control.request.pool));
+    // Requests leave once there is a connection.
+    expect(control.of('Dispatch')).toEqual([]);
+    control.deliver(control.connected(created()));
     expect(c.stats).toEqual({ connected: true, pending: 1, running: 2, size: 3 });
     const [first] = control.of('Dispatch');
     control.deliver(control.head(first!), control.end(first!));
@@ -61,9 +70,9 @@ describe('a client', () => {
   it("shows the same counters under the peer's symbols", async () => {
     const symbols = await import('../../src/undici').then((module) => module.symbols);
     const c = client({ pipelining: 2 }) as any;
-    c.dispatch(get(), new Recorder());
+    c.dispatch(shared(), new Recorder());
     await flushed();
-    control.deliver(control.connected(control.request.pool));
+    control.deliver(control.connected(created()));
     expect([
       c[symbols.kConnected],
       c[symbols.kRunning],
@@ -90,12 +99,12 @@ describe('a client', () => {
 
   it('takes more requests at once when it pipelines', async () => {
     const c = client({ pipelining: 3 });
-    c.dispatch(get(), new Recorder());
+    c.dispatch(shared(), new Recorder());
     await flushed();
-    control.deliver(control.connected(control.request.pool));
+    control.deliver(control.connected(created()));
     await flushed();
-    expect(c.dispatch(get(), new Recorder() as never)).toBe(true);
-    expect(c.dispatch(get(), new Recorder() as never)).toBe(false);
+    expect(c.dispatch(shared(), new Recorder() as never)).toBe(true);
+    expect(c.dispatch(shared(), new Recorder() as never)).toBe(false);
   });
 
   it('lets counters and events never overtake callbacks', async () => {
@@ -346,18 +355,18 @@ describe('destroy', () => {
       recorder.during = (event, { events }) => {
         if (event === 'error') order.push(`${name} ${String(events.at(-1)![1] === boom)}`);
       };
-      c.dispatch(get(), recorder);
+      c.dispatch(shared(), recorder);
     };
     ['a', 'b', 'c', 'd'].forEach(send);
     await flushed();
-    control.deliver(control.connected(control.request.pool));
+    control.deliver(control.connected(created()));
     const done = c.destroy(boom);
     // The two that nobody has written yet fail at once, as in undici.
     expect(order).toEqual(['c true', 'd true']);
     await flushed();
     expect(order).toEqual(['c true', 'd true', 'a true', 'b true']);
     expect(control.of('Cancel')).toEqual([]);
-    control.deliver(control.poolClosed(control.request.pool));
+    control.deliver(control.poolClosed(created()));
     await done;
     expect(c.stats.size).toBe(0);
   });

@@ -13,7 +13,7 @@ let recorder: Recorder;
 
 beforeEach(() => {
   control.reset();
-  client = new Client('http://localhost:8080', { pipelining: 10 });
+  client = new Client('http://localhost:8080');
   recorder = new Recorder();
 });
 

@@ -1,0 +1,127 @@
+/**
+ * Which requests of a client count as running when `pipelining` allows more than one.
+ *
+ * What lives here: undici's rules for the moment at which a request leaves the queue of a `Client`,
+ * and the two counters that follow from them. The pool of such a client has one; clients with
+ * `pipelining: 1` and pools have none, their requests queue in the engine. It must not know
+ * connections, handlers or events.
+ *
+ * Running requests are always the oldest ones: a request that must wait makes all later ones wait.
+ */
+
+/** Where a request stands, in this order. */
+export const Place = {
+  /** Not in a pipeline, or its handler is being told of it. */
+  None: 0,
+  /** In the queue. */
+  Waiting: 1,
+  /** Left the queue. */
+  Running: 2,
+  /** Left the queue, and nothing may follow before its response head. */
+  Blocking: 3,
+} as const;
+
+/** A request, as far as its place in the pipeline depends on it. */
+export interface Pipelined {
+  place: number;
+  /** It was handed over before: a lost connection brought it back into the queue. */
+  submitted: boolean;
+  readonly next: Pipelined | null;
+  readonly idempotent: boolean;
+  readonly blocking: boolean;
+  readonly isUpgrade: boolean;
+  readonly method: string;
+  readonly reset: boolean | null;
+  readonly servername: string | null;
+  /** Whether its body comes from a source that can be read once only. */
+  hasSource(): boolean;
+}
+
+/** See above. */
+export class Pipeline<Request extends Pipelined> {
+  /** Requests that left the queue. */
+  running = 0;
+  #depth: number;
+  /** The running request whose body is on its way. */
+  #writing: Request | null = null;
+  #blocking: Request | null = null;
+  /** The last running request ends the connection. */
+  #reset = false;
+  #servername: string | null = null;
+
+  constructor(depth: number) {
+    this.#depth = depth;
+  }
+
+  set depth(value: number) {
+    this.#depth = value;
+  }
+
+  /** Whether a running request keeps others from leaving. */
+  get isShut(): boolean {
+    return this.#reset || this.#writing !== null || this.#blocking !== null;
+  }
+
+  /**
+   * The oldest waiting request, if it may leave now. `first` is the oldest request of all.
+   */
+  candidate(first: Request | null): Request | null {
+    if (this.isShut || this.running >= this.#depth) return null;
+    let request: Request | null = first;
+    while (request !== null && request.place >= Place.Running) {
+      request = request.next as Request | null;
+    }
+    if (request === null || request.place === Place.None) return null;
+    if (this.running === 0) return request;
+    // What cannot be repeated must not be lost with the connection of another request, and a byte
+    // stream begins only where all responses have ended.
+    if (!request.idempotent || request.isUpgrade || request.hasSource()) return null;
+    return request.servername === this.#servername ? request : null;
+  }
+
+  /** `request`, the candidate, leaves the queue. */
+  admit(request: Request): void {
+    this.running++;
+    this.#servername = request.servername;
+    request.place = Place.Running;
+    if (request.isUpgrade || (request.reset ?? request.method === 'HEAD')) this.#reset = true;
+    if (request.blocking) {
+      request.place = Place.Blocking;
+      this.#blocking = request;
+    }
+    if (request.hasSource()) this.#writing = request;
+  }
+
+  /** The response head of `request` was delivered. */
+  headDelivered(request: Request): void {
+    request.place = Place.Running;
+    if (this.#blocking === request) this.#blocking = null;
+  }
+
+  /** The body of `request` has left. Returns whether that makes a difference. */
+  bodySent(request: Request): boolean {
+    if (this.#writing !== request) return false;
+    this.#writing = null;
+    return true;
+  }
+
+  /** `request` is over. */
+  settled(request: Request): void {
+    if (request.place >= Place.Running) this.running--;
+    request.place = Place.None;
+    if (this.#writing === request) this.#writing = null;
+    if (this.#blocking === request) this.#blocking = null;
+    if (this.running === 0) this.#reset = false;
+  }
+
+  /** The connection is gone: what was running waits again. */
+  requeue(first: Request | null): void {
+    for (let request = first; request !== null; request = request.next as Request | null) {
+      if (request.place >= Place.Running) request.place = Place.Waiting;
+    }
+    this.running = 0;
+    this.#writing = null;
+    this.#blocking = null;
+    this.#reset = false;
+  }
+}

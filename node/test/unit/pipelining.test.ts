@@ -1,0 +1,194 @@
+// Which requests of a client with `pipelining` above 1 count as running, and when they leave.
+
+import { Readable } from 'node:stream';
+
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+import { Client } from '../../src/client';
+import { symbols } from '../../src/undici';
+import { control, flushed, turned } from '../support/addon';
+import { Recorder } from '../support/recorder';
+
+let client: Client;
+
+beforeEach(() => {
+  control.reset();
+});
+
+afterEach(async () => {
+  const destroyed = client.destroy();
+  await flushed();
+  control.deliver(...control.of('PoolCreate').map((record) => control.poolClosed(record.slot)));
+  await destroyed;
+});
+
+const pool = () => control.of('PoolCreate')[0]!.slot;
+const paths = () => control.of('Dispatch').map((record) => record.head.split(' ')[1]);
+const record = (path: string) =>
+  control.of('Dispatch').find((sent) => sent.head.split(' ')[1] === path)!;
+const finish = (path: string) =>
+  control.deliver(control.head(record(path)), control.end(record(path)));
+const busy = () => (client as unknown as Record<symbol, boolean>)[symbols.kBusy];
+
+function send(path: string, options: object = {}): Recorder {
+  const recorder = new Recorder();
+  client.dispatch({ path, method: 'GET', blocking: false, ...options }, recorder);
+  return recorder;
+}
+
+/** A client with a connection and no request. */
+async function connected(pipelining = 3): Promise<void> {
+  client = new Client('http://localhost:8080', { pipelining });
+  send('/first');
+  await flushed();
+  control.deliver(control.connected(pool()));
+  await flushed();
+  finish('/first');
+}
+
+describe('a client that pipelines', () => {
+  it('opens a connection first, and no request leaves before its listeners were told', async () => {
+    client = new Client('http://localhost:8080', { pipelining: 2 });
+    const seen: unknown[] = [];
+    client.on('connect', () => seen.push({ ...client.stats }));
+    for (const path of ['/a', '/b', '/c']) send(path);
+    await flushed();
+    expect(control.submitted.map((sent) => sent.kind)).toEqual(['PoolCreate', 'PoolConnect']);
+    control.deliver(control.connected(pool()));
+    await flushed();
+    expect(seen).toEqual([{ connected: true, pending: 3, running: 0, size: 3 }]);
+    expect(paths()).toEqual(['/a', '/b']);
+    finish('/a');
+    expect(paths()).toEqual(['/a', '/b', '/c']);
+  });
+
+  it('lets nothing follow a blocking request before its head', async () => {
+    await connected();
+    send('/slow', { blocking: true });
+    send('/next');
+    await flushed();
+    expect(paths()).toEqual(['/first', '/slow']);
+    expect(busy()).toBe(true);
+    control.deliver(control.informational(record('/slow'), 103));
+    expect(paths()).toEqual(['/first', '/slow']);
+    control.deliver(control.head(record('/slow')));
+    expect(paths()).toEqual(['/first', '/slow', '/next']);
+    expect(busy()).toBe(false);
+  });
+
+  for (const [what, options] of [
+    ['a request that must not be repeated', { method: 'POST' }],
+    ['an upgrade', { upgrade: 'echo' }],
+    ['CONNECT', { method: 'CONNECT' }],
+    ['a body from a stream', { method: 'PUT', idempotent: true, body: Readable.from(['x']) }],
+  ] as const) {
+    it(`starts ${what} only when nothing else runs`, async () => {
+      await connected();
+      send('/before');
+      send('/alone', options);
+      await turned();
+      expect(paths()).toEqual(['/first', '/before']);
+      expect(client.stats).toMatchObject({ pending: 1, running: 1 });
+      finish('/before');
+      await turned();
+      expect(paths()).toEqual(['/first', '/before', '/alone']);
+    });
+  }
+
+  it('lets nothing follow HEAD, which ends the connection, nor a body under way', async () => {
+    await connected();
+    send('/head', { method: 'HEAD' });
+    send('/next');
+    await flushed();
+    expect(paths()).toEqual(['/first', '/head']);
+    finish('/head');
+    expect(paths()).toEqual(['/first', '/head', '/next']);
+    finish('/next');
+
+    const body = new Readable({ read() {} });
+    send('/upload', { method: 'PUT', body });
+    await turned();
+    send('/after');
+    expect(busy()).toBe(true);
+    body.push(null);
+    await turned();
+    expect(paths().slice(3)).toEqual(['/upload', '/after']);
+  });
+
+  it('waits for the end of the turn before it asks a stream for its length', async () => {
+    await connected();
+    const body = new Readable({ read() {} });
+    send('/empty', { body });
+    expect(client.stats).toMatchObject({ pending: 1, running: 0 });
+    body.push(null);
+    send('/next');
+    await turned();
+    expect(client.stats).toMatchObject({ pending: 0, running: 2 });
+    expect(record('/empty').head).not.toContain('transfer-encoding');
+  });
+
+  it('takes requests back when the connection is lost, and does not send them twice', async () => {
+    await connected();
+    send('/a');
+    send('/b');
+    await flushed();
+    control.deliver(control.disconnected(pool()));
+    expect(client.stats).toEqual({ connected: false, pending: 2, running: 0, size: 2 });
+    control.deliver(control.connected(pool(), 2));
+    await flushed();
+    expect(client.stats).toEqual({ connected: true, pending: 0, running: 2, size: 2 });
+    expect(paths()).toEqual(['/first', '/a', '/b']);
+  });
+
+  it('fails every waiting request when no connection can be made, and then says so', async () => {
+    client = new Client('http://localhost:8080', { pipelining: 2 });
+    const recorders = ['/a', '/b', '/c'].map((path) => send(path));
+    const seen: unknown[] = [];
+    client.on('connectionError', () => seen.push(recorders.map((r) => r.names.at(-1))));
+    await flushed();
+    const refused = [
+      ['Code', 9],
+      ['Message', 'x'],
+      ['SystemCode', 'ECONNREFUSED'],
+    ] as [string, unknown][];
+    control.deliver(control.connectFailed(pool(), refused));
+    expect(seen).toEqual([['error', 'error', 'error']]);
+    expect(client.stats.size).toBe(0);
+  });
+
+  it('follows a change of pipelining at once', async () => {
+    client = new Client('http://localhost:8080');
+    for (const path of ['/a', '/b', '/c']) send(path);
+    await flushed();
+    control.deliver(control.connected(pool()));
+    expect(client.stats.running).toBe(1);
+    client.pipelining = 2;
+    expect(client.stats.running).toBe(2);
+    client.pipelining = 5;
+    expect(client.stats.running).toBe(3);
+    await flushed();
+    expect(paths()).toEqual(['/a', '/b', '/c']);
+  });
+});
+
+it('a stream is not touched before all earlier requests of the connection are over', async () => {
+  client = new Client('http://localhost:8080');
+  send('/a');
+  let read = false;
+  const body = new Readable({
+    read() {
+      read = true;
+      this.push(null);
+    },
+  });
+  send('/upload', { method: 'PUT', body });
+  send('/after');
+  await turned();
+  expect(read).toBe(false);
+  expect(paths()).toEqual(['/a']);
+  control.deliver(control.connected(pool()));
+  finish('/a');
+  await turned();
+  expect(read).toBe(true);
+  expect(paths()).toEqual(['/a', '/upload', '/after']);
+});

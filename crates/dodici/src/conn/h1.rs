@@ -89,9 +89,23 @@ impl H1Conn {
     }
 
     /// Checks, without waiting for the event loop, that nothing reached this machine since the
-    /// connection went to rest, and that hyper is ready for a request.
-    pub(crate) fn check(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
-        let probe = self.link.lock().transport.probe(cx);
+    /// connection went to rest, and that hyper is ready for a request. `fresh`: it has served none,
+    /// so that nobody else can have put on it what a server says before it is asked: that is taken
+    /// for the answer, as undici takes it.
+    pub(crate) fn check(&mut self, cx: &mut Context<'_>, fresh: bool) -> Result<(), Ended> {
+        let mut probe = self.link.lock().transport.probe(cx);
+        if fresh {
+            self.link.lock().early = Some(Vec::new());
+            if matches!(probe, Probe::Data) {
+                probe = Probe::Clean;
+            }
+        } else if matches!(probe, Probe::Data) {
+            // Line ends mean nothing: reading takes them, and refuses everything else.
+            if self.poll_drive(cx).is_ready() {
+                return Err(self.take_failure(Phase::Queued));
+            }
+            probe = self.link.lock().transport.probe(cx);
+        }
         let closed = |reason, message: &'static str| {
             (
                 reason,

@@ -71,6 +71,10 @@ pub(super) struct Link {
     pub(super) write_broken: bool,
     /// Bytes that came behind an upgrade's head.
     pub(super) surplus: Vec<u8>,
+    /// What a server said on a fresh connection before it was asked, kept while the first request
+    /// is about to be written, because such a server means it as the answer. `None`: whatever comes
+    /// before a request ends the connection.
+    pub(super) early: Option<Vec<u8>>,
     pub(super) bytes_read: u64,
     pub(super) bytes_written: u64,
 }
@@ -89,6 +93,7 @@ impl Link {
             sent_any: false,
             write_broken: false,
             surplus: Vec::new(),
+            early: None,
             bytes_read: 0,
             bytes_written: 0,
         }
@@ -172,6 +177,12 @@ impl Link {
             if self.guard.is_idle() {
                 return self.poll_rest(cx);
             }
+            if let Some(early) = self.early.take()
+                && !early.is_empty()
+            {
+                self.read_early(early)?;
+                continue;
+            }
             let visible = ready!(self.poll_message(cx, &mut cursor))?;
             // A message that ended with bytes too few to hold what stands for them has it in
             // `to_hyper`: returning nothing before that is read would mean the end of the stream.
@@ -181,26 +192,68 @@ impl Link {
         }
     }
 
-    /// Reads while no request is in flight: whatever comes ends the connection.
+    /// Reads while no request is in flight: whatever comes ends the connection, except line ends.
     fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut memory = [0_u8; 32];
         let mut buf = ReadBuf::new(&mut memory);
-        match ready!(Pin::new(&mut self.transport).poll_read(cx, &mut buf)) {
-            Ok(()) if buf.filled().is_empty() => {
+        loop {
+            if self.early.as_ref().is_some_and(|early| !early.is_empty()) {
+                // The request comes next, and reads on.
+                return Poll::Pending;
+            }
+            buf.clear();
+            let read = ready!(Pin::new(&mut self.transport).poll_read(cx, &mut buf));
+            if read.is_ok() && !buf.filled().is_empty() && are_line_ends(buf.filled()) {
+                self.bytes_read += buf.filled().len() as u64;
+                continue;
+            }
+            if let (Ok(()), Some(early)) = (&read, &mut self.early)
+                && !buf.filled().is_empty()
+            {
+                self.bytes_read += buf.filled().len() as u64;
+                early.extend_from_slice(buf.filled());
+                continue;
+            }
+            return Poll::Ready(Err(self.end_rest(read, buf.filled())));
+        }
+    }
+
+    /// Takes what came before the request as the beginning of its response.
+    fn read_early(&mut self, mut early: Vec<u8>) -> io::Result<()> {
+        let Self {
+            guard,
+            seen,
+            to_hyper,
+            surplus,
+            ..
+        } = self;
+        match pass(guard, seen, to_hyper, surplus, &mut early) {
+            Ok(visible) => {
+                to_hyper.extend_from_slice(&early[..visible]);
+                Ok(())
+            }
+            Err(error) => Err(self.fail(CloseReason::ProtocolError, error)),
+        }
+    }
+
+    /// Why a connection at rest has ended: it read this.
+    fn end_rest(&mut self, read: io::Result<()>, bytes: &[u8]) -> io::Error {
+        match read {
+            Ok(()) if bytes.is_empty() => {
                 let error = Error::new(ErrorKind::Socket, Phase::Queued, "other side closed")
                     .with_replay(Replay::Unsent);
-                Poll::Ready(Err(self.fail(CloseReason::PeerClosed, error)))
+                self.fail(CloseReason::PeerClosed, error)
             }
             Ok(()) => {
-                self.bytes_read += buf.filled().len() as u64;
+                self.bytes_read += bytes.len() as u64;
                 let error = Error::new(ErrorKind::Socket, Phase::Queued, "bad response")
                     .with_replay(Replay::Unsent);
-                Poll::Ready(Err(self.fail(CloseReason::UnsolicitedData, error)))
+                self.fail(CloseReason::UnsolicitedData, error)
             }
             Err(error) => {
                 let failure =
                     socket_error("read", Phase::Queued, &error).with_replay(Replay::Unsent);
-                Poll::Ready(Err(self.fail(CloseReason::PeerClosed, failure)))
+                self.fail(CloseReason::PeerClosed, failure)
             }
         }
     }
@@ -442,6 +495,12 @@ impl Link {
     }
 }
 
+/// Whether these bytes, between two messages, mean nothing: some servers end a response with one
+/// line end too many, and llhttp, so Node and undici, skips it.
+fn are_line_ends(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n'))
+}
+
 /// Length of hyper's own request head in front of what it writes.
 fn stub_len(written: &[u8]) -> Option<usize> {
     memmem::find(written, b"\r\n\r\n").map(|at| at + 4)
@@ -495,7 +554,7 @@ fn pass(
             }
         }
     }
-    if seen.ended && at < input.len() {
+    if seen.ended && !are_line_ends(&input[at..]) {
         // More than the one message that was asked for: hyper never sees it, and the connection
         // is not used again.
         seen.failure.get_or_insert_with(|| {

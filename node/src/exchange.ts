@@ -299,6 +299,14 @@ export class Exchange extends Sending implements SlotOwner, Pausing {
     if (!this.bodyFinished) this.stopBody(error);
   }
 
+  /**
+   * Its connection was taken away: what still comes for it is lost, and its error follows. An
+   * upgrade under way is not, because byte streams outlive their pool.
+   */
+  cutOff(): void {
+    if (this.slot !== -1 && !this.isUpgrade) this.context.session.free(this);
+  }
+
   /** The user aborted, or the body failed: settles at once. */
   abortWith(reason: Error | undefined): void {
     this.#settleWithError(reason ?? new errors.RequestAbortedError());

@@ -113,6 +113,7 @@ describe('a client', () => {
       control.end(request),
       control.disconnected(request.pool),
     );
+    await turned();
     expect(seen).toEqual([
       ['start', false, 1],
       ['connect', true],
@@ -167,6 +168,7 @@ describe('a client', () => {
       ]),
       control.disconnected(id, 1, 5),
     );
+    await turned();
     const [failed, connected, disconnected] = events as any[];
     expect(failed.slice(0, 4)).toEqual(['connectionError', 'http://localhost:8080/', true, 1]);
     expect(failed[4]).toMatchObject({ code: 'ECONNREFUSED', syscall: 'connect', port: 80 });

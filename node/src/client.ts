@@ -5,8 +5,10 @@
  * know requests.
  */
 
+import type { Connection } from './connection';
 import { PooledDispatcher } from './pooled-dispatcher';
 import type { ClientOptions } from './types';
+import { type Dispatcher, symbols } from './undici';
 
 /** A client's counters at one moment. */
 export class ClientStats {
@@ -28,6 +30,22 @@ export class ClientStats {
 
 /** A dispatcher with one connection to one origin; options are undici's. */
 export class Client extends PooledDispatcher {
+  static {
+    Object.defineProperty(this.prototype, symbols.kConnect, {
+      configurable: true,
+      writable: true,
+      value: function connect(this: Client, connected: () => void): void {
+        this.connectNow(connected);
+      },
+    });
+    Object.defineProperty(this.prototype, symbols.kSocket, {
+      configurable: true,
+      get(this: Client) {
+        return this.socket;
+      },
+    });
+  }
+
   /**
    * @throws InvalidArgumentError with undici's message for a bad origin or option, and for a
    * `connect` option that the engine cannot honour.
@@ -51,6 +69,29 @@ export class Client extends PooledDispatcher {
   /** Counters at this moment. */
   get stats(): ClientStats {
     return new ClientStats(this.counters);
+  }
+
+  /** The dispatcher alone: undici's clients are what events of a connection name last. */
+  override targetsOf(_connection: Connection | null): readonly Dispatcher[] {
+    return [this];
+  }
+
+  /** Connects although there is no request, if it has not. */
+  private connectNow(connected: () => void): void {
+    if (this.backend.kind === 'engine') {
+      this.backend.pool.connect();
+      this.once('connect', connected);
+    } else {
+      const { dispatcher } = this.backend.delegate;
+      (dispatcher[symbols.kConnect] as (connected: () => void) => void).call(dispatcher, connected);
+    }
+  }
+
+  /** What stands for the socket; `null` without a connection. */
+  private get socket(): unknown {
+    if (this.backend.kind === 'peer') return this.backend.delegate.dispatcher[symbols.kSocket];
+    for (const connection of this.connections) return connection.socket;
+    return null;
   }
 
   protected override get connectedForPeer(): boolean {

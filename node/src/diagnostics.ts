@@ -11,7 +11,7 @@ import { channel } from 'node:diagnostics_channel';
 import type { DispatchHandler } from './handler-types';
 import { addHeader } from './request-headers';
 import type { RequestDescription } from './request';
-import type { ConnectInfo } from './events';
+import type { Connection, ConnectionSocket } from './connection';
 import type { PoolSettings } from './options';
 import { buildConnector } from './undici';
 
@@ -142,30 +142,11 @@ export function observe(request: ObservedRequest): DiagnosticRequest {
   return facade;
 }
 
-/** The `socket` of messages about a connection: addresses only, since the real one lives in Rust. */
-export class DiagnosticSocket {
-  readonly localAddress: string | undefined;
-  readonly localPort: number | undefined;
-  readonly remoteAddress: string | undefined;
-  readonly remotePort: number | undefined;
-  readonly alpnProtocol: string | false;
-  readonly encrypted: boolean;
-
-  constructor(info: ConnectInfo) {
-    this.localAddress = info.localAddress;
-    this.localPort = info.localPort;
-    this.remoteAddress = info.remoteAddress;
-    this.remotePort = info.remotePort;
-    this.alpnProtocol = info.tls?.alpn ?? false;
-    this.encrypted = info.tls !== undefined;
-  }
-}
-
 /** Publishes what happens to the connections of one pool. */
 export class ConnectionDiagnostics {
   readonly #settings: PoolSettings;
   #connector: unknown;
-  #socket: DiagnosticSocket | undefined;
+  #socket: ConnectionSocket | undefined;
   /** Messages about requests that were handed over before there was a connection. */
   #delayed: (() => void)[] = [];
 
@@ -195,12 +176,12 @@ export class ConnectionDiagnostics {
     });
   }
 
-  connected(info: ConnectInfo, servername: string | null): void {
+  connected(connection: Connection, servername: string | null): void {
     const observedByAny = channels.connected.hasSubscribers || channels.sendHeaders.hasSubscribers;
-    if (observedByAny) this.#socket = new DiagnosticSocket(info);
+    if (observedByAny) this.#socket = connection.socket;
     if (channels.connected.hasSubscribers) {
       channels.connected.publish({
-        connectParams: { ...this.#connectParams(servername), version: info.protocol },
+        connectParams: { ...this.#connectParams(servername), version: connection.info.protocol },
         connector: this.connector,
         socket: this.#socket,
       });

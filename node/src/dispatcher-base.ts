@@ -64,6 +64,33 @@ export function hideFields(dispatcher: object, ...names: string[]): void {
 /** The `this` of every dispatcher of ours. */
 // eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- for listener types, below
 export abstract class DispatcherBase extends Dispatcher {
+  static {
+    // What the peer's classes look at, and call, when a dispatcher of ours stands behind them.
+    const property = (symbol: symbol, descriptor: PropertyDescriptor): void => {
+      Object.defineProperty(this.prototype, symbol, { configurable: true, ...descriptor });
+    };
+    property(symbols.kClosed, {
+      get(this: DispatcherBase) {
+        return this.closed;
+      },
+    });
+    property(symbols.kDestroyed, {
+      get(this: DispatcherBase) {
+        return this.destroyed;
+      },
+    });
+    property(symbols.kDispatch, {
+      writable: true,
+      value: function dispatch(
+        this: DispatcherBase,
+        options: Dispatcher.DispatchOptions,
+        handler: Dispatcher.DispatchHandler,
+      ) {
+        return this.dispatch(options, handler);
+      },
+    });
+  }
+
   private isClosed = false;
   private isDestroyed = false;
   /** Callbacks that wait for `close()`; `null` before it was called and after it finished. */

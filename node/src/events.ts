@@ -205,6 +205,26 @@ export interface DisconnectContext {
   readonly destroyError?: Error | null | undefined;
 }
 
+/** The `socket` of a `SocketError`. */
+export function socketInfo(
+  connected: ConnectInfo | undefined,
+  bytesRead: number,
+  bytesWritten: number,
+): SocketInfo {
+  const { localAddress, localPort, remoteAddress, remotePort } = connected ?? {};
+  const family = remoteAddress?.includes(':') ? 'IPv6' : 'IPv4';
+  return {
+    localAddress,
+    localPort,
+    remoteAddress,
+    remotePort,
+    remoteFamily: remoteAddress === undefined ? undefined : family,
+    timeout: undefined,
+    bytesWritten,
+    bytesRead,
+  };
+}
+
 /** The details and the error in a `Disconnected` payload. */
 export function decodeDisconnected(
   buffer: Uint8Array,
@@ -247,20 +267,6 @@ export function decodeDisconnected(
     }
   }
   const { connected, destroyError } = context;
-  const socket: SocketInfo = {
-    localAddress: connected?.localAddress,
-    localPort: connected?.localPort,
-    remoteAddress: connected?.remoteAddress,
-    remotePort: connected?.remotePort,
-    remoteFamily:
-      connected?.remoteAddress === undefined
-        ? undefined
-        : connected.remoteAddress.includes(':')
-          ? 'IPv6'
-          : 'IPv4',
-    timeout: undefined,
-    bytesWritten: info.bytesWritten,
-    bytesRead: info.bytesRead,
-  };
+  const socket = socketInfo(connected, info.bytesRead, info.bytesWritten);
   return { info, error: closeReasonError(reason, { error, destroyError, socket }) };
 }

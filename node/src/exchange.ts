@@ -326,6 +326,15 @@ export class Exchange extends Sending implements SlotOwner, Pausing, Pipelined {
     if (!this.bodyFinished) this.stopBody(error);
   }
 
+  /**
+   * Its connection was taken away: what still comes for it is lost, and its error follows. An
+   * upgrade under way is not, because byte streams outlive their pool.
+   */
+  cutOff(): void {
+    this.#queue = null;
+    if (this.slot !== -1 && !this.isUpgrade) this.context.session.free(this);
+  }
+
   /** The user aborted, or the body failed: settles at once. */
   abortWith(reason: Error | undefined): void {
     this.#settleWithError(reason ?? new errors.RequestAbortedError());
@@ -334,12 +343,6 @@ export class Exchange extends Sending implements SlotOwner, Pausing, Pipelined {
   /** A callback threw: the request ends with that error. */
   protected override fail(error: unknown): void {
     this.#settleWithError(error as Error);
-  }
-
-  /** The pool is being destroyed: nothing more is delivered, and `destroyWith` follows. */
-  mute(): void {
-    this.#queue = null;
-    if (this.slot !== -1) this.context.session.free(this);
   }
 
   /**

@@ -6,6 +6,7 @@
  */
 
 export { Agent } from './agent';
+export { BalancedPool, RoundRobinPool } from './balancing';
 export { Client } from './client';
 export { counters, type Counters } from './counters';
 export {
@@ -20,14 +21,13 @@ export {
 } from './global';
 export { install, type Installation } from './install';
 export { Pool } from './pool';
+export { EnvHttpProxyAgent, ProxyAgent } from './proxies';
 
 export {
-  BalancedPool,
   CloseEvent,
   DecoratorHandler,
   Dispatcher,
   Dispatcher1Wrapper,
-  EnvHttpProxyAgent,
   ErrorEvent,
   EventSource,
   FormData,
@@ -39,13 +39,11 @@ export {
   MockCallHistoryLog,
   MockClient,
   MockPool,
-  ProxyAgent,
   RedirectHandler,
   Request,
   Response,
   RetryAgent,
   RetryHandler,
-  RoundRobinPool,
   SnapshotAgent,
   Socks5ProxyAgent,
   WebSocket,

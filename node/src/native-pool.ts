@@ -6,28 +6,30 @@
  * know requests.
  */
 
+import { Connection, type ConnectionHost } from './connection';
 import { decodeError } from './errors';
-import {
-  decodeConnected,
-  decodeDisconnected,
-  type ConnectInfo,
-  type DisconnectInfo,
-} from './events';
+import { decodeConnected, decodeDisconnected, type DisconnectInfo } from './events';
 import type { PoolSettings } from './options';
 import { provideDefaultRoots } from './roots';
 import type { SendTarget } from './sending';
 import type { PoolOwner, Session } from './session';
+import { setImmediate } from './timers';
 import type { SubmissionWriter } from './wire/writer';
 
 /** Hears what happens to connections. Called at delivery, so in one order with the handlers' callbacks. */
 export interface NativePoolListener {
-  connected(pool: NativePool, info: ConnectInfo): void;
-  disconnected(pool: NativePool, error: Error, info: DisconnectInfo): void;
+  connected(pool: NativePool, connection: Connection): void;
+  /** A connection no longer counts. */
+  disconnected(): void;
+  /** The same, for the ears of users. */
+  ended(connection: Connection, error: Error, info: DisconnectInfo): void;
   connectFailed(pool: NativePool, error: Error): void;
+  /** The user ends a connection with this error, or `null`. */
+  connectionDestroyed(connection: Connection, error: unknown): void;
 }
 
 /** A pool of the engine; see above. */
-export class NativePool implements PoolOwner, SendTarget {
+export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
   readonly id: number;
   readonly writer: SubmissionWriter;
   /** The requests' own server name; `null` where the settings decide. */
@@ -36,7 +38,9 @@ export class NativePool implements PoolOwner, SendTarget {
   readonly #session: Session;
   readonly #listener: NativePoolListener;
   /** Connections that are up, by serial number. */
-  readonly #connections = new Map<number, ConnectInfo>();
+  readonly #connections = new Map<number, Connection>();
+  /** Connections that have ended and whose end nobody was told yet. */
+  readonly #ends: { connection: Connection; error: Error; info: DisconnectInfo }[] = [];
   #destroyError: Error | null = null;
   #closed: (() => void) | null = null;
 
@@ -56,9 +60,9 @@ export class NativePool implements PoolOwner, SendTarget {
     session.scheduleFlush();
   }
 
-  /** Number of connections that were reported up and not yet down. */
-  get connections(): number {
-    return this.#connections.size;
+  /** Connections that were reported up and not yet down, oldest first. */
+  get connections(): Iterable<Connection> {
+    return this.#connections.values();
   }
 
   /** Whether a connection is up. */
@@ -68,6 +72,7 @@ export class NativePool implements PoolOwner, SendTarget {
 
   /** Opens a connection if there is none. */
   connect(): void {
+    this.#session.keepPool(this.id, this);
     this.writer.poolConnect(this.id);
     this.#session.scheduleFlush();
   }
@@ -75,6 +80,7 @@ export class NativePool implements PoolOwner, SendTarget {
   /** Ends all connections; resolves when they are gone. Keeps the process alive until then. */
   destroy(error: Error): Promise<void> {
     this.#destroyError = error;
+    this.#session.keepPool(this.id, this);
     return new Promise((resolve) => {
       this.#session.hold();
       this.#closed = resolve;
@@ -84,24 +90,62 @@ export class NativePool implements PoolOwner, SendTarget {
   }
 
   onConnected(connection: number, batch: Buffer, start: number, end: number): void {
-    const info = decodeConnected(batch, start, end);
-    this.#connections.set(connection, info);
-    this.#listener.connected(this, info);
+    this.#tellEnds();
+    if (this.#connections.size === 0) this.#session.keepPool(this.id, this);
+    const made = new Connection(connection, decodeConnected(batch, start, end), this);
+    this.#connections.set(connection, made);
+    this.#listener.connected(this, made);
   }
 
   onDisconnected(connection: number, batch: Buffer, start: number, end: number): void {
-    const connected = this.#connections.get(connection);
+    const ended = this.#connections.get(connection);
+    if (ended === undefined) return;
     this.#connections.delete(connection);
-    const context = { connected, destroyError: this.#destroyError };
+    const context = { connected: ended.info, destroyError: this.#destroyError };
     const { error, info } = decodeDisconnected(batch, start, end, context);
-    this.#listener.disconnected(this, error, info);
+    ended.isUp = false;
+    this.#listener.disconnected();
+    this.#ends.push({
+      connection: ended,
+      error: (ended.destroyError as Error | null) ?? error,
+      info,
+    });
+    if (this.#ends.length === 1) setImmediate(this.#tellEnds);
+  }
+
+  /**
+   * As `close` of Node's sockets, the news comes when this turn of the event loop is over: a stream
+   * that has just been given the last of a response ends before it. Nothing of this pool overtakes.
+   */
+  readonly #tellEnds = (): void => {
+    for (let end = this.#ends.shift(); end !== undefined; end = this.#ends.shift()) {
+      this.#listener.ended(end.connection, end.error, end.info);
+      end.connection.ended();
+    }
+    this.#letGo();
+  };
+
+  destroyConnection(connection: Connection, error: unknown): void {
+    if (!this.#connections.has(connection.serial)) return;
+    this.#listener.connectionDestroyed(connection, error);
+    this.writer.connectionDestroy(this.id, connection.serial);
+    this.#session.scheduleFlush();
+  }
+
+  /** Without connections nothing but its user needs it, unless it is being destroyed. */
+  #letGo(): void {
+    if (this.#connections.size > 0 || this.#closed !== null) return;
+    this.#session.letPoolGo(this.id, this);
   }
 
   onConnectFailed(_connection: number, batch: Buffer, start: number, end: number): void {
+    this.#tellEnds();
     this.#listener.connectFailed(this, decodeError(batch, start, end));
+    this.#letGo();
   }
 
   onPoolClosed(): void {
+    this.#tellEnds();
     const closed = this.#closed;
     this.#closed = null;
     if (closed === null) return;

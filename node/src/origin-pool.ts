@@ -13,7 +13,8 @@ import type { EventEmitter } from 'node:events';
 
 import { ConnectionDiagnostics } from './diagnostics';
 import { currentSession } from './environment';
-import type { ConnectInfo, DisconnectInfo } from './events';
+import type { Connection } from './connection';
+import type { DisconnectInfo } from './events';
 import { Exchange, type ExchangeContext } from './exchange';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
 import { NativePool, type NativePoolListener } from './native-pool';
@@ -40,7 +41,11 @@ export interface PoolCounters {
 }
 
 /** The dispatcher whose name stands in events. */
-export type EventOwner = Dispatcher & { readonly destroyed: boolean };
+export type EventOwner = Dispatcher & {
+  readonly destroyed: boolean;
+  /** What events of one connection name after the dispatcher: a pool's client; nothing for a client. */
+  targetsOf(connection: Connection | null): readonly Dispatcher[];
+};
 
 /** A request that has not left because of the order. */
 interface Held {
@@ -74,6 +79,8 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
   #last: Exchange | null = null;
   #size = 0;
   #connected = 0;
+  /** Connections whose `connect` listeners run: as in undici, nothing runs on them yet. */
+  #announcing = 0;
   /** A connect was announced on the diagnostics channel and has not ended. */
   #connecting = false;
   /** Requests of a single connection that wait until the body of an earlier one has shown itself. */
@@ -81,8 +88,6 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
   /** Of a client whose `pipelining` is or was above 1. */
   #pipeline: Pipeline<Exchange> | null = null;
   #pipelineScheduled = false;
-  /** Connections whose `connect` event is being emitted: nothing runs on them yet. */
-  #announcing = 0;
 
   #needDrain = false;
   #drainScheduled = false;
@@ -448,14 +453,15 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
       this.#drainScheduled = false;
       if (!this.#needDrain || this.#isBusy || this.#owner.destroyed) return;
       this.#needDrain = false;
-      this.#emit('drain');
+      this.#emit('drain', null);
     });
   }
 
   // Connections ------------------------------------------------------------------------------
 
-  #emit(name: string, ...details: unknown[]): void {
-    this.#emitRaw(name, this.settings.url, [this.#owner], ...details);
+  #emit(name: string, connection: Connection | null, ...details: unknown[]): void {
+    if ((this.#owner as EventEmitter).listenerCount(name) === 0) return;
+    this.#emitRaw(name, this.settings.url, this.#owner.targetsOf(connection), ...details);
   }
 
   /** The peer declares its own events with their arguments, and neither `error` nor our details. */
@@ -463,14 +469,14 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     (this.#owner as EventEmitter).emit(name, ...values);
   }
 
-  connected(pool: NativePool, info: ConnectInfo): void {
+  connected(pool: NativePool, connection: Connection): void {
     this.#connected++;
     this.#connecting = false;
-    this.diagnostics.connected(info, pool.servername);
+    this.diagnostics.connected(connection, pool.servername);
     // As in undici, requests leave after the listeners have seen the connection.
     this.#announcing++;
     try {
-      this.#emit('connect', info);
+      this.#emit('connect', connection, connection.info);
     } finally {
       this.#announcing--;
       this.#advance();
@@ -478,19 +484,22 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     }
   }
 
-  disconnected(_pool: NativePool, error: Error, info: DisconnectInfo): void {
+  disconnected(): void {
     this.#connected--;
     if (this.#connected === 0) this.#pipeline?.requeue(this.#first);
     if (this.#size > 0 && this.#isBusy) this.#needDrain = true;
-    this.#emit('disconnect', error, info);
     this.#advance();
+  }
+
+  ended(connection: Connection, error: Error, info: DisconnectInfo): void {
+    this.#emit('disconnect', connection, error, info);
   }
 
   connectFailed(pool: NativePool, error: Error): void {
     this.#connecting = false;
     this.diagnostics.connectError(error, pool.servername);
     if (this.#pipeline?.running === 0 && !isTransient(error)) this.#failFrom(this.#first, error);
-    this.#emit('connectionError', error);
+    this.#emit('connectionError', null, error);
     this.#advance();
   }
 
@@ -509,13 +518,10 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
    * undici does when their socket closes. Resolves when all connections are gone.
    */
   async destroy(error: Error): Promise<void> {
-    const { running } = this.counters;
-    let exchange = this.#first;
-    for (let i = 0; i < running && exchange !== null; i++) {
-      exchange.mute();
-      exchange = exchange.next;
-    }
-    this.#failFrom(exchange, error);
+    const running = this.#list(this.#first, this.counters.running);
+    this.#failFrom(running.at(-1)?.next ?? (running.length === 0 ? this.#first : null), error);
+    // What this very batch still brings for them comes too late.
+    for (const exchange of running) exchange.cutOff();
 
     const pools = this.#main === null ? [] : [this.#main];
     if (this.#byServername !== null) pools.push(...this.#byServername.values());
@@ -525,9 +531,43 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
   }
 
   #failFrom(start: Exchange | null, error: Error): void {
-    const rest: Exchange[] = [];
-    for (let exchange = start; exchange !== null; exchange = exchange.next) rest.push(exchange);
-    for (const exchange of rest) exchange.destroyWith(error);
+    for (const exchange of this.#list(start, Infinity)) exchange.destroyWith(error);
+  }
+
+  /** At most so many requests in their order, because settling one takes it off the list. */
+  #list(start: Exchange | null, count: number): Exchange[] {
+    const list: Exchange[] = [];
+    let exchange = start;
+    while (exchange !== null && list.length < count) {
+      list.push(exchange);
+      exchange = exchange.next;
+    }
+    return list;
+  }
+
+  /**
+   * What runs on the connection of a client ends with the error that its socket was destroyed with;
+   * if nothing runs, what waits does, because such an error is not the connection's own. The
+   * engine says so itself where connections are many.
+   */
+  connectionDestroyed(connection: Connection, error: unknown): void {
+    if (this.settings.kind === 'pool') return;
+    const { running } = this.counters;
+    const { code } = (error ?? {}) as { code?: string };
+    const isOwn = error === null || code === 'UND_ERR_INFO' || code === 'UND_ERR_SOCKET';
+    if (running === 0 && isOwn) return;
+    const lost = this.#list(this.#first, running === 0 ? this.#size : running);
+    for (const exchange of lost) exchange.cutOff();
+    queueMicrotask(() => {
+      const reason = (error as Error | null) ?? connection.closedError();
+      for (const exchange of lost) exchange.abortWith(reason);
+    });
+  }
+
+  /** All connections that are up. */
+  *connections(): Generator<Connection> {
+    if (this.#main !== null) yield* this.#main.connections;
+    for (const pool of this.#byServername?.values() ?? []) yield* pool.connections;
   }
 
   /** Opens a connection although nothing is queued. */

@@ -5,9 +5,13 @@
  * requests.
  */
 
+import type { Connection } from './connection';
 import type { PeerCounters } from './delegate';
+import { PoolConnection } from './pool-connection';
+import type { OriginPool } from './origin-pool';
 import { PooledDispatcher } from './pooled-dispatcher';
 import type { PoolOptions } from './types';
+import { type Dispatcher, poolSymbols } from './undici';
 
 /** A pool's counters at one moment. */
 export class PoolStats {
@@ -36,6 +40,15 @@ export class PoolStats {
 
 /** A dispatcher with `connections` connections (default: no limit) to one origin; options are undici's. */
 export class Pool extends PooledDispatcher {
+  static {
+    Object.defineProperty(this.prototype, poolSymbols.kClients, {
+      configurable: true,
+      get(this: Pool) {
+        return this.clients;
+      },
+    });
+  }
+
   /**
    * @throws InvalidArgumentError with undici's message for a bad origin or option, and for a
    * `connect` option that the engine cannot honour.
@@ -47,6 +60,23 @@ export class Pool extends PooledDispatcher {
   /** Counters at this moment. */
   get stats(): PoolStats {
     return new PoolStats(this.counters);
+  }
+
+  /** The pool, then the connection as a client: undici's pools have one for each connection. */
+  override targetsOf(connection: Connection | null): readonly Dispatcher[] {
+    return [this, this.clientOf(connection)];
+  }
+
+  private clientOf(connection: Connection | null): Dispatcher {
+    const { pool } = this.backend as { pool: OriginPool };
+    if (connection === null) return new PoolConnection(pool, null);
+    return (connection.client ??= new PoolConnection(pool, connection));
+  }
+
+  /** The connections that are up, as clients. */
+  private get clients(): unknown {
+    if (this.backend.kind === 'peer') return this.backend.delegate.dispatcher[poolSymbols.kClients];
+    return Array.from(this.connections, (connection) => this.clientOf(connection));
   }
 
   protected override get connectedForPeer(): number {

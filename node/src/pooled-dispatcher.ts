@@ -6,12 +6,13 @@
  */
 
 import { checkCredentials } from './credentials';
+import type { Connection } from './connection';
 import { createDelegate, shouldDelegate, type Delegate, type PeerCounters } from './delegate';
 import { DispatcherBase, hideFields } from './dispatcher-base';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
 import { parseSettings, type SettingsKind } from './options';
 import { OriginPool } from './origin-pool';
-import { symbols } from './undici';
+import { type Dispatcher, symbols } from './undici';
 
 type Backend =
   | { readonly kind: 'engine'; readonly pool: OriginPool }
@@ -41,7 +42,19 @@ export abstract class PooledDispatcher extends DispatcherBase {
   protected readonly url: URL;
   protected readonly backend: Backend;
 
-  protected constructor(kind: SettingsKind, origin: string | URL, options: object | undefined) {
+  /** `origin` may be the pool whose queue this dispatcher shares. */
+  protected constructor(
+    kind: SettingsKind,
+    origin: string | URL | OriginPool,
+    options: object | undefined,
+  ) {
+    if (origin instanceof OriginPool) {
+      super();
+      this.url = origin.settings.url;
+      this.backend = { kind: 'engine', pool: origin };
+      hideFields(this, 'backend');
+      return;
+    }
     const settings = parseSettings(origin, options, kind);
     checkCredentials(settings.connect);
     super(options);
@@ -50,6 +63,14 @@ export abstract class PooledDispatcher extends DispatcherBase {
       ? { kind: 'peer', delegate: createDelegate(kind, origin, options as object, this) }
       : { kind: 'engine', pool: new OriginPool(this, settings) };
     hideFields(this, 'backend');
+  }
+
+  /** What events of one connection name after the dispatcher itself. */
+  abstract targetsOf(connection: Connection | null): readonly Dispatcher[];
+
+  /** Connections that are up and the engine's. */
+  protected get connections(): Iterable<Connection> {
+    return this.backend.kind === 'engine' ? this.backend.pool.connections() : [];
   }
 
   /** Counters as undici defines them. */

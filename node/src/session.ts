@@ -10,6 +10,7 @@
  */
 
 import type { NativeAddon, NativeEnvironment } from './native/addon';
+import { setImmediate } from './timers';
 import { BATCH_LIMIT, Completion } from './wire/generated';
 import type { Latin1Buffer } from './wire/latin1';
 import { alignBatch, readBatch, type RecordSink } from './wire/reader';
@@ -84,7 +85,9 @@ export class Session implements RecordSink {
   readonly #generations: number[] = [];
   readonly #freeSlots: number[] = [];
 
-  readonly #pools = new Map<number, PoolOwner>();
+  /** Strong while the pool has connections; its requests hold it as well. */
+  readonly #pools = new Map<number, PoolOwner | WeakRef<PoolOwner>>();
+  readonly #abandoned = new FinalizationRegistry<number>((id) => this.#destroyAbandoned(id));
   #nextPool = 1;
 
   /** Slabs that came with the batch being drained: memory that its large chunks lie in. */
@@ -178,8 +181,25 @@ export class Session implements RecordSink {
   /** A new pool id; completions about it go to `owner` until `onPoolClosed`. */
   registerPool(owner: PoolOwner): number {
     const id = this.#nextPool++;
-    this.#pools.set(id, owner);
+    this.#pools.set(id, new WeakRef(owner));
+    this.#abandoned.register(owner, id, owner);
     return id;
+  }
+
+  /** Keeps a pool that has connections, or is about to, although nobody else may. */
+  keepPool(id: number, owner: PoolOwner): void {
+    this.#pools.set(id, owner);
+  }
+
+  /** From now on the pool lives as long as its user, or a request, holds it. */
+  letPoolGo(id: number, owner: PoolOwner): void {
+    this.#pools.set(id, new WeakRef(owner));
+  }
+
+  #destroyAbandoned(id: number): void {
+    this.#pools.delete(id);
+    this.writerOf(id).poolDestroy(id);
+    this.scheduleFlush();
   }
 
   /** The writer that carries a pool's submissions. Call `scheduleFlush` after writing. */
@@ -399,7 +419,8 @@ export class Session implements RecordSink {
     start: number,
     end: number,
   ): void {
-    const pool = this.#pools.get(id);
+    const entry = this.#pools.get(id);
+    const pool = entry instanceof WeakRef ? entry.deref() : entry;
     if (pool === undefined) return;
     switch (kind) {
       case Completion.Connected:
@@ -413,6 +434,7 @@ export class Session implements RecordSink {
         return;
       case Completion.PoolClosed:
         this.#pools.delete(id);
+        this.#abandoned.unregister(pool);
         pool.onPoolClosed();
         return;
       default:

@@ -31,6 +31,11 @@ export interface PeerSymbols {
   readonly kNeedDrain: symbol;
   readonly kClients: symbol;
   readonly kConnect: symbol;
+  readonly kSocket: symbol;
+  readonly kDispatch: symbol;
+  readonly kNoProxyAgent: symbol;
+  readonly kHttpProxyAgent: symbol;
+  readonly kHttpsProxyAgent: symbol;
   readonly kClosed: symbol;
   readonly kDestroyed: symbol;
   readonly [name: string]: symbol | undefined;
@@ -80,9 +85,15 @@ function checkVersion(version: string): void {
   );
 }
 
-function loadSymbols(): PeerSymbols {
+/** Symbols of the peer's pools that are not among the others. */
+export interface PeerPoolSymbols {
+  /** Where a pool keeps its clients. */
+  readonly kClients: symbol;
+}
+
+function loadSymbols(load: () => unknown): unknown {
   try {
-    return require('undici/lib/core/symbols.js') as PeerSymbols;
+    return load();
   } catch {
     // A peer without this internal file: our classes still work, but the peer's own classes that
     // read counters by symbol (BalancedPool, Agent) cannot see ours.
@@ -92,7 +103,7 @@ function loadSymbols(): PeerSymbols {
       known.set(name, symbol);
       return symbol;
     };
-    return new Proxy({}, { get }) as PeerSymbols;
+    return new Proxy({}, { get });
   }
 }
 
@@ -107,7 +118,12 @@ export const peer: Peer = loadPeer();
 export const peerMajor: 7 | 8 = peerVersion.startsWith('7.') ? 7 : 8;
 
 /** The loaded peer's symbols. */
-export const symbols: PeerSymbols = loadSymbols();
+export const symbols = loadSymbols(() => require('undici/lib/core/symbols.js')) as PeerSymbols;
+
+/** The symbols of the loaded peer's pools. */
+export const poolSymbols = loadSymbols(
+  () => require('undici/lib/dispatcher/pool-base.js') as unknown,
+) as PeerPoolSymbols;
 
 type UnwrapHandler = (handler: object) => object;
 
@@ -141,7 +157,6 @@ export {
   CloseEvent,
   DecoratorHandler,
   Dispatcher,
-  EnvHttpProxyAgent,
   ErrorEvent,
   EventSource,
   FormData,
@@ -153,13 +168,11 @@ export {
   MockCallHistoryLog,
   MockClient,
   MockPool,
-  ProxyAgent,
   RedirectHandler,
   Request,
   Response,
   RetryAgent,
   RetryHandler,
-  RoundRobinPool,
   SnapshotAgent,
   Socks5ProxyAgent,
   WebSocket,

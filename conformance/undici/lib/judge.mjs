@@ -95,7 +95,9 @@ function delegations(marker, leaves) {
 export function applyLedger(files, ledger) {
   const byKey = new Map(ledger.map((entry) => [`${entry.file}\n${entry.case}`, entry]));
   const used = new Set();
-  const stale = [];
+  const needed = new Set();
+  // Cases of one file may share a name, and an entry: it is stale when none of them needs it.
+  const unneeded = new Set();
   for (const { file, cases } of files) {
     for (const one of cases) {
       const entry = byKey.get(`${file}\n${one.name}`);
@@ -105,10 +107,13 @@ export function applyLedger(files, ledger) {
         entry.class === 'delegated'
           ? one.isDelegated
           : one.outcome === 'fail' || one.outcome === 'missing';
-      if (isNeeded) one.ledger = entry;
-      else if (one.outcome === 'pass' || one.outcome === 'skip') stale.push(entry);
+      if (isNeeded) {
+        one.ledger = entry;
+        needed.add(entry);
+      } else if (one.outcome === 'pass' || one.outcome === 'skip') unneeded.add(entry);
     }
   }
+  const stale = [...unneeded].filter((entry) => !needed.has(entry));
   const known = new Set(files.map(({ file }) => file));
   // An entry for a case that no longer exists explains nothing.
   stale.push(...ledger.filter((entry) => !used.has(entry) && known.has(entry.file)));

@@ -88,6 +88,9 @@ wire_enum! {
         PoolDestroy = 8,
         /// Open a connection although nothing is queued, if the pool has none.
         PoolConnect = 9,
+        /// Close one connection at once: what runs on it fails, what waits goes elsewhere.
+        /// `generation`: its serial number. `Disconnected` follows.
+        ConnectionDestroy = 10,
     }
 }
 

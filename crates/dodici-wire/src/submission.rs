@@ -56,6 +56,8 @@ pub enum Submitted {
     PoolDestroy,
     /// Open a connection if the pool has none.
     PoolConnect,
+    /// Close the connection with this serial number.
+    ConnectionDestroy,
 }
 
 /// A record that could not be decoded.
@@ -127,6 +129,7 @@ fn decode(header: &Header, payload: Bytes) -> Result<Submitted, Malformed> {
         Submission::PoolClose => Submitted::PoolClose,
         Submission::PoolDestroy => Submitted::PoolDestroy,
         Submission::PoolConnect => Submitted::PoolConnect,
+        Submission::ConnectionDestroy => Submitted::ConnectionDestroy,
     })
 }
 
@@ -264,5 +267,6 @@ pub fn put_submission(out: &mut Vec<u8>, target: Target, submitted: &Submitted) 
         Submitted::PoolClose => put(Submission::PoolClose, &[]),
         Submitted::PoolDestroy => put(Submission::PoolDestroy, &[]),
         Submitted::PoolConnect => put(Submission::PoolConnect, &[]),
+        Submitted::ConnectionDestroy => put(Submission::ConnectionDestroy, &[]),
     }
 }

@@ -83,6 +83,7 @@ fn submitted() -> impl Strategy<Value = Submitted> {
         Just(Submitted::PoolClose),
         Just(Submitted::PoolDestroy),
         Just(Submitted::PoolConnect),
+        Just(Submitted::ConnectionDestroy),
     ]
 }
 

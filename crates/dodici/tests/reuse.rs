@@ -706,3 +706,108 @@ async fn a_closed_pool_ends_its_connections_with_a_fin() {
     assert_eq!(within("close", peer.peer_close(0)).await, PeerClose::Fin);
     peer.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn line_ends_in_the_segment_of_a_response_leave_the_connection_usable() {
+    let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
+        while conn.next_head().await.is_some() {
+            conn.send(format!("{OK}\r\n")).await;
+        }
+    });
+    let client = Client::new(peer.port(), limited(1));
+    for _ in 0..20 {
+        let seen = within("response", client.get("/a").ended()).await;
+        assert_eq!(seen.body, b"ok");
+    }
+    assert_eq!(peer.accepted(), 1);
+    assert_eq!(reasons(&client), []);
+    shut_down(client).await;
+    peer.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn line_ends_at_rest_leave_the_connection_usable() {
+    let (send, sent) = (Signal::new(), Signal::new());
+    let (on_send, on_sent) = (send.clone(), sent.clone());
+    let peer = ScriptedPeer::tcp().await.run(move |mut conn| {
+        let (send, sent) = (on_send.clone(), on_sent.clone());
+        async move {
+            conn.next_head().await;
+            conn.send(OK).await;
+            send.raised().await;
+            conn.send("\r\n").await;
+            sent.raise();
+            conn.next_head().await;
+            conn.send(OK).await;
+            conn.closed().await;
+        }
+    });
+    let client = Client::new(peer.port(), limited(1));
+    within("first", client.get("/a").ended()).await;
+    send.raise();
+    within("line end", sent.raised()).await;
+    let second = within("second", client.get("/b").ended()).await;
+    assert_eq!(second.body, b"ok");
+    assert_eq!(peer.accepted(), 1);
+    assert_eq!(reasons(&client), []);
+    shut_down(client).await;
+    peer.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_destroyed_connection_fails_what_runs_on_it_and_the_queue_goes_elsewhere() {
+    let begun = Signal::new();
+    let tell = begun.clone();
+    let peer = ScriptedPeer::tcp().await.run(move |mut conn| {
+        let begun = tell.clone();
+        async move {
+            let first = conn.index() == 0;
+            conn.next_head().await;
+            begun.raise();
+            if !first {
+                conn.send(OK).await;
+            }
+            conn.closed().await;
+        }
+    });
+    let client = Client::new(peer.port(), limited(1));
+    let calls = [client.get("/a"), client.get("/b")];
+    within("request", begun.raised()).await;
+    let conn = client
+        .events
+        .events()
+        .into_iter()
+        .find_map(|event| match event {
+            Event::Connected { conn, .. } => Some(conn),
+            _ => None,
+        });
+    client.pool.destroy_connection(conn.unwrap());
+    let [running, waiting] = calls;
+    let error = within("failure", running.error()).await;
+    assert_eq!(error.kind(), ErrorKind::Socket);
+    assert_eq!(within("second", waiting.ended()).await.body, b"ok");
+    assert_eq!(peer.accepted(), 2);
+    assert_eq!(reasons(&client), [CloseReason::Aborted]);
+    shut_down(client).await;
+    peer.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fresh_connection_takes_an_answer_that_came_before_the_request() {
+    let closing = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+    for text in [OK, closing] {
+        let peer = ScriptedPeer::tcp().await.run(move |mut conn| async move {
+            conn.send(text).await;
+            conn.next_head().await;
+            conn.closed().await;
+        });
+        for _ in 0..20 {
+            let client = Client::new(peer.port(), limited(1));
+            let seen = within("response", client.get("/a").ended()).await;
+            assert_eq!(seen.body, b"ok");
+            shut_down(client).await;
+        }
+        assert_eq!(peer.accepted(), 20);
+        peer.finish().await;
+    }
+}

@@ -174,6 +174,11 @@ fn submissions() -> Vec<Vector> {
             put(Submitted::PoolConnect),
             r#"{ "kind": "PoolConnect", "slot": 3, "generation": 70000 }"#,
         ),
+        (
+            "destroying a connection",
+            put(Submitted::ConnectionDestroy),
+            r#"{ "kind": "ConnectionDestroy", "slot": 3, "generation": 70000 }"#,
+        ),
     ]
 }
 

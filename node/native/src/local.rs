@@ -253,6 +253,13 @@ impl PoolEntry {
         Some(self.connections.swap_remove(index).1)
     }
 
+    /// The connection that has this serial number and has not ended.
+    pub(crate) fn connection(&self, serial: u32) -> Option<ConnId> {
+        self.connections
+            .iter()
+            .find_map(|(conn, have)| (*have == serial).then_some(*conn))
+    }
+
     /// A new serial number for a connection that never came up.
     pub(crate) fn next_serial(&mut self) -> u32 {
         // 0 stands for the pool itself.

@@ -66,6 +66,7 @@ fn carry_out(engine: &Engine, env: u32, target: Target, submitted: Submitted) {
                 pool.connect();
             }
         }
+        Submitted::ConnectionDestroy => destroy_connection(env, target),
     }
 }
 
@@ -117,6 +118,18 @@ fn create_pool(engine: &Engine, env: u32, id: u32, options: &[u8]) {
         };
         env.pools.insert(id, PoolEntry::new(state))
     });
+}
+
+/// Ends the connection with this serial number, if it still is.
+fn destroy_connection(env: u32, target: Target) {
+    let found = with_env(env, |env| {
+        let entry = env.pools.get(&target.slot)?;
+        let conn = entry.connection(target.generation)?;
+        Some((entry.state.clone(), conn))
+    });
+    if let Some(Some((PoolState::Open(pool), conn))) = found {
+        pool.destroy_connection(conn);
+    }
 }
 
 /// Ends a pool by `end`. One that could not be made is closed at once.

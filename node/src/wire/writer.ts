@@ -121,6 +121,11 @@ export class SubmissionWriter {
     this.#begin(Submission.PoolConnect, 0, 0, pool, 0, 0);
   }
 
+  /** `ConnectionDestroy`. */
+  connectionDestroy(pool: number, connection: number): void {
+    this.#begin(Submission.ConnectionDestroy, 0, 0, pool, connection, 0);
+  }
+
   /** Writes a frame, makes room for its payload, zeroes the padding; returns where the payload goes. */
   #begin(
     kind: number,

@@ -212,6 +212,7 @@ describe('a client', () => {
       ]),
       control.disconnected(id, 1, 5),
     );
+    await turned();
     const [failed, connected, disconnected] = events as any[];
     expect(failed.slice(0, 4)).toEqual(['connectionError', 'http://localhost:8080/', true, 1]);
     expect(failed[4]).toMatchObject({ code: 'ECONNREFUSED', syscall: 'connect', port: 80 });

@@ -73,8 +73,12 @@ describe('the names of the package', () => {
   it('that dodici does not replace are the peer’s own', () => {
     const ours = new Set([
       'Agent',
+      'BalancedPool',
       'Client',
+      'EnvHttpProxyAgent',
       'Pool',
+      'ProxyAgent',
+      'RoundRobinPool',
       'connect',
       'fetch',
       'getGlobalDispatcher',

@@ -94,11 +94,18 @@ impl H1Conn {
     /// `fresh`: this is the connection's first request. A server that answers before it was asked
     /// answers this request then, as in undici: there is no other that could have been meant.
     pub(crate) fn check(&mut self, cx: &mut Context<'_>, fresh: bool) -> Result<(), Ended> {
-        let probe = {
+        let mut probe = {
             let mut link = self.link.lock();
             link.hushed = fresh;
             link.transport.probe(cx)
         };
+        if !fresh && matches!(probe, Probe::Data) {
+            // Line ends mean nothing: reading takes them, and refuses everything else.
+            if self.poll_drive(cx).is_ready() {
+                return Err(self.take_failure(Phase::Queued));
+            }
+            probe = self.link.lock().transport.probe(cx);
+        }
         let closed = |reason, message: &'static str| {
             (
                 reason,

@@ -208,26 +208,39 @@ impl Link {
         }
     }
 
-    /// Reads while no request is in flight: whatever comes ends the connection.
+    /// Reads while no request is in flight: whatever comes ends the connection, except line ends.
     fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut memory = [0_u8; 32];
         let mut buf = ReadBuf::new(&mut memory);
-        match ready!(Pin::new(&mut self.transport).poll_read(cx, &mut buf)) {
-            Ok(()) if buf.filled().is_empty() => {
+        loop {
+            buf.clear();
+            let read = ready!(Pin::new(&mut self.transport).poll_read(cx, &mut buf));
+            if read.is_ok() && !buf.filled().is_empty() && are_line_ends(buf.filled()) {
+                self.bytes_read += buf.filled().len() as u64;
+                continue;
+            }
+            return Poll::Ready(Err(self.end_rest(read, buf.filled())));
+        }
+    }
+
+    /// Why a connection at rest has ended: it read this.
+    fn end_rest(&mut self, read: io::Result<()>, bytes: &[u8]) -> io::Error {
+        match read {
+            Ok(()) if bytes.is_empty() => {
                 let error = Error::new(ErrorKind::Socket, Phase::Queued, "other side closed")
                     .with_replay(Replay::Unsent);
-                Poll::Ready(Err(self.fail(CloseReason::PeerClosed, error)))
+                self.fail(CloseReason::PeerClosed, error)
             }
             Ok(()) => {
-                self.bytes_read += buf.filled().len() as u64;
+                self.bytes_read += bytes.len() as u64;
                 let error = Error::new(ErrorKind::Socket, Phase::Queued, "bad response")
                     .with_replay(Replay::Unsent);
-                Poll::Ready(Err(self.fail(CloseReason::UnsolicitedData, error)))
+                self.fail(CloseReason::UnsolicitedData, error)
             }
             Err(error) => {
                 let failure =
                     socket_error("read", Phase::Queued, &error).with_replay(Replay::Unsent);
-                Poll::Ready(Err(self.fail(CloseReason::PeerClosed, failure)))
+                self.fail(CloseReason::PeerClosed, failure)
             }
         }
     }
@@ -490,6 +503,12 @@ impl Link {
     }
 }
 
+/// Whether these bytes, between two messages, mean nothing: some servers end a response with one
+/// line end too many, and llhttp, so Node and undici, skips it.
+fn are_line_ends(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n'))
+}
+
 /// Length of hyper's own request head in front of what it writes.
 fn stub_len(written: &[u8]) -> Option<usize> {
     memmem::find(written, b"\r\n\r\n").map(|at| at + 4)
@@ -546,7 +565,7 @@ fn pass(
             }
         }
     }
-    if seen.ended && at < input.len() {
+    if seen.ended && !are_line_ends(&input[at..]) {
         // More than the one message that was asked for: hyper never sees it, and the connection
         // is not used again.
         seen.failure.get_or_insert_with(|| {

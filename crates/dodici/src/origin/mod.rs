@@ -103,6 +103,9 @@ impl Interrupt for Mailbox {
         // A graceful close lets the exchange finish; the pool closes the connection at release.
         match self.close_reason()? {
             reason @ CloseReason::PoolDestroyed => Some((reason, destroyed())),
+            reason @ CloseReason::Aborted => {
+                Some((reason, Error::new(ErrorKind::Socket, Phase::Send, "closed")))
+            }
             _ => None,
         }
     }
@@ -323,6 +326,24 @@ impl Pool {
     pub fn connect(&self) {
         self.0.state.lock().machine.handle_connect_requested(now());
         self.0.run_actions();
+    }
+
+    /// Closes one connection at once. The request that runs on it fails with
+    /// [`ErrorKind::Socket`], one that was not begun goes back to the queue. Without effect on a
+    /// connection that has ended or is not up yet. [`Event::Disconnected`] follows.
+    pub fn destroy_connection(&self, conn: ConnId) {
+        let waker = {
+            let state = self.0.state.lock();
+            match state.mailbox(conn) {
+                Some(mailbox) if mailbox.close_reason().is_none() => {
+                    mailbox.close(CloseReason::Aborted)
+                }
+                _ => None,
+            }
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     /// Counters.

@@ -245,11 +245,13 @@ async fn rest(
     std::future::poll_fn(|cx| {
         {
             let mut inner = mailbox.inner.lock();
-            if let Some((request, job)) = inner.job.take() {
-                return Poll::Ready(Rest::Job(request, job));
-            }
+            // First, because the pool assigns to a connection that its user destroys; the lease
+            // gives that request back.
             if let Some(reason) = inner.close {
                 return Poll::Ready(Rest::Close(reason));
+            }
+            if let Some((request, job)) = inner.job.take() {
+                return Poll::Ready(Rest::Job(request, job));
             }
             inner.waker = Some(cx.waker().clone());
         }

@@ -1,0 +1,11 @@
+/**
+ * Node's timers as they were when the package was loaded.
+ *
+ * What lives here: no logic. A fake clock that a test suite of a user installs later must not stop
+ * what the package tells itself.
+ */
+
+import * as timers from 'node:timers';
+
+/** As the global of this name. */
+export const setImmediate: typeof timers.setImmediate = timers.setImmediate;

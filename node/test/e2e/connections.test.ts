@@ -1,0 +1,146 @@
+// Connections as users of undici see them: targets of events, sockets, the peer's balancing classes
+// and proxies over ours, and pools that nobody holds.
+
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:net';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+
+import {
+  Agent,
+  BalancedPool,
+  Client,
+  EnvHttpProxyAgent,
+  Pool,
+  ProxyAgent,
+  RoundRobinPool,
+} from '../../src/index';
+import { poolSymbols, symbols } from '../../src/undici';
+import { httpOrigin, type Origin } from '../support/servers';
+
+let origin: Origin;
+let hanging: Server | undefined;
+
+beforeAll(async () => {
+  origin = await httpOrigin((request, response) => {
+    if (request.url !== '/hang') response.end(request.url);
+  });
+});
+
+afterAll(() => origin.close());
+
+afterEach(() => {
+  hanging?.close();
+  hanging = undefined;
+});
+
+const get = (path = '/') => ({ path, method: 'GET' }) as const;
+
+it('events of a pool name the pool and then the connection as a client', async () => {
+  const pool = new Pool(origin.url, { connections: 1 });
+  const seen: unknown[] = [];
+  pool.on('connect', (_origin, targets) => seen.push(targets));
+  pool.on('disconnect', (_origin, targets) => seen.push(targets));
+  await (await pool.request(get())).body.dump();
+  const [[first, client]] = seen as [[unknown, Client]];
+  expect(first).toBe(pool);
+  expect(client).toBeInstanceOf(Client);
+  expect(client.stats.connected).toBe(true);
+  expect((pool as any)[poolSymbols.kClients]).toEqual([client]);
+  await client.destroy();
+  expect(seen[1]).toEqual([pool, client]);
+  expect(client.stats.connected).toBe(false);
+  expect(await (await pool.request(get('/again'))).body.text()).toBe('/again');
+  await pool.close();
+});
+
+it('a socket that is destroyed ends what runs with its error, and nothing that waits', async () => {
+  const client = new Client(origin.url);
+  client.on('connect', () => {
+    queueMicrotask(() => (client as any)[symbols.kSocket].destroy(new Error('kaboom')));
+  });
+  const running = client.request(get('/hang'));
+  await expect(running).rejects.toThrow('kaboom');
+  client.removeAllListeners('connect');
+  expect(await (await client.request(get('/next'))).body.text()).toBe('/next');
+  const closed = once((client as any)[symbols.kSocket], 'close');
+  await client.close();
+  await closed;
+});
+
+it('a client connects without a request, and nothing runs while listeners hear of it', async () => {
+  const client = new Client(origin.url);
+  const stats = await new Promise((resolve) => {
+    (client as any)[symbols.kConnect](() => resolve(client.stats));
+  });
+  expect(stats).toEqual({ connected: true, pending: 0, running: 0, size: 0 });
+  await client.close();
+});
+
+it('a stream that has ended is heard of before its connection', async () => {
+  const client = new Client(origin.url, { pipelining: 0 });
+  const order: string[] = [];
+  const over = once(client, 'disconnect').then(() => order.push('disconnect'));
+  const { body } = await client.request(get());
+  body.on('end', () => order.push('end')).resume();
+  await over;
+  expect(order).toEqual(['end', 'disconnect']);
+  await client.close();
+});
+
+it('balancing classes of the peer work over our pools and clients', async () => {
+  const balanced = new BalancedPool(origin.url);
+  expect((balanced as any).getUpstream(origin.url)).toBeInstanceOf(Pool);
+  const robin = new RoundRobinPool(origin.url, { connections: 2 });
+  const clients: unknown[] = [];
+  robin.on('connect', (_origin, targets) => clients.push(targets.at(-1)));
+  for (const dispatcher of [balanced, robin]) {
+    expect(await (await dispatcher.request(get('/b'))).body.text()).toBe('/b');
+  }
+  expect(clients[0]).toBeInstanceOf(Client);
+  await balanced.close();
+  await robin.close();
+});
+
+it('proxies of the environment are ours, and plain requests go to them in absolute form', async () => {
+  const env = new EnvHttpProxyAgent({ httpProxy: origin.url, noProxy: 'direct.invalid' });
+  expect((env as any)[symbols.kNoProxyAgent]).toBeInstanceOf(Agent);
+  expect((env as any)[symbols.kHttpProxyAgent]).toBeInstanceOf(ProxyAgent);
+  const options = { ...get('/x'), origin: 'http://example.invalid', proxyTunnel: false };
+  const proxy = new ProxyAgent({ uri: origin.url, proxyTunnel: false });
+  const { body } = await proxy.request(options);
+  expect(await body.text()).toBe('http://example.invalid/x');
+  await proxy.close();
+  await env.close();
+});
+
+it('a client that nobody holds is collected once its connection has ended', async () => {
+  setFlagsFromString('--expose-gc');
+  const gc = runInNewContext('gc') as () => void;
+  let ended: Promise<unknown> | undefined;
+  const reference = await (async () => {
+    const client = new Client(origin.url, { pipelining: 0 });
+    ended = new Promise<void>((resolve) => client.once('disconnect', () => resolve()));
+    await (await client.request(get())).body.dump();
+    return new WeakRef(client);
+  })();
+  await ended;
+  while (reference.deref() !== undefined) {
+    await new Promise((resolve) => setImmediate(resolve));
+    gc();
+  }
+});
+
+it('a server that answers before it is asked is understood', async () => {
+  hanging = createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi\r\n');
+  });
+  await once(hanging.listen(0, '127.0.0.1'), 'listening');
+  const { port } = hanging.address() as { port: number };
+  const client = new Client(`http://127.0.0.1:${port}`);
+  expect(await (await client.request(get())).body.text()).toBe('hi');
+  await client.destroy();
+});

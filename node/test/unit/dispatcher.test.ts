@@ -148,6 +148,7 @@ describe('a client', () => {
     const { pool: id } = control.request;
     const first = control.request;
     control.deliver(
+      control.connected(id),
       control.head(first),
       control.end(first),
       control.disconnected(id),
@@ -158,6 +159,7 @@ describe('a client', () => {
     await turned();
     expect(seen).toEqual([
       'start',
+      'connect',
       'head',
       'end',
       'microtask',

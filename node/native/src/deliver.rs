@@ -42,6 +42,11 @@ const KEPT_CAPACITY: usize = 4 * BATCH_LIMIT;
 /// wake-up, and still only a fraction of a millisecond of copying.
 const SLABS_LIMIT: usize = 1 << 20;
 
+/// A batch is handed over with this many records, some two dozen small responses, although the thread has
+/// more to do: JavaScript works on them meanwhile. Waiting for all would make the two threads take
+/// turns instead of working side by side.
+const RECORDS_LIMIT: usize = 80;
+
 /// Largest chunk that shares a slab: a quarter of one.
 const SLAB_CHUNK: usize = 64 * 1024;
 
@@ -126,7 +131,9 @@ impl Batch {
 
     /// Whether it should not grow any more.
     pub(crate) fn is_large(&self) -> bool {
-        self.bytes.len() >= BATCH_LIMIT || self.slab_bytes >= SLABS_LIMIT
+        self.records >= RECORDS_LIMIT
+            || self.bytes.len() >= BATCH_LIMIT
+            || self.slab_bytes >= SLABS_LIMIT
     }
 
     /// Forgets everything and keeps the memory; whether it is worth keeping.

@@ -230,7 +230,10 @@ console.log(`\nDone in ${((performance.now() - started) / 1e3).toFixed(1)} s.`);
 async function step(title, run) {
   console.log(`\n${title}`);
   const from = performance.now();
+  // A step may wait for an event of an idle connection, and those keep no process alive.
+  const alive = setInterval(() => {}, 1000);
   const lines = [await run()].flat();
+  clearInterval(alive);
   const took = ms(performance.now() - from);
   for (const [index, line] of lines.entries()) {
     console.log(`  ${line}${index === lines.length - 1 ? `  (${took})` : ''}`);

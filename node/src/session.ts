@@ -57,8 +57,8 @@ export interface SessionOptions {
 const INBOUND_BYTES = BATCH_LIMIT + 128 * 1024;
 
 /**
- * Records after which a drain flushes what it has so far. 24: one call into Rust costs half a
- * request's time, and two dozen requests are enough work to wake a thread for.
+ * Records after which a drain flushes what it has so far. 24: of 8, 12, 16 and 24, tried in
+ * `bench-h1`, the one with the fewest calls that kept both threads busy.
  */
 const FLUSH_EVERY = 24;
 

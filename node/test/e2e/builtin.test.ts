@@ -44,7 +44,7 @@ describe('Node’s fetch', () => {
     const gone = await httpOrigin(() => {});
     refused = gone.url;
     await gone.close();
-    origin = await httpOrigin(async (request, response) => {
+    origin = await httpOrigin((request, response) => {
       const url = request.url ?? '';
       const times = (seen.get(url) ?? 0) + 1;
       seen.set(url, times);
@@ -56,11 +56,13 @@ describe('Node’s fetch', () => {
         response.writeHead(307, { location: '/target' }).end();
         return;
       }
-      const chunks = [];
-      for await (const chunk of request) chunks.push(chunk as Buffer);
-      response.setHeader('X-Custom', `${request.method} ${request.headers['x-mine'] ?? ''}`);
-      response.setHeader('Set-Cookie', ['a=1', 'b=2']);
-      response.end(`${url} ${Buffer.concat(chunks).toString()}`);
+      const chunks: Buffer[] = [];
+      request.on('data', (chunk: Buffer) => chunks.push(chunk));
+      request.on('end', () => {
+        response.setHeader('X-Custom', `${request.method} ${String(request.headers['x-mine'])}`);
+        response.setHeader('Set-Cookie', ['a=1', 'b=2']);
+        response.end(`${url} ${Buffer.concat(chunks).toString()}`);
+      });
     });
   });
   afterAll(() => origin.close());

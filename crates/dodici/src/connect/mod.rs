@@ -103,7 +103,8 @@ impl Connector {
     pub(crate) async fn connect(&self) -> Result<(Transport, ConnectInfo), Error> {
         let started = Instant::now();
         let deadline = Deadline::after(started, self.config.timeout);
-        let reach = deadline.or_sooner(started, self.proxy_config().and_then(|proxy| proxy.timeout));
+        let reach =
+            deadline.or_sooner(started, self.proxy_config().and_then(|proxy| proxy.timeout));
         let opened = self.open(reach).await?;
         let (socket, proxy, proxy_time) = match &self.proxy {
             None => (opened.socket, None, None),
@@ -196,9 +197,7 @@ impl Connector {
         let begun = Instant::now();
         let (host, port) = self.first_hop();
         let mut dialer = Dialer::new(&self.config, addresses);
-        let dialled = deadline
-            .run(dialer.run(host, port))
-            .await;
+        let dialled = deadline.run(dialer.run(host, port)).await;
         let stream =
             dialled.map_err(|_| self.timed_out(deadline, Phase::Connect, &dialer.tried()))??;
         Ok((stream, begun.elapsed()))

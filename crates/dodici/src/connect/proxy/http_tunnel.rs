@@ -113,22 +113,13 @@ async fn read_head<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Vec<u8>, Erro
         }
         let [byte] = byte;
         if head.len() < CONSTANT.len() && byte != CONSTANT[head.len()] {
-            return Err(malformed(
-                ParseErrorCode::InvalidConstant,
-                "Expected HTTP/",
-            ));
+            return Err(malformed(ParseErrorCode::InvalidConstant, "Expected HTTP/"));
         }
         if byte == b'\n' && head.last() != Some(&b'\r') {
-            return Err(malformed(
-                ParseErrorCode::CrExpected,
-                "Missing expected CR",
-            ));
+            return Err(malformed(ParseErrorCode::CrExpected, "Missing expected CR"));
         }
         if byte != b'\n' && head.last() == Some(&b'\r') {
-            return Err(malformed(
-                ParseErrorCode::LfExpected,
-                "Missing expected LF",
-            ));
+            return Err(malformed(ParseErrorCode::LfExpected, "Missing expected LF"));
         }
         head.push(byte);
         if head.ends_with(b"\r\n\r\n") {

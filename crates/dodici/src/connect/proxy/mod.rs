@@ -83,8 +83,7 @@ impl ProxyLeg {
         reach: Deadline,
         deadline: Deadline,
     ) -> Result<(Socket, ProxyInfo), Error> {
-        let timed_out =
-            |at: Deadline| move |_| at.error(Phase::Proxy, &self.host, self.port, &[]);
+        let timed_out = |at: Deadline| move |_| at.error(Phase::Proxy, &self.host, self.port, &[]);
         let mut info = ProxyInfo::default();
         let mut socket = match &self.tls {
             None => socket,

@@ -39,8 +39,12 @@ pub(super) struct Socks {
 
 enum Version {
     /// The message of RFC 1929, if there are credentials.
-    V5 { login: Option<Vec<u8>> },
-    V4 { user: Vec<u8> },
+    V5 {
+        login: Option<Vec<u8>>,
+    },
+    V4 {
+        user: Vec<u8>,
+    },
 }
 
 /// The target as the proxy gets it.
@@ -278,7 +282,9 @@ where
     request.extend_from_slice(&port.to_be_bytes());
     match target {
         Target::Address(IpAddr::V4(address)) => request.extend_from_slice(&address.octets()),
-        Target::Address(IpAddr::V6(_)) => return Err(bad_option("proxy", "SOCKS4 knows IPv4 only")),
+        Target::Address(IpAddr::V6(_)) => {
+            return Err(bad_option("proxy", "SOCKS4 knows IPv4 only"));
+        }
         Target::Name(_) => request.extend_from_slice(&[0, 0, 0, 1]),
     }
     request.extend_from_slice(user);
@@ -291,8 +297,9 @@ where
 
     let [version, reply] = receive(stream).await?;
     if version != 0 {
-        return Err(failure(
-            "_REPLY_VERSION",
+        return Err(refused(
+            ErrorKind::Socks,
+            "UND_ERR_SOCKS4_REPLY_VERSION".to_owned(),
             format!("Invalid SOCKS version in reply: {version}"),
         ));
     }
@@ -333,9 +340,5 @@ async fn read_exact<S: AsyncRead + Unpin>(stream: &mut S, into: &mut [u8]) -> Re
 }
 
 fn failure(code: &str, message: String) -> Error {
-    refused(
-        ErrorKind::Socks,
-        format!("UND_ERR_SOCKS5{code}"),
-        message,
-    )
+    refused(ErrorKind::Socks, format!("UND_ERR_SOCKS5{code}"), message)
 }

@@ -154,11 +154,9 @@ async fn serve(
             Poll::Ready(())
         })
         .await;
-        let finish = match std::future::poll_fn(|cx| {
-            Poll::Ready(conn.check(cx, std::mem::take(&mut fresh)))
-        })
-        .await
-        {
+        let first = std::mem::take(&mut fresh);
+        let checked = std::future::poll_fn(|cx| conn.poll_check(cx, first)).await;
+        let finish = match checked {
             Err((reason, error)) => Finish::Unsent(reason, error),
             Ok(()) => {
                 let info = ExchangeInfo {

@@ -6,7 +6,7 @@
  * diagnostics messages and undici's `kSocket` show the stand-in. It must not know requests.
  */
 
-import { Socket } from 'node:net';
+import { EventEmitter } from 'node:events';
 
 import { closeReasonError } from './errors';
 import { type ConnectInfo, socketInfo } from './events';
@@ -21,41 +21,36 @@ export interface SocketOwner {
 }
 
 /**
- * What there is of a socket: addresses, its end, and `close`. It is a `net.Socket`, for those who
- * ask, that was never connected: it cannot be read or written, because the real one lives in Rust.
+ * What there is of a socket: addresses, its end, and `close`. It cannot be read or written, because
+ * the real one lives in Rust.
  */
-export class ConnectionSocket extends Socket {
+export class ConnectionSocket extends EventEmitter {
+  readonly localAddress: string | undefined;
+  readonly localPort: number | undefined;
+  readonly remoteAddress: string | undefined;
+  readonly remotePort: number | undefined;
+  readonly alpnProtocol: string | false;
+  readonly encrypted: boolean;
+  destroyed = false;
+
   readonly #owner: SocketOwner;
 
   constructor(owner: SocketOwner) {
     super();
+    const { info } = owner;
+    this.localAddress = info.localAddress;
+    this.localPort = info.localPort;
+    this.remoteAddress = info.remoteAddress;
+    this.remotePort = info.remotePort;
+    this.alpnProtocol = info.tls?.alpn ?? false;
+    this.encrypted = info.tls !== undefined;
     this.#owner = owner;
-    const { localAddress, localPort, remoteAddress, remotePort, tls } = owner.info;
-    const family = remoteAddress?.includes(':') ? 'IPv6' : 'IPv4';
-    const shown = {
-      localAddress,
-      localPort,
-      remoteAddress,
-      remotePort,
-      remoteFamily: remoteAddress === undefined ? undefined : family,
-      alpnProtocol: tls?.alpn ?? false,
-      encrypted: tls !== undefined,
-    };
-    for (const [name, value] of Object.entries(shown)) {
-      // Node's own are getters, which ask a handle that is not there.
-      Object.defineProperty(this, name, { value, enumerable: true, configurable: true });
-    }
-  }
-
-  /** From now on it says that it is. Node declares the property, which has a setter, as read-only. */
-  markDestroyed(): void {
-    (this as { destroyed: boolean }).destroyed = true;
   }
 
   /** Closes the connection at once. `close` follows. */
-  override destroy(error?: Error): this {
+  destroy(error?: unknown): this {
     if (this.destroyed) return this;
-    this.markDestroyed();
+    this.destroyed = true;
     this.#owner.destroy(error ?? null);
     return this;
   }
@@ -131,7 +126,7 @@ export class Connection implements SocketOwner {
     this.#end?.resolve();
     const socket = this.#socket;
     if (socket === null) return;
-    socket.markDestroyed();
+    socket.destroyed = true;
     socket.emit('close', this.destroyError !== null);
   }
 }

@@ -16,7 +16,7 @@ function isNamed(name: unknown, wanted: string): boolean {
 
 /** As a flat list, whatever of undici's shapes they have; `null` for a plain object or nothing. */
 function flatten(headers: unknown): unknown[] | null {
-  if (Array.isArray(headers)) return headers;
+  if (Array.isArray(headers)) return headers as unknown[];
   if (typeof headers !== 'object' || headers === null || !isIterableObject(headers)) return null;
   const flat: unknown[] = [];
   for (const pair of headers) {

@@ -28,9 +28,7 @@ export function readLeg(tls: unknown, timeout: unknown): ConnectSettings {
   const { maxCachedSessions } = options;
   const isCount = Number.isInteger(maxCachedSessions) && (maxCachedSessions as number) >= 0;
   if (maxCachedSessions !== undefined && maxCachedSessions !== null && !isCount) {
-    throw new errors.InvalidArgumentError(
-      'maxCachedSessions must be a positive integer or zero',
-    );
+    throw new errors.InvalidArgumentError('maxCachedSessions must be a positive integer or zero');
   }
   const settings = readConnectOptions(options);
   checkCredentials(settings);

@@ -165,7 +165,10 @@ pub fn put_connected(out: &mut Vec<u8>, target: Target, info: &ConnectInfo) {
         for (field, leg) in [
             (Field::DnsTime, info.timings.dns),
             (Field::TcpTime, info.timings.tcp),
-            (Field::ProxyTime, info.timings.proxy),
+            (
+                Field::ProxyTime,
+                info.proxy.as_ref().map(|proxy| proxy.time),
+            ),
             (Field::TlsTime, info.timings.tls),
             (Field::TotalTime, Some(info.timings.total)),
         ] {

@@ -611,6 +611,94 @@ mod tests {
         );
     }
 
+    fn proxied(with: impl FnOnce(&mut Vec<u8>)) -> Result<Option<Box<Proxy>>, OptionsError> {
+        let mut out = origin();
+        put_option(&mut out, OptionKey::ProxyHost, b"proxy.test");
+        put_number_option(&mut out, OptionKey::ProxyPort, 3128.0);
+        with(&mut out);
+        Ok(PoolOptions::decode(&out)?.config.connect.proxy)
+    }
+
+    #[test]
+    fn there_is_a_proxy_only_where_its_protocol_is_given() {
+        assert_eq!(proxied(|_| {}), Ok(None));
+        let proxy = proxied(|out| put_option(out, OptionKey::ProxyProtocol, b"socks5")).unwrap();
+        let resolve = SocksResolve::Local;
+        let expected = Proxy::new(ProxyProtocol::Socks5 { resolve }, "proxy.test", 3128);
+        assert_eq!(*proxy.unwrap(), expected);
+        for (name, expected) in [
+            ("http", ProxyProtocol::HttpForward),
+            (
+                "socks5h",
+                ProxyProtocol::Socks5 {
+                    resolve: SocksResolve::Proxy,
+                },
+            ),
+            ("socks4", ProxyProtocol::Socks4 { resolve }),
+            (
+                "socks4a",
+                ProxyProtocol::Socks4 {
+                    resolve: SocksResolve::Proxy,
+                },
+            ),
+        ] {
+            let given =
+                |out: &mut Vec<u8>| put_option(out, OptionKey::ProxyProtocol, name.as_bytes());
+            assert_eq!(proxied(given).unwrap().unwrap().protocol, expected);
+        }
+        let unknown = proxied(|out| put_option(out, OptionKey::ProxyProtocol, b"gopher"));
+        assert!(matches!(
+            unknown,
+            Err(OptionsError::Invalid {
+                key: OptionKey::ProxyProtocol,
+                ..
+            })
+        ));
+    }
+
+    #[test]
+    fn a_tunnel_has_its_fields_in_order_and_tls_of_its_own() {
+        let proxy = proxied(|out| {
+            put_option(out, OptionKey::ProxyProtocol, b"http-tunnel");
+            put_option(out, OptionKey::ProxyHeader, b"b\n1");
+            put_option(out, OptionKey::ProxyHeader, b"a\n2\n3");
+            put_number_option(out, OptionKey::ProxyTimeout, 1500.0);
+            put_option(out, OptionKey::ServerName, b"origin.test");
+            let mut tls = Vec::new();
+            put_option(&mut tls, OptionKey::ServerName, b"proxy.test");
+            put_flag_option(&mut tls, OptionKey::RejectUnauthorized, false);
+            put_option(out, OptionKey::ProxyTls, &tls);
+        });
+        let proxy = proxy.unwrap().unwrap();
+        let ProxyProtocol::HttpTunnel { headers } = &proxy.protocol else {
+            panic!("{proxy:?}");
+        };
+        let fields: Vec<_> = headers.iter().collect();
+        assert_eq!(fields, [(&b"b"[..], &b"1"[..]), (b"a", b"2\n3")]);
+        let tls = proxy.tls.unwrap();
+        assert_eq!(tls.server_name.as_deref(), Some("proxy.test"));
+        assert!(!tls.verify);
+        assert_eq!(proxy.timeout, Some(Duration::from_millis(1500)));
+    }
+
+    #[test]
+    fn a_proxys_tls_takes_keys_for_tls_alone() {
+        let misplaced = proxied(|out| {
+            let mut tls = Vec::new();
+            put_flag_option(&mut tls, OptionKey::NoDelay, true);
+            put_option(out, OptionKey::ProxyTls, &tls);
+        });
+        assert_eq!(misplaced, Err(OptionsError::Misplaced(OptionKey::NoDelay)));
+        let without_value = proxied(|out| put_option(out, OptionKey::ProxyHeader, b"name"));
+        assert!(matches!(
+            without_value,
+            Err(OptionsError::Invalid {
+                key: OptionKey::ProxyHeader,
+                ..
+            })
+        ));
+    }
+
     #[test]
     fn contradictions_are_errors() {
         let mut out = origin();

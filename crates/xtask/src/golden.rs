@@ -404,7 +404,6 @@ fn connections() -> Vec<Vector> {
         timings: ConnectTimings {
             dns: Some(Duration::from_micros(500)),
             tcp: Some(Duration::from_micros(250)),
-            proxy: None,
             tls: Some(Duration::from_millis(2)),
             total: Duration::from_micros(2750),
         },

@@ -24,8 +24,6 @@ pub struct ConnectTimings {
     pub dns: Option<Duration>,
     /// Socket connect, from the first attempt to the winner.
     pub tcp: Option<Duration>,
-    /// Asking the proxy, TLS to it included.
-    pub proxy: Option<Duration>,
     /// TLS handshake with the origin.
     pub tls: Option<Duration>,
     /// All of it, first leg to last.

@@ -26,7 +26,7 @@ import {
 import { parseOrigin } from './parse-origin';
 import { Pool } from './pool';
 import type { AgentOptions, AgentStats, OriginOptions } from './types';
-import { type Dispatcher, errors, symbols, toPeerHandler } from './undici';
+import { type Dispatcher, errors, peerMajor, symbols, toPeerHandler } from './undici';
 
 type Factory = (origin: string | URL, options: object) => Dispatcher;
 type Options = Readonly<Record<string, unknown>>;
@@ -117,6 +117,11 @@ function unwrapEntry(entry: Dispatcher | { readonly dispatcher: Dispatcher }): D
   return Object.hasOwn(entry, 'dispatcher')
     ? (entry as { readonly dispatcher: Dispatcher }).dispatcher
     : (entry as Dispatcher);
+}
+
+/** Whether the dispatcher takes handlers of both generations: ours do, unless somebody replaced theirs. */
+function takesEither(pool: Dispatcher): boolean {
+  return pool instanceof DispatcherBase && !Object.hasOwn(pool, 'dispatch');
 }
 
 /** A pool for each origin. See the README for `origins` and `ioThreads`; the rest is undici's. */
@@ -218,7 +223,7 @@ export class Agent extends DispatcherBase {
       entry === undefined
         ? this.addPool(given, origin, key, allowH2 === false)
         : unwrapEntry(entry);
-    const receiver = pool instanceof DispatcherBase ? handler : toPeerHandler(handler);
+    const receiver = peerMajor === 8 || takesEither(pool) ? handler : toPeerHandler(handler);
     return pool.dispatch(options as unknown as Dispatcher.DispatchOptions, receiver);
   }
 

@@ -484,15 +484,16 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     }
   }
 
-  disconnected(): void {
+  disconnected(connection: Connection, error: Error, info: DisconnectInfo): void {
     this.#connected--;
     if (this.#connected === 0) this.#pipeline?.requeue(this.#first);
     if (this.#size > 0 && this.#isBusy) this.#needDrain = true;
-    this.#advance();
-  }
-
-  ended(connection: Connection, error: Error, info: DisconnectInfo): void {
-    this.#emit('disconnect', connection, error, info);
+    try {
+      this.#emit('disconnect', connection, error, info);
+    } finally {
+      // As in undici, the queue goes on after the listeners.
+      this.#advance();
+    }
   }
 
   connectFailed(pool: NativePool, error: Error): void {

@@ -292,7 +292,6 @@ export class Agent extends DispatcherBase {
 
 /** What has a `dispatch` of its own, as the peer's mocks over our classes have, follows the peer. */
 function takesNewHandlers(pool: Dispatcher): boolean {
-  // eslint-disable-next-line @typescript-eslint/unbound-method -- compared, not called
   return pool instanceof DispatcherBase && pool.dispatch === DispatcherBase.prototype.dispatch;
 }
 

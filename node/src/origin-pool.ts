@@ -211,6 +211,11 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     const exchange = new Exchange(this, options, handler);
     this.#link(exchange);
     session.hold();
+    // As in undici, a request that a listener of `connect` makes does not wait for the others, and
+    // takes along those before it.
+    if (this.#announcing > 0 && !exchange.needsSource && this.settings.kind === 'client') {
+      this.#announcing = 0;
+    }
     if (exchange.start()) {
       if (this.#pipeline === null) this.#submit(exchange);
       else this.#enqueue(exchange);
@@ -478,7 +483,7 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     try {
       this.#emit('connect', connection, connection.info);
     } finally {
-      this.#announcing--;
+      if (this.#announcing > 0) this.#announcing--;
       this.#advance();
       this.#checkDrain();
     }

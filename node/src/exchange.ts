@@ -191,12 +191,23 @@ export class Exchange extends Sending implements SlotOwner, Pausing, Pipelined {
     // A request that is not sent yet has nothing to stop; its head will remind us.
     const tell = this.#handle.paused && !this.settled && this.slot !== -1;
     this.#delivery = tell ? 'paused' : 'running';
-    if (tell) this.writer.credit(this.slot, this.generation, 0, true);
+    if (!tell) return;
+    this.writer.credit(this.slot, this.generation, 0, true);
+    this.context.session.release();
+  }
+
+  /**
+   * Whether the request keeps the process alive. As with Node's sockets, one that nobody reads does
+   * not: a body that was never consumed would hold it for good.
+   */
+  get holds(): boolean {
+    return this.#delivery !== 'paused';
   }
 
   #tellResumed(): void {
     if (this.#delivery !== 'paused') return;
     this.#delivery = 'running';
+    this.context.session.hold();
     this.writer.credit(this.slot, this.generation, this.#owed);
     this.#owed = 0;
     this.scheduleFlush();
@@ -350,6 +361,7 @@ export class Exchange extends Sending implements SlotOwner, Pausing, Pipelined {
    * upgrade is under way to us, because byte streams outlive their pool.
    */
   destroyWith(error: Error): void {
+    if (this.slot !== -1 && !this.isUpgrade) this.context.session.free(this);
     this.#settleWithError(error, this.isUpgrade);
   }
 
@@ -357,12 +369,10 @@ export class Exchange extends Sending implements SlotOwner, Pausing, Pipelined {
     if (this.settled) return;
     this.settled = true;
     this.#queue = null;
-    if (this.slot !== -1) {
-      this.context.session.free(this);
-      if (tellNative) {
-        this.writer.cancel(this.slot, this.generation);
-        this.scheduleFlush();
-      }
+    if (this.slot !== -1 && tellNative) {
+      this.writer.cancel(this.slot, this.generation);
+      this.context.session.cancelled(this);
+      this.scheduleFlush();
     }
     this.unwatchBody();
     this.#callOnError(error);

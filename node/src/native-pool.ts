@@ -95,6 +95,7 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
     const ended = this.#connections.get(connection);
     if (ended === undefined) return;
     this.#connections.delete(connection);
+    if (ended.isEnding) this.#session.release();
     const context = { connected: ended.info, destroyError: this.#destroyError };
     const { error, info } = decodeDisconnected(batch, start, end, context);
     ended.isUp = false;
@@ -108,6 +109,11 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
 
   destroyConnection(connection: Connection, error: unknown): void {
     if (!this.#connections.has(connection.serial)) return;
+    // Its end is near: as with a socket of Node's, the process waits for it.
+    if (!connection.isEnding) {
+      connection.isEnding = true;
+      this.#session.hold();
+    }
     this.#listener.connectionDestroyed(connection, error);
     this.writer.connectionDestroy(this.id, connection.serial);
     this.#session.scheduleFlush();

@@ -427,7 +427,7 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     exchange.previous = null;
     exchange.next = null;
     this.#size--;
-    this.session.release();
+    if (exchange.holds) this.session.release();
     if (this.#held.length > 0) this.#sendHeld();
     if (this.#pipeline !== null) {
       this.#pipeline.settled(exchange);

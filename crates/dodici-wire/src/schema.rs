@@ -73,7 +73,8 @@ wire_enum! {
         /// End of the request body or of the write side of an upgraded stream. Payload: trailer
         /// fields.
         BodyEnd = 3,
-        /// Abort a request or destroy an upgraded stream. No completion follows.
+        /// Abort a request or destroy an upgraded stream. Nothing follows but an `End`, which says
+        /// that the engine has let go of it.
         Cancel = 4,
         /// Give back delivered bytes, and say whether the handler takes more. `flags`:
         /// [`CreditFlag`] bits. Payload: `u32 bytes`, which may be 0.

@@ -5,7 +5,7 @@
 //! here they serve tests and the golden vectors.
 //!
 //! # Protocol
-//! - A slot is JavaScript's from `Dispatch` until `End` or `Error` came or `Cancel` was sent. A
+//! - A slot is JavaScript's from `Dispatch` until `End` or `Error` came, after `Cancel` as well. A
 //!   record for a generation that is over is ignored.
 //! - `BodyChunk` answers `Pull`; `BodyEnd` may come at any time after the last chunk.
 //! - `Credit` gives back body bytes, those of `Data` records, after the handler has seen them, and

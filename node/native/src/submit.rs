@@ -47,7 +47,7 @@ fn carry_out(engine: &Engine, env: u32, target: Target, submitted: Submitted) {
         Submitted::BodyChunk(chunk) => on_request(env, target, |handle| handle.body_chunk(chunk)),
         Submitted::BodyEnd(trailers) => on_request(env, target, |handle| handle.body_end(trailers)),
         Submitted::Cancel => {
-            if let Some(handle) = with_env(env, |env| env.take(target)).flatten() {
+            if let Some(handle) = with_env(env, |env| env.cancel(target)).flatten() {
                 handle.cancel();
             }
         }

@@ -231,7 +231,7 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
       return;
     }
     // One connection answers in the order of dispatch: later requests queue behind one that waits.
-    if (exchange.needsSource) {
+    if (exchange.leavesLater) {
       this.#held.push({ exchange, state: 'queued' });
       this.#afterCaller(() => this.#sendHeld());
     } else if (this.#held.length > 0 || this.#waitsForServername(exchange)) {

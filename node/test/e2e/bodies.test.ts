@@ -243,20 +243,24 @@ describe('a declared length that the body does not have, not strictly', () => {
   it('is told of by a warning for each request, when its turn has come', async () => {
     const seen: string[] = [];
     const { emitWarning } = process;
-    process.emitWarning = (warning: string | Error) => seen.push((warning as Error).name);
+    process.emitWarning = (warning: string | Error) =>
+      seen.push(String(warning).split(':')[0] ?? '');
     const lax = new Client(origin.url, { strictContentLength: false });
     const headers = { 'content-length': '10' };
     const sent = ['abc', 'abcdefghijklmnopqrstuvwxyz'].map(
       (body) =>
         new Promise<void>((resolve, reject) => {
-          lax.dispatch({ path: '/', method: 'PUT', headers, body } as never, {
-            onRequestStart() {},
-            onResponseStart() {},
-            onResponseData: (_controller, chunk) =>
-              seen.push(String((JSON.parse(chunk.toString()) as Received).length)),
-            onResponseEnd: () => resolve(),
-            onResponseError: (_controller, error) => reject(error),
-          });
+          lax.dispatch(
+            { path: '/', method: 'PUT', headers, body },
+            {
+              onRequestStart() {},
+              onResponseStart() {},
+              onResponseData: (_controller, chunk) =>
+                seen.push(String((JSON.parse(chunk.toString()) as Received).length)),
+              onResponseEnd: () => resolve(),
+              onResponseError: (_controller, error) => reject(error),
+            },
+          );
         }),
     );
     await Promise.all(sent);

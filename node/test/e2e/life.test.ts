@@ -27,6 +27,7 @@ async function lines(script: string): Promise<string[]> {
   const preamble = `
     const { Client, request } = require(${JSON.stringify(dodici)});
     const client = new Client(${JSON.stringify(origin.url)});
+    const rest = { onResponseData() {}, onResponseEnd() {} };
     const say = (text) => process.stdout.write(text + '\\n');
     client.on('disconnect', (_url, _targets, _error, { reason }) => say('disconnect: ' + reason));`;
   const child = spawn(process.execPath, ['-e', preamble + script]);
@@ -62,7 +63,7 @@ it.each([
 ])('an abort %s is followed by the disconnect of its connection', async (_when, path, later) => {
   const seen = await lines(`
     client.dispatch({ path: '${path}', method: 'GET' }, {
-      onRequestStart(controller) { ${later} },
+      ...rest, onRequestStart(controller) { ${later} },
       onResponseStart(controller) { controller.abort(); },
       onResponseError(_controller, { code }) { say(code); },
     });`);
@@ -71,12 +72,12 @@ it.each([
 
 it('an abort of a request that waits ends nothing, and holds nobody', async () => {
   const seen = await lines(`
-    const first = { onRequestStart() {}, onResponseStart(controller) {
+    const first = { ...rest, onRequestStart() {}, onResponseStart(controller) {
       client.dispatch({ path: '/never', method: 'GET' }, second);
       setImmediate(() => { waiting.abort(); running.abort(); });
     }, onResponseError() { say('first'); } };
     let waiting, running;
-    const second = { onRequestStart(controller) { waiting = controller; }, onResponseError() { say('second'); } };
+    const second = { ...rest, onRequestStart(controller) { waiting = controller; }, onResponseStart() {}, onResponseError() { say('second'); } };
     client.dispatch({ path: '/silent', method: 'GET' }, {
       ...first, onRequestStart(controller) { running = controller; } });`);
   expect(seen).toEqual(['second', 'first', 'disconnect: aborted']);

@@ -73,7 +73,7 @@ describe('a net.connect that somebody has replaced', () => {
       seen.push((options as net.TcpNetConnectOpts).host);
       return connect(options);
     };
-    const client = opened(new Client(url, { connect: { session: Buffer.from('x') } }));
+    const client = opened(new Client(url, { connect: { session: Buffer.from('x') } as object }));
     const pool = opened(new Agent());
     try {
       expect(await textOf(client, '/client')).toBe('GET /client');

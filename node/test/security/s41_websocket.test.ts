@@ -1,6 +1,7 @@
 // S41: WebSocket servers that mean harm, through undici's WebSocket over our upgraded streams.
 
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { deflateRawSync } from 'node:zlib';
 
@@ -115,8 +116,8 @@ const attacks: Record<string, [(socket: Socket) => void, string[]?]> = {
       flood(socket, frame(0, Buffer.alloc(60_000), { final: false }));
     },
   ],
-  'a bomb of 1 GB': [
-    (socket) => socket.write(frame(2, deflated(1024 ** 3), { rsv: COMPRESSED })),
+  'a bomb of 64 MB': [
+    (socket) => socket.write(frame(2, deflated(64 * 1024 ** 2), { rsv: COMPRESSED })),
     DEFLATE,
   ],
   'compressed bytes that are none': [
@@ -149,14 +150,6 @@ const attacks: Record<string, [(socket: Socket) => void, string[]?]> = {
   'an end without a close frame': [(socket) => socket.end()],
   'an end in the middle of a frame': [(socket) => socket.end(announced(100n))],
   'a reset': [(socket) => setImmediate(() => socket.resetAndDestroy())],
-  'window bits out of range': [
-    (socket) => socket.write(frame(1, 'x')),
-    ['sec-websocket-extensions: permessage-deflate; server_max_window_bits=99'],
-  ],
-  'window bits that are no number': [
-    (socket) => socket.write(frame(1, 'x')),
-    ['sec-websocket-extensions: permessage-deflate; server_max_window_bits=abc'],
-  ],
   'an extension that nobody asked for': [
     (socket) => socket.write(frame(1, 'x')),
     ['sec-websocket-extensions: x-evil'],
@@ -187,15 +180,31 @@ describe('s41 a WebSocket server that sends', () => {
     expect(await outcome(served, ['chat'])).toMatchObject({ wasClean: false, messages: 0 });
   });
 
-  it('100,000 pings gets pongs, and no memory for them', async () => {
+  it.each(['99', 'abc', '0', ''])(
+    'window bits of "%s" loses it, or is not listened to',
+    async (bits) => {
+      const served = await serve(
+        (socket) => socket.end(frame(8, Buffer.from([0x03, 0xe8]))),
+        [`sec-websocket-extensions: permessage-deflate; server_max_window_bits=${bits}`],
+      );
+      expect([1000, 1006]).toContain((await outcome(served)).code);
+    },
+  );
+
+  it('100,000 pings gets as many pongs, although it ends its side at once', async () => {
     const pings = 100_000;
+    let ended: Promise<unknown> = Promise.resolve();
     const served = await serve((socket) => {
+      ended = once(socket, 'end');
       const one = frame(9, 'x'.repeat(100));
       for (let i = 0; i < pings; i += 1000)
         socket.write(Buffer.concat(Array<Buffer>(1000).fill(one)));
       socket.end(frame(8, Buffer.from([0x03, 0xe8])));
     });
     expect(await outcome(served)).toMatchObject({ code: 1000 });
+    await ended;
+    // Two bytes of head, four of mask; and the close frame.
+    expect(Buffer.concat(served.frames).length).toBe(pings * 106 + 8);
   });
 });
 

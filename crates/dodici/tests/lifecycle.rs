@@ -1146,7 +1146,7 @@ async fn an_upgraded_stream_whose_peer_has_ended_still_writes_everything() {
     let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
         conn.read_head().await;
         conn.send(SWITCH).await;
-        conn.shutdown().await;
+        conn.fin().await;
         assert_eq!(conn.read_exact(3_000_000).await, pattern(3_000_000));
         assert_eq!(conn.closed().await, PeerClose::Fin);
     });
@@ -1155,7 +1155,7 @@ async fn an_upgraded_stream_whose_peer_has_ended_still_writes_everything() {
     within("upgrade", call.wait(|seen| seen.upgraded.then_some(()))).await;
     // As a caller does that is asked for its bytes piece by piece.
     for piece in pattern(3_000_000).chunks(50_000) {
-        call.chunk(piece.to_vec());
+        call.handle.body_chunk(piece.to_vec().into());
         tokio::task::yield_now().await;
     }
     call.finish();

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use dodici_pool::{
-    CloseReason, Error, ErrorKind, ExchangeConfig, HeaderBlock, Phase, Replay, Request,
+    CloseReason, Error, ErrorKind, ExchangeConfig, HeaderBlock, Phase, Replay, Request, RequestKind,
 };
 use http_body::Body;
 use hyper::body::Incoming;
@@ -29,7 +29,13 @@ pub(crate) struct Job {
     pub(crate) command: Arc<Command>,
     /// Fresh connections that died before this request was written to them.
     pub(crate) fresh_failures: u8,
+    /// Connections that died after this request was written to them and before an answer.
+    pub(crate) replays: u8,
 }
+
+/// As often as this a request is written to a connection that dies without a word. More than one:
+/// a server that closes one idle connection often closes its neighbours in the same moment.
+const MAX_REPLAYS: u8 = 5;
 
 impl Job {
     pub(crate) fn new(request: Request, settle: Settle, command: Arc<Command>) -> Self {
@@ -38,7 +44,24 @@ impl Job {
             settle,
             command,
             fresh_failures: 0,
+            replays: 0,
         }
+    }
+
+    /// Whether this request may be written again, to another connection, after `error` ended one
+    /// that had served before and brought `received` bytes in answer to it.
+    ///
+    /// A peer closes an idle connection whenever it likes, and a request can cross that close on
+    /// the wire (RFC 9112, section 9.3.1): whoever sent it cannot know whether it was executed, and
+    /// only an idempotent one bears being executed twice.
+    pub(crate) fn may_be_replayed(&self, error: &Error, reused: bool, received: u64) -> bool {
+        reused
+            && received == 0
+            && self.replays < MAX_REPLAYS
+            && error.replay() == Replay::IfIdempotentAndReused
+            && self.request.idempotent
+            && matches!(self.request.kind, RequestKind::Plain | RequestKind::Head)
+            && !self.request.body.is_pulled()
     }
 }
 

@@ -72,7 +72,12 @@ const origins = {
     if (grown > 128) problems.push(`memory grew by ${grown.toFixed(0)} MB`);
     if (grownHeap > 4) problems.push(`the heap grew by ${grownHeap.toFixed(1)} MB`);
     await atRest({ dispatchers: [agent], server, problems });
-    return { mostFiles, mostOrigins, grownMB: Math.round(grown), grownHeapMB: Math.round(grownHeap) };
+    return {
+      mostFiles,
+      mostOrigins,
+      grownMB: Math.round(grown),
+      grownHeapMB: Math.round(grownHeap),
+    };
   },
 };
 

@@ -78,6 +78,7 @@ describe('the names of the package', () => {
       'EnvHttpProxyAgent',
       'Pool',
       'ProxyAgent',
+      'Socks5ProxyAgent',
       'RoundRobinPool',
       'connect',
       'fetch',

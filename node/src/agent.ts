@@ -119,11 +119,6 @@ function unwrapEntry(entry: Dispatcher | { readonly dispatcher: Dispatcher }): D
     : (entry as Dispatcher);
 }
 
-/** Whether the dispatcher takes handlers of both generations: ours do, unless somebody replaced theirs. */
-function takesEither(pool: Dispatcher): boolean {
-  return pool instanceof DispatcherBase && !Object.hasOwn(pool, 'dispatch');
-}
-
 /** A pool for each origin. See the README for `origins` and `ioThreads`; the rest is undici's. */
 export class Agent extends DispatcherBase {
   static {
@@ -223,7 +218,7 @@ export class Agent extends DispatcherBase {
       entry === undefined
         ? this.addPool(given, origin, key, allowH2 === false)
         : unwrapEntry(entry);
-    const receiver = peerMajor === 8 || takesEither(pool) ? handler : toPeerHandler(handler);
+    const receiver = takesNewHandlers(pool) ? handler : toPeerHandler(handler);
     return pool.dispatch(options as unknown as Dispatcher.DispatchOptions, receiver);
   }
 
@@ -293,6 +288,11 @@ export class Agent extends DispatcherBase {
       }
     }
   }
+}
+
+/** What has a `dispatch` of its own, as the peer's mocks over our classes have, follows the peer. */
+function takesNewHandlers(pool: Dispatcher): boolean {
+  return pool instanceof DispatcherBase && pool.dispatch === DispatcherBase.prototype.dispatch;
 }
 
 /** Types under the names that undici's declarations give them. */

@@ -11,7 +11,7 @@ import { channel } from 'node:diagnostics_channel';
 import type { DispatchHandler } from './handler-types';
 import { addHeader } from './request-headers';
 import type { RequestDescription } from './request';
-import type { Connection, ConnectionSocket } from './connection';
+import type { Connection } from './connection';
 import type { PoolSettings } from './options';
 import { buildConnector } from './undici';
 
@@ -147,7 +147,8 @@ export function observe(request: ObservedRequest): DiagnosticRequest {
 export class ConnectionDiagnostics {
   readonly #settings: PoolSettings;
   #connector: unknown;
-  #socket: ConnectionSocket | undefined;
+  /** The newest connection: a subscriber may come when it is already there. */
+  #connection: Connection | undefined;
   /** Messages about requests that were handed over before there was a connection. */
   #delayed: (() => void)[] = [];
 
@@ -178,14 +179,13 @@ export class ConnectionDiagnostics {
   }
 
   connected(connection: Connection, servername: string | null): void {
+    this.#connection = connection;
     this.#proxyConnected(connection);
-    const observedByAny = channels.connected.hasSubscribers || channels.sendHeaders.hasSubscribers;
-    if (observedByAny) this.#socket = connection.socket;
     if (channels.connected.hasSubscribers) {
       channels.connected.publish({
         connectParams: { ...this.#connectParams(servername), version: connection.info.protocol },
         connector: this.connector,
-        socket: this.#socket,
+        socket: connection.socket,
       });
     }
     this.flushDelayed();
@@ -222,6 +222,7 @@ export class ConnectionDiagnostics {
   }
 
   sendHeaders(request: ObservedRequest, headers: string): void {
-    channels.sendHeaders.publish({ request: observe(request), headers, socket: this.#socket });
+    const socket = this.#connection?.socket;
+    channels.sendHeaders.publish({ request: observe(request), headers, socket });
   }
 }

@@ -15,6 +15,7 @@ import { type ConnectSettings, readConnectOptions } from './connect-options';
 import { encodeSettings } from './option-writer';
 import { parseOrigin } from './parse-origin';
 import { type ProxySettings, proxyOf } from './proxy-settings';
+import { isConnectReplaced } from './replaced-sockets';
 import { errors, peerMajor } from './undici';
 
 /** Which class asks: a `Client` is a pool of one connection whose queue fails as a whole. */
@@ -306,14 +307,15 @@ function connectorOptions(options: RawOptions): RawOptions {
 
 /**
  * Whether the peer's own class must serve these options, because only JavaScript can: a `connect`
- * function, `connect.lookup`, a pool's `factory`, or HTTP/2 without TLS, which the engine does not
- * speak.
+ * function, `connect.lookup`, a pool's `factory`, a `net.connect` that somebody has replaced, or HTTP/2
+ * without TLS, which the engine does not speak.
  */
 export function needsPeer(options: RawOptions, kind: SettingsKind): boolean {
   const { connect, useH2c, h2Options } = options;
   if (typeof connect === 'function') return true;
   if (typeof spread(connect)['lookup'] === 'function') return true;
   if (kind === 'pool' && typeof options['factory'] === 'function') return true;
+  if (isConnectReplaced()) return true;
   return useH2c === true || spread(h2Options)['useH2c'] === true;
 }
 

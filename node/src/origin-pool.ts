@@ -211,6 +211,11 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     const exchange = new Exchange(this, options, handler);
     this.#link(exchange);
     session.hold();
+    // As in undici, a request that a listener of `connect` makes does not wait for the others, and
+    // takes along those before it.
+    if (this.#announcing > 0 && !exchange.needsSource && this.settings.kind === 'client') {
+      this.#announcing = 0;
+    }
     if (exchange.start()) {
       if (this.#pipeline === null) this.#submit(exchange);
       else this.#enqueue(exchange);
@@ -226,7 +231,7 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
       return;
     }
     // One connection answers in the order of dispatch: later requests queue behind one that waits.
-    if (exchange.needsSource) {
+    if (exchange.leavesLater) {
       this.#held.push({ exchange, state: 'queued' });
       this.#afterCaller(() => this.#sendHeld());
     } else if (this.#held.length > 0 || this.#waitsForServername(exchange)) {
@@ -422,7 +427,7 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     exchange.previous = null;
     exchange.next = null;
     this.#size--;
-    this.session.release();
+    if (exchange.holds) this.session.release();
     if (this.#held.length > 0) this.#sendHeld();
     if (this.#pipeline !== null) {
       this.#pipeline.settled(exchange);
@@ -478,21 +483,22 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     try {
       this.#emit('connect', connection, connection.info);
     } finally {
-      this.#announcing--;
+      if (this.#announcing > 0) this.#announcing--;
       this.#advance();
       this.#checkDrain();
     }
   }
 
-  disconnected(): void {
+  disconnected(connection: Connection, error: Error, info: DisconnectInfo): void {
     this.#connected--;
     if (this.#connected === 0) this.#pipeline?.requeue(this.#first);
     if (this.#size > 0 && this.#isBusy) this.#needDrain = true;
-    this.#advance();
-  }
-
-  ended(connection: Connection, error: Error, info: DisconnectInfo): void {
-    this.#emit('disconnect', connection, error, info);
+    try {
+      this.#emit('disconnect', connection, error, info);
+    } finally {
+      // As in undici, the queue goes on after the listeners.
+      this.#advance();
+    }
   }
 
   connectFailed(pool: NativePool, error: Error): void {

@@ -6,7 +6,9 @@
 //! # Protocol
 //! - For one request: any number of `Informational`, then `Head`, `Data`…, `End`; or `Upgrade`,
 //!   `Data`…, `End`; or at any point `Error`, which is the last. `Pull` may come in between.
-//! - Nothing comes for a request after `Cancel` was read, and nothing after its last record.
+//! - Nothing comes for a request after its last record. After `Cancel` was read only the last one
+//!   comes, when the engine has let go of the request: an `End` without trailers. Its connection's
+//!   `Disconnected`, if it cost the connection, follows.
 //! - Body bytes in `Data` use up the window; JavaScript gives them back with `Credit`.
 //! - For one connection: `Connected`, then `Disconnected`; or `ConnectFailed` alone. The serial
 //!   number in `generation` starts at 1 in each pool; 0 in a `ConnectFailed` says that the pool

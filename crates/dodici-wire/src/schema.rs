@@ -70,10 +70,11 @@ wire_enum! {
         /// A slice of the request body, or bytes for an upgraded stream. Only after `Pull`, never
         /// more than was pulled. Payload: the bytes.
         BodyChunk = 2,
-        /// End of the request body or of the write side of an upgraded stream. Payload: trailer
-        /// fields.
+        /// End of the request body or of the write side of an upgraded stream. `flags` bit 0: the
+        /// body is shorter than declared, and the caller wants that. Payload: trailer fields.
         BodyEnd = 3,
-        /// Abort a request or destroy an upgraded stream. No completion follows.
+        /// Abort a request or destroy an upgraded stream. Nothing follows but an `End`, which says
+        /// that the engine has let go of it.
         Cancel = 4,
         /// Give back delivered bytes, and say whether the handler takes more. `flags`:
         /// [`CreditFlag`] bits. Payload: `u32 bytes`, which may be 0.

@@ -139,6 +139,11 @@ fn submissions() -> Vec<Vector> {
             r#"{ "kind": "BodyEnd", "slot": 3, "generation": 70000, "trailers": [["X-Sum", "1"], ["x-empty", ""]] }"#,
         ),
         (
+            "the end of a body that stays short",
+            put(Submitted::BodyLeft),
+            r#"{ "kind": "BodyLeft", "slot": 3, "generation": 70000 }"#,
+        ),
+        (
             "a cancel",
             put(Submitted::Cancel),
             r#"{ "kind": "Cancel", "slot": 3, "generation": 70000 }"#,

@@ -80,6 +80,7 @@ describe('the names of the package', () => {
       'ProxyAgent',
       'Socks5ProxyAgent',
       'RoundRobinPool',
+      'Socks5ProxyAgent',
       'connect',
       'fetch',
       'getGlobalDispatcher',

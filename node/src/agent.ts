@@ -26,7 +26,7 @@ import {
 import { parseOrigin } from './parse-origin';
 import { Pool } from './pool';
 import type { AgentOptions, AgentStats, OriginOptions } from './types';
-import { type Dispatcher, errors, peerMajor, symbols, toPeerHandler } from './undici';
+import { type Dispatcher, errors, symbols, toPeerHandler } from './undici';
 
 type Factory = (origin: string | URL, options: object) => Dispatcher;
 type Options = Readonly<Record<string, unknown>>;

@@ -310,12 +310,23 @@ function connectorOptions(options: RawOptions): RawOptions {
  * function, `connect.lookup`, a pool's `factory`, a `net.connect` that somebody has replaced, or HTTP/2
  * without TLS, which the engine does not speak.
  */
-export function needsPeer(options: RawOptions, kind: SettingsKind): boolean {
-  const { connect, useH2c, h2Options } = options;
+export function needsPeer(
+  options: RawOptions,
+  kind: SettingsKind,
+  proxy: ProxySettings | null,
+): boolean {
+  // The peer would not know of the proxy, and go past it. The proxy agents have asked before.
+  if (proxy !== null) return false;
+  const { connect } = options;
   if (typeof connect === 'function') return true;
   if (typeof spread(connect)['lookup'] === 'function') return true;
   if (kind === 'pool' && typeof options['factory'] === 'function') return true;
   if (isConnectReplaced()) return true;
+  return wantsH2c(options);
+}
+
+/** Whether HTTP/2 without TLS is asked for. */
+export function wantsH2c({ useH2c, h2Options }: RawOptions): boolean {
   return useH2c === true || spread(h2Options)['useH2c'] === true;
 }
 
@@ -372,7 +383,7 @@ export function checkOptions(
   const rest = kind === 'pool' ? throughJson(given) : given;
   if (kind === 'pool') checkClientOptions(rest);
 
-  const connect = readConnectOptions(needsPeer(given, kind) ? {} : connector);
+  const connect = readConnectOptions(needsPeer(given, kind, proxy) ? {} : connector);
   return { kind, connect, at: (origin) => fillIn(kind, parseOrigin(origin), rest, connect, proxy) };
 }
 

@@ -300,6 +300,7 @@ impl OriginPool {
             return;
         };
         entry.concurrency = concurrency.max(1);
+        self.expected = concurrency.max(1);
         self.refit(conn);
         self.settle();
     }

@@ -240,7 +240,9 @@ impl StreamExchange {
             };
             match received {
                 Received::Informational => {
-                    if let Err(error) = self.informational(&conn.head) {
+                    let taken = self.informational(&conn.head);
+                    // What came may have been the consent to send the body.
+                    if let Err(error) = taken.and_then(|()| self.poll_upload(cx)) {
                         return self.failed(error);
                     }
                 }
@@ -317,7 +319,10 @@ impl StreamExchange {
     }
 
     fn head(&mut self, head: &ResponseHead) {
-        self.let_body_go();
+        if self.continue_deadline.take().is_some() {
+            // The answer came instead of the consent: nobody waits for the body.
+            self.upload = Upload::Nothing;
+        }
         self.part = Part::Body;
         let has_body = self.job.request.kind != RequestKind::Head && head.status != 304;
         if has_body {

@@ -326,15 +326,6 @@ impl Multiplex {
                 Poll::Ready(true) => {}
             }
             self.unopened.pop_front();
-            if extended && !self.conn.takes_extended_connect() {
-                let error = Error::new(
-                    ErrorKind::Unserved,
-                    Phase::Send,
-                    "HTTP/2: Extended CONNECT protocol not supported by server",
-                );
-                self.finish(index, StreamFinish::Failed(error));
-                continue;
-            }
             let opened = exchange.open(&mut self.conn, &self.pool.config.exchange);
             match opened {
                 Ok(()) => {

@@ -7,7 +7,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use dodici_pool::{
-    CloseReason, Error, ErrorKind, Http2Config, Phase, Replay, Request, ResponseHead, SocketInfo,
+    CloseReason, Error, ErrorKind, Http2Config, Phase, Replay, Request, RequestKind, ResponseHead,
+    SocketInfo,
 };
 use h2::client::{Connection, SendRequest};
 use parking_lot::Mutex;
@@ -144,13 +145,6 @@ impl H2Conn {
         self.seen.settings
     }
 
-    /// Whether the peer takes extended CONNECT requests (RFC 8441).
-    pub(crate) fn takes_extended_connect(&self) -> bool {
-        self.sender
-            .as_ref()
-            .is_some_and(SendRequest::is_extended_connect_protocol_enabled)
-    }
-
     /// Why the connection should take no more requests, if so.
     pub(crate) fn is_leaving(&self) -> Option<CloseReason> {
         if self.seen.goaway.is_some() {
@@ -212,6 +206,14 @@ impl H2Conn {
             return Err(NotOpened::Closed);
         };
         let head = self.target.request(request).map_err(NotOpened::Refused)?;
+        let is_extended = request.kind == RequestKind::Upgrade;
+        if is_extended && !sender.is_extended_connect_protocol_enabled() {
+            return Err(NotOpened::Refused(Error::new(
+                ErrorKind::Unserved,
+                Phase::Send,
+                "HTTP/2: Extended CONNECT protocol not supported by server",
+            )));
+        }
         match sender.send_request(head, !has_body) {
             Ok((response, body)) => {
                 let window = self.stream_window;

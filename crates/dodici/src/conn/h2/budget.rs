@@ -18,8 +18,9 @@ const BURST: i64 = 10_000;
 /// DATA frames over many streams sends some thousands a second; 20,000 cost about 2 % of a core.
 const PER_SECOND: i64 = 20_000;
 
-/// Every frame that we write may cause this many of the peer: a response head, trailers, window
-/// updates for stream and connection, some PINGs that measure.
+/// Every HEADERS and DATA frame that we write may cause this many of the peer: a response head,
+/// trailers, window updates for stream and connection, some PINGs that measure. Answers to the
+/// peer's frames earn nothing.
 const EARNED_BY_WRITING: i64 = 8;
 
 /// DATA of at least this many bytes is useful whatever its number.
@@ -42,8 +43,10 @@ impl FrameBudget {
     }
 
     /// Takes note of a frame that we sent.
-    pub(super) fn wrote(&mut self) {
-        self.balance = (self.balance + EARNED_BY_WRITING).min(BURST);
+    pub(super) fn wrote(&mut self, frame: &Frame) {
+        if matches!(frame.kind, kind::HEADERS | kind::DATA) {
+            self.balance = (self.balance + EARNED_BY_WRITING).min(BURST);
+        }
     }
 
     /// Takes note of a frame that came. False once the account is overdrawn. `now` is asked for
@@ -120,15 +123,20 @@ mod tests {
     }
 
     #[test]
-    fn answers_to_what_we_write_are_free() {
+    fn answers_to_what_we_write_are_free_but_not_what_we_must_answer() {
         let now = Instant::now();
         let mut budget = FrameBudget::new(now);
         for _ in 0..100_000 {
-            budget.wrote();
+            budget.wrote(&frame(kind::HEADERS, 20));
             for _ in 0..EARNED_BY_WRITING {
                 assert!(budget.received(&frame(kind::HEADERS, 20), || now));
             }
         }
+        let pings = (0..100_000).take_while(|_| {
+            budget.wrote(&frame(kind::PING, 8));
+            budget.received(&frame(kind::PING, 8), || now)
+        });
+        assert!(pings.count() as i64 <= BURST);
     }
 
     #[test]

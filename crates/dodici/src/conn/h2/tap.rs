@@ -148,7 +148,7 @@ impl Tap {
             ..
         } = self;
         outgoing.feed(bytes, |frame| {
-            budget.wrote();
+            budget.wrote(&frame);
             match frame.kind {
                 kind::HEADERS => seen.highest_sent = seen.highest_sent.max(frame.stream),
                 kind::RST_STREAM => seen.resets += 1,

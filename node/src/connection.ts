@@ -76,6 +76,8 @@ export class Connection implements SocketOwner {
   destroyError: unknown = null;
   /** What undici's users see as the client of this connection, made when somebody looks. */
   client: ConnectionClient | null = null;
+  /** Requests that an HTTP/2 connection takes at once; one until the server has said. */
+  streams = 1;
   /** Until it no longer counts; `whenEnded` and the socket's `close` follow. */
   isUp = true;
 
@@ -95,6 +97,11 @@ export class Connection implements SocketOwner {
   /** The same object whoever asks. */
   get socket(): ConnectionSocket {
     return (this.#socket ??= new ConnectionSocket(this));
+  }
+
+  /** Whether its requests are streams of their own. */
+  get isMultiplexed(): boolean {
+    return this.info.protocol === 'h2';
   }
 
   destroy(error: unknown): void {

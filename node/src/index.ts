@@ -19,6 +19,7 @@ export {
   stream,
   upgrade,
 } from './global';
+export { H2CClient } from './h2c-client';
 export { install, type Installation } from './install';
 export { Pool } from './pool';
 export { EnvHttpProxyAgent, ProxyAgent } from './proxies';
@@ -31,7 +32,6 @@ export {
   ErrorEvent,
   EventSource,
   FormData,
-  H2CClient,
   Headers,
   MessageEvent,
   MockAgent,

@@ -19,8 +19,10 @@ import type { SubmissionWriter } from './wire/writer';
 /** Hears what happens to connections. Called at delivery, so in one order with the handlers' callbacks. */
 export interface NativePoolListener {
   connected(pool: NativePool, connection: Connection): void;
+  /** An HTTP/2 connection takes so many requests at once from now on. */
+  concurrencyChanged(connection: Connection, streams: number): void;
   /** A connection no longer counts. */
-  disconnected(): void;
+  disconnected(connection: Connection): void;
   /** The same, for the ears of users. */
   ended(connection: Connection, error: Error, info: DisconnectInfo): void;
   connectFailed(pool: NativePool, error: Error): void;
@@ -97,6 +99,11 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
     this.#listener.connected(this, made);
   }
 
+  onConcurrency(connection: number, streams: number): void {
+    const changed = this.#connections.get(connection);
+    if (changed !== undefined) this.#listener.concurrencyChanged(changed, streams);
+  }
+
   onDisconnected(connection: number, batch: Buffer, start: number, end: number): void {
     const ended = this.#connections.get(connection);
     if (ended === undefined) return;
@@ -104,7 +111,7 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
     const context = { connected: ended.info, destroyError: this.#destroyError };
     const { error, info } = decodeDisconnected(batch, start, end, context);
     ended.isUp = false;
-    this.#listener.disconnected();
+    this.#listener.disconnected(ended);
     this.#ends.push({
       connection: ended,
       error: (ended.destroyError as Error | null) ?? error,

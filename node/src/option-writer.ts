@@ -10,8 +10,13 @@ import type { ConnectSettings } from './connect-options';
 import type { PoolSettings } from './options';
 import { OptionKey } from './wire/generated';
 
-/** ALPN protocols on offer. HTTP/2 joins this list when the engine speaks it. */
-const ALPN = ['http/1.1'];
+/** ALPN protocols on offer, most wanted first; the server chooses. */
+function alpnOf(settings: PoolSettings): readonly string[] {
+  const { allowH2, preferH2, h2 } = settings;
+  if (h2.priorKnowledge) return ['h2'];
+  if (!allowH2) return ['http/1.1'];
+  return preferH2 ? ['h2', 'http/1.1'] : ['http/1.1', 'h2'];
+}
 
 /** Appends options; all numbers little-endian. */
 class OptionWriter {
@@ -97,6 +102,17 @@ export function encodeSettings(settings: PoolSettings, servername?: string): Uin
   out.number(OptionKey.MaxHeaderSize, settings.maxHeaderSize);
   out.number(OptionKey.MaxResponseSize, settings.maxResponseSize);
 
+  const { h2 } = settings;
+  if (settings.allowH2 || h2.priorKnowledge) {
+    out.flag(OptionKey.Http2, h2.priorKnowledge);
+    out.number(OptionKey.MaxConcurrentStreams, h2.maxConcurrentStreams);
+    out.number(OptionKey.StreamWindow, h2.initialWindowSize);
+    if (h2.connectionWindowSize !== null) {
+      out.number(OptionKey.ConnectionWindow, h2.connectionWindowSize);
+    }
+    out.number(OptionKey.PingInterval, h2.pingInterval);
+  }
+
   out.number(OptionKey.ConnectTimeout, connect.timeout);
   if (settings.localAddress !== null) out.text(OptionKey.LocalAddress, settings.localAddress);
   if (settings.socketPath !== null) out.text(OptionKey.SocketPath, settings.socketPath);
@@ -111,7 +127,7 @@ export function encodeSettings(settings: PoolSettings, servername?: string): Uin
     if (name) out.text(OptionKey.ServerName, name);
     out.flag(OptionKey.RejectUnauthorized, connect.rejectUnauthorized);
     writeCredentials(out, connect);
-    for (const protocol of ALPN) out.text(OptionKey.Alpn, protocol);
+    for (const protocol of alpnOf(settings)) out.text(OptionKey.Alpn, protocol);
     out.text(OptionKey.MinVersion, connect.minVersion);
     out.text(OptionKey.MaxVersion, connect.maxVersion);
     out.number(OptionKey.MaxCachedSessions, connect.maxCachedSessions);

@@ -79,6 +79,9 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
   #last: Exchange | null = null;
   #size = 0;
   #connected = 0;
+  /** Of these, the ones that speak HTTP/2, and how many requests they take at once together. */
+  #multiplexed = 0;
+  #streams = 0;
   /** Connections whose `connect` listeners run: as in undici, nothing runs on them yet. */
   #announcing = 0;
   /** A connect was announced on the diagnostics channel and has not ended. */
@@ -159,8 +162,13 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
   get #room(): number {
     const { connections } = this.settings;
     if (connections === null) return Infinity;
+    return this.#places + Math.max(0, connections - this.#connected);
+  }
+
+  /** Requests that the connections that are up take at once. */
+  get #places(): number {
     const depth = Math.max(1, this.#pipelining);
-    return this.#connected * depth + Math.max(0, connections - this.#connected);
+    return (this.#connected - this.#multiplexed) * depth + this.#streams;
   }
 
   get counters(): PoolCounters {
@@ -169,12 +177,13 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     const connected = this.#connected;
     const running =
       this.#pipeline === null
-        ? Math.min(size, (connected - this.#announcing) * depth)
+        ? Math.min(size, Math.max(0, this.#places - this.#announcing * depth))
         : this.#pipeline.running;
     const queued = Math.max(0, size - this.#room);
+    const each = this.#multiplexed > 0 ? Math.max(1, this.#places / connected) : depth;
     return {
       connected,
-      free: connected - Math.min(connected, Math.ceil(running / depth)),
+      free: connected - Math.min(connected, Math.ceil(running / each)),
       queued,
       pending: size - running,
       running,
@@ -192,7 +201,7 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
       return pipeline.isShut || this.#size >= depth || this.#size > pipeline.running;
     }
     // A client that is not connected is busy with a single request: it is pending.
-    return this.#size >= (this.#connected > 0 ? depth : 1);
+    return this.#size >= (this.#connected > 0 ? this.#places : 1);
   }
 
   get needDrain(): boolean {
@@ -220,7 +229,7 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
   }
 
   #submit(exchange: Exchange): void {
-    if (this.settings.connections !== 1) {
+    if (this.settings.connections !== 1 || this.#multiplexed > 0) {
       if (exchange.needsSource) this.#readSource(exchange, () => this.#send(exchange));
       else this.#send(exchange);
       return;
@@ -472,6 +481,10 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
   connected(pool: NativePool, connection: Connection): void {
     this.#connected++;
     this.#connecting = false;
+    if (connection.isMultiplexed) {
+      this.#multiplexed++;
+      this.#streams += connection.streams;
+    }
     this.diagnostics.connected(connection, pool.servername);
     // As in undici, requests leave after the listeners have seen the connection.
     this.#announcing++;
@@ -479,13 +492,41 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
       this.#emit('connect', connection, connection.info);
     } finally {
       this.#announcing--;
+      if (connection.isMultiplexed) this.#multiplex();
       this.#advance();
       this.#checkDrain();
     }
   }
 
-  disconnected(): void {
+  /** Streams wait for nothing: neither for the order of a pipeline nor for bodies before them. */
+  #multiplex(): void {
+    const waiting: Exchange[] = this.#held.map(({ exchange }) => exchange);
+    this.#held = [];
+    if (this.#pipeline !== null) {
+      this.#pipeline = null;
+      for (const exchange of this.#list(this.#first, Infinity)) {
+        if (!exchange.submitted && exchange.place === Place.Waiting) waiting.push(exchange);
+        exchange.place = Place.None;
+      }
+    }
+    for (const exchange of waiting) {
+      if (!exchange.settled) this.#submit(exchange);
+    }
+  }
+
+  concurrencyChanged(connection: Connection, streams: number): void {
+    this.#streams += streams - connection.streams;
+    connection.streams = streams;
+    if (this.#size > 0 && this.#isBusy) this.#needDrain = true;
+    this.#checkDrain();
+  }
+
+  disconnected(connection: Connection): void {
     this.#connected--;
+    if (connection.isMultiplexed) {
+      this.#multiplexed--;
+      this.#streams -= connection.streams;
+    }
     if (this.#connected === 0) this.#pipeline?.requeue(this.#first);
     if (this.#size > 0 && this.#isBusy) this.#needDrain = true;
     this.#advance();

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use dodici_pool::{
-    ConnectConfig, ConnectFailure, Error, ErrorKind, ExchangeConfig, Family, Identity, Origin,
-    OriginConfig, Phase, PoolConfig, RootSource, Scheme, TlsVersion, UnexpectedContinue,
+    ConnectConfig, ConnectFailure, Error, ErrorKind, ExchangeConfig, Family, Http2Config, Identity,
+    Origin, OriginConfig, Phase, PoolConfig, RootSource, Scheme, TlsVersion, UnexpectedContinue,
 };
 
 use crate::cursor::{Malformed, Reader};
@@ -88,6 +88,7 @@ impl PoolOptions {
             ..ExchangeConfig::default()
         };
         let mut connect = ConnectConfig::default();
+        let mut http2 = Http2Config::default();
         for tagged in TaggedReader::new(payload) {
             let (tag, bytes) = tagged?;
             let key = OptionKey::from_wire(tag).ok_or(OptionsError::UnknownKey(tag))?;
@@ -143,6 +144,11 @@ impl PoolOptions {
                 OptionKey::MaxVersion => connect.tls.max_version = value.tls_version()?,
                 OptionKey::MaxCachedSessions => connect.tls.max_cached_sessions = value.count()?,
                 OptionKey::PlatformVerifier => parts.platform = value.flag()?,
+                OptionKey::Http2 => http2.prior_knowledge = value.flag()?,
+                OptionKey::MaxConcurrentStreams => http2.max_concurrent_streams = value.count()?,
+                OptionKey::StreamWindow => http2.stream_window = value.count()?,
+                OptionKey::ConnectionWindow => http2.connection_window = Some(value.count()?),
+                OptionKey::PingInterval => http2.ping_interval = value.timeout()?,
             }
         }
         let origin = parts.finish(&mut connect)?;
@@ -152,6 +158,7 @@ impl PoolOptions {
                 pool,
                 exchange,
                 connect,
+                http2,
             },
         })
     }
@@ -448,6 +455,26 @@ mod tests {
                 other => panic!("{key:?}: {other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn http2_has_limits_of_its_own() {
+        let mut out = origin();
+        put_flag_option(&mut out, OptionKey::Http2, true);
+        put_number_option(&mut out, OptionKey::MaxConcurrentStreams, 7.0);
+        put_number_option(&mut out, OptionKey::StreamWindow, 1000.0);
+        put_number_option(&mut out, OptionKey::ConnectionWindow, 2000.0);
+        put_number_option(&mut out, OptionKey::PingInterval, 0.0);
+        let http2 = PoolOptions::decode(&out).unwrap().config.http2;
+        let expected = Http2Config {
+            prior_knowledge: true,
+            max_concurrent_streams: 7,
+            stream_window: 1000,
+            connection_window: Some(2000),
+            ping_interval: None,
+            ..Http2Config::default()
+        };
+        assert_eq!(http2, expected);
     }
 
     #[test]

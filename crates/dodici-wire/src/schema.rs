@@ -121,6 +121,9 @@ wire_enum! {
         ConnectFailed = 10,
         /// A closed or destroyed pool has no connection left. `slot`: pool.
         PoolClosed = 11,
+        /// How many requests an HTTP/2 connection takes at once, from now on. As `Connected`.
+        /// Payload: `u32 streams`, at least 1. Before the first one, it takes one.
+        Concurrency = 12,
     }
 }
 
@@ -252,6 +255,16 @@ wire_enum! {
         MaxCachedSessions = 33,
         /// Boolean: verify with the operating system's verifier.
         PlatformVerifier = 34,
+        /// Boolean: speak HTTP/2 without asking.
+        Http2 = 60,
+        /// Number: most requests at a time on one HTTP/2 connection.
+        MaxConcurrentStreams = 61,
+        /// Number: bytes that the peer may send ahead on one stream.
+        StreamWindow = 62,
+        /// Number: bytes that the peer may send ahead on all streams together.
+        ConnectionWindow = 63,
+        /// Number; 0 never.
+        PingInterval = 64,
     }
 }
 
@@ -292,6 +305,11 @@ wire_enum! {
         Parse = 15,
         /// `SocketError`.
         Socket = 16,
+        /// Plain `Error` with Node's code `ERR_HTTP2_STREAM_ERROR`; `Errno` carries the code of
+        /// RFC 9113.
+        StreamReset = 17,
+        /// `InformationalError`: the peer is well but does not serve the request.
+        Unserved = 18,
     }
 }
 

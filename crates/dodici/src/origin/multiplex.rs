@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use dodici_pool::{
-    CloseReason, ConnId, Error, ErrorKind, HeaderBlock, Http2Config, Outcome, Phase, RequestId,
+    CloseReason, ConnId, Error, ErrorKind, Event, HeaderBlock, Http2Config, Outcome, Phase, RequestId,
     RequestKind,
 };
 use tokio::time::Instant;
@@ -419,6 +419,9 @@ impl Multiplex {
             .machine
             .handle_concurrency(self.id, places as u32, now());
         self.stirred = true;
+        let (conn, streams) = (self.id, places as u32);
+        let event = Event::Concurrency { conn, streams };
+        contain(|| self.pool.events.event(event));
         self.return_unopened(places);
         self.open_streams();
     }

@@ -147,6 +147,7 @@ export class ConnectionDiagnostics {
   readonly #settings: PoolSettings;
   #connector: unknown;
   #socket: ConnectionSocket | undefined;
+  #isMultiplexed = false;
   /** Messages about requests that were handed over before there was a connection. */
   #delayed: (() => void)[] = [];
 
@@ -177,6 +178,7 @@ export class ConnectionDiagnostics {
   }
 
   connected(connection: Connection, servername: string | null): void {
+    this.#isMultiplexed = connection.isMultiplexed;
     const observedByAny = channels.connected.hasSubscribers || channels.sendHeaders.hasSubscribers;
     if (observedByAny) this.#socket = connection.socket;
     if (channels.connected.hasSubscribers) {
@@ -212,7 +214,19 @@ export class ConnectionDiagnostics {
     for (const message of messages) message();
   }
 
-  sendHeaders(request: ObservedRequest, headers: string): void {
+  sendHeaders(request: ObservedRequest, head: string): void {
+    const headers = this.#isMultiplexed ? asHttp2(head, this.#settings.url) : head;
     channels.sendHeaders.publish({ request: observe(request), headers, socket: this.#socket });
   }
+}
+
+/** A head of HTTP/1.1 as undici shows that of a stream: its fields, then the pseudo-headers. */
+function asHttp2(head: string, url: URL): string {
+  const [line = '', host = '', , ...fields] = head.split('\r\n');
+  const [method, path] = line.split(' ');
+  const authority = host.slice('host: '.length);
+  const scheme = url.protocol.slice(0, -1);
+  const shown = fields.filter((field) => field !== '');
+  shown.push(`:authority: ${authority}`, `:method: ${method}`, `:path: ${path}`, `:scheme: ${scheme}`);
+  return `${shown.join('\r\n')}\r\n`;
 }

@@ -202,8 +202,23 @@ function http2Text(message: string): string | undefined {
   return message.startsWith('HTTP/2: ') ? message : undefined;
 }
 
-/** A reset stream, as `node:http2` reports it and undici passes it on. */
+/** Error codes of RFC 9113, section 7. */
+const NO_ERROR = 0;
+const CANCEL = 8;
+
+/**
+ * A reset stream, as `node:http2` reports it and undici passes it on: two of the codes are no error
+ * to Node, which then tells of the stream's end alone.
+ */
 function streamError(fields: ErrorFields): Error {
+  if (fields.errno === NO_ERROR) {
+    return new errors.InformationalError('HTTP/2: stream half-closed (remote)');
+  }
+  if (fields.errno === CANCEL) {
+    return new errors.InformationalError(
+      'HTTP/2: stream closed before the response was complete',
+    );
+  }
   return Object.assign(new Error(fields.message), {
     code: 'ERR_HTTP2_STREAM_ERROR',
     http2ErrorCode: fields.errno,

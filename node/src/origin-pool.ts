@@ -158,6 +158,13 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
 
   // Counters ---------------------------------------------------------------------------------
 
+  /** Requests that one HTTP/2 connection takes at once: what the option says before there is one. */
+  get concurrency(): number {
+    return this.#multiplexed > 0
+      ? this.#streams / this.#multiplexed
+      : this.settings.h2.maxConcurrentStreams;
+  }
+
   /** Requests that may be under way without queueing: a connection that is not up yet counts as one. */
   get #room(): number {
     const { connections } = this.settings;

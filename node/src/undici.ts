@@ -33,6 +33,8 @@ export interface PeerSymbols {
   readonly kConnect: symbol;
   readonly kSocket: symbol;
   readonly kDispatch: symbol;
+  readonly kHTTP2Stream: symbol;
+  readonly kMaxConcurrentStreams: symbol;
   readonly kNoProxyAgent: symbol;
   readonly kHttpProxyAgent: symbol;
   readonly kHttpsProxyAgent: symbol;

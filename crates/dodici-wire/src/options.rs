@@ -1,8 +1,8 @@
 //! Pool options: the payload of `PoolCreate` and of the native function `checkOptions`.
 //!
 //! Turns the flat list of [`OptionKey`] values into the structs of the layers that read them.
-//! Defaults are those of the structs, but for two that undici decides: an unexpected
-//! `100 Continue` is an error, and the window is [`WINDOW`]. Whether certificates and keys make
+//! Defaults are those of the structs, but for three that undici decides: an unexpected
+//! `100 Continue` is an error, the window is [`WINDOW`], and a request is replayed once. Whether certificates and keys make
 //! sense is for the connector to say.
 
 use std::net::IpAddr;
@@ -31,6 +31,10 @@ pub struct PoolOptions {
 /// Longest finite time, for "never" where a layer wants a duration: ten years, which no process
 /// lives to see and which can be added to any clock.
 const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// How often a request is sent again that the peer did not process: as in undici (and RFC 9113,
+/// section 8.7, says so), once.
+const MAX_REPLAYS: u8 = 1;
 
 /// Why options are refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,7 +92,10 @@ impl PoolOptions {
             ..ExchangeConfig::default()
         };
         let mut connect = ConnectConfig::default();
-        let mut http2 = Http2Config::default();
+        let mut http2 = Http2Config {
+            max_replays: MAX_REPLAYS,
+            ..Http2Config::default()
+        };
         for tagged in TaggedReader::new(payload) {
             let (tag, bytes) = tagged?;
             let key = OptionKey::from_wire(tag).ok_or(OptionsError::UnknownKey(tag))?;
@@ -472,6 +479,7 @@ mod tests {
             stream_window: 1000,
             connection_window: Some(2000),
             ping_interval: None,
+            max_replays: 1,
             ..Http2Config::default()
         };
         assert_eq!(http2, expected);

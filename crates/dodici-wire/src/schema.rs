@@ -122,7 +122,7 @@ wire_enum! {
         /// A closed or destroyed pool has no connection left. `slot`: pool.
         PoolClosed = 11,
         /// How many requests an HTTP/2 connection takes at once, from now on. As `Connected`.
-        /// Payload: `u32 streams`, at least 1. Before the first one, it takes one.
+        /// Payload: `u32 streams`. Before the first one, it takes one.
         Concurrency = 12,
     }
 }

@@ -105,7 +105,7 @@ pub enum Event {
         /// Why not.
         error: Error,
     },
-    /// An HTTP/2 connection takes this many requests at once from now on, at least 1. Until the
+    /// An HTTP/2 connection takes this many requests at once from now on, perhaps none. Until the
     /// peer has said, it takes one.
     Concurrency {
         /// Which.

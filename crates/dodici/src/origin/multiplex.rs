@@ -393,6 +393,9 @@ impl Multiplex {
         if let Driven::Ended(ended) = self.conn.poll_drive(&mut Context::from_waker(&driver)) {
             return self.lose(ended);
         }
+        if let Some(failure) = self.conn.goaway_failure() {
+            return self.lose((CloseReason::PeerClosed, failure));
+        }
         if !self.leaving
             && let Some(reason) = self.conn.is_leaving()
         {
@@ -419,7 +422,7 @@ impl Multiplex {
             .machine
             .handle_concurrency(self.id, places as u32, now());
         self.stirred = true;
-        let (conn, streams) = (self.id, places as u32);
+        let (conn, streams) = (self.id, limit.min(most) as u32);
         let event = Event::Concurrency { conn, streams };
         contain(|| self.pool.events.event(event));
         self.return_unopened(places);

@@ -33,6 +33,9 @@ const MAX_RESETS: u32 = 800;
 /// Bytes buffered for the peer on one stream beyond its window: a slice of a body.
 const SEND_BUFFER: usize = 64 * 1024;
 
+/// The error code of an orderly goodbye (RFC 9113, section 7).
+const NO_ERROR: u32 = 0;
+
 /// How h2's connection goes on.
 pub(crate) enum Driven {
     /// It is up. Streams may have something to tell.
@@ -160,6 +163,15 @@ impl H2Conn {
     pub(crate) fn is_unprocessed(&self, stream: u32) -> bool {
         self.seen.goaway.is_some_and(|(last, _)| stream > last)
             || (self.ended && stream > self.seen.highest_sent)
+    }
+
+    /// The peer goes away because of an error: as in Node, that ends the connection at once, as an
+    /// answer to what it has accepted may never come.
+    pub(crate) fn goaway_failure(&self) -> Option<Error> {
+        self.seen
+            .goaway
+            .filter(|(_, code)| *code != NO_ERROR)
+            .and_then(|_| self.goaway_error())
     }
 
     /// What the peer's GOAWAY means for a request that it did not process.
@@ -296,7 +308,6 @@ impl H2Conn {
 
 /// The peer went away while a request was in flight.
 fn goaway_error(code: u32) -> Error {
-    const NO_ERROR: u32 = 0;
     Error::new(
         if code == NO_ERROR {
             ErrorKind::Unserved

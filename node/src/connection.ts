@@ -47,6 +47,14 @@ export class ConnectionSocket extends EventEmitter {
     this.#owner = owner;
   }
 
+  /** The local end, as `net.Socket` has it. */
+  address(): { address?: string; family?: string; port?: number } {
+    const { localAddress, localPort } = this;
+    if (localAddress === undefined || localPort === undefined) return {};
+    const family = localAddress.includes(':') ? 'IPv6' : 'IPv4';
+    return { address: localAddress, family, port: localPort };
+  }
+
   /** Closes the connection at once. `close` follows. */
   destroy(error?: unknown): this {
     if (this.destroyed) return this;

@@ -35,6 +35,8 @@ export interface ExchangeContext extends SendContext {
   unblocked(exchange: Exchange): void;
   /** The request of an exchange that has a place has left, its body included. */
   sent(exchange: Exchange): void;
+  /** What stands for the socket below an upgraded HTTP/2 stream. */
+  readonly streamSocket: unknown;
   /** An error of `onResponseError`, which nobody is left to hear: becomes the dispatcher's `error` event. */
   reportError(error: unknown): void;
 }
@@ -156,9 +158,12 @@ export class Exchange extends Sending implements SlotOwner, Pausing, Pipelined {
     // The byte stream is not the handler's to pause.
     this.#tellResumed();
     const socket = new UpgradedSocket(this.context.session, this, this.writer);
-    // undici expects 200 instead of 101 where this says that the socket is a stream.
     this.#isHttp2 = (flags & HeadFlag.Http2) !== 0;
-    if (this.#isHttp2) Object.assign(socket, { [symbols.kHTTP2Stream]: true });
+    if (this.#isHttp2) {
+      // undici expects 200 instead of 101 where these say that the socket is a stream.
+      const session = { socket: this.#context.streamSocket };
+      Object.assign(socket, { [symbols.kHTTP2Stream]: true, session });
+    }
     this.slot = -1;
     // As in undici, the pool is done with the request before its handler has the byte stream:
     // closing or destroying the pool in there leaves the stream alone.

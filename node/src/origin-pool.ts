@@ -563,7 +563,7 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
 
   /**
    * Fails every request with `error`: those not yet written at once, the others in a microtask, as
-   * undici does when their socket closes. Resolves when all connections are gone.
+   * undici does when their socket closes. Resolves when all connections that were up are gone.
    */
   async destroy(error: Error): Promise<void> {
     const running = this.#list(this.#first, this.counters.running);
@@ -575,7 +575,8 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     if (this.#byServername !== null) pools.push(...this.#byServername.values());
     const gone = Promise.all([...pools.map((pool) => pool.destroy(error)), ...this.#retired]);
     queueMicrotask(() => this.#failFrom(this.#first, error));
-    await gone;
+    // As in undici, a connection that is being made is nobody's business any more.
+    if (this.#connected > 0) await gone;
   }
 
   #failFrom(start: Exchange | null, error: Error): void {
@@ -616,6 +617,13 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
   *connections(): Generator<Connection> {
     if (this.#main !== null) yield* this.#main.connections;
     for (const pool of this.#byServername?.values() ?? []) yield* pool.connections;
+  }
+
+  get streamSocket(): unknown {
+    for (const connection of this.connections()) {
+      if (connection.isMultiplexed) return connection.socket;
+    }
+    return null;
   }
 
   /** Opens a connection although nothing is queued. */

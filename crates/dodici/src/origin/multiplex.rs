@@ -15,8 +15,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use dodici_pool::{
-    CloseReason, ConnId, Error, ErrorKind, Event, HeaderBlock, Http2Config, Outcome, Phase, RequestId,
-    RequestKind,
+    CloseReason, ConnId, Error, ErrorKind, Event, HeaderBlock, Http2Config, Outcome, Phase,
+    RequestId, RequestKind,
 };
 use tokio::time::Instant;
 

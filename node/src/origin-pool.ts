@@ -236,7 +236,8 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
   }
 
   #submit(exchange: Exchange): void {
-    if (this.settings.connections !== 1 || this.#multiplexed > 0) {
+    const isFree = this.settings.connections !== 1 || this.#multiplexed > 0;
+    if (isFree && !this.#waitsForServername(exchange)) {
       if (exchange.needsSource) this.#readSource(exchange, () => this.#send(exchange));
       else this.#send(exchange);
       return;

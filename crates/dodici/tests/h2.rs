@@ -562,14 +562,14 @@ async fn a_reader_that_stops_holds_one_window_and_stalls_nobody() {
         peer.head(fast, 200, &[], false).await;
         // As much as its window takes.
         for _ in 0..WINDOW / 8192 {
-            peer.data(slow, [b's'; 8192], false).await;
+            peer.data(slow, vec![b's'; 8192], false).await;
         }
         // Forty windows for the other one, each as soon as it is granted.
         let mut sent = 0;
         while sent < 40 * WINDOW {
             let granted = peer.granted.get(&fast).copied().unwrap_or(0) as usize;
             if sent + 8192 <= WINDOW + granted {
-                peer.data(fast, [b'f'; 8192], false).await;
+                peer.data(fast, vec![b'f'; 8192], false).await;
                 sent += 8192;
             } else {
                 peer.next_frame().await.unwrap();
@@ -577,7 +577,7 @@ async fn a_reader_that_stops_holds_one_window_and_stalls_nobody() {
         }
         assert_eq!(peer.granted.get(&slow), None);
         peer.data(fast, "", true).await;
-        while peer.granted.get(&slow).is_none() {
+        while !peer.granted.contains_key(&slow) {
             peer.next_frame().await.unwrap();
         }
         peer.data(slow, "!", true).await;

@@ -88,6 +88,8 @@ export class Connection implements SocketOwner {
   streams = 1;
   /** Until it no longer counts; `whenEnded` and the socket's `close` follow. */
   isUp = true;
+  /** The host was asked to end it. */
+  isEnding = false;
 
   readonly #host: ConnectionHost;
   #socket: ConnectionSocket | null = null;

@@ -30,11 +30,11 @@ import { HeadFlag, WINDOW } from './wire/generated';
 /** What an exchange tells its pool. */
 export interface ExchangeContext extends SendContext {
   /** The exchange has settled: it no longer counts. Called once. */
-  settled(exchange: Exchange): void;
+  settled(exchange: Request): void;
   /** The final head of an exchange whose place is `Blocking` was delivered. */
-  unblocked(exchange: Exchange): void;
+  unblocked(exchange: Request): void;
   /** The request of an exchange that has a place has left, its body included. */
-  sent(exchange: Exchange): void;
+  sent(exchange: Request): void;
   /** What stands for the socket below an upgraded HTTP/2 stream. */
   readonly streamSocket: unknown;
   /** An error of `onResponseError`, which nobody is left to hear: becomes the dispatcher's `error` event. */
@@ -50,8 +50,8 @@ type Undelivered =
   | { readonly kind: 'end'; readonly trailers: string }
   | { readonly kind: 'head'; readonly status: number; readonly text: string };
 
-/** One request; see above. */
-export class Exchange extends Sending implements SlotOwner, Pausing, Pipelined {
+/** One request; see above. Named as undici's, which stands in the stack of every handler's callback. */
+class Request extends Sending implements SlotOwner, Pausing, Pipelined {
   readonly #context: ExchangeContext;
   #controller: RequestController | null = null;
   #queue: Undelivered[] | null = null;
@@ -68,8 +68,8 @@ export class Exchange extends Sending implements SlotOwner, Pausing, Pipelined {
   #counts = true;
 
   /** Neighbours in the pool's list of unsettled requests; the pool's alone. */
-  previous: Exchange | null = null;
-  next: Exchange | null = null;
+  previous: Request | null = null;
+  next: Request | null = null;
 
   /** The pipeline's alone. */
   place: number = Place.None;
@@ -132,7 +132,7 @@ export class Exchange extends Sending implements SlotOwner, Pausing, Pipelined {
     if (this.#handle.paused) this.paused();
     // Heads are delivered to a paused handler too, but never before what already waits.
     if (this.#queue !== null) this.#queue.push({ kind: 'head', status, text });
-    else this.#deliverHead(status, text);
+    else this.onResponseStart(status, text);
   }
 
   onData(chunk: Buffer): void {
@@ -202,12 +202,23 @@ export class Exchange extends Sending implements SlotOwner, Pausing, Pipelined {
     // A request that is not sent yet has nothing to stop; its head will remind us.
     const tell = this.#handle.paused && !this.settled && this.slot !== -1;
     this.#delivery = tell ? 'paused' : 'running';
-    if (tell) this.writer.credit(this.slot, this.generation, 0, true);
+    if (!tell) return;
+    this.writer.credit(this.slot, this.generation, 0, true);
+    this.context.session.release();
+  }
+
+  /**
+   * Whether the request keeps the process alive. As with Node's sockets, one that nobody reads does
+   * not: a body that was never consumed would hold it for good.
+   */
+  get holds(): boolean {
+    return this.#delivery !== 'paused';
   }
 
   #tellResumed(): void {
     if (this.#delivery !== 'paused') return;
     this.#delivery = 'running';
+    this.context.session.hold();
     this.writer.credit(this.slot, this.generation, this.#owed);
     this.#owed = 0;
     this.scheduleFlush();
@@ -232,7 +243,7 @@ export class Exchange extends Sending implements SlotOwner, Pausing, Pipelined {
       if (this.#handle.paused) return;
       this.#queue.shift();
       if (item.kind === 'data') this.#deliverData(item.chunk);
-      else if (item.kind === 'head') this.#deliverHead(item.status, item.text);
+      else if (item.kind === 'head') this.onResponseStart(item.status, item.text);
       else this.#deliverEnd(item.trailers);
     }
   }
@@ -246,7 +257,7 @@ export class Exchange extends Sending implements SlotOwner, Pausing, Pipelined {
     channels.headers.publish({ request: observe(this), response });
   }
 
-  #deliverHead(status: number, text: string): void {
+  private onResponseStart(status: number, text: string): void {
     const { handler } = this;
     const controller = this.#handle;
     const fields = text.indexOf('\n') + 1;
@@ -361,6 +372,7 @@ export class Exchange extends Sending implements SlotOwner, Pausing, Pipelined {
    * upgrade is under way to us, because byte streams outlive their pool.
    */
   destroyWith(error: Error): void {
+    if (this.slot !== -1 && !this.isUpgrade) this.context.session.free(this);
     this.#settleWithError(error, this.isUpgrade);
   }
 
@@ -368,12 +380,10 @@ export class Exchange extends Sending implements SlotOwner, Pausing, Pipelined {
     if (this.settled) return;
     this.settled = true;
     this.#queue = null;
-    if (this.slot !== -1) {
-      this.context.session.free(this);
-      if (tellNative) {
-        this.writer.cancel(this.slot, this.generation);
-        this.scheduleFlush();
-      }
+    if (this.slot !== -1 && tellNative) {
+      this.writer.cancel(this.slot, this.generation);
+      this.context.session.cancelled(this);
+      this.scheduleFlush();
     }
     this.unwatchBody();
     this.#callOnError(error);
@@ -391,3 +401,5 @@ export class Exchange extends Sending implements SlotOwner, Pausing, Pipelined {
     }
   }
 }
+
+export { Request as Exchange };

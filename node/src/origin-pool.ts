@@ -227,6 +227,11 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     const exchange = new Exchange(this, options, handler);
     this.#link(exchange);
     session.hold();
+    // As in undici, a request that a listener of `connect` makes does not wait for the others, and
+    // takes along those before it.
+    if (this.#announcing > 0 && !exchange.needsSource && this.settings.kind === 'client') {
+      this.#announcing = 0;
+    }
     if (exchange.start()) {
       if (this.#pipeline === null) this.#submit(exchange);
       else this.#enqueue(exchange);
@@ -243,7 +248,7 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
       return;
     }
     // One connection answers in the order of dispatch: later requests queue behind one that waits.
-    if (exchange.needsSource) {
+    if (exchange.leavesLater) {
       this.#held.push({ exchange, state: 'queued' });
       this.#afterCaller(() => this.#sendHeld());
     } else if (this.#held.length > 0 || this.#waitsForServername(exchange)) {
@@ -401,9 +406,9 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
 
   /** The server name of the native pool for `servername`; `null` for the default one. */
   #poolName(servername: string | null): string | null {
-    return servername === this.#defaultServername || this.settings.url.protocol !== 'https:'
-      ? null
-      : servername;
+    const { url, proxy } = this.settings;
+    const isFixed = url.protocol !== 'https:' || proxy?.pinsServername === true;
+    return isFixed || servername === this.#defaultServername ? null : servername;
   }
 
   /** TLS sessions and certificates belong to a server name, so each name has connections of its own. */
@@ -439,7 +444,7 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     exchange.previous = null;
     exchange.next = null;
     this.#size--;
-    this.session.release();
+    if (exchange.holds) this.session.release();
     if (this.#held.length > 0) this.#sendHeld();
     if (this.#pipeline !== null) {
       this.#pipeline.settled(exchange);
@@ -499,7 +504,7 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     try {
       this.#emit('connect', connection, connection.info);
     } finally {
-      this.#announcing--;
+      if (this.#announcing > 0) this.#announcing--;
       if (connection.isMultiplexed) this.#multiplex();
       this.#advance();
       this.#checkDrain();
@@ -529,7 +534,7 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     this.#checkDrain();
   }
 
-  disconnected(connection: Connection): void {
+  disconnected(connection: Connection, error: Error, info: DisconnectInfo): void {
     this.#connected--;
     if (connection.isMultiplexed) {
       this.#multiplexed--;
@@ -537,11 +542,12 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     }
     if (this.#connected === 0) this.#pipeline?.requeue(this.#first);
     if (this.#size > 0 && this.#isBusy) this.#needDrain = true;
-    this.#advance();
-  }
-
-  ended(connection: Connection, error: Error, info: DisconnectInfo): void {
-    this.#emit('disconnect', connection, error, info);
+    try {
+      this.#emit('disconnect', connection, error, info);
+    } finally {
+      // As in undici, the queue goes on after the listeners.
+      this.#advance();
+    }
   }
 
   connectFailed(pool: NativePool, error: Error): void {

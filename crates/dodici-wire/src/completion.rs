@@ -6,7 +6,9 @@
 //! # Protocol
 //! - For one request: any number of `Informational`, then `Head`, `Data`…, `End`; or `Upgrade`,
 //!   `Data`…, `End`; or at any point `Error`, which is the last. `Pull` may come in between.
-//! - Nothing comes for a request after `Cancel` was read, and nothing after its last record.
+//! - Nothing comes for a request after its last record. After `Cancel` was read only the last one
+//!   comes, when the engine has let go of the request: an `End` without trailers. Its connection's
+//!   `Disconnected`, if it cost the connection, follows.
 //! - Body bytes in `Data` use up the window; JavaScript gives them back with `Credit`.
 //! - For one connection: `Connected`, any number of `Concurrency`, `Disconnected`; or `ConnectFailed` alone. The serial
 //!   number in `generation` starts at 1 in each pool; 0 in a `ConnectFailed` says that the pool
@@ -156,9 +158,19 @@ pub fn put_connected(out: &mut Vec<u8>, target: Target, info: &ConnectInfo) {
                 tls.server_name.as_deref().unwrap_or_default(),
             );
         }
+        if let Some(answer) = info.proxy.as_ref().and_then(|proxy| proxy.answer.as_ref()) {
+            put_u32(out, Field::ProxyStatus as u16, answer.status.into());
+            put_with(out, Field::ProxyHeaders as u16, |out| {
+                put_fields(out, &answer.headers);
+            });
+        }
         for (field, leg) in [
             (Field::DnsTime, info.timings.dns),
             (Field::TcpTime, info.timings.tcp),
+            (
+                Field::ProxyTime,
+                info.proxy.as_ref().map(|proxy| proxy.time),
+            ),
             (Field::TlsTime, info.timings.tls),
             (Field::TotalTime, Some(info.timings.total)),
         ] {

@@ -70,10 +70,11 @@ wire_enum! {
         /// A slice of the request body, or bytes for an upgraded stream. Only after `Pull`, never
         /// more than was pulled. Payload: the bytes.
         BodyChunk = 2,
-        /// End of the request body or of the write side of an upgraded stream. Payload: trailer
-        /// fields.
+        /// End of the request body or of the write side of an upgraded stream. `flags` bit 0: the
+        /// body is shorter than declared, and the caller wants that. Payload: trailer fields.
         BodyEnd = 3,
-        /// Abort a request or destroy an upgraded stream. No completion follows.
+        /// Abort a request or destroy an upgraded stream. Nothing follows but an `End`, which says
+        /// that the engine has let go of it.
         Cancel = 4,
         /// Give back delivered bytes, and say whether the handler takes more. `flags`:
         /// [`CreditFlag`] bits. Payload: `u32 bytes`, which may be 0.
@@ -255,6 +256,23 @@ wire_enum! {
         MaxCachedSessions = 33,
         /// Boolean: verify with the operating system's verifier.
         PlatformVerifier = 34,
+        /// Text: `http` (forwards), `http-tunnel`, `socks5`, `socks5h`, `socks4` or `socks4a`.
+        /// Without it there is no proxy, and the other keys of a proxy mean nothing.
+        ProxyProtocol = 50,
+        /// Text: host, IPv6 without brackets.
+        ProxyHost = 51,
+        /// Number.
+        ProxyPort = 52,
+        /// Bytes: user name in SOCKS.
+        ProxyUsername = 53,
+        /// Bytes: password in SOCKS.
+        ProxyPassword = 54,
+        /// Bytes: a field of the `CONNECT` request, `name LF value`; repeats.
+        ProxyHeader = 55,
+        /// A nested list of options, of which the ones for TLS count: TLS to the proxy.
+        ProxyTls = 56,
+        /// Number; 0: only `ConnectTimeout` holds.
+        ProxyTimeout = 57,
         /// Boolean: speak HTTP/2 without asking.
         Http2 = 60,
         /// Number: most requests at a time on one HTTP/2 connection.
@@ -310,6 +328,14 @@ wire_enum! {
         StreamReset = 17,
         /// `InformationalError`: the peer is well but does not serve the request.
         Unserved = 18,
+        /// `RequestAbortedError` that names the proxy's status.
+        ProxyRefused = 20,
+        /// `SecureProxyConnectionError`; the one `Attempt` is its cause.
+        ProxyTls = 21,
+        /// `ProxyConnectionError`; the one `Attempt` is its cause.
+        ProxyConnection = 22,
+        /// `Socks5ProxyError`; the system code carries `UND_ERR_SOCKS5…`.
+        Socks = 23,
     }
 }
 
@@ -414,6 +440,12 @@ wire_enum! {
         Age = 33,
         /// A nested error payload: what ended the connection.
         Cause = 34,
+        /// `f64`, milliseconds.
+        ProxyTime = 40,
+        /// `u32`: status of the answer to `CONNECT`.
+        ProxyStatus = 41,
+        /// Fields of that answer: `name LF value LF` repeated, latin1.
+        ProxyHeaders = 42,
     }
 }
 

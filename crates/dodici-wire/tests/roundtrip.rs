@@ -77,6 +77,7 @@ fn submitted() -> impl Strategy<Value = Submitted> {
         (any::<u32>(), request()).prop_map(|(pool, request)| Submitted::Dispatch { pool, request }),
         bytes().prop_map(Submitted::BodyChunk),
         fields().prop_map(Submitted::BodyEnd),
+        Just(Submitted::BodyLeft),
         Just(Submitted::Cancel),
         any::<(u32, bool)>().prop_map(|(bytes, paused)| Submitted::Credit { bytes, paused }),
         bytes().prop_map(Submitted::PoolCreate),

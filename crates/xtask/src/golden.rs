@@ -139,6 +139,11 @@ fn submissions() -> Vec<Vector> {
             r#"{ "kind": "BodyEnd", "slot": 3, "generation": 70000, "trailers": [["X-Sum", "1"], ["x-empty", ""]] }"#,
         ),
         (
+            "the end of a body that stays short",
+            put(Submitted::BodyLeft),
+            r#"{ "kind": "BodyLeft", "slot": 3, "generation": 70000 }"#,
+        ),
+        (
             "a cancel",
             put(Submitted::Cancel),
             r#"{ "kind": "Cancel", "slot": 3, "generation": 70000 }"#,
@@ -405,6 +410,7 @@ fn connections() -> Vec<Vector> {
             resumed: true,
             server_name: Some("localhost".to_owned()),
         }),
+        proxy: None,
         timings: ConnectTimings {
             dns: Some(Duration::from_micros(500)),
             tcp: Some(Duration::from_micros(250)),
@@ -418,6 +424,7 @@ fn connections() -> Vec<Vector> {
         path: Some("/run/x.sock".to_owned()),
         protocol: Protocol::Http1,
         tls: None,
+        proxy: None,
         timings: ConnectTimings {
             total: Duration::from_millis(1),
             ..ConnectTimings::default()

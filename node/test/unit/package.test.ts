@@ -79,6 +79,7 @@ describe('the names of the package', () => {
       'Pool',
       'ProxyAgent',
       'RoundRobinPool',
+      'Socks5ProxyAgent',
       'connect',
       'fetch',
       'getGlobalDispatcher',

@@ -72,10 +72,6 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
 
   onEnd(): void {
     this.#readEnded = true;
-    // No more is asked for from now on: what the user still writes, to answer the last that came,
-    // leaves at once.
-    this.#credit = Infinity;
-    this.#send();
     setImmediate(() => {
       if (this.destroyed) return;
       this.push(null);

@@ -105,8 +105,8 @@ wire_enum! {
         /// Body bytes. `flags` bit 0: the chunk lies in one of the slabs that accompany the batch,
         /// payload `u32 slab`, `u32 offset`, `u32 length`; else the payload is the chunk.
         Data = 3,
-        /// The response ended well, or the peer ended an upgraded stream. Such a stream may still be
-        /// written, without further `Pull`, until `BodyEnd` or `Cancel`. Payload: trailer fields.
+        /// The response ended well, or the peer ended an upgraded stream, which like a socket of
+        /// Node's does not stay half open. Payload: trailer fields.
         End = 4,
         /// The request failed. Payload: an error, see `completion.rs`.
         Error = 5,

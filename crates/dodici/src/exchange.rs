@@ -461,8 +461,8 @@ pub(crate) async fn run_stream(mut stream: ByteStream, job: &mut Job) {
     if let Some(sink) = job.settle.sink() {
         sink.pull(PULL_WINDOW);
     }
-    // Set when the peer has closed its side. What it sent may still be under way to the caller, who
-    // answers it, ends or cancels: until then the stream can be written.
+    // Set when the peer has closed its side: like a Node socket, which does not stay half open, the
+    // stream then writes what it has and ends.
     let mut peer_closed = false;
     let mut write_closed = false;
     std::future::poll_fn(|cx| {
@@ -488,7 +488,7 @@ pub(crate) async fn run_stream(mut stream: ByteStream, job: &mut Job) {
                 }
                 write_closed = true;
             }
-            if peer_closed && write_closed {
+            if peer_closed && (write_closed || stream.is_drained(&job.command)) {
                 return Poll::Ready(());
             }
             let pull = job.command.take_pull();

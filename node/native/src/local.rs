@@ -42,8 +42,7 @@ struct Slot {
 /// ```text
 /// Free ── reserve ─▶ Starting ── attach ─▶ Running ── upgrade ─▶ Upgraded
 ///   ▲                    │                  │   └── cancel ─▶ Cancelled │
-///   └── settle, take ────┴──────────────────┴───────────────────┴───────┤
-///   └── end_writing ◀────────────── Ending ◀── the peer's end ──────────┘
+///   └── settle, take ────┴──────────────────┴───────────────────┴───────┘
 /// ```
 #[derive(Default)]
 enum Life {
@@ -58,8 +57,6 @@ enum Life {
     Cancelled,
     /// Its connection has become a byte stream, which outlives the pool.
     Upgraded(RequestHandle),
-    /// The peer has ended the byte stream; JavaScript may still write.
-    Ending(RequestHandle),
 }
 
 /// One pool of the environment.
@@ -114,7 +111,7 @@ pub(crate) fn close(id: u32) {
         }
     }
     for slot in closed.requests {
-        if let Life::Upgraded(stream) | Life::Ending(stream) = slot.life {
+        if let Life::Upgraded(stream) = slot.life {
             stream.cancel();
         }
     }
@@ -144,7 +141,7 @@ impl LocalEnv {
     pub(crate) fn is_wanted(&self, target: Target) -> bool {
         self.requests.get(target.slot as usize).is_some_and(|slot| {
             slot.generation == target.generation
-                && !matches!(slot.life, Life::Free | Life::Cancelled | Life::Ending(_))
+                && !matches!(slot.life, Life::Free | Life::Cancelled)
         })
     }
 
@@ -193,9 +190,7 @@ impl LocalEnv {
     /// The handle of a request that is not over.
     pub(crate) fn handle(&mut self, target: Target) -> Option<RequestHandle> {
         match &self.slot(target)?.life {
-            Life::Running(handle) | Life::Upgraded(handle) | Life::Ending(handle) => {
-                Some(handle.clone())
-            }
+            Life::Running(handle) | Life::Upgraded(handle) => Some(handle.clone()),
             Life::Free | Life::Starting | Life::Cancelled => None,
         }
     }
@@ -213,7 +208,7 @@ impl LocalEnv {
                 slot.life = Life::Cancelled;
                 None
             }
-            life @ (Life::Free | Life::Starting | Life::Upgraded(_) | Life::Ending(_)) => {
+            life @ (Life::Free | Life::Starting | Life::Upgraded(_)) => {
                 self.batch.put(|out| put_let_go(out, target));
                 life.into_handle()
             }
@@ -241,31 +236,10 @@ impl LocalEnv {
         }
     }
 
-    /// The response has ended; a byte stream has only for reading.
-    pub(crate) fn end_reading(&mut self, target: Target) {
-        if let Some(slot) = self.slot(target) {
-            slot.life = match std::mem::take(&mut slot.life) {
-                Life::Upgraded(handle) => Life::Ending(handle),
-                _ => Life::Free,
-            };
-        }
-    }
-
-    /// JavaScript has ended its side: a byte stream that the peer has ended, too, is over.
-    pub(crate) fn end_writing(&mut self, target: Target) -> Option<RequestHandle> {
-        let handle = self.handle(target)?;
-        if let Some(slot) = self.slot(target)
-            && matches!(slot.life, Life::Ending(_))
-        {
-            slot.life = Life::Free;
-        }
-        Some(handle)
-    }
-
     /// Silences every request of a pool, but not the byte streams that were requests of it.
     pub(crate) fn forget_requests_of(&mut self, pool: u32) {
         for (index, slot) in (0..).zip(&mut self.requests) {
-            if slot.pool != pool || matches!(slot.life, Life::Upgraded(_) | Life::Ending(_)) {
+            if slot.pool != pool || matches!(slot.life, Life::Upgraded(_)) {
                 continue;
             }
             if let Life::Cancelled = std::mem::take(&mut slot.life) {
@@ -282,7 +256,7 @@ impl LocalEnv {
 impl Life {
     fn into_handle(self) -> Option<RequestHandle> {
         match self {
-            Self::Running(handle) | Self::Upgraded(handle) | Self::Ending(handle) => Some(handle),
+            Self::Running(handle) | Self::Upgraded(handle) => Some(handle),
             Self::Free | Self::Starting | Self::Cancelled => None,
         }
     }

@@ -44,13 +44,8 @@ impl RequestSink {
 }
 
 impl RequestSink {
-    /// The request's last record; of a cancelled one, that it is over. `settle` says what the slot
-    /// holds afterwards.
-    fn put_last(
-        &self,
-        write: impl FnOnce(&mut LocalEnv, Target),
-        settle: impl FnOnce(&mut LocalEnv, Target),
-    ) {
+    /// The request's last record; of a cancelled one, that it is over.
+    fn put_last(&self, write: impl FnOnce(&mut LocalEnv, Target)) {
         put(self.env, |env| {
             if env.is_wanted(self.target) {
                 record(env, self.target, write);
@@ -58,9 +53,8 @@ impl RequestSink {
                 env.batch.put(|out| put_let_go(out, self.target));
             } else {
                 env.shared.counters.add(Counter::StaleCompletions, 1);
-                return;
             }
-            settle(env, self.target);
+            env.settle(self.target);
         });
     }
 }
@@ -118,17 +112,11 @@ impl Sink for RequestSink {
     }
 
     fn end(&mut self, trailers: &HeaderBlock) {
-        self.put_last(
-            |env, to| env.batch.put(|out| put_end(out, to, trailers)),
-            LocalEnv::end_reading,
-        );
+        self.put_last(|env, to| env.batch.put(|out| put_end(out, to, trailers)));
     }
 
     fn error(&mut self, error: Error) {
-        self.put_last(
-            |env, to| env.batch.put(|out| put_failure(out, to, &error)),
-            LocalEnv::settle,
-        );
+        self.put_last(|env, to| env.batch.put(|out| put_failure(out, to, &error)));
     }
 
     fn upgrade(&mut self, head: &ResponseHead, info: &ExchangeInfo) {

@@ -45,11 +45,7 @@ fn carry_out(engine: &Engine, env: u32, target: Target, submitted: Submitted) {
     match submitted {
         Submitted::Dispatch { pool, request } => dispatch(env, target, pool, request),
         Submitted::BodyChunk(chunk) => on_request(env, target, |handle| handle.body_chunk(chunk)),
-        Submitted::BodyEnd(trailers) => {
-            if let Some(handle) = with_env(env, |env| env.end_writing(target)).flatten() {
-                handle.body_end(trailers);
-            }
-        }
+        Submitted::BodyEnd(trailers) => on_request(env, target, |handle| handle.body_end(trailers)),
         Submitted::BodyLeft => on_request(env, target, |handle| handle.body_left()),
         Submitted::Cancel => {
             if let Some(handle) = with_env(env, |env| env.cancel(target)).flatten() {

@@ -30,15 +30,6 @@ impl Upgraded {
     }
 }
 
-impl Drop for Upgraded {
-    /// After the peer's end the body's own drop does nothing, and the stream waits for ours.
-    fn drop(&mut self) {
-        if !self.closed {
-            self.body.handle().cancel();
-        }
-    }
-}
-
 fn to_io(error: Error) -> io::Error {
     io::Error::other(error)
 }

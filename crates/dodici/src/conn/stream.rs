@@ -57,6 +57,11 @@ impl ByteStream {
         }
     }
 
+    /// Whether everything the caller has handed over is written and flushed.
+    pub(crate) fn is_drained(&self, command: &Command) -> bool {
+        self.writing.is_empty() && !self.needs_flush && command.is_starved()
+    }
+
     /// Writes what the caller has handed over. Ready when the write side is closed, or has failed.
     pub(crate) fn poll_write(
         &mut self,

@@ -11,7 +11,7 @@ import { channel } from 'node:diagnostics_channel';
 import type { DispatchHandler } from './handler-types';
 import { addHeader } from './request-headers';
 import type { RequestDescription } from './request';
-import type { Connection, ConnectionSocket } from './connection';
+import type { Connection } from './connection';
 import type { PoolSettings } from './options';
 import { buildConnector } from './undici';
 
@@ -20,6 +20,7 @@ export const channels = {
   beforeConnect: channel('undici:client:beforeConnect'),
   connected: channel('undici:client:connected'),
   connectError: channel('undici:client:connectError'),
+  proxyConnected: channel('undici:proxy:connected'),
   sendHeaders: channel('undici:client:sendHeaders'),
   create: channel('undici:request:create'),
   bodySent: channel('undici:request:bodySent'),
@@ -146,7 +147,8 @@ export function observe(request: ObservedRequest): DiagnosticRequest {
 export class ConnectionDiagnostics {
   readonly #settings: PoolSettings;
   #connector: unknown;
-  #socket: ConnectionSocket | undefined;
+  /** The newest connection: a subscriber may come when it is already there. */
+  #connection: Connection | undefined;
   /** Messages about requests that were handed over before there was a connection. */
   #delayed: (() => void)[] = [];
 
@@ -177,16 +179,23 @@ export class ConnectionDiagnostics {
   }
 
   connected(connection: Connection, servername: string | null): void {
-    const observedByAny = channels.connected.hasSubscribers || channels.sendHeaders.hasSubscribers;
-    if (observedByAny) this.#socket = connection.socket;
+    this.#connection = connection;
+    this.#proxyConnected(connection);
     if (channels.connected.hasSubscribers) {
       channels.connected.publish({
         connectParams: { ...this.#connectParams(servername), version: connection.info.protocol },
         connector: this.connector,
-        socket: this.#socket,
+        socket: connection.socket,
       });
     }
     this.flushDelayed();
+  }
+
+  /** The way through a proxy was open before the connection was. */
+  #proxyConnected(connection: Connection): void {
+    const connectParams = this.#settings.proxy?.connectParams ?? null;
+    if (connectParams === null || !channels.proxyConnected.hasSubscribers) return;
+    channels.proxyConnected.publish({ socket: connection.socket, connectParams });
   }
 
   connectError(error: Error, servername: string | null): void {
@@ -213,6 +222,7 @@ export class ConnectionDiagnostics {
   }
 
   sendHeaders(request: ObservedRequest, headers: string): void {
-    channels.sendHeaders.publish({ request: observe(request), headers, socket: this.#socket });
+    const socket = this.#connection?.socket;
+    channels.sendHeaders.publish({ request: observe(request), headers, socket });
   }
 }

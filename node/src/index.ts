@@ -10,6 +10,7 @@ export { Agent } from './agent';
 export { BalancedPool, RoundRobinPool } from './balancing';
 export { Client } from './client';
 export { counters, type Counters } from './counters';
+export { EnvHttpProxyAgent } from './env-http-proxy-agent';
 export {
   connect,
   fetch,
@@ -22,7 +23,8 @@ export {
 } from './global';
 export { install, type Installation } from './install';
 export { Pool } from './pool';
-export { EnvHttpProxyAgent, ProxyAgent } from './proxies';
+export { ProxyAgent } from './proxy-agent';
+export { Socks5ProxyAgent } from './socks5-proxy-agent';
 
 export * from './undici-exports';
 // By name, because undici 8 declares it otherwise.
@@ -37,6 +39,7 @@ export type {
   DisconnectInfo,
   DisconnectListener,
   DrainListener,
+  ProxyAnswer,
   TlsInfo,
 } from './events';
 export type {

@@ -14,6 +14,7 @@ import { isIP } from 'node:net';
 import { type ConnectSettings, readConnectOptions } from './connect-options';
 import { encodeSettings } from './option-writer';
 import { parseOrigin } from './parse-origin';
+import { type ProxySettings, proxyOf } from './proxy-settings';
 import { isConnectReplaced } from './replaced-sockets';
 import { errors, peerMajor } from './undici';
 
@@ -52,6 +53,8 @@ export interface PoolSettings {
   readonly localAddress: string | null;
   readonly socketPath: string | null;
   readonly connect: ConnectSettings;
+  /** Proxy on the way there; `null`: none. */
+  readonly proxy: ProxySettings | null;
   readonly allowH2: boolean;
   readonly preferH2: boolean;
   readonly h2: H2Settings;
@@ -307,12 +310,23 @@ function connectorOptions(options: RawOptions): RawOptions {
  * function, `connect.lookup`, a pool's `factory`, a `net.connect` that somebody has replaced, or HTTP/2
  * without TLS, which the engine does not speak.
  */
-export function needsPeer(options: RawOptions, kind: SettingsKind): boolean {
-  const { connect, useH2c, h2Options } = options;
+export function needsPeer(
+  options: RawOptions,
+  kind: SettingsKind,
+  proxy: ProxySettings | null,
+): boolean {
+  // The peer would not know of the proxy, and go past it. The proxy agents have asked before.
+  if (proxy !== null) return false;
+  const { connect } = options;
   if (typeof connect === 'function') return true;
   if (typeof spread(connect)['lookup'] === 'function') return true;
   if (kind === 'pool' && typeof options['factory'] === 'function') return true;
   if (isConnectReplaced()) return true;
+  return wantsH2c(options);
+}
+
+/** Whether HTTP/2 without TLS is asked for. */
+export function wantsH2c({ useH2c, h2Options }: RawOptions): boolean {
   return useH2c === true || spread(h2Options)['useH2c'] === true;
 }
 
@@ -355,7 +369,11 @@ export interface CheckedOptions {
  *
  * @throws InvalidArgumentError with undici's message, or one that names the `connect` key.
  */
-export function checkOptions(options: unknown, kind: SettingsKind): CheckedOptions {
+export function checkOptions(
+  options: unknown,
+  kind: SettingsKind,
+  proxy: ProxySettings | null = null,
+): CheckedOptions {
   const given = ownOptions(options);
   if (kind === 'pool') checkPoolOptions(given);
   else checkClientOptions(given);
@@ -365,8 +383,8 @@ export function checkOptions(options: unknown, kind: SettingsKind): CheckedOptio
   const rest = kind === 'pool' ? throughJson(given) : given;
   if (kind === 'pool') checkClientOptions(rest);
 
-  const connect = readConnectOptions(needsPeer(given, kind) ? {} : connector);
-  return { kind, connect, at: (origin) => fillIn(kind, parseOrigin(origin), rest, connect) };
+  const connect = readConnectOptions(needsPeer(given, kind, proxy) ? {} : connector);
+  return { kind, connect, at: (origin) => fillIn(kind, parseOrigin(origin), rest, connect, proxy) };
 }
 
 function fillIn(
@@ -374,6 +392,7 @@ function fillIn(
   url: URL,
   options: RawOptions,
   connect: ConnectSettings,
+  proxy: ProxySettings | null,
 ): PoolSettings {
   const localAddress = (options['localAddress'] as string | null | undefined) ?? null;
   const preferH2 = spread(options['connect'])['preferH2'];
@@ -399,17 +418,20 @@ function fillIn(
     localAddress: localAddress ?? connect.localAddress,
     socketPath: connect.socketPath,
     connect,
+    proxy,
     allowH2: isAbsent(options['allowH2']) ? peerMajor === 8 : options['allowH2'] === true,
     preferH2: preferH2 === true,
     h2: readH2(options),
     needsDefaultRoots:
-      url.protocol === 'https:' &&
-      connect.ca === null &&
-      connect.rejectUnauthorized &&
-      !connect.platformVerifier,
+      (url.protocol === 'https:' && trustsDefaultRoots(connect)) ||
+      (proxy !== null && proxy.isSecure && trustsDefaultRoots(proxy.connect)),
     encode: (servername) => encodeSettings(settings, servername),
   };
   return settings;
+}
+
+function trustsDefaultRoots(connect: ConnectSettings): boolean {
+  return connect.ca === null && connect.rejectUnauthorized && !connect.platformVerifier;
 }
 
 /** undici opens one more connection while fewer than the limit exist, so 1.5 allows two. */
@@ -433,5 +455,5 @@ export function parseSettings(origin: unknown, options: unknown, kind: SettingsK
     if (typeof given['connect'] !== 'function') checkConnectorOptions(connectorOptions(given));
     parseOrigin(origin);
   }
-  return checkOptions(given, kind).at(origin);
+  return checkOptions(given, kind, proxyOf(options)).at(origin);
 }

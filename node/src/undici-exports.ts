@@ -41,7 +41,6 @@ export {
   RetryAgent,
   RetryHandler,
   SnapshotAgent,
-  Socks5ProxyAgent,
   WebSocket,
   WebSocketError,
   WebSocketStream,

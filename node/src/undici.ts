@@ -32,6 +32,7 @@ export interface PeerSymbols {
   readonly kConnect: symbol;
   readonly kSocket: symbol;
   readonly kDispatch: symbol;
+  readonly kProxy: symbol;
   readonly kNoProxyAgent: symbol;
   readonly kHttpProxyAgent: symbol;
   readonly kHttpsProxyAgent: symbol;

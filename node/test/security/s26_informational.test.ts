@@ -1,98 +1,120 @@
-// S26 and S27: informational responses without end, and switches of protocol that nobody asked for.
+// S26 and S27: informational responses and switches of protocol that nobody asked for.
+
+import type { Socket } from 'node:net';
 
 import { afterEach, describe, expect, it } from 'vitest';
 
-import { Client, type Dispatcher } from '../../src/index';
-import { answer, rawOrigin } from '../support/servers';
-import { Cleanup } from '../support/wire';
+import { Agent, Client, fetch, Pool } from '../../src/index';
+import { attempt, Cleanup, wireOrigin } from '../support/wire';
 
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
 
-const FINAL = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok';
+const OK = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok';
+const HINT = 'HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n';
 
-async function serve(bytes: string) {
-  const origin = await rawOrigin(answer(bytes));
+const kinds = {
+  Client: (url: string) => new Client(url),
+  Pool: (url: string) => new Pool(url),
+  Agent: () => new Agent(),
+};
+
+/** An origin that answers `/plain` well and everything else with `respond`. */
+async function serve(respond: (socket: Socket, request: string) => void) {
+  const origin = await wireOrigin((socket, request) => {
+    if (request.startsWith('GET /plain ')) socket.write(OK);
+    else respond(socket, request);
+  });
   cleanup.add(() => origin.close());
-  const client = new Client(origin.url);
-  cleanup.add(() => client.destroy());
-  return client;
+  return origin;
 }
 
-/** Statuses that the handler saw, and how the request ended. */
-function statuses(client: Client, options: object = {}) {
-  return new Promise<{ seen: number[]; error: Error | null }>((resolve) => {
-    const seen: number[] = [];
-    const handler: Dispatcher.DispatchHandler = {
-      onRequestStart() {},
-      onResponseStart: (_controller, status) => void seen.push(status),
-      onResponseData() {},
-      onResponseEnd: () => resolve({ seen, error: null }),
-      onResponseError: (_controller, error) => resolve({ seen, error }),
-      onRequestUpgrade: (_controller, status, _headers, socket) => {
-        socket.on('error', () => {});
-        socket.destroy();
-        seen.push(status);
-        resolve({ seen, error: null });
-      },
-    };
-    client.dispatch({ path: '/', method: 'GET', ...options }, handler);
-  });
-}
-
-describe('s26 informational responses', () => {
-  it('a few of them come before the final one', async () => {
-    const client = await serve('HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n'.repeat(3) + FINAL);
-    expect(await statuses(client)).toEqual({ seen: [103, 103, 103, 200], error: null });
+describe.each(Object.entries(kinds))('s26 over our %s', (_kind, make) => {
+  it.each([
+    ['100,000 of them', HINT.repeat(100_000)],
+    ['one more than 64', HINT.repeat(65) + OK],
+    [
+      'more than 64 KB of them',
+      `HTTP/1.1 103 E\r\nx: ${'x'.repeat(15_000)}\r\n\r\n`.repeat(5) + OK,
+    ],
+    ['102 and 100 in turns', 'HTTP/1.1 102 P\r\n\r\nHTTP/1.1 100 C\r\n\r\n'.repeat(50_000)],
+  ])('%s fail the request, and the next one goes well', async (_name, bytes) => {
+    const origin = await serve((socket) => socket.write(bytes));
+    const dispatcher = make(origin.url);
+    cleanup.add(() => dispatcher.destroy());
+    expect(await attempt(dispatcher, { origin: origin.url, path: '/flood' })).toMatchObject({
+      code: expect.stringMatching(/^(HPE_STRICT|UND_ERR_SOCKET)$/) as string,
+    });
+    expect(await attempt(dispatcher, { origin: origin.url, path: '/plain' })).toEqual({
+      status: 200,
+    });
+    expect(origin.connections).toBe(2);
   });
 
-  it('100 000 of them are an error after 64', async () => {
-    const client = await serve('HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(100_000) + FINAL);
-    const { seen, error } = await statuses(client);
-    expect(error).toBeInstanceOf(Error);
-    expect(seen.every((status) => status === 103)).toBe(true);
-    expect(seen.length).toBeLessThanOrEqual(64);
-  });
-
-  it('large ones are an error when they are 64 KB together', async () => {
-    const large = `HTTP/1.1 103 Early Hints\r\nlink: ${'x'.repeat(12 * 1024)}\r\n\r\n`;
-    const client = await serve(large.repeat(20) + FINAL);
-    const { seen, error } = await statuses(client);
-    expect(error).toBeInstanceOf(Error);
-    expect(seen.length).toBeLessThanOrEqual(5);
+  it('64 of them do no harm', async () => {
+    const origin = await serve((socket) => socket.write(HINT.repeat(64) + OK));
+    const dispatcher = make(origin.url);
+    cleanup.add(() => dispatcher.destroy());
+    for (let i = 0; i < 3; i++) {
+      expect(await attempt(dispatcher, { origin: origin.url, path: '/some' })).toEqual({
+        status: 200,
+      });
+    }
+    expect(origin.connections).toBe(1);
   });
 });
 
-describe('s27 a switch of protocols', () => {
-  const SWITCH =
-    'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\nbytes';
-
-  it('that was asked for is one', async () => {
-    expect(await statuses(await serve(SWITCH), { upgrade: 'x' })).toEqual({
-      seen: [101],
-      error: null,
-    });
+it('s26 a fetch fails too', async () => {
+  const origin = await serve((socket) => socket.write(HINT.repeat(1000)));
+  const agent = new Agent();
+  cleanup.add(() => agent.destroy());
+  await expect(fetch(`${origin.url}/flood`, { dispatcher: agent })).rejects.toMatchObject({
+    cause: { message: expect.stringContaining('Too many informational responses') as string },
   });
+});
 
-  it.each([
-    ['that nobody asked for', SWITCH],
-    ['that nobody asked for and that names no protocol', 'HTTP/1.1 101 Switching\r\n\r\n'],
-    ['behind an early hint', `HTTP/1.1 103 Early Hints\r\n\r\n${SWITCH}`],
-  ])('%s fails the request, and the client goes on', async (_what, bytes) => {
-    let first = true;
-    const origin = await rawOrigin((socket) => {
-      socket.on('error', () => {});
-      socket.on('data', () => {
-        socket.write(first ? bytes : FINAL);
-        first = false;
+const SWITCH = 'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n';
+
+describe.each(Object.entries(kinds))('s27 over our %s', (_kind, make) => {
+  const unasked: [string, object, string][] = [
+    ['a GET', { method: 'GET' }, SWITCH],
+    ['a GET, with bytes behind it', { method: 'GET' }, `${SWITCH}HTTP/1.1 200 OK\r\n\r\n`],
+    ['a GET, without Upgrade', { method: 'GET' }, 'HTTP/1.1 101 Switching\r\n\r\n'],
+    ['a HEAD', { method: 'HEAD' }, SWITCH],
+    ['a POST', { method: 'POST', body: 'body' }, SWITCH],
+    ['a POST whose body is still read', { method: 'POST', body: 'x'.repeat(500_000) }, SWITCH],
+    ['an upgrade, without Upgrade', { upgrade: 'x' }, 'HTTP/1.1 101 Switching\r\n\r\n'],
+    ['a CONNECT', { method: 'CONNECT', path: 'localhost:1' }, SWITCH],
+  ];
+
+  it.each(unasked)(
+    '101 in answer to %s is an error of the server',
+    async (_name, options, answer) => {
+      const origin = await serve((socket) => socket.write(answer));
+      const dispatcher = make(origin.url);
+      cleanup.add(() => dispatcher.destroy());
+      const outcome = await attempt(dispatcher, { origin: origin.url, path: '/101', ...options });
+      expect(outcome).toMatchObject({ code: expect.stringMatching(/^UND_ERR_|^HPE_/) as string });
+      expect((outcome as { name: string }).name).not.toMatch(/Assertion/);
+      expect(await attempt(dispatcher, { origin: origin.url, path: '/plain' })).toEqual({
+        status: 200,
       });
+    },
+  );
+
+  it('101 in answer to an upgrade is one', async () => {
+    const origin = await serve((socket) => socket.write(SWITCH));
+    const dispatcher = make(origin.url);
+    cleanup.add(() => dispatcher.destroy());
+    expect(await attempt(dispatcher, { origin: origin.url, path: '/up', upgrade: 'x' })).toEqual({
+      status: 101,
     });
-    cleanup.add(() => origin.close());
-    const client = new Client(origin.url);
-    cleanup.add(() => client.destroy());
-    const { seen, error } = await statuses(client);
-    expect(error).toBeInstanceOf(Error);
-    expect(seen).not.toContain(101);
-    expect(await statuses(client)).toEqual({ seen: [200], error: null });
   });
+});
+
+it('s27 a fetch that is switched fails', async () => {
+  const origin = await serve((socket) => socket.write(SWITCH));
+  const agent = new Agent();
+  cleanup.add(() => agent.destroy());
+  await expect(fetch(`${origin.url}/up`, { dispatcher: agent })).rejects.toThrow('fetch failed');
 });

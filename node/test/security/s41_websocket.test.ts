@@ -1,158 +1,226 @@
-// S41: a hostile WebSocket server costs one connection, never the process.
+// S41: WebSocket servers that mean harm, through undici's WebSocket over our upgraded streams.
 
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import * as http from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { deflateRawSync } from 'node:zlib';
 
 import { afterEach, describe, expect, it } from 'vitest';
 
 import { Agent, WebSocket } from '../../src/index';
+import { rawOrigin } from '../support/servers';
 import { Cleanup } from '../support/wire';
 
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
 
-const accept = (key: string) =>
-  createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
+const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
-interface Handshake {
-  /** Fields of the answer besides the obvious ones. */
-  readonly fields?: string;
-  readonly key?: (key: string) => string;
-}
-
-/** A server that shakes hands and then does what it is told to the socket. */
-async function serve(act: (socket: Socket) => void, { fields = '', key = accept }: Handshake = {}) {
-  const server = http.createServer();
-  const sockets = new Set<Socket>();
-  server.on('upgrade', (request, socket: Socket) => {
-    sockets.add(socket);
-    socket.on('error', () => {});
-    socket.write(
-      'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n' +
-        `sec-websocket-accept: ${key(String(request.headers['sec-websocket-key']))}\r\n${fields}\r\n`,
-    );
-    socket.resume();
-    act(socket);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  cleanup.add(() => {
-    for (const socket of sockets) socket.destroy();
-    return new Promise((resolve) => server.close(resolve));
-  });
-  return `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
-
-/** Waits for the end of a WebSocket; returns its code and how many messages came before. */
-async function outcome(url: string, options: object = {}, protocols: string[] = []) {
-  const dispatcher = new Agent(options);
-  cleanup.add(() => dispatcher.destroy());
-  const socket = new WebSocket(url, { dispatcher, protocols });
-  let messages = 0;
-  let opened = false;
-  socket.onmessage = () => messages++;
-  socket.onopen = () => (opened = true);
-  socket.onerror = () => {};
-  const [closed] = (await once(socket as unknown as EventTarget, 'close')) as [
-    { code: number; wasClean: boolean },
-  ];
-  return { code: closed.code, messages, opened };
-}
-
-const frame = (first: number, payload: Buffer) =>
-  Buffer.concat([Buffer.from([first, payload.length]), payload]);
-
-describe('s41 frames', () => {
-  const bad: Record<string, Buffer> = {
-    'of 2^63 bytes': Buffer.from([0x82, 127, 0x80, 0, 0, 0, 0, 0, 0, 0]),
-    'of 2^53 bytes': Buffer.from([0x82, 127, 0, 0x20, 0, 0, 0, 0, 0, 0]),
-    'with a reserved bit': frame(0xa1, Buffer.from('x')),
-    'with a reserved opcode': frame(0x83, Buffer.from('x')),
-    'that continue nothing': frame(0x80, Buffer.from('x')),
-    'that are masked': Buffer.from([0x81, 0x81, 1, 2, 3, 4, 0x79]),
-    'of control in fragments': frame(0x09, Buffer.from('x')),
-    'of control above 125 bytes': Buffer.concat([
-      Buffer.from([0x89, 126, 0, 126]),
-      Buffer.alloc(126),
-    ]),
-    'of text that is not UTF-8': frame(0x81, Buffer.from([0xff, 0xfe])),
-    'of a close with one byte': frame(0x88, Buffer.from([3])),
-    'of a close with a code that must not be sent': frame(0x88, Buffer.from([0x03, 0xed])),
-  };
-
-  it.each(Object.entries(bad))('%s end the connection', async (_what, bytes) => {
-    const url = await serve((socket) => socket.write(bytes));
-    const { code, messages, opened } = await outcome(url);
-    expect([opened, messages]).toEqual([true, 0]);
-    expect(code).not.toBe(1000);
-  });
-
-  it('of an unclean end are a 1006', async () => {
-    const url = await serve((socket) => socket.end(frame(0x01, Buffer.from('half'))));
-    expect(await outcome(url)).toMatchObject({ code: 1006, messages: 0 });
-  });
-
-  it('of control without end do not stop the messages behind them', async () => {
-    const url = await serve((socket) => {
-      for (let i = 0; i < 200; i++) {
-        socket.write(Buffer.concat(Array<Buffer>(100).fill(frame(0x89, Buffer.from('x')))));
+/** A server that shakes hands, with these extra lines, and then does as it likes. */
+async function serve(act: (socket: Socket) => void, lines: readonly string[] = []) {
+  const frames: Buffer[] = [];
+  const origin = await rawOrigin((socket) => {
+    let head = '';
+    socket.on('data', (chunk) => {
+      if (head.endsWith('\r\n\r\n')) {
+        frames.push(chunk);
+        return;
       }
-      socket.write(frame(0x81, Buffer.from('hello')));
-      socket.end(frame(0x88, Buffer.from([0x03, 0xe8])));
+      head += chunk.toString('latin1');
+      if (!head.includes('\r\n\r\n')) return;
+      const key = /sec-websocket-key: (\S+)/i.exec(head)![1]!;
+      const accept = createHash('sha1')
+        .update(key + GUID)
+        .digest('base64');
+      const answer = [
+        'HTTP/1.1 101 Switching Protocols',
+        'connection: upgrade',
+        'upgrade: websocket',
+        `sec-websocket-accept: ${accept}`,
+        ...lines,
+      ];
+      socket.write(`${answer.join('\r\n')}\r\n\r\n`);
+      act(socket);
     });
-    expect(await outcome(url)).toMatchObject({ code: 1000, messages: 1 });
   });
+  cleanup.add(() => origin.close());
+  const agent = new Agent({ webSocket: { maxPayloadSize: 1024 * 1024 } } as never);
+  cleanup.add(() => agent.destroy());
+  return { url: origin.url.replace('http', 'ws'), agent, frames };
+}
 
-  it('of a message in more fragments than allowed end the connection', async () => {
-    const url = await serve((socket) => {
-      socket.write(frame(0x01, Buffer.from('x')));
-      socket.write(Buffer.concat(Array<Buffer>(500).fill(frame(0x00, Buffer.from('x')))));
-      socket.write(frame(0x80, Buffer.from('x')));
-    });
-    const { code, messages } = await outcome(url, { webSocket: { maxFragments: 100 } });
-    expect(messages).toBe(0);
-    expect(code).not.toBe(1000);
-  });
-});
+type Served = Awaited<ReturnType<typeof serve>>;
 
-describe('s41 compression', () => {
-  const DEFLATE = 'sec-websocket-extensions: permessage-deflate\r\n';
-  const compressed = (payload: Buffer) => {
-    const length = Buffer.alloc(8);
-    length.writeUInt32BE(payload.length, 4);
-    return Buffer.concat([Buffer.from([0xc1, 127]), length, payload]);
+/** How a connection ended, and how much came before. */
+async function outcome({ url, agent }: Served, protocols: string[] = []) {
+  const socket = new WebSocket(url, { dispatcher: agent, protocols });
+  socket.binaryType = 'arraybuffer';
+  let messages = 0;
+  let failed = false;
+  socket.addEventListener('message', () => messages++);
+  socket.addEventListener('error', () => (failed = true));
+  const { code, wasClean } = await new Promise<{ code: number; wasClean: boolean }>((resolve) =>
+    socket.addEventListener('close', resolve),
+  );
+  return { code, wasClean, failed, messages };
+}
+
+/** A frame as servers send it. */
+function frame(opcode: number, payload: Buffer | string, { final = true, rsv = 0 } = {}): Buffer {
+  const body = Buffer.from(payload as string);
+  const first = (final ? 0x80 : 0) | rsv | opcode;
+  if (body.length < 126) return Buffer.concat([Buffer.from([first, body.length]), body]);
+  if (body.length < 65_536) {
+    const head = Buffer.from([first, 126, body.length >> 8, body.length & 0xff]);
+    return Buffer.concat([head, body]);
+  }
+  const head = Buffer.alloc(10);
+  head.writeUInt8(first, 0);
+  head.writeUInt8(127, 1);
+  head.writeBigUInt64BE(BigInt(body.length), 2);
+  return Buffer.concat([head, body]);
+}
+
+/** The head of a frame that announces more than it brings. */
+function announced(length: bigint): Buffer {
+  const head = Buffer.alloc(10);
+  head.writeUInt8(0x82, 0);
+  head.writeUInt8(127, 1);
+  head.writeBigUInt64BE(length, 2);
+  return head;
+}
+
+const DEFLATE = ['sec-websocket-extensions: permessage-deflate'];
+const COMPRESSED = 0x40;
+/** As permessage-deflate cuts it: without the empty block at the end. */
+const deflated = (size: number) =>
+  deflateRawSync(Buffer.alloc(size), { finishFlush: 2 }).subarray(0, -4);
+
+/** Writes as fast as the other side takes it. */
+function flood(socket: Socket, block: Buffer): void {
+  const more = () => {
+    while (!socket.destroyed && socket.write(block)) continue;
   };
+  socket.on('drain', more);
+  more();
+}
 
-  it('of a bomb ends the connection', async () => {
-    const bomb = compressed(deflateRawSync(Buffer.alloc(32 * 1024 * 1024)));
-    const url = await serve((socket) => socket.write(bomb), { fields: DEFLATE });
-    const { code, messages } = await outcome(url, {
-      webSocket: { maxPayloadSize: 1024 * 1024 },
+const attacks: Record<string, [(socket: Socket) => void, string[]?]> = {
+  'a length of 2^63': [(socket) => socket.write(announced(2n ** 63n))],
+  'a length of 2^63 - 1': [(socket) => socket.write(announced(2n ** 63n - 1n))],
+  'a length of 2^53': [(socket) => socket.write(announced(2n ** 53n))],
+  'a length of 4 GB': [(socket) => socket.write(announced(2n ** 32n))],
+  'a message without end': [
+    (socket) => {
+      socket.write(frame(2, Buffer.alloc(60_000), { final: false }));
+      flood(socket, frame(0, Buffer.alloc(60_000), { final: false }));
+    },
+  ],
+  'a bomb of 64 MB': [
+    (socket) => socket.write(frame(2, deflated(64 * 1024 ** 2), { rsv: COMPRESSED })),
+    DEFLATE,
+  ],
+  'compressed bytes that are none': [
+    (socket) => socket.write(frame(2, Buffer.alloc(500, 0xff), { rsv: COMPRESSED })),
+    DEFLATE,
+  ],
+  'broken compression after the limit': [
+    (socket) =>
+      socket.write(
+        frame(2, Buffer.concat([deflated(8 * 1024 ** 2), Buffer.alloc(500, 0xff)]), {
+          rsv: COMPRESSED,
+        }),
+      ),
+    DEFLATE,
+  ],
+  'compression that was not agreed': [
+    (socket) => socket.write(frame(2, deflated(100), { rsv: COMPRESSED })),
+  ],
+  'reserved bits': [(socket) => socket.write(frame(2, 'x', { rsv: 0x30 }))],
+  'an unknown opcode': [(socket) => socket.write(frame(3, 'x'))],
+  'a continuation of nothing': [(socket) => socket.write(frame(0, 'x'))],
+  'a ping in pieces': [(socket) => socket.write(frame(9, 'x', { final: false }))],
+  'a ping of 126 bytes': [(socket) => socket.write(frame(9, 'x'.repeat(126)))],
+  'a masked frame': [(socket) => socket.write(Buffer.from([0x82, 0x81, 1, 2, 3, 4, 5]))],
+  'text that is not UTF-8': [(socket) => socket.write(frame(1, Buffer.from([0xff, 0xfe])))],
+  'a close frame of one byte': [(socket) => socket.write(frame(8, 'x'))],
+  'a close frame whose reason is not UTF-8': [
+    (socket) => socket.write(frame(8, Buffer.from([0x03, 0xe8, 0xff, 0xfe]))),
+  ],
+  'an end without a close frame': [(socket) => socket.end()],
+  'an end in the middle of a frame': [(socket) => socket.end(announced(100n))],
+  'a reset': [(socket) => setImmediate(() => socket.resetAndDestroy())],
+  'an extension that nobody asked for': [
+    (socket) => socket.write(frame(1, 'x')),
+    ['sec-websocket-extensions: x-evil'],
+  ],
+  'a subprotocol that nobody asked for': [
+    (socket) => socket.write(frame(1, 'x')),
+    ['sec-websocket-protocol: evil'],
+  ],
+};
+
+describe('s41 a WebSocket server that sends', () => {
+  it.each(Object.keys(attacks))('%s loses its connection, and nothing else', async (name) => {
+    const [act, lines] = attacks[name]!;
+    const served = await serve(act, lines);
+    const { wasClean, messages } = await outcome(served);
+    expect([wasClean, messages]).toEqual([false, 0]);
+    // The process, and the agent, serve on.
+    const next = await serve((socket) => {
+      socket.write(frame(1, 'fine'));
+      socket.end(frame(8, Buffer.from([0x03, 0xe8])));
     });
-    expect(messages).toBe(0);
-    expect(code).not.toBe(1000);
+    const { messages: fine, code } = await outcome({ ...next, agent: served.agent });
+    expect([fine, code]).toEqual([1, 1000]);
   });
 
-  it('that is broken ends the connection', async () => {
-    const url = await serve((socket) => socket.write(compressed(Buffer.alloc(64, 0xff))), {
-      fields: DEFLATE,
+  it('a subprotocol that is not among the asked ones loses its connection', async () => {
+    const served = await serve(() => {}, ['sec-websocket-protocol: other']);
+    expect(await outcome(served, ['chat'])).toMatchObject({ wasClean: false, messages: 0 });
+  });
+
+  it.each(['99', 'abc', '0', ''])(
+    'window bits of "%s" loses it, or is not listened to',
+    async (bits) => {
+      const served = await serve(
+        (socket) => socket.end(frame(8, Buffer.from([0x03, 0xe8]))),
+        [`sec-websocket-extensions: permessage-deflate; server_max_window_bits=${bits}`],
+      );
+      expect([1000, 1006]).toContain((await outcome(served)).code);
+    },
+  );
+
+  it('100,000 pings gets as many pongs, although it ends its side at once', async () => {
+    const pings = 100_000;
+    let ended: Promise<unknown> = Promise.resolve();
+    const served = await serve((socket) => {
+      ended = once(socket, 'end');
+      const one = frame(9, 'x'.repeat(100));
+      for (let i = 0; i < pings; i += 1000)
+        socket.write(Buffer.concat(Array<Buffer>(1000).fill(one)));
+      socket.end(frame(8, Buffer.from([0x03, 0xe8])));
     });
-    const { code, messages } = await outcome(url);
-    expect(messages).toBe(0);
-    expect(code).not.toBe(1000);
+    expect(await outcome(served)).toMatchObject({ code: 1000 });
+    await ended;
+    // Two bytes of head, four of mask; and the close frame.
+    expect(Buffer.concat(served.frames).length).toBe(pings * 106 + 8);
   });
 });
 
-describe('s41 a handshake', () => {
-  it('with the wrong answer to the key fails', async () => {
-    const url = await serve(() => {}, { key: () => 'x' });
-    expect(await outcome(url)).toMatchObject({ opened: false, code: 1006 });
-  });
-
-  it('with a protocol that nobody asked for fails', async () => {
-    const url = await serve(() => {}, { fields: 'sec-websocket-protocol: chat\r\n' });
-    expect(await outcome(url)).toMatchObject({ opened: false, code: 1006 });
-  });
+it('s41 the masks of a client’s frames cannot be foretold', async () => {
+  const served = await serve(() => {});
+  const socket = new WebSocket(served.url, { dispatcher: served.agent });
+  await new Promise((resolve) => socket.addEventListener('open', resolve));
+  const count = 200;
+  for (let i = 0; i < count; i++) socket.send('same');
+  const size = 2 + 4 + 4;
+  while (Buffer.concat(served.frames).length < count * size) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const bytes = Buffer.concat(served.frames);
+  const masks = new Set<number>();
+  for (let i = 0; i < count; i++) masks.add(bytes.readUInt32BE(i * size + 2));
+  expect(masks.size).toBeGreaterThan(count - 3);
+  socket.close();
 });

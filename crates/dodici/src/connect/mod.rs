@@ -1,8 +1,9 @@
-//! Making connections: name resolution, TCP or unix socket, TLS.
+//! Making connections: name resolution, TCP or unix socket, proxy, TLS.
 //!
 //! - [`Connector`]: the legs in a row, for one pool key.
 //! - [`Transport`]: the byte stream that comes out, and [`Transport::probe`] for the checkout.
 //! - `dns`, `getaddrinfo`: resolver threads. `tcp`: racing addresses. `unix_socket`.
+//! - `proxy`: the way through one: TLS to it, `CONNECT` or SOCKS.
 //! - `tls`: trust, identity, verification, sessions, Node's error codes.
 //! - `errors`: the system's failures in Node's terms. `deadline`: the connect timeout.
 //!
@@ -12,6 +13,7 @@ mod deadline;
 mod dns;
 mod errors;
 mod getaddrinfo;
+mod proxy;
 mod socket;
 mod tcp;
 mod tls;
@@ -26,11 +28,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use dodici_pool::{
-    ConnectConfig, ConnectInfo, ConnectTimings, Error, Origin, Phase, Protocol, Scheme,
+    ConnectConfig, ConnectInfo, ConnectTimings, Error, Origin, Phase, Protocol, Proxy, Scheme,
 };
 use tokio::time::Instant;
 
 use self::deadline::Deadline;
+use self::proxy::ProxyLeg;
 use self::socket::Socket;
 use self::tcp::Dialer;
 use self::tls::TlsLeg;
@@ -47,6 +50,8 @@ pub(crate) use self::transport::{Probe, Transport};
 pub(crate) struct Connector {
     origin: Origin,
     config: ConnectConfig,
+    /// `None` for the direct way.
+    proxy: Option<ProxyLeg>,
     /// `None` for plain text.
     tls: Option<TlsLeg>,
 }
@@ -76,9 +81,14 @@ impl Connector {
             Scheme::Http => None,
             Scheme::Https => Some(TlsLeg::new(&origin, &config.tls)?),
         };
+        let proxy = match &config.proxy {
+            None => None,
+            Some(proxy) => Some(ProxyLeg::new(proxy, &origin)?),
+        };
         Ok(Self {
             origin,
             config,
+            proxy,
             tls,
         })
     }
@@ -93,12 +103,23 @@ impl Connector {
     pub(crate) async fn connect(&self) -> Result<(Transport, ConnectInfo), Error> {
         let started = Instant::now();
         let deadline = Deadline::after(started, self.config.timeout);
-        let opened = self.open(deadline).await?;
+        let reach =
+            deadline.or_sooner(started, self.proxy_config().and_then(|proxy| proxy.timeout));
+        let opened = self.open(reach).await?;
+        let (socket, proxy) = match &self.proxy {
+            None => (opened.socket, None),
+            Some(leg) => {
+                // Boxed, so that the direct way does not carry its size.
+                let way = Box::pin(leg.open(opened.socket, reach, deadline));
+                let (socket, info) = way.await?;
+                (socket, Some(Box::new(info)))
+            }
+        };
         let (transport, tls, tls_time) = match &self.tls {
-            None => (Transport::plain(opened.socket), None, None),
+            None => (Transport::plain(socket), None, None),
             Some(leg) => {
                 let begun = Instant::now();
-                let handshake = deadline.run(leg.handshake(opened.socket)).await;
+                let handshake = deadline.run(leg.handshake(socket)).await;
                 let (stream, info) =
                     handshake.map_err(|_| self.timed_out(deadline, Phase::TlsHandshake, &[]))??;
                 (Transport::tls(stream), Some(info), Some(begun.elapsed()))
@@ -115,6 +136,7 @@ impl Connector {
                 Protocol::Http1
             },
             tls,
+            proxy,
             timings: ConnectTimings {
                 dns: opened.dns,
                 tcp: opened.tcp,
@@ -139,7 +161,7 @@ impl Connector {
                 tcp: Some(begun.elapsed()),
             });
         }
-        let (host, port) = (&*self.origin.host, self.origin.port);
+        let (host, port) = self.first_hop();
         let lookup = dns::SYSTEM.resolve(host, self.config.family);
         let found = deadline
             .run(lookup)
@@ -171,17 +193,33 @@ impl Connector {
         deadline: Deadline,
     ) -> Result<(tokio::net::TcpStream, Duration), Error> {
         let begun = Instant::now();
+        let (host, port) = self.first_hop();
         let mut dialer = Dialer::new(&self.config, addresses);
-        let dialled = deadline
-            .run(dialer.run(&self.origin.host, self.origin.port))
-            .await;
+        let dialled = deadline.run(dialer.run(host, port)).await;
         let stream =
             dialled.map_err(|_| self.timed_out(deadline, Phase::Connect, &dialer.tried()))??;
         Ok((stream, begun.elapsed()))
     }
 
+    /// The TLS leg is the only one that is always the origin's.
     fn timed_out(&self, deadline: Deadline, phase: Phase, tried: &[String]) -> Error {
-        deadline.error(phase, &self.origin.host, self.origin.port, tried)
+        let (host, port) = match phase {
+            Phase::TlsHandshake => (&*self.origin.host, self.origin.port),
+            _ => self.first_hop(),
+        };
+        deadline.error(phase, host, port, tried)
+    }
+
+    fn proxy_config(&self) -> Option<&Proxy> {
+        self.config.proxy.as_deref()
+    }
+
+    /// Where the socket is connected to: the proxy, or else the origin.
+    fn first_hop(&self) -> (&str, u16) {
+        match self.proxy_config() {
+            Some(proxy) => (&proxy.host, proxy.port),
+            None => (&self.origin.host, self.origin.port),
+        }
     }
 
     fn path(&self) -> Option<String> {

@@ -44,7 +44,7 @@ async function serve(act: (socket: Socket) => void, lines: readonly string[] = [
     });
   });
   cleanup.add(() => origin.close());
-  const agent = new Agent({ webSocket: { maxPayloadSize: 1024 * 1024 } } as never);
+  const agent = new Agent({ webSocket: { maxPayloadSize: 1024 * 1024 } });
   cleanup.add(() => agent.destroy());
   return { url: origin.url.replace('http', 'ws'), agent, frames };
 }

@@ -57,12 +57,17 @@ codegen:
 
 # Run all benchmarks and draw their plots
 [group('4 measure')]
-bench *ARGS: (bench-h1 ARGS)
+bench *ARGS: (bench-h1 ARGS) (bench-h2 ARGS)
 
 # Compare with undici over HTTP/1.1: --rounds N --seconds S, or --help
 [group('4 measure')]
 bench-h1 *ARGS: build-bench
     @node bench/h1.mjs {{ ARGS }}
+
+# Compare with undici over HTTP/2: --rounds N --seconds S, or --help
+[group('4 measure')]
+bench-h2 *ARGS: build-bench
+    @node bench/h2.mjs {{ ARGS }}
 
 # Mixed load, or one gate with many repetitions (origins, race, aborts, ..., all): see --help
 [group('4 measure')]

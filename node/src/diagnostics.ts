@@ -221,8 +221,20 @@ export class ConnectionDiagnostics {
     for (const message of messages) message();
   }
 
-  sendHeaders(request: ObservedRequest, headers: string): void {
-    const socket = this.#connection?.socket;
-    channels.sendHeaders.publish({ request: observe(request), headers, socket });
+  sendHeaders(request: ObservedRequest, head: string): void {
+    const connection = this.#connection;
+    const headers = connection?.isMultiplexed === true ? asHttp2(head, this.#settings.url) : head;
+    channels.sendHeaders.publish({ request: observe(request), headers, socket: connection?.socket });
   }
+}
+
+/** A head of HTTP/1.1 as undici shows that of a stream: its fields, then the pseudo-headers. */
+function asHttp2(head: string, url: URL): string {
+  const [line = '', host = '', , ...fields] = head.split('\r\n');
+  const [method, path] = line.split(' ');
+  const authority = host.slice('host: '.length);
+  const scheme = url.protocol.slice(0, -1);
+  const shown = fields.filter((field) => field !== '');
+  shown.push(`:authority: ${authority}`, `:method: ${method}`, `:path: ${path}`, `:scheme: ${scheme}`);
+  return `${shown.join('\r\n')}\r\n`;
 }

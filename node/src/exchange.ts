@@ -23,9 +23,9 @@ import { assertHandler } from './legacy-handler';
 import { Place, type Pipelined } from './pipeline';
 import { Sending, type SendContext } from './sending';
 import type { Pausing, SlotOwner } from './session';
-import { errors, peerMajor } from './undici';
+import { errors, peerMajor, symbols } from './undici';
 import { UpgradedSocket } from './upgrade';
-import { WINDOW } from './wire/generated';
+import { HeadFlag, WINDOW } from './wire/generated';
 
 /** What an exchange tells its pool. */
 export interface ExchangeContext extends SendContext {
@@ -35,6 +35,8 @@ export interface ExchangeContext extends SendContext {
   unblocked(exchange: Request): void;
   /** The request of an exchange that has a place has left, its body included. */
   sent(exchange: Request): void;
+  /** What stands for the socket below an upgraded HTTP/2 stream. */
+  readonly streamSocket: unknown;
   /** An error of `onResponseError`, which nobody is left to hear: becomes the dispatcher's `error` event. */
   reportError(error: unknown): void;
 }
@@ -55,6 +57,8 @@ class Request extends Sending implements SlotOwner, Pausing, Pipelined {
   #queue: Undelivered[] | null = null;
   /** A callback is running: `resume()` inside it must not deliver again below it. */
   #delivering = false;
+  /** The last head came over HTTP/2. */
+  #isHttp2 = false;
   /** Bytes delivered and not yet credited. */
   #owed = 0;
   /** What Rust knows of the handler: it delivers, will be told at the end of this turn, has stopped. */
@@ -119,11 +123,12 @@ class Request extends Sending implements SlotOwner, Pausing, Pipelined {
 
   // Incoming ---------------------------------------------------------------------------------
 
-  onInformational(status: number, _flags: number, text: string): void {
-    this.onHead(status, 0, text);
+  onInformational(status: number, flags: number, text: string): void {
+    this.onHead(status, flags, text);
   }
 
-  onHead(status: number, _flags: number, text: string): void {
+  onHead(status: number, flags: number, text: string): void {
+    this.#isHttp2 = (flags & HeadFlag.Http2) !== 0;
     if (this.#handle.paused) this.paused();
     // Heads are delivered to a paused handler too, but never before what already waits.
     if (this.#queue !== null) this.#queue.push({ kind: 'head', status, text });
@@ -145,14 +150,20 @@ class Request extends Sending implements SlotOwner, Pausing, Pipelined {
     this.#deliverError(decodeError(batch, start, end));
   }
 
-  onUpgrade(status: number, _flags: number, text: string): void {
+  onUpgrade(status: number, flags: number, text: string): void {
     const fields = text.indexOf('\n') + 1;
     const controller = this.#handle;
-    RequestController.receiveHead(controller, text, fields);
+    RequestController.receiveHead(controller, text, fields, (flags & HeadFlag.Http2) !== 0);
     this.unwatchBody();
     // The byte stream is not the handler's to pause.
     this.#tellResumed();
     const socket = new UpgradedSocket(this.context.session, this, this.writer);
+    this.#isHttp2 = (flags & HeadFlag.Http2) !== 0;
+    if (this.#isHttp2) {
+      // undici expects 200 instead of 101 where these say that the socket is a stream.
+      const session = { socket: this.#context.streamSocket };
+      Object.assign(socket, { [symbols.kHTTP2Stream]: true, session });
+    }
     this.slot = -1;
     // As in undici, the pool is done with the request before its handler has the byte stream:
     // closing or destroying the pool in there leaves the stream alone.
@@ -250,7 +261,7 @@ class Request extends Sending implements SlotOwner, Pausing, Pipelined {
     const { handler } = this;
     const controller = this.#handle;
     const fields = text.indexOf('\n') + 1;
-    RequestController.receiveHead(controller, text, fields);
+    RequestController.receiveHead(controller, text, fields, this.#isHttp2);
     this.#delivering = true;
     try {
       if (handler.onResponseStarted) handler.onResponseStarted();

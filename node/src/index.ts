@@ -21,6 +21,7 @@ export {
   stream,
   upgrade,
 } from './global';
+export { H2CClient } from './h2c-client';
 export { install, type Installation } from './install';
 export { Pool } from './pool';
 export { ProxyAgent } from './proxy-agent';

@@ -18,6 +18,8 @@ import type { SubmissionWriter } from './wire/writer';
 /** Hears what happens to connections. Called at delivery, so in one order with the handlers' callbacks. */
 export interface NativePoolListener {
   connected(pool: NativePool, connection: Connection): void;
+  /** An HTTP/2 connection takes so many requests at once from now on. */
+  concurrencyChanged(connection: Connection, streams: number): void;
   /** A connection has ended and no longer counts. */
   disconnected(connection: Connection, error: Error, info: DisconnectInfo): void;
   connectFailed(pool: NativePool, error: Error): void;
@@ -89,6 +91,11 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
     const made = new Connection(connection, decodeConnected(batch, start, end), this);
     this.#connections.set(connection, made);
     this.#listener.connected(this, made);
+  }
+
+  onConcurrency(connection: number, streams: number): void {
+    const changed = this.#connections.get(connection);
+    if (changed !== undefined) this.#listener.concurrencyChanged(changed, streams);
   }
 
   onDisconnected(connection: number, batch: Buffer, start: number, end: number): void {

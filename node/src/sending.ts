@@ -300,9 +300,10 @@ export abstract class Sending
     }
 
     let flags = this.dispatchFlags(!empty);
-    if (this.expectContinue && !empty) {
+    if (this.expectContinue) {
+      // Over HTTP/2 undici expects it without a body as well; there the engine adds the field.
       flags |= DispatchFlag.ExpectContinue;
-      framing += 'expect: 100-continue\r\n';
+      if (!empty) framing += 'expect: 100-continue\r\n';
     }
 
     const { session } = context;

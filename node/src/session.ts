@@ -35,6 +35,7 @@ export interface SlotOwner {
 /** Owner of a native pool. Payloads lie in `batch` from `start` to `end`, and only until the call returns. */
 export interface PoolOwner {
   onConnected(connection: number, batch: Buffer, start: number, end: number): void;
+  onConcurrency(connection: number, streams: number): void;
   onDisconnected(connection: number, batch: Buffer, start: number, end: number): void;
   onConnectFailed(connection: number, batch: Buffer, start: number, end: number): void;
   onPoolClosed(): void;
@@ -472,6 +473,9 @@ export class Session implements RecordSink {
         return;
       case Completion.ConnectFailed:
         pool.onConnectFailed(connection, batch, start, end);
+        return;
+      case Completion.Concurrency:
+        pool.onConcurrency(connection, batch.readUInt32LE(start));
         return;
       case Completion.PoolClosed:
         this.#pools.delete(id);

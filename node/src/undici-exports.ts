@@ -27,7 +27,6 @@ export {
   ErrorEvent,
   EventSource,
   FormData,
-  H2CClient,
   Headers,
   MessageEvent,
   MockAgent,

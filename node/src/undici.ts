@@ -32,6 +32,8 @@ export interface PeerSymbols {
   readonly kConnect: symbol;
   readonly kSocket: symbol;
   readonly kDispatch: symbol;
+  readonly kHTTP2Stream: symbol;
+  readonly kMaxConcurrentStreams: symbol;
   readonly kProxy: symbol;
   readonly kNoProxyAgent: symbol;
   readonly kHttpProxyAgent: symbol;

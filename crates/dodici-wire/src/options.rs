@@ -1,8 +1,8 @@
 //! Pool options: the payload of `PoolCreate` and of the native function `checkOptions`.
 //!
 //! Turns the flat list of [`OptionKey`] values into the structs of the layers that read them.
-//! Defaults are those of the structs, but for two that undici decides: an unexpected
-//! `100 Continue` is an error, and the window is [`WINDOW`]. Whether certificates and keys make
+//! Defaults are those of the structs, but for three that undici decides: an unexpected
+//! `100 Continue` is an error, the window is [`WINDOW`], and a request is replayed once. Whether certificates and keys make
 //! sense is for the connector to say.
 
 use std::net::IpAddr;
@@ -11,9 +11,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use dodici_pool::{
-    ConnectConfig, ConnectFailure, Error, ErrorKind, ExchangeConfig, Family, HeaderBlock, Identity,
-    Origin, OriginConfig, Phase, PoolConfig, Proxy, ProxyCredentials, ProxyProtocol, RootSource,
-    Scheme, SocksResolve, TlsConfig, TlsVersion, UnexpectedContinue,
+    ConnectConfig, ConnectFailure, Error, ErrorKind, ExchangeConfig, Family, HeaderBlock,
+    Http2Config, Identity, Origin, OriginConfig, Phase, PoolConfig, Proxy, ProxyCredentials,
+    ProxyProtocol, RootSource, Scheme, SocksResolve, TlsConfig, TlsVersion, UnexpectedContinue,
 };
 
 use crate::cursor::{Malformed, Reader};
@@ -32,6 +32,10 @@ pub struct PoolOptions {
 /// Longest finite time, for "never" where a layer wants a duration: ten years, which no process
 /// lives to see and which can be added to any clock.
 const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// How often a request is sent again that the peer did not process: as in undici (and RFC 9113,
+/// section 8.7, says so), once.
+const MAX_REPLAYS: u8 = 1;
 
 /// Why options are refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,6 +92,10 @@ impl PoolOptions {
             ..ExchangeConfig::default()
         };
         let mut connect = ConnectConfig::default();
+        let mut http2 = Http2Config {
+            max_replays: MAX_REPLAYS,
+            ..Http2Config::default()
+        };
         for tagged in TaggedReader::new(payload) {
             let (tag, bytes) = tagged?;
             let key = OptionKey::from_wire(tag).ok_or(OptionsError::UnknownKey(tag))?;
@@ -126,6 +134,11 @@ impl PoolOptions {
                 OptionKey::AutoSelectFamilyAttemptTimeout => {
                     connect.attempt_delay = value.duration()?;
                 }
+                OptionKey::Http2 => http2.prior_knowledge = value.flag()?,
+                OptionKey::MaxConcurrentStreams => http2.max_concurrent_streams = value.count()?,
+                OptionKey::StreamWindow => http2.stream_window = value.count()?,
+                OptionKey::ConnectionWindow => http2.connection_window = Some(value.count()?),
+                OptionKey::PingInterval => http2.ping_interval = value.timeout()?,
                 OptionKey::ProxyProtocol => parts.proxy.protocol = Some(value.text()?.to_owned()),
                 OptionKey::ProxyHost => parts.proxy.host = Some(value.text()?.to_owned()),
                 OptionKey::ProxyPort => parts.proxy.port = Some(value.port()?),
@@ -144,6 +157,7 @@ impl PoolOptions {
                 pool,
                 exchange,
                 connect,
+                http2,
             },
         })
     }
@@ -565,6 +579,27 @@ mod tests {
                 other => panic!("{key:?}: {other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn http2_has_limits_of_its_own() {
+        let mut out = origin();
+        put_flag_option(&mut out, OptionKey::Http2, true);
+        put_number_option(&mut out, OptionKey::MaxConcurrentStreams, 7.0);
+        put_number_option(&mut out, OptionKey::StreamWindow, 1000.0);
+        put_number_option(&mut out, OptionKey::ConnectionWindow, 2000.0);
+        put_number_option(&mut out, OptionKey::PingInterval, 0.0);
+        let http2 = PoolOptions::decode(&out).unwrap().config.http2;
+        let expected = Http2Config {
+            prior_knowledge: true,
+            max_concurrent_streams: 7,
+            stream_window: 1000,
+            connection_window: Some(2000),
+            ping_interval: None,
+            max_replays: 1,
+            ..Http2Config::default()
+        };
+        assert_eq!(http2, expected);
     }
 
     #[test]

@@ -555,7 +555,7 @@ impl Recorder {
                 Event::ConnectFailed { conn, .. } => {
                     assert!(!known.contains(&conn), "{conn} failed after it connected");
                 }
-                Event::Drain | Event::Closed => {}
+                Event::Concurrency { .. } | Event::Drain | Event::Closed => {}
             }
         }
         open

@@ -287,6 +287,11 @@ fn completions() -> Vec<Vector> {
             r#"{ "kind": "Pull", "slot": 3, "generation": 70000, "bytes": 65536 }"#,
         ),
         (
+            "how many requests an HTTP/2 connection takes",
+            put(&|out| to_js::put_concurrency(out, TO, 128)),
+            r#"{ "kind": "Concurrency", "slot": 3, "generation": 70000, "streams": 128 }"#,
+        ),
+        (
             "the end of a pool",
             put(&|out| to_js::put_pool_closed(out, 2)),
             r#"{ "kind": "PoolClosed", "slot": 2, "generation": 0 }"#,

@@ -296,6 +296,13 @@ impl PoolEntry {
         Some(self.connections.swap_remove(index).1)
     }
 
+    /// The serial number of a connection that is up.
+    pub(crate) fn serial_of(&self, conn: ConnId) -> Option<u32> {
+        self.connections
+            .iter()
+            .find_map(|(have, serial)| (*have == conn).then_some(*serial))
+    }
+
     /// The connection that has this serial number and has not ended.
     pub(crate) fn connection(&self, serial: u32) -> Option<ConnId> {
         self.connections

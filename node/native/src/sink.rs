@@ -13,8 +13,8 @@ use dodici::{EventSink, ExchangeInfo, Sink};
 use dodici_pool::{Error, ErrorKind, Event, HeaderBlock, Phase, ResponseHead};
 use dodici_wire::Target;
 use dodici_wire::completion::{
-    HeadKind, put_connect_failed, put_connected, put_data, put_disconnected, put_end, put_failure,
-    put_head, put_large_data, put_pool_closed, put_pull,
+    HeadKind, put_concurrency, put_connect_failed, put_connected, put_data, put_disconnected,
+    put_end, put_failure, put_head, put_large_data, put_pool_closed, put_pull,
 };
 use dodici_wire::schema::{Counter, LARGE_CHUNK};
 
@@ -176,6 +176,11 @@ impl EventSink for PoolEvents {
                 Event::ConnectFailed { error, .. } => {
                     let target = target(entry.next_serial());
                     batch.put(|out| put_connect_failed(out, target, &error));
+                }
+                Event::Concurrency { conn, streams } => {
+                    if let Some(serial) = entry.serial_of(conn) {
+                        batch.put(|out| put_concurrency(out, target(serial), streams));
+                    }
                 }
                 // JavaScript counts its own requests and knows when there is room again.
                 Event::Drain => {}

@@ -108,6 +108,14 @@ pub enum Event {
         /// Why not.
         error: Error,
     },
+    /// An HTTP/2 connection takes this many requests at once from now on, perhaps none. Until the
+    /// peer has said, it takes one.
+    Concurrency {
+        /// Which.
+        conn: ConnId,
+        /// How many.
+        streams: u32,
+    },
     /// The pool has room for requests again.
     Drain,
     /// The pool is closed or destroyed and its last connection is gone.

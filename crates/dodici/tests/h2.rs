@@ -919,6 +919,30 @@ async fn connect_leaves_a_byte_stream_beside_other_requests() {
     peer.finish().await;
 }
 
+#[tokio::test]
+async fn an_orderly_reset_ends_a_byte_stream_and_cuts_a_response_short() {
+    let peer = serve(|conn| async {
+        let mut peer = H2Peer::accept(conn, &[]).await;
+        for _ in 0..2 {
+            let stream = peer.next_head().await.unwrap();
+            peer.head(stream, 200, &[], false).await;
+            peer.data(stream, "part", false).await;
+            peer.reset(stream, code::NO_ERROR).await;
+        }
+        peer.closed().await;
+    })
+    .await;
+    let client = Client::new(peer.port(), config());
+    let tunnel = client.send(connect("example.org:443"));
+    let seen = within("end", tunnel.ended()).await;
+    assert!(seen.upgraded);
+    assert_eq!(text(&seen.body), "part");
+    let error = within("error", client.get("/").error()).await;
+    assert_eq!(error.kind(), ErrorKind::StreamReset(code::NO_ERROR));
+    shut_down(client).await;
+    peer.finish().await;
+}
+
 fn websocket() -> Request {
     Request {
         kind: RequestKind::Upgrade,

@@ -241,6 +241,12 @@ impl StreamExchange {
                     }
                     break;
                 }
+                // An orderly goodbye to a byte stream is its end; a response would be cut short.
+                Poll::Ready(Err(failure))
+                    if self.part == Part::Stream && failure.code == Some(NO_ERROR) =>
+                {
+                    return self.end(cx, HeaderBlock::new());
+                }
                 Poll::Ready(Err(failure)) => return self.stream_failed(conn, &failure, lost),
                 Poll::Ready(Ok(received)) => received,
             };
@@ -615,6 +621,9 @@ impl StreamExchange {
 /// How long the rest of a request body may take once the response is complete. One second: as much
 /// as a body waits for `100 Continue`.
 const REST_OF_BODY: Duration = Duration::from_secs(1);
+
+/// NO_ERROR (RFC 9113, section 7).
+const NO_ERROR: u32 = 0;
 
 /// PROTOCOL_ERROR (RFC 9113, section 7).
 const PROTOCOL_ERROR: u32 = 1;

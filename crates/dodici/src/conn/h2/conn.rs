@@ -300,7 +300,7 @@ impl H2Conn {
             tap.complain(cx);
             let message = "HTTP/2: the server sent more frames than it may";
             (CloseReason::ProtocolError, socket(message.to_owned()))
-        } else if let Some((syscall, error)) = tap.failure.take() {
+        } else if let Some((syscall, error)) = tap.failure.take().filter(|_| tap.seen.settings) {
             let made = socket_error(syscall, Phase::Headers, &error);
             (CloseReason::IoError, made)
         } else if let Some((_, code)) = tap.seen.goaway {

@@ -69,7 +69,7 @@ bench-h1 *ARGS: build-bench
 bench-h2 *ARGS: build-bench
     @node bench/h2.mjs {{ ARGS }}
 
-# Mixed load with aborts and slow readers until the time is up: --minutes M, or --help
+# Mixed load, or one gate with many repetitions (origins, race, aborts, ..., all): see --help
 [group('4 measure')]
 soak *ARGS: build
     @node --expose-gc --require ./scripts/peer.cjs bench/soak.mjs {{ ARGS }}

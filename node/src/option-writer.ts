@@ -109,6 +109,7 @@ function writeProxy(out: OptionWriter, proxy: ProxySettings): void {
   }
   if (!proxy.isSecure) return;
   const tls = new OptionWriter();
+  // CONNECT is spoken in HTTP/1.1, and SOCKS in neither.
   writeTls(tls, proxy.connect, proxy.connect.servername, ['http/1.1']);
   out.bytes(OptionKey.ProxyTls, tls.finish());
 }
@@ -158,8 +159,9 @@ export function encodeSettings(settings: PoolSettings, servername?: string): Uin
   out.number(OptionKey.ConnectTimeout, totalTimeout(settings));
   // The socket is the one to the proxy, if there is one.
   const hop = settings.proxy?.connect ?? connect;
-  const localAddress = hop.localAddress ?? settings.localAddress;
-  const socketPath = settings.proxy === null ? settings.socketPath : hop.socketPath;
+  const isDirect = settings.proxy === null;
+  const localAddress = (isDirect ? null : hop.localAddress) ?? settings.localAddress;
+  const socketPath = isDirect ? settings.socketPath : hop.socketPath;
   if (localAddress !== null) out.text(OptionKey.LocalAddress, localAddress);
   if (socketPath !== null) out.text(OptionKey.SocketPath, socketPath);
   out.flag(OptionKey.NoDelay, hop.noDelay);

@@ -318,12 +318,23 @@ function connectorOptions(options: RawOptions): RawOptions {
  * Whether the peer's own class must serve these options, because only JavaScript can: a `connect`
  * function, `connect.lookup`, a pool's `factory`, or a `net.connect` that somebody has replaced.
  */
-export function needsPeer(options: RawOptions, kind: SettingsKind): boolean {
+export function needsPeer(
+  options: RawOptions,
+  kind: SettingsKind,
+  proxy: ProxySettings | null,
+): boolean {
+  // The peer would not know of the proxy, and go past it. The proxy agents have asked before.
+  if (proxy !== null) return false;
   const { connect } = options;
   if (typeof connect === 'function') return true;
   if (typeof spread(connect)['lookup'] === 'function') return true;
   if (kind === 'pool' && typeof options['factory'] === 'function') return true;
   return isConnectReplaced();
+}
+
+/** Whether HTTP/2 without TLS is asked for. */
+export function wantsH2c({ useH2c, h2Options }: RawOptions): boolean {
+  return useH2c === true || spread(h2Options)['useH2c'] === true;
 }
 
 /** A number as undici would use it, or `fallback`. */
@@ -381,7 +392,7 @@ export function checkOptions(
   const rest = kind === 'pool' ? throughJson(given) : given;
   if (kind === 'pool') checkClientOptions(rest);
 
-  const connect = readConnectOptions(needsPeer(given, kind) ? {} : connector);
+  const connect = readConnectOptions(needsPeer(given, kind, proxy) ? {} : connector);
   return { kind, connect, at: (origin) => fillIn(kind, parseOrigin(origin), rest, connect, proxy) };
 }
 

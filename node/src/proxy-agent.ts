@@ -16,7 +16,7 @@ import { Client } from './client';
 import { DispatcherBase, hideFields } from './dispatcher-base';
 import { Forwarder } from './forwarding';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
-import { ownOptions } from './options';
+import { ownOptions, wantsH2c } from './options';
 import { parseOrigin } from './parse-origin';
 import { Pool } from './pool';
 import { checkedHeaders } from './proxy-headers';
@@ -209,7 +209,8 @@ function makeWays(url: URL, options: Options, headers: Options): Ways {
     return { tunnels: agent, forwarder: agent };
   }
   // The client to the proxy is what tunnels are asked of; forwarded requests never see it.
-  const isPeerTunnel = typeof clientFactory === 'function' || needsJavaScript(requestTls);
+  const isPeerTunnel =
+    typeof clientFactory === 'function' || wantsH2c(options) || needsJavaScript(requestTls);
   return {
     tunnels: isPeerTunnel ? peerAgent(options) : makeTunnels(url, options, headers),
     forwarder: makeForwarder(url, options, headers),

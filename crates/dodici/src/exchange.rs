@@ -467,8 +467,8 @@ pub(crate) async fn run_stream(mut stream: ByteStream, job: &mut Job) {
     if let Some(sink) = job.settle.sink() {
         sink.pull(PULL_WINDOW);
     }
-    // Set when the peer has closed its side: like a Node socket, which does not stay half open, the
-    // stream then writes what it has and ends.
+    // Set when the peer has closed its side. The caller is told by an empty chunk, and not by the
+    // end, after which nothing could ask it for what it still has to write.
     let mut peer_closed = false;
     let mut write_closed = false;
     std::future::poll_fn(|cx| {
@@ -494,7 +494,8 @@ pub(crate) async fn run_stream(mut stream: ByteStream, job: &mut Job) {
                 }
                 write_closed = true;
             }
-            if peer_closed && (write_closed || stream.is_drained(&job.command)) {
+            if peer_closed && write_closed {
+                job.settle.end(&HeaderBlock::new());
                 return Poll::Ready(());
             }
             let pull = job.command.take_pull();
@@ -510,7 +511,9 @@ pub(crate) async fn run_stream(mut stream: ByteStream, job: &mut Job) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(chunk)) if chunk.is_empty() => {
                     peer_closed = true;
-                    job.settle.end(&HeaderBlock::new());
+                    if !write_closed && let Some(sink) = job.settle.sink() {
+                        sink.data(chunk);
+                    }
                 }
                 Poll::Ready(Ok(chunk)) => {
                     job.command.spend(chunk.len());

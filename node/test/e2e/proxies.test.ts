@@ -1,5 +1,6 @@
 // Ways through scripted proxies: exact bytes, refusals, and who hears of credentials.
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { createRequire } from 'node:module';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import * as net from 'node:net';
 import { inspect } from 'node:util';
@@ -448,6 +449,38 @@ describe('options that only JavaScript can honour', () => {
       expect(made).toEqual([plain.url]);
       await agent.close();
     }));
+});
+
+describe('a replaced net.connect', () => {
+  /** While it is replaced; what is made later must not be what a later request misses. */
+  async function replaced<T>(work: () => Promise<T>): Promise<T> {
+    const netModule = createRequire(import.meta.url)('node:net') as typeof net;
+    const original = netModule.connect;
+    try {
+      netModule.connect = ((...args: Parameters<typeof original>) =>
+        original(...args)) as typeof original;
+      return await work();
+    } finally {
+      netModule.connect = original;
+    }
+  }
+
+  it.each(['before', 'after'])('leads no request past the proxy: %s the agent', (when) =>
+    using(async (proxy) => {
+      const make = () =>
+        new ProxyAgent({ uri: `http://127.0.0.1:${proxy.port}`, proxyTunnel: true });
+      const early = make();
+      const seen = await replaced(async () => {
+        const agent = when === 'before' ? make() : early;
+        const { url } = await get(agent, `${plain.url}/x`);
+        await agent.close();
+        return url;
+      });
+      expect(seen).toBe('/x');
+      expect(proxy.connects).toHaveLength(1);
+      await early.destroy();
+    }),
+  );
 });
 
 describe('ProxyAgent', () => {

@@ -79,6 +79,7 @@ describe('the names of the package', () => {
       'H2CClient',
       'Pool',
       'ProxyAgent',
+      'Socks5ProxyAgent',
       'RoundRobinPool',
       'Socks5ProxyAgent',
       'connect',

@@ -47,6 +47,6 @@ export class H2CClient extends Client {
       pipelining: depth,
       allowH2: true,
       h2Options: { ...h2Options, maxConcurrentStreams: streams, useH2c: true },
-    } as ClientOptions);
+    });
   }
 }

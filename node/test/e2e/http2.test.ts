@@ -179,37 +179,17 @@ describe('a client over HTTP/2', () => {
       else stream.end('beside');
     });
     const client = keep(new Client(origin.url, { ...origin.options, allowH2: true }));
-    const { statusCode, socket } = (await client.connect({ path: 'example.org:443' })) as {
-      statusCode: number;
-      socket: Duplex;
-    };
+    type Connected = { statusCode: number; socket: Duplex };
+    const connecting = client as unknown as { connect(options: object): Promise<Connected> };
+    const { statusCode, socket } = await connecting.connect({ path: 'example.org:443' });
     expect(statusCode).toBe(200);
     socket.write('ping');
-    expect(String((await once(socket, 'data'))[0])).toBe('ping');
+    const [echoed] = (await once(socket, 'data')) as [Buffer];
+    expect(echoed.toString()).toBe('ping');
     expect(await text(client)).toBe('beside');
     socket.end();
     socket.resume();
     await once(socket, 'close');
-  });
-
-  it('stops a flood with ENHANCE_YOUR_CALM', async () => {
-    let left = 0;
-    const origin = await serve((stream) => {
-      const { session } = stream;
-      session!.on('goaway', (code: number) => (left = code));
-      stream.respond({ ':status': 200 });
-      const flood = (): void => {
-        for (let n = 0; n < 1000 && !session!.destroyed; n++) {
-          session!.settings({ maxConcurrentStreams: 50 + (n % 50) });
-        }
-        if (!session!.destroyed) setImmediate(flood);
-      };
-      session!.on('error', () => {});
-      flood();
-    });
-    const client = keep(new Client(origin.url, { ...origin.options, allowH2: true }));
-    await expect(text(client)).rejects.toMatchObject({ code: 'UND_ERR_SOCKET' });
-    await expect.poll(() => left).toBe(constants.NGHTTP2_ENHANCE_YOUR_CALM);
   });
 });
 
@@ -268,18 +248,18 @@ describe('HTTP/2 without TLS', () => {
         plain: true,
       },
     );
-    const agent = keep(new Agent({ h2Options: { useH2c: true } } as object));
+    const agent = keep(new Agent({ h2Options: { useH2c: true } }));
     const { statusCode } = await agent.request({ origin: origin.url, ...get() });
     expect(statusCode).toBe(204);
   });
 
   it('is refused for other protocols, with the words of undici', () => {
     expect(() => new H2CClient('https://localhost')).toThrow('Only h2c protocol is supported');
-    expect(() => new H2CClient('http://localhost', { maxConcurrentStreams: 0 } as object)).toThrow(
+    expect(() => new H2CClient('http://localhost', { maxConcurrentStreams: 0 })).toThrow(
       'maxConcurrentStreams must be a positive integer, greater than 0',
     );
     expect(
-      () => new H2CClient('http://localhost', { pipelining: 5, maxConcurrentStreams: 4 } as object),
+      () => new H2CClient('http://localhost', { pipelining: 5, maxConcurrentStreams: 4 }),
     ).toThrow('pipelining cannot be greater than maxConcurrentStreams');
   });
 });

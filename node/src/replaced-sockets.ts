@@ -18,7 +18,5 @@ const { connect: http2Connect } = http2;
 
 /** Whether connections have to be made by JavaScript, because somebody there waits for them. */
 export function isConnectReplaced(): boolean {
-  return (
-    net.connect !== netConnect || tls.connect !== tlsConnect || http2.connect !== http2Connect
-  );
+  return net.connect !== netConnect || tls.connect !== tlsConnect || http2.connect !== http2Connect;
 }

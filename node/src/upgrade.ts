@@ -155,7 +155,9 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
       this.#writeEnded = true;
       this.#writer.bodyEnd(this.slot, this.generation);
       this.#session.scheduleFlush();
-      this.#final();
+      // As with a socket, whose end reaches the kernel in a later turn: who reads has seen the last
+      // bytes by then, and has answered them, when the stream closes behind them.
+      setImmediate(this.#final);
     }
   }
 

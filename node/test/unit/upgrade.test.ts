@@ -66,6 +66,24 @@ describe('an upgraded socket', () => {
     expect(control.of('Cancel')).toHaveLength(0);
   });
 
+  it('tells the peer’s end when what was written before has left, and the reader wants more', async () => {
+    let ended = false;
+    socket.on('end', () => (ended = true));
+    socket.resume();
+    expect(socket.write(Buffer.alloc(socket.writableHighWaterMark))).toBe(false);
+    control.deliver(control.data(request, ''));
+    await turned();
+    expect(ended).toBe(false);
+    socket.once('drain', () => socket.pause());
+    control.deliver(control.pull(request, 1 << 20));
+    await turned();
+    await turned();
+    expect(ended).toBe(false);
+    const end = new Promise((resolve) => socket.once('end', resolve));
+    socket.resume();
+    await end;
+  });
+
   it('closes when both sides are said to have ended, whatever it still has to write', async () => {
     socket.resume();
     socket.write('abcd');

@@ -72,8 +72,10 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
     if (this.push(chunk)) this.#returnCredit();
   }
 
-  /** Both sides have ended. */
+  /** Both sides have ended; over HTTP/2 the peer's end is that too, and what still waits is lost. */
   onEnd(): void {
+    this.#credit = Infinity;
+    this.#send();
     if (!this.#readEnded) this.#endReading();
   }
 

@@ -1,6 +1,7 @@
 //! What a pool reports of its connections.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::close_reason::CloseReason;
@@ -42,6 +43,8 @@ pub struct TlsInfo {
     pub resumed: bool,
     /// Server name sent in SNI.
     pub server_name: Option<String>,
+    /// The server's own certificate, DER; `None` unless the pool's user asked for it.
+    pub peer_certificate: Option<Arc<[u8]>>,
 }
 
 /// Details of a connection that was just made.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use dodici_pool::{Error, HeaderBlock, ResponseHead};
 use parking_lot::Mutex;
 
-use super::ResponseDetail;
+use super::{OnInformational, ResponseDetail};
 use crate::sink::{ExchangeInfo, Sink};
 
 /// State between the connection's task and the caller's futures.
@@ -102,16 +102,23 @@ impl Shared {
 /// See the module.
 pub(super) struct ClientSink {
     shared: Arc<Shared>,
+    on_informational: Option<OnInformational>,
 }
 
 impl ClientSink {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    pub(super) fn new(shared: Arc<Shared>, on_informational: Option<OnInformational>) -> Self {
+        Self {
+            shared,
+            on_informational,
+        }
     }
 }
 
 impl Sink for ClientSink {
     fn informational(&mut self, head: &ResponseHead) {
+        if let Some(OnInformational(callback)) = &self.on_informational {
+            callback(head);
+        }
         self.shared
             .tell(|inner| inner.informational.push(head.clone()));
     }

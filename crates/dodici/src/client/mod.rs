@@ -16,7 +16,7 @@ mod upload;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dodici_pool::{Error, ErrorKind, Phase, Request, ResponseHead};
+use dodici_pool::{BodyKind, Error, ErrorKind, HeaderBlock, Phase, Request, ResponseHead};
 use http_body::Body;
 
 use crate::origin::Pool;
@@ -38,6 +38,12 @@ pub struct ResponseDetail {
 /// Settings of one request that `http::Request` cannot hold. Put it in the request's extensions.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RequestOptions {
+    /// Writes the whole URI into the request line, as a forward proxy wants it (RFC 9112,
+    /// section 3.2.2).
+    pub absolute_form: bool,
+    /// Writes header names in title case: `Content-Type`.
+    pub title_case: bool,
+
     /// See [`Request::headers_timeout`].
     pub headers_timeout: Option<std::time::Duration>,
     /// See [`Request::body_timeout`].
@@ -48,10 +54,28 @@ pub struct RequestOptions {
     pub idempotent: Option<bool>,
 }
 
+/// Header fields to be written exactly so: order, letter case and duplicates kept. Put it in the
+/// request's extensions; it replaces the request's own headers. `Host` is written first if it is
+/// missing here, framing fields are checked and written as for any request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RawHeaders(pub HeaderBlock);
+
+/// Called with each informational response (1xx except 101) at the moment it arrives, on the
+/// connection's task. Put it in the request's extensions. It must not block.
+#[derive(Clone)]
+pub struct OnInformational(pub Arc<dyn Fn(&ResponseHead) + Send + Sync>);
+
+impl std::fmt::Debug for OnInformational {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnInformational")
+    }
+}
+
 impl Pool {
     /// Sends one request and resolves with its response head; the body is read from the response.
     ///
-    /// The request line carries the path and query of the URI; `Host` is taken from the headers,
+    /// The request line carries the path and query of the URI and `HTTP/1.1`, or `HTTP/1.0` if
+    /// that is the request's version; `Host` is taken from the headers,
     /// else from the URI's authority, else from the pool's origin. A body of known length is sent
     /// with `Content-Length`, any other chunked, with its trailers. `Expect: 100-continue` in the
     /// headers makes the body wait for the server.
@@ -86,20 +110,51 @@ impl Pool {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (parts, body) = request.into_parts();
+        let (body_kind, body) = upload::kind(body);
+        self.send_parts(&parts, body_kind, body).await
+    }
+
+    /// As [`Pool::send`] for a body that is at hand: it is written with the head, without a task
+    /// that moves it.
+    ///
+    /// # Errors
+    /// As [`Pool::send`].
+    pub async fn send_bytes(
+        &self,
+        request: http::Request<Bytes>,
+    ) -> Result<http::Response<IncomingBody>, Error> {
+        let (parts, body) = request.into_parts();
+        let kind = if body.is_empty() {
+            BodyKind::None
+        } else {
+            BodyKind::Full(body)
+        };
+        self.send_parts(&parts, kind, None::<String>).await
+    }
+
+    async fn send_parts<B>(
+        &self,
+        parts: &http::request::Parts,
+        body_kind: BodyKind,
+        body: Option<B>,
+    ) -> Result<http::Response<IncomingBody>, Error>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         let options = parts
             .extensions
             .get::<RequestOptions>()
             .copied()
             .unwrap_or_default();
-        let (body_kind, body) = upload::kind(body);
-        let head = request_head::serialize(&parts, &body_kind, self.origin())?;
+        let head = request_head::serialize(parts, &body_kind, self.origin(), options)?;
         let request = Request {
             head,
-            kind: request_head::kind(&parts),
+            kind: request_head::kind(parts),
             idempotent: options
                 .idempotent
                 .unwrap_or_else(|| parts.method.is_idempotent()),
-            expect_continue: request_head::expects_continue(&parts),
+            expect_continue: request_head::expects_continue(parts),
             reset: options.reset,
             headers_timeout: options.headers_timeout,
             body_timeout: options.body_timeout,
@@ -109,7 +164,10 @@ impl Pool {
         let shared = exchange::Shared::new();
         let handle = self.dispatch(
             request,
-            Box::new(exchange::ClientSink::new(Arc::clone(&shared))),
+            Box::new(exchange::ClientSink::new(
+                Arc::clone(&shared),
+                parts.extensions.get::<OnInformational>().cloned(),
+            )),
         );
         if let Some(body) = body {
             self.spawn(upload::pump(body, Arc::clone(&shared), handle.clone()));

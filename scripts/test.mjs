@@ -12,8 +12,12 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const LOGS = join(ROOT, 'target', 'test-logs');
 /** A long step shows a sign of life this often. */
 const HEARTBEAT_MS = 20_000;
-/** Lines of a failed step's log that are shown at once. */
-const TAIL = 60;
+/** Lines of a failed step's log that are shown at once: after each sign of a failure, in all, at its end. */
+const AFTER_FAILURE = 25;
+const MOST_OF_FAILURES = 200;
+const TAIL = 15;
+/** How the runners mark a failure: vitest, node:test, nextest and cargo test, compilers. */
+const FAILURE = /^\s*FAIL\b|^not ok |^\s*✖ | panicked at |^error\b|: error TS\d+|⎯ Unhandled /;
 
 const HELP = `Usage: just test [options]
 
@@ -254,11 +258,28 @@ async function run(step, place) {
   const account = counted ? `, ${tests.passed} passed, ${tests.failed} failed` : '';
   console.log(`      ${paint(outcome)} in ${seconds(ms)}${account}`);
   if (outcome === 'failed') {
-    const lines = text.trimEnd().split('\n').slice(-TAIL);
-    console.log(lines.map((line) => `      │ ${line}`).join('\n'));
+    console.log(
+      excerpt(text)
+        .map((line) => `      │ ${line}`)
+        .join('\n'),
+    );
     console.log(`      complete log: ${relative(ROOT, log)}`);
   }
   return { step, outcome, ms, ...tests };
+}
+
+/** What a reader needs of a failed step's log: each failure with the lines after it, and the end. */
+function excerpt(text) {
+  const lines = text.trimEnd().split('\n');
+  const tail = Math.max(0, lines.length - TAIL);
+  const shown = [];
+  let until = 0;
+  for (const [index, line] of lines.slice(0, tail).entries()) {
+    if (FAILURE.test(line)) until = index + AFTER_FAILURE;
+    if (index >= until || shown.length >= MOST_OF_FAILURES) continue;
+    shown.push(line);
+  }
+  return [...shown, ...(shown.length > 0 ? ['…'] : []), ...lines.slice(tail)];
 }
 
 /** Runs the command with its output in the log, and shows now and then how far it is. */

@@ -24,6 +24,9 @@ pub use model::headers::HeaderBlock;
 pub use model::id::{ConnId, RequestId};
 pub use model::origin::{Origin, PoolKey, Scheme};
 pub use model::phase::Phase;
+pub use model::proxy::{
+    Proxy, ProxyAnswer, ProxyCredentials, ProxyInfo, ProxyProtocol, SocksResolve,
+};
 pub use model::request::{BodyKind, Request, RequestKind};
 pub use model::response::{ResponseHead, Version};
 

@@ -156,9 +156,16 @@ pub fn put_connected(out: &mut Vec<u8>, target: Target, info: &ConnectInfo) {
                 tls.server_name.as_deref().unwrap_or_default(),
             );
         }
+        if let Some(answer) = info.proxy.as_ref().and_then(|proxy| proxy.answer.as_ref()) {
+            put_u32(out, Field::ProxyStatus as u16, answer.status.into());
+            put_with(out, Field::ProxyHeaders as u16, |out| {
+                put_fields(out, &answer.headers);
+            });
+        }
         for (field, leg) in [
             (Field::DnsTime, info.timings.dns),
             (Field::TcpTime, info.timings.tcp),
+            (Field::ProxyTime, info.timings.proxy),
             (Field::TlsTime, info.timings.tls),
             (Field::TotalTime, Some(info.timings.total)),
         ] {

@@ -4,7 +4,8 @@
 //! Tagged values (see [`Field`]): `Code`, `Phase` and `Message` always; `SystemCode`, `Errno`,
 //! `Syscall`, `Address`, `Port`, `Hostname` for failures of the system, of TLS and of the parser;
 //! `LocalAddress`, `LocalPort`, `RemoteAddress`, `RemotePort`, `BytesWritten`, `BytesRead` where a
-//! socket failed; one `Attempt`, itself an error payload, for each address that was tried in vain.
+//! socket failed; one `Attempt`, itself an error payload, for each address that was tried in vain,
+//! or for the failure behind one of a proxy.
 
 use std::net::SocketAddr;
 
@@ -24,6 +25,10 @@ pub const fn error_code(kind: ErrorKind) -> ErrorCode {
         ErrorKind::Closed => ErrorCode::Closed,
         ErrorKind::ConnectTimeout => ErrorCode::ConnectTimeout,
         ErrorKind::Resolve | ErrorKind::Connect | ErrorKind::Tls => ErrorCode::System,
+        ErrorKind::ProxyRefused { .. } => ErrorCode::ProxyRefused,
+        ErrorKind::ProxyTls => ErrorCode::ProxyTls,
+        ErrorKind::ProxyConnection => ErrorCode::ProxyConnection,
+        ErrorKind::Socks => ErrorCode::Socks,
         ErrorKind::HeadersTimeout => ErrorCode::HeadersTimeout,
         ErrorKind::BodyTimeout => ErrorCode::BodyTimeout,
         ErrorKind::HeadersOverflow => ErrorCode::HeadersOverflow,

@@ -11,8 +11,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use dodici_pool::{
-    ConnectConfig, ConnectFailure, Error, ErrorKind, ExchangeConfig, Family, Identity, Origin,
-    OriginConfig, Phase, PoolConfig, RootSource, Scheme, TlsVersion, UnexpectedContinue,
+    ConnectConfig, ConnectFailure, Error, ErrorKind, ExchangeConfig, Family, HeaderBlock, Identity,
+    Origin, OriginConfig, Phase, PoolConfig, Proxy, ProxyCredentials, ProxyProtocol, RootSource,
+    Scheme, SocksResolve, TlsConfig, TlsVersion, UnexpectedContinue,
 };
 
 use crate::cursor::{Malformed, Reader};
@@ -52,6 +53,9 @@ pub enum OptionsError {
         /// What would be right.
         expected: &'static str,
     },
+    /// A key that means nothing in a list of TLS options.
+    #[error("pool option {0:?} is not for TLS")]
+    Misplaced(OptionKey),
     /// Two keys that exclude each other.
     #[error("{0:?} and {1:?} exclude each other")]
     Conflict(OptionKey, OptionKey),
@@ -69,12 +73,8 @@ struct Parts {
     scheme: Option<Scheme>,
     host: Option<String>,
     port: Option<u16>,
-    ca: Vec<Vec<u8>>,
-    platform: bool,
-    cert: Vec<u8>,
-    key: Option<Vec<u8>>,
-    passphrase: Option<String>,
-    alpn: Vec<Vec<u8>>,
+    tls: TlsParts,
+    proxy: ProxyParts,
 }
 
 impl PoolOptions {
@@ -126,23 +126,15 @@ impl PoolOptions {
                 OptionKey::AutoSelectFamilyAttemptTimeout => {
                     connect.attempt_delay = value.duration()?;
                 }
-                OptionKey::ServerName => connect.tls.server_name = Some(value.text()?.to_owned()),
-                OptionKey::RejectUnauthorized => connect.tls.verify = value.flag()?,
-                OptionKey::Ca => parts.ca.push(bytes.to_vec()),
-                OptionKey::Cert => {
-                    // Chains are PEM, and PEM blocks may follow each other.
-                    if !parts.cert.is_empty() {
-                        parts.cert.push(b'\n');
-                    }
-                    parts.cert.extend_from_slice(bytes);
-                }
-                OptionKey::Key => parts.key = Some(bytes.to_vec()),
-                OptionKey::Passphrase => parts.passphrase = Some(value.text()?.to_owned()),
-                OptionKey::Alpn => parts.alpn.push(bytes.to_vec()),
-                OptionKey::MinVersion => connect.tls.min_version = value.tls_version()?,
-                OptionKey::MaxVersion => connect.tls.max_version = value.tls_version()?,
-                OptionKey::MaxCachedSessions => connect.tls.max_cached_sessions = value.count()?,
-                OptionKey::PlatformVerifier => parts.platform = value.flag()?,
+                OptionKey::ProxyProtocol => parts.proxy.protocol = Some(value.text()?.to_owned()),
+                OptionKey::ProxyHost => parts.proxy.host = Some(value.text()?.to_owned()),
+                OptionKey::ProxyPort => parts.proxy.port = Some(value.port()?),
+                OptionKey::ProxyUsername => parts.proxy.username = Some(bytes.to_vec()),
+                OptionKey::ProxyPassword => parts.proxy.password = Some(bytes.to_vec()),
+                OptionKey::ProxyHeader => value.push_field(&mut parts.proxy.headers)?,
+                OptionKey::ProxyTls => parts.proxy.tls = Some(TlsParts::decode(bytes)?.finish()?),
+                OptionKey::ProxyTimeout => parts.proxy.timeout = value.timeout()?,
+                _ => parts.tls.read(&value)?,
             }
         }
         let origin = parts.finish(&mut connect)?;
@@ -159,7 +151,69 @@ impl PoolOptions {
 
 impl Parts {
     fn finish(self, connect: &mut ConnectConfig) -> Result<Origin, OptionsError> {
-        let tls = &mut connect.tls;
+        connect.tls = self.tls.finish()?;
+        connect.proxy = self.proxy.finish()?.map(Box::new);
+        let scheme = self
+            .scheme
+            .ok_or(OptionsError::Missing(OptionKey::Scheme))?;
+        let host = self.host.ok_or(OptionsError::Missing(OptionKey::Host))?;
+        let port = self.port.unwrap_or(scheme.default_port());
+        Ok(Origin::new(scheme, &host, port))
+    }
+}
+
+/// TLS with the origin, or with the proxy.
+#[derive(Default)]
+struct TlsParts {
+    config: TlsConfig,
+    ca: Vec<Vec<u8>>,
+    platform: bool,
+    cert: Vec<u8>,
+    key: Option<Vec<u8>>,
+    passphrase: Option<String>,
+    alpn: Vec<Vec<u8>>,
+}
+
+impl TlsParts {
+    /// A list of its own.
+    fn decode(payload: &[u8]) -> Result<Self, OptionsError> {
+        let mut parts = Self::default();
+        for tagged in TaggedReader::new(payload) {
+            let (tag, bytes) = tagged?;
+            let key = OptionKey::from_wire(tag).ok_or(OptionsError::UnknownKey(tag))?;
+            parts.read(&Value { key, bytes })?;
+        }
+        Ok(parts)
+    }
+
+    /// Takes a key for TLS; any other is not for this list.
+    fn read(&mut self, value: &Value<'_>) -> Result<(), OptionsError> {
+        let config = &mut self.config;
+        match value.key {
+            OptionKey::ServerName => config.server_name = Some(value.text()?.to_owned()),
+            OptionKey::RejectUnauthorized => config.verify = value.flag()?,
+            OptionKey::Ca => self.ca.push(value.bytes.to_vec()),
+            OptionKey::Cert => {
+                // Chains are PEM, and PEM blocks may follow each other.
+                if !self.cert.is_empty() {
+                    self.cert.push(b'\n');
+                }
+                self.cert.extend_from_slice(value.bytes);
+            }
+            OptionKey::Key => self.key = Some(value.bytes.to_vec()),
+            OptionKey::Passphrase => self.passphrase = Some(value.text()?.to_owned()),
+            OptionKey::Alpn => self.alpn.push(value.bytes.to_vec()),
+            OptionKey::MinVersion => config.min_version = value.tls_version()?,
+            OptionKey::MaxVersion => config.max_version = value.tls_version()?,
+            OptionKey::MaxCachedSessions => config.max_cached_sessions = value.count()?,
+            OptionKey::PlatformVerifier => self.platform = value.flag()?,
+            key => return Err(OptionsError::Misplaced(key)),
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<TlsConfig, OptionsError> {
+        let mut tls = self.config;
         if tls.min_version > tls.max_version {
             return Err(OptionsError::Conflict(
                 OptionKey::MinVersion,
@@ -189,12 +243,67 @@ impl Parts {
         if !self.alpn.is_empty() {
             tls.alpn = self.alpn;
         }
-        let scheme = self
-            .scheme
-            .ok_or(OptionsError::Missing(OptionKey::Scheme))?;
-        let host = self.host.ok_or(OptionsError::Missing(OptionKey::Host))?;
-        let port = self.port.unwrap_or(scheme.default_port());
-        Ok(Origin::new(scheme, &host, port))
+        Ok(tls)
+    }
+}
+
+/// A proxy, key by key.
+#[derive(Default)]
+struct ProxyParts {
+    protocol: Option<String>,
+    host: Option<String>,
+    port: Option<u16>,
+    username: Option<Vec<u8>>,
+    password: Option<Vec<u8>>,
+    headers: HeaderBlock,
+    tls: Option<TlsConfig>,
+    timeout: Option<Duration>,
+}
+
+impl ProxyParts {
+    fn finish(self) -> Result<Option<Proxy>, OptionsError> {
+        let Some(name) = self.protocol else {
+            return Ok(None);
+        };
+        let headers = self.headers;
+        let protocol = match &*name {
+            "http" => ProxyProtocol::HttpForward,
+            "http-tunnel" => ProxyProtocol::HttpTunnel { headers },
+            "socks5" => ProxyProtocol::Socks5 {
+                resolve: SocksResolve::Local,
+            },
+            "socks5h" => ProxyProtocol::Socks5 {
+                resolve: SocksResolve::Proxy,
+            },
+            "socks4" => ProxyProtocol::Socks4 {
+                resolve: SocksResolve::Local,
+            },
+            "socks4a" => ProxyProtocol::Socks4 {
+                resolve: SocksResolve::Proxy,
+            },
+            _ => {
+                return Err(OptionsError::Invalid {
+                    key: OptionKey::ProxyProtocol,
+                    expected: "http, http-tunnel, socks5, socks5h, socks4 or socks4a",
+                });
+            }
+        };
+        let host = self
+            .host
+            .ok_or(OptionsError::Missing(OptionKey::ProxyHost))?;
+        let port = self
+            .port
+            .ok_or(OptionsError::Missing(OptionKey::ProxyPort))?;
+        let mut proxy = Proxy::new(protocol, host, port);
+        proxy.tls = self.tls;
+        proxy.timeout = self.timeout;
+        if self.username.is_some() || self.password.is_some() {
+            proxy.credentials = Some(ProxyCredentials {
+                username: self.username.unwrap_or_default(),
+                password: self.password.unwrap_or_default(),
+            });
+        }
+        Ok(Some(proxy))
     }
 }
 
@@ -210,6 +319,14 @@ impl<'a> Value<'a> {
             key: self.key,
             expected,
         }
+    }
+
+    /// `name LF value`.
+    fn push_field(&self, headers: &mut HeaderBlock) -> Result<(), OptionsError> {
+        let split = self.bytes.iter().position(|byte| *byte == b'\n');
+        let at = split.ok_or_else(|| self.invalid("a name, LF and a value"))?;
+        headers.push(&self.bytes[..at], &self.bytes[at + 1..]);
+        Ok(())
     }
 
     fn text(&self) -> Result<&'a str, OptionsError> {

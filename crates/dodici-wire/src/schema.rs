@@ -252,6 +252,23 @@ wire_enum! {
         MaxCachedSessions = 33,
         /// Boolean: verify with the operating system's verifier.
         PlatformVerifier = 34,
+        /// Text: `http` (forwards), `http-tunnel`, `socks5`, `socks5h`, `socks4` or `socks4a`.
+        /// Without it there is no proxy, and the other keys of a proxy mean nothing.
+        ProxyProtocol = 50,
+        /// Text: host, IPv6 without brackets.
+        ProxyHost = 51,
+        /// Number.
+        ProxyPort = 52,
+        /// Bytes: user name in SOCKS.
+        ProxyUsername = 53,
+        /// Bytes: password in SOCKS.
+        ProxyPassword = 54,
+        /// Bytes: a field of the `CONNECT` request, `name LF value`; repeats.
+        ProxyHeader = 55,
+        /// A nested list of options, of which the ones for TLS count: TLS to the proxy.
+        ProxyTls = 56,
+        /// Number; 0: only `ConnectTimeout` holds.
+        ProxyTimeout = 57,
     }
 }
 
@@ -292,6 +309,14 @@ wire_enum! {
         Parse = 15,
         /// `SocketError`.
         Socket = 16,
+        /// `RequestAbortedError` that names the proxy's status.
+        ProxyRefused = 20,
+        /// `SecureProxyConnectionError`; the one `Attempt` is its cause.
+        ProxyTls = 21,
+        /// `ProxyConnectionError`; the one `Attempt` is its cause.
+        ProxyConnection = 22,
+        /// `Socks5ProxyError`; the system code carries `UND_ERR_SOCKS5…`.
+        Socks = 23,
     }
 }
 
@@ -396,6 +421,12 @@ wire_enum! {
         Age = 33,
         /// A nested error payload: what ended the connection.
         Cause = 34,
+        /// `f64`, milliseconds.
+        ProxyTime = 40,
+        /// `u32`: status of the answer to `CONNECT`.
+        ProxyStatus = 41,
+        /// Fields of that answer: `name LF value LF` repeated, latin1.
+        ProxyHeaders = 42,
     }
 }
 

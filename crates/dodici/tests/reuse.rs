@@ -535,6 +535,8 @@ async fn a_server_that_speaks_first_answers_the_request_that_its_connection_was_
         let seen = within("answer", client.get("/").ended()).await;
         assert_eq!(seen.body, b"ok");
     }
+    // A connection's end is told after its last request's.
+    client.disconnected(50).await;
     assert_eq!(
         reasons(&client).len(),
         50,

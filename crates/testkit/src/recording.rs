@@ -699,6 +699,7 @@ mod tests {
                 path: None,
                 protocol: Protocol::Http1,
                 tls: None,
+                proxy: None,
                 timings: ConnectTimings::default(),
             },
         }

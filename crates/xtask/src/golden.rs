@@ -401,9 +401,11 @@ fn connections() -> Vec<Vector> {
             resumed: true,
             server_name: Some("localhost".to_owned()),
         }),
+        proxy: None,
         timings: ConnectTimings {
             dns: Some(Duration::from_micros(500)),
             tcp: Some(Duration::from_micros(250)),
+            proxy: None,
             tls: Some(Duration::from_millis(2)),
             total: Duration::from_micros(2750),
         },
@@ -414,6 +416,7 @@ fn connections() -> Vec<Vector> {
         path: Some("/run/x.sock".to_owned()),
         protocol: Protocol::Http1,
         tls: None,
+        proxy: None,
         timings: ConnectTimings {
             total: Duration::from_millis(1),
             ..ConnectTimings::default()

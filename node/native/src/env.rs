@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use dodici_wire::schema::Counter;
 use neon::event::Channel;
 use neon::prelude::*;
+use neon::thread::LocalKey;
 use parking_lot::Mutex;
 
 use crate::buffers;
@@ -97,24 +98,47 @@ impl Environment {
     }
 }
 
-/// JavaScript's hold on its environment. Dropped when it is garbage or the environment ends.
-pub(crate) struct EnvHandle(Arc<Environment>);
+/// The environments that this JavaScript environment has opened. Node drops it when the
+/// environment ends.
+///
+/// JavaScript names an environment by its number and not by a boxed object: Neon checks the type
+/// tag of a boxed argument, which Node refuses in a worker that is being terminated and still runs
+/// its last lines, and Neon then panics.
+static HELD: LocalKey<Mutex<Vec<Held>>> = LocalKey::new();
 
-impl EnvHandle {
-    pub(crate) fn new(env: Arc<Environment>) -> Self {
-        Self(env)
-    }
+/// JavaScript's hold on an environment.
+struct Held(Arc<Environment>);
 
-    pub(crate) fn environment(&self) -> &Environment {
-        &self.0
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 
-impl Finalize for EnvHandle {}
+/// Keeps an environment until [`release`] or the end of the JavaScript environment.
+pub(crate) fn hold(cx: &mut FunctionContext<'_>, env: Arc<Environment>) {
+    HELD.get_or_init_default(cx).lock().push(Held(env));
+}
 
-impl Drop for EnvHandle {
-    fn drop(&mut self) {
-        self.0.close();
+/// The environment whose number is the argument at `index`; throws if it is closed.
+pub(crate) fn argument(cx: &mut FunctionContext<'_>, index: usize) -> NeonResult<Arc<Environment>> {
+    let id = cx.argument::<JsNumber>(index)?.value(cx);
+    let found = HELD.get(cx).and_then(|held| {
+        let held = held.lock();
+        let found = held.iter().find(|held| f64::from(held.0.id) == id);
+        found.map(|held| Arc::clone(&held.0))
+    });
+    match found {
+        Some(env) if !env.is_gone() => Ok(env),
+        _ => cx.throw_error("this dodici environment is closed"),
+    }
+}
+
+/// Closes the environment with this number, if it is open.
+pub(crate) fn release(cx: &mut FunctionContext<'_>, id: f64) {
+    if let Some(held) = HELD.get(cx) {
+        let mut held = held.lock();
+        held.retain(|held| f64::from(held.0.id) != id);
     }
 }
 

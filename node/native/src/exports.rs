@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `layoutHash(): number` | compared with the generated constant before anything else is called |
 //! | `version(): string` | of this addon |
-//! | `open(inbound, onBatch, ioThreads, roots?): Env` | an environment; see [`open`] |
+//! | `open(inbound, onBatch, ioThreads, roots?): Env` | an environment's number; see [`open`] |
 //! | `threads(env): number` | I/O threads of the process |
 //! | `submit(env, thread, buffer, length)` | a whole number of submissions |
 //! | `checkOptions(buffer, length): Buffer \| undefined` | whether a pool could be made; else an error payload |
@@ -24,7 +24,7 @@ use neon::prelude::*;
 use neon::types::JsFloat64Array;
 use neon::types::buffer::TypedArray;
 
-use crate::env::{EnvHandle, Environment};
+use crate::env::{self, Environment};
 use crate::runtime::{self, Command};
 
 /// Registers everything with the module.
@@ -52,7 +52,7 @@ pub(crate) fn export(cx: &mut ModuleContext) -> NeonResult<()> {
 /// process-wide default trust, as `setRoots` does.
 ///
 /// The environment never keeps the event loop alive.
-fn open(mut cx: FunctionContext) -> JsResult<JsBox<EnvHandle>> {
+fn open(mut cx: FunctionContext) -> JsResult<JsNumber> {
     let inbound = cx.argument::<JsBuffer>(0)?;
     let on_batch = cx.argument::<JsFunction>(1)?;
     let wanted = cx.argument::<JsNumber>(2)?.value(&mut cx) as usize;
@@ -75,11 +75,13 @@ fn open(mut cx: FunctionContext) -> JsResult<JsBox<EnvHandle>> {
     };
     let env = Environment::new(&mut cx, inbound, on_batch);
     threads.tell_all(|| Command::Open(env.clone()));
-    Ok(cx.boxed(EnvHandle::new(env)))
+    let id = env.id();
+    env::hold(&mut cx, env);
+    Ok(cx.number(id))
 }
 
 fn threads(mut cx: FunctionContext) -> JsResult<JsNumber> {
-    cx.argument::<JsBox<EnvHandle>>(0)?;
+    env::argument(&mut cx, 0)?;
     let count = runtime::threads().map_or(0, runtime::Threads::count);
     Ok(cx.number(count as f64))
 }
@@ -87,17 +89,13 @@ fn threads(mut cx: FunctionContext) -> JsResult<JsNumber> {
 /// One copy, one send, one wake. The frames are checked here, so that a bug in the encoder is an
 /// exception at its source; payloads are the I/O thread's business.
 fn submit(mut cx: FunctionContext) -> JsResult<JsUndefined> {
-    let env = cx.argument::<JsBox<EnvHandle>>(0)?;
+    let env = env::argument(&mut cx, 0)?;
     let thread = cx.argument::<JsNumber>(1)?.value(&mut cx) as usize;
     let flush = argument_bytes(&mut cx, 2)?;
     let records = match count_records(&flush) {
         Ok(records) => records,
         Err(error) => return cx.throw_error(error.to_string()),
     };
-    let env = env.environment();
-    if env.is_gone() {
-        return cx.throw_error("this dodici environment is closed");
-    }
     env.counters.submitted(records, flush.len());
     let told = runtime::threads()
         .is_some_and(|threads| threads.tell(thread, Command::Submit(env.id(), flush)));
@@ -123,19 +121,20 @@ fn check_options(mut cx: FunctionContext) -> JsResult<JsValue> {
 }
 
 fn set_roots(mut cx: FunctionContext) -> JsResult<JsUndefined> {
-    cx.argument::<JsBox<EnvHandle>>(0)?;
+    env::argument(&mut cx, 0)?;
     let pem = cx.argument::<JsBuffer>(1)?.as_slice(&cx).to_vec();
     throwing(&mut cx, set_default_roots(vec![pem]))?;
     Ok(cx.undefined())
 }
 
 fn counters(mut cx: FunctionContext) -> JsResult<JsFloat64Array> {
-    let env = cx.argument::<JsBox<EnvHandle>>(0)?;
-    JsFloat64Array::from_slice(&mut cx, &env.environment().counters.read())
+    let env = env::argument(&mut cx, 0)?;
+    JsFloat64Array::from_slice(&mut cx, &env.counters.read())
 }
 
 fn close(mut cx: FunctionContext) -> JsResult<JsUndefined> {
-    cx.argument::<JsBox<EnvHandle>>(0)?.environment().close();
+    let id = cx.argument::<JsNumber>(0)?.value(&mut cx);
+    env::release(&mut cx, id);
     Ok(cx.undefined())
 }
 

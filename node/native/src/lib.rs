@@ -18,8 +18,8 @@
 //! `deliver` copies each batch into the inbound Buffer and calls `onBatch`.
 //!
 //! # Teardown
-//! An environment is over when JavaScript calls `close`, when its handle is finalised (natural
-//! end, `worker.terminate()`), or when a doorbell cannot be rung any more (Node is shutting
+//! An environment is over when JavaScript calls `close`, when Node drops what belongs to the
+//! JavaScript environment (natural end, `worker.terminate()`), or when a doorbell cannot be rung any more (Node is shutting
 //! down). Whichever comes first marks it as gone and tells every I/O thread, which forgets it,
 //! destroys its pools and drops what was not delivered. The I/O threads themselves never end and
 //! hold no reference that keeps a process alive; at `process.exit` they are simply stopped.

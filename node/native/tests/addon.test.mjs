@@ -468,6 +468,33 @@ test('workers that are terminated in any phase leave no connection and harm nobo
   await settled(() => connections(server), 0);
 });
 
+test('a worker that calls the addon while it is being terminated ends like any other', async () => {
+  // Between the order to terminate and the end of its JavaScript, a worker may still call.
+  const worker = `
+    import { parentPort } from 'node:worker_threads';
+    import { Raw, addon } from ${JSON.stringify(rawUrl)};
+    const raw = new Raw();
+    const nothing = Buffer.alloc(0);
+    parentPort.postMessage('busy');
+    for (;;) {
+      raw.submit(0, nothing);
+      addon.counters(raw.env);
+    }
+  `;
+  const result = await run(`
+    import { once } from 'node:events';
+    import { Worker } from 'node:worker_threads';
+    const url = new URL(${JSON.stringify(`data:text/javascript,${encodeURIComponent(worker)}`)});
+    for (let round = 0; round < 50; round++) {
+      const worker = new Worker(url);
+      await once(worker, 'message');
+      await worker.terminate();
+    }
+    console.log('ended');
+  `);
+  assert.deepEqual(result, { code: 0, signal: null, out: 'ended\n', err: '' });
+});
+
 test('a worker that ends by itself closes its connections', async (t) => {
   const { url, server } = await serve(t, (_request, response) => response.end('ok'));
   const source = `

@@ -7,10 +7,8 @@
 
 declare const environment: unique symbol;
 
-/** One environment of the addon: opaque. */
-export interface NativeEnvironment {
-  readonly [environment]?: never;
-}
+/** The number of one environment of the addon. */
+export type NativeEnvironment = number & { readonly [environment]: never };
 
 /** Called on the JS thread for each doorbell. `overflow` replaces the inbound buffer for one batch. */
 export type OnBatch = (

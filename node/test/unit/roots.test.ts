@@ -53,7 +53,7 @@ describe('the default roots', () => {
     const addon = {
       setRoots: (_environment: NativeEnvironment, pem: Buffer) => given.push(pem.length),
     } as unknown as NativeAddon;
-    const environments = [{}, {}] as NativeEnvironment[];
+    const environments = [1, 2] as NativeEnvironment[];
     for (const environment of [...environments, ...environments]) {
       provideDefaultRoots({ addon, environment });
     }

@@ -6,6 +6,8 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::proxy::Proxy;
+
 /// Everything that can be set for one origin.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OriginConfig {
@@ -139,6 +141,9 @@ pub struct ConnectConfig {
     pub attempt_delay: Duration,
     /// TLS parameters for `https` origins.
     pub tls: TlsConfig,
+    /// Proxy on the way there; boxed, because most origins have none. With a `socket_path`, the
+    /// proxy is what listens on it. Default none.
+    pub proxy: Option<Box<Proxy>>,
 }
 
 impl Default for ConnectConfig {
@@ -153,6 +158,7 @@ impl Default for ConnectConfig {
             race: true,
             attempt_delay: Duration::from_millis(250),
             tls: TlsConfig::default(),
+            proxy: None,
         }
     }
 }

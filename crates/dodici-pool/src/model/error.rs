@@ -40,6 +40,17 @@ pub enum ErrorKind {
     Connect,
     /// The TLS handshake or certificate verification failed.
     Tls,
+    /// The proxy answered `CONNECT` with another status than 200.
+    ProxyRefused {
+        /// The status: 407 asks for credentials (RFC 9110, section 15.5.8).
+        status: u16,
+    },
+    /// The proxy's certificate is for other names; [`Error::attempts`] has the refusal itself.
+    ProxyTls,
+    /// The proxy broke off before the way was open; [`Error::attempts`] has the failure itself.
+    ProxyConnection,
+    /// The proxy refused in SOCKS, or does not speak it. [`SystemDetail::code`] says which.
+    Socks,
     // --- the peer ---
     /// No response head in time.
     HeadersTimeout,

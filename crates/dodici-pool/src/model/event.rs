@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::close_reason::CloseReason;
 use super::error::Error;
 use super::id::ConnId;
+use super::proxy::ProxyInfo;
 
 /// Which protocol the peers agreed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,7 +25,9 @@ pub struct ConnectTimings {
     pub dns: Option<Duration>,
     /// Socket connect, from the first attempt to the winner.
     pub tcp: Option<Duration>,
-    /// TLS handshake.
+    /// Asking the proxy, TLS to it included.
+    pub proxy: Option<Duration>,
+    /// TLS handshake with the origin.
     pub tls: Option<Duration>,
     /// All of it, first leg to last.
     pub total: Duration,
@@ -52,14 +55,16 @@ pub struct TlsInfo {
 pub struct ConnectInfo {
     /// Local address; `None` for a unix socket.
     pub local: Option<SocketAddr>,
-    /// Remote address; `None` for a unix socket.
+    /// Remote address, the proxy's where there is one; `None` for a unix socket.
     pub remote: Option<SocketAddr>,
     /// Path of the unix socket, if it is one.
     pub path: Option<String>,
     /// Protocol spoken.
     pub protocol: Protocol,
-    /// TLS details; `None` without TLS.
+    /// TLS with the origin; `None` without TLS.
     pub tls: Option<TlsInfo>,
+    /// What the proxy answered; `None` without a proxy. Boxed, because that is the usual case.
+    pub proxy: Option<Box<ProxyInfo>>,
     /// Timings.
     pub timings: ConnectTimings,
 }

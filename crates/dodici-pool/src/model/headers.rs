@@ -8,13 +8,13 @@ use std::fmt;
 use std::ops::Range;
 
 /// A list of (name, value) byte pairs in wire order.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct HeaderBlock {
     bytes: Vec<u8>,
     fields: Vec<Field>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Field {
     name_start: u32,
     name_end: u32,

@@ -8,5 +8,6 @@ pub mod headers;
 pub mod id;
 pub mod origin;
 pub mod phase;
+pub mod proxy;
 pub mod request;
 pub mod response;

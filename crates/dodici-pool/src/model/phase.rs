@@ -11,6 +11,8 @@ pub enum Phase {
     Resolve,
     /// Connecting the socket.
     Connect,
+    /// Asking the proxy for the way.
+    Proxy,
     /// TLS handshake.
     TlsHandshake,
     /// Sending the request head or body.
@@ -29,6 +31,7 @@ impl fmt::Display for Phase {
             Self::Queued => "queued",
             Self::Resolve => "resolve",
             Self::Connect => "connect",
+            Self::Proxy => "proxy",
             Self::TlsHandshake => "tls handshake",
             Self::Send => "send",
             Self::Headers => "headers",

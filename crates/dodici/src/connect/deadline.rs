@@ -27,6 +27,16 @@ impl Deadline {
         }
     }
 
+    /// This deadline, or the end of `timeout` if that comes first.
+    pub(super) fn or_sooner(self, start: Instant, timeout: Option<Duration>) -> Self {
+        let other = Self::after(start, timeout);
+        match (self.at, other.at) {
+            (_, None) => self,
+            (Some(at), Some(sooner)) if at <= sooner => self,
+            _ => other,
+        }
+    }
+
     /// Runs a leg until it is done or the deadline passes; then the leg is dropped.
     pub(super) async fn run<F: Future>(self, leg: F) -> Result<F::Output, TimedOut> {
         match self.at {

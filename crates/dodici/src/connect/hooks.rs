@@ -49,8 +49,9 @@ pub type HookFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// See [`ConnectHooks::resolve`].
 pub trait ResolveHook: Send + Sync {
     /// Addresses of `host`, at least one, each with the port to connect to; `port` is the
-    /// origin's. Never called for a literal address.
-    fn resolve(&self, host: &str, port: u16) -> HookFuture<Result<Vec<SocketAddr>, Error>>;
+    /// origin's or the proxy's. `None` leaves the name to the system. Never called for a literal
+    /// address.
+    fn resolve(&self, host: &str, port: u16) -> Option<HookFuture<Result<Vec<SocketAddr>, Error>>>;
 }
 
 /// See [`ConnectHooks::socket`].

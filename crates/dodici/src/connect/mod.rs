@@ -1,8 +1,9 @@
-//! Making connections: name resolution, TCP or unix socket, TLS.
+//! Making connections: name resolution, TCP or unix socket, proxy, TLS.
 //!
 //! - [`Connector`]: the legs in a row, for one pool key.
 //! - [`Transport`]: the byte stream that comes out, and [`Transport::probe`] for the checkout.
 //! - `dns`, `getaddrinfo`: resolver threads. `tcp`: racing addresses. `unix_socket`.
+//! - `proxy`: the way through one: TLS to it, `CONNECT` or SOCKS.
 //! - `tls`: trust, identity, verification, sessions, Node's error codes.
 //! - `hooks`: what a caller may put in.
 //! - `errors`: the system's failures in Node's terms. `deadline`: the connect timeout.
@@ -14,6 +15,7 @@ mod dns;
 mod errors;
 mod getaddrinfo;
 mod hooks;
+mod proxy;
 mod socket;
 mod tcp;
 mod tls;
@@ -29,11 +31,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dodici_pool::{
-    ConnectConfig, ConnectInfo, ConnectTimings, Error, Origin, Phase, Protocol, Scheme,
+    ConnectConfig, ConnectInfo, ConnectTimings, Error, Origin, Phase, Protocol, Proxy, Scheme,
 };
 use tokio::time::Instant;
 
 use self::deadline::Deadline;
+use self::proxy::ProxyLeg;
 use self::socket::Socket;
 use self::tcp::Dialer;
 use self::tls::TlsLeg;
@@ -51,6 +54,8 @@ pub(crate) use self::transport::{Probe, Transport};
 pub(crate) struct Connector {
     origin: Origin,
     config: ConnectConfig,
+    /// `None` for the direct way.
+    proxy: Option<ProxyLeg>,
     /// `None` for plain text.
     tls: Option<TlsLeg>,
     hooks: ConnectHooks,
@@ -96,9 +101,14 @@ impl Connector {
                 None => TlsLeg::new(&origin, &config.tls)?,
             }),
         };
+        let proxy = match &config.proxy {
+            None => None,
+            Some(proxy) => Some(ProxyLeg::new(proxy, &origin)?.hooked(proxy, &hooks)?),
+        };
         Ok(Self {
             origin,
             config,
+            proxy,
             tls,
             hooks,
         })
@@ -114,12 +124,24 @@ impl Connector {
     pub(crate) async fn connect(&self) -> Result<(Transport, ConnectInfo), Error> {
         let started = Instant::now();
         let deadline = Deadline::after(started, self.config.timeout);
-        let opened = self.open(deadline).await?;
-        let (transport, tls, tls_time) = match &self.tls {
-            None => (Transport::plain(opened.socket), None, None),
+        let reach =
+            deadline.or_sooner(started, self.proxy_config().and_then(|proxy| proxy.timeout));
+        let opened = self.open(reach).await?;
+        let (socket, proxy, proxy_time) = match &self.proxy {
+            None => (opened.socket, None, None),
             Some(leg) => {
                 let begun = Instant::now();
-                let handshake = deadline.run(leg.handshake(opened.socket)).await;
+                // Boxed, so that the direct way does not carry its size.
+                let way = Box::pin(leg.open(opened.socket, reach, deadline));
+                let (socket, info) = way.await?;
+                (socket, Some(Box::new(info)), Some(begun.elapsed()))
+            }
+        };
+        let (transport, tls, tls_time) = match &self.tls {
+            None => (Transport::plain(socket), None, None),
+            Some(leg) => {
+                let begun = Instant::now();
+                let handshake = deadline.run(leg.handshake(socket)).await;
                 let (stream, info) =
                     handshake.map_err(|_| self.timed_out(deadline, Phase::TlsHandshake, &[]))??;
                 (Transport::tls(stream), Some(info), Some(begun.elapsed()))
@@ -136,9 +158,11 @@ impl Connector {
                 Protocol::Http1
             },
             tls,
+            proxy,
             timings: ConnectTimings {
                 dns: opened.dns,
                 tcp: opened.tcp,
+                proxy: proxy_time,
                 tls: tls_time,
                 total: started.elapsed(),
             },
@@ -160,12 +184,15 @@ impl Connector {
                 tcp: Some(begun.elapsed()),
             });
         }
-        let (host, port) = (&*self.origin.host, self.origin.port);
+        let (host, port) = self.first_hop();
         // A literal address takes no look-up.
         let literal = host.parse::<std::net::IpAddr>().is_ok();
         let lookup = async {
-            if !literal && let Some(hook) = &self.hooks.resolve {
-                return hook.resolve(host, port).await;
+            if !literal
+                && let Some(hook) = &self.hooks.resolve
+                && let Some(answer) = hook.resolve(host, port)
+            {
+                return answer.await;
             }
             let found = dns::SYSTEM.resolve(host, self.config.family).await?;
             let with_port = |address: &SocketAddr| {
@@ -195,17 +222,33 @@ impl Connector {
         deadline: Deadline,
     ) -> Result<(tokio::net::TcpStream, Duration), Error> {
         let begun = Instant::now();
+        let (host, port) = self.first_hop();
         let mut dialer = Dialer::new(&self.config, addresses).hooked(self.hooks.socket.as_deref());
-        let dialled = deadline
-            .run(dialer.run(&self.origin.host, self.origin.port))
-            .await;
+        let dialled = deadline.run(dialer.run(host, port)).await;
         let stream =
             dialled.map_err(|_| self.timed_out(deadline, Phase::Connect, &dialer.tried()))??;
         Ok((stream, begun.elapsed()))
     }
 
+    /// The TLS leg is the only one that is always the origin's.
     fn timed_out(&self, deadline: Deadline, phase: Phase, tried: &[String]) -> Error {
-        deadline.error(phase, &self.origin.host, self.origin.port, tried)
+        let (host, port) = match phase {
+            Phase::TlsHandshake => (&*self.origin.host, self.origin.port),
+            _ => self.first_hop(),
+        };
+        deadline.error(phase, host, port, tried)
+    }
+
+    fn proxy_config(&self) -> Option<&Proxy> {
+        self.config.proxy.as_deref()
+    }
+
+    /// Where the socket is connected to: the proxy, or else the origin.
+    fn first_hop(&self) -> (&str, u16) {
+        match self.proxy_config() {
+            Some(proxy) => (&proxy.host, proxy.port),
+            None => (&self.origin.host, self.origin.port),
+        }
     }
 
     /// The caller's code around [`Connector::connect`].

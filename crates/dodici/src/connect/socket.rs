@@ -1,4 +1,4 @@
-//! The OS socket under a transport: TCP or unix.
+//! What lies under a transport: the OS socket, TCP or unix, or TLS to a proxy over one.
 //!
 //! Used by the transport, directly or under TLS. Adds two calls that tokio does not have: a look
 //! and a read at what the kernel holds right now, past tokio's readiness state, which only learns
@@ -15,6 +15,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
+use tokio_rustls::client::TlsStream;
+
+use super::tls::session;
 
 /// A connected stream socket, non-blocking.
 #[derive(Debug)]
@@ -22,6 +25,8 @@ pub(super) enum Socket {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
+    /// TLS to a proxy, in which TLS to the origin runs. Boxed, as it holds a socket itself.
+    Tunnel(Box<TlsStream<Socket>>),
 }
 
 impl Socket {
@@ -30,11 +35,12 @@ impl Socket {
             Self::Tcp(stream) => SockRef::from(stream),
             #[cfg(unix)]
             Self::Unix(stream) => SockRef::from(stream),
+            Self::Tunnel(stream) => stream.get_ref().0.raw(),
         }
     }
 
     /// Whether the kernel holds bytes (`Ok(true)`) or the end (`Ok(false)`); `WouldBlock` if
-    /// neither. Takes nothing.
+    /// neither. Takes nothing. Not for a tunnel, whose bytes in the kernel mean nothing yet.
     pub(super) fn peek_now(&self) -> io::Result<bool> {
         let mut byte = [MaybeUninit::uninit()];
         retry(|| self.raw().peek(&mut byte)).map(|count| count > 0)
@@ -44,7 +50,10 @@ impl Socket {
     ///
     /// tokio may go on believing that the socket is readable: its next read then meets
     /// `WouldBlock` and waits as usual, so no wake-up is lost.
-    pub(super) fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(super) fn read_now(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Self::Tunnel(stream) = self {
+            return session::read_now(stream, buffer);
+        }
         let raw = self.raw();
         let mut socket: &socket2::Socket = &raw;
         retry(|| socket.read(buffer))
@@ -55,6 +64,7 @@ impl Socket {
             Self::Tcp(stream) => stream.local_addr().ok(),
             #[cfg(unix)]
             Self::Unix(_) => None,
+            Self::Tunnel(stream) => stream.get_ref().0.local_addr(),
         }
     }
 
@@ -63,6 +73,7 @@ impl Socket {
             Self::Tcp(stream) => stream.peer_addr().ok(),
             #[cfg(unix)]
             Self::Unix(_) => None,
+            Self::Tunnel(stream) => stream.get_ref().0.peer_addr(),
         }
     }
 }
@@ -83,6 +94,7 @@ macro_rules! on_socket {
             Socket::Tcp($stream) => $call,
             #[cfg(unix)]
             Socket::Unix($stream) => $call,
+            Socket::Tunnel($stream) => $call,
         }
     };
 }

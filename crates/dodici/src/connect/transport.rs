@@ -44,7 +44,13 @@ pub(crate) enum Probe {
 }
 
 impl Transport {
+    /// Without TLS to the origin. TLS to a proxy is the stream's own, so that reads and the probe
+    /// take the short way through one layer.
     pub(super) fn plain(socket: Socket) -> Self {
+        let socket = match socket {
+            Socket::Tunnel(stream) => return Self::tls(stream),
+            socket => socket,
+        };
         let (local, peer) = (socket.local_addr(), socket.peer_addr());
         Self {
             stream: Stream::Plain(socket),

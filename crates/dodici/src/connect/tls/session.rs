@@ -2,7 +2,7 @@
 //!
 //! Called by [`Transport::probe`](crate::connect::Transport::probe). Must not wait.
 
-use std::io;
+use std::io::{self, Read};
 use std::pin::Pin;
 use std::task::Context;
 
@@ -49,6 +49,34 @@ pub(in crate::connect) fn probe(stream: &mut TlsStream<Socket>, cx: &mut Context
         let _ = Pin::new(stream).poll_flush(cx);
     }
     Probe::Clean
+}
+
+/// Takes what the kernel holds and TLS yields, as `read(2)`: for TLS to the origin inside of TLS to
+/// a proxy.
+pub(in crate::connect) fn read_now(
+    stream: &mut TlsStream<Socket>,
+    buffer: &mut [u8],
+) -> io::Result<usize> {
+    let (socket, session) = stream.get_mut();
+    loop {
+        match session.reader().read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            result => return result,
+        }
+        let mut bite = [0; BITE];
+        let count = socket.read_now(&mut bite)?;
+        let mut rest = &bite[..count];
+        loop {
+            // An empty rest is the end of the socket, which the session has to hear of too.
+            session.read_tls(&mut rest)?;
+            session
+                .process_new_packets()
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            if rest.is_empty() {
+                break;
+            }
+        }
+    }
 }
 
 /// `None` while there is nothing for the application.

@@ -1,0 +1,195 @@
+//! `CONNECT` (RFC 9110, section 9.3.6): the request, and the head that answers it.
+//!
+//! Called by the proxy's leg. Knows nothing of sockets and TLS.
+//!
+//! The head is read by its own small reader instead of the framing guard, which belongs to a
+//! connection and stands a row above: there is no body here, no reuse, and only 200 is good.
+
+use dodici_pool::{
+    Error, ErrorKind, HeaderBlock, Origin, ParseErrorCode, Phase, ProxyAnswer, Replay,
+};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use super::{broken, check_host};
+use crate::connect::errors::bad_option;
+
+/// Largest answer, status line and fields. 16 KiB: what Node and undici allow a response head.
+pub(super) const MAX_HEAD: usize = 16 * 1024;
+
+/// Most fields in an answer; a head of [`MAX_HEAD`] with more of them is an attack.
+const MAX_FIELDS: usize = 128;
+
+/// What every answer begins with.
+const CONSTANT: &[u8] = b"HTTP/1.";
+
+/// The request, ready to be written.
+pub(super) struct HttpTunnel {
+    request: Vec<u8>,
+}
+
+impl HttpTunnel {
+    /// # Errors
+    /// `InvalidRequest` for a host, a name or a value that would end its line early (S1).
+    pub(super) fn new(target: &Origin, headers: &HeaderBlock) -> Result<Self, Error> {
+        check_host(&target.host)?;
+        let authority = if target.is_ipv6_literal() {
+            format!("[{}]:{}", target.host, target.port)
+        } else {
+            format!("{}:{}", target.host, target.port)
+        };
+        let mut request = format!("CONNECT {authority} HTTP/1.1\r\n").into_bytes();
+        if headers.get("host").is_none() {
+            request.extend_from_slice(format!("host: {authority}\r\n").as_bytes());
+        }
+        for (name, value) in headers.iter() {
+            check_field(name, value)?;
+            request.extend_from_slice(name);
+            request.extend_from_slice(b": ");
+            request.extend_from_slice(value);
+            request.extend_from_slice(b"\r\n");
+        }
+        request.extend_from_slice(b"\r\n");
+        Ok(Self { request })
+    }
+
+    /// Writes the request and reads the answer, and not one byte more.
+    ///
+    /// # Errors
+    /// `ProxyRefused` for every status but 200, informational ones too; `Parse` and
+    /// `HeadersOverflow` for what is no head; `ProxyConnection` if the proxy ends the connection;
+    /// `Socket` for what the system says.
+    pub(super) async fn ask<S>(&self, stream: &mut S) -> Result<ProxyAnswer, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let write = async {
+            stream.write_all(&self.request).await?;
+            stream.flush().await
+        };
+        write.await.map_err(|error| broken(&error, "write"))?;
+        let head = read_head(stream).await?;
+        let answer = parse(&head)?;
+        if answer.status == 200 {
+            return Ok(answer);
+        }
+        let status = answer.status;
+        Err(Error::new(
+            ErrorKind::ProxyRefused { status },
+            Phase::Proxy,
+            format!("Proxy response ({status}) !== 200 when HTTP Tunneling"),
+        )
+        .with_replay(Replay::Unsent))
+    }
+}
+
+/// A name that is a token and a value without control characters but the tab (RFC 9110, section
+/// 5.5). The value stays out of the message: it may be a credential.
+fn check_field(name: &[u8], value: &[u8]) -> Result<(), Error> {
+    let token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    if name.is_empty() || !name.iter().all(token) {
+        return Err(bad_option("proxy", "the name of a header is not valid"));
+    }
+    let text = |byte: &u8| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f);
+    if !value.iter().all(text) {
+        let name = String::from_utf8_lossy(name);
+        return Err(bad_option(
+            "proxy",
+            format_args!("the value of header {name} is not valid"),
+        ));
+    }
+    Ok(())
+}
+
+/// Reads up to and with the empty line, byte for byte: what follows belongs to the tunnel. That is
+/// some hundred small reads for a connection that costs milliseconds to make. What cannot become a
+/// head is refused at once, because a proxy that waits for us would never send its rest.
+async fn read_head<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Vec<u8>, Error> {
+    let mut head = Vec::with_capacity(256);
+    loop {
+        let mut byte = [0];
+        let read = stream.read(&mut byte).await;
+        if read.map_err(|error| broken(&error, "read"))? == 0 {
+            return Err(closed());
+        }
+        let [byte] = byte;
+        if head.len() < CONSTANT.len() && byte != CONSTANT[head.len()] {
+            return Err(malformed(ParseErrorCode::InvalidConstant, "Expected HTTP/"));
+        }
+        if byte == b'\n' && head.last() != Some(&b'\r') {
+            return Err(malformed(ParseErrorCode::CrExpected, "Missing expected CR"));
+        }
+        if byte != b'\n' && head.last() == Some(&b'\r') {
+            return Err(malformed(ParseErrorCode::LfExpected, "Missing expected LF"));
+        }
+        head.push(byte);
+        if head.ends_with(b"\r\n\r\n") {
+            return Ok(head);
+        }
+        if head.len() >= MAX_HEAD {
+            return Err(overflow());
+        }
+    }
+}
+
+fn parse(head: &[u8]) -> Result<ProxyAnswer, Error> {
+    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let mut response = httparse::Response::new(&mut fields);
+    match response.parse(head) {
+        Ok(httparse::Status::Complete(_)) => {}
+        Ok(httparse::Status::Partial) => {
+            return Err(malformed(
+                ParseErrorCode::InvalidHeaderToken,
+                "Invalid response head",
+            ));
+        }
+        Err(httparse::Error::TooManyHeaders) => return Err(overflow()),
+        Err(httparse::Error::Version) => {
+            return Err(malformed(
+                ParseErrorCode::InvalidVersion,
+                "Invalid HTTP version",
+            ));
+        }
+        Err(httparse::Error::Status) => {
+            return Err(malformed(
+                ParseErrorCode::InvalidStatus,
+                "Invalid status code",
+            ));
+        }
+        Err(_) => {
+            return Err(malformed(
+                ParseErrorCode::InvalidHeaderToken,
+                "Invalid header token",
+            ));
+        }
+    }
+    let headers = response.headers.iter();
+    Ok(ProxyAnswer {
+        status: response.code.unwrap_or_default(),
+        headers: headers.map(|field| (field.name, field.value)).collect(),
+    })
+}
+
+fn malformed(code: ParseErrorCode, message: &'static str) -> Error {
+    Error::new(ErrorKind::Parse(code), Phase::Proxy, message).with_replay(Replay::Unsent)
+}
+
+fn overflow() -> Error {
+    Error::new(
+        ErrorKind::HeadersOverflow,
+        Phase::Proxy,
+        "the proxy's answer is too large",
+    )
+    .with_replay(Replay::Unsent)
+}
+
+/// The proxy hung up instead of answering.
+fn closed() -> Error {
+    let cause = Error::new(ErrorKind::Socket, Phase::Proxy, "other side closed");
+    Error::new(
+        ErrorKind::ProxyConnection,
+        Phase::Proxy,
+        "Proxy Connection failed",
+    )
+    .with_replay(Replay::Unsent)
+    .with_attempts(vec![cause])
+}

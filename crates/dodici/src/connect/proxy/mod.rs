@@ -1,0 +1,184 @@
+//! The proxy's leg, between TCP and TLS with the origin: TLS to the proxy, then the request for
+//! the way.
+//!
+//! - `http_tunnel`: `CONNECT` and the head that answers it. `socks`: SOCKS 4, 4a and 5.
+//!
+//! Called by the connector. Knows nothing of addresses of the proxy and of what will run through
+//! the tunnel. Not one byte behind the proxy's last word is taken: whatever it sends after it
+//! stays in the stream, where TLS or the checkout of the connection judges it.
+//!
+//! Dropping the future closes the connection to the proxy.
+
+mod http_tunnel;
+mod socks;
+
+use std::sync::Arc;
+
+use dodici_pool::{
+    Error, ErrorKind, Origin, Phase, Proxy, ProxyInfo, ProxyProtocol, Replay, Scheme, SocksResolve,
+    SystemDetail,
+};
+
+use self::http_tunnel::HttpTunnel;
+use self::socks::Socks;
+use super::deadline::Deadline;
+use super::errors::bad_option;
+use super::hooks::ConnectHooks;
+use super::socket::Socket;
+use super::tls::TlsLeg;
+
+/// The way through one proxy to one origin. Everything sent to the proxy is checked and written
+/// down here, once.
+pub(super) struct ProxyLeg {
+    host: String,
+    port: u16,
+    tls: Option<TlsLeg>,
+    request: Request,
+}
+
+/// How the proxy is asked.
+enum Request {
+    /// Not at all: it reads the HTTP requests.
+    Nothing,
+    HttpTunnel(HttpTunnel),
+    Socks(Socks),
+}
+
+impl ProxyLeg {
+    /// # Errors
+    /// `InvalidRequest` that names what is wrong, never with a credential in it.
+    pub(super) fn new(proxy: &Proxy, target: &Origin) -> Result<Self, Error> {
+        let tls = match &proxy.tls {
+            None => None,
+            Some(config) => {
+                let itself = Origin::new(Scheme::Https, &proxy.host, proxy.port);
+                Some(TlsLeg::new(&itself, config)?)
+            }
+        };
+        let request = match &proxy.protocol {
+            ProxyProtocol::HttpForward if target.scheme == Scheme::Https => {
+                return Err(bad_option("proxy", "https origins need a tunnel"));
+            }
+            ProxyProtocol::HttpForward => Request::Nothing,
+            ProxyProtocol::HttpTunnel { headers } => {
+                Request::HttpTunnel(HttpTunnel::new(target, headers)?)
+            }
+            ProxyProtocol::Socks5 { resolve } => {
+                Request::Socks(Socks::v5(target, *resolve, proxy.credentials.as_ref())?)
+            }
+            ProxyProtocol::Socks4 { resolve } => {
+                Request::Socks(Socks::v4(target, *resolve, proxy.credentials.as_ref())?)
+            }
+        };
+        Ok(Self {
+            host: proxy.host.clone(),
+            port: proxy.port,
+            tls,
+            request,
+        })
+    }
+
+    /// Takes part of the caller's in it: TLS to the proxy, look-ups for SOCKS.
+    ///
+    /// # Errors
+    /// `InvalidRequest` if the proxy's host cannot be a server name.
+    pub(super) fn hooked(mut self, proxy: &Proxy, hooks: &ConnectHooks) -> Result<Self, Error> {
+        if let (Some(config), Some(client)) = (&proxy.tls, &hooks.tls) {
+            let itself = Origin::new(Scheme::Https, &proxy.host, proxy.port);
+            // HTTP/1.1 is what is spoken to a proxy, whatever the origin is offered.
+            let mut client = rustls::ClientConfig::clone(client);
+            client.alpn_protocols.clone_from(&config.alpn);
+            self.tls = Some(TlsLeg::preconfigured(&itself, config, Arc::new(client))?);
+        }
+        if let Request::Socks(socks) = &mut self.request {
+            socks.names.clone_from(&hooks.resolve);
+        }
+        Ok(self)
+    }
+
+    /// From a connected socket to an open way. `reach` ends the time for the proxy's TLS,
+    /// `deadline` all of it.
+    pub(super) async fn open(
+        &self,
+        socket: Socket,
+        reach: Deadline,
+        deadline: Deadline,
+    ) -> Result<(Socket, ProxyInfo), Error> {
+        let timed_out = |at: Deadline| move |_| at.error(Phase::Proxy, &self.host, self.port, &[]);
+        let mut info = ProxyInfo::default();
+        let mut socket = match &self.tls {
+            None => socket,
+            Some(leg) => {
+                let shaken = reach.run(leg.handshake(socket)).await;
+                let (stream, tls) = shaken.map_err(timed_out(reach))?.map_err(proxy_tls)?;
+                info.tls = Some(tls);
+                Socket::Tunnel(stream)
+            }
+        };
+        match &self.request {
+            Request::Nothing => {}
+            Request::HttpTunnel(tunnel) => {
+                let asked = deadline.run(tunnel.ask(&mut socket)).await;
+                info.answer = Some(asked.map_err(timed_out(deadline))??);
+            }
+            Request::Socks(socks) => {
+                let asked = deadline.run(socks.ask(&mut socket)).await;
+                asked.map_err(timed_out(deadline))??;
+            }
+        }
+        Ok((socket, info))
+    }
+}
+
+impl std::fmt::Debug for ProxyLeg {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ProxyLeg")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .finish_non_exhaustive()
+    }
+}
+
+/// undici has an error of its own for a proxy whose certificate names somebody else
+/// (`lib/dispatcher/proxy-agent.js`); all other failures of that handshake stay what they are.
+fn proxy_tls(error: Error) -> Error {
+    let error = error.with_phase(Phase::Proxy);
+    let code = error.system().map(|system| system.code.clone());
+    if code.as_deref() != Some("ERR_TLS_CERT_ALTNAME_INVALID") {
+        return error;
+    }
+    Error::new(
+        ErrorKind::ProxyTls,
+        Phase::Proxy,
+        "Secure Proxy Connection failed",
+    )
+    .with_replay(Replay::Unsent)
+    .with_attempts(vec![error])
+}
+
+/// Reading from or writing to the proxy failed.
+fn broken(error: &std::io::Error, syscall: &'static str) -> Error {
+    let (message, detail) = super::errors::describe_io_error(error, syscall);
+    Error::new(ErrorKind::Socket, Phase::Proxy, message)
+        .with_replay(Replay::Unsent)
+        .with_system(detail)
+}
+
+/// An error of the proxy's kind, with a code that users of undici know.
+fn refused(kind: ErrorKind, code: String, message: String) -> Error {
+    Error::new(kind, Phase::Proxy, message)
+        .with_replay(Replay::Unsent)
+        .with_system(SystemDetail {
+            code: code.into(),
+            ..SystemDetail::default()
+        })
+}
+
+/// A host that can stand in a `CONNECT` line or a SOCKS request and be read in one way only.
+fn check_host(host: &str) -> Result<(), Error> {
+    let allowed = |byte: u8| byte > b' ' && byte != 0x7f && !b"/\\@?#".contains(&byte);
+    if host.is_empty() || !host.bytes().all(allowed) {
+        return Err(bad_option("proxy", "the origin's host is not valid"));
+    }
+    Ok(())
+}

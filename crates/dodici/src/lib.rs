@@ -22,7 +22,8 @@ mod origin;
 mod sink;
 
 pub use client::{
-    IncomingBody, OnInformational, RawHeaders, RequestOptions, ResponseDetail, Upgraded,
+    ConnectionBook, IncomingBody, OnInformational, RawHeaders, RequestOptions, ResponseDetail,
+    SendBody, Upgraded,
 };
 pub use connect::{
     AroundHook, ConnectHooks, Connected, HookFuture, ResolveHook, SocketHook, set_default_roots,

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use dodici_pool::{Error, HeaderBlock, ResponseHead};
 use parking_lot::Mutex;
 
-use super::{OnInformational, ResponseDetail};
+use super::{ConnectionBook, OnInformational, ResponseDetail};
 use crate::sink::{ExchangeInfo, Sink};
 
 /// State between the connection's task and the caller's futures.
@@ -101,17 +101,9 @@ impl Shared {
 
 /// See the module.
 pub(super) struct ClientSink {
-    shared: Arc<Shared>,
-    on_informational: Option<OnInformational>,
-}
-
-impl ClientSink {
-    pub(super) fn new(shared: Arc<Shared>, on_informational: Option<OnInformational>) -> Self {
-        Self {
-            shared,
-            on_informational,
-        }
-    }
+    pub(super) shared: Arc<Shared>,
+    pub(super) on_informational: Option<OnInformational>,
+    pub(super) book: Option<Arc<dyn ConnectionBook>>,
 }
 
 impl Sink for ClientSink {
@@ -124,11 +116,16 @@ impl Sink for ClientSink {
     }
 
     fn head(&mut self, head: &ResponseHead, info: &ExchangeInfo) {
+        let connection = self
+            .book
+            .as_ref()
+            .and_then(|book| book.connection(info.conn));
         self.shared.tell(|inner| {
             inner.start = Some(ResponseDetail {
                 head: Arc::new(head.clone()),
                 informational: std::mem::take(&mut inner.informational).into(),
                 info: *info,
+                connection,
             });
         });
     }

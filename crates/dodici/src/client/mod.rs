@@ -16,7 +16,9 @@ mod upload;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dodici_pool::{BodyKind, Error, ErrorKind, HeaderBlock, Phase, Request, ResponseHead};
+use dodici_pool::{
+    BodyKind, ConnId, ConnectInfo, Error, ErrorKind, HeaderBlock, Phase, Request, ResponseHead,
+};
 use http_body::Body;
 
 use crate::origin::Pool;
@@ -33,6 +35,24 @@ pub struct ResponseDetail {
     pub informational: Arc<[ResponseHead]>,
     /// Which connection carried it.
     pub info: ExchangeInfo,
+    /// How that connection was made, if the request came with a [`ConnectionBook`] that knows.
+    pub connection: Option<Arc<ConnectInfo>>,
+}
+
+/// A request body for [`Pool::send_known`].
+#[derive(Debug)]
+pub enum SendBody<B> {
+    /// All of it; empty for none.
+    Full(Bytes),
+    /// Still to come, framed by its size hint.
+    Stream(B),
+}
+
+/// Keeps what is known of connections, for instance from a pool's events.
+pub trait ConnectionBook: Send + Sync {
+    /// How this connection was made. Asked on the connection's task, when a response head has
+    /// come over it.
+    fn connection(&self, conn: ConnId) -> Option<Arc<ConnectInfo>>;
 }
 
 /// Settings of one request that `http::Request` cannot hold. Put it in the request's extensions.
@@ -111,25 +131,30 @@ impl Pool {
     {
         let (parts, body) = request.into_parts();
         let (body_kind, body) = upload::kind(body);
-        self.send_parts(&parts, body_kind, body).await
+        self.send_parts(&parts, body_kind, body, None).await
     }
 
-    /// As [`Pool::send`] for a body that is at hand: it is written with the head, without a task
-    /// that moves it.
+    /// As [`Pool::send`], for callers who know more: a body that is at hand is written with the
+    /// head, without a task that moves it, and `book` names the connection in the response.
     ///
     /// # Errors
     /// As [`Pool::send`].
-    pub async fn send_bytes(
+    pub async fn send_known<B>(
         &self,
-        request: http::Request<Bytes>,
-    ) -> Result<http::Response<IncomingBody>, Error> {
+        request: http::Request<SendBody<B>>,
+        book: Option<Arc<dyn ConnectionBook>>,
+    ) -> Result<http::Response<IncomingBody>, Error>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         let (parts, body) = request.into_parts();
-        let kind = if body.is_empty() {
-            BodyKind::None
-        } else {
-            BodyKind::Full(body)
+        let (kind, body) = match body {
+            SendBody::Full(bytes) if bytes.is_empty() => (BodyKind::None, None),
+            SendBody::Full(bytes) => (BodyKind::Full(bytes), None),
+            SendBody::Stream(body) => upload::kind(body),
         };
-        self.send_parts(&parts, kind, None::<String>).await
+        self.send_parts(&parts, kind, body, book).await
     }
 
     async fn send_parts<B>(
@@ -137,6 +162,7 @@ impl Pool {
         parts: &http::request::Parts,
         body_kind: BodyKind,
         body: Option<B>,
+        book: Option<Arc<dyn ConnectionBook>>,
     ) -> Result<http::Response<IncomingBody>, Error>
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -164,16 +190,17 @@ impl Pool {
         let shared = exchange::Shared::new();
         let handle = self.dispatch(
             request,
-            Box::new(exchange::ClientSink::new(
-                Arc::clone(&shared),
-                parts.extensions.get::<OnInformational>().cloned(),
-            )),
+            Box::new(exchange::ClientSink {
+                shared: Arc::clone(&shared),
+                on_informational: parts.extensions.get::<OnInformational>().cloned(),
+                book,
+            }),
         );
         if let Some(body) = body {
             self.spawn(upload::pump(body, Arc::clone(&shared), handle.clone()));
         }
         let mut incoming = IncomingBody::new(shared, handle);
-        let start = incoming.head().await?;
+        let start = incoming.head(parts.method == http::Method::HEAD).await?;
         let mut response = http::Response::new(incoming);
         request_head::fill_response(&mut response, &start.head)?;
         response.extensions_mut().insert(start);

@@ -1,0 +1,180 @@
+//! The engine's errors as causes in [`crate::Error`]'s chain.
+//!
+//! Programs that retry look for a [`hyper::Error`] there. The engine reads the wire itself, so
+//! most failures of a connection never pass through hyper; for those an equal error is had from
+//! hyper by giving it a connection that fails in the same way.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+
+use dodici::{ErrorKind, Phase, Replay};
+use hyper::rt::{Read, ReadBufCursor, Write};
+
+/// What the engine reported.
+pub(crate) struct Failure {
+    engine: dodici::Error,
+    hyper: Option<hyper::Error>,
+}
+
+impl Failure {
+    pub(crate) fn new(engine: dodici::Error) -> Self {
+        let hyper = match engine.kind() {
+            ErrorKind::Socket => hyper_error(io_cause(&engine)),
+            _ => None,
+        };
+        Self { engine, hyper }
+    }
+
+    /// Whether the peer said that it did not process the request, so that it may be sent again
+    /// (RFC 9113, section 8.7).
+    pub(crate) fn is_refused(&self) -> bool {
+        self.engine.kind() == ErrorKind::Socket
+            && self.engine.phase() == Phase::Headers
+            && self.engine.replay() == Replay::Unsent
+    }
+
+    pub(crate) fn is_connect(&self) -> bool {
+        matches!(
+            self.engine.kind(),
+            ErrorKind::Resolve
+                | ErrorKind::Connect
+                | ErrorKind::Tls
+                | ErrorKind::ConnectTimeout
+                | ErrorKind::ProxyRefused { .. }
+                | ErrorKind::ProxyTls
+                | ErrorKind::ProxyConnection
+                | ErrorKind::Socks
+        ) || self.engine.phase() == Phase::Proxy
+    }
+
+    pub(crate) fn is_dns(&self) -> bool {
+        self.engine.kind() == ErrorKind::Resolve
+    }
+
+    pub(crate) fn is_timeout(&self) -> bool {
+        matches!(
+            self.engine.kind(),
+            ErrorKind::ConnectTimeout | ErrorKind::HeadersTimeout | ErrorKind::BodyTimeout
+        ) || self
+            .engine
+            .system()
+            .is_some_and(|system| system.code == "ETIMEDOUT")
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.engine.fmt(f)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.engine.fmt(f)
+    }
+}
+
+impl StdError for Failure {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &self.hyper {
+            Some(hyper) => Some(hyper),
+            None => self.engine.source(),
+        }
+    }
+}
+
+/// The system's error under the engine's, as far as it says what a program may look for.
+fn io_cause(error: &dodici::Error) -> Option<io::ErrorKind> {
+    let source = std::iter::successors(error.source(), |&cause| cause.source())
+        .find_map(|cause| cause.downcast_ref::<io::Error>());
+    if let Some(source) = source {
+        return Some(source.kind());
+    }
+    match &*error.system()?.code {
+        "ECONNRESET" => Some(io::ErrorKind::ConnectionReset),
+        "ECONNABORTED" => Some(io::ErrorKind::ConnectionAborted),
+        "EPIPE" => Some(io::ErrorKind::BrokenPipe),
+        _ => None,
+    }
+}
+
+/// hyper's own error for a connection that ended (`None`) or failed so before the response.
+fn hyper_error(cause: Option<io::ErrorKind>) -> Option<hyper::Error> {
+    let mut cx = Context::from_waker(Waker::noop());
+    let handshake = pin!(hyper::client::conn::http1::handshake(Dead(cause)));
+    let Poll::Ready(Ok((mut sender, connection))) = handshake.poll(&mut cx) else {
+        return None;
+    };
+    let mut connection = pin!(connection);
+    let mut response = pin!(sender.send_request(http::Request::new(String::new())));
+    let ended = connection.as_mut().poll(&mut cx);
+    match response.as_mut().poll(&mut cx) {
+        Poll::Ready(Err(error)) => Some(error),
+        _ => match ended {
+            Poll::Ready(Err(error)) => Some(error),
+            _ => None,
+        },
+    }
+}
+
+/// A connection that takes what is written and then ends or fails.
+struct Dead(Option<io::ErrorKind>);
+
+impl Read for Dead {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        _buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Poll::Ready(match self.0 {
+            Some(kind) => Err(kind.into()),
+            None => Ok(()),
+        })
+    }
+}
+
+impl Write for Dead {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_closed_connection_reads_as_an_incomplete_message() {
+        let error = hyper_error(None).expect("hyper notices");
+        assert!(error.is_incomplete_message(), "{error:?}");
+    }
+
+    #[test]
+    fn a_reset_connection_reads_as_hypers_io_error() {
+        let error = hyper_error(Some(io::ErrorKind::ConnectionReset)).expect("hyper notices");
+        let source = error
+            .source()
+            .and_then(|cause| cause.downcast_ref::<io::Error>());
+        assert_eq!(
+            source.map(io::Error::kind),
+            Some(io::ErrorKind::ConnectionReset)
+        );
+    }
+}

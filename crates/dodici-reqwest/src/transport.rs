@@ -1,0 +1,548 @@
+//! From a request to the pool that serves it: which way it goes, which pool that is, and what of
+//! the engine's answer the caller sees.
+//!
+//! A client has one pool for each origin and way (direct, tunnel, SOCKS), made when it is first
+//! needed, and forgotten when its last connection is gone. Proxies that read requests are origins
+//! themselves. Pools belong to a tokio runtime, that of the request that needed them first.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock, Weak};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use dodici::{
+    ConnId, ConnectHooks, ConnectInfo, ConnectionBook, Engine, ErrorKind, Event, EventSink,
+    HeaderBlock, HookFuture, IncomingBody, Origin, OriginConfig, Phase, Pool, RequestOptions,
+    ResolveHook, ResponseDetail, Scheme, SendBody,
+};
+use http::header::{CONTENT_LENGTH, HeaderValue};
+use http::{StatusCode, Uri};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::ext::ReasonPhrase;
+use parking_lot::{Mutex, RwLock};
+use tokio::runtime::{Handle, Id};
+
+use crate::body::{Body, Declared, Inner as BodyInner};
+use crate::dns::Names;
+use crate::error::{self, BoxError};
+use crate::ext::OriginRule;
+use crate::failure::Failure;
+use crate::proxy::{Matcher, Route};
+use crate::tls::TlsInfo;
+use crate::upgrade::Switched;
+
+/// What all pools of a client have in common.
+pub(crate) struct Settings {
+    pub(crate) config: OriginConfig,
+    pub(crate) hooks: ConnectHooks,
+    pub(crate) names: Arc<Names>,
+    pub(crate) proxies: Vec<Matcher>,
+    pub(crate) user_agent: Option<HeaderValue>,
+    pub(crate) title_case: bool,
+    pub(crate) tls_info: bool,
+    pub(crate) origins: Vec<OriginRule>,
+    pub(crate) events: Vec<crate::ext::EventCallback>,
+}
+
+/// The pools of a client. Cheap to clone; dropping the last clone closes them gracefully.
+#[derive(Clone)]
+pub(crate) struct Transport(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    pools: RwLock<Vec<(Id, Pools)>>,
+}
+
+/// The pools on one runtime, by what comes before the path in a URL.
+#[derive(Default)]
+struct Pools {
+    http: HashMap<Box<str>, Arc<Entry>>,
+    https: HashMap<Box<str>, Arc<Entry>>,
+    /// Through tunnels and SOCKS: the destination and the way.
+    routed: HashMap<Box<str>, Arc<Entry>>,
+}
+
+/// One pool.
+pub(crate) struct Entry {
+    pub(crate) pool: Pool,
+    book: Arc<Book>,
+}
+
+/// What is known of a pool's connections.
+struct Book {
+    owner: Weak<Inner>,
+    origin: Origin,
+    runtime: Id,
+    place: Place,
+    connections: Mutex<HashMap<ConnId, Arc<ConnectInfo>>>,
+}
+
+/// Where an entry stands in [`Pools`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Table {
+    Http,
+    Https,
+    Routed,
+}
+
+struct Place {
+    table: Table,
+    key: Box<str>,
+}
+
+impl Pools {
+    fn table(&self, table: Table) -> &HashMap<Box<str>, Arc<Entry>> {
+        match table {
+            Table::Http => &self.http,
+            Table::Https => &self.https,
+            Table::Routed => &self.routed,
+        }
+    }
+
+    fn table_mut(&mut self, table: Table) -> &mut HashMap<Box<str>, Arc<Entry>> {
+        match table {
+            Table::Http => &mut self.http,
+            Table::Https => &mut self.https,
+            Table::Routed => &mut self.routed,
+        }
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        [&self.http, &self.https, &self.routed]
+            .into_iter()
+            .flat_map(HashMap::values)
+    }
+}
+
+impl Transport {
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self(Arc::new(Inner {
+            settings,
+            pools: RwLock::default(),
+        }))
+    }
+
+    /// All pools with their origins.
+    pub(crate) fn entries(&self) -> Vec<(Origin, Arc<Entry>)> {
+        let pools = self.0.pools.read();
+        let entries = pools.iter().flat_map(|(_, pools)| pools.entries());
+        entries
+            .map(|entry| (entry.book.origin.clone(), Arc::clone(entry)))
+            .collect()
+    }
+
+    /// Sends one request once.
+    pub(crate) async fn send(
+        &self,
+        request: http::Request<Body>,
+    ) -> crate::Result<http::Response<TransportBody>> {
+        let started = Instant::now();
+        let (mut parts, body) = request.into_parts();
+        let route = self.route(&parts.uri);
+        let entry = match &route {
+            None => self.0.direct(&parts.uri, &parts.uri)?,
+            Some(route) if route.is_forward() => {
+                route.dress(&mut parts.headers);
+                self.0.direct(&route.proxy, &parts.uri)?
+            }
+            Some(route) => self.0.routed(&parts.uri, route)?,
+        };
+        let absolute_form = route.is_some_and(|route| route.is_forward());
+        if absolute_form || self.0.settings.title_case {
+            parts.extensions.insert(RequestOptions {
+                absolute_form,
+                title_case: self.0.settings.title_case,
+                ..RequestOptions::default()
+            });
+        }
+        let body = match body.into_inner() {
+            BodyInner::Bytes(bytes) => SendBody::Full(bytes),
+            BodyInner::Stream(body) => {
+                let length = body.size_hint().exact().or_else(|| {
+                    parts
+                        .headers
+                        .get(CONTENT_LENGTH)?
+                        .to_str()
+                        .ok()?
+                        .parse()
+                        .ok()
+                });
+                SendBody::Stream(match length {
+                    Some(length) => Upload::Sized(Declared { body, length }),
+                    None => Upload::Unsized(body),
+                })
+            }
+        };
+        let connect = parts.method == http::Method::CONNECT;
+        let book = Arc::clone(&entry.book) as Arc<dyn ConnectionBook>;
+        let request = http::Request::from_parts(parts, body);
+        match entry.pool.send_known(request, Some(book)).await {
+            Ok(response) => Ok(self.receive(response, connect, started)),
+            Err(error) => Err(engine_error(error)),
+        }
+    }
+
+    fn route(&self, uri: &Uri) -> Option<Route> {
+        let proxies = &self.0.settings.proxies;
+        proxies.iter().find_map(|proxy| proxy.route(uri))
+    }
+
+    /// The engine's response as this crate hands it on.
+    fn receive(
+        &self,
+        response: http::Response<IncomingBody>,
+        connect: bool,
+        started: Instant,
+    ) -> http::Response<TransportBody> {
+        let (mut parts, body) = response.into_parts();
+        let detail = parts.extensions.remove::<ResponseDetail>();
+        let trailers = Trailers::default();
+        if let Some(detail) = detail {
+            if let Some(reason) = unusual_reason(parts.status, &detail.head.reason) {
+                parts.extensions.insert(reason);
+            }
+            if self.0.settings.tls_info
+                && let Some(connection) = &detail.connection
+                && let Some(tls) = &connection.tls
+            {
+                parts.extensions.insert(TlsInfo {
+                    peer_certificate: tls.peer_certificate.clone(),
+                });
+            }
+            parts.extensions.insert(Via {
+                detail,
+                head: started.elapsed(),
+                trailers: Arc::clone(&trailers),
+            });
+        }
+        let switched = parts.status == StatusCode::SWITCHING_PROTOCOLS
+            || (connect && parts.status.is_success());
+        let body = if switched {
+            parts.extensions.insert(Switched::new(body));
+            TransportBody::default()
+        } else {
+            TransportBody {
+                body: Some(body),
+                trailers,
+            }
+        };
+        http::Response::from_parts(parts, body)
+    }
+}
+
+/// A reason phrase that says something the status does not.
+fn unusual_reason(status: StatusCode, reason: &[u8]) -> Option<ReasonPhrase> {
+    let usual = status.canonical_reason().unwrap_or_default();
+    if reason.is_empty() || reason == usual.as_bytes() {
+        return None;
+    }
+    ReasonPhrase::try_from(reason).ok()
+}
+
+fn engine_error(error: dodici::Error) -> crate::Error {
+    let builder = error.kind() == ErrorKind::InvalidRequest && error.phase() == Phase::Queued;
+    let failure = Failure::new(error);
+    if builder {
+        error::builder(failure)
+    } else {
+        error::request(failure)
+    }
+}
+
+impl Inner {
+    /// The pool of the origin at `peer`, which is a proxy where it is not `uri`'s own.
+    fn direct(self: &Arc<Self>, peer: &Uri, uri: &Uri) -> crate::Result<Arc<Entry>> {
+        let scheme = match peer.scheme_str() {
+            Some("https") => Scheme::Https,
+            _ => Scheme::Http,
+        };
+        let table = match scheme {
+            Scheme::Http => Table::Http,
+            Scheme::Https => Table::Https,
+        };
+        let is_proxy = !std::ptr::eq(peer, uri);
+        let authority = match peer.authority() {
+            Some(authority) if !is_proxy => authority.as_str(),
+            // Credentials of a proxy are each request's own matter.
+            Some(authority) => without_userinfo(authority.as_str()),
+            None => return Err(error::builder("a request needs a host")),
+        };
+        self.entry(table, authority, || {
+            let origin = origin(scheme, peer);
+            let config = self.settings.config.clone();
+            (origin, config)
+        })
+    }
+
+    /// The pool of a destination through a tunnel or SOCKS.
+    fn routed(self: &Arc<Self>, uri: &Uri, route: &Route) -> crate::Result<Arc<Entry>> {
+        let scheme = match uri.scheme_str() {
+            Some("https") => Scheme::Https,
+            _ => Scheme::Http,
+        };
+        let (proxy, way) = route.engine(self.settings.user_agent.as_ref());
+        let origin = origin(scheme, uri);
+        let key = format!("{origin} {way}");
+        self.entry(Table::Routed, &key, || {
+            let mut config = self.settings.config.clone();
+            config.connect.proxy = Some(Box::new(proxy));
+            (origin, config)
+        })
+    }
+
+    fn entry(
+        self: &Arc<Self>,
+        table: Table,
+        key: &str,
+        describe: impl FnOnce() -> (Origin, OriginConfig),
+    ) -> crate::Result<Arc<Entry>> {
+        let handle = Handle::current();
+        let runtime = handle.id();
+        let find = |pools: &[(Id, Pools)]| {
+            let (_, pools) = pools.iter().find(|(id, _)| *id == runtime)?;
+            pools.table(table).get(key).map(Arc::clone)
+        };
+        if let Some(entry) = find(&self.pools.read()) {
+            return Ok(entry);
+        }
+        let mut pools = self.pools.write();
+        if let Some(entry) = find(&pools) {
+            return Ok(entry);
+        }
+        let (origin, config) = describe();
+        let place = Place {
+            table,
+            key: key.into(),
+        };
+        let entry = self.open(handle, origin, config, place)?;
+        let at = match pools.iter().position(|(id, _)| *id == runtime) {
+            Some(at) => at,
+            None => {
+                pools.push((runtime, Pools::default()));
+                pools.len() - 1
+            }
+        };
+        let table = pools[at].1.table_mut(table);
+        table.insert(key.into(), Arc::clone(&entry));
+        Ok(entry)
+    }
+
+    fn open(
+        self: &Arc<Self>,
+        handle: Handle,
+        origin: Origin,
+        mut config: OriginConfig,
+        place: Place,
+    ) -> crate::Result<Arc<Entry>> {
+        for rule in &self.settings.origins {
+            rule.apply(&origin, &mut config);
+        }
+        let mut hooks = self.settings.hooks.clone();
+        if hooks.resolve.is_none() {
+            hooks.resolve = self.settings.names.is_used().then(|| {
+                Arc::new(OriginNames {
+                    names: Arc::clone(&self.settings.names),
+                    default_port: origin.scheme.default_port(),
+                }) as Arc<dyn ResolveHook>
+            });
+        }
+        let book = Arc::new(Book {
+            owner: Arc::downgrade(self),
+            origin: origin.clone(),
+            runtime: handle.id(),
+            place,
+            connections: Mutex::default(),
+        });
+        let events = Arc::clone(&book) as Arc<dyn EventSink>;
+        let pool = Engine::on_runtime(handle)
+            .open_pool_with(origin, config, hooks, events)
+            .map_err(|cause| error::builder(Failure::new(cause)))?;
+        Ok(Arc::new(Entry { pool, book }))
+    }
+
+    /// Forgets a pool that has nothing left. One that somebody is about to use stays.
+    fn forget_if_unused(&self, runtime: Id, place: &Place) {
+        let mut pools = self.pools.write();
+        let Some((_, pools)) = pools.iter_mut().find(|(id, _)| *id == runtime) else {
+            return;
+        };
+        let table = pools.table_mut(place.table);
+        let unused = table.get(&place.key).is_some_and(|entry| {
+            let stats = entry.pool.stats();
+            Arc::strong_count(entry) == 1 && stats.connected == 0 && stats.size() == 0
+        });
+        if unused {
+            table.remove(&place.key);
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        for (_, pools) in self.pools.get_mut() {
+            for entry in pools.entries() {
+                entry.pool.close();
+            }
+        }
+    }
+}
+
+/// The client's names with what an origin adds to their meaning.
+struct OriginNames {
+    names: Arc<Names>,
+    default_port: u16,
+}
+
+impl ResolveHook for OriginNames {
+    fn resolve(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> Option<HookFuture<Result<Vec<SocketAddr>, dodici::Error>>> {
+        self.names.resolve(host, port, self.default_port)
+    }
+}
+
+impl EventSink for Book {
+    fn event(&self, event: Event) {
+        match &event {
+            Event::Connected { conn, info } => {
+                self.connections
+                    .lock()
+                    .insert(*conn, Arc::new(info.clone()));
+            }
+            Event::Disconnected { conn, .. } => {
+                self.connections.lock().remove(conn);
+            }
+            _ => {}
+        }
+        let Some(owner) = self.owner.upgrade() else {
+            return;
+        };
+        for callback in &owner.settings.events {
+            callback(&self.origin, &event);
+        }
+        if matches!(
+            event,
+            Event::Disconnected { .. } | Event::ConnectFailed { .. }
+        ) {
+            owner.forget_if_unused(self.runtime, &self.place);
+        }
+    }
+}
+
+impl ConnectionBook for Book {
+    fn connection(&self, conn: ConnId) -> Option<Arc<ConnectInfo>> {
+        self.connections.lock().get(&conn).map(Arc::clone)
+    }
+}
+
+fn origin(scheme: Scheme, uri: &Uri) -> Origin {
+    let port = uri.port_u16().unwrap_or(scheme.default_port());
+    Origin::new(scheme, uri.host().unwrap_or_default(), port)
+}
+
+fn without_userinfo(authority: &str) -> &str {
+    authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host)
+}
+
+/// The body of a request that is no bytes.
+enum Upload<B> {
+    Sized(Declared<B>),
+    Unsized(B),
+}
+
+impl<B: HttpBody + Unpin> HttpBody for Upload<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        match self.get_mut() {
+            Self::Sized(body) => Pin::new(body).poll_frame(cx),
+            Self::Unsized(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Sized(body) => body.size_hint(),
+            Self::Unsized(body) => body.size_hint(),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Sized(_) => false,
+            Self::Unsized(body) => body.is_end_stream(),
+        }
+    }
+}
+
+/// A response's body as the engine delivers it; nothing after a switch of protocols.
+#[derive(Default)]
+pub(crate) struct TransportBody {
+    body: Option<IncomingBody>,
+    trailers: Trailers,
+}
+
+/// Where a body leaves its trailers, exactly as they came, for whoever kept the response.
+pub(crate) type Trailers = Arc<OnceLock<HeaderBlock>>;
+
+impl HttpBody for TransportBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        let Some(body) = &mut this.body else {
+            return Poll::Ready(None);
+        };
+        let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
+        if let Some(Ok(frame)) = &frame
+            && frame.is_trailers()
+            && let Some(trailers) = body.trailers()
+        {
+            // Set once: a body ends once.
+            let _ = this.trailers.set(trailers.clone());
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(|cause| Failure::new(cause).into())))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.body {
+            Some(body) => body.size_hint(),
+            None => SizeHint::with_exact(0),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+}
+
+/// How a response came. In its extensions; [`crate::ext::ResponseExt`] shows it.
+#[derive(Clone)]
+#[doc(hidden)]
+pub struct Via {
+    pub(crate) detail: ResponseDetail,
+    /// Time from the start of the request to the response's head.
+    pub(crate) head: Duration,
+    pub(crate) trailers: Trailers,
+}
+
+impl Via {
+    pub(crate) fn remote(&self) -> Option<SocketAddr> {
+        self.detail.connection.as_ref()?.remote
+    }
+}

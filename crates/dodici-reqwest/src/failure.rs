@@ -16,16 +16,25 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 /// What the engine reported.
 pub(crate) struct Failure {
     engine: dodici::Error,
-    hyper: Option<hyper::Error>,
+    cause: Option<Cause>,
+}
+
+/// What this crate puts under the engine's error.
+enum Cause {
+    Hyper(hyper::Error),
+    Tunnel(TunnelRefused),
 }
 
 impl Failure {
     pub(crate) fn new(engine: dodici::Error) -> Self {
-        let hyper = match engine.kind() {
-            ErrorKind::Socket => hyper_error(io_cause(&engine)),
+        let cause = match engine.kind() {
+            ErrorKind::Socket if engine.phase() != Phase::Proxy => {
+                hyper_error(io_cause(&engine)).map(Cause::Hyper)
+            }
+            ErrorKind::ProxyRefused { status } => Some(Cause::Tunnel(TunnelRefused { status })),
             _ => None,
         };
-        Self { engine, hyper }
+        Self { engine, cause }
     }
 
     /// Whether the peer said that it did not process the request, so that it may be sent again
@@ -79,12 +88,30 @@ impl fmt::Display for Failure {
 
 impl StdError for Failure {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match &self.hyper {
-            Some(hyper) => Some(hyper),
+        match &self.cause {
+            Some(Cause::Hyper(hyper)) => Some(hyper),
+            Some(Cause::Tunnel(refused)) => Some(refused),
             None => self.engine.source(),
         }
     }
 }
+
+/// A proxy's answer to `CONNECT`.
+#[derive(Debug)]
+struct TunnelRefused {
+    status: u16,
+}
+
+impl fmt::Display for TunnelRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.status {
+            407 => f.write_str("the proxy requires authentication"),
+            status => write!(f, "the tunnel was unsuccessful: status {status}"),
+        }
+    }
+}
+
+impl StdError for TunnelRefused {}
 
 /// The system's error under the engine's, as far as it says what a program may look for.
 fn io_cause(error: &dodici::Error) -> Option<io::ErrorKind> {

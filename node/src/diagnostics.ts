@@ -20,6 +20,7 @@ export const channels = {
   beforeConnect: channel('undici:client:beforeConnect'),
   connected: channel('undici:client:connected'),
   connectError: channel('undici:client:connectError'),
+  proxyConnected: channel('undici:proxy:connected'),
   sendHeaders: channel('undici:client:sendHeaders'),
   create: channel('undici:request:create'),
   bodySent: channel('undici:request:bodySent'),
@@ -177,6 +178,7 @@ export class ConnectionDiagnostics {
   }
 
   connected(connection: Connection, servername: string | null): void {
+    this.#proxyConnected(connection);
     const observedByAny = channels.connected.hasSubscribers || channels.sendHeaders.hasSubscribers;
     if (observedByAny) this.#socket = connection.socket;
     if (channels.connected.hasSubscribers) {
@@ -187,6 +189,13 @@ export class ConnectionDiagnostics {
       });
     }
     this.flushDelayed();
+  }
+
+  /** The way through a proxy was open before the connection was. */
+  #proxyConnected(connection: Connection): void {
+    const connectParams = this.#settings.proxy?.connectParams ?? null;
+    if (connectParams === null || !channels.proxyConnected.hasSubscribers) return;
+    channels.proxyConnected.publish({ socket: connection.socket, connectParams });
   }
 
   connectError(error: Error, servername: string | null): void {

@@ -185,6 +185,20 @@ const SocketError = errors.SocketError as unknown as new (
   socket?: SocketInfo,
 ) => Error;
 
+/** Classes of proxies, which the peer does not declare, or not with their arguments. */
+const { SecureProxyConnectionError, ProxyConnectionError, Socks5ProxyError } =
+  errors as unknown as {
+    SecureProxyConnectionError: new (cause: Error) => Error;
+    ProxyConnectionError?: new (cause: Error) => Error;
+    Socks5ProxyError: new (message: string, code?: string) => Error;
+  };
+
+/** The failure behind one of a proxy. */
+function causeOf(fields: ErrorFields): Error {
+  const [cause] = fields.attempts;
+  return cause === undefined ? new SocketError('other side closed') : toError(cause);
+}
+
 /** The class puts `HPE_` in front of the code itself. */
 function parserError(fields: ErrorFields): Error {
   return new HTTPParserError(fields.message, fields.systemCode?.replace(/^HPE_/, ''));
@@ -231,6 +245,17 @@ function toError(fields: ErrorFields): Error {
       return parserError(fields);
     case ErrorCode.Socket:
       return socketError(fields);
+    case ErrorCode.ProxyRefused:
+      return new errors.RequestAbortedError(fields.message);
+    case ErrorCode.ProxyTls:
+      return new SecureProxyConnectionError(causeOf(fields));
+    case ErrorCode.ProxyConnection:
+      // undici 7 has no such class: there the failure itself is what users see.
+      return ProxyConnectionError === undefined
+        ? causeOf(fields)
+        : new ProxyConnectionError(causeOf(fields));
+    case ErrorCode.Socks:
+      return new Socks5ProxyError(fields.message, fields.systemCode);
     case ErrorCode.RequestBody:
     case ErrorCode.Internal:
     default:

@@ -20,7 +20,9 @@ export interface ConnectTimings {
   dns?: number;
   /** Socket connect, from the first attempt to the one that won. */
   tcp?: number;
-  /** TLS handshake. */
+  /** Asking the proxy, TLS to it included. */
+  proxy?: number;
+  /** TLS handshake with the origin. */
   tls?: number;
   /** All of it. */
   total: number;
@@ -40,6 +42,13 @@ export interface TlsInfo {
   servername?: string;
 }
 
+/** The answer of a proxy that opened a tunnel. */
+export interface ProxyAnswer {
+  statusCode: number;
+  /** Names and values in turn, as they stood on the wire. */
+  rawHeaders: string[];
+}
+
 /** Details of a new connection: the third argument of `connect` listeners. */
 export interface ConnectInfo {
   protocol: 'h1' | 'h2';
@@ -50,8 +59,10 @@ export interface ConnectInfo {
   remotePort?: number;
   /** Path of the unix socket, if it is one. */
   path?: string;
-  /** Absent without TLS. */
+  /** TLS with the origin; absent without TLS. */
   tls?: TlsInfo;
+  /** What a proxy answered to `CONNECT`; absent where none was asked. */
+  proxy?: ProxyAnswer;
   timings: ConnectTimings;
 }
 
@@ -172,11 +183,20 @@ export function decodeConnected(buffer: Uint8Array, start: number, end: number):
       case Field.ServerName:
         tls.servername = fields.text(field);
         break;
+      case Field.ProxyStatus:
+        info.proxy = { statusCode: fields.uint32(field), rawHeaders: [] };
+        break;
+      case Field.ProxyHeaders:
+        if (info.proxy !== undefined) info.proxy.rawHeaders = fieldList(buffer, field);
+        break;
       case Field.DnsTime:
         info.timings.dns = fields.float64(field);
         break;
       case Field.TcpTime:
         info.timings.tcp = fields.float64(field);
+        break;
+      case Field.ProxyTime:
+        info.timings.proxy = fields.float64(field);
         break;
       case Field.TlsTime:
         info.timings.tls = fields.float64(field);
@@ -189,6 +209,14 @@ export function decodeConnected(buffer: Uint8Array, start: number, end: number):
   }
   if (tls.version !== '') info.tls = tls;
   return info;
+}
+
+/** `name LF value LF` repeated, latin1. */
+function fieldList(buffer: Uint8Array, { start, end }: { start: number; end: number }): string[] {
+  if (start === end) return [];
+  const { buffer: bytes, byteOffset } = buffer;
+  const text = Buffer.from(bytes, byteOffset + start, end - start).toString('latin1');
+  return text.slice(0, -1).split('\n');
 }
 
 /** A decoded `Disconnected` payload: the listener's details and its error. */

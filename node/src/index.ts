@@ -9,6 +9,7 @@ export { Agent } from './agent';
 export { BalancedPool, RoundRobinPool } from './balancing';
 export { Client } from './client';
 export { counters, type Counters } from './counters';
+export { EnvHttpProxyAgent } from './env-http-proxy-agent';
 export {
   connect,
   fetch,
@@ -21,7 +22,8 @@ export {
 } from './global';
 export { install, type Installation } from './install';
 export { Pool } from './pool';
-export { EnvHttpProxyAgent, ProxyAgent } from './proxies';
+export { ProxyAgent } from './proxy-agent';
+export { Socks5ProxyAgent } from './socks5-proxy-agent';
 
 export {
   CloseEvent,
@@ -45,7 +47,6 @@ export {
   RetryAgent,
   RetryHandler,
   SnapshotAgent,
-  Socks5ProxyAgent,
   WebSocket,
   WebSocketError,
   WebSocketStream,
@@ -77,6 +78,7 @@ export type {
   DisconnectInfo,
   DisconnectListener,
   DrainListener,
+  ProxyAnswer,
   TlsInfo,
 } from './events';
 export type {

@@ -8,6 +8,7 @@
 
 import type { ConnectSettings } from './connect-options';
 import type { PoolSettings } from './options';
+import type { ProxySettings } from './proxy-settings';
 import { OptionKey } from './wire/generated';
 
 /** ALPN protocols on offer. HTTP/2 joins this list when the engine speaks it. */
@@ -73,6 +74,42 @@ export function encodeCredentials(connect: ConnectSettings): Buffer {
   return out.finish();
 }
 
+function writeTls(out: OptionWriter, connect: ConnectSettings, servername: string | null): void {
+  if (servername) out.text(OptionKey.ServerName, servername);
+  out.flag(OptionKey.RejectUnauthorized, connect.rejectUnauthorized);
+  writeCredentials(out, connect);
+  for (const protocol of ALPN) out.text(OptionKey.Alpn, protocol);
+  out.text(OptionKey.MinVersion, connect.minVersion);
+  out.text(OptionKey.MaxVersion, connect.maxVersion);
+  out.number(OptionKey.MaxCachedSessions, connect.maxCachedSessions);
+  out.flag(OptionKey.PlatformVerifier, connect.platformVerifier);
+}
+
+function writeProxy(out: OptionWriter, proxy: ProxySettings): void {
+  out.text(OptionKey.ProxyProtocol, proxy.protocol);
+  out.text(OptionKey.ProxyHost, proxy.hostname);
+  out.number(OptionKey.ProxyPort, proxy.port);
+  out.number(OptionKey.ProxyTimeout, proxy.connect.timeout);
+  if (proxy.credentials !== null) {
+    out.text(OptionKey.ProxyUsername, proxy.credentials.username);
+    out.text(OptionKey.ProxyPassword, proxy.credentials.password);
+  }
+  for (const [name, value] of proxy.headers) {
+    out.bytes(OptionKey.ProxyHeader, Buffer.from(`${name}\n${value}`, 'latin1'));
+  }
+  if (!proxy.isSecure) return;
+  const tls = new OptionWriter();
+  writeTls(tls, proxy.connect, proxy.connect.servername);
+  out.bytes(OptionKey.ProxyTls, tls.finish());
+}
+
+/** For all legs: through a proxy, the longer of the two times that undici has for its legs. */
+function totalTimeout({ connect, proxy }: PoolSettings): number {
+  if (proxy === null) return connect.timeout;
+  const both = [connect.timeout, proxy.connect.timeout];
+  return both.includes(0) ? 0 : Math.max(...both);
+}
+
 /** The option list. `servername` is the request's, and goes before the one in `connect`. */
 export function encodeSettings(settings: PoolSettings, servername?: string): Uint8Array {
   const { url, connect } = settings;
@@ -97,25 +134,20 @@ export function encodeSettings(settings: PoolSettings, servername?: string): Uin
   out.number(OptionKey.MaxHeaderSize, settings.maxHeaderSize);
   out.number(OptionKey.MaxResponseSize, settings.maxResponseSize);
 
-  out.number(OptionKey.ConnectTimeout, connect.timeout);
-  if (settings.localAddress !== null) out.text(OptionKey.LocalAddress, settings.localAddress);
-  if (settings.socketPath !== null) out.text(OptionKey.SocketPath, settings.socketPath);
-  out.flag(OptionKey.NoDelay, connect.noDelay);
-  out.number(OptionKey.KeepAliveProbe, connect.keepAliveProbe);
-  out.number(OptionKey.Family, connect.family);
-  out.flag(OptionKey.AutoSelectFamily, connect.autoSelectFamily);
-  out.number(OptionKey.AutoSelectFamilyAttemptTimeout, connect.autoSelectFamilyAttemptTimeout);
+  out.number(OptionKey.ConnectTimeout, totalTimeout(settings));
+  // The socket is the one to the proxy, if there is one.
+  const hop = settings.proxy?.connect ?? connect;
+  const localAddress = hop.localAddress ?? settings.localAddress;
+  const socketPath = settings.proxy === null ? settings.socketPath : hop.socketPath;
+  if (localAddress !== null) out.text(OptionKey.LocalAddress, localAddress);
+  if (socketPath !== null) out.text(OptionKey.SocketPath, socketPath);
+  out.flag(OptionKey.NoDelay, hop.noDelay);
+  out.number(OptionKey.KeepAliveProbe, hop.keepAliveProbe);
+  out.number(OptionKey.Family, hop.family);
+  out.flag(OptionKey.AutoSelectFamily, hop.autoSelectFamily);
+  out.number(OptionKey.AutoSelectFamilyAttemptTimeout, hop.autoSelectFamilyAttemptTimeout);
 
-  if (url.protocol === 'https:') {
-    const name = servername || connect.servername;
-    if (name) out.text(OptionKey.ServerName, name);
-    out.flag(OptionKey.RejectUnauthorized, connect.rejectUnauthorized);
-    writeCredentials(out, connect);
-    for (const protocol of ALPN) out.text(OptionKey.Alpn, protocol);
-    out.text(OptionKey.MinVersion, connect.minVersion);
-    out.text(OptionKey.MaxVersion, connect.maxVersion);
-    out.number(OptionKey.MaxCachedSessions, connect.maxCachedSessions);
-    out.flag(OptionKey.PlatformVerifier, connect.platformVerifier);
-  }
+  if (url.protocol === 'https:') writeTls(out, connect, servername || connect.servername);
+  if (settings.proxy !== null) writeProxy(out, settings.proxy);
   return out.finish();
 }

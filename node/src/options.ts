@@ -14,6 +14,7 @@ import { isIP } from 'node:net';
 import { type ConnectSettings, readConnectOptions } from './connect-options';
 import { encodeSettings } from './option-writer';
 import { parseOrigin } from './parse-origin';
+import { type ProxySettings, proxyOf } from './proxy-settings';
 import { errors, peerMajor } from './undici';
 
 /** Which class asks: a `Client` is a pool of one connection whose queue fails as a whole. */
@@ -51,6 +52,8 @@ export interface PoolSettings {
   readonly localAddress: string | null;
   readonly socketPath: string | null;
   readonly connect: ConnectSettings;
+  /** Proxy on the way there; `null`: none. */
+  readonly proxy: ProxySettings | null;
   readonly allowH2: boolean;
   readonly preferH2: boolean;
   readonly h2: H2Settings;
@@ -353,7 +356,11 @@ export interface CheckedOptions {
  *
  * @throws InvalidArgumentError with undici's message, or one that names the `connect` key.
  */
-export function checkOptions(options: unknown, kind: SettingsKind): CheckedOptions {
+export function checkOptions(
+  options: unknown,
+  kind: SettingsKind,
+  proxy: ProxySettings | null = null,
+): CheckedOptions {
   const given = ownOptions(options);
   if (kind === 'pool') checkPoolOptions(given);
   else checkClientOptions(given);
@@ -364,7 +371,7 @@ export function checkOptions(options: unknown, kind: SettingsKind): CheckedOptio
   if (kind === 'pool') checkClientOptions(rest);
 
   const connect = readConnectOptions(needsPeer(given, kind) ? {} : connector);
-  return { kind, connect, at: (origin) => fillIn(kind, parseOrigin(origin), rest, connect) };
+  return { kind, connect, at: (origin) => fillIn(kind, parseOrigin(origin), rest, connect, proxy) };
 }
 
 function fillIn(
@@ -372,6 +379,7 @@ function fillIn(
   url: URL,
   options: RawOptions,
   connect: ConnectSettings,
+  proxy: ProxySettings | null,
 ): PoolSettings {
   const localAddress = (options['localAddress'] as string | null | undefined) ?? null;
   const preferH2 = spread(options['connect'])['preferH2'];
@@ -397,17 +405,20 @@ function fillIn(
     localAddress: localAddress ?? connect.localAddress,
     socketPath: connect.socketPath,
     connect,
+    proxy,
     allowH2: isAbsent(options['allowH2']) ? peerMajor === 8 : options['allowH2'] === true,
     preferH2: preferH2 === true,
     h2: readH2(options),
     needsDefaultRoots:
-      url.protocol === 'https:' &&
-      connect.ca === null &&
-      connect.rejectUnauthorized &&
-      !connect.platformVerifier,
+      (url.protocol === 'https:' && trustsDefaultRoots(connect)) ||
+      (proxy !== null && proxy.isSecure && trustsDefaultRoots(proxy.connect)),
     encode: (servername) => encodeSettings(settings, servername),
   };
   return settings;
+}
+
+function trustsDefaultRoots(connect: ConnectSettings): boolean {
+  return connect.ca === null && connect.rejectUnauthorized && !connect.platformVerifier;
 }
 
 /** undici opens one more connection while fewer than the limit exist, so 1.5 allows two. */
@@ -431,5 +442,5 @@ export function parseSettings(origin: unknown, options: unknown, kind: SettingsK
     if (typeof given['connect'] !== 'function') checkConnectorOptions(connectorOptions(given));
     parseOrigin(origin);
   }
-  return checkOptions(given, kind).at(origin);
+  return checkOptions(given, kind, proxyOf(options)).at(origin);
 }

@@ -384,9 +384,9 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
 
   /** The server name of the native pool for `servername`; `null` for the default one. */
   #poolName(servername: string | null): string | null {
-    return servername === this.#defaultServername || this.settings.url.protocol !== 'https:'
-      ? null
-      : servername;
+    const { url, proxy } = this.settings;
+    const isFixed = url.protocol !== 'https:' || proxy?.pinsServername === true;
+    return isFixed || servername === this.#defaultServername ? null : servername;
   }
 
   /** TLS sessions and certificates belong to a server name, so each name has connections of its own. */

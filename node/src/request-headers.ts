@@ -158,7 +158,7 @@ function addSpecial(
 }
 
 /** A plain object whose prototype was polluted with an iterator is still a plain object. */
-function isIterableObject(value: object): value is Iterable<unknown> {
+export function isIterableObject(value: object): value is Iterable<unknown> {
   if (Object.hasOwn(value, Symbol.iterator)) return true;
   const prototype: unknown = Object.getPrototypeOf(value);
   return (

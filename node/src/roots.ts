@@ -82,7 +82,7 @@ export interface RootsReceiver {
   readonly environment: NativeEnvironment;
 }
 
-const provided = new WeakSet<NativeEnvironment>();
+const provided = new Set<NativeEnvironment>();
 
 /** Gives the default roots, about 200 KiB of PEM, to the engine, once for each environment. */
 export function provideDefaultRoots({ addon, environment }: RootsReceiver): void {

@@ -33,6 +33,7 @@ export interface PeerSymbols {
   readonly kConnect: symbol;
   readonly kSocket: symbol;
   readonly kDispatch: symbol;
+  readonly kProxy: symbol;
   readonly kNoProxyAgent: symbol;
   readonly kHttpProxyAgent: symbol;
   readonly kHttpsProxyAgent: symbol;
@@ -174,7 +175,6 @@ export {
   RetryAgent,
   RetryHandler,
   SnapshotAgent,
-  Socks5ProxyAgent,
   WebSocket,
   WebSocketError,
   WebSocketStream,

@@ -107,10 +107,12 @@ async fn a_request_fails_before_its_connection_is_reported_gone_and_the_queue_go
     );
     within("second", second.ended()).await;
     assert_error_before_disconnect(&client, &first);
-    let events = client.events.events();
+    // The pool had nothing to do for a moment if the second request came late: not asked here.
+    let mut events = client.events.events();
+    events.retain(|event| !matches!(event, Event::Drain));
     assert!(
         matches!(
-            events[..3],
+            events[..],
             [
                 Event::Connected { .. },
                 Event::Disconnected { .. },

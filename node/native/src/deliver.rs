@@ -136,6 +136,21 @@ impl Batch {
             || self.slab_bytes >= SLABS_LIMIT
     }
 
+    /// Moves what is in `other` to the end of this batch, if that makes neither a batch that is too
+    /// large nor more than a small copy; whether it did.
+    fn absorb(&mut self, other: &mut Self) -> bool {
+        let fits = self.slabs.is_empty()
+            && other.slabs.is_empty()
+            && self.records + other.records <= RECORDS_LIMIT
+            && self.bytes.len() + other.bytes.len() <= BATCH_LIMIT;
+        if fits {
+            self.bytes.extend_from_slice(&other.bytes);
+            self.records += other.records;
+            other.clear();
+        }
+        fits
+    }
+
     /// Forgets everything and keeps the memory; whether it is worth keeping.
     pub(crate) fn clear(&mut self) -> bool {
         self.bytes.clear();
@@ -178,10 +193,13 @@ fn hand_over(env: &mut LocalEnv) {
         env.batch.clear();
         return;
     }
-    let batch = std::mem::replace(&mut env.batch, shared.take_spare());
     let must_ring = {
         let mut outbox = shared.outbox.lock();
-        outbox.batches.push_back(batch);
+        let waiting = outbox.batches.back_mut();
+        if !waiting.is_some_and(|waiting| waiting.absorb(&mut env.batch)) {
+            let batch = std::mem::replace(&mut env.batch, shared.take_spare());
+            outbox.batches.push_back(batch);
+        }
         !std::mem::replace(&mut outbox.ringing, true)
     };
     if must_ring {

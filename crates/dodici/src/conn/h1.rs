@@ -93,7 +93,13 @@ impl H1Conn {
     ///
     /// `fresh`: this is the connection's first request. A server that answers before it was asked
     /// answers this request then, as in undici: there is no other that could have been meant.
-    pub(crate) fn check(&mut self, cx: &mut Context<'_>, fresh: bool) -> Result<(), Ended> {
+    ///
+    /// Pending only while the event loop has still to tell of bytes that are there.
+    pub(crate) fn poll_check(
+        &mut self,
+        cx: &mut Context<'_>,
+        fresh: bool,
+    ) -> Poll<Result<(), Ended>> {
         let mut probe = {
             let mut link = self.link.lock();
             link.hushed = fresh;
@@ -102,10 +108,21 @@ impl H1Conn {
         if !fresh && matches!(probe, Probe::Data) {
             // Line ends mean nothing: reading takes them, and refuses everything else.
             if self.poll_drive(cx).is_ready() {
-                return Err(self.take_failure(Phase::Queued));
+                return Poll::Ready(Err(self.take_failure(Phase::Queued)));
             }
+            // What this read did not see is what the event loop has not told of yet; it wakes
+            // this task when it does.
             probe = self.link.lock().transport.probe(cx);
+            if matches!(probe, Probe::Data) {
+                return Poll::Pending;
+            }
         }
+        Poll::Ready(self.judge(cx, probe))
+    }
+
+    /// Whether a connection may be used of which `probe` was seen; data is that of a server that
+    /// answers before it was asked.
+    fn judge(&mut self, cx: &mut Context<'_>, probe: Probe) -> Result<(), Ended> {
         let closed = |reason, message: &'static str| {
             (
                 reason,
@@ -113,9 +130,7 @@ impl H1Conn {
             )
         };
         match probe {
-            Probe::Clean => {}
-            Probe::Data if fresh => {}
-            Probe::Data => return Err(closed(CloseReason::UnsolicitedData, "bad response")),
+            Probe::Clean | Probe::Data => {}
             Probe::Closed(None) => {
                 return Err(closed(CloseReason::PeerClosed, "other side closed"));
             }

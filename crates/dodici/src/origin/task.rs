@@ -147,7 +147,8 @@ async fn serve(
     let mut watched = false;
     // The request that the connection was made for is there already. Later, and at rest, what comes
     // before a request is no answer to it: a server may end a rest with a 408.
-    let mut fresh = mailbox.inner.lock().job.is_some();
+    // Behind a proxy it is nobody's answer: bytes after an answer to CONNECT may be the proxy's own.
+    let mut fresh = pool.config.connect.proxy.is_none() && mailbox.inner.lock().job.is_some();
     loop {
         let next = rest(pool, id, mailbox, &mut conn, &mut timer, watched).await;
         let (request, mut job) = match next {
@@ -167,11 +168,9 @@ async fn serve(
             Poll::Ready(())
         })
         .await;
-        let finish = match std::future::poll_fn(|cx| {
-            Poll::Ready(conn.check(cx, std::mem::take(&mut fresh)))
-        })
-        .await
-        {
+        let first = std::mem::take(&mut fresh);
+        let checked = std::future::poll_fn(|cx| conn.poll_check(cx, first)).await;
+        let finish = match checked {
             Err((reason, error)) => Finish::Unsent(reason, error),
             Ok(()) => {
                 let info = ExchangeInfo {

@@ -306,8 +306,9 @@ where
 
     let [version, reply] = receive(stream).await?;
     if version != 0 {
-        return Err(failure(
-            "_REPLY_VERSION",
+        return Err(refused(
+            ErrorKind::Socks,
+            "UND_ERR_SOCKS4_REPLY_VERSION".to_owned(),
             format!("Invalid SOCKS version in reply: {version}"),
         ));
     }

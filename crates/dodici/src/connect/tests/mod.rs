@@ -5,6 +5,8 @@
 mod dns;
 mod identity;
 mod probe;
+mod proxy;
+mod socks;
 mod support;
 mod tcp;
 mod tls;

@@ -1,0 +1,56 @@
+/**
+ * `EnvHttpProxyAgent`: the proxies that the environment names.
+ *
+ * What lives here: our agents in the place of the peer's. Which origin goes through which proxy,
+ * `NO_PROXY` with all its rules, is the peer's to say. It must not know any of that.
+ */
+
+import { Agent } from './agent';
+import { wrapHandler } from './legacy-handler';
+import { ProxyAgent } from './proxy-agent';
+import {
+  type Dispatcher,
+  type EnvHttpProxyAgent as PeerEnvHttpProxyAgent,
+  peer,
+  peerMajor,
+  symbols,
+} from './undici';
+
+/** undici 8's classes take handlers of its own generation only, undici 7's both. */
+function receiver(handler: Dispatcher.DispatchHandler): Dispatcher.DispatchHandler {
+  if (peerMajor === 7 || !handler || typeof handler !== 'object') return handler;
+  return wrapHandler(handler) as Dispatcher.DispatchHandler;
+}
+
+/** Requests through the proxies that the environment names; options are undici's. */
+export class EnvHttpProxyAgent extends peer.EnvHttpProxyAgent {
+  constructor(options: PeerEnvHttpProxyAgent.Options = {}) {
+    // Without proxies, so that the peer makes no agents for them.
+    super({ ...options, httpProxy: '', httpsProxy: '' });
+    const { httpProxy, httpsProxy, ...rest } = options;
+    delete rest.noProxy;
+    const { env } = process;
+    const agents = this as unknown as Record<symbol, Dispatcher>;
+    const direct = new Agent(rest as never);
+    const http = httpProxy ?? env['http_proxy'] ?? env['HTTP_PROXY'];
+    const https = httpsProxy ?? env['https_proxy'] ?? env['HTTPS_PROXY'];
+    const forHttp = http ? new ProxyAgent({ ...rest, uri: http }) : direct;
+    agents[symbols.kNoProxyAgent] = direct;
+    agents[symbols.kHttpProxyAgent] = forHttp;
+    agents[symbols.kHttpsProxyAgent] = https ? new ProxyAgent({ ...rest, uri: https }) : forHttp;
+  }
+
+  override dispatch(
+    options: Dispatcher.DispatchOptions,
+    handler: Dispatcher.DispatchHandler,
+  ): boolean {
+    return super.dispatch(options, receiver(handler));
+  }
+}
+
+/** Types under the names that undici's declarations give them. */
+// eslint-disable-next-line @typescript-eslint/no-namespace -- undici's users write EnvHttpProxyAgent.Options
+export declare namespace EnvHttpProxyAgent {
+  /** Options of the constructor. */
+  export type Options = PeerEnvHttpProxyAgent.Options;
+}

@@ -1,0 +1,147 @@
+/**
+ * Requests that a proxy forwards: no tunnel, the whole URL in the request line.
+ *
+ * What lives here: the dispatcher that rewrites requests for the proxy and keeps the connections
+ * to it, for all origins together. `ProxyAgent` has one. It must not know which requests take
+ * this way.
+ */
+
+import type { EventEmitter } from 'node:events';
+import type { Duplex } from 'node:stream';
+
+import { DispatcherBase, hideFields } from './dispatcher-base';
+import type {
+  DispatchController,
+  DispatchHandler,
+  DispatchOptions,
+  ParsedHeaders,
+} from './handler-types';
+import { parseOrigin } from './parse-origin';
+import { Pool } from './pool';
+import { mergedHeaders } from './proxy-headers';
+import type { PoolOptions } from './types';
+import { type Dispatcher, errors } from './undici';
+
+/** The peer declares it without its argument. */
+const SecureProxyConnectionError = errors.SecureProxyConnectionError as unknown as new (
+  cause: Error,
+) => Error;
+
+/** A handler that hears what undici's users hear of a proxy: its refusals are errors. */
+class ForwardedHandler implements DispatchHandler {
+  constructor(
+    private readonly handler: DispatchHandler,
+    private readonly isSecure: boolean,
+  ) {}
+
+  onRequestStart(controller: DispatchController, context: unknown): void {
+    this.handler.onRequestStart?.(controller, context);
+  }
+
+  onRequestUpgrade(
+    controller: DispatchController,
+    statusCode: number,
+    headers: ParsedHeaders,
+    socket: Duplex,
+  ): void {
+    if (typeof this.handler.onRequestUpgrade !== 'function') {
+      throw new errors.InvalidArgumentError('invalid onRequestUpgrade method');
+    }
+    this.handler.onRequestUpgrade(controller, statusCode, headers, socket);
+  }
+
+  onResponseStarted(): void {
+    this.handler.onResponseStarted?.();
+  }
+
+  onResponseStart(
+    controller: DispatchController,
+    statusCode: number,
+    headers: ParsedHeaders,
+    statusMessage?: string,
+  ): void {
+    if (statusCode === 407) {
+      controller.abort(
+        new errors.InvalidArgumentError('Proxy Authentication Required (407)'),
+      );
+      return;
+    }
+    this.handler.onResponseStart?.(controller, statusCode, headers, statusMessage);
+  }
+
+  onResponseData(controller: DispatchController, chunk: Buffer): void {
+    this.handler.onResponseData?.(controller, chunk);
+  }
+
+  onResponseEnd(controller: DispatchController, trailers: ParsedHeaders): void {
+    this.handler.onResponseEnd?.(controller, trailers);
+  }
+
+  onResponseError(controller: DispatchController | null, error: Error): void {
+    const isWrongName =
+      this.isSecure && (error as { code?: string }).code === 'ERR_TLS_CERT_ALTNAME_INVALID';
+    this.handler.onResponseError?.(
+      controller,
+      isWrongName ? new SecureProxyConnectionError(error) : error,
+    );
+  }
+
+  onBodySent(chunk: Uint8Array | string): void {
+    this.handler.onBodySent?.(chunk);
+  }
+
+  onRequestSent(): void {
+    this.handler.onRequestSent?.();
+  }
+}
+
+/** How requests are rewritten. */
+export interface ForwarderOptions {
+  /** Fields for the proxy in every request. */
+  readonly headers: Readonly<Record<string, unknown>>;
+  /** Name in the proxy's certificate. */
+  readonly servername: string;
+}
+
+/** A dispatcher for `http` requests through one proxy. */
+export class Forwarder extends DispatcherBase {
+  private readonly pool: Pool;
+  private readonly isSecure: boolean;
+  private readonly options: ForwarderOptions;
+
+  constructor(proxy: URL, poolOptions: PoolOptions, options: ForwarderOptions) {
+    super();
+    this.pool = new Pool(proxy.origin, poolOptions);
+    this.isSecure = proxy.protocol === 'https:';
+    this.options = options;
+    hideFields(this, 'options');
+    for (const name of ['drain', 'connect', 'disconnect', 'connectionError']) {
+      (this.pool as EventEmitter).on(name, (url: URL, targets: readonly Dispatcher[], ...rest) => {
+        (this as EventEmitter).emit(name, url, [this, ...targets], ...rest);
+      });
+    }
+  }
+
+  protected override dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean {
+    const { origin, host } = parseOrigin(options.origin);
+    const { path = '/' } = options;
+    const rewritten: DispatchOptions = {
+      ...options,
+      path: typeof path === 'string' ? origin + path : path,
+      headers: mergedHeaders(this.options.headers, options.headers, host),
+    };
+    if (this.isSecure) rewritten.servername = this.options.servername;
+    return this.pool.dispatch(
+      rewritten as unknown as Dispatcher.DispatchOptions,
+      new ForwardedHandler(handler, this.isSecure) as Dispatcher.DispatchHandler,
+    );
+  }
+
+  protected override closeGracefully(): Promise<unknown> {
+    return this.pool.close();
+  }
+
+  protected override destroyNow(error: Error): Promise<unknown> {
+    return this.pool.destroy(error);
+  }
+}

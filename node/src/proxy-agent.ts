@@ -1,0 +1,287 @@
+/**
+ * `ProxyAgent`: requests through one proxy, forwarded or through a tunnel.
+ *
+ * What lives here: undici's options and refusals, and which of three ways a request takes: a
+ * tunnel (an `Agent` of ours whose pools connect through the proxy), forwarding, or SOCKS. Users
+ * and `EnvHttpProxyAgent` construct it. It must not know how a way is opened: that is the engine's.
+ *
+ * What only JavaScript can do goes to the peer's own class: `clientFactory`, `factory`, and a
+ * `lookup` in one of the TLS option objects.
+ */
+
+import type { EventEmitter } from 'node:events';
+
+import { Agent } from './agent';
+import { Client } from './client';
+import { DispatcherBase, hideFields } from './dispatcher-base';
+import { Forwarder } from './forwarding';
+import type { DispatchHandler, DispatchOptions } from './handler-types';
+import { ownOptions } from './options';
+import { parseOrigin } from './parse-origin';
+import { Pool } from './pool';
+import { checkedHeaders } from './proxy-headers';
+import {
+  bareHostname,
+  connectHeaders,
+  needsJavaScript,
+  readAuthorization,
+  readLeg,
+} from './proxy-options';
+import { type ProxySettings, throughProxy } from './proxy-settings';
+import { Socks5ProxyAgent } from './socks5-proxy-agent';
+import type { PoolOptions } from './types';
+import {
+  type Dispatcher,
+  errors,
+  peer,
+  peerMajor,
+  type ProxyAgent as PeerProxyAgent,
+  symbols,
+  toPeerHandler,
+} from './undici';
+
+type Options = Readonly<Record<string, unknown>>;
+
+/** Options that say how to go through the proxy; all others are for the pools. */
+const PROXY_ONLY = [
+  'uri',
+  'token',
+  'auth',
+  'headers',
+  'requestTls',
+  'proxyTls',
+  'clientFactory',
+  'factory',
+  'proxyTunnel',
+  'connectTimeout',
+  'username',
+  'password',
+  // What undici puts its own connector in the place of.
+  'connect',
+  'tls',
+  'socketPath',
+  'maxCachedSessions',
+];
+
+function without(options: Options, ...names: string[]): Record<string, unknown> {
+  const rest = { ...options };
+  for (const name of names) Reflect.deleteProperty(rest, name);
+  return rest;
+}
+
+function readOptions(options: unknown): Options {
+  const isUrl = typeof options === 'string' || options instanceof URL;
+  const given = isUrl ? { uri: options } : ownOptions(options);
+  if (!given['uri']) throw new errors.InvalidArgumentError('Proxy uri is mandatory');
+  const { clientFactory } = given;
+  if (clientFactory !== undefined && typeof clientFactory !== 'function') {
+    throw new errors.InvalidArgumentError('Proxy opts.clientFactory must be a function.');
+  }
+  return given;
+}
+
+function isSocks(url: URL): boolean {
+  return url.protocol === 'socks5:' || url.protocol === 'socks:';
+}
+
+
+function makeDispatcher(origin: string | URL, options: object): Dispatcher {
+  return (options as Options)['connections'] === 1
+    ? new Client(origin, options)
+    : new Pool(origin, options);
+}
+
+/** The peer's own agent, with our pools where no factory names others. */
+function peerAgent(options: Options): Dispatcher {
+  return new peer.ProxyAgent({
+    ...options,
+    clientFactory:
+      options['clientFactory'] ?? ((origin: URL, given: object) => new Pool(origin, given)),
+    factory: options['factory'] ?? makeDispatcher,
+  } as unknown as PeerProxyAgent.Options);
+}
+
+/** How requests reach the proxy. */
+interface Ways {
+  /** Through a tunnel. */
+  readonly tunnels: Dispatcher;
+  /** In plain text, read by the proxy; the same object where there is one way only. */
+  readonly forwarder: Dispatcher;
+}
+
+/** Requests through a proxy; options are undici's. */
+export class ProxyAgent extends DispatcherBase {
+  private readonly ways: Ways;
+  /** `true`: every request through a tunnel; `false`: none that can do without. */
+  private readonly tunnelsHttp: boolean;
+
+  /**
+   * @throws InvalidArgumentError with undici's message, and for a TLS option that the engine cannot
+   * honour.
+   */
+  constructor(options: PeerProxyAgent.Options | string | URL) {
+    const given = readOptions(options);
+    super(given);
+    const { uri } = given;
+    const url = uri instanceof URL ? uri : new URL(uri as string);
+    Object.defineProperty(this, symbols.kProxy, {
+      configurable: true,
+      value: { uri: url.href, protocol: url.protocol },
+    });
+    const authorization = readAuthorization(given, url);
+    const headers: Record<string, unknown> = { ...(given['headers'] as object | undefined) };
+    if (authorization !== undefined) headers['proxy-authorization'] = authorization;
+    this.tunnelsHttp = this.readTunnelRule(given['proxyTunnel'], url);
+    this.ways = makeWays(url, given, headers);
+    hideFields(this, 'ways');
+    for (const agent of this.agents()) this.forwardEvents(agent);
+  }
+
+  /** undici 7 makes a tunnel unless told not to, and always to a proxy that speaks TLS; 8 does not. */
+  private readTunnelRule(proxyTunnel: unknown, url: URL): boolean {
+    if (peerMajor === 8) return proxyTunnel === true;
+    const asked = proxyTunnel === undefined || Boolean(proxyTunnel);
+    return asked || url.protocol !== 'http:';
+  }
+
+  private agents(): Dispatcher[] {
+    return [...new Set([this.ways.tunnels, this.ways.forwarder])];
+  }
+
+  private forwardEvents(agent: Dispatcher): void {
+    for (const name of ['drain', 'connect', 'disconnect', 'connectionError']) {
+      (agent as EventEmitter).on(name, (url: URL, targets: readonly Dispatcher[], ...rest) => {
+        (this as EventEmitter).emit(name, url, [this, ...targets], ...rest);
+      });
+    }
+  }
+
+  /**
+   * As `Dispatcher.dispatch`.
+   *
+   * @throws InvalidArgumentError for `proxy-authorization` among the request's headers, as undici.
+   */
+  override dispatch(
+    options: Dispatcher.DispatchOptions,
+    handler: Dispatcher.DispatchHandler,
+  ): boolean {
+    if (!options || typeof options !== 'object') return super.dispatch(options, handler);
+    const { headers, origin } = options as DispatchOptions;
+    const checked = checkedHeaders(headers, () => parseOrigin(origin).host);
+    return super.dispatch({ ...options, headers: checked } as typeof options, handler);
+  }
+
+  protected override dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean {
+    const agent = this.agentFor(options.origin);
+    return agent.dispatch(
+      options as unknown as Dispatcher.DispatchOptions,
+      (agent instanceof DispatcherBase
+        ? handler
+        : toPeerHandler(handler)) as Dispatcher.DispatchHandler,
+    );
+  }
+
+  private agentFor(origin: unknown): Dispatcher {
+    const { tunnels, forwarder } = this.ways;
+    if (this.tunnelsHttp || tunnels === forwarder) return tunnels;
+    return parseOrigin(origin).protocol === 'http:' ? forwarder : tunnels;
+  }
+
+  protected override closeGracefully(): Promise<unknown> {
+    return Promise.all(this.agents().map((agent) => agent.close()));
+  }
+
+  protected override destroyNow(error: Error): Promise<unknown> {
+    return Promise.all(this.agents().map((agent) => agent.destroy(error)));
+  }
+}
+
+/** What the options need: each way by our own classes where they can. */
+function makeWays(url: URL, options: Options, headers: Options): Ways {
+  const { clientFactory, factory, proxyTls, requestTls } = options;
+  const isForPeer = typeof factory === 'function' || needsJavaScript(proxyTls);
+  if (isForPeer || (isSocks(url) && needsJavaScript(requestTls))) {
+    const agent = peerAgent(options);
+    return { tunnels: agent, forwarder: agent };
+  }
+  if (isSocks(url)) {
+    const agent = socksAgent(url, options);
+    return { tunnels: agent, forwarder: agent };
+  }
+  // The client to the proxy is what tunnels are asked of; forwarded requests never see it.
+  const isPeerTunnel = typeof clientFactory === 'function' || needsJavaScript(requestTls);
+  return {
+    tunnels: isPeerTunnel ? peerAgent(options) : makeTunnels(url, options, headers),
+    forwarder: makeForwarder(url, options, headers),
+  };
+}
+
+/** Pools whose connections go through a tunnel, one for each origin. */
+function makeTunnels(proxy: URL, options: Options, headers: Options): Agent {
+  const { requestTls, connectTimeout } = options;
+  const connect = readLeg(options['proxyTls'], connectTimeout);
+  const inner = { timeout: connectTimeout, ...(requestTls as object | undefined) };
+  const isSecure = proxy.protocol === 'https:';
+  const servername = connect.servername ?? bareHostname(proxy);
+  const shared = {
+    protocol: 'http-tunnel',
+    hostname: bareHostname(proxy),
+    port: Number(proxy.port) || (isSecure ? 443 : 80),
+    connect: { ...connect, servername },
+    isSecure,
+    credentials: null,
+    pinsServername: Boolean(requestTls),
+  } as const;
+  const settingsFor = (origin: URL): ProxySettings => {
+    const { host } = origin;
+    const defaultPort = origin.protocol === 'https:' ? '443' : '80';
+    const list = connectHeaders(headers, host);
+    return {
+      ...shared,
+      headers: list,
+      connectParams: {
+        origin: proxy.origin,
+        port: proxy.port,
+        path: origin.port === '' ? `${host}:${defaultPort}` : host,
+        signal: undefined,
+        headers: Object.fromEntries(list.filter(([name]) => name !== 'connection')),
+        servername,
+      },
+    };
+  };
+  return new Agent({
+    ...without(options, ...PROXY_ONLY),
+    connect: inner,
+    factory: (origin: string | URL, given: object) =>
+      makeDispatcher(origin, throughProxy(given, settingsFor(parseOrigin(origin)))),
+  } as never);
+}
+
+/** Connections to the proxy for requests that it forwards. `connections` is a limit per origin. */
+function makeForwarder(proxy: URL, options: Options, headers: Options): Forwarder {
+  const { proxyTls, connectTimeout } = options;
+  const connect = { timeout: connectTimeout, ...(proxyTls as object | undefined) };
+  const poolOptions = without(options, ...PROXY_ONLY, 'connections', 'maxOrigins', 'origins');
+  return new Forwarder(proxy, { ...poolOptions, connect, allowH2: false } as PoolOptions, {
+    headers,
+    servername: (proxyTls as { servername?: string } | undefined)?.servername || bareHostname(proxy),
+  });
+}
+
+function socksAgent(url: URL, options: Options): Socks5ProxyAgent {
+  const { username, password, connectTimeout, proxyTls, requestTls } = options;
+  return new Socks5ProxyAgent(url, {
+    ...(username ? { username } : {}),
+    ...(password ? { password } : {}),
+    connectTimeout,
+    proxyTls,
+    requestTls,
+  } as never);
+}
+
+/** Types under the names that undici's declarations give them. */
+// eslint-disable-next-line @typescript-eslint/no-namespace -- undici's users write ProxyAgent.Options
+export declare namespace ProxyAgent {
+  /** Options of the constructor. */
+  export type Options = PeerProxyAgent.Options;
+}

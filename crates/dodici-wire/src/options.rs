@@ -141,6 +141,7 @@ impl PoolOptions {
         Ok(Self {
             origin,
             config: OriginConfig {
+                http2: dodici_pool::Http2Config::default(),
                 pool,
                 exchange,
                 connect,

@@ -31,6 +31,8 @@ struct Inner {
     credit: i64,
     /// The caller takes nothing, whatever the credit.
     paused: bool,
+    /// Credit from which on the connection wants to know: it then gives room back to the peer.
+    wake_at: i64,
     upload: Upload,
     waker: Option<Waker>,
 }
@@ -99,6 +101,7 @@ impl Command {
                 cancelled: false,
                 credit: i64::from(window),
                 paused: false,
+                wake_at: i64::MAX,
                 upload: Upload {
                     lacking,
                     source: if body.is_pulled() {
@@ -138,13 +141,16 @@ impl Command {
         self.adjust_delivery(|inner| inner.paused = paused);
     }
 
-    /// Only a change that lets a stopped delivery go on needs a wake-up.
+    /// Only a change that lets a stopped delivery go on, or that the connection waits for, needs a
+    /// wake-up.
     fn adjust_delivery(&self, change: impl FnOnce(&mut Inner)) {
         let waker = {
             let mut inner = self.inner.lock();
             let stopped = !inner.may_deliver();
+            let before = inner.credit;
             change(&mut inner);
-            if stopped && inner.may_deliver() {
+            let goes_on = stopped && inner.may_deliver();
+            if goes_on || (before < inner.wake_at && inner.credit >= inner.wake_at) {
                 inner.waker.clone()
             } else {
                 None
@@ -262,6 +268,11 @@ impl Command {
     /// Bytes of the response's body that the reader still has room for.
     pub(crate) fn room(&self) -> usize {
         usize::try_from(self.inner.lock().credit).unwrap_or(0)
+    }
+
+    /// Asks for a wake-up when the reader has this much room; `None` for no more.
+    pub(crate) fn wake_at(&self, room: Option<usize>) {
+        self.inner.lock().wake_at = room.map_or(i64::MAX, |room| room as i64);
     }
 
     pub(crate) fn spend(&self, bytes: usize) {

@@ -5,6 +5,8 @@
 //! connection's task. It drives hyper, tells the sink what came, keeps the deadlines, and says in
 //! [`Finish`] what becomes of connection and request. It knows nothing of the pool.
 
+mod h2;
+
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -21,6 +23,7 @@ use crate::clock::{Timer, after};
 use crate::command::{Command, PULL_WINDOW, Settle};
 use crate::conn::{ByteStream, H1Conn, poll_response};
 use crate::sink::{ExchangeInfo, Sink};
+pub(crate) use h2::{StreamExchange, StreamFinish, StreamStep};
 
 /// A request on its way: what to send, whom to tell, how to be told.
 pub(crate) struct Job {
@@ -29,6 +32,8 @@ pub(crate) struct Job {
     pub(crate) command: Arc<Command>,
     /// Fresh connections that died before this request was written to them.
     pub(crate) fresh_failures: u8,
+    /// How often a peer said that it did not process this request.
+    pub(crate) replays: u8,
 }
 
 impl Job {
@@ -38,6 +43,7 @@ impl Job {
             settle,
             command,
             fresh_failures: 0,
+            replays: 0,
         }
     }
 }

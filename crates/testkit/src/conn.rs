@@ -101,6 +101,15 @@ impl Conn {
         self.io().unread.split_to(len).to_vec()
     }
 
+    /// Reads exactly `len` bytes; `None` if the other side closes or resets before the first, or
+    /// anywhere within.
+    pub async fn read_up_to(&mut self, len: usize) -> Option<Vec<u8>> {
+        while self.io().unread.len() < len {
+            self.fill().await.map_or(Some(()), |_| None)?;
+        }
+        Some(self.io().unread.split_to(len).to_vec())
+    }
+
     /// Reads what is there, at least one byte; `None` once the other side closed.
     pub async fn read_some(&mut self) -> Option<Vec<u8>> {
         if self.io().unread.is_empty() && self.fill().await.is_some() {

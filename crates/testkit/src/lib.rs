@@ -3,6 +3,7 @@
 //!
 //! - [`scripted`]: raw HTTP/1 peer on TCP, TLS or a unix socket; one async script a connection,
 //!   written with the verbs of [`conn`].
+//! - [`h2`]: raw HTTP/2 on such a connection, frames by hand.
 //! - [`origin`]: small real HTTP/1.1 server that logs the id of every request it executed.
 //! - [`fault_proxy`]: TCP proxy that resets, ends or stalls a response at an exact byte.
 //! - [`shapes`]: response shapes as exact bytes, with what a correct client makes of them.
@@ -24,6 +25,7 @@ pub mod certs;
 pub mod client;
 pub mod conn;
 pub mod fault_proxy;
+pub mod h2;
 pub mod message;
 pub mod origin;
 pub mod recording;
@@ -36,6 +38,7 @@ pub use certs::{Authority, Leaf, ServerTls};
 pub use client::{Call, Client};
 pub use conn::Conn;
 pub use fault_proxy::{Fault, FaultAction, FaultProxy, Pacing};
+pub use h2::H2Peer;
 pub use message::{RequestBody, RequestHead};
 pub use origin::TestOrigin;
 pub use recording::{Recorder, Recording, RecordingSink, Terminal};

@@ -17,6 +17,8 @@ pub struct OriginConfig {
     pub exchange: ExchangeConfig,
     /// How connections are made.
     pub connect: ConnectConfig,
+    /// Limits of HTTP/2 connections.
+    pub http2: Http2Config,
 }
 
 /// Limits of one origin's pool. Read by the pool.
@@ -39,6 +41,10 @@ pub struct PoolConfig {
     pub max_requests_per_client: Option<NonZeroU32>,
     /// Which queued requests fail with a connection attempt.
     pub connect_failure: ConnectFailure,
+    /// How many requests a connection is thought to take before the first one is up: as many
+    /// requests wait for each attempt. Default 1. Set it where HTTP/2 is offered, so that a first
+    /// burst of requests does not open a connection for each of them.
+    pub expected_concurrency: u32,
 }
 
 /// Which queued requests a failed connection attempt fails.
@@ -61,6 +67,58 @@ impl Default for PoolConfig {
             client_ttl: None,
             max_requests_per_client: None,
             connect_failure: ConnectFailure::FailOldest,
+            expected_concurrency: 1,
+        }
+    }
+}
+
+/// Limits of HTTP/2 connections. Read by the connection.
+///
+/// HTTP/2 is spoken where TLS negotiates it, that is, where [`TlsConfig::alpn`] offers `h2`, or
+/// with [`Http2Config::prior_knowledge`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http2Config {
+    /// Speak HTTP/2 without asking (RFC 9113, section 3.3). Default false.
+    pub prior_knowledge: bool,
+    /// Most requests at a time on one connection; the peer's own limit lowers it further.
+    /// Default 100.
+    pub max_concurrent_streams: u32,
+    /// Bytes that the peer may send on one stream ahead of the reader: the most that a paused
+    /// reader holds. Default 256 KiB.
+    pub stream_window: u32,
+    /// Bytes that the peer may send on all streams together ahead of their readers. Default
+    /// `None`: `max_concurrent_streams` times `stream_window`, so that readers that take nothing
+    /// never keep data from the others. A smaller value saves memory and gives that up.
+    pub connection_window: Option<u32>,
+    /// Bytes of the HPACK table that the peer may use. Default `None`: 4 KiB (RFC 7541).
+    pub header_table_size: Option<u32>,
+    /// Bytes of a decoded list of header fields, 32 more for each (RFC 9113, section 6.5.2).
+    /// Default 64 KiB.
+    pub max_header_list_size: u32,
+    /// Bytes of a frame that the peer may send. Default 16 KiB, at most 16 MiB - 1.
+    pub max_frame_size: u32,
+    /// Time between PING frames that look whether the peer is alive. Default 60 s; `None` never.
+    pub ping_interval: Option<Duration>,
+    /// Longest wait for the answer to a PING; the connection is then taken for dead. Default 20 s.
+    pub ping_timeout: Duration,
+    /// How often a request is sent again when the peer says that it did not process it
+    /// (REFUSED_STREAM, or GOAWAY with a lower stream). Default 5.
+    pub max_replays: u8,
+}
+
+impl Default for Http2Config {
+    fn default() -> Self {
+        Self {
+            prior_knowledge: false,
+            max_concurrent_streams: 100,
+            stream_window: 256 * 1024,
+            connection_window: None,
+            header_table_size: None,
+            max_header_list_size: 64 * 1024,
+            max_frame_size: 16 * 1024,
+            ping_interval: Some(Duration::from_secs(60)),
+            ping_timeout: Duration::from_secs(20),
+            max_replays: 5,
         }
     }
 }

@@ -66,6 +66,12 @@ pub enum ErrorKind {
     Parse(ParseErrorCode),
     /// The connection failed or ended early.
     Socket,
+    /// An HTTP/2 stream was reset, by the peer or because of it, with this code (RFC 9113,
+    /// section 7).
+    StreamReset(u32),
+    /// The peer is well but does not serve the request: it goes away in an orderly manner, ended
+    /// the stream without a response, or does not support what was asked.
+    Unserved,
 }
 
 /// Which rule of HTTP/1.1 a response broke. The names are llhttp's, as undici reports them.

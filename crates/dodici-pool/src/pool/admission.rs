@@ -28,9 +28,10 @@ impl OriginPool {
 
     /// Gives a connection without requests to the oldest queued request, or else lets it rest.
     pub(super) fn offer(&mut self, conn: ConnId) {
+        let room = self.conns.get(conn).is_some_and(|entry| entry.has_room());
         match self.requests.front() {
-            Some((request, traits)) => self.assign(conn, request, traits),
-            None => self.rest(conn),
+            Some((request, traits)) if room => self.assign(conn, request, traits),
+            _ => self.rest(conn),
         }
     }
 
@@ -52,6 +53,11 @@ impl OriginPool {
             .is_none_or(|limit| self.conns.len() < limit.get() as usize)
     }
 
+    /// Requests that the connections being made will take, as far as can be told before.
+    pub(super) fn expected_places(&self) -> usize {
+        self.connecting as usize * self.expected as usize
+    }
+
     fn assign_queued(&mut self) {
         while let Some((request, traits)) = self.requests.front() {
             let Some(conn) = self.find_connection(traits) else {
@@ -61,8 +67,17 @@ impl OriginPool {
         }
     }
 
-    /// A connection that can take this request now: one at rest, or else one to share.
+    /// A connection that can take this request now: one with a stream to spare, one at rest, or
+    /// else one to share.
     fn find_connection(&mut self, traits: Traits) -> Option<ConnId> {
+        // Streams are packed onto few connections, so that the others come to rest and close.
+        while let Some(conn) = self.streams.front() {
+            if !self.conns.get(conn)?.is_expired(self.now) {
+                return Some(conn);
+            }
+            let reason = CloseReason::Expired;
+            self.enter(conn, ConnState::Draining { reason });
+        }
         while let Some(conn) = self.idle.front() {
             match self.conns.get(conn)?.rest_over(self.now) {
                 Some(reason) => self.close(conn, reason),
@@ -89,12 +104,13 @@ impl OriginPool {
         self.requests.start(request, conn);
         entry.running.push_back(&mut self.requests.table, request);
         entry.served = entry.served.saturating_add(1);
-        if traits.blocking {
+        let alone = !entry.multiplexed;
+        if alone && traits.blocking {
             entry.hold = Some(request);
         }
         let limit = self.config.max_requests_per_client;
         let draining = |reason| ConnState::Draining { reason };
-        let next = if traits.exclusive || self.config.pipelining == 0 {
+        let next = if alone && (traits.exclusive || self.config.pipelining == 0) {
             draining(CloseReason::NotReusable)
         } else if limit.is_some_and(|limit| entry.served >= limit.get()) {
             draining(CloseReason::MaxRequests)
@@ -108,7 +124,7 @@ impl OriginPool {
     }
 
     fn open_connections(&mut self) {
-        while (self.connecting as usize) < self.requests.waiting() && self.may_open() {
+        while self.expected_places() < self.requests.waiting() && self.may_open() {
             self.connect();
         }
         if self.connect_wanted {

@@ -25,6 +25,7 @@ use crate::model::id::{ConnId, RequestId};
 ///       └───────────▶ Closing ◀── Idle: deadline, client_ttl, pool closed
 ///     pool closed        │    ◀── Busy, Draining: Finished, unsent
 ///     or destroyed       │    ◀── any: pool destroyed
+///                        │    ◀── Idle: draining (and Busy becomes Draining)
 ///                        ▼
 ///                     (gone)     handle_closed; also from every other state.
 ///                                handle_connect_failed from Connecting and Closing
@@ -63,6 +64,10 @@ pub(super) struct Connection {
     pub(super) running: List<RequestId>,
     /// How many requests it carries at once.
     pub(super) concurrency: u32,
+    /// Its requests are streams of their own (HTTP/2): none waits for, or fails with, another.
+    pub(super) multiplexed: bool,
+    /// Streams that outlive their request (upgrades); each takes the place of a request.
+    pub(super) pinned: u32,
     /// How many requests it was given in all.
     pub(super) served: u32,
     /// The blocking request whose response head has not come.
@@ -81,6 +86,8 @@ impl Connection {
             state: ConnState::Connecting,
             running: List::new(),
             concurrency: 1,
+            multiplexed: false,
+            pinned: 0,
             served: 0,
             hold: None,
             rest,
@@ -91,7 +98,13 @@ impl Connection {
 
     /// Whether another request may join those on it.
     pub(super) fn has_room(&self) -> bool {
-        self.hold.is_none() && self.running.len() < self.concurrency as usize
+        self.hold.is_none()
+            && self.running.len() + (self.pinned as usize) < self.concurrency as usize
+    }
+
+    /// Whether nothing is on it, neither a request nor what a request left open.
+    pub(super) fn is_unused(&self) -> bool {
+        self.running.is_empty() && self.pinned == 0
     }
 
     /// Whether it has reached its greatest age.
@@ -110,6 +123,9 @@ impl Connection {
 
     /// When a connection that comes to rest at `now` must be closed.
     pub(super) fn rest_deadline(&self, now: Option<Instant>) -> Option<Instant> {
+        if self.pinned > 0 {
+            return None;
+        }
         // An instant beyond what the platform's clock can express never comes.
         let rested = now.and_then(|now| now.checked_add(self.rest));
         match (rested, self.expires) {

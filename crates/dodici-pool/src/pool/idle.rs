@@ -39,7 +39,7 @@ impl OriginPool {
         let Some(entry) = self.conns.get_mut(conn) else {
             return;
         };
-        let last = entry.running.is_empty();
+        let (free, last) = (entry.running.is_empty(), entry.is_unused());
         let end = match entry.state {
             ConnState::Draining { reason } => Some(reason),
             ConnState::Busy { .. } if rest.is_none() => Some(CloseReason::NotReusable),
@@ -51,7 +51,7 @@ impl OriginPool {
         match end {
             Some(reason) if last => self.close(conn, reason),
             Some(reason) => self.enter(conn, ConnState::Draining { reason }),
-            None if last => self.offer(conn),
+            None if free => self.offer(conn),
             None => self.reopen(conn),
         }
     }
@@ -59,6 +59,9 @@ impl OriginPool {
     /// Lets a connection rest until its deadline.
     pub(super) fn rest(&mut self, conn: ConnId) {
         if let Some(entry) = self.conns.get(conn) {
+            if !entry.has_room() {
+                return self.enter(conn, ConnState::Busy { open: false });
+            }
             let until = entry.rest_deadline(self.now);
             self.enter(conn, ConnState::Idle { until });
         }

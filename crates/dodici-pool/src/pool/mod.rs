@@ -108,14 +108,19 @@ pub struct OriginPool {
     conns: Slots<ConnId, Connection>,
     /// Connections at rest, the one used last in front, so that surplus ones reach their deadline.
     idle: List<ConnId>,
-    /// Busy connections that one more request may join.
+    /// Busy connections that one more request may join, if it can be sent again.
     shared: List<ConnId>,
+    /// Busy connections that carry requests as streams of their own and have one to spare.
+    streams: List<ConnId>,
     /// Deadlines of `idle`.
     deadlines: Deadlines,
     /// Connections in state `Connecting`.
     connecting: u32,
     /// Connections in state `Closing`.
     closing: u32,
+    /// How many requests a connection that is being made is thought to take: what the last one
+    /// took, or what [`PoolConfig::expected_concurrency`] says.
+    expected: u32,
     /// A connection is wanted although nothing is queued.
     connect_wanted: bool,
     needs_drain: bool,
@@ -151,6 +156,7 @@ impl OriginPool {
     /// A pool without connections. Allocates nothing.
     pub fn new(config: PoolConfig) -> Self {
         Self {
+            expected: config.expected_concurrency.max(1),
             config,
             lifecycle: Lifecycle::Open,
             now: None,
@@ -158,6 +164,7 @@ impl OriginPool {
             conns: Slots::new(),
             idle: List::new(),
             shared: List::new(),
+            streams: List::new(),
             deadlines: Deadlines::default(),
             connecting: 0,
             closing: 0,
@@ -259,8 +266,119 @@ impl OriginPool {
         }
         entry.concurrency = concurrency.max(1);
         entry.expires = expires;
+        self.expected = 1;
         self.offer(conn);
         self.settle();
+    }
+
+    /// As [`handle_connected`](Self::handle_connected), for a connection whose requests are
+    /// streams of their own (HTTP/2): any request may join others there, none holds others up,
+    /// and CONNECT and upgrades leave the connection usable.
+    pub fn handle_connected_multiplexed(&mut self, conn: ConnId, now: Instant, concurrency: u32) {
+        self.tick(now);
+        let expires = self.expiry();
+        let Some(entry) = self.conns.get_mut(conn) else {
+            return;
+        };
+        if entry.state != ConnState::Connecting {
+            return;
+        }
+        entry.multiplexed = true;
+        entry.concurrency = concurrency.max(1);
+        entry.expires = expires;
+        self.expected = concurrency.max(1);
+        self.offer(conn);
+        self.settle();
+    }
+
+    /// The peer changed how many requests a multiplexed connection may carry; 0 counts as 1.
+    ///
+    /// Requests beyond a lowered limit stay on it until the caller returns them.
+    pub fn handle_concurrency(&mut self, conn: ConnId, concurrency: u32, now: Instant) {
+        self.tick(now);
+        let Some(entry) = self.conns.get_mut(conn) else {
+            return;
+        };
+        entry.concurrency = concurrency.max(1);
+        self.expected = concurrency.max(1);
+        self.refit(conn);
+        self.settle();
+    }
+
+    /// A connection takes no further request, for this reason (HTTP/2: GOAWAY). Those on it go
+    /// on; it is closed when the last of them has left.
+    pub fn handle_draining(&mut self, conn: ConnId, reason: CloseReason, now: Instant) {
+        self.tick(now);
+        let Some(entry) = self.conns.get(conn) else {
+            return;
+        };
+        match entry.state {
+            ConnState::Idle { .. } | ConnState::Busy { .. } if entry.is_unused() => {
+                self.close(conn, reason);
+            }
+            ConnState::Idle { .. } | ConnState::Busy { .. } => {
+                self.enter(conn, ConnState::Draining { reason });
+            }
+            ConnState::Connecting | ConnState::Draining { .. } | ConnState::Closing => {}
+        }
+        self.settle();
+    }
+
+    /// A request was not processed and may be sent again: it goes back to where it stood in the
+    /// queue, as with [`handle_unsent`](Self::handle_unsent), but its connection lives on.
+    pub fn handle_returned(&mut self, conn: ConnId, request: RequestId, now: Instant) {
+        self.tick(now);
+        let abandoned = self.is_abandoned(request);
+        if !self.take_off(conn, request) {
+            return;
+        }
+        self.put_back(request, abandoned);
+        self.after_exchange(conn, None);
+        self.settle();
+    }
+
+    /// A request has become a stream that lives on after it (HTTP/2: CONNECT, upgrades). The
+    /// request is off the books, its place stays taken until
+    /// [`handle_unpinned`](Self::handle_unpinned).
+    pub fn handle_pinned(&mut self, conn: ConnId, request: RequestId, now: Instant) {
+        self.tick(now);
+        if !self.take_off(conn, request) {
+            return;
+        }
+        self.requests.table.remove(request);
+        if let Some(entry) = self.conns.get_mut(conn) {
+            entry.pinned += 1;
+        }
+        self.after_exchange(conn, None);
+        self.settle();
+    }
+
+    /// A stream that outlived its request has ended.
+    pub fn handle_unpinned(&mut self, conn: ConnId, now: Instant) {
+        self.tick(now);
+        let Some(entry) = self.conns.get_mut(conn) else {
+            return;
+        };
+        entry.pinned = entry.pinned.saturating_sub(1);
+        match entry.state {
+            ConnState::Draining { reason } if entry.is_unused() => self.close(conn, reason),
+            _ => self.refit(conn),
+        }
+        self.settle();
+    }
+
+    /// Brings the state of a connection in step with its room.
+    fn refit(&mut self, conn: ConnId) {
+        let Some(entry) = self.conns.get(conn) else {
+            return;
+        };
+        match entry.state {
+            // Also renews its deadline, which what is pinned suspends.
+            ConnState::Idle { .. } => self.rest(conn),
+            ConnState::Busy { .. } if entry.running.is_empty() => self.offer(conn),
+            ConnState::Busy { .. } => self.reopen(conn),
+            ConnState::Connecting | ConnState::Draining { .. } | ConnState::Closing => {}
+        }
     }
 
     /// A connection that the pool asked for could not be made.
@@ -284,8 +402,10 @@ impl OriginPool {
                 // Where as many attempts are under way as requests wait, the one that this
                 // attempt was for was cancelled or has been served by another connection.
                 ConnectFailure::FailOldest => {
-                    if (self.connecting as usize) < self.requests.waiting() {
-                        self.fail_oldest(Action::FailConnect);
+                    for _ in 0..self.expected {
+                        if self.expected_places() < self.requests.waiting() {
+                            self.fail_oldest(Action::FailConnect);
+                        }
                     }
                 }
             }
@@ -339,14 +459,24 @@ impl OriginPool {
     /// were assigned, as the first may be assigned anew at once.
     pub fn handle_unsent(&mut self, conn: ConnId, request: RequestId, now: Instant) {
         self.tick(now);
-        let abandoned = matches!(
-            self.requests.table.get(request).map(|entry| entry.place),
-            Some(Place::Abandoned(_))
-        );
+        let abandoned = self.is_abandoned(request);
         if !self.take_off(conn, request) {
             return;
         }
         self.close(conn, CloseReason::PeerClosed);
+        self.put_back(request, abandoned);
+        self.settle();
+    }
+
+    fn is_abandoned(&self, request: RequestId) -> bool {
+        matches!(
+            self.requests.table.get(request).map(|entry| entry.place),
+            Some(Place::Abandoned(_))
+        )
+    }
+
+    /// Returns a request that was taken off a connection to the queue, unless nobody waits for it.
+    fn put_back(&mut self, request: RequestId, abandoned: bool) {
         match self.lifecycle {
             _ if abandoned => {
                 self.requests.table.remove(request);
@@ -357,7 +487,6 @@ impl OriginPool {
                 self.actions.push_back(Action::FailDestroyed(request));
             }
         }
-        self.settle();
     }
 
     /// A connection is gone, for whatever reason.
@@ -488,6 +617,7 @@ impl OriginPool {
             return;
         }
         let previous = std::mem::replace(&mut entry.state, next);
+        let multiplexed = entry.multiplexed;
         self.leave(conn, previous);
         match next {
             ConnState::Connecting => self.connecting += 1,
@@ -496,6 +626,9 @@ impl OriginPool {
                 if let Some(at) = until {
                     self.deadlines.set(conn, at);
                 }
+            }
+            ConnState::Busy { open: true } if multiplexed => {
+                self.streams.push_front(&mut self.conns, conn);
             }
             ConnState::Busy { open: true } => self.shared.push_front(&mut self.conns, conn),
             ConnState::Busy { open: false } | ConnState::Draining { .. } => {}
@@ -511,7 +644,15 @@ impl OriginPool {
                 self.idle.remove(&mut self.conns, conn);
                 self.deadlines.remove(conn);
             }
-            ConnState::Busy { open: true } => self.shared.remove(&mut self.conns, conn),
+            ConnState::Busy { open: true } => {
+                let multiplexed = self.conns.get(conn).is_some_and(|entry| entry.multiplexed);
+                let list = if multiplexed {
+                    &mut self.streams
+                } else {
+                    &mut self.shared
+                };
+                list.remove(&mut self.conns, conn);
+            }
             ConnState::Busy { open: false } | ConnState::Draining { .. } => {}
             ConnState::Closing => self.closing -= 1,
         }

@@ -34,7 +34,7 @@ impl OriginPool {
             connected: self.conns.len() as u32 - self.connecting - self.closing,
             free: self.idle.len() as u32,
             pending,
-            queued: pending.saturating_sub(self.connecting),
+            queued: pending.saturating_sub(self.expected_places() as u32),
             running: self.requests.running() as u32,
         }
     }
@@ -48,10 +48,15 @@ impl OriginPool {
         if self.may_open() {
             return false;
         }
-        let connecting = self.connecting as usize;
+        let places = self.expected_places();
         match self.requests.waiting() {
-            0 => self.idle.is_empty() && self.shared.is_empty() && connecting == 0,
-            waiting => connecting <= waiting,
+            0 => {
+                self.idle.is_empty()
+                    && self.shared.is_empty()
+                    && self.streams.is_empty()
+                    && places == 0
+            }
+            waiting => places <= waiting,
         }
     }
 

@@ -1,9 +1,10 @@
-//! One connection: the framing guard, and hyper driven over it.
+//! One connection: the framing guard and hyper driven over it, or the h2 crate.
 //!
 //! - [`framing`]: the strict HTTP/1 reader, a state machine without I/O.
 //! - `link`: the byte stream between socket and hyper, with the guard in it.
 //! - `direct`: large bodies past hyper, into the sink's memory.
 //! - `h1`: an HTTP/1.1 connection for one exchange at a time.
+//! - `h2`: an HTTP/2 connection and its streams.
 //! - `stream`: what is left after an upgrade, a byte stream.
 //!
 //! Knows nothing of pools, queues or other connections.
@@ -11,6 +12,7 @@
 mod direct;
 pub mod framing;
 mod h1;
+pub(crate) mod h2;
 mod link;
 mod read_buf;
 mod stream;

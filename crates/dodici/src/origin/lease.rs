@@ -83,11 +83,11 @@ impl Drop for Lease {
 }
 
 impl Lease {
-    /// Takes the connection out of the pool. A request that was assigned to it meanwhile, and so
-    /// never written, goes back to the front of the queue.
+    /// Takes the connection out of the pool. Requests that were assigned to it meanwhile, and so
+    /// never written, go back to the front of the queue.
     fn leave(&self) {
         let mut effects = Vec::new();
-        let mut cancelled = None;
+        let mut cancelled = Vec::new();
         {
             let mut state = self.pool.state.lock();
             // An assignment that is decided but not yet carried out must reach the mailbox first,
@@ -96,15 +96,19 @@ impl Lease {
                 let effect = state.effect(action);
                 effects.push(effect);
             }
-            if let Some((request, job)) = self.mailbox.inner.lock().job.take() {
-                cancelled = state.take_back(self.id, request, job);
+            let (first, more) = {
+                let mut inner = self.mailbox.inner.lock();
+                (inner.job.take(), std::mem::take(&mut inner.more))
+            };
+            for (request, job) in first.into_iter().chain(more) {
+                cancelled.extend(state.take_back(self.id, request, job));
             }
             state.forget_conn(self.id);
             // Whatever the books still held against it was settled by its task, or by the drop of
             // what the task held.
             drop(state.machine.handle_closed(self.id, now()));
         }
-        if let Some(mut job) = cancelled {
+        for mut job in cancelled {
             contain(|| job.settle.error(aborted()));
         }
         for effect in effects {

@@ -3,14 +3,17 @@
 //!
 //! - [`Pool`]: what users hold.
 //! - `task`: one task for each connection.
+//! - `multiplex`: what that task does on an HTTP/2 connection.
 //! - `lease`: the guard that owns a connection's events.
 //!
 //! The lock is held to change the state machine and to move a request from one table to another;
 //! sinks, event sinks and wakers are called after it was released.
 
 mod lease;
+mod multiplex;
 mod task;
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,7 +21,8 @@ use std::task::Waker;
 
 use dodici_pool::{
     Action, CloseReason, ConnId, Error, ErrorKind, Event, HeaderBlock, Origin, OriginConfig,
-    OriginPool, Outcome, Phase, PoolStats, Refused, Request, RequestId, RequestKind, Traits,
+    OriginPool, Outcome, Phase, PoolStats, Refused, Request, RequestId, RequestKind, Scheme,
+    Traits,
 };
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -65,8 +69,20 @@ struct Mailbox {
 #[derive(Default)]
 struct MailboxInner {
     job: Option<(RequestId, Box<Job>)>,
+    /// Requests behind `job`: only a multiplexed connection has them.
+    more: VecDeque<(RequestId, Box<Job>)>,
     close: Option<CloseReason>,
     waker: Option<Waker>,
+}
+
+impl MailboxInner {
+    fn put(&mut self, request: RequestId, job: Box<Job>) {
+        if self.job.is_none() && self.more.is_empty() {
+            self.job = Some((request, job));
+        } else {
+            self.more.push_back((request, job));
+        }
+    }
 }
 
 impl Mailbox {
@@ -165,7 +181,7 @@ impl State {
                 let Some(job) = self.take_queued(request) else {
                     return Effect::Nothing;
                 };
-                wake(mailbox.update(|inner| inner.job = Some((request, job))))
+                wake(mailbox.update(|inner| inner.put(request, job)))
             }
             Action::Close { conn, reason } => match self.mailbox(conn) {
                 Some(mailbox) => wake(mailbox.close(reason)),
@@ -209,6 +225,18 @@ impl State {
         }
         put(&mut self.queued, request.slot, (request, job));
         self.machine.handle_unsent(conn, request, now());
+        None
+    }
+
+    /// As [`State::take_back`], for a request that was not processed on a connection that goes on.
+    fn take_over(&mut self, conn: ConnId, request: RequestId, job: Box<Job>) -> Option<Box<Job>> {
+        if job.command.is_cancelled() {
+            let outcome = Outcome::Reusable { hint: None };
+            self.machine.handle_released(conn, request, outcome, now());
+            return Some(job);
+        }
+        put(&mut self.queued, request.slot, (request, job));
+        self.machine.handle_returned(conn, request, now());
         None
     }
 
@@ -270,8 +298,14 @@ impl Pool {
         events: Arc<dyn EventSink>,
         runtime: Handle,
     ) -> Self {
+        let mut limits = config.pool.clone();
+        let offers_h2 = origin.scheme == Scheme::Https
+            && config.connect.tls.alpn.iter().any(|name| name == b"h2");
+        if limits.expected_concurrency <= 1 && (offers_h2 || config.http2.prior_knowledge) {
+            limits.expected_concurrency = config.http2.max_concurrent_streams;
+        }
         let state = Mutex::new(State {
-            machine: OriginPool::new(config.pool.clone()),
+            machine: OriginPool::new(limits),
             queued: Vec::new(),
             conns: Vec::new(),
             connect_error: None,

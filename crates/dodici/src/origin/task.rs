@@ -12,7 +12,7 @@ use dodici_pool::{CloseReason, ConnId, ConnectInfo, Error, Event, Outcome, Proto
 use tokio::time::Instant;
 
 use super::lease::Lease;
-use super::{Mailbox, PoolInner, aborted, contain, now};
+use super::{Mailbox, PoolInner, aborted, contain, multiplex, now};
 use crate::clock::Timer;
 use crate::conn::H1Conn;
 use crate::connect::{Connected, Transport};
@@ -34,20 +34,29 @@ pub(super) async fn run(pool: Arc<PoolInner>, id: ConnId, mailbox: Arc<Mailbox>)
         }
         result = connect(&pool) => result,
     };
-    let connected = match connected {
-        Ok((transport, mut info)) => match H1Conn::new(transport, &pool.config.exchange).await {
-            Ok(conn) => {
-                info.protocol = Protocol::Http1;
-                Ok((conn, info))
-            }
-            Err(error) => Err(error),
-        },
-        Err(error) => Err(error),
+    let (transport, mut info) = match connected {
+        Ok(connected) => connected,
+        Err(error) => return connecting.fail(Some(error)),
     };
-    match connected {
-        Ok((conn, info)) => {
+    let http2 = &pool.config.http2;
+    if http2.prior_knowledge || info.protocol == Protocol::Http2 {
+        info.protocol = Protocol::Http2;
+        // Boxed: a connection of HTTP/1.1, of which there are many more, pays for neither.
+        match Box::pin(multiplex::connect(&pool, transport)).await {
+            Ok(conn) => {
+                let lease = Lease::new(Arc::clone(&pool), id, Arc::clone(&mailbox), info);
+                connecting.succeed(Some(http2.max_concurrent_streams));
+                Box::pin(multiplex::serve(pool, id, mailbox, conn, lease)).await;
+            }
+            Err(error) => connecting.fail(Some(error)),
+        }
+        return;
+    }
+    match H1Conn::new(transport, &pool.config.exchange).await {
+        Ok(conn) => {
+            info.protocol = Protocol::Http1;
             let lease = Lease::new(Arc::clone(&pool), id, Arc::clone(&mailbox), info);
-            connecting.succeed();
+            connecting.succeed(None);
             serve(&pool, id, &mailbox, conn, lease).await;
         }
         Err(error) => connecting.fail(Some(error)),
@@ -75,11 +84,15 @@ struct Connecting {
 }
 
 impl Connecting {
-    fn succeed(mut self) {
+    /// `streams`: how many requests a multiplexed connection carries at once.
+    fn succeed(mut self, streams: Option<u32>) {
         self.done = true;
         {
-            let mut state = self.pool.state.lock();
-            state.machine.handle_connected(self.id, now(), 1);
+            let machine = &mut self.pool.state.lock().machine;
+            match streams {
+                None => machine.handle_connected(self.id, now(), 1),
+                Some(most) => machine.handle_connected_multiplexed(self.id, now(), most),
+            }
         }
         self.pool.run_actions();
     }

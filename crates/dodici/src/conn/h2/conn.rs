@@ -1,0 +1,309 @@
+//! An HTTP/2 connection: opens streams, and is driven by the connection's task.
+//!
+//! `origin::multiplex` calls it; all methods are polled from that one task and none blocks.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use dodici_pool::{
+    CloseReason, Error, ErrorKind, Http2Config, Phase, Replay, Request, RequestKind, ResponseHead,
+    SocketInfo,
+};
+use h2::client::{Connection, SendRequest};
+use parking_lot::Mutex;
+
+use super::head::Target;
+use super::stream::H2Stream;
+use super::tap::{Seen, Tap, TapIo};
+use crate::conn::h1::Ended;
+use crate::conn::link::socket_error;
+use crate::connect::{Probe, Transport};
+
+/// Largest window (RFC 9113, section 6.9.1).
+const MAX_WINDOW: u32 = (1 << 31) - 1;
+
+/// Streams that this side opens before the peer's SETTINGS came: as in undici, one.
+const STREAMS_BEFORE_SETTINGS: usize = 1;
+
+/// RST_STREAM frames after which a connection takes no more requests. nghttp2, and with it Node's
+/// server, takes 1,000 at once (and 33 a second) before it leaves a client for an attacker.
+const MAX_RESETS: u32 = 800;
+
+/// Bytes buffered for the peer on one stream beyond its window: a slice of a body.
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// How h2's connection goes on.
+pub(crate) enum Driven {
+    /// It is up. Streams may have something to tell.
+    Up,
+    /// It has ended, for this reason; `None` if all was said before.
+    Ended(Ended),
+}
+
+/// Why a request got no stream.
+pub(crate) enum NotOpened {
+    /// It cannot be sent, whatever the connection.
+    Refused(Error),
+    /// The connection takes no more streams.
+    Closed,
+}
+
+/// See the module.
+pub(crate) struct H2Conn {
+    tap: Arc<Mutex<Tap>>,
+    /// `None` once no more streams are wanted: h2 says goodbye when the last one is gone.
+    sender: Option<SendRequest<Bytes>>,
+    driver: Connection<TapIo, Bytes>,
+    ping: Option<h2::PingPong>,
+    target: Target,
+    /// For heads of responses; reused.
+    pub(crate) head: ResponseHead,
+    seen: Seen,
+    stream_window: u32,
+    ended: bool,
+}
+
+impl H2Conn {
+    /// Takes over a connected transport and sends the preface.
+    ///
+    /// # Errors
+    /// `Socket` if the transport fails meanwhile; nothing of a request was sent.
+    pub(crate) async fn new(
+        transport: Transport,
+        config: &Http2Config,
+        target: Target,
+    ) -> Result<Self, Error> {
+        let tap = Arc::new(Mutex::new(Tap::new(transport)));
+        let stream_window = config.stream_window.clamp(1, MAX_WINDOW);
+        let all = u64::from(stream_window) * u64::from(config.max_concurrent_streams.max(1));
+        let connection_window = config
+            .connection_window
+            .unwrap_or(u32::try_from(all).unwrap_or(MAX_WINDOW))
+            .clamp(65_535, MAX_WINDOW);
+        let mut builder = h2::client::Builder::new();
+        builder
+            .enable_push(false)
+            .initial_window_size(stream_window)
+            .initial_connection_window_size(connection_window)
+            .max_frame_size(config.max_frame_size.clamp(16_384, (1 << 24) - 1))
+            .max_header_list_size(config.max_header_list_size)
+            .initial_max_send_streams(STREAMS_BEFORE_SETTINGS)
+            .max_send_buffer_size(SEND_BUFFER);
+        if let Some(size) = config.header_table_size {
+            builder.header_table_size(size);
+        }
+        let (sender, mut driver) =
+            builder
+                .handshake(TapIo(Arc::clone(&tap)))
+                .await
+                .map_err(|error| {
+                    let info = tap.lock().socket_info();
+                    let failure = tap.lock().failure.take();
+                    let made = match failure {
+                        Some((syscall, error)) => socket_error(syscall, Phase::Connect, &error),
+                        None => Error::new(ErrorKind::Socket, Phase::Connect, error.to_string()),
+                    };
+                    made.with_socket(info).with_replay(Replay::Unsent)
+                })?;
+        Ok(Self {
+            ping: driver.ping_pong(),
+            tap,
+            sender: Some(sender),
+            driver,
+            target,
+            head: ResponseHead::default(),
+            seen: Seen::default(),
+            stream_window,
+            ended: false,
+        })
+    }
+
+    /// Reads and writes. Afterwards [`H2Conn::seen`] and the limits are up to date.
+    pub(crate) fn poll_drive(&mut self, cx: &mut Context<'_>) -> Driven {
+        if self.ended {
+            return Driven::Up;
+        }
+        let polled = Future::poll(std::pin::Pin::new(&mut self.driver), cx);
+        self.seen = self.tap.lock().seen;
+        match polled {
+            Poll::Pending => Driven::Up,
+            Poll::Ready(result) => {
+                self.ended = true;
+                Driven::Ended(self.explain(result.err(), cx))
+            }
+        }
+    }
+
+    /// Most streams at a time that the peer allows now.
+    pub(crate) fn limit(&self) -> usize {
+        self.driver.max_concurrent_send_streams()
+    }
+
+    /// Whether the peer's SETTINGS came, so that [`H2Conn::limit`] is what it said.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.seen.settings
+    }
+
+    /// Why the connection should take no more requests, if so.
+    pub(crate) fn is_leaving(&self) -> Option<CloseReason> {
+        if self.seen.goaway.is_some() {
+            Some(CloseReason::PeerClosed)
+        } else if self.seen.resets >= MAX_RESETS {
+            Some(CloseReason::NotReusable)
+        } else {
+            None
+        }
+    }
+
+    /// Whether the peer has certainly not processed this stream, and never will.
+    pub(crate) fn is_unprocessed(&self, stream: u32) -> bool {
+        self.seen.goaway.is_some_and(|(last, _)| stream > last)
+            || (self.ended && stream > self.seen.highest_sent)
+    }
+
+    /// What the peer's GOAWAY means for a request that it did not process.
+    pub(crate) fn goaway_error(&self) -> Option<Error> {
+        let (_, code) = self.seen.goaway?;
+        Some(goaway_error(code).with_socket(self.socket_info()))
+    }
+
+    /// Checks, without waiting for the event loop, that the peer has not closed a connection at
+    /// rest. Whatever else it sent is read by the next drive.
+    pub(crate) fn check(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
+        let closed = match self.tap.lock().probe(cx) {
+            Probe::Clean | Probe::Data => return Ok(()),
+            Probe::Closed(error) => error,
+        };
+        let error = match closed {
+            Some(error) => socket_error("read", Phase::Queued, &error),
+            None => Error::new(ErrorKind::Socket, Phase::Queued, "other side closed"),
+        };
+        let error = error
+            .with_replay(Replay::Unsent)
+            .with_socket(self.socket_info());
+        Err((CloseReason::PeerClosed, error))
+    }
+
+    /// Whether h2 takes another stream now; wakes `cx` when it does.
+    pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        match &mut self.sender {
+            None => Poll::Ready(false),
+            Some(sender) => sender.poll_ready(cx).map(|ready| ready.is_ok()),
+        }
+    }
+
+    /// Opens a stream for this request. Only after [`H2Conn::poll_ready`].
+    ///
+    /// # Errors
+    /// See [`NotOpened`].
+    pub(crate) fn open(
+        &mut self,
+        request: &Request,
+        has_body: bool,
+    ) -> Result<H2Stream, NotOpened> {
+        let Some(sender) = &mut self.sender else {
+            return Err(NotOpened::Closed);
+        };
+        let head = self.target.request(request).map_err(NotOpened::Refused)?;
+        let is_extended = request.kind == RequestKind::Upgrade;
+        if is_extended && !sender.is_extended_connect_protocol_enabled() {
+            return Err(NotOpened::Refused(Error::new(
+                ErrorKind::Unserved,
+                Phase::Send,
+                "HTTP/2: Extended CONNECT protocol not supported by server",
+            )));
+        }
+        match sender.send_request(head, !has_body) {
+            Ok((response, body)) => {
+                let window = self.stream_window;
+                Ok(H2Stream::new(response, body, has_body, window))
+            }
+            Err(error) if error.is_go_away() || error.is_io() || error.is_reset() => {
+                Err(NotOpened::Closed)
+            }
+            Err(error) => Err(NotOpened::Refused(
+                Error::new(ErrorKind::InvalidRequest, Phase::Send, error.to_string())
+                    .with_source(error),
+            )),
+        }
+    }
+
+    /// Sends a PING. False if one is still unanswered.
+    pub(crate) fn send_ping(&mut self) -> bool {
+        self.ping
+            .as_mut()
+            .is_some_and(|ping| ping.send_ping(h2::Ping::opaque()).is_ok())
+    }
+
+    /// Ready when the PING was answered.
+    pub(crate) fn poll_pong(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.ping {
+            None => Poll::Pending,
+            Some(ping) => match ping.poll_pong(cx) {
+                Poll::Ready(Ok(_)) => Poll::Ready(()),
+                // The driver says why.
+                Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,
+            },
+        }
+    }
+
+    /// Takes no more streams; once the last one is gone, says goodbye to the peer.
+    pub(crate) fn finish(&mut self) {
+        self.sender = None;
+        self.ping = None;
+    }
+
+    /// State of the socket, for errors.
+    pub(crate) fn socket_info(&self) -> SocketInfo {
+        self.tap.lock().socket_info()
+    }
+
+    /// Bytes received and sent so far.
+    pub(crate) fn traffic(&self) -> (u64, u64) {
+        self.tap.lock().traffic()
+    }
+
+    /// Why h2 ended the connection.
+    fn explain(&self, error: Option<h2::Error>, cx: &mut Context<'_>) -> Ended {
+        let mut tap = self.tap.lock();
+        let info = tap.socket_info();
+        let socket = |message: String| Error::new(ErrorKind::Socket, Phase::Headers, message);
+        let (reason, made) = if tap.seen.flooded {
+            tap.complain(cx);
+            let message = "HTTP/2: the server sent more frames than it may";
+            (CloseReason::ProtocolError, socket(message.to_owned()))
+        } else if let Some((syscall, error)) = tap.failure.take() {
+            let made = socket_error(syscall, Phase::Headers, &error);
+            (CloseReason::IoError, made)
+        } else if let Some((_, code)) = tap.seen.goaway {
+            (CloseReason::PeerClosed, goaway_error(code))
+        } else {
+            match error {
+                Some(error) if !error.is_io() => {
+                    let made = socket(format!("HTTP/2: {error}")).with_source(error);
+                    (CloseReason::ProtocolError, made)
+                }
+                _ => (
+                    CloseReason::PeerClosed,
+                    socket("other side closed".to_owned()),
+                ),
+            }
+        };
+        (reason, made.with_socket(info))
+    }
+}
+
+/// The peer went away while a request was in flight.
+fn goaway_error(code: u32) -> Error {
+    const NO_ERROR: u32 = 0;
+    Error::new(
+        if code == NO_ERROR {
+            ErrorKind::Unserved
+        } else {
+            ErrorKind::Socket
+        },
+        Phase::Headers,
+        format!("HTTP/2: \"GOAWAY\" frame received with code {code}"),
+    )
+}

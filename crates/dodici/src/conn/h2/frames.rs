@@ -1,0 +1,169 @@
+//! Finds frames in a byte stream (RFC 9113, section 4.1), whatever way it is cut into pieces.
+//!
+//! The tap runs everything that is read and written through one [`FrameCursor`] each. It looks at
+//! frame headers only, and at the first bytes of GOAWAY; decoding frames is the h2 crate's.
+
+/// Bytes of a frame header.
+const HEADER: usize = 9;
+
+/// Bytes of a GOAWAY payload before its debug data.
+const GOAWAY: usize = 8;
+
+/// Frame types (RFC 9113, section 6).
+pub(super) mod kind {
+    pub(in crate::conn) const DATA: u8 = 0;
+    pub(in crate::conn) const HEADERS: u8 = 1;
+    pub(in crate::conn) const RST_STREAM: u8 = 3;
+    pub(in crate::conn) const SETTINGS: u8 = 4;
+    pub(in crate::conn) const PING: u8 = 6;
+    pub(in crate::conn) const GOAWAY: u8 = 7;
+}
+
+/// The flag of SETTINGS and PING that makes them an answer.
+pub(super) const ACK: u8 = 1;
+
+/// The flag of DATA and HEADERS that ends the stream.
+pub(super) const END_STREAM: u8 = 1;
+
+/// The header of one frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Frame {
+    pub(super) kind: u8,
+    pub(super) flags: u8,
+    pub(super) stream: u32,
+    /// Bytes of the payload.
+    pub(super) length: u32,
+    /// Last stream and error code, of a GOAWAY that is long enough to have them.
+    pub(super) goaway: Option<(u32, u32)>,
+}
+
+/// Where in the stream of frames the next byte belongs.
+#[derive(Debug)]
+pub(super) struct FrameCursor {
+    /// The frame header being collected; for GOAWAY, with the start of its payload.
+    head: [u8; HEADER + GOAWAY],
+    have: usize,
+    /// Payload bytes still to pass.
+    skip: u32,
+}
+
+impl FrameCursor {
+    /// A cursor before the first frame, after `preface` bytes that belong to none.
+    pub(super) const fn new(preface: u32) -> Self {
+        Self {
+            head: [0; HEADER + GOAWAY],
+            have: 0,
+            skip: preface,
+        }
+    }
+
+    /// Whether the last byte ended a frame.
+    pub(super) fn is_between_frames(&self) -> bool {
+        self.have == 0 && self.skip == 0
+    }
+
+    /// Passes these bytes; calls `on_frame` for each frame whose header they complete.
+    pub(super) fn feed(&mut self, mut bytes: &[u8], mut on_frame: impl FnMut(Frame)) {
+        loop {
+            let skipped = bytes.len().min(self.skip as usize);
+            self.skip -= skipped as u32;
+            bytes = &bytes[skipped..];
+            if bytes.is_empty() {
+                return;
+            }
+            let want = self.wanted();
+            let taken = bytes.len().min(want - self.have);
+            self.head[self.have..self.have + taken].copy_from_slice(&bytes[..taken]);
+            self.have += taken;
+            bytes = &bytes[taken..];
+            if self.have == self.wanted() {
+                let frame = self.complete();
+                on_frame(frame);
+            }
+        }
+    }
+
+    /// Bytes to collect before the frame can be told.
+    fn wanted(&self) -> usize {
+        let is_goaway =
+            self.have >= HEADER && self.head[3] == kind::GOAWAY && self.length() as usize >= GOAWAY;
+        if is_goaway { HEADER + GOAWAY } else { HEADER }
+    }
+
+    fn length(&self) -> u32 {
+        u32::from_be_bytes([0, self.head[0], self.head[1], self.head[2]])
+    }
+
+    fn number(&self, at: usize) -> u32 {
+        let head = &self.head;
+        u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]])
+    }
+
+    fn complete(&mut self) -> Frame {
+        const RESERVED: u32 = 1 << 31;
+        let frame = Frame {
+            kind: self.head[3],
+            flags: self.head[4],
+            stream: self.number(5) & !RESERVED,
+            length: self.length(),
+            goaway: (self.have > HEADER)
+                .then(|| (self.number(HEADER) & !RESERVED, self.number(HEADER + 4))),
+        };
+        self.skip = frame.length - (self.have - HEADER) as u32;
+        self.have = 0;
+        frame
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+        let mut out = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+        out.extend([kind, flags]);
+        out.extend(stream.to_be_bytes());
+        out.extend(payload);
+        out
+    }
+
+    fn found(pieces: &[&[u8]], preface: u32) -> Vec<Frame> {
+        let mut cursor = FrameCursor::new(preface);
+        let mut frames = Vec::new();
+        for piece in pieces {
+            cursor.feed(piece, |frame| frames.push(frame));
+        }
+        assert!(cursor.is_between_frames());
+        frames
+    }
+
+    #[test]
+    fn frames_are_the_same_wherever_the_stream_is_cut() {
+        let mut bytes = b"preface".to_vec();
+        bytes.extend(frame(kind::SETTINGS, 0, 0, &[0; 12]));
+        bytes.extend(frame(kind::HEADERS, END_STREAM, 1, b"abc"));
+        bytes.extend(frame(kind::DATA, 0, 3, b""));
+        bytes.extend(frame(
+            kind::GOAWAY,
+            0,
+            0,
+            &[0x80, 0, 0, 7, 0, 0, 0, 11, b'x'],
+        ));
+        bytes.extend(frame(kind::PING, ACK, 0, &[1; 8]));
+        let whole = found(&[&bytes], 7);
+        assert_eq!(whole.len(), 5);
+        assert_eq!(whole[3].goaway, Some((7, 11)));
+        assert_eq!((whole[1].stream, whole[1].length), (1, 3));
+        for cut in 0..bytes.len() {
+            assert_eq!(found(&[&bytes[..cut], &bytes[cut..]], 7), whole);
+        }
+        let single: Vec<&[u8]> = bytes.chunks(1).collect();
+        assert_eq!(found(&single, 7), whole);
+    }
+
+    #[test]
+    fn a_goaway_without_its_fields_is_a_frame_like_any_other() {
+        let bytes = frame(kind::GOAWAY, 0, 0, &[1, 2, 3]);
+        assert_eq!(found(&[&bytes], 0)[0].goaway, None);
+    }
+}

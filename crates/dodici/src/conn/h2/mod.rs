@@ -1,0 +1,23 @@
+//! One HTTP/2 connection: the h2 crate over a tap that listens to the frames.
+//!
+//! - `frames`, `budget`: frame headers in a byte stream, and how many a peer may send.
+//! - `tap`: the byte stream between socket and h2.
+//! - `head`: a serialised HTTP/1.1 head as a request of HTTP/2, and heads of responses back.
+//! - `conn`: the connection: opens streams, drives h2, PING, what GOAWAY said.
+//! - `stream`: one stream, both directions.
+//! - `ready`: wakers that tell the connection's task which of its streams to look at.
+//!
+//! Knows nothing of pools, queues, sinks or other connections.
+
+mod budget;
+mod conn;
+mod frames;
+mod head;
+mod ready;
+mod stream;
+mod tap;
+
+pub(crate) use conn::{Driven, H2Conn, NotOpened};
+pub(crate) use head::Target;
+pub(crate) use ready::{Ready, SlotWaker};
+pub(crate) use stream::{H2Stream, Received, StreamFailure};

@@ -1,0 +1,211 @@
+//! One stream of an HTTP/2 connection: the request body on its way out, the response on its way
+//! in. Polled by the exchange; dropping it resets the stream unless both sides have ended.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use dodici_pool::{Error, HeaderBlock, ResponseHead};
+use h2::client::ResponseFuture;
+use h2::{Reason, RecvStream, SendStream};
+
+use super::head::{fill, header_block, trailer_map};
+
+/// See the module.
+pub(crate) struct H2Stream {
+    incoming: Incoming,
+    outgoing: Option<SendStream<Bytes>>,
+    id: u32,
+    /// Bytes taken from h2 whose room was not given back to the peer.
+    unreleased: usize,
+    window: usize,
+}
+
+enum Incoming {
+    Head(ResponseFuture),
+    Body(RecvStream),
+}
+
+/// What came next on a stream.
+pub(crate) enum Received {
+    /// An informational head, in the memory that was given.
+    Informational,
+    /// The final head, in the memory that was given.
+    Head,
+    /// A chunk of the body, possibly empty.
+    Data(Bytes),
+    /// The end.
+    End(HeaderBlock),
+}
+
+/// Why a stream failed.
+#[derive(Debug)]
+pub(crate) struct StreamFailure {
+    /// Its error code (RFC 9113, section 7), if it was reset.
+    pub(crate) code: Option<u32>,
+    /// The peer did it, rather than this side because of something the peer did wrong.
+    pub(crate) remote: bool,
+    pub(crate) source: h2::Error,
+}
+
+impl StreamFailure {
+    /// The peer has not processed the request (RFC 9113, section 8.7).
+    pub(crate) fn is_refused(&self) -> bool {
+        self.remote && self.code == Some(Reason::REFUSED_STREAM.into())
+    }
+}
+
+impl From<h2::Error> for StreamFailure {
+    fn from(error: h2::Error) -> Self {
+        Self {
+            code: error.reason().filter(|_| error.is_reset()).map(u32::from),
+            remote: error.is_remote(),
+            source: error,
+        }
+    }
+}
+
+impl H2Stream {
+    pub(super) fn new(
+        response: ResponseFuture,
+        body: SendStream<Bytes>,
+        has_body: bool,
+        window: u32,
+    ) -> Self {
+        Self {
+            id: response.stream_id().as_u32(),
+            incoming: Incoming::Head(response),
+            outgoing: has_body.then_some(body),
+            unreleased: 0,
+            window: window as usize,
+        }
+    }
+
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// The next thing that the peer sent.
+    pub(crate) fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        head: &mut ResponseHead,
+    ) -> Poll<Result<Received, StreamFailure>> {
+        match &mut self.incoming {
+            Incoming::Head(response) => {
+                // h2 throws informational heads away when it is asked for the final one.
+                if let Poll::Ready(Some(Ok(interim))) = response.poll_informational(cx) {
+                    fill(head, &interim);
+                    return Poll::Ready(Ok(Received::Informational));
+                }
+                let response = ready!(Pin::new(response).poll(cx))?;
+                fill(head, &response);
+                self.incoming = Incoming::Body(response.into_body());
+                Poll::Ready(Ok(Received::Head))
+            }
+            Incoming::Body(body) => match ready!(body.poll_data(cx)) {
+                Some(chunk) => {
+                    let chunk = chunk?;
+                    self.unreleased += chunk.len();
+                    Poll::Ready(Ok(Received::Data(chunk)))
+                }
+                None => {
+                    let trailers = ready!(body.poll_trailers(cx))?;
+                    let block = trailers.as_ref().map(header_block).unwrap_or_default();
+                    Poll::Ready(Ok(Received::End(block)))
+                }
+            },
+        }
+    }
+
+    /// Gives room back to the peer, as far as the reader has it: `room` is what it would still
+    /// take, `most` what it takes at most.
+    ///
+    /// What the peer may send and what it has sent must stay within the reader's room:
+    /// `window - unreleased <= room`, and so `unreleased >= window - room` is kept back. A window
+    /// larger than the reader's whole room counts as that. Worked through for a window and a
+    /// reader of 256 KiB each: after 100 KiB that were delivered and not credited, `room` is
+    /// 156 KiB, 100 KiB are kept back, and nothing is released; once 60 KiB of them were credited,
+    /// 60 KiB are.
+    pub(crate) fn release(&mut self, room: usize, most: usize) {
+        let window = self.window.min(most);
+        let keep = window.saturating_sub(room);
+        let release = self.unreleased.saturating_sub(keep);
+        // h2 tells the peer of half a window at once; below that, asking it is only work.
+        if release * 4 < window || release == 0 {
+            return;
+        }
+        if let Incoming::Body(body) = &mut self.incoming
+            && body.flow_control().release_capacity(release).is_ok()
+        {
+            self.unreleased -= release;
+        }
+    }
+
+    /// How much room a reader must have for [`H2Stream::release`] to do something: a quarter of a
+    /// window more than `room`. `None` if it has it all.
+    pub(crate) fn release_from(&self, room: usize, most: usize) -> Option<usize> {
+        let window = self.window.min(most);
+        (room < window).then(|| window.min(room + window / 4))
+    }
+
+    // --- towards the peer ---
+
+    /// Whether the request body is still to be ended.
+    pub(crate) fn is_sending(&self) -> bool {
+        self.outgoing.is_some()
+    }
+
+    /// Ready when the peer, or h2's buffer, has room for another piece of the body. False if the
+    /// stream takes no more.
+    pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let Some(outgoing) = &mut self.outgoing else {
+            return Poll::Ready(false);
+        };
+        if outgoing.capacity() > 0 {
+            return Poll::Ready(true);
+        }
+        outgoing.reserve_capacity(1);
+        loop {
+            match ready!(outgoing.poll_capacity(cx)) {
+                Some(Ok(0)) => {}
+                Some(Ok(_)) => return Poll::Ready(true),
+                // The receiving side says why.
+                Some(Err(_)) | None => {
+                    self.outgoing = None;
+                    return Poll::Ready(false);
+                }
+            }
+        }
+    }
+
+    /// Sends a piece of the body, the last one with `end`. h2 keeps what the window does not take.
+    pub(crate) fn send(&mut self, chunk: Bytes, end: bool) {
+        let Some(outgoing) = &mut self.outgoing else {
+            return;
+        };
+        // An error here comes back on the receiving side.
+        let sent = outgoing.send_data(chunk, end);
+        if end || sent.is_err() {
+            self.outgoing = None;
+        }
+    }
+
+    /// Ends the body with these trailers.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for trailers that are none.
+    pub(crate) fn send_trailers(&mut self, trailers: &HeaderBlock) -> Result<(), Error> {
+        if trailers.is_empty() {
+            self.send(Bytes::new(), true);
+            return Ok(());
+        }
+        let trailers = trailer_map(trailers)?;
+        if let Some(mut outgoing) = self.outgoing.take() {
+            // As above.
+            let _ = outgoing.send_trailers(trailers);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,250 @@
+//! The byte stream between socket and the h2 crate, with an ear on the frames.
+//!
+//! h2 keeps to itself which streams were written and what a GOAWAY said, and takes any number of
+//! frames. The tap sees both directions: it knows the highest stream that may have reached the
+//! peer, the last stream that the peer will process, and whether the peer keeps to the frame
+//! budget. Used by [`super::conn`] on one task; the lock is there because h2 owns the end that
+//! reads and writes, and it is never contended.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use dodici_pool::SocketInfo;
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::budget::FrameBudget;
+use super::frames::{Frame, FrameCursor, kind};
+use crate::connect::{Probe, Transport};
+
+/// Length of the client's connection preface (RFC 9113, section 3.4).
+const PREFACE: u32 = 24;
+
+/// ENHANCE_YOUR_CALM (RFC 9113, section 7).
+const ENHANCE_YOUR_CALM: u32 = 0xb;
+
+/// What the frames told so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen {
+    /// Highest stream of which a byte may have left this machine; 0 for none.
+    pub(super) highest_sent: u32,
+    /// Last stream that the peer will process, and why it goes away: of its latest GOAWAY.
+    pub(super) goaway: Option<(u32, u32)>,
+    /// The peer's SETTINGS came.
+    pub(super) settings: bool,
+    /// RST_STREAM frames written.
+    pub(super) resets: u32,
+    /// The peer sent more frames than it may.
+    pub(super) flooded: bool,
+    /// The peer closed its side.
+    pub(super) eof: bool,
+}
+
+/// See the module.
+pub(super) struct Tap {
+    transport: Transport,
+    incoming: FrameCursor,
+    outgoing: FrameCursor,
+    budget: FrameBudget,
+    pub(super) seen: Seen,
+    /// A failed read or write: which, and how.
+    pub(super) failure: Option<(&'static str, io::Error)>,
+    bytes_read: u64,
+    bytes_written: u64,
+}
+
+impl Tap {
+    pub(super) fn new(transport: Transport) -> Self {
+        Self {
+            transport,
+            incoming: FrameCursor::new(0),
+            outgoing: FrameCursor::new(PREFACE),
+            budget: FrameBudget::new(Instant::now()),
+            seen: Seen::default(),
+            failure: None,
+            bytes_read: 0,
+            bytes_written: 0,
+        }
+    }
+
+    pub(super) fn socket_info(&self) -> SocketInfo {
+        SocketInfo {
+            local: self.transport.local_addr(),
+            remote: self.transport.peer_addr(),
+            bytes_written: self.bytes_written,
+            bytes_read: self.bytes_read,
+        }
+    }
+
+    /// Bytes received and sent so far.
+    pub(super) fn traffic(&self) -> (u64, u64) {
+        (self.bytes_read, self.bytes_written)
+    }
+
+    /// What has reached this machine but was not read yet; see [`Transport::probe`].
+    pub(super) fn probe(&mut self, cx: &mut Context<'_>) -> Probe {
+        self.transport.probe(cx)
+    }
+
+    /// Tells a peer that sent too many frames why it is left, as far as the socket takes it.
+    pub(super) fn complain(&mut self, cx: &mut Context<'_>) {
+        // Inside a frame of ours, the peer would take this for its payload.
+        if !self.outgoing.is_between_frames() {
+            return;
+        }
+        let mut frame = [0_u8; 17];
+        frame[2] = 8;
+        frame[3] = kind::GOAWAY;
+        frame[13..].copy_from_slice(&ENHANCE_YOUR_CALM.to_be_bytes());
+        if let Poll::Ready(Ok(n)) = Pin::new(&mut self.transport).poll_write(cx, &frame) {
+            self.bytes_written += n as u64;
+            let _ = Pin::new(&mut self.transport).poll_flush(cx);
+        }
+        let _ = Pin::new(&mut self.transport).poll_shutdown(cx);
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.seen.flooded {
+            return Poll::Ready(Err(flood()));
+        }
+        let before = buf.filled().len();
+        if let Err(error) = ready!(Pin::new(&mut self.transport).poll_read(cx, buf)) {
+            return Poll::Ready(Err(self.failed("read", error)));
+        }
+        let bytes = &buf.filled()[before..];
+        if bytes.is_empty() {
+            self.seen.eof = true;
+            return Poll::Ready(Ok(()));
+        }
+        self.bytes_read += bytes.len() as u64;
+        let Self {
+            incoming,
+            budget,
+            seen,
+            ..
+        } = self;
+        incoming.feed(bytes, |frame| {
+            listen(&frame, seen);
+            if !budget.received(&frame, Instant::now) {
+                seen.flooded = true;
+            }
+        });
+        if self.seen.flooded {
+            return Poll::Ready(Err(flood()));
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes note of bytes that the socket took.
+    fn wrote(&mut self, bytes: &[u8]) {
+        self.bytes_written += bytes.len() as u64;
+        let Self {
+            outgoing,
+            budget,
+            seen,
+            ..
+        } = self;
+        outgoing.feed(bytes, |frame| {
+            budget.wrote(&frame);
+            match frame.kind {
+                kind::HEADERS => seen.highest_sent = seen.highest_sent.max(frame.stream),
+                kind::RST_STREAM => seen.resets += 1,
+                _ => {}
+            }
+        });
+    }
+
+    fn failed(&mut self, syscall: &'static str, error: io::Error) -> io::Error {
+        let copy = match error.raw_os_error() {
+            Some(code) => io::Error::from_raw_os_error(code),
+            None => io::Error::new(error.kind(), error.to_string()),
+        };
+        // TLS without close_notify counts as a close.
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            self.seen.eof = true;
+        } else {
+            self.failure.get_or_insert((syscall, copy));
+        }
+        error
+    }
+}
+
+fn listen(frame: &Frame, seen: &mut Seen) {
+    if frame.kind == kind::SETTINGS {
+        seen.settings = true;
+    }
+    if let Some((last, code)) = frame.goaway {
+        // A later GOAWAY must not raise it again (RFC 9113, section 6.8).
+        let last = seen.goaway.map_or(last, |(before, _)| before.min(last));
+        seen.goaway = Some((last, code));
+    }
+}
+
+fn flood() -> io::Error {
+    io::Error::other("the peer sent too many frames")
+}
+
+/// h2's end of a tap.
+pub(super) struct TapIo(pub(super) Arc<Mutex<Tap>>);
+
+impl AsyncRead for TapIo {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.0.lock().poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for TapIo {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut tap = self.0.lock();
+        match ready!(Pin::new(&mut tap.transport).poll_write(cx, buf)) {
+            Ok(n) => {
+                tap.wrote(&buf[..n]);
+                Poll::Ready(Ok(n))
+            }
+            Err(error) => Poll::Ready(Err(tap.failed("write", error))),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut tap = self.0.lock();
+        match ready!(Pin::new(&mut tap.transport).poll_write_vectored(cx, bufs)) {
+            Ok(n) => {
+                let mut left = n;
+                for buf in bufs {
+                    let taken = left.min(buf.len());
+                    tap.wrote(&buf[..taken]);
+                    left -= taken;
+                }
+                Poll::Ready(Ok(n))
+            }
+            Err(error) => Poll::Ready(Err(tap.failed("write", error))),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.lock().transport.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0.lock().transport).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0.lock().transport).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,621 @@
+//! One exchange over one stream of an HTTP/2 connection.
+//!
+//! The counterpart of [`super::Exchange`] for a connection that carries many at once: the
+//! connection's task (`origin::multiplex`) polls each exchange when its stream, its caller or its
+//! deadline has something new. A failed exchange costs its stream, never the connection.
+
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use dodici_pool::{
+    BodyKind, Error, ErrorKind, ExchangeConfig, HeaderBlock, Phase, Replay, RequestId, RequestKind,
+    ResponseHead,
+};
+use tokio::time::Instant;
+
+use super::{Job, ask_first, override_timeout};
+use crate::clock::after;
+use crate::command::{PULL_WINDOW, Slice, length_mismatch};
+use crate::conn::h2::{H2Conn, H2Stream, NotOpened, Received, StreamFailure};
+use crate::sink::ExchangeInfo;
+
+/// How an exchange ended. The sink is not told yet.
+pub(crate) enum StreamFinish {
+    /// The response is complete, with these trailers.
+    Done(HeaderBlock),
+    /// It failed; nothing else on the connection did.
+    Failed(Error),
+    /// The peer has not processed the request: it can be sent again, or fail with this.
+    Replay(Error),
+    /// The byte stream that an upgrade left has ended. The sink knows.
+    StreamEnded,
+}
+
+/// What [`StreamExchange::poll`] found.
+pub(crate) enum StreamStep {
+    Wait,
+    /// The stream is about to become a byte stream: call [`StreamExchange::upgrade`].
+    Upgrade,
+    Finished(StreamFinish),
+}
+
+/// What is left of the request body.
+enum Upload {
+    Nothing,
+    Pulled {
+        /// Where its length was declared.
+        remaining: Option<u64>,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// Waits for the final head.
+    Head,
+    Body,
+    /// A byte stream in both directions.
+    Stream,
+}
+
+/// See the module.
+pub(crate) struct StreamExchange {
+    pub(crate) job: Box<Job>,
+    pub(crate) request: RequestId,
+    info: ExchangeInfo,
+    /// `None` until the connection has room for it.
+    stream: Option<H2Stream>,
+    part: Part,
+    upload: Upload,
+    /// Length of the response's body as its head declares it.
+    declared: Option<u64>,
+    received: u64,
+    /// The reader took nothing for a while; its silence must not count as the peer's.
+    stopped: bool,
+    headers_timeout: Option<Duration>,
+    body_timeout: Option<Duration>,
+    deadline: Option<Instant>,
+    continue_deadline: Option<Instant>,
+}
+
+impl StreamExchange {
+    /// An exchange that waits for a stream; its headers timeout runs already.
+    pub(crate) fn new(
+        job: Box<Job>,
+        request: RequestId,
+        info: ExchangeInfo,
+        config: &ExchangeConfig,
+    ) -> Self {
+        let headers_timeout = override_timeout(job.request.headers_timeout, config.headers_timeout);
+        let body_timeout = override_timeout(job.request.body_timeout, config.body_timeout);
+        Self {
+            job,
+            request,
+            info,
+            stream: None,
+            part: Part::Head,
+            upload: Upload::Nothing,
+            declared: None,
+            received: 0,
+            stopped: false,
+            headers_timeout,
+            body_timeout,
+            deadline: after(headers_timeout),
+            continue_deadline: None,
+        }
+    }
+
+    /// Whether it has a stream.
+    pub(crate) fn is_open(&self) -> bool {
+        self.stream.is_some()
+    }
+
+    /// Whether it is a byte stream now.
+    pub(crate) fn is_upgraded(&self) -> bool {
+        self.part == Part::Stream
+    }
+
+    /// When it wants to be polled at the latest.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match (self.deadline, self.continue_deadline) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        }
+    }
+
+    /// The timeout that [`StreamFinish::Failed`] reported, if it was one.
+    pub(crate) fn current_timeout(&self) -> Option<Duration> {
+        match self.part {
+            Part::Head => self.headers_timeout,
+            Part::Body | Part::Stream => self.body_timeout,
+        }
+    }
+
+    /// Opens its stream and sends what is there of the request.
+    ///
+    /// # Errors
+    /// See [`NotOpened`].
+    pub(crate) fn open(
+        &mut self,
+        conn: &mut H2Conn,
+        config: &ExchangeConfig,
+    ) -> Result<(), NotOpened> {
+        let request = &self.job.request;
+        let becomes_stream = matches!(request.kind, RequestKind::Connect | RequestKind::Upgrade);
+        let pulled = |remaining| Upload::Pulled { remaining };
+        let mut full = None;
+        let upload = match &request.body {
+            BodyKind::None | BodyKind::Sized(0) => Upload::Nothing,
+            BodyKind::Full(bytes) if bytes.is_empty() => Upload::Nothing,
+            BodyKind::Full(bytes) if request.expect_continue => pulled(Some(bytes.len() as u64)),
+            BodyKind::Full(bytes) => {
+                full = Some(bytes.clone());
+                Upload::Nothing
+            }
+            BodyKind::Sized(length) => pulled(Some(*length)),
+            BodyKind::Chunked => pulled(None),
+        };
+        let is_pulled = matches!(upload, Upload::Pulled { .. });
+        let has_body = is_pulled || full.is_some() || becomes_stream;
+        let mut stream = conn.open(request, has_body)?;
+        if let Some(full) = full {
+            stream.send(full, !becomes_stream);
+        }
+        if !becomes_stream {
+            self.upload = upload;
+        }
+        if is_pulled && request.expect_continue {
+            let full = match &request.body {
+                BodyKind::Full(bytes) => Some(bytes.clone()),
+                _ => None,
+            };
+            self.job.command.hold(full);
+            self.continue_deadline = after(Some(config.continue_timeout));
+        } else if request.body.is_pulled()
+            && let Some(sink) = self.job.settle.sink()
+        {
+            ask_first(sink, &self.job.command);
+        }
+        self.stream = Some(stream);
+        self.deadline = after(self.headers_timeout);
+        Ok(())
+    }
+
+    /// Brings the exchange forward. `expired`: its deadline may have passed. `lost`: why the
+    /// connection has ended, after which nothing new will come.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        conn: &mut H2Conn,
+        config: &ExchangeConfig,
+        expired: bool,
+        lost: Option<&Error>,
+    ) -> StreamStep {
+        if self.job.command.is_cancelled() {
+            if self.part == Part::Stream {
+                // What was handed over before leaves: a last frame that says why must not be lost.
+                let _flushed = self.poll_upload(cx);
+            }
+            return self.failed(Error::new(
+                ErrorKind::Aborted,
+                self.phase(),
+                "Request aborted",
+            ));
+        }
+        if let Some(error) = self.job.command.failure() {
+            return self.failed(error);
+        }
+        if self.stream.is_none() {
+            return match lost {
+                Some(error) => self.replay(error.clone()),
+                None => self.check_deadlines(cx, expired),
+            };
+        }
+        if let Err(error) = self.poll_upload(cx) {
+            return self.failed(error);
+        }
+        loop {
+            if self.part != Part::Head {
+                if !self.job.command.has_credit() {
+                    self.stopped = true;
+                    self.deadline = None;
+                    break;
+                }
+                if std::mem::take(&mut self.stopped) {
+                    self.restart_body_deadline();
+                }
+            }
+            let Some(stream) = &mut self.stream else {
+                break;
+            };
+            let received = match stream.poll_next(cx, &mut conn.head) {
+                Poll::Pending => {
+                    if let Some(error) = lost {
+                        return self.lost(conn, error);
+                    }
+                    break;
+                }
+                Poll::Ready(Err(failure)) => return self.stream_failed(conn, &failure, lost),
+                Poll::Ready(Ok(received)) => received,
+            };
+            match received {
+                Received::Informational => {
+                    let taken = self.informational(&conn.head);
+                    // What came may have been the consent to send the body.
+                    if let Err(error) = taken.and_then(|()| self.poll_upload(cx)) {
+                        return self.failed(error);
+                    }
+                }
+                Received::Head => {
+                    if self.is_upgrade(&conn.head) {
+                        return StreamStep::Upgrade;
+                    }
+                    self.head(&conn.head);
+                }
+                Received::Data(chunk) => {
+                    if let Err(error) = self.data(chunk, config) {
+                        return self.failed(error);
+                    }
+                }
+                Received::End(trailers) => return self.end(trailers),
+            }
+        }
+        self.release(config);
+        self.check_deadlines(cx, expired)
+    }
+
+    /// Turns the exchange into a byte stream. `head` is the one that [`StreamStep::Upgrade`] came
+    /// with. Poll it afterwards.
+    pub(crate) fn upgrade(&mut self, head: &ResponseHead) {
+        self.part = Part::Stream;
+        self.deadline = None;
+        self.body_timeout = None;
+        self.upload = Upload::Pulled { remaining: None };
+        if let Some(sink) = self.job.settle.sink() {
+            sink.upgrade(head, &self.info);
+        }
+        self.job.command.begin_stream();
+        if let Some(sink) = self.job.settle.sink() {
+            sink.pull(PULL_WINDOW);
+        }
+    }
+
+    fn phase(&self) -> Phase {
+        match self.part {
+            Part::Head => Phase::Headers,
+            Part::Body => Phase::Body,
+            Part::Stream => Phase::Upgraded,
+        }
+    }
+
+    fn is_upgrade(&self, head: &ResponseHead) -> bool {
+        matches!(
+            self.job.request.kind,
+            RequestKind::Connect | RequestKind::Upgrade
+        ) && (200..300).contains(&head.status)
+    }
+
+    // --- what came ---
+
+    fn informational(&mut self, head: &ResponseHead) -> Result<(), Error> {
+        match head.status {
+            100 => {
+                self.let_body_go();
+                Ok(())
+            }
+            // RFC 9113, section 8.6: HTTP/2 has no 101.
+            101 => Err(Error::new(
+                ErrorKind::StreamReset(PROTOCOL_ERROR),
+                Phase::Headers,
+                "HTTP/2: unexpected status 101",
+            )),
+            _ => {
+                if let Some(sink) = self.job.settle.sink() {
+                    sink.informational(head);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn head(&mut self, head: &ResponseHead) {
+        if self.continue_deadline.take().is_some() {
+            // The answer came instead of the consent: nobody waits for the body.
+            self.upload = Upload::Nothing;
+        }
+        self.part = Part::Body;
+        let has_body = self.job.request.kind != RequestKind::Head && head.status != 304;
+        if has_body {
+            // h2 has refused anything but one number.
+            let declared = head.headers.get("content-length");
+            self.declared = declared
+                .and_then(|value| std::str::from_utf8(value).ok())
+                .and_then(|value| value.parse().ok());
+        }
+        if let Some(sink) = self.job.settle.sink() {
+            sink.head(head, &self.info);
+        }
+        self.restart_body_deadline();
+    }
+
+    fn data(&mut self, chunk: Bytes, config: &ExchangeConfig) -> Result<(), Error> {
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        self.received += chunk.len() as u64;
+        let received = self.received;
+        if self.part == Part::Body {
+            if self.declared.is_some_and(|declared| received > declared) {
+                return Err(response_length_mismatch());
+            }
+            if config.max_response_size.is_some_and(|max| received > max) {
+                return Err(Error::new(
+                    ErrorKind::ResponseExceededMaxSize,
+                    Phase::Body,
+                    "Response content exceeded max size",
+                ));
+            }
+            self.restart_body_deadline();
+        }
+        self.job.command.spend(chunk.len());
+        if let Some(sink) = self.job.settle.sink() {
+            sink.data(chunk);
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, trailers: HeaderBlock) -> StreamStep {
+        match self.part {
+            Part::Head => self.failed(Error::new(
+                ErrorKind::Unserved,
+                Phase::Headers,
+                "HTTP/2: stream half-closed (remote)",
+            )),
+            Part::Body if self.declared.is_some_and(|length| length != self.received) => {
+                self.failed(response_length_mismatch())
+            }
+            Part::Body => StreamStep::Finished(StreamFinish::Done(trailers)),
+            Part::Stream => {
+                // Like a socket of Node's, the stream does not stay half open: what was handed
+                // over leaves, then it ends.
+                self.job.settle.end(&HeaderBlock::new());
+                while let Slice::Chunk(chunk) = self.job.command.next_slice() {
+                    if let Some(stream) = &mut self.stream {
+                        stream.send(chunk, false);
+                    }
+                }
+                if let Some(stream) = &mut self.stream {
+                    stream.send(Bytes::new(), true);
+                }
+                StreamStep::Finished(StreamFinish::StreamEnded)
+            }
+        }
+    }
+
+    /// Gives room that the reader has again back to the peer.
+    fn release(&mut self, config: &ExchangeConfig) {
+        if self.received == 0 {
+            return;
+        }
+        let Some(stream) = &mut self.stream else {
+            return;
+        };
+        let (room, most) = (self.job.command.room(), config.window as usize);
+        stream.release(room, most);
+        self.job.command.wake_at(stream.release_from(room, most));
+    }
+
+    // --- what goes out ---
+
+    /// `100 Continue` came, or a final head, or the wait was long enough.
+    fn let_body_go(&mut self) {
+        self.continue_deadline = None;
+        if self.job.command.release_hold()
+            && self.job.request.body.is_pulled()
+            && let Some(sink) = self.job.settle.sink()
+        {
+            ask_first(sink, &self.job.command);
+        }
+    }
+
+    /// Sends what there is of a pulled body, as far as the peer has room.
+    fn poll_upload(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
+        let Upload::Pulled { remaining } = &mut self.upload else {
+            return Ok(());
+        };
+        let Some(stream) = &mut self.stream else {
+            return Ok(());
+        };
+        let mut sent = false;
+        while stream.is_sending() {
+            match stream.poll_room(cx) {
+                Poll::Pending | Poll::Ready(false) => break,
+                Poll::Ready(true) => {}
+            }
+            match self.job.command.next_slice() {
+                Slice::Wait => break,
+                Slice::Failed(error) => return Err(error),
+                Slice::Chunk(chunk) => {
+                    if let Some(left) = remaining {
+                        *left = left
+                            .checked_sub(chunk.len() as u64)
+                            .ok_or_else(length_mismatch)?;
+                    }
+                    stream.send(chunk, *remaining == Some(0));
+                    sent = true;
+                }
+                Slice::End => {
+                    if remaining.is_some_and(|left| left > 0) {
+                        return Err(length_mismatch());
+                    }
+                    let trailers = self.job.command.take_trailers().unwrap_or_default();
+                    stream.send_trailers(&trailers)?;
+                    sent = true;
+                }
+            }
+        }
+        if sent && self.part == Part::Head {
+            self.deadline = after(self.headers_timeout);
+        }
+        let pull = self.job.command.take_pull();
+        if pull > 0
+            && let Some(sink) = self.job.settle.sink()
+        {
+            sink.pull(pull);
+        }
+        Ok(())
+    }
+
+    // --- ends ---
+
+    #[expect(clippy::unused_self, reason = "reads like the other ends")]
+    fn failed(&self, error: Error) -> StreamStep {
+        StreamStep::Finished(StreamFinish::Failed(error))
+    }
+
+    /// Whether the request can be sent again, as far as its body goes.
+    fn is_whole(&self) -> bool {
+        self.part == Part::Head
+            && (!self.job.request.body.is_pulled() || self.job.command.is_untouched())
+    }
+
+    fn replay(&self, error: Error) -> StreamStep {
+        StreamStep::Finished(if self.is_whole() {
+            StreamFinish::Replay(error.with_replay(Replay::Unsent))
+        } else {
+            StreamFinish::Failed(error)
+        })
+    }
+
+    /// The connection has ended under the exchange.
+    fn lost(&self, conn: &H2Conn, error: &Error) -> StreamStep {
+        let error = error.clone().with_phase(self.phase());
+        let unprocessed = self
+            .stream
+            .as_ref()
+            .is_none_or(|stream| conn.is_unprocessed(stream.id()));
+        if unprocessed {
+            self.replay(error)
+        } else {
+            self.failed(error)
+        }
+    }
+
+    fn stream_failed(
+        &self,
+        conn: &H2Conn,
+        failure: &StreamFailure,
+        lost: Option<&Error>,
+    ) -> StreamStep {
+        let short = self
+            .declared
+            .is_some_and(|declared| declared != self.received);
+        if short && failure.code.is_some() {
+            return self.failed(response_length_mismatch());
+        }
+        if let Some(code) = failure.code {
+            let error = Error::new(
+                ErrorKind::StreamReset(code),
+                self.phase(),
+                format!("Stream closed with error code {}", code_name(code)),
+            )
+            .with_socket(conn.socket_info());
+            return if failure.is_refused() {
+                self.replay(error)
+            } else {
+                self.failed(error)
+            };
+        }
+        let why = lost.cloned().or_else(|| conn.goaway_error());
+        let why = why.unwrap_or_else(|| {
+            Error::new(
+                ErrorKind::Socket,
+                self.phase(),
+                format!("HTTP/2: {}", failure.source),
+            )
+            .with_socket(conn.socket_info())
+        });
+        self.lost(conn, &why)
+    }
+
+    // --- deadlines ---
+
+    fn restart_body_deadline(&mut self) {
+        self.deadline = after(self.body_timeout);
+    }
+
+    fn check_deadlines(&mut self, cx: &Context<'_>, expired: bool) -> StreamStep {
+        if !expired {
+            return StreamStep::Wait;
+        }
+        let now = Instant::now();
+        let passed = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if passed(self.continue_deadline) {
+            self.let_body_go();
+            cx.waker().wake_by_ref();
+        }
+        if !passed(self.deadline) {
+            return StreamStep::Wait;
+        }
+        if self.part == Part::Head {
+            // A caller that is slow to deliver its body is not a silent server.
+            if self.is_open() && self.job.request.body.is_pulled() && self.job.command.is_starved()
+            {
+                self.deadline = after(self.headers_timeout);
+                return StreamStep::Wait;
+            }
+            let millis = self.headers_timeout.unwrap_or_default().as_millis();
+            let message = if self.is_open() {
+                format!("HTTP/2: \"headers timeout after {millis}\"")
+            } else {
+                format!("HTTP/2: server did not accept a new stream within {millis}")
+            };
+            return self.failed(Error::new(
+                ErrorKind::HeadersTimeout,
+                Phase::Headers,
+                message,
+            ));
+        }
+        let millis = self.body_timeout.unwrap_or_default().as_millis();
+        self.failed(Error::new(
+            ErrorKind::BodyTimeout,
+            Phase::Body,
+            format!("HTTP/2: \"stream timeout after {millis}\""),
+        ))
+    }
+}
+
+/// PROTOCOL_ERROR (RFC 9113, section 7).
+const PROTOCOL_ERROR: u32 = 1;
+
+fn response_length_mismatch() -> Error {
+    Error::new(
+        ErrorKind::ResponseContentLengthMismatch,
+        Phase::Body,
+        "Response body length does not match content-length header",
+    )
+}
+
+/// nghttp2's name of an error code, as Node prints it.
+fn code_name(code: u32) -> String {
+    const NAMES: [&str; 14] = [
+        "NO_ERROR",
+        "PROTOCOL_ERROR",
+        "INTERNAL_ERROR",
+        "FLOW_CONTROL_ERROR",
+        "SETTINGS_TIMEOUT",
+        "STREAM_CLOSED",
+        "FRAME_SIZE_ERROR",
+        "REFUSED_STREAM",
+        "CANCEL",
+        "COMPRESSION_ERROR",
+        "CONNECT_ERROR",
+        "ENHANCE_YOUR_CALM",
+        "INADEQUATE_SECURITY",
+        "HTTP_1_1_REQUIRED",
+    ];
+    match NAMES.get(code as usize) {
+        Some(name) => format!("NGHTTP2_{name}"),
+        None => code.to_string(),
+    }
+}

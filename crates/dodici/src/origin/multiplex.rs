@@ -1,0 +1,694 @@
+//! What the task of an HTTP/2 connection does: many exchanges at once over one connection.
+//!
+//! One poll function ([`Multiplex::poll`]). Everything that can wake the task has a number
+//! ([`Ready`]): the h2 driver, the mailbox, the timer, and each exchange. A round looks at what is
+//! listed, then the driver writes what came of it; so a wake-up costs what it is about and nothing
+//! for the streams that it does not concern.
+//!
+//! Order of what it tells, as for HTTP/1.1: requests that fail with the connection hear of it
+//! first, then comes `disconnect`, then the queue goes on.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use dodici_pool::{
+    CloseReason, ConnId, Error, ErrorKind, HeaderBlock, Http2Config, Outcome, Phase, RequestId,
+    RequestKind,
+};
+use tokio::time::Instant;
+
+use super::lease::Lease;
+use super::{Mailbox, PoolInner, aborted, contain, destroyed, now};
+use crate::clock::{Timer, after};
+use crate::conn::h2::{Driven, H2Conn, NotOpened, Ready, SlotWaker, Target};
+use crate::connect::Transport;
+use crate::exchange::{Job, StreamExchange, StreamFinish, StreamStep};
+use crate::sink::ExchangeInfo;
+
+/// Numbers of what is no exchange; those count from 0.
+const DRIVER: u32 = u32::MAX;
+const INBOX: u32 = u32::MAX - 1;
+const CLOCK: u32 = u32::MAX - 2;
+const PONG: u32 = u32::MAX - 3;
+
+/// Rounds before other tasks of the thread have their turn. A request takes three at most from its
+/// arrival to its frames.
+const ROUNDS: usize = 16;
+
+/// Fresh connections that may die before a request was written to them, as for HTTP/1.1.
+const FRESH_FAILURES: u8 = 3;
+
+/// Least time that a PING gets after a stream timed out, as in undici: that timeout may be far
+/// shorter than what a loaded peer takes to answer.
+const LEAST_PROBE: Duration = Duration::from_secs(1);
+
+/// Starts HTTP/2 on a transport.
+///
+/// # Errors
+/// If the transport fails meanwhile.
+pub(super) async fn connect(pool: &PoolInner, transport: Transport) -> Result<H2Conn, Error> {
+    let text = pool.origin.to_string();
+    let authority = text.split_once("://").map_or(&*text, |(_, rest)| rest);
+    let target = Target::new(pool.origin.scheme, authority.to_owned());
+    H2Conn::new(transport, &pool.config.http2, target).await
+}
+
+/// Serves requests on the connection until it ends.
+pub(super) async fn serve(
+    pool: Arc<PoolInner>,
+    id: ConnId,
+    mailbox: Arc<Mailbox>,
+    conn: H2Conn,
+    lease: Lease,
+) {
+    let mut multiplex = Multiplex::new(pool, id, mailbox, conn, lease);
+    let (reason, error) = std::future::poll_fn(|cx| multiplex.poll(cx)).await;
+    multiplex.lease.set_traffic(multiplex.conn.traffic());
+    multiplex.lease.end(reason, error);
+}
+
+/// One place for an exchange. Its waker serves all that come after each other.
+struct Slot {
+    waker: SlotWaker,
+    exchange: Option<StreamExchange>,
+}
+
+/// When the peer is asked whether it is there.
+struct Ping {
+    /// The next PING.
+    next: Option<Instant>,
+    /// When the answer to the last one must be there.
+    due: Option<Instant>,
+    /// A request timed out: no stream is opened before the peer has answered.
+    probing: bool,
+}
+
+/// See the module. Fields drop in this order: exchanges settle before the lease tells of the end.
+struct Multiplex {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    /// Exchanges that wait for a stream, oldest first.
+    unopened: VecDeque<u32>,
+    /// Exchanges in slots.
+    active: usize,
+    /// Those of them that have a stream.
+    opened: usize,
+    /// Those of them that are byte streams, whose requests the pool has forgotten.
+    upgraded: usize,
+    conn: H2Conn,
+    ready: Ready,
+    driver: SlotWaker,
+    inbox: SlotWaker,
+    clock: SlotWaker,
+    pong: SlotWaker,
+    timer: Timer,
+    /// No deadline of the connection or an exchange is before this instant.
+    earliest: Option<Instant>,
+    rest_until: Option<Instant>,
+    ping: Ping,
+    /// The peer's limit as the pool knows it.
+    limit: usize,
+    /// The pool knows that the connection takes no more requests.
+    leaving: bool,
+    /// How it ended, once it has; exchanges whose answer is complete may still deliver it.
+    lost: Option<(CloseReason, Error)>,
+    /// The pool has actions to carry out.
+    stirred: bool,
+    listed: Vec<u32>,
+    mailbox: Arc<Mailbox>,
+    id: ConnId,
+    pool: Arc<PoolInner>,
+    lease: Lease,
+}
+
+type End = (CloseReason, Option<Error>);
+
+impl Multiplex {
+    fn new(
+        pool: Arc<PoolInner>,
+        id: ConnId,
+        mailbox: Arc<Mailbox>,
+        conn: H2Conn,
+        lease: Lease,
+    ) -> Self {
+        let ready = Ready::default();
+        let waker = |number| {
+            let waker = ready.waker(number);
+            waker.wake();
+            waker
+        };
+        let ping = Ping {
+            next: after(pool.config.http2.ping_interval),
+            due: None,
+            probing: false,
+        };
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            unopened: VecDeque::new(),
+            active: 0,
+            opened: 0,
+            upgraded: 0,
+            conn,
+            driver: waker(DRIVER),
+            inbox: waker(INBOX),
+            clock: waker(CLOCK),
+            pong: waker(PONG),
+            ready,
+            timer: Timer::new(),
+            earliest: ping.next,
+            rest_until: None,
+            ping,
+            limit: 0,
+            leaving: false,
+            lost: None,
+            stirred: true,
+            listed: Vec::new(),
+            mailbox,
+            id,
+            pool,
+            lease,
+        }
+    }
+
+    fn config(&self) -> &Http2Config {
+        &self.pool.config.http2
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        self.ready.begin(cx.waker());
+        for _ in 0..ROUNDS {
+            let mut listed = std::mem::take(&mut self.listed);
+            self.ready.take(&mut listed);
+            if listed.is_empty() {
+                self.listed = listed;
+                if self.ready.sleep() {
+                    return Poll::Pending;
+                }
+                continue;
+            }
+            let (mut drive, mut inbox) = (false, false);
+            for number in listed.drain(..) {
+                match number {
+                    DRIVER => drive = true,
+                    INBOX => inbox = true,
+                    CLOCK => self.tick(),
+                    PONG => self.hear_pong(),
+                    slot => self.poll_slot(slot, false),
+                }
+            }
+            self.listed = listed;
+            if inbox && let Some(end) = self.receive() {
+                return Poll::Ready(end);
+            }
+            if drive {
+                self.drive();
+            }
+            if let Some(end) = self.come_to_rest() {
+                return Poll::Ready(end);
+            }
+        }
+        self.ready.pause();
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// What follows a round: the queue goes on, the timer is set.
+    fn come_to_rest(&mut self) -> Option<End> {
+        if self.active == 0
+            && let Some((reason, error)) = self.lost.take()
+        {
+            return Some((reason, Some(error)));
+        }
+        if std::mem::take(&mut self.stirred) {
+            self.pool.run_actions();
+            // Sinks and actions may have brought new requests, and the rest begins or ends.
+            self.rest_until = if self.active == self.upgraded {
+                let machine = &self.pool.state.lock().machine;
+                machine.idle_deadline(self.id).map(Instant::from_std)
+            } else {
+                None
+            };
+            if self.arm(self.rest_until) {
+                self.clock.wake();
+            }
+        }
+        None
+    }
+
+    // --- the pool's side ---
+
+    /// Takes what the pool has for this connection.
+    fn receive(&mut self) -> Option<End> {
+        self.inbox.reset();
+        let (close, first, more) = {
+            let mut inner = self.mailbox.inner.lock();
+            inner.waker = Some(self.inbox.waker().clone());
+            if let Some(reason) = inner.close {
+                // What was assigned meanwhile stays: the lease gives it back.
+                (Some(reason), None, VecDeque::new())
+            } else {
+                (None, inner.job.take(), std::mem::take(&mut inner.more))
+            }
+        };
+        if let Some(reason) = close {
+            return Some(self.close(reason));
+        }
+        for (request, job) in first.into_iter().chain(more) {
+            self.admit(request, job);
+        }
+        self.open_streams();
+        None
+    }
+
+    fn admit(&mut self, request: RequestId, job: Box<Job>) {
+        let info = ExchangeInfo {
+            conn: self.id,
+            reused: self.lease.requests() > 0,
+        };
+        let exchange = StreamExchange::new(job, request, info, &self.pool.config.exchange);
+        let index = self.free.pop().unwrap_or_else(|| {
+            let index = self.slots.len() as u32;
+            self.slots.push(Slot {
+                waker: self.ready.waker(index),
+                exchange: None,
+            });
+            index
+        });
+        let slot = &mut self.slots[index as usize];
+        exchange.job.command.attach(slot.waker.waker());
+        if exchange.job.command.is_cancelled() {
+            // The cancel may have come before the waker was there.
+            slot.waker.wake();
+        }
+        let deadline = exchange.deadline();
+        slot.exchange = Some(exchange);
+        self.active += 1;
+        self.rest_until = None;
+        if self.arm(deadline) {
+            self.clock.wake();
+        }
+        self.unopened.push_back(index);
+    }
+
+    /// Opens streams for those that wait, as far as the peer allows.
+    fn open_streams(&mut self) {
+        if self.ping.probing || self.lost.is_some() {
+            return;
+        }
+        let inbox = self.inbox.waker().clone();
+        let mut cx = Context::from_waker(&inbox);
+        while let Some(&index) = self.unopened.front() {
+            let Some(exchange) = &mut self.slots[index as usize].exchange else {
+                self.unopened.pop_front();
+                continue;
+            };
+            if exchange.is_open() {
+                // The place was given up and taken anew.
+                self.unopened.pop_front();
+                continue;
+            }
+            let extended = exchange.job.request.kind == RequestKind::Upgrade;
+            if self.opened >= self.conn.limit() || (extended && !self.conn.is_settled()) {
+                return;
+            }
+            if self.opened == 0
+                && let Err(ended) = self.conn.check(&mut cx)
+            {
+                return self.lose(ended);
+            }
+            match self.conn.poll_ready(&mut cx) {
+                // The driver says why.
+                Poll::Pending | Poll::Ready(false) => return,
+                Poll::Ready(true) => {}
+            }
+            self.unopened.pop_front();
+            let opened = exchange.open(&mut self.conn, &self.pool.config.exchange);
+            match opened {
+                Ok(()) => {
+                    self.opened += 1;
+                    self.slots[index as usize].waker.wake();
+                }
+                Err(NotOpened::Refused(error)) => self.finish(index, StreamFinish::Failed(error)),
+                Err(NotOpened::Closed) => {
+                    self.unopened.push_front(index);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The pool wants the connection closed.
+    fn close(&mut self, reason: CloseReason) -> End {
+        let error = match reason {
+            CloseReason::PoolDestroyed => destroyed(),
+            _ => Error::new(ErrorKind::Socket, Phase::Send, "closed")
+                .with_socket(self.conn.socket_info()),
+        };
+        let told = self.active > 0;
+        for index in 0..self.slots.len() as u32 {
+            if self.slots[index as usize].exchange.is_some() {
+                self.finish(index, StreamFinish::Failed(error.clone()));
+            }
+        }
+        self.conn.finish();
+        // Streams are reset and the peer is told goodbye, as far as the socket takes it at once.
+        let driver = self.driver.waker().clone();
+        let _said = self.conn.poll_drive(&mut Context::from_waker(&driver));
+        (reason, told.then_some(error))
+    }
+
+    /// Gives requests without a stream back to the pool: all, or those beyond this number.
+    fn return_unopened(&mut self, keep: usize) {
+        while self.active > keep
+            && let Some(index) = self.unopened.pop_back()
+        {
+            let slot = &mut self.slots[index as usize];
+            if slot.exchange.as_ref().is_some_and(|e| !e.is_open())
+                && let Some(exchange) = self.vacate(index)
+            {
+                self.give_back(exchange);
+            }
+        }
+    }
+
+    fn give_back(&mut self, exchange: StreamExchange) {
+        let StreamExchange { request, job, .. } = exchange;
+        let cancelled = self.pool.state.lock().take_over(self.id, request, job);
+        if let Some(mut job) = cancelled {
+            contain(|| job.settle.error(aborted()));
+        }
+        self.stirred = true;
+    }
+
+    // --- the peer's side ---
+
+    /// Reads and writes, and tells the pool what changed.
+    fn drive(&mut self) {
+        self.driver.reset();
+        let driver = self.driver.waker().clone();
+        if let Driven::Ended(ended) = self.conn.poll_drive(&mut Context::from_waker(&driver)) {
+            return self.lose(ended);
+        }
+        if !self.leaving
+            && let Some(reason) = self.conn.is_leaving()
+        {
+            self.leave(reason);
+        }
+        if !self.conn.is_settled() {
+            return;
+        }
+        let limit = self.conn.limit();
+        if limit != self.limit {
+            self.limit = limit;
+            self.refit(limit);
+        }
+    }
+
+    /// The peer allows this many streams from now on.
+    fn refit(&mut self, limit: usize) {
+        let most = self.config().max_concurrent_streams.max(1) as usize;
+        // With no stream at all, requests wait here, each under its headers timeout.
+        let places = if limit == 0 { most } else { limit.min(most) };
+        self.pool
+            .state
+            .lock()
+            .machine
+            .handle_concurrency(self.id, places as u32, now());
+        self.stirred = true;
+        self.return_unopened(places);
+        self.open_streams();
+    }
+
+    /// The connection takes no more requests; those with a stream go on.
+    fn leave(&mut self, reason: CloseReason) {
+        self.leaving = true;
+        self.pool
+            .state
+            .lock()
+            .machine
+            .handle_draining(self.id, reason, now());
+        self.stirred = true;
+        self.return_unopened(0);
+    }
+
+    /// The connection has ended. What is complete is still delivered; the rest fails, or goes to
+    /// another connection.
+    fn lose(&mut self, ended: (CloseReason, Error)) {
+        if self.lost.is_some() {
+            return;
+        }
+        let reason = ended.0;
+        self.lost = Some(ended);
+        self.leaving = true;
+        self.pool
+            .state
+            .lock()
+            .machine
+            .handle_draining(self.id, reason, now());
+        for index in 0..self.slots.len() as u32 {
+            self.poll_slot(index, false);
+        }
+        // With nothing left, the lease's end makes the queue go on, after the disconnect.
+        self.stirred |= self.active > 0;
+    }
+
+    // --- exchanges ---
+
+    fn poll_slot(&mut self, index: u32, expired: bool) {
+        let slot = &mut self.slots[index as usize];
+        slot.waker.reset();
+        let Some(exchange) = &mut slot.exchange else {
+            return;
+        };
+        let config = &self.pool.config.exchange;
+        let lost = self.lost.as_ref().map(|(_, error)| error);
+        let conn = &mut self.conn;
+        let mut cx = Context::from_waker(slot.waker.waker());
+        // A sink that panics ends its own request only.
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            exchange.poll(&mut cx, conn, config, expired, lost)
+        }));
+        match polled {
+            Ok(StreamStep::Wait) => {
+                let deadline = exchange.deadline();
+                if self.arm(deadline) {
+                    self.clock.wake();
+                }
+            }
+            Ok(StreamStep::Upgrade) => self.upgrade(index),
+            Ok(StreamStep::Finished(finish)) => self.finish(index, finish),
+            Err(_panic) => {
+                if let Some(exchange) = self.vacate(index) {
+                    self.release(&exchange);
+                    // Its drop tells the sink that there is no answer.
+                    contain(|| drop(exchange));
+                }
+            }
+        }
+    }
+
+    fn upgrade(&mut self, index: u32) {
+        let Some(exchange) = &mut self.slots[index as usize].exchange else {
+            return;
+        };
+        // As in undici, the pool is done with the request before the caller has the stream.
+        let request = exchange.request;
+        self.pool
+            .state
+            .lock()
+            .machine
+            .handle_pinned(self.id, request, now());
+        self.stirred = true;
+        self.upgraded += 1;
+        self.lease.count_request();
+        let head = &self.conn.head;
+        contain(|| exchange.upgrade(head));
+        self.slots[index as usize].waker.wake();
+    }
+
+    /// Takes an exchange out of its slot.
+    fn vacate(&mut self, index: u32) -> Option<StreamExchange> {
+        let exchange = self.slots[index as usize].exchange.take()?;
+        self.free.push(index);
+        self.active -= 1;
+        if exchange.is_open() {
+            self.opened -= 1;
+            // A place for another one.
+            if !self.unopened.is_empty() {
+                self.inbox.wake();
+            }
+        }
+        Some(exchange)
+    }
+
+    /// Tells the pool that an exchange is over. Its queue goes on at the end of the round.
+    fn release(&mut self, exchange: &StreamExchange) {
+        let machine = &mut self.pool.state.lock().machine;
+        if exchange.is_upgraded() {
+            self.upgraded -= 1;
+            machine.handle_unpinned(self.id, now());
+        } else {
+            let outcome = Outcome::Reusable { hint: None };
+            machine.handle_released(self.id, exchange.request, outcome, now());
+        }
+        self.stirred = true;
+    }
+
+    fn finish(&mut self, index: u32, finish: StreamFinish) {
+        let Some(mut exchange) = self.vacate(index) else {
+            return;
+        };
+        match finish {
+            StreamFinish::Replay(error) => {
+                let sent = exchange.is_open();
+                let job = &mut exchange.job;
+                let exhausted = if sent {
+                    job.replays += 1;
+                    job.replays > self.pool.config.http2.max_replays
+                } else if self.lost.is_some() && self.lease.requests() == 0 {
+                    // A peer that accepts and closes, again and again, is not a stale connection.
+                    job.fresh_failures += 1;
+                    job.fresh_failures > FRESH_FAILURES
+                } else {
+                    false
+                };
+                if exhausted {
+                    self.fail(exchange, error);
+                } else {
+                    self.give_back(exchange);
+                }
+            }
+            StreamFinish::Failed(error) => self.fail(exchange, error),
+            StreamFinish::Done(trailers) => {
+                self.lease.count_request();
+                self.release(&exchange);
+                self.end(exchange, &trailers);
+            }
+            StreamFinish::StreamEnded => {
+                self.release(&exchange);
+                drop(exchange);
+            }
+        }
+    }
+
+    #[expect(clippy::unused_self, reason = "reads like the other ends")]
+    fn end(&self, mut exchange: StreamExchange, trailers: &HeaderBlock) {
+        // Told only now that its place is free, so that a request that follows from this one's end
+        // finds it.
+        contain(|| exchange.job.settle.end(trailers));
+    }
+
+    fn fail(&mut self, mut exchange: StreamExchange, error: Error) {
+        let timed_out = matches!(
+            error.kind(),
+            ErrorKind::HeadersTimeout | ErrorKind::BodyTimeout
+        );
+        if timed_out && self.lost.is_none() {
+            self.probe(exchange.current_timeout());
+        }
+        self.release(&exchange);
+        contain(|| exchange.job.settle.error(error));
+    }
+
+    // --- time ---
+
+    /// Takes note of a deadline. True if the timer must be set for it.
+    fn arm(&mut self, deadline: Option<Instant>) -> bool {
+        let Some(deadline) = deadline else {
+            return false;
+        };
+        let sooner = self.earliest.is_none_or(|earliest| deadline < earliest);
+        if sooner {
+            self.earliest = Some(deadline);
+        }
+        sooner
+    }
+
+    fn tick(&mut self) {
+        self.clock.reset();
+        let clock = self.clock.waker().clone();
+        let mut cx = Context::from_waker(&clock);
+        while self.timer.poll_expired(&mut cx, self.earliest) {
+            self.expire();
+        }
+    }
+
+    /// Some deadline has passed, or was put off since: looks at all.
+    fn expire(&mut self) {
+        let now = Instant::now();
+        let passed = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        self.earliest = None;
+        if passed(self.rest_until) {
+            self.rest_until = None;
+            let machine = &mut self.pool.state.lock().machine;
+            machine.handle_deadline(now.into_std());
+            self.stirred = true;
+        }
+        if passed(self.ping.due) {
+            self.ping.due = None;
+            let error = Error::new(
+                ErrorKind::Socket,
+                Phase::Headers,
+                "HTTP/2: connection unresponsive",
+            );
+            let error = error.with_socket(self.conn.socket_info());
+            self.lose((CloseReason::Timeout, error));
+        }
+        if passed(self.ping.next) {
+            self.ping.next = None;
+            self.send_ping(self.config().ping_timeout);
+        }
+        for index in 0..self.slots.len() as u32 {
+            let exchange = self.slots[index as usize].exchange.as_ref();
+            let deadline = exchange.and_then(StreamExchange::deadline);
+            if passed(deadline) {
+                self.poll_slot(index, true);
+            } else {
+                self.arm(deadline);
+            }
+        }
+        self.arm(self.rest_until);
+        self.arm(self.ping.due);
+        self.arm(self.ping.next);
+    }
+
+    /// A request timed out: either it was slow, or the connection is dead.
+    fn probe(&mut self, timeout: Option<Duration>) {
+        if self.ping.probing {
+            return;
+        }
+        self.ping.probing = true;
+        self.send_ping(timeout.unwrap_or_default().max(LEAST_PROBE));
+    }
+
+    fn send_ping(&mut self, timeout: Duration) {
+        if self.ping.due.is_none() && self.conn.send_ping() {
+            self.ping.due = after(Some(timeout));
+            self.pong.wake();
+            if self.arm(self.ping.due) {
+                self.clock.wake();
+            }
+        }
+    }
+
+    fn hear_pong(&mut self) {
+        self.pong.reset();
+        let pong = self.pong.waker().clone();
+        let mut cx = Context::from_waker(&pong);
+        if self.ping.due.is_none() || self.conn.poll_pong(&mut cx).is_pending() {
+            return;
+        }
+        self.ping.due = None;
+        self.ping.next = after(self.config().ping_interval);
+        if self.arm(self.ping.next) {
+            self.clock.wake();
+        }
+        if std::mem::take(&mut self.ping.probing) {
+            self.inbox.wake();
+        }
+    }
+}

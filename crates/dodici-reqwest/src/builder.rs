@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dodici::{ConnectHooks, OriginConfig, SocketHook};
+use dodici::{ConnectHooks, Http2Config, OriginConfig, SocketHook};
 use http::header::{ACCEPT, HeaderMap, HeaderValue, USER_AGENT};
 use socket2::{SockRef, TcpKeepalive};
 use tower_http::follow_redirect::FollowRedirect;
@@ -141,7 +141,7 @@ impl Default for Config {
             codings: Codings::default(),
             redirect: Policy::default(),
             referer: true,
-            retry: retry::Builder::protocol(),
+            retry: retry::Builder::by_default(),
             proxies: Vec::new(),
             system_proxies: true,
             timeout: None,
@@ -202,8 +202,7 @@ impl ClientBuilder {
         }
         let shown = format!("{config:?}");
         let origin_config = config.origin_config();
-        let alpn: &[&[u8]] = &[b"http/1.1"];
-        let tls = std::mem::take(&mut config.tls).build(alpn)?;
+        let tls = std::mem::take(&mut config.tls).build(config.protocols())?;
         let hooks = ConnectHooks {
             resolve: None,
             tls: Some(Arc::new(tls)),
@@ -257,9 +256,50 @@ impl ClientBuilder {
 }
 
 impl Config {
+    /// The protocols offered in TLS, most wanted first.
+    fn protocols(&self) -> &'static [&'static [u8]] {
+        if cfg!(not(feature = "http2")) || self.http1.only {
+            &[b"http/1.1"]
+        } else if self.http2.prior_knowledge {
+            &[b"h2"]
+        } else {
+            &[b"h2", b"http/1.1"]
+        }
+    }
+
+    fn http2_config(&self) -> Http2Config {
+        let mut config = Http2Config {
+            prior_knowledge: self.http2.prior_knowledge,
+            connection_window: self.http2.connection_window,
+            ping_interval: self.http2.keep_alive_interval,
+            ..Http2Config::default()
+        };
+        if !self.http2.adaptive_window
+            && let Some(window) = self.http2.stream_window
+        {
+            config.stream_window = window;
+        }
+        if let Some(bytes) = self.http2.max_frame_size {
+            config.max_frame_size = bytes;
+        }
+        if let Some(bytes) = self.http2.max_header_list_size {
+            config.max_header_list_size = bytes;
+        }
+        if let Some(timeout) = self.http2.keep_alive_timeout {
+            config.ping_timeout = timeout;
+        }
+        if !self.retry.repeats_refused() {
+            config.max_replays = 0;
+        }
+        config
+    }
+
     /// What all pools of the client start from.
     fn origin_config(&self) -> OriginConfig {
-        let mut config = OriginConfig::default();
+        let mut config = OriginConfig {
+            http2: self.http2_config(),
+            ..OriginConfig::default()
+        };
         let pool = &mut config.pool;
         pool.connections = self.pool.max_connections;
         pool.client_ttl = self.pool.max_age;

@@ -170,10 +170,6 @@ impl Error {
     }
 
     /// What the engine reported, if the error comes from there.
-    pub(crate) fn failure(&self) -> Option<&Failure> {
-        self.failures().next()
-    }
-
     fn failures(&self) -> impl Iterator<Item = &Failure> {
         self.chain().filter_map(|cause| cause.downcast_ref())
     }

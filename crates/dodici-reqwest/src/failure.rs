@@ -10,7 +10,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
-use dodici::{ErrorKind, Phase, Replay};
+use dodici::{ErrorKind, Phase};
 use hyper::rt::{Read, ReadBufCursor, Write};
 
 /// What the engine reported.
@@ -22,6 +22,8 @@ pub(crate) struct Failure {
 /// What this crate puts under the engine's error.
 enum Cause {
     Hyper(hyper::Error),
+    #[cfg(feature = "http2")]
+    H2(h2::Error),
     Tunnel(TunnelRefused),
 }
 
@@ -31,18 +33,12 @@ impl Failure {
             ErrorKind::Socket if engine.phase() != Phase::Proxy => {
                 hyper_error(io_cause(&engine)).map(Cause::Hyper)
             }
+            #[cfg(feature = "http2")]
+            ErrorKind::StreamReset(code) => Some(Cause::H2(h2::Reason::from(code).into())),
             ErrorKind::ProxyRefused { status } => Some(Cause::Tunnel(TunnelRefused { status })),
             _ => None,
         };
         Self { engine, cause }
-    }
-
-    /// Whether the peer said that it did not process the request, so that it may be sent again
-    /// (RFC 9113, section 8.7).
-    pub(crate) fn is_refused(&self) -> bool {
-        self.engine.kind() == ErrorKind::Socket
-            && self.engine.phase() == Phase::Headers
-            && self.engine.replay() == Replay::Unsent
     }
 
     pub(crate) fn is_connect(&self) -> bool {
@@ -90,6 +86,8 @@ impl StdError for Failure {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &self.cause {
             Some(Cause::Hyper(hyper)) => Some(hyper),
+            #[cfg(feature = "http2")]
+            Some(Cause::H2(h2)) => Some(h2),
             Some(Cause::Tunnel(refused)) => Some(refused),
             None => self.engine.source(),
         }

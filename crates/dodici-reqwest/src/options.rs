@@ -281,7 +281,8 @@ options! {
         config.http2.connection_window = sz.into();
     }
 
-    /// Sizes the windows by bandwidth and delay. Default off; it takes the place of both sizes.
+    /// Leaves the size of windows to the engine, which gives each stream 256 KiB, a size that a
+    /// fast network needs and memory can bear. Default off.
     ///
     /// Needs the feature `http2`.
     #[cfg(feature = "http2")]

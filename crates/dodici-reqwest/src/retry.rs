@@ -45,6 +45,8 @@ pub struct Builder {
     classifier: classify::Classifier,
     max_retries: u32,
     scope: scope::Scoped,
+    /// Whether the engine may send again what was refused unprocessed.
+    refused: bool,
 }
 
 /// Requests to one host. [`Builder::classify_fn`] must say which answers are worth a retry.
@@ -65,7 +67,9 @@ where
 /// # Ok::<_, dodici_reqwest::Error>(())
 /// ```
 pub fn never() -> Builder {
-    Builder::scoped(scope::ScopeFn(|_: &Request| false)).no_budget()
+    let mut builder = Builder::scoped(scope::ScopeFn(|_: &Request| false)).no_budget();
+    builder.refused = false;
+    builder
 }
 
 impl Builder {
@@ -76,17 +80,23 @@ impl Builder {
             classifier: classify::Classifier::Never,
             max_retries: 2,
             scope: scope::Scoped::Dyn(Arc::new(scope)),
+            refused: true,
         }
     }
 
     /// What a client does by itself.
-    pub(crate) fn protocol() -> Self {
+    pub(crate) fn by_default() -> Self {
         Self {
             budget: None,
-            classifier: classify::Classifier::Protocol,
+            classifier: classify::Classifier::Never,
             max_retries: 2,
             scope: scope::Scoped::Everything,
+            refused: true,
         }
+    }
+
+    pub(crate) fn repeats_refused(&self) -> bool {
+        self.refused
     }
 
     /// Does not bound the extra load.
@@ -188,13 +198,6 @@ impl Policy {
             Action::Retryable => self.budget.as_ref().is_none_or(Budget::withdraw),
         }
     }
-}
-
-/// Whether the server said that it did not process the request (RFC 9113, section 8.7).
-fn is_protocol_nack(error: &crate::Error) -> bool {
-    error
-        .failure()
-        .is_some_and(crate::failure::Failure::is_refused)
 }
 
 mod scope {
@@ -327,7 +330,6 @@ mod classify {
     #[derive(Clone)]
     pub(super) enum Classifier {
         Never,
-        Protocol,
         Dyn(Arc<dyn Classify>),
     }
 
@@ -335,10 +337,6 @@ mod classify {
         pub(super) fn classify(&self, answer: ReqRep<'_>) -> Action {
             match self {
                 Self::Never => Action::Success,
-                Self::Protocol if answer.answer.is_err_and(super::is_protocol_nack) => {
-                    Action::Retryable
-                }
-                Self::Protocol => Action::Success,
                 Self::Dyn(classifier) => classifier.classify(answer),
             }
         }
@@ -348,7 +346,6 @@ mod classify {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str(match self {
                 Self::Never => "Never",
-                Self::Protocol => "Protocol",
                 Self::Dyn(_) => "Custom",
             })
         }

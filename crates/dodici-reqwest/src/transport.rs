@@ -91,6 +91,8 @@ enum Table {
 struct Place {
     table: Table,
     key: Box<str>,
+    /// The origin is a proxy that reads requests.
+    is_proxy: bool,
 }
 
 impl Pools {
@@ -259,22 +261,20 @@ impl Inner {
             Some("https") => Scheme::Https,
             _ => Scheme::Http,
         };
+        let describe = || (origin(scheme, peer), self.settings.config.clone());
+        if !std::ptr::eq(peer, uri) {
+            // Credentials of a proxy are each request's own matter.
+            let key = format!("to {}", origin(scheme, peer));
+            return self.entry(Table::Routed, &key, true, describe);
+        }
         let table = match scheme {
             Scheme::Http => Table::Http,
             Scheme::Https => Table::Https,
         };
-        let is_proxy = !std::ptr::eq(peer, uri);
-        let authority = match peer.authority() {
-            Some(authority) if !is_proxy => authority.as_str(),
-            // Credentials of a proxy are each request's own matter.
-            Some(authority) => without_userinfo(authority.as_str()),
-            None => return Err(error::builder("a request needs a host")),
+        let Some(authority) = peer.authority() else {
+            return Err(error::builder("a request needs a host"));
         };
-        self.entry(table, authority, || {
-            let origin = origin(scheme, peer);
-            let config = self.settings.config.clone();
-            (origin, config)
-        })
+        self.entry(table, authority.as_str(), false, describe)
     }
 
     /// The pool of a destination through a tunnel or SOCKS.
@@ -286,7 +286,7 @@ impl Inner {
         let (proxy, way) = route.engine(self.settings.user_agent.as_ref());
         let origin = origin(scheme, uri);
         let key = format!("{origin} {way}");
-        self.entry(Table::Routed, &key, || {
+        self.entry(Table::Routed, &key, false, || {
             let mut config = self.settings.config.clone();
             config.connect.proxy = Some(Box::new(proxy));
             (origin, config)
@@ -297,6 +297,7 @@ impl Inner {
         self: &Arc<Self>,
         table: Table,
         key: &str,
+        is_proxy: bool,
         describe: impl FnOnce() -> (Origin, OriginConfig),
     ) -> crate::Result<Arc<Entry>> {
         let handle = Handle::current();
@@ -316,6 +317,7 @@ impl Inner {
         let place = Place {
             table,
             key: key.into(),
+            is_proxy,
         };
         let entry = self.open(handle, origin, config, place)?;
         let at = match pools.iter().position(|(id, _)| *id == runtime) {
@@ -341,6 +343,22 @@ impl Inner {
             rule.apply(&origin, &mut config);
         }
         let mut hooks = self.settings.hooks.clone();
+        let speaks_h2 = match &hooks.tls {
+            Some(tls) if origin.scheme == Scheme::Https => {
+                tls.alpn_protocols.iter().any(|name| name == b"h2")
+            }
+            _ => false,
+        };
+        if place.is_proxy && speaks_h2 {
+            // A proxy is spoken to in HTTP/1.1.
+            let mut tls = hooks.tls.as_deref().cloned();
+            if let Some(tls) = &mut tls {
+                tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+            }
+            hooks.tls = tls.map(Arc::new);
+        } else if speaks_h2 || config.http2.prior_knowledge {
+            config.pool.expected_concurrency = config.http2.max_concurrent_streams;
+        }
         if hooks.resolve.is_none() {
             hooks.resolve = self.settings.names.is_used().then(|| {
                 Arc::new(OriginNames {
@@ -443,12 +461,6 @@ impl ConnectionBook for Book {
 fn origin(scheme: Scheme, uri: &Uri) -> Origin {
     let port = uri.port_u16().unwrap_or(scheme.default_port());
     Origin::new(scheme, uri.host().unwrap_or_default(), port)
-}
-
-fn without_userinfo(authority: &str) -> &str {
-    authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host)
 }
 
 /// The body of a request that is no bytes.

@@ -50,6 +50,11 @@ fmt: setup
 conformance-undici *ARGS: setup
     @node conformance/undici/run.mjs {{ ARGS }}
 
+# Compare the public names of dodici-reqwest with reqwest's
+[group('3 change it')]
+api-diff:
+    cargo xtask api-diff
+
 # Write the TypeScript half of the boundary's schema
 [group('3 change it')]
 codegen:

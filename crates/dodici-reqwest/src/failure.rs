@@ -129,13 +129,20 @@ fn io_cause(error: &dodici::Error) -> Option<io::ErrorKind> {
 /// hyper's own error for a connection that ended (`None`) or failed so before the response.
 fn hyper_error(cause: Option<io::ErrorKind>) -> Option<hyper::Error> {
     let mut cx = Context::from_waker(Waker::noop());
-    let handshake = pin!(hyper::client::conn::http1::handshake(Dead(cause)));
+    let handshake = pin!(hyper::client::conn::http1::handshake(Dead {
+        cause,
+        asked: false,
+    }));
     let Poll::Ready(Ok((mut sender, connection))) = handshake.poll(&mut cx) else {
         return None;
     };
     let mut connection = pin!(connection);
     let mut response = pin!(sender.send_request(http::Request::new(String::new())));
-    let ended = connection.as_mut().poll(&mut cx);
+    // One round writes the request, another one looks for the answer.
+    let mut ended = connection.as_mut().poll(&mut cx);
+    if ended.is_pending() {
+        ended = connection.as_mut().poll(&mut cx);
+    }
     match response.as_mut().poll(&mut cx) {
         Poll::Ready(Err(error)) => Some(error),
         _ => match ended {
@@ -146,7 +153,11 @@ fn hyper_error(cause: Option<io::ErrorKind>) -> Option<hyper::Error> {
 }
 
 /// A connection that takes what is written and then ends or fails.
-struct Dead(Option<io::ErrorKind>);
+struct Dead {
+    cause: Option<io::ErrorKind>,
+    /// The request was written.
+    asked: bool,
+}
 
 impl Read for Dead {
     fn poll_read(
@@ -154,7 +165,10 @@ impl Read for Dead {
         _cx: &mut Context<'_>,
         _buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Poll::Ready(match self.0 {
+        if !self.asked {
+            return Poll::Pending;
+        }
+        Poll::Ready(match self.cause {
             Some(kind) => Err(kind.into()),
             None => Ok(()),
         })
@@ -163,10 +177,11 @@ impl Read for Dead {
 
 impl Write for Dead {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         _cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.asked = true;
         Poll::Ready(Ok(buf.len()))
     }
 

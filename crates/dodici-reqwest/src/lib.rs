@@ -35,6 +35,8 @@ mod connect;
 mod decompress;
 mod error;
 mod failure;
+#[cfg(feature = "reqwest")]
+mod interop;
 mod into_url;
 mod limits;
 #[cfg(feature = "multipart")]

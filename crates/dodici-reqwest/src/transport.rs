@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -78,6 +79,9 @@ struct Book {
     runtime: Id,
     place: Place,
     connections: Mutex<HashMap<ConnId, Arc<ConnectInfo>>>,
+    /// The last connection is gone: whoever lets go of the pool last looks whether it is to be
+    /// forgotten.
+    bereft: AtomicBool,
 }
 
 /// Where an entry stands in [`Pools`].
@@ -181,9 +185,21 @@ impl Transport {
         let connect = parts.method == http::Method::CONNECT;
         let book = Arc::clone(&entry.book) as Arc<dyn ConnectionBook>;
         let request = http::Request::from_parts(parts, body);
-        match entry.pool.send_known(request, Some(book)).await {
+        let answer = entry.pool.send_known(request, Some(book)).await;
+        self.let_go(entry);
+        match answer {
             Ok(response) => Ok(self.receive(response, connect, started)),
             Err(error) => Err(engine_error(error)),
+        }
+    }
+
+    /// Ends the use of a pool. A pool whose last connection ended meanwhile could not be forgotten
+    /// then. Both sides change first and look second, so one of them sees the other's change.
+    fn let_go(&self, entry: Arc<Entry>) {
+        let book = Arc::clone(&entry.book);
+        drop(entry);
+        if book.bereft.load(Ordering::SeqCst) {
+            self.0.forget_if_unused(&book);
         }
     }
 
@@ -373,6 +389,7 @@ impl Inner {
             runtime: handle.id(),
             place,
             connections: Mutex::default(),
+            bereft: AtomicBool::new(false),
         });
         let events = Arc::clone(&book) as Arc<dyn EventSink>;
         let pool = Engine::on_runtime(handle)
@@ -382,18 +399,24 @@ impl Inner {
     }
 
     /// Forgets a pool that has nothing left. One that somebody is about to use stays.
-    fn forget_if_unused(&self, runtime: Id, place: &Place) {
-        let mut pools = self.pools.write();
-        let Some((_, pools)) = pools.iter_mut().find(|(id, _)| *id == runtime) else {
-            return;
+    fn forget_if_unused(&self, book: &Book) {
+        let forgotten = {
+            let mut pools = self.pools.write();
+            let Some((_, pools)) = pools.iter_mut().find(|(id, _)| *id == book.runtime) else {
+                return;
+            };
+            let table = pools.table_mut(book.place.table);
+            let unused = table.get(&book.place.key).is_some_and(|entry| {
+                std::ptr::eq(Arc::as_ptr(&entry.book), book)
+                    && Arc::strong_count(entry) == 1
+                    && entry.pool.stats().size() == 0
+                    && book.connections.lock().is_empty()
+            });
+            unused.then(|| table.remove(&book.place.key)).flatten()
         };
-        let table = pools.table_mut(place.table);
-        let unused = table.get(&place.key).is_some_and(|entry| {
-            let stats = entry.pool.stats();
-            Arc::strong_count(entry) == 1 && stats.connected == 0 && stats.size() == 0
-        });
-        if unused {
-            table.remove(&place.key);
+        // A connection that is still being made, for nobody, ends with it.
+        if let Some(entry) = forgotten {
+            entry.pool.close();
         }
     }
 }
@@ -437,6 +460,9 @@ impl EventSink for Book {
             }
             _ => {}
         }
+        if matches!(event, Event::Connected { .. }) {
+            self.bereft.store(false, Ordering::SeqCst);
+        }
         let Some(owner) = self.owner.upgrade() else {
             return;
         };
@@ -447,7 +473,10 @@ impl EventSink for Book {
             event,
             Event::Disconnected { .. } | Event::ConnectFailed { .. }
         ) {
-            owner.forget_if_unused(self.runtime, &self.place);
+            if self.connections.lock().is_empty() {
+                self.bereft.store(true, Ordering::SeqCst);
+                owner.forget_if_unused(self);
+            }
         }
     }
 }

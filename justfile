@@ -69,6 +69,11 @@ bench *ARGS: (bench-h1 ARGS)
 bench-h1 *ARGS: build-bench
     @node bench/h1.mjs {{ ARGS }}
 
+# Compare dodici-reqwest with reqwest and hyper-util: --rounds N --millis MS, or --help
+[group('4 measure')]
+bench-rust *ARGS:
+    cargo run --release --quiet --package dodici-bench-rust -- {{ ARGS }}
+
 # Mixed load with aborts and slow readers until the time is up: --minutes M, or --help
 [group('4 measure')]
 soak *ARGS: build

@@ -305,6 +305,7 @@ impl Config {
         pool.client_ttl = self.pool.max_age;
         pool.keep_alive_timeout = self.pool.idle_timeout.unwrap_or(NEVER);
         pool.keep_alive_max_timeout = pool.keep_alive_timeout;
+        pool.max_idle = u32::try_from(self.pool.max_idle).ok();
         if self.pool.max_idle == 0 {
             pool.pipelining = 0;
         }

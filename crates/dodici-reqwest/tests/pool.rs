@@ -127,6 +127,36 @@ async fn zero_resting_connections_use_each_once() {
 }
 
 #[tokio::test]
+async fn no_more_connections_rest_than_allowed() {
+    let both = Watched::<usize>::new(0);
+    let arrived = both.clone();
+    let peer = ScriptedPeer::tcp().await.run(move |mut conn| {
+        let arrived = arrived.clone();
+        async move {
+            conn.read_head().await;
+            arrived.update(|count| *count += 1);
+            arrived.wait(|count| (*count == 2).then_some(())).await;
+            conn.send(OK).await;
+            conn.closed().await;
+        }
+    });
+    let (client, events) = recorded(Client::builder().pool_max_idle_per_host(1));
+    let url = url(&peer);
+    let (one, two) = tokio::join!(get(&client, &url), get(&client, &url));
+    assert_eq!((one.as_str(), two.as_str()), ("ok", "ok"));
+    events
+        .wait(|events| {
+            let closed = events
+                .iter()
+                .filter(|event| event.starts_with("disconnected"));
+            (closed.count() == 1).then_some(())
+        })
+        .await;
+    let (_, stats) = client.pool_stats()[0];
+    assert_eq!((stats.connected, stats.free), (1, 1));
+}
+
+#[tokio::test]
 async fn a_connection_that_rests_too_long_is_closed() {
     let peer = always(OK).await;
     let (client, events) = recorded(Client::builder().pool_idle_timeout(Duration::from_millis(20)));

@@ -78,9 +78,14 @@ fn names(path: &str, item: &Value) -> Vec<String> {
 }
 
 fn document(root: &Path) -> Result<PathBuf, String> {
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    // A place of its own: what was built with `RUSTC_BOOTSTRAP` is not what was built without.
+    let target = target.join("api-diff");
     let output = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
         .current_dir(root)
         .env("RUSTC_BOOTSTRAP", "1")
+        .env("CARGO_TARGET_DIR", &target)
         .args(["rustdoc", "--quiet", "--package", "dodici-reqwest", "--lib"])
         .args(["--no-default-features", "--features", FEATURES])
         .args(["--", "-Zunstable-options", "--output-format", "json"])
@@ -92,8 +97,6 @@ fn document(root: &Path) -> Result<PathBuf, String> {
             String::from_utf8_lossy(&output.stderr)
         ));
     }
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), Into::into);
     Ok(target.join("doc/dodici_reqwest.json"))
 }
 

@@ -63,6 +63,13 @@ impl OriginPool {
                 return self.enter(conn, ConnState::Busy { open: false });
             }
             let until = entry.rest_deadline(self.now);
+            let surplus = self
+                .config
+                .max_idle
+                .is_some_and(|max| self.idle.len() >= max as usize);
+            if surplus {
+                return self.close(conn, CloseReason::NotReusable);
+            }
             self.enter(conn, ConnState::Idle { until });
         }
     }

@@ -45,7 +45,7 @@ type Answer = crate::Result<http::Response<TransportBody>>;
 impl tower::Service<http::Request<Body>> for Attempts {
     type Response = http::Response<TransportBody>;
     type Error = crate::Error;
-    type Future = Pin<Box<SyncFuture<Sending>>>;
+    type Future = SyncFuture<Sending>;
 
     fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<crate::Result<()>> {
         Poll::Ready(Ok(()))
@@ -53,9 +53,7 @@ impl tower::Service<http::Request<Body>> for Attempts {
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let inner = Arc::clone(&self.0);
-        Box::pin(SyncFuture::new(Box::pin(async move {
-            inner.run(request).await
-        })))
+        SyncFuture::new(Box::pin(async move { inner.run(request).await }))
     }
 }
 

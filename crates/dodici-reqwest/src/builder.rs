@@ -20,6 +20,7 @@ use crate::connect::BoxedConnectorLayer;
 use crate::decompress::Codings;
 use crate::dns::Names;
 use crate::ext::{EventCallback, OriginRule};
+use crate::limit::{Limited, TotalLimit};
 use crate::proxy::{Matcher, Proxy};
 use crate::redirect::{Follow, Policy};
 use crate::transport::{Settings, Transport};
@@ -77,6 +78,8 @@ pub(crate) struct PoolOptions {
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) max_idle: usize,
     pub(crate) max_connections: Option<NonZeroU32>,
+    /// Of all origins together.
+    pub(crate) max_total: Option<NonZeroU32>,
     pub(crate) max_age: Option<Duration>,
 }
 
@@ -162,6 +165,7 @@ impl Default for Config {
                 idle_timeout: Some(Duration::from_secs(90)),
                 max_idle: usize::MAX,
                 max_connections: None,
+                max_total: None,
                 max_age: None,
             },
             http1: Http1Options::default(),
@@ -203,11 +207,19 @@ impl ClientBuilder {
         let shown = format!("{config:?}");
         let origin_config = config.origin_config();
         let tls = std::mem::take(&mut config.tls).build(config.protocols())?;
+        let layers = crate::connect::layered(&config.layers, config.connect_timeout);
+        let limit = config
+            .pool
+            .max_total
+            .map(|most| TotalLimit::new(most.get(), layers.clone()));
         let hooks = ConnectHooks {
             resolve: None,
             tls: Some(Arc::new(tls)),
             socket: Some(Arc::new(config.socket.clone())),
-            around: crate::connect::layered(&config.layers, config.connect_timeout),
+            around: match &limit {
+                Some(limit) => Some(Arc::new(Limited(Arc::clone(limit)))),
+                None => layers,
+            },
         };
         let proxies = if config.socket.unix_path.is_some() {
             Vec::new()
@@ -223,6 +235,7 @@ impl ClientBuilder {
         let transport = Transport::new(Settings {
             config: origin_config,
             hooks,
+            limit,
             names: Arc::new(config.names),
             proxies,
             user_agent: config.headers.get(USER_AGENT).cloned(),

@@ -38,6 +38,7 @@ mod failure;
 #[cfg(feature = "reqwest")]
 mod interop;
 mod into_url;
+mod limit;
 mod limits;
 #[cfg(feature = "multipart")]
 mod multipart_api;

@@ -229,17 +229,19 @@ options! {
         config.http1.title_case = true;
     }
 
-    /// Reads a header that goes on in the next line (RFC 9112, section 5.2). Default off.
+    /// Has no effect: a header that goes on in the next line is refused, as RFC 9112, section 5.2
+    /// allows. Such lines are how responses are smuggled past a proxy.
     fn http1_allow_obsolete_multiline_headers_in_responses(value: bool) |config| {
         config.http1.obsolete_multiline = value;
     }
 
-    /// Skips header lines that cannot be read, instead of failing. Default off.
+    /// Has no effect: a response with a header line that cannot be read is refused, not guessed at.
     fn http1_ignore_invalid_headers_in_responses(value: bool) |config| {
         config.http1.ignore_invalid = value;
     }
 
-    /// Allows spaces between a header's name and its colon. Default off.
+    /// Has no effect: a space between a header's name and its colon is refused (RFC 9112, section
+    /// 5.1).
     fn http1_allow_spaces_after_header_name_in_responses(value: bool) |config| {
         config.http1.spaces_after_name = value;
     }
@@ -250,7 +252,7 @@ options! {
         config.http2.prior_knowledge = false;
     }
 
-    /// Reads responses without a head (HTTP/0.9). Default off.
+    /// Has no effect: a response without a head (HTTP/0.9) is refused.
     fn http09_responses() |config| {
         config.http1.http09 = true;
     }
@@ -322,7 +324,7 @@ options! {
         config.http2.keep_alive_timeout = Some(timeout);
     }
 
-    /// Whether a connection without streams is pinged as well. Default false.
+    /// Has no effect: where an interval is set, a connection without streams is pinged as well.
     ///
     /// Needs the feature `http2`.
     #[cfg(feature = "http2")]

@@ -31,6 +31,7 @@ use crate::dns::Names;
 use crate::error::{self, BoxError};
 use crate::ext::OriginRule;
 use crate::failure::Failure;
+use crate::limit::TotalLimit;
 use crate::proxy::{Matcher, Route};
 use crate::tls::TlsInfo;
 use crate::upgrade::Switched;
@@ -39,6 +40,7 @@ use crate::upgrade::Switched;
 pub(crate) struct Settings {
     pub(crate) config: OriginConfig,
     pub(crate) hooks: ConnectHooks,
+    pub(crate) limit: Option<Arc<TotalLimit>>,
     pub(crate) names: Arc<Names>,
     pub(crate) proxies: Vec<Matcher>,
     pub(crate) user_agent: Option<HeaderValue>,
@@ -52,7 +54,8 @@ pub(crate) struct Settings {
 #[derive(Clone)]
 pub(crate) struct Transport(Arc<Inner>);
 
-struct Inner {
+/// What its clones share.
+pub(crate) struct Inner {
     settings: Settings,
     pools: RwLock<Vec<(Id, Pools)>>,
 }
@@ -125,10 +128,15 @@ impl Pools {
 
 impl Transport {
     pub(crate) fn new(settings: Settings) -> Self {
-        Self(Arc::new(Inner {
+        let limit = settings.limit.clone();
+        let inner = Arc::new(Inner {
             settings,
             pools: RwLock::default(),
-        }))
+        });
+        if let Some(limit) = limit {
+            limit.watch(Arc::downgrade(&inner));
+        }
+        Self(inner)
     }
 
     /// All pools with their origins.
@@ -396,6 +404,19 @@ impl Inner {
             .open_pool_with(origin, config, hooks, events)
             .map_err(|cause| error::builder(Failure::new(cause)))?;
         Ok(Arc::new(Entry { pool, book }))
+    }
+
+    /// Closes a connection at rest, if there is one.
+    pub(crate) fn close_one_at_rest(&self) {
+        let pools = self.pools.read();
+        let entries: Vec<_> = pools
+            .iter()
+            .flat_map(|(_, pools)| pools.entries())
+            .map(Arc::clone)
+            .collect();
+        // What a closed connection tells wants the lock.
+        drop(pools);
+        let _ = entries.iter().any(|entry| entry.pool.close_idle());
     }
 
     /// Forgets a pool that has nothing left. One that somebody is about to use stays.

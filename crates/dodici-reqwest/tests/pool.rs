@@ -114,6 +114,27 @@ async fn a_limit_for_all_origins_counts_for_each() {
 }
 
 #[tokio::test]
+async fn a_limit_on_all_connections_takes_from_one_origin_what_another_needs() {
+    let peers = [always(OK).await, always(OK).await, always(OK).await];
+    let (client, events) = recorded(Client::builder().max_connections(1));
+    for peer in peers.iter().chain(&peers) {
+        assert_eq!(get(&client, &url(peer)).await, "ok");
+    }
+    let most = events.read(|events| {
+        let mut open = 0_i32;
+        events
+            .iter()
+            .map(|event| {
+                open += if event == "connected" { 1 } else { -1 };
+                open
+            })
+            .max()
+    });
+    assert_eq!(most, Some(1));
+    assert_eq!(peers.each_ref().map(ScriptedPeer::accepted), [2, 2, 2]);
+}
+
+#[tokio::test]
 async fn zero_resting_connections_use_each_once() {
     let peer = always(OK).await;
     let (client, events) = recorded(Client::builder().pool_max_idle_per_host(0));

@@ -52,7 +52,11 @@ async fn flood(listener: TcpListener, start: Vec<u8>, repeated: Vec<u8>) -> Floo
     let _ = writer.write_all(&start).await;
     while writer.write_all(&bundle).await.is_ok() {
         sent += bundle.len();
-        assert!(begun.elapsed() < Duration::from_secs(30), "nobody minds {:?}", &repeated[..9]);
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "nobody minds {:?}",
+            &repeated[..9]
+        );
     }
     let rest = reading.await.unwrap();
     Flooded {

@@ -93,6 +93,17 @@ impl OriginPool {
         }
     }
 
+    /// Closes a connection that is at rest, to make room elsewhere; whether there was one.
+    pub fn handle_close_idle(&mut self, now: Instant) -> bool {
+        self.tick(now);
+        let Some(conn) = self.idle.front() else {
+            return false;
+        };
+        self.close(conn, CloseReason::IdleTimeout);
+        self.settle();
+        true
+    }
+
     /// How long a connection may rest after a response with this hint; `None`: not at all.
     fn rest_time(&self, hint: Option<Duration>) -> Option<Duration> {
         let Some(hint) = hint else {

@@ -142,6 +142,16 @@ pub trait ClientBuilderExt: Sized + sealed::Change {
         })
     }
 
+    /// Most connections to all origins together, those at rest included. A request that needs one
+    /// more closes one at rest, of whatever origin, or waits. Zero counts as one. Default: no
+    /// limit.
+    #[must_use]
+    fn max_connections(self, max: u32) -> Self {
+        self.change_config(|config| {
+            config.pool.max_total = Some(NonZeroU32::new(max).unwrap_or(NonZeroU32::MIN));
+        })
+    }
+
     /// Age at which a connection takes no further request. Default: no limit.
     #[must_use]
     fn max_connection_age(self, age: Duration) -> Self {

@@ -3,6 +3,7 @@
 //! Filled in by a face (the reqwest face has connector layers, resolvers and TLS settings of its
 //! own), used by the connector and by a connection's task. A pool without hooks pays nothing.
 
+use std::any::Any;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -79,6 +80,13 @@ pub struct Connected {
 }
 
 impl Connected {
+    /// Keeps `value` until the connection's socket is closed.
+    #[must_use]
+    pub fn holding(mut self, value: impl Any + Send + Sync) -> Self {
+        self.transport.hold(Box::new(value));
+        self
+    }
+
     /// How it was made.
     pub fn info(&self) -> &ConnectInfo {
         &self.info

@@ -282,19 +282,31 @@ impl Future for Running {
             Ok(response) => response,
             Err(error) => return Poll::Ready(Err(error.if_no_url(|| this.url.clone()))),
         };
-        if let Some(RequestUri(uri)) = response.extensions().get() {
-            let asked = uri.to_string();
-            if asked != this.url.as_str() {
-                match Url::parse(&asked) {
-                    Ok(url) => *this.url = url,
-                    Err(cause) => return Poll::Ready(Err(error::decode(cause))),
-                }
+        if let Some(RequestUri(uri)) = response.extensions().get()
+            && !reads_as(uri, this.url.as_str())
+        {
+            match Url::parse(&uri.to_string()) {
+                Ok(url) => *this.url = url,
+                Err(cause) => return Poll::Ready(Err(error::decode(cause))),
             }
         }
         let (total, silence) = (this.total.take(), this.client.read_timeout);
         let response = response.map(|body| crate::limits::limited(body, total, silence));
         Poll::Ready(Ok(Response::new(response, this.url.clone())))
     }
+}
+
+/// Whether a URI is written like this; without writing it.
+fn reads_as(uri: &http::Uri, text: &str) -> bool {
+    struct Rest<'a>(&'a str);
+    impl fmt::Write for Rest<'_> {
+        fn write_str(&mut self, part: &str) -> fmt::Result {
+            self.0 = self.0.strip_prefix(part).ok_or(fmt::Error)?;
+            Ok(())
+        }
+    }
+    let mut rest = Rest(text);
+    fmt::write(&mut rest, format_args!("{uri}")).is_ok() && rest.0.is_empty()
 }
 
 impl fmt::Debug for Pending {
@@ -313,6 +325,15 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
 
     use super::*;
+
+    #[test]
+    fn a_uri_is_compared_without_being_written() {
+        let uri: http::Uri = "http://host:81/path?query".parse().expect("a URI");
+        assert!(reads_as(&uri, "http://host:81/path?query"));
+        for other in ["http://host:81/path", "http://host:81/path?query#part", ""] {
+            assert!(!reads_as(&uri, other), "{other}");
+        }
+    }
 
     #[test]
     fn a_pending_request_is_small() {

@@ -67,7 +67,10 @@ enum Which {
 }
 
 #[derive(Clone)]
-struct Custom(Arc<dyn Fn(&Url) -> Option<crate::Result<Url>> + Send + Sync>);
+struct Custom(Arc<Choice>);
+
+/// Names a proxy for a destination, or says that there is none.
+type Choice = dyn Fn(&Url) -> Option<crate::Result<Url>> + Send + Sync;
 
 /// What a proxy can be given as: whatever [`IntoUrl`] takes, a missing scheme meaning `http`.
 pub trait IntoProxy {
@@ -187,9 +190,9 @@ impl Proxy {
         let exceptions = self.no_proxy.unwrap_or_default().list;
         let builder = matcher::Matcher::builder().no(exceptions.clone());
         let rule = match self.which {
-            Which::All(url) => Rule::Fixed(builder.all(String::from(url)).build()),
-            Which::Http(url) => Rule::Fixed(builder.http(String::from(url)).build()),
-            Which::Https(url) => Rule::Fixed(builder.https(String::from(url)).build()),
+            Which::All(url) => Rule::fixed(builder.all(String::from(url)).build()),
+            Which::Http(url) => Rule::fixed(builder.http(String::from(url)).build()),
+            Which::Https(url) => Rule::fixed(builder.https(String::from(url)).build()),
             Which::Custom(custom) => Rule::Custom(custom, exceptions),
         };
         Matcher {
@@ -240,8 +243,15 @@ pub(crate) struct Matcher {
 }
 
 enum Rule {
-    Fixed(matcher::Matcher),
+    /// Boxed: a matcher is over 300 bytes.
+    Fixed(Box<matcher::Matcher>),
     Custom(Custom, String),
+}
+
+impl Rule {
+    fn fixed(matcher: matcher::Matcher) -> Self {
+        Self::Fixed(Box::new(matcher))
+    }
 }
 
 impl fmt::Debug for Matcher {
@@ -256,7 +266,7 @@ impl fmt::Debug for Matcher {
 impl Matcher {
     pub(crate) fn system() -> Self {
         Self {
-            rule: Rule::Fixed(matcher::Matcher::from_system()),
+            rule: Rule::fixed(matcher::Matcher::from_system()),
             extra: Extra::default(),
         }
     }

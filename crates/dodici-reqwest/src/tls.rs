@@ -207,13 +207,13 @@ impl Version {
 /// [`ClientBuilder::tls_info`](crate::ClientBuilder::tls_info).
 #[derive(Clone)]
 pub struct TlsInfo {
-    pub(crate) peer_certificate: Option<Arc<[u8]>>,
+    pub(crate) peer_certificate: Option<Arc<Vec<u8>>>,
 }
 
 impl TlsInfo {
     /// The server's certificate, DER.
     pub fn peer_certificate(&self) -> Option<&[u8]> {
-        self.peer_certificate.as_deref()
+        self.peer_certificate.as_ref().map(|der| der.as_slice())
     }
 }
 

@@ -490,14 +490,13 @@ impl EventSink for Book {
         for callback in &owner.settings.events {
             callback(&self.origin, &event);
         }
-        if matches!(
+        let ended = matches!(
             event,
             Event::Disconnected { .. } | Event::ConnectFailed { .. }
-        ) {
-            if self.connections.lock().is_empty() {
-                self.bereft.store(true, Ordering::SeqCst);
-                owner.forget_if_unused(self);
-            }
+        );
+        if ended && self.connections.lock().is_empty() {
+            self.bereft.store(true, Ordering::SeqCst);
+            owner.forget_if_unused(self);
         }
     }
 }

@@ -47,7 +47,7 @@ pub struct TlsInfo {
     /// Server name sent in SNI.
     pub server_name: Option<String>,
     /// The server's own certificate, DER; `None` unless the pool's user asked for it.
-    pub peer_certificate: Option<Arc<[u8]>>,
+    pub peer_certificate: Option<Arc<Vec<u8>>>,
 }
 
 /// Details of a connection that was just made.
@@ -91,6 +91,10 @@ pub struct DisconnectInfo {
 /// Exactly one `Disconnected` follows each `Connected`. A request that a dying connection was
 /// serving fails before the `Disconnected`, and the queue moves on after it, as in undici.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "an event is moved a few times in a connection's life; a box would cost more"
+)]
 pub enum Event {
     /// A connection is ready.
     Connected {

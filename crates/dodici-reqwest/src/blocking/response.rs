@@ -148,9 +148,9 @@ impl Response {
     ///
     /// # Errors
     /// Whatever cut the body short, and what `w` fails with.
-    pub fn copy_to<W: ?Sized>(&mut self, w: &mut W) -> crate::Result<u64>
+    pub fn copy_to<W>(&mut self, w: &mut W) -> crate::Result<u64>
     where
-        W: io::Write,
+        W: io::Write + ?Sized,
     {
         io::copy(self, w).map_err(error::decode_io)
     }

@@ -118,7 +118,7 @@ impl TlsLeg {
                 .peer_certificates()
                 .filter(|_| self.keeps_certificate)
                 .and_then(|chain| chain.first())
-                .map(|certificate| certificate.as_ref().into()),
+                .map(|certificate| Arc::new(certificate.to_vec())),
         }
     }
 }

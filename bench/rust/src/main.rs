@@ -13,7 +13,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use clients::{Client, Kind};
+use clients::{BoxError, Client, Kind};
 use server::{Protocol, Server};
 
 const HELP: &str = "\
@@ -92,7 +92,7 @@ struct Turn {
     allocations: f64,
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<(), BoxError> {
     let Some(options) = parse(lexopt::Parser::from_env())? else {
         print!("{HELP}");
         return Ok(());
@@ -115,10 +115,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// All turns of a row, by client.
-fn measure(
-    row: &Row,
-    options: &Options,
-) -> Result<Vec<(Kind, Vec<Turn>)>, Box<dyn std::error::Error>> {
+fn measure(row: &Row, options: &Options) -> Result<Vec<(Kind, Vec<Turn>)>, BoxError> {
     let server = Server::start(row.protocol, row.body)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -154,7 +151,7 @@ async fn turn(
     url: &str,
     row: &Row,
     length: Duration,
-) -> Result<Turn, Box<dyn std::error::Error>> {
+) -> Result<Turn, BoxError> {
     let done = Rc::new(Cell::new(0_u64));
     let (started, allocated) = (Instant::now(), alloc::count());
     let workers: Vec<_> = (0..row.concurrency)
@@ -169,12 +166,12 @@ async fn turn(
                     }
                     done.set(done.get() + 1);
                 }
-                Ok::<_, clients::BoxError>(())
+                Ok::<_, BoxError>(())
             })
         })
         .collect();
     for worker in workers {
-        worker.await?.map_err(|error| error.to_string())?;
+        worker.await??;
     }
     let requests = done.get().max(1) as f64;
     Ok(Turn {

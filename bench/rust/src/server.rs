@@ -22,7 +22,7 @@ pub(crate) struct Server {
     url: String,
 }
 
-type Failure = Box<dyn std::error::Error>;
+type Failure = crate::clients::BoxError;
 
 /// Bytes asked for in one read: some hundred small requests.
 const READ: usize = 64 * 1024;

@@ -123,11 +123,21 @@ impl Sink for ClientSink {
         self.shared.tell(|inner| {
             inner.start = Some(ResponseDetail {
                 head: Arc::new(head.clone()),
-                informational: std::mem::take(&mut inner.informational).into(),
+                informational: if inner.informational.is_empty() {
+                    // Shared by all: the usual case costs nothing.
+                    Arc::default()
+                } else {
+                    std::mem::take(&mut inner.informational).into()
+                },
                 info: *info,
                 connection,
             });
         });
+    }
+
+    // Large bodies are read straight into the chunk that the caller gets.
+    fn reads_in_place(&self) -> bool {
+        true
     }
 
     fn data(&mut self, chunk: Bytes) {

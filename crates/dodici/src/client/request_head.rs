@@ -1,6 +1,6 @@
 //! `http` request parts to a serialised HTTP/1.1 head, and a raw response head to `http` parts.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use dodici_pool::{
     BodyKind, Error, ErrorKind, HeaderBlock, Origin, Phase, RequestKind, ResponseHead, Version,
 };
@@ -270,9 +270,13 @@ pub(super) fn fill_response<B>(
         Version::Http2 => http::Version::HTTP_2,
     };
     response.headers_mut().reserve(head.headers.len());
+    // One block of memory for all values.
+    let mut values = BytesMut::with_capacity(head.headers.byte_len());
     for (name, value) in head.headers.iter() {
         let name = HeaderName::from_bytes(name).map_err(|_| refused("illegal header name"))?;
-        let value = HeaderValue::from_bytes(value).map_err(|_| refused("illegal header value"))?;
+        values.extend_from_slice(value);
+        let value = HeaderValue::from_maybe_shared(values.split().freeze())
+            .map_err(|_| refused("illegal header value"))?;
         response.headers_mut().append(name, value);
     }
     Ok(())

@@ -62,7 +62,7 @@ codegen:
 
 # Run all benchmarks and draw their plots
 [group('4 measure')]
-bench *ARGS: (bench-h1 ARGS)
+bench *ARGS: (bench-h1 ARGS) (bench-h2 ARGS)
 
 # Compare with undici over HTTP/1.1: --rounds N --seconds S, or --help
 [group('4 measure')]
@@ -74,10 +74,21 @@ bench-h1 *ARGS: build-bench
 bench-rust *ARGS:
     cargo run --release --quiet --package dodici-bench-rust -- {{ ARGS }}
 
-# Mixed load with aborts and slow readers until the time is up: --minutes M, or --help
+# Compare with undici over HTTP/2: --rounds N --seconds S, or --help
+[group('4 measure')]
+bench-h2 *ARGS: build-bench
+    @node bench/h2.mjs {{ ARGS }}
+
+# Mixed load, or one gate with many repetitions (origins, race, aborts, ..., all): see --help
 [group('4 measure')]
 soak *ARGS: build
     @node --expose-gc --require ./scripts/peer.cjs bench/soak.mjs {{ ARGS }}
+
+# HTTP/2 servers that leave and refuse, over so many requests, and 1 GiB in both directions
+[group('4 measure')]
+soak-h2 requests="200000":
+    DODICI_GATE_REQUESTS={{ requests }} DODICI_LARGE_BODY=1073741824 \
+        cargo test --release -p dodici --test h2_gate --test h2_interop
 
 # Build everything that the benchmarks need and install the clients they compare
 [group('4 measure')]

@@ -21,6 +21,9 @@ const HELP = `Usage: node bench/load.mjs --module PATH --origin URL [options]
   --seconds S         measured time (default 3)
   --warmup S          time before that (default 1)
   --bytes N           expected size of every body; anything else is an error
+  --body N            POST bodies of N bytes
+  --http2             let TLS negotiate HTTP/2
+  --streams N         requests at a time on one HTTP/2 connection (default 100)
   --socket PATH       unix socket
   --ca FILE           certificate authority, PEM
 `;
@@ -41,6 +44,9 @@ const { values: options } = parseArgs({
     seconds: { type: 'string', default: '3' },
     warmup: { type: 'string', default: '1' },
     bytes: { type: 'string' },
+    body: { type: 'string' },
+    http2: { type: 'boolean', default: false },
+    streams: { type: 'string', default: '100' },
     socket: { type: 'string' },
     ca: { type: 'string' },
     help: { type: 'boolean', short: 'h', default: false },
@@ -65,10 +71,18 @@ if (options.ca) {
   connect.ca = readFileSync(options.ca, 'utf8');
   connect.servername = 'localhost';
 }
-const pool = new client.Pool(options.origin, { connections, pipelining, connect });
+// undici 7 and 8 differ in whether they offer HTTP/2 unasked.
+const http2 = options.http2
+  ? { allowH2: true, maxConcurrentStreams: Number(options.streams) }
+  : { allowH2: false };
+const pool = new client.Pool(options.origin, { connections, pipelining, connect, ...http2 });
 
 /** Same object for every request, as a program that calls one endpoint would have it. */
 const request = { path: options.path, method: 'GET', headers: { accept: '*/*' } };
+if (options.body) {
+  request.method = 'POST';
+  request.body = Buffer.alloc(Number(options.body), 'x');
+}
 
 let running = true;
 let inFlight = 0;

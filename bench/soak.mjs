@@ -1,273 +1,157 @@
-// `just soak`: hours of mixed traffic in minutes: answers, aborts in every phase, paused readers,
-// uploads, connections that servers cut. It checks what must hold however the dice fall: every
-// request settles exactly once, the pool comes back to rest, memory stops growing.
+// `just soak`: what must hold however the dice fall, proven by many repetitions. Without a name,
+// hours of mixed traffic in minutes (soak/mixed.mjs); with one, a gate of soak/gates.mjs.
 //
-// The server is Node's own, in a process of its own so that its memory does not count. The seed is printed; --seed repeats a run's
-// choices, though not the network's timing.
-import { fork } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import { createRequire } from 'node:module';
-import { parseArgs } from 'node:util';
-import { fileURLToPath } from 'node:url';
-import { ours } from './lib/paths.mjs';
+// The tests run the gates too, with few repetitions and --json.
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { fileURLToPath } from "node:url";
+import { ours, ROOT } from "./lib/paths.mjs";
+import { gates } from "./soak/gates.mjs";
+import { generator, serve } from "./soak/lib.mjs";
+import { mixed, MIXED_HELP } from "./soak/mixed.mjs";
 
-const HELP = `Usage: just soak [options]
+const HELP = `Usage: just soak [what] [options]
 
-  --minutes M       how long (default 2)
-  --concurrency N   requests in flight (default 64)
-  --connections N   connections of the pool (default 16)
+  (nothing)         mixed traffic with aborts and slow readers; see below
+${Object.entries(gates)
+  .map(
+    ([name, { title, counts }]) =>
+      `  ${name.padEnd(16)}  ${title} (${counts.full.toLocaleString("en")})`,
+  )
+  .join("\n")}
+  teardown          processes and workers that end in every phase of a request
+  all               all of these, one after the other
+
+  --count N         repetitions of a gate, instead of those above
+  --short           as few as the tests use
   --seed N          repeat another run's choices
-  --growth MB       allowed growth of memory after the first fifth (default 32)
+  --compare         then the same with undici's own classes, for the figures
+  --json            print a JSON object only
   --ours PATH       test this module instead of node/dist
-`;
 
-/** A request that has not settled after this is lost; every server answer takes far less. */
-const LOST_MS = 60_000;
+Mixed traffic:
+${MIXED_HELP}`;
 
-/** The server's side: what comes depends on the path alone. */
-function serve() {
-  const large = Buffer.alloc(256 * 1024, 'x');
-  const server = createServer((request, response) => {
-    switch (request.url) {
-      case '/large':
-        response.end(large);
-        break;
-      case '/drip': {
-        let left = 5;
-        const timer = setInterval(() => {
-          response.write('drip');
-          if (--left === 0) {
-            clearInterval(timer);
-            response.end();
-          }
-        }, 5);
-        response.once('close', () => clearInterval(timer));
-        break;
-      }
-      case '/cut': // The connection dies in the middle of a body.
-        response.write('half a body');
-        setTimeout(() => response.destroy(), 3);
-        break;
-      case '/upload':
-        request.resume().once('end', () => response.end('thanks'));
-        break;
-      case '/hurry': // An answer before the upload is complete, then an end to the connection.
-        response.writeHead(413, { connection: 'close' }).end();
-        break;
-      default:
-        response.end('small');
-    }
-  });
-  server.listen(0, '127.0.0.1', () => process.send({ port: server.address().port }));
-  process.on('message', () => {
-    server.getConnections((_error, connections) => process.send({ connections }));
-  });
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    count: { type: "string" },
+    short: { type: "boolean", default: false },
+    compare: { type: "boolean", default: false },
+    json: { type: "boolean", default: false },
+    seed: { type: "string", default: String(Date.now() % 1e9) },
+    ours: { type: "string", default: ours() },
+    minutes: { type: "string", default: "2" },
+    concurrency: { type: "string", default: "64" },
+    connections: { type: "string", default: "16" },
+    growth: { type: "string", default: "32" },
+    help: { type: "boolean", short: "h", default: false },
+  },
+});
+if (values.help) {
+  process.stdout.write(HELP);
+  process.exit(0);
+}
+const known = ["mixed", ...Object.keys(gates), "teardown", "all"];
+const [what = "mixed", ...rest] = positionals;
+if (!known.includes(what) || rest.length > 0) {
+  console.error(`soak: what is "${positionals.join(" ")}"? One of: ${known.join(", ")}`);
+  process.exit(2);
+}
+if (!existsSync(values.ours)) {
+  console.error(`soak: ${values.ours} is missing: run "just build"`);
+  process.exit(2);
+}
+if (globalThis.gc === undefined) {
+  console.error('soak: run node with --expose-gc, or use "just soak"');
+  process.exit(2);
 }
 
-async function main() {
-  const options = parse();
-  const { Pool } = createRequire(import.meta.url)(options.ours);
-  const random = generator(options.seed);
-  const server = fork(fileURLToPath(import.meta.url), { env: { ...process.env, SOAK_SERVER: '1' } });
-  const [{ port }] = await once(server, 'message');
-  const { connections } = options;
-  const pool = new Pool(`http://127.0.0.1:${port}`, { connections });
-  const seen = { connect: 0, disconnect: 0 };
-  pool.on('connect', () => seen.connect++);
-  pool.on('disconnect', () => seen.disconnect++);
-
-  const counts = { answered: 0, aborted: 0, failed: 0 };
-  const open = new Set();
-  const problems = [];
-  const ends = Date.now() + options.minutes * 60e3;
-  const measuredFrom = Date.now() + options.minutes * 12e3;
-  let base;
-  console.log(`soak: ${options.minutes} min, seed ${options.seed}`);
-
-  const watch = setInterval(() => {
-    const rss = memory();
-    if (base === undefined && Date.now() >= measuredFrom) base = rss;
-    const lost = [...open].filter(({ started }) => Date.now() - started > LOST_MS);
-    if (lost.length > 0) problems.push(`${lost.length} requests did not settle: ${lost[0].path}`);
-    console.log(
-      `  ${counts.answered} answered, ${counts.aborted} aborted, ${counts.failed} cut; ${open.size} in flight; ${rss.toFixed(0)} MB`,
-    );
-    if (lost.length > 0) finish();
-  }, 5e3);
-  let finish;
-  const finished = new Promise((resolve) => (finish = resolve));
-
-  for (let i = 0; i < options.concurrency; i++) start();
-  await finished;
-  clearInterval(watch);
-
-  if (problems.length === 0) {
-    await pool.close();
-    const rss = memory();
-    if (base !== undefined && rss - base > options.growth) {
-      problems.push(`memory grew from ${base.toFixed(0)} to ${rss.toFixed(0)} MB`);
-    }
-    if (seen.connect !== seen.disconnect) {
-      problems.push(`${seen.connect} connects and ${seen.disconnect} disconnects`);
-    }
-    const left = await connectionsLeft(server);
-    if (left !== 0) problems.push(`${left} connections are left after close()`);
-    for (const [name, count] of Object.entries(counts)) {
-      if (count === 0) problems.push(`no request was ${name}: the run proves little`);
-    }
-  }
-  server.kill();
-  for (const problem of problems) console.error(`soak: ${problem}`);
-  if (problems.length === 0) console.log('soak: all requests settled once, all connections closed');
-  process.exit(problems.length === 0 ? 0 : 1);
-
-  /** Sends one random request and, when it has settled, the next. */
-  function start() {
-    if (Date.now() >= ends || problems.length > 0) {
-      if (open.size === 0) finish();
-      return;
-    }
-    const path = pick(random, [
-      '/small',
-      '/small',
-      '/small',
-      '/large',
-      '/drip',
-      '/cut',
-      '/upload',
-      '/hurry',
-    ]);
-    const upload = path === '/upload' || path === '/hurry';
-    const entry = { path, started: Date.now() };
-    open.add(entry);
-    const handler = new Handler(random, (outcome) => {
-      if (!open.delete(entry)) {
-        problems.push(`${path} settled twice`);
-        return;
-      }
-      counts[outcome]++;
-      setImmediate(start);
-    });
-    pool.dispatch(
-      {
-        path,
-        method: upload ? 'POST' : 'GET',
-        body: upload ? pieces(1 + Math.floor(random() * 8)) : undefined,
-      },
-      handler,
-    );
-  }
+const require = createRequire(import.meta.url);
+const names = what === "all" ? known.filter((name) => name !== "all") : [what];
+let failed = false;
+for (const name of names) {
+  if (name === "mixed") failed = !(await mixed(numbers())) || failed;
+  else if (name === "teardown") failed = !teardown() || failed;
+  else failed = !(await run(name)) || failed;
 }
+process.exit(failed ? 1 : 0);
 
-/** A handler that now and then aborts or pauses, at a moment that the dice choose. */
-class Handler {
-  #abortAt;
-  #pauses;
-  #settle;
-  #aborted = false;
-
-  constructor(random, settle) {
-    const dice = random();
-    this.#abortAt = dice < 0.05 ? 'start' : dice < 0.1 ? 'head' : dice < 0.15 ? 'data' : 'never';
-    this.#pauses = random() < 0.1;
-    this.#settle = settle;
-  }
-
-  onRequestStart(controller) {
-    // In the next turn: the request may be queued, connecting, or on the wire by then.
-    if (this.#abortAt === 'start') setImmediate(() => this.#abort(controller));
-  }
-
-  onResponseStart(controller) {
-    if (this.#abortAt === 'head') this.#abort(controller);
-  }
-
-  onResponseData(controller) {
-    if (this.#abortAt === 'data') this.#abort(controller);
-    else if (this.#pauses) {
-      controller.pause();
-      setImmediate(() => controller.resume());
-    }
-  }
-
-  onResponseEnd() {
-    this.#settle('answered');
-  }
-
-  onResponseError() {
-    this.#settle(this.#aborted ? 'aborted' : 'failed');
-  }
-
-  #abort(controller) {
-    this.#aborted = true;
-    controller.abort(new Error('the dice said so'));
-  }
-}
-
-/** Megabytes of this process, once what is garbage is gone. */
-function memory() {
-  globalThis.gc?.();
-  return process.memoryUsage.rss() / 1e6;
-}
-
-/** A request body. @param {number} count */
-async function* pieces(count) {
-  for (let i = 0; i < count; i++) yield Buffer.alloc(8 * 1024, i);
-}
-
-/** How many connections the server still has, once what was closing is closed. */
-async function connectionsLeft(server) {
-  for (let tries = 0; ; tries++) {
-    server.send('connections');
-    const [{ connections }] = await once(server, 'message');
-    if (connections === 0 || tries === 50) return connections;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
-/** mulberry32: small, and the same on every machine. @param {number} seed */
-function generator(seed) {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-function pick(random, list) {
-  return list[Math.floor(random() * list.length)];
-}
-
-function parse() {
-  const { values } = parseArgs({
-    options: {
-      minutes: { type: 'string', default: '2' },
-      concurrency: { type: 'string', default: '64' },
-      connections: { type: 'string', default: '16' },
-      seed: { type: 'string', default: String(Date.now() % 1e9) },
-      growth: { type: 'string', default: '32' },
-      ours: { type: 'string', default: ours() },
-      help: { type: 'boolean', short: 'h', default: false },
-    },
-  });
-  if (values.help) {
-    process.stdout.write(HELP);
-    process.exit(0);
-  }
-  if (!existsSync(values.ours)) {
-    console.error(`soak: ${values.ours} is missing: run "just build"`);
-    process.exit(2);
-  }
-  const { ours: module, help: _, ...numbers } = values;
+function numbers() {
+  const { minutes, concurrency, connections, growth, seed } = values;
+  const given = { minutes, concurrency, connections, growth, seed };
   return {
-    ours: module,
-    ...Object.fromEntries(Object.entries(numbers).map(([name, text]) => [name, Number(text)])),
+    ours: values.ours,
+    ...Object.fromEntries(Object.entries(given).map(([name, text]) => [name, Number(text)])),
   };
 }
 
-if (process.env.SOAK_SERVER === undefined) await main();
-else serve();
+/** Runs one gate, and with --compare the same with undici. */
+async function run(name) {
+  const { title, counts } = gates[name];
+  const count = Number(values.count ?? (values.short ? counts.short : counts.full));
+  const seed = Number(values.seed);
+  if (!values.json) console.log(`${name}: ${title}; ${count} times, seed ${seed}`);
+  const { problems, figures } = await once(name, require(values.ours), count, seed);
+  if (values.json) console.log(JSON.stringify({ name, count, seed, problems, figures }));
+  else {
+    console.log(`  ${describe(figures)}`);
+    for (const problem of problems.slice(0, 20)) console.error(`  PROBLEM: ${problem}`);
+    console.log(problems.length === 0 ? "  passed" : `  FAILED: ${problems.length} problems`);
+  }
+  if (values.compare) {
+    const peer = createRequire(join(ROOT, "node", "package.json"))("undici");
+    const theirs = await once(name, peer, count, seed);
+    console.log(`  undici: ${describe(theirs.figures)}; ${theirs.problems.length} problems`);
+    for (const problem of theirs.problems.slice(0, 5)) console.log(`    ${problem}`);
+  }
+  return problems.length === 0;
+}
+
+async function once(name, dodici, count, seed) {
+  const server = await serve(fileURLToPath(new URL("./soak/server.mjs", import.meta.url)));
+  const problems = [];
+  try {
+    const random = generator(seed);
+    const given = { dodici, server, count, random, progress: progress(), problems };
+    return { problems, figures: await gates[name].run(given) };
+  } finally {
+    server.stop();
+  }
+}
+
+/** Figures in one line. @param {Record<string, number>} figures */
+function describe(figures) {
+  return Object.entries(figures)
+    .map(([name, value]) => `${name} ${value}`)
+    .join(", ");
+}
+
+/** Says every other second how far it is. */
+function progress() {
+  if (values.json) return () => {};
+  let said = performance.now();
+  return (done, all) => {
+    if (performance.now() - said < 2000) return;
+    said = performance.now();
+    console.log(`  ${done} of ${all}`);
+  };
+}
+
+/** The test of teardown with its full matrix; it starts the processes itself. */
+function teardown() {
+  const vitest = join(ROOT, "node", "node_modules", "vitest", "vitest.mjs");
+  const { status } = spawnSync(
+    process.execPath,
+    [vitest, "run", "--project=e2e", "test/e2e/teardown.test.ts"],
+    {
+      cwd: join(ROOT, "node"),
+      stdio: "inherit",
+      env: { ...process.env, DODICI_TEARDOWN: values.short ? "short" : "soak" },
+    },
+  );
+  return status === 0;
+}

@@ -1,5 +1,5 @@
 // Runs the same load through several clients in turn and reduces the rounds to medians and
-// ratios. h1.mjs and the demo call it; it knows clients as { name, module } only.
+// ratios. driver.mjs and the demo call it; it knows clients as { name, module } only.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { BENCH } from './paths.mjs';

@@ -1,5 +1,5 @@
-// Starts and stops the servers that benchmarks run against: dodici-bench-server and nginx.
-// The drivers (h1.mjs, soak.mjs) call it; it knows nothing of clients.
+// Starts and stops the servers that benchmarks run against: dodici-bench-server, nginx and nghttpd.
+// The drivers (h1.mjs, h2.mjs, soak.mjs) call it; it knows nothing of clients.
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
@@ -131,6 +131,51 @@ http {
   }
 }
 `;
+}
+
+/** Whether nghttpd is installed. */
+export function hasNghttpd() {
+  try {
+    execFileSync('nghttpd', ['--version'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * nghttpd: HTTP/2 over TLS with a certificate made for this run, one worker.
+ *
+ * @param {{ bytes: number }} options
+ * @returns {Promise<Origin>}
+ */
+export async function nghttpd({ bytes }) {
+  const directory = mkdtempSync(join(tmpdir(), 'dodici-bench-nghttpd-'));
+  execFileSync(executable('dodici-bench-certs'), [directory], { stdio: 'inherit' });
+  writeFileSync(join(directory, 'body'), Buffer.alloc(bytes, 'x'));
+  const port = await freePort();
+  const files = ['key.pem', 'cert.pem'].map((file) => join(directory, file));
+  const args = ['--address=127.0.0.1', `--htdocs=${directory}`, '--workers=1'];
+  const child = spawn('nghttpd', [...args, String(port), ...files], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  const ended = once(child, 'exit');
+  await Promise.race([
+    listening(port),
+    ended.then(([code]) => {
+      throw new Error(`nghttpd ended with code ${code}`);
+    }),
+  ]);
+  const ca = join(directory, 'ca.pem');
+  return {
+    args: ['--origin', `https://127.0.0.1:${port}`, '--path', '/body', '--ca', ca],
+    async stop() {
+      child.kill('SIGTERM');
+      await ended;
+      rmSync(directory, { recursive: true });
+      return undefined;
+    },
+  };
 }
 
 /** A TCP port that was free a moment ago. */

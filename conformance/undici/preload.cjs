@@ -7,16 +7,16 @@
 // 2. dodici is loaded with that checkout as its peer (hook/peer.cjs).
 // 3. From then on every require that resolves to one of those dispatchers gives our class, so
 //    index.js, lib/global.js, lib/mock/* and the tests, by whatever path, all see ours.
-'use strict';
+"use strict";
 
-const { existsSync } = require('node:fs');
-const Module = require('node:module');
-const { join, sep } = require('node:path');
-const { fileURLToPath } = require('node:url');
+const { existsSync } = require("node:fs");
+const Module = require("node:module");
+const { join, sep } = require("node:path");
+const { fileURLToPath } = require("node:url");
 
 const suite = process.env.DODICI_CONFORMANCE_SUITE;
 // The file under test reports (reporter.mjs), and not what it spawns.
-globalThis[Symbol.for('dodici.conformance.results')] = process.env.DODICI_CONFORMANCE_RESULTS;
+globalThis[Symbol.for("dodici.conformance.results")] = process.env.DODICI_CONFORMANCE_RESULTS;
 delete process.env.DODICI_CONFORMANCE_RESULTS;
 if (suite !== undefined) install(suite, process.env.DODICI_CONFORMANCE_MODULE);
 
@@ -26,18 +26,18 @@ if (suite !== undefined) install(suite, process.env.DODICI_CONFORMANCE_MODULE);
  *   ours, as subclasses, which shows whether the substitution itself changes anything
  */
 function install(checkout, ours) {
-  require('./hook/case-timeout.cjs').install();
-  const originals = require('./hook/originals.cjs').load(
+  require("./hook/case-timeout.cjs").install();
+  const originals = require("./hook/originals.cjs").load(
     checkout,
-    ours === undefined ? 'subclasses' : 'delegates',
+    ours === undefined ? "subclasses" : "delegates",
   );
-  const marker = require('./hook/marker.cjs');
+  const marker = require("./hook/marker.cjs");
   if (ours === undefined) {
     marker.markSubclasses(originals);
     substitute(originals.byFile);
     return;
   }
-  const peer = require('./hook/peer.cjs').create(checkout, originals);
+  const peer = require("./hook/peer.cjs").create(checkout, originals);
   givePeer(packageRoot(ours), peer.exports, checkout, originals);
   const exported = require(ours);
   const classes = new Map([...originals.classes.keys()].map((name) => [name, exported[name]]));
@@ -50,9 +50,9 @@ function givePeer(packageFolder, exported, checkout, originals) {
   const load = Module._load;
   Module._load = function (request, parent, isMain) {
     if (parent?.filename?.startsWith(packageFolder)) {
-      if (request === 'undici') return exported;
-      if (request.startsWith('undici/')) {
-        const file = require.resolve(join(checkout, request.slice('undici/'.length)));
+      if (request === "undici") return exported;
+      if (request.startsWith("undici/")) {
+        const file = require.resolve(join(checkout, request.slice("undici/".length)));
         return originals.byFile.get(file) ?? load.call(this, file, parent, isMain);
       }
     }
@@ -74,7 +74,7 @@ function substitute(values) {
   Module._load = function (request, parent, isMain) {
     // By path only: packages and built-in modules are not substituted.
     if (/^(?:\.|\/|file:|[A-Za-z]:[\\/])/.test(request)) {
-      const file = resolve(request.startsWith('file:') ? fileURLToPath(request) : request, parent);
+      const file = resolve(request.startsWith("file:") ? fileURLToPath(request) : request, parent);
       if (values.has(file)) return values.get(file);
     }
     return load.call(this, request, parent, isMain);
@@ -91,9 +91,9 @@ function resolve(request, parent) {
 
 /** The directory of the package that `file` belongs to, with a trailing separator. */
 function packageRoot(file) {
-  let directory = join(file, '..');
-  while (!existsSync(join(directory, 'package.json'))) {
-    const parent = join(directory, '..');
+  let directory = join(file, "..");
+  while (!existsSync(join(directory, "package.json"))) {
+    const parent = join(directory, "..");
     if (parent === directory) throw new Error(`${file} belongs to no package`);
     directory = parent;
   }

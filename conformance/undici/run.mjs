@@ -1,26 +1,26 @@
 // `just conformance-undici`: undici's own test suite against our classes, one process per file.
 //
 // The suite is read from a checkout and never copied. See README.md for what counts.
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
-import { COUNTED, isRunnable, readCases } from './lib/cases.mjs';
-import { applyLedger, isUnexplained, judgeFile } from './lib/judge.mjs';
-import { checkSuite, findNode, HERE, makeCertificates, PINS, ROOT } from './lib/pins.mjs';
-import { firstLine, Progress, table, totals } from './lib/report.mjs';
-import { runFile } from './lib/run-file.mjs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { COUNTED, isRunnable, readCases } from "./lib/cases.mjs";
+import { applyLedger, isUnexplained, judgeFile } from "./lib/judge.mjs";
+import { checkSuite, findNode, HERE, makeCertificates, PINS, ROOT } from "./lib/pins.mjs";
+import { firstLine, Progress, table, totals } from "./lib/report.mjs";
+import { runFile } from "./lib/run-file.mjs";
 
 const HELP = `Usage: just conformance-undici --suite DIR --version 8|7 [options]
 
   --suite DIR      a checkout of undici at the pin, with its packages installed
   --version 8|7    ${Object.values(PINS)
     .map(({ version, node }) => `undici ${version} on Node ${node}`)
-    .join(', ')}
+    .join(", ")}
   --filter TEXT    only files whose path contains TEXT (several: A,B)
   --without TEXT   no files whose path contains TEXT (several: A,B)
   --case TEXT      only cases whose name contains TEXT
-  --transport      only files with cases that count (classes ${COUNTED.join(', ')})
+  --transport      only files with cases that count (classes ${COUNTED.join(", ")})
   --jobs N         processes in parallel (default 2)
   --self           run undici's own classes instead: shows what the runner itself changes
   --verbose        show each failure with its stack and the output of its file
@@ -32,20 +32,20 @@ const HELP = `Usage: just conformance-undici --suite DIR --version 8|7 [options]
 
 const { values: options } = parseArgs({
   options: {
-    suite: { type: 'string' },
-    version: { type: 'string' },
-    filter: { type: 'string' },
-    without: { type: 'string' },
-    case: { type: 'string' },
-    transport: { type: 'boolean', default: false },
-    jobs: { type: 'string', default: String(Math.min(2, availableParallelism())) },
-    self: { type: 'boolean', default: false },
-    verbose: { type: 'boolean', default: false },
-    report: { type: 'string' },
-    'write-status': { type: 'boolean', default: false },
-    node: { type: 'string' },
-    module: { type: 'string', default: join(ROOT, 'node', 'dist', 'index.js') },
-    help: { type: 'boolean', short: 'h', default: false },
+    suite: { type: "string" },
+    version: { type: "string" },
+    filter: { type: "string" },
+    without: { type: "string" },
+    case: { type: "string" },
+    transport: { type: "boolean", default: false },
+    jobs: { type: "string", default: String(Math.min(2, availableParallelism())) },
+    self: { type: "boolean", default: false },
+    verbose: { type: "boolean", default: false },
+    report: { type: "string" },
+    "write-status": { type: "boolean", default: false },
+    node: { type: "string" },
+    module: { type: "string", default: join(ROOT, "node", "dist", "index.js") },
+    help: { type: "boolean", short: "h", default: false },
   },
 });
 
@@ -62,10 +62,10 @@ if (options.help) {
 
 async function main() {
   const pin = PINS[options.version];
-  if (pin === undefined) throw new Error(`--version must be ${Object.keys(PINS).join(' or ')}`);
-  if (options.suite === undefined) throw new Error('--suite DIR is missing; see --help');
+  if (pin === undefined) throw new Error(`--version must be ${Object.keys(PINS).join(" or ")}`);
+  if (options.suite === undefined) throw new Error("--suite DIR is missing; see --help");
   const jobs = Number(options.jobs);
-  if (!Number.isInteger(jobs) || jobs < 1) throw new Error('--jobs takes a number from 1');
+  if (!Number.isInteger(jobs) || jobs < 1) throw new Error("--jobs takes a number from 1");
   const suite = resolve(options.suite);
   checkSuite(suite, pin);
   makeCertificates(suite);
@@ -82,7 +82,7 @@ async function main() {
 
   const known = readCases(pin.version);
   const chosen = [...known.keys()].filter((file) => isChosenFile(file, known.get(file)));
-  if (chosen.length === 0) throw new Error('no file matches');
+  if (chosen.length === 0) throw new Error("no file matches");
   const pattern = options.case === undefined ? undefined : namePattern(options.case);
   const isChosenCase = (name) => options.case === undefined || name.includes(options.case);
 
@@ -110,7 +110,7 @@ async function main() {
 }
 
 function isChosenFile(file, cases) {
-  const contains = (list) => list.split(',').some((text) => file.includes(text));
+  const contains = (list) => list.split(",").some((text) => file.includes(text));
   if (options.filter !== undefined && !contains(options.filter)) return false;
   if (options.without !== undefined && contains(options.without)) return false;
   return !options.transport || cases.some((one) => COUNTED.includes(one.class));
@@ -118,7 +118,7 @@ function isChosenFile(file, cases) {
 
 /** A regular expression for `--test-name-pattern` that means this text. */
 function namePattern(text) {
-  return text.replaceAll(/[.*+?^${}()|[\]\\/]/g, '\\$&');
+  return text.replaceAll(/[.*+?^${}()|[\]\\/]/g, "\\$&");
 }
 
 /** A file that cannot run on this checkout: it needs a bundle that is built apart. */
@@ -129,14 +129,14 @@ function unrun(file, cases) {
     marker: { constructed: 0, dispatched: 0 },
     delegatedElsewhere: 0,
     end: undefined,
-    output: '',
-    cases: cases.map((one) => ({ ...one, outcome: 'notRun' })),
+    output: "",
+    cases: cases.map((one) => ({ ...one, outcome: "notRun" })),
     unknown: [],
   };
 }
 
 function readLedger(version) {
-  const ledger = JSON.parse(readFileSync(join(HERE, 'ledger.json'), 'utf8'));
+  const ledger = JSON.parse(readFileSync(join(HERE, "ledger.json"), "utf8"));
   return ledger[version].flatMap(({ cases, ...entry }) =>
     cases.map((name) => ({ ...entry, case: name })),
   );
@@ -151,14 +151,14 @@ function conclude(pin, files, stale, isFull) {
   const unmarked = files.filter(
     ({ marker, cases }) =>
       marker.constructed + marker.dispatched === 0 &&
-      cases.some((one) => COUNTED.includes(one.class) && one.outcome === 'pass'),
+      cases.some((one) => COUNTED.includes(one.class) && one.outcome === "pass"),
   );
   showFailures(files, unexplained);
   console.log(`\n${table(sums)}\n`);
   const unknown = files.flatMap(({ file, unknown: some }) => some.map(({ name }) => [file, name]));
   for (const [file, name] of unknown) console.log(`not in the list of cases: ${file}: ${name}`);
   for (const { file, end } of files) {
-    if (end === 'did not exit') console.log(`did not exit: ${file}`);
+    if (end === "did not exit") console.log(`did not exit: ${file}`);
   }
   for (const { file } of unmarked) console.log(`our classes were not used in: ${file}`);
   for (const entry of stale) console.log(`stale ledger entry: ${entry.file}: ${entry.case}`);
@@ -167,12 +167,12 @@ function conclude(pin, files, stale, isFull) {
 
   const { counted } = sums;
   const ran = counted.cases - counted.notRun - counted.skip;
-  const percent = ran === 0 ? '–' : `${((100 * counted.pass) / ran).toFixed(2)} %`;
+  const percent = ran === 0 ? "–" : `${((100 * counted.pass) / ran).toFixed(2)} %`;
   console.log(
     `undici ${pin.version} on Node ${pin.node}: ${counted.pass} of ${ran} transport cases pass (${percent}), ${counted.delegated} of them delegated, ${unexplained.length} unexplained`,
   );
   const report = resolve(
-    options.report ?? join(ROOT, 'target', 'conformance', `undici-v${pin.version}.json`),
+    options.report ?? join(ROOT, "target", "conformance", `undici-v${pin.version}.json`),
   );
   mkdirSync(dirname(report), { recursive: true });
   writeFileSync(
@@ -180,8 +180,8 @@ function conclude(pin, files, stale, isFull) {
     `${JSON.stringify({ undici: pin.version, node: pin.node, self: options.self, ...sums, unexplained: unexplained.length, stale, files }, null, 1)}\n`,
   );
   console.log(`report: ${report}`);
-  if (options['write-status']) {
-    if (!isFull || options.self) throw new Error('--write-status needs a full run');
+  if (options["write-status"]) {
+    if (!isFull || options.self) throw new Error("--write-status needs a full run");
     writeStatus(pin, sums, unexplained.length, unmarked.length);
   }
   return unexplained.length > 0 || stale.length > 0 ? 1 : 0;
@@ -192,24 +192,24 @@ function showFailures(files, unexplained) {
   for (const one of unexplained) {
     if (one.file !== current) console.log(`\n${one.file}`);
     current = one.file;
-    const what = one.outcome === 'pass' ? 'delegated, but not in the ledger' : firstLine(one);
+    const what = one.outcome === "pass" ? "delegated, but not in the ledger" : firstLine(one);
     console.log(`  ✗ [${one.class}] ${one.name}\n      ${what}`);
     if (options.verbose && one.error?.stack !== undefined) {
-      console.log(one.error.stack.replaceAll(/^/gm, '      '));
+      console.log(one.error.stack.replaceAll(/^/gm, "      "));
     }
   }
   if (!options.verbose) return;
   for (const { file, output, end } of files) {
-    if (output.trim() !== '') {
-      console.log(`\n--- output of ${file}${end === undefined ? '' : ` (${end})`}\n${output}`);
+    if (output.trim() !== "") {
+      console.log(`\n--- output of ${file}${end === undefined ? "" : ` (${end})`}\n${output}`);
     }
   }
 }
 
 /** Keeps the last full result of each pin, which README shows. */
 function writeStatus(pin, { counted, classes }, unexplained, unmarked) {
-  const file = join(HERE, 'status.json');
-  const status = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {};
+  const file = join(HERE, "status.json");
+  const status = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : {};
   status[pin.version] = { node: pin.node, transport: counted, classes, unexplained, unmarked };
   writeFileSync(file, `${JSON.stringify(status, null, 2)}\n`);
 }

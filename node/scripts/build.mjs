@@ -1,5 +1,5 @@
 // Builds dist/: tsc for the CommonJS output and the declarations, then the ESM wrapper, whose named
-// exports are read off the compiled index so that they cannot fall behind it.
+// exports are read off the compiled files so that they cannot fall behind it.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -20,10 +20,16 @@ const tsc = spawnSync(process.execPath, [require.resolve('typescript/bin/tsc'), 
 });
 if (tsc.status !== 0) process.exit(tsc.status ?? 1);
 
-const compiled = readFileSync(`${root}dist/index.js`, 'utf8');
-const names = [...compiled.matchAll(/^Object\.defineProperty\(exports, "(\w+)"/gm)]
-  .map(([, name]) => name)
-  .filter((name) => name !== '__esModule')
+/** The names that a compiled module exports, `export *` apart. */
+function exportsOf(file) {
+  const compiled = readFileSync(`${root}dist/${file}`, 'utf8');
+  return [...compiled.matchAll(/^(?:Object\.defineProperty\(exports, "|exports\.)(\w+)/gm)].map(
+    ([, name]) => name,
+  );
+}
+
+const names = [...new Set([...exportsOf('index.js'), ...exportsOf('undici-exports.js')])]
+  .filter((name) => name !== '__esModule' && name !== 'default')
   .sort();
 if (!names.includes('Agent') || !names.includes('request')) {
   throw new Error('the exports of dist/index.js were not recognised');

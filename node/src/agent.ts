@@ -218,7 +218,7 @@ export class Agent extends DispatcherBase {
       entry === undefined
         ? this.addPool(given, origin, key, allowH2 === false)
         : unwrapEntry(entry);
-    const receiver = pool instanceof DispatcherBase ? handler : toPeerHandler(handler);
+    const receiver = takesNewHandlers(pool) ? handler : toPeerHandler(handler);
     return pool.dispatch(options as unknown as Dispatcher.DispatchOptions, receiver);
   }
 
@@ -288,6 +288,11 @@ export class Agent extends DispatcherBase {
       }
     }
   }
+}
+
+/** What has a `dispatch` of its own, as the peer's mocks over our classes have, follows the peer. */
+function takesNewHandlers(pool: Dispatcher): boolean {
+  return pool instanceof DispatcherBase && pool.dispatch === DispatcherBase.prototype.dispatch;
 }
 
 /** Types under the names that undici's declarations give them. */

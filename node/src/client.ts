@@ -44,6 +44,14 @@ export class Client extends PooledDispatcher {
         return this.socket;
       },
     });
+    Object.defineProperty(this.prototype, symbols.kMaxConcurrentStreams, {
+      configurable: true,
+      get(this: Client) {
+        return this.backend.kind === 'engine'
+          ? this.backend.pool.concurrency
+          : this.backend.delegate.dispatcher[symbols.kMaxConcurrentStreams];
+      },
+    });
   }
 
   /**

@@ -47,6 +47,14 @@ export class ConnectionSocket extends EventEmitter {
     this.#owner = owner;
   }
 
+  /** The local end, as `net.Socket` has it. */
+  address(): { address?: string; family?: string; port?: number } {
+    const { localAddress, localPort } = this;
+    if (localAddress === undefined || localPort === undefined) return {};
+    const family = localAddress.includes(':') ? 'IPv6' : 'IPv4';
+    return { address: localAddress, family, port: localPort };
+  }
+
   /** Closes the connection at once. `close` follows. */
   destroy(error?: unknown): this {
     if (this.destroyed) return this;
@@ -76,8 +84,12 @@ export class Connection implements SocketOwner {
   destroyError: unknown = null;
   /** What undici's users see as the client of this connection, made when somebody looks. */
   client: ConnectionClient | null = null;
+  /** Requests that an HTTP/2 connection takes at once; one until the server has said. */
+  streams = 1;
   /** Until it no longer counts; `whenEnded` and the socket's `close` follow. */
   isUp = true;
+  /** The host was asked to end it. */
+  isEnding = false;
 
   readonly #host: ConnectionHost;
   #socket: ConnectionSocket | null = null;
@@ -95,6 +107,11 @@ export class Connection implements SocketOwner {
   /** The same object whoever asks. */
   get socket(): ConnectionSocket {
     return (this.#socket ??= new ConnectionSocket(this));
+  }
+
+  /** Whether its requests are streams of their own. */
+  get isMultiplexed(): boolean {
+    return this.info.protocol === 'h2';
   }
 
   destroy(error: unknown): void {

@@ -7,7 +7,7 @@
  */
 
 import type { DispatchController } from './handler-types';
-import { rawFields } from './headers';
+import { parseFields, rawFields } from './headers';
 
 /** What a controller needs of its exchange. */
 export interface Controlled {
@@ -16,6 +16,15 @@ export interface Controlled {
   paused(): void;
   /** Delivery may go on. */
   resumed(): void;
+}
+
+/** Gives a list of fields the names as properties, which neither loops nor comparisons see. */
+function withNames(list: Buffer[], fields: object): Buffer[] {
+  for (const [name, value] of Object.entries(fields)) {
+    if (name in list) continue;
+    Object.defineProperty(list, name, { value: value as unknown, configurable: true, writable: true });
+  }
+  return list;
 }
 
 /** The controller of one request. */
@@ -28,6 +37,7 @@ export class RequestController implements DispatchController {
   /** Field list of the last head, and where its fields start; see `headers.ts`. */
   #head: string | null = null;
   #headFields = 0;
+  #isHttp2 = false;
   #trailers: string | null = null;
   /** Built from the lists when first read, or set by an interceptor. */
   #rawHeaders: unknown = null;
@@ -73,10 +83,14 @@ export class RequestController implements DispatchController {
     return this.#paused;
   }
 
-  /** Names and values of the last head as they stood on the wire: a flat list of Buffers. */
+  /**
+   * Names and values of the last head as they stood on the wire: a flat list of Buffers. Over
+   * HTTP/2, where undici has an object of names and values here, the list has those as well.
+   */
   get rawHeaders(): unknown {
     if (this.#rawHeaders === null && this.#head !== null) {
-      this.#rawHeaders = rawFields(this.#head, this.#headFields);
+      const raw = rawFields(this.#head, this.#headFields);
+      this.#rawHeaders = this.#isHttp2 ? withNames(raw, parseFields(this.#head, this.#headFields)) : raw;
     }
     return this.#rawHeaders;
   }
@@ -98,7 +112,13 @@ export class RequestController implements DispatchController {
   }
 
   /** A head arrived; its fields start at `fields` in `text`. For the exchange. */
-  static receiveHead(controller: RequestController, text: string, fields: number): void {
+  static receiveHead(
+    controller: RequestController,
+    text: string,
+    fields: number,
+    isHttp2: boolean,
+  ): void {
+    controller.#isHttp2 = isHttp2;
     controller.#head = text;
     controller.#headFields = fields;
     controller.#rawHeaders = null;

@@ -13,6 +13,7 @@ import type { EventEmitter } from 'node:events';
 
 import type { DispatchHandler, DispatchOptions } from './handler-types';
 import { needsPeer, ownOptions, type SettingsKind } from './options';
+import { proxyOf } from './proxy-settings';
 import { type Dispatcher, peer, symbols } from './undici';
 
 /** What the peer's classes show beside `Dispatcher`'s methods. */
@@ -34,7 +35,7 @@ export interface PeerCounters {
 
 /** Whether `createDelegate` must serve these options; the engine serves all others. */
 export function shouldDelegate(options: unknown, kind: SettingsKind = 'client'): boolean {
-  return needsPeer(ownOptions(options), kind);
+  return needsPeer(ownOptions(options), kind, proxyOf(options));
 }
 
 /** A client or pool of the peer behind one of ours. */

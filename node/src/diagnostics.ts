@@ -11,7 +11,7 @@ import { channel } from 'node:diagnostics_channel';
 import type { DispatchHandler } from './handler-types';
 import { addHeader } from './request-headers';
 import type { RequestDescription } from './request';
-import type { Connection, ConnectionSocket } from './connection';
+import type { Connection } from './connection';
 import type { PoolSettings } from './options';
 import { buildConnector } from './undici';
 
@@ -147,7 +147,8 @@ export function observe(request: ObservedRequest): DiagnosticRequest {
 export class ConnectionDiagnostics {
   readonly #settings: PoolSettings;
   #connector: unknown;
-  #socket: ConnectionSocket | undefined;
+  /** The newest connection: a subscriber may come when it is already there. */
+  #connection: Connection | undefined;
   /** Messages about requests that were handed over before there was a connection. */
   #delayed: (() => void)[] = [];
 
@@ -178,14 +179,13 @@ export class ConnectionDiagnostics {
   }
 
   connected(connection: Connection, servername: string | null): void {
+    this.#connection = connection;
     this.#proxyConnected(connection);
-    const observedByAny = channels.connected.hasSubscribers || channels.sendHeaders.hasSubscribers;
-    if (observedByAny) this.#socket = connection.socket;
     if (channels.connected.hasSubscribers) {
       channels.connected.publish({
         connectParams: { ...this.#connectParams(servername), version: connection.info.protocol },
         connector: this.connector,
-        socket: this.#socket,
+        socket: connection.socket,
       });
     }
     this.flushDelayed();
@@ -221,7 +221,20 @@ export class ConnectionDiagnostics {
     for (const message of messages) message();
   }
 
-  sendHeaders(request: ObservedRequest, headers: string): void {
-    channels.sendHeaders.publish({ request: observe(request), headers, socket: this.#socket });
+  sendHeaders(request: ObservedRequest, head: string): void {
+    const connection = this.#connection;
+    const headers = connection?.isMultiplexed === true ? asHttp2(head, this.#settings.url) : head;
+    channels.sendHeaders.publish({ request: observe(request), headers, socket: connection?.socket });
   }
+}
+
+/** A head of HTTP/1.1 as undici shows that of a stream: its fields, then the pseudo-headers. */
+function asHttp2(head: string, url: URL): string {
+  const [line = '', host = '', , ...fields] = head.split('\r\n');
+  const [method, path] = line.split(' ');
+  const authority = host.slice('host: '.length);
+  const scheme = url.protocol.slice(0, -1);
+  const shown = fields.filter((field) => field !== '');
+  shown.push(`:authority: ${authority}`, `:method: ${method}`, `:path: ${path}`, `:scheme: ${scheme}`);
+  return `${shown.join('\r\n')}\r\n`;
 }

@@ -39,11 +39,6 @@ interface ReceiveLimits {
   readonly eventSourceOptions?: object;
 }
 
-const wrapLegacyHandlers: Interceptor = (dispatch) =>
-  function dispatchWrapped(options, handler) {
-    return dispatch(options, wrapHandler(handler) as Dispatcher.DispatchHandler);
-  };
-
 /** Has what `Object.prototype` has, which should be nothing that can be enumerated. */
 const NOTHING = {};
 
@@ -151,8 +146,14 @@ export abstract class DispatcherBase extends Dispatcher {
   override compose(interceptors: Interceptor[]): Dispatcher.ComposedDispatcher;
   override compose(...args: Interceptor[] | [Interceptor[]]): Dispatcher.ComposedDispatcher {
     const interceptors = (Array.isArray(args[0]) ? args[0] : args) as Interceptor[];
-    // Outermost, so that interceptors only ever see handlers of the newer generation.
-    return super.compose([...interceptors, wrapLegacyHandlers]);
+    const composed = super.compose(interceptors);
+    // Before anything of the peer's, so that interceptors only ever see handlers of the newer
+    // generation: undici 8 wraps none, and undici 7's wrapper joins headers that came twice.
+    const dispatch: Dispatcher['dispatch'] = (options, handler) =>
+      composed.dispatch(options, wrapHandler(handler) as Dispatcher.DispatchHandler);
+    return new Proxy(composed, {
+      get: (target, key) => (key === 'dispatch' ? dispatch : (Reflect.get(target, key) as unknown)),
+    });
   }
 
   override close(): Promise<void>;

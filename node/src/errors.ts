@@ -211,6 +211,34 @@ function socketError(fields: ErrorFields): Error {
     : new SocketError(fields.message, socketInfo(fields));
 }
 
+/** undici's timeouts say more over HTTP/2; elsewhere the class's own text stands. */
+function http2Text(message: string): string | undefined {
+  return message.startsWith('HTTP/2: ') ? message : undefined;
+}
+
+/** Error codes of RFC 9113, section 7. */
+const NO_ERROR = 0;
+const CANCEL = 8;
+
+/**
+ * A reset stream, as `node:http2` reports it and undici passes it on: two of the codes are no error
+ * to Node, which then tells of the stream's end alone.
+ */
+function streamError(fields: ErrorFields): Error {
+  if (fields.errno === NO_ERROR) {
+    return new errors.InformationalError('HTTP/2: stream half-closed (remote)');
+  }
+  if (fields.errno === CANCEL) {
+    return new errors.InformationalError(
+      'HTTP/2: stream closed before the response was complete',
+    );
+  }
+  return Object.assign(new Error(fields.message), {
+    code: 'ERR_HTTP2_STREAM_ERROR',
+    http2ErrorCode: fields.errno,
+  });
+}
+
 /** Where undici uses its class's own text, so do we: users compare these messages. */
 function toError(fields: ErrorFields): Error {
   switch (fields.code) {
@@ -232,9 +260,9 @@ function toError(fields: ErrorFields): Error {
     case ErrorCode.System:
       return systemError(fields);
     case ErrorCode.HeadersTimeout:
-      return new errors.HeadersTimeoutError();
+      return new errors.HeadersTimeoutError(http2Text(fields.message));
     case ErrorCode.BodyTimeout:
-      return new errors.BodyTimeoutError();
+      return new errors.BodyTimeoutError(http2Text(fields.message));
     case ErrorCode.HeadersOverflow:
       return new errors.HeadersOverflowError();
     case ErrorCode.ResponseContentLengthMismatch:
@@ -245,6 +273,10 @@ function toError(fields: ErrorFields): Error {
       return parserError(fields);
     case ErrorCode.Socket:
       return socketError(fields);
+    case ErrorCode.StreamReset:
+      return streamError(fields);
+    case ErrorCode.Unserved:
+      return new errors.InformationalError(fields.message);
     case ErrorCode.ProxyRefused:
       return new errors.RequestAbortedError(fields.message);
     case ErrorCode.ProxyTls:

@@ -23,18 +23,20 @@ import { assertHandler } from './legacy-handler';
 import { Place, type Pipelined } from './pipeline';
 import { Sending, type SendContext } from './sending';
 import type { Pausing, SlotOwner } from './session';
-import { errors, peerMajor } from './undici';
+import { errors, peerMajor, symbols } from './undici';
 import { UpgradedSocket } from './upgrade';
-import { WINDOW } from './wire/generated';
+import { HeadFlag, WINDOW } from './wire/generated';
 
 /** What an exchange tells its pool. */
 export interface ExchangeContext extends SendContext {
   /** The exchange has settled: it no longer counts. Called once. */
-  settled(exchange: Exchange): void;
+  settled(exchange: Request): void;
   /** The final head of an exchange whose place is `Blocking` was delivered. */
-  unblocked(exchange: Exchange): void;
+  unblocked(exchange: Request): void;
   /** The request of an exchange that has a place has left, its body included. */
-  sent(exchange: Exchange): void;
+  sent(exchange: Request): void;
+  /** What stands for the socket below an upgraded HTTP/2 stream. */
+  readonly streamSocket: unknown;
   /** An error of `onResponseError`, which nobody is left to hear: becomes the dispatcher's `error` event. */
   reportError(error: unknown): void;
 }
@@ -48,13 +50,15 @@ type Undelivered =
   | { readonly kind: 'end'; readonly trailers: string }
   | { readonly kind: 'head'; readonly status: number; readonly text: string };
 
-/** One request; see above. */
-export class Exchange extends Sending implements SlotOwner, Pausing, Pipelined {
+/** One request; see above. Named as undici's, which stands in the stack of every handler's callback. */
+class Request extends Sending implements SlotOwner, Pausing, Pipelined {
   readonly #context: ExchangeContext;
   #controller: RequestController | null = null;
   #queue: Undelivered[] | null = null;
   /** A callback is running: `resume()` inside it must not deliver again below it. */
   #delivering = false;
+  /** The last head came over HTTP/2. */
+  #isHttp2 = false;
   /** Bytes delivered and not yet credited. */
   #owed = 0;
   /** What Rust knows of the handler: it delivers, will be told at the end of this turn, has stopped. */
@@ -64,8 +68,8 @@ export class Exchange extends Sending implements SlotOwner, Pausing, Pipelined {
   #counts = true;
 
   /** Neighbours in the pool's list of unsettled requests; the pool's alone. */
-  previous: Exchange | null = null;
-  next: Exchange | null = null;
+  previous: Request | null = null;
+  next: Request | null = null;
 
   /** The pipeline's alone. */
   place: number = Place.None;
@@ -119,15 +123,16 @@ export class Exchange extends Sending implements SlotOwner, Pausing, Pipelined {
 
   // Incoming ---------------------------------------------------------------------------------
 
-  onInformational(status: number, _flags: number, text: string): void {
-    this.onHead(status, 0, text);
+  onInformational(status: number, flags: number, text: string): void {
+    this.onHead(status, flags, text);
   }
 
-  onHead(status: number, _flags: number, text: string): void {
+  onHead(status: number, flags: number, text: string): void {
+    this.#isHttp2 = (flags & HeadFlag.Http2) !== 0;
     if (this.#handle.paused) this.paused();
     // Heads are delivered to a paused handler too, but never before what already waits.
     if (this.#queue !== null) this.#queue.push({ kind: 'head', status, text });
-    else this.#deliverHead(status, text);
+    else this.onResponseStart(status, text);
   }
 
   onData(chunk: Buffer): void {
@@ -145,14 +150,20 @@ export class Exchange extends Sending implements SlotOwner, Pausing, Pipelined {
     this.#deliverError(decodeError(batch, start, end));
   }
 
-  onUpgrade(status: number, _flags: number, text: string): void {
+  onUpgrade(status: number, flags: number, text: string): void {
     const fields = text.indexOf('\n') + 1;
     const controller = this.#handle;
-    RequestController.receiveHead(controller, text, fields);
+    RequestController.receiveHead(controller, text, fields, (flags & HeadFlag.Http2) !== 0);
     this.unwatchBody();
     // The byte stream is not the handler's to pause.
     this.#tellResumed();
     const socket = new UpgradedSocket(this.context.session, this, this.writer);
+    this.#isHttp2 = (flags & HeadFlag.Http2) !== 0;
+    if (this.#isHttp2) {
+      // undici expects 200 instead of 101 where these say that the socket is a stream.
+      const session = { socket: this.#context.streamSocket };
+      Object.assign(socket, { [symbols.kHTTP2Stream]: true, session });
+    }
     this.slot = -1;
     // As in undici, the pool is done with the request before its handler has the byte stream:
     // closing or destroying the pool in there leaves the stream alone.
@@ -191,12 +202,23 @@ export class Exchange extends Sending implements SlotOwner, Pausing, Pipelined {
     // A request that is not sent yet has nothing to stop; its head will remind us.
     const tell = this.#handle.paused && !this.settled && this.slot !== -1;
     this.#delivery = tell ? 'paused' : 'running';
-    if (tell) this.writer.credit(this.slot, this.generation, 0, true);
+    if (!tell) return;
+    this.writer.credit(this.slot, this.generation, 0, true);
+    this.context.session.release();
+  }
+
+  /**
+   * Whether the request keeps the process alive. As with Node's sockets, one that nobody reads does
+   * not: a body that was never consumed would hold it for good.
+   */
+  get holds(): boolean {
+    return this.#delivery !== 'paused';
   }
 
   #tellResumed(): void {
     if (this.#delivery !== 'paused') return;
     this.#delivery = 'running';
+    this.context.session.hold();
     this.writer.credit(this.slot, this.generation, this.#owed);
     this.#owed = 0;
     this.scheduleFlush();
@@ -221,7 +243,7 @@ export class Exchange extends Sending implements SlotOwner, Pausing, Pipelined {
       if (this.#handle.paused) return;
       this.#queue.shift();
       if (item.kind === 'data') this.#deliverData(item.chunk);
-      else if (item.kind === 'head') this.#deliverHead(item.status, item.text);
+      else if (item.kind === 'head') this.onResponseStart(item.status, item.text);
       else this.#deliverEnd(item.trailers);
     }
   }
@@ -235,11 +257,11 @@ export class Exchange extends Sending implements SlotOwner, Pausing, Pipelined {
     channels.headers.publish({ request: observe(this), response });
   }
 
-  #deliverHead(status: number, text: string): void {
+  private onResponseStart(status: number, text: string): void {
     const { handler } = this;
     const controller = this.#handle;
     const fields = text.indexOf('\n') + 1;
-    RequestController.receiveHead(controller, text, fields);
+    RequestController.receiveHead(controller, text, fields, this.#isHttp2);
     this.#delivering = true;
     try {
       if (handler.onResponseStarted) handler.onResponseStarted();
@@ -350,6 +372,7 @@ export class Exchange extends Sending implements SlotOwner, Pausing, Pipelined {
    * upgrade is under way to us, because byte streams outlive their pool.
    */
   destroyWith(error: Error): void {
+    if (this.slot !== -1 && !this.isUpgrade) this.context.session.free(this);
     this.#settleWithError(error, this.isUpgrade);
   }
 
@@ -357,12 +380,10 @@ export class Exchange extends Sending implements SlotOwner, Pausing, Pipelined {
     if (this.settled) return;
     this.settled = true;
     this.#queue = null;
-    if (this.slot !== -1) {
-      this.context.session.free(this);
-      if (tellNative) {
-        this.writer.cancel(this.slot, this.generation);
-        this.scheduleFlush();
-      }
+    if (this.slot !== -1 && tellNative) {
+      this.writer.cancel(this.slot, this.generation);
+      this.context.session.cancelled(this);
+      this.scheduleFlush();
     }
     this.unwatchBody();
     this.#callOnError(error);
@@ -380,3 +401,5 @@ export class Exchange extends Sending implements SlotOwner, Pausing, Pipelined {
     }
   }
 }
+
+export { Request as Exchange };

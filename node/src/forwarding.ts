@@ -61,9 +61,7 @@ class ForwardedHandler implements DispatchHandler {
     statusMessage?: string,
   ): void {
     if (statusCode === 407) {
-      controller.abort(
-        new errors.InvalidArgumentError('Proxy Authentication Required (407)'),
-      );
+      controller.abort(new errors.InvalidArgumentError('Proxy Authentication Required (407)'));
       return;
     }
     this.handler.onResponseStart?.(controller, statusCode, headers, statusMessage);
@@ -116,9 +114,12 @@ export class Forwarder extends DispatcherBase {
     this.options = options;
     hideFields(this, 'options');
     for (const name of ['drain', 'connect', 'disconnect', 'connectionError']) {
-      (this.pool as EventEmitter).on(name, (url: URL, targets: readonly Dispatcher[], ...rest) => {
-        (this as EventEmitter).emit(name, url, [this, ...targets], ...rest);
-      });
+      (this.pool as EventEmitter).on(
+        name,
+        (url: URL, targets: readonly Dispatcher[], ...rest: unknown[]) => {
+          (this as EventEmitter).emit(name, url, [this, ...targets], ...rest);
+        },
+      );
     }
   }
 

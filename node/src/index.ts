@@ -2,7 +2,8 @@
  * The package's exports: undici's names, with ours in the place of those that dodici serves, and
  * `counters`.
  *
- * What lives here: no logic. `index.mjs`, which the build writes, lists the same names for ESM.
+ * What lives here: our names, and no logic. `index.mjs`, which the build writes, lists the same
+ * names for ESM.
  */
 
 export { Agent } from './agent';
@@ -20,54 +21,15 @@ export {
   stream,
   upgrade,
 } from './global';
+export { H2CClient } from './h2c-client';
 export { install, type Installation } from './install';
 export { Pool } from './pool';
 export { ProxyAgent } from './proxy-agent';
 export { Socks5ProxyAgent } from './socks5-proxy-agent';
 
-export {
-  CloseEvent,
-  DecoratorHandler,
-  Dispatcher,
-  Dispatcher1Wrapper,
-  ErrorEvent,
-  EventSource,
-  FormData,
-  H2CClient,
-  Headers,
-  MessageEvent,
-  MockAgent,
-  MockCallHistory,
-  MockCallHistoryLog,
-  MockClient,
-  MockPool,
-  RedirectHandler,
-  Request,
-  Response,
-  RetryAgent,
-  RetryHandler,
-  SnapshotAgent,
-  WebSocket,
-  WebSocketError,
-  WebSocketStream,
-  buildConnector,
-  cacheStores,
-  caches,
-  deleteCookie,
-  errors,
-  getCookies,
-  getGlobalOrigin,
-  getSetCookies,
-  interceptors,
-  mockErrors,
-  parseCookie,
-  parseMIMEType,
-  ping,
-  serializeAMimeType,
-  setCookie,
-  setGlobalOrigin,
-  util,
-} from './undici';
+export * from './undici-exports';
+// By name, because undici 8 declares it otherwise.
+export { Dispatcher1Wrapper } from './undici-exports';
 
 export type {
   CloseReason,

@@ -13,16 +13,15 @@ import type { PoolSettings } from './options';
 import { provideDefaultRoots } from './roots';
 import type { SendTarget } from './sending';
 import type { PoolOwner, Session } from './session';
-import { setImmediate } from './timers';
 import type { SubmissionWriter } from './wire/writer';
 
 /** Hears what happens to connections. Called at delivery, so in one order with the handlers' callbacks. */
 export interface NativePoolListener {
   connected(pool: NativePool, connection: Connection): void;
-  /** A connection no longer counts. */
-  disconnected(): void;
-  /** The same, for the ears of users. */
-  ended(connection: Connection, error: Error, info: DisconnectInfo): void;
+  /** An HTTP/2 connection takes so many requests at once from now on. */
+  concurrencyChanged(connection: Connection, streams: number): void;
+  /** A connection has ended and no longer counts. */
+  disconnected(connection: Connection, error: Error, info: DisconnectInfo): void;
   connectFailed(pool: NativePool, error: Error): void;
   /** The user ends a connection with this error, or `null`. */
   connectionDestroyed(connection: Connection, error: unknown): void;
@@ -39,8 +38,6 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
   readonly #listener: NativePoolListener;
   /** Connections that are up, by serial number. */
   readonly #connections = new Map<number, Connection>();
-  /** Connections that have ended and whose end nobody was told yet. */
-  readonly #ends: { connection: Connection; error: Error; info: DisconnectInfo }[] = [];
   #destroyError: Error | null = null;
   #closed: (() => void) | null = null;
 
@@ -90,43 +87,40 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
   }
 
   onConnected(connection: number, batch: Buffer, start: number, end: number): void {
-    this.#tellEnds();
     if (this.#connections.size === 0) this.#session.keepPool(this.id, this);
     const made = new Connection(connection, decodeConnected(batch, start, end), this);
     this.#connections.set(connection, made);
     this.#listener.connected(this, made);
   }
 
+  onConcurrency(connection: number, streams: number): void {
+    const changed = this.#connections.get(connection);
+    if (changed !== undefined) this.#listener.concurrencyChanged(changed, streams);
+  }
+
   onDisconnected(connection: number, batch: Buffer, start: number, end: number): void {
     const ended = this.#connections.get(connection);
     if (ended === undefined) return;
     this.#connections.delete(connection);
+    if (ended.isEnding) this.#session.release();
     const context = { connected: ended.info, destroyError: this.#destroyError };
     const { error, info } = decodeDisconnected(batch, start, end, context);
     ended.isUp = false;
-    this.#listener.disconnected();
-    this.#ends.push({
-      connection: ended,
-      error: (ended.destroyError as Error | null) ?? error,
-      info,
-    });
-    if (this.#ends.length === 1) setImmediate(this.#tellEnds);
-  }
-
-  /**
-   * As `close` of Node's sockets, the news comes when this turn of the event loop is over: a stream
-   * that has just been given the last of a response ends before it. Nothing of this pool overtakes.
-   */
-  readonly #tellEnds = (): void => {
-    for (let end = this.#ends.shift(); end !== undefined; end = this.#ends.shift()) {
-      this.#listener.ended(end.connection, end.error, end.info);
-      end.connection.ended();
-    }
     this.#letGo();
-  };
+    try {
+      this.#listener.disconnected(ended, (ended.destroyError as Error | null) ?? error, info);
+    } finally {
+      ended.ended();
+    }
+  }
 
   destroyConnection(connection: Connection, error: unknown): void {
     if (!this.#connections.has(connection.serial)) return;
+    // Its end is near: as with a socket of Node's, the process waits for it.
+    if (!connection.isEnding) {
+      connection.isEnding = true;
+      this.#session.hold();
+    }
     this.#listener.connectionDestroyed(connection, error);
     this.writer.connectionDestroy(this.id, connection.serial);
     this.#session.scheduleFlush();
@@ -139,13 +133,11 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
   }
 
   onConnectFailed(_connection: number, batch: Buffer, start: number, end: number): void {
-    this.#tellEnds();
     this.#listener.connectFailed(this, decodeError(batch, start, end));
     this.#letGo();
   }
 
   onPoolClosed(): void {
-    this.#tellEnds();
     const closed = this.#closed;
     this.#closed = null;
     if (closed === null) return;

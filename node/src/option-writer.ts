@@ -11,8 +11,13 @@ import type { PoolSettings } from './options';
 import type { ProxySettings } from './proxy-settings';
 import { OptionKey } from './wire/generated';
 
-/** ALPN protocols on offer. HTTP/2 joins this list when the engine speaks it. */
-const ALPN = ['http/1.1'];
+/** ALPN protocols on offer, most wanted first; the server chooses. */
+function alpnOf(settings: PoolSettings): readonly string[] {
+  const { allowH2, preferH2, h2 } = settings;
+  if (h2.priorKnowledge) return ['h2'];
+  if (!allowH2) return ['http/1.1'];
+  return preferH2 ? ['h2', 'http/1.1'] : ['http/1.1', 'h2'];
+}
 
 /** Appends options; all numbers little-endian. */
 class OptionWriter {
@@ -74,11 +79,16 @@ export function encodeCredentials(connect: ConnectSettings): Buffer {
   return out.finish();
 }
 
-function writeTls(out: OptionWriter, connect: ConnectSettings, servername: string | null): void {
+function writeTls(
+  out: OptionWriter,
+  connect: ConnectSettings,
+  servername: string | null,
+  alpn: readonly string[],
+): void {
   if (servername) out.text(OptionKey.ServerName, servername);
   out.flag(OptionKey.RejectUnauthorized, connect.rejectUnauthorized);
   writeCredentials(out, connect);
-  for (const protocol of ALPN) out.text(OptionKey.Alpn, protocol);
+  for (const protocol of alpn) out.text(OptionKey.Alpn, protocol);
   out.text(OptionKey.MinVersion, connect.minVersion);
   out.text(OptionKey.MaxVersion, connect.maxVersion);
   out.number(OptionKey.MaxCachedSessions, connect.maxCachedSessions);
@@ -99,7 +109,8 @@ function writeProxy(out: OptionWriter, proxy: ProxySettings): void {
   }
   if (!proxy.isSecure) return;
   const tls = new OptionWriter();
-  writeTls(tls, proxy.connect, proxy.connect.servername);
+  // CONNECT is spoken in HTTP/1.1, and SOCKS in neither.
+  writeTls(tls, proxy.connect, proxy.connect.servername, ['http/1.1']);
   out.bytes(OptionKey.ProxyTls, tls.finish());
 }
 
@@ -134,11 +145,23 @@ export function encodeSettings(settings: PoolSettings, servername?: string): Uin
   out.number(OptionKey.MaxHeaderSize, settings.maxHeaderSize);
   out.number(OptionKey.MaxResponseSize, settings.maxResponseSize);
 
+  const { h2 } = settings;
+  if (settings.allowH2 || h2.priorKnowledge) {
+    out.flag(OptionKey.Http2, h2.priorKnowledge);
+    out.number(OptionKey.MaxConcurrentStreams, h2.maxConcurrentStreams);
+    out.number(OptionKey.StreamWindow, h2.initialWindowSize);
+    if (h2.connectionWindowSize !== null) {
+      out.number(OptionKey.ConnectionWindow, h2.connectionWindowSize);
+    }
+    out.number(OptionKey.PingInterval, h2.pingInterval);
+  }
+
   out.number(OptionKey.ConnectTimeout, totalTimeout(settings));
   // The socket is the one to the proxy, if there is one.
   const hop = settings.proxy?.connect ?? connect;
-  const localAddress = hop.localAddress ?? settings.localAddress;
-  const socketPath = settings.proxy === null ? settings.socketPath : hop.socketPath;
+  const isDirect = settings.proxy === null;
+  const localAddress = (isDirect ? null : hop.localAddress) ?? settings.localAddress;
+  const socketPath = isDirect ? settings.socketPath : hop.socketPath;
   if (localAddress !== null) out.text(OptionKey.LocalAddress, localAddress);
   if (socketPath !== null) out.text(OptionKey.SocketPath, socketPath);
   out.flag(OptionKey.NoDelay, hop.noDelay);
@@ -147,7 +170,9 @@ export function encodeSettings(settings: PoolSettings, servername?: string): Uin
   out.flag(OptionKey.AutoSelectFamily, hop.autoSelectFamily);
   out.number(OptionKey.AutoSelectFamilyAttemptTimeout, hop.autoSelectFamilyAttemptTimeout);
 
-  if (url.protocol === 'https:') writeTls(out, connect, servername || connect.servername);
+  if (url.protocol === 'https:') {
+    writeTls(out, connect, servername || connect.servername, alpnOf(settings));
+  }
   if (settings.proxy !== null) writeProxy(out, settings.proxy);
   return out.finish();
 }

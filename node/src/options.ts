@@ -15,6 +15,7 @@ import { type ConnectSettings, readConnectOptions } from './connect-options';
 import { encodeSettings } from './option-writer';
 import { parseOrigin } from './parse-origin';
 import { type ProxySettings, proxyOf } from './proxy-settings';
+import { isConnectReplaced } from './replaced-sockets';
 import { errors, peerMajor } from './undici';
 
 /** Which class asks: a `Client` is a pool of one connection whose queue fails as a whole. */
@@ -22,10 +23,19 @@ export type SettingsKind = 'client' | 'pool';
 
 /** HTTP/2 options, checked and kept. */
 export interface H2Settings {
+  /** Most requests at a time on one connection. Default 100. */
   readonly maxConcurrentStreams: number;
+  /** Bytes that the server may send ahead on one stream. Default 262 144. */
   readonly initialWindowSize: number;
-  readonly connectionWindowSize: number;
+  /**
+   * Bytes that the server may send ahead on all streams together. Default `null`: as much as all
+   * streams may, so that one that is not read never holds up the others.
+   */
+  readonly connectionWindowSize: number | null;
+  /** Milliseconds between PING frames; 0 never. Default 60 000. */
   readonly pingInterval: number;
+  /** Whether HTTP/2 is spoken without asking, as `http:` origins must. */
+  readonly priorKnowledge: boolean;
 }
 
 /** Everything that a pool of one origin needs to know. Times are milliseconds, 0 never. */
@@ -306,14 +316,24 @@ function connectorOptions(options: RawOptions): RawOptions {
 
 /**
  * Whether the peer's own class must serve these options, because only JavaScript can: a `connect`
- * function, `connect.lookup`, a pool's `factory`, or HTTP/2 without TLS, which the engine does not
- * speak.
+ * function, `connect.lookup`, a pool's `factory`, or a `net.connect` that somebody has replaced.
  */
-export function needsPeer(options: RawOptions, kind: SettingsKind): boolean {
-  const { connect, useH2c, h2Options } = options;
+export function needsPeer(
+  options: RawOptions,
+  kind: SettingsKind,
+  proxy: ProxySettings | null,
+): boolean {
+  // The peer would not know of the proxy, and go past it. The proxy agents have asked before.
+  if (proxy !== null) return false;
+  const { connect } = options;
   if (typeof connect === 'function') return true;
   if (typeof spread(connect)['lookup'] === 'function') return true;
   if (kind === 'pool' && typeof options['factory'] === 'function') return true;
+  return isConnectReplaced();
+}
+
+/** Whether HTTP/2 without TLS is asked for. */
+export function wantsH2c({ useH2c, h2Options }: RawOptions): boolean {
   return useH2c === true || spread(h2Options)['useH2c'] === true;
 }
 
@@ -333,13 +353,15 @@ function limit(value: unknown): number | null {
 function readH2(options: RawOptions): H2Settings {
   const nested = spread(options['h2Options']);
   const settings = spread(nested['settings']);
-  const pick = (name: string, fallback: number) =>
-    numberOr(nested[name] ?? options[name], fallback);
+  const given = (name: string) => nested[name] ?? options[name];
+  const initial = settings['initialWindowSize'] ?? given('initialWindowSize');
+  const whole = given('connectionWindowSize');
   return {
-    maxConcurrentStreams: pick('maxConcurrentStreams', 100),
-    initialWindowSize: numberOr(settings['initialWindowSize'], pick('initialWindowSize', 262_144)),
-    connectionWindowSize: pick('connectionWindowSize', 524_288),
-    pingInterval: pick('pingInterval', 60_000),
+    maxConcurrentStreams: numberOr(given('maxConcurrentStreams'), 100),
+    initialWindowSize: numberOr(initial, 262_144),
+    connectionWindowSize: isAbsent(whole) ? null : Number(whole),
+    pingInterval: numberOr(given('pingInterval'), 60_000),
+    priorKnowledge: given('useH2c') === true,
   };
 }
 
@@ -370,7 +392,7 @@ export function checkOptions(
   const rest = kind === 'pool' ? throughJson(given) : given;
   if (kind === 'pool') checkClientOptions(rest);
 
-  const connect = readConnectOptions(needsPeer(given, kind) ? {} : connector);
+  const connect = readConnectOptions(needsPeer(given, kind, proxy) ? {} : connector);
   return { kind, connect, at: (origin) => fillIn(kind, parseOrigin(origin), rest, connect, proxy) };
 }
 

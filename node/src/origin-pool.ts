@@ -79,6 +79,9 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
   #last: Exchange | null = null;
   #size = 0;
   #connected = 0;
+  /** Of these, the ones that speak HTTP/2, and how many requests they take at once together. */
+  #multiplexed = 0;
+  #streams = 0;
   /** Connections whose `connect` listeners run: as in undici, nothing runs on them yet. */
   #announcing = 0;
   /** A connect was announced on the diagnostics channel and has not ended. */
@@ -155,12 +158,24 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
 
   // Counters ---------------------------------------------------------------------------------
 
+  /** Requests that one HTTP/2 connection takes at once: what the option says before there is one. */
+  get concurrency(): number {
+    return this.#multiplexed > 0
+      ? this.#streams / this.#multiplexed
+      : this.settings.h2.maxConcurrentStreams;
+  }
+
   /** Requests that may be under way without queueing: a connection that is not up yet counts as one. */
   get #room(): number {
     const { connections } = this.settings;
     if (connections === null) return Infinity;
+    return this.#places + Math.max(0, connections - this.#connected);
+  }
+
+  /** Requests that the connections that are up take at once. */
+  get #places(): number {
     const depth = Math.max(1, this.#pipelining);
-    return this.#connected * depth + Math.max(0, connections - this.#connected);
+    return (this.#connected - this.#multiplexed) * depth + this.#streams;
   }
 
   get counters(): PoolCounters {
@@ -169,12 +184,13 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     const connected = this.#connected;
     const running =
       this.#pipeline === null
-        ? Math.min(size, (connected - this.#announcing) * depth)
+        ? Math.min(size, Math.max(0, this.#places - this.#announcing * depth))
         : this.#pipeline.running;
     const queued = Math.max(0, size - this.#room);
+    const each = this.#multiplexed > 0 ? Math.max(1, this.#places / connected) : depth;
     return {
       connected,
-      free: connected - Math.min(connected, Math.ceil(running / depth)),
+      free: connected - Math.min(connected, Math.ceil(running / each)),
       queued,
       pending: size - running,
       running,
@@ -192,7 +208,7 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
       return pipeline.isShut || this.#size >= depth || this.#size > pipeline.running;
     }
     // A client that is not connected is busy with a single request: it is pending.
-    return this.#size >= (this.#connected > 0 ? depth : 1);
+    return this.#size >= (this.#connected > 0 ? this.#places : 1);
   }
 
   get needDrain(): boolean {
@@ -211,6 +227,11 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     const exchange = new Exchange(this, options, handler);
     this.#link(exchange);
     session.hold();
+    // As in undici, a request that a listener of `connect` makes does not wait for the others, and
+    // takes along those before it.
+    if (this.#announcing > 0 && !exchange.needsSource && this.settings.kind === 'client') {
+      this.#announcing = 0;
+    }
     if (exchange.start()) {
       if (this.#pipeline === null) this.#submit(exchange);
       else this.#enqueue(exchange);
@@ -220,13 +241,14 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
   }
 
   #submit(exchange: Exchange): void {
-    if (this.settings.connections !== 1) {
+    const isFree = this.settings.connections !== 1 || this.#multiplexed > 0;
+    if (isFree && !this.#waitsForServername(exchange)) {
       if (exchange.needsSource) this.#readSource(exchange, () => this.#send(exchange));
       else this.#send(exchange);
       return;
     }
     // One connection answers in the order of dispatch: later requests queue behind one that waits.
-    if (exchange.needsSource) {
+    if (exchange.leavesLater) {
       this.#held.push({ exchange, state: 'queued' });
       this.#afterCaller(() => this.#sendHeld());
     } else if (this.#held.length > 0 || this.#waitsForServername(exchange)) {
@@ -422,7 +444,7 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     exchange.previous = null;
     exchange.next = null;
     this.#size--;
-    this.session.release();
+    if (exchange.holds) this.session.release();
     if (this.#held.length > 0) this.#sendHeld();
     if (this.#pipeline !== null) {
       this.#pipeline.settled(exchange);
@@ -472,27 +494,60 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
   connected(pool: NativePool, connection: Connection): void {
     this.#connected++;
     this.#connecting = false;
+    if (connection.isMultiplexed) {
+      this.#multiplexed++;
+      this.#streams += connection.streams;
+    }
     this.diagnostics.connected(connection, pool.servername);
     // As in undici, requests leave after the listeners have seen the connection.
     this.#announcing++;
     try {
       this.#emit('connect', connection, connection.info);
     } finally {
-      this.#announcing--;
+      if (this.#announcing > 0) this.#announcing--;
+      if (connection.isMultiplexed) this.#multiplex();
       this.#advance();
       this.#checkDrain();
     }
   }
 
-  disconnected(): void {
-    this.#connected--;
-    if (this.#connected === 0) this.#pipeline?.requeue(this.#first);
-    if (this.#size > 0 && this.#isBusy) this.#needDrain = true;
-    this.#advance();
+  /** Streams wait for nothing: neither for the order of a pipeline nor for bodies before them. */
+  #multiplex(): void {
+    const waiting: Exchange[] = this.#held.map(({ exchange }) => exchange);
+    this.#held = [];
+    if (this.#pipeline !== null) {
+      this.#pipeline = null;
+      for (const exchange of this.#list(this.#first, Infinity)) {
+        if (!exchange.submitted && exchange.place === Place.Waiting) waiting.push(exchange);
+        exchange.place = Place.None;
+      }
+    }
+    for (const exchange of waiting) {
+      if (!exchange.settled) this.#submit(exchange);
+    }
   }
 
-  ended(connection: Connection, error: Error, info: DisconnectInfo): void {
-    this.#emit('disconnect', connection, error, info);
+  concurrencyChanged(connection: Connection, streams: number): void {
+    this.#streams += streams - connection.streams;
+    connection.streams = streams;
+    if (this.#size > 0 && this.#isBusy) this.#needDrain = true;
+    this.#checkDrain();
+  }
+
+  disconnected(connection: Connection, error: Error, info: DisconnectInfo): void {
+    this.#connected--;
+    if (connection.isMultiplexed) {
+      this.#multiplexed--;
+      this.#streams -= connection.streams;
+    }
+    if (this.#connected === 0) this.#pipeline?.requeue(this.#first);
+    if (this.#size > 0 && this.#isBusy) this.#needDrain = true;
+    try {
+      this.#emit('disconnect', connection, error, info);
+    } finally {
+      // As in undici, the queue goes on after the listeners.
+      this.#advance();
+    }
   }
 
   connectFailed(pool: NativePool, error: Error): void {
@@ -515,7 +570,7 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
 
   /**
    * Fails every request with `error`: those not yet written at once, the others in a microtask, as
-   * undici does when their socket closes. Resolves when all connections are gone.
+   * undici does when their socket closes. Resolves when all connections that were up are gone.
    */
   async destroy(error: Error): Promise<void> {
     const running = this.#list(this.#first, this.counters.running);
@@ -527,7 +582,8 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     if (this.#byServername !== null) pools.push(...this.#byServername.values());
     const gone = Promise.all([...pools.map((pool) => pool.destroy(error)), ...this.#retired]);
     queueMicrotask(() => this.#failFrom(this.#first, error));
-    await gone;
+    // As in undici, a connection that is being made is nobody's business any more.
+    if (this.#connected > 0) await gone;
   }
 
   #failFrom(start: Exchange | null, error: Error): void {
@@ -568,6 +624,13 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
   *connections(): Generator<Connection> {
     if (this.#main !== null) yield* this.#main.connections;
     for (const pool of this.#byServername?.values() ?? []) yield* pool.connections;
+  }
+
+  get streamSocket(): unknown {
+    for (const connection of this.connections()) {
+      if (connection.isMultiplexed) return connection.socket;
+    }
+    return null;
   }
 
   /** Opens a connection although nothing is queued. */

@@ -16,7 +16,7 @@ import { Client } from './client';
 import { DispatcherBase, hideFields } from './dispatcher-base';
 import { Forwarder } from './forwarding';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
-import { ownOptions } from './options';
+import { ownOptions, wantsH2c } from './options';
 import { parseOrigin } from './parse-origin';
 import { Pool } from './pool';
 import { checkedHeaders } from './proxy-headers';
@@ -84,7 +84,6 @@ function isSocks(url: URL): boolean {
   return url.protocol === 'socks5:' || url.protocol === 'socks:';
 }
 
-
 function makeDispatcher(origin: string | URL, options: object): Dispatcher {
   return (options as Options)['connections'] === 1
     ? new Client(origin, options)
@@ -150,9 +149,12 @@ export class ProxyAgent extends DispatcherBase {
 
   private forwardEvents(agent: Dispatcher): void {
     for (const name of ['drain', 'connect', 'disconnect', 'connectionError']) {
-      (agent as EventEmitter).on(name, (url: URL, targets: readonly Dispatcher[], ...rest) => {
-        (this as EventEmitter).emit(name, url, [this, ...targets], ...rest);
-      });
+      (agent as EventEmitter).on(
+        name,
+        (url: URL, targets: readonly Dispatcher[], ...rest: unknown[]) => {
+          (this as EventEmitter).emit(name, url, [this, ...targets], ...rest);
+        },
+      );
     }
   }
 
@@ -175,9 +177,7 @@ export class ProxyAgent extends DispatcherBase {
     const agent = this.agentFor(options.origin);
     return agent.dispatch(
       options as unknown as Dispatcher.DispatchOptions,
-      (agent instanceof DispatcherBase
-        ? handler
-        : toPeerHandler(handler)) as Dispatcher.DispatchHandler,
+      agent instanceof DispatcherBase ? handler : toPeerHandler(handler),
     );
   }
 
@@ -209,7 +209,8 @@ function makeWays(url: URL, options: Options, headers: Options): Ways {
     return { tunnels: agent, forwarder: agent };
   }
   // The client to the proxy is what tunnels are asked of; forwarded requests never see it.
-  const isPeerTunnel = typeof clientFactory === 'function' || needsJavaScript(requestTls);
+  const isPeerTunnel =
+    typeof clientFactory === 'function' || wantsH2c(options) || needsJavaScript(requestTls);
   return {
     tunnels: isPeerTunnel ? peerAgent(options) : makeTunnels(url, options, headers),
     forwarder: makeForwarder(url, options, headers),
@@ -264,7 +265,8 @@ function makeForwarder(proxy: URL, options: Options, headers: Options): Forwarde
   const poolOptions = without(options, ...PROXY_ONLY, 'connections', 'maxOrigins', 'origins');
   return new Forwarder(proxy, { ...poolOptions, connect, allowH2: false } as PoolOptions, {
     headers,
-    servername: (proxyTls as { servername?: string } | undefined)?.servername || bareHostname(proxy),
+    servername:
+      (proxyTls as { servername?: string } | undefined)?.servername || bareHostname(proxy),
   });
 }
 

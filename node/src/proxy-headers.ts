@@ -16,7 +16,7 @@ function isNamed(name: unknown, wanted: string): boolean {
 
 /** As a flat list, whatever of undici's shapes they have; `null` for a plain object or nothing. */
 function flatten(headers: unknown): unknown[] | null {
-  if (Array.isArray(headers)) return headers;
+  if (Array.isArray(headers)) return [...(headers as unknown[])];
   if (typeof headers !== 'object' || headers === null || !isIterableObject(headers)) return null;
   const flat: unknown[] = [];
   for (const pair of headers) {
@@ -40,7 +40,7 @@ function check(name: unknown): void {
 /**
  * The headers with a `host`, if there are headers at all.
  *
- * Read once: an iterable comes back as the list that was checked.
+ * What comes back is a copy: what was checked is what is sent (S7).
  *
  * @throws InvalidArgumentError for `proxy-authorization` in any spelling.
  */
@@ -56,9 +56,11 @@ export function checkedHeaders(headers: unknown, host: () => string): unknown {
   }
   if (typeof headers !== 'object' || headers === null) return headers;
   const fields: Record<string, unknown> = { ...headers };
+  const names = Object.keys(fields);
+  names.forEach(check);
   // Inherited ones, too: some dispatcher further on might read them.
   for (const name in headers) check(name);
-  if (!Object.keys(fields).some((name) => isNamed(name, 'host'))) fields['host'] = host();
+  if (!names.some((name) => isNamed(name, 'host'))) fields['host'] = host();
   return fields;
 }
 

@@ -9,6 +9,7 @@ import { type ConnectSettings, readConnectOptions } from './connect-options';
 import { checkCredentials } from './credentials';
 import { ownOptions } from './options';
 import { addHeader, type HeaderTarget } from './request-headers';
+import { isConnectReplaced } from './replaced-sockets';
 import { errors } from './undici';
 
 /** Host without the brackets of an IPv6 address. */
@@ -28,17 +29,19 @@ export function readLeg(tls: unknown, timeout: unknown): ConnectSettings {
   const { maxCachedSessions } = options;
   const isCount = Number.isInteger(maxCachedSessions) && (maxCachedSessions as number) >= 0;
   if (maxCachedSessions !== undefined && maxCachedSessions !== null && !isCount) {
-    throw new errors.InvalidArgumentError(
-      'maxCachedSessions must be a positive integer or zero',
-    );
+    throw new errors.InvalidArgumentError('maxCachedSessions must be a positive integer or zero');
   }
   const settings = readConnectOptions(options);
   checkCredentials(settings);
   return settings;
 }
 
-/** Whether only JavaScript can do what one of these TLS option objects asks for. */
+/**
+ * Whether only JavaScript can do what one of these TLS option objects asks for, or what somebody
+ * who replaced `net.connect` expects.
+ */
 export function needsJavaScript(...tls: unknown[]): boolean {
+  if (isConnectReplaced()) return true;
   return tls.some((options) => typeof ownOptions(options)['lookup'] === 'function');
 }
 

@@ -66,6 +66,8 @@ export abstract class Sending
   /** The body is known to have no bytes. */
   private knownEmpty = false;
   private form: EncodedForm | null = null;
+  /** What the user is warned of when the request leaves. */
+  protected warning: Error | null = null;
   /** Waits for the first chunk; see `waitForSource`. */
   private onReady: (() => void) | null = null;
   /** Whether the handler knows of the request. */
@@ -148,6 +150,11 @@ export abstract class Sending
     );
   }
 
+  /** Whether it waits for its turn on a single connection: for its source, or to warn in order. */
+  get leavesLater(): boolean {
+    return this.warning !== null || this.needsSource;
+  }
+
   /** As `needsSource`, but a stream that has ended without a byte since `prepare` is none. */
   hasSource(): boolean {
     const { body } = this;
@@ -204,7 +211,7 @@ export abstract class Sending
     if (this.contradictsLength(this.length)) {
       const mismatch = new errors.RequestContentLengthMismatchError();
       if (this.context.strictContentLength) throw mismatch;
-      process.emitWarning(mismatch);
+      this.warning = mismatch;
     }
   }
 
@@ -261,6 +268,7 @@ export abstract class Sending
       this.abortWith(new errors.RequestContentLengthMismatchError());
       return;
     }
+    if (this.warning !== null) process.emitWarning(this.warning);
     const head = this.serialize(context.head);
     if (channels.sendHeaders.hasSubscribers) {
       context.diagnostics.whenConnected(context.isConnected, () =>
@@ -292,9 +300,10 @@ export abstract class Sending
     }
 
     let flags = this.dispatchFlags(!empty);
-    if (this.expectContinue && !empty) {
+    if (this.expectContinue) {
+      // Over HTTP/2 undici expects it without a body as well; there the engine adds the field.
       flags |= DispatchFlag.ExpectContinue;
-      framing += 'expect: 100-continue\r\n';
+      if (!empty) framing += 'expect: 100-continue\r\n';
     }
 
     const { session } = context;

@@ -35,6 +35,7 @@ export interface SlotOwner {
 /** Owner of a native pool. Payloads lie in `batch` from `start` to `end`, and only until the call returns. */
 export interface PoolOwner {
   onConnected(connection: number, batch: Buffer, start: number, end: number): void;
+  onConcurrency(connection: number, streams: number): void;
   onDisconnected(connection: number, batch: Buffer, start: number, end: number): void;
   onConnectFailed(connection: number, batch: Buffer, start: number, end: number): void;
   onPoolClosed(): void;
@@ -179,6 +180,22 @@ export class Session implements RecordSink {
     const { slot } = owner;
     if (this.#slots[slot] !== owner) return;
     this.#slots[slot] = null;
+    this.#vacate(slot);
+  }
+
+  /**
+   * The owner has written `Cancel`: its completions are dropped, and its slot is free when Rust has
+   * let go of it. Until then the process stays alive, as it does while a socket of Node's closes:
+   * whoever waits for the `disconnect` hears of it.
+   */
+  cancelled(owner: SlotOwner): void {
+    const { slot } = owner;
+    if (this.#slots[slot] !== owner) return;
+    this.#slots[slot] = null;
+    this.hold();
+  }
+
+  #vacate(slot: number): void {
     // 32 bits on the wire; a slot must be used four thousand million times to repeat one.
     this.#generations[slot] = ((this.#generations[slot] as number) + 1) >>> 0;
     this.#freeSlots.push(slot);
@@ -380,7 +397,11 @@ export class Session implements RecordSink {
       return true;
     }
     const owner = this.#slots[slot];
-    if (owner?.generation !== generation) return true;
+    if (owner?.generation !== generation) {
+      if (owner === null && this.#generations[slot] === generation)
+        this.#recordOfCancelled(kind, slot);
+      return true;
+    }
     switch (kind) {
       case Completion.Head:
         this.#delivered |= Delivered.Response;
@@ -410,6 +431,13 @@ export class Session implements RecordSink {
       default:
         throw new RangeError(`dodici: unknown completion ${kind}`);
     }
+  }
+
+  /** A free slot has another generation, so this one was cancelled. */
+  #recordOfCancelled(kind: number, slot: number): void {
+    if (kind !== Completion.End && kind !== Completion.Error) return;
+    this.#vacate(slot);
+    this.release();
   }
 
   /** The chunk of a `Data` record: a part of a slab that came along, or a copy the user may keep. */
@@ -445,6 +473,9 @@ export class Session implements RecordSink {
         return;
       case Completion.ConnectFailed:
         pool.onConnectFailed(connection, batch, start, end);
+        return;
+      case Completion.Concurrency:
+        pool.onConcurrency(connection, batch.readUInt32LE(start));
         return;
       case Completion.PoolClosed:
         this.#pools.delete(id);

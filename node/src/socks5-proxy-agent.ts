@@ -34,7 +34,7 @@ const DEFAULT_PORT = 1080;
 
 function readUrl(proxyUrl: unknown): URL {
   if (!proxyUrl) throw new errors.InvalidArgumentError('Proxy URL is mandatory');
-  const url = proxyUrl instanceof URL ? proxyUrl : new URL(proxyUrl as string);
+  const url = proxyUrl instanceof URL ? proxyUrl : new URL(proxyUrl);
   if (url.protocol !== 'socks5:' && url.protocol !== 'socks:') {
     throw new errors.InvalidArgumentError('Proxy URL must use socks5:// or socks:// protocol');
   }
@@ -115,7 +115,7 @@ export class Socks5ProxyAgent extends DispatcherBase {
     if (this.delegate !== null) {
       return this.delegate.dispatch(
         options as unknown as Dispatcher.DispatchOptions,
-        toPeerHandler(handler) as Dispatcher.DispatchHandler,
+        toPeerHandler(handler),
       );
     }
     const { origin } = parseOrigin(options.origin);
@@ -133,10 +133,13 @@ export class Socks5ProxyAgent extends DispatcherBase {
     const pool = new Pool(origin, throughProxy(given, this.settings));
     this[kPools].set(origin, pool);
     for (const name of ['drain', 'connect', 'disconnect', 'connectionError']) {
-      (pool as EventEmitter).on(name, (url: URL, targets: readonly Dispatcher[], ...rest) => {
-        if (name === 'disconnect' || name === 'connectionError') this.closeIfUnused(origin, pool);
-        (this as EventEmitter).emit(name, url, [this, ...targets], ...rest);
-      });
+      (pool as EventEmitter).on(
+        name,
+        (url: URL, targets: readonly Dispatcher[], ...rest: unknown[]) => {
+          if (name === 'disconnect' || name === 'connectionError') this.closeIfUnused(origin, pool);
+          (this as EventEmitter).emit(name, url, [this, ...targets], ...rest);
+        },
+      );
     }
     return pool;
   }

@@ -1,10 +1,9 @@
 /**
- * The peer: the only file that imports `undici`.
+ * The peer, loaded. Only this file and `undici-exports.ts` import `undici`.
  *
- * What lives here: the loaded peer, its major version, the symbols it keeps its counters under,
- * and the re-exports of everything that dodici does not replace. Everyone in this package who
- * needs an error class, `Dispatcher`, or one of undici's classes takes it from here. It must not
- * know any of our own classes.
+ * What lives here: the loaded peer, its major version and the symbols it keeps its counters under.
+ * Everyone in this package who needs an error class, `Dispatcher`, or one of undici's classes takes
+ * it from here. It must not know any of our own classes.
  *
  * undici is a peer dependency and not a dependency, because a user's `instanceof Dispatcher`,
  * `instanceof errors.RequestAbortedError` and `MockAgent` must mean the same classes on both sides.
@@ -33,6 +32,8 @@ export interface PeerSymbols {
   readonly kConnect: symbol;
   readonly kSocket: symbol;
   readonly kDispatch: symbol;
+  readonly kHTTP2Stream: symbol;
+  readonly kMaxConcurrentStreams: symbol;
   readonly kProxy: symbol;
   readonly kNoProxyAgent: symbol;
   readonly kHttpProxyAgent: symbol;
@@ -141,61 +142,8 @@ function loadUnwrapHandler(): UnwrapHandler {
  */
 export const toPeerHandler: UnwrapHandler = loadUnwrapHandler();
 
-/** Shape of undici 8's `Dispatcher1Wrapper`; undici 7 declares none. */
-export type Dispatcher1WrapperConstructor = new (
-  dispatcher: Undici.Dispatcher,
-) => Undici.Dispatcher;
+// What this package itself works with; `undici-exports.ts` has what its users get.
+export { buildConnector, Dispatcher, errors } from 'undici';
 
-/** The peer's wrapper that lets consumers of undici 6 and 7 use a dispatcher; `undefined` with undici 7. */
-export const Dispatcher1Wrapper: Dispatcher1WrapperConstructor | undefined = (
-  peer as { Dispatcher1Wrapper?: Dispatcher1WrapperConstructor }
-).Dispatcher1Wrapper;
-
-// Everything that dodici does not replace. TypeScript compiles each name to a getter, so a name
-// that the loaded peer lacks is `undefined`, and values are the peer's own.
-export {
-  BalancedPool,
-  CloseEvent,
-  DecoratorHandler,
-  Dispatcher,
-  ErrorEvent,
-  EventSource,
-  FormData,
-  H2CClient,
-  Headers,
-  MessageEvent,
-  MockAgent,
-  MockCallHistory,
-  MockCallHistoryLog,
-  MockClient,
-  MockPool,
-  RedirectHandler,
-  Request,
-  Response,
-  RetryAgent,
-  RetryHandler,
-  SnapshotAgent,
-  WebSocket,
-  WebSocketError,
-  WebSocketStream,
-  buildConnector,
-  cacheStores,
-  caches,
-  deleteCookie,
-  errors,
-  getCookies,
-  getGlobalOrigin,
-  getSetCookies,
-  interceptors,
-  mockErrors,
-  parseCookie,
-  parseMIMEType,
-  ping,
-  serializeAMimeType,
-  setCookie,
-  setGlobalOrigin,
-  util,
-} from 'undici';
-
-// Types: whatever the installed peer declares, values above included.
+// Types: whatever the installed peer declares.
 export type * from 'undici';

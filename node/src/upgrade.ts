@@ -61,16 +61,28 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
 
   // Reading ----------------------------------------------------------------------------------
 
+  /** An empty chunk is the peer's end, after which we may still be asked for what we write. */
   onData(chunk: Buffer): void {
+    if (chunk.length === 0) {
+      this.#endReading();
+      return;
+    }
     this.#touch();
     this.#owed += chunk.length;
     if (this.push(chunk)) this.#returnCredit();
   }
 
+  /** Both sides have ended; over HTTP/2 the peer's end is that too, and what still waits is lost. */
+  onEnd(): void {
+    this.#credit = Infinity;
+    this.#send();
+    if (!this.#readEnded) this.#endReading();
+  }
+
   // The end can come in one batch with the upgrade, when the handler's listeners are not there yet.
   // As with a socket, it is a turn of the event loop of its own.
 
-  onEnd(): void {
+  #endReading(): void {
     this.#readEnded = true;
     setImmediate(() => {
       if (this.destroyed) return;

@@ -3,11 +3,11 @@
 // What lives here: the counters, and the lines they write to the file that DODICI_CONFORMANCE_MARKER
 // names: one as soon as there is anything to say (a killed process says no more), one at the end.
 // Constructions of undici's own Client are counted apart, with the line of the test that led there.
-'use strict';
+"use strict";
 
-const { appendFileSync } = require('node:fs');
-const { join } = require('node:path');
-const { isMainThread } = require('node:worker_threads');
+const { appendFileSync } = require("node:fs");
+const { join } = require("node:path");
+const { isMainThread } = require("node:worker_threads");
 
 /** Enough to reach from a Client's constructor out to the test that began it. */
 const STACK_DEPTH = 100;
@@ -22,7 +22,7 @@ function announce() {
   write({ ...counters });
   // What was written already is taken off, so that the lines can be added up.
   const said = { ...counters };
-  process.on('exit', () => {
+  process.on("exit", () => {
     write({
       constructed: counters.constructed - said.constructed,
       dispatched: counters.dispatched - said.dispatched,
@@ -42,7 +42,7 @@ function linesOnStack() {
   const { stack } = new Error();
   Error.stackTraceLimit = limit;
   return stack
-    .split('\n')
+    .split("\n")
     .filter((line) => main !== undefined && line.includes(main))
     .map((line) => Number(/:(\d+):\d+\)?$/.exec(line)?.[1]))
     .filter((line) => line > 0);
@@ -56,7 +56,7 @@ function linesOnStack() {
 exports.countConstructions = function countConstructions(Class, kind) {
   const counting = new Proxy(Class, {
     construct(target, args, newTarget) {
-      if (kind === 'constructed') {
+      if (kind === "constructed") {
         counters.constructed++;
         announce();
       } else if (file !== undefined) {
@@ -65,7 +65,7 @@ exports.countConstructions = function countConstructions(Class, kind) {
       return Reflect.construct(target, args, newTarget);
     },
   });
-  Object.defineProperty(Class.prototype, 'constructor', {
+  Object.defineProperty(Class.prototype, "constructor", {
     value: counting,
     writable: true,
     configurable: true,
@@ -79,17 +79,17 @@ function countDispatches(Class, Dispatcher, done) {
   for (let owner = Class.prototype; owner !== null; owner = Object.getPrototypeOf(owner)) {
     if (owner === Dispatcher.prototype || done.has(owner)) return;
     done.add(owner);
-    const descriptor = Object.getOwnPropertyDescriptor(owner, 'dispatch');
-    if (typeof descriptor?.value !== 'function') continue;
+    const descriptor = Object.getOwnPropertyDescriptor(owner, "dispatch");
+    if (typeof descriptor?.value !== "function") continue;
     const { value: dispatch } = descriptor;
     const counted = function (...args) {
       counters.dispatched++;
       announce();
       return Reflect.apply(dispatch, this, args);
     };
-    Object.defineProperty(counted, 'name', { value: dispatch.name });
-    Object.defineProperty(counted, 'length', { value: dispatch.length });
-    Object.defineProperty(owner, 'dispatch', { ...descriptor, value: counted });
+    Object.defineProperty(counted, "name", { value: dispatch.name });
+    Object.defineProperty(counted, "length", { value: dispatch.length });
+    Object.defineProperty(owner, "dispatch", { ...descriptor, value: counted });
   }
 }
 
@@ -101,14 +101,14 @@ function countDispatches(Class, Dispatcher, done) {
  *   dodici does not have, stays unmarked: it says nothing about ours.
  */
 exports.mark = function mark(classes, originals, checkout) {
-  const Dispatcher = require(join(checkout, 'lib', 'dispatcher', 'dispatcher.js'));
+  const Dispatcher = require(join(checkout, "lib", "dispatcher", "dispatcher.js"));
   const done = new Set([...originals.classes.values()].map((Class) => Class.prototype));
   const marked = new Map();
   for (const [name, original] of originals.classes) {
     const Class = classes.get(name) ?? original;
     const isOurs = Class !== original;
     if (isOurs) countDispatches(Class, Dispatcher, done);
-    const exported = isOurs ? exports.countConstructions(Class, 'constructed') : Class;
+    const exported = isOurs ? exports.countConstructions(Class, "constructed") : Class;
     marked.set(originals.files.get(name), exported);
   }
   return marked;

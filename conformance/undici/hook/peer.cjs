@@ -3,29 +3,29 @@
 // What lives here: the same names as the checkout's index.js exports. While dodici loads, index.js
 // is not loaded, because lib/global.js would make a global Agent that cannot be replaced by ours;
 // later on, what the classes below do not cover comes from index.js.
-'use strict';
+"use strict";
 
-const { join } = require('node:path');
+const { join } = require("node:path");
 
 /** Exports that come straight from a file, so that reading them early loads nothing else. */
 const DIRECT = {
-  Dispatcher: 'lib/dispatcher/dispatcher.js',
-  Dispatcher1Wrapper: 'lib/dispatcher/dispatcher1-wrapper.js',
-  errors: 'lib/core/errors.js',
-  buildConnector: 'lib/core/connect.js',
-  DecoratorHandler: 'lib/handler/decorator-handler.js',
-  RedirectHandler: 'lib/handler/redirect-handler.js',
-  RetryHandler: 'lib/handler/retry-handler.js',
+  Dispatcher: "lib/dispatcher/dispatcher.js",
+  Dispatcher1Wrapper: "lib/dispatcher/dispatcher1-wrapper.js",
+  errors: "lib/core/errors.js",
+  buildConnector: "lib/core/connect.js",
+  DecoratorHandler: "lib/handler/decorator-handler.js",
+  RedirectHandler: "lib/handler/redirect-handler.js",
+  RetryHandler: "lib/handler/retry-handler.js",
 };
 
 /** Where undici keeps its global dispatcher, newest first. */
-const GLOBAL_DISPATCHERS = ['undici.globalDispatcher.2', 'undici.globalDispatcher.1'];
+const GLOBAL_DISPATCHERS = ["undici.globalDispatcher.2", "undici.globalDispatcher.1"];
 
 exports.create = function create(checkout, originals) {
   let loading = true;
   const index = () => {
-    if (loading) throw new Error('dodici must not need all of undici while it loads');
-    return require(join(checkout, 'index.js'));
+    if (loading) throw new Error("dodici must not need all of undici while it loads");
+    return require(join(checkout, "index.js"));
   };
   const early = {
     getGlobalDispatcher() {
@@ -43,7 +43,7 @@ exports.create = function create(checkout, originals) {
         return require(join(checkout, DIRECT[name]));
       } catch (error) {
         // undici 7 has no such file.
-        if (error.code === 'MODULE_NOT_FOUND') return undefined;
+        if (error.code === "MODULE_NOT_FOUND") return undefined;
         throw error;
       }
     }
@@ -52,11 +52,11 @@ exports.create = function create(checkout, originals) {
   const exported = new Proxy(
     {},
     {
-      get: (_target, name) => (typeof name === 'string' ? read(name) : undefined),
-      has: (_target, name) => typeof name === 'string' && read(name) !== undefined,
+      get: (_target, name) => (typeof name === "string" ? read(name) : undefined),
+      has: (_target, name) => typeof name === "string" && read(name) !== undefined,
       ownKeys: () => Reflect.ownKeys(index()),
       getOwnPropertyDescriptor: (_target, name) => ({
-        value: typeof name === 'string' ? read(name) : undefined,
+        value: typeof name === "string" ? read(name) : undefined,
         enumerable: true,
         configurable: true,
         writable: true,

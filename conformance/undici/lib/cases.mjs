@@ -7,30 +7,30 @@
 //   b2  as a, and needs internals of undici's engine
 //   c   no transport: passes whatever our classes do
 //   x   drives undici's own protocol code with fakes: says nothing about us
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { HERE } from './pins.mjs';
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { HERE } from "./pins.mjs";
 
 /** Classes that the conformance figure counts. */
-export const COUNTED = ['a', 'b1', 'b2'];
+export const COUNTED = ["a", "b1", "b2"];
 /** All classes, in the order of the report. */
-export const CLASSES = [...COUNTED, 'c', 'x'];
+export const CLASSES = [...COUNTED, "c", "x"];
 
 /** Files that test the bundle for Node, which is not part of a checkout. */
-const BUNDLE = 'undici-fetch.js';
+const BUNDLE = "undici-fetch.js";
 const NEEDS_BUNDLE = new Set([
-  'test/fetch/bundle.js',
-  'test/fetch/client-node-max-header-size.js',
-  'test/fetch/export-env-proxy-agent.js',
-  'test/fetch/user-agent.js',
+  "test/fetch/bundle.js",
+  "test/fetch/client-node-max-header-size.js",
+  "test/fetch/export-env-proxy-agent.js",
+  "test/fetch/user-agent.js",
 ]);
 
 /** Folders of which undici's own test script gives the tests a callable `gc`. */
-const EXPOSES_GC = ['test', 'test/fetch', 'test/eventsource'];
+const EXPOSES_GC = ["test", "test/fetch", "test/eventsource"];
 
 /** @returns {Map<string, { name: string, class: string }[]>} by file */
 export function readCases(version) {
-  const text = readFileSync(join(HERE, `cases-v${version}.json`), 'utf8');
+  const text = readFileSync(join(HERE, `cases-v${version}.json`), "utf8");
   const files = new Map();
   for (const [file, byClass] of Object.entries(JSON.parse(text))) {
     const cases = [];
@@ -54,5 +54,5 @@ export function exposesGc(file) {
 
 /** The directory of a file, for the report. */
 export function directoryOf(file) {
-  return file.slice(0, file.lastIndexOf('/'));
+  return file.slice(0, file.lastIndexOf("/"));
 }

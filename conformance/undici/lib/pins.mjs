@@ -1,18 +1,18 @@
 // The two versions of undici whose suites count, and the Node that each is run on.
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 
 /** The repository's root. */
-export const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+export const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 /** conformance/undici. */
-export const HERE = fileURLToPath(new URL('..', import.meta.url));
+export const HERE = fileURLToPath(new URL("..", import.meta.url));
 
 /** By undici's major. A pin's Node major is the one that the baseline was taken on. */
 export const PINS = {
-  8: { version: '8.10.0', node: 24 },
-  7: { version: '7.29.0', node: 20 },
+  8: { version: "8.10.0", node: 24 },
+  7: { version: "7.29.0", node: 20 },
 };
 
 /** undici's test certificates are made with this Node: older ones make keys that newer refuse. */
@@ -23,19 +23,19 @@ export const CERTIFICATE_NODE = 24;
  * where the tests of the package have theirs.
  */
 export function findNode(major) {
-  if (Number(process.versions.node.split('.')[0]) === major) return process.execPath;
-  const folder = join(ROOT, 'node', '.nodes', String(major));
-  const executable = process.platform === 'win32' ? 'node.exe' : 'node';
-  const node = join(folder, 'node_modules', 'node', 'bin', executable);
+  if (Number(process.versions.node.split(".")[0]) === major) return process.execPath;
+  const folder = join(ROOT, "node", ".nodes", String(major));
+  const executable = process.platform === "win32" ? "node.exe" : "node";
+  const node = join(folder, "node_modules", "node", "bin", executable);
   if (existsSync(node)) return node;
   console.log(`installing Node ${major}`);
   mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, 'package.json'), '{"private":true,"allowScripts":{"node":true}}\n');
-  const args = ['install', '--no-audit', '--no-fund', '--no-save', '--ignore-scripts=false'];
-  const { status } = spawnSync('npm', [...args, `node@${major}`], {
+  writeFileSync(join(folder, "package.json"), '{"private":true,"allowScripts":{"node":true}}\n');
+  const args = ["install", "--no-audit", "--no-fund", "--no-save", "--ignore-scripts=false"];
+  const { status } = spawnSync("npm", [...args, `node@${major}`], {
     cwd: folder,
-    stdio: ['ignore', 'ignore', 'inherit'],
-    shell: process.platform === 'win32',
+    stdio: ["ignore", "ignore", "inherit"],
+    shell: process.platform === "win32",
   });
   if (status !== 0 || !existsSync(node)) {
     throw new Error(`Node ${major} could not be installed: name one with --node PATH`);
@@ -45,26 +45,26 @@ export function findNode(major) {
 
 /** Checks that `suite` is a checkout of the pin, ready to run. @throws Error that says what to do */
 export function checkSuite(suite, { version }) {
-  const manifest = join(suite, 'package.json');
-  if (!existsSync(join(suite, 'test')) || !existsSync(manifest)) {
+  const manifest = join(suite, "package.json");
+  if (!existsSync(join(suite, "test")) || !existsSync(manifest)) {
     throw new Error(
       `${suite} is no checkout of undici: git clone --depth 1 --branch v${version} https://github.com/nodejs/undici ${suite}`,
     );
   }
-  const found = JSON.parse(readFileSync(manifest, 'utf8')).version;
+  const found = JSON.parse(readFileSync(manifest, "utf8")).version;
   if (found !== version) throw new Error(`${suite} holds undici ${found}, the pin is ${version}`);
-  if (!existsSync(join(suite, 'node_modules', '@metcoder95', 'https-pem'))) {
+  if (!existsSync(join(suite, "node_modules", "@metcoder95", "https-pem"))) {
     throw new Error(`${suite} lacks its packages: run "npm install --ignore-scripts" there`);
   }
 }
 
 /** Makes the suite's certificates, unless they are there. */
 export function makeCertificates(suite, explicitNode) {
-  if (existsSync(join(suite, 'node_modules', '@metcoder95', 'https-pem', 'cert.pem'))) return;
+  if (existsSync(join(suite, "node_modules", "@metcoder95", "https-pem", "cert.pem"))) return;
   const { status, stderr } = spawnSync(
     explicitNode ?? findNode(CERTIFICATE_NODE),
-    [join('scripts', 'generate-pem.js')],
-    { cwd: suite, encoding: 'utf8' },
+    [join("scripts", "generate-pem.js")],
+    { cwd: suite, encoding: "utf8" },
   );
   if (status !== 0) throw new Error(`the suite's certificates could not be made: ${stderr}`);
 }

@@ -1,5 +1,5 @@
 // What the user sees: a progress line while files run, a table at the end.
-import { CLASSES, COUNTED, directoryOf } from './cases.mjs';
+import { CLASSES, COUNTED, directoryOf } from "./cases.mjs";
 
 const BAR = 30;
 
@@ -24,8 +24,8 @@ export class Progress {
   /** @param {{ file: string, cases: { outcome: string, ledger?: object }[] }} judged */
   finish({ file, cases }) {
     this.#done++;
-    const failed = cases.filter(({ outcome }) => outcome === 'fail' || outcome === 'missing');
-    this.#pass += cases.filter(({ outcome }) => outcome === 'pass').length;
+    const failed = cases.filter(({ outcome }) => outcome === "fail" || outcome === "missing");
+    this.#pass += cases.filter(({ outcome }) => outcome === "pass").length;
     this.#fail += failed.length;
     if (this.#isLive) {
       this.#draw(file);
@@ -38,7 +38,7 @@ export class Progress {
   }
 
   end() {
-    if (this.#isLive) process.stderr.write('\r\x1b[K');
+    if (this.#isLive) process.stderr.write("\r\x1b[K");
   }
 
   #counts() {
@@ -47,7 +47,7 @@ export class Progress {
 
   #draw(file) {
     const filled = Math.round((BAR * this.#done) / this.#total);
-    const bar = '█'.repeat(filled) + '░'.repeat(BAR - filled);
+    const bar = "█".repeat(filled) + "░".repeat(BAR - filled);
     const width = process.stderr.columns ?? 80;
     const line = `${bar} ${this.#counts()}  ${file}`;
     process.stderr.write(`\r\x1b[K${line.slice(0, width - 1)}`);
@@ -59,11 +59,11 @@ export function summarize(cases) {
   const count = (outcome) => cases.filter((one) => one.outcome === outcome).length;
   return {
     cases: cases.length,
-    pass: count('pass'),
-    fail: count('fail') + count('missing'),
-    skip: count('skip'),
-    notRun: count('notRun'),
-    delegated: cases.filter((one) => one.isDelegated && one.outcome === 'pass').length,
+    pass: count("pass"),
+    fail: count("fail") + count("missing"),
+    skip: count("skip"),
+    notRun: count("notRun"),
+    delegated: cases.filter((one) => one.isDelegated && one.outcome === "pass").length,
     ledger: cases.filter((one) => one.ledger !== undefined).length,
   };
 }
@@ -91,12 +91,12 @@ export function totals(files) {
 
 /** The table at the end. */
 export function table({ counted, classes, directories }) {
-  const head = ['', 'class', 'cases', 'pass', 'fail', 'skip', 'not run', 'delegated', 'ledger'];
+  const head = ["", "class", "cases", "pass", "fail", "skip", "not run", "delegated", "ledger"];
   const row = (title, name, sums) => [
     title,
     name,
     ...[sums.cases, sums.pass, sums.fail, sums.skip, sums.notRun, sums.delegated, sums.ledger].map(
-      (number) => (number === 0 ? '·' : String(number)),
+      (number) => (number === 0 ? "·" : String(number)),
     ),
   ];
   const rows = [head];
@@ -104,34 +104,34 @@ export function table({ counted, classes, directories }) {
     let title = directory;
     for (const [name, sums] of Object.entries(byClass)) {
       rows.push(row(title, name, sums));
-      title = '';
+      title = "";
     }
   }
   rows.push([]);
-  let title = 'all';
+  let title = "all";
   for (const [name, sums] of Object.entries(classes)) {
     rows.push(row(title, name, sums));
-    title = '';
+    title = "";
   }
-  rows.push(row('transport', COUNTED.join('+'), counted));
-  const widths = head.map((_, at) => Math.max(...rows.map((cells) => (cells[at] ?? '').length)));
+  rows.push(row("transport", COUNTED.join("+"), counted));
+  const widths = head.map((_, at) => Math.max(...rows.map((cells) => (cells[at] ?? "").length)));
   return rows
     .map((cells) =>
       cells
         .map((cell, at) => (at < 2 ? cell.padEnd(widths[at]) : cell.padStart(widths[at])))
-        .join('  ')
+        .join("  ")
         .trimEnd(),
     )
-    .join('\n');
+    .join("\n");
 }
 
 /** One line that says why a case failed. */
 export function firstLine({ outcome, reason, error }) {
-  if (outcome === 'missing') return `not reported (${reason ?? 'the process ended before'})`;
-  if (error === undefined) return '';
-  const text = (error.message ?? '').replaceAll(/\x1b\[[0-9;]*m/g, '').trim();
-  const lines = text.split('\n').map((line) => line.trim());
-  const name = error.name === undefined || text.startsWith(error.name) ? '' : `${error.name}: `;
-  const code = error.code === undefined || text.includes(error.code) ? '' : ` [${error.code}]`;
-  return `${name}${lines.filter(Boolean).slice(0, 4).join(' ')}${code}`.slice(0, 300);
+  if (outcome === "missing") return `not reported (${reason ?? "the process ended before"})`;
+  if (error === undefined) return "";
+  const text = (error.message ?? "").replaceAll(/\x1b\[[0-9;]*m/g, "").trim();
+  const lines = text.split("\n").map((line) => line.trim());
+  const name = error.name === undefined || text.startsWith(error.name) ? "" : `${error.name}: `;
+  const code = error.code === undefined || text.includes(error.code) ? "" : ` [${error.code}]`;
+  return `${name}${lines.filter(Boolean).slice(0, 4).join(" ")}${code}`.slice(0, 300);
 }

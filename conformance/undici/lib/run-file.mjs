@@ -1,10 +1,10 @@
 // Runs one file of the suite in a process group of its own, and says what became of it.
-import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { delimiter, dirname, join } from 'node:path';
-import { exposesGc } from './cases.mjs';
-import { HERE } from './pins.mjs';
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, dirname, join } from "node:path";
+import { exposesGc } from "./cases.mjs";
+import { HERE } from "./pins.mjs";
 
 /** The process of a file, its children included, is ended after this time. */
 export const FILE_MS = 60_000;
@@ -17,9 +17,11 @@ export const CASE_MS = 5_000;
 /** Files with a case that takes longer than that with any client, and its time. */
 const SLOW_CASES = {
   // 10 000 requests of which 2 000 run at a time, for 2.5 s each.
-  'test/issue-4880.js': 40_000,
+  "test/issue-4880.js": 40_000,
+  // Servers that write 4 096 times, at most once a millisecond.
+  "test/interceptors/dump-interceptor.js": 30_000,
   // 2 000 full garbage collections: 10 s and more for undici's own classes on two busy cores.
-  'test/fetch/long-lived-abort-controller.js': 50_000,
+  "test/fetch/long-lived-abort-controller.js": 50_000,
 };
 /** Output kept for the report: the end is what tells why a process died. */
 const OUTPUT_TAIL = 4_000;
@@ -34,9 +36,9 @@ const FIRST_WITH_TIMEOUT = 22;
  * @param {string | undefined} pattern run only the cases with such names
  */
 export async function runFile(setup, file, count, pattern) {
-  const folder = mkdtempSync(join(tmpdir(), 'dodici-conformance-'));
-  const results = join(folder, 'results');
-  const marker = join(folder, 'marker');
+  const folder = mkdtempSync(join(tmpdir(), "dodici-conformance-"));
+  const results = join(folder, "results");
+  const marker = join(folder, "marker");
   const started = performance.now();
   try {
     const end = await execute(setup, file, count, pattern, { results, marker });
@@ -54,18 +56,18 @@ export async function runFile(setup, file, count, pattern) {
 
 function execute({ suite, module, node, nodeMajor }, file, count, pattern, { results, marker }) {
   const args = [
-    `--test-reporter=${join(HERE, 'reporter.mjs')}`,
-    '--test-reporter-destination=stderr',
+    `--test-reporter=${join(HERE, "reporter.mjs")}`,
+    "--test-reporter-destination=stderr",
   ];
   const env = cleanEnvironment();
   const caseTime = SLOW_CASES[file] ?? CASE_MS;
   if (nodeMajor >= FIRST_WITH_TIMEOUT) args.push(`--test-timeout=${caseTime}`);
   else env.DODICI_CONFORMANCE_CASE_MS = String(caseTime);
-  if (exposesGc(file)) args.push('--expose-gc');
+  if (exposesGc(file)) args.push("--expose-gc");
   if (pattern !== undefined) args.push(`--test-name-pattern=${pattern}`);
   // Some tests spawn a bare `node`.
-  env.PATH = dirname(node) + delimiter + (env.PATH ?? '');
-  env.NODE_OPTIONS = `--require=${JSON.stringify(join(HERE, 'preload.cjs'))}`;
+  env.PATH = dirname(node) + delimiter + (env.PATH ?? "");
+  env.NODE_OPTIONS = `--require=${JSON.stringify(join(HERE, "preload.cjs"))}`;
   env.DODICI_CONFORMANCE_SUITE = suite;
   if (module !== undefined) env.DODICI_CONFORMANCE_MODULE = module;
   env.DODICI_CONFORMANCE_RESULTS = results;
@@ -75,16 +77,16 @@ function execute({ suite, module, node, nodeMajor }, file, count, pattern, { res
     const child = spawn(node, [...args, join(suite, file)], {
       cwd: suite,
       env,
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ["ignore", "pipe", "pipe"],
       // A group of its own: what a test spawned ends with it.
-      detached: process.platform !== 'win32',
+      detached: process.platform !== "win32",
     });
-    let output = '';
+    let output = "";
     const keep = (chunk) => {
       output = (output + chunk).slice(-OUTPUT_TAIL);
     };
-    child.stdout.setEncoding('utf8').on('data', keep);
-    child.stderr.setEncoding('utf8').on('data', keep);
+    child.stdout.setEncoding("utf8").on("data", keep);
+    child.stderr.setEncoding("utf8").on("data", keep);
     let timedOut = false;
     const giveUp = () => {
       timedOut = true;
@@ -98,13 +100,13 @@ function execute({ suite, module, node, nodeMajor }, file, count, pattern, { res
       if (performance.now() - quietSince > EXIT_MS) giveUp();
     }, LOOK_MS);
     const stop = () => endGroup(child);
-    process.once('exit', stop);
-    child.once('error', reject);
+    process.once("exit", stop);
+    child.once("error", reject);
     // Not `close`: a grandchild that holds the pipes open must not hold us.
-    child.once('exit', (code, signal) => {
+    child.once("exit", (code, signal) => {
       clearTimeout(timer);
       clearInterval(look);
-      process.off('exit', stop);
+      process.off("exit", stop);
       endGroup(child);
       child.stdout.destroy();
       child.stderr.destroy();
@@ -121,22 +123,22 @@ function cleanEnvironment() {
 
 function endGroup(child) {
   try {
-    if (process.platform === 'win32') child.kill('SIGKILL');
-    else process.kill(-child.pid, 'SIGKILL');
+    if (process.platform === "win32") child.kill("SIGKILL");
+    else process.kill(-child.pid, "SIGKILL");
   } catch (error) {
     // Everyone in it has ended.
-    if (error.code !== 'ESRCH') throw error;
+    if (error.code !== "ESRCH") throw error;
   }
 }
 
 function readLines(file) {
   let text;
   try {
-    text = readFileSync(file, 'utf8');
+    text = readFileSync(file, "utf8");
   } catch {
     return [];
   }
   // The last line of a process that was ended may be incomplete.
-  const lines = text.split('\n').slice(0, -1);
+  const lines = text.split("\n").slice(0, -1);
   return lines.map((line) => JSON.parse(line));
 }

@@ -3,6 +3,7 @@
 
 use std::any::Any;
 use std::net::{IpAddr, SocketAddr};
+#[cfg(feature = "cookies")]
 use std::sync::Arc;
 use std::time::Duration;
 

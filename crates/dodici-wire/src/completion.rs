@@ -6,9 +6,11 @@
 //! # Protocol
 //! - For one request: any number of `Informational`, then `Head`, `Data`…, `End`; or `Upgrade`,
 //!   `Data`…, `End`; or at any point `Error`, which is the last. `Pull` may come in between.
-//! - Nothing comes for a request after `Cancel` was read, and nothing after its last record.
+//! - Nothing comes for a request after its last record. After `Cancel` was read only the last one
+//!   comes, when the engine has let go of the request: an `End` without trailers. Its connection's
+//!   `Disconnected`, if it cost the connection, follows.
 //! - Body bytes in `Data` use up the window; JavaScript gives them back with `Credit`.
-//! - For one connection: `Connected`, then `Disconnected`; or `ConnectFailed` alone. The serial
+//! - For one connection: `Connected`, any number of `Concurrency`, `Disconnected`; or `ConnectFailed` alone. The serial
 //!   number in `generation` starts at 1 in each pool; 0 in a `ConnectFailed` says that the pool
 //!   itself could not be made, and every request on it fails with the same error.
 //!
@@ -165,7 +167,10 @@ pub fn put_connected(out: &mut Vec<u8>, target: Target, info: &ConnectInfo) {
         for (field, leg) in [
             (Field::DnsTime, info.timings.dns),
             (Field::TcpTime, info.timings.tcp),
-            (Field::ProxyTime, info.timings.proxy),
+            (
+                Field::ProxyTime,
+                info.proxy.as_ref().map(|proxy| proxy.time),
+            ),
             (Field::TlsTime, info.timings.tls),
             (Field::TotalTime, Some(info.timings.total)),
         ] {
@@ -195,6 +200,13 @@ pub fn put_disconnected(out: &mut Vec<u8>, target: Target, info: &DisconnectInfo
 pub fn put_connect_failed(out: &mut Vec<u8>, target: Target, error: &Error) {
     put_record(out, Completion::ConnectFailed as u8, 0, 0, target, |out| {
         put_error(out, error);
+    });
+}
+
+/// Appends how many requests a connection takes at once. `target`: pool and serial number.
+pub fn put_concurrency(out: &mut Vec<u8>, target: Target, streams: u32) {
+    put_record(out, Completion::Concurrency as u8, 0, 0, target, |out| {
+        out.extend_from_slice(&streams.to_le_bytes());
     });
 }
 
@@ -254,6 +266,8 @@ pub enum Completed<'a> {
     ConnectFailed(&'a [u8]),
     /// The end of a pool.
     PoolClosed,
+    /// How many requests a connection takes at once.
+    Concurrency(u32),
 }
 
 /// Decodes the next completion of a batch; `None` at its end.
@@ -286,6 +300,7 @@ pub fn read_completion<'a>(
         Completion::Disconnected => Completed::Disconnected(payload),
         Completion::ConnectFailed => Completed::ConnectFailed(payload),
         Completion::PoolClosed => Completed::PoolClosed,
+        Completion::Concurrency => Completed::Concurrency(Reader::new(payload).u32()?),
     };
     Ok(Some((header.target, completed)))
 }

@@ -4,8 +4,9 @@
 //! Tagged values (see [`Field`]): `Code`, `Phase` and `Message` always; `SystemCode`, `Errno`,
 //! `Syscall`, `Address`, `Port`, `Hostname` for failures of the system, of TLS and of the parser;
 //! `LocalAddress`, `LocalPort`, `RemoteAddress`, `RemotePort`, `BytesWritten`, `BytesRead` where a
-//! socket failed; one `Attempt`, itself an error payload, for each address that was tried in vain,
-//! or for the failure behind one of a proxy.
+//! socket failed; the code of RFC 9113 as `Errno` where a stream was reset; one `Attempt`, itself an
+//! error payload, for each address that was tried in vain, or for the failure behind one of a
+//! proxy.
 
 use std::net::SocketAddr;
 
@@ -36,6 +37,8 @@ pub const fn error_code(kind: ErrorKind) -> ErrorCode {
         ErrorKind::ResponseExceededMaxSize => ErrorCode::ResponseExceededMaxSize,
         ErrorKind::Parse(_) => ErrorCode::Parse,
         ErrorKind::Socket => ErrorCode::Socket,
+        ErrorKind::StreamReset(_) => ErrorCode::StreamReset,
+        ErrorKind::Unserved => ErrorCode::Unserved,
         // `Internal`, and whatever kind this table has not heard of yet.
         _ => ErrorCode::Internal,
     }
@@ -48,6 +51,9 @@ pub fn put_error(out: &mut Vec<u8>, error: &Error) {
     put_bytes(out, Field::Message as u16, error.message().as_bytes());
     if let ErrorKind::Parse(code) = error.kind() {
         put_bytes(out, Field::SystemCode as u16, code.as_str().as_bytes());
+    }
+    if let ErrorKind::StreamReset(code) = error.kind() {
+        put_u32(out, Field::Errno as u16, code);
     }
     if let Some(system) = error.system() {
         if !matches!(error.kind(), ErrorKind::Parse(_)) {

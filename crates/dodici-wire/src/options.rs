@@ -1,8 +1,8 @@
 //! Pool options: the payload of `PoolCreate` and of the native function `checkOptions`.
 //!
 //! Turns the flat list of [`OptionKey`] values into the structs of the layers that read them.
-//! Defaults are those of the structs, but for two that undici decides: an unexpected
-//! `100 Continue` is an error, and the window is [`WINDOW`]. Whether certificates and keys make
+//! Defaults are those of the structs, but for three that undici decides: an unexpected
+//! `100 Continue` is an error, the window is [`WINDOW`], and a request is replayed once. Whether certificates and keys make
 //! sense is for the connector to say.
 
 use std::net::IpAddr;
@@ -11,9 +11,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use dodici_pool::{
-    ConnectConfig, ConnectFailure, Error, ErrorKind, ExchangeConfig, Family, HeaderBlock, Identity,
-    Origin, OriginConfig, Phase, PoolConfig, Proxy, ProxyCredentials, ProxyProtocol, RootSource,
-    Scheme, SocksResolve, TlsConfig, TlsVersion, UnexpectedContinue,
+    ConnectConfig, ConnectFailure, Error, ErrorKind, ExchangeConfig, Family, HeaderBlock,
+    Http2Config, Identity, Origin, OriginConfig, Phase, PoolConfig, Proxy, ProxyCredentials,
+    ProxyProtocol, RootSource, Scheme, SocksResolve, TlsConfig, TlsVersion, UnexpectedContinue,
 };
 
 use crate::cursor::{Malformed, Reader};
@@ -32,6 +32,10 @@ pub struct PoolOptions {
 /// Longest finite time, for "never" where a layer wants a duration: ten years, which no process
 /// lives to see and which can be added to any clock.
 const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// How often a request is sent again that the peer did not process: as in undici (and RFC 9113,
+/// section 8.7, says so), once.
+const MAX_REPLAYS: u8 = 1;
 
 /// Why options are refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,6 +92,10 @@ impl PoolOptions {
             ..ExchangeConfig::default()
         };
         let mut connect = ConnectConfig::default();
+        let mut http2 = Http2Config {
+            max_replays: MAX_REPLAYS,
+            ..Http2Config::default()
+        };
         for tagged in TaggedReader::new(payload) {
             let (tag, bytes) = tagged?;
             let key = OptionKey::from_wire(tag).ok_or(OptionsError::UnknownKey(tag))?;
@@ -126,6 +134,11 @@ impl PoolOptions {
                 OptionKey::AutoSelectFamilyAttemptTimeout => {
                     connect.attempt_delay = value.duration()?;
                 }
+                OptionKey::Http2 => http2.prior_knowledge = value.flag()?,
+                OptionKey::MaxConcurrentStreams => http2.max_concurrent_streams = value.count()?,
+                OptionKey::StreamWindow => http2.stream_window = value.count()?,
+                OptionKey::ConnectionWindow => http2.connection_window = Some(value.count()?),
+                OptionKey::PingInterval => http2.ping_interval = value.timeout()?,
                 OptionKey::ProxyProtocol => parts.proxy.protocol = Some(value.text()?.to_owned()),
                 OptionKey::ProxyHost => parts.proxy.host = Some(value.text()?.to_owned()),
                 OptionKey::ProxyPort => parts.proxy.port = Some(value.port()?),
@@ -141,10 +154,10 @@ impl PoolOptions {
         Ok(Self {
             origin,
             config: OriginConfig {
-                http2: dodici_pool::Http2Config::default(),
                 pool,
                 exchange,
                 connect,
+                http2,
             },
         })
     }
@@ -569,6 +582,27 @@ mod tests {
     }
 
     #[test]
+    fn http2_has_limits_of_its_own() {
+        let mut out = origin();
+        put_flag_option(&mut out, OptionKey::Http2, true);
+        put_number_option(&mut out, OptionKey::MaxConcurrentStreams, 7.0);
+        put_number_option(&mut out, OptionKey::StreamWindow, 1000.0);
+        put_number_option(&mut out, OptionKey::ConnectionWindow, 2000.0);
+        put_number_option(&mut out, OptionKey::PingInterval, 0.0);
+        let http2 = PoolOptions::decode(&out).unwrap().config.http2;
+        let expected = Http2Config {
+            prior_knowledge: true,
+            max_concurrent_streams: 7,
+            stream_window: 1000,
+            connection_window: Some(2000),
+            ping_interval: None,
+            max_replays: 1,
+            ..Http2Config::default()
+        };
+        assert_eq!(http2, expected);
+    }
+
+    #[test]
     fn an_unknown_key_is_an_error() {
         let mut out = origin();
         put_bytes(&mut out, 999, b"");
@@ -610,6 +644,94 @@ mod tests {
                 .identity,
             None
         );
+    }
+
+    fn proxied(with: impl FnOnce(&mut Vec<u8>)) -> Result<Option<Box<Proxy>>, OptionsError> {
+        let mut out = origin();
+        put_option(&mut out, OptionKey::ProxyHost, b"proxy.test");
+        put_number_option(&mut out, OptionKey::ProxyPort, 3128.0);
+        with(&mut out);
+        Ok(PoolOptions::decode(&out)?.config.connect.proxy)
+    }
+
+    #[test]
+    fn there_is_a_proxy_only_where_its_protocol_is_given() {
+        assert_eq!(proxied(|_| {}), Ok(None));
+        let proxy = proxied(|out| put_option(out, OptionKey::ProxyProtocol, b"socks5")).unwrap();
+        let resolve = SocksResolve::Local;
+        let expected = Proxy::new(ProxyProtocol::Socks5 { resolve }, "proxy.test", 3128);
+        assert_eq!(*proxy.unwrap(), expected);
+        for (name, expected) in [
+            ("http", ProxyProtocol::HttpForward),
+            (
+                "socks5h",
+                ProxyProtocol::Socks5 {
+                    resolve: SocksResolve::Proxy,
+                },
+            ),
+            ("socks4", ProxyProtocol::Socks4 { resolve }),
+            (
+                "socks4a",
+                ProxyProtocol::Socks4 {
+                    resolve: SocksResolve::Proxy,
+                },
+            ),
+        ] {
+            let given =
+                |out: &mut Vec<u8>| put_option(out, OptionKey::ProxyProtocol, name.as_bytes());
+            assert_eq!(proxied(given).unwrap().unwrap().protocol, expected);
+        }
+        let unknown = proxied(|out| put_option(out, OptionKey::ProxyProtocol, b"gopher"));
+        assert!(matches!(
+            unknown,
+            Err(OptionsError::Invalid {
+                key: OptionKey::ProxyProtocol,
+                ..
+            })
+        ));
+    }
+
+    #[test]
+    fn a_tunnel_has_its_fields_in_order_and_tls_of_its_own() {
+        let proxy = proxied(|out| {
+            put_option(out, OptionKey::ProxyProtocol, b"http-tunnel");
+            put_option(out, OptionKey::ProxyHeader, b"b\n1");
+            put_option(out, OptionKey::ProxyHeader, b"a\n2\n3");
+            put_number_option(out, OptionKey::ProxyTimeout, 1500.0);
+            put_option(out, OptionKey::ServerName, b"origin.test");
+            let mut tls = Vec::new();
+            put_option(&mut tls, OptionKey::ServerName, b"proxy.test");
+            put_flag_option(&mut tls, OptionKey::RejectUnauthorized, false);
+            put_option(out, OptionKey::ProxyTls, &tls);
+        });
+        let proxy = proxy.unwrap().unwrap();
+        let ProxyProtocol::HttpTunnel { headers } = &proxy.protocol else {
+            panic!("{proxy:?}");
+        };
+        let fields: Vec<_> = headers.iter().collect();
+        assert_eq!(fields, [(&b"b"[..], &b"1"[..]), (b"a", b"2\n3")]);
+        let tls = proxy.tls.unwrap();
+        assert_eq!(tls.server_name.as_deref(), Some("proxy.test"));
+        assert!(!tls.verify);
+        assert_eq!(proxy.timeout, Some(Duration::from_millis(1500)));
+    }
+
+    #[test]
+    fn a_proxys_tls_takes_keys_for_tls_alone() {
+        let misplaced = proxied(|out| {
+            let mut tls = Vec::new();
+            put_flag_option(&mut tls, OptionKey::NoDelay, true);
+            put_option(out, OptionKey::ProxyTls, &tls);
+        });
+        assert_eq!(misplaced, Err(OptionsError::Misplaced(OptionKey::NoDelay)));
+        let without_value = proxied(|out| put_option(out, OptionKey::ProxyHeader, b"name"));
+        assert!(matches!(
+            without_value,
+            Err(OptionsError::Invalid {
+                key: OptionKey::ProxyHeader,
+                ..
+            })
+        ));
     }
 
     #[test]

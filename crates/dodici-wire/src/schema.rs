@@ -70,10 +70,11 @@ wire_enum! {
         /// A slice of the request body, or bytes for an upgraded stream. Only after `Pull`, never
         /// more than was pulled. Payload: the bytes.
         BodyChunk = 2,
-        /// End of the request body or of the write side of an upgraded stream. Payload: trailer
-        /// fields.
+        /// End of the request body or of the write side of an upgraded stream. `flags` bit 0: the
+        /// body is shorter than declared, and the caller wants that. Payload: trailer fields.
         BodyEnd = 3,
-        /// Abort a request or destroy an upgraded stream. No completion follows.
+        /// Abort a request or destroy an upgraded stream. Nothing follows but an `End`, which says
+        /// that the engine has let go of it.
         Cancel = 4,
         /// Give back delivered bytes, and say whether the handler takes more. `flags`:
         /// [`CreditFlag`] bits. Payload: `u32 bytes`, which may be 0.
@@ -121,6 +122,9 @@ wire_enum! {
         ConnectFailed = 10,
         /// A closed or destroyed pool has no connection left. `slot`: pool.
         PoolClosed = 11,
+        /// How many requests an HTTP/2 connection takes at once, from now on. As `Connected`.
+        /// Payload: `u32 streams`. Before the first one, it takes one.
+        Concurrency = 12,
     }
 }
 
@@ -269,6 +273,16 @@ wire_enum! {
         ProxyTls = 56,
         /// Number; 0: only `ConnectTimeout` holds.
         ProxyTimeout = 57,
+        /// Boolean: speak HTTP/2 without asking.
+        Http2 = 60,
+        /// Number: most requests at a time on one HTTP/2 connection.
+        MaxConcurrentStreams = 61,
+        /// Number: bytes that the peer may send ahead on one stream.
+        StreamWindow = 62,
+        /// Number: bytes that the peer may send ahead on all streams together.
+        ConnectionWindow = 63,
+        /// Number; 0 never.
+        PingInterval = 64,
     }
 }
 
@@ -309,6 +323,11 @@ wire_enum! {
         Parse = 15,
         /// `SocketError`.
         Socket = 16,
+        /// Plain `Error` with Node's code `ERR_HTTP2_STREAM_ERROR`; `Errno` carries the code of
+        /// RFC 9113.
+        StreamReset = 17,
+        /// `InformationalError`: the peer is well but does not serve the request.
+        Unserved = 18,
         /// `RequestAbortedError` that names the proxy's status.
         ProxyRefused = 20,
         /// `SecureProxyConnectionError`; the one `Attempt` is its cause.

@@ -5,9 +5,10 @@
 //! here they serve tests and the golden vectors.
 //!
 //! # Protocol
-//! - A slot is JavaScript's from `Dispatch` until `End` or `Error` came or `Cancel` was sent. A
+//! - A slot is JavaScript's from `Dispatch` until `End` or `Error` came, after `Cancel` as well. A
 //!   record for a generation that is over is ignored.
-//! - `BodyChunk` answers `Pull`; `BodyEnd` may come at any time after the last chunk.
+//! - `BodyChunk` answers `Pull`; `BodyEnd` may come at any time after the last chunk. With
+//!   [`BODY_IS_SHORT`] it says that the rest of the declared length will never come.
 //! - `Credit` gives back body bytes, those of `Data` records, after the handler has seen them, and
 //!   says whether the handler is paused.
 //! - A pool's id is chosen by JavaScript and never used twice in one environment. Its records and
@@ -25,6 +26,10 @@ use crate::schema::{
     CreditFlag, DEFAULT_TIMEOUT, DispatchFlag, RECORD_HEADER, Submission, WireBody,
 };
 
+/// `flags` of a `BodyEnd` record that leaves a declared length unfulfilled, as
+/// `strictContentLength: false` allows.
+pub const BODY_IS_SHORT: u8 = 1;
+
 /// One decoded submission.
 #[derive(Clone, Debug)]
 pub enum Submitted {
@@ -39,6 +44,8 @@ pub enum Submitted {
     BodyChunk(Bytes),
     /// End of the request body, with trailers.
     BodyEnd(HeaderBlock),
+    /// `BodyEnd` with [`BODY_IS_SHORT`].
+    BodyLeft,
     /// Abort the request.
     Cancel,
     /// Body bytes given back, and whether the handler is paused from now on.
@@ -119,6 +126,7 @@ fn decode(header: &Header, payload: Bytes) -> Result<Submitted, Malformed> {
     Ok(match kind {
         Submission::Dispatch => decode_dispatch(header, &payload)?,
         Submission::BodyChunk => Submitted::BodyChunk(payload),
+        Submission::BodyEnd if header.flags & BODY_IS_SHORT != 0 => Submitted::BodyLeft,
         Submission::BodyEnd => Submitted::BodyEnd(read_fields(&payload)?),
         Submission::Cancel => Submitted::Cancel,
         Submission::Credit => Submitted::Credit {
@@ -246,6 +254,7 @@ pub fn put_dispatch(out: &mut Vec<u8>, target: Target, pool: u32, request: &Requ
 pub fn put_submission(out: &mut Vec<u8>, target: Target, submitted: &Submitted) {
     let flags = match submitted {
         Submitted::Credit { paused: true, .. } => CreditFlag::Paused as u8,
+        Submitted::BodyLeft => BODY_IS_SHORT,
         _ => 0,
     };
     let mut put = |kind: Submission, payload: &[u8]| {
@@ -261,6 +270,7 @@ pub fn put_submission(out: &mut Vec<u8>, target: Target, submitted: &Submitted) 
             put_fields(&mut fields, trailers);
             put(Submission::BodyEnd, &fields);
         }
+        Submitted::BodyLeft => put(Submission::BodyEnd, &[]),
         Submitted::Cancel => put(Submission::Cancel, &[]),
         Submitted::Credit { bytes, .. } => put(Submission::Credit, &bytes.to_le_bytes()),
         Submitted::PoolCreate(options) => put(Submission::PoolCreate, options),

@@ -77,6 +77,7 @@ fn submitted() -> impl Strategy<Value = Submitted> {
         (any::<u32>(), request()).prop_map(|(pool, request)| Submitted::Dispatch { pool, request }),
         bytes().prop_map(Submitted::BodyChunk),
         fields().prop_map(Submitted::BodyEnd),
+        Just(Submitted::BodyLeft),
         Just(Submitted::Cancel),
         any::<(u32, bool)>().prop_map(|(bytes, paused)| Submitted::Credit { bytes, paused }),
         bytes().prop_map(Submitted::PoolCreate),
@@ -106,6 +107,7 @@ enum Put {
     End(HeaderBlock),
     Pull(u32),
     PoolClosed,
+    Concurrency(u32),
 }
 
 fn in_slab(slab: u32, offset: u32, length: u32) -> completion::InSlab {
@@ -130,6 +132,7 @@ fn put() -> impl Strategy<Value = Put> {
         fields().prop_map(Put::End),
         any::<u32>().prop_map(Put::Pull),
         Just(Put::PoolClosed),
+        any::<u32>().prop_map(Put::Concurrency),
     ]
 }
 
@@ -160,6 +163,7 @@ proptest! {
                 Put::End(trailers) => completion::put_end(&mut out, *to, trailers),
                 Put::Pull(bytes) => completion::put_pull(&mut out, *to, *bytes),
                 Put::PoolClosed => completion::put_pool_closed(&mut out, to.slot),
+                Put::Concurrency(streams) => completion::put_concurrency(&mut out, *to, *streams),
             }
         }
         let mut reader = Reader::new(&out);
@@ -174,6 +178,7 @@ proptest! {
                 Put::End(trailers) => Completed::End(trailers.clone()),
                 Put::Pull(bytes) => Completed::Pull(*bytes),
                 Put::PoolClosed => Completed::PoolClosed,
+                Put::Concurrency(streams) => Completed::Concurrency(*streams),
             };
             prop_assert_eq!(completed, expected);
             prop_assert_eq!(target.slot, to.slot);

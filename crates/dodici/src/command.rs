@@ -57,6 +57,8 @@ struct Upload {
     owed: u32,
     /// The body waits for `100 Continue`.
     held: bool,
+    /// The caller will never deliver what is lacking.
+    left: bool,
     /// A slice has been handed to a connection: the body cannot be sent again.
     touched: bool,
     /// The end has been handed to the connection.
@@ -198,6 +200,11 @@ impl Command {
         });
     }
 
+    /// The body stays shorter than declared.
+    pub(crate) fn leave(&self) {
+        self.tell(|inner| inner.upload.left = true);
+    }
+
     pub(crate) fn fail(&self, error: Error) {
         self.tell(|inner| {
             inner.upload.error.get_or_insert(error);
@@ -305,6 +312,7 @@ impl Command {
         let mut inner = self.inner.lock();
         let upload = &mut inner.upload;
         let ask = upload.end.is_none()
+            && !upload.left
             && (upload.owed >= PULL_STEP || (upload.owed > 0 && upload.chunks.is_empty()));
         if ask {
             std::mem::take(&mut upload.owed)
@@ -321,7 +329,8 @@ impl Command {
     /// Whether the connection waits for the caller to deliver body bytes.
     pub(crate) fn is_starved(&self) -> bool {
         let inner = self.inner.lock();
-        inner.upload.held || (inner.upload.chunks.is_empty() && inner.upload.end.is_none())
+        let upload = &inner.upload;
+        upload.held || (upload.chunks.is_empty() && upload.end.is_none() && !upload.left)
     }
 
     /// Trailers to be written behind the last chunk, once the end has been handed over.

@@ -30,7 +30,8 @@ pub trait Sink: Send {
     /// The final response head.
     fn head(&mut self, head: &ResponseHead, info: &ExchangeInfo);
 
-    /// Body bytes, never empty. They count against the request's window until
+    /// Body bytes, never empty but for one case: after [`Sink::upgrade`], an empty chunk says that
+    /// the peer has closed its side, while the caller may still write. They count against the request's window until
     /// [`RequestHandle::credit`](crate::RequestHandle::credit) gives them back.
     fn data(&mut self, chunk: Bytes);
 
@@ -59,7 +60,7 @@ pub trait Sink: Send {
         Poll::Ready(Ok(filled))
     }
 
-    /// The response ended well; after [`Sink::upgrade`], the peer closed its side.
+    /// The response ended well; after [`Sink::upgrade`], both sides are closed.
     fn end(&mut self, trailers: &HeaderBlock);
 
     /// The request failed.

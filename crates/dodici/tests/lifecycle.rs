@@ -1135,9 +1135,34 @@ async fn a_paused_reader_of_an_upgraded_stream_gets_no_more_than_its_window() {
     within("window", call.wait(full)).await;
     assert!(call.seen().body.len() < 50_000 + 64 * 1024);
     call.handle.credit(u32::MAX);
+    call.finish();
     assert_eq!(within("end", call.ended()).await.body, pattern(5_000_000));
     shut_down(client).await;
     peer.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upgraded_stream_whose_peer_has_ended_still_writes_everything() {
+    let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
+        conn.read_head().await;
+        conn.send(SWITCH).await;
+        conn.fin().await;
+        assert_eq!(conn.read_exact(3_000_000).await, pattern(3_000_000));
+        assert_eq!(conn.closed().await, PeerClose::Fin);
+    });
+    let client = Client::new(peer.port(), OriginConfig::default());
+    let call = client.send(upgrade("/"));
+    within("upgrade", call.wait(|seen| seen.upgraded.then_some(()))).await;
+    // As a caller does that is asked for its bytes piece by piece.
+    for piece in pattern(3_000_000).chunks(50_000) {
+        call.handle.body_chunk(piece.to_vec().into());
+        tokio::task::yield_now().await;
+    }
+    call.finish();
+    within("end", call.ended()).await;
+    assert_eq!(reasons(&client), [CloseReason::Upgraded]);
+    shut_down(client).await;
+    within("scripts", peer.join()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

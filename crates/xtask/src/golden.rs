@@ -139,6 +139,11 @@ fn submissions() -> Vec<Vector> {
             r#"{ "kind": "BodyEnd", "slot": 3, "generation": 70000, "trailers": [["X-Sum", "1"], ["x-empty", ""]] }"#,
         ),
         (
+            "the end of a body that stays short",
+            put(Submitted::BodyLeft),
+            r#"{ "kind": "BodyLeft", "slot": 3, "generation": 70000 }"#,
+        ),
+        (
             "a cancel",
             put(Submitted::Cancel),
             r#"{ "kind": "Cancel", "slot": 3, "generation": 70000 }"#,
@@ -282,6 +287,11 @@ fn completions() -> Vec<Vector> {
             r#"{ "kind": "Pull", "slot": 3, "generation": 70000, "bytes": 65536 }"#,
         ),
         (
+            "how many requests an HTTP/2 connection takes",
+            put(&|out| to_js::put_concurrency(out, TO, 128)),
+            r#"{ "kind": "Concurrency", "slot": 3, "generation": 70000, "streams": 128 }"#,
+        ),
+        (
             "the end of a pool",
             put(&|out| to_js::put_pool_closed(out, 2)),
             r#"{ "kind": "PoolClosed", "slot": 2, "generation": 0 }"#,
@@ -405,7 +415,6 @@ fn connections() -> Vec<Vector> {
         timings: ConnectTimings {
             dns: Some(Duration::from_micros(500)),
             tcp: Some(Duration::from_micros(250)),
-            proxy: None,
             tls: Some(Duration::from_millis(2)),
             total: Duration::from_micros(2750),
         },

@@ -9,8 +9,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use dodici::{Pool, RequestHandle};
-use dodici_pool::{ConnId, Error};
+use dodici_pool::{ConnId, Error, HeaderBlock};
 use dodici_wire::Target;
+use dodici_wire::completion::put_end;
 
 use crate::deliver::Batch;
 use crate::env::Environment;
@@ -40,8 +41,8 @@ struct Slot {
 ///
 /// ```text
 /// Free ── reserve ─▶ Starting ── attach ─▶ Running ── upgrade ─▶ Upgraded
-///   ▲                    │                    │                      │
-///   └── settle, take ────┴────────────────────┴──────────────────────┘
+///   ▲                    │                  │   └── cancel ─▶ Cancelled │
+///   └── settle, take ────┴──────────────────┴───────────────────┴───────┘
 /// ```
 #[derive(Default)]
 enum Life {
@@ -52,6 +53,8 @@ enum Life {
     Starting,
     /// The engine has it.
     Running(RequestHandle),
+    /// JavaScript has cancelled it; the engine has not let go of it yet.
+    Cancelled,
     /// Its connection has become a byte stream, which outlives the pool.
     Upgraded(RequestHandle),
 }
@@ -137,7 +140,15 @@ impl LocalEnv {
     /// Whether completions of this request are still wanted.
     pub(crate) fn is_wanted(&self, target: Target) -> bool {
         self.requests.get(target.slot as usize).is_some_and(|slot| {
-            slot.generation == target.generation && !matches!(slot.life, Life::Free)
+            slot.generation == target.generation
+                && !matches!(slot.life, Life::Free | Life::Cancelled)
+        })
+    }
+
+    /// Whether JavaScript has cancelled this request and waits for its last record.
+    pub(crate) fn is_cancelled(&self, target: Target) -> bool {
+        self.requests.get(target.slot as usize).is_some_and(|slot| {
+            slot.generation == target.generation && matches!(slot.life, Life::Cancelled)
         })
     }
 
@@ -180,7 +191,27 @@ impl LocalEnv {
     pub(crate) fn handle(&mut self, target: Target) -> Option<RequestHandle> {
         match &self.slot(target)?.life {
             Life::Running(handle) | Life::Upgraded(handle) => Some(handle.clone()),
-            Life::Free | Life::Starting => None,
+            Life::Free | Life::Starting | Life::Cancelled => None,
+        }
+    }
+
+    /// JavaScript wants nothing more of this request but its last record. That comes when the engine
+    /// has let go of it, or at once if it has already, or if the request is a byte stream.
+    pub(crate) fn cancel(&mut self, target: Target) -> Option<RequestHandle> {
+        let slot = self.slot(target)?;
+        match std::mem::take(&mut slot.life) {
+            Life::Running(handle) => {
+                slot.life = Life::Cancelled;
+                Some(handle)
+            }
+            Life::Cancelled => {
+                slot.life = Life::Cancelled;
+                None
+            }
+            life @ (Life::Free | Life::Starting | Life::Upgraded(_)) => {
+                self.batch.put(|out| put_let_go(out, target));
+                life.into_handle()
+            }
         }
     }
 
@@ -207,9 +238,16 @@ impl LocalEnv {
 
     /// Silences every request of a pool, but not the byte streams that were requests of it.
     pub(crate) fn forget_requests_of(&mut self, pool: u32) {
-        for slot in &mut self.requests {
-            if slot.pool == pool && !matches!(slot.life, Life::Upgraded(_)) {
-                slot.life = Life::Free;
+        for (index, slot) in (0..).zip(&mut self.requests) {
+            if slot.pool != pool || matches!(slot.life, Life::Upgraded(_)) {
+                continue;
+            }
+            if let Life::Cancelled = std::mem::take(&mut slot.life) {
+                let target = Target {
+                    slot: index,
+                    generation: slot.generation,
+                };
+                self.batch.put(|out| put_let_go(out, target));
             }
         }
     }
@@ -219,9 +257,14 @@ impl Life {
     fn into_handle(self) -> Option<RequestHandle> {
         match self {
             Self::Running(handle) | Self::Upgraded(handle) => Some(handle),
-            Self::Free | Self::Starting => None,
+            Self::Free | Self::Starting | Self::Cancelled => None,
         }
     }
+}
+
+/// The last record of a cancelled request.
+pub(crate) fn put_let_go(out: &mut Vec<u8>, target: Target) {
+    put_end(out, target, &HeaderBlock::default());
 }
 
 /// A slot beyond [`SLOT_LIMIT`].
@@ -251,6 +294,13 @@ impl PoolEntry {
             .iter()
             .position(|(have, _)| *have == conn)?;
         Some(self.connections.swap_remove(index).1)
+    }
+
+    /// The serial number of a connection that is up.
+    pub(crate) fn serial_of(&self, conn: ConnId) -> Option<u32> {
+        self.connections
+            .iter()
+            .find_map(|(have, serial)| (*have == conn).then_some(*serial))
     }
 
     /// The connection that has this serial number and has not ended.

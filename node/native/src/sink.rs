@@ -13,13 +13,13 @@ use dodici::{EventSink, ExchangeInfo, Sink};
 use dodici_pool::{Error, ErrorKind, Event, HeaderBlock, Phase, ResponseHead};
 use dodici_wire::Target;
 use dodici_wire::completion::{
-    HeadKind, put_connect_failed, put_connected, put_data, put_disconnected, put_end, put_failure,
-    put_head, put_large_data, put_pool_closed, put_pull,
+    HeadKind, put_concurrency, put_connect_failed, put_connected, put_data, put_disconnected,
+    put_end, put_failure, put_head, put_large_data, put_pool_closed, put_pull,
 };
 use dodici_wire::schema::{Counter, LARGE_CHUNK};
 
 use crate::deliver;
-use crate::local::{LocalEnv, with_env};
+use crate::local::{LocalEnv, put_let_go, with_env};
 
 /// The Rust side of one request's handler.
 pub(crate) struct RequestSink {
@@ -39,6 +39,22 @@ impl RequestSink {
             } else {
                 env.shared.counters.add(Counter::StaleCompletions, 1);
             }
+        });
+    }
+}
+
+impl RequestSink {
+    /// The request's last record; of a cancelled one, that it is over.
+    fn put_last(&self, write: impl FnOnce(&mut LocalEnv, Target)) {
+        put(self.env, |env| {
+            if env.is_wanted(self.target) {
+                record(env, self.target, write);
+            } else if env.is_cancelled(self.target) {
+                env.batch.put(|out| put_let_go(out, self.target));
+            } else {
+                env.shared.counters.add(Counter::StaleCompletions, 1);
+            }
+            env.settle(self.target);
         });
     }
 }
@@ -96,17 +112,11 @@ impl Sink for RequestSink {
     }
 
     fn end(&mut self, trailers: &HeaderBlock) {
-        self.put(|env, to| {
-            env.batch.put(|out| put_end(out, to, trailers));
-            env.settle(to);
-        });
+        self.put_last(|env, to| env.batch.put(|out| put_end(out, to, trailers)));
     }
 
     fn error(&mut self, error: Error) {
-        self.put(|env, to| {
-            env.batch.put(|out| put_failure(out, to, &error));
-            env.settle(to);
-        });
+        self.put_last(|env, to| env.batch.put(|out| put_failure(out, to, &error)));
     }
 
     fn upgrade(&mut self, head: &ResponseHead, info: &ExchangeInfo) {
@@ -166,6 +176,11 @@ impl EventSink for PoolEvents {
                 Event::ConnectFailed { error, .. } => {
                     let target = target(entry.next_serial());
                     batch.put(|out| put_connect_failed(out, target, &error));
+                }
+                Event::Concurrency { conn, streams } => {
+                    if let Some(serial) = entry.serial_of(conn) {
+                        batch.put(|out| put_concurrency(out, target(serial), streams));
+                    }
                 }
                 // JavaScript counts its own requests and knows when there is room again.
                 Event::Drain => {}

@@ -46,8 +46,9 @@ fn carry_out(engine: &Engine, env: u32, target: Target, submitted: Submitted) {
         Submitted::Dispatch { pool, request } => dispatch(env, target, pool, request),
         Submitted::BodyChunk(chunk) => on_request(env, target, |handle| handle.body_chunk(chunk)),
         Submitted::BodyEnd(trailers) => on_request(env, target, |handle| handle.body_end(trailers)),
+        Submitted::BodyLeft => on_request(env, target, |handle| handle.body_left()),
         Submitted::Cancel => {
-            if let Some(handle) = with_env(env, |env| env.take(target)).flatten() {
+            if let Some(handle) = with_env(env, |env| env.cancel(target)).flatten() {
                 handle.cancel();
             }
         }

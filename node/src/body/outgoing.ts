@@ -52,6 +52,8 @@ export class OutgoingBody {
   #ended = false;
   #finished = false;
   #warned = false;
+  /** The source ended before the declared length, and the user wants that. */
+  #short = false;
 
   constructor(owner: BodyOwner, length: number | null, strict: boolean) {
     this.#owner = owner;
@@ -121,6 +123,7 @@ export class OutgoingBody {
     if (this.#length !== null && this.#accepted !== this.#length) {
       if (this.#strict) throw new errors.RequestContentLengthMismatchError();
       this.#warn();
+      this.#short = true;
     }
     this.#ended = true;
     this.#send();
@@ -160,7 +163,8 @@ export class OutgoingBody {
     }
     if (owner.settled) return;
     if (this.#ended && this.#waiting.length === 0) {
-      owner.writer.bodyEnd(owner.slot, owner.generation);
+      if (this.#short) owner.writer.bodyLeft(owner.slot, owner.generation);
+      else owner.writer.bodyEnd(owner.slot, owner.generation);
       wrote = true;
       this.#finished = true;
       owner.requestSent();

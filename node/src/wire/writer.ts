@@ -87,6 +87,11 @@ export class SubmissionWriter {
     );
   }
 
+  /** `BodyEnd` of a body that stays shorter than declared. */
+  bodyLeft(slot: number, generation: number): void {
+    this.#begin(Submission.BodyEnd, 1, 0, slot, generation, 0);
+  }
+
   /** `BodyEnd`; `trailers` is a field list, latin1. */
   bodyEnd(slot: number, generation: number, trailers = ''): void {
     const at = this.#begin(Submission.BodyEnd, 0, 0, slot, generation, trailers.length);

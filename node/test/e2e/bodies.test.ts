@@ -197,3 +197,104 @@ describe('a source', () => {
     await other.close();
   });
 });
+
+describe('a declared length that the body does not have, not strictly', () => {
+  it('too short: an early answer is taken, and the next request does not become the rest', async () => {
+    const heads: string[] = [];
+    const answering = await rawOrigin((socket) => {
+      socket.on('data', (bytes: Buffer) => {
+        const text = bytes.toString();
+        if (text.includes(' HTTP/1.1')) heads.push(text.slice(0, text.indexOf(' HTTP/1.1')));
+        if (text.includes('abc') || text.startsWith('GET')) {
+          socket.write('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n');
+        }
+      });
+    });
+    const lax = new Client(answering.url, { strictContentLength: false });
+    const ends: string[] = [];
+    lax.on('disconnect', (...[, , , info]) => ends.push(info!.reason));
+    const connects: unknown[] = [];
+    lax.on('connect', () => connects.push(heads.length));
+    const headers = { 'content-length': '10' };
+    const body = Readable.from(['abc']);
+    const first = await lax.request({ path: '/short', method: 'PUT', headers, body });
+    expect(first.statusCode).toBe(200);
+    const second = await lax.request({ path: '/next', method: 'GET' });
+    expect(second.statusCode).toBe(200);
+    expect(heads).toEqual(['PUT /short', 'GET /next']);
+    expect(ends).toEqual(['not reusable']);
+    expect(connects).toEqual([0, 1]);
+    await lax.destroy();
+    await answering.close();
+  });
+
+  it('too short: without an answer the time-out for the head counts', async () => {
+    const silent = await rawOrigin((socket) => socket.resume());
+    const lax = new Client(silent.url, { strictContentLength: false, headersTimeout: 100 });
+    const headers = { 'content-length': '10' };
+    const body = Readable.from(['abc']);
+    await expect(lax.request({ path: '/', method: 'PUT', headers, body })).rejects.toBeInstanceOf(
+      errors.HeadersTimeoutError,
+    );
+    await lax.destroy();
+    await silent.close();
+  });
+
+  it('is told of by a warning for each request, when its turn has come', async () => {
+    const seen: string[] = [];
+    const { emitWarning } = process;
+    process.emitWarning = (warning: string | Error) =>
+      seen.push(String(warning).split(':')[0] ?? '');
+    const lax = new Client(origin.url, { strictContentLength: false });
+    const headers = { 'content-length': '10' };
+    const sent = ['abc', 'abcdefghijklmnopqrstuvwxyz'].map(
+      (body) =>
+        new Promise<void>((resolve, reject) => {
+          lax.dispatch(
+            { path: '/', method: 'PUT', headers, body },
+            {
+              onRequestStart() {},
+              onResponseStart() {},
+              onResponseData: (_controller, chunk) =>
+                seen.push(String((JSON.parse(chunk.toString()) as Received).length)),
+              onResponseEnd: () => resolve(),
+              onResponseError: (_controller, error) => reject(error),
+            },
+          );
+        }),
+    );
+    await Promise.all(sent);
+    process.emitWarning = emitWarning;
+    const name = 'RequestContentLengthMismatchError';
+    expect(seen).toEqual([name, '3', name, '26']);
+    await lax.close();
+  });
+});
+
+it('a body without end of tiny chunks ends with the connection, early', async () => {
+  const cutting = await httpOrigin((request, response) => {
+    request.on('data', () => response.destroy());
+  });
+  const cut = new Client(cutting.url);
+  let made = 0;
+  let returned = false;
+  function* endless() {
+    try {
+      for (;;) {
+        made++;
+        yield 'zzz';
+      }
+    } finally {
+      returned = true;
+    }
+  }
+  const body = endless();
+  await expect(cut.request({ path: '/', method: 'POST', body } as never)).rejects.toBeInstanceOf(
+    Error,
+  );
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(returned).toBe(true);
+  expect(made).toBeLessThan(200_000);
+  await cut.destroy();
+  await cutting.close();
+});

@@ -1,5 +1,6 @@
 // Ways through scripted proxies: exact bytes, refusals, and who hears of credentials.
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { createRequire } from 'node:module';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import * as net from 'node:net';
 import { inspect } from 'node:util';
@@ -199,7 +200,7 @@ describe('a tunnel', () => {
       uri: proxy.url,
       proxyTunnel: true,
       connectTimeout: 50,
-    } as never);
+    });
     const { port } = new URL(proxy.url);
     expect(await failureOf(get(agent, plain.url))).toMatchObject({
       code: 'UND_ERR_CONNECT_TIMEOUT',
@@ -275,7 +276,7 @@ describe('a forwarding proxy', () => {
             calls.push(error.message);
             resolve();
           },
-        } as never,
+        },
       );
     });
     expect(calls).toEqual(['start', 'Proxy Authentication Required (407)']);
@@ -329,8 +330,7 @@ describe('s17 credentials for the proxy', () => {
       texts.push(inspect(proxy, { depth: 9 }), JSON.stringify(proxy), inspect(error));
       await proxy.close();
     }
-    const bad = () =>
-      new Socks5ProxyAgent(`socks5://${'secret'.repeat(50)}:b@127.0.0.1:1`);
+    const bad = () => new Socks5ProxyAgent(`socks5://${'secret'.repeat(50)}:b@127.0.0.1:1`);
     expect(bad).toThrow('Username or password too long');
     for (const text of texts) expect(text).not.toMatch(/secret|c2VjcmV0/);
   });
@@ -362,9 +362,12 @@ describe('s20 NO_PROXY', () => {
       if (typeof inner?.dispatch !== 'function') continue;
       inner.dispatch = () => used.push(inner.constructor.name) > 0;
     }
-    agent.dispatch({ origin: new URL(url).origin, path: '/', method: 'GET' }, {
-      onResponseError() {},
-    } as never);
+    agent.dispatch(
+      { origin: new URL(url).origin, path: '/', method: 'GET' },
+      {
+        onResponseError() {},
+      },
+    );
     expect(used).toEqual([isDirect ? Agent.name : ProxyAgent.name]);
   });
 });
@@ -393,7 +396,7 @@ describe('a SOCKS5 proxy', () => {
       socket.write(Buffer.of(5, 0));
       socket.on('data', (chunk: Buffer) => {
         heard.push(chunk);
-        if (heard.length > 1) socket.destroy();
+        if (Buffer.concat(heard).length > 3) socket.destroy();
       });
     });
     const agent = new Socks5ProxyAgent(proxy.url.replace('http:', 'socks5:'));
@@ -448,6 +451,38 @@ describe('options that only JavaScript can honour', () => {
     }));
 });
 
+describe('a replaced net.connect', () => {
+  /** While it is replaced; what is made later must not be what a later request misses. */
+  async function replaced<T>(work: () => Promise<T>): Promise<T> {
+    const netModule = createRequire(import.meta.url)('node:net') as typeof net;
+    const original = netModule.connect;
+    try {
+      netModule.connect = ((...args: Parameters<typeof original>) =>
+        original(...args)) as typeof original;
+      return await work();
+    } finally {
+      netModule.connect = original;
+    }
+  }
+
+  it.each(['before', 'after'])('leads no request past the proxy: %s the agent', (when) =>
+    using(async (proxy) => {
+      const make = () =>
+        new ProxyAgent({ uri: `http://127.0.0.1:${proxy.port}`, proxyTunnel: true });
+      const early = make();
+      const seen = await replaced(async () => {
+        const agent = when === 'before' ? make() : early;
+        const { url } = await get(agent, `${plain.url}/x`);
+        await agent.close();
+        return url;
+      });
+      expect(seen).toBe('/x');
+      expect(proxy.connects).toHaveLength(1);
+      await early.destroy();
+    }),
+  );
+});
+
 describe('ProxyAgent', () => {
   it('refuses what undici refuses', () => {
     const make = (options: unknown) => () => new ProxyAgent(options as never);
@@ -483,7 +518,7 @@ describe('ProxyAgent', () => {
   it('serves fetch', () =>
     using(async (proxy) => {
       const dispatcher = new ProxyAgent(`http://127.0.0.1:${proxy.port}`);
-      const response = await fetch(`${plain.url}/f`, { dispatcher } as never);
+      const response = await fetch(`${plain.url}/f`, { dispatcher });
       expect(((await response.json()) as { url: string }).url).toContain('/f');
       await dispatcher.close();
     }));

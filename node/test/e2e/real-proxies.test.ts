@@ -65,7 +65,7 @@ async function exercise(dispatcher: Dispatcher, origin: Origin): Promise<void> {
   const large = 'x'.repeat(300_000);
   const posted = await request(origin.url, { dispatcher, method: 'POST', body: large });
   expect(((await posted.body.json()) as Echo).body).toBe(large);
-  const fetched = await fetch(`${origin.url}/fetched`, { dispatcher } as never);
+  const fetched = await fetch(`${origin.url}/fetched`, { dispatcher });
   expect(((await fetched.json()) as Echo).url).toBe('/fetched');
 }
 

@@ -87,7 +87,14 @@ const PHASES = {
       reached();
     };
     dispatch(client, { path: `/stream/${id}` }, { onResponseData });
-    return client;
+    // A request that nobody reads keeps nobody alive.
+    const alive = setInterval(nothing, 60_000);
+    return {
+      destroy() {
+        clearInterval(alive);
+        return client.destroy();
+      },
+    };
   },
 
   upgraded({ origin, id }, reached) {

@@ -5,7 +5,8 @@ import { describe, expect, it } from 'vitest';
 
 import { Agent } from '../../src/agent';
 import type { AgentOptions } from '../../src/types';
-import { type Dispatcher, errors, peer, symbols } from '../../src/undici';
+import { Pool } from '../../src/pool';
+import { type Dispatcher, errors, peer, peerMajor, symbols } from '../../src/undici';
 
 /** A dispatcher that does what it is told and remembers what it was asked. */
 class Scripted extends EventEmitter {
@@ -171,6 +172,19 @@ describe('an agent', () => {
     const legacy = { onConnect() {}, onError: (error: Error) => told.push(error) };
     agent.dispatch({ origin: '', path: '/', method: 'GET' }, legacy as never);
     expect(told[0]).toBeInstanceOf(errors.InvalidArgumentError);
+  });
+
+  it('gives a pool of ours with a dispatch of its own the handler that the peer would give it', () => {
+    const given: object[] = [];
+    class Overridden extends Pool {
+      override dispatch(_options: unknown, receiver: object): boolean {
+        given.push(receiver);
+        return true;
+      }
+    }
+    const agent = new Agent({ factory: (origin) => new Overridden(origin) });
+    send(agent, 'http://a');
+    expect((peerMajor === 7 ? 'onConnect' : 'onRequestStart') in given[0]!).toBe(true);
   });
 });
 

@@ -1,5 +1,6 @@
 // Clients and pools that the peer's own class serves, against real servers on loopback.
 import { createServer, type Server } from 'node:http';
+import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import * as net from 'node:net';
 
@@ -46,8 +47,8 @@ describe('shouldDelegate', () => {
     const connect = buildConnector({});
     expect(shouldDelegate({ connect })).toBe(true);
     expect(shouldDelegate({ connect: { lookup } })).toBe(true);
-    expect(shouldDelegate({ useH2c: true })).toBe(true);
-    expect(shouldDelegate({ h2Options: { useH2c: true } })).toBe(true);
+    expect(shouldDelegate({ useH2c: true })).toBe(false);
+    expect(shouldDelegate({ h2Options: { useH2c: true } })).toBe(false);
     expect(shouldDelegate({ factory: () => null }, 'pool')).toBe(true);
     for (const options of [
       undefined,
@@ -59,6 +60,30 @@ describe('shouldDelegate', () => {
       expect(shouldDelegate(options)).toBe(false);
       expect(shouldDelegate(options, 'pool')).toBe(false);
     }
+  });
+});
+
+describe('a net.connect that somebody has replaced', () => {
+  it('makes the connections of the clients that are made meanwhile', async () => {
+    const url = await origin();
+    const { connect } = net;
+    const seen: unknown[] = [];
+    const mutable = createRequire(import.meta.url)('node:net') as { connect: unknown };
+    mutable.connect = (options: net.NetConnectOpts) => {
+      seen.push((options as net.TcpNetConnectOpts).host);
+      return connect(options);
+    };
+    const client = opened(new Client(url, { connect: { session: Buffer.from('x') } as object }));
+    const pool = opened(new Agent());
+    try {
+      expect(await textOf(client, '/client')).toBe('GET /client');
+      expect(await textOf(pool, '/agent', url)).toBe('GET /agent');
+    } finally {
+      mutable.connect = connect;
+    }
+    expect(seen).toEqual(['localhost', 'localhost']);
+    expect(await textOf(opened(new Agent()), '/later', url)).toBe('GET /later');
+    expect(seen).toHaveLength(2);
   });
 });
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 
 import { closeReasonError, decodeError } from '../../src/errors';
 import { decodeConnected, decodeDisconnected } from '../../src/events';
-import { errors } from '../../src/undici';
+import { errors, peerMajor } from '../../src/undici';
 import { ErrorCode, Field, WireCloseReason } from '../../src/wire/generated';
 
 type Value = number | string | Buffer | { float: number };
@@ -271,6 +271,46 @@ describe('a disconnect', () => {
   });
 });
 
+describe('a failure of a proxy', () => {
+  const decode = (...fields: Parameters<typeof payload>) => {
+    const bytes = payload(...fields);
+    return decodeError(bytes, 0, bytes.length);
+  };
+  const closed = payload([Field.Code, ErrorCode.Socket], [Field.Message, 'other side closed']);
+
+  it('is undici’s error for a status', () => {
+    const error = decode([Field.Code, ErrorCode.ProxyRefused], [Field.Message, 'status 407']);
+    expect(error).toBeInstanceOf(errors.RequestAbortedError);
+    expect(error.message).toBe('status 407');
+  });
+
+  it('has what is behind it as its cause', () => {
+    const broken = decode([Field.Code, ErrorCode.ProxyConnection], [Field.Attempt, closed]);
+    const failure = peerMajor === 7 ? broken : broken.cause;
+    expect(failure).toBeInstanceOf(errors.SocketError);
+    const refused = payload(
+      [Field.Code, ErrorCode.System],
+      [Field.SystemCode, 'ERR_TLS_CERT_ALTNAME_INVALID'],
+    );
+    const misnamed = decode([Field.Code, ErrorCode.ProxyTls], [Field.Attempt, refused]);
+    expect(misnamed).toBeInstanceOf(errors.SecureProxyConnectionError);
+    expect(misnamed.cause).toMatchObject({ code: 'ERR_TLS_CERT_ALTNAME_INVALID' });
+  });
+
+  it('has undici’s code where SOCKS says no', () => {
+    const error = decode(
+      [Field.Code, ErrorCode.Socks],
+      [Field.Message, 'no'],
+      [Field.SystemCode, 'UND_ERR_SOCKS5_REPLY_2'],
+    );
+    expect(error).toMatchObject({
+      name: 'Socks5ProxyError',
+      code: 'UND_ERR_SOCKS5_REPLY_2',
+      message: 'no',
+    });
+  });
+});
+
 describe('a connect', () => {
   it('over TLS tells addresses, versions and times', () => {
     const bytes = payload(
@@ -303,6 +343,21 @@ describe('a connect', () => {
         servername: 'localhost',
       },
       timings: { dns: 0.5, tcp: 0.25, tls: 2, total: 2.75 },
+    });
+  });
+
+  it('through a proxy tells what it answered', () => {
+    const bytes = payload(
+      [Field.Protocol, 'h1'],
+      [Field.ProxyStatus, 200],
+      [Field.ProxyHeaders, 'Via\nsomebody\nX-Empty\n\n'],
+      [Field.ProxyTime, { float: 1.5 }],
+      [Field.TotalTime, { float: 2 }],
+    );
+    expect(decodeConnected(bytes, 0, bytes.length)).toEqual({
+      protocol: 'h1',
+      proxy: { statusCode: 200, rawHeaders: ['Via', 'somebody', 'X-Empty', ''] },
+      timings: { proxy: 1.5, total: 2 },
     });
   });
 

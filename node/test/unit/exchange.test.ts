@@ -121,6 +121,7 @@ describe('a request', () => {
   it("ignores completions of the slot's last owner", async () => {
     const first = await start();
     recorder.controller.abort(new Error('gone'));
+    control.deliver(control.head(first), control.data(first, 'x'), control.end(first));
     const second = new Recorder();
     const request = await start(second);
     expect(request.slot).toBe(first.slot);
@@ -128,6 +129,18 @@ describe('a request', () => {
     control.deliver(control.head(first), control.data(first, 'x'), control.end(first));
     expect(second.names).toEqual(['start']);
     expect(recorder.names).toEqual(['start', 'error']);
+  });
+
+  it('that was aborted leaves its slot to nobody until the engine has let go of it', async () => {
+    const first = await start();
+    recorder.controller.abort(new Error('gone'));
+    const second = await start(new Recorder());
+    expect(second.slot).not.toBe(first.slot);
+    control.deliver(control.head(first), control.data(first, 'x'));
+    expect((await start(new Recorder())).slot).not.toBe(first.slot);
+    control.deliver(control.end(first));
+    const third = await start(new Recorder());
+    expect([third.slot, third.generation]).toEqual([first.slot, first.generation + 1]);
   });
 
   it('reads a batch that did not fit the inbound buffer', async () => {

@@ -62,6 +62,27 @@ describe('a client that pipelines', () => {
     expect(paths()).toEqual(['/a', '/b', '/c']);
   });
 
+  it('starts what a listener of connect sends, and what waited before it', async () => {
+    client = new Client('http://localhost:8080', { pipelining: 3 });
+    const seen: unknown[] = [];
+    client.on('connect', () => {
+      seen.push({ ...client.stats }, busy());
+      send('/b');
+      seen.push({ ...client.stats }, busy());
+    });
+    send('/a');
+    await flushed();
+    control.deliver(control.connected(pool()));
+    await flushed();
+    expect(seen).toEqual([
+      { connected: true, pending: 1, running: 0, size: 1 },
+      true,
+      { connected: true, pending: 0, running: 2, size: 2 },
+      false,
+    ]);
+    expect(paths()).toEqual(['/a', '/b']);
+  });
+
   it('lets nothing follow a blocking request before its head', async () => {
     await connected();
     send('/slow', { blocking: true });

@@ -60,6 +60,7 @@ const writers: Record<string, (writer: SubmissionWriter, record: any) => void> =
       2,
       2 + (r.data as string).length,
     ),
+  BodyLeft: (writer, r) => writer.bodyLeft(r.slot, r.generation),
   BodyEnd: (writer, r) => writer.bodyEnd(r.slot, r.generation, fieldList(r.trailers)),
   Cancel: (writer, r) => writer.cancel(r.slot, r.generation),
   Credit: (writer, r) => writer.credit(r.slot, r.generation, r.bytes, r.flags.includes('Paused')),

@@ -25,8 +25,6 @@ pub struct ConnectTimings {
     pub dns: Option<Duration>,
     /// Socket connect, from the first attempt to the winner.
     pub tcp: Option<Duration>,
-    /// Asking the proxy, TLS to it included.
-    pub proxy: Option<Duration>,
     /// TLS handshake with the origin.
     pub tls: Option<Duration>,
     /// All of it, first leg to last.
@@ -116,6 +114,14 @@ pub enum Event {
         conn: ConnId,
         /// Why not.
         error: Error,
+    },
+    /// An HTTP/2 connection takes this many requests at once from now on, perhaps none. Until the
+    /// peer has said, it takes one.
+    Concurrency {
+        /// Which.
+        conn: ConnId,
+        /// How many.
+        streams: u32,
     },
     /// The pool has room for requests again.
     Drain,

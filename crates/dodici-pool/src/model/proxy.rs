@@ -125,6 +125,8 @@ pub struct ProxyInfo {
     pub answer: Option<ProxyAnswer>,
     /// TLS to the proxy; `None` in plain text.
     pub tls: Option<super::event::TlsInfo>,
+    /// How long asking it took, TLS to it included.
+    pub time: Duration,
 }
 
 /// The head of an answer to `CONNECT`.

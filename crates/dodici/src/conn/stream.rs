@@ -57,11 +57,6 @@ impl ByteStream {
         }
     }
 
-    /// Whether everything the caller has handed over is written and flushed.
-    pub(crate) fn is_drained(&self, command: &Command) -> bool {
-        self.writing.is_empty() && !self.needs_flush && command.is_starved()
-    }
-
     /// Writes what the caller has handed over. Ready when the write side is closed, or has failed.
     pub(crate) fn poll_write(
         &mut self,
@@ -101,8 +96,13 @@ impl ByteStream {
                     return Poll::Pending;
                 }
                 Slice::End => {
-                    ready!(Pin::new(&mut self.transport).poll_shutdown(cx))?;
-                    return Poll::Ready(Ok(()));
+                    return match ready!(Pin::new(&mut self.transport).poll_shutdown(cx)) {
+                        // The peer has closed both directions: there is nothing left to shut.
+                        Err(error) if error.kind() == io::ErrorKind::NotConnected => {
+                            Poll::Ready(Ok(()))
+                        }
+                        shut => Poll::Ready(shut.map_err(WriteFailed::from)),
+                    };
                 }
             }
         }

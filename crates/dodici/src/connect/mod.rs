@@ -127,14 +127,13 @@ impl Connector {
         let reach =
             deadline.or_sooner(started, self.proxy_config().and_then(|proxy| proxy.timeout));
         let opened = self.open(reach).await?;
-        let (socket, proxy, proxy_time) = match &self.proxy {
-            None => (opened.socket, None, None),
+        let (socket, proxy) = match &self.proxy {
+            None => (opened.socket, None),
             Some(leg) => {
-                let begun = Instant::now();
                 // Boxed, so that the direct way does not carry its size.
                 let way = Box::pin(leg.open(opened.socket, reach, deadline));
                 let (socket, info) = way.await?;
-                (socket, Some(Box::new(info)), Some(begun.elapsed()))
+                (socket, Some(Box::new(info)))
             }
         };
         let (transport, tls, tls_time) = match &self.tls {
@@ -162,7 +161,6 @@ impl Connector {
             timings: ConnectTimings {
                 dns: opened.dns,
                 tcp: opened.tcp,
-                proxy: proxy_time,
                 tls: tls_time,
                 total: started.elapsed(),
             },

@@ -467,6 +467,13 @@ impl RequestHandle {
         self.command.end(trailers);
     }
 
+    /// Nothing more comes of a body whose declared length is not reached, and the request stands: the
+    /// server may answer all the same, and its silence counts. The connection ends with the answer,
+    /// because whatever came next would be the rest of the body.
+    pub fn body_left(&self) {
+        self.command.leave();
+    }
+
     /// The source of the request body failed: so does the request.
     pub fn body_error(&self, error: Error) {
         self.command.fail(error);

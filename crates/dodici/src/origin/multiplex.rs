@@ -15,8 +15,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use dodici_pool::{
-    CloseReason, ConnId, Error, ErrorKind, HeaderBlock, Http2Config, Outcome, Phase, RequestId,
-    RequestKind,
+    CloseReason, ConnId, Error, ErrorKind, Event, HeaderBlock, Http2Config, Outcome, Phase,
+    RequestId, RequestKind,
 };
 use tokio::time::Instant;
 
@@ -66,8 +66,12 @@ pub(super) async fn serve(
 ) {
     let mut multiplex = Multiplex::new(pool, id, mailbox, conn, lease);
     let (reason, error) = std::future::poll_fn(|cx| multiplex.poll(cx)).await;
-    multiplex.lease.set_traffic(multiplex.conn.traffic());
-    multiplex.lease.end(reason, error);
+    let Multiplex {
+        mut lease, conn, ..
+    } = multiplex;
+    lease.set_traffic(conn.traffic());
+    lease.end(reason, error);
+    conn.linger().await;
 }
 
 /// One place for an exchange. Its waker serves all that come after each other.
@@ -393,6 +397,9 @@ impl Multiplex {
         if let Driven::Ended(ended) = self.conn.poll_drive(&mut Context::from_waker(&driver)) {
             return self.lose(ended);
         }
+        if let Some(failure) = self.conn.goaway_failure() {
+            return self.lose((CloseReason::PeerClosed, failure));
+        }
         if !self.leaving
             && let Some(reason) = self.conn.is_leaving()
         {
@@ -419,6 +426,9 @@ impl Multiplex {
             .machine
             .handle_concurrency(self.id, places as u32, now());
         self.stirred = true;
+        let (conn, streams) = (self.id, limit.min(most) as u32);
+        let event = Event::Concurrency { conn, streams };
+        contain(|| self.pool.events.event(event));
         self.return_unopened(places);
         self.open_streams();
     }

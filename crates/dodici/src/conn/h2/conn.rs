@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use dodici_pool::{
@@ -30,8 +31,14 @@ const STREAMS_BEFORE_SETTINGS: usize = 1;
 /// server, takes 1,000 at once (and 33 a second) before it leaves a client for an attacker.
 const MAX_RESETS: u32 = 800;
 
+/// How long a peer that flooded us may take to read why it is left.
+const LINGER: Duration = Duration::from_millis(200);
+
 /// Bytes buffered for the peer on one stream beyond its window: a slice of a body.
 const SEND_BUFFER: usize = 64 * 1024;
+
+/// The error code of an orderly goodbye (RFC 9113, section 7).
+const NO_ERROR: u32 = 0;
 
 /// How h2's connection goes on.
 pub(crate) enum Driven {
@@ -162,6 +169,15 @@ impl H2Conn {
             || (self.ended && stream > self.seen.highest_sent)
     }
 
+    /// The peer goes away because of an error: as in Node, that ends the connection at once, as an
+    /// answer to what it has accepted may never come.
+    pub(crate) fn goaway_failure(&self) -> Option<Error> {
+        self.seen
+            .goaway
+            .filter(|(_, code)| *code != NO_ERROR)
+            .and_then(|_| self.goaway_error())
+    }
+
     /// What the peer's GOAWAY means for a request that it did not process.
     pub(crate) fn goaway_error(&self) -> Option<Error> {
         let (_, code) = self.seen.goaway?;
@@ -264,6 +280,17 @@ impl H2Conn {
         self.tap.lock().traffic()
     }
 
+    /// After a flood, takes some of what is on its way: a socket that is closed with bytes unread is
+    /// reset, and a reset may overtake the reason that the peer was told. Ends by itself, soon.
+    pub(crate) async fn linger(&self) {
+        if !self.seen.flooded {
+            return;
+        }
+        let taken = std::future::poll_fn(|cx| self.tap.lock().poll_discard(cx));
+        // Dropping it closes the socket.
+        let _in_time = tokio::time::timeout(LINGER, taken).await;
+    }
+
     /// Why h2 ended the connection.
     fn explain(&self, error: Option<h2::Error>, cx: &mut Context<'_>) -> Ended {
         let mut tap = self.tap.lock();
@@ -273,7 +300,7 @@ impl H2Conn {
             tap.complain(cx);
             let message = "HTTP/2: the server sent more frames than it may";
             (CloseReason::ProtocolError, socket(message.to_owned()))
-        } else if let Some((syscall, error)) = tap.failure.take() {
+        } else if let Some((syscall, error)) = tap.failure.take().filter(|_| tap.seen.settings) {
             let made = socket_error(syscall, Phase::Headers, &error);
             (CloseReason::IoError, made)
         } else if let Some((_, code)) = tap.seen.goaway {
@@ -296,7 +323,6 @@ impl H2Conn {
 
 /// The peer went away while a request was in flight.
 fn goaway_error(code: u32) -> Error {
-    const NO_ERROR: u32 = 0;
     Error::new(
         if code == NO_ERROR {
             ErrorKind::Unserved

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use dodici_pool::{
     Error, ErrorKind, HeaderBlock, Phase, Request, RequestKind, ResponseHead, Scheme, Version,
 };
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{EXPECT, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery};
 use http::{Method, Uri};
 
@@ -103,14 +103,21 @@ impl Target {
             method = Method::CONNECT;
         }
         if method == Method::CONNECT && protocol.is_none() {
-            // The authority is the target; neither scheme nor path (RFC 9113, section 8.5).
-            parts.authority = Some(authority(head.slice_ref(line.target))?);
+            // The authority is the target; neither scheme nor path (RFC 9113, section 8.5). Where
+            // the target is none, as in undici, `host` says it.
+            parts.authority = Some(match authority(head.slice_ref(line.target)) {
+                Ok(target) => target,
+                Err(_) => self.authority(host)?,
+            });
         } else {
             parts.scheme = Some(self.scheme.clone());
             parts.authority = Some(self.authority(host)?);
             parts.path_and_query = Some(path(head.slice_ref(line.target))?);
         }
         let uri = Uri::from_parts(parts).map_err(|_| invalid("invalid target"))?;
+        if request.expect_continue && !fields.contains_key(EXPECT) {
+            fields.insert(EXPECT, HeaderValue::from_static("100-continue"));
+        }
         let mut made = http::Request::new(());
         *made.method_mut() = method;
         *made.uri_mut() = uri;

@@ -18,6 +18,7 @@ use dodici_pool::{
     Error, ErrorKind, Origin, Phase, Proxy, ProxyInfo, ProxyProtocol, Replay, Scheme, SocksResolve,
     SystemDetail,
 };
+use tokio::time::Instant;
 
 use self::http_tunnel::HttpTunnel;
 use self::socks::Socks;
@@ -105,6 +106,7 @@ impl ProxyLeg {
         deadline: Deadline,
     ) -> Result<(Socket, ProxyInfo), Error> {
         let timed_out = |at: Deadline| move |_| at.error(Phase::Proxy, &self.host, self.port, &[]);
+        let begun = Instant::now();
         let mut info = ProxyInfo::default();
         let mut socket = match &self.tls {
             None => socket,
@@ -126,6 +128,7 @@ impl ProxyLeg {
                 asked.map_err(timed_out(deadline))??;
             }
         }
+        info.time = begun.elapsed();
         Ok((socket, info))
     }
 }

@@ -1,0 +1,134 @@
+// What the gates share: a handler that counts its ends, dice that can be thrown again, a server in
+// a process of its own.
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync } from "node:fs";
+
+/** mulberry32: small, and the same on every machine. @param {number} seed */
+export function generator(seed) {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** @template T @param {() => number} random @param {readonly T[]} list @returns {T} */
+export const pick = (random, list) => list[Math.floor(random() * list.length)];
+
+/** The event loop's next turn. */
+export const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+/** Megabytes of this process, once what is garbage is gone. */
+export function memory() {
+  globalThis.gc?.();
+  return process.memoryUsage.rss() / 1e6;
+}
+
+/** Megabytes of JavaScript's heap, once what is garbage is gone. */
+export function heap() {
+  globalThis.gc?.();
+  return process.memoryUsage().heapUsed / 1e6;
+}
+
+/** Open files of this process, where they can be counted; else 0. */
+export function openFiles() {
+  return process.platform === "linux" ? readdirSync("/proc/self/fd").length : 0;
+}
+
+/** Waits, turn by turn, until `done` says so; false when that took 30 seconds. */
+export async function eventually(done) {
+  for (const ends = performance.now() + 30_000; performance.now() < ends;) {
+    if (await done()) return true;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  return false;
+}
+
+/** Starts `script` as a server; `ask(message)` sends it a message and resolves with its answer. */
+export async function serve(script) {
+  const child = fork(script, { execArgv: [], env: { ...process.env, NODE_OPTIONS: "" } });
+  const [place] = await once(child, "message");
+  const ask = async (message) => {
+    child.send(message);
+    const [answer] = await once(child, "message");
+    return answer;
+  };
+  return { place, child, ask, stop: () => child.kill() };
+}
+
+/**
+ * R1: a request settles exactly once, and nothing comes after. Wraps what a gate does in callbacks
+ * and writes each violation into `problems`.
+ */
+export class Counted {
+  /** @type {any} */
+  controller = null;
+  status = 0;
+  text = "";
+  /** @type {'end' | 'error' | 'upgrade' | null} */
+  ended = null;
+  error = null;
+  aborted = false;
+  #problems;
+  #resolve;
+  /** Resolves with this when it has settled. @type {Promise<this>} */
+  done = new Promise((resolve) => (this.#resolve = resolve));
+
+  /**
+   * @param {string[]} problems
+   * @param {(name: string, counted: Counted) => void} [during] called in each callback
+   * @param {boolean} [keeps] whether the body is of interest
+   */
+  constructor(problems, during = () => {}, keeps = true) {
+    this.#problems = problems;
+    this.during = during;
+    this.keeps = keeps;
+  }
+
+  #told(name, terminal = false) {
+    if (this.ended !== null) this.#problems.push(`R1: ${name} after ${this.ended}`);
+    if (terminal) this.ended = name;
+    this.during(name, this);
+    if (terminal) this.#resolve(this);
+  }
+
+  onRequestStart(controller) {
+    this.controller = controller;
+    this.#told("start");
+  }
+
+  onResponseStart(_controller, status) {
+    this.status = status;
+    this.#told("head");
+  }
+
+  onResponseData(_controller, chunk) {
+    if (this.keeps) this.text += chunk.toString("latin1");
+    this.#told("data");
+  }
+
+  onResponseEnd() {
+    this.#told("end", true);
+  }
+
+  onResponseError(_controller, error) {
+    this.error = error;
+    this.#told("error", true);
+  }
+
+  onRequestUpgrade(_controller, _status, _headers, socket) {
+    socket.on("error", () => {});
+    socket.destroy();
+    this.#told("upgrade", true);
+  }
+
+  abort(reason = new Error("the dice said so")) {
+    if (this.ended !== null || this.controller === null) return;
+    this.aborted = true;
+    this.controller.abort(reason);
+    if (this.ended === null) this.#problems.push("R10: abort() returned before the request ended");
+  }
+}

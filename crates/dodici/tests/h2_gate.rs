@@ -1,0 +1,208 @@
+//! Servers that leave, refuse and lose interest all the time: every request settles once, none is
+//! lost, none is executed twice. (R7, S37, S38)
+//!
+//! `DODICI_GATE_REQUESTS` sets the number of requests; `just soak-h2` runs the long form.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use dodici::{ErrorKind, OriginConfig};
+use dodici_testkit::client::{get, post};
+use dodici_testkit::h2::{code, setting};
+use dodici_testkit::{Client, Conn, H2Peer, ScriptedPeer, Terminal, Watched, within};
+
+/// Requests of the short form, whatever machine it runs on.
+const SHORT: usize = 5_000;
+
+/// Requests in flight.
+const IN_FLIGHT: usize = 64;
+
+fn requests() -> usize {
+    std::env::var("DODICI_GATE_REQUESTS").map_or(SHORT, |text| text.parse().unwrap())
+}
+
+fn config() -> OriginConfig {
+    let mut config = OriginConfig::default();
+    config.http2.prior_knowledge = true;
+    config
+}
+
+/// Repeatable pseudo-random numbers.
+#[derive(Default)]
+struct Dice(AtomicU64);
+
+impl Dice {
+    /// True once in `sides` throws, on average.
+    fn hits(&self, sides: u64) -> bool {
+        self.below(sides) == 0
+    }
+
+    fn below(&self, sides: u64) -> u64 {
+        let mut state = self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        state = (state ^ (state >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (state ^ (state >> 31)) % sides
+    }
+}
+
+/// How often each id was executed.
+type Executed = Watched<HashMap<String, u32>>;
+
+/// Leaves after `streams` requests, and refuses one in `refused`.
+async fn restless(conn: Conn, streams: usize, refused: u64, dice: &Dice, executed: &Executed) {
+    let mut peer = H2Peer::accept(conn, &[(setting::MAX_CONCURRENT_STREAMS, 100)]).await;
+    for n in 1.. {
+        let Some(request) = peer.next_request().await else {
+            return;
+        };
+        if dice.hits(refused) {
+            peer.reset(request.stream, code::REFUSED_STREAM).await;
+            continue;
+        }
+        let id = String::from_utf8(request.body).unwrap();
+        executed.update(|all| *all.entry(id.clone()).or_default() += 1);
+        peer.respond(request.stream, id).await;
+        if n >= streams {
+            peer.goaway(request.stream, code::NO_ERROR).await;
+            // What still comes is not processed.
+            return peer.closed().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r7_goaway_and_refused_streams_lose_nothing_and_repeat_nothing() {
+    let count = requests();
+    let streams = (count / 20).min(1_000);
+    let (dice, executed) = (Arc::new(Dice::default()), Executed::default());
+    let log = executed.clone();
+    let peer = ScriptedPeer::tcp().await.run(move |conn| {
+        let (dice, executed) = (Arc::clone(&dice), executed.clone());
+        async move { restless(conn, streams, 100, &dice, &executed).await }
+    });
+    let client = Client::new(peer.port(), config());
+    let next = Arc::new(AtomicU64::new(0));
+    let workers: Vec<_> = (0..IN_FLIGHT)
+        .map(|_| {
+            let (client, next) = (client.clone(), Arc::clone(&next));
+            tokio::spawn(async move {
+                loop {
+                    let n = next.fetch_add(1, Ordering::SeqCst);
+                    if n >= count as u64 {
+                        return;
+                    }
+                    let id = n.to_string();
+                    let call = client.post("/", &id, &id);
+                    let seen = within("response", call.ended()).await;
+                    assert_eq!(seen.body, id.as_bytes());
+                }
+            })
+        })
+        .collect();
+    for worker in workers {
+        worker.await.unwrap();
+    }
+    let connects = client.events.connects();
+    log.read(|all| {
+        assert_eq!(all.len(), count);
+        assert!(all.values().all(|times| *times == 1), "executed twice");
+    });
+    assert!(connects >= count / streams / 2, "{connects} connections");
+    assert!(
+        connects <= 3 * count / streams + 10,
+        "{connects} connections"
+    );
+    let stats = client.pool.stats();
+    assert_eq!((stats.running, stats.pending), (0, 0));
+    client.pool.close();
+    within("close", client.events.closed()).await;
+    assert_eq!(client.events.disconnects(), connects);
+    peer.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s37_aborts_in_every_phase_leave_nothing_behind() {
+    let peer = ScriptedPeer::tcp().await.run(|conn| async {
+        let mut peer = H2Peer::accept(conn, &[(setting::MAX_CONCURRENT_STREAMS, 100)]).await;
+        // Half of the streams get a head and a part of the body, the rest nothing.
+        while let Some(stream) = peer.next_head().await {
+            if stream % 4 == 1 {
+                peer.head(stream, 200, &[], false).await;
+                peer.data(stream, [b'x'; 1000], false).await;
+            }
+        }
+    });
+    let client = Client::new(peer.port(), config());
+    let dice = Dice::default();
+    for _ in 0..requests() / 50 {
+        let calls: Vec<_> = (0..50)
+            .map(|n| match n % 2 {
+                0 => client.send(get("/")),
+                _ => client.send_paused(post("/", "id", "body")),
+            })
+            .collect();
+        for call in &calls {
+            for _ in 0..dice.below(4) {
+                tokio::task::yield_now().await;
+            }
+            call.handle.cancel();
+        }
+        for call in calls {
+            let seen = within("settled", call.settled()).await;
+            let Some((_, Terminal::Error(error))) = &seen.terminal else {
+                panic!("{:?}", seen.terminal);
+            };
+            assert_eq!(error.kind(), ErrorKind::Aborted);
+        }
+    }
+    let stats = client.pool.stats();
+    assert_eq!((stats.running, stats.pending), (0, 0));
+    client.pool.close();
+    within("close", client.events.closed()).await;
+    assert!(client.events.open_connections().is_empty());
+    peer.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_request_settles_whatever_the_server_does() {
+    let dice = Arc::new(Dice::default());
+    let peer = ScriptedPeer::tcp().await.run(move |conn| {
+        let dice = Arc::clone(&dice);
+        async move {
+            let mut peer = H2Peer::accept(conn, &[(setting::MAX_CONCURRENT_STREAMS, 4)]).await;
+            while let Some(request) = peer.next_request().await {
+                let stream = request.stream;
+                match dice.below(10) {
+                    0 => peer.reset(stream, code::CANCEL).await,
+                    1 => peer.reset(stream, code::REFUSED_STREAM).await,
+                    2 => peer.goaway(stream, code::NO_ERROR).await,
+                    3 => peer.goaway(stream - 1, code::NO_ERROR).await,
+                    4 => return peer.into_conn().reset(),
+                    5 => peer.head(stream, 200, &[], false).await,
+                    6 => return,
+                    _ => peer.respond(stream, "ok").await,
+                }
+            }
+        }
+    });
+    let mut config = config();
+    config.exchange.headers_timeout = Some(Duration::from_millis(300));
+    config.exchange.body_timeout = Some(Duration::from_millis(300));
+    let client = Client::new(peer.port(), config);
+    for _ in 0..20 {
+        let calls: Vec<_> = (0..20)
+            .map(|n| client.post("/", "id", &n.to_string()))
+            .collect();
+        for call in calls {
+            within("settled", call.settled()).await;
+        }
+    }
+    let stats = client.pool.stats();
+    assert_eq!((stats.running, stats.pending), (0, 0));
+    client.pool.destroy();
+    within("closed", client.events.closed()).await;
+    peer.finish().await;
+}

@@ -24,7 +24,7 @@ impl Kind {
 pub(crate) enum Client {
     Dodici(dodici_reqwest::Client),
     Reqwest(reqwest::Client),
-    Hyper(legacy::Client<HttpConnector, Empty<Bytes>>),
+    Hyper(Box<legacy::Client<HttpConnector, Empty<Bytes>>>),
 }
 
 impl Client {
@@ -49,11 +49,11 @@ impl Client {
                 }
                 Some(Self::Reqwest(builder.build()?))
             }
-            Kind::Hyper if protocol == Protocol::Http1 => Some(Self::Hyper(
+            Kind::Hyper if protocol == Protocol::Http1 => Some(Self::Hyper(Box::new(
                 legacy::Client::builder(TokioExecutor::new())
                     .pool_timer(TokioTimer::new())
                     .build_http(),
-            )),
+            ))),
             Kind::Hyper => None,
         })
     }

@@ -105,7 +105,6 @@ pub(crate) struct Http2Options {
     pub(crate) max_header_list_size: Option<u32>,
     pub(crate) keep_alive_interval: Option<Duration>,
     pub(crate) keep_alive_timeout: Option<Duration>,
-    pub(crate) keep_alive_while_idle: bool,
 }
 
 /// Sockets of the operating system.

@@ -84,7 +84,10 @@ impl Part {
         let path = path.as_ref();
         let file = tokio::fs::File::open(path).await?;
         let length = file.metadata().await.ok().map(|known| known.len());
-        Ok(Self::new(file.into(), length).named_after(path))
+        Ok(Self {
+            meta: Meta::of_file(path),
+            ..Self::new(file.into(), length)
+        })
     }
 }
 

@@ -55,6 +55,23 @@ pub(crate) struct Meta {
     pub(crate) headers: HeaderMap,
 }
 
+#[cfg(any(feature = "stream", feature = "blocking"))]
+impl Meta {
+    /// Name and media type as the path of a file has them.
+    pub(crate) fn of_file(path: &std::path::Path) -> Self {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        let guess = mime_guess::from_ext(extension.unwrap_or_default());
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
+        Self {
+            mime: Some(guess.first_or_octet_stream()),
+            file_name: name.map(Cow::Owned),
+            headers: HeaderMap::new(),
+        }
+    }
+}
+
 impl Escape {
     fn apply(self, name: &str) -> Cow<'_, str> {
         match self {
@@ -283,17 +300,6 @@ macro_rules! multipart_api {
             pub fn headers(mut self, headers: HeaderMap) -> Self {
                 self.meta.headers = headers;
                 self
-            }
-
-            /// Name and media type as the path of a file has them.
-            fn named_after(mut self, path: &std::path::Path) -> Self {
-                let extension = path.extension().and_then(|extension| extension.to_str());
-                let guess = mime_guess::from_ext(extension.unwrap_or_default());
-                self.meta.mime = Some(guess.first_or_octet_stream());
-                match path.file_name() {
-                    Some(name) => self.file_name(name.to_string_lossy().into_owned()),
-                    None => self,
-                }
             }
         }
 

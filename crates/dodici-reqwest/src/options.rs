@@ -330,7 +330,7 @@ options! {
     /// Needs the feature `http2`.
     #[cfg(feature = "http2")]
     fn http2_keep_alive_while_idle(enabled: bool) |config| {
-        config.http2.keep_alive_while_idle = enabled;
+        let _ = (config, enabled);
     }
 
     /// Sets `TCP_NODELAY`. Default true.
@@ -537,7 +537,7 @@ options! {
     /// Does not use hickory's resolver, also where its feature is on. Here it never is: names are
     /// resolved by the system, on threads that no runtime owns.
     fn no_hickory_dns() |config| {
-        let _ = &config.names;
+        let _ = config;
     }
 
     /// The address of a domain, in place of what resolving it would yield. Its port counts where

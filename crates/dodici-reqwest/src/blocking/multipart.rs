@@ -100,7 +100,10 @@ impl Part {
     pub fn file<T: AsRef<Path>>(path: T) -> io::Result<Self> {
         let path = path.as_ref();
         let file = std::fs::File::open(path)?;
-        Ok(Self::new(file.into(), None).named_after(path))
+        Ok(Self {
+            meta: Meta::of_file(path),
+            ..Self::new(file.into(), None)
+        })
     }
 }
 

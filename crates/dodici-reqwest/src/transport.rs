@@ -5,36 +5,38 @@
 //! needed, and forgotten when its last connection is gone. Proxies that read requests are origins
 //! themselves. Pools belong to a tokio runtime, that of the request that needed them first.
 
+mod body;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use dodici::{
     ConnId, ConnectHooks, ConnectInfo, ConnectionBook, Engine, ErrorKind, Event, EventSink,
-    HeaderBlock, HookFuture, IncomingBody, Origin, OriginConfig, Phase, Pool, RequestOptions,
-    ResolveHook, ResponseDetail, Scheme, SendBody,
+    HookFuture, IncomingBody, Origin, OriginConfig, Phase, Pool, RequestOptions, ResolveHook,
+    ResponseDetail, Scheme, SendBody,
 };
 use http::header::{CONTENT_LENGTH, HeaderValue};
 use http::{StatusCode, Uri};
-use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body::Body as HttpBody;
 use hyper::ext::ReasonPhrase;
 use parking_lot::{Mutex, RwLock};
 use tokio::runtime::{Handle, Id};
 
 use crate::body::{Body, Declared, Inner as BodyInner};
 use crate::dns::Names;
-use crate::error::{self, BoxError};
+use crate::error;
 use crate::ext::OriginRule;
 use crate::failure::Failure;
 use crate::limit::TotalLimit;
 use crate::proxy::{Matcher, Route};
 use crate::tls::TlsInfo;
 use crate::upgrade::Switched;
+
+pub(crate) use body::TransportBody;
+use body::{Trailers, Upload};
 
 /// What all pools of a client have in common.
 pub(crate) struct Settings {
@@ -510,86 +512,6 @@ impl ConnectionBook for Book {
 fn origin(scheme: Scheme, uri: &Uri) -> Origin {
     let port = uri.port_u16().unwrap_or(scheme.default_port());
     Origin::new(scheme, uri.host().unwrap_or_default(), port)
-}
-
-/// The body of a request that is no bytes.
-enum Upload<B> {
-    Sized(Declared<B>),
-    Unsized(B),
-}
-
-impl<B: HttpBody + Unpin> HttpBody for Upload<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        match self.get_mut() {
-            Self::Sized(body) => Pin::new(body).poll_frame(cx),
-            Self::Unsized(body) => Pin::new(body).poll_frame(cx),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Sized(body) => body.size_hint(),
-            Self::Unsized(body) => body.size_hint(),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Sized(_) => false,
-            Self::Unsized(body) => body.is_end_stream(),
-        }
-    }
-}
-
-/// A response's body as the engine delivers it; nothing after a switch of protocols.
-#[derive(Default)]
-pub(crate) struct TransportBody {
-    body: Option<IncomingBody>,
-    trailers: Trailers,
-}
-
-/// Where a body leaves its trailers, exactly as they came, for whoever kept the response.
-pub(crate) type Trailers = Arc<OnceLock<HeaderBlock>>;
-
-impl HttpBody for TransportBody {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let this = &mut *self;
-        let Some(body) = &mut this.body else {
-            return Poll::Ready(None);
-        };
-        let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
-        if let Some(Ok(frame)) = &frame
-            && frame.is_trailers()
-            && let Some(trailers) = body.trailers()
-        {
-            // Set once: a body ends once.
-            let _ = this.trailers.set(trailers.clone());
-        }
-        Poll::Ready(frame.map(|frame| frame.map_err(|cause| Failure::new(cause).into())))
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.body {
-            Some(body) => body.size_hint(),
-            None => SizeHint::with_exact(0),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
-    }
 }
 
 /// How a response came. In its extensions; [`crate::ext::ResponseExt`] shows it.

@@ -150,7 +150,13 @@ const STEPS = [
     id: 'boundary',
     group: 'node',
     title: 'addon without the package',
-    command: ['node', ['--test', '--test-reporter', 'spec', 'node/native/tests/addon.test.mjs']],
+    command: [
+      'node',
+      [
+        ...['--test', '--test-timeout', '120000', '--test-reporter', 'spec'],
+        'node/native/tests/addon.test.mjs',
+      ],
+    ],
     needs: ['addon'],
     counts: 'node',
   },

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use serde_json::Value;
 
@@ -77,15 +77,40 @@ fn names(path: &str, item: &Value) -> Vec<String> {
     names
 }
 
+/// Set for the rustdoc that [`document`] makes cargo start: this program, in rustdoc's place.
+const AS_RUSTDOC: &str = "DODICI_XTASK_AS_RUSTDOC";
+
+/// If cargo started this program as its rustdoc: runs the real one, with unstable options allowed.
+///
+/// For that one program alone: with `RUSTC_BOOTSTRAP` in its own environment, cargo would build
+/// every dependency anew.
+pub(crate) fn as_rustdoc() -> Option<ExitCode> {
+    let rustdoc = std::env::var_os(AS_RUSTDOC)?;
+    let status = Command::new(&rustdoc)
+        .args(std::env::args_os().skip(1))
+        .env("RUSTC_BOOTSTRAP", "1")
+        .status();
+    Some(match status {
+        Ok(status) if status.success() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{}: {error}", rustdoc.display());
+            ExitCode::FAILURE
+        }
+    })
+}
+
 fn document(root: &Path) -> Result<PathBuf, String> {
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    // A place of its own: what was built with `RUSTC_BOOTSTRAP` is not what was built without.
-    let target = target.join("api-diff");
+    let itself = std::env::current_exe().map_err(|error| format!("this program: {error}"))?;
     let output = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
         .current_dir(root)
-        .env("RUSTC_BOOTSTRAP", "1")
-        .env("CARGO_TARGET_DIR", &target)
+        .env(
+            AS_RUSTDOC,
+            std::env::var_os("RUSTDOC").unwrap_or_else(|| "rustdoc".into()),
+        )
+        .env("RUSTDOC", itself)
         .args(["rustdoc", "--quiet", "--package", "dodici-reqwest", "--lib"])
         .args(["--no-default-features", "--features", FEATURES])
         .args(["--", "-Zunstable-options", "--output-format", "json"])

@@ -16,6 +16,9 @@ usage: cargo xtask codegen [--check]   write (or compare) what both sides of the
        cargo xtask api-diff            compare dodici-reqwest's public names with reqwest's";
 
 fn main() -> ExitCode {
+    if let Some(code) = api_diff::as_rustdoc() {
+        return code;
+    }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {

@@ -179,7 +179,10 @@ describe('a client over HTTP/2', () => {
       else stream.end('beside');
     });
     const client = keep(new Client(origin.url, { ...origin.options, allowH2: true }));
-    interface Connected { statusCode: number; socket: Duplex }
+    interface Connected {
+      statusCode: number;
+      socket: Duplex;
+    }
     const connecting = client as unknown as { connect(options: object): Promise<Connected> };
     const { statusCode, socket } = await connecting.connect({ path: 'example.org:443' });
     expect(statusCode).toBe(200);

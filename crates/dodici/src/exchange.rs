@@ -123,7 +123,10 @@ fn ask_first(sink: &mut (dyn Sink + 'static), command: &Command) {
     }
 }
 
-pub(crate) fn override_timeout(request: Option<Duration>, default: Option<Duration>) -> Option<Duration> {
+pub(crate) fn override_timeout(
+    request: Option<Duration>,
+    default: Option<Duration>,
+) -> Option<Duration> {
     request.or(default).filter(|timeout| !timeout.is_zero())
 }
 

@@ -391,8 +391,8 @@ impl PipeConn {
                 } else {
                     Phase::Headers
                 };
-                let error = socket_error("read", phase, error)
-                    .with_replay(Replay::IfIdempotentAndReused);
+                let error =
+                    socket_error("read", phase, error).with_replay(Replay::IfIdempotentAndReused);
                 return Err(self.ended(CloseReason::IoError, error));
             }
         }

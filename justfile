@@ -74,6 +74,12 @@ bench-h2 *ARGS: build-bench
 soak *ARGS: build
     @node --expose-gc --require ./scripts/peer.cjs bench/soak.mjs {{ ARGS }}
 
+# HTTP/2 servers that leave and refuse, over so many requests, and 1 GiB in both directions
+[group('4 measure')]
+soak-h2 requests="200000":
+    DODICI_GATE_REQUESTS={{ requests }} DODICI_LARGE_BODY=1073741824 \
+        cargo test --release -p dodici --test h2_gate --test h2_interop
+
 # Build everything that the benchmarks need and install the clients they compare
 [group('4 measure')]
 build-bench: build-servers

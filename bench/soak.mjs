@@ -2,16 +2,16 @@
 // hours of mixed traffic in minutes (soak/mixed.mjs); with one, a gate of soak/gates.mjs.
 //
 // The tests run the gates too, with few repetitions and --json.
-import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import { fileURLToPath } from 'node:url';
-import { ours, ROOT } from './lib/paths.mjs';
-import { gates } from './soak/gates.mjs';
-import { generator, serve } from './soak/lib.mjs';
-import { mixed, MIXED_HELP } from './soak/mixed.mjs';
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { fileURLToPath } from "node:url";
+import { ours, ROOT } from "./lib/paths.mjs";
+import { gates } from "./soak/gates.mjs";
+import { generator, serve } from "./soak/lib.mjs";
+import { mixed, MIXED_HELP } from "./soak/mixed.mjs";
 
 const HELP = `Usage: just soak [what] [options]
 
@@ -19,9 +19,9 @@ const HELP = `Usage: just soak [what] [options]
 ${Object.entries(gates)
   .map(
     ([name, { title, counts }]) =>
-      `  ${name.padEnd(16)}  ${title} (${counts.full.toLocaleString('en')})`,
+      `  ${name.padEnd(16)}  ${title} (${counts.full.toLocaleString("en")})`,
   )
-  .join('\n')}
+  .join("\n")}
   teardown          processes and workers that end in every phase of a request
   all               all of these, one after the other
 
@@ -38,27 +38,27 @@ ${MIXED_HELP}`;
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    count: { type: 'string' },
-    short: { type: 'boolean', default: false },
-    compare: { type: 'boolean', default: false },
-    json: { type: 'boolean', default: false },
-    seed: { type: 'string', default: String(Date.now() % 1e9) },
-    ours: { type: 'string', default: ours() },
-    minutes: { type: 'string', default: '2' },
-    concurrency: { type: 'string', default: '64' },
-    connections: { type: 'string', default: '16' },
-    growth: { type: 'string', default: '32' },
-    help: { type: 'boolean', short: 'h', default: false },
+    count: { type: "string" },
+    short: { type: "boolean", default: false },
+    compare: { type: "boolean", default: false },
+    json: { type: "boolean", default: false },
+    seed: { type: "string", default: String(Date.now() % 1e9) },
+    ours: { type: "string", default: ours() },
+    minutes: { type: "string", default: "2" },
+    concurrency: { type: "string", default: "64" },
+    connections: { type: "string", default: "16" },
+    growth: { type: "string", default: "32" },
+    help: { type: "boolean", short: "h", default: false },
   },
 });
 if (values.help) {
   process.stdout.write(HELP);
   process.exit(0);
 }
-const known = ['mixed', ...Object.keys(gates), 'teardown', 'all'];
-const [what = 'mixed', ...rest] = positionals;
+const known = ["mixed", ...Object.keys(gates), "teardown", "all"];
+const [what = "mixed", ...rest] = positionals;
 if (!known.includes(what) || rest.length > 0) {
-  console.error(`soak: what is "${positionals.join(' ')}"? One of: ${known.join(', ')}`);
+  console.error(`soak: what is "${positionals.join(" ")}"? One of: ${known.join(", ")}`);
   process.exit(2);
 }
 if (!existsSync(values.ours)) {
@@ -71,11 +71,11 @@ if (globalThis.gc === undefined) {
 }
 
 const require = createRequire(import.meta.url);
-const names = what === 'all' ? known.filter((name) => name !== 'all') : [what];
+const names = what === "all" ? known.filter((name) => name !== "all") : [what];
 let failed = false;
 for (const name of names) {
-  if (name === 'mixed') failed = !(await mixed(numbers())) || failed;
-  else if (name === 'teardown') failed = !teardown() || failed;
+  if (name === "mixed") failed = !(await mixed(numbers())) || failed;
+  else if (name === "teardown") failed = !teardown() || failed;
   else failed = !(await run(name)) || failed;
 }
 process.exit(failed ? 1 : 0);
@@ -100,10 +100,10 @@ async function run(name) {
   else {
     console.log(`  ${describe(figures)}`);
     for (const problem of problems.slice(0, 20)) console.error(`  PROBLEM: ${problem}`);
-    console.log(problems.length === 0 ? '  passed' : `  FAILED: ${problems.length} problems`);
+    console.log(problems.length === 0 ? "  passed" : `  FAILED: ${problems.length} problems`);
   }
   if (values.compare) {
-    const peer = createRequire(join(ROOT, 'node', 'package.json'))('undici');
+    const peer = createRequire(join(ROOT, "node", "package.json"))("undici");
     const theirs = await once(name, peer, count, seed);
     console.log(`  undici: ${describe(theirs.figures)}; ${theirs.problems.length} problems`);
     for (const problem of theirs.problems.slice(0, 5)) console.log(`    ${problem}`);
@@ -112,7 +112,7 @@ async function run(name) {
 }
 
 async function once(name, dodici, count, seed) {
-  const server = await serve(fileURLToPath(new URL('./soak/server.mjs', import.meta.url)));
+  const server = await serve(fileURLToPath(new URL("./soak/server.mjs", import.meta.url)));
   const problems = [];
   try {
     const random = generator(seed);
@@ -127,7 +127,7 @@ async function once(name, dodici, count, seed) {
 function describe(figures) {
   return Object.entries(figures)
     .map(([name, value]) => `${name} ${value}`)
-    .join(', ');
+    .join(", ");
 }
 
 /** Says every other second how far it is. */
@@ -143,14 +143,14 @@ function progress() {
 
 /** The test of teardown with its full matrix; it starts the processes itself. */
 function teardown() {
-  const vitest = join(ROOT, 'node', 'node_modules', 'vitest', 'vitest.mjs');
+  const vitest = join(ROOT, "node", "node_modules", "vitest", "vitest.mjs");
   const { status } = spawnSync(
     process.execPath,
-    [vitest, 'run', '--project=e2e', 'test/e2e/teardown.test.ts'],
+    [vitest, "run", "--project=e2e", "test/e2e/teardown.test.ts"],
     {
-      cwd: join(ROOT, 'node'),
-      stdio: 'inherit',
-      env: { ...process.env, DODICI_TEARDOWN: values.short ? 'short' : 'soak' },
+      cwd: join(ROOT, "node"),
+      stdio: "inherit",
+      env: { ...process.env, DODICI_TEARDOWN: values.short ? "short" : "soak" },
     },
   );
   return status === 0;

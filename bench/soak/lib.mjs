@@ -1,8 +1,8 @@
 // What the gates share: a handler that counts its ends, dice that can be thrown again, a server in
 // a process of its own.
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync } from "node:fs";
 
 /** mulberry32: small, and the same on every machine. @param {number} seed */
 export function generator(seed) {
@@ -27,14 +27,20 @@ export function memory() {
   return process.memoryUsage.rss() / 1e6;
 }
 
+/** Megabytes of JavaScript's heap, once what is garbage is gone. */
+export function heap() {
+  globalThis.gc?.();
+  return process.memoryUsage().heapUsed / 1e6;
+}
+
 /** Open files of this process, where they can be counted; else 0. */
 export function openFiles() {
-  return process.platform === 'linux' ? readdirSync('/proc/self/fd').length : 0;
+  return process.platform === "linux" ? readdirSync("/proc/self/fd").length : 0;
 }
 
 /** Waits, turn by turn, until `done` says so; false when that took 30 seconds. */
 export async function eventually(done) {
-  for (const ends = performance.now() + 30_000; performance.now() < ends; ) {
+  for (const ends = performance.now() + 30_000; performance.now() < ends;) {
     if (await done()) return true;
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
@@ -43,11 +49,11 @@ export async function eventually(done) {
 
 /** Starts `script` as a server; `ask(message)` sends it a message and resolves with its answer. */
 export async function serve(script) {
-  const child = fork(script, { execArgv: [], env: { ...process.env, NODE_OPTIONS: '' } });
-  const [place] = await once(child, 'message');
+  const child = fork(script, { execArgv: [], env: { ...process.env, NODE_OPTIONS: "" } });
+  const [place] = await once(child, "message");
   const ask = async (message) => {
     child.send(message);
-    const [answer] = await once(child, 'message');
+    const [answer] = await once(child, "message");
     return answer;
   };
   return { place, child, ask, stop: () => child.kill() };
@@ -61,7 +67,7 @@ export class Counted {
   /** @type {any} */
   controller = null;
   status = 0;
-  text = '';
+  text = "";
   /** @type {'end' | 'error' | 'upgrade' | null} */
   ended = null;
   error = null;
@@ -91,38 +97,38 @@ export class Counted {
 
   onRequestStart(controller) {
     this.controller = controller;
-    this.#told('start');
+    this.#told("start");
   }
 
   onResponseStart(_controller, status) {
     this.status = status;
-    this.#told('head');
+    this.#told("head");
   }
 
   onResponseData(_controller, chunk) {
-    if (this.keeps) this.text += chunk.toString('latin1');
-    this.#told('data');
+    if (this.keeps) this.text += chunk.toString("latin1");
+    this.#told("data");
   }
 
   onResponseEnd() {
-    this.#told('end', true);
+    this.#told("end", true);
   }
 
   onResponseError(_controller, error) {
     this.error = error;
-    this.#told('error', true);
+    this.#told("error", true);
   }
 
   onRequestUpgrade(_controller, _status, _headers, socket) {
-    socket.on('error', () => {});
+    socket.on("error", () => {});
     socket.destroy();
-    this.#told('upgrade', true);
+    this.#told("upgrade", true);
   }
 
-  abort(reason = new Error('the dice said so')) {
+  abort(reason = new Error("the dice said so")) {
     if (this.ended !== null || this.controller === null) return;
     this.aborted = true;
     this.controller.abort(reason);
-    if (this.ended === null) this.#problems.push('R10: abort() returned before the request ended');
+    if (this.ended === null) this.#problems.push("R10: abort() returned before the request ended");
   }
 }

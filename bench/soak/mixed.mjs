@@ -4,12 +4,12 @@
 //
 // The server is Node's own, in a process of its own so that its memory does not count. The seed is
 // printed; --seed repeats a run's choices, though not the network's timing.
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
-import { generator, memory, pick } from './lib.mjs';
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+import { generator, memory, pick } from "./lib.mjs";
 
 /** The options of this part, for --help. */
 export const MIXED_HELP = `  --minutes M       how long (default 2)
@@ -23,40 +23,40 @@ const LOST_MS = 60_000;
 
 /** The server's side: what comes depends on the path alone. */
 function serve() {
-  const large = Buffer.alloc(256 * 1024, 'x');
+  const large = Buffer.alloc(256 * 1024, "x");
   const server = createServer((request, response) => {
     switch (request.url) {
-      case '/large':
+      case "/large":
         response.end(large);
         break;
-      case '/drip': {
+      case "/drip": {
         let left = 5;
         const timer = setInterval(() => {
-          response.write('drip');
+          response.write("drip");
           if (--left === 0) {
             clearInterval(timer);
             response.end();
           }
         }, 5);
-        response.once('close', () => clearInterval(timer));
+        response.once("close", () => clearInterval(timer));
         break;
       }
-      case '/cut': // The connection dies in the middle of a body.
-        response.write('half a body');
+      case "/cut": // The connection dies in the middle of a body.
+        response.write("half a body");
         setTimeout(() => response.destroy(), 3);
         break;
-      case '/upload':
-        request.resume().once('end', () => response.end('thanks'));
+      case "/upload":
+        request.resume().once("end", () => response.end("thanks"));
         break;
-      case '/hurry': // An answer before the upload is complete, then an end to the connection.
-        response.writeHead(413, { connection: 'close' }).end();
+      case "/hurry": // An answer before the upload is complete, then an end to the connection.
+        response.writeHead(413, { connection: "close" }).end();
         break;
       default:
-        response.end('small');
+        response.end("small");
     }
   });
-  server.listen(0, '127.0.0.1', () => process.send({ port: server.address().port }));
-  process.on('message', () => {
+  server.listen(0, "127.0.0.1", () => process.send({ port: server.address().port }));
+  process.on("message", () => {
     server.getConnections((_error, connections) => process.send({ connections }));
   });
 }
@@ -65,13 +65,15 @@ function serve() {
 export async function mixed(options) {
   const { Pool } = createRequire(import.meta.url)(options.ours);
   const random = generator(options.seed);
-  const server = fork(fileURLToPath(import.meta.url), { env: { ...process.env, SOAK_SERVER: '1' } });
-  const [{ port }] = await once(server, 'message');
+  const server = fork(fileURLToPath(import.meta.url), {
+    env: { ...process.env, SOAK_SERVER: "1" },
+  });
+  const [{ port }] = await once(server, "message");
   const { connections } = options;
   const pool = new Pool(`http://127.0.0.1:${port}`, { connections });
   const seen = { connect: 0, disconnect: 0 };
-  pool.on('connect', () => seen.connect++);
-  pool.on('disconnect', () => seen.disconnect++);
+  pool.on("connect", () => seen.connect++);
+  pool.on("disconnect", () => seen.disconnect++);
 
   const counts = { answered: 0, aborted: 0, failed: 0 };
   const open = new Set();
@@ -115,7 +117,7 @@ export async function mixed(options) {
   }
   server.kill();
   for (const problem of problems) console.error(`soak: ${problem}`);
-  if (problems.length === 0) console.log('soak: all requests settled once, all connections closed');
+  if (problems.length === 0) console.log("soak: all requests settled once, all connections closed");
   return problems.length === 0;
 
   /** Sends one random request and, when it has settled, the next. */
@@ -125,16 +127,16 @@ export async function mixed(options) {
       return;
     }
     const path = pick(random, [
-      '/small',
-      '/small',
-      '/small',
-      '/large',
-      '/drip',
-      '/cut',
-      '/upload',
-      '/hurry',
+      "/small",
+      "/small",
+      "/small",
+      "/large",
+      "/drip",
+      "/cut",
+      "/upload",
+      "/hurry",
     ]);
-    const upload = path === '/upload' || path === '/hurry';
+    const upload = path === "/upload" || path === "/hurry";
     const entry = { path, started: Date.now() };
     open.add(entry);
     const handler = new Handler(random, (outcome) => {
@@ -148,7 +150,7 @@ export async function mixed(options) {
     pool.dispatch(
       {
         path,
-        method: upload ? 'POST' : 'GET',
+        method: upload ? "POST" : "GET",
         body: upload ? pieces(1 + Math.floor(random() * 8)) : undefined,
       },
       handler,
@@ -165,22 +167,22 @@ class Handler {
 
   constructor(random, settle) {
     const dice = random();
-    this.#abortAt = dice < 0.05 ? 'start' : dice < 0.1 ? 'head' : dice < 0.15 ? 'data' : 'never';
+    this.#abortAt = dice < 0.05 ? "start" : dice < 0.1 ? "head" : dice < 0.15 ? "data" : "never";
     this.#pauses = random() < 0.1;
     this.#settle = settle;
   }
 
   onRequestStart(controller) {
     // In the next turn: the request may be queued, connecting, or on the wire by then.
-    if (this.#abortAt === 'start') setImmediate(() => this.#abort(controller));
+    if (this.#abortAt === "start") setImmediate(() => this.#abort(controller));
   }
 
   onResponseStart(controller) {
-    if (this.#abortAt === 'head') this.#abort(controller);
+    if (this.#abortAt === "head") this.#abort(controller);
   }
 
   onResponseData(controller) {
-    if (this.#abortAt === 'data') this.#abort(controller);
+    if (this.#abortAt === "data") this.#abort(controller);
     else if (this.#pauses) {
       controller.pause();
       setImmediate(() => controller.resume());
@@ -188,16 +190,16 @@ class Handler {
   }
 
   onResponseEnd() {
-    this.#settle('answered');
+    this.#settle("answered");
   }
 
   onResponseError() {
-    this.#settle(this.#aborted ? 'aborted' : 'failed');
+    this.#settle(this.#aborted ? "aborted" : "failed");
   }
 
   #abort(controller) {
     this.#aborted = true;
-    controller.abort(new Error('the dice said so'));
+    controller.abort(new Error("the dice said so"));
   }
 }
 
@@ -209,8 +211,8 @@ async function* pieces(count) {
 /** How many connections the server still has, once what was closing is closed. */
 async function connectionsLeft(server) {
   for (let tries = 0; ; tries++) {
-    server.send('connections');
-    const [{ connections }] = await once(server, 'message');
+    server.send("connections");
+    const [{ connections }] = await once(server, "message");
     if (connections === 0 || tries === 50) return connections;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }

@@ -1,7 +1,7 @@
 // The other side of the gates, in a process of its own, so that a blocked client does not block it
 // and its memory does not count. What a path's first part says is what happens.
-import { createServer as createTcpServer } from 'node:net';
-import { Worker, isMainThread, parentPort } from 'node:worker_threads';
+import { createServer as createTcpServer } from "node:net";
+import { Worker, isMainThread, parentPort } from "node:worker_threads";
 
 if (isMainThread) main();
 else deaf();
@@ -10,43 +10,45 @@ else deaf();
 const executed = new Map();
 const sockets = new Set();
 
-function answer(socket, body, more = '') {
+function answer(socket, body, more = "") {
   socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${body.length}\r\n\r\n${body}${more}`);
 }
 
 const ACTS = {
   ok: (socket, path) => answer(socket, path),
   close: (socket, path) =>
-    socket.end(`HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: ${path.length}\r\n\r\n${path}`),
+    socket.end(
+      `HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: ${path.length}\r\n\r\n${path}`,
+    ),
   hang() {},
   /** `/race/<id>/<microseconds>`: answers, and closes after that time. */
   race(socket, path) {
     answer(socket, path);
-    const wait = Number(path.split('/')[3]) / 1000;
+    const wait = Number(path.split("/")[3]) / 1000;
     if (wait === 0) socket.end();
     else setTimeout(() => socket.end(), wait);
   },
   /** Answers twice: at once in one segment, in two, or after milliseconds. */
   poison(socket, path) {
-    const [, , id, how] = path.split('/');
-    const evil = 'HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil';
+    const [, , id, how] = path.split("/");
+    const evil = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil";
     const sent = () => process.send({ poisoned: id });
-    if (how === 'same') {
+    if (how === "same") {
       answer(socket, path, evil);
       sent();
       return;
     }
     answer(socket, path);
-    if (how === 'next') socket.write(evil, sent);
+    if (how === "next") socket.write(evil, sent);
     else setTimeout(() => (socket.destroyed ? sent() : socket.write(evil, sent)), Number(how));
   },
   /** A head and a part of the body. */
-  half: (socket) => socket.write('HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf'),
+  half: (socket) => socket.write("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf"),
   /** `/large/<bytes>` */
   large(socket, path) {
-    const size = Number(path.split('/')[2]);
+    const size = Number(path.split("/")[2]);
     socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${size}\r\n\r\n`);
-    const block = Buffer.alloc(64 * 1024, 'x');
+    const block = Buffer.alloc(64 * 1024, "x");
     let left = size;
     const more = () => {
       while (left > 0 && !socket.destroyed) {
@@ -54,9 +56,9 @@ const ACTS = {
         left -= part.length;
         if (!socket.write(part)) return;
       }
-      socket.off('drain', more);
+      socket.off("drain", more);
     };
-    socket.on('drain', more);
+    socket.on("drain", more);
     more();
   },
 };
@@ -64,12 +66,12 @@ const ACTS = {
 function onSocket(socket) {
   sockets.add(socket);
   socket.setNoDelay(true);
-  socket.on('error', () => {});
-  socket.on('close', () => sockets.delete(socket));
-  let text = '';
+  socket.on("error", () => {});
+  socket.on("close", () => sockets.delete(socket));
+  let text = "";
   let skip = 0;
-  socket.on('data', (chunk) => {
-    text += chunk.toString('latin1');
+  socket.on("data", (chunk) => {
+    text += chunk.toString("latin1");
     for (;;) {
       if (skip > 0) {
         const dropped = Math.min(skip, text.length);
@@ -77,14 +79,14 @@ function onSocket(socket) {
         text = text.slice(dropped);
         if (skip > 0) return;
       }
-      const end = text.indexOf('\r\n\r\n');
+      const end = text.indexOf("\r\n\r\n");
       if (end === -1) return;
       const head = text.slice(0, end);
       text = text.slice(end + 4);
       skip = Number(/\r\ncontent-length: (\d+)/i.exec(head)?.[1] ?? 0);
-      const [method, path] = head.split(' ', 2);
-      const [, act, id] = path.split('/');
-      if (method === 'POST') executed.set(id, (executed.get(id) ?? 0) + 1);
+      const [method, path] = head.split(" ", 2);
+      const [, act, id] = path.split("/");
+      if (method === "POST") executed.set(id, (executed.get(id) ?? 0) + 1);
       ACTS[act](socket, path);
     }
   });
@@ -92,31 +94,31 @@ function onSocket(socket) {
 
 function main() {
   const server = createTcpServer(onSocket);
-  const mute = createTcpServer((socket) => socket.on('error', () => {}));
+  const mute = createTcpServer((socket) => socket.on("error", () => {}));
   const worker = new Worker(new URL(import.meta.url));
-  worker.once('message', (deafPort) => {
+  worker.once("message", (deafPort) => {
     // All addresses, because every address of 127.0.0.0/8 is an origin of its own.
-    server.listen({ port: 0, host: '0.0.0.0', backlog: 4096 }, () =>
-      mute.listen(0, '127.0.0.1', () =>
+    server.listen({ port: 0, host: "0.0.0.0", backlog: 4096 }, () =>
+      mute.listen(0, "127.0.0.1", () =>
         process.send({ port: server.address().port, mute: mute.address().port, deaf: deafPort }),
       ),
     );
   });
-  process.on('message', (message) => {
-    if (message === 'connections') process.send({ connections: sockets.size });
-    else if (message === 'executed') {
+  process.on("message", (message) => {
+    if (message === "connections") process.send({ connections: sockets.size });
+    else if (message === "executed") {
       const twice = [...executed].filter(([, times]) => times > 1).map(([id]) => id);
       process.send({ posts: executed.size, twice });
       executed.clear();
     }
   });
-  process.on('disconnect', () => process.exit());
+  process.on("disconnect", () => process.exit());
 }
 
 /** Listens, and never accepts: whoever connects once its backlog is full gets no answer. */
 function deaf() {
   const server = createTcpServer();
-  server.listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => {
+  server.listen({ port: 0, host: "127.0.0.1", backlog: 1 }, () => {
     parentPort.postMessage(server.address().port);
     setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0));
   });

@@ -22,7 +22,11 @@ export interface Controlled {
 function withNames(list: Buffer[], fields: object): Buffer[] {
   for (const [name, value] of Object.entries(fields)) {
     if (name in list) continue;
-    Object.defineProperty(list, name, { value: value as unknown, configurable: true, writable: true });
+    Object.defineProperty(list, name, {
+      value: value as unknown,
+      configurable: true,
+      writable: true,
+    });
   }
   return list;
 }
@@ -90,7 +94,9 @@ export class RequestController implements DispatchController {
   get rawHeaders(): unknown {
     if (this.#rawHeaders === null && this.#head !== null) {
       const raw = rawFields(this.#head, this.#headFields);
-      this.#rawHeaders = this.#isHttp2 ? withNames(raw, parseFields(this.#head, this.#headFields)) : raw;
+      this.#rawHeaders = this.#isHttp2
+        ? withNames(raw, parseFields(this.#head, this.#headFields))
+        : raw;
     }
     return this.#rawHeaders;
   }

@@ -224,7 +224,11 @@ export class ConnectionDiagnostics {
   sendHeaders(request: ObservedRequest, head: string): void {
     const connection = this.#connection;
     const headers = connection?.isMultiplexed === true ? asHttp2(head, this.#settings.url) : head;
-    channels.sendHeaders.publish({ request: observe(request), headers, socket: connection?.socket });
+    channels.sendHeaders.publish({
+      request: observe(request),
+      headers,
+      socket: connection?.socket,
+    });
   }
 }
 
@@ -235,6 +239,11 @@ function asHttp2(head: string, url: URL): string {
   const authority = host.slice('host: '.length);
   const scheme = url.protocol.slice(0, -1);
   const shown = fields.filter((field) => field !== '');
-  shown.push(`:authority: ${authority}`, `:method: ${method}`, `:path: ${path}`, `:scheme: ${scheme}`);
+  shown.push(
+    `:authority: ${authority}`,
+    `:method: ${method}`,
+    `:path: ${path}`,
+    `:scheme: ${scheme}`,
+  );
   return `${shown.join('\r\n')}\r\n`;
 }

@@ -229,9 +229,7 @@ function streamError(fields: ErrorFields): Error {
     return new errors.InformationalError('HTTP/2: stream half-closed (remote)');
   }
   if (fields.errno === CANCEL) {
-    return new errors.InformationalError(
-      'HTTP/2: stream closed before the response was complete',
-    );
+    return new errors.InformationalError('HTTP/2: stream closed before the response was complete');
   }
   return Object.assign(new Error(fields.message), {
     code: 'ERR_HTTP2_STREAM_ERROR',

@@ -41,12 +41,12 @@ export class H2CClient extends Client {
         'h2c-client: pipelining cannot be greater than maxConcurrentStreams',
       );
     }
+    const { h2Options } = rest as { h2Options?: object };
     super(url, {
       ...rest,
-      maxConcurrentStreams: streams,
       pipelining: depth,
       allowH2: true,
-      useH2c: true,
-    } as ClientOptions);
+      h2Options: { ...h2Options, maxConcurrentStreams: streams, useH2c: true },
+    });
   }
 }

@@ -72,8 +72,10 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
     if (this.push(chunk)) this.#returnCredit();
   }
 
-  /** Both sides have ended. */
+  /** Both sides have ended; over HTTP/2 the peer's end is that too, and what still waits is lost. */
   onEnd(): void {
+    this.#credit = Infinity;
+    this.#send();
     if (!this.#readEnded) this.#endReading();
   }
 
@@ -82,13 +84,32 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
 
   #endReading(): void {
     this.#readEnded = true;
-    setImmediate(() => {
-      if (this.destroyed) return;
-      this.push(null);
-      // Nobody may be reading: the end must still be noticed.
-      this.read(0);
-    });
+    setImmediate(this.#tellEnd);
   }
+
+  /**
+   * The end is told when all that came before has been read by somebody who still wants more, and
+   * when what was written meanwhile has left: it ends the other side too, and undici's WebSocket,
+   * which answers what it reads and waits when that does not leave, would lose its last answers.
+   */
+  readonly #tellEnd = (): void => {
+    if (this.destroyed) return;
+    if (this.writableNeedDrain) {
+      this.once('drain', () => setImmediate(this.#tellEnd));
+      return;
+    }
+    if (this.readableFlowing === false && this.listenerCount('readable') === 0) {
+      this.once('resume', () => setImmediate(this.#tellEnd));
+      return;
+    }
+    if (this.readableFlowing === true && this.readableLength > 0) {
+      setImmediate(this.#tellEnd);
+      return;
+    }
+    this.push(null);
+    // Nobody may be reading: the end must still be noticed.
+    this.read(0);
+  };
 
   onError(batch: Buffer, start: number, end: number): void {
     const error = decodeError(batch, start, end);

@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use dodici_pool::{
-    CloseReason, Error, ErrorKind, ExchangeConfig, HeaderBlock, Phase, Replay, Request,
+    CloseReason, Error, ErrorKind, ExchangeConfig, HeaderBlock, Phase, Replay, Request, RequestKind,
 };
 use http_body::Body;
 use hyper::body::Incoming;
@@ -32,9 +32,14 @@ pub(crate) struct Job {
     pub(crate) command: Arc<Command>,
     /// Fresh connections that died before this request was written to them.
     pub(crate) fresh_failures: u8,
-    /// How often a peer said that it did not process this request.
+    /// How often it was written in vain: to a connection that died before an answer, or to a peer
+    /// that said that it did not process it.
     pub(crate) replays: u8,
 }
+
+/// As often as this a request is written to a connection that dies without a word. More than one:
+/// a server that closes one idle connection often closes its neighbours in the same moment.
+const MAX_REPLAYS: u8 = 5;
 
 impl Job {
     pub(crate) fn new(request: Request, settle: Settle, command: Arc<Command>) -> Self {
@@ -45,6 +50,22 @@ impl Job {
             fresh_failures: 0,
             replays: 0,
         }
+    }
+
+    /// Whether this request may be written again, to another connection, after `error` ended one
+    /// that had served before and brought `received` bytes in answer to it.
+    ///
+    /// A peer closes an idle connection whenever it likes, and a request can cross that close on
+    /// the wire (RFC 9112, section 9.3.1): whoever sent it cannot know whether it was executed, and
+    /// only an idempotent one bears being executed twice.
+    pub(crate) fn may_be_replayed(&self, error: &Error, reused: bool, received: u64) -> bool {
+        reused
+            && received == 0
+            && self.replays < MAX_REPLAYS
+            && error.replay() == Replay::IfIdempotentAndReused
+            && self.request.idempotent
+            && matches!(self.request.kind, RequestKind::Plain | RequestKind::Head)
+            && !self.request.body.is_pulled()
     }
 }
 

@@ -1,4 +1,4 @@
-//! HTTP engine: a hand-tuned connection pool over hyper.
+//! HTTP engine: a hand-tuned connection pool over hyper and h2.
 //!
 //! - [`Engine`] makes a [`Pool`] for an origin; [`Pool::dispatch`] queues a request and tells a
 //!   [`Sink`] everything that happens to it.

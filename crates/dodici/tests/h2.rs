@@ -463,6 +463,69 @@ async fn a_pulled_body_is_sent_with_trailers() {
 }
 
 #[tokio::test]
+async fn the_rest_of_a_body_is_sent_behind_an_early_answer() {
+    let peer = serve(|conn| async {
+        let mut peer = H2Peer::accept(conn, &[]).await;
+        let stream = peer.next_head().await.unwrap();
+        peer.respond(stream, "early").await;
+        let request = peer.next_frame_of(stream).await.unwrap();
+        assert_eq!(request.payload, b"late");
+        while !peer.next_frame_of(stream).await.unwrap().ends_stream() {}
+        assert_eq!(peer.resets, []);
+        peer.closed().await;
+    })
+    .await;
+    let client = Client::new(peer.port(), config());
+    let call = client.send(post_chunked("/"));
+    within(
+        "body",
+        call.wait(|seen| (seen.body == b"early").then_some(())),
+    )
+    .await;
+    call.chunk("late");
+    call.finish();
+    within("response", call.ended()).await;
+    shut_down(client).await;
+    peer.finish().await;
+}
+
+#[tokio::test]
+async fn a_peer_that_answers_and_wants_no_more_of_the_body_gets_none() {
+    let peer = serve(|conn| async {
+        let mut peer = H2Peer::accept(conn, &[]).await;
+        let stream = peer.next_head().await.unwrap();
+        peer.respond(stream, "enough").await;
+        peer.reset(stream, code::NO_ERROR).await;
+        peer.closed().await;
+    })
+    .await;
+    let client = Client::new(peer.port(), config());
+    let call = client.send(post_chunked("/"));
+    let seen = within("response", call.ended()).await;
+    assert_eq!(text(&seen.body), "enough");
+    shut_down(client).await;
+    peer.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_never_ends_does_not_keep_its_answer_for_ever() {
+    let peer = serve(|conn| async {
+        let mut peer = H2Peer::accept(conn, &[]).await;
+        let stream = peer.next_head().await.unwrap();
+        peer.respond(stream, "done").await;
+        peer.closed().await;
+        assert_eq!(peer.resets, [(stream, code::CANCEL)]);
+    })
+    .await;
+    let client = Client::new(peer.port(), config());
+    let call = client.send(post_chunked("/"));
+    let seen = within("response", call.ended()).await;
+    assert_eq!(text(&seen.body), "done");
+    shut_down(client).await;
+    peer.finish().await;
+}
+
+#[tokio::test]
 async fn a_body_of_declared_length_ends_with_its_last_byte() {
     let peer = serve(|conn| async {
         let mut peer = H2Peer::accept(conn, &[]).await;
@@ -852,6 +915,30 @@ async fn connect_leaves_a_byte_stream_beside_other_requests() {
     let seen = within("other", client.get("/").ended()).await;
     assert_eq!(text(&seen.body), "beside");
     within("end", call.ended()).await;
+    shut_down(client).await;
+    peer.finish().await;
+}
+
+#[tokio::test]
+async fn an_orderly_reset_ends_a_byte_stream_and_cuts_a_response_short() {
+    let peer = serve(|conn| async {
+        let mut peer = H2Peer::accept(conn, &[]).await;
+        for _ in 0..2 {
+            let stream = peer.next_head().await.unwrap();
+            peer.head(stream, 200, &[], false).await;
+            peer.data(stream, "part", false).await;
+            peer.reset(stream, code::NO_ERROR).await;
+        }
+        peer.closed().await;
+    })
+    .await;
+    let client = Client::new(peer.port(), config());
+    let tunnel = client.send(connect("example.org:443"));
+    let seen = within("end", tunnel.ended()).await;
+    assert!(seen.upgraded);
+    assert_eq!(text(&seen.body), "part");
+    let error = within("error", client.get("/").error()).await;
+    assert_eq!(error.kind(), ErrorKind::StreamReset(code::NO_ERROR));
     shut_down(client).await;
     peer.finish().await;
 }

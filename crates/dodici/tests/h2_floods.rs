@@ -162,14 +162,11 @@ async fn s35_every_flood_ends_with_enhance_your_calm() {
         let error = within(name, call.error()).await;
         assert_eq!(error.kind(), ErrorKind::Socket, "{name}: {error:?}");
         let flooded = within(name, server).await.unwrap();
-        // A reset of the socket may overtake it where the client left data unread.
-        if let Some(goaway) = flooded.goaway {
-            assert_eq!(goaway, code::ENHANCE_YOUR_CALM, "{name}");
-        }
+        assert_eq!(flooded.goaway, Some(code::ENHANCE_YOUR_CALM), "{name}");
         let grown = resident_kib().saturating_sub(before);
         assert!(grown < 10 * 1024, "{name}: {grown} KiB");
         assert!(
-            flooded.sent < 16 << 20,
+            flooded.sent < 32 << 20,
             "{name}: {} bytes in {:?}",
             flooded.sent,
             flooded.took

@@ -699,6 +699,87 @@ async fn no_post_is_executed_twice_against_a_server_that_closes_around_reuse() {
     peer.finish().await;
 }
 
+/// A peer whose connections serve one request and close without a word when they have read the
+/// next, as if its close and that request had crossed; every head that it read.
+async fn crossing(
+    served: usize,
+    silent: usize,
+) -> (ScriptedPeer, dodici_testkit::Watched<Vec<String>>) {
+    let heads = dodici_testkit::Watched::<Vec<String>>::default();
+    let log = heads.clone();
+    let peer = ScriptedPeer::tcp().await.run(move |mut conn| {
+        let log = log.clone();
+        async move {
+            for n in 0.. {
+                let Some(head) = conn.next_head().await else {
+                    return;
+                };
+                log.update(|log| log.push(head.method.clone()));
+                conn.read_body(&head).await;
+                if conn.index() < silent && n >= served {
+                    return;
+                }
+                conn.send(OK).await;
+            }
+        }
+    });
+    (peer, heads)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r5_an_idempotent_request_that_crossed_a_close_is_written_to_another_connection() {
+    let (peer, heads) = crossing(1, 1).await;
+    let client = Client::new(peer.port(), limited(1));
+    within("first", client.get("/a").ended()).await;
+    let second = within("second", client.get("/b").ended()).await;
+    assert_eq!(second.body, b"ok");
+    assert_eq!(peer.accepted(), 2);
+    assert_eq!(heads.read(Vec::len), 3);
+    assert_eq!(reasons(&client), [CloseReason::PeerClosed]);
+    shut_down(client).await;
+    peer.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r5_a_post_that_crossed_a_close_fails_and_is_written_once() {
+    let (peer, heads) = crossing(1, 1).await;
+    let client = Client::new(peer.port(), limited(1));
+    within("first", client.get("/a").ended()).await;
+    let error = within("second", client.post("/b", "1", "x").error()).await;
+    assert_eq!(error.kind(), ErrorKind::Socket);
+    assert_eq!(heads.read(Vec::len), 2);
+    shut_down(client).await;
+    peer.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r5_a_fresh_connection_that_closes_without_a_word_fails_its_request() {
+    let (peer, heads) = crossing(0, usize::MAX).await;
+    let client = Client::new(peer.port(), limited(1));
+    let error = within("error", client.get("/a").error()).await;
+    assert_eq!(error.kind(), ErrorKind::Socket);
+    assert_eq!(heads.read(Vec::len), 1);
+    shut_down(client).await;
+    peer.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r5_a_reused_connection_that_closes_in_the_middle_of_an_answer_fails_its_request() {
+    let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
+        conn.read_head().await;
+        conn.send(OK).await;
+        conn.read_head().await;
+        conn.send("HTTP/1.1 2").await;
+    });
+    let client = Client::new(peer.port(), limited(1));
+    within("first", client.get("/a").ended()).await;
+    let error = within("second", client.get("/b").error()).await;
+    assert_eq!(error.kind(), ErrorKind::Socket);
+    assert_eq!(peer.accepted(), 1);
+    shut_down(client).await;
+    peer.finish().await;
+}
+
 #[tokio::test]
 async fn a_closed_pool_ends_its_connections_with_a_fin() {
     let peer = ScriptedPeer::tcp().await.replies(vec![OK]);

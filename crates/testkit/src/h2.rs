@@ -226,6 +226,16 @@ impl H2Peer {
         Some(frame)
     }
 
+    /// The next DATA or HEADERS frame of this stream; `None` once the client closed.
+    pub async fn next_frame_of(&mut self, stream: u32) -> Option<Frame> {
+        loop {
+            let frame = self.next_frame().await?;
+            if frame.stream == stream && matches!(frame.kind, kind::DATA | kind::HEADERS) {
+                return Some(frame);
+            }
+        }
+    }
+
     /// Reads until a request is complete; `None` once the client closed.
     pub async fn next_request(&mut self) -> Option<Request> {
         loop {

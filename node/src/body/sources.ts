@@ -9,6 +9,7 @@
 import { IncomingMessage } from 'node:http';
 import type { Readable, Stream } from 'node:stream';
 
+import { setImmediate } from '../timers';
 import { errors } from '../undici';
 import type { BodyIterable } from './classify';
 import type { OutgoingBody } from './outgoing';
@@ -157,6 +158,13 @@ export class StreamSource implements BodySource {
   }
 }
 
+/**
+ * Chunks after which an iterable lets the event loop take its turn. Otherwise one that always has
+ * another chunk would keep it until the engine's window is full, which tiny chunks take long to do,
+ * and the answer that ends such a body could not be read.
+ */
+const CHUNKS_PER_TURN = 1024;
+
 /** Pumps an iterable, synchronous or not, web streams and generators included. */
 export class IterableSource implements BodySource {
   readonly #iterable: BodyIterable;
@@ -196,8 +204,13 @@ export class IterableSource implements BodySource {
 
   async #pump(): Promise<void> {
     try {
+      let chunks = 0;
       for await (const chunk of this.#iterable as AsyncIterable<Uint8Array | string>) {
         this.#throwIfStopped();
+        if (++chunks % CHUNKS_PER_TURN === 0) {
+          await new Promise((resolve) => setImmediate(resolve));
+          this.#throwIfStopped();
+        }
         const more = this.#out.write(chunk);
         this.#becomeReady();
         this.#throwIfStopped();

@@ -270,3 +270,31 @@ describe('a declared length that the body does not have, not strictly', () => {
     await lax.close();
   });
 });
+
+it('a body without end of tiny chunks ends with the connection, early', async () => {
+  const cutting = await httpOrigin((request, response) => {
+    request.on('data', () => response.destroy());
+  });
+  const cut = new Client(cutting.url);
+  let made = 0;
+  let returned = false;
+  function* endless() {
+    try {
+      for (;;) {
+        made++;
+        yield 'zzz';
+      }
+    } finally {
+      returned = true;
+    }
+  }
+  const body = endless();
+  await expect(cut.request({ path: '/', method: 'POST', body } as never)).rejects.toBeInstanceOf(
+    Error,
+  );
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(returned).toBe(true);
+  expect(made).toBeLessThan(200_000);
+  await cut.destroy();
+  await cutting.close();
+});

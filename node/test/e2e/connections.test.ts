@@ -18,7 +18,7 @@ import {
   RoundRobinPool,
 } from '../../src/index';
 import { poolSymbols, symbols } from '../../src/undici';
-import { httpOrigin, type Origin } from '../support/servers';
+import { httpOrigin, type Origin, rawOrigin } from '../support/servers';
 
 let origin: Origin;
 let hanging: Server | undefined;
@@ -143,4 +143,39 @@ it('a server that answers before it is asked is understood', async () => {
   const client = new Client(`http://127.0.0.1:${port}`);
   expect(await (await client.request(get())).body.text()).toBe('hi');
   await client.destroy();
+});
+
+it('what answers the last bytes of an upgraded connection still leaves, however late and large', async () => {
+  const received: Buffer[] = [];
+  let ended: () => void = () => {};
+  const all = new Promise<void>((resolve) => (ended = resolve));
+  const origin = await rawOrigin((socket) => {
+    socket.allowHalfOpen = true;
+    socket.on('error', () => {});
+    socket.once('data', () => {
+      socket.end(
+        'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\nquestion',
+      );
+      socket.on('data', (chunk: Buffer) => received.push(chunk));
+      socket.on('end', () => {
+        ended();
+        socket.destroy();
+      });
+    });
+  });
+  const client = new Client(origin.url);
+  const { socket } = await client.upgrade({ path: '/', protocol: 'x' });
+  // The peer's end has reached this machine long before its last bytes are read.
+  await new Promise((resolve) => setImmediate(resolve));
+  await new Promise((resolve) => setImmediate(resolve));
+  const answer = Buffer.alloc(1024 * 1024, 'answer');
+  socket.once('data', (question: Buffer) => {
+    expect(question.toString()).toBe('question');
+    socket.write(answer);
+    socket.write('!');
+  });
+  await all;
+  expect(Buffer.concat(received).equals(Buffer.concat([answer, Buffer.from('!')]))).toBe(true);
+  await client.destroy();
+  await origin.close();
 });

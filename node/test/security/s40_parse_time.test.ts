@@ -13,6 +13,7 @@ import {
   interceptors,
   request,
 } from '../../src/index';
+import { peerMajor } from '../../src/undici';
 import { answer, rawOrigin } from '../support/servers';
 import { Cleanup } from '../support/wire';
 
@@ -132,6 +133,9 @@ describe('s42 a header of megabytes is read in time', () => {
             () => {},
           );
         }
+        // After its refusal of too many codings, fetch of undici 7 leaves an error to nobody when the
+        // connection ends later.
+        if (name === 'content-encoding' && peerMajor === 7) return;
         await fetch(url, { dispatcher: agent }).then(
           (response) => response.text(),
           () => {},

@@ -2,6 +2,7 @@
 
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import * as http from 'node:http';
+import * as http2 from 'node:http2';
 import * as https from 'node:https';
 import * as net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -63,6 +64,23 @@ export const httpsOrigin = (listener: http.RequestListener): Promise<Origin> =>
   });
 
 /** An origin that speaks whatever bytes `onSocket` writes. */
+/** HTTP/2 over TLS, or without it where the options say so; HTTP/1.1 too if they allow it. */
+export function http2Origin(
+  onStream: (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => void,
+  options: http2.SecureServerOptions & { plain?: boolean } = {},
+): Promise<Origin> {
+  const { plain = false, ...rest } = options;
+  const server = plain
+    ? http2.createServer(rest)
+    : http2.createSecureServer({ ...tlsOptions, ...rest });
+  server.on('stream', (stream, headers) => {
+    stream.on('error', () => {});
+    onStream(stream, headers);
+  });
+  const scheme = plain ? 'http' : 'https';
+  return open(server, (port) => `${scheme}://localhost:${port}`, { connect: { ca } });
+}
+
 export const rawOrigin = (onSocket: (socket: net.Socket) => void): Promise<Origin> =>
   open(net.createServer(onSocket), (port) => `http://localhost:${port}`);
 

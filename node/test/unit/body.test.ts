@@ -314,3 +314,25 @@ it('fails the request with what onBodySent throws', async () => {
   await flushed();
   expect(recorder.last('error')[1]).toBe(boom);
 });
+
+describe('an iterable that always has another chunk', () => {
+  it('lets the event loop take its turns before the window is full', async () => {
+    let made = 0;
+    async function* endless() {
+      for (;;) {
+        made++;
+        yield 'x';
+      }
+    }
+    const request = await start(endless());
+    control.deliver(control.pull(request, 1024 * 1024));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(made).toBeGreaterThan(1000);
+    expect(made).toBeLessThan(100_000);
+    recorder.controller.abort();
+    await turned();
+    const after = made;
+    await turned();
+    expect(made).toBe(after);
+  });
+});

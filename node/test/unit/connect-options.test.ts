@@ -148,10 +148,35 @@ describe('connect options', () => {
 });
 
 describe('the option list', () => {
+  it('offers HTTP/2 where it is allowed, and carries its limits', () => {
+    const given = {
+      allowH2: true,
+      connect: { preferH2: true },
+      h2Options: {
+        maxConcurrentStreams: 7,
+        connectionWindowSize: 99_000,
+        pingInterval: 0,
+        settings: { initialWindowSize: 70_000 },
+      },
+    };
+    const fields = decode(parseSettings('https://localhost', given, 'pool').encode());
+    const number = (name: string) => fields[name]?.[0]?.readDoubleLE();
+    expect(fields['Alpn']!.map(String)).toEqual(['h2', 'http/1.1']);
+    expect(number('MaxConcurrentStreams')).toBe(7);
+    expect(number('StreamWindow')).toBe(70_000);
+    expect(number('ConnectionWindow')).toBe(99_000);
+    expect(number('PingInterval')).toBe(0);
+    expect(fields['Http2']![0]![0]).toBe(0);
+    const plain = decode(parseSettings('http://localhost', { useH2c: true }, 'client').encode());
+    expect(plain['Http2']![0]![0]).toBe(1);
+    expect(plain['ConnectionWindow']).toBeUndefined();
+  });
+
   it('carries the settings of an https pool', () => {
     const settings = parseSettings(
       'https://[::1]:8443',
       {
+        allowH2: false,
         connections: 4,
         pipelining: 2,
         clientTtl: 1000,

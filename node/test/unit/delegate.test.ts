@@ -47,8 +47,8 @@ describe('shouldDelegate', () => {
     const connect = buildConnector({});
     expect(shouldDelegate({ connect })).toBe(true);
     expect(shouldDelegate({ connect: { lookup } })).toBe(true);
-    expect(shouldDelegate({ useH2c: true })).toBe(true);
-    expect(shouldDelegate({ h2Options: { useH2c: true } })).toBe(true);
+    expect(shouldDelegate({ useH2c: true })).toBe(false);
+    expect(shouldDelegate({ h2Options: { useH2c: true } })).toBe(false);
     expect(shouldDelegate({ factory: () => null }, 'pool')).toBe(true);
     for (const options of [
       undefined,

@@ -307,7 +307,11 @@ describe('close', () => {
     expect(c.closed).toBe(true);
     await turned();
     expect(control.of('PoolDestroy')).toEqual([]);
-    control.deliver(control.head(control.request), control.end(control.request));
+    control.deliver(
+      control.connected(control.request.pool),
+      control.head(control.request),
+      control.end(control.request),
+    );
     await turned();
     expect(recorder.names.at(-1)).toBe('end');
     expect(control.of('PoolDestroy').length).toBe(1);

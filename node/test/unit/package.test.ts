@@ -76,6 +76,7 @@ describe('the names of the package', () => {
       'BalancedPool',
       'Client',
       'EnvHttpProxyAgent',
+      'H2CClient',
       'Pool',
       'ProxyAgent',
       'Socks5ProxyAgent',

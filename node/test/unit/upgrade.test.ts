@@ -48,6 +48,51 @@ describe('an upgraded socket', () => {
     expect(client.stats.size).toBe(0);
   });
 
+  it('is asked for what it has to write after the peer has ended its side', async () => {
+    socket.resume();
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    control.deliver(control.pull(request, 2), control.data(request, ''));
+    socket.write('abcd');
+    await turned();
+    await flushed();
+    expect(sent()).toBe('ab');
+    control.deliver(control.pull(request, 10));
+    await turned();
+    await flushed();
+    expect(sent()).toBe('abcd');
+    expect(control.of('BodyEnd')).toHaveLength(1);
+    control.deliver(control.end(request));
+    await closed;
+    expect(control.of('Cancel')).toHaveLength(0);
+  });
+
+  it('tells the peer’s end when what was written before has left, and the reader wants more', async () => {
+    let ended = false;
+    socket.on('end', () => (ended = true));
+    socket.resume();
+    expect(socket.write(Buffer.alloc(socket.writableHighWaterMark))).toBe(false);
+    control.deliver(control.data(request, ''));
+    await turned();
+    expect(ended).toBe(false);
+    socket.once('drain', () => socket.pause());
+    control.deliver(control.pull(request, 1 << 20));
+    await turned();
+    await turned();
+    expect(ended).toBe(false);
+    const end = new Promise((resolve) => socket.once('end', resolve));
+    socket.resume();
+    await end;
+  });
+
+  it('closes when both sides are said to have ended, whatever it still has to write', async () => {
+    socket.resume();
+    socket.write('abcd');
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    control.deliver(control.end(request));
+    await closed;
+    expect(socket.writableFinished).toBe(true);
+  });
+
   it('reads what arrives and ends', async () => {
     const chunks: string[] = [];
     socket.on('data', (chunk) => chunks.push(String(chunk)));

@@ -76,6 +76,8 @@ pub(crate) struct StreamExchange {
     body_timeout: Option<Duration>,
     deadline: Option<Instant>,
     continue_deadline: Option<Instant>,
+    /// The response is complete, with these trailers; the request body is not yet.
+    ending: Option<HeaderBlock>,
 }
 
 impl StreamExchange {
@@ -102,6 +104,7 @@ impl StreamExchange {
             body_timeout,
             deadline: after(headers_timeout),
             continue_deadline: None,
+            ending: None,
         }
     }
 
@@ -205,6 +208,9 @@ impl StreamExchange {
         if let Some(error) = self.job.command.failure() {
             return self.failed(error);
         }
+        if self.ending.is_some() {
+            return self.poll_rest_of_body(cx, expired, lost.is_some());
+        }
         if self.stream.is_none() {
             return match lost {
                 Some(error) => self.replay(error.clone()),
@@ -235,6 +241,12 @@ impl StreamExchange {
                     }
                     break;
                 }
+                // An orderly goodbye to a byte stream is its end; a response would be cut short.
+                Poll::Ready(Err(failure))
+                    if self.part == Part::Stream && failure.code == Some(NO_ERROR) =>
+                {
+                    return self.end(cx, HeaderBlock::new());
+                }
                 Poll::Ready(Err(failure)) => return self.stream_failed(conn, &failure, lost),
                 Poll::Ready(Ok(received)) => received,
             };
@@ -257,7 +269,7 @@ impl StreamExchange {
                         return self.failed(error);
                     }
                 }
-                Received::End(trailers) => return self.end(trailers),
+                Received::End(trailers) => return self.end(cx, trailers),
             }
         }
         self.release(config);
@@ -364,7 +376,7 @@ impl StreamExchange {
         Ok(())
     }
 
-    fn end(&mut self, trailers: HeaderBlock) -> StreamStep {
+    fn end(&mut self, cx: &mut Context<'_>, trailers: HeaderBlock) -> StreamStep {
         match self.part {
             Part::Head => self.failed(Error::new(
                 ErrorKind::Unserved,
@@ -374,7 +386,11 @@ impl StreamExchange {
             Part::Body if self.declared.is_some_and(|length| length != self.received) => {
                 self.failed(response_length_mismatch())
             }
-            Part::Body => StreamStep::Finished(StreamFinish::Done(trailers)),
+            Part::Body => {
+                self.ending = Some(trailers);
+                self.deadline = after(Some(REST_OF_BODY));
+                self.poll_rest_of_body(cx, false, false)
+            }
             Part::Stream => {
                 // Like a socket of Node's, the stream does not stay half open: what was handed
                 // over leaves, then it ends.
@@ -390,6 +406,23 @@ impl StreamExchange {
                 StreamStep::Finished(StreamFinish::StreamEnded)
             }
         }
+    }
+
+    /// The response was complete before the request body had been sent. As in undici, the rest is
+    /// sent, unless the peer wants none of it or it takes too long.
+    fn poll_rest_of_body(&mut self, cx: &mut Context<'_>, expired: bool, lost: bool) -> StreamStep {
+        if let Err(error) = self.poll_upload(cx) {
+            return self.failed(error);
+        }
+        let is_sending = match &mut self.stream {
+            Some(stream) => matches!(self.upload, Upload::Pulled { .. }) && stream.is_wanted(cx),
+            None => false,
+        };
+        let passed = expired && self.deadline.is_none_or(|at| at <= Instant::now());
+        if is_sending && !passed && !lost {
+            return StreamStep::Wait;
+        }
+        StreamStep::Finished(StreamFinish::Done(self.ending.take().unwrap_or_default()))
     }
 
     /// Gives room that the reader has again back to the peer.
@@ -584,6 +617,13 @@ impl StreamExchange {
         ))
     }
 }
+
+/// How long the rest of a request body may take once the response is complete. One second: as much
+/// as a body waits for `100 Continue`.
+const REST_OF_BODY: Duration = Duration::from_secs(1);
+
+/// NO_ERROR (RFC 9113, section 7).
+const NO_ERROR: u32 = 0;
 
 /// PROTOCOL_ERROR (RFC 9113, section 7).
 const PROTOCOL_ERROR: u32 = 1;

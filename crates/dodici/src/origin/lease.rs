@@ -54,6 +54,11 @@ impl Lease {
         self.info.requests += 1;
     }
 
+    /// Bytes received up to the last [`Lease::set_traffic`].
+    pub(super) fn bytes_read(&self) -> u64 {
+        self.info.bytes_read
+    }
+
     pub(super) fn set_traffic(&mut self, (read, written): (u64, u64)) {
         self.info.bytes_read = read;
         self.info.bytes_written = written;

@@ -66,8 +66,12 @@ pub(super) async fn serve(
 ) {
     let mut multiplex = Multiplex::new(pool, id, mailbox, conn, lease);
     let (reason, error) = std::future::poll_fn(|cx| multiplex.poll(cx)).await;
-    multiplex.lease.set_traffic(multiplex.conn.traffic());
-    multiplex.lease.end(reason, error);
+    let Multiplex {
+        mut lease, conn, ..
+    } = multiplex;
+    lease.set_traffic(conn.traffic());
+    lease.end(reason, error);
+    conn.linger().await;
 }
 
 /// One place for an exchange. Its waker serves all that come after each other.

@@ -194,7 +194,9 @@ async fn serve(
                 exchange::run(&mut conn, &mut job, config, info, &mut timer, mailbox).await
             }
         };
-        lease.set_traffic(conn.traffic());
+        let traffic = conn.traffic();
+        let received = traffic.0 - lease.bytes_read();
+        lease.set_traffic(traffic);
         match finish {
             Finish::Reusable(hint) => {
                 watched = true;
@@ -212,6 +214,13 @@ async fn serve(
                 drop(job);
                 forget(pool, id, request, reason);
                 return lease.end(reason, None);
+            }
+            Finish::Failed(reason, error)
+                if job.may_be_replayed(&error, lease.requests() > 0, received) =>
+            {
+                job.replays += 1;
+                give_back(pool, id, request, job);
+                return lease.end(reason, Some(error));
             }
             Finish::Failed(reason, error) => {
                 job.settle.error(error.clone());

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use dodici_pool::{
@@ -29,6 +30,9 @@ const STREAMS_BEFORE_SETTINGS: usize = 1;
 /// RST_STREAM frames after which a connection takes no more requests. nghttp2, and with it Node's
 /// server, takes 1,000 at once (and 33 a second) before it leaves a client for an attacker.
 const MAX_RESETS: u32 = 800;
+
+/// How long a peer that flooded us may take to read why it is left.
+const LINGER: Duration = Duration::from_millis(200);
 
 /// Bytes buffered for the peer on one stream beyond its window: a slice of a body.
 const SEND_BUFFER: usize = 64 * 1024;
@@ -276,6 +280,17 @@ impl H2Conn {
         self.tap.lock().traffic()
     }
 
+    /// After a flood, takes some of what is on its way: a socket that is closed with bytes unread is
+    /// reset, and a reset may overtake the reason that the peer was told. Ends by itself, soon.
+    pub(crate) async fn linger(&self) {
+        if !self.seen.flooded {
+            return;
+        }
+        let taken = std::future::poll_fn(|cx| self.tap.lock().poll_discard(cx));
+        // Dropping it closes the socket.
+        let _in_time = tokio::time::timeout(LINGER, taken).await;
+    }
+
     /// Why h2 ended the connection.
     fn explain(&self, error: Option<h2::Error>, cx: &mut Context<'_>) -> Ended {
         let mut tap = self.tap.lock();
@@ -285,7 +300,7 @@ impl H2Conn {
             tap.complain(cx);
             let message = "HTTP/2: the server sent more frames than it may";
             (CloseReason::ProtocolError, socket(message.to_owned()))
-        } else if let Some((syscall, error)) = tap.failure.take() {
+        } else if let Some((syscall, error)) = tap.failure.take().filter(|_| tap.seen.settings) {
             let made = socket_error(syscall, Phase::Headers, &error);
             (CloseReason::IoError, made)
         } else if let Some((_, code)) = tap.seen.goaway {

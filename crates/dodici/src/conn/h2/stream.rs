@@ -157,6 +157,15 @@ impl H2Stream {
         self.outgoing.is_some()
     }
 
+    /// Whether the rest of the request body is still to be sent and the peer has not reset the
+    /// stream; wakes `cx` when it does.
+    pub(crate) fn is_wanted(&mut self, cx: &mut Context<'_>) -> bool {
+        match &mut self.outgoing {
+            Some(outgoing) => outgoing.poll_reset(cx).is_pending(),
+            None => false,
+        }
+    }
+
     /// Ready when the peer, or h2's buffer, has room for another piece of the body. False if the
     /// stream takes no more.
     pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<bool> {

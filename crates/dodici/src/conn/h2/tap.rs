@@ -26,6 +26,10 @@ const PREFACE: u32 = 24;
 /// ENHANCE_YOUR_CALM (RFC 9113, section 7).
 const ENHANCE_YOUR_CALM: u32 = 0xb;
 
+/// Pieces of 8 KiB that are still taken from a peer that flooded us: what fits into the buffers of
+/// two kernels, 8 MiB.
+const DISCARDED: u32 = 1024;
+
 /// What the frames told so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Seen {
@@ -54,6 +58,7 @@ pub(super) struct Tap {
     pub(super) failure: Option<(&'static str, io::Error)>,
     bytes_read: u64,
     bytes_written: u64,
+    discarded: u32,
 }
 
 impl Tap {
@@ -67,6 +72,7 @@ impl Tap {
             failure: None,
             bytes_read: 0,
             bytes_written: 0,
+            discarded: 0,
         }
     }
 
@@ -104,6 +110,20 @@ impl Tap {
             let _ = Pin::new(&mut self.transport).poll_flush(cx);
         }
         let _ = Pin::new(&mut self.transport).poll_shutdown(cx);
+    }
+
+    /// Reads and forgets, a piece at a time so that others have their turn. Ready when the peer has
+    /// closed, or has sent [`DISCARDED`] pieces more.
+    pub(super) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut memory = [0; 8192];
+        let mut buf = ReadBuf::new(&mut memory);
+        let read = ready!(Pin::new(&mut self.transport).poll_read(cx, &mut buf));
+        self.discarded += 1;
+        if read.is_err() || buf.filled().is_empty() || self.discarded >= DISCARDED {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {

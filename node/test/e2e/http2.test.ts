@@ -1,0 +1,268 @@
+// HTTP/2 through the whole package: what is negotiated, multiplexed, replayed and counted.
+
+import { once } from 'node:events';
+import { constants } from 'node:http2';
+import type { Duplex } from 'node:stream';
+
+import { afterEach, describe, expect, it } from 'vitest';
+
+import { Agent, Client, type ConnectInfo, H2CClient, Pool } from '../../src/index';
+import { peerMajor } from '../../src/undici';
+import { http2Origin, httpsOrigin, type Origin } from '../support/servers';
+import { Cleanup } from '../support/wire';
+
+const cleanup = new Cleanup();
+afterEach(() => cleanup.run());
+
+async function serve(...parameters: Parameters<typeof http2Origin>): Promise<Origin> {
+  const origin = await http2Origin(...parameters);
+  cleanup.add(() => origin.close());
+  return origin;
+}
+
+function keep<T extends { destroy(): Promise<void> }>(dispatcher: T): T {
+  cleanup.add(() => dispatcher.destroy());
+  return dispatcher;
+}
+
+const get = (path = '/') => ({ path, method: 'GET' as const });
+
+async function text(dispatcher: Pool | Client, request: object = get()): Promise<string> {
+  const { body } = await dispatcher.request(request as ReturnType<typeof get>);
+  return body.text();
+}
+
+describe('allowH2', () => {
+  const protocolOf = async (options: object, server: object = {}) => {
+    const origin = await serve(
+      (stream) => stream.respond({ ':status': 204 }, { endStream: true }),
+      {
+        allowHTTP1: true,
+        ...server,
+      },
+    );
+    origin.server.on('request', (_request: unknown, response: { end(): void; stream?: object }) => {
+      if (!response.stream) response.end();
+    });
+    const client = keep(new Client(origin.url, { ...origin.options, ...options }));
+    const connected = once(client, 'connect') as Promise<[URL, unknown, ConnectInfo]>;
+    await text(client);
+    const [, , info] = await connected;
+    return info.protocol;
+  };
+
+  it('lets the server choose HTTP/2', async () => {
+    expect(await protocolOf({ allowH2: true })).toBe('h2');
+  });
+
+  it('off means HTTP/1.1', async () => {
+    expect(await protocolOf({ allowH2: false })).toBe('h1');
+  });
+
+  it('is by default what it is in the peer', async () => {
+    expect(await protocolOf({})).toBe(peerMajor === 8 ? 'h2' : 'h1');
+  });
+
+  it('leaves a server that only speaks HTTP/1.1 alone', async () => {
+    const origin = await httpsOrigin((request, response) => response.end(request.httpVersion));
+    cleanup.add(() => origin.close());
+    const client = keep(new Client(origin.url, { ...origin.options, allowH2: true }));
+    const all = Array.from({ length: 5 }, () => text(client));
+    expect(await Promise.all(all)).toEqual(Array(5).fill('1.1'));
+  });
+});
+
+describe('a client over HTTP/2', () => {
+  it('has many requests under way on one connection, POST among them', async () => {
+    const waiting: (() => void)[] = [];
+    const origin = await serve((stream, headers) => {
+      let body = '';
+      stream.on('data', (chunk: Buffer) => (body += chunk.toString()));
+      stream.on('end', () => {
+        waiting.push(() => {
+          stream.respond({ ':status': 200 });
+          stream.end(`${headers[':method']} ${body}`);
+        });
+        // Nobody is answered before all are there.
+        if (waiting.length === 20) for (const answer of waiting) answer();
+      });
+    });
+    const client = keep(new Client(origin.url, { ...origin.options, allowH2: true }));
+    const all = Array.from({ length: 20 }, (_, n) =>
+      text(client, { path: '/', method: 'POST', body: String(n) }),
+    );
+    expect(await Promise.all(all)).toEqual(Array.from({ length: 20 }, (_, n) => `POST ${n}`));
+    expect(origin.sockets.size).toBe(1);
+  });
+
+  it('delivers informational responses, repeated fields and trailers', async () => {
+    const origin = await serve((stream) => {
+      stream.additionalHeaders({ ':status': 103, link: '</a>' });
+      stream.respond({ ':status': 200, 'set-cookie': ['a=1', 'b=2'] }, { waitForTrailers: true });
+      stream.on('wantTrailers', () => stream.sendTrailers({ 'x-sum': '5' }));
+      stream.end('hello');
+    });
+    const client = keep(new Client(origin.url, { ...origin.options, allowH2: true }));
+    const informational: unknown[] = [];
+    const { statusCode, headers, body, trailers } = await client.request({
+      ...get(),
+      onInfo: ({ statusCode: status, headers: fields }) =>
+        informational.push([status, fields['link']]),
+    });
+    expect(await body.text()).toBe('hello');
+    expect(statusCode).toBe(200);
+    expect(headers['set-cookie']).toEqual(['a=1', 'b=2']);
+    expect(trailers).toEqual({ 'x-sum': '5' });
+    expect(informational).toEqual([[103, '</a>']]);
+  });
+
+  it('resets the stream of an aborted request and keeps the connection', async () => {
+    const codes: number[] = [];
+    const origin = await serve((stream, headers) => {
+      stream.on('close', () => codes.push(stream.rstCode));
+      if (headers[':path'] === '/slow') return;
+      stream.respond({ ':status': 200 });
+      stream.end('ok');
+    });
+    const client = keep(new Client(origin.url, { ...origin.options, allowH2: true }));
+    await text(client);
+    const abort = new AbortController();
+    const slow = client.request({ ...get('/slow'), signal: abort.signal });
+    setImmediate(() => abort.abort());
+    await expect(slow).rejects.toThrow('aborted');
+    expect(await text(client)).toBe('ok');
+    expect(origin.sockets.size).toBe(1);
+    expect(codes).toContain(constants.NGHTTP2_CANCEL);
+  });
+
+  it('sends what the server refused again, once', async () => {
+    let refusals = 1;
+    const origin = await serve((stream) => {
+      if (refusals-- > 0) stream.close(constants.NGHTTP2_REFUSED_STREAM);
+      else {
+        stream.respond({ ':status': 200 });
+        stream.end('at last');
+      }
+    });
+    const client = keep(new Client(origin.url, { ...origin.options, allowH2: true }));
+    expect(await text(client, { path: '/', method: 'POST', body: 'x' })).toBe('at last');
+    refusals = 2;
+    await expect(text(client)).rejects.toMatchObject({
+      code: 'ERR_HTTP2_STREAM_ERROR',
+      http2ErrorCode: constants.NGHTTP2_REFUSED_STREAM,
+    });
+  });
+
+  it('counts streams as running, and is busy at the limit of the server', async () => {
+    const streams: { end(): void; respond(headers: object): void }[] = [];
+    const origin = await serve((stream) => streams.push(stream), {
+      settings: { maxConcurrentStreams: 2 },
+    });
+    const client = keep(new Client(origin.url, { ...origin.options, allowH2: true }));
+    const answers = [text(client), text(client), text(client)];
+    while (streams.length < 2) await new Promise(setImmediate);
+    expect(client.stats).toMatchObject({ connected: true, running: 2, pending: 1, size: 3 });
+    for (let n = 0; n < 3; n++) {
+      while (streams.length === 0) await new Promise(setImmediate);
+      const stream = streams.shift()!;
+      stream.respond({ ':status': 200 });
+      stream.end();
+    }
+    await Promise.all(answers);
+    expect(client.stats).toMatchObject({ running: 0, pending: 0 });
+  });
+
+  it('gives CONNECT a byte stream beside other requests', async () => {
+    const origin = await serve((stream, headers) => {
+      stream.respond({ ':status': 200 });
+      if (headers[':method'] === 'CONNECT') stream.pipe(stream);
+      else stream.end('beside');
+    });
+    const client = keep(new Client(origin.url, { ...origin.options, allowH2: true }));
+    interface Connected {
+      statusCode: number;
+      socket: Duplex;
+    }
+    const connecting = client as unknown as { connect(options: object): Promise<Connected> };
+    const { statusCode, socket } = await connecting.connect({ path: 'example.org:443' });
+    expect(statusCode).toBe(200);
+    socket.write('ping');
+    const [echoed] = (await once(socket, 'data')) as [Buffer];
+    expect(echoed.toString()).toBe('ping');
+    expect(await text(client)).toBe('beside');
+    socket.end();
+    socket.resume();
+    await once(socket, 'close');
+  });
+});
+
+describe('a pool over HTTP/2', () => {
+  it('makes another connection when all are at their limit', async () => {
+    const waiting: (() => void)[] = [];
+    const origin = await serve(
+      (stream) => {
+        waiting.push(() => {
+          stream.respond({ ':status': 200 });
+          stream.end('ok');
+        });
+        if (waiting.length === 6) for (const answer of waiting) answer();
+      },
+      { settings: { maxConcurrentStreams: 2 } },
+    );
+    const pool = keep(new Pool(origin.url, { ...origin.options, allowH2: true, connections: 3 }));
+    const all = Array.from({ length: 6 }, () => text(pool));
+    expect(await Promise.all(all)).toEqual(Array(6).fill('ok'));
+    expect(origin.sockets.size).toBe(3);
+  });
+
+  it('loses nothing to servers that go away', async () => {
+    let served = 0;
+    const origin = await serve((stream) => {
+      stream.respond({ ':status': 200 });
+      stream.end('ok');
+      if (++served % 50 === 0) stream.session!.goaway(constants.NGHTTP2_NO_ERROR, stream.id);
+    });
+    const pool = keep(new Pool(origin.url, { ...origin.options, allowH2: true, connections: 4 }));
+    for (let round = 0; round < 20; round++) {
+      const all = Array.from({ length: 20 }, () => text(pool));
+      expect(await Promise.all(all)).toEqual(Array(20).fill('ok'));
+    }
+  });
+});
+
+describe('HTTP/2 without TLS', () => {
+  it('is spoken by H2CClient', async () => {
+    const origin = await serve(
+      (stream, headers) => {
+        stream.respond({ ':status': 200 });
+        stream.end(`${headers[':scheme']} ${headers[':path']}`);
+      },
+      { plain: true },
+    );
+    const client = keep(new H2CClient(origin.url));
+    expect(await text(client, get('/a?b'))).toBe('http /a?b');
+    expect(client).toBeInstanceOf(Client);
+  });
+
+  it('is spoken by an Agent with useH2c', async () => {
+    const origin = await serve(
+      (stream) => stream.respond({ ':status': 204 }, { endStream: true }),
+      {
+        plain: true,
+      },
+    );
+    const agent = keep(new Agent({ h2Options: { useH2c: true } }));
+    const { statusCode } = await agent.request({ origin: origin.url, ...get() });
+    expect(statusCode).toBe(204);
+  });
+
+  it('is refused for other protocols, with the words of undici', () => {
+    expect(() => new H2CClient('https://localhost')).toThrow('Only h2c protocol is supported');
+    expect(() => new H2CClient('http://localhost', { maxConcurrentStreams: 0 })).toThrow(
+      'maxConcurrentStreams must be a positive integer, greater than 0',
+    );
+    expect(
+      () => new H2CClient('http://localhost', { pipelining: 5, maxConcurrentStreams: 4 }),
+    ).toThrow('pipelining cannot be greater than maxConcurrentStreams');
+  });
+});

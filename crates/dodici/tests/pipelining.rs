@@ -455,7 +455,7 @@ async fn faulty(at: u64, action: FaultAction) {
         .map(|n| {
             let soon = action == FaultAction::Stall && n == failed;
             let timeout = if soon {
-                Duration::from_millis(60)
+                Duration::from_millis(20)
             } else {
                 Duration::ZERO
             };
@@ -623,6 +623,24 @@ async fn a_response_that_nobody_asked_for_ends_the_connection_at_rest() {
     assert_eq!(bodies(&[client.get("/next")]).await, ["ok"]);
     client.pool.destroy();
     within("close", client.events.closed()).await;
+}
+
+#[tokio::test]
+async fn a_server_that_speaks_first_answers_the_first_request() {
+    let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
+        conn.send(numbered(0)).await;
+        conn.read_head().await;
+        conn.read_head().await;
+        conn.send(numbered(1)).await;
+        conn.closed().await;
+    });
+    let client = Client::new(peer.port(), depth(3));
+    client.pool.connect();
+    let connected = |event: &Event| matches!(event, Event::Connected { .. });
+    within("connect", client.events.wait_for(connected)).await;
+    let calls = gets(&client, 2);
+    assert_eq!(bodies(&calls).await, ["0", "1"]);
+    shut_down(client, peer).await;
 }
 
 #[tokio::test]

@@ -169,14 +169,22 @@ impl PipeConn {
     // --- at rest ---
 
     /// Watches the connection while no response is due. Ready when it can serve no more.
-    pub(crate) fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+    ///
+    /// `fresh`: it has not carried a request. What a server says then is the answer to the first
+    /// one, as in undici, if the connection lasts until then.
+    pub(crate) fn poll_rest(&mut self, cx: &mut Context<'_>, fresh: bool) -> Poll<Ended> {
         loop {
-            if !are_line_ends(&self.input) {
+            if fresh && self.input.len() >= READ {
+                return Poll::Pending;
+            }
+            if !fresh && !are_line_ends(&self.input) {
                 let error = Error::new(ErrorKind::Socket, Phase::Queued, "bad response")
                     .with_replay(Replay::Unsent);
                 return Poll::Ready(self.ended(CloseReason::UnsolicitedData, error));
             }
-            self.input.clear();
+            if !fresh {
+                self.input.clear();
+            }
             let failure = match ready!(self.poll_fill(cx)) {
                 Ok(0) => Error::new(ErrorKind::Socket, Phase::Queued, "other side closed"),
                 Ok(_) => continue,
@@ -196,7 +204,7 @@ impl PipeConn {
     ) -> Poll<Result<(), Ended>> {
         let mut probe = self.transport.probe(cx);
         if !fresh && (matches!(probe, Probe::Data) || !self.input.is_empty()) {
-            if let Poll::Ready(ended) = self.poll_rest(cx) {
+            if let Poll::Ready(ended) = self.poll_rest(cx, false) {
                 return Poll::Ready(Err(ended));
             }
             // What this read did not see is what the event loop has not told of yet.

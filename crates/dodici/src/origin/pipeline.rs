@@ -133,7 +133,7 @@ pub(super) struct Pipeline {
     /// The pool has actions to carry out.
     stirred: bool,
     pub(super) timer: Timer,
-    /// The connection's first request was there when it came up: see [`PipeConn::poll_check`].
+    /// It has not carried a request: see [`PipeConn::poll_rest`].
     pub(super) fresh: bool,
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) id: ConnId,
@@ -150,7 +150,8 @@ enum Read {
 
 impl Pipeline {
     fn new(pool: Arc<PoolInner>, id: ConnId, mailbox: Arc<Mailbox>, lease: Lease) -> Self {
-        let fresh = pool.config.connect.proxy.is_none() && mailbox.inner.lock().job.is_some();
+        // Behind a proxy, what comes before a request may be the proxy's own.
+        let fresh = pool.config.connect.proxy.is_none();
         Self {
             flights: VecDeque::new(),
             due: Due::default(),
@@ -455,6 +456,13 @@ impl Pipeline {
             let Some((request, job)) = self.waiting.pop_front() else {
                 break;
             };
+            if alone && conn.has_input() {
+                // What the server said already cannot be handed on with the transport.
+                self.waiting.push_front((request, job));
+                let error = Error::new(ErrorKind::Socket, Phase::Queued, "bad response");
+                let error = conn.describe(error);
+                return Taken::Next(self.lose(conn, CloseReason::UnsolicitedData, error));
+            }
             if alone {
                 return Taken::Next(Next::Alone(request, job));
             }
@@ -533,7 +541,7 @@ impl Pipeline {
         loop {
             let Some(flight) = self.flights.front_mut() else {
                 return conn
-                    .poll_rest(cx)
+                    .poll_rest(cx, self.fresh)
                     .map(|(reason, error)| Broken::Lost(reason, error));
             };
             if !self.due.begun {

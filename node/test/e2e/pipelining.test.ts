@@ -146,8 +146,8 @@ for (const [name, classes] of [
       });
       dispatcher = new classes.Client(origin!.url, { pipelining: 3 });
       dispatcher.on('disconnect', () => order.push('disconnect'));
-      const failing = text('/0').catch((error: { code: string }) => {
-        order.push(`failed ${error.code}`);
+      const failing = text('/0').catch((error: unknown) => {
+        order.push(`failed ${(error as { code: string }).code}`);
       });
       const others = Promise.all([text('/1'), text('/2')]);
       await failing;

@@ -11,10 +11,13 @@
 //! When the connection ends, the request that is to blame fails, unless none of it was sent; those
 //! that may be sent again go back to the queue; then comes `disconnect`, then the queue goes on.
 
+mod ending;
+mod reading;
+
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use dodici_pool::{
     BodyKind, CloseReason, ConnId, Error, ErrorKind, Outcome, Phase, Replay, RequestId, RequestKind,
@@ -25,16 +28,14 @@ use super::lease::Lease;
 use super::solo::{self, Solo};
 use super::{Mailbox, PoolInner, aborted, contain, destroyed, now};
 use crate::clock::{Timer, after};
-use crate::conn::{H1Conn, PipeConn, Received};
+use crate::conn::{H1Conn, PipeConn};
 use crate::connect::Transport;
-use crate::exchange::{self, Job, override_timeout, too_large_error};
+use crate::exchange::{self, Job, override_timeout};
 use crate::sink::ExchangeInfo;
+use reading::{Due, Read};
 
 /// Fresh connections that may die before a request was written to them, as for one at a time.
 const FRESH_FAILURES: u8 = 3;
-
-/// Most bytes of a body read into a sink's memory in one step.
-const DIRECT_READ: usize = 64 * 1024;
 
 /// Serves requests on the connection until it ends.
 pub(super) async fn serve(
@@ -105,21 +106,6 @@ struct Flight {
     given_up: bool,
 }
 
-/// Where the response that is due stands.
-#[derive(Default)]
-struct Due {
-    begun: bool,
-    /// Something of it was told to its sink: the request is not sent again.
-    told: bool,
-    head_told: bool,
-    received: u64,
-    /// Its body is read into the sink's memory.
-    direct: bool,
-    /// The reader took nothing for a while; its silence must not count as the server's.
-    stopped: bool,
-    deadline: Option<Instant>,
-}
-
 /// See the module. Fields drop in this order: requests settle before the lease tells of the end.
 pub(super) struct Pipeline {
     flights: VecDeque<Flight>,
@@ -139,13 +125,6 @@ pub(super) struct Pipeline {
     pub(super) id: ConnId,
     pub(super) pool: Arc<PoolInner>,
     pub(super) lease: Lease,
-}
-
-/// What reading led to.
-enum Read {
-    /// Nothing to do until a wake-up.
-    Wait,
-    End(CloseReason, Option<Error>),
 }
 
 impl Pipeline {
@@ -277,10 +256,10 @@ impl Pipeline {
     }
 
     /// Takes a request off a connection that goes on.
-    fn release(&mut self, request: RequestId, hint: Option<std::time::Duration>) {
+    fn release(&mut self, request: RequestId, hint: Option<Duration>, at: Instant) {
         let outcome = Outcome::Reusable { hint };
         let machine = &mut self.pool.state.lock().machine;
-        machine.handle_released(self.id, request, outcome, now());
+        machine.handle_released(self.id, request, outcome, at.into_std());
         self.stirred = true;
     }
 
@@ -304,131 +283,6 @@ impl Pipeline {
             .handle_draining(self.id, reason, now());
         self.stirred = true;
         self.return_waiting();
-    }
-
-    /// As in undici, giving up a request that was written costs the connection. One that is not due
-    /// leaves a response that has begun, or that cannot be asked for again, its end.
-    fn look_for_cancels(&mut self, conn: &PipeConn) -> Option<Next> {
-        let mut at = 0;
-        while let Some((_, job)) = self.waiting.get(at) {
-            if !job.command.is_cancelled() {
-                at += 1;
-                continue;
-            }
-            let Some((request, mut job)) = self.waiting.remove(at) else {
-                break;
-            };
-            self.release(request, None);
-            contain(|| job.settle.error(aborted()));
-        }
-        let mut lost = false;
-        for (place, flight) in self.flights.iter_mut().enumerate() {
-            if flight.given_up || !flight.job.command.is_cancelled() {
-                continue;
-            }
-            flight.given_up = true;
-            lost = true;
-            let phase = if place == 0 && self.due.head_told {
-                Phase::Body
-            } else {
-                Phase::Headers
-            };
-            let error = Error::new(ErrorKind::Aborted, phase, "Request aborted");
-            let error = conn.describe(error);
-            let job = &mut flight.job;
-            contain(|| job.settle.error(error));
-        }
-        if !lost {
-            return None;
-        }
-        let reason = CloseReason::Aborted;
-        let precious = self
-            .flights
-            .front()
-            .is_some_and(|due| !due.given_up && (self.due.told || !due.job.request.idempotent));
-        if precious {
-            self.doomed = Some(reason);
-            self.drain(reason);
-            return None;
-        }
-        self.disband(conn.written(), None, reason);
-        let error = Error::new(ErrorKind::Aborted, Phase::Headers, "Request aborted");
-        Some(Next::End(reason, Some(conn.describe(error))))
-    }
-
-    // --- the end ---
-
-    fn fail(&self, mut flight: Flight, error: Error, reason: CloseReason) {
-        contain(|| flight.job.settle.error(error));
-        self.forget(flight.request, reason);
-    }
-
-    /// Empties a connection that ends after so many `written` bytes. `blame` fails the oldest
-    /// request, if any of it was sent; the others are sent anew, as far as that cannot do anything
-    /// twice.
-    fn disband(&mut self, written: u64, mut blame: Option<Error>, reason: CloseReason) {
-        let told = self.due.told;
-        let mut back = Vec::with_capacity(self.flights.len() + self.waiting.len());
-        for (place, flight) in std::mem::take(&mut self.flights).into_iter().enumerate() {
-            if flight.given_up {
-                self.forget(flight.request, reason);
-                continue;
-            }
-            let unsent = flight.start >= written;
-            let blamed = if unsent { None } else { blame.take() };
-            let again = unsent || (flight.job.request.idempotent && !(place == 0 && told));
-            match blamed {
-                Some(error) => self.fail(flight, error, reason),
-                None if again => back.push((flight.request, flight.job)),
-                None => {
-                    let error = Error::new(ErrorKind::Socket, Phase::Headers, "closed");
-                    self.fail(flight, error, reason);
-                }
-            }
-        }
-        back.extend(std::mem::take(&mut self.waiting));
-        if let Some(error) = blame
-            && !back.is_empty()
-        {
-            let (request, job) = back.remove(0);
-            self.give_back_first(request, job, &error, reason);
-        }
-        for (request, job) in back {
-            self.give_back(request, job);
-        }
-        self.due = Due::default();
-    }
-
-    /// Returns the oldest request of a connection that died of `error` before it was sent.
-    pub(super) fn give_back_first(
-        &self,
-        request: RequestId,
-        mut job: Box<Job>,
-        error: &Error,
-        reason: CloseReason,
-    ) {
-        if self.lease.requests() == 0 {
-            job.fresh_failures += 1;
-            if job.fresh_failures > FRESH_FAILURES {
-                // A peer that accepts and closes, again and again, is not a stale connection.
-                contain(|| job.settle.error(error.clone()));
-                return self.forget(request, reason);
-            }
-        }
-        self.give_back(request, job);
-    }
-
-    fn give_back(&self, request: RequestId, job: Box<Job>) {
-        let cancelled = self.pool.state.lock().take_back(self.id, request, job);
-        if let Some(mut job) = cancelled {
-            contain(|| job.settle.error(aborted()));
-        }
-    }
-
-    /// The connection has failed.
-    fn lose(&mut self, conn: &PipeConn, reason: CloseReason, error: Error) -> Next {
-        self.disband(conn.written(), Some(error.clone()), reason);
-        Next::End(reason, Some(error))
     }
 
     // --- towards the wire ---
@@ -509,173 +363,9 @@ impl Pipeline {
         Some(self.lose(conn, reason, error))
     }
 
-    // --- from the wire ---
-
-    fn read(&mut self, cx: &mut Context<'_>, conn: &mut PipeConn) -> Read {
-        // A sink that panics ends its own request and the connection, and no other request.
-        let read = catch_unwind(AssertUnwindSafe(|| self.poll_read(cx, conn)));
-        let (reason, error) = match read {
-            Ok(Poll::Pending) => return Read::Wait,
-            Ok(Poll::Ready(Broken::Done(reason))) => {
-                self.disband(conn.written(), None, reason);
-                return Read::End(reason, None);
-            }
-            Ok(Poll::Ready(Broken::Lost(reason, error))) => (reason, error),
-            Err(_panic) => {
-                if let Some(Flight { request, job, .. }) = self.flights.pop_front() {
-                    // Its drop tells the sink that there is no answer.
-                    contain(|| drop(job));
-                    self.forget(request, CloseReason::Panicked);
-                }
-                self.due = Due::default();
-                self.disband(conn.written(), None, CloseReason::Panicked);
-                return Read::End(CloseReason::Panicked, None);
-            }
-        };
-        self.disband(conn.written(), Some(error.clone()), reason);
-        Read::End(reason, Some(error))
-    }
-
-    /// Hands out the responses that are there.
-    fn poll_read(&mut self, cx: &mut Context<'_>, conn: &mut PipeConn) -> Poll<Broken> {
-        loop {
-            let Some(flight) = self.flights.front_mut() else {
-                return conn
-                    .poll_rest(cx, self.fresh)
-                    .map(|(reason, error)| Broken::Lost(reason, error));
-            };
-            if !self.due.begun {
-                if flight.start >= conn.written() && conn.has_input() {
-                    // An answer to what was not asked yet.
-                    let error = Error::new(ErrorKind::Socket, Phase::Headers, "bad response");
-                    let error = conn.describe(error.with_replay(Replay::Unsent));
-                    return Poll::Ready(Broken::Lost(CloseReason::UnsolicitedData, error));
-                }
-                self.due.begun = true;
-                conn.begin(flight.job.request.kind);
-                let config = &self.pool.config.exchange;
-                let timeout = flight.job.request.headers_timeout;
-                self.due.deadline = after(override_timeout(timeout, config.headers_timeout));
-            }
-            let job = &mut flight.job;
-            let due = &mut self.due;
-            let mut room = usize::MAX;
-            if due.head_told {
-                if !job.command.has_credit() {
-                    // The reader's next credit wakes the task.
-                    due.stopped = true;
-                    due.deadline = None;
-                    return Poll::Pending;
-                }
-                room = job.command.room();
-                if std::mem::take(&mut due.stopped) {
-                    due.deadline = body_deadline(job, &self.pool);
-                }
-            }
-            if due.direct {
-                match poll_direct(cx, conn, job, due, &self.pool) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Ok(())) => continue,
-                    Poll::Ready(Err((reason, error))) => {
-                        return Poll::Ready(Broken::Lost(reason, error));
-                    }
-                }
-            }
-            let received = match conn.poll_next(cx, room) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(received)) => received,
-                Poll::Ready(Err((reason, error))) => {
-                    return Poll::Ready(Broken::Lost(reason, error));
-                }
-            };
-            match received {
-                Received::Informational => {
-                    due.told = true;
-                    if let Some(sink) = job.settle.sink() {
-                        sink.informational(conn.head());
-                    }
-                }
-                Received::Head => {
-                    due.told = true;
-                    due.head_told = true;
-                    due.deadline = body_deadline(job, &self.pool);
-                    let info = ExchangeInfo {
-                        conn: self.id,
-                        reused: flight.reused,
-                    };
-                    if let Some(sink) = job.settle.sink() {
-                        sink.head(conn.head(), &info);
-                        due.direct = conn.direct_left().is_some() && sink.reads_in_place();
-                    }
-                    if job.request.blocking {
-                        let machine = &mut self.pool.state.lock().machine;
-                        machine.handle_head_received(self.id, flight.request);
-                        self.stirred = true;
-                    }
-                }
-                Received::Data(chunk) => {
-                    due.received += chunk.len() as u64;
-                    let most = self.pool.config.exchange.max_response_size;
-                    if most.is_some_and(|most| due.received > most) {
-                        let error = conn.describe(too_large_error());
-                        return Poll::Ready(Broken::Lost(CloseReason::ProtocolError, error));
-                    }
-                    due.deadline = body_deadline(job, &self.pool);
-                    job.command.spend(chunk.len());
-                    if let Some(sink) = job.settle.sink() {
-                        sink.data(chunk);
-                    }
-                }
-                Received::End => {
-                    if let Some(reason) = self.end(conn) {
-                        return Poll::Ready(Broken::Done(reason));
-                    }
-                }
-            }
-            if self
-                .flights
-                .front()
-                .is_some_and(|due| !due.given_up && due.job.command.is_cancelled())
-            {
-                // A sink that gives up in a callback: nothing more is told to it.
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-        }
-    }
-
-    /// The response that was due is complete. Why the connection ends with it, if so.
-    fn end(&mut self, conn: &PipeConn) -> Option<CloseReason> {
-        let mut flight = self.flights.pop_front()?;
-        self.due = Due::default();
-        self.lease.count_request();
-        let keep_alive = conn.keep_alive();
-        // Not all of it is sent: as in undici, that ends the connection.
-        let partly = flight.end > conn.written();
-        let over = if !keep_alive.reusable || flight.job.request.reset || partly {
-            Some(CloseReason::NotReusable)
-        } else {
-            self.doomed
-        };
-        let trailers = conn.trailers();
-        match over {
-            None => {
-                // Told only now that there is room, so that a request which follows from this one's
-                // end finds it.
-                self.release(flight.request, keep_alive.hint);
-                contain(|| flight.job.settle.end(trailers));
-            }
-            Some(reason) => {
-                contain(|| flight.job.settle.end(trailers));
-                self.forget(flight.request, reason);
-            }
-        }
-        over
-    }
-
     // --- time ---
 
-    fn headers_timeout(&self) -> Option<std::time::Duration> {
+    fn headers_timeout(&self) -> Option<Duration> {
         let due = self.flights.front()?;
         override_timeout(
             due.job.request.headers_timeout,
@@ -716,54 +406,6 @@ enum Taken {
     /// The event loop has still to tell of bytes that are there.
     Blocked,
     Next(Next),
-}
-
-/// Why reading cannot go on.
-enum Broken {
-    /// A response said so.
-    Done(CloseReason),
-    Lost(CloseReason, Error),
-}
-
-fn body_deadline(job: &Job, pool: &PoolInner) -> Option<Instant> {
-    let config = &pool.config.exchange;
-    after(override_timeout(
-        job.request.body_timeout,
-        config.body_timeout,
-    ))
-}
-
-/// Reads the next part of a large body into the sink's memory; `Ok` if more may be there.
-fn poll_direct(
-    cx: &mut Context<'_>,
-    conn: &mut PipeConn,
-    job: &mut Job,
-    due: &mut Due,
-    pool: &PoolInner,
-) -> Poll<Result<(), (CloseReason, Error)>> {
-    let left = conn.direct_left().unwrap_or(0);
-    let Some(sink) = job.settle.sink().filter(|_| left > 0) else {
-        due.direct = false;
-        return Poll::Ready(Ok(()));
-    };
-    let room = job.command.room().min(DIRECT_READ);
-    let allowed = pool.config.exchange.max_response_size;
-    let allowed = allowed.map_or(u64::MAX, |max| max - due.received);
-    let most = usize::try_from(allowed).map_or(room, |allowed| allowed.min(room));
-    if most == 0 {
-        let error = conn.describe(too_large_error());
-        return Poll::Ready(Err((CloseReason::ProtocolError, error)));
-    }
-    match sink.read_in_place(most, &mut |memory| conn.poll_direct(cx, memory, most)) {
-        Poll::Pending => Poll::Pending,
-        Poll::Ready(Err(error)) => Poll::Ready(Err(conn.direct_failure(&error))),
-        Poll::Ready(Ok(bytes)) => {
-            due.received += bytes as u64;
-            due.deadline = body_deadline(job, pool);
-            job.command.spend(bytes);
-            Poll::Ready(Ok(()))
-        }
-    }
 }
 
 /// Whether a request can only be sent with the connection to itself.

@@ -425,6 +425,37 @@ async fn head_and_get_share_a_connection() {
     shut_down(client, peer).await;
 }
 
+#[tokio::test]
+async fn the_rust_face_pipelines_what_does_not_block() {
+    let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
+        for _ in 0..3 {
+            conn.read_head().await;
+        }
+        conn.send((0..3).map(numbered).collect::<String>()).await;
+        conn.closed().await;
+    });
+    let client = Client::new(peer.port(), depth(3));
+    let send = |target: &str| {
+        let options = dodici::RequestOptions {
+            blocking: Some(false),
+            ..dodici::RequestOptions::default()
+        };
+        let request = http::Request::get(target).extension(options);
+        let request = request.body(String::new()).unwrap();
+        let pool = client.pool.clone();
+        async move {
+            let response = pool.send(request).await.unwrap();
+            response.into_body().collect().await.unwrap().0
+        }
+    };
+    let (a, b, c) = within("responses", async {
+        tokio::join!(send("/0"), send("/1"), send("/2"))
+    })
+    .await;
+    assert_eq!([&a[..], &b[..], &c[..]], [b"0", b"1", b"2"]);
+    shut_down(client, peer).await;
+}
+
 // --- faults ---
 
 /// A pipeline of three whose first connection meets this fault: what came of it. Each request must

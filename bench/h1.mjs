@@ -17,6 +17,14 @@ const ROWS = [
     target: { throughput: 1.4, jsCpu: 0.3 },
   },
   {
+    id: 'pipelined',
+    title: 'HTTP/1.1, 50 connections × pipelining 10, small response',
+    bytes: 13,
+    args: ['--connections', '50', '--pipelining', '10'],
+    origin: minimalServer,
+    target: { throughput: 3, jsCpu: 0.15 },
+  },
+  {
     id: '64k',
     title: 'HTTP/1.1, 50 connections, 64 KiB bodies',
     bytes: 64 * 1024,

@@ -415,16 +415,24 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
   #targetFor(requested: string | null): NativePool {
     const servername = this.#poolName(requested);
     if (servername === null) {
-      this.#main ??= new NativePool(this.session, this.settings, null, this);
+      this.#main ??= new NativePool(this.session, this.#nativeSettings, null, this);
       return this.#main;
     }
     const pools = (this.#byServername ??= new Map<string, NativePool>());
     let pool = pools.get(servername);
     if (pool === undefined) {
-      pool = new NativePool(this.session, this.settings, servername, this);
+      pool = new NativePool(this.session, this.#nativeSettings, servername, this);
       pools.set(servername, pool);
     }
     return pool;
+  }
+
+  /** The engine's connections keep the depth that they were made for; a lower one is kept here. */
+  get #nativeSettings(): PoolSettings {
+    const pipelining = this.#pipelining;
+    return pipelining === this.settings.pipelining
+      ? this.settings
+      : { ...this.settings, pipelining };
   }
 
   #link(exchange: Exchange): void {
@@ -602,7 +610,8 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
   }
 
   /**
-   * What runs on the connection of a client ends with the error that its socket was destroyed with;
+   * What runs on the connection of a client ends with the error that its socket was destroyed with,
+   * of a pipeline the oldest request, because the engine sends the others anew;
    * if nothing runs, what waits does, because such an error is not the connection's own. The
    * engine says so itself where connections are many.
    */
@@ -612,7 +621,8 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     const { code } = (error ?? {}) as { code?: string };
     const isOwn = error === null || code === 'UND_ERR_INFO' || code === 'UND_ERR_SOCKET';
     if (running === 0 && isOwn) return;
-    const lost = this.#list(this.#first, running === 0 ? this.#size : running);
+    const ended = this.#pipeline === null ? running : 1;
+    const lost = this.#list(this.#first, running === 0 ? this.#size : ended);
     for (const exchange of lost) exchange.cutOff();
     queueMicrotask(() => {
       const reason = (error as Error | null) ?? connection.closedError();

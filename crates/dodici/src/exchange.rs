@@ -144,7 +144,10 @@ fn ask_first(sink: &mut (dyn Sink + 'static), command: &Command) {
     }
 }
 
-fn override_timeout(request: Option<Duration>, default: Option<Duration>) -> Option<Duration> {
+pub(crate) fn override_timeout(
+    request: Option<Duration>,
+    default: Option<Duration>,
+) -> Option<Duration> {
     request.or(default).filter(|timeout| !timeout.is_zero())
 }
 
@@ -465,12 +468,18 @@ where
 }
 
 fn too_large() -> Step {
-    let error = Error::new(
+    Step::Finished(Finish::Failed(
+        CloseReason::ProtocolError,
+        too_large_error(),
+    ))
+}
+
+pub(crate) fn too_large_error() -> Error {
+    Error::new(
         ErrorKind::ResponseExceededMaxSize,
         Phase::Body,
         "Response content exceeded max size",
-    );
-    Step::Finished(Finish::Failed(CloseReason::ProtocolError, error))
+    )
 }
 
 enum Step {

@@ -72,6 +72,9 @@ pub struct RequestOptions {
     pub reset: bool,
     /// See [`Request::idempotent`]; `None` decides by the method (RFC 9110, section 9.2.2).
     pub idempotent: Option<bool>,
+    /// See [`Request::blocking`]; `None` is true. Matters with
+    /// [`PoolConfig::pipelining`](dodici_pool::PoolConfig::pipelining) above 1 only.
+    pub blocking: Option<bool>,
 }
 
 /// Header fields to be written exactly so: order, letter case and duplicates kept. Put it in the
@@ -180,6 +183,7 @@ impl Pool {
             idempotent: options
                 .idempotent
                 .unwrap_or_else(|| parts.method.is_idempotent()),
+            blocking: options.blocking.unwrap_or(true),
             expect_continue: request_head::expects_continue(parts),
             reset: options.reset,
             headers_timeout: options.headers_timeout,

@@ -54,12 +54,7 @@ pub(crate) struct H1Conn {
 impl H1Conn {
     /// Takes over a connected transport. Sends nothing.
     pub(crate) async fn new(transport: Transport, config: &ExchangeConfig) -> Result<Self, Error> {
-        let limits = Limits {
-            max_header_size: config.max_header_size,
-            ..Limits::default()
-        };
-        let guard = Guard::new(limits, config.unexpected_continue);
-        let link = Arc::new(Mutex::new(Link::new(transport, guard)));
+        let link = Arc::new(Mutex::new(Link::new(transport, guard(config))));
         let (sender, driver) = http1::Builder::new()
             .max_buf_size(BUFFER)
             .handshake(LinkIo(Arc::clone(&link)))
@@ -331,6 +326,26 @@ impl H1Conn {
         (link.bytes_read, link.bytes_written)
     }
 
+    /// What the transport has carried before it came here: (received, sent).
+    pub(crate) fn set_traffic(&mut self, (read, written): (u64, u64)) {
+        let mut link = self.link.lock();
+        link.bytes_read = read;
+        link.bytes_written = written;
+    }
+
+    /// Ends the use of hyper, at rest, and keeps the transport.
+    pub(crate) fn into_transport(self) -> Option<Transport> {
+        let Self {
+            link,
+            sender,
+            driver,
+            ..
+        } = self;
+        drop(sender);
+        drop(driver);
+        Some(Arc::into_inner(link)?.into_inner().transport)
+    }
+
     /// Ends the use of hyper and keeps the transport and what came behind the upgrade's head.
     pub(crate) fn into_stream(self) -> Option<ByteStream> {
         let Self {
@@ -344,6 +359,15 @@ impl H1Conn {
         let link = Arc::into_inner(link)?.into_inner();
         Some(ByteStream::new(link.transport, link.surplus))
     }
+}
+
+/// The guard of a connection with these limits.
+pub(super) fn guard(config: &ExchangeConfig) -> Guard {
+    let limits = Limits {
+        max_header_size: config.max_header_size,
+        ..Limits::default()
+    };
+    Guard::new(limits, config.unexpected_continue)
 }
 
 fn outgoing(request: &Request, command: &Arc<Command>) -> (OutgoingBody, Option<Arc<Command>>) {

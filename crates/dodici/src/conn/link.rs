@@ -505,7 +505,7 @@ impl Link {
 
 /// Whether these bytes, between two messages, mean nothing: some servers end a response with one
 /// line end too many, and llhttp, so Node and undici, skips it.
-fn are_line_ends(bytes: &[u8]) -> bool {
+pub(super) fn are_line_ends(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n'))
 }
 

@@ -1,9 +1,10 @@
-//! One connection: the framing guard and hyper driven over it, or the h2 crate.
+//! One connection: the framing guard, alone or with hyper driven over it, or the h2 crate.
 //!
 //! - [`framing`]: the strict HTTP/1 reader, a state machine without I/O.
 //! - `link`: the byte stream between socket and hyper, with the guard in it.
 //! - `direct`: large bodies past hyper, into the sink's memory.
 //! - `h1`: an HTTP/1.1 connection for one exchange at a time.
+//! - `pipe`: an HTTP/1.1 connection whose requests share it in flight.
 //! - `h2`: an HTTP/2 connection and its streams.
 //! - `stream`: what is left after an upgrade, a byte stream.
 //!
@@ -14,8 +15,10 @@ pub mod framing;
 mod h1;
 pub(crate) mod h2;
 mod link;
+mod pipe;
 mod read_buf;
 mod stream;
 
 pub(crate) use h1::{H1Conn, poll_response};
+pub(crate) use pipe::{PipeConn, Received};
 pub(crate) use stream::ByteStream;

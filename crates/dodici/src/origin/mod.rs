@@ -4,6 +4,8 @@
 //! - [`Pool`]: what users hold.
 //! - `task`: one task for each connection.
 //! - `multiplex`: what that task does on an HTTP/2 connection.
+//! - `pipeline`: what it does where HTTP/1.1 requests share a connection in flight; `solo`: with a
+//!   request there that needs it for itself.
 //! - `lease`: the guard that owns a connection's events.
 //!
 //! The lock is held to change the state machine and to move a request from one table to another;
@@ -11,6 +13,8 @@
 
 mod lease;
 mod multiplex;
+mod pipeline;
+mod solo;
 mod task;
 
 use std::collections::VecDeque;
@@ -69,7 +73,7 @@ struct Mailbox {
 #[derive(Default)]
 struct MailboxInner {
     job: Option<(RequestId, Box<Job>)>,
-    /// Requests behind `job`: only a multiplexed connection has them.
+    /// Requests behind `job`: only a multiplexed or pipelining connection has them.
     more: VecDeque<(RequestId, Box<Job>)>,
     close: Option<CloseReason>,
     waker: Option<Waker>,
@@ -324,9 +328,11 @@ impl Pool {
     /// when the pool is closed.
     pub fn dispatch(&self, request: Request, sink: Box<dyn Sink>) -> RequestHandle {
         let command = Command::new(self.0.config.exchange.window, &request.body);
+        // A pulled body can be read once only, and nothing can be written behind it before its end.
+        let pulled = request.body.is_pulled();
         let traits = Traits {
-            idempotent: request.idempotent,
-            blocking: request.blocking,
+            idempotent: request.idempotent && !pulled,
+            blocking: request.blocking || pulled || request.expect_continue,
             exclusive: matches!(request.kind, RequestKind::Connect | RequestKind::Upgrade),
         };
         let mut job = Box::new(Job::new(request, Settle::new(sink), Arc::clone(&command)));

@@ -12,7 +12,7 @@ use dodici_pool::{CloseReason, ConnId, ConnectInfo, Error, Event, Outcome, Proto
 use tokio::time::Instant;
 
 use super::lease::Lease;
-use super::{Mailbox, PoolInner, aborted, contain, multiplex, now};
+use super::{Mailbox, PoolInner, aborted, contain, multiplex, now, pipeline};
 use crate::clock::Timer;
 use crate::conn::H1Conn;
 use crate::connect::{Connected, Transport};
@@ -45,18 +45,25 @@ pub(super) async fn run(pool: Arc<PoolInner>, id: ConnId, mailbox: Arc<Mailbox>)
         match Box::pin(multiplex::connect(&pool, transport)).await {
             Ok(conn) => {
                 let lease = Lease::new(Arc::clone(&pool), id, Arc::clone(&mailbox), info);
-                connecting.succeed(Some(http2.max_concurrent_streams));
+                connecting.succeed(Slots::Streams(http2.max_concurrent_streams));
                 Box::pin(multiplex::serve(pool, id, mailbox, conn, lease)).await;
             }
             Err(error) => connecting.fail(Some(error)),
         }
         return;
     }
+    let depth = pool.config.pool.pipelining;
+    if depth > 1 {
+        info.protocol = Protocol::Http1;
+        let lease = Lease::new(Arc::clone(&pool), id, Arc::clone(&mailbox), info);
+        connecting.succeed(Slots::Pipeline(depth));
+        return Box::pin(pipeline::serve(pool, id, mailbox, transport, lease)).await;
+    }
     match H1Conn::new(transport, &pool.config.exchange).await {
         Ok(conn) => {
             info.protocol = Protocol::Http1;
             let lease = Lease::new(Arc::clone(&pool), id, Arc::clone(&mailbox), info);
-            connecting.succeed(None);
+            connecting.succeed(Slots::Pipeline(1));
             serve(&pool, id, &mailbox, conn, lease).await;
         }
         Err(error) => connecting.fail(Some(error)),
@@ -76,6 +83,14 @@ async fn connect(pool: &Arc<PoolInner>) -> Result<(Transport, ConnectInfo), Erro
     made.await.map(|made| (made.transport, made.info))
 }
 
+/// How many requests a connection carries at once.
+enum Slots {
+    /// One behind the other.
+    Pipeline(u32),
+    /// As streams of their own.
+    Streams(u32),
+}
+
 /// Balances the pool's books if the attempt ends in any way but success.
 struct Connecting {
     pool: Arc<PoolInner>,
@@ -84,14 +99,13 @@ struct Connecting {
 }
 
 impl Connecting {
-    /// `streams`: how many requests a multiplexed connection carries at once.
-    fn succeed(mut self, streams: Option<u32>) {
+    fn succeed(mut self, slots: Slots) {
         self.done = true;
         {
             let machine = &mut self.pool.state.lock().machine;
-            match streams {
-                None => machine.handle_connected(self.id, now(), 1),
-                Some(most) => machine.handle_connected_multiplexed(self.id, now(), most),
+            match slots {
+                Slots::Pipeline(depth) => machine.handle_connected(self.id, now(), depth),
+                Slots::Streams(most) => machine.handle_connected_multiplexed(self.id, now(), most),
             }
         }
         self.pool.run_actions();

@@ -1,0 +1,502 @@
+//! An HTTP/1.1 connection whose requests share it in flight: pipelining (RFC 9112, section 9.3.2).
+//!
+//! The framing guard is its only decoder, and requests leave as they are: head bytes and a body in
+//! memory. One write carries all requests that are at hand, one read brings all responses that are
+//! there. The connection's task (`origin::pipeline`) says which response is due and whom it is for;
+//! whatever cannot be sent in this way runs alone on an [`H1Conn`], around the same transport.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::ops::Range;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use dodici_pool::{
+    CloseReason, Error, ErrorKind, ExchangeConfig, HeaderBlock, Phase, Replay, RequestKind,
+    ResponseHead, SocketInfo,
+};
+use tokio::io::AsyncWrite;
+use tokio_util::io::poll_read_buf;
+
+use super::framing::{Framing, Guard, GuardEvent, KeepAlive};
+use super::h1::{Ended, H1Conn, guard};
+use super::link::{are_line_ends, socket_error};
+use crate::connect::{Probe, Transport};
+
+/// Bytes read at a time. 16 KiB: a hundred small responses; of a large one only so much is copied
+/// before the rest is read where it is wanted.
+const READ: usize = 16 * 1024;
+
+/// Bodies up to this length are copied behind their heads, so that one slice is written. 4 KiB:
+/// beyond it the copy costs more than the slice.
+const COPIED_BODY: usize = 4 * 1024;
+
+/// Chunks up to this length get memory of their own, so that a reader who keeps one does not keep
+/// a whole read of other people's responses. 1 KiB.
+const COPIED_CHUNK: usize = 1024;
+
+/// Bodies from this length on are read straight into the sink's memory; as on an [`H1Conn`].
+const DIRECT_FROM: u64 = 32 * 1024;
+
+/// Bytes that wait for the socket from which on no further request is taken. 64 KiB: more than one
+/// write takes; a request that is not taken can still be given up without loss.
+const BACKLOG: u64 = 64 * 1024;
+
+/// Slices of one write.
+const SLICES: usize = 16;
+
+/// What [`PipeConn::poll_next`] found.
+pub(crate) enum Received {
+    /// [`PipeConn::head`] is an informational response.
+    Informational,
+    /// [`PipeConn::head`] is the final head.
+    Head,
+    /// Body bytes.
+    Data(Bytes),
+    /// The response is complete; [`PipeConn::trailers`] and [`PipeConn::keep_alive`] are there.
+    End,
+}
+
+/// See the module.
+pub(crate) struct PipeConn {
+    transport: Transport,
+    guard: Guard,
+    input: BytesMut,
+    output: Output,
+    /// A response before the one that is due has ended, and nothing of this one has come.
+    between: bool,
+    bytes_read: u64,
+    bytes_written: u64,
+    write_error: Option<io::Error>,
+    needs_flush: bool,
+}
+
+/// Bytes that wait to be written.
+#[derive(Default)]
+struct Output {
+    slices: VecDeque<Bytes>,
+    /// Behind them: small parts, put together.
+    tail: BytesMut,
+    len: u64,
+}
+
+impl Output {
+    fn push(&mut self, bytes: &Bytes) {
+        self.len += bytes.len() as u64;
+        if bytes.len() <= COPIED_BODY {
+            self.tail.extend_from_slice(bytes);
+        } else {
+            self.seal();
+            self.slices.push_back(bytes.clone());
+        }
+    }
+
+    fn seal(&mut self) {
+        if !self.tail.is_empty() {
+            self.slices.push_back(self.tail.split().freeze());
+        }
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        self.len -= written as u64;
+        while let Some(first) = self.slices.front_mut() {
+            if written < first.len() {
+                first.advance(written);
+                return;
+            }
+            written -= first.len();
+            self.slices.pop_front();
+        }
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+impl PipeConn {
+    /// Takes over a connected transport at rest, which has carried this `traffic` (received, sent).
+    pub(crate) fn new(
+        transport: Transport,
+        config: &ExchangeConfig,
+        (bytes_read, bytes_written): (u64, u64),
+    ) -> Self {
+        Self {
+            transport,
+            guard: guard(config),
+            input: BytesMut::new(),
+            output: Output::default(),
+            between: false,
+            bytes_read,
+            bytes_written,
+            write_error: None,
+            needs_flush: false,
+        }
+    }
+
+    /// Lends the transport, at rest, to a connection for one exchange. [`H1Conn::into_transport`]
+    /// gives it back.
+    ///
+    /// # Errors
+    /// Those of [`H1Conn::new`].
+    pub(crate) async fn into_h1(self, config: &ExchangeConfig) -> Result<H1Conn, Error> {
+        let traffic = self.traffic();
+        let mut conn = H1Conn::new(self.transport, config).await?;
+        conn.set_traffic(traffic);
+        Ok(conn)
+    }
+
+    /// Bytes received and sent so far.
+    pub(crate) fn traffic(&self) -> (u64, u64) {
+        (self.bytes_read, self.bytes_written)
+    }
+
+    /// Adds the state of the socket to an error.
+    pub(crate) fn describe(&self, error: Error) -> Error {
+        error.with_socket(SocketInfo {
+            local: self.transport.local_addr(),
+            remote: self.transport.peer_addr(),
+            bytes_written: self.bytes_written,
+            bytes_read: self.bytes_read,
+        })
+    }
+
+    fn ended(&self, reason: CloseReason, error: Error) -> Ended {
+        (reason, self.describe(error))
+    }
+
+    // --- at rest ---
+
+    /// Watches the connection while no response is due. Ready when it can serve no more.
+    ///
+    /// `fresh`: it has not carried a request. What a server says then is the answer to the first
+    /// one, as in undici, if the connection lasts until then.
+    pub(crate) fn poll_rest(&mut self, cx: &mut Context<'_>, fresh: bool) -> Poll<Ended> {
+        loop {
+            if fresh && self.input.len() >= READ {
+                return Poll::Pending;
+            }
+            if !fresh && !are_line_ends(&self.input) {
+                let error = Error::new(ErrorKind::Socket, Phase::Queued, "bad response")
+                    .with_replay(Replay::Unsent);
+                return Poll::Ready(self.ended(CloseReason::UnsolicitedData, error));
+            }
+            if !fresh {
+                self.input.clear();
+            }
+            let failure = match ready!(self.poll_fill(cx)) {
+                Ok(0) => Error::new(ErrorKind::Socket, Phase::Queued, "other side closed"),
+                Ok(_) => continue,
+                Err(error) => socket_error("read", Phase::Queued, &error),
+            };
+            let failure = failure.with_replay(Replay::Unsent);
+            return Poll::Ready(self.ended(CloseReason::PeerClosed, failure));
+        }
+    }
+
+    /// Looks, without waiting for the event loop, whether the connection may be used; as
+    /// [`H1Conn::poll_check`].
+    pub(crate) fn poll_check(
+        &mut self,
+        cx: &mut Context<'_>,
+        fresh: bool,
+    ) -> Poll<Result<(), Ended>> {
+        let mut probe = self.transport.probe(cx);
+        if !fresh && (matches!(probe, Probe::Data) || !self.input.is_empty()) {
+            if let Poll::Ready(ended) = self.poll_rest(cx, false) {
+                return Poll::Ready(Err(ended));
+            }
+            // What this read did not see is what the event loop has not told of yet.
+            probe = self.transport.probe(cx);
+            if matches!(probe, Probe::Data) {
+                return Poll::Pending;
+            }
+        }
+        let failure = match probe {
+            Probe::Clean | Probe::Data => return Poll::Ready(Ok(())),
+            Probe::Closed(None) => {
+                Error::new(ErrorKind::Socket, Phase::Queued, "other side closed")
+            }
+            Probe::Closed(Some(error)) => socket_error("read", Phase::Queued, &error),
+        };
+        Poll::Ready(Err(self.ended(CloseReason::PeerClosed, failure)))
+    }
+
+    // --- towards the wire ---
+
+    /// Takes a request to be written. Returns its place in the stream of sent bytes.
+    pub(crate) fn push(&mut self, head: &Bytes, body: Option<&Bytes>) -> Range<u64> {
+        let start = self.bytes_written + self.output.len;
+        self.output.push(head);
+        if let Some(body) = body {
+            self.output.push(body);
+        }
+        start..self.bytes_written + self.output.len
+    }
+
+    /// How many bytes have been written, on the scale of [`PipeConn::push`].
+    pub(crate) fn written(&self) -> u64 {
+        self.bytes_written
+    }
+
+    /// Whether another request should not be taken now.
+    pub(crate) fn is_backlogged(&self) -> bool {
+        self.output.len >= BACKLOG
+    }
+
+    /// Why the peer takes no more bytes, if so. A response may still come.
+    pub(crate) fn write_failure(&self) -> Option<Ended> {
+        let error = self.write_error.as_ref()?;
+        let error = socket_error("write", Phase::Send, error).with_replay(Replay::Unsent);
+        Some(self.ended(CloseReason::IoError, error))
+    }
+
+    /// Writes what the socket takes. Whether it took any.
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) -> bool {
+        self.output.seal();
+        let before = self.bytes_written;
+        while !self.output.slices.is_empty() && self.write_error.is_none() {
+            let transport = Pin::new(&mut self.transport);
+            let written = if self.output.slices.len() == 1 {
+                transport.poll_write(cx, &self.output.slices[0])
+            } else {
+                let mut slices = [IoSlice::new(&[]); SLICES];
+                let used = self.output.slices.len().min(SLICES);
+                for (slice, bytes) in slices.iter_mut().zip(&self.output.slices) {
+                    *slice = IoSlice::new(bytes);
+                }
+                transport.poll_write_vectored(cx, &slices[..used])
+            };
+            match written {
+                Poll::Pending => return self.bytes_written > before,
+                Poll::Ready(Ok(0)) => self.broken(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(written)) => {
+                    self.bytes_written += written as u64;
+                    self.output.advance(written);
+                    self.needs_flush = true;
+                }
+                Poll::Ready(Err(error)) => self.broken(error),
+            }
+        }
+        if self.needs_flush && self.write_error.is_none() {
+            match Pin::new(&mut self.transport).poll_flush(cx) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) => self.needs_flush = false,
+                Poll::Ready(Err(error)) => self.broken(error),
+            }
+        }
+        self.bytes_written > before
+    }
+
+    fn broken(&mut self, error: io::Error) {
+        self.write_error = Some(error);
+        self.output.clear();
+    }
+
+    // --- from the wire ---
+
+    /// The next response answers a request of this kind. Call it when the one before has ended.
+    pub(crate) fn begin(&mut self, kind: RequestKind) {
+        self.guard.begin(kind, false);
+    }
+
+    /// Whether bytes of a response that was not begun are there.
+    pub(crate) fn has_input(&self) -> bool {
+        !are_line_ends(&self.input)
+    }
+
+    /// The next piece of the response that was begun; at most `room` bytes of its body, which is
+    /// not 0.
+    pub(crate) fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        room: usize,
+    ) -> Poll<Result<Received, Ended>> {
+        loop {
+            if self.between {
+                // Some servers end a response with one line end too many, and llhttp skips it.
+                let ends = self.input.iter().take_while(|byte| is_line_end(**byte));
+                let ends = ends.count();
+                self.input.advance(ends);
+                self.between = self.input.is_empty();
+            }
+            let limit = self.input.len().min(room);
+            let step = match self.guard.feed(&self.input[..limit]) {
+                Ok(step) => step,
+                Err(error) => {
+                    return Poll::Ready(Err(self.ended(CloseReason::ProtocolError, error)));
+                }
+            };
+            let received = match step.event {
+                GuardEvent::Data(range) => {
+                    self.input.advance(range.start);
+                    let chunk = self.take(range.len());
+                    self.input.advance(step.consumed - range.end);
+                    return Poll::Ready(Ok(Received::Data(chunk)));
+                }
+                GuardEvent::NeedMore => None,
+                // An input that is not empty stays as it is: no response is due.
+                GuardEvent::Idle | GuardEvent::Upgrade => return Poll::Pending,
+                GuardEvent::LastChunk => {
+                    self.input.advance(step.consumed);
+                    continue;
+                }
+                GuardEvent::Informational | GuardEvent::Continue => Some(Received::Informational),
+                GuardEvent::Head => Some(Received::Head),
+                GuardEvent::End => {
+                    self.between = true;
+                    Some(Received::End)
+                }
+            };
+            self.input.advance(step.consumed);
+            if let Some(received) = received {
+                return Poll::Ready(Ok(received));
+            }
+            if self.input.is_empty() {
+                match ready!(self.poll_fill(cx)) {
+                    Ok(0) => return Poll::Ready(self.eof(None)),
+                    Ok(_) => {}
+                    Err(error) => return Poll::Ready(self.eof(Some(&error))),
+                }
+            }
+        }
+    }
+
+    /// Cuts the first bytes off the input.
+    fn take(&mut self, len: usize) -> Bytes {
+        if len <= COPIED_CHUNK {
+            let chunk = Bytes::copy_from_slice(&self.input[..len]);
+            self.input.advance(len);
+            chunk
+        } else {
+            self.input.split_to(len).freeze()
+        }
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.input.reserve(READ);
+        let read = ready!(poll_read_buf(
+            Pin::new(&mut self.transport),
+            cx,
+            &mut self.input
+        ));
+        if let Ok(read) = read {
+            self.bytes_read += read as u64;
+        }
+        Poll::Ready(read)
+    }
+
+    /// The peer closed its side, or the socket failed, as on an [`H1Conn`].
+    fn eof(&mut self, error: Option<&io::Error>) -> Result<Received, Ended> {
+        let until_close = self.guard.framing() == Framing::UntilClose;
+        if let Some(error) = error {
+            let as_close = error.kind() == io::ErrorKind::UnexpectedEof
+                || (until_close && error.kind() == io::ErrorKind::ConnectionReset);
+            if !as_close {
+                let phase = if self.guard.framing() != Framing::None {
+                    Phase::Body
+                } else {
+                    Phase::Headers
+                };
+                let error =
+                    socket_error("read", phase, error).with_replay(Replay::IfIdempotentAndReused);
+                return Err(self.ended(CloseReason::IoError, error));
+            }
+        }
+        match self.guard.eof() {
+            Ok(_) => Ok(Received::End),
+            Err(error) => {
+                let reason = if error.kind() == ErrorKind::Socket {
+                    CloseReason::PeerClosed
+                } else {
+                    CloseReason::ProtocolError
+                };
+                Err(self.ended(reason, error))
+            }
+        }
+    }
+
+    // --- large bodies ---
+
+    /// How many bytes are left of a body that can be read with [`PipeConn::poll_direct`].
+    pub(crate) fn direct_left(&self) -> Option<u64> {
+        match self.guard.framing() {
+            Framing::Length(length) if length >= DIRECT_FROM => {
+                Some(length - self.guard.body_received())
+            }
+            _ => None,
+        }
+    }
+
+    /// Appends the next part of the body to `memory`: at most `most` bytes, and no more than its
+    /// capacity allows. Not to be called when nothing is left.
+    ///
+    /// # Errors
+    /// Whatever ended the connection; [`PipeConn::poll_next`] says it in the engine's words.
+    pub(crate) fn poll_direct(
+        &mut self,
+        cx: &mut Context<'_>,
+        memory: &mut Vec<u8>,
+        most: usize,
+    ) -> Poll<io::Result<usize>> {
+        let left = self.direct_left().unwrap_or(0);
+        let start = memory.len();
+        let room = most.min(memory.capacity() - start);
+        let most = usize::try_from(left).map_or(room, |left| left.min(room));
+        if most == 0 {
+            return Poll::Ready(Ok(0));
+        }
+        let early = self.input.len().min(most);
+        memory.extend_from_slice(&self.input[..early]);
+        self.input.advance(early);
+        if early < most {
+            let mut limited = memory.limit(most - early);
+            let read = poll_read_buf(Pin::new(&mut self.transport), cx, &mut limited);
+            match read {
+                Poll::Ready(Ok(n)) if n > 0 => self.bytes_read += n as u64,
+                // Seen again, and told, by the next read.
+                _ if early > 0 => {}
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(_)) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            }
+        }
+        // The guard counts them; body bytes of known length cannot be refused.
+        let _counted = self.guard.feed(&memory[start..]);
+        Poll::Ready(Ok(memory.len() - start))
+    }
+
+    /// The failure that [`PipeConn::poll_direct`] met.
+    pub(crate) fn direct_failure(&mut self, error: &io::Error) -> Ended {
+        match self.eof(Some(error)) {
+            Err(ended) => ended,
+            // A body of known length is not complete here.
+            Ok(_) => self.ended(
+                CloseReason::PeerClosed,
+                Error::new(ErrorKind::Socket, Phase::Body, "other side closed"),
+            ),
+        }
+    }
+
+    // --- what was read ---
+
+    /// The last head.
+    pub(crate) fn head(&self) -> &ResponseHead {
+        self.guard.head()
+    }
+
+    /// Trailers of the response that has ended.
+    pub(crate) fn trailers(&self) -> &HeaderBlock {
+        self.guard.trailers()
+    }
+
+    /// What the response that has ended says about the connection.
+    pub(crate) fn keep_alive(&self) -> KeepAlive {
+        self.guard.keep_alive()
+    }
+}
+
+fn is_line_end(byte: u8) -> bool {
+    matches!(byte, b'\r' | b'\n')
+}

@@ -1,0 +1,143 @@
+//! What becomes of the requests of a connection that ends, and of those that are given up.
+//!
+//! The second half of `origin::pipeline`: its rounds call this when a caller gives up, when reading
+//! or writing fails, and when a response says that it was the last one.
+
+use std::mem::take;
+
+use dodici_pool::{CloseReason, Error, ErrorKind, Phase, RequestId};
+
+use super::{Due, FRESH_FAILURES, Flight, Next, Pipeline};
+use crate::conn::PipeConn;
+use crate::exchange::Job;
+use crate::origin::{aborted, contain};
+
+impl Pipeline {
+    /// As in undici, giving up a request that was written costs the connection. One that is not due
+    /// leaves a response that has begun, or that cannot be asked for again, its end.
+    pub(super) fn look_for_cancels(&mut self, conn: &PipeConn) -> Option<Next> {
+        let mut at = 0;
+        while let Some((_, job)) = self.waiting.get(at) {
+            if !job.command.is_cancelled() {
+                at += 1;
+                continue;
+            }
+            let Some((request, mut job)) = self.waiting.remove(at) else {
+                break;
+            };
+            self.release(request, None, tokio::time::Instant::now());
+            contain(|| job.settle.error(aborted()));
+        }
+        let mut lost = false;
+        for (place, flight) in self.flights.iter_mut().enumerate() {
+            if flight.given_up || !flight.job.command.is_cancelled() {
+                continue;
+            }
+            flight.given_up = true;
+            lost = true;
+            let phase = if place == 0 && self.due.head_told {
+                Phase::Body
+            } else {
+                Phase::Headers
+            };
+            let error = Error::new(ErrorKind::Aborted, phase, "Request aborted");
+            let error = conn.describe(error);
+            let job = &mut flight.job;
+            contain(|| job.settle.error(error));
+        }
+        if !lost {
+            return None;
+        }
+        let reason = CloseReason::Aborted;
+        let precious = self
+            .flights
+            .front()
+            .is_some_and(|due| !due.given_up && (self.due.told || !due.job.request.idempotent));
+        if precious {
+            self.doomed = Some(reason);
+            self.drain(reason);
+            return None;
+        }
+        self.disband(conn.written(), None, reason);
+        let error = Error::new(ErrorKind::Aborted, Phase::Headers, "Request aborted");
+        Some(Next::End(reason, Some(conn.describe(error))))
+    }
+
+    pub(super) fn fail(&self, mut flight: Flight, error: Error, reason: CloseReason) {
+        contain(|| flight.job.settle.error(error));
+        self.forget(flight.request, reason);
+    }
+
+    /// Empties a connection that ends after so many `written` bytes. `blame` fails the oldest
+    /// request, if any of it was sent; the others are sent anew, as far as that cannot do anything
+    /// twice.
+    pub(in crate::origin) fn disband(
+        &mut self,
+        written: u64,
+        mut blame: Option<Error>,
+        reason: CloseReason,
+    ) {
+        let told = self.due.told;
+        let mut back = Vec::with_capacity(self.flights.len() + self.waiting.len());
+        for (place, flight) in take(&mut self.flights).into_iter().enumerate() {
+            if flight.given_up {
+                self.forget(flight.request, reason);
+                continue;
+            }
+            let unsent = flight.start >= written;
+            let blamed = if unsent { None } else { blame.take() };
+            let again = unsent || (flight.job.request.idempotent && !(place == 0 && told));
+            match blamed {
+                Some(error) => self.fail(flight, error, reason),
+                None if again => back.push((flight.request, flight.job)),
+                None => {
+                    let error = Error::new(ErrorKind::Socket, Phase::Headers, "closed");
+                    self.fail(flight, error, reason);
+                }
+            }
+        }
+        back.extend(take(&mut self.waiting));
+        if let Some(error) = blame
+            && !back.is_empty()
+        {
+            let (request, job) = back.remove(0);
+            self.give_back_first(request, job, &error, reason);
+        }
+        for (request, job) in back {
+            self.give_back(request, job);
+        }
+        self.due = Due::default();
+    }
+
+    /// Returns the oldest request of a connection that died of `error` before it was sent.
+    pub(in crate::origin) fn give_back_first(
+        &self,
+        request: RequestId,
+        mut job: Box<Job>,
+        error: &Error,
+        reason: CloseReason,
+    ) {
+        if self.lease.requests() == 0 {
+            job.fresh_failures += 1;
+            if job.fresh_failures > FRESH_FAILURES {
+                // A peer that accepts and closes, again and again, is not a stale connection.
+                contain(|| job.settle.error(error.clone()));
+                return self.forget(request, reason);
+            }
+        }
+        self.give_back(request, job);
+    }
+
+    fn give_back(&self, request: RequestId, job: Box<Job>) {
+        let cancelled = self.pool.state.lock().take_back(self.id, request, job);
+        if let Some(mut job) = cancelled {
+            contain(|| job.settle.error(aborted()));
+        }
+    }
+
+    /// The connection has failed.
+    pub(super) fn lose(&mut self, conn: &PipeConn, reason: CloseReason, error: Error) -> Next {
+        self.disband(conn.written(), Some(error.clone()), reason);
+        Next::End(reason, Some(error))
+    }
+}

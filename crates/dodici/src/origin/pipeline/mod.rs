@@ -1,0 +1,420 @@
+//! What the task of an HTTP/1.1 connection does where requests share it in flight.
+//!
+//! Requests leave in the order in which the pool gives them out and are answered in that order:
+//! the oldest one is *due*. A round ([`Pipeline::poll`]) takes what the pool has, writes it in one
+//! go, and hands the responses that are there to their sinks. A due response whose reader is
+//! stopped stops the reading, and so all responses behind it, as in undici.
+//!
+//! What is more than a head and a body in memory (a pulled body, `expect: 100-continue`, CONNECT,
+//! an upgrade) runs alone (`origin::solo`), when nothing else is in flight.
+//!
+//! When the connection ends, the request that is to blame fails, unless none of it was sent; those
+//! that may be sent again go back to the queue; then comes `disconnect`, then the queue goes on.
+
+mod ending;
+mod reading;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use dodici_pool::{
+    BodyKind, CloseReason, ConnId, Error, ErrorKind, Outcome, Phase, Replay, RequestId, RequestKind,
+};
+use tokio::time::Instant;
+
+use super::lease::Lease;
+use super::solo::{self, Solo};
+use super::{Mailbox, PoolInner, aborted, contain, destroyed, now};
+use crate::clock::{Timer, after};
+use crate::conn::{H1Conn, PipeConn};
+use crate::connect::Transport;
+use crate::exchange::{self, Job, override_timeout};
+use crate::sink::ExchangeInfo;
+use reading::{Due, Read};
+
+/// Fresh connections that may die before a request was written to them, as for one at a time.
+const FRESH_FAILURES: u8 = 3;
+
+/// Serves requests on the connection until it ends.
+pub(super) async fn serve(
+    pool: Arc<PoolInner>,
+    id: ConnId,
+    mailbox: Arc<Mailbox>,
+    transport: Transport,
+    lease: Lease,
+) {
+    let mut pipeline = Pipeline::new(pool, id, mailbox, lease);
+    let mut conn = PipeConn::new(transport, &pipeline.pool.config.exchange, (0, 0));
+    loop {
+        let next = std::future::poll_fn(|cx| pipeline.poll(cx, &mut conn)).await;
+        pipeline.lease.set_traffic(conn.traffic());
+        let (request, job) = match next {
+            Next::Alone(request, job) => (request, job),
+            Next::End(reason, error) => return pipeline.lease.end(reason, error),
+        };
+        match solo::run(&mut pipeline, conn, request, job).await {
+            Solo::Goes(back) => conn = *back,
+            Solo::Ended(reason, error) => {
+                // What the pool has given out meanwhile.
+                pipeline.disband(0, None, reason);
+                return pipeline.lease.end(reason, error);
+            }
+            Solo::Upgraded(conn, job) => {
+                let reason = CloseReason::Upgraded;
+                pipeline.disband(0, None, reason);
+                let info = ExchangeInfo {
+                    conn: id,
+                    reused: pipeline.lease.requests() > 1,
+                };
+                // As in undici, the pool is done with the connection before the caller has it.
+                pipeline.lease.end(reason, None);
+                return become_stream(*conn, job, info).await;
+            }
+        }
+    }
+}
+
+async fn become_stream(conn: H1Conn, mut job: Box<Job>, info: ExchangeInfo) {
+    conn.with_head(|head| {
+        if let Some(sink) = job.settle.sink() {
+            sink.upgrade(head, &info);
+        }
+    });
+    if let Some(stream) = conn.into_stream() {
+        exchange::run_stream(stream, &mut job).await;
+    }
+}
+
+/// What a round led to.
+enum Next {
+    /// This request runs alone now.
+    Alone(RequestId, Box<Job>),
+    End(CloseReason, Option<Error>),
+}
+
+/// A request that was taken to be written.
+struct Flight {
+    request: RequestId,
+    job: Box<Job>,
+    /// Its place among the bytes sent.
+    start: u64,
+    end: u64,
+    reused: bool,
+    /// Its caller gave up and knows it; its response is nobody's.
+    given_up: bool,
+}
+
+/// See the module. Fields drop in this order: requests settle before the lease tells of the end.
+pub(super) struct Pipeline {
+    flights: VecDeque<Flight>,
+    due: Due,
+    /// Given out by the pool and not taken to be written.
+    waiting: VecDeque<(RequestId, Box<Job>)>,
+    /// No request is taken any more; the connection ends with the response that is due.
+    doomed: Option<CloseReason>,
+    /// The last request that was taken ends the connection, or the peer takes no more bytes.
+    last: bool,
+    /// The pool has actions to carry out.
+    stirred: bool,
+    pub(super) timer: Timer,
+    /// It has not carried a request: see [`PipeConn::poll_rest`].
+    pub(super) fresh: bool,
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) id: ConnId,
+    pub(super) pool: Arc<PoolInner>,
+    pub(super) lease: Lease,
+}
+
+impl Pipeline {
+    fn new(pool: Arc<PoolInner>, id: ConnId, mailbox: Arc<Mailbox>, lease: Lease) -> Self {
+        // Behind a proxy, what comes before a request may be the proxy's own.
+        let fresh = pool.config.connect.proxy.is_none();
+        Self {
+            flights: VecDeque::new(),
+            due: Due::default(),
+            waiting: VecDeque::new(),
+            doomed: None,
+            last: false,
+            stirred: false,
+            timer: Timer::new(),
+            fresh,
+            mailbox,
+            id,
+            pool,
+            lease,
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, conn: &mut PipeConn) -> Poll<Next> {
+        loop {
+            let ended = self.receive(cx, conn);
+            if let Some(end) = ended.or_else(|| self.look_for_cancels(conn)) {
+                return Poll::Ready(end);
+            }
+            match self.take_requests(cx, conn) {
+                Taken::Next(next) => return Poll::Ready(next),
+                Taken::Blocked if self.sleep(cx) => return Poll::Pending,
+                Taken::Blocked => continue,
+                Taken::Goes => {}
+            }
+            let backlogged = conn.is_backlogged();
+            if let Some(end) = self.write(cx, conn) {
+                return Poll::Ready(end);
+            }
+            if backlogged && !conn.is_backlogged() {
+                // Room for what waits.
+                continue;
+            }
+            if let Read::End(reason, error) = self.read(cx, conn) {
+                return Poll::Ready(Next::End(reason, error));
+            }
+            if std::mem::take(&mut self.stirred) {
+                self.pool.run_actions();
+                // Sinks and actions may have brought new requests.
+                continue;
+            }
+            let deadline = self.deadline();
+            if self.timer.poll_expired(cx, deadline) {
+                if let Some(end) = self.expire(conn) {
+                    return Poll::Ready(end);
+                }
+                continue;
+            }
+            if self.sleep(cx) {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    // --- the pool's side ---
+
+    /// Registers for what the pool may bring. False if it is there already.
+    fn sleep(&self, cx: &mut Context<'_>) -> bool {
+        let mut inner = self.mailbox.inner.lock();
+        let mail = match inner.close {
+            Some(reason) => is_immediate(reason) || self.flights.is_empty(),
+            None => inner.job.is_some() || !inner.more.is_empty(),
+        };
+        if !mail {
+            inner.waker = Some(cx.waker().clone());
+        }
+        !mail
+    }
+
+    /// Takes what the pool has for this connection.
+    fn receive(&mut self, cx: &mut Context<'_>, conn: &mut PipeConn) -> Option<Next> {
+        let close = {
+            let mut inner = self.mailbox.inner.lock();
+            inner.waker = None;
+            if inner.close.is_none() {
+                let first = inner.job.take();
+                let more = std::mem::take(&mut inner.more);
+                for (request, job) in first.into_iter().chain(more) {
+                    job.command.attach(cx.waker());
+                    self.waiting.push_back((request, job));
+                }
+            }
+            // What was assigned meanwhile stays: the lease gives it back.
+            inner.close
+        };
+        let reason = close?;
+        match reason {
+            CloseReason::PoolDestroyed => {
+                for flight in std::mem::take(&mut self.flights) {
+                    self.fail(flight, destroyed(), reason);
+                }
+                for (request, mut job) in std::mem::take(&mut self.waiting) {
+                    contain(|| job.settle.error(destroyed()));
+                    self.forget(request, reason);
+                }
+                Some(Next::End(reason, Some(destroyed())))
+            }
+            CloseReason::Aborted => {
+                let error = Error::new(ErrorKind::Socket, Phase::Send, "closed");
+                let error = conn.describe(error);
+                Some(self.lose(conn, reason, error))
+            }
+            // A graceful close lets exchanges finish.
+            _ if !self.flights.is_empty() => None,
+            _ => {
+                self.disband(0, None, reason);
+                Some(Next::End(reason, None))
+            }
+        }
+    }
+
+    /// Takes a settled request off a connection that is about to end.
+    pub(super) fn forget(&self, request: RequestId, reason: CloseReason) {
+        self.pool.state.lock().machine.handle_released(
+            self.id,
+            request,
+            Outcome::Finished(reason),
+            now(),
+        );
+    }
+
+    /// Takes a request off a connection that goes on.
+    fn release(&mut self, request: RequestId, hint: Option<Duration>, at: Instant) {
+        let outcome = Outcome::Reusable { hint };
+        let machine = &mut self.pool.state.lock().machine;
+        machine.handle_released(self.id, request, outcome, at.into_std());
+        self.stirred = true;
+    }
+
+    /// Returns what was not taken to be written to the queue; the connection goes on.
+    fn return_waiting(&mut self) {
+        for (request, job) in std::mem::take(&mut self.waiting) {
+            let cancelled = self.pool.state.lock().take_over(self.id, request, job);
+            if let Some(mut job) = cancelled {
+                contain(|| job.settle.error(aborted()));
+            }
+            self.stirred = true;
+        }
+    }
+
+    /// No further request joins.
+    fn drain(&mut self, reason: CloseReason) {
+        self.pool
+            .state
+            .lock()
+            .machine
+            .handle_draining(self.id, reason, now());
+        self.stirred = true;
+        self.return_waiting();
+    }
+
+    // --- towards the wire ---
+
+    /// Hands requests to the connection, as many as it takes.
+    fn take_requests(&mut self, cx: &mut Context<'_>, conn: &mut PipeConn) -> Taken {
+        while !self.waiting.is_empty() {
+            if self.last || self.doomed.is_some() {
+                self.return_waiting();
+                return Taken::Goes;
+            }
+            let alone = self.waiting.front().is_some_and(|(_, job)| needs_all(job));
+            if conn.is_backlogged() || (alone && !self.flights.is_empty()) {
+                return Taken::Goes;
+            }
+            if self.flights.is_empty() && !alone {
+                match conn.poll_check(cx, self.fresh) {
+                    Poll::Pending => return Taken::Blocked,
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err((reason, error))) => {
+                        return Taken::Next(self.lose(conn, reason, error));
+                    }
+                }
+            }
+            let Some((request, job)) = self.waiting.pop_front() else {
+                break;
+            };
+            if alone && conn.has_input() {
+                // What the server said already cannot be handed on with the transport.
+                self.waiting.push_front((request, job));
+                let error = Error::new(ErrorKind::Socket, Phase::Queued, "bad response");
+                let error = conn.describe(error);
+                return Taken::Next(self.lose(conn, CloseReason::UnsolicitedData, error));
+            }
+            if alone {
+                return Taken::Next(Next::Alone(request, job));
+            }
+            self.fresh = false;
+            self.send(conn, request, job);
+        }
+        Taken::Goes
+    }
+
+    fn send(&mut self, conn: &mut PipeConn, request: RequestId, job: Box<Job>) {
+        let body = match &job.request.body {
+            BodyKind::Full(bytes) => Some(bytes),
+            _ => None,
+        };
+        let place = conn.push(&job.request.head, body);
+        self.last |= job.request.reset;
+        self.flights.push_back(Flight {
+            request,
+            job,
+            start: place.start,
+            end: place.end,
+            reused: self.lease.requests() > 0 || !self.flights.is_empty(),
+            given_up: false,
+        });
+        if self.last {
+            self.drain(CloseReason::NotReusable);
+        }
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>, conn: &mut PipeConn) -> Option<Next> {
+        let before = conn.written();
+        let wrote = conn.poll_write(cx);
+        let failure = conn.write_failure();
+        if failure.is_some() && !self.last {
+            self.last = true;
+            self.drain(CloseReason::IoError);
+        }
+        let due = self.flights.front()?;
+        if wrote && before < due.end && self.due.begun && !self.due.head_told {
+            self.due.deadline = after(self.headers_timeout());
+        }
+        // If some of it was sent, the answer may already be on its way.
+        let (reason, error) = failure.filter(|_| due.start >= conn.written())?;
+        Some(self.lose(conn, reason, error))
+    }
+
+    // --- time ---
+
+    fn headers_timeout(&self) -> Option<Duration> {
+        let due = self.flights.front()?;
+        override_timeout(
+            due.job.request.headers_timeout,
+            self.pool.config.exchange.headers_timeout,
+        )
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        if !self.flights.is_empty() {
+            return self.due.deadline;
+        }
+        let machine = &self.pool.state.lock().machine;
+        machine.idle_deadline(self.id).map(Instant::from_std)
+    }
+
+    /// The deadline has passed.
+    fn expire(&mut self, conn: &PipeConn) -> Option<Next> {
+        if self.flights.is_empty() {
+            self.pool.state.lock().machine.handle_deadline(now());
+            self.pool.run_actions();
+            return None;
+        }
+        let error = if self.due.head_told {
+            Error::new(ErrorKind::BodyTimeout, Phase::Body, "Body Timeout Error")
+        } else {
+            let text = "Headers Timeout Error";
+            Error::new(ErrorKind::HeadersTimeout, Phase::Headers, text).with_replay(Replay::Never)
+        };
+        let error = conn.describe(error);
+        self.disband(u64::MAX, Some(error.clone()), CloseReason::Timeout);
+        Some(Next::End(CloseReason::Timeout, Some(error)))
+    }
+}
+
+/// What [`Pipeline::take_requests`] led to.
+enum Taken {
+    Goes,
+    /// The event loop has still to tell of bytes that are there.
+    Blocked,
+    Next(Next),
+}
+
+/// Whether a request can only be sent with the connection to itself.
+fn needs_all(job: &Job) -> bool {
+    let request = &job.request;
+    let plain = matches!(request.kind, RequestKind::Plain | RequestKind::Head);
+    !plain || request.expect_continue || request.body.is_pulled()
+}
+
+fn is_immediate(reason: CloseReason) -> bool {
+    matches!(reason, CloseReason::PoolDestroyed | CloseReason::Aborted)
+}

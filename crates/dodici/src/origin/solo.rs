@@ -1,0 +1,121 @@
+//! An exchange that has a pipelining connection to itself.
+//!
+//! Pulled bodies, `expect: 100-continue`, CONNECT and upgrades run as they do where requests never
+//! share a connection: hyper and the link take the transport over for one exchange and give it back
+//! at rest. Called by `origin::pipeline` when nothing is in flight.
+
+use std::pin::pin;
+use std::task::Poll;
+
+use dodici_pool::{CloseReason, Error, Outcome, RequestId};
+
+use super::pipeline::Pipeline;
+use super::{Mailbox, now};
+use crate::conn::{H1Conn, PipeConn};
+use crate::exchange::{self, Finish, Job};
+use crate::sink::ExchangeInfo;
+
+/// How such an exchange left the connection.
+pub(super) enum Solo {
+    /// It can serve again.
+    Goes(Box<PipeConn>),
+    /// It cannot. The request is settled or on its way back to the queue.
+    Ended(CloseReason, Option<Error>),
+    /// It became a byte stream, of which nobody knows yet; the pool has forgotten the request.
+    Upgraded(Box<H1Conn>, Box<Job>),
+}
+
+/// Runs one exchange.
+pub(super) async fn run(
+    pipeline: &mut Pipeline,
+    conn: PipeConn,
+    request: RequestId,
+    mut job: Box<Job>,
+) -> Solo {
+    let config = &pipeline.pool.config.exchange;
+    let mut conn = match conn.into_h1(config).await {
+        Ok(conn) => conn,
+        Err(error) => {
+            job.settle.error(error.clone());
+            pipeline.forget(request, CloseReason::Panicked);
+            return Solo::Ended(CloseReason::Panicked, Some(error));
+        }
+    };
+    std::future::poll_fn(|cx| {
+        job.command.attach(cx.waker());
+        listen(&pipeline.mailbox, cx.waker());
+        Poll::Ready(())
+    })
+    .await;
+    let fresh = std::mem::take(&mut pipeline.fresh);
+    let checked = std::future::poll_fn(|cx| conn.poll_check(cx, fresh)).await;
+    let finish = match checked {
+        Err((reason, error)) => Finish::Unsent(reason, error),
+        Ok(()) => {
+            let info = ExchangeInfo {
+                conn: pipeline.id,
+                reused: pipeline.lease.requests() > 0,
+            };
+            let mailbox = &*pipeline.mailbox;
+            let timer = &mut pipeline.timer;
+            let mut exchange = pin!(exchange::run(
+                &mut conn, &mut job, config, info, timer, mailbox
+            ));
+            std::future::poll_fn(|cx| {
+                // The pool may give out more requests meanwhile, which takes the waker.
+                listen(mailbox, cx.waker());
+                exchange.as_mut().poll(cx)
+            })
+            .await
+        }
+    };
+    pipeline.lease.set_traffic(conn.traffic());
+    match finish {
+        Finish::Reusable(hint) => {
+            pipeline.lease.count_request();
+            let outcome = Outcome::Reusable { hint };
+            {
+                let machine = &mut pipeline.pool.state.lock().machine;
+                machine.handle_released(pipeline.id, request, outcome, now());
+            }
+            conn.with_trailers(|trailers| job.settle.end(trailers));
+            drop(job);
+            let traffic = conn.traffic();
+            pipeline.pool.run_actions();
+            match conn.into_transport() {
+                Some(transport) => Solo::Goes(Box::new(PipeConn::new(
+                    transport,
+                    &pipeline.pool.config.exchange,
+                    traffic,
+                ))),
+                None => Solo::Ended(CloseReason::NotReusable, None),
+            }
+        }
+        Finish::Done(reason) => {
+            pipeline.lease.count_request();
+            conn.with_trailers(|trailers| job.settle.end(trailers));
+            drop(job);
+            pipeline.forget(request, reason);
+            Solo::Ended(reason, None)
+        }
+        Finish::Failed(reason, error) => {
+            job.settle.error(error.clone());
+            drop(job);
+            pipeline.forget(request, reason);
+            Solo::Ended(reason, Some(error))
+        }
+        Finish::Unsent(reason, error) => {
+            pipeline.give_back_first(request, job, &error, reason);
+            Solo::Ended(reason, Some(error))
+        }
+        Finish::Upgraded => {
+            pipeline.lease.count_request();
+            pipeline.forget(request, CloseReason::Upgraded);
+            Solo::Upgraded(Box::new(conn), job)
+        }
+    }
+}
+
+fn listen(mailbox: &Mailbox, waker: &std::task::Waker) {
+    mailbox.inner.lock().waker = Some(waker.clone());
+}

@@ -1,0 +1,252 @@
+// Several requests on one connection at a time, on the wire, against undici's own behaviour: each
+// case runs with undici's class and with ours, and both must show the same.
+
+import type { Socket } from 'node:net';
+
+import { afterEach, describe, expect, it } from 'vitest';
+import { Client as PeerClient, Pool as PeerPool } from 'undici';
+
+import { Client, Pool } from '../../src/index';
+import { Recorder } from '../support/recorder';
+import { type Origin, rawOrigin } from '../support/servers';
+
+let origin: Origin | undefined;
+let dispatcher: Client | Pool | undefined;
+
+afterEach(async () => {
+  await dispatcher?.destroy();
+  await origin?.close();
+});
+
+/** What one connection of the origin got and how it answers. */
+interface Served {
+  readonly heads: string[];
+  closed: boolean;
+}
+
+/**
+ * An origin of raw connections: `answer` gets the targets of the requests that are there, each time
+ * one more has come.
+ */
+async function serve(
+  answer: (socket: Socket, targets: string[], index: number) => void,
+): Promise<Served[]> {
+  const connections: Served[] = [];
+  origin = await rawOrigin((socket) => {
+    const served: Served = { heads: [], closed: false };
+    const index = connections.push(served) - 1;
+    let seen = '';
+    socket.on('close', () => (served.closed = true));
+    socket.on('data', (chunk) => {
+      seen += chunk.toString('latin1');
+      for (let end = seen.indexOf('\r\n\r\n'); end !== -1; end = seen.indexOf('\r\n\r\n')) {
+        served.heads.push(seen.slice(0, end).split('\r\n')[0]!);
+        seen = seen.slice(end + 4);
+        answer(
+          socket,
+          served.heads.map((line) => line.split(' ')[1]!),
+          index,
+        );
+      }
+    });
+  });
+  return connections;
+}
+
+const reply = (body: string, fields = '') =>
+  `HTTP/1.1 200 OK\r\n${fields}Content-Length: ${body.length}\r\n\r\n${body}`;
+
+const get = (path: string) => ({ path, method: 'GET', blocking: false }) as const;
+
+async function text(path: string, options: object = {}): Promise<string> {
+  const { body } = await dispatcher!.request({ ...get(path), ...options });
+  return body.text();
+}
+
+for (const [name, classes] of [
+  [
+    'undici',
+    { Client: PeerClient as unknown as typeof Client, Pool: PeerPool as unknown as typeof Pool },
+  ],
+  ['dodici', { Client, Pool }],
+] as const) {
+  describe(name, () => {
+    it('writes as many requests as its depth says before the first answer', async () => {
+      const connections = await serve((socket, targets) => {
+        if (targets.length === 3) socket.write(targets.map((target) => reply(target)).join(''));
+        if (targets.length === 5)
+          socket.write(
+            targets
+              .slice(3)
+              .map((t) => reply(t))
+              .join(''),
+          );
+      });
+      dispatcher = new classes.Client(origin!.url, { pipelining: 3 });
+      const paths = ['/0', '/1', '/2', '/3', '/4'];
+      expect(await Promise.all(paths.map((path) => text(path)))).toEqual(paths);
+      expect(connections.length).toBe(1);
+    });
+
+    it('writes one request at a time with the default depth', async () => {
+      const most: number[] = [];
+      let answered = 0;
+      const connections = await serve((socket, targets) => {
+        most.push(targets.length - answered);
+        setImmediate(() => {
+          answered++;
+          socket.write(reply(targets.at(-1)!));
+        });
+      });
+      dispatcher = new classes.Client(origin!.url);
+      expect(await Promise.all([text('/0'), text('/1'), text('/2')])).toEqual(['/0', '/1', '/2']);
+      expect(most).toEqual([1, 1, 1]);
+      expect(connections.length).toBe(1);
+    });
+
+    it('waits for the head of a blocking request, which is the default', async () => {
+      await serve((socket, targets) => {
+        if (targets.length === 1) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n');
+        else socket.write(`/0${reply('/1')}`);
+      });
+      dispatcher = new classes.Client(origin!.url, { pipelining: 10 });
+      const both = Promise.all([text('/0', { blocking: true }), text('/1')]);
+      expect(await both).toEqual(['/0', '/1']);
+    });
+
+    it('sends a request that must not be repeated alone, and an upgrade last', async () => {
+      const seen: string[][] = [];
+      await serve((socket, targets) => {
+        seen.push(targets.slice());
+        const target = targets.at(-1)!;
+        if (target === '/1') socket.write(reply('/0') + reply('/1'));
+        if (target === '/post') socket.write(reply('/post'));
+        if (target === '/up') {
+          socket.write(
+            'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n',
+          );
+        }
+      });
+      dispatcher = new classes.Client(origin!.url, { pipelining: 10 });
+      const answers = [text('/0'), text('/1'), text('/post', { method: 'POST' })];
+      const upgrade = dispatcher.upgrade({ path: '/up', protocol: 'echo' });
+      expect(await Promise.all(answers)).toEqual(['/0', '/1', '/post']);
+      const { socket } = await upgrade;
+      socket.destroy();
+      expect(seen.at(-1)).toEqual(['/0', '/1', '/post', '/up']);
+    });
+
+    it('fails the oldest request with the connection, tells of it, then sends the others', async () => {
+      const order: string[] = [];
+      const connections = await serve((socket, targets, index) => {
+        if (index > 0) {
+          order.push(`sent ${targets.at(-1)}`);
+          socket.write(reply(targets.at(-1)!));
+        } else if (targets.length === 3) socket.end();
+      });
+      dispatcher = new classes.Client(origin!.url, { pipelining: 3 });
+      dispatcher.on('disconnect', () => order.push('disconnect'));
+      const failing = text('/0').catch((error: unknown) => {
+        order.push(`failed ${(error as { code: string }).code}`);
+      });
+      const others = Promise.all([text('/1'), text('/2')]);
+      await failing;
+      expect(await others).toEqual(['/1', '/2']);
+      expect(order.slice(0, 2).sort()).toEqual(['disconnect', 'failed UND_ERR_SOCKET']);
+      expect(order.slice(2)).toEqual(['sent /1', 'sent /2']);
+      expect(connections.length).toBe(2);
+    });
+
+    it('tells the handler of the oldest request before it tells of the disconnect', async () => {
+      const order: unknown[] = [];
+      await serve((socket, targets) => {
+        if (targets.length === 2) socket.end();
+      });
+      const client = (dispatcher = new classes.Client(origin!.url, { pipelining: 2 }));
+      const gone = new Promise<void>((resolve) => {
+        client.on('disconnect', () => {
+          order.push('disconnect', client.stats.running, client.stats.pending);
+          client.removeAllListeners('disconnect');
+          resolve();
+        });
+      });
+      const recorder = new Recorder();
+      recorder.during = (event) => {
+        if (event === 'error') order.push('error');
+      };
+      client.dispatch(get('/0'), recorder);
+      client.dispatch(get('/1'), new Recorder());
+      await gone;
+      expect(order).toEqual(['error', 'disconnect', 0, 1]);
+    });
+
+    it('asks anew for what follows an answer with connection: close', async () => {
+      const connections = await serve((socket, targets, index) => {
+        if (index > 0) socket.write(reply(targets.at(-1)!));
+        else if (targets.length === 3)
+          socket.write(reply('/0') + reply('/1', 'Connection: close\r\n'));
+      });
+      dispatcher = new classes.Client(origin!.url, { pipelining: 3 });
+      const paths = ['/0', '/1', '/2'];
+      expect(await Promise.all(paths.map((path) => text(path)))).toEqual(paths);
+      expect(connections.map((served) => served.heads.length)).toEqual([3, 1]);
+    });
+
+    it('gives a written request up with its connection, and asks anew for the others', async () => {
+      const abort = new AbortController();
+      const connections = await serve((socket, targets, index) => {
+        if (index > 0) socket.write(reply(targets.at(-1)!));
+        else if (targets.length === 3) abort.abort();
+      });
+      dispatcher = new classes.Client(origin!.url, { pipelining: 3 });
+      const first = text('/0');
+      const second = text('/1', { signal: abort.signal });
+      const third = text('/2');
+      await expect(second).rejects.toMatchObject({ name: 'AbortError' });
+      expect(await Promise.all([first, third])).toEqual(['/0', '/2']);
+      expect(connections.map((served) => served.heads.length)).toEqual([3, 2]);
+    });
+
+    it('holds later answers up while the handler of the oldest has paused', async () => {
+      // More than what is buffered for a handler that takes nothing.
+      const large = 'x'.repeat(4 * 1024 * 1024);
+      await serve((socket, targets) => {
+        if (targets.length === 2) socket.write(reply(large) + reply('/1'));
+      });
+      dispatcher = new classes.Client(origin!.url, { pipelining: 2 });
+      const [paused, next] = [new Recorder(), new Recorder()];
+      const halted = new Promise<void>((resolve) => {
+        paused.during = (event) => {
+          if (event !== 'head') return;
+          paused.controller.pause();
+          resolve();
+        };
+      });
+      const ended = new Promise<void>((resolve) => {
+        next.during = (event) => {
+          if (event === 'end') resolve();
+        };
+      });
+      dispatcher.dispatch(get('/0'), paused);
+      dispatcher.dispatch(get('/1'), next);
+      await halted;
+      for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+      expect(paused.names).toEqual(['start', 'head']);
+      expect(next.names.filter((event) => event !== 'start')).toEqual([]);
+      paused.controller.resume();
+      await ended;
+      expect(next.names).toEqual(['start', 'head', 'data', 'end']);
+      expect(paused.names.at(-1)).toBe('end');
+    });
+
+    it('pipelines on each connection of a pool', async () => {
+      const connections = await serve((socket, targets) => {
+        socket.write(reply(targets.at(-1)!));
+      });
+      dispatcher = new classes.Pool(origin!.url, { connections: 2, pipelining: 5 });
+      const paths = Array.from({ length: 200 }, (_, index) => `/${index}`);
+      expect(await Promise.all(paths.map((path) => text(path)))).toEqual(paths);
+      expect(connections.length).toBe(2);
+    });
+  });
+}

@@ -24,8 +24,8 @@ use memchr::memmem;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::direct;
-use super::framing::{Framing, Guard, GuardEvent};
+use super::framing::{Framing, Guard};
+use super::pass::pass;
 use super::read_buf::poll_read_into;
 use crate::command::Command;
 use crate::connect::Transport;
@@ -42,7 +42,7 @@ pub(super) struct Seen {
     /// The connection is a byte stream now; the head is in [`Link::guard`].
     pub(super) upgraded: bool,
     /// The last chunk has passed; trailers may follow, which hyper does not see.
-    last_chunk: bool,
+    pub(super) last_chunk: bool,
     /// The sink offers memory for large bodies.
     pub(super) may_read_directly: bool,
     /// Bytes of a directly read body that are still to come; see [`super::direct`].
@@ -512,93 +512,6 @@ pub(super) fn are_line_ends(bytes: &[u8]) -> bool {
 /// Length of hyper's own request head in front of what it writes.
 fn stub_len(written: &[u8]) -> Option<usize> {
     memmem::find(written, b"\r\n\r\n").map(|at| at + 4)
-}
-
-/// Runs `input` through the guard and turns it into what hyper shall read: body bytes stay, a head
-/// is cut out and replaced by a synthetic one, trailers are cut out. Returns the length of the
-/// prefix of `input` that is for hyper now; what does not fit there goes to `to_hyper`.
-fn pass(
-    guard: &mut Guard,
-    seen: &mut Seen,
-    to_hyper: &mut Vec<u8>,
-    surplus: &mut Vec<u8>,
-    input: &mut [u8],
-) -> Result<usize, Error> {
-    let mut at = 0;
-    // Where the body's bytes start and end in this input.
-    let mut body_start = 0;
-    let mut body_end = seen.last_chunk.then_some(0);
-    loop {
-        let step = guard.feed(&input[at..])?;
-        at += step.consumed;
-        match step.event {
-            GuardEvent::Data(_) => {}
-            GuardEvent::NeedMore | GuardEvent::Idle => break,
-            GuardEvent::Informational => {
-                seen.informational.push_back(guard.head().clone());
-                body_start = at;
-            }
-            GuardEvent::Continue => {
-                seen.continued = true;
-                body_start = at;
-            }
-            GuardEvent::Head => {
-                seen.head = true;
-                if direct::begin(guard, seen, to_hyper, surplus, &input[at..]) {
-                    return Ok(0);
-                }
-                guard.write_synthetic_head(to_hyper);
-                body_start = at;
-            }
-            GuardEvent::Upgrade => {
-                seen.upgraded = true;
-                surplus.extend_from_slice(&input[at..]);
-                return Ok(0);
-            }
-            GuardEvent::LastChunk => {
-                seen.last_chunk = true;
-                body_end = Some(at);
-            }
-            GuardEvent::End => {
-                seen.ended = true;
-                break;
-            }
-        }
-    }
-    if seen.ended && !are_line_ends(&input[at..]) {
-        // More than the one message that was asked for: hyper never sees it, and the connection
-        // is not used again.
-        seen.failure.get_or_insert_with(|| {
-            let error = Error::new(ErrorKind::Socket, Phase::Queued, "bad response");
-            (CloseReason::UnsolicitedData, error)
-        });
-    }
-    if !seen.head {
-        return Ok(0);
-    }
-    let body_end = body_end.unwrap_or(at);
-    // The empty line behind the last chunk, in place of the trailers that hyper does not see.
-    let closing: &[u8] = if seen.ended && seen.last_chunk {
-        b"\r\n"
-    } else {
-        b""
-    };
-    let synthetic = to_hyper.len();
-    let body = body_end - body_start;
-    let visible = synthetic + body;
-    // The usual case: all of it fits where it came from.
-    if synthetic <= body_start && visible + closing.len() <= at {
-        if synthetic != body_start {
-            input.copy_within(body_start..body_end, synthetic);
-        }
-        input[..synthetic].copy_from_slice(to_hyper);
-        input[visible..visible + closing.len()].copy_from_slice(closing);
-        to_hyper.clear();
-        return Ok(visible + closing.len());
-    }
-    to_hyper.extend_from_slice(&input[body_start..body_end]);
-    to_hyper.extend_from_slice(closing);
-    Ok(0)
 }
 
 /// A failed read or write in Node's terms.

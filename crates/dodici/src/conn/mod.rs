@@ -2,6 +2,7 @@
 //!
 //! - [`framing`]: the strict HTTP/1 reader, a state machine without I/O.
 //! - `link`: the byte stream between socket and hyper, with the guard in it.
+//! - `pass`: what hyper reads in place of what came.
 //! - `direct`: large bodies past hyper, into the sink's memory.
 //! - `h1`: an HTTP/1.1 connection for one exchange at a time.
 //! - `pipe`: an HTTP/1.1 connection whose requests share it in flight.
@@ -15,6 +16,7 @@ pub mod framing;
 mod h1;
 pub(crate) mod h2;
 mod link;
+mod pass;
 mod pipe;
 mod read_buf;
 mod stream;

@@ -1,0 +1,279 @@
+//! Options as they cross, and what is refused.
+
+use super::*;
+
+fn origin() -> Vec<u8> {
+    let mut out = Vec::new();
+    put_option(&mut out, OptionKey::Scheme, b"https");
+    put_option(&mut out, OptionKey::Host, b"Example.ORG");
+    out
+}
+
+fn with_number(key: OptionKey, value: f64) -> Result<PoolOptions, OptionsError> {
+    let mut out = origin();
+    put_number_option(&mut out, key, value);
+    PoolOptions::decode(&out)
+}
+
+fn with(key: OptionKey, value: &[u8]) -> Result<PoolOptions, OptionsError> {
+    let mut out = origin();
+    put_option(&mut out, key, value);
+    PoolOptions::decode(&out)
+}
+
+#[test]
+fn an_origin_alone_gives_the_defaults() {
+    let options = PoolOptions::decode(&origin()).unwrap();
+    assert_eq!(
+        options.origin,
+        Origin::new(Scheme::Https, "example.org", 443)
+    );
+    assert_eq!(options.config.pool, PoolConfig::default());
+    assert_eq!(options.config.connect, ConnectConfig::default());
+    assert_eq!(
+        options.config.exchange.unexpected_continue,
+        UnexpectedContinue::Error
+    );
+}
+
+#[test]
+fn scheme_and_host_must_be_there() {
+    assert_eq!(
+        PoolOptions::decode(&[]),
+        Err(OptionsError::Missing(OptionKey::Scheme))
+    );
+    let mut out = Vec::new();
+    put_option(&mut out, OptionKey::Scheme, b"http");
+    assert_eq!(
+        PoolOptions::decode(&out),
+        Err(OptionsError::Missing(OptionKey::Host))
+    );
+}
+
+#[test]
+fn zero_and_infinity_mean_no_limit() {
+    for none in [0.0, f64::INFINITY] {
+        let options = with_number(OptionKey::Connections, none).unwrap();
+        assert_eq!(options.config.pool.connections, None);
+        let options = with_number(OptionKey::HeadersTimeout, none).unwrap();
+        assert_eq!(options.config.exchange.headers_timeout, None);
+        let options = with_number(OptionKey::ClientTtl, none).unwrap();
+        assert_eq!(options.config.pool.client_ttl, None);
+    }
+    for none in [-1.0, f64::INFINITY] {
+        let options = with_number(OptionKey::MaxResponseSize, none).unwrap();
+        assert_eq!(options.config.exchange.max_response_size, None);
+        let options = with_number(OptionKey::KeepAliveProbe, none).unwrap();
+        assert_eq!(options.config.connect.keep_alive_probe, None);
+    }
+    let options = with_number(OptionKey::MaxResponseSize, 0.0).unwrap();
+    assert_eq!(options.config.exchange.max_response_size, Some(0));
+}
+
+#[test]
+fn times_are_milliseconds_and_can_be_added_to_a_clock() {
+    let options = with_number(OptionKey::KeepAliveTimeout, 1.5).unwrap();
+    assert_eq!(
+        options.config.pool.keep_alive_timeout,
+        Duration::from_micros(1500)
+    );
+    for huge in [f64::MAX, f64::INFINITY] {
+        let options = with_number(OptionKey::KeepAliveTimeout, huge).unwrap();
+        assert_eq!(options.config.pool.keep_alive_timeout, FOREVER);
+    }
+}
+
+#[test]
+fn a_wrong_value_names_its_key() {
+    let error = with_number(OptionKey::Port, 65536.0).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "invalid Port: expected a port, 0 to 65535"
+    );
+    for (key, value) in [
+        (OptionKey::Scheme, &b"ftp"[..]),
+        (OptionKey::Host, b"\xff"),
+        (OptionKey::Pipelining, b"1"),
+        (OptionKey::Pipelining, &f64::NAN.to_le_bytes()),
+        (OptionKey::Pipelining, &(-1f64).to_le_bytes()),
+        (OptionKey::NoDelay, b"2"),
+        (OptionKey::LocalAddress, b"localhost"),
+        (OptionKey::Family, &5f64.to_le_bytes()),
+        (OptionKey::MinVersion, b"TLSv1"),
+    ] {
+        match with(key, value) {
+            Err(OptionsError::Invalid { key: named, .. }) => assert_eq!(named, key),
+            other => panic!("{key:?}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn http2_has_limits_of_its_own() {
+    let mut out = origin();
+    put_flag_option(&mut out, OptionKey::Http2, true);
+    put_number_option(&mut out, OptionKey::MaxConcurrentStreams, 7.0);
+    put_number_option(&mut out, OptionKey::StreamWindow, 1000.0);
+    put_number_option(&mut out, OptionKey::ConnectionWindow, 2000.0);
+    put_number_option(&mut out, OptionKey::PingInterval, 0.0);
+    let http2 = PoolOptions::decode(&out).unwrap().config.http2;
+    let expected = Http2Config {
+        prior_knowledge: true,
+        max_concurrent_streams: 7,
+        stream_window: 1000,
+        connection_window: Some(2000),
+        ping_interval: None,
+        max_replays: 1,
+        ..Http2Config::default()
+    };
+    assert_eq!(http2, expected);
+}
+
+#[test]
+fn an_unknown_key_is_an_error() {
+    let mut out = origin();
+    put_bytes(&mut out, 999, b"");
+    assert_eq!(
+        PoolOptions::decode(&out),
+        Err(OptionsError::UnknownKey(999))
+    );
+}
+
+#[test]
+fn certificates_and_alpn_repeat() {
+    let mut out = origin();
+    put_option(&mut out, OptionKey::Ca, b"one");
+    put_option(&mut out, OptionKey::Ca, b"two");
+    put_option(&mut out, OptionKey::Alpn, b"h2");
+    put_option(&mut out, OptionKey::Alpn, b"http/1.1");
+    let tls = PoolOptions::decode(&out).unwrap().config.connect.tls;
+    assert_eq!(
+        tls.roots,
+        RootSource::Custom(vec![b"one".to_vec(), b"two".to_vec()])
+    );
+    assert_eq!(tls.alpn, [b"h2".to_vec(), b"http/1.1".to_vec()]);
+}
+
+#[test]
+fn a_certificate_without_a_key_is_searched_for_one() {
+    let tls = with(OptionKey::Cert, b"pem").unwrap().config.connect.tls;
+    let identity = tls.identity.unwrap();
+    assert_eq!(
+        (identity.cert, identity.key),
+        (b"pem".to_vec(), b"pem".to_vec())
+    );
+    assert_eq!(
+        with(OptionKey::Key, b"pem")
+            .unwrap()
+            .config
+            .connect
+            .tls
+            .identity,
+        None
+    );
+}
+
+fn proxied(with: impl FnOnce(&mut Vec<u8>)) -> Result<Option<Box<Proxy>>, OptionsError> {
+    let mut out = origin();
+    put_option(&mut out, OptionKey::ProxyHost, b"proxy.test");
+    put_number_option(&mut out, OptionKey::ProxyPort, 3128.0);
+    with(&mut out);
+    Ok(PoolOptions::decode(&out)?.config.connect.proxy)
+}
+
+#[test]
+fn there_is_a_proxy_only_where_its_protocol_is_given() {
+    assert_eq!(proxied(|_| {}), Ok(None));
+    let proxy = proxied(|out| put_option(out, OptionKey::ProxyProtocol, b"socks5")).unwrap();
+    let resolve = SocksResolve::Local;
+    let expected = Proxy::new(ProxyProtocol::Socks5 { resolve }, "proxy.test", 3128);
+    assert_eq!(*proxy.unwrap(), expected);
+    for (name, expected) in [
+        ("http", ProxyProtocol::HttpForward),
+        (
+            "socks5h",
+            ProxyProtocol::Socks5 {
+                resolve: SocksResolve::Proxy,
+            },
+        ),
+        ("socks4", ProxyProtocol::Socks4 { resolve }),
+        (
+            "socks4a",
+            ProxyProtocol::Socks4 {
+                resolve: SocksResolve::Proxy,
+            },
+        ),
+    ] {
+        let given = |out: &mut Vec<u8>| put_option(out, OptionKey::ProxyProtocol, name.as_bytes());
+        assert_eq!(proxied(given).unwrap().unwrap().protocol, expected);
+    }
+    let unknown = proxied(|out| put_option(out, OptionKey::ProxyProtocol, b"gopher"));
+    assert!(matches!(
+        unknown,
+        Err(OptionsError::Invalid {
+            key: OptionKey::ProxyProtocol,
+            ..
+        })
+    ));
+}
+
+#[test]
+fn a_tunnel_has_its_fields_in_order_and_tls_of_its_own() {
+    let proxy = proxied(|out| {
+        put_option(out, OptionKey::ProxyProtocol, b"http-tunnel");
+        put_option(out, OptionKey::ProxyHeader, b"b\n1");
+        put_option(out, OptionKey::ProxyHeader, b"a\n2\n3");
+        put_number_option(out, OptionKey::ProxyTimeout, 1500.0);
+        put_option(out, OptionKey::ServerName, b"origin.test");
+        let mut tls = Vec::new();
+        put_option(&mut tls, OptionKey::ServerName, b"proxy.test");
+        put_flag_option(&mut tls, OptionKey::RejectUnauthorized, false);
+        put_option(out, OptionKey::ProxyTls, &tls);
+    });
+    let proxy = proxy.unwrap().unwrap();
+    let ProxyProtocol::HttpTunnel { headers } = &proxy.protocol else {
+        panic!("{proxy:?}");
+    };
+    let fields: Vec<_> = headers.iter().collect();
+    assert_eq!(fields, [(&b"b"[..], &b"1"[..]), (b"a", b"2\n3")]);
+    let tls = proxy.tls.unwrap();
+    assert_eq!(tls.server_name.as_deref(), Some("proxy.test"));
+    assert!(!tls.verify);
+    assert_eq!(proxy.timeout, Some(Duration::from_millis(1500)));
+}
+
+#[test]
+fn a_proxys_tls_takes_keys_for_tls_alone() {
+    let misplaced = proxied(|out| {
+        let mut tls = Vec::new();
+        put_flag_option(&mut tls, OptionKey::NoDelay, true);
+        put_option(out, OptionKey::ProxyTls, &tls);
+    });
+    assert_eq!(misplaced, Err(OptionsError::Misplaced(OptionKey::NoDelay)));
+    let without_value = proxied(|out| put_option(out, OptionKey::ProxyHeader, b"name"));
+    assert!(matches!(
+        without_value,
+        Err(OptionsError::Invalid {
+            key: OptionKey::ProxyHeader,
+            ..
+        })
+    ));
+}
+
+#[test]
+fn contradictions_are_errors() {
+    let mut out = origin();
+    put_option(&mut out, OptionKey::Ca, b"one");
+    put_flag_option(&mut out, OptionKey::PlatformVerifier, true);
+    assert_eq!(
+        PoolOptions::decode(&out),
+        Err(OptionsError::Conflict(
+            OptionKey::Ca,
+            OptionKey::PlatformVerifier
+        ))
+    );
+    let mut out = origin();
+    put_option(&mut out, OptionKey::MinVersion, b"TLSv1.3");
+    put_option(&mut out, OptionKey::MaxVersion, b"TLSv1.2");
+    assert!(PoolOptions::decode(&out).is_err());
+}

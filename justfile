@@ -50,6 +50,11 @@ fmt: setup
 conformance-undici *ARGS: setup
     @node conformance/undici/run.mjs {{ ARGS }}
 
+# Compare the public names of dodici-reqwest with reqwest's
+[group('3 change it')]
+api-diff:
+    cargo xtask api-diff
+
 # Write the TypeScript half of the boundary's schema
 [group('3 change it')]
 codegen:
@@ -63,6 +68,11 @@ bench *ARGS: (bench-h1 ARGS) (bench-h2 ARGS)
 [group('4 measure')]
 bench-h1 *ARGS: build-bench
     @node bench/h1.mjs {{ ARGS }}
+
+# Compare dodici-reqwest with reqwest and hyper-util: --rounds N --millis MS, or --help
+[group('4 measure')]
+bench-rust *ARGS:
+    cargo run --release --quiet --package dodici-bench-rust -- {{ ARGS }}
 
 # Compare with undici over HTTP/2: --rounds N --seconds S, or --help
 [group('4 measure')]

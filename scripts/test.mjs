@@ -118,6 +118,22 @@ const STEPS = [
     counts: 'cargo',
   },
   {
+    id: 'api-diff',
+    group: 'rust',
+    title: "public names against reqwest's",
+    command: ['cargo', ['xtask', 'api-diff']],
+  },
+  {
+    id: 'ecosystem',
+    group: 'rust',
+    title: 'reqwest-middleware and reqwest-retry over the shim',
+    command: [
+      'cargo',
+      ['test', '--manifest-path', 'conformance/reqwest/ecosystem/Cargo.toml', '--tests'],
+    ],
+    counts: 'cargo',
+  },
+  {
     id: 'addon',
     group: 'node',
     title: 'addon and servers, release build',
@@ -134,7 +150,13 @@ const STEPS = [
     id: 'boundary',
     group: 'node',
     title: 'addon without the package',
-    command: ['node', ['--test', '--test-reporter', 'spec', 'node/native/tests/addon.test.mjs']],
+    command: [
+      'node',
+      [
+        ...['--test', '--test-timeout', '120000', '--test-reporter', 'spec'],
+        'node/native/tests/addon.test.mjs',
+      ],
+    ],
     needs: ['addon'],
     counts: 'node',
   },

@@ -105,10 +105,11 @@ export class RequestController implements DispatchController {
     this.#rawHeaders = value;
   }
 
-  /** Names and values of the trailers as they stood on the wire: a flat list of Buffers. */
+  /** As `rawHeaders`, of the trailers. */
   get rawTrailers(): unknown {
     if (this.#rawTrailers === null && this.#trailers !== null) {
-      this.#rawTrailers = rawFields(this.#trailers);
+      const raw = rawFields(this.#trailers);
+      this.#rawTrailers = this.#isHttp2 ? withNames(raw, parseFields(this.#trailers)) : raw;
     }
     return this.#rawTrailers;
   }

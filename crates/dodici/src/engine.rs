@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dodici_pool::{Error, Origin, OriginConfig};
 use tokio::runtime::Handle;
 
-use crate::connect::Connector;
+use crate::connect::{ConnectHooks, Connector};
 use crate::origin::Pool;
 use crate::sink::EventSink;
 
@@ -34,7 +34,21 @@ impl Engine {
         config: OriginConfig,
         events: Arc<dyn EventSink>,
     ) -> Result<Pool, Error> {
-        let connector = Connector::new(origin.clone(), config.connect.clone())?;
+        self.open_pool_with(origin, config, ConnectHooks::default(), events)
+    }
+
+    /// As [`Engine::open_pool`], with code of the caller's in the making of connections.
+    ///
+    /// # Errors
+    /// As [`Engine::open_pool`].
+    pub fn open_pool_with(
+        &self,
+        origin: Origin,
+        config: OriginConfig,
+        hooks: ConnectHooks,
+        events: Arc<dyn EventSink>,
+    ) -> Result<Pool, Error> {
+        let connector = Connector::with_hooks(origin.clone(), config.connect.clone(), hooks)?;
         Ok(Pool::new(
             origin,
             config,

@@ -21,8 +21,13 @@ mod exchange;
 mod origin;
 mod sink;
 
-pub use client::{IncomingBody, RequestOptions, ResponseDetail, Upgraded};
-pub use connect::set_default_roots;
+pub use client::{
+    ConnectionBook, IncomingBody, OnInformational, RawHeaders, RequestOptions, ResponseDetail,
+    SendBody, Upgraded,
+};
+pub use connect::{
+    AroundHook, ConnectHooks, Connected, HookFuture, ResolveHook, SocketHook, set_default_roots,
+};
 pub use dodici_pool::*;
 pub use engine::{Engine, check_config};
 pub use origin::{Pool, RequestHandle};

@@ -53,7 +53,10 @@ type Executed = Watched<HashMap<String, u32>>;
 
 /// Leaves after `streams` requests, and refuses one in `refused`.
 async fn restless(conn: Conn, streams: usize, refused: u64, dice: &Dice, executed: &Executed) {
-    let mut peer = H2Peer::accept(conn, &[(setting::MAX_CONCURRENT_STREAMS, 100)]).await;
+    let settings = [(setting::MAX_CONCURRENT_STREAMS, 100)];
+    let Some(mut peer) = H2Peer::try_accept(conn, &settings).await else {
+        return;
+    };
     for n in 1.. {
         let Some(request) = peer.next_request().await else {
             return;
@@ -126,7 +129,10 @@ async fn r7_goaway_and_refused_streams_lose_nothing_and_repeat_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s37_aborts_in_every_phase_leave_nothing_behind() {
     let peer = ScriptedPeer::tcp().await.run(|conn| async {
-        let mut peer = H2Peer::accept(conn, &[(setting::MAX_CONCURRENT_STREAMS, 100)]).await;
+        let settings = [(setting::MAX_CONCURRENT_STREAMS, 100)];
+        let Some(mut peer) = H2Peer::try_accept(conn, &settings).await else {
+            return;
+        };
         // Half of the streams get a head and a part of the body, the rest nothing.
         while let Some(stream) = peer.next_head().await {
             if stream % 4 == 1 {
@@ -172,7 +178,10 @@ async fn every_request_settles_whatever_the_server_does() {
     let peer = ScriptedPeer::tcp().await.run(move |conn| {
         let dice = Arc::clone(&dice);
         async move {
-            let mut peer = H2Peer::accept(conn, &[(setting::MAX_CONCURRENT_STREAMS, 4)]).await;
+            let settings = [(setting::MAX_CONCURRENT_STREAMS, 4)];
+            let Some(mut peer) = H2Peer::try_accept(conn, &settings).await else {
+                return;
+            };
             while let Some(request) = peer.next_request().await {
                 let stream = request.stream;
                 match dice.below(10) {

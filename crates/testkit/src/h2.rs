@@ -164,20 +164,35 @@ impl H2Peer {
         peer
     }
 
-    /// Reads the preface and sends nothing.
+    /// As [`H2Peer::accept`]; `None` if the client closes before its preface.
     ///
     /// # Panics
     /// If the client speaks something else.
-    pub async fn silent(mut conn: Conn) -> Self {
-        let preface = conn.read_exact(PREFACE.len()).await;
+    pub async fn try_accept(conn: Conn, settings: &[(u16, u32)]) -> Option<Self> {
+        let mut peer = Self::try_silent(conn).await?;
+        peer.settings(settings).await;
+        Some(peer)
+    }
+
+    /// Reads the preface and sends nothing.
+    ///
+    /// # Panics
+    /// If the client closes, or speaks something else.
+    pub async fn silent(conn: Conn) -> Self {
+        let peer = Self::try_silent(conn).await;
+        peer.expect("the client sends its preface")
+    }
+
+    async fn try_silent(mut conn: Conn) -> Option<Self> {
+        let preface = conn.read_up_to(PREFACE.len()).await?;
         assert_eq!(preface, PREFACE);
-        Self {
+        Some(Self {
             conn,
             open: BTreeMap::new(),
             resets: Vec::new(),
             granted: BTreeMap::new(),
             goaway: None,
-        }
+        })
     }
 
     /// Number of this connection, from 0 in the order of acceptance.

@@ -404,6 +404,7 @@ fn connections() -> Vec<Vector> {
         path: None,
         protocol: Protocol::Http2,
         tls: Some(TlsInfo {
+            peer_certificate: None,
             version: "TLSv1.3",
             cipher: "TLS_AES_128_GCM_SHA256",
             alpn: Some("h2".to_owned()),

@@ -1,5 +1,6 @@
-//! Chores of the repository: `cargo xtask codegen | layers`.
+//! Chores of the repository: `cargo xtask codegen | layers | api-diff`.
 
+mod api_diff;
 mod codegen;
 mod golden;
 mod layers;
@@ -11,15 +12,20 @@ use codegen::Mode;
 
 const USAGE: &str = "\
 usage: cargo xtask codegen [--check]   write (or compare) what both sides of the boundary share
-       cargo xtask layers              check the import rules of ARCHITECTURE.md";
+       cargo xtask layers              check the import rules of ARCHITECTURE.md
+       cargo xtask api-diff            compare dodici-reqwest's public names with reqwest's";
 
 fn main() -> ExitCode {
+    if let Some(code) = api_diff::as_rustdoc() {
+        return code;
+    }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         ["codegen"] => report(codegen(Mode::Write)),
         ["codegen", "--check"] => report(codegen(Mode::Check)),
         ["layers"] => report(layers::check(repository()).map_err(|found| found.join("\n"))),
+        ["api-diff"] => report(api_diff()),
         ["--help" | "-h" | "help"] => {
             println!("{USAGE}");
             ExitCode::SUCCESS
@@ -52,6 +58,21 @@ fn codegen(mode: Mode) -> Result<(), String> {
         Ok(())
     } else {
         Err(complaints.join("\n"))
+    }
+}
+
+fn api_diff() -> Result<(), String> {
+    let diff = api_diff::check(repository())?;
+    println!(
+        "{} names present, {} missing for a reason, {} faults",
+        diff.present,
+        diff.excused,
+        diff.faults.len()
+    );
+    if diff.faults.is_empty() {
+        Ok(())
+    } else {
+        Err(diff.faults.join("\n"))
     }
 }
 

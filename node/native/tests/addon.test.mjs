@@ -293,6 +293,9 @@ test('an upgraded stream carries bytes both ways until the peer ends it', async 
   assert.equal(upgrade.aux, 101);
   await raw.wait(of('Pull', 1));
   raw.tell('BodyChunk', 0, 1, 1, Buffer.from('over'));
+  // The peer's end is an empty chunk: this side may still write until it ends too.
+  await raw.wait((record) => of('Data', 1)(record) && record.payload.length === 0);
+  raw.tell('BodyEnd', 0, 1, 1);
   await raw.wait(of('End', 1));
   const data = raw.records.filter(of('Data', 1)).map(({ payload }) => payload.toString());
   assert.equal(data.join(''), 'hiover!');

@@ -1,7 +1,7 @@
 // HTTP/2 through the whole package: what is negotiated, multiplexed, replayed and counted.
 
 import { once } from 'node:events';
-import { constants } from 'node:http2';
+import { constants, type ServerHttp2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
 
 import { afterEach, describe, expect, it } from 'vitest';
@@ -154,7 +154,7 @@ describe('a client over HTTP/2', () => {
   });
 
   it('counts streams as running, and is busy at the limit of the server', async () => {
-    const streams: { end(): void; respond(headers: object): void }[] = [];
+    const streams: ServerHttp2Stream[] = [];
     const origin = await serve((stream) => streams.push(stream), {
       settings: { maxConcurrentStreams: 2 },
     });

@@ -39,6 +39,9 @@ pub struct PoolConfig {
     pub client_ttl: Option<Duration>,
     /// Requests after which a connection is closed. Default `None`: no limit.
     pub max_requests_per_client: Option<NonZeroU32>,
+    /// Most connections at rest at a time; one more is closed instead of resting. Default `None`:
+    /// no limit.
+    pub max_idle: Option<u32>,
     /// Which queued requests fail with a connection attempt.
     pub connect_failure: ConnectFailure,
     /// How many requests a connection is thought to take before the first one is up: as many
@@ -66,6 +69,7 @@ impl Default for PoolConfig {
             keep_alive_timeout_threshold: Duration::from_secs(2),
             client_ttl: None,
             max_requests_per_client: None,
+            max_idle: None,
             connect_failure: ConnectFailure::FailOldest,
             expected_concurrency: 1,
         }

@@ -1,6 +1,7 @@
 //! What a pool reports of its connections.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::close_reason::CloseReason;
@@ -43,6 +44,8 @@ pub struct TlsInfo {
     pub resumed: bool,
     /// Server name sent in SNI.
     pub server_name: Option<String>,
+    /// The server's own certificate, DER; `None` unless the pool's user asked for it.
+    pub peer_certificate: Option<Arc<Vec<u8>>>,
 }
 
 /// Details of a connection that was just made.
@@ -86,6 +89,10 @@ pub struct DisconnectInfo {
 /// Exactly one `Disconnected` follows each `Connected`. A request that a dying connection was
 /// serving fails before the `Disconnected`, and the queue moves on after it, as in undici.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "an event is moved a few times in a connection's life; a box would cost more"
+)]
 pub enum Event {
     /// A connection is ready.
     Connected {

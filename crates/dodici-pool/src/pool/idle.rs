@@ -63,6 +63,13 @@ impl OriginPool {
                 return self.enter(conn, ConnState::Busy { open: false });
             }
             let until = entry.rest_deadline(self.now);
+            let surplus = self
+                .config
+                .max_idle
+                .is_some_and(|max| self.idle.len() >= max as usize);
+            if surplus {
+                return self.close(conn, CloseReason::NotReusable);
+            }
             self.enter(conn, ConnState::Idle { until });
         }
     }
@@ -84,6 +91,17 @@ impl OriginPool {
             };
             self.close(conn, reason);
         }
+    }
+
+    /// Closes a connection that is at rest, to make room elsewhere; whether there was one.
+    pub fn handle_close_idle(&mut self, now: Instant) -> bool {
+        self.tick(now);
+        let Some(conn) = self.idle.front() else {
+            return false;
+        };
+        self.close(conn, CloseReason::IdleTimeout);
+        self.settle();
+        true
     }
 
     /// How long a connection may rest after a response with this hint; `None`: not at all.

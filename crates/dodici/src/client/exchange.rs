@@ -9,7 +9,7 @@ use bytes::Bytes;
 use dodici_pool::{Error, HeaderBlock, ResponseHead};
 use parking_lot::Mutex;
 
-use super::ResponseDetail;
+use super::{ConnectionBook, OnInformational, ResponseDetail};
 use crate::sink::{ExchangeInfo, Sink};
 
 /// State between the connection's task and the caller's futures.
@@ -101,29 +101,43 @@ impl Shared {
 
 /// See the module.
 pub(super) struct ClientSink {
-    shared: Arc<Shared>,
-}
-
-impl ClientSink {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
-    }
+    pub(super) shared: Arc<Shared>,
+    pub(super) on_informational: Option<OnInformational>,
+    pub(super) book: Option<Arc<dyn ConnectionBook>>,
 }
 
 impl Sink for ClientSink {
     fn informational(&mut self, head: &ResponseHead) {
+        if let Some(OnInformational(callback)) = &self.on_informational {
+            callback(head);
+        }
         self.shared
             .tell(|inner| inner.informational.push(head.clone()));
     }
 
     fn head(&mut self, head: &ResponseHead, info: &ExchangeInfo) {
+        let connection = self
+            .book
+            .as_ref()
+            .and_then(|book| book.connection(info.conn));
         self.shared.tell(|inner| {
             inner.start = Some(ResponseDetail {
                 head: Arc::new(head.clone()),
-                informational: std::mem::take(&mut inner.informational).into(),
+                informational: if inner.informational.is_empty() {
+                    // Shared by all: the usual case costs nothing.
+                    Arc::default()
+                } else {
+                    std::mem::take(&mut inner.informational).into()
+                },
                 info: *info,
+                connection,
             });
         });
+    }
+
+    // Large bodies are read straight into the chunk that the caller gets.
+    fn reads_in_place(&self) -> bool {
+        true
     }
 
     fn data(&mut self, chunk: Bytes) {

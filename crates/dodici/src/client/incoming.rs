@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use dodici_pool::{Error, ErrorKind, HeaderBlock, Phase};
+use dodici_pool::{Error, ErrorKind, HeaderBlock, Phase, ResponseHead};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use http_body::{Body, Frame};
+use http_body::{Body, Frame, SizeHint};
 
 use super::ResponseDetail;
 use super::exchange::{Item, Shared};
@@ -23,6 +23,8 @@ pub struct IncomingBody {
     handle: RequestHandle,
     trailers: Option<HeaderBlock>,
     ended: bool,
+    /// Bytes still to come, where the head says it.
+    remaining: Option<u64>,
 }
 
 impl IncomingBody {
@@ -32,22 +34,34 @@ impl IncomingBody {
             handle,
             trailers: None,
             ended: false,
+            remaining: None,
         }
     }
 
-    pub(super) async fn head(&mut self) -> Result<ResponseDetail, Error> {
+    /// `bodiless`: the request's method forbids a body in the response.
+    pub(super) async fn head(&mut self, bodiless: bool) -> Result<ResponseDetail, Error> {
         let start = std::future::poll_fn(|cx| self.shared.poll_start(cx.waker())).await;
         self.ended = start.is_err();
-        start
+        let start = start?;
+        self.remaining = if bodiless || matches!(start.head.status, 204 | 304) {
+            Some(0)
+        } else {
+            declared_length(&start.head)
+        };
+        Ok(start)
     }
 
     fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Item> {
         let item = std::task::ready!(self.shared.poll_item(cx.waker()));
         match &item {
             // Taken by the reader: as many bytes may follow.
-            Item::Chunk(chunk) => self
-                .handle
-                .credit(u32::try_from(chunk.len()).unwrap_or(u32::MAX)),
+            Item::Chunk(chunk) => {
+                if let Some(remaining) = &mut self.remaining {
+                    *remaining = remaining.saturating_sub(chunk.len() as u64);
+                }
+                self.handle
+                    .credit(u32::try_from(chunk.len()).unwrap_or(u32::MAX));
+            }
             Item::End(_) | Item::Failed(_) => self.ended = true,
         }
         Poll::Ready(item)
@@ -148,6 +162,19 @@ impl Body for IncomingBody {
     fn is_end_stream(&self) -> bool {
         self.ended
     }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.remaining {
+            Some(bytes) => SizeHint::with_exact(bytes),
+            None => SizeHint::default(),
+        }
+    }
+}
+
+/// `Content-Length` of a response; the framing guard has checked that it can be trusted.
+fn declared_length(head: &ResponseHead) -> Option<u64> {
+    let text = std::str::from_utf8(head.headers.get("content-length")?).ok()?;
+    text.trim().parse().ok()
 }
 
 fn header_map(block: &HeaderBlock) -> Result<HeaderMap, Error> {

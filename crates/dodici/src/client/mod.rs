@@ -16,7 +16,9 @@ mod upload;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dodici_pool::{Error, ErrorKind, Phase, Request, ResponseHead};
+use dodici_pool::{
+    BodyKind, ConnId, ConnectInfo, Error, ErrorKind, HeaderBlock, Phase, Request, ResponseHead,
+};
 use http_body::Body;
 
 use crate::origin::Pool;
@@ -33,11 +35,35 @@ pub struct ResponseDetail {
     pub informational: Arc<[ResponseHead]>,
     /// Which connection carried it.
     pub info: ExchangeInfo,
+    /// How that connection was made, if the request came with a [`ConnectionBook`] that knows.
+    pub connection: Option<Arc<ConnectInfo>>,
+}
+
+/// A request body for [`Pool::send_known`].
+#[derive(Debug)]
+pub enum SendBody<B> {
+    /// All of it; empty for none.
+    Full(Bytes),
+    /// Still to come, framed by its size hint.
+    Stream(B),
+}
+
+/// Keeps what is known of connections, for instance from a pool's events.
+pub trait ConnectionBook: Send + Sync {
+    /// How this connection was made. Asked on the connection's task, when a response head has
+    /// come over it.
+    fn connection(&self, conn: ConnId) -> Option<Arc<ConnectInfo>>;
 }
 
 /// Settings of one request that `http::Request` cannot hold. Put it in the request's extensions.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RequestOptions {
+    /// Writes the whole URI into the request line, as a forward proxy wants it (RFC 9112,
+    /// section 3.2.2).
+    pub absolute_form: bool,
+    /// Writes header names in title case: `Content-Type`.
+    pub title_case: bool,
+
     /// See [`Request::headers_timeout`].
     pub headers_timeout: Option<std::time::Duration>,
     /// See [`Request::body_timeout`].
@@ -51,10 +77,28 @@ pub struct RequestOptions {
     pub blocking: Option<bool>,
 }
 
+/// Header fields to be written exactly so: order, letter case and duplicates kept. Put it in the
+/// request's extensions; it replaces the request's own headers. `Host` is written first if it is
+/// missing here, framing fields are checked and written as for any request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RawHeaders(pub HeaderBlock);
+
+/// Called with each informational response (1xx except 101) at the moment it arrives, on the
+/// connection's task. Put it in the request's extensions. It must not block.
+#[derive(Clone)]
+pub struct OnInformational(pub Arc<dyn Fn(&ResponseHead) + Send + Sync>);
+
+impl std::fmt::Debug for OnInformational {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnInformational")
+    }
+}
+
 impl Pool {
     /// Sends one request and resolves with its response head; the body is read from the response.
     ///
-    /// The request line carries the path and query of the URI; `Host` is taken from the headers,
+    /// The request line carries the path and query of the URI and `HTTP/1.1`, or `HTTP/1.0` if
+    /// that is the request's version; `Host` is taken from the headers,
     /// else from the URI's authority, else from the pool's origin. A body of known length is sent
     /// with `Content-Length`, any other chunked, with its trailers. `Expect: 100-continue` in the
     /// headers makes the body wait for the server.
@@ -89,21 +133,58 @@ impl Pool {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (parts, body) = request.into_parts();
+        let (body_kind, body) = upload::kind(body);
+        self.send_parts(&parts, body_kind, body, None).await
+    }
+
+    /// As [`Pool::send`], for callers who know more: a body that is at hand is written with the
+    /// head, without a task that moves it, and `book` names the connection in the response.
+    ///
+    /// # Errors
+    /// As [`Pool::send`].
+    pub async fn send_known<B>(
+        &self,
+        request: http::Request<SendBody<B>>,
+        book: Option<Arc<dyn ConnectionBook>>,
+    ) -> Result<http::Response<IncomingBody>, Error>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (parts, body) = request.into_parts();
+        let (kind, body) = match body {
+            SendBody::Full(bytes) if bytes.is_empty() => (BodyKind::None, None),
+            SendBody::Full(bytes) => (BodyKind::Full(bytes), None),
+            SendBody::Stream(body) => upload::kind(body),
+        };
+        self.send_parts(&parts, kind, body, book).await
+    }
+
+    async fn send_parts<B>(
+        &self,
+        parts: &http::request::Parts,
+        body_kind: BodyKind,
+        body: Option<B>,
+        book: Option<Arc<dyn ConnectionBook>>,
+    ) -> Result<http::Response<IncomingBody>, Error>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         let options = parts
             .extensions
             .get::<RequestOptions>()
             .copied()
             .unwrap_or_default();
-        let (body_kind, body) = upload::kind(body);
-        let head = request_head::serialize(&parts, &body_kind, self.origin())?;
+        let head = request_head::serialize(parts, &body_kind, self.origin(), options)?;
         let request = Request {
             head,
-            kind: request_head::kind(&parts),
+            kind: request_head::kind(parts),
             idempotent: options
                 .idempotent
                 .unwrap_or_else(|| parts.method.is_idempotent()),
             blocking: options.blocking.unwrap_or(true),
-            expect_continue: request_head::expects_continue(&parts),
+            expect_continue: request_head::expects_continue(parts),
             reset: options.reset,
             headers_timeout: options.headers_timeout,
             body_timeout: options.body_timeout,
@@ -113,13 +194,17 @@ impl Pool {
         let shared = exchange::Shared::new();
         let handle = self.dispatch(
             request,
-            Box::new(exchange::ClientSink::new(Arc::clone(&shared))),
+            Box::new(exchange::ClientSink {
+                shared: Arc::clone(&shared),
+                on_informational: parts.extensions.get::<OnInformational>().cloned(),
+                book,
+            }),
         );
         if let Some(body) = body {
             self.spawn(upload::pump(body, Arc::clone(&shared), handle.clone()));
         }
         let mut incoming = IncomingBody::new(shared, handle);
-        let start = incoming.head().await?;
+        let start = incoming.head(parts.method == http::Method::HEAD).await?;
         let mut response = http::Response::new(incoming);
         request_head::fill_response(&mut response, &start.head)?;
         response.extensions_mut().insert(start);

@@ -1,12 +1,14 @@
 //! `http` request parts to a serialised HTTP/1.1 head, and a raw response head to `http` parts.
 
-use bytes::Bytes;
-use dodici_pool::{BodyKind, Error, ErrorKind, Origin, Phase, RequestKind, ResponseHead, Version};
+use bytes::{Bytes, BytesMut};
+use dodici_pool::{
+    BodyKind, Error, ErrorKind, HeaderBlock, Origin, Phase, RequestKind, ResponseHead, Version,
+};
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 
-use super::invalid;
+use super::{RawHeaders, RequestOptions, invalid};
 
 /// How the response must be read.
 pub(super) fn kind(parts: &Parts) -> RequestKind {
@@ -30,7 +32,12 @@ pub(super) fn expects_continue(parts: &Parts) -> bool {
 
 /// Writes the head. Framing fields are ours: the caller's `Content-Length` must agree with the
 /// body, and `Transfer-Encoding` is refused, so that no request can be read as two.
-pub(super) fn serialize(parts: &Parts, body: &BodyKind, origin: &Origin) -> Result<Bytes, Error> {
+pub(super) fn serialize(
+    parts: &Parts,
+    body: &BodyKind,
+    origin: &Origin,
+    options: RequestOptions,
+) -> Result<Bytes, Error> {
     let mut head = Vec::with_capacity(256);
     head.extend_from_slice(parts.method.as_str().as_bytes());
     head.push(b' ');
@@ -41,6 +48,9 @@ pub(super) fn serialize(parts: &Parts, body: &BodyKind, origin: &Origin) -> Resu
             .ok_or_else(|| invalid("CONNECT needs an authority"))?;
         head.extend_from_slice(authority.as_str().as_bytes());
     } else {
+        if options.absolute_form {
+            absolute(&mut head, parts)?;
+        }
         let target = parts
             .uri
             .path_and_query()
@@ -51,17 +61,21 @@ pub(super) fn serialize(parts: &Parts, body: &BodyKind, origin: &Origin) -> Resu
             target.as_bytes()
         });
     }
-    head.extend_from_slice(b" HTTP/1.1\r\n");
+    head.extend_from_slice(if parts.version == http::Version::HTTP_10 {
+        b" HTTP/1.0\r\n"
+    } else {
+        b" HTTP/1.1\r\n"
+    });
+    if let Some(RawHeaders(fields)) = parts.extensions.get::<RawHeaders>() {
+        return raw(head, parts, body, origin, fields);
+    }
+    let case = if options.title_case {
+        Case::Title
+    } else {
+        Case::Lower
+    };
     if !parts.headers.contains_key(HOST) {
-        head.extend_from_slice(b"host: ");
-        match parts.uri.authority() {
-            Some(authority) => {
-                let host = authority.as_str();
-                head.extend_from_slice(host.rsplit('@').next().unwrap_or(host).as_bytes());
-            }
-            None => head.extend_from_slice(authority_of(origin).as_bytes()),
-        }
-        head.extend_from_slice(b"\r\n");
+        host(&mut head, parts, origin, case);
     } else if parts.headers.get_all(HOST).iter().count() > 1 {
         return Err(invalid("a request can have only one host header"));
     }
@@ -70,31 +84,134 @@ pub(super) fn serialize(parts: &Parts, body: &BodyKind, origin: &Origin) -> Resu
     }
     for (name, value) in &parts.headers {
         if name != CONTENT_LENGTH {
-            field(&mut head, name, value);
+            field(&mut head, name, value, case);
         }
     }
     if parts.headers.contains_key(UPGRADE) && !parts.headers.contains_key(CONNECTION) {
-        head.extend_from_slice(b"connection: upgrade\r\n");
+        case.write(&mut head, "connection");
+        head.extend_from_slice(b": upgrade\r\n");
     }
-    framing(&mut head, parts, body)?;
+    frame(&mut head, &parts.method, &parts.headers, body, case)?;
     head.extend_from_slice(b"\r\n");
     Ok(head.into())
 }
 
-fn framing(head: &mut Vec<u8>, parts: &Parts, body: &BodyKind) -> Result<(), Error> {
+/// How the names of header fields are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Case {
+    Lower,
+    Title,
+}
+
+impl Case {
+    /// `name` is in lower case.
+    fn write(self, head: &mut Vec<u8>, name: &str) {
+        match self {
+            Self::Lower => head.extend_from_slice(name.as_bytes()),
+            Self::Title => {
+                let mut upper = true;
+                for byte in name.bytes() {
+                    head.push(if upper {
+                        byte.to_ascii_uppercase()
+                    } else {
+                        byte
+                    });
+                    upper = byte == b'-';
+                }
+            }
+        }
+    }
+}
+
+/// `scheme://authority` of the URI, without credentials.
+fn absolute(head: &mut Vec<u8>, parts: &Parts) -> Result<(), Error> {
+    let (Some(scheme), Some(authority)) = (parts.uri.scheme_str(), parts.uri.authority()) else {
+        return Err(invalid("a request to a proxy needs an absolute URI"));
+    };
+    head.extend_from_slice(scheme.as_bytes());
+    head.extend_from_slice(b"://");
+    head.extend_from_slice(without_userinfo(authority.as_str()).as_bytes());
+    Ok(())
+}
+
+fn without_userinfo(authority: &str) -> &str {
+    authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host)
+}
+
+fn host(head: &mut Vec<u8>, parts: &Parts, origin: &Origin, case: Case) {
+    case.write(head, "host");
+    head.extend_from_slice(b": ");
+    match parts.uri.authority() {
+        Some(authority) => {
+            head.extend_from_slice(without_userinfo(authority.as_str()).as_bytes());
+        }
+        None => head.extend_from_slice(authority_of(origin).as_bytes()),
+    }
+    head.extend_from_slice(b"\r\n");
+}
+
+/// The rest of a head whose fields are the caller's, byte for byte. Nothing may be smuggled: names
+/// and values are checked, and framing fields must be those of the body.
+fn raw(
+    mut head: Vec<u8>,
+    parts: &Parts,
+    body: &BodyKind,
+    origin: &Origin,
+    fields: &HeaderBlock,
+) -> Result<Bytes, Error> {
+    let hosts = fields.get_all("host").count();
+    if hosts > 1 {
+        return Err(invalid("a request can have only one host header"));
+    }
+    if hosts == 0 {
+        host(&mut head, parts, origin, Case::Title);
+    }
+    let mut declared = http::HeaderMap::new();
+    for (name, value) in fields.iter() {
+        let known = HeaderName::from_bytes(name).map_err(|_| invalid("illegal header name"))?;
+        let checked =
+            HeaderValue::from_bytes(value).map_err(|_| invalid("illegal header value"))?;
+        if known == TRANSFER_ENCODING {
+            return Err(invalid("transfer-encoding is set by the engine"));
+        }
+        if known == CONTENT_LENGTH {
+            declared.append(known, checked);
+            continue;
+        }
+        head.extend_from_slice(name);
+        head.extend_from_slice(b": ");
+        head.extend_from_slice(value);
+        head.extend_from_slice(b"\r\n");
+    }
+    frame(&mut head, &parts.method, &declared, body, Case::Title)?;
+    head.extend_from_slice(b"\r\n");
+    Ok(head.into())
+}
+
+/// Framing fields, the body's, which the caller's `Content-Length` must agree with.
+fn frame(
+    head: &mut Vec<u8>,
+    method: &http::Method,
+    headers: &http::HeaderMap,
+    body: &BodyKind,
+    case: Case,
+) -> Result<(), Error> {
     let length = match body {
         BodyKind::None => None,
         BodyKind::Full(bytes) => Some(bytes.len() as u64),
         BodyKind::Sized(length) => Some(*length),
         BodyKind::Chunked => {
-            if parts.headers.contains_key(CONTENT_LENGTH) {
+            if headers.contains_key(CONTENT_LENGTH) {
                 return Err(mismatch());
             }
-            head.extend_from_slice(b"transfer-encoding: chunked\r\n");
+            case.write(head, "transfer-encoding");
+            head.extend_from_slice(b": chunked\r\n");
             return Ok(());
         }
     };
-    let declared = parts.headers.get_all(CONTENT_LENGTH);
+    let declared = headers.get_all(CONTENT_LENGTH);
     for value in &declared {
         let given = value
             .to_str()
@@ -105,13 +222,12 @@ fn framing(head: &mut Vec<u8>, parts: &Parts, body: &BodyKind) -> Result<(), Err
             return Err(mismatch());
         }
     }
-    let expects_body = matches!(parts.method.as_str(), "POST" | "PUT" | "PATCH" | "QUERY");
+    let expects_body = matches!(method.as_str(), "POST" | "PUT" | "PATCH" | "QUERY");
     match length {
         None | Some(0) if !expects_body && declared.iter().next().is_none() => {}
         length => {
-            head.extend_from_slice(
-                format!("content-length: {}\r\n", length.unwrap_or(0)).as_bytes(),
-            );
+            case.write(head, "content-length");
+            head.extend_from_slice(format!(": {}\r\n", length.unwrap_or(0)).as_bytes());
         }
     }
     Ok(())
@@ -125,8 +241,8 @@ fn mismatch() -> Error {
     )
 }
 
-fn field(head: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
-    head.extend_from_slice(name.as_str().as_bytes());
+fn field(head: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue, case: Case) {
+    case.write(head, name.as_str());
     head.extend_from_slice(b": ");
     head.extend_from_slice(value.as_bytes());
     head.extend_from_slice(b"\r\n");
@@ -154,9 +270,13 @@ pub(super) fn fill_response<B>(
         Version::Http2 => http::Version::HTTP_2,
     };
     response.headers_mut().reserve(head.headers.len());
+    // One block of memory for all values.
+    let mut values = BytesMut::with_capacity(head.headers.byte_len());
     for (name, value) in head.headers.iter() {
         let name = HeaderName::from_bytes(name).map_err(|_| refused("illegal header name"))?;
-        let value = HeaderValue::from_bytes(value).map_err(|_| refused("illegal header value"))?;
+        values.extend_from_slice(value);
+        let value = HeaderValue::from_maybe_shared(values.split().freeze())
+            .map_err(|_| refused("illegal header value"))?;
         response.headers_mut().append(name, value);
     }
     Ok(())

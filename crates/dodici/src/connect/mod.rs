@@ -5,6 +5,7 @@
 //! - `dns`, `getaddrinfo`: resolver threads. `tcp`: racing addresses. `unix_socket`.
 //! - `proxy`: the way through one: TLS to it, `CONNECT` or SOCKS.
 //! - `tls`: trust, identity, verification, sessions, Node's error codes.
+//! - `hooks`: what a caller may put in.
 //! - `errors`: the system's failures in Node's terms. `deadline`: the connect timeout.
 //!
 //! Called by the origin. Must not know pools, requests or HTTP.
@@ -13,6 +14,7 @@ mod deadline;
 mod dns;
 mod errors;
 mod getaddrinfo;
+mod hooks;
 mod proxy;
 mod socket;
 mod tcp;
@@ -25,6 +27,7 @@ mod unix_socket;
 mod tests;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dodici_pool::{
@@ -39,6 +42,7 @@ use self::tcp::Dialer;
 use self::tls::TlsLeg;
 
 pub(crate) use self::errors::describe_io_error;
+pub use self::hooks::{AroundHook, ConnectHooks, Connected, HookFuture, ResolveHook, SocketHook};
 pub use self::tls::roots::set_default_roots;
 pub(crate) use self::transport::{Probe, Transport};
 
@@ -54,6 +58,7 @@ pub(crate) struct Connector {
     proxy: Option<ProxyLeg>,
     /// `None` for plain text.
     tls: Option<TlsLeg>,
+    hooks: ConnectHooks,
 }
 
 /// A connected socket and how it came about.
@@ -70,6 +75,18 @@ impl Connector {
     /// [`InvalidRequest`](dodici_pool::ErrorKind::InvalidRequest) with a message that names the
     /// option (`connect.ca`, `connect.key`, …) if it cannot be honoured.
     pub(crate) fn new(origin: Origin, config: ConnectConfig) -> Result<Self, Error> {
+        Self::with_hooks(origin, config, ConnectHooks::default())
+    }
+
+    /// As [`Connector::new`], with code of the caller's.
+    ///
+    /// # Errors
+    /// As [`Connector::new`].
+    pub(crate) fn with_hooks(
+        origin: Origin,
+        config: ConnectConfig,
+        hooks: ConnectHooks,
+    ) -> Result<Self, Error> {
         #[cfg(not(unix))]
         if config.socket_path.is_some() {
             return Err(errors::bad_option(
@@ -79,17 +96,21 @@ impl Connector {
         }
         let tls = match origin.scheme {
             Scheme::Http => None,
-            Scheme::Https => Some(TlsLeg::new(&origin, &config.tls)?),
+            Scheme::Https => Some(match &hooks.tls {
+                Some(client) => TlsLeg::preconfigured(&origin, &config.tls, Arc::clone(client))?,
+                None => TlsLeg::new(&origin, &config.tls)?,
+            }),
         };
         let proxy = match &config.proxy {
             None => None,
-            Some(proxy) => Some(ProxyLeg::new(proxy, &origin)?),
+            Some(proxy) => Some(ProxyLeg::new(proxy, &origin)?.hooked(proxy, &hooks)?),
         };
         Ok(Self {
             origin,
             config,
             proxy,
             tls,
+            hooks,
         })
     }
 
@@ -162,22 +183,28 @@ impl Connector {
             });
         }
         let (host, port) = self.first_hop();
-        let lookup = dns::SYSTEM.resolve(host, self.config.family);
-        let found = deadline
-            .run(lookup)
-            .await
-            .map_err(|_| self.timed_out(deadline, Phase::Resolve, &[]))??;
         // A literal address takes no look-up.
         let literal = host.parse::<std::net::IpAddr>().is_ok();
-        let dns = (!literal).then(|| begun.elapsed());
-        let addresses: Vec<SocketAddr> = found
-            .iter()
-            .map(|address| {
+        let lookup = async {
+            if !literal
+                && let Some(hook) = &self.hooks.resolve
+                && let Some(answer) = hook.resolve(host, port)
+            {
+                return answer.await;
+            }
+            let found = dns::SYSTEM.resolve(host, self.config.family).await?;
+            let with_port = |address: &SocketAddr| {
                 let mut address = *address;
                 address.set_port(port);
                 address
-            })
-            .collect();
+            };
+            Ok(found.iter().map(with_port).collect())
+        };
+        let addresses = deadline
+            .run(lookup)
+            .await
+            .map_err(|_| self.timed_out(deadline, Phase::Resolve, &[]))??;
+        let dns = (!literal).then(|| begun.elapsed());
         let (stream, tcp) = self.dial(&addresses, deadline).await?;
         Ok(Opened {
             socket: Socket::Tcp(stream),
@@ -194,7 +221,7 @@ impl Connector {
     ) -> Result<(tokio::net::TcpStream, Duration), Error> {
         let begun = Instant::now();
         let (host, port) = self.first_hop();
-        let mut dialer = Dialer::new(&self.config, addresses);
+        let mut dialer = Dialer::new(&self.config, addresses).hooked(self.hooks.socket.as_deref());
         let dialled = deadline.run(dialer.run(host, port)).await;
         let stream =
             dialled.map_err(|_| self.timed_out(deadline, Phase::Connect, &dialer.tried()))??;
@@ -220,6 +247,11 @@ impl Connector {
             Some(proxy) => (&proxy.host, proxy.port),
             None => (&self.origin.host, self.origin.port),
         }
+    }
+
+    /// The caller's code around [`Connector::connect`].
+    pub(crate) fn around(&self) -> Option<&dyn AroundHook> {
+        self.hooks.around.as_deref()
     }
 
     fn path(&self) -> Option<String> {

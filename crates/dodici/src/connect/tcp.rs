@@ -17,11 +17,12 @@ use tokio::time::sleep;
 
 use super::deadline::timeout_error;
 use super::errors::socket_error;
+use super::hooks::SocketHook;
 
 /// One TCP leg. `run` is called once; after a timeout `tried` still says what was tried.
-#[derive(Debug)]
 pub(super) struct Dialer<'a> {
     config: &'a ConnectConfig,
+    hook: Option<&'a dyn SocketHook>,
     candidates: Vec<SocketAddr>,
     started: usize,
 }
@@ -33,9 +34,16 @@ impl<'a> Dialer<'a> {
     pub(super) fn new(config: &'a ConnectConfig, addresses: &[SocketAddr]) -> Self {
         Self {
             config,
+            hook: None,
             candidates: order(addresses, config),
             started: 0,
         }
+    }
+
+    /// Prepares each socket with the caller's code.
+    pub(super) fn hooked(mut self, hook: Option<&'a dyn SocketHook>) -> Self {
+        self.hook = hook;
+        self
     }
 
     /// Connects. On failure: the one error, or for several addresses an error with all attempts
@@ -43,18 +51,18 @@ impl<'a> Dialer<'a> {
     pub(super) async fn run(&mut self, host: &str, port: u16) -> Result<TcpStream, Error> {
         if let [only] = self.candidates[..] {
             self.started = 1;
-            return dial(only, self.config).await;
+            return dial(only, self.config, self.hook).await;
         }
-        let config = self.config;
+        let (config, hook) = (self.config, self.hook);
         let mut pending: Vec<Attempt<'a>> = Vec::new();
         let mut failures: Vec<(usize, Error)> = Vec::new();
         loop {
             if let Some(&address) = self.candidates.get(self.started) {
                 let index = self.started;
                 self.started += 1;
-                pending.push(Box::pin(
-                    async move { (index, dial(address, config).await) },
-                ));
+                pending.push(Box::pin(async move {
+                    (index, dial(address, config, hook).await)
+                }));
             } else if pending.is_empty() {
                 failures.sort_by_key(|(index, _)| *index);
                 let attempts = failures.into_iter().map(|(_, error)| error).collect();
@@ -167,7 +175,11 @@ fn retain_or_keep_all(addresses: &mut Vec<SocketAddr>, keep: impl Fn(&SocketAddr
 }
 
 /// One attempt. Cancelling it closes its socket.
-async fn dial(address: SocketAddr, config: &ConnectConfig) -> Result<TcpStream, Error> {
+async fn dial(
+    address: SocketAddr,
+    config: &ConnectConfig,
+    hook: Option<&dyn SocketHook>,
+) -> Result<TcpStream, Error> {
     let connect_error = |error| socket_error(error, "connect", address);
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()
@@ -175,6 +187,10 @@ async fn dial(address: SocketAddr, config: &ConnectConfig) -> Result<TcpStream, 
         TcpSocket::new_v6()
     }
     .map_err(connect_error)?;
+    if let Some(hook) = hook {
+        hook.prepare(SockRef::from(&socket))
+            .map_err(connect_error)?;
+    }
     if let Some(local) = config.local_address {
         let local = SocketAddr::new(local, 0);
         socket

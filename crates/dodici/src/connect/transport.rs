@@ -3,6 +3,7 @@
 //! Made by the connector, owned by a connection, probed by the checkout of a connection at rest.
 //! Knows nothing of HTTP.
 
+use std::any::Any;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -23,6 +24,8 @@ pub(crate) struct Transport {
     stream: Stream,
     local: Option<SocketAddr>,
     peer: Option<SocketAddr>,
+    /// The caller's, dropped with the socket.
+    held: Option<Box<dyn Any + Send + Sync>>,
 }
 
 #[derive(Debug)]
@@ -56,6 +59,7 @@ impl Transport {
             stream: Stream::Plain(socket),
             local,
             peer,
+            held: None,
         }
     }
 
@@ -66,6 +70,7 @@ impl Transport {
             stream: Stream::Tls(stream),
             local,
             peer,
+            held: None,
         }
     }
 
@@ -85,6 +90,11 @@ impl Transport {
             },
             Stream::Tls(stream) => session::probe(stream, cx),
         }
+    }
+
+    /// Keeps a value of the caller's as long as the socket.
+    pub(super) fn hold(&mut self, value: Box<dyn Any + Send + Sync>) {
+        self.held = Some(value);
     }
 
     /// Local address; `None` for a unix socket.

@@ -4,20 +4,23 @@
 //! connection's task (`origin::multiplex`) polls each exchange when its stream, its caller or its
 //! deadline has something new. A failed exchange costs its stream, never the connection.
 
+mod ends;
+
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use dodici_pool::{
-    BodyKind, Error, ErrorKind, ExchangeConfig, HeaderBlock, Phase, Replay, RequestId, RequestKind,
+    BodyKind, Error, ErrorKind, ExchangeConfig, HeaderBlock, Phase, RequestId, RequestKind,
     ResponseHead,
 };
 use tokio::time::Instant;
 
+use self::ends::response_length_mismatch;
 use super::{Job, ask_first, override_timeout};
 use crate::clock::after;
 use crate::command::{PULL_WINDOW, Slice, length_mismatch};
-use crate::conn::h2::{H2Conn, H2Stream, NotOpened, Received, StreamFailure};
+use crate::conn::h2::{H2Conn, H2Stream, NotOpened, Received};
 use crate::sink::ExchangeInfo;
 
 /// How an exchange ended. The sink is not told yet.
@@ -499,78 +502,6 @@ impl StreamExchange {
         Ok(())
     }
 
-    // --- ends ---
-
-    #[expect(clippy::unused_self, reason = "reads like the other ends")]
-    fn failed(&self, error: Error) -> StreamStep {
-        StreamStep::Finished(StreamFinish::Failed(error))
-    }
-
-    /// Whether the request can be sent again, as far as its body goes.
-    fn is_whole(&self) -> bool {
-        self.part == Part::Head
-            && (!self.job.request.body.is_pulled() || self.job.command.is_untouched())
-    }
-
-    fn replay(&self, error: Error) -> StreamStep {
-        StreamStep::Finished(if self.is_whole() {
-            StreamFinish::Replay(error.with_replay(Replay::Unsent))
-        } else {
-            StreamFinish::Failed(error)
-        })
-    }
-
-    /// The connection has ended under the exchange.
-    fn lost(&self, conn: &H2Conn, error: &Error) -> StreamStep {
-        let error = error.clone().with_phase(self.phase());
-        let unprocessed = self
-            .stream
-            .as_ref()
-            .is_none_or(|stream| conn.is_unprocessed(stream.id()));
-        if unprocessed {
-            self.replay(error)
-        } else {
-            self.failed(error)
-        }
-    }
-
-    fn stream_failed(
-        &self,
-        conn: &H2Conn,
-        failure: &StreamFailure,
-        lost: Option<&Error>,
-    ) -> StreamStep {
-        let short = self
-            .declared
-            .is_some_and(|declared| declared != self.received);
-        if short && failure.code.is_some() {
-            return self.failed(response_length_mismatch());
-        }
-        if let Some(code) = failure.code {
-            let error = Error::new(
-                ErrorKind::StreamReset(code),
-                self.phase(),
-                format!("Stream closed with error code {}", code_name(code)),
-            )
-            .with_socket(conn.socket_info());
-            return if failure.is_refused() {
-                self.replay(error)
-            } else {
-                self.failed(error)
-            };
-        }
-        let why = lost.cloned().or_else(|| conn.goaway_error());
-        let why = why.unwrap_or_else(|| {
-            Error::new(
-                ErrorKind::Socket,
-                self.phase(),
-                format!("HTTP/2: {}", failure.source),
-            )
-            .with_socket(conn.socket_info())
-        });
-        self.lost(conn, &why)
-    }
-
     // --- deadlines ---
 
     fn restart_body_deadline(&mut self) {
@@ -627,35 +558,3 @@ const NO_ERROR: u32 = 0;
 
 /// PROTOCOL_ERROR (RFC 9113, section 7).
 const PROTOCOL_ERROR: u32 = 1;
-
-fn response_length_mismatch() -> Error {
-    Error::new(
-        ErrorKind::ResponseContentLengthMismatch,
-        Phase::Body,
-        "Response body length does not match content-length header",
-    )
-}
-
-/// nghttp2's name of an error code, as Node prints it.
-fn code_name(code: u32) -> String {
-    const NAMES: [&str; 14] = [
-        "NO_ERROR",
-        "PROTOCOL_ERROR",
-        "INTERNAL_ERROR",
-        "FLOW_CONTROL_ERROR",
-        "SETTINGS_TIMEOUT",
-        "STREAM_CLOSED",
-        "FRAME_SIZE_ERROR",
-        "REFUSED_STREAM",
-        "CANCEL",
-        "COMPRESSION_ERROR",
-        "CONNECT_ERROR",
-        "ENHANCE_YOUR_CALM",
-        "INADEQUATE_SECURITY",
-        "HTTP_1_1_REQUIRED",
-    ];
-    match NAMES.get(code as usize) {
-        Some(name) => format!("NGHTTP2_{name}"),
-        None => code.to_string(),
-    }
-}

@@ -386,6 +386,14 @@ impl Pool {
         }
     }
 
+    /// Closes a connection that is at rest, to make room for one of another pool. Whether there
+    /// was one.
+    pub fn close_idle(&self) -> bool {
+        let closed = self.0.state.lock().machine.handle_close_idle(now());
+        self.0.run_actions();
+        closed
+    }
+
     /// Counters.
     pub fn stats(&self) -> PoolStats {
         self.0.state.lock().machine.stats()

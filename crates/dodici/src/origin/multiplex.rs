@@ -8,11 +8,12 @@
 //! Order of what it tells, as for HTTP/1.1: requests that fail with the connection hear of it
 //! first, then comes `disconnect`, then the queue goes on.
 
+mod time;
+
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use dodici_pool::{
     CloseReason, ConnId, Error, ErrorKind, Event, HeaderBlock, Http2Config, Outcome, Phase,
@@ -20,9 +21,10 @@ use dodici_pool::{
 };
 use tokio::time::Instant;
 
+use self::time::Ping;
 use super::lease::Lease;
 use super::{Mailbox, PoolInner, aborted, contain, destroyed, now};
-use crate::clock::{Timer, after};
+use crate::clock::Timer;
 use crate::conn::h2::{Driven, H2Conn, NotOpened, Ready, SlotWaker, Target};
 use crate::connect::Transport;
 use crate::exchange::{Job, StreamExchange, StreamFinish, StreamStep};
@@ -40,10 +42,6 @@ const ROUNDS: usize = 16;
 
 /// Fresh connections that may die before a request was written to them, as for HTTP/1.1.
 const FRESH_FAILURES: u8 = 3;
-
-/// Least time that a PING gets after a stream timed out, as in undici: that timeout may be far
-/// shorter than what a loaded peer takes to answer.
-const LEAST_PROBE: Duration = Duration::from_secs(1);
 
 /// Starts HTTP/2 on a transport.
 ///
@@ -78,16 +76,6 @@ pub(super) async fn serve(
 struct Slot {
     waker: SlotWaker,
     exchange: Option<StreamExchange>,
-}
-
-/// When the peer is asked whether it is there.
-struct Ping {
-    /// The next PING.
-    next: Option<Instant>,
-    /// When the answer to the last one must be there.
-    due: Option<Instant>,
-    /// A request timed out: no stream is opened before the peer has answered.
-    probing: bool,
 }
 
 /// See the module. Fields drop in this order: exchanges settle before the lease tells of the end.
@@ -144,11 +132,7 @@ impl Multiplex {
             waker.wake();
             waker
         };
-        let ping = Ping {
-            next: after(pool.config.http2.ping_interval),
-            due: None,
-            probing: false,
-        };
+        let ping = Ping::new(pool.config.http2.ping_interval);
         Self {
             slots: Vec::new(),
             free: Vec::new(),
@@ -163,7 +147,7 @@ impl Multiplex {
             pong: waker(PONG),
             ready,
             timer: Timer::new(),
-            earliest: ping.next,
+            earliest: ping.next(),
             rest_until: None,
             ping,
             limit: 0,
@@ -300,7 +284,7 @@ impl Multiplex {
 
     /// Opens streams for those that wait, as far as the peer allows.
     fn open_streams(&mut self) {
-        if self.ping.probing || self.lost.is_some() {
+        if self.ping.is_probing() || self.lost.is_some() {
             return;
         }
         let inbox = self.inbox.waker().clone();
@@ -602,103 +586,5 @@ impl Multiplex {
         }
         self.release(&exchange);
         contain(|| exchange.job.settle.error(error));
-    }
-
-    // --- time ---
-
-    /// Takes note of a deadline. True if the timer must be set for it.
-    fn arm(&mut self, deadline: Option<Instant>) -> bool {
-        let Some(deadline) = deadline else {
-            return false;
-        };
-        let sooner = self.earliest.is_none_or(|earliest| deadline < earliest);
-        if sooner {
-            self.earliest = Some(deadline);
-        }
-        sooner
-    }
-
-    fn tick(&mut self) {
-        self.clock.reset();
-        let clock = self.clock.waker().clone();
-        let mut cx = Context::from_waker(&clock);
-        while self.timer.poll_expired(&mut cx, self.earliest) {
-            self.expire();
-        }
-    }
-
-    /// Some deadline has passed, or was put off since: looks at all.
-    fn expire(&mut self) {
-        let now = Instant::now();
-        let passed = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        self.earliest = None;
-        if passed(self.rest_until) {
-            self.rest_until = None;
-            let machine = &mut self.pool.state.lock().machine;
-            machine.handle_deadline(now.into_std());
-            self.stirred = true;
-        }
-        if passed(self.ping.due) {
-            self.ping.due = None;
-            let error = Error::new(
-                ErrorKind::Socket,
-                Phase::Headers,
-                "HTTP/2: connection unresponsive",
-            );
-            let error = error.with_socket(self.conn.socket_info());
-            self.lose((CloseReason::Timeout, error));
-        }
-        if passed(self.ping.next) {
-            self.ping.next = None;
-            self.send_ping(self.config().ping_timeout);
-        }
-        for index in 0..self.slots.len() as u32 {
-            let exchange = self.slots[index as usize].exchange.as_ref();
-            let deadline = exchange.and_then(StreamExchange::deadline);
-            if passed(deadline) {
-                self.poll_slot(index, true);
-            } else {
-                self.arm(deadline);
-            }
-        }
-        self.arm(self.rest_until);
-        self.arm(self.ping.due);
-        self.arm(self.ping.next);
-    }
-
-    /// A request timed out: either it was slow, or the connection is dead.
-    fn probe(&mut self, timeout: Option<Duration>) {
-        if self.ping.probing {
-            return;
-        }
-        self.ping.probing = true;
-        self.send_ping(timeout.unwrap_or_default().max(LEAST_PROBE));
-    }
-
-    fn send_ping(&mut self, timeout: Duration) {
-        if self.ping.due.is_none() && self.conn.send_ping() {
-            self.ping.due = after(Some(timeout));
-            self.pong.wake();
-            if self.arm(self.ping.due) {
-                self.clock.wake();
-            }
-        }
-    }
-
-    fn hear_pong(&mut self) {
-        self.pong.reset();
-        let pong = self.pong.waker().clone();
-        let mut cx = Context::from_waker(&pong);
-        if self.ping.due.is_none() || self.conn.poll_pong(&mut cx).is_pending() {
-            return;
-        }
-        self.ping.due = None;
-        self.ping.next = after(self.config().ping_interval);
-        if self.arm(self.ping.next) {
-            self.clock.wake();
-        }
-        if std::mem::take(&mut self.ping.probing) {
-            self.inbox.wake();
-        }
     }
 }

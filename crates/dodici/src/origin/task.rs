@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use dodici_pool::{CloseReason, ConnId, Error, Event, Outcome, Protocol, RequestId};
+use dodici_pool::{CloseReason, ConnId, ConnectInfo, Error, Event, Outcome, Protocol, RequestId};
 use tokio::time::Instant;
 
 use super::lease::Lease;
 use super::{Mailbox, PoolInner, aborted, contain, multiplex, now, pipeline};
 use crate::clock::Timer;
 use crate::conn::H1Conn;
+use crate::connect::{Connected, Transport};
 use crate::exchange::{self, Finish, Job};
 use crate::sink::ExchangeInfo;
 
@@ -31,7 +32,7 @@ pub(super) async fn run(pool: Arc<PoolInner>, id: ConnId, mailbox: Arc<Mailbox>)
             connecting.fail(None);
             return;
         }
-        result = pool.connector.connect() => result,
+        result = connect(&pool) => result,
     };
     let (transport, mut info) = match connected {
         Ok(connected) => connected,
@@ -67,6 +68,19 @@ pub(super) async fn run(pool: Arc<PoolInner>, id: ConnId, mailbox: Arc<Mailbox>)
         }
         Err(error) => connecting.fail(Some(error)),
     }
+}
+
+/// Makes the connection, through the caller's code if there is some.
+async fn connect(pool: &Arc<PoolInner>) -> Result<(Transport, ConnectInfo), Error> {
+    let Some(hook) = pool.connector.around() else {
+        return pool.connector.connect().await;
+    };
+    let inner = Arc::clone(pool);
+    let made = hook.around(Box::pin(async move {
+        let (transport, info) = inner.connector.connect().await?;
+        Ok(Connected { transport, info })
+    }));
+    made.await.map(|made| (made.transport, made.info))
 }
 
 /// How many requests a connection carries at once.

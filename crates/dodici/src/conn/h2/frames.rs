@@ -117,6 +117,8 @@ impl FrameCursor {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -159,6 +161,27 @@ mod tests {
         }
         let single: Vec<&[u8]> = bytes.chunks(1).collect();
         assert_eq!(found(&single, 7), whole);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_in_any_pieces_give_the_same_frames(
+            bytes in prop::collection::vec(any::<u8>(), 0..2000),
+            cuts in prop::collection::vec(1_usize..50, 0..40),
+        ) {
+            let (mut whole, mut expected) = (FrameCursor::new(24), Vec::new());
+            whole.feed(&bytes, |frame| expected.push(frame));
+            let (mut cursor, mut frames) = (FrameCursor::new(24), Vec::new());
+            let mut rest = &bytes[..];
+            for cut in cuts {
+                let (piece, tail) = rest.split_at(cut.min(rest.len()));
+                cursor.feed(piece, |frame| frames.push(frame));
+                rest = tail;
+            }
+            cursor.feed(rest, |frame| frames.push(frame));
+            prop_assert_eq!(frames, expected);
+            prop_assert_eq!(cursor.is_between_frames(), whole.is_between_frames());
+        }
     }
 
     #[test]

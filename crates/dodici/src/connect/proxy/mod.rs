@@ -12,6 +12,8 @@
 mod http_tunnel;
 mod socks;
 
+use std::sync::Arc;
+
 use dodici_pool::{
     Error, ErrorKind, Origin, Phase, Proxy, ProxyInfo, ProxyProtocol, Replay, Scheme, SocksResolve,
     SystemDetail,
@@ -22,6 +24,7 @@ use self::http_tunnel::HttpTunnel;
 use self::socks::Socks;
 use super::deadline::Deadline;
 use super::errors::bad_option;
+use super::hooks::ConnectHooks;
 use super::socket::Socket;
 use super::tls::TlsLeg;
 
@@ -74,6 +77,24 @@ impl ProxyLeg {
             tls,
             request,
         })
+    }
+
+    /// Takes part of the caller's in it: TLS to the proxy, look-ups for SOCKS.
+    ///
+    /// # Errors
+    /// `InvalidRequest` if the proxy's host cannot be a server name.
+    pub(super) fn hooked(mut self, proxy: &Proxy, hooks: &ConnectHooks) -> Result<Self, Error> {
+        if let (Some(config), Some(client)) = (&proxy.tls, &hooks.tls) {
+            let itself = Origin::new(Scheme::Https, &proxy.host, proxy.port);
+            // HTTP/1.1 is what is spoken to a proxy, whatever the origin is offered.
+            let mut client = rustls::ClientConfig::clone(client);
+            client.alpn_protocols.clone_from(&config.alpn);
+            self.tls = Some(TlsLeg::preconfigured(&itself, config, Arc::new(client))?);
+        }
+        if let Request::Socks(socks) = &mut self.request {
+            socks.names.clone_from(&hooks.resolve);
+        }
+        Ok(self)
     }
 
     /// From a connected socket to an open way. `reach` ends the time for the proxy's TLS,

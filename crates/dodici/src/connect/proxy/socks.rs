@@ -7,6 +7,7 @@
 //! protocol is four messages of known length.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use dodici_pool::{Error, ErrorKind, Family, Origin, ProxyCredentials};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -14,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use super::{SocksResolve, broken, check_host, refused};
 use crate::connect::dns;
 use crate::connect::errors::bad_option;
+use crate::connect::hooks::ResolveHook;
 
 const V5: u8 = 5;
 const V4: u8 = 4;
@@ -35,6 +37,8 @@ pub(super) struct Socks {
     host: String,
     port: u16,
     resolve: SocksResolve,
+    /// Resolves instead of the system.
+    pub(super) names: Option<Arc<dyn ResolveHook>>,
 }
 
 enum Version {
@@ -106,6 +110,7 @@ impl Socks {
             host: target.host.to_string(),
             port: target.port,
             resolve,
+            names: None,
         })
     }
 
@@ -139,7 +144,11 @@ impl Socks {
             Version::V4 { .. } => Family::V4,
             Version::V5 { .. } => Family::Any,
         };
-        let found = dns::SYSTEM.resolve(&self.host, family).await?;
+        let hooked = self.names.as_ref();
+        let found = match hooked.and_then(|hook| hook.resolve(&self.host, self.port)) {
+            Some(answer) => answer.await?.into(),
+            None => dns::SYSTEM.resolve(&self.host, family).await?,
+        };
         let usable = |address: &&SocketAddr| family == Family::Any || address.is_ipv4();
         match found.iter().find(usable) {
             Some(address) => Ok(Target::Address(address.ip())),

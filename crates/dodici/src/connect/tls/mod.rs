@@ -34,6 +34,8 @@ use super::socket::Socket;
 pub(super) struct TlsLeg {
     connector: TlsConnector,
     server_name: ServerName<'static>,
+    /// Whether connections tell the server's certificate.
+    keeps_certificate: bool,
 }
 
 impl TlsLeg {
@@ -63,6 +65,23 @@ impl TlsLeg {
         Ok(Self {
             connector: TlsConnector::from(Arc::new(client)),
             server_name: server_name(origin, config)?,
+            keeps_certificate: false,
+        })
+    }
+
+    /// Handshakes with a configuration of the caller's; of `config` only the server name counts.
+    ///
+    /// # Errors
+    /// `InvalidRequest` if the server name is none.
+    pub(super) fn preconfigured(
+        origin: &Origin,
+        config: &TlsConfig,
+        client: Arc<ClientConfig>,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            connector: TlsConnector::from(client),
+            server_name: server_name(origin, config)?,
+            keeps_certificate: true,
         })
     }
 
@@ -95,6 +114,11 @@ impl TlsLeg {
                 ServerName::DnsName(name) => Some(name.as_ref().to_owned()),
                 _ => None,
             },
+            peer_certificate: session
+                .peer_certificates()
+                .filter(|_| self.keeps_certificate)
+                .and_then(|chain| chain.first())
+                .map(|certificate| Arc::new(certificate.to_vec())),
         }
     }
 }

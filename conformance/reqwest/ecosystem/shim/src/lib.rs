@@ -1,0 +1,3 @@
+//! dodici-reqwest under reqwest's name, for `[patch.crates-io]`.
+
+pub use dodici_reqwest::*;

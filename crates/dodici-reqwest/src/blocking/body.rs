@@ -1,0 +1,245 @@
+//! Bodies of blocking requests.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::sync::mpsc;
+
+use crate::error;
+
+/// Bytes read at a time: what a file system serves well, and little enough to be copied twice.
+const SLICE: usize = 16 * 1024;
+
+/// The body of a blocking request.
+///
+/// Bytes can be sent again, for a redirect or a retry; a reader cannot.
+///
+/// ```
+/// use dodici_reqwest::blocking::Body;
+///
+/// assert_eq!(Body::from("text").as_bytes(), Some(&b"text"[..]));
+/// ```
+pub struct Body {
+    kind: Kind,
+}
+
+enum Kind {
+    Bytes(Bytes),
+    Reader(Box<dyn Read + Send>, Option<u64>),
+}
+
+impl Body {
+    /// A body that is read until its end, and sent chunked.
+    ///
+    /// ```
+    /// # use dodici_reqwest::blocking::Body;
+    /// let body = Body::new(std::io::Cursor::new("text"));
+    /// assert_eq!(body.as_bytes(), None);
+    /// ```
+    pub fn new<R: Read + Send + 'static>(reader: R) -> Self {
+        Self {
+            kind: Kind::Reader(Box::new(reader), None),
+        }
+    }
+
+    /// A body of this length, of which no more is read.
+    pub fn sized<R: Read + Send + 'static>(reader: R, len: u64) -> Self {
+        Self {
+            kind: Kind::Reader(Box::new(reader), Some(len)),
+        }
+    }
+
+    /// The bytes, unless it is a reader.
+    pub fn as_bytes(&self) -> Option<&[u8]> {
+        match &self.kind {
+            Kind::Bytes(bytes) => Some(bytes),
+            Kind::Reader(..) => None,
+        }
+    }
+
+    /// The bytes, read now if they have not been.
+    ///
+    /// ```
+    /// # use dodici_reqwest::blocking::Body;
+    /// let mut body = Body::new(std::io::Cursor::new("text"));
+    /// assert_eq!(body.buffer()?, b"text");
+    /// # Ok::<_, dodici_reqwest::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A builder error for what the reader fails with.
+    pub fn buffer(&mut self) -> crate::Result<&[u8]> {
+        if let Kind::Reader(reader, _) = &mut self.kind {
+            let mut bytes = Vec::new();
+            reader.read_to_end(&mut bytes).map_err(error::builder)?;
+            self.kind = Kind::Bytes(bytes.into());
+        }
+        Ok(self.as_bytes().unwrap_or_default())
+    }
+
+    pub(crate) fn try_clone(&self) -> Option<Self> {
+        match &self.kind {
+            Kind::Bytes(bytes) => Some(bytes.clone().into()),
+            Kind::Reader(..) => None,
+        }
+    }
+
+    #[cfg(feature = "multipart")]
+    pub(super) fn length(&self) -> Option<u64> {
+        match &self.kind {
+            Kind::Bytes(bytes) => Some(bytes.len() as u64),
+            Kind::Reader(_, length) => *length,
+        }
+    }
+
+    #[cfg(feature = "multipart")]
+    pub(super) fn into_reader(self) -> Box<dyn Read + Send> {
+        match self.kind {
+            Kind::Bytes(bytes) => Box::new(io::Cursor::new(bytes)),
+            Kind::Reader(reader, _) => reader,
+        }
+    }
+
+    /// For the asynchronous client; a reader's bytes come through the sender.
+    pub(super) fn into_async(self) -> (crate::Body, Option<Sender>) {
+        match self.kind {
+            Kind::Bytes(bytes) => (bytes.into(), None),
+            Kind::Reader(reader, length) => {
+                // One slice on its way while the next is read.
+                let (slices, receiver) = mpsc::channel(1);
+                let body = crate::Body::boxed(Received {
+                    slices: receiver,
+                    length,
+                });
+                let sender = Sender {
+                    reader,
+                    length,
+                    slices,
+                };
+                (body, Some(sender))
+            }
+        }
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self {
+            kind: Kind::Bytes(bytes),
+        }
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Bytes::from(bytes).into()
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Bytes::from(text).into()
+    }
+}
+
+impl From<&'static [u8]> for Body {
+    fn from(bytes: &'static [u8]) -> Self {
+        Bytes::from_static(bytes).into()
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Self {
+        text.as_bytes().into()
+    }
+}
+
+/// The rest of the file from where it stands, as long as the file is.
+impl From<File> for Body {
+    fn from(file: File) -> Self {
+        let length = file.metadata().ok().map(|known| known.len());
+        Self {
+            kind: Kind::Reader(Box::new(file), length),
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Body");
+        match &self.kind {
+            Kind::Bytes(bytes) => out.field("bytes", bytes),
+            Kind::Reader(_, Some(length)) => out.field("length", length),
+            Kind::Reader(_, None) => out.field("length", &format_args!("Unknown")),
+        };
+        out.finish()
+    }
+}
+
+/// Reads on the caller's thread and hands slices to the client's.
+pub(super) struct Sender {
+    reader: Box<dyn Read + Send>,
+    length: Option<u64>,
+    slices: mpsc::Sender<io::Result<Bytes>>,
+}
+
+impl Sender {
+    /// Reads until the end, the length, or until nobody takes it any more; then the answer says
+    /// why.
+    pub(super) async fn send(mut self) -> crate::Result<()> {
+        let mut left = self.length.unwrap_or(u64::MAX);
+        while left > 0 {
+            let most = usize::try_from(left).map_or(SLICE, |left| left.min(SLICE));
+            let mut slice = vec![0; most];
+            match self.reader.read(&mut slice) {
+                Ok(0) => break,
+                Ok(count) => {
+                    slice.truncate(count);
+                    left -= count as u64;
+                    if self.slices.send(Ok(slice.into())).await.is_err() {
+                        break;
+                    }
+                }
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+                Err(cause) => {
+                    let abort = io::Error::from(cause.kind());
+                    // The request fails with the reader's own error, whether it hears of this.
+                    let _ = self.slices.send(Err(abort)).await;
+                    return Err(error::body(cause));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The client's end of a [`Sender`].
+struct Received {
+    slices: mpsc::Receiver<io::Result<Bytes>>,
+    length: Option<u64>,
+}
+
+impl HttpBody for Received {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let slice = self.slices.poll_recv(cx);
+        slice.map(|slice| slice.map(|slice| slice.map(Frame::data)))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.length {
+            Some(length) => SizeHint::with_exact(length),
+            None => SizeHint::default(),
+        }
+    }
+}

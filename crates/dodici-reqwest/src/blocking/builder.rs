@@ -1,0 +1,81 @@
+//! The builder of blocking clients: the asynchronous one inside.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::client::Client;
+
+/// How long a request may take unless its builder says otherwise.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Settings for a [`Client`].
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let client = dodici_reqwest::blocking::Client::builder()
+///     .timeout(Duration::from_secs(10))
+///     .build()?;
+/// # Ok::<_, dodici_reqwest::Error>(())
+/// ```
+#[must_use = "a builder does nothing until `build`"]
+pub struct ClientBuilder {
+    inner: crate::ClientBuilder,
+    timeout: Option<Duration>,
+}
+
+impl ClientBuilder {
+    /// A builder with the defaults.
+    pub fn new() -> Self {
+        crate::ClientBuilder::new().into()
+    }
+
+    /// Makes the client, and its thread.
+    ///
+    /// # Errors
+    /// A builder error for whatever an option was given and cannot be used, and if the thread or
+    /// its runtime cannot be made.
+    ///
+    /// # Panics
+    /// On a thread that runs asynchronous tasks, in builds with debug assertions.
+    pub fn build(self) -> crate::Result<Client> {
+        Client::start(self.inner, self.timeout)
+    }
+
+    /// Longest time for a request, and for each read of its response's body; `None` for no limit.
+    /// Default 30 s.
+    pub fn timeout<T: Into<Option<Duration>>>(mut self, timeout: T) -> Self {
+        self.timeout = timeout.into();
+        self
+    }
+
+    pub(crate) fn change(
+        mut self,
+        change: impl FnOnce(crate::ClientBuilder) -> crate::ClientBuilder,
+    ) -> Self {
+        self.inner = change(self.inner);
+        self
+    }
+}
+
+/// An asynchronous builder's settings, with this face's own timeout.
+impl From<crate::ClientBuilder> for ClientBuilder {
+    fn from(inner: crate::ClientBuilder) -> Self {
+        Self {
+            inner,
+            timeout: Some(DEFAULT_TIMEOUT),
+        }
+    }
+}
+
+impl Default for ClientBuilder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}

@@ -1,0 +1,298 @@
+//! Bodies of requests, and what response bodies are made of.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::BodyExt;
+use http_body_util::combinators::BoxBody;
+use pin_project_lite::pin_project;
+
+use crate::error::{self, BoxError};
+
+/// A response's body on its way to the caller.
+pub(crate) type ResponseBody = BoxBody<Bytes, BoxError>;
+
+/// The body of an asynchronous request.
+///
+/// Bytes are sent with `Content-Length` and can be sent again, for a redirect or a retry. A stream
+/// is sent once, chunked unless it says how long it is; its trailers are sent as well.
+///
+/// ```
+/// use dodici_reqwest::Body;
+///
+/// assert_eq!(Body::from("text").as_bytes(), Some(&b"text"[..]));
+/// ```
+pub struct Body {
+    inner: Inner,
+}
+
+pub(crate) enum Inner {
+    Bytes(Bytes),
+    Stream(BoxBody<Bytes, BoxError>),
+}
+
+impl Body {
+    /// The bytes, unless it is a stream.
+    pub fn as_bytes(&self) -> Option<&[u8]> {
+        match &self.inner {
+            Inner::Bytes(bytes) => Some(bytes),
+            Inner::Stream(_) => None,
+        }
+    }
+
+    /// A body that is read from a stream, and ends with it.
+    ///
+    /// ```
+    /// use dodici_reqwest::Body;
+    /// use futures_util::stream;
+    ///
+    /// let chunks = vec![Ok::<_, std::io::Error>("hello "), Ok("world")];
+    /// let body = Body::wrap_stream(stream::iter(chunks));
+    /// assert_eq!(body.as_bytes(), None);
+    /// ```
+    ///
+    /// Needs the feature `stream`.
+    #[cfg(feature = "stream")]
+    pub fn wrap_stream<S>(stream: S) -> Self
+    where
+        S: futures_core::TryStream + Send + 'static,
+        S::Error: Into<BoxError>,
+        Bytes: From<S::Ok>,
+    {
+        Self::stream(stream)
+    }
+
+    #[cfg(any(feature = "stream", feature = "multipart"))]
+    pub(crate) fn stream<S>(stream: S) -> Self
+    where
+        S: futures_core::TryStream + Send + 'static,
+        S::Error: Into<BoxError>,
+        Bytes: From<S::Ok>,
+    {
+        use futures_util::TryStreamExt;
+
+        let frames = stream
+            .map_ok(|chunk| Frame::data(Bytes::from(chunk)))
+            .map_err(Into::into);
+        let frames = sync_wrapper::SyncStream::new(frames);
+        Self::boxed(http_body_util::StreamBody::new(frames))
+    }
+
+    /// Any [`http_body::Body`]. Its size hint decides how it is framed.
+    ///
+    /// ```
+    /// use dodici_reqwest::Body;
+    /// use http_body_util::Full;
+    ///
+    /// let body = Body::wrap(Full::new(bytes::Bytes::from("wrapped")));
+    /// # drop(body);
+    /// ```
+    pub fn wrap<B>(body: B) -> Self
+    where
+        B: HttpBody + Send + Sync + 'static,
+        B::Data: Into<Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        Self::boxed(IntoBytes { body })
+    }
+
+    pub(crate) fn boxed<B>(body: B) -> Self
+    where
+        B: HttpBody<Data = Bytes> + Send + Sync + 'static,
+        B::Error: Into<BoxError>,
+    {
+        Self {
+            inner: Inner::Stream(body.map_err(Into::into).boxed()),
+        }
+    }
+
+    pub(crate) fn empty() -> Self {
+        Self::bytes(Bytes::new())
+    }
+
+    pub(crate) fn bytes(bytes: Bytes) -> Self {
+        Self {
+            inner: Inner::Bytes(bytes),
+        }
+    }
+
+    pub(crate) fn try_clone(&self) -> Option<Self> {
+        match &self.inner {
+            Inner::Bytes(bytes) => Some(Self::bytes(bytes.clone())),
+            Inner::Stream(_) => None,
+        }
+    }
+
+    pub(crate) fn into_inner(self) -> Inner {
+        self.inner
+    }
+
+    #[cfg(feature = "multipart")]
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.size_hint().exact()
+    }
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self::bytes(bytes)
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::bytes(bytes.into())
+    }
+}
+
+impl From<&'static [u8]> for Body {
+    fn from(bytes: &'static [u8]) -> Self {
+        Self::bytes(Bytes::from_static(bytes))
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Self::bytes(text.into())
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Self {
+        text.as_bytes().into()
+    }
+}
+
+/// Needs the feature `stream`.
+#[cfg(feature = "stream")]
+impl From<tokio::fs::File> for Body {
+    fn from(file: tokio::fs::File) -> Self {
+        Self::wrap_stream(tokio_util::io::ReaderStream::new(file))
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body").finish_non_exhaustive()
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = crate::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<crate::Result<Frame<Bytes>>>> {
+        match &mut self.get_mut().inner {
+            Inner::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Inner::Bytes(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Inner::Stream(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map(|frame| frame.map(|result| result.map_err(error::body))),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.inner {
+            Inner::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Inner::Stream(body) => body.size_hint(),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.inner {
+            Inner::Bytes(bytes) => bytes.is_empty(),
+            Inner::Stream(body) => body.is_end_stream(),
+        }
+    }
+}
+
+pin_project! {
+    /// A body whose data becomes [`Bytes`], its size hint kept.
+    struct IntoBytes<B> {
+        #[pin]
+        body: B,
+    }
+}
+
+impl<B> HttpBody for IntoBytes<B>
+where
+    B: HttpBody,
+    B::Data: Into<Bytes>,
+{
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let frame = ready!(self.project().body.poll_frame(cx));
+        Poll::Ready(frame.map(|result| result.map(|frame| frame.map_data(Into::into))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+}
+
+pin_project! {
+    /// A body of a length that its caller declared and it does not know itself.
+    pub(crate) struct Declared<B> {
+        #[pin]
+        pub(crate) body: B,
+        pub(crate) length: u64,
+    }
+}
+
+impl<B: HttpBody> HttpBody for Declared<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        self.project().body.poll_frame(cx)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_know_their_length_and_can_be_sent_again() {
+        let body = Body::from("abc");
+        assert_eq!(body.size_hint().exact(), Some(3));
+        assert!(!body.is_end_stream());
+        assert!(body.try_clone().is_some());
+    }
+
+    #[test]
+    fn a_wrapped_body_keeps_its_size_hint() {
+        let wrapped = Body::wrap(Body::empty());
+        assert!(wrapped.is_end_stream());
+        assert_eq!(wrapped.size_hint().exact(), Some(0));
+        assert!(wrapped.try_clone().is_none());
+    }
+}

@@ -1,0 +1,361 @@
+//! The asynchronous client: what a request goes through.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use http::header::HeaderMap;
+use tokio::time::Sleep;
+use tower::Service;
+use tower_http::follow_redirect::{FollowRedirect, RequestUri};
+
+use crate::attempts::Attempts;
+use crate::body::Body;
+use crate::builder::ClientBuilder;
+use crate::error::{self, TimedOut};
+use crate::into_url::{IntoUrl, uri};
+use crate::redirect::Follow;
+use crate::request::{Request, RequestBuilder};
+use crate::response::Response;
+use crate::{Method, Url};
+
+/// An asynchronous client.
+///
+/// It keeps connections to the servers it has spoken to, so it is made once and used again: a
+/// clone is the same client. Requests run on the tokio runtime that polls them first.
+///
+/// ```no_run
+/// use dodici_reqwest::Client;
+///
+/// # async fn run() -> Result<(), dodici_reqwest::Error> {
+/// let client = Client::new();
+/// let body = client.get("https://example.com/").send().await?.text().await?;
+/// println!("{body}");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) type Service_ = crate::decompress::Decompress<FollowRedirect<Attempts, Follow>>;
+
+/// What the clones of a client share.
+pub(crate) struct Inner {
+    pub(crate) service: Service_,
+    pub(crate) attempts: Attempts,
+    pub(crate) headers: HeaderMap,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) read_timeout: Option<Duration>,
+    pub(crate) https_only: bool,
+    /// What `Debug` shows.
+    pub(crate) shown: String,
+}
+
+impl Client {
+    /// A client with the defaults.
+    ///
+    /// # Panics
+    /// If TLS cannot be set up: the operating system has no certificates.
+    /// [`ClientBuilder::build`] returns an error instead.
+    #[expect(
+        clippy::expect_used,
+        reason = "reqwest's contract; `build` is the other way"
+    )]
+    pub fn new() -> Self {
+        ClientBuilder::new().build().expect("Client::new()")
+    }
+
+    /// Settings for a client.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::new()
+    }
+
+    /// A `GET` request.
+    pub fn get<U: IntoUrl>(&self, url: U) -> RequestBuilder {
+        self.request(Method::GET, url)
+    }
+
+    /// A `POST` request.
+    pub fn post<U: IntoUrl>(&self, url: U) -> RequestBuilder {
+        self.request(Method::POST, url)
+    }
+
+    /// A `PUT` request.
+    pub fn put<U: IntoUrl>(&self, url: U) -> RequestBuilder {
+        self.request(Method::PUT, url)
+    }
+
+    /// A `PATCH` request.
+    pub fn patch<U: IntoUrl>(&self, url: U) -> RequestBuilder {
+        self.request(Method::PATCH, url)
+    }
+
+    /// A `DELETE` request.
+    pub fn delete<U: IntoUrl>(&self, url: U) -> RequestBuilder {
+        self.request(Method::DELETE, url)
+    }
+
+    /// A `HEAD` request.
+    pub fn head<U: IntoUrl>(&self, url: U) -> RequestBuilder {
+        self.request(Method::HEAD, url)
+    }
+
+    /// A request with this method. What is wrong with the URL is said when it is sent.
+    pub fn request<U: IntoUrl>(&self, method: Method, url: U) -> RequestBuilder {
+        let request = url.into_url().map(|url| Request::new(method, url));
+        RequestBuilder::new(self.clone(), request)
+    }
+
+    /// Sends a request and resolves with the response's head. Dropping the future cancels the
+    /// request.
+    ///
+    /// ```no_run
+    /// use dodici_reqwest::{Client, Method, Request, Url};
+    ///
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let request = Request::new(Method::GET, Url::parse("https://example.com/")?);
+    /// let response = Client::new().execute(request).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Whatever keeps the request from being answered.
+    pub fn execute(
+        &self,
+        request: Request,
+    ) -> impl Future<Output = Result<Response, crate::Error>> + use<> {
+        self.start(request)
+    }
+
+    pub(crate) fn start(&self, request: Request) -> Pending {
+        let Request {
+            method,
+            url,
+            mut headers,
+            body,
+            version,
+            timeout,
+            extensions,
+        } = request;
+        let allowed = match url.scheme() {
+            "https" => true,
+            "http" => !self.inner.https_only,
+            _ => false,
+        };
+        if !allowed {
+            return Pending::failed(error::bad_scheme(url));
+        }
+        let uri = match uri(&url) {
+            Ok(uri) => uri,
+            Err(error) => return Pending::failed(error),
+        };
+        crate::util::add_missing_headers(&mut headers, &self.inner.headers);
+        let mut request = http::Request::new(body.unwrap_or_default());
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        *request.version_mut() = version;
+        *request.headers_mut() = headers;
+        *request.extensions_mut() = extensions;
+        Pending {
+            state: State::Running(Box::pin(Running {
+                sending: self.inner.service.clone().call(request),
+                total: timeout
+                    .or(self.inner.timeout)
+                    .map(|limit| Box::pin(tokio::time::sleep(limit))),
+                silence: self
+                    .inner
+                    .read_timeout
+                    .map(|limit| Box::pin(tokio::time::sleep(limit))),
+                client: Arc::clone(&self.inner),
+                url,
+            })),
+        }
+    }
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Client")
+            .field(&format_args!("{}", self.inner.shown))
+            .finish()
+    }
+}
+
+impl Service<Request> for Client {
+    type Response = Response;
+    type Error = crate::Error;
+    type Future = Pending;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<crate::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Pending {
+        self.start(request)
+    }
+}
+
+impl Service<Request> for &Client {
+    type Response = Response;
+    type Error = crate::Error;
+    type Future = Pending;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<crate::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Pending {
+        self.start(request)
+    }
+}
+
+/// A request that is being answered.
+pub struct Pending {
+    state: State,
+}
+
+enum State {
+    Running(Pin<Box<Running>>),
+    Failed(Option<crate::Error>),
+}
+
+type Sending = <Service_ as Service<http::Request<Body>>>::Future;
+
+pin_project_lite::pin_project! {
+    struct Running {
+        #[pin]
+        sending: Sending,
+        total: Option<Pin<Box<Sleep>>>,
+        silence: Option<Pin<Box<Sleep>>>,
+        client: Arc<Inner>,
+        url: Url,
+    }
+}
+
+impl Pending {
+    pub(crate) fn failed(error: crate::Error) -> Self {
+        Self {
+            state: State::Failed(Some(error)),
+        }
+    }
+}
+
+impl Future for Pending {
+    type Output = crate::Result<Response>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<crate::Result<Response>> {
+        match &mut self.state {
+            State::Running(running) => running.as_mut().poll(cx),
+            State::Failed(error) => match error.take() {
+                Some(error) => Poll::Ready(Err(error)),
+                // Polled after it was done.
+                None => Poll::Pending,
+            },
+        }
+    }
+}
+
+impl Future for Running {
+    type Output = crate::Result<Response>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<crate::Result<Response>> {
+        let this = self.project();
+        for limit in [&mut *this.total, &mut *this.silence] {
+            if let Some(limit) = limit
+                && limit.as_mut().poll(cx).is_ready()
+            {
+                return Poll::Ready(Err(error::request(TimedOut).with_url(this.url.clone())));
+            }
+        }
+        let response = match ready!(this.sending.poll(cx)) {
+            Ok(response) => response,
+            Err(error) => return Poll::Ready(Err(error.if_no_url(|| this.url.clone()))),
+        };
+        if let Some(RequestUri(uri)) = response.extensions().get()
+            && !reads_as(uri, this.url.as_str())
+        {
+            match Url::parse(&uri.to_string()) {
+                Ok(url) => *this.url = url,
+                Err(cause) => return Poll::Ready(Err(error::decode(cause))),
+            }
+        }
+        let (total, silence) = (this.total.take(), this.client.read_timeout);
+        let response = response.map(|body| crate::limits::limited(body, total, silence));
+        Poll::Ready(Ok(Response::new(response, this.url.clone())))
+    }
+}
+
+/// Whether a URI is written like this; without writing it.
+fn reads_as(uri: &http::Uri, text: &str) -> bool {
+    struct Rest<'a>(&'a str);
+    impl fmt::Write for Rest<'_> {
+        fn write_str(&mut self, part: &str) -> fmt::Result {
+            self.0 = self.0.strip_prefix(part).ok_or(fmt::Error)?;
+            Ok(())
+        }
+    }
+    let mut rest = Rest(text);
+    fmt::write(&mut rest, format_args!("{uri}")).is_ok() && rest.0.is_empty()
+}
+
+impl fmt::Debug for Pending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Pending");
+        match &self.state {
+            State::Running(running) => out.field("url", &running.url),
+            State::Failed(error) => out.field("error", error),
+        };
+        out.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_uri_is_compared_without_being_written() {
+        let uri: http::Uri = "http://host:81/path?query".parse().expect("a URI");
+        assert!(reads_as(&uri, "http://host:81/path?query"));
+        for other in ["http://host:81/path", "http://host:81/path?query#part", ""] {
+            assert!(!reads_as(&uri, other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_pending_request_is_small() {
+        assert!(size_of::<Pending>() < 128);
+    }
+
+    #[test]
+    fn what_is_spawned_can_move_between_threads() {
+        fn check<T: Send + Sync>() {}
+        check::<Client>();
+        check::<Pending>();
+        check::<Request>();
+        check::<Response>();
+    }
+
+    #[tokio::test]
+    async fn schemes_and_hosts_that_cannot_be_asked_are_refused_with_their_url() {
+        for text in ["hxxps://example.com/", "https://{{hostname}}/"] {
+            let url = Url::parse(text).expect("a URL");
+            let error = Client::new().get(url).send().await.expect_err("refused");
+            assert!(error.is_builder());
+            assert_eq!(error.url().map(Url::as_str), Some(text));
+        }
+    }
+}

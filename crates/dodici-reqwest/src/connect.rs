@@ -1,0 +1,145 @@
+//! Layers around the making of connections, and what a program gives to say where a unix socket
+//! is.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dodici::{AroundHook, ErrorKind, HookFuture, Phase, Replay};
+use parking_lot::Mutex;
+use tower::util::{BoxCloneSyncService, BoxCloneSyncServiceLayer, ServiceExt};
+use tower::{Layer, Service};
+
+use crate::error::{BoxError, TimedOut};
+
+/// One connection's making, as a layer sees it. Opaque.
+pub struct Unnameable(HookFuture<Result<dodici::Connected, dodici::Error>>);
+
+impl fmt::Debug for Unnameable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Unnameable")
+    }
+}
+
+/// A connection, as a layer sees it. Opaque.
+#[derive(Debug)]
+pub struct Conn(dodici::Connected);
+
+/// The service that layers wrap.
+pub(crate) type BoxedConnectorService = BoxCloneSyncService<Unnameable, Conn, BoxError>;
+
+pub(crate) type BoxedConnectorLayer =
+    BoxCloneSyncServiceLayer<BoxedConnectorService, Unnameable, Conn, BoxError>;
+
+/// A client's layers, the first innermost, the connect timeout outermost.
+pub(crate) fn layered(
+    layers: &[BoxedConnectorLayer],
+    timeout: Option<Duration>,
+) -> Option<Arc<dyn AroundHook>> {
+    if layers.is_empty() {
+        return None;
+    }
+    let mut service = BoxCloneSyncService::new(tower::service_fn(|Unnameable(making)| async {
+        making.await.map(Conn).map_err(BoxError::from)
+    }));
+    for layer in layers {
+        service = layer.layer(service);
+    }
+    if let Some(timeout) = timeout {
+        let layer = tower::timeout::TimeoutLayer::new(timeout);
+        service = BoxCloneSyncService::new(layer.layer(service));
+    }
+    Some(Arc::new(Layered(Mutex::new(service))))
+}
+
+struct Layered(Mutex<BoxedConnectorService>);
+
+impl AroundHook for Layered {
+    fn around(
+        &self,
+        connect: HookFuture<Result<dodici::Connected, dodici::Error>>,
+    ) -> HookFuture<Result<dodici::Connected, dodici::Error>> {
+        let mut service = self.0.lock().clone();
+        Box::pin(async move {
+            let ready = service.ready().await.map_err(engine_error)?;
+            match ready.call(Unnameable(connect)).await {
+                Ok(Conn(connected)) => Ok(connected),
+                Err(error) => Err(engine_error(error)),
+            }
+        })
+    }
+}
+
+/// What a layer failed with, in the engine's terms.
+fn engine_error(error: BoxError) -> dodici::Error {
+    let error = match error.downcast::<dodici::Error>() {
+        Ok(engine) => return *engine,
+        Err(other) => other,
+    };
+    let (kind, message, cause) = if error.is::<tower::timeout::error::Elapsed>() {
+        let cause: BoxError = Box::new(TimedOut);
+        (ErrorKind::ConnectTimeout, "connecting took too long", cause)
+    } else {
+        (ErrorKind::Connect, "a connector layer failed", error)
+    };
+    dodici::Error::new(kind, Phase::Connect, message)
+        .with_replay(Replay::Unsent)
+        .with_source(Foreign(cause))
+}
+
+/// A boxed error as a cause. It shows nothing of itself.
+pub(crate) struct Foreign(pub(crate) BoxError);
+
+impl fmt::Debug for Foreign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for Foreign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl StdError for Foreign {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&*self.0)
+    }
+}
+
+/// What can be given to [`ClientBuilder::unix_socket`](crate::ClientBuilder::unix_socket): paths,
+/// and strings that are paths. Sealed.
+#[cfg(unix)]
+pub trait UnixSocketProvider {
+    #[doc(hidden)]
+    fn path(&self, _: sealed::Internal) -> &std::path::Path;
+}
+
+#[cfg(unix)]
+mod sealed {
+    use std::path::{Path, PathBuf};
+
+    use super::UnixSocketProvider;
+
+    #[derive(Debug)]
+    pub struct Internal;
+
+    macro_rules! paths {
+        ($($type:ty),*) => {$(
+            impl UnixSocketProvider for $type {
+                fn path(&self, _: Internal) -> &Path {
+                    self.as_ref()
+                }
+            }
+        )*};
+    }
+
+    paths!(String, &'_ str, &'_ Path, PathBuf, std::sync::Arc<Path>);
+}
+
+#[cfg(unix)]
+pub(crate) fn unix_path(provider: &impl UnixSocketProvider) -> std::path::PathBuf {
+    provider.path(sealed::Internal).to_owned()
+}

@@ -1,0 +1,197 @@
+//! Extensions of both client builders.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dodici::{Event, Origin, OriginConfig, Scheme};
+
+use crate::IntoUrl;
+
+/// Called with each event of a client's connections.
+pub(crate) type EventCallback = Arc<dyn Fn(&Origin, &Event) + Send + Sync>;
+
+/// Settings of one origin.
+pub(crate) struct OriginRule {
+    origin: Origin,
+    options: OriginOptions,
+}
+
+impl OriginRule {
+    pub(crate) fn apply(&self, origin: &Origin, config: &mut OriginConfig) {
+        if self.origin != *origin {
+            return;
+        }
+        let options = &self.options;
+        if let Some(max) = options.max_connections {
+            config.pool.connections = Some(max);
+        }
+        if let Some(age) = options.max_age {
+            config.pool.client_ttl = Some(age);
+        }
+        if let Some(idle) = options.idle_timeout {
+            config.pool.keep_alive_timeout = idle;
+            config.pool.keep_alive_max_timeout = idle;
+        }
+        if let Some(requests) = options.max_requests {
+            config.pool.max_requests_per_client = Some(requests);
+        }
+        if let Some(timeout) = options.connect_timeout {
+            config.connect.timeout = Some(timeout);
+        }
+        if let Some(bytes) = options.max_response_size {
+            config.exchange.max_response_size = Some(bytes);
+        }
+    }
+}
+
+/// Settings of the connections to one origin; what is not set is as for the whole client.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct OriginOptions {
+    max_connections: Option<NonZeroU32>,
+    max_age: Option<Duration>,
+    idle_timeout: Option<Duration>,
+    max_requests: Option<NonZeroU32>,
+    connect_timeout: Option<Duration>,
+    max_response_size: Option<u64>,
+}
+
+impl OriginOptions {
+    /// Most connections at a time; further requests wait. Zero counts as one. Default: no limit.
+    pub fn max_connections(mut self, max: u32) -> Self {
+        self.max_connections = Some(NonZeroU32::new(max).unwrap_or(NonZeroU32::MIN));
+        self
+    }
+
+    /// Age at which a connection takes no further request. Default: no limit.
+    pub fn max_age(mut self, age: Duration) -> Self {
+        self.max_age = Some(age);
+        self
+    }
+
+    /// How long a connection may rest. Default: the client's.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = Some(timeout);
+        self
+    }
+
+    /// Requests after which a connection is closed. Zero counts as one. Default: no limit.
+    pub fn max_requests(mut self, max: u32) -> Self {
+        self.max_requests = Some(NonZeroU32::new(max).unwrap_or(NonZeroU32::MIN));
+        self
+    }
+
+    /// Longest time to connect. Default: the client's.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = Some(timeout);
+        self
+    }
+
+    /// Most bytes of a response's body, before its content coding is taken away. Default: no
+    /// limit.
+    pub fn max_response_size(mut self, bytes: u64) -> Self {
+        self.max_response_size = Some(bytes);
+        self
+    }
+}
+
+/// Settings that reqwest's builder does not have.
+pub trait ClientBuilderExt: Sized + sealed::Change {
+    /// Settings for one origin: scheme, host and port of this URL. Later rules win over earlier
+    /// ones. What is no URL is a builder error.
+    ///
+    /// ```
+    /// use dodici_reqwest::{Client, ext::ClientBuilderExt};
+    ///
+    /// let client = Client::builder()
+    ///     .origin("https://slow.example", |origin| origin.max_connections(1))
+    ///     .build()?;
+    /// # Ok::<_, dodici_reqwest::Error>(())
+    /// ```
+    #[must_use]
+    fn origin<U: IntoUrl>(
+        self,
+        url: U,
+        options: impl FnOnce(OriginOptions) -> OriginOptions,
+    ) -> Self {
+        let options = options(OriginOptions::default());
+        let url = url.into_url();
+        self.change_config(move |config| match url {
+            Ok(url) => {
+                let scheme = match url.scheme() {
+                    "https" => Scheme::Https,
+                    _ => Scheme::Http,
+                };
+                let port = url.port().unwrap_or(scheme.default_port());
+                config.origins.push(OriginRule {
+                    origin: Origin::new(scheme, url.host_str().unwrap_or_default(), port),
+                    options,
+                });
+            }
+            Err(error) => config.error = Some(error),
+        })
+    }
+
+    /// Most connections to each origin at a time; further requests wait. Zero counts as one.
+    /// Default: no limit.
+    #[must_use]
+    fn max_connections_per_origin(self, max: u32) -> Self {
+        self.change_config(|config| {
+            config.pool.max_connections = Some(NonZeroU32::new(max).unwrap_or(NonZeroU32::MIN));
+        })
+    }
+
+    /// Most connections to all origins together, those at rest included. A request that needs one
+    /// more closes one at rest, of whatever origin, or waits. Zero counts as one. Default: no
+    /// limit.
+    #[must_use]
+    fn max_connections(self, max: u32) -> Self {
+        self.change_config(|config| {
+            config.pool.max_total = Some(NonZeroU32::new(max).unwrap_or(NonZeroU32::MIN));
+        })
+    }
+
+    /// Age at which a connection takes no further request. Default: no limit.
+    #[must_use]
+    fn max_connection_age(self, age: Duration) -> Self {
+        self.change_config(|config| config.pool.max_age = Some(age))
+    }
+
+    /// Calls a function with every event of the client's connections: connected (with the time
+    /// of each leg), disconnected (with the reason), could not connect. Each connect is followed
+    /// by exactly one disconnect. It must not block.
+    #[must_use]
+    fn on_connection_event<F>(self, callback: F) -> Self
+    where
+        F: Fn(&Origin, &Event) + Send + Sync + 'static,
+    {
+        self.change_config(|config| config.events.push(Arc::new(callback)))
+    }
+}
+
+impl<B: sealed::Change> ClientBuilderExt for B {}
+
+mod sealed {
+    use crate::builder::Config;
+
+    pub trait Change {
+        #[doc(hidden)]
+        #[must_use]
+        fn change_config(self, change: impl FnOnce(&mut Config)) -> Self;
+    }
+
+    impl Change for crate::ClientBuilder {
+        fn change_config(mut self, change: impl FnOnce(&mut Config)) -> Self {
+            change(&mut self.config);
+            self
+        }
+    }
+
+    #[cfg(feature = "blocking")]
+    impl Change for crate::blocking::ClientBuilder {
+        fn change_config(self, change: impl FnOnce(&mut Config)) -> Self {
+            self.change(|builder| builder.change_config(change))
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Extensions of the clients.
+
+use dodici::{Origin, PoolStats};
+
+use crate::Client;
+
+/// What reqwest's client does not show.
+pub trait ClientExt {
+    /// Counters of each pool there is at this moment: one for each origin, and for each proxy on
+    /// the way to it.
+    ///
+    /// ```
+    /// use dodici_reqwest::{Client, ext::ClientExt};
+    ///
+    /// for (origin, stats) in Client::new().pool_stats() {
+    ///     println!("{origin}: {} connections", stats.connected);
+    /// }
+    /// ```
+    fn pool_stats(&self) -> Vec<(Origin, PoolStats)>;
+}
+
+impl ClientExt for Client {
+    fn pool_stats(&self) -> Vec<(Origin, PoolStats)> {
+        let entries = self.inner.attempts.transport().entries().into_iter();
+        entries
+            .map(|(origin, entry)| (origin, entry.pool.stats()))
+            .collect()
+    }
+}
+
+#[cfg(feature = "blocking")]
+impl ClientExt for crate::blocking::Client {
+    fn pool_stats(&self) -> Vec<(Origin, PoolStats)> {
+        self.asynchronous().pool_stats()
+    }
+}

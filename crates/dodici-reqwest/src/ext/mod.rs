@@ -1,0 +1,36 @@
+//! What reqwest's API has no name for, as extension traits:
+//!
+//! - [`ClientBuilderExt`]: settings for one origin, limits, ages, the stream of connection events.
+//! - [`ClientExt`]: statistics of the pools.
+//! - [`RequestBuilderExt`]: informational responses as they come, exact header fields.
+//! - [`BodyExt`]: trailers of a request.
+//! - [`ResponseExt`]: which connection, how long, exact header fields, trailers.
+//!
+//! ```
+//! use std::time::Duration;
+//! use dodici_reqwest::{Client, ext::ClientBuilderExt};
+//!
+//! let client = Client::builder()
+//!     .origin("https://api.example", |origin| {
+//!         origin.max_connections(4).max_age(Duration::from_secs(300))
+//!     })
+//!     .on_connection_event(|origin, event| println!("{origin}: {event:?}"))
+//!     .build()?;
+//! # Ok::<_, dodici_reqwest::Error>(())
+//! ```
+
+mod builder;
+mod client;
+mod request;
+mod response;
+
+pub use builder::{ClientBuilderExt, OriginOptions};
+pub(crate) use builder::{EventCallback, OriginRule};
+pub use client::ClientExt;
+pub use request::{BodyExt, RequestBuilderExt};
+pub use response::{ResponseExt, Timings};
+
+pub use dodici::{
+    CloseReason, ConnId, ConnectInfo, ConnectTimings, DisconnectInfo, Event, HeaderBlock, Origin,
+    PoolStats, ResponseHead,
+};

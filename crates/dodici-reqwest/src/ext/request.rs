@@ -1,0 +1,126 @@
+//! Extensions of requests and their bodies.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use dodici::{HeaderBlock, OnInformational, RawHeaders, ResponseHead};
+use http::HeaderMap;
+use http_body::{Body as HttpBody, Frame};
+
+use crate::Body;
+
+/// Settings of one request that reqwest's builder does not have.
+pub trait RequestBuilderExt: Sized + sealed::Extend {
+    /// Calls a function with each informational response (103 Early Hints, …) when it comes. It
+    /// must not block.
+    ///
+    /// ```
+    /// use dodici_reqwest::{Client, ext::RequestBuilderExt};
+    ///
+    /// let request = Client::new()
+    ///     .get("https://example.com/")
+    ///     .on_informational(|head| println!("{}", head.status))
+    ///     .build()?;
+    /// # Ok::<_, dodici_reqwest::Error>(())
+    /// ```
+    #[must_use]
+    fn on_informational<F>(self, callback: F) -> Self
+    where
+        F: Fn(&ResponseHead) + Send + Sync + 'static,
+    {
+        self.with_extension(OnInformational(Arc::new(callback)))
+    }
+
+    /// Sends these header fields on HTTP/1, in this order and letter case, and no others but
+    /// `host` (first, if it is missing) and those that frame the body. Default headers, cookies,
+    /// credentials and codings of the client are not added.
+    ///
+    /// ```
+    /// use dodici_reqwest::{Client, ext::{HeaderBlock, RequestBuilderExt}};
+    ///
+    /// let fields = [("X-First", "1"), ("x-SECOND", "2")];
+    /// let request = Client::new()
+    ///     .get("https://example.com/")
+    ///     .raw_headers(fields.into_iter().collect::<HeaderBlock>())
+    ///     .build()?;
+    /// # Ok::<_, dodici_reqwest::Error>(())
+    /// ```
+    #[must_use]
+    fn raw_headers(self, fields: HeaderBlock) -> Self {
+        self.with_extension(RawHeaders(fields))
+    }
+}
+
+impl<B: sealed::Extend> RequestBuilderExt for B {}
+
+mod sealed {
+    pub trait Extend {
+        #[doc(hidden)]
+        #[must_use]
+        fn with_extension<T: Clone + Send + Sync + 'static>(self, value: T) -> Self;
+    }
+
+    impl Extend for crate::RequestBuilder {
+        fn with_extension<T: Clone + Send + Sync + 'static>(self, value: T) -> Self {
+            self.extension(value)
+        }
+    }
+
+    #[cfg(feature = "blocking")]
+    impl Extend for crate::blocking::RequestBuilder {
+        fn with_extension<T: Clone + Send + Sync + 'static>(self, value: T) -> Self {
+            self.extension(value)
+        }
+    }
+}
+
+/// What reqwest's body does not have.
+pub trait BodyExt {
+    /// The body followed by trailers. It is sent chunked, and once.
+    ///
+    /// ```
+    /// use dodici_reqwest::{Body, ext::BodyExt, header::HeaderMap};
+    ///
+    /// let mut trailers = HeaderMap::new();
+    /// trailers.insert("checksum", "abc".parse().unwrap());
+    /// let body = Body::from("text").with_trailers(trailers);
+    /// ```
+    #[must_use]
+    fn with_trailers(self, trailers: HeaderMap) -> Body;
+}
+
+impl BodyExt for Body {
+    fn with_trailers(self, trailers: HeaderMap) -> Body {
+        Self::boxed(Trailed {
+            body: Some(self),
+            trailers: Some(trailers),
+        })
+    }
+}
+
+/// Says nothing of its length, so that it is framed in the one way that has room for trailers.
+struct Trailed {
+    body: Option<Body>,
+    trailers: Option<HeaderMap>,
+}
+
+impl HttpBody for Trailed {
+    type Data = Bytes;
+    type Error = crate::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<crate::Result<Frame<Bytes>>>> {
+        if let Some(body) = &mut self.body {
+            match ready!(Pin::new(body).poll_frame(cx)) {
+                Some(frame) => return Poll::Ready(Some(frame)),
+                None => self.body = None,
+            }
+        }
+        let trailers = self.trailers.take();
+        Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
+    }
+}

@@ -1,0 +1,112 @@
+//! Extensions of both responses.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dodici::{ConnId, ConnectInfo, ConnectTimings, HeaderBlock, ResponseHead};
+
+/// How long a response took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timings {
+    /// How long the connection took to make, by legs; `None` if it had been there before.
+    pub connect: Option<ConnectTimings>,
+    /// From the start of the request to the response's head: waiting for a connection, connecting,
+    /// sending, waiting.
+    pub head: Duration,
+}
+
+/// What reqwest's response does not show. A response that no server sent (made from an
+/// `http::Response`) knows nothing of it.
+pub trait ResponseExt: sealed::Extensions {
+    /// Whether the connection had served a request before.
+    fn is_reused(&self) -> bool {
+        self.via().is_some_and(|via| via.detail.info.reused)
+    }
+
+    /// Which connection of its pool it was. Events carry the same id.
+    fn connection_id(&self) -> Option<ConnId> {
+        self.via().map(|via| via.detail.info.conn)
+    }
+
+    /// How the connection was made: addresses, protocol, TLS.
+    fn connection(&self) -> Option<&Arc<ConnectInfo>> {
+        self.via()?.detail.connection.as_ref()
+    }
+
+    /// How long it took.
+    ///
+    /// ```no_run
+    /// use dodici_reqwest::ext::ResponseExt;
+    ///
+    /// # async fn run() -> Result<(), dodici_reqwest::Error> {
+    /// let response = dodici_reqwest::get("https://example.com/").await?;
+    /// println!("{:?}, reused: {}", response.timings(), response.is_reused());
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn timings(&self) -> Option<Timings> {
+        let via = self.via()?;
+        let connection = via.detail.connection.as_ref();
+        Some(Timings {
+            connect: connection
+                .filter(|_| !via.detail.info.reused)
+                .map(|connection| connection.timings),
+            head: via.head,
+        })
+    }
+
+    /// The head exactly as it came: order, letter case and duplicates of its fields, the reason
+    /// phrase's bytes.
+    fn raw_head(&self) -> Option<&ResponseHead> {
+        self.via().map(|via| &*via.detail.head)
+    }
+
+    /// The informational responses (1xx) that came before, oldest first.
+    fn informational(&self) -> &[ResponseHead] {
+        match self.via() {
+            Some(via) => &via.detail.informational,
+            None => &[],
+        }
+    }
+
+    /// The trailers exactly as they came, once the body has been read to its end, if there were
+    /// any.
+    ///
+    /// ```no_run
+    /// use dodici_reqwest::ext::ResponseExt;
+    ///
+    /// # async fn run() -> Result<(), dodici_reqwest::Error> {
+    /// let mut response = dodici_reqwest::get("https://example.com/").await?;
+    /// while let Some(_chunk) = response.chunk().await? {}
+    /// println!("{:?}", response.trailers());
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn trailers(&self) -> Option<&HeaderBlock> {
+        self.via()?.trailers.get()
+    }
+}
+
+impl<R: sealed::Extensions> ResponseExt for R {}
+
+mod sealed {
+    use crate::transport::Via;
+
+    pub trait Extensions {
+        #[doc(hidden)]
+        fn via(&self) -> Option<&Via>;
+    }
+
+    impl Extensions for crate::Response {
+        fn via(&self) -> Option<&Via> {
+            self.extensions().get()
+        }
+    }
+
+    #[cfg(feature = "blocking")]
+    impl Extensions for crate::blocking::Response {
+        fn via(&self) -> Option<&Via> {
+            self.extensions().get()
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! The engine's errors as causes in [`crate::Error`]'s chain.
+//!
+//! Programs that retry look for a [`hyper::Error`] there. The engine reads the wire itself, so
+//! most failures of a connection never pass through hyper; for those an equal error is had from
+//! hyper by giving it a connection that fails in the same way.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+
+use dodici::{ErrorKind, Phase};
+use hyper::rt::{Read, ReadBufCursor, Write};
+
+/// What the engine reported.
+pub(crate) struct Failure {
+    engine: dodici::Error,
+    cause: Option<Cause>,
+}
+
+/// What this crate puts under the engine's error.
+enum Cause {
+    Hyper(hyper::Error),
+    #[cfg(feature = "http2")]
+    H2(h2::Error),
+    Tunnel(TunnelRefused),
+}
+
+impl Failure {
+    pub(crate) fn new(engine: dodici::Error) -> Self {
+        let cause = match engine.kind() {
+            ErrorKind::Socket if engine.phase() != Phase::Proxy => {
+                hyper_error(io_cause(&engine)).map(Cause::Hyper)
+            }
+            #[cfg(feature = "http2")]
+            ErrorKind::StreamReset(code) => Some(Cause::H2(h2::Reason::from(code).into())),
+            ErrorKind::ProxyRefused { status } => Some(Cause::Tunnel(TunnelRefused { status })),
+            _ => None,
+        };
+        Self { engine, cause }
+    }
+
+    pub(crate) fn is_connect(&self) -> bool {
+        matches!(
+            self.engine.kind(),
+            ErrorKind::Resolve
+                | ErrorKind::Connect
+                | ErrorKind::Tls
+                | ErrorKind::ConnectTimeout
+                | ErrorKind::ProxyRefused { .. }
+                | ErrorKind::ProxyTls
+                | ErrorKind::ProxyConnection
+                | ErrorKind::Socks
+        ) || self.engine.phase() == Phase::Proxy
+    }
+
+    pub(crate) fn is_dns(&self) -> bool {
+        self.engine.kind() == ErrorKind::Resolve
+    }
+
+    pub(crate) fn is_timeout(&self) -> bool {
+        matches!(
+            self.engine.kind(),
+            ErrorKind::ConnectTimeout | ErrorKind::HeadersTimeout | ErrorKind::BodyTimeout
+        ) || self
+            .engine
+            .system()
+            .is_some_and(|system| system.code == "ETIMEDOUT")
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.engine.fmt(f)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.engine.fmt(f)
+    }
+}
+
+impl StdError for Failure {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &self.cause {
+            Some(Cause::Hyper(hyper)) => Some(hyper),
+            #[cfg(feature = "http2")]
+            Some(Cause::H2(h2)) => Some(h2),
+            Some(Cause::Tunnel(refused)) => Some(refused),
+            None => self.engine.source(),
+        }
+    }
+}
+
+/// A proxy's answer to `CONNECT`.
+#[derive(Debug)]
+struct TunnelRefused {
+    status: u16,
+}
+
+impl fmt::Display for TunnelRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.status {
+            407 => f.write_str("the proxy requires authentication"),
+            status => write!(f, "the tunnel was unsuccessful: status {status}"),
+        }
+    }
+}
+
+impl StdError for TunnelRefused {}
+
+/// The system's error under the engine's, as far as it says what a program may look for.
+fn io_cause(error: &dodici::Error) -> Option<io::ErrorKind> {
+    let source = std::iter::successors(error.source(), |&cause| cause.source())
+        .find_map(|cause| cause.downcast_ref::<io::Error>());
+    if let Some(source) = source {
+        return Some(source.kind());
+    }
+    match &*error.system()?.code {
+        "ECONNRESET" => Some(io::ErrorKind::ConnectionReset),
+        "ECONNABORTED" => Some(io::ErrorKind::ConnectionAborted),
+        "EPIPE" => Some(io::ErrorKind::BrokenPipe),
+        _ => None,
+    }
+}
+
+/// hyper's own error for a connection that ended (`None`) or failed so before the response.
+fn hyper_error(cause: Option<io::ErrorKind>) -> Option<hyper::Error> {
+    let mut cx = Context::from_waker(Waker::noop());
+    let handshake = pin!(hyper::client::conn::http1::handshake(Dead {
+        cause,
+        asked: false,
+    }));
+    let Poll::Ready(Ok((mut sender, connection))) = handshake.poll(&mut cx) else {
+        return None;
+    };
+    let mut connection = pin!(connection);
+    let mut response = pin!(sender.send_request(http::Request::new(String::new())));
+    // One round writes the request, another one looks for the answer.
+    let mut ended = connection.as_mut().poll(&mut cx);
+    if ended.is_pending() {
+        ended = connection.as_mut().poll(&mut cx);
+    }
+    match response.as_mut().poll(&mut cx) {
+        Poll::Ready(Err(error)) => Some(error),
+        _ => match ended {
+            Poll::Ready(Err(error)) => Some(error),
+            _ => None,
+        },
+    }
+}
+
+/// A connection that takes what is written and then ends or fails.
+struct Dead {
+    cause: Option<io::ErrorKind>,
+    /// The request was written.
+    asked: bool,
+}
+
+impl Read for Dead {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        _buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.asked {
+            return Poll::Pending;
+        }
+        Poll::Ready(match self.cause {
+            Some(kind) => Err(kind.into()),
+            None => Ok(()),
+        })
+    }
+}
+
+impl Write for Dead {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.asked = true;
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_closed_connection_reads_as_an_incomplete_message() {
+        let error = hyper_error(None).expect("hyper notices");
+        assert!(error.is_incomplete_message(), "{error:?}");
+    }
+
+    #[test]
+    fn a_reset_connection_reads_as_hypers_io_error() {
+        let error = hyper_error(Some(io::ErrorKind::ConnectionReset)).expect("hyper notices");
+        let source = error
+            .source()
+            .and_then(|cause| cause.downcast_ref::<io::Error>());
+        assert_eq!(
+            source.map(io::Error::kind),
+            Some(io::ErrorKind::ConnectionReset)
+        );
+    }
+}

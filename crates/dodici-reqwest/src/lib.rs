@@ -1,0 +1,94 @@
+//! The reqwest 0.13 API over dodici's connection pool.
+//!
+//! Programs that use reqwest switch by one line in `Cargo.toml`:
+//!
+//! ```toml
+//! reqwest = { package = "dodici-reqwest", version = "0.1" }
+//! ```
+//!
+//! All types, methods and features keep their names and meaning; what reqwest has no name for is
+//! in [`ext`]. HTTP/3, native-tls and WebAssembly are not supported.
+//!
+//! ```no_run
+//! # async fn run() -> Result<(), dodici_reqwest::Error> {
+//! let body = dodici_reqwest::get("https://example.com/").await?.text().await?;
+//! println!("{body}");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Map
+//!
+//! - [`Client`], [`ClientBuilder`], [`RequestBuilder`], [`Request`], [`Response`], [`Body`],
+//!   [`Error`]: one request. [`blocking`]: the same for programs without a runtime.
+//! - [`redirect`], [`retry`], [`cookie`], [`Proxy`], [`dns`], [`tls`], [`multipart`]: one topic
+//!   each.
+//! - Inside, from the caller to the wire: `client` (limits, layers), `decompress`, tower-http's
+//!   redirects with `redirect`, `attempts` (cookies, retries), `transport` (pools), then the
+//!   engine.
+
+mod attempts;
+mod body;
+mod builder;
+mod client;
+mod connect;
+mod decompress;
+mod error;
+mod failure;
+#[cfg(feature = "reqwest")]
+mod interop;
+mod into_url;
+mod limit;
+mod limits;
+#[cfg(feature = "multipart")]
+mod multipart_api;
+mod options;
+mod proxy;
+mod request;
+mod request_api;
+mod response;
+mod transport;
+mod upgrade;
+mod util;
+
+#[cfg(feature = "blocking")]
+pub mod blocking;
+#[cfg(feature = "cookies")]
+pub mod cookie;
+pub mod dns;
+pub mod ext;
+#[cfg(feature = "multipart")]
+pub mod multipart;
+pub mod redirect;
+pub mod retry;
+pub mod tls;
+
+pub use body::Body;
+pub use builder::ClientBuilder;
+pub use client::Client;
+pub use error::{Error, Result};
+pub use http::header;
+pub use http::{Method, StatusCode, Version};
+pub use into_url::IntoUrl;
+pub use proxy::{NoProxy, Proxy};
+pub use request::{Request, RequestBuilder};
+pub use response::{Response, ResponseBuilderExt};
+pub use tls::{Certificate, Identity};
+pub use upgrade::Upgraded;
+pub use url::Url;
+
+/// One `GET` request with a client of its own. Several requests are better made with one
+/// [`Client`], which keeps its connections.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), dodici_reqwest::Error> {
+/// let body = dodici_reqwest::get("https://example.com/").await?.text().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// Whatever keeps the request from being answered.
+pub async fn get<T: IntoUrl>(url: T) -> Result<Response> {
+    Client::builder().build()?.get(url).send().await
+}

@@ -1,0 +1,92 @@
+//! The limit on all connections of a client together.
+//!
+//! Each connection holds a permit as long as its socket lives. Whoever needs a permit and finds
+//! none closes a connection at rest, of whatever origin, and waits.
+
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use dodici::{AroundHook, Connected, HookFuture};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::transport::Inner;
+
+/// How often a waiter looks whether a connection has come to rest meanwhile. Pools do not tell
+/// that, and 10 ms are short against whatever keeps all connections busy.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// See the module.
+pub(crate) struct TotalLimit {
+    permits: Arc<Semaphore>,
+    /// Where connections at rest are found; set once the client is there.
+    pools: OnceLock<Weak<Inner>>,
+    /// The layers of the client, if it has any.
+    layers: Option<Arc<dyn AroundHook>>,
+}
+
+impl TotalLimit {
+    pub(crate) fn new(most: u32, layers: Option<Arc<dyn AroundHook>>) -> Arc<Self> {
+        Arc::new(Self {
+            permits: Arc::new(Semaphore::new(most as usize)),
+            pools: OnceLock::new(),
+            layers,
+        })
+    }
+
+    pub(crate) fn watch(&self, pools: Weak<Inner>) {
+        // Set once, by the client that the limit was made for.
+        let _ = self.pools.set(pools);
+    }
+
+    fn make_room(&self) {
+        if let Some(pools) = self.pools.get().and_then(Weak::upgrade) {
+            pools.close_one_at_rest();
+        }
+    }
+}
+
+/// A permit; cancelling the future gives up the place in the queue.
+async fn permit(
+    permits: Arc<Semaphore>,
+    make_room: impl Fn(),
+) -> Result<OwnedSemaphorePermit, dodici::Error> {
+    let mut waiting = std::pin::pin!(permits.acquire_owned());
+    loop {
+        let granted = tokio::select! {
+            biased;
+            granted = &mut waiting => granted,
+            () = async {
+                make_room();
+                tokio::time::sleep(LOOK_AGAIN).await;
+            } => continue,
+        };
+        return granted.map_err(|_| {
+            dodici::Error::new(
+                dodici::ErrorKind::Internal,
+                dodici::Phase::Queued,
+                "the limit on connections is gone",
+            )
+        });
+    }
+}
+
+/// The hook that a client's pools share.
+pub(crate) struct Limited(pub(crate) Arc<TotalLimit>);
+
+impl AroundHook for Limited {
+    fn around(
+        &self,
+        connect: HookFuture<Result<Connected, dodici::Error>>,
+    ) -> HookFuture<Result<Connected, dodici::Error>> {
+        let connect = match &self.0.layers {
+            Some(layers) => layers.around(connect),
+            None => connect,
+        };
+        let limit = Arc::clone(&self.0);
+        Box::pin(async move {
+            let permits = Arc::clone(&limit.permits);
+            let permit = permit(permits, || limit.make_room()).await?;
+            connect.await.map(|connected| connected.holding(permit))
+        })
+    }
+}

@@ -1,0 +1,344 @@
+//! Which redirects are followed.
+//!
+//! A client follows up to ten. [`Policy`] changes that:
+//!
+//! ```
+//! use dodici_reqwest::{Client, redirect};
+//!
+//! let stays = redirect::Policy::custom(|attempt| {
+//!     if attempt.url().host_str() == Some("example.com") {
+//!         attempt.follow()
+//!     } else {
+//!         attempt.stop()
+//!     }
+//! });
+//! let client = Client::builder().redirect(stays).build()?;
+//! # Ok::<_, dodici_reqwest::Error>(())
+//! ```
+//!
+//! Credentials (`authorization`, `cookie`, `proxy-authorization`, …) never go along to another
+//! host, port or scheme.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, REFERER, WWW_AUTHENTICATE};
+use http::{Extensions, HeaderMap, HeaderValue};
+use tower_http::follow_redirect::policy as tower_policy;
+
+use crate::body::Body;
+use crate::error::{self, BoxError};
+use crate::{StatusCode, Url};
+
+/// Decides about each redirect.
+pub struct Policy {
+    kind: Kind,
+}
+
+enum Kind {
+    Custom(Box<dyn Fn(Attempt<'_>) -> Action + Send + Sync>),
+    Limited(usize),
+    None,
+}
+
+/// A redirect that a server asks for.
+#[derive(Debug)]
+pub struct Attempt<'a> {
+    status: StatusCode,
+    next: &'a Url,
+    previous: &'a [Url],
+}
+
+/// What to do with an [`Attempt`]; made by its methods.
+#[derive(Debug)]
+pub struct Action {
+    kind: ActionKind,
+}
+
+#[derive(Debug)]
+enum ActionKind {
+    Follow,
+    Stop,
+    Error(BoxError),
+}
+
+impl Policy {
+    /// Follows at most this many redirects; one more is an error.
+    ///
+    /// ```
+    /// # use dodici_reqwest::{Client, redirect::Policy};
+    /// let client = Client::builder().redirect(Policy::limited(3)).build()?;
+    /// # Ok::<_, dodici_reqwest::Error>(())
+    /// ```
+    pub fn limited(max: usize) -> Self {
+        Self {
+            kind: Kind::Limited(max),
+        }
+    }
+
+    /// Follows none: the redirect itself is the response.
+    pub fn none() -> Self {
+        Self { kind: Kind::None }
+    }
+
+    /// Asks a function about each.
+    pub fn custom<T>(policy: T) -> Self
+    where
+        T: Fn(Attempt<'_>) -> Action + Send + Sync + 'static,
+    {
+        Self {
+            kind: Kind::Custom(Box::new(policy)),
+        }
+    }
+
+    /// What the policy says; for a custom policy that falls back on another one.
+    ///
+    /// ```
+    /// # use dodici_reqwest::redirect::Policy;
+    /// let policy = Policy::custom(|attempt| {
+    ///     if attempt.status() == 303 {
+    ///         attempt.stop()
+    ///     } else {
+    ///         Policy::default().redirect(attempt)
+    ///     }
+    /// });
+    /// ```
+    pub fn redirect(&self, attempt: Attempt<'_>) -> Action {
+        match &self.kind {
+            Kind::Custom(custom) => custom(attempt),
+            // The first of the previous URLs is the one that was asked for.
+            Kind::Limited(max) if attempt.previous.len() > *max => attempt.error(TooMany),
+            Kind::Limited(_) => attempt.follow(),
+            Kind::None => attempt.stop(),
+        }
+    }
+
+    fn check(&self, status: StatusCode, next: &Url, previous: &[Url]) -> ActionKind {
+        self.redirect(Attempt {
+            status,
+            next,
+            previous,
+        })
+        .kind
+    }
+}
+
+/// [`Policy::limited`] to ten.
+impl Default for Policy {
+    fn default() -> Self {
+        Self::limited(10)
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::Custom(_) => f.write_str("Policy(Custom)"),
+            Kind::Limited(max) => write!(f, "Policy(Limit({max}))"),
+            Kind::None => f.write_str("Policy(None)"),
+        }
+    }
+}
+
+impl Attempt<'_> {
+    /// The status of the redirect.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Where it leads.
+    pub fn url(&self) -> &Url {
+        self.next
+    }
+
+    /// What was asked for so far, the first request first.
+    pub fn previous(&self) -> &[Url] {
+        self.previous
+    }
+
+    /// Follows it.
+    pub fn follow(self) -> Action {
+        Action {
+            kind: ActionKind::Follow,
+        }
+    }
+
+    /// Does not follow it: the redirect is the response.
+    pub fn stop(self) -> Action {
+        Action {
+            kind: ActionKind::Stop,
+        }
+    }
+
+    /// Fails the request with this cause.
+    pub fn error<E: Into<Box<dyn StdError + Send + Sync>>>(self, error: E) -> Action {
+        Action {
+            kind: ActionKind::Error(error.into()),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct TooMany;
+
+impl fmt::Display for TooMany {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("too many redirects")
+    }
+}
+
+impl StdError for TooMany {}
+
+/// A client's policy for one request: cloned for each, as it counts.
+#[derive(Clone)]
+pub(crate) struct Follow {
+    policy: Arc<Policy>,
+    referer: bool,
+    https_only: bool,
+    /// What was asked for so far.
+    urls: Vec<Url>,
+    /// Settings of the request; the redirect layer itself drops them.
+    settings: Option<Extensions>,
+}
+
+impl Follow {
+    pub(crate) fn new(policy: Policy, referer: bool, https_only: bool) -> Self {
+        Self {
+            policy: Arc::new(policy),
+            referer,
+            https_only,
+            urls: Vec::new(),
+            settings: None,
+        }
+    }
+}
+
+impl tower_policy::Policy<Body, crate::Error> for Follow {
+    fn redirect(
+        &mut self,
+        attempt: &tower_policy::Attempt<'_>,
+    ) -> crate::Result<tower_policy::Action> {
+        let url = |uri: &http::Uri| Url::parse(&uri.to_string()).map_err(error::builder);
+        let previous = url(attempt.previous())?;
+        let next = url(attempt.location())?;
+        self.urls.push(previous.clone());
+        match self.policy.check(attempt.status(), &next, &self.urls) {
+            ActionKind::Stop => Ok(tower_policy::Action::Stop),
+            ActionKind::Error(cause) => Err(error::redirect(cause, previous)),
+            ActionKind::Follow if !matches!(next.scheme(), "http" | "https") => {
+                Err(error::bad_scheme(next))
+            }
+            ActionKind::Follow if self.https_only && next.scheme() != "https" => {
+                Err(error::redirect(error::bad_scheme(next.clone()), next))
+            }
+            ActionKind::Follow => Ok(tower_policy::Action::Follow),
+        }
+    }
+
+    fn on_request(&mut self, request: &mut http::Request<Body>) {
+        let Some(previous) = self.urls.last() else {
+            if !request.extensions().is_empty() {
+                self.settings = Some(request.extensions().clone());
+            }
+            return;
+        };
+        if let Some(settings) = &self.settings {
+            request.extensions_mut().extend(settings.clone());
+        }
+        let Ok(next) = Url::parse(&request.uri().to_string()) else {
+            return;
+        };
+        if !same_origin(&next, previous) {
+            remove_credentials(request.headers_mut());
+        }
+        if self.referer
+            && let Some(value) = referer(&next, previous)
+        {
+            request.headers_mut().insert(REFERER, value);
+        }
+    }
+
+    fn clone_body(&self, body: &Body) -> Option<Body> {
+        body.try_clone()
+    }
+}
+
+fn same_origin(one: &Url, other: &Url) -> bool {
+    one.host_str() == other.host_str()
+        && one.port_or_known_default() == other.port_or_known_default()
+        && one.scheme() == other.scheme()
+}
+
+fn remove_credentials(headers: &mut HeaderMap) {
+    for name in [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, WWW_AUTHENTICATE] {
+        headers.remove(name);
+    }
+    headers.remove("cookie2");
+}
+
+/// The URL that led here, without credentials and fragment; nothing from `https` to `http`.
+fn referer(next: &Url, previous: &Url) -> Option<HeaderValue> {
+    if next.scheme() == "http" && previous.scheme() == "https" {
+        return None;
+    }
+    let mut referer = previous.clone();
+    referer.set_username("").ok()?;
+    referer.set_password(None).ok()?;
+    referer.set_fragment(None);
+    referer.as_str().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        Url::parse(text).expect("valid")
+    }
+
+    #[test]
+    fn the_default_follows_ten_redirects_and_fails_at_the_eleventh() {
+        let policy = Policy::default();
+        let next = url("http://x.y/z");
+        let mut previous: Vec<_> = (0..10).map(|i| url(&format!("http://a/{i}"))).collect();
+        let follow = policy.check(StatusCode::FOUND, &next, &previous);
+        assert!(matches!(follow, ActionKind::Follow));
+        previous.push(url("http://a/10"));
+        match policy.check(StatusCode::FOUND, &next, &previous) {
+            ActionKind::Error(cause) => assert!(cause.is::<TooMany>()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn credentials_stay_with_their_scheme_host_and_port() {
+        let origin = url("https://host:8443/a");
+        assert!(same_origin(&url("https://host:8443/b"), &origin));
+        for other in ["http://host:8443/", "https://host/", "https://other:8443/"] {
+            assert!(!same_origin(&url(other), &origin), "{other}");
+        }
+        let mut headers = HeaderMap::new();
+        for name in [
+            "authorization",
+            "cookie",
+            "cookie2",
+            "proxy-authorization",
+            "accept",
+        ] {
+            headers.insert(name, HeaderValue::from_static("v"));
+        }
+        remove_credentials(&mut headers);
+        assert_eq!(headers.keys().collect::<Vec<_>>(), ["accept"]);
+    }
+
+    #[test]
+    fn a_referer_has_no_credentials_and_is_not_told_to_plain_text() {
+        let from = url("https://user:pass@host/path#part");
+        let told = referer(&url("https://other/"), &from).expect("told");
+        assert_eq!(told, "https://host/path");
+        assert_eq!(referer(&url("http://other/"), &from), None);
+    }
+}

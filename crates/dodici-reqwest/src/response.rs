@@ -1,0 +1,330 @@
+//! Responses.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::Body as HttpBody;
+use http_body_util::BodyExt;
+use hyper::ext::ReasonPhrase;
+
+use crate::body::{Body, ResponseBody};
+use crate::transport::Via;
+use crate::{StatusCode, Url, Version, error};
+
+/// The response to a request: its head is there, its body still comes.
+///
+/// Dropping it before its body was read to the end closes the connection.
+pub struct Response {
+    pub(crate) inner: http::Response<ResponseBody>,
+    /// Boxed: a URL is eleven words, and most responses are moved more often than asked for it.
+    url: Box<Url>,
+}
+
+impl Response {
+    pub(crate) fn new(inner: http::Response<ResponseBody>, url: Url) -> Self {
+        Self {
+            inner,
+            url: Box::new(url),
+        }
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.inner.status()
+    }
+
+    /// The HTTP version of the response.
+    pub fn version(&self) -> Version {
+        self.inner.version()
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        self.inner.headers()
+    }
+
+    /// The headers, to be changed.
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.inner.headers_mut()
+    }
+
+    /// Length of the body as it will be read, in bytes; `None` if it is not known: the body is
+    /// chunked, or was compressed.
+    pub fn content_length(&self) -> Option<u64> {
+        HttpBody::size_hint(self.inner.body()).exact()
+    }
+
+    /// The cookies in `set-cookie` headers; those that cannot be parsed are left out.
+    ///
+    /// Needs the feature `cookies`.
+    #[cfg(feature = "cookies")]
+    pub fn cookies<'a>(&'a self) -> impl Iterator<Item = crate::cookie::Cookie<'a>> + 'a {
+        crate::cookie::in_response(self.headers())
+    }
+
+    /// The URL that answered, which is another than asked for after redirects.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Address of the server, or of the proxy; `None` for a unix socket.
+    pub fn remote_addr(&self) -> Option<SocketAddr> {
+        self.extensions().get::<Via>()?.remote()
+    }
+
+    /// What layers and this crate have put beside the response.
+    pub fn extensions(&self) -> &http::Extensions {
+        self.inner.extensions()
+    }
+
+    /// The same, to be changed.
+    pub fn extensions_mut(&mut self) -> &mut http::Extensions {
+        self.inner.extensions_mut()
+    }
+
+    /// The whole body as text. With the feature `charset` it is decoded as its `content-type`
+    /// says, else as UTF-8; bytes that make no sense become U+FFFD.
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), dodici_reqwest::Error> {
+    /// let text = dodici_reqwest::get("https://example.com/").await?.text().await?;
+    /// println!("{text}");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Whatever cut the body short.
+    pub async fn text(self) -> crate::Result<String> {
+        #[cfg(feature = "charset")]
+        {
+            self.text_with_charset("utf-8").await
+        }
+        #[cfg(not(feature = "charset"))]
+        {
+            let body = self.bytes().await?;
+            Ok(String::from_utf8_lossy(&body).into_owned())
+        }
+    }
+
+    /// As [`Response::text`] with another encoding for bodies that do not name theirs.
+    ///
+    /// Needs the feature `charset`.
+    ///
+    /// # Errors
+    /// Whatever cut the body short.
+    #[cfg(feature = "charset")]
+    pub async fn text_with_charset(self, default_encoding: &str) -> crate::Result<String> {
+        let declared = self
+            .headers()
+            .get(http::header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok()?.parse::<mime::Mime>().ok());
+        let label = declared
+            .as_ref()
+            .and_then(|mime| mime.get_param("charset"))
+            .map_or(default_encoding, |charset| charset.as_str());
+        let encoding =
+            encoding_rs::Encoding::for_label(label.as_bytes()).unwrap_or(encoding_rs::UTF_8);
+        let body = self.bytes().await?;
+        Ok(encoding.decode(&body).0.into_owned())
+    }
+
+    /// The whole body as JSON.
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), dodici_reqwest::Error> {
+    /// let value: serde_json::Value = dodici_reqwest::get("https://example.com/").await?.json().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Needs the feature `json`.
+    ///
+    /// # Errors
+    /// Whatever cut the body short, and a decode error if it is not what `T` expects.
+    #[cfg(feature = "json")]
+    pub async fn json<T: serde::de::DeserializeOwned>(self) -> crate::Result<T> {
+        let (body, url) = self.collect().await?;
+        serde_json::from_slice(&body).map_err(|cause| error::decode(cause).with_url(*url))
+    }
+
+    /// The whole body.
+    ///
+    /// # Errors
+    /// Whatever cut the body short.
+    pub async fn bytes(self) -> crate::Result<Bytes> {
+        self.collect().await.map(|(body, _)| body)
+    }
+
+    async fn collect(self) -> crate::Result<(Bytes, Box<Url>)> {
+        match self.inner.into_body().collect().await {
+            Ok(body) => Ok((body.to_bytes(), self.url)),
+            Err(cause) => Err(error::decode(cause).with_url(*self.url)),
+        }
+    }
+
+    /// The next part of the body; `None` at its end.
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), dodici_reqwest::Error> {
+    /// let mut response = dodici_reqwest::get("https://example.com/").await?;
+    /// while let Some(chunk) = response.chunk().await? {
+    ///     println!("{} bytes", chunk.len());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Whatever cut the body short.
+    pub async fn chunk(&mut self) -> crate::Result<Option<Bytes>> {
+        while let Some(frame) = self.inner.body_mut().frame().await {
+            if let Ok(chunk) = frame.map_err(error::decode)?.into_data() {
+                return Ok(Some(chunk));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The body as a stream of its parts.
+    ///
+    /// ```no_run
+    /// use futures_util::StreamExt;
+    ///
+    /// # async fn run() -> Result<(), dodici_reqwest::Error> {
+    /// let mut parts = std::pin::pin!(dodici_reqwest::get("https://example.com/").await?.bytes_stream());
+    /// while let Some(part) = parts.next().await {
+    ///     println!("{} bytes", part?.len());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Needs the feature `stream`.
+    #[cfg(feature = "stream")]
+    pub fn bytes_stream(self) -> impl futures_core::Stream<Item = crate::Result<Bytes>> {
+        http_body_util::BodyDataStream::new(self.inner.into_body().map_err(error::decode))
+    }
+
+    /// The response itself, unless its status is an error (4xx or 5xx).
+    ///
+    /// ```
+    /// # use dodici_reqwest::Response;
+    /// let response = Response::from(http::Response::builder().status(404).body("").unwrap());
+    /// assert!(response.error_for_status().unwrap_err().is_status());
+    /// ```
+    ///
+    /// # Errors
+    /// A status error for 4xx and 5xx.
+    pub fn error_for_status(self) -> crate::Result<Self> {
+        match self.status_error() {
+            Some((status, reason)) => Err(error::status(*self.url, status, reason)),
+            None => Ok(self),
+        }
+    }
+
+    /// As [`Response::error_for_status`] without taking the response.
+    ///
+    /// # Errors
+    /// A status error for 4xx and 5xx.
+    pub fn error_for_status_ref(&self) -> crate::Result<&Self> {
+        match self.status_error() {
+            Some((status, reason)) => Err(error::status((*self.url).clone(), status, reason)),
+            None => Ok(self),
+        }
+    }
+
+    fn status_error(&self) -> Option<(StatusCode, Option<ReasonPhrase>)> {
+        let status = self.status();
+        (status.is_client_error() || status.is_server_error())
+            .then(|| (status, self.extensions().get::<ReasonPhrase>().cloned()))
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("url", &self.url.as_str())
+            .field("status", &self.status())
+            .field("headers", self.headers())
+            .finish()
+    }
+}
+
+/// The response's body becomes a request's.
+impl From<Response> for Body {
+    fn from(response: Response) -> Self {
+        Self::boxed(response.inner.into_body())
+    }
+}
+
+/// For tests and layers: a response that no server sent. Its URL comes from
+/// [`ResponseBuilderExt::url`](crate::ResponseBuilderExt::url).
+impl<T: Into<Body>> From<http::Response<T>> for Response {
+    fn from(response: http::Response<T>) -> Self {
+        let (mut parts, body) = response.into_parts();
+        let url = match parts.extensions.remove::<ResponseUrl>() {
+            Some(ResponseUrl(url)) => url,
+            None => unknown_url(),
+        };
+        let body = body.into().map_err(Into::into).boxed();
+        Self::new(http::Response::from_parts(parts, body), url)
+    }
+}
+
+impl From<Response> for http::Response<Body> {
+    fn from(response: Response) -> Self {
+        response.inner.map(Body::boxed)
+    }
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "the constant is a URL; a test parses it"
+)]
+fn unknown_url() -> Url {
+    Url::parse("http://no.url.provided.local").expect("a valid URL")
+}
+
+/// Where a response that was built by hand says it comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ResponseUrl(pub(crate) Url);
+
+/// Adds a URL to [`http::response::Builder`], for responses that become a [`Response`].
+///
+/// ```
+/// use dodici_reqwest::{Response, ResponseBuilderExt, Url};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let built = http::Response::builder().url(Url::parse("http://host/")?).body("text")?;
+/// assert_eq!(Response::from(built).url().as_str(), "http://host/");
+/// # Ok(())
+/// # }
+/// ```
+pub trait ResponseBuilderExt {
+    /// The URL of the response.
+    #[must_use]
+    fn url(self, url: Url) -> Self;
+}
+
+impl ResponseBuilderExt for http::response::Builder {
+    fn url(self, url: Url) -> Self {
+        self.extension(ResponseUrl(url))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_response_without_a_url_gets_one_that_says_so() {
+        let response = Response::from(http::Response::new("body"));
+        assert_eq!(response.url().as_str(), "http://no.url.provided.local/");
+        assert_eq!(response.content_length(), Some(4));
+    }
+}

@@ -1,0 +1,395 @@
+//! Requests that are sent again.
+//!
+//! By itself a client repeats only what provably was not processed: the engine does that when a
+//! connection turns out to be dead, and a server may refuse a request on HTTP/2. A [`Builder`]
+//! says more: for which requests, after which responses, how often, and how much extra load all
+//! repeats together may be.
+//!
+//! ```
+//! use dodici_reqwest::{Client, StatusCode, retry};
+//!
+//! let policy = retry::for_host("example.com")
+//!     .max_retries_per_request(3)
+//!     .classify_fn(|answer| {
+//!         if answer.status() == Some(StatusCode::SERVICE_UNAVAILABLE) {
+//!             answer.retryable()
+//!         } else {
+//!             answer.success()
+//!         }
+//!     });
+//! let client = Client::builder().retry(policy).build()?;
+//! # Ok::<_, dodici_reqwest::Error>(())
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tower::retry::budget::{Budget, TpsBudget};
+
+use crate::StatusCode;
+use crate::body::Body;
+
+pub use classify::{Action, ReqRep};
+
+/// Time over which a budget counts: long enough for bursts, short enough to forget an outage.
+const BUDGET_WINDOW: Duration = Duration::from_secs(10);
+
+/// Retries each second that a budget grants however few requests there are, so that a quiet client
+/// may repeat at all.
+const BUDGET_FLOOR: u32 = 10;
+
+/// Describes when requests are sent again.
+#[derive(Debug)]
+pub struct Builder {
+    budget: Option<f32>,
+    classifier: classify::Classifier,
+    max_retries: u32,
+    scope: scope::Scoped,
+    /// Whether the engine may send again what was refused unprocessed.
+    refused: bool,
+}
+
+/// Requests to one host. [`Builder::classify_fn`] must say which answers are worth a retry.
+pub fn for_host<S>(host: S) -> Builder
+where
+    S: for<'a> PartialEq<&'a str> + Send + Sync + 'static,
+{
+    Builder::scoped(scope::ScopeFn(move |request: &Request| {
+        host == request.uri().host().unwrap_or("")
+    }))
+}
+
+/// No request, not even one that was refused unprocessed.
+///
+/// ```
+/// # use dodici_reqwest::{Client, retry};
+/// let client = Client::builder().retry(retry::never()).build()?;
+/// # Ok::<_, dodici_reqwest::Error>(())
+/// ```
+pub fn never() -> Builder {
+    let mut builder = Builder::scoped(scope::ScopeFn(|_: &Request| false)).no_budget();
+    builder.refused = false;
+    builder
+}
+
+impl Builder {
+    /// Requests in a scope.
+    pub fn scoped(scope: impl scope::Scope) -> Self {
+        Self {
+            budget: Some(0.2),
+            classifier: classify::Classifier::Never,
+            max_retries: 2,
+            scope: scope::Scoped::Dyn(Arc::new(scope)),
+            refused: true,
+        }
+    }
+
+    /// What a client does by itself.
+    pub(crate) fn by_default() -> Self {
+        Self {
+            budget: None,
+            classifier: classify::Classifier::Never,
+            max_retries: 2,
+            scope: scope::Scoped::Everything,
+            refused: true,
+        }
+    }
+
+    pub(crate) fn repeats_refused(&self) -> bool {
+        self.refused
+    }
+
+    /// Does not bound the extra load.
+    #[must_use]
+    pub fn no_budget(mut self) -> Self {
+        self.budget = None;
+        self
+    }
+
+    /// Bounds retries to this share of the requests. Default 0.2: one retry for five requests.
+    ///
+    /// # Panics
+    /// If it is negative or over 1000.
+    #[must_use]
+    pub fn max_extra_load(mut self, extra_percent: f32) -> Self {
+        assert!(
+            (0.0..=1000.0).contains(&extra_percent),
+            "extra load must lie between 0 and 1000"
+        );
+        self.budget = Some(extra_percent);
+        self
+    }
+
+    /// Most retries of one request, the first attempt not counted. Default 2.
+    #[must_use]
+    pub fn max_retries_per_request(mut self, max: u32) -> Self {
+        self.max_retries = max;
+        self
+    }
+
+    /// Asks a function about each answer.
+    #[must_use]
+    pub fn classify_fn<F>(self, func: F) -> Self
+    where
+        F: Fn(ReqRep<'_>) -> Action + Send + Sync + 'static,
+    {
+        self.classify(classify::ClassifyFn(func))
+    }
+
+    /// Asks a classifier about each answer.
+    #[must_use]
+    pub fn classify(mut self, classifier: impl classify::Classify) -> Self {
+        self.classifier = classify::Classifier::Dyn(Arc::new(classifier));
+        self
+    }
+
+    pub(crate) fn build(self) -> Policy {
+        let budget = self
+            .budget
+            .map(|share| TpsBudget::new(BUDGET_WINDOW, BUDGET_FLOOR, share));
+        Policy {
+            budget,
+            classifier: self.classifier,
+            max_retries: self.max_retries,
+            scope: self.scope,
+        }
+    }
+}
+
+pub(crate) type Request = http::Request<Body>;
+
+/// A client's retries.
+#[derive(Debug)]
+pub(crate) struct Policy {
+    budget: Option<TpsBudget>,
+    classifier: classify::Classifier,
+    max_retries: u32,
+    scope: scope::Scoped,
+}
+
+impl Policy {
+    /// A copy to be sent if the answer to `request` asks for it; `None` if it will not be sent
+    /// again whatever the answer. `sent`: retries so far.
+    pub(crate) fn copy(&self, request: &Request, sent: u32) -> Option<Request> {
+        if sent >= self.max_retries
+            || matches!(self.classifier, classify::Classifier::Never)
+            || !self.scope.applies_to(request)
+        {
+            return None;
+        }
+        let mut copy = http::Request::new(request.body().try_clone()?);
+        *copy.method_mut() = request.method().clone();
+        *copy.uri_mut() = request.uri().clone();
+        *copy.version_mut() = request.version();
+        *copy.headers_mut() = request.headers().clone();
+        *copy.extensions_mut() = request.extensions().clone();
+        Some(copy)
+    }
+
+    /// Whether the copy is to be sent.
+    pub(crate) fn wants(&self, copy: &Request, answer: Result<StatusCode, &crate::Error>) -> bool {
+        match self.classifier.classify(ReqRep::new(copy, answer)) {
+            Action::Success => {
+                if let Some(budget) = &self.budget {
+                    budget.deposit();
+                }
+                false
+            }
+            Action::Retryable => self.budget.as_ref().is_none_or(Budget::withdraw),
+        }
+    }
+}
+
+mod scope {
+    use std::fmt;
+    use std::sync::Arc;
+
+    use super::Request;
+
+    /// Which requests a policy is for.
+    pub trait Scope: Send + Sync + 'static {
+        fn applies_to(&self, request: &Request) -> bool;
+    }
+
+    pub(super) struct ScopeFn<F>(pub(super) F);
+
+    impl<F> Scope for ScopeFn<F>
+    where
+        F: Fn(&Request) -> bool + Send + Sync + 'static,
+    {
+        fn applies_to(&self, request: &Request) -> bool {
+            (self.0)(request)
+        }
+    }
+
+    #[derive(Clone)]
+    pub(super) enum Scoped {
+        Everything,
+        Dyn(Arc<dyn Scope>),
+    }
+
+    impl Scoped {
+        pub(super) fn applies_to(&self, request: &Request) -> bool {
+            match self {
+                Self::Everything => true,
+                Self::Dyn(scope) => scope.applies_to(request),
+            }
+        }
+    }
+
+    impl fmt::Debug for Scoped {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(match self {
+                Self::Everything => "Everything",
+                Self::Dyn(_) => "Scoped",
+            })
+        }
+    }
+}
+
+mod classify {
+    use std::fmt;
+    use std::sync::Arc;
+
+    use http::{Method, StatusCode, Uri};
+
+    use super::Request;
+
+    /// Judges answers.
+    pub trait Classify: Send + Sync + 'static {
+        fn classify(&self, answer: ReqRep<'_>) -> Action;
+    }
+
+    pub(super) struct ClassifyFn<F>(pub(super) F);
+
+    impl<F> Classify for ClassifyFn<F>
+    where
+        F: Fn(ReqRep<'_>) -> Action + Send + Sync + 'static,
+    {
+        fn classify(&self, answer: ReqRep<'_>) -> Action {
+            (self.0)(answer)
+        }
+    }
+
+    /// A request and what came back.
+    #[derive(Debug)]
+    pub struct ReqRep<'a> {
+        request: &'a Request,
+        answer: Result<StatusCode, &'a crate::Error>,
+    }
+
+    impl<'a> ReqRep<'a> {
+        pub(super) fn new(
+            request: &'a Request,
+            answer: Result<StatusCode, &'a crate::Error>,
+        ) -> Self {
+            Self { request, answer }
+        }
+
+        /// The request's method.
+        pub fn method(&self) -> &Method {
+            self.request.method()
+        }
+
+        /// The request's URI.
+        pub fn uri(&self) -> &Uri {
+            self.request.uri()
+        }
+
+        /// The response's status; `None` if there was no response.
+        pub fn status(&self) -> Option<StatusCode> {
+            self.answer.ok()
+        }
+
+        /// Why there was no response.
+        pub fn error(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            self.answer.err().map(|error| error as _)
+        }
+
+        /// Send it again.
+        pub fn retryable(self) -> Action {
+            Action::Retryable
+        }
+
+        /// Leave it.
+        pub fn success(self) -> Action {
+            Action::Success
+        }
+    }
+
+    /// A verdict on an answer.
+    #[must_use]
+    #[derive(Debug)]
+    pub enum Action {
+        /// The answer stands.
+        Success,
+        /// The request may be sent again.
+        Retryable,
+    }
+
+    #[derive(Clone)]
+    pub(super) enum Classifier {
+        Never,
+        Dyn(Arc<dyn Classify>),
+    }
+
+    impl Classifier {
+        pub(super) fn classify(&self, answer: ReqRep<'_>) -> Action {
+            match self {
+                Self::Never => Action::Success,
+                Self::Dyn(classifier) => classifier.classify(answer),
+            }
+        }
+    }
+
+    impl fmt::Debug for Classifier {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(match self {
+                Self::Never => "Never",
+                Self::Dyn(_) => "Custom",
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+
+    fn request(host: &str) -> Request {
+        let mut request = http::Request::new(Body::from("x"));
+        *request.uri_mut() = format!("http://{host}/").parse().expect("valid");
+        request
+    }
+
+    fn always(answer: ReqRep<'_>) -> Action {
+        answer.retryable()
+    }
+
+    #[test]
+    fn only_requests_in_scope_are_copied_and_only_so_often() {
+        let policy = for_host("one").classify_fn(always).build();
+        assert!(policy.copy(&request("one"), 0).is_some());
+        assert!(policy.copy(&request("one"), 2).is_none());
+        assert!(policy.copy(&request("two"), 0).is_none());
+    }
+
+    #[test]
+    fn a_policy_that_never_repeats_copies_nothing() {
+        assert!(never().build().copy(&request("one"), 0).is_none());
+    }
+
+    #[test]
+    fn a_budget_ends() {
+        let policy = for_host("one")
+            .max_extra_load(0.0)
+            .classify_fn(always)
+            .build();
+        let request = request("one");
+        let wants = || policy.wants(&request, Ok(StatusCode::SERVICE_UNAVAILABLE));
+        let granted = (0..1000).take_while(|_| wants()).count();
+        assert!((1..1000).contains(&granted), "{granted}");
+    }
+}

@@ -1,0 +1,427 @@
+//! TLS: certificates, identities, versions, and the settings of a client.
+//!
+//! TLS is rustls with aws-lc-rs, or with the provider that the process has installed. By default
+//! the operating system's verifier decides about certificates.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::pem::{PemObject, SectionKind};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::error::{self, BoxError};
+
+mod verify;
+
+/// A certificate to be trusted.
+#[derive(Clone)]
+pub struct Certificate {
+    encoded: Encoded,
+}
+
+#[derive(Clone)]
+enum Encoded {
+    Der(Vec<u8>),
+    Pem(Vec<u8>),
+}
+
+impl Certificate {
+    /// From DER. It is looked at when the client is built.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let certificate = dodici_reqwest::Certificate::from_der(&std::fs::read("ca.der")?)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// None at present.
+    pub fn from_der(der: &[u8]) -> crate::Result<Self> {
+        Ok(Self {
+            encoded: Encoded::Der(der.to_owned()),
+        })
+    }
+
+    /// From PEM. It is looked at when the client is built.
+    ///
+    /// # Errors
+    /// None at present.
+    pub fn from_pem(pem: &[u8]) -> crate::Result<Self> {
+        Ok(Self {
+            encoded: Encoded::Pem(pem.to_owned()),
+        })
+    }
+
+    /// All certificates in a PEM text.
+    ///
+    /// # Errors
+    /// A builder error for malformed PEM.
+    pub fn from_pem_bundle(pem_bundle: &[u8]) -> crate::Result<Vec<Self>> {
+        let found = pem_certificates(pem_bundle)?;
+        found.iter().map(|der| Self::from_der(der)).collect()
+    }
+
+    fn ders(&self) -> crate::Result<Vec<CertificateDer<'static>>> {
+        match &self.encoded {
+            Encoded::Der(der) => Ok(vec![CertificateDer::from(der.clone())]),
+            Encoded::Pem(pem) => pem_certificates(pem),
+        }
+    }
+}
+
+fn pem_certificates(pem: &[u8]) -> crate::Result<Vec<CertificateDer<'static>>> {
+    CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<_, _>>()
+        .map_err(|_| error::builder("invalid certificate encoding"))
+}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificate").finish_non_exhaustive()
+    }
+}
+
+/// A list of certificates that were revoked.
+pub struct CertificateRevocationList {
+    der: CertificateRevocationListDer<'static>,
+}
+
+impl CertificateRevocationList {
+    /// From PEM.
+    ///
+    /// # Errors
+    /// A builder error for malformed PEM.
+    pub fn from_pem(pem: &[u8]) -> crate::Result<Self> {
+        CertificateRevocationListDer::from_pem_slice(pem)
+            .map(|der| Self { der })
+            .map_err(|_| error::builder("invalid crl encoding"))
+    }
+
+    /// All lists in a PEM text.
+    ///
+    /// # Errors
+    /// A builder error for malformed PEM.
+    pub fn from_pem_bundle(pem_bundle: &[u8]) -> crate::Result<Vec<Self>> {
+        CertificateRevocationListDer::pem_slice_iter(pem_bundle)
+            .map(|list| match list {
+                Ok(der) => Ok(Self { der }),
+                Err(_) => Err(error::builder("invalid crl encoding")),
+            })
+            .collect()
+    }
+}
+
+impl fmt::Debug for CertificateRevocationList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CertificateRevocationList")
+            .finish_non_exhaustive()
+    }
+}
+
+/// A client certificate with its key.
+pub struct Identity {
+    key: PrivateKeyDer<'static>,
+    chain: Vec<CertificateDer<'static>>,
+}
+
+impl Identity {
+    /// From PEM with a private key (PKCS#8, PKCS#1 or SEC1) and at least one certificate, the
+    /// client's own first.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let identity = dodici_reqwest::Identity::from_pem(&std::fs::read("me.pem")?)?;
+    /// let client = dodici_reqwest::Client::builder().identity(identity).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// A builder error if either is missing, or the text is malformed.
+    pub fn from_pem(buf: &[u8]) -> crate::Result<Self> {
+        let bad = |why: &str| error::builder(rustls::Error::General(why.to_owned()));
+        let (mut key, mut chain) = (None, Vec::new());
+        for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(buf) {
+            let (kind, der) = section.map_err(|_| bad("Invalid identity PEM file"))?;
+            match kind {
+                SectionKind::Certificate => chain.push(CertificateDer::from(der)),
+                SectionKind::PrivateKey => key = Some(PrivateKeyDer::Pkcs8(der.into())),
+                SectionKind::RsaPrivateKey => key = Some(PrivateKeyDer::Pkcs1(der.into())),
+                SectionKind::EcPrivateKey => key = Some(PrivateKeyDer::Sec1(der.into())),
+                _ => return Err(bad("No valid certificate was found")),
+            }
+        }
+        match key {
+            Some(key) if !chain.is_empty() => Ok(Self { key, chain }),
+            _ => Err(bad("private key or certificate not found")),
+        }
+    }
+}
+
+impl Clone for Identity {
+    fn clone(&self) -> Self {
+        Self {
+            key: self.key.clone_key(),
+            chain: self.chain.clone(),
+        }
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").finish_non_exhaustive()
+    }
+}
+
+/// A version of TLS. Versions before 1.2 exist as names only: a client that must not use newer
+/// ones cannot be built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version(Known);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Known {
+    Tls10,
+    Tls11,
+    Tls12,
+    Tls13,
+}
+
+impl Version {
+    /// TLS 1.0 (RFC 2246).
+    pub const TLS_1_0: Self = Self(Known::Tls10);
+    /// TLS 1.1 (RFC 4346).
+    pub const TLS_1_1: Self = Self(Known::Tls11);
+    /// TLS 1.2 (RFC 5246).
+    pub const TLS_1_2: Self = Self(Known::Tls12);
+    /// TLS 1.3 (RFC 8446).
+    pub const TLS_1_3: Self = Self(Known::Tls13);
+}
+
+/// What is known of the TLS under a response. In its extensions, if the client was built with
+/// [`ClientBuilder::tls_info`](crate::ClientBuilder::tls_info).
+#[derive(Clone)]
+pub struct TlsInfo {
+    pub(crate) peer_certificate: Option<Arc<Vec<u8>>>,
+}
+
+impl TlsInfo {
+    /// The server's certificate, DER.
+    pub fn peer_certificate(&self) -> Option<&[u8]> {
+        self.peer_certificate.as_ref().map(|der| der.as_slice())
+    }
+}
+
+impl fmt::Debug for TlsInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsInfo").finish_non_exhaustive()
+    }
+}
+
+/// A client's TLS settings.
+pub(crate) struct Settings {
+    pub(crate) roots: Vec<Certificate>,
+    /// Trust `roots` alone.
+    pub(crate) roots_only: bool,
+    pub(crate) revoked: Vec<CertificateRevocationList>,
+    pub(crate) identity: Option<Identity>,
+    pub(crate) verify_names: bool,
+    pub(crate) verify: bool,
+    pub(crate) sni: bool,
+    pub(crate) key_log: bool,
+    pub(crate) oldest: Option<Version>,
+    pub(crate) newest: Option<Version>,
+    pub(crate) preconfigured: Preconfigured,
+}
+
+/// A configuration that the caller made.
+pub(crate) enum Preconfigured {
+    None,
+    Config(Box<ClientConfig>),
+    Unknown,
+}
+
+impl Preconfigured {
+    pub(crate) fn from_any(value: impl Any) -> Self {
+        let value: Box<dyn Any> = Box::new(value);
+        match value.downcast::<ClientConfig>() {
+            Ok(config) => Self::Config(config),
+            Err(_) => Self::Unknown,
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            roots: Vec::new(),
+            roots_only: false,
+            revoked: Vec::new(),
+            identity: None,
+            verify_names: true,
+            verify: true,
+            sni: true,
+            key_log: false,
+            oldest: None,
+            newest: None,
+            preconfigured: Preconfigured::None,
+        }
+    }
+}
+
+impl Settings {
+    /// The configuration for rustls, which offers `alpn` unless the caller made one that offers
+    /// something itself.
+    pub(crate) fn build(self, alpn: &[&[u8]]) -> crate::Result<ClientConfig> {
+        let alpn = || alpn.iter().map(|name| name.to_vec()).collect::<Vec<_>>();
+        match self.preconfigured {
+            Preconfigured::None => {}
+            Preconfigured::Unknown => {
+                return Err(error::builder(
+                    "Unknown TLS backend passed to `use_preconfigured_tls`",
+                ));
+            }
+            Preconfigured::Config(mut config) => {
+                if config.alpn_protocols.is_empty() {
+                    config.alpn_protocols = alpn();
+                }
+                return Ok(*config);
+            }
+        }
+        let provider = CryptoProvider::get_default()
+            .cloned()
+            .unwrap_or_else(|| Arc::new(aws_lc_rs::default_provider()));
+        let versions: Vec<_> = [
+            (Version::TLS_1_3, &rustls::version::TLS13),
+            (Version::TLS_1_2, &rustls::version::TLS12),
+        ]
+        .into_iter()
+        .filter(|(version, _)| {
+            self.oldest.is_none_or(|oldest| *version >= oldest)
+                && self.newest.is_none_or(|newest| *version <= newest)
+        })
+        .map(|(_, version)| version)
+        .collect();
+        if versions.is_empty() {
+            return Err(error::builder("empty supported tls versions"));
+        }
+        let verifier = self.verifier(&provider)?;
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&versions)
+            .map_err(error::builder)?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier);
+        let mut config = match self.identity {
+            None => builder.with_no_client_auth(),
+            Some(identity) => builder
+                .with_client_auth_cert(identity.chain, identity.key)
+                .map_err(error::builder)?,
+        };
+        config.enable_sni = self.sni;
+        config.alpn_protocols = alpn();
+        if self.key_log {
+            config.key_log = Arc::new(rustls::KeyLogFile::new());
+        }
+        Ok(config)
+    }
+
+    fn verifier(
+        &self,
+        provider: &Arc<CryptoProvider>,
+    ) -> crate::Result<Arc<dyn ServerCertVerifier>> {
+        if !self.verify {
+            return Ok(Arc::new(verify::Nothing::new(provider)));
+        }
+        let mut roots = Vec::new();
+        for certificate in &self.roots {
+            roots.extend(certificate.ders()?);
+        }
+        if !self.roots_only && self.verify_names && self.revoked.is_empty() {
+            return platform(roots, provider);
+        }
+        if !self.roots_only {
+            return Err(error::builder(
+                "the operating system's verifier takes no revocation lists and checks names; \
+                 use `tls_certs_only` with them",
+            ));
+        }
+        let mut store = RootCertStore::empty();
+        for root in roots {
+            store.add(root).map_err(error::builder)?;
+        }
+        let store = Arc::new(store);
+        // Without any root every server is refused; webpki's own verifier would not be made then.
+        if !self.verify_names || store.is_empty() {
+            return Ok(Arc::new(verify::ChainOnly::new(store, provider)));
+        }
+        let lists = self.revoked.iter().map(|list| list.der.clone());
+        let verifier = WebPkiServerVerifier::builder_with_provider(store, Arc::clone(provider))
+            .with_crls(lists)
+            .build()
+            .map_err(error::builder)?;
+        Ok(verifier)
+    }
+}
+
+/// The operating system's verifier. Without roots of the caller's it is made once: on some systems
+/// it reads a bundle of certificates each time.
+fn platform(
+    roots: Vec<CertificateDer<'static>>,
+    provider: &Arc<CryptoProvider>,
+) -> crate::Result<Arc<dyn ServerCertVerifier>> {
+    use rustls_platform_verifier::Verifier;
+
+    static SHARED: OnceLock<Arc<Verifier>> = OnceLock::new();
+    let made = |verifier: Result<Verifier, rustls::Error>| {
+        verifier.map_err(|cause| error::builder(BoxError::from(cause)))
+    };
+    if !roots.is_empty() {
+        let verifier = Verifier::new_with_extra_roots(roots, Arc::clone(provider));
+        return Ok(Arc::new(made(verifier)?));
+    }
+    if CryptoProvider::get_default().is_some() {
+        return Ok(Arc::new(made(Verifier::new(Arc::clone(provider)))?));
+    }
+    if let Some(shared) = SHARED.get() {
+        return Ok(Arc::clone(shared) as _);
+    }
+    let verifier = Arc::new(made(Verifier::new(Arc::clone(provider)))?);
+    Ok(Arc::clone(SHARED.get_or_init(|| verifier)) as _)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+
+    #[test]
+    fn malformed_certificates_are_refused() {
+        assert!(Certificate::from_pem_bundle(b"-----BEGIN CERTIFICATE-----\nA").is_err());
+        assert!(Identity::from_pem(b"not pem").is_err());
+        assert!(CertificateRevocationList::from_pem(b"not pem").is_err());
+    }
+
+    #[test]
+    fn versions_that_leave_nothing_are_refused() {
+        let settings = Settings {
+            newest: Some(Version::TLS_1_1),
+            ..Settings::default()
+        };
+        assert!(settings.build(&[]).expect_err("no version").is_builder());
+    }
+
+    #[test]
+    fn a_configuration_of_another_library_is_refused() {
+        let settings = Settings {
+            preconfigured: Preconfigured::from_any("text"),
+            ..Settings::default()
+        };
+        assert!(settings.build(&[]).is_err());
+    }
+}

@@ -1,0 +1,93 @@
+//! Bodies between this crate and the engine: what is sent, and what comes back.
+
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use dodici::{HeaderBlock, IncomingBody};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+
+use crate::body::Declared;
+use crate::error::BoxError;
+use crate::failure::Failure;
+
+/// The body of a request that is no bytes.
+pub(super) enum Upload<B> {
+    Sized(Declared<B>),
+    Unsized(B),
+}
+
+impl<B: HttpBody + Unpin> HttpBody for Upload<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        match self.get_mut() {
+            Self::Sized(body) => Pin::new(body).poll_frame(cx),
+            Self::Unsized(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Sized(body) => body.size_hint(),
+            Self::Unsized(body) => body.size_hint(),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Sized(_) => false,
+            Self::Unsized(body) => body.is_end_stream(),
+        }
+    }
+}
+
+/// A response's body as the engine delivers it; nothing after a switch of protocols.
+#[derive(Default)]
+pub(crate) struct TransportBody {
+    pub(super) body: Option<IncomingBody>,
+    pub(super) trailers: Trailers,
+}
+
+/// Where a body leaves its trailers, exactly as they came, for whoever kept the response.
+pub(crate) type Trailers = Arc<OnceLock<HeaderBlock>>;
+
+impl HttpBody for TransportBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        let Some(body) = &mut this.body else {
+            return Poll::Ready(None);
+        };
+        let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
+        if let Some(Ok(frame)) = &frame
+            && frame.is_trailers()
+            && let Some(trailers) = body.trailers()
+        {
+            // Set once: a body ends once.
+            let _ = this.trailers.set(trailers.clone());
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(|cause| Failure::new(cause).into())))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.body {
+            Some(body) => body.size_hint(),
+            None => SizeHint::with_exact(0),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+}

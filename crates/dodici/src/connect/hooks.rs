@@ -1,0 +1,102 @@
+//! What a caller may put into the making of connections: names, TLS, the socket, the whole of it.
+//!
+//! Filled in by a face (the reqwest face has connector layers, resolvers and TLS settings of its
+//! own), used by the connector and by a connection's task. A pool without hooks pays nothing.
+
+use std::any::Any;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use dodici_pool::{ConnectInfo, Error};
+use socket2::SockRef;
+
+use super::Transport;
+
+/// Code of the caller's that takes part in making a pool's connections. See
+/// [`Engine::open_pool_with`](crate::Engine::open_pool_with).
+///
+/// Hooks are no part of a pool's configuration: two pools with equal configuration and different
+/// hooks must not share anything, and never do.
+#[derive(Clone, Default)]
+pub struct ConnectHooks {
+    /// Resolves names instead of the system.
+    pub resolve: Option<Arc<dyn ResolveHook>>,
+    /// Used for `https` origins instead of what
+    /// [`TlsConfig`](dodici_pool::TlsConfig) describes; its server name still counts.
+    pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// Sets options on a TCP socket before it connects. Its error fails the attempt.
+    pub socket: Option<Arc<dyn SocketHook>>,
+    /// Wraps the making of a connection, all legs together.
+    pub around: Option<Arc<dyn AroundHook>>,
+}
+
+impl fmt::Debug for ConnectHooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectHooks")
+            .field("resolve", &self.resolve.is_some())
+            .field("tls", &self.tls.is_some())
+            .field("socket", &self.socket.is_some())
+            .field("around", &self.around.is_some())
+            .finish()
+    }
+}
+
+/// A future that a hook returns.
+pub type HookFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// See [`ConnectHooks::resolve`].
+pub trait ResolveHook: Send + Sync {
+    /// Addresses of `host`, at least one, each with the port to connect to; `port` is the
+    /// origin's or the proxy's. `None` leaves the name to the system. Never called for a literal
+    /// address.
+    fn resolve(&self, host: &str, port: u16) -> Option<HookFuture<Result<Vec<SocketAddr>, Error>>>;
+}
+
+/// See [`ConnectHooks::socket`].
+pub trait SocketHook: Send + Sync {
+    /// Called once for each attempt, before the socket connects.
+    ///
+    /// # Errors
+    /// Those of the system.
+    fn prepare(&self, socket: SockRef<'_>) -> io::Result<()>;
+}
+
+/// See [`ConnectHooks::around`].
+pub trait AroundHook: Send + Sync {
+    /// Returns what is run instead of `connect`; it may run it later, drop it, or fail.
+    fn around(
+        &self,
+        connect: HookFuture<Result<Connected, Error>>,
+    ) -> HookFuture<Result<Connected, Error>>;
+}
+
+/// A connection that was just made, on its way from the connector to the pool.
+pub struct Connected {
+    pub(crate) transport: Transport,
+    pub(crate) info: ConnectInfo,
+}
+
+impl Connected {
+    /// Keeps `value` until the connection's socket is closed.
+    #[must_use]
+    pub fn holding(mut self, value: impl Any + Send + Sync) -> Self {
+        self.transport.hold(Box::new(value));
+        self
+    }
+
+    /// How it was made.
+    pub fn info(&self) -> &ConnectInfo {
+        &self.info
+    }
+}
+
+impl fmt::Debug for Connected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connected")
+            .field("info", &self.info)
+            .finish_non_exhaustive()
+    }
+}

@@ -9,10 +9,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use dodici::{
     BodyKind, CloseReason, DisconnectInfo, ErrorKind, Event, OriginConfig, Request, RequestKind,
+    RootSource,
 };
+use dodici_testkit::certs::Authority;
 use dodici_testkit::client::{connect, get, head, post, post_chunked, post_sized, upgrade};
 use dodici_testkit::{
-    Call, Client, Fault, FaultAction, FaultProxy, Pacing, PeerClose, ScriptedPeer, Signal, within,
+    Call, Client, Fault, FaultAction, FaultProxy, Pacing, PeerClose, ScriptedPeer, ServerTls,
+    Signal, within,
 };
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -151,6 +154,39 @@ async fn heads_and_bodies_are_on_the_wire_byte_for_byte() {
         expected
     );
     shut_down(client, peer).await;
+}
+
+#[tokio::test]
+async fn requests_share_a_tls_connection_in_flight() {
+    const LEN: usize = 200_000;
+    let authority = Authority::new("dodici test");
+    let tls = ServerTls::new(&authority.localhost());
+    let peer = ScriptedPeer::tcp()
+        .await
+        .tls(tls)
+        .run(|mut conn| async move {
+            for _ in 0..4 {
+                conn.read_head().await;
+            }
+            for _ in 0..4 {
+                conn.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {LEN}\r\n\r\n"))
+                    .await;
+                conn.send(vec![b'x'; LEN]).await;
+            }
+            conn.closed().await;
+        });
+    for in_place in [false, true] {
+        let mut config = depth(4);
+        config.connect.tls.roots = RootSource::Custom(vec![authority.pem().as_bytes().to_vec()]);
+        let client = Client::tls(peer.port(), config).in_place(in_place);
+        for call in gets(&client, 4) {
+            let seen = within("response", call.ended()).await;
+            assert_eq!(seen.body, [b'x'; LEN]);
+        }
+        client.pool.close();
+        within("close", client.events.closed()).await;
+    }
+    peer.finish().await;
 }
 
 /// Every kind of framing behind each other, and what each must lead to.

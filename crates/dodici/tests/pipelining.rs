@@ -516,7 +516,7 @@ async fn faulty(at: u64, action: FaultAction) {
     .await;
     let client = Client::new(proxy.address().port(), depth(3));
     let failed = usize::try_from(at / each).unwrap();
-    let crossed = action != FaultAction::Stall && at > 0 && at % each == 0;
+    let crossed = action != FaultAction::Stall && at > 0 && at.is_multiple_of(each);
     // Soon where the peer falls silent, and never elsewhere: a loaded machine must not turn a
     // complete response into a timeout.
     let calls: Vec<_> = (0..3)

@@ -189,7 +189,6 @@ impl Pool {
             headers_timeout: options.headers_timeout,
             body_timeout: options.body_timeout,
             body: body_kind,
-            ..Request::new(Bytes::new())
         };
         let shared = exchange::Shared::new();
         let handle = self.dispatch(

@@ -894,3 +894,60 @@ async fn a_fresh_connection_takes_an_answer_that_came_before_the_request() {
         peer.finish().await;
     }
 }
+
+/// Gives another request up as soon as its own response ends.
+struct CancelsAtEnd {
+    other: std::sync::Arc<std::sync::Mutex<Option<dodici::RequestHandle>>>,
+}
+
+impl dodici::Sink for CancelsAtEnd {
+    fn informational(&mut self, _head: &dodici::ResponseHead) {}
+
+    fn head(&mut self, _head: &dodici::ResponseHead, _info: &dodici::ExchangeInfo) {}
+
+    fn data(&mut self, _chunk: bytes::Bytes) {}
+
+    fn end(&mut self, _trailers: &dodici::HeaderBlock) {
+        if let Some(other) = self.other.lock().unwrap().take() {
+            other.cancel();
+        }
+    }
+
+    fn error(&mut self, _error: dodici::Error) {}
+
+    fn upgrade(&mut self, _head: &dodici::ResponseHead, _info: &dodici::ExchangeInfo) {}
+
+    fn pull(&mut self, _bytes: u32) {}
+}
+
+#[tokio::test]
+async fn a_request_given_up_while_it_is_being_handed_over_leaves_its_connection_free() {
+    for pipelining in [1, 2] {
+        let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
+            while let Some(head) = conn.next_head().await {
+                conn.read_body(&head).await;
+                conn.send(OK).await;
+            }
+        });
+        let mut config = limited(1);
+        config.pool.pipelining = pipelining;
+        let client = Client::new(peer.port(), config);
+        let other = std::sync::Arc::default();
+        let sink = CancelsAtEnd {
+            other: std::sync::Arc::clone(&other),
+        };
+        client.pool.dispatch(get("/first"), Box::new(sink));
+        // It cannot share the connection, so it is assigned when the first one is released.
+        let second = client.post("/second", "id", "body");
+        let third = client.post("/third", "id", "body");
+        *other.lock().unwrap() = Some(second.handle.clone());
+        assert_eq!(
+            within("second", second.error()).await.kind(),
+            ErrorKind::Aborted
+        );
+        assert_eq!(within("third", third.ended()).await.body, b"ok");
+        assert_eq!(client.pool.stats().running, 0);
+        shut_down(client).await;
+        peer.finish().await;
+    }
+}

@@ -66,6 +66,8 @@ pub(crate) struct PipeConn {
     output: Output,
     /// A response before the one that is due has ended, and nothing of this one has come.
     between: bool,
+    /// Something of the response that is due has come.
+    touched: bool,
     bytes_read: u64,
     bytes_written: u64,
     write_error: Option<io::Error>,
@@ -128,6 +130,7 @@ impl PipeConn {
             input: BytesMut::new(),
             output: Output::default(),
             between: false,
+            touched: false,
             bytes_read,
             bytes_written,
             write_error: None,
@@ -299,6 +302,7 @@ impl PipeConn {
     /// The next response answers a request of this kind. Call it when the one before has ended.
     pub(crate) fn begin(&mut self, kind: RequestKind) {
         self.guard.begin(kind, false);
+        self.touched = false;
     }
 
     /// Whether bytes of a response that was not begun are there.
@@ -328,6 +332,7 @@ impl PipeConn {
                     return Poll::Ready(Err(self.ended(CloseReason::ProtocolError, error)));
                 }
             };
+            self.touched |= step.consumed > 0;
             let received = match step.event {
                 GuardEvent::Data(range) => {
                     self.input.advance(range.start);
@@ -399,8 +404,12 @@ impl PipeConn {
                 } else {
                     Phase::Headers
                 };
-                let error =
-                    socket_error("read", phase, error).with_replay(Replay::IfIdempotentAndReused);
+                let replay = if self.touched {
+                    Replay::Never
+                } else {
+                    Replay::IfIdempotentAndReused
+                };
+                let error = socket_error("read", phase, error).with_replay(replay);
                 return Err(self.ended(CloseReason::IoError, error));
             }
         }

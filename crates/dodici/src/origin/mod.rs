@@ -24,9 +24,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Waker;
 
 use dodici_pool::{
-    Action, CloseReason, ConnId, Error, ErrorKind, Event, HeaderBlock, Origin, OriginConfig,
-    OriginPool, Outcome, Phase, PoolStats, Refused, Request, RequestId, RequestKind, Scheme,
-    Traits,
+    Action, Cancelled, CloseReason, ConnId, Error, ErrorKind, Event, HeaderBlock, Origin,
+    OriginConfig, OriginPool, Outcome, Phase, PoolStats, Refused, Request, RequestId, RequestKind,
+    Scheme, Traits,
 };
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -441,8 +441,14 @@ impl RequestHandle {
         };
         let job = {
             let mut state = pool.state.lock();
-            let _place = state.machine.handle_cancel(*id);
-            state.take_queued(*id)
+            let place = state.machine.handle_cancel(*id);
+            let job = state.take_queued(*id);
+            if let (Cancelled::Running(conn), true) = (place, job.is_some()) {
+                // It was given to a connection, which has not been told yet and never will be.
+                let outcome = Outcome::Reusable { hint: None };
+                state.machine.handle_released(conn, *id, outcome, now());
+            }
+            job
         };
         if let Some(mut job) = job {
             contain(|| job.settle.error(aborted()));

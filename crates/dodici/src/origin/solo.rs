@@ -69,7 +69,9 @@ pub(super) async fn run(
             .await
         }
     };
-    pipeline.lease.set_traffic(conn.traffic());
+    let traffic = conn.traffic();
+    let received = traffic.0 - pipeline.lease.bytes_read();
+    pipeline.lease.set_traffic(traffic);
     match finish {
         Finish::Reusable(hint) => {
             pipeline.lease.count_request();
@@ -80,7 +82,6 @@ pub(super) async fn run(
             }
             conn.with_trailers(|trailers| job.settle.end(trailers));
             drop(job);
-            let traffic = conn.traffic();
             pipeline.pool.run_actions();
             match conn.into_transport() {
                 Some(transport) => Solo::Goes(Box::new(PipeConn::new(
@@ -97,6 +98,13 @@ pub(super) async fn run(
             drop(job);
             pipeline.forget(request, reason);
             Solo::Ended(reason, None)
+        }
+        Finish::Failed(reason, error)
+            if job.may_be_replayed(&error, pipeline.lease.requests() > 0, received) =>
+        {
+            job.replays += 1;
+            pipeline.give_back(request, job);
+            Solo::Ended(reason, Some(error))
         }
         Finish::Failed(reason, error) => {
             job.settle.error(error.clone());

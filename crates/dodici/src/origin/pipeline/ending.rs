@@ -79,7 +79,8 @@ impl Pipeline {
     ) {
         let told = self.due.told;
         let mut back = Vec::with_capacity(self.flights.len() + self.waiting.len());
-        for (place, flight) in take(&mut self.flights).into_iter().enumerate() {
+        let reused = self.lease.requests() > 0;
+        for (place, mut flight) in take(&mut self.flights).into_iter().enumerate() {
             if flight.given_up {
                 self.forget(flight.request, reason);
                 continue;
@@ -88,6 +89,11 @@ impl Pipeline {
             let blamed = if unsent { None } else { blame.take() };
             let again = unsent || (flight.job.request.idempotent && !(place == 0 && told));
             match blamed {
+                // The error says whether anything of the answer had come.
+                Some(error) if flight.job.may_be_replayed(&error, reused, 0) => {
+                    flight.job.replays += 1;
+                    back.push((flight.request, flight.job));
+                }
                 Some(error) => self.fail(flight, error, reason),
                 None if again => back.push((flight.request, flight.job)),
                 None => {
@@ -128,7 +134,7 @@ impl Pipeline {
         self.give_back(request, job);
     }
 
-    fn give_back(&self, request: RequestId, job: Box<Job>) {
+    pub(in crate::origin) fn give_back(&self, request: RequestId, job: Box<Job>) {
         let cancelled = self.pool.state.lock().take_back(self.id, request, job);
         if let Some(mut job) = cancelled {
             contain(|| job.settle.error(aborted()));

@@ -17,6 +17,7 @@ mod pipeline;
 mod solo;
 mod task;
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -28,7 +29,7 @@ use dodici_pool::{
     OriginConfig, OriginPool, Outcome, Phase, PoolStats, Refused, Request, RequestId, RequestKind,
     Scheme, Traits,
 };
-use parking_lot::Mutex;
+use parking_lot::{Mutex, ReentrantMutex};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
@@ -51,6 +52,8 @@ pub(crate) struct PoolInner {
     events: Arc<dyn EventSink>,
     runtime: Handle,
     state: Mutex<State>,
+    /// Whether [`Event::Closed`] was told.
+    closed: ReentrantMutex<Cell<bool>>,
 }
 
 struct State {
@@ -164,9 +167,20 @@ impl PoolInner {
             }
             Effect::Wake(waker) => waker.wake(),
             Effect::Settle(mut job, error) => contain(|| job.settle.error(error)),
-            Effect::Drain => contain(|| self.events.event(Event::Drain)),
-            Effect::Closed => contain(|| self.events.event(Event::Closed)),
+            Effect::Drain => self.tell(Event::Drain),
+            Effect::Closed => self.tell(Event::Closed),
         }
+    }
+
+    /// Tells of the pool itself. Two threads may have such an event in hand at the same time; none
+    /// comes after `Closed`. The lock may be taken again by what the event's receiver does.
+    fn tell(&self, event: Event) {
+        let closed = self.closed.lock();
+        if closed.get() {
+            return;
+        }
+        closed.set(matches!(event, Event::Closed));
+        contain(|| self.events.event(event));
     }
 }
 
@@ -321,6 +335,7 @@ impl Pool {
             events,
             runtime,
             state,
+            closed: ReentrantMutex::default(),
         }))
     }
 

@@ -47,7 +47,7 @@ fmt: setup
 
 # undici's own tests against our classes: --suite DIR --version 8|7, or --help
 [group('3 change it')]
-conformance-undici *ARGS: setup
+conformance-undici *ARGS: build
     @node conformance/undici/run.mjs {{ ARGS }}
 
 # Compare the public names of dodici-reqwest with reqwest's

@@ -326,6 +326,7 @@ impl Config {
         exchange.headers_timeout = None;
         exchange.body_timeout = None;
         exchange.max_header_size = MAX_HEAD;
+        exchange.own_codec = true;
         let connect = &mut config.connect;
         connect.timeout = self.connect_timeout;
         connect.attempt_delay = self.connect_timeout.map_or(ATTEMPT_DELAY, |timeout| {

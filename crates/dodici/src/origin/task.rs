@@ -53,10 +53,10 @@ pub(super) async fn run(pool: Arc<PoolInner>, id: ConnId, mailbox: Arc<Mailbox>)
         return;
     }
     let depth = pool.config.pool.pipelining;
-    if depth > 1 {
+    if depth > 1 || pool.config.exchange.own_codec {
         info.protocol = Protocol::Http1;
         let lease = Lease::new(Arc::clone(&pool), id, Arc::clone(&mailbox), info);
-        connecting.succeed(Slots::Pipeline(depth));
+        connecting.succeed(Slots::Pipeline(depth.max(1)));
         return Box::pin(pipeline::serve(pool, id, mailbox, transport, lease)).await;
     }
     match H1Conn::new(transport, &pool.config.exchange).await {

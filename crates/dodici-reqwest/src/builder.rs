@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dodici::{ConnectHooks, Http2Config, OriginConfig, SocketHook};
+use dodici::{ConnectHooks, Http2Config, Leniency, OriginConfig, SocketHook};
 use http::header::{ACCEPT, HeaderMap, HeaderValue, USER_AGENT};
 use socket2::{SockRef, TcpKeepalive};
 use tower_http::follow_redirect::FollowRedirect;
@@ -105,6 +105,7 @@ pub(crate) struct Http2Options {
     pub(crate) max_header_list_size: Option<u32>,
     pub(crate) keep_alive_interval: Option<Duration>,
     pub(crate) keep_alive_timeout: Option<Duration>,
+    pub(crate) keep_alive_while_idle: bool,
 }
 
 /// Sockets of the operating system.
@@ -293,6 +294,7 @@ impl Config {
             stream_window: STREAM_WINDOW,
             connection_window: Some(CONNECTION_WINDOW),
             ping_interval: self.http2.keep_alive_interval,
+            ping_while_idle: self.http2.keep_alive_while_idle,
             ..Http2Config::default()
         };
         if !self.http2.adaptive_window
@@ -336,6 +338,11 @@ impl Config {
         exchange.body_timeout = None;
         exchange.max_header_size = MAX_HEAD;
         exchange.own_codec = true;
+        exchange.leniency = Leniency {
+            folded_values: self.http1.obsolete_multiline,
+            invalid_fields: self.http1.ignore_invalid,
+            space_before_colon: self.http1.spaces_after_name,
+        };
         let connect = &mut config.connect;
         connect.timeout = self.connect_timeout;
         connect.attempt_delay = self.connect_timeout.map_or(ATTEMPT_DELAY, |timeout| {

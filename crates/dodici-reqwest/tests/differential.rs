@@ -365,6 +365,59 @@ async fn broken_responses_fail_the_same() {
 }
 
 #[tokio::test]
+async fn faulty_headers_are_forgiven_the_same() {
+    let script = |conn| {
+        by_path(conn, |path| {
+            let line = match path {
+                "/folded" => "x-a: one\r\n two\r\n\tthree",
+                "/folded-empty" => "x-a: \r\n two",
+                "/space" => "x-a : one",
+                "/spaced-length" => "x-a: 1\r\nx-b\t: two",
+                "/no-colon" => "x-a one",
+                "/name" => "x\"a: one",
+                "/value" => "x-a: on\x01e",
+                _ => "x-a: one",
+            };
+            with_body("200 OK", &format!("x-0: 0\r\n{line}\r\nx-z: z\r\n"), "body")
+                .replace("200 OK\r\n", "200 OK\r\nconnection: close\r\n")
+        })
+    };
+    let paths = [
+        "/folded",
+        "/folded-empty",
+        "/space",
+        "/spaced-length",
+        "/no-colon",
+        "/name",
+        "/value",
+        "/plain",
+    ];
+    compare!(script, &paths, |builder| builder, |client, url| client
+        .post(url));
+    let folded = compare!(
+        script,
+        &paths,
+        |builder| builder.http1_allow_obsolete_multiline_headers_in_responses(true),
+        |client, url| client.post(url)
+    );
+    assert!(matches!(folded[0], Outcome::Response { .. }));
+    let ignoring = compare!(
+        script,
+        &paths,
+        |builder| builder.http1_ignore_invalid_headers_in_responses(true),
+        |client, url| client.post(url)
+    );
+    assert!(matches!(ignoring[5], Outcome::Response { .. }));
+    let spaced = compare!(
+        script,
+        &paths,
+        |builder| builder.http1_allow_spaces_after_header_name_in_responses(true),
+        |client, url| client.post(url)
+    );
+    assert!(matches!(spaced[2], Outcome::Response { .. }));
+}
+
+#[tokio::test]
 async fn silence_runs_into_the_same_timeouts() {
     let script = |mut conn: Conn| async move {
         let head = conn.read_head().await;

@@ -367,7 +367,7 @@ pub(super) fn guard(config: &ExchangeConfig) -> Guard {
         max_header_size: config.max_header_size,
         ..Limits::default()
     };
-    Guard::new(limits, config.unexpected_continue)
+    Guard::new(limits, config.unexpected_continue).with_leniency(config.leniency)
 }
 
 fn outgoing(request: &Request, command: &Arc<Command>) -> (OutgoingBody, Option<Arc<Command>>) {

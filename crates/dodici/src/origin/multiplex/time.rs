@@ -90,7 +90,12 @@ impl Multiplex {
         }
         if passed(self.ping.next) {
             self.ping.next = None;
-            self.send_ping(self.config().ping_timeout);
+            if self.config().ping_while_idle || self.active > 0 {
+                self.send_ping(self.config().ping_timeout);
+            } else {
+                // Asked for again: a stream that is opened meanwhile waits for an interval at most.
+                self.ping.next = after(self.config().ping_interval);
+            }
         }
         for index in 0..self.slots.len() as u32 {
             let exchange = self.slots[index as usize].exchange.as_ref();

@@ -159,6 +159,32 @@ async fn s11_certificates_are_verified_unless_that_was_turned_off_last() {
     }
 }
 
+#[tokio::test]
+async fn https_only_refuses_http_and_redirects_to_it() {
+    let ours = Authority::new("ours");
+    let plain = ScriptedPeer::tcp().await.run(serve);
+    let http = format!("http://localhost:{}/", plain.port());
+    let to_http = format!("HTTP/1.1 302 Found\r\nlocation: {http}\r\ncontent-length: 0\r\n\r\n");
+    let leaf = ours.localhost();
+    let tls = ScriptedPeer::tcp().await.tls(ServerTls::new(&leaf));
+    let tls = tls.run(move |mut conn| {
+        let to_http = to_http.clone();
+        async move {
+            while let Some(head) = conn.next_head().await {
+                let leads_away = head.path() == "/away";
+                conn.send(if leads_away { &to_http } else { OK }).await;
+            }
+        }
+    });
+    let client = trusting(&ours).https_only(true).build().unwrap();
+    let https = url("localhost", &tls);
+    assert_eq!(ask(&client, &https).await.unwrap(), "ok");
+    assert!(ask(&client, &http).await.unwrap_err().is_builder());
+    let away = ask(&client, &format!("{https}away")).await.unwrap_err();
+    assert!(away.is_redirect(), "{away:?}");
+    assert_eq!(plain.accepted(), 0);
+}
+
 /// Certificates of a server that must not be taken for `localhost`.
 fn bad_certificates(ours: &Authority) -> Vec<(&'static str, Leaf)> {
     let foreign = Authority::new("foreign");

@@ -539,6 +539,16 @@ options! {
         config.https_only = enabled;
     }
 
+    /// Has no effect: hickory's resolver is not there. Names are resolved by the system, on threads
+    /// of the engine's own, so that no runtime waits for them;
+    /// [`dns_resolver`](Self::dns_resolver) takes any other resolver.
+    ///
+    /// Needs the feature `hickory-dns`.
+    #[cfg(feature = "hickory-dns")]
+    fn hickory_dns(enable: bool) |config| {
+        let _ = (config, enable);
+    }
+
     /// Does not use hickory's resolver, also where its feature is on. Here it never is: names are
     /// resolved by the system, on threads that no runtime owns.
     fn no_hickory_dns() |config| {

@@ -131,6 +131,65 @@ async fn a_retried_request_uses_the_connection_that_is_there() {
 }
 
 #[tokio::test]
+async fn streamed_and_plain_bodies_take_turns_on_one_connection() {
+    let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
+        while let Some(head) = conn.next_head().await {
+            let body = conn.read_body(&head).await;
+            let length = body.data.len();
+            conn.send(format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n"
+            ))
+            .await;
+            conn.send(body.data).await;
+        }
+    });
+    let client = Client::builder().no_proxy().build().unwrap();
+    let url = format!("http://127.0.0.1:{}/", peer.port());
+    for round in 0..3 {
+        let parts = ["ab", "cd", "ef"].map(Ok::<_, std::io::Error>);
+        let streamed = Body::wrap_stream(futures_util::stream::iter(parts));
+        for (body, expected) in [
+            (Body::from("plain"), "plain"),
+            (streamed, "abcdef"),
+            (Body::from(""), ""),
+        ] {
+            let sent = client.post(&url).body(body).send();
+            let response = within("a response", sent).await.unwrap();
+            assert_eq!(response.text().await.unwrap(), expected, "round {round}");
+        }
+    }
+    assert_eq!(peer.accepted(), 1);
+}
+
+#[tokio::test]
+async fn a_body_waits_for_100_continue_where_the_request_expects_it() {
+    let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
+        let head = conn.read_head().await;
+        assert_eq!(head.get("expect"), Some("100-continue"));
+        conn.send("HTTP/1.1 417 Expectation Failed\r\ncontent-length: 0\r\n\r\n")
+            .await;
+        // Nothing of the body came, so that the next bytes are the end or another head.
+        while let Some(head) = conn.next_head().await {
+            assert_eq!(head.get("expect"), Some("100-continue"));
+            conn.send("HTTP/1.1 100 Continue\r\n\r\n").await;
+            assert_eq!(conn.read_body(&head).await.data, b"text");
+            conn.send(OK).await;
+        }
+    });
+    let client = Client::builder().no_proxy().build().unwrap();
+    let url = format!("http://127.0.0.1:{}/", peer.port());
+    let ask = || {
+        let request = client.post(&url).header("expect", "100-continue");
+        within("a response", request.body("text").send())
+    };
+    let refused = ask().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::EXPECTATION_FAILED);
+    drop(refused);
+    let taken = ask().await.unwrap();
+    assert_eq!(taken.text().await.unwrap(), "ok");
+}
+
+#[tokio::test]
 async fn trailers_pass_both_ways_over_http2() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());

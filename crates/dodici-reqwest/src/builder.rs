@@ -132,6 +132,9 @@ const MAX_HEAD: usize = 400 * 1024;
 /// reqwest are used to; it fills 160 Mbit/s over 100 ms.
 const STREAM_WINDOW: u32 = 2 * 1024 * 1024;
 
+/// The same where windows are to adapt. 16 MiB: as far as hyper lets an adaptive window grow.
+const ADAPTIVE_WINDOW: u32 = 16 * 1024 * 1024;
+
 /// Window of an HTTP/2 connection, in bytes. 24 MiB: a dozen streams that nobody reads do not stop
 /// the others (hyper's 5 MiB are used up by three).
 const CONNECTION_WINDOW: u32 = 24 * 1024 * 1024;
@@ -297,10 +300,16 @@ impl Config {
             ping_while_idle: self.http2.keep_alive_while_idle,
             ..Http2Config::default()
         };
-        if !self.http2.adaptive_window
-            && let Some(window) = self.http2.stream_window
-        {
-            config.stream_window = window;
+        if self.http2.adaptive_window {
+            // As in reqwest, it takes the place of both sizes.
+            config.stream_window = ADAPTIVE_WINDOW;
+        } else {
+            if let Some(window) = self.http2.stream_window {
+                config.stream_window = window;
+            }
+            if let Some(window) = self.http2.connection_window {
+                config.connection_window = Some(window);
+            }
         }
         if let Some(bytes) = self.http2.max_frame_size {
             config.max_frame_size = bytes;

@@ -11,11 +11,8 @@ macro_rules! client_api {
             /// # Panics
             #[doc = $panics]
             /// [`ClientBuilder::build`] returns an error instead.
-            #[expect(
-                clippy::expect_used,
-                reason = "reqwest's contract; `build` is the other way"
-            )]
             pub fn new() -> Self {
+                // reqwest's contract; `build` is the other way.
                 ClientBuilder::new().build().expect("Client::new()")
             }
 

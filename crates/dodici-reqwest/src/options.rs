@@ -287,8 +287,9 @@ options! {
         config.http2.connection_window = sz.into();
     }
 
-    /// Leaves the size of windows to the engine, which gives each stream 256 KiB, a size that a
-    /// fast network needs and memory can bear. Default off.
+    /// Windows that limit no fast line: 16 MiB for each HTTP/2 stream, which is as far as reqwest's
+    /// grow by measuring. They take the place of the sizes that were set. A response that nobody
+    /// reads may fill that much memory. Default off.
     ///
     /// Needs the feature `http2`.
     #[cfg(feature = "http2")]
@@ -536,6 +537,16 @@ options! {
     /// Refuses `http` URLs, also where a redirect leads to one. Default false.
     fn https_only(enabled: bool) |config| {
         config.https_only = enabled;
+    }
+
+    /// Has no effect: hickory's resolver is not there. Names are resolved by the system, on threads
+    /// of the engine's own, so that no runtime waits for them;
+    /// [`dns_resolver`](Self::dns_resolver) takes any other resolver.
+    ///
+    /// Needs the feature `hickory-dns`.
+    #[cfg(feature = "hickory-dns")]
+    fn hickory_dns(enable: bool) |config| {
+        let _ = (config, enable);
     }
 
     /// Does not use hickory's resolver, also where its feature is on. Here it never is: names are

@@ -62,7 +62,9 @@ for (const row of report.rows.filter(wanted)) {
     if (typeof then !== 'number' || typeof now !== 'number') continue;
     compared++;
     const change = now / then - 1;
-    const isWorse = FIGURES[figure].more ? now < then * (1 - tolerance) : now > then * (1 + tolerance);
+    const isWorse = FIGURES[figure].more
+      ? now < then * (1 - tolerance)
+      : now > then * (1 + tolerance);
     if (isWorse) worse++;
     lines.push([
       row.title,

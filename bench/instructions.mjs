@@ -68,6 +68,10 @@ if (options.update) {
   const merged = { ...taken, counts: { ...baseline.counts, ...counts } };
   writeFileSync(options.baseline, `${JSON.stringify(merged, undefined, 2)}\n`);
 }
+const verdict = (then, isWorse) => {
+  if (options.update) return '';
+  return then === undefined ? '✗ no baseline' : isWorse ? '✗ more' : '✓';
+};
 const lines = [['instructions', 'baseline', 'now', 'change', '']];
 let worse = 0;
 for (const [name, now] of Object.entries(counts)) {
@@ -79,7 +83,7 @@ for (const [name, now] of Object.entries(counts)) {
     then === undefined ? '–' : format(then, 0),
     format(now, 0),
     then === undefined ? '–' : `${now < then ? '' : '+'}${format((now / then - 1) * 100, 1)} %`,
-    then === undefined ? '✗ no baseline' : isWorse ? '✗ more' : '✓',
+    verdict(then, isWorse),
   ]);
 }
 console.log(table(lines));

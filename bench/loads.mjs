@@ -111,13 +111,10 @@ export const LOADS = [
   fifty('h1', 'h1-50', 'HTTP/1.1, 50 connections, small response', SMALL, {
     targets: pace(1.5, 0.22),
   }),
-  fifty(
-    'h1',
-    'h1-pipelined',
-    'HTTP/1.1, 50 connections × pipelining 10, small response',
-    SMALL,
-    { args: ['--pipelining', '10'], targets: pace(3, 0.15) },
-  ),
+  fifty('h1', 'h1-pipelined', 'HTTP/1.1, 50 connections × pipelining 10, small response', SMALL, {
+    args: ['--pipelining', '10'],
+    targets: pace(3, 0.15),
+  }),
   ...[
     ['tcp', 'TCP', false],
     ['unix', 'unix socket', true],

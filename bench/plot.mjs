@@ -127,7 +127,11 @@ function bar(encoding) {
 function text(field, format, y) {
   return {
     mark: { type: 'text', align: 'left', dx: 4, fontSize: 11 },
-    encoding: { x: { field, type: 'quantitative' }, y, text: { field, type: 'quantitative', format } },
+    encoding: {
+      x: { field, type: 'quantitative' },
+      y,
+      text: { field, type: 'quantitative', format },
+    },
   };
 }
 

@@ -51,7 +51,13 @@ writeFileSync(
 for (const [name, svg] of Object.entries(drawn)) {
   writeFileSync(join(ROOT, 'docs', `bench-${name}`), svg);
 }
-console.log(['bench/baseline.json', 'README.md', ...Object.keys(drawn).map((name) => `docs/bench-${name}`)].join('\n'));
+console.log(
+  [
+    'bench/baseline.json',
+    'README.md',
+    ...Object.keys(drawn).map((name) => `docs/bench-${name}`),
+  ].join('\n'),
+);
 
 /** The loads that compare the two, one line each: what a request costs, and how many there are. */
 function readmeTable({ rows, versions, node, machine }) {
@@ -77,7 +83,9 @@ function readmeTable({ rows, versions, node, machine }) {
       ];
     });
   const heading = ['load', 'undici', 'dodici', '', 'JS thread: undici', 'dodici', ''];
-  const table = [heading, heading.map(() => '---'), ...lines].map((cells) => `| ${cells.join(' | ')} |`);
+  const table = [heading, heading.map(() => '---'), ...lines].map(
+    (cells) => `| ${cells.join(' | ')} |`,
+  );
   return `undici ${versions.undici} and dodici in turns in one run, Node ${node}, ${machine}. Requests (or MB) per second, and time of the JavaScript thread per request:\n\n${table.join('\n')}`;
 }
 

@@ -66,7 +66,9 @@ const loads = chosen(positionals, options.only?.split(','));
 if (options.list) {
   for (const load of loads) {
     const seconds = Math.ceil(estimate(load, how));
-    console.log(`${load.id.padEnd(14)}  ${load.group.padEnd(8)}  ${String(seconds).padStart(3)} s  ${load.title}`);
+    console.log(
+      `${load.id.padEnd(14)}  ${load.group.padEnd(8)}  ${String(seconds).padStart(3)} s  ${load.title}`,
+    );
   }
   process.exit(0);
 }

@@ -80,7 +80,9 @@ export async function measureLoad(load, how) {
     // The server counts what came over the wire: a client that invents answers is found out.
     const honest = served === undefined || served.requests === sent;
     if (results !== undefined && Object.keys(failed).length === 0 && !honest) {
-      throw new Error(`the clients counted ${sent} answers, the server ${served.requests} requests`);
+      throw new Error(
+        `the clients counted ${sent} answers, the server ${served.requests} requests`,
+      );
     }
   }
   const [theirs, mine] = pair(names).map((name) => results[name].median);

@@ -53,7 +53,7 @@ for (const row of report.rows.filter(wanted)) {
   const before = old.get(row.id);
   old.delete(row.id);
   if (before === undefined) {
-    lines.push([row.title, '', '–', '–', '–', 'no baseline']);
+    lines.push([row.id, '', '–', '–', '–', 'no baseline']);
     continue;
   }
   const about = row.verdicts.map(({ figure }) => figure).filter((figure) => figure !== 'rss');
@@ -67,7 +67,7 @@ for (const row of report.rows.filter(wanted)) {
       : now > then * (1 + tolerance);
     if (isWorse) worse++;
     lines.push([
-      row.title,
+      row.id,
       FIGURES[figure].heading,
       `${format(then, 2)}×`,
       `${format(now, 2)}×`,
@@ -78,7 +78,7 @@ for (const row of report.rows.filter(wanted)) {
 }
 console.log(`dodici in relation to undici; baseline of ${baseline.taken.slice(0, 10)}\n`);
 console.log(table(lines));
-for (const { title } of old.values()) console.log(`not in this run: ${title}`);
+if (old.size > 0) console.log(`\nnot in this run: ${[...old.keys()].join(', ')}`);
 console.log(
   `\n${compared} ratios compared; ${worse} worse by more than ${format(tolerance * 100, 0)} %.`,
 );

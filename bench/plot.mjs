@@ -51,7 +51,7 @@ function ratioChart(report, values) {
     ...frame(report, 'dodici in relation to undici (1 = undici)'),
     data: { values },
     hconcat: panels.map(([key, title, format], index) => ({
-      ...panel(title, 230, 22),
+      ...panel(title, 230, 26),
       layer: [
         bar({ x: { field: key, type: 'quantitative', title: null, axis: ticks }, y: loads(index) }),
         text(key, format, loads(index)),
@@ -102,6 +102,7 @@ function frame(report, title) {
       text: title,
       subtitle: `undici ${undici}, Node ${report.node}, ${report.machine}; median of ${report.rounds} rounds`,
       anchor: 'start',
+      offset: 14,
       subtitleColor: '#57606a',
     },
     config: { view: { stroke: null }, font: 'system-ui, sans-serif' },
@@ -116,8 +117,8 @@ const loads = (index) => category('load', index);
 
 /** The names stand at the first panel only. */
 function category(field, index) {
-  const axis = { labels: index === 0, ticks: false, domain: false, labelLimit: 380 };
-  return { field, type: 'nominal', sort: null, title: null, axis: { ...axis, labelPadding: 8 } };
+  const axis = { ticks: false, domain: false, labelLimit: 0, labelPadding: 8 };
+  return { field, type: 'nominal', sort: null, title: null, axis: index === 0 ? axis : null };
 }
 
 function bar(encoding) {
@@ -137,7 +138,7 @@ function text(field, format, y) {
 
 /** Long labels in two lines: Vega takes a list of them. @param {string} title */
 function wrap(title) {
-  if (title.length < 56) return title;
+  if (title.length < 46) return title;
   const comma = title.lastIndexOf(', ', 56);
   return comma < 0 ? title : [title.slice(0, comma + 1), title.slice(comma + 2)];
 }

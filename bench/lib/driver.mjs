@@ -89,7 +89,11 @@ export async function measureLoad(load, how) {
   const figures = load.figures ?? USUAL;
   const ratios = Object.fromEntries(figures.map((key) => [key, mine[key] / theirs[key]]));
   const everywhere = load.program === undefined ? EVERYWHERE : [];
-  const verdicts = [...load.targets, ...everywhere].map((target) => judge(target, mine, theirs));
+  const judged = (targets) => targets.map((target) => judge(target, mine, theirs));
+  const verdicts = [
+    ...judged(load.targets),
+    ...judged(everywhere).map((verdict) => ({ ...verdict, everywhere: true })),
+  ];
   const { id, group, title } = load;
   const row = { id, group, title, figures, clients: results, ratios, verdicts, failed };
   console.log(rowTable(row));
@@ -121,13 +125,30 @@ function rowTable({ figures, clients, ratios, failed }) {
   return [table(lines), ...notes].join('\n').replaceAll(/^/gm, '  ');
 }
 
-/** The targets of all rows, and what was measured. @param {object[]} rows */
+/**
+ * The targets of all loads, and what was measured. Of those that hold everywhere, what missed them.
+ *
+ * @param {object[]} rows
+ */
 export function targetTable(rows) {
   const lines = [['load', 'figure', 'target', 'measured', '']];
-  for (const { title, verdicts } of rows) {
-    for (const { heading, wanted, shown, met } of verdicts) {
-      lines.push([title, heading, wanted, shown, met ? '✓' : '✗ missed']);
+  const everywhere = new Map();
+  for (const { id, verdicts } of rows) {
+    for (const verdict of verdicts) {
+      const { heading, wanted, shown, met } = verdict;
+      if (verdict.everywhere) {
+        const name = `${heading} ${wanted}`;
+        const all = everywhere.get(name) ?? everywhere.set(name, []).get(name);
+        all.push({ id, shown, met });
+      } else {
+        lines.push([id, heading, wanted, shown, met ? '✓' : '✗ missed']);
+      }
     }
   }
-  return table(lines);
+  const notes = Array.from(everywhere, ([name, all]) => {
+    const missed = all.filter(({ met }) => !met).map(({ id, shown }) => `${id} ${shown}`);
+    const but = missed.length === 0 ? '' : `; missed: ${missed.join(', ')}`;
+    return `${name} in ${all.length - missed.length} of ${all.length} loads${but}`;
+  });
+  return [...(lines.length > 1 ? [table(lines)] : []), ...notes].join('\n');
 }

@@ -101,7 +101,14 @@ for (const [index, load] of loads.entries()) {
     report.leftOut.push({ id: load.id, reason: `${load.server} is not installed` });
     continue;
   }
-  report.rows.push(await measureLoad(load, how));
+  try {
+    report.rows.push(await measureLoad(load, how));
+  } catch (error) {
+    // One load that fails does not take the others with it, but the run has failed.
+    console.error(`  FAILED: ${error.message}`);
+    report.leftOut.push({ id: load.id, reason: error.message });
+    process.exitCode = 1;
+  }
   // After each load: a run that is interrupted is not lost.
   writeFileSync(join(RESULTS, `${name}.json`), `${JSON.stringify(report, undefined, 2)}\n`);
 }
@@ -111,7 +118,9 @@ const missed = verdicts.filter(({ met }) => !met);
 console.log(`\nTargets of ${OURS} against undici ${report.versions.undici}:\n`);
 console.log(targetTable(report.rows));
 console.log(`\n${verdicts.length - missed.length} of ${verdicts.length} targets met.`);
-if (report.leftOut.length > 0) console.log(`${report.leftOut.length} loads left out.`);
+for (const { id, reason } of report.leftOut) {
+  console.log(`left out: ${id} (${reason.split('\n', 1)[0]})`);
+}
 console.log(`Full figures: bench/results/${name}.json`);
 if (options.plot) {
   for (const [file, svg] of Object.entries(await plots(report))) {

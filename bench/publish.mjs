@@ -59,10 +59,12 @@ console.log(
   ].join('\n'),
 );
 
-/** The loads that compare the two, one line each: what a request costs, and how many there are. */
+/** The loads with targets of their own, one line each: how many requests, and what each costs. */
 function readmeTable({ rows, versions, node, machine }) {
   const lines = rows
-    .filter(({ group, figures }) => group !== 'peers' && figures.includes('jsCpu'))
+    .filter(({ figures, verdicts }) => {
+      return figures.includes('jsCpu') && verdicts.some(({ everywhere }) => !everywhere);
+    })
     .map((row) => {
       const { clients, ratios } = row;
       const large = ratios.megabytesPerSecond !== undefined;

@@ -27,11 +27,12 @@ use tokio_util::io::poll_read_buf;
 use super::framing::{Framing, Guard, GuardEvent, KeepAlive};
 use super::h1::{Ended, H1Conn, guard};
 use super::link::{are_line_ends, socket_error};
+use super::spare;
 use crate::connect::{Probe, Transport};
 
 /// Bytes read at a time. 16 KiB: a hundred small responses; of a large one only so much is copied
 /// before the rest is read where it is wanted.
-const READ: usize = 16 * 1024;
+pub(super) const READ: usize = 16 * 1024;
 
 /// Bodies up to this length are copied behind their heads, so that one slice is written. 4 KiB:
 /// beyond it the copy costs more than the slice.
@@ -386,12 +387,16 @@ impl PipeConn {
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.input.reserve(READ);
-        let read = ready!(poll_read_buf(
-            Pin::new(&mut self.transport),
-            cx,
-            &mut self.input
-        ));
+        if self.input.capacity() == 0 {
+            self.input = spare::take();
+        } else {
+            self.input.reserve(READ);
+        }
+        let read = poll_read_buf(Pin::new(&mut self.transport), cx, &mut self.input);
+        if read.is_pending() && self.input.is_empty() {
+            spare::give_back(std::mem::take(&mut self.input));
+        }
+        let read = ready!(read);
         if let Ok(read) = read {
             self.bytes_read += read as u64;
         }

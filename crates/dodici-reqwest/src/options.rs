@@ -299,7 +299,7 @@ options! {
         config.http2.adaptive_window = enabled;
     }
 
-    /// Largest HTTP/2 frame that the server may send, in bytes. Default 16 384.
+    /// Largest HTTP/2 frame that the server may send, in bytes. Default 65 536.
     ///
     /// Needs the feature `http2`.
     #[cfg(feature = "http2")]

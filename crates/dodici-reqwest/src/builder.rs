@@ -351,7 +351,6 @@ impl Config {
         exchange.headers_timeout = None;
         exchange.body_timeout = None;
         exchange.max_header_size = MAX_HEAD;
-        exchange.own_codec = true;
         exchange.leniency = Leniency {
             folded_values: self.http1.obsolete_multiline,
             invalid_fields: self.http1.ignore_invalid,

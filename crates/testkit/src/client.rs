@@ -26,16 +26,6 @@ pub struct Client {
     in_place: bool,
 }
 
-/// Whether this is the test binary `own_codec`, in which other binaries' tests run once more with
-/// `ExchangeConfig::own_codec`.
-fn is_own_codec_run() -> bool {
-    let binary = std::env::current_exe().ok();
-    let name = binary
-        .as_deref()
-        .and_then(|path| path.file_stem()?.to_str());
-    name.is_some_and(|name| name.starts_with("own_codec-"))
-}
-
 impl Client {
     /// A pool on the current runtime for a plain origin at 127.0.0.1.
     pub fn new(port: u16, config: OriginConfig) -> Self {
@@ -51,8 +41,7 @@ impl Client {
     ///
     /// # Panics
     /// If the engine refuses the configuration.
-    pub fn to(origin: Origin, mut config: OriginConfig) -> Self {
-        config.exchange.own_codec |= is_own_codec_run();
+    pub fn to(origin: Origin, config: OriginConfig) -> Self {
         let events = Recorder::new();
         let pool = Engine::on_runtime(Handle::current())
             .open_pool(origin, config, Arc::new(events.clone()))

@@ -148,11 +148,6 @@ pub struct ExchangeConfig {
     pub continue_timeout: Duration,
     /// Body bytes delivered but not yet credited back, per request. Default 256 KiB.
     pub window: u32,
-    /// Drives HTTP/1.1 with the engine's own codec wherever a request is a head and a body in memory,
-    /// as on a connection with [`PoolConfig::pipelining`] above 1: a quarter less work for a small
-    /// exchange. Streamed bodies, `expect`, CONNECT and upgrades run on hyper all the same. Default
-    /// false: hyper drives everything.
-    pub own_codec: bool,
     /// Faults of responses on HTTP/1.1 that are forgiven. Default: none.
     pub leniency: Leniency,
 }
@@ -189,7 +184,6 @@ impl Default for ExchangeConfig {
             unexpected_continue: UnexpectedContinue::Ignore,
             continue_timeout: Duration::from_secs(1),
             window: 256 * 1024,
-            own_codec: false,
             leniency: Leniency::default(),
         }
     }

@@ -1,7 +1,8 @@
 //! The options of both builders, each written once: the asynchronous builder changes its
-//! configuration, the blocking one forwards to it.
+//! configuration, the blocking one forwards to it. Those of TLS are in `options::tls`.
 
-use std::any::Any;
+mod tls;
+
 use std::net::{IpAddr, SocketAddr};
 #[cfg(feature = "cookies")]
 use std::sync::Arc;
@@ -16,8 +17,7 @@ use crate::connect::UnixSocketProvider;
 use crate::connect::{BoxedConnectorService, Conn, Unnameable};
 use crate::dns::IntoResolve;
 use crate::error::BoxError;
-use crate::tls::Preconfigured;
-use crate::{Certificate, Identity, Proxy, redirect, retry, tls};
+use crate::{Proxy, redirect, retry};
 
 /// Writes each option into both builders. `[…]` holds generic parameters and bounds.
 macro_rules! options {
@@ -51,6 +51,8 @@ macro_rules! options {
         )*}
     };
 }
+
+use options;
 
 options! {
     /// The `User-Agent` of every request that names none itself. Default: no such header.
@@ -297,7 +299,7 @@ options! {
         config.http2.adaptive_window = enabled;
     }
 
-    /// Largest HTTP/2 frame that the server may send, in bytes. Default 16 384.
+    /// Largest HTTP/2 frame that the server may send, in bytes. Default 65 536.
     ///
     /// Needs the feature `http2`.
     #[cfg(feature = "http2")]
@@ -402,136 +404,6 @@ options! {
     #[cfg(unix)]
     fn unix_socket[P](path: P) where [P: UnixSocketProvider] |config| {
         config.socket.unix_path = Some(crate::connect::unix_path(&path));
-    }
-
-    /// Trusts these certificates beside those that the operating system trusts.
-    fn tls_certs_merge[I](certs: I) where [I: IntoIterator<Item = Certificate>] |config| {
-        config.tls.roots.extend(certs);
-    }
-
-    /// Trusts these certificates and no others.
-    ///
-    /// ```no_run
-    /// use dodici_reqwest::{Certificate, Client};
-    ///
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let own = Certificate::from_pem(&std::fs::read("ca.pem")?)?;
-    /// let client = Client::builder().tls_certs_only([own]).build()?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    fn tls_certs_only[I](certs: I) where [I: IntoIterator<Item = Certificate>] |config| {
-        config.tls.roots.extend(certs);
-        config.tls.roots_only = true;
-    }
-
-    /// The former name of [`tls_certs_merge`](Self::tls_certs_merge), for one certificate.
-    fn add_root_certificate(cert: Certificate) |config| {
-        config.tls.roots.push(cert);
-    }
-
-    /// Refuses certificates in these lists. Only with [`tls_certs_only`](Self::tls_certs_only).
-    fn tls_crls_only[I](crls: I)
-    where [I: IntoIterator<Item = tls::CertificateRevocationList>]
-    |config| {
-        config.tls.revoked.extend(crls);
-    }
-
-    /// The former name of [`tls_crls_only`](Self::tls_crls_only), for one list.
-    fn add_crl(crl: tls::CertificateRevocationList) |config| {
-        config.tls.revoked.push(crl);
-    }
-
-    /// The former name of [`tls_crls_only`](Self::tls_crls_only).
-    fn add_crls[I](crls: I)
-    where [I: IntoIterator<Item = tls::CertificateRevocationList>]
-    |config| {
-        config.tls.revoked.extend(crls);
-    }
-
-    /// The client's own certificate.
-    fn identity(identity: Identity) |config| {
-        config.tls.identity = Some(identity);
-    }
-
-    /// Accepts a trusted certificate for whatever name. **Anybody with such a certificate can
-    /// read along.** Only with [`tls_certs_only`](Self::tls_certs_only). Default false.
-    fn tls_danger_accept_invalid_hostnames(accept_invalid_hostname: bool) |config| {
-        config.tls.verify_names = !accept_invalid_hostname;
-    }
-
-    /// The former name of
-    /// [`tls_danger_accept_invalid_hostnames`](Self::tls_danger_accept_invalid_hostnames).
-    fn danger_accept_invalid_hostnames(accept_invalid_hostname: bool) |config| {
-        config.tls.verify_names = !accept_invalid_hostname;
-    }
-
-    /// Accepts every certificate. **Anybody can read along.** Default false.
-    fn tls_danger_accept_invalid_certs(accept_invalid_certs: bool) |config| {
-        config.tls.verify = !accept_invalid_certs;
-    }
-
-    /// The former name of
-    /// [`tls_danger_accept_invalid_certs`](Self::tls_danger_accept_invalid_certs).
-    fn danger_accept_invalid_certs(accept_invalid_certs: bool) |config| {
-        config.tls.verify = !accept_invalid_certs;
-    }
-
-    /// Tells the server its name in plain text (SNI), as nearly all servers need it. Default true.
-    fn tls_sni(tls_sni: bool) |config| {
-        config.tls.sni = tls_sni;
-    }
-
-    /// Appends the keys of connections to the file that `SSLKEYLOGFILE` names, for a network
-    /// analyser. Default false.
-    fn tls_sslkeylogfile(on: bool) |config| {
-        config.tls.key_log = on;
-    }
-
-    /// Oldest version of TLS. Default 1.2.
-    fn tls_version_min(version: tls::Version) |config| {
-        config.tls.oldest = Some(version);
-    }
-
-    /// The former name of [`tls_version_min`](Self::tls_version_min).
-    fn min_tls_version(version: tls::Version) |config| {
-        config.tls.oldest = Some(version);
-    }
-
-    /// Newest version of TLS. Default 1.3.
-    fn tls_version_max(version: tls::Version) |config| {
-        config.tls.newest = Some(version);
-    }
-
-    /// The former name of [`tls_version_max`](Self::tls_version_max).
-    fn max_tls_version(version: tls::Version) |config| {
-        config.tls.newest = Some(version);
-    }
-
-    /// Uses rustls, which is what there is.
-    fn tls_backend_rustls() |config| {
-        config.tls.preconfigured = Preconfigured::None;
-    }
-
-    /// The former name of [`tls_backend_rustls`](Self::tls_backend_rustls).
-    fn use_rustls_tls() |config| {
-        config.tls.preconfigured = Preconfigured::None;
-    }
-
-    /// Uses a `rustls::ClientConfig` of the caller's; of the other TLS options none counts.
-    /// Anything else is a builder error.
-    fn tls_backend_preconfigured[T](tls: T) where [T: Any] |config| {
-        config.tls.preconfigured = Preconfigured::from_any(tls);
-    }
-
-    /// The former name of [`tls_backend_preconfigured`](Self::tls_backend_preconfigured).
-    fn use_preconfigured_tls[T](tls: T) where [T: Any] |config| {
-        config.tls.preconfigured = Preconfigured::from_any(tls);
-    }
-
-    /// Puts a [`TlsInfo`](tls::TlsInfo) into the extensions of `https` responses. Default false.
-    fn tls_info(tls_info: bool) |config| {
-        config.tls_info = tls_info;
     }
 
     /// Refuses `http` URLs, also where a redirect leads to one. Default false.

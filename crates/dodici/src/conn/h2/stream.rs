@@ -157,13 +157,20 @@ impl H2Stream {
         self.outgoing.is_some()
     }
 
-    /// Whether the rest of the request body is still to be sent and the peer has not reset the
-    /// stream; wakes `cx` when it does.
-    pub(crate) fn is_wanted(&mut self, cx: &mut Context<'_>) -> bool {
-        match &mut self.outgoing {
-            Some(outgoing) => outgoing.poll_reset(cx).is_pending(),
-            None => false,
-        }
+    /// Ready when the peer has reset the stream, or the connection has ended, while the rest of
+    /// what goes out was still to be sent. Pending once nothing is: see [`H2Stream::is_sending`].
+    pub(crate) fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<StreamFailure> {
+        let Some(outgoing) = &mut self.outgoing else {
+            return Poll::Pending;
+        };
+        outgoing.poll_reset(cx).map(|reason| match reason {
+            Ok(reason) => StreamFailure {
+                code: Some(reason.into()),
+                remote: true,
+                source: h2::Error::from(reason),
+            },
+            Err(error) => error.into(),
+        })
     }
 
     /// Ready when the peer, or h2's buffer, has room for another piece of the body. False if the

@@ -914,9 +914,85 @@ async fn connect_leaves_a_byte_stream_beside_other_requests() {
     assert_eq!(client.pool.stats().running, 0);
     let seen = within("other", client.get("/").ended()).await;
     assert_eq!(text(&seen.body), "beside");
+    call.finish();
     within("end", call.ended()).await;
     shut_down(client).await;
     peer.finish().await;
+}
+
+#[tokio::test]
+async fn a_byte_stream_whose_peer_has_ended_still_writes_everything() {
+    let peer = serve(|conn| async {
+        let mut peer = H2Peer::accept(conn, &[]).await;
+        let tunnel = peer.next_head().await.unwrap();
+        peer.head(tunnel, 200, &[], false).await;
+        peer.data(tunnel, "goodbye", true).await;
+        // Three windows: the caller is asked for its bytes, and room is given, after that end.
+        let mut count = 0;
+        loop {
+            let frame = peer.next_frame_of(tunnel).await.unwrap();
+            if frame.kind != kind::DATA {
+                continue;
+            }
+            count += frame.payload.len();
+            if frame.ends_stream() {
+                break;
+            }
+            if !frame.payload.is_empty() {
+                let room = frame.payload.len() as u32;
+                peer.grant(tunnel, room).await;
+                peer.grant(0, room).await;
+            }
+        }
+        assert_eq!(count, 200_000);
+        let other = peer.next_head().await.unwrap();
+        peer.respond(other, "after").await;
+        peer.closed().await;
+    })
+    .await;
+    let client = Client::new(peer.port(), config());
+    let call = client.send(connect("example.org:443"));
+    within(
+        "the peer's end",
+        call.wait(|seen| (seen.body == b"goodbye").then_some(())),
+    )
+    .await;
+    call.handle.body_chunk(vec![b'x'; 100_000].into());
+    within(
+        "asked for more",
+        call.wait(|seen| (seen.pulled() > 200_000).then_some(())),
+    )
+    .await;
+    call.handle.body_chunk(vec![b'x'; 100_000].into());
+    call.finish();
+    within("end", call.ended()).await;
+    let seen = within("other", client.get("/").ended()).await;
+    assert_eq!(text(&seen.body), "after");
+    shut_down(client).await;
+    peer.finish().await;
+}
+
+#[tokio::test]
+async fn a_peer_that_has_ended_a_byte_stream_may_refuse_the_rest() {
+    for (code, clean) in [(code::NO_ERROR, true), (code::CANCEL, false)] {
+        let peer = serve(move |conn| async move {
+            let mut peer = H2Peer::accept(conn, &[]).await;
+            let tunnel = peer.next_head().await.unwrap();
+            peer.head(tunnel, 200, &[], false).await;
+            peer.data(tunnel, "goodbye", true).await;
+            peer.reset(tunnel, code).await;
+            peer.closed().await;
+        })
+        .await;
+        let client = Client::new(peer.port(), config());
+        let call = client.send(connect("example.org:443"));
+        let seen = within("settled", call.settled()).await;
+        assert_eq!(text(&seen.body), "goodbye");
+        let wanted = (!clean).then_some(ErrorKind::StreamReset(code));
+        assert_eq!(seen.error_kind(), wanted);
+        shut_down(client).await;
+        peer.finish().await;
+    }
 }
 
 #[tokio::test]
@@ -970,8 +1046,9 @@ async fn a_websocket_needs_the_servers_extended_connect() {
             let error = within("error", call.error()).await;
             assert_eq!(error.kind(), ErrorKind::Unserved);
         } else {
+            within("upgrade", call.wait(|seen| seen.upgraded.then_some(()))).await;
+            call.finish();
             let seen = within("end", call.ended()).await;
-            assert!(seen.upgraded);
             assert_eq!(text(&seen.body), "hi");
         }
         shut_down(client).await;

@@ -187,11 +187,8 @@ impl H2Stream {
             match ready!(outgoing.poll_capacity(cx)) {
                 Some(Ok(0)) => {}
                 Some(Ok(_)) => return Poll::Ready(true),
-                // The receiving side says why.
-                Some(Err(_)) | None => {
-                    self.outgoing = None;
-                    return Poll::Ready(false);
-                }
+                // The receiving side says why, or `poll_reset` once that has ended.
+                Some(Err(_)) | None => return Poll::Ready(false),
             }
         }
     }
@@ -201,9 +198,9 @@ impl H2Stream {
         let Some(outgoing) = &mut self.outgoing else {
             return;
         };
-        // An error here comes back on the receiving side.
-        let sent = outgoing.send_data(chunk, end);
-        if end || sent.is_err() {
+        // An error here comes back on the receiving side, or from `poll_reset`.
+        let _sent = outgoing.send_data(chunk, end);
+        if end {
             self.outgoing = None;
         }
     }

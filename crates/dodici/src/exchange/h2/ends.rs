@@ -89,7 +89,12 @@ impl StreamExchange {
 
     /// The response was complete before the request body had been sent. As in undici, the rest is
     /// sent, unless the peer wants none of it or it takes too long.
-    pub(super) fn poll_rest_of_body(&mut self, cx: &mut Context<'_>, expired: bool, lost: bool) -> StreamStep {
+    pub(super) fn poll_rest_of_body(
+        &mut self,
+        cx: &mut Context<'_>,
+        expired: bool,
+        lost: bool,
+    ) -> StreamStep {
         if let Err(error) = self.poll_upload(cx) {
             return self.failed(error);
         }

@@ -125,6 +125,9 @@ wire_enum! {
         /// How many requests an HTTP/2 connection takes at once, from now on. As `Connected`.
         /// Payload: `u32 streams`. Before the first one, it takes one.
         Concurrency = 12,
+        /// The peer of an HTTP/2 connection has answered a PING. As `Connected`. Payload:
+        /// `u32 microseconds`.
+        Pong = 13,
     }
 }
 

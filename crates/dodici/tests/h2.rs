@@ -247,7 +247,7 @@ async fn at_the_limit_another_connection_is_made_if_the_pool_may_grow() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_a_limit_of_zero_requests_wait_under_their_headers_timeout() {
+async fn s36_with_a_limit_of_zero_requests_wait_under_their_headers_timeout() {
     let peer = serve(|conn| async {
         let limit = |n| [(setting::MAX_CONCURRENT_STREAMS, n)];
         let mut peer = H2Peer::accept(conn, &limit(0)).await;
@@ -349,7 +349,7 @@ async fn a_refused_stream_is_sent_again() {
 }
 
 #[tokio::test]
-async fn a_peer_that_refuses_everything_is_asked_a_bounded_number_of_times() {
+async fn s38_a_peer_that_refuses_everything_is_asked_a_bounded_number_of_times() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
     let peer = serve(move |conn| {
@@ -372,7 +372,7 @@ async fn a_peer_that_refuses_everything_is_asked_a_bounded_number_of_times() {
 }
 
 #[tokio::test]
-async fn connections_that_go_away_at_once_are_tried_a_bounded_number_of_times() {
+async fn s38_connections_that_go_away_at_once_are_tried_a_bounded_number_of_times() {
     let peer = serve(|conn| async {
         let mut peer = H2Peer::accept(conn, &[]).await;
         if peer.next_head().await.is_some() {
@@ -664,7 +664,7 @@ async fn a_reader_that_stops_holds_one_window_and_stalls_nobody() {
 }
 
 #[tokio::test]
-async fn an_upload_stays_within_the_peers_window_and_follows_its_changes() {
+async fn s36_an_upload_stays_within_the_peers_window_and_follows_its_changes() {
     let peer = serve(|conn| async {
         let window = |n| [(setting::INITIAL_WINDOW_SIZE, n)];
         let mut peer = H2Peer::accept(conn, &window(10)).await;
@@ -762,7 +762,7 @@ async fn an_abort_resets_the_stream_and_leaves_the_connection() {
 }
 
 #[tokio::test]
-async fn after_many_resets_a_connection_is_replaced() {
+async fn s37_after_many_resets_a_connection_is_replaced() {
     let peer = serve(|conn| async {
         let mut peer = H2Peer::accept(conn, &[]).await;
         peer.closed().await;
@@ -854,6 +854,20 @@ async fn a_connection_that_answers_no_ping_is_dead() {
     let error = within("error", client.get("/").error()).await;
     assert!(error.message().contains("unresponsive"), "{error}");
     drop(client);
+}
+
+#[tokio::test]
+async fn answered_pings_are_told_again_and_again() {
+    let peer = serve(|conn| async { echo(H2Peer::accept(conn, &[]).await).await }).await;
+    let mut config = config();
+    config.http2.ping_interval = Some(Duration::from_millis(5));
+    let client = Client::new(peer.port(), config);
+    within("response", client.post("/", "id", "x").ended()).await;
+    let pong = |event: &Event| matches!(event, Event::Pong { .. });
+    within("answers", client.events.wait_nth(3, pong)).await;
+    assert_eq!(client.events.connects(), 1);
+    shut_down(client).await;
+    peer.finish().await;
 }
 
 #[tokio::test]

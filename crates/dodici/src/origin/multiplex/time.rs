@@ -6,10 +6,10 @@
 use std::task::Context;
 use std::time::Duration;
 
-use dodici_pool::{CloseReason, Error, ErrorKind, Phase};
+use dodici_pool::{CloseReason, Error, ErrorKind, Event, Phase};
 use tokio::time::Instant;
 
-use super::Multiplex;
+use super::{Multiplex, contain};
 use crate::clock::after;
 use crate::exchange::StreamExchange;
 
@@ -21,8 +21,8 @@ const LEAST_PROBE: Duration = Duration::from_secs(1);
 pub(super) struct Ping {
     /// The next PING.
     next: Option<Instant>,
-    /// When the answer to the last one must be there.
-    due: Option<Instant>,
+    /// When the last one was made, and when its answer must be there; `None` once it is.
+    unanswered: Option<(Instant, Instant)>,
     /// A request timed out: no stream is opened before the peer has answered.
     probing: bool,
 }
@@ -31,7 +31,7 @@ impl Ping {
     pub(super) fn new(interval: Option<Duration>) -> Self {
         Self {
             next: after(interval),
-            due: None,
+            unanswered: None,
             probing: false,
         }
     }
@@ -43,6 +43,19 @@ impl Ping {
     pub(super) fn is_probing(&self) -> bool {
         self.probing
     }
+
+    fn due(&self) -> Option<Instant> {
+        self.unanswered.map(|(_, due)| due)
+    }
+}
+
+/// When the PING after that of `this` is made, seen at `now`: an interval later, or from now on
+/// where that has passed too. So a thread that was late makes up for no PING, and a peer that
+/// answers slowly is not asked less often.
+fn following(this: Instant, interval: Option<Duration>, now: Instant) -> Option<Instant> {
+    let interval = interval?;
+    let next = this.checked_add(interval).filter(|next| *next > now);
+    next.or_else(|| now.checked_add(interval))
 }
 
 impl Multiplex {
@@ -78,8 +91,8 @@ impl Multiplex {
             machine.handle_deadline(now.into_std());
             self.stirred = true;
         }
-        if passed(self.ping.due) {
-            self.ping.due = None;
+        if passed(self.ping.due()) {
+            self.ping.unanswered = None;
             let error = Error::new(
                 ErrorKind::Socket,
                 Phase::Headers,
@@ -88,8 +101,10 @@ impl Multiplex {
             let error = error.with_socket(self.conn.socket_info());
             self.lose((CloseReason::Timeout, error));
         }
-        if passed(self.ping.next) {
-            self.ping.next = None;
+        if let Some(next) = self.ping.next
+            && next <= now
+        {
+            self.ping.next = following(next, self.config().ping_interval, now);
             self.send_ping(self.config().ping_timeout);
         }
         for index in 0..self.slots.len() as u32 {
@@ -102,7 +117,7 @@ impl Multiplex {
             }
         }
         self.arm(self.rest_until);
-        self.arm(self.ping.due);
+        self.arm(self.ping.due());
         self.arm(self.ping.next);
     }
 
@@ -116,12 +131,16 @@ impl Multiplex {
     }
 
     fn send_ping(&mut self, timeout: Duration) {
-        if self.ping.due.is_none() && self.conn.send_ping() {
-            self.ping.due = after(Some(timeout));
-            self.pong.wake();
-            if self.arm(self.ping.due) {
-                self.clock.wake();
-            }
+        // One that is still unanswered serves as well.
+        if self.ping.unanswered.is_some() || !self.conn.send_ping() {
+            return;
+        }
+        let now = Instant::now();
+        let due = now.checked_add(timeout).unwrap_or(now);
+        self.ping.unanswered = Some((now, due));
+        self.pong.wake();
+        if self.arm(Some(due)) {
+            self.clock.wake();
         }
     }
 
@@ -129,16 +148,38 @@ impl Multiplex {
         self.pong.reset();
         let pong = self.pong.waker().clone();
         let mut cx = Context::from_waker(&pong);
-        if self.ping.due.is_none() || self.conn.poll_pong(&mut cx).is_pending() {
+        let Some((made, _)) = self.ping.unanswered else {
+            return;
+        };
+        if self.conn.poll_pong(&mut cx).is_pending() {
             return;
         }
-        self.ping.due = None;
-        self.ping.next = after(self.config().ping_interval);
-        if self.arm(self.ping.next) {
-            self.clock.wake();
-        }
+        self.ping.unanswered = None;
         if std::mem::take(&mut self.ping.probing) {
             self.inbox.wake();
+            return;
         }
+        let event = Event::Pong {
+            conn: self.id,
+            round_trip: made.elapsed(),
+        };
+        contain(|| self.pool.events.event(event));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pings_keep_their_distance_and_are_not_made_up_for() {
+        let interval = Duration::from_millis(100);
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let next = |now| following(at(100), Some(interval), now);
+        assert_eq!(next(at(100)), Some(at(200)));
+        assert_eq!(next(at(130)), Some(at(200)));
+        assert_eq!(next(at(450)), Some(at(550)));
+        assert_eq!(following(start, None, start), None);
     }
 }

@@ -290,6 +290,7 @@ impl Config {
             && let Some(window) = self.http2.stream_window
         {
             config.stream_window = window;
+            config.max_stream_window = window;
         }
         if let Some(bytes) = self.http2.max_frame_size {
             config.max_frame_size = bytes;

@@ -280,7 +280,8 @@ wire_enum! {
         Http2 = 60,
         /// Number: most requests at a time on one HTTP/2 connection.
         MaxConcurrentStreams = 61,
-        /// Number: bytes that the peer may send ahead on one stream.
+        /// Number: bytes that the peer may send ahead on one stream. Without it, the engine begins
+        /// with its default and widens it where the way to the peer is long.
         StreamWindow = 62,
         /// Number: bytes that the peer may send ahead on all streams together.
         ConnectionWindow = 63,

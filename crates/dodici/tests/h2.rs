@@ -10,7 +10,7 @@ use dodici::{
     BodyKind, CloseReason, ErrorKind, Event, OriginConfig, Protocol, Request, RequestKind, Version,
 };
 use dodici_testkit::client::{connect, get, head, post, post_chunked, post_sized};
-use dodici_testkit::h2::{code, flag, kind, response_block, setting};
+use dodici_testkit::h2::{Frame, code, flag, kind, response_block, setting};
 use dodici_testkit::{Client, Conn, H2Peer, PeerClose, ScriptedPeer, Signal, Terminal, within};
 
 fn config() -> OriginConfig {
@@ -661,6 +661,59 @@ async fn a_reader_that_stops_holds_one_window_and_stalls_nobody() {
     assert_eq!(seen.body.len(), WINDOW + 1);
     shut_down(client).await;
     peer.finish().await;
+}
+
+/// The window that a SETTINGS frame of the client gives to each stream.
+fn stream_window(frame: &Frame) -> Option<u32> {
+    if frame.kind != kind::SETTINGS || frame.flags & flag::ACK != 0 {
+        return None;
+    }
+    let entries = frame.payload.chunks(6);
+    entries
+        .filter(|entry| entry[..2] == setting::INITIAL_WINDOW_SIZE.to_be_bytes())
+        .map(|entry| u32::from_be_bytes(entry[2..].try_into().unwrap()))
+        .next_back()
+}
+
+#[tokio::test]
+async fn windows_grow_where_a_distant_peer_waits_for_them_and_may() {
+    const WINDOW: u32 = 65_535;
+    const DISTANCE: Duration = Duration::from_millis(100);
+    for grows in [true, false] {
+        let peer = serve(move |conn| async move {
+            let mut peer = H2Peer::silent(conn).await;
+            // What a peer that is this far away looks like: its SETTINGS take so long.
+            tokio::time::sleep(DISTANCE).await;
+            peer.settings(&[]).await;
+            let stream = peer.next_head().await.unwrap();
+            peer.head(stream, 200, &[], false).await;
+            let (mut sent, mut wider) = (0, None);
+            // A reader that is kept from the processor may miss the moment; the next window brings
+            // another.
+            while wider.is_none() && (grows || sent < 20 * WINDOW) {
+                let room = peer.granted.get(&stream).copied().unwrap_or(0) as u32;
+                let may = (room + WINDOW - sent).min(16_000);
+                if may > 0 {
+                    peer.data(stream, vec![b'x'; may as usize], false).await;
+                    sent += may;
+                    continue;
+                }
+                let frame = peer.next_frame().await.unwrap();
+                wider = stream_window(&frame).filter(|window| *window != WINDOW);
+            }
+            assert_eq!(wider, grows.then_some(2 * WINDOW));
+            peer.data(stream, "", true).await;
+            peer.closed().await;
+        })
+        .await;
+        let mut config = config();
+        config.http2.stream_window = WINDOW;
+        config.http2.max_stream_window = if grows { 2 * WINDOW } else { WINDOW };
+        let client = Client::new(peer.port(), config);
+        within("response", client.get("/").ended()).await;
+        shut_down(client).await;
+        peer.finish().await;
+    }
 }
 
 #[tokio::test]

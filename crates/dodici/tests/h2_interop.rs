@@ -7,14 +7,14 @@
 
 mod h2_support;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dodici::{BodyKind, OriginConfig, Request, RootSource};
 use dodici_testkit::figures::{figure, resident};
 use dodici_testkit::{Authority, Call, Client, within};
 
-use self::h2_support::{Made, Server, files, free_port, hyper_server, start};
+use self::h2_support::{Made, Server, far_away, files, free_port, hyper_server, start};
 
 /// Requests of each kind in the short form.
 const SHORT: usize = 500;
@@ -182,7 +182,7 @@ async fn upload(name: &str, client: &Client, path: &str) {
     let sent = client.pool.send(request);
     tokio::pin!(sent);
     let mut peak = watch.before;
-    let mut ticks = tokio::time::interval(std::time::Duration::from_millis(20));
+    let mut ticks = tokio::time::interval(Duration::from_millis(20));
     let response = loop {
         tokio::select! {
             response = &mut sent => break response.unwrap(),
@@ -248,6 +248,32 @@ async fn hypers_server_is_understood() {
     let client = Client::new(hyper_server().await, config);
     exercise("hyper (h2c)", client.clone(), &application()).await;
     assert_eq!(client.events.connects(), 1);
+}
+
+/// What the windows that grow by themselves are worth; the figure is for the table.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_distant_server_is_understood() {
+    let near = hyper_server().await;
+    let bytes = large() >> 5;
+    for (what, grows) in [("window of 256 KiB", false), ("windows that grow", true)] {
+        let mut config = OriginConfig::default();
+        config.http2.prior_knowledge = true;
+        if !grows {
+            config.http2.max_stream_window = 0;
+        }
+        let port = far_away(near, Duration::from_millis(25)).await;
+        let client = Client::new(port, config);
+        let begun = Instant::now();
+        let path = format!("/bytes/{bytes}");
+        let seen = within("download", client.get(&path).ended()).await;
+        assert_eq!(seen.body.len() as u64, bytes);
+        let (seconds, mib) = (begun.elapsed().as_secs_f64(), bytes >> 20);
+        let rate = mib as f64 / seconds;
+        let value = format!("{mib} MiB in {seconds:.1} s, {rate:.0} MiB/s");
+        figure("hyper (h2c), 50 ms away", what, value);
+        client.pool.close();
+        within("close", client.events.closed()).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

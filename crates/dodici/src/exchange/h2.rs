@@ -280,7 +280,7 @@ impl StreamExchange {
                 Received::End(trailers) => return self.end(cx, conn, lost, trailers),
             }
         }
-        self.release(config);
+        self.release(conn, config);
         self.check_deadlines(cx, expired)
     }
 
@@ -385,7 +385,7 @@ impl StreamExchange {
     }
 
     /// Gives room that the reader has again back to the peer.
-    fn release(&mut self, config: &ExchangeConfig) {
+    fn release(&mut self, conn: &mut H2Conn, config: &ExchangeConfig) {
         if self.received == 0 {
             return;
         }
@@ -393,7 +393,10 @@ impl StreamExchange {
             return;
         };
         let (room, most) = (self.job.command.room(), config.window as usize);
-        stream.release(room, most);
+        let released = stream.release(room, most);
+        if released > 0 {
+            conn.released(stream, released);
+        }
         self.job.command.wake_at(stream.release_from(room, most));
     }
 

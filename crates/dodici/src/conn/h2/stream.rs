@@ -3,6 +3,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use bytes::Bytes;
 use dodici_pool::{Error, HeaderBlock, ResponseHead};
@@ -10,6 +11,7 @@ use h2::client::ResponseFuture;
 use h2::{Reason, RecvStream, SendStream};
 
 use super::head::{fill, header_block, trailer_map};
+use super::pace::Pace;
 
 /// See the module.
 pub(crate) struct H2Stream {
@@ -19,6 +21,7 @@ pub(crate) struct H2Stream {
     /// Bytes taken from h2 whose room was not given back to the peer.
     unreleased: usize,
     window: usize,
+    pub(super) pace: Pace,
 }
 
 enum Incoming {
@@ -78,6 +81,7 @@ impl H2Stream {
             outgoing: has_body.then_some(body),
             unreleased: 0,
             window: window as usize,
+            pace: Pace::new(Instant::now()),
         }
     }
 
@@ -128,19 +132,23 @@ impl H2Stream {
     /// reader of 256 KiB each: after 100 KiB that were delivered and not credited, `room` is
     /// 156 KiB, 100 KiB are kept back, and nothing is released; once 60 KiB of them were credited,
     /// 60 KiB are.
-    pub(crate) fn release(&mut self, room: usize, most: usize) {
+    ///
+    /// Returns how much of it went back.
+    pub(crate) fn release(&mut self, room: usize, most: usize) -> usize {
         let window = self.window.min(most);
         let keep = window.saturating_sub(room);
         let release = self.unreleased.saturating_sub(keep);
         // h2 tells the peer of half a window at once; below that, asking it is only work.
         if release * 4 < window || release == 0 {
-            return;
+            return 0;
         }
         if let Incoming::Body(body) = &mut self.incoming
             && body.flow_control().release_capacity(release).is_ok()
         {
             self.unreleased -= release;
+            return release;
         }
+        0
     }
 
     /// How much room a reader must have for [`H2Stream::release`] to do something: a quarter of a

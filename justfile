@@ -86,7 +86,7 @@ soak *ARGS: build
 
 # HTTP/2 with servers that leave, refuse and flood, and with those of others: see --help
 [group('4 measure')]
-soak-h2 *ARGS:
+soak-h2 *ARGS: build
     @node scripts/soak-h2.mjs {{ ARGS }}
 
 # Build everything that the benchmarks need and install the clients they compare

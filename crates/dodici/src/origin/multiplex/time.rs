@@ -49,15 +49,6 @@ impl Ping {
     }
 }
 
-/// When the PING after that of `this` is made, seen at `now`: an interval later, or from now on
-/// where that has passed too. So a thread that was late makes up for no PING, and a peer that
-/// answers slowly is not asked less often.
-fn following(this: Instant, interval: Option<Duration>, now: Instant) -> Option<Instant> {
-    let interval = interval?;
-    let next = this.checked_add(interval).filter(|next| *next > now);
-    next.or_else(|| now.checked_add(interval))
-}
-
 impl Multiplex {
     /// Takes note of a deadline. True if the timer must be set for it.
     pub(super) fn arm(&mut self, deadline: Option<Instant>) -> bool {
@@ -101,10 +92,10 @@ impl Multiplex {
             let error = error.with_socket(self.conn.socket_info());
             self.lose((CloseReason::Timeout, error));
         }
-        if let Some(next) = self.ping.next
-            && next <= now
-        {
-            self.ping.next = following(next, self.config().ping_interval, now);
+        if passed(self.ping.next) {
+            // From now on, and not from the answer on: a peer that answers slowly is not asked
+            // less often. None is made up for.
+            self.ping.next = after(self.config().ping_interval);
             self.send_ping(self.config().ping_timeout);
         }
         for index in 0..self.slots.len() as u32 {
@@ -164,22 +155,5 @@ impl Multiplex {
             round_trip: made.elapsed(),
         };
         contain(|| self.pool.events.event(event));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pings_keep_their_distance_and_are_not_made_up_for() {
-        let interval = Duration::from_millis(100);
-        let start = Instant::now();
-        let at = |millis| start + Duration::from_millis(millis);
-        let next = |now| following(at(100), Some(interval), now);
-        assert_eq!(next(at(100)), Some(at(200)));
-        assert_eq!(next(at(130)), Some(at(200)));
-        assert_eq!(next(at(450)), Some(at(550)));
-        assert_eq!(following(start, None, start), None);
     }
 }

@@ -1149,6 +1149,29 @@ async fn padding_and_continuation_change_nothing() {
 }
 
 #[tokio::test]
+async fn a_field_with_one_value_is_refused_under_two_spellings() {
+    let peer = serve(|conn| async { echo(H2Peer::accept(conn, &[]).await).await }).await;
+    let client = Client::new(peer.port(), config());
+    let request = |fields: &str| Request::new(format!("GET / HTTP/1.1\r\nhost: a\r\n{fields}\r\n"));
+    let twice = request("content-type: a/b\r\nContent-Type: a/b\r\n");
+    let error = within("refused", client.send(twice).error()).await;
+    assert_eq!(error.kind(), ErrorKind::Unserved);
+    assert_eq!(
+        dodici_testkit::client::code(&error),
+        "ERR_HTTP2_HEADER_SINGLE_VALUE"
+    );
+    for fields in [
+        "x-a: 1\r\nX-A: 2\r\n",
+        "content-type: a/b\r\ncontent-type: a/c\r\n",
+    ] {
+        within("response", client.send(request(fields)).ended()).await;
+    }
+    assert_eq!(client.events.connects(), 1);
+    shut_down(client).await;
+    peer.finish().await;
+}
+
+#[tokio::test]
 async fn what_no_header_can_be_is_refused_before_it_is_sent() {
     let peer = serve(|conn| async {
         let peer = H2Peer::accept(conn, &[]).await;

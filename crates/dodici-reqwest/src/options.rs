@@ -230,19 +230,21 @@ options! {
         config.http1.title_case = true;
     }
 
-    /// Has no effect: a header that goes on in the next line is refused, as RFC 9112, section 5.2
-    /// allows. Such lines are how responses are smuggled past a proxy.
+    /// Reads a header that goes on in the next line (RFC 9112, section 5.2) instead of refusing the
+    /// response. Default false: such lines are how responses are smuggled past a proxy. Headers that
+    /// say where the response ends are refused all the same.
     fn http1_allow_obsolete_multiline_headers_in_responses(value: bool) |config| {
         config.http1.obsolete_multiline = value;
     }
 
-    /// Has no effect: a response with a header line that cannot be read is refused, not guessed at.
+    /// Leaves header lines out that cannot be read instead of refusing the response. Default false.
+    /// What may be meant for a header that says where the response ends is refused all the same.
     fn http1_ignore_invalid_headers_in_responses(value: bool) |config| {
         config.http1.ignore_invalid = value;
     }
 
-    /// Has no effect: a space between a header's name and its colon is refused (RFC 9112, section
-    /// 5.1).
+    /// Reads a header with a space between name and colon (RFC 9112, section 5.1) instead of
+    /// refusing the response. Default false.
     fn http1_allow_spaces_after_header_name_in_responses(value: bool) |config| {
         config.http1.spaces_after_name = value;
     }
@@ -268,7 +270,7 @@ options! {
     }
 
     /// Bytes of a response that may come on one HTTP/2 stream before they are read. Default:
-    /// the engine's, 256 KiB.
+    /// 2 MiB.
     ///
     /// Needs the feature `http2`.
     #[cfg(feature = "http2")]
@@ -276,7 +278,8 @@ options! {
         config.http2.stream_window = sz.into();
     }
 
-    /// Bytes of all responses that may come on one HTTP/2 connection before they are read.
+    /// Bytes of all responses that may come on one HTTP/2 connection before they are read. Default:
+    /// 24 MiB.
     ///
     /// Needs the feature `http2`.
     #[cfg(feature = "http2")]
@@ -284,8 +287,9 @@ options! {
         config.http2.connection_window = sz.into();
     }
 
-    /// Leaves the size of windows to the engine, which gives each stream 256 KiB, a size that a
-    /// fast network needs and memory can bear. Default off.
+    /// Windows that limit no fast line: 16 MiB for each HTTP/2 stream, which is as far as reqwest's
+    /// grow by measuring. They take the place of the sizes that were set. A response that nobody
+    /// reads may fill that much memory. Default off.
     ///
     /// Needs the feature `http2`.
     #[cfg(feature = "http2")]
@@ -325,12 +329,13 @@ options! {
         config.http2.keep_alive_timeout = Some(timeout);
     }
 
-    /// Has no effect: where an interval is set, a connection without streams is pinged as well.
+    /// Whether a connection without streams is pinged as well, where an interval is set. Default
+    /// false.
     ///
     /// Needs the feature `http2`.
     #[cfg(feature = "http2")]
     fn http2_keep_alive_while_idle(enabled: bool) |config| {
-        let _ = (config, enabled);
+        config.http2.keep_alive_while_idle = enabled;
     }
 
     /// Sets `TCP_NODELAY`. Default true.
@@ -532,6 +537,16 @@ options! {
     /// Refuses `http` URLs, also where a redirect leads to one. Default false.
     fn https_only(enabled: bool) |config| {
         config.https_only = enabled;
+    }
+
+    /// Has no effect: hickory's resolver is not there. Names are resolved by the system, on threads
+    /// of the engine's own, so that no runtime waits for them;
+    /// [`dns_resolver`](Self::dns_resolver) takes any other resolver.
+    ///
+    /// Needs the feature `hickory-dns`.
+    #[cfg(feature = "hickory-dns")]
+    fn hickory_dns(enable: bool) |config| {
+        let _ = (config, enable);
     }
 
     /// Does not use hickory's resolver, also where its feature is on. Here it never is: names are

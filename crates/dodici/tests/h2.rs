@@ -909,6 +909,38 @@ async fn a_connection_that_answers_no_ping_is_dead() {
     drop(client);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_connection_without_streams_is_pinged_unless_told_otherwise() {
+    for (while_idle, reason) in [
+        (true, CloseReason::Timeout),
+        (false, CloseReason::IdleTimeout),
+    ] {
+        let peer = serve(|conn| async {
+            let mut peer = H2Peer::accept(conn, &[]).await;
+            let stream = peer.next_head().await.unwrap();
+            peer.respond(stream, "").await;
+            // Answers no ping.
+            peer.conn().stall().await;
+        })
+        .await;
+        let mut config = config();
+        config.exchange.headers_timeout = None;
+        config.exchange.body_timeout = None;
+        config.pool.keep_alive_timeout = Duration::from_secs(60);
+        config.http2.ping_interval = Some(Duration::from_secs(5));
+        config.http2.ping_while_idle = while_idle;
+        let client = Client::new(peer.port(), config);
+        within("response", client.get("/").ended()).await;
+        client.disconnected(1).await;
+        let reasons = client.events.events().into_iter();
+        let mut reasons = reasons.filter_map(|event| match event {
+            Event::Disconnected { info, .. } => Some(info.reason),
+            _ => None,
+        });
+        assert_eq!(reasons.next(), Some(reason), "while idle: {while_idle}");
+    }
+}
+
 #[tokio::test]
 async fn answered_pings_are_told_again_and_again() {
     let peer = serve(|conn| async { echo(H2Peer::accept(conn, &[]).await).await }).await;

@@ -108,6 +108,8 @@ pub struct Http2Config {
     pub max_frame_size: u32,
     /// Time between PING frames that look whether the peer is alive. Default 60 s; `None` never.
     pub ping_interval: Option<Duration>,
+    /// Whether a connection without streams is asked as well. Default true.
+    pub ping_while_idle: bool,
     /// Longest wait for the answer to a PING; the connection is then taken for dead. Default 20 s.
     pub ping_timeout: Duration,
     /// How often a request is sent again when the peer says that it did not process it
@@ -127,6 +129,7 @@ impl Default for Http2Config {
             max_header_list_size: 64 * 1024,
             max_frame_size: 16 * 1024,
             ping_interval: Some(Duration::from_secs(60)),
+            ping_while_idle: true,
             ping_timeout: Duration::from_secs(20),
             max_replays: 5,
         }
@@ -151,6 +154,21 @@ pub struct ExchangeConfig {
     pub continue_timeout: Duration,
     /// Body bytes delivered but not yet credited back, per request. Default 256 KiB.
     pub window: u32,
+    /// Faults of responses on HTTP/1.1 that are forgiven. Default: none.
+    pub leniency: Leniency,
+}
+
+/// Faults in the fields of a response's head that are forgiven. Default: none, because what one
+/// reader forgives and another does not is how responses are smuggled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leniency {
+    /// A value that goes on in the next line (RFC 9112, section 5.2). The parts are put
+    /// together with a space. Not in fields that say where the response ends or what becomes of its connection.
+    pub folded_values: bool,
+    /// A line that is no field. It is left out, unless it may be meant for one of those.
+    pub invalid_fields: bool,
+    /// White space between name and colon (RFC 9112, section 5.1). It is left out, in all fields.
+    pub space_before_colon: bool,
 }
 
 /// What to do with a `100 Continue` that answers no `Expect`.
@@ -172,6 +190,7 @@ impl Default for ExchangeConfig {
             unexpected_continue: UnexpectedContinue::Ignore,
             continue_timeout: Duration::from_secs(1),
             window: 256 * 1024,
+            leniency: Leniency::default(),
         }
     }
 }

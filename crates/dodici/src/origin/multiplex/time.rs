@@ -94,9 +94,11 @@ impl Multiplex {
         }
         if passed(self.ping.next) {
             // From now on, and not from the answer on: a peer that answers slowly is not asked
-            // less often. None is made up for.
+            // less often, and a stream that is opened meanwhile waits for an interval at most.
             self.ping.next = after(self.config().ping_interval);
-            self.send_ping(self.config().ping_timeout);
+            if self.config().ping_while_idle || self.active > 0 {
+                self.send_ping(self.config().ping_timeout);
+            }
         }
         for index in 0..self.slots.len() as u32 {
             let exchange = self.slots[index as usize].exchange.as_ref();

@@ -145,11 +145,10 @@ bench-instructions *ARGS:
 soak *ARGS: build
     @node --expose-gc --require ./scripts/peer.cjs bench/soak.mjs {{ ARGS }}
 
-# HTTP/2 servers that leave and refuse, over so many requests, and 1 GiB in both directions
+# HTTP/2 with servers that leave, refuse and flood, and with those of others: see --help
 [group('4 measure')]
-soak-h2 requests="200000":
-    DODICI_GATE_REQUESTS={{ requests }} DODICI_LARGE_BODY=1073741824 \
-        cargo test --release -p dodici --test h2_gate --test h2_interop
+soak-h2 *ARGS: build
+    @node scripts/soak-h2.mjs {{ ARGS }}
 
 # Build everything that the benchmarks need and install the clients they compare
 [group('4 measure')]

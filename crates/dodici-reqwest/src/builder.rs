@@ -316,6 +316,8 @@ impl Config {
                 config.connection_window = Some(window);
             }
         }
+        // What was asked for is what there is.
+        config.max_stream_window = config.stream_window;
         if let Some(bytes) = self.http2.max_frame_size {
             config.max_frame_size = bytes;
         }

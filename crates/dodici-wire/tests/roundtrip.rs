@@ -108,6 +108,7 @@ enum Put {
     Pull(u32),
     PoolClosed,
     Concurrency(u32),
+    Pong(u32),
 }
 
 fn in_slab(slab: u32, offset: u32, length: u32) -> completion::InSlab {
@@ -133,6 +134,7 @@ fn put() -> impl Strategy<Value = Put> {
         any::<u32>().prop_map(Put::Pull),
         Just(Put::PoolClosed),
         any::<u32>().prop_map(Put::Concurrency),
+        any::<u32>().prop_map(Put::Pong),
     ]
 }
 
@@ -164,6 +166,10 @@ proptest! {
                 Put::Pull(bytes) => completion::put_pull(&mut out, *to, *bytes),
                 Put::PoolClosed => completion::put_pool_closed(&mut out, to.slot),
                 Put::Concurrency(streams) => completion::put_concurrency(&mut out, *to, *streams),
+                Put::Pong(micros) => {
+                    let took = Duration::from_micros(u64::from(*micros));
+                    completion::put_pong(&mut out, *to, took);
+                }
             }
         }
         let mut reader = Reader::new(&out);
@@ -179,6 +185,7 @@ proptest! {
                 Put::Pull(bytes) => Completed::Pull(*bytes),
                 Put::PoolClosed => Completed::PoolClosed,
                 Put::Concurrency(streams) => Completed::Concurrency(*streams),
+                Put::Pong(micros) => Completed::Pong(*micros),
             };
             prop_assert_eq!(completed, expected);
             prop_assert_eq!(target.slot, to.slot);

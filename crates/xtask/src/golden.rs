@@ -292,6 +292,11 @@ fn completions() -> Vec<Vector> {
             r#"{ "kind": "Concurrency", "slot": 3, "generation": 70000, "streams": 128 }"#,
         ),
         (
+            "an answered PING",
+            put(&|out| to_js::put_pong(out, TO, Duration::from_micros(1500))),
+            r#"{ "kind": "Pong", "slot": 3, "generation": 70000, "milliseconds": 1.5 }"#,
+        ),
+        (
             "the end of a pool",
             put(&|out| to_js::put_pool_closed(out, 2)),
             r#"{ "kind": "PoolClosed", "slot": 2, "generation": 0 }"#,

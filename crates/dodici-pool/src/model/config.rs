@@ -90,8 +90,13 @@ pub struct Http2Config {
     /// Bytes that the peer may send on one stream ahead of the reader: the most that a paused
     /// reader holds. Default 256 KiB.
     pub stream_window: u32,
+    /// Bytes up to which `stream_window` grows, for all streams of a connection, when a reader
+    /// takes a whole window within two round trips of a peer that is more than a millisecond away:
+    /// then the window, and not the line, limits a download. Default 2 MiB, which is 20 MB/s over
+    /// 100 ms; `stream_window` or less: it stays as it is.
+    pub max_stream_window: u32,
     /// Bytes that the peer may send on all streams together ahead of their readers. Default
-    /// `None`: `max_concurrent_streams` times `stream_window`, so that readers that take nothing
+    /// `None`: `max_concurrent_streams` times the window of a stream, as it grows, so that readers that take nothing
     /// never keep data from the others. A smaller value saves memory and gives that up.
     pub connection_window: Option<u32>,
     /// Bytes of the HPACK table that the peer may use. Default `None`: 4 KiB (RFC 7541).
@@ -118,6 +123,7 @@ impl Default for Http2Config {
             prior_knowledge: false,
             max_concurrent_streams: 100,
             stream_window: 256 * 1024,
+            max_stream_window: 2 * 1024 * 1024,
             connection_window: None,
             header_table_size: None,
             max_header_list_size: 64 * 1024,

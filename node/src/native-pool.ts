@@ -8,6 +8,7 @@
 
 import { Connection, type ConnectionHost } from './connection';
 import { decodeError } from './errors';
+import { Lookups } from './lookups';
 import { decodeConnected, decodeDisconnected, type DisconnectInfo } from './events';
 import type { PoolSettings } from './options';
 import { provideDefaultRoots } from './roots';
@@ -38,6 +39,7 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
   readonly #listener: NativePoolListener;
   /** Connections that are up, by serial number. */
   readonly #connections = new Map<number, Connection>();
+  readonly #lookups: Lookups | null;
   #destroyError: Error | null = null;
   #closed: (() => void) | null = null;
 
@@ -50,6 +52,8 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
     this.#session = session;
     this.#listener = listener;
     this.servername = servername;
+    const { connect } = settings;
+    this.#lookups = connect.lookup === null ? null : new Lookups(connect.lookup, connect);
     if (settings.needsDefaultRoots) provideDefaultRoots(session.native);
     this.id = session.registerPool(this);
     this.writer = session.writerOf(this.id);
@@ -133,11 +137,21 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
   }
 
   onConnectFailed(_connection: number, batch: Buffer, start: number, end: number): void {
-    this.#listener.connectFailed(this, decodeError(batch, start, end));
+    const error = decodeError(batch, start, end);
+    this.#lookups?.forget(error);
+    this.#listener.connectFailed(this, error);
     this.#letGo();
   }
 
+  onLookup(lookup: number, host: string): void {
+    this.#lookups?.ask(host, (answer) => {
+      this.writer.lookupAnswer(this.id, lookup, answer);
+      this.#session.scheduleFlush();
+    });
+  }
+
   onPoolClosed(): void {
+    this.#lookups?.clear();
     const closed = this.#closed;
     this.#closed = null;
     if (closed === null) return;

@@ -22,6 +22,7 @@ import type { PoolSettings } from './options';
 import { Pipeline, Place } from './pipeline';
 import { serverNameOf, type HeadContext } from './request';
 import type { Session } from './session';
+import { queueMicrotask } from './timers';
 import { errors, type Dispatcher } from './undici';
 
 /** Counters as undici defines them. */

@@ -23,6 +23,7 @@ import type { DispatchHandler, DispatchOptions } from './handler-types';
 import { RequestDescription, type HeadContext } from './request';
 import { addHeader } from './request-headers';
 import type { Session, SlotOwner } from './session';
+import { setImmediate } from './timers';
 import { errors } from './undici';
 import { BODY_SLICE, DispatchFlag, WireBody } from './wire/generated';
 import type { SubmissionWriter } from './wire/writer';

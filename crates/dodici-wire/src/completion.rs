@@ -210,6 +210,13 @@ pub fn put_concurrency(out: &mut Vec<u8>, target: Target, streams: u32) {
     });
 }
 
+/// Appends a name that JavaScript is to resolve. `target`: pool and number of the look-up.
+pub fn put_lookup(out: &mut Vec<u8>, target: Target, host: &str) {
+    put_record(out, Completion::Lookup as u8, 0, 0, target, |out| {
+        out.extend_from_slice(host.as_bytes());
+    });
+}
+
 /// Appends the end of a pool.
 pub fn put_pool_closed(out: &mut Vec<u8>, pool: u32) {
     let target = Target {
@@ -268,6 +275,8 @@ pub enum Completed<'a> {
     PoolClosed,
     /// How many requests a connection takes at once.
     Concurrency(u32),
+    /// A name to resolve.
+    Lookup(&'a str),
 }
 
 /// Decodes the next completion of a batch; `None` at its end.
@@ -301,6 +310,10 @@ pub fn read_completion<'a>(
         Completion::ConnectFailed => Completed::ConnectFailed(payload),
         Completion::PoolClosed => Completed::PoolClosed,
         Completion::Concurrency => Completed::Concurrency(Reader::new(payload).u32()?),
+        Completion::Lookup => {
+            let host = std::str::from_utf8(payload).map_err(|_| Malformed("a name is no text"))?;
+            Completed::Lookup(host)
+        }
     };
     Ok(Some((header.target, completed)))
 }

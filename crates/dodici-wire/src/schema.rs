@@ -92,6 +92,10 @@ wire_enum! {
         /// Close one connection at once: what runs on it fails, what waits goes elsewhere.
         /// `generation`: its serial number. `Disconnected` follows.
         ConnectionDestroy = 10,
+        /// Answer to a `Lookup`. `slot`: pool; `generation`: the look-up's number. `flags` bit 0: it
+        /// failed. Payload: IP addresses, text, each followed by LF; of a failure `u32`, the number
+        /// under which JavaScript keeps the error.
+        LookupAnswer = 11,
     }
 }
 
@@ -125,6 +129,9 @@ wire_enum! {
         /// How many requests an HTTP/2 connection takes at once, from now on. As `Connected`.
         /// Payload: `u32 streams`. Before the first one, it takes one.
         Concurrency = 12,
+        /// A name is to be resolved by JavaScript. `slot`: pool; `generation`: a number for the
+        /// answer. Payload: the name, UTF-8.
+        Lookup = 13,
     }
 }
 
@@ -256,6 +263,8 @@ wire_enum! {
         MaxCachedSessions = 33,
         /// Boolean: verify with the operating system's verifier.
         PlatformVerifier = 34,
+        /// Boolean: JavaScript resolves names, see [`Completion::Lookup`].
+        Lookup = 35,
         /// Text: `http` (forwards), `http-tunnel`, `socks5`, `socks5h`, `socks4` or `socks4a`.
         /// Without it there is no proxy, and the other keys of a proxy mean nothing.
         ProxyProtocol = 50,

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -85,6 +86,8 @@ fn submitted() -> impl Strategy<Value = Submitted> {
         Just(Submitted::PoolDestroy),
         Just(Submitted::PoolConnect),
         Just(Submitted::ConnectionDestroy),
+        vec(any::<IpAddr>(), 0..4).prop_map(|addresses| Submitted::LookupAnswer(Ok(addresses))),
+        any::<u32>().prop_map(|error| Submitted::LookupAnswer(Err(error))),
     ]
 }
 
@@ -108,6 +111,7 @@ enum Put {
     Pull(u32),
     PoolClosed,
     Concurrency(u32),
+    Lookup(String),
 }
 
 fn in_slab(slab: u32, offset: u32, length: u32) -> completion::InSlab {
@@ -133,6 +137,7 @@ fn put() -> impl Strategy<Value = Put> {
         any::<u32>().prop_map(Put::Pull),
         Just(Put::PoolClosed),
         any::<u32>().prop_map(Put::Concurrency),
+        "[a-zé.]{0,20}".prop_map(Put::Lookup),
     ]
 }
 
@@ -164,6 +169,7 @@ proptest! {
                 Put::Pull(bytes) => completion::put_pull(&mut out, *to, *bytes),
                 Put::PoolClosed => completion::put_pool_closed(&mut out, to.slot),
                 Put::Concurrency(streams) => completion::put_concurrency(&mut out, *to, *streams),
+                Put::Lookup(host) => completion::put_lookup(&mut out, *to, host),
             }
         }
         let mut reader = Reader::new(&out);
@@ -179,6 +185,7 @@ proptest! {
                 Put::Pull(bytes) => Completed::Pull(*bytes),
                 Put::PoolClosed => Completed::PoolClosed,
                 Put::Concurrency(streams) => Completed::Concurrency(*streams),
+                Put::Lookup(host) => Completed::Lookup(host),
             };
             prop_assert_eq!(completed, expected);
             prop_assert_eq!(target.slot, to.slot);

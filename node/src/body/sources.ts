@@ -9,7 +9,7 @@
 import { IncomingMessage } from 'node:http';
 import type { Readable, Stream } from 'node:stream';
 
-import { setImmediate } from '../timers';
+import { queueMicrotask, setImmediate } from '../timers';
 import { errors } from '../undici';
 import type { BodyIterable } from './classify';
 import type { OutgoingBody } from './outgoing';

@@ -73,6 +73,8 @@ interface PromiseWithEnd {
 export interface ConnectionHost {
   /** Closes the connection with this serial number; its `disconnect` follows. */
   destroyConnection(connection: Connection, error: unknown): void;
+  /** As `destroyConnection`, when nothing runs on it. */
+  endConnection(connection: Connection): void;
 }
 
 /** The client that events name. */
@@ -117,6 +119,12 @@ export class Connection implements SocketOwner {
   destroy(error: unknown): void {
     this.destroyError = error;
     this.#host.destroyConnection(this, error);
+  }
+
+  /** Ends it with this error while nothing runs on it. */
+  end(error: Error): void {
+    this.destroyError = error;
+    this.#host.endConnection(this);
   }
 
   /** What a request on it fails with when it is closed without a reason. */

@@ -120,12 +120,17 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
 
   destroyConnection(connection: Connection, error: unknown): void {
     if (!this.#connections.has(connection.serial)) return;
+    this.#listener.connectionDestroyed(connection, error);
+    this.endConnection(connection);
+  }
+
+  endConnection(connection: Connection): void {
+    if (!this.#connections.has(connection.serial)) return;
     // Its end is near: as with a socket of Node's, the process waits for it.
     if (!connection.isEnding) {
       connection.isEnding = true;
       this.#session.hold();
     }
-    this.#listener.connectionDestroyed(connection, error);
     this.writer.connectionDestroy(this.id, connection.serial);
     this.#session.scheduleFlush();
   }

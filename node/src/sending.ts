@@ -37,6 +37,8 @@ export interface SendContext {
   readonly diagnostics: ConnectionDiagnostics;
   /** Whether a connection is up, for the order of diagnostics messages. */
   readonly isConnected: boolean;
+  /** The body of a request failed while it was read, before anything of the request had left. */
+  bodyFailed(error: Error): void;
 }
 
 /** A native pool, as far as a record needs it. */
@@ -111,7 +113,7 @@ export abstract class Sending
     if (body?.kind !== 'stream') return;
     const { stream } = body;
     const onError = (error: Error): void => {
-      if (this.started) this.abortWith(error);
+      if (this.started) this.sourceFailed(error);
       else this.earlyError = error;
     };
     const state = (stream as { _readableState?: { autoDestroy?: boolean } })._readableState;
@@ -239,6 +241,13 @@ export abstract class Sending
     const ready = this.onReady;
     this.onReady = null;
     ready?.();
+  }
+
+  sourceFailed(error: Error): void {
+    if (this.settled) return;
+    // What has left is the engine's business.
+    if (this.source !== null && this.slot === -1) this.context.bodyFailed(error);
+    this.abortWith(error);
   }
 
   private openSource(): void {

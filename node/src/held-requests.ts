@@ -47,9 +47,13 @@ export class HeldRequests {
       // Where there is no connection yet, a source is not touched before the caller is done.
       if (this.#host.isConnected) this.goOn();
       else process.nextTick(() => this.goOn());
-    } else if (this.#held.length > 0 || this.#host.waitsForServername(exchange)) {
+    } else if (this.#held.length > 0 || this.#mustWait(exchange)) {
       this.#held.push({ exchange, state: 'ready' });
     } else this.#host.send(exchange);
+  }
+
+  #mustWait(exchange: Exchange): boolean {
+    return this.#host.isEnding || this.#host.waitsForServername(exchange);
   }
 
   /** All that wait, which from now on do so no longer. */
@@ -67,7 +71,7 @@ export class HeldRequests {
       const { exchange } = next;
       if (next.state === 'queued' && !exchange.settled && !this.#begin(next)) return;
       if (next.state !== 'ready' && !exchange.settled) return;
-      if (!exchange.settled && this.#host.waitsForServername(exchange)) return;
+      if (!exchange.settled && this.#mustWait(exchange)) return;
       // The wait can end at once, and then this loop has gone on in it.
       if (this.#held[0] !== next) continue;
       this.#held.shift();

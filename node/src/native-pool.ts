@@ -26,6 +26,8 @@ export interface NativePoolListener {
   connectFailed(pool: NativePool, error: Error): void;
   /** The user ends a connection with this error, or `null`. */
   connectionDestroyed(connection: Connection, error: unknown): void;
+  /** Whether a request body waits for room on a connection. */
+  readonly needsBodyDrain: boolean;
 }
 
 /** A pool of the engine; see above. */
@@ -116,6 +118,10 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
     } finally {
       ended.ended();
     }
+  }
+
+  get needsDrain(): boolean {
+    return this.#listener.needsBodyDrain;
   }
 
   destroyConnection(connection: Connection, error: unknown): void {

@@ -53,13 +53,10 @@ export class NativePools {
    */
   get(session: Session, requested: string | null, pipelining: number): NativePool {
     const servername = this.#nameOf(requested);
-    const found =
-      servername === null ? this.#main : (this.#byServername?.get(servername) ?? null);
+    const found = servername === null ? this.#main : (this.#byServername?.get(servername) ?? null);
     if (found !== null) return found;
     const settings =
-      pipelining === this.#settings.pipelining
-        ? this.#settings
-        : { ...this.#settings, pipelining };
+      pipelining === this.#settings.pipelining ? this.#settings : { ...this.#settings, pipelining };
     const made = new NativePool(session, settings, servername, this.#listener);
     if (servername === null) this.#main = made;
     else (this.#byServername ??= new Map<string, NativePool>()).set(servername, made);

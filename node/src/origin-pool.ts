@@ -586,6 +586,20 @@ export class OriginPool implements ExchangeContext, NativePoolListener, HeldHost
     });
   }
 
+  /** Of a client only: nobody can tell which connection of a pool it would be. */
+  get needsBodyDrain(): boolean {
+    if (this.settings.kind === 'pool') return false;
+    for (let exchange = this.#first; exchange !== null; exchange = exchange.next) {
+      if (exchange.bodyWaits) return true;
+    }
+    return false;
+  }
+
+  bodyDrained(): void {
+    if (this.settings.kind === 'pool') return;
+    for (const connection of this.#natives.connections()) connection.drained();
+  }
+
   /** All connections that are up. */
   connections(): Iterable<Connection> {
     return this.#natives.connections();

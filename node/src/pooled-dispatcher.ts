@@ -112,9 +112,7 @@ export abstract class PooledDispatcher extends DispatcherBase {
   }
 
   protected override closeGracefully(): Promise<unknown> {
-    return this.backend.kind === 'peer'
-      ? this.backend.delegate.close()
-      : this.backend.pool.close();
+    return this.backend.kind === 'peer' ? this.backend.delegate.close() : this.backend.pool.close();
   }
 
   protected override destroyNow(error: Error): Promise<unknown> {

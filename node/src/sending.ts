@@ -39,6 +39,8 @@ export interface SendContext {
   readonly isConnected: boolean;
   /** The body of a request failed while it was read, before anything of the request had left. */
   bodyFailed(error: Error): void;
+  /** What the body's source has offered so far has left, and it goes on. */
+  bodyDrained(): void;
 }
 
 /** A native pool, as far as a record needs it. */
@@ -138,6 +140,15 @@ export abstract class Sending
     if (this.source !== null) this.source.stop(error);
     else if (this.body !== null && this.body.kind === 'stream')
       destroyStream(this.body.stream, error);
+  }
+
+  /** Whether a part of the body waits for room. */
+  get bodyWaits(): boolean {
+    return this.slot !== -1 && this.outgoing?.waits === true;
+  }
+
+  bodyDrained(): void {
+    this.context.bodyDrained();
   }
 
   /** Whether the body left completely, or there is none. */

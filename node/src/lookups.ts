@@ -83,7 +83,7 @@ export class Lookups {
     };
     try {
       // A copy for each call: the function may change what it gets.
-      this.#lookup(host, { ...this.#options }, done as Parameters<LookupFunction>[2]);
+      this.#lookup(host, { ...this.#options }, done);
     } catch (failure) {
       once(this.#keep(failure as Error));
     }

@@ -94,15 +94,17 @@ describe('connect.lookup', () => {
 
   it('may answer after the client was destroyed', async () => {
     let answer = () => {};
-    const asked = new Promise<Client>((resolve) => {
-      const client = clientWith((_name, _options, done) => {
-        answer = () => done(null, '127.0.0.1', 4);
-        resolve(client);
-      });
-      void expect(get(client)).rejects.toMatchObject({ code: 'UND_ERR_DESTROYED' });
+    let asked = () => {};
+    const question = new Promise<void>((resolve) => (asked = resolve));
+    const client = clientWith((_name, _options, done) => {
+      answer = () => done(null, '127.0.0.1', 4);
+      asked();
     });
-    await (await asked).destroy();
+    const response = get(client).catch((error: unknown) => error);
+    await question;
+    await client.destroy();
     expect(answer).not.toThrow();
+    expect(await response).toMatchObject({ code: 'UND_ERR_DESTROYED' });
   });
 
   it('serves pools and agents', async () => {

@@ -86,6 +86,40 @@ describe('a net.connect that somebody has replaced', () => {
     expect(await textOf(opened(new Agent()), '/later', url)).toBe('GET /later');
     expect(seen).toHaveLength(2);
   });
+
+  it('makes the connections of a client that was made before and is first used now', async () => {
+    const url = await origin();
+    const client = opened(new Client(url));
+    const { connect } = net;
+    const failure = new Error('kaboom');
+    const mutable = createRequire(import.meta.url)('node:net') as { connect: unknown };
+    mutable.connect = (options: net.SocketConstructorOpts) => {
+      const socket = new net.Socket(options);
+      setImmediate(() => socket.destroy(failure));
+      return socket;
+    };
+    try {
+      await expect(textOf(client, '/')).rejects.toBe(failure);
+    } finally {
+      mutable.connect = connect;
+    }
+  });
+
+  it('is not asked by a client that has been used before', async () => {
+    const url = await origin();
+    const client = opened(new Client(url));
+    await textOf(client, '/before');
+    const { connect } = net;
+    const mutable = createRequire(import.meta.url)('node:net') as { connect: unknown };
+    mutable.connect = () => {
+      throw new Error('not for us');
+    };
+    try {
+      expect(await textOf(client, '/now')).toBe('GET /now');
+    } finally {
+      mutable.connect = connect;
+    }
+  });
 });
 
 describe('a delegated client', () => {

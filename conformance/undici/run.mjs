@@ -5,10 +5,11 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { COUNTED, isRunnable, readCases } from "./lib/cases.mjs";
+import { CLASSES, COUNTED, isRunnable, readCases } from "./lib/cases.mjs";
+import { compareFiles, showComparison } from "./lib/compare.mjs";
 import { applyLedger, isUnexplained, judgeFile } from "./lib/judge.mjs";
 import { checkSuite, findNode, HERE, makeCertificates, PINS, ROOT } from "./lib/pins.mjs";
-import { firstLine, Progress, table, totals } from "./lib/report.mjs";
+import { figures, firstLine, percent, Progress, ranOf, table, totals } from "./lib/report.mjs";
 import { runFile } from "./lib/run-file.mjs";
 
 const HELP = `Usage: just conformance-undici --suite DIR --version 8|7 [options]
@@ -21,8 +22,11 @@ const HELP = `Usage: just conformance-undici --suite DIR --version 8|7 [options]
   --without TEXT   no files whose path contains TEXT (several: A,B)
   --case TEXT      only cases whose name contains TEXT
   --transport      only files with cases that count (classes ${COUNTED.join(", ")})
+  --classes LIST   only files with cases of these classes (${CLASSES.join(",")})
   --jobs N         processes in parallel (default 2)
   --self           run undici's own classes instead: shows what the runner itself changes
+  --compare-self   run each file with undici's own classes, too; fails if a case passes with those
+                   only. With --classes, cases of these classes count
   --verbose        show each failure with its stack and the output of its file
   --report FILE    where the JSON report goes (default target/conformance/undici-v<version>.json)
   --write-status   also write status.json (only for a full run)
@@ -39,7 +43,9 @@ const { values: options } = parseArgs({
     case: { type: "string" },
     transport: { type: "boolean", default: false },
     jobs: { type: "string", default: String(Math.min(2, availableParallelism())) },
+    classes: { type: "string" },
     self: { type: "boolean", default: false },
+    "compare-self": { type: "boolean", default: false },
     verbose: { type: "boolean", default: false },
     report: { type: "string" },
     "write-status": { type: "boolean", default: false },
@@ -86,6 +92,22 @@ async function main() {
   const pattern = options.case === undefined ? undefined : namePattern(options.case);
   const isChosenCase = (name) => options.case === undefined || name.includes(options.case);
 
+  const run = (some) => runFiles({ setup: some, known, chosen, jobs, pattern, isChosenCase });
+  if (options["compare-self"]) {
+    if (module === undefined) throw new Error("--compare-self needs our classes: leave out --self");
+    const ours = await run(setup);
+    const own = await run({ ...setup, module: undefined });
+    return showComparison(compareFiles(ours, own, chosenClasses()));
+  }
+
+  const judged = await run(setup);
+  const ledger = options.self ? [] : readLedger(pin.version);
+  const stale = applyLedger(judged, ledger);
+  return conclude(pin, judged, stale, chosen.length === known.size && pattern === undefined);
+}
+
+/** Runs files, some at a time. @returns results in the order of `chosen` */
+async function runFiles({ setup, known, chosen, jobs, pattern, isChosenCase }) {
   const progress = new Progress(chosen.length);
   const judged = [];
   const queue = [...chosen];
@@ -93,7 +115,7 @@ async function main() {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
       progress.start(file);
       const cases = known.get(file);
-      const result = isRunnable(suite, file)
+      const result = isRunnable(setup.suite, file)
         ? judgeFile(cases, await runFile(setup, file, cases.length, pattern), isChosenCase)
         : unrun(file, cases);
       judged.push(result);
@@ -102,18 +124,23 @@ async function main() {
   };
   await Promise.all(Array.from({ length: jobs }, work));
   progress.end();
-  judged.sort((one, other) => chosen.indexOf(one.file) - chosen.indexOf(other.file));
+  return judged.sort((one, other) => chosen.indexOf(one.file) - chosen.indexOf(other.file));
+}
 
-  const ledger = options.self ? [] : readLedger(pin.version);
-  const stale = applyLedger(judged, ledger);
-  return conclude(pin, judged, stale, chosen.length === known.size && pattern === undefined);
+/** Classes whose files are chosen; all without a choice. */
+function chosenClasses() {
+  if (options.classes === undefined) return options.transport ? COUNTED : CLASSES;
+  const named = options.classes.split(",");
+  const unknown = named.find((name) => !CLASSES.includes(name));
+  if (unknown !== undefined) throw new Error(`no such class: ${unknown}`);
+  return named;
 }
 
 function isChosenFile(file, cases) {
   const contains = (list) => list.split(",").some((text) => file.includes(text));
   if (options.filter !== undefined && !contains(options.filter)) return false;
   if (options.without !== undefined && contains(options.without)) return false;
-  return !options.transport || cases.some((one) => COUNTED.includes(one.class));
+  return cases.some((one) => chosenClasses().includes(one.class));
 }
 
 /** A regular expression for `--test-name-pattern` that means this text. */
@@ -166,11 +193,11 @@ function conclude(pin, files, stale, isFull) {
   if (elsewhere > 0) console.log(`delegated outside of any case: ${elsewhere} clients`);
 
   const { counted } = sums;
-  const ran = counted.cases - counted.notRun - counted.skip;
-  const percent = ran === 0 ? "–" : `${((100 * counted.pass) / ran).toFixed(2)} %`;
+  const ran = ranOf(counted);
   console.log(
-    `undici ${pin.version} on Node ${pin.node}: ${counted.pass} of ${ran} transport cases pass (${percent}), ${counted.delegated} of them delegated, ${unexplained.length} unexplained`,
+    `undici ${pin.version} on Node ${pin.node}: ${counted.pass} of ${ran} transport cases pass (${percent(counted.pass, ran)}), ${counted.delegated} of them delegated, ${unexplained.length} unexplained\n`,
   );
+  console.log(`${figures(sums)}\n`);
   const report = resolve(
     options.report ?? join(ROOT, "target", "conformance", `undici-v${pin.version}.json`),
   );
@@ -207,9 +234,17 @@ function showFailures(files, unexplained) {
 }
 
 /** Keeps the last full result of each pin, which README shows. */
-function writeStatus(pin, { counted, classes }, unexplained, unmarked) {
+function writeStatus(pin, { counted, notHttp2, http2, classes }, unexplained, unmarked) {
   const file = join(HERE, "status.json");
   const status = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : {};
-  status[pin.version] = { node: pin.node, transport: counted, classes, unexplained, unmarked };
+  status[pin.version] = {
+    node: pin.node,
+    transport: counted,
+    notHttp2,
+    http2,
+    classes,
+    unexplained,
+    unmarked,
+  };
   writeFileSync(file, `${JSON.stringify(status, null, 2)}\n`);
 }

@@ -47,9 +47,9 @@ export class Client extends PooledDispatcher {
     Object.defineProperty(this.prototype, symbols.kMaxConcurrentStreams, {
       configurable: true,
       get(this: Client) {
-        return this.backend.kind === 'engine'
-          ? this.backend.pool.concurrency
-          : this.backend.delegate.dispatcher[symbols.kMaxConcurrentStreams];
+        return this.backend.kind === 'peer'
+          ? this.backend.delegate.dispatcher[symbols.kMaxConcurrentStreams]
+          : this.backend.pool.concurrency;
       },
     });
   }
@@ -64,14 +64,14 @@ export class Client extends PooledDispatcher {
 
   /** Requests that may be under way at a time; 0 closes the connection after each. */
   get pipelining(): number {
-    return this.backend.kind === 'engine'
-      ? this.backend.pool.pipelining
-      : ((this.backend.delegate.dispatcher as { pipelining?: number }).pipelining ?? 1);
+    return this.backend.kind === 'peer'
+      ? this.backend.delegate.pipelining
+      : this.backend.pool.pipelining;
   }
 
   set pipelining(value: number) {
-    if (this.backend.kind === 'engine') this.backend.pool.pipelining = value;
-    else (this.backend.delegate.dispatcher as { pipelining?: number }).pipelining = value;
+    if (this.backend.kind === 'peer') this.backend.delegate.pipelining = value;
+    else this.backend.pool.pipelining = value;
   }
 
   /** Counters at this moment. */
@@ -86,11 +86,12 @@ export class Client extends PooledDispatcher {
 
   /** Connects although there is no request, if it has not. */
   private connectNow(connected: () => void): void {
-    if (this.backend.kind === 'engine') {
-      this.backend.pool.connect();
+    const { used } = this;
+    if (used.kind === 'engine') {
+      used.pool.connect();
       this.once('connect', connected);
     } else {
-      const { dispatcher } = this.backend.delegate;
+      const { dispatcher } = used.delegate;
       (dispatcher[symbols.kConnect] as (connected: () => void) => void).call(dispatcher, connected);
     }
   }

@@ -6,14 +6,14 @@
  *
  * A key of Node's `net.connect` or `tls.connect` is honoured, or has no effect for a reason given
  * here, or is refused with its name: never dropped in silence. Keys that Node does not know either
- * are ignored, as undici does. A function as `connect`, and a `connect.lookup`, never come here:
- * see `delegate.ts`.
+ * are ignored, as undici does. A function as `connect` never comes here: see `delegate.ts`.
  */
 
 import {
   getDefaultAutoSelectFamily,
   getDefaultAutoSelectFamilyAttemptTimeout,
   isIP,
+  type LookupFunction,
 } from 'node:net';
 import * as tls from 'node:tls';
 import { errors } from './undici';
@@ -57,6 +57,8 @@ export interface ConnectSettings {
   readonly maxCachedSessions: number;
   /** Verify with the operating system's verifier. Default false. */
   readonly platformVerifier: boolean;
+  /** The user's own resolver of names; `null`: the system's. */
+  readonly lookup: LookupFunction | null;
 }
 
 /** What to do instead when a key is refused. */
@@ -121,15 +123,18 @@ function invalid(message: string): Error {
   return new errors.InvalidArgumentError(message);
 }
 
-/** Throws for the first key that Node would honour and the engine cannot. */
-function refuseUnsupported(options: Readonly<Record<string, unknown>>): void {
+/** The first key that Node would honour and the engine cannot, and why; `null` if there is none. */
+export function findUnsupported(
+  options: Readonly<Record<string, unknown>>,
+): { readonly name: string; readonly why: string } | null {
   for (const name of Object.keys(options)) {
     const value = options[name];
     if (value === undefined || value === null || !Object.hasOwn(REFUSED, name)) continue;
     const refused = REFUSED[name];
     if (refused === undefined || refused.harmless?.(value)) continue;
-    throw invalid(`connect.${name} is not supported: ${refused.why}; ${USE_CONNECTOR}`);
+    return { name, why: refused.why };
   }
+  return null;
 }
 
 function readTimeout(value: unknown): number {
@@ -295,7 +300,11 @@ function readVersions(options: Readonly<Record<string, unknown>>): {
  * @throws InvalidArgumentError that names the option.
  */
 export function readConnectOptions(options: Readonly<Record<string, unknown>>): ConnectSettings {
-  refuseUnsupported(options);
+  const unsupported = findUnsupported(options);
+  if (unsupported !== null) {
+    const { name, why } = unsupported;
+    throw invalid(`connect.${name} is not supported: ${why}; ${USE_CONNECTOR}`);
+  }
   const settings: ConnectSettings = {
     timeout: readTimeout(options['timeout']),
     socketPath: readSocketPath(options),
@@ -312,6 +321,7 @@ export function readConnectOptions(options: Readonly<Record<string, unknown>>): 
     ...readVersions(options),
     maxCachedSessions: (options['maxCachedSessions'] as number | null | undefined) ?? 100,
     platformVerifier: readFlag(options, 'platformVerifier', false),
+    lookup: typeof options['lookup'] === 'function' ? (options['lookup'] as LookupFunction) : null,
   };
   if (settings.platformVerifier && settings.ca !== null) {
     throw invalid('connect.platformVerifier and connect.ca exclude each other');

@@ -6,7 +6,7 @@
  * diagnostics messages and undici's `kSocket` show the stand-in. It must not know requests.
  */
 
-import { EventEmitter } from 'node:events';
+import { type AddressInfo, Socket } from 'node:net';
 
 import { closeReasonError } from './errors';
 import { type ConnectInfo, socketInfo } from './events';
@@ -16,52 +16,74 @@ import { WireCloseReason } from './wire/generated';
 /** What a stand-in can do to its connection. */
 export interface SocketOwner {
   readonly info: ConnectInfo;
+  /** Whether a request body that goes over it waits for room. */
+  readonly needsDrain: boolean;
   /** Ends the connection, and what runs on it with `error`, or with one that says "closed". */
   destroy(error: unknown): void;
 }
 
 /**
- * What there is of a socket: addresses, its end, and `close`. It cannot be read or written, because
- * the real one lives in Rust.
+ * What there is of a socket: addresses, its end, `close`, and whether it is full. It is a
+ * `net.Socket`, as undici's types and messages promise, but one that is not connected: it cannot be
+ * read or written, because the real one lives in Rust.
  */
-export class ConnectionSocket extends EventEmitter {
-  readonly localAddress: string | undefined;
-  readonly localPort: number | undefined;
-  readonly remoteAddress: string | undefined;
-  readonly remotePort: number | undefined;
-  readonly alpnProtocol: string | false;
-  readonly encrypted: boolean;
-  destroyed = false;
+export class ConnectionSocket extends Socket {
+  declare readonly alpnProtocol: string | false;
+  declare readonly encrypted: boolean;
+  declare destroyed: boolean;
 
   readonly #owner: SocketOwner;
 
   constructor(owner: SocketOwner) {
     super();
-    const { info } = owner;
-    this.localAddress = info.localAddress;
-    this.localPort = info.localPort;
-    this.remoteAddress = info.remoteAddress;
-    this.remotePort = info.remotePort;
-    this.alpnProtocol = info.tls?.alpn ?? false;
-    this.encrypted = info.tls !== undefined;
     this.#owner = owner;
+    const { localAddress, localPort, remoteAddress, remotePort, tls } = owner.info;
+    // A socket of Node's asks its handle, which this one does not have.
+    const values = {
+      connecting: false,
+      destroyed: false,
+      localAddress,
+      localPort,
+      localFamily: familyOf(localAddress),
+      remoteAddress,
+      remotePort,
+      remoteFamily: familyOf(remoteAddress),
+      alpnProtocol: tls?.alpn ?? false,
+      encrypted: tls !== undefined,
+    };
+    for (const [name, value] of Object.entries(values)) {
+      Object.defineProperty(this, name, {
+        configurable: true,
+        enumerable: true,
+        writable: true,
+        value,
+      });
+    }
+    const needDrain = { configurable: true, get: (): boolean => owner.needsDrain };
+    Object.defineProperty(this, 'writableNeedDrain', needDrain);
+    const state = (this as unknown as { _writableState: object })._writableState;
+    Object.defineProperty(state, 'needDrain', { ...needDrain, set: () => undefined });
   }
 
-  /** The local end, as `net.Socket` has it. */
-  address(): { address?: string; family?: string; port?: number } {
+  /** The local end. */
+  override address(): AddressInfo | Record<string, never> {
     const { localAddress, localPort } = this;
     if (localAddress === undefined || localPort === undefined) return {};
-    const family = localAddress.includes(':') ? 'IPv6' : 'IPv4';
-    return { address: localAddress, family, port: localPort };
+    return { address: localAddress, family: familyOf(localAddress) as string, port: localPort };
   }
 
   /** Closes the connection at once. `close` follows. */
-  destroy(error?: unknown): this {
+  override destroy(error?: Error): this {
     if (this.destroyed) return this;
     this.destroyed = true;
     this.#owner.destroy(error ?? null);
     return this;
   }
+}
+
+function familyOf(address: string | undefined): 'IPv4' | 'IPv6' | undefined {
+  if (address === undefined) return undefined;
+  return address.includes(':') ? 'IPv6' : 'IPv4';
 }
 
 interface PromiseWithEnd {
@@ -73,6 +95,10 @@ interface PromiseWithEnd {
 export interface ConnectionHost {
   /** Closes the connection with this serial number; its `disconnect` follows. */
   destroyConnection(connection: Connection, error: unknown): void;
+  /** As `destroyConnection`, when nothing runs on it. */
+  endConnection(connection: Connection): void;
+  /** Whether a request body that goes over its connections waits for room. */
+  readonly needsDrain: boolean;
 }
 
 /** The client that events name. */
@@ -117,6 +143,21 @@ export class Connection implements SocketOwner {
   destroy(error: unknown): void {
     this.destroyError = error;
     this.#host.destroyConnection(this, error);
+  }
+
+  get needsDrain(): boolean {
+    return this.isUp && this.#host.needsDrain;
+  }
+
+  /** The body that waited has left: whoever looks at the socket hears of it. */
+  drained(): void {
+    this.#socket?.emit('drain');
+  }
+
+  /** Ends it with this error while nothing runs on it. */
+  end(error: Error): void {
+    this.destroyError = error;
+    this.#host.endConnection(this);
   }
 
   /** What a request on it fails with when it is closed without a reason. */

@@ -2,8 +2,8 @@
  * Origins that the peer's own Client or Pool serves.
  *
  * What lives here: the hand-over of one client or pool to undici's class of the same name, for
- * options that only JavaScript can honour: a `connect` function, `connect.lookup`, a pool's
- * `factory`, and `useH2c`. The constructors of `Client` and `Pool` call it, so that the user always
+ * what only JavaScript can honour: a `connect` function, options that only Node's sockets know, a
+ * pool's `factory`, and a `net.connect` that somebody has replaced. The constructors of `Client` and `Pool` call it, so that the user always
  * holds our class. It must not know the session: nothing of such a pool reaches the engine.
  *
  * Requests of a delegated pool behave, fail and perform as undici's do.
@@ -63,6 +63,15 @@ export class Delegate {
       options as unknown as Dispatcher.DispatchOptions,
       handler as Dispatcher.DispatchHandler,
     );
+  }
+
+  /** A client's; without meaning for a pool. */
+  get pipelining(): number {
+    return (this.dispatcher as { pipelining?: number }).pipelining ?? 1;
+  }
+
+  set pipelining(value: number) {
+    if ('pipelining' in this.dispatcher) Object.assign(this.dispatcher, { pipelining: value });
   }
 
   /** Resolves when all requests have finished. */

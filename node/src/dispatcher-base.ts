@@ -21,6 +21,7 @@ import type {
 import { wrapHandler } from './legacy-handler';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
 import { ownOptions } from './options';
+import { queueMicrotask } from './timers';
 import { Dispatcher, errors, peer, peerMajor, symbols } from './undici';
 
 /** Options that every dispatcher takes for the sake of undici's WebSocket and EventSource. */

@@ -8,6 +8,7 @@
 
 import { isIPv6 } from 'node:net';
 import { type TaggedFields, taggedFields } from './tagged-fields';
+import { lookupError } from './lookups';
 import { errors } from './undici';
 import { ErrorCode, Field, WireCloseReason } from './wire/generated';
 
@@ -22,6 +23,9 @@ export interface SocketInfo {
   bytesWritten: number | undefined;
   bytesRead: number | undefined;
 }
+
+/** The system code of a failure whose error `lookups.ts` keeps, under the failure's errno. */
+const KEPT_ERROR = 'DODICI_LOOKUP';
 
 /** An error payload, field by field. */
 interface ErrorFields {
@@ -256,7 +260,10 @@ function toError(fields: ErrorFields): Error {
       return error;
     }
     case ErrorCode.System:
-      return systemError(fields);
+      return (
+        (fields.systemCode === KEPT_ERROR ? lookupError(fields.errno) : undefined) ??
+        systemError(fields)
+      );
     case ErrorCode.HeadersTimeout:
       return new errors.HeadersTimeoutError(http2Text(fields.message));
     case ErrorCode.BodyTimeout:

@@ -8,6 +8,7 @@
 
 import { Connection, type ConnectionHost } from './connection';
 import { decodeError } from './errors';
+import { Lookups } from './lookups';
 import { decodeConnected, decodeDisconnected, type DisconnectInfo } from './events';
 import type { PoolSettings } from './options';
 import { provideDefaultRoots } from './roots';
@@ -27,6 +28,8 @@ export interface NativePoolListener {
   connectFailed(pool: NativePool, error: Error): void;
   /** The user ends a connection with this error, or `null`. */
   connectionDestroyed(connection: Connection, error: unknown): void;
+  /** Whether a request body waits for room on a connection. */
+  readonly needsBodyDrain: boolean;
 }
 
 /** A pool of the engine; see above. */
@@ -40,6 +43,7 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
   readonly #listener: NativePoolListener;
   /** Connections that are up, by serial number. */
   readonly #connections = new Map<number, Connection>();
+  readonly #lookups: Lookups | null;
   #destroyError: Error | null = null;
   #closed: (() => void) | null = null;
 
@@ -52,6 +56,8 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
     this.#session = session;
     this.#listener = listener;
     this.servername = servername;
+    const { connect } = settings;
+    this.#lookups = connect.lookup === null ? null : new Lookups(connect.lookup, connect);
     if (settings.needsDefaultRoots) provideDefaultRoots(session.native);
     this.id = session.registerPool(this);
     this.writer = session.writerOf(this.id);
@@ -120,14 +126,23 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
     }
   }
 
+  get needsDrain(): boolean {
+    return this.#listener.needsBodyDrain;
+  }
+
   destroyConnection(connection: Connection, error: unknown): void {
+    if (!this.#connections.has(connection.serial)) return;
+    this.#listener.connectionDestroyed(connection, error);
+    this.endConnection(connection);
+  }
+
+  endConnection(connection: Connection): void {
     if (!this.#connections.has(connection.serial)) return;
     // Its end is near: as with a socket of Node's, the process waits for it.
     if (!connection.isEnding) {
       connection.isEnding = true;
       this.#session.hold();
     }
-    this.#listener.connectionDestroyed(connection, error);
     this.writer.connectionDestroy(this.id, connection.serial);
     this.#session.scheduleFlush();
   }
@@ -139,11 +154,21 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
   }
 
   onConnectFailed(_connection: number, batch: Buffer, start: number, end: number): void {
-    this.#listener.connectFailed(this, decodeError(batch, start, end));
+    const error = decodeError(batch, start, end);
+    this.#lookups?.forget(error);
+    this.#listener.connectFailed(this, error);
     this.#letGo();
   }
 
+  onLookup(lookup: number, host: string): void {
+    this.#lookups?.ask(host, (answer) => {
+      this.writer.lookupAnswer(this.id, lookup, answer);
+      this.#session.scheduleFlush();
+    });
+  }
+
   onPoolClosed(): void {
+    this.#lookups?.clear();
     const closed = this.#closed;
     this.#closed = null;
     if (closed === null) return;

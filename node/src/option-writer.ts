@@ -164,6 +164,7 @@ export function encodeSettings(settings: PoolSettings, servername?: string): Uin
   const socketPath = isDirect ? settings.socketPath : hop.socketPath;
   if (localAddress !== null) out.text(OptionKey.LocalAddress, localAddress);
   if (socketPath !== null) out.text(OptionKey.SocketPath, socketPath);
+  if (isDirect && connect.lookup !== null) out.flag(OptionKey.Lookup, true);
   out.flag(OptionKey.NoDelay, hop.noDelay);
   out.number(OptionKey.KeepAliveProbe, hop.keepAliveProbe);
   out.number(OptionKey.Family, hop.family);

@@ -11,7 +11,7 @@
 import * as http from 'node:http';
 import { isIP } from 'node:net';
 
-import { type ConnectSettings, readConnectOptions } from './connect-options';
+import { type ConnectSettings, findUnsupported, readConnectOptions } from './connect-options';
 import { encodeSettings } from './option-writer';
 import { parseOrigin } from './parse-origin';
 import { type ProxySettings, proxyOf } from './proxy-settings';
@@ -319,7 +319,8 @@ function connectorOptions(options: RawOptions): RawOptions {
 
 /**
  * Whether the peer's own class must serve these options, because only JavaScript can: a `connect`
- * function, `connect.lookup`, a pool's `factory`, or a `net.connect` that somebody has replaced.
+ * function, a pool's `factory`, or a `net.connect` that somebody has replaced. A `connect.lookup`
+ * runs for the engine, but beside an option that only Node's sockets know it goes with that one.
  */
 export function needsPeer(
   options: RawOptions,
@@ -330,7 +331,8 @@ export function needsPeer(
   if (proxy !== null) return false;
   const { connect } = options;
   if (typeof connect === 'function') return true;
-  if (typeof spread(connect)['lookup'] === 'function') return true;
+  const { lookup, ...others } = spread(connect);
+  if (typeof lookup === 'function' && findUnsupported(others) !== null) return true;
   if (kind === 'pool' && typeof options['factory'] === 'function') return true;
   return isConnectReplaced();
 }

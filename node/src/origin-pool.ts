@@ -2,8 +2,9 @@
  * Requests and connections of one origin: the engine behind a `Client` or a `Pool`.
  *
  * What lives here: the list of unsettled requests, the counters that undici shows, when a
- * dispatcher is busy and when it drains, the order in which requests leave, and the dispatcher's
- * events. `Client` and `Pool` hold one each. It must not know records.
+ * dispatcher is busy and when it drains, and the dispatcher's events. `Client` and `Pool` hold one
+ * each. When a request leaves, `pipeline.ts` and `held-requests.ts` say, and where to,
+ * `native-pools.ts`. It must not know records.
  *
  * Counters change only when something is delivered to JavaScript, in one order with callbacks and
  * events: whoever looks inside a callback sees what the callback tells.
@@ -17,12 +18,15 @@ import type { Connection } from './connection';
 import type { DisconnectInfo } from './events';
 import { Exchange, type ExchangeContext } from './exchange';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
-import { NativePool, type NativePoolListener } from './native-pool';
+import { type HeldHost, HeldRequests } from './held-requests';
+import type { NativePool, NativePoolListener } from './native-pool';
+import { NativePools } from './native-pools';
 import type { PoolSettings } from './options';
 import { Pipeline, Place } from './pipeline';
-import { serverNameOf, type HeadContext } from './request';
+import type { HeadContext } from './request';
 import type { Session } from './session';
-import { errors, type Dispatcher } from './undici';
+import { queueMicrotask } from './timers';
+import type { Dispatcher } from './undici';
 
 /** Counters as undici defines them. */
 export interface PoolCounters {
@@ -47,14 +51,8 @@ export type EventOwner = Dispatcher & {
   targetsOf(connection: Connection | null): readonly Dispatcher[];
 };
 
-/** A request that has not left because of the order. */
-interface Held {
-  readonly exchange: Exchange;
-  state: 'queued' | 'reading' | 'ready';
-}
-
 /** See above. */
-export class OriginPool implements ExchangeContext, NativePoolListener {
+export class OriginPool implements ExchangeContext, NativePoolListener, HeldHost {
   readonly settings: PoolSettings;
   readonly origin: string;
   readonly strictContentLength: boolean;
@@ -64,15 +62,7 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
   readonly #owner: EventOwner;
   #session: Session | null = null;
   #pipelining: number;
-  readonly #defaultServername: string | null;
-  #main: NativePool | null = null;
-  #byServername: Map<string, NativePool> | null = null;
-  /** One connection, which has one TLS server name at a time. */
-  readonly #oneServername: boolean;
-  /** Where the last request went; kept with `#oneServername` only. */
-  #current: NativePool | null = null;
-  /** Pools of former server names whose connection is not gone yet. */
-  readonly #retired = new Set<Promise<void>>();
+  readonly #natives: NativePools;
 
   /** Unsettled requests in the order of their dispatch. */
   #first: Exchange | null = null;
@@ -86,8 +76,10 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
   #announcing = 0;
   /** A connect was announced on the diagnostics channel and has not ended. */
   #connecting = false;
-  /** Requests of a single connection that wait until the body of an earlier one has shown itself. */
-  #held: Held[] = [];
+  /** The body of a request failed with this: the connection, made or being made, ends. */
+  #ending: Error | null = null;
+  /** Requests of a single connection that wait for their turn. */
+  readonly #held: HeldRequests;
   /** Of a client whose `pipelining` is or was above 1. */
   #pipeline: Pipeline<Exchange> | null = null;
   #pipelineScheduled = false;
@@ -104,8 +96,8 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     const { url } = settings;
     this.origin = url.origin;
     this.#pipelining = settings.pipelining;
-    this.#oneServername = settings.connections === 1 && url.protocol === 'https:';
-    this.#defaultServername = settings.connect.servername ?? serverNameOf(url.host);
+    this.#natives = new NativePools(settings, this);
+    this.#held = new HeldRequests(this);
     this.head = this.#makeHead();
     if (settings.kind === 'client' && settings.pipelining > 1) {
       this.#pipeline = new Pipeline(settings.pipelining);
@@ -149,7 +141,7 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     for (let exchange = this.#first; exchange !== null; exchange = exchange.next) {
       if (exchange.slot !== -1) adopt(exchange);
     }
-    for (const { exchange } of this.#held) adopt(exchange);
+    for (const exchange of this.#held.take()) adopt(exchange);
   }
 
   get isConnected(): boolean {
@@ -242,71 +234,59 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
 
   #submit(exchange: Exchange): void {
     const isFree = this.settings.connections !== 1 || this.#multiplexed > 0;
-    if (isFree && !this.#waitsForServername(exchange)) {
-      if (exchange.needsSource) this.#readSource(exchange, () => this.#send(exchange));
-      else this.#send(exchange);
-      return;
-    }
     // One connection answers in the order of dispatch: later requests queue behind one that waits.
-    if (exchange.leavesLater) {
-      this.#held.push({ exchange, state: 'queued' });
-      this.#afterCaller(() => this.#sendHeld());
-    } else if (this.#held.length > 0 || this.#waitsForServername(exchange)) {
-      this.#held.push({ exchange, state: 'ready' });
-    } else this.#send(exchange);
-  }
-
-  /** Where there is no connection yet, a source is not touched before the caller is done. */
-  #afterCaller(task: () => void): void {
-    if (this.#connected > 0) task();
-    else process.nextTick(task);
+    if (!isFree || this.waitsForServername(exchange)) this.#held.submit(exchange);
+    else if (exchange.needsSource) this.#readSource(exchange, () => this.send(exchange));
+    else this.send(exchange);
   }
 
   #readSource(exchange: Exchange, ready: () => void): void {
-    this.#afterCaller(() => {
+    const read = (): void => {
       if (exchange.settled) return;
       exchange.measureStream();
       if (exchange.settled) return;
       if (exchange.needsSource) exchange.waitForSource(ready);
       else ready();
-    });
+    };
+    // Where there is no connection yet, a source is not touched before the caller is done.
+    if (this.#connected > 0) read();
+    else process.nextTick(read);
   }
 
-  #sendHeld(): void {
-    for (;;) {
-      const [next] = this.#held;
-      if (next === undefined) return;
-      const { exchange } = next;
-      if (next.state === 'queued' && !exchange.settled) {
-        // A source can be read once only, so none is touched before all earlier requests are over.
-        if (exchange.previous !== null) return;
-        next.state = 'reading';
-        exchange.measureStream();
-        if (exchange.settled) continue;
-        const ready = (): void => {
-          next.state = 'ready';
-          this.#sendHeld();
-        };
-        if (exchange.needsSource) exchange.waitForSource(ready);
-        else ready();
-      }
-      if (next.state !== 'ready' && !exchange.settled) return;
-      if (!exchange.settled && this.#waitsForServername(exchange)) return;
-      // The wait can end at once, and then this loop has gone on in it.
-      if (this.#held[0] !== next) continue;
-      this.#held.shift();
-      this.#send(exchange);
+  get isEnding(): boolean {
+    return this.#ending !== null;
+  }
+
+  open(exchange: Exchange): void {
+    if (this.#connected > 0) return;
+    try {
+      this.#openFor(this.#nativeFor(exchange.servername));
+    } catch (error) {
+      exchange.abortWith(error as Error);
     }
   }
 
-  /** Whether the only connection still serves requests with another TLS server name. */
-  #waitsForServername(exchange: Exchange): boolean {
-    if (!this.#oneServername || this.#current === null) return false;
-    if (this.#poolName(exchange.servername) === this.#current.servername) return false;
+  waitsForServername(exchange: Exchange): boolean {
+    if (!this.#natives.changesServername(exchange.servername)) return false;
     for (let other = this.#first; other !== null; other = other.next) {
       if (other.slot !== -1) return true;
     }
     return false;
+  }
+
+  /**
+   * As in undici, the body of a client's request that fails while it is read costs the connection,
+   * also before a byte of the request has left.
+   */
+  bodyFailed(error: Error): void {
+    if (this.settings.kind === 'pool' || this.#multiplexed > 0 || this.#ending !== null) return;
+    if (this.#connected === 0 && !this.#connecting) return;
+    this.#ending = error;
+    this.#endConnections(error);
+  }
+
+  #endConnections(error: Error): void {
+    for (const connection of this.#natives.connections()) connection.end(error);
   }
 
   // Pipeline ---------------------------------------------------------------------------------
@@ -337,7 +317,7 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
       if (exchange === null) return;
       let target: NativePool;
       try {
-        target = this.#targetFor(exchange.servername);
+        target = this.#nativeFor(exchange.servername);
       } catch (error) {
         exchange.abortWith(error as Error);
         continue;
@@ -351,8 +331,8 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
       exchange.submitted = true;
       exchange.measureStream();
       if (exchange.settled) continue;
-      if (exchange.needsSource) exchange.waitForSource(() => this.#send(exchange));
-      else this.#send(exchange);
+      if (exchange.needsSource) exchange.waitForSource(() => this.send(exchange));
+      else this.send(exchange);
     }
   }
 
@@ -375,12 +355,12 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     this.#checkDrain();
   }
 
-  #send(exchange: Exchange): void {
+  send(exchange: Exchange): void {
     if (exchange.settled) return;
     let target: NativePool;
     try {
-      target = this.#targetFor(exchange.servername);
-      if (this.#oneServername && target !== this.#current) this.#changeServername(target);
+      target = this.#nativeFor(exchange.servername);
+      this.#natives.use(target);
     } catch (error) {
       exchange.abortWith(error as Error);
       return;
@@ -392,47 +372,8 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     exchange.send(target);
   }
 
-  /** As in undici, a client's connection ends when a request has another server name. */
-  #changeServername(target: NativePool): void {
-    const former = this.#current;
-    this.#current = target;
-    if (former === null) return;
-    if (former === this.#main) this.#main = null;
-    else if (former.servername !== null) this.#byServername?.delete(former.servername);
-    const gone = former.destroy(new errors.InformationalError('servername changed'));
-    this.#retired.add(gone);
-    void gone.then(() => this.#retired.delete(gone));
-  }
-
-  /** The server name of the native pool for `servername`; `null` for the default one. */
-  #poolName(servername: string | null): string | null {
-    const { url, proxy } = this.settings;
-    const isFixed = url.protocol !== 'https:' || proxy?.pinsServername === true;
-    return isFixed || servername === this.#defaultServername ? null : servername;
-  }
-
-  /** TLS sessions and certificates belong to a server name, so each name has connections of its own. */
-  #targetFor(requested: string | null): NativePool {
-    const servername = this.#poolName(requested);
-    if (servername === null) {
-      this.#main ??= new NativePool(this.session, this.#nativeSettings, null, this);
-      return this.#main;
-    }
-    const pools = (this.#byServername ??= new Map<string, NativePool>());
-    let pool = pools.get(servername);
-    if (pool === undefined) {
-      pool = new NativePool(this.session, this.#nativeSettings, servername, this);
-      pools.set(servername, pool);
-    }
-    return pool;
-  }
-
-  /** The engine's connections keep the depth that they were made for; a lower one is kept here. */
-  get #nativeSettings(): PoolSettings {
-    const pipelining = this.#pipelining;
-    return pipelining === this.settings.pipelining
-      ? this.settings
-      : { ...this.settings, pipelining };
+  #nativeFor(servername: string | null): NativePool {
+    return this.#natives.get(this.session, servername, this.#pipelining);
   }
 
   #link(exchange: Exchange): void {
@@ -453,7 +394,7 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     exchange.next = null;
     this.#size--;
     if (exchange.holds) this.session.release();
-    if (this.#held.length > 0) this.#sendHeld();
+    if (!this.#held.isEmpty) this.#held.goOn();
     if (this.#pipeline !== null) {
       this.#pipeline.settled(exchange);
       this.#advance();
@@ -514,6 +455,7 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     } finally {
       if (this.#announcing > 0) this.#announcing--;
       if (connection.isMultiplexed) this.#multiplex();
+      if (this.#ending !== null) this.#endConnections(this.#ending);
       this.#advance();
       this.#checkDrain();
     }
@@ -521,8 +463,7 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
 
   /** Streams wait for nothing: neither for the order of a pipeline nor for bodies before them. */
   #multiplex(): void {
-    const waiting: Exchange[] = this.#held.map(({ exchange }) => exchange);
-    this.#held = [];
+    const waiting = this.#held.take();
     if (this.#pipeline !== null) {
       this.#pipeline = null;
       for (const exchange of this.#list(this.#first, Infinity)) {
@@ -553,22 +494,39 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
       this.#multiplexed--;
       this.#streams -= connection.streams;
     }
-    if (this.#connected === 0) this.#pipeline?.requeue(this.#first);
+    if (this.#connected === 0) {
+      this.#ending = null;
+      this.#pipeline?.requeue(this.#first);
+    }
     if (this.#size > 0 && this.#isBusy) this.#needDrain = true;
     try {
       this.#emit('disconnect', connection, error, info);
     } finally {
       // As in undici, the queue goes on after the listeners.
+      this.#held.goOn();
       this.#advance();
     }
   }
 
   connectFailed(pool: NativePool, error: Error): void {
     this.#connecting = false;
+    this.#ending = null;
     this.diagnostics.connectError(error, pool.servername);
-    if (this.#pipeline?.running === 0 && !isTransient(error)) this.#failFrom(this.#first, error);
+    if (!isTransient(error)) this.#failWaiting(error);
     this.#emit('connectionError', null, error);
+    this.#held.goOn();
     this.#advance();
+  }
+
+  /** Fails what waits here for a connection. What waits in the engine fails there. */
+  #failWaiting(error: Error): void {
+    const isOurs =
+      this.#pipeline === null
+        ? !this.#held.isEmpty && this.#first?.slot === -1
+        : this.#pipeline.running === 0;
+    if (!isOurs) return;
+    if (this.settings.kind === 'client') this.#failFrom(this.#first, error);
+    else this.#first?.destroyWith(error);
   }
 
   // End --------------------------------------------------------------------------------------
@@ -591,9 +549,7 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     // What this very batch still brings for them comes too late.
     for (const exchange of running) exchange.cutOff();
 
-    const pools = this.#main === null ? [] : [this.#main];
-    if (this.#byServername !== null) pools.push(...this.#byServername.values());
-    const gone = Promise.all([...pools.map((pool) => pool.destroy(error)), ...this.#retired]);
+    const gone = this.#natives.destroy(error);
     queueMicrotask(() => this.#failFrom(this.#first, error));
     // As in undici, a connection that is being made is nobody's business any more.
     if (this.#connected > 0) await gone;
@@ -635,10 +591,23 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
     });
   }
 
+  /** Of a client only: nobody can tell which connection of a pool it would be. */
+  get needsBodyDrain(): boolean {
+    if (this.settings.kind === 'pool') return false;
+    for (let exchange = this.#first; exchange !== null; exchange = exchange.next) {
+      if (exchange.bodyWaits) return true;
+    }
+    return false;
+  }
+
+  bodyDrained(): void {
+    if (this.settings.kind === 'pool') return;
+    for (const connection of this.#natives.connections()) connection.drained();
+  }
+
   /** All connections that are up. */
-  *connections(): Generator<Connection> {
-    if (this.#main !== null) yield* this.#main.connections;
-    for (const pool of this.#byServername?.values() ?? []) yield* pool.connections;
+  connections(): Iterable<Connection> {
+    return this.#natives.connections();
   }
 
   get streamSocket(): unknown {
@@ -650,7 +619,7 @@ export class OriginPool implements ExchangeContext, NativePoolListener {
 
   /** Opens a connection although nothing is queued. */
   connect(): void {
-    this.#targetFor(null).connect();
+    this.#nativeFor(null).connect();
   }
 }
 

@@ -12,10 +12,13 @@ import { DispatcherBase, hideFields } from './dispatcher-base';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
 import { parseSettings, type SettingsKind } from './options';
 import { OriginPool } from './origin-pool';
+import { isConnectReplaced } from './replaced-sockets';
 import { type Dispatcher, symbols } from './undici';
 
 type Backend =
   | { readonly kind: 'engine'; readonly pool: OriginPool }
+  /** The engine's, unless `net.connect` has been replaced when the first request comes. */
+  | { readonly kind: 'unused'; readonly pool: OriginPool; readonly makeDelegate: () => Delegate }
   | { readonly kind: 'peer'; readonly delegate: Delegate };
 
 /** A dispatcher of one origin. */
@@ -40,7 +43,7 @@ export abstract class PooledDispatcher extends DispatcherBase {
   }
 
   protected readonly url: URL;
-  protected readonly backend: Backend;
+  protected backend: Backend;
 
   /** `origin` may be the pool whose queue this dispatcher shares. */
   protected constructor(
@@ -59,10 +62,27 @@ export abstract class PooledDispatcher extends DispatcherBase {
     checkCredentials(settings.connect);
     super(options);
     this.url = settings.url;
+    const makeDelegate = (): Delegate => createDelegate(kind, origin, options as object, this);
     this.backend = shouldDelegate(options, kind)
-      ? { kind: 'peer', delegate: createDelegate(kind, origin, options as object, this) }
-      : { kind: 'engine', pool: new OriginPool(this, settings) };
+      ? { kind: 'peer', delegate: makeDelegate() }
+      : { kind: 'unused', pool: new OriginPool(this, settings), makeDelegate };
     hideFields(this, 'backend');
+  }
+
+  /** The backend once there is something for it to do. */
+  protected get used(): Exclude<Backend, { readonly kind: 'unused' }> {
+    const { backend } = this;
+    if (backend.kind !== 'unused') return backend;
+    const { pool, makeDelegate } = backend;
+    // As in undici, whoever is in the place of `net.connect` when it is first needed is called. Not
+    // through a proxy: the peer would not know of it.
+    const isPeers = pool.settings.proxy === null && isConnectReplaced();
+    const used = isPeers
+      ? ({ kind: 'peer', delegate: makeDelegate() } as const)
+      : ({ kind: 'engine', pool } as const);
+    this.backend = used;
+    if (used.kind === 'peer') used.delegate.pipelining = pool.pipelining;
+    return used;
   }
 
   /** What events of one connection name after the dispatcher itself. */
@@ -70,14 +90,14 @@ export abstract class PooledDispatcher extends DispatcherBase {
 
   /** Connections that are up and the engine's. */
   protected get connections(): Iterable<Connection> {
-    return this.backend.kind === 'engine' ? this.backend.pool.connections() : [];
+    return this.backend.kind === 'peer' ? [] : this.backend.pool.connections();
   }
 
   /** Counters as undici defines them. */
   protected get counters(): PeerCounters {
-    return this.backend.kind === 'engine'
-      ? this.backend.pool.counters
-      : this.backend.delegate.counters;
+    return this.backend.kind === 'peer'
+      ? this.backend.delegate.counters
+      : this.backend.pool.counters;
   }
 
   /** undici shows a number for a pool and a boolean for a client. */
@@ -85,18 +105,19 @@ export abstract class PooledDispatcher extends DispatcherBase {
 
   protected override dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean {
     if (this.backend.kind === 'engine') return this.backend.pool.dispatch(options, handler);
-    return this.backend.delegate.dispatch(options, handler);
+    const { used } = this;
+    return used.kind === 'engine'
+      ? used.pool.dispatch(options, handler)
+      : used.delegate.dispatch(options, handler);
   }
 
   protected override closeGracefully(): Promise<unknown> {
-    return this.backend.kind === 'engine'
-      ? this.backend.pool.close()
-      : this.backend.delegate.close();
+    return this.backend.kind === 'peer' ? this.backend.delegate.close() : this.backend.pool.close();
   }
 
   protected override destroyNow(error: Error): Promise<unknown> {
-    return this.backend.kind === 'engine'
-      ? this.backend.pool.destroy(error)
-      : this.backend.delegate.destroy(error);
+    return this.backend.kind === 'peer'
+      ? this.backend.delegate.destroy(error)
+      : this.backend.pool.destroy(error);
   }
 }

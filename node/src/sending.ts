@@ -23,6 +23,7 @@ import type { DispatchHandler, DispatchOptions } from './handler-types';
 import { RequestDescription, type HeadContext } from './request';
 import { addHeader } from './request-headers';
 import type { Session, SlotOwner } from './session';
+import { setImmediate } from './timers';
 import { errors } from './undici';
 import { BODY_SLICE, DispatchFlag, WireBody } from './wire/generated';
 import type { SubmissionWriter } from './wire/writer';
@@ -36,6 +37,10 @@ export interface SendContext {
   readonly diagnostics: ConnectionDiagnostics;
   /** Whether a connection is up, for the order of diagnostics messages. */
   readonly isConnected: boolean;
+  /** The body of a request failed while it was read, before anything of the request had left. */
+  bodyFailed(error: Error): void;
+  /** What the body's source has offered so far has left, and it goes on. */
+  bodyDrained(): void;
 }
 
 /** A native pool, as far as a record needs it. */
@@ -110,7 +115,7 @@ export abstract class Sending
     if (body?.kind !== 'stream') return;
     const { stream } = body;
     const onError = (error: Error): void => {
-      if (this.started) this.abortWith(error);
+      if (this.started) this.sourceFailed(error);
       else this.earlyError = error;
     };
     const state = (stream as { _readableState?: { autoDestroy?: boolean } })._readableState;
@@ -135,6 +140,15 @@ export abstract class Sending
     if (this.source !== null) this.source.stop(error);
     else if (this.body !== null && this.body.kind === 'stream')
       destroyStream(this.body.stream, error);
+  }
+
+  /** Whether a part of the body waits for room. */
+  get bodyWaits(): boolean {
+    return this.slot !== -1 && this.outgoing?.waits === true;
+  }
+
+  bodyDrained(): void {
+    this.context.bodyDrained();
   }
 
   /** Whether the body left completely, or there is none. */
@@ -238,6 +252,13 @@ export abstract class Sending
     const ready = this.onReady;
     this.onReady = null;
     ready?.();
+  }
+
+  sourceFailed(error: Error): void {
+    if (this.settled) return;
+    // What has left is the engine's business.
+    if (this.source !== null && this.slot === -1) this.context.bodyFailed(error);
+    this.abortWith(error);
   }
 
   private openSource(): void {

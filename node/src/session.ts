@@ -10,7 +10,7 @@
  */
 
 import type { NativeAddon, NativeEnvironment } from './native/addon';
-import { setImmediate } from './timers';
+import { queueMicrotask, setImmediate, setInterval } from './timers';
 import { BATCH_LIMIT, Completion } from './wire/generated';
 import type { Latin1Buffer } from './wire/latin1';
 import { alignBatch, readBatch, type RecordSink } from './wire/reader';
@@ -39,6 +39,8 @@ export interface PoolOwner {
   onPong(connection: number, milliseconds: number): void;
   onDisconnected(connection: number, batch: Buffer, start: number, end: number): void;
   onConnectFailed(connection: number, batch: Buffer, start: number, end: number): void;
+  /** The user's function is to resolve `host`. */
+  onLookup(lookup: number, host: string): void;
   onPoolClosed(): void;
 }
 
@@ -480,6 +482,9 @@ export class Session implements RecordSink {
         return;
       case Completion.Pong:
         pool.onPong(connection, batch.readUInt32LE(start) / 1000);
+        return;
+      case Completion.Lookup:
+        pool.onLookup(connection, batch.toString('utf8', start, end));
         return;
       case Completion.PoolClosed:
         this.#pools.delete(id);

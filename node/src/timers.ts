@@ -9,3 +9,9 @@ import * as timers from 'node:timers';
 
 /** As the global of this name. */
 export const setImmediate: typeof timers.setImmediate = timers.setImmediate;
+
+/** As the global of this name. */
+export const setInterval: typeof timers.setInterval = timers.setInterval;
+
+/** As the global of this name. */
+export const queueMicrotask: typeof globalThis.queueMicrotask = globalThis.queueMicrotask;

@@ -90,7 +90,10 @@ export interface ConnectOptionsOwn {
   keepAlive?: boolean | null;
   /** Milliseconds of rest before the first probe. Default 60 000. */
   keepAliveInitialDelay?: number | null;
-  /** A lookup of your own: the origin is then served by undici's own class. */
+  /**
+   * A lookup of your own, called as `net.connect` calls it, for each connection. Beside an option
+   * that the engine cannot honour the origin is served by undici's own class.
+   */
   lookup?: (...args: never[]) => void;
 }
 

@@ -12,6 +12,7 @@ import { Duplex } from 'node:stream';
 
 import { decodeError } from './errors';
 import type { Session, SlotOwner } from './session';
+import { setImmediate } from './timers';
 import { errors } from './undici';
 import { BODY_SLICE, WINDOW } from './wire/generated';
 import type { SubmissionWriter } from './wire/writer';

@@ -28,6 +28,15 @@ const NEEDS_BUNDLE = new Set([
 /** Folders of which undici's own test script gives the tests a callable `gc`. */
 const EXPOSES_GC = ["test", "test/fetch", "test/eventsource"];
 
+/** Names of files and cases that are about HTTP/2. */
+const HTTP2_FILE = /http2|h2/i;
+const HTTP2_CASE = /http\/?2|\bh2c?\b/i;
+
+/** Whether a case is about HTTP/2, by its name or its file's. */
+export function isHttp2(file, name) {
+  return HTTP2_FILE.test(file) || HTTP2_CASE.test(name);
+}
+
 /** @returns {Map<string, { name: string, class: string }[]>} by file */
 export function readCases(version) {
   const text = readFileSync(join(HERE, `cases-v${version}.json`), "utf8");

@@ -1,5 +1,5 @@
 // What the user sees: a progress line while files run, a table at the end.
-import { CLASSES, COUNTED, directoryOf } from "./cases.mjs";
+import { CLASSES, COUNTED, directoryOf, isHttp2 } from "./cases.mjs";
 
 const BAR = 30;
 
@@ -68,11 +68,16 @@ export function summarize(cases) {
   };
 }
 
-/** Sums by directory and class, by class, and over the counted classes. */
+/** Sums by directory and class, by class, over the counted classes, and of these by protocol. */
 export function totals(files) {
   const all = files.flatMap(({ file, cases }) =>
-    cases.map((one) => ({ ...one, directory: directoryOf(file) })),
+    cases.map((one) => ({
+      ...one,
+      directory: directoryOf(file),
+      isHttp2: isHttp2(file, one.name),
+    })),
   );
+  const counted = all.filter((one) => COUNTED.includes(one.class));
   const directories = [...new Set(all.map(({ directory }) => directory))].sort();
   const classes = (cases) =>
     Object.fromEntries(
@@ -81,7 +86,9 @@ export function totals(files) {
         .map(([name, some]) => [name, summarize(some)]),
     );
   return {
-    counted: summarize(all.filter((one) => COUNTED.includes(one.class))),
+    counted: summarize(counted),
+    notHttp2: summarize(counted.filter((one) => !one.isHttp2)),
+    http2: summarize(counted.filter((one) => one.isHttp2)),
     classes: classes(all),
     directories: Object.fromEntries(
       directories.map((name) => [name, classes(all.filter((one) => one.directory === name))]),
@@ -114,11 +121,47 @@ export function table({ counted, classes, directories }) {
     title = "";
   }
   rows.push(row("transport", COUNTED.join("+"), counted));
-  const widths = head.map((_, at) => Math.max(...rows.map((cells) => (cells[at] ?? "").length)));
+  return align(rows, 2);
+}
+
+/** The figures that the project is judged by: transport cases by protocol, in percent of what ran. */
+export function figures({ counted, notHttp2, http2 }) {
+  const row = (title, sums) => {
+    const ran = ranOf(sums);
+    return [
+      title,
+      ...[ran, sums.pass, sums.fail].map(String),
+      percent(sums.pass, ran),
+      String(sums.delegated),
+      percent(sums.delegated, ran),
+    ];
+  };
+  const rows = [
+    ["transport cases", "ran", "pass", "fail", "", "delegated", ""],
+    row("not HTTP/2", notHttp2),
+    row("HTTP/2", http2),
+    row("whole", counted),
+  ];
+  return align(rows, 1);
+}
+
+/** Cases that had a result. */
+export function ranOf({ cases, notRun, skip }) {
+  return cases - notRun - skip;
+}
+
+/** With two digits; a dash of nothing. */
+export function percent(part, whole) {
+  return whole === 0 ? "–" : `${((100 * part) / whole).toFixed(2)} %`;
+}
+
+/** Columns under each other: the first `texts` to the left, numbers to the right. */
+function align(rows, texts) {
+  const widths = rows[0].map((_, at) => Math.max(...rows.map((cells) => (cells[at] ?? "").length)));
   return rows
     .map((cells) =>
       cells
-        .map((cell, at) => (at < 2 ? cell.padEnd(widths[at]) : cell.padStart(widths[at])))
+        .map((cell, at) => (at < texts ? cell.padEnd(widths[at]) : cell.padStart(widths[at])))
         .join("  ")
         .trimEnd(),
     )

@@ -218,6 +218,13 @@ pub fn put_pong(out: &mut Vec<u8>, target: Target, round_trip: Duration) {
     });
 }
 
+/// Appends a name that JavaScript is to resolve. `target`: pool and number of the look-up.
+pub fn put_lookup(out: &mut Vec<u8>, target: Target, host: &str) {
+    put_record(out, Completion::Lookup as u8, 0, 0, target, |out| {
+        out.extend_from_slice(host.as_bytes());
+    });
+}
+
 /// Appends the end of a pool.
 pub fn put_pool_closed(out: &mut Vec<u8>, pool: u32) {
     let target = Target {
@@ -278,6 +285,8 @@ pub enum Completed<'a> {
     Concurrency(u32),
     /// An answered PING: microseconds that it took.
     Pong(u32),
+    /// A name to resolve.
+    Lookup(&'a str),
 }
 
 /// Decodes the next completion of a batch; `None` at its end.
@@ -312,6 +321,10 @@ pub fn read_completion<'a>(
         Completion::PoolClosed => Completed::PoolClosed,
         Completion::Concurrency => Completed::Concurrency(Reader::new(payload).u32()?),
         Completion::Pong => Completed::Pong(Reader::new(payload).u32()?),
+        Completion::Lookup => {
+            let host = std::str::from_utf8(payload).map_err(|_| Malformed("a name is no text"))?;
+            Completed::Lookup(host)
+        }
     };
     Ok(Some((header.target, completed)))
 }

@@ -27,6 +27,8 @@ pub struct PoolOptions {
     pub origin: Origin,
     /// Limits, and how connections are made.
     pub config: OriginConfig,
+    /// Whether JavaScript resolves names.
+    pub lookup: bool,
 }
 
 /// Longest finite time, for "never" where a layer wants a duration: ten years, which no process
@@ -85,6 +87,7 @@ impl PoolOptions {
     /// Reads a list of options. A key that does not repeat counts as given last.
     pub fn decode(payload: &[u8]) -> Result<Self, OptionsError> {
         let mut parts = Parts::default();
+        let mut lookup = false;
         let mut pool = PoolConfig::default();
         let mut exchange = ExchangeConfig {
             unexpected_continue: UnexpectedContinue::Error,
@@ -134,6 +137,7 @@ impl PoolOptions {
                 OptionKey::AutoSelectFamilyAttemptTimeout => {
                     connect.attempt_delay = value.duration()?;
                 }
+                OptionKey::Lookup => lookup = value.flag()?,
                 OptionKey::Http2 => http2.prior_knowledge = value.flag()?,
                 OptionKey::MaxConcurrentStreams => http2.max_concurrent_streams = value.count()?,
                 OptionKey::StreamWindow => {
@@ -162,6 +166,7 @@ impl PoolOptions {
                 connect,
                 http2,
             },
+            lookup,
         })
     }
 }

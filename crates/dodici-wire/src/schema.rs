@@ -92,6 +92,10 @@ wire_enum! {
         /// Close one connection at once: what runs on it fails, what waits goes elsewhere.
         /// `generation`: its serial number. `Disconnected` follows.
         ConnectionDestroy = 10,
+        /// Answer to a `Lookup`. `slot`: pool; `generation`: the look-up's number. `flags` bit 0: it
+        /// failed. Payload: IP addresses, text, each followed by LF; of a failure `u32`, the number
+        /// under which JavaScript keeps the error.
+        LookupAnswer = 11,
     }
 }
 
@@ -128,6 +132,9 @@ wire_enum! {
         /// The peer of an HTTP/2 connection has answered a PING. As `Connected`. Payload:
         /// `u32 microseconds`.
         Pong = 13,
+        /// A name is to be resolved by JavaScript. `slot`: pool; `generation`: a number for the
+        /// answer. Payload: the name, UTF-8.
+        Lookup = 14,
     }
 }
 
@@ -259,6 +266,8 @@ wire_enum! {
         MaxCachedSessions = 33,
         /// Boolean: verify with the operating system's verifier.
         PlatformVerifier = 34,
+        /// Boolean: JavaScript resolves names, see [`Completion::Lookup`].
+        Lookup = 35,
         /// Text: `http` (forwards), `http-tunnel`, `socks5`, `socks5h`, `socks4` or `socks4a`.
         /// Without it there is no proxy, and the other keys of a proxy mean nothing.
         ProxyProtocol = 50,

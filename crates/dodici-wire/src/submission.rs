@@ -14,6 +14,7 @@
 //! - A pool's id is chosen by JavaScript and never used twice in one environment. Its records and
 //!   those of its requests go to I/O thread `id % threads`.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,6 +30,9 @@ use crate::schema::{
 /// `flags` of a `BodyEnd` record that leaves a declared length unfulfilled, as
 /// `strictContentLength: false` allows.
 pub const BODY_IS_SHORT: u8 = 1;
+
+/// `flags` of a `LookupAnswer` record that tells of a failure.
+pub const LOOKUP_FAILED: u8 = 1;
 
 /// One decoded submission.
 #[derive(Clone, Debug)]
@@ -65,6 +69,8 @@ pub enum Submitted {
     PoolConnect,
     /// Close the connection with this serial number.
     ConnectionDestroy,
+    /// What a look-up has found, or the number of its error.
+    LookupAnswer(Result<Vec<IpAddr>, u32>),
 }
 
 /// A record that could not be decoded.
@@ -138,6 +144,10 @@ fn decode(header: &Header, payload: Bytes) -> Result<Submitted, Malformed> {
         Submission::PoolDestroy => Submitted::PoolDestroy,
         Submission::PoolConnect => Submitted::PoolConnect,
         Submission::ConnectionDestroy => Submitted::ConnectionDestroy,
+        Submission::LookupAnswer if header.flags & LOOKUP_FAILED != 0 => {
+            Submitted::LookupAnswer(Err(Reader::new(&payload).u32()?))
+        }
+        Submission::LookupAnswer => Submitted::LookupAnswer(Ok(read_addresses(&payload)?)),
     })
 }
 
@@ -189,6 +199,12 @@ fn decode_dispatch(header: &Header, payload: &Bytes) -> Result<Submitted, Malfor
             body_timeout,
         },
     })
+}
+
+fn read_addresses(payload: &[u8]) -> Result<Vec<IpAddr>, Malformed> {
+    let text = std::str::from_utf8(payload).map_err(|_| Malformed("an address is no text"))?;
+    let parse = |line: &str| line.parse().map_err(|_| Malformed("no IP address"));
+    text.lines().map(parse).collect()
 }
 
 fn timeout(millis: u32) -> Option<Duration> {
@@ -255,6 +271,7 @@ pub fn put_submission(out: &mut Vec<u8>, target: Target, submitted: &Submitted) 
     let flags = match submitted {
         Submitted::Credit { paused: true, .. } => CreditFlag::Paused as u8,
         Submitted::BodyLeft => BODY_IS_SHORT,
+        Submitted::LookupAnswer(Err(_)) => LOOKUP_FAILED,
         _ => 0,
     };
     let mut put = |kind: Submission, payload: &[u8]| {
@@ -278,5 +295,10 @@ pub fn put_submission(out: &mut Vec<u8>, target: Target, submitted: &Submitted) 
         Submitted::PoolDestroy => put(Submission::PoolDestroy, &[]),
         Submitted::PoolConnect => put(Submission::PoolConnect, &[]),
         Submitted::ConnectionDestroy => put(Submission::ConnectionDestroy, &[]),
+        Submitted::LookupAnswer(Ok(addresses)) => {
+            let lines: String = addresses.iter().map(|ip| format!("{ip}\n")).collect();
+            put(Submission::LookupAnswer, lines.as_bytes());
+        }
+        Submitted::LookupAnswer(Err(error)) => put(Submission::LookupAnswer, &error.to_le_bytes()),
     }
 }

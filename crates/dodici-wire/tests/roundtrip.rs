@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -85,6 +86,8 @@ fn submitted() -> impl Strategy<Value = Submitted> {
         Just(Submitted::PoolDestroy),
         Just(Submitted::PoolConnect),
         Just(Submitted::ConnectionDestroy),
+        vec(any::<IpAddr>(), 0..4).prop_map(|addresses| Submitted::LookupAnswer(Ok(addresses))),
+        any::<u32>().prop_map(|error| Submitted::LookupAnswer(Err(error))),
     ]
 }
 
@@ -109,6 +112,7 @@ enum Put {
     PoolClosed,
     Concurrency(u32),
     Pong(u32),
+    Lookup(String),
 }
 
 fn in_slab(slab: u32, offset: u32, length: u32) -> completion::InSlab {
@@ -135,6 +139,7 @@ fn put() -> impl Strategy<Value = Put> {
         Just(Put::PoolClosed),
         any::<u32>().prop_map(Put::Concurrency),
         any::<u32>().prop_map(Put::Pong),
+        "[a-zé.]{0,20}".prop_map(Put::Lookup),
     ]
 }
 
@@ -170,6 +175,7 @@ proptest! {
                     let took = Duration::from_micros(u64::from(*micros));
                     completion::put_pong(&mut out, *to, took);
                 }
+                Put::Lookup(host) => completion::put_lookup(&mut out, *to, host),
             }
         }
         let mut reader = Reader::new(&out);
@@ -186,6 +192,7 @@ proptest! {
                 Put::PoolClosed => Completed::PoolClosed,
                 Put::Concurrency(streams) => Completed::Concurrency(*streams),
                 Put::Pong(micros) => Completed::Pong(*micros),
+                Put::Lookup(host) => Completed::Lookup(host),
             };
             prop_assert_eq!(completed, expected);
             prop_assert_eq!(target.slot, to.slot);

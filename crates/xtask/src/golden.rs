@@ -4,7 +4,7 @@
 //! each, so that a change of either shows in the diff. Called by `codegen.rs`.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -184,6 +184,19 @@ fn submissions() -> Vec<Vector> {
             put(Submitted::ConnectionDestroy),
             r#"{ "kind": "ConnectionDestroy", "slot": 3, "generation": 70000 }"#,
         ),
+        (
+            "the addresses of a name",
+            put(Submitted::LookupAnswer(Ok(vec![
+                IpAddr::from([127, 0, 0, 1]),
+                IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
+            ]))),
+            r#"{ "kind": "LookupAnswer", "slot": 3, "generation": 70000, "answer": ["127.0.0.1", "::1"] }"#,
+        ),
+        (
+            "a look-up that failed",
+            put(Submitted::LookupAnswer(Err(7))),
+            r#"{ "kind": "LookupAnswer", "slot": 3, "generation": 70000, "answer": 7 }"#,
+        ),
     ]
 }
 
@@ -295,6 +308,11 @@ fn completions() -> Vec<Vector> {
             "an answered PING",
             put(&|out| to_js::put_pong(out, TO, Duration::from_micros(1500))),
             r#"{ "kind": "Pong", "slot": 3, "generation": 70000, "milliseconds": 1.5 }"#,
+        ),
+        (
+            "a name to resolve",
+            put(&|out| to_js::put_lookup(out, TO, "example.org")),
+            r#"{ "kind": "Lookup", "slot": 3, "generation": 70000, "host": "example.org" }"#,
         ),
         (
             "the end of a pool",

@@ -32,6 +32,7 @@ mod deliver;
 mod env;
 mod exports;
 mod local;
+mod lookup;
 mod panics;
 mod runtime;
 mod sink;

@@ -15,6 +15,7 @@ use dodici_wire::completion::put_end;
 
 use crate::deliver::Batch;
 use crate::env::Environment;
+use crate::lookup::Lookups;
 
 thread_local! {
     /// In order of opening. A process has few environments, so a search beats a hash.
@@ -65,6 +66,8 @@ pub(crate) struct PoolEntry {
     /// Connections that are up, with their serial numbers.
     connections: Vec<(ConnId, u32)>,
     last_serial: u32,
+    /// Names that JavaScript is resolving.
+    pub(crate) lookups: Lookups,
 }
 
 /// Whether there is a pool behind a pool id.
@@ -277,6 +280,7 @@ impl PoolEntry {
             state,
             connections: Vec::new(),
             last_serial: 0,
+            lookups: Lookups::default(),
         }
     }
 

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dodici::{Engine, RequestHandle};
+use dodici::{ConnectHooks, Engine, RequestHandle};
 use dodici_pool::{Error, ErrorKind, Phase, Request};
 use dodici_wire::Target;
 use dodici_wire::completion::{put_connect_failed, put_pool_closed};
@@ -15,6 +15,7 @@ use dodici_wire::options::PoolOptions;
 use dodici_wire::submission::{BadRecord, Submitted, submissions};
 
 use crate::local::{PoolEntry, PoolState, with_env};
+use crate::lookup::JsResolver;
 use crate::sink::{PoolEvents, RequestSink, fail};
 
 /// Carries out every record of one flush, in order.
@@ -68,6 +69,13 @@ fn carry_out(engine: &Engine, env: u32, target: Target, submitted: Submitted) {
             }
         }
         Submitted::ConnectionDestroy => destroy_connection(env, target),
+        Submitted::LookupAnswer(answer) => {
+            with_env(env, |env| {
+                if let Some(entry) = env.pools.get_mut(&target.slot) {
+                    entry.lookups.answer(target.generation, answer);
+                }
+            });
+        }
     }
 }
 
@@ -99,11 +107,12 @@ fn create_pool(engine: &Engine, env: u32, id: u32, options: &[u8]) {
     let made = PoolOptions::decode(options)
         .map_err(Error::from)
         .and_then(|options| {
-            engine.open_pool(
-                options.origin,
-                options.config,
-                Arc::new(PoolEvents::new(env, id)),
-            )
+            let mut hooks = ConnectHooks::default();
+            if options.lookup {
+                hooks.resolve = Some(Arc::new(JsResolver { env, pool: id }));
+            }
+            let events = Arc::new(PoolEvents::new(env, id));
+            engine.open_pool_with(options.origin, options.config, hooks, events)
         });
     with_env(env, |env| {
         let state = match made {

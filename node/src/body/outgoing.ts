@@ -22,6 +22,8 @@ export interface BodyOwner {
   scheduleFlush(): void;
   /** A chunk of the source was sent completely. */
   bodySent(chunk: Uint8Array | string): void;
+  /** All that was offered has left, and the source goes on. */
+  bodyDrained(): void;
   /** The whole body was sent. */
   requestSent(): void;
   /** Fails the request. */
@@ -64,6 +66,11 @@ export class OutgoingBody {
   /** Whether all of the body has left. */
   get finished(): boolean {
     return this.#finished;
+  }
+
+  /** Whether a chunk waits for credit. */
+  get waits(): boolean {
+    return this.#waiting.length > 0;
   }
 
   /** Whether the source ended, sent or not. */
@@ -170,7 +177,9 @@ export class OutgoingBody {
       owner.requestSent();
     }
     if (wrote) owner.scheduleFlush();
-    if (wrote && !this.#ended && this.#waiting.length === 0) this.onDrain?.();
+    if (!wrote || this.#ended || this.#waiting.length > 0) return;
+    this.onDrain?.();
+    owner.bodyDrained();
   }
 }
 

@@ -9,7 +9,7 @@
 import { IncomingMessage } from 'node:http';
 import type { Readable, Stream } from 'node:stream';
 
-import { setImmediate } from '../timers';
+import { queueMicrotask, setImmediate } from '../timers';
 import { errors } from '../undici';
 import type { BodyIterable } from './classify';
 import type { OutgoingBody } from './outgoing';
@@ -27,7 +27,7 @@ export interface SourceListener {
   /** The first chunk was offered, or the source ended or failed before one. Called once or not at all. */
   sourceReady(): void;
   /** The source failed. */
-  abortWith(error: Error): void;
+  sourceFailed(error: Error): void;
 }
 
 /**
@@ -142,7 +142,7 @@ export class StreamSource implements BodySource {
       }
     }
     if (error) {
-      this.#listener.abortWith(error);
+      this.#listener.sourceFailed(error);
       destroyStream(this.#stream, error);
     } else {
       destroyStream(this.#stream);
@@ -223,7 +223,7 @@ export class IterableSource implements BodySource {
       }
       if (!this.#stopped) this.#out.end();
     } catch (error) {
-      this.#listener.abortWith(error as Error);
+      this.#listener.sourceFailed(error as Error);
     }
     this.#becomeReady();
   }
@@ -252,7 +252,7 @@ export class BytesSource implements BodySource {
       this.#out.write(this.#bytes);
       this.#out.end();
     } catch (error) {
-      this.#listener.abortWith(error as Error);
+      this.#listener.sourceFailed(error as Error);
     }
   }
 

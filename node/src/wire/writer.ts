@@ -131,6 +131,18 @@ export class SubmissionWriter {
     this.#begin(Submission.ConnectionDestroy, 0, 0, pool, connection, 0);
   }
 
+  /** `LookupAnswer`: the addresses found, or the number of an error. */
+  lookupAnswer(pool: number, lookup: number, answer: readonly string[] | number): void {
+    if (typeof answer === 'number') {
+      const at = this.#begin(Submission.LookupAnswer, 1, 0, pool, lookup, 4);
+      this.#words[at >>> 2] = answer;
+      return;
+    }
+    const text = answer.map((address) => `${address}\n`).join('');
+    const at = this.#begin(Submission.LookupAnswer, 0, 0, pool, lookup, text.length);
+    this.#buffer.latin1Write(text, at, text.length);
+  }
+
   /** Writes a frame, makes room for its payload, zeroes the padding; returns where the payload goes. */
   #begin(
     kind: number,

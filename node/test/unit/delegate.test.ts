@@ -46,7 +46,8 @@ describe('shouldDelegate', () => {
   it('is true only for what JavaScript must do', () => {
     const connect = buildConnector({});
     expect(shouldDelegate({ connect })).toBe(true);
-    expect(shouldDelegate({ connect: { lookup } })).toBe(true);
+    expect(shouldDelegate({ connect: { lookup } })).toBe(false);
+    expect(shouldDelegate({ connect: { lookup, ciphers: 'AES128-SHA' } })).toBe(true);
     expect(shouldDelegate({ useH2c: true })).toBe(false);
     expect(shouldDelegate({ h2Options: { useH2c: true } })).toBe(false);
     expect(shouldDelegate({ factory: () => null }, 'pool')).toBe(true);
@@ -84,6 +85,40 @@ describe('a net.connect that somebody has replaced', () => {
     expect(seen).toEqual(['localhost', 'localhost']);
     expect(await textOf(opened(new Agent()), '/later', url)).toBe('GET /later');
     expect(seen).toHaveLength(2);
+  });
+
+  it('makes the connections of a client that was made before and is first used now', async () => {
+    const url = await origin();
+    const client = opened(new Client(url));
+    const { connect } = net;
+    const failure = new Error('kaboom');
+    const mutable = createRequire(import.meta.url)('node:net') as { connect: unknown };
+    mutable.connect = (options: net.SocketConstructorOpts) => {
+      const socket = new net.Socket(options);
+      setImmediate(() => socket.destroy(failure));
+      return socket;
+    };
+    try {
+      await expect(textOf(client, '/')).rejects.toBe(failure);
+    } finally {
+      mutable.connect = connect;
+    }
+  });
+
+  it('is not asked by a client that has been used before', async () => {
+    const url = await origin();
+    const client = opened(new Client(url));
+    await textOf(client, '/before');
+    const { connect } = net;
+    const mutable = createRequire(import.meta.url)('node:net') as { connect: unknown };
+    mutable.connect = () => {
+      throw new Error('not for us');
+    };
+    try {
+      expect(await textOf(client, '/now')).toBe('GET /now');
+    } finally {
+      mutable.connect = connect;
+    }
   });
 });
 
@@ -146,14 +181,6 @@ describe('a delegated client', () => {
 });
 
 describe('a delegated pool', () => {
-  it('with connect.lookup serves requests', async () => {
-    const url = (await origin()).replace('localhost', 'name.invalid');
-    const pool = opened(new Pool(url, { connect: { lookup }, connections: 2 }));
-    const texts = await Promise.all(['/1', '/2', '/3'].map((path) => textOf(pool, path)));
-    expect(texts).toEqual(['GET /1', 'GET /2', 'GET /3']);
-    expect(pool.stats.connected).toBe(2);
-  });
-
   it('uses the clients of its factory', async () => {
     const url = await origin();
     const made: Dispatcher[] = [];

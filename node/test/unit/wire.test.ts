@@ -63,6 +63,7 @@ const writers: Record<string, (writer: SubmissionWriter, record: any) => void> =
   BodyLeft: (writer, r) => writer.bodyLeft(r.slot, r.generation),
   BodyEnd: (writer, r) => writer.bodyEnd(r.slot, r.generation, fieldList(r.trailers)),
   Cancel: (writer, r) => writer.cancel(r.slot, r.generation),
+  LookupAnswer: (writer, r) => writer.lookupAnswer(r.slot, r.generation, r.answer),
   Credit: (writer, r) => writer.credit(r.slot, r.generation, r.bytes, r.flags.includes('Paused')),
 };
 
@@ -175,6 +176,7 @@ describe('completion reader', () => {
           expect(seen.payload).toBe(`${want.reason}\n${fieldList(want.fields)}`);
         }
         if (want.trailers !== undefined) expect(seen.payload).toBe(fieldList(want.trailers));
+        if (want.host !== undefined) expect(seen.payload).toBe(want.host);
         if (want.kind === 'Data' && want.data !== undefined) expect(seen.payload).toBe(want.data);
       });
     });

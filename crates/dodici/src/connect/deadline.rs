@@ -7,6 +7,11 @@ use std::time::Duration;
 use dodici_pool::{Error, ErrorKind, Phase, Replay};
 use tokio::time::{Instant, timeout_at};
 
+/// How long a look-up that has missed the deadline may still say that there is no such name. Half a
+/// second: the tick of the timers that undici measures this time-out with, where a failure that is
+/// told before the next tick goes before the time-out, too.
+const LOOKUP_GRACE: Duration = Duration::from_millis(500);
+
 /// End of the connect timeout.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline {
@@ -42,6 +47,26 @@ impl Deadline {
         match self.at {
             Some(at) => timeout_at(at, leg).await.map_err(|_| TimedOut),
             None => Ok(leg.await),
+        }
+    }
+
+    /// As [`Deadline::run`] for a look-up, whose failure says more than the time-out that it would
+    /// hide: one that is told within [`LOOKUP_GRACE`] after the deadline counts. A look-up that
+    /// succeeds by then is too late all the same.
+    pub(super) async fn run_lookup<T, E>(
+        self,
+        leg: impl Future<Output = Result<T, E>>,
+    ) -> Result<Result<T, E>, TimedOut> {
+        let Some(at) = self.at else {
+            return Ok(leg.await);
+        };
+        let mut leg = std::pin::pin!(leg);
+        if let Ok(done) = timeout_at(at, leg.as_mut()).await {
+            return Ok(done);
+        }
+        match timeout_at(at + LOOKUP_GRACE, leg).await {
+            Ok(Err(failure)) => Ok(Err(failure)),
+            Ok(Ok(_)) | Err(_) => Err(TimedOut),
         }
     }
 

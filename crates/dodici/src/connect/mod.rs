@@ -201,7 +201,7 @@ impl Connector {
             Ok(found.iter().map(with_port).collect())
         };
         let addresses = deadline
-            .run(lookup)
+            .run_lookup(lookup)
             .await
             .map_err(|_| self.timed_out(deadline, Phase::Resolve, &[]))??;
         let dns = (!literal).then(|| begun.elapsed());

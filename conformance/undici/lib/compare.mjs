@@ -1,0 +1,39 @@
+// Compares a run with our classes with one with undici's own.
+//
+// What lives here: which cases pass with undici's classes only. It must not know how files are run.
+import { firstLine } from "./report.mjs";
+
+/**
+ * @param {{ file: string, cases: object[] }[]} ours
+ * @param {{ file: string, cases: object[] }[]} own the same files, with undici's classes
+ * @param {string[]} classes cases of other classes are left out
+ */
+export function compareFiles(ours, own, classes) {
+  const sums = { files: ours.length, cases: 0, ours: 0, own: 0 };
+  const lost = [];
+  for (const [at, { file, cases }] of ours.entries()) {
+    // Both come from the same list of cases, in its order.
+    for (const [index, mine] of cases.entries()) {
+      const theirs = own[at].cases[index];
+      if (!classes.includes(mine.class)) continue;
+      sums.cases++;
+      if (mine.outcome === "pass") sums.ours++;
+      if (theirs.outcome !== "pass") continue;
+      sums.own++;
+      if (mine.outcome !== "pass") lost.push({ file, ...mine });
+    }
+  }
+  return { ...sums, lost };
+}
+
+/** Prints it. @returns the exit code */
+export function showComparison({ files, cases, ours, own, lost }) {
+  for (const one of lost) {
+    console.log(`passes with undici's classes only: ${one.file}: ${one.name}`);
+    console.log(`    ${one.outcome}: ${firstLine(one)}`);
+  }
+  console.log(
+    `${files} files, ${cases} cases: ${ours} pass with our classes, ${own} with undici's own, ${lost.length} with those only`,
+  );
+  return lost.length > 0 ? 1 : 0;
+}

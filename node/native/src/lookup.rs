@@ -1,0 +1,96 @@
+//! Names that JavaScript resolves, because the user gave a `lookup` function.
+//!
+//! The connector calls the hook on the I/O thread; `Lookup` and `LookupAnswer` records carry the
+//! question and the answer. Knows nothing of addresses' order or families: that is the user's.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+
+use dodici::{HookFuture, ResolveHook};
+use dodici_pool::{Error, ErrorKind, Phase, Replay, SystemDetail};
+use dodici_wire::Target;
+use dodici_wire::completion::put_lookup;
+use tokio::sync::oneshot;
+
+use crate::local::with_env;
+
+/// Addresses, or the number under which JavaScript keeps its error.
+type Answer = Result<Vec<IpAddr>, u32>;
+
+/// Code of the error that stands for one of JavaScript's; its number goes as the errno.
+const KEPT_ERROR: &str = "DODICI_LOOKUP";
+
+/// Look-ups of one pool that wait for JavaScript.
+#[derive(Default)]
+pub(crate) struct Lookups {
+    waiting: HashMap<u32, oneshot::Sender<Answer>>,
+    last: u32,
+}
+
+impl Lookups {
+    fn ask(&mut self) -> (u32, oneshot::Receiver<Answer>) {
+        let (answer, receiver) = oneshot::channel();
+        self.last = self.last.wrapping_add(1);
+        self.waiting.insert(self.last, answer);
+        (self.last, receiver)
+    }
+
+    /// Hands the answer over. The attempt may be over meanwhile.
+    pub(crate) fn answer(&mut self, number: u32, answer: Answer) {
+        if let Some(waiting) = self.waiting.remove(&number) {
+            let _ = waiting.send(answer);
+        }
+    }
+}
+
+/// Asks one environment for the names of one pool.
+pub(crate) struct JsResolver {
+    pub(crate) env: u32,
+    pub(crate) pool: u32,
+}
+
+impl ResolveHook for JsResolver {
+    fn resolve(&self, host: &str, port: u16) -> Option<HookFuture<Result<Vec<SocketAddr>, Error>>> {
+        let asked = with_env(self.env, |env| {
+            let (number, receiver) = env.pools.get_mut(&self.pool)?.lookups.ask();
+            let target = Target {
+                slot: self.pool,
+                generation: number,
+            };
+            env.batch.put(|out| put_lookup(out, target, host));
+            Some(receiver)
+        });
+        let receiver = asked.flatten();
+        let host = host.to_owned();
+        Some(Box::pin(async move {
+            let answer = match receiver {
+                Some(receiver) => receiver.await.ok(),
+                None => None,
+            };
+            match answer {
+                Some(Ok(addresses)) if !addresses.is_empty() => {
+                    let with_port = |ip| SocketAddr::new(ip, port);
+                    Ok(addresses.into_iter().map(with_port).collect())
+                }
+                Some(Err(number)) => Err(failed(&host, KEPT_ERROR, number)),
+                _ => Err(failed(&host, "ENOTFOUND", 0)),
+            }
+        }))
+    }
+}
+
+fn failed(host: &str, code: &'static str, number: u32) -> Error {
+    Error::new(
+        ErrorKind::Resolve,
+        Phase::Resolve,
+        format!("lookup {code} {host}"),
+    )
+    .with_replay(Replay::Unsent)
+    .with_system(SystemDetail {
+        code: code.into(),
+        errno: number.cast_signed(),
+        syscall: "lookup".into(),
+        hostname: Some(host.to_owned()),
+        ..SystemDetail::default()
+    })
+}

@@ -1,0 +1,113 @@
+/**
+ * Names that the user's `connect.lookup` resolves.
+ *
+ * What lives here: the call of that function as `net.connect` makes it, the checks of its answer,
+ * and the errors of look-ups that failed, which the engine names by number. The native pool has one
+ * where the option is given. It must not know requests.
+ */
+
+import { isIP, type LookupFunction } from 'node:net';
+
+import type { ConnectSettings } from './connect-options';
+
+type LookupOptions = Parameters<LookupFunction>[1];
+
+/** Errors by number, until the failure that they stand for was delivered. */
+const kept = new Map<number, Error>();
+let last = 0;
+
+/** The error that a failure of the engine's stands for, if it is a look-up's. */
+export function lookupError(number: number): Error | undefined {
+  return kept.get(number);
+}
+
+/** What became of a look-up: addresses, or the number of its error. */
+export type LookupAnswer = readonly string[] | number;
+
+function nodeError(Class: typeof Error, code: string, message: string): Error {
+  return Object.assign(new Class(message), { code });
+}
+
+/** The addresses in an answer, checked as Node checks them. */
+function readAddresses(address: unknown, family: unknown): string[] {
+  if (Array.isArray(address)) {
+    const entries = address as ({ address?: unknown; family?: unknown } | null | undefined)[];
+    // As in Node, what is no address is left out, unless nothing is left.
+    const valid = entries.filter((entry) => isIP(String(entry?.address)) !== 0);
+    if (valid.length > 0 || entries.length === 0) {
+      return valid.map((entry) => entry?.address as string);
+    }
+    return readAddresses(entries[0]?.address, entries[0]?.family);
+  }
+  if (typeof address !== 'string' || isIP(address) === 0) {
+    const text = `Invalid IP address: ${String(address)}`;
+    throw nodeError(TypeError, 'ERR_INVALID_IP_ADDRESS', text);
+  }
+  if (family !== 4 && family !== 6 && family !== 'IPv4' && family !== 'IPv6') {
+    const text = `Invalid address family: ${String(family)}`;
+    throw nodeError(RangeError, 'ERR_INVALID_ADDRESS_FAMILY', text);
+  }
+  return [address];
+}
+
+/** Look-ups of one pool; see above. */
+export class Lookups {
+  readonly #lookup: LookupFunction;
+  readonly #options: LookupOptions;
+  /** Numbers in `kept`. */
+  readonly #failures = new Set<number>();
+
+  constructor(lookup: LookupFunction, settings: ConnectSettings) {
+    const { family, autoSelectFamily, localAddress } = settings;
+    this.#lookup = lookup;
+    this.#options = { family, hints: 0 };
+    if (autoSelectFamily && family === 0 && localAddress === null) this.#options.all = true;
+  }
+
+  /** Asks for the addresses of `host`; `answer` is called once. */
+  ask(host: string, answer: (result: LookupAnswer) => void): void {
+    let isAnswered = false;
+    const once = (result: LookupAnswer): void => {
+      if (isAnswered) return;
+      isAnswered = true;
+      answer(result);
+    };
+    const done = (error: Error | null, address: unknown, family: unknown): void => {
+      if (isAnswered) return;
+      try {
+        if (error) throw error;
+        once(readAddresses(address, family));
+      } catch (failure) {
+        once(this.#keep(failure as Error));
+      }
+    };
+    try {
+      // A copy for each call: the function may change what it gets.
+      this.#lookup(host, { ...this.#options }, done);
+    } catch (failure) {
+      once(this.#keep(failure as Error));
+    }
+  }
+
+  #keep(error: Error): number {
+    last = (last + 1) & 0x7fffffff;
+    kept.set(last, error);
+    this.#failures.add(last);
+    return last;
+  }
+
+  /** This failure was delivered to everybody. */
+  forget(error: Error): void {
+    for (const number of this.#failures) {
+      if (kept.get(number) !== error) continue;
+      kept.delete(number);
+      this.#failures.delete(number);
+    }
+  }
+
+  /** The pool is gone: nobody asks any more. */
+  clear(): void {
+    for (const number of this.#failures) kept.delete(number);
+    this.#failures.clear();
+  }
+}

@@ -1,0 +1,123 @@
+// connect.lookup: the user's function resolves names for the engine.
+
+import type { AddressInfo, LookupFunction } from 'node:net';
+
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+
+import { Agent, Client, Pool } from '../../src/index';
+import { httpOrigin, type Origin } from '../support/servers';
+import { Cleanup } from '../support/wire';
+
+const cleanup = new Cleanup();
+afterEach(() => cleanup.run());
+
+let origin: Origin;
+let url: string;
+
+beforeAll(async () => {
+  origin = await httpOrigin((incoming, response) => response.end(incoming.headers.host));
+  url = `http://name.invalid:${(origin.server.address() as AddressInfo).port}`;
+});
+afterAll(() => origin.close());
+
+function clientWith(lookup: LookupFunction, more: object = {}): Client {
+  const client = new Client(url, { connect: { lookup, ...more } });
+  cleanup.add(() => client.destroy());
+  return client;
+}
+
+const get = async (client: Client) => {
+  const { body } = await client.request({ path: '/', method: 'GET' });
+  return body.text();
+};
+
+describe('connect.lookup', () => {
+  it('gets what net.connect would give it, and its address is connected to', async () => {
+    const seen: unknown[] = [];
+    const client = clientWith((name, options, done) => {
+      seen.push([name, { ...options }]);
+      setImmediate(() => done(null, [{ address: '127.0.0.1', family: 4 }]));
+    });
+    expect(await get(client)).toBe(url.slice('http://'.length));
+    expect(seen).toEqual([['name.invalid', { family: 0, hints: 0, all: true }]]);
+  });
+
+  it('is asked for one address where families are not raced', async () => {
+    const seen: unknown[] = [];
+    const lookup: LookupFunction = (_name, options, done) => {
+      seen.push(options.all);
+      done(null, '127.0.0.1', 4);
+    };
+    await get(clientWith(lookup, { autoSelectFamily: false }));
+    await get(clientWith(lookup, { family: 4 }));
+    expect(seen).toEqual([undefined, undefined]);
+  });
+
+  it('may name several addresses, of which the first that answers is taken', async () => {
+    const client = clientWith((_name, _options, done) => {
+      done(null, [
+        { address: '::1', family: 6 },
+        { address: '127.0.0.1', family: 4 },
+      ]);
+    });
+    expect(await get(client)).toContain('name.invalid');
+  });
+
+  it('fails every waiting request with its very error', async () => {
+    const failure = Object.assign(new Error('not today'), { code: 'ENOTODAY' });
+    const client = clientWith((_name, _options, done) => done(failure, ''));
+    const failed: unknown[] = [];
+    client.on('connectionError', (_url, _targets, error) => failed.push(error));
+    const results = await Promise.allSettled([get(client), get(client)]);
+    expect(results.map((result) => (result as PromiseRejectedResult).reason)).toEqual([
+      failure,
+      failure,
+    ]);
+    expect(failed).toEqual([failure]);
+  });
+
+  it('fails the request with what it throws', async () => {
+    const failure = new Error('thrown');
+    const client = clientWith(() => {
+      throw failure;
+    });
+    await expect(get(client)).rejects.toBe(failure);
+  });
+
+  it.each([
+    ['no address', 'nonsense', 4, 'ERR_INVALID_IP_ADDRESS'],
+    ['no family', '127.0.0.1', 5, 'ERR_INVALID_ADDRESS_FAMILY'],
+  ])('fails as Node does when it gives %s', async (_what, address, family, code) => {
+    const client = clientWith((_name, _options, done) => done(null, address, family));
+    await expect(get(client)).rejects.toMatchObject({ code });
+  });
+
+  it('may answer after the client was destroyed', async () => {
+    let answer = () => {};
+    let asked = () => {};
+    const question = new Promise<void>((resolve) => (asked = resolve));
+    const client = clientWith((_name, _options, done) => {
+      answer = () => done(null, '127.0.0.1', 4);
+      asked();
+    });
+    const response = get(client).catch((error: unknown) => error);
+    await question;
+    await client.destroy();
+    expect(answer).not.toThrow();
+    expect(await response).toMatchObject({ code: 'UND_ERR_DESTROYED' });
+  });
+
+  it('serves pools and agents', async () => {
+    const lookup: LookupFunction = (_name, _options, done) => done(null, '127.0.0.1', 4);
+    const pool = new Pool(url, { connect: { lookup, autoSelectFamily: false }, connections: 2 });
+    const agent = new Agent({ connect: { lookup, autoSelectFamily: false } });
+    cleanup.add(() => Promise.all([pool.destroy(), agent.destroy()]));
+    const paths = ['/1', '/2', '/3'];
+    const pooled = await Promise.all(
+      paths.map(async (path) => (await pool.request({ path, method: 'GET' })).statusCode),
+    );
+    const { statusCode } = await agent.request({ origin: url, path: '/', method: 'GET' });
+    expect([...pooled, statusCode]).toEqual([200, 200, 200, 200]);
+    expect(pool.stats.connected).toBe(2);
+  });
+});

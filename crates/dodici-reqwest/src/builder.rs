@@ -357,6 +357,7 @@ impl Config {
             folded_values: self.http1.obsolete_multiline,
             invalid_fields: self.http1.ignore_invalid,
             space_before_colon: self.http1.spaces_after_name,
+            missing_head: self.http1.http09,
         };
         let connect = &mut config.connect;
         connect.timeout = self.connect_timeout;

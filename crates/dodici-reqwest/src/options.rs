@@ -257,7 +257,8 @@ options! {
         config.http2.prior_knowledge = false;
     }
 
-    /// Has no effect: a response without a head (HTTP/0.9) is refused.
+    /// Takes a response without a head (HTTP/0.9) for a body with the status 200 instead of refusing
+    /// it, unless the request's body is streamed. Default: refused.
     fn http09_responses() |config| {
         config.http1.http09 = true;
     }

@@ -418,6 +418,30 @@ async fn faulty_headers_are_forgiven_the_same() {
 }
 
 #[tokio::test]
+async fn a_response_without_a_head_is_read_the_same() {
+    let script = |mut conn: Conn| async move {
+        let head = conn.read_head().await;
+        conn.send(match head.path() {
+            "/text" => "<p>hello",
+            "/almost" => "HTTQ",
+            _ => "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n<p>hello",
+        })
+        .await;
+    };
+    let paths = ["/text", "/almost", "/head"];
+    let refused = compare!(script, &paths, |builder| builder, |client, url| client
+        .get(url));
+    assert!(!matches!(refused[0], Outcome::Response { .. }));
+    let forgiven = compare!(
+        script,
+        &paths,
+        |builder| builder.http09_responses(),
+        |client, url| client.get(url)
+    );
+    assert!(matches!(forgiven[0], Outcome::Response { .. }));
+}
+
+#[tokio::test]
 async fn silence_runs_into_the_same_timeouts() {
     let script = |mut conn: Conn| async move {
         let head = conn.read_head().await;

@@ -65,7 +65,7 @@ pub fn put_head(
         HeadKind::Upgrade => Completion::Upgrade,
     };
     let mut flags = match head.version {
-        Version::Http10 => HeadFlag::Http10 as u8,
+        Version::Http09 | Version::Http10 => HeadFlag::Http10 as u8,
         Version::Http11 => 0,
         Version::Http2 => HeadFlag::Http2 as u8,
     };

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use dodici::conn::framing::{Framing, Guard, GuardEvent, Limits};
-use dodici_pool::{ErrorKind, Phase, Replay, RequestKind, UnexpectedContinue};
+use dodici_pool::{ErrorKind, Leniency, Phase, Replay, RequestKind, UnexpectedContinue, Version};
 
 fn begun(kind: RequestKind) -> Guard {
     let mut guard = Guard::new(Limits::default(), UnexpectedContinue::Ignore);
@@ -248,4 +248,42 @@ fn refusals_carry_the_words_undici_shows() {
         error.message(),
         "Response does not match the HTTP/1.1 protocol (Missing expected CR after response line)"
     );
+}
+
+#[test]
+fn a_missing_head_is_noticed_at_the_first_wrong_byte_and_nothing_of_the_body_is_lost() {
+    for body in ["", "H", "HTTP", "HTTQ", "hello", "HTTP.", "HTTP/1"] {
+        let leniency = Leniency {
+            missing_head: true,
+            ..Leniency::default()
+        };
+        let limits = Limits::default();
+        let mut guard = Guard::new(limits, UnexpectedContinue::Error).with_leniency(leniency);
+        guard.begin(RequestKind::Plain, false);
+        // Byte by byte: what is not consumed comes again, with one byte more.
+        let (mut read, mut had, mut head) = (String::new(), 0, false);
+        for end in 1..=body.len() {
+            loop {
+                let step = guard.feed(&body.as_bytes()[had..end]).unwrap();
+                if let GuardEvent::Data(range) = step.event.clone() {
+                    read.push_str(&body[had..][range]);
+                }
+                had += step.consumed;
+                head |= step.event == GuardEvent::Head;
+                if step.event == GuardEvent::NeedMore {
+                    break;
+                }
+            }
+        }
+        let missing = !"HTTP/1".starts_with(body);
+        assert_eq!(head, missing, "{body}");
+        if missing {
+            assert_eq!(read, body);
+            assert_eq!(guard.head().version, Version::Http09);
+            assert_eq!(guard.eof().unwrap(), GuardEvent::End);
+            assert!(!guard.keep_alive().reusable);
+        } else {
+            assert!(guard.eof().is_err(), "{body}");
+        }
+    }
 }

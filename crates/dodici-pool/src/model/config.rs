@@ -169,6 +169,10 @@ pub struct Leniency {
     pub invalid_fields: bool,
     /// White space between name and colon (RFC 9112, section 5.1). It is left out, in all fields.
     pub space_before_colon: bool,
+    /// A response that does not start with `HTTP/`, as of a server that speaks HTTP/0.9: all of it, up
+    /// to the close, is the body, and the status 200. Only in answer to a request that has no
+    /// streamed body.
+    pub missing_head: bool,
 }
 
 /// What to do with a `100 Continue` that answers no `Expect`.

@@ -5,6 +5,8 @@ use super::headers::HeaderBlock;
 /// HTTP version of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub enum Version {
+    /// HTTP/0.9: a body without a head.
+    Http09,
     /// HTTP/1.0.
     Http10,
     /// HTTP/1.1.

@@ -268,6 +268,7 @@ pub(super) fn fill_response<B>(
     *response.status_mut() =
         http::StatusCode::from_u16(head.status).map_err(|_| refused("status code out of range"))?;
     *response.version_mut() = match head.version {
+        Version::Http09 => http::Version::HTTP_09,
         Version::Http10 => http::Version::HTTP_10,
         Version::Http11 => http::Version::HTTP_11,
         Version::Http2 => http::Version::HTTP_2,

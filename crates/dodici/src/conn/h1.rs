@@ -54,7 +54,10 @@ pub(crate) struct H1Conn {
 impl H1Conn {
     /// Takes over a connected transport. Sends nothing.
     pub(crate) async fn new(transport: Transport, config: &ExchangeConfig) -> Result<Self, Error> {
-        let link = Arc::new(Mutex::new(Link::new(transport, guard(config))));
+        let link = Arc::new(Mutex::new(Link::new(
+            transport,
+            guard(config).with_head_required(),
+        )));
         let (sender, driver) = http1::Builder::new()
             .max_buf_size(BUFFER)
             .handshake(LinkIo(Arc::clone(&link)))

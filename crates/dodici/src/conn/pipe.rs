@@ -365,7 +365,7 @@ impl PipeConn {
             if let Some(received) = received {
                 return Poll::Ready(Ok(received));
             }
-            if self.input.is_empty() {
+            if self.input.is_empty() || step.consumed == 0 {
                 match ready!(self.poll_fill(cx)) {
                     Ok(0) => return Poll::Ready(self.eof(None)),
                     Ok(_) => {}

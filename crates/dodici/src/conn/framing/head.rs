@@ -54,6 +54,33 @@ impl HeadReader {
         self.leniency = leniency;
     }
 
+    /// Whether what starts with `input` has no head, where that is forgiven; `None` if it is too
+    /// short to tell. Not to be called inside a head.
+    pub(super) fn is_missing(&self, input: &[u8]) -> Option<bool> {
+        const START: &[u8; 5] = b"HTTP/";
+        if !self.leniency.missing_head || self.section_len() > 0 {
+            return Some(false);
+        }
+        let have = input.len().min(START.len());
+        if input[..have] != START[..have] {
+            Some(true)
+        } else {
+            (have == START.len()).then_some(false)
+        }
+    }
+
+    /// Puts a head in the place of one that is missing.
+    pub(super) fn stand_in(&mut self) {
+        self.head.version = Version::Http09;
+        self.head.status = 200;
+        self.expects = Expects::Next;
+    }
+
+    /// A head that is missing is refused.
+    pub(super) fn insist(&mut self) {
+        self.leniency.missing_head = false;
+    }
+
     /// The last complete head.
     pub(super) fn head(&self) -> &ResponseHead {
         &self.head

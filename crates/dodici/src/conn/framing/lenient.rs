@@ -87,16 +87,19 @@ mod tests {
         folded_values: true,
         invalid_fields: false,
         space_before_colon: false,
+        missing_head: false,
     };
     const INVALID: Leniency = Leniency {
         folded_values: false,
         invalid_fields: true,
         space_before_colon: false,
+        missing_head: false,
     };
     const SPACED: Leniency = Leniency {
         folded_values: false,
         invalid_fields: false,
         space_before_colon: true,
+        missing_head: false,
     };
 
     /// The fields of a head with these lines; `None` if it is refused. However it is cut, it is

@@ -195,6 +195,13 @@ impl Guard {
         self
     }
 
+    /// Forgives no missing head: for an owner that throws away what was not consumed.
+    #[must_use]
+    pub fn with_head_required(mut self) -> Self {
+        self.head.insist();
+        self
+    }
+
     /// A request of this kind was written and its response comes next. `expect_continue` says
     /// that it carries `expect: 100-continue`.
     ///
@@ -223,7 +230,8 @@ impl Guard {
         self.body_received = 0;
     }
 
-    /// Takes a prefix of `input` and reports at most one event.
+    /// Takes a prefix of `input` and reports at most one event. Where a missing head is forgiven, it may
+    /// take nothing and need more: the next call then starts with the same bytes.
     ///
     /// # Errors
     /// [`ErrorKind::Parse`], [`ErrorKind::HeadersOverflow`], or [`ErrorKind::Socket`] for a
@@ -352,6 +360,14 @@ impl Guard {
     }
 
     fn feed_head(&mut self, input: &[u8]) -> Result<Step, Reject> {
+        match self.head.is_missing(input) {
+            Some(false) => {}
+            None => return Ok(Step::nothing(GuardEvent::NeedMore)),
+            Some(true) => {
+                self.head.stand_in();
+                return self.classify().map(Step::nothing);
+            }
+        }
         let (consumed, complete) = self.head.read(input, self.limits.max_header_size)?;
         let event = if complete {
             self.classify()?

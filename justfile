@@ -60,35 +60,95 @@ api-diff:
 codegen:
     cargo xtask codegen
 
-# Run all benchmarks and draw their plots
+# Compare with undici and others on every load, in about a quarter of an hour: --list, or --help
 [group('4 measure')]
-bench *ARGS: (bench-h1 ARGS) (bench-h2 ARGS)
+bench *ARGS: build-bench
+    @node bench/run.mjs {{ ARGS }}
 
-# Compare with undici over HTTP/1.1: --rounds N --seconds S, or --help
+# HTTP/1.1 only: 1 and 50 connections, pipelining, undici's own benchmark
 [group('4 measure')]
 bench-h1 *ARGS: build-bench
-    @node bench/h1.mjs {{ ARGS }}
+    @node bench/run.mjs h1 {{ ARGS }}
+
+# HTTP/1.1 over TLS 1.3 only
+[group('4 measure')]
+bench-tls *ARGS: build-bench
+    @node bench/run.mjs tls {{ ARGS }}
+
+# HTTP/2 only
+[group('4 measure')]
+bench-h2 *ARGS: build-bench
+    @node bench/run.mjs h2 {{ ARGS }}
+
+# Bodies only: 16 KiB to 1 GiB, in both directions
+[group('4 measure')]
+bench-bodies *ARGS: build-bench
+    @node bench/run.mjs bodies {{ ARGS }}
+
+# request(), stream(), pipeline(), fetch() only
+[group('4 measure')]
+bench-apis *ARGS: build-bench
+    @node bench/run.mjs apis {{ ARGS }}
+
+# One request after the other only
+[group('4 measure')]
+bench-latency *ARGS: build-bench
+    @node bench/run.mjs latency {{ ARGS }}
+
+# 1,000 origins only
+[group('4 measure')]
+bench-origins *ARGS: build-bench
+    @node bench/run.mjs origins {{ ARGS }}
+
+# A busy JavaScript thread only
+[group('4 measure')]
+bench-busy *ARGS: build-bench
+    @node bench/run.mjs busy {{ ARGS }}
+
+# Cold start only
+[group('4 measure')]
+bench-start *ARGS: build-bench
+    @node bench/run.mjs start {{ ARGS }}
+
+# Memory of connections at rest only
+[group('4 measure')]
+bench-memory *ARGS: build-bench
+    @node bench/run.mjs memory {{ ARGS }}
+
+# All other clients only: Node's own, axios, got, node-fetch, impit, wreq-js
+[group('4 measure')]
+bench-peers *ARGS: build-bench
+    @node bench/run.mjs peers {{ ARGS }}
 
 # Compare dodici-reqwest with reqwest and hyper-util: --rounds N --millis MS, or --help
 [group('4 measure')]
 bench-rust *ARGS:
     cargo run --release --quiet --package dodici-bench-rust -- {{ ARGS }}
 
-# Compare with undici over HTTP/2: --rounds N --seconds S, or --help
+# Compare a run with bench/baseline.json: --tolerance SHARE, or --help
 [group('4 measure')]
-bench-h2 *ARGS: build-bench
-    @node bench/h2.mjs {{ ARGS }}
+bench-compare *ARGS:
+    @node bench/compare.mjs {{ ARGS }}
+
+# Make a run the published one: baseline, plots, README
+[group('4 measure')]
+bench-publish *ARGS:
+    @node bench/publish.mjs {{ ARGS }}
+
+# Count instructions of pool, framing guard and codec (callgrind): fails at 5 % more than before
+[group('4 measure')]
+bench-instructions *ARGS:
+    @node bench/instructions.mjs {{ ARGS }}
 
 # Mixed load, or one gate with many repetitions (origins, race, aborts, ..., all): see --help
 [group('4 measure')]
 soak *ARGS: build
     @node --expose-gc --require ./scripts/peer.cjs bench/soak.mjs {{ ARGS }}
 
-# HTTP/2 servers that leave and refuse, over so many requests, and 1 GiB in both directions
+# HTTP/2 with servers that leave, refuse and flood, and with those of others: see --help
 [group('4 measure')]
-soak-h2 requests="200000":
-    DODICI_GATE_REQUESTS={{ requests }} DODICI_LARGE_BODY=1073741824 \
-        cargo test --release -p dodici --test h2_gate --test h2_interop
+soak-h2 *ARGS: build
+    @node scripts/soak-h2.mjs {{ ARGS }}
 
 # Build everything that the benchmarks need and install the clients they compare
 [group('4 measure')]

@@ -1,147 +1,126 @@
-// Load generator: keeps requests in flight through one dispatcher and measures what that costs.
+// Load generator: keeps requests in flight through one client and measures what that costs.
 //
 // bench/lib/compare.mjs and the demo start it as a process of its own for each measurement, so
-// that no client inherits another's heap or compiled code. It knows a client only as a module
-// that exports Pool. It prints one line of JSON.
-import { createRequire } from 'node:module';
+// that no client inherits another's heap or compiled code. It knows clients through
+// lib/clients.mjs only. It prints one line of JSON.
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
-import { readFileSync } from 'node:fs';
-import { pathToFileURL } from 'node:url';
+import { createRequire } from 'node:module';
 import { parseArgs } from 'node:util';
+import { APIS, KIND_NAMES, openClient } from './lib/clients.mjs';
+import { target, TARGET_HELP, TARGET_OPTIONS } from './lib/target.mjs';
 import { threadCpuClock } from './lib/thread-cpu.mjs';
 
 const HELP = `Usage: node bench/load.mjs --module PATH --origin URL [options]
 
-  --module PATH       CommonJS or ES module that exports Pool
-  --origin URL        for example http://127.0.0.1:8080
-  --path PATH         request target (default /)
-  --connections N     connections of the pool (default 50)
-  --pipelining N      pipelining of the pool (default 1)
+  --module PATH       the client's module: CommonJS or ES
+  --kind KIND         ${KIND_NAMES.join(', ')} (default pool: it exports undici's Pool)
+  --api API           ${APIS.join(', ')} (default dispatch)
   --concurrency N     requests in flight (default connections × pipelining)
   --seconds S         measured time (default 3)
   --warmup S          time before that (default 1)
+  --requests N        measure so many requests instead, from the first on
+  --busy MS           keep the JavaScript thread busy so long in every TURN
+  --turn MS           length of a turn (default 25)
+  --burst N           requests that a turn starts, instead of keeping some in flight
   --bytes N           expected size of every body; anything else is an error
-  --body N            POST bodies of N bytes
-  --http2             let TLS negotiate HTTP/2
-  --streams N         requests at a time on one HTTP/2 connection (default 100)
-  --socket PATH       unix socket
-  --ca FILE           certificate authority, PEM
-`;
+${TARGET_HELP}`;
 
-/** One request in SAMPLE is timed: enough for percentiles, too few to weigh on either client. */
+/** One request in SAMPLE is timed: enough for percentiles, too few to weigh on any client. */
 const SAMPLE = 8;
 /** Room for timed requests; the newest win. */
 const SAMPLES = 1 << 18;
 
 const { values: options } = parseArgs({
   options: {
+    ...TARGET_OPTIONS,
     module: { type: 'string' },
-    origin: { type: 'string' },
-    path: { type: 'string', default: '/' },
-    connections: { type: 'string', default: '50' },
-    pipelining: { type: 'string', default: '1' },
+    kind: { type: 'string', default: 'pool' },
+    api: { type: 'string', default: 'dispatch' },
     concurrency: { type: 'string' },
     seconds: { type: 'string', default: '3' },
     warmup: { type: 'string', default: '1' },
+    requests: { type: 'string' },
+    busy: { type: 'string' },
+    turn: { type: 'string', default: '25' },
+    burst: { type: 'string' },
     bytes: { type: 'string' },
-    body: { type: 'string' },
-    http2: { type: 'boolean', default: false },
-    streams: { type: 'string', default: '100' },
-    socket: { type: 'string' },
-    ca: { type: 'string' },
     help: { type: 'boolean', short: 'h', default: false },
   },
 });
 
-if (options.help || !options.module || !options.origin) {
+if (options.help || !options.origin) {
   process.stdout.write(HELP);
   process.exit(options.help ? 0 : 2);
 }
 
-const client = await loadClient(options.module);
-const connections = Number(options.connections);
-const pipelining = Number(options.pipelining);
-const concurrency = Number(options.concurrency ?? connections * pipelining);
+const aim = target(options);
+const file = options.module && createRequire(import.meta.url).resolve(options.module);
+const client = await openClient(options.kind, file, aim, options.api);
+const concurrency = Number(options.concurrency ?? aim.connections * aim.pipelining);
 const expectedBytes = options.bytes === undefined ? undefined : Number(options.bytes);
+const limit = options.requests === undefined ? Infinity : Number(options.requests);
+const timeEach = concurrency === 1 ? 1 : SAMPLE;
 const threadCpu = threadCpuClock();
 
-const connect = {};
-if (options.socket) connect.socketPath = options.socket;
-if (options.ca) {
-  connect.ca = readFileSync(options.ca, 'utf8');
-  connect.servername = 'localhost';
-}
-// undici 7 and 8 differ in whether they offer HTTP/2 unasked.
-const http2 = options.http2
-  ? { allowH2: true, maxConcurrentStreams: Number(options.streams) }
-  : { allowH2: false };
-const pool = new client.Pool(options.origin, { connections, pipelining, connect, ...http2 });
-
-/** Same object for every request, as a program that calls one endpoint would have it. */
-const request = { path: options.path, method: 'GET', headers: { accept: '*/*' } };
-// As in undici's own benchmark: by default each request waits for the head of the one before.
-if (pipelining > 1) request.blocking = false;
-if (options.body) {
-  request.method = 'POST';
-  request.body = Buffer.alloc(Number(options.body), 'x');
-}
-
 let running = true;
+let started = 0;
 let inFlight = 0;
 let completed = 0;
 let bytes = 0;
-let sequence = 0;
 let samples = 0;
 let failure;
 let allDone;
 const latencies = new Float64Array(SAMPLES);
 
-class Handler {
-  #bytes = 0;
-  #started = 0;
-
-  /** Starts the next request on this handler object. */
-  send() {
-    this.#bytes = 0;
-    this.#started = sequence++ % SAMPLE === 0 ? performance.now() : 0;
-    inFlight++;
-    pool.dispatch(request, this);
-  }
-
-  onRequestStart() {}
-
-  onResponseStart(_controller, status) {
-    if (status !== 200) this.onResponseError(undefined, new Error(`status ${status}`));
-  }
-
-  onResponseData(_controller, chunk) {
-    this.#bytes += chunk.length;
-  }
-
-  onResponseEnd() {
-    if (expectedBytes !== undefined && this.#bytes !== expectedBytes) {
-      failure ??= new Error(`a body of ${this.#bytes} bytes instead of ${expectedBytes}`);
+/**
+ * A sender of one request after another.
+ *
+ * @param {(next: () => void) => void} then what to do when one is finished and more are wanted
+ */
+function lane(then) {
+  let sentAt = 0;
+  const send = client.lane((error, received) => {
+    if (error !== undefined) {
+      failure ??= error;
+      running = false;
+    } else if (expectedBytes !== undefined && received !== expectedBytes) {
+      failure ??= new Error(`a body of ${received} bytes instead of ${expectedBytes}`);
       running = false;
     }
-    if (this.#started !== 0) {
-      latencies[samples++ % SAMPLES] = performance.now() - this.#started;
-    }
+    if (sentAt !== 0) latencies[samples++ % SAMPLES] = performance.now() - sentAt;
     completed++;
-    bytes += this.#bytes;
-    this.#settled();
-  }
-
-  onResponseError(_controller, error) {
-    failure ??= error;
-    running = false;
-    this.#settled();
-  }
-
-  #settled() {
+    bytes += received;
     inFlight--;
-    if (running) this.send();
-    else if (inFlight === 0) allDone?.();
-  }
+    if (running && started < limit) then(next);
+    else if (inFlight === 0 && (!running || started >= limit)) allDone?.();
+  });
+  const next = () => {
+    sentAt = started++ % timeEach === 0 ? performance.now() : 0;
+    inFlight++;
+    send();
+  };
+  return next;
+}
+
+/** @param {() => void} next */
+const again = (next) => next();
+
+/** A program that has other things to do: requests come, and then the thread is busy. */
+function turns() {
+  const [turn, busy, burst] = [options.turn, options.busy ?? 0, options.burst].map(Number);
+  const free = [];
+  let due = performance.now();
+  const begin = () => {
+    if (!running) return;
+    due += turn;
+    for (let i = 0; i < burst; i++) (free.pop() ?? lane((next) => free.push(next)))();
+    // Work of its own, not the rest of the task that sent: both clients get to write first.
+    setImmediate(() => {
+      for (const until = performance.now() + busy; performance.now() < until;);
+      setTimeout(begin, Math.max(0, due - performance.now()));
+    });
+  };
+  begin();
 }
 
 /** A snapshot of everything that is measured as a difference. */
@@ -158,21 +137,30 @@ function snapshot() {
   };
 }
 
-for (let i = 0; i < concurrency; i++) new Handler().send();
-await sleep(Number(options.warmup));
-
 const delay = monitorEventLoopDelay({ resolution: 5 });
-delay.enable();
-samples = 0;
-const before = snapshot();
-await sleep(Number(options.seconds));
+let before;
+if (limit === Infinity) {
+  if (options.burst === undefined) for (let i = 0; i < concurrency; i++) lane(again)();
+  else turns();
+  await sleep(Number(options.warmup));
+  delay.enable();
+  samples = 0;
+  before = snapshot();
+  await sleep(Number(options.seconds));
+} else {
+  delay.enable();
+  before = snapshot();
+  const done = new Promise((resolve) => (allDone = resolve));
+  for (let i = 0; i < Math.min(concurrency, limit); i++) lane(again)();
+  await done;
+}
 const after = snapshot();
 delay.disable();
 const rss = process.memoryUsage.rss();
 
 running = false;
 if (inFlight > 0) await new Promise((resolve) => (allDone = resolve));
-await pool.destroy();
+await client.close();
 if (failure) {
   process.stderr.write(`load: ${failure.stack ?? failure}\n`);
   process.exit(1);
@@ -185,18 +173,20 @@ if (requests === 0) {
   process.exit(1);
 }
 const timed = latencies.subarray(0, Math.min(samples, SAMPLES)).sort();
+const sent = requests * (aim.body ?? 0);
 const result = {
   node: process.version,
   requests,
   total: completed,
   seconds,
   throughput: requests / seconds,
-  megabytesPerSecond: (after.bytes - before.bytes) / 1e6 / seconds,
+  megabytesPerSecond: (after.bytes - before.bytes + sent) / 1e6 / seconds,
   jsCpu: (after.threadCpu - before.threadCpu) / requests,
   processCpu: (after.processCpu - before.processCpu) / requests,
   p50: percentile(timed, 0.5),
   p99: percentile(timed, 0.99),
-  loopDelay: delay.mean / 1e6,
+  // The mean is not a number when the loop did not turn once.
+  loopDelay: (delay.mean || 0) / 1e6,
   loopUtilization: performance.eventLoopUtilization(after.loop, before.loop).utilization,
   rss: rss / 1e6,
 };
@@ -205,20 +195,12 @@ if (before.counters) {
   result.completionsPerDoorbell = grown('completions') / grown('doorbells');
   result.requestsPerSubmit = requests / grown('submitCalls');
 }
-process.stdout.write(`${JSON.stringify(result)}\n`);
-
-/** @param {string} path */
-async function loadClient(path) {
-  const file = createRequire(import.meta.url).resolve(path);
-  const loaded = await import(pathToFileURL(file).href);
-  const found = loaded.Pool ? loaded : loaded.default;
-  if (typeof found?.Pool !== 'function') throw new TypeError(`${path} exports no Pool`);
-  return found;
-}
+// Some clients keep the process alive with connections that nobody can close.
+process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(0));
 
 /** @param {Float64Array} sorted @param {number} share */
 function percentile(sorted, share) {
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))];
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
 }
 
 /** @param {number} seconds */

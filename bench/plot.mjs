@@ -1,98 +1,167 @@
-// Draws a report as an SVG: two bar charts side by side, throughput and JS-thread time.
-// h1.mjs calls plot(); `node bench/plot.mjs REPORT.json OUT.svg` redraws a kept report.
+// Draws a report as SVGs: what dodici is in relation to undici on each load, and all clients on
+// one. run.mjs and publish.mjs call plots(); `node bench/plot.mjs REPORT.json PREFIX` redraws a
+// kept report.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 
-/** Colours that are told apart by colour-blind readers and on both of GitHub's backgrounds. */
-const COLOURS = { undici: '#8c96a5', dodici: '#1f78d1' };
+const HELP = `Usage: node bench/plot.mjs REPORT.json PREFIX
 
-/** What each panel shows: key of the figure, title, text of a bar. */
-const PANELS = [
-  { key: 'throughput', title: 'Requests per second (more is better)', format: ',.0f' },
-  { key: 'jsCpu', title: 'µs of JS thread per request (less is better)', format: ',.1f' },
-];
+  writes PREFIX-ratios.svg, and PREFIX-peers.svg if the report has the load "peers-small"
+`;
+
+/** Told apart by colour-blind readers and on both of GitHub's backgrounds. */
+const OURS = '#1f78d1';
+const OTHERS = '#8c96a5';
+/** The load that compares all clients in the drawing. */
+const PEERS = 'peers-small';
 
 /**
- * @param {{ node: string, machine: string, rounds: number, rows: any[] }} report
- * @returns {Promise<string>} the SVG
+ * @param {object} report
+ * @returns {Promise<Record<string, string>>} SVGs by file name; none if there is nothing to draw
  */
-export async function plot(report) {
-  // Loaded late: a bench that only prints its help needs no plot library.
-  const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')]);
-  const values = report.rows.flatMap((row) =>
-    Object.entries(row.clients).map(([client, { median }]) => ({
-      load: wrap(row.title),
-      client,
-      ...Object.fromEntries(PANELS.map(({ key }) => [key, median[key]])),
+export async function plots(report) {
+  const drawn = {};
+  const ratios = ratioValues(report.rows);
+  if (ratios.length > 0) drawn['ratios.svg'] = await svg(ratioChart(report, ratios));
+  const peers = report.rows.find(({ id }) => id === PEERS);
+  if (peers !== undefined) drawn['peers.svg'] = await svg(peersChart(report, peers));
+  return drawn;
+}
+
+/** One value for each load that has a throughput and was measured with undici. */
+function ratioValues(rows) {
+  return rows
+    .filter(({ group, ratios }) => group !== 'peers' && ratios.jsCpu !== undefined)
+    .map(({ title, ratios }) => ({
+      load: wrap(title),
+      pace: ratios.megabytesPerSecond ?? ratios.throughput,
+      jsCpu: ratios.jsCpu,
+      processCpu: ratios.processCpu,
+    }));
+}
+
+function ratioChart(report, values) {
+  const panels = [
+    ['pace', 'Throughput (more is better)', '.2f'],
+    ['jsCpu', 'JS thread per request (less is better)', '.2f'],
+    ['processCpu', 'Whole process per request (less is better)', '.2f'],
+  ];
+  return {
+    ...frame(report, 'dodici in relation to undici (1 = undici)'),
+    data: { values },
+    hconcat: panels.map(([key, title, format], index) => ({
+      ...panel(title, 230, 26),
+      layer: [
+        bar({ x: { field: key, type: 'quantitative', title: null, axis: ticks }, y: loads(index) }),
+        text(key, format, loads(index)),
+        {
+          mark: { type: 'rule', strokeDash: [3, 3], color: '#24292f' },
+          encoding: { x: { datum: 1 } },
+        },
+      ],
     })),
-  );
-  const { spec } = compile({
+  };
+}
+
+function peersChart(report, row) {
+  const values = Object.entries(row.clients).map(([client, { median }]) => ({ client, ...median }));
+  const order = values.toSorted((a, b) => b.throughput - a.throughput).map(({ client }) => client);
+  const panels = [
+    ['throughput', 'Requests per second (more is better)', ',.0f'],
+    ['jsCpu', 'µs of JS thread per request (less is better)', ',.1f'],
+    ['processCpu', 'µs of the whole process (less is better)', ',.1f'],
+  ];
+  return {
+    ...frame(report, row.title.replace(/^[^:]*: /, '')),
+    data: { values },
+    hconcat: panels.map(([key, title, format], index) => {
+      const y = { ...category('client', index), sort: order };
+      const color = {
+        condition: { test: "indexof(datum.client, 'dodici') === 0", value: OURS },
+        value: OTHERS,
+      };
+      const x = { field: key, type: 'quantitative', title: null, axis: ticks };
+      return {
+        ...panel(title, 230, 22),
+        layer: [bar({ x, y, color }), text(key, format, y)],
+      };
+    }),
+  };
+}
+
+const ticks = { grid: false, tickCount: 4 };
+
+function frame(report, title) {
+  const { undici } = report.versions;
+  return {
     $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
     background: 'white',
     padding: 16,
     title: {
-      text: 'undici and dodici, alternating in one run',
-      subtitle: `Node ${report.node}, ${report.machine}; median of ${report.rounds} rounds`,
+      text: title,
+      subtitle: `undici ${undici}, Node ${report.node}, ${report.machine}; median of ${report.rounds} rounds`,
       anchor: 'start',
+      offset: 14,
       subtitleColor: '#57606a',
     },
-    data: { values },
-    hconcat: PANELS.map(({ key, title, format }, index) => ({
-      title: { text: title, fontSize: 12, fontWeight: 'normal' },
-      width: 330,
-      height: { step: 26 },
-      encoding: {
-        y: {
-          field: 'load',
-          type: 'nominal',
-          sort: null,
-          title: null,
-          axis: {
-            labels: index === 0,
-            ticks: false,
-            domain: false,
-            labelLimit: 320,
-            labelPadding: 8,
-          },
-        },
-        yOffset: { field: 'client', sort: ['undici', 'dodici'] },
-        x: { field: key, type: 'quantitative', title: null, axis: { grid: false, tickCount: 4 } },
-      },
-      layer: [
-        {
-          mark: { type: 'bar', cornerRadiusEnd: 2 },
-          encoding: {
-            color: {
-              field: 'client',
-              title: null,
-              scale: { domain: Object.keys(COLOURS), range: Object.values(COLOURS) },
-              legend: { orient: 'bottom' },
-            },
-          },
-        },
-        {
-          mark: { type: 'text', align: 'left', dx: 4, fontSize: 11 },
-          encoding: { text: { field: key, type: 'quantitative', format } },
-        },
-      ],
-    })),
     config: { view: { stroke: null }, font: 'system-ui, sans-serif' },
-  });
-  const view = new vega.View(vega.parse(spec), { renderer: 'none' });
+  };
+}
+
+function panel(title, width, step) {
+  return { title: { text: title, fontSize: 12, fontWeight: 'normal' }, width, height: { step } };
+}
+
+const loads = (index) => category('load', index);
+
+/** The names stand at the first panel only. */
+function category(field, index) {
+  const axis = { ticks: false, domain: false, labelLimit: 0, labelPadding: 8 };
+  return { field, type: 'nominal', sort: null, title: null, axis: index === 0 ? axis : null };
+}
+
+function bar(encoding) {
+  return { mark: { type: 'bar', cornerRadiusEnd: 2, color: OURS, height: 14 }, encoding };
+}
+
+function text(field, format, y) {
+  return {
+    mark: { type: 'text', align: 'left', dx: 4, fontSize: 11 },
+    encoding: {
+      x: { field, type: 'quantitative' },
+      y,
+      text: { field, type: 'quantitative', format },
+    },
+  };
+}
+
+/** Long labels in two lines: Vega takes a list of them. @param {string} title */
+function wrap(title) {
+  if (title.length < 46) return title;
+  const comma = title.lastIndexOf(', ', 56);
+  return comma < 0 ? title : [title.slice(0, comma + 1), title.slice(comma + 2)];
+}
+
+async function svg(specification) {
+  // Loaded late: whoever only wants help or figures needs no plot library.
+  const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')]);
+  const view = new vega.View(vega.parse(compile(specification).spec), { renderer: 'none' });
   return `${await view.toSVG()}\n`;
 }
 
-/** Two lines for a long label; Vega takes a list of lines. @param {string} text */
-function wrap(text) {
-  const comma = text.lastIndexOf(', ');
-  return comma < 0 ? text : [text.slice(0, comma), text.slice(comma + 2)];
-}
-
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const [report, out] = process.argv.slice(2);
-  if (report === undefined || out === undefined) {
-    console.error('Usage: node bench/plot.mjs REPORT.json OUT.svg');
-    process.exit(2);
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { help: { type: 'boolean', short: 'h', default: false } },
+  });
+  const [report, prefix] = positionals;
+  if (values.help || prefix === undefined) {
+    process.stdout.write(HELP);
+    process.exit(values.help ? 0 : 2);
   }
-  writeFileSync(out, await plot(JSON.parse(readFileSync(report, 'utf8'))));
+  const drawn = await plots(JSON.parse(readFileSync(report, 'utf8')));
+  for (const [file, content] of Object.entries(drawn)) {
+    writeFileSync(`${prefix}-${file}`, content);
+  }
 }

@@ -1,68 +1,91 @@
-// Runs the same load through several clients in turn and reduces the rounds to medians and
-// ratios. driver.mjs and the demo call it; it knows clients as { name, module } only.
+// Runs the same load through several clients in turn and reduces the rounds to medians. driver.mjs
+// and the demo call it; it knows clients as { name, kind, module } only.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { BENCH } from './paths.mjs';
 
-/** Figures of one measurement: key, heading, unit digits, whether more is better. */
-export const FIGURES = [
-  { key: 'throughput', heading: 'requests/s', digits: 0 },
-  { key: 'jsCpu', heading: 'JS thread µs', digits: 2 },
-  { key: 'processCpu', heading: 'process µs', digits: 2 },
-  { key: 'p50', heading: 'p50 ms', digits: 3 },
-  { key: 'p99', heading: 'p99 ms', digits: 3 },
-  { key: 'loopDelay', heading: 'loop ms', digits: 2 },
-  { key: 'rss', heading: 'RSS MB', digits: 0 },
-];
+/**
+ * @typedef {object} Compared one client
+ * @property {string} name
+ * @property {string} [module] its main file; none for what is built into Node
+ * @property {string} [kind] as lib/clients.mjs knows it; by default it exports undici's Pool
+ */
+/** @typedef {Record<string, number>} Figures of one measurement */
 
 /**
  * One measurement in a process of its own.
  *
- * @param {{ node: string, nodeArgs?: string[], module: string, args: string[] }} options
- * @returns {Promise<Record<string, number>>}
+ * @param {object} options
+ * @param {string} options.node
+ * @param {string[]} [options.nodeArgs] Node's own options
+ * @param {string} [options.program] of bench/
+ * @param {string} [options.module]
+ * @param {string} [options.kind]
+ * @param {Record<string, string>} [options.env] beside what is inherited
+ * @param {string[]} options.args
+ * @returns {Promise<Figures>}
  */
-export async function measure({ node, nodeArgs = [], module, args }) {
-  const child = spawn(node, [...nodeArgs, join(BENCH, 'load.mjs'), '--module', module, ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+export async function measure(options) {
+  const { node, nodeArgs = [], program = 'load.mjs', module, kind = 'pool', env, args } = options;
+  const client = ['--kind', kind, ...(module === undefined ? [] : ['--module', module])];
+  const child = spawn(node, [...nodeArgs, join(BENCH, program), ...client, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
   });
   let out = '';
+  let complaint = '';
   child.stdout.setEncoding('utf8').on('data', (text) => (out += text));
+  child.stderr.setEncoding('utf8').on('data', (text) => (complaint += text));
   const code = await new Promise((resolve, reject) => {
     child.once('error', reject).once('close', (status, signal) => resolve(status ?? signal));
   });
-  if (code !== 0) throw new Error(`the load generator with ${module} ended with ${code}`);
+  if (code !== 0) {
+    throw new Error(`${program} with ${module ?? kind} ended with ${code}\n${complaint.trimEnd()}`);
+  }
   return JSON.parse(out);
 }
 
 /**
- * Alternates the clients, turning their order round every time, so that neither always has the
+ * Alternates the clients, turning their order round every time, so that none always has the
  * warmer machine.
  *
  * @param {object} options
- * @param {{ name: string, module: string }[]} options.clients
+ * @param {Compared[]} options.clients
  * @param {number} options.rounds
  * @param {string} options.node
  * @param {string[]} [options.nodeArgs] Node's own options
+ * @param {string} [options.program] of bench/
+ * @param {Record<string, string>} [options.env] beside what is inherited
  * @param {string[]} options.args
- * @param {(client: string, round: number, figures: Record<string, number>) => void} options.onRound
- * @returns {Promise<Record<string, { median: Record<string, number>, rounds: object[] }>>}
+ * @param {(client: string, round: number, figures: Figures) => unknown} options.onRound
+ *   waited for, and may add figures
+ * @param {(client: string, error: Error) => void} [options.onFailure] a client that it does not
+ *   throw for is left out from there on
+ * @returns {Promise<Record<string, { median: Figures, rounds: Figures[] }>>}
  */
-export async function alternate({ clients, rounds, node, nodeArgs, args, onRound }) {
-  const results = Object.fromEntries(clients.map(({ name }) => [name, []]));
+export async function alternate({ clients, rounds, onRound, onFailure, ...how }) {
+  const results = new Map(clients.map(({ name }) => [name, []]));
   for (let round = 0; round < rounds; round++) {
     const order = round % 2 === 0 ? clients : clients.toReversed();
-    for (const { name, module } of order) {
-      const figures = await measure({ node, nodeArgs, module, args });
-      results[name].push(figures);
-      onRound(name, round, figures);
+    for (const { name, module, kind } of order) {
+      if (!results.has(name)) continue;
+      try {
+        const figures = await measure({ ...how, module, kind });
+        await onRound(name, round, figures);
+        results.get(name).push(figures);
+      } catch (error) {
+        if (onFailure === undefined) throw error;
+        onFailure(name, error);
+        results.delete(name);
+      }
     }
   }
   return Object.fromEntries(
-    Object.entries(results).map(([name, all]) => [name, { median: medians(all), rounds: all }]),
+    Array.from(results, ([name, all]) => [name, { median: medians(all), rounds: all }]),
   );
 }
 
-/** Median of each numeric figure over the rounds. @param {Record<string, number>[]} rounds */
+/** Median of each numeric figure over the rounds. @param {Figures[]} rounds */
 export function medians(rounds) {
   const keys = Object.keys(rounds[0]).filter((key) => typeof rounds[0][key] === 'number');
   return Object.fromEntries(keys.map((key) => [key, median(rounds.map((round) => round[key]))]));

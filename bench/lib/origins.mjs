@@ -1,5 +1,5 @@
 // Starts and stops the servers that benchmarks run against: dodici-bench-server, nginx and nghttpd.
-// The drivers (h1.mjs, h2.mjs, soak.mjs) call it; it knows nothing of clients.
+// loads.mjs and the demo call it; it knows nothing of clients.
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
@@ -11,44 +11,77 @@ import { executable } from './paths.mjs';
 
 /**
  * @typedef {object} Origin
- * @property {string[]} args what bench/load.mjs needs to reach it
- * @property {() => Promise<{ requests: number, connections: number } | undefined>} stop ends it;
- *   says what it served, if it counts
+ * @property {string[]} args what the programs of bench/ need to reach it
+ * @property {Record<string, string>} [env] what Node needs to trust it
+ * @property {() => Promise<Account>} [account] what it has served so far, if it counts
+ * @property {() => Promise<Account | undefined>} stop ends it; says what it served, if it counts
  */
+/** @typedef {{ requests: number, connections: number, waitP50?: number, waitP99?: number }} Account */
 
 /**
- * The minimal server, over TCP or a unix socket.
+ * The minimal server: over TCP, at so many ports, over TLS or a unix socket.
  *
- * @param {{ bytes: number, unix?: boolean, delay?: number }} options
+ * @param {object} options
+ * @param {number} options.bytes of each response's body
+ * @param {number} [options.delay] milliseconds before a response
+ * @param {number} [options.ports] origins, of one process
+ * @param {boolean} [options.tls]
+ * @param {boolean} [options.unix]
+ * @param {boolean} [options.waits] whether accounts say how long requests had waited
  * @returns {Promise<Origin>}
  */
-export async function minimalServer({ bytes, unix = false, delay = 0 }) {
+export async function minimalServer(options) {
+  const { bytes, delay = 0, ports = 1, tls = false, unix = false, waits = false } = options;
   const args = ['--body', String(bytes), '--delay', String(delay)];
-  const directory = unix ? mkdtempSync(join(tmpdir(), 'dodici-bench-')) : undefined;
-  if (directory) args.push('--unix', join(directory, 'server.sock'));
+  const directory = tls || unix ? mkdtempSync(join(tmpdir(), 'dodici-bench-')) : undefined;
+  if (tls) {
+    execFileSync(executable('dodici-bench-certs'), [directory], { stdio: 'inherit' });
+    args.push('--tls', directory);
+  }
+  if (waits) args.push('--waits');
+  if (unix) args.push('--unix', join(directory, 'server.sock'));
+  else if (ports > 1) args.push('--ports', String(ports));
   const child = spawn(executable('dodici-bench-server'), args, {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const { value } = await lines.next();
   if (value === undefined) throw new Error('dodici-bench-server ended before it listened');
-  const { port, path } = JSON.parse(value);
+  const address = JSON.parse(value);
+  const ca = tls ? join(directory, 'ca.pem') : undefined;
+  const nextAccount = async () => JSON.parse((await lines.next()).value);
   return {
-    args: path
-      ? ['--origin', 'http://localhost', '--socket', path]
-      : ['--origin', `http://127.0.0.1:${port}`],
+    args: [
+      ...(address.path
+        ? ['--origin', 'http://localhost', '--socket', address.path]
+        : address.ports.flatMap((port) => [
+            '--origin',
+            `${tls ? 'https' : 'http'}://127.0.0.1:${port}`,
+          ])),
+      ...(tls ? ['--ca', ca] : []),
+    ],
+    env: trusting(ca),
+    account() {
+      child.stdin.write('\n');
+      return nextAccount();
+    },
     async stop() {
       const ended = once(child, 'exit');
       child.stdin.end();
-      const { value: account } = await lines.next();
+      const account = await nextAccount();
       await ended;
       if (directory) rmSync(directory, { recursive: true });
-      return JSON.parse(account);
+      return account;
     },
   };
 }
 
-/** Whether nginx is installed; without it, its rows are left out and the report says so. */
+/** For clients that take a certificate authority from the environment only. */
+function trusting(ca) {
+  return ca === undefined ? undefined : { NODE_EXTRA_CA_CERTS: ca };
+}
+
+/** Whether nginx is installed; without it, the minimal server serves TLS. */
 export function hasNginx() {
   try {
     execFileSync('nginx', ['-v'], { stdio: 'ignore' });
@@ -60,12 +93,13 @@ export function hasNginx() {
 
 /**
  * nginx over TLS 1.3 with a certificate made for this run, one worker, everything switched off
- * that is not needed to answer from memory.
+ * that is not needed to answer from memory. Without nginx, the minimal server.
  *
  * @param {{ bytes: number }} options
  * @returns {Promise<Origin>}
  */
 export async function nginxTls({ bytes }) {
+  if (!hasNginx()) return minimalServer({ bytes, tls: true });
   const directory = mkdtempSync(join(tmpdir(), 'dodici-bench-nginx-'));
   execFileSync(executable('dodici-bench-certs'), [directory], { stdio: 'inherit' });
   mkdirSync(join(directory, 'www'));
@@ -82,15 +116,10 @@ export async function nginxTls({ bytes }) {
       throw new Error(`nginx ended with code ${code}; see ${join(directory, 'error.log')}`);
     }),
   ]);
+  const ca = join(directory, 'ca.pem');
   return {
-    args: [
-      '--origin',
-      `https://127.0.0.1:${port}`,
-      '--path',
-      '/body',
-      '--ca',
-      join(directory, 'ca.pem'),
-    ],
+    args: ['--origin', `https://127.0.0.1:${port}`, '--path', '/body', '--ca', ca],
+    env: trusting(ca),
     async stop() {
       child.kill('SIGTERM');
       await ended;
@@ -169,6 +198,7 @@ export async function nghttpd({ bytes }) {
   const ca = join(directory, 'ca.pem');
   return {
     args: ['--origin', `https://127.0.0.1:${port}`, '--path', '/body', '--ca', ca],
+    env: trusting(ca),
     async stop() {
       child.kill('SIGTERM');
       await ended;

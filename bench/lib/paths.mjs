@@ -34,7 +34,7 @@ export function executable(name) {
     'release',
     process.platform === 'win32' ? `${name}.exe` : name,
   );
-  if (!existsSync(path)) throw new Error(`${path} is missing: run "just build-servers"`);
+  if (!existsSync(path)) throw new Error(`${path} is missing: run "just build-bench"`);
   return path;
 }
 

@@ -280,8 +280,12 @@ function toError(fields: ErrorFields): Error {
       return socketError(fields);
     case ErrorCode.StreamReset:
       return streamError(fields);
-    case ErrorCode.Unserved:
-      return new errors.InformationalError(fields.message);
+    case ErrorCode.Unserved: {
+      const error = new errors.InformationalError(fields.message);
+      // What node:http2 would have refused, with its error as the cause.
+      if (fields.systemCode) error.cause = systemError(fields);
+      return error;
+    }
     case ErrorCode.ProxyRefused:
       return new errors.RequestAbortedError(fields.message);
     case ErrorCode.ProxyTls:

@@ -21,6 +21,8 @@ export interface NativePoolListener {
   connected(pool: NativePool, connection: Connection): void;
   /** An HTTP/2 connection takes so many requests at once from now on. */
   concurrencyChanged(connection: Connection, streams: number): void;
+  /** The peer of an HTTP/2 connection has answered a PING after so many milliseconds. */
+  ponged(milliseconds: number): void;
   /** A connection has ended and no longer counts. */
   disconnected(connection: Connection, error: Error, info: DisconnectInfo): void;
   connectFailed(pool: NativePool, error: Error): void;
@@ -102,6 +104,10 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
   onConcurrency(connection: number, streams: number): void {
     const changed = this.#connections.get(connection);
     if (changed !== undefined) this.#listener.concurrencyChanged(changed, streams);
+  }
+
+  onPong(connection: number, milliseconds: number): void {
+    if (this.#connections.has(connection)) this.#listener.ponged(milliseconds);
   }
 
   onDisconnected(connection: number, batch: Buffer, start: number, end: number): void {

@@ -149,7 +149,7 @@ export function encodeSettings(settings: PoolSettings, servername?: string): Uin
   if (settings.allowH2 || h2.priorKnowledge) {
     out.flag(OptionKey.Http2, h2.priorKnowledge);
     out.number(OptionKey.MaxConcurrentStreams, h2.maxConcurrentStreams);
-    out.number(OptionKey.StreamWindow, h2.initialWindowSize);
+    if (h2.initialWindowSize !== null) out.number(OptionKey.StreamWindow, h2.initialWindowSize);
     if (h2.connectionWindowSize !== null) {
       out.number(OptionKey.ConnectionWindow, h2.connectionWindowSize);
     }

@@ -25,8 +25,11 @@ export type SettingsKind = 'client' | 'pool';
 export interface H2Settings {
   /** Most requests at a time on one connection. Default 100. */
   readonly maxConcurrentStreams: number;
-  /** Bytes that the server may send ahead on one stream. Default 262 144. */
-  readonly initialWindowSize: number;
+  /**
+   * Bytes that the server may send ahead on one stream. Default `null`: 262 144, which grows to
+   * 2 MiB where the way to the server is long.
+   */
+  readonly initialWindowSize: number | null;
   /**
    * Bytes that the server may send ahead on all streams together. Default `null`: as much as all
    * streams may, so that one that is not read never holds up the others.
@@ -360,7 +363,7 @@ function readH2(options: RawOptions): H2Settings {
   const whole = given('connectionWindowSize');
   return {
     maxConcurrentStreams: numberOr(given('maxConcurrentStreams'), 100),
-    initialWindowSize: numberOr(initial, 262_144),
+    initialWindowSize: isAbsent(initial) ? null : Number(initial),
     connectionWindowSize: isAbsent(whole) ? null : Number(whole),
     pingInterval: numberOr(given('pingInterval'), 60_000),
     priorKnowledge: given('useH2c') === true,

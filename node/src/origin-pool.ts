@@ -483,6 +483,11 @@ export class OriginPool implements ExchangeContext, NativePoolListener, HeldHost
     this.#checkDrain();
   }
 
+  /** As in undici, the event has no more than the time. */
+  ponged(milliseconds: number): void {
+    this.#emitRaw('ping', milliseconds);
+  }
+
   disconnected(connection: Connection, error: Error, info: DisconnectInfo): void {
     this.#connected--;
     if (connection.isMultiplexed) {

@@ -36,6 +36,7 @@ export interface SlotOwner {
 export interface PoolOwner {
   onConnected(connection: number, batch: Buffer, start: number, end: number): void;
   onConcurrency(connection: number, streams: number): void;
+  onPong(connection: number, milliseconds: number): void;
   onDisconnected(connection: number, batch: Buffer, start: number, end: number): void;
   onConnectFailed(connection: number, batch: Buffer, start: number, end: number): void;
   /** The user's function is to resolve `host`. */
@@ -478,6 +479,9 @@ export class Session implements RecordSink {
         return;
       case Completion.Concurrency:
         pool.onConcurrency(connection, batch.readUInt32LE(start));
+        return;
+      case Completion.Pong:
+        pool.onPong(connection, batch.readUInt32LE(start) / 1000);
         return;
       case Completion.Lookup:
         pool.onLookup(connection, batch.toString('utf8', start, end));

@@ -19,11 +19,12 @@ use server::{Protocol, Server};
 const HELP: &str = "\
 Compares dodici-reqwest with reqwest and hyper-util's client.
 
-Usage: dodici-bench-rust [--rounds N] [--millis MS] [--only TEXT]
+Usage: dodici-bench-rust [--rounds N] [--millis MS] [--only TEXT] [--client NAME]
 
   --rounds N    rounds of each row (default 9)
   --millis MS   length of one client's turn in a round (default 400)
   --only TEXT   only rows whose name contains this
+  --client NAME only this client: dodici, reqwest or hyper (for a profiler)
 ";
 
 /// One row of the table.
@@ -66,6 +67,18 @@ const ROWS: &[Row] = &[
         body: 13,
     },
     Row {
+        name: "h1 over TLS, 50 connections, 64 KiB",
+        protocol: Protocol::Tls,
+        concurrency: 50,
+        body: 65_536,
+    },
+    Row {
+        name: "h2 over TLS, 1 stream",
+        protocol: Protocol::Http2,
+        concurrency: 1,
+        body: 13,
+    },
+    Row {
         name: "h2 over TLS, 50 streams",
         protocol: Protocol::Http2,
         concurrency: 50,
@@ -83,6 +96,7 @@ struct Options {
     rounds: usize,
     turn: Duration,
     only: Option<String>,
+    client: Option<Kind>,
 }
 
 /// What one client did in its turn.
@@ -98,7 +112,7 @@ fn main() -> Result<(), BoxError> {
         return Ok(());
     };
     println!(
-        "{:<34}{:>12}{:>12}{:>12}{:>10}{:>10}{:>22}",
+        "{:<38}{:>12}{:>12}{:>12}{:>10}{:>10}{:>22}",
         "", "dodici /s", "reqwest /s", "hyper /s", "x reqwest", "x hyper", "allocations (d/r/h)"
     );
     for row in ROWS {
@@ -122,10 +136,10 @@ fn measure(row: &Row, options: &Options) -> Result<Vec<(Kind, Vec<Turn>)>, BoxEr
         .build()?;
     runtime.block_on(tokio::task::LocalSet::new().run_until(async {
         let mut clients = Vec::new();
-        for kind in Kind::ALL {
-            if let Some(client) = Client::new(kind, row.protocol)? {
-                clients.push((kind, Rc::new(client), Vec::new()));
-            }
+        let wanted = |kind: &Kind| options.client.is_none_or(|only| only == *kind);
+        for kind in Kind::ALL.into_iter().filter(wanted) {
+            let client = Client::new(kind, row.protocol)?;
+            clients.push((kind, Rc::new(client), Vec::new()));
         }
         for round in 0..=options.rounds {
             for (_, client, turns) in &mut clients {
@@ -195,7 +209,7 @@ fn show(row: &Row, measured: &[(Kind, Vec<Turn>)]) {
         value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"))
     };
     println!(
-        "{:<34}{:>12}{:>12}{:>12}{:>10}{:>10}{:>22}",
+        "{:<38}{:>12}{:>12}{:>12}{:>10}{:>10}{:>22}",
         row.name,
         number(speed(Kind::Dodici), 0),
         number(speed(Kind::Reqwest), 0),
@@ -224,12 +238,16 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Option<Options>, lexopt::Error
         rounds: 9,
         turn: Duration::from_millis(400),
         only: None,
+        client: None,
     };
     while let Some(argument) = arguments.next()? {
         match argument {
             Long("rounds") => options.rounds = arguments.value()?.parse::<usize>()?.max(1),
             Long("millis") => options.turn = Duration::from_millis(arguments.value()?.parse()?),
             Long("only") => options.only = Some(arguments.value()?.string()?),
+            Long("client") => {
+                options.client = Some(arguments.value()?.parse_with(Kind::from_name)?);
+            }
             Long("help") => return Ok(None),
             other => return Err(other.unexpected()),
         }

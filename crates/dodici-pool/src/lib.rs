@@ -15,8 +15,8 @@ pub mod pool;
 
 pub use model::close_reason::CloseReason;
 pub use model::config::{
-    ConnectConfig, ConnectFailure, ExchangeConfig, Family, Http2Config, Identity, OriginConfig,
-    PoolConfig, RootSource, TlsConfig, TlsVersion, UnexpectedContinue,
+    ConnectConfig, ConnectFailure, ExchangeConfig, Family, Http2Config, Identity, Leniency,
+    OriginConfig, PoolConfig, RootSource, TlsConfig, TlsVersion, UnexpectedContinue,
 };
 pub use model::error::{Error, ErrorKind, ParseErrorCode, Replay, SocketInfo, SystemDetail};
 pub use model::event::{ConnectInfo, ConnectTimings, DisconnectInfo, Event, Protocol, TlsInfo};

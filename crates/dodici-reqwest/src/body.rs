@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use dodici::HeaderBlock;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use http_body_util::combinators::BoxBody;
@@ -27,6 +28,8 @@ pub(crate) type ResponseBody = BoxBody<Bytes, BoxError>;
 /// ```
 pub struct Body {
     inner: Inner,
+    /// How its trailers are written on HTTP/1, where that is not as [`http::HeaderMap`] has them.
+    trailers: Option<Box<HeaderBlock>>,
 }
 
 pub(crate) enum Inner {
@@ -106,6 +109,7 @@ impl Body {
     {
         Self {
             inner: Inner::Stream(body.map_err(Into::into).boxed()),
+            trailers: None,
         }
     }
 
@@ -116,6 +120,7 @@ impl Body {
     pub(crate) fn bytes(bytes: Bytes) -> Self {
         Self {
             inner: Inner::Bytes(bytes),
+            trailers: None,
         }
     }
 
@@ -126,8 +131,14 @@ impl Body {
         }
     }
 
-    pub(crate) fn into_inner(self) -> Inner {
-        self.inner
+    /// Writes its trailers so.
+    pub(crate) fn spell_trailers(mut self, trailers: HeaderBlock) -> Self {
+        self.trailers = Some(Box::new(trailers));
+        self
+    }
+
+    pub(crate) fn into_inner(self) -> (Inner, Option<Box<HeaderBlock>>) {
+        (self.inner, self.trailers)
     }
 
     #[cfg(feature = "multipart")]

@@ -14,6 +14,7 @@ use tower_http::follow_redirect::{FollowRedirect, RequestUri};
 use crate::attempts::Attempts;
 use crate::body::Body;
 use crate::builder::ClientBuilder;
+use crate::client_api::client_api;
 use crate::error::{self, TimedOut};
 use crate::into_url::{IntoUrl, uri};
 use crate::redirect::Follow;
@@ -55,61 +56,9 @@ pub(crate) struct Inner {
     pub(crate) shown: String,
 }
 
+client_api!("If TLS cannot be set up: the operating system has no certificates.");
+
 impl Client {
-    /// A client with the defaults.
-    ///
-    /// # Panics
-    /// If TLS cannot be set up: the operating system has no certificates.
-    /// [`ClientBuilder::build`] returns an error instead.
-    #[expect(
-        clippy::expect_used,
-        reason = "reqwest's contract; `build` is the other way"
-    )]
-    pub fn new() -> Self {
-        ClientBuilder::new().build().expect("Client::new()")
-    }
-
-    /// Settings for a client.
-    pub fn builder() -> ClientBuilder {
-        ClientBuilder::new()
-    }
-
-    /// A `GET` request.
-    pub fn get<U: IntoUrl>(&self, url: U) -> RequestBuilder {
-        self.request(Method::GET, url)
-    }
-
-    /// A `POST` request.
-    pub fn post<U: IntoUrl>(&self, url: U) -> RequestBuilder {
-        self.request(Method::POST, url)
-    }
-
-    /// A `PUT` request.
-    pub fn put<U: IntoUrl>(&self, url: U) -> RequestBuilder {
-        self.request(Method::PUT, url)
-    }
-
-    /// A `PATCH` request.
-    pub fn patch<U: IntoUrl>(&self, url: U) -> RequestBuilder {
-        self.request(Method::PATCH, url)
-    }
-
-    /// A `DELETE` request.
-    pub fn delete<U: IntoUrl>(&self, url: U) -> RequestBuilder {
-        self.request(Method::DELETE, url)
-    }
-
-    /// A `HEAD` request.
-    pub fn head<U: IntoUrl>(&self, url: U) -> RequestBuilder {
-        self.request(Method::HEAD, url)
-    }
-
-    /// A request with this method. What is wrong with the URL is said when it is sent.
-    pub fn request<U: IntoUrl>(&self, method: Method, url: U) -> RequestBuilder {
-        let request = url.into_url().map(|url| Request::new(method, url));
-        RequestBuilder::new(self.clone(), request)
-    }
-
     /// Sends a request and resolves with the response's head. Dropping the future cancels the
     /// request.
     ///
@@ -175,12 +124,6 @@ impl Client {
                 url,
             })),
         }
-    }
-}
-
-impl Default for Client {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

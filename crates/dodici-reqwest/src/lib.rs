@@ -27,10 +27,25 @@
 //!   redirects with `redirect`, `attempts` (cookies, retries), `transport` (pools), then the
 //!   engine.
 
+#[cfg(any(
+    feature = "native-tls",
+    feature = "native-tls-no-alpn",
+    feature = "native-tls-vendored",
+    feature = "native-tls-vendored-no-alpn"
+))]
+compile_error!(
+    "dodici-reqwest speaks TLS through rustls alone: in place of a `native-tls` feature take \
+     `rustls`, which is on by default. Certificates of the operating system are trusted with it as \
+     well; a client certificate in a PKCS #12 file has to be converted to PEM."
+);
+#[cfg(feature = "http3")]
+compile_error!("dodici-reqwest does not speak HTTP/3: in place of `http3` take `http2`.");
+
 mod attempts;
 mod body;
 mod builder;
 mod client;
+mod client_api;
 mod connect;
 mod decompress;
 mod error;
@@ -47,6 +62,7 @@ mod proxy;
 mod request;
 mod request_api;
 mod response;
+mod response_api;
 mod transport;
 mod upgrade;
 mod util;

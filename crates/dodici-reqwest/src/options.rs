@@ -1,7 +1,8 @@
 //! The options of both builders, each written once: the asynchronous builder changes its
-//! configuration, the blocking one forwards to it.
+//! configuration, the blocking one forwards to it. Those of TLS are in `options::tls`.
 
-use std::any::Any;
+mod tls;
+
 use std::net::{IpAddr, SocketAddr};
 #[cfg(feature = "cookies")]
 use std::sync::Arc;
@@ -16,8 +17,7 @@ use crate::connect::UnixSocketProvider;
 use crate::connect::{BoxedConnectorService, Conn, Unnameable};
 use crate::dns::IntoResolve;
 use crate::error::BoxError;
-use crate::tls::Preconfigured;
-use crate::{Certificate, Identity, Proxy, redirect, retry, tls};
+use crate::{Proxy, redirect, retry};
 
 /// Writes each option into both builders. `[…]` holds generic parameters and bounds.
 macro_rules! options {
@@ -51,6 +51,8 @@ macro_rules! options {
         )*}
     };
 }
+
+use options;
 
 options! {
     /// The `User-Agent` of every request that names none itself. Default: no such header.
@@ -230,19 +232,21 @@ options! {
         config.http1.title_case = true;
     }
 
-    /// Has no effect: a header that goes on in the next line is refused, as RFC 9112, section 5.2
-    /// allows. Such lines are how responses are smuggled past a proxy.
+    /// Reads a header that goes on in the next line (RFC 9112, section 5.2) instead of refusing the
+    /// response. Default false: such lines are how responses are smuggled past a proxy. Headers that
+    /// say where the response ends are refused all the same.
     fn http1_allow_obsolete_multiline_headers_in_responses(value: bool) |config| {
         config.http1.obsolete_multiline = value;
     }
 
-    /// Has no effect: a response with a header line that cannot be read is refused, not guessed at.
+    /// Leaves header lines out that cannot be read instead of refusing the response. Default false.
+    /// What may be meant for a header that says where the response ends is refused all the same.
     fn http1_ignore_invalid_headers_in_responses(value: bool) |config| {
         config.http1.ignore_invalid = value;
     }
 
-    /// Has no effect: a space between a header's name and its colon is refused (RFC 9112, section
-    /// 5.1).
+    /// Reads a header with a space between name and colon (RFC 9112, section 5.1) instead of
+    /// refusing the response. Default false.
     fn http1_allow_spaces_after_header_name_in_responses(value: bool) |config| {
         config.http1.spaces_after_name = value;
     }
@@ -268,7 +272,7 @@ options! {
     }
 
     /// Bytes of a response that may come on one HTTP/2 stream before they are read. Default:
-    /// the engine's, 256 KiB.
+    /// 2 MiB.
     ///
     /// Needs the feature `http2`.
     #[cfg(feature = "http2")]
@@ -276,7 +280,8 @@ options! {
         config.http2.stream_window = sz.into();
     }
 
-    /// Bytes of all responses that may come on one HTTP/2 connection before they are read.
+    /// Bytes of all responses that may come on one HTTP/2 connection before they are read. Default:
+    /// 24 MiB.
     ///
     /// Needs the feature `http2`.
     #[cfg(feature = "http2")]
@@ -284,8 +289,9 @@ options! {
         config.http2.connection_window = sz.into();
     }
 
-    /// Leaves the size of windows to the engine, which gives each stream 256 KiB, a size that a
-    /// fast network needs and memory can bear. Default off.
+    /// Windows that limit no fast line: 16 MiB for each HTTP/2 stream, which is as far as reqwest's
+    /// grow by measuring. They take the place of the sizes that were set. A response that nobody
+    /// reads may fill that much memory. Default off.
     ///
     /// Needs the feature `http2`.
     #[cfg(feature = "http2")]
@@ -293,7 +299,7 @@ options! {
         config.http2.adaptive_window = enabled;
     }
 
-    /// Largest HTTP/2 frame that the server may send, in bytes. Default 16 384.
+    /// Largest HTTP/2 frame that the server may send, in bytes. Default 65 536.
     ///
     /// Needs the feature `http2`.
     #[cfg(feature = "http2")]
@@ -325,12 +331,13 @@ options! {
         config.http2.keep_alive_timeout = Some(timeout);
     }
 
-    /// Has no effect: where an interval is set, a connection without streams is pinged as well.
+    /// Whether a connection without streams is pinged as well, where an interval is set. Default
+    /// false.
     ///
     /// Needs the feature `http2`.
     #[cfg(feature = "http2")]
     fn http2_keep_alive_while_idle(enabled: bool) |config| {
-        let _ = (config, enabled);
+        config.http2.keep_alive_while_idle = enabled;
     }
 
     /// Sets `TCP_NODELAY`. Default true.
@@ -399,139 +406,19 @@ options! {
         config.socket.unix_path = Some(crate::connect::unix_path(&path));
     }
 
-    /// Trusts these certificates beside those that the operating system trusts.
-    fn tls_certs_merge[I](certs: I) where [I: IntoIterator<Item = Certificate>] |config| {
-        config.tls.roots.extend(certs);
-    }
-
-    /// Trusts these certificates and no others.
-    ///
-    /// ```no_run
-    /// use dodici_reqwest::{Certificate, Client};
-    ///
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let own = Certificate::from_pem(&std::fs::read("ca.pem")?)?;
-    /// let client = Client::builder().tls_certs_only([own]).build()?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    fn tls_certs_only[I](certs: I) where [I: IntoIterator<Item = Certificate>] |config| {
-        config.tls.roots.extend(certs);
-        config.tls.roots_only = true;
-    }
-
-    /// The former name of [`tls_certs_merge`](Self::tls_certs_merge), for one certificate.
-    fn add_root_certificate(cert: Certificate) |config| {
-        config.tls.roots.push(cert);
-    }
-
-    /// Refuses certificates in these lists. Only with [`tls_certs_only`](Self::tls_certs_only).
-    fn tls_crls_only[I](crls: I)
-    where [I: IntoIterator<Item = tls::CertificateRevocationList>]
-    |config| {
-        config.tls.revoked.extend(crls);
-    }
-
-    /// The former name of [`tls_crls_only`](Self::tls_crls_only), for one list.
-    fn add_crl(crl: tls::CertificateRevocationList) |config| {
-        config.tls.revoked.push(crl);
-    }
-
-    /// The former name of [`tls_crls_only`](Self::tls_crls_only).
-    fn add_crls[I](crls: I)
-    where [I: IntoIterator<Item = tls::CertificateRevocationList>]
-    |config| {
-        config.tls.revoked.extend(crls);
-    }
-
-    /// The client's own certificate.
-    fn identity(identity: Identity) |config| {
-        config.tls.identity = Some(identity);
-    }
-
-    /// Accepts a trusted certificate for whatever name. **Anybody with such a certificate can
-    /// read along.** Only with [`tls_certs_only`](Self::tls_certs_only). Default false.
-    fn tls_danger_accept_invalid_hostnames(accept_invalid_hostname: bool) |config| {
-        config.tls.verify_names = !accept_invalid_hostname;
-    }
-
-    /// The former name of
-    /// [`tls_danger_accept_invalid_hostnames`](Self::tls_danger_accept_invalid_hostnames).
-    fn danger_accept_invalid_hostnames(accept_invalid_hostname: bool) |config| {
-        config.tls.verify_names = !accept_invalid_hostname;
-    }
-
-    /// Accepts every certificate. **Anybody can read along.** Default false.
-    fn tls_danger_accept_invalid_certs(accept_invalid_certs: bool) |config| {
-        config.tls.verify = !accept_invalid_certs;
-    }
-
-    /// The former name of
-    /// [`tls_danger_accept_invalid_certs`](Self::tls_danger_accept_invalid_certs).
-    fn danger_accept_invalid_certs(accept_invalid_certs: bool) |config| {
-        config.tls.verify = !accept_invalid_certs;
-    }
-
-    /// Tells the server its name in plain text (SNI), as nearly all servers need it. Default true.
-    fn tls_sni(tls_sni: bool) |config| {
-        config.tls.sni = tls_sni;
-    }
-
-    /// Appends the keys of connections to the file that `SSLKEYLOGFILE` names, for a network
-    /// analyser. Default false.
-    fn tls_sslkeylogfile(on: bool) |config| {
-        config.tls.key_log = on;
-    }
-
-    /// Oldest version of TLS. Default 1.2.
-    fn tls_version_min(version: tls::Version) |config| {
-        config.tls.oldest = Some(version);
-    }
-
-    /// The former name of [`tls_version_min`](Self::tls_version_min).
-    fn min_tls_version(version: tls::Version) |config| {
-        config.tls.oldest = Some(version);
-    }
-
-    /// Newest version of TLS. Default 1.3.
-    fn tls_version_max(version: tls::Version) |config| {
-        config.tls.newest = Some(version);
-    }
-
-    /// The former name of [`tls_version_max`](Self::tls_version_max).
-    fn max_tls_version(version: tls::Version) |config| {
-        config.tls.newest = Some(version);
-    }
-
-    /// Uses rustls, which is what there is.
-    fn tls_backend_rustls() |config| {
-        config.tls.preconfigured = Preconfigured::None;
-    }
-
-    /// The former name of [`tls_backend_rustls`](Self::tls_backend_rustls).
-    fn use_rustls_tls() |config| {
-        config.tls.preconfigured = Preconfigured::None;
-    }
-
-    /// Uses a `rustls::ClientConfig` of the caller's; of the other TLS options none counts.
-    /// Anything else is a builder error.
-    fn tls_backend_preconfigured[T](tls: T) where [T: Any] |config| {
-        config.tls.preconfigured = Preconfigured::from_any(tls);
-    }
-
-    /// The former name of [`tls_backend_preconfigured`](Self::tls_backend_preconfigured).
-    fn use_preconfigured_tls[T](tls: T) where [T: Any] |config| {
-        config.tls.preconfigured = Preconfigured::from_any(tls);
-    }
-
-    /// Puts a [`TlsInfo`](tls::TlsInfo) into the extensions of `https` responses. Default false.
-    fn tls_info(tls_info: bool) |config| {
-        config.tls_info = tls_info;
-    }
-
     /// Refuses `http` URLs, also where a redirect leads to one. Default false.
     fn https_only(enabled: bool) |config| {
         config.https_only = enabled;
+    }
+
+    /// Has no effect: hickory's resolver is not there. Names are resolved by the system, on threads
+    /// of the engine's own, so that no runtime waits for them;
+    /// [`dns_resolver`](Self::dns_resolver) takes any other resolver.
+    ///
+    /// Needs the feature `hickory-dns`.
+    #[cfg(feature = "hickory-dns")]
+    fn hickory_dns(enable: bool) |config| {
+        let _ = (config, enable);
     }
 
     /// Does not use hickory's resolver, also where its feature is on. Here it never is: names are

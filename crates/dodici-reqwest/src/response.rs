@@ -1,17 +1,13 @@
 //! Responses.
 
 use std::fmt;
-use std::net::SocketAddr;
 
 use bytes::Bytes;
-use http::HeaderMap;
-use http_body::Body as HttpBody;
 use http_body_util::BodyExt;
 use hyper::ext::ReasonPhrase;
 
 use crate::body::{Body, ResponseBody};
-use crate::transport::Via;
-use crate::{StatusCode, Url, Version, error};
+use crate::{StatusCode, Url, error};
 
 /// The response to a request: its head is there, its body still comes.
 ///
@@ -19,7 +15,7 @@ use crate::{StatusCode, Url, Version, error};
 pub struct Response {
     pub(crate) inner: http::Response<ResponseBody>,
     /// Boxed: a URL is eleven words, and most responses are moved more often than asked for it.
-    url: Box<Url>,
+    pub(crate) url: Box<Url>,
 }
 
 impl Response {
@@ -28,60 +24,6 @@ impl Response {
             inner,
             url: Box::new(url),
         }
-    }
-
-    /// The status.
-    pub fn status(&self) -> StatusCode {
-        self.inner.status()
-    }
-
-    /// The HTTP version of the response.
-    pub fn version(&self) -> Version {
-        self.inner.version()
-    }
-
-    /// The headers.
-    pub fn headers(&self) -> &HeaderMap {
-        self.inner.headers()
-    }
-
-    /// The headers, to be changed.
-    pub fn headers_mut(&mut self) -> &mut HeaderMap {
-        self.inner.headers_mut()
-    }
-
-    /// Length of the body as it will be read, in bytes; `None` if it is not known: the body is
-    /// chunked, or was compressed.
-    pub fn content_length(&self) -> Option<u64> {
-        HttpBody::size_hint(self.inner.body()).exact()
-    }
-
-    /// The cookies in `set-cookie` headers; those that cannot be parsed are left out.
-    ///
-    /// Needs the feature `cookies`.
-    #[cfg(feature = "cookies")]
-    pub fn cookies<'a>(&'a self) -> impl Iterator<Item = crate::cookie::Cookie<'a>> + 'a {
-        crate::cookie::in_response(self.headers())
-    }
-
-    /// The URL that answered, which is another than asked for after redirects.
-    pub fn url(&self) -> &Url {
-        &self.url
-    }
-
-    /// Address of the server, or of the proxy; `None` for a unix socket.
-    pub fn remote_addr(&self) -> Option<SocketAddr> {
-        self.extensions().get::<Via>()?.remote()
-    }
-
-    /// What layers and this crate have put beside the response.
-    pub fn extensions(&self) -> &http::Extensions {
-        self.inner.extensions()
-    }
-
-    /// The same, to be changed.
-    pub fn extensions_mut(&mut self) -> &mut http::Extensions {
-        self.inner.extensions_mut()
     }
 
     /// The whole body as text. With the feature `charset` it is decoded as its `content-type`

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use dodici::{
     ConnId, ConnectHooks, ConnectInfo, ConnectionBook, Engine, ErrorKind, Event, EventSink,
-    HookFuture, IncomingBody, Origin, OriginConfig, Phase, Pool, RequestOptions, ResolveHook,
-    ResponseDetail, Scheme, SendBody,
+    HookFuture, IncomingBody, Origin, OriginConfig, Phase, Pool, RawTrailers, RequestOptions,
+    ResolveHook, ResponseDetail, Scheme, SendBody,
 };
 use http::header::{CONTENT_LENGTH, HeaderValue};
 use http::{StatusCode, Uri};
@@ -174,7 +174,11 @@ impl Transport {
                 ..RequestOptions::default()
             });
         }
-        let body = match body.into_inner() {
+        let (body, trailers) = body.into_inner();
+        if let Some(trailers) = trailers {
+            parts.extensions.insert(RawTrailers(*trailers));
+        }
+        let body = match body {
             BodyInner::Bytes(bytes) => SendBody::Full(bytes),
             BodyInner::Stream(body) => {
                 let length = body.size_hint().exact().or_else(|| {

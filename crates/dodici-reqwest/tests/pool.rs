@@ -347,6 +347,47 @@ async fn trailers_of_a_request_follow_its_body() {
 }
 
 #[tokio::test]
+async fn trailers_of_a_request_keep_order_and_letter_case() {
+    let peer = ScriptedPeer::tcp().await.run(|conn| serve(conn, OK));
+    let fields = [("X-Sum", "1"), ("x-OTHER", "2"), ("X-Sum", "3")];
+    let raw = Body::from("text").with_raw_trailers(fields.into_iter().collect());
+    let client = Client::builder().no_proxy().http1_title_case_headers();
+    let client = client.build().unwrap();
+    let answer = client.post(url(&peer)).body(raw).send().await.unwrap();
+    assert_eq!(answer.text().await.unwrap(), "ok");
+    let mut known = dodici_reqwest::header::HeaderMap::new();
+    known.insert("x-check-sum", "4".parse().unwrap());
+    let known = Body::from("text").with_trailers(known);
+    let answer = client.post(url(&peer)).body(known).send().await.unwrap();
+    assert_eq!(answer.text().await.unwrap(), "ok");
+    let received = peer.log().connections[0].received.clone();
+    let received = String::from_utf8(received).unwrap();
+    for end in [
+        "0\r\nX-Sum: 1\r\nx-OTHER: 2\r\nX-Sum: 3\r\n\r\n",
+        "0\r\nX-Check-Sum: 4\r\n\r\n",
+    ] {
+        assert!(received.contains(end), "{received}");
+    }
+}
+
+#[tokio::test]
+async fn a_trailer_that_is_no_field_fails_its_request() {
+    let peer = ScriptedPeer::tcp()
+        .await
+        .run(|mut conn| async move { while conn.read_some().await.is_some() {} });
+    for (name, value) in [("a b", "1"), ("a", "1\r\nb: 2")] {
+        let fields = [(name, value)].into_iter().collect();
+        let body = Body::from("text").with_raw_trailers(fields);
+        let sent = client().post(url(&peer)).body(body).send();
+        assert!(within("a failure", sent).await.is_err());
+    }
+    for connection in &peer.log().connections {
+        let received = String::from_utf8(connection.received.clone()).unwrap();
+        assert!(!received.contains("0\r\n"), "{received}");
+    }
+}
+
+#[tokio::test]
 async fn informational_responses_are_told_when_they_come() {
     let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
         conn.read_head().await;

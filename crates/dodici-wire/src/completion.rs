@@ -10,7 +10,7 @@
 //!   comes, when the engine has let go of the request: an `End` without trailers. Its connection's
 //!   `Disconnected`, if it cost the connection, follows.
 //! - Body bytes in `Data` use up the window; JavaScript gives them back with `Credit`.
-//! - For one connection: `Connected`, any number of `Concurrency`, `Disconnected`; or `ConnectFailed` alone. The serial
+//! - For one connection: `Connected`, any number of `Concurrency` and `Pong`, `Disconnected`; or `ConnectFailed` alone. The serial
 //!   number in `generation` starts at 1 in each pool; 0 in a `ConnectFailed` says that the pool
 //!   itself could not be made, and every request on it fails with the same error.
 //!
@@ -210,6 +210,14 @@ pub fn put_concurrency(out: &mut Vec<u8>, target: Target, streams: u32) {
     });
 }
 
+/// Appends an answered PING. `target`: pool and serial number.
+pub fn put_pong(out: &mut Vec<u8>, target: Target, round_trip: Duration) {
+    let micros = u32::try_from(round_trip.as_micros()).unwrap_or(u32::MAX);
+    put_record(out, Completion::Pong as u8, 0, 0, target, |out| {
+        out.extend_from_slice(&micros.to_le_bytes());
+    });
+}
+
 /// Appends a name that JavaScript is to resolve. `target`: pool and number of the look-up.
 pub fn put_lookup(out: &mut Vec<u8>, target: Target, host: &str) {
     put_record(out, Completion::Lookup as u8, 0, 0, target, |out| {
@@ -275,6 +283,8 @@ pub enum Completed<'a> {
     PoolClosed,
     /// How many requests a connection takes at once.
     Concurrency(u32),
+    /// An answered PING: microseconds that it took.
+    Pong(u32),
     /// A name to resolve.
     Lookup(&'a str),
 }
@@ -310,6 +320,7 @@ pub fn read_completion<'a>(
         Completion::ConnectFailed => Completed::ConnectFailed(payload),
         Completion::PoolClosed => Completed::PoolClosed,
         Completion::Concurrency => Completed::Concurrency(Reader::new(payload).u32()?),
+        Completion::Pong => Completed::Pong(Reader::new(payload).u32()?),
         Completion::Lookup => {
             let host = std::str::from_utf8(payload).map_err(|_| Malformed("a name is no text"))?;
             Completed::Lookup(host)

@@ -140,7 +140,10 @@ impl PoolOptions {
                 OptionKey::Lookup => lookup = value.flag()?,
                 OptionKey::Http2 => http2.prior_knowledge = value.flag()?,
                 OptionKey::MaxConcurrentStreams => http2.max_concurrent_streams = value.count()?,
-                OptionKey::StreamWindow => http2.stream_window = value.count()?,
+                OptionKey::StreamWindow => {
+                    http2.stream_window = value.count()?;
+                    http2.max_stream_window = http2.stream_window;
+                }
                 OptionKey::ConnectionWindow => http2.connection_window = Some(value.count()?),
                 OptionKey::PingInterval => http2.ping_interval = value.timeout()?,
                 OptionKey::ProxyProtocol => parts.proxy.protocol = Some(value.text()?.to_owned()),

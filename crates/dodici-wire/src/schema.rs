@@ -129,9 +129,12 @@ wire_enum! {
         /// How many requests an HTTP/2 connection takes at once, from now on. As `Connected`.
         /// Payload: `u32 streams`. Before the first one, it takes one.
         Concurrency = 12,
+        /// The peer of an HTTP/2 connection has answered a PING. As `Connected`. Payload:
+        /// `u32 microseconds`.
+        Pong = 13,
         /// A name is to be resolved by JavaScript. `slot`: pool; `generation`: a number for the
         /// answer. Payload: the name, UTF-8.
-        Lookup = 13,
+        Lookup = 14,
     }
 }
 
@@ -286,7 +289,8 @@ wire_enum! {
         Http2 = 60,
         /// Number: most requests at a time on one HTTP/2 connection.
         MaxConcurrentStreams = 61,
-        /// Number: bytes that the peer may send ahead on one stream.
+        /// Number: bytes that the peer may send ahead on one stream. Without it, the engine begins
+        /// with its default and widens it where the way to the peer is long.
         StreamWindow = 62,
         /// Number: bytes that the peer may send ahead on all streams together.
         ConnectionWindow = 63,

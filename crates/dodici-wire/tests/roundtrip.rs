@@ -111,6 +111,7 @@ enum Put {
     Pull(u32),
     PoolClosed,
     Concurrency(u32),
+    Pong(u32),
     Lookup(String),
 }
 
@@ -137,6 +138,7 @@ fn put() -> impl Strategy<Value = Put> {
         any::<u32>().prop_map(Put::Pull),
         Just(Put::PoolClosed),
         any::<u32>().prop_map(Put::Concurrency),
+        any::<u32>().prop_map(Put::Pong),
         "[a-zé.]{0,20}".prop_map(Put::Lookup),
     ]
 }
@@ -169,6 +171,10 @@ proptest! {
                 Put::Pull(bytes) => completion::put_pull(&mut out, *to, *bytes),
                 Put::PoolClosed => completion::put_pool_closed(&mut out, to.slot),
                 Put::Concurrency(streams) => completion::put_concurrency(&mut out, *to, *streams),
+                Put::Pong(micros) => {
+                    let took = Duration::from_micros(u64::from(*micros));
+                    completion::put_pong(&mut out, *to, took);
+                }
                 Put::Lookup(host) => completion::put_lookup(&mut out, *to, host),
             }
         }
@@ -185,6 +191,7 @@ proptest! {
                 Put::Pull(bytes) => Completed::Pull(*bytes),
                 Put::PoolClosed => Completed::PoolClosed,
                 Put::Concurrency(streams) => Completed::Concurrency(*streams),
+                Put::Pong(micros) => Completed::Pong(*micros),
                 Put::Lookup(host) => Completed::Lookup(host),
             };
             prop_assert_eq!(completed, expected);

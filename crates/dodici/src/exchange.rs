@@ -69,9 +69,6 @@ impl Job {
     }
 }
 
-/// Most bytes of a directly read body in one step: as much as a socket usually has at once.
-const DIRECT_READ: usize = 64 * 1024;
-
 /// How an exchange left its connection and its request.
 pub(crate) enum Finish {
     /// The response is complete, which the sink is not told yet; the connection can serve again.
@@ -101,11 +98,7 @@ pub(crate) async fn run(
     timer: &mut Timer,
     interrupt: &impl Interrupt,
 ) -> Finish {
-    let response = pin!(conn.start(
-        &job.request,
-        &job.command,
-        job.settle.sink().is_some_and(|sink| sink.reads_in_place())
-    ));
+    let response = pin!(conn.start(&job.request, &job.command));
     if job.request.body.is_pulled()
         && !job.request.expect_continue
         && let Some(sink) = job.settle.sink()
@@ -311,9 +304,6 @@ where
                 }
             }
         }
-        if self.conn.is_direct() {
-            return self.poll_direct(cx);
-        }
         let Some(body) = &mut self.body else {
             return Step::Wait;
         };
@@ -364,42 +354,6 @@ where
                 }
             }
         }
-    }
-
-    /// Reads a large body into the sink's memory as long as there is credit.
-    fn poll_direct(&mut self, cx: &mut Context<'_>) -> Step {
-        while self.conn.is_direct() {
-            if !self.job.command.has_credit() {
-                self.stopped = true;
-                return Step::Wait;
-            }
-            if std::mem::take(&mut self.stopped) {
-                self.deadline = None;
-            }
-            let room = self.job.command.room().min(DIRECT_READ);
-            let Self { conn, job, .. } = self;
-            let Some(sink) = job.settle.sink() else {
-                return Step::Wait;
-            };
-            let allowed = self.config.max_response_size;
-            let allowed = allowed.map_or(u64::MAX, |max| max - self.received);
-            let most = usize::try_from(allowed).map_or(room, |allowed| allowed.min(room));
-            if most == 0 {
-                return too_large();
-            }
-            let read = sink.read_in_place(most, &mut |memory| conn.poll_direct(cx, memory, most));
-            match read {
-                Poll::Pending => return Step::Wait,
-                // The link says why.
-                Poll::Ready(Err(_)) => return Step::Again,
-                Poll::Ready(Ok(bytes)) => {
-                    self.deadline = None;
-                    self.received += bytes as u64;
-                    self.job.command.spend(bytes);
-                }
-            }
-        }
-        self.end(cx)
     }
 
     fn end(&mut self, cx: &mut Context<'_>) -> Step {

@@ -22,8 +22,8 @@ mod origin;
 mod sink;
 
 pub use client::{
-    ConnectionBook, IncomingBody, OnInformational, RawHeaders, RequestOptions, ResponseDetail,
-    SendBody, Upgraded,
+    ConnectionBook, IncomingBody, OnInformational, RawHeaders, RawTrailers, RequestOptions,
+    ResponseDetail, SendBody, Upgraded,
 };
 pub use connect::{
     AroundHook, ConnectHooks, Connected, HookFuture, ResolveHook, SocketHook, set_default_roots,

@@ -10,7 +10,7 @@ use dodici::{
     BodyKind, CloseReason, ErrorKind, Event, OriginConfig, Protocol, Request, RequestKind, Version,
 };
 use dodici_testkit::client::{connect, get, head, post, post_chunked, post_sized};
-use dodici_testkit::h2::{code, flag, kind, response_block, setting};
+use dodici_testkit::h2::{Frame, code, flag, kind, response_block, setting};
 use dodici_testkit::{Client, Conn, H2Peer, PeerClose, ScriptedPeer, Signal, Terminal, within};
 
 fn config() -> OriginConfig {
@@ -247,7 +247,7 @@ async fn at_the_limit_another_connection_is_made_if_the_pool_may_grow() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_a_limit_of_zero_requests_wait_under_their_headers_timeout() {
+async fn s36_with_a_limit_of_zero_requests_wait_under_their_headers_timeout() {
     let peer = serve(|conn| async {
         let limit = |n| [(setting::MAX_CONCURRENT_STREAMS, n)];
         let mut peer = H2Peer::accept(conn, &limit(0)).await;
@@ -349,7 +349,7 @@ async fn a_refused_stream_is_sent_again() {
 }
 
 #[tokio::test]
-async fn a_peer_that_refuses_everything_is_asked_a_bounded_number_of_times() {
+async fn s38_a_peer_that_refuses_everything_is_asked_a_bounded_number_of_times() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
     let peer = serve(move |conn| {
@@ -372,7 +372,7 @@ async fn a_peer_that_refuses_everything_is_asked_a_bounded_number_of_times() {
 }
 
 #[tokio::test]
-async fn connections_that_go_away_at_once_are_tried_a_bounded_number_of_times() {
+async fn s38_connections_that_go_away_at_once_are_tried_a_bounded_number_of_times() {
     let peer = serve(|conn| async {
         let mut peer = H2Peer::accept(conn, &[]).await;
         if peer.next_head().await.is_some() {
@@ -663,8 +663,61 @@ async fn a_reader_that_stops_holds_one_window_and_stalls_nobody() {
     peer.finish().await;
 }
 
+/// The window that a SETTINGS frame of the client gives to each stream.
+fn stream_window(frame: &Frame) -> Option<u32> {
+    if frame.kind != kind::SETTINGS || frame.flags & flag::ACK != 0 {
+        return None;
+    }
+    let entries = frame.payload.chunks(6);
+    entries
+        .filter(|entry| entry[..2] == setting::INITIAL_WINDOW_SIZE.to_be_bytes())
+        .map(|entry| u32::from_be_bytes(entry[2..].try_into().unwrap()))
+        .next_back()
+}
+
 #[tokio::test]
-async fn an_upload_stays_within_the_peers_window_and_follows_its_changes() {
+async fn windows_grow_where_a_distant_peer_waits_for_them_and_may() {
+    const WINDOW: u32 = 65_535;
+    const DISTANCE: Duration = Duration::from_millis(100);
+    for grows in [true, false] {
+        let peer = serve(move |conn| async move {
+            let mut peer = H2Peer::silent(conn).await;
+            // What a peer that is this far away looks like: its SETTINGS take so long.
+            tokio::time::sleep(DISTANCE).await;
+            peer.settings(&[]).await;
+            let stream = peer.next_head().await.unwrap();
+            peer.head(stream, 200, &[], false).await;
+            let (mut sent, mut wider) = (0, None);
+            // A reader that is kept from the processor may miss the moment; the next window brings
+            // another.
+            while wider.is_none() && (grows || sent < 20 * WINDOW) {
+                let room = peer.granted.get(&stream).copied().unwrap_or(0) as u32;
+                let may = (room + WINDOW - sent).min(16_000);
+                if may > 0 {
+                    peer.data(stream, vec![b'x'; may as usize], false).await;
+                    sent += may;
+                    continue;
+                }
+                let frame = peer.next_frame().await.unwrap();
+                wider = stream_window(&frame).filter(|window| *window != WINDOW);
+            }
+            assert_eq!(wider, grows.then_some(2 * WINDOW));
+            peer.data(stream, "", true).await;
+            peer.closed().await;
+        })
+        .await;
+        let mut config = config();
+        config.http2.stream_window = WINDOW;
+        config.http2.max_stream_window = if grows { 2 * WINDOW } else { WINDOW };
+        let client = Client::new(peer.port(), config);
+        within("response", client.get("/").ended()).await;
+        shut_down(client).await;
+        peer.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn s36_an_upload_stays_within_the_peers_window_and_follows_its_changes() {
     let peer = serve(|conn| async {
         let window = |n| [(setting::INITIAL_WINDOW_SIZE, n)];
         let mut peer = H2Peer::accept(conn, &window(10)).await;
@@ -762,7 +815,7 @@ async fn an_abort_resets_the_stream_and_leaves_the_connection() {
 }
 
 #[tokio::test]
-async fn after_many_resets_a_connection_is_replaced() {
+async fn s37_after_many_resets_a_connection_is_replaced() {
     let peer = serve(|conn| async {
         let mut peer = H2Peer::accept(conn, &[]).await;
         peer.closed().await;
@@ -856,6 +909,52 @@ async fn a_connection_that_answers_no_ping_is_dead() {
     drop(client);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_connection_without_streams_is_pinged_unless_told_otherwise() {
+    for (while_idle, reason) in [
+        (true, CloseReason::Timeout),
+        (false, CloseReason::IdleTimeout),
+    ] {
+        let peer = serve(|conn| async {
+            let mut peer = H2Peer::accept(conn, &[]).await;
+            let stream = peer.next_head().await.unwrap();
+            peer.respond(stream, "").await;
+            // Answers no ping.
+            peer.conn().stall().await;
+        })
+        .await;
+        let mut config = config();
+        config.exchange.headers_timeout = None;
+        config.exchange.body_timeout = None;
+        config.pool.keep_alive_timeout = Duration::from_secs(60);
+        config.http2.ping_interval = Some(Duration::from_secs(5));
+        config.http2.ping_while_idle = while_idle;
+        let client = Client::new(peer.port(), config);
+        within("response", client.get("/").ended()).await;
+        client.disconnected(1).await;
+        let reasons = client.events.events().into_iter();
+        let mut reasons = reasons.filter_map(|event| match event {
+            Event::Disconnected { info, .. } => Some(info.reason),
+            _ => None,
+        });
+        assert_eq!(reasons.next(), Some(reason), "while idle: {while_idle}");
+    }
+}
+
+#[tokio::test]
+async fn answered_pings_are_told_again_and_again() {
+    let peer = serve(|conn| async { echo(H2Peer::accept(conn, &[]).await).await }).await;
+    let mut config = config();
+    config.http2.ping_interval = Some(Duration::from_millis(5));
+    let client = Client::new(peer.port(), config);
+    within("response", client.post("/", "id", "x").ended()).await;
+    let pong = |event: &Event| matches!(event, Event::Pong { .. });
+    within("answers", client.events.wait_nth(3, pong)).await;
+    assert_eq!(client.events.connects(), 1);
+    shut_down(client).await;
+    peer.finish().await;
+}
+
 #[tokio::test]
 async fn destroying_the_pool_fails_every_stream() {
     let peer = serve(|conn| async {
@@ -914,9 +1013,85 @@ async fn connect_leaves_a_byte_stream_beside_other_requests() {
     assert_eq!(client.pool.stats().running, 0);
     let seen = within("other", client.get("/").ended()).await;
     assert_eq!(text(&seen.body), "beside");
+    call.finish();
     within("end", call.ended()).await;
     shut_down(client).await;
     peer.finish().await;
+}
+
+#[tokio::test]
+async fn a_byte_stream_whose_peer_has_ended_still_writes_everything() {
+    let peer = serve(|conn| async {
+        let mut peer = H2Peer::accept(conn, &[]).await;
+        let tunnel = peer.next_head().await.unwrap();
+        peer.head(tunnel, 200, &[], false).await;
+        peer.data(tunnel, "goodbye", true).await;
+        // Three windows: the caller is asked for its bytes, and room is given, after that end.
+        let mut count = 0;
+        loop {
+            let frame = peer.next_frame_of(tunnel).await.unwrap();
+            if frame.kind != kind::DATA {
+                continue;
+            }
+            count += frame.payload.len();
+            if frame.ends_stream() {
+                break;
+            }
+            if !frame.payload.is_empty() {
+                let room = frame.payload.len() as u32;
+                peer.grant(tunnel, room).await;
+                peer.grant(0, room).await;
+            }
+        }
+        assert_eq!(count, 200_000);
+        let other = peer.next_head().await.unwrap();
+        peer.respond(other, "after").await;
+        peer.closed().await;
+    })
+    .await;
+    let client = Client::new(peer.port(), config());
+    let call = client.send(connect("example.org:443"));
+    within(
+        "the peer's end",
+        call.wait(|seen| (seen.body == b"goodbye").then_some(())),
+    )
+    .await;
+    call.handle.body_chunk(vec![b'x'; 100_000].into());
+    within(
+        "asked for more",
+        call.wait(|seen| (seen.pulled() > 200_000).then_some(())),
+    )
+    .await;
+    call.handle.body_chunk(vec![b'x'; 100_000].into());
+    call.finish();
+    within("end", call.ended()).await;
+    let seen = within("other", client.get("/").ended()).await;
+    assert_eq!(text(&seen.body), "after");
+    shut_down(client).await;
+    peer.finish().await;
+}
+
+#[tokio::test]
+async fn a_peer_that_has_ended_a_byte_stream_may_refuse_the_rest() {
+    for (code, clean) in [(code::NO_ERROR, true), (code::CANCEL, false)] {
+        let peer = serve(move |conn| async move {
+            let mut peer = H2Peer::accept(conn, &[]).await;
+            let tunnel = peer.next_head().await.unwrap();
+            peer.head(tunnel, 200, &[], false).await;
+            peer.data(tunnel, "goodbye", true).await;
+            peer.reset(tunnel, code).await;
+            peer.closed().await;
+        })
+        .await;
+        let client = Client::new(peer.port(), config());
+        let call = client.send(connect("example.org:443"));
+        let seen = within("settled", call.settled()).await;
+        assert_eq!(text(&seen.body), "goodbye");
+        let wanted = (!clean).then_some(ErrorKind::StreamReset(code));
+        assert_eq!(seen.error_kind(), wanted);
+        shut_down(client).await;
+        peer.finish().await;
+    }
 }
 
 #[tokio::test]
@@ -970,8 +1145,9 @@ async fn a_websocket_needs_the_servers_extended_connect() {
             let error = within("error", call.error()).await;
             assert_eq!(error.kind(), ErrorKind::Unserved);
         } else {
+            within("upgrade", call.wait(|seen| seen.upgraded.then_some(()))).await;
+            call.finish();
             let seen = within("end", call.ended()).await;
-            assert!(seen.upgraded);
             assert_eq!(text(&seen.body), "hi");
         }
         shut_down(client).await;
@@ -1000,6 +1176,29 @@ async fn padding_and_continuation_change_nothing() {
     let seen = within("response", client.get("/").ended()).await;
     assert_eq!(text(&seen.body), "body");
     assert_eq!(seen.head.unwrap().headers.get("x-long").unwrap().len(), 300);
+    shut_down(client).await;
+    peer.finish().await;
+}
+
+#[tokio::test]
+async fn a_field_with_one_value_is_refused_under_two_spellings() {
+    let peer = serve(|conn| async { echo(H2Peer::accept(conn, &[]).await).await }).await;
+    let client = Client::new(peer.port(), config());
+    let request = |fields: &str| Request::new(format!("GET / HTTP/1.1\r\nhost: a\r\n{fields}\r\n"));
+    let twice = request("content-type: a/b\r\nContent-Type: a/b\r\n");
+    let error = within("refused", client.send(twice).error()).await;
+    assert_eq!(error.kind(), ErrorKind::Unserved);
+    assert_eq!(
+        dodici_testkit::client::code(&error),
+        "ERR_HTTP2_HEADER_SINGLE_VALUE"
+    );
+    for fields in [
+        "x-a: 1\r\nX-A: 2\r\n",
+        "content-type: a/b\r\ncontent-type: a/c\r\n",
+    ] {
+        within("response", client.send(request(fields)).ended()).await;
+    }
+    assert_eq!(client.events.connects(), 1);
     shut_down(client).await;
     peer.finish().await;
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dodici::{CloseReason, ErrorKind, Event, OriginConfig};
+use dodici_testkit::figures::{figure, resident};
 use dodici_testkit::h2::{block, code, flag, frame, kind, response_block, setting};
-use dodici_testkit::{Client, Conn, H2Peer, ScriptedPeer, TestOrigin, within};
+use dodici_testkit::{Client, Conn, H2Peer, ScriptedPeer, Signal, TestOrigin, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -27,7 +28,7 @@ struct Flooded {
 }
 
 /// A server that answers a request with `start` and then these frames for ever.
-async fn flood(listener: TcpListener, start: Vec<u8>, repeated: Vec<u8>) -> Flooded {
+async fn send_flood(listener: TcpListener, start: Vec<u8>, repeated: Vec<u8>) -> Flooded {
     let (mut socket, _) = listener.accept().await.unwrap();
     let mut hello = vec![0; 24 + 9];
     socket.read_exact(&mut hello).await.unwrap();
@@ -84,100 +85,142 @@ fn goaway_code(bytes: &[u8]) -> Option<u32> {
 }
 
 fn resident_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/statm").unwrap();
-    let pages: u64 = status.split(' ').nth(1).unwrap().parse().unwrap();
-    pages * 4
+    resident().unwrap_or(0) >> 10
 }
 
-fn floods() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
-    let open = frame(
-        kind::HEADERS,
-        flag::END_HEADERS,
-        1,
-        response_block(200, &[]),
-    );
-    let none = Vec::new;
+/// What ends a flood.
+struct Flood {
+    name: &'static str,
+    /// What comes before it, to make it one that the protocol allows.
+    start: Vec<u8>,
+    repeated: Vec<u8>,
+    /// The code of the client's GOAWAY.
+    code: u32,
+}
+
+impl Flood {
+    fn of(name: &'static str, repeated: Vec<u8>) -> Self {
+        Self {
+            name,
+            start: Vec::new(),
+            repeated,
+            code: code::ENHANCE_YOUR_CALM,
+        }
+    }
+
+    fn behind(self, start: Vec<u8>) -> Self {
+        Self { start, ..self }
+    }
+
+    /// One frame of it breaks the protocol.
+    fn forbidden(self) -> Self {
+        Self {
+            code: code::PROTOCOL_ERROR,
+            ..self
+        }
+    }
+}
+
+fn floods() -> Vec<Flood> {
+    let end = flag::END_HEADERS;
+    let open = || frame(kind::HEADERS, end, 1, response_block(200, &[]));
     let settings = [0, 3, 0, 0, 0, 100];
+    let interim = frame(kind::HEADERS, end, 1, response_block(103, &[]));
+    let window = frame(kind::WINDOW_UPDATE, 0, 1, 1_u32.to_be_bytes());
+    let leaving = [0, 0, 0, 9, 0, 0, 0, 0];
+    let unfinished = frame(kind::HEADERS, 0, 1, block(&[(":status", "200")]));
+    let cancel = 8_u32.to_be_bytes();
     vec![
-        ("PING", none(), frame(kind::PING, 0, 0, [7; 8])),
-        (
-            "PING answers",
-            none(),
-            frame(kind::PING, flag::ACK, 0, [7; 8]),
-        ),
-        ("SETTINGS", none(), frame(kind::SETTINGS, 0, 0, settings)),
-        (
-            "1xx",
-            none(),
-            frame(
-                kind::HEADERS,
-                flag::END_HEADERS,
-                1,
-                response_block(103, &[]),
-            ),
-        ),
-        (
-            "WINDOW_UPDATE",
-            none(),
-            frame(kind::WINDOW_UPDATE, 0, 1, 1_u32.to_be_bytes()),
-        ),
-        (
-            "GOAWAY",
-            none(),
-            frame(kind::GOAWAY, 0, 0, [0, 0, 0, 9, 0, 0, 0, 0]),
-        ),
-        (
-            "PRIORITY",
-            none(),
-            frame(kind::PRIORITY, 0, 1, [0, 0, 0, 3, 1]),
-        ),
-        ("unknown type", none(), frame(99, 0, 1, [0; 4])),
-        ("empty DATA", open.clone(), frame(kind::DATA, 0, 1, [])),
-        ("1-byte DATA", open, frame(kind::DATA, 0, 1, [1])),
-        (
-            "CONTINUATION",
-            frame(kind::HEADERS, 0, 1, block(&[(":status", "200")])),
-            frame(kind::CONTINUATION, 0, 1, []),
-        ),
+        Flood::of("PING", frame(kind::PING, 0, 0, [7; 8])),
+        Flood::of("PING answers", frame(kind::PING, flag::ACK, 0, [7; 8])),
+        Flood::of("SETTINGS", frame(kind::SETTINGS, 0, 0, settings)),
+        Flood::of("1xx", interim),
+        Flood::of("WINDOW_UPDATE", window),
+        Flood::of("GOAWAY", frame(kind::GOAWAY, 0, 0, leaving)),
+        Flood::of("PRIORITY", frame(kind::PRIORITY, 0, 1, [0, 0, 0, 3, 1])),
+        Flood::of("unknown type", frame(99, 0, 1, [0; 4])),
+        Flood::of("empty DATA", frame(kind::DATA, 0, 1, [])).behind(open()),
+        Flood::of("1-byte DATA", frame(kind::DATA, 0, 1, [1])).behind(open()),
+        Flood::of("CONTINUATION", frame(kind::CONTINUATION, 0, 1, [])).behind(unfinished),
+        Flood::of("RST_STREAM", frame(kind::RST_STREAM, 0, 1, cancel)),
+        Flood::of("RST_STREAM, idle", frame(kind::RST_STREAM, 0, 9, cancel)).forbidden(),
+        Flood::of(
+            "PUSH_PROMISE",
+            frame(kind::PUSH_PROMISE, end, 1, [0, 0, 0, 2]),
+        )
+        .forbidden(),
     ]
+}
+
+/// Sends requests one after another until `done`; the 99th percentile of their times.
+async fn neighbour(client: &Client, done: &Signal) -> (usize, Duration) {
+    let mut times = Vec::new();
+    while times.len() < 200 || !done.is_raised() {
+        let begun = Instant::now();
+        let seen = within("neighbour", client.get("/bytes/10").ended()).await;
+        assert_eq!(seen.body.len(), 10);
+        times.push(begun.elapsed());
+    }
+    times.sort_unstable();
+    (times.len(), times[times.len() * 99 / 100])
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s35_every_flood_ends_with_enhance_your_calm() {
-    let neighbour = TestOrigin::start().await;
-    let other = Client::new(neighbour.port(), OriginConfig::default());
-    for (name, start, repeated) in floods() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let before = resident_kib();
-        let server = tokio::spawn(flood(listener, start, repeated));
-        let mut config = config();
-        config.exchange.headers_timeout = None;
-        let client = Client::new(port, config);
-        let call = client.get("/");
-        // Another origin goes on meanwhile.
-        for _ in 0..20 {
-            within("neighbour", other.get("/bytes/10").ended()).await;
-        }
-        let error = within(name, call.error()).await;
-        assert_eq!(error.kind(), ErrorKind::Socket, "{name}: {error:?}");
-        let flooded = within(name, server).await.unwrap();
-        assert_eq!(flooded.goaway, Some(code::ENHANCE_YOUR_CALM), "{name}");
-        let grown = resident_kib().saturating_sub(before);
-        assert!(grown < 10 * 1024, "{name}: {grown} KiB");
-        assert!(
-            flooded.sent < 32 << 20,
-            "{name}: {} bytes in {:?}",
-            flooded.sent,
-            flooded.took
-        );
-        within("disconnect", client.disconnected(1)).await;
-        let Some(Event::Disconnected { info, .. }) = client.events.events().pop() else {
-            panic!("{name}: the disconnect is last");
-        };
-        assert_eq!(info.reason, CloseReason::ProtocolError, "{name}");
+    let origin = TestOrigin::start().await;
+    let other = Client::new(origin.port(), OriginConfig::default());
+    let done = Signal::new();
+    done.raise();
+    let (_, quiet) = neighbour(&other, &done).await;
+    figure("floods", "other origin, quiet", format!("p99 {quiet:.0?}"));
+    for flood in floods() {
+        one_flood(flood, &other).await;
     }
-    neighbour.finish().await;
+    // None of it cost the other origin its connection.
+    assert_eq!(other.events.connects(), 1);
+    other.pool.destroy();
+    within("closed", other.events.closed()).await;
+    origin.finish().await;
+}
+
+async fn one_flood(flood: Flood, other: &Client) {
+    let name = flood.name;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let before = resident_kib();
+    let done = Signal::new();
+    let beside = {
+        let (other, done) = (other.clone(), done.clone());
+        tokio::spawn(async move { neighbour(&other, &done).await })
+    };
+    let server = tokio::spawn(send_flood(listener, flood.start, flood.repeated));
+    let mut config = config();
+    config.exchange.headers_timeout = None;
+    let client = Client::new(port, config);
+    let error = within(name, client.get("/").error()).await;
+    let reset = ErrorKind::StreamReset(8);
+    assert!(
+        error.kind() == ErrorKind::Socket || (name == "RST_STREAM" && error.kind() == reset),
+        "{name}: {error:?}"
+    );
+    let flooded = within(name, server).await.unwrap();
+    assert_eq!(flooded.goaway, Some(flood.code), "{name}");
+    within("disconnect", client.disconnected(1)).await;
+    let grown = resident_kib().saturating_sub(before);
+    assert!(grown < 10 * 1024, "{name}: {grown} KiB");
+    let Flooded { sent, took, .. } = flooded;
+    assert!(sent < 32 << 20, "{name}: {sent} bytes in {took:?}");
+    let Some(Event::Disconnected { info, .. }) = client.events.events().pop() else {
+        panic!("{name}: the disconnect is last");
+    };
+    assert_eq!(info.reason, CloseReason::ProtocolError, "{name}");
+    done.raise();
+    let (count, slow) = within("neighbour", beside).await.unwrap();
+    let value = format!(
+        "left after {took:.0?} and {} KiB, +{grown} KiB; other origin {count} answered, p99 {slow:.0?}",
+        sent >> 10
+    );
+    figure("floods", name, value);
 }
 
 async fn serve<F, Fut>(script: F) -> ScriptedPeer

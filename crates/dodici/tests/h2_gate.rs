@@ -7,10 +7,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dodici::{ErrorKind, OriginConfig};
 use dodici_testkit::client::{get, post};
+use dodici_testkit::figures::figure;
 use dodici_testkit::h2::{code, setting};
 use dodici_testkit::{Client, Conn, H2Peer, ScriptedPeer, Terminal, Watched, within};
 
@@ -87,6 +88,7 @@ async fn r7_goaway_and_refused_streams_lose_nothing_and_repeat_nothing() {
         async move { restless(conn, streams, 100, &dice, &executed).await }
     });
     let client = Client::new(peer.port(), config());
+    let begun = Instant::now();
     let next = Arc::new(AtomicU64::new(0));
     let workers: Vec<_> = (0..IN_FLIGHT)
         .map(|_| {
@@ -109,10 +111,12 @@ async fn r7_goaway_and_refused_streams_lose_nothing_and_repeat_nothing() {
         worker.await.unwrap();
     }
     let connects = client.events.connects();
-    log.read(|all| {
-        assert_eq!(all.len(), count);
-        assert!(all.values().all(|times| *times == 1), "executed twice");
+    let (executed, repeated) = log.read(|all| {
+        let repeated = all.values().filter(|times| **times > 1).count();
+        (all.len(), repeated)
     });
+    assert_eq!(executed, count);
+    assert_eq!(repeated, 0, "executed twice");
     assert!(connects >= count / streams / 2, "{connects} connections");
     assert!(
         connects <= 3 * count / streams + 10,
@@ -124,6 +128,25 @@ async fn r7_goaway_and_refused_streams_lose_nothing_and_repeat_nothing() {
     within("close", client.events.closed()).await;
     assert_eq!(client.events.disconnects(), connects);
     peer.finish().await;
+    let subject = "GOAWAY and REFUSED_STREAM";
+    let lost = count - executed;
+    let value = format!("{count} sent, {lost} lost, {repeated} executed twice, 0 unsettled");
+    figure(subject, "requests", value);
+    let seconds = begun.elapsed().as_secs_f64();
+    figure(
+        subject,
+        "connections",
+        format!("{connects} in {seconds:.1} s"),
+    );
+}
+
+/// When a request is given up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum GiveUp {
+    AtOnce,
+    Soon,
+    BehindTheHead,
+    InTheBody,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -133,30 +156,53 @@ async fn s37_aborts_in_every_phase_leave_nothing_behind() {
         let Some(mut peer) = H2Peer::try_accept(conn, &settings).await else {
             return;
         };
-        // Half of the streams get a head and a part of the body, the rest nothing.
         while let Some(stream) = peer.next_head().await {
-            if stream % 4 == 1 {
-                peer.head(stream, 200, &[], false).await;
-                peer.data(stream, [b'x'; 1000], false).await;
-            }
+            peer.head(stream, 200, &[], false).await;
+            peer.data(stream, [b'x'; 150], false).await;
         }
     });
-    let client = Client::new(peer.port(), config());
+    // The least that there can be: 437 answers fill it, if those of streams that are gone stay in
+    // it, and the next one breaks the protocol. A connection serves 800 before it is replaced.
+    let mut config = config();
+    config.http2.connection_window = Some(65_535);
+    let client = Client::new(peer.port(), config);
     let dice = Dice::default();
-    for _ in 0..requests() / 50 {
+    let begun = Instant::now();
+    let mut phases = [0; 4];
+    let aborts = requests().next_multiple_of(50);
+    for _ in 0..aborts / 50 {
         let calls: Vec<_> = (0..50)
-            .map(|n| match n % 2 {
-                0 => client.send(get("/")),
-                _ => client.send_paused(post("/", "id", "body")),
+            .map(|n| {
+                let call = match n % 2 {
+                    0 => client.send(get("/")),
+                    _ => client.send_paused(post("/", "id", "body")),
+                };
+                let phase = dice.below(4) as usize;
+                phases[phase] += 1;
+                use GiveUp::*;
+                ([AtOnce, Soon, BehindTheHead, InTheBody][phase], call)
             })
             .collect();
-        for call in &calls {
-            for _ in 0..dice.below(4) {
-                tokio::task::yield_now().await;
+        for (when, call) in &calls {
+            match when {
+                GiveUp::AtOnce => {}
+                GiveUp::Soon => {
+                    for _ in 0..dice.below(4) {
+                        tokio::task::yield_now().await;
+                    }
+                }
+                GiveUp::BehindTheHead => {
+                    let head = call.wait(|seen| seen.head.is_some().then_some(()));
+                    within("head", head).await;
+                }
+                GiveUp::InTheBody => {
+                    let body = call.wait(|seen| (!seen.body.is_empty()).then_some(()));
+                    within("body", body).await;
+                }
             }
             call.handle.cancel();
         }
-        for call in calls {
+        for (_, call) in calls {
             let seen = within("settled", call.settled()).await;
             let Some((_, Terminal::Error(error))) = &seen.terminal else {
                 panic!("{:?}", seen.terminal);
@@ -170,6 +216,14 @@ async fn s37_aborts_in_every_phase_leave_nothing_behind() {
     within("close", client.events.closed()).await;
     assert!(client.events.open_connections().is_empty());
     peer.finish().await;
+    let [at_once, soon, head, body] = phases;
+    let value = format!("{at_once} at once, {soon} soon, {head} behind the head, {body} midway");
+    let subject = "aborts (engine)";
+    figure(subject, &format!("{aborts} settled"), value);
+    let seconds = begun.elapsed().as_secs_f64();
+    let connects = client.events.connects();
+    let value = format!("running 0, pending 0; {connects} connections, {seconds:.1} s");
+    figure(subject, "left behind", value);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

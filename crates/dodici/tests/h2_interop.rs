@@ -1,288 +1,232 @@
-//! HTTP/2 with servers of others: the h2 crate's (which is hyper's), nghttpd, nginx and haproxy,
-//! where they are installed.
+//! HTTP/2 with servers of others: hyper's, Node's, nghttpd, nginx and haproxy, where they are
+//! installed. nginx and haproxy stand before hyper's.
+//!
+//! `DODICI_INTEROP_REQUESTS` sets the number of requests of each kind and `DODICI_LARGE_BODY` the
+//! bytes of a large body; `just soak-h2` runs the long form.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use std::fs;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+mod h2_support;
+
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use dodici::{BodyKind, Engine, NoEvents, Origin, OriginConfig, Pool, Request, RootSource, Scheme};
-use dodici_testkit::certs::Authority;
-use dodici_testkit::client::get;
-use dodici_testkit::{Client, within};
-use http_body::{Body, Frame, SizeHint};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::Handle;
+use dodici::{BodyKind, OriginConfig, Request, RootSource};
+use dodici_testkit::figures::{figure, resident};
+use dodici_testkit::{Authority, Call, Client, within};
 
-/// Bytes of a large body in the short form; `DODICI_LARGE_BODY` says otherwise.
+use self::h2_support::{Made, Server, far_away, files, free_port, hyper_server, start};
+
+/// Requests of each kind in the short form.
+const SHORT: usize = 500;
+
+/// Bytes of a large body in the short form.
 const LARGE: u64 = 64 << 20;
 
+/// Requests in flight.
+const IN_FLIGHT: usize = 50;
+
+/// What a large body may add to this process, with hyper's server in it: windows and buffers of
+/// both sides are 8 MiB, the rest is the allocator's.
+const GROWTH: u64 = 64 << 20;
+
+fn from_environment(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap())
+}
+
+fn requests() -> usize {
+    from_environment("DODICI_INTEROP_REQUESTS").map_or(SHORT, |count| count as usize)
+}
+
 fn large() -> u64 {
-    std::env::var("DODICI_LARGE_BODY").map_or(LARGE, |text| text.parse().unwrap())
+    from_environment("DODICI_LARGE_BODY").unwrap_or(LARGE)
 }
 
-fn h2c() -> OriginConfig {
-    let mut config = OriginConfig::default();
-    config.http2.prior_knowledge = true;
-    config
+/// What a server does at which path.
+struct Routes {
+    /// A small body, and its length.
+    small: (&'static str, usize),
+    post: &'static str,
+    /// Whether that sends the body back.
+    echoes: bool,
+    trailers: Trailers,
+    /// A trailer that small bodies have.
+    trailer: (&'static str, &'static str),
+    /// A body of [`large`] bytes.
+    large: String,
+    /// Takes a body of any length. Says in `x-count` how long it was, if it can.
+    upload: &'static str,
 }
 
-fn resident() -> u64 {
-    let status = fs::read_to_string("/proc/self/statm").unwrap();
-    status.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
+/// What becomes of a request's trailers.
+#[derive(PartialEq, Eq)]
+enum Trailers {
+    /// They come back behind the response.
+    Echoed,
+    /// They are taken.
+    Taken,
+    /// The server takes them for a breach of the protocol.
+    Refused,
 }
 
-// --- the h2 crate's server ---
-
-/// Serves connections with the h2 crate: echoes bodies with their trailers, or sends `/bytes/<n>`.
-async fn h2_server() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        loop {
-            let (socket, _) = listener.accept().await.unwrap();
-            tokio::spawn(h2_connection(socket));
-        }
-    });
-    port
-}
-
-async fn h2_connection(socket: TcpStream) {
-    let mut connection = h2::server::Builder::new()
-        .initial_window_size(1 << 20)
-        .initial_connection_window_size(4 << 20)
-        .handshake::<_, Bytes>(socket)
-        .await
-        .unwrap();
-    while let Some(Ok((request, respond))) = connection.accept().await {
-        tokio::spawn(h2_exchange(request, respond));
+/// Those of hyper's server and of Node's.
+fn application() -> Routes {
+    Routes {
+        small: ("/bytes/17", 17),
+        post: "/echo",
+        echoes: true,
+        trailers: Trailers::Echoed,
+        trailer: ("x-sum", "17"),
+        large: format!("/bytes/{}", large()),
+        upload: "/count",
     }
 }
 
-async fn send_all(stream: &mut h2::SendStream<Bytes>, mut chunk: Bytes) -> Option<()> {
-    while !chunk.is_empty() {
-        stream.reserve_capacity(chunk.len());
-        let room = std::future::poll_fn(|cx| stream.poll_capacity(cx)).await?;
-        let now = chunk.split_to(room.ok()?.min(chunk.len()));
-        stream.send_data(now, false).ok()?;
-    }
-    Some(())
-}
-
-async fn h2_exchange(
-    request: http::Request<h2::RecvStream>,
-    mut respond: h2::server::SendResponse<Bytes>,
-) -> Option<()> {
-    let path = request.uri().path().to_owned();
-    let (parts, mut body) = request.into_parts();
-    let response = http::Response::builder()
-        .header("x-method", parts.method.as_str())
-        .body(())
-        .unwrap();
-    let mut stream = respond.send_response(response, false).ok()?;
-    if let Some(count) = path.strip_prefix("/bytes/") {
-        let mut left: u64 = count.parse().unwrap();
-        let chunk = Bytes::from(vec![b'x'; 1 << 16]);
-        while left > 0 {
-            let size = left.min(chunk.len() as u64);
-            send_all(&mut stream, chunk.slice(..size as usize)).await?;
-            left -= size;
-        }
-        return stream.send_data(Bytes::new(), true).ok();
-    }
-    if path == "/count" {
-        let mut count = 0;
-        while let Some(chunk) = body.data().await {
-            let chunk = chunk.ok()?;
-            count += chunk.len();
-            body.flow_control().release_capacity(chunk.len()).ok()?;
-        }
-        return stream.send_data(count.to_string().into(), true).ok();
-    }
-    while let Some(chunk) = body.data().await {
-        let chunk = chunk.ok()?;
-        body.flow_control().release_capacity(chunk.len()).ok()?;
-        send_all(&mut stream, chunk).await?;
-    }
-    match body.trailers().await.ok()? {
-        Some(trailers) => stream.send_trailers(trailers).ok(),
-        None => stream.send_data(Bytes::new(), true).ok(),
-    }
-}
-
-fn pool(port: u16, config: OriginConfig) -> Pool {
-    let origin = Origin::new(Scheme::Http, "127.0.0.1", port);
-    Engine::on_runtime(Handle::current())
-        .open_pool(origin, config, Arc::new(NoEvents))
-        .unwrap()
-}
-
-/// A body of this many bytes that is made as it is read.
-struct Endless(u64);
-
-impl Body for Endless {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        mut self: std::pin::Pin<&mut Self>,
-        _cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        static CHUNK: [u8; 1 << 16] = [b'u'; 1 << 16];
-        let size = self.0.min(CHUNK.len() as u64);
-        self.0 -= size;
-        let frame = Frame::data(Bytes::from_static(&CHUNK[..size as usize]));
-        std::task::Poll::Ready((size > 0).then_some(Ok(frame)))
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.0)
-    }
-}
-
-#[tokio::test]
-async fn send_speaks_http2_with_trailers_in_both_directions() {
-    let port = h2_server().await;
-    let client = Client::new(port, h2c());
-    let call = client.send(Request {
+fn chunked_post(path: &str) -> Request {
+    Request {
         body: BodyKind::Chunked,
-        ..Request::new("PUT /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n")
-    });
-    call.chunk("echo");
-    call.handle.body_end([("x-sum", "4")].into_iter().collect());
-    let seen = within("echo", call.ended()).await;
-    assert_eq!(seen.body, b"echo");
-    assert_eq!(seen.trailers(), [("x-sum".to_owned(), "4".to_owned())]);
-
-    let pool = pool(port, h2c());
-    let request = http::Request::get("/bytes/100000")
-        .body(String::new())
-        .unwrap();
-    let response = pool.send(request).await.unwrap();
-    assert_eq!(response.version(), http::Version::HTTP_2);
-    assert_eq!(response.headers()["x-method"], "GET");
-    let (body, _) = response.into_body().collect().await.unwrap();
-    assert_eq!(body.len(), 100_000);
+        ..Request::new(format!(
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n"
+        ))
+    }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn large_bodies_pass_in_both_directions_with_bounded_memory() {
-    let port = h2_server().await;
-    let pool = pool(port, h2c());
-    let before = resident();
-    let request = http::Request::get(format!("/bytes/{}", large()))
-        .body(String::new())
-        .unwrap();
-    let mut body = pool.send(request).await.unwrap().into_body();
-    let mut count = 0;
-    let mut peak = 0;
-    while let Some(frame) =
-        std::future::poll_fn(|cx| std::pin::Pin::new(&mut body).poll_frame(cx)).await
-    {
-        count += frame
-            .unwrap()
-            .data_ref()
-            .map_or(0, |data| data.len() as u64);
+fn post(path: &str, body: &Bytes) -> Request {
+    Request {
+        body: BodyKind::Full(body.clone()),
+        ..Request::new(format!(
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        ))
+    }
+}
+
+/// Sends this many requests, [`IN_FLIGHT`] at a time, and looks at each answer.
+async fn many(
+    name: &str,
+    what: &str,
+    send: impl Fn() -> Call,
+    check: impl Fn(&dodici_testkit::recording::Seen),
+) {
+    let count = requests();
+    let begun = Instant::now();
+    for at in (0..count).step_by(IN_FLIGHT) {
+        let calls: Vec<_> = (at..count.min(at + IN_FLIGHT)).map(|_| send()).collect();
+        for call in calls {
+            let seen = within(what, call.ended()).await;
+            assert_eq!(seen.status(), 200, "{what}");
+            check(&seen);
+        }
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    let value = format!("{count} answered, 0 lost, {seconds:.1} s");
+    figure(name, what, value);
+}
+
+/// GETs, POSTs, trailers and large bodies in both directions; all must arrive whole.
+async fn exercise(name: &str, client: Client, routes: &Routes) {
+    let (path, length) = routes.small;
+    let trailer = (routes.trailer.0.to_owned(), routes.trailer.1.to_owned());
+    let get = || client.get(path);
+    many(name, "GET with trailers", get, |seen| {
+        assert_eq!(seen.body.len(), length);
+        assert_eq!(seen.trailers(), std::slice::from_ref(&trailer));
+        assert_eq!(seen.head.as_ref().unwrap().version, dodici::Version::Http2);
+    })
+    .await;
+    let body = Bytes::from(vec![b'p'; 1024]);
+    let send = || client.send(post(routes.post, &body));
+    many(name, "POST of 1 KiB", send, |seen| {
+        assert!(!routes.echoes || seen.body == body);
+    })
+    .await;
+    let send = || {
+        let call = client.send(chunked_post(routes.post));
+        call.chunk("streamed");
+        call.handle.body_end([("x-up", "8")].into_iter().collect());
+        call
+    };
+    if routes.trailers != Trailers::Refused {
+        many(name, "POST with trailers", send, |seen| {
+            assert!(!routes.echoes || seen.body == b"streamed");
+            if routes.trailers == Trailers::Echoed {
+                let sent = ("x-up".to_owned(), "8".to_owned());
+                assert_eq!(seen.trailers(), [sent]);
+            }
+        })
+        .await;
+    }
+    download(name, &client, &routes.large).await;
+    upload(name, &client, routes.upload).await;
+    client.pool.close();
+    within("close", client.events.closed()).await;
+}
+
+async fn download(name: &str, client: &Client, path: &str) {
+    let watch = Watch::begin();
+    let request = http::Request::get(path).body(String::new()).unwrap();
+    let response = client.pool.send(request).await.unwrap();
+    assert_eq!(response.version(), http::Version::HTTP_2);
+    let mut body = response.into_body();
+    let (mut count, mut peak) = (0, watch.before);
+    while let Some(chunk) = body.chunk().await.unwrap() {
+        count += chunk.len() as u64;
         peak = peak.max(resident());
     }
     assert_eq!(count, large());
-    let request = http::Request::put("/count").body(Endless(large())).unwrap();
-    let response = pool.send(request).await.unwrap();
-    let (body, _) = response.into_body().collect().await.unwrap();
-    assert_eq!(body, large().to_string().as_bytes());
-    peak = peak.max(resident());
-    let grown = peak.saturating_sub(before) >> 20;
-    // Other tests may run in this process at the same time.
-    assert!(grown < 128, "{grown} MiB");
+    watch.end(name, "download", peak);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn thousands_of_requests_pass_over_one_connection() {
-    let port = h2_server().await;
-    let client = Client::new(port, h2c());
-    many(&client, "/bytes/17", 17, 5_000).await;
-    assert_eq!(client.events.connects(), 1);
-}
-
-/// Sends GETs, fifty at a time; all must bring so many bytes.
-async fn many(client: &Client, target: &str, bytes: usize, count: usize) {
-    for _ in 0..count / 50 {
-        let calls: Vec<_> = (0..50).map(|_| client.get(target)).collect();
-        for call in calls {
-            let seen = within("response", call.ended()).await;
-            assert_eq!((seen.status(), seen.body.len()), (200, bytes));
-        }
-    }
-}
-
-// --- servers that may be installed ---
-
-/// A server's process and its files.
-struct Server {
-    child: Child,
-    directory: PathBuf,
-    port: u16,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.directory);
-    }
-}
-
-/// A directory with a certificate, its key, and bodies to serve.
-fn files(name: &str, authority: &Authority) -> PathBuf {
-    let directory = std::env::temp_dir().join(format!("dodici-{name}-{}", std::process::id()));
-    fs::create_dir_all(directory.join("www")).unwrap();
-    let leaf = authority.localhost();
-    fs::write(directory.join("cert.pem"), &leaf.cert_pem).unwrap();
-    fs::write(directory.join("key.pem"), &leaf.key_pem).unwrap();
-    let both = format!("{}{}", leaf.cert_pem, leaf.key_pem);
-    fs::write(directory.join("both.pem"), both).unwrap();
-    fs::write(directory.join("www/small"), "small").unwrap();
-    fs::write(directory.join("www/large"), vec![b'l'; 3 << 20]).unwrap();
-    directory
-}
-
-async fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap().port()
-}
-
-/// Starts a server; `None` where it is not installed.
-async fn start(
-    program: &str,
-    directory: PathBuf,
-    port: u16,
-    arguments: &[String],
-) -> Option<Server> {
-    let child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    let Ok(child) = child else {
-        eprintln!("left out: {program} is not installed");
-        let _ = fs::remove_dir_all(&directory);
-        return None;
-    };
-    let server = Server {
-        child,
-        directory,
-        port,
-    };
-    let up = async {
-        while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-            tokio::task::yield_now().await;
+async fn upload(name: &str, client: &Client, path: &str) {
+    let watch = Watch::begin();
+    let request = http::Request::post(path).body(Made::new(large())).unwrap();
+    let sent = client.pool.send(request);
+    tokio::pin!(sent);
+    let mut peak = watch.before;
+    let mut ticks = tokio::time::interval(Duration::from_millis(20));
+    let response = loop {
+        tokio::select! {
+            response = &mut sent => break response.unwrap(),
+            _ = ticks.tick() => peak = peak.max(resident()),
         }
     };
-    within("the server listens", up).await;
-    Some(server)
+    assert_eq!(response.status(), 200);
+    if let Some(count) = response.headers().get("x-count") {
+        assert_eq!(count.to_str().unwrap(), large().to_string());
+    }
+    response.into_body().collect().await.unwrap();
+    watch.end(name, "upload", peak);
+}
+
+/// Time and memory of one transfer.
+struct Watch {
+    before: Option<u64>,
+    begun: Instant,
+}
+
+impl Watch {
+    fn begin() -> Self {
+        Self {
+            before: resident(),
+            begun: Instant::now(),
+        }
+    }
+
+    fn end(self, name: &str, what: &str, peak: Option<u64>) {
+        let grown = peak.unwrap_or(0).saturating_sub(self.before.unwrap_or(0));
+        let seconds = self.begun.elapsed().as_secs_f64();
+        let size = large() >> 20;
+        let rate = size as f64 / seconds;
+        let mib = grown as f64 / f64::from(1 << 20);
+        let value = format!("{seconds:.1} s, {rate:.0} MiB/s, +{mib:.1} MiB resident");
+        figure(name, &format!("{what} of {size} MiB"), value);
+        // Other tests may run in this process at the same time, each with as much.
+        let tests = if from_environment("DODICI_LARGE_BODY").is_some() {
+            1
+        } else {
+            5
+        };
+        assert!(grown < tests * GROWTH, "{name}: {what}: {mib:.1} MiB");
+    }
 }
 
 fn negotiated(authority: &Authority) -> OriginConfig {
@@ -292,71 +236,110 @@ fn negotiated(authority: &Authority) -> OriginConfig {
     config
 }
 
-/// Small and large responses and a POST, all over HTTP/2.
-async fn exercise(server: &Server, authority: &Authority) {
+async fn exercise_tls(name: &str, server: &Server, authority: &Authority, routes: &Routes) {
     let client = Client::tls(server.port, negotiated(authority));
-    many(&client, "/small", 5, 2_000).await;
-    let calls: Vec<_> = (0..10).map(|_| client.get("/large")).collect();
-    for call in calls {
-        let seen = within("large", call.ended()).await;
-        assert_eq!(seen.body.len(), 3 << 20);
-        assert_eq!(seen.head.unwrap().version, dodici::Version::Http2);
+    exercise(name, client, routes).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hypers_server_is_understood() {
+    let mut config = OriginConfig::default();
+    config.http2.prior_knowledge = true;
+    let client = Client::new(hyper_server().await, config);
+    exercise("hyper (h2c)", client.clone(), &application()).await;
+    assert_eq!(client.events.connects(), 1);
+}
+
+/// What the windows that grow by themselves are worth; the figure is for the table.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_distant_server_is_understood() {
+    let near = hyper_server().await;
+    let bytes = large() >> 5;
+    for (what, grows) in [("window of 256 KiB", false), ("windows that grow", true)] {
+        let mut config = OriginConfig::default();
+        config.http2.prior_knowledge = true;
+        if !grows {
+            config.http2.max_stream_window = 0;
+        }
+        let port = far_away(near, Duration::from_millis(25)).await;
+        let client = Client::new(port, config);
+        let begun = Instant::now();
+        let path = format!("/bytes/{bytes}");
+        let seen = within("download", client.get(&path).ended()).await;
+        assert_eq!(seen.body.len() as u64, bytes);
+        let (seconds, mib) = (begun.elapsed().as_secs_f64(), bytes >> 20);
+        let rate = mib as f64 / seconds;
+        let value = format!("{mib} MiB in {seconds:.1} s, {rate:.0} MiB/s");
+        figure("hyper (h2c), 50 ms away", what, value);
+        client.pool.close();
+        within("close", client.events.closed()).await;
     }
-    let calls: Vec<_> = (0..20)
-        .map(|_| {
-            client.send(Request {
-                body: BodyKind::Full(Bytes::from(vec![b'p'; 200_000])),
-                ..Request::new(
-                    "POST /small HTTP/1.1\r\nhost: localhost\r\ncontent-length: 200000\r\n\r\n",
-                )
-            })
-        })
-        .collect();
-    for call in calls {
-        // Some of them answer a POST to a file with 405: what counts is that they answer.
-        within("post", call.ended()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_server_is_understood() {
+    let authority = Authority::new("dodici test");
+    let directory = files("node", &authority, 0);
+    let port = free_port().await;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/h2_support/server.cjs");
+    let arguments = [
+        script.to_owned(),
+        port.to_string(),
+        directory.join("key.pem").display().to_string(),
+        directory.join("cert.pem").display().to_string(),
+    ];
+    if let Some(server) = start("node", directory, port, &arguments).await {
+        exercise_tls("Node", &server, &authority, &application()).await;
     }
-    let again = within("again", client.send(get("/small")).ended()).await;
-    assert_eq!(again.status(), 200);
-    client.pool.close();
-    within("close", client.events.closed()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nghttpd_is_understood() {
     let authority = Authority::new("dodici test");
-    let directory = files("nghttpd", &authority);
+    let directory = files("nghttpd", &authority, large());
     let port = free_port().await;
     let path = |name: &str| directory.join(name).display().to_string();
     let arguments = [
         "--address=127.0.0.1".to_owned(),
+        "--trailer=x-sum: 5".to_owned(),
         format!("--htdocs={}", path("www")),
         port.to_string(),
         path("key.pem"),
         path("cert.pem"),
     ];
+    let routes = Routes {
+        small: ("/small", 5),
+        post: "/small",
+        echoes: false,
+        trailers: Trailers::Taken,
+        trailer: ("x-sum", "5"),
+        large: "/large".to_owned(),
+        upload: "/small",
+    };
     if let Some(server) = start("nghttpd", directory.clone(), port, &arguments).await {
-        exercise(&server, &authority).await;
+        exercise_tls("nghttpd", &server, &authority, &routes).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nginx_is_understood() {
     let authority = Authority::new("dodici test");
-    let directory = files("nginx", &authority);
-    let port = free_port().await;
+    let directory = files("nginx", &authority, 0);
+    let (port, behind) = (free_port().await, hyper_server().await);
     let root = directory.display();
+    // It leaves a connection after 500 requests.
     let configuration = format!(
         "daemon off; worker_processes 1; pid {root}/pid; error_log {root}/log;\n\
          events {{ }}\n\
-         http {{ access_log off; keepalive_requests 500;\n\
+         http {{ access_log off; keepalive_requests 500; client_max_body_size 0;\n\
          client_body_temp_path {root}/1; proxy_temp_path {root}/2; fastcgi_temp_path {root}/3;\n\
          uwsgi_temp_path {root}/4; scgi_temp_path {root}/5;\n\
-         server {{ listen 127.0.0.1:{port} ssl http2; root {root}/www;\n\
-         ssl_certificate {root}/cert.pem; ssl_certificate_key {root}/key.pem; }} }}\n"
+         upstream behind {{ server 127.0.0.1:{behind}; keepalive 64; }}\n\
+         server {{ listen 127.0.0.1:{port} ssl http2;\n\
+         ssl_certificate {root}/cert.pem; ssl_certificate_key {root}/key.pem;\n\
+         location / {{ grpc_pass grpc://behind; }} }} }}\n"
     );
-    fs::write(directory.join("nginx.conf"), configuration).unwrap();
-    // Its workers run as nobody, who must be able to read the files.
+    std::fs::write(directory.join("nginx.conf"), configuration).unwrap();
     let arguments = [
         "-p".to_owned(),
         root.to_string(),
@@ -365,35 +348,35 @@ async fn nginx_is_understood() {
         "-e".to_owned(),
         format!("{root}/log"),
     ];
+    let routes = Routes {
+        trailers: Trailers::Refused,
+        ..application()
+    };
     if let Some(server) = start("nginx", directory.clone(), port, &arguments).await {
-        exercise(&server, &authority).await;
+        exercise_tls("nginx", &server, &authority, &routes).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn haproxy_is_understood() {
     let authority = Authority::new("dodici test");
-    let directory = files("haproxy", &authority);
-    let port = free_port().await;
+    let directory = files("haproxy", &authority, 0);
+    let (port, behind) = (free_port().await, hyper_server().await);
     let root = directory.display();
     let configuration = format!(
         "global\n\
-         defaults\n  mode http\n  timeout client 30s\n  timeout connect 5s\n  timeout server 30s\n\
+         defaults\n  mode http\n  timeout client 60s\n  timeout connect 5s\n  timeout server 60s\n\
          frontend all\n  bind 127.0.0.1:{port} ssl crt {root}/both.pem alpn h2\n\
-           http-request return status 200 content-type text/plain string small \
-         if {{ path /small }}\n\
-           http-request return status 200 content-type text/plain string large\n"
+           default_backend behind\n\
+         backend behind\n  server one 127.0.0.1:{behind} proto h2\n"
     );
-    fs::write(directory.join("haproxy.cfg"), configuration).unwrap();
+    std::fs::write(directory.join("haproxy.cfg"), configuration).unwrap();
     let arguments = [
         "-f".to_owned(),
         format!("{root}/haproxy.cfg"),
         "-db".to_owned(),
     ];
     if let Some(server) = start("haproxy", directory.clone(), port, &arguments).await {
-        let client = Client::tls(server.port, negotiated(&authority));
-        many(&client, "/small", 5, 2_000).await;
-        client.pool.close();
-        within("close", client.events.closed()).await;
+        exercise_tls("haproxy", &server, &authority, &application()).await;
     }
 }

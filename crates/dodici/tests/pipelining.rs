@@ -948,6 +948,30 @@ async fn a_reader_that_stops_holds_up_the_responses_behind_it() {
 }
 
 #[tokio::test]
+async fn what_comes_behind_a_body_that_is_read_in_place_is_not_part_of_it() {
+    const LEN: usize = 65_536;
+    let (peer, _) = first_then_ok(|mut conn| async move {
+        conn.read_head().await;
+        let body = "x".repeat(LEN);
+        conn.send(format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {LEN}\r\n\r\n{body}{OK}"
+        ))
+        .await;
+        conn.closed().await;
+    })
+    .await;
+    let client = Client::new(peer.port(), depth(2)).in_place(true);
+    let seen = within("body", client.get("/large").ended()).await;
+    assert_eq!(seen.body.len(), LEN);
+    assert!(seen.body.iter().all(|byte| *byte == b'x'));
+    within("disconnect", client.disconnected(1)).await;
+    assert_eq!(ended(&client)[0].reason, CloseReason::UnsolicitedData);
+    assert_eq!(bodies(&[client.get("/next")]).await, ["ok"]);
+    client.pool.destroy();
+    within("close", client.events.closed()).await;
+}
+
+#[tokio::test]
 async fn huge_bodies_come_whole_behind_each_other() {
     for in_place in [false, true] {
         const LEN: usize = 3_000_000;

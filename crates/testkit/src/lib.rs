@@ -10,6 +10,7 @@
 //! - [`certs`]: certificate authority, good and bad server certificates, client identities.
 //! - [`recording`]: recorders of one request's callbacks and of a pool's events.
 //! - [`client`]: a pool with everything it tells recorded.
+//! - [`figures`]: what long runs measured, for tables.
 //! - [`watched`], [`stream`], [`message`]: what those are built from.
 //!
 //! A failure inside the kit (a panicking script, a second terminal call) is never swallowed: it
@@ -25,6 +26,7 @@ pub mod certs;
 pub mod client;
 pub mod conn;
 pub mod fault_proxy;
+pub mod figures;
 pub mod h2;
 pub mod message;
 pub mod origin;

@@ -556,7 +556,7 @@ impl Recorder {
                 Event::ConnectFailed { conn, .. } => {
                     assert!(!known.contains(&conn), "{conn} failed after it connected");
                 }
-                Event::Concurrency { .. } | Event::Drain | Event::Closed => {}
+                Event::Concurrency { .. } | Event::Pong { .. } | Event::Drain | Event::Closed => {}
             }
         }
         open

@@ -305,6 +305,11 @@ fn completions() -> Vec<Vector> {
             r#"{ "kind": "Concurrency", "slot": 3, "generation": 70000, "streams": 128 }"#,
         ),
         (
+            "an answered PING",
+            put(&|out| to_js::put_pong(out, TO, Duration::from_micros(1500))),
+            r#"{ "kind": "Pong", "slot": 3, "generation": 70000, "milliseconds": 1.5 }"#,
+        ),
+        (
             "a name to resolve",
             put(&|out| to_js::put_lookup(out, TO, "example.org")),
             r#"{ "kind": "Lookup", "slot": 3, "generation": 70000, "host": "example.org" }"#,

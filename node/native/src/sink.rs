@@ -14,7 +14,7 @@ use dodici_pool::{Error, ErrorKind, Event, HeaderBlock, Phase, ResponseHead};
 use dodici_wire::Target;
 use dodici_wire::completion::{
     HeadKind, put_concurrency, put_connect_failed, put_connected, put_data, put_disconnected,
-    put_end, put_failure, put_head, put_large_data, put_pool_closed, put_pull,
+    put_end, put_failure, put_head, put_large_data, put_pong, put_pool_closed, put_pull,
 };
 use dodici_wire::schema::{Counter, LARGE_CHUNK};
 
@@ -180,6 +180,11 @@ impl EventSink for PoolEvents {
                 Event::Concurrency { conn, streams } => {
                     if let Some(serial) = entry.serial_of(conn) {
                         batch.put(|out| put_concurrency(out, target(serial), streams));
+                    }
+                }
+                Event::Pong { conn, round_trip } => {
+                    if let Some(serial) = entry.serial_of(conn) {
+                        batch.put(|out| put_pong(out, target(serial), round_trip));
                     }
                 }
                 // JavaScript counts its own requests and knows when there is room again.

@@ -4,7 +4,7 @@
 import { once } from 'node:events';
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
 
-import { Raw, get, schema } from './raw.mjs';
+import { Raw, fields, get, schema } from './raw.mjs';
 
 /** Workers at a time. */
 const PARALLEL = 4;
@@ -28,12 +28,15 @@ if (isMainThread) {
 async function main(url, count) {
   /** What waits for the end of this thread's own exchanges, by slot. */
   const ended = [];
-  const onRecord = ({ kind, slot }) => kind === 'End' && ended[slot]();
+  const onRecord = ({ kind, slot, payload }) => {
+    if (kind === 'End') ended[slot].resolve();
+    if (kind === 'Error') ended[slot].reject(new Error(JSON.stringify(fields(payload))));
+  };
   const raw = new Raw({ ioThreads: 2, onRecord });
   raw.pool(0, url);
   const exchange = (slot, generation) => {
     raw.dispatch(0, slot, get(), { generation });
-    return new Promise((resolve) => (ended[slot] = resolve));
+    return new Promise((resolve, reject) => (ended[slot] = { resolve, reject }));
   };
   const alive = setInterval(() => {}, 1 << 30);
   let next = 0;

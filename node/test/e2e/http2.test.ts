@@ -1,6 +1,7 @@
 // HTTP/2 through the whole package: what is negotiated, multiplexed, replayed and counted.
 
 import { once } from 'node:events';
+import { appendFileSync } from 'node:fs';
 import { constants, type ServerHttp2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
 
@@ -24,6 +25,8 @@ function keep<T extends { destroy(): Promise<void> }>(dispatcher: T): T {
   cleanup.add(() => dispatcher.destroy());
   return dispatcher;
 }
+
+const soon = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 const get = (path = '/') => ({ path, method: 'GET' as const });
 
@@ -133,6 +136,63 @@ describe('a client over HTTP/2', () => {
     expect(await text(client)).toBe('ok');
     expect(origin.sockets.size).toBe(1);
     expect(codes).toContain(constants.NGHTTP2_CANCEL);
+  });
+
+  it('leaves nothing of requests that were aborted in any phase', async () => {
+    // `just soak-h2` asks for more, and for the figures.
+    const count = Number(process.env['DODICI_ABORTS'] ?? 400);
+    const origin = await serve((stream, headers) => {
+      stream.on('error', () => {});
+      stream.respond({ ':status': 200 });
+      stream.write('part');
+      if (headers[':path'] === '/whole') stream.end();
+    });
+    const client = keep(new Client(origin.url, { ...origin.options, allowH2: true }));
+    const random = (below: number) => Math.floor(Math.random() * below);
+    const phases = { atOnce: 0, soon: 0, inTheBody: 0 };
+    for (let sent = 0; sent < count; sent += 50) {
+      const outcomes = Array.from({ length: 50 }, async () => {
+        const abort = new AbortController();
+        const asked = client.request({ ...get(), signal: abort.signal });
+        const phase = (['atOnce', 'soon', 'inTheBody'] as const)[random(3)]!;
+        phases[phase]++;
+        if (phase === 'inTheBody') {
+          const { body } = await asked;
+          await once(body, 'readable');
+          abort.abort();
+          return new Promise((resolve) => body.once('error', resolve));
+        }
+        if (phase === 'soon') for (let turns = random(8); turns > 0; turns--) await soon();
+        abort.abort();
+        // The answer may have been there first; its body is cut short then.
+        return asked.then(({ body }) => body.text()).catch((error: unknown) => error);
+      });
+      for (const outcome of await Promise.all(outcomes)) {
+        expect(outcome).toMatchObject({ name: 'AbortError' });
+      }
+    }
+    expect(Math.min(...Object.values(phases))).toBeGreaterThan(0);
+    expect(client.stats).toMatchObject({ running: 0, pending: 0, size: 0 });
+    expect(await text(client, get('/whole'))).toBe('part');
+    expect(client.stats).toMatchObject({ running: 0, pending: 0, size: 0 });
+    const figures = process.env['DODICI_FIGURES'];
+    if (figures !== undefined) {
+      const { atOnce, soon, inTheBody } = phases;
+      const settled = `${atOnce} at once, ${soon} soon, ${inTheBody} midway`;
+      appendFileSync(figures, `aborts (Node)\t${count} settled\t${settled}\n`);
+      appendFileSync(figures, 'aborts (Node)\tleft behind\trunning 0, pending 0\n');
+    }
+  }, 300_000);
+
+  it('tells how long an answer to a PING took', async () => {
+    const origin = await serve((stream) => {
+      stream.respond({ ':status': 204 }, { endStream: true });
+    });
+    const given = peerMajor === 8 ? { h2Options: { pingInterval: 5 } } : { pingInterval: 5 };
+    const client = keep(new Client(origin.url, { ...origin.options, allowH2: true, ...given }));
+    await text(client);
+    const [milliseconds] = (await once(client, 'ping')) as [number];
+    expect(milliseconds).toBeGreaterThan(0);
   });
 
   it('sends what the server refused again, once', async () => {

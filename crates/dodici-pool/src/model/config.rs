@@ -90,8 +90,13 @@ pub struct Http2Config {
     /// Bytes that the peer may send on one stream ahead of the reader: the most that a paused
     /// reader holds. Default 256 KiB.
     pub stream_window: u32,
+    /// Bytes up to which `stream_window` grows, for all streams of a connection, when a reader
+    /// takes a whole window within two round trips of a peer that is more than a millisecond away:
+    /// then the window, and not the line, limits a download. Default 2 MiB, which is 20 MB/s over
+    /// 100 ms; `stream_window` or less: it stays as it is.
+    pub max_stream_window: u32,
     /// Bytes that the peer may send on all streams together ahead of their readers. Default
-    /// `None`: `max_concurrent_streams` times `stream_window`, so that readers that take nothing
+    /// `None`: `max_concurrent_streams` times the window of a stream, as it grows, so that readers that take nothing
     /// never keep data from the others. A smaller value saves memory and gives that up.
     pub connection_window: Option<u32>,
     /// Bytes of the HPACK table that the peer may use. Default `None`: 4 KiB (RFC 7541).
@@ -103,6 +108,8 @@ pub struct Http2Config {
     pub max_frame_size: u32,
     /// Time between PING frames that look whether the peer is alive. Default 60 s; `None` never.
     pub ping_interval: Option<Duration>,
+    /// Whether a connection without streams is asked as well. Default true.
+    pub ping_while_idle: bool,
     /// Longest wait for the answer to a PING; the connection is then taken for dead. Default 20 s.
     pub ping_timeout: Duration,
     /// How often a request is sent again when the peer says that it did not process it
@@ -116,11 +123,13 @@ impl Default for Http2Config {
             prior_knowledge: false,
             max_concurrent_streams: 100,
             stream_window: 256 * 1024,
+            max_stream_window: 2 * 1024 * 1024,
             connection_window: None,
             header_table_size: None,
             max_header_list_size: 64 * 1024,
             max_frame_size: 16 * 1024,
             ping_interval: Some(Duration::from_secs(60)),
+            ping_while_idle: true,
             ping_timeout: Duration::from_secs(20),
             max_replays: 5,
         }
@@ -145,6 +154,21 @@ pub struct ExchangeConfig {
     pub continue_timeout: Duration,
     /// Body bytes delivered but not yet credited back, per request. Default 256 KiB.
     pub window: u32,
+    /// Faults of responses on HTTP/1.1 that are forgiven. Default: none.
+    pub leniency: Leniency,
+}
+
+/// Faults in the fields of a response's head that are forgiven. Default: none, because what one
+/// reader forgives and another does not is how responses are smuggled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leniency {
+    /// A value that goes on in the next line (RFC 9112, section 5.2). The parts are put
+    /// together with a space. Not in fields that say where the response ends or what becomes of its connection.
+    pub folded_values: bool,
+    /// A line that is no field. It is left out, unless it may be meant for one of those.
+    pub invalid_fields: bool,
+    /// White space between name and colon (RFC 9112, section 5.1). It is left out, in all fields.
+    pub space_before_colon: bool,
 }
 
 /// What to do with a `100 Continue` that answers no `Expect`.
@@ -166,6 +190,7 @@ impl Default for ExchangeConfig {
             unexpected_continue: UnexpectedContinue::Ignore,
             continue_timeout: Duration::from_secs(1),
             window: 256 * 1024,
+            leniency: Leniency::default(),
         }
     }
 }

@@ -123,6 +123,14 @@ pub enum Event {
         /// How many.
         streams: u32,
     },
+    /// The peer of an HTTP/2 connection has answered one of the PINGs that
+    /// [`Http2Config::ping_interval`](super::config::Http2Config::ping_interval) asks for.
+    Pong {
+        /// Which.
+        conn: ConnId,
+        /// Time from the PING's making to its answer.
+        round_trip: Duration,
+    },
     /// The pool has room for requests again.
     Drain,
     /// The pool is closed or destroyed and its last connection is gone.

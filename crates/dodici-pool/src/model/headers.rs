@@ -44,6 +44,19 @@ impl HeaderBlock {
         });
     }
 
+    /// Goes on with the last field's value: appends `more`, behind a space where neither is empty.
+    /// Without a field nothing is appended.
+    pub fn extend_last(&mut self, more: &[u8]) {
+        let Some(last) = self.fields.last_mut() else {
+            return;
+        };
+        if last.value_end > last.name_end && !more.is_empty() {
+            self.bytes.push(b' ');
+        }
+        self.bytes.extend_from_slice(more);
+        last.value_end = self.bytes.len() as u32;
+    }
+
     /// Forgets all fields and keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();

@@ -12,6 +12,7 @@ use super::ClientBuilder;
 use super::request::{Request, RequestBuilder};
 use super::response::Response;
 use super::wait::{self, Waited};
+use crate::client_api::client_api;
 use crate::{IntoUrl, Method, error};
 
 /// A blocking client.
@@ -49,61 +50,12 @@ pub(super) struct Worker {
     client: crate::Client,
 }
 
+client_api!(
+    "If TLS or the thread cannot be set up, and, in builds with debug assertions, on a thread that \
+     runs asynchronous tasks."
+);
+
 impl Client {
-    /// A client with the defaults.
-    ///
-    /// # Panics
-    /// If TLS or the thread cannot be set up, and, in builds with debug assertions, on a thread
-    /// that runs asynchronous tasks. [`ClientBuilder::build`] returns an error instead.
-    #[expect(
-        clippy::expect_used,
-        reason = "reqwest's contract; `build` is the other way"
-    )]
-    pub fn new() -> Self {
-        ClientBuilder::new().build().expect("Client::new()")
-    }
-
-    /// Settings for a client.
-    pub fn builder() -> ClientBuilder {
-        ClientBuilder::new()
-    }
-
-    /// A `GET` request.
-    pub fn get<U: IntoUrl>(&self, url: U) -> RequestBuilder {
-        self.request(Method::GET, url)
-    }
-
-    /// A `POST` request.
-    pub fn post<U: IntoUrl>(&self, url: U) -> RequestBuilder {
-        self.request(Method::POST, url)
-    }
-
-    /// A `PUT` request.
-    pub fn put<U: IntoUrl>(&self, url: U) -> RequestBuilder {
-        self.request(Method::PUT, url)
-    }
-
-    /// A `PATCH` request.
-    pub fn patch<U: IntoUrl>(&self, url: U) -> RequestBuilder {
-        self.request(Method::PATCH, url)
-    }
-
-    /// A `DELETE` request.
-    pub fn delete<U: IntoUrl>(&self, url: U) -> RequestBuilder {
-        self.request(Method::DELETE, url)
-    }
-
-    /// A `HEAD` request.
-    pub fn head<U: IntoUrl>(&self, url: U) -> RequestBuilder {
-        self.request(Method::HEAD, url)
-    }
-
-    /// A request with this method. What is wrong with the URL is said when it is sent.
-    pub fn request<U: IntoUrl>(&self, method: Method, url: U) -> RequestBuilder {
-        let request = url.into_url().map(|url| Request::new(method, url));
-        RequestBuilder::new(self.clone(), request)
-    }
-
     /// Sends a request and waits for the response's head.
     ///
     /// # Errors
@@ -209,12 +161,6 @@ impl Drop for Worker {
             // A panic there was reported by its hook, and failed the requests that it ran.
             let _ = thread.join();
         }
-    }
-}
-
-impl Default for Client {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

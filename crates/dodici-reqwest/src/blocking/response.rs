@@ -2,20 +2,18 @@
 
 use std::fmt;
 use std::io::{self, Read};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use http::HeaderMap;
 
 use super::client::Worker;
 use super::wait::{self, Waited};
-use crate::{StatusCode, Url, Version, error};
+use crate::error;
 
 /// The response to a blocking request: its head is there, its body still comes.
 pub struct Response {
-    inner: crate::Response,
+    pub(crate) inner: crate::Response,
     /// What was taken from the body and not read yet.
     unread: Bytes,
     timeout: Option<Duration>,
@@ -35,59 +33,6 @@ impl Response {
             timeout,
             worker,
         }
-    }
-
-    /// The status.
-    pub fn status(&self) -> StatusCode {
-        self.inner.status()
-    }
-
-    /// The headers.
-    pub fn headers(&self) -> &HeaderMap {
-        self.inner.headers()
-    }
-
-    /// The headers, to be changed.
-    pub fn headers_mut(&mut self) -> &mut HeaderMap {
-        self.inner.headers_mut()
-    }
-
-    /// The cookies in `set-cookie` headers; those that cannot be parsed are left out.
-    ///
-    /// Needs the feature `cookies`.
-    #[cfg(feature = "cookies")]
-    pub fn cookies<'a>(&'a self) -> impl Iterator<Item = crate::cookie::Cookie<'a>> + 'a {
-        self.inner.cookies()
-    }
-
-    /// The HTTP version of the response.
-    pub fn version(&self) -> Version {
-        self.inner.version()
-    }
-
-    /// The URL that answered, which is another than asked for after redirects.
-    pub fn url(&self) -> &Url {
-        self.inner.url()
-    }
-
-    /// Address of the server, or of the proxy; `None` for a unix socket.
-    pub fn remote_addr(&self) -> Option<SocketAddr> {
-        self.inner.remote_addr()
-    }
-
-    /// What layers and this crate have put beside the response.
-    pub fn extensions(&self) -> &http::Extensions {
-        self.inner.extensions()
-    }
-
-    /// The same, to be changed.
-    pub fn extensions_mut(&mut self) -> &mut http::Extensions {
-        self.inner.extensions_mut()
-    }
-
-    /// Length of the body as it will be read, in bytes; `None` if it is not known.
-    pub fn content_length(&self) -> Option<u64> {
-        self.inner.content_length()
     }
 
     /// The whole body as JSON.

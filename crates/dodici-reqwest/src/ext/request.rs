@@ -89,21 +89,50 @@ pub trait BodyExt {
     /// ```
     #[must_use]
     fn with_trailers(self, trailers: HeaderMap) -> Body;
+
+    /// As [`BodyExt::with_trailers`], with order, letter case and duplicates of the fields kept on
+    /// HTTP/1. A name or value that is none makes the request fail when the body ends.
+    ///
+    /// ```
+    /// use dodici_reqwest::{Body, ext::{BodyExt, HeaderBlock}};
+    ///
+    /// let trailers = [("X-Checksum", "abc")].into_iter().collect::<HeaderBlock>();
+    /// let body = Body::from("text").with_raw_trailers(trailers);
+    /// ```
+    #[must_use]
+    fn with_raw_trailers(self, trailers: HeaderBlock) -> Body;
 }
 
 impl BodyExt for Body {
     fn with_trailers(self, trailers: HeaderMap) -> Body {
         Self::boxed(Trailed {
             body: Some(self),
-            trailers: Some(trailers),
+            trailers: Some(Ok(trailers)),
         })
     }
+
+    fn with_raw_trailers(self, trailers: HeaderBlock) -> Body {
+        Self::boxed(Trailed {
+            body: Some(self),
+            trailers: Some(known_fields(&trailers)),
+        })
+        .spell_trailers(trailers)
+    }
+}
+
+fn known_fields(block: &HeaderBlock) -> crate::Result<HeaderMap> {
+    let mut map = HeaderMap::with_capacity(block.len());
+    for (name, value) in block.iter() {
+        let (name, value) = crate::util::header(name, value)?;
+        map.append(name, value);
+    }
+    Ok(map)
 }
 
 /// Says nothing of its length, so that it is framed in the one way that has room for trailers.
 struct Trailed {
     body: Option<Body>,
-    trailers: Option<HeaderMap>,
+    trailers: Option<crate::Result<HeaderMap>>,
 }
 
 impl HttpBody for Trailed {
@@ -121,6 +150,6 @@ impl HttpBody for Trailed {
             }
         }
         let trailers = self.trailers.take();
-        Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
+        Poll::Ready(trailers.map(|trailers| trailers.map(Frame::trailers)))
     }
 }

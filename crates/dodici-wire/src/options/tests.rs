@@ -121,6 +121,7 @@ fn http2_has_limits_of_its_own() {
         prior_knowledge: true,
         max_concurrent_streams: 7,
         stream_window: 1000,
+        max_stream_window: 1000,
         connection_window: Some(2000),
         ping_interval: None,
         max_replays: 1,

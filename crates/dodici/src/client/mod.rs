@@ -61,7 +61,7 @@ pub struct RequestOptions {
     /// Writes the whole URI into the request line, as a forward proxy wants it (RFC 9112,
     /// section 3.2.2).
     pub absolute_form: bool,
-    /// Writes header names in title case: `Content-Type`.
+    /// Writes names of header and trailer fields in title case: `Content-Type`.
     pub title_case: bool,
 
     /// See [`Request::headers_timeout`].
@@ -82,6 +82,12 @@ pub struct RequestOptions {
 /// missing here, framing fields are checked and written as for any request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RawHeaders(pub HeaderBlock);
+
+/// Trailer fields to be written exactly so in place of those that the body ends with: order, letter
+/// case and duplicates kept. Put it in the request's extensions. A body that ends without trailers,
+/// or whose length is known, gets none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RawTrailers(pub HeaderBlock);
 
 /// Called with each informational response (1xx except 101) at the moment it arrives, on the
 /// connection's task. Put it in the request's extensions. It must not block.
@@ -200,7 +206,12 @@ impl Pool {
             }),
         );
         if let Some(body) = body {
-            self.spawn(upload::pump(body, Arc::clone(&shared), handle.clone()));
+            let trailers = upload::Trailers {
+                raw: parts.extensions.get::<RawTrailers>().cloned(),
+                title_case: options.title_case,
+            };
+            let pump = upload::pump(body, trailers, Arc::clone(&shared), handle.clone());
+            self.spawn(pump);
         }
         let mut incoming = IncomingBody::new(shared, handle);
         let start = incoming.head(parts.method == http::Method::HEAD).await?;

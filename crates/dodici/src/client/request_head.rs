@@ -108,18 +108,21 @@ impl Case {
     fn write(self, head: &mut Vec<u8>, name: &str) {
         match self {
             Self::Lower => head.extend_from_slice(name.as_bytes()),
-            Self::Title => {
-                let mut upper = true;
-                for byte in name.bytes() {
-                    head.push(if upper {
-                        byte.to_ascii_uppercase()
-                    } else {
-                        byte
-                    });
-                    upper = byte == b'-';
-                }
-            }
+            Self::Title => write_title_case(head, name),
         }
+    }
+}
+
+/// Appends a name, which is in lower case, in title case: `Content-Type`.
+pub(super) fn write_title_case(out: &mut Vec<u8>, name: &str) {
+    let mut upper = true;
+    for byte in name.bytes() {
+        out.push(if upper {
+            byte.to_ascii_uppercase()
+        } else {
+            byte
+        });
+        upper = byte == b'-';
     }
 }
 

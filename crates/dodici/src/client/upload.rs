@@ -6,9 +6,12 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use dodici_pool::{BodyKind, Error, ErrorKind, HeaderBlock, Phase};
+use http::HeaderMap;
 use http_body::Body;
 
+use super::RawTrailers;
 use super::exchange::Shared;
+use super::request_head::write_title_case;
 use crate::origin::RequestHandle;
 
 /// How a body is framed; the body itself if there is something to pump.
@@ -22,8 +25,35 @@ pub(super) fn kind<B: Body>(body: B) -> (BodyKind, Option<B>) {
     }
 }
 
+/// How the trailers of a body are written.
+pub(super) struct Trailers {
+    /// These, in place of the body's.
+    pub(super) raw: Option<RawTrailers>,
+    pub(super) title_case: bool,
+}
+
+impl Trailers {
+    fn write(self, trailers: &HeaderMap) -> HeaderBlock {
+        if let Some(RawTrailers(raw)) = self.raw {
+            return raw;
+        }
+        let mut name = Vec::new();
+        let mut block = HeaderBlock::new();
+        for (known, value) in trailers {
+            name.clear();
+            if self.title_case {
+                write_title_case(&mut name, known.as_str());
+            } else {
+                name.extend_from_slice(known.as_str().as_bytes());
+            }
+            block.push(&name, value.as_bytes());
+        }
+        block
+    }
+}
+
 /// Feeds the body to the request until it ends, fails, or the response is over.
-pub(super) async fn pump<B>(body: B, shared: Arc<Shared>, handle: RequestHandle)
+pub(super) async fn pump<B>(body: B, trailers: Trailers, shared: Arc<Shared>, handle: RequestHandle)
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -64,12 +94,8 @@ where
                     handle.body_chunk(chunk);
                 }
                 Err(frame) => {
-                    let trailers = frame.into_trailers().unwrap_or_default();
-                    let block = trailers
-                        .iter()
-                        .map(|(n, v)| (n.as_str(), v.as_bytes()))
-                        .collect();
-                    return handle.body_end(block);
+                    let last = frame.into_trailers().unwrap_or_default();
+                    return handle.body_end(trailers.write(&last));
                 }
             },
         }

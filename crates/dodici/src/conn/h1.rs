@@ -1,7 +1,7 @@
-//! An HTTP/1.1 connection for one exchange at a time: hyper's client connection over a [`Link`].
+//! An HTTP/1.1 connection lent to hyper for one exchange: hyper's client connection over a [`Link`].
 //!
-//! [`crate::exchange`] runs exchanges on it, the connection's task (`origin::task`) watches it at
-//! rest. All its methods are polled from that one task, and none of them blocks.
+//! `origin::solo` lends it, [`crate::exchange`] runs the exchange. All its methods are polled from
+//! the connection's task, and none of them blocks.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -75,14 +75,6 @@ impl H1Conn {
         })
     }
 
-    /// Watches the connection at rest. Ready when it can serve no more.
-    pub(crate) fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
-        match self.poll_drive(cx) {
-            Poll::Ready(()) => Poll::Ready(self.take_failure(Phase::Queued)),
-            Poll::Pending => Poll::Pending,
-        }
-    }
-
     /// Checks, without waiting for the event loop, that nothing reached this machine since the
     /// connection went to rest, and that hyper is ready for a request.
     ///
@@ -151,7 +143,6 @@ impl H1Conn {
         &mut self,
         request: &Request,
         command: &Arc<Command>,
-        may_read_directly: bool,
     ) -> impl Future<
         Output = Result<http::Response<Incoming>, TrySendError<http::Request<OutgoingBody>>>,
     > + use<> {
@@ -190,7 +181,6 @@ impl H1Conn {
             request.expect_continue,
             request.head.clone(),
             upload,
-            may_read_directly,
             Arc::clone(command),
         );
         self.sender.try_send_request(stub)
@@ -251,21 +241,6 @@ impl H1Conn {
         with(self.link.lock().guard.trailers());
     }
 
-    /// Whether the body is read with [`H1Conn::poll_direct`].
-    pub(crate) fn is_direct(&self) -> bool {
-        self.link.lock().seen.direct.is_some()
-    }
-
-    /// Appends the next part of a large body, at most `most` bytes, to `memory`.
-    pub(crate) fn poll_direct(
-        &mut self,
-        cx: &mut Context<'_>,
-        memory: &mut Vec<u8>,
-        most: usize,
-    ) -> Poll<std::io::Result<usize>> {
-        self.link.lock().poll_direct(cx, memory, most)
-    }
-
     /// After a response has ended: whether the connection can serve again, and the server's
     /// keep-alive hint.
     pub(crate) fn reusable(
@@ -286,16 +261,12 @@ impl H1Conn {
         Ok(keep_alive.hint)
     }
 
-    /// Whether hyper has finished the last exchange and waits for a request. It then also watches
-    /// the socket, so a connection that was found at rest need not be driven again before
-    /// something wakes its task.
+    /// Whether hyper has finished the last exchange and waits for a request.
     fn is_at_rest(&mut self, cx: &mut Context<'_>) -> bool {
         if self.driver_done {
             return false;
         }
-        let watched = !std::mem::take(&mut self.link.lock().unwatched);
-        (watched && self.sender.is_ready())
-            || (self.poll_drive(cx).is_pending() && self.sender.is_ready())
+        self.sender.is_ready() || (self.poll_drive(cx).is_pending() && self.sender.is_ready())
     }
 
     /// Why the connection cannot go on.
@@ -367,7 +338,7 @@ pub(super) fn guard(config: &ExchangeConfig) -> Guard {
         max_header_size: config.max_header_size,
         ..Limits::default()
     };
-    Guard::new(limits, config.unexpected_continue)
+    Guard::new(limits, config.unexpected_continue).with_leniency(config.leniency)
 }
 
 fn outgoing(request: &Request, command: &Arc<Command>) -> (OutgoingBody, Option<Arc<Command>>) {

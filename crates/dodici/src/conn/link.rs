@@ -43,10 +43,6 @@ pub(super) struct Seen {
     pub(super) upgraded: bool,
     /// The last chunk has passed; trailers may follow, which hyper does not see.
     pub(super) last_chunk: bool,
-    /// The sink offers memory for large bodies.
-    pub(super) may_read_directly: bool,
-    /// Bytes of a directly read body that are still to come; see [`super::direct`].
-    pub(super) direct: Option<u64>,
     /// The message is complete.
     pub(super) ended: bool,
     /// Bytes were written since the exchange last looked.
@@ -82,10 +78,8 @@ pub(super) struct Link {
     /// hyper reads nothing until it writes: on a new connection it would take what the server says
     /// before the first request is written for something that nobody asked for.
     pub(super) hushed: bool,
-    /// Bytes that came behind the head of an upgrade, or of a directly read body.
+    /// Bytes that came behind the head of an upgrade.
     pub(super) surplus: Vec<u8>,
-    /// A body was read past hyper, which has to be driven again to watch the socket at rest.
-    pub(super) unwatched: bool,
     pub(super) bytes_read: u64,
     pub(super) bytes_written: u64,
 }
@@ -106,7 +100,6 @@ impl Link {
             write_broken: false,
             hushed: false,
             surplus: Vec::new(),
-            unwatched: false,
             bytes_read: 0,
             bytes_written: 0,
         }
@@ -119,14 +112,10 @@ impl Link {
         expect_continue: bool,
         head: Bytes,
         upload: Option<Arc<Command>>,
-        may_read_directly: bool,
         reader: Arc<Command>,
     ) {
         self.guard.begin(kind, expect_continue);
-        self.seen = Seen {
-            may_read_directly,
-            ..Seen::default()
-        };
+        self.seen = Seen::default();
         self.head = Some(head);
         self.upload = upload;
         self.reader = Some(reader);
@@ -192,7 +181,7 @@ impl Link {
                 }
                 return Poll::Ready(Ok(()));
             }
-            if self.seen.upgraded || self.seen.direct.is_some() || self.seen.failure.is_some() {
+            if self.seen.upgraded || self.seen.failure.is_some() {
                 // hyper has nothing to say any more: the exchange takes over.
                 return Poll::Pending;
             }

@@ -3,15 +3,14 @@
 //! - [`framing`]: the strict HTTP/1 reader, a state machine without I/O.
 //! - `link`: the byte stream between socket and hyper, with the guard in it.
 //! - `pass`: what hyper reads in place of what came.
-//! - `direct`: large bodies past hyper, into the sink's memory.
-//! - `h1`: an HTTP/1.1 connection for one exchange at a time.
-//! - `pipe`: an HTTP/1.1 connection whose requests share it in flight.
+//! - `pipe`: an HTTP/1.1 connection; the guard is its decoder.
+//! - `h1`: such a connection lent to hyper for one exchange.
 //! - `h2`: an HTTP/2 connection and its streams.
+//! - `spare`: read buffers that connections at rest share.
 //! - `stream`: what is left after an upgrade, a byte stream.
 //!
 //! Knows nothing of pools, queues or other connections.
 
-mod direct;
 pub mod framing;
 mod h1;
 pub(crate) mod h2;
@@ -19,6 +18,7 @@ mod link;
 mod pass;
 mod pipe;
 mod read_buf;
+mod spare;
 mod stream;
 
 pub(crate) use h1::{H1Conn, poll_response};

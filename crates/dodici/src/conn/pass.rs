@@ -4,7 +4,6 @@
 
 use dodici_pool::{CloseReason, Error, ErrorKind, Phase};
 
-use super::direct;
 use super::framing::{Guard, GuardEvent};
 use super::link::{Seen, are_line_ends};
 
@@ -38,9 +37,6 @@ pub(super) fn pass(
             }
             GuardEvent::Head => {
                 seen.head = true;
-                if direct::begin(guard, seen, to_hyper, surplus, &input[at..]) {
-                    return Ok(0);
-                }
                 guard.write_synthetic_head(to_hyper);
                 body_start = at;
             }

@@ -59,6 +59,8 @@ enum Part {
     Body,
     /// A byte stream in both directions.
     Stream,
+    /// A byte stream whose peer has ended its half, and whose caller may still write.
+    OwnHalf,
 }
 
 /// See the module.
@@ -118,7 +120,7 @@ impl StreamExchange {
 
     /// Whether it is a byte stream now.
     pub(crate) fn is_upgraded(&self) -> bool {
-        self.part == Part::Stream
+        matches!(self.part, Part::Stream | Part::OwnHalf)
     }
 
     /// When it wants to be polled at the latest.
@@ -133,7 +135,7 @@ impl StreamExchange {
     pub(crate) fn current_timeout(&self) -> Option<Duration> {
         match self.part {
             Part::Head => self.headers_timeout,
-            Part::Body | Part::Stream => self.body_timeout,
+            Part::Body | Part::Stream | Part::OwnHalf => self.body_timeout,
         }
     }
 
@@ -198,7 +200,7 @@ impl StreamExchange {
         lost: Option<&Error>,
     ) -> StreamStep {
         if self.job.command.is_cancelled() {
-            if self.part == Part::Stream {
+            if self.is_upgraded() {
                 // What was handed over before leaves: a last frame that says why must not be lost.
                 let _flushed = self.poll_upload(cx);
             }
@@ -219,6 +221,9 @@ impl StreamExchange {
                 Some(error) => self.replay(error.clone()),
                 None => self.check_deadlines(cx, expired),
             };
+        }
+        if self.part == Part::OwnHalf {
+            return self.poll_own_half(cx, conn, lost);
         }
         if let Err(error) = self.poll_upload(cx) {
             return self.failed(error);
@@ -248,7 +253,7 @@ impl StreamExchange {
                 Poll::Ready(Err(failure))
                     if self.part == Part::Stream && failure.code == Some(NO_ERROR) =>
                 {
-                    return self.end(cx, HeaderBlock::new());
+                    return self.end_stream();
                 }
                 Poll::Ready(Err(failure)) => return self.stream_failed(conn, &failure, lost),
                 Poll::Ready(Ok(received)) => received,
@@ -272,10 +277,10 @@ impl StreamExchange {
                         return self.failed(error);
                     }
                 }
-                Received::End(trailers) => return self.end(cx, trailers),
+                Received::End(trailers) => return self.end(cx, conn, lost, trailers),
             }
         }
-        self.release(config);
+        self.release(conn, config);
         self.check_deadlines(cx, expired)
     }
 
@@ -299,7 +304,7 @@ impl StreamExchange {
         match self.part {
             Part::Head => Phase::Headers,
             Part::Body => Phase::Body,
-            Part::Stream => Phase::Upgraded,
+            Part::Stream | Part::OwnHalf => Phase::Upgraded,
         }
     }
 
@@ -379,57 +384,8 @@ impl StreamExchange {
         Ok(())
     }
 
-    fn end(&mut self, cx: &mut Context<'_>, trailers: HeaderBlock) -> StreamStep {
-        match self.part {
-            Part::Head => self.failed(Error::new(
-                ErrorKind::Unserved,
-                Phase::Headers,
-                "HTTP/2: stream half-closed (remote)",
-            )),
-            Part::Body if self.declared.is_some_and(|length| length != self.received) => {
-                self.failed(response_length_mismatch())
-            }
-            Part::Body => {
-                self.ending = Some(trailers);
-                self.deadline = after(Some(REST_OF_BODY));
-                self.poll_rest_of_body(cx, false, false)
-            }
-            Part::Stream => {
-                // Like a socket of Node's, the stream does not stay half open: what was handed
-                // over leaves, then it ends.
-                self.job.settle.end(&HeaderBlock::new());
-                while let Slice::Chunk(chunk) = self.job.command.next_slice() {
-                    if let Some(stream) = &mut self.stream {
-                        stream.send(chunk, false);
-                    }
-                }
-                if let Some(stream) = &mut self.stream {
-                    stream.send(Bytes::new(), true);
-                }
-                StreamStep::Finished(StreamFinish::StreamEnded)
-            }
-        }
-    }
-
-    /// The response was complete before the request body had been sent. As in undici, the rest is
-    /// sent, unless the peer wants none of it or it takes too long.
-    fn poll_rest_of_body(&mut self, cx: &mut Context<'_>, expired: bool, lost: bool) -> StreamStep {
-        if let Err(error) = self.poll_upload(cx) {
-            return self.failed(error);
-        }
-        let is_sending = match &mut self.stream {
-            Some(stream) => matches!(self.upload, Upload::Pulled { .. }) && stream.is_wanted(cx),
-            None => false,
-        };
-        let passed = expired && self.deadline.is_none_or(|at| at <= Instant::now());
-        if is_sending && !passed && !lost {
-            return StreamStep::Wait;
-        }
-        StreamStep::Finished(StreamFinish::Done(self.ending.take().unwrap_or_default()))
-    }
-
     /// Gives room that the reader has again back to the peer.
-    fn release(&mut self, config: &ExchangeConfig) {
+    fn release(&mut self, conn: &mut H2Conn, config: &ExchangeConfig) {
         if self.received == 0 {
             return;
         }
@@ -437,7 +393,10 @@ impl StreamExchange {
             return;
         };
         let (room, most) = (self.job.command.room(), config.window as usize);
-        stream.release(room, most);
+        let released = stream.release(room, most);
+        if released > 0 {
+            conn.released(stream, released);
+        }
         self.job.command.wake_at(stream.release_from(room, most));
     }
 
@@ -548,10 +507,6 @@ impl StreamExchange {
         ))
     }
 }
-
-/// How long the rest of a request body may take once the response is complete. One second: as much
-/// as a body waits for `100 Continue`.
-const REST_OF_BODY: Duration = Duration::from_secs(1);
 
 /// NO_ERROR (RFC 9113, section 7).
 const NO_ERROR: u32 = 0;

@@ -9,6 +9,8 @@ pub(crate) struct RequestCounter {
     state: State,
     /// The head, or the end of the chunked body, as far as it has come.
     pending: Vec<u8>,
+    /// Times of dispatch that heads told since they were last asked for, if that is wanted.
+    dispatched: Option<Vec<u64>>,
 }
 
 #[derive(Default)]
@@ -23,6 +25,19 @@ enum State {
 }
 
 impl RequestCounter {
+    /// A counter that also reads `x-dispatched`, if `times` says so.
+    pub(crate) fn new(times: bool) -> Self {
+        Self {
+            dispatched: times.then(Vec::new),
+            ..Self::default()
+        }
+    }
+
+    /// The times of dispatch since the last call.
+    pub(crate) fn dispatched(&mut self) -> impl Iterator<Item = u64> {
+        self.dispatched.iter_mut().flat_map(|times| times.drain(..))
+    }
+
     /// Takes the next bytes; says how many requests they completed.
     pub(crate) fn feed(&mut self, mut bytes: &[u8]) -> u64 {
         let mut complete = 0;
@@ -33,6 +48,9 @@ impl RequestCounter {
                         break;
                     };
                     self.state = after(&head);
+                    if let Some(times) = &mut self.dispatched {
+                        times.extend(field(&head, b"x-dispatched").and_then(number));
+                    }
                     complete += u64::from(matches!(self.state, State::Head));
                     bytes = rest;
                 }
@@ -82,27 +100,30 @@ impl RequestCounter {
 
 /// What follows this head.
 fn after(head: &[u8]) -> State {
-    for line in head.split(|&b| b == b'\n').skip(1) {
-        let Some(colon) = memchr::memchr(b':', line) else {
-            continue;
+    if let Some(value) = field(head, b"content-length") {
+        return match number(value) {
+            None | Some(0) => State::Head,
+            Some(length) => State::Body(length),
         };
-        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-        if name.eq_ignore_ascii_case(b"content-length") {
-            let length = std::str::from_utf8(value)
-                .ok()
-                .and_then(|v| v.parse().ok())
-                .unwrap_or(0);
-            return if length == 0 {
-                State::Head
-            } else {
-                State::Body(length)
-            };
-        }
-        if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            return State::Chunked;
-        }
     }
-    State::Head
+    match field(head, b"transfer-encoding") {
+        Some(_) => State::Chunked,
+        None => State::Head,
+    }
+}
+
+/// The first value of a field. `name` is in lower case.
+fn field<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    head.split(|&b| b == b'\n').skip(1).find_map(|line| {
+        let colon = memchr::memchr(b':', line)?;
+        line[..colon]
+            .eq_ignore_ascii_case(name)
+            .then(|| line[colon + 1..].trim_ascii())
+    })
+}
+
+fn number(value: &[u8]) -> Option<u64> {
+    std::str::from_utf8(value).ok()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -131,5 +152,18 @@ mod tests {
     #[test]
     fn a_request_that_has_not_ended_is_not_counted() {
         assert_eq!(RequestCounter::default().feed(&MIXED[..MIXED.len() - 1]), 3);
+    }
+
+    #[test]
+    fn times_of_dispatch_are_read_when_that_is_wanted() {
+        let head = b"GET / HTTP/1.1\r\nX-Dispatched: 17\r\n\r\n";
+        let mut counter = RequestCounter::new(true);
+        counter.feed(head);
+        counter.feed(head);
+        assert_eq!(counter.dispatched().collect::<Vec<_>>(), [17, 17]);
+        assert_eq!(counter.dispatched().count(), 0);
+        let mut counter = RequestCounter::new(false);
+        counter.feed(head);
+        assert_eq!(counter.dispatched().count(), 0);
     }
 }

@@ -5,9 +5,10 @@
 use dodici_pool::ParseErrorCode::{
     CrExpected, InvalidConstant, InvalidStatus, InvalidVersion, LfExpected,
 };
-use dodici_pool::{ResponseHead, Version};
+use dodici_pool::{Leniency, ResponseHead, Version};
 
 use super::field::{self, bad_text, is_text, without_crlf};
+use super::lenient::{self, Forgiven};
 use super::line::{Line, LineBuffer};
 use super::reject::Reject;
 use super::rules::FramingFields;
@@ -26,6 +27,7 @@ pub(super) struct HeadReader {
     /// A stray CRLF may come before the first status line of a connection, once: some servers
     /// count a CRLF behind a previous message's body (RFC 9112, section 2.2, allows to skip it).
     skip_crlf: bool,
+    leniency: Leniency,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +46,12 @@ impl HeadReader {
             lines: LineBuffer::default(),
             expects: Expects::StatusLine,
             skip_crlf: true,
+            leniency: Leniency::default(),
         }
+    }
+
+    pub(super) fn forgive(&mut self, leniency: Leniency) {
+        self.leniency = leniency;
     }
 
     /// The last complete head.
@@ -107,7 +114,20 @@ impl HeadReader {
                 self.lines.shrink(KEEP);
                 return Ok((at, true));
             }
-            let (name, value) = field::split(line)?;
+            let (name, value) = match field::split(line) {
+                Ok(field) => field,
+                Err(fault) => {
+                    let headers = &mut self.head.headers;
+                    match lenient::read(self.leniency, line, headers, fault)? {
+                        Forgiven::Field(name, value) => (name, value),
+                        Forgiven::Continued(more) => {
+                            headers.extend_last(more);
+                            continue;
+                        }
+                        Forgiven::LeftOut => continue,
+                    }
+                }
+            };
             self.fields.note(self.head.version, name, value)?;
             self.head.headers.push(name, value);
         }

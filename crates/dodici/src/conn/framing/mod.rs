@@ -43,6 +43,7 @@
 mod chunked;
 mod field;
 mod head;
+mod lenient;
 mod limits;
 mod line;
 mod reject;
@@ -53,8 +54,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use dodici_pool::{
-    Error, ErrorKind, HeaderBlock, ParseErrorCode, Phase, Replay, RequestKind, ResponseHead,
-    UnexpectedContinue,
+    Error, ErrorKind, HeaderBlock, Leniency, ParseErrorCode, Phase, Replay, RequestKind,
+    ResponseHead, UnexpectedContinue,
 };
 
 use self::chunked::{ChunkedReader, Found};
@@ -185,6 +186,13 @@ impl Guard {
             keep_alive: KeepAlive::default(),
             body_received: 0,
         }
+    }
+
+    /// Forgives these faults from the next head on.
+    #[must_use]
+    pub fn with_leniency(mut self, leniency: Leniency) -> Self {
+        self.head.forgive(leniency);
+        self
     }
 
     /// A request of this kind was written and its response comes next. `expect_continue` says

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dodici_pool::{
@@ -68,6 +68,10 @@ pub(crate) struct H2Conn {
     pub(crate) head: ResponseHead,
     seen: Seen,
     stream_window: u32,
+    /// How far that may grow.
+    most_window: u32,
+    /// Streams that must have a window each in that of the connection; `None` if that was given.
+    windows: Option<u32>,
     ended: bool,
 }
 
@@ -83,11 +87,18 @@ impl H2Conn {
     ) -> Result<Self, Error> {
         let tap = Arc::new(Mutex::new(Tap::new(transport)));
         let stream_window = config.stream_window.clamp(1, MAX_WINDOW);
-        let all = u64::from(stream_window) * u64::from(config.max_concurrent_streams.max(1));
+        let streams = config.max_concurrent_streams.max(1);
         let connection_window = config
             .connection_window
-            .unwrap_or(u32::try_from(all).unwrap_or(MAX_WINDOW))
+            .unwrap_or_else(|| stream_window.saturating_mul(streams))
             .clamp(65_535, MAX_WINDOW);
+        let windows = config.connection_window.is_none().then_some(streams);
+        // A stream has no use for more than the connection has.
+        let most = if windows.is_some() {
+            MAX_WINDOW
+        } else {
+            connection_window
+        };
         let mut builder = h2::client::Builder::new();
         builder
             .enable_push(false)
@@ -122,6 +133,8 @@ impl H2Conn {
             head: ResponseHead::default(),
             seen: Seen::default(),
             stream_window,
+            most_window: config.max_stream_window.min(most),
+            windows,
             ended: false,
         })
     }
@@ -242,6 +255,30 @@ impl H2Conn {
                 Error::new(ErrorKind::InvalidRequest, Phase::Send, error.to_string())
                     .with_source(error),
             )),
+        }
+    }
+
+    /// Takes note of room on this stream that went back to the peer. Where the window is too small
+    /// for the way there, it is doubled, for all streams, and the connection's with it: what one
+    /// reader leaves unread stays its own share.
+    pub(crate) fn released(&mut self, stream: &mut H2Stream, bytes: usize) {
+        let window = self.stream_window;
+        let Some(round_trip) = self.seen.round_trip else {
+            return;
+        };
+        if window >= self.most_window
+            || !stream.pace.took(bytes, window, round_trip, Instant::now())
+        {
+            return;
+        }
+        let wider = window.saturating_mul(2).min(self.most_window);
+        // Refused while the last change is still on its way to the peer.
+        if self.driver.set_initial_window_size(wider).is_ok() {
+            self.stream_window = wider;
+            if let Some(streams) = self.windows {
+                let all = wider.saturating_mul(streams).min(MAX_WINDOW);
+                self.driver.set_target_window_size(all);
+            }
         }
     }
 

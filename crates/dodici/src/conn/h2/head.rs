@@ -6,9 +6,10 @@
 
 use bytes::Bytes;
 use dodici_pool::{
-    Error, ErrorKind, HeaderBlock, Phase, Request, RequestKind, ResponseHead, Scheme, Version,
+    Error, ErrorKind, HeaderBlock, Phase, Request, RequestKind, ResponseHead, Scheme, SystemDetail,
+    Version,
 };
-use http::header::{EXPECT, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, EXPECT, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery};
 use http::{Method, Uri};
 
@@ -91,9 +92,12 @@ impl Target {
                 .map_err(|_| invalid("invalid header name"))?;
             let value = HeaderValue::from_maybe_shared(head.slice_ref(value))
                 .map_err(|_| invalid("invalid header value"))?;
-            fields
-                .try_append(name, value)
+            let repeated = fields
+                .try_append(&name, value)
                 .map_err(|_| invalid("too many headers"))?;
+            if repeated && is_single(&name) && has_other_spelling(given, field.name) {
+                return Err(repeated_field(&name));
+            }
         }
         let mut method = Method::from_bytes(line.method).map_err(|_| invalid("invalid method"))?;
         let mut parts = http::uri::Parts::default();
@@ -141,6 +145,64 @@ impl Target {
         self.authority = Some(made.clone());
         Ok(made)
     }
+}
+
+/// Whether a message has this field once at most: the list of node:http2.
+fn is_single(name: &HeaderName) -> bool {
+    const SINGLE: [HeaderName; 34] = [
+        header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+        header::ACCESS_CONTROL_MAX_AGE,
+        header::ACCESS_CONTROL_REQUEST_METHOD,
+        header::AGE,
+        header::AUTHORIZATION,
+        header::CONTENT_ENCODING,
+        header::CONTENT_LANGUAGE,
+        header::CONTENT_LENGTH,
+        header::CONTENT_LOCATION,
+        header::CONTENT_RANGE,
+        header::CONTENT_TYPE,
+        header::DATE,
+        header::DNT,
+        header::ETAG,
+        header::EXPIRES,
+        header::FROM,
+        header::HOST,
+        header::IF_MATCH,
+        header::IF_MODIFIED_SINCE,
+        header::IF_NONE_MATCH,
+        header::IF_RANGE,
+        header::IF_UNMODIFIED_SINCE,
+        header::LAST_MODIFIED,
+        header::LOCATION,
+        header::MAX_FORWARDS,
+        header::PROXY_AUTHORIZATION,
+        header::RANGE,
+        header::REFERER,
+        header::RETRY_AFTER,
+        header::UPGRADE_INSECURE_REQUESTS,
+        header::USER_AGENT,
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderName::from_static("content-md5"),
+        HeaderName::from_static("tk"),
+    ];
+    SINGLE.contains(name)
+}
+
+/// Whether this field also stands there in other letter case: a caller's two keys for one field,
+/// of which only one can be meant. Fields that are repeated on purpose are spelled alike.
+fn has_other_spelling(given: &[httparse::Header<'_>], name: &str) -> bool {
+    given
+        .iter()
+        .any(|field| field.name != name && field.name.eq_ignore_ascii_case(name))
+}
+
+#[cold]
+fn repeated_field(name: &HeaderName) -> Error {
+    let message = format!("Header field \"{name}\" must only have a single value");
+    Error::new(ErrorKind::Unserved, Phase::Send, message).with_system(SystemDetail {
+        code: "ERR_HTTP2_HEADER_SINGLE_VALUE".into(),
+        ..SystemDetail::default()
+    })
 }
 
 /// The request line, and what comes behind it. httparse would refuse targets that are not UTF-8.

@@ -4,6 +4,7 @@
 //! - `tap`: the byte stream between socket and h2.
 //! - `head`: a serialised HTTP/1.1 head as a request of HTTP/2, and heads of responses back.
 //! - `conn`: the connection: opens streams, drives h2, PING, what GOAWAY said.
+//! - `pace`: whether a stream's window is too small for the way to the peer.
 //! - `stream`: one stream, both directions.
 //! - `ready`: wakers that tell the connection's task which of its streams to look at.
 //!
@@ -13,6 +14,7 @@ mod budget;
 mod conn;
 mod frames;
 mod head;
+mod pace;
 mod ready;
 mod stream;
 mod tap;

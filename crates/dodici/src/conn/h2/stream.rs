@@ -3,6 +3,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use bytes::Bytes;
 use dodici_pool::{Error, HeaderBlock, ResponseHead};
@@ -10,6 +11,7 @@ use h2::client::ResponseFuture;
 use h2::{Reason, RecvStream, SendStream};
 
 use super::head::{fill, header_block, trailer_map};
+use super::pace::Pace;
 
 /// See the module.
 pub(crate) struct H2Stream {
@@ -19,6 +21,7 @@ pub(crate) struct H2Stream {
     /// Bytes taken from h2 whose room was not given back to the peer.
     unreleased: usize,
     window: usize,
+    pub(super) pace: Pace,
 }
 
 enum Incoming {
@@ -78,6 +81,7 @@ impl H2Stream {
             outgoing: has_body.then_some(body),
             unreleased: 0,
             window: window as usize,
+            pace: Pace::new(Instant::now()),
         }
     }
 
@@ -128,19 +132,23 @@ impl H2Stream {
     /// reader of 256 KiB each: after 100 KiB that were delivered and not credited, `room` is
     /// 156 KiB, 100 KiB are kept back, and nothing is released; once 60 KiB of them were credited,
     /// 60 KiB are.
-    pub(crate) fn release(&mut self, room: usize, most: usize) {
+    ///
+    /// Returns how much of it went back.
+    pub(crate) fn release(&mut self, room: usize, most: usize) -> usize {
         let window = self.window.min(most);
         let keep = window.saturating_sub(room);
         let release = self.unreleased.saturating_sub(keep);
         // h2 tells the peer of half a window at once; below that, asking it is only work.
         if release * 4 < window || release == 0 {
-            return;
+            return 0;
         }
         if let Incoming::Body(body) = &mut self.incoming
             && body.flow_control().release_capacity(release).is_ok()
         {
             self.unreleased -= release;
+            return release;
         }
+        0
     }
 
     /// How much room a reader must have for [`H2Stream::release`] to do something: a quarter of a
@@ -157,13 +165,20 @@ impl H2Stream {
         self.outgoing.is_some()
     }
 
-    /// Whether the rest of the request body is still to be sent and the peer has not reset the
-    /// stream; wakes `cx` when it does.
-    pub(crate) fn is_wanted(&mut self, cx: &mut Context<'_>) -> bool {
-        match &mut self.outgoing {
-            Some(outgoing) => outgoing.poll_reset(cx).is_pending(),
-            None => false,
-        }
+    /// Ready when the peer has reset the stream, or the connection has ended, while the rest of
+    /// what goes out was still to be sent. Pending once nothing is: see [`H2Stream::is_sending`].
+    pub(crate) fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<StreamFailure> {
+        let Some(outgoing) = &mut self.outgoing else {
+            return Poll::Pending;
+        };
+        outgoing.poll_reset(cx).map(|reason| match reason {
+            Ok(reason) => StreamFailure {
+                code: Some(reason.into()),
+                remote: true,
+                source: h2::Error::from(reason),
+            },
+            Err(error) => error.into(),
+        })
     }
 
     /// Ready when the peer, or h2's buffer, has room for another piece of the body. False if the
@@ -180,11 +195,8 @@ impl H2Stream {
             match ready!(outgoing.poll_capacity(cx)) {
                 Some(Ok(0)) => {}
                 Some(Ok(_)) => return Poll::Ready(true),
-                // The receiving side says why.
-                Some(Err(_)) | None => {
-                    self.outgoing = None;
-                    return Poll::Ready(false);
-                }
+                // The receiving side says why, or `poll_reset` once that has ended.
+                Some(Err(_)) | None => return Poll::Ready(false),
             }
         }
     }
@@ -194,9 +206,9 @@ impl H2Stream {
         let Some(outgoing) = &mut self.outgoing else {
             return;
         };
-        // An error here comes back on the receiving side.
-        let sent = outgoing.send_data(chunk, end);
-        if end || sent.is_err() {
+        // An error here comes back on the receiving side, or from `poll_reset`.
+        let _sent = outgoing.send_data(chunk, end);
+        if end {
             self.outgoing = None;
         }
     }

@@ -10,14 +10,14 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dodici_pool::SocketInfo;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::budget::FrameBudget;
-use super::frames::{Frame, FrameCursor, kind};
+use super::frames::{ACK, Frame, FrameCursor, kind};
 use crate::connect::{Probe, Transport};
 
 /// Length of the client's connection preface (RFC 9113, section 3.4).
@@ -39,6 +39,9 @@ pub(super) struct Seen {
     pub(super) goaway: Option<(u32, u32)>,
     /// The peer's SETTINGS came.
     pub(super) settings: bool,
+    /// Shortest time that the peer took to acknowledge SETTINGS: a round trip, and through any
+    /// proxy.
+    pub(super) round_trip: Option<Duration>,
     /// RST_STREAM frames written.
     pub(super) resets: u32,
     /// The peer sent more frames than it may.
@@ -56,6 +59,8 @@ pub(super) struct Tap {
     pub(super) seen: Seen,
     /// A failed read or write: which, and how.
     pub(super) failure: Option<(&'static str, io::Error)>,
+    /// When the SETTINGS left that the peer has not acknowledged.
+    settings_sent: Option<Instant>,
     bytes_read: u64,
     bytes_written: u64,
     discarded: u32,
@@ -70,6 +75,7 @@ impl Tap {
             budget: FrameBudget::new(Instant::now()),
             seen: Seen::default(),
             failure: None,
+            settings_sent: None,
             bytes_read: 0,
             bytes_written: 0,
             discarded: 0,
@@ -144,10 +150,18 @@ impl Tap {
             incoming,
             budget,
             seen,
+            settings_sent,
             ..
         } = self;
         incoming.feed(bytes, |frame| {
             listen(&frame, seen);
+            if frame.kind == kind::SETTINGS
+                && frame.flags & ACK != 0
+                && let Some(sent) = settings_sent.take()
+            {
+                let took = sent.elapsed();
+                seen.round_trip = Some(seen.round_trip.map_or(took, |least| least.min(took)));
+            }
             if !budget.received(&frame, Instant::now) {
                 seen.flooded = true;
             }
@@ -165,6 +179,7 @@ impl Tap {
             outgoing,
             budget,
             seen,
+            settings_sent,
             ..
         } = self;
         outgoing.feed(bytes, |frame| {
@@ -172,6 +187,7 @@ impl Tap {
             match frame.kind {
                 kind::HEADERS => seen.highest_sent = seen.highest_sent.max(frame.stream),
                 kind::RST_STREAM => seen.resets += 1,
+                kind::SETTINGS if frame.flags & ACK == 0 => *settings_sent = Some(Instant::now()),
                 _ => {}
             }
         });

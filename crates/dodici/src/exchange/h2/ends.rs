@@ -1,12 +1,120 @@
-//! How an exchange over a stream fails, and whether its request can be sent again.
+//! How an exchange over a stream ends or fails, and whether its request can be sent again.
 
-use dodici_pool::{Error, ErrorKind, Phase, Replay};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-use super::{StreamExchange, StreamFinish, StreamStep};
-use crate::conn::h2::{H2Conn, StreamFailure};
-use crate::exchange::h2::Part;
+use bytes::Bytes;
+use dodici_pool::{Error, ErrorKind, HeaderBlock, Phase, Replay};
+use tokio::time::Instant;
+
+use super::{NO_ERROR, Part, StreamExchange, StreamFinish, StreamStep, Upload};
+use crate::clock::after;
+use crate::conn::h2::{H2Conn, H2Stream, StreamFailure};
+
+/// How long the rest of a request body may take once the response is complete. One second: as much
+/// as a body waits for `100 Continue`.
+const REST_OF_BODY: Duration = Duration::from_secs(1);
 
 impl StreamExchange {
+    // --- the peer has said all ---
+
+    pub(super) fn end(
+        &mut self,
+        cx: &mut Context<'_>,
+        conn: &H2Conn,
+        lost: Option<&Error>,
+        trailers: HeaderBlock,
+    ) -> StreamStep {
+        match self.part {
+            Part::Head => self.failed(Error::new(
+                ErrorKind::Unserved,
+                Phase::Headers,
+                "HTTP/2: stream half-closed (remote)",
+            )),
+            Part::Body if self.declared.is_some_and(|length| length != self.received) => {
+                self.failed(response_length_mismatch())
+            }
+            Part::Body => {
+                self.ending = Some(trailers);
+                self.deadline = after(Some(REST_OF_BODY));
+                self.poll_rest_of_body(cx, false, false)
+            }
+            Part::Stream | Part::OwnHalf => {
+                self.part = Part::OwnHalf;
+                let is_open = self.stream.as_ref().is_some_and(H2Stream::is_sending);
+                // The caller is told by an empty chunk, and not by the end, after which nothing
+                // could ask it for what it still has to write.
+                if is_open && let Some(sink) = self.job.settle.sink() {
+                    sink.data(Bytes::new());
+                }
+                self.poll_own_half(cx, conn, lost)
+            }
+        }
+    }
+
+    /// The peer has ended its half of a byte stream: what the caller still writes is sent until
+    /// the caller ends its own, or the peer wants no more.
+    pub(super) fn poll_own_half(
+        &mut self,
+        cx: &mut Context<'_>,
+        conn: &H2Conn,
+        lost: Option<&Error>,
+    ) -> StreamStep {
+        // Asked first: a stream that was reset takes nothing, which looks like its end.
+        if let Some(stream) = &mut self.stream
+            && let Poll::Ready(failure) = stream.poll_reset(cx)
+        {
+            return match lost {
+                Some(error) => self.lost(conn, error),
+                None if failure.code == Some(NO_ERROR) => self.end_stream(),
+                None => self.stream_failed(conn, &failure, None),
+            };
+        }
+        if let Err(error) = self.poll_upload(cx) {
+            return self.failed(error);
+        }
+        if !self.stream.as_ref().is_some_and(H2Stream::is_sending) {
+            return self.end_stream();
+        }
+        match lost {
+            Some(error) => self.lost(conn, error),
+            None => StreamStep::Wait,
+        }
+    }
+
+    pub(super) fn end_stream(&mut self) -> StreamStep {
+        self.job.settle.end(&HeaderBlock::new());
+        StreamStep::Finished(StreamFinish::StreamEnded)
+    }
+
+    /// The response was complete before the request body had been sent. As in undici, the rest is
+    /// sent, unless the peer wants none of it or it takes too long.
+    pub(super) fn poll_rest_of_body(
+        &mut self,
+        cx: &mut Context<'_>,
+        expired: bool,
+        lost: bool,
+    ) -> StreamStep {
+        if let Err(error) = self.poll_upload(cx) {
+            return self.failed(error);
+        }
+        let is_sending = match &mut self.stream {
+            Some(stream) => {
+                matches!(self.upload, Upload::Pulled { .. })
+                    && stream.is_sending()
+                    && stream.poll_reset(cx).is_pending()
+            }
+            None => false,
+        };
+        let passed = expired && self.deadline.is_none_or(|at| at <= Instant::now());
+        if is_sending && !passed && !lost {
+            return StreamStep::Wait;
+        }
+        StreamStep::Finished(StreamFinish::Done(self.ending.take().unwrap_or_default()))
+    }
+
+    // --- it failed ---
+
     #[expect(clippy::unused_self, reason = "reads like the other ends")]
     pub(super) fn failed(&self, error: Error) -> StreamStep {
         StreamStep::Finished(StreamFinish::Failed(error))

@@ -6,10 +6,10 @@
 use std::task::Context;
 use std::time::Duration;
 
-use dodici_pool::{CloseReason, Error, ErrorKind, Phase};
+use dodici_pool::{CloseReason, Error, ErrorKind, Event, Phase};
 use tokio::time::Instant;
 
-use super::Multiplex;
+use super::{Multiplex, contain};
 use crate::clock::after;
 use crate::exchange::StreamExchange;
 
@@ -21,8 +21,8 @@ const LEAST_PROBE: Duration = Duration::from_secs(1);
 pub(super) struct Ping {
     /// The next PING.
     next: Option<Instant>,
-    /// When the answer to the last one must be there.
-    due: Option<Instant>,
+    /// When the last one was made, and when its answer must be there; `None` once it is.
+    unanswered: Option<(Instant, Instant)>,
     /// A request timed out: no stream is opened before the peer has answered.
     probing: bool,
 }
@@ -31,7 +31,7 @@ impl Ping {
     pub(super) fn new(interval: Option<Duration>) -> Self {
         Self {
             next: after(interval),
-            due: None,
+            unanswered: None,
             probing: false,
         }
     }
@@ -42,6 +42,10 @@ impl Ping {
 
     pub(super) fn is_probing(&self) -> bool {
         self.probing
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.unanswered.map(|(_, due)| due)
     }
 }
 
@@ -78,8 +82,8 @@ impl Multiplex {
             machine.handle_deadline(now.into_std());
             self.stirred = true;
         }
-        if passed(self.ping.due) {
-            self.ping.due = None;
+        if passed(self.ping.due()) {
+            self.ping.unanswered = None;
             let error = Error::new(
                 ErrorKind::Socket,
                 Phase::Headers,
@@ -89,8 +93,12 @@ impl Multiplex {
             self.lose((CloseReason::Timeout, error));
         }
         if passed(self.ping.next) {
-            self.ping.next = None;
-            self.send_ping(self.config().ping_timeout);
+            // From now on, and not from the answer on: a peer that answers slowly is not asked
+            // less often, and a stream that is opened meanwhile waits for an interval at most.
+            self.ping.next = after(self.config().ping_interval);
+            if self.config().ping_while_idle || self.active > 0 {
+                self.send_ping(self.config().ping_timeout);
+            }
         }
         for index in 0..self.slots.len() as u32 {
             let exchange = self.slots[index as usize].exchange.as_ref();
@@ -102,7 +110,7 @@ impl Multiplex {
             }
         }
         self.arm(self.rest_until);
-        self.arm(self.ping.due);
+        self.arm(self.ping.due());
         self.arm(self.ping.next);
     }
 
@@ -116,12 +124,16 @@ impl Multiplex {
     }
 
     fn send_ping(&mut self, timeout: Duration) {
-        if self.ping.due.is_none() && self.conn.send_ping() {
-            self.ping.due = after(Some(timeout));
-            self.pong.wake();
-            if self.arm(self.ping.due) {
-                self.clock.wake();
-            }
+        // One that is still unanswered serves as well.
+        if self.ping.unanswered.is_some() || !self.conn.send_ping() {
+            return;
+        }
+        let now = Instant::now();
+        let due = now.checked_add(timeout).unwrap_or(now);
+        self.ping.unanswered = Some((now, due));
+        self.pong.wake();
+        if self.arm(Some(due)) {
+            self.clock.wake();
         }
     }
 
@@ -129,16 +141,21 @@ impl Multiplex {
         self.pong.reset();
         let pong = self.pong.waker().clone();
         let mut cx = Context::from_waker(&pong);
-        if self.ping.due.is_none() || self.conn.poll_pong(&mut cx).is_pending() {
+        let Some((made, _)) = self.ping.unanswered else {
+            return;
+        };
+        if self.conn.poll_pong(&mut cx).is_pending() {
             return;
         }
-        self.ping.due = None;
-        self.ping.next = after(self.config().ping_interval);
-        if self.arm(self.ping.next) {
-            self.clock.wake();
-        }
+        self.ping.unanswered = None;
         if std::mem::take(&mut self.ping.probing) {
             self.inbox.wake();
+            return;
         }
+        let event = Event::Pong {
+            conn: self.id,
+            round_trip: made.elapsed(),
+        };
+        contain(|| self.pool.events.event(event));
     }
 }

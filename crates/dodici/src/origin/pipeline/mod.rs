@@ -129,8 +129,11 @@ pub(super) struct Pipeline {
 
 impl Pipeline {
     fn new(pool: Arc<PoolInner>, id: ConnId, mailbox: Arc<Mailbox>, lease: Lease) -> Self {
-        // Behind a proxy, what comes before a request may be the proxy's own.
-        let fresh = pool.config.connect.proxy.is_none();
+        // Behind a proxy, what comes before a request may be the proxy's own. With one request at a
+        // time, the request that the connection was made for is there already, and what comes before
+        // a later one is no answer to it: a server may end a rest with a 408.
+        let fresh = pool.config.connect.proxy.is_none()
+            && (pool.config.pool.pipelining > 1 || mailbox.inner.lock().job.is_some());
         Self {
             flights: VecDeque::new(),
             due: Due::default(),

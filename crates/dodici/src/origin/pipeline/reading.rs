@@ -19,6 +19,10 @@ use crate::sink::ExchangeInfo;
 /// Most bytes of a body read into a sink's memory in one step.
 const DIRECT_READ: usize = 64 * 1024;
 
+/// Bytes by which the memory for the last part of a body is larger than the part. 64: one would do,
+/// and memory comes in such steps.
+const SLACK: usize = 64;
+
 /// Where the response that is due stands.
 #[derive(Default)]
 pub(super) struct Due {
@@ -88,6 +92,11 @@ fn poll_direct(
         let error = conn.describe(too_large_error());
         return Poll::Ready(Err((CloseReason::ProtocolError, error)));
     }
+    // A little more than the rest of the body: see `PipeConn::poll_direct`.
+    let most = match usize::try_from(left) {
+        Ok(left) if left <= most => left + SLACK,
+        _ => most,
+    };
     match sink.read_in_place(most, &mut |memory| conn.poll_direct(cx, memory, most)) {
         Poll::Pending => Poll::Pending,
         Poll::Ready(Err(error)) => Poll::Ready(Err(conn.direct_failure(&error))),

@@ -1,0 +1,70 @@
+// Memory of a connection at rest: opens many, lets them rest, and says what each one weighs.
+// driver.mjs starts it as a process of its own with --expose-gc. It prints one line of JSON.
+import { parseArgs } from 'node:util';
+import { openClient } from './lib/clients.mjs';
+import { target, TARGET_HELP, TARGET_OPTIONS } from './lib/target.mjs';
+
+const HELP = `Usage: node --expose-gc bench/idle.mjs --origin URL --module PATH [options]
+
+  --module PATH       the client's module
+  --kind KIND         as load.mjs knows them (default pool)
+  --count N           connections that rest (default 1000)
+
+The server must take its time to answer (dodici-bench-server --delay), or fewer do it.
+${TARGET_HELP}`;
+
+const { values: options } = parseArgs({
+  options: {
+    ...TARGET_OPTIONS,
+    module: { type: 'string' },
+    kind: { type: 'string', default: 'pool' },
+    count: { type: 'string', default: '1000' },
+    help: { type: 'boolean', short: 'h', default: false },
+  },
+});
+if (options.help || !options.origin) {
+  process.stdout.write(HELP);
+  process.exit(options.help ? 0 : 2);
+}
+if (globalThis.gc === undefined) throw new Error('run node with --expose-gc');
+
+const count = Number(options.count);
+const aim = target(options);
+const open = () => openClient(options.kind, options.module, { ...aim, connections: count });
+// What the first ones cost beside themselves (the client's start, room for so many requests at
+// once) is not counted: only what as many more of them add.
+const first = await open();
+await ask(first);
+const before = await memory();
+const second = await open();
+await ask(second);
+const after = await memory();
+
+const result = {
+  total: 2 * count,
+  connections: 2 * count,
+  perConnection: (after - before) / count / 1024,
+  rss: process.memoryUsage.rss() / 1e6,
+};
+await Promise.all([first.close(), second.close()]);
+process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(0));
+
+/** As many requests at once as there are to be connections. */
+function ask(client) {
+  const one = () =>
+    new Promise((resolve, reject) => {
+      client.lane((error) => (error === undefined ? resolve() : reject(error)))();
+    });
+  return Promise.all(Array.from({ length: count }, one));
+}
+
+/** Bytes that are in use: all of the process, but of V8's heap only what is alive. */
+async function memory() {
+  for (let round = 0; round < 3; round++) {
+    globalThis.gc();
+    // Finalizers and what they free come in later turns.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  const { rss, heapTotal, heapUsed } = process.memoryUsage();
+  return rss - heapTotal + heapUsed;
+}

@@ -1,0 +1,117 @@
+// `just bench-instructions`: counts the instructions of fixed work (bench/instructions) under
+// callgrind and fails if one workload needs more than 5 % more than bench/instructions.json says.
+// Counts depend on the compiler and the architecture; the file says which they were taken with.
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { table } from './lib/compare.mjs';
+import { format } from './lib/figures.mjs';
+import { BENCH, executable, ROOT } from './lib/paths.mjs';
+
+const PACKAGE = 'dodici-bench-instructions';
+const BASELINE = join(BENCH, 'instructions.json');
+/** A workload is run so often and twice as often; what differs is the work alone. */
+const REPETITIONS = 1000;
+
+const HELP = `Usage: just bench-instructions [options]
+
+  --only TEXT         only workloads whose name contains this
+  --tolerance SHARE   how much more is allowed (default 0.05)
+  --baseline FILE     (default bench/instructions.json)
+  --update            write the baseline instead of comparing
+`;
+
+const { values: options } = parseArgs({
+  options: {
+    only: { type: 'string', default: '' },
+    tolerance: { type: 'string', default: '0.05' },
+    baseline: { type: 'string', default: BASELINE },
+    update: { type: 'boolean', default: false },
+    help: { type: 'boolean', short: 'h', default: false },
+  },
+});
+if (options.help) {
+  process.stdout.write(HELP);
+  process.exit(0);
+}
+const tolerance = Number(options.tolerance);
+if (!(tolerance >= 0)) fail('--tolerance must be a number, for example 0.05');
+if (spawnSync('valgrind', ['--version'], { stdio: 'ignore' }).status !== 0) {
+  fail('valgrind is not installed (Debian and Ubuntu: apt-get install valgrind)');
+}
+const build = ['build', '--release', '--quiet', '--package', PACKAGE];
+if (spawnSync('cargo', build, { cwd: ROOT, stdio: 'inherit' }).status !== 0) {
+  fail('the workloads did not build');
+}
+
+const program = executable(PACKAGE);
+const names = execFileSync(program, ['--list'], { encoding: 'utf8' })
+  .trim()
+  .split('\n')
+  .filter((name) => name.includes(options.only));
+if (names.length === 0) fail(`no workload contains "${options.only}"`);
+const taken = {
+  rustc: execFileSync('rustc', ['--version'], { cwd: ROOT, encoding: 'utf8' }).trim(),
+  architecture: `${process.platform} ${process.arch}`,
+};
+const counts = {};
+for (const name of names) {
+  const [once, twice] = [1, 2].map((times) => count(name, times * REPETITIONS));
+  counts[name] = Math.round((twice - once) / REPETITIONS);
+}
+
+const baseline = existsSync(options.baseline)
+  ? JSON.parse(readFileSync(options.baseline, 'utf8'))
+  : { counts: {} };
+if (options.update) {
+  const merged = { ...taken, counts: { ...baseline.counts, ...counts } };
+  writeFileSync(options.baseline, `${JSON.stringify(merged, undefined, 2)}\n`);
+}
+const verdict = (then, isWorse) => {
+  if (options.update) return '';
+  return then === undefined ? '✗ no baseline' : isWorse ? '✗ more' : '✓';
+};
+const lines = [['instructions', 'baseline', 'now', 'change', '']];
+let worse = 0;
+for (const [name, now] of Object.entries(counts)) {
+  const then = baseline.counts[name];
+  const isWorse = then === undefined || now > then * (1 + tolerance);
+  if (isWorse) worse++;
+  lines.push([
+    name,
+    then === undefined ? '–' : format(then, 0),
+    format(now, 0),
+    then === undefined ? '–' : `${now < then ? '' : '+'}${format((now / then - 1) * 100, 1)} %`,
+    verdict(then, isWorse),
+  ]);
+}
+console.log(table(lines));
+if (options.update) {
+  console.log(`\nwritten: ${options.baseline}`);
+} else {
+  for (const key of ['rustc', 'architecture']) {
+    if (baseline[key] !== taken[key]) {
+      console.log(`\nthe baseline was taken with ${baseline[key]}, this is ${taken[key]}`);
+    }
+  }
+  const limit = `${format(tolerance * 100, 0)} %`;
+  console.log(`\n${names.length} workloads; ${worse} need more than ${limit} more.`);
+  if (worse > 0) process.exitCode = 1;
+}
+
+/** Instructions of the whole process. */
+function count(name, repetitions) {
+  const valgrind = ['--tool=callgrind', '--callgrind-out-file=/dev/null'];
+  const { status, stderr } = spawnSync('valgrind', [...valgrind, program, name, repetitions], {
+    encoding: 'utf8',
+  });
+  const found = /Collected : (\d+)/.exec(stderr);
+  if (status !== 0 || found === null) fail(`${name}: valgrind ended with ${status}\n${stderr}`);
+  return Number(found[1]);
+}
+
+function fail(message) {
+  console.error(`bench-instructions: ${message}`);
+  process.exit(2);
+}

@@ -1,0 +1,63 @@
+// The compared clients by name: which kind each is and where its module lies. loads.mjs says which
+// load compares whom; lib/clients.mjs opens them, in another process.
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { ours, peer } from './paths.mjs';
+
+/** Ours and the one that targets compare with. */
+export const OURS = 'dodici';
+export const THEIRS = 'undici';
+
+/** Name → kind of lib/clients.mjs, and the npm package unless it is built into Node. */
+const PEERS = {
+  [OURS]: { kind: 'pool', ours: true },
+  'dodici Agent': { kind: 'agent', ours: true },
+  [THEIRS]: { kind: 'pool', package: 'undici' },
+  'undici Agent': { kind: 'agent', package: 'undici' },
+  'undici 7': { kind: 'pool', package: 'undici7' },
+  node: { kind: 'node' },
+  'built-in fetch': { kind: 'fetch' },
+  axios: { kind: 'axios', package: 'axios' },
+  got: { kind: 'got', package: 'got' },
+  'node-fetch': { kind: 'node-fetch', package: 'node-fetch' },
+  impit: { kind: 'impit', package: 'impit' },
+  'wreq-js': { kind: 'wreq-js', package: 'wreq-js' },
+};
+
+/** All names. */
+export const ALL = Object.keys(PEERS);
+/** The two of most loads. */
+export const BOTH = [THEIRS, OURS];
+
+/**
+ * A client by its name.
+ *
+ * @param {string} name
+ * @param {{ ours?: string, theirs?: string }} [modules] instead of node/dist and undici 8.12
+ * @returns {import('./compare.mjs').Compared}
+ */
+export function compared(name, modules = {}) {
+  const { kind, ours: isOurs, package: from } = PEERS[name];
+  if (isOurs) return { name, kind, module: modules.ours ?? ours() };
+  if (from === 'undici' && modules.theirs) return { name, kind, module: modules.theirs };
+  return { name, kind, module: from === undefined ? undefined : peer(from) };
+}
+
+/** Versions of the compared packages. */
+export function versions() {
+  return Object.fromEntries(
+    Object.entries(PEERS).flatMap(([name, { package: from }]) =>
+      from === undefined || name.endsWith('Agent') ? [] : [[name, version(peer(from))]],
+    ),
+  );
+}
+
+/** Version in the nearest package.json that tells one. @param {string} file */
+function version(file) {
+  for (let place = dirname(file); place !== dirname(place); place = dirname(place)) {
+    const manifest = join(place, 'package.json');
+    const found = existsSync(manifest) && JSON.parse(readFileSync(manifest, 'utf8')).version;
+    if (found) return found;
+  }
+  return 'unknown';
+}

@@ -1,0 +1,51 @@
+// The options that say what a measured client is to reach; load.mjs, start.mjs and idle.mjs have
+// them in common, and lib/origins.mjs writes some of them.
+import { readFileSync } from 'node:fs';
+
+export const TARGET_OPTIONS = {
+  origin: { type: 'string', multiple: true },
+  path: { type: 'string', default: '/' },
+  connections: { type: 'string', default: '50' },
+  pipelining: { type: 'string', default: '1' },
+  body: { type: 'string' },
+  streamed: { type: 'boolean', default: false },
+  stamp: { type: 'boolean', default: false },
+  http2: { type: 'boolean', default: false },
+  streams: { type: 'string', default: '100' },
+  socket: { type: 'string' },
+  ca: { type: 'string' },
+};
+
+export const TARGET_HELP = `
+  --origin URL        for example http://127.0.0.1:8080; several take turns
+  --path PATH         request target (default /)
+  --connections N     connections of the pool (default 50)
+  --pipelining N      pipelining of the pool (default 1)
+  --body N            POST bodies of N bytes
+  --streamed          as a stream of 64 KiB slices
+  --stamp             tell the server when each request was dispatched
+  --http2             let TLS negotiate HTTP/2
+  --streams N         requests at a time on one HTTP/2 connection (default 100)
+  --socket PATH       unix socket
+  --ca FILE           certificate authority, PEM
+`;
+
+/**
+ * @param {Record<string, any>} options parsed
+ * @returns {import('./clients.mjs').Target}
+ */
+export function target(options) {
+  return {
+    origins: options.origin,
+    path: options.path,
+    connections: Number(options.connections),
+    pipelining: Number(options.pipelining),
+    socketPath: options.socket,
+    ca: options.ca && readFileSync(options.ca, 'utf8'),
+    http2: options.http2,
+    streams: Number(options.streams),
+    body: options.body === undefined ? undefined : Number(options.body),
+    streamed: options.streamed,
+    stamp: options.stamp,
+  };
+}

@@ -1,0 +1,304 @@
+// All loads: what is asked of which server, by whom, and what it must show. run.mjs and driver.mjs
+// carry them out; this file is the table.
+import { hasNghttpd, minimalServer, nghttpd, nginxTls } from './lib/origins.mjs';
+import { ALL, BOTH } from './lib/peers.mjs';
+
+/**
+ * @typedef {object} Load
+ * @property {string} id
+ * @property {string} group the recipe: `just bench-<group>`
+ * @property {string} title
+ * @property {() => Promise<import('./lib/origins.mjs').Origin>} origin
+ * @property {() => boolean} [available] whether its server is installed
+ * @property {string} [server] that server's name
+ * @property {string[]} args of the program, beside those of the origin
+ * @property {string} [program] of bench/ (default load.mjs)
+ * @property {string[]} [nodeArgs]
+ * @property {string[]} [clients] names of lib/peers.mjs (default undici and dodici)
+ * @property {string[]} [figures] that its table shows (default: those of most loads)
+ * @property {boolean} [timed] whether it lasts as long as --seconds says (default true)
+ * @property {number} [rounds] share of --rounds (default 1)
+ * @property {Target[]} targets
+ */
+/**
+ * @typedef {object} Target what a figure of ours must reach
+ * @property {string} figure
+ * @property {'atLeast' | 'atMost' | 'plus' | 'below'} kind ratio to undici's at least or at most;
+ *   undici's and so much more; a number of its own
+ * @property {number} limit
+ */
+
+const target = (kind) => (figure, limit) => ({ figure, kind, limit });
+const atLeast = target('atLeast');
+const atMost = target('atMost');
+const plus = target('plus');
+const below = target('below');
+/** The usual pair: throughput at least, JavaScript thread per request at most. */
+const pace = (throughput, jsCpu) => [atLeast('throughput', throughput), atMost('jsCpu', jsCpu)];
+
+const KIB = 1024;
+const GIB = KIB ** 3;
+const SMALL = 13;
+const FIFTY = ['--connections', '50'];
+const size = (bytes) => ['--bytes', String(bytes)];
+
+const plain =
+  (bytes, more = {}) =>
+  () =>
+    minimalServer({ bytes, ...more });
+const nginx = (bytes) => () => nginxTls({ bytes });
+
+/** A load of 50 connections. */
+const fifty = (group, id, title, bytes, { args = [], origin, ...more }) => ({
+  group,
+  id,
+  title,
+  origin: origin ?? plain(bytes),
+  args: [...FIFTY, ...size(bytes), ...args],
+  ...more,
+});
+
+/** A load of one large body. */
+const large = (id, title, args, origin, targets) => ({
+  group: 'bodies',
+  id,
+  title,
+  origin,
+  args: ['--connections', '1', '--requests', '1', ...args],
+  timed: false,
+  figures: ['megabytesPerSecond', 'jsCpu', 'processCpu', 'loopDelay', 'rss'],
+  targets,
+});
+
+const upload = ['--body', String(GIB), '--streamed', ...size(SMALL)];
+const download = size(GIB);
+
+/** A load over HTTP/2. */
+const h2 = (id, title, bytes, args, targets) => ({
+  group: 'h2',
+  id,
+  title,
+  origin: () => nghttpd({ bytes }),
+  available: hasNghttpd,
+  server: 'nghttpd',
+  args: ['--http2', '--concurrency', '100', ...size(bytes), ...args],
+  targets,
+});
+const oneByHundred = ['--connections', '1'];
+
+/** A comparison with all clients, in fewer rounds: there are many. */
+const peers = (id, title, bytes, more) => ({
+  ...fifty('peers', id, title, bytes, { targets: [], ...more }),
+  clients: more.clients ?? ALL,
+  rounds: 0.6,
+});
+/** Those without an Agent of undici's kind, which over one origin is its Pool. */
+const WITHOUT_AGENTS = ALL.filter((name) => !name.endsWith('Agent'));
+
+const COLD = ['import', 'firstRequest', 'firstByte', 'firstCpu', 'rss'];
+
+/** @type {Load[]} */
+export const LOADS = [
+  {
+    group: 'h1',
+    id: 'h1-1',
+    title: 'HTTP/1.1, 1 connection, small response',
+    origin: plain(SMALL),
+    // More than one in flight, or it is the load of `latency`.
+    args: ['--connections', '1', '--concurrency', '10', ...size(SMALL)],
+    targets: [],
+  },
+  fifty('h1', 'h1-50', 'HTTP/1.1, 50 connections, small response', SMALL, {
+    targets: pace(1.5, 0.22),
+  }),
+  fifty('h1', 'h1-pipelined', 'HTTP/1.1, 50 connections × pipelining 10, small response', SMALL, {
+    args: ['--pipelining', '10'],
+    targets: pace(3, 0.15),
+  }),
+  ...[
+    ['tcp', 'TCP', false],
+    ['unix', 'unix socket', true],
+  ].map(([id, over, unix]) =>
+    fifty(
+      'h1',
+      `undici-${id}`,
+      `undici's own benchmark: 50 × pipelining 10, 100 in flight, 64 KiB after 1 ms, ${over}`,
+      64 * KIB,
+      {
+        args: ['--pipelining', '10', '--concurrency', '100'],
+        origin: plain(64 * KIB, { delay: 1, unix }),
+        targets: [],
+      },
+    ),
+  ),
+
+  fifty('tls', 'tls-small', 'HTTP/1.1 over TLS 1.3, 50 connections, small response', SMALL, {
+    origin: nginx(SMALL),
+    targets: pace(1.6, 0.2),
+  }),
+  fifty('tls', 'tls-64k', 'HTTP/1.1 over TLS 1.3, 50 connections, 64 KiB bodies', 64 * KIB, {
+    origin: nginx(64 * KIB),
+    targets: pace(1.6, 0.25),
+  }),
+
+  h2(
+    'h2-small',
+    'HTTP/2, 1 connection, 100 streams, small response',
+    SMALL,
+    oneByHundred,
+    pace(3.3, 0.12),
+  ),
+  h2(
+    'h2-64k',
+    'HTTP/2, 1 connection, 100 streams, 64 KiB bodies',
+    64 * KIB,
+    oneByHundred,
+    pace(2, 0.2),
+  ),
+  h2(
+    'h2-4x25',
+    'HTTP/2, 4 connections, 25 streams each, small response',
+    SMALL,
+    ['--connections', '4', '--streams', '25'],
+    [],
+  ),
+  h2(
+    'h2-post-1k',
+    'HTTP/2, 1 connection, 100 streams, POST of 1 KiB',
+    SMALL,
+    [...oneByHundred, '--body', String(KIB)],
+    pace(3, 0.15),
+  ),
+  h2(
+    'h2-post-64k',
+    'HTTP/2, 1 connection, 100 streams, POST of 64 KiB',
+    SMALL,
+    [...oneByHundred, '--body', String(64 * KIB)],
+    [],
+  ),
+
+  fifty('bodies', 'h1-16k', 'HTTP/1.1, 50 connections, 16 KiB bodies', 16 * KIB, { targets: [] }),
+  fifty('bodies', 'h1-64k', 'HTTP/1.1, 50 connections, 64 KiB bodies', 64 * KIB, {
+    targets: pace(1.5, 0.25),
+  }),
+  fifty('bodies', 'post-1k', 'HTTP/1.1, 50 connections, POST of 1 KiB', SMALL, {
+    args: ['--body', String(KIB)],
+    targets: pace(1.4, 0.3),
+  }),
+  fifty('bodies', 'post-64k', 'HTTP/1.1, 50 connections, POST of 64 KiB', SMALL, {
+    args: ['--body', String(64 * KIB)],
+    targets: [],
+  }),
+  large('download', '1 GiB download, HTTP/1.1', download, plain(GIB), []),
+  large('upload', '1 GiB streamed upload, HTTP/1.1', upload, plain(SMALL), []),
+  large(
+    'download-tls',
+    '1 GiB download, HTTP/1.1 over TLS 1.3',
+    download,
+    plain(GIB, { tls: true }),
+    [atLeast('megabytesPerSecond', 1.3), atMost('jsCpu', 0.2)],
+  ),
+  large(
+    'upload-tls',
+    '1 GiB streamed upload, HTTP/1.1 over TLS 1.3',
+    upload,
+    plain(SMALL, { tls: true }),
+    [atLeast('megabytesPerSecond', 1.3), atMost('jsCpu', 0.2)],
+  ),
+
+  ...[
+    ['request', 'request() + body.text()', pace(1.4, 0.35)],
+    ['stream', 'stream()', []],
+    ['pipeline', 'pipeline()', []],
+    ['fetch', 'undici’s fetch() + text()', pace(1.5, 0.55)],
+  ].map(([api, title, targets]) =>
+    fifty('apis', api, `${title}, HTTP/1.1, 50 connections, small response`, SMALL, {
+      args: ['--api', api],
+      targets,
+    }),
+  ),
+
+  {
+    group: 'latency',
+    id: 'latency',
+    title: 'One request after the other, 1 connection',
+    origin: plain(SMALL),
+    args: ['--connections', '1', ...size(SMALL)],
+    targets: [atMost('p50', 1.1)],
+  },
+  {
+    group: 'origins',
+    id: 'origins',
+    title: 'Agent, 1,000 origins in turn, 200 in flight, small response',
+    origin: plain(SMALL, { ports: 1000 }),
+    args: ['--connections', '1', '--concurrency', '200', ...size(SMALL)],
+    clients: ['undici Agent', 'dodici Agent'],
+    targets: [],
+  },
+  {
+    group: 'busy',
+    id: 'busy',
+    title: 'JavaScript busy for 20 ms of every 25 ms, 100 requests a turn, 50 connections',
+    origin: plain(SMALL, { waits: true }),
+    args: [...FIFTY, '--stamp', '--busy', '20', '--turn', '25', '--burst', '100', ...size(SMALL)],
+    figures: ['throughput', 'waitP50', 'waitP99', 'p50', 'p99', 'processCpu', 'rss'],
+    targets: [atMost('waitP99', 0.5)],
+  },
+  {
+    group: 'start',
+    id: 'start',
+    title: 'Cold start: from import to the first answer',
+    origin: plain(SMALL),
+    program: 'start.mjs',
+    args: [],
+    clients: WITHOUT_AGENTS,
+    figures: COLD,
+    timed: false,
+    rounds: 2,
+    targets: [plus('import', 10)],
+  },
+  ...[
+    ['memory', 'Memory of a connection at rest (of 1,000), HTTP/1.1', false, 1000],
+    ['memory-tls', 'Memory of a connection at rest (of 1,000), HTTP/1.1 over TLS 1.3', true, 2000],
+  ].map(([id, title, tls, delay]) => ({
+    group: 'memory',
+    id,
+    title,
+    // Long enough for all connections to be made before the first is free again.
+    origin: plain(SMALL, { delay, tls }),
+    program: 'idle.mjs',
+    nodeArgs: ['--expose-gc'],
+    args: ['--count', '1000'],
+    figures: ['perConnection', 'rss'],
+    timed: false,
+    rounds: 0.6,
+    targets: [below('perConnection', 20)],
+  })),
+
+  peers('peers-small', 'All clients: HTTP/1.1, 50 connections, small response', SMALL, {}),
+  peers('peers-64k', 'All clients: HTTP/1.1, 50 connections, 64 KiB bodies', 64 * KIB, {
+    clients: WITHOUT_AGENTS,
+  }),
+  peers('peers-tls', 'All clients: HTTP/1.1 over TLS 1.3, 50 connections, small response', SMALL, {
+    clients: WITHOUT_AGENTS,
+    origin: nginx(SMALL),
+  }),
+  {
+    ...h2(
+      'peers-h2',
+      'Clients with HTTP/2: 1 connection, 100 streams, small response',
+      SMALL,
+      oneByHundred,
+      [],
+    ),
+    group: 'peers',
+    clients: [...BOTH, 'undici 7', 'node', 'impit', 'wreq-js'],
+    rounds: 0.6,
+  },
+];
+
+/** What every load must show where both were measured under it. */
+export const EVERYWHERE = [atMost('processCpu', 1), plus('rss', 15)];
+
+/** The recipes, in the order of the table. */
+export const GROUPS = [...new Set(LOADS.map(({ group }) => group))];

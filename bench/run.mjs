@@ -1,0 +1,164 @@
+// `just bench` and `just bench-<group>`: dodici against undici and the others, taking turns in one
+// run. loads.mjs is the table of what is measured, lib/driver.mjs carries it out; each measurement
+// is a process of its own (load.mjs, start.mjs, idle.mjs).
+//
+// Writes bench/results/<group, or bench>.json, and plots beside it.
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { arch, cpus, platform } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { estimate, measureLoad, targetTable } from './lib/driver.mjs';
+import { benchNode, ours, RESULTS, ROOT } from './lib/paths.mjs';
+import { OURS, versions } from './lib/peers.mjs';
+import { GROUPS, LOADS } from './loads.mjs';
+import { plots } from './plot.mjs';
+
+const HELP = `Usage: just bench [options], or just bench-<group> [options]
+
+  --rounds N      alternating rounds per load (default 5; the report shows medians)
+  --seconds S     measured seconds per process (default 1)
+  --warmup S      seconds before that (default 0.5)
+  --only A,B      only these loads or groups; see --list
+  --list          name the loads and how long each takes
+  --ours PATH     measure this module instead of node/dist
+  --theirs PATH   compare with this module instead of undici 8.12
+  --node PATH     run on this Node instead of Node 24 from npm
+  --out NAME      name of the report in bench/results/
+  --check         fail if a target is missed or a load was left out
+  --no-plot       draw nothing
+  --no-rust       with all loads: without those of the Rust face at the end (just bench-rust)
+
+Groups: ${GROUPS.join(', ')}
+`;
+
+const { values: options, positionals } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '1' },
+    warmup: { type: 'string', default: '0.5' },
+    only: { type: 'string' },
+    list: { type: 'boolean', default: false },
+    ours: { type: 'string', default: ours() },
+    theirs: { type: 'string' },
+    node: { type: 'string', default: benchNode() },
+    out: { type: 'string' },
+    check: { type: 'boolean', default: false },
+    plot: { type: 'boolean', default: true },
+    rust: { type: 'boolean', default: true },
+    help: { type: 'boolean', short: 'h', default: false },
+  },
+  allowNegative: true,
+  allowPositionals: true,
+});
+if (options.help) {
+  process.stdout.write(HELP);
+  process.exit(0);
+}
+const how = {
+  rounds: positive('rounds'),
+  seconds: positive('seconds'),
+  warmup: positive('warmup'),
+  node: options.node,
+  modules: { ours: options.ours, theirs: options.theirs },
+};
+const loads = chosen(positionals, options.only?.split(','));
+if (options.list) {
+  for (const load of loads) {
+    const seconds = Math.ceil(estimate(load, how));
+    console.log(
+      `${load.id.padEnd(14)}  ${load.group.padEnd(8)}  ${String(seconds).padStart(3)} s  ${load.title}`,
+    );
+  }
+  process.exit(0);
+}
+for (const file of [options.ours, options.node]) {
+  if (!existsSync(file)) fail(`${file} is missing: run "just build-bench"`);
+}
+
+const began = performance.now();
+const report = {
+  taken: new Date().toISOString(),
+  machine: `${cpus().length} × ${cpus()[0].model.trim()}, ${platform()} ${arch()}`,
+  node: execFileSync(options.node, ['--version'], { encoding: 'utf8' }).trim(),
+  versions: versions(),
+  rounds: how.rounds,
+  seconds: how.seconds,
+  rows: [],
+  leftOut: [],
+};
+const total = loads.reduce((sum, load) => sum + estimate(load, how), 0);
+console.log(
+  `${loads.length} loads on Node ${report.node}, ${report.machine}; undici ${report.versions.undici}; about ${Math.ceil(total / 60)} min`,
+);
+const name = options.out ?? (positionals.join('-') || (options.only ? 'some' : 'bench'));
+mkdirSync(RESULTS, { recursive: true });
+for (const [index, load] of loads.entries()) {
+  const minutes = ((performance.now() - began) / 60e3).toFixed(1);
+  console.log(`\n[${index + 1}/${loads.length}, ${minutes} min] ${load.id}: ${load.title}`);
+  if (load.available?.() === false) {
+    console.log(`  left out: ${load.server} is not installed`);
+    report.leftOut.push({ id: load.id, reason: `${load.server} is not installed` });
+    continue;
+  }
+  try {
+    report.rows.push(await measureLoad(load, how));
+  } catch (error) {
+    // One load that fails does not take the others with it, but the run has failed.
+    console.error(`  FAILED: ${error.message}`);
+    report.leftOut.push({ id: load.id, reason: error.message });
+    process.exitCode = 1;
+  }
+  // After each load: a run that is interrupted is not lost.
+  writeFileSync(join(RESULTS, `${name}.json`), `${JSON.stringify(report, undefined, 2)}\n`);
+}
+
+const verdicts = report.rows.flatMap((row) => row.verdicts);
+const missed = verdicts.filter(({ met }) => !met);
+console.log(`\nTargets of ${OURS} against undici ${report.versions.undici}:\n`);
+console.log(targetTable(report.rows));
+console.log(`\n${verdicts.length - missed.length} of ${verdicts.length} targets met.`);
+for (const { id, reason } of report.leftOut) {
+  console.log(`left out: ${id} (${reason.split('\n', 1)[0]})`);
+}
+console.log(`Full figures: bench/results/${name}.json`);
+if (options.plot) {
+  for (const [file, svg] of Object.entries(await plots(report))) {
+    writeFileSync(join(RESULTS, `${name}-${file}`), svg);
+    console.log(`Plot: bench/results/${name}-${file}`);
+  }
+}
+if (options.rust && loads.length === LOADS.length) rust();
+if (options.check && (missed.length > 0 || report.leftOut.length > 0)) process.exitCode = 1;
+
+/** The Rust face, in a program of its own. */
+function rust() {
+  console.log('\nThe Rust face (just bench-rust):\n');
+  const args = ['run', '--release', '--quiet', '--package', 'dodici-bench-rust'];
+  const { status } = spawnSync('cargo', args, { cwd: ROOT, stdio: 'inherit' });
+  if (status !== 0) process.exitCode = 1;
+}
+
+/** @param {string[]} groups @param {string[] | undefined} only */
+function chosen(groups, only) {
+  const known = new Set([...GROUPS, ...LOADS.map(({ id }) => id)]);
+  for (const wanted of [...groups, ...(only ?? [])]) {
+    if (!known.has(wanted)) fail(`there is no load or group "${wanted}"; see --list`);
+  }
+  return LOADS.filter(
+    ({ id, group }) =>
+      (groups.length === 0 || groups.includes(group) || groups.includes(id)) &&
+      (only === undefined || only.includes(id) || only.includes(group)),
+  );
+}
+
+function positive(option) {
+  const value = Number(options[option]);
+  if (!(value > 0)) fail(`--${option} must be a positive number`);
+  return value;
+}
+
+function fail(message) {
+  console.error(`bench: ${message}`);
+  process.exit(2);
+}

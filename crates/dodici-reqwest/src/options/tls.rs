@@ -1,0 +1,140 @@
+//! The options of TLS, of both builders: what is trusted, who the client is, which versions are
+//! spoken. Written into the builders by `options`.
+
+use std::any::Any;
+
+use super::options;
+use crate::tls::{self, Preconfigured};
+use crate::{Certificate, Identity};
+
+options! {
+    /// Trusts these certificates beside those that the operating system trusts.
+    fn tls_certs_merge[I](certs: I) where [I: IntoIterator<Item = Certificate>] |config| {
+        config.tls.roots.extend(certs);
+    }
+
+    /// Trusts these certificates and no others.
+    ///
+    /// ```no_run
+    /// use dodici_reqwest::{Certificate, Client};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let own = Certificate::from_pem(&std::fs::read("ca.pem")?)?;
+    /// let client = Client::builder().tls_certs_only([own]).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn tls_certs_only[I](certs: I) where [I: IntoIterator<Item = Certificate>] |config| {
+        config.tls.roots.extend(certs);
+        config.tls.roots_only = true;
+    }
+
+    /// The former name of [`tls_certs_merge`](Self::tls_certs_merge), for one certificate.
+    fn add_root_certificate(cert: Certificate) |config| {
+        config.tls.roots.push(cert);
+    }
+
+    /// Refuses certificates in these lists. Only with [`tls_certs_only`](Self::tls_certs_only).
+    fn tls_crls_only[I](crls: I)
+    where [I: IntoIterator<Item = tls::CertificateRevocationList>]
+    |config| {
+        config.tls.revoked.extend(crls);
+    }
+
+    /// The former name of [`tls_crls_only`](Self::tls_crls_only), for one list.
+    fn add_crl(crl: tls::CertificateRevocationList) |config| {
+        config.tls.revoked.push(crl);
+    }
+
+    /// The former name of [`tls_crls_only`](Self::tls_crls_only).
+    fn add_crls[I](crls: I)
+    where [I: IntoIterator<Item = tls::CertificateRevocationList>]
+    |config| {
+        config.tls.revoked.extend(crls);
+    }
+
+    /// The client's own certificate.
+    fn identity(identity: Identity) |config| {
+        config.tls.identity = Some(identity);
+    }
+
+    /// Accepts a trusted certificate for whatever name. **Anybody with such a certificate can
+    /// read along.** Only with [`tls_certs_only`](Self::tls_certs_only). Default false.
+    fn tls_danger_accept_invalid_hostnames(accept_invalid_hostname: bool) |config| {
+        config.tls.verify_names = !accept_invalid_hostname;
+    }
+
+    /// The former name of
+    /// [`tls_danger_accept_invalid_hostnames`](Self::tls_danger_accept_invalid_hostnames).
+    fn danger_accept_invalid_hostnames(accept_invalid_hostname: bool) |config| {
+        config.tls.verify_names = !accept_invalid_hostname;
+    }
+
+    /// Accepts every certificate. **Anybody can read along.** Default false.
+    fn tls_danger_accept_invalid_certs(accept_invalid_certs: bool) |config| {
+        config.tls.verify = !accept_invalid_certs;
+    }
+
+    /// The former name of
+    /// [`tls_danger_accept_invalid_certs`](Self::tls_danger_accept_invalid_certs).
+    fn danger_accept_invalid_certs(accept_invalid_certs: bool) |config| {
+        config.tls.verify = !accept_invalid_certs;
+    }
+
+    /// Tells the server its name in plain text (SNI), as nearly all servers need it. Default true.
+    fn tls_sni(tls_sni: bool) |config| {
+        config.tls.sni = tls_sni;
+    }
+
+    /// Appends the keys of connections to the file that `SSLKEYLOGFILE` names, for a network
+    /// analyser. Default false.
+    fn tls_sslkeylogfile(on: bool) |config| {
+        config.tls.key_log = on;
+    }
+
+    /// Oldest version of TLS. Default 1.2.
+    fn tls_version_min(version: tls::Version) |config| {
+        config.tls.oldest = Some(version);
+    }
+
+    /// The former name of [`tls_version_min`](Self::tls_version_min).
+    fn min_tls_version(version: tls::Version) |config| {
+        config.tls.oldest = Some(version);
+    }
+
+    /// Newest version of TLS. Default 1.3.
+    fn tls_version_max(version: tls::Version) |config| {
+        config.tls.newest = Some(version);
+    }
+
+    /// The former name of [`tls_version_max`](Self::tls_version_max).
+    fn max_tls_version(version: tls::Version) |config| {
+        config.tls.newest = Some(version);
+    }
+
+    /// Uses rustls, which is what there is.
+    fn tls_backend_rustls() |config| {
+        config.tls.preconfigured = Preconfigured::None;
+    }
+
+    /// The former name of [`tls_backend_rustls`](Self::tls_backend_rustls).
+    fn use_rustls_tls() |config| {
+        config.tls.preconfigured = Preconfigured::None;
+    }
+
+    /// Uses a `rustls::ClientConfig` of the caller's; of the other TLS options none counts.
+    /// Anything else is a builder error.
+    fn tls_backend_preconfigured[T](tls: T) where [T: Any] |config| {
+        config.tls.preconfigured = Preconfigured::from_any(tls);
+    }
+
+    /// The former name of [`tls_backend_preconfigured`](Self::tls_backend_preconfigured).
+    fn use_preconfigured_tls[T](tls: T) where [T: Any] |config| {
+        config.tls.preconfigured = Preconfigured::from_any(tls);
+    }
+
+    /// Puts a [`TlsInfo`](tls::TlsInfo) into the extensions of `https` responses. Default false.
+    fn tls_info(tls_info: bool) |config| {
+        config.tls_info = tls_info;
+    }
+}

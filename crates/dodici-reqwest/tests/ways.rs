@@ -1,0 +1,232 @@
+//! Ways to a server and what they do to the pool: unix sockets, names with addresses of their own,
+//! connector layers, retries, trailers over HTTP/2.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use dodici_reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use dodici_reqwest::ext::{BodyExt, HeaderBlock, ResponseExt};
+use dodici_reqwest::{Body, Client, StatusCode, Version, retry};
+use dodici_testkit::{Conn, ScriptedPeer, within};
+
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+async fn serve(mut conn: Conn) {
+    while let Some(head) = conn.next_head().await {
+        conn.read_body(&head).await;
+        conn.send(OK).await;
+    }
+}
+
+async fn text(client: &Client, url: &str) -> String {
+    let response = within("a response", client.get(url).send()).await.unwrap();
+    response.text().await.unwrap()
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn requests_over_a_unix_socket_share_a_connection_whatever_they_name() {
+    let peer = ScriptedPeer::unix().run(serve);
+    let path = peer.address().to_string();
+    let client = Client::builder()
+        .unix_socket(path.as_str())
+        .build()
+        .unwrap();
+    for url in ["http://one.example/", "http://one.example/again"] {
+        assert_eq!(text(&client, url).await, "ok");
+    }
+    let response = client.get("http://one.example/").send().await.unwrap();
+    assert!(response.is_reused());
+    assert_eq!(response.remote_addr(), None);
+    assert_eq!(peer.accepted(), 1);
+    let received = String::from_utf8(peer.log().connections[0].received.clone()).unwrap();
+    assert!(received.contains("host: one.example\r\n"), "{received}");
+}
+
+#[tokio::test]
+async fn a_name_with_an_address_of_its_own_is_reached_there() {
+    let peer = ScriptedPeer::tcp().await.run(serve);
+    let at = SocketAddr::from(([127, 0, 0, 1], peer.port()));
+    let client = Client::builder().no_proxy().resolve("some.example", at);
+    let client = client.build().unwrap();
+    // The port of the URL counts, where it names one.
+    let url = format!("http://some.example:{}/", peer.port());
+    assert_eq!(text(&client, &url).await, "ok");
+    assert_eq!(text(&client, "http://SOME.example/").await, "ok");
+    let response = client.get(&url).send().await.unwrap();
+    assert_eq!(response.remote_addr(), Some(at));
+    assert!(response.is_reused());
+}
+
+#[tokio::test]
+async fn a_resolver_is_asked_once_for_a_connection_and_not_for_a_request() {
+    struct Counting(Arc<AtomicUsize>, SocketAddr);
+    impl Resolve for Counting {
+        fn resolve(&self, name: Name) -> Resolving {
+            assert_eq!(name.as_str(), "some.example");
+            self.0.fetch_add(1, Ordering::Relaxed);
+            let addresses: Addrs = Box::new(std::iter::once(self.1));
+            Box::pin(std::future::ready(Ok(addresses)))
+        }
+    }
+    let peer = ScriptedPeer::tcp().await.run(serve);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let at = SocketAddr::from(([127, 0, 0, 1], peer.port()));
+    let resolver = Arc::new(Counting(Arc::clone(&asked), at));
+    let client = Client::builder().no_proxy().dns_resolver(resolver);
+    let client = client.build().unwrap();
+    for _ in 0..3 {
+        let url = format!("http://some.example:{}/", peer.port());
+        assert_eq!(text(&client, &url).await, "ok");
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_connector_layer_sees_connections_and_not_requests() {
+    let peer = ScriptedPeer::tcp().await.run(serve);
+    let made = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&made);
+    let layer = tower::util::MapRequestLayer::new(move |making| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        making
+    });
+    let client = Client::builder().no_proxy().connector_layer(layer);
+    let client = client.build().unwrap();
+    let url = format!("http://127.0.0.1:{}/", peer.port());
+    for _ in 0..3 {
+        assert_eq!(text(&client, &url).await, "ok");
+    }
+    assert_eq!(made.load(Ordering::Relaxed), 1);
+    assert_eq!(peer.accepted(), 1);
+}
+
+#[tokio::test]
+async fn a_retried_request_uses_the_connection_that_is_there() {
+    const BUSY: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\nbusy";
+    let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
+        for answer in [BUSY, BUSY, OK] {
+            let head = conn.read_head().await;
+            conn.read_body(&head).await;
+            conn.send(answer).await;
+        }
+        conn.closed().await;
+    });
+    let policy = retry::for_host("127.0.0.1")
+        .no_budget()
+        .max_retries_per_request(5)
+        .classify_fn(|attempt| match attempt.status() {
+            Some(StatusCode::SERVICE_UNAVAILABLE) => attempt.retryable(),
+            _ => attempt.success(),
+        });
+    let client = Client::builder().no_proxy().retry(policy).build().unwrap();
+    let url = format!("http://127.0.0.1:{}/", peer.port());
+    assert_eq!(text(&client, &url).await, "ok");
+    drop(client);
+    peer.join().await;
+}
+
+#[tokio::test]
+async fn streamed_and_plain_bodies_take_turns_on_one_connection() {
+    let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
+        while let Some(head) = conn.next_head().await {
+            let body = conn.read_body(&head).await;
+            let length = body.data.len();
+            conn.send(format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n"
+            ))
+            .await;
+            conn.send(body.data).await;
+        }
+    });
+    let client = Client::builder().no_proxy().build().unwrap();
+    let url = format!("http://127.0.0.1:{}/", peer.port());
+    for round in 0..3 {
+        let parts = ["ab", "cd", "ef"].map(Ok::<_, std::io::Error>);
+        let streamed = Body::wrap_stream(futures_util::stream::iter(parts));
+        for (body, expected) in [
+            (Body::from("plain"), "plain"),
+            (streamed, "abcdef"),
+            (Body::from(""), ""),
+        ] {
+            let sent = client.post(&url).body(body).send();
+            let response = within("a response", sent).await.unwrap();
+            assert_eq!(response.text().await.unwrap(), expected, "round {round}");
+        }
+    }
+    assert_eq!(peer.accepted(), 1);
+}
+
+#[tokio::test]
+async fn a_body_waits_for_100_continue_where_the_request_expects_it() {
+    let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
+        let head = conn.read_head().await;
+        assert_eq!(head.get("expect"), Some("100-continue"));
+        conn.send("HTTP/1.1 417 Expectation Failed\r\ncontent-length: 0\r\n\r\n")
+            .await;
+        // Nothing of the body came, so that the next bytes are the end or another head.
+        while let Some(head) = conn.next_head().await {
+            assert_eq!(head.get("expect"), Some("100-continue"));
+            conn.send("HTTP/1.1 100 Continue\r\n\r\n").await;
+            assert_eq!(conn.read_body(&head).await.data, b"text");
+            conn.send(OK).await;
+        }
+    });
+    let client = Client::builder().no_proxy().build().unwrap();
+    let url = format!("http://127.0.0.1:{}/", peer.port());
+    let ask = || {
+        let request = client.post(&url).header("expect", "100-continue");
+        within("a response", request.body("text").send())
+    };
+    let refused = ask().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::EXPECTATION_FAILED);
+    drop(refused);
+    let taken = ask().await.unwrap();
+    assert_eq!(taken.text().await.unwrap(), "ok");
+}
+
+#[tokio::test]
+async fn trailers_pass_both_ways_over_http2() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let serving = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut connection = h2::server::handshake(stream).await.unwrap();
+        let (request, mut respond) = connection.accept().await.unwrap().unwrap();
+        let answering = tokio::spawn(async move {
+            let mut body = request.into_body();
+            let mut read = Vec::new();
+            while let Some(chunk) = body.data().await {
+                read.extend_from_slice(&chunk.unwrap());
+            }
+            let trailers = body.trailers().await.unwrap().unwrap();
+            let mut answer = respond
+                .send_response(http::Response::new(()), false)
+                .unwrap();
+            answer.send_data(Bytes::from(read), false).unwrap();
+            answer.send_trailers(trailers).unwrap();
+        });
+        while connection.accept().await.is_some() {}
+        answering.await.unwrap();
+    });
+    let client = Client::builder().no_proxy().http2_prior_knowledge();
+    let client = client.build().unwrap();
+    let fields = [("X-Sum", "1"), ("x-other", "2")];
+    let body = Body::from("text").with_raw_trailers(fields.into_iter().collect());
+    let sent = within("a response", client.post(&url).body(body).send()).await;
+    let mut response = sent.unwrap();
+    assert_eq!(response.version(), Version::HTTP_2);
+    let mut read = Vec::new();
+    while let Some(chunk) = response.chunk().await.unwrap() {
+        read.extend_from_slice(&chunk);
+    }
+    assert_eq!(read, b"text");
+    let lower: HeaderBlock = [("x-sum", "1"), ("x-other", "2")].into_iter().collect();
+    assert_eq!(response.trailers(), Some(&lower));
+    drop((response, client));
+    within("the server's end", serving).await.unwrap();
+}

@@ -239,6 +239,12 @@ impl Command {
         self.inner.lock().cancelled
     }
 
+    /// Whether body bytes that the caller handed over have not left.
+    pub(crate) fn has_chunks(&self) -> bool {
+        let upload = &self.inner.lock().upload;
+        !upload.held && !upload.chunks.is_empty()
+    }
+
     /// Why the request body cannot be sent, if so. hyper reports it only once it asks for more of
     /// the body, which it may never do, and then without saying why.
     pub(crate) fn failure(&self) -> Option<Error> {

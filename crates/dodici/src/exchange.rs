@@ -180,6 +180,11 @@ where
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Finish> {
         loop {
             if self.job.command.is_cancelled() {
+                // What the caller handed over before it gave up leaves first, as far as the socket
+                // takes it at once: bytes that were written to a socket of Node's do.
+                if self.job.command.has_chunks() {
+                    let _ = self.conn.poll_drive(cx);
+                }
                 return self.fail(
                     CloseReason::Aborted,
                     Error::new(ErrorKind::Aborted, self.phase(), "Request aborted"),

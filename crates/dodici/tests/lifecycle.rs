@@ -355,6 +355,32 @@ async fn an_abort_while_writing_closes_the_connection() {
     peer.finish().await;
 }
 
+/// One thread, so that the connection's task finds the chunk and the abort together.
+#[tokio::test]
+async fn a_chunk_that_was_handed_over_before_an_abort_leaves_before_the_connection_ends() {
+    let peer = first_then_ok(|mut conn| async move {
+        conn.read_head().await;
+        conn.closed().await;
+    })
+    .await;
+    let client = Client::new(peer.port(), one_connection());
+    let call = client.send(post_chunked("/"));
+    let pulled = call.wait(|seen| (seen.pulled() > 0).then_some(()));
+    within("pulled", pulled).await;
+    call.handle.body_chunk(Bytes::from_static(b"a string"));
+    call.handle.cancel();
+    assert_eq!(
+        within("aborted", call.error()).await.kind(),
+        ErrorKind::Aborted
+    );
+    within("closed", peer.peer_close(0)).await;
+    let received = peer.wait(|log| Some(log.connections.first()?.received.clone()));
+    let received = within("received", received).await;
+    assert!(received.ends_with(b"8\r\na string\r\n"));
+    shut_down(client).await;
+    peer.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_abort_after_the_end_does_no_harm() {
     let origin = TestOrigin::start().await;

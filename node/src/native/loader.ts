@@ -19,6 +19,7 @@ import { join, resolve } from 'node:path';
 
 import { LAYOUT_HASH } from '../wire/generated';
 import type { NativeAddon } from './addon';
+import { findMissingBytes } from './truncated';
 
 /** `dist/native/loader.js` is two levels below the package's root, as this file is. */
 const PACKAGE_ROOT = join(__dirname, '..', '..');
@@ -72,6 +73,7 @@ export function loadAddon(path: string = addonPath()): NativeAddon {
     );
   }
   let addon: NativeAddon;
+  checkLength(path);
   try {
     addon = require(path) as NativeAddon;
   } catch (cause) {
@@ -91,6 +93,20 @@ export function loadAddon(path: string = addonPath()): NativeAddon {
   }
   checkLayout(addon, path);
   return addon;
+}
+
+/** Refuses a file that has been cut off; see `truncated.ts`. What cannot be read, `require` names. */
+function checkLength(path: string): void {
+  let missing: ReturnType<typeof findMissingBytes>;
+  try {
+    missing = findMissingBytes(path);
+  } catch {
+    return;
+  }
+  if (missing === null) return;
+  throw addonError(
+    `dodici's native addon ${path} is incomplete (it has ${missing.has} of ${missing.needs} bytes): reinstall dodici or rebuild the addon.`,
+  );
 }
 
 /** Refuses an addon whose records look different from ours; see `layout_hash` in dodici-wire. */

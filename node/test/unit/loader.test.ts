@@ -1,10 +1,11 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { addonPath, loadAddon } from '../../src/native/loader';
+import { findMissingBytes } from '../../src/native/truncated';
 import { LAYOUT_HASH } from '../../src/wire/generated';
 
 let folder: string;
@@ -54,6 +55,19 @@ describe('the addon', () => {
     const path = join(folder, 'foreign.cjs');
     writeFileSync(path, '');
     expect(failure(path).message).toContain('its layout is unknown');
+  });
+
+  it.runIf(process.platform === 'linux')('that was cut off is one sentence, not a crash', () => {
+    const whole = readFileSync(addonPath({}));
+    const path = join(folder, 'cut.node');
+    for (const kept of [whole.length - 1, whole.length >> 1, 4096]) {
+      writeFileSync(path, whole.subarray(0, kept));
+      const { code, message } = failure(path);
+      expect(code).toBe('ERR_DODICI_ADDON');
+      expect(message).toMatch(oneSentence);
+      expect(message).toContain(`it has ${kept} of `);
+    }
+    expect(findMissingBytes(addonPath({}))).toBeNull();
   });
 
   it('that is no addon at all is one sentence', () => {

@@ -41,6 +41,12 @@ pub(crate) struct Job {
 /// a server that closes one idle connection often closes its neighbours in the same moment.
 const MAX_REPLAYS: u8 = 5;
 
+/// So long a complete response waits for the end of its request's body. A caller that ends a body in
+/// the moment of the answer does so on another thread; without the wait, which of the two is seen
+/// first would decide whether the connection lives. 5 ms: many turns of an event loop, and less
+/// than a new connection costs.
+const BODY_GRACE: Duration = Duration::from_millis(5);
+
 impl Job {
     pub(crate) fn new(request: Request, settle: Settle, command: Arc<Command>) -> Self {
         Self {
@@ -122,6 +128,7 @@ pub(crate) async fn run(
         deadline: after(headers_timeout),
         headers_timeout,
         continue_deadline: None,
+        grace: None,
     };
     if exchange.job.request.expect_continue {
         exchange.continue_deadline = after(Some(config.continue_timeout));
@@ -165,6 +172,8 @@ struct Exchange<'a, F, I> {
     deadline: Option<Instant>,
     headers_timeout: Option<Duration>,
     continue_deadline: Option<Instant>,
+    /// The response is complete; until when the end of the request's body is waited for.
+    grace: Option<Instant>,
 }
 
 impl<F, I> Exchange<'_, F, I>
@@ -179,6 +188,9 @@ where
 {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Finish> {
         loop {
+            if self.grace.is_some() {
+                return self.poll_grace(cx);
+            }
             if self.job.command.is_cancelled() {
                 // What the caller handed over before it gave up leaves first, as far as the socket
                 // takes it at once: bytes that were written to a socket of Node's do.
@@ -368,10 +380,34 @@ where
         } else {
             match self.conn.reusable(cx) {
                 Ok(hint) => Finish::Reusable(hint),
+                Err(CloseReason::NotReusable) if self.conn.waits_for_body() => {
+                    self.grace = after(Some(BODY_GRACE));
+                    return Step::Again;
+                }
                 Err(reason) => Finish::Done(reason),
             }
         };
         Step::Finished(finish)
+    }
+
+    /// The response is complete, and nothing can make it fail any more.
+    fn poll_grace(&mut self, cx: &mut Context<'_>) -> Poll<Finish> {
+        let over = self.job.command.is_cancelled()
+            || self.job.command.failure().is_some()
+            || self.interrupt.interrupted().is_some()
+            || self.conn.poll_drive(cx).is_ready();
+        self.ask_for_body();
+        match self.conn.reusable(cx) {
+            Ok(hint) => Poll::Ready(Finish::Reusable(hint)),
+            Err(CloseReason::NotReusable)
+                if !over
+                    && self.conn.waits_for_body()
+                    && !self.timer.poll_expired(cx, self.grace) =>
+            {
+                Poll::Pending
+            }
+            Err(reason) => Poll::Ready(Finish::Done(reason)),
+        }
     }
 
     // --- deadlines ---

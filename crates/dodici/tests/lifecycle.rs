@@ -355,6 +355,28 @@ async fn an_abort_while_writing_closes_the_connection() {
     peer.finish().await;
 }
 
+#[tokio::test]
+async fn an_answer_that_overtakes_the_end_of_the_body_leaves_the_connection() {
+    let peer = first_then_ok(|mut conn| async move {
+        while let Some(head) = conn.next_head().await {
+            conn.send(OK).await;
+            conn.read_body(&head).await;
+        }
+    })
+    .await;
+    let client = Client::new(peer.port(), one_connection());
+    let call = client.send(post_chunked("/"));
+    let answered = call.wait(|seen| (seen.body == b"ok").then_some(()));
+    within("answered", answered).await;
+    call.handle.body_chunk(Bytes::from_static(b"late"));
+    call.handle.body_end(HeaderBlock::new());
+    within("ended", call.ended()).await;
+    assert_eq!(within("next", client.get("/").ended()).await.status(), 200);
+    assert_eq!(reasons(&client), []);
+    shut_down(client).await;
+    peer.finish().await;
+}
+
 /// One thread, so that the connection's task finds the chunk and the abort together.
 #[tokio::test]
 async fn a_chunk_that_was_handed_over_before_an_abort_leaves_before_the_connection_ends() {

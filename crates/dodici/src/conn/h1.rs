@@ -264,6 +264,18 @@ impl H1Conn {
         Ok(keep_alive.hint)
     }
 
+    /// After a response has ended: whether the end of the request's body is all that keeps the
+    /// connection from serving again.
+    pub(crate) fn waits_for_body(&self) -> bool {
+        let link = self.link.lock();
+        !self.driver_done
+            && link.seen.failure.is_none()
+            && !link.write_broken
+            && link.guard.keep_alive().reusable
+            && link.guard.is_idle()
+            && !self.sender.is_ready()
+    }
+
     /// Whether hyper has finished the last exchange and waits for a request.
     fn is_at_rest(&mut self, cx: &mut Context<'_>) -> bool {
         if self.driver_done {

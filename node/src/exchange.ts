@@ -44,6 +44,12 @@ export interface ExchangeContext extends SendContext {
 /** Credit goes back when half of the window is owed: one record for every 128 KiB. */
 const CREDIT_STEP = WINDOW / 2;
 
+/**
+ * Room beyond the window for a body whose first window was taken without a stop: the I/O thread then
+ * reads on while JavaScript has its part. 768 KiB: 1 MiB in all.
+ */
+const MORE_ROOM = 3 * WINDOW;
+
 /** What a paused request has not delivered yet. */
 type Undelivered =
   | { readonly kind: 'data'; readonly chunk: Buffer }
@@ -61,6 +67,8 @@ class Request extends Sending implements SlotOwner, Pausing, Pipelined {
   #isHttp2 = false;
   /** Bytes delivered and not yet credited. */
   #owed = 0;
+  /** Bytes credited until there is more room; 0 when there is. */
+  #untilRoom = WINDOW;
   /** What Rust knows of the handler: it delivers, will be told at the end of this turn, has stopped. */
   #delivery: 'running' | 'pausing' | 'paused' = 'running';
 
@@ -302,8 +310,16 @@ class Request extends Sending implements SlotOwner, Pausing, Pipelined {
 
   #returnCredit(): void {
     if (this.#owed < CREDIT_STEP || this.settled) return;
-    this.writer.credit(this.slot, this.generation, this.#owed);
+    let credit = this.#owed;
     this.#owed = 0;
+    if (this.#untilRoom > 0) {
+      this.#untilRoom -= credit;
+      if (this.#untilRoom <= 0) {
+        this.#untilRoom = 0;
+        credit += MORE_ROOM;
+      }
+    }
+    this.writer.credit(this.slot, this.generation, credit);
     this.scheduleFlush();
   }
 

@@ -17,6 +17,10 @@ use crate::sink::Sink;
 /// 128 KiB: two slices, so that one can be written while the next is fetched.
 pub(crate) const PULL_WINDOW: u32 = 128 * 1024;
 
+/// As many bytes more once the first [`PULL_WINDOW`] has left: the caller then fetches the next
+/// slices while these are written. 384 KiB: 512 KiB in all.
+const MORE_ROOM: u32 = 3 * PULL_WINDOW;
+
 /// Credit is asked for again in steps of at least this many bytes, unless nothing is buffered.
 const PULL_STEP: u32 = 32 * 1024;
 
@@ -53,6 +57,8 @@ struct Upload {
     lacking: Option<u64>,
     /// The caller was asked for the body.
     asked: bool,
+    /// Bytes asked for again, up to the first [`PULL_WINDOW`].
+    first: u32,
     /// Consumed bytes that were not asked for again yet.
     owed: u32,
     /// The body waits for `100 Continue`.
@@ -320,10 +326,18 @@ impl Command {
         let ask = upload.end.is_none()
             && !upload.left
             && (upload.owed >= PULL_STEP || (upload.owed > 0 && upload.chunks.is_empty()));
-        if ask {
-            std::mem::take(&mut upload.owed)
+        if !ask {
+            return 0;
+        }
+        let owed = std::mem::take(&mut upload.owed);
+        if upload.first >= PULL_WINDOW {
+            return owed;
+        }
+        upload.first = upload.first.saturating_add(owed);
+        if upload.first >= PULL_WINDOW {
+            owed + MORE_ROOM
         } else {
-            0
+            owed
         }
     }
 

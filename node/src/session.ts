@@ -71,8 +71,8 @@ const NEVER = 0x7fffffff;
 
 const EMPTY = Buffer.alloc(0);
 
-/** What a drain has delivered, as far as an error or a disconnect must not come in the same breath. */
-const Delivered = { Response: 1, End: 2 } as const;
+/** What a drain has delivered, as far as something else must not come in the same breath. */
+const Delivered = { Response: 1, End: 2, Pull: 4 } as const;
 
 /** A batch, or the rest of one, that is delivered in a later turn of the event loop. */
 interface Postponed {
@@ -105,6 +105,8 @@ export class Session implements RecordSink {
   #draining = false;
   /** Bits of `Delivered`, since microtasks ran last: one doorbell may bring several batches. */
   #delivered = 0;
+  /** Whose bodies were asked for more, while the bit for it is set. */
+  readonly #pulled = new Set<SlotOwner>();
   #forgetScheduled = false;
   /** Batches that wait for their turn, in the order of their arrival. */
   #postponed: Postponed[] = [];
@@ -346,6 +348,7 @@ export class Session implements RecordSink {
   readonly #forget = (): void => {
     this.#forgetScheduled = false;
     this.#delivered = 0;
+    this.#pulled.clear();
   };
 
   /** Keeps the records from `from` on: the batch's memory is the addon's again when we return. */
@@ -374,11 +377,13 @@ export class Session implements RecordSink {
   };
 
   /**
-   * Whether a failure or a disconnect has to wait for the next turn of the event loop.
+   * Whether a failure, a disconnect or an answer has to wait for the next turn of the event loop.
    *
    * One batch may hold what a socket would have told in several turns. Whoever awaits a response
    * goes on in a microtask: if its failure came before that, nobody would be listening yet, and a
-   * `disconnect` would come before the `end` of the body that it followed.
+   * `disconnect` would come before the `end` of the body that it followed. So does the source of a
+   * request body that was asked for more: an answer in the same breath would find it half read,
+   * whether it has just ended or is about to fail.
    */
   #waits(after: number): boolean {
     return (this.#delivered & after) !== 0;
@@ -407,6 +412,7 @@ export class Session implements RecordSink {
     }
     switch (kind) {
       case Completion.Head:
+        if (this.#waits(Delivered.Pull) && this.#pulled.has(owner)) return false;
         this.#delivered |= Delivered.Response;
         owner.onHead(aux, flags, batch.latin1Slice(start, end));
         return true;
@@ -423,6 +429,8 @@ export class Session implements RecordSink {
         owner.onError(batch, start, end);
         return true;
       case Completion.Pull:
+        this.#delivered |= Delivered.Pull;
+        this.#pulled.add(owner);
         owner.onPull(batch.readUInt32LE(start));
         return true;
       case Completion.Informational:

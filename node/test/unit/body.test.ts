@@ -256,6 +256,38 @@ describe('an iterable', () => {
     expect(control.of('Dispatch')).toEqual([]);
   });
 
+  it('that fails when it is asked for more is told before an answer that came along', async () => {
+    const boom = new Error('boom');
+    async function* chunks() {
+      yield 'a chunk';
+      throw boom;
+    }
+    const request = await start(chunks());
+    control.deliver(control.pull(request, 7), control.head(request), control.end(request));
+    await turned();
+    expect(recorder.last('error')[1]).toBe(boom);
+    expect(recorder.names).toEqual(['start', 'error']);
+  });
+
+  it('that has ended is over before an answer that came along is told', async () => {
+    let isOver = false;
+    let wasOver: boolean | undefined;
+    async function* chunks() {
+      try {
+        yield 'a chunk';
+      } finally {
+        isOver = true;
+      }
+    }
+    recorder.during = (name) => {
+      if (name === 'head') wasOver = isOver;
+    };
+    const request = await start(chunks());
+    control.deliver(control.pull(request, 7), control.head(request), control.end(request));
+    await turned();
+    expect(wasOver).toBe(true);
+  });
+
   it('of something else than bytes and text is a TypeError', async () => {
     client.dispatch({ path: '/', method: 'POST', body: [1] as never }, recorder);
     await turned();

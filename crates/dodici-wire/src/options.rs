@@ -1,8 +1,9 @@
 //! Pool options: the payload of `PoolCreate` and of the native function `checkOptions`.
 //!
 //! Turns the flat list of [`OptionKey`] values into the structs of the layers that read them.
-//! Defaults are those of the structs, but for three that undici decides: an unexpected
-//! `100 Continue` is an error, the window is [`WINDOW`], and a request is replayed once. Whether certificates and keys make
+//! Defaults are those of the structs, but for four that undici decides: an unexpected
+//! `100 Continue` is an error, a response does not wait for the end of its request's body, the window
+//! is [`WINDOW`], and a request is replayed once. Whether certificates and keys make
 //! sense is for the connector to say.
 
 use std::net::IpAddr;
@@ -91,6 +92,7 @@ impl PoolOptions {
         let mut pool = PoolConfig::default();
         let mut exchange = ExchangeConfig {
             unexpected_continue: UnexpectedContinue::Error,
+            body_grace: None,
             window: WINDOW,
             ..ExchangeConfig::default()
         };

@@ -41,12 +41,6 @@ pub(crate) struct Job {
 /// a server that closes one idle connection often closes its neighbours in the same moment.
 const MAX_REPLAYS: u8 = 5;
 
-/// So long a complete response waits for the end of its request's body. A caller that ends a body in
-/// the moment of the answer does so on another thread; without the wait, which of the two is seen
-/// first would decide whether the connection lives. 5 ms: many turns of an event loop, and less
-/// than a new connection costs.
-const BODY_GRACE: Duration = Duration::from_millis(5);
-
 impl Job {
     pub(crate) fn new(request: Request, settle: Settle, command: Arc<Command>) -> Self {
         Self {
@@ -380,8 +374,10 @@ where
         } else {
             match self.conn.reusable(cx) {
                 Ok(hint) => Finish::Reusable(hint),
-                Err(CloseReason::NotReusable) if self.conn.waits_for_body() => {
-                    self.grace = after(Some(BODY_GRACE));
+                Err(CloseReason::NotReusable)
+                    if self.config.body_grace.is_some() && self.conn.waits_for_body() =>
+                {
+                    self.grace = after(self.config.body_grace);
                     return Step::Again;
                 }
                 Err(reason) => Finish::Done(reason),

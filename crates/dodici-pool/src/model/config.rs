@@ -152,6 +152,13 @@ pub struct ExchangeConfig {
     /// How long a body waits for `100 Continue` before it is sent anyway. Default 1 s (RFC 9110,
     /// section 10.1.1 forbids waiting for ever).
     pub continue_timeout: Duration,
+    /// How long a complete response waits for the end of its request's body before it is told and
+    /// the connection given up. A caller that ends a body in the moment of the answer does so on
+    /// another thread; without the wait, which of the two is seen first would decide whether the
+    /// connection lives. Default 5 ms: many turns of an event loop, and less than a new connection
+    /// costs. `None` gives the connection up at once, as undici does: its callers stop their bodies
+    /// when the response ends, and nothing more may be sent.
+    pub body_grace: Option<Duration>,
     /// Body bytes delivered but not yet credited back, per request. Default 256 KiB.
     pub window: u32,
     /// Faults of responses on HTTP/1.1 that are forgiven. Default: none.
@@ -193,6 +200,7 @@ impl Default for ExchangeConfig {
             max_response_size: None,
             unexpected_continue: UnexpectedContinue::Ignore,
             continue_timeout: Duration::from_secs(1),
+            body_grace: Some(Duration::from_millis(5)),
             window: 256 * 1024,
             leniency: Leniency::default(),
         }

@@ -393,14 +393,14 @@ describe('credit', () => {
   const half = Buffer.alloc(WINDOW / 2, 'x');
   const credited = () => control.of('Credit').map((r) => r.payload.readUInt32LE(0));
 
-  it('goes back when half of the window was delivered', async () => {
+  it('goes back when half of the window was delivered, with more room once all of it was', async () => {
     const request = await start();
     control.deliver(control.head(request), control.largeData(request, half.subarray(1)));
     expect(credited()).toEqual([]);
     control.deliver(control.data(request, 'x'));
     expect(credited()).toEqual([WINDOW / 2]);
     control.deliver(control.largeData(request, half), control.largeData(request, half));
-    expect(credited()).toEqual([WINDOW / 2, WINDOW / 2, WINDOW / 2]);
+    expect(credited()).toEqual([WINDOW / 2, WINDOW / 2 + 3 * WINDOW, WINDOW / 2]);
   });
 
   it('is kept while paused and goes back on resume', async () => {

@@ -213,8 +213,8 @@ describe('a declared length that the body does not have, not strictly', () => {
     const lax = new Client(answering.url, { strictContentLength: false });
     const ends: string[] = [];
     lax.on('disconnect', (...[, , , info]) => ends.push(info!.reason));
-    const connects: unknown[] = [];
-    lax.on('connect', () => connects.push(heads.length));
+    let connects = 0;
+    lax.on('connect', () => connects++);
     const headers = { 'content-length': '10' };
     const body = Readable.from(['abc']);
     const first = await lax.request({ path: '/short', method: 'PUT', headers, body });
@@ -223,7 +223,7 @@ describe('a declared length that the body does not have, not strictly', () => {
     expect(second.statusCode).toBe(200);
     expect(heads).toEqual(['PUT /short', 'GET /next']);
     expect(ends).toEqual(['not reusable']);
-    expect(connects).toEqual([0, 1]);
+    expect(connects).toBe(2);
     await lax.destroy();
     await answering.close();
   });

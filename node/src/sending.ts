@@ -151,8 +151,8 @@ export abstract class Sending
     this.context.bodyDrained();
   }
 
-  get streamedBody(): boolean {
-    return this.outgoing !== null;
+  get bodyLeftAt(): number {
+    return this.outgoing === null ? 0 : this.outgoing.leftAt;
   }
 
   /** Whether the body left completely, or there is none. */

@@ -10,7 +10,7 @@
  */
 
 import type { NativeAddon, NativeEnvironment } from './native/addon';
-import { queueMicrotask, setImmediate, setInterval } from './timers';
+import { now, queueMicrotask, setImmediate, setInterval } from './timers';
 import { BATCH_LIMIT, Completion } from './wire/generated';
 import type { Latin1Buffer } from './wire/latin1';
 import { Pages } from './wire/pages';
@@ -29,8 +29,11 @@ export interface SlotOwner {
   onEnd(trailers: string): void;
   /** The payload lies in `batch` from `start` to `end`, and only until this returns. */
   onError(batch: Buffer, start: number, end: number): void;
-  /** Its body goes out in pieces: the answer waits as `Session.#comesTooSoon` says. */
-  readonly streamedBody: boolean;
+  /**
+   * When the last piece of its body left, by `now()`: `Infinity` as long as there are more, 0 for a
+   * body that left with its head. The answer waits for it as `Session.#comesTooSoon` says.
+   */
+  readonly bodyLeftAt: number;
   /** `bytes` more of the outgoing body are wanted. */
   onPull(bytes: number): void;
 }
@@ -79,6 +82,13 @@ const EMPTY = Buffer.alloc(0);
  * without a look, because Node calls a thread-safe function again that was rung while it ran.
  */
 const RIPE = 2;
+
+/**
+ * An answer that comes so many milliseconds after the end of its request does not wait: what was
+ * written before has long been there to be read. 5: much for a server in this process, little for
+ * one elsewhere.
+ */
+const SOON = 5;
 
 /** What a drain has delivered, as far as something else must not come in the same breath. */
 const Delivered = { Response: 1, End: 2 } as const;
@@ -416,9 +426,13 @@ export class Session implements RecordSink {
    * microtask: the answer would find it half read, whether it has just ended or is about to fail.
    * The head waits as well, so that what came together is told together: a caller that aborts at the
    * head, as fetch does to follow a redirect, hears nothing of an answer that is complete.
+   *
+   * What lies behind it in the batch waits too, so nothing waits for more than two turns, nor at all
+   * where a turn takes longer than `SOON`.
    */
   #comesTooSoon(owner: SlotOwner): boolean {
-    return owner.streamedBody && !this.#ripe;
+    const { bodyLeftAt } = owner;
+    return bodyLeftAt !== 0 && !this.#ripe && now() - bodyLeftAt < SOON;
   }
 
   record(

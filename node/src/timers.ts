@@ -5,6 +5,7 @@
  * what the package tells itself.
  */
 
+import { performance } from 'node:perf_hooks';
 import * as timers from 'node:timers';
 
 /** As the global of this name. */
@@ -12,6 +13,9 @@ export const setImmediate: typeof timers.setImmediate = timers.setImmediate;
 
 /** As the global of this name. */
 export const setInterval: typeof timers.setInterval = timers.setInterval;
+
+/** As `performance.now()`: milliseconds. */
+export const now: () => number = performance.now.bind(performance);
 
 /** As the global of this name. */
 export const queueMicrotask: typeof globalThis.queueMicrotask = globalThis.queueMicrotask;

@@ -8,6 +8,7 @@
  * beyond the credit waits here, and the source is asked to stop.
  */
 
+import { now } from '../timers';
 import { errors } from '../undici';
 import { BODY_SLICE } from '../wire/generated';
 import type { SubmissionWriter } from '../wire/writer';
@@ -53,6 +54,7 @@ export class OutgoingBody {
   #waiting: Waiting[] = [];
   #ended = false;
   #finished = false;
+  #leftAt = Number.POSITIVE_INFINITY;
   #warned = false;
   /** The source ended before the declared length, and the user wants that. */
   #short = false;
@@ -66,6 +68,11 @@ export class OutgoingBody {
   /** Whether all of the body has left. */
   get finished(): boolean {
     return this.#finished;
+  }
+
+  /** When its end left, by `now()`; `Infinity` before that. */
+  get leftAt(): number {
+    return this.#leftAt;
   }
 
   /** Whether a chunk waits for credit. */
@@ -174,6 +181,7 @@ export class OutgoingBody {
       else owner.writer.bodyEnd(owner.slot, owner.generation);
       wrote = true;
       this.#finished = true;
+      this.#leftAt = now();
       owner.requestSent();
     }
     if (wrote) owner.scheduleFlush();

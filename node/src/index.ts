@@ -6,6 +6,8 @@
  * names for ESM.
  */
 
+import * as all from './index';
+
 export { Agent } from './agent';
 export { BalancedPool, RoundRobinPool } from './balancing';
 export { Client } from './client';
@@ -57,5 +59,5 @@ export type {
 export type * from './undici';
 
 /** All of it, for `import dodici from 'dodici'`; undici's default export is the like. */
-const dodici: typeof import('./index') = module.exports as typeof import('./index');
+const dodici: typeof import('./index') = all;
 export default dodici;

@@ -7,7 +7,7 @@
  */
 
 import type { DispatchController } from './handler-types';
-import { parseFields, rawFields } from './headers';
+import { lazyRawList, rawList } from './raw-list';
 
 /** What a controller needs of its exchange. */
 export interface Controlled {
@@ -16,19 +16,8 @@ export interface Controlled {
   paused(): void;
   /** Delivery may go on. */
   resumed(): void;
-}
-
-/** Gives a list of fields the names as properties, which neither loops nor comparisons see. */
-function withNames(list: Buffer[], fields: object): Buffer[] {
-  for (const [name, value] of Object.entries(fields)) {
-    if (name in list) continue;
-    Object.defineProperty(list, name, {
-      value: value as unknown,
-      configurable: true,
-      writable: true,
-    });
-  }
-  return list;
+  /** Whether the handler reads `rawHeaders` of every response, and mostly looks no further. */
+  readonly seldomLooksAtRaw: boolean;
 }
 
 /** The controller of one request. */
@@ -88,15 +77,12 @@ export class RequestController implements DispatchController {
   }
 
   /**
-   * Names and values of the last head as they stood on the wire: a flat list of Buffers. Over
-   * HTTP/2, where undici has an object of names and values here, the list has those as well.
+   * Names and values of the last head as they stood on the wire: a flat list of Buffers.
    */
   get rawHeaders(): unknown {
     if (this.#rawHeaders === null && this.#head !== null) {
-      const raw = rawFields(this.#head, this.#headFields);
-      this.#rawHeaders = this.#isHttp2
-        ? withNames(raw, parseFields(this.#head, this.#headFields))
-        : raw;
+      const make = this.#exchange.seldomLooksAtRaw ? lazyRawList : rawList;
+      this.#rawHeaders = make(this.#head, this.#headFields, this.#isHttp2);
     }
     return this.#rawHeaders;
   }
@@ -108,8 +94,7 @@ export class RequestController implements DispatchController {
   /** As `rawHeaders`, of the trailers. */
   get rawTrailers(): unknown {
     if (this.#rawTrailers === null && this.#trailers !== null) {
-      const raw = rawFields(this.#trailers);
-      this.#rawTrailers = this.#isHttp2 ? withNames(raw, parseFields(this.#trailers)) : raw;
+      this.#rawTrailers = rawList(this.#trailers, 0, this.#isHttp2);
     }
     return this.#rawTrailers;
   }

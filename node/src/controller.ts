@@ -20,9 +20,17 @@ export interface Controlled {
   readonly seldomLooksAtRaw: boolean;
 }
 
+/** In the place of an exchange that has ended: there is nothing left to control. */
+const OVER: Controlled = {
+  abortWith: () => undefined,
+  paused: () => undefined,
+  resumed: () => undefined,
+  seldomLooksAtRaw: false,
+};
+
 /** The controller of one request. */
 export class RequestController implements DispatchController {
-  readonly #exchange: Controlled;
+  #exchange: Controlled;
   #paused = false;
   #aborted = false;
   #reason: Error | null = null;
@@ -116,8 +124,13 @@ export class RequestController implements DispatchController {
     controller.#rawHeaders = null;
   }
 
-  /** Trailers arrived. For the exchange. */
+  /**
+   * Trailers arrived, and nothing comes after them. For the exchange, which the controller lets go:
+   * whoever keeps the controller, as undici's fetch does until its stream is collected, keeps no
+   * request with it.
+   */
   static receiveTrailers(controller: RequestController, text: string): void {
     controller.#trailers = text;
+    controller.#exchange = OVER;
   }
 }

@@ -38,6 +38,7 @@ const TESTED = [
   'roots',
   'undici',
   'wire/generated',
+  'wire/pages',
   'wire/reader',
   'wire/writer',
 ];

@@ -6,8 +6,6 @@
  * names for ESM.
  */
 
-import * as all from './index';
-
 export { Agent } from './agent';
 export { BalancedPool, RoundRobinPool } from './balancing';
 export { Client } from './client';
@@ -59,5 +57,5 @@ export type {
 export type * from './undici';
 
 /** All of it, for `import dodici from 'dodici'`; undici's default export is the like. */
-const dodici: typeof import('./index') = all;
+const dodici: typeof import('./index') = module.exports as typeof import('./index');
 export default dodici;

@@ -43,7 +43,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['src/undici.ts', 'src/undici-exports.ts', 'test/**/*.ts'],
+    files: ['src/undici.ts', 'src/undici-*.ts', 'test/**/*.ts'],
     rules: { '@typescript-eslint/no-restricted-imports': 'off' },
   },
   {

@@ -1,5 +1,7 @@
 // Tests run against the built package, as users get it: imports of src/ lead to dist/, so that
-// workers and child processes, which load dist/ themselves, see the same code.
+// workers and child processes, which load dist/ themselves, see the same code. Single modules are
+// those that scripts/build.mjs has in its list.
+import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { defineConfig, type Plugin } from 'vitest/config';
 
@@ -22,7 +24,10 @@ const testsUseTheBuiltPackage: Plugin = {
     if (importer === undefined || !specifier.startsWith('.')) return null;
     const path = fileURLToPath(new URL(specifier, `file://${importer}`));
     if (!path.startsWith(source)) return null;
-    return `${built}${path.slice(source.length).replace(/\.ts$/, '')}`.replace(/(\.js)?$/, '.js');
+    const module = path.slice(source.length).replace(/\.[jt]s$/, '');
+    const file = `${built}${module === 'index' ? '' : 'internal/'}${module}.js`;
+    if (existsSync(file)) return file;
+    throw new Error(`${file} was not built: put "${module}" into the list of scripts/build.mjs`);
   },
 };
 

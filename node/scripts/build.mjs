@@ -1,42 +1,134 @@
-// Builds dist/: tsc for the CommonJS output and the declarations, then the ESM wrapper, whose named
-// exports are read off the compiled files so that they cannot fall behind it.
+// Builds dist/: rolldown for the code, tsc for the declarations, then the ESM wrapper, whose named
+// exports are those of the code's entry, so that they cannot fall behind it.
+//
+//   dist/index.js       the package's names
+//   dist/dodici.js      the code of all modules: one file, because finding, reading and compiling
+//                       sixty takes several times as long as what they do when they are loaded
+//   dist/undici-peer.js the first look at the peer; see src/undici-peer.ts
+//   dist/internal/*.js  names of single modules in dodici.js, for the tests; not published
+//   dist/index.mjs      the package's names for ESM
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { rolldown } from 'rolldown';
+
 const root = fileURLToPath(new URL('..', import.meta.url));
+const source = join(root, 'src');
+const dist = join(root, 'dist');
 const require = createRequire(import.meta.url);
 
+/** Modules that tests import by themselves. */
+const TESTED = [
+  'agent',
+  'client',
+  'delegate',
+  'errors',
+  'events',
+  'headers',
+  'native/loader',
+  'native/truncated',
+  'options',
+  'origins',
+  'parse-origin',
+  'pool',
+  'raw-list',
+  'roots',
+  'undici',
+  'wire/generated',
+  'wire/pages',
+  'wire/reader',
+  'wire/writer',
+];
+
+/** Files of this build, below dist/. */
+const written = new Set();
+
 /** Writes only what changed, so that watchers and time stamps stay quiet. */
-function write(path, content) {
+function write(name, content) {
+  written.add(name);
+  const path = join(dist, name);
   if (existsSync(path) && readFileSync(path, 'utf8') === content) return;
+  mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, content);
 }
 
-mkdirSync(`${root}dist`, { recursive: true });
-const tsc = spawnSync(process.execPath, [require.resolve('typescript/bin/tsc'), '-p', root], {
-  stdio: 'inherit',
-});
+const tsc = spawnSync(
+  process.execPath,
+  [require.resolve('typescript/bin/tsc'), '-p', root, '--emitDeclarationOnly'],
+  { stdio: 'inherit' },
+);
 if (tsc.status !== 0) process.exit(tsc.status ?? 1);
 
-/** The names that a compiled module exports, `export *` apart. */
-function exportsOf(file) {
-  const compiled = readFileSync(`${root}dist/${file}`, 'utf8');
-  return [...compiled.matchAll(/^(?:Object\.defineProperty\(exports, "|exports\.)(\w+)/gm)].map(
-    ([, name]) => name,
-  );
+/**
+ * The peer stays outside. What imports it gets `undici-peer.js`: bundles load what is outside before
+ * anything else runs, and the peer is to be looked at first.
+ */
+const peerIsCheckedFirst = {
+  name: 'dodici:peer',
+  resolveId(specifier, _importer, { kind }) {
+    if (!/^undici(\/|$)/.test(specifier)) return null;
+    const id = kind === 'import-statement' ? join(source, 'undici-peer.js') : specifier;
+    return { id, external: 'relative' };
+  },
+};
+
+/** Bundles `input`, names and paths below src/, and writes it. Returns its files. */
+async function bundle(input, more) {
+  const built = await rolldown({
+    input: Object.fromEntries(input.map(([name, path]) => [name, join(source, `${path}.ts`)])),
+    plugins: [peerIsCheckedFirst],
+    platform: 'node',
+    preserveEntrySignatures: 'strict',
+    onLog(level, log) {
+      // `index.ts` and `undici-peer.ts` mean it: what they become is CommonJS.
+      if (log.code === 'COMMONJS_VARIABLE_IN_ESM') return;
+      throw new Error(`${level}: ${log.message}`);
+    },
+  });
+  const { output } = await built.generate({
+    dir: dist,
+    format: 'cjs',
+    exports: 'named',
+    sourcemap: true,
+    // A third of the text, all of which Node would read; the source maps have it.
+    comments: false,
+    generatedCode: { symbols: false },
+    // Stack traces and `util.inspect` show the names of functions and classes.
+    keepNames: true,
+    entryFileNames: '[name].js',
+    chunkFileNames: '[name].js',
+    ...more,
+  });
+  await built.close();
+  for (const { code } of output) {
+    // Stack traces have the name in the source, whatever `keepNames` does.
+    const renamed = /\b(\w+)\$\d+ = class\b/.exec(code);
+    if (renamed) throw new Error(`the class ${renamed[1]} was renamed: its name is taken`);
+  }
+  for (const file of output) write(file.fileName, file.type === 'chunk' ? file.code : file.source);
+  return output;
 }
 
-const names = [...new Set([...exportsOf('index.js'), ...exportsOf('undici-exports.js')])]
-  .filter((name) => name !== '__esModule' && name !== 'default')
+await bundle([['undici-peer', 'undici-peer']], {});
+const output = await bundle(
+  [['index', 'index'], ...TESTED.map((name) => [`internal/${name}`, name])],
+  {
+    // The others' names stay out of it, so that its own classes keep theirs.
+    codeSplitting: {
+      groups: [{ name: 'dodici', test: /^(?!.*[\\/](?:index|undici-exports)\.ts$)/ }],
+    },
+  },
+);
+
+const names = output
+  .find(({ fileName }) => fileName === 'index.js')
+  .exports.filter((name) => name !== 'default')
   .sort();
-if (!names.includes('Agent') || !names.includes('request')) {
-  throw new Error('the exports of dist/index.js were not recognised');
-}
-
 write(
-  `${root}dist/index.mjs`,
+  'index.mjs',
   `// Written by scripts/build.mjs: the names of index.js for ESM. A name that the installed undici
 // lacks is undefined.
 import dodici from './index.js';
@@ -48,9 +140,20 @@ export default dodici;
 `,
 );
 write(
-  `${root}dist/index.d.mts`,
+  'index.d.mts',
   `export * from './index.js';
 import dodici = require('./index.js');
 export default dodici;
 `,
 );
+
+// What modules of former times left behind.
+for (const entry of readdirSync(dist, { recursive: true, withFileTypes: true })) {
+  const name = relative(dist, join(entry.parentPath ?? entry.path, entry.name)).replaceAll(
+    sep,
+    '/',
+  );
+  if (!entry.isFile() || name.startsWith('.') || written.has(name)) continue;
+  const module = /^(.+)\.d\.ts$/.exec(name)?.[1];
+  if (module === undefined || !existsSync(join(source, `${module}.ts`))) rmSync(join(dist, name));
+}

@@ -7,7 +7,7 @@
  */
 
 import type { DispatchController } from './handler-types';
-import { parseFields, rawFields } from './headers';
+import { lazyRawList, rawList } from './raw-list';
 
 /** What a controller needs of its exchange. */
 export interface Controlled {
@@ -16,24 +16,21 @@ export interface Controlled {
   paused(): void;
   /** Delivery may go on. */
   resumed(): void;
+  /** Whether the handler reads `rawHeaders` of every response, and mostly looks no further. */
+  readonly seldomLooksAtRaw: boolean;
 }
 
-/** Gives a list of fields the names as properties, which neither loops nor comparisons see. */
-function withNames(list: Buffer[], fields: object): Buffer[] {
-  for (const [name, value] of Object.entries(fields)) {
-    if (name in list) continue;
-    Object.defineProperty(list, name, {
-      value: value as unknown,
-      configurable: true,
-      writable: true,
-    });
-  }
-  return list;
-}
+/** In the place of an exchange that has ended: there is nothing left to control. */
+const OVER: Controlled = {
+  abortWith: () => undefined,
+  paused: () => undefined,
+  resumed: () => undefined,
+  seldomLooksAtRaw: false,
+};
 
 /** The controller of one request. */
 export class RequestController implements DispatchController {
-  readonly #exchange: Controlled;
+  #exchange: Controlled;
   #paused = false;
   #aborted = false;
   #reason: Error | null = null;
@@ -88,15 +85,12 @@ export class RequestController implements DispatchController {
   }
 
   /**
-   * Names and values of the last head as they stood on the wire: a flat list of Buffers. Over
-   * HTTP/2, where undici has an object of names and values here, the list has those as well.
+   * Names and values of the last head as they stood on the wire: a flat list of Buffers.
    */
   get rawHeaders(): unknown {
     if (this.#rawHeaders === null && this.#head !== null) {
-      const raw = rawFields(this.#head, this.#headFields);
-      this.#rawHeaders = this.#isHttp2
-        ? withNames(raw, parseFields(this.#head, this.#headFields))
-        : raw;
+      const make = this.#exchange.seldomLooksAtRaw ? lazyRawList : rawList;
+      this.#rawHeaders = make(this.#head, this.#headFields, this.#isHttp2);
     }
     return this.#rawHeaders;
   }
@@ -108,8 +102,7 @@ export class RequestController implements DispatchController {
   /** As `rawHeaders`, of the trailers. */
   get rawTrailers(): unknown {
     if (this.#rawTrailers === null && this.#trailers !== null) {
-      const raw = rawFields(this.#trailers);
-      this.#rawTrailers = this.#isHttp2 ? withNames(raw, parseFields(this.#trailers)) : raw;
+      this.#rawTrailers = rawList(this.#trailers, 0, this.#isHttp2);
     }
     return this.#rawTrailers;
   }
@@ -131,8 +124,13 @@ export class RequestController implements DispatchController {
     controller.#rawHeaders = null;
   }
 
-  /** Trailers arrived. For the exchange. */
+  /**
+   * Trailers arrived, and nothing comes after them. For the exchange, which the controller lets go:
+   * whoever keeps the controller, as undici's fetch does until its stream is collected, keeps no
+   * request with it.
+   */
   static receiveTrailers(controller: RequestController, text: string): void {
     controller.#trailers = text;
+    controller.#exchange = OVER;
   }
 }

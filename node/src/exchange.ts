@@ -14,7 +14,9 @@
  * batch still holds for a settled request finds its slot empty.
  */
 
-import { RequestController } from './controller';
+import { AsyncResource } from 'node:async_hooks';
+
+import { type Controlled, RequestController } from './controller';
 import { channels, observe } from './diagnostics';
 import { decodeError } from './errors';
 import type { DispatchHandler, DispatchOptions, ParsedHeaders } from './handler-types';
@@ -57,7 +59,7 @@ type Undelivered =
   | { readonly kind: 'head'; readonly status: number; readonly text: string };
 
 /** One request; see above. Named as undici's, which stands in the stack of every handler's callback. */
-class Request extends Sending implements SlotOwner, Pausing, Pipelined {
+class Request extends Sending implements SlotOwner, Pausing, Pipelined, Controlled {
   readonly #context: ExchangeContext;
   #controller: RequestController | null = null;
   #queue: Undelivered[] | null = null;
@@ -221,6 +223,15 @@ class Request extends Sending implements SlotOwner, Pausing, Pipelined {
    */
   get holds(): boolean {
     return this.#delivery !== 'paused';
+  }
+
+  /**
+   * undici's `request()` and its like read `rawHeaders` of every response, and look into them only
+   * where the caller chose `responseHeaders: 'raw'`.
+   */
+  get seldomLooksAtRaw(): boolean {
+    const handler = this.handler as { responseHeaders?: unknown };
+    return handler.responseHeaders === null && handler instanceof AsyncResource;
   }
 
   #tellResumed(): void {

@@ -1,5 +1,5 @@
 /**
- * The peer, loaded. Only this file and `undici-exports.ts` import `undici`.
+ * The peer, loaded. Only this file and its neighbours `undici-*.ts` import `undici`.
  *
  * What lives here: the loaded peer, its major version and the symbols it keeps its counters under.
  * Everyone in this package who needs an error class, `Dispatcher`, or one of undici's classes takes
@@ -13,9 +13,6 @@ import type * as Undici from 'undici';
 
 /** The peer's exports, as typed by the newest major that dodici supports. */
 export type Peer = typeof Undici;
-
-/** The peer range of `package.json`, for messages. */
-export const PEER_RANGE = '^7.29.0 || ^8.10.0';
 
 /** Symbols under which undici's dispatchers show their counters and their origin. */
 export interface PeerSymbols {
@@ -43,50 +40,6 @@ export interface PeerSymbols {
   readonly [name: string]: symbol | undefined;
 }
 
-/** Turns what `require('undici')` threw into one sentence that says what to do. */
-function explainLoadFailure(cause: unknown): Error {
-  const { code, message = String(cause) } = cause as { code?: string; message?: string };
-  const missing = code === 'MODULE_NOT_FOUND' && message.includes("'undici'");
-  const explained = new Error(
-    missing
-      ? `dodici needs its peer dependency undici (${PEER_RANGE}), which is not installed: run "npm install undici".`
-      : `dodici could not load its peer dependency undici on Node ${process.version} (${message}): install a version that supports this Node, for Node older than 22.19 "npm install undici@7".`,
-    { cause },
-  );
-  return Object.assign(explained, { code: 'ERR_DODICI_PEER' });
-}
-
-function loadPeer(): Peer {
-  try {
-    return require('undici') as Peer;
-  } catch (cause) {
-    throw explainLoadFailure(cause);
-  }
-}
-
-function readVersion(): string {
-  try {
-    return (require('undici/package.json') as { version: string }).version;
-  } catch {
-    return 'unknown';
-  }
-}
-
-/** Refuses a peer that is known to be outside the range; package managers only warn. */
-function checkVersion(version: string): void {
-  const parts = /^(\d+)\.(\d+)\./.exec(version);
-  if (parts === null) return;
-  const major = Number(parts[1]);
-  const minor = Number(parts[2]);
-  if ((major === 7 && minor >= 29) || (major === 8 && minor >= 10)) return;
-  throw Object.assign(
-    new Error(
-      `dodici works with undici ${PEER_RANGE}, but undici ${version} is installed: run "npm install undici@${process.versions.node.startsWith('20.') ? 7 : 8}".`,
-    ),
-    { code: 'ERR_DODICI_PEER' },
-  );
-}
-
 /** Symbols of the peer's pools that are not among the others. */
 export interface PeerPoolSymbols {
   /** Where a pool keeps its clients. */
@@ -109,15 +62,20 @@ function loadSymbols(load: () => unknown): unknown {
   }
 }
 
-/** Version of the loaded peer, for messages; `"unknown"` where it does not say. */
-export const peerVersion: string = readVersion();
-checkVersion(peerVersion);
-
 /** The loaded peer. */
-export const peer: Peer = loadPeer();
+export const peer: Peer = require('undici') as Peer;
+
+function readMajor(): 7 | 8 {
+  try {
+    const { version } = require('undici/package.json') as { version: string };
+    return version.startsWith('7.') ? 7 : 8;
+  } catch {
+    return 8;
+  }
+}
 
 /** Major version of the loaded peer: their defaults differ (`allowH2`, `h2Options`, `tls`). */
-export const peerMajor: 7 | 8 = peerVersion.startsWith('7.') ? 7 : 8;
+export const peerMajor: 7 | 8 = readMajor();
 
 /** The loaded peer's symbols. */
 export const symbols = loadSymbols(() => require('undici/lib/core/symbols.js')) as PeerSymbols;

@@ -119,7 +119,7 @@ const WORD_RULES: &[WordRule] = &[
         extension: "ts",
         except: Some("node/src/undici"),
         words: Words::Import("undici"),
-        why: "the peer is imported in node/src/undici.ts and undici-exports.ts alone",
+        why: "the peer is imported in node/src/undici.ts and its neighbours undici-*.ts alone",
     },
 ];
 

@@ -21,8 +21,8 @@ import { LAYOUT_HASH } from '../wire/generated';
 import type { NativeAddon } from './addon';
 import { findMissingBytes } from './truncated';
 
-/** `dist/native/loader.js` is two levels below the package's root, as this file is. */
-const PACKAGE_ROOT = join(__dirname, '..', '..');
+/** The build makes one file of the package, `dist/dodici.js`. */
+const PACKAGE_ROOT = join(__dirname, '..');
 
 function addonError(message: string, cause?: unknown): Error {
   const error = new Error(message, cause === undefined ? undefined : { cause });

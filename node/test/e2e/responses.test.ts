@@ -64,6 +64,19 @@ describe('a response', () => {
     expect(text(recorder.controller.rawTrailers)).toEqual(['X-Sum', '1', 'x-sum', '2']);
   });
 
+  it('has the headers of request() as they came where the caller wants them so', async () => {
+    const client = use(
+      await rawOrigin(answer('HTTP/1.1 200 OK\r\nX-CaSe: One\r\nContent-Length: 0\r\n\r\n')),
+    );
+    const ask = async (responseHeaders?: 'raw') => {
+      const { headers, body } = await client.request({ path: '/', method: 'GET', responseHeaders });
+      await body.dump();
+      return headers;
+    };
+    expect(await ask()).toEqual({ 'x-case': 'One', 'content-length': '0' });
+    expect(await ask('raw')).toEqual(['X-CaSe', 'One', 'Content-Length', '0']);
+  });
+
   it('stops while paused and goes on when resumed, for a body of many windows', async () => {
     const size = 5_000_000;
     const client = use(

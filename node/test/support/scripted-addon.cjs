@@ -6,7 +6,7 @@
 
 const path = require('node:path');
 
-const dist = path.join(__dirname, '..', '..', 'dist', 'wire', 'generated.js');
+const dist = path.join(__dirname, '..', '..', 'dist', 'internal', 'wire', 'generated.js');
 const { Submission, Completion, Field, LAYOUT_HASH, RECORD_HEADER } = require(dist);
 
 const SUBMISSION_NAMES = Object.fromEntries(

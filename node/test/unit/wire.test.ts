@@ -2,7 +2,6 @@ import { readFileSync } from 'node:fs';
 
 import { describe, expect, it } from 'vitest';
 
-import { parseFields } from '../../src/headers';
 import {
   Completion,
   DispatchFlag,
@@ -304,52 +303,5 @@ describe('completion reader', () => {
     const { batch, words } = alignBatch(shifted);
     expect(batch.equals(bytes)).toBe(true);
     expect(words[1]).toBe(bytes.readUInt32LE(4));
-  });
-});
-
-describe('parsed headers', () => {
-  it('have lower-case names and an array where a name repeats', () => {
-    const text = fieldList([
-      ['Content-Type', 'text/plain'],
-      ['Set-Cookie', 'a'],
-      ['SET-COOKIE', 'b'],
-      ['set-cookie', 'c'],
-    ]);
-    expect(parseFields(text)).toEqual({
-      'content-type': 'text/plain',
-      'set-cookie': ['a', 'b', 'c'],
-    });
-  });
-
-  it('store names of Object.prototype as own properties', () => {
-    const headers = parseFields(
-      fieldList([
-        ['__proto__', 'x'],
-        ['constructor', 'y'],
-        ['__proto__', 'z'],
-      ]),
-    );
-    expect(Object.keys(headers)).toEqual(['__proto__', 'constructor']);
-    expect(Object.getOwnPropertyDescriptor(headers, '__proto__')!.value).toEqual(['x', 'z']);
-    expect(Object.getPrototypeOf(headers)).toBe(Object.prototype);
-  });
-
-  it('keep empty values and values with colons', () => {
-    expect(
-      parseFields(
-        fieldList([
-          ['a', ''],
-          ['b', 'c: d'],
-        ]),
-      ),
-    ).toEqual({ a: '', b: 'c: d' });
-  });
-
-  it('stay right after more names than are interned', () => {
-    for (let i = 0; i < 2000; i++) parseFields(`X-Name-${i}\nv\n`);
-    expect(parseFields('X-Name-1999\nv\nX-Other\nw\n')).toEqual({
-      'x-name-1999': 'v',
-      'x-other': 'w',
-    });
   });
 });

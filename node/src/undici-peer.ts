@@ -1,0 +1,57 @@
+/**
+ * The first look at the peer: `undici`, or one sentence that says what to install.
+ *
+ * What lives here: the checks that come before anything of the peer's is used. The build leads every
+ * `import … from 'undici'` of this package here (`scripts/build.mjs`): a bundle loads what it imports
+ * before it runs. It is CommonJS, because its exports are the peer's, whichever those are.
+ */
+
+/** The peer range of `package.json`. */
+const PEER_RANGE = '^7.29.0 || ^8.10.0';
+
+/** Turns what `require('undici')` threw into one sentence that says what to do. */
+function explainLoadFailure(cause: unknown): Error {
+  const { code, message = String(cause) } = cause as { code?: string; message?: string };
+  const missing = code === 'MODULE_NOT_FOUND' && message.includes("'undici'");
+  const explained = new Error(
+    missing
+      ? `dodici needs its peer dependency undici (${PEER_RANGE}), which is not installed: run "npm install undici".`
+      : `dodici could not load its peer dependency undici on Node ${process.version} (${message}): install a version that supports this Node, for Node older than 22.19 "npm install undici@7".`,
+    { cause },
+  );
+  return Object.assign(explained, { code: 'ERR_DODICI_PEER' });
+}
+
+function readVersion(): string {
+  try {
+    return (require('undici/package.json') as { version: string }).version;
+  } catch {
+    return 'unknown';
+  }
+}
+
+/** Refuses a peer that is known to be outside the range; package managers only warn. */
+function checkVersion(version: string): void {
+  const parts = /^(\d+)\.(\d+)\./.exec(version);
+  if (parts === null) return;
+  const major = Number(parts[1]);
+  const minor = Number(parts[2]);
+  if ((major === 7 && minor >= 29) || (major === 8 && minor >= 10)) return;
+  throw Object.assign(
+    new Error(
+      `dodici works with undici ${PEER_RANGE}, but undici ${version} is installed: run "npm install undici@${process.versions.node.startsWith('20.') ? 7 : 8}".`,
+    ),
+    { code: 'ERR_DODICI_PEER' },
+  );
+}
+
+function loadPeer(): typeof import('undici') {
+  checkVersion(readVersion());
+  try {
+    return require('undici') as typeof import('undici');
+  } catch (cause) {
+    throw explainLoadFailure(cause);
+  }
+}
+
+module.exports = loadPeer();

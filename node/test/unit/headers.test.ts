@@ -1,0 +1,125 @@
+// Heads and trailers of responses, from the boundary's text to what handlers get.
+import { describe, expect, it } from 'vitest';
+
+import { parseFields } from '../../src/headers';
+import { lazyRawList, rawList } from '../../src/raw-list';
+
+const fieldList = (fields: [string, string][]) =>
+  fields.map(([name, value]) => `${name}\n${value}\n`).join('');
+
+describe('parsed headers', () => {
+  it('have lower-case names and an array where a name repeats', () => {
+    const text = fieldList([
+      ['Content-Type', 'text/plain'],
+      ['Set-Cookie', 'a'],
+      ['SET-COOKIE', 'b'],
+      ['set-cookie', 'c'],
+    ]);
+    expect(parseFields(text)).toEqual({
+      'content-type': 'text/plain',
+      'set-cookie': ['a', 'b', 'c'],
+    });
+  });
+
+  it('store names of Object.prototype as own properties', () => {
+    const headers = parseFields(
+      fieldList([
+        ['__proto__', 'x'],
+        ['constructor', 'y'],
+        ['__proto__', 'z'],
+      ]),
+    );
+    expect(Object.keys(headers)).toEqual(['__proto__', 'constructor']);
+    expect(Object.getOwnPropertyDescriptor(headers, '__proto__')!.value).toEqual(['x', 'z']);
+    expect(Object.getPrototypeOf(headers)).toBe(Object.prototype);
+  });
+
+  it('keep empty values and values with colons', () => {
+    expect(
+      parseFields(
+        fieldList([
+          ['a', ''],
+          ['b', 'c: d'],
+        ]),
+      ),
+    ).toEqual({ a: '', b: 'c: d' });
+  });
+
+  it('stay right after more names than are interned', () => {
+    for (let i = 0; i < 2000; i++) parseFields(`X-Name-${i}\nv\n`);
+    expect(parseFields('X-Name-1999\nv\nX-Other\nw\n')).toEqual({
+      'x-name-1999': 'v',
+      'x-other': 'w',
+    });
+  });
+
+  it('of names beyond those have an array where one repeats', () => {
+    for (let i = 0; i < 2000; i++) parseFields(`X-Name-${i}\nv\n`);
+    expect(parseFields('X-Late\na\nx-late\nb\nX-Late\nc\n')).toEqual({ 'x-late': ['a', 'b', 'c'] });
+  });
+
+  it('do not depend on the heads before', () => {
+    const heads = [
+      'A\n1\nB\n2\nC\n3\n',
+      'A\n1\nC\n2\n',
+      'B\n1\nA\n2\n',
+      'A\n1\nA\n2\nB\n3\n',
+      'AB\n1\nB\n2\n',
+      'a\n1\nb\n2\nc\n3\nd\n4\n',
+      '',
+      'A\n1\nB\n2\nC\n3\n',
+    ];
+    for (const head of [...heads, ...heads.toReversed(), ...heads]) {
+      const expected: Record<string, string | string[]> = {};
+      const parts = head.split('\n');
+      for (let i = 0; i + 1 < parts.length; i += 2) {
+        const name = parts[i]!.toLowerCase();
+        const known = expected[name];
+        expected[name] = known === undefined ? parts[i + 1]! : [known, parts[i + 1]!].flat();
+      }
+      expect(parseFields(head), head).toEqual(expected);
+    }
+  });
+});
+
+describe('raw headers', () => {
+  const text = 'OK\nX-A\n1\nx-a\n\nX-B\n\u00e9\n';
+  const names = (list: Buffer[]) => list.map((entry) => entry.toString('latin1'));
+
+  it('are names and values as they stood on the wire', () => {
+    expect(names(rawList(text, 3, false))).toEqual(['X-A', '1', 'x-a', '', 'X-B', '\u00e9']);
+  });
+
+  it('have the names as properties over HTTP/2', () => {
+    const list = rawList(text, 3, true);
+    expect(list).toHaveLength(6);
+    expect((list as unknown as Record<string, unknown>)['x-a']).toEqual(['1', '']);
+  });
+
+  it.each([false, true])('made at the first look are the same list (HTTP/2: %s)', (isHttp2) => {
+    const eager = rawList(text, 3, isHttp2);
+    const lazy = () => lazyRawList(text, 3, isHttp2);
+    expect(Array.isArray(lazy())).toBe(true);
+    expect(lazy()).toEqual(eager);
+    expect(lazy()).toHaveLength(6);
+    expect(Object.keys(lazy())).toEqual(Object.keys(eager));
+    expect(Object.getOwnPropertyDescriptors(lazy())).toEqual(
+      Object.getOwnPropertyDescriptors(eager),
+    );
+    expect(names([...lazy()])).toEqual(names(eager));
+    expect(5 in lazy()).toBe(true);
+    expect(6 in lazy()).toBe(false);
+    expect(JSON.stringify(lazy())).toBe(JSON.stringify(eager));
+    expect(Object.isFrozen(Object.freeze(lazy()))).toBe(true);
+  });
+
+  it('made at the first look can be changed', () => {
+    const list = lazyRawList(text, 3, false);
+    list.push(Buffer.from('X-C'), Buffer.from('2'));
+    Reflect.deleteProperty(list, 0);
+    list[1] = Buffer.from('3');
+    expect(list).toHaveLength(8);
+    expect(list[0]).toBeUndefined();
+    expect(names(list.slice(1))).toEqual(['3', 'x-a', '', 'X-B', '\u00e9', 'X-C', '2']);
+  });
+});

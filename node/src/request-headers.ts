@@ -101,8 +101,11 @@ export function addHeader(target: HeaderTarget, key: string, value: unknown): vo
   }
   const kind = known.get(key) ?? learn(key);
   let text = '';
-  if (Array.isArray(value)) list = value.map((single) => textOf(single, key));
-  else text = textOf(value, key);
+  if (Array.isArray(value)) {
+    // Not by a method of its own, which could say something else than what is checked.
+    list = [];
+    for (let i = 0; i < value.length; i++) list.push(textOf(value[i], key));
+  } else text = textOf(value, key);
 
   if (kind === ORDINARY) {
     if (list === null) target.lines += `${key}: ${text}\r\n`;

@@ -9,6 +9,7 @@ use std::task::Waker;
 
 use bytes::Bytes;
 use dodici_pool::{BodyKind, Error, ErrorKind, HeaderBlock, Phase};
+use http::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use parking_lot::Mutex;
 
 use crate::sink::Sink;
@@ -194,6 +195,10 @@ impl Command {
             if upload.lacking.is_some_and(|lacking| lacking > 0) {
                 upload.error.get_or_insert_with(length_mismatch);
             }
+            if let Some(what) = fault_in(&trailers) {
+                let refused = || Error::new(ErrorKind::InvalidRequest, Phase::Send, what);
+                upload.error.get_or_insert_with(refused);
+            }
             match upload.source {
                 Source::StreamInBody => {
                     upload.source = Source::Stream;
@@ -373,6 +378,21 @@ pub(crate) fn length_mismatch() -> Error {
         Phase::Send,
         "Request body length does not match content-length header",
     )
+}
+
+/// What keeps trailers from being written: a name or value that would not be one, or a field that
+/// would change what came before (RFC 9110, section 6.5.1).
+fn fault_in(trailers: &HeaderBlock) -> Option<&'static str> {
+    trailers.iter().find_map(|(name, value)| {
+        let Ok(name) = HeaderName::from_bytes(name) else {
+            return Some("invalid name of a trailer");
+        };
+        if HeaderValue::from_bytes(value).is_err() {
+            return Some("invalid value of a trailer");
+        }
+        let decisive = name == CONTENT_LENGTH || name == TRANSFER_ENCODING || name == HOST;
+        decisive.then_some("a field that may not be a trailer")
+    })
 }
 
 /// Owns a sink and settles it exactly once: a sink that was never told an end is told an error

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dodici::{
-    CloseReason, ErrorKind, Event, HeaderBlock, OriginConfig, RequestOptions, ResponseDetail,
+    CloseReason, ErrorKind, Event, HeaderBlock, OriginConfig, RawTrailers, RequestOptions,
+    ResponseDetail,
 };
 use dodici_testkit::message::{checksum, pattern};
 use dodici_testkit::{Client, ScriptedPeer, Signal, TestOrigin, within};
@@ -209,6 +210,37 @@ async fn a_stream_is_sent_chunked_with_its_trailers() {
         "POST / HTTP/1.1\r\nhost: 127.0.0.1:PORT\r\ntransfer-encoding: chunked\r\n\r\n\
          6\r\nhello \r\n5\r\nworld\r\n0\r\nx-sum: 1\r\nx-sum: 2\r\n\r\n"
     );
+}
+
+#[tokio::test]
+async fn s01_a_trailer_that_would_be_more_than_one_field_is_never_written() {
+    let bad: [(&[u8], &[u8]); 7] = [
+        (b"x", b"1\r\nevil: 1"),
+        (b"x", b"1\n\nGET /evil HTTP/1.1"),
+        (b"x", b"\0"),
+        (b"x: 1\r\nevil", b"1"),
+        (b"", b"1"),
+        (b"Content-Length", b"5"),
+        (b"Transfer-Encoding", b"evil"),
+    ];
+    for (name, value) in bad {
+        let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
+            conn.read_head().await;
+            conn.closed().await;
+        });
+        let client = Client::new(peer.port(), OriginConfig::default());
+        let mut body = stream(&["text"]);
+        body.frames.push_back(Ok(Frame::trailers(HeaderMap::new())));
+        let raw = RawTrailers([(name, value)].into_iter().collect());
+        let request = Request::post("/").extension(raw).body(body).unwrap();
+        let sent = within("refusal", client.pool.send(request)).await;
+        assert_eq!(sent.unwrap_err().kind(), ErrorKind::InvalidRequest);
+        shut_down(&client).await;
+        let received = peer.log().connections[0].received.clone();
+        let received = String::from_utf8(received).unwrap();
+        assert!(!received.contains("evil"), "{received}");
+        peer.finish().await;
+    }
 }
 
 #[tokio::test]

@@ -390,6 +390,25 @@ async fn s38_connections_that_go_away_at_once_are_tried_a_bounded_number_of_time
 }
 
 #[tokio::test]
+async fn s38_connections_that_go_away_before_a_stream_are_tried_a_bounded_number_of_times() {
+    let peer = serve(|mut conn| async move {
+        // One segment: the goodbye is read before the settings allow what the request needs.
+        let offer = [0, 8, 0, 0, 0, 1];
+        let settings = dodici_testkit::h2::frame(kind::SETTINGS, 0, 0, offer);
+        let goodbye = dodici_testkit::h2::frame(kind::GOAWAY, 0, 0, [0; 8]);
+        conn.send([settings, goodbye].concat()).await;
+        conn.closed().await;
+    })
+    .await;
+    let client = Client::new(peer.port(), single());
+    let error = within("error", client.send(websocket()).error()).await;
+    assert_eq!(error.kind(), ErrorKind::Unserved, "{error:?}");
+    assert!(peer.accepted() <= 6, "{}", peer.accepted());
+    shut_down(client).await;
+    peer.finish().await;
+}
+
+#[tokio::test]
 async fn a_reset_stream_fails_its_request_alone() {
     let peer = serve(|conn| async {
         let mut peer = H2Peer::accept(conn, &[]).await;

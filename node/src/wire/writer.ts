@@ -116,6 +116,11 @@ export class SubmissionWriter {
     this.#buffer.set(options, at);
   }
 
+  /** `PoolClose`. */
+  poolClose(pool: number): void {
+    this.#begin(Submission.PoolClose, 0, 0, pool, 0, 0);
+  }
+
   /** `PoolDestroy`. */
   poolDestroy(pool: number): void {
     this.#begin(Submission.PoolDestroy, 0, 0, pool, 0, 0);

@@ -275,6 +275,27 @@ async fn the_servers_hint_less_the_threshold_is_the_rest_time() {
     origin.finish().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_request_that_was_never_written_does_not_prolong_the_rest() {
+    let origin = TestOrigin::start().await;
+    let client = Client::new(origin.port(), only_rest_timers());
+    client.get("/hint/5").ended().await;
+    let rested = Instant::now();
+    for _ in 0..2 {
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let call = client.get("/bytes/1");
+        call.handle.cancel();
+        assert_eq!(call.error().await.kind(), ErrorKind::Aborted);
+    }
+    client.disconnected(1).await;
+    // The server counts from its response on: five seconds, less the threshold of two.
+    let rest = rested.elapsed();
+    assert!(rest >= Duration::from_secs(3) && rest < Duration::from_millis(3_010));
+    assert_eq!(reasons(&client), [CloseReason::IdleTimeout]);
+    assert_eq!(origin.peer().accepted(), 1);
+    origin.finish().await;
+}
+
 #[tokio::test]
 async fn a_hint_within_the_threshold_ends_the_connection_at_once() {
     let origin = TestOrigin::start().await;

@@ -249,7 +249,7 @@ impl State {
     /// As [`State::take_back`], for a request that was not processed on a connection that goes on.
     fn take_over(&mut self, conn: ConnId, request: RequestId, job: Box<Job>) -> Option<Box<Job>> {
         if job.command.is_cancelled() {
-            let outcome = Outcome::Reusable { hint: None };
+            let outcome = Outcome::Unwritten;
             self.machine.handle_released(conn, request, outcome, now());
             return Some(job);
         }
@@ -460,7 +460,7 @@ impl RequestHandle {
             let job = state.take_queued(*id);
             if let (Cancelled::Running(conn), true) = (place, job.is_some()) {
                 // It was given to a connection, which has not been told yet and never will be.
-                let outcome = Outcome::Reusable { hint: None };
+                let outcome = Outcome::Unwritten;
                 state.machine.handle_released(conn, *id, outcome, now());
             }
             job

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use dodici_pool::{CloseReason, Error, ErrorKind, Phase, Replay};
+use dodici_pool::{CloseReason, Error, ErrorKind, Outcome, Phase, Replay};
 use tokio::time::Instant;
 
 use super::{Flight, Pipeline};
@@ -264,7 +264,8 @@ impl Pipeline {
             None => {
                 // Told only now that there is room, so that a request which follows from this one's
                 // end finds it.
-                self.release(flight.request, keep_alive.hint, at);
+                let hint = keep_alive.hint;
+                self.release(flight.request, Outcome::Reusable { hint }, at);
                 contain(|| flight.job.settle.end(trailers));
             }
             Some(reason) => {

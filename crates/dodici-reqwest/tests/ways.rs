@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use dodici_reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -330,4 +331,23 @@ async fn s16_credentials_that_stayed_behind_do_not_come_back_at_the_next_redirec
     assert_eq!(told.matches("x-first: 1\r\n").count(), 2, "{told}");
     assert!(!told.contains("authorization"), "{told}");
     assert!(!told.contains("cookie"), "{told}");
+}
+
+#[tokio::test]
+async fn the_longest_time_that_can_be_said_is_no_limit() {
+    let peer = ScriptedPeer::tcp().await.run(serve);
+    let client = Client::builder()
+        .no_proxy()
+        .timeout(Duration::MAX)
+        .read_timeout(Duration::MAX)
+        .connect_timeout(Duration::MAX)
+        .pool_idle_timeout(Duration::MAX)
+        .tcp_keepalive(Duration::from_secs(1))
+        .build()
+        .unwrap();
+    let url = format!("http://127.0.0.1:{}/", peer.port());
+    for _ in 0..2 {
+        assert_eq!(text(&client, &url).await, "ok");
+    }
+    assert_eq!(peer.accepted(), 1);
 }

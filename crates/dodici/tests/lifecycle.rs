@@ -10,7 +10,7 @@ use dodici::{
     BodyKind, CloseReason, Error, ErrorKind, Event, ExchangeInfo, HeaderBlock, OriginConfig, Phase,
     Request, ResponseHead, Sink,
 };
-use dodici_testkit::client::{connect, get, head, post_chunked, post_sized, upgrade};
+use dodici_testkit::client::{connect, get, head, post, post_chunked, post_sized, upgrade};
 use dodici_testkit::message::pattern;
 use dodici_testkit::{Call, Client, PeerClose, ScriptedPeer, Signal, TestOrigin, within};
 use tokio::time::Instant;
@@ -861,6 +861,34 @@ async fn a_response_that_comes_during_the_upload_ends_the_connection_after_it() 
     let call = client.send(post_chunked("/"));
     call.chunk("some");
     let seen = within("response", call.ended()).await;
+    assert_eq!((seen.status(), &seen.body[..]), (413, &b"big"[..]));
+    within("disconnect", client.disconnected(1)).await;
+    assert_eq!(reasons(&client), [CloseReason::NotReusable]);
+    assert_usable(&client).await;
+    shut_down(client).await;
+    peer.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_response_before_the_end_of_a_body_in_memory_ends_the_connection_after_it() {
+    let answered = Signal::new();
+    let heard = answered.clone();
+    let peer = first_then_ok(move |mut conn| {
+        let heard = heard.clone();
+        async move {
+            conn.read_head().await;
+            conn.send("HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig")
+                .await;
+            // More than the kernels take is still to come.
+            heard.raised().await;
+            conn.closed().await;
+        }
+    })
+    .await;
+    let client = Client::new(peer.port(), OriginConfig::default());
+    let call = client.send(post("/", "id", &"x".repeat(32 << 20)));
+    let seen = within("response", call.ended()).await;
+    answered.raise();
     assert_eq!((seen.status(), &seen.body[..]), (413, &b"big"[..]));
     within("disconnect", client.disconnected(1)).await;
     assert_eq!(reasons(&client), [CloseReason::NotReusable]);

@@ -774,6 +774,38 @@ async fn r5_a_post_that_crossed_a_close_fails_and_is_written_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s38_a_request_that_crosses_one_close_after_another_is_written_six_times() {
+    const CONNECTIONS: usize = 10;
+    let waiting = dodici_testkit::Watched::<usize>::default();
+    let asked = dodici_testkit::Watched::<usize>::default();
+    let again = asked.clone();
+    let peer = ScriptedPeer::tcp().await.run(move |mut conn| {
+        let (waiting, again) = (waiting.clone(), again.clone());
+        async move {
+            conn.read_head().await;
+            waiting.update(|waiting| *waiting += 1);
+            // All connections are there before the first one can be used again.
+            let all = |waiting: &usize| (*waiting == CONNECTIONS).then_some(());
+            waiting.wait(all).await;
+            conn.send(OK).await;
+            if conn.next_head().await.is_some() {
+                again.update(|asked| *asked += 1);
+            }
+        }
+    });
+    let client = Client::new(peer.port(), limited(CONNECTIONS as u32));
+    let first: Vec<_> = (0..CONNECTIONS).map(|_| client.get("/")).collect();
+    for call in &first {
+        assert_eq!(within("response", call.ended()).await.body, b"ok");
+    }
+    let error = within("error", client.get("/again").error()).await;
+    assert_eq!(error.kind(), ErrorKind::Socket);
+    assert_eq!(asked.read(|asked| *asked), 6);
+    shut_down(client).await;
+    peer.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r5_a_fresh_connection_that_closes_without_a_word_fails_its_request() {
     let (peer, heads) = crossing(0, usize::MAX).await;
     let client = Client::new(peer.port(), limited(1));

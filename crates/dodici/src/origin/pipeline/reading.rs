@@ -177,6 +177,11 @@ impl Pipeline {
             if due.direct {
                 match poll_direct(cx, conn, job, due, &self.pool, &moment) {
                     Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Ok(())) if job.command.is_cancelled() => {
+                        // As below.
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
                     Poll::Ready(Ok(())) => continue,
                     Poll::Ready(Err((reason, error))) => {
                         return Poll::Ready(Broken::Lost(reason, error));

@@ -622,6 +622,70 @@ async fn a_request_cancelled_while_its_dead_connection_gives_it_back_is_settled(
     shut_down(client).await;
 }
 
+/// Holds each connection back until the peer has ended it.
+struct UntilEnded {
+    made: std::sync::atomic::AtomicUsize,
+    ended: dodici_testkit::Watched<usize>,
+}
+
+impl dodici::AroundHook for UntilEnded {
+    fn around(
+        &self,
+        connect: dodici::HookFuture<Result<dodici::Connected, dodici::Error>>,
+    ) -> dodici::HookFuture<Result<dodici::Connected, dodici::Error>> {
+        let number = 1 + self.made.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let ended = self.ended.clone();
+        Box::pin(async move {
+            let connected = connect.await;
+            let this_one = |ended: &usize| (*ended >= number).then_some(());
+            ended.wait(this_one).await;
+            connected
+        })
+    }
+}
+
+#[tokio::test]
+async fn s38_fresh_connections_that_are_dead_before_the_request_are_tried_four_times() {
+    let ended = dodici_testkit::Watched::<usize>::default();
+    let count = ended.clone();
+    let peer = ScriptedPeer::tcp().await.run(move |mut conn| {
+        let count = count.clone();
+        async move {
+            conn.fin().await;
+            count.update(|count| *count += 1);
+            conn.closed().await;
+        }
+    });
+    let hooks = dodici::ConnectHooks {
+        around: Some(std::sync::Arc::new(UntilEnded {
+            made: std::sync::atomic::AtomicUsize::default(),
+            ended,
+        })),
+        ..dodici::ConnectHooks::default()
+    };
+    let events = dodici_testkit::Recorder::new();
+    let origin = dodici::Origin::new(dodici::Scheme::Http, "127.0.0.1", peer.port());
+    let pool = dodici::Engine::on_runtime(tokio::runtime::Handle::current())
+        .open_pool_with(
+            origin,
+            limited(1),
+            hooks,
+            std::sync::Arc::new(events.clone()),
+        )
+        .unwrap();
+    let (recording, sink) = dodici_testkit::Recording::new();
+    pool.dispatch(get("/"), Box::new(sink));
+    let error = within("error", recording.error()).await;
+    assert_eq!(error.kind(), ErrorKind::Socket);
+    assert_eq!(peer.accepted(), 4);
+    pool.close();
+    within("close", events.closed()).await;
+    for connection in peer.log().connections {
+        assert_eq!(connection.received, b"");
+    }
+    peer.finish().await;
+}
+
 #[tokio::test]
 async fn a_peer_that_accepts_and_closes_again_and_again_fails_the_request() {
     let peer = ScriptedPeer::tcp().await.run(|conn| async move {

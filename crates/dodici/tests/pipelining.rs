@@ -712,6 +712,39 @@ async fn a_server_that_speaks_first_answers_the_first_request() {
 }
 
 #[tokio::test]
+async fn a_server_that_speaks_first_does_not_keep_a_pulled_body_waiting() {
+    let said = Signal::new();
+    let saying = said.clone();
+    let peer = ScriptedPeer::tcp().await.run(move |mut conn| {
+        let saying = saying.clone();
+        async move {
+            if conn.index() == 0 {
+                conn.send(OK).await;
+                saying.raise();
+                conn.closed().await;
+                return;
+            }
+            let head = conn.read_head().await;
+            conn.read_body(&head).await;
+            conn.send(OK).await;
+            conn.closed().await;
+        }
+    });
+    let client = Client::new(peer.port(), depth(2));
+    client.pool.connect();
+    within("the peer speaks", said.raised()).await;
+    // So that what it said has been read, which the test does not rely on.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    let call = client.send(post_chunked("/"));
+    call.chunk("body");
+    call.finish();
+    assert_eq!(within("response", call.ended()).await.body, b"ok");
+    shut_down(client, peer).await;
+}
+
+#[tokio::test]
 async fn a_request_that_cannot_be_repeated_is_never_sent_twice() {
     // Cut before, inside and behind the answer to the POST.
     for cut in [0, 10, OK.len()] {

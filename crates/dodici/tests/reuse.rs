@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use dodici::{CloseReason, DisconnectInfo, ErrorKind, Event, OriginConfig};
-use dodici_testkit::client::get;
+use dodici_testkit::client::{get, post_chunked};
 use dodici_testkit::{Client, PeerClose, ScriptedPeer, Signal, TestOrigin, shapes, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -437,6 +437,80 @@ async fn s23_a_second_response_in_the_same_segment_is_never_delivered() {
     }
     assert_eq!(reasons(&client), [CloseReason::UnsolicitedData]);
     assert_eq!(peer.accepted(), 2);
+    shut_down(client).await;
+    peer.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s23_a_second_response_behind_that_to_a_pulled_body_is_never_delivered() {
+    let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
+        let first = conn.index() == 0;
+        while let Some(head) = conn.next_head().await {
+            conn.read_body(&head).await;
+            if first {
+                conn.send(format!("{OK}{POISON}")).await;
+            } else {
+                conn.send(OK).await;
+            }
+        }
+    });
+    let client = Client::new(peer.port(), limited(1));
+    for _ in 0..2 {
+        let call = client.send(post_chunked("/"));
+        call.chunk("body");
+        call.finish();
+        assert_eq!(within("response", call.ended()).await.body, b"ok");
+    }
+    assert_eq!(reasons(&client), [CloseReason::UnsolicitedData]);
+    assert_eq!(peer.accepted(), 2);
+    shut_down(client).await;
+    peer.finish().await;
+}
+
+#[tokio::test]
+async fn a_request_given_up_before_its_lost_connection_had_it_is_settled() {
+    let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
+        while conn.next_head().await.is_some() {
+            conn.send(OK).await;
+        }
+    });
+    let client = Client::new(peer.port(), limited(1));
+    let first = within("first", client.get("/").ended()).await;
+    // The pool does not know yet that the connection is at its end, and gives the request to it.
+    client.pool.destroy_connection(first.connection.unwrap().0);
+    let second = client.post("/second", "2", "body");
+    second.handle.cancel();
+    let error = within("cancelled", second.error()).await;
+    assert_eq!(error.kind(), ErrorKind::Aborted);
+    within("released", second.released()).await;
+    assert_eq!(client.pool.stats().size(), 0);
+    shut_down(client).await;
+    peer.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r5_a_consent_to_the_body_is_an_answer_after_which_nothing_is_written_again() {
+    let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
+        conn.read_head().await;
+        conn.send(OK).await;
+        conn.read_head().await;
+        conn.send("HTTP/1.1 100 Continue\r\n\r\n").await;
+        assert_eq!(conn.read_exact(4).await, b"body");
+        conn.reset();
+    });
+    let client = Client::new(peer.port(), limited(1));
+    within("first", client.get("/").ended()).await;
+    let call = client.send(dodici::Request {
+        expect_continue: true,
+        idempotent: true,
+        body: dodici::BodyKind::Full(bytes::Bytes::from_static(b"body")),
+        ..dodici::Request::new(
+            "PUT /x HTTP/1.1\r\nhost: test\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n",
+        )
+    });
+    let error = within("error", call.error()).await;
+    assert_eq!(error.kind(), ErrorKind::Socket);
+    assert_eq!(peer.accepted(), 1);
     shut_down(client).await;
     peer.finish().await;
 }

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
 use bytes::Bytes;
 use dodici_pool::{BodyKind, Error, ErrorKind, HeaderBlock, Phase};
@@ -72,6 +72,11 @@ struct Upload {
     finished: bool,
     /// Whether what the caller hands over is the request body's.
     source: Source,
+    /// Something was handed over that has not left: asked for by whoever writes to the stream of an
+    /// upgrade.
+    unwritten: bool,
+    /// Waits until all has left.
+    flusher: Option<Waker>,
 }
 
 /// What the caller's slices belong to.
@@ -185,6 +190,7 @@ impl Command {
                     }
                 }
             }
+            upload.unwritten = true;
             upload.chunks.push_back(chunk);
         });
     }
@@ -207,8 +213,20 @@ impl Command {
                 Source::Body => upload.source = Source::BodyEnded,
                 Source::NoBody | Source::BodyEnded | Source::Stream => {}
             }
+            upload.unwritten = true;
             upload.end = Some(trailers);
         });
+    }
+
+    /// Ready when all that was handed over has left; wakes then, but not if the stream fails.
+    pub(crate) fn poll_written(&self, waker: &Waker) -> Poll<()> {
+        let upload = &mut self.inner.lock().upload;
+        if upload.unwritten {
+            upload.flusher = Some(waker.clone());
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
     }
 
     /// The body stays shorter than declared.
@@ -322,6 +340,21 @@ impl Command {
             return Slice::End;
         }
         Slice::Wait
+    }
+
+    /// All slices that were taken have left.
+    pub(crate) fn written(&self) {
+        let flusher = {
+            let upload = &mut self.inner.lock().upload;
+            if !upload.chunks.is_empty() || (upload.end.is_some() && !upload.finished) {
+                return;
+            }
+            upload.unwritten = false;
+            upload.flusher.take()
+        };
+        if let Some(flusher) = flusher {
+            flusher.wake();
+        }
     }
 
     /// Bytes to ask the caller for now; 0 for none.

@@ -620,6 +620,66 @@ async fn an_upgrade_whose_request_had_a_body_can_still_be_written_to() {
     origin.finish().await;
 }
 
+/// Writes until nothing more is taken; how many bytes were.
+async fn fill(stream: &mut (impl tokio::io::AsyncWrite + Unpin)) -> usize {
+    let mut written = 0;
+    loop {
+        let mut chances = 0;
+        let taken = std::future::poll_fn(|cx| {
+            match Pin::new(&mut *stream).poll_write(cx, &[b'x'; 1 << 16]) {
+                Poll::Ready(taken) => Poll::Ready(taken.unwrap()),
+                Poll::Pending if chances < 200 => {
+                    chances += 1;
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                }
+                Poll::Pending => Poll::Ready(0),
+            }
+        });
+        match taken.await {
+            0 => return written,
+            taken => written += taken,
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_an_upgraded_stream_was_given_has_left_when_flush_or_shutdown_is_done() {
+    for shuts in [false, true] {
+        let (full, counted) = (Signal::new(), dodici_testkit::Watched::<usize>::default());
+        let (begin, count) = (full.clone(), counted.clone());
+        let peer = ScriptedPeer::tcp().await.run(move |mut conn| {
+            let (begin, count) = (begin.clone(), count.clone());
+            async move {
+                conn.read_head().await;
+                conn.send("HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
+                    .await;
+                begin.raised().await;
+                while let Some(bytes) = conn.read_some().await {
+                    count.update(|count| *count += bytes.len());
+                }
+            }
+        });
+        let client = Client::new(peer.port(), OriginConfig::default());
+        let request = Request::get("/").header("upgrade", "x");
+        let sent = client.pool.send(request.body(empty()).unwrap());
+        let response = within("head", sent).await.unwrap();
+        let mut stream = response.into_body().into_upgraded();
+        let given = fill(&mut stream).await;
+        full.raise();
+        if shuts {
+            within("shutdown", stream.shutdown()).await.unwrap();
+        } else {
+            within("flush", stream.flush()).await.unwrap();
+        }
+        drop(stream);
+        let all = |count: &usize| (*count == given).then_some(());
+        within("all of it", counted.wait(all)).await;
+        shut_down(&client).await;
+        peer.finish().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dropping_an_upgraded_stream_closes_its_connection() {
     let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {

@@ -494,6 +494,12 @@ impl RequestHandle {
         self.command.end(trailers);
     }
 
+    /// Ready when all slices of the stream of an upgrade, and its end, have left. The waker is woken
+    /// then, but not if the stream fails, which the sink is told.
+    pub(crate) fn poll_written(&self, waker: &Waker) -> std::task::Poll<()> {
+        self.command.poll_written(waker)
+    }
+
     /// Nothing more comes of a body whose declared length is not reached, and the request stands: the
     /// server may answer all the same, and its silence counts. The connection ends with the answer,
     /// because whatever came next would be the rest of the body.

@@ -680,6 +680,50 @@ async fn what_an_upgraded_stream_was_given_has_left_when_flush_or_shutdown_is_do
     }
 }
 
+#[tokio::test]
+async fn what_a_tunnel_over_http2_was_given_arrives_although_it_is_dropped_after_a_shutdown() {
+    use dodici_testkit::H2Peer;
+    use dodici_testkit::h2::kind;
+
+    let (full, counted) = (Signal::new(), dodici_testkit::Watched::<usize>::default());
+    let (begin, count) = (full.clone(), counted.clone());
+    let peer = ScriptedPeer::tcp().await.run(move |conn| {
+        let (begin, count) = (begin.clone(), count.clone());
+        async move {
+            let mut peer = H2Peer::accept(conn, &[]).await;
+            let stream = peer.next_head().await.unwrap();
+            peer.head(stream, 200, &[], false).await;
+            begin.raised().await;
+            while let Some(frame) = peer.next_frame().await {
+                if frame.kind != kind::DATA || frame.payload.is_empty() {
+                    continue;
+                }
+                count.update(|count| *count += frame.payload.len());
+                let room = (frame.payload.len() as u32).to_be_bytes();
+                peer.send(kind::WINDOW_UPDATE, 0, 0, room).await;
+                peer.send(kind::WINDOW_UPDATE, 0, stream, room).await;
+            }
+        }
+    });
+    let mut config = OriginConfig::default();
+    config.http2.prior_knowledge = true;
+    let client = Client::new(peer.port(), config);
+    let sent = client
+        .pool
+        .send(Request::connect("far.test:443").body(empty()).unwrap());
+    let response = within("head", sent).await.unwrap();
+    let mut stream = response.into_body().into_upgraded();
+    let given = fill(&mut stream).await;
+    assert!(given > 65_535, "more than the peer's window");
+    full.raise();
+    within("shutdown", stream.shutdown()).await.unwrap();
+    drop(stream);
+    let all = |count: &usize| (*count == given).then_some(());
+    within("all of it", counted.wait(all)).await;
+    shut_down(&client).await;
+    peer.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dropping_an_upgraded_stream_closes_its_connection() {
     let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {

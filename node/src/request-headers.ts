@@ -102,9 +102,9 @@ export function addHeader(target: HeaderTarget, key: string, value: unknown): vo
   const kind = known.get(key) ?? learn(key);
   let text = '';
   if (Array.isArray(value)) {
-    // Not by a method of its own, which could say something else than what is checked.
+    // Not by its own `map`, which could give back something else than what is checked.
     list = [];
-    for (let i = 0; i < value.length; i++) list.push(textOf(value[i], key));
+    for (const single of value) list.push(textOf(single, key));
   } else text = textOf(value, key);
 
   if (kind === ORDINARY) {

@@ -605,6 +605,11 @@ export class OriginPool implements ExchangeContext, NativePoolListener, HeldHost
     for (const connection of this.#natives.connections()) connection.drained();
   }
 
+  /** Unsettled requests in the order of their dispatch. */
+  get requests(): Exchange[] {
+    return this.#list(this.#first, this.#size);
+  }
+
   /** All connections that are up. */
   connections(): Iterable<Connection> {
     return this.#natives.connections();

@@ -45,6 +45,7 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
   readonly #connections = new Map<number, Connection>();
   readonly #lookups: Lookups | null;
   #destroyError: Error | null = null;
+  #whenGone: (() => void) | null = null;
   #closed: (() => void) | null = null;
 
   constructor(
@@ -79,6 +80,13 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
   connect(): void {
     this.#session.keepPool(this.id, this);
     this.writer.poolConnect(this.id);
+    this.#session.scheduleFlush();
+  }
+
+  /** Ends when the requests that it has are over, and calls `gone` then. It must get no other. */
+  retire(gone: () => void): void {
+    this.#whenGone = gone;
+    this.writer.poolClose(this.id);
     this.#session.scheduleFlush();
   }
 
@@ -169,6 +177,7 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
 
   onPoolClosed(): void {
     this.#lookups?.clear();
+    this.#whenGone?.();
     const closed = this.#closed;
     this.#closed = null;
     if (closed === null) return;

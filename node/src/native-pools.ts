@@ -12,6 +12,13 @@ import { serverNameOf } from './request';
 import type { Session } from './session';
 import { errors } from './undici';
 
+/**
+ * Server names beside the default one whose pools are kept. A server's clients may choose the `host`
+ * that it passes on, and each pool has connections, TLS sessions and limits of its own. 64: more
+ * than most origins have names.
+ */
+const MOST_NAMES = 64;
+
 /** See above. */
 export class NativePools {
   readonly #settings: PoolSettings;
@@ -20,7 +27,10 @@ export class NativePools {
   /** One connection, which has one TLS server name at a time. */
   readonly #oneServername: boolean;
   #main: NativePool | null = null;
+  /** The one that was used last comes last. */
   #byServername: Map<string, NativePool> | null = null;
+  /** Pools of names beyond `MOST_NAMES`, which finish what they have. */
+  readonly #leaving = new Set<NativePool>();
   /** Where the last request went; kept with `#oneServername` only. */
   #current: NativePool | null = null;
   /** Pools of former server names whose connection is not gone yet. */
@@ -53,14 +63,35 @@ export class NativePools {
    */
   get(session: Session, requested: string | null, pipelining: number): NativePool {
     const servername = this.#nameOf(requested);
-    const found = servername === null ? this.#main : (this.#byServername?.get(servername) ?? null);
-    if (found !== null) return found;
+    if (servername === null) {
+      if (this.#main !== null) return this.#main;
+    } else {
+      const found = this.#byServername?.get(servername);
+      if (found !== undefined) {
+        this.#keep(servername, found);
+        return found;
+      }
+    }
     const settings =
       pipelining === this.#settings.pipelining ? this.#settings : { ...this.#settings, pipelining };
     const made = new NativePool(session, settings, servername, this.#listener);
     if (servername === null) this.#main = made;
-    else (this.#byServername ??= new Map<string, NativePool>()).set(servername, made);
+    else this.#keep(servername, made);
     return made;
+  }
+
+  /** The name that was not used for longest goes when there are too many. */
+  #keep(servername: string, pool: NativePool): void {
+    const pools = (this.#byServername ??= new Map<string, NativePool>());
+    pools.delete(servername);
+    pools.set(servername, pool);
+    if (pools.size <= MOST_NAMES) return;
+    for (const [name, oldest] of pools) {
+      pools.delete(name);
+      this.#leaving.add(oldest);
+      oldest.retire(() => this.#leaving.delete(oldest));
+      return;
+    }
   }
 
   /** A request goes to `target`. As in undici, a client's connection ends with another server name. */
@@ -87,6 +118,7 @@ export class NativePools {
   *#all(): Generator<NativePool> {
     if (this.#main !== null) yield this.#main;
     if (this.#byServername !== null) yield* this.#byServername.values();
+    yield* this.#leaving;
   }
 
   /** All that there are now. */

@@ -101,8 +101,11 @@ export function addHeader(target: HeaderTarget, key: string, value: unknown): vo
   }
   const kind = known.get(key) ?? learn(key);
   let text = '';
-  if (Array.isArray(value)) list = value.map((single) => textOf(single, key));
-  else text = textOf(value, key);
+  if (Array.isArray(value)) {
+    // Not by its own `map`, which could give back something else than what is checked.
+    list = [];
+    for (const single of value) list.push(textOf(single, key));
+  } else text = textOf(value, key);
 
   if (kind === ORDINARY) {
     if (list === null) target.lines += `${key}: ${text}\r\n`;

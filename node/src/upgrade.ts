@@ -43,6 +43,8 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
 
   #referenced = true;
   #open = true;
+  /** Rust has let go of the stream. */
+  #settled = false;
   #timer: NodeJS.Timeout | undefined;
   #idleTimeout = 0;
 
@@ -76,6 +78,7 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
 
   /** Both sides have ended; over HTTP/2 the peer's end is that too, and what still waits is lost. */
   onEnd(): void {
+    this.#settled = true;
     this.#credit = Infinity;
     this.#send();
     if (!this.#readEnded) this.#endReading();
@@ -114,6 +117,7 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
   };
 
   onError(batch: Buffer, start: number, end: number): void {
+    this.#settled = true;
     const error = decodeError(batch, start, end);
     setImmediate(() => this.destroy(error));
   }
@@ -186,9 +190,14 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
     clearTimeout(this.#timer);
     if (this.#open) {
       this.#open = false;
-      this.#session.free(this);
-      // Both sides ended: Rust finishes by itself, and a cancel could cut off bytes it still sends.
-      if (!(this.#readEnded && this.#writeEnded)) {
+      if (this.#settled) {
+        this.#session.free(this);
+      } else if (this.#readEnded && this.#writeEnded) {
+        // Rust finishes by itself. A cancel could cut off bytes that it still sends, and so could
+        // another request in this slot.
+        this.#session.cancelled(this);
+      } else {
+        this.#session.free(this);
         this.#writer.cancel(this.slot, this.generation);
         this.#session.scheduleFlush();
       }

@@ -433,6 +433,17 @@ impl Model {
         let entry = self.conns.get_mut(&conn).unwrap();
         match outcome {
             Outcome::Finished(reason) => entry.spent = Some(reason),
+            // The time limits are that of the connection and that of its rest: whichever is over.
+            Outcome::Unwritten if last && expired => {
+                entry.spent = entry.spent.or(Some(CloseReason::Expired));
+            }
+            Outcome::Unwritten if last && now >= entry.idle_since + entry.rest => {
+                entry.spent = entry.spent.or(Some(CloseReason::IdleTimeout));
+            }
+            Outcome::Unwritten if expired => {
+                entry.spent = entry.spent.or(Some(CloseReason::Expired));
+            }
+            Outcome::Unwritten => {}
             Outcome::Reusable { hint } => {
                 let millis = |time: Duration| time.as_millis() as i128;
                 let rest = match hint {
@@ -450,7 +461,9 @@ impl Model {
                 }
             }
         }
-        entry.idle_since = now;
+        if outcome != Outcome::Unwritten {
+            entry.idle_since = now;
+        }
         let due = entry.spent.is_some() && (last || matches!(outcome, Outcome::Finished(_)));
         self.pool.handle_released(conn, request, outcome, now);
         self.drain(None);
@@ -650,6 +663,7 @@ fn traits() -> impl Strategy<Value = Traits> {
 fn outcome() -> impl Strategy<Value = Outcome> {
     prop_oneof![
         4 => Just(Outcome::Reusable { hint: None }),
+        2 => Just(Outcome::Unwritten),
         2 => (0u64..12_000).prop_map(|ms| Outcome::Reusable {
             hint: Some(Duration::from_millis(ms)),
         }),

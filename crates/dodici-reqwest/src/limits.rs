@@ -66,8 +66,11 @@ where
             return expired;
         }
         if let Some((limit, sleep)) = this.silence {
-            if !std::mem::replace(this.waiting, true) {
-                sleep.as_mut().reset(Instant::now() + *limit);
+            // A time beyond the clock never comes, and the sleep began as such a one.
+            if !std::mem::replace(this.waiting, true)
+                && let Some(at) = Instant::now().checked_add(*limit)
+            {
+                sleep.as_mut().reset(at);
             }
             if sleep.as_mut().poll(cx).is_ready() {
                 return expired;

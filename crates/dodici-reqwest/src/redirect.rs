@@ -23,8 +23,12 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, REFERER, WWW_AUTHENTICATE};
-use http::{Extensions, HeaderMap, HeaderValue};
+use dodici::RawHeaders;
+use http::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, HeaderName,
+    PROXY_AUTHORIZATION, REFERER, WWW_AUTHENTICATE,
+};
+use http::{Extensions, HeaderMap, HeaderValue, Method};
 use tower_http::follow_redirect::policy as tower_policy;
 
 use crate::body::Body;
@@ -200,6 +204,11 @@ pub(crate) struct Follow {
     urls: Vec<Url>,
     /// Settings of the request; the redirect layer itself drops them.
     settings: Option<Extensions>,
+    /// A redirect has led to another origin: the credentials stay behind for good, wherever the next
+    /// one leads. The redirect layer starts from the first request's headers each time.
+    left: bool,
+    /// Method of the last request.
+    method: Method,
 }
 
 impl Follow {
@@ -210,6 +219,20 @@ impl Follow {
             https_only,
             urls: Vec::new(),
             settings: None,
+            left: false,
+            method: Method::GET,
+        }
+    }
+
+    /// Takes fields with these names out of those that are written as they are.
+    fn leave_out_raw(&mut self, names: &[HeaderName]) {
+        let settings = self.settings.as_mut();
+        if let Some(RawHeaders(fields)) = settings.and_then(Extensions::get_mut::<RawHeaders>) {
+            let named = |field: &[u8]| {
+                let mut names = names.iter();
+                names.any(|name| name.as_str().as_bytes().eq_ignore_ascii_case(field))
+            };
+            *fields = fields.iter().filter(|(name, _)| !named(name)).collect();
         }
     }
 }
@@ -241,20 +264,32 @@ impl tower_policy::Policy<Body, crate::Error> for Follow {
             if !request.extensions().is_empty() {
                 self.settings = Some(request.extensions().clone());
             }
+            self.method.clone_from(request.method());
             return;
         };
+        let next = Url::parse(&request.uri().to_string()).ok();
+        // What is no URL is no origin that credentials could be for.
+        let leaves = next
+            .as_ref()
+            .is_none_or(|next| !same_origin(next, previous));
+        let told = next.filter(|_| self.referer);
+        let told = told.and_then(|next| referer(&next, previous));
+        if leaves {
+            self.left = true;
+            self.leave_out_raw(&CREDENTIALS);
+            self.leave_out_raw(&[HOST]);
+        }
+        if self.method != *request.method() {
+            self.method.clone_from(request.method());
+            self.leave_out_raw(&[CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING]);
+        }
         if let Some(settings) = &self.settings {
             request.extensions_mut().extend(settings.clone());
         }
-        let Ok(next) = Url::parse(&request.uri().to_string()) else {
-            return;
-        };
-        if !same_origin(&next, previous) {
+        if self.left {
             remove_credentials(request.headers_mut());
         }
-        if self.referer
-            && let Some(value) = referer(&next, previous)
-        {
+        if let Some(value) = told {
             request.headers_mut().insert(REFERER, value);
         }
     }
@@ -270,11 +305,19 @@ fn same_origin(one: &Url, other: &Url) -> bool {
         && one.scheme() == other.scheme()
 }
 
+/// Fields that are for one origin alone.
+const CREDENTIALS: [HeaderName; 5] = [
+    AUTHORIZATION,
+    COOKIE,
+    HeaderName::from_static("cookie2"),
+    PROXY_AUTHORIZATION,
+    WWW_AUTHENTICATE,
+];
+
 fn remove_credentials(headers: &mut HeaderMap) {
-    for name in [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, WWW_AUTHENTICATE] {
+    for name in &CREDENTIALS {
         headers.remove(name);
     }
-    headers.remove("cookie2");
 }
 
 /// The URL that led here, without credentials and fragment; nothing from `https` to `http`.

@@ -6,10 +6,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use dodici_reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use dodici_reqwest::ext::{BodyExt, HeaderBlock, ResponseExt};
+use dodici_reqwest::ext::{BodyExt, HeaderBlock, RequestBuilderExt, ResponseExt};
 use dodici_reqwest::{Body, Client, StatusCode, Version, retry};
 use dodici_testkit::{Conn, ScriptedPeer, within};
 
@@ -229,4 +230,124 @@ async fn trailers_pass_both_ways_over_http2() {
     assert_eq!(response.trailers(), Some(&lower));
     drop((response, client));
     within("the server's end", serving).await.unwrap();
+}
+
+/// Two servers: the first sends whoever comes to the second, which sends them to itself once more.
+async fn leading_away() -> (ScriptedPeer, ScriptedPeer) {
+    let there = ScriptedPeer::tcp().await.run(|mut conn| async move {
+        while let Some(head) = conn.next_head().await {
+            conn.read_body(&head).await;
+            if head.target == "/again" {
+                conn.send(OK).await;
+            } else {
+                let again = "HTTP/1.1 307 x\r\nlocation: /again\r\ncontent-length: 0\r\n\r\n";
+                conn.send(again).await;
+            }
+        }
+    });
+    let port = there.port();
+    let here = ScriptedPeer::tcp().await.run(move |mut conn| async move {
+        while let Some(head) = conn.next_head().await {
+            conn.read_body(&head).await;
+            let status = head.target.trim_start_matches('/');
+            let away = format!(
+                "HTTP/1.1 {status} x\r\nlocation: http://127.0.0.1:{port}/\r\ncontent-length: 0\r\n\r\n"
+            );
+            conn.send(away).await;
+        }
+    });
+    (here, there)
+}
+
+fn heard(peer: &ScriptedPeer) -> String {
+    let connections = peer.log().connections;
+    let all = connections.iter().map(|one| &one.received[..]);
+    String::from_utf8(all.collect::<Vec<_>>().concat()).unwrap()
+}
+
+#[tokio::test]
+async fn s16_raw_fields_leave_their_credentials_behind_when_a_redirect_leads_elsewhere() {
+    let (here, there) = leading_away().await;
+    let own = format!("127.0.0.1:{}", here.port());
+    let fields: HeaderBlock = [
+        ("Host", own.as_str()),
+        ("X-First", "1"),
+        ("aUTHORIZATION", "secret"),
+        ("Cookie", "secret"),
+        ("Cookie2", "secret"),
+        ("Proxy-Authorization", "secret"),
+    ]
+    .into_iter()
+    .collect();
+    let client = Client::builder().no_proxy().build().unwrap();
+    let request = client.get(format!("http://{own}/302")).raw_headers(fields);
+    let response = within("a response", request.send()).await.unwrap();
+    assert_eq!(response.text().await.unwrap(), "ok");
+    assert_eq!(heard(&here).matches("secret").count(), 4);
+    let told = heard(&there);
+    assert!(!told.contains("secret"), "{told}");
+    assert_eq!(told.matches("X-First: 1\r\n").count(), 2, "{told}");
+    let host = format!("Host: 127.0.0.1:{}\r\n", there.port());
+    assert_eq!(told.matches(&host).count(), 2, "{told}");
+    assert!(!told.contains(&own), "{told}");
+}
+
+#[tokio::test]
+async fn raw_fields_about_a_body_stay_with_it_when_a_redirect_drops_it() {
+    let (here, there) = leading_away().await;
+    let fields = [
+        ("Content-Type", "text/plain"),
+        ("Content-Length", "4"),
+        ("X-First", "1"),
+    ];
+    let client = Client::builder().no_proxy().build().unwrap();
+    for status in [303, 307] {
+        let request = client
+            .post(format!("http://127.0.0.1:{}/{status}", here.port()))
+            .raw_headers(fields.into_iter().collect())
+            .body("body");
+        let response = within("a response", request.send()).await.unwrap();
+        assert_eq!(response.text().await.unwrap(), "ok");
+    }
+    let told = heard(&there);
+    assert_eq!(told.matches("X-First: 1\r\n").count(), 4, "{told}");
+    assert_eq!(told.matches("Content-Type").count(), 2, "{told}");
+    assert_eq!(told.matches("\r\n\r\nbody").count(), 2, "{told}");
+}
+
+#[tokio::test]
+async fn s16_credentials_that_stayed_behind_do_not_come_back_at_the_next_redirect() {
+    let (here, there) = leading_away().await;
+    let client = Client::builder().no_proxy().build().unwrap();
+    let request = client
+        .get(format!("http://127.0.0.1:{}/302", here.port()))
+        .basic_auth("ann", Some("secret"))
+        .header("cookie", "secret")
+        .header("x-first", "1");
+    let response = within("a response", request.send()).await.unwrap();
+    assert_eq!(response.text().await.unwrap(), "ok");
+    assert!(heard(&here).contains("authorization: Basic "));
+    let told = heard(&there);
+    assert_eq!(told.matches("x-first: 1\r\n").count(), 2, "{told}");
+    assert!(!told.contains("authorization"), "{told}");
+    assert!(!told.contains("cookie"), "{told}");
+}
+
+#[tokio::test]
+async fn the_longest_time_that_can_be_said_is_no_limit() {
+    let peer = ScriptedPeer::tcp().await.run(serve);
+    let client = Client::builder()
+        .no_proxy()
+        .timeout(Duration::MAX)
+        .read_timeout(Duration::MAX)
+        .connect_timeout(Duration::MAX)
+        .pool_idle_timeout(Duration::MAX)
+        .tcp_keepalive(Duration::from_secs(1))
+        .build()
+        .unwrap();
+    let url = format!("http://127.0.0.1:{}/", peer.port());
+    for _ in 0..2 {
+        assert_eq!(text(&client, &url).await, "ok");
+    }
+    assert_eq!(peer.accepted(), 1);
 }

@@ -5,10 +5,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
 use bytes::Bytes;
 use dodici_pool::{BodyKind, Error, ErrorKind, HeaderBlock, Phase};
+use http::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use parking_lot::Mutex;
 
 use crate::sink::Sink;
@@ -71,6 +72,11 @@ struct Upload {
     finished: bool,
     /// Whether what the caller hands over is the request body's.
     source: Source,
+    /// Something was handed over that has not left: asked for by whoever writes to the stream of an
+    /// upgrade.
+    unwritten: bool,
+    /// Waits until all has left.
+    flusher: Option<Waker>,
 }
 
 /// What the caller's slices belong to.
@@ -184,6 +190,7 @@ impl Command {
                     }
                 }
             }
+            upload.unwritten = true;
             upload.chunks.push_back(chunk);
         });
     }
@@ -194,6 +201,10 @@ impl Command {
             if upload.lacking.is_some_and(|lacking| lacking > 0) {
                 upload.error.get_or_insert_with(length_mismatch);
             }
+            if let Some(what) = fault_in(&trailers) {
+                let refused = || Error::new(ErrorKind::InvalidRequest, Phase::Send, what);
+                upload.error.get_or_insert_with(refused);
+            }
             match upload.source {
                 Source::StreamInBody => {
                     upload.source = Source::Stream;
@@ -202,8 +213,20 @@ impl Command {
                 Source::Body => upload.source = Source::BodyEnded,
                 Source::NoBody | Source::BodyEnded | Source::Stream => {}
             }
+            upload.unwritten = true;
             upload.end = Some(trailers);
         });
+    }
+
+    /// Ready when all that was handed over has left; wakes then, but not if the stream fails.
+    pub(crate) fn poll_written(&self, waker: &Waker) -> Poll<()> {
+        let upload = &mut self.inner.lock().upload;
+        if upload.unwritten {
+            upload.flusher = Some(waker.clone());
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
     }
 
     /// The body stays shorter than declared.
@@ -319,6 +342,21 @@ impl Command {
         Slice::Wait
     }
 
+    /// All slices that were taken have left.
+    pub(crate) fn written(&self) {
+        let flusher = {
+            let upload = &mut self.inner.lock().upload;
+            if !upload.chunks.is_empty() || (upload.end.is_some() && !upload.finished) {
+                return;
+            }
+            upload.unwritten = false;
+            upload.flusher.take()
+        };
+        if let Some(flusher) = flusher {
+            flusher.wake();
+        }
+    }
+
     /// Bytes to ask the caller for now; 0 for none.
     pub(crate) fn take_pull(&self) -> u32 {
         let mut inner = self.inner.lock();
@@ -373,6 +411,21 @@ pub(crate) fn length_mismatch() -> Error {
         Phase::Send,
         "Request body length does not match content-length header",
     )
+}
+
+/// What keeps trailers from being written: a name or value that would not be one, or a field that
+/// would change what came before (RFC 9110, section 6.5.1).
+fn fault_in(trailers: &HeaderBlock) -> Option<&'static str> {
+    trailers.iter().find_map(|(name, value)| {
+        let Ok(name) = HeaderName::from_bytes(name) else {
+            return Some("invalid name of a trailer");
+        };
+        if HeaderValue::from_bytes(value).is_err() {
+            return Some("invalid value of a trailer");
+        }
+        let decisive = name == CONTENT_LENGTH || name == TRANSFER_ENCODING || name == HOST;
+        decisive.then_some("a field that may not be a trailer")
+    })
 }
 
 /// Owns a sink and settles it exactly once: a sink that was never told an end is told an error

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dodici::{
-    CloseReason, ErrorKind, Event, HeaderBlock, OriginConfig, RequestOptions, ResponseDetail,
+    CloseReason, ErrorKind, Event, HeaderBlock, OriginConfig, RawTrailers, RequestOptions,
+    ResponseDetail,
 };
 use dodici_testkit::message::{checksum, pattern};
 use dodici_testkit::{Client, ScriptedPeer, Signal, TestOrigin, within};
@@ -209,6 +210,37 @@ async fn a_stream_is_sent_chunked_with_its_trailers() {
         "POST / HTTP/1.1\r\nhost: 127.0.0.1:PORT\r\ntransfer-encoding: chunked\r\n\r\n\
          6\r\nhello \r\n5\r\nworld\r\n0\r\nx-sum: 1\r\nx-sum: 2\r\n\r\n"
     );
+}
+
+#[tokio::test]
+async fn s01_a_trailer_that_would_be_more_than_one_field_is_never_written() {
+    let bad: [(&[u8], &[u8]); 7] = [
+        (b"x", b"1\r\nevil: 1"),
+        (b"x", b"1\n\nGET /evil HTTP/1.1"),
+        (b"x", b"\0"),
+        (b"x: 1\r\nevil", b"1"),
+        (b"", b"1"),
+        (b"Content-Length", b"5"),
+        (b"Transfer-Encoding", b"evil"),
+    ];
+    for (name, value) in bad {
+        let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
+            conn.read_head().await;
+            conn.closed().await;
+        });
+        let client = Client::new(peer.port(), OriginConfig::default());
+        let mut body = stream(&["text"]);
+        body.frames.push_back(Ok(Frame::trailers(HeaderMap::new())));
+        let raw = RawTrailers([(name, value)].into_iter().collect());
+        let request = Request::post("/").extension(raw).body(body).unwrap();
+        let sent = within("refusal", client.pool.send(request)).await;
+        assert_eq!(sent.unwrap_err().kind(), ErrorKind::InvalidRequest);
+        shut_down(&client).await;
+        let received = peer.log().connections[0].received.clone();
+        let received = String::from_utf8(received).unwrap();
+        assert!(!received.contains("evil"), "{received}");
+        peer.finish().await;
+    }
 }
 
 #[tokio::test]
@@ -586,6 +618,110 @@ async fn an_upgrade_whose_request_had_a_body_can_still_be_written_to() {
     drop(stream);
     shut_down(&client).await;
     origin.finish().await;
+}
+
+/// Writes until nothing more is taken; how many bytes were.
+async fn fill(stream: &mut (impl tokio::io::AsyncWrite + Unpin)) -> usize {
+    let mut written = 0;
+    loop {
+        let mut chances = 0;
+        let taken = std::future::poll_fn(|cx| {
+            match Pin::new(&mut *stream).poll_write(cx, &[b'x'; 1 << 16]) {
+                Poll::Ready(taken) => Poll::Ready(taken.unwrap()),
+                Poll::Pending if chances < 200 => {
+                    chances += 1;
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                }
+                Poll::Pending => Poll::Ready(0),
+            }
+        });
+        match taken.await {
+            0 => return written,
+            taken => written += taken,
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_an_upgraded_stream_was_given_has_left_when_flush_or_shutdown_is_done() {
+    for shuts in [false, true] {
+        let (full, counted) = (Signal::new(), dodici_testkit::Watched::<usize>::default());
+        let (begin, count) = (full.clone(), counted.clone());
+        let peer = ScriptedPeer::tcp().await.run(move |mut conn| {
+            let (begin, count) = (begin.clone(), count.clone());
+            async move {
+                conn.read_head().await;
+                conn.send("HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
+                    .await;
+                begin.raised().await;
+                while let Some(bytes) = conn.read_some().await {
+                    count.update(|count| *count += bytes.len());
+                }
+            }
+        });
+        let client = Client::new(peer.port(), OriginConfig::default());
+        let request = Request::get("/").header("upgrade", "x");
+        let sent = client.pool.send(request.body(empty()).unwrap());
+        let response = within("head", sent).await.unwrap();
+        let mut stream = response.into_body().into_upgraded();
+        let given = fill(&mut stream).await;
+        full.raise();
+        if shuts {
+            within("shutdown", stream.shutdown()).await.unwrap();
+        } else {
+            within("flush", stream.flush()).await.unwrap();
+        }
+        drop(stream);
+        let all = |count: &usize| (*count == given).then_some(());
+        within("all of it", counted.wait(all)).await;
+        shut_down(&client).await;
+        peer.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_tunnel_over_http2_was_given_arrives_although_it_is_dropped_after_a_shutdown() {
+    use dodici_testkit::H2Peer;
+    use dodici_testkit::h2::kind;
+
+    let (full, counted) = (Signal::new(), dodici_testkit::Watched::<usize>::default());
+    let (begin, count) = (full.clone(), counted.clone());
+    let peer = ScriptedPeer::tcp().await.run(move |conn| {
+        let (begin, count) = (begin.clone(), count.clone());
+        async move {
+            let mut peer = H2Peer::accept(conn, &[]).await;
+            let stream = peer.next_head().await.unwrap();
+            peer.head(stream, 200, &[], false).await;
+            begin.raised().await;
+            while let Some(frame) = peer.next_frame().await {
+                if frame.kind != kind::DATA || frame.payload.is_empty() {
+                    continue;
+                }
+                count.update(|count| *count += frame.payload.len());
+                let room = (frame.payload.len() as u32).to_be_bytes();
+                peer.send(kind::WINDOW_UPDATE, 0, 0, room).await;
+                peer.send(kind::WINDOW_UPDATE, 0, stream, room).await;
+            }
+        }
+    });
+    let mut config = OriginConfig::default();
+    config.http2.prior_knowledge = true;
+    let client = Client::new(peer.port(), config);
+    let sent = client
+        .pool
+        .send(Request::connect("far.test:443").body(empty()).unwrap());
+    let response = within("head", sent).await.unwrap();
+    let mut stream = response.into_body().into_upgraded();
+    let given = fill(&mut stream).await;
+    assert!(given > 65_535, "more than the peer's window");
+    full.raise();
+    within("shutdown", stream.shutdown()).await.unwrap();
+    drop(stream);
+    let all = |count: &usize| (*count == given).then_some(());
+    within("all of it", counted.wait(all)).await;
+    shut_down(&client).await;
+    peer.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

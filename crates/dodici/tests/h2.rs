@@ -390,6 +390,25 @@ async fn s38_connections_that_go_away_at_once_are_tried_a_bounded_number_of_time
 }
 
 #[tokio::test]
+async fn s38_connections_that_go_away_before_a_stream_are_tried_a_bounded_number_of_times() {
+    let peer = serve(|mut conn| async move {
+        // One segment: the goodbye is read before the settings allow what the request needs.
+        let offer = [0, 8, 0, 0, 0, 1];
+        let settings = dodici_testkit::h2::frame(kind::SETTINGS, 0, 0, offer);
+        let goodbye = dodici_testkit::h2::frame(kind::GOAWAY, 0, 0, [0; 8]);
+        conn.send([settings, goodbye].concat()).await;
+        conn.closed().await;
+    })
+    .await;
+    let client = Client::new(peer.port(), single());
+    let error = within("error", client.send(websocket()).error()).await;
+    assert_eq!(error.kind(), ErrorKind::Unserved, "{error:?}");
+    assert!(peer.accepted() <= 6, "{}", peer.accepted());
+    shut_down(client).await;
+    peer.finish().await;
+}
+
+#[tokio::test]
 async fn a_reset_stream_fails_its_request_alone() {
     let peer = serve(|conn| async {
         let mut peer = H2Peer::accept(conn, &[]).await;
@@ -435,6 +454,35 @@ async fn a_lost_connection_fails_what_was_sent_on_it() {
             _ => None,
         });
     assert!(event.unwrap().error.is_some());
+    // Nobody knows whether the peer has done what they asked for.
+    assert_eq!(client.events.connects(), 1);
+    shut_down(client).await;
+    peer.finish().await;
+}
+
+#[tokio::test]
+async fn a_pulled_body_that_was_begun_is_not_sent_again_after_a_refusal() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let peer = serve(move |conn| {
+        let asked = Arc::clone(&asked);
+        async move {
+            let mut peer = H2Peer::accept(conn, &[]).await;
+            while let Some(stream) = peer.next_head().await {
+                asked.fetch_add(1, Ordering::SeqCst);
+                let data = peer.next_frame_of(stream).await.unwrap();
+                assert_eq!(data.payload, b"part");
+                peer.reset(stream, code::REFUSED_STREAM).await;
+            }
+        }
+    })
+    .await;
+    let client = Client::new(peer.port(), config());
+    let call = client.send(post_chunked("/"));
+    call.chunk("part");
+    let error = within("error", call.error()).await;
+    assert_eq!(error.kind(), ErrorKind::StreamReset(code::REFUSED_STREAM));
+    assert_eq!(count.load(Ordering::SeqCst), 1);
     shut_down(client).await;
     peer.finish().await;
 }

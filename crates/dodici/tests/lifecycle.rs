@@ -10,7 +10,7 @@ use dodici::{
     BodyKind, CloseReason, Error, ErrorKind, Event, ExchangeInfo, HeaderBlock, OriginConfig, Phase,
     Request, ResponseHead, Sink,
 };
-use dodici_testkit::client::{connect, get, head, post_chunked, post_sized, upgrade};
+use dodici_testkit::client::{connect, get, head, post, post_chunked, post_sized, upgrade};
 use dodici_testkit::message::pattern;
 use dodici_testkit::{Call, Client, PeerClose, ScriptedPeer, Signal, TestOrigin, within};
 use tokio::time::Instant;
@@ -870,6 +870,34 @@ async fn a_response_that_comes_during_the_upload_ends_the_connection_after_it() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_response_before_the_end_of_a_body_in_memory_ends_the_connection_after_it() {
+    let answered = Signal::new();
+    let heard = answered.clone();
+    let peer = first_then_ok(move |mut conn| {
+        let heard = heard.clone();
+        async move {
+            conn.read_head().await;
+            conn.send("HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig")
+                .await;
+            // More than the kernels take is still to come.
+            heard.raised().await;
+            conn.closed().await;
+        }
+    })
+    .await;
+    let client = Client::new(peer.port(), OriginConfig::default());
+    let call = client.send(post("/", "id", &"x".repeat(32 << 20)));
+    let seen = within("response", call.ended()).await;
+    answered.raise();
+    assert_eq!((seen.status(), &seen.body[..]), (413, &b"big"[..]));
+    within("disconnect", client.disconnected(1)).await;
+    assert_eq!(reasons(&client), [CloseReason::NotReusable]);
+    assert_usable(&client).await;
+    shut_down(client).await;
+    peer.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_refuses_an_upload_and_resets_is_heard_all_the_same() {
     let reset = Signal::new();
     let done = reset.clone();
@@ -918,7 +946,11 @@ async fn s34_a_paused_reader_gets_no_more_than_its_window() {
     let origin = TestOrigin::start().await;
     let client = Client::new(
         origin.port(),
-        config(|config| config.exchange.window = WINDOW),
+        config(|config| {
+            config.exchange.window = WINDOW;
+            // Comparing the body takes longer than a connection rests, on a loaded machine.
+            config.pool.keep_alive_timeout = Duration::from_secs(3600);
+        }),
     );
     let call = client.send_paused(get("/bytes/40000000"));
     let mut credit = u64::from(WINDOW);

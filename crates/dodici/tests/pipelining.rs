@@ -712,6 +712,39 @@ async fn a_server_that_speaks_first_answers_the_first_request() {
 }
 
 #[tokio::test]
+async fn a_server_that_speaks_first_does_not_keep_a_pulled_body_waiting() {
+    let said = Signal::new();
+    let saying = said.clone();
+    let peer = ScriptedPeer::tcp().await.run(move |mut conn| {
+        let saying = saying.clone();
+        async move {
+            if conn.index() == 0 {
+                conn.send(OK).await;
+                saying.raise();
+                conn.closed().await;
+                return;
+            }
+            let head = conn.read_head().await;
+            conn.read_body(&head).await;
+            conn.send(OK).await;
+            conn.closed().await;
+        }
+    });
+    let client = Client::new(peer.port(), depth(2));
+    client.pool.connect();
+    within("the peer speaks", said.raised()).await;
+    // So that what it said has been read, which the test does not rely on.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    let call = client.send(post_chunked("/"));
+    call.chunk("body");
+    call.finish();
+    assert_eq!(within("response", call.ended()).await.body, b"ok");
+    shut_down(client, peer).await;
+}
+
+#[tokio::test]
 async fn a_request_that_cannot_be_repeated_is_never_sent_twice() {
     // Cut before, inside and behind the answer to the POST.
     for cut in [0, 10, OK.len()] {
@@ -1190,6 +1223,75 @@ async fn a_sink_that_panics_ends_its_own_request_and_no_other() {
         assert_eq!(bodies([&first, &last]).await, ["ok", "ok"], "{at}");
         let expected: &[&str] = if at == "end" { &["end"] } else { &["error"] };
         assert_eq!(*told.lock(), expected, "{at}");
+        shut_down(client, peer).await;
+    }
+}
+
+/// Gives its own request up with the first bytes of the body, and notes what it is told.
+struct GivesUp {
+    handle: Arc<Mutex<Option<dodici::RequestHandle>>>,
+    told: Arc<Mutex<Vec<&'static str>>>,
+    ended: Signal,
+    in_place: bool,
+}
+
+impl dodici::Sink for GivesUp {
+    fn informational(&mut self, _head: &dodici::ResponseHead) {}
+
+    fn head(&mut self, _head: &dodici::ResponseHead, _info: &dodici::ExchangeInfo) {
+        self.told.lock().push("head");
+    }
+
+    fn data(&mut self, _chunk: Bytes) {
+        self.told.lock().push("data");
+        self.handle.lock().as_ref().unwrap().cancel();
+    }
+
+    fn reads_in_place(&self) -> bool {
+        self.in_place
+    }
+
+    fn end(&mut self, _trailers: &dodici::HeaderBlock) {
+        self.told.lock().push("end");
+        self.ended.raise();
+    }
+
+    fn error(&mut self, _error: dodici::Error) {
+        self.told.lock().push("error");
+        self.ended.raise();
+    }
+
+    fn upgrade(&mut self, _head: &dodici::ResponseHead, _info: &dodici::ExchangeInfo) {}
+
+    fn pull(&mut self, _bytes: u32) {}
+}
+
+#[tokio::test]
+async fn a_sink_that_gives_up_in_a_callback_is_told_nothing_but_the_error() {
+    for in_place in [false, true] {
+        let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
+            conn.read_head().await;
+            let length = 8 << 20;
+            conn.send(format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"
+            ))
+            .await;
+            conn.send(vec![b'x'; length]).await;
+            conn.closed().await;
+        });
+        let client = Client::new(peer.port(), depth(1));
+        let (handle, told) = (Arc::default(), Arc::default());
+        let ended = Signal::new();
+        let sink = GivesUp {
+            handle: Arc::clone(&handle),
+            told: Arc::clone(&told),
+            ended: ended.clone(),
+            in_place,
+        };
+        let given = client.pool.dispatch(get("/"), Box::new(sink));
+        *handle.lock() = Some(given);
+        within("error", ended.raised()).await;
+        assert_eq!(*told.lock(), ["head", "data", "error"], "{in_place}");
         shut_down(client, peer).await;
     }
 }

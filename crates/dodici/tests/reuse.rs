@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use dodici::{CloseReason, DisconnectInfo, ErrorKind, Event, OriginConfig};
-use dodici_testkit::client::get;
+use dodici_testkit::client::{get, post_chunked};
 use dodici_testkit::{Client, PeerClose, ScriptedPeer, Signal, TestOrigin, shapes, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -275,6 +275,27 @@ async fn the_servers_hint_less_the_threshold_is_the_rest_time() {
     origin.finish().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_request_that_was_never_written_does_not_prolong_the_rest() {
+    let origin = TestOrigin::start().await;
+    let client = Client::new(origin.port(), only_rest_timers());
+    client.get("/hint/5").ended().await;
+    let rested = Instant::now();
+    for _ in 0..2 {
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let call = client.get("/bytes/1");
+        call.handle.cancel();
+        assert_eq!(call.error().await.kind(), ErrorKind::Aborted);
+    }
+    client.disconnected(1).await;
+    // The server counts from its response on: five seconds, less the threshold of two.
+    let rest = rested.elapsed();
+    assert!(rest >= Duration::from_secs(3) && rest < Duration::from_millis(3_010));
+    assert_eq!(reasons(&client), [CloseReason::IdleTimeout]);
+    assert_eq!(origin.peer().accepted(), 1);
+    origin.finish().await;
+}
+
 #[tokio::test]
 async fn a_hint_within_the_threshold_ends_the_connection_at_once() {
     let origin = TestOrigin::start().await;
@@ -416,6 +437,80 @@ async fn s23_a_second_response_in_the_same_segment_is_never_delivered() {
     }
     assert_eq!(reasons(&client), [CloseReason::UnsolicitedData]);
     assert_eq!(peer.accepted(), 2);
+    shut_down(client).await;
+    peer.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s23_a_second_response_behind_that_to_a_pulled_body_is_never_delivered() {
+    let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
+        let first = conn.index() == 0;
+        while let Some(head) = conn.next_head().await {
+            conn.read_body(&head).await;
+            if first {
+                conn.send(format!("{OK}{POISON}")).await;
+            } else {
+                conn.send(OK).await;
+            }
+        }
+    });
+    let client = Client::new(peer.port(), limited(1));
+    for _ in 0..2 {
+        let call = client.send(post_chunked("/"));
+        call.chunk("body");
+        call.finish();
+        assert_eq!(within("response", call.ended()).await.body, b"ok");
+    }
+    assert_eq!(reasons(&client), [CloseReason::UnsolicitedData]);
+    assert_eq!(peer.accepted(), 2);
+    shut_down(client).await;
+    peer.finish().await;
+}
+
+#[tokio::test]
+async fn a_request_given_up_before_its_lost_connection_had_it_is_settled() {
+    let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
+        while conn.next_head().await.is_some() {
+            conn.send(OK).await;
+        }
+    });
+    let client = Client::new(peer.port(), limited(1));
+    let first = within("first", client.get("/").ended()).await;
+    // The pool does not know yet that the connection is at its end, and gives the request to it.
+    client.pool.destroy_connection(first.connection.unwrap().0);
+    let second = client.post("/second", "2", "body");
+    second.handle.cancel();
+    let error = within("cancelled", second.error()).await;
+    assert_eq!(error.kind(), ErrorKind::Aborted);
+    within("released", second.released()).await;
+    assert_eq!(client.pool.stats().size(), 0);
+    shut_down(client).await;
+    peer.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r5_a_consent_to_the_body_is_an_answer_after_which_nothing_is_written_again() {
+    let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
+        conn.read_head().await;
+        conn.send(OK).await;
+        conn.read_head().await;
+        conn.send("HTTP/1.1 100 Continue\r\n\r\n").await;
+        assert_eq!(conn.read_exact(4).await, b"body");
+        conn.reset();
+    });
+    let client = Client::new(peer.port(), limited(1));
+    within("first", client.get("/").ended()).await;
+    let call = client.send(dodici::Request {
+        expect_continue: true,
+        idempotent: true,
+        body: dodici::BodyKind::Full(bytes::Bytes::from_static(b"body")),
+        ..dodici::Request::new(
+            "PUT /x HTTP/1.1\r\nhost: test\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n",
+        )
+    });
+    let error = within("error", call.error()).await;
+    assert_eq!(error.kind(), ErrorKind::Socket);
+    assert_eq!(peer.accepted(), 1);
     shut_down(client).await;
     peer.finish().await;
 }
@@ -601,6 +696,70 @@ async fn a_request_cancelled_while_its_dead_connection_gives_it_back_is_settled(
     shut_down(client).await;
 }
 
+/// Holds each connection back until the peer has ended it.
+struct UntilEnded {
+    made: std::sync::atomic::AtomicUsize,
+    ended: dodici_testkit::Watched<usize>,
+}
+
+impl dodici::AroundHook for UntilEnded {
+    fn around(
+        &self,
+        connect: dodici::HookFuture<Result<dodici::Connected, dodici::Error>>,
+    ) -> dodici::HookFuture<Result<dodici::Connected, dodici::Error>> {
+        let number = 1 + self.made.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let ended = self.ended.clone();
+        Box::pin(async move {
+            let connected = connect.await;
+            let this_one = |ended: &usize| (*ended >= number).then_some(());
+            ended.wait(this_one).await;
+            connected
+        })
+    }
+}
+
+#[tokio::test]
+async fn s38_fresh_connections_that_are_dead_before_the_request_are_tried_four_times() {
+    let ended = dodici_testkit::Watched::<usize>::default();
+    let count = ended.clone();
+    let peer = ScriptedPeer::tcp().await.run(move |mut conn| {
+        let count = count.clone();
+        async move {
+            conn.fin().await;
+            count.update(|count| *count += 1);
+            conn.closed().await;
+        }
+    });
+    let hooks = dodici::ConnectHooks {
+        around: Some(std::sync::Arc::new(UntilEnded {
+            made: std::sync::atomic::AtomicUsize::default(),
+            ended,
+        })),
+        ..dodici::ConnectHooks::default()
+    };
+    let events = dodici_testkit::Recorder::new();
+    let origin = dodici::Origin::new(dodici::Scheme::Http, "127.0.0.1", peer.port());
+    let pool = dodici::Engine::on_runtime(tokio::runtime::Handle::current())
+        .open_pool_with(
+            origin,
+            limited(1),
+            hooks,
+            std::sync::Arc::new(events.clone()),
+        )
+        .unwrap();
+    let (recording, sink) = dodici_testkit::Recording::new();
+    pool.dispatch(get("/"), Box::new(sink));
+    let error = within("error", recording.error()).await;
+    assert_eq!(error.kind(), ErrorKind::Socket);
+    assert_eq!(peer.accepted(), 4);
+    pool.close();
+    within("close", events.closed()).await;
+    for connection in peer.log().connections {
+        assert_eq!(connection.received, b"");
+    }
+    peer.finish().await;
+}
+
 #[tokio::test]
 async fn a_peer_that_accepts_and_closes_again_and_again_fails_the_request() {
     let peer = ScriptedPeer::tcp().await.run(|conn| async move {
@@ -748,6 +907,38 @@ async fn r5_a_post_that_crossed_a_close_fails_and_is_written_once() {
     let error = within("second", client.post("/b", "1", "x").error()).await;
     assert_eq!(error.kind(), ErrorKind::Socket);
     assert_eq!(heads.read(Vec::len), 2);
+    shut_down(client).await;
+    peer.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s38_a_request_that_crosses_one_close_after_another_is_written_six_times() {
+    const CONNECTIONS: usize = 10;
+    let waiting = dodici_testkit::Watched::<usize>::default();
+    let asked = dodici_testkit::Watched::<usize>::default();
+    let again = asked.clone();
+    let peer = ScriptedPeer::tcp().await.run(move |mut conn| {
+        let (waiting, again) = (waiting.clone(), again.clone());
+        async move {
+            conn.read_head().await;
+            waiting.update(|waiting| *waiting += 1);
+            // All connections are there before the first one can be used again.
+            let all = |waiting: &usize| (*waiting == CONNECTIONS).then_some(());
+            waiting.wait(all).await;
+            conn.send(OK).await;
+            if conn.next_head().await.is_some() {
+                again.update(|asked| *asked += 1);
+            }
+        }
+    });
+    let client = Client::new(peer.port(), limited(CONNECTIONS as u32));
+    let first: Vec<_> = (0..CONNECTIONS).map(|_| client.get("/")).collect();
+    for call in &first {
+        assert_eq!(within("response", call.ended()).await.body, b"ok");
+    }
+    let error = within("error", client.get("/again").error()).await;
+    assert_eq!(error.kind(), ErrorKind::Socket);
+    assert_eq!(asked.read(|asked| *asked), 6);
     shut_down(client).await;
     peer.finish().await;
 }

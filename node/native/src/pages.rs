@@ -34,7 +34,14 @@ const AT_REST: usize = 2;
 
 /// The pages of one environment.
 #[derive(Default)]
-pub(crate) struct Pages(Mutex<Vec<Arc<Page>>>);
+pub(crate) struct Pages(Mutex<Vec<Entry>>);
+
+/// One page of the list.
+struct Entry {
+    page: Arc<Page>,
+    /// One of JavaScript's writers has it, and has not lent it yet: it is no other's.
+    given: bool,
+}
 
 /// What JavaScript may write in next.
 pub(crate) enum Next<'cx> {
@@ -47,10 +54,13 @@ pub(crate) enum Next<'cx> {
 }
 
 impl Pages {
-    /// A page that is not lent. Called on the environment's JavaScript thread only.
+    /// A page that is not lent and that no writer has. Called on the environment's JavaScript thread
+    /// only.
     pub(crate) fn next<'cx>(&self, cx: &mut Cx<'cx>) -> Next<'cx> {
         let mut pages = self.0.lock();
-        if let Some(free) = pages.iter().position(Page::is_at_rest) {
+        let is_free = |entry: &Entry| !entry.given && Page::is_at_rest(&entry.page);
+        if let Some(free) = pages.iter().position(is_free) {
+            pages[free].given = true;
             return Next::Again(free);
         }
         if pages.len() >= MOST {
@@ -62,19 +72,20 @@ impl Pages {
         let Ok(buffer) = expecting(|| JsBuffer::external(cx, View(Arc::clone(&page)))) else {
             return Next::None;
         };
-        pages.push(page);
+        pages.push(Entry { page, given: true });
         Next::New(buffer)
     }
 
     /// The first `length` bytes of a page, lent until the last slice of them is dropped. `None` if
     /// there is no such page, if it is lent, or if it is shorter.
     pub(crate) fn lend(&self, number: usize, length: usize) -> Option<Bytes> {
-        let pages = self.0.lock();
-        let page = pages.get(number)?;
-        if length > ROOM || !Page::is_at_rest(page) {
+        let mut pages = self.0.lock();
+        let entry = pages.get_mut(number)?;
+        if length > ROOM || !entry.given {
             return None;
         }
-        let page = Arc::clone(page);
+        entry.given = false;
+        let page = Arc::clone(&entry.page);
         Some(Bytes::from_owner(Lent { page, length }))
     }
 }

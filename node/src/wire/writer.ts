@@ -37,6 +37,9 @@ export class SubmissionWriter {
   readonly #pages: Pages | null;
   readonly #submit: Submit;
 
+  /** A page that a record did not fit in: the next one to write in. */
+  #aside: Page | null = null;
+
   #page: number | undefined;
   #buffer: Latin1Buffer;
   #words: Uint32Array;
@@ -68,7 +71,8 @@ export class SubmissionWriter {
     try {
       this.#submit(this.#buffer, length, this.#page);
     } finally {
-      this.#writeIn(this.#pages.next() ?? this.#own);
+      this.#writeIn(this.#aside ?? this.#pages.next() ?? this.#own);
+      this.#aside = null;
     }
   }
 
@@ -148,6 +152,11 @@ export class SubmissionWriter {
     this.#buffer.set(options, at);
   }
 
+  /** `PoolClose`. */
+  poolClose(pool: number): void {
+    this.#begin(Submission.PoolClose, 0, 0, pool, 0, 0);
+  }
+
   /** `PoolDestroy`. */
   poolDestroy(pool: number): void {
     this.#begin(Submission.PoolDestroy, 0, 0, pool, 0, 0);
@@ -204,6 +213,10 @@ export class SubmissionWriter {
     if (size <= this.#buffer.length) return;
     let capacity = this.#own.buffer.length;
     while (capacity < size) capacity *= 2;
+    if (this.#page !== undefined) {
+      // Nobody else is given it as long as it is not lent.
+      this.#aside = { number: this.#page, buffer: this.#buffer, words: this.#words };
+    }
     if (capacity > this.#own.buffer.length) this.#own = ownPage(capacity);
     this.#writeIn(this.#own);
   }

@@ -134,6 +134,19 @@ describe('s07 a value that changes between reads', () => {
       await written({ headers: list });
     });
 
+    it(`is checked as it is sent: a list with methods of its own ${after}`, async () => {
+      let calls = 0;
+      const say = () => (calls++ < times ? ['fine'] : [EVIL]);
+      class Own extends Array<string> {
+        override map(): never {
+          return say() as never;
+        }
+      }
+      await written({ headers: { x: Own.of('a', 'b') } });
+      await written({ headers: { 'content-type': Own.of('a') } });
+      await written({ headers: { x: Object.assign(['a'], { map: say }) } });
+    });
+
     it(`is checked as it is sent: header name ${after}`, async () => {
       await written({ headers: [turncoat('x-fine', times), 'v'] });
       await written({ headers: [[turncoat('x-fine', times), 'v']] });

@@ -5,7 +5,8 @@ import type { AddressInfo } from 'node:net';
 
 import { afterEach, expect, it } from 'vitest';
 
-import { Agent } from '../../src/index';
+import { Agent, Pool } from '../../src/index';
+import { httpsOrigin } from '../support/servers';
 import { Cleanup } from '../support/wire';
 
 const cleanup = new Cleanup();
@@ -38,4 +39,29 @@ it('s14 an Agent forgets origins whose connections are gone', async () => {
   await allGone;
   await new Promise((resolve) => setImmediate(resolve));
   expect(Object.keys(agent.stats)).toEqual([]);
+});
+
+it('s14 a Pool closes what it keeps for TLS server names beyond 64, and loses no request', async () => {
+  const origin = await httpsOrigin((request, response) => {
+    response.end((request.socket as { servername?: string }).servername);
+  });
+  cleanup.add(() => origin.close());
+  const pool = new Pool(origin.url, {
+    connections: 1000,
+    keepAliveTimeout: 600_000,
+    connect: { rejectUnauthorized: false },
+  });
+  cleanup.add(() => pool.destroy());
+  let gone = 0;
+  const closed = new Promise<void>((resolve) =>
+    pool.on('disconnect', () => ++gone === 36 && resolve()),
+  );
+  const names = Array.from({ length: 100 }, (_, n) => `name-${n}.localhost`);
+  const answers = names.map(async (host) => {
+    const { body } = await pool.request({ path: '/', method: 'GET', headers: { host } });
+    return body.text();
+  });
+  expect(await Promise.all(answers)).toEqual(names);
+  await closed;
+  expect(pool.stats.connected).toBe(64);
 });

@@ -131,10 +131,12 @@ describe('a request settles exactly once', () => {
       it(`when the server does ${fault} in a response of shape "${shape}", at any byte`, async () => {
         const origin = await faulty();
         cleanup.add(() => origin.close());
+        // Never, unless the server falls silent: a loaded machine must not turn an end into a timeout.
+        const timeout = fault === 'stall' ? 60 : 0;
         const pool = new Pool(origin.url, {
           connections: 20,
-          headersTimeout: 60,
-          bodyTimeout: 60,
+          headersTimeout: timeout,
+          bodyTimeout: timeout,
           keepAliveTimeout: 100,
         });
         cleanup.add(() => pool.destroy());

@@ -42,6 +42,45 @@ function pool(options?: object): Pool {
   return made;
 }
 
+describe('server names', () => {
+  it('s14 have pools of their own, but no more than their number allows', async () => {
+    const made = new Pool('https://localhost:8443');
+    opened.push(made);
+    const name = (n: number): string => `host-${n}.example`;
+    const send = (n: number): void => {
+      made.dispatch({ ...(get() as object), headers: { host: name(n) } } as never, new Recorder());
+    };
+    for (let n = 0; n < 64; n++) send(n);
+    await flushed();
+    expect(control.of('PoolCreate')).toHaveLength(64);
+    expect(control.of('PoolClose')).toEqual([]);
+    // The first one is used again, so the second one is the oldest.
+    send(0);
+    for (let n = 64; n < 100; n++) send(n);
+    await flushed();
+    const closed = control.of('PoolClose').map((record) => record.slot);
+    const ids = control.of('PoolCreate').map((record) => record.slot);
+    expect(closed).toEqual(ids.slice(1, 37));
+    // What they were given leaves before they close, and they take nothing after it.
+    const last = (kind: string, pool: number): number =>
+      control.submitted.findLastIndex((r) => r.kind === kind && (r.pool ?? r.slot) === pool);
+    for (const pool of closed) expect(last('Dispatch', pool)).toBeLessThan(last('PoolClose', pool));
+    control.deliver(control.poolClosed(closed[0]!));
+    send(1);
+    await flushed();
+    expect(control.of('PoolCreate')).toHaveLength(101);
+    // One that is still finishing is destroyed with the others, one that is gone is not.
+    const destroyed = made.destroy();
+    await flushed();
+    const ended = control.of('PoolDestroy').map((record) => record.slot);
+    expect(ended).toHaveLength(100);
+    expect(ended).toContain(closed[1]);
+    expect(ended).not.toContain(closed[0]);
+    control.deliver(...ended.map((pool) => control.poolClosed(pool)));
+    await destroyed;
+  });
+});
+
 describe('a client', () => {
   it('makes its native pool with the first request, with its options', async () => {
     const c = client();

@@ -66,6 +66,28 @@ describe('an upgraded socket', () => {
     expect(control.of('Cancel')).toHaveLength(0);
   });
 
+  it('keeps its slot until Rust has sent what was written, although both sides have ended', async () => {
+    socket.resume();
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    socket.end('abcd');
+    control.deliver(control.pull(request, 10), control.data(request, ''));
+    await closed;
+    await flushed();
+    expect(sent()).toBe('abcd');
+    const other = new Recorder();
+    client.dispatch({ path: '/', method: 'GET' }, other);
+    await flushed();
+    const [, behind] = control.of('Dispatch') as [SubmittedRecord, SubmittedRecord];
+    expect(behind.slot).not.toBe(request.slot);
+    control.deliver(control.end(request), control.head(behind), control.end(behind));
+    client.dispatch({ path: '/', method: 'GET' }, other);
+    client.dispatch({ path: '/', method: 'GET' }, other);
+    await flushed();
+    const slots = control.of('Dispatch').map((record) => record.slot);
+    expect(slots.slice(2).sort()).toEqual([request.slot, behind.slot].sort());
+    expect(control.of('Cancel')).toEqual([]);
+  });
+
   it('tells the peer’s end when what was written before has left, and the reader wants more', async () => {
     let ended = false;
     socket.on('end', () => (ended = true));
@@ -109,6 +131,10 @@ describe('an upgraded socket', () => {
     // Ending one side ends the other, without cutting anything off.
     expect(control.of('BodyEnd').length).toBe(1);
     expect(control.of('Cancel')).toEqual([]);
+    // Rust has let go of it: its slot is the next one's.
+    client.dispatch({ path: '/', method: 'GET' }, new Recorder());
+    await flushed();
+    expect(control.of('Dispatch').at(-1)!.slot).toBe(request.slot);
   });
 
   it('writes as far as it is pulled', async () => {

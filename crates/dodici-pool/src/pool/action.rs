@@ -58,6 +58,8 @@ pub enum Outcome {
         /// The hint.
         hint: Option<Duration>,
     },
+    /// Nothing of it was written: the connection is as it was, and its rest goes on.
+    Unwritten,
     /// It cannot.
     Finished(CloseReason),
 }

@@ -74,6 +74,8 @@ pub(super) struct Connection {
     pub(super) hold: Option<RequestId>,
     /// How long it may rest.
     pub(super) rest: Duration,
+    /// From when on: when it came up, or something was last written to it and answered.
+    pub(super) rests_since: Option<Instant>,
     /// From when on it takes no request; `None`: no such limit.
     pub(super) expires: Option<Instant>,
     links: Links<ConnId>,
@@ -91,6 +93,7 @@ impl Connection {
             served: 0,
             hold: None,
             rest,
+            rests_since: None,
             expires: None,
             links: Links::default(),
         }
@@ -121,13 +124,14 @@ impl Connection {
         }
     }
 
-    /// When a connection that comes to rest at `now` must be closed.
-    pub(super) fn rest_deadline(&self, now: Option<Instant>) -> Option<Instant> {
+    /// When a connection that is at rest must be closed.
+    pub(super) fn rest_deadline(&self) -> Option<Instant> {
         if self.pinned > 0 {
             return None;
         }
         // An instant beyond what the platform's clock can express never comes.
-        let rested = now.and_then(|now| now.checked_add(self.rest));
+        let since = self.rests_since;
+        let rested = since.and_then(|since| since.checked_add(self.rest));
         match (rested, self.expires) {
             (Some(rested), Some(expires)) => Some(rested.min(expires)),
             (at, None) | (None, at) => at,
@@ -135,7 +139,7 @@ impl Connection {
     }
 }
 
-fn has_passed(at: Option<Instant>, now: Option<Instant>) -> bool {
+pub(super) fn has_passed(at: Option<Instant>, now: Option<Instant>) -> bool {
     matches!((at, now), (Some(at), Some(now)) if at <= now)
 }
 

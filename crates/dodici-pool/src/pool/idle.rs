@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use super::OriginPool;
-use super::connection::ConnState;
+use super::connection::{ConnState, has_passed};
 use crate::model::close_reason::CloseReason;
 use crate::model::id::ConnId;
 
@@ -33,18 +33,39 @@ impl OriginPool {
         self.now?.checked_add(ttl)
     }
 
-    /// A request has left a connection that can serve again.
+    /// A request has left a connection that can serve again. Its rest begins anew.
     pub(super) fn after_exchange(&mut self, conn: ConnId, hint: Option<Duration>) {
+        if let Some(entry) = self.conns.get_mut(conn) {
+            entry.rests_since = self.now;
+        }
         let rest = self.rest_time(hint);
+        let end = rest.is_none().then_some(CloseReason::NotReusable);
+        self.after_request(conn, rest, end);
+    }
+
+    /// A request of which nothing was written has left a connection. The server counts from its last
+    /// response on, and so does the rest.
+    pub(super) fn after_nothing(&mut self, conn: ConnId) {
+        let Some(entry) = self.conns.get(conn) else {
+            return;
+        };
+        let over = has_passed(entry.rest_deadline(), self.now) && !entry.is_expired(self.now);
+        let end = (over && entry.is_unused()).then_some(CloseReason::IdleTimeout);
+        self.after_request(conn, Some(entry.rest), end);
+    }
+
+    /// A request has left a connection, which may rest so long, and takes no other for this reason.
+    fn after_request(&mut self, conn: ConnId, rest: Option<Duration>, end: Option<CloseReason>) {
         let Some(entry) = self.conns.get_mut(conn) else {
             return;
         };
         let (free, last) = (entry.running.is_empty(), entry.is_unused());
         let end = match entry.state {
             ConnState::Draining { reason } => Some(reason),
-            ConnState::Busy { .. } if rest.is_none() => Some(CloseReason::NotReusable),
-            ConnState::Busy { .. } if entry.is_expired(self.now) => Some(CloseReason::Expired),
-            ConnState::Busy { .. } => None,
+            ConnState::Busy { .. } if entry.is_expired(self.now) => {
+                end.or(Some(CloseReason::Expired))
+            }
+            ConnState::Busy { .. } => end,
             ConnState::Connecting | ConnState::Idle { .. } | ConnState::Closing => return,
         };
         entry.rest = rest.unwrap_or(entry.rest);
@@ -62,7 +83,7 @@ impl OriginPool {
             if !entry.has_room() {
                 return self.enter(conn, ConnState::Busy { open: false });
             }
-            let until = entry.rest_deadline(self.now);
+            let until = entry.rest_deadline();
             let surplus = self
                 .config
                 .max_idle

@@ -266,6 +266,7 @@ impl OriginPool {
         if entry.state != ConnState::Connecting {
             return;
         }
+        entry.rests_since = self.now;
         entry.concurrency = concurrency.max(1);
         entry.expires = expires;
         self.expected = 1;
@@ -336,6 +337,7 @@ impl OriginPool {
         self.requests.table.remove(request);
         match outcome {
             Outcome::Reusable { hint } => self.after_exchange(conn, hint),
+            Outcome::Unwritten => self.after_nothing(conn),
             Outcome::Finished(reason) => self.close(conn, reason),
         }
         self.settle();

@@ -23,6 +23,7 @@ impl OriginPool {
         if entry.state != ConnState::Connecting {
             return;
         }
+        entry.rests_since = self.now;
         entry.multiplexed = true;
         entry.concurrency = concurrency.max(1);
         entry.expires = expires;
@@ -73,7 +74,11 @@ impl OriginPool {
             return;
         }
         self.put_back(request, abandoned);
-        self.after_exchange(conn, None);
+        if self.conns.get(conn).is_some_and(|entry| entry.multiplexed) {
+            self.after_exchange(conn, None);
+        } else {
+            self.after_nothing(conn);
+        }
         self.settle();
     }
 
@@ -100,6 +105,7 @@ impl OriginPool {
             return;
         };
         entry.pinned = entry.pinned.saturating_sub(1);
+        entry.rests_since = self.now;
         match entry.state {
             ConnState::Draining { reason } if entry.is_unused() => self.close(conn, reason),
             _ => self.refit(conn),

@@ -24,6 +24,8 @@ struct Inner {
     chunks: VecDeque<Bytes>,
     end: Option<Result<HeaderBlock, Error>>,
     pull: u32,
+    /// It became a byte stream.
+    upgraded: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
@@ -83,6 +85,11 @@ impl Shared {
                 Poll::Pending
             }
         }
+    }
+
+    /// Whether the response is the head of a byte stream.
+    pub(super) fn is_upgraded(&self) -> bool {
+        self.inner.lock().upgraded
     }
 
     /// Bytes of request body wanted; `None` when the response is over.
@@ -154,6 +161,7 @@ impl Sink for ClientSink {
     }
 
     fn upgrade(&mut self, head: &ResponseHead, info: &ExchangeInfo) {
+        self.shared.tell(|inner| inner.upgraded = true);
         self.head(head, info);
     }
 

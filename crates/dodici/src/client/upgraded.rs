@@ -10,7 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::incoming::IncomingBody;
 
-/// See [`IncomingBody::into_upgraded`]. Dropping it closes the connection.
+/// See [`IncomingBody::into_upgraded`]. Dropping it closes the connection; what was written and not
+/// flushed may be lost then.
 #[derive(Debug)]
 pub struct Upgraded {
     body: IncomingBody,
@@ -27,6 +28,25 @@ impl Upgraded {
             allowed: 0,
             closed: false,
         }
+    }
+
+    /// Ready when all that was written, and the end, has left.
+    fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // On another response nobody takes what is written.
+        if !self.body.shared().is_upgraded() {
+            return Poll::Ready(Ok(()));
+        }
+        if self.body.handle().poll_written(cx.waker()).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        // Asked until it has nothing to say, so that it wakes at the stream's end.
+        while let Poll::Ready(wanted) = self.body.shared().poll_pull(cx.waker()) {
+            match wanted {
+                Some(more) => self.allowed += more as usize,
+                None => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            }
+        }
+        Poll::Pending
     }
 }
 
@@ -77,16 +97,15 @@ impl AsyncWrite for Upgraded {
         Poll::Ready(Ok(n))
     }
 
-    // The connection's task flushes whenever it has written everything it was given.
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_left(cx)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.closed {
             self.closed = true;
             self.body.handle().body_end(HeaderBlock::new());
         }
-        Poll::Ready(Ok(()))
+        self.poll_left(cx)
     }
 }

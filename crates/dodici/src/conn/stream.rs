@@ -71,6 +71,7 @@ impl ByteStream {
             WriteFailed::Caller(error) => error,
         })?;
         self.write_closed = true;
+        command.written();
         Poll::Ready(Ok(()))
     }
 
@@ -92,6 +93,7 @@ impl ByteStream {
                     if self.needs_flush {
                         ready!(Pin::new(&mut self.transport).poll_flush(cx))?;
                         self.needs_flush = false;
+                        command.written();
                     }
                     return Poll::Pending;
                 }

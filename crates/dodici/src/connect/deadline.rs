@@ -64,7 +64,8 @@ impl Deadline {
         if let Ok(done) = timeout_at(at, leg.as_mut()).await {
             return Ok(done);
         }
-        match timeout_at(at + LOOKUP_GRACE, leg).await {
+        let grace = at.checked_add(LOOKUP_GRACE).unwrap_or(at);
+        match timeout_at(grace, leg).await {
             Ok(Err(failure)) => Ok(Err(failure)),
             Ok(Ok(_)) | Err(_) => Err(TimedOut),
         }

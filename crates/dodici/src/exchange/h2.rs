@@ -452,6 +452,10 @@ impl StreamExchange {
         if sent && self.part == Part::Head {
             self.deadline = after(self.headers_timeout);
         }
+        if sent && self.is_upgraded() {
+            // h2 sends what it has before it resets a stream that nobody holds any more.
+            self.job.command.written();
+        }
         let pull = self.job.command.take_pull();
         if pull > 0
             && let Some(sink) = self.job.settle.sink()

@@ -249,7 +249,7 @@ impl State {
     /// As [`State::take_back`], for a request that was not processed on a connection that goes on.
     fn take_over(&mut self, conn: ConnId, request: RequestId, job: Box<Job>) -> Option<Box<Job>> {
         if job.command.is_cancelled() {
-            let outcome = Outcome::Reusable { hint: None };
+            let outcome = Outcome::Unwritten;
             self.machine.handle_released(conn, request, outcome, now());
             return Some(job);
         }
@@ -460,7 +460,7 @@ impl RequestHandle {
             let job = state.take_queued(*id);
             if let (Cancelled::Running(conn), true) = (place, job.is_some()) {
                 // It was given to a connection, which has not been told yet and never will be.
-                let outcome = Outcome::Reusable { hint: None };
+                let outcome = Outcome::Unwritten;
                 state.machine.handle_released(conn, *id, outcome, now());
             }
             job
@@ -492,6 +492,12 @@ impl RequestHandle {
     /// length is declared.
     pub fn body_end(&self, trailers: HeaderBlock) {
         self.command.end(trailers);
+    }
+
+    /// Ready when all slices of the stream of an upgrade, and its end, have left. The waker is woken
+    /// then, but not if the stream fails, which the sink is told.
+    pub(crate) fn poll_written(&self, waker: &Waker) -> std::task::Poll<()> {
+        self.command.poll_written(waker)
     }
 
     /// Nothing more comes of a body whose declared length is not reached, and the request stands: the

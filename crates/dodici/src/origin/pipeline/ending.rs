@@ -5,7 +5,7 @@
 
 use std::mem::take;
 
-use dodici_pool::{CloseReason, Error, ErrorKind, Phase, RequestId};
+use dodici_pool::{CloseReason, Error, ErrorKind, Outcome, Phase, RequestId};
 
 use super::{Due, FRESH_FAILURES, Flight, Next, Pipeline};
 use crate::conn::PipeConn;
@@ -25,7 +25,7 @@ impl Pipeline {
             let Some((request, mut job)) = self.waiting.remove(at) else {
                 break;
             };
-            self.release(request, None, tokio::time::Instant::now());
+            self.release(request, Outcome::Unwritten, tokio::time::Instant::now());
             contain(|| job.settle.error(aborted()));
         }
         let mut lost = false;

@@ -260,8 +260,7 @@ impl Pipeline {
     }
 
     /// Takes a request off a connection that goes on.
-    fn release(&mut self, request: RequestId, hint: Option<Duration>, at: Instant) {
-        let outcome = Outcome::Reusable { hint };
+    fn release(&mut self, request: RequestId, outcome: Outcome, at: Instant) {
         let machine = &mut self.pool.state.lock().machine;
         machine.handle_released(self.id, request, outcome, at.into_std());
         self.stirred = true;

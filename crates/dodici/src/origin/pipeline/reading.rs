@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use dodici_pool::{CloseReason, Error, ErrorKind, Phase, Replay};
+use dodici_pool::{CloseReason, Error, ErrorKind, Outcome, Phase, Replay};
 use tokio::time::Instant;
 
 use super::{Flight, Pipeline};
@@ -177,6 +177,11 @@ impl Pipeline {
             if due.direct {
                 match poll_direct(cx, conn, job, due, &self.pool, &moment) {
                     Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Ok(())) if job.command.is_cancelled() => {
+                        // As below.
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
                     Poll::Ready(Ok(())) => continue,
                     Poll::Ready(Err((reason, error))) => {
                         return Poll::Ready(Broken::Lost(reason, error));
@@ -264,7 +269,8 @@ impl Pipeline {
             None => {
                 // Told only now that there is room, so that a request which follows from this one's
                 // end finds it.
-                self.release(flight.request, keep_alive.hint, at);
+                let hint = keep_alive.hint;
+                self.release(flight.request, Outcome::Reusable { hint }, at);
                 contain(|| flight.job.settle.end(trailers));
             }
             Some(reason) => {

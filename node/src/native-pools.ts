@@ -16,6 +16,7 @@ import { errors } from './undici';
 export class NativePools {
   readonly #settings: PoolSettings;
   readonly #listener: NativePoolListener;
+  #pipelining: number;
   readonly #defaultServername: string | null;
   /** One connection, which has one TLS server name at a time. */
   readonly #oneServername: boolean;
@@ -29,9 +30,16 @@ export class NativePools {
   constructor(settings: PoolSettings, listener: NativePoolListener) {
     this.#settings = settings;
     this.#listener = listener;
+    this.#pipelining = settings.pipelining;
     const { url } = settings;
     this.#oneServername = settings.connections === 1 && url.protocol === 'https:';
     this.#defaultServername = settings.connect.servername ?? serverNameOf(url.host);
+  }
+
+  /** Requests at once on an HTTP/1.1 connection, also on those that are up. */
+  set pipelining(depth: number) {
+    this.#pipelining = depth;
+    for (const pool of this.#all()) pool.pipelining = depth;
   }
 
   /** Whether requests to `servername` would end the connection of the one before. */
@@ -49,12 +57,12 @@ export class NativePools {
 
   /**
    * TLS sessions and certificates belong to a server name, so each name has connections of its own.
-   * One that is made has connections of this depth of pipelining.
    */
-  get(session: Session, requested: string | null, pipelining: number): NativePool {
+  get(session: Session, requested: string | null): NativePool {
     const servername = this.#nameOf(requested);
     const found = servername === null ? this.#main : (this.#byServername?.get(servername) ?? null);
     if (found !== null) return found;
+    const pipelining = this.#pipelining;
     const settings =
       pipelining === this.#settings.pipelining ? this.#settings : { ...this.#settings, pipelining };
     const made = new NativePool(session, settings, servername, this.#listener);

@@ -124,6 +124,7 @@ export class OriginPool implements ExchangeContext, NativePoolListener, HeldHost
   /** Affects the head, the counters, and which requests leave at the same time. */
   set pipelining(value: number) {
     this.#pipelining = value;
+    this.#natives.pipelining = value;
     this.head = this.#makeHead();
     if (this.#pipeline !== null) this.#pipeline.depth = Math.max(1, value);
     else if (this.settings.kind === 'client' && value > 1) this.#startPipeline(value);
@@ -373,7 +374,7 @@ export class OriginPool implements ExchangeContext, NativePoolListener, HeldHost
   }
 
   #nativeFor(servername: string | null): NativePool {
-    return this.#natives.get(this.session, servername, this.#pipelining);
+    return this.#natives.get(this.session, servername);
   }
 
   #link(exchange: Exchange): void {

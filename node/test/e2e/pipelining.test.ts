@@ -117,28 +117,6 @@ for (const [name, classes] of [
       expect(connections.length).toBe(1);
     });
 
-    it('writes one at a time again when its depth is lowered', async () => {
-      const most: number[] = [];
-      const connections = await serve((socket, targets) => {
-        if (targets.length < 3) return;
-        if (targets.length === 3) {
-          client.pipelining = 1;
-          socket.write(['/0', '/1', '/2'].map((target) => reply(target)).join(''));
-          return;
-        }
-        const count = targets.length;
-        setImmediate(() => {
-          most.push(connections[0]!.heads.length - count + 1);
-          socket.write(reply(targets.at(-1)!));
-        });
-      });
-      const client = (dispatcher = new classes.Client(origin!.url, { pipelining: 3 }));
-      const paths = ['/0', '/1', '/2', '/3', '/4', '/5'];
-      expect(await Promise.all(paths.map((path) => text(path)))).toEqual(paths);
-      expect(most).toEqual([1, 1, 1]);
-      expect(connections.length).toBe(1);
-    });
-
     it('closes its connection after the next request when its depth is lowered to zero', async () => {
       const connections = await serve((socket, targets) => socket.write(reply(targets.at(-1)!)));
       const client = (dispatcher = new classes.Client(origin!.url));
@@ -296,3 +274,28 @@ for (const [name, classes] of [
     });
   });
 }
+
+// Not against undici: with a lowered depth, its parser fails when several answers come at once.
+describe('dodici alone', () => {
+  it('writes one at a time again when its depth is lowered', async () => {
+    const most: number[] = [];
+    const connections = await serve((socket, targets) => {
+      if (targets.length < 3) return;
+      if (targets.length === 3) {
+        client.pipelining = 1;
+        socket.write(['/0', '/1', '/2'].map((target) => reply(target)).join(''));
+        return;
+      }
+      const count = targets.length;
+      setImmediate(() => {
+        most.push(connections[0]!.heads.length - count + 1);
+        socket.write(reply(targets.at(-1)!));
+      });
+    });
+    const client = (dispatcher = new Client(origin!.url, { pipelining: 3 }));
+    const paths = ['/0', '/1', '/2', '/3', '/4', '/5'];
+    expect(await Promise.all(paths.map((path) => text(path)))).toEqual(paths);
+    expect(most).toEqual([1, 1, 1]);
+    expect(connections.length).toBe(1);
+  });
+});

@@ -13,6 +13,7 @@ import type { NativeAddon, NativeEnvironment } from './native/addon';
 import { queueMicrotask, setImmediate, setInterval } from './timers';
 import { BATCH_LIMIT, Completion } from './wire/generated';
 import type { Latin1Buffer } from './wire/latin1';
+import { Pages } from './wire/pages';
 import { alignBatch, readBatch, type RecordSink } from './wire/reader';
 import { SubmissionWriter } from './wire/writer';
 
@@ -134,11 +135,13 @@ export class Session implements RecordSink {
       options.ioThreads ?? 0,
       options.roots,
     );
+    const pages = new Pages(() => addon.page(this.#environment));
     const threads = Math.max(1, addon.threads(this.#environment));
     for (let thread = 0; thread < threads; thread++) {
       this.#writers.push(
-        new SubmissionWriter((buffer, length) =>
-          addon.submit(this.#environment, thread, buffer, length),
+        new SubmissionWriter(
+          (buffer, length, page) => addon.submit(this.#environment, thread, buffer, length, page),
+          pages,
         ),
       );
     }

@@ -20,6 +20,7 @@ mod engine;
 mod exchange;
 mod origin;
 mod sink;
+mod spare;
 
 pub use client::{
     ConnectionBook, IncomingBody, OnInformational, RawHeaders, RawTrailers, RequestOptions,

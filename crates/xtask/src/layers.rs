@@ -19,7 +19,7 @@ const ENGINE_ROWS: &[&[&str]] = &[
     &["origin"],
     &["exchange"],
     &["conn", "connect", "body"],
-    &["command", "clock", "sink"],
+    &["command", "clock", "sink", "spare"],
 ];
 
 /// Edges that are forbidden although both ends stand in one row: (from, to).

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 
 use crate::buffers;
 use crate::deliver::{Batch, Outbox};
+use crate::pages::Pages;
 use crate::runtime::{self, Command};
 
 /// See the module.
@@ -31,6 +32,8 @@ pub(crate) struct Environment {
     gone: AtomicBool,
     /// Whether large chunks may become Buffers without a copy on the JavaScript thread.
     pub(crate) external_buffers: bool,
+    /// Memory of large flushes.
+    pub(crate) pages: Pages,
     pub(crate) counters: Counters,
 }
 
@@ -55,6 +58,7 @@ impl Environment {
             spare: Mutex::default(),
             gone: AtomicBool::new(false),
             external_buffers: buffers::external_allowed(cx),
+            pages: Pages::default(),
             counters: Counters::default(),
         })
     }

@@ -6,7 +6,8 @@
 //! | `version(): string` | of this addon |
 //! | `open(inbound, onBatch, ioThreads, roots?): Env` | an environment's number; see [`open`] |
 //! | `threads(env): number` | I/O threads of the process |
-//! | `submit(env, thread, buffer, length)` | a whole number of submissions |
+//! | `submit(env, thread, buffer, length, page?)` | a whole number of submissions; see [`submit`] |
+//! | `page(env): number \| Buffer \| undefined` | memory for a large flush; see [`page`] |
 //! | `checkOptions(buffer, length): Buffer \| undefined` | whether a pool could be made; else an error payload |
 //! | `setRoots(env, pem)` | process-wide default trust |
 //! | `counters(env): Float64Array` | see `Counter` in the schema |
@@ -25,6 +26,7 @@ use neon::types::JsFloat64Array;
 use neon::types::buffer::TypedArray;
 
 use crate::env::{self, Environment};
+use crate::pages::Next;
 use crate::runtime::{self, Command};
 
 /// Registers everything with the module.
@@ -34,6 +36,7 @@ pub(crate) fn export(cx: &mut ModuleContext) -> NeonResult<()> {
     cx.export_function("open", open)?;
     cx.export_function("threads", threads)?;
     cx.export_function("submit", submit)?;
+    cx.export_function("page", page)?;
     cx.export_function("checkOptions", check_options)?;
     cx.export_function("setRoots", set_roots)?;
     cx.export_function("counters", counters)?;
@@ -86,12 +89,28 @@ fn threads(mut cx: FunctionContext) -> JsResult<JsNumber> {
     Ok(cx.number(count as f64))
 }
 
-/// One copy, one send, one wake. The frames are checked here, so that a bug in the encoder is an
-/// exception at its source; payloads are the I/O thread's business.
+/// `submit(env: Env, thread: number, buffer: Buffer, length: number, page?: number)`
+///
+/// At most one copy, one send, one wake. The frames are checked here, so that a bug in the encoder
+/// is an exception at its source; payloads are the I/O thread's business. With `page`, `buffer` is
+/// the page of that number, which is lent instead of copied: nothing may be written in it until
+/// [`page`] gives it out again.
 fn submit(mut cx: FunctionContext) -> JsResult<JsUndefined> {
     let env = env::argument(&mut cx, 0)?;
     let thread = cx.argument::<JsNumber>(1)?.value(&mut cx) as usize;
-    let flush = argument_bytes(&mut cx, 2)?;
+    let flush = match cx.argument_opt(4) {
+        Some(page) if !page.is_a::<JsUndefined, _>(&mut cx) => {
+            let page = page
+                .downcast_or_throw::<JsNumber, _>(&mut cx)?
+                .value(&mut cx) as usize;
+            let length = cx.argument::<JsNumber>(3)?.value(&mut cx) as usize;
+            match env.pages.lend(page, length) {
+                Some(flush) => flush,
+                None => return cx.throw_range_error("there is no such page to lend"),
+            }
+        }
+        _ => argument_bytes(&mut cx, 2)?,
+    };
     let records = match count_records(&flush) {
         Ok(records) => records,
         Err(error) => return cx.throw_error(error.to_string()),
@@ -103,6 +122,23 @@ fn submit(mut cx: FunctionContext) -> JsResult<JsUndefined> {
         return cx.throw_error(format!("dodici has no I/O thread {thread}"));
     }
     Ok(cx.undefined())
+}
+
+/// `page(env: Env): number | Buffer | undefined`
+///
+/// A page that is not lent: the number of one that was given out before, or the Buffer of a new
+/// one, whose number is how many were given out before it. `undefined` if all are lent, or if this
+/// runtime does not allow Buffers on memory that is not V8's own.
+fn page(mut cx: FunctionContext) -> JsResult<JsValue> {
+    let env = env::argument(&mut cx, 0)?;
+    if !env.external_buffers {
+        return Ok(cx.undefined().upcast());
+    }
+    Ok(match env.pages.next(&mut cx) {
+        Next::Again(number) => cx.number(number as f64).upcast(),
+        Next::New(page) => page.upcast(),
+        Next::None => cx.undefined().upcast(),
+    })
 }
 
 fn check_options(mut cx: FunctionContext) -> JsResult<JsValue> {

@@ -4,14 +4,16 @@
 //! - `exports`: the functions that JavaScript calls; their contract stands there.
 //! - `env`: one environment (main thread or worker) as all threads see it.
 //! - `runtime`: the I/O threads of the process.
+//! - `linger`: when a thread stays awake for the next submission.
 //! - `local`: what one I/O thread knows of its environments: requests, pools, the open batch.
 //! - `submit`: submissions, on the I/O thread.
 //! - `sink`: completions, on the I/O thread.
 //! - `deliver`: the way of a batch to JavaScript.
 //! - `buffers`: large body chunks as Buffers.
+//! - `pages`: memory that large flushes are written in.
 //! - `panics`: panics of Neon that are an answer.
 //!
-//! A submission's way: `exports::submit` copies the flush and wakes the thread; `submit` decodes
+//! A submission's way: `exports::submit` copies the flush, or lends its page, and wakes the thread; `submit` decodes
 //! it and calls the engine. A completion's way: the engine calls `sink`, which appends to the
 //! environment's batch in `local`; when the runtime is about to park, or the batch is large,
 //! `deliver` hands it over and rings the doorbell, at most one at a time; on the JavaScript thread
@@ -31,8 +33,10 @@ mod buffers;
 mod deliver;
 mod env;
 mod exports;
+mod linger;
 mod local;
 mod lookup;
+mod pages;
 mod panics;
 mod runtime;
 mod sink;

@@ -15,6 +15,7 @@ use dodici_wire::completion::put_end;
 
 use crate::deliver::Batch;
 use crate::env::Environment;
+use crate::linger::Live;
 use crate::lookup::Lookups;
 
 thread_local! {
@@ -51,11 +52,11 @@ enum Life {
     #[default]
     Free,
     /// Being handed to the engine.
-    Starting,
+    Starting(Live),
     /// The engine has it.
-    Running(RequestHandle),
+    Running(RequestHandle, Live),
     /// JavaScript has cancelled it; the engine has not let go of it yet.
-    Cancelled,
+    Cancelled(Live),
     /// Its connection has become a byte stream, which outlives the pool.
     Upgraded(RequestHandle),
 }
@@ -144,14 +145,14 @@ impl LocalEnv {
     pub(crate) fn is_wanted(&self, target: Target) -> bool {
         self.requests.get(target.slot as usize).is_some_and(|slot| {
             slot.generation == target.generation
-                && !matches!(slot.life, Life::Free | Life::Cancelled)
+                && !matches!(slot.life, Life::Free | Life::Cancelled(_))
         })
     }
 
     /// Whether JavaScript has cancelled this request and waits for its last record.
     pub(crate) fn is_cancelled(&self, target: Target) -> bool {
         self.requests.get(target.slot as usize).is_some_and(|slot| {
-            slot.generation == target.generation && matches!(slot.life, Life::Cancelled)
+            slot.generation == target.generation && matches!(slot.life, Life::Cancelled(_))
         })
     }
 
@@ -175,7 +176,7 @@ impl LocalEnv {
             Slot {
                 generation: target.generation,
                 pool,
-                life: Life::Starting,
+                life: Life::Starting(Live::new()),
             },
         );
         Ok(left.life.into_handle())
@@ -183,18 +184,19 @@ impl LocalEnv {
 
     /// Stores the engine's handle, unless the request was settled while it was handed over.
     pub(crate) fn attach(&mut self, target: Target, handle: RequestHandle) {
-        if let Some(slot) = self.slot(target)
-            && matches!(slot.life, Life::Starting)
-        {
-            slot.life = Life::Running(handle);
+        if let Some(slot) = self.slot(target) {
+            slot.life = match std::mem::take(&mut slot.life) {
+                Life::Starting(live) => Life::Running(handle, live),
+                settled => settled,
+            };
         }
     }
 
     /// The handle of a request that is not over.
     pub(crate) fn handle(&mut self, target: Target) -> Option<RequestHandle> {
         match &self.slot(target)?.life {
-            Life::Running(handle) | Life::Upgraded(handle) => Some(handle.clone()),
-            Life::Free | Life::Starting | Life::Cancelled => None,
+            Life::Running(handle, _) | Life::Upgraded(handle) => Some(handle.clone()),
+            Life::Free | Life::Starting(_) | Life::Cancelled(_) => None,
         }
     }
 
@@ -203,15 +205,15 @@ impl LocalEnv {
     pub(crate) fn cancel(&mut self, target: Target) -> Option<RequestHandle> {
         let slot = self.slot(target)?;
         match std::mem::take(&mut slot.life) {
-            Life::Running(handle) => {
-                slot.life = Life::Cancelled;
+            Life::Running(handle, live) => {
+                slot.life = Life::Cancelled(live);
                 Some(handle)
             }
-            Life::Cancelled => {
-                slot.life = Life::Cancelled;
+            cancelled @ Life::Cancelled(_) => {
+                slot.life = cancelled;
                 None
             }
-            life @ (Life::Free | Life::Starting | Life::Upgraded(_)) => {
+            life @ (Life::Free | Life::Starting(_) | Life::Upgraded(_)) => {
                 self.batch.put(|out| put_let_go(out, target));
                 life.into_handle()
             }
@@ -245,7 +247,7 @@ impl LocalEnv {
             if slot.pool != pool || matches!(slot.life, Life::Upgraded(_)) {
                 continue;
             }
-            if let Life::Cancelled = std::mem::take(&mut slot.life) {
+            if let Life::Cancelled(_) = std::mem::take(&mut slot.life) {
                 let target = Target {
                     slot: index,
                     generation: slot.generation,
@@ -259,8 +261,8 @@ impl LocalEnv {
 impl Life {
     fn into_handle(self) -> Option<RequestHandle> {
         match self {
-            Self::Running(handle) | Self::Upgraded(handle) => Some(handle),
-            Self::Free | Self::Starting | Self::Cancelled => None,
+            Self::Running(handle, _) | Self::Upgraded(handle) => Some(handle),
+            Self::Free | Self::Starting(_) | Self::Cancelled(_) => None,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The I/O threads of the process: each runs a tokio current-thread runtime and an engine.
 //!
 //! Started by the first environment, shared by all, never ended. What a thread does with a command
-//! is in `submit`; what it hands over before it parks is in `deliver`.
+//! is in `submit`; what it hands over before it parks is in
+//! `deliver`, whether it parks at once in `linger`.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,6 +16,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::env::Environment;
+use crate::linger::{Linger, Told};
 use crate::{deliver, local, submit};
 
 /// What an I/O thread is told.
@@ -29,7 +31,7 @@ pub(crate) enum Command {
 
 /// All I/O threads.
 pub(crate) struct Threads {
-    commands: Vec<UnboundedSender<Command>>,
+    commands: Vec<(UnboundedSender<Command>, Told)>,
 }
 
 static THREADS: OnceLock<Threads> = OnceLock::new();
@@ -66,9 +68,11 @@ impl Threads {
 
     /// Tells one thread; whether there is such a thread.
     pub(crate) fn tell(&self, thread: usize, command: Command) -> bool {
-        self.commands
-            .get(thread)
-            .is_some_and(|commands| commands.send(command).is_ok())
+        self.commands.get(thread).is_some_and(|(commands, told)| {
+            let sent = commands.send(command).is_ok();
+            told.notice();
+            sent
+        })
     }
 
     /// Tells all threads.
@@ -79,17 +83,23 @@ impl Threads {
     }
 }
 
-fn start_thread(index: usize) -> io::Result<UnboundedSender<Command>> {
+fn start_thread(index: usize) -> io::Result<(UnboundedSender<Command>, Told)> {
+    let told = Told::default();
+    // Nobody else ever locks it: a hook of the runtime is shared in form only.
+    let linger = Mutex::new(Linger::new(told.clone()));
     let runtime = Builder::new_current_thread()
         .enable_io()
         .enable_time()
-        .on_thread_park(|| guarded(deliver::hand_over_all))
+        .on_thread_park(move || {
+            guarded(deliver::hand_over_all);
+            linger.lock().before_park();
+        })
         .build()?;
     let (sender, receiver) = unbounded_channel();
     thread::Builder::new()
         .name(format!("dodici-io-{index}"))
         .spawn(move || run(&runtime, receiver))?;
-    Ok(sender)
+    Ok((sender, told))
 }
 
 fn run(runtime: &Runtime, mut commands: UnboundedReceiver<Command>) {

@@ -28,7 +28,16 @@ export interface NativeAddon {
     roots: Buffer[] | undefined,
   ): NativeEnvironment;
   threads(environment: NativeEnvironment): number;
-  submit(environment: NativeEnvironment, thread: number, buffer: Buffer, length: number): void;
+  /** `page`: the number of the page that `buffer` is, which is lent until `page()` gives it again. */
+  submit(
+    environment: NativeEnvironment,
+    thread: number,
+    buffer: Buffer,
+    length: number,
+    page?: number,
+  ): void;
+  /** Memory for a large flush: a page that was given before, a new one, or none. */
+  page(environment: NativeEnvironment): number | Buffer | undefined;
   /** Whether a pool of these options could be made; else an error payload. */
   checkOptions(options: Uint8Array, length: number): Buffer | undefined;
   setRoots(environment: NativeEnvironment, pem: Buffer): void;

@@ -1,19 +1,29 @@
 /**
  * Submissions: encodes records from JavaScript to Rust.
  *
- * What lives here: one growing buffer for each I/O thread and the layout of every submission.
+ * What lives here: what each I/O thread's records are written in, and the layout of every submission.
  * The session owns one writer for each thread and decides when to flush. It must not know what a
  * request or a pool is, only their numbers. Layouts: `crates/dodici-wire`.
  */
 
 import { CreditFlag, RECORD_HEADER, Submission } from './generated';
 import type { Latin1Buffer } from './latin1';
+import { ownPage, type Page, type Pages } from './pages';
 
-/** Sends the first `length` bytes of `buffer`, a whole number of records. */
-export type Submit = (buffer: Buffer, length: number) => void;
+/**
+ * Sends the first `length` bytes of `buffer`, a whole number of records. With the number of a page
+ * they are lent, otherwise copied.
+ */
+export type Submit = (buffer: Buffer, length: number, page?: number) => void;
 
 /** 64 KiB carry some hundred heads; a batch beyond it is handed over early, not grown. */
 const INITIAL_CAPACITY = 64 * 1024;
+
+/**
+ * Flushes from this length on are lent. 16 KiB: below it, copying costs less than the look for the
+ * next page, and a request that is held for long holds little else.
+ */
+const LEND_FROM = 16 * 1024;
 
 /** Bytes of a `Dispatch` payload before the head: pool, head length, two timeouts, body length. */
 const DISPATCH_FIELDS = 24;
@@ -22,15 +32,23 @@ const TWO_POW_32 = 0x1_0000_0000;
 
 /** Encodes submissions of one I/O thread. */
 export class SubmissionWriter {
+  /** What is copied; grows. */
+  #own: Page;
+  readonly #pages: Pages | null;
+  readonly #submit: Submit;
+
+  #page: number | undefined;
   #buffer: Latin1Buffer;
   #words: Uint32Array;
   #position = 0;
-  readonly #submit: Submit;
 
-  constructor(submit: Submit, capacity = INITIAL_CAPACITY) {
+  constructor(submit: Submit, pages: Pages | null = null, capacity = INITIAL_CAPACITY) {
     this.#submit = submit;
-    this.#buffer = allocate(capacity);
-    this.#words = wordsOf(this.#buffer);
+    this.#pages = pages;
+    this.#own = ownPage(capacity);
+    this.#page = undefined;
+    this.#buffer = this.#own.buffer;
+    this.#words = this.#own.words;
   }
 
   /** Whether records wait for `flush`. */
@@ -43,7 +61,21 @@ export class SubmissionWriter {
     const length = this.#position;
     if (length === 0) return;
     this.#position = 0;
-    this.#submit(this.#buffer, length);
+    if (length < LEND_FROM || this.#pages === null) {
+      this.#submit(this.#buffer, length);
+      return;
+    }
+    try {
+      this.#submit(this.#buffer, length, this.#page);
+    } finally {
+      this.#writeIn(this.#pages.next() ?? this.#own);
+    }
+  }
+
+  #writeIn(page: Page): void {
+    this.#page = page.number;
+    this.#buffer = page.buffer;
+    this.#words = page.words;
   }
 
   /**
@@ -172,22 +204,13 @@ export class SubmissionWriter {
     return start + RECORD_HEADER;
   }
 
-  /** What is there leaves first, so that order holds; only a record larger than the buffer grows it. */
+  /** What is there leaves first, so that order holds; only a record larger than that grows memory. */
   #makeRoom(size: number): void {
     this.flush();
     if (size <= this.#buffer.length) return;
-    let capacity = this.#buffer.length;
+    let capacity = this.#own.buffer.length;
     while (capacity < size) capacity *= 2;
-    this.#buffer = allocate(capacity);
-    this.#words = wordsOf(this.#buffer);
+    if (capacity > this.#own.buffer.length) this.#own = ownPage(capacity);
+    this.#writeIn(this.#own);
   }
-}
-
-/** Not from Buffer's pool: the memory must start at a multiple of four and be ours alone. */
-function allocate(capacity: number): Latin1Buffer {
-  return Buffer.from(new ArrayBuffer(capacity)) as Buffer as Latin1Buffer;
-}
-
-function wordsOf(buffer: Buffer): Uint32Array {
-  return new Uint32Array(buffer.buffer, buffer.byteOffset, buffer.length >>> 2);
 }

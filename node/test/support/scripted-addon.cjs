@@ -220,6 +220,7 @@ module.exports = {
     control.submitCalls++;
     control.submitted.push(...decode(buffer, length, thread));
   },
+  page: () => undefined,
   checkOptions: () => undefined,
   setRoots(_environment, pem) {
     control.roots = pem;

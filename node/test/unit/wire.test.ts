@@ -11,6 +11,7 @@ import {
   RECORD_HEADER,
   WireBody,
 } from '../../src/wire/generated';
+import { Pages } from '../../src/wire/pages';
 import { alignBatch, readBatch } from '../../src/wire/reader';
 import { SubmissionWriter } from '../../src/wire/writer';
 
@@ -114,10 +115,14 @@ describe('submission writer', () => {
   it('hands over early, in order, when the buffer is full', () => {
     const batches: number[] = [];
     const slots: number[] = [];
-    const writer = new SubmissionWriter((buffer, length) => {
-      batches.push(length / RECORD_HEADER);
-      for (let at = 0; at < length; at += RECORD_HEADER) slots.push(buffer.readUInt32LE(at + 4));
-    }, 64);
+    const writer = new SubmissionWriter(
+      (buffer, length) => {
+        batches.push(length / RECORD_HEADER);
+        for (let at = 0; at < length; at += RECORD_HEADER) slots.push(buffer.readUInt32LE(at + 4));
+      },
+      null,
+      64,
+    );
     for (let slot = 0; slot < 10; slot++) writer.cancel(slot, 1);
     writer.flush();
     expect(batches).toEqual([4, 4, 2]);
@@ -127,12 +132,104 @@ describe('submission writer', () => {
   it('grows for a record that is larger than its buffer', () => {
     const chunk = Buffer.alloc(1000, 'x');
     let seen = '';
-    const writer = new SubmissionWriter((buffer, length) => {
-      seen = buffer.toString('latin1', RECORD_HEADER, length);
-    }, 64);
+    const writer = new SubmissionWriter(
+      (buffer, length) => {
+        seen = buffer.toString('latin1', RECORD_HEADER, length);
+      },
+      null,
+      64,
+    );
     writer.bodyChunk(1, 1, chunk, 0, 1000);
     writer.flush();
     expect(seen).toBe('x'.repeat(1000));
+  });
+
+  describe('with pages', () => {
+    const KIB = 1024;
+    /** A writer that notes, for each flush, its page, and where its first body byte lay. */
+    function lending(answers: (number | Buffer | undefined)[]) {
+      const flushes: { page: number | undefined; first: string; length: number }[] = [];
+      const writer = new SubmissionWriter(
+        (buffer, length, page) => {
+          flushes.push({ page, first: String.fromCharCode(buffer[RECORD_HEADER]!), length });
+        },
+        new Pages(() => answers.shift()),
+      );
+      return { writer, flushes };
+    }
+    const body = (mark: string) => Buffer.alloc(20 * KIB, mark);
+
+    it('copies small flushes, whatever memory they lie in', () => {
+      const { writer, flushes } = lending([Buffer.alloc(64 * KIB)]);
+      writer.bodyChunk(1, 1, body('a'), 0, 20 * KIB);
+      writer.flush();
+      writer.cancel(1, 1);
+      writer.flush();
+      writer.bodyChunk(1, 1, body('b'), 0, 20 * KIB);
+      writer.flush();
+      expect(flushes.map(({ page }) => page)).toEqual([undefined, undefined, 0]);
+    });
+
+    it('writes in a page only after it was given, and each flush in the page it is lent with', () => {
+      const pages = [Buffer.alloc(64 * KIB), Buffer.alloc(64 * KIB)];
+      const { writer, flushes } = lending([pages[0], pages[1], 0, 1]);
+      for (const mark of ['a', 'b', 'c', 'd']) {
+        writer.bodyChunk(1, 1, body(mark), 0, 20 * KIB);
+        writer.flush();
+      }
+      expect(flushes.map(({ page, first }) => [page, first])).toEqual([
+        [undefined, 'a'],
+        [0, 'b'],
+        [1, 'c'],
+        [0, 'd'],
+      ]);
+      // The last one wrote in a page that had been given back, and left the other one alone.
+      expect([pages[0]![RECORD_HEADER], pages[1]![RECORD_HEADER]]).toEqual([100, 99]);
+    });
+
+    it('goes on with memory of its own while all pages are lent', () => {
+      const { writer, flushes } = lending([Buffer.alloc(64 * KIB), undefined, undefined, 0]);
+      for (const mark of ['a', 'b', 'c', 'd', 'e']) {
+        writer.bodyChunk(1, 1, body(mark), 0, 20 * KIB);
+        writer.flush();
+      }
+      const seen = flushes.map(({ page, first }) => `${page ?? 'own'} ${first}`);
+      expect(seen).toEqual(['own a', '0 b', 'own c', 'own d', '0 e']);
+    });
+
+    it('writes a record that is larger than a page in memory of its own', () => {
+      const { writer, flushes } = lending([Buffer.alloc(32 * KIB), 0]);
+      writer.bodyChunk(1, 1, body('a'), 0, 20 * KIB);
+      writer.flush();
+      writer.cancel(1, 1);
+      writer.bodyChunk(1, 1, Buffer.alloc(100 * KIB, 'b'), 0, 100 * KIB);
+      writer.flush();
+      expect(flushes.map(({ page, length }) => [page, length])).toEqual([
+        [undefined, 20 * KIB + RECORD_HEADER],
+        [undefined, RECORD_HEADER],
+        [undefined, 100 * KIB + RECORD_HEADER],
+      ]);
+    });
+
+    it('leaves a page that it has lent, also if the submission fails', () => {
+      const pages = [Buffer.alloc(64 * KIB), Buffer.alloc(64 * KIB)];
+      const answers = [...pages];
+      let fails = false;
+      const writer = new SubmissionWriter(
+        () => {
+          if (fails) throw new Error('closed');
+        },
+        new Pages(() => answers.shift()),
+      );
+      writer.bodyChunk(1, 1, body('a'), 0, 20 * KIB);
+      writer.flush();
+      writer.bodyChunk(1, 1, body('b'), 0, 20 * KIB);
+      fails = true;
+      expect(() => writer.flush()).toThrow('closed');
+      writer.bodyChunk(1, 1, body('c'), 0, 20 * KIB);
+      expect(pages[0]![RECORD_HEADER]).toBe(98);
+      expect(pages[1]![RECORD_HEADER]).toBe(99);
+    });
   });
 
   it('submits nothing when nothing was written', () => {

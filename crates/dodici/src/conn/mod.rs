@@ -6,7 +6,6 @@
 //! - `pipe`: an HTTP/1.1 connection; the guard is its decoder.
 //! - `h1`: such a connection lent to hyper for one exchange.
 //! - `h2`: an HTTP/2 connection and its streams.
-//! - `spare`: read buffers that connections at rest share.
 //! - `stream`: what is left after an upgrade, a byte stream.
 //!
 //! Knows nothing of pools, queues or other connections.
@@ -18,7 +17,6 @@ mod link;
 mod pass;
 mod pipe;
 mod read_buf;
-mod spare;
 mod stream;
 
 pub(crate) use h1::{H1Conn, poll_response};

@@ -27,8 +27,8 @@ use tokio_util::io::poll_read_buf;
 use super::framing::{Framing, Guard, GuardEvent, KeepAlive};
 use super::h1::{Ended, H1Conn, guard};
 use super::link::{are_line_ends, socket_error};
-use super::spare;
 use crate::connect::{Probe, Transport};
+use crate::spare::{self, Spares};
 
 /// Bytes read at a time. 16 KiB: a hundred small responses; of a large one only so much is copied
 /// before the rest is read where it is wanted.
@@ -52,6 +52,10 @@ const BACKLOG: u64 = 64 * 1024;
 
 /// Slices of one write.
 const SLICES: usize = 16;
+
+thread_local! {
+    static SPARE: Spares = const { Spares::of(READ) };
+}
 
 /// What [`PipeConn::poll_next`] found.
 pub(crate) enum Received {
@@ -388,13 +392,13 @@ impl PipeConn {
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.input.capacity() == 0 {
-            self.input = spare::take();
+            self.input = spare::take(&SPARE);
         } else {
             self.input.reserve(READ);
         }
         let read = poll_read_buf(Pin::new(&mut self.transport), cx, &mut self.input);
         if read.is_pending() && self.input.is_empty() {
-            spare::give_back(std::mem::take(&mut self.input));
+            spare::give_back(&SPARE, std::mem::take(&mut self.input));
         }
         let read = ready!(read);
         if let Ok(read) = read {

@@ -16,6 +16,7 @@ mod errors;
 mod getaddrinfo;
 mod hooks;
 mod proxy;
+mod read_ahead;
 mod socket;
 mod tcp;
 mod tls;

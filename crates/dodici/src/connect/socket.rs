@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio::net::UnixStream;
 use tokio_rustls::client::TlsStream;
 
+use super::read_ahead::ReadAhead;
 use super::tls::session;
 
 /// A connected stream socket, non-blocking.
@@ -26,7 +27,7 @@ pub(super) enum Socket {
     #[cfg(unix)]
     Unix(UnixStream),
     /// TLS to a proxy, in which TLS to the origin runs. Boxed, as it holds a socket itself.
-    Tunnel(Box<TlsStream<Socket>>),
+    Tunnel(Box<TlsStream<ReadAhead>>),
 }
 
 impl Socket {
@@ -35,7 +36,7 @@ impl Socket {
             Self::Tcp(stream) => SockRef::from(stream),
             #[cfg(unix)]
             Self::Unix(stream) => SockRef::from(stream),
-            Self::Tunnel(stream) => stream.get_ref().0.raw(),
+            Self::Tunnel(stream) => stream.get_ref().0.socket().raw(),
         }
     }
 
@@ -64,7 +65,7 @@ impl Socket {
             Self::Tcp(stream) => stream.local_addr().ok(),
             #[cfg(unix)]
             Self::Unix(_) => None,
-            Self::Tunnel(stream) => stream.get_ref().0.local_addr(),
+            Self::Tunnel(stream) => stream.get_ref().0.socket().local_addr(),
         }
     }
 
@@ -73,7 +74,7 @@ impl Socket {
             Self::Tcp(stream) => stream.peer_addr().ok(),
             #[cfg(unix)]
             Self::Unix(_) => None,
-            Self::Tunnel(stream) => stream.get_ref().0.peer_addr(),
+            Self::Tunnel(stream) => stream.get_ref().0.socket().peer_addr(),
         }
     }
 }

@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
+use super::read_ahead::ReadAhead;
 use super::socket::Socket;
 use super::tls::session;
 
@@ -32,7 +33,7 @@ pub(crate) struct Transport {
 enum Stream {
     Plain(Socket),
     /// Boxed: a TLS connection's state is over a kilobyte.
-    Tls(Box<TlsStream<Socket>>),
+    Tls(Box<TlsStream<ReadAhead>>),
 }
 
 /// What [`Transport::probe`] saw.
@@ -63,8 +64,8 @@ impl Transport {
         }
     }
 
-    pub(super) fn tls(stream: Box<TlsStream<Socket>>) -> Self {
-        let socket = stream.get_ref().0;
+    pub(super) fn tls(stream: Box<TlsStream<ReadAhead>>) -> Self {
+        let socket = stream.get_ref().0.socket();
         let (local, peer) = (socket.local_addr(), socket.peer_addr());
         Self {
             stream: Stream::Tls(stream),

@@ -6,6 +6,7 @@ mod dns;
 mod identity;
 mod probe;
 mod proxy;
+mod read_ahead;
 mod socks;
 mod support;
 mod tcp;

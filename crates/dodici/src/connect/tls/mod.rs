@@ -28,6 +28,7 @@ use tokio_rustls::client::TlsStream;
 
 use self::verifier::NodeVerifier;
 use super::errors::bad_option;
+use super::read_ahead::ReadAhead;
 use super::socket::Socket;
 
 /// TLS handshakes for one pool key, sessions included.
@@ -89,8 +90,10 @@ impl TlsLeg {
     pub(super) async fn handshake(
         &self,
         socket: Socket,
-    ) -> Result<(Box<TlsStream<Socket>>, TlsInfo), Error> {
-        let handshake = self.connector.connect(self.server_name.clone(), socket);
+    ) -> Result<(Box<TlsStream<ReadAhead>>, TlsInfo), Error> {
+        let handshake = self
+            .connector
+            .connect(self.server_name.clone(), ReadAhead::new(socket));
         // Boxed at once: the future and the stream are large, and the stream stays boxed.
         let stream = Box::new(Box::pin(handshake).await.map_err(handshake_error)?);
         let info = self.describe(stream.get_ref().1);

@@ -10,7 +10,7 @@ use rustls::ClientConnection;
 use tokio::io::AsyncWrite;
 use tokio_rustls::client::TlsStream;
 
-use crate::connect::socket::Socket;
+use crate::connect::read_ahead::ReadAhead;
 use crate::connect::transport::Probe;
 
 /// Largest bite taken from the kernel at a time. A server's tickets after a handshake take a few
@@ -19,7 +19,7 @@ const BITE: usize = 2048;
 
 /// Decrypts what the kernel holds. Application data stays in the session, where the next read
 /// finds it.
-pub(in crate::connect) fn probe(stream: &mut TlsStream<Socket>, cx: &mut Context<'_>) -> Probe {
+pub(in crate::connect) fn probe(stream: &mut TlsStream<ReadAhead>, cx: &mut Context<'_>) -> Probe {
     let (socket, session) = stream.get_mut();
     let mut bite = [0; BITE];
     loop {
@@ -54,7 +54,7 @@ pub(in crate::connect) fn probe(stream: &mut TlsStream<Socket>, cx: &mut Context
 /// Takes what the kernel holds and TLS yields, as `read(2)`: for TLS to the origin inside of TLS to
 /// a proxy.
 pub(in crate::connect) fn read_now(
-    stream: &mut TlsStream<Socket>,
+    stream: &mut TlsStream<ReadAhead>,
     buffer: &mut [u8],
 ) -> io::Result<usize> {
     let (socket, session) = stream.get_mut();

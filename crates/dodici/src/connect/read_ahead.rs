@@ -1,0 +1,129 @@
+//! A socket under TLS, read in large bites.
+//!
+//! Used by the TLS leg. rustls asks for 4 KiB, and four times so for the first record of a
+//! response: nine system calls for a body of 64 KiB, where one brings all that is there. What a
+//! bite has brought is served from memory.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::io::poll_read_buf;
+
+use super::socket::Socket;
+use crate::spare::{self, Spares};
+
+/// Bytes of a bite. 64 KiB: what the kernel holds when a reader is woken is rarely more, and it
+/// still fits into a processor's nearest caches but one.
+const BITE: usize = 64 * 1024;
+
+thread_local! {
+    static SPARE: Spares = const { Spares::of(BITE) };
+}
+
+/// A socket with what was read ahead of it.
+#[derive(Debug)]
+pub(super) struct ReadAhead {
+    socket: Socket,
+    /// Without memory while it is empty.
+    ahead: BytesMut,
+}
+
+impl ReadAhead {
+    pub(super) fn new(socket: Socket) -> Self {
+        Self {
+            socket,
+            ahead: BytesMut::new(),
+        }
+    }
+
+    pub(super) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// What was read ahead, or else what the kernel holds; see [`Socket::read_now`].
+    pub(super) fn read_now(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.ahead.is_empty() {
+            return self.socket.read_now(buffer);
+        }
+        let count = buffer.len().min(self.ahead.len());
+        self.ahead.copy_to_slice(&mut buffer[..count]);
+        self.release_if_empty();
+        Ok(count)
+    }
+
+    /// Memory that it holds.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.ahead.capacity()
+    }
+
+    fn release_if_empty(&mut self) {
+        if self.ahead.is_empty() {
+            spare::give_back(&SPARE, std::mem::take(&mut self.ahead));
+        }
+    }
+
+    /// Fills the empty buffer. What stays in it is not empty, but for the end of the stream.
+    fn poll_bite(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.ahead = spare::take(&SPARE);
+        let read = poll_read_buf(Pin::new(&mut self.socket), cx, &mut self.ahead);
+        self.release_if_empty();
+        read.map_ok(|_| ())
+    }
+}
+
+impl AsyncRead for ReadAhead {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.ahead.is_empty() {
+            ready!(this.poll_bite(cx))?;
+        }
+        let count = buf.remaining().min(this.ahead.len());
+        if count > 0 {
+            buf.put_slice(&this.ahead[..count]);
+            this.ahead.advance(count);
+            this.release_if_empty();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for ReadAhead {
+    #[inline]
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().socket).poll_write(cx, buf)
+    }
+
+    #[inline]
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().socket).poll_write_vectored(cx, bufs)
+    }
+
+    #[inline]
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().socket).poll_shutdown(cx)
+    }
+}

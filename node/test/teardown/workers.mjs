@@ -3,6 +3,7 @@
 
 import { once } from 'node:events';
 import { readFileSync, readdirSync } from 'node:fs';
+import { performance } from 'node:perf_hooks';
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
 
 import { openTargets } from './targets.mjs';

@@ -1,6 +1,7 @@
 //! HTTP/1.1 over TLS: what is sent, what is refused, and how a refusal is told.
 
 use dodici_testkit::certs::{Leaf, Validity};
+use dodici_testkit::scripted::TlsFacts;
 use dodici_testkit::{Authority, ServerTls};
 
 use super::*;
@@ -31,19 +32,11 @@ fn urls(peer: &ScriptedPeer, paths: &[&str]) -> Vec<String> {
 }
 
 /// What the handshakes of a peer led to. Sessions may be resumed by one of the two only.
-fn handshakes(peer: &ScriptedPeer) -> Vec<(bool, Option<Vec<u8>>, Option<String>, bool)> {
+fn handshakes(peer: &ScriptedPeer) -> Vec<TlsFacts> {
     let log = peer.log();
     let facts = log.connections.into_iter().filter_map(|conn| conn.tls);
-    facts
-        .map(|facts| {
-            (
-                facts.tls12,
-                facts.alpn,
-                facts.server_name,
-                facts.client_cert,
-            )
-        })
-        .collect()
+    let resumed = false;
+    facts.map(|facts| TlsFacts { resumed, ..facts }).collect()
 }
 
 #[tokio::test]

@@ -6,6 +6,8 @@
  */
 
 import type { Connection } from './connection';
+import { queueOf, sessionOf } from './internals';
+import type { OriginPool } from './origin-pool';
 import { PooledDispatcher } from './pooled-dispatcher';
 import type { ClientOptions } from './types';
 import { type Dispatcher, symbols } from './undici';
@@ -44,14 +46,26 @@ export class Client extends PooledDispatcher {
         return this.socket;
       },
     });
-    Object.defineProperty(this.prototype, symbols.kMaxConcurrentStreams, {
-      configurable: true,
-      get(this: Client) {
-        return this.backend.kind === 'peer'
-          ? this.backend.delegate.dispatcher[symbols.kMaxConcurrentStreams]
-          : this.backend.pool.concurrency;
-      },
-    });
+    const internal = (name: string, read: (pool: OriginPool) => unknown): void => {
+      const symbol = symbols[name];
+      if (symbol === undefined) return;
+      Object.defineProperty(this.prototype, symbol, {
+        configurable: true,
+        get(this: Client) {
+          return this.backend.kind === 'peer'
+            ? this.backend.delegate.dispatcher[symbol]
+            : read(this.backend.pool);
+        },
+      });
+    };
+    internal('kMaxConcurrentStreams', (pool) => pool.concurrency);
+    // What runs stands before what is pending, and what has settled is not in the queue.
+    internal('kQueue', (pool) => (pool.settings.kind === 'client' ? queueOf(pool) : []));
+    internal('kRunningIdx', () => 0);
+    internal('kPendingIdx', (pool) =>
+      pool.settings.kind === 'client' ? pool.counters.running : 0,
+    );
+    internal('kHTTP2Session', (pool) => (pool.settings.kind === 'client' ? sessionOf(pool) : null));
   }
 
   /**

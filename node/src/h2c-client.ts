@@ -41,12 +41,9 @@ export class H2CClient extends Client {
         'h2c-client: pipelining cannot be greater than maxConcurrentStreams',
       );
     }
-    const { h2Options } = rest as { h2Options?: object };
-    super(url, {
-      ...rest,
-      pipelining: depth,
-      allowH2: true,
-      h2Options: { ...h2Options, maxConcurrentStreams: streams, useH2c: true },
-    });
+    // As undici does, not in `h2Options`: where the peer's own class serves the origin, undici 7 does
+    // not know them, and undici 8.10 takes a number of streams there only beside a window.
+    const fixed = { maxConcurrentStreams: streams, pipelining: depth, allowH2: true, useH2c: true };
+    super(url, { ...rest, ...fixed });
   }
 }

@@ -115,7 +115,7 @@ export class OriginPool
   #startPipeline(depth: number): void {
     const pipelined = new PipelinedRequests(this, depth);
     this.#pipelined = pipelined;
-    for (const exchange of this.requests.take(this.requests.first)) {
+    for (const exchange of this.requests.all()) {
       if (exchange.slot !== -1) pipelined.adopt(exchange);
     }
     for (const exchange of this.#held.take()) pipelined.adopt(exchange);

@@ -136,7 +136,7 @@ export class PipelinedRequests {
   dissolve(): Exchange[] {
     this.#dissolved = true;
     const waiting: Exchange[] = [];
-    for (const exchange of this.#host.requests.take(this.#host.requests.first)) {
+    for (const exchange of this.#host.requests.all()) {
       if (!exchange.submitted && exchange.place === Place.Waiting) waiting.push(exchange);
       exchange.place = Place.None;
     }

@@ -62,6 +62,11 @@ export class RequestList {
     return taken;
   }
 
+  /** A copy. */
+  all(): Exchange[] {
+    return this.take(this.#first);
+  }
+
   /** Fails all from `start` on. */
   failFrom(start: Exchange | null, error: Error): void {
     for (const exchange of this.take(start)) exchange.destroyWith(error);

@@ -151,6 +151,10 @@ export abstract class Sending
     this.context.bodyDrained();
   }
 
+  get streamedBody(): boolean {
+    return this.outgoing !== null;
+  }
+
   /** Whether the body left completely, or there is none. */
   protected get bodyFinished(): boolean {
     return this.outgoing === null || this.outgoing.finished;

@@ -29,6 +29,8 @@ export interface SlotOwner {
   onEnd(trailers: string): void;
   /** The payload lies in `batch` from `start` to `end`, and only until this returns. */
   onError(batch: Buffer, start: number, end: number): void;
+  /** Its body goes out in pieces: the answer waits as `Session.#comesTooSoon` says. */
+  readonly streamedBody: boolean;
   /** `bytes` more of the outgoing body are wanted. */
   onPull(bytes: number): void;
 }
@@ -72,8 +74,14 @@ const NEVER = 0x7fffffff;
 
 const EMPTY = Buffer.alloc(0);
 
+/**
+ * Turns after which the event loop has looked at every socket since a batch came: the first may end
+ * without a look, because Node calls a thread-safe function again that was rung while it ran.
+ */
+const RIPE = 2;
+
 /** What a drain has delivered, as far as something else must not come in the same breath. */
-const Delivered = { Response: 1, End: 2, Pull: 4 } as const;
+const Delivered = { Response: 1, End: 2 } as const;
 
 /** A batch, or the rest of one, that is delivered in a later turn of the event loop. */
 interface Postponed {
@@ -82,6 +90,8 @@ interface Postponed {
   readonly slabs: Buffer[] | undefined | null;
   readonly length: number;
   position: number;
+  /** Turns that it has waited; see `RIPE`. */
+  turns: number;
 }
 
 /** The request table; see above. */
@@ -106,11 +116,11 @@ export class Session implements RecordSink {
   #draining = false;
   /** Bits of `Delivered`, since microtasks ran last: one doorbell may bring several batches. */
   #delivered = 0;
-  /** Whose bodies were asked for more, while the bit for it is set. */
-  readonly #pulled = new Set<SlotOwner>();
   #forgetScheduled = false;
   /** Batches that wait for their turn, in the order of their arrival. */
-  #postponed: Postponed[] = [];
+  readonly #postponed: Postponed[] = [];
+  /** The batch being walked has waited until it was `RIPE`. */
+  #ripe = false;
   #flushScheduled = false;
   /** Records written since the last flush, while a batch is being drained. */
   #unflushed = 0;
@@ -351,7 +361,6 @@ export class Session implements RecordSink {
   readonly #forget = (): void => {
     this.#forgetScheduled = false;
     this.#delivered = 0;
-    this.#pulled.clear();
   };
 
   /** Keeps the records from `from` on: the batch's memory is the addon's again when we return. */
@@ -362,34 +371,54 @@ export class Session implements RecordSink {
     from: number,
   ): void {
     const rest = alignBatch(Buffer.from(batch.subarray(from, length)));
-    this.#postponed.push({ ...rest, slabs, length: length - from, position: 0 });
+    this.#postponed.push({ ...rest, slabs, length: length - from, position: 0, turns: 0 });
     if (this.#postponed.length === 1) setImmediate(this.#deliverPostponed);
   }
 
   readonly #deliverPostponed = (): void => {
-    const next = this.#postponed[0] as Postponed;
-    const { batch, words, length, slabs, position } = next;
-    // Should the walk throw, the rest of this batch means nothing.
-    next.position = length;
+    const postponed = this.#postponed;
+    for (const waiting of postponed) waiting.turns++;
     try {
-      next.position = this.#walk(batch, words, length, slabs, position);
+      for (let next = postponed[0]; next !== undefined; next = postponed[0]) {
+        const { batch, words, length, slabs, position } = next;
+        // Should the walk throw, the rest of this batch means nothing.
+        next.position = length;
+        this.#ripe = next.turns >= RIPE;
+        next.position = this.#walk(batch, words, length, slabs, position);
+        if (next.position < length) return;
+        postponed.shift();
+      }
     } finally {
-      if (next.position >= next.length) this.#postponed.shift();
-      if (this.#postponed.length > 0) setImmediate(this.#deliverPostponed);
+      this.#ripe = false;
+      const next = postponed[0];
+      if (next !== undefined && next.position >= next.length) postponed.shift();
+      if (postponed.length > 0) setImmediate(this.#deliverPostponed);
     }
   };
 
   /**
-   * Whether a failure, a disconnect or an answer has to wait for the next turn of the event loop.
+   * Whether a failure or a disconnect has to wait for the next turn of the event loop.
    *
    * One batch may hold what a socket would have told in several turns. Whoever awaits a response
    * goes on in a microtask: if its failure came before that, nobody would be listening yet, and a
-   * `disconnect` would come before the `end` of the body that it followed. So does the source of a
-   * request body that was asked for more: an answer in the same breath would find it half read,
-   * whether it has just ended or is about to fail.
+   * `disconnect` would come before the `end` of the body that it followed.
    */
   #waits(after: number): boolean {
     return (this.#delivered & after) !== 0;
+  }
+
+  /**
+   * Whether the head or the end of the answer to a streamed body has to wait until its batch is ripe.
+   *
+   * The I/O thread has written the body by now, but for this thread body and answer may be there at
+   * the same time: a server that runs here, too, and answers before it has read, would be overtaken
+   * by its own answer. And the body's source, if it was asked for more in this batch, goes on in a
+   * microtask: the answer would find it half read, whether it has just ended or is about to fail.
+   * The head waits as well, so that what came together is told together: a caller that aborts at the
+   * head, as fetch does to follow a redirect, hears nothing of an answer that is complete.
+   */
+  #comesTooSoon(owner: SlotOwner): boolean {
+    return owner.streamedBody && !this.#ripe;
   }
 
   record(
@@ -415,7 +444,7 @@ export class Session implements RecordSink {
     }
     switch (kind) {
       case Completion.Head:
-        if (this.#waits(Delivered.Pull) && this.#pulled.has(owner)) return false;
+        if (this.#comesTooSoon(owner)) return false;
         this.#delivered |= Delivered.Response;
         owner.onHead(aux, flags, batch.latin1Slice(start, end));
         return true;
@@ -424,6 +453,7 @@ export class Session implements RecordSink {
         owner.onData(this.#chunk(batch, flags, start, end));
         return true;
       case Completion.End:
+        if (this.#comesTooSoon(owner)) return false;
         this.#delivered |= Delivered.End;
         owner.onEnd(start === end ? '' : batch.latin1Slice(start, end));
         return true;
@@ -432,8 +462,6 @@ export class Session implements RecordSink {
         owner.onError(batch, start, end);
         return true;
       case Completion.Pull:
-        this.#delivered |= Delivered.Pull;
-        this.#pulled.add(owner);
         owner.onPull(batch.readUInt32LE(start));
         return true;
       case Completion.Informational:

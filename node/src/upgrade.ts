@@ -30,6 +30,7 @@ interface PendingWrite {
 export class UpgradedSocket extends Duplex implements SlotOwner {
   readonly slot: number;
   readonly generation: number;
+  readonly streamedBody = false;
   readonly #session: Session;
   readonly #writer: SubmissionWriter;
 

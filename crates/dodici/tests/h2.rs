@@ -815,6 +815,39 @@ async fn an_abort_resets_the_stream_and_leaves_the_connection() {
 }
 
 #[tokio::test]
+async fn an_aborted_stream_is_reset_although_nothing_else_happens() {
+    for upload in [false, true] {
+        let reset = Signal::new();
+        let told = reset.clone();
+        let peer = serve(move |conn| {
+            let told = told.clone();
+            async move {
+                let mut peer = H2Peer::accept(conn, &[]).await;
+                let stream = peer.next_head().await.unwrap();
+                peer.head(stream, 200, &[], false).await;
+                while peer.resets.is_empty() {
+                    peer.next_frame().await.unwrap();
+                }
+                assert_eq!(peer.resets, [(stream, code::CANCEL)]);
+                told.raise();
+                peer.closed().await;
+            }
+        })
+        .await;
+        let mut config = config();
+        // Its close would bring the reset about as well.
+        config.pool.keep_alive_timeout = Duration::from_secs(600);
+        let client = Client::new(peer.port(), config);
+        let call = client.send(if upload { post_chunked("/") } else { get("/") });
+        within("head", call.wait(|seen| seen.head.as_ref().map(|_| ()))).await;
+        call.handle.cancel();
+        within("reset", reset.raised()).await;
+        shut_down(client).await;
+        peer.finish().await;
+    }
+}
+
+#[tokio::test]
 async fn s37_after_many_resets_a_connection_is_replaced() {
     let peer = serve(|conn| async {
         let mut peer = H2Peer::accept(conn, &[]).await;

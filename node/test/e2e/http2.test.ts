@@ -3,12 +3,12 @@
 import { once } from 'node:events';
 import { appendFileSync } from 'node:fs';
 import { constants, type ServerHttp2Stream } from 'node:http2';
-import type { Duplex } from 'node:stream';
+import { Readable, type Duplex } from 'node:stream';
 
 import { afterEach, describe, expect, it } from 'vitest';
 
 import { Agent, Client, type ConnectInfo, H2CClient, Pool } from '../../src/index';
-import { peerMajor } from '../../src/undici';
+import { peerMajor, symbols } from '../../src/undici';
 import { http2Origin, httpsOrigin, type Origin } from '../support/servers';
 import { Cleanup } from '../support/wire';
 
@@ -76,6 +76,71 @@ describe('allowH2', () => {
 });
 
 describe('a client over HTTP/2', () => {
+  it('shows its queue, its session and their streams under the symbols of undici', async () => {
+    const streams: ServerHttp2Stream[] = [];
+    const origin = await serve((stream) => {
+      stream.on('error', () => {});
+      streams.push(stream);
+    });
+    const client = keep(new Client(origin.url, { ...origin.options, allowH2: true }));
+    const seen = client as unknown as Record<symbol, any>;
+    const { kQueue, kPendingIdx, kHTTP2Session } = symbols;
+    const paths = () => seen[kQueue!].map((request: { path: string }) => request.path);
+    const named = (object: object, name: string) =>
+      Object.getOwnPropertySymbols(object).find(({ description }) => description === name)!;
+    expect([seen[kQueue!], seen[kHTTP2Session!]]).toEqual([[], null]);
+
+    const abort = new AbortController();
+    const first = client.request({ ...get('/1'), signal: abort.signal });
+    const second = client.request(get('/2'));
+    const [running] = seen[kQueue!];
+    expect(running[named(running, 'request stream')]).toBe(null);
+    expect([paths(), seen[kPendingIdx!]]).toEqual([['/1', '/2'], 0]);
+    while (streams.length < 2) await soon();
+    expect([paths(), seen[symbols['kRunningIdx']!]]).toEqual([['/1', '/2'], 0]);
+    expect(seen[kPendingIdx!]).toBe(2);
+    const session = seen[kHTTP2Session!];
+    const openStreams = named(session, 'open streams');
+    expect([session[openStreams], session.destroyed]).toEqual([2, false]);
+
+    const stream = running[named(running, 'request stream')];
+    expect(stream.destroyed).toBe(false);
+    abort.abort();
+    expect([stream.destroyed, session[openStreams], paths()]).toEqual([true, 1, ['/2']]);
+    await expect(first).rejects.toThrow('aborted');
+    const disconnected = once(client, 'disconnect');
+    session.destroy();
+    await expect(second).rejects.toThrow();
+    await disconnected;
+    expect([session.destroyed, seen[kHTTP2Session!], paths()]).toEqual([true, null, []]);
+  });
+
+  // Server and client share this thread: both the body and the answer may be there for its next look
+  // at sockets, and which comes first must not be chance.
+  it('hears the end of an answer after a server on its thread has the body', async () => {
+    let got = '';
+    const origin = await serve((stream) => {
+      stream.on('data', (chunk: Buffer) => (got += chunk.toString()));
+      stream.respond({ ':status': 200 });
+      stream.end('early');
+    });
+    const client = keep(new Client(origin.url, { ...origin.options, allowH2: true }));
+    const bodies = [
+      () => new Blob(['a body']),
+      () => Readable.from([Buffer.from('a '), Buffer.from('body')], { objectMode: false }),
+      async function* () {
+        yield 'a ';
+        yield 'body';
+      },
+    ];
+    for (let i = 0; i < 60; i++) {
+      got = '';
+      const body = bodies[i % bodies.length]!() as never;
+      expect(await text(client, { path: '/', method: 'POST', body })).toBe('early');
+      expect([i, got]).toEqual([i, 'a body']);
+    }
+  });
+
   it('has many requests under way on one connection, POST among them', async () => {
     const waiting: (() => void)[] = [];
     const origin = await serve((stream, headers) => {

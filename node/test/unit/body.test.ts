@@ -368,3 +368,70 @@ describe('an iterable that always has another chunk', () => {
     expect(made).toBe(after);
   });
 });
+
+describe('the answer to a body that went out in pieces', () => {
+  const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+  async function* pieces() {
+    yield 'a piece';
+  }
+
+  async function sendPieces(): Promise<SubmittedRecord> {
+    const request = await start(pieces());
+    control.deliver(control.pull(request, 100));
+    await turned();
+    return request;
+  }
+
+  it('is told once the event loop has looked at every socket', async () => {
+    const request = await sendPieces();
+    control.deliver(control.head(request), control.data(request, 'x'), control.end(request));
+    await turn();
+    expect(recorder.names).toEqual(['start']);
+    await turn();
+    expect(recorder.names).toEqual(['start', 'head', 'data', 'end']);
+  });
+
+  it('ends in a later turn than its batch came in', async () => {
+    const request = await sendPieces();
+    control.deliver(control.head(request));
+    await turned();
+    control.deliver(control.data(request, 'x'), control.end(request));
+    await turn();
+    expect(recorder.names).toEqual(['start', 'head', 'data']);
+    await turn();
+    expect(recorder.names).toEqual(['start', 'head', 'data', 'end']);
+  });
+
+  it('is overtaken by nothing, and what came with it is told in the same turn', async () => {
+    const [other, last] = [new Recorder(), new Recorder()];
+    const pool = new Pool('http://localhost:8080');
+    pool.dispatch({ path: '/1', method: 'POST', body: pieces() as never }, recorder);
+    pool.dispatch({ path: '/2', method: 'GET' }, other);
+    pool.dispatch({ path: '/3', method: 'GET' }, last);
+    await turned();
+    const [second, third, first] = control.of('Dispatch') as [
+      SubmittedRecord,
+      SubmittedRecord,
+      SubmittedRecord,
+    ];
+    control.deliver(control.pull(first, 100));
+    await turned();
+    control.deliver(control.head(second), control.end(second), control.head(first));
+    expect(other.names).toEqual(['start', 'head', 'end']);
+    control.deliver(control.end(first), control.head(third), control.end(third));
+    await turn();
+    expect([recorder.names, last.names]).toEqual([['start'], ['start']]);
+    await turn();
+    expect([recorder.names, last.names]).toEqual([
+      ['start', 'head', 'end'],
+      ['start', 'head', 'end'],
+    ]);
+  });
+
+  it('waits for nothing where the body left with the head', async () => {
+    const request = await start('all of it');
+    control.deliver(control.head(request), control.end(request));
+    expect(recorder.names).toEqual(['start', 'head', 'end']);
+  });
+});

@@ -9,6 +9,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { Agent } from '../../src/agent';
 import { Client } from '../../src/client';
 import { shouldDelegate } from '../../src/delegate';
+import { H2CClient } from '../../src/h2c-client';
 import { Pool } from '../../src/pool';
 import { buildConnector, type Dispatcher, peer, symbols } from '../../src/undici';
 
@@ -62,6 +63,18 @@ describe('shouldDelegate', () => {
       expect(shouldDelegate(options, 'pool')).toBe(false);
     }
   });
+});
+
+it('an H2CClient with a connect function is the peer’s, which gets its options as undici has them', async () => {
+  const failure = new Error('no way');
+  const asked: unknown[] = [];
+  const connect: buildConnector.connector = (options, callback) => {
+    asked.push((options as { allowH2?: boolean }).allowH2);
+    callback(failure, null);
+  };
+  const client = opened(new H2CClient('http://localhost', { connect }));
+  await expect(client.request({ path: '/', method: 'GET' })).rejects.toBe(failure);
+  expect(asked).toEqual([true]);
 });
 
 describe('a net.connect that somebody has replaced', () => {

@@ -81,6 +81,8 @@ pub(crate) struct PipeConn {
     touched: bool,
     bytes_read: u64,
     bytes_written: u64,
+    /// Met behind bytes that had to be handed on first.
+    read_error: Option<io::Error>,
     write_error: Option<io::Error>,
     needs_flush: bool,
 }
@@ -144,6 +146,7 @@ impl PipeConn {
             touched: false,
             bytes_read,
             bytes_written,
+            read_error: None,
             write_error: None,
             needs_flush: false,
         }
@@ -396,11 +399,25 @@ impl PipeConn {
         } else {
             self.input.reserve(READ);
         }
-        let read = poll_read_buf(Pin::new(&mut self.transport), cx, &mut self.input);
-        if read.is_pending() && self.input.is_empty() {
-            spare::give_back(&SPARE, std::mem::take(&mut self.input));
+        let mut input = std::mem::take(&mut self.input);
+        let read = self.poll_transport(cx, &mut input);
+        if read.is_pending() && input.is_empty() {
+            spare::give_back(&SPARE, input);
+        } else {
+            self.input = input;
         }
-        let read = ready!(read);
+        read
+    }
+
+    fn poll_transport(
+        &mut self,
+        cx: &mut Context<'_>,
+        memory: &mut impl BufMut,
+    ) -> Poll<io::Result<usize>> {
+        if let Some(error) = self.read_error.take() {
+            return Poll::Ready(Err(error));
+        }
+        let read = ready!(poll_read_buf(Pin::new(&mut self.transport), cx, memory));
         if let Ok(read) = read {
             self.bytes_read += read as u64;
         }
@@ -477,18 +494,26 @@ impl PipeConn {
         let early = self.input.len().min(wanted);
         memory.extend_from_slice(&self.input[..early]);
         self.input.advance(early);
-        if early < wanted {
-            let mut limited = memory.limit(room - early);
-            let read = poll_read_buf(Pin::new(&mut self.transport), cx, &mut limited);
-            match read {
-                Poll::Ready(Ok(n)) if n > 0 => self.bytes_read += n as u64,
-                // Seen again, and told, by the next read.
-                _ if early > 0 => {}
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(_)) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+        // Under TLS one read brings one record: four fit into what the sink wants at a time.
+        while memory.len() - start < wanted {
+            let taken = memory.len() - start;
+            let mut limited = memory.limit(room - taken);
+            match self.poll_transport(cx, &mut limited) {
+                Poll::Ready(Ok(n)) if n > 0 => continue,
+                Poll::Pending if taken == 0 => return Poll::Pending,
+                Poll::Ready(Ok(_)) if taken == 0 => {
+                    return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+                }
+                Poll::Ready(Err(error)) if taken == 0 => return Poll::Ready(Err(error)),
+                // Told by the next read, after what was there.
+                Poll::Ready(Err(error)) => self.read_error = Some(error),
+                // Seen again by the next read.
+                Poll::Pending | Poll::Ready(Ok(_)) => {}
             }
-            let body_end = memory.len().min(start.saturating_add(left));
+            break;
+        }
+        let body_end = memory.len().min(start.saturating_add(left));
+        if body_end < memory.len() {
             // The start of the next response, or what nobody asked for: the input is empty here.
             self.input.extend_from_slice(&memory[body_end..]);
             memory.truncate(body_end);

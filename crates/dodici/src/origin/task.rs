@@ -5,6 +5,7 @@
 //! first, then comes `disconnect`, then the queue goes on. Cancelling the task (the runtime is
 //! shut down) settles its request and emits the disconnect through the guards' drops.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -14,8 +15,21 @@ use super::lease::Lease;
 use super::{Mailbox, PoolInner, multiplex, now, pipeline};
 use crate::connect::{Connected, Transport};
 
+/// Serves requests until the connection ends.
+type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Makes connection `id` and serves requests on it.
+///
+/// The task is spawned with room for the larger of the two, so both are boxed: a connection holds
+/// for its whole life only what serving needs.
 pub(super) async fn run(pool: Arc<PoolInner>, id: ConnId, mailbox: Arc<Mailbox>) {
+    if let Some(serving) = Box::pin(establish(pool, id, mailbox)).await {
+        serving.await;
+    }
+}
+
+/// Makes the connection. `None` if that failed, which has been told then.
+async fn establish(pool: Arc<PoolInner>, id: ConnId, mailbox: Arc<Mailbox>) -> Option<Serving> {
     let connecting = Connecting {
         pool: Arc::clone(&pool),
         id,
@@ -25,32 +39,38 @@ pub(super) async fn run(pool: Arc<PoolInner>, id: ConnId, mailbox: Arc<Mailbox>)
         biased;
         () = closed(&mailbox) => {
             connecting.fail(None);
-            return;
+            return None;
         }
         result = connect(&pool) => result,
     };
     let (transport, mut info) = match connected {
         Ok(connected) => connected,
-        Err(error) => return connecting.fail(Some(error)),
+        Err(error) => {
+            connecting.fail(Some(error));
+            return None;
+        }
     };
     let http2 = &pool.config.http2;
     if http2.prior_knowledge || info.protocol == Protocol::Http2 {
         info.protocol = Protocol::Http2;
-        // Boxed: a connection of HTTP/1.1, of which there are many more, pays for neither.
-        match Box::pin(multiplex::connect(&pool, transport)).await {
+        return match multiplex::connect(&pool, transport).await {
             Ok(conn) => {
                 let lease = Lease::new(Arc::clone(&pool), id, Arc::clone(&mailbox), info);
                 connecting.succeed(Slots::Streams(http2.max_concurrent_streams));
-                Box::pin(multiplex::serve(pool, id, mailbox, conn, lease)).await;
+                Some(Box::pin(multiplex::serve(pool, id, mailbox, conn, lease)))
             }
-            Err(error) => connecting.fail(Some(error)),
-        }
-        return;
+            Err(error) => {
+                connecting.fail(Some(error));
+                None
+            }
+        };
     }
     info.protocol = Protocol::Http1;
     let lease = Lease::new(Arc::clone(&pool), id, Arc::clone(&mailbox), info);
     connecting.succeed(Slots::Pipeline);
-    Box::pin(pipeline::serve(pool, id, mailbox, transport, lease)).await;
+    Some(Box::pin(pipeline::serve(
+        pool, id, mailbox, transport, lease,
+    )))
 }
 
 /// Makes the connection, through the caller's code if there is some.

@@ -67,6 +67,9 @@ pub(crate) struct H2Conn {
     /// For heads of responses; reused.
     pub(crate) head: ResponseHead,
     seen: Seen,
+    /// The stream that was opened last, as long as h2's sender may hold it; 0 for none. A stream
+    /// that is held is not reset when the exchange drops it.
+    held: u32,
     stream_window: u32,
     /// How far that may grow.
     most_window: u32,
@@ -132,6 +135,7 @@ impl H2Conn {
             target,
             head: ResponseHead::default(),
             seen: Seen::default(),
+            held: 0,
             stream_window,
             most_window: config.max_stream_window.min(most),
             windows,
@@ -146,6 +150,11 @@ impl H2Conn {
         }
         let polled = Future::poll(std::pin::Pin::new(&mut self.driver), cx);
         self.seen = self.tap.lock().seen;
+        if self.held != 0 && self.held <= self.seen.highest_sent {
+            self.held = 0;
+            // Its head has left, so h2 has no reason to wait and lets go of it.
+            let _ready = self.poll_ready(cx);
+        }
         match polled {
             Poll::Pending => Driven::Up,
             Poll::Ready(result) => {
@@ -245,8 +254,9 @@ impl H2Conn {
         }
         match sender.send_request(head, !has_body) {
             Ok((response, body)) => {
-                let window = self.stream_window;
-                Ok(H2Stream::new(response, body, has_body, window))
+                let stream = H2Stream::new(response, body, has_body, self.stream_window);
+                self.held = stream.id();
+                Ok(stream)
             }
             Err(error) if error.is_go_away() || error.is_io() || error.is_reset() => {
                 Err(NotOpened::Closed)

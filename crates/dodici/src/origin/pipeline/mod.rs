@@ -54,7 +54,8 @@ pub(super) async fn serve(
             Next::Alone(request, job) => (request, job),
             Next::End(reason, error) => return pipeline.lease.end(reason, error),
         };
-        match solo::run(&mut pipeline, conn, request, job).await {
+        // Boxed: a connection at rest does not hold the room for it.
+        match Box::pin(solo::run(&mut pipeline, conn, request, job)).await {
             Solo::Goes(back) => conn = *back,
             Solo::Ended(reason, error) => {
                 // What the pool has given out meanwhile.
@@ -70,7 +71,7 @@ pub(super) async fn serve(
                 };
                 // As in undici, the pool is done with the connection before the caller has it.
                 pipeline.lease.end(reason, None);
-                return become_stream(*conn, job, info).await;
+                return Box::pin(become_stream(*conn, job, info)).await;
             }
         }
     }

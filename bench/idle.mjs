@@ -1,8 +1,7 @@
 // Memory of a connection at rest: opens many, lets them rest, and says what each one weighs.
 // driver.mjs starts it as a process of its own with --expose-gc. It prints one line of JSON.
-import { parseArgs } from 'node:util';
 import { openClient } from './lib/clients.mjs';
-import { target, TARGET_HELP, TARGET_OPTIONS } from './lib/target.mjs';
+import { parseOptions, target } from './lib/target.mjs';
 
 const HELP = `Usage: node --expose-gc bench/idle.mjs --origin URL --module PATH [options]
 
@@ -11,21 +10,9 @@ const HELP = `Usage: node --expose-gc bench/idle.mjs --origin URL --module PATH 
   --count N           connections that rest (default 1000)
 
 The server must take its time to answer (dodici-bench-server --delay), or fewer do it.
-${TARGET_HELP}`;
+`;
 
-const { values: options } = parseArgs({
-  options: {
-    ...TARGET_OPTIONS,
-    module: { type: 'string' },
-    kind: { type: 'string', default: 'pool' },
-    count: { type: 'string', default: '1000' },
-    help: { type: 'boolean', short: 'h', default: false },
-  },
-});
-if (options.help || !options.origin) {
-  process.stdout.write(HELP);
-  process.exit(options.help ? 0 : 2);
-}
+const options = parseOptions(HELP, { count: { type: 'string', default: '1000' } });
 if (globalThis.gc === undefined) throw new Error('run node with --expose-gc');
 
 const count = Number(options.count);

@@ -5,9 +5,8 @@
 // lib/clients.mjs only. It prints one line of JSON.
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { createRequire } from 'node:module';
-import { parseArgs } from 'node:util';
 import { APIS, KIND_NAMES, openClient } from './lib/clients.mjs';
-import { target, TARGET_HELP, TARGET_OPTIONS } from './lib/target.mjs';
+import { parseOptions, target } from './lib/target.mjs';
 import { threadCpuClock } from './lib/thread-cpu.mjs';
 
 const HELP = `Usage: node bench/load.mjs --module PATH --origin URL [options]
@@ -23,35 +22,24 @@ const HELP = `Usage: node bench/load.mjs --module PATH --origin URL [options]
   --turn MS           length of a turn (default 25)
   --burst N           requests that a turn starts, instead of keeping some in flight
   --bytes N           expected size of every body; anything else is an error
-${TARGET_HELP}`;
+`;
 
 /** One request in SAMPLE is timed: enough for percentiles, too few to weigh on any client. */
 const SAMPLE = 8;
 /** Room for timed requests; the newest win. */
 const SAMPLES = 1 << 18;
 
-const { values: options } = parseArgs({
-  options: {
-    ...TARGET_OPTIONS,
-    module: { type: 'string' },
-    kind: { type: 'string', default: 'pool' },
-    api: { type: 'string', default: 'dispatch' },
-    concurrency: { type: 'string' },
-    seconds: { type: 'string', default: '3' },
-    warmup: { type: 'string', default: '1' },
-    requests: { type: 'string' },
-    busy: { type: 'string' },
-    turn: { type: 'string', default: '25' },
-    burst: { type: 'string' },
-    bytes: { type: 'string' },
-    help: { type: 'boolean', short: 'h', default: false },
-  },
+const options = parseOptions(HELP, {
+  api: { type: 'string', default: 'dispatch' },
+  concurrency: { type: 'string' },
+  seconds: { type: 'string', default: '3' },
+  warmup: { type: 'string', default: '1' },
+  requests: { type: 'string' },
+  busy: { type: 'string' },
+  turn: { type: 'string', default: '25' },
+  burst: { type: 'string' },
+  bytes: { type: 'string' },
 });
-
-if (options.help || !options.origin) {
-  process.stdout.write(HELP);
-  process.exit(options.help ? 0 : 2);
-}
 
 const aim = target(options);
 const file = options.module && createRequire(import.meta.url).resolve(options.module);

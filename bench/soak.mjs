@@ -146,7 +146,13 @@ function teardown() {
   const vitest = join(ROOT, "node", "node_modules", "vitest", "vitest.mjs");
   const { status } = spawnSync(
     process.execPath,
-    [vitest, "run", "--project=e2e", "test/e2e/teardown.test.ts"],
+    [
+      vitest,
+      "run",
+      "--project=e2e",
+      "--disable-console-intercept=true",
+      "test/e2e/teardown.test.ts",
+    ],
     {
       cwd: join(ROOT, "node"),
       stdio: "inherit",

@@ -2,28 +2,15 @@
 // as a process of its own for each measurement. It prints one line of JSON.
 import { createRequire } from 'node:module';
 import { performance } from 'node:perf_hooks';
-import { parseArgs } from 'node:util';
-import { target, TARGET_HELP, TARGET_OPTIONS } from './lib/target.mjs';
+import { parseOptions, target } from './lib/target.mjs';
 
 const HELP = `Usage: node bench/start.mjs --origin URL [--module PATH] [options]
 
   --module PATH       the client's module; none for what is built into Node
   --kind KIND         as load.mjs knows them (default pool)
-${TARGET_HELP}`;
+`;
 
-const { values: options } = parseArgs({
-  options: {
-    ...TARGET_OPTIONS,
-    module: { type: 'string' },
-    kind: { type: 'string', default: 'pool' },
-    help: { type: 'boolean', short: 'h', default: false },
-  },
-});
-if (options.help || !options.origin) {
-  process.stdout.write(HELP);
-  process.exit(options.help ? 0 : 2);
-}
-
+const options = parseOptions(HELP);
 const aim = target(options);
 const { module: file, kind } = options;
 const require = createRequire(import.meta.url);

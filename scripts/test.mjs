@@ -111,6 +111,14 @@ const STEPS = [
     counts: nextest ? 'nextest' : 'cargo',
   },
   {
+    // Apart, because with the feature every name goes to a name server.
+    id: 'hickory',
+    group: 'rust',
+    title: "hickory's resolver in dodici-reqwest",
+    command: ['cargo', ['test', '-p', 'dodici-reqwest', '-F', 'hickory-dns', '--lib', 'hickory']],
+    counts: 'cargo',
+  },
+  {
     id: 'doctests',
     group: 'rust',
     title: 'Rust documentation examples',

@@ -1,8 +1,11 @@
 // The options that say what a measured client is to reach; load.mjs, start.mjs and idle.mjs have
 // them in common, and lib/origins.mjs writes some of them.
 import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
 
-export const TARGET_OPTIONS = {
+const OPTIONS = {
+  module: { type: 'string' },
+  kind: { type: 'string', default: 'pool' },
   origin: { type: 'string', multiple: true },
   path: { type: 'string', default: '/' },
   connections: { type: 'string', default: '50' },
@@ -14,9 +17,10 @@ export const TARGET_OPTIONS = {
   streams: { type: 'string', default: '100' },
   socket: { type: 'string' },
   ca: { type: 'string' },
+  help: { type: 'boolean', short: 'h', default: false },
 };
 
-export const TARGET_HELP = `
+const HELP = `
   --origin URL        for example http://127.0.0.1:8080; several take turns
   --path PATH         request target (default /)
   --connections N     connections of the pool (default 50)
@@ -29,6 +33,23 @@ export const TARGET_HELP = `
   --socket PATH       unix socket
   --ca FILE           certificate authority, PEM
 `;
+
+/**
+ * The options of this process: these and `own`. Prints `help` and ends it where that is wanted, or
+ * where there is no origin.
+ *
+ * @param {string} help of the process's own options
+ * @param {import('node:util').ParseArgsConfig['options']} [own]
+ * @returns {Record<string, any>}
+ */
+export function parseOptions(help, own = {}) {
+  const { values } = parseArgs({ options: { ...OPTIONS, ...own } });
+  if (values.help || !values.origin) {
+    process.stdout.write(help + HELP);
+    process.exit(values.help ? 0 : 2);
+  }
+  return values;
+}
 
 /**
  * @param {Record<string, any>} options parsed

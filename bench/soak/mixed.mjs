@@ -103,6 +103,10 @@ export async function mixed(options) {
   if (problems.length === 0) {
     await pool.close();
     const rss = memory();
+    console.log(
+      `  in all ${counts.answered} answered, ${counts.aborted} aborted, ${counts.failed} cut, ` +
+        `${seen.connect} connections; memory from ${base?.toFixed(0)} to ${rss.toFixed(0)} MB`,
+    );
     if (base !== undefined && rss - base > options.growth) {
       problems.push(`memory grew from ${base.toFixed(0)} to ${rss.toFixed(0)} MB`);
     }

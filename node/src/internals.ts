@@ -69,7 +69,7 @@ const sessions = new WeakMap<Connection, SessionStandIn>();
 
 /** Unsettled requests of a client, in the order of their dispatch: those that run come first. */
 export function queueOf(pool: OriginPool): object[] {
-  return pool.requests.map((exchange) => {
+  return pool.requests.all().map((exchange) => {
     const request = observe(exchange);
     if (!Object.hasOwn(request, kRequestStream)) {
       const get = (): StreamStandIn | null => streamOf(pool, exchange);
@@ -82,7 +82,7 @@ export function queueOf(pool: OriginPool): object[] {
 /** `null` unless the request runs over HTTP/2. */
 function streamOf(pool: OriginPool, exchange: Exchange): StreamStandIn | null {
   if (exchange.settled || connectionOf(pool) === null) return null;
-  if (pool.requests.indexOf(exchange) >= pool.counters.running) return null;
+  if (pool.requests.all().indexOf(exchange) >= pool.counters.running) return null;
   let stream = streams.get(exchange);
   if (stream === undefined) {
     stream = new StreamStandIn(exchange);

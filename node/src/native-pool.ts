@@ -32,6 +32,9 @@ export interface NativePoolListener {
   readonly needsBodyDrain: boolean;
 }
 
+/** What its field of a record holds. */
+const MOST_PIPELINING = 2 ** 32 - 1;
+
 /** A pool of the engine; see above. */
 export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
   readonly id: number;
@@ -87,6 +90,12 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
   retire(gone: () => void): void {
     this.#whenGone = gone;
     this.writer.poolClose(this.id);
+    this.#session.scheduleFlush();
+  }
+
+  /** From now on its connections carry so many HTTP/1.1 requests at once, also those that are up. */
+  set pipelining(depth: number) {
+    this.writer.poolPipelining(this.id, Math.max(0, Math.min(depth, MOST_PIPELINING)));
     this.#session.scheduleFlush();
   }
 

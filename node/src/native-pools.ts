@@ -23,6 +23,7 @@ const MOST_NAMES = 64;
 export class NativePools {
   readonly #settings: PoolSettings;
   readonly #listener: NativePoolListener;
+  #pipelining: number;
   readonly #defaultServername: string | null;
   /** One connection, which has one TLS server name at a time. */
   readonly #oneServername: boolean;
@@ -39,9 +40,16 @@ export class NativePools {
   constructor(settings: PoolSettings, listener: NativePoolListener) {
     this.#settings = settings;
     this.#listener = listener;
+    this.#pipelining = settings.pipelining;
     const { url } = settings;
     this.#oneServername = settings.connections === 1 && url.protocol === 'https:';
     this.#defaultServername = settings.connect.servername ?? serverNameOf(url.host);
+  }
+
+  /** Requests at once on an HTTP/1.1 connection, also on those that are up. */
+  set pipelining(depth: number) {
+    this.#pipelining = depth;
+    for (const pool of this.#all()) pool.pipelining = depth;
   }
 
   /** Whether requests to `servername` would end the connection of the one before. */
@@ -59,9 +67,8 @@ export class NativePools {
 
   /**
    * TLS sessions and certificates belong to a server name, so each name has connections of its own.
-   * One that is made has connections of this depth of pipelining.
    */
-  get(session: Session, requested: string | null, pipelining: number): NativePool {
+  get(session: Session, requested: string | null): NativePool {
     const servername = this.#nameOf(requested);
     if (servername === null) {
       if (this.#main !== null) return this.#main;
@@ -72,6 +79,7 @@ export class NativePools {
         return found;
       }
     }
+    const pipelining = this.#pipelining;
     const settings =
       pipelining === this.#settings.pipelining ? this.#settings : { ...this.#settings, pipelining };
     const made = new NativePool(session, settings, servername, this.#listener);

@@ -1,10 +1,10 @@
 /**
  * Requests and connections of one origin: the engine behind a `Client` or a `Pool`.
  *
- * What lives here: the list of unsettled requests, the counters that undici shows, when a
- * dispatcher is busy and when it drains, and the dispatcher's events. `Client` and `Pool` hold one
- * each. When a request leaves, `pipeline.ts` and `held-requests.ts` say, and where to,
- * `native-pools.ts`. It must not know records.
+ * What lives here: what becomes of requests when connections come and go, when a dispatcher is busy,
+ * and the dispatcher's events. `Client` and `Pool` hold one each. When a request leaves,
+ * `pipelined-requests.ts` and `held-requests.ts` say, and where to, `native-pools.ts`; what there is
+ * room for, `capacity.ts`. It must not know records.
  *
  * Counters change only when something is delivered to JavaScript, in one order with callbacks and
  * events: whoever looks inside a callback sees what the callback tells.
@@ -12,9 +12,11 @@
 
 import type { EventEmitter } from 'node:events';
 
-import { ConnectionDiagnostics } from './diagnostics';
-import { currentSession } from './environment';
+import { Capacity, type PoolCounters } from './capacity';
 import type { Connection } from './connection';
+import { ConnectionDiagnostics } from './diagnostics';
+import { Drain, type DrainHost } from './drain';
+import { currentSession } from './environment';
 import type { DisconnectInfo } from './events';
 import { Exchange, type ExchangeContext } from './exchange';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
@@ -22,27 +24,12 @@ import { type HeldHost, HeldRequests } from './held-requests';
 import type { NativePool, NativePoolListener } from './native-pool';
 import { NativePools } from './native-pools';
 import type { PoolSettings } from './options';
-import { Pipeline, Place } from './pipeline';
+import { type PipelineHost, PipelinedRequests } from './pipelined-requests';
 import type { HeadContext } from './request';
+import { RequestList } from './request-list';
 import type { Session } from './session';
 import { queueMicrotask } from './timers';
 import type { Dispatcher } from './undici';
-
-/** Counters as undici defines them. */
-export interface PoolCounters {
-  /** Connections that are up. */
-  readonly connected: number;
-  /** Of these, the ones that would take a request at once. */
-  readonly free: number;
-  /** Requests that no connection, made or being made, has room for. */
-  readonly queued: number;
-  /** Requests not yet written. */
-  readonly pending: number;
-  /** Requests written and not answered. */
-  readonly running: number;
-  readonly size: number;
-  readonly busy: boolean;
-}
 
 /** The dispatcher whose name stands in events. */
 export type EventOwner = Dispatcher & {
@@ -52,7 +39,9 @@ export type EventOwner = Dispatcher & {
 };
 
 /** See above. */
-export class OriginPool implements ExchangeContext, NativePoolListener, HeldHost {
+export class OriginPool
+  implements ExchangeContext, NativePoolListener, HeldHost, PipelineHost, DrainHost
+{
   readonly settings: PoolSettings;
   readonly origin: string;
   readonly strictContentLength: boolean;
@@ -61,19 +50,11 @@ export class OriginPool implements ExchangeContext, NativePoolListener, HeldHost
 
   readonly #owner: EventOwner;
   #session: Session | null = null;
-  #pipelining: number;
   readonly #natives: NativePools;
 
-  /** Unsettled requests in the order of their dispatch. */
-  #first: Exchange | null = null;
-  #last: Exchange | null = null;
-  #size = 0;
-  #connected = 0;
-  /** Of these, the ones that speak HTTP/2, and how many requests they take at once together. */
-  #multiplexed = 0;
-  #streams = 0;
-  /** Connections whose `connect` listeners run: as in undici, nothing runs on them yet. */
-  #announcing = 0;
+  /** Those that have not settled. */
+  readonly requests = new RequestList();
+  readonly #capacity: Capacity;
   /** A connect was announced on the diagnostics channel and has not ended. */
   #connecting = false;
   /** The body of a request failed with this: the connection, made or being made, ends. */
@@ -81,11 +62,8 @@ export class OriginPool implements ExchangeContext, NativePoolListener, HeldHost
   /** Requests of a single connection that wait for their turn. */
   readonly #held: HeldRequests;
   /** Of a client whose `pipelining` is or was above 1. */
-  #pipeline: Pipeline<Exchange> | null = null;
-  #pipelineScheduled = false;
-
-  #needDrain = false;
-  #drainScheduled = false;
+  #pipelined: PipelinedRequests | null = null;
+  readonly #drain: Drain;
   #whenIdle: (() => void) | null = null;
 
   constructor(owner: EventOwner, settings: PoolSettings) {
@@ -95,12 +73,13 @@ export class OriginPool implements ExchangeContext, NativePoolListener, HeldHost
     this.diagnostics = new ConnectionDiagnostics(settings);
     const { url } = settings;
     this.origin = url.origin;
-    this.#pipelining = settings.pipelining;
+    this.#capacity = new Capacity(settings);
     this.#natives = new NativePools(settings, this);
     this.#held = new HeldRequests(this);
+    this.#drain = new Drain(this);
     this.head = this.#makeHead();
     if (settings.kind === 'client' && settings.pipelining > 1) {
-      this.#pipeline = new Pipeline(settings.pipelining);
+      this.#pipelined = new PipelinedRequests(this, settings.pipelining);
     }
   }
 
@@ -113,98 +92,83 @@ export class OriginPool implements ExchangeContext, NativePoolListener, HeldHost
     const { url, maxRequestsPerClient } = this.settings;
     return {
       hostLine: `host: ${url.host}\r\n`,
-      keepAlive: this.#pipelining !== 0 && maxRequestsPerClient !== 1,
+      keepAlive: this.pipelining !== 0 && maxRequestsPerClient !== 1,
     };
   }
 
   get pipelining(): number {
-    return this.#pipelining;
+    return this.#capacity.pipelining;
   }
 
   /** Affects the head, the counters, and which requests leave at the same time. */
   set pipelining(value: number) {
-    this.#pipelining = value;
+    this.#capacity.pipelining = value;
+    this.#natives.pipelining = value;
     this.head = this.#makeHead();
-    if (this.#pipeline !== null) this.#pipeline.depth = Math.max(1, value);
+    if (this.#pipelined !== null) this.#pipelined.depth = Math.max(1, value);
     else if (this.settings.kind === 'client' && value > 1) this.#startPipeline(value);
-    this.#advance();
-    this.#checkDrain();
+    this.#pipelined?.advance();
+    this.#drain.check();
   }
 
   /** The engine has the requests so far, in this order. */
   #startPipeline(depth: number): void {
-    this.#pipeline = new Pipeline(depth);
-    const adopt = (exchange: Exchange): void => {
-      exchange.place = Place.Waiting;
-      exchange.submitted = true;
-    };
-    for (let exchange = this.#first; exchange !== null; exchange = exchange.next) {
-      if (exchange.slot !== -1) adopt(exchange);
+    const pipelined = new PipelinedRequests(this, depth);
+    this.#pipelined = pipelined;
+    for (const exchange of this.requests.all()) {
+      if (exchange.slot !== -1) pipelined.adopt(exchange);
     }
-    for (const exchange of this.#held.take()) adopt(exchange);
+    for (const exchange of this.#held.take()) pipelined.adopt(exchange);
   }
 
   get isConnected(): boolean {
-    return this.#connected > 0;
+    return this.#capacity.connected > 0;
   }
 
   // Counters ---------------------------------------------------------------------------------
 
   /** Requests that one HTTP/2 connection takes at once: what the option says before there is one. */
   get concurrency(): number {
-    return this.#multiplexed > 0
-      ? this.#streams / this.#multiplexed
-      : this.settings.h2.maxConcurrentStreams;
-  }
-
-  /** Requests that may be under way without queueing: a connection that is not up yet counts as one. */
-  get #room(): number {
-    const { connections } = this.settings;
-    if (connections === null) return Infinity;
-    return this.#places + Math.max(0, connections - this.#connected);
-  }
-
-  /** Requests that the connections that are up take at once. */
-  get #places(): number {
-    const depth = Math.max(1, this.#pipelining);
-    return (this.#connected - this.#multiplexed) * depth + this.#streams;
+    return this.#capacity.concurrency;
   }
 
   get counters(): PoolCounters {
-    const depth = Math.max(1, this.#pipelining);
-    const size = this.#size;
-    const connected = this.#connected;
-    const running =
-      this.#pipeline === null
-        ? Math.min(size, Math.max(0, this.#places - this.#announcing * depth))
-        : this.#pipeline.running;
-    const queued = Math.max(0, size - this.#room);
-    const each = this.#multiplexed > 0 ? Math.max(1, this.#places / connected) : depth;
-    return {
-      connected,
-      free: connected - Math.min(connected, Math.ceil(running / each)),
-      queued,
-      pending: size - running,
-      running,
-      size,
-      busy: this.settings.kind === 'client' ? this.#isBusy : this.#needDrain,
-    };
+    const busy = this.settings.kind === 'client' ? this.isBusy : this.needDrain;
+    return this.#capacity.counters(this.requests.size, this.#running, busy);
+  }
+
+  get #running(): number {
+    return this.#pipelined?.running ?? this.#capacity.running(this.requests.size);
   }
 
   /** Whether the next request would have to wait. */
-  get #isBusy(): boolean {
-    if (this.settings.kind === 'pool') return this.#size >= this.#room;
-    const depth = Math.max(1, this.#pipelining);
-    const pipeline = this.#pipeline;
-    if (pipeline !== null) {
-      return pipeline.isShut || this.#size >= depth || this.#size > pipeline.running;
-    }
+  get isBusy(): boolean {
+    const { size } = this.requests;
+    const capacity = this.#capacity;
+    if (this.settings.kind === 'pool') return size >= capacity.room;
+    if (this.#pipelined !== null) return this.#pipelined.isBusy(size, capacity.depth);
     // A client that is not connected is busy with a single request: it is pending.
-    return this.#size >= (this.#connected > 0 ? this.#places : 1);
+    return size >= (capacity.connected > 0 ? capacity.places : 1);
   }
 
   get needDrain(): boolean {
-    return this.#needDrain;
+    return this.#drain.isNeeded;
+  }
+
+  checkDrain(): void {
+    this.#drain.check();
+  }
+
+  drained(): void {
+    this.#emit('drain', null);
+  }
+
+  get isDestroyed(): boolean {
+    return this.#owner.destroyed;
+  }
+
+  get isAnnouncing(): boolean {
+    return this.#capacity.announcing > 0;
   }
 
   // Requests ---------------------------------------------------------------------------------
@@ -217,23 +181,23 @@ export class OriginPool implements ExchangeContext, NativePoolListener, HeldHost
   dispatch(options: DispatchOptions, handler: DispatchHandler): boolean {
     const { session } = this;
     const exchange = new Exchange(this, options, handler);
-    this.#link(exchange);
+    this.requests.push(exchange);
     session.hold();
     // As in undici, a request that a listener of `connect` makes does not wait for the others, and
     // takes along those before it.
-    if (this.#announcing > 0 && !exchange.needsSource && this.settings.kind === 'client') {
-      this.#announcing = 0;
+    if (this.isAnnouncing && !exchange.needsSource && this.settings.kind === 'client') {
+      this.#capacity.announcing = 0;
     }
     if (exchange.start()) {
-      if (this.#pipeline === null) this.#submit(exchange);
-      else this.#enqueue(exchange);
+      if (this.#pipelined === null) this.#submit(exchange);
+      else this.#pipelined.submit(exchange);
     }
-    if (this.#isBusy) this.#needDrain = true;
-    return !this.#needDrain;
+    this.#drain.fill();
+    return !this.#drain.isNeeded;
   }
 
   #submit(exchange: Exchange): void {
-    const isFree = this.settings.connections !== 1 || this.#multiplexed > 0;
+    const isFree = this.settings.connections !== 1 || this.#capacity.isMultiplexed;
     // One connection answers in the order of dispatch: later requests queue behind one that waits.
     if (!isFree || this.waitsForServername(exchange)) this.#held.submit(exchange);
     else if (exchange.needsSource) this.#readSource(exchange, () => this.send(exchange));
@@ -249,7 +213,7 @@ export class OriginPool implements ExchangeContext, NativePoolListener, HeldHost
       else ready();
     };
     // Where there is no connection yet, a source is not touched before the caller is done.
-    if (this.#connected > 0) read();
+    if (this.isConnected) read();
     else process.nextTick(read);
   }
 
@@ -258,9 +222,9 @@ export class OriginPool implements ExchangeContext, NativePoolListener, HeldHost
   }
 
   open(exchange: Exchange): void {
-    if (this.#connected > 0) return;
+    if (this.isConnected) return;
     try {
-      this.#openFor(this.#nativeFor(exchange.servername));
+      this.openFor(this.nativeFor(exchange.servername));
     } catch (error) {
       exchange.abortWith(error as Error);
     }
@@ -268,10 +232,7 @@ export class OriginPool implements ExchangeContext, NativePoolListener, HeldHost
 
   waitsForServername(exchange: Exchange): boolean {
     if (!this.#natives.changesServername(exchange.servername)) return false;
-    for (let other = this.#first; other !== null; other = other.next) {
-      if (other.slot !== -1) return true;
-    }
-    return false;
+    return this.requests.some((other) => other.slot !== -1);
   }
 
   /**
@@ -279,8 +240,9 @@ export class OriginPool implements ExchangeContext, NativePoolListener, HeldHost
    * also before a byte of the request has left.
    */
   bodyFailed(error: Error): void {
-    if (this.settings.kind === 'pool' || this.#multiplexed > 0 || this.#ending !== null) return;
-    if (this.#connected === 0 && !this.#connecting) return;
+    if (this.settings.kind === 'pool' || this.#capacity.isMultiplexed || this.#ending !== null)
+      return;
+    if (!this.isConnected && !this.#connecting) return;
     this.#ending = error;
     this.#endConnections(error);
   }
@@ -289,54 +251,7 @@ export class OriginPool implements ExchangeContext, NativePoolListener, HeldHost
     for (const connection of this.#natives.connections()) connection.end(error);
   }
 
-  // Pipeline ---------------------------------------------------------------------------------
-
-  #enqueue(exchange: Exchange): void {
-    exchange.place = Place.Waiting;
-    if (!exchange.needsSource) {
-      this.#advance();
-      return;
-    }
-    // The caller may end the stream as soon as it has it back: then there is no body to wait for.
-    if (this.#pipelineScheduled) return;
-    this.#pipelineScheduled = true;
-    process.nextTick(() => {
-      this.#pipelineScheduled = false;
-      this.#advance();
-      this.#checkDrain();
-    });
-  }
-
-  /** Lets every request leave whose turn it is. */
-  #advance(): void {
-    const pipeline = this.#pipeline;
-    if (pipeline === null || this.#pipelineScheduled || this.#announcing > 0) return;
-    for (;;) {
-      if (this.#owner.destroyed) return;
-      const exchange = pipeline.candidate(this.#first);
-      if (exchange === null) return;
-      let target: NativePool;
-      try {
-        target = this.#nativeFor(exchange.servername);
-      } catch (error) {
-        exchange.abortWith(error as Error);
-        continue;
-      }
-      if (!target.isConnected) {
-        this.#openFor(target);
-        return;
-      }
-      pipeline.admit(exchange);
-      if (exchange.submitted) continue;
-      exchange.submitted = true;
-      exchange.measureStream();
-      if (exchange.settled) continue;
-      if (exchange.needsSource) exchange.waitForSource(() => this.send(exchange));
-      else this.send(exchange);
-    }
-  }
-
-  #openFor(target: NativePool): void {
+  openFor(target: NativePool): void {
     if (this.#connecting) return;
     this.#connecting = true;
     this.diagnostics.beforeConnect(target.servername);
@@ -344,66 +259,46 @@ export class OriginPool implements ExchangeContext, NativePoolListener, HeldHost
   }
 
   unblocked(exchange: Exchange): void {
-    this.#pipeline?.headDelivered(exchange);
-    this.#advance();
-    this.#checkDrain();
+    this.#pipelined?.headDelivered(exchange);
+    this.#pipelined?.advance();
+    this.#drain.check();
   }
 
   sent(exchange: Exchange): void {
-    if (this.#pipeline?.bodySent(exchange) !== true) return;
-    this.#advance();
-    this.#checkDrain();
+    this.#pipelined?.bodySent(exchange);
   }
 
   send(exchange: Exchange): void {
     if (exchange.settled) return;
     let target: NativePool;
     try {
-      target = this.#nativeFor(exchange.servername);
+      target = this.nativeFor(exchange.servername);
       this.#natives.use(target);
     } catch (error) {
       exchange.abortWith(error as Error);
       return;
     }
-    if (this.#connected === 0 && !this.#connecting) {
+    if (!this.isConnected && !this.#connecting) {
       this.#connecting = true;
       this.diagnostics.beforeConnect(target.servername);
     }
     exchange.send(target);
   }
 
-  #nativeFor(servername: string | null): NativePool {
-    return this.#natives.get(this.session, servername, this.#pipelining);
-  }
-
-  #link(exchange: Exchange): void {
-    exchange.previous = this.#last;
-    if (this.#last === null) this.#first = exchange;
-    else this.#last.next = exchange;
-    this.#last = exchange;
-    this.#size++;
+  nativeFor(servername: string | null): NativePool {
+    return this.#natives.get(this.session, servername);
   }
 
   settled(exchange: Exchange): void {
-    const { previous, next } = exchange;
-    if (previous === null) this.#first = next;
-    else previous.next = next;
-    if (next === null) this.#last = previous;
-    else next.previous = previous;
-    exchange.previous = null;
-    exchange.next = null;
-    this.#size--;
+    this.requests.remove(exchange);
     if (exchange.holds) this.session.release();
     if (!this.#held.isEmpty) this.#held.goOn();
-    if (this.#pipeline !== null) {
-      this.#pipeline.settled(exchange);
-      this.#advance();
-    }
-    if (this.#size === 0 && this.#whenIdle !== null) {
+    this.#pipelined?.settled(exchange);
+    if (this.requests.size === 0 && this.#whenIdle !== null) {
       this.#whenIdle();
       this.#whenIdle = null;
     }
-    if (this.#needDrain) this.#checkDrain();
+    this.#drain.check();
   }
 
   reportError(error: unknown): void {
@@ -412,20 +307,6 @@ export class OriginPool implements ExchangeContext, NativePoolListener, HeldHost
     } catch (unheard) {
       this.session.raise(unheard);
     }
-  }
-
-  // Drain ------------------------------------------------------------------------------------
-
-  /** In a microtask, so that `drain` comes after the callbacks that made room. */
-  #checkDrain(): void {
-    if (!this.#needDrain || this.#drainScheduled || this.#isBusy) return;
-    this.#drainScheduled = true;
-    queueMicrotask(() => {
-      this.#drainScheduled = false;
-      if (!this.#needDrain || this.#isBusy || this.#owner.destroyed) return;
-      this.#needDrain = false;
-      this.#emit('drain', null);
-    });
   }
 
   // Connections ------------------------------------------------------------------------------
@@ -441,35 +322,29 @@ export class OriginPool implements ExchangeContext, NativePoolListener, HeldHost
   }
 
   connected(pool: NativePool, connection: Connection): void {
-    this.#connected++;
+    const capacity = this.#capacity;
+    capacity.opened(connection);
     this.#connecting = false;
-    if (connection.isMultiplexed) {
-      this.#multiplexed++;
-      this.#streams += connection.streams;
-    }
     this.diagnostics.connected(connection, pool.servername);
     // As in undici, requests leave after the listeners have seen the connection.
-    this.#announcing++;
+    capacity.announcing++;
     try {
       this.#emit('connect', connection, connection.info);
     } finally {
-      if (this.#announcing > 0) this.#announcing--;
+      if (capacity.announcing > 0) capacity.announcing--;
       if (connection.isMultiplexed) this.#multiplex();
       if (this.#ending !== null) this.#endConnections(this.#ending);
-      this.#advance();
-      this.#checkDrain();
+      this.#pipelined?.advance();
+      this.#drain.check();
     }
   }
 
   /** Streams wait for nothing: neither for the order of a pipeline nor for bodies before them. */
   #multiplex(): void {
     const waiting = this.#held.take();
-    if (this.#pipeline !== null) {
-      this.#pipeline = null;
-      for (const exchange of this.#list(this.#first, Infinity)) {
-        if (!exchange.submitted && exchange.place === Place.Waiting) waiting.push(exchange);
-        exchange.place = Place.None;
-      }
+    if (this.#pipelined !== null) {
+      waiting.push(...this.#pipelined.dissolve());
+      this.#pipelined = null;
     }
     for (const exchange of waiting) {
       if (!exchange.settled) this.#submit(exchange);
@@ -477,10 +352,9 @@ export class OriginPool implements ExchangeContext, NativePoolListener, HeldHost
   }
 
   concurrencyChanged(connection: Connection, streams: number): void {
-    this.#streams += streams - connection.streams;
-    connection.streams = streams;
-    if (this.#size > 0 && this.#isBusy) this.#needDrain = true;
-    this.#checkDrain();
+    this.#capacity.changed(connection, streams);
+    if (this.requests.size > 0) this.#drain.fill();
+    this.#drain.check();
   }
 
   /** As in undici, the event has no more than the time. */
@@ -489,22 +363,18 @@ export class OriginPool implements ExchangeContext, NativePoolListener, HeldHost
   }
 
   disconnected(connection: Connection, error: Error, info: DisconnectInfo): void {
-    this.#connected--;
-    if (connection.isMultiplexed) {
-      this.#multiplexed--;
-      this.#streams -= connection.streams;
-    }
-    if (this.#connected === 0) {
+    this.#capacity.closed(connection);
+    if (!this.isConnected) {
       this.#ending = null;
-      this.#pipeline?.requeue(this.#first);
+      this.#pipelined?.requeue();
     }
-    if (this.#size > 0 && this.#isBusy) this.#needDrain = true;
+    if (this.requests.size > 0) this.#drain.fill();
     try {
       this.#emit('disconnect', connection, error, info);
     } finally {
       // As in undici, the queue goes on after the listeners.
       this.#held.goOn();
-      this.#advance();
+      this.#pipelined?.advance();
     }
   }
 
@@ -515,25 +385,26 @@ export class OriginPool implements ExchangeContext, NativePoolListener, HeldHost
     if (!isTransient(error)) this.#failWaiting(error);
     this.#emit('connectionError', null, error);
     this.#held.goOn();
-    this.#advance();
+    this.#pipelined?.advance();
   }
 
   /** Fails what waits here for a connection. What waits in the engine fails there. */
   #failWaiting(error: Error): void {
+    const { first } = this.requests;
     const isOurs =
-      this.#pipeline === null
-        ? !this.#held.isEmpty && this.#first?.slot === -1
-        : this.#pipeline.running === 0;
+      this.#pipelined === null
+        ? !this.#held.isEmpty && first?.slot === -1
+        : this.#pipelined.running === 0;
     if (!isOurs) return;
-    if (this.settings.kind === 'client') this.#failFrom(this.#first, error);
-    else this.#first?.destroyWith(error);
+    if (this.settings.kind === 'client') this.requests.failFrom(first, error);
+    else first?.destroyWith(error);
   }
 
   // End --------------------------------------------------------------------------------------
 
   /** Resolves when no request is left. */
   close(): Promise<void> {
-    if (this.#size === 0) return Promise.resolve();
+    if (this.requests.size === 0) return Promise.resolve();
     return new Promise((resolve) => {
       this.#whenIdle = resolve;
     });
@@ -544,30 +415,19 @@ export class OriginPool implements ExchangeContext, NativePoolListener, HeldHost
    * undici does when their socket closes. Resolves when all connections that were up are gone.
    */
   async destroy(error: Error): Promise<void> {
-    const running = this.#list(this.#first, this.counters.running);
-    this.#failFrom(running.at(-1)?.next ?? (running.length === 0 ? this.#first : null), error);
+    const { requests } = this;
+    const running = requests.take(requests.first, this.#running);
+    requests.failFrom(
+      running.at(-1)?.next ?? (running.length === 0 ? requests.first : null),
+      error,
+    );
     // What this very batch still brings for them comes too late.
     for (const exchange of running) exchange.cutOff();
 
     const gone = this.#natives.destroy(error);
-    queueMicrotask(() => this.#failFrom(this.#first, error));
+    queueMicrotask(() => requests.failFrom(requests.first, error));
     // As in undici, a connection that is being made is nobody's business any more.
-    if (this.#connected > 0) await gone;
-  }
-
-  #failFrom(start: Exchange | null, error: Error): void {
-    for (const exchange of this.#list(start, Infinity)) exchange.destroyWith(error);
-  }
-
-  /** At most so many requests in their order, because settling one takes it off the list. */
-  #list(start: Exchange | null, count: number): Exchange[] {
-    const list: Exchange[] = [];
-    let exchange = start;
-    while (exchange !== null && list.length < count) {
-      list.push(exchange);
-      exchange = exchange.next;
-    }
-    return list;
+    if (this.isConnected) await gone;
   }
 
   /**
@@ -578,12 +438,13 @@ export class OriginPool implements ExchangeContext, NativePoolListener, HeldHost
    */
   connectionDestroyed(connection: Connection, error: unknown): void {
     if (this.settings.kind === 'pool') return;
-    const { running } = this.counters;
+    const running = this.#running;
+    const { first, size } = this.requests;
     const { code } = (error ?? {}) as { code?: string };
     const isOwn = error === null || code === 'UND_ERR_INFO' || code === 'UND_ERR_SOCKET';
     if (running === 0 && isOwn) return;
-    const ended = this.#pipeline === null ? running : 1;
-    const lost = this.#list(this.#first, running === 0 ? this.#size : ended);
+    const ended = this.#pipelined === null ? running : 1;
+    const lost = this.requests.take(first, running === 0 ? size : ended);
     for (const exchange of lost) exchange.cutOff();
     queueMicrotask(() => {
       const reason = (error as Error | null) ?? connection.closedError();
@@ -594,20 +455,12 @@ export class OriginPool implements ExchangeContext, NativePoolListener, HeldHost
   /** Of a client only: nobody can tell which connection of a pool it would be. */
   get needsBodyDrain(): boolean {
     if (this.settings.kind === 'pool') return false;
-    for (let exchange = this.#first; exchange !== null; exchange = exchange.next) {
-      if (exchange.bodyWaits) return true;
-    }
-    return false;
+    return this.requests.some((exchange) => exchange.bodyWaits);
   }
 
   bodyDrained(): void {
     if (this.settings.kind === 'pool') return;
     for (const connection of this.#natives.connections()) connection.drained();
-  }
-
-  /** Unsettled requests in the order of their dispatch. */
-  get requests(): Exchange[] {
-    return this.#list(this.#first, this.#size);
   }
 
   /** All connections that are up. */
@@ -624,7 +477,7 @@ export class OriginPool implements ExchangeContext, NativePoolListener, HeldHost
 
   /** Opens a connection although nothing is queued. */
   connect(): void {
-    this.#nativeFor(null).connect();
+    this.nativeFor(null).connect();
   }
 }
 

@@ -34,6 +34,8 @@ enum Op {
     Gone(Index, bool),
     /// The owner carries out a close.
     ClosedAsAsked(Index),
+    /// Another depth of pipelining.
+    Pipelining(u32),
     Advance(u64),
     Deadline,
     /// Inputs with ids that have ended.
@@ -473,6 +475,20 @@ impl Model {
         );
     }
 
+    fn pipelining(&mut self, depth: u32) {
+        self.told = self.now;
+        for conn in self.in_state(State::Up) {
+            let serves = !self.on(conn).is_empty();
+            let entry = self.conns.get_mut(&conn).unwrap();
+            entry.concurrency = depth.max(1);
+            if depth == 0 && serves {
+                entry.spent = entry.spent.or(Some(CloseReason::NotReusable));
+            }
+        }
+        self.pool.handle_pipelining(depth, self.now);
+        self.drain(None);
+    }
+
     fn unsent(&mut self, request: RequestId, conn: ConnId) {
         self.told = self.now;
         let entry = self.conns.get_mut(&conn).unwrap();
@@ -593,6 +609,7 @@ impl Model {
                     self.closed(conn, false);
                 }
             }
+            Op::Pipelining(depth) => self.pipelining(depth),
             Op::Advance(millis) => self.now += Duration::from_millis(millis),
             Op::Deadline => {
                 self.told = self.now;
@@ -690,6 +707,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => index().prop_map(Op::Unsent),
         3 => (index(), any::<bool>()).prop_map(|(index, back)| Op::Gone(index, back)),
         15 => index().prop_map(Op::ClosedAsAsked),
+        2 => (0u32..4).prop_map(Op::Pipelining),
         8 => (0u64..3_000).prop_map(Op::Advance),
         5 => Just(Op::Deadline),
         3 => index().prop_map(Op::Stale),

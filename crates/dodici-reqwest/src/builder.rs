@@ -60,6 +60,9 @@ pub struct Config {
     pub(crate) verbose: bool,
     pub(crate) https_only: bool,
     pub(crate) names: Names,
+    /// Names are resolved by hickory's resolver where none was given.
+    #[cfg(feature = "hickory-dns")]
+    pub(crate) hickory: bool,
     pub(crate) layers: Vec<BoxedConnectorLayer>,
     pub(crate) origins: Vec<OriginRule>,
     pub(crate) events: Vec<EventCallback>,
@@ -171,6 +174,8 @@ impl Default for Config {
                 fixed: HashMap::new(),
                 resolver: None,
             },
+            #[cfg(feature = "hickory-dns")]
+            hickory: true,
             layers: Vec::new(),
             origins: Vec::new(),
             events: Vec::new(),
@@ -221,6 +226,7 @@ impl ClientBuilder {
         }
         let shown = format!("{config:?}");
         let origin_config = config.origin_config();
+        let names = config.names_in_use();
         let tls = std::mem::take(&mut config.tls).build(config.protocols())?;
         let layers = crate::connect::layered(&config.layers, config.connect_timeout);
         let limit = config
@@ -251,7 +257,7 @@ impl ClientBuilder {
             config: origin_config,
             hooks,
             limit,
-            names: Arc::new(config.names),
+            names: Arc::new(names),
             proxies,
             user_agent: config.headers.get(USER_AGENT).cloned(),
             title_case: config.http1.title_case,
@@ -334,6 +340,20 @@ impl Config {
     }
 
     /// What all pools of the client start from.
+    /// How names are resolved, with the resolver of the feature where none was given.
+    pub(crate) fn names_in_use(&self) -> Names {
+        #[cfg_attr(
+            not(feature = "hickory-dns"),
+            expect(unused_mut, reason = "nothing to add")
+        )]
+        let mut names = self.names.clone();
+        #[cfg(feature = "hickory-dns")]
+        if self.hickory && names.resolver.is_none() {
+            names.resolver = Some(Arc::new(crate::hickory::Hickory::default()));
+        }
+        names
+    }
+
     fn origin_config(&self) -> OriginConfig {
         let mut config = OriginConfig {
             http2: self.http2_config(),

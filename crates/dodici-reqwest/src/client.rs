@@ -135,33 +135,25 @@ impl fmt::Debug for Client {
     }
 }
 
-impl Service<Request> for Client {
-    type Response = Response;
-    type Error = crate::Error;
-    type Future = Pending;
+macro_rules! services {
+    ($($client:ty),*) => {
+        $(impl Service<Request> for $client {
+            type Response = Response;
+            type Error = crate::Error;
+            type Future = Pending;
 
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<crate::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
+            fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<crate::Result<()>> {
+                Poll::Ready(Ok(()))
+            }
 
-    fn call(&mut self, request: Request) -> Pending {
-        self.start(request)
-    }
+            fn call(&mut self, request: Request) -> Pending {
+                self.start(request)
+            }
+        })*
+    };
 }
 
-impl Service<Request> for &Client {
-    type Response = Response;
-    type Error = crate::Error;
-    type Future = Pending;
-
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<crate::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request) -> Pending {
-        self.start(request)
-    }
-}
+services!(Client, &Client);
 
 /// A request that is being answered.
 pub struct Pending {

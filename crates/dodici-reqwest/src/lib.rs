@@ -50,6 +50,8 @@ mod connect;
 mod decompress;
 mod error;
 mod failure;
+#[cfg(feature = "hickory-dns")]
+mod hickory;
 #[cfg(feature = "reqwest")]
 mod interop;
 mod into_url;

@@ -412,19 +412,27 @@ options! {
         config.https_only = enabled;
     }
 
-    /// Has no effect: hickory's resolver is not there. Names are resolved by the system, on threads
-    /// of the engine's own, so that no runtime waits for them;
-    /// [`dns_resolver`](Self::dns_resolver) takes any other resolver.
+    /// Resolves names with hickory's resolver, which asks the name servers that the system is
+    /// configured with and keeps their answers as long as they say. Otherwise the system resolves
+    /// them, on threads of the engine's own. Default true where the feature is on, as in reqwest;
+    /// [`dns_resolver`](Self::dns_resolver) comes before it.
+    ///
+    /// Where the system's configuration cannot be read, names are not resolved: reqwest would ask
+    /// public name servers then.
     ///
     /// Needs the feature `hickory-dns`.
     #[cfg(feature = "hickory-dns")]
     fn hickory_dns(enable: bool) |config| {
-        let _ = (config, enable);
+        config.hickory = enable;
     }
 
-    /// Does not use hickory's resolver, also where its feature is on. Here it never is: names are
-    /// resolved by the system, on threads that no runtime owns.
+    /// Does not use hickory's resolver, also where its feature is on: the system resolves names.
     fn no_hickory_dns() |config| {
+        #[cfg(feature = "hickory-dns")]
+        {
+            config.hickory = false;
+        }
+        #[cfg(not(feature = "hickory-dns"))]
         let _ = config;
     }
 

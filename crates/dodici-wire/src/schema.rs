@@ -96,6 +96,9 @@ wire_enum! {
         /// failed. Payload: IP addresses, text, each followed by LF; of a failure `u32`, the number
         /// under which JavaScript keeps the error.
         LookupAnswer = 11,
+        /// From now on an HTTP/1.1 connection of the pool carries so many requests at once, also
+        /// one that is up. Payload: `u32 depth`, as [`OptionKey::Pipelining`].
+        PoolPipelining = 12,
     }
 }
 

@@ -67,6 +67,8 @@ pub enum Submitted {
     PoolDestroy,
     /// Open a connection if the pool has none.
     PoolConnect,
+    /// Requests at once on an HTTP/1.1 connection from now on; 0 for one that serves once.
+    PoolPipelining(u32),
     /// Close the connection with this serial number.
     ConnectionDestroy,
     /// What a look-up has found, or the number of its error.
@@ -143,6 +145,7 @@ fn decode(header: &Header, payload: Bytes) -> Result<Submitted, Malformed> {
         Submission::PoolClose => Submitted::PoolClose,
         Submission::PoolDestroy => Submitted::PoolDestroy,
         Submission::PoolConnect => Submitted::PoolConnect,
+        Submission::PoolPipelining => Submitted::PoolPipelining(Reader::new(&payload).u32()?),
         Submission::ConnectionDestroy => Submitted::ConnectionDestroy,
         Submission::LookupAnswer if header.flags & LOOKUP_FAILED != 0 => {
             Submitted::LookupAnswer(Err(Reader::new(&payload).u32()?))
@@ -294,6 +297,7 @@ pub fn put_submission(out: &mut Vec<u8>, target: Target, submitted: &Submitted) 
         Submitted::PoolClose => put(Submission::PoolClose, &[]),
         Submitted::PoolDestroy => put(Submission::PoolDestroy, &[]),
         Submitted::PoolConnect => put(Submission::PoolConnect, &[]),
+        Submitted::PoolPipelining(depth) => put(Submission::PoolPipelining, &depth.to_le_bytes()),
         Submitted::ConnectionDestroy => put(Submission::ConnectionDestroy, &[]),
         Submitted::LookupAnswer(Ok(addresses)) => {
             let lines: String = addresses.iter().map(|ip| format!("{ip}\n")).collect();

@@ -85,6 +85,7 @@ fn submitted() -> impl Strategy<Value = Submitted> {
         Just(Submitted::PoolClose),
         Just(Submitted::PoolDestroy),
         Just(Submitted::PoolConnect),
+        any::<u32>().prop_map(Submitted::PoolPipelining),
         Just(Submitted::ConnectionDestroy),
         vec(any::<IpAddr>(), 0..4).prop_map(|addresses| Submitted::LookupAnswer(Ok(addresses))),
         any::<u32>().prop_map(|error| Submitted::LookupAnswer(Err(error))),

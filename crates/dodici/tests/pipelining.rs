@@ -119,6 +119,71 @@ async fn the_depth_is_the_most_that_is_in_flight() {
 }
 
 #[tokio::test]
+async fn a_raised_depth_reaches_a_connection_that_is_up() {
+    let one = Signal::new();
+    let first = one.clone();
+    let peer = ScriptedPeer::tcp().await.run(move |mut conn| {
+        let first = first.clone();
+        async move {
+            assert_eq!(conn.read_head().await.target, "/0");
+            first.raise();
+            // The others come although the first one has no answer.
+            for n in 1..4 {
+                assert_eq!(conn.read_head().await.target, format!("/{n}"));
+            }
+            conn.send((0..4).map(numbered).collect::<String>()).await;
+            conn.closed().await;
+        }
+    });
+    let client = Client::new(peer.port(), depth(1));
+    let calls = gets(&client, 4);
+    within("first request", one.raised()).await;
+    client.pool.set_pipelining(4);
+    assert_eq!(bodies(&calls).await, ["0", "1", "2", "3"]);
+    let infos = {
+        client.pool.close();
+        within("close", client.events.closed()).await;
+        ended(&client)
+    };
+    assert_eq!((infos.len(), infos[0].requests), (1, 4));
+    drop(client);
+    peer.finish().await;
+}
+
+#[tokio::test]
+async fn a_lowered_depth_lets_what_is_in_flight_end_and_nothing_join_it() {
+    let signals = [(); 3].map(|()| Signal::new());
+    let [both, go_first, go_second] = signals.clone();
+    let peer = ScriptedPeer::tcp().await.run(move |mut conn| {
+        let [both, first, second] = signals.clone();
+        async move {
+            for _ in 0..2 {
+                conn.read_head().await;
+            }
+            both.raise();
+            first.raised().await;
+            conn.send(numbered(0)).await;
+            second.raised().await;
+            conn.send(numbered(1)).await;
+            assert_eq!(conn.read_head().await.target, "/2");
+            conn.send(numbered(2)).await;
+            conn.closed().await;
+        }
+    });
+    let client = Client::new(peer.port(), depth(2));
+    let calls = gets(&client, 3);
+    within("two requests", both.raised()).await;
+    client.pool.set_pipelining(1);
+    go_first.raise();
+    assert_eq!(bodies(&calls[..1]).await, ["0"]);
+    let stats = client.pool.stats();
+    assert_eq!((stats.running, stats.queued), (1, 1));
+    go_second.raise();
+    assert_eq!(bodies(&calls[1..]).await, ["1", "2"]);
+    shut_down(client, peer).await;
+}
+
+#[tokio::test]
 async fn heads_and_bodies_are_on_the_wire_byte_for_byte() {
     let large = "x".repeat(300_000);
     let expected = format!(

@@ -10,6 +10,7 @@
 //! - [`certs`]: certificate authority, good and bad server certificates, client identities.
 //! - [`recording`]: recorders of one request's callbacks and of a pool's events.
 //! - [`client`]: a pool with everything it tells recorded.
+//! - [`name_server`]: a name server that knows a few names, on UDP.
 //! - [`figures`]: what long runs measured, for tables.
 //! - [`watched`], [`stream`], [`message`]: what those are built from.
 //!
@@ -29,6 +30,7 @@ pub mod fault_proxy;
 pub mod figures;
 pub mod h2;
 pub mod message;
+pub mod name_server;
 pub mod origin;
 pub mod recording;
 pub mod scripted;

@@ -180,6 +180,11 @@ fn submissions() -> Vec<Vector> {
             r#"{ "kind": "PoolConnect", "slot": 3, "generation": 70000 }"#,
         ),
         (
+            "changing the depth of a pool",
+            put(Submitted::PoolPipelining(9)),
+            r#"{ "kind": "PoolPipelining", "slot": 3, "generation": 70000, "depth": 9 }"#,
+        ),
+        (
             "destroying a connection",
             put(Submitted::ConnectionDestroy),
             r#"{ "kind": "ConnectionDestroy", "slot": 3, "generation": 70000 }"#,

@@ -68,6 +68,11 @@ fn carry_out(engine: &Engine, env: u32, target: Target, submitted: Submitted) {
                 pool.connect();
             }
         }
+        Submitted::PoolPipelining(depth) => {
+            if let Some(PoolState::Open(pool)) = pool_state(env, target.slot) {
+                pool.set_pipelining(depth);
+            }
+        }
         Submitted::ConnectionDestroy => destroy_connection(env, target),
         Submitted::LookupAnswer(answer) => {
             with_env(env, |env| {

@@ -167,6 +167,12 @@ export class SubmissionWriter {
     this.#begin(Submission.PoolConnect, 0, 0, pool, 0, 0);
   }
 
+  /** `PoolPipelining`. */
+  poolPipelining(pool: number, depth: number): void {
+    const at = this.#begin(Submission.PoolPipelining, 0, 0, pool, 0, 4);
+    this.#words[at >>> 2] = depth;
+  }
+
   /** `ConnectionDestroy`. */
   connectionDestroy(pool: number, connection: number): void {
     this.#begin(Submission.ConnectionDestroy, 0, 0, pool, connection, 0);

@@ -104,6 +104,30 @@ for (const [name, classes] of [
       expect(connections.length).toBe(1);
     });
 
+    it('writes more at once on a connection that is up when its depth is raised', async () => {
+      const connections = await serve((socket, targets) => {
+        // The others come although the first request has no answer.
+        if (targets.length === 1) client.pipelining = 3;
+        if (targets.length === 3) socket.write(targets.map((target) => reply(target)).join(''));
+        if (targets.length === 4) socket.write(reply('/3'));
+      });
+      const client = (dispatcher = new classes.Client(origin!.url));
+      const paths = ['/0', '/1', '/2', '/3'];
+      expect(await Promise.all(paths.map((path) => text(path)))).toEqual(paths);
+      expect(connections.length).toBe(1);
+    });
+
+    it('closes its connection after the next request when its depth is lowered to zero', async () => {
+      const connections = await serve((socket, targets) => socket.write(reply(targets.at(-1)!)));
+      const client = (dispatcher = new classes.Client(origin!.url));
+      expect(await text('/0')).toBe('/0');
+      const gone = new Promise((resolve) => client.once('disconnect', resolve));
+      client.pipelining = 0;
+      expect(await text('/1')).toBe('/1');
+      await gone;
+      expect(connections.map((served) => served.heads.length)).toEqual([2]);
+    });
+
     it('waits for the head of a blocking request, which is the default', async () => {
       await serve((socket, targets) => {
         if (targets.length === 1) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n');
@@ -250,3 +274,28 @@ for (const [name, classes] of [
     });
   });
 }
+
+// Not against undici: with a lowered depth, its parser fails when several answers come at once.
+describe('dodici alone', () => {
+  it('writes one at a time again when its depth is lowered', async () => {
+    const most: number[] = [];
+    const connections = await serve((socket, targets) => {
+      if (targets.length < 3) return;
+      if (targets.length === 3) {
+        client.pipelining = 1;
+        socket.write(['/0', '/1', '/2'].map((target) => reply(target)).join(''));
+        return;
+      }
+      const count = targets.length;
+      setImmediate(() => {
+        most.push(connections[0]!.heads.length - count + 1);
+        socket.write(reply(targets.at(-1)!));
+      });
+    });
+    const client = (dispatcher = new Client(origin!.url, { pipelining: 3 }));
+    const paths = ['/0', '/1', '/2', '/3', '/4', '/5'];
+    expect(await Promise.all(paths.map((path) => text(path)))).toEqual(paths);
+    expect(most).toEqual([1, 1, 1]);
+    expect(connections.length).toBe(1);
+  });
+});

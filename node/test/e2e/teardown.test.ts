@@ -21,6 +21,11 @@ const EXITS = { soak: 1400, full: 210 }[form] ?? 35;
 /** Processes at a time. */
 const PARALLEL = 3;
 
+/** What the long form has done so far. */
+const say = (line: string): void => {
+  if (form === 'soak') console.log(`  ${line}`);
+};
+
 const script = (name: string) => fileURLToPath(new URL(`../teardown/${name}`, import.meta.url));
 
 interface Ended {
@@ -41,6 +46,7 @@ async function run(
   let err = '';
   child.stdout?.on('data', (chunk: Buffer) => (out += chunk.toString()));
   child.stderr?.on('data', (chunk: Buffer) => (err += chunk.toString()));
+  child.on('message', (line) => say(String(line)));
   started(() => child.connected && child.send('reached', () => {}));
   const [code, signal] = (await once(child, 'close')) as [number | null, string | null];
   return { code, signal, out, err };
@@ -52,10 +58,11 @@ describe('terminated workers leave no thread, file or connection, and harm nobod
     ['where the main thread never loaded the addon', 'no'],
   ])(
     '%s',
-    async (_where, uses) => {
+    async (where, uses) => {
       const { out, ...ended } = await run('workers.mjs', [String(WORKERS_PER_PROCESS), uses]);
       expect(ended).toEqual({ code: 0, signal: null, err: '' });
       const each = WORKERS_PER_PROCESS / phases.length;
+      say(`${where}: terminated ${out.trim()}`);
       expect(JSON.parse(out)).toEqual(Object.fromEntries(phases.map((phase) => [phase, each])));
     },
     1_800_000,
@@ -93,6 +100,7 @@ describe('a process with requests in flight', () => {
 
   it('ends as it was told, whatever phase they are in', async () => {
     let next = 0;
+    let all = 0;
     const seen: Record<string, number> = {};
     const exit = async (slot: number): Promise<void> => {
       while (next < EXITS) {
@@ -109,9 +117,11 @@ describe('a process with requests in flight', () => {
           throw new Error(`${how} in the phase "${phase}"`, { cause });
         }
         seen[how] = (seen[how] ?? 0) + 1;
+        if (++all % 100 === 0) say(`${all} of ${EXITS} processes`);
       }
     };
     await Promise.all(Array.from({ length: PARALLEL }, (_, slot) => exit(slot)));
+    say(`ended: ${JSON.stringify(seen)}`);
     expect(seen).toEqual(Object.fromEntries(names.map((how) => [how, EXITS / names.length])));
   }, 1_800_000);
 });

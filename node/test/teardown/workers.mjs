@@ -3,12 +3,15 @@
 
 import { once } from 'node:events';
 import { readFileSync, readdirSync } from 'node:fs';
+import { performance } from 'node:perf_hooks';
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
 
 import { openTargets } from './targets.mjs';
 
 /** Workers at a time. */
 const SLOTS = 6;
+/** After so long with nothing to wait for but itself, what is left stays. */
+const LEFT_MS = 60_000;
 
 if (isMainThread) await main(Number(process.argv[2]), process.argv[3] === 'yes');
 else await work(workerData);
@@ -71,9 +74,11 @@ async function main(count, uses) {
   }
 
   let next = 0;
+  let ended = 0;
   const run = async (slot, until) => {
     while (next < until) {
       await terminate(next++, slot);
+      if (++ended % 100 === 0) process.send?.(`${ended} of ${until} workers`);
       if (slot === 0) await unharmed();
     }
   };
@@ -94,9 +99,14 @@ async function main(count, uses) {
 
 /** Waits, turn by turn, until no worker's connection is left and `enough` says so of what else is. */
 async function settled(targets, connections, enough) {
-  for (;;) {
+  for (const ends = performance.now() + LEFT_MS; ;) {
     const now = remains();
-    if ((await targets.connections()) === connections && enough(now)) return now;
+    const open = await targets.connections();
+    if (open === connections && enough(now)) return now;
+    if (performance.now() > ends) {
+      const left = { connections: open - connections, ...now };
+      throw new Error(`terminated workers left something: ${JSON.stringify(left)}`);
+    }
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }

@@ -95,6 +95,15 @@ describe('submission writer', () => {
     );
     expect([destroy[0], destroy.readUInt32LE(4)]).toEqual([8, 7]);
     expect([connect[0], connect.readUInt32LE(4)]).toEqual([9, 8]);
+    const pipelining = Buffer.from(
+      submitted((writer) => writer.poolPipelining(7, 2 ** 32 - 1)),
+      'hex',
+    );
+    expect([pipelining[0], pipelining.readUInt32LE(4), pipelining.readUInt32LE(16)]).toEqual([
+      12,
+      7,
+      2 ** 32 - 1,
+    ]);
     expect([create[0], create.readUInt32LE(4), create.toString('latin1', 16)]).toEqual([
       6,
       9,

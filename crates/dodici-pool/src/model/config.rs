@@ -26,7 +26,8 @@ pub struct OriginConfig {
 pub struct PoolConfig {
     /// Most connections at a time, connecting ones included. Default `None`: no limit.
     pub connections: Option<NonZeroU32>,
-    /// Requests in flight on one HTTP/1.1 connection. Default 1. Zero disables keep-alive.
+    /// Requests in flight on one HTTP/1.1 connection. Default 1. Zero disables keep-alive. Can be
+    /// changed later: [`OriginPool::handle_pipelining`](crate::OriginPool::handle_pipelining).
     pub pipelining: u32,
     /// Rest time of a reusable connection when the server gave no hint. Default 4 s.
     pub keep_alive_timeout: Duration,

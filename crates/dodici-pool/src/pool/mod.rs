@@ -7,6 +7,7 @@
 //! - `slot`, `list`: tables with generations, and lists through them;
 //! - `queue`: the requests; `connection`: one connection and its state diagram;
 //! - `multiplex`: inputs of connections that carry requests as streams (HTTP/2);
+//! - `pipelining`: how many requests HTTP/1.1 connections carry at once is changed;
 //! - `admission`: who gets which connection, when to connect; `idle`: rest and its end;
 //! - `stats`: counters, busy, needs drain; `action`: what goes in and out.
 
@@ -16,6 +17,7 @@ mod connection;
 mod idle;
 mod list;
 mod multiplex;
+mod pipelining;
 mod queue;
 mod slot;
 mod stats;

@@ -145,6 +145,11 @@ enum Effect {
 }
 
 impl PoolInner {
+    /// Requests at once on a connection that comes up now; 0 for one that serves once.
+    fn pipelining(&self) -> u32 {
+        self.state.lock().machine.config().pipelining
+    }
+
     /// Carries out what the state machine asks for until it asks for nothing more.
     fn run_actions(self: &Arc<Self>) {
         loop {
@@ -380,6 +385,14 @@ impl Pool {
     /// Opens a connection although nothing is queued, if there is none.
     pub fn connect(&self) {
         self.0.state.lock().machine.handle_connect_requested(now());
+        self.0.run_actions();
+    }
+
+    /// From now on an HTTP/1.1 connection carries this many requests at once, also one that is up;
+    /// see [`PoolConfig::pipelining`](dodici_pool::PoolConfig::pipelining). Requests beyond a
+    /// lowered depth stay where they are.
+    pub fn set_pipelining(&self, depth: u32) {
+        self.0.state.lock().machine.handle_pipelining(depth, now());
         self.0.run_actions();
     }
 

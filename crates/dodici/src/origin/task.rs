@@ -65,10 +65,9 @@ async fn establish(pool: Arc<PoolInner>, id: ConnId, mailbox: Arc<Mailbox>) -> O
             }
         };
     }
-    let depth = pool.config.pool.pipelining;
     info.protocol = Protocol::Http1;
     let lease = Lease::new(Arc::clone(&pool), id, Arc::clone(&mailbox), info);
-    connecting.succeed(Slots::Pipeline(depth.max(1)));
+    connecting.succeed(Slots::Pipeline);
     Some(Box::pin(pipeline::serve(
         pool, id, mailbox, transport, lease,
     )))
@@ -89,8 +88,8 @@ async fn connect(pool: &Arc<PoolInner>) -> Result<(Transport, ConnectInfo), Erro
 
 /// How many requests a connection carries at once.
 enum Slots {
-    /// One behind the other.
-    Pipeline(u32),
+    /// One behind the other, as many as the pool says at that moment.
+    Pipeline,
     /// As streams of their own.
     Streams(u32),
 }
@@ -108,7 +107,10 @@ impl Connecting {
         {
             let machine = &mut self.pool.state.lock().machine;
             match slots {
-                Slots::Pipeline(depth) => machine.handle_connected(self.id, now(), depth),
+                Slots::Pipeline => {
+                    let depth = machine.config().pipelining;
+                    machine.handle_connected(self.id, now(), depth);
+                }
                 Slots::Streams(most) => machine.handle_connected_multiplexed(self.id, now(), most),
             }
         }

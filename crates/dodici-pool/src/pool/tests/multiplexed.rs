@@ -4,7 +4,7 @@ use super::*;
 
 impl Rig {
     /// A multiplexed connection, up and at rest.
-    fn multiplexed(&mut self, concurrency: u32) -> ConnId {
+    pub(super) fn multiplexed(&mut self, concurrency: u32) -> ConnId {
         self.pool.handle_connect_requested(self.now);
         let conn = self.wanted();
         self.pool

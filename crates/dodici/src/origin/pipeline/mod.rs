@@ -134,7 +134,7 @@ impl Pipeline {
         // time, the request that the connection was made for is there already, and what comes before
         // a later one is no answer to it: a server may end a rest with a 408.
         let fresh = pool.config.connect.proxy.is_none()
-            && (pool.config.pool.pipelining > 1 || mailbox.inner.lock().job.is_some());
+            && (pool.pipelining() > 1 || mailbox.inner.lock().job.is_some());
         Self {
             flights: VecDeque::new(),
             due: Due::default(),

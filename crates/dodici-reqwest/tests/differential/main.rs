@@ -1,9 +1,10 @@
 //! The real reqwest and this crate side by side: the same requests to the same scripted servers,
 //! and the same results expected.
 //!
-//! What arrives on the wire is compared as a set of header fields. Two differences are known and
+//! What arrives on the wire is compared as a set of header fields. Three differences are known and
 //! meant: a request with a method that usually has a body says `content-length: 0` when it has
-//! none (RFC 9110, section 8.6), and `host` comes first.
+//! none (RFC 9110, section 8.6), `host` comes first, and a redirect keeps the credentials for the
+//! proxy.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
@@ -142,6 +143,43 @@ fn wire(peer: &ScriptedPeer) -> Wire {
     wire
 }
 
+/// Asks both for their URLs and returns what they agreed on. Ports are not compared. `$configured`
+/// and `$request` can name the crate by `$krate`.
+macro_rules! agree {
+    (
+        $left:expr, $right:expr,
+        |$krate:ident, $builder:ident| $configured:expr,
+        |$client:ident, $url:ident| $request:expr
+    ) => {{
+        let (left, right): (Vec<String>, Vec<String>) = ($left, $right);
+        let theirs = {
+            use reqwest as $krate;
+            let configure = |$builder: $krate::ClientBuilder| $configured;
+            run_theirs(&left, configure, |$client, $url| $request).await
+        };
+        let ours = {
+            use dodici_reqwest as $krate;
+            let configure = |$builder: $krate::ClientBuilder| $configured;
+            run_ours(&right, configure, |$client, $url| $request).await
+        };
+        let (theirs, ours) = (without_ports(theirs), without_ports(ours));
+        assert_eq!(theirs, ours, "left is reqwest");
+        ours
+    }};
+}
+
+/// Leaves the ports out of URLs.
+fn without_ports(mut outcomes: Vec<Outcome>) -> Vec<Outcome> {
+    for outcome in &mut outcomes {
+        if let Outcome::Response { url, .. } = outcome {
+            let mut parsed: url::Url = url.parse().expect("a URL");
+            parsed.set_port(None).expect("a host");
+            *url = parsed.into();
+        }
+    }
+    outcomes
+}
+
 /// Runs the same script for both, compares everything, and returns what they agreed on.
 macro_rules! compare {
     ($script:expr, $paths:expr, $configure:expr, $request:expr) => {{
@@ -159,17 +197,7 @@ macro_rules! compare {
         };
         let theirs = run_theirs(&urls(&left), $configure, $request).await;
         let ours = run_ours(&urls(&right), $configure, $request).await;
-        let same_port = |outcomes: Vec<Outcome>, peer: &ScriptedPeer| {
-            let port = format!(":{}/", peer.port());
-            let mut outcomes = outcomes;
-            for outcome in &mut outcomes {
-                if let Outcome::Response { url, .. } = outcome {
-                    *url = url.replace(&port, ":PORT/");
-                }
-            }
-            outcomes
-        };
-        let (theirs, ours) = (same_port(theirs, &left), same_port(ours, &right));
+        let (theirs, ours) = (without_ports(theirs), without_ports(ours));
         assert_eq!(theirs, ours, "left is reqwest");
         assert_eq!(wire(&left), wire(&right), "left is reqwest");
         ours
@@ -192,6 +220,10 @@ fn with_body(status: &str, fields: &str, body: &str) -> String {
     let length = body.len();
     format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n{fields}\r\n{body}")
 }
+
+mod http2;
+mod proxies;
+mod secure;
 
 #[tokio::test]
 async fn plain_responses_are_the_same() {
@@ -505,132 +537,4 @@ async fn gzip_is_taken_away_the_same() {
     let theirs = run_theirs(&urls, |builder| builder, |client, url| client.get(url)).await;
     let ours = run_ours(&urls, |builder| builder, |client, url| client.get(url)).await;
     assert_eq!(theirs, ours, "left is reqwest");
-}
-
-type Heard = std::sync::Arc<std::sync::Mutex<Vec<String>>>;
-
-/// Speaks HTTP/2 without TLS, answers by path, and writes down what it hears.
-async fn http2_server() -> (Vec<String>, Heard) {
-    async fn answer(
-        request: http::Request<h2::RecvStream>,
-        mut respond: h2::server::SendResponse<bytes::Bytes>,
-        heard: Heard,
-    ) -> Result<(), h2::Error> {
-        let (parts, mut body) = request.into_parts();
-        let path = parts.uri.path().to_owned();
-        let mut fields: Vec<_> = parts.headers.iter().collect();
-        fields.sort_by_key(|(name, _)| name.as_str().to_owned());
-        let mut read = Vec::new();
-        while let Some(chunk) = body.data().await {
-            let chunk = chunk?;
-            body.flow_control().release_capacity(chunk.len())?;
-            read.extend_from_slice(&chunk);
-        }
-        let trailers = body.trailers().await?;
-        let line = format!("{} {path} {fields:?} {read:?} {trailers:?}", parts.method);
-        heard.lock().unwrap().push(line);
-        let head = http::Response::builder().header("x-path", &path);
-        match path.as_str() {
-            "/refused" => respond.send_reset(h2::Reason::REFUSED_STREAM),
-            "/reset" => respond.send_reset(h2::Reason::INTERNAL_ERROR),
-            "/cut" => {
-                let head = head.header("content-length", "9").body(()).unwrap();
-                let mut body = respond.send_response(head, false)?;
-                body.send_data("abc".into(), false)?;
-                body.send_reset(h2::Reason::CANCEL);
-            }
-            "/trailers" => {
-                let mut body = respond.send_response(head.body(()).unwrap(), false)?;
-                body.send_data("abc".into(), false)?;
-                let mut trailers = http::HeaderMap::new();
-                trailers.insert("x-sum", http::HeaderValue::from_static("1"));
-                body.send_trailers(trailers)?;
-            }
-            "/redirect" => {
-                let head = head.status(303).header("location", "/plain");
-                respond.send_response(head.body(()).unwrap(), true)?;
-            }
-            "/empty" => {
-                respond.send_response(head.status(204).body(()).unwrap(), true)?;
-            }
-            _ => {
-                let mut body = respond.send_response(head.body(()).unwrap(), false)?;
-                body.send_data(read.into(), false)?;
-                body.send_data("body".into(), true)?;
-            }
-        }
-        Ok(())
-    }
-
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let heard = Heard::default();
-    let log = Heard::clone(&heard);
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let log = Heard::clone(&log);
-            tokio::spawn(async move {
-                let mut connection = h2::server::handshake(stream).await.unwrap();
-                while let Some(Ok((request, respond))) = connection.accept().await {
-                    tokio::spawn(answer(request, respond, Heard::clone(&log)));
-                }
-            });
-        }
-    });
-    let paths = [
-        "/plain?a=b",
-        "/empty",
-        "/trailers",
-        "/redirect",
-        "/reset",
-        "/cut",
-        "/plain",
-    ];
-    let urls = paths.map(|path| format!("http://127.0.0.1:{port}{path}"));
-    (urls.into(), heard)
-}
-
-#[tokio::test]
-async fn http2_looks_the_same() {
-    for posts in [false, true] {
-        let (left, heard_left) = http2_server().await;
-        let (right, heard_right) = http2_server().await;
-        macro_rules! request {
-            () => {
-                |client, url| {
-                    if posts {
-                        let headers = client.post(url).header("x-b", "2").header("X-A", "1");
-                        headers.bearer_auth("token").body("text")
-                    } else {
-                        client.get(url).header("te", "trailers")
-                    }
-                }
-            };
-        }
-        let theirs = run_theirs(&left, |b| b.http2_prior_knowledge(), request!()).await;
-        let ours = run_ours(&right, |b| b.http2_prior_knowledge(), request!()).await;
-        let plain = |outcomes: Vec<Outcome>, port: &str| {
-            let text = format!("{outcomes:#?}");
-            let port = port.split('/').nth(2).unwrap_or_default();
-            text.replace(port, "AUTHORITY")
-        };
-        assert_eq!(
-            plain(theirs, &left[0]),
-            plain(ours, &right[0]),
-            "left is reqwest"
-        );
-        let heard = |heard: &Heard, url: &str| {
-            let authority = url.split('/').nth(2).unwrap_or_default();
-            let heard = heard.lock().unwrap();
-            let lines = heard
-                .iter()
-                .map(|line| line.replace(authority, "AUTHORITY"));
-            lines.collect::<Vec<_>>()
-        };
-        assert_eq!(
-            heard(&heard_left, &left[0]),
-            heard(&heard_right, &right[0]),
-            "left is reqwest"
-        );
-    }
 }

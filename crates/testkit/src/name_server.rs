@@ -1,0 +1,144 @@
+//! A name server on loopback that knows the names that a test gives it (RFC 1035, RFC 3596).
+//!
+//! It speaks UDP and answers questions for addresses. What is asked for that it does not know does
+//! not exist.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+
+use tokio::net::UdpSocket;
+use tokio::task::JoinHandle;
+
+use crate::watched::Watched;
+
+/// Answers may be kept so long, in seconds: longer than any test.
+const TTL: u32 = 3600;
+/// Bytes of a message before its question.
+const HEADER: usize = 12;
+
+/// Which addresses were asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Family {
+    /// `A`
+    V4,
+    /// `AAAA`
+    V6,
+}
+
+/// The server. Dropping it ends it.
+#[derive(Debug)]
+pub struct NameServer {
+    address: SocketAddr,
+    asked: Watched<Vec<(String, Family)>>,
+    task: JoinHandle<()>,
+}
+
+impl NameServer {
+    /// Starts one that knows these names, in lower case, with their addresses.
+    ///
+    /// # Panics
+    /// If there is no port left on 127.0.0.1.
+    pub async fn start(names: impl IntoIterator<Item = (&str, Vec<IpAddr>)>) -> Self {
+        let names: HashMap<String, Vec<IpAddr>> = names
+            .into_iter()
+            .map(|(name, addresses)| (name.to_owned(), addresses))
+            .collect();
+        let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
+        let address = socket.local_addr().expect("a bound socket");
+        let asked = Watched::<Vec<(String, Family)>>::default();
+        let log = asked.clone();
+        let task = tokio::spawn(async move {
+            let mut message = [0; 1500];
+            while let Ok((len, from)) = socket.recv_from(&mut message).await {
+                let question = read_question(&message[..len]).expect("a question");
+                log.update(|log| log.push((question.name.clone(), question.family)));
+                let known = names.get(&question.name).map(Vec::as_slice);
+                let answer = answer(&message[..question.end], question.family, known);
+                // Whoever has gone meanwhile needs no answer.
+                drop(socket.send_to(&answer, from).await);
+            }
+        });
+        Self {
+            address,
+            asked,
+            task,
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it was asked for, in this order; names in lower case and without the last dot.
+    pub fn asked(&self) -> Vec<(String, Family)> {
+        self.asked.read(Clone::clone)
+    }
+}
+
+impl Drop for NameServer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Question {
+    name: String,
+    family: Family,
+    /// Where it ends in the message.
+    end: usize,
+}
+
+/// The only question of a message; `None` if it is none for an address.
+fn read_question(message: &[u8]) -> Option<Question> {
+    let mut at = HEADER;
+    let mut labels = Vec::new();
+    loop {
+        let len = usize::from(*message.get(at)?);
+        at += 1;
+        if len == 0 {
+            break;
+        }
+        let label = message.get(at..at + len)?;
+        labels.push(String::from_utf8(label.to_ascii_lowercase()).ok()?);
+        at += len;
+    }
+    let family = match message.get(at..at + 4)? {
+        [0, 1, 0, 1] => Family::V4,
+        [0, 28, 0, 1] => Family::V6,
+        _ => return None,
+    };
+    Some(Question {
+        name: labels.join("."),
+        family,
+        end: at + 4,
+    })
+}
+
+/// The answer to a message that ends with its question. `known`: the addresses of the name; `None`
+/// if there is no such name.
+fn answer(question: &[u8], family: Family, known: Option<&[IpAddr]>) -> Vec<u8> {
+    let records: Vec<(u8, Vec<u8>)> = known
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|address| match (address, family) {
+            (IpAddr::V4(ip), Family::V4) => Some((1, ip.octets().to_vec())),
+            (IpAddr::V6(ip), Family::V6) => Some((28, ip.octets().to_vec())),
+            _ => None,
+        })
+        .collect();
+    let count = u8::try_from(records.len()).expect("few addresses");
+    let mut out = question.to_vec();
+    // An answer with authority, as recursive as was asked for; no error, or no such name.
+    out[2] = 0x84 | (question[2] & 1);
+    out[3] = 0x80 | if known.is_some() { 0 } else { 3 };
+    out[4..HEADER].copy_from_slice(&[0, 1, 0, count, 0, 0, 0, 0]);
+    for (kind, address) in records {
+        // The name is the question's.
+        out.extend([0xc0, HEADER as u8, 0, kind, 0, 1]);
+        out.extend(TTL.to_be_bytes());
+        out.extend([0, address.len() as u8]);
+        out.extend(address);
+    }
+    out
+}

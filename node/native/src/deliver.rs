@@ -1,6 +1,7 @@
 //! The way of completions to JavaScript: batch, outbox, doorbell, `onBatch`.
 //!
-//! [`hand_over_all`] runs on an I/O thread, before it parks or when a batch is large; [`deliver`]
+//! [`hand_over_all`] runs on an I/O thread: when `gather` says so, when a batch is large, and before
+//! the thread parks. [`deliver`]
 //! runs on the environment's JavaScript thread, once for each doorbell.
 //!
 //! At most one doorbell is under way for an environment. The outbox and the flag that says so are

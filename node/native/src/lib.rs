@@ -4,6 +4,7 @@
 //! - `exports`: the functions that JavaScript calls; their contract stands there.
 //! - `env`: one environment (main thread or worker) as all threads see it.
 //! - `runtime`: the I/O threads of the process.
+//! - `gather`: how long a batch waits for more.
 //! - `linger`: when a thread stays awake for the next submission.
 //! - `local`: what one I/O thread knows of its environments: requests, pools, the open batch.
 //! - `submit`: submissions, on the I/O thread.
@@ -33,6 +34,7 @@ mod buffers;
 mod deliver;
 mod env;
 mod exports;
+mod gather;
 mod linger;
 mod local;
 mod lookup;

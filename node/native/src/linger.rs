@@ -36,6 +36,11 @@ impl Live {
         LIVE.set(LIVE.get() + 1);
         Self(())
     }
+
+    /// How many there are on this thread.
+    pub(crate) fn count() -> usize {
+        LIVE.get()
+    }
 }
 
 impl Drop for Live {
@@ -87,7 +92,7 @@ impl Linger {
         let told = self.told.count();
         // Sockets and timers wait while a thread looks out; and a thread that was told nothing
         // since it parked last was not woken by JavaScript.
-        if !self.possible || self.seen.replace(told) == told || LIVE.get() > 0 {
+        if !self.possible || self.seen.replace(told) == told || Live::count() > 0 {
             return;
         }
         if let Some(left) = self.pause.get().checked_sub(1) {

@@ -1,8 +1,8 @@
 //! The I/O threads of the process: each runs a tokio current-thread runtime and an engine.
 //!
 //! Started by the first environment, shared by all, never ended. What a thread does with a command
-//! is in `submit`; what it hands over before it parks is in
-//! `deliver`, whether it parks at once in `linger`.
+//! is in `submit`; how it hands over what there is for
+//! JavaScript is in `deliver`, when in `gather`, whether it parks at once in `linger`.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,7 +17,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::env::Environment;
 use crate::linger::{Linger, Told};
-use crate::{deliver, local, submit};
+use crate::{deliver, gather, local, submit};
 
 /// What an I/O thread is told.
 pub(crate) enum Command {
@@ -104,6 +104,7 @@ fn start_thread(index: usize) -> io::Result<(UnboundedSender<Command>, Told)> {
 
 fn run(runtime: &Runtime, mut commands: UnboundedReceiver<Command>) {
     let engine = Engine::on_runtime(runtime.handle().clone());
+    runtime.spawn(gather::run(|| guarded(deliver::hand_over_all)));
     runtime.block_on(async move {
         while let Some(command) = commands.recv().await {
             guarded(|| match command {

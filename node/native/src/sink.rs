@@ -18,8 +18,8 @@ use dodici_wire::completion::{
 };
 use dodici_wire::schema::{Counter, LARGE_CHUNK};
 
-use crate::deliver;
 use crate::local::{LocalEnv, put_let_go, with_env};
+use crate::{deliver, gather};
 
 /// The Rust side of one request's handler.
 pub(crate) struct RequestSink {
@@ -206,6 +206,7 @@ fn put(env: u32, write: impl FnOnce(&mut LocalEnv)) {
         write(env);
         env.batch.is_large()
     });
+    gather::noticed();
     if large == Some(true) {
         deliver::hand_over_all();
     }

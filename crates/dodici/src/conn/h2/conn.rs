@@ -48,6 +48,11 @@ pub(crate) enum Driven {
     Ended(Ended),
 }
 
+/// Stream from which on a connection takes no more requests. Numbers end at 2³¹ − 1 (RFC 9113,
+/// section 5.1.1), which a busy connection reaches in hours; what is left of them is for requests
+/// that it has been given already.
+const LAST_STREAM: u32 = (1 << 31) - (1 << 18);
+
 /// Why a request got no stream.
 pub(crate) enum NotOpened {
     /// It cannot be sent, whatever the connection.
@@ -178,7 +183,7 @@ impl H2Conn {
     pub(crate) fn is_leaving(&self) -> Option<CloseReason> {
         if self.seen.goaway.is_some() {
             Some(CloseReason::PeerClosed)
-        } else if self.seen.resets >= MAX_RESETS {
+        } else if self.seen.resets >= MAX_RESETS || self.seen.highest_sent >= LAST_STREAM {
             Some(CloseReason::NotReusable)
         } else {
             None

@@ -17,12 +17,16 @@ use crate::connect::transport::Probe;
 /// hundred bytes; whatever is larger is data, and the look ends there.
 const BITE: usize = 2048;
 
+/// Bites of one look, 128 KiB in all. A peer that has more to say to a connection at rest than
+/// tickets must not keep the thread in it.
+const MOST_BITES: usize = 64;
+
 /// Decrypts what the kernel holds. Application data stays in the session, where the next read
 /// finds it.
 pub(in crate::connect) fn probe(stream: &mut TlsStream<ReadAhead>, cx: &mut Context<'_>) -> Probe {
     let (socket, session) = stream.get_mut();
     let mut bite = [0; BITE];
-    loop {
+    for _ in 0..MOST_BITES {
         // First of all for what earlier reads left in the session.
         if let Some(seen) = process(session) {
             return seen;
@@ -30,7 +34,7 @@ pub(in crate::connect) fn probe(stream: &mut TlsStream<ReadAhead>, cx: &mut Cont
         let count = match socket.read_now(&mut bite) {
             Ok(0) => return Probe::Closed(None),
             Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return clean(stream, cx),
             Err(error) => return Probe::Closed(Some(error)),
         };
         let mut rest = &bite[..count];
@@ -44,7 +48,11 @@ pub(in crate::connect) fn probe(stream: &mut TlsStream<ReadAhead>, cx: &mut Cont
             }
         }
     }
-    if session.wants_write() {
+    Probe::Data
+}
+
+fn clean(stream: &mut TlsStream<ReadAhead>, cx: &mut Context<'_>) -> Probe {
+    if stream.get_ref().1.wants_write() {
         // A key update wants its answer; an error here comes back with the next write.
         let _ = Pin::new(stream).poll_flush(cx);
     }

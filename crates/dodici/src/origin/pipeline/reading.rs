@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use dodici_pool::{CloseReason, Error, ErrorKind, Outcome, Phase, Replay};
+use dodici_pool::{CloseReason, Error, Outcome};
 use tokio::time::Instant;
 
 use super::{Flight, Pipeline};
@@ -146,18 +146,18 @@ impl Pipeline {
                     .map(|(reason, error)| Broken::Lost(reason, error));
             };
             if !self.due.begun {
-                if flight.start >= conn.written() && conn.has_input() {
-                    // An answer to what was not asked yet.
-                    let error = Error::new(ErrorKind::Socket, Phase::Headers, "bad response");
-                    let error = conn.describe(error.with_replay(Replay::Unsent));
-                    return Poll::Ready(Broken::Lost(CloseReason::UnsolicitedData, error));
-                }
                 self.due.begun = true;
                 conn.begin(flight.job.request.kind);
                 let config = &self.pool.config.exchange;
                 let timeout = flight.job.request.headers_timeout;
                 let timeout = override_timeout(timeout, config.headers_timeout);
                 self.due.deadline = moment.after(timeout);
+            }
+            if flight.start >= conn.written() {
+                // Nothing of it has left, so nothing that comes can be its answer.
+                return conn
+                    .poll_rest(cx, false)
+                    .map(|(reason, error)| Broken::Lost(reason, error));
             }
             let job = &mut flight.job;
             let due = &mut self.due;

@@ -27,6 +27,7 @@ const TESTED = [
   'delegate',
   'errors',
   'events',
+  'h2c-client',
   'headers',
   'native/loader',
   'native/truncated',

@@ -354,8 +354,9 @@ export abstract class Sending
 
   private afterHead(kind: number, inline: Uint8Array | null): void {
     if (kind === WireBody.Sized || kind === WireBody.Chunked) {
-      if (this.outgoing === null) this.openSource();
-      if (!this.settled) this.outgoing?.start();
+      const isRead = this.outgoing !== null;
+      if (!isRead) this.openSource();
+      if (!this.settled) this.outgoing?.start(isRead && !this.expectContinue);
       return;
     }
     this.outgoing = null;

@@ -4,8 +4,10 @@
  * What lives here: credit, framing of chunks into slices, the comparison of the declared with the
  * sent length. `sources.ts` feeds it, the exchange owns it. It must not know handlers or pools.
  *
- * Rust grants credit by `Pull`; JavaScript never sends more than was granted. What a source offers
- * beyond the credit waits here, and the source is asked to stop.
+ * Rust grants credit by `Pull`; JavaScript never sends more than was granted, but for what is there
+ * when the request leaves, up to one slice: it goes with the head, so that a server that answers at
+ * once does not answer before it came. What a source offers beyond the credit waits here, and the
+ * source is asked to stop.
  */
 
 import { now } from '../timers';
@@ -80,6 +82,11 @@ export class OutgoingBody {
     return this.#waiting.length > 0;
   }
 
+  /** Whether all that was offered has left, and the request goes on. */
+  get drained(): boolean {
+    return this.#waiting.length === 0 && !this.#owner.settled;
+  }
+
   /** Whether the source ended, sent or not. */
   get ended(): boolean {
     return this.#ended;
@@ -90,9 +97,13 @@ export class OutgoingBody {
     return this.#accepted;
   }
 
-  /** The request's first record was written: from now on slices may follow. */
-  start(): void {
+  /**
+   * The request's first record was written: from now on slices may follow, with `withHead` at once
+   * what its source has offered before.
+   */
+  start(withHead: boolean): void {
     this.#started = true;
+    if (withHead) this.#credit = Math.min(this.#accepted, BODY_SLICE);
     this.#send();
   }
 

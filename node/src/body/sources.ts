@@ -211,10 +211,11 @@ export class IterableSource implements BodySource {
           await new Promise((resolve) => setImmediate(resolve));
           this.#throwIfStopped();
         }
-        const more = this.#out.write(chunk);
+        this.#out.write(chunk);
+        // The chunk may leave with the head, and then nobody wakes us.
         this.#becomeReady();
         this.#throwIfStopped();
-        if (!more) {
+        if (!this.#out.drained) {
           await new Promise<void>((resolve) => {
             this.#wake = resolve;
           });

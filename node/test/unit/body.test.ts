@@ -100,11 +100,17 @@ describe('a stream', () => {
     stream.push('one');
     const request = await start(stream);
     expect(request.aux).toBe(WireBody.Chunked);
+    // What was there leaves with the head: a server that answers at once has it then.
+    expect(control.submitted.map((r) => r.kind)).toEqual(
+      expect.arrayContaining(['Dispatch', 'BodyChunk']),
+    );
+    expect(control.submitCalls).toBe(1);
+    expect(sentBytes()).toBe('one');
     stream.push('two');
     await turned();
-    expect(sentBytes()).toBe('');
+    expect(sentBytes()).toBe('one');
     expect(stream.isPaused()).toBe(true);
-    control.deliver(control.pull(request, 4));
+    control.deliver(control.pull(request, 1));
     await turned();
     expect(sentBytes()).toBe('onet');
     control.deliver(control.pull(request, 100));
@@ -234,14 +240,17 @@ describe('an iterable', () => {
       }
     }
     const request = await start(chunks());
-    expect(log).toEqual(['made 0']);
+    await turned();
+    // The first one left with the head.
+    expect(log).toEqual(['made 0', 'made 1']);
+    expect(sentBytes()).toBe('chunk 0');
     control.deliver(control.pull(request, 7));
     await turned();
-    expect(log).toEqual(['made 0', 'made 1']);
+    expect(log).toEqual(['made 0', 'made 1', 'made 2']);
     recorder.controller.abort(new Error('no'));
     await turned();
-    expect(log).toEqual(['made 0', 'made 1', 'returned']);
-    expect(sentBytes()).toBe('chunk 0');
+    expect(log).toEqual(['made 0', 'made 1', 'made 2', 'returned']);
+    expect(sentBytes()).toBe('chunk 0chunk 1');
   });
 
   it('that throws aborts the request with its error', async () => {

@@ -67,7 +67,7 @@ impl Told {
 /// One thread's experience.
 pub(crate) struct Linger {
     told: Told,
-    /// What was told when it parked last.
+    /// What was told when it parked without a request last.
     seen: Cell<u32>,
     misses: Cell<u32>,
     /// Parks without a look-out that are left.
@@ -89,10 +89,13 @@ impl Linger {
 
     /// The thread is about to park, and has handed over what it had.
     pub(crate) fn before_park(&self) {
+        // Sockets and timers wait while a thread looks out.
+        if !self.possible || Live::count() > 0 {
+            return;
+        }
+        // Told nothing since it had no request last, it has done nothing for JavaScript.
         let told = self.told.count();
-        // Sockets and timers wait while a thread looks out; and a thread that was told nothing
-        // since it parked last was not woken by JavaScript.
-        if !self.possible || self.seen.replace(told) == told || Live::count() > 0 {
+        if self.seen.replace(told) == told {
             return;
         }
         if let Some(left) = self.pause.get().checked_sub(1) {
@@ -172,6 +175,17 @@ mod tests {
         assert_eq!(disappointed(&linger), 0);
         drop(live);
         assert_eq!(disappointed(&linger), 1);
+    }
+
+    #[test]
+    fn a_park_while_the_request_was_under_way_does_not_count() {
+        let linger = on_two_processors();
+        linger.told.notice();
+        let live = Live::new();
+        linger.before_park();
+        drop(live);
+        linger.before_park();
+        assert_eq!(linger.misses.get(), 1);
     }
 
     #[test]

@@ -11,9 +11,8 @@ use std::task::{Poll, Waker};
 
 use tokio::task::yield_now;
 
-use crate::linger::Live;
-
 thread_local! {
+    static LIVE: Cell<usize> = const { Cell::new(0) };
     /// A completion was written since the last hand-over.
     static NOTICED: Cell<bool> = const { Cell::new(false) };
     static WAKER: Cell<Option<Waker>> = const { Cell::new(None) };
@@ -22,6 +21,27 @@ thread_local! {
 /// Looks at the sockets before a batch is handed over: 3, of 1, 3 and 8. More delay the answers that
 /// are there by more than a fuller batch saves.
 const LOOKS: usize = 3;
+
+/// One request of this thread that the engine has not let go of.
+pub(crate) struct Live(());
+
+impl Live {
+    pub(crate) fn new() -> Self {
+        LIVE.set(LIVE.get() + 1);
+        Self(())
+    }
+
+    /// How many there are on this thread.
+    pub(crate) fn count() -> usize {
+        LIVE.get()
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        LIVE.set(LIVE.get() - 1);
+    }
+}
 
 /// A completion was written on this thread.
 pub(crate) fn noticed() {

@@ -5,7 +5,6 @@
 //! - `env`: one environment (main thread or worker) as all threads see it.
 //! - `runtime`: the I/O threads of the process.
 //! - `gather`: how long a batch waits for more.
-//! - `linger`: when a thread stays awake for the next submission.
 //! - `local`: what one I/O thread knows of its environments: requests, pools, the open batch.
 //! - `submit`: submissions, on the I/O thread.
 //! - `sink`: completions, on the I/O thread.
@@ -35,7 +34,6 @@ mod deliver;
 mod env;
 mod exports;
 mod gather;
-mod linger;
 mod local;
 mod lookup;
 mod pages;

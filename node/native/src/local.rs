@@ -15,7 +15,7 @@ use dodici_wire::completion::put_end;
 
 use crate::deliver::Batch;
 use crate::env::Environment;
-use crate::linger::Live;
+use crate::gather::Live;
 use crate::lookup::Lookups;
 
 thread_local! {

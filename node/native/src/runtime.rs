@@ -2,7 +2,7 @@
 //!
 //! Started by the first environment, shared by all, never ended. What a thread does with a command
 //! is in `submit`; how it hands over what there is for
-//! JavaScript is in `deliver`, when in `gather`, whether it parks at once in `linger`.
+//! JavaScript is in `deliver`, when in `gather`.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,7 +16,6 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::env::Environment;
-use crate::linger::{Linger, Told};
 use crate::{deliver, gather, local, submit};
 
 /// What an I/O thread is told.
@@ -31,7 +30,7 @@ pub(crate) enum Command {
 
 /// All I/O threads.
 pub(crate) struct Threads {
-    commands: Vec<(UnboundedSender<Command>, Told)>,
+    commands: Vec<UnboundedSender<Command>>,
 }
 
 static THREADS: OnceLock<Threads> = OnceLock::new();
@@ -68,11 +67,9 @@ impl Threads {
 
     /// Tells one thread; whether there is such a thread.
     pub(crate) fn tell(&self, thread: usize, command: Command) -> bool {
-        self.commands.get(thread).is_some_and(|(commands, told)| {
-            let sent = commands.send(command).is_ok();
-            told.notice();
-            sent
-        })
+        self.commands
+            .get(thread)
+            .is_some_and(|commands| commands.send(command).is_ok())
     }
 
     /// Tells all threads.
@@ -83,23 +80,17 @@ impl Threads {
     }
 }
 
-fn start_thread(index: usize) -> io::Result<(UnboundedSender<Command>, Told)> {
-    let told = Told::default();
-    // Nobody else ever locks it: a hook of the runtime is shared in form only.
-    let linger = Mutex::new(Linger::new(told.clone()));
+fn start_thread(index: usize) -> io::Result<UnboundedSender<Command>> {
     let runtime = Builder::new_current_thread()
         .enable_io()
         .enable_time()
-        .on_thread_park(move || {
-            guarded(deliver::hand_over_all);
-            linger.lock().before_park();
-        })
+        .on_thread_park(|| guarded(deliver::hand_over_all))
         .build()?;
     let (sender, receiver) = unbounded_channel();
     thread::Builder::new()
         .name(format!("dodici-io-{index}"))
         .spawn(move || run(&runtime, receiver))?;
-    Ok((sender, told))
+    Ok(sender)
 }
 
 fn run(runtime: &Runtime, mut commands: UnboundedReceiver<Command>) {

@@ -51,6 +51,9 @@ export class OutgoingBody {
   onDrain: (() => void) | null = null;
 
   #started = false;
+  /** The engine has begun to write the request. */
+  #begun = false;
+  #onBegun: (() => void) | null = null;
   #credit = 0;
   #accepted = 0;
   #waiting: Waiting[] = [];
@@ -109,8 +112,21 @@ export class OutgoingBody {
 
   /** `bytes` more are wanted. */
   grant(bytes: number): void {
+    this.#begun = true;
     this.#credit += bytes;
     this.#send();
+    const onBegun = this.#onBegun;
+    this.#onBegun = null;
+    onBegun?.();
+  }
+
+  /**
+   * Calls back when what has left is the engine's to write: at once if nothing has left yet, or if
+   * the engine has asked for more since.
+   */
+  whenBegun(callback: () => void): void {
+    if (this.#begun || !this.#started) callback();
+    else this.#onBegun = callback;
   }
 
   /**

@@ -224,7 +224,8 @@ export class IterableSource implements BodySource {
       }
       if (!this.#stopped) this.#out.end();
     } catch (error) {
-      this.#listener.sourceFailed(error as Error);
+      // A chunk that has left with the head reaches the server, as in undici.
+      this.#out.whenBegun(() => this.#listener.sourceFailed(error as Error));
     }
     this.#becomeReady();
   }

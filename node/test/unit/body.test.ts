@@ -278,6 +278,23 @@ describe('an iterable', () => {
     expect(recorder.names).toEqual(['start', 'error']);
   });
 
+  it('that fails behind a chunk that left with the head does so when that is written', async () => {
+    const boom = new Error('boom');
+    async function* chunks() {
+      yield 'a chunk';
+      throw boom;
+    }
+    const request = await start(chunks());
+    await turned();
+    expect(sentBytes()).toBe('a chunk');
+    expect(recorder.names).not.toContain('error');
+    expect(control.of('Cancel')).toEqual([]);
+    control.deliver(control.pull(request, 7));
+    await turned();
+    expect(recorder.last('error')[1]).toBe(boom);
+    expect(control.of('Cancel').length).toBe(1);
+  });
+
   it('that has ended is over before an answer that came along is told', async () => {
     let isOver = false;
     let wasOver: boolean | undefined;

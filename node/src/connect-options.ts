@@ -41,7 +41,7 @@ export interface ConnectSettings {
   readonly autoSelectFamilyAttemptTimeout: number;
   /** Name for SNI and verification. Default: the request's `host`, then the origin's. */
   readonly servername: string | null;
-  /** Off only for the literal `false`. */
+  /** Off for the literal `false`, or where the option is not given and the environment says so. */
   readonly rejectUnauthorized: boolean;
   /** Trust anchors, PEM or DER; `null`: the default roots. */
   readonly ca: readonly Uint8Array[] | null;
@@ -292,6 +292,24 @@ function readVersions(options: Readonly<Record<string, unknown>>): {
   return { minVersion, maxVersion };
 }
 
+/** Node's own default for connections whose options do not say; any value given decides. */
+function readVerification(options: Readonly<Record<string, unknown>>): boolean {
+  if ('rejectUnauthorized' in options) return options['rejectUnauthorized'] !== false;
+  return process.env['NODE_TLS_REJECT_UNAUTHORIZED'] !== '0';
+}
+
+let hasWarned = false;
+
+/** Warns once, as Node does, that the environment turns verification off for connections over TLS. */
+export function warnIfUnverified(connect: ConnectSettings): void {
+  if (hasWarned || connect.rejectUnauthorized) return;
+  if (process.env['NODE_TLS_REJECT_UNAUTHORIZED'] !== '0') return;
+  hasWarned = true;
+  process.emitWarning(
+    "The environment variable NODE_TLS_REJECT_UNAUTHORIZED is '0': TLS connections are insecure, as certificates are not verified.",
+  );
+}
+
 /**
  * Settings from the options that undici would hand to its connector.
  *
@@ -315,7 +333,7 @@ export function readConnectOptions(options: Readonly<Record<string, unknown>>): 
     autoSelectFamily: readFlag(options, 'autoSelectFamily', getDefaultAutoSelectFamily()),
     autoSelectFamilyAttemptTimeout: readAttemptTimeout(options['autoSelectFamilyAttemptTimeout']),
     servername: readText(options, 'servername'),
-    rejectUnauthorized: options['rejectUnauthorized'] !== false,
+    rejectUnauthorized: readVerification(options),
     ca: readCa(options['ca']),
     ...readIdentity(options),
     ...readVersions(options),

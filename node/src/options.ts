@@ -11,7 +11,12 @@
 import * as http from 'node:http';
 import { isIP } from 'node:net';
 
-import { type ConnectSettings, findUnsupported, readConnectOptions } from './connect-options';
+import {
+  type ConnectSettings,
+  findUnsupported,
+  readConnectOptions,
+  warnIfUnverified,
+} from './connect-options';
 import { encodeSettings } from './option-writer';
 import { parseOrigin } from './parse-origin';
 import { type ProxySettings, proxyOf } from './proxy-settings';
@@ -441,6 +446,8 @@ function fillIn(
       (proxy !== null && proxy.isSecure && trustsDefaultRoots(proxy.connect)),
     encode: (servername) => encodeSettings(settings, servername),
   };
+  if (url.protocol === 'https:') warnIfUnverified(connect);
+  if (proxy?.isSecure) warnIfUnverified(proxy.connect);
   return settings;
 }
 

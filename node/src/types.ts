@@ -62,7 +62,10 @@ export interface ConnectOptionsOwn {
   passphrase?: string;
   /** Name for SNI and verification. Default: the request's host. */
   servername?: string;
-  /** `false`, and nothing else, switches verification off. Default true. */
+  /**
+   * `false`, and no other value, switches verification off. Default: true, unless the environment's
+   * `NODE_TLS_REJECT_UNAUTHORIZED` is `0`, as in Node.
+   */
   rejectUnauthorized?: boolean;
   /** Default `TLSv1.2`. */
   minVersion?: 'TLSv1.2' | 'TLSv1.3';

@@ -1,6 +1,6 @@
 // Who is trusted, and what is said when not.
 
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
 import { Client } from '../../src/index';
 import { ca, httpsOrigin, type Origin } from '../support/servers';
@@ -41,6 +41,45 @@ describe('an https origin', () => {
   it('is not verified where rejectUnauthorized is false', async () => {
     expect(await outcome({ connect: { rejectUnauthorized: false } })).toBe('localhost');
   });
+
+  describe('where NODE_TLS_REJECT_UNAUTHORIZED is 0', () => {
+    const warnings: string[] = [];
+    const listen = (warning: Error): void => void warnings.push(warning.message);
+
+    beforeAll(() => {
+      process.on('warning', listen);
+      vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0');
+    });
+
+    afterAll(() => {
+      vi.unstubAllEnvs();
+      process.off('warning', listen);
+    });
+
+    it('is not verified, and one warning says so', async () => {
+      expect(await outcome({})).toBe('localhost');
+      expect(await outcome({ connect: { servername: 'wrong.example' } })).toBe('wrong.example');
+      expect(warnings.filter((text) => text.includes('NODE_TLS_REJECT_UNAUTHORIZED'))).toHaveLength(
+        1,
+      );
+    });
+
+    it.each([true, undefined, null, 0, ''])(
+      'is verified where rejectUnauthorized is %j',
+      async (rejectUnauthorized) => {
+        expect(await outcome({ connect: { rejectUnauthorized } })).toMatch(/^UNABLE_TO/);
+      },
+    );
+  });
+
+  it.each(['1', '', 'false', 'no'])(
+    'is verified where NODE_TLS_REJECT_UNAUTHORIZED is %j',
+    async (value) => {
+      vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', value);
+      expect(await outcome({})).toMatch(/^UNABLE_TO/);
+      vi.unstubAllEnvs();
+    },
+  );
 
   it('with another name than its certificate is refused', async () => {
     expect(await outcome({ connect: { ca } }, { servername: 'wrong.example' })).toBe(

@@ -2,7 +2,7 @@
 // a process of its own.
 import { fork } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 
 /** mulberry32: small, and the same on every machine. @param {number} seed */
 export function generator(seed) {
@@ -36,6 +36,20 @@ export function heap() {
 /** Open files of this process, where they can be counted; else 0. */
 export function openFiles() {
   return process.platform === "linux" ? readdirSync("/proc/self/fd").length : 0;
+}
+
+/** Bytes that the kernel holds of connections to `port`, on either side; Linux only. */
+export function kernelHolds(port) {
+  const name = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  let bytes = 0;
+  for (const line of readFileSync("/proc/net/tcp", "latin1").split("\n").slice(1)) {
+    const [, local, remote, , queues] = line.trim().split(/\s+/);
+    if (queues === undefined) continue;
+    const [toSend, toRead] = queues.split(":").map((hex) => parseInt(hex, 16));
+    if (local.endsWith(name)) bytes += toSend;
+    else if (remote.endsWith(name)) bytes += toRead;
+  }
+  return bytes;
 }
 
 /** Waits, turn by turn, until `done` says so; false when that took 30 seconds. */

@@ -10,6 +10,17 @@ else deaf();
 const executed = new Map();
 const sockets = new Set();
 
+/** By how many milliseconds clients gave up late. */
+let late = [];
+
+/** `/<what>/<milliseconds>`: the client should end the connection after that time. */
+function expectEnd(socket, path) {
+  const limit = Number(path.split("/")[2]);
+  if (Number.isNaN(limit)) return;
+  const from = performance.now();
+  socket.once("close", () => late.push(performance.now() - from - limit));
+}
+
 function answer(socket, body, more = "") {
   socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${body.length}\r\n\r\n${body}${more}`);
 }
@@ -20,7 +31,8 @@ const ACTS = {
     socket.end(
       `HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: ${path.length}\r\n\r\n${path}`,
     ),
-  hang() {},
+  /** `/hang/<milliseconds>`: waits for the client to give up, which it should after that time. */
+  hang: expectEnd,
   /** `/race/<id>/<microseconds>`: answers, and closes after that time. */
   race(socket, path) {
     answer(socket, path);
@@ -42,8 +54,11 @@ const ACTS = {
     if (how === "next") socket.write(evil, sent);
     else setTimeout(() => (socket.destroyed ? sent() : socket.write(evil, sent)), Number(how));
   },
-  /** A head and a part of the body. */
-  half: (socket) => socket.write("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf"),
+  /** `/half/<milliseconds>`: a head and a part of the body, then as `/hang`. */
+  half(socket, path) {
+    socket.write("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf");
+    expectEnd(socket, path);
+  },
   /** `/large/<bytes>` */
   large(socket, path) {
     const size = Number(path.split("/")[2]);
@@ -110,6 +125,12 @@ function main() {
       const twice = [...executed].filter(([, times]) => times > 1).map(([id]) => id);
       process.send({ posts: executed.size, twice });
       executed.clear();
+    } else if (message === "late") {
+      process.send({ late });
+      late = [];
+    } else if (message === "sent") {
+      const written = [...sockets].map((socket) => socket.bytesWritten - socket.writableLength);
+      process.send({ sent: written.reduce((sum, bytes) => sum + bytes, 0) });
     }
   });
   process.on("disconnect", () => process.exit());

@@ -5,16 +5,7 @@
 // `problems`, and returns figures for the report. None asserts a wall time.
 import { connect } from "node:net";
 import { once } from "node:events";
-import {
-  Counted,
-  eventually,
-  heap,
-  kernelHolds,
-  memory,
-  openFiles,
-  pick,
-  turn,
-} from "./lib.mjs";
+import { Counted, eventually, heap, kernelHolds, memory, openFiles, pick, turn } from "./lib.mjs";
 
 const base = (server) => `http://127.0.0.1:${server.place.port}`;
 

@@ -21,10 +21,14 @@ export const pick = (random, list) => list[Math.floor(random() * list.length)];
 /** The event loop's next turn. */
 export const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-/** Megabytes of this process, once what is garbage is gone. */
+/**
+ * Megabytes that this process uses, once what is garbage is gone. What V8 keeps free for its heap is
+ * not use: how far it lets the space for young objects grow depends on how busy the machine is.
+ */
 export function memory() {
   globalThis.gc?.();
-  return process.memoryUsage.rss() / 1e6;
+  const { rss, heapTotal, heapUsed } = process.memoryUsage();
+  return (rss - heapTotal + heapUsed) / 1e6;
 }
 
 /** Megabytes of JavaScript's heap, once what is garbage is gone. */

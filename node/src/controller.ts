@@ -124,6 +124,12 @@ export class RequestController implements DispatchController {
     controller.#rawHeaders = null;
   }
 
+  /** Number of the HTTP/2 stream that the last head came over; `null` where it does not say. */
+  static streamNumber(controller: RequestController): number | null {
+    const line = controller.#head?.slice(0, controller.#headFields - 1) ?? '';
+    return Number(line) || null;
+  }
+
   /**
    * Trailers arrived, and nothing comes after them. For the exchange, which the controller lets go:
    * whoever keeps the controller, as undici's fetch does until its stream is collected, keeps no

@@ -163,12 +163,12 @@ class Request extends Sending implements SlotOwner, Pausing, Pipelined, Controll
   onUpgrade(status: number, flags: number, text: string): void {
     const fields = text.indexOf('\n') + 1;
     const controller = this.#handle;
-    RequestController.receiveHead(controller, text, fields, (flags & HeadFlag.Http2) !== 0);
+    this.#isHttp2 = (flags & HeadFlag.Http2) !== 0;
+    RequestController.receiveHead(controller, text, fields, this.#isHttp2);
     this.unwatchBody();
     // The byte stream is not the handler's to pause.
     this.#tellResumed();
     const socket = new UpgradedSocket(this.context.session, this, this.writer);
-    this.#isHttp2 = (flags & HeadFlag.Http2) !== 0;
     if (this.#isHttp2) {
       // undici expects 200 instead of 101 where these say that the socket is a stream.
       const session = { socket: this.#context.streamSocket };
@@ -267,11 +267,21 @@ class Request extends Sending implements SlotOwner, Pausing, Pipelined, Controll
     }
   }
 
+  /** HTTP/2 has none: the number of the stream has its place. */
+  #reasonPhrase(text: string, fields: number): string {
+    return this.#isHttp2 ? '' : decodeReason(text.slice(0, fields - 1));
+  }
+
+  /** Number of its HTTP/2 stream, once a head came over it; else `null`. */
+  get streamNumber(): number | null {
+    return this.#isHttp2 ? RequestController.streamNumber(this.#handle) : null;
+  }
+
   #publishHead(status: number, text: string, fields: number): void {
     const response = {
       statusCode: status,
       headers: this.#handle.rawHeaders,
-      statusText: decodeReason(text.slice(0, fields - 1)),
+      statusText: this.#reasonPhrase(text, fields),
     };
     channels.headers.publish({ request: observe(this), response });
   }
@@ -289,7 +299,7 @@ class Request extends Sending implements SlotOwner, Pausing, Pipelined, Controll
         controller,
         status,
         parseFields(text, fields),
-        decodeReason(text.slice(0, fields - 1)),
+        this.#reasonPhrase(text, fields),
       );
     } catch (error) {
       this.fail(error);

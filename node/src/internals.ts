@@ -15,6 +15,8 @@ import type { OriginPool } from './origin-pool';
 
 /** undici keeps these for itself, so they are known by their descriptions only. */
 const kRequestStream = Symbol('request stream');
+const kRequestStreamId = Symbol('request stream id');
+const kRequestStreamCleanup = Symbol('request stream cleanup');
 const kOpenStreams = Symbol('open streams');
 
 /** What there is of the stream that a request has: its end. */
@@ -71,11 +73,22 @@ const sessions = new WeakMap<Connection, SessionStandIn>();
 export function queueOf(pool: OriginPool): object[] {
   return pool.requests.all().map((exchange) => {
     const request = observe(exchange);
-    if (!Object.hasOwn(request, kRequestStream)) {
-      const get = (): StreamStandIn | null => streamOf(pool, exchange);
-      Object.defineProperty(request, kRequestStream, { configurable: true, get });
-    }
+    if (!Object.hasOwn(request, kRequestStream)) showStream(request, pool, exchange);
     return request;
+  });
+}
+
+/** What undici's requests know of their HTTP/2 stream; each `null` while there is none. */
+function showStream(request: object, pool: OriginPool, exchange: Exchange): void {
+  const show = (symbol: symbol, get: () => unknown): void => {
+    Object.defineProperty(request, symbol, { configurable: true, get });
+  };
+  show(kRequestStream, () => streamOf(pool, exchange));
+  // Known once a head came over it.
+  show(kRequestStreamId, () => (exchange.settled ? null : exchange.streamNumber));
+  show(kRequestStreamCleanup, () => {
+    const stream = streamOf(pool, exchange);
+    return stream && (() => stream.destroy());
   });
 }
 

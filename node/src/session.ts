@@ -21,7 +21,7 @@ import { SubmissionWriter } from './wire/writer';
 export interface SlotOwner {
   readonly slot: number;
   readonly generation: number;
-  /** `text`: reason phrase, LF, fields. */
+  /** `text`: reason phrase (over HTTP/2 the number of the stream), LF, fields. */
   onHead(status: number, flags: number, text: string): void;
   onInformational(status: number, flags: number, text: string): void;
   onUpgrade(status: number, flags: number, text: string): void;

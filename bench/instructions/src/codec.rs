@@ -5,7 +5,7 @@ use std::hint::black_box;
 use bytes::Bytes;
 use dodici_pool::{HeaderBlock, Request, ResponseHead};
 use dodici_wire::Target;
-use dodici_wire::completion::{HeadKind, put_data, put_end, put_head};
+use dodici_wire::completion::{HeadKind, Over, put_data, put_end, put_head};
 use dodici_wire::submission::{Submitted, put_dispatch, submissions};
 
 const TARGET: Target = Target {
@@ -70,9 +70,13 @@ fn encode(headers: HeaderBlock, body: &[u8], repetitions: u64) {
     };
     let trailers = HeaderBlock::new();
     let mut batch = Vec::with_capacity(16 * 1024);
+    let over = Over {
+        reused: true,
+        stream: 0,
+    };
     for _ in 0..repetitions {
         batch.clear();
-        put_head(&mut batch, HeadKind::Final, TARGET, black_box(&head), true);
+        put_head(&mut batch, HeadKind::Final, TARGET, black_box(&head), over);
         if !body.is_empty() {
             put_data(&mut batch, TARGET, black_box(body));
         }

@@ -33,7 +33,7 @@ use dodici_pool::{
 use crate::cursor::{Malformed, Reader};
 use crate::errors::{put_addresses, put_error, put_text};
 use crate::frame::{Header, Target, put_record};
-use crate::headers::{put_fields, put_line, read_fields, take_line};
+use crate::headers::{put_fields, put_line, put_number, read_fields, take_line};
 use crate::schema::{Completion, Field, HeadFlag, WireCloseReason};
 use crate::tagged::{put_f64, put_u32, put_with};
 
@@ -51,13 +51,23 @@ pub enum HeadKind {
     Upgrade,
 }
 
-/// Appends a response head. `reused`: the connection had served a request before.
+/// What a response head came over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Over {
+    /// The connection had served a request before.
+    pub reused: bool,
+    /// Number of the HTTP/2 stream; 0 where it is not told.
+    pub stream: u32,
+}
+
+/// Appends a response head. HTTP/2 has no reason phrase (RFC 9113, section 8.3.2): the number of the
+/// stream has its place.
 pub fn put_head(
     out: &mut Vec<u8>,
     kind: HeadKind,
     target: Target,
     head: &ResponseHead,
-    reused: bool,
+    over: Over,
 ) {
     let kind = match kind {
         HeadKind::Final => Completion::Head,
@@ -69,11 +79,15 @@ pub fn put_head(
         Version::Http11 => 0,
         Version::Http2 => HeadFlag::Http2 as u8,
     };
-    if reused {
+    if over.reused {
         flags |= HeadFlag::Reused as u8;
     }
     put_record(out, kind as u8, flags, head.status, target, |out| {
-        put_line(out, &head.reason);
+        if head.version == Version::Http2 {
+            put_number(out, over.stream);
+        } else {
+            put_line(out, &head.reason);
+        }
         put_fields(out, &head.headers);
     });
 }
@@ -262,7 +276,7 @@ pub const fn wire_close_reason(reason: CloseReason) -> WireCloseReason {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Completed<'a> {
     /// A head: which, the head itself, whether the connection was reused.
-    Head(HeadKind, ResponseHead, bool),
+    Head(HeadKind, ResponseHead, Over),
     /// A chunk inside the batch.
     Data(&'a [u8]),
     /// A chunk in a slab.
@@ -343,12 +357,24 @@ fn read_head<'a>(
         Version::Http11
     };
     let mut rest = payload;
-    let reason = take_line(&mut rest)?.to_vec();
+    let mut reason = take_line(&mut rest)?.to_vec();
+    let mut stream = 0;
+    if version == Version::Http2 {
+        let number = std::mem::take(&mut reason);
+        stream = std::str::from_utf8(&number)
+            .ok()
+            .and_then(|number| number.parse().ok())
+            .ok_or(Malformed("the number of a stream is not one"))?;
+    }
     let head = ResponseHead {
         version,
         status: header.aux,
         reason,
         headers: read_fields(rest)?,
     };
-    Ok(Completed::Head(kind, head, flag(HeadFlag::Reused)))
+    let over = Over {
+        reused: flag(HeadFlag::Reused),
+        stream,
+    };
+    Ok(Completed::Head(kind, head, over))
 }

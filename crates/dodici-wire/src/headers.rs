@@ -31,6 +31,20 @@ pub(crate) fn put_line(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'\n');
 }
 
+/// Appends a decimal number and LF.
+pub(crate) fn put_number(out: &mut Vec<u8>, mut number: u32) {
+    let start = out.len();
+    loop {
+        out.push(b'0' + (number % 10) as u8);
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out[start..].reverse();
+    out.push(b'\n');
+}
+
 /// Reads a whole field list.
 pub fn read_fields(bytes: &[u8]) -> Result<HeaderBlock, Malformed> {
     let mut fields = HeaderBlock::new();

@@ -189,7 +189,7 @@ wire_enum! {
     pub enum HeadFlag : u8 {
         /// HTTP/1.0.
         Http10 = 1,
-        /// HTTP/2.
+        /// HTTP/2: the first line is the number of the stream.
         Http2 = 2,
         /// The connection had served a request before.
         Reused = 4,

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use dodici_pool::{
     BodyKind, Error, ErrorKind, HeaderBlock, Phase, Request, RequestKind, ResponseHead, Version,
 };
-use dodici_wire::completion::{self, Completed, HeadKind, read_completion};
+use dodici_wire::completion::{self, Completed, HeadKind, Over, read_completion};
 use dodici_wire::cursor::Reader;
 use dodici_wire::errors::put_error;
 use dodici_wire::options::PoolOptions;
@@ -103,9 +103,15 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    fn over()(reused in any::<bool>(), stream in any::<u32>()) -> Over {
+        Over { reused, stream }
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Put {
-    Head(HeadKind, ResponseHead, bool),
+    Head(HeadKind, ResponseHead, Over),
     Data(Bytes),
     LargeData(u32, u32, u32),
     End(HeaderBlock),
@@ -131,8 +137,14 @@ fn put() -> impl Strategy<Value = Put> {
         Just(HeadKind::Upgrade)
     ];
     prop_oneof![
-        (kind, head(), any::<bool>())
-            .prop_map(|(kind, head, reused)| Put::Head(kind, head, reused)),
+        (kind, head(), over()).prop_map(|(kind, mut head, mut over)| {
+            if head.version == Version::Http2 {
+                head.reason.clear();
+            } else {
+                over.stream = 0;
+            }
+            Put::Head(kind, head, over)
+        }),
         bytes().prop_map(Put::Data),
         any::<(u32, u32, u32)>().prop_map(|(a, b, c)| Put::LargeData(a, b, c)),
         fields().prop_map(Put::End),
@@ -161,8 +173,8 @@ proptest! {
         let mut out = Vec::new();
         for (to, put) in &records {
             match put {
-                Put::Head(kind, head, reused) => {
-                    completion::put_head(&mut out, *kind, *to, head, *reused);
+                Put::Head(kind, head, over) => {
+                    completion::put_head(&mut out, *kind, *to, head, *over);
                 }
                 Put::Data(chunk) => completion::put_data(&mut out, *to, chunk),
                 Put::LargeData(slab, offset, length) => {
@@ -183,7 +195,7 @@ proptest! {
         for (to, put) in &records {
             let (target, completed) = read_completion(&mut reader).unwrap().unwrap();
             let expected = match put {
-                Put::Head(kind, head, reused) => Completed::Head(*kind, head.clone(), *reused),
+                Put::Head(kind, head, over) => Completed::Head(*kind, head.clone(), *over),
                 Put::Data(chunk) => Completed::Data(chunk),
                 Put::LargeData(slab, offset, length) => {
                     Completed::LargeData(in_slab(*slab, *offset, *length))

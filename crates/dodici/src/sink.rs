@@ -16,6 +16,8 @@ pub struct ExchangeInfo {
     pub conn: ConnId,
     /// Whether that connection had served a request before.
     pub reused: bool,
+    /// Number of the HTTP/2 stream; 0 over HTTP/1.1.
+    pub stream: u32,
 }
 
 /// Receives what happens to one request, one call at a time.

@@ -13,7 +13,7 @@ use dodici_pool::{
     HeaderBlock, ParseErrorCode, Phase, Protocol, Request, RequestKind, ResponseHead, SocketInfo,
     SystemDetail, TlsInfo, Version,
 };
-use dodici_wire::completion::{self as to_js, HeadKind};
+use dodici_wire::completion::{self as to_js, HeadKind, Over};
 use dodici_wire::options::{put_flag_option, put_number_option, put_option};
 use dodici_wire::schema::OptionKey;
 use dodici_wire::submission::{Submitted, put_submission};
@@ -27,6 +27,10 @@ const CONN: Target = Target {
     slot: 2,
     generation: 1,
 };
+
+const fn over(reused: bool, stream: u32) -> Over {
+    Over { reused, stream }
+}
 
 /// The file: `{ layoutHash, submissions: [vector…], completions: […], options: […] }`, where a
 /// vector is `{ name, hex, record }`. Bytes that are text stand as latin1 text in `record`.
@@ -249,27 +253,27 @@ fn completions() -> Vec<Vector> {
     let mut vectors = vec![
         (
             "a head",
-            put(&|out| to_js::put_head(out, HeadKind::Final, TO, &ok, true)),
+            put(&|out| to_js::put_head(out, HeadKind::Final, TO, &ok, over(true, 0))),
             r#"{ "kind": "Head", "slot": 3, "generation": 70000, "status": 200, "flags": ["Reused"], "reason": "OK", "fields": [["Content-Type", "text/plain"], ["Set-Cookie", "a=1"], ["Set-Cookie", "b=2"]] }"#,
         ),
         (
             "a head of HTTP/1.0 with bytes above ASCII",
-            put(&|out| to_js::put_head(out, HeadKind::Final, TO, &odd, false)),
+            put(&|out| to_js::put_head(out, HeadKind::Final, TO, &odd, over(false, 0))),
             r#"{ "kind": "Head", "slot": 3, "generation": 70000, "status": 299, "flags": ["Http10"], "reason": "caf\u00e9", "fields": [["x", ""], ["x-latin", "\u00fc\u00ff"]] }"#,
         ),
         (
             "a head of HTTP/2",
-            put(&|out| to_js::put_head(out, HeadKind::Final, TO, &h2, false)),
-            r#"{ "kind": "Head", "slot": 3, "generation": 70000, "status": 404, "flags": ["Http2"], "reason": "", "fields": [["server", "x"]] }"#,
+            put(&|out| to_js::put_head(out, HeadKind::Final, TO, &h2, over(false, 7))),
+            r#"{ "kind": "Head", "slot": 3, "generation": 70000, "status": 404, "flags": ["Http2"], "reason": "7", "fields": [["server", "x"]] }"#,
         ),
         (
             "an informational head",
-            put(&|out| to_js::put_head(out, HeadKind::Informational, TO, &hints, false)),
+            put(&|out| to_js::put_head(out, HeadKind::Informational, TO, &hints, over(false, 0))),
             r#"{ "kind": "Informational", "slot": 3, "generation": 70000, "status": 103, "flags": [], "reason": "Early Hints", "fields": [["Link", "</a>"]] }"#,
         ),
         (
             "an upgrade",
-            put(&|out| to_js::put_head(out, HeadKind::Upgrade, TO, &switching, false)),
+            put(&|out| to_js::put_head(out, HeadKind::Upgrade, TO, &switching, over(false, 0))),
             r#"{ "kind": "Upgrade", "slot": 3, "generation": 70000, "status": 101, "flags": [], "reason": "Switching Protocols", "fields": [["Upgrade", "websocket"]] }"#,
         ),
         (
@@ -327,11 +331,11 @@ fn completions() -> Vec<Vector> {
         (
             "three records in one batch",
             put(&|out| {
-                to_js::put_head(out, HeadKind::Final, TO, &h2, true);
+                to_js::put_head(out, HeadKind::Final, TO, &h2, over(true, 7));
                 to_js::put_data(out, TO, b"x");
                 to_js::put_end(out, TO, &HeaderBlock::new());
             }),
-            r#"[{ "kind": "Head", "slot": 3, "generation": 70000, "status": 404, "flags": ["Http2", "Reused"], "reason": "", "fields": [["server", "x"]] }, { "kind": "Data", "slot": 3, "generation": 70000, "data": "x" }, { "kind": "End", "slot": 3, "generation": 70000, "trailers": [] }]"#,
+            r#"[{ "kind": "Head", "slot": 3, "generation": 70000, "status": 404, "flags": ["Http2", "Reused"], "reason": "7", "fields": [["server", "x"]] }, { "kind": "Data", "slot": 3, "generation": 70000, "data": "x" }, { "kind": "End", "slot": 3, "generation": 70000, "trailers": [] }]"#,
         ),
     ];
     vectors.extend(errors());

@@ -13,7 +13,7 @@ use dodici::{EventSink, ExchangeInfo, Sink};
 use dodici_pool::{Error, ErrorKind, Event, HeaderBlock, Phase, ResponseHead};
 use dodici_wire::Target;
 use dodici_wire::completion::{
-    HeadKind, put_concurrency, put_connect_failed, put_connected, put_data, put_disconnected,
+    HeadKind, Over, put_concurrency, put_connect_failed, put_connected, put_data, put_disconnected,
     put_end, put_failure, put_head, put_large_data, put_pong, put_pool_closed, put_pull,
 };
 use dodici_wire::schema::{Counter, LARGE_CHUNK};
@@ -59,18 +59,25 @@ impl RequestSink {
     }
 }
 
+fn over(info: &ExchangeInfo) -> Over {
+    Over {
+        reused: info.reused,
+        stream: info.stream,
+    }
+}
+
 impl Sink for RequestSink {
     fn informational(&mut self, head: &ResponseHead) {
         self.put(|env, to| {
             env.batch
-                .put(|out| put_head(out, HeadKind::Informational, to, head, false));
+                .put(|out| put_head(out, HeadKind::Informational, to, head, Over::default()));
         });
     }
 
     fn head(&mut self, head: &ResponseHead, info: &ExchangeInfo) {
         self.put(|env, to| {
             env.batch
-                .put(|out| put_head(out, HeadKind::Final, to, head, info.reused));
+                .put(|out| put_head(out, HeadKind::Final, to, head, over(info)));
         });
     }
 
@@ -122,7 +129,7 @@ impl Sink for RequestSink {
     fn upgrade(&mut self, head: &ResponseHead, info: &ExchangeInfo) {
         self.put(|env, to| {
             env.batch
-                .put(|out| put_head(out, HeadKind::Upgrade, to, head, info.reused));
+                .put(|out| put_head(out, HeadKind::Upgrade, to, head, over(info)));
             env.upgrade(to);
         });
     }

@@ -105,6 +105,7 @@ describe('a client over HTTP/2', () => {
 
     const stream = running[named(running, 'request stream')];
     expect(stream.destroyed).toBe(false);
+    expect(running[named(running, 'request stream cleanup')]).toBeInstanceOf(Function);
     abort.abort();
     expect([stream.destroyed, session[openStreams], paths()]).toEqual([true, 1, ['/2']]);
     await expect(first).rejects.toThrow('aborted');
@@ -113,6 +114,45 @@ describe('a client over HTTP/2', () => {
     await expect(second).rejects.toThrow();
     await disconnected;
     expect([session.destroyed, seen[kHTTP2Session!], paths()]).toEqual([true, null, []]);
+  });
+
+  it('shows what a request knows of its stream while it has one', async () => {
+    const numbers: unknown[] = [];
+    const origin = await serve((stream) => {
+      numbers.push(stream.id);
+      stream.respond({ ':status': 200 });
+      stream.end('body');
+    });
+    const client = keep(new Client(origin.url, { ...origin.options, allowH2: true }));
+    const seen = client as unknown as Record<symbol, any>;
+    const look = () => {
+      const request = seen[symbols.kQueue!][seen[symbols['kRunningIdx']!]];
+      const of = (name: string) => {
+        const symbol = Object.getOwnPropertySymbols(request).find((s) => s.description === name);
+        return request[symbol!];
+      };
+      return ['request stream id', 'request stream', 'request stream cleanup'].map(of);
+    };
+    for (let n = 0; n < 2; n++) {
+      let [atHead, atEnd]: unknown[][] = [[], []];
+      await new Promise<void>((resolve, reject) =>
+        client.dispatch(get('/'), {
+          onRequestStart: () => {},
+          onResponseData: () => {},
+          onResponseStart: (_controller, _status, _headers, reason) => {
+            atHead = [...look(), reason];
+          },
+          onResponseEnd: () => {
+            atEnd = look();
+            resolve();
+          },
+          onResponseError: (_controller, error) => reject(error),
+        }),
+      );
+      expect(atHead).toEqual([numbers[n], expect.anything(), expect.any(Function), '']);
+      expect(atEnd).toEqual([null, null, null]);
+    }
+    expect(numbers).toEqual([1, 3]);
   });
 
   // Server and client share this thread: both the body and the answer may be there for its next look

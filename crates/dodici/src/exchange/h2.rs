@@ -67,6 +67,7 @@ enum Part {
 pub(crate) struct StreamExchange {
     pub(crate) job: Box<Job>,
     pub(crate) request: RequestId,
+    /// Its stream is known once there is one.
     info: ExchangeInfo,
     /// `None` until the connection has room for it.
     stream: Option<H2Stream>,
@@ -184,6 +185,7 @@ impl StreamExchange {
         {
             ask_first(sink, &self.job.command);
         }
+        self.info.stream = stream.id();
         self.stream = Some(stream);
         self.deadline = after(self.headers_timeout);
         Ok(())

@@ -256,6 +256,7 @@ impl Multiplex {
         let info = ExchangeInfo {
             conn: self.id,
             reused: self.lease.requests() > 0,
+            stream: 0,
         };
         let exchange = StreamExchange::new(job, request, info, &self.pool.config.exchange);
         let index = self.free.pop().unwrap_or_else(|| {

@@ -55,6 +55,7 @@ pub(super) async fn run(
             let info = ExchangeInfo {
                 conn: pipeline.id,
                 reused: pipeline.lease.requests() > 0,
+                stream: 0,
             };
             let mailbox = &*pipeline.mailbox;
             let timer = &mut pipeline.timer;

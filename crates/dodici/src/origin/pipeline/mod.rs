@@ -68,6 +68,7 @@ pub(super) async fn serve(
                 let info = ExchangeInfo {
                     conn: id,
                     reused: pipeline.lease.requests() > 1,
+                    stream: 0,
                 };
                 // As in undici, the pool is done with the connection before the caller has it.
                 pipeline.lease.end(reason, None);

@@ -209,6 +209,7 @@ impl Pipeline {
                     let info = ExchangeInfo {
                         conn: self.id,
                         reused: flight.reused,
+                        stream: 0,
                     };
                     if let Some(sink) = job.settle.sink() {
                         sink.head(conn.head(), &info);

@@ -3,14 +3,16 @@
  *
  * What lives here: the hand-over of one client or pool to undici's class of the same name, for
  * what only JavaScript can honour: a `connect` function, options that only Node's sockets know, a
- * pool's `factory`, and a `net.connect` that somebody has replaced. The constructors of `Client` and `Pool` call it, so that the user always
- * holds our class. It must not know the session: nothing of such a pool reaches the engine.
+ * pool's `factory`, and a `net.connect` that somebody has replaced. The constructors of `Client`
+ * and `Pool` call it, so that the user always holds our class. It must not know the session:
+ * nothing of such a pool reaches the engine.
  *
  * Requests of a delegated pool behave, fail and perform as undici's do.
  */
 
 import type { EventEmitter } from 'node:events';
 
+import type { PoolCounters } from './capacity';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
 import { needsPeer, ownOptions, type SettingsKind } from './options';
 import { proxyOf } from './proxy-settings';
@@ -21,17 +23,6 @@ type PeerDispatcher = Dispatcher & {
   readonly stats?: object;
   readonly [symbol: symbol]: unknown;
 };
-
-/** Counters of a dispatcher, as undici's classes show them under symbols. */
-export interface PeerCounters {
-  readonly connected: number;
-  readonly free: number;
-  readonly queued: number;
-  readonly pending: number;
-  readonly running: number;
-  readonly size: number;
-  readonly busy: boolean;
-}
 
 /** Whether `createDelegate` must serve these options; the engine serves all others. */
 export function shouldDelegate(options: unknown, kind: SettingsKind = 'client'): boolean {
@@ -90,13 +81,13 @@ export class Delegate {
   }
 
   /** Counters, for those who look behind the stats. */
-  get counters(): PeerCounters {
+  get counters(): PoolCounters {
     return readCounters(this.dispatcher);
   }
 }
 
 /** Counters of any dispatcher that follows undici's; zeros where it shows none. */
-export function readCounters(dispatcher: object): PeerCounters {
+export function readCounters(dispatcher: object): PoolCounters {
   const read = (symbol: symbol) => Number((dispatcher as Record<symbol, unknown>)[symbol] ?? 0);
   return {
     connected: read(symbols.kConnected),

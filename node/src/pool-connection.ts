@@ -8,7 +8,7 @@
 
 import { Client } from './client';
 import type { Connection } from './connection';
-import type { PeerCounters } from './delegate';
+import type { PoolCounters } from './capacity';
 import type { OriginPool } from './origin-pool';
 
 function dropConnection(this: PoolConnection): void {
@@ -43,7 +43,7 @@ export class PoolConnection extends Client {
     return this.connection === null ? [] : [this.connection];
   }
 
-  protected override get counters(): PeerCounters {
+  protected override get counters(): PoolCounters {
     const connected = this.connection?.isUp === true ? 1 : 0;
     return {
       connected,

@@ -6,7 +6,7 @@
  */
 
 import type { Connection } from './connection';
-import type { PeerCounters } from './delegate';
+import type { PoolCounters } from './capacity';
 import { PoolConnection } from './pool-connection';
 import type { OriginPool } from './origin-pool';
 import { PooledDispatcher } from './pooled-dispatcher';
@@ -28,7 +28,7 @@ export class PoolStats {
   /** All requests that have not settled. */
   readonly size: number;
 
-  constructor(counters: PeerCounters) {
+  constructor(counters: PoolCounters) {
     this.connected = counters.connected;
     this.free = counters.free;
     this.pending = counters.pending;

@@ -5,9 +5,10 @@
  * its own classes (BalancedPool, MockAgent, Agent) read. It must not know requests.
  */
 
+import type { PoolCounters } from './capacity';
 import { checkCredentials } from './credentials';
 import type { Connection } from './connection';
-import { createDelegate, shouldDelegate, type Delegate, type PeerCounters } from './delegate';
+import { createDelegate, shouldDelegate, type Delegate } from './delegate';
 import { DispatcherBase, hideFields } from './dispatcher-base';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
 import { parseSettings, type SettingsKind } from './options';
@@ -94,7 +95,7 @@ export abstract class PooledDispatcher extends DispatcherBase {
   }
 
   /** Counters as undici defines them. */
-  protected get counters(): PeerCounters {
+  protected get counters(): PoolCounters {
     return this.backend.kind === 'peer'
       ? this.backend.delegate.counters
       : this.backend.pool.counters;

@@ -49,6 +49,7 @@ const figures = join(directory, 'figures');
 const env = {
   ...process.env,
   DODICI_FIGURES: figures,
+  DODICI_FLOOD_SECONDS: '3',
   DODICI_GATE_REQUESTS: String(requests),
   DODICI_ABORTS: String(aborts),
   DODICI_INTEROP_REQUESTS: String(interop),

@@ -152,10 +152,17 @@ fn floods() -> Vec<Flood> {
     ]
 }
 
+/// How long the other origin is watched at least: `DODICI_FLOOD_SECONDS`, for `just soak-h2`.
+fn watch() -> Duration {
+    let seconds = std::env::var("DODICI_FLOOD_SECONDS").map_or(0, |text| text.parse().unwrap());
+    Duration::from_secs(seconds)
+}
+
 /// Sends requests one after another until `done`; the 99th percentile of their times.
 async fn neighbour(client: &Client, done: &Signal) -> (usize, Duration) {
     let mut times = Vec::new();
-    while times.len() < 200 || !done.is_raised() {
+    let start = Instant::now();
+    while times.len() < 200 || !done.is_raised() || start.elapsed() < watch() {
         let begun = Instant::now();
         let seen = within("neighbour", client.get("/bytes/10").ended()).await;
         assert_eq!(seen.body.len(), 10);
@@ -169,10 +176,6 @@ async fn neighbour(client: &Client, done: &Signal) -> (usize, Duration) {
 async fn s35_every_flood_ends_with_enhance_your_calm() {
     let origin = TestOrigin::start().await;
     let other = Client::new(origin.port(), OriginConfig::default());
-    let done = Signal::new();
-    done.raise();
-    let (_, quiet) = neighbour(&other, &done).await;
-    figure("floods", "other origin, quiet", format!("p99 {quiet:.0?}"));
     for flood in floods() {
         one_flood(flood, &other).await;
     }
@@ -187,12 +190,16 @@ async fn one_flood(flood: Flood, other: &Client) {
     let name = flood.name;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let before = resident_kib();
-    let done = Signal::new();
-    let beside = {
+    let watched = |done: &Signal| {
         let (other, done) = (other.clone(), done.clone());
         tokio::spawn(async move { neighbour(&other, &done).await })
     };
+    let at_once = Signal::new();
+    at_once.raise();
+    let (_, quiet) = watched(&at_once).await.unwrap();
+    let before = resident_kib();
+    let done = Signal::new();
+    let beside = watched(&done);
     let server = tokio::spawn(send_flood(listener, flood.start, flood.repeated));
     let mut config = config();
     config.exchange.headers_timeout = None;
@@ -216,8 +223,9 @@ async fn one_flood(flood: Flood, other: &Client) {
     assert_eq!(info.reason, CloseReason::ProtocolError, "{name}");
     done.raise();
     let (count, slow) = within("neighbour", beside).await.unwrap();
+    let ratio = slow.as_secs_f64() / quiet.as_secs_f64();
     let value = format!(
-        "left after {took:.0?} and {} KiB, +{grown} KiB; other origin {count} answered, p99 {slow:.0?}",
+        "left after {took:.0?} and {} KiB, +{grown} KiB; other origin {count} answered, p99 {slow:.0?} ({ratio:.1}x of before)",
         sent >> 10
     );
     figure("floods", name, value);

@@ -6,7 +6,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { arch, cpus, platform } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { estimate, measureLoad, targetTable } from './lib/driver.mjs';
 import { benchNode, ours, RESULTS, ROOT } from './lib/paths.mjs';
@@ -54,6 +54,10 @@ const { values: options, positionals } = parseArgs({
 if (options.help) {
   process.stdout.write(HELP);
   process.exit(0);
+}
+if (options.out !== undefined && basename(options.out) !== options.out) {
+  process.stderr.write(`--out takes a name, not a path: the report goes to bench/results/\n`);
+  process.exit(2);
 }
 const how = {
   rounds: positive('rounds'),

@@ -974,6 +974,50 @@ async fn a_request_that_times_out_leaves_a_living_connection() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_stream_opens_while_a_peer_that_was_too_slow_has_not_answered_a_ping() {
+    let peer = serve(|conn| async {
+        let mut peer = H2Peer::accept(conn, &[]).await;
+        peer.next_head().await.unwrap();
+        // By hand: `H2Peer` would answer the PING at once.
+        let mut kinds = Vec::new();
+        let mut asked = None;
+        let half_of_its_time = tokio::time::sleep(Duration::from_millis(500));
+        let reading = async {
+            loop {
+                let head = peer.conn().read_up_to(9).await.unwrap();
+                let payload = peer.conn().read_up_to(head[2].into()).await.unwrap();
+                kinds.push(head[3]);
+                if head[3] == kind::PING {
+                    asked = Some(payload);
+                }
+            }
+        };
+        tokio::select! {
+            () = reading => {}
+            () = half_of_its_time => {}
+        }
+        assert!(!kinds.contains(&kind::HEADERS), "{kinds:?}");
+        let asked = asked.unwrap();
+        peer.send(kind::PING, flag::ACK, 0, asked).await;
+        let second = peer.next_head().await.unwrap();
+        peer.respond(second, "").await;
+        peer.closed().await;
+    })
+    .await;
+    let client = Client::new(peer.port(), single());
+    let call = client.send(Request {
+        headers_timeout: Some(Duration::from_millis(50)),
+        ..get("/")
+    });
+    let error = within("error", call.error()).await;
+    assert_eq!(error.kind(), ErrorKind::HeadersTimeout);
+    within("next", client.get("/").ended()).await;
+    assert_eq!(client.events.connects(), 1);
+    shut_down(client).await;
+    peer.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connection_that_answers_no_ping_is_dead() {
     let peer = serve(|conn| async {
         let mut peer = H2Peer::accept(conn, &[]).await;

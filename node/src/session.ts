@@ -90,6 +90,13 @@ const RIPE = 2;
  */
 const SOON = 50;
 
+/**
+ * With at most so many requests under way, one answer is complete in a turn of the event loop: whoever
+ * awaited it goes on before the next one is told, and may abort it, as with sockets that are read one
+ * after the other. With more of them sharing a turn is what makes them cheap. 16: a race among a few.
+ */
+const FEW = 16;
+
 /** What a drain has delivered, as far as something else must not come in the same breath. */
 const Delivered = { Response: 1, End: 2 } as const;
 
@@ -435,6 +442,11 @@ export class Session implements RecordSink {
     return bodyLeftAt !== 0 && !this.#ripe && now() - bodyLeftAt < SOON;
   }
 
+  /** Whether an answer has to wait because another one was complete in this turn; see `FEW`. */
+  #takesTurns(): boolean {
+    return (this.#delivered & Delivered.End) !== 0 && this.#holds <= FEW;
+  }
+
   record(
     batch: Latin1Buffer,
     kind: number,
@@ -458,7 +470,7 @@ export class Session implements RecordSink {
     }
     switch (kind) {
       case Completion.Head:
-        if (this.#comesTooSoon(owner)) return false;
+        if (this.#comesTooSoon(owner) || this.#takesTurns()) return false;
         this.#delivered |= Delivered.Response;
         owner.onHead(aux, flags, batch.latin1Slice(start, end));
         return true;
@@ -467,7 +479,7 @@ export class Session implements RecordSink {
         owner.onData(this.#chunk(batch, flags, start, end));
         return true;
       case Completion.End:
-        if (this.#comesTooSoon(owner)) return false;
+        if (this.#comesTooSoon(owner) || this.#takesTurns()) return false;
         this.#delivered |= Delivered.End;
         owner.onEnd(start === end ? '' : batch.latin1Slice(start, end));
         return true;

@@ -1,8 +1,10 @@
 // What a response may do, and what a handler may do to it.
 
+import type { Socket } from 'node:net';
+
 import { afterEach, describe, expect, it } from 'vitest';
 
-import { Client, errors } from '../../src/index';
+import { Client, errors, Pool } from '../../src/index';
 import { Recorder } from '../support/recorder';
 import { answer, httpOrigin, rawOrigin, type Origin } from '../support/servers';
 
@@ -347,5 +349,39 @@ describe('what comes in one piece', () => {
     };
     await settled(client, recorder);
     expect(recorder.names).toEqual(['start', 'head', 'error']);
+  });
+
+  it('that was awaited first can abort the others of a few that came together', async () => {
+    const COUNT = 10;
+    let waiting: Socket[] = [];
+    const origin = await rawOrigin((socket) => {
+      socket.on('error', () => {});
+      socket.on('data', () => {
+        if (waiting.push(socket) < COUNT) return;
+        for (const one of waiting) one.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi');
+        waiting = [];
+        // The answers are all there before this thread looks at any of them.
+        const until = performance.now() + 30;
+        while (performance.now() < until);
+      });
+    });
+    const pool = new Pool(origin.url, { connections: COUNT });
+    cleanup.push(
+      () => origin.close(),
+      () => pool.destroy(),
+    );
+    for (let round = 0; round < 5; round++) {
+      const abort = new AbortController();
+      const one = async () => {
+        const { signal } = abort;
+        const { body } = await pool.request({ path: '/', method: 'GET', signal });
+        const text = await body.text();
+        abort.abort();
+        return text;
+      };
+      const outcomes = await Promise.allSettled(Array.from({ length: COUNT }, one));
+      const values = outcomes.flatMap((o) => (o.status === 'fulfilled' ? [o.value] : []));
+      expect(values).toEqual(['hi']);
+    }
   });
 });

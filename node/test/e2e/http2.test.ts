@@ -126,7 +126,7 @@ describe('a client over HTTP/2', () => {
     const client = keep(new Client(origin.url, { ...origin.options, allowH2: true }));
     const seen = client as unknown as Record<symbol, any>;
     const look = () => {
-      const request = seen[symbols.kQueue!][seen[symbols['kRunningIdx']!]];
+      const request = seen[symbols['kQueue']!][seen[symbols['kRunningIdx']!]];
       const of = (name: string) => {
         const symbol = Object.getOwnPropertySymbols(request).find((s) => s.description === name);
         return request[symbol!];

@@ -42,6 +42,7 @@ const TESTED = [
   'wire/pages',
   'wire/reader',
   'wire/writer',
+  'young-chunks',
 ];
 
 /** Files of this build, below dist/. */

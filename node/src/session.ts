@@ -16,6 +16,7 @@ import type { Latin1Buffer } from './wire/latin1';
 import { Pages } from './wire/pages';
 import { alignBatch, readBatch, type RecordSink } from './wire/reader';
 import { SubmissionWriter } from './wire/writer';
+import { YoungChunks } from './young-chunks';
 
 /** Owner of a slot: an exchange, or the byte stream that an upgrade left behind. */
 export interface SlotOwner {
@@ -91,9 +92,10 @@ const RIPE = 2;
 const SOON = 50;
 
 /**
- * With at most so many requests under way, one answer is complete in a turn of the event loop: whoever
- * awaited it goes on before the next one is told, and may abort it, as with sockets that are read one
- * after the other. With more of them sharing a turn is what makes them cheap. 16: a race among a few.
+ * With at most so many requests under way (those that are paused do not count), one answer is complete
+ * in a turn of the event loop: whoever awaited it goes on before the next one is told, and may abort
+ * it, as with sockets that are read one after the other. With more of them, sharing a turn is what
+ * makes them cheap. 16: a race among a few.
  */
 const FEW = 16;
 
@@ -130,6 +132,7 @@ export class Session implements RecordSink {
 
   /** Slabs that came with the batch being drained: memory that its large chunks lie in. */
   #slabs: Buffer[] | undefined | null = null;
+  readonly #youngChunks = new YoungChunks();
   #draining = false;
   /** Bits of `Delivered`, since microtasks ran last: one doorbell may bring several batches. */
   #delivered = 0;
@@ -343,6 +346,7 @@ export class Session implements RecordSink {
     let batch = this.#inbound;
     let words = this.#inboundWords;
     if (overflow) ({ batch, words } = alignBatch(overflow));
+    this.#youngChunks.collectIfDue();
     if (this.#postponed.length > 0) {
       // Nothing overtakes what waits.
       this.#postpone(batch, length, slabs, 0);
@@ -474,10 +478,13 @@ export class Session implements RecordSink {
         this.#delivered |= Delivered.Response;
         owner.onHead(aux, flags, batch.latin1Slice(start, end));
         return true;
-      case Completion.Data:
+      case Completion.Data: {
         this.#delivered |= Delivered.Response;
-        owner.onData(this.#chunk(batch, flags, start, end));
+        const chunk = this.#chunk(batch, flags, start, end);
+        this.#youngChunks.delivered(chunk.length);
+        owner.onData(chunk);
         return true;
+      }
       case Completion.End:
         if (this.#comesTooSoon(owner) || this.#takesTurns()) return false;
         this.#delivered |= Delivered.End;

@@ -1,0 +1,55 @@
+// Large bodies do not make V8 collect its whole heap.
+
+import { expect, it } from 'vitest';
+
+import { inChild } from '../support/child';
+import { httpOrigin } from '../support/servers';
+
+it('a download whose chunks are garbage costs collections of the young generation only', async () => {
+  const body = Buffer.alloc(1 << 20, 'x');
+  const origin = await httpOrigin((_request, response) => response.end(body));
+  try {
+    const seen = (await inChild(
+      `
+      const { PerformanceObserver, constants } = require('node:perf_hooks');
+      const { NODE_PERFORMANCE_GC_MAJOR, NODE_PERFORMANCE_GC_MINOR } = constants;
+      const seen = { major: 0, minor: 0, most: 0, bytes: 0, gc: typeof globalThis.gc };
+      const observer = new PerformanceObserver((list) => {
+        for (const { detail } of list.getEntries()) {
+          if (detail.kind === NODE_PERFORMANCE_GC_MAJOR) seen.major++;
+          if (detail.kind === NODE_PERFORMANCE_GC_MINOR) seen.minor++;
+        }
+      });
+      const pool = new dodici.Pool(values.url, { connections: 4 });
+      const one = () => new Promise((resolve, reject) => pool.dispatch({ path: '/', method: 'GET' }, {
+        onRequestStart() {},
+        onResponseStart() {},
+        onResponseData(_controller, chunk) {
+          seen.bytes += chunk.length;
+          seen.most = Math.max(seen.most, process.memoryUsage().external);
+        },
+        onResponseEnd: () => resolve(),
+        onResponseError: (_controller, error) => reject(error),
+      }));
+      const lane = async (count) => { for (let i = 0; i < count; i++) await one(); };
+      await lane(8);
+      const before = process.memoryUsage().external;
+      observer.observe({ entryTypes: ['gc'] });
+      seen.most = seen.bytes = 0;
+      await Promise.all([lane(128), lane(128), lane(128), lane(128)]);
+      // Entries come in a turn of their own.
+      for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
+      await pool.close();
+      return { ...seen, grew: seen.most - before };`,
+      { values: { url: origin.url } },
+    )) as Record<'major' | 'minor' | 'grew' | 'bytes' | 'gc', number>;
+    expect(seen.bytes).toBe(512 << 20);
+    expect(seen.minor).toBeGreaterThanOrEqual(16);
+    // V8 by itself: eight, one for every 64 MiB. A busy machine makes some of ours come later.
+    expect(seen.major).toBeLessThanOrEqual(4);
+    expect(seen.grew).toBeLessThan(60 << 20);
+    expect(seen.gc).toBe('undefined');
+  } finally {
+    await origin.close();
+  }
+});

@@ -9,6 +9,7 @@ import { CLASSES, COUNTED, isRunnable, readCases } from "./lib/cases.mjs";
 import { compareFiles, showComparison } from "./lib/compare.mjs";
 import { applyLedger, isUnexplained, judgeFile } from "./lib/judge.mjs";
 import { checkSuite, findNode, HERE, makeCertificates, PINS, ROOT } from "./lib/pins.mjs";
+import { mergeRuns, showDifferences } from "./lib/repeat.mjs";
 import { figures, firstLine, percent, Progress, ranOf, table, totals } from "./lib/report.mjs";
 import { runFile } from "./lib/run-file.mjs";
 
@@ -24,6 +25,8 @@ const HELP = `Usage: just conformance-undici --suite DIR --version 8|7 [options]
   --transport      only files with cases that count (classes ${COUNTED.join(", ")})
   --classes LIST   only files with cases of these classes (${CLASSES.join(",")})
   --jobs N         processes in parallel (default 2)
+  --repeat N       run everything N times: a case passes if it does each time, and one that differs
+                   without being a race in the ledger is an error
   --self           run undici's own classes instead: shows what the runner itself changes
   --compare-self   run each file with undici's own classes, too; fails if a case passes with those
                    only. With --classes, cases of these classes count
@@ -44,6 +47,7 @@ const { values: options } = parseArgs({
     transport: { type: "boolean", default: false },
     jobs: { type: "string", default: String(Math.min(2, availableParallelism())) },
     classes: { type: "string" },
+    repeat: { type: "string", default: "1" },
     self: { type: "boolean", default: false },
     "compare-self": { type: "boolean", default: false },
     verbose: { type: "boolean", default: false },
@@ -72,6 +76,8 @@ async function main() {
   if (options.suite === undefined) throw new Error("--suite DIR is missing; see --help");
   const jobs = Number(options.jobs);
   if (!Number.isInteger(jobs) || jobs < 1) throw new Error("--jobs takes a number from 1");
+  const times = Number(options.repeat);
+  if (!Number.isInteger(times) || times < 1) throw new Error("--repeat takes a number from 1");
   const suite = resolve(options.suite);
   checkSuite(suite, pin);
   makeCertificates(suite);
@@ -100,10 +106,14 @@ async function main() {
     return showComparison(compareFiles(ours, own, chosenClasses()));
   }
 
-  const judged = await run(setup);
+  const runs = [];
+  while (runs.length < times) runs.push(await run(setup));
+  const judged = mergeRuns(runs);
   const ledger = options.self ? [] : readLedger(pin.version);
   const stale = applyLedger(judged, ledger);
-  return conclude(pin, judged, stale, chosen.length === known.size && pattern === undefined);
+  const isFull = chosen.length === known.size && pattern === undefined;
+  const code = conclude(pin, judged, stale, isFull);
+  return times > 1 && showDifferences(judged, times).length > 0 ? 1 : code;
 }
 
 /** Runs files, some at a time. @returns results in the order of `chosen` */

@@ -40,6 +40,9 @@ const LONG = 3;
  */
 const IN_A_ROW = 3;
 
+/** Attempts to get the function. 3: the flag belongs to the process, and another thread may have put it back. */
+const ATTEMPTS = 3;
+
 /** What it needs of V8; tests pass their own. */
 export interface Collector {
   /** Bytes outside the heap that V8 knows of. */
@@ -61,6 +64,7 @@ export class YoungChunks {
   #before = Infinity;
   /** Collections in a row that were in vain or long. */
   #bad = 0;
+  #attempts = 0;
 
   constructor(make: () => Collector = v8Collector) {
     this.#make = make;
@@ -79,7 +83,9 @@ export class YoungChunks {
   #collect(): void {
     const collector = (this.#collector ??= this.#make());
     if (collector.collect === undefined) {
-      this.#every = Infinity;
+      this.#collector = undefined;
+      this.#bytes = 0;
+      if (++this.#attempts === ATTEMPTS) this.#every = Infinity;
       return;
     }
     const external = collector.external();

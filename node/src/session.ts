@@ -94,13 +94,14 @@ const SOON = 50;
 /**
  * With at most so many requests under way (those that are paused do not count), one answer is complete
  * in a turn of the event loop: whoever awaited it goes on before the next one is told, and may abort
- * it, as with sockets that are read one after the other. With more of them, sharing a turn is what
- * makes them cheap. 16: a race among a few.
+ * it, as with sockets that are read one after the other; and so does whoever heard of a connection,
+ * before its first answer. With more of them, sharing a turn is what makes them cheap. 16: a race
+ * among a few.
  */
 const FEW = 16;
 
 /** What a drain has delivered, as far as something else must not come in the same breath. */
-const Delivered = { Response: 1, End: 2 } as const;
+const Delivered = { Response: 1, End: 2, Connect: 4 } as const;
 
 /** A batch, or the rest of one, that is delivered in a later turn of the event loop. */
 interface Postponed {
@@ -446,9 +447,12 @@ export class Session implements RecordSink {
     return bodyLeftAt !== 0 && !this.#ripe && now() - bodyLeftAt < SOON;
   }
 
-  /** Whether an answer has to wait because another one was complete in this turn; see `FEW`. */
+  /**
+   * Whether an answer has to wait because another one was complete in this turn, or a connection was
+   * told of: see `FEW`.
+   */
   #takesTurns(): boolean {
-    return (this.#delivered & Delivered.End) !== 0 && this.#holds <= FEW;
+    return this.#waits(Delivered.End | Delivered.Connect) && this.#holds <= FEW;
   }
 
   record(
@@ -541,6 +545,7 @@ export class Session implements RecordSink {
     if (pool === undefined) return;
     switch (kind) {
       case Completion.Connected:
+        this.#delivered |= Delivered.Connect;
         pool.onConnected(connection, batch, start, end);
         return;
       case Completion.Disconnected:

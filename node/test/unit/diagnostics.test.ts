@@ -2,7 +2,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
-import { control, flushed } from '../support/addon';
+import { control, flushed, turned } from '../support/addon';
 import { Recorder } from '../support/recorder';
 import { Client } from '../../src/client';
 
@@ -66,6 +66,7 @@ it('tells subscribers of a request in the order undici does, with one request ob
     control.data(sent, 'x'),
     control.end(sent, [['T', '1']]),
   );
+  await turned();
   expect(messages.slice(3).map(([name]) => name)).toEqual([
     'undici:client:connected',
     'undici:client:sendHeaders',

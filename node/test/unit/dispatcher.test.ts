@@ -101,6 +101,7 @@ describe('a client', () => {
     expect(control.of('Dispatch')).toEqual([]);
     control.deliver(control.connected(created()));
     expect(c.stats).toEqual({ connected: true, pending: 1, running: 2, size: 3 });
+    await flushed();
     const [first] = control.of('Dispatch');
     control.deliver(control.head(first!), control.end(first!));
     expect(c.stats).toEqual({ connected: true, pending: 0, running: 2, size: 2 });
@@ -130,6 +131,7 @@ describe('a client', () => {
     expect(c.dispatch(get(), recorder as never)).toBe(false);
     await flushed();
     control.deliver(control.connected(control.request.pool));
+    await flushed();
     control.deliver(control.head(control.request), control.end(control.request));
     expect(drains).toEqual([]);
     await flushed();
@@ -170,6 +172,22 @@ describe('a client', () => {
       ['end', true, 1],
       ['disconnect', false, 0],
     ]);
+  });
+
+  it('lets whoever heard of a connection go on before its first answer is told', async () => {
+    const c = client();
+    const seen: string[] = [];
+    const recorder = new Recorder();
+    recorder.during = (name) => seen.push(name);
+    c.on('connect', () => {
+      process.nextTick(() => seen.push(`next tick: ${String(c.stats.running)} running`));
+    });
+    c.dispatch(get(), recorder);
+    await flushed();
+    const { request } = control;
+    control.deliver(control.connected(request.pool), control.head(request), control.end(request));
+    await turned();
+    expect(seen).toEqual(['start', 'next tick: 1 running', 'head', 'end']);
   });
 
   it('lets nothing overtake a disconnect that waits for a turn, and loses nothing behind it', async () => {
@@ -282,6 +300,7 @@ describe('a client', () => {
     );
     expect(await caught).toBe(boom);
     for (const listener of listeners) process.on('uncaughtException', listener);
+    await turned();
     expect(recorder.names).toEqual(['start', 'head', 'end']);
     expect(c.stats.connected).toBe(true);
   });
@@ -299,7 +318,7 @@ describe('a client', () => {
     // One connection: the second request waits for the first one's end.
     expect(control.of('Dispatch').length).toBe(1);
     control.deliver(control.connected(first.pool), control.head(first), control.end(first));
-    await flushed();
+    await turned();
     expect(control.of('PoolDestroy').map((r) => r.slot)).toEqual([first.pool]);
     expect(control.request.pool).not.toBe(first.pool);
     control.deliver(
@@ -452,6 +471,7 @@ describe('a pool', () => {
     const [first, second] = control.of('Dispatch');
     control.deliver(control.connected(first!.pool, 1), control.connected(first!.pool, 2));
     expect(p.stats).toEqual({ connected: 2, free: 0, pending: 1, queued: 1, running: 2, size: 3 });
+    await flushed();
     control.deliver(control.head(first!), control.end(first!));
     await flushed();
     expect(drains).toBe(0);

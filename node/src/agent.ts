@@ -6,7 +6,6 @@
  * the session, nor what a pool does with a request.
  */
 
-import { availableParallelism } from 'node:os';
 import type { EventEmitter } from 'node:events';
 
 import { Client } from './client';
@@ -50,6 +49,8 @@ let ioThreads: number | undefined;
 function chooseIoThreads(value: unknown): void {
   if (value === undefined || value === null) return;
   if (!Number.isInteger(value) || (value as number) < 1 || (value as number) > MAX_IO_THREADS) {
+    // Loaded here: importing the package must not wait for it.
+    const { availableParallelism } = require('node:os') as typeof import('node:os');
     throw new errors.InvalidArgumentError(
       `ioThreads must be an integer from 1 to ${MAX_IO_THREADS} (this machine runs ${availableParallelism()} threads at a time)`,
     );

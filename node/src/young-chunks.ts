@@ -11,9 +11,6 @@
  * session counts and asks. It must not know records, slots or requests.
  */
 
-import { getHeapStatistics, setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
-
 import { now } from './timers';
 
 const MIB = 1 << 20;
@@ -103,10 +100,12 @@ export class YoungChunks {
   }
 }
 
+/** Node's modules are loaded here: importing the package must not wait for them. */
 function v8Collector(): Collector {
+  const v8 = require('node:v8') as typeof import('node:v8');
   return {
-    external: () => getHeapStatistics().external_memory,
-    collect: minorCollection(),
+    external: () => v8.getHeapStatistics().external_memory,
+    collect: minorCollection(v8),
     now,
   };
 }
@@ -117,17 +116,17 @@ type Gc = (options: { type: 'minor' }) => void;
  * V8 gives the function to contexts that are made while `--expose-gc` is set. The flag is put back
  * at once, so that no other context gets it.
  */
-function minorCollection(): (() => void) | undefined {
-  const exposed = globalThis.gc as Gc | undefined;
-  let gc = exposed;
+function minorCollection(v8: typeof import('node:v8')): (() => void) | undefined {
+  const vm = require('node:vm') as typeof import('node:vm');
+  let gc = globalThis.gc as Gc | undefined;
   if (gc === undefined) {
     try {
-      setFlagsFromString('--expose-gc');
-      gc = runInNewContext('gc') as Gc;
+      v8.setFlagsFromString('--expose-gc');
+      gc = vm.runInNewContext('gc') as Gc;
     } catch {
       // A runtime that does not let go of it: V8 collects as it sees fit.
     } finally {
-      setFlagsFromString('--no-expose-gc');
+      v8.setFlagsFromString('--no-expose-gc');
     }
   }
   if (typeof gc !== 'function') return undefined;

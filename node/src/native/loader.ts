@@ -14,7 +14,6 @@
  */
 
 import { existsSync } from 'node:fs';
-import { endianness } from 'node:os';
 import { join, resolve } from 'node:path';
 
 import { LAYOUT_HASH } from '../wire/generated';
@@ -63,7 +62,7 @@ export function addonPath(environment: NodeJS.ProcessEnv = process.env): string 
  * @throws Error with the code `ERR_DODICI_ADDON` and one sentence that says what to do.
  */
 export function loadAddon(path: string = addonPath()): NativeAddon {
-  if (endianness() !== 'LE') {
+  if (new Uint8Array(new Uint16Array([1]).buffer)[0] !== 1) {
     throw addonError(`dodici runs on little-endian machines only, and ${process.arch} is not one.`);
   }
   checkPermission(path);

@@ -109,6 +109,10 @@ export abstract class Sending
     this.context.session.scheduleFlush();
   }
 
+  scheduleBodyFlush(): void {
+    this.context.session.scheduleBodyFlush();
+  }
+
   /** Hears of a stream's failure as long as the request lives, also before it is read. */
   protected watchBody(): void {
     const { body } = this;

@@ -285,6 +285,16 @@ export class Session implements RecordSink {
     queueMicrotask(this.#flushSoon);
   }
 
+  /**
+   * As `scheduleFlush`, for slices of a body: they leave when the source has had its turn, also in a
+   * drain, so that what it had to offer leaves together.
+   */
+  scheduleBodyFlush(): void {
+    if (this.#flushScheduled) return;
+    this.#flushScheduled = true;
+    queueMicrotask(this.#flushSoon);
+  }
+
   readonly #flushSoon = (): void => {
     this.#flushScheduled = false;
     this.#flush();
@@ -372,7 +382,7 @@ export class Session implements RecordSink {
     } finally {
       this.#draining = false;
       this.#slabs = null;
-      this.#flush();
+      if (this.#unflushed > 0) this.#flush();
       if (this.#delivered !== 0 && !this.#forgetScheduled) {
         this.#forgetScheduled = true;
         queueMicrotask(this.#forget);

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;
@@ -14,16 +15,59 @@ use parking_lot::Mutex;
 
 use crate::sink::Sink;
 
+#[cfg(test)]
+mod tests;
+
 /// Bytes of request body that a caller may have in flight towards the engine.
 /// 128 KiB: two slices, so that one can be written while the next is fetched.
 pub(crate) const PULL_WINDOW: u32 = 128 * 1024;
 
 /// As many bytes more once the first [`PULL_WINDOW`] has left: the caller then fetches the next
-/// slices while these are written. 384 KiB: 512 KiB in all.
-const MORE_ROOM: u32 = 3 * PULL_WINDOW;
+/// slices while these are written. 896 KiB: 1 MiB in all.
+const MORE_ROOM: u32 = 7 * PULL_WINDOW;
+
+/// The bodies of the process that have [`MORE_ROOM`]: 16 at a time, so 14 MiB in all. With so many
+/// under way none of the others needs it to keep both threads at work.
+static WIDE: Places = Places::new(16);
+
+/// A number of places.
+struct Places {
+    free: AtomicUsize,
+}
+
+/// One of some places, until it is dropped.
+struct Place(&'static Places);
+
+impl Places {
+    const fn new(count: usize) -> Self {
+        Self {
+            free: AtomicUsize::new(count),
+        }
+    }
+
+    fn take(&'static self) -> Option<Place> {
+        // A count, not a lock: it orders nothing.
+        self.free
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| {
+                free.checked_sub(1)
+            })
+            .ok()
+            .map(|_| Place(self))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.free.fetch_add(1, Ordering::Relaxed);
+    }
+}
 
 /// Credit is asked for again in steps of at least this many bytes, unless nothing is buffered.
 const PULL_STEP: u32 = 32 * 1024;
+
+/// The same once there is [`MORE_ROOM`]: half of it, so that slices come, and are written, many at
+/// a time.
+const LARGE_PULL_STEP: u32 = 512 * 1024;
 
 /// Shared state of one request. See the module.
 pub(crate) struct Command {
@@ -60,6 +104,8 @@ struct Upload {
     asked: bool,
     /// Bytes asked for again, up to the first [`PULL_WINDOW`].
     first: u32,
+    /// There is [`MORE_ROOM`], until the end has been handed to the connection.
+    wide: Option<Place>,
     /// Consumed bytes that were not asked for again yet.
     owed: u32,
     /// The body waits for `100 Continue`.
@@ -337,6 +383,7 @@ impl Command {
         }
         if upload.end.is_some() {
             upload.finished = true;
+            upload.wide = None;
             return Slice::End;
         }
         Slice::Wait
@@ -361,21 +408,25 @@ impl Command {
     pub(crate) fn take_pull(&self) -> u32 {
         let mut inner = self.inner.lock();
         let upload = &mut inner.upload;
+        let step = match upload.wide {
+            Some(_) => LARGE_PULL_STEP,
+            None => PULL_STEP,
+        };
         let ask = upload.end.is_none()
             && !upload.left
-            && (upload.owed >= PULL_STEP || (upload.owed > 0 && upload.chunks.is_empty()));
+            && (upload.owed >= step || (upload.owed > 0 && upload.chunks.is_empty()));
         if !ask {
             return 0;
         }
         let owed = std::mem::take(&mut upload.owed);
-        if upload.first >= PULL_WINDOW {
+        upload.first = upload.first.saturating_add(owed);
+        if upload.first < PULL_WINDOW || upload.wide.is_some() {
             return owed;
         }
-        upload.first = upload.first.saturating_add(owed);
-        if upload.first >= PULL_WINDOW {
-            owed + MORE_ROOM
-        } else {
-            owed
+        upload.wide = WIDE.take();
+        match upload.wide {
+            Some(_) => owed + MORE_ROOM,
+            None => owed,
         }
     }
 

@@ -18,13 +18,15 @@ use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
 use bytes::Bytes;
+use dodici_wire::schema::BODY_SLICE;
 use neon::prelude::*;
 use parking_lot::Mutex;
 
 use crate::panics::expecting;
 
-/// Room of a page: several body slices, so that requests with bodies share a wake-up.
-const ROOM: usize = 256 * 1024;
+/// Room of a page: four whole body slices with their frames, and a few heads, so that slices and
+/// requests with bodies share a wake-up.
+const ROOM: usize = 4 * BODY_SLICE as usize + 4 * 1024;
 
 /// Pages of an environment: 16 MiB. Beyond it flushes are copied.
 const MOST: usize = 64;

@@ -23,6 +23,8 @@ export interface BodyOwner {
   readonly settled: boolean;
   readonly writer: SubmissionWriter;
   scheduleFlush(): void;
+  /** As `scheduleFlush`, for slices that the source may have more of in this turn. */
+  scheduleBodyFlush(): void;
   /** A chunk of the source was sent completely. */
   bodySent(chunk: Uint8Array | string): void;
   /** All that was offered has left, and the source goes on. */
@@ -211,8 +213,12 @@ export class OutgoingBody {
       this.#leftAt = now();
       owner.requestSent();
     }
-    if (wrote) owner.scheduleFlush();
-    if (!wrote || this.#ended || this.#waiting.length > 0) return;
+    if (!wrote) return;
+    if (this.#ended || this.#waiting.length > 0) {
+      owner.scheduleFlush();
+      return;
+    }
+    owner.scheduleBodyFlush();
     this.onDrain?.();
     owner.bodyDrained();
   }

@@ -122,6 +122,28 @@ describe('a stream', () => {
     expect(recorder.requestSent).toBe(1);
   });
 
+  it('hands over what it has for one pull together', async () => {
+    const chunk = Buffer.alloc(100, 'x');
+    const stream = new Readable({
+      highWaterMark: 100,
+      read() {
+        this.push(chunk);
+      },
+    });
+    const request = await start(stream);
+    // From the event loop, as the addon does.
+    const pull = async (): Promise<void> => {
+      setImmediate(() => control.deliver(control.pull(request, 1000)));
+      await turned();
+    };
+    await pull();
+    const calls = control.submitCalls;
+    const sent = sentBytes().length;
+    await pull();
+    expect(sentBytes().length).toBe(sent + 1000);
+    expect(control.submitCalls).toBe(calls + 1);
+  });
+
   it('that shows nothing for one turn is sent as chunked without waiting longer', async () => {
     const stream = new Readable({ read() {} });
     const request = await start(stream);

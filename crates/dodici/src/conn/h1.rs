@@ -25,9 +25,10 @@ use crate::body::OutgoingBody;
 use crate::command::Command;
 use crate::connect::{Probe, Transport};
 
-/// hyper's buffers, read and write: what a paused reader may hold beyond its window.
-/// 64 KiB keeps a 64 KiB body in one or two reads and the overshoot within one such buffer.
-pub(super) const BUFFER: usize = 64 * 1024;
+/// What hyper collects of a streamed body for one write. 512 KiB: a peer that waits for bytes is
+/// woken by each write, which costs more than writing 64 KiB does. Over TCP, 1 GiB takes 0.75 s of
+/// processor time by 64 KiB, 0.34 s by 256, 0.25 s by 512. Reads are smaller: [`Link`] limits them.
+const WRITTEN_AT_ONCE: usize = 512 * 1024;
 
 /// How a connection ended, as far as the connection itself knows.
 pub(crate) type Ended = (CloseReason, Error);
@@ -59,7 +60,7 @@ impl H1Conn {
             guard(config).with_head_required(),
         )));
         let (sender, driver) = http1::Builder::new()
-            .max_buf_size(BUFFER)
+            .max_buf_size(WRITTEN_AT_ONCE)
             .handshake(LinkIo(Arc::clone(&link)))
             .await
             .map_err(|error| {

@@ -51,8 +51,10 @@ pub(super) struct Seen {
     pub(super) failure: Option<(CloseReason, Error)>,
 }
 
-/// Largest read: hyper's buffers grow beyond the size they are asked for, by doubling.
-const MAX_READ: usize = super::h1::BUFFER;
+/// Largest read: hyper's buffers grow beyond the size they are asked for, by doubling, and this is
+/// what a paused reader may hold beyond its window. 64 KiB: a body of that size comes in one read or
+/// two.
+const MAX_READ: usize = 64 * 1024;
 
 /// See the module.
 pub(super) struct Link {

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use bytes::Bytes;
 use dodici_pool::BodyKind;
 
@@ -18,6 +20,17 @@ fn take(command: &Command) -> u32 {
     command.take_pull()
 }
 
+/// A body whose first window has left.
+fn with_more_room() -> Arc<Command> {
+    let command = Command::new(0, &BodyKind::Chunked);
+    assert_eq!(command.first_pull(), PULL_WINDOW);
+    offer(&command, PULL_WINDOW);
+    while command.has_chunks() {
+        take(&command);
+    }
+    command
+}
+
 #[test]
 fn a_body_gets_more_room_once_its_first_window_has_left() {
     let command = Command::new(0, &BodyKind::Chunked);
@@ -30,11 +43,7 @@ fn a_body_gets_more_room_once_its_first_window_has_left() {
 
 #[test]
 fn with_more_room_slices_are_asked_for_many_at_a_time() {
-    let command = Command::new(0, &BodyKind::Chunked);
-    assert_eq!(command.first_pull(), PULL_WINDOW);
-    offer(&command, PULL_WINDOW);
-    take(&command);
-    take(&command);
+    let command = with_more_room();
     offer(&command, PULL_WINDOW + MORE_ROOM);
     let asked: Vec<u32> = (0..(PULL_WINDOW + MORE_ROOM) / SLICE)
         .map(|_| take(&command))
@@ -45,11 +54,7 @@ fn with_more_room_slices_are_asked_for_many_at_a_time() {
 
 #[test]
 fn a_body_with_more_room_that_has_run_dry_is_asked_for_at_once() {
-    let command = Command::new(0, &BodyKind::Chunked);
-    assert_eq!(command.first_pull(), PULL_WINDOW);
-    offer(&command, PULL_WINDOW);
-    take(&command);
-    take(&command);
+    let command = with_more_room();
     offer(&command, SLICE);
     assert_eq!(take(&command), SLICE);
 }

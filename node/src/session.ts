@@ -280,9 +280,7 @@ export class Session implements RecordSink {
       if (++this.#unflushed >= FLUSH_EVERY) this.#flush();
       return;
     }
-    if (this.#flushScheduled) return;
-    this.#flushScheduled = true;
-    queueMicrotask(this.#flushSoon);
+    this.scheduleBodyFlush();
   }
 
   /**

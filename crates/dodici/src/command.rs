@@ -102,7 +102,7 @@ struct Upload {
     lacking: Option<u64>,
     /// The caller was asked for the body.
     asked: bool,
-    /// Bytes asked for again, up to the first [`PULL_WINDOW`].
+    /// Bytes asked for again; from [`PULL_WINDOW`] on there may be [`MORE_ROOM`].
     first: u32,
     /// There is [`MORE_ROOM`], until the end has been handed to the connection.
     wide: Option<Place>,

@@ -97,6 +97,8 @@ export interface ConnectionHost {
   destroyConnection(connection: Connection, error: unknown): void;
   /** As `destroyConnection`, when nothing runs on it. */
   endConnection(connection: Connection): void;
+  /** As `endConnection`, but what runs on it is sent anew, or ends first. */
+  giveUpConnection(connection: Connection): void;
   /** Whether a request body that goes over its connections waits for room. */
   readonly needsDrain: boolean;
 }
@@ -158,6 +160,11 @@ export class Connection implements SocketOwner {
   end(error: Error): void {
     this.destroyError = error;
     this.#host.endConnection(this);
+  }
+
+  /** A request that was about to leave on it was aborted; what runs on it is not harmed. */
+  giveUp(): void {
+    this.#host.giveUpConnection(this);
   }
 
   /** What a request on it fails with when it is closed without a reason. */

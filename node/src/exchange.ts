@@ -74,6 +74,9 @@ class Request extends Sending implements SlotOwner, Pausing, Pipelined, Controll
   /** What Rust knows of the handler: it delivers, will be told at the end of this turn, has stopped. */
   #delivery: 'running' | 'pausing' | 'paused' = 'running';
 
+  /** Ends `watchSignal`. */
+  #stopWatching: (() => void) | null = null;
+
   /** The pool has this request in its list. */
   #counts = true;
 
@@ -84,6 +87,8 @@ class Request extends Sending implements SlotOwner, Pausing, Pipelined, Controll
   /** The pipeline's alone. */
   place: number = Place.None;
   submitted = false;
+  isReplay = false;
+  isAnswered = false;
 
   constructor(context: ExchangeContext, options: DispatchOptions, handler: DispatchHandler) {
     super(context, options, handler);
@@ -93,19 +98,23 @@ class Request extends Sending implements SlotOwner, Pausing, Pipelined, Controll
     if (channels.create.hasSubscribers) channels.create.publish({ request: observe(this) });
   }
 
-  /**
-   * Tells the handler. Returns whether the request is still to be sent: the handler may have
-   * aborted it, and then nothing is written.
-   */
-  start(): boolean {
+  /** Settles what can be known of the body. Returns whether the request is still to be sent. */
+  describe(): boolean {
     try {
       this.prepare();
     } catch (error) {
       this.#settleWithError(error as Error);
-      return false;
     }
-    const controller = new RequestController(this);
-    this.#controller = controller;
+    return !this.settled;
+  }
+
+  /**
+   * Tells the handler, of each attempt that is not hidden from it. Returns whether the request is
+   * still to be sent: the handler may have aborted it, and then nothing is written.
+   */
+  start(): boolean {
+    this.#unwatchSignal();
+    const controller = (this.#controller ??= new RequestController(this));
     this.started = true;
     if (this.earlyError !== null) {
       controller.abort(this.earlyError);
@@ -120,6 +129,37 @@ class Request extends Sending implements SlotOwner, Pausing, Pipelined, Controll
       this.fail(error);
     }
     return !this.settled;
+  }
+
+  /**
+   * The handler is told when it is the request's turn; before, it cannot abort. If `signal` fires
+   * meanwhile, it is told at once: it listens to the signal as well, and first. An `EventEmitter`
+   * as signal is left alone, because its listeners are the user's to count.
+   */
+  watchSignal(signal: unknown): void {
+    if (!(signal instanceof EventTarget)) return;
+    const hurry = (): void => this.hurry();
+    signal.addEventListener('abort', hurry, { once: true });
+    this.#stopWatching = () => signal.removeEventListener('abort', hurry);
+  }
+
+  #unwatchSignal(): void {
+    this.#stopWatching?.();
+    this.#stopWatching = null;
+  }
+
+  protected override hurry(): void {
+    if (this.place === Place.Waiting && !this.started && !this.settled) this.start();
+  }
+
+  /** Whether the handler knows of the request. */
+  get isStarted(): boolean {
+    return this.started;
+  }
+
+  /** Whether `abort` was called, which is not the only way to fail. */
+  get wasAborted(): boolean {
+    return this.#controller?.aborted === true;
   }
 
   /** The controller; only after `start`. */
@@ -139,6 +179,7 @@ class Request extends Sending implements SlotOwner, Pausing, Pipelined, Controll
 
   onHead(status: number, flags: number, text: string): void {
     this.#isHttp2 = (flags & HeadFlag.Http2) !== 0;
+    this.isAnswered = true;
     if (this.#handle.paused) this.paused();
     // Heads are delivered to a paused handler too, but never before what already waits.
     if (this.#queue !== null) this.#queue.push({ kind: 'head', status, text });
@@ -368,6 +409,7 @@ class Request extends Sending implements SlotOwner, Pausing, Pipelined, Controll
   #leave(): void {
     if (!this.#counts) return;
     this.#counts = false;
+    this.#unwatchSignal();
     this.#context.settled(this);
   }
 

@@ -154,14 +154,26 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
   }
 
   endConnection(connection: Connection): void {
-    if (!this.#connections.has(connection.serial)) return;
+    if (!this.#awaitEnd(connection)) return;
+    this.writer.connectionDestroy(this.id, connection.serial);
+    this.#session.scheduleFlush();
+  }
+
+  giveUpConnection(connection: Connection): void {
+    if (!this.#awaitEnd(connection)) return;
+    this.writer.connectionGiveUp(this.id, connection.serial);
+    this.#session.scheduleFlush();
+  }
+
+  /** Whether it is still up. */
+  #awaitEnd(connection: Connection): boolean {
+    if (!this.#connections.has(connection.serial)) return false;
     // Its end is near: as with a socket of Node's, the process waits for it.
     if (!connection.isEnding) {
       connection.isEnding = true;
       this.#session.hold();
     }
-    this.writer.connectionDestroy(this.id, connection.serial);
-    this.#session.scheduleFlush();
+    return true;
   }
 
   /** Without connections nothing but its user needs it, unless it is being destroyed. */

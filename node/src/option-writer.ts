@@ -131,6 +131,7 @@ export function encodeSettings(settings: PoolSettings, servername?: string): Uin
 
   out.number(OptionKey.Connections, settings.connections ?? 0);
   out.number(OptionKey.Pipelining, settings.pipelining);
+  if (settings.eager) out.flag(OptionKey.Eager, true);
   out.number(OptionKey.KeepAliveTimeout, settings.keepAliveTimeout);
   out.number(OptionKey.KeepAliveMaxTimeout, settings.keepAliveMaxTimeout);
   out.number(OptionKey.KeepAliveTimeoutThreshold, settings.keepAliveTimeoutThreshold);

@@ -53,6 +53,12 @@ export interface PoolSettings {
   /** Most connections at a time; `null`: no limit. 1 for a client. */
   readonly connections: number | null;
   readonly pipelining: number;
+  /**
+   * Whether a request has the connection as soon as the response before it is complete, also if only
+   * one is in flight: what undici takes `pipelining: true` for. What the server sends behind the
+   * response then counts as an answer to it.
+   */
+  readonly eager: boolean;
   readonly keepAliveTimeout: number;
   readonly keepAliveMaxTimeout: number;
   readonly keepAliveTimeoutThreshold: number;
@@ -420,6 +426,7 @@ function fillIn(
     url,
     connections: kind === 'client' ? 1 : roundUp(limit(options['connections'])),
     pipelining: numberOr(options['pipelining'], 1),
+    eager: options['pipelining'] === true,
     keepAliveTimeout: numberOr(options['keepAliveTimeout'], 4_000),
     keepAliveMaxTimeout: numberOr(options['keepAliveMaxTimeout'], 600_000),
     keepAliveTimeoutThreshold: numberOr(options['keepAliveTimeoutThreshold'], 2_000),

@@ -29,7 +29,7 @@ import type { HeadContext } from './request';
 import { RequestList } from './request-list';
 import type { Session } from './session';
 import { queueMicrotask } from './timers';
-import type { Dispatcher } from './undici';
+import { errors, type Dispatcher } from './undici';
 
 /** The dispatcher whose name stands in events. */
 export type EventOwner = Dispatcher & {
@@ -57,7 +57,7 @@ export class OriginPool
   readonly #capacity: Capacity;
   /** A connect was announced on the diagnostics channel and has not ended. */
   #connecting = false;
-  /** The body of a request failed with this: the connection, made or being made, ends. */
+  /** Why the connection, made or being made, ends: the body of a request failed, or it was given up. */
   #ending: Error | null = null;
   /** Requests of a single connection that wait for their turn. */
   readonly #held: HeldRequests;
@@ -188,9 +188,9 @@ export class OriginPool
     if (this.isAnnouncing && !exchange.needsSource && this.settings.kind === 'client') {
       this.#capacity.announcing = 0;
     }
-    if (exchange.start()) {
-      if (this.#pipelined === null) this.#submit(exchange);
-      else this.#pipelined.submit(exchange);
+    if (exchange.describe()) {
+      if (this.#pipelined !== null) this.#pipelined.submit(exchange, options.signal);
+      else if (exchange.start()) this.#submit(exchange);
     }
     this.#drain.fill();
     return !this.#drain.isNeeded;
@@ -245,6 +245,13 @@ export class OriginPool
     if (!this.isConnected && !this.#connecting) return;
     this.#ending = error;
     this.#endConnections(error);
+  }
+
+  giveUpConnection(): void {
+    // A listener of `connect` made the request, on a connection whose streams end alone.
+    if (this.#capacity.isMultiplexed) return;
+    this.#ending = new errors.InformationalError('aborted');
+    for (const connection of this.#natives.connections()) connection.giveUp();
   }
 
   #endConnections(error: Error): void {
@@ -347,7 +354,7 @@ export class OriginPool
       this.#pipelined = null;
     }
     for (const exchange of waiting) {
-      if (!exchange.settled) this.#submit(exchange);
+      if (!exchange.settled && (exchange.isStarted || exchange.start())) this.#submit(exchange);
     }
   }
 

@@ -26,6 +26,10 @@ export interface Pipelined {
   place: number;
   /** It was handed over before: a lost connection brought it back into the queue. */
   submitted: boolean;
+  /** It ran on a connection that is gone: its handler is to be told of the next attempt. */
+  isReplay: boolean;
+  /** Its response has begun. */
+  readonly isAnswered: boolean;
   readonly next: Pipelined | null;
   readonly idempotent: boolean;
   readonly blocking: boolean;
@@ -117,7 +121,9 @@ export class Pipeline<Request extends Pipelined> {
   /** The connection is gone: what was running waits again. */
   requeue(first: Request | null): void {
     for (let request = first; request !== null; request = request.next as Request | null) {
-      if (request.place >= Place.Running) request.place = Place.Waiting;
+      if (request.place < Place.Running) continue;
+      request.place = Place.Waiting;
+      request.isReplay = !request.isAnswered;
     }
     this.running = 0;
     this.#writing = null;

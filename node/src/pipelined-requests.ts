@@ -17,10 +17,14 @@ export interface PipelineHost {
   readonly isDestroyed: boolean;
   /** Whether listeners of `connect` run: requests leave after them. */
   readonly isAnnouncing: boolean;
+  /** Whether the connection is about to end; `advance` follows. */
+  readonly isEnding: boolean;
   /** @throws what keeps the engine's pool from being made. */
   nativeFor(servername: string | null): NativePool;
   /** Opens a connection. */
   openFor(target: NativePool): void;
+  /** Ends the connection, because a request that was about to leave on it was aborted. */
+  giveUpConnection(): void;
   /** The turn of `exchange` has come, and its body is at hand. */
   send(exchange: Exchange): void;
   /** There may be room for more. */
@@ -33,6 +37,7 @@ export class PipelinedRequests {
   readonly #pipeline: Pipeline<Exchange>;
   /** Requests with bodies wait for the end of the turn. */
   #scheduled = false;
+  #advancing = false;
   #dissolved = false;
 
   constructor(host: PipelineHost, depth: number) {
@@ -62,14 +67,16 @@ export class PipelinedRequests {
     exchange.submitted = true;
   }
 
-  /** A request that may leave when it is its turn. */
-  submit(exchange: Exchange): void {
+  /** A request that may leave when it is its turn; until then it is over if `signal` fires. */
+  submit(exchange: Exchange, signal: unknown): void {
     exchange.place = Place.Waiting;
-    if (!exchange.needsSource) {
-      this.advance();
-      return;
-    }
-    // The caller may end the stream as soon as it has it back: then there is no body to wait for.
+    if (exchange.needsSource) this.#schedule();
+    else this.advance();
+    if (signal != null && !exchange.isStarted) exchange.watchSignal(signal);
+  }
+
+  /** The caller may end the stream as soon as it has it back: then there is no body to wait for. */
+  #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
     process.nextTick(() => {
@@ -81,32 +88,56 @@ export class PipelinedRequests {
 
   /** Lets every request leave whose turn it is. */
   advance(): void {
+    // A handler that makes a request while it is told of its own: that one is looked at after it.
+    if (this.#advancing) return;
+    this.#advancing = true;
+    try {
+      while (this.#advanceOne());
+    } finally {
+      this.#advancing = false;
+    }
+  }
+
+  /** Lets the oldest waiting request leave. Returns whether to look at the next one. */
+  #advanceOne(): boolean {
     const host = this.#host;
     const pipeline = this.#pipeline;
-    if (this.#dissolved || this.#scheduled || host.isAnnouncing) return;
-    for (;;) {
-      if (host.isDestroyed) return;
-      const exchange = pipeline.candidate(host.requests.first);
-      if (exchange === null) return;
-      let target: NativePool;
-      try {
-        target = host.nativeFor(exchange.servername);
-      } catch (error) {
-        exchange.abortWith(error as Error);
-        continue;
-      }
-      if (!target.isConnected) {
-        host.openFor(target);
-        return;
-      }
-      pipeline.admit(exchange);
-      if (exchange.submitted) continue;
-      exchange.submitted = true;
-      exchange.measureStream();
-      if (exchange.settled) continue;
-      if (exchange.needsSource) exchange.waitForSource(() => host.send(exchange));
-      else host.send(exchange);
+    if (this.#dissolved || this.#scheduled) return false;
+    if (host.isAnnouncing || host.isEnding || host.isDestroyed) return false;
+    const exchange = pipeline.candidate(host.requests.first);
+    if (exchange === null) return false;
+    let target: NativePool;
+    try {
+      target = host.nativeFor(exchange.servername);
+    } catch (error) {
+      exchange.abortWith(error as Error);
+      return true;
     }
+    if (!target.isConnected) {
+      host.openFor(target);
+      return false;
+    }
+    pipeline.admit(exchange);
+    if (!this.#tell(exchange) || exchange.submitted) return true;
+    exchange.submitted = true;
+    exchange.measureStream();
+    if (exchange.settled) return true;
+    if (exchange.needsSource) exchange.waitForSource(() => host.send(exchange));
+    else host.send(exchange);
+    return true;
+  }
+
+  /**
+   * Tells the handler that its request leaves, also when a lost connection has brought it back.
+   * Returns whether it still is to leave. As in undici, the connection is the request's own from
+   * here on, and ends with it if the handler aborts.
+   */
+  #tell(exchange: Exchange): boolean {
+    if (exchange.isStarted && !exchange.isReplay) return true;
+    exchange.isReplay = false;
+    if (exchange.start()) return true;
+    if (exchange.wasAborted) this.#host.giveUpConnection();
+    return false;
   }
 
   /** The response head of `exchange` was delivered. */

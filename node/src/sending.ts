@@ -94,6 +94,8 @@ export abstract class Sending
   abstract abortWith(error: Error | undefined): void;
   /** Receiver of the slot's completions. */
   protected abstract asSlotOwner(): SlotOwner;
+  /** The handler is told of the request now, should that wait for its turn. */
+  protected abstract hurry(): void;
   /** Errors of the user's callbacks while sending. */
   protected abstract fail(error: unknown): void;
 
@@ -120,7 +122,10 @@ export abstract class Sending
     const { stream } = body;
     const onError = (error: Error): void => {
       if (this.started) this.sourceFailed(error);
-      else this.earlyError = error;
+      else {
+        this.earlyError = error;
+        this.hurry();
+      }
     };
     const state = (stream as { _readableState?: { autoDestroy?: boolean } })._readableState;
     const onEnd = state?.autoDestroy ? null : (): void => destroyStream(stream);

@@ -111,6 +111,7 @@ impl PoolOptions {
                 OptionKey::Port => parts.port = Some(value.port()?),
                 OptionKey::Connections => pool.connections = value.limit()?,
                 OptionKey::Pipelining => pool.pipelining = value.count()?,
+                OptionKey::Eager => pool.eager = value.flag()?,
                 OptionKey::KeepAliveTimeout => pool.keep_alive_timeout = value.duration()?,
                 OptionKey::KeepAliveMaxTimeout => pool.keep_alive_max_timeout = value.duration()?,
                 OptionKey::KeepAliveTimeoutThreshold => {

@@ -99,6 +99,10 @@ wire_enum! {
         /// From now on an HTTP/1.1 connection of the pool carries so many requests at once, also
         /// one that is up. Payload: `u32 depth`, as [`OptionKey::Pipelining`].
         PoolPipelining = 12,
+        /// End one connection as a request does that was written to it and is cancelled: requests
+        /// that may be sent again are, an answer that has begun, or that cannot be asked for again,
+        /// ends first. `generation`: its serial number. `Disconnected` follows.
+        ConnectionGiveUp = 13,
     }
 }
 
@@ -271,6 +275,9 @@ wire_enum! {
         PlatformVerifier = 34,
         /// Boolean: JavaScript resolves names, see [`Completion::Lookup`].
         Lookup = 35,
+        /// Boolean: the next request has an HTTP/1.1 connection before what came behind a response
+        /// is looked at.
+        Eager = 36,
         /// Text: `http` (forwards), `http-tunnel`, `socks5`, `socks5h`, `socks4` or `socks4a`.
         /// Without it there is no proxy, and the other keys of a proxy mean nothing.
         ProxyProtocol = 50,

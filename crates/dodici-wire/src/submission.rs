@@ -71,6 +71,8 @@ pub enum Submitted {
     PoolPipelining(u32),
     /// Close the connection with this serial number.
     ConnectionDestroy,
+    /// End the connection with this serial number as a request does that is cancelled.
+    ConnectionGiveUp,
     /// What a look-up has found, or the number of its error.
     LookupAnswer(Result<Vec<IpAddr>, u32>),
 }
@@ -147,6 +149,7 @@ fn decode(header: &Header, payload: Bytes) -> Result<Submitted, Malformed> {
         Submission::PoolConnect => Submitted::PoolConnect,
         Submission::PoolPipelining => Submitted::PoolPipelining(Reader::new(&payload).u32()?),
         Submission::ConnectionDestroy => Submitted::ConnectionDestroy,
+        Submission::ConnectionGiveUp => Submitted::ConnectionGiveUp,
         Submission::LookupAnswer if header.flags & LOOKUP_FAILED != 0 => {
             Submitted::LookupAnswer(Err(Reader::new(&payload).u32()?))
         }
@@ -299,6 +302,7 @@ pub fn put_submission(out: &mut Vec<u8>, target: Target, submitted: &Submitted) 
         Submitted::PoolConnect => put(Submission::PoolConnect, &[]),
         Submitted::PoolPipelining(depth) => put(Submission::PoolPipelining, &depth.to_le_bytes()),
         Submitted::ConnectionDestroy => put(Submission::ConnectionDestroy, &[]),
+        Submitted::ConnectionGiveUp => put(Submission::ConnectionGiveUp, &[]),
         Submitted::LookupAnswer(Ok(addresses)) => {
             let lines: String = addresses.iter().map(|ip| format!("{ip}\n")).collect();
             put(Submission::LookupAnswer, lines.as_bytes());

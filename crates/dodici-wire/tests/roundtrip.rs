@@ -87,6 +87,7 @@ fn submitted() -> impl Strategy<Value = Submitted> {
         Just(Submitted::PoolConnect),
         any::<u32>().prop_map(Submitted::PoolPipelining),
         Just(Submitted::ConnectionDestroy),
+        Just(Submitted::ConnectionGiveUp),
         vec(any::<IpAddr>(), 0..4).prop_map(|addresses| Submitted::LookupAnswer(Ok(addresses))),
         any::<u32>().prop_map(|error| Submitted::LookupAnswer(Err(error))),
     ]

@@ -758,6 +758,60 @@ async fn a_response_that_nobody_asked_for_ends_the_connection_at_rest() {
     within("close", client.events.closed()).await;
 }
 
+/// Two requests to a server that sends `behind` in one breath with its first response; only one is
+/// in flight.
+async fn with_behind(
+    config: OriginConfig,
+    behind: &'static str,
+) -> (Vec<Call>, Vec<String>, ErrorKind) {
+    let (peer, later) = first_then_ok(move |mut conn| async move {
+        conn.read_head().await;
+        conn.send(format!("{OK}{behind}")).await;
+        conn.closed().await;
+    })
+    .await;
+    let client = Client::new(peer.port(), config);
+    let calls = gets(&client, 2);
+    assert_eq!(bodies(&calls[..1]).await, ["ok"]);
+    within("end", calls[1].settled()).await;
+    let info = &ended(&client)[0];
+    assert_eq!(info.reason, CloseReason::UnsolicitedData);
+    let why = info.error.as_ref().unwrap().kind();
+    shut_down(client, peer).await;
+    let later = later.lock().clone();
+    (calls, later, why)
+}
+
+#[tokio::test]
+async fn bytes_behind_a_response_that_are_none_fail_the_next_request_of_an_eager_pool_only() {
+    for eager in [true, false] {
+        let mut config = depth(1);
+        config.pool.eager = eager;
+        let (calls, later, why) = with_behind(config, "1111\r\n").await;
+        assert!(matches!(why, ErrorKind::Parse(_)), "{why:?}");
+        if eager {
+            let error = within("error", calls[1].error()).await;
+            assert!(matches!(error.kind(), ErrorKind::Parse(_)), "{error:?}");
+        } else {
+            assert_eq!(bodies(&calls[1..]).await, ["ok"]);
+        }
+        assert_eq!(later.is_empty(), eager);
+    }
+}
+
+#[tokio::test]
+async fn a_response_that_nobody_asked_for_is_the_answer_to_no_later_request() {
+    for eager in [true, false] {
+        let mut config = depth(1);
+        config.pool.eager = eager;
+        let (calls, later, why) =
+            with_behind(config, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil").await;
+        assert_eq!(why, ErrorKind::Socket);
+        assert_eq!(bodies(&calls[1..]).await, ["ok"]);
+        assert_eq!(later, ["/1"]);
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_speaks_first_answers_the_first_request() {
     let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
@@ -952,6 +1006,90 @@ async fn a_destroyed_connection_fails_the_request_that_is_due() {
         within("response", call.ended()).await;
     }
     assert_eq!(*later.lock(), ["/1", "/2"]);
+    shut_down(client, peer).await;
+}
+
+/// Gives up a connection with three requests, of which the first may have been answered in part.
+/// Its server sends `rest` afterwards. Returns the bodies, and who was asked for anew.
+async fn give_up(first: Request, begun: &'static str, rest: &'static str) -> [Vec<String>; 2] {
+    let all = Signal::new();
+    let goes_on = Signal::new();
+    let (there, on) = (all.clone(), goes_on.clone());
+    let (peer, later) = first_then_ok(move |mut conn| {
+        let (there, on) = (there.clone(), on.clone());
+        async move {
+            for _ in 0..3 {
+                conn.read_head().await;
+            }
+            conn.send(begun).await;
+            there.raise();
+            on.raised().await;
+            conn.send(rest).await;
+            conn.closed().await;
+        }
+    })
+    .await;
+    let client = Client::new(peer.port(), depth(3));
+    let calls = [client.send(first), client.get("/1"), client.get("/2")];
+    within("requests", all.raised()).await;
+    if !begun.is_empty() {
+        calls[0]
+            .wait(|seen| (seen.body == b"be").then_some(()))
+            .await;
+    }
+    let conn = client.events.open_connections()[0];
+    client.pool.give_up_connection(conn);
+    if rest.is_empty() {
+        within("disconnect", client.disconnected(1)).await;
+    }
+    goes_on.raise();
+    let bodies = bodies(&calls).await;
+    assert_eq!(ended(&client)[0].reason, CloseReason::Aborted);
+    shut_down(client, peer).await;
+    let later = later.lock().clone();
+    [bodies, later]
+}
+
+#[tokio::test]
+async fn the_requests_of_a_connection_that_is_given_up_are_sent_again() {
+    let [bodies, later] = give_up(get("/0"), "", "").await;
+    assert_eq!(bodies, ["ok", "ok", "ok"]);
+    assert_eq!(later, ["/0", "/1", "/2"]);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_given_up_lets_a_response_end_that_has_begun() {
+    const BEGUN: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nbe";
+    let [bodies, later] = give_up(get("/0"), BEGUN, "gun").await;
+    assert_eq!(bodies, ["begun", "ok", "ok"]);
+    assert_eq!(later, ["/1", "/2"]);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_given_up_waits_for_what_cannot_be_asked_for_again() {
+    let mut first = get("/0");
+    first.idempotent = false;
+    let [bodies, later] = give_up(first, "", OK).await;
+    assert_eq!(bodies, ["ok", "ok", "ok"]);
+    assert_eq!(later, ["/1", "/2"]);
+}
+
+#[tokio::test]
+async fn a_connection_at_rest_that_is_given_up_ends() {
+    let (peer, later) = first_then_ok(|mut conn| async move {
+        conn.read_head().await;
+        conn.send(OK).await;
+        conn.closed().await;
+    })
+    .await;
+    let client = Client::new(peer.port(), depth(3));
+    assert_eq!(bodies(&gets(&client, 1)).await, ["ok"]);
+    let conn = client.events.open_connections()[0];
+    client.pool.give_up_connection(conn);
+    within("disconnect", client.disconnected(1)).await;
+    assert_eq!(ended(&client)[0].reason, CloseReason::Aborted);
+    assert_eq!(bodies(&[client.get("/next")]).await, ["ok"]);
+    assert_eq!(*later.lock(), ["/next"]);
     shut_down(client, peer).await;
 }
 

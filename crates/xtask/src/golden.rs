@@ -194,6 +194,11 @@ fn submissions() -> Vec<Vector> {
             r#"{ "kind": "ConnectionDestroy", "slot": 3, "generation": 70000 }"#,
         ),
         (
+            "giving a connection up",
+            put(Submitted::ConnectionGiveUp),
+            r#"{ "kind": "ConnectionGiveUp", "slot": 3, "generation": 70000 }"#,
+        ),
+        (
             "the addresses of a name",
             put(Submitted::LookupAnswer(Ok(vec![
                 IpAddr::from([127, 0, 0, 1]),

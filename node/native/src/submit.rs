@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dodici::{ConnectHooks, Engine, RequestHandle};
-use dodici_pool::{Error, ErrorKind, Phase, Request};
+use dodici_pool::{ConnId, Error, ErrorKind, Phase, Request};
 use dodici_wire::Target;
 use dodici_wire::completion::{put_connect_failed, put_pool_closed};
 use dodici_wire::options::PoolOptions;
@@ -73,7 +73,12 @@ fn carry_out(engine: &Engine, env: u32, target: Target, submitted: Submitted) {
                 pool.set_pipelining(depth);
             }
         }
-        Submitted::ConnectionDestroy => destroy_connection(env, target),
+        Submitted::ConnectionDestroy => {
+            on_connection(env, target, dodici::Pool::destroy_connection);
+        }
+        Submitted::ConnectionGiveUp => {
+            on_connection(env, target, dodici::Pool::give_up_connection);
+        }
         Submitted::LookupAnswer(answer) => {
             with_env(env, |env| {
                 if let Some(entry) = env.pools.get_mut(&target.slot) {
@@ -135,15 +140,15 @@ fn create_pool(engine: &Engine, env: u32, id: u32, options: &[u8]) {
     });
 }
 
-/// Ends the connection with this serial number, if it still is.
-fn destroy_connection(env: u32, target: Target) {
+/// Ends the connection with this serial number by `end`, if it still is.
+fn on_connection(env: u32, target: Target, end: impl FnOnce(&dodici::Pool, ConnId)) {
     let found = with_env(env, |env| {
         let entry = env.pools.get(&target.slot)?;
         let conn = entry.connection(target.generation)?;
         Some((entry.state.clone(), conn))
     });
     if let Some(Some((PoolState::Open(pool), conn))) = found {
-        pool.destroy_connection(conn);
+        end(&pool, conn);
     }
 }
 

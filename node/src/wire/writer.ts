@@ -178,6 +178,11 @@ export class SubmissionWriter {
     this.#begin(Submission.ConnectionDestroy, 0, 0, pool, connection, 0);
   }
 
+  /** `ConnectionGiveUp`. */
+  connectionGiveUp(pool: number, connection: number): void {
+    this.#begin(Submission.ConnectionGiveUp, 0, 0, pool, connection, 0);
+  }
+
   /** `LookupAnswer`: the addresses found, or the number of an error. */
   lookupAnswer(pool: number, lookup: number, answer: readonly string[] | number): void {
     if (typeof answer === 'number') {

@@ -231,6 +231,85 @@ for (const [name, classes] of [
       expect(connections.map((served) => served.heads.length)).toEqual([3, 2]);
     });
 
+    it('tells a handler when its request leaves, and of each attempt', async () => {
+      const connections = await serve((socket, targets, index) => {
+        if (index > 0) socket.write(reply(targets.at(-1)!));
+        else if (targets.length === 2) socket.write(reply('/0', 'Connection: close\r\n'));
+      });
+      const client = (dispatcher = new classes.Client(origin!.url, { pipelining: 2 }));
+      const recorders = [new Recorder(), new Recorder()];
+      const done = recorders.map(
+        (recorder, index) =>
+          new Promise<void>((resolve) => {
+            recorder.during = (event) => {
+              if (event === 'end') resolve();
+            };
+            client.dispatch(get(`/${index}`), recorder);
+          }),
+      );
+      expect(recorders.map(({ names }) => names)).toEqual([[], []]);
+      await Promise.all(done);
+      expect(recorders.map(({ names }) => names)).toEqual([
+        ['start', 'head', 'data', 'end'],
+        ['start', 'start', 'head', 'data', 'end'],
+      ]);
+      expect(connections.map((served) => served.heads.length)).toEqual([2, 1]);
+    });
+
+    it('ends the connection with a request that is aborted when it is about to leave', async () => {
+      const events: string[] = [];
+      await serve((socket, targets, index) => {
+        if (index > 0) socket.write(reply(targets.at(-1)!));
+      });
+      const client = (dispatcher = new classes.Client(origin!.url, { pipelining: 3 }));
+      client.on('disconnect', (_origin, _targets, error) => {
+        events.push(`disconnect ${(error as Error).message}`);
+      });
+      const [kept, aborted] = [new Recorder(), new Recorder()];
+      const done = new Promise<void>((resolve) => {
+        kept.during = (event) => {
+          if (event === 'end') resolve();
+        };
+      });
+      aborted.during = (event) => {
+        events.push(event);
+        if (event === 'start') aborted.controller.abort();
+      };
+      client.dispatch(get('/0'), kept);
+      client.dispatch(get('/1'), aborted);
+      await done;
+      expect(events).toEqual(['start', 'error', 'disconnect aborted']);
+      expect(kept.names).toEqual(['start', 'start', 'head', 'data', 'end']);
+    });
+
+    it('makes a request that a handler makes at its start after its own', async () => {
+      const connections = await serve((socket, targets) => {
+        socket.write(reply(targets.at(-1)!));
+      });
+      const client = (dispatcher = new classes.Client(origin!.url, { pipelining: 3 }));
+      let nested: Promise<string> | undefined;
+      const first = new Recorder();
+      first.during = (event) => {
+        if (event === 'start') nested = text('/nested');
+      };
+      client.dispatch(get('/0'), first);
+      await text('/1');
+      expect(await nested).toBe('/nested');
+      const [served] = connections;
+      expect(served!.heads.map((line) => line.split(' ')[1])).toEqual(['/0', '/1', '/nested']);
+    });
+
+    it('fails the next request with bytes behind a response that are none', async () => {
+      await serve((socket, targets, index) => {
+        socket.write(reply(targets.at(-1)!) + (index === 0 ? '1111\r\n' : ''));
+      });
+      dispatcher = new classes.Client(origin!.url, { pipelining: true as unknown as number });
+      const [first, second] = [text('/0'), text('/1')];
+      expect(await first).toBe('/0');
+      await expect(second).rejects.toMatchObject({ name: 'HTTPParserError' });
+      expect(await text('/2')).toBe('/2');
+    });
+
     it('holds later answers up while the handler of the oldest has paused', async () => {
       // More than what is buffered for a handler that takes nothing.
       const large = 'x'.repeat(4 * 1024 * 1024);
@@ -275,8 +354,24 @@ for (const [name, classes] of [
   });
 }
 
-// Not against undici: with a lowered depth, its parser fails when several answers come at once.
 describe('dodici alone', () => {
+  // undici waits for the turn of the request before it lets it be aborted.
+  it('aborts a request that waits for its turn at once, and no connection with it', async () => {
+    const connections = await serve((socket, targets) => {
+      if (targets.at(-1) === '/go') socket.write(targets.map((target) => reply(target)).join(''));
+    });
+    const client = (dispatcher = new Client(origin!.url, { pipelining: 2 }));
+    const running = [text('/0'), text('/go')];
+    const abort = new AbortController();
+    const waiting = text('/waits', { signal: abort.signal });
+    abort.abort();
+    await expect(waiting).rejects.toMatchObject({ name: 'AbortError' });
+    expect(client.stats.size).toBe(2);
+    expect(await Promise.all(running)).toEqual(['/0', '/go']);
+    expect(connections.map(({ heads }) => heads.length)).toEqual([2]);
+  });
+
+  // Not against undici, whose parser fails when several answers come at once.
   it('writes one at a time again when its depth is lowered', async () => {
     const most: number[] = [];
     const connections = await serve((socket, targets) => {

@@ -1,5 +1,6 @@
 // Which requests of a client with `pipelining` above 1 count as running, and when they leave.
 
+import { getEventListeners } from 'node:events';
 import { Readable } from 'node:stream';
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -159,6 +160,74 @@ describe('a client that pipelines', () => {
     await flushed();
     expect(client.stats).toEqual({ connected: true, pending: 0, running: 2, size: 2 });
     expect(paths()).toEqual(['/first', '/a', '/b']);
+  });
+
+  it('does not tell a handler again whose response has begun on the lost connection', async () => {
+    await connected();
+    const [answered, unanswered] = [send('/a'), send('/b')];
+    answered.during = (name) => {
+      if (name === 'head') answered.controller.pause();
+    };
+    await flushed();
+    control.deliver(control.head(record('/a')), control.end(record('/a')));
+    control.deliver(control.disconnected(pool()));
+    control.deliver(control.connected(pool(), 2));
+    await turned();
+    expect(answered.names).toEqual(['start', 'head']);
+    expect(unanswered.names).toEqual(['start', 'start']);
+    answered.controller.resume();
+    expect(answered.names).toEqual(['start', 'head', 'end']);
+  });
+
+  it('gives its connection up for a request that is aborted when it is to leave', async () => {
+    await connected();
+    const running = send('/a');
+    const aborted = new Recorder();
+    aborted.during = (name) => {
+      if (name === 'start') aborted.controller.abort();
+    };
+    client.dispatch({ path: '/b', method: 'GET', blocking: false }, aborted);
+    expect(aborted.names).toEqual(['start', 'error']);
+    send('/c');
+    await flushed();
+    expect(control.of('ConnectionGiveUp').length).toBe(1);
+    // Nothing leaves on a connection that is about to end.
+    expect(paths()).toEqual(['/first', '/a']);
+    control.deliver(control.disconnected(pool()));
+    control.deliver(control.connected(pool(), 2));
+    await flushed();
+    expect(paths()).toEqual(['/first', '/a', '/c']);
+    expect(running.names).toEqual(['start', 'start']);
+  });
+
+  it('keeps its connection when a handler throws as its request is to leave', async () => {
+    await connected();
+    const thrown = new Error('thrown');
+    const recorder = new Recorder();
+    recorder.during = (name) => {
+      if (name === 'start') throw thrown;
+    };
+    client.dispatch({ path: '/a', method: 'GET' }, recorder);
+    send('/b');
+    await flushed();
+    expect(recorder.last('error')).toEqual(['error', thrown]);
+    expect(control.of('ConnectionGiveUp').length).toBe(0);
+    expect(paths()).toEqual(['/first', '/b']);
+  });
+
+  it('hears of a body that fails before its turn, and of no signal afterwards', async () => {
+    await connected();
+    send('/slow', { blocking: true });
+    const body = new Readable({ read() {} });
+    const abort = new AbortController();
+    const failing = send('/upload', { method: 'PUT', body, signal: abort.signal });
+    const failure = new Error('failure');
+    body.destroy(failure);
+    await turned();
+    expect(failing.names).toEqual(['error']);
+    expect(failing.last('error')).toEqual(['error', failure]);
+    expect(getEventListeners(abort.signal, 'abort')).toEqual([]);
+    expect(control.of('ConnectionGiveUp').length).toBe(0);
   });
 
   it('fails every waiting request when no connection can be made, and then says so', async () => {

@@ -29,6 +29,11 @@ pub struct PoolConfig {
     /// Requests in flight on one HTTP/1.1 connection. Default 1. Zero disables keep-alive. Can be
     /// changed later: [`OriginPool::handle_pipelining`](crate::OriginPool::handle_pipelining).
     pub pipelining: u32,
+    /// The next request has the connection as soon as a response is complete, before what came
+    /// behind the response is looked at: bytes there that are no response fail that request, as in
+    /// undici. Default false: they end the connection, and the request goes to a new one. Where
+    /// `pipelining` is above 1 it is always so.
+    pub eager: bool,
     /// Rest time of a reusable connection when the server gave no hint. Default 4 s.
     pub keep_alive_timeout: Duration,
     /// Upper bound of a server's `Keep-Alive: timeout=` hint. Default 600 s.
@@ -65,6 +70,7 @@ impl Default for PoolConfig {
         Self {
             connections: None,
             pipelining: 1,
+            eager: false,
             keep_alive_timeout: Duration::from_secs(4),
             keep_alive_max_timeout: Duration::from_secs(600),
             keep_alive_timeout_threshold: Duration::from_secs(2),

@@ -190,13 +190,16 @@ impl PipeConn {
     /// `fresh`: it has not carried a request. What a server says then is the answer to the first
     /// one, as in undici, if the connection lasts until then.
     pub(crate) fn poll_rest(&mut self, cx: &mut Context<'_>, fresh: bool) -> Poll<Ended> {
+        let behind = if fresh { None } else { self.refused_input() };
         loop {
             if fresh && self.input.len() >= READ {
                 return Poll::Pending;
             }
             if !fresh && !are_line_ends(&self.input) {
-                let error = Error::new(ErrorKind::Socket, Phase::Queued, "bad response")
-                    .with_replay(Replay::Unsent);
+                let error = behind.unwrap_or_else(|| {
+                    Error::new(ErrorKind::Socket, Phase::Queued, "bad response")
+                });
+                let error = error.with_replay(Replay::Unsent);
                 return Poll::Ready(self.ended(CloseReason::UnsolicitedData, error));
             }
             if !fresh {
@@ -210,6 +213,19 @@ impl PipeConn {
             let failure = failure.with_replay(Replay::Unsent);
             return Poll::Ready(self.ended(CloseReason::PeerClosed, failure));
         }
+    }
+
+    /// Why what came in one read with the end of a response, and behind it, is no response either,
+    /// if so. A server that sends such bytes has lost count of its own, which is worth more than
+    /// "nobody asked for it".
+    fn refused_input(&mut self) -> Option<Error> {
+        let ends = self.input.iter().take_while(|byte| is_line_end(**byte));
+        let bytes = &self.input[ends.count()..];
+        if bytes.is_empty() {
+            return None;
+        }
+        self.guard.begin(RequestKind::Plain, false);
+        self.guard.feed(bytes).err()
     }
 
     /// Looks, without waiting for the event loop, whether the connection may be used; as

@@ -79,6 +79,8 @@ struct MailboxInner {
     /// Requests behind `job`: only a multiplexed or pipelining connection has them.
     more: VecDeque<(RequestId, Box<Job>)>,
     close: Option<CloseReason>,
+    /// See [`Pool::give_up_connection`].
+    give_up: bool,
     waker: Option<Waker>,
 }
 
@@ -146,6 +148,13 @@ enum Effect {
 
 impl PoolInner {
     /// Requests at once on a connection that comes up now; 0 for one that serves once.
+    /// See [`PoolConfig::eager`](dodici_pool::PoolConfig::eager).
+    fn is_eager(&self) -> bool {
+        let state = self.state.lock();
+        let config = state.machine.config();
+        config.eager || config.pipelining > 1
+    }
+
     fn pipelining(&self) -> u32 {
         self.state.lock().machine.config().pipelining
     }
@@ -400,12 +409,22 @@ impl Pool {
     /// [`ErrorKind::Socket`], one that was not begun goes back to the queue. Without effect on a
     /// connection that has ended or is not up yet. [`Event::Disconnected`] follows.
     pub fn destroy_connection(&self, conn: ConnId) {
+        self.tell_connection(conn, |mailbox| mailbox.close(CloseReason::Aborted));
+    }
+
+    /// Ends one connection as a request does that was written to it and is cancelled: the requests
+    /// on it that may be sent again go back to the queue, a response that has begun, or that cannot
+    /// be asked for again, ends first. Without effect on HTTP/2, where a stream ends alone, and on
+    /// a connection that has ended or is not up yet. [`Event::Disconnected`] follows.
+    pub fn give_up_connection(&self, conn: ConnId) {
+        self.tell_connection(conn, |mailbox| mailbox.update(|inner| inner.give_up = true));
+    }
+
+    fn tell_connection(&self, conn: ConnId, tell: impl FnOnce(&Mailbox) -> Option<Waker>) {
         let waker = {
             let state = self.0.state.lock();
             match state.mailbox(conn) {
-                Some(mailbox) if mailbox.close_reason().is_none() => {
-                    mailbox.close(CloseReason::Aborted)
-                }
+                Some(mailbox) if mailbox.close_reason().is_none() => tell(mailbox),
                 _ => None,
             }
         };

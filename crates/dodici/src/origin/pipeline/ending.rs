@@ -5,6 +5,8 @@
 
 use std::mem::take;
 
+#[cfg(doc)]
+use dodici_pool::PoolConfig;
 use dodici_pool::{CloseReason, Error, ErrorKind, Outcome, Phase, RequestId};
 
 use super::{Due, FRESH_FAILURES, Flight, Next, Pipeline};
@@ -28,7 +30,7 @@ impl Pipeline {
             self.release(request, Outcome::Unwritten, tokio::time::Instant::now());
             contain(|| job.settle.error(aborted()));
         }
-        let mut lost = false;
+        let mut lost = take(&mut self.gives_up);
         for (place, flight) in self.flights.iter_mut().enumerate() {
             if flight.given_up || !flight.job.command.is_cancelled() {
                 continue;
@@ -106,13 +108,36 @@ impl Pipeline {
         if let Some(error) = blame
             && !back.is_empty()
         {
-            let (request, job) = back.remove(0);
-            self.give_back_first(request, job, &error, reason);
+            let (request, mut job) = back.remove(0);
+            if self.is_answered_by(&error) {
+                contain(|| job.settle.error(error));
+                self.forget(request, reason);
+            } else {
+                self.give_back_first(request, job, &error, reason);
+            }
         }
         for (request, job) in back {
             self.give_back(request, job);
         }
         self.due = Due::default();
+    }
+
+    /// Whether `error` comes from bytes behind a response that are none themselves, and the next
+    /// request is to fail with it although nothing of it was sent; see [`PoolConfig::eager`].
+    fn is_answered_by(&self, error: &Error) -> bool {
+        matches!(error.kind(), ErrorKind::Parse(_)) && self.pool.is_eager()
+    }
+
+    /// The request that is next in the queue joins a connection that such bytes end.
+    pub(super) fn fetch_next(&mut self, error: &Error) {
+        if self.is_answered_by(error) && self.flights.is_empty() && self.waiting.is_empty() {
+            self.pool.run_actions();
+            let mut inner = self.mailbox.inner.lock();
+            if inner.close.is_none() {
+                self.waiting.extend(inner.job.take());
+                self.waiting.extend(take(&mut inner.more));
+            }
+        }
     }
 
     /// Returns the oldest request of a connection that died of `error` before it was sent.

@@ -116,6 +116,8 @@ pub(super) struct Pipeline {
     waiting: VecDeque<(RequestId, Box<Job>)>,
     /// No request is taken any more; the connection ends with the response that is due.
     doomed: Option<CloseReason>,
+    /// A request that the pool does not count any more costs the connection.
+    gives_up: bool,
     /// The last request that was taken ends the connection, or the peer takes no more bytes.
     last: bool,
     /// The pool has actions to carry out.
@@ -141,6 +143,7 @@ impl Pipeline {
             due: Due::default(),
             waiting: VecDeque::new(),
             doomed: None,
+            gives_up: false,
             last: false,
             stirred: false,
             timer: Timer::new(),
@@ -200,7 +203,7 @@ impl Pipeline {
         let mut inner = self.mailbox.inner.lock();
         let mail = match inner.close {
             Some(reason) => is_immediate(reason) || self.flights.is_empty(),
-            None => inner.job.is_some() || !inner.more.is_empty(),
+            None => inner.give_up || inner.job.is_some() || !inner.more.is_empty(),
         };
         if !mail {
             inner.waker = Some(cx.waker().clone());
@@ -213,6 +216,7 @@ impl Pipeline {
         let close = {
             let mut inner = self.mailbox.inner.lock();
             inner.waker = None;
+            self.gives_up |= std::mem::take(&mut inner.give_up);
             if inner.close.is_none() {
                 let first = inner.job.take();
                 let more = std::mem::take(&mut inner.more);

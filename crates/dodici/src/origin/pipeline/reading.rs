@@ -131,6 +131,9 @@ impl Pipeline {
                 return Read::End(CloseReason::Panicked, None);
             }
         };
+        if reason == CloseReason::UnsolicitedData {
+            self.fetch_next(&error);
+        }
         self.disband(conn.written(), Some(error.clone()), reason);
         Read::End(reason, Some(error))
     }

@@ -116,6 +116,7 @@ function snapshot() {
   const cpu = process.cpuUsage();
   return {
     at: performance.now(),
+    started,
     completed,
     bytes,
     threadCpu: threadCpu(),
@@ -160,6 +161,9 @@ if (requests === 0) {
   process.stderr.write('load: no request was answered in the measured time\n');
   process.exit(1);
 }
+// Where requests come at a rate of their own, the program's work comes with them: a client that
+// catches up with what it was late with would look cheaper, and one that falls behind dearer.
+const offered = options.burst === undefined ? requests : after.started - before.started;
 const timed = latencies.subarray(0, Math.min(samples, SAMPLES)).sort();
 const sent = requests * (aim.body ?? 0);
 const result = {
@@ -169,8 +173,8 @@ const result = {
   seconds,
   throughput: requests / seconds,
   megabytesPerSecond: (after.bytes - before.bytes + sent) / 1e6 / seconds,
-  jsCpu: (after.threadCpu - before.threadCpu) / requests,
-  processCpu: (after.processCpu - before.processCpu) / requests,
+  jsCpu: (after.threadCpu - before.threadCpu) / offered,
+  processCpu: (after.processCpu - before.processCpu) / offered,
   p50: percentile(timed, 0.5),
   p99: percentile(timed, 0.99),
   // The mean is not a number when the loop did not turn once.

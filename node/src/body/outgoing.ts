@@ -49,7 +49,7 @@ export class OutgoingBody {
   /** Declared length; `null` for chunked. */
   readonly #length: number | null;
   readonly #strict: boolean;
-  /** Asks the source for more; called whenever everything offered so far has left. */
+  /** Asks the source for more, when everything has left that it had to stop for. */
   onDrain: (() => void) | null = null;
 
   #started = false;
@@ -59,6 +59,8 @@ export class OutgoingBody {
   #credit = 0;
   #accepted = 0;
   #waiting: Waiting[] = [];
+  /** The source was asked to stop, and is to be asked for more. */
+  #stopped = false;
   #ended = false;
   #finished = false;
   #leftAt = Number.POSITIVE_INFINITY;
@@ -153,7 +155,9 @@ export class OutgoingBody {
     this.#accepted += bytes.byteLength;
     this.#waiting.push({ bytes, size: bytes.byteLength, chunk: sent, offset: 0 });
     this.#send();
-    return this.#waiting.length === 0;
+    if (this.#waiting.length === 0) return true;
+    this.#stopped = true;
+    return false;
   }
 
   /**
@@ -219,6 +223,8 @@ export class OutgoingBody {
       return;
     }
     owner.scheduleBodyFlush();
+    if (!this.#stopped) return;
+    this.#stopped = false;
     this.onDrain?.();
     owner.bodyDrained();
   }

@@ -1,3 +1,5 @@
+import { EventEmitter } from 'node:events';
+import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -7,6 +9,7 @@ import { control, flushed, turned, type SubmittedRecord } from '../support/addon
 import { Recorder } from '../support/recorder';
 import { Client } from '../../src/client';
 import { Pool } from '../../src/pool';
+import { symbols } from '../../src/undici';
 import { BODY_SLICE, WireBody } from '../../src/wire/generated';
 
 let client: Client;
@@ -120,6 +123,27 @@ describe('a stream', () => {
     expect(control.of('BodyEnd').length).toBe(1);
     expect(recorder.sent.map(String)).toEqual(['one', 'two']);
     expect(recorder.requestSent).toBe(1);
+  });
+
+  it('makes the socket tell of room only after there was none', async () => {
+    const body = Object.assign(new EventEmitter(), { pipe: () => undefined });
+    const request = await start(body);
+    control.deliver(control.connected(control.of('PoolCreate')[0]!.slot));
+    const socket = (client as unknown as Record<symbol, Socket>)[symbols.kSocket]!;
+    let drains = 0;
+    socket.on('drain', () => {
+      drains++;
+      // There is room for it: were it told of, there would be no end to it.
+      body.emit('data', 'more');
+    });
+    body.emit('data', 'ab');
+    expect(socket.writableNeedDrain).toBe(true);
+    control.deliver(control.pull(request, 1_000_000));
+    body.emit('data', 'cd');
+    expect(socket.writableNeedDrain).toBe(false);
+    await flushed();
+    expect(sentBytes()).toBe('abmorecd');
+    expect(drains).toBe(1);
   });
 
   it('hands over what it has for one pull together', async () => {

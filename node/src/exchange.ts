@@ -137,8 +137,12 @@ class Request extends Sending implements SlotOwner, Pausing, Pipelined, Controll
    * as signal is left alone, because its listeners are the user's to count.
    */
   watchSignal(signal: unknown): void {
-    if (!(signal instanceof EventTarget)) return;
+    if (this.settled || !(signal instanceof EventTarget)) return;
     const hurry = (): void => this.hurry();
+    if ((signal as AbortSignal).aborted) {
+      hurry();
+      return;
+    }
     signal.addEventListener('abort', hurry, { once: true });
     this.#stopWatching = () => signal.removeEventListener('abort', hurry);
   }

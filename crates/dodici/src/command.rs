@@ -32,8 +32,8 @@ const LEAST_ROOM: u32 = 7 * PULL_WINDOW;
 ///
 /// One that has sent its first [`PULL_WINDOW`] gets a quarter of what is left, so the first one 4 MiB
 /// and the sixth 1: its caller then fetches the next slices while these are written. To wake the
-/// caller's thread costs it 36 µs, and each slice of 64 KiB itself 5: 1 GiB over TLS takes 138 ms of the
-/// JavaScript thread with 1 MiB, 114 with 2, 95 with 4. With six under way, none of the others needs
+/// caller's thread costs it 36 µs, and each slice of 64 KiB itself 5: 1 GiB over TLS takes 176 ms of the
+/// JavaScript thread with 1 MiB, 143 with 2, 125 with 4 (in turns, median of 9). With six under way, none of the others needs
 /// it to keep both threads at work.
 struct Space {
     free: AtomicU32,

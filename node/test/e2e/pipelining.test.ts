@@ -366,6 +366,8 @@ describe('dodici alone', () => {
     const waiting = text('/waits', { signal: abort.signal });
     abort.abort();
     await expect(waiting).rejects.toMatchObject({ name: 'AbortError' });
+    const late = text('/late', { signal: AbortSignal.abort() });
+    await expect(late).rejects.toMatchObject({ name: 'AbortError' });
     expect(client.stats.size).toBe(2);
     expect(await Promise.all(running)).toEqual(['/0', '/go']);
     expect(connections.map(({ heads }) => heads.length)).toEqual([2]);

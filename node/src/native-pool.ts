@@ -10,6 +10,7 @@ import { Connection, type ConnectionHost } from './connection';
 import { decodeError } from './errors';
 import { Lookups } from './lookups';
 import { decodeConnected, decodeDisconnected, type DisconnectInfo } from './events';
+import { encodeSettings } from './option-writer';
 import type { PoolSettings } from './options';
 import { provideDefaultRoots } from './roots';
 import type { SendTarget } from './sending';
@@ -65,7 +66,7 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
     if (settings.needsDefaultRoots) provideDefaultRoots(session.native);
     this.id = session.registerPool(this);
     this.writer = session.writerOf(this.id);
-    this.writer.poolCreate(this.id, settings.encode(servername ?? undefined));
+    this.writer.poolCreate(this.id, encodeSettings(settings, servername));
     session.scheduleFlush();
   }
 

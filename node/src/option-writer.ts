@@ -121,8 +121,8 @@ function totalTimeout({ connect, proxy }: PoolSettings): number {
   return both.includes(0) ? 0 : Math.max(...both);
 }
 
-/** The option list. `servername` is the request's, and goes before the one in `connect`. */
-export function encodeSettings(settings: PoolSettings, servername?: string): Uint8Array {
+/** The option list. `servername` is the request's, if it has one, and goes before the one in `connect`. */
+export function encodeSettings(settings: PoolSettings, servername: string | null): Uint8Array {
   const { url, connect } = settings;
   const out = new OptionWriter();
   out.text(OptionKey.Scheme, url.protocol.slice(0, -1));

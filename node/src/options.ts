@@ -17,7 +17,6 @@ import {
   readConnectOptions,
   warnIfUnverified,
 } from './connect-options';
-import { encodeSettings } from './option-writer';
 import { parseOrigin } from './parse-origin';
 import { type ProxySettings, proxyOf } from './proxy-settings';
 import { isConnectReplaced } from './replaced-sockets';
@@ -83,8 +82,6 @@ export interface PoolSettings {
   readonly h2: H2Settings;
   /** Whether the engine must have the default roots before this pool connects. */
   readonly needsDefaultRoots: boolean;
-  /** The option list of a `PoolCreate` record; `servername` is the request's, if it has one. */
-  encode(servername?: string): Uint8Array;
 }
 
 /** Options as the outside hands them over: every field may be anything. */
@@ -451,7 +448,6 @@ function fillIn(
     needsDefaultRoots:
       (url.protocol === 'https:' && trustsDefaultRoots(connect)) ||
       (proxy !== null && proxy.isSecure && trustsDefaultRoots(proxy.connect)),
-    encode: (servername) => encodeSettings(settings, servername),
   };
   if (url.protocol === 'https:') warnIfUnverified(connect);
   if (proxy?.isSecure) warnIfUnverified(proxy.connect);

@@ -396,3 +396,25 @@ describe('dodici alone', () => {
     expect(connections.length).toBe(1);
   });
 });
+
+it('a depth that is set before the first connection is the engine’s, too', async () => {
+  let seen = 0;
+  const origin = await rawOrigin((socket) => {
+    socket.on('data', (chunk) => {
+      seen += chunk.toString('latin1').split('GET ').length - 1;
+      // Nothing is answered until all are there.
+      if (seen === 3) socket.write('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n'.repeat(3));
+    });
+  });
+  const client = new Client(origin.url);
+  client.pipelining = 3;
+  const requests = ['/1', '/2', '/3'].map((path) =>
+    client.request({ path, method: 'GET', blocking: false }),
+  );
+  for (const { statusCode, body } of await Promise.all(requests)) {
+    expect(statusCode).toBe(200);
+    await body.dump();
+  }
+  await client.destroy();
+  await origin.close();
+});

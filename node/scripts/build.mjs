@@ -23,6 +23,7 @@ const require = createRequire(import.meta.url);
 /** Modules that tests import by themselves. */
 const TESTED = [
   'agent',
+  'bytes',
   'client',
   'delegate',
   'errors',
@@ -31,6 +32,7 @@ const TESTED = [
   'headers',
   'native/loader',
   'native/truncated',
+  'option-writer',
   'options',
   'origins',
   'parse-origin',

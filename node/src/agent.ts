@@ -22,7 +22,7 @@ import {
   type OriginRule,
   parseOrigins,
 } from './origins';
-import { parseOrigin } from './parse-origin';
+import { isUrl, parseOrigin } from './parse-origin';
 import { Pool } from './pool';
 import type { AgentOptions, AgentStats, OriginOptions } from './types';
 import { type Dispatcher, errors, symbols, toPeerHandler } from './undici';
@@ -205,7 +205,7 @@ export class Agent extends DispatcherBase {
 
   protected override dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean {
     const given = options.origin;
-    if (!given || (typeof given !== 'string' && !(given instanceof URL))) {
+    if (!given || (typeof given !== 'string' && !isUrl(given))) {
       throw new errors.InvalidArgumentError('opts.origin must be a non-empty string or URL.');
     }
     const origin = String(given);

@@ -16,6 +16,7 @@ import {
   type LookupFunction,
 } from 'node:net';
 import * as tls from 'node:tls';
+import { bytesOf, copyOf } from './bytes';
 import { errors } from './undici';
 
 /** TLS versions that the engine speaks. */
@@ -214,15 +215,12 @@ function readFlag(
 
 /** PEM text or bytes, or the bytes of one DER structure, which starts with a SEQUENCE (0x30). */
 function readPem(value: unknown, name: string): Uint8Array {
-  let bytes: Uint8Array | undefined;
-  if (typeof value === 'string') bytes = Buffer.from(value, 'latin1');
-  else if (ArrayBuffer.isView(value)) {
-    bytes = Buffer.from(new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
-  } else if (value instanceof ArrayBuffer) bytes = Buffer.from(value.slice(0));
-  if (bytes === undefined) {
+  const given = bytesOf(typeof value === 'string' ? Buffer.from(value, 'latin1') : value);
+  if (given === null) {
     throw invalid(`connect.${name} must be a string, a Buffer, or an array of these`);
   }
-  const isPem = Buffer.from(bytes).includes('-----BEGIN ');
+  const bytes = copyOf(given);
+  const isPem = bytes.includes('-----BEGIN ');
   if (!isPem && bytes[0] !== 0x30) throw invalid(`connect.${name} is neither PEM nor DER`);
   return bytes;
 }
@@ -253,7 +251,7 @@ function readIdentity(options: Readonly<Record<string, unknown>>): Identity {
   }
   let pem = readSingle(key, 'key');
   let passphrase = readText(options, 'passphrase');
-  if (typeof pem === 'object' && pem !== null && 'pem' in pem) {
+  if (typeof pem === 'object' && pem !== null && Object.hasOwn(pem, 'pem')) {
     const pair = pem as { pem: unknown; passphrase?: unknown };
     passphrase = readText({ passphrase: pair.passphrase }, 'passphrase') ?? passphrase;
     pem = pair.pem;

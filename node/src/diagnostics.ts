@@ -8,6 +8,7 @@
 
 import { channel } from 'node:diagnostics_channel';
 
+import { asGiven } from './bytes';
 import type { DispatchHandler } from './handler-types';
 import { addHeader } from './request-headers';
 import type { RequestDescription } from './request';
@@ -66,7 +67,7 @@ export class DiagnosticRequest {
   get body(): unknown {
     const { body } = this.#request;
     if (body === null) return null;
-    return body.kind === 'bytes' ? body.bytes : body.source;
+    return body.kind === 'bytes' ? asGiven(body.bytes) : body.source;
   }
 
   get host(): string | null {

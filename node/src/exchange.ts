@@ -137,14 +137,17 @@ class Request extends Sending implements SlotOwner, Pausing, Pipelined, Controll
    * as signal is left alone, because its listeners are the user's to count.
    */
   watchSignal(signal: unknown): void {
-    if (this.settled || !(signal instanceof EventTarget)) return;
+    // By what it can do: jsdom's is no `EventTarget` of Node's.
+    const { addEventListener } = signal as Partial<AbortSignal>;
+    if (this.settled || typeof addEventListener !== 'function') return;
+    const target = signal as AbortSignal;
     const hurry = (): void => this.hurry();
-    if ((signal as AbortSignal).aborted) {
+    if (target.aborted) {
       hurry();
       return;
     }
-    signal.addEventListener('abort', hurry, { once: true });
-    this.#stopWatching = () => signal.removeEventListener('abort', hurry);
+    target.addEventListener('abort', hurry, { once: true });
+    this.#stopWatching = () => target.removeEventListener('abort', hurry);
   }
 
   #unwatchSignal(): void {

@@ -11,6 +11,7 @@
  */
 
 import { Agent } from './agent';
+import { isUrl } from './parse-origin';
 import { type Dispatcher, errors, peer } from './undici';
 
 /** Classes that undici and Node make their default global dispatcher of. */
@@ -64,7 +65,7 @@ function withDispatcher(url: unknown, options: unknown): unknown {
     const { dispatcher } = options as { dispatcher?: unknown };
     return dispatcher === undefined ? { ...options, dispatcher: getGlobalDispatcher() } : options;
   }
-  const inUrl = typeof url === 'object' && url !== null && !(url instanceof URL) ? url : {};
+  const inUrl = typeof url === 'object' && url !== null && !isUrl(url) ? url : {};
   // undici takes the path from the URL here, and a `path` among the options would mean another.
   return withDispatcher(undefined, { ...inUrl, path: undefined });
 }

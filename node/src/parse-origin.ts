@@ -22,6 +22,14 @@ function isPort(port: unknown): boolean {
   return value === Number(port) && value >= 0 && value <= 65535;
 }
 
+/** Whether this is a `URL`, of whatever realm. */
+export function isUrl(value: unknown): value is URL {
+  if (value instanceof URL) return true;
+  if (typeof value !== 'object' || value === null) return false;
+  const { [Symbol.toStringTag]: tag, href } = value as Record<string | symbol, unknown>;
+  return tag === 'URL' && typeof href === 'string';
+}
+
 /** The parts of a URL, each of which may be anything. */
 interface UrlLike {
   origin?: unknown;

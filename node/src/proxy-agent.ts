@@ -17,7 +17,7 @@ import { DispatcherBase, hideFields } from './dispatcher-base';
 import { Forwarder } from './forwarding';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
 import { ownOptions, wantsH2c } from './options';
-import { parseOrigin } from './parse-origin';
+import { isUrl, parseOrigin } from './parse-origin';
 import { Pool } from './pool';
 import { checkedHeaders } from './proxy-headers';
 import {
@@ -70,8 +70,8 @@ function without(options: Options, ...names: string[]): Record<string, unknown> 
 }
 
 function readOptions(options: unknown): Options {
-  const isUrl = typeof options === 'string' || options instanceof URL;
-  const given = isUrl ? { uri: options } : ownOptions(options);
+  const given =
+    typeof options === 'string' || isUrl(options) ? { uri: options } : ownOptions(options);
   if (!given['uri']) throw new errors.InvalidArgumentError('Proxy uri is mandatory');
   const { clientFactory } = given;
   if (clientFactory !== undefined && typeof clientFactory !== 'function') {
@@ -122,7 +122,7 @@ export class ProxyAgent extends DispatcherBase {
     const given = readOptions(options);
     super(given);
     const { uri } = given;
-    const url = uri instanceof URL ? uri : new URL(uri as string);
+    const url = new URL(uri as string | URL);
     Object.defineProperty(this, symbols.kProxy, {
       configurable: true,
       value: { uri: url.href, protocol: url.protocol },

@@ -14,10 +14,12 @@ import {
   BytesSource,
   destroyStream,
   IterableSource,
+  readBlob,
   StreamSource,
   type BodySource,
   type SourceListener,
 } from './body/sources';
+import { asGiven, type Bytes, sizeOf } from './bytes';
 import { channels, observe, type ConnectionDiagnostics, type ObservedRequest } from './diagnostics';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
 import { RequestDescription, type HeadContext } from './request';
@@ -216,7 +218,7 @@ export abstract class Sending
     const { body } = this;
     let known: number | null = null;
     if (body === null) known = 0;
-    else if (body.kind === 'bytes') known = body.bytes.byteLength;
+    else if (body.kind === 'bytes') known = sizeOf(body.bytes);
     else if (body.kind === 'blob') known = this.prepareBlob(body.blob);
     else if (body.kind === 'form') {
       this.form = encodeForm(body.form);
@@ -287,8 +289,7 @@ export abstract class Sending
     else if (body.kind === 'form') {
       this.source = new IterableSource((this.form as EncodedForm).chunks, outgoing, this);
     } else {
-      const chunks = body.blob.stream() as unknown as AsyncIterable<Uint8Array>;
-      this.source = new IterableSource(chunks, outgoing, this);
+      this.source = new IterableSource(readBlob(body.blob), outgoing, this);
     }
     this.source.begin();
   }
@@ -298,7 +299,7 @@ export abstract class Sending
     const { context, body } = this;
     // The user can have detached or resized the memory since the length was taken.
     const declared = this.knownEmpty ? 0 : this.length;
-    if (body?.kind === 'bytes' && body.bytes.byteLength !== declared) {
+    if (body?.kind === 'bytes' && sizeOf(body.bytes) !== declared) {
       this.abortWith(new errors.RequestContentLengthMismatchError());
       return;
     }
@@ -315,7 +316,7 @@ export abstract class Sending
       this.knownEmpty || (outgoing !== null && outgoing.ended && outgoing.accepted === 0);
     let kind: number = WireBody.None;
     let framing = '';
-    let inline: Uint8Array | null = null;
+    let inline: Bytes | null = null;
     let length = 0;
     if (body === null || empty) {
       // RFC 9110 8.6: the length is said where the method means something with a body.
@@ -361,7 +362,7 @@ export abstract class Sending
     this.afterHead(kind, inline);
   }
 
-  private afterHead(kind: number, inline: Uint8Array | null): void {
+  private afterHead(kind: number, inline: Bytes | null): void {
     if (kind === WireBody.Sized || kind === WireBody.Chunked) {
       const isRead = this.outgoing !== null;
       if (!isRead) this.openSource();
@@ -369,7 +370,7 @@ export abstract class Sending
       return;
     }
     this.outgoing = null;
-    if (inline !== null) this.bodySent(inline);
+    if (inline !== null) this.bodySent(asGiven(inline));
     if (!this.settled) this.requestSent();
   }
 

@@ -10,6 +10,7 @@
 
 import { Duplex } from 'node:stream';
 
+import { type Bytes, partOf, sizeOf, viewedBytes } from './bytes';
 import { decodeError } from './errors';
 import type { Session, SlotOwner } from './session';
 import { setImmediate } from './timers';
@@ -20,10 +21,16 @@ import type { SubmissionWriter } from './wire/writer';
 type Done = (error?: Error | null) => void;
 
 interface PendingWrite {
-  readonly bytes: Uint8Array;
+  readonly bytes: Bytes;
   readonly size: number;
   offset: number;
   readonly done: Done;
+}
+
+/** Bytes as a Buffer of the same memory, which says of itself what is so; all else as it is. */
+function measured(chunk: unknown): unknown {
+  const bytes = viewedBytes(chunk);
+  return bytes === null ? chunk : partOf(bytes, 0, sizeOf(bytes));
 }
 
 /** A Duplex with the few methods of `net.Socket` that users of upgraded sockets call. */
@@ -141,9 +148,20 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
     this.#send();
   }
 
-  override _write(chunk: Uint8Array, _encoding: BufferEncoding, done: Done): void {
+  // Node's streams believe what a chunk says of itself, so they get it measured.
+
+  override write(chunk: unknown, ...rest: unknown[]): boolean {
+    return super.write(measured(chunk), ...(rest as []));
+  }
+
+  override end(chunk?: unknown, ...rest: unknown[]): this {
+    return super.end(measured(chunk), ...(rest as []));
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: Done): void {
     this.#touch();
-    this.#pending = { bytes: chunk, size: chunk.byteLength, offset: 0, done };
+    const bytes = viewedBytes(chunk) as Bytes;
+    this.#pending = { bytes, size: sizeOf(bytes), offset: 0, done };
     this.#send();
   }
 
@@ -156,7 +174,7 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
     if (!this.#open) return;
     const pending = this.#pending;
     if (pending !== null) {
-      if (pending.bytes.byteLength !== pending.size) {
+      if (sizeOf(pending.bytes) !== pending.size) {
         this.destroy(
           new errors.InvalidArgumentError(
             'the memory of a chunk was detached while it was written',

@@ -7,11 +7,12 @@
 
 import type { Readable } from 'node:stream';
 
+import { type Bytes, bytesOf, bytesOfText, sizeOf } from '../bytes';
 import { errors, peer, peerMajor } from '../undici';
 
 /** A body that is not `null`. */
 export type Body =
-  | { readonly kind: 'bytes'; readonly bytes: Uint8Array; readonly source: unknown }
+  | { readonly kind: 'bytes'; readonly bytes: Bytes; readonly source: unknown }
   | { readonly kind: 'stream'; readonly stream: Readable; readonly source: unknown }
   | { readonly kind: 'blob'; readonly blob: Blob; readonly source: unknown }
   | { readonly kind: 'form'; readonly form: FormData; readonly source: unknown }
@@ -23,31 +24,8 @@ export type RequestBody = Body | null;
 /** Whatever can be iterated for chunks, web streams included. */
 export type BodyIterable = Iterable<unknown> | AsyncIterable<unknown>;
 
-const OWN_LAYOUT = ['byteLength', 'byteOffset', 'buffer', 'length', 'subarray'] as const;
-const typedArray = Object.getPrototypeOf(Uint8Array.prototype) as object;
-
-function layout(bytes: Uint8Array, name: 'buffer' | 'byteOffset' | 'byteLength'): unknown {
-  return Reflect.get(typedArray, name, bytes);
-}
-
-/**
- * The bytes themselves, or a view of the same memory where an object or a subclass claims another
- * layout than it has: the length that is announced must be the length that is sent.
- */
-function honest(bytes: Uint8Array): Uint8Array {
-  const prototype: unknown = Object.getPrototypeOf(bytes);
-  if (prototype === Buffer.prototype || prototype === Uint8Array.prototype) {
-    if (!OWN_LAYOUT.some((name) => Object.hasOwn(bytes, name))) return bytes;
-  }
-  return Buffer.from(
-    layout(bytes, 'buffer') as ArrayBuffer,
-    layout(bytes, 'byteOffset') as number,
-    layout(bytes, 'byteLength') as number,
-  );
-}
-
-function bytesBody(bytes: Uint8Array, source: unknown): RequestBody {
-  return bytes.byteLength === 0 ? null : { kind: 'bytes', bytes, source };
+function bytesBody(bytes: Bytes, source: unknown): RequestBody {
+  return sizeOf(bytes) === 0 ? null : { kind: 'bytes', bytes, source };
 }
 
 function isStream(value: object): value is Readable {
@@ -65,6 +43,15 @@ function isFormData(value: object): value is FormData {
   );
 }
 
+/** Also one of another realm, such as jsdom's. */
+function isBlob(value: object): value is Blob {
+  if (value instanceof Blob) return true;
+  const { stream, arrayBuffer } = value as Partial<Blob>;
+  const tag = (value as Record<symbol, unknown>)[Symbol.toStringTag];
+  if (tag !== 'Blob' && tag !== 'File') return false;
+  return typeof stream === 'function' || typeof arrayBuffer === 'function';
+}
+
 function isIterable(value: object): value is BodyIterable {
   const { [Symbol.iterator]: sync, [Symbol.asyncIterator]: async } = value as {
     [Symbol.iterator]?: unknown;
@@ -79,14 +66,11 @@ function isIterable(value: object): value is BodyIterable {
  * @throws InvalidArgumentError with undici's message for anything undici does not take.
  */
 export function classifyBody(body: unknown): RequestBody {
-  if (typeof body === 'string') return bytesBody(Buffer.from(body), body);
+  if (typeof body === 'string') return bytesBody(bytesOfText(body), body);
   if (typeof body === 'object' && body !== null) {
-    if (body instanceof Uint8Array) return bytesBody(honest(body), body);
+    const bytes = bytesOf(body);
+    if (bytes !== null) return bytesBody(bytes, body);
     if (isStream(body)) return { kind: 'stream', stream: body, source: body };
-    if (ArrayBuffer.isView(body)) {
-      return bytesBody(Buffer.from(body.buffer, body.byteOffset, body.byteLength), body);
-    }
-    if (body instanceof ArrayBuffer) return bytesBody(Buffer.from(body), body);
     if (isFormData(body)) {
       if (peerMajor >= 8 && !((body as object) instanceof peer.FormData)) {
         throw new errors.InvalidArgumentError(
@@ -95,7 +79,7 @@ export function classifyBody(body: unknown): RequestBody {
       }
       return { kind: 'form', form: body, source: body };
     }
-    if (body instanceof Blob) return { kind: 'blob', blob: body, source: body };
+    if (isBlob(body)) return { kind: 'blob', blob: body, source: body };
     if (isIterable(body)) return { kind: 'iterable', iterable: body, source: body };
   }
   throw new errors.InvalidArgumentError(

@@ -7,15 +7,17 @@
  */
 
 import { randomInt } from 'node:crypto';
+import { types } from 'node:util';
 
 import { isHeaderValue } from '../request-headers';
+import { readBlob } from './sources';
 
 /** An encoded form. */
 export interface EncodedForm {
   readonly contentType: string;
   /** Bytes in all; `null` when a part does not tell its size. */
   readonly length: number | null;
-  readonly chunks: AsyncIterable<Uint8Array>;
+  readonly chunks: AsyncIterable<unknown>;
 }
 
 /** The same form always gets the same boundary, so that a repeated request repeats its bytes. */
@@ -77,9 +79,9 @@ export function encodeForm(form: FormData): EncodedForm {
   };
 }
 
-async function* readParts(parts: readonly Part[]): AsyncGenerator<Uint8Array, void, undefined> {
+async function* readParts(parts: readonly Part[]): AsyncGenerator<unknown, void, undefined> {
   for (const part of parts) {
-    if (part instanceof Uint8Array) yield part;
-    else yield* part.stream() as unknown as AsyncIterable<Uint8Array>;
+    if (types.isUint8Array(part)) yield part;
+    else yield* readBlob(part);
   }
 }

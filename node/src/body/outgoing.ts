@@ -10,6 +10,7 @@
  * source is asked to stop.
  */
 
+import { type Bytes, bytesOfText, partOf, sizeOf, viewedBytes } from '../bytes';
 import { now } from '../timers';
 import { errors } from '../undici';
 import { BODY_SLICE } from '../wire/generated';
@@ -36,8 +37,8 @@ export interface BodyOwner {
 }
 
 interface Waiting {
-  readonly bytes: Uint8Array;
-  /** Length of `bytes` when offered: it drops to zero if the user detaches the memory meanwhile. */
+  readonly bytes: Bytes;
+  /** Size of `bytes` when offered: it drops to zero if the user detaches the memory meanwhile. */
   readonly size: number;
   readonly chunk: Uint8Array | string;
   offset: number;
@@ -141,19 +142,21 @@ export class OutgoingBody {
    */
   write(chunk: Uint8Array | string): boolean {
     if (this.#owner.settled) return false;
-    let bytes = bytesOf(chunk);
-    if (bytes.byteLength === 0) return true;
+    let bytes = bytesOfChunk(chunk);
+    let size = sizeOf(bytes);
+    if (size === 0) return true;
     let sent = chunk;
-    if (this.#length !== null && this.#accepted + bytes.byteLength > this.#length) {
+    if (this.#length !== null && this.#accepted + size > this.#length) {
       if (this.#strict) throw new errors.RequestContentLengthMismatchError();
       this.#warn();
       // Bytes past the declared length would be the next request to the server.
-      bytes = bytes.subarray(0, this.#length - this.#accepted);
-      if (bytes.byteLength === 0) return true;
-      sent = bytes;
+      size = this.#length - this.#accepted;
+      if (size === 0) return true;
+      sent = partOf(bytes, 0, size);
+      bytes = bytesOfChunk(sent);
     }
-    this.#accepted += bytes.byteLength;
-    this.#waiting.push({ bytes, size: bytes.byteLength, chunk: sent, offset: 0 });
+    this.#accepted += size;
+    this.#waiting.push({ bytes, size, chunk: sent, offset: 0 });
     this.#send();
     if (this.#waiting.length === 0) return true;
     this.#stopped = true;
@@ -188,7 +191,7 @@ export class OutgoingBody {
     let wrote = false;
     while (this.#waiting.length > 0 && this.#credit > 0) {
       const first = this.#waiting[0] as Waiting;
-      if (first.bytes.byteLength !== first.size) {
+      if (sizeOf(first.bytes) !== first.size) {
         owner.abortWith(new errors.RequestContentLengthMismatchError());
         return;
       }
@@ -235,11 +238,11 @@ export class OutgoingBody {
  *
  * @throws TypeError with Node's code `ERR_INVALID_ARG_TYPE` for anything but text and bytes.
  */
-function bytesOf(chunk: Uint8Array | string): Uint8Array {
-  if (chunk instanceof Uint8Array) return chunk;
-  if (typeof chunk === 'string') return Buffer.from(chunk);
+function bytesOfChunk(chunk: unknown): Bytes {
+  const bytes = typeof chunk === 'string' ? bytesOfText(chunk) : viewedBytes(chunk);
+  if (bytes !== null) return bytes;
   const error = new TypeError(
-    `The "chunk" argument must be of type string or an instance of Buffer or Uint8Array. Received ${chunk === null ? 'null' : typeof chunk}`,
+    `The "chunk" argument must be of type string or an instance of Buffer, TypedArray, or DataView. Received ${chunk === null ? 'null' : typeof chunk}`,
   );
   throw Object.assign(error, { code: 'ERR_INVALID_ARG_TYPE' });
 }

@@ -9,6 +9,7 @@
 import { IncomingMessage } from 'node:http';
 import type { Readable, Stream } from 'node:stream';
 
+import { asGiven, type Bytes } from '../bytes';
 import { queueMicrotask, setImmediate } from '../timers';
 import { errors } from '../undici';
 import type { BodyIterable } from './classify';
@@ -237,13 +238,19 @@ export class IterableSource implements BodySource {
   }
 }
 
+/** The chunks of a Blob; those of other realms may have no streams. */
+export async function* readBlob(blob: Blob): AsyncGenerator<unknown, void, undefined> {
+  if (typeof blob.stream === 'function') yield* blob.stream() as unknown as AsyncIterable<unknown>;
+  else yield new Uint8Array(await blob.arrayBuffer());
+}
+
 /** Pumps bytes that are too large for one record. */
 export class BytesSource implements BodySource {
-  readonly #bytes: Uint8Array;
+  readonly #bytes: Bytes;
   readonly #out: OutgoingBody;
   readonly #listener: SourceListener;
 
-  constructor(bytes: Uint8Array, out: OutgoingBody, listener: SourceListener) {
+  constructor(bytes: Bytes, out: OutgoingBody, listener: SourceListener) {
     this.#bytes = bytes;
     this.#out = out;
     this.#listener = listener;
@@ -251,7 +258,7 @@ export class BytesSource implements BodySource {
 
   begin(): void {
     try {
-      this.#out.write(this.#bytes);
+      this.#out.write(asGiven(this.#bytes));
       this.#out.end();
     } catch (error) {
       this.#listener.sourceFailed(error as Error);

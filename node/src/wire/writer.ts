@@ -6,6 +6,7 @@
  * request or a pool is, only their numbers. Layouts: `crates/dodici-wire`.
  */
 
+import { asGiven, type Bytes, partOf, sizeOf } from '../bytes';
 import { CreditFlag, RECORD_HEADER, Submission } from './generated';
 import type { Latin1Buffer } from './latin1';
 import { ownPage, type Page, type Pages } from './pages';
@@ -96,11 +97,11 @@ export class SubmissionWriter {
     headersTimeout: number,
     bodyTimeout: number,
     bodyLength: number,
-    body: Uint8Array | null,
+    body: Bytes | null,
   ): void {
     const headLength = head.length;
-    const payload = DISPATCH_FIELDS + headLength + (body === null ? 0 : body.byteLength);
-    let at = this.#begin(Submission.Dispatch, flags, bodyKind, slot, generation, payload);
+    const payload = DISPATCH_FIELDS + headLength + (body === null ? 0 : sizeOf(body));
+    let at = this.#reserve(payload);
     const words = this.#words;
     const word = at >>> 2;
     words[word] = pool;
@@ -111,111 +112,125 @@ export class SubmissionWriter {
     words[word + 5] = Math.floor(bodyLength / TWO_POW_32);
     at += DISPATCH_FIELDS;
     this.#buffer.latin1Write(head, at, headLength);
-    if (body !== null) this.#buffer.set(body, at + headLength);
+    if (body !== null) this.#buffer.set(asGiven(body), at + headLength);
+    this.#announce(Submission.Dispatch, flags, bodyKind, slot, generation, payload);
   }
 
   /** `BodyChunk`: bytes `start` to `end` of `chunk`, at most `BODY_SLICE`. */
-  bodyChunk(slot: number, generation: number, chunk: Uint8Array, start: number, end: number): void {
-    const at = this.#begin(Submission.BodyChunk, 0, 0, slot, generation, end - start);
-    this.#buffer.set(
-      start === 0 && end === chunk.byteLength ? chunk : chunk.subarray(start, end),
-      at,
-    );
+  bodyChunk(slot: number, generation: number, chunk: Bytes, start: number, end: number): void {
+    const size = sizeOf(chunk);
+    if (end > size) throw new RangeError('dodici: a slice lies outside of its chunk');
+    const isWhole = start === 0 && end === size;
+    const at = this.#reserve(end - start);
+    this.#buffer.set(isWhole ? asGiven(chunk) : partOf(chunk, start, end), at);
+    this.#announce(Submission.BodyChunk, 0, 0, slot, generation, end - start);
   }
 
   /** `BodyEnd` of a body that stays shorter than declared. */
   bodyLeft(slot: number, generation: number): void {
-    this.#begin(Submission.BodyEnd, 1, 0, slot, generation, 0);
+    this.#announce(Submission.BodyEnd, 1, 0, slot, generation, 0);
   }
 
   /** `BodyEnd`; `trailers` is a field list, latin1. */
   bodyEnd(slot: number, generation: number, trailers = ''): void {
-    const at = this.#begin(Submission.BodyEnd, 0, 0, slot, generation, trailers.length);
-    if (trailers !== '') this.#buffer.latin1Write(trailers, at, trailers.length);
+    const { length } = trailers;
+    if (length > 0) this.#buffer.latin1Write(trailers, this.#reserve(length), length);
+    this.#announce(Submission.BodyEnd, 0, 0, slot, generation, length);
   }
 
   /** `Cancel`. */
   cancel(slot: number, generation: number): void {
-    this.#begin(Submission.Cancel, 0, 0, slot, generation, 0);
+    this.#announce(Submission.Cancel, 0, 0, slot, generation, 0);
   }
 
   /** `Credit` for `bytes` delivered bytes; `paused` stops the delivery until the next one. */
   credit(slot: number, generation: number, bytes: number, paused = false): void {
     const flags = paused ? CreditFlag.Paused : 0;
-    const at = this.#begin(Submission.Credit, flags, 0, slot, generation, 4);
-    this.#words[at >>> 2] = bytes;
+    this.#number(Submission.Credit, flags, slot, generation, bytes);
   }
 
   /** `PoolCreate` with encoded options. */
   poolCreate(pool: number, options: Uint8Array): void {
-    const at = this.#begin(Submission.PoolCreate, 0, 0, pool, 0, options.byteLength);
-    this.#buffer.set(options, at);
+    this.#buffer.set(options, this.#reserve(options.byteLength));
+    this.#announce(Submission.PoolCreate, 0, 0, pool, 0, options.byteLength);
   }
 
   /** `PoolClose`. */
   poolClose(pool: number): void {
-    this.#begin(Submission.PoolClose, 0, 0, pool, 0, 0);
+    this.#announce(Submission.PoolClose, 0, 0, pool, 0, 0);
   }
 
   /** `PoolDestroy`. */
   poolDestroy(pool: number): void {
-    this.#begin(Submission.PoolDestroy, 0, 0, pool, 0, 0);
+    this.#announce(Submission.PoolDestroy, 0, 0, pool, 0, 0);
   }
 
   /** `PoolConnect`. */
   poolConnect(pool: number): void {
-    this.#begin(Submission.PoolConnect, 0, 0, pool, 0, 0);
+    this.#announce(Submission.PoolConnect, 0, 0, pool, 0, 0);
   }
 
   /** `PoolPipelining`. */
   poolPipelining(pool: number, depth: number): void {
-    const at = this.#begin(Submission.PoolPipelining, 0, 0, pool, 0, 4);
-    this.#words[at >>> 2] = depth;
+    this.#number(Submission.PoolPipelining, 0, pool, 0, depth);
   }
 
   /** `ConnectionDestroy`. */
   connectionDestroy(pool: number, connection: number): void {
-    this.#begin(Submission.ConnectionDestroy, 0, 0, pool, connection, 0);
+    this.#announce(Submission.ConnectionDestroy, 0, 0, pool, connection, 0);
   }
 
   /** `ConnectionGiveUp`. */
   connectionGiveUp(pool: number, connection: number): void {
-    this.#begin(Submission.ConnectionGiveUp, 0, 0, pool, connection, 0);
+    this.#announce(Submission.ConnectionGiveUp, 0, 0, pool, connection, 0);
   }
 
   /** `LookupAnswer`: the addresses found, or the number of an error. */
   lookupAnswer(pool: number, lookup: number, answer: readonly string[] | number): void {
     if (typeof answer === 'number') {
-      const at = this.#begin(Submission.LookupAnswer, 1, 0, pool, lookup, 4);
-      this.#words[at >>> 2] = answer;
+      this.#number(Submission.LookupAnswer, 1, pool, lookup, answer);
       return;
     }
     const text = answer.map((address) => `${address}\n`).join('');
-    const at = this.#begin(Submission.LookupAnswer, 0, 0, pool, lookup, text.length);
-    this.#buffer.latin1Write(text, at, text.length);
+    this.#buffer.latin1Write(text, this.#reserve(text.length), text.length);
+    this.#announce(Submission.LookupAnswer, 0, 0, pool, lookup, text.length);
   }
 
-  /** Writes a frame, makes room for its payload, zeroes the padding; returns where the payload goes. */
-  #begin(
+  /** A record whose payload is one number. */
+  #number(kind: number, flags: number, slot: number, generation: number, value: number): void {
+    this.#words[this.#reserve(4) >>> 2] = value;
+    this.#announce(kind, flags, 0, slot, generation, 4);
+  }
+
+  /** Makes room for a record; returns where its payload goes. */
+  #reserve(payload: number): number {
+    const size = RECORD_HEADER + ((payload + 3) & ~3);
+    if (this.#position + size > this.#buffer.length) this.#makeRoom(size);
+    return this.#position + RECORD_HEADER;
+  }
+
+  /**
+   * Writes the frame of a record whose payload, if it has one, is written, and zeroes the padding.
+   * After the payload, because memory is used again: what could not be written is not announced.
+   */
+  #announce(
     kind: number,
     flags: number,
     aux: number,
     slot: number,
     generation: number,
     payload: number,
-  ): number {
-    const size = RECORD_HEADER + ((payload + 3) & ~3);
-    if (this.#position + size > this.#buffer.length) this.#makeRoom(size);
-    const start = this.#position;
+  ): void {
+    if (payload === 0) this.#reserve(0);
     const words = this.#words;
-    const word = start >>> 2;
+    const word = this.#position >>> 2;
     words[word] = kind | (flags << 8) | (aux << 16);
     words[word + 1] = slot;
     words[word + 2] = generation;
     words[word + 3] = payload;
-    this.#position = start + size;
-    if ((payload & 3) !== 0) words[(this.#position >>> 2) - 1] = 0;
-    return start + RECORD_HEADER;
+    let end = this.#position + RECORD_HEADER + payload;
+    while ((end & 3) !== 0) this.#buffer[end++] = 0;
+    this.#position = end;
   }
 
   /** What is there leaves first, so that order holds; only a record larger than that grows memory. */

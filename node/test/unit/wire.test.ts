@@ -10,6 +10,7 @@ import {
   RECORD_HEADER,
   WireBody,
 } from '../../src/wire/generated';
+import { bytesOfText as bytes } from '../../src/bytes';
 import { Pages } from '../../src/wire/pages';
 import { alignBatch, readBatch } from '../../src/wire/reader';
 import { SubmissionWriter } from '../../src/wire/writer';
@@ -50,13 +51,13 @@ const writers: Record<string, (writer: SubmissionWriter, record: any) => void> =
       r.headersTimeout,
       r.bodyTimeout,
       r.bodyLength,
-      r.data === undefined ? null : Buffer.from(r.data),
+      r.data === undefined ? null : bytes(r.data),
     ),
   BodyChunk: (writer, r) =>
     writer.bodyChunk(
       r.slot,
       r.generation,
-      Buffer.from(`--${r.data}--`),
+      bytes(`--${r.data}--`),
       2,
       2 + (r.data as string).length,
     ),
@@ -111,6 +112,20 @@ describe('submission writer', () => {
     ]);
   });
 
+  it('announces nothing that could not be written, and pads with zeros over older memory', () => {
+    let hex = '';
+    const writer = new SubmissionWriter((buffer, length) => {
+      hex = buffer.toString('hex', 0, length);
+    });
+    writer.bodyChunk(1, 1, bytes('secret'.repeat(10)), 0, 60);
+    writer.flush();
+    expect(() => writer.bodyChunk(2, 1, bytes('abc'), 0, 40)).toThrow(RangeError);
+    expect(writer.pending).toBe(false);
+    writer.bodyChunk(3, 1, bytes('a'), 0, 1);
+    writer.flush();
+    expect(hex.slice(2 * RECORD_HEADER)).toBe('61000000');
+  });
+
   it('hands over early, in order, when the buffer is full', () => {
     const batches: number[] = [];
     const slots: number[] = [];
@@ -129,7 +144,7 @@ describe('submission writer', () => {
   });
 
   it('grows for a record that is larger than its buffer', () => {
-    const chunk = Buffer.alloc(1000, 'x');
+    const chunk = bytes('x'.repeat(1000));
     let seen = '';
     const writer = new SubmissionWriter(
       (buffer, length) => {
@@ -156,7 +171,7 @@ describe('submission writer', () => {
       );
       return { writer, flushes };
     }
-    const body = (mark: string) => Buffer.alloc(20 * KIB, mark);
+    const body = (mark: string) => bytes(mark.repeat(20 * KIB));
 
     it('copies small flushes, whatever memory they lie in', () => {
       const { writer, flushes } = lending([Buffer.alloc(64 * KIB)]);
@@ -201,7 +216,7 @@ describe('submission writer', () => {
       writer.bodyChunk(1, 1, body('a'), 0, 20 * KIB);
       writer.flush();
       writer.cancel(1, 1);
-      writer.bodyChunk(1, 1, Buffer.alloc(100 * KIB, 'b'), 0, 100 * KIB);
+      writer.bodyChunk(1, 1, bytes('b'.repeat(100 * KIB)), 0, 100 * KIB);
       writer.flush();
       expect(flushes.map(({ page, length }) => [page, length])).toEqual([
         [undefined, 20 * KIB + RECORD_HEADER],

@@ -1,0 +1,82 @@
+/**
+ * Bytes that users hand over: measured here, never believed.
+ *
+ * What lives here: the one way from what a user gave to memory that may be sent, by the brand of the
+ * object and not by its class, so that arrays of other realms (`node:vm`, jsdom) are what they are.
+ * Bodies, their chunks, writes to upgraded sockets, and TLS material come through here. It must not
+ * know what the bytes are for.
+ *
+ * An object can claim another `byteLength`, `buffer` or `subarray` than it has. Whoever believed it
+ * would announce more than is copied, and what fills the gap is memory of other requests. So `Bytes`
+ * has no properties for TypeScript: its size and its parts come from the functions below, which ask
+ * the engine's own slots.
+ */
+
+import { types } from 'node:util';
+
+declare const brand: unique symbol;
+
+/** Memory of a `Uint8Array`, of any realm, whose own properties nobody reads. */
+export interface Bytes {
+  readonly [brand]: true;
+}
+
+type Getter = (view: object) => unknown;
+
+/** The getter itself, as it was when the package was loaded. */
+function getter(prototype: object, name: string): Getter {
+  const get = Object.getOwnPropertyDescriptor(prototype, name)?.get as () => unknown;
+  return Function.prototype.call.bind(get);
+}
+
+const typedArray = Object.getPrototypeOf(Uint8Array.prototype) as object;
+const viewBuffer = getter(typedArray, 'buffer') as (view: object) => ArrayBuffer;
+const viewOffset = getter(typedArray, 'byteOffset') as (view: object) => number;
+const viewSize = getter(typedArray, 'byteLength') as (view: object) => number;
+const bufferSize = getter(ArrayBuffer.prototype, 'byteLength') as (buffer: object) => number;
+const dataViewBuffer = getter(DataView.prototype, 'buffer') as (view: object) => ArrayBuffer;
+const dataViewOffset = getter(DataView.prototype, 'byteOffset') as (view: object) => number;
+const dataViewSize = getter(DataView.prototype, 'byteLength') as (view: object) => number;
+
+const { isArrayBuffer, isDataView, isUint8Array } = types;
+const { isView } = ArrayBuffer;
+
+/** The memory of a typed array or a `DataView`; `null` for anything else. */
+export function viewedBytes(value: unknown): Bytes | null {
+  if (isUint8Array(value)) return value as unknown as Bytes;
+  if (!isView(value)) return null;
+  return (isDataView(value)
+    ? Buffer.from(dataViewBuffer(value), dataViewOffset(value), dataViewSize(value))
+    : Buffer.from(viewBuffer(value), viewOffset(value), viewSize(value))) as unknown as Bytes;
+}
+
+/** As `viewedBytes`, and the memory of an `ArrayBuffer`, as large as it is now. */
+export function bytesOf(value: unknown): Bytes | null {
+  if (!isArrayBuffer(value)) return viewedBytes(value);
+  return Buffer.from(value, 0, bufferSize(value)) as unknown as Bytes;
+}
+
+/** Text as UTF-8. */
+export function bytesOfText(text: string): Bytes {
+  return Buffer.from(text) as unknown as Bytes;
+}
+
+/** How many there are now: the user can detach or resize the memory meanwhile. */
+export function sizeOf(bytes: Bytes): number {
+  return viewSize(bytes);
+}
+
+/** As the user gave them, for those who are told what was sent. */
+export function asGiven(bytes: Bytes): Uint8Array {
+  return bytes as unknown as Uint8Array;
+}
+
+/** Those from `start` to `end`, which must lie inside: the same memory. */
+export function partOf(bytes: Bytes, start: number, end: number): Buffer {
+  return Buffer.from(viewBuffer(bytes), viewOffset(bytes) + start, end - start);
+}
+
+/** A copy of all of them. */
+export function copyOf(bytes: Bytes): Buffer {
+  return Buffer.from(partOf(bytes, 0, sizeOf(bytes)));
+}

@@ -25,7 +25,6 @@ const TESTED = [
   'agent',
   'bytes',
   'client',
-  'delegate',
   'errors',
   'events',
   'h2c-client',

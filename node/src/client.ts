@@ -52,9 +52,8 @@ export class Client extends PooledDispatcher {
       Object.defineProperty(this.prototype, symbol, {
         configurable: true,
         get(this: Client) {
-          return this.backend.kind === 'peer'
-            ? this.backend.delegate.dispatcher[symbol]
-            : read(this.backend.pool);
+          const peer = this.standIn.serving;
+          return peer === null ? read(this.pool) : peer[symbol];
         },
       });
     };
@@ -78,14 +77,13 @@ export class Client extends PooledDispatcher {
 
   /** Requests that may be under way at a time; 0 closes the connection after each. */
   get pipelining(): number {
-    return this.backend.kind === 'peer'
-      ? this.backend.delegate.pipelining
-      : this.backend.pool.pipelining;
+    return this.pool.pipelining;
   }
 
   set pipelining(value: number) {
-    if (this.backend.kind === 'peer') this.backend.delegate.pipelining = value;
-    else this.backend.pool.pipelining = value;
+    this.pool.pipelining = value;
+    const peer = this.standIn.serving;
+    if (peer !== null) Object.assign(peer, { pipelining: value });
   }
 
   /** Counters at this moment. */
@@ -100,19 +98,19 @@ export class Client extends PooledDispatcher {
 
   /** Connects although there is no request, if it has not. */
   private connectNow(connected: () => void): void {
-    const { used } = this;
-    if (used.kind === 'engine') {
-      used.pool.connect();
+    const peer = this.standIn.now();
+    if (peer === null) {
+      this.pool.connect();
       this.once('connect', connected);
     } else {
-      const { dispatcher } = used.delegate;
-      (dispatcher[symbols.kConnect] as (connected: () => void) => void).call(dispatcher, connected);
+      (peer[symbols.kConnect] as (connected: () => void) => void).call(peer, connected);
     }
   }
 
   /** What stands for the socket; `null` without a connection. */
   private get socket(): unknown {
-    if (this.backend.kind === 'peer') return this.backend.delegate.dispatcher[symbols.kSocket];
+    const peer = this.standIn.serving;
+    if (peer !== null) return peer[symbols.kSocket];
     for (const connection of this.connections) return connection.socket;
     return null;
   }

@@ -1,88 +1,108 @@
 /**
- * Origins that the peer's own Client or Pool serves.
+ * Requests that the peer's own classes serve.
  *
- * What lives here: the hand-over of one client or pool to undici's class of the same name, for
- * what only JavaScript can honour: a `connect` function, options that only Node's sockets know, a
- * pool's `factory`, and a `net.connect` that somebody has replaced. The constructors of `Client`
- * and `Pool` call it, so that the user always holds our class. It must not know the session:
- * nothing of such a pool reaches the engine.
+ * What lives here: the hand-over to undici's class of the same name, for good where only JavaScript
+ * can honour an option, and for as long as somebody has replaced Node's sockets. Our dispatchers have
+ * a `StandIn` each, so that the user always holds our class. It must not know the session: nothing of
+ * such a request reaches the engine.
  *
- * Requests of a delegated pool behave, fail and perform as undici's do.
+ * Requests of a stand-in behave, fail and perform as undici's do.
  */
 
 import type { EventEmitter } from 'node:events';
 
 import type { PoolCounters } from './capacity';
-import type { DispatchHandler, DispatchOptions } from './handler-types';
-import { needsPeer, ownOptions, type SettingsKind } from './options';
-import { proxyOf } from './proxy-settings';
+import type { SettingsKind } from './options';
+import { type PeerReason, reasonNow, type ReasonState } from './peer-reasons';
 import { type Dispatcher, peer, symbols } from './undici';
 
 /** What the peer's classes show beside `Dispatcher`'s methods. */
-type PeerDispatcher = Dispatcher & {
-  readonly stats?: object;
-  readonly [symbol: symbol]: unknown;
-};
+export type PeerDispatcher = Dispatcher & Readonly<Record<symbol, unknown>>;
 
-/** Whether `createDelegate` must serve these options; the engine serves all others. */
-export function shouldDelegate(options: unknown, kind: SettingsKind = 'client'): boolean {
-  return needsPeer(ownOptions(options), kind, proxyOf(options));
-}
+/**
+ * The peer's dispatcher in the place of the engine.
+ *
+ * ```text
+ * none ─ a reason ─▶ serving ─ the reason is gone, or another ─▶ leaving ─ idle ─▶ closed
+ * ```
+ *
+ * A request goes where it belongs when it is dispatched, and ends there: the engine's run on while the
+ * peer serves, and those of a stand-in that leaves are finished by it. The engine keeps its idle
+ * connections meanwhile; a stand-in that leaves closes its own, which somebody else may have made.
+ */
+export class StandIn {
+  /** Why it serves for good; `null`: only while the process asks for it. */
+  readonly reason: PeerReason | null;
+  readonly #make: (() => Dispatcher) | null;
+  #serving: PeerDispatcher | null = null;
+  #state: ReasonState | null = null;
+  readonly #leaving = new Set<Dispatcher>();
 
-/** A client or pool of the peer behind one of ours. */
-export class Delegate {
-  /** The peer's object. */
-  readonly dispatcher: PeerDispatcher;
+  /**
+   * `make` is called at once where there is a `reason`, and what it throws is thrown; `null`: nobody
+   * can stand in.
+   */
+  constructor(reason: PeerReason | null, make: (() => Dispatcher) | null) {
+    this.reason = reason;
+    this.#make = make;
+    if (reason !== null) this.#serving = make?.() as PeerDispatcher;
+  }
 
-  /** Serves `origin` with the peer's class and shows its events as those of `owner`. */
-  constructor(kind: SettingsKind, origin: string | URL, options: object, owner: Dispatcher) {
-    const PeerClass = kind === 'client' ? peer.Client : peer.Pool;
-    const dispatcher: Dispatcher = new PeerClass(origin, options);
-    this.dispatcher = dispatcher as PeerDispatcher;
-    for (const name of ['connect', 'disconnect', 'connectionError', 'drain'] as const) {
-      const forward = (url: URL, targets: readonly Dispatcher[], ...rest: unknown[]) => {
-        const seen = targets.map((target) => (target === dispatcher ? owner : target));
-        (owner as EventEmitter).emit(name, url, seen, ...rest);
-      };
-      (dispatcher as EventEmitter).on(name, forward);
+  /** Who serves a request that is dispatched now; `null`: the engine. */
+  now(): PeerDispatcher | null {
+    if (this.reason !== null || this.#make === null) return this.#serving;
+    const state = reasonNow();
+    if (state !== this.#state) {
+      this.#leave();
+      this.#state = state;
     }
+    if (state === null) return null;
+    return (this.#serving ??= this.#make() as PeerDispatcher);
   }
 
-  /** As `Dispatcher.dispatch`. */
-  dispatch(options: DispatchOptions, handler: DispatchHandler): boolean {
-    return this.dispatcher.dispatch(
-      options as unknown as Dispatcher.DispatchOptions,
-      handler as Dispatcher.DispatchHandler,
+  /** Who served last; `null`: the engine. */
+  get serving(): PeerDispatcher | null {
+    return this.#serving;
+  }
+
+  #leave(): void {
+    const former = this.#serving;
+    if (former === null) return;
+    this.#serving = null;
+    this.#leaving.add(former);
+    void former.close().finally(() => this.#leaving.delete(former));
+  }
+
+  get #all(): Dispatcher[] {
+    return this.#serving === null ? [...this.#leaving] : [this.#serving, ...this.#leaving];
+  }
+
+  /** Resolves when all its requests have finished. */
+  close(): Promise<unknown> {
+    return Promise.all(this.#all.map((dispatcher) => dispatcher.close()));
+  }
+
+  /** Fails all its requests with `error`. */
+  destroy(error: Error): Promise<unknown> {
+    return Promise.all(this.#all.map((dispatcher) => dispatcher.destroy(error)));
+  }
+
+  /** `counters` of the engine, and what there is here beside them. */
+  addTo(counters: PoolCounters): PoolCounters {
+    const sum = this.#all.map(readCounters).reduce(
+      (one, other) => ({
+        connected: one.connected + other.connected,
+        free: one.free + other.free,
+        queued: one.queued + other.queued,
+        pending: one.pending + other.pending,
+        running: one.running + other.running,
+        size: one.size + other.size,
+        busy: one.busy,
+      }),
+      counters,
     );
-  }
-
-  /** A client's; without meaning for a pool. */
-  get pipelining(): number {
-    return (this.dispatcher as { pipelining?: number }).pipelining ?? 1;
-  }
-
-  set pipelining(value: number) {
-    if ('pipelining' in this.dispatcher) Object.assign(this.dispatcher, { pipelining: value });
-  }
-
-  /** Resolves when all requests have finished. */
-  close(): Promise<void> {
-    return this.dispatcher.close();
-  }
-
-  /** Fails all requests with `error`. */
-  destroy(error: Error | null): Promise<void> {
-    return this.dispatcher.destroy(error);
-  }
-
-  /** undici's `stats` object. */
-  get stats(): object | undefined {
-    return this.dispatcher.stats;
-  }
-
-  /** Counters, for those who look behind the stats. */
-  get counters(): PoolCounters {
-    return readCounters(this.dispatcher);
+    // Whoever asks wants to know about the next request.
+    return this.#serving === null ? sum : { ...sum, busy: readCounters(this.#serving).busy };
   }
 }
 
@@ -101,11 +121,22 @@ export function readCounters(dispatcher: object): PoolCounters {
 }
 
 /** The peer's client or pool for `origin`; its events are shown as those of `owner`. */
-export function createDelegate(
+export function makePeer(
   kind: SettingsKind,
   origin: string | URL,
   options: object,
   owner: Dispatcher,
-): Delegate {
-  return new Delegate(kind, origin, options, owner);
+): Dispatcher {
+  const PeerClass = kind === 'client' ? peer.Client : peer.Pool;
+  const dispatcher: Dispatcher = new PeerClass(origin, options);
+  for (const name of ['connect', 'disconnect', 'connectionError', 'drain'] as const) {
+    (dispatcher as EventEmitter).on(
+      name,
+      (url: URL, targets: readonly Dispatcher[], ...rest: unknown[]) => {
+        const seen = targets.map((target) => (target === dispatcher ? owner : target));
+        (owner as EventEmitter).emit(name, url, seen, ...rest);
+      },
+    );
+  }
+  return dispatcher;
 }

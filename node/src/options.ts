@@ -18,8 +18,8 @@ import {
   warnIfUnverified,
 } from './connect-options';
 import { parseOrigin } from './parse-origin';
+import { type PeerReason, reasonNow } from './peer-reasons';
 import { type ProxySettings, proxyOf } from './proxy-settings';
-import { isConnectReplaced } from './replaced-sockets';
 import { errors, peerMajor } from './undici';
 
 /** Which class asks: a `Client` is a pool of one connection whose queue fails as a whole. */
@@ -77,6 +77,8 @@ export interface PoolSettings {
   readonly connect: ConnectSettings;
   /** Proxy on the way there; `null`: none. */
   readonly proxy: ProxySettings | null;
+  /** Why the peer's own class serves these options for good; `null`: the engine does. */
+  readonly peerReason: PeerReason | null;
   readonly allowH2: boolean;
   readonly preferH2: boolean;
   readonly h2: H2Settings;
@@ -326,23 +328,24 @@ function connectorOptions(options: RawOptions): RawOptions {
 }
 
 /**
- * Whether the peer's own class must serve these options, because only JavaScript can: a `connect`
- * function, a pool's `factory`, or a `net.connect` that somebody has replaced. A `connect.lookup`
- * runs for the engine, but beside an option that only Node's sockets know it goes with that one.
+ * Why the peer's own class must serve these options for good; `null`: the engine can. A
+ * `connect.lookup` runs for the engine, but beside an option that only Node's sockets know it goes
+ * with that one.
  */
-export function needsPeer(
+function peerReason(
   options: RawOptions,
   kind: SettingsKind,
   proxy: ProxySettings | null,
-): boolean {
+): PeerReason | null {
   // The peer would not know of the proxy, and go past it. The proxy agents have asked before.
-  if (proxy !== null) return false;
+  if (proxy !== null) return null;
   const { connect } = options;
-  if (typeof connect === 'function') return true;
+  if (typeof connect === 'function') return 'connect';
+  if (kind === 'pool' && typeof options['factory'] === 'function') return 'factory';
   const { lookup, ...others } = spread(connect);
-  if (typeof lookup === 'function' && findUnsupported(others) !== null) return true;
-  if (kind === 'pool' && typeof options['factory'] === 'function') return true;
-  return isConnectReplaced();
+  if (typeof lookup === 'function' && findUnsupported(others) !== null) return 'lookup';
+  const isForNode = reasonNow() !== null && findUnsupported(connectorOptions(options)) !== null;
+  return isForNode ? 'node option' : null;
 }
 
 /** Whether HTTP/2 without TLS is asked for. */
@@ -405,8 +408,13 @@ export function checkOptions(
   const rest = kind === 'pool' ? throughJson(given) : given;
   if (kind === 'pool') checkClientOptions(rest);
 
-  const connect = readConnectOptions(needsPeer(given, kind, proxy) ? {} : connector);
-  return { kind, connect, at: (origin) => fillIn(kind, parseOrigin(origin), rest, connect, proxy) };
+  const reason = peerReason(given, kind, proxy);
+  const connect = readConnectOptions(reason === null ? connector : {});
+  return {
+    kind,
+    connect,
+    at: (origin) => fillIn(kind, parseOrigin(origin), rest, connect, proxy, reason),
+  };
 }
 
 function fillIn(
@@ -415,6 +423,7 @@ function fillIn(
   options: RawOptions,
   connect: ConnectSettings,
   proxy: ProxySettings | null,
+  reason: PeerReason | null,
 ): PoolSettings {
   const localAddress = (options['localAddress'] as string | null | undefined) ?? null;
   const preferH2 = spread(options['connect'])['preferH2'];
@@ -442,6 +451,7 @@ function fillIn(
     socketPath: connect.socketPath,
     connect,
     proxy,
+    peerReason: reason,
     allowH2: isAbsent(options['allowH2']) ? peerMajor === 8 : options['allowH2'] === true,
     preferH2: preferH2 === true,
     h2: readH2(options),
@@ -466,7 +476,7 @@ function roundUp(connections: number | null): number | null {
 /**
  * The settings of a client or pool of `origin`.
  *
- * Where the peer's class must serve the options (see `needsPeer`), the `connect` part of the
+ * Where the peer's class must serve the options (see `peerReason`), the `connect` part of the
  * settings is the default one: the peer reads the option itself.
  *
  * @throws InvalidArgumentError as undici's constructor of that kind, see the file's comment.

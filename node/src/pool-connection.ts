@@ -9,7 +9,7 @@
 import { Client } from './client';
 import type { Connection } from './connection';
 import type { PoolCounters } from './capacity';
-import type { OriginPool } from './origin-pool';
+import type { PooledDispatcher } from './pooled-dispatcher';
 
 function dropConnection(this: PoolConnection): void {
   this.drop();
@@ -21,15 +21,12 @@ function dropConnection(this: PoolConnection): void {
  * connection.
  */
 export class PoolConnection extends Client {
-  private readonly pool: OriginPool;
   /** `null`: the connection could not be made. */
   private readonly connection: Connection | null;
 
-  constructor(pool: OriginPool, connection: Connection | null) {
+  constructor(pool: PooledDispatcher, connection: Connection | null) {
     super(pool as never);
-    this.pool = pool;
     this.connection = connection;
-    Object.defineProperty(this, 'pool', { enumerable: false });
     // As in undici, a pool goes on without a connection whose client reports an error.
     this.on('connectionError', dropConnection);
   }

@@ -8,7 +8,6 @@
 import type { Connection } from './connection';
 import type { PoolCounters } from './capacity';
 import { PoolConnection } from './pool-connection';
-import type { OriginPool } from './origin-pool';
 import { PooledDispatcher } from './pooled-dispatcher';
 import type { PoolOptions } from './types';
 import { type Dispatcher, poolSymbols } from './undici';
@@ -68,15 +67,15 @@ export class Pool extends PooledDispatcher {
   }
 
   private clientOf(connection: Connection | null): Dispatcher {
-    const { pool } = this.backend as { pool: OriginPool };
-    if (connection === null) return new PoolConnection(pool, null);
-    return (connection.client ??= new PoolConnection(pool, connection));
+    if (connection === null) return new PoolConnection(this, null);
+    return (connection.client ??= new PoolConnection(this, connection));
   }
 
   /** The connections that are up, as clients. */
-  private get clients(): unknown {
-    if (this.backend.kind === 'peer') return this.backend.delegate.dispatcher[poolSymbols.kClients];
-    return Array.from(this.connections, (connection) => this.clientOf(connection));
+  private get clients(): unknown[] {
+    const own = Array.from(this.connections, (connection) => this.clientOf(connection));
+    const others = this.standIn.serving?.[poolSymbols.kClients] as unknown[] | undefined;
+    return others === undefined ? own : [...own, ...others];
   }
 
   protected override get connectedForPeer(): number {

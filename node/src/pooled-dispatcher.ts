@@ -1,26 +1,20 @@
 /**
  * What `Client` and `Pool` share: one origin, served by the engine or handed to the peer.
  *
- * What lives here: the choice between the two, and undici's counters under undici's symbols, which
- * its own classes (BalancedPool, MockAgent, Agent) read. It must not know requests.
+ * What lives here: the two, and undici's counters under undici's symbols, which its own classes
+ * (BalancedPool, MockAgent, Agent) read. Which of the two serves is `delegate.ts`'s to say. It must
+ * not know requests.
  */
 
 import type { PoolCounters } from './capacity';
 import { checkCredentials } from './credentials';
 import type { Connection } from './connection';
-import { createDelegate, shouldDelegate, type Delegate } from './delegate';
+import { makePeer, StandIn } from './delegate';
 import { DispatcherBase, hideFields } from './dispatcher-base';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
 import { parseSettings, type SettingsKind } from './options';
 import { OriginPool } from './origin-pool';
-import { isConnectReplaced } from './replaced-sockets';
 import { type Dispatcher, symbols } from './undici';
-
-type Backend =
-  | { readonly kind: 'engine'; readonly pool: OriginPool }
-  /** The engine's, unless `net.connect` has been replaced when the first request comes. */
-  | { readonly kind: 'unused'; readonly pool: OriginPool; readonly makeDelegate: () => Delegate }
-  | { readonly kind: 'peer'; readonly delegate: Delegate };
 
 /** A dispatcher of one origin. */
 export abstract class PooledDispatcher extends DispatcherBase {
@@ -44,46 +38,36 @@ export abstract class PooledDispatcher extends DispatcherBase {
   }
 
   protected readonly url: URL;
-  protected backend: Backend;
+  /** The engine's half. */
+  protected readonly pool: OriginPool;
+  /** The peer's half. */
+  protected readonly standIn: StandIn;
 
-  /** `origin` may be the pool whose queue this dispatcher shares. */
+  /** `origin` may be the dispatcher whose queue this one shares. */
   protected constructor(
     kind: SettingsKind,
-    origin: string | URL | OriginPool,
+    origin: string | URL | PooledDispatcher,
     options: object | undefined,
   ) {
-    if (origin instanceof OriginPool) {
+    if (origin instanceof PooledDispatcher) {
       super();
-      this.url = origin.settings.url;
-      this.backend = { kind: 'engine', pool: origin };
-      hideFields(this, 'backend');
-      return;
+      ({ url: this.url, pool: this.pool, standIn: this.standIn } = origin);
+    } else {
+      const settings = parseSettings(origin, options, kind);
+      checkCredentials(settings.connect);
+      super(options);
+      this.url = settings.url;
+      this.pool = new OriginPool(this, settings);
+      // The peer would not know of a proxy, and go past it: the proxy agents have stand-ins themselves.
+      const make = (): Dispatcher => {
+        const dispatcher = makePeer(kind, origin, options as object, this);
+        const { pipelining } = this.pool;
+        if (pipelining !== settings.pipelining) Object.assign(dispatcher, { pipelining });
+        return dispatcher;
+      };
+      this.standIn = new StandIn(settings.peerReason, settings.proxy === null ? make : null);
     }
-    const settings = parseSettings(origin, options, kind);
-    checkCredentials(settings.connect);
-    super(options);
-    this.url = settings.url;
-    const makeDelegate = (): Delegate => createDelegate(kind, origin, options as object, this);
-    this.backend = shouldDelegate(options, kind)
-      ? { kind: 'peer', delegate: makeDelegate() }
-      : { kind: 'unused', pool: new OriginPool(this, settings), makeDelegate };
-    hideFields(this, 'backend');
-  }
-
-  /** The backend once there is something for it to do. */
-  protected get used(): Exclude<Backend, { readonly kind: 'unused' }> {
-    const { backend } = this;
-    if (backend.kind !== 'unused') return backend;
-    const { pool, makeDelegate } = backend;
-    // As in undici, whoever is in the place of `net.connect` when it is first needed is called. Not
-    // through a proxy: the peer would not know of it.
-    const isPeers = pool.settings.proxy === null && isConnectReplaced();
-    const used = isPeers
-      ? ({ kind: 'peer', delegate: makeDelegate() } as const)
-      : ({ kind: 'engine', pool } as const);
-    this.backend = used;
-    if (used.kind === 'peer') used.delegate.pipelining = pool.pipelining;
-    return used;
+    hideFields(this, 'pool', 'standIn');
   }
 
   /** What events of one connection name after the dispatcher itself. */
@@ -91,34 +75,32 @@ export abstract class PooledDispatcher extends DispatcherBase {
 
   /** Connections that are up and the engine's. */
   protected get connections(): Iterable<Connection> {
-    return this.backend.kind === 'peer' ? [] : this.backend.pool.connections();
+    return this.pool.connections();
   }
 
   /** Counters as undici defines them. */
   protected get counters(): PoolCounters {
-    return this.backend.kind === 'peer'
-      ? this.backend.delegate.counters
-      : this.backend.pool.counters;
+    return this.standIn.addTo(this.pool.counters);
   }
 
   /** undici shows a number for a pool and a boolean for a client. */
   protected abstract get connectedForPeer(): number | boolean;
 
   protected override dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean {
-    if (this.backend.kind === 'engine') return this.backend.pool.dispatch(options, handler);
-    const { used } = this;
-    return used.kind === 'engine'
-      ? used.pool.dispatch(options, handler)
-      : used.delegate.dispatch(options, handler);
+    const peer = this.standIn.now();
+    return peer === null
+      ? this.pool.dispatch(options, handler)
+      : peer.dispatch(
+          options as unknown as Dispatcher.DispatchOptions,
+          handler as Dispatcher.DispatchHandler,
+        );
   }
 
   protected override closeGracefully(): Promise<unknown> {
-    return this.backend.kind === 'peer' ? this.backend.delegate.close() : this.backend.pool.close();
+    return Promise.all([this.pool.close(), this.standIn.close()]);
   }
 
   protected override destroyNow(error: Error): Promise<unknown> {
-    return this.backend.kind === 'peer'
-      ? this.backend.delegate.destroy(error)
-      : this.backend.pool.destroy(error);
+    return Promise.all([this.pool.destroy(error), this.standIn.destroy(error)]);
   }
 }

@@ -5,19 +5,21 @@
  * tunnel (an `Agent` of ours whose pools connect through the proxy), forwarding, or SOCKS. Users
  * and `EnvHttpProxyAgent` construct it. It must not know how a way is opened: that is the engine's.
  *
- * What only JavaScript can do goes to the peer's own class: `clientFactory`, `factory`, and a
- * `lookup` in one of the TLS option objects.
+ * What only JavaScript can do goes to the peer's own class: `clientFactory`, `factory`, a `lookup` in
+ * one of the TLS option objects, and everything while somebody has replaced Node's sockets.
  */
 
 import type { EventEmitter } from 'node:events';
 
 import { Agent } from './agent';
 import { Client } from './client';
+import { StandIn } from './delegate';
 import { DispatcherBase, hideFields } from './dispatcher-base';
 import { Forwarder } from './forwarding';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
 import { ownOptions, wantsH2c } from './options';
 import { isUrl, parseOrigin } from './parse-origin';
+import type { PeerReason } from './peer-reasons';
 import { Pool } from './pool';
 import { checkedHeaders } from './proxy-headers';
 import {
@@ -111,6 +113,7 @@ interface Ways {
 /** Requests through a proxy; options are undici's. */
 export class ProxyAgent extends DispatcherBase {
   private readonly ways: Ways;
+  private readonly standIn: StandIn;
   /** `true`: every request through a tunnel; `false`: none that can do without. */
   private readonly tunnelsHttp: boolean;
 
@@ -132,8 +135,9 @@ export class ProxyAgent extends DispatcherBase {
     if (authorization !== undefined) headers['proxy-authorization'] = authorization;
     this.tunnelsHttp = this.readTunnelRule(given['proxyTunnel'], url);
     this.ways = makeWays(url, given, headers);
-    hideFields(this, 'ways');
-    for (const agent of this.agents()) this.forwardEvents(agent);
+    this.standIn = new StandIn(null, () => this.withEvents(peerAgent(given)));
+    hideFields(this, 'ways', 'standIn');
+    for (const agent of this.agents()) this.withEvents(agent);
   }
 
   /** undici 7 makes a tunnel unless told not to, and always to a proxy that speaks TLS; 8 does not. */
@@ -147,7 +151,7 @@ export class ProxyAgent extends DispatcherBase {
     return [...new Set([this.ways.tunnels, this.ways.forwarder])];
   }
 
-  private forwardEvents(agent: Dispatcher): void {
+  private withEvents(agent: Dispatcher): Dispatcher {
     for (const name of ['drain', 'connect', 'disconnect', 'connectionError']) {
       (agent as EventEmitter).on(
         name,
@@ -156,6 +160,7 @@ export class ProxyAgent extends DispatcherBase {
         },
       );
     }
+    return agent;
   }
 
   /**
@@ -174,7 +179,7 @@ export class ProxyAgent extends DispatcherBase {
   }
 
   protected override dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean {
-    const agent = this.agentFor(options.origin);
+    const agent = this.standIn.now() ?? this.agentFor(options.origin);
     return agent.dispatch(
       options as unknown as Dispatcher.DispatchOptions,
       agent instanceof DispatcherBase ? handler : toPeerHandler(handler),
@@ -188,19 +193,36 @@ export class ProxyAgent extends DispatcherBase {
   }
 
   protected override closeGracefully(): Promise<unknown> {
-    return Promise.all(this.agents().map((agent) => agent.close()));
+    return Promise.all([...this.agents().map((agent) => agent.close()), this.standIn.close()]);
   }
 
   protected override destroyNow(error: Error): Promise<unknown> {
-    return Promise.all(this.agents().map((agent) => agent.destroy(error)));
+    const agents = this.agents().map((agent) => agent.destroy(error));
+    return Promise.all([...agents, this.standIn.destroy(error)]);
   }
+}
+
+/** Why the peer's agent serves every request for good; `null`: some are the engine's. */
+function reasonForAll(url: URL, options: Options): PeerReason | null {
+  const { factory, proxyTls, requestTls } = options;
+  if (typeof factory === 'function') return 'factory';
+  const hasLookup = needsJavaScript(proxyTls) || (isSocks(url) && needsJavaScript(requestTls));
+  return hasLookup ? 'proxy lookup' : null;
+}
+
+/**
+ * Why it serves those through a tunnel. The client to the proxy is what tunnels are asked of;
+ * forwarded requests never see it.
+ */
+function reasonForTunnels(options: Options): PeerReason | null {
+  if (typeof options['clientFactory'] === 'function') return 'client factory';
+  if (wantsH2c(options)) return 'h2c tunnel';
+  return needsJavaScript(options['requestTls']) ? 'proxy lookup' : null;
 }
 
 /** What the options need: each way by our own classes where they can. */
 function makeWays(url: URL, options: Options, headers: Options): Ways {
-  const { clientFactory, factory, proxyTls, requestTls } = options;
-  const isForPeer = typeof factory === 'function' || needsJavaScript(proxyTls);
-  if (isForPeer || (isSocks(url) && needsJavaScript(requestTls))) {
+  if (reasonForAll(url, options) !== null) {
     const agent = peerAgent(options);
     return { tunnels: agent, forwarder: agent };
   }
@@ -208,11 +230,9 @@ function makeWays(url: URL, options: Options, headers: Options): Ways {
     const agent = socksAgent(url, options);
     return { tunnels: agent, forwarder: agent };
   }
-  // The client to the proxy is what tunnels are asked of; forwarded requests never see it.
-  const isPeerTunnel =
-    typeof clientFactory === 'function' || wantsH2c(options) || needsJavaScript(requestTls);
+  const isEngines = reasonForTunnels(options) === null;
   return {
-    tunnels: isPeerTunnel ? peerAgent(options) : makeTunnels(url, options, headers),
+    tunnels: isEngines ? makeTunnels(url, options, headers) : peerAgent(options),
     forwarder: makeForwarder(url, options, headers),
   };
 }

@@ -9,7 +9,6 @@ import { type ConnectSettings, readConnectOptions } from './connect-options';
 import { checkCredentials } from './credentials';
 import { ownOptions } from './options';
 import { addHeader, type HeaderTarget } from './request-headers';
-import { isConnectReplaced } from './replaced-sockets';
 import { errors } from './undici';
 
 /** Host without the brackets of an IPv6 address. */
@@ -36,12 +35,8 @@ export function readLeg(tls: unknown, timeout: unknown): ConnectSettings {
   return settings;
 }
 
-/**
- * Whether only JavaScript can do what one of these TLS option objects asks for, or what somebody
- * who replaced `net.connect` expects.
- */
+/** Whether only JavaScript can do what one of these TLS option objects asks for. */
 export function needsJavaScript(...tls: unknown[]): boolean {
-  if (isConnectReplaced()) return true;
   return tls.some((options) => typeof ownOptions(options)['lookup'] === 'function');
 }
 

@@ -4,12 +4,13 @@
  * What lives here: undici's options and refusals, and a pool for each origin. Users and
  * `ProxyAgent` construct it. It must not know the protocol: that is the engine's.
  *
- * A `connect` function or a `lookup` goes to the peer's own class.
+ * A `connect` function or a `lookup` goes to the peer's own class, and everything does while somebody
+ * has replaced Node's sockets.
  */
 
 import type { EventEmitter } from 'node:events';
 
-import { readCounters } from './delegate';
+import { readCounters, StandIn } from './delegate';
 import { DispatcherBase, hideFields } from './dispatcher-base';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
 import { ownOptions } from './options';
@@ -86,8 +87,7 @@ export class Socks5ProxyAgent extends DispatcherBase {
   private readonly settings: ProxySettings;
   /** `connect` of the pools: TLS with the origin. */
   private readonly inner: object;
-  /** The peer's own agent, where only it will do. */
-  private readonly delegate: Dispatcher | null;
+  private readonly standIn: StandIn;
   private readonly [kPools] = new Map<string, Pool>();
 
   /**
@@ -102,18 +102,20 @@ export class Socks5ProxyAgent extends DispatcherBase {
     checkTimeout(connectTimeout, 'connectTimeout');
     checkTimeout(ownOptions(requestTls)['timeout'], 'requestTls.timeout');
     checkTimeout(ownOptions(proxyTls)['timeout'], 'proxyTls.timeout');
-    const needsPeer = typeof connect === 'function' || needsJavaScript(proxyTls, requestTls);
-    this.delegate = needsPeer ? new peer.Socks5ProxyAgent(proxyUrl, options) : null;
-    this.settings = readSettings(needsPeer ? {} : given, url);
+    const lookup = needsJavaScript(proxyTls, requestTls) ? 'proxy lookup' : null;
+    const reason = typeof connect === 'function' ? 'connect' : lookup;
+    this.standIn = new StandIn(reason, () => new peer.Socks5ProxyAgent(proxyUrl, options));
+    this.settings = readSettings(reason === null ? given : {}, url);
     this.inner = { timeout: connectTimeout, ...(requestTls as object | undefined) };
     // Checked here, and not with the first request.
-    if (!needsPeer) readLeg(requestTls, connectTimeout);
-    hideFields(this, 'settings', 'inner', 'delegate');
+    if (reason === null) readLeg(requestTls, connectTimeout);
+    hideFields(this, 'settings', 'inner', 'standIn');
   }
 
   protected override dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean {
-    if (this.delegate !== null) {
-      return this.delegate.dispatch(
+    const standIn = this.standIn.now();
+    if (standIn !== null) {
+      return standIn.dispatch(
         options as unknown as Dispatcher.DispatchOptions,
         toPeerHandler(handler),
       );
@@ -154,17 +156,20 @@ export class Socks5ProxyAgent extends DispatcherBase {
   }
 
   private all(): Dispatcher[] {
-    const pools: Dispatcher[] = [...this[kPools].values()];
+    const pools = [...this[kPools].values()];
     this[kPools].clear();
-    return this.delegate === null ? pools : [this.delegate, ...pools];
+    return pools;
   }
 
   protected override closeGracefully(): Promise<unknown> {
-    return Promise.all(this.all().map((dispatcher) => dispatcher.close()));
+    return Promise.all([...this.all().map((pool) => pool.close()), this.standIn.close()]);
   }
 
   protected override destroyNow(error: Error): Promise<unknown> {
-    return Promise.all(this.all().map((dispatcher) => dispatcher.destroy(error)));
+    return Promise.all([
+      ...this.all().map((pool) => pool.destroy(error)),
+      this.standIn.destroy(error),
+    ]);
   }
 }
 

@@ -11,6 +11,8 @@ export interface ChildOptions {
   readonly flags?: readonly string[];
   /** `values` of the script. */
   readonly values?: object;
+  /** What runs before dodici is loaded, in the same scope. */
+  readonly before?: string;
 }
 
 /** Lines that Node writes because of flags, not because of what ran. */
@@ -20,12 +22,18 @@ const WARNINGS = /^\(node:.*\n|^\(Use `node.*\n/gm;
  * Runs `body` as an async function's body with `dodici`, `peer` (undici) and `values` in scope.
  * What it returns comes back through JSON. The process must end by itself, quietly.
  */
-export function inChild(body: string, { flags = [], values = {} }: ChildOptions): Promise<unknown> {
+export function inChild(
+  body: string,
+  { flags = [], values = {}, before = '' }: ChildOptions = {},
+): Promise<unknown> {
   const script = `
-    const dodici = require(${JSON.stringify(built)});
-    const peer = require('undici');
     const values = ${JSON.stringify(values)};
-    const main = async () => { ${body} };
+    const main = async () => {
+      ${before}
+      const dodici = require(${JSON.stringify(built)});
+      const peer = require('undici');
+      ${body}
+    };
     main().then((result) => process.stdout.write(JSON.stringify(result ?? null)));`;
   return new Promise((resolve, reject) => {
     execFile(

@@ -8,8 +8,8 @@ import { afterEach, describe, expect, it } from 'vitest';
 
 import { Agent } from '../../src/agent';
 import { Client } from '../../src/client';
-import { shouldDelegate } from '../../src/delegate';
 import { H2CClient } from '../../src/h2c-client';
+import { parseSettings } from '../../src/options';
 import { Pool } from '../../src/pool';
 import { buildConnector, type Dispatcher, peer, symbols } from '../../src/undici';
 
@@ -43,24 +43,26 @@ const lookup: net.LookupFunction = (_hostname, options, callback) => {
   else callback(null, '127.0.0.1', 4);
 };
 
-describe('shouldDelegate', () => {
-  it('is true only for what JavaScript must do', () => {
+describe('the peer serves for good', () => {
+  it('only what JavaScript must do', () => {
+    const reason = (options: object | undefined, kind: 'client' | 'pool' = 'client') =>
+      parseSettings('http://localhost', options, kind).peerReason;
     const connect = buildConnector({});
-    expect(shouldDelegate({ connect })).toBe(true);
-    expect(shouldDelegate({ connect: { lookup } })).toBe(false);
-    expect(shouldDelegate({ connect: { lookup, ciphers: 'AES128-SHA' } })).toBe(true);
-    expect(shouldDelegate({ useH2c: true })).toBe(false);
-    expect(shouldDelegate({ h2Options: { useH2c: true } })).toBe(false);
-    expect(shouldDelegate({ factory: () => null }, 'pool')).toBe(true);
+    expect(reason({ connect })).toBe('connect');
+    expect(reason({ connect: { lookup } })).toBe(null);
+    expect(reason({ connect: { lookup, ciphers: 'AES128-SHA' } })).toBe('lookup');
+    expect(reason({ useH2c: true })).toBe(null);
+    expect(reason({ h2Options: { useH2c: true } })).toBe(null);
+    expect(reason({ factory: () => null }, 'pool')).toBe('factory');
     for (const options of [
       undefined,
       {},
       { connect: {} },
-      { connect: { ca: 'x' } },
+      { connect: { ca: '-----BEGIN CERTIFICATE-----' } },
       { useH2c: false },
     ]) {
-      expect(shouldDelegate(options)).toBe(false);
-      expect(shouldDelegate(options, 'pool')).toBe(false);
+      expect(reason(options)).toBe(null);
+      expect(reason(options, 'pool')).toBe(null);
     }
   });
 });
@@ -118,20 +120,24 @@ describe('a net.connect that somebody has replaced', () => {
     }
   });
 
-  it('is not asked by a client that has been used before', async () => {
+  it('is asked by a client that has been used before, and by none after it was put back', async () => {
     const url = await origin();
     const client = opened(new Client(url));
-    await textOf(client, '/before');
     const { connect } = net;
     const mutable = createRequire(import.meta.url)('node:net') as { connect: unknown };
-    mutable.connect = () => {
-      throw new Error('not for us');
-    };
-    try {
-      expect(await textOf(client, '/now')).toBe('GET /now');
-    } finally {
-      mutable.connect = connect;
+    const failure = new Error('not for you');
+    for (let round = 0; round < 2; round++) {
+      expect(await textOf(client, '/mine')).toBe('GET /mine');
+      mutable.connect = () => {
+        throw failure;
+      };
+      try {
+        await expect(textOf(client, '/yours')).rejects.toBe(failure);
+      } finally {
+        mutable.connect = connect;
+      }
     }
+    expect(await textOf(client, '/mine')).toBe('GET /mine');
   });
 });
 

@@ -54,7 +54,8 @@ pub struct Request {
     pub idempotent: bool,
     /// No other request may share the connection until the response head has come.
     pub blocking: bool,
-    /// Close the connection after this exchange.
+    /// Close the connection after this exchange. To be set where the head says
+    /// `connection: close`, or HTTP/1.0 without `connection: keep-alive`.
     pub reset: bool,
     /// The head carries `expect: 100-continue`: the body waits for 100, a final status or
     /// [`ExchangeConfig::continue_timeout`](super::config::ExchangeConfig::continue_timeout).

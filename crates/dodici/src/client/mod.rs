@@ -8,6 +8,7 @@
 //! connection) is in [`ResponseDetail`], an extension of the response.
 
 mod exchange;
+mod fields;
 mod incoming;
 mod request_head;
 mod upgraded;
@@ -107,7 +108,8 @@ impl Pool {
     /// that is the request's version; `Host` is taken from the headers,
     /// else from the URI's authority, else from the pool's origin. A body of known length is sent
     /// with `Content-Length`, any other chunked, with its trailers. `Expect: 100-continue` in the
-    /// headers makes the body wait for the server.
+    /// headers makes the body wait for the server, `Connection: close` ends the connection with the
+    /// response.
     ///
     /// Dropping the future, or the response body before its end, cancels the request.
     ///
@@ -183,15 +185,16 @@ impl Pool {
             .copied()
             .unwrap_or_default();
         let head = request_head::serialize(parts, &body_kind, self.origin(), options)?;
+        let meaning = fields::Meaning::of(parts);
         let request = Request {
             head,
-            kind: request_head::kind(parts),
+            kind: request_head::kind(parts, meaning),
             idempotent: options
                 .idempotent
                 .unwrap_or_else(|| parts.method.is_idempotent()),
             blocking: options.blocking.unwrap_or(true),
-            expect_continue: request_head::expects_continue(parts),
-            reset: options.reset,
+            expect_continue: meaning.expect_continue,
+            reset: options.reset || meaning.close,
             headers_timeout: options.headers_timeout,
             body_timeout: options.body_timeout,
             body: body_kind,

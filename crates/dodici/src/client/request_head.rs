@@ -4,30 +4,24 @@ use bytes::{Bytes, BytesMut};
 use dodici_pool::{
     BodyKind, Error, ErrorKind, HeaderBlock, Origin, Phase, RequestKind, ResponseHead, Version,
 };
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 
+use super::fields::Meaning;
 use super::{RawHeaders, RequestOptions, invalid};
 
 /// How the response must be read.
-pub(super) fn kind(parts: &Parts) -> RequestKind {
+pub(super) fn kind(parts: &Parts, meaning: Meaning) -> RequestKind {
     if parts.method == http::Method::HEAD {
         RequestKind::Head
     } else if parts.method == http::Method::CONNECT {
         RequestKind::Connect
-    } else if parts.headers.contains_key(UPGRADE) {
+    } else if meaning.upgrade {
         RequestKind::Upgrade
     } else {
         RequestKind::Plain
     }
-}
-
-pub(super) fn expects_continue(parts: &Parts) -> bool {
-    parts
-        .headers
-        .get(EXPECT)
-        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// Writes the head. Framing fields are ours: the caller's `Content-Length` must agree with the

@@ -24,9 +24,6 @@ pub(super) struct HeadReader {
     fields: FramingFields,
     lines: LineBuffer,
     expects: Expects,
-    /// A stray CRLF may come before the first status line of a connection, once: some servers
-    /// count a CRLF behind a previous message's body (RFC 9112, section 2.2, allows to skip it).
-    skip_crlf: bool,
     leniency: Leniency,
 }
 
@@ -45,7 +42,6 @@ impl HeadReader {
             fields: FramingFields::default(),
             lines: LineBuffer::default(),
             expects: Expects::StatusLine,
-            skip_crlf: true,
             leniency: Leniency::default(),
         }
     }
@@ -119,7 +115,7 @@ impl HeadReader {
             at += taken;
             if self.expects == Expects::StatusLine {
                 let (Line::Complete(start) | Line::Partial(start) | Line::Overflow(start)) = &line;
-                check_start(start, self.skip_crlf)?;
+                check_start(start)?;
             }
             let line = match line {
                 Line::Complete(line) => line,
@@ -127,8 +123,9 @@ impl HeadReader {
                 Line::Overflow(_) => return Err(Reject::Overflow),
             };
             if self.expects == Expects::StatusLine {
-                let was_fresh = std::mem::replace(&mut self.skip_crlf, false);
-                if was_fresh && line == b"\r\n" {
+                // Some servers count a CRLF behind the previous message's body, and RFC 9112, section
+                // 2.2, has its receiver skip it. The limit of the head counts them.
+                if line == b"\r\n" {
                     continue;
                 }
                 read_status_line(line, &mut self.head)?;
@@ -167,12 +164,13 @@ impl HeadReader {
 }
 
 /// Compares the start of a status line, complete or not, with `HTTP/1.x` and a space, so that a
-/// peer that speaks something else is refused at its first wrong byte, line end or not.
-fn check_start(start: &[u8], skip_crlf: bool) -> Result<(), Reject> {
+/// peer that speaks something else is refused at its first wrong byte, line end or not. An empty line
+/// passes.
+fn check_start(start: &[u8]) -> Result<(), Reject> {
     const EXPECTED: &[u8; 9] = b"HTTP/1.x ";
     const VERSION_STARTS: usize = 5;
     const MINOR: usize = 7;
-    if skip_crlf && start.first() == Some(&b'\r') {
+    if start.first() == Some(&b'\r') {
         return match start.get(1) {
             None | Some(b'\n') => Ok(()),
             Some(_) => Err(Reject::Parse(LfExpected, "Expected LF after CR")),

@@ -5,7 +5,7 @@
 /// All limits are inclusive: a message that is exactly as large as its limit is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of one response head, from the first byte of the status line (or of the stray CRLF
+    /// Bytes of one response head, from the first byte of the status line (or of the empty lines
     /// before it) to the empty line, reason phrase and separators included. Default 16 KiB:
     /// Node's `--max-http-header-size`.
     pub max_header_size: usize,

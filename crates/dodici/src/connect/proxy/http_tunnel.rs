@@ -105,6 +105,7 @@ fn check_field(name: &[u8], value: &[u8]) -> Result<(), Error> {
 /// head is refused at once, because a proxy that waits for us would never send its rest.
 async fn read_head<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Vec<u8>, Error> {
     let mut head = Vec::with_capacity(256);
+    let mut skipped = 0;
     loop {
         let mut byte = [0];
         let read = stream.read(&mut byte).await;
@@ -112,7 +113,8 @@ async fn read_head<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Vec<u8>, Erro
             return Err(closed());
         }
         let [byte] = byte;
-        if head.len() < CONSTANT.len() && byte != CONSTANT[head.len()] {
+        let empty_line = (head.is_empty() && byte == b'\r') || head == b"\r";
+        if !empty_line && head.len() < CONSTANT.len() && byte != CONSTANT[head.len()] {
             return Err(malformed(ParseErrorCode::InvalidConstant, "Expected HTTP/"));
         }
         if byte == b'\n' && head.last() != Some(&b'\r') {
@@ -122,10 +124,15 @@ async fn read_head<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Vec<u8>, Erro
             return Err(malformed(ParseErrorCode::LfExpected, "Missing expected LF"));
         }
         head.push(byte);
+        if head == b"\r\n" {
+            // As before every status line (RFC 9112, section 2.2).
+            skipped += head.len();
+            head.clear();
+        }
         if head.ends_with(b"\r\n\r\n") {
             return Ok(head);
         }
-        if head.len() >= MAX_HEAD {
+        if skipped + head.len() >= MAX_HEAD {
             return Err(overflow());
         }
     }

@@ -248,13 +248,25 @@ async fn s28_an_answer_without_end_is_cut_off() {
 }
 
 #[tokio::test]
+async fn empty_lines_before_the_answer_are_skipped_within_its_limit() {
+    for lines in ["\r\n", "\r\n\r\n"] {
+        let answer = format!("{lines}{OK}");
+        outcome(answer.as_bytes(), false).await.unwrap();
+    }
+    let error = outcome(&b"\r\n".repeat(16 * 1024), false).await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::HeadersOverflow);
+}
+
+#[tokio::test]
 async fn what_is_no_head_is_refused_without_waiting_for_more() {
     use ParseErrorCode::{
         CrExpected, InvalidConstant, InvalidHeaderToken, InvalidStatus, LfExpected,
     };
     for (answer, expected) in [
         ("SSH-2.0-x\r\n", InvalidConstant),
-        ("\r\n", InvalidConstant),
+        ("\r\n\r\n ", InvalidConstant),
+        ("\r\n\n", InvalidConstant),
+        ("\rH", LfExpected),
         ("HTTP/2 200\r\n", InvalidConstant),
         ("HTTP/1.1 200 OK\n", CrExpected),
         ("HTTP/1.1 200 OK\r\nA: b\nC", CrExpected),

@@ -1,10 +1,11 @@
 //! Pool options: the payload of `PoolCreate` and of the native function `checkOptions`.
 //!
 //! Turns the flat list of [`OptionKey`] values into the structs of the layers that read them.
-//! Defaults are those of the structs, but for four that undici decides: an unexpected
-//! `100 Continue` is an error, a response does not wait for the end of its request's body, the window
-//! is [`WINDOW`], and a request is replayed once. Whether certificates and keys make
-//! sense is for the connector to say.
+//! Defaults are those of the structs, but for those that undici decides: an unexpected
+//! `100 Continue` that is not followed by an answer is an error, a response does not wait for the end
+//! of its request's body, a reset ends a body that lasts until the close, what a server says first is
+//! the answer to the first request, the window is [`WINDOW`], and a request is replayed once. Whether
+//! certificates and keys make sense is for the connector to say.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -35,6 +36,12 @@ pub struct PoolOptions {
 /// Longest finite time, for "never" where a layer wants a duration: ten years, which no process
 /// lives to see and which can be added to any clock.
 const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// How long the answer may take behind a `100 Continue` that nobody asked for. undici fails such a
+/// request at once with `bad response`, and its own test (`test/http-100.js`) sends nothing else and
+/// waits for that; servers that send one and then the answer are served. Two seconds: well below what
+/// that test is given, and above what most answers take.
+const CONTINUE_WAIT: Duration = Duration::from_secs(2);
 
 /// How often a request is sent again that the peer did not process: as in undici (and RFC 9113,
 /// section 8.7, says so), once.
@@ -91,9 +98,11 @@ impl PoolOptions {
         let mut lookup = false;
         let mut pool = PoolConfig::default();
         let mut exchange = ExchangeConfig {
-            unexpected_continue: UnexpectedContinue::Error,
+            unexpected_continue: UnexpectedContinue::Await(CONTINUE_WAIT),
             body_grace: None,
             window: WINDOW,
+            abrupt_close_ends_body: true,
+            early_answer: true,
             ..ExchangeConfig::default()
         };
         let mut connect = ConnectConfig::default();

@@ -449,6 +449,12 @@ impl Command {
         upload.held || (upload.chunks.is_empty() && upload.end.is_none() && !upload.left)
     }
 
+    /// Whether there are trailers that have not been taken to be written.
+    pub(crate) fn has_trailers(&self) -> bool {
+        let upload = &self.inner.lock().upload;
+        upload.end.as_ref().is_some_and(|end| !end.is_empty())
+    }
+
     /// Trailers to be written behind the last chunk, once the end has been handed over.
     pub(crate) fn take_trailers(&self) -> Option<HeaderBlock> {
         let mut inner = self.inner.lock();

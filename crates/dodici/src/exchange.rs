@@ -13,13 +13,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use dodici_pool::{
-    CloseReason, Error, ErrorKind, ExchangeConfig, HeaderBlock, Phase, Replay, Request, RequestKind,
+    CloseReason, Error, ErrorKind, ExchangeConfig, HeaderBlock, Phase, Replay, Request,
+    RequestKind, UnexpectedContinue,
 };
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use crate::clock::{Timer, after};
+use crate::clock::{Timer, Verdict, after, past_the_reactor};
 use crate::command::{Command, PULL_WINDOW, Settle};
 use crate::conn::{ByteStream, H1Conn, poll_response};
 use crate::sink::{ExchangeInfo, Sink};
@@ -105,7 +106,7 @@ pub(crate) async fn run(
     {
         ask_first(sink, &job.command);
     }
-    let headers_timeout = override_timeout(job.request.headers_timeout, config.headers_timeout);
+    let head_wait = HeadWait::new(job.request.headers_timeout, config);
     let mut exchange = Exchange {
         response: Some(response),
         body: None,
@@ -119,8 +120,8 @@ pub(crate) async fn run(
         primed: false,
         stopped: false,
         received: 0,
-        deadline: after(headers_timeout),
-        headers_timeout,
+        deadline: after(head_wait.timeout()),
+        head_wait,
         continue_deadline: None,
         grace: None,
     };
@@ -145,6 +146,57 @@ pub(crate) fn override_timeout(
     request.or(default).filter(|timeout| !timeout.is_zero())
 }
 
+/// How long a response's head may take.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct HeadWait {
+    timeout: Option<Duration>,
+    /// A `100 Continue` came that nobody asked for, behind which the answer has so much time.
+    unasked: Option<Duration>,
+}
+
+impl HeadWait {
+    pub(crate) fn new(request: Option<Duration>, config: &ExchangeConfig) -> Self {
+        Self {
+            timeout: override_timeout(request, config.headers_timeout),
+            unasked: None,
+        }
+    }
+
+    pub(crate) fn timeout(self) -> Option<Duration> {
+        match (self.timeout, self.unasked) {
+            (Some(timeout), Some(unasked)) => Some(timeout.min(unasked)),
+            (timeout, unasked) => timeout.or(unasked),
+        }
+    }
+
+    /// An informational head came. Whether the wait is another one now, and starts anew.
+    pub(crate) fn hear(&mut self, status: u16, config: &ExchangeConfig) -> bool {
+        match config.unexpected_continue {
+            UnexpectedContinue::Await(time) if status == 100 && self.unasked.is_none() => {
+                self.unasked = Some(time);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The wait was too long.
+    pub(crate) fn error(self) -> (CloseReason, Error) {
+        let (reason, kind, text) = if self.unasked.is_some() && self.unasked == self.timeout() {
+            (
+                CloseReason::ProtocolError,
+                ErrorKind::Socket,
+                "bad response",
+            )
+        } else {
+            let text = "Headers Timeout Error";
+            (CloseReason::Timeout, ErrorKind::HeadersTimeout, text)
+        };
+        let error = Error::new(kind, Phase::Headers, text);
+        (reason, error.with_replay(Replay::Never))
+    }
+}
+
 struct Exchange<'a, F, I> {
     /// Until hyper has the head.
     response: Option<Pin<&'a mut F>>,
@@ -164,7 +216,7 @@ struct Exchange<'a, F, I> {
     stopped: bool,
     received: u64,
     deadline: Option<Instant>,
-    headers_timeout: Option<Duration>,
+    head_wait: HeadWait,
     continue_deadline: Option<Instant>,
     /// The response is complete; until when the end of the request's body is waited for.
     grace: Option<Instant>,
@@ -181,9 +233,20 @@ where
     I: Interrupt,
 {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Finish> {
+        let mut polled = self.poll_rounds(cx);
+        loop {
+            match polled {
+                Some(polled) => return polled,
+                None => polled = past_the_reactor(|| self.poll_rounds(cx)),
+            }
+        }
+    }
+
+    /// `None` where a deadline asks for a look at the socket.
+    fn poll_rounds(&mut self, cx: &mut Context<'_>) -> Option<Poll<Finish>> {
         loop {
             if self.grace.is_some() {
-                return self.poll_grace(cx);
+                return Some(self.poll_grace(cx));
             }
             if self.job.command.is_cancelled() {
                 // What the caller handed over before it gave up leaves first, as far as the socket
@@ -191,26 +254,28 @@ where
                 if self.job.command.has_chunks() {
                     let _ = self.conn.poll_drive(cx);
                 }
-                return self.fail(
-                    CloseReason::Aborted,
-                    Error::new(ErrorKind::Aborted, self.phase(), "Request aborted"),
-                );
+                let error = Error::new(ErrorKind::Aborted, self.phase(), "Request aborted");
+                return Some(self.fail(CloseReason::Aborted, error));
             }
             if let Some((reason, error)) = self.interrupt.interrupted() {
-                return self.fail(reason, error);
+                return Some(self.fail(reason, error));
             }
             if let Some(error) = self.job.command.failure() {
-                return self.fail(CloseReason::Aborted, error);
+                return Some(self.fail(CloseReason::Aborted, error));
             }
             // Reading comes before the deadlines: what arrived in time is never a timeout.
             let done = self.conn.poll_drive(cx).is_ready();
             let progress = self.conn.progress();
+            let mut restart = progress.wrote;
             for head in &progress.informational {
-                if let Some(sink) = self.job.settle.sink() {
+                restart |= self.head_wait.hear(head.status, self.config);
+                if head.status != 100
+                    && let Some(sink) = self.job.settle.sink()
+                {
                     sink.informational(head);
                 }
             }
-            if progress.wrote {
+            if restart {
                 self.restart_headers_deadline();
             }
             if progress.continued || (self.continue_deadline.is_some() && self.head_is_there()) {
@@ -218,13 +283,21 @@ where
                 continue;
             }
             if progress.upgraded {
-                return Poll::Ready(Finish::Upgraded);
+                // The stream's first byte comes behind the last one of the request.
+                if self.conn.has_left() {
+                    return Some(Poll::Ready(Finish::Upgraded));
+                }
+                if progress.failed || progress.refused || done {
+                    let (reason, error) = self.conn.take_failure(self.phase());
+                    return Some(self.fail(reason, error));
+                }
+                return self.poll_deadlines(cx);
             }
             self.tell_head();
             self.ask_for_body();
             match self.poll_body(cx) {
                 Step::Again => continue,
-                Step::Finished(finish) => return Poll::Ready(finish),
+                Step::Finished(finish) => return Some(Poll::Ready(finish)),
                 Step::Wait => {}
             }
             // A complete message is delivered to its end, whatever happened behind it. If hyper gave
@@ -234,9 +307,9 @@ where
                 let (reason, error) = self.conn.take_failure(self.phase());
                 let whole = !self.job.request.body.is_pulled() || self.job.command.is_untouched();
                 if whole && !self.conn.sent_any() && !self.head_told {
-                    return Poll::Ready(Finish::Unsent(reason, error));
+                    return Some(Poll::Ready(Finish::Unsent(reason, error)));
                 }
-                return self.fail(reason, error);
+                return Some(self.fail(reason, error));
             }
             return self.poll_deadlines(cx);
         }
@@ -398,7 +471,7 @@ where
             Err(CloseReason::NotReusable)
                 if !over
                     && self.conn.waits_for_body()
-                    && !self.timer.poll_expired(cx, self.grace) =>
+                    && !self.timer.poll_reached(cx, self.grace) =>
             {
                 Poll::Pending
             }
@@ -410,7 +483,7 @@ where
 
     fn restart_headers_deadline(&mut self) {
         if !self.head_told {
-            self.deadline = after(self.headers_timeout);
+            self.deadline = after(self.head_wait.timeout());
         }
     }
 
@@ -419,7 +492,8 @@ where
         self.deadline = after(timeout);
     }
 
-    fn poll_deadlines(&mut self, cx: &mut Context<'_>) -> Poll<Finish> {
+    /// `None` where a look at the socket comes first.
+    fn poll_deadlines(&mut self, cx: &mut Context<'_>) -> Option<Poll<Finish>> {
         if self.head_told {
             if !self.job.command.has_credit() {
                 // A reader that takes nothing makes no silent server: its next credit, or the end
@@ -430,31 +504,33 @@ where
                 self.restart_body_deadline();
             }
         }
-        if let Some(at) = self.continue_deadline
-            && self.timer.poll_expired(cx, Some(at))
-        {
-            self.let_body_go();
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
+        match self.timer.judge(cx, self.continue_deadline) {
+            Verdict::Waits => {}
+            Verdict::Look => return None,
+            Verdict::Passed => {
+                self.let_body_go();
+                cx.waker().wake_by_ref();
+                return Some(Poll::Pending);
+            }
         }
-        while self.timer.poll_expired(cx, self.deadline) {
+        loop {
+            match self.timer.judge(cx, self.deadline) {
+                Verdict::Waits => return Some(Poll::Pending),
+                Verdict::Look => return None,
+                Verdict::Passed => {}
+            }
             if !self.head_told {
                 // A caller that is slow to deliver its body is not a silent server.
                 if self.job.request.body.is_pulled() && self.job.command.is_starved() {
                     self.restart_headers_deadline();
                     continue;
                 }
-                let error = Error::new(
-                    ErrorKind::HeadersTimeout,
-                    Phase::Headers,
-                    "Headers Timeout Error",
-                );
-                return self.fail(CloseReason::Timeout, error.with_replay(Replay::Never));
+                let (reason, error) = self.head_wait.error();
+                return Some(self.fail(reason, error));
             }
             let error = Error::new(ErrorKind::BodyTimeout, Phase::Body, "Body Timeout Error");
-            return self.fail(CloseReason::Timeout, error);
+            return Some(self.fail(CloseReason::Timeout, error));
         }
-        Poll::Pending
     }
 }
 

@@ -821,7 +821,9 @@ async fn a_server_that_speaks_first_answers_the_first_request() {
         conn.send(numbered(1)).await;
         conn.closed().await;
     });
-    let client = Client::new(peer.port(), depth(3));
+    let mut config = depth(3);
+    config.exchange.early_answer = true;
+    let client = Client::new(peer.port(), config);
     client.pool.connect();
     let connected = |event: &Event| matches!(event, Event::Connected { .. });
     within("connect", client.events.wait_for(connected)).await;

@@ -21,6 +21,12 @@ fn limited(connections: u32) -> OriginConfig {
     config
 }
 
+fn hearing_early_answers() -> OriginConfig {
+    let mut config = limited(1);
+    config.exchange.early_answer = true;
+    config
+}
+
 /// No timer but those of connections at rest, so that paused time jumps to exactly those.
 fn only_rest_timers() -> OriginConfig {
     let mut config = OriginConfig::default();
@@ -625,7 +631,7 @@ async fn a_server_that_speaks_first_answers_the_request_that_its_connection_was_
             kept.push(stream);
         }
     });
-    let client = Client::new(port, limited(1));
+    let client = Client::new(port, hearing_early_answers());
     for _ in 0..50 {
         let seen = within("answer", client.get("/").ended()).await;
         assert_eq!(seen.body, b"ok");
@@ -1076,7 +1082,7 @@ async fn a_fresh_connection_takes_an_answer_that_came_before_the_request() {
             conn.closed().await;
         });
         for _ in 0..20 {
-            let client = Client::new(peer.port(), limited(1));
+            let client = Client::new(peer.port(), hearing_early_answers());
             let seen = within("response", client.get("/a").ended()).await;
             assert_eq!(seen.body, b"ok");
             shut_down(client).await;

@@ -170,6 +170,15 @@ pub struct ExchangeConfig {
     pub window: u32,
     /// Faults of responses on HTTP/1.1 that are forgiven. Default: none.
     pub leniency: Leniency,
+    /// A body that lasts until the connection closes also ends with a reset, or with TLS that ends
+    /// without `close_notify`. Default false: both are errors, because half a body cannot be told from
+    /// a whole one. undici, as Node, takes both for the end. A body whose framing says where it ends
+    /// is never complete before that.
+    pub abrupt_close_ends_body: bool,
+    /// What a server says on a new connection before the first request was written to it is the
+    /// answer to that request, as in undici. Default false: nobody asked for it, and it ends the
+    /// connection.
+    pub early_answer: bool,
 }
 
 /// Faults in the fields of a response's head that are forgiven. Default: none, because what one
@@ -192,9 +201,12 @@ pub struct Leniency {
 /// What to do with a `100 Continue` that answers no `Expect`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnexpectedContinue {
-    /// Ignore it (RFC 9110, section 15.2.1).
+    /// Discard it (RFC 9110, section 15.2.1).
     Ignore,
-    /// Fail the request, as undici does (`test/http-100.js`).
+    /// Discard it, but wait for the answer no longer than this once the request has been sent, nor
+    /// than the headers timeout. Then the request fails with `bad response`.
+    Await(Duration),
+    /// Fail the request, as undici does.
     Error,
 }
 
@@ -210,6 +222,8 @@ impl Default for ExchangeConfig {
             body_grace: Some(Duration::from_millis(5)),
             window: 256 * 1024,
             leniency: Leniency::default(),
+            abrupt_close_ends_body: false,
+            early_answer: false,
         }
     }
 }

@@ -32,8 +32,10 @@ fn an_origin_alone_gives_the_defaults() {
     assert_eq!(options.config.connect, ConnectConfig::default());
     assert_eq!(
         options.config.exchange.unexpected_continue,
-        UnexpectedContinue::Error
+        UnexpectedContinue::Await(Duration::from_secs(2))
     );
+    assert!(options.config.exchange.abrupt_close_ends_body);
+    assert!(options.config.exchange.early_answer);
 }
 
 #[test]

@@ -20,10 +20,11 @@ use parking_lot::Mutex;
 
 use super::framing::{Guard, Limits};
 use super::link::{Link, LinkIo, socket_error};
+use super::rest::{AtRest, Held};
 use super::stream::ByteStream;
 use crate::body::OutgoingBody;
 use crate::command::Command;
-use crate::connect::{Probe, Transport};
+use crate::connect::Probe;
 
 /// What hyper collects of a streamed body for one write. 512 KiB: a peer that waits for bytes is
 /// woken by each write, which costs more than writing 64 KiB does. Over TCP, 1 GiB takes 0.75 s of
@@ -42,6 +43,8 @@ pub(crate) struct Progress {
     pub(crate) upgraded: bool,
     pub(crate) failed: bool,
     pub(crate) ended: bool,
+    /// The peer takes no more of the request.
+    pub(crate) refused: bool,
 }
 
 /// See the module.
@@ -53,12 +56,13 @@ pub(crate) struct H1Conn {
 }
 
 impl H1Conn {
-    /// Takes over a connected transport. Sends nothing.
-    pub(crate) async fn new(transport: Transport, config: &ExchangeConfig) -> Result<Self, Error> {
-        let link = Arc::new(Mutex::new(Link::new(
-            transport,
-            guard(config).with_head_required(),
-        )));
+    /// Takes over a connection at rest. Sends nothing.
+    pub(crate) async fn new(rest: AtRest, config: &ExchangeConfig) -> Result<Self, Error> {
+        let AtRest { transport, traffic } = rest;
+        let guard = guard(config).with_head_required();
+        let mut link = Link::new(transport, guard, config.abrupt_close_ends_body);
+        (link.bytes_read, link.bytes_written) = traffic;
+        let link = Arc::new(Mutex::new(link));
         let (sender, driver) = http1::Builder::new()
             .max_buf_size(WRITTEN_AT_ONCE)
             .handshake(LinkIo(Arc::clone(&link)))
@@ -82,8 +86,8 @@ impl H1Conn {
     /// Checks, without waiting for the event loop, that nothing reached this machine since the
     /// connection went to rest, and that hyper is ready for a request.
     ///
-    /// `fresh`: this is the connection's first request. A server that answers before it was asked
-    /// answers this request then, as in undici: there is no other that could have been meant.
+    /// `fresh`: this is the connection's first request, and a server that answers before it was asked
+    /// answers it, see `ExchangeConfig::early_answer`.
     ///
     /// Pending only while the event loop has still to tell of bytes that are there.
     pub(crate) fn poll_check(
@@ -195,6 +199,7 @@ impl H1Conn {
         if self.driver_done {
             return Poll::Ready(());
         }
+        self.link.lock().begin_drive();
         match self.driver.poll_without_shutdown(cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(result) => {
@@ -218,6 +223,7 @@ impl H1Conn {
     /// What the link saw since the last call.
     pub(crate) fn progress(&mut self) -> Progress {
         let mut link = self.link.lock();
+        let refused = link.write_broken;
         let seen = &mut link.seen;
         Progress {
             informational: std::mem::take(&mut seen.informational),
@@ -226,6 +232,7 @@ impl H1Conn {
             upgraded: seen.upgraded,
             failed: seen.failure.is_some(),
             ended: seen.ended,
+            refused,
         }
     }
 
@@ -240,9 +247,9 @@ impl H1Conn {
         }
     }
 
-    /// Calls `with` with the trailers of a response that has ended.
-    pub(crate) fn with_trailers(&self, with: impl FnOnce(&HeaderBlock)) {
-        with(self.link.lock().guard.trailers());
+    /// Trailers of a response that has ended.
+    pub(crate) fn take_trailers(&mut self) -> HeaderBlock {
+        self.link.lock().guard.take_trailers()
     }
 
     /// After a response has ended: whether the connection can serve again, and the server's
@@ -257,32 +264,42 @@ impl H1Conn {
             return Err(*reason);
         }
         let keep_alive = link.guard.keep_alive();
-        // Not at rest: the request body is still being sent. As in undici, that ends the
-        // connection.
-        if !at_rest || link.write_broken || !keep_alive.reusable || !link.guard.is_idle() {
+        // Not at rest: the request is still being sent, which ends the connection.
+        if !at_rest || !keep_alive.reusable {
             return Err(CloseReason::NotReusable);
         }
         Ok(keep_alive.hint)
     }
 
-    /// After a response has ended: whether the end of the request's body is all that keeps the
-    /// connection from serving again.
+    /// After a response has ended: whether the end of the request is all that keeps the connection
+    /// from serving again.
     pub(crate) fn waits_for_body(&self) -> bool {
+        let held = self.held();
         let link = self.link.lock();
         !self.driver_done
-            && link.seen.failure.is_none()
             && !link.write_broken
             && link.guard.keep_alive().reusable
-            && link.guard.is_idle()
-            && !self.sender.is_ready()
+            && held.unwritten
+            && !held.unread
     }
 
-    /// Whether hyper has finished the last exchange and waits for a request.
+    /// Whether what was handed over of the request has left.
+    pub(crate) fn has_left(&self) -> bool {
+        !self.link.lock().held().unwritten
+    }
+
+    /// What hyper and the link hold of the exchange.
+    fn held(&self) -> Held {
+        let mut held = self.link.lock().held();
+        // hyper wants the next request once it has encoded all of this one.
+        held.unwritten |= !self.sender.is_ready();
+        held.unread |= self.driver_done;
+        held
+    }
+
+    /// Whether the last exchange has left nothing behind.
     fn is_at_rest(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.driver_done {
-            return false;
-        }
-        self.sender.is_ready() || (self.poll_drive(cx).is_pending() && self.sender.is_ready())
+        self.held().is_nothing() || (self.poll_drive(cx).is_pending() && self.held().is_nothing())
     }
 
     /// Why the connection cannot go on.
@@ -313,28 +330,21 @@ impl H1Conn {
         (link.bytes_read, link.bytes_written)
     }
 
-    /// What the transport has carried before it came here: (received, sent).
-    pub(crate) fn set_traffic(&mut self, (read, written): (u64, u64)) {
-        let mut link = self.link.lock();
-        link.bytes_read = read;
-        link.bytes_written = written;
+    /// Ends the use of hyper and keeps the connection; `None` if it is not at rest.
+    pub(crate) fn into_rest(self) -> Option<AtRest> {
+        let held = self.held();
+        let link = self.into_link()?;
+        held.release(link.transport, (link.bytes_read, link.bytes_written))
     }
 
-    /// Ends the use of hyper, at rest, and keeps the transport.
-    pub(crate) fn into_transport(self) -> Option<Transport> {
-        let Self {
-            link,
-            sender,
-            driver,
-            ..
-        } = self;
-        drop(sender);
-        drop(driver);
-        Some(Arc::into_inner(link)?.into_inner().transport)
-    }
-
-    /// Ends the use of hyper and keeps the transport and what came behind the upgrade's head.
+    /// Ends the use of hyper and keeps the transport and what came behind the upgrade's head;
+    /// `None` if something of the request was still to be written before the stream's first byte.
     pub(crate) fn into_stream(self) -> Option<ByteStream> {
+        let link = self.has_left().then(|| self.into_link())??;
+        Some(ByteStream::new(link.transport, link.surplus))
+    }
+
+    fn into_link(self) -> Option<Link> {
         let Self {
             link,
             sender,
@@ -343,8 +353,7 @@ impl H1Conn {
         } = self;
         drop(sender);
         drop(driver);
-        let link = Arc::into_inner(link)?.into_inner();
-        Some(ByteStream::new(link.transport, link.surplus))
+        Some(Arc::into_inner(link)?.into_inner())
     }
 }
 

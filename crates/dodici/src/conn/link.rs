@@ -24,9 +24,11 @@ use memchr::memmem;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::framing::{Framing, Guard};
+use super::eof::{Place, judge};
+use super::framing::Guard;
 use super::pass::pass;
 use super::read_buf::poll_read_into;
+use super::rest::Held;
 use crate::command::Command;
 use crate::connect::Transport;
 
@@ -60,6 +62,8 @@ const MAX_READ: usize = 64 * 1024;
 pub(super) struct Link {
     pub(super) transport: Transport,
     pub(super) guard: Guard,
+    /// See [`Place`].
+    abrupt_is_end: bool,
     pub(super) seen: Seen,
     /// Bytes hyper shall read before anything from the socket: a synthetic head and what came
     /// behind the real one. Consumed from the front.
@@ -69,6 +73,8 @@ pub(super) struct Link {
     head: Option<Bytes>,
     /// Bytes that must go to the wire before anything from hyper.
     pending: Bytes,
+    /// hyper has flushed its buffer since it was last driven, and what was in it has left.
+    flushed: bool,
     /// The request whose trailers may have to be written.
     upload: Option<Arc<Command>>,
     /// The request whose credit bounds what is read of the response's body.
@@ -87,15 +93,17 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(transport: Transport, guard: Guard) -> Self {
+    pub(super) fn new(transport: Transport, guard: Guard, abrupt_is_end: bool) -> Self {
         Self {
             transport,
             guard,
+            abrupt_is_end,
             seen: Seen::default(),
             to_hyper: Vec::new(),
             to_hyper_at: 0,
             head: None,
             pending: Bytes::new(),
+            flushed: true,
             upload: None,
             reader: None,
             sent_any: false,
@@ -142,14 +150,33 @@ impl Link {
         io::Error::other(text)
     }
 
-    fn fail_io(&mut self, syscall: &'static str, phase: Phase, error: &io::Error) -> io::Error {
-        let replay = if self.sent_any {
+    /// Whether the request may be sent again once the connection has failed.
+    fn replay(&self) -> Replay {
+        if self.sent_any {
             Replay::IfIdempotentAndReused
         } else {
             Replay::Unsent
-        };
-        let failure = socket_error(syscall, phase, error).with_replay(replay);
-        self.fail(CloseReason::IoError, failure)
+        }
+    }
+
+    /// hyper is about to be driven: it may buffer bytes of which the link knows nothing.
+    pub(super) fn begin_drive(&mut self) {
+        self.flushed = false;
+    }
+
+    /// What the link, and hyper behind it, hold of the exchange.
+    pub(super) fn held(&self) -> Held {
+        let owes_trailers = |command: &Arc<Command>| command.has_trailers();
+        Held {
+            unwritten: !self.flushed
+                || self.write_broken
+                || self.head.is_some()
+                || self.pending.has_remaining()
+                || self.upload.as_ref().is_some_and(owes_trailers),
+            unread: !self.guard.is_idle()
+                || self.to_hyper_at < self.to_hyper.len()
+                || self.seen.failure.is_some(),
+        }
     }
 
     /// Where the response stands, for errors.
@@ -288,39 +315,19 @@ impl Link {
         }
     }
 
-    /// The peer closed its side, or the socket failed. A body that lasts until the close is
-    /// complete then; everything else is an error.
-    pub(super) fn eof(&mut self, error: Option<&io::Error>) -> io::Result<()> {
-        let until_close = self.seen.head && self.guard.framing() == Framing::UntilClose;
-        if let Some(error) = error {
-            // A reset behind a complete head with a body until close ends that body, as in undici.
-            // TLS without close_notify counts as a close: a message with its own framing is
-            // found truncated by the guard.
-            let as_close = error.kind() == io::ErrorKind::UnexpectedEof
-                || (until_close && error.kind() == io::ErrorKind::ConnectionReset);
-            if !as_close {
-                let phase = self.phase();
-                return Err(self.fail_io("read", phase, error));
-            }
-        }
-        match self.guard.eof() {
-            Ok(_) => {
+    /// The peer closed its side, or the socket failed.
+    fn eof(&mut self, error: Option<&io::Error>) -> io::Result<()> {
+        let place = Place {
+            phase: self.phase(),
+            replay: self.replay(),
+            abrupt_is_end: self.abrupt_is_end,
+        };
+        match judge(&mut self.guard, error, &place) {
+            Ok(()) => {
                 self.seen.ended = true;
                 Ok(())
             }
-            Err(error) => {
-                let reason = if error.kind() == ErrorKind::Socket {
-                    CloseReason::PeerClosed
-                } else {
-                    CloseReason::ProtocolError
-                };
-                let error = if self.sent_any {
-                    error
-                } else {
-                    error.with_replay(Replay::Unsent)
-                };
-                Err(self.fail(reason, error))
-            }
+            Err((reason, error)) => Err(self.fail(reason, error)),
         }
     }
 
@@ -460,12 +467,17 @@ impl Link {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.flushed = false;
         if self.write_broken {
             return Poll::Ready(Ok(()));
         }
         ready!(self.poll_pending(cx))?;
         match ready!(Pin::new(&mut self.transport).poll_flush(cx)) {
-            Ok(()) => Poll::Ready(Ok(())),
+            Ok(()) => {
+                // hyper flushes once its own buffer is empty.
+                self.flushed = !self.write_broken;
+                Poll::Ready(Ok(()))
+            }
             Err(error) => Poll::Ready(self.broken(&error)),
         }
     }
@@ -490,7 +502,8 @@ impl Link {
         if self.sent_any {
             return Ok(());
         }
-        Err(self.fail_io("write", Phase::Send, error))
+        let failure = socket_error("write", Phase::Send, error).with_replay(self.replay());
+        Err(self.fail(CloseReason::IoError, failure))
     }
 }
 

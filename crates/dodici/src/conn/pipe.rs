@@ -15,6 +15,7 @@ use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use dodici_pool::{
@@ -24,9 +25,11 @@ use dodici_pool::{
 use tokio::io::AsyncWrite;
 use tokio_util::io::poll_read_buf;
 
-use super::framing::{Framing, Guard, GuardEvent, KeepAlive};
-use super::h1::{Ended, H1Conn, guard};
+use super::eof::{Place, judge};
+use super::framing::{Framing, Guard, GuardEvent};
+use super::h1::{Ended, guard};
 use super::link::{are_line_ends, socket_error};
+use super::rest::{AtRest, Held};
 use crate::connect::{Probe, Transport};
 use crate::spare::{self, Spares};
 
@@ -65,7 +68,7 @@ pub(crate) enum Received {
     Head,
     /// Body bytes.
     Data(Bytes),
-    /// The response is complete; [`PipeConn::trailers`] and [`PipeConn::keep_alive`] are there.
+    /// The response is complete; [`PipeConn::trailers`] and [`PipeConn::reusable`] are there.
     End,
 }
 
@@ -73,6 +76,8 @@ pub(crate) enum Received {
 pub(crate) struct PipeConn {
     transport: Transport,
     guard: Guard,
+    /// See [`Place`].
+    abrupt_is_end: bool,
     input: BytesMut,
     output: Output,
     /// A response before the one that is due has ended, and nothing of this one has come.
@@ -84,7 +89,8 @@ pub(crate) struct PipeConn {
     /// Met behind bytes that had to be handed on first.
     read_error: Option<io::Error>,
     write_error: Option<io::Error>,
-    needs_flush: bool,
+    /// The last so many bytes that the transport took may not have left.
+    unflushed: u64,
 }
 
 /// Bytes that wait to be written.
@@ -131,15 +137,14 @@ impl Output {
 }
 
 impl PipeConn {
-    /// Takes over a connected transport at rest, which has carried this `traffic` (received, sent).
-    pub(crate) fn new(
-        transport: Transport,
-        config: &ExchangeConfig,
-        (bytes_read, bytes_written): (u64, u64),
-    ) -> Self {
+    /// Takes over a connection at rest.
+    pub(crate) fn new(rest: AtRest, config: &ExchangeConfig) -> Self {
+        let AtRest { transport, traffic } = rest;
+        let (bytes_read, bytes_written) = traffic;
         Self {
             transport,
             guard: guard(config),
+            abrupt_is_end: config.abrupt_close_ends_body,
             input: BytesMut::new(),
             output: Output::default(),
             between: false,
@@ -148,20 +153,19 @@ impl PipeConn {
             bytes_written,
             read_error: None,
             write_error: None,
-            needs_flush: false,
+            unflushed: 0,
         }
     }
 
-    /// Lends the transport, at rest, to a connection for one exchange. [`H1Conn::into_transport`]
-    /// gives it back.
-    ///
-    /// # Errors
-    /// Those of [`H1Conn::new`].
-    pub(crate) async fn into_h1(self, config: &ExchangeConfig) -> Result<H1Conn, Error> {
+    /// Gives the connection up for another use; `None` if it is not at rest.
+    pub(crate) fn into_rest(self) -> Option<AtRest> {
+        let held = Held {
+            unwritten: self.left() < self.bytes_written + self.output.len
+                || self.write_error.is_some(),
+            unread: !self.guard.is_idle() || self.has_input() || self.read_error.is_some(),
+        };
         let traffic = self.traffic();
-        let mut conn = H1Conn::new(self.transport, config).await?;
-        conn.set_traffic(traffic);
-        Ok(conn)
+        held.release(self.transport, traffic)
     }
 
     /// Bytes received and sent so far.
@@ -187,8 +191,8 @@ impl PipeConn {
 
     /// Watches the connection while no response is due. Ready when it can serve no more.
     ///
-    /// `fresh`: it has not carried a request. What a server says then is the answer to the first
-    /// one, as in undici, if the connection lasts until then.
+    /// `fresh`: it has not carried a request, and what a server says is the answer to the first one,
+    /// if the connection lasts until then; see [`ExchangeConfig::early_answer`].
     pub(crate) fn poll_rest(&mut self, cx: &mut Context<'_>, fresh: bool) -> Poll<Ended> {
         let behind = if fresh { None } else { self.refused_input() };
         loop {
@@ -273,6 +277,24 @@ impl PipeConn {
         self.bytes_written
     }
 
+    /// How many of them have left for certain: TLS may still hold some of what it took.
+    fn left(&self) -> u64 {
+        self.bytes_written - self.unflushed
+    }
+
+    /// After a response has ended: the server's keep-alive hint if the connection can serve again.
+    /// `end` is the end of the response's request, `last` says that no other was written behind it.
+    pub(crate) fn reusable(&self, end: u64, last: bool) -> Result<Option<Duration>, CloseReason> {
+        // Where others follow, what TLS holds is followed by them in any case.
+        let left = if last { self.left() } else { self.written() };
+        let keep_alive = self.guard.keep_alive();
+        // The request is still being sent, which ends the connection.
+        if end > left || !keep_alive.reusable {
+            return Err(CloseReason::NotReusable);
+        }
+        Ok(keep_alive.hint)
+    }
+
     /// Whether another request should not be taken now.
     pub(crate) fn is_backlogged(&self) -> bool {
         self.output.len >= BACKLOG
@@ -307,15 +329,15 @@ impl PipeConn {
                 Poll::Ready(Ok(written)) => {
                     self.bytes_written += written as u64;
                     self.output.advance(written);
-                    self.needs_flush = true;
+                    self.unflushed += written as u64;
                 }
                 Poll::Ready(Err(error)) => self.broken(error),
             }
         }
-        if self.needs_flush && self.write_error.is_none() {
+        if self.unflushed > 0 && self.write_error.is_none() {
             match Pin::new(&mut self.transport).poll_flush(cx) {
                 Poll::Pending => {}
-                Poll::Ready(Ok(())) => self.needs_flush = false,
+                Poll::Ready(Ok(())) => self.unflushed = 0,
                 Poll::Ready(Err(error)) => self.broken(error),
             }
         }
@@ -440,37 +462,24 @@ impl PipeConn {
         Poll::Ready(read)
     }
 
-    /// The peer closed its side, or the socket failed, as on an [`H1Conn`].
+    /// The peer closed its side, or the socket failed.
     fn eof(&mut self, error: Option<&io::Error>) -> Result<Received, Ended> {
-        let until_close = self.guard.framing() == Framing::UntilClose;
-        if let Some(error) = error {
-            let as_close = error.kind() == io::ErrorKind::UnexpectedEof
-                || (until_close && error.kind() == io::ErrorKind::ConnectionReset);
-            if !as_close {
-                let phase = if self.guard.framing() != Framing::None {
-                    Phase::Body
-                } else {
-                    Phase::Headers
-                };
-                let replay = if self.touched {
-                    Replay::Never
-                } else {
-                    Replay::IfIdempotentAndReused
-                };
-                let error = socket_error("read", phase, error).with_replay(replay);
-                return Err(self.ended(CloseReason::IoError, error));
-            }
-        }
-        match self.guard.eof() {
-            Ok(_) => Ok(Received::End),
-            Err(error) => {
-                let reason = if error.kind() == ErrorKind::Socket {
-                    CloseReason::PeerClosed
-                } else {
-                    CloseReason::ProtocolError
-                };
-                Err(self.ended(reason, error))
-            }
+        let place = Place {
+            phase: if self.guard.framing() == Framing::None {
+                Phase::Headers
+            } else {
+                Phase::Body
+            },
+            replay: if self.touched {
+                Replay::Never
+            } else {
+                Replay::IfIdempotentAndReused
+            },
+            abrupt_is_end: self.abrupt_is_end,
+        };
+        match judge(&mut self.guard, error, &place) {
+            Ok(()) => Ok(Received::End),
+            Err((reason, error)) => Err(self.ended(reason, error)),
         }
     }
 
@@ -561,11 +570,6 @@ impl PipeConn {
     /// Trailers of the response that has ended.
     pub(crate) fn trailers(&self) -> &HeaderBlock {
         self.guard.trailers()
-    }
-
-    /// What the response that has ended says about the connection.
-    pub(crate) fn keep_alive(&self) -> KeepAlive {
-        self.guard.keep_alive()
     }
 }
 

@@ -5,7 +5,9 @@
 use std::time::Duration;
 
 use dodici_pool::{Error, ErrorKind, Phase, Replay};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
+
+use crate::clock::before;
 
 /// How long a look-up that has missed the deadline may still say that there is no such name. Half a
 /// second: the tick of the timers that undici measures this time-out with, where a failure that is
@@ -45,7 +47,7 @@ impl Deadline {
     /// Runs a leg until it is done or the deadline passes; then the leg is dropped.
     pub(super) async fn run<F: Future>(self, leg: F) -> Result<F::Output, TimedOut> {
         match self.at {
-            Some(at) => timeout_at(at, leg).await.map_err(|_| TimedOut),
+            Some(at) => before(at, leg).await.map_err(|_| TimedOut),
             None => Ok(leg.await),
         }
     }
@@ -61,11 +63,11 @@ impl Deadline {
             return Ok(leg.await);
         };
         let mut leg = std::pin::pin!(leg);
-        if let Ok(done) = timeout_at(at, leg.as_mut()).await {
+        if let Ok(done) = before(at, leg.as_mut()).await {
             return Ok(done);
         }
         let grace = at.checked_add(LOOKUP_GRACE).unwrap_or(at);
-        match timeout_at(grace, leg).await {
+        match before(grace, leg).await {
             Ok(Err(failure)) => Ok(Err(failure)),
             Ok(Ok(_)) | Err(_) => Err(TimedOut),
         }

@@ -2,7 +2,8 @@
 //!
 //! Used by the transport, directly or under TLS. Adds two calls that tokio does not have: a look
 //! and a read at what the kernel holds right now, past tokio's readiness state, which only learns
-//! of new bytes when the event loop polls.
+//! of new bytes when the event loop polls. Reads and writes make such a call themselves while a
+//! deadline is judged, see [`crate::clock`].
 
 use std::io::{self, IoSlice, Read};
 use std::mem::MaybeUninit;
@@ -19,6 +20,14 @@ use tokio_rustls::client::TlsStream;
 
 use super::read_ahead::ReadAhead;
 use super::tls::session;
+use crate::clock::or_look;
+
+/// What keeps a write to a connection that is gone from raising SIGPIPE, where that is asked for with
+/// each call; elsewhere it is an option of the socket, or there is no such signal.
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+const NO_SIGNAL: i32 = libc::MSG_NOSIGNAL;
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+const NO_SIGNAL: i32 = 0;
 
 /// A connected stream socket, non-blocking.
 #[derive(Debug)]
@@ -38,6 +47,10 @@ impl Socket {
             Self::Unix(stream) => SockRef::from(stream),
             Self::Tunnel(stream) => stream.get_ref().0.socket().raw(),
         }
+    }
+
+    fn is_tunnel(&self) -> bool {
+        matches!(self, Self::Tunnel(_))
     }
 
     /// Whether the kernel holds bytes (`Ok(true)`) or the end (`Ok(false)`); `WouldBlock` if
@@ -107,7 +120,18 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        on_socket!(self.get_mut(), stream => Pin::new(stream).poll_read(cx, buf))
+        let this = self.get_mut();
+        let polled = on_socket!(this, stream => Pin::new(stream).poll_read(cx, buf));
+        if polled.is_ready() || this.is_tunnel() {
+            // In a tunnel the socket below looks.
+            return polled;
+        }
+        let read = or_look(
+            Poll::Pending,
+            |count| *count,
+            || this.read_now(buf.initialize_unfilled()),
+        );
+        read.map_ok(|count| buf.advance(count))
     }
 }
 
@@ -118,7 +142,19 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        on_socket!(self.get_mut(), stream => Pin::new(stream).poll_write(cx, buf))
+        let this = self.get_mut();
+        let polled = on_socket!(this, stream => Pin::new(stream).poll_write(cx, buf));
+        if polled.is_ready() || this.is_tunnel() {
+            return polled;
+        }
+        or_look(
+            polled,
+            |count| *count,
+            || {
+                let raw = this.raw();
+                retry(|| raw.send_with_flags(buf, NO_SIGNAL))
+            },
+        )
     }
 
     #[inline]
@@ -127,7 +163,19 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        on_socket!(self.get_mut(), stream => Pin::new(stream).poll_write_vectored(cx, bufs))
+        let this = self.get_mut();
+        let polled = on_socket!(this, stream => Pin::new(stream).poll_write_vectored(cx, bufs));
+        if polled.is_ready() || this.is_tunnel() {
+            return polled;
+        }
+        or_look(
+            polled,
+            |count| *count,
+            || {
+                let raw = this.raw();
+                retry(|| raw.send_vectored_with_flags(bufs, NO_SIGNAL))
+            },
+        )
     }
 
     #[inline]

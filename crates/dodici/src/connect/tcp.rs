@@ -11,13 +11,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use dodici_pool::{ConnectConfig, Error, ErrorKind, Family, Phase, Replay, SystemDetail};
-use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpSocket, TcpStream};
-use tokio::time::sleep;
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use super::deadline::timeout_error;
 use super::errors::socket_error;
 use super::hooks::SocketHook;
+use crate::clock::{before, or_look};
 
 /// One TCP leg. `run` is called once; after a timeout `tried` still says what was tried.
 pub(super) struct Dialer<'a> {
@@ -70,10 +71,10 @@ impl<'a> Dialer<'a> {
             }
             let more = self.started < self.candidates.len();
             let settled = if more && config.race {
-                tokio::select! {
-                    biased;
-                    settled = poll_fn(|cx| poll_attempts(&mut pending, cx)) => Some(settled),
-                    () = sleep(config.attempt_delay) => None,
+                let settled = poll_fn(|cx| poll_attempts(&mut pending, cx));
+                match Instant::now().checked_add(config.attempt_delay) {
+                    Some(next) => before(next, settled).await.ok(),
+                    None => Some(settled.await),
                 }
             } else {
                 Some(poll_fn(|cx| poll_attempts(&mut pending, cx)).await)
@@ -181,12 +182,9 @@ async fn dial(
     hook: Option<&dyn SocketHook>,
 ) -> Result<TcpStream, Error> {
     let connect_error = |error| socket_error(error, "connect", address);
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()
-    } else {
-        TcpSocket::new_v6()
-    }
-    .map_err(connect_error)?;
+    let domain = Domain::for_address(address);
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP)).map_err(connect_error)?;
+    socket.set_nonblocking(true).map_err(connect_error)?;
     if let Some(hook) = hook {
         hook.prepare(SockRef::from(&socket))
             .map_err(connect_error)?;
@@ -194,13 +192,46 @@ async fn dial(
     if let Some(local) = config.local_address {
         let local = SocketAddr::new(local, 0);
         socket
-            .bind(local)
+            .bind(&local.into())
             .map_err(|error| socket_error(error, "bind", local))?;
     }
-    let stream = socket.connect(address).await.map_err(connect_error)?;
+    let stream = connect(socket, address).await.map_err(connect_error)?;
     // A peer that has reset the connection already makes these fail; the first read will say so.
     let _ = tune(&stream, config);
     Ok(stream)
+}
+
+/// As tokio's own, but for a look at the socket itself when a deadline has passed.
+async fn connect(socket: Socket, address: SocketAddr) -> io::Result<TcpStream> {
+    match socket.connect(&address.into()) {
+        Err(error) if !is_under_way(&error) => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let stream = TcpStream::from_std(socket.into())?;
+    poll_fn(|cx| {
+        or_look(
+            stream.poll_write_ready(cx),
+            |()| 0,
+            || match (stream.take_error()?, stream.peer_addr()) {
+                (Some(error), _) => Err(error),
+                (None, Ok(_)) => Ok(()),
+                (None, Err(_)) => Err(io::ErrorKind::WouldBlock.into()),
+            },
+        )
+    })
+    .await?;
+    match stream.take_error()? {
+        Some(error) => Err(error),
+        None => Ok(stream),
+    }
+}
+
+fn is_under_way(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    if error.raw_os_error() == Some(libc::EINPROGRESS) {
+        return true;
+    }
+    error.kind() == io::ErrorKind::WouldBlock
 }
 
 fn tune(stream: &TcpStream, config: &ConnectConfig) -> io::Result<()> {

@@ -7,7 +7,7 @@
 use std::pin::pin;
 use std::task::Poll;
 
-use dodici_pool::{CloseReason, Error, Outcome, RequestId};
+use dodici_pool::{CloseReason, Error, ErrorKind, HeaderBlock, Outcome, Phase, RequestId};
 
 use super::pipeline::Pipeline;
 use super::{Mailbox, now};
@@ -33,7 +33,13 @@ pub(super) async fn run(
     mut job: Box<Job>,
 ) -> Solo {
     let config = &pipeline.pool.config.exchange;
-    let mut conn = match conn.into_h1(config).await {
+    let Some(rest) = conn.into_rest() else {
+        let error = Error::new(ErrorKind::Socket, Phase::Queued, "closed");
+        let reason = CloseReason::NotReusable;
+        pipeline.give_back_first(request, job, &error, reason);
+        return Solo::Ended(reason, Some(error));
+    };
+    let mut conn = match H1Conn::new(rest, config).await {
         Ok(conn) => conn,
         Err(error) => {
             job.settle.error(error.clone());
@@ -76,29 +82,26 @@ pub(super) async fn run(
     match finish {
         Finish::Reusable(hint) => {
             pipeline.lease.count_request();
+            let trailers = conn.take_trailers();
+            let Some(rest) = conn.into_rest() else {
+                return pipeline.end_alone(request, job, &trailers, CloseReason::NotReusable);
+            };
             let outcome = Outcome::Reusable { hint };
             {
                 let machine = &mut pipeline.pool.state.lock().machine;
                 machine.handle_released(pipeline.id, request, outcome, now());
             }
-            conn.with_trailers(|trailers| job.settle.end(trailers));
+            job.settle.end(&trailers);
             drop(job);
             pipeline.pool.run_actions();
-            match conn.into_transport() {
-                Some(transport) => Solo::Goes(Box::new(PipeConn::new(
-                    transport,
-                    &pipeline.pool.config.exchange,
-                    traffic,
-                ))),
-                None => Solo::Ended(CloseReason::NotReusable, None),
-            }
+            Solo::Goes(Box::new(PipeConn::new(
+                rest,
+                &pipeline.pool.config.exchange,
+            )))
         }
         Finish::Done(reason) => {
             pipeline.lease.count_request();
-            conn.with_trailers(|trailers| job.settle.end(trailers));
-            drop(job);
-            pipeline.forget(request, reason);
-            Solo::Ended(reason, None)
+            pipeline.end_alone(request, job, &conn.take_trailers(), reason)
         }
         Finish::Failed(reason, error)
             if job.may_be_replayed(&error, pipeline.lease.requests() > 0, received) =>
@@ -122,6 +125,22 @@ pub(super) async fn run(
             pipeline.forget(request, CloseReason::Upgraded);
             Solo::Upgraded(Box::new(conn), job)
         }
+    }
+}
+
+impl Pipeline {
+    /// The response is complete, and the connection ends with it.
+    fn end_alone(
+        &self,
+        request: RequestId,
+        mut job: Box<Job>,
+        trailers: &HeaderBlock,
+        reason: CloseReason,
+    ) -> Solo {
+        job.settle.end(trailers);
+        drop(job);
+        self.forget(request, reason);
+        Solo::Ended(reason, None)
     }
 }
 

@@ -94,6 +94,10 @@ impl ChunkedReader {
         self.clear_trailers();
     }
 
+    pub(super) fn take_trailers(&mut self) -> HeaderBlock {
+        std::mem::take(&mut self.trailers)
+    }
+
     /// Forgets the trailers of the message before.
     pub(super) fn clear_trailers(&mut self) {
         self.trailers.clear();

@@ -262,7 +262,8 @@ impl Guard {
     }
 
     /// The peer closed its write side after the bytes fed so far. Call it only on an orderly end:
-    /// a reset, or TLS without `close_notify`, may have cut the response and is the owner's error.
+    /// a reset, or TLS without `close_notify`, may have cut the response, and whether it counts as an
+    /// end is the owner's decision.
     ///
     /// Answers [`GuardEvent::End`] if that completes the message (or it was complete and its end
     /// not yet reported), [`GuardEvent::Idle`] at rest, [`GuardEvent::Upgrade`] after an upgrade.
@@ -319,6 +320,11 @@ impl Guard {
     /// [`Guard::begin`].
     pub fn trailers(&self) -> &HeaderBlock {
         self.chunked.trailers()
+    }
+
+    /// As [`Guard::trailers`], for an owner that is about to go.
+    pub fn take_trailers(&mut self) -> HeaderBlock {
+        self.chunked.take_trailers()
     }
 
     /// How the current message's body is delimited; valid after [`GuardEvent::Head`].
@@ -416,7 +422,9 @@ impl Guard {
             return Ok(GuardEvent::Continue);
         }
         match self.unexpected_continue {
-            UnexpectedContinue::Ignore => Ok(GuardEvent::Informational),
+            UnexpectedContinue::Ignore | UnexpectedContinue::Await(_) => {
+                Ok(GuardEvent::Informational)
+            }
             UnexpectedContinue::Error => Err(Reject::BadResponse),
         }
     }

@@ -10,7 +10,7 @@ use dodici_pool::{CloseReason, Error, ErrorKind, Event, Phase};
 use tokio::time::Instant;
 
 use super::{Multiplex, contain};
-use crate::clock::after;
+use crate::clock::{Verdict, after, past_the_reactor};
 use crate::exchange::StreamExchange;
 
 /// Least time that a PING gets after a stream timed out, as in undici: that timeout may be far
@@ -66,8 +66,15 @@ impl Multiplex {
         self.clock.reset();
         let clock = self.clock.waker().clone();
         let mut cx = Context::from_waker(&clock);
-        while self.timer.poll_expired(&mut cx, self.earliest) {
-            self.expire();
+        loop {
+            match self.timer.judge(&mut cx, self.earliest) {
+                Verdict::Waits => return,
+                Verdict::Look => {
+                    past_the_reactor(|| self.drive());
+                    self.hear_pong();
+                }
+                Verdict::Passed => self.expire(),
+            }
         }
     }
 

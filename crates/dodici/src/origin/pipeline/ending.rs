@@ -15,8 +15,8 @@ use crate::exchange::Job;
 use crate::origin::{aborted, contain};
 
 impl Pipeline {
-    /// As in undici, giving up a request that was written costs the connection. One that is not due
-    /// leaves a response that has begun, or that cannot be asked for again, its end.
+    /// Giving up a request that was written costs the connection: HTTP/1.1 cannot take it back. One
+    /// that is not due leaves a response that has begun, or that cannot be asked for again, its end.
     pub(super) fn look_for_cancels(&mut self, conn: &PipeConn) -> Option<Next> {
         let mut at = 0;
         while let Some((_, job)) = self.waiting.get(at) {

@@ -3,7 +3,8 @@
 //! Requests leave in the order in which the pool gives them out and are answered in that order:
 //! the oldest one is *due*. A round ([`Pipeline::poll`]) takes what the pool has, writes it in one
 //! go, and hands the responses that are there to their sinks. A due response whose reader is
-//! stopped stops the reading, and so all responses behind it, as in undici.
+//! stopped stops the reading, and so all responses behind it: HTTP/1.1 has one order, and what is not
+//! read is held by the peer.
 //!
 //! What is more than a head and a body in memory (a pulled body, `expect: 100-continue`, CONNECT,
 //! an upgrade) runs alone (`origin::solo`), when nothing else is in flight.
@@ -17,20 +18,19 @@ mod reading;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use dodici_pool::{
-    BodyKind, CloseReason, ConnId, Error, ErrorKind, Outcome, Phase, Replay, RequestId, RequestKind,
+    BodyKind, CloseReason, ConnId, Error, ErrorKind, Outcome, Phase, RequestId, RequestKind,
 };
 use tokio::time::Instant;
 
 use super::lease::Lease;
 use super::solo::{self, Solo};
 use super::{Mailbox, PoolInner, aborted, contain, destroyed, now};
-use crate::clock::{Timer, after};
-use crate::conn::{H1Conn, PipeConn};
+use crate::clock::{Timer, Verdict, after, past_the_reactor};
+use crate::conn::{AtRest, H1Conn, PipeConn};
 use crate::connect::Transport;
-use crate::exchange::{self, Job, override_timeout};
+use crate::exchange::{self, Job};
 use crate::sink::ExchangeInfo;
 use reading::{Due, Read};
 
@@ -46,7 +46,8 @@ pub(super) async fn serve(
     lease: Lease,
 ) {
     let mut pipeline = Pipeline::new(pool, id, mailbox, lease);
-    let mut conn = PipeConn::new(transport, &pipeline.pool.config.exchange, (0, 0));
+    let rest = AtRest::new(transport);
+    let mut conn = PipeConn::new(rest, &pipeline.pool.config.exchange);
     loop {
         let next = std::future::poll_fn(|cx| pipeline.poll(cx, &mut conn)).await;
         pipeline.lease.set_traffic(conn.traffic());
@@ -70,7 +71,7 @@ pub(super) async fn serve(
                     reused: pipeline.lease.requests() > 1,
                     stream: 0,
                 };
-                // As in undici, the pool is done with the connection before the caller has it.
+                // The pool is done with the connection before the caller has it.
                 pipeline.lease.end(reason, None);
                 return Box::pin(become_stream(*conn, job, info)).await;
             }
@@ -136,7 +137,8 @@ impl Pipeline {
         // Behind a proxy, what comes before a request may be the proxy's own. With one request at a
         // time, the request that the connection was made for is there already, and what comes before
         // a later one is no answer to it: a server may end a rest with a 408.
-        let fresh = pool.config.connect.proxy.is_none()
+        let fresh = pool.config.exchange.early_answer
+            && pool.config.connect.proxy.is_none()
             && (pool.pipelining() > 1 || mailbox.inner.lock().job.is_some());
         Self {
             flights: VecDeque::new(),
@@ -156,27 +158,38 @@ impl Pipeline {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, conn: &mut PipeConn) -> Poll<Next> {
+        let mut polled = self.poll_rounds(cx, conn);
+        loop {
+            match polled {
+                Some(polled) => return polled,
+                None => polled = past_the_reactor(|| self.poll_rounds(cx, conn)),
+            }
+        }
+    }
+
+    /// `None` where a deadline asks for a look at the socket.
+    fn poll_rounds(&mut self, cx: &mut Context<'_>, conn: &mut PipeConn) -> Option<Poll<Next>> {
         loop {
             let ended = self.receive(cx, conn);
             if let Some(end) = ended.or_else(|| self.look_for_cancels(conn)) {
-                return Poll::Ready(end);
+                return Some(Poll::Ready(end));
             }
             match self.take_requests(cx, conn) {
-                Taken::Next(next) => return Poll::Ready(next),
-                Taken::Blocked if self.sleep(cx) => return Poll::Pending,
+                Taken::Next(next) => return Some(Poll::Ready(next)),
+                Taken::Blocked if self.sleep(cx) => return Some(Poll::Pending),
                 Taken::Blocked => continue,
                 Taken::Goes => {}
             }
             let backlogged = conn.is_backlogged();
             if let Some(end) = self.write(cx, conn) {
-                return Poll::Ready(end);
+                return Some(Poll::Ready(end));
             }
             if backlogged && !conn.is_backlogged() {
                 // Room for what waits.
                 continue;
             }
             if let Read::End(reason, error) = self.read(cx, conn) {
-                return Poll::Ready(Next::End(reason, error));
+                return Some(Poll::Ready(Next::End(reason, error)));
             }
             if std::mem::take(&mut self.stirred) {
                 self.pool.run_actions();
@@ -184,14 +197,15 @@ impl Pipeline {
                 continue;
             }
             let deadline = self.deadline();
-            if self.timer.poll_expired(cx, deadline) {
-                if let Some(end) = self.expire(conn) {
-                    return Poll::Ready(end);
+            match self.timer.judge(cx, deadline) {
+                Verdict::Waits if self.sleep(cx) => return Some(Poll::Pending),
+                Verdict::Waits => {}
+                Verdict::Look => return None,
+                Verdict::Passed => {
+                    if let Some(end) = self.expire(conn) {
+                        return Some(Poll::Ready(end));
+                    }
                 }
-                continue;
-            }
-            if self.sleep(cx) {
-                return Poll::Pending;
             }
         }
     }
@@ -364,7 +378,7 @@ impl Pipeline {
         }
         let due = self.flights.front()?;
         if wrote && before < due.end && self.due.begun && !self.due.head_told {
-            self.due.deadline = after(self.headers_timeout());
+            self.due.deadline = after(self.due.head_wait.timeout());
         }
         // If some of it was sent, the answer may already be on its way.
         let (reason, error) = failure.filter(|_| due.start >= conn.written())?;
@@ -372,14 +386,6 @@ impl Pipeline {
     }
 
     // --- time ---
-
-    fn headers_timeout(&self) -> Option<Duration> {
-        let due = self.flights.front()?;
-        override_timeout(
-            due.job.request.headers_timeout,
-            self.pool.config.exchange.headers_timeout,
-        )
-    }
 
     fn deadline(&self) -> Option<Instant> {
         if !self.flights.is_empty() {
@@ -396,15 +402,16 @@ impl Pipeline {
             self.pool.run_actions();
             return None;
         }
-        let error = if self.due.head_told {
-            Error::new(ErrorKind::BodyTimeout, Phase::Body, "Body Timeout Error")
+        let (reason, error) = if self.due.head_told {
+            let text = "Body Timeout Error";
+            let error = Error::new(ErrorKind::BodyTimeout, Phase::Body, text);
+            (CloseReason::Timeout, error)
         } else {
-            let text = "Headers Timeout Error";
-            Error::new(ErrorKind::HeadersTimeout, Phase::Headers, text).with_replay(Replay::Never)
+            self.due.head_wait.error()
         };
         let error = conn.describe(error);
-        self.disband(u64::MAX, Some(error.clone()), CloseReason::Timeout);
-        Some(Next::End(CloseReason::Timeout, Some(error)))
+        self.disband(u64::MAX, Some(error.clone()), reason);
+        Some(Next::End(reason, Some(error)))
     }
 }
 

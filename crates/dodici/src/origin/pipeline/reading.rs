@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::{Flight, Pipeline};
 use crate::conn::{PipeConn, Received};
-use crate::exchange::{Job, override_timeout, too_large_error};
+use crate::exchange::{HeadWait, Job, override_timeout, too_large_error};
 use crate::origin::{PoolInner, contain};
 use crate::sink::ExchangeInfo;
 
@@ -35,6 +35,7 @@ pub(super) struct Due {
     pub(super) direct: bool,
     /// The reader took nothing for a while; its silence must not count as the server's.
     pub(super) stopped: bool,
+    pub(super) head_wait: HeadWait,
     pub(super) deadline: Option<Instant>,
 }
 
@@ -151,10 +152,9 @@ impl Pipeline {
             if !self.due.begun {
                 self.due.begun = true;
                 conn.begin(flight.job.request.kind);
-                let config = &self.pool.config.exchange;
                 let timeout = flight.job.request.headers_timeout;
-                let timeout = override_timeout(timeout, config.headers_timeout);
-                self.due.deadline = moment.after(timeout);
+                self.due.head_wait = HeadWait::new(timeout, &self.pool.config.exchange);
+                self.due.deadline = moment.after(self.due.head_wait.timeout());
             }
             if flight.start >= conn.written() {
                 // Nothing of it has left, so nothing that comes can be its answer.
@@ -201,8 +201,14 @@ impl Pipeline {
             match received {
                 Received::Informational => {
                     due.told = true;
-                    if let Some(sink) = job.settle.sink() {
-                        sink.informational(conn.head());
+                    let head = conn.head();
+                    if due.head_wait.hear(head.status, &self.pool.config.exchange) {
+                        due.deadline = moment.after(due.head_wait.timeout());
+                    }
+                    if head.status != 100
+                        && let Some(sink) = job.settle.sink()
+                    {
+                        sink.informational(head);
                     }
                 }
                 Received::Head => {
@@ -260,28 +266,26 @@ impl Pipeline {
         let mut flight = self.flights.pop_front()?;
         self.due = Due::default();
         self.lease.count_request();
-        let keep_alive = conn.keep_alive();
-        // Not all of it is sent: as in undici, that ends the connection.
-        let partly = flight.end > conn.written();
-        let over = if !keep_alive.reusable || flight.job.request.reset || partly {
-            Some(CloseReason::NotReusable)
-        } else {
-            self.doomed
+        let reusable = conn.reusable(flight.end, self.flights.is_empty());
+        let going_on = match (reusable, self.doomed) {
+            (Ok(_), _) if flight.job.request.reset => Err(CloseReason::NotReusable),
+            (Ok(_), Some(reason)) => Err(reason),
+            (reusable, _) => reusable,
         };
         let trailers = conn.trailers();
-        match over {
-            None => {
+        match going_on {
+            Ok(hint) => {
                 // Told only now that there is room, so that a request which follows from this one's
                 // end finds it.
-                let hint = keep_alive.hint;
                 self.release(flight.request, Outcome::Reusable { hint }, at);
                 contain(|| flight.job.settle.end(trailers));
+                None
             }
-            Some(reason) => {
+            Err(reason) => {
                 contain(|| flight.job.settle.end(trailers));
                 self.forget(flight.request, reason);
+                Some(reason)
             }
         }
-        over
     }
 }

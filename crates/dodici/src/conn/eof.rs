@@ -1,0 +1,57 @@
+//! What the end of the transport means for the response that it came in.
+//!
+//! One rule for both users of a connection, [`PipeConn`](super::PipeConn) and the link.
+
+use std::io;
+
+use dodici_pool::{CloseReason, ErrorKind, Phase, Replay};
+
+use super::framing::{Framing, Guard};
+use super::h1::Ended;
+use super::link::socket_error;
+
+/// What is known of the exchange besides the guard's state.
+pub(super) struct Place {
+    pub(super) phase: Phase,
+    /// Whether the request may be sent again after an error of the system.
+    pub(super) replay: Replay,
+    /// See [`ExchangeConfig::abrupt_close_ends_body`](dodici_pool::ExchangeConfig).
+    pub(super) abrupt_is_end: bool,
+}
+
+/// The peer closed its side, or the socket failed with `error`. `Ok` if that completes the response.
+///
+/// Only a body that lasts until the close can end so, and only an orderly close says that it is
+/// whole: after a reset, or TLS without `close_notify`, nobody can tell half of it from all.
+pub(super) fn judge(
+    guard: &mut Guard,
+    error: Option<&io::Error>,
+    place: &Place,
+) -> Result<(), Ended> {
+    if let Some(error) = error {
+        let truncated = error.kind() == io::ErrorKind::UnexpectedEof;
+        let abrupt = truncated || error.kind() == io::ErrorKind::ConnectionReset;
+        let as_close = match guard.framing() {
+            Framing::UntilClose => abrupt && place.abrupt_is_end,
+            // A message with a framing of its own is found truncated by the guard.
+            Framing::None | Framing::Length(_) | Framing::Chunked => truncated,
+        };
+        if !as_close {
+            let failure = socket_error("read", place.phase, error).with_replay(place.replay);
+            return Err((CloseReason::IoError, failure));
+        }
+    }
+    let Err(error) = guard.eof() else {
+        return Ok(());
+    };
+    let reason = if error.kind() == ErrorKind::Socket {
+        CloseReason::PeerClosed
+    } else {
+        CloseReason::ProtocolError
+    };
+    let error = match place.replay {
+        Replay::Unsent => error.with_replay(Replay::Unsent),
+        _ => error,
+    };
+    Err((reason, error))
+}

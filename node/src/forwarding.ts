@@ -93,6 +93,22 @@ class ForwardedHandler implements DispatchHandler {
   }
 }
 
+/**
+ * What follows the origin in the request line: the path, and nothing for `OPTIONS *` (RFC 9112 3.2.4).
+ * Anything else than a path would be read as a part of the authority: `@other.test/`, `.other.test/`,
+ * `:80@other.test/`, `http://other.test/`.
+ *
+ * @throws InvalidArgumentError for anything else.
+ */
+export function forwardedPath({ path = '/', method }: DispatchOptions): string {
+  if (typeof path !== 'string') throw new errors.InvalidArgumentError('path must be a string');
+  if (path.startsWith('/')) return path;
+  if (path === '*' && method === 'OPTIONS') return '';
+  throw new errors.InvalidArgumentError(
+    'path must start with a slash: a proxy would read it as a part of the host',
+  );
+}
+
 /** How requests are rewritten. */
 export interface ForwarderOptions {
   /** Fields for the proxy in every request. */
@@ -125,10 +141,9 @@ export class Forwarder extends DispatcherBase {
 
   protected override dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean {
     const { origin, host } = parseOrigin(options.origin);
-    const { path = '/' } = options;
     const rewritten: DispatchOptions = {
       ...options,
-      path: typeof path === 'string' ? origin + path : path,
+      path: `${origin}${options.path as string}`,
       headers: mergedHeaders(this.options.headers, options.headers, host),
     };
     if (this.isSecure) rewritten.servername = this.options.servername;

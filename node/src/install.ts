@@ -10,6 +10,7 @@
  */
 
 import { Agent } from './agent';
+import { EnvHttpProxyAgent } from './env-http-proxy-agent';
 import { assertDispatcher, forgetChoice, setGlobalDispatcher } from './global';
 import type { AgentOptions } from './types';
 import type { Dispatcher } from './undici';
@@ -19,7 +20,7 @@ const SYMBOLS = [
   Symbol.for('undici.globalDispatcher.2'),
 ] as const;
 
-type Globals = Record<symbol, unknown>;
+type Globals = Record<symbol, object | undefined>;
 
 /** What `install()` did. */
 export interface Installation {
@@ -38,9 +39,22 @@ function isDispatcher(value: unknown): value is Dispatcher {
   return typeof (value as { dispatch?: unknown } | null | undefined)?.dispatch === 'function';
 }
 
+/** Whether Node's fetch goes through the proxies of the environment, as `NODE_USE_ENV_PROXY` says. */
+function usesProxies(): boolean {
+  const globals = globalThis as unknown as Globals;
+  return SYMBOLS.some((symbol) => globals[symbol]?.constructor.name === 'EnvHttpProxyAgent');
+}
+
+function makeDispatcher(options: AgentOptions | undefined): Dispatcher {
+  return usesProxies()
+    ? new EnvHttpProxyAgent(options as EnvHttpProxyAgent.Options)
+    : new Agent(options);
+}
+
 /**
  * Makes Node's built-in fetch, and undici's and dodici's functions, use `dispatcher`, or a new
- * `Agent` with the options given.
+ * `Agent` with the options given; an `EnvHttpProxyAgent` where Node's fetch used the proxies of the
+ * environment, which so stay in use.
  *
  * Only the dispatcher changes: unlike undici's `install()`, it leaves `globalThis.fetch`, `Request`
  * and the other classes of Node in their place.
@@ -48,7 +62,7 @@ function isDispatcher(value: unknown): value is Dispatcher {
  * @throws InvalidArgumentError for bad options; nothing is changed then.
  */
 export function install(options?: AgentOptions | Dispatcher): Installation {
-  const dispatcher = isDispatcher(options) ? options : new Agent(options);
+  const dispatcher = isDispatcher(options) ? options : makeDispatcher(options);
   assertDispatcher(dispatcher);
   const globals = globalThis as unknown as Globals;
   const before = SYMBOLS.map((symbol) => globals[symbol]);

@@ -1,10 +1,15 @@
 // install() in processes of their own, where nothing has touched Node's fetch yet: Node's built-in
 // fetch of whatever Node runs the tests, over the engine and over the peer's own class.
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 
 import { describe, expect, it } from 'vitest';
+
+import { httpOrigin } from '../support/servers';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -239,3 +244,64 @@ describe('over the engine', () => {
     expect([stdout.trim(), status]).toEqual(['esm esm true', 0]);
   });
 });
+
+describe.runIf(process.allowedNodeEnvironmentFlags.has('--use-env-proxy'))(
+  'where Node’s fetch uses the proxies of the environment',
+  () => {
+    for (const [name, use, options, expected] of [
+      ['they stay in use', '1', '', ['by proxy', 'by proxy', 'by proxy', 'by proxy']],
+      [
+        'they stay in use beside options',
+        '1',
+        '{ connections: 1 }',
+        ['by proxy', 'by proxy', 'by proxy', 'by proxy'],
+      ],
+      ['nothing else makes them used', '', '', ['direct', 'direct', 'direct', 'direct']],
+      [
+        'a dispatcher that is given goes before',
+        '1',
+        'new dodici.Agent()',
+        ['by proxy', 'direct', 'direct', 'direct'],
+      ],
+    ] as const) {
+      it(name, async () => {
+        const direct = await httpOrigin((_request, response) => response.end('direct'));
+        const proxy = await httpOrigin((_request, response) => response.end('by proxy'));
+        proxy.server.on('connect', (_request, socket: Socket) => {
+          socket.on('error', () => {});
+          socket.write('HTTP/1.1 200 OK\r\n\r\n');
+          socket.once('data', () =>
+            socket.end('HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nby proxy'),
+          );
+        });
+        const script = `
+          const dodici = require(${JSON.stringify(join(root, 'dist/index.js'))});
+          const url = ${JSON.stringify(direct.url.replace('localhost', '127.0.0.1'))};
+          const get = async (call) => {
+            const answer = await call(url);
+            return answer.text ? answer.text() : answer.body.text();
+          };
+          (async () => {
+            const before = await get(fetch);
+            const { uninstall } = dodici.install(${options});
+            const seen = [before, await get(fetch), await get(dodici.fetch), await get(dodici.request)];
+            uninstall();
+            console.log(JSON.stringify([...seen, (await get(fetch)) === before]));
+            process.exit(0);
+          })();`;
+        const env = {
+          ...process.env,
+          NODE_USE_ENV_PROXY: use,
+          HTTP_PROXY: proxy.url,
+          HTTPS_PROXY: proxy.url,
+          NO_PROXY: '',
+          no_proxy: '',
+        };
+        const child = spawn(process.execPath, ['-e', script], { env });
+        const [stdout] = await Promise.all([text(child.stdout), once(child, 'close')]);
+        await Promise.all([direct.close(), proxy.close()]);
+        expect(JSON.parse(stdout)).toEqual([...expected, true]);
+      });
+    }
+  },
+);

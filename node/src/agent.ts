@@ -14,7 +14,8 @@ import { readCounters } from './delegate';
 import { DispatcherBase, hideFields } from './dispatcher-base';
 import { configureEnvironment } from './environment';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
-import { checkOptions, ownOptions } from './options';
+import { checkOptions } from './options';
+import { ownOptions, spread } from './own-options';
 import {
   checkOriginOptions,
   findRule,
@@ -60,13 +61,11 @@ function chooseIoThreads(value: unknown): void {
 }
 
 function defaultFactory(origin: string | URL, options: object): Dispatcher {
-  return (options as { connections?: unknown }).connections === 1
-    ? new Client(origin, options)
-    : new Pool(origin, options);
+  return kindOf(options) === 'client' ? new Client(origin, options) : new Pool(origin, options);
 }
 
-function kindOf(options: Options): 'client' | 'pool' {
-  return options['connections'] === 1 ? 'client' : 'pool';
+function kindOf(options: object): 'client' | 'pool' {
+  return spread(options)['connections'] === 1 ? 'client' : 'pool';
 }
 
 function readOrigins(
@@ -141,6 +140,7 @@ export class Agent extends DispatcherBase {
   private readonly factory: Factory;
   private readonly maxOrigins: number;
   private readonly poolOptions: Options;
+  private readonly allowH2: unknown;
   private readonly origins: OriginConfiguration;
   /**
    * By origin, or by origin and `#http1-only` where HTTP/2 is off. undici's MockAgent puts its own
@@ -188,8 +188,9 @@ export class Agent extends DispatcherBase {
     this.factory = factory as Factory;
     this.maxOrigins = maxOrigins;
     this.poolOptions = poolOptions;
+    this.allowH2 = given['allowH2'];
     this.origins = origins;
-    hideFields(this, 'poolOptions', 'origins', 'pools');
+    hideFields(this, 'poolOptions', 'allowH2', 'origins', 'pools');
   }
 
   /** Counters of each origin's pool or client. */
@@ -209,7 +210,7 @@ export class Agent extends DispatcherBase {
       throw new errors.InvalidArgumentError('opts.origin must be a non-empty string or URL.');
     }
     const origin = String(given);
-    const allowH2 = (options as { allowH2?: unknown }).allowH2 ?? this.poolOptions['allowH2'];
+    const allowH2 = (options as { allowH2?: unknown }).allowH2 ?? this.allowH2;
     const key = allowH2 === false ? `${origin}#http1-only` : origin;
     if (this.poolsOfOrigin.size >= this.maxOrigins && !this.poolsOfOrigin.has(origin)) {
       throw new errors.MaxOriginsReachedError();

@@ -8,7 +8,7 @@
 
 import { Client } from './client';
 import { wrapHandler } from './legacy-handler';
-import { ownOptions } from './options';
+import { ownOptions, spread, unpolluted } from './own-options';
 import { Pool } from './pool';
 import {
   type Dispatcher,
@@ -30,14 +30,14 @@ function receiver(handler: Dispatcher.DispatchHandler): Dispatcher.DispatchHandl
 export class BalancedPool extends peer.BalancedPool {
   constructor(upstreams?: string | URL | (string | URL)[], options?: BalancedPool.Options) {
     const given = ownOptions(options);
-    super(upstreams as never, { ...given, factory: given['factory'] ?? makePool } as never);
+    super(upstreams as never, spread(given, { factory: given['factory'] ?? makePool }));
   }
 
   override dispatch(
     options: Dispatcher.DispatchOptions,
     handler: Dispatcher.DispatchHandler,
   ): boolean {
-    return super.dispatch(options, receiver(handler));
+    return super.dispatch(unpolluted(options), receiver(handler));
   }
 }
 
@@ -54,14 +54,14 @@ type ClientFactory = (origin: string | URL, options: object) => Dispatcher;
 export class RoundRobinPool extends peer.RoundRobinPool {
   constructor(origin: string | URL, options?: RoundRobinPool.Options) {
     const given = ownOptions(options);
-    super(origin, { ...given, factory: clientFactory(given) } as never);
+    super(origin, spread(given, { factory: clientFactory(given) }));
   }
 
   override dispatch(
     options: Dispatcher.DispatchOptions,
     handler: Dispatcher.DispatchHandler,
   ): boolean {
-    return super.dispatch(options, receiver(handler));
+    return super.dispatch(unpolluted(options), receiver(handler));
   }
 }
 

@@ -13,6 +13,7 @@ import type { EventEmitter } from 'node:events';
 
 import type { PoolCounters } from './capacity';
 import type { SettingsKind } from './options';
+import { ownOptions } from './own-options';
 import { type PeerReason, reasonNow, type ReasonState } from './peer-reasons';
 import { type Dispatcher, peer, symbols } from './undici';
 
@@ -128,7 +129,7 @@ export function makePeer(
   owner: Dispatcher,
 ): Dispatcher {
   const PeerClass = kind === 'client' ? peer.Client : peer.Pool;
-  const dispatcher: Dispatcher = new PeerClass(origin, options);
+  const dispatcher: Dispatcher = new PeerClass(origin, ownOptions(options));
   for (const name of ['connect', 'disconnect', 'connectionError', 'drain'] as const) {
     (dispatcher as EventEmitter).on(
       name,

@@ -20,7 +20,7 @@ import type {
 } from './events';
 import { wrapHandler } from './legacy-handler';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
-import { ownOptions } from './options';
+import { ownOptions, spread, unpolluted } from './own-options';
 import { queueMicrotask } from './timers';
 import { Dispatcher, errors, peer, peerMajor, symbols } from './undici';
 
@@ -38,18 +38,6 @@ type Interceptor = Dispatcher.DispatcherComposeInterceptor;
 interface ReceiveLimits {
   readonly webSocketOptions?: object;
   readonly eventSourceOptions?: object;
-}
-
-/** Has what `Object.prototype` has, which should be nothing that can be enumerated. */
-const NOTHING = {};
-
-/**
- * The options as they are, or a copy without what someone put on `Object.prototype`: a polluted
- * `headers` or `servername` must not become part of requests that gave none.
- */
-function unpolluted(options: DispatchOptions): DispatchOptions {
-  for (const _ in NOTHING) return ownOptions(options);
-  return options;
 }
 
 /** Keeps fields that hold options out of `JSON.stringify`, and of loggers that use it. */
@@ -97,7 +85,8 @@ export abstract class DispatcherBase extends Dispatcher {
 
   constructor(options?: DispatcherBaseOptions) {
     super();
-    this.baseOptions = { webSocket: options?.webSocket, eventSource: options?.eventSource };
+    const { webSocket, eventSource } = ownOptions(options);
+    this.baseOptions = spread({ webSocket, eventSource });
   }
 
   /** Starts the request; what it throws goes to the handler. Returns `false` when a `drain` follows. */

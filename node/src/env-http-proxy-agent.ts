@@ -7,6 +7,7 @@
 
 import { Agent } from './agent';
 import { wrapHandler } from './legacy-handler';
+import { ownOptions, spread, unpolluted } from './own-options';
 import { ProxyAgent } from './proxy-agent';
 import {
   type Dispatcher,
@@ -24,27 +25,31 @@ function receiver(handler: Dispatcher.DispatchHandler): Dispatcher.DispatchHandl
 
 /** Requests through the proxies that the environment names; options are undici's. */
 export class EnvHttpProxyAgent extends peer.EnvHttpProxyAgent {
-  constructor(options: PeerEnvHttpProxyAgent.Options = {}) {
-    // Without proxies, so that the peer makes no agents for them.
-    super({ ...options, httpProxy: '', httpsProxy: '' });
-    const { httpProxy, httpsProxy, ...rest } = options;
-    delete rest.noProxy;
+  constructor(options?: PeerEnvHttpProxyAgent.Options) {
+    const { httpProxy, httpsProxy, noProxy, ...rest } = ownOptions(options);
+    const { webSocket, eventSource } = rest;
+    // The peer is told of no proxies, so that it makes no agents for them, and the one that it makes
+    // is not used; it reads its options from an object that inherits, so these are named.
+    const unused = { factory: undefined, maxOrigins: undefined, connect: undefined };
+    super(spread({ noProxy, httpProxy: '', httpsProxy: '', webSocket, eventSource }, unused));
     const { env } = process;
     const agents = this as unknown as Record<symbol, Dispatcher>;
-    const direct = new Agent(rest as never);
+    const direct = new Agent(rest);
     const http = httpProxy ?? env['http_proxy'] ?? env['HTTP_PROXY'];
     const https = httpsProxy ?? env['https_proxy'] ?? env['HTTPS_PROXY'];
-    const forHttp = http ? new ProxyAgent({ ...rest, uri: http }) : direct;
+    const forHttp = http ? new ProxyAgent({ ...rest, uri: http as string }) : direct;
     agents[symbols.kNoProxyAgent] = direct;
     agents[symbols.kHttpProxyAgent] = forHttp;
-    agents[symbols.kHttpsProxyAgent] = https ? new ProxyAgent({ ...rest, uri: https }) : forHttp;
+    agents[symbols.kHttpsProxyAgent] = https
+      ? new ProxyAgent({ ...rest, uri: https as string })
+      : forHttp;
   }
 
   override dispatch(
     options: Dispatcher.DispatchOptions,
     handler: Dispatcher.DispatchHandler,
   ): boolean {
-    return super.dispatch(options, receiver(handler));
+    return super.dispatch(unpolluted(options), receiver(handler));
   }
 }
 

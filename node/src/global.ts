@@ -11,6 +11,7 @@
  */
 
 import { Agent } from './agent';
+import { unpolluted } from './own-options';
 import { isUrl } from './parse-origin';
 import { type Dispatcher, errors, peer } from './undici';
 
@@ -62,7 +63,7 @@ function withDispatcher(url: unknown, options: unknown): unknown {
   if (options !== undefined && options !== null) {
     // What is no object is undici's to refuse.
     if (typeof options !== 'object') return options;
-    const { dispatcher } = options as { dispatcher?: unknown };
+    const { dispatcher } = unpolluted(options) as { dispatcher?: unknown };
     return dispatcher === undefined ? { ...options, dispatcher: getGlobalDispatcher() } : options;
   }
   const inUrl = typeof url === 'object' && url !== null && !isUrl(url) ? url : {};
@@ -103,7 +104,7 @@ export const upgrade = bind('upgrade');
  * here as well: undici hides it inside the Request.
  */
 export const fetch: typeof peer.fetch = function fetch(input, init) {
-  const given = init as { dispatcher?: unknown } | null | undefined;
+  const given = unpolluted(init) as { dispatcher?: unknown } | null | undefined;
   if (given !== undefined && given !== null && typeof given !== 'object') {
     return peer.fetch(input, init);
   }

@@ -7,6 +7,7 @@
 
 import { Client } from './client';
 import type { ClientOptions } from './types';
+import { ownOptions } from './own-options';
 import { errors } from './undici';
 
 /** Requests at a time, unless the options say otherwise. */
@@ -23,17 +24,15 @@ export class H2CClient extends Client {
     if (url.protocol !== 'http:') {
       throw new errors.InvalidArgumentError('h2c-client: Only h2c protocol is supported');
     }
-    const { maxConcurrentStreams, pipelining, ...rest } = (options ?? {}) as {
-      maxConcurrentStreams?: number | null;
-      pipelining?: number | null;
-    };
-    const given = maxConcurrentStreams ?? null;
-    if (given !== null && (!Number.isInteger(given) || given < 1)) {
+    const given = ownOptions(options);
+    const { maxConcurrentStreams, pipelining } = given;
+    const asked = (maxConcurrentStreams ?? null) as number | null;
+    if (asked !== null && (!Number.isInteger(asked) || asked < 1)) {
       throw new errors.InvalidArgumentError(
         'maxConcurrentStreams must be a positive integer, greater than 0',
       );
     }
-    const streams = given ?? STREAMS;
+    const streams = asked ?? STREAMS;
     const isDepth = Number.isInteger(pipelining) && (pipelining as number) > 0;
     const depth = isDepth ? (pipelining as number) : STREAMS;
     if (depth > streams) {
@@ -44,6 +43,6 @@ export class H2CClient extends Client {
     // As undici does, not in `h2Options`: where the peer's own class serves the origin, undici 7 does
     // not know them, and undici 8.10 takes a number of streams there only beside a window.
     const fixed = { maxConcurrentStreams: streams, pipelining: depth, allowH2: true, useH2c: true };
-    super(url, { ...rest, ...fixed });
+    super(url, { ...given, ...fixed });
   }
 }

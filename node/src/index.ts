@@ -25,6 +25,7 @@ export { H2CClient } from './h2c-client';
 export { install, type Installation } from './install';
 export { Pool } from './pool';
 export { ProxyAgent } from './proxy-agent';
+export { RetryAgent } from './retry-agent';
 export { Socks5ProxyAgent } from './socks5-proxy-agent';
 
 export * from './undici-exports';

@@ -17,6 +17,7 @@ import {
   readConnectOptions,
   warnIfUnverified,
 } from './connect-options';
+import { ownOptions, type RawOptions, spread } from './own-options';
 import { parseOrigin } from './parse-origin';
 import { type PeerReason, reasonNow } from './peer-reasons';
 import { type ProxySettings, proxyOf } from './proxy-settings';
@@ -86,49 +87,12 @@ export interface PoolSettings {
   readonly needsDefaultRoots: boolean;
 }
 
-/** Options as the outside hands them over: every field may be anything. */
-export type RawOptions = Readonly<Record<string, unknown>>;
-
 function invalid(message: string): Error {
   return new errors.InvalidArgumentError(message);
 }
 
 function isAbsent(value: unknown): value is null | undefined {
   return value === undefined || value === null;
-}
-
-/**
- * The object's properties, and those it inherits, without those of `Object.prototype`.
- *
- * undici reads inherited options (of `Object.create(defaults)`, or of getters of a class), so they
- * count; but nothing that someone put on `Object.prototype` may become an option.
- */
-export function ownOptions(options: unknown): Record<string, unknown> {
-  const out = Object.create(null) as Record<string, unknown>;
-  if (isAbsent(options) || typeof options !== 'object') return out;
-  const chain: object[] = [];
-  for (
-    let object: object | null = options;
-    object !== null && (object === options || Object.getPrototypeOf(object) !== null);
-    object = Object.getPrototypeOf(object) as object | null
-  ) {
-    chain.unshift(object);
-  }
-  for (const object of chain) {
-    for (const name of Object.getOwnPropertyNames(object)) {
-      if (name !== 'constructor') out[name] = (options as Record<string, unknown>)[name];
-    }
-  }
-  return out;
-}
-
-/** Spread as `{ ...value }`, without a prototype. */
-function spread(...values: unknown[]): Record<string, unknown> {
-  const out = Object.create(null) as Record<string, unknown>;
-  for (const value of values) {
-    if (typeof value === 'object' && value !== null) Object.assign(out, value);
-  }
-  return out;
 }
 
 function defaultMaxHeaderSize(): number {
@@ -173,12 +137,11 @@ function checkH2(options: RawOptions): void {
     checkFlatH2(options);
     return;
   }
-  const { useH2c, settings, maxConcurrentStreams, connectionWindowSize, pingInterval } =
-    h2 as Record<string, unknown>;
+  const { useH2c, settings, maxConcurrentStreams, connectionWindowSize, pingInterval } = spread(h2);
   const positive = 'must be a positive integer, greater than 0';
   check(useH2c, isBoolean, 'h2Options.useH2c must be a valid boolean value');
   check(
-    (settings as { initialWindowSize?: unknown } | null | undefined)?.initialWindowSize,
+    spread(settings)['initialWindowSize'],
     atLeast(1),
     `h2Options.settings.initialWindowSize ${positive}`,
   );
@@ -409,7 +372,7 @@ export function checkOptions(
   if (kind === 'pool') checkClientOptions(rest);
 
   const reason = peerReason(given, kind, proxy);
-  const connect = readConnectOptions(reason === null ? connector : {});
+  const connect = readConnectOptions(reason === null ? connector : ownOptions({}));
   return {
     kind,
     connect,

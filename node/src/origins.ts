@@ -18,7 +18,7 @@
  * 3. then a given scheme before both.
  */
 
-import { ownOptions } from './options';
+import { ownOptions } from './own-options';
 import { withoutCredentials } from './parse-origin';
 import { errors } from './undici';
 

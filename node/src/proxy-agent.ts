@@ -15,9 +15,10 @@ import { Agent } from './agent';
 import { Client } from './client';
 import { StandIn } from './delegate';
 import { DispatcherBase, hideFields } from './dispatcher-base';
-import { Forwarder } from './forwarding';
+import { forwardedPath, Forwarder } from './forwarding';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
-import { ownOptions, wantsH2c } from './options';
+import { wantsH2c } from './options';
+import { ownOptions, spread, unpolluted } from './own-options';
 import { isUrl, parseOrigin } from './parse-origin';
 import type { PeerReason } from './peer-reasons';
 import { Pool } from './pool';
@@ -31,7 +32,6 @@ import {
 } from './proxy-options';
 import { type ProxySettings, throughProxy } from './proxy-settings';
 import { Socks5ProxyAgent } from './socks5-proxy-agent';
-import type { PoolOptions } from './types';
 import {
   type Dispatcher,
   errors,
@@ -66,14 +66,14 @@ const PROXY_ONLY = [
 ];
 
 function without(options: Options, ...names: string[]): Record<string, unknown> {
-  const rest = { ...options };
+  const rest = spread(options);
   for (const name of names) Reflect.deleteProperty(rest, name);
   return rest;
 }
 
 function readOptions(options: unknown): Options {
-  const given =
-    typeof options === 'string' || isUrl(options) ? { uri: options } : ownOptions(options);
+  const isAlone = typeof options === 'string' || isUrl(options);
+  const given = ownOptions(isAlone ? { uri: options } : options);
   if (!given['uri']) throw new errors.InvalidArgumentError('Proxy uri is mandatory');
   const { clientFactory } = given;
   if (clientFactory !== undefined && typeof clientFactory !== 'function') {
@@ -87,27 +87,27 @@ function isSocks(url: URL): boolean {
 }
 
 function makeDispatcher(origin: string | URL, options: object): Dispatcher {
-  return (options as Options)['connections'] === 1
+  return ownOptions(options)['connections'] === 1
     ? new Client(origin, options)
     : new Pool(origin, options);
 }
 
 /** The peer's own agent, with our pools where no factory names others. */
 function peerAgent(options: Options): Dispatcher {
-  return new peer.ProxyAgent({
-    ...options,
+  const given = spread(options, {
     clientFactory:
       options['clientFactory'] ?? ((origin: URL, given: object) => new Pool(origin, given)),
     factory: options['factory'] ?? makeDispatcher,
-  } as unknown as PeerProxyAgent.Options);
+  });
+  return new peer.ProxyAgent(given as unknown as PeerProxyAgent.Options);
 }
 
 /** How requests reach the proxy. */
 interface Ways {
   /** Through a tunnel. */
   readonly tunnels: Dispatcher;
-  /** In plain text, read by the proxy; the same object where there is one way only. */
-  readonly forwarder: Dispatcher;
+  /** In plain text, read by the proxy; the same object where the peer chooses. `null`: none are. */
+  readonly forwarder: Dispatcher | null;
 }
 
 /** Requests through a proxy; options are undici's. */
@@ -131,7 +131,7 @@ export class ProxyAgent extends DispatcherBase {
       value: { uri: url.href, protocol: url.protocol },
     });
     const authorization = readAuthorization(given, url);
-    const headers: Record<string, unknown> = { ...(given['headers'] as object | undefined) };
+    const headers = spread(given['headers']);
     if (authorization !== undefined) headers['proxy-authorization'] = authorization;
     this.tunnelsHttp = this.readTunnelRule(given['proxyTunnel'], url);
     this.ways = makeWays(url, given, headers);
@@ -148,7 +148,8 @@ export class ProxyAgent extends DispatcherBase {
   }
 
   private agents(): Dispatcher[] {
-    return [...new Set([this.ways.tunnels, this.ways.forwarder])];
+    const { tunnels, forwarder } = this.ways;
+    return forwarder === null || forwarder === tunnels ? [tunnels] : [tunnels, forwarder];
   }
 
   private withEvents(agent: Dispatcher): Dispatcher {
@@ -173,23 +174,22 @@ export class ProxyAgent extends DispatcherBase {
     handler: Dispatcher.DispatchHandler,
   ): boolean {
     if (!options || typeof options !== 'object') return super.dispatch(options, handler);
-    const { headers, origin } = options as DispatchOptions;
+    const given = unpolluted(options);
+    const { headers, origin } = given as DispatchOptions;
     const checked = checkedHeaders(headers, () => parseOrigin(origin).host);
-    return super.dispatch({ ...options, headers: checked } as typeof options, handler);
+    return super.dispatch({ ...given, headers: checked } as typeof options, handler);
   }
 
   protected override dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean {
-    const agent = this.standIn.now() ?? this.agentFor(options.origin);
+    const { tunnels, forwarder } = this.ways;
+    const isForwarded =
+      forwarder !== null && !this.tunnelsHttp && parseOrigin(options.origin).protocol === 'http:';
+    const agent = this.standIn.now() ?? (isForwarded ? forwarder : tunnels);
+    const given = isForwarded ? { ...options, path: forwardedPath(options) } : options;
     return agent.dispatch(
-      options as unknown as Dispatcher.DispatchOptions,
+      given as unknown as Dispatcher.DispatchOptions,
       agent instanceof DispatcherBase ? handler : toPeerHandler(handler),
     );
-  }
-
-  private agentFor(origin: unknown): Dispatcher {
-    const { tunnels, forwarder } = this.ways;
-    if (this.tunnelsHttp || tunnels === forwarder) return tunnels;
-    return parseOrigin(origin).protocol === 'http:' ? forwarder : tunnels;
   }
 
   protected override closeGracefully(): Promise<unknown> {
@@ -227,8 +227,7 @@ function makeWays(url: URL, options: Options, headers: Options): Ways {
     return { tunnels: agent, forwarder: agent };
   }
   if (isSocks(url)) {
-    const agent = socksAgent(url, options);
-    return { tunnels: agent, forwarder: agent };
+    return { tunnels: socksAgent(url, options), forwarder: null };
   }
   const isEngines = reasonForTunnels(options) === null;
   return {
@@ -241,7 +240,7 @@ function makeWays(url: URL, options: Options, headers: Options): Ways {
 function makeTunnels(proxy: URL, options: Options, headers: Options): Agent {
   const { requestTls, connectTimeout } = options;
   const connect = readLeg(options['proxyTls'], connectTimeout);
-  const inner = { timeout: connectTimeout, ...(requestTls as object | undefined) };
+  const inner = spread({ timeout: connectTimeout }, ownOptions(requestTls));
   const isSecure = proxy.protocol === 'https:';
   const servername = connect.servername ?? bareHostname(proxy);
   const shared = {
@@ -275,18 +274,17 @@ function makeTunnels(proxy: URL, options: Options, headers: Options): Agent {
     connect: inner,
     factory: (origin: string | URL, given: object) =>
       makeDispatcher(origin, throughProxy(given, settingsFor(parseOrigin(origin)))),
-  } as never);
+  });
 }
 
 /** Connections to the proxy for requests that it forwards. `connections` is a limit per origin. */
 function makeForwarder(proxy: URL, options: Options, headers: Options): Forwarder {
   const { proxyTls, connectTimeout } = options;
-  const connect = { timeout: connectTimeout, ...(proxyTls as object | undefined) };
+  const connect = spread({ timeout: connectTimeout }, ownOptions(proxyTls));
   const poolOptions = without(options, ...PROXY_ONLY, 'connections', 'maxOrigins', 'origins');
-  return new Forwarder(proxy, { ...poolOptions, connect, allowH2: false } as PoolOptions, {
+  return new Forwarder(proxy, { ...poolOptions, connect, allowH2: false }, {
     headers,
-    servername:
-      (proxyTls as { servername?: string } | undefined)?.servername || bareHostname(proxy),
+    servername: (connect['servername'] as string | undefined) || bareHostname(proxy),
   });
 }
 

@@ -59,7 +59,7 @@ export function checkedHeaders(headers: unknown, host: () => string): unknown {
   const names = Object.keys(fields);
   names.forEach(check);
   // Inherited ones, too: some dispatcher further on might read them.
-  for (const name in headers) check(name);
+  for (const name in headers) if (!Object.hasOwn(Object.prototype, name)) check(name);
   if (!names.some((name) => isNamed(name, 'host'))) fields['host'] = host();
   return fields;
 }

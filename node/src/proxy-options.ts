@@ -7,7 +7,7 @@
 
 import { type ConnectSettings, readConnectOptions } from './connect-options';
 import { checkCredentials } from './credentials';
-import { ownOptions } from './options';
+import { ownOptions } from './own-options';
 import { addHeader, type HeaderTarget } from './request-headers';
 import { errors } from './undici';
 

@@ -13,7 +13,7 @@ import type { EventEmitter } from 'node:events';
 import { readCounters, StandIn } from './delegate';
 import { DispatcherBase, hideFields } from './dispatcher-base';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
-import { ownOptions } from './options';
+import { ownOptions, spread } from './own-options';
 import { parseOrigin } from './parse-origin';
 import { Pool } from './pool';
 import { bareHostname, needsJavaScript, readLeg } from './proxy-options';
@@ -104,9 +104,9 @@ export class Socks5ProxyAgent extends DispatcherBase {
     checkTimeout(ownOptions(proxyTls)['timeout'], 'proxyTls.timeout');
     const lookup = needsJavaScript(proxyTls, requestTls) ? 'proxy lookup' : null;
     const reason = typeof connect === 'function' ? 'connect' : lookup;
-    this.standIn = new StandIn(reason, () => new peer.Socks5ProxyAgent(proxyUrl, options));
-    this.settings = readSettings(reason === null ? given : {}, url);
-    this.inner = { timeout: connectTimeout, ...(requestTls as object | undefined) };
+    this.standIn = new StandIn(reason, () => new peer.Socks5ProxyAgent(proxyUrl, given));
+    this.settings = readSettings(reason === null ? given : ownOptions({}), url);
+    this.inner = spread({ timeout: connectTimeout }, ownOptions(requestTls));
     // Checked here, and not with the first request.
     if (reason === null) readLeg(requestTls, connectTimeout);
     hideFields(this, 'settings', 'inner', 'standIn');

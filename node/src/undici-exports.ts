@@ -37,7 +37,6 @@ export {
   RedirectHandler,
   Request,
   Response,
-  RetryAgent,
   RetryHandler,
   SnapshotAgent,
   WebSocket,

@@ -80,6 +80,7 @@ describe('the names of the package', () => {
       'Pool',
       'ProxyAgent',
       'Socks5ProxyAgent',
+      'RetryAgent',
       'RoundRobinPool',
       'Socks5ProxyAgent',
       'connect',

@@ -1,8 +1,8 @@
 // `just soak`: what must hold however the dice fall, proven by many repetitions. Without a name,
-// hours of mixed traffic in minutes (soak/mixed.mjs); with one, a gate of soak/gates.mjs.
+// hours of mixed traffic in minutes (soak/mixed.mjs); with one, a gate of soak/gates.mjs or a suite
+// of soak/suites.mjs.
 //
 // The tests run the gates too, with few repetitions and --json.
-import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -12,6 +12,7 @@ import { ours, ROOT } from "./lib/paths.mjs";
 import { gates } from "./soak/gates.mjs";
 import { generator, serve } from "./soak/lib.mjs";
 import { mixed, MIXED_HELP } from "./soak/mixed.mjs";
+import { suites } from "./soak/suites.mjs";
 
 const HELP = `Usage: just soak [what] [options]
 
@@ -22,7 +23,9 @@ ${Object.entries(gates)
       `  ${name.padEnd(16)}  ${title} (${counts.full.toLocaleString("en")})`,
   )
   .join("\n")}
-  teardown          processes and workers that end in every phase of a request
+${Object.entries(suites)
+  .map(([name, { title }]) => `  ${name.padEnd(16)}  ${title}`)
+  .join("\n")}
   all               all of these, one after the other
 
   --count N         repetitions of a gate, instead of those above
@@ -55,7 +58,7 @@ if (values.help) {
   process.stdout.write(HELP);
   process.exit(0);
 }
-const known = ["mixed", ...Object.keys(gates), "teardown", "all"];
+const known = ["mixed", ...Object.keys(gates), ...Object.keys(suites), "all"];
 const [what = "mixed", ...rest] = positionals;
 if (!known.includes(what) || rest.length > 0) {
   console.error(`soak: what is "${positionals.join(" ")}"? One of: ${known.join(", ")}`);
@@ -75,7 +78,7 @@ const names = what === "all" ? known.filter((name) => name !== "all") : [what];
 let failed = false;
 for (const name of names) {
   if (name === "mixed") failed = !(await mixed(numbers())) || failed;
-  else if (name === "teardown") failed = !teardown() || failed;
+  else if (name in suites) failed = !suites[name].run(values) || failed;
   else failed = !(await run(name)) || failed;
 }
 process.exit(failed ? 1 : 0);
@@ -139,25 +142,4 @@ function progress() {
     said = performance.now();
     console.log(`  ${done} of ${all}`);
   };
-}
-
-/** The test of teardown with its full matrix; it starts the processes itself. */
-function teardown() {
-  const vitest = join(ROOT, "node", "node_modules", "vitest", "vitest.mjs");
-  const { status } = spawnSync(
-    process.execPath,
-    [
-      vitest,
-      "run",
-      "--project=e2e",
-      "--disable-console-intercept=true",
-      "test/e2e/teardown.test.ts",
-    ],
-    {
-      cwd: join(ROOT, "node"),
-      stdio: "inherit",
-      env: { ...process.env, DODICI_TEARDOWN: values.short ? "short" : "soak" },
-    },
-  );
-  return status === 0;
 }

@@ -1,11 +1,15 @@
-// Builds the addon with `--release` and puts it where the npm package looks for it:
+// Builds the addon and puts it where the npm package looks for it:
 // node/prebuilds/<platform>-<arch>/dodici.node. The justfile and scripts/test.mjs call it.
 //
 // The copy goes without debug information, two thirds of the file, but with its symbols, which
-// `perf` and backtraces name functions by; line numbers are in target/release.
+// `perf` and backtraces name functions by; line numbers are in cargo's target directory.
 //
-// `--servers` also builds what the demo and the bench run against. Both go into one cargo command:
-// then the features of their dependencies are one set, and the C library is compiled once.
+//   (nothing)   `--release`, as it is published
+//   --servers   the same, and what the demo and the bench run against. Both go into one cargo
+//               command: then the features of their dependencies are one set, and the C library is
+//               compiled once.
+//   --tests     for the test command: with overflow checks and debug assertions, from the same
+//               compilation as the Rust tests
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,12 +17,19 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const PACKAGE = 'dodici-native';
-const packages = ['--package', PACKAGE];
-if (process.argv.includes('--servers')) packages.push('--package', 'dodici-bench-server');
+const RELEASE = ['--release', '--package', PACKAGE];
+const WHAT = {
+  '--servers': [...RELEASE, '--package', 'dodici-bench-server'],
+  // The targets of scripts/test.mjs's `cargo test`: with others, features and so crates would differ.
+  '--tests': ['--workspace', '--lib', '--bins', '--tests'],
+};
+const [flag] = process.argv.slice(2);
+const what = flag === undefined ? RELEASE : WHAT[flag];
+if (what === undefined) fail(`what is ${flag}?`);
 
 const build = spawnSync(
   'cargo',
-  ['build', '--release', ...packages, '--message-format', 'json-render-diagnostics'],
+  ['build', ...what, '--message-format', 'json-render-diagnostics'],
   { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8', maxBuffer: 256 << 20 },
 );
 if (build.error)

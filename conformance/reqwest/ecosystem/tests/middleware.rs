@@ -40,7 +40,8 @@ fn client(log: &Log) -> ClientWithMiddleware {
     let policy = ExponentialBackoff::builder()
         .retry_bounds(Duration::ZERO, Duration::ZERO)
         .build_with_max_retries(3);
-    let client = Client::builder().no_proxy().build().unwrap();
+    // dodici's own type: does not compile where the patch is not in force.
+    let client: dodici_reqwest::Client = Client::builder().no_proxy().build().unwrap();
     ClientBuilder::new(client)
         .with(RetryTransientMiddleware::new_with_policy(policy))
         .with(log.clone())

@@ -2,11 +2,12 @@
  * `EnvHttpProxyAgent`: the proxies that the environment names.
  *
  * What lives here: our agents in the place of the peer's. Which origin goes through which proxy,
- * `NO_PROXY` with all its rules, is the peer's to say. It must not know any of that.
+ * `NO_PROXY` with its rules, is the peer's to say; only networks in that list are ours.
  */
 
 import { Agent } from './agent';
 import { wrapHandler } from './legacy-handler';
+import { NoProxyNetworks } from './no-proxy-networks';
 import { ownOptions, spread, unpolluted } from './own-options';
 import { ProxyAgent } from './proxy-agent';
 import {
@@ -25,6 +26,9 @@ function receiver(handler: Dispatcher.DispatchHandler): Dispatcher.DispatchHandl
 
 /** Requests through the proxies that the environment names; options are undici's. */
 export class EnvHttpProxyAgent extends peer.EnvHttpProxyAgent {
+  readonly #networks = new NoProxyNetworks();
+  readonly #noProxy: string | undefined;
+
   constructor(options?: PeerEnvHttpProxyAgent.Options) {
     const { httpProxy, httpsProxy, noProxy, ...rest } = ownOptions(options);
     const { webSocket, eventSource } = rest;
@@ -32,6 +36,7 @@ export class EnvHttpProxyAgent extends peer.EnvHttpProxyAgent {
     // is not used; it reads its options from an object that inherits, so these are named.
     const unused = { factory: undefined, maxOrigins: undefined, connect: undefined };
     super(spread({ noProxy, httpProxy: '', httpsProxy: '', webSocket, eventSource }, unused));
+    this.#noProxy = noProxy as string | undefined;
     const { env } = process;
     const agents = this as unknown as Record<symbol, Dispatcher>;
     const direct = new Agent(rest);
@@ -49,7 +54,14 @@ export class EnvHttpProxyAgent extends peer.EnvHttpProxyAgent {
     options: Dispatcher.DispatchOptions,
     handler: Dispatcher.DispatchHandler,
   ): boolean {
-    return super.dispatch(unpolluted(options), receiver(handler));
+    const own = unpolluted(options);
+    const { env } = process;
+    const noProxy = this.#noProxy ?? env['no_proxy'] ?? env['NO_PROXY'] ?? '';
+    if (own?.origin && this.#networks.cover(noProxy, own.origin)) {
+      const direct = (this as unknown as Record<symbol, Dispatcher>)[symbols.kNoProxyAgent];
+      if (direct) return direct.dispatch(own, handler);
+    }
+    return super.dispatch(own, receiver(handler));
   }
 }
 

@@ -352,7 +352,32 @@ describe('s20 NO_PROXY', () => {
     ['*', 'http://example.com/', true],
     ['', 'http://example.com/', false],
     ['127.0.0.1', 'http://127.0.0.1/', true],
-    ['127.0.0.0/8', 'http://127.0.0.1/', false],
+    ['127.0.0.1:80', 'http://127.0.0.1/', true],
+    ['127.0.0.1:81', 'http://127.0.0.1/', false],
+    ['127.0.0.1', 'http://127.0.0.10/', false],
+    // undici 7 reads these two in another way.
+    ['::1', 'http://[::1]/', peerMajor >= 8],
+    ['[::1]', 'http://[::1]/', true],
+    ['[::1]:80', 'http://[::1]/', true],
+    ['[::1]:81', 'http://[::1]/', false],
+    ['::1', 'http://[::2]/', false],
+    ['none.invalid,*', 'http://example.com/', peerMajor >= 8],
+    ['*:81', 'http://example.com/', false],
+    ['example.com', 'http://com/', false],
+    // Networks are not undici's, to whom each of these is the name of no host.
+    ['127.0.0.0/8', 'http://127.0.0.1/', true],
+    ['10.0.0.0/8, 127.0.0.0/8', 'http://127.1.2.3:8080/', true],
+    ['10.0.0.0/8', 'http://127.0.0.1/', false],
+    ['127.0.0.1/32', 'http://127.0.0.2/', false],
+    ['0.0.0.0/0', 'http://127.0.0.1/', true],
+    ['0.0.0.0/0', 'http://[::1]/', false],
+    ['fd00::/8', 'http://[fd12::1]/', true],
+    ['[fd00::]/8', 'http://[fd12::1]/', true],
+    ['fd00::/8', 'http://[fe80::1]/', false],
+    ['127.0.0.0/8', 'http://127.example.com/', false],
+    ['127.0.0.0/33', 'http://127.0.0.1/', false],
+    ['127.0.0.0/x', 'http://127.0.0.1/', false],
+    ['example.com/8', 'http://example.com/', false],
   ];
   it.each(rules)('%j and %s: direct is %s', (noProxy, url, isDirect) => {
     const agent = new EnvHttpProxyAgent({ httpProxy: 'http://127.0.0.1:1', noProxy });

@@ -1,0 +1,40 @@
+/**
+ * Networks in `NO_PROXY`: `10.0.0.0/8`, `fd00::/8`.
+ *
+ * What lives here: the one rule that undici's reading of the list lacks. To undici such an entry is
+ * the name of no host; curl, Go and reqwest take it for the addresses below it, and so does whoever
+ * writes it. `EnvHttpProxyAgent` calls it. It must not know of proxies.
+ */
+
+import { BlockList, isIP } from 'node:net';
+
+/** Reads a list once for as long as it stays the same. */
+export class NoProxyNetworks {
+  #list = '';
+  #networks: BlockList | null = null;
+
+  /** Whether `list` has a network that the host of `origin`, an address, lies in. */
+  cover(list: string, origin: string | URL): boolean {
+    if (list !== this.#list) {
+      this.#list = list;
+      this.#networks = parse(list);
+    }
+    if (this.#networks === null) return false;
+    const host = new URL(origin).hostname.replace(/^\[(.+)\]$/, '$1');
+    const family = isIP(host);
+    return family !== 0 && this.#networks.check(host, family === 6 ? 'ipv6' : 'ipv4');
+  }
+}
+
+/** The networks of a list, or null if there is none. What is not quite one is none. */
+function parse(list: string): BlockList | null {
+  if (!list.includes('/')) return null;
+  const networks = new BlockList();
+  for (const entry of list.split(/[,\s]/)) {
+    const [, address = '', bits] = /^\[?([^[\]/]+)\]?\/(\d{1,3})$/.exec(entry) ?? [];
+    const family = isIP(address);
+    if (family === 0 || Number(bits) > (family === 6 ? 128 : 32)) continue;
+    networks.addSubnet(address, Number(bits), family === 6 ? 'ipv6' : 'ipv4');
+  }
+  return networks.rules.length > 0 ? networks : null;
+}

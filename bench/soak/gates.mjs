@@ -509,5 +509,35 @@ const backpressure = {
   },
 };
 
+/** R9 */
+const crowd = {
+  title: "that many requests at once, over few connections and over one for each",
+  counts: { short: 400, full: 10_000 },
+  async run({ dodici, server, count, progress, problems }) {
+    const figures = {};
+    for (const connections of [Math.ceil(count / 20), null]) {
+      const pool = new dodici.Pool(base(server), { connections });
+      const asked = Array.from({ length: count }, (_, index) => {
+        const handler = new Counted(problems);
+        pool.dispatch({ path: `/ok/${index}`, method: "GET" }, handler);
+        return handler;
+      });
+      const most = pool.stats.size;
+      let index = 0;
+      for (const handler of asked) {
+        const { error, text } = await handler.done;
+        const path = `/ok/${index++}`;
+        if (error !== null) problems.push(`${path}: ${error.code} ${error.message}`);
+        else if (text !== path) problems.push(`${path} was answered with ${text}`);
+        progress(index, count);
+      }
+      if (most !== count) problems.push(`${most} of ${count} were under way at once`);
+      figures[connections === null ? "aConnectionEach" : "shared"] = count;
+      await atRest({ dispatchers: [pool], server, problems });
+    }
+    return figures;
+  },
+};
+
 /** All, by the name that the command line uses. */
-export const gates = { origins, race, poison, aborts, garbage, timeouts, backpressure };
+export const gates = { crowd, origins, race, poison, aborts, garbage, timeouts, backpressure };

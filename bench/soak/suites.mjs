@@ -24,7 +24,7 @@ function vitest(args, env) {
   return passes(process.execPath, [program, "run", ...args], { cwd: NODE, env });
 }
 
-/** R11, R12: the test of teardown with its full matrix; it starts the processes itself. */
+/** The test of teardown with its full matrix; it starts the processes itself. */
 const teardown = {
   title: "processes and workers that end in every phase of a request",
   run: ({ short }) =>

@@ -171,17 +171,17 @@ async fn cut_everywhere(action: FaultAction) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s25_a_reset_at_every_byte_settles_once_and_truncates_nothing() {
+async fn r2_s25_a_reset_at_every_byte_settles_once_and_truncates_nothing() {
     cut_everywhere(FaultAction::Reset).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s24_s25_a_fin_at_every_byte_settles_once_and_truncates_nothing() {
+async fn r2_s24_s25_a_fin_at_every_byte_settles_once_and_truncates_nothing() {
     cut_everywhere(FaultAction::Fin).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stall_at_every_byte_ends_in_a_timeout() {
+async fn r2_a_stall_at_every_byte_ends_in_a_timeout() {
     cut_everywhere(FaultAction::Stall).await;
 }
 
@@ -201,7 +201,7 @@ async fn a_fin_at_every_byte_settles_once_on_a_current_thread_runtime() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_response_in_any_two_pieces_is_the_same_response() {
+async fn r3_a_response_in_any_two_pieces_is_the_same_response() {
     for shape in shapes::all() {
         let peer = peer(&shape, None).await;
         let upstream = peer.address().tcp();

@@ -32,6 +32,7 @@ function run(gate: string): Promise<Result> {
 }
 
 const promises: Record<string, string> = {
+  crowd: 'r9 hundreds of requests at once are all answered, over few connections and over many',
   origins: 's14 5,000 origins, each once, leave no pool, no socket and no memory',
   race: 'r5 a server that closes just at reuse costs no GET, and executes no POST twice',
   poison: 'r6 a response that nobody asked for is delivered to nobody',
@@ -51,6 +52,16 @@ describe('reliability', () => {
     },
     120_000,
   );
+
+  it('r8 mixed traffic comes to rest, in memory, connections and counters', async () => {
+    const args = ['--expose-gc', soak, 'mixed', '--minutes', '0.1'];
+    await new Promise<void>((resolve, reject) => {
+      execFile(process.execPath, args, { encoding: 'utf8' }, (error, stdout, stderr) => {
+        if (error) reject(new Error(`${error.message}\n${stderr}${stdout}`));
+        else resolve();
+      });
+    });
+  }, 120_000);
 
   it('names every gate', async () => {
     const help = await new Promise<string>((resolve) =>

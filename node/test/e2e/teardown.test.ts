@@ -52,7 +52,7 @@ async function run(
   return { code, signal, out, err };
 }
 
-describe('terminated workers leave no thread, file or connection, and harm nobody', () => {
+describe('r12: terminated workers leave no thread, file or connection, and harm nobody', () => {
   it.concurrent.each([
     ['beside a main thread with requests of its own', 'yes'],
     ['where the main thread never loaded the addon', 'no'],
@@ -69,7 +69,7 @@ describe('terminated workers leave no thread, file or connection, and harm nobod
   );
 });
 
-describe('a process with requests in flight', () => {
+describe('r11: a process with requests in flight', () => {
   const waiting = new Map<string, () => void>();
   let targets: Awaited<ReturnType<typeof openTargets>>;
   let nextId = 0;

@@ -125,7 +125,7 @@ function faulty(): Promise<Origin> {
   });
 }
 
-describe('a request settles exactly once', () => {
+describe('r1 r2: a request settles exactly once', () => {
   for (const [shape, bytes] of Object.entries(shapes)) {
     for (const fault of Object.keys(faults)) {
       it(`when the server does ${fault} in a response of shape "${shape}", at any byte`, async () => {

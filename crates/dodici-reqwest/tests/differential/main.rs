@@ -226,7 +226,7 @@ mod proxies;
 mod secure;
 
 #[tokio::test]
-async fn plain_responses_are_the_same() {
+async fn r19_plain_responses_are_the_same() {
     let script = |conn| {
         by_path(conn, |path| match path {
             "/chunked" => "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n\
@@ -255,7 +255,7 @@ async fn plain_responses_are_the_same() {
 }
 
 #[tokio::test]
-async fn request_bodies_arrive_the_same() {
+async fn r19_request_bodies_arrive_the_same() {
     let script = |conn| by_path(conn, |_| with_body("200 OK", "", "ok"));
     compare!(script, &["/bytes"], |builder| builder, |client, url| {
         client.post(url).body("some text")

@@ -54,7 +54,7 @@ async fn poll_once<F: Future>(future: std::pin::Pin<&mut F>) -> Option<F::Output
 }
 
 #[tokio::test]
-async fn lookups_of_one_name_that_overlap_share_one_call() {
+async fn r24_lookups_of_one_name_that_overlap_share_one_call() {
     let (resolver, permit, asked) = gated(limits(8));
     let (one, two, ()) = tokio::join!(
         resolver.resolve("a.test", Family::Any),
@@ -207,7 +207,7 @@ async fn literal_addresses_take_no_lookup() {
 }
 
 #[tokio::test]
-async fn a_name_that_cannot_exist_fails_as_in_node() {
+async fn r24_a_name_that_cannot_exist_fails_as_in_node() {
     // A NUL never reaches the system, so that this holds without a network as well.
     let error = SYSTEM.resolve("no\0name", Family::Any).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Resolve);

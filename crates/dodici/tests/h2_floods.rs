@@ -173,7 +173,7 @@ async fn neighbour(client: &Client, done: &Signal) -> (usize, Duration) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s35_every_flood_ends_with_enhance_your_calm() {
+async fn r18_s35_every_flood_ends_with_enhance_your_calm() {
     let origin = TestOrigin::start().await;
     let other = Client::new(origin.port(), OriginConfig::default());
     for flood in floods() {

@@ -10,11 +10,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use dodici::{
     AroundHook, ConnectHooks, Connected, Engine, Error, Event, EventSink, ExchangeInfo,
-    HeaderBlock, HookFuture, Origin, OriginConfig, Request, ResolveHook, ResponseHead, Scheme, Sink,
-    SocketHook,
+    HeaderBlock, HookFuture, Origin, OriginConfig, Request, ResolveHook, ResponseHead, Scheme,
+    Sink, SocketHook,
 };
 use dodici_testkit::client::{get, post_chunked};
-use dodici_testkit::{Client, H2Peer, Recorder, Recording, ScriptedPeer, Signal, TestOrigin, within};
+use dodici_testkit::{
+    Client, H2Peer, Recorder, Recording, ScriptedPeer, Signal, TestOrigin, within,
+};
 
 /// Panics in the callback of this name.
 struct Panics {
@@ -66,25 +68,28 @@ async fn s43_r14_a_sink_that_panics_over_http2_fails_no_stream_beside_it() {
         ("end", get("/")),
         ("pull", post_chunked("/")),
     ] {
-        // Answers the first request when the second is there, then all.
-        let peer = ScriptedPeer::tcp().await.run(|conn| async move {
-            let mut peer = H2Peer::accept(conn, &[]).await;
-            let mut held = None;
-            while let Some(stream) = peer.next_head().await {
-                match held.take() {
-                    None => held = Some(stream),
-                    Some(first) => {
-                        peer.respond(first, "first").await;
-                        peer.respond(stream, "second").await;
-                    }
+        let dropped = Signal::new();
+        let panicked = dropped.clone();
+        // Answers the first request after the second has panicked.
+        let peer = ScriptedPeer::tcp().await.run(move |conn| {
+            let panicked = panicked.clone();
+            async move {
+                let mut peer = H2Peer::accept(conn, &[]).await;
+                let first = peer.next_head().await.unwrap();
+                // One that panics when it is asked for its body may never come.
+                if at != "pull" {
+                    let second = peer.next_head().await.unwrap();
+                    peer.respond(second, "second").await;
                 }
+                panicked.raised().await;
+                peer.respond(first, "first").await;
+                peer.closed().await;
             }
         });
         let mut config = OriginConfig::default();
         config.http2.prior_knowledge = true;
         let client = Client::new(peer.port(), config);
         let beside = client.get("/beside");
-        let dropped = Signal::new();
         let sink = Panics {
             at,
             dropped: dropped.clone(),

@@ -313,12 +313,12 @@ impl Drop for ClientProcess {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_came_while_the_process_was_stopped_is_no_timeout() {
+async fn r22_what_came_while_the_process_was_stopped_is_no_timeout() {
     suspend("one thread").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_came_while_a_process_of_many_threads_was_stopped_is_no_timeout() {
+async fn r22_what_came_while_a_process_of_many_threads_was_stopped_is_no_timeout() {
     suspend("many threads").await;
 }
 

@@ -351,7 +351,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn what_a_connection_carries_is_a_sequence_of_whole_requests(
+    fn s25_what_a_connection_carries_is_a_sequence_of_whole_requests(
         cases in cases(),
         at_once in any::<bool>(),
         pipelining in 1..4_u32,
@@ -361,7 +361,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn a_connection_whose_upload_with_trailers_was_answered_early_is_not_used_again() {
+async fn s25_a_connection_whose_upload_with_trailers_was_answered_early_is_not_used_again() {
     let early = |kind| Case {
         kind,
         size: 400_000,

@@ -315,17 +315,22 @@ impl Multiplex {
                 Poll::Ready(true) => {}
             }
             self.unopened.pop_front();
-            let opened = exchange.open(&mut self.conn, &self.pool.config.exchange);
+            let (conn, config) = (&mut self.conn, &self.pool.config.exchange);
+            // It asks a sink for the first bytes of its body.
+            let opened = catch_unwind(AssertUnwindSafe(|| exchange.open(conn, config)));
             match opened {
-                Ok(()) => {
+                Ok(Ok(())) => {
                     self.opened += 1;
                     self.slots[index as usize].waker.wake();
                 }
-                Err(NotOpened::Refused(error)) => self.finish(index, StreamFinish::Failed(error)),
-                Err(NotOpened::Closed) => {
+                Ok(Err(NotOpened::Refused(error))) => {
+                    self.finish(index, StreamFinish::Failed(error));
+                }
+                Ok(Err(NotOpened::Closed)) => {
                     self.unopened.push_front(index);
                     return;
                 }
+                Err(_panic) => self.panicked(index),
             }
         }
     }
@@ -476,13 +481,16 @@ impl Multiplex {
             }
             Ok(StreamStep::Upgrade) => self.upgrade(index),
             Ok(StreamStep::Finished(finish)) => self.finish(index, finish),
-            Err(_panic) => {
-                if let Some(exchange) = self.vacate(index) {
-                    self.release(&exchange);
-                    // Its drop tells the sink that there is no answer.
-                    contain(|| drop(exchange));
-                }
-            }
+            Err(_panic) => self.panicked(index),
+        }
+    }
+
+    /// The sink of an exchange has panicked: it ends, and nothing else does.
+    fn panicked(&mut self, index: u32) {
+        if let Some(exchange) = self.vacate(index) {
+            self.release(&exchange);
+            // Its drop tells the sink that there is no answer.
+            contain(|| drop(exchange));
         }
     }
 

@@ -34,7 +34,7 @@ build: setup
 clean:
     @node scripts/clean.mjs
 
-# Check formatting, lints, import rules and generated code
+# Check formatting, lints, import rules, generated code, and promises against tests
 [group('3 change it')]
 lint *ARGS:
     @node scripts/test.mjs --group lint {{ ARGS }}
@@ -140,7 +140,12 @@ bench-publish *ARGS:
 bench-instructions *ARGS:
     @node bench/instructions.mjs {{ ARGS }}
 
-# Mixed load, or one gate with many repetitions (origins, race, aborts, ..., all): see --help
+# Each decoder of what a peer sends, for a minute under libFuzzer: [target…] --seconds N, or --help
+[group('4 measure')]
+fuzz *ARGS:
+    @node scripts/fuzz.mjs {{ ARGS }}
+
+# Mixed load, or one gate with many repetitions (origins, race, nodes, asan, ..., all): see --help
 [group('4 measure')]
 soak *ARGS: build
     @node --expose-gc --require ./scripts/peer.cjs bench/soak.mjs {{ ARGS }}

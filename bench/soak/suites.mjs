@@ -43,7 +43,7 @@ const nodes = {
 
 /** R21: the Rust half. C code is not instrumented, so a fault inside of aws-lc stays unseen. */
 const asan = {
-  title: "the Rust tests under AddressSanitizer",
+  title: "r21: the Rust tests under AddressSanitizer",
   run({ short }) {
     if (process.platform !== "linux" || process.arch !== "x64") {
       console.error("soak: asan is for Linux on x86-64");
@@ -67,7 +67,7 @@ const asan = {
 
 /** R21: the addon's half. glibc then checks each block that is freed, and fills it. */
 const malloc = {
-  title: "the addon's tests under glibc's checking allocator",
+  title: "r21: the addon's tests under glibc's checking allocator",
   run({ short }) {
     const env = {
       LD_PRELOAD: "libc_malloc_debug.so.0",

@@ -139,12 +139,8 @@ const STREAM_WINDOW: u32 = 2 * 1024 * 1024;
 /// 16 KiB: a body of that size then comes in one piece and is not put together from four.
 const MAX_FRAME: u32 = 64 * 1024;
 
-/// The same where windows are to adapt. 16 MiB: as far as hyper lets an adaptive window grow.
+/// As far as that grows where windows are to adapt. 16 MiB: as in hyper.
 const ADAPTIVE_WINDOW: u32 = 16 * 1024 * 1024;
-
-/// Window of an HTTP/2 connection, in bytes. 24 MiB: a dozen streams that nobody reads do not stop
-/// the others (hyper's 5 MiB are used up by three).
-const CONNECTION_WINDOW: u32 = 24 * 1024 * 1024;
 
 /// Delay before a further address of a host is tried beside one that does not answer (RFC 8305
 /// recommends 250 ms), and at most this share of the connect timeout, so that at least three
@@ -305,25 +301,28 @@ impl Config {
         let mut config = Http2Config {
             prior_knowledge: self.http2.prior_knowledge,
             stream_window: STREAM_WINDOW,
-            connection_window: Some(CONNECTION_WINDOW),
+            // Without one, the engine's is as large as those of all streams together: responses that
+            // nobody reads never stop the others (hyper's 5 MiB are used up by three).
+            connection_window: None,
             max_frame_size: MAX_FRAME,
             ping_interval: self.http2.keep_alive_interval,
             ping_while_idle: self.http2.keep_alive_while_idle,
             ..Http2Config::default()
         };
+        // What was asked for is what there is.
+        config.max_stream_window = config.stream_window;
         if self.http2.adaptive_window {
             // As in reqwest, it takes the place of both sizes.
-            config.stream_window = ADAPTIVE_WINDOW;
+            config.max_stream_window = ADAPTIVE_WINDOW;
         } else {
             if let Some(window) = self.http2.stream_window {
                 config.stream_window = window;
+                config.max_stream_window = window;
             }
             if let Some(window) = self.http2.connection_window {
                 config.connection_window = Some(window);
             }
         }
-        // What was asked for is what there is.
-        config.max_stream_window = config.stream_window;
         if let Some(bytes) = self.http2.max_frame_size {
             config.max_frame_size = bytes;
         }

@@ -27,7 +27,7 @@ import { Sending, type SendContext } from './sending';
 import type { Pausing, SlotOwner } from './session';
 import { errors, peerMajor, symbols } from './undici';
 import { UpgradedSocket } from './upgrade';
-import { HeadFlag, WINDOW } from './wire/generated';
+import { HeadFlag, PIECE_OVERHEAD, WINDOW } from './wire/generated';
 
 /** What an exchange tells its pool. */
 export interface ExchangeContext extends SendContext {
@@ -67,7 +67,7 @@ class Request extends Sending implements SlotOwner, Pausing, Pipelined, Controll
   #delivering = false;
   /** The last head came over HTTP/2. */
   #isHttp2 = false;
-  /** Bytes delivered and not yet credited. */
+  /** What was delivered and is not yet credited: of each chunk, its length and `PIECE_OVERHEAD`. */
   #owed = 0;
   /** Bytes credited until there is more room; 0 when there is. */
   #untilRoom = WINDOW;
@@ -373,7 +373,7 @@ class Request extends Sending implements SlotOwner, Pausing, Pipelined, Controll
       this.fail(error);
     }
     this.#delivering = false;
-    this.#owed += chunk.length;
+    this.#owed += chunk.length + PIECE_OVERHEAD;
     if (!controller.paused) this.#returnCredit();
   }
 

@@ -15,7 +15,7 @@ import { decodeError } from './errors';
 import type { Session, SlotOwner } from './session';
 import { setImmediate } from './timers';
 import { errors } from './undici';
-import { BODY_SLICE, WINDOW } from './wire/generated';
+import { BODY_SLICE, PIECE_OVERHEAD, WINDOW } from './wire/generated';
 import type { SubmissionWriter } from './wire/writer';
 
 type Done = (error?: Error | null) => void;
@@ -79,7 +79,7 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
       return;
     }
     this.#touch();
-    this.#owed += chunk.length;
+    this.#owed += chunk.length + PIECE_OVERHEAD;
     if (this.push(chunk)) this.#returnCredit();
   }
 

@@ -18,6 +18,7 @@ pub use model::config::{
     ConnectConfig, ConnectFailure, ExchangeConfig, Family, Http2Config, Identity, Leniency,
     OriginConfig, PoolConfig, RootSource, TlsConfig, TlsVersion, UnexpectedContinue,
 };
+pub use model::credit::{PIECE_OVERHEAD, piece_cost};
 pub use model::error::{Error, ErrorKind, ParseErrorCode, Replay, SocketInfo, SystemDetail};
 pub use model::event::{ConnectInfo, ConnectTimings, DisconnectInfo, Event, Protocol, TlsInfo};
 pub use model::headers::HeaderBlock;

@@ -108,6 +108,8 @@ impl PoolOptions {
         let mut connect = ConnectConfig::default();
         let mut http2 = Http2Config {
             max_replays: MAX_REPLAYS,
+            // As in undici, which sends one request and waits for SETTINGS.
+            streams_before_settings: 1,
             ..Http2Config::default()
         };
         for tagged in TaggedReader::new(payload) {

@@ -16,6 +16,8 @@
 //! that JavaScript chose, `generation` the connection's serial number). Field lists ("fields")
 //! are latin1 text: `name LF value LF` repeated, names and values as they stood on the wire.
 
+use dodici_pool::PIECE_OVERHEAD;
+
 macro_rules! wire_enum {
     ($(#[$doc:meta])* pub enum $name:ident : $repr:ty { $($(#[$vdoc:meta])* $variant:ident = $value:expr,)* }) => {
         $(#[$doc])*
@@ -49,7 +51,8 @@ pub const LARGE_CHUNK: usize = 16 * 1024;
 /// A completion batch is handed over when it has grown to this many bytes, parked or not.
 pub const BATCH_LIMIT: usize = 128 * 1024;
 
-/// Body bytes that a request may have delivered but not yet credited back (see `Credit`).
+/// Body bytes that a request may have delivered but not yet credited back (see `Credit`), each piece
+/// with its `PIECE_OVERHEAD`.
 pub const WINDOW: u32 = 256 * 1024;
 
 /// Largest slice of a request body in one `BodyChunk`, and the largest body sent inside `Dispatch`.
@@ -520,6 +523,7 @@ pub const TABLES: &[(&str, &[(&str, u32)])] = &[
             ("LARGE_CHUNK", LARGE_CHUNK as u32),
             ("BATCH_LIMIT", BATCH_LIMIT as u32),
             ("WINDOW", WINDOW),
+            ("PIECE_OVERHEAD", PIECE_OVERHEAD),
             ("BODY_SLICE", BODY_SLICE),
             ("DEFAULT_TIMEOUT", DEFAULT_TIMEOUT),
         ],

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;
-use dodici_pool::{BodyKind, Error, ErrorKind, HeaderBlock, Phase};
+use dodici_pool::{BodyKind, Error, ErrorKind, HeaderBlock, Phase, piece_cost};
 use http::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use parking_lot::Mutex;
 
@@ -86,7 +86,8 @@ pub(crate) struct Command {
 
 struct Inner {
     cancelled: bool,
-    /// Response bytes that may still be delivered; negative by at most one chunk.
+    /// What may still be delivered of the response, by [`piece_cost`]; negative by at most one
+    /// piece.
     credit: i64,
     /// The caller takes nothing, whatever the credit.
     paused: bool,
@@ -330,6 +331,15 @@ impl Command {
         !upload.held && !upload.chunks.is_empty()
     }
 
+    /// Bytes of the slice that [`Command::next_slice`] would hand out; 0 if it would hand out none.
+    pub(crate) fn next_len(&self) -> usize {
+        let upload = &self.inner.lock().upload;
+        match upload.chunks.front() {
+            Some(chunk) if !upload.held => chunk.len(),
+            _ => 0,
+        }
+    }
+
     /// Why the request body cannot be sent, if so. hyper reports it only once it asks for more of
     /// the body, which it may never do, and then without saying why.
     pub(crate) fn failure(&self) -> Option<Error> {
@@ -373,8 +383,9 @@ impl Command {
         self.inner.lock().wake_at = room.map_or(i64::MAX, |room| room as i64);
     }
 
+    /// A piece of so many bytes was delivered.
     pub(crate) fn spend(&self, bytes: usize) {
-        self.inner.lock().credit -= bytes as i64;
+        self.inner.lock().credit -= i64::from(piece_cost(bytes));
     }
 
     pub(crate) fn next_slice(&self) -> Slice {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use dodici_pool::{
     CloseReason, Error, ErrorKind, ExchangeConfig, HeaderBlock, Phase, Replay, Request,
     RequestKind, UnexpectedContinue,
@@ -20,6 +21,7 @@ use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
+use crate::body::Pieces;
 use crate::clock::{Timer, Verdict, after, past_the_reactor};
 use crate::command::{Command, PULL_WINDOW, Settle};
 use crate::conn::{ByteStream, H1Conn, poll_response};
@@ -120,6 +122,7 @@ pub(crate) async fn run(
         primed: false,
         stopped: false,
         received: 0,
+        pieces: Pieces::default(),
         deadline: after(head_wait.timeout()),
         head_wait,
         continue_deadline: None,
@@ -215,6 +218,8 @@ struct Exchange<'a, F, I> {
     /// The reader took nothing for a while; its silence must not count as the server's.
     stopped: bool,
     received: u64,
+    /// Decoded and not told yet, while more may be there.
+    pieces: Pieces,
     deadline: Option<Instant>,
     head_wait: HeadWait,
     continue_deadline: Option<Instant>,
@@ -298,7 +303,7 @@ where
             match self.poll_body(cx) {
                 Step::Again => continue,
                 Step::Finished(finish) => return Some(Poll::Ready(finish)),
-                Step::Wait => {}
+                Step::Wait => tell(self.job, self.pieces.take()),
             }
             // A complete message is delivered to its end, whatever happened behind it. If hyper gave
             // its body up although the guard had found it complete, nothing more would come.
@@ -397,6 +402,11 @@ where
                 self.stopped = true;
                 return Step::Wait;
             }
+            if self.pieces.len() >= self.job.command.room() {
+                // One piece would be the last that the reader has room for.
+                tell(self.job, self.pieces.take());
+                continue;
+            }
             if std::mem::take(&mut self.stopped) {
                 self.deadline = None;
             }
@@ -408,7 +418,10 @@ where
                     return Step::Again;
                 }
                 Poll::Pending => return Step::Wait,
-                Poll::Ready(None) => return self.end(cx),
+                Poll::Ready(None) => {
+                    tell(self.job, self.pieces.take());
+                    return self.end(cx);
+                }
                 Poll::Ready(Some(Err(_))) => {
                     // The link or the driver says why.
                     self.body = None;
@@ -430,11 +443,8 @@ where
                     {
                         return too_large();
                     }
-                    self.job.command.spend(chunk.len());
-                    if let Some(sink) = self.job.settle.sink() {
-                        sink.data(chunk);
-                    }
                     self.deadline = None;
+                    tell(self.job, self.pieces.push(chunk));
                 }
             }
         }
@@ -534,6 +544,17 @@ where
     }
 }
 
+/// Tells the sink of a piece of the body, if there is one.
+pub(super) fn tell(job: &mut Job, piece: Option<Bytes>) {
+    let Some(piece) = piece else {
+        return;
+    };
+    job.command.spend(piece.len());
+    if let Some(sink) = job.settle.sink() {
+        sink.data(piece);
+    }
+}
+
 fn too_large() -> Step {
     Step::Finished(Finish::Failed(
         CloseReason::ProtocolError,
@@ -612,12 +633,7 @@ pub(crate) async fn run_stream(mut stream: ByteStream, job: &mut Job) {
                         sink.data(chunk);
                     }
                 }
-                Poll::Ready(Ok(chunk)) => {
-                    job.command.spend(chunk.len());
-                    if let Some(sink) = job.settle.sink() {
-                        sink.data(chunk);
-                    }
-                }
+                Poll::Ready(Ok(chunk)) => tell(job, Some(chunk)),
                 Poll::Ready(Err(error)) => {
                     job.settle.error(error);
                     return Poll::Ready(());

@@ -33,7 +33,8 @@ pub trait Sink: Send {
     fn head(&mut self, head: &ResponseHead, info: &ExchangeInfo);
 
     /// Body bytes, never empty but for one case: after [`Sink::upgrade`], an empty chunk says that
-    /// the peer has closed its side, while the caller may still write. They count against the request's window until
+    /// the peer has closed its side, while the caller may still write. They count against the request's window, by
+    /// [`piece_cost`](dodici_pool::piece_cost), until
     /// [`RequestHandle::credit`](crate::RequestHandle::credit) gives them back.
     fn data(&mut self, chunk: Bytes);
 

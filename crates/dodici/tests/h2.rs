@@ -13,9 +13,11 @@ use dodici_testkit::client::{connect, get, head, post, post_chunked, post_sized}
 use dodici_testkit::h2::{Frame, code, flag, kind, response_block, setting};
 use dodici_testkit::{Client, Conn, H2Peer, PeerClose, ScriptedPeer, Signal, Terminal, within};
 
+/// Before its SETTINGS came, a peer is sent one request.
 fn config() -> OriginConfig {
     let mut config = OriginConfig::default();
     config.http2.prior_knowledge = true;
+    config.http2.streams_before_settings = 1;
     config
 }
 
@@ -703,7 +705,7 @@ async fn a_reader_that_stops_holds_one_window_and_stalls_nobody() {
     let fast = client.get("/fast");
     let seen = within("fast", fast.ended()).await;
     assert_eq!(seen.body.len(), 40 * WINDOW);
-    assert_eq!(slow.seen().body.len(), WINDOW);
+    assert!(slow.seen().cost() >= WINDOW as u64);
     slow.handle.credit(WINDOW as u32);
     let seen = within("slow", slow.ended()).await;
     assert_eq!(seen.body.len(), WINDOW + 1);
@@ -1147,9 +1149,12 @@ async fn a_byte_stream_whose_peer_has_ended_still_writes_everything() {
         peer.head(tunnel, 200, &[], false).await;
         peer.data(tunnel, "goodbye", true).await;
         // Three windows: the caller is asked for its bytes, and room is given, after that end.
-        let mut count = 0;
+        let (mut count, mut other) = (0, None);
         loop {
-            let frame = peer.next_frame_of(tunnel).await.unwrap();
+            let frame = peer.next_frame().await.unwrap();
+            if frame.kind == kind::HEADERS {
+                other = Some(frame.stream);
+            }
             if frame.kind != kind::DATA {
                 continue;
             }
@@ -1164,7 +1169,10 @@ async fn a_byte_stream_whose_peer_has_ended_still_writes_everything() {
             }
         }
         assert_eq!(count, 200_000);
-        let other = peer.next_head().await.unwrap();
+        let other = match other {
+            Some(stream) => stream,
+            None => peer.next_head().await.unwrap(),
+        };
         peer.respond(other, "after").await;
         peer.closed().await;
     })

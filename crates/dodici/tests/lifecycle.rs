@@ -956,7 +956,7 @@ async fn s34_a_paused_reader_gets_no_more_than_its_window() {
     let mut credit = u64::from(WINDOW);
     for _ in 0..20 {
         let full = |seen: &dodici_testkit::recording::Seen| {
-            (seen.body.len() as u64 >= credit).then_some(seen.body.len() as u64)
+            (seen.cost() >= credit).then_some(seen.body.len() as u64)
         };
         let got = within("window", call.wait(full)).await;
         assert!(got < credit + CHUNK, "{got} bytes on a credit of {credit}");
@@ -1211,7 +1211,7 @@ async fn a_paused_reader_of_an_upgraded_stream_gets_no_more_than_its_window() {
         config(|config| config.exchange.window = 50_000),
     );
     let call = client.send_paused(upgrade("/"));
-    let full = |seen: &dodici_testkit::recording::Seen| (seen.body.len() >= 50_000).then_some(());
+    let full = |seen: &dodici_testkit::recording::Seen| (seen.cost() >= 50_000).then_some(());
     within("window", call.wait(full)).await;
     assert!(call.seen().body.len() < 50_000 + 64 * 1024);
     call.handle.credit(u32::MAX);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use dodici::{ErrorKind, OriginConfig};
+use dodici::{ErrorKind, OriginConfig, piece_cost};
 use dodici_testkit::client::get;
 use dodici_testkit::{Client, ScriptedPeer, Signal};
 use tokio::time::{Instant, sleep};
@@ -67,7 +67,7 @@ async fn no_body_timeout_runs_while_the_reader_gives_no_credit() {
         .await;
     sleep(100 * BODY_TIMEOUT).await;
     assert!(!call.is_settled());
-    call.handle.credit(5);
+    call.handle.credit(piece_cost(5));
     let credited = Instant::now();
     assert_eq!(call.error().await.kind(), ErrorKind::BodyTimeout);
     assert_eq!(credited.elapsed().as_secs(), BODY_TIMEOUT.as_secs());

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use dodici_pool::{ConnId, Error, ErrorKind, Event, HeaderBlock, ResponseHead};
+use dodici_pool::{ConnId, Error, ErrorKind, Event, HeaderBlock, ResponseHead, piece_cost};
 use parking_lot::Mutex;
 
 use crate::shapes::{Expected, Fields};
@@ -57,6 +57,14 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// What the delivered pieces have cost of the request's window.
+    pub fn cost(&self) -> u64 {
+        self.chunks
+            .iter()
+            .map(|len| u64::from(piece_cost(*len)))
+            .sum()
+    }
+
     fn expect_open(&mut self, call: &str) {
         if let Some((_, terminal)) = &self.terminal {
             self.violations.push(format!("{call} after {terminal:?}"));
@@ -290,8 +298,8 @@ impl RecordingSink {
             seen.body.extend_from_slice(chunk);
             seen.chunks.push(chunk.len());
         });
-        if self.shared.auto {
-            let len = u32::try_from(chunk.len()).expect("a chunk fits the window");
+        if self.shared.auto && !chunk.is_empty() {
+            let len = piece_cost(chunk.len());
             let hook = {
                 let mut line = self.shared.credit.lock();
                 if line.hook.is_none() {

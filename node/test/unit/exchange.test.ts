@@ -6,7 +6,7 @@ import { errors } from 'undici';
 import { control, encode, flushed, turned } from '../support/addon';
 import { Recorder } from '../support/recorder';
 import { Client } from '../../src/client';
-import { WINDOW } from '../../src/wire/generated';
+import { PIECE_OVERHEAD, WINDOW } from '../../src/wire/generated';
 
 let client: Client;
 let recorder: Recorder;
@@ -390,12 +390,16 @@ describe('pause', () => {
 });
 
 describe('credit', () => {
-  const half = Buffer.alloc(WINDOW / 2, 'x');
+  // With what a piece costs by itself.
+  const half = Buffer.alloc(WINDOW / 2 - PIECE_OVERHEAD, 'x');
   const credited = () => control.of('Credit').map((r) => r.payload.readUInt32LE(0));
 
   it('goes back when half of the window was delivered, with more room once all of it was', async () => {
     const request = await start();
-    control.deliver(control.head(request), control.largeData(request, half.subarray(1)));
+    control.deliver(
+      control.head(request),
+      control.largeData(request, half.subarray(PIECE_OVERHEAD + 1)),
+    );
     expect(credited()).toEqual([]);
     control.deliver(control.data(request, 'x'));
     expect(credited()).toEqual([WINDOW / 2]);

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { control, flushed, turned } from '../support/addon';
 import { Recorder } from '../support/recorder';
 import { Client } from '../../src/index';
-import { CreditFlag, WINDOW } from '../../src/wire/generated';
+import { CreditFlag, PIECE_OVERHEAD, WINDOW } from '../../src/wire/generated';
 
 let client: Client;
 let recorder: Recorder;
@@ -67,10 +67,10 @@ it('what is owed goes back with the end of the pause', async () => {
   await turned();
   expect(told()).toEqual([
     [0, true],
-    [3, false],
+    [3 + PIECE_OVERHEAD, false],
     [0, true],
   ]);
-  const half = Buffer.alloc(WINDOW / 2, 'x');
+  const half = Buffer.alloc(WINDOW / 2 - PIECE_OVERHEAD, 'x');
   control.deliver(control.largeData(request, half));
   recorder.controller.resume();
   await flushed();

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { control, flushed, turned, type SubmittedRecord } from '../support/addon';
 import { Recorder } from '../support/recorder';
 import { Client } from '../../src/client';
-import { WINDOW } from '../../src/wire/generated';
+import { PIECE_OVERHEAD, WINDOW } from '../../src/wire/generated';
 
 let client: Client;
 let request: SubmittedRecord;
@@ -158,7 +158,7 @@ describe('an upgraded socket', () => {
   });
 
   it('gives credit back only as it is read', async () => {
-    const half = Buffer.alloc(WINDOW / 2);
+    const half = Buffer.alloc(WINDOW / 2 - PIECE_OVERHEAD);
     control.deliver(control.largeData(request, half));
     await turned();
     expect(control.of('Credit')).toEqual([]);

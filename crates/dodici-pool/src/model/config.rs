@@ -94,6 +94,10 @@ pub struct Http2Config {
     /// Most requests at a time on one connection; the peer's own limit lowers it further.
     /// Default 100.
     pub max_concurrent_streams: u32,
+    /// Most requests at a time on a connection whose peer has not said yet how many it takes; it
+    /// refuses those that are too many, and they are sent again. Default 100, as in hyper; undici
+    /// sends one.
+    pub streams_before_settings: u32,
     /// Bytes that the peer may send on one stream ahead of the reader: the most that a paused
     /// reader holds. Default 256 KiB.
     pub stream_window: u32,
@@ -129,6 +133,7 @@ impl Default for Http2Config {
         Self {
             prior_knowledge: false,
             max_concurrent_streams: 100,
+            streams_before_settings: 100,
             stream_window: 256 * 1024,
             max_stream_window: 2 * 1024 * 1024,
             connection_window: None,
@@ -166,7 +171,8 @@ pub struct ExchangeConfig {
     /// costs. `None` gives the connection up at once, as undici does: its callers stop their bodies
     /// when the response ends, and nothing more may be sent.
     pub body_grace: Option<Duration>,
-    /// Body bytes delivered but not yet credited back, per request. Default 256 KiB.
+    /// Body bytes delivered but not yet credited back, per request, each piece with what it costs
+    /// by itself ([`piece_cost`](super::credit::piece_cost)). Default 256 KiB.
     pub window: u32,
     /// Faults of responses on HTTP/1.1 that are forgiven. Default: none.
     pub leniency: Leniency,

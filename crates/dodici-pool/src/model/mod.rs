@@ -2,6 +2,7 @@
 
 pub mod close_reason;
 pub mod config;
+pub mod credit;
 pub mod error;
 pub mod event;
 pub mod headers;

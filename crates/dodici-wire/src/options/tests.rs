@@ -127,6 +127,7 @@ fn http2_has_limits_of_its_own() {
         connection_window: Some(2000),
         ping_interval: None,
         max_replays: 1,
+        streams_before_settings: 1,
         ..Http2Config::default()
     };
     assert_eq!(http2, expected);

@@ -12,6 +12,10 @@ use parking_lot::Mutex;
 use super::{ConnectionBook, OnInformational, ResponseDetail};
 use crate::sink::{ExchangeInfo, Sink};
 
+/// Chunks shorter than this that wait for a reader who is behind get memory of their own, so that
+/// none of them holds the whole read it was a part of. A quarter of a read of 16 KiB.
+const OWN_MEMORY: usize = 4 * 1024;
+
 /// State between the connection's task and the caller's futures.
 pub(super) struct Shared {
     inner: Mutex<Inner>,
@@ -148,7 +152,16 @@ impl Sink for ClientSink {
     }
 
     fn data(&mut self, chunk: Bytes) {
-        self.shared.tell(|inner| inner.chunks.push_back(chunk));
+        self.shared.tell(|inner| {
+            let behind = !inner.chunks.is_empty();
+            inner
+                .chunks
+                .push_back(if behind && chunk.len() < OWN_MEMORY {
+                    Bytes::copy_from_slice(&chunk)
+                } else {
+                    chunk
+                });
+        });
     }
 
     fn end(&mut self, trailers: &HeaderBlock) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use dodici_pool::{Error, ErrorKind, HeaderBlock, Phase, ResponseHead};
+use dodici_pool::{Error, ErrorKind, HeaderBlock, Phase, ResponseHead, piece_cost};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
 
@@ -59,8 +59,10 @@ impl IncomingBody {
                 if let Some(remaining) = &mut self.remaining {
                     *remaining = remaining.saturating_sub(chunk.len() as u64);
                 }
-                self.handle
-                    .credit(u32::try_from(chunk.len()).unwrap_or(u32::MAX));
+                // An empty one is the peer's end of an upgraded stream.
+                if !chunk.is_empty() {
+                    self.handle.credit(piece_cost(chunk.len()));
+                }
             }
             Item::End(_) | Item::Failed(_) => self.ended = true,
         }

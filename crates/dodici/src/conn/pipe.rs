@@ -45,6 +45,9 @@ const COPIED_BODY: usize = 4 * 1024;
 /// a whole read of other people's responses. 1 KiB.
 const COPIED_CHUNK: usize = 1024;
 
+/// Bytes behind the only chunk of a body, or the last one: `\r\n0\r\n\r\n`.
+const LAST_CHUNK: usize = 7;
+
 /// Bodies from this length on are read straight into the sink's memory. 32 KiB: below it, most of
 /// the body usually came with its head.
 const DIRECT_FROM: u64 = 32 * 1024;
@@ -390,6 +393,7 @@ impl PipeConn {
                     self.input.advance(range.start);
                     let chunk = self.take(range.len());
                     self.input.advance(step.consumed - range.end);
+                    let chunk = self.joined(chunk, room);
                     return Poll::Ready(Ok(Received::Data(chunk)));
                 }
                 GuardEvent::NeedMore => None,
@@ -418,6 +422,34 @@ impl PipeConn {
                 }
             }
         }
+    }
+
+    /// A small chunk with those behind it that came in the same read: told one by one, each would
+    /// cost as much as all of them together. At most `room` bytes.
+    fn joined(&mut self, first: Bytes, room: usize) -> Bytes {
+        if first.len() > COPIED_CHUNK
+            || self.input.len() <= LAST_CHUNK
+            || self.guard.framing() != Framing::Chunked
+        {
+            return first;
+        }
+        let mut joined = BytesMut::from(first);
+        while joined.len() < room && !self.input.is_empty() {
+            let limit = self.input.len().min(room - joined.len());
+            // The guard repeats what is wrong, and after the last chunk its end follows.
+            let Ok(step) = self.guard.feed(&self.input[..limit]) else {
+                break;
+            };
+            let last = step.event == GuardEvent::LastChunk;
+            if let GuardEvent::Data(range) = step.event {
+                joined.extend_from_slice(&self.input[range]);
+            }
+            self.input.advance(step.consumed);
+            if last {
+                break;
+            }
+        }
+        joined.freeze()
     }
 
     /// Cuts the first bytes off the input.

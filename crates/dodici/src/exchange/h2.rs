@@ -5,7 +5,9 @@
 //! deadline has something new. A failed exchange costs its stream, never the connection.
 
 mod ends;
+mod incoming;
 
+use std::collections::VecDeque;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,11 +18,12 @@ use dodici_pool::{
 };
 use tokio::time::Instant;
 
-use self::ends::response_length_mismatch;
 use super::{Job, ask_first, override_timeout};
+use crate::body::Pieces;
 use crate::clock::after;
 use crate::command::{PULL_WINDOW, Slice, length_mismatch};
-use crate::conn::h2::{H2Conn, H2Stream, NotOpened, Received};
+use crate::conn::framing::Informational;
+use crate::conn::h2::{H2Conn, H2Stream, NotOpened, Received, StreamFailure};
 use crate::sink::ExchangeInfo;
 
 /// How an exchange ended. The sink is not told yet.
@@ -73,9 +76,20 @@ pub(crate) struct StreamExchange {
     stream: Option<H2Stream>,
     part: Part,
     upload: Upload,
+    /// The slice that is being sent, as far as the peer has had no room for it.
+    unsent: Bytes,
     /// Length of the response's body as its head declares it.
     declared: Option<u64>,
     received: u64,
+    /// The response has no body, whatever its fields say.
+    bodiless: bool,
+    informational: Informational,
+    /// Received, and not told as long as more may be there.
+    pieces: Pieces,
+    /// Received before those, and more than the reader has room for: see [`Self::look_ahead`].
+    waiting: VecDeque<Bytes>,
+    /// What came behind them.
+    ahead: Option<Result<Received, StreamFailure>>,
     /// The reader took nothing for a while; its silence must not count as the peer's.
     stopped: bool,
     headers_timeout: Option<Duration>,
@@ -103,8 +117,14 @@ impl StreamExchange {
             stream: None,
             part: Part::Head,
             upload: Upload::Nothing,
+            unsent: Bytes::new(),
             declared: None,
             received: 0,
+            bodiless: false,
+            informational: Informational::default(),
+            pieces: Pieces::default(),
+            waiting: VecDeque::new(),
+            ahead: None,
             stopped: false,
             headers_timeout,
             body_timeout,
@@ -230,60 +250,7 @@ impl StreamExchange {
         if let Err(error) = self.poll_upload(cx) {
             return self.failed(error);
         }
-        loop {
-            if self.part != Part::Head {
-                if !self.job.command.has_credit() {
-                    self.stopped = true;
-                    self.deadline = None;
-                    break;
-                }
-                if std::mem::take(&mut self.stopped) {
-                    self.restart_body_deadline();
-                }
-            }
-            let Some(stream) = &mut self.stream else {
-                break;
-            };
-            let received = match stream.poll_next(cx, &mut conn.head) {
-                Poll::Pending => {
-                    if let Some(error) = lost {
-                        return self.lost(conn, error);
-                    }
-                    break;
-                }
-                // An orderly goodbye to a byte stream is its end; a response would be cut short.
-                Poll::Ready(Err(failure))
-                    if self.part == Part::Stream && failure.code == Some(NO_ERROR) =>
-                {
-                    return self.end_stream();
-                }
-                Poll::Ready(Err(failure)) => return self.stream_failed(conn, &failure, lost),
-                Poll::Ready(Ok(received)) => received,
-            };
-            match received {
-                Received::Informational => {
-                    let taken = self.informational(&conn.head);
-                    // What came may have been the consent to send the body.
-                    if let Err(error) = taken.and_then(|()| self.poll_upload(cx)) {
-                        return self.failed(error);
-                    }
-                }
-                Received::Head => {
-                    if self.is_upgrade(&conn.head) {
-                        return StreamStep::Upgrade;
-                    }
-                    self.head(&conn.head);
-                }
-                Received::Data(chunk) => {
-                    if let Err(error) = self.data(chunk, config) {
-                        return self.failed(error);
-                    }
-                }
-                Received::End(trailers) => return self.end(cx, conn, lost, trailers),
-            }
-        }
-        self.release(conn, config);
-        self.check_deadlines(cx, expired)
+        self.poll_response(cx, conn, config, expired, lost)
     }
 
     /// Turns the exchange into a byte stream. `head` is the one that [`StreamStep::Upgrade`] came
@@ -317,91 +284,6 @@ impl StreamExchange {
         ) && (200..300).contains(&head.status)
     }
 
-    // --- what came ---
-
-    fn informational(&mut self, head: &ResponseHead) -> Result<(), Error> {
-        match head.status {
-            100 => {
-                self.let_body_go();
-                Ok(())
-            }
-            // RFC 9113, section 8.6: HTTP/2 has no 101.
-            101 => Err(Error::new(
-                ErrorKind::StreamReset(PROTOCOL_ERROR),
-                Phase::Headers,
-                "HTTP/2: unexpected status 101",
-            )),
-            _ => {
-                if let Some(sink) = self.job.settle.sink() {
-                    sink.informational(head);
-                }
-                Ok(())
-            }
-        }
-    }
-
-    fn head(&mut self, head: &ResponseHead) {
-        if self.continue_deadline.take().is_some() {
-            // The answer came instead of the consent: nobody waits for the body.
-            self.upload = Upload::Nothing;
-        }
-        self.part = Part::Body;
-        let has_body = self.job.request.kind != RequestKind::Head && head.status != 304;
-        if has_body {
-            // h2 has refused anything but one number.
-            let declared = head.headers.get("content-length");
-            self.declared = declared
-                .and_then(|value| std::str::from_utf8(value).ok())
-                .and_then(|value| value.parse().ok());
-        }
-        if let Some(sink) = self.job.settle.sink() {
-            sink.head(head, &self.info);
-        }
-        self.restart_body_deadline();
-    }
-
-    fn data(&mut self, chunk: Bytes, config: &ExchangeConfig) -> Result<(), Error> {
-        if chunk.is_empty() {
-            return Ok(());
-        }
-        self.received += chunk.len() as u64;
-        let received = self.received;
-        if self.part == Part::Body {
-            if self.declared.is_some_and(|declared| received > declared) {
-                return Err(response_length_mismatch());
-            }
-            if config.max_response_size.is_some_and(|max| received > max) {
-                return Err(Error::new(
-                    ErrorKind::ResponseExceededMaxSize,
-                    Phase::Body,
-                    "Response content exceeded max size",
-                ));
-            }
-            self.restart_body_deadline();
-        }
-        self.job.command.spend(chunk.len());
-        if let Some(sink) = self.job.settle.sink() {
-            sink.data(chunk);
-        }
-        Ok(())
-    }
-
-    /// Gives room that the reader has again back to the peer.
-    fn release(&mut self, conn: &mut H2Conn, config: &ExchangeConfig) {
-        if self.received == 0 {
-            return;
-        }
-        let Some(stream) = &mut self.stream else {
-            return;
-        };
-        let (room, most) = (self.job.command.room(), config.window as usize);
-        let released = stream.release(room, most);
-        if released > 0 {
-            conn.released(stream, released);
-        }
-        self.job.command.wake_at(stream.release_from(room, most));
-    }
-
     // --- what goes out ---
 
     /// `100 Continue` came, or a final head, or the wait was long enough.
@@ -415,7 +297,9 @@ impl StreamExchange {
         }
     }
 
-    /// Sends what there is of a pulled body, as far as the peer has room.
+    /// Sends what there is of a pulled body, as far as the peer has room. Room, which all streams of
+    /// the connection share, is asked for when there are bytes to send, and given back when there
+    /// are none: the end of a body and its trailers need none.
     fn poll_upload(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
         let Upload::Pulled { remaining } = &mut self.upload else {
             return Ok(());
@@ -425,12 +309,28 @@ impl StreamExchange {
         };
         let mut sent = false;
         while stream.is_sending() {
-            match stream.poll_room(cx) {
-                Poll::Pending | Poll::Ready(false) => break,
-                Poll::Ready(true) => {}
+            let len = match self.unsent.len() {
+                0 => self.job.command.next_len(),
+                unsent => unsent,
+            };
+            if len > 0 {
+                let room = match stream.poll_room(cx, len) {
+                    Poll::Pending | Poll::Ready(0) => break,
+                    Poll::Ready(room) => room,
+                };
+                if !self.unsent.is_empty() {
+                    let piece = self.unsent.split_to(room.min(len));
+                    let last = *remaining == Some(0) && self.unsent.is_empty();
+                    stream.send(piece, last);
+                    sent = true;
+                    continue;
+                }
             }
             match self.job.command.next_slice() {
-                Slice::Wait => break,
+                Slice::Wait => {
+                    stream.leave_room();
+                    break;
+                }
                 Slice::Failed(error) => return Err(error),
                 Slice::Chunk(chunk) => {
                     if let Some(left) = remaining {
@@ -438,8 +338,7 @@ impl StreamExchange {
                             .checked_sub(chunk.len() as u64)
                             .ok_or_else(length_mismatch)?;
                     }
-                    stream.send(chunk, *remaining == Some(0));
-                    sent = true;
+                    self.unsent = chunk;
                 }
                 Slice::End => {
                     if remaining.is_some_and(|left| left > 0) {
@@ -454,8 +353,8 @@ impl StreamExchange {
         if sent && self.part == Part::Head {
             self.deadline = after(self.headers_timeout);
         }
-        if sent && self.is_upgraded() {
-            // h2 sends what it has before it resets a stream that nobody holds any more.
+        if sent && self.is_upgraded() && self.unsent.is_empty() {
+            // The peer has room for it: the next drive writes it, also that before a reset.
             self.job.command.written();
         }
         let pull = self.job.command.take_pull();

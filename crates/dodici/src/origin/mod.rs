@@ -503,7 +503,8 @@ impl RequestHandle {
         pool.run_actions();
     }
 
-    /// Gives back delivered bytes, so that as many more may be delivered.
+    /// Gives back what delivered pieces have cost ([`piece_cost`](dodici_pool::piece_cost)), so that
+    /// as much more may be delivered.
     pub fn credit(&self, bytes: u32) {
         self.command.credit(bytes);
     }

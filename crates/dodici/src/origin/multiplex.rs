@@ -542,6 +542,15 @@ impl Multiplex {
     }
 
     fn finish(&mut self, index: u32, finish: StreamFinish) {
+        let given_up = matches!(finish, StreamFinish::Failed(_))
+            && self.slots[index as usize]
+                .exchange
+                .as_ref()
+                .is_some_and(StreamExchange::is_upgraded);
+        if given_up {
+            // h2 would drop what the caller handed over before it gave the stream up.
+            self.drive();
+        }
         let Some(mut exchange) = self.vacate(index) else {
             return;
         };

@@ -272,7 +272,8 @@ impl ChunkedReader {
     }
 }
 
-fn check_trailer_name(name: &[u8]) -> Result<(), Reject> {
+/// Whether a field may come behind a body.
+pub(super) fn check_trailer_name(name: &[u8]) -> Result<(), Reject> {
     if name.eq_ignore_ascii_case(b"content-length") {
         return Err(Reject::Parse(
             UnexpectedContentLength,

@@ -1,4 +1,11 @@
-//! The framing guard's limits. Set by whoever makes a guard, read by the readers beside this file.
+//! Limits on what a response may be made of. Set by whoever makes a guard, read by the readers beside
+//! this file; what does not depend on how a message is written holds for HTTP/2 as well
+//! (`conn::h2`).
+
+use dodici_pool::{Error, HeaderBlock, ParseErrorCode, Phase};
+
+use super::chunked::check_trailer_name;
+use super::reject::Reject;
 
 /// How much of a response the guard is willing to read before it gives up.
 ///
@@ -45,4 +52,65 @@ impl Default for Limits {
             max_trailers: 1_000,
         }
     }
+}
+
+/// The informational responses to one request so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Informational {
+    count: u32,
+    bytes: usize,
+}
+
+impl Informational {
+    /// None came.
+    pub(crate) fn is_none(self) -> bool {
+        self.count == 0
+    }
+
+    /// Another one came, whose head has so many bytes.
+    pub(super) fn add(&mut self, bytes: usize, limits: &Limits) -> Result<(), Reject> {
+        self.count += 1;
+        self.bytes += bytes;
+        if self.count > limits.max_informational || self.bytes > limits.max_informational_bytes {
+            return Err(Reject::Parse(
+                ParseErrorCode::Strict,
+                "Too many informational responses: more than 64, or 64 KiB",
+            ));
+        }
+        Ok(())
+    }
+
+    /// As [`Informational::add`], for the head of a response that was not read by a guard.
+    ///
+    /// # Errors
+    /// That of the guard.
+    pub(crate) fn add_decoded(&mut self, head: &HeaderBlock) -> Result<(), Error> {
+        self.add(decoded_size(head), &Limits::default())
+            .map_err(|reject| reject.into_http2_error(Phase::Headers))
+    }
+}
+
+/// Bytes of a list of fields as HTTP/1.1 writes it, whatever they took on the wire.
+pub(crate) fn decoded_size(fields: &HeaderBlock) -> usize {
+    let sizes = fields
+        .iter()
+        .map(|(name, value)| name.len() + value.len() + 4);
+    sizes.sum()
+}
+
+/// Whether a trailer section that was not read by a guard would have passed one.
+///
+/// # Errors
+/// Those of the guard.
+pub(crate) fn check_trailers(trailers: &HeaderBlock) -> Result<(), Error> {
+    let limits = Limits::default();
+    let checked = if trailers.len() > limits.max_trailers
+        || decoded_size(trailers) > limits.max_trailer_size
+    {
+        Err(Reject::Overflow)
+    } else {
+        let mut names = trailers.iter().map(|(name, _)| name);
+        names.try_for_each(check_trailer_name)
+    };
+    checked.map_err(|reject| reject.into_http2_error(Phase::Body))
 }

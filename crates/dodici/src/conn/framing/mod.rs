@@ -61,6 +61,7 @@ use dodici_pool::{
 use self::chunked::{ChunkedReader, Found};
 use self::head::HeadReader;
 pub use self::limits::Limits;
+pub(crate) use self::limits::{Informational, check_trailers, decoded_size};
 use self::reject::{Reject, parse_error};
 use self::rules::Delimiter;
 
@@ -74,8 +75,7 @@ pub struct Guard {
     chunked: ChunkedReader,
     kind: RequestKind,
     expect_continue: bool,
-    informational: u32,
-    informational_bytes: usize,
+    informational: Informational,
     /// An informational response announced a body, which it cannot have: what follows it may be
     /// that body.
     suspicious: bool,
@@ -178,8 +178,7 @@ impl Guard {
             chunked: ChunkedReader::default(),
             kind: RequestKind::Plain,
             expect_continue: false,
-            informational: 0,
-            informational_bytes: 0,
+            informational: Informational::default(),
             suspicious: false,
             framing: Framing::None,
             other_codings: false,
@@ -221,8 +220,7 @@ impl Guard {
         self.chunked.clear_trailers();
         self.kind = kind;
         self.expect_continue = expect_continue;
-        self.informational = 0;
-        self.informational_bytes = 0;
+        self.informational = Informational::default();
         self.suspicious = false;
         self.framing = Framing::None;
         self.other_codings = false;
@@ -294,7 +292,7 @@ impl Guard {
             ),
             State::Head | State::Length(_) | State::Chunked => {
                 let untouched = matches!(self.state, State::Head)
-                    && self.informational == 0
+                    && self.informational.is_none()
                     && self.head.section_len() == 0;
                 Error::new(ErrorKind::Socket, self.phase(), "other side closed").with_replay(
                     if untouched {
@@ -404,17 +402,9 @@ impl Guard {
     }
 
     fn classify_informational(&mut self) -> Result<GuardEvent, Reject> {
-        self.informational += 1;
-        self.informational_bytes += self.head.section_len();
+        self.informational
+            .add(self.head.section_len(), &self.limits)?;
         self.suspicious |= self.head.fields().announce_body();
-        if self.informational > self.limits.max_informational
-            || self.informational_bytes > self.limits.max_informational_bytes
-        {
-            return Err(Reject::Parse(
-                ParseErrorCode::Strict,
-                "Too many informational responses",
-            ));
-        }
         if self.head().status != 100 {
             return Ok(GuardEvent::Informational);
         }

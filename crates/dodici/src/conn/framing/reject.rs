@@ -21,8 +21,22 @@ impl Reject {
     /// The engine's error for this rule; text and kind are undici's.
     #[cold]
     pub(super) fn into_error(self, phase: Phase) -> Error {
+        self.error_of("HTTP/1.1", phase)
+    }
+
+    /// The same where the message came over HTTP/2.
+    #[cold]
+    pub(super) fn into_http2_error(self, phase: Phase) -> Error {
+        self.error_of("HTTP/2", phase)
+    }
+
+    fn error_of(self, protocol: &str, phase: Phase) -> Error {
         match self {
-            Self::Parse(code, reason) => parse_error(code, phase, reason),
+            Self::Parse(code, reason) => Error::new(
+                ErrorKind::Parse(code),
+                phase,
+                format!("Response does not match the {protocol} protocol ({reason})"),
+            ),
             Self::Overflow => {
                 Error::new(ErrorKind::HeadersOverflow, phase, "Headers Overflow Error")
             }
@@ -33,10 +47,6 @@ impl Reject {
 }
 
 /// A parse error with the sentence undici wraps around llhttp's reason.
-pub(super) fn parse_error(code: ParseErrorCode, phase: Phase, reason: &str) -> Error {
-    Error::new(
-        ErrorKind::Parse(code),
-        phase,
-        format!("Response does not match the HTTP/1.1 protocol ({reason})"),
-    )
+pub(super) fn parse_error(code: ParseErrorCode, phase: Phase, reason: &'static str) -> Error {
+    Reject::Parse(code, reason).into_error(phase)
 }

@@ -1,21 +1,26 @@
 //! How many frames that do no work a peer may send.
 //!
 //! A frame costs the sender next to nothing and us a few hundred nanoseconds, and some need an
-//! answer. The h2 crate bounds what such frames make it remember, and for some kinds their number;
-//! this account bounds all kinds (`../shared` figures: a peer can send 700,000 PINGs a second).
-//! Useful traffic earns; frames without use cost; what is left over renews with time. The account
-//! is a state machine without I/O: the tap tells it of each frame.
+//! answer: a peer can send 700,000 PINGs a second. The h2 crate bounds what such frames make it
+//! remember, and for some kinds their number; this account bounds all kinds but one. Useful traffic
+//! earns; frames without use cost; what is left over renews with time. Fields that took little on
+//! the wire and much once decoded cost by their size. The account is a state machine without I/O:
+//! the tap tells it of each frame.
+//!
+//! DATA is free here. A reader that takes it, a token or a log line at a time, gets what it asked for
+//! in however many frames; one that has stopped gets no more than its window, and the exchange puts
+//! small pieces together. What is nobody's, h2 bounds itself: a hundred empty frames, and a budget
+//! for small ones on streams that were reset ([`super::conn`]).
 
 use std::time::{Duration, Instant};
 
-use super::frames::{ACK, END_STREAM, Frame, kind};
+use super::frames::{ACK, Frame, kind};
 
 /// What the account holds at most, and at first. Ten thousand frames take about 15 ms to handle:
 /// a flood ends long before anybody else on the thread notices.
 const BURST: i64 = 10_000;
 
-/// What the account gains in a second, whatever happens. A server that streams tokens in tiny
-/// DATA frames over many streams sends some thousands a second; 20,000 cost about 2 % of a core.
+/// What the account gains in a second, whatever happens. 20,000 cost about 2 % of a core.
 const PER_SECOND: i64 = 20_000;
 
 /// Every HEADERS and DATA frame that we write may cause this many of the peer: a response head,
@@ -23,8 +28,9 @@ const PER_SECOND: i64 = 20_000;
 /// peer's frames earn nothing.
 const EARNED_BY_WRITING: i64 = 8;
 
-/// DATA of at least this many bytes is useful whatever its number.
-const USEFUL_DATA: u32 = 64;
+/// Bytes of decoded fields that cost as much as a frame. 4 KiB: a head of the usual size costs nothing
+/// beside its frame; one of 60 KiB that was forty bytes on the wire, fifteen frames.
+const FIELDS_OF_A_FRAME: usize = 4 * 1024;
 
 /// See the module.
 #[derive(Debug)]
@@ -34,6 +40,9 @@ pub(super) struct FrameBudget {
 }
 
 impl FrameBudget {
+    /// Lists of fields from this size on are to be told of.
+    pub(super) const PRICED_FIELDS: usize = FIELDS_OF_A_FRAME;
+
     /// A full account.
     pub(super) fn new(now: Instant) -> Self {
         Self {
@@ -53,7 +62,17 @@ impl FrameBudget {
     /// only where time could help.
     #[must_use]
     pub(super) fn received(&mut self, frame: &Frame, now: impl FnOnce() -> Instant) -> bool {
-        self.balance -= cost(frame);
+        self.pay(cost(frame), now)
+    }
+
+    /// Takes note of so many bytes of fields that frames brought. As [`FrameBudget::received`].
+    #[must_use]
+    pub(super) fn decoded(&mut self, bytes: usize, now: impl FnOnce() -> Instant) -> bool {
+        self.pay((bytes / FIELDS_OF_A_FRAME) as i64, now)
+    }
+
+    fn pay(&mut self, cost: i64, now: impl FnOnce() -> Instant) -> bool {
+        self.balance -= cost;
         if self.balance >= 0 {
             return true;
         }
@@ -75,7 +94,7 @@ fn renewal(passed: Duration) -> i64 {
 /// What a frame costs. Those that need an answer, or change the rules, cost more.
 fn cost(frame: &Frame) -> i64 {
     match frame.kind {
-        kind::DATA if frame.length >= USEFUL_DATA || frame.flags & END_STREAM != 0 => 0,
+        kind::DATA => 0,
         kind::PING if frame.flags & ACK == 0 => 2,
         kind::SETTINGS if frame.flags & ACK == 0 => 5,
         // A graceful shutdown takes two.
@@ -112,14 +131,27 @@ mod tests {
         for kind in 1..=20 {
             assert!(tolerated(&frame(kind, 8)) <= BURST as usize, "kind {kind}");
         }
-        assert!(tolerated(&frame(kind::DATA, 0)) <= BURST as usize);
-        assert!(tolerated(&frame(kind::DATA, 1)) <= BURST as usize);
         assert!(tolerated(&frame(kind::GOAWAY, 8)) <= 20);
     }
 
     #[test]
-    fn a_download_has_none() {
+    fn a_body_has_none_however_small_its_frames_are() {
         assert_eq!(tolerated(&frame(kind::DATA, 16384)), 1_000_000);
+        assert_eq!(tolerated(&frame(kind::DATA, 1)), 1_000_000);
+    }
+
+    #[test]
+    fn fields_cost_by_what_they_are_decoded_to() {
+        let now = Instant::now();
+        let large = |bytes: usize| {
+            let mut budget = FrameBudget::new(now);
+            let heads = (0..1_000_000).take_while(|_| {
+                budget.received(&frame(kind::HEADERS, 40), || now) && budget.decoded(bytes, || now)
+            });
+            heads.count()
+        };
+        assert_eq!(large(1000), BURST as usize);
+        assert!(large(60 * 1024) <= BURST as usize / 15);
     }
 
     #[test]
@@ -143,7 +175,7 @@ mod tests {
     fn time_renews_the_account_up_to_its_size() {
         let start = Instant::now();
         let mut budget = FrameBudget::new(start);
-        let tiny = frame(kind::DATA, 1);
+        let tiny = frame(kind::HEADERS, 1);
         let mut now = start;
         for _ in 0..1000 {
             now += Duration::from_millis(1);

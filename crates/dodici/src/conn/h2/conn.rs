@@ -14,18 +14,17 @@ use dodici_pool::{
 use h2::client::{Connection, SendRequest};
 use parking_lot::Mutex;
 
+use super::budget::FrameBudget;
 use super::head::Target;
-use super::stream::H2Stream;
+use super::stream::{H2Stream, Received};
 use super::tap::{Seen, Tap, TapIo};
+use crate::conn::framing::decoded_size;
 use crate::conn::h1::Ended;
 use crate::conn::link::socket_error;
 use crate::connect::{Probe, Transport};
 
 /// Largest window (RFC 9113, section 6.9.1).
 const MAX_WINDOW: u32 = (1 << 31) - 1;
-
-/// Streams that this side opens before the peer's SETTINGS came: as in undici, one.
-const STREAMS_BEFORE_SETTINGS: usize = 1;
 
 /// RST_STREAM frames after which a connection takes no more requests. nghttp2, and with it Node's
 /// server, takes 1,000 at once (and 33 a second) before it leaves a client for an attacker.
@@ -34,8 +33,14 @@ const MAX_RESETS: u32 = 800;
 /// How long a peer that flooded us may take to read why it is left.
 const LINGER: Duration = Duration::from_millis(200);
 
-/// Bytes buffered for the peer on one stream beyond its window: a slice of a body.
-const SEND_BUFFER: usize = 64 * 1024;
+/// What h2 lets small DATA frames that nobody has taken pile up to: each counts for what it lacks to
+/// 256 bytes, until it is taken. 8 MiB: 32,768 of one byte each, 7 MB of memory. Streams that are read
+/// never come near it, because exchanges take what there is after each [`TURN`](super::tap::TURN) and
+/// put it together; a peer that goes on with streams that were reset does.
+const UNTAKEN_DATA: usize = 8 << 20;
+
+/// Bytes that one stream hands over before they are written: two slices of a body.
+const SEND_BUFFER: usize = 128 * 1024;
 
 /// The error code of an orderly goodbye (RFC 9113, section 7).
 const NO_ERROR: u32 = 0;
@@ -114,7 +119,8 @@ impl H2Conn {
             .initial_connection_window_size(connection_window)
             .max_frame_size(config.max_frame_size.clamp(16_384, (1 << 24) - 1))
             .max_header_list_size(config.max_header_list_size)
-            .initial_max_send_streams(STREAMS_BEFORE_SETTINGS)
+            .initial_max_send_streams(config.streams_before_settings.max(1) as usize)
+            .data_frame_budget(UNTAKEN_DATA)
             .max_send_buffer_size(SEND_BUFFER);
         if let Some(size) = config.header_table_size {
             builder.header_table_size(size);
@@ -153,6 +159,7 @@ impl H2Conn {
         if self.ended {
             return Driven::Up;
         }
+        self.tap.lock().begin_turn();
         let polled = Future::poll(std::pin::Pin::new(&mut self.driver), cx);
         self.seen = self.tap.lock().seen;
         if self.held != 0 && self.held <= self.seen.highest_sent {
@@ -270,6 +277,20 @@ impl H2Conn {
                 Error::new(ErrorKind::InvalidRequest, Phase::Send, error.to_string())
                     .with_source(error),
             )),
+        }
+    }
+
+    /// Takes note of fields that the peer sent, by their size: on the wire they may have taken a
+    /// hundredth of it.
+    pub(crate) fn decoded(&mut self, received: &Received) {
+        let fields = match received {
+            Received::Informational | Received::Head => &self.head.headers,
+            Received::End(trailers) => trailers,
+            Received::Data(_) => return,
+        };
+        let bytes = decoded_size(fields);
+        if bytes >= FrameBudget::PRICED_FIELDS {
+            self.tap.lock().decoded(bytes);
         }
     }
 

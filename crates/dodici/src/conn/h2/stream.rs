@@ -16,7 +16,9 @@ use super::pace::Pace;
 /// See the module.
 pub(crate) struct H2Stream {
     incoming: Incoming,
-    outgoing: Option<SendStream<Bytes>>,
+    outgoing: SendStream<Bytes>,
+    /// The request body is still to be ended.
+    sending: bool,
     id: u32,
     /// Bytes taken from h2 whose room was not given back to the peer.
     unreleased: usize,
@@ -78,7 +80,8 @@ impl H2Stream {
         Self {
             id: response.stream_id().as_u32(),
             incoming: Incoming::Head(response),
-            outgoing: has_body.then_some(body),
+            outgoing: body,
+            sending: has_body,
             unreleased: 0,
             window: window as usize,
             pace: Pace::new(Instant::now()),
@@ -162,16 +165,16 @@ impl H2Stream {
 
     /// Whether the request body is still to be ended.
     pub(crate) fn is_sending(&self) -> bool {
-        self.outgoing.is_some()
+        self.sending
     }
 
     /// Ready when the peer has reset the stream, or the connection has ended, while the rest of
     /// what goes out was still to be sent. Pending once nothing is: see [`H2Stream::is_sending`].
     pub(crate) fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<StreamFailure> {
-        let Some(outgoing) = &mut self.outgoing else {
+        if !self.sending {
             return Poll::Pending;
-        };
-        outgoing.poll_reset(cx).map(|reason| match reason {
+        }
+        self.outgoing.poll_reset(cx).map(|reason| match reason {
             Ok(reason) => StreamFailure {
                 code: Some(reason.into()),
                 remote: true,
@@ -181,36 +184,43 @@ impl H2Stream {
         })
     }
 
-    /// Ready when the peer, or h2's buffer, has room for another piece of the body. False if the
-    /// stream takes no more.
-    pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        let Some(outgoing) = &mut self.outgoing else {
-            return Poll::Ready(false);
-        };
-        if outgoing.capacity() > 0 {
-            return Poll::Ready(true);
+    /// Ready when the peer has room for some of the bytes that are at hand, with how many; what is
+    /// asked for here is kept from other streams. 0 if the stream takes no more.
+    pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>, wanted: usize) -> Poll<usize> {
+        if !self.sending {
+            return Poll::Ready(0);
         }
-        outgoing.reserve_capacity(1);
+        self.outgoing.reserve_capacity(wanted);
         loop {
-            match ready!(outgoing.poll_capacity(cx)) {
-                Some(Ok(0)) => {}
-                Some(Ok(_)) => return Poll::Ready(true),
+            let room = self.outgoing.capacity();
+            if room > 0 {
+                return Poll::Ready(room);
+            }
+            match ready!(self.outgoing.poll_capacity(cx)) {
+                Some(Ok(_)) => {}
                 // The receiving side says why, or `poll_reset` once that has ended.
-                Some(Err(_)) | None => return Poll::Ready(false),
+                Some(Err(_)) | None => return Poll::Ready(0),
             }
         }
     }
 
-    /// Sends a piece of the body, the last one with `end`. h2 keeps what the window does not take.
-    pub(crate) fn send(&mut self, chunk: Bytes, end: bool) {
-        let Some(outgoing) = &mut self.outgoing else {
-            return;
-        };
-        // An error here comes back on the receiving side, or from `poll_reset`.
-        let _sent = outgoing.send_data(chunk, end);
-        if end {
-            self.outgoing = None;
+    /// Nothing is at hand: room that [`H2Stream::poll_room`] asked for, and nothing was sent in, goes
+    /// back to the other streams.
+    pub(crate) fn leave_room(&mut self) {
+        if self.sending {
+            self.outgoing.reserve_capacity(0);
         }
+    }
+
+    /// Sends a piece of the body, the last one with `end`: as much as [`H2Stream::poll_room`] said, or
+    /// all of a body that is at hand, of which h2 keeps what the window does not take.
+    pub(crate) fn send(&mut self, chunk: Bytes, end: bool) {
+        if !self.sending {
+            return;
+        }
+        // An error here comes back on the receiving side, or from `poll_reset`.
+        let _sent = self.outgoing.send_data(chunk, end);
+        self.sending = !end;
     }
 
     /// Ends the body with these trailers.
@@ -223,10 +233,16 @@ impl H2Stream {
             return Ok(());
         }
         let trailers = trailer_map(trailers)?;
-        if let Some(mut outgoing) = self.outgoing.take() {
+        if std::mem::take(&mut self.sending) {
             // As above.
-            let _ = outgoing.send_trailers(trailers);
+            let _ = self.outgoing.send_trailers(trailers);
         }
         Ok(())
+    }
+
+    /// Resets the stream with this error code (RFC 9113, section 7). Dropping it does so with
+    /// CANCEL, where something was still to come.
+    pub(crate) fn reset(&mut self, code: u32) {
+        self.outgoing.send_reset(code.into());
     }
 }

@@ -30,6 +30,11 @@ const ENHANCE_YOUR_CALM: u32 = 0xb;
 /// two kernels, 8 MiB.
 const DISCARDED: u32 = 1024;
 
+/// Frames that h2 reads before what they brought is looked at: what a peer sends faster than it is
+/// taken must not pile up in between. 1,024: 16 MiB of large frames, and of small ones less than a
+/// megabyte of h2's memory.
+pub(super) const TURN: u32 = 1024;
+
 /// What the frames told so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Seen {
@@ -64,6 +69,8 @@ pub(super) struct Tap {
     bytes_read: u64,
     bytes_written: u64,
     discarded: u32,
+    /// Frames that may still be read in this [`TURN`].
+    left: u32,
 }
 
 impl Tap {
@@ -79,6 +86,7 @@ impl Tap {
             bytes_read: 0,
             bytes_written: 0,
             discarded: 0,
+            left: TURN,
         }
     }
 
@@ -132,9 +140,25 @@ impl Tap {
         Poll::Pending
     }
 
+    /// h2 is about to read.
+    pub(super) fn begin_turn(&mut self) {
+        self.left = TURN;
+    }
+
+    /// So many bytes of fields came out of frames that were counted as what they took on the wire.
+    pub(super) fn decoded(&mut self, bytes: usize) {
+        if !self.budget.decoded(bytes, Instant::now) {
+            self.seen.flooded = true;
+        }
+    }
+
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.seen.flooded {
             return Poll::Ready(Err(flood()));
+        }
+        if self.left == 0 {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
         let before = buf.filled().len();
         if let Err(error) = ready!(Pin::new(&mut self.transport).poll_read(cx, buf)) {
@@ -151,9 +175,11 @@ impl Tap {
             budget,
             seen,
             settings_sent,
+            left,
             ..
         } = self;
         incoming.feed(bytes, |frame| {
+            *left = left.saturating_sub(1);
             listen(&frame, seen);
             if frame.kind == kind::SETTINGS
                 && frame.flags & ACK != 0

@@ -7,13 +7,17 @@ use bytes::Bytes;
 use dodici_pool::{Error, ErrorKind, HeaderBlock, Phase, Replay};
 use tokio::time::Instant;
 
-use super::{NO_ERROR, Part, StreamExchange, StreamFinish, StreamStep, Upload};
+use super::{NO_ERROR, PROTOCOL_ERROR, Part, StreamExchange, StreamFinish, StreamStep, Upload};
 use crate::clock::after;
+use crate::conn::framing::check_trailers;
 use crate::conn::h2::{H2Conn, H2Stream, StreamFailure};
 
 /// How long the rest of a request body may take once the response is complete. One second: as much
 /// as a body waits for `100 Continue`.
 const REST_OF_BODY: Duration = Duration::from_secs(1);
+
+/// CANCEL (RFC 9113, section 7).
+const CANCEL: u32 = 8;
 
 impl StreamExchange {
     // --- the peer has said all ---
@@ -35,6 +39,9 @@ impl StreamExchange {
                 self.failed(response_length_mismatch())
             }
             Part::Body => {
+                if let Err(error) = check_trailers(&trailers) {
+                    return self.refused(error);
+                }
                 self.ending = Some(trailers);
                 self.deadline = after(Some(REST_OF_BODY));
                 self.poll_rest_of_body(cx, false, false)
@@ -114,6 +121,18 @@ impl StreamExchange {
     }
 
     // --- it failed ---
+
+    /// The response is not one that may be believed, or not wanted: the peer is told so.
+    pub(super) fn refused(&mut self, error: Error) -> StreamStep {
+        let code = match error.kind() {
+            ErrorKind::ResponseExceededMaxSize => CANCEL,
+            _ => PROTOCOL_ERROR,
+        };
+        if let Some(stream) = &mut self.stream {
+            stream.reset(code);
+        }
+        self.failed(error)
+    }
 
     #[expect(clippy::unused_self, reason = "reads like the other ends")]
     pub(super) fn failed(&self, error: Error) -> StreamStep {

@@ -1,0 +1,232 @@
+//! What a stream brings: heads and body under the reader's credit, and the room that goes back.
+
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use dodici_pool::{Error, ErrorKind, ExchangeConfig, Phase, RequestKind, ResponseHead};
+
+use super::ends::response_length_mismatch;
+use super::{NO_ERROR, PROTOCOL_ERROR, Part, StreamExchange, StreamStep, Upload};
+use crate::conn::h2::{H2Conn, H2Stream, Received, StreamFailure};
+use crate::exchange::{tell, too_large_error};
+
+impl StreamExchange {
+    /// Tells what has come, as far as the reader has credit.
+    pub(super) fn poll_response(
+        &mut self,
+        cx: &mut Context<'_>,
+        conn: &mut H2Conn,
+        config: &ExchangeConfig,
+        expired: bool,
+        lost: Option<&Error>,
+    ) -> StreamStep {
+        loop {
+            if self.part != Part::Head {
+                if !self.job.command.has_credit() {
+                    self.stopped = true;
+                    self.deadline = None;
+                    if let Err(error) = self.look_ahead(cx, conn, config) {
+                        return self.refused(error);
+                    }
+                    break;
+                }
+                if std::mem::take(&mut self.stopped) {
+                    self.restart_body_deadline();
+                }
+                if let Some(piece) = self.waiting.pop_front() {
+                    self.tell(Some(piece));
+                    continue;
+                }
+                if self.pieces.len() >= self.job.command.room() {
+                    // One more would be beyond what the reader has room for.
+                    let piece = self.pieces.take();
+                    self.tell(piece);
+                    continue;
+                }
+            }
+            let Some(received) = self.poll_received(cx, conn) else {
+                let rest = self.pieces.take();
+                self.tell(rest);
+                if let Some(error) = lost {
+                    return self.lost(conn, error);
+                }
+                break;
+            };
+            if !matches!(received, Ok(Received::Data(_))) {
+                let rest = self.pieces.take();
+                self.tell(rest);
+            }
+            let received = match received {
+                Ok(received) => received,
+                // An orderly goodbye to a byte stream is its end; a response would be cut short.
+                Err(failure) if self.part == Part::Stream && failure.code == Some(NO_ERROR) => {
+                    return self.end_stream();
+                }
+                Err(failure) => return self.stream_failed(conn, &failure, lost),
+            };
+            match received {
+                Received::Informational => {
+                    let taken = self.on_informational(conn);
+                    // What came may have been the consent to send the body.
+                    if let Err(error) = taken {
+                        return self.refused(error);
+                    }
+                    if let Err(error) = self.poll_upload(cx) {
+                        return self.failed(error);
+                    }
+                }
+                Received::Head => {
+                    if self.is_upgrade(&conn.head) {
+                        return StreamStep::Upgrade;
+                    }
+                    self.on_head(&conn.head);
+                }
+                Received::Data(chunk) => {
+                    if let Err(error) = self.count(&chunk, config) {
+                        return self.refused(error);
+                    }
+                    self.restart_body_deadline();
+                    let piece = self.pieces.push(chunk);
+                    self.tell(piece);
+                }
+                Received::End(trailers) => return self.end(cx, conn, lost, trailers),
+            }
+        }
+        self.release(conn, config);
+        self.check_deadlines(cx, expired)
+    }
+
+    /// What comes next; `None` if nothing is there.
+    fn poll_received(
+        &mut self,
+        cx: &mut Context<'_>,
+        conn: &mut H2Conn,
+    ) -> Option<Result<Received, StreamFailure>> {
+        if let Some(ahead) = self.ahead.take() {
+            return Some(ahead);
+        }
+        match self.stream.as_mut()?.poll_next(cx, &mut conn.head) {
+            Poll::Pending => None,
+            Poll::Ready(received) => {
+                if let Ok(received) = &received {
+                    conn.decoded(received);
+                }
+                Some(received)
+            }
+        }
+    }
+
+    /// Takes what comes although the reader has stopped, up to its window, which is the most that
+    /// the peer may send. Left inside h2, each small frame would cost as much as a large one, and
+    /// h2 ends connections whose small frames pile up; here they are put together.
+    fn look_ahead(
+        &mut self,
+        cx: &mut Context<'_>,
+        conn: &mut H2Conn,
+        config: &ExchangeConfig,
+    ) -> Result<(), Error> {
+        while self.ahead.is_none() {
+            match self.poll_received(cx, conn) {
+                None => break,
+                Some(Ok(Received::Data(chunk))) => {
+                    self.count(&chunk, config)?;
+                    let piece = self.pieces.push(chunk);
+                    self.waiting.extend(piece);
+                }
+                behind => self.ahead = behind,
+            }
+        }
+        Ok(())
+    }
+
+    fn on_informational(&mut self, conn: &H2Conn) -> Result<(), Error> {
+        let head = &conn.head;
+        self.informational.add_decoded(&head.headers)?;
+        match head.status {
+            100 => {
+                self.let_body_go();
+                Ok(())
+            }
+            // RFC 9113, section 8.6: HTTP/2 has no 101.
+            101 => Err(Error::new(
+                ErrorKind::StreamReset(PROTOCOL_ERROR),
+                Phase::Headers,
+                "HTTP/2: unexpected status 101",
+            )),
+            _ => {
+                if let Some(sink) = self.job.settle.sink() {
+                    sink.informational(head);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn on_head(&mut self, head: &ResponseHead) {
+        if self.continue_deadline.take().is_some() {
+            // The answer came instead of the consent: nobody waits for the body.
+            self.upload = Upload::Nothing;
+        }
+        self.part = Part::Body;
+        self.bodiless =
+            self.job.request.kind == RequestKind::Head || matches!(head.status, 204 | 304);
+        if !self.bodiless {
+            // h2 has refused anything but one number.
+            let declared = head.headers.get("content-length");
+            self.declared = declared
+                .and_then(|value| std::str::from_utf8(value).ok())
+                .and_then(|value| value.parse().ok());
+        }
+        if let Some(sink) = self.job.settle.sink() {
+            sink.head(head, &self.info);
+        }
+        self.restart_body_deadline();
+    }
+
+    /// Takes note of a piece of the body.
+    fn count(&mut self, chunk: &Bytes, config: &ExchangeConfig) -> Result<(), Error> {
+        self.received += chunk.len() as u64;
+        let received = self.received;
+        if self.part != Part::Body || chunk.is_empty() {
+            return Ok(());
+        }
+        if self.bodiless {
+            return Err(Error::new(
+                ErrorKind::StreamReset(PROTOCOL_ERROR),
+                Phase::Body,
+                "HTTP/2: the body of a response that has none",
+            ));
+        }
+        if self.declared.is_some_and(|declared| received > declared) {
+            return Err(response_length_mismatch());
+        }
+        if config.max_response_size.is_some_and(|max| received > max) {
+            return Err(too_large_error());
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, piece: Option<Bytes>) {
+        tell(&mut self.job, piece);
+    }
+
+    /// Gives room that the reader has again back to the peer.
+    fn release(&mut self, conn: &mut H2Conn, config: &ExchangeConfig) {
+        if self.received == 0 {
+            return;
+        }
+        let Some(stream) = &mut self.stream else {
+            return;
+        };
+        let (room, most) = (self.job.command.room(), config.window as usize);
+        let released = stream.release(room, most);
+        if released > 0 {
+            conn.released(stream, released);
+        }
+        let wake_at = self
+            .stream
+            .as_ref()
+            .and_then(|stream: &H2Stream| stream.release_from(room, most));
+        self.job.command.wake_at(wake_at);
+    }
+}

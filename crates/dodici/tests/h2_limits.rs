@@ -1,0 +1,225 @@
+//! What a response over HTTP/2 may be made of: the limits of HTTP/1.1, and what has no place in it.
+//! Whatever is refused costs its stream, never the connection. (S26, S29)
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::num::NonZeroU32;
+
+use dodici::{Error, ErrorKind, Event, OriginConfig, ParseErrorCode, Request};
+use dodici_testkit::client::{get, head};
+use dodici_testkit::h2::{block, code, flag, frame, kind, response_block};
+use dodici_testkit::{Client, H2Peer, ScriptedPeer, within};
+
+fn config() -> OriginConfig {
+    let mut config = OriginConfig::default();
+    config.http2.prior_knowledge = true;
+    config.pool.connections = NonZeroU32::new(1);
+    config
+}
+
+/// How a request ended whose answer is these frames.
+struct Outcome {
+    result: Result<u16, Error>,
+    informational: usize,
+    /// The code of the client's RST_STREAM.
+    reset: Option<u32>,
+}
+
+impl Outcome {
+    fn kind(&self) -> ErrorKind {
+        self.result.as_ref().unwrap_err().kind()
+    }
+}
+
+/// Answers a request with `answer`, and another one on the same connection well.
+async fn outcome(
+    request: Request,
+    answer: impl Fn(u32) -> Vec<u8> + Clone + Send + Sync + 'static,
+) -> Outcome {
+    let (told, reset) = {
+        let told = dodici_testkit::Watched::<Option<Option<u32>>>::default();
+        (told.clone(), told)
+    };
+    let peer = ScriptedPeer::tcp().await.run(move |conn| {
+        let (answer, told) = (answer.clone(), told.clone());
+        async move {
+            let mut peer = H2Peer::accept(conn, &[]).await;
+            let stream = peer.next_request().await.unwrap().stream;
+            peer.send_raw(answer(stream)).await;
+            let other = peer.next_request().await.unwrap().stream;
+            peer.respond(other, "ok").await;
+            let of_it = peer.resets.iter().find(|(of, _)| *of == stream);
+            told.update(|told| *told = Some(of_it.map(|(_, code)| *code)));
+            peer.closed().await;
+        }
+    });
+    let client = Client::new(peer.port(), config());
+    let call = client.send(request);
+    let seen = within("the answer", call.settled()).await;
+    let other = within("the other", client.get("/other").ended()).await;
+    assert_eq!(other.body, b"ok");
+    assert_eq!(client.events.connects(), 1, "it cost its connection");
+    assert_eq!(
+        client
+            .events
+            .count(|event| matches!(event, Event::Disconnected { .. })),
+        0
+    );
+    let reset = within("the peer", reset.wait(|told| *told)).await;
+    client.pool.destroy();
+    within("closed", client.events.closed()).await;
+    peer.finish().await;
+    let result = match &seen.terminal.as_ref().unwrap().1 {
+        dodici_testkit::Terminal::End(_) => Ok(seen.status()),
+        dodici_testkit::Terminal::Error(error) => Err(error.clone()),
+    };
+    Outcome {
+        result,
+        informational: seen.informational.len(),
+        reset,
+    }
+}
+
+fn head_frame(stream: u32, status: u16, fields: &[(&str, &str)]) -> Vec<u8> {
+    frame(
+        kind::HEADERS,
+        flag::END_HEADERS,
+        stream,
+        response_block(status, fields),
+    )
+}
+
+fn last(stream: u32, body: &str) -> Vec<u8> {
+    frame(kind::DATA, flag::END_STREAM, stream, body)
+}
+
+const STRICT: ErrorKind = ErrorKind::Parse(ParseErrorCode::Strict);
+const PROTOCOL_ERROR: ErrorKind = ErrorKind::StreamReset(code::PROTOCOL_ERROR);
+
+#[tokio::test]
+async fn s26_over_http2_sixty_four_informational_responses_are_the_most() {
+    let answer = |count: usize| {
+        move |stream| {
+            let mut bytes = head_frame(stream, 103, &[("link", "</a>")]).repeat(count);
+            bytes.extend(head_frame(stream, 200, &[]));
+            bytes.extend(last(stream, "ok"));
+            bytes
+        }
+    };
+    let seen = outcome(get("/"), answer(64)).await;
+    assert_eq!((seen.result.unwrap(), seen.informational), (200, 64));
+    let seen = outcome(get("/"), answer(65)).await;
+    assert_eq!((seen.kind(), seen.informational), (STRICT, 64));
+    // What comes behind the limit is not told, and costs nobody else anything.
+    let seen = outcome(get("/"), answer(3_000)).await;
+    assert_eq!((seen.kind(), seen.informational), (STRICT, 64));
+    assert_eq!(seen.reset, Some(code::PROTOCOL_ERROR));
+}
+
+/// Informational responses of 30 KiB each, whose fields are two bytes on the wire: one entry of
+/// HPACK's table, again and again.
+fn indexed(stream: u32, count: usize) -> Vec<u8> {
+    let mut first = block(&[(":status", "103")]);
+    first.push(0x40);
+    first.extend([5, b'x', b'-', b'b', b'i', b'g', 127]);
+    first.extend([0xa1, 0x1e]);
+    first.extend([b'v'; 4000]);
+    let mut again = block(&[(":status", "103")]);
+    again.extend([0xbe; 8]);
+    let mut bytes = frame(kind::HEADERS, flag::END_HEADERS, stream, first);
+    bytes.extend(frame(kind::HEADERS, flag::END_HEADERS, stream, again).repeat(count));
+    bytes
+}
+
+#[tokio::test]
+async fn s26_over_http2_their_size_counts_once_it_is_decoded() {
+    let seen = outcome(get("/"), |stream| indexed(stream, 100)).await;
+    assert_eq!(seen.kind(), STRICT);
+    // 4 KiB, and twice 32 KiB are too many.
+    assert_eq!(seen.informational, 2);
+}
+
+#[tokio::test]
+async fn s29_over_http2_trailers_have_the_limits_of_http1() {
+    let with = |trailers: Vec<(String, String)>| {
+        move |stream| {
+            let fields: Vec<_> = trailers.iter().map(|(n, v)| (&n[..], &v[..])).collect();
+            let mut bytes = head_frame(stream, 200, &[]);
+            bytes.extend(frame(kind::DATA, 0, stream, "ok"));
+            let end = flag::END_HEADERS | flag::END_STREAM;
+            let block = block(&fields);
+            let (first, rest) = block.split_at(block.len().min(16_000));
+            if rest.is_empty() {
+                bytes.extend(frame(kind::HEADERS, end, stream, first));
+            } else {
+                bytes.extend(frame(kind::HEADERS, flag::END_STREAM, stream, first));
+                let end = flag::END_HEADERS;
+                bytes.extend(frame(kind::CONTINUATION, end, stream, rest));
+            }
+            bytes
+        }
+    };
+    let field = |name: &str, len: usize| (name.to_owned(), "v".repeat(len));
+    let many = |count: usize| -> Vec<_> {
+        (0..count)
+            .map(|n| (format!("t{n}"), String::new()))
+            .collect()
+    };
+    let cases: Vec<(&str, Vec<_>, Option<ErrorKind>)> = vec![
+        ("one", many(1), None),
+        ("a thousand", many(1_000), None),
+        ("one more", many(1_001), Some(ErrorKind::HeadersOverflow)),
+        ("16,000 bytes", vec![field("x", 16_000)], None),
+        (
+            "16 KiB",
+            vec![field("x", 16_384)],
+            Some(ErrorKind::HeadersOverflow),
+        ),
+        ("a host", vec![field("host", 1)], Some(STRICT)),
+        (
+            "a length",
+            vec![("content-length".into(), "2".into())],
+            Some(ErrorKind::Parse(ParseErrorCode::UnexpectedContentLength)),
+        ),
+    ];
+    for (name, trailers, expected) in cases {
+        let seen = outcome(get("/"), with(trailers)).await;
+        let kind = seen.result.as_ref().err().map(Error::kind);
+        assert_eq!(kind, expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_where_none_may_be_is_refused_over_http2() {
+    for (status, request) in [(204, get("/")), (304, get("/")), (200, head("/"))] {
+        let seen = outcome(request, move |stream| {
+            let mut bytes = head_frame(stream, status, &[]);
+            bytes.extend(frame(kind::DATA, 0, stream, "body"));
+            bytes
+        })
+        .await;
+        assert_eq!(seen.kind(), PROTOCOL_ERROR, "{status}");
+        assert_eq!(seen.reset, Some(code::PROTOCOL_ERROR), "{status}");
+    }
+    // An empty one says nothing.
+    for (status, request) in [(204, get("/")), (304, get("/")), (200, head("/"))] {
+        let seen = outcome(request, move |stream| {
+            let mut bytes = head_frame(stream, status, &[]);
+            bytes.extend(last(stream, ""));
+            bytes
+        })
+        .await;
+        assert_eq!(seen.result.unwrap(), status);
+    }
+}
+
+#[tokio::test]
+async fn a_field_of_the_connection_costs_its_stream_only() {
+    for name in ["connection", "transfer-encoding", "upgrade", "keep-alive"] {
+        let seen = outcome(get("/"), move |stream| {
+            head_frame(stream, 200, &[(name, "x")])
+        })
+        .await;
+        assert_eq!(seen.kind(), PROTOCOL_ERROR, "{name}");
+        assert_eq!(seen.reset, Some(code::PROTOCOL_ERROR), "{name}");
+    }
+}

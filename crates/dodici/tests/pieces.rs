@@ -1,0 +1,237 @@
+//! Bodies in very many very small pieces: those that are there together are told together, and a
+//! reader that has stopped holds a bounded number of them. (S34)
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use bytes::Bytes;
+use dodici::{OriginConfig, PIECE_OVERHEAD};
+use dodici_testkit::client::{get, post_chunked, upgrade};
+use dodici_testkit::h2::{flag, frame, kind, response_block};
+use dodici_testkit::recording::Seen;
+use dodici_testkit::{Client, H2Peer, ScriptedPeer, within};
+use tokio::io::AsyncReadExt;
+
+const HEAD: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+const SWITCH: &str = "HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
+const CHUNK: &str = "1\r\na\r\n";
+
+/// A server that answers its first request with a hundred thousand chunks of one byte at once.
+async fn one_byte_chunks() -> ScriptedPeer {
+    ScriptedPeer::tcp().await.run(|mut conn| async move {
+        let head = conn.read_head().await;
+        if head.target == "/upload" {
+            conn.read_body(&head).await;
+        }
+        conn.send(format!(
+            "{HEAD}{}0\r\nX-After: all\r\n\r\n",
+            CHUNK.repeat(100_000)
+        ))
+        .await;
+        conn.closed().await;
+    })
+}
+
+/// A server that sends so many of these pieces, each in a packet of its own.
+async fn trickle(head: &'static str, piece: &'static str, count: usize) -> ScriptedPeer {
+    ScriptedPeer::tcp().await.run(move |mut conn| async move {
+        conn.read_head().await;
+        conn.send(head).await;
+        for _ in 0..count {
+            conn.send(piece).await;
+            tokio::task::yield_now().await;
+        }
+        if piece == CHUNK {
+            conn.send("0\r\n\r\n").await;
+        }
+        conn.closed().await;
+    })
+}
+
+/// A server of HTTP/2 without TLS.
+async fn http2<F, Fut>(script: F) -> (ScriptedPeer, OriginConfig)
+where
+    F: Fn(H2Peer) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let peer = ScriptedPeer::tcp().await.run(move |conn| {
+        let script = script.clone();
+        async move { script(H2Peer::accept(conn, &[]).await).await }
+    });
+    let mut config = OriginConfig::default();
+    config.http2.prior_knowledge = true;
+    config.pool.connections = std::num::NonZeroU32::new(1);
+    (peer, config)
+}
+
+/// The head of a response and so many DATA frames of one byte.
+fn one_byte_frames(stream: u32, count: usize) -> Vec<u8> {
+    let head = response_block(200, &[]);
+    let mut bytes = frame(kind::HEADERS, flag::END_HEADERS, stream, head);
+    bytes.extend(frame(kind::DATA, 0, stream, "a").repeat(count));
+    bytes
+}
+
+async fn shut_down(client: Client, peer: ScriptedPeer) {
+    client.pool.destroy();
+    within("closed", client.events.closed()).await;
+    peer.finish().await;
+}
+
+/// A read of 16 KiB holds 2,700 chunks of a byte; the kernel hands out less now and then.
+fn assert_told_together(seen: &Seen, bytes: usize) {
+    assert_eq!(seen.body.len(), bytes);
+    assert!(
+        seen.chunks.len() <= bytes / 100,
+        "{} pieces for {bytes} bytes",
+        seen.chunks.len()
+    );
+}
+
+#[tokio::test]
+async fn s34_chunks_of_one_byte_that_came_together_are_told_together() {
+    let peer = one_byte_chunks().await;
+    let client = Client::new(peer.port(), OriginConfig::default());
+    let seen = within("plain", client.get("/").ended()).await;
+    assert_told_together(&seen, 100_000);
+    assert_eq!(seen.trailers(), [("X-After".into(), "all".into())]);
+    shut_down(client, peer).await;
+}
+
+#[tokio::test]
+async fn s34_chunks_of_one_byte_that_answer_a_streamed_body_are_told_together() {
+    let peer = one_byte_chunks().await;
+    let client = Client::new(peer.port(), OriginConfig::default());
+    let call = client.send(post_chunked("/upload"));
+    call.chunk("body");
+    call.finish();
+    let seen = within("streamed", call.ended()).await;
+    assert_told_together(&seen, 100_000);
+    shut_down(client, peer).await;
+}
+
+#[tokio::test]
+async fn s34_a_stopped_reader_holds_few_pieces_that_came_one_by_one() {
+    const WINDOW: u32 = 10 * PIECE_OVERHEAD;
+    let mut config = OriginConfig::default();
+    config.exchange.window = WINDOW;
+    for (head, piece) in [(HEAD, CHUNK), (SWITCH, "a")] {
+        for request in [get("/"), post_chunked("/"), upgrade("/")] {
+            if (head == SWITCH) != (request.kind == dodici::RequestKind::Upgrade) {
+                continue;
+            }
+            let peer = trickle(head, piece, 100_000).await;
+            let client = Client::new(peer.port(), config.clone());
+            let call = client.send_paused(request);
+            call.finish();
+            let full = |seen: &Seen| (seen.cost() >= u64::from(WINDOW)).then_some(());
+            within("the window", call.wait(full)).await;
+            // Far more is on its way, and would be read.
+            let sent = |log: &dodici_testkit::scripted::PeerLog| {
+                (log.connections[0].sent > 5_000 * piece.len() as u64).then_some(())
+            };
+            within("more is sent", peer.wait(sent)).await;
+            for _ in 0..1_000 {
+                tokio::task::yield_now().await;
+            }
+            let seen = call.seen();
+            assert!(seen.chunks.len() <= 11, "{:?}", seen.chunks);
+            // And it goes on where it stopped.
+            call.handle.credit(u32::MAX);
+            let more = |seen: &Seen| (seen.chunks.len() > 11).then_some(());
+            within("more", call.wait(more)).await;
+            call.handle.cancel();
+            within("settled", call.settled()).await;
+            shut_down(client, peer).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn s34_readers_of_the_rust_face_give_back_what_pieces_cost() {
+    let mut config = OriginConfig::default();
+    config.exchange.window = 4 * PIECE_OVERHEAD;
+    let peer = trickle(HEAD, CHUNK, 2_000).await;
+    let client = Client::new(peer.port(), config.clone());
+    let request = http::Request::get("/").body(NoBody).unwrap();
+    let response = within("head", client.pool.send(request)).await.unwrap();
+    let (all, _) = within("body", response.into_body().collect())
+        .await
+        .unwrap();
+    assert_eq!(all.len(), 2_000);
+    shut_down(client, peer).await;
+
+    let peer = trickle(SWITCH, "a", 2_000).await;
+    let client = Client::new(peer.port(), config);
+    let request = http::Request::get("/").header("upgrade", "echo");
+    let request = request.body(NoBody).unwrap();
+    let response = within("head", client.pool.send(request)).await.unwrap();
+    let mut stream = response.into_body().into_upgraded();
+    let mut all = vec![0; 2_000];
+    within("bytes", stream.read_exact(&mut all)).await.unwrap();
+    drop(stream);
+    shut_down(client, peer).await;
+}
+
+/// The body of a request without one.
+struct NoBody;
+
+impl http_body::Body for NoBody {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+        std::task::Poll::Ready(None)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn s34_data_frames_of_one_byte_that_are_read_never_end_the_connection() {
+    let (peer, config) = http2(|mut peer| async move {
+        while let Some(request) = peer.next_request().await {
+            let mut bytes = one_byte_frames(request.stream, 200_000);
+            bytes.extend(frame(kind::DATA, flag::END_STREAM, request.stream, ""));
+            peer.send_raw(bytes).await;
+        }
+    })
+    .await;
+    let client = Client::new(peer.port(), config);
+    for _ in 0..2 {
+        let seen = within("all of it", client.get("/").ended()).await;
+        assert_told_together(&seen, 200_000);
+    }
+    assert_eq!(client.events.connects(), 1);
+    shut_down(client, peer).await;
+}
+
+#[tokio::test]
+async fn s34_a_stopped_reader_holds_data_frames_of_one_byte_in_few_pieces() {
+    let (peer, config) = http2(|mut peer| async move {
+        let slow = peer.next_request().await.unwrap().stream;
+        peer.send_raw(one_byte_frames(slow, 200_000)).await;
+        // The connection lives, and the others on it are served.
+        let other = peer.next_request().await.unwrap().stream;
+        peer.respond(other, "ok").await;
+        peer.data(slow, "", true).await;
+        peer.closed().await;
+    })
+    .await;
+    let mut config = config;
+    config.exchange.window = 10 * PIECE_OVERHEAD;
+    let client = Client::new(peer.port(), config);
+    let slow = client.send_paused(get("/slow"));
+    within("head", slow.wait(|seen| seen.head.as_ref().map(drop))).await;
+    let other = within("other", client.get("/other").ended()).await;
+    assert_eq!(other.body, b"ok");
+    assert!(slow.seen().chunks.len() <= 11);
+    slow.handle.credit(u32::MAX);
+    let seen = within("slow", slow.ended()).await;
+    assert_told_together(&seen, 200_000);
+    assert_eq!(client.events.connects(), 1);
+    shut_down(client, peer).await;
+}

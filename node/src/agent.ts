@@ -143,7 +143,7 @@ export class Agent extends DispatcherBase {
   private readonly allowH2: unknown;
   private readonly origins: OriginConfiguration;
   /**
-   * By origin, or by origin and `#http1-only` where HTTP/2 is off. undici's MockAgent puts its own
+   * By origin, as `URL` spells it, or by that and `#http1-only` where HTTP/2 is off. undici's MockAgent puts its own
    * dispatchers in here, undici 7's wrapped in an object.
    */
   private readonly pools = new Map<string, Dispatcher | { readonly dispatcher: Dispatcher }>();
@@ -209,9 +209,10 @@ export class Agent extends DispatcherBase {
     if (!given || (typeof given !== 'string' && !isUrl(given))) {
       throw new errors.InvalidArgumentError('opts.origin must be a non-empty string or URL.');
     }
-    const origin = String(given);
     const allowH2 = (options as { allowH2?: unknown }).allowH2 ?? this.allowH2;
-    const key = allowH2 === false ? `${origin}#http1-only` : origin;
+    const suffix = allowH2 === false ? '#http1-only' : '';
+    const origin = this.originOf(given, suffix);
+    const key = origin + suffix;
     if (this.poolsOfOrigin.size >= this.maxOrigins && !this.poolsOfOrigin.has(origin)) {
       throw new errors.MaxOriginsReachedError();
     }
@@ -222,6 +223,17 @@ export class Agent extends DispatcherBase {
         : unwrapEntry(entry);
     const receiver = takesNewHandlers(pool) ? handler : toPeerHandler(handler);
     return pool.dispatch(options as unknown as Dispatcher.DispatchOptions, receiver);
+  }
+
+  /** However an origin is spelled, it has one pool; what `factory` alone can read is its own name. */
+  private originOf(given: string | URL, suffix: string): string {
+    const text = String(given);
+    if (this.pools.has(text + suffix)) return text;
+    try {
+      return parseOrigin(given).origin;
+    } catch {
+      return text;
+    }
   }
 
   protected override async closeGracefully(): Promise<void> {

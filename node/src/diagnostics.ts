@@ -10,6 +10,7 @@ import { channel } from 'node:diagnostics_channel';
 
 import { asGiven } from './bytes';
 import type { DispatchHandler } from './handler-types';
+import { bareHostname } from './host';
 import { addHeader } from './request-headers';
 import type { RequestDescription } from './request';
 import type { Connection } from './connection';
@@ -166,7 +167,7 @@ export class ConnectionDiagnostics {
   #connectParams(servername: string | null): object {
     const { url, connect } = this.#settings;
     const { host, protocol, port } = url;
-    const hostname = url.hostname.startsWith('[') ? url.hostname.slice(1, -1) : url.hostname;
+    const hostname = bareHostname(url);
     const localAddress = connect.localAddress ?? null;
     return { host, hostname, protocol, port, version: undefined, servername, localAddress };
   }

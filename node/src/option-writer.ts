@@ -7,6 +7,7 @@
  */
 
 import type { ConnectSettings } from './connect-options';
+import { bareHostname } from './host';
 import type { PoolSettings } from './options';
 import type { ProxySettings } from './proxy-settings';
 import { OptionKey } from './wire/generated';
@@ -48,11 +49,6 @@ class OptionWriter {
   finish(): Buffer {
     return Buffer.concat(this.parts);
   }
-}
-
-/** Host without the brackets of an IPv6 address. */
-function hostOf(url: URL): string {
-  return url.hostname.startsWith('[') ? url.hostname.slice(1, -1) : url.hostname;
 }
 
 function portOf(url: URL): number {
@@ -126,7 +122,7 @@ export function encodeSettings(settings: PoolSettings, servername: string | null
   const { url, connect } = settings;
   const out = new OptionWriter();
   out.text(OptionKey.Scheme, url.protocol.slice(0, -1));
-  out.text(OptionKey.Host, hostOf(url));
+  out.text(OptionKey.Host, bareHostname(url));
   out.number(OptionKey.Port, portOf(url));
 
   out.number(OptionKey.Connections, settings.connections ?? 0);

@@ -8,7 +8,8 @@
  * - `scheme` is `http` or `https`; without one, both match.
  * - `host` is a name, an IP address (IPv6 in brackets), `*.` before a name, or `*`. `*.` stands for
  *   one or more labels: `*.example.com` matches `a.example.com` and `a.b.example.com`, but not
- *   `example.com`.
+ *   `example.com`. However it is written (case, IDN, a dot at the end, an IP address in another
+ *   form), it is the same host.
  * - `port` is a number, or `*` for every port. Without one, a pattern with a scheme means the
  *   scheme's default port, as in any URL, and a pattern without a scheme means every port.
  *
@@ -18,6 +19,7 @@
  * 3. then a given scheme before both.
  */
 
+import { hostOf, parseHost } from './host';
 import { ownOptions } from './own-options';
 import { withoutCredentials } from './parse-origin';
 import { errors } from './undici';
@@ -48,13 +50,10 @@ function badPattern(text: string, why: string): Error {
   return new errors.InvalidArgumentError(`invalid origin pattern ${shown}: ${why}`);
 }
 
-/** The host as `URL` writes it: lower case, punycode, canonical IP addresses. */
 function canonicalHost(text: string, host: string): string {
-  try {
-    return new URL(`http://${host}`).hostname;
-  } catch {
-    throw badPattern(text, 'the host is not valid');
-  }
+  const canonical = parseHost(host);
+  if (canonical === null || canonical === '') throw badPattern(text, 'the host is not valid');
+  return canonical;
 }
 
 function defaultPort(scheme: string): number {
@@ -97,8 +96,9 @@ function matches(pattern: OriginPattern, url: URL): boolean {
     const port = url.port === '' ? defaultPort(url.protocol) : Number(url.port);
     if (port !== pattern.port) return false;
   }
-  if (!pattern.isWildcard) return url.hostname === pattern.host;
-  return url.hostname.length > pattern.host.length && url.hostname.endsWith(pattern.host);
+  const host = hostOf(url);
+  if (!pattern.isWildcard) return host === pattern.host;
+  return host.length > pattern.host.length && host.endsWith(pattern.host);
 }
 
 function countLabels(host: string): number {

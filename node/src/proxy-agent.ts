@@ -18,18 +18,13 @@ import { DispatcherBase, hideFields } from './dispatcher-base';
 import { forwardedPath, Forwarder } from './forwarding';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
 import { wantsH2c } from './options';
+import { bareHostname } from './host';
 import { ownOptions, spread, unpolluted } from './own-options';
 import { isUrl, parseOrigin } from './parse-origin';
 import type { PeerReason } from './peer-reasons';
 import { Pool } from './pool';
 import { checkedHeaders } from './proxy-headers';
-import {
-  bareHostname,
-  connectHeaders,
-  needsJavaScript,
-  readAuthorization,
-  readLeg,
-} from './proxy-options';
+import { connectHeaders, needsJavaScript, readAuthorization, readLeg } from './proxy-options';
 import { type ProxySettings, throughProxy } from './proxy-settings';
 import { Socks5ProxyAgent } from './socks5-proxy-agent';
 import {
@@ -282,10 +277,14 @@ function makeForwarder(proxy: URL, options: Options, headers: Options): Forwarde
   const { proxyTls, connectTimeout } = options;
   const connect = spread({ timeout: connectTimeout }, ownOptions(proxyTls));
   const poolOptions = without(options, ...PROXY_ONLY, 'connections', 'maxOrigins', 'origins');
-  return new Forwarder(proxy, { ...poolOptions, connect, allowH2: false }, {
-    headers,
-    servername: (connect['servername'] as string | undefined) || bareHostname(proxy),
-  });
+  return new Forwarder(
+    proxy,
+    { ...poolOptions, connect, allowH2: false },
+    {
+      headers,
+      servername: (connect['servername'] as string | undefined) || bareHostname(proxy),
+    },
+  );
 }
 
 function socksAgent(url: URL, options: Options): Socks5ProxyAgent {

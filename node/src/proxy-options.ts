@@ -11,11 +11,6 @@ import { ownOptions } from './own-options';
 import { addHeader, type HeaderTarget } from './request-headers';
 import { errors } from './undici';
 
-/** Host without the brackets of an IPv6 address. */
-export function bareHostname(url: URL): string {
-  return url.hostname.startsWith('[') ? url.hostname.slice(1, -1) : url.hostname;
-}
-
 /**
  * Settings of a way to a proxy or of TLS in a tunnel: one of undici's TLS option objects, with
  * `timeout` where it has none of its own.

@@ -11,6 +11,7 @@ import { stringify, type ParsedUrlQueryInput } from 'node:querystring';
 
 import { classifyBody, type RequestBody } from './body/classify';
 import type { DispatchOptions } from './handler-types';
+import { sameName } from './host';
 import { addHeaders, isHeaderValue, isToken, type HeaderTarget } from './request-headers';
 import { errors, peerMajor } from './undici';
 import { DEFAULT_TIMEOUT } from './wire/generated';
@@ -113,7 +114,7 @@ export class RequestDescription implements HeaderTarget {
     this.reset = reset ?? null;
     this.expectContinue = expectContinue ?? false;
     addHeaders(this, options.headers);
-    this.servername = (options.servername as string | undefined) || serverNameOf(this.host);
+    this.servername = givenName(options.servername) ?? serverNameOf(this.host);
   }
 
   /** Whether this asks for a byte stream instead of a response. */
@@ -211,6 +212,11 @@ function withQuery(path: string, query: ParsedUrlQueryInput): string {
   return text ? `${path}?${text}` : path;
 }
 
+/** A server name that is said by itself, for comparison with others. */
+function givenName(servername: unknown): string | null {
+  return typeof servername === 'string' && servername !== '' ? sameName(servername) : null;
+}
+
 /** Host name of a `host` value, or `null` where TLS takes none: addresses and the empty host. */
 export function serverNameOf(host: string | null): string | null {
   if (!host) return null;
@@ -221,5 +227,5 @@ export function serverNameOf(host: string | null): string | null {
     const colon = host.indexOf(':');
     name = colon === -1 ? host : host.slice(0, colon);
   }
-  return name === '' || isIP(name) !== 0 ? null : name;
+  return name === '' || isIP(name) !== 0 ? null : sameName(name) || null;
 }

@@ -13,10 +13,11 @@ import type { EventEmitter } from 'node:events';
 import { readCounters, StandIn } from './delegate';
 import { DispatcherBase, hideFields } from './dispatcher-base';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
+import { bareHostname } from './host';
 import { ownOptions, spread } from './own-options';
 import { parseOrigin } from './parse-origin';
 import { Pool } from './pool';
-import { bareHostname, needsJavaScript, readLeg } from './proxy-options';
+import { needsJavaScript, readLeg } from './proxy-options';
 import { type ProxySettings, throughProxy } from './proxy-settings';
 import {
   type Dispatcher,

@@ -158,7 +158,13 @@ function readLocalAddress(value: unknown): string | null {
   if (typeof value !== 'string' || isIP(value) === 0) {
     throw invalid('connect.localAddress must be valid string IP address');
   }
+  checkZone(value, 'connect.localAddress');
   return value;
+}
+
+/** An address of an interface (`fe80::1%eth0`) can be connected to, not bound. */
+export function checkZone(address: string, name: string): void {
+  if (address.includes('%')) throw invalid(`${name} cannot have a zone`);
 }
 
 function readKeepAliveProbe(options: Readonly<Record<string, unknown>>): number {

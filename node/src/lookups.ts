@@ -33,10 +33,9 @@ function readAddresses(address: unknown, family: unknown): string[] {
   if (Array.isArray(address)) {
     const entries = address as ({ address?: unknown; family?: unknown } | null | undefined)[];
     // As in Node, what is no address is left out, unless nothing is left.
-    const valid = entries.filter((entry) => isIP(String(entry?.address)) !== 0);
-    if (valid.length > 0 || entries.length === 0) {
-      return valid.map((entry) => entry?.address as string);
-    }
+    const texts = entries.map((entry) => String(entry?.address));
+    const valid = texts.filter((text) => isIP(text) !== 0);
+    if (valid.length > 0 || entries.length === 0) return valid;
     return readAddresses(entries[0]?.address, entries[0]?.family);
   }
   if (typeof address !== 'string' || isIP(address) === 0) {

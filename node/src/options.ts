@@ -12,6 +12,7 @@ import * as http from 'node:http';
 import { isIP } from 'node:net';
 
 import {
+  checkZone,
   type ConnectSettings,
   findUnsupported,
   readConnectOptions,
@@ -216,6 +217,7 @@ function checkClientOptions(options: RawOptions): void {
     (value) => typeof value === 'string' && isIP(value) !== 0,
     'localAddress must be valid string IP address',
   );
+  checkZone(String(options['localAddress']), 'localAddress');
   check(options['maxResponseSize'], atLeast(-1), 'maxResponseSize must be a positive number');
   check(
     options['autoSelectFamilyAttemptTimeout'],

@@ -96,8 +96,8 @@ wire_enum! {
         /// `generation`: its serial number. `Disconnected` follows.
         ConnectionDestroy = 10,
         /// Answer to a `Lookup`. `slot`: pool; `generation`: the look-up's number. `flags` bit 0: it
-        /// failed. Payload: IP addresses, text, each followed by LF; of a failure `u32`, the number
-        /// under which JavaScript keeps the error.
+        /// failed. Payload: IP addresses, text, IPv6 with its zone where there is one, each followed by
+        /// LF; of a failure `u32`, the number under which JavaScript keeps the error.
         LookupAnswer = 11,
         /// From now on an HTTP/1.1 connection of the pool carries so many requests at once, also
         /// one that is up. Payload: `u32 depth`, as [`OptionKey::Pipelining`].

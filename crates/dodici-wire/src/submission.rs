@@ -14,6 +14,7 @@
 //! - A pool's id is chosen by JavaScript and never used twice in one environment. Its records and
 //!   those of its requests go to I/O thread `id % threads`.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -74,7 +75,63 @@ pub enum Submitted {
     /// End the connection with this serial number as a request does that is cancelled.
     ConnectionGiveUp,
     /// What a look-up has found, or the number of its error.
-    LookupAnswer(Result<Vec<IpAddr>, u32>),
+    LookupAnswer(Result<Vec<FoundAddress>, u32>),
+}
+
+/// An address that a look-up has found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundAddress {
+    /// The address itself.
+    pub ip: IpAddr,
+    /// Name or number of the interface that an IPv6 address belongs to (RFC 4007, `fe80::1%lo`).
+    pub zone: Option<String>,
+}
+
+impl From<IpAddr> for FoundAddress {
+    fn from(ip: IpAddr) -> Self {
+        Self { ip, zone: None }
+    }
+}
+
+impl fmt::Display for FoundAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.zone {
+            Some(zone) => write!(f, "{}%{zone}", self.ip),
+            None => self.ip.fmt(f),
+        }
+    }
+}
+
+/// What the slot of a submission numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A request, or the byte stream that it has left behind.
+    Request,
+    /// A pool.
+    Pool,
+    /// A look-up of a pool; the generation is its number.
+    Lookup,
+}
+
+impl Subject {
+    /// What a record of this kind is about. One of no kind that is known is about nothing: `None`.
+    pub fn of(kind: u8) -> Option<Self> {
+        Some(match Submission::from_wire(kind)? {
+            Submission::Dispatch
+            | Submission::BodyChunk
+            | Submission::BodyEnd
+            | Submission::Cancel
+            | Submission::Credit => Self::Request,
+            Submission::LookupAnswer => Self::Lookup,
+            Submission::PoolCreate
+            | Submission::PoolClose
+            | Submission::PoolDestroy
+            | Submission::PoolConnect
+            | Submission::PoolPipelining
+            | Submission::ConnectionDestroy
+            | Submission::ConnectionGiveUp => Self::Pool,
+        })
+    }
 }
 
 /// A record that could not be decoded.
@@ -100,7 +157,7 @@ pub struct Submissions {
 }
 
 impl Iterator for Submissions {
-    type Item = Result<(Target, Submitted), BadRecord>;
+    type Item = Result<(Header, Submitted), BadRecord>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.at >= self.flush.len() {
@@ -122,7 +179,7 @@ impl Iterator for Submissions {
         let payload = self.flush.slice(start..start + len);
         self.at = start + len + padding(len);
         Some(match decode(&header, payload) {
-            Ok(submitted) => Ok((header.target, submitted)),
+            Ok(submitted) => Ok((header, submitted)),
             Err(error) => Err(BadRecord {
                 header: Some(header),
                 error,
@@ -207,10 +264,20 @@ fn decode_dispatch(header: &Header, payload: &Bytes) -> Result<Submitted, Malfor
     })
 }
 
-fn read_addresses(payload: &[u8]) -> Result<Vec<IpAddr>, Malformed> {
+fn read_addresses(payload: &[u8]) -> Result<Vec<FoundAddress>, Malformed> {
     let text = std::str::from_utf8(payload).map_err(|_| Malformed("an address is no text"))?;
-    let parse = |line: &str| line.parse().map_err(|_| Malformed("no IP address"));
-    text.lines().map(parse).collect()
+    text.lines().map(read_address).collect()
+}
+
+fn read_address(line: &str) -> Result<FoundAddress, Malformed> {
+    let bad = |_| Malformed("no IP address");
+    Ok(match line.split_once('%') {
+        None => line.parse::<IpAddr>().map_err(bad)?.into(),
+        Some((ip, zone)) => FoundAddress {
+            ip: IpAddr::V6(ip.parse().map_err(bad)?),
+            zone: Some(zone.to_owned()),
+        },
+    })
 }
 
 fn timeout(millis: u32) -> Option<Duration> {
@@ -304,7 +371,7 @@ pub fn put_submission(out: &mut Vec<u8>, target: Target, submitted: &Submitted) 
         Submitted::ConnectionDestroy => put(Submission::ConnectionDestroy, &[]),
         Submitted::ConnectionGiveUp => put(Submission::ConnectionGiveUp, &[]),
         Submitted::LookupAnswer(Ok(addresses)) => {
-            let lines: String = addresses.iter().map(|ip| format!("{ip}\n")).collect();
+            let lines: String = addresses.iter().map(|found| format!("{found}\n")).collect();
             put(Submission::LookupAnswer, lines.as_bytes());
         }
         Submitted::LookupAnswer(Err(error)) => put(Submission::LookupAnswer, &error.to_le_bytes()),

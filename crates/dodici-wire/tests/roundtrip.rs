@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use dodici_wire::completion::{self, Completed, HeadKind, Over, read_completion};
 use dodici_wire::cursor::Reader;
 use dodici_wire::errors::put_error;
 use dodici_wire::options::PoolOptions;
-use dodici_wire::submission::{Submitted, put_submission, submissions};
+use dodici_wire::submission::{FoundAddress, Submitted, put_submission, submissions};
 use dodici_wire::tagged::TaggedReader;
 use dodici_wire::{Target, count_records};
 use proptest::collection::vec;
@@ -88,8 +88,19 @@ fn submitted() -> impl Strategy<Value = Submitted> {
         any::<u32>().prop_map(Submitted::PoolPipelining),
         Just(Submitted::ConnectionDestroy),
         Just(Submitted::ConnectionGiveUp),
-        vec(any::<IpAddr>(), 0..4).prop_map(|addresses| Submitted::LookupAnswer(Ok(addresses))),
+        vec(found(), 0..4).prop_map(|addresses| Submitted::LookupAnswer(Ok(addresses))),
         any::<u32>().prop_map(|error| Submitted::LookupAnswer(Err(error))),
+    ]
+}
+
+fn found() -> impl Strategy<Value = FoundAddress> {
+    let zoned = |(ip, zone): (Ipv6Addr, String)| FoundAddress {
+        ip: ip.into(),
+        zone: Some(zone),
+    };
+    prop_oneof![
+        any::<IpAddr>().prop_map(FoundAddress::from),
+        (any::<Ipv6Addr>(), "[a-z0-9]{1,8}").prop_map(zoned),
     ]
 }
 
@@ -165,7 +176,10 @@ proptest! {
             put_submission(&mut out, *target, submitted);
         }
         prop_assert_eq!(count_records(&out), Ok(records.len() as u32));
-        let back: Vec<_> = submissions(out.into()).collect::<Result<_, _>>().unwrap();
+        let back: Vec<_> = submissions(out.into())
+            .map(|record| record.map(|(header, submitted)| (header.target, submitted)))
+            .collect::<Result<_, _>>()
+            .unwrap();
         prop_assert_eq!(format!("{back:?}"), format!("{records:?}"));
     }
 

@@ -201,8 +201,8 @@ fn submissions() -> Vec<Vector> {
         (
             "the addresses of a name",
             put(Submitted::LookupAnswer(Ok(vec![
-                IpAddr::from([127, 0, 0, 1]),
-                IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
+                IpAddr::from([127, 0, 0, 1]).into(),
+                IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]).into(),
             ]))),
             r#"{ "kind": "LookupAnswer", "slot": 3, "generation": 70000, "answer": ["127.0.0.1", "::1"] }"#,
         ),

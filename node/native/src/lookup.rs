@@ -4,18 +4,19 @@
 //! question and the answer. Knows nothing of addresses' order or families: that is the user's.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{SocketAddr, ToSocketAddrs};
 
 use dodici::{HookFuture, ResolveHook};
 use dodici_pool::{Error, ErrorKind, Phase, Replay, SystemDetail};
 use dodici_wire::Target;
 use dodici_wire::completion::put_lookup;
+use dodici_wire::submission::FoundAddress;
 use tokio::sync::oneshot;
 
 use crate::local::with_env;
 
 /// Addresses, or the number under which JavaScript keeps its error.
-type Answer = Result<Vec<IpAddr>, u32>;
+type Answer = Result<Vec<FoundAddress>, u32>;
 
 /// Code of the error that stands for one of JavaScript's; its number goes as the errno.
 const KEPT_ERROR: &str = "DODICI_LOOKUP";
@@ -35,12 +36,30 @@ impl Lookups {
         (self.last, receiver)
     }
 
+    /// There is no answer: the attempt fails.
+    pub(crate) fn forget(&mut self, number: u32) {
+        self.waiting.remove(&number);
+    }
+
     /// Hands the answer over. The attempt may be over meanwhile.
     pub(crate) fn answer(&mut self, number: u32, answer: Answer) {
         if let Some(waiting) = self.waiting.remove(&number) {
             let _ = waiting.send(answer);
         }
     }
+}
+
+/// The address with its port. A zone that the system does not know is left out, as in Node, and the
+/// system refuses to connect.
+fn with_port(found: FoundAddress, port: u16) -> SocketAddr {
+    let plain = SocketAddr::new(found.ip, port);
+    if found.zone.is_none() {
+        return plain;
+    }
+    // The name of an interface is the system's to know: an address with a zone is never asked of DNS.
+    let text = found.to_string();
+    let known = (text.as_str(), port).to_socket_addrs().ok();
+    known.and_then(|mut found| found.next()).unwrap_or(plain)
 }
 
 /// Asks one environment for the names of one pool.
@@ -68,10 +87,10 @@ impl ResolveHook for JsResolver {
                 None => None,
             };
             match answer {
-                Some(Ok(addresses)) if !addresses.is_empty() => {
-                    let with_port = |ip| SocketAddr::new(ip, port);
-                    Ok(addresses.into_iter().map(with_port).collect())
-                }
+                Some(Ok(addresses)) if !addresses.is_empty() => Ok(addresses
+                    .into_iter()
+                    .map(|found| with_port(found, port))
+                    .collect()),
                 Some(Err(number)) => Err(failed(&host, KEPT_ERROR, number)),
                 _ => Err(failed(&host, "ENOTFOUND", 0)),
             }

@@ -3,6 +3,7 @@
 //! Called by `runtime` for each flush. The engine is never called while `local`'s table is
 //! borrowed.
 
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -11,8 +12,9 @@ use dodici::{ConnectHooks, Engine, RequestHandle};
 use dodici_pool::{ConnId, Error, ErrorKind, Phase, Request};
 use dodici_wire::Target;
 use dodici_wire::completion::{put_connect_failed, put_pool_closed};
+use dodici_wire::frame::Header;
 use dodici_wire::options::PoolOptions;
-use dodici_wire::submission::{BadRecord, Submitted, submissions};
+use dodici_wire::submission::{BadRecord, Subject, Submitted, submissions};
 
 use crate::local::{PoolEntry, PoolState, with_env};
 use crate::lookup::JsResolver;
@@ -22,19 +24,19 @@ use crate::sink::{PoolEvents, RequestSink, fail};
 pub(crate) fn act(engine: &Engine, env: u32, flush: Bytes) {
     for record in submissions(flush) {
         match record {
-            Ok((target, submitted)) => {
+            Ok((header, submitted)) => {
                 let acted = catch_unwind(AssertUnwindSafe(|| {
-                    carry_out(engine, env, target, submitted)
+                    carry_out(engine, env, header.target, submitted)
                 }));
                 if acted.is_err() {
-                    refuse(env, target, "a submission could not be carried out");
+                    refuse(env, &header, "a submission could not be carried out");
                 }
             }
             Err(BadRecord {
                 header: Some(header),
                 error,
             }) => {
-                refuse(env, header.target, error.to_string());
+                refuse(env, &header, error.to_string());
             }
             // Cannot happen: the frames were checked when the flush was submitted.
             Err(BadRecord { header: None, .. }) => {}
@@ -101,7 +103,7 @@ fn dispatch(env: u32, target: Target, pool: u32, request: Request) {
     match reserved {
         Ok(None) => {}
         Ok(Some(left)) => left.cancel(),
-        Err(too_large) => return refuse(env, target, format!("{too_large:?}")),
+        Err(too_large) => return refuse_request(env, target, format!("{too_large:?}")),
     }
     match state {
         Some(PoolState::Open(pool)) => {
@@ -180,9 +182,37 @@ fn on_request(env: u32, target: Target, work: impl FnOnce(RequestHandle)) {
     }
 }
 
-/// Fails the request that a record was about, because the record makes no sense: a bug on one of
-/// the two sides, which must end in an answer and not in a request that waits for ever.
-fn refuse(env: u32, target: Target, message: impl Into<std::borrow::Cow<'static, str>>) {
+/// Fails what a record was about, because the record makes no sense: a bug on one of the two sides,
+/// which must end in an answer and not in something that waits for ever.
+fn refuse(env: u32, header: &Header, message: impl Into<Cow<'static, str>>) {
+    let target = header.target;
+    match Subject::of(header.kind) {
+        Some(Subject::Request) => refuse_request(env, target, message),
+        Some(Subject::Lookup) => {
+            with_env(env, |env| {
+                if let Some(entry) = env.pools.get_mut(&target.slot) {
+                    entry.lookups.forget(target.generation);
+                }
+            });
+        }
+        Some(Subject::Pool) => {
+            let error = internal(message.into());
+            with_env(env, |env| {
+                let target = Target {
+                    slot: target.slot,
+                    generation: 0,
+                };
+                env.batch.put(|out| put_connect_failed(out, target, &error));
+                // One that was to be made is not there: its requests must fail.
+                let failed = || PoolEntry::new(PoolState::Failed(error));
+                env.pools.entry(target.slot).or_insert_with(failed);
+            });
+        }
+        None => {}
+    }
+}
+
+fn refuse_request(env: u32, target: Target, message: impl Into<Cow<'static, str>>) {
     let left = with_env(env, |env| env.take(target)).flatten();
     if let Some(left) = left {
         left.cancel();
@@ -190,6 +220,6 @@ fn refuse(env: u32, target: Target, message: impl Into<std::borrow::Cow<'static,
     fail(env, target, &internal(message.into()));
 }
 
-fn internal(message: std::borrow::Cow<'static, str>) -> Error {
+fn internal(message: Cow<'static, str>) -> Error {
     Error::new(ErrorKind::Internal, Phase::Queued, message)
 }

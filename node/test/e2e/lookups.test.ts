@@ -121,3 +121,49 @@ describe('connect.lookup', () => {
     expect(pool.stats.connected).toBe(2);
   });
 });
+
+describe('an address with a zone', () => {
+  /** What becomes of requests of other pools, enough of them to have a slot of every small number. */
+  async function others(): Promise<() => Promise<string[]>> {
+    const pool = new Pool(origin.url);
+    cleanup.add(() => pool.destroy());
+    const paths = Array.from({ length: 32 }, (_, index) => `/${index}`);
+    const all = paths.map(async (path) => {
+      const { body } = await pool.request({ path, method: 'GET' });
+      return body.text();
+    });
+    return () => Promise.all(all);
+  }
+
+  it('is an address, of those that are tried', async () => {
+    for (const zoned of ['::1%lo', 'fe80::1%lo', 'fe80::1%1', 'fe80::1%nosuch0']) {
+      const client = clientWith((_name, _options, done) => {
+        done(null, [
+          { address: zoned, family: 6 },
+          { address: '127.0.0.1', family: 4 },
+        ]);
+      });
+      const untouched = await others();
+      expect(await get(client)).toContain('name.invalid');
+      expect(new Set(await untouched())).toEqual(new Set([new URL(origin.url).host]));
+    }
+  });
+
+  it('that the system does not know fails its own request, as in Node', async () => {
+    const client = clientWith((_name, _options, done) => {
+      done(null, [{ address: 'fe80::1%nosuch0', family: 6 }]);
+    });
+    const untouched = await others();
+    await expect(get(client)).rejects.toMatchObject({ syscall: 'connect' });
+    expect(new Set(await untouched())).toEqual(new Set([new URL(origin.url).host]));
+  });
+
+  it('cannot be bound to: localAddress with a zone is refused by name', () => {
+    for (const options of [
+      { localAddress: 'fe80::1%lo' },
+      { connect: { localAddress: 'fe80::1%lo' } },
+    ]) {
+      expect(() => new Client(url, options)).toThrow(/localAddress.*zone/);
+    }
+  });
+});

@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 
 import { Client, fetch, Pool } from '../../src/index';
-import { WINDOW } from '../../src/wire/generated';
+import { PIECE_OVERHEAD, WINDOW } from '../../src/wire/generated';
 import { rawOrigin } from '../support/servers';
 import { Cleanup } from '../support/wire';
 
@@ -67,6 +67,51 @@ const shapes = {
     ),
   'until the close': () => endless('HTTP/1.1 200 OK\r\n\r\n'),
 };
+
+/** A request that pauses at its head, and what it is told once it goes on. */
+function stopped(client: Client) {
+  const seen = { chunks: 0, bytes: 0, resume: (): void => undefined };
+  const head = new Promise<void>((resolve, reject) => {
+    client.dispatch(
+      { path: '/', method: 'GET' },
+      {
+        onRequestStart: () => undefined,
+        onResponseStart(controller) {
+          controller.pause();
+          seen.resume = () => controller.resume();
+          resolve();
+        },
+        onResponseData(_controller, chunk) {
+          seen.chunks++;
+          seen.bytes += chunk.length;
+        },
+        onResponseEnd: () => undefined,
+        onResponseError: (_controller, error) => reject(error),
+      },
+    );
+  });
+  return { seen, head };
+}
+
+describe('s34 a body in chunks of one byte', () => {
+  const CHUNK = '1\r\na\r\n';
+  const HEAD = 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n';
+
+  it('is told in as many pieces as there were reads, to a reader that stopped and goes on', async () => {
+    const { origin, blocked } = await endless(HEAD, () => Buffer.from(CHUNK.repeat(10_000)));
+    const client = new Client(origin.url);
+    cleanup.add(() => client.destroy());
+    const { seen, head } = stopped(client);
+    head.catch(() => undefined);
+    await head;
+    await blocked(1);
+    seen.resume();
+    // What waited is delivered before that returns.
+    expect(seen.bytes).toBeGreaterThan(1_000);
+    expect(seen.bytes + seen.chunks * PIECE_OVERHEAD).toBeLessThanOrEqual(WINDOW + SLACK);
+    expect(seen.chunks).toBeLessThanOrEqual(seen.bytes / 100);
+  });
+});
 
 describe('s34 a reader that stops', () => {
   for (const [shape, make] of Object.entries(shapes)) {

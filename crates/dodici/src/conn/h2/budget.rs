@@ -43,6 +43,10 @@ impl FrameBudget {
     /// Lists of fields from this size on are to be told of.
     pub(super) const PRICED_FIELDS: usize = FIELDS_OF_A_FRAME;
 
+    /// What requests are told whose peer has overdrawn its account.
+    pub(super) const OVERDRAWN: &str = "HTTP/2: the server sent more frames that do no work than its \
+                                        budget allows: 10,000, and 20,000 a second";
+
     /// A full account.
     pub(super) fn new(now: Instant) -> Self {
         Self {

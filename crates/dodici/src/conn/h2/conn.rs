@@ -371,7 +371,7 @@ impl H2Conn {
         let socket = |message: String| Error::new(ErrorKind::Socket, Phase::Headers, message);
         let (reason, made) = if tap.seen.flooded {
             tap.complain(cx);
-            let message = "HTTP/2: the server sent more frames than it may";
+            let message = FrameBudget::OVERDRAWN;
             (CloseReason::ProtocolError, socket(message.to_owned()))
         } else if let Some((syscall, error)) = tap.failure.take().filter(|_| tap.seen.settings) {
             let made = socket_error(syscall, Phase::Headers, &error);

@@ -18,7 +18,7 @@ use dodici::{
     HookFuture, IncomingBody, Origin, OriginConfig, Phase, Pool, RawTrailers, RequestOptions,
     ResolveHook, ResponseDetail, Scheme, SendBody,
 };
-use http::header::{CONTENT_LENGTH, HeaderValue};
+use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use http::{StatusCode, Uri};
 use http_body::Body as HttpBody;
 use hyper::ext::ReasonPhrase;
@@ -181,15 +181,14 @@ impl Transport {
         let body = match body {
             BodyInner::Bytes(bytes) => SendBody::Full(bytes),
             BodyInner::Stream(body) => {
-                let length = body.size_hint().exact().or_else(|| {
-                    parts
-                        .headers
-                        .get(CONTENT_LENGTH)?
-                        .to_str()
-                        .ok()?
-                        .parse()
-                        .ok()
-                });
+                // It gives way to `transfer-encoding`, where there is such a thing.
+                let gives_way = parts.version != http::Version::HTTP_10
+                    && parts.headers.contains_key(TRANSFER_ENCODING);
+                let declared = parts.headers.get(CONTENT_LENGTH).filter(|_| !gives_way);
+                let length = body
+                    .size_hint()
+                    .exact()
+                    .or_else(|| declared?.to_str().ok()?.parse().ok());
                 SendBody::Stream(match length {
                     Some(length) => Upload::Sized(Declared { body, length }),
                     None => Upload::Unsized(body),

@@ -282,6 +282,9 @@ where
             }
             if restart {
                 self.restart_headers_deadline();
+                if let Some(sink) = self.job.settle.sink() {
+                    sink.written();
+                }
             }
             if progress.continued || (self.continue_deadline.is_some() && self.head_is_there()) {
                 self.let_body_go();

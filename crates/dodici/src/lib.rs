@@ -23,8 +23,8 @@ mod sink;
 mod spare;
 
 pub use client::{
-    ConnectionBook, IncomingBody, OnInformational, RawHeaders, RawTrailers, RequestOptions,
-    ResponseDetail, SendBody, Upgraded,
+    ConnectionBook, IncomingBody, OnInformational, OnWritten, RawHeaders, RawTrailers,
+    RequestOptions, ResponseDetail, SendBody, Upgraded,
 };
 pub use connect::{
     AroundHook, ConnectHooks, Connected, HookFuture, ResolveHook, SocketHook, set_default_roots,

@@ -75,6 +75,9 @@ pub trait Sink: Send {
 
     /// The engine is ready for this many more bytes of the request body.
     fn pull(&mut self, bytes: u32);
+
+    /// Bytes of the request went out.
+    fn written(&mut self) {}
 }
 
 /// Receives the events of one pool.

@@ -90,7 +90,8 @@ impl RequestHead {
             ([], []) => Framing::None,
             ([length], []) => Framing::Sized(length.parse().expect("content-length is a number")),
             ([], [coding]) => {
-                assert_eq!(*coding, "chunked", "only chunked is understood");
+                let last = coding.rsplit(',').next().unwrap_or_default().trim();
+                assert!(last.eq_ignore_ascii_case("chunked"), "no end: {coding}");
                 Framing::Chunked
             }
             _ => panic!("ambiguous framing: {lengths:?} and {codings:?}"),

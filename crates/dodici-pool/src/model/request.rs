@@ -57,6 +57,10 @@ pub struct Request {
     /// Close the connection after this exchange. To be set where the head says
     /// `connection: close`, or HTTP/1.0 without `connection: keep-alive`.
     pub reset: bool,
+    /// Only HTTP/2 will do: on any other connection it fails before a byte of it is written.
+    pub needs_http2: bool,
+    /// Its upgrade is one of HTTP/1.1 alone: over HTTP/2 it is sent without it.
+    pub http1_upgrade: bool,
     /// The head carries `expect: 100-continue`: the body waits for 100, a final status or
     /// [`ExchangeConfig::continue_timeout`](super::config::ExchangeConfig::continue_timeout).
     pub expect_continue: bool,
@@ -76,6 +80,8 @@ impl Request {
             idempotent: false,
             blocking: true,
             reset: false,
+            needs_http2: false,
+            http1_upgrade: false,
             expect_continue: false,
             headers_timeout: None,
             body_timeout: None,

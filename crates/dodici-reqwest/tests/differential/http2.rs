@@ -2,10 +2,10 @@
 
 use super::*;
 
-type Heard = std::sync::Arc<std::sync::Mutex<Vec<String>>>;
+pub(super) type Heard = std::sync::Arc<std::sync::Mutex<Vec<String>>>;
 
 /// Speaks HTTP/2 without TLS, answers by path, and writes down what it hears.
-async fn http2_server() -> (Vec<String>, Heard) {
+pub(super) async fn http2_server() -> (Vec<String>, Heard) {
     async fn answer(
         request: http::Request<h2::RecvStream>,
         mut respond: h2::server::SendResponse<bytes::Bytes>,

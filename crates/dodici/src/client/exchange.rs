@@ -9,7 +9,7 @@ use bytes::Bytes;
 use dodici_pool::{Error, HeaderBlock, ResponseHead};
 use parking_lot::Mutex;
 
-use super::{ConnectionBook, OnInformational, ResponseDetail};
+use super::{ConnectionBook, OnInformational, OnWritten, ResponseDetail};
 use crate::sink::{ExchangeInfo, Sink};
 
 /// Chunks shorter than this that wait for a reader who is behind get memory of their own, so that
@@ -114,6 +114,7 @@ impl Shared {
 pub(super) struct ClientSink {
     pub(super) shared: Arc<Shared>,
     pub(super) on_informational: Option<OnInformational>,
+    pub(super) on_written: Option<OnWritten>,
     pub(super) book: Option<Arc<dyn ConnectionBook>>,
 }
 
@@ -144,6 +145,12 @@ impl Sink for ClientSink {
                 connection,
             });
         });
+    }
+
+    fn written(&mut self) {
+        if let Some(OnWritten(callback)) = &self.on_written {
+            callback();
+        }
     }
 
     // Large bodies are read straight into the chunk that the caller gets.

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dodici_pool::{
-    BodyKind, ConnId, ConnectInfo, Error, ErrorKind, HeaderBlock, Phase, Request, ResponseHead,
+    ConnId, ConnectInfo, Error, ErrorKind, HeaderBlock, Phase, Request, ResponseHead,
 };
 use http_body::Body;
 
@@ -101,13 +101,27 @@ impl std::fmt::Debug for OnInformational {
     }
 }
 
+/// Called whenever bytes of the request went out, on the connection's task: whoever waits for the
+/// answer can tell a slow upload from a silent server. Put it in the request's extensions. It must
+/// not block.
+#[derive(Clone)]
+pub struct OnWritten(pub Arc<dyn Fn() + Send + Sync>);
+
+impl std::fmt::Debug for OnWritten {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnWritten")
+    }
+}
+
 impl Pool {
     /// Sends one request and resolves with its response head; the body is read from the response.
     ///
     /// The request line carries the path and query of the URI and `HTTP/1.1`, or `HTTP/1.0` if
-    /// that is the request's version; `Host` is taken from the headers,
-    /// else from the URI's authority, else from the pool's origin. A body of known length is sent
-    /// with `Content-Length`, any other chunked, with its trailers. `Expect: 100-continue` in the
+    /// that is the request's version; the version `HTTP/2` makes it fail on a connection that speaks
+    /// HTTP/1. `Host` is taken from the headers, else from the URI's authority, else from the pool's
+    /// origin. A body of known length is sent with `Content-Length`, any other chunked, with its
+    /// trailers. `Transfer-Encoding` in the headers makes any body chunked on HTTP/1.1, and the
+    /// codings that it names are written; elsewhere it is left out. `Expect: 100-continue` in the
     /// headers makes the body wait for the server, `Connection: close` ends the connection with the
     /// response.
     ///
@@ -141,8 +155,7 @@ impl Pool {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (parts, body) = request.into_parts();
-        let (body_kind, body) = upload::kind(body);
-        self.send_parts(&parts, body_kind, body, None).await
+        self.send_parts(&parts, SendBody::Stream(body), None).await
     }
 
     /// As [`Pool::send`], for callers who know more: a body that is at hand is written with the
@@ -160,19 +173,13 @@ impl Pool {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (parts, body) = request.into_parts();
-        let (kind, body) = match body {
-            SendBody::Full(bytes) if bytes.is_empty() => (BodyKind::None, None),
-            SendBody::Full(bytes) => (BodyKind::Full(bytes), None),
-            SendBody::Stream(body) => upload::kind(body),
-        };
-        self.send_parts(&parts, kind, body, book).await
+        self.send_parts(&parts, body, book).await
     }
 
     async fn send_parts<B>(
         &self,
         parts: &http::request::Parts,
-        body_kind: BodyKind,
-        body: Option<B>,
+        body: SendBody<B>,
         book: Option<Arc<dyn ConnectionBook>>,
     ) -> Result<http::Response<IncomingBody>, Error>
     where
@@ -184,11 +191,15 @@ impl Pool {
             .get::<RequestOptions>()
             .copied()
             .unwrap_or_default();
-        let head = request_head::serialize(parts, &body_kind, self.origin(), options)?;
+        let codings = request_head::transfer_codings(parts)?;
+        let (kind, body) = upload::kind(body, codings.is_some());
+        let head = request_head::serialize(parts, &kind, codings, self.origin(), options)?;
         let meaning = fields::Meaning::of(parts);
         let request = Request {
             head,
             kind: request_head::kind(parts, meaning),
+            needs_http2: parts.version == http::Version::HTTP_2,
+            http1_upgrade: !request_head::is_websocket(parts),
             idempotent: options
                 .idempotent
                 .unwrap_or_else(|| parts.method.is_idempotent()),
@@ -197,7 +208,7 @@ impl Pool {
             reset: options.reset || meaning.close,
             headers_timeout: options.headers_timeout,
             body_timeout: options.body_timeout,
-            body: body_kind,
+            body: kind,
         };
         let shared = exchange::Shared::new();
         let handle = self.dispatch(
@@ -205,16 +216,24 @@ impl Pool {
             Box::new(exchange::ClientSink {
                 shared: Arc::clone(&shared),
                 on_informational: parts.extensions.get::<OnInformational>().cloned(),
+                on_written: parts.extensions.get::<OnWritten>().cloned(),
                 book,
             }),
         );
-        if let Some(body) = body {
-            let trailers = upload::Trailers {
-                raw: parts.extensions.get::<RawTrailers>().cloned(),
-                title_case: options.title_case,
-            };
-            let pump = upload::pump(body, trailers, Arc::clone(&shared), handle.clone());
-            self.spawn(pump);
+        match body {
+            None => {}
+            Some(SendBody::Full(bytes)) => {
+                handle.body_chunk(bytes);
+                handle.body_end(HeaderBlock::new());
+            }
+            Some(SendBody::Stream(body)) => {
+                let trailers = upload::Trailers {
+                    raw: parts.extensions.get::<RawTrailers>().cloned(),
+                    title_case: options.title_case,
+                };
+                let pump = upload::pump(body, trailers, Arc::clone(&shared), handle.clone());
+                self.spawn(pump);
+            }
         }
         let mut incoming = IncomingBody::new(shared, handle);
         let start = incoming.head(parts.method == http::Method::HEAD).await?;

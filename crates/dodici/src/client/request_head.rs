@@ -24,11 +24,59 @@ pub(super) fn kind(parts: &Parts, meaning: Meaning) -> RequestKind {
     }
 }
 
+/// Whether the upgrade, if it is one, is one of HTTP/2 as well (RFC 8441).
+pub(super) fn is_websocket(parts: &Parts) -> bool {
+    let named = match parts.extensions.get::<RawHeaders>() {
+        Some(RawHeaders(fields)) => fields.get("upgrade"),
+        None => parts.headers.get(UPGRADE).map(HeaderValue::as_bytes),
+    };
+    named.is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"))
+}
+
+/// The codings that the caller asks for, `chunked` last: whoever passes messages on copies all of
+/// their fields. `None` for none, and on HTTP/1.0, which has none (RFC 9112, section 6.1).
+pub(super) fn transfer_codings(parts: &Parts) -> Result<Option<Vec<u8>>, Error> {
+    let mut codings = Vec::new();
+    let mut is_chunked = false;
+    let mut read = |value: &[u8]| {
+        for coding in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            if coding.is_empty() {
+                continue;
+            }
+            if is_chunked {
+                return Err(invalid("chunked must be the last transfer coding"));
+            }
+            is_chunked = coding.eq_ignore_ascii_case(b"chunked");
+            if !codings.is_empty() {
+                codings.extend_from_slice(b", ");
+            }
+            codings.extend_from_slice(coding);
+        }
+        Ok(())
+    };
+    if let Some(RawHeaders(fields)) = parts.extensions.get::<RawHeaders>() {
+        fields
+            .get_all("transfer-encoding")
+            .try_for_each(&mut read)?;
+    } else {
+        let values = parts.headers.get_all(TRANSFER_ENCODING).iter();
+        values.map(HeaderValue::as_bytes).try_for_each(&mut read)?;
+    }
+    if codings.is_empty() || parts.version == http::Version::HTTP_10 {
+        return Ok(None);
+    }
+    if !is_chunked {
+        codings.extend_from_slice(b", chunked");
+    }
+    Ok(Some(codings))
+}
+
 /// Writes the head. Framing fields are ours: the caller's `Content-Length` must agree with the
-/// body, and `Transfer-Encoding` is refused, so that no request can be read as two.
+/// body, and gives way to `codings`, so that no request can be read as two.
 pub(super) fn serialize(
     parts: &Parts,
     body: &BodyKind,
+    codings: Option<Vec<u8>>,
     origin: &Origin,
     options: RequestOptions,
 ) -> Result<Bytes, Error> {
@@ -55,13 +103,19 @@ pub(super) fn serialize(
             target.as_bytes()
         });
     }
-    head.extend_from_slice(if parts.version == http::Version::HTTP_10 {
-        b" HTTP/1.0\r\n"
-    } else {
-        b" HTTP/1.1\r\n"
+    head.extend_from_slice(match parts.version {
+        http::Version::HTTP_10 if matches!(body, BodyKind::Chunked) => {
+            return Err(invalid(
+                "HTTP/1.0 has no way to send a body of unknown length",
+            ));
+        }
+        http::Version::HTTP_10 => b" HTTP/1.0\r\n",
+        // Over HTTP/2 it is read, not written.
+        http::Version::HTTP_11 | http::Version::HTTP_2 => b" HTTP/1.1\r\n",
+        _ => return Err(invalid("a request is HTTP/1.0, HTTP/1.1 or HTTP/2")),
     });
     if let Some(RawHeaders(fields)) = parts.extensions.get::<RawHeaders>() {
-        return raw(head, parts, body, origin, fields);
+        return raw(head, parts, body, codings, origin, fields);
     }
     let case = if options.title_case {
         Case::Title
@@ -73,11 +127,8 @@ pub(super) fn serialize(
     } else if parts.headers.get_all(HOST).iter().count() > 1 {
         return Err(invalid("a request can have only one host header"));
     }
-    if parts.headers.contains_key(TRANSFER_ENCODING) {
-        return Err(invalid("transfer-encoding is set by the engine"));
-    }
     for (name, value) in &parts.headers {
-        if name != CONTENT_LENGTH {
+        if name != CONTENT_LENGTH && name != TRANSFER_ENCODING {
             field(&mut head, name, value, case);
         }
     }
@@ -85,7 +136,14 @@ pub(super) fn serialize(
         case.write(&mut head, "connection");
         head.extend_from_slice(b": upgrade\r\n");
     }
-    frame(&mut head, &parts.method, &parts.headers, body, case)?;
+    frame(
+        &mut head,
+        &parts.method,
+        &parts.headers,
+        body,
+        codings,
+        case,
+    )?;
     head.extend_from_slice(b"\r\n");
     Ok(head.into())
 }
@@ -155,6 +213,7 @@ fn raw(
     mut head: Vec<u8>,
     parts: &Parts,
     body: &BodyKind,
+    codings: Option<Vec<u8>>,
     origin: &Origin,
     fields: &HeaderBlock,
 ) -> Result<Bytes, Error> {
@@ -171,7 +230,7 @@ fn raw(
         let checked =
             HeaderValue::from_bytes(value).map_err(|_| invalid("illegal header value"))?;
         if known == TRANSFER_ENCODING {
-            return Err(invalid("transfer-encoding is set by the engine"));
+            continue;
         }
         if known == CONTENT_LENGTH {
             declared.append(known, checked);
@@ -182,7 +241,8 @@ fn raw(
         head.extend_from_slice(value);
         head.extend_from_slice(b"\r\n");
     }
-    frame(&mut head, &parts.method, &declared, body, Case::Title)?;
+    let case = Case::Title;
+    frame(&mut head, &parts.method, &declared, body, codings, case)?;
     head.extend_from_slice(b"\r\n");
     Ok(head.into())
 }
@@ -193,6 +253,7 @@ fn frame(
     method: &http::Method,
     headers: &http::HeaderMap,
     body: &BodyKind,
+    codings: Option<Vec<u8>>,
     case: Case,
 ) -> Result<(), Error> {
     let length = match body {
@@ -200,11 +261,13 @@ fn frame(
         BodyKind::Full(bytes) => Some(bytes.len() as u64),
         BodyKind::Sized(length) => Some(*length),
         BodyKind::Chunked => {
-            if headers.contains_key(CONTENT_LENGTH) {
+            if codings.is_none() && headers.contains_key(CONTENT_LENGTH) {
                 return Err(mismatch());
             }
             case.write(head, "transfer-encoding");
-            head.extend_from_slice(b": chunked\r\n");
+            head.extend_from_slice(b": ");
+            head.extend_from_slice(codings.as_deref().unwrap_or(b"chunked"));
+            head.extend_from_slice(b"\r\n");
             return Ok(());
         }
     };

@@ -9,20 +9,24 @@ use dodici_pool::{BodyKind, Error, ErrorKind, HeaderBlock, Phase};
 use http::HeaderMap;
 use http_body::Body;
 
-use super::RawTrailers;
 use super::exchange::Shared;
 use super::request_head::write_title_case;
+use super::{RawTrailers, SendBody};
 use crate::origin::RequestHandle;
 
-/// How a body is framed; the body itself if there is something to pump.
-pub(super) fn kind<B: Body>(body: B) -> (BodyKind, Option<B>) {
-    if body.is_end_stream() {
-        return (BodyKind::None, None);
-    }
-    match body.size_hint().exact() {
-        Some(length) => (BodyKind::Sized(length), Some(body)),
-        None => (BodyKind::Chunked, Some(body)),
-    }
+/// How a body is framed; the body itself if it is not sent with the head. `chunked`: whatever its
+/// length.
+pub(super) fn kind<B: Body>(body: SendBody<B>, chunked: bool) -> (BodyKind, Option<SendBody<B>>) {
+    let length = match &body {
+        SendBody::Full(bytes) if bytes.is_empty() => return (BodyKind::None, None),
+        SendBody::Full(_) if chunked => None,
+        SendBody::Full(bytes) => return (BodyKind::Full(bytes.clone()), None),
+        SendBody::Stream(body) if body.is_end_stream() => return (BodyKind::None, None),
+        SendBody::Stream(_) if chunked => None,
+        SendBody::Stream(body) => body.size_hint().exact(),
+    };
+    let kind = length.map_or(BodyKind::Chunked, BodyKind::Sized);
+    (kind, Some(body))
 }
 
 /// How the trailers of a body are written.
@@ -58,13 +62,14 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    let handle = Unfinished(Some(handle));
     let mut body = pin!(body);
     let mut allowed: i64 = 0;
     loop {
         while allowed <= 0 {
             match std::future::poll_fn(|cx| shared.poll_pull(cx.waker())).await {
                 Some(more) => allowed += i64::from(more),
-                None => return,
+                None => return handle.done(|_| {}),
             }
         }
         // Asked until it has nothing to say, so that it wakes this task at the response's end.
@@ -80,24 +85,53 @@ where
         .await
         {
             // The response is over.
-            None => return,
-            Some(None) => return handle.body_end(HeaderBlock::new()),
+            None => return handle.done(|_| {}),
+            Some(None) => return handle.done(|handle| handle.body_end(HeaderBlock::new())),
             Some(Some(Err(error))) => {
                 let error: Box<dyn std::error::Error + Send + Sync> = error.into();
                 let message = format!("the request body failed: {error}");
                 let failed = Error::new(ErrorKind::RequestBody, Phase::Send, message);
-                return handle.body_error(failed.with_source(std::io::Error::other(error)));
+                let failed = failed.with_source(std::io::Error::other(error));
+                return handle.done(|handle| handle.body_error(failed));
             }
             Some(Some(Ok(frame))) => match frame.into_data() {
                 Ok(chunk) => {
                     allowed -= chunk.len() as i64;
-                    handle.body_chunk(chunk);
+                    handle.chunk(chunk);
                 }
                 Err(frame) => {
                     let last = frame.into_trailers().unwrap_or_default();
-                    return handle.body_end(trailers.write(&last));
+                    let last = trailers.write(&last);
+                    return handle.done(|handle| handle.body_end(last));
                 }
             },
+        }
+    }
+}
+
+/// A request that waits for the rest of its body. If that never comes, because its source panicked
+/// or its runtime ends, the request fails.
+struct Unfinished(Option<RequestHandle>);
+
+impl Unfinished {
+    fn chunk(&self, chunk: Bytes) {
+        if let Some(handle) = &self.0 {
+            handle.body_chunk(chunk);
+        }
+    }
+
+    fn done(mut self, tell: impl FnOnce(RequestHandle)) {
+        if let Some(handle) = self.0.take() {
+            tell(handle);
+        }
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(handle) = self.0.take() {
+            let text = "the request body ended in a panic, or with its runtime";
+            handle.body_error(Error::new(ErrorKind::RequestBody, Phase::Send, text));
         }
     }
 }

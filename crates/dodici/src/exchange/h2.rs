@@ -103,11 +103,14 @@ pub(crate) struct StreamExchange {
 impl StreamExchange {
     /// An exchange that waits for a stream; its headers timeout runs already.
     pub(crate) fn new(
-        job: Box<Job>,
+        mut job: Box<Job>,
         request: RequestId,
         info: ExchangeInfo,
         config: &ExchangeConfig,
     ) -> Self {
+        if job.request.kind == RequestKind::Upgrade && job.request.http1_upgrade {
+            job.request.kind = RequestKind::Plain;
+        }
         let headers_timeout = override_timeout(job.request.headers_timeout, config.headers_timeout);
         let body_timeout = override_timeout(job.request.body_timeout, config.body_timeout);
         Self {
@@ -352,6 +355,9 @@ impl StreamExchange {
         }
         if sent && self.part == Part::Head {
             self.deadline = after(self.headers_timeout);
+            if let Some(sink) = self.job.settle.sink() {
+                sink.written();
+            }
         }
         if sent && self.is_upgraded() && self.unsent.is_empty() {
             // The peer has room for it: the next drive writes it, also that before a reset.

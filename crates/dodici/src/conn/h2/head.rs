@@ -72,6 +72,7 @@ impl Target {
         let head = &request.head;
         let mut upgrade = None;
         let mut host: Option<&[u8]> = None;
+        let mut named: Option<Vec<&[u8]>> = None;
         let mut fields = HeaderMap::with_capacity(given.len());
         for field in given {
             let value = field.value;
@@ -84,7 +85,12 @@ impl Target {
                     upgrade = Some(value);
                     continue;
                 }
-                Meaning::Connection => continue,
+                Meaning::Connection => {
+                    if field.name.eq_ignore_ascii_case("connection") {
+                        named.get_or_insert_default().push(value);
+                    }
+                    continue;
+                }
                 Meaning::Te if !value.eq_ignore_ascii_case(b"trailers") => continue,
                 Meaning::Te | Meaning::Field => {}
             }
@@ -97,6 +103,19 @@ impl Target {
                 .map_err(|_| invalid("too many headers"))?;
             if repeated && is_single(&name) && has_other_spelling(given, field.name) {
                 return Err(repeated_field(&name));
+            }
+        }
+        // They were for the HTTP/1.1 connection as well (RFC 9110, section 7.6.1); what is left of
+        // `te` is not.
+        for name in named
+            .iter()
+            .flatten()
+            .flat_map(|value| value.split(|byte| *byte == b','))
+        {
+            if let Ok(name) = HeaderName::from_bytes(name.trim_ascii())
+                && name != header::TE
+            {
+                fields.remove(name);
             }
         }
         let mut method = Method::from_bytes(line.method).map_err(|_| invalid("invalid method"))?;

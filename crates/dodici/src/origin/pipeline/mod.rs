@@ -316,6 +316,14 @@ impl Pipeline {
                 self.return_waiting();
                 return Taken::Goes;
             }
+            if self
+                .waiting
+                .front()
+                .is_some_and(|(_, job)| job.request.needs_http2)
+            {
+                self.refuse_first();
+                continue;
+            }
             let alone = self.waiting.front().is_some_and(|(_, job)| needs_all(job));
             if conn.is_backlogged() || (alone && !self.flights.is_empty()) {
                 return Taken::Goes;
@@ -348,6 +356,17 @@ impl Pipeline {
         Taken::Goes
     }
 
+    /// Fails the request that is next, which this connection cannot serve.
+    #[cold]
+    fn refuse_first(&mut self) {
+        if let Some((request, mut job)) = self.waiting.pop_front() {
+            let text = "the request is for HTTP/2, and the connection speaks HTTP/1";
+            let error = Error::new(ErrorKind::InvalidRequest, Phase::Send, text);
+            contain(|| job.settle.error(error));
+            self.release(request, Outcome::Unwritten, Instant::now());
+        }
+    }
+
     fn send(&mut self, conn: &mut PipeConn, request: RequestId, job: Box<Job>) {
         let body = match &job.request.body {
             BodyKind::Full(bytes) => Some(bytes),
@@ -376,10 +395,18 @@ impl Pipeline {
             self.last = true;
             self.drain(CloseReason::IoError);
         }
-        let due = self.flights.front()?;
+        let due = self.flights.front_mut()?;
+        if wrote
+            && before < due.end
+            && !self.due.head_told
+            && let Some(sink) = due.job.settle.sink()
+        {
+            sink.written();
+        }
         if wrote && before < due.end && self.due.begun && !self.due.head_told {
             self.due.deadline = after(self.due.head_wait.timeout());
         }
+        let due = self.flights.front()?;
         // If some of it was sent, the answer may already be on its way.
         let (reason, error) = failure.filter(|_| due.start >= conn.written())?;
         Some(self.lose(conn, reason, error))

@@ -91,6 +91,8 @@ pub(crate) struct PoolOptions {
 pub(crate) struct Http1Options {
     pub(crate) only: bool,
     pub(crate) title_case: bool,
+    pub(crate) max_fields: Option<usize>,
+    pub(crate) strict_framing: bool,
     pub(crate) obsolete_multiline: bool,
     pub(crate) ignore_invalid: bool,
     pub(crate) spaces_after_name: bool,
@@ -375,11 +377,13 @@ impl Config {
         exchange.leniency = Leniency {
             folded_values: self.http1.obsolete_multiline,
             invalid_fields: self.http1.ignore_invalid,
+        exchange.max_fields = self.http1.max_fields;
             space_before_colon: self.http1.spaces_after_name,
             missing_head: self.http1.http09,
         };
         let connect = &mut config.connect;
         connect.timeout = self.connect_timeout;
+            doubtful_framing: !self.http1.strict_framing,
         connect.attempt_delay = self.connect_timeout.map_or(ATTEMPT_DELAY, |timeout| {
             ATTEMPT_DELAY.min(timeout / ATTEMPT_SHARE)
         });

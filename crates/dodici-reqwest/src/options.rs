@@ -251,6 +251,14 @@ options! {
         config.http1.spaces_after_name = value;
     }
 
+    /// Most fields in the head of a response, and in its trailers. A response with more of them
+    /// fails. Default: as many as fit into a head of 400 KiB, where hyper's clients take 100.
+    ///
+    /// HTTP/1 only.
+    fn http1_max_headers(max: usize) |config| {
+        config.http1.max_fields = Some(max);
+    }
+
     /// Speaks HTTP/1 only.
     fn http1_only() |config| {
         config.http1.only = true;

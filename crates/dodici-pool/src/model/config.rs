@@ -157,6 +157,9 @@ pub struct ExchangeConfig {
     pub body_timeout: Option<Duration>,
     /// Bytes of a response head, status line included. Default 16 KiB.
     pub max_header_size: usize,
+    /// Fields of a response head on HTTP/1.1, and of its trailers. Default `None`: as many as fit,
+    /// and 1,000 trailers.
+    pub max_fields: Option<usize>,
     /// Bytes of a response body. Default `None`: no limit.
     pub max_response_size: Option<u64>,
     /// What a `100 Continue` nobody asked for does. Default [`UnexpectedContinue::Ignore`].
@@ -187,8 +190,8 @@ pub struct ExchangeConfig {
     pub early_answer: bool,
 }
 
-/// Faults in the fields of a response's head that are forgiven. Default: none, because what one
-/// reader forgives and another does not is how responses are smuggled.
+/// Faults of a response that are forgiven. Default: none, because what one reader forgives and
+/// another does not is how responses are smuggled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Leniency {
     /// A value that goes on in the next line (RFC 9112, section 5.2). The parts are put
@@ -198,6 +201,11 @@ pub struct Leniency {
     pub invalid_fields: bool,
     /// White space between name and colon (RFC 9112, section 5.1). It is left out, in all fields.
     pub space_before_colon: bool,
+    /// Framing that is against the rules and can be read: a line of the head that ends with LF
+    /// alone; the same `Content-Length` repeated, or one beside `Transfer-Encoding`, which then
+    /// counts (RFC 9112, section 6.3); white space behind a chunk's size, and extensions of any kind.
+    /// The connection ends with the response, so that nothing can be hidden behind it.
+    pub doubtful_framing: bool,
     /// A response that does not start with `HTTP/`, as of a server that speaks HTTP/0.9: all of it, up
     /// to the close, is the body, and the status 200. Only in answer to a request that has no
     /// streamed body.
@@ -222,6 +230,7 @@ impl Default for ExchangeConfig {
             headers_timeout: Some(Duration::from_secs(300)),
             body_timeout: Some(Duration::from_secs(300)),
             max_header_size: 16 * 1024,
+            max_fields: None,
             max_response_size: None,
             unexpected_continue: UnexpectedContinue::Ignore,
             continue_timeout: Duration::from_secs(1),

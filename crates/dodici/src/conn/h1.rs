@@ -359,10 +359,13 @@ impl H1Conn {
 
 /// The guard of a connection with these limits.
 pub(super) fn guard(config: &ExchangeConfig) -> Guard {
-    let limits = Limits {
+    let mut limits = Limits {
         max_header_size: config.max_header_size,
         ..Limits::default()
     };
+    if let Some(fields) = config.max_fields {
+        limits = limits.with_max_fields(fields);
+    }
     Guard::new(limits, config.unexpected_continue).with_leniency(config.leniency)
 }
 

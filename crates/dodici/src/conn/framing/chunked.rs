@@ -36,11 +36,15 @@ const FORBIDDEN_TRAILERS: [&[u8]; 6] = [
 /// ```text
 /// Size ─CR─▶ SizeLf ─▶ Data ─▶ DataCr ─▶ DataLf ─▶ Size
 ///  │            ▲ └─(size 0)─▶ Trailers ─▶ end
-///  └─;─▶ Ext* ──┘ CR
+///  └─;─▶ Ext* ──┘ CR                      (SizeSpace and ExtForgiven: see there)
 /// ```
 #[derive(Debug, Default)]
 pub(super) struct ChunkedReader {
     at: At,
+    /// [`Leniency::doubtful_framing`](dodici_pool::Leniency::doubtful_framing).
+    lenient: bool,
+    /// Some of it was forgiven: nothing may follow on the connection.
+    forgiven: bool,
     /// Size of the chunk at hand while its line is read, then what is left of its data.
     size: u64,
     digits: u8,
@@ -64,6 +68,10 @@ enum At {
     ExtQuotedPair,
     /// Behind the closing quote.
     ExtQuotedEnd,
+    /// In white space behind a size that was forgiven.
+    SizeSpace,
+    /// In an extension that was forgiven.
+    ExtForgiven,
     SizeLf,
     Data,
     DataCr,
@@ -85,8 +93,19 @@ pub(super) enum Found {
 }
 
 impl ChunkedReader {
+    /// Forgives doubtful framing from now on.
+    pub(super) fn forgive(&mut self) {
+        self.lenient = true;
+    }
+
+    /// Whether something in the body at hand was forgiven.
+    pub(super) fn forgave(&self) -> bool {
+        self.forgiven
+    }
+
     /// Starts a body and forgets the one before; keeps the memory.
     pub(super) fn start(&mut self) {
+        self.forgiven = false;
         self.at = At::Size;
         self.size = 0;
         self.digits = 0;
@@ -178,6 +197,11 @@ impl ChunkedReader {
                 self.count_extension_byte(limits)?;
                 return Ok(At::ExtNameStart);
             }
+            b' ' | b'\t' if self.digits > 0 && self.lenient => {
+                self.forgiven = true;
+                self.count_extension_byte(limits)?;
+                return Ok(At::SizeSpace);
+            }
             b'\n' if self.digits > 0 => {
                 return Err(Reject::Parse(
                     CrExpected,
@@ -222,6 +246,22 @@ impl ChunkedReader {
                     CrExpected,
                     "Missing expected CR after chunk extension",
                 ));
+            }
+            (At::SizeSpace, b' ' | b'\t') => At::SizeSpace,
+            (At::SizeSpace, b';') => At::ExtNameStart,
+            (At::SizeSpace | At::ExtForgiven, b'\r') => return Ok(At::SizeLf),
+            (At::SizeSpace, _) => {
+                return Err(Reject::Parse(
+                    InvalidChunkSize,
+                    "Invalid character in chunk size",
+                ));
+            }
+            (_, byte) if self.lenient && byte != b'\n' => {
+                self.forgiven = true;
+                if byte == b'\r' {
+                    return Ok(At::SizeLf);
+                }
+                At::ExtForgiven
             }
             (At::ExtQuoted | At::ExtQuotedPair, _) => {
                 return Err(Reject::Parse(

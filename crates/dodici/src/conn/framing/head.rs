@@ -7,8 +7,9 @@ use dodici_pool::ParseErrorCode::{
 };
 use dodici_pool::{Leniency, ResponseHead, Version};
 
-use super::field::{self, bad_text, is_text, without_crlf};
+use super::field::{self, bad_text, is_text};
 use super::lenient::{self, Forgiven};
+use super::limits::Limits;
 use super::line::{Line, LineBuffer};
 use super::reject::Reject;
 use super::rules::FramingFields;
@@ -48,6 +49,7 @@ impl HeadReader {
 
     pub(super) fn forgive(&mut self, leniency: Leniency) {
         self.leniency = leniency;
+        self.fields = FramingFields::new(leniency.doubtful_framing);
     }
 
     /// Whether what starts with `input` has no head, where that is forgiven; `None` if it is too
@@ -98,20 +100,20 @@ impl HeadReader {
         if self.head.headers.byte_len() > KEEP {
             self.head = ResponseHead::default();
         }
-        self.fields = FramingFields::default();
+        self.fields = FramingFields::new(self.leniency.doubtful_framing);
         self.lines.start();
         self.expects = Expects::StatusLine;
     }
 
     /// Reads on. Returns how many bytes of `input` were taken and whether the head is complete;
     /// if it is not, all of `input` was taken.
-    pub(super) fn read(&mut self, input: &[u8], limit: usize) -> Result<(usize, bool), Reject> {
+    pub(super) fn read(&mut self, input: &[u8], limits: &Limits) -> Result<(usize, bool), Reject> {
         if self.expects == Expects::Next {
             self.start();
         }
         let mut at = 0;
         loop {
-            let (taken, line) = self.lines.take(&input[at..], limit);
+            let (taken, line) = self.lines.take(&input[at..], limits.max_header_size);
             at += taken;
             if self.expects == Expects::StatusLine {
                 let (Line::Complete(start) | Line::Partial(start) | Line::Overflow(start)) = &line;
@@ -122,17 +124,19 @@ impl HeadReader {
                 Line::Partial(_) => return Ok((at, false)),
                 Line::Overflow(_) => return Err(Reject::Overflow),
             };
+            let fields = &mut self.fields;
             if self.expects == Expects::StatusLine {
                 // Some servers count a CRLF behind the previous message's body, and RFC 9112, section
                 // 2.2, has its receiver skip it. The limit of the head counts them.
                 if line == b"\r\n" {
                     continue;
                 }
-                read_status_line(line, &mut self.head)?;
+                let end = "Missing expected CR after response line";
+                read_status_line(fields.without_end(line, end)?, &mut self.head)?;
                 self.expects = Expects::Field;
                 continue;
             }
-            let line = without_crlf(line, "Missing expected CR after header value")?;
+            let line = fields.without_end(line, "Missing expected CR after header value")?;
             if line.is_empty() {
                 self.expects = Expects::Next;
                 self.lines.shrink(KEEP);
@@ -152,7 +156,10 @@ impl HeadReader {
                     }
                 }
             };
-            self.fields.note(self.head.version, name, value)?;
+            fields.note(self.head.version, name, value)?;
+            if self.head.headers.len() == limits.max_fields {
+                return Err(Reject::Overflow);
+            }
             self.head.headers.push(name, value);
         }
     }
@@ -196,10 +203,9 @@ fn check_start(start: &[u8]) -> Result<(), Reject> {
     Ok(())
 }
 
-/// Reads a complete line that [`check_start`] has passed.
+/// Reads a complete line that [`check_start`] has passed, without its end.
 fn read_status_line(line: &[u8], head: &mut ResponseHead) -> Result<(), Reject> {
     const INVALID: Reject = Reject::Parse(InvalidStatus, "Invalid response status");
-    let line = without_crlf(line, "Missing expected CR after response line")?;
     // "HTTP/1.x " is checked and has no line end in it, so the line has at least these 9 bytes.
     let (version, rest) = line.split_at_checked(9).ok_or(INVALID)?;
     head.version = if version[7] == b'0' {

@@ -88,18 +88,21 @@ mod tests {
         invalid_fields: false,
         space_before_colon: false,
         missing_head: false,
+        doubtful_framing: false,
     };
     const INVALID: Leniency = Leniency {
         folded_values: false,
         invalid_fields: true,
         space_before_colon: false,
         missing_head: false,
+        doubtful_framing: false,
     };
     const SPACED: Leniency = Leniency {
         folded_values: false,
         invalid_fields: false,
         space_before_colon: true,
         missing_head: false,
+        doubtful_framing: false,
     };
 
     /// The fields of a head with these lines; `None` if it is refused. However it is cut, it is

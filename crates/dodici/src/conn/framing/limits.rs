@@ -16,6 +16,8 @@ pub struct Limits {
     /// before it) to the empty line, reason phrase and separators included. Default 16 KiB:
     /// Node's `--max-http-header-size`.
     pub max_header_size: usize,
+    /// Fields of one response head. Default: as many as fit into it.
+    pub max_fields: usize,
     /// Informational responses to one request. Default 64: a server has use for a handful.
     pub max_informational: u32,
     /// Bytes of all informational heads of one request together. Default 64 KiB.
@@ -39,12 +41,23 @@ impl Limits {
             ..Self::default()
         }
     }
+
+    /// With another limit for the fields of heads and of trailers.
+    #[must_use]
+    pub fn with_max_fields(self, fields: usize) -> Self {
+        Self {
+            max_fields: fields,
+            max_trailers: fields,
+            ..self
+        }
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             max_header_size: 16 * 1024,
+            max_fields: usize::MAX,
             max_informational: 64,
             max_informational_bytes: 64 * 1024,
             max_chunk_extension_bytes: 16 * 1024,

@@ -76,8 +76,8 @@ pub struct Guard {
     kind: RequestKind,
     expect_continue: bool,
     informational: Informational,
-    /// An informational response announced a body, which it cannot have: what follows it may be
-    /// that body.
+    /// An informational response announced a body, which it cannot have, or had to be forgiven: what
+    /// follows it may be that body.
     suspicious: bool,
     framing: Framing,
     other_codings: bool,
@@ -191,6 +191,9 @@ impl Guard {
     #[must_use]
     pub fn with_leniency(mut self, leniency: Leniency) -> Self {
         self.head.forgive(leniency);
+        if leniency.doubtful_framing {
+            self.chunked.forgive();
+        }
         self
     }
 
@@ -337,7 +340,8 @@ impl Guard {
     }
 
     /// What the current message says about reuse; valid after [`GuardEvent::Head`] until the next
-    /// [`Guard::begin`]. It speaks of the connection after the message's end.
+    /// [`Guard::begin`]. It speaks of the connection after the message's end, and is final there: a
+    /// body whose framing had to be forgiven ends the connection.
     pub fn keep_alive(&self) -> KeepAlive {
         self.keep_alive
     }
@@ -372,7 +376,7 @@ impl Guard {
                 return self.classify().map(Step::nothing);
             }
         }
-        let (consumed, complete) = self.head.read(input, self.limits.max_header_size)?;
+        let (consumed, complete) = self.head.read(input, &self.limits)?;
         let event = if complete {
             self.classify()?
         } else {
@@ -404,7 +408,8 @@ impl Guard {
     fn classify_informational(&mut self) -> Result<GuardEvent, Reject> {
         self.informational
             .add(self.head.section_len(), &self.limits)?;
-        self.suspicious |= self.head.fields().announce_body();
+        let fields = self.head.fields();
+        self.suspicious |= fields.announce_body() || fields.forgave();
         if self.head().status != 100 {
             return Ok(GuardEvent::Informational);
         }
@@ -459,6 +464,9 @@ impl Guard {
 
     fn feed_chunked(&mut self, input: &[u8]) -> Result<Step, Reject> {
         let (consumed, found) = self.chunked.read(input, &self.limits)?;
+        if self.chunked.forgave() {
+            self.keep_alive.reusable = false;
+        }
         let event = match found {
             Found::Nothing => GuardEvent::NeedMore,
             Found::LastChunk => GuardEvent::LastChunk,

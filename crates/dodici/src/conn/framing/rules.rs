@@ -10,7 +10,7 @@ use dodici_pool::ParseErrorCode::{
 };
 use dodici_pool::Version;
 
-use super::field::trim;
+use super::field::{trim, without_crlf};
 use super::reject::Reject;
 
 /// Largest length we count with: 2^53 - 1, the largest integer that JavaScript represents
@@ -20,6 +20,10 @@ pub(super) const MAX_LENGTH: u64 = (1 << 53) - 1;
 /// The framing fields of one head, gathered field by field.
 #[derive(Debug, Default)]
 pub(super) struct FramingFields {
+    /// [`Leniency::doubtful_framing`](dodici_pool::Leniency::doubtful_framing).
+    lenient: bool,
+    /// Some of it was forgiven: nothing may follow on the connection.
+    forgiven: bool,
     content_length: Option<u64>,
     transfer_encoding: Option<Codings>,
     close: bool,
@@ -49,6 +53,38 @@ pub(super) enum Delimiter {
 }
 
 impl FramingFields {
+    /// For another head.
+    pub(super) fn new(lenient: bool) -> Self {
+        Self {
+            lenient,
+            ..Self::default()
+        }
+    }
+
+    /// A line without its end. Refuses a bare LF with this reason.
+    pub(super) fn without_end<'a>(
+        &mut self,
+        line: &'a [u8],
+        bare_lf: &'static str,
+    ) -> Result<&'a [u8], Reject> {
+        without_crlf(line, bare_lf).or_else(|fault| {
+            self.forgive(fault)?;
+            Ok(line.strip_suffix(b"\n").unwrap_or(line))
+        })
+    }
+
+    /// Whether something had to be forgiven.
+    pub(super) fn forgave(&self) -> bool {
+        self.forgiven
+    }
+
+    /// Whether this fault is overlooked.
+    #[cold]
+    fn forgive(&mut self, fault: Reject) -> Result<(), Reject> {
+        self.forgiven = true;
+        if self.lenient { Ok(()) } else { Err(fault) }
+    }
+
     /// Takes note of one field. Refuses whatever could be read in two ways.
     pub(super) fn note(
         &mut self,
@@ -91,7 +127,7 @@ impl FramingFields {
     /// Whether both sides may go on with the connection (RFC 9112, section 9.3). `close` wins
     /// over `keep-alive`.
     pub(super) fn persistent(&self, version: Version) -> bool {
-        !self.close && (version == Version::Http11 || self.keep_alive)
+        !self.close && !self.forgiven && (version == Version::Http11 || self.keep_alive)
     }
 
     /// `Upgrade` and `Connection: upgrade`, both of which a 101 must carry (RFC 9110, sections
@@ -107,13 +143,12 @@ impl FramingFields {
 
     fn note_content_length(&mut self, value: &[u8]) -> Result<(), Reject> {
         if self.transfer_encoding.is_some() {
-            return Err(length_beside_codings());
+            return self.forgive(length_beside_codings());
         }
-        if self.content_length.is_some() {
-            return Err(Reject::Parse(
-                UnexpectedContentLength,
-                "Duplicate Content-Length",
-            ));
+        if self.lenient && value.contains(&b',') {
+            self.forgiven = true;
+            let mut values = value.split(|byte| *byte == b',').map(trim);
+            return values.try_for_each(|value| self.note_content_length(value));
         }
         if value.is_empty() {
             return Err(Reject::Parse(InvalidContentLength, "Empty Content-Length"));
@@ -135,13 +170,17 @@ impl FramingFields {
                 ));
             }
         }
-        self.content_length = Some(length);
-        Ok(())
+        let before = self.content_length.replace(length);
+        match before.map(|before| before == length) {
+            None => Ok(()),
+            Some(true) => self.forgive(repeated_length()),
+            Some(false) => Err(repeated_length()),
+        }
     }
 
     fn note_transfer_encoding(&mut self, version: Version, value: &[u8]) -> Result<(), Reject> {
         if self.content_length.is_some() {
-            return Err(length_beside_codings());
+            self.forgive(length_beside_codings())?;
         }
         if version != Version::Http11 {
             // RFC 9112, section 6.1: the framing of such a message is to be taken as faulty.
@@ -227,6 +266,11 @@ fn next_element(list: &[u8]) -> Result<(&[u8], &[u8]), Reject> {
         return Err(invalid_codings());
     }
     Ok((list, &[]))
+}
+
+#[cold]
+fn repeated_length() -> Reject {
+    Reject::Parse(UnexpectedContentLength, "Duplicate Content-Length")
 }
 
 #[cold]

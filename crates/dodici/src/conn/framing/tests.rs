@@ -1,8 +1,9 @@
-//! What only the inside can see: memory. Behaviour is tested in `tests/framing_*.rs`.
+//! What only the inside can see: memory; and what is forgiven. Other behaviour is tested in
+//! `tests/framing_*.rs`.
 
-use dodici_pool::{ErrorKind, RequestKind, UnexpectedContinue};
+use dodici_pool::{ErrorKind, Leniency, RequestKind, UnexpectedContinue};
 
-use super::{Guard, Limits};
+use super::{Guard, GuardEvent, Limits};
 
 fn held(guard: &Guard) -> usize {
     guard.head.held_capacity() + guard.head().headers.byte_len() + guard.head().reason.len()
@@ -65,4 +66,56 @@ fn the_memory_of_a_huge_cut_line_is_given_back_when_its_head_is_complete() {
     assert_eq!(guard.head.held_capacity(), 0);
     assert_eq!(guard.head().headers.byte_len(), 500_001);
     assert!(guard.feed(b"").is_ok() && guard.is_idle());
+}
+
+/// Body and whether the connection is reusable; `None` if the response is refused.
+fn read(leniency: Leniency, bytes: &[u8], piece: usize) -> Option<(Vec<u8>, bool)> {
+    let guard = Guard::new(Limits::default(), UnexpectedContinue::Ignore);
+    let mut guard = guard.with_leniency(leniency);
+    guard.begin(RequestKind::Plain, false);
+    let mut body = Vec::new();
+    for mut input in bytes.chunks(piece) {
+        loop {
+            let step = guard.feed(input).ok()?;
+            match step.event {
+                GuardEvent::Data(range) => body.extend_from_slice(&input[range]),
+                GuardEvent::End => return Some((body, guard.keep_alive().reusable)),
+                GuardEvent::NeedMore if step.consumed == input.len() => break,
+                _ => {}
+            }
+            input = &input[step.consumed..];
+        }
+    }
+    guard.feed(b"").ok()?;
+    Some((body, guard.keep_alive().reusable))
+}
+
+#[test]
+fn doubtful_framing_is_forgiven_however_it_is_cut_and_ends_the_connection() {
+    let lenient = Leniency {
+        doubtful_framing: true,
+        ..Leniency::default()
+    };
+    for doubtful in [
+        "HTTP/1.1 200 OK\ncontent-length: 2\n\nok",
+        "HTTP/1.1 103 E\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\ncontent-length: 9\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 2, 2\r\ncontent-length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2 \t\r\nok\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0 ;\"\r\n\r\n",
+    ] {
+        for piece in [1, 3, doubtful.len()] {
+            let told = format!("{doubtful:?} by {piece}");
+            assert_eq!(
+                read(Leniency::default(), doubtful.as_bytes(), piece),
+                None,
+                "{told}"
+            );
+            let found = read(lenient, doubtful.as_bytes(), piece);
+            assert_eq!(found, Some((b"ok".to_vec(), false)), "{told}");
+        }
+    }
+    let clean = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2;a=b\r\nok\r\n0\r\n\r\n";
+    let found = read(lenient, clean.as_bytes(), clean.len());
+    assert_eq!(found, Some((b"ok".to_vec(), true)));
 }

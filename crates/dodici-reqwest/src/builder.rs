@@ -245,7 +245,7 @@ impl ClientBuilder {
         } else {
             let system = config.system_proxies.then(Matcher::system);
             let own = config.proxies.into_iter().map(Proxy::into_matcher);
-            own.chain(system).collect()
+            own.chain(system.map(Ok)).collect::<crate::Result<_>>()?
         };
         let mut events = config.events;
         if config.verbose {

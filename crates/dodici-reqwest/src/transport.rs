@@ -157,7 +157,7 @@ impl Transport {
     ) -> crate::Result<http::Response<TransportBody>> {
         let started = Instant::now();
         let (mut parts, body) = request.into_parts();
-        let route = self.route(&parts.uri);
+        let route = self.route(&parts.uri)?;
         let entry = match &route {
             None => self.0.direct(&parts.uri, &parts.uri)?,
             Some(route) if route.is_forward() => {
@@ -216,9 +216,10 @@ impl Transport {
         }
     }
 
-    fn route(&self, uri: &Uri) -> Option<Route> {
-        let proxies = &self.0.settings.proxies;
-        proxies.iter().find_map(|proxy| proxy.route(uri))
+    fn route(&self, uri: &Uri) -> crate::Result<Option<Route>> {
+        let proxies = self.0.settings.proxies.iter();
+        let mut routes = proxies.map(|proxy| proxy.route(uri));
+        routes.find_map(Result::transpose).transpose()
     }
 
     /// The engine's response as this crate hands it on.

@@ -30,6 +30,8 @@ pub struct Proxy {
     /// Longest time until the proxy is reached, its TLS included; the timeout of the whole
     /// connection still holds. Default `None`: that one alone.
     pub timeout: Option<Duration>,
+    /// Any 2xx opens a tunnel (RFC 9110, section 9.3.6). Default false: 200 alone, as in undici.
+    pub any_success: bool,
 }
 
 impl Proxy {
@@ -42,6 +44,7 @@ impl Proxy {
             tls: None,
             credentials: None,
             timeout: None,
+            any_success: false,
         }
     }
 }
@@ -132,7 +135,7 @@ pub struct ProxyInfo {
 /// The head of an answer to `CONNECT`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProxyAnswer {
-    /// Always 200: every other answer is an error.
+    /// 200, or any 2xx where [`Proxy::any_success`] allows it: every other answer is an error.
     pub status: u16,
     /// Its fields as they stood on the wire.
     pub headers: HeaderBlock,

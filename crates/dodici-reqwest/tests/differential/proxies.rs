@@ -194,13 +194,13 @@ async fn a_proxy_that_is_not_there_fails_the_same() {
 
 /// A proxy that answers `CONNECT` with `answer`, passes bytes on to port `target` where that is a
 /// 200, and keeps the lines that it was asked with, sorted.
-struct Tunnel {
-    port: u16,
+pub(super) struct Tunnel {
+    pub(super) port: u16,
     heads: Arc<Mutex<Vec<Vec<String>>>>,
 }
 
 impl Tunnel {
-    async fn new(answer: &'static str, target: u16) -> Self {
+    pub(super) async fn new(answer: &'static str, target: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let heads = Arc::new(Mutex::new(Vec::new()));
@@ -213,7 +213,7 @@ impl Tunnel {
         Self { port, heads }
     }
 
-    fn heads(&self, target: u16) -> Vec<Vec<String>> {
+    pub(super) fn heads(&self, target: u16) -> Vec<Vec<String>> {
         let port = format!(":{target}");
         let heads = self.heads.lock().unwrap();
         let plain = |line: &String| line.replace(&port, ":PORT");
@@ -241,7 +241,7 @@ async fn pass(
     fields.insert(0, line.to_owned());
     log.lock().unwrap().push(fields);
     near.write_all(answer.as_bytes()).await?;
-    if answer.contains(" 200 ") {
+    if answer.starts_with("HTTP/1.1 2") {
         let mut far = TcpStream::connect(("127.0.0.1", target)).await?;
         tokio::io::copy_bidirectional(&mut near, &mut far).await?;
     }
@@ -253,7 +253,7 @@ fn lower_name(field: &str) -> String {
     format!("{}:{value}", name.to_lowercase())
 }
 
-const ESTABLISHED: &str = "HTTP/1.1 200 Connection established\r\nvia: x\r\n\r\n";
+pub(super) const ESTABLISHED: &str = "HTTP/1.1 200 Connection established\r\nvia: x\r\n\r\n";
 
 #[tokio::test]
 async fn requests_through_a_tunnel_are_the_same() {

@@ -3,7 +3,7 @@
 //! Called by the proxy's leg. Knows nothing of sockets and TLS.
 //!
 //! The head is read by its own small reader instead of the framing guard, which belongs to a
-//! connection and stands a row above: there is no body here, no reuse, and only 200 is good.
+//! connection and stands a row above: there is no body here, no reuse, and only success is good.
 
 use dodici_pool::{
     Error, ErrorKind, HeaderBlock, Origin, ParseErrorCode, Phase, ProxyAnswer, Replay,
@@ -25,12 +25,18 @@ const CONSTANT: &[u8] = b"HTTP/1.";
 /// The request, ready to be written.
 pub(super) struct HttpTunnel {
     request: Vec<u8>,
+    /// See [`Proxy::any_success`](dodici_pool::Proxy::any_success).
+    any_success: bool,
 }
 
 impl HttpTunnel {
     /// # Errors
     /// `InvalidRequest` for a host, a name or a value that would end its line early (S1).
-    pub(super) fn new(target: &Origin, headers: &HeaderBlock) -> Result<Self, Error> {
+    pub(super) fn new(
+        target: &Origin,
+        headers: &HeaderBlock,
+        any_success: bool,
+    ) -> Result<Self, Error> {
         check_host(&target.host)?;
         let authority = if target.is_ipv6_literal() {
             format!("[{}]:{}", target.host, target.port)
@@ -49,13 +55,16 @@ impl HttpTunnel {
             request.extend_from_slice(b"\r\n");
         }
         request.extend_from_slice(b"\r\n");
-        Ok(Self { request })
+        Ok(Self {
+            request,
+            any_success,
+        })
     }
 
     /// Writes the request and reads the answer, and not one byte more.
     ///
     /// # Errors
-    /// `ProxyRefused` for every status but 200, informational ones too; `Parse` and
+    /// `ProxyRefused` for every status that opens no tunnel, informational ones too; `Parse` and
     /// `HeadersOverflow` for what is no head; `ProxyConnection` if the proxy ends the connection;
     /// `Socket` for what the system says.
     pub(super) async fn ask<S>(&self, stream: &mut S) -> Result<ProxyAnswer, Error>
@@ -69,7 +78,8 @@ impl HttpTunnel {
         write.await.map_err(|error| broken(&error, "write"))?;
         let head = read_head(stream).await?;
         let answer = parse(&head)?;
-        if answer.status == 200 {
+        let opens = answer.status == 200 || self.any_success && answer.status / 100 == 2;
+        if opens {
             return Ok(answer);
         }
         let status = answer.status;

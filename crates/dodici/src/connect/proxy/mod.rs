@@ -62,7 +62,7 @@ impl ProxyLeg {
             }
             ProxyProtocol::HttpForward => Request::Nothing,
             ProxyProtocol::HttpTunnel { headers } => {
-                Request::HttpTunnel(HttpTunnel::new(target, headers)?)
+                Request::HttpTunnel(HttpTunnel::new(target, headers, proxy.any_success)?)
             }
             ProxyProtocol::Socks5 { resolve } => {
                 Request::Socks(Socks::v5(target, *resolve, proxy.credentials.as_ref())?)

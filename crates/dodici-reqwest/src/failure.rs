@@ -30,6 +30,8 @@ enum Cause {
 impl Failure {
     pub(crate) fn new(engine: dodici::Error) -> Self {
         let cause = match engine.kind() {
+            #[cfg(feature = "http2")]
+            ErrorKind::Socket if has_http2_cause(&engine) => None,
             ErrorKind::Socket if engine.phase() != Phase::Proxy => {
                 hyper_error(io_cause(&engine)).map(Cause::Hyper)
             }
@@ -41,33 +43,66 @@ impl Failure {
         Self { engine, cause }
     }
 
+    pub(crate) fn is_builder(&self) -> bool {
+        self.meaning() == Meaning::Builder
+    }
+
     pub(crate) fn is_connect(&self) -> bool {
-        matches!(
-            self.engine.kind(),
-            ErrorKind::Resolve
-                | ErrorKind::Connect
-                | ErrorKind::Tls
-                | ErrorKind::ConnectTimeout
-                | ErrorKind::ProxyRefused { .. }
-                | ErrorKind::ProxyTls
-                | ErrorKind::ProxyConnection
-                | ErrorKind::Socks
-        ) || self.engine.phase() == Phase::Proxy
+        matches!(self.meaning(), Meaning::Dns | Meaning::Connect { .. })
     }
 
     pub(crate) fn is_dns(&self) -> bool {
-        self.engine.kind() == ErrorKind::Resolve
+        self.meaning() == Meaning::Dns
     }
 
     pub(crate) fn is_timeout(&self) -> bool {
-        matches!(
-            self.engine.kind(),
-            ErrorKind::ConnectTimeout | ErrorKind::HeadersTimeout | ErrorKind::BodyTimeout
-        ) || self
-            .engine
-            .system()
-            .is_some_and(|system| system.code == "ETIMEDOUT")
+        let system = self.engine.system();
+        let late = system.is_some_and(|system| system.code == "ETIMEDOUT");
+        late || matches!(
+            self.meaning(),
+            Meaning::Connect { late: true } | Meaning::Exchange { late: true }
+        )
     }
+
+    /// What the engine's error means to a program: the one table behind what [`crate::Error`] says
+    /// of itself. What else is late (a PING, the system) has a cause that says so.
+    fn meaning(&self) -> Meaning {
+        match (self.engine.kind(), self.engine.phase()) {
+            // What cannot be sent, whatever the connection.
+            (ErrorKind::InvalidRequest, Phase::Queued) => Meaning::Builder,
+            (ErrorKind::Resolve, _) => Meaning::Dns,
+            (ErrorKind::ConnectTimeout, _) => Meaning::Connect { late: true },
+            (
+                ErrorKind::Connect
+                | ErrorKind::Tls
+                | ErrorKind::ProxyRefused { .. }
+                | ErrorKind::ProxyTls
+                | ErrorKind::ProxyConnection
+                | ErrorKind::Socks,
+                _,
+            )
+            | (_, Phase::Resolve | Phase::Connect | Phase::Proxy | Phase::TlsHandshake) => {
+                Meaning::Connect { late: false }
+            }
+            (ErrorKind::HeadersTimeout | ErrorKind::BodyTimeout, _) => {
+                Meaning::Exchange { late: true }
+            }
+            _ => Meaning::Exchange { late: false },
+        }
+    }
+}
+
+/// See [`Failure::meaning`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Meaning {
+    /// The caller asks for what cannot be: no request was made.
+    Builder,
+    /// The name does not resolve.
+    Dns,
+    /// There is no connection.
+    Connect { late: bool },
+    /// The exchange failed, in its head or its body: where, says who reports it.
+    Exchange { late: bool },
 }
 
 impl fmt::Debug for Failure {
@@ -110,6 +145,13 @@ impl fmt::Display for TunnelRefused {
 }
 
 impl StdError for TunnelRefused {}
+
+/// HTTP/2 has said why.
+#[cfg(feature = "http2")]
+fn has_http2_cause(error: &dodici::Error) -> bool {
+    let mut causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.any(|cause| cause.is::<h2::Error>())
+}
 
 /// The system's error under the engine's, as far as it says what a program may look for.
 fn io_cause(error: &dodici::Error) -> Option<io::ErrorKind> {

@@ -14,9 +14,9 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use dodici::{
-    ConnId, ConnectHooks, ConnectInfo, ConnectionBook, Engine, ErrorKind, Event, EventSink,
-    HookFuture, IncomingBody, Origin, OriginConfig, Phase, Pool, RawTrailers, RequestOptions,
-    ResolveHook, ResponseDetail, Scheme, SendBody,
+    ConnId, ConnectHooks, ConnectInfo, ConnectionBook, Engine, Event, EventSink, HookFuture,
+    IncomingBody, OnWritten, Origin, OriginConfig, Pool, RawTrailers, RequestOptions, ResolveHook,
+    ResponseDetail, Scheme, SendBody,
 };
 use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use http::{StatusCode, Uri};
@@ -275,9 +275,8 @@ fn unusual_reason(status: StatusCode, reason: &[u8]) -> Option<ReasonPhrase> {
 }
 
 fn engine_error(error: dodici::Error) -> crate::Error {
-    let builder = error.kind() == ErrorKind::InvalidRequest && error.phase() == Phase::Queued;
     let failure = Failure::new(error);
-    if builder {
+    if failure.is_builder() {
         error::builder(failure)
     } else {
         error::request(failure)

@@ -405,4 +405,5 @@ fn goaway_error(code: u32) -> Error {
         Phase::Headers,
         format!("HTTP/2: \"GOAWAY\" frame received with code {code}"),
     )
+    .with_source(h2::Error::from(h2::Reason::from(code)))
 }

@@ -107,23 +107,63 @@ pub(crate) fn in_response(headers: &HeaderMap) -> impl Iterator<Item = Cookie<'_
 }
 
 /// A store in memory that follows RFC 6265.
+///
+/// A cookie for a public suffix (`co.uk`, `github.io`), which would be sent to everybody's hosts
+/// below it, is that host's own or ignored; the list of them is the one of
+/// <https://publicsuffix.org> when this crate was built. A cookie whose name and value are larger
+/// than 4,096 bytes together is ignored, as browsers do (RFC 6265bis, section 5.6).
 #[derive(Debug, Default)]
 pub struct Jar(RwLock<cookie_store::CookieStore>);
+
+/// Most bytes of a cookie's name and value together.
+const MAX_PAIR: usize = 4096;
 
 impl Jar {
     /// Adds a cookie, as if a response from `url` had set it. One that cannot be parsed is
     /// ignored.
     pub fn add_cookie_str(&self, cookie: &str, url: &Url) {
-        let parsed = cookie::Cookie::parse(cookie).ok();
-        let owned = parsed.map(cookie::Cookie::into_owned).into_iter();
-        self.0.write().store_response_cookies(owned, url);
+        self.add(cookie::Cookie::parse(cookie).ok().into_iter(), url);
     }
+
+    fn add<'a>(&self, cookies: impl Iterator<Item = cookie::Cookie<'a>>, url: &Url) {
+        let own = cookies.filter_map(|cookie| {
+            let fits = cookie.name().len() + cookie.value().len() <= MAX_PAIR;
+            narrowed(cookie, url).filter(|_| fits)
+        });
+        let own = own.map(cookie::Cookie::into_owned);
+        self.0.write().store_response_cookies(own, url);
+    }
+}
+
+/// The cookie without a domain that is a public suffix, if it comes from there; `None` if it is not
+/// for this host to set (RFC 6265, section 5.3, step 5).
+fn narrowed<'a>(mut cookie: cookie::Cookie<'a>, url: &Url) -> Option<cookie::Cookie<'a>> {
+    let Some(named) = cookie.domain() else {
+        return Some(cookie);
+    };
+    // As the host of a URL is written: lower case, `xn--`.
+    let domain = match url::Host::parse(named.trim().trim_start_matches('.')) {
+        Ok(url::Host::Domain(domain)) => domain,
+        // The store knows what to make of it.
+        _ => return Some(cookie),
+    };
+    let bare = domain.trim_end_matches('.');
+    // What stands on no list is its owner's: names of a network at home.
+    let is_suffix = psl::suffix(bare.as_bytes())
+        .is_some_and(|suffix| suffix.is_known() && suffix.as_bytes() == bare.as_bytes());
+    if is_suffix {
+        if url.host_str() != Some(&*domain) {
+            return None;
+        }
+        cookie.unset_domain();
+    }
+    Some(cookie)
 }
 
 impl CookieStore for Jar {
     fn set_cookies(&self, cookie_headers: &mut dyn Iterator<Item = &HeaderValue>, url: &Url) {
-        let cookies = cookie_headers.filter_map(|value| Some(Cookie::parse(value)?.0.into_owned()));
-        self.0.write().store_response_cookies(cookies, url);
+        let cookies = cookie_headers.filter_map(|value| Some(Cookie::parse(value)?.0));
+        self.add(cookies, url);
     }
 
     fn cookies(&self, url: &Url) -> Option<HeaderValue> {
@@ -158,6 +198,46 @@ mod tests {
         assert_eq!(jar.cookies(&url).expect("one"), "one=1");
         let other = Url::parse("https://example.org/").expect("valid");
         assert_eq!(jar.cookies(&other), None);
+    }
+
+    #[test]
+    fn a_public_suffix_is_nobodys_domain() {
+        for (host, domain, sent_to, sent) in [
+            ("a.co.uk", "co.uk", "b.co.uk", false),
+            ("a.co.uk", ".CO.UK", "b.co.uk", false),
+            ("a.co.uk", "co.uk.", "b.co.uk", false),
+            ("a.com", "com", "a.com", false),
+            (
+                "a.xn--55qx5d.cn",
+                "\u{516c}\u{53f8}.cn",
+                "b.xn--55qx5d.cn",
+                false,
+            ),
+            ("github.io", "github.io", "github.io", true),
+            ("github.io", "github.io", "you.github.io", false),
+            ("a.shop.co.uk", "shop.co.uk", "b.shop.co.uk", true),
+            ("a.intranet", "intranet", "b.intranet", true),
+            ("localhost", "localhost", "localhost", true),
+        ] {
+            let jar = Jar::default();
+            let url = |host: &str| Url::parse(&format!("http://{host}/")).expect("valid");
+            jar.add_cookie_str(&format!("n=v; Domain={domain}"), &url(host));
+            let told = format!("{host} {domain} {sent_to}");
+            assert_eq!(jar.cookies(&url(sent_to)).is_some(), sent, "{told}");
+        }
+    }
+
+    #[test]
+    fn s40_a_cookie_that_is_too_large_is_not_kept() {
+        let jar = Jar::default();
+        let url = Url::parse("http://example.com/").expect("valid");
+        for (name, bytes) in [("fits", 4092), ("larger", 4091), ("huge", 1 << 20)] {
+            let value = "v".repeat(bytes);
+            jar.add_cookie_str(&format!("{name}={value}; Path=/"), &url);
+        }
+        let sent = jar.cookies(&url).expect("one");
+        assert_eq!(sent.len(), "fits=".len() + 4092);
+        assert!(sent.as_bytes().starts_with(b"fits="));
     }
 
     #[test]

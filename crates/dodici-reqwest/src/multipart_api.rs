@@ -85,19 +85,13 @@ impl Escape {
     pub(crate) fn head(self, boundary: &str, name: &str, meta: &Meta) -> Vec<u8> {
         let mut head = format!("--{boundary}\r\nContent-Disposition: form-data; ").into_bytes();
         match self.apply(name) {
-            Cow::Borrowed(name) => head.extend_from_slice(format!("name=\"{name}\"").as_bytes()),
+            Cow::Borrowed(name) => quoted(&mut head, "name", name),
             Cow::Owned(name) => head.extend_from_slice(format!("name*=utf-8''{name}").as_bytes()),
         }
         if let Some(file_name) = &meta.file_name {
             // `filename*` is not allowed here (RFC 7578, section 4.2).
-            head.extend_from_slice(b"; filename=\"");
-            for byte in file_name.bytes() {
-                if matches!(byte, b'\\' | b'"' | b'\r' | b'\n') {
-                    head.push(b'\\');
-                }
-                head.push(byte);
-            }
-            head.push(b'"');
+            head.extend_from_slice(b"; ");
+            quoted(&mut head, "filename", file_name);
         }
         if let Some(mime) = &meta.mime {
             head.extend_from_slice(b"\r\nContent-Type: ");
@@ -112,6 +106,21 @@ impl Escape {
         head.extend_from_slice(b"\r\n\r\n");
         head
     }
+}
+
+/// Writes `name="value"`. What would end the value or its line is escaped as forms of HTML have it
+/// (HTML Standard, multipart/form-data encoding algorithm).
+fn quoted(head: &mut Vec<u8>, name: &str, value: &str) {
+    head.extend_from_slice(format!("{name}=\"").as_bytes());
+    for byte in value.bytes() {
+        match byte {
+            b'\r' => head.extend_from_slice(b"%0D"),
+            b'\n' => head.extend_from_slice(b"%0A"),
+            b'"' => head.extend_from_slice(b"%22"),
+            byte => head.push(byte),
+        }
+    }
+    head.push(b'"');
 }
 
 /// What stands behind the last part.
@@ -209,7 +218,7 @@ macro_rules! multipart_api {
                 self
             }
 
-            /// Writes names as they are. They must not contain quotes and line ends.
+            /// Writes names as forms of HTML do: only quotes and line ends are escaped.
             #[must_use]
             pub fn percent_encode_noop(mut self) -> Self {
                 self.escape = Escape::Nothing;
@@ -348,12 +357,12 @@ mod tests {
     #[test]
     fn a_file_name_cannot_leave_its_quotes() {
         let meta = Meta {
-            file_name: Some("a\"b\\c".into()),
+            file_name: Some("a\"b\\c\r\nd".into()),
             ..Meta::default()
         };
         let head = Escape::PathSegment.head("b", "n", &meta);
         let text = String::from_utf8_lossy(&head).into_owned();
-        assert!(text.contains("filename=\"a\\\"b\\\\c\"\r\n"), "{text}");
+        assert!(text.contains("filename=\"a%22b\\c%0D%0Ad\"\r\n"), "{text}");
     }
 
     #[test]

@@ -16,8 +16,8 @@
 //! # Ok::<_, dodici_reqwest::Error>(())
 //! ```
 //!
-//! Credentials (`authorization`, `cookie`, `proxy-authorization`, …) never go along to another
-//! host, port or scheme.
+//! Credentials (`authorization`, `cookie`, `proxy-authorization`, …) and a `host` of the caller's
+//! never go along to another host, port or scheme.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -204,8 +204,8 @@ pub(crate) struct Follow {
     urls: Vec<Url>,
     /// Settings of the request; the redirect layer itself drops them.
     settings: Option<Extensions>,
-    /// A redirect has led to another origin: the credentials stay behind for good, wherever the next
-    /// one leads. The redirect layer starts from the first request's headers each time.
+    /// A redirect has led to another origin: what was the first one's own stays behind for good,
+    /// wherever the next one leads. The redirect layer starts from the first request's headers each time.
     left: bool,
     /// Method of the last request.
     method: Method,
@@ -276,8 +276,7 @@ impl tower_policy::Policy<Body, crate::Error> for Follow {
         let told = told.and_then(|next| referer(&next, previous));
         if leaves {
             self.left = true;
-            self.leave_out_raw(&CREDENTIALS);
-            self.leave_out_raw(&[HOST]);
+            self.leave_out_raw(&OWN);
         }
         if self.method != *request.method() {
             self.method.clone_from(request.method());
@@ -287,7 +286,7 @@ impl tower_policy::Policy<Body, crate::Error> for Follow {
             request.extensions_mut().extend(settings.clone());
         }
         if self.left {
-            remove_credentials(request.headers_mut());
+            remove_own(request.headers_mut());
         }
         if let Some(value) = told {
             request.headers_mut().insert(REFERER, value);
@@ -305,17 +304,18 @@ fn same_origin(one: &Url, other: &Url) -> bool {
         && one.scheme() == other.scheme()
 }
 
-/// Fields that are for one origin alone.
-const CREDENTIALS: [HeaderName; 5] = [
+/// Fields that are for one origin alone: its credentials and its name.
+const OWN: [HeaderName; 6] = [
     AUTHORIZATION,
     COOKIE,
     HeaderName::from_static("cookie2"),
+    HOST,
     PROXY_AUTHORIZATION,
     WWW_AUTHENTICATE,
 ];
 
-fn remove_credentials(headers: &mut HeaderMap) {
-    for name in &CREDENTIALS {
+fn remove_own(headers: &mut HeaderMap) {
+    for name in &OWN {
         headers.remove(name);
     }
 }
@@ -368,12 +368,13 @@ mod tests {
             "authorization",
             "cookie",
             "cookie2",
+            "host",
             "proxy-authorization",
             "accept",
         ] {
             headers.insert(name, HeaderValue::from_static("v"));
         }
-        remove_credentials(&mut headers);
+        remove_own(&mut headers);
         assert_eq!(headers.keys().collect::<Vec<_>>(), ["accept"]);
     }
 

@@ -35,9 +35,6 @@ impl ClientBuilder {
     /// # Errors
     /// A builder error for whatever an option was given and cannot be used, and if the thread or
     /// its runtime cannot be made.
-    ///
-    /// # Panics
-    /// On a thread that runs asynchronous tasks, in builds with debug assertions.
     pub fn build(self) -> crate::Result<Client> {
         Client::start(self.inner, self.timeout)
     }

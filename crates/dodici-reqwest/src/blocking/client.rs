@@ -50,19 +50,13 @@ pub(super) struct Worker {
     client: crate::Client,
 }
 
-client_api!(
-    "If TLS or the thread cannot be set up, and, in builds with debug assertions, on a thread that \
-     runs asynchronous tasks."
-);
+client_api!("If TLS or the thread cannot be set up.");
 
 impl Client {
     /// Sends a request and waits for the response's head.
     ///
     /// # Errors
     /// Whatever keeps the request from being answered.
-    ///
-    /// # Panics
-    /// On a thread that runs asynchronous tasks, in builds with debug assertions.
     pub fn execute(&self, request: Request) -> crate::Result<Response> {
         let timeout = request.timeout().copied().or(self.timeout);
         let url = request.url().clone();
@@ -114,17 +108,14 @@ impl Client {
                 });
             })
             .map_err(error::builder)?;
-        let client = Self {
+        Ok(Self {
             worker: Arc::new(Worker {
                 work: Some(work),
                 thread: Some(thread),
                 client,
             }),
             timeout,
-        };
-        // Nothing to wait for; says at once that this is no thread to wait on.
-        let _ = wait::timeout(std::future::ready(Ok::<_, ()>(())), None);
-        Ok(client)
+        })
     }
 
     pub(crate) fn asynchronous(&self) -> &crate::Client {

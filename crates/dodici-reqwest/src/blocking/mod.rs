@@ -8,9 +8,10 @@
 //! # }
 //! ```
 //!
-//! A client has a thread of its own on which an asynchronous one runs. It must not be used on a
-//! thread that runs asynchronous tasks: it would block them, and in a build with debug assertions
-//! it panics.
+//! A client has a thread of its own on which an asynchronous one runs. On a thread that runs
+//! asynchronous tasks it works as anywhere else, and none of them goes on while it waits: if the
+//! answer depends on one of them, only the timeout ends the wait. `tokio::task::spawn_blocking` is
+//! the place for it there.
 //!
 //! Needs the feature `blocking`.
 
@@ -41,9 +42,6 @@ pub use response::Response;
 ///
 /// # Errors
 /// Whatever keeps the request from being answered.
-///
-/// # Panics
-/// On a thread that runs asynchronous tasks, in builds with debug assertions.
 pub fn get<T: crate::IntoUrl>(url: T) -> crate::Result<Response> {
     Client::builder().build()?.get(url).send()
 }

@@ -15,14 +15,10 @@ pub(super) enum Waited<E> {
 }
 
 /// Runs a future to its end on this thread, or until the time is up.
-///
-/// # Panics
-/// On a thread that runs asynchronous tasks, in builds with debug assertions.
 pub(super) fn timeout<T, E>(
     future: impl Future<Output = Result<T, E>>,
     limit: Option<Duration>,
 ) -> Result<T, Waited<E>> {
-    refuse_runtime_threads();
     let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut cx = Context::from_waker(&waker);
@@ -50,14 +46,5 @@ impl Wake for Unpark {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.0.unpark();
-    }
-}
-
-/// A runtime's thread that waits here keeps all its tasks from going on, for ever if the answer
-/// comes from one of them. tokio itself knows whether this is such a thread.
-fn refuse_runtime_threads() {
-    #[cfg(debug_assertions)]
-    if let Ok(shell) = tokio::runtime::Builder::new_current_thread().build() {
-        shell.block_on(std::future::ready(()));
     }
 }

@@ -57,6 +57,7 @@ pub struct Config {
     pub(crate) timeout: Option<Duration>,
     pub(crate) read_timeout: Option<Duration>,
     pub(crate) connect_timeout: Option<Duration>,
+    pub(crate) max_body: Option<u64>,
     pub(crate) verbose: bool,
     pub(crate) https_only: bool,
     pub(crate) names: Names,
@@ -90,9 +91,9 @@ pub(crate) struct PoolOptions {
 #[derive(Debug, Default)]
 pub(crate) struct Http1Options {
     pub(crate) only: bool,
-    pub(crate) title_case: bool,
     pub(crate) max_fields: Option<usize>,
     pub(crate) strict_framing: bool,
+    pub(crate) title_case: bool,
     pub(crate) obsolete_multiline: bool,
     pub(crate) ignore_invalid: bool,
     pub(crate) spaces_after_name: bool,
@@ -166,6 +167,7 @@ impl Default for Config {
             timeout: None,
             read_timeout: None,
             connect_timeout: None,
+            max_body: None,
             verbose: false,
             https_only: false,
             names: Names {
@@ -280,6 +282,7 @@ impl ClientBuilder {
                 headers: config.headers,
                 timeout: config.timeout,
                 read_timeout: config.read_timeout,
+                max_body: config.max_body,
                 https_only: config.https_only,
                 shown,
             }),
@@ -374,16 +377,16 @@ impl Config {
         exchange.headers_timeout = None;
         exchange.body_timeout = None;
         exchange.max_header_size = MAX_HEAD;
+        exchange.max_fields = self.http1.max_fields;
         exchange.leniency = Leniency {
             folded_values: self.http1.obsolete_multiline,
             invalid_fields: self.http1.ignore_invalid,
-        exchange.max_fields = self.http1.max_fields;
             space_before_colon: self.http1.spaces_after_name,
             missing_head: self.http1.http09,
+            doubtful_framing: !self.http1.strict_framing,
         };
         let connect = &mut config.connect;
         connect.timeout = self.connect_timeout;
-            doubtful_framing: !self.http1.strict_framing,
         connect.attempt_delay = self.connect_timeout.map_or(ATTEMPT_DELAY, |timeout| {
             ATTEMPT_DELAY.min(timeout / ATTEMPT_SHARE)
         });

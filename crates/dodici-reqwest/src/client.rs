@@ -16,7 +16,9 @@ use crate::body::Body;
 use crate::builder::ClientBuilder;
 use crate::client_api::client_api;
 use crate::error::{self, TimedOut};
+use crate::ext::MaxBody;
 use crate::into_url::{IntoUrl, uri};
+use crate::limits::Silence;
 use crate::redirect::Follow;
 use crate::request::{Request, RequestBuilder};
 use crate::response::Response;
@@ -51,6 +53,7 @@ pub(crate) struct Inner {
     pub(crate) headers: HeaderMap,
     pub(crate) timeout: Option<Duration>,
     pub(crate) read_timeout: Option<Duration>,
+    pub(crate) max_body: Option<u64>,
     pub(crate) https_only: bool,
     /// What `Debug` shows.
     pub(crate) shown: String,
@@ -110,16 +113,23 @@ impl Client {
         *request.version_mut() = version;
         *request.headers_mut() = headers;
         *request.extensions_mut() = extensions;
+        let most = request
+            .extensions()
+            .get::<MaxBody>()
+            .map(|MaxBody(most)| *most);
+        let silence = self.inner.read_timeout.map(|limit| {
+            let silence = Silence::new(limit);
+            request.extensions_mut().insert(silence.ended_by_writing());
+            silence
+        });
         Pending {
             state: State::Running(Box::pin(Running {
                 sending: self.inner.service.clone().call(request),
                 total: timeout
                     .or(self.inner.timeout)
                     .map(|limit| Box::pin(tokio::time::sleep(limit))),
-                silence: self
-                    .inner
-                    .read_timeout
-                    .map(|limit| Box::pin(tokio::time::sleep(limit))),
+                silence,
+                most: most.or(self.inner.max_body),
                 client: Arc::clone(&self.inner),
                 url,
             })),
@@ -172,7 +182,8 @@ pin_project_lite::pin_project! {
         #[pin]
         sending: Sending,
         total: Option<Pin<Box<Sleep>>>,
-        silence: Option<Pin<Box<Sleep>>>,
+        silence: Option<Silence>,
+        most: Option<u64>,
         client: Arc<Inner>,
         url: Url,
     }
@@ -206,12 +217,16 @@ impl Future for Running {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<crate::Result<Response>> {
         let this = self.project();
-        for limit in [&mut *this.total, &mut *this.silence] {
-            if let Some(limit) = limit
-                && limit.as_mut().poll(cx).is_ready()
-            {
-                return Poll::Ready(Err(error::request(TimedOut).with_url(this.url.clone())));
-            }
+        let late = this
+            .total
+            .as_mut()
+            .is_some_and(|limit| limit.as_mut().poll(cx).is_ready())
+            || this
+                .silence
+                .as_mut()
+                .is_some_and(|silence| silence.poll(cx).is_ready());
+        if late {
+            return Poll::Ready(Err(error::request(TimedOut).with_url(this.url.clone())));
         }
         let response = match ready!(this.sending.poll(cx)) {
             Ok(response) => response,
@@ -226,7 +241,8 @@ impl Future for Running {
             }
         }
         let (total, silence) = (this.total.take(), this.client.read_timeout);
-        let response = response.map(|body| crate::limits::limited(body, total, silence));
+        let most = *this.most;
+        let response = response.map(|body| crate::limits::limited(body, total, silence, most));
         Poll::Ready(Ok(Response::new(response, this.url.clone())))
     }
 }

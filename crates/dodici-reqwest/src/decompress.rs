@@ -1,20 +1,28 @@
-//! The outermost layer: content codings, by tower-http. Without a coding's feature it is nothing.
+//! The outermost layer: asks for content codings (RFC 9110, section 8.4) and takes them away. The
+//! decoders are async-compression's; without a coding's feature it is left alone.
 
-#[cfg(any(
-    feature = "gzip",
-    feature = "brotli",
-    feature = "zstd",
-    feature = "deflate"
-))]
-pub(crate) type Decompress<S> = tower_http::decompression::Decompression<S>;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
-#[cfg(not(any(
-    feature = "gzip",
-    feature = "brotli",
-    feature = "zstd",
-    feature = "deflate"
-)))]
-pub(crate) type Decompress<S> = S;
+use http::HeaderMap;
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, Entry, HeaderValue};
+use pin_project_lite::pin_project;
+use tower::Service;
+
+use crate::body::Body;
+use crate::error;
+use crate::transport::TransportBody;
+
+#[cfg(feature = "__codings")]
+mod decoded;
+#[cfg(feature = "__codings")]
+pub(crate) use decoded::DecodedBody;
+#[cfg(not(feature = "__codings"))]
+pub(crate) type DecodedBody = TransportBody;
+
+/// Codings that one response may have had applied, one after the other. Nobody applies more than
+/// two; each multiplies what a byte on the wire can become.
+const MOST: usize = 5;
 
 /// Which codings a client asks for and takes away. A coding whose feature is missing counts as
 /// off.
@@ -24,6 +32,14 @@ pub(crate) struct Codings {
     pub(crate) brotli: bool,
     pub(crate) zstd: bool,
     pub(crate) deflate: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Coding {
+    Gzip,
+    Brotli,
+    Zstd,
+    Deflate,
 }
 
 impl Default for Codings {
@@ -39,35 +55,168 @@ impl Default for Codings {
 
 impl Codings {
     pub(crate) fn layer<S>(self, inner: S) -> Decompress<S> {
-        #[cfg(any(
-            feature = "gzip",
-            feature = "brotli",
-            feature = "zstd",
-            feature = "deflate"
-        ))]
-        {
-            // Another crate may have turned on codings in tower-http that are off here.
-            let layer = Decompress::new(inner)
-                .no_gzip()
-                .no_br()
-                .no_zstd()
-                .no_deflate();
-            #[cfg(feature = "gzip")]
-            let layer = layer.gzip(self.gzip);
-            #[cfg(feature = "brotli")]
-            let layer = layer.br(self.brotli);
-            #[cfg(feature = "zstd")]
-            let layer = layer.zstd(self.zstd);
-            #[cfg(feature = "deflate")]
-            let layer = layer.deflate(self.deflate);
-            layer
+        let named = [
+            (self.zstd, "zstd"),
+            (self.gzip, "gzip"),
+            (self.deflate, "deflate"),
+            (self.brotli, "br"),
+        ];
+        let wanted: Vec<_> = named
+            .iter()
+            .filter(|(on, _)| *on)
+            .map(|(_, name)| *name)
+            .collect();
+        Decompress {
+            inner,
+            codings: self,
+            // Names alone: they are a value.
+            accept: HeaderValue::try_from(wanted.join(","))
+                .ok()
+                .filter(|all| !all.is_empty()),
         }
-        #[cfg(not(any(
-            feature = "gzip",
-            feature = "brotli",
-            feature = "zstd",
-            feature = "deflate"
-        )))]
-        inner
+    }
+
+    /// What was applied, in this order; `None` if some of it is to be left alone.
+    fn applied(self, headers: &HeaderMap) -> crate::Result<Option<Vec<Coding>>> {
+        let mut all = Vec::new();
+        for value in headers.get_all(CONTENT_ENCODING) {
+            for name in value
+                .as_bytes()
+                .split(|byte| *byte == b',')
+                .map(<[u8]>::trim_ascii)
+            {
+                let coding = match &*name.to_ascii_lowercase() {
+                    b"" | b"identity" => continue,
+                    b"gzip" | b"x-gzip" if self.gzip => Coding::Gzip,
+                    b"br" if self.brotli => Coding::Brotli,
+                    b"zstd" if self.zstd => Coding::Zstd,
+                    b"deflate" if self.deflate => Coding::Deflate,
+                    _ => return Ok(None),
+                };
+                if all.len() == MOST {
+                    let text = format!("the response has more than {MOST} content codings");
+                    return Err(error::decode(text));
+                }
+                all.push(coding);
+            }
+        }
+        Ok((!all.is_empty()).then_some(all))
+    }
+
+    fn decode(
+        self,
+        response: http::Response<TransportBody>,
+    ) -> crate::Result<http::Response<DecodedBody>> {
+        let (mut parts, body) = response.into_parts();
+        let applied = if parts.headers.contains_key(CONTENT_ENCODING) {
+            self.applied(&parts.headers)?
+        } else {
+            None
+        };
+        if applied.is_some() {
+            parts.headers.remove(CONTENT_ENCODING);
+            parts.headers.remove(CONTENT_LENGTH);
+        }
+        #[cfg(feature = "__codings")]
+        let body = DecodedBody::new(body, applied.as_deref());
+        Ok(http::Response::from_parts(parts, body))
+    }
+}
+
+/// See the module.
+#[derive(Clone)]
+pub(crate) struct Decompress<S> {
+    inner: S,
+    codings: Codings,
+    accept: Option<HeaderValue>,
+}
+
+impl<S> Service<http::Request<Body>> for Decompress<S>
+where
+    S: Service<http::Request<Body>, Response = http::Response<TransportBody>, Error = crate::Error>,
+{
+    type Response = http::Response<DecodedBody>;
+    type Error = crate::Error;
+    type Future = Decoding<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<crate::Result<()>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
+        if let Some(accept) = &self.accept
+            && let Entry::Vacant(entry) = request.headers_mut().entry(ACCEPT_ENCODING)
+        {
+            entry.insert(accept.clone());
+        }
+        Decoding {
+            answer: self.inner.call(request),
+            codings: self.codings,
+        }
+    }
+}
+
+pin_project! {
+    /// A response on its way.
+    pub(crate) struct Decoding<F> {
+        #[pin]
+        answer: F,
+        codings: Codings,
+    }
+}
+
+impl<F> Future for Decoding<F>
+where
+    F: Future<Output = crate::Result<http::Response<TransportBody>>>,
+{
+    type Output = crate::Result<http::Response<DecodedBody>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let answer = ready!(this.answer.poll(cx));
+        Poll::Ready(answer.and_then(|response| this.codings.decode(response)))
+    }
+}
+
+#[cfg(all(test, feature = "gzip", feature = "brotli"))]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+
+    fn applied(values: &[&'static str]) -> crate::Result<Option<Vec<Coding>>> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(CONTENT_ENCODING, HeaderValue::from_static(value));
+        }
+        Codings::default().applied(&headers)
+    }
+
+    #[test]
+    fn codings_are_read_from_all_fields_in_any_case() {
+        let both = Some(vec![Coding::Gzip, Coding::Brotli]);
+        assert_eq!(applied(&["gzip, br"]).unwrap(), both);
+        assert_eq!(applied(&["X-GZip,", "identity , BR"]).unwrap(), both);
+        assert_eq!(applied(&["identity"]).unwrap(), None);
+        assert_eq!(applied(&["gzip, compress"]).unwrap(), None);
+    }
+
+    #[test]
+    fn s33_more_than_five_codings_are_an_error() {
+        assert!(applied(&["gzip,br,gzip,br,gzip"]).unwrap().is_some());
+        assert!(
+            applied(&["gzip,br,gzip", "br,gzip,br"])
+                .unwrap_err()
+                .is_decode()
+        );
+        let all = "gzip,".repeat(1000);
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_ENCODING, HeaderValue::try_from(all).unwrap());
+        assert!(
+            Codings::default()
+                .applied(&headers)
+                .unwrap_err()
+                .is_decode()
+        );
     }
 }

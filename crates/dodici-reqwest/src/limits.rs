@@ -1,10 +1,13 @@
-//! Time limits on a response's body.
+//! Limits on a response's body: time and size.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use dodici::OnWritten;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use pin_project_lite::pin_project;
@@ -18,13 +21,14 @@ pub(crate) fn limited<B>(
     body: B,
     total: Option<Pin<Box<Sleep>>>,
     silence: Option<Duration>,
+    most: Option<u64>,
 ) -> ResponseBody
 where
     B: Body<Data = Bytes> + Send + Sync + 'static,
     B::Error: Into<BoxError>,
 {
     let body = body.map_err(Into::into);
-    if total.is_none() && silence.is_none() {
+    if total.is_none() && silence.is_none() && most.is_none() {
         return body.boxed();
     }
     Limited {
@@ -32,8 +36,61 @@ where
         total,
         silence: silence.map(|limit| (limit, Box::pin(tokio::time::sleep(limit)))),
         waiting: false,
+        room: most.map(|most| (most, most)),
     }
     .boxed()
+}
+
+/// The wait for a response's head: a silent server has so long, from the start or the last byte of
+/// the request that went out.
+pub(crate) struct Silence {
+    limit: Duration,
+    sleep: Pin<Box<Sleep>>,
+    written: Arc<Written>,
+}
+
+/// When bytes went out last.
+struct Written {
+    begun: Instant,
+    /// In nanoseconds since then.
+    last: AtomicU64,
+}
+
+impl Silence {
+    pub(crate) fn new(limit: Duration) -> Self {
+        Self {
+            limit,
+            sleep: Box::pin(tokio::time::sleep(limit)),
+            written: Arc::new(Written {
+                begun: Instant::now(),
+                last: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    /// To be called when bytes went out.
+    pub(crate) fn ended_by_writing(&self) -> OnWritten {
+        let written = Arc::clone(&self.written);
+        OnWritten(Arc::new(move || {
+            let after = written.begun.elapsed().as_nanos();
+            let after = u64::try_from(after).unwrap_or(u64::MAX);
+            written.last.store(after, Ordering::Relaxed);
+        }))
+    }
+
+    /// Ready when the server has been silent for too long.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.sleep.as_mut().poll(cx));
+            let last = Duration::from_nanos(self.written.last.load(Ordering::Relaxed));
+            // A time beyond the clock is not reached: the sleep would not have ended.
+            let at = self.written.begun + last + self.limit;
+            if at <= Instant::now() {
+                return Poll::Ready(());
+            }
+            self.sleep.as_mut().reset(at);
+        }
+    }
 }
 
 pin_project! {
@@ -44,6 +101,8 @@ pin_project! {
         silence: Option<(Duration, Pin<Box<Sleep>>)>,
         // The clock of the silence runs only while somebody waits.
         waiting: bool,
+        // The limit, and what is left of it.
+        room: Option<(u64, u64)>,
     }
 }
 
@@ -54,10 +113,7 @@ where
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         let this = self.project();
         let expired = Poll::Ready(Some(Err(error::body(TimedOut).into())));
         if let Some(total) = this.total
@@ -76,8 +132,24 @@ where
                 return expired;
             }
         }
+        if let Some((most, left)) = this.room
+            && this.body.size_hint().lower() > *left
+        {
+            // What is announced need not be waited for.
+            return too_large(*most);
+        }
         let frame = ready!(this.body.poll_frame(cx));
         *this.waiting = false;
+        if let Some((most, left)) = this.room
+            && let Some(Ok(data)) = frame
+                .as_ref()
+                .map(|frame| frame.as_ref().map(Frame::data_ref))
+        {
+            match left.checked_sub(data.map_or(0, |data| data.len() as u64)) {
+                Some(rest) => *left = rest,
+                None => return too_large(*most),
+            }
+        }
         Poll::Ready(frame)
     }
 
@@ -89,3 +161,27 @@ where
         self.body.is_end_stream()
     }
 }
+
+type Polled = Poll<Option<Result<Frame<Bytes>, BoxError>>>;
+
+fn too_large(most: u64) -> Polled {
+    Poll::Ready(Some(Err(error::body(TooLarge { most }).into())))
+}
+
+/// The body is larger than the caller wants it.
+#[derive(Debug)]
+struct TooLarge {
+    most: u64,
+}
+
+impl std::fmt::Display for TooLarge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let most = self.most;
+        write!(
+            f,
+            "the body is larger than {most} bytes, the limit set by max_body_size"
+        )
+    }
+}
+
+impl std::error::Error for TooLarge {}

@@ -492,7 +492,8 @@ impl crate::ClientBuilder {
         self
     }
 
-    /// Longest time without a byte of the response. Default: no limit.
+    /// Longest time without a byte of the response, from the last byte of the request that went
+    /// out: an upload that makes progress may take as long as it takes. Default: no limit.
     pub fn read_timeout(mut self, timeout: Duration) -> Self {
         self.config.read_timeout = Some(timeout);
         self

@@ -36,7 +36,7 @@ use crate::tls::TlsInfo;
 use crate::upgrade::Switched;
 
 pub(crate) use body::TransportBody;
-use body::{Trailers, Upload};
+use body::{SLICE, Trailers, Upload};
 
 /// What all pools of a client have in common.
 pub(crate) struct Settings {
@@ -75,6 +75,7 @@ struct Pools {
 pub(crate) struct Entry {
     pub(crate) pool: Pool,
     book: Arc<Book>,
+    may_be_http2: bool,
 }
 
 /// What is known of a pool's connections.
@@ -179,6 +180,14 @@ impl Transport {
             parts.extensions.insert(RawTrailers(*trailers));
         }
         let body = match body {
+            // HTTP/2 is given a whole body at once, and says nothing of how far it is.
+            BodyInner::Bytes(bytes)
+                if bytes.len() > SLICE
+                    && entry.may_be_http2
+                    && parts.extensions.get::<OnWritten>().is_some() =>
+            {
+                SendBody::Stream(Upload::Sliced(bytes))
+            }
             BodyInner::Bytes(bytes) => SendBody::Full(bytes),
             BodyInner::Stream(body) => {
                 // It gives way to `transfer-encoding`, where there is such a thing.
@@ -385,7 +394,9 @@ impl Inner {
                 tls.alpn_protocols = vec![b"http/1.1".to_vec()];
             }
             hooks.tls = tls.map(Arc::new);
-        } else if speaks_h2 || config.http2.prior_knowledge {
+        }
+        let may_be_http2 = !place.is_proxy && speaks_h2 || config.http2.prior_knowledge;
+        if may_be_http2 {
             config.pool.expected_concurrency = config.http2.max_concurrent_streams;
         }
         if hooks.resolve.is_none() {
@@ -408,7 +419,11 @@ impl Inner {
         let pool = Engine::on_runtime(handle)
             .open_pool_with(origin, config, hooks, events)
             .map_err(|cause| error::builder(Failure::new(cause)))?;
-        Ok(Arc::new(Entry { pool, book }))
+        Ok(Arc::new(Entry {
+            pool,
+            book,
+            may_be_http2,
+        }))
     }
 
     /// Closes a connection at rest, if there is one.

@@ -158,6 +158,30 @@ pub trait ClientBuilderExt: Sized + sealed::Change {
         self.change_config(|config| config.pool.max_age = Some(age))
     }
 
+    /// Refuses responses on HTTP/1 whose framing is against the rules, and which reqwest reads
+    /// nevertheless: lines of the head that end with LF alone, the same `content-length` twice or one
+    /// beside `transfer-encoding: chunked`, which then counts, white space behind a chunk's size, and
+    /// malformed chunk extensions. Default false: they are read, and their connection ends with them,
+    /// as a server that frames carelessly may be one that somebody makes say two things at once.
+    #[must_use]
+    fn http1_strict_framing(self, strict: bool) -> Self {
+        self.change_config(|config| config.http1.strict_framing = strict)
+    }
+
+    /// Most bytes of a response's body, as it is read: content codings taken away. A body that is
+    /// larger fails when the limit is passed, or at once if its length says so. Default: no limit.
+    ///
+    /// ```
+    /// use dodici_reqwest::{Client, ext::ClientBuilderExt};
+    ///
+    /// let client = Client::builder().max_body_size(16 * 1024 * 1024).build()?;
+    /// # Ok::<_, dodici_reqwest::Error>(())
+    /// ```
+    #[must_use]
+    fn max_body_size(self, bytes: u64) -> Self {
+        self.change_config(|config| config.max_body = Some(bytes))
+    }
+
     /// Calls a function with every event of the client's connections: connected (with the time
     /// of each leg), disconnected (with the reason), could not connect. Each connect is followed
     /// by exactly one disconnect. It must not block.

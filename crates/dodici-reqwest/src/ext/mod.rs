@@ -27,6 +27,7 @@ mod response;
 pub use builder::{ClientBuilderExt, OriginOptions};
 pub(crate) use builder::{EventCallback, OriginRule};
 pub use client::ClientExt;
+pub(crate) use request::MaxBody;
 pub use request::{BodyExt, RequestBuilderExt};
 pub use response::{ResponseExt, Timings};
 

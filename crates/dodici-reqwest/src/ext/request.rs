@@ -33,6 +33,13 @@ pub trait RequestBuilderExt: Sized + sealed::Extend {
         self.with_extension(OnInformational(Arc::new(callback)))
     }
 
+    /// Most bytes of the response's body, as it is read; in place of the client's
+    /// [`max_body_size`](super::ClientBuilderExt::max_body_size).
+    #[must_use]
+    fn max_body_size(self, bytes: u64) -> Self {
+        self.with_extension(MaxBody(bytes))
+    }
+
     /// Sends these header fields on HTTP/1, in this order and letter case, and no others but
     /// `host` (first, if it is missing) and those that frame the body. Default headers, cookies,
     /// credentials and codings of the client are not added.
@@ -54,6 +61,10 @@ pub trait RequestBuilderExt: Sized + sealed::Extend {
 }
 
 impl<B: sealed::Extend> RequestBuilderExt for B {}
+
+/// See [`RequestBuilderExt::max_body_size`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MaxBody(pub(crate) u64);
 
 mod sealed {
     pub trait Extend {

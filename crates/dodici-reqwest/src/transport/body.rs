@@ -16,17 +16,27 @@ use crate::failure::Failure;
 pub(super) enum Upload<B> {
     Sized(Declared<B>),
     Unsized(B),
+    /// Bytes that are sent as the peer takes them, so that it can be told how far they are.
+    Sliced(Bytes),
 }
 
-impl<B: HttpBody + Unpin> HttpBody for Upload<B> {
-    type Data = B::Data;
+/// Most bytes of a slice: what HTTP/2 has for a stream before the peer says more.
+pub(super) const SLICE: usize = 64 * 1024;
+
+impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Upload<B> {
+    type Data = Bytes;
     type Error = B::Error;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         match self.get_mut() {
+            Self::Sliced(rest) if rest.is_empty() => Poll::Ready(None),
+            Self::Sliced(rest) => {
+                let slice = rest.split_to(rest.len().min(SLICE));
+                Poll::Ready(Some(Ok(Frame::data(slice))))
+            }
             Self::Sized(body) => Pin::new(body).poll_frame(cx),
             Self::Unsized(body) => Pin::new(body).poll_frame(cx),
         }
@@ -36,12 +46,14 @@ impl<B: HttpBody + Unpin> HttpBody for Upload<B> {
         match self {
             Self::Sized(body) => body.size_hint(),
             Self::Unsized(body) => body.size_hint(),
+            Self::Sliced(rest) => SizeHint::with_exact(rest.len() as u64),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Sized(_) => false,
+            Self::Sliced(rest) => rest.is_empty(),
             Self::Unsized(body) => body.is_end_stream(),
         }
     }

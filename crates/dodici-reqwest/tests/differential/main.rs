@@ -221,7 +221,11 @@ fn with_body(status: &str, fields: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n{fields}\r\n{body}")
 }
 
+mod better;
+mod failures;
+mod fields;
 mod http2;
+mod lenient;
 mod proxies;
 mod secure;
 

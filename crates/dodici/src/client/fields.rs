@@ -15,6 +15,8 @@ pub(super) struct Meaning {
     pub(super) close: bool,
     /// The peer may switch protocols (RFC 9110, section 7.8).
     pub(super) upgrade: bool,
+    /// To WebSocket, which HTTP/2 can do as well (RFC 8441).
+    pub(super) websocket: bool,
     /// The body waits for the peer's consent (RFC 9110, section 10.1.1).
     pub(super) expect_continue: bool,
     keep_alive: bool,
@@ -47,7 +49,10 @@ impl Meaning {
                 self.expect_continue |= elements(value)
                     .any(|expectation| expectation.eq_ignore_ascii_case(b"100-continue"));
             }
-            7 if name.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
+            7 if name.eq_ignore_ascii_case(b"upgrade") => {
+                self.upgrade = true;
+                self.websocket |= value.eq_ignore_ascii_case(b"websocket");
+            }
             10 if name.eq_ignore_ascii_case(b"connection") => {
                 for option in elements(value) {
                     self.close |= option.eq_ignore_ascii_case(b"close");

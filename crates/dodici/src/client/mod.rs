@@ -199,7 +199,7 @@ impl Pool {
             head,
             kind: request_head::kind(parts, meaning),
             needs_http2: parts.version == http::Version::HTTP_2,
-            http1_upgrade: !request_head::is_websocket(parts),
+            http1_upgrade: meaning.upgrade && !meaning.websocket,
             idempotent: options
                 .idempotent
                 .unwrap_or_else(|| parts.method.is_idempotent()),

@@ -24,15 +24,6 @@ pub(super) fn kind(parts: &Parts, meaning: Meaning) -> RequestKind {
     }
 }
 
-/// Whether the upgrade, if it is one, is one of HTTP/2 as well (RFC 8441).
-pub(super) fn is_websocket(parts: &Parts) -> bool {
-    let named = match parts.extensions.get::<RawHeaders>() {
-        Some(RawHeaders(fields)) => fields.get("upgrade"),
-        None => parts.headers.get(UPGRADE).map(HeaderValue::as_bytes),
-    };
-    named.is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"))
-}
-
 /// The codings that the caller asks for, `chunked` last: whoever passes messages on copies all of
 /// their fields. `None` for none, and on HTTP/1.0, which has none (RFC 9112, section 6.1).
 pub(super) fn transfer_codings(parts: &Parts) -> Result<Option<Vec<u8>>, Error> {

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use dodici::{
     ConnId, ConnectHooks, ConnectInfo, ConnectionBook, Engine, Event, EventSink, HookFuture,
-    IncomingBody, OnWritten, Origin, OriginConfig, Pool, RawTrailers, RequestOptions, ResolveHook,
-    ResponseDetail, Scheme, SendBody,
+    IncomingBody, OnWritten, Origin, OriginConfig, Pool, RawHeaders, RawTrailers, RequestOptions,
+    ResolveHook, ResponseDetail, Scheme, SendBody,
 };
 use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use http::{StatusCode, Uri};
@@ -168,10 +168,13 @@ impl Transport {
             Some(route) => self.0.routed(&parts.uri, route)?,
         };
         let absolute_form = route.is_some_and(|route| route.is_forward());
-        if absolute_form || self.0.settings.title_case {
+        let transfer_encoding = parts.extensions.get::<RawHeaders>().is_some()
+            || parts.headers.contains_key(TRANSFER_ENCODING);
+        if absolute_form || transfer_encoding || self.0.settings.title_case {
             parts.extensions.insert(RequestOptions {
                 absolute_form,
                 title_case: self.0.settings.title_case,
+                transfer_encoding,
                 ..RequestOptions::default()
             });
         }

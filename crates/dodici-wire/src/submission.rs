@@ -251,7 +251,6 @@ fn decode_dispatch(header: &Header, payload: &Bytes) -> Result<Submitted, Malfor
     Ok(Submitted::Dispatch {
         pool,
         request: Request {
-            head: payload.slice(DISPATCH_FIXED..head_end),
             kind,
             body,
             idempotent: flag(DispatchFlag::Idempotent),
@@ -260,6 +259,7 @@ fn decode_dispatch(header: &Header, payload: &Bytes) -> Result<Submitted, Malfor
             expect_continue: flag(DispatchFlag::ExpectContinue),
             headers_timeout,
             body_timeout,
+            ..Request::new(payload.slice(DISPATCH_FIXED..head_end))
         },
     })
 }

@@ -67,8 +67,8 @@ prop_compose! {
     ) -> Request {
         let [idempotent, blocking, reset, expect_continue] = flags;
         Request {
-            head, kind, body, idempotent, blocking, reset, expect_continue,
-            headers_timeout, body_timeout,
+            kind, body, idempotent, blocking, reset, expect_continue,
+            headers_timeout, body_timeout, ..Request::new(head)
         }
     }
 }

@@ -64,6 +64,10 @@ pub struct RequestOptions {
     pub absolute_form: bool,
     /// Writes names of header and trailer fields in title case: `Content-Type`.
     pub title_case: bool,
+    /// Understands `Transfer-Encoding` in the headers, as whoever passes messages on needs it: any
+    /// body becomes chunked on HTTP/1.1, with the codings that are named; elsewhere the field is left
+    /// out. Otherwise it is refused.
+    pub transfer_encoding: bool,
 
     /// See [`Request::headers_timeout`].
     pub headers_timeout: Option<std::time::Duration>,
@@ -120,10 +124,8 @@ impl Pool {
     /// that is the request's version; the version `HTTP/2` makes it fail on a connection that speaks
     /// HTTP/1. `Host` is taken from the headers, else from the URI's authority, else from the pool's
     /// origin. A body of known length is sent with `Content-Length`, any other chunked, with its
-    /// trailers. `Transfer-Encoding` in the headers makes any body chunked on HTTP/1.1, and the
-    /// codings that it names are written; elsewhere it is left out. `Expect: 100-continue` in the
-    /// headers makes the body wait for the server, `Connection: close` ends the connection with the
-    /// response.
+    /// trailers. `Expect: 100-continue` in the headers makes the body wait for the server,
+    /// `Connection: close` ends the connection with the response.
     ///
     /// Dropping the future, or the response body before its end, cancels the request.
     ///
@@ -191,7 +193,7 @@ impl Pool {
             .get::<RequestOptions>()
             .copied()
             .unwrap_or_default();
-        let codings = request_head::transfer_codings(parts)?;
+        let codings = request_head::transfer_codings(parts, options)?;
         let (kind, body) = upload::kind(body, codings.is_some());
         let head = request_head::serialize(parts, &kind, codings, self.origin(), options)?;
         let meaning = fields::Meaning::of(parts);

@@ -26,10 +26,16 @@ pub(super) fn kind(parts: &Parts, meaning: Meaning) -> RequestKind {
 
 /// The codings that the caller asks for, `chunked` last: whoever passes messages on copies all of
 /// their fields. `None` for none, and on HTTP/1.0, which has none (RFC 9112, section 6.1).
-pub(super) fn transfer_codings(parts: &Parts) -> Result<Option<Vec<u8>>, Error> {
+pub(super) fn transfer_codings(
+    parts: &Parts,
+    options: RequestOptions,
+) -> Result<Option<Vec<u8>>, Error> {
     let mut codings = Vec::new();
     let mut is_chunked = false;
     let mut read = |value: &[u8]| {
+        if !options.transfer_encoding {
+            return Err(invalid("transfer-encoding is set by the engine"));
+        }
         for coding in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
             if coding.is_empty() {
                 continue;

@@ -7,6 +7,7 @@
  */
 
 import { Client } from './client';
+import { composedForBoth, takesBoth } from './generations';
 import { wrapHandler } from './legacy-handler';
 import { ownOptions, spread, unpolluted } from './own-options';
 import { Pool } from './pool';
@@ -19,6 +20,7 @@ import {
 } from './undici';
 
 type Options = Record<string, unknown>;
+type Interceptor = Dispatcher.DispatcherComposeInterceptor;
 
 /** undici 8's classes take handlers of its own generation only, undici 7's both. */
 function receiver(handler: Dispatcher.DispatchHandler): Dispatcher.DispatchHandler {
@@ -28,6 +30,10 @@ function receiver(handler: Dispatcher.DispatchHandler): Dispatcher.DispatchHandl
 
 /** A pool for each upstream, each used by its weight; options are undici's. */
 export class BalancedPool extends peer.BalancedPool {
+  static {
+    takesBoth(this.prototype.dispatch);
+  }
+
   constructor(upstreams?: string | URL | (string | URL)[], options?: BalancedPool.Options) {
     const given = ownOptions(options);
     super(upstreams as never, spread(given, { factory: given['factory'] ?? makePool }));
@@ -38,6 +44,12 @@ export class BalancedPool extends peer.BalancedPool {
     handler: Dispatcher.DispatchHandler,
   ): boolean {
     return super.dispatch(unpolluted(options), receiver(handler));
+  }
+
+  override compose(...interceptors: Interceptor[]): Dispatcher.ComposedDispatcher;
+  override compose(interceptors: Interceptor[]): Dispatcher.ComposedDispatcher;
+  override compose(...interceptors: unknown[]): Dispatcher.ComposedDispatcher {
+    return composedForBoth(super.compose(...(interceptors as Interceptor[])));
   }
 }
 
@@ -52,6 +64,10 @@ type ClientFactory = (origin: string | URL, options: object) => Dispatcher;
 
 /** Connections to one origin, used in turn; options are undici's. */
 export class RoundRobinPool extends peer.RoundRobinPool {
+  static {
+    takesBoth(this.prototype.dispatch);
+  }
+
   constructor(origin: string | URL, options?: RoundRobinPool.Options) {
     const given = ownOptions(options);
     super(origin, spread(given, { factory: clientFactory(given) }));
@@ -62,6 +78,12 @@ export class RoundRobinPool extends peer.RoundRobinPool {
     handler: Dispatcher.DispatchHandler,
   ): boolean {
     return super.dispatch(unpolluted(options), receiver(handler));
+  }
+
+  override compose(...interceptors: Interceptor[]): Dispatcher.ComposedDispatcher;
+  override compose(interceptors: Interceptor[]): Dispatcher.ComposedDispatcher;
+  override compose(...interceptors: unknown[]): Dispatcher.ComposedDispatcher {
+    return composedForBoth(super.compose(...(interceptors as Interceptor[])));
   }
 }
 

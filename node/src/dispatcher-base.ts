@@ -18,6 +18,7 @@ import type {
   DisconnectListener,
   DrainListener,
 } from './events';
+import { composedForBoth, takesBoth } from './generations';
 import { wrapHandler } from './legacy-handler';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
 import { ownOptions, spread, unpolluted } from './own-options';
@@ -49,6 +50,7 @@ export function hideFields(dispatcher: object, ...names: string[]): void {
 // eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- for listener types, below
 export abstract class DispatcherBase extends Dispatcher {
   static {
+    takesBoth(this.prototype.dispatch);
     // What the peer's classes look at, and call, when a dispatcher of ours stands behind them.
     const property = (symbol: symbol, descriptor: PropertyDescriptor): void => {
       Object.defineProperty(this.prototype, symbol, { configurable: true, ...descriptor });
@@ -136,14 +138,7 @@ export abstract class DispatcherBase extends Dispatcher {
   override compose(interceptors: Interceptor[]): Dispatcher.ComposedDispatcher;
   override compose(...args: Interceptor[] | [Interceptor[]]): Dispatcher.ComposedDispatcher {
     const interceptors = (Array.isArray(args[0]) ? args[0] : args) as Interceptor[];
-    const composed = super.compose(interceptors);
-    // Before anything of the peer's, so that interceptors only ever see handlers of the newer
-    // generation: undici 8 wraps none, and undici 7's wrapper joins headers that came twice.
-    const dispatch: Dispatcher['dispatch'] = (options, handler) =>
-      composed.dispatch(options, wrapHandler(handler) as Dispatcher.DispatchHandler);
-    return new Proxy(composed, {
-      get: (target, key) => (key === 'dispatch' ? dispatch : (Reflect.get(target, key) as unknown)),
-    });
+    return composedForBoth(super.compose(interceptors));
   }
 
   override close(): Promise<void>;

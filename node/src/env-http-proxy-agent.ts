@@ -6,6 +6,7 @@
  */
 
 import { Agent } from './agent';
+import { composedForBoth, takesBoth } from './generations';
 import { wrapHandler } from './legacy-handler';
 import { NoProxyNetworks } from './no-proxy-networks';
 import { ownOptions, spread, unpolluted } from './own-options';
@@ -18,6 +19,8 @@ import {
   symbols,
 } from './undici';
 
+type Interceptor = Dispatcher.DispatcherComposeInterceptor;
+
 /** undici 8's classes take handlers of its own generation only, undici 7's both. */
 function receiver(handler: Dispatcher.DispatchHandler): Dispatcher.DispatchHandler {
   if (peerMajor === 7 || !handler || typeof handler !== 'object') return handler;
@@ -26,6 +29,10 @@ function receiver(handler: Dispatcher.DispatchHandler): Dispatcher.DispatchHandl
 
 /** Requests through the proxies that the environment names; options are undici's. */
 export class EnvHttpProxyAgent extends peer.EnvHttpProxyAgent {
+  static {
+    takesBoth(this.prototype.dispatch);
+  }
+
   readonly #networks = new NoProxyNetworks();
   readonly #noProxy: string | undefined;
 
@@ -62,6 +69,12 @@ export class EnvHttpProxyAgent extends peer.EnvHttpProxyAgent {
       if (direct) return direct.dispatch(own, handler);
     }
     return super.dispatch(own, receiver(handler));
+  }
+
+  override compose(...interceptors: Interceptor[]): Dispatcher.ComposedDispatcher;
+  override compose(interceptors: Interceptor[]): Dispatcher.ComposedDispatcher;
+  override compose(...interceptors: unknown[]): Dispatcher.ComposedDispatcher {
+    return composedForBoth(super.compose(...(interceptors as Interceptor[])));
   }
 }
 

@@ -25,7 +25,7 @@ import { assertHandler } from './legacy-handler';
 import { Place, type Pipelined } from './pipeline';
 import { Sending, type SendContext } from './sending';
 import type { Pausing, SlotOwner } from './session';
-import { errors, peerMajor, symbols } from './undici';
+import { errors, symbols } from './undici';
 import { UpgradedSocket } from './upgrade';
 import { HeadFlag, PIECE_OVERHEAD, WINDOW } from './wire/generated';
 
@@ -93,7 +93,7 @@ class Request extends Sending implements SlotOwner, Pausing, Pipelined, Controll
   constructor(context: ExchangeContext, options: DispatchOptions, handler: DispatchHandler) {
     super(context, options, handler);
     this.#context = context;
-    assertHandler(handler, this.isUpgrade, peerMajor);
+    assertHandler(handler, this.isUpgrade);
     this.watchBody();
     if (channels.create.hasSubscribers) channels.create.publish({ request: observe(this) });
   }

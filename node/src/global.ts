@@ -13,7 +13,8 @@
 import { Agent } from './agent';
 import { unpolluted } from './own-options';
 import { isUrl } from './parse-origin';
-import { type Dispatcher, errors, peer } from './undici';
+import { doesTakeBoth, ForOlderHandlers } from './generations';
+import { type Dispatcher, peer, peerMajor } from './undici';
 
 /** Classes that undici and Node make their default global dispatcher of. */
 const DEFAULT_CLASSES: readonly unknown[] = [peer.Agent, peer.Dispatcher1Wrapper];
@@ -36,6 +37,11 @@ function findInitial(): Dispatcher | undefined {
   return isDefault ? current : undefined;
 }
 
+/** Where undici 6 and 7, and Node's fetch up to Node 24, find the global dispatcher. */
+export const OLDER = Symbol.for('undici.globalDispatcher.1');
+/** Where undici 8 and Node's fetch from Node 26 on find it. */
+export const NEWER = Symbol.for('undici.globalDispatcher.2');
+
 let isChosen = false;
 let ours: Agent | undefined;
 
@@ -50,10 +56,15 @@ export function getGlobalDispatcher(): Dispatcher {
 /** Makes `dispatcher` the default of this package's and of undici's functions, and of Node's fetch. */
 export function setGlobalDispatcher(dispatcher: Dispatcher): void {
   peer.setGlobalDispatcher(dispatcher);
+  // undici 8 has put a wrapper there that takes older handlers, undici 7 the dispatcher itself.
+  const isBare = peerMajor === 7 && !(dispatcher instanceof peer.Dispatcher);
+  if (isBare && !doesTakeBoth(dispatcher)) {
+    (globalThis as Record<symbol, unknown>)[OLDER] = new ForOlderHandlers(dispatcher);
+  }
   isChosen = true;
 }
 
-/** Forgets that a global dispatcher was chosen; `install()` calls it when it is undone. */
+/** Forgets that a global dispatcher was chosen; `install()` calls it when all of it is undone. */
 export function forgetChoice(): void {
   isChosen = false;
 }
@@ -111,14 +122,3 @@ export const fetch: typeof peer.fetch = function fetch(input, init) {
   if (given?.dispatcher !== undefined) return peer.fetch(input, init);
   return peer.fetch(input, { ...init, dispatcher: getGlobalDispatcher() });
 };
-
-/** Whether `value` can serve as a dispatcher. */
-export function assertDispatcher(value: unknown): asserts value is Dispatcher {
-  if (
-    typeof value !== 'object' ||
-    value === null ||
-    typeof (value as { dispatch?: unknown }).dispatch !== 'function'
-  ) {
-    throw new errors.InvalidArgumentError('Argument agent must implement Agent');
-  }
-}

@@ -14,7 +14,7 @@ import type {
   LegacyHandler,
   ParsedHeaders,
 } from './handler-types';
-import { errors } from './undici';
+import { errors, peerMajor } from './undici';
 
 /** Flat list of Buffers from a headers object, for controllers that keep no raw form (interceptors). */
 function rawFrom(raw: unknown, parsed: ParsedHeaders | null | undefined): Buffer[] {
@@ -88,12 +88,46 @@ export class WrappedHandler implements DispatchHandler {
   }
 }
 
+/** The same with the older methods beside the newer, as undici 7's interceptors may call either. */
+class HandlerOfBoth extends WrappedHandler implements LegacyHandler {
+  onConnect(abort: (reason?: Error) => void, context?: unknown): void {
+    this.legacy.onConnect?.(abort, context);
+  }
+
+  onUpgrade(statusCode: number, rawHeaders: readonly Buffer[], socket: Duplex): void {
+    this.legacy.onUpgrade?.(statusCode, rawHeaders, socket);
+  }
+
+  onHeaders(
+    statusCode: number,
+    rawHeaders: readonly Buffer[],
+    resume: () => void,
+    statusText: string,
+  ): unknown {
+    return this.legacy.onHeaders?.(statusCode, rawHeaders, resume, statusText);
+  }
+
+  onData(chunk: Buffer): unknown {
+    return this.legacy.onData?.(chunk);
+  }
+
+  onComplete(rawTrailers: readonly Buffer[]): void {
+    this.legacy.onComplete?.(rawTrailers);
+  }
+
+  onError(error: Error): void {
+    this.onResponseError(null, error);
+  }
+}
+
+const Wrapper = peerMajor === 7 ? HandlerOfBoth : WrappedHandler;
+
 /** The handler itself if it is of the newer generation or of none, else its wrapper. */
 export function wrapHandler(handler: object): DispatchHandler {
   if (typeof (handler as DispatchHandler).onRequestStart === 'function') return handler;
   const legacy = handler as LegacyHandler;
   if (typeof legacy.onConnect === 'function' || typeof legacy.onError === 'function') {
-    return new WrappedHandler(legacy);
+    return new Wrapper(legacy);
   }
   return handler;
 }
@@ -103,7 +137,7 @@ export function wrapHandler(handler: object): DispatchHandler {
  *
  * @throws InvalidArgumentError with undici's message for the generation at hand.
  */
-export function assertHandler(handler: DispatchHandler, upgrade: boolean, peerMajor: number): void {
+export function assertHandler(handler: DispatchHandler, upgrade: boolean): void {
   if (handler instanceof WrappedHandler) {
     assertLegacyHandler(handler.legacy, upgrade);
     return;

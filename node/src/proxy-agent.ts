@@ -16,6 +16,7 @@ import { Client } from './client';
 import { StandIn } from './delegate';
 import { DispatcherBase, hideFields } from './dispatcher-base';
 import { forwardedPath, Forwarder } from './forwarding';
+import { takesBoth } from './generations';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
 import { wantsH2c } from './options';
 import { bareHostname } from './host';
@@ -107,6 +108,10 @@ interface Ways {
 
 /** Requests through a proxy; options are undici's. */
 export class ProxyAgent extends DispatcherBase {
+  static {
+    takesBoth(this.prototype.dispatch);
+  }
+
   private readonly ways: Ways;
   private readonly standIn: StandIn;
   /** `true`: every request through a tunnel; `false`: none that can do without. */

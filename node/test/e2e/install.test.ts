@@ -1,5 +1,6 @@
 // install() in processes of their own, where nothing has touched Node's fetch yet: Node's built-in
-// fetch of whatever Node runs the tests, over the engine and over the peer's own class.
+// fetch of whatever Node runs the tests (`fetch` in the bodies), over the engine, over the peer's own
+// class, and over every dispatcher of undici's; and what it puts on globalThis.
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
@@ -19,6 +20,7 @@ const root = fileURLToPath(new URL('../../', import.meta.url));
  */
 function inProcess(options: string, body: string): unknown {
   const script = `
+    const { fetch, FormData } = globalThis;
     const dodici = require(${JSON.stringify(join(root, 'dist/index.js'))});
     const peer = require('undici');
     const options = ${options};
@@ -305,3 +307,173 @@ describe.runIf(process.allowedNodeEnvironmentFlags.has('--use-env-proxy'))(
     }
   },
 );
+
+/** `install()` with each kind of dispatcher that `from` (an expression) has, one after the other. */
+const everyKind = (from: string) => `
+  const from = ${from};
+  const mockAgent = () => {
+    const mock = new from.MockAgent();
+    mock.get(url).intercept({ path: '/x' }).reply(200, 'mock').persist();
+    return mock;
+  };
+  const makers = {
+    Agent: () => new from.Agent(),
+    Pool: () => new from.Pool(url),
+    Client: () => new from.Client(url),
+    BalancedPool: () => new from.BalancedPool(url),
+    RetryAgent: () => new from.RetryAgent(new from.Agent()),
+    EnvHttpProxyAgent: () => new from.EnvHttpProxyAgent(),
+    'composed Agent': () => new from.Agent().compose(from.interceptors.redirect()),
+    'composed EnvHttpProxyAgent': () =>
+      new from.EnvHttpProxyAgent().compose(from.interceptors.retry()),
+    'composed twice': () =>
+      new from.Agent().compose(from.interceptors.retry()).compose(from.interceptors.redirect()),
+    MockAgent: mockAgent,
+    'subclass that decorates': () => {
+      class Decorating extends from.Agent {
+        dispatch(options, handler) {
+          return super.dispatch(options, new from.DecoratorHandler(handler));
+        }
+      }
+      return new Decorating();
+    },
+  };
+  const got = {};
+  for (const [name, make] of Object.entries(makers)) {
+    const { dispatcher, uninstall } = dodici.install(make());
+    for (const [how, call] of Object.entries({ nodes: fetch, installed: globalThis.fetch })) {
+      const response = await call(url + '/x', { method: 'POST', body: 'sent', signal: AbortSignal.timeout(10_000) })
+        .then((response) => response.text(), (error) => String(error.cause ?? error));
+      if (!(response === '/x sent' || (name === 'MockAgent' && /mock|intercept/i.test(response)))) {
+        got[name + ', ' + how] = response;
+      }
+    }
+    const method = name === 'MockAgent' ? 'GET' : 'POST';
+    const text = await fetch(url + '/x', { method, signal: AbortSignal.timeout(10_000) })
+      .then((response) => response.text(), (error) => String(error.cause ?? error));
+    if (text !== (method === 'GET' ? 'mock' : '/x ')) got[name] = text;
+    uninstall();
+    await dispatcher.close();
+  }
+  return got;`;
+
+describe('any dispatcher of undici serves Node’s fetch', () => {
+  it.each([
+    ['undici', 'peer'],
+    ['this package', 'dodici'],
+    ['another copy of undici 7', `require('undici7')`],
+    // Needs a newer Node.
+    ...(process.versions.node.startsWith('20.')
+      ? []
+      : [['another copy of undici 8', `require('./node_modules/undici/index.js')`]]),
+  ])('that is made of the classes of %s', (_from, expression) => {
+    expect(inProcess('{}', everyKind(expression))).toEqual({});
+  });
+});
+
+const NAMES = `const names = ['fetch', 'Headers', 'Response', 'Request', 'FormData', 'WebSocket',
+  'CloseEvent', 'ErrorEvent', 'MessageEvent', 'EventSource'];
+  const now = () => names.map((name) => globalThis[name]);`;
+
+describe('what install() puts on globalThis', () => {
+  it('is what undici’s own install() does, and uninstall() puts it all back', () => {
+    expect(
+      inProcess(
+        '{}',
+        `${NAMES}
+        const before = now();
+        const { uninstall } = dodici.install();
+        const missing = names.filter((name) => globalThis[name] !== dodici[name]);
+        const request = new Request(url + '/request', { method: 'POST', body: 'text' });
+        const text = await (await globalThis.fetch(request)).text();
+        uninstall();
+        const changed = names.filter((name, index) => globalThis[name] !== before[index]);
+        return [missing, text, changed, typeof dodici.WebSocket, names.filter((name) => before[names.indexOf(name)] === undefined && name in globalThis)];`,
+      ),
+    ).toEqual([[], '/request text', [], 'function', []]);
+  });
+
+  it('leaves a fetch that is not Node’s, and the classes beside it', () => {
+    expect(
+      inProcess(
+        '{}',
+        `${NAMES}
+        const before = now();
+        const mock = (...given) => fetch(...given);
+        globalThis.fetch = mock;
+        const { uninstall } = dodici.install();
+        const kept = names.slice(0, 5).filter((name, index) => globalThis[name] === (index === 0 ? mock : before[index]));
+        const { submissions } = dodici.counters();
+        const text = await (await globalThis.fetch(new Request(url + '/x'))).text();
+        const isEngines = dodici.counters().submissions > submissions;
+        uninstall();
+        return [kept.length, text, isEngines, globalThis.fetch === mock, globalThis.WebSocket === before[5]];`,
+      ),
+    ).toEqual([5, '/x ', true, true, true]);
+  });
+
+  it.each([
+    ['012', [2, 2, 'none']],
+    ['021', [2, 1, 'none']],
+    ['102', [2, 2, 'none']],
+    ['120', [2, 0, 'none']],
+    ['201', [1, 1, 'none']],
+    ['210', [1, 0, 'none']],
+  ])('goes in any order: undone as %s', (order, expected) => {
+    expect(
+      inProcess(
+        '{}',
+        `${NAMES}
+        const before = now();
+        const original = dodici.getGlobalDispatcher();
+        const agents = [new dodici.Agent(), new dodici.Agent(), new dodici.Agent()];
+        const installed = agents.map((agent) => dodici.install(agent));
+        const served = agents.map(() => 0);
+        agents.forEach((agent, index) => agent.on('connect', () => served[index]++));
+        const seen = [];
+        for (const index of ${JSON.stringify([...order].map(Number))}) {
+          installed[index].uninstall();
+          installed[index].uninstall();
+          served.fill(0);
+          await (await fetch(url + '/x', { headers: { connection: 'close' } })).text();
+          seen.push(served.indexOf(1) === -1 ? 'none' : served.indexOf(1));
+        }
+        const isBack = now().every((value, index) => value === before[index]);
+        return [seen, isBack, dodici.getGlobalDispatcher() === original];`,
+      ),
+    ).toEqual([expected, true, true]);
+  });
+
+  it('stays as somebody else left it since', () => {
+    expect(
+      inProcess(
+        '{}',
+        `
+        const { uninstall } = dodici.install();
+        const own = new dodici.Agent();
+        dodici.setGlobalDispatcher(own);
+        const fake = () => 'fake';
+        globalThis.fetch = fake;
+        uninstall();
+        return [dodici.getGlobalDispatcher() === own, globalThis.fetch === fake];`,
+      ),
+    ).toEqual([true, true]);
+  });
+
+  it.each(['5', 'true', '"http://localhost"', 'Symbol.iterator', '() => {}'])(
+    'is nothing for install(%s), which is refused',
+    (argument) => {
+      expect(
+        inProcess(
+          '{}',
+          `${NAMES}
+          const before = [...now(), dodici.getGlobalDispatcher()];
+          let error;
+          try { dodici.install(${argument}); } catch (thrown) { error = thrown; }
+          const after = [...now(), dodici.getGlobalDispatcher()];
+          return [error instanceof dodici.errors.InvalidArgumentError, before.every((one, index) => one === after[index])];`,
+        ),
+      ).toEqual([true, true]);
+    },
+  );
+});

@@ -1,0 +1,68 @@
+/**
+ * Which dispatchers take handlers of both generations.
+ *
+ * What lives here: the register of `dispatch` methods that do, and composition in front of which
+ * handlers are wrapped. Our dispatchers enter themselves, and whoever hands handlers of the older
+ * generation over asks (`install.ts`, `global.ts`). It must not know what a handler is.
+ */
+
+import { wrapHandler } from './legacy-handler';
+import { Dispatcher } from './undici';
+
+type Dispatch = Dispatcher['dispatch'];
+
+/** Functions, not dispatchers: a subclass, a mock or a Proxy with a `dispatch` of its own is not meant. */
+const methods = new WeakSet<Dispatch>();
+
+/** `dispatch` takes handlers of both generations. */
+export function takesBoth(dispatch: Dispatch): void {
+  methods.add(dispatch);
+}
+
+/** Whether the dispatcher takes handlers of both generations. */
+export function doesTakeBoth(dispatcher: Dispatcher): boolean {
+  return methods.has(dispatcher.dispatch);
+}
+
+/**
+ * What `compose()` of the peer returned, for handlers of both generations: wrapped before anything of
+ * the peer's, so that interceptors only ever see the newer one. undici 8 wraps none, and undici 7's
+ * wrapper joins headers that came twice.
+ */
+export function composedForBoth(
+  composed: Dispatcher.ComposedDispatcher,
+): Dispatcher.ComposedDispatcher {
+  const dispatch: Dispatch = (options, handler) =>
+    composed.dispatch(options, wrapHandler(handler) as Dispatcher.DispatchHandler);
+  methods.add(dispatch);
+  return new Proxy(composed, {
+    get: (target, key) => (key === 'dispatch' ? dispatch : (Reflect.get(target, key) as unknown)),
+  });
+}
+
+/**
+ * A dispatcher of the newer generation alone, for those who hand over handlers of the older one, such
+ * as Node's fetch up to Node 24: undici 8's `Dispatcher1Wrapper`, for where the peer is undici 7.
+ */
+export class ForOlderHandlers extends Dispatcher {
+  constructor(private readonly dispatcher: Dispatcher) {
+    super();
+  }
+
+  override dispatch(
+    options: Dispatcher.DispatchOptions,
+    handler: Dispatcher.DispatchHandler,
+  ): boolean {
+    // As undici 8: the older ones know nothing of HTTP/2.
+    const given = { ...options, allowH2: false } as Dispatcher.DispatchOptions;
+    return this.dispatcher.dispatch(given, wrapHandler(handler) as Dispatcher.DispatchHandler);
+  }
+
+  override close(...given: unknown[]): Promise<void> {
+    return Reflect.apply(this.dispatcher.close, this.dispatcher, given) as Promise<void>;
+  }
+
+  override destroy(...given: unknown[]): Promise<void> {
+    return Reflect.apply(this.dispatcher.destroy, this.dispatcher, given) as Promise<void>;
+  }
+}

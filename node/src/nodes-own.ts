@@ -1,0 +1,53 @@
+/**
+ * Whether a function is Node's own, whoever came first.
+ *
+ * What lives here: the comparison of a function's source text with the source of Node's modules, which
+ * no wrapper, bound function or Proxy passes. It must not know which functions are asked about.
+ */
+
+type Sources = Readonly<Record<string, unknown>>;
+
+let sources: Sources | undefined;
+
+/** Functions that are Node's. */
+const known = new WeakSet<object>();
+
+/**
+ * Whether `value` stands in Node's source of the modules `likely`, or of others whose names match
+ * `possible`. `null` where the source cannot be had: on Bun and Deno, and under Node's permission
+ * model.
+ */
+export function standsInNode(
+  value: unknown,
+  likely: readonly string[],
+  possible: RegExp,
+): boolean | null {
+  if (typeof value !== 'function') return false;
+  if (known.has(value)) return true;
+  const texts = (sources ??= readSources());
+  if (texts['net'] === undefined) return null;
+  const text = Function.prototype.toString.call(value);
+  const has = (name: string) => (texts[name] as string | undefined)?.includes(text) === true;
+  const isOwn =
+    likely.some(has) || Object.keys(texts).some((name) => possible.test(name) && has(name));
+  if (isOwn) known.add(value);
+  return isOwn;
+}
+
+/** The source of Node's modules by name; nothing where it cannot be had. */
+function readSources(): Sources {
+  const { binding, noDeprecation } = process as unknown as {
+    binding?: (name: 'natives') => Sources;
+    noDeprecation?: boolean;
+  };
+  // The one way to the sources is deprecated, which is nobody's to hear of.
+  process.noDeprecation = true;
+  try {
+    return binding?.call(process, 'natives') ?? {};
+  } catch {
+    return {};
+  } finally {
+    if (noDeprecation === undefined) Reflect.deleteProperty(process, 'noDeprecation');
+    else process.noDeprecation = noDeprecation;
+  }
+}

@@ -82,6 +82,12 @@ const STEPS = [
     command: ['cargo', ['xtask', 'layers']],
   },
   {
+    id: 'requirements',
+    group: 'lint',
+    title: 'promises and their tests',
+    command: ['cargo', ['xtask', 'requirements']],
+  },
+  {
     id: 'codegen',
     group: 'lint',
     title: 'generated code is fresh',

@@ -1,9 +1,10 @@
-//! Chores of the repository: `cargo xtask codegen | layers | api-diff`.
+//! Chores of the repository: `cargo xtask codegen | layers | requirements | api-diff`.
 
 mod api_diff;
 mod codegen;
 mod golden;
 mod layers;
+mod requirements;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -13,6 +14,7 @@ use codegen::Mode;
 const USAGE: &str = "\
 usage: cargo xtask codegen [--check]   write (or compare) what both sides of the boundary share
        cargo xtask layers              check the import rules of ARCHITECTURE.md
+       cargo xtask requirements        compare docs/requirements.md with the names of the tests
        cargo xtask api-diff            compare dodici-reqwest's public names with reqwest's";
 
 fn main() -> ExitCode {
@@ -25,6 +27,9 @@ fn main() -> ExitCode {
         ["codegen"] => report(codegen(Mode::Write)),
         ["codegen", "--check"] => report(codegen(Mode::Check)),
         ["layers"] => report(layers::check(repository()).map_err(|found| found.join("\n"))),
+        ["requirements"] => {
+            report(requirements::check(repository()).map_err(|found| found.join("\n")))
+        }
         ["api-diff"] => report(api_diff()),
         ["--help" | "-h" | "help"] => {
             println!("{USAGE}");

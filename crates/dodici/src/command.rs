@@ -94,7 +94,46 @@ struct Inner {
     /// Credit from which on the connection wants to know: it then gives room back to the peer.
     wake_at: i64,
     upload: Upload,
+    /// Of the task that serves the request.
     waker: Option<Waker>,
+    look: Look,
+}
+
+/// A look at the socket that the caller asked for, and who waits for it.
+#[derive(Default)]
+enum Look {
+    #[default]
+    None,
+    Asked(Waker),
+    /// The task knows.
+    UnderWay(Waker),
+    Done,
+}
+
+impl Look {
+    fn finish(&mut self) -> Option<Waker> {
+        match std::mem::take(self) {
+            Self::Asked(waiting) | Self::UnderWay(waiting) => {
+                *self = Self::Done;
+                Some(waiting)
+            }
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+}
+
+/// What the task that serves a request finds when it looks after its caller.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attention {
+    None,
+    /// The caller gave up.
+    Cancelled,
+    /// The caller's time is up, and it asks for what the kernel holds. Told once: read it, past the
+    /// reactor, hand it out, and call [`Command::looked`].
+    Look,
 }
 
 impl Inner {
@@ -183,6 +222,7 @@ impl Command {
                     ..Upload::default()
                 },
                 waker: None,
+                look: Look::None,
             }),
         })
     }
@@ -202,6 +242,28 @@ impl Command {
 
     pub(crate) fn cancel(&self) {
         self.tell(|inner| inner.cancelled = true);
+    }
+
+    /// Ready when what the kernel held of the answer has been handed out, or when nobody serves the
+    /// request, so that there is no answer.
+    pub(crate) fn poll_looked(&self, waker: &Waker) -> Poll<()> {
+        let mut inner = self.inner.lock();
+        match &mut inner.look {
+            Look::Asked(waiting) | Look::UnderWay(waiting) => waiting.clone_from(waker),
+            Look::Done => {
+                inner.look = Look::None;
+                return Poll::Ready(());
+            }
+            Look::None => {
+                let Some(task) = inner.waker.clone() else {
+                    return Poll::Ready(());
+                };
+                inner.look = Look::Asked(waker.clone());
+                drop(inner);
+                task.wake();
+            }
+        }
+        Poll::Pending
     }
 
     pub(crate) fn credit(&self, bytes: u32) {
@@ -302,6 +364,41 @@ impl Command {
     /// Binds the request to the task that serves it.
     pub(crate) fn attach(&self, waker: &Waker) {
         self.inner.lock().waker = Some(waker.clone());
+    }
+
+    /// No task serves the request any more; another one may.
+    pub(crate) fn detach(&self) {
+        let waiting = {
+            let mut inner = self.inner.lock();
+            inner.waker = None;
+            inner.look.finish()
+        };
+        if let Some(waiting) = waiting {
+            waiting.wake();
+        }
+    }
+
+    /// What the caller wants of the task beside the request itself.
+    pub(crate) fn attention(&self) -> Attention {
+        let mut inner = self.inner.lock();
+        if inner.cancelled {
+            return Attention::Cancelled;
+        }
+        if !matches!(inner.look, Look::Asked(_)) {
+            return Attention::None;
+        }
+        if let Look::Asked(waiting) = std::mem::take(&mut inner.look) {
+            inner.look = Look::UnderWay(waiting);
+        }
+        Attention::Look
+    }
+
+    /// The look that [`Attention::Look`] asked for is over.
+    pub(crate) fn looked(&self) {
+        let waiting = self.inner.lock().look.finish();
+        if let Some(waiting) = waiting {
+            waiting.wake();
+        }
     }
 
     /// Prepares a body that is at hand but has to wait for `100 Continue`.

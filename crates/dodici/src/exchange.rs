@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 use crate::body::Pieces;
 use crate::clock::{Timer, Verdict, after, past_the_reactor};
-use crate::command::{Command, PULL_WINDOW, Settle};
+use crate::command::{Attention, Command, PULL_WINDOW, Settle};
 use crate::conn::{ByteStream, H1Conn, poll_response};
 use crate::sink::{ExchangeInfo, Sink};
 pub(crate) use h2::{StreamExchange, StreamFinish, StreamStep};
@@ -242,18 +242,25 @@ where
         loop {
             match polled {
                 Some(polled) => return polled,
-                None => polled = past_the_reactor(|| self.poll_rounds(cx)),
+                None => {
+                    polled = past_the_reactor(|| self.poll_rounds(cx));
+                    self.job.command.looked();
+                }
             }
         }
     }
 
-    /// `None` where a deadline asks for a look at the socket.
+    /// `None` where a deadline, or the caller, asks for a look at the socket.
     fn poll_rounds(&mut self, cx: &mut Context<'_>) -> Option<Poll<Finish>> {
         loop {
             if self.grace.is_some() {
                 return Some(self.poll_grace(cx));
             }
-            if self.job.command.is_cancelled() {
+            let attention = self.job.command.attention();
+            if attention == Attention::Look {
+                return None;
+            }
+            if attention == Attention::Cancelled {
                 // What the caller handed over before it gave up leaves first, as far as the socket
                 // takes it at once: bytes that were written to a socket of Node's do.
                 if self.job.command.has_chunks() {

@@ -23,7 +23,7 @@ mod sink;
 mod spare;
 
 pub use client::{
-    ConnectionBook, IncomingBody, OnInformational, OnWritten, RawHeaders, RawTrailers,
+    ConnectionBook, IncomingBody, LastLook, OnInformational, OnWritten, RawHeaders, RawTrailers,
     RequestOptions, ResponseDetail, SendBody, Upgraded,
 };
 pub use connect::{

@@ -8,12 +8,18 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::future::poll_fn;
 use std::io::{BufRead, BufReader};
+use std::pin::pin;
 use std::process::{Child, Command, Stdio};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use dodici::{BodyKind, HeaderBlock, Origin, OriginConfig, Proxy, ProxyProtocol, Request, Scheme};
+use dodici::{
+    BodyKind, HeaderBlock, LastLook, Origin, OriginConfig, Pool, Proxy, ProxyProtocol, Request,
+    Scheme,
+};
 use dodici_testkit::certs::Authority;
 use dodici_testkit::client::{get, post_chunked};
 use dodici_testkit::{Call, Client, ServerTls, Watched, within};
@@ -170,7 +176,7 @@ async fn full() -> (TcpListener, Vec<TcpStream>) {
 }
 
 /// Requests whose answer waits for SIGSTOP, and those that never get one.
-const KINDS: [(&str, &str); 14] = [
+const KINDS: [(&str, &str); 18] = [
     ("connect", "ok"),
     ("handshake", "ok"),
     ("tunnel", "ok"),
@@ -183,6 +189,10 @@ const KINDS: [(&str, &str); 14] = [
     ("h2", "ok"),
     ("h2-body", "ok"),
     ("h2-upload", "ok"),
+    ("send", "ok"),
+    ("send-body", "ok"),
+    ("send-h2", "ok"),
+    ("send-never", "time is up"),
     ("never", "HeadersTimeout"),
     ("trickle", "HeadersTimeout"),
 ];
@@ -191,7 +201,7 @@ const KINDS: [(&str, &str); 14] = [
 fn count(kind: &str) -> usize {
     match kind {
         "connect" => 1,
-        "handshake" | "tunnel" | "never" | "trickle" | "expect" => 5,
+        "handshake" | "tunnel" | "never" | "send-never" | "trickle" | "expect" => 5,
         _ => EACH,
     }
 }
@@ -368,7 +378,16 @@ async fn run() {
         ("h2", Client::new(h2, prior)),
         ("connect", Client::new(unreachable, limits())),
     ]);
+    let mut unlimited = BTreeMap::new();
+    for (name, port) in [("plain", plain), ("h2", h2)] {
+        let mut config = limits();
+        config.exchange.headers_timeout = None;
+        config.exchange.body_timeout = None;
+        config.http2.prior_knowledge = name == "h2";
+        unlimited.insert(name, Client::new(port, config));
+    }
     let mut calls = Vec::new();
+    let mut sent = Vec::new();
     for (kind, _) in KINDS {
         let client = match kind {
             "connect" | "handshake" | "tunnel" => &clients[kind],
@@ -377,6 +396,18 @@ async fn run() {
             _ => &clients["plain"],
         };
         for _ in 0..count(kind) {
+            let target = match kind {
+                "send" | "send-h2" => "/plain",
+                "send-body" => "/body",
+                "send-never" => "/never",
+                _ => "",
+            };
+            if !target.is_empty() {
+                let client = &unlimited[if kind == "send-h2" { "h2" } else { "plain" }];
+                let answer = tokio::spawn(timed(client.pool.clone(), target));
+                sent.push((kind, answer));
+                continue;
+            }
             let call = match kind {
                 "connect" | "handshake" | "tunnel" => client.get("/connected"),
                 "body" | "h2-body" => client.get("/body"),
@@ -407,6 +438,42 @@ async fn run() {
             Some(error) => format!("{error:?}"),
         };
         println!("outcome {kind} {outcome}");
+    }
+    for (kind, answer) in sent {
+        println!("outcome {kind} {}", answer.await.unwrap());
+    }
+}
+
+/// A request whose time the caller measures, as the reqwest face does.
+async fn timed(pool: Pool, target: &'static str) -> String {
+    let look = LastLook::default();
+    let request = http::Request::get(target).extension(look.clone());
+    let request = request.body(String::new()).unwrap();
+    let mut answer = pin!(async {
+        let response = pool.send(request).await?;
+        response.into_body().collect().await
+    });
+    let mut sleep = pin!(tokio::time::sleep(TIMEOUT));
+    let mut is_up = false;
+    let answer = poll_fn(|cx| {
+        if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
+            return Poll::Ready(Some(answer));
+        }
+        if !is_up {
+            ready!(sleep.as_mut().poll(cx));
+            is_up = true;
+        }
+        ready!(look.poll(cx));
+        // Once more, for what the look has brought.
+        match answer.as_mut().poll(cx) {
+            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            Poll::Pending => Poll::Ready(None),
+        }
+    });
+    match answer.await {
+        Some(Ok((body, _))) if body == "done" => "ok".to_owned(),
+        Some(other) => format!("{other:?}"),
+        None => "time is up".to_owned(),
     }
 }
 

@@ -174,6 +174,10 @@ impl Peer {
             if wanted.is_some_and(|at| unread.len() >= head + at) {
                 wanted = Some(usize::MAX);
                 self.answer(OK).await;
+                // The client hears of it before there is room for the rest.
+                for _ in 0..20 {
+                    tokio::task::yield_now().await;
+                }
             }
             if let Some(end) = end {
                 if wanted != Some(usize::MAX) {
@@ -294,15 +298,15 @@ fn check(received: &[u8]) -> Result<usize, String> {
 
 fn cases() -> impl Strategy<Value = Vec<Case>> {
     let kind = prop_oneof![
-        Just(Kind::Plain),
-        Just(Kind::Full),
-        Just(Kind::Sized),
-        Just(Kind::Chunked),
-        Just(Kind::Trailers),
-        Just(Kind::Expect),
+        1 => Just(Kind::Plain),
+        1 => Just(Kind::Full),
+        1 => Just(Kind::Sized),
+        1 => Just(Kind::Chunked),
+        3 => Just(Kind::Trailers),
+        1 => Just(Kind::Expect),
     ];
-    let size = prop_oneof![Just(0), 1..2_000_usize, 1..150_000_usize];
-    let case = (kind, size, proptest::option::weighted(0.6, 0.0..1.1));
+    let size = prop_oneof![1 => Just(0), 1 => 1..2_000_usize, 3 => 50_000..150_000_usize];
+    let case = (kind, size, proptest::option::weighted(0.6, 0.0..0.6));
     let case = case.prop_map(|(kind, size, early): (Kind, usize, Option<f64>)| {
         let size = if matches!(kind, Kind::Plain) { 0 } else { size };
         Case {

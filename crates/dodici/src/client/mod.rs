@@ -15,14 +15,16 @@ mod upgraded;
 mod upload;
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use dodici_pool::{
     ConnId, ConnectInfo, Error, ErrorKind, HeaderBlock, Phase, Request, ResponseHead,
 };
 use http_body::Body;
+use parking_lot::Mutex;
 
-use crate::origin::Pool;
+use crate::origin::{Pool, RequestHandle};
 use crate::sink::ExchangeInfo;
 pub use incoming::IncomingBody;
 pub use upgraded::Upgraded;
@@ -114,6 +116,30 @@ pub struct OnWritten(pub Arc<dyn Fn() + Send + Sync>);
 impl std::fmt::Debug for OnWritten {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("OnWritten")
+    }
+}
+
+/// For who measures time for a request of [`Pool::send`]: before a time-out is told, what this
+/// machine has received of the answer is read, also where the runtime has not heard of it yet, as
+/// after the process was stopped. Put it in the request's extensions, and keep a clone.
+#[derive(Clone, Default)]
+pub struct LastLook(Arc<Mutex<Option<RequestHandle>>>);
+
+impl LastLook {
+    /// Ready when the answer, as far as it is there, has been handed out: it is to be asked for once
+    /// more then, and if there is still none, the time is up. To be called when the time has passed,
+    /// not before.
+    pub fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match &*self.0.lock() {
+            Some(handle) => handle.poll_looked(cx.waker()),
+            None => Poll::Ready(()),
+        }
+    }
+}
+
+impl std::fmt::Debug for LastLook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LastLook")
     }
 }
 
@@ -236,6 +262,9 @@ impl Pool {
                 let pump = upload::pump(body, trailers, Arc::clone(&shared), handle.clone());
                 self.spawn(pump);
             }
+        }
+        if let Some(look) = parts.extensions.get::<LastLook>() {
+            *look.0.lock() = Some(handle.clone());
         }
         let mut incoming = IncomingBody::new(shared, handle);
         let start = incoming.head(parts.method == http::Method::HEAD).await?;

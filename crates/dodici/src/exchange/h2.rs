@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use super::{Job, ask_first, override_timeout};
 use crate::body::Pieces;
 use crate::clock::after;
-use crate::command::{PULL_WINDOW, Slice, length_mismatch};
+use crate::command::{Attention, PULL_WINDOW, Slice, length_mismatch};
 use crate::conn::framing::Informational;
 use crate::conn::h2::{H2Conn, H2Stream, NotOpened, Received, StreamFailure};
 use crate::sink::ExchangeInfo;
@@ -43,6 +43,9 @@ pub(crate) enum StreamStep {
     Wait,
     /// The stream is about to become a byte stream: call [`StreamExchange::upgrade`].
     Upgrade,
+    /// The caller asks for a look at the socket: drive the connection past the reactor, poll the
+    /// exchange again, and say that it is done.
+    Look,
     Finished(StreamFinish),
 }
 
@@ -224,7 +227,11 @@ impl StreamExchange {
         expired: bool,
         lost: Option<&Error>,
     ) -> StreamStep {
-        if self.job.command.is_cancelled() {
+        let attention = self.job.command.attention();
+        if attention == Attention::Look {
+            return StreamStep::Look;
+        }
+        if attention == Attention::Cancelled {
             if self.is_upgraded() {
                 // What was handed over before leaves: a last frame that says why must not be lost.
                 let _flushed = self.poll_upload(cx);

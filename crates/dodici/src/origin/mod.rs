@@ -250,6 +250,7 @@ impl State {
     /// for settling, if it was cancelled meanwhile. A cancel sets its mark before it takes the
     /// lock, so under the lock either the mark is there or the cancel will find the request queued.
     fn take_back(&mut self, conn: ConnId, request: RequestId, job: Box<Job>) -> Option<Box<Job>> {
+        job.command.detach();
         if job.command.is_cancelled() {
             let outcome = Outcome::Finished(CloseReason::PeerClosed);
             self.machine.handle_released(conn, request, outcome, now());
@@ -262,6 +263,7 @@ impl State {
 
     /// As [`State::take_back`], for a request that was not processed on a connection that goes on.
     fn take_over(&mut self, conn: ConnId, request: RequestId, job: Box<Job>) -> Option<Box<Job>> {
+        job.command.detach();
         if job.command.is_cancelled() {
             let outcome = Outcome::Unwritten;
             self.machine.handle_released(conn, request, outcome, now());
@@ -501,6 +503,13 @@ impl RequestHandle {
             contain(|| job.settle.error(aborted()));
         }
         pool.run_actions();
+    }
+
+    /// For who measures time for a request: ready when what this machine has received of the answer
+    /// has been told to the sink, whatever the runtime knows of it yet. A process that was stopped
+    /// finds its timers run out before it has heard of its sockets.
+    pub(crate) fn poll_looked(&self, waker: &Waker) -> std::task::Poll<()> {
+        self.command.poll_looked(waker)
     }
 
     /// Gives back what delivered pieces have cost ([`piece_cost`](dodici_pool::piece_cost)), so that

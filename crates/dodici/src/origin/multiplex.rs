@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use self::time::Ping;
 use super::lease::Lease;
 use super::{Mailbox, PoolInner, aborted, contain, destroyed, now};
-use crate::clock::Timer;
+use crate::clock::{Timer, past_the_reactor};
 use crate::conn::h2::{Driven, H2Conn, NotOpened, Ready, SlotWaker, Target};
 use crate::connect::Transport;
 use crate::exchange::{Job, StreamExchange, StreamFinish, StreamStep};
@@ -480,6 +480,13 @@ impl Multiplex {
                 }
             }
             Ok(StreamStep::Upgrade) => self.upgrade(index),
+            Ok(StreamStep::Look) => {
+                past_the_reactor(|| self.drive());
+                self.poll_slot(index, expired);
+                if let Some(exchange) = &self.slots[index as usize].exchange {
+                    exchange.job.command.looked();
+                }
+            }
             Ok(StreamStep::Finished(finish)) => self.finish(index, finish),
             Err(_panic) => self.panicked(index),
         }

@@ -10,6 +10,7 @@ use dodici_pool::PoolConfig;
 use dodici_pool::{CloseReason, Error, ErrorKind, Outcome, Phase, RequestId};
 
 use super::{Due, FRESH_FAILURES, Flight, Next, Pipeline};
+use crate::command::Attention;
 use crate::conn::PipeConn;
 use crate::exchange::Job;
 use crate::origin::{aborted, contain};
@@ -20,7 +21,9 @@ impl Pipeline {
     pub(super) fn look_for_cancels(&mut self, conn: &PipeConn) -> Option<Next> {
         let mut at = 0;
         while let Some((_, job)) = self.waiting.get(at) {
-            if !job.command.is_cancelled() {
+            let attention = job.command.attention();
+            if attention != Attention::Cancelled {
+                self.look |= attention == Attention::Look;
                 at += 1;
                 continue;
             }
@@ -32,7 +35,12 @@ impl Pipeline {
         }
         let mut lost = take(&mut self.gives_up);
         for (place, flight) in self.flights.iter_mut().enumerate() {
-            if flight.given_up || !flight.job.command.is_cancelled() {
+            if flight.given_up {
+                continue;
+            }
+            let attention = flight.job.command.attention();
+            if attention != Attention::Cancelled {
+                self.look |= attention == Attention::Look;
                 continue;
             }
             flight.given_up = true;

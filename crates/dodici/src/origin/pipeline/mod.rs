@@ -123,6 +123,8 @@ pub(super) struct Pipeline {
     last: bool,
     /// The pool has actions to carry out.
     stirred: bool,
+    /// A caller asks for a look at the socket.
+    look: bool,
     pub(super) timer: Timer,
     /// It has not carried a request: see [`PipeConn::poll_rest`].
     pub(super) fresh: bool,
@@ -148,6 +150,7 @@ impl Pipeline {
             gives_up: false,
             last: false,
             stirred: false,
+            look: false,
             timer: Timer::new(),
             fresh,
             mailbox,
@@ -162,12 +165,19 @@ impl Pipeline {
         loop {
             match polled {
                 Some(polled) => return polled,
-                None => polled = past_the_reactor(|| self.poll_rounds(cx, conn)),
+                None => {
+                    polled = past_the_reactor(|| self.poll_rounds(cx, conn));
+                    let flights = self.flights.iter().map(|flight| &flight.job);
+                    let waiting = self.waiting.iter().map(|(_, job)| job);
+                    for job in flights.chain(waiting) {
+                        job.command.looked();
+                    }
+                }
             }
         }
     }
 
-    /// `None` where a deadline asks for a look at the socket.
+    /// `None` where a deadline, or a caller, asks for a look at the socket.
     fn poll_rounds(&mut self, cx: &mut Context<'_>, conn: &mut PipeConn) -> Option<Poll<Next>> {
         loop {
             let ended = self.receive(cx, conn);
@@ -195,6 +205,9 @@ impl Pipeline {
                 self.pool.run_actions();
                 // Sinks and actions may have brought new requests.
                 continue;
+            }
+            if std::mem::take(&mut self.look) {
+                return None;
             }
             let deadline = self.deadline();
             match self.timer.judge(cx, deadline) {

@@ -36,6 +36,7 @@ const TESTED = [
   'origins',
   'parse-origin',
   'pool',
+  'process-settings',
   'raw-list',
   'roots',
   'undici',

@@ -9,12 +9,8 @@
  * are ignored, as undici does. A function as `connect` never comes here: see `delegate.ts`.
  */
 
-import {
-  getDefaultAutoSelectFamily,
-  getDefaultAutoSelectFamilyAttemptTimeout,
-  isIP,
-  type LookupFunction,
-} from 'node:net';
+import { createPrivateKey } from 'node:crypto';
+import { isIP, type LookupFunction } from 'node:net';
 import * as tls from 'node:tls';
 import { bytesOf, copyOf } from './bytes';
 import { errors } from './undici';
@@ -22,7 +18,11 @@ import { errors } from './undici';
 /** TLS versions that the engine speaks. */
 export type TlsVersion = 'TLSv1.2' | 'TLSv1.3';
 
-/** How connections are made, every value checked and filled in. Times are milliseconds. */
+/**
+ * How connections are made, every value checked and filled in, but for what the process decides when a
+ * connection is made: that is `null` where the option is not given (`process-settings.ts`). Times are
+ * milliseconds.
+ */
 export interface ConnectSettings {
   /** Longest time for all legs together; 0 never. Default 10 000, as undici's. */
   readonly timeout: number;
@@ -37,23 +37,21 @@ export interface ConnectSettings {
   /** 0 both families, 4 or 6 one of them. Default 0. */
   readonly family: 0 | 4 | 6;
   /** Race addresses of both families (RFC 8305). Default: Node's. */
-  readonly autoSelectFamily: boolean;
+  readonly autoSelectFamily: boolean | null;
   /** Delay before the next address is tried beside a pending one, at least 10. Default: Node's. */
-  readonly autoSelectFamilyAttemptTimeout: number;
+  readonly autoSelectFamilyAttemptTimeout: number | null;
   /** Name for SNI and verification. Default: the request's `host`, then the origin's. */
   readonly servername: string | null;
-  /** Off for the literal `false`, or where the option is not given and the environment says so. */
-  readonly rejectUnauthorized: boolean;
+  /** Off for the literal `false`. */
+  readonly rejectUnauthorized: boolean | null;
   /** Trust anchors, PEM or DER; `null`: the default roots. */
   readonly ca: readonly Uint8Array[] | null;
   /** Client certificate chain. */
   readonly cert: Uint8Array | null;
-  /** Its private key. */
+  /** Its private key, not encrypted any more. */
   readonly key: Uint8Array | null;
-  /** Pass phrase of the key. */
-  readonly passphrase: string | null;
-  readonly minVersion: TlsVersion;
-  readonly maxVersion: TlsVersion;
+  readonly minVersion: TlsVersion | null;
+  readonly maxVersion: TlsVersion | null;
   /** TLS sessions kept for resumption. Default 100, as undici's. */
   readonly maxCachedSessions: number;
   /** Verify with the operating system's verifier. Default false. */
@@ -194,8 +192,8 @@ function readFamily(value: unknown): 0 | 4 | 6 {
   }
 }
 
-function readAttemptTimeout(value: unknown): number {
-  if (value === undefined || value === null) return getDefaultAutoSelectFamilyAttemptTimeout();
+function readAttemptTimeout(value: unknown): number | null {
+  if (value === undefined || value === null) return null;
   if (!Number.isInteger(value)) throw invalid('invalid connect.autoSelectFamilyAttemptTimeout');
   // Node raises smaller values to 10 as well.
   return Math.max(10, value as number);
@@ -208,11 +206,11 @@ function readText(options: Readonly<Record<string, unknown>>, name: string): str
   return value;
 }
 
-function readFlag(
+function readFlag<T>(
   options: Readonly<Record<string, unknown>>,
   name: string,
-  fallback: boolean,
-): boolean {
+  fallback: T,
+): boolean | T {
   const value = options[name];
   if (value === undefined || value === null) return fallback;
   if (typeof value !== 'boolean') throw invalid(`connect.${name} must be a boolean`);
@@ -245,12 +243,12 @@ function readSingle(value: unknown, name: string): unknown {
   return value[0] as unknown;
 }
 
-type Identity = Pick<ConnectSettings, 'cert' | 'key' | 'passphrase'>;
+type Identity = Pick<ConnectSettings, 'cert' | 'key'>;
 
 function readIdentity(options: Readonly<Record<string, unknown>>): Identity {
   const { cert, key } = options;
   if ((cert === undefined || cert === null) && (key === undefined || key === null)) {
-    return { cert: null, key: null, passphrase: null };
+    return { cert: null, key: null };
   }
   if (cert === undefined || cert === null || key === undefined || key === null) {
     throw invalid('connect.cert and connect.key must be given together');
@@ -262,56 +260,58 @@ function readIdentity(options: Readonly<Record<string, unknown>>): Identity {
     passphrase = readText({ passphrase: pair.passphrase }, 'passphrase') ?? passphrase;
     pem = pair.pem;
   }
+  const given = readPem(pem, 'key');
   return {
     cert: readPem(readSingle(cert, 'cert'), 'cert'),
-    key: readPem(pem, 'key'),
-    passphrase,
+    key: isEncrypted(given) ? decrypt(given, passphrase) : given,
   };
+}
+
+/** Both forms of PEM say so: PKCS#8 in the label, older ones in a header. */
+function isEncrypted(key: Uint8Array): boolean {
+  const text = Buffer.from(key.buffer, key.byteOffset, key.byteLength);
+  return text.includes('-----BEGIN ENCRYPTED PRIVATE KEY-----') || text.includes(',ENCRYPTED');
+}
+
+/** By Node, which knows every cipher that keys have ever been encrypted with. */
+function decrypt(key: Uint8Array, passphrase: string | null): Uint8Array {
+  if (passphrase === null) {
+    throw invalid('invalid connect.passphrase: connect.key is encrypted and needs one');
+  }
+  try {
+    const plain = createPrivateKey({ key: Buffer.from(key), passphrase });
+    return Buffer.from(plain.export({ type: 'pkcs8', format: 'pem' }));
+  } catch (cause) {
+    // A malformed key ends here as well: OpenSSL does not tell them apart.
+    const error = invalid('invalid connect.passphrase: it does not decrypt connect.key');
+    error.cause = cause;
+    throw error;
+  }
 }
 
 const VERSIONS: readonly string[] = ['TLSv1.2', 'TLSv1.3'];
 
-function readVersion(
-  value: unknown,
-  name: 'minVersion' | 'maxVersion',
-  fallback: TlsVersion,
-): TlsVersion {
-  if (value === undefined || value === null) return fallback;
+function readVersion(value: unknown, name: 'minVersion' | 'maxVersion'): TlsVersion | null {
+  if (value === undefined || value === null) return null;
   if (typeof value !== 'string' || !VERSIONS.includes(value)) {
     throw invalid(`connect.${name} must be 'TLSv1.2' or 'TLSv1.3': older versions are not spoken`);
   }
   return value as TlsVersion;
 }
 
-function readVersions(options: Readonly<Record<string, unknown>>): {
-  minVersion: TlsVersion;
-  maxVersion: TlsVersion;
-} {
-  // Node's defaults move with --tls-min-v1.3 and --tls-max-v1.2.
-  const defaultMin = tls.DEFAULT_MIN_VERSION === 'TLSv1.3' ? 'TLSv1.3' : 'TLSv1.2';
-  const defaultMax = tls.DEFAULT_MAX_VERSION === 'TLSv1.2' ? 'TLSv1.2' : 'TLSv1.3';
-  const minVersion = readVersion(options['minVersion'], 'minVersion', defaultMin);
-  const maxVersion = readVersion(options['maxVersion'], 'maxVersion', defaultMax);
-  if (minVersion > maxVersion) throw invalid('connect.minVersion must not be above maxVersion');
+function readVersions(
+  options: Readonly<Record<string, unknown>>,
+): Pick<ConnectSettings, 'minVersion' | 'maxVersion'> {
+  const minVersion = readVersion(options['minVersion'], 'minVersion');
+  const maxVersion = readVersion(options['maxVersion'], 'maxVersion');
+  if ((minVersion ?? 'TLSv1.2') > (maxVersion ?? 'TLSv1.3'))
+    throw invalid('connect.minVersion must not be above maxVersion');
   return { minVersion, maxVersion };
 }
 
-/** Node's own default for connections whose options do not say; any value given decides. */
-function readVerification(options: Readonly<Record<string, unknown>>): boolean {
-  if ('rejectUnauthorized' in options) return options['rejectUnauthorized'] !== false;
-  return process.env['NODE_TLS_REJECT_UNAUTHORIZED'] !== '0';
-}
-
-let hasWarned = false;
-
-/** Warns once, as Node does, that the environment turns verification off for connections over TLS. */
-export function warnIfUnverified(connect: ConnectSettings): void {
-  if (hasWarned || connect.rejectUnauthorized) return;
-  if (process.env['NODE_TLS_REJECT_UNAUTHORIZED'] !== '0') return;
-  hasWarned = true;
-  process.emitWarning(
-    "The environment variable NODE_TLS_REJECT_UNAUTHORIZED is '0': TLS connections are insecure, as certificates are not verified.",
-  );
+/** Any value given decides. */
+function readVerification(options: Readonly<Record<string, unknown>>): boolean | null {
+  return 'rejectUnauthorized' in options ? options['rejectUnauthorized'] !== false : null;
 }
 
 /**
@@ -334,7 +334,7 @@ export function readConnectOptions(options: Readonly<Record<string, unknown>>): 
     noDelay: readFlag(options, 'noDelay', true),
     keepAliveProbe: readKeepAliveProbe(options),
     family: readFamily(options['family']),
-    autoSelectFamily: readFlag(options, 'autoSelectFamily', getDefaultAutoSelectFamily()),
+    autoSelectFamily: readFlag(options, 'autoSelectFamily', null),
     autoSelectFamilyAttemptTimeout: readAttemptTimeout(options['autoSelectFamilyAttemptTimeout']),
     servername: readText(options, 'servername'),
     rejectUnauthorized: readVerification(options),

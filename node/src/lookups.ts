@@ -1,14 +1,17 @@
 /**
- * Names that the user's `connect.lookup` resolves.
+ * Names that JavaScript resolves: the user's `connect.lookup`, or what somebody has put in the place of
+ * `dns.lookup`.
  *
  * What lives here: the call of that function as `net.connect` makes it, the checks of its answer,
- * and the errors of look-ups that failed, which the engine names by number. The native pool has one
- * where the option is given. It must not know requests.
+ * and the errors of look-ups that failed, which the engine names by number. The native pool has one.
+ * It must not know requests.
  */
 
+import dns from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
 
-import type { ConnectSettings } from './connect-options';
+import type { PoolSettings } from './options';
+import { replacedLookup, settle } from './process-settings';
 
 type LookupOptions = Parameters<LookupFunction>[1];
 
@@ -49,18 +52,22 @@ function readAddresses(address: unknown, family: unknown): string[] {
   return [address];
 }
 
+/**
+ * The function that resolves names for a pool; `null`: the system does. Through a proxy, the name is
+ * the proxy's, and the option not meant for it.
+ */
+export function lookupOf({ proxy, connect }: PoolSettings): LookupFunction | null {
+  return (proxy === null ? connect.lookup : null) ?? replacedLookup();
+}
+
 /** Look-ups of one pool; see above. */
 export class Lookups {
-  readonly #lookup: LookupFunction;
-  readonly #options: LookupOptions;
+  readonly #settings: PoolSettings;
   /** Numbers in `kept`. */
   readonly #failures = new Set<number>();
 
-  constructor(lookup: LookupFunction, settings: ConnectSettings) {
-    const { family, autoSelectFamily, localAddress } = settings;
-    this.#lookup = lookup;
-    this.#options = { family, hints: 0 };
-    if (autoSelectFamily && family === 0 && localAddress === null) this.#options.all = true;
+  constructor(settings: PoolSettings) {
+    this.#settings = settings;
   }
 
   /** Asks for the addresses of `host`; `answer` is called once. */
@@ -81,11 +88,20 @@ export class Lookups {
       }
     };
     try {
-      // A copy for each call: the function may change what it gets.
-      this.#lookup(host, { ...this.#options }, done);
+      const lookup = lookupOf(this.#settings) ?? dns.lookup;
+      lookup(host, this.#lookupOptions(), done);
     } catch (failure) {
       once(this.#keep(failure as Error));
     }
+  }
+
+  /** New ones for each call: the function may change what it gets. */
+  #lookupOptions(): LookupOptions {
+    const { proxy, connect } = this.#settings;
+    const { family, autoSelectFamily, localAddress } = settle(proxy?.connect ?? connect);
+    const options: LookupOptions = { family, hints: 0 };
+    if (autoSelectFamily && family === 0 && localAddress === null) options.all = true;
+    return options;
   }
 
   #keep(error: Error): number {

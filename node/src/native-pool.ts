@@ -11,7 +11,8 @@ import { decodeError } from './errors';
 import { Lookups } from './lookups';
 import { decodeConnected, decodeDisconnected, type DisconnectInfo } from './events';
 import { encodeSettings } from './option-writer';
-import type { PoolSettings } from './options';
+import { type PoolSettings, tlsWays } from './options';
+import { settle, trustsDefaultRoots, warnIfUnverified } from './process-settings';
 import { provideDefaultRoots } from './roots';
 import type { SendTarget } from './sending';
 import type { PoolOwner, Session } from './session';
@@ -47,7 +48,8 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
   readonly #listener: NativePoolListener;
   /** Connections that are up, by serial number. */
   readonly #connections = new Map<number, Connection>();
-  readonly #lookups: Lookups | null;
+  readonly #settings: PoolSettings;
+  readonly #lookups: Lookups;
   #destroyError: Error | null = null;
   #whenGone: (() => void) | null = null;
   #closed: (() => void) | null = null;
@@ -61,13 +63,28 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
     this.#session = session;
     this.#listener = listener;
     this.servername = servername;
-    const { connect } = settings;
-    this.#lookups = connect.lookup === null ? null : new Lookups(connect.lookup, connect);
-    if (settings.needsDefaultRoots) provideDefaultRoots(session.native);
+    this.#settings = settings;
+    this.#lookups = new Lookups(settings);
+    const options = this.#describe();
     this.id = session.registerPool(this);
     this.writer = session.writerOf(this.id);
-    this.writer.poolCreate(this.id, encodeSettings(settings, servername));
+    this.writer.poolCreate(this.id, options);
     session.scheduleFlush();
+  }
+
+  /** The options with what the process says now, after seeing to what they need. */
+  #describe(): Uint8Array {
+    const ways = tlsWays(this.#settings);
+    for (const connect of ways) warnIfUnverified(settle(connect));
+    if (ways.some(trustsDefaultRoots)) provideDefaultRoots(this.#session.native);
+    this.#session.processSettings.watch(ways);
+    return encodeSettings(this.#settings, this.servername);
+  }
+
+  /** What the process says has changed: the next connection follows it. */
+  onProcessChanged(): void {
+    this.writer.poolConfigure(this.id, this.#describe());
+    this.#session.scheduleFlush();
   }
 
   /** Connections that were reported up and not yet down, oldest first. */
@@ -185,20 +202,20 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
 
   onConnectFailed(_connection: number, batch: Buffer, start: number, end: number): void {
     const error = decodeError(batch, start, end);
-    this.#lookups?.forget(error);
+    this.#lookups.forget(error);
     this.#listener.connectFailed(this, error);
     this.#letGo();
   }
 
   onLookup(lookup: number, host: string): void {
-    this.#lookups?.ask(host, (answer) => {
+    this.#lookups.ask(host, (answer) => {
       this.writer.lookupAnswer(this.id, lookup, answer);
       this.#session.scheduleFlush();
     });
   }
 
   onPoolClosed(): void {
-    this.#lookups?.clear();
+    this.#lookups.clear();
     this.#whenGone?.();
     const closed = this.#closed;
     this.#closed = null;

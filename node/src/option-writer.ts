@@ -1,5 +1,5 @@
 /**
- * Settings as the option list of a `PoolCreate` record.
+ * Settings as the option list of a `PoolCreate` or `PoolConfigure` record.
  *
  * What lives here: the writer of `u16 key, u16 zero, u32 length, value padded to 4` and the list of
  * keys (`OptionKey` in `crates/dodici-wire/src/schema.rs`). `options.ts` calls it. It must not
@@ -8,7 +8,9 @@
 
 import type { ConnectSettings } from './connect-options';
 import { bareHostname } from './host';
+import { lookupOf } from './lookups';
 import type { PoolSettings } from './options';
+import { resultOrder, settle } from './process-settings';
 import type { ProxySettings } from './proxy-settings';
 import { OptionKey } from './wire/generated';
 
@@ -60,7 +62,6 @@ function writeCredentials(out: OptionWriter, connect: ConnectSettings): void {
   for (const ca of connect.ca ?? []) out.bytes(OptionKey.Ca, ca);
   if (connect.cert !== null) out.bytes(OptionKey.Cert, connect.cert);
   if (connect.key !== null) out.bytes(OptionKey.Key, connect.key);
-  if (connect.passphrase !== null) out.text(OptionKey.Passphrase, connect.passphrase);
 }
 
 /** The option list of a pool that has nothing but these certificates and keys. */
@@ -81,12 +82,13 @@ function writeTls(
   servername: string | null,
   alpn: readonly string[],
 ): void {
+  const settled = settle(connect);
   if (servername) out.text(OptionKey.ServerName, servername);
-  out.flag(OptionKey.RejectUnauthorized, connect.rejectUnauthorized);
+  out.flag(OptionKey.RejectUnauthorized, settled.rejectUnauthorized);
   writeCredentials(out, connect);
   for (const protocol of alpn) out.text(OptionKey.Alpn, protocol);
-  out.text(OptionKey.MinVersion, connect.minVersion);
-  out.text(OptionKey.MaxVersion, connect.maxVersion);
+  out.text(OptionKey.MinVersion, settled.minVersion);
+  out.text(OptionKey.MaxVersion, settled.maxVersion);
   out.number(OptionKey.MaxCachedSessions, connect.maxCachedSessions);
   out.flag(OptionKey.PlatformVerifier, connect.platformVerifier);
 }
@@ -155,13 +157,14 @@ export function encodeSettings(settings: PoolSettings, servername: string | null
 
   out.number(OptionKey.ConnectTimeout, totalTimeout(settings));
   // The socket is the one to the proxy, if there is one.
-  const hop = settings.proxy?.connect ?? connect;
+  const hop = settle(settings.proxy?.connect ?? connect);
   const isDirect = settings.proxy === null;
   const localAddress = (isDirect ? null : hop.localAddress) ?? settings.localAddress;
   const socketPath = isDirect ? settings.socketPath : hop.socketPath;
   if (localAddress !== null) out.text(OptionKey.LocalAddress, localAddress);
   if (socketPath !== null) out.text(OptionKey.SocketPath, socketPath);
-  if (isDirect && connect.lookup !== null) out.flag(OptionKey.Lookup, true);
+  if (lookupOf(settings) !== null) out.flag(OptionKey.Lookup, true);
+  out.text(OptionKey.ResultOrder, resultOrder());
   out.flag(OptionKey.NoDelay, hop.noDelay);
   out.number(OptionKey.KeepAliveProbe, hop.keepAliveProbe);
   out.number(OptionKey.Family, hop.family);

@@ -16,7 +16,6 @@ import {
   type ConnectSettings,
   findUnsupported,
   readConnectOptions,
-  warnIfUnverified,
 } from './connect-options';
 import { ownOptions, type RawOptions, spread } from './own-options';
 import { parseOrigin } from './parse-origin';
@@ -84,8 +83,6 @@ export interface PoolSettings {
   readonly allowH2: boolean;
   readonly preferH2: boolean;
   readonly h2: H2Settings;
-  /** Whether the engine must have the default roots before this pool connects. */
-  readonly needsDefaultRoots: boolean;
 }
 
 function invalid(message: string): Error {
@@ -420,17 +417,14 @@ function fillIn(
     allowH2: isAbsent(options['allowH2']) ? peerMajor === 8 : options['allowH2'] === true,
     preferH2: preferH2 === true,
     h2: readH2(options),
-    needsDefaultRoots:
-      (url.protocol === 'https:' && trustsDefaultRoots(connect)) ||
-      (proxy !== null && proxy.isSecure && trustsDefaultRoots(proxy.connect)),
   };
-  if (url.protocol === 'https:') warnIfUnverified(connect);
-  if (proxy?.isSecure) warnIfUnverified(proxy.connect);
   return settings;
 }
 
-function trustsDefaultRoots(connect: ConnectSettings): boolean {
-  return connect.ca === null && connect.rejectUnauthorized && !connect.platformVerifier;
+/** The settings of each way over TLS: to the origin, and to the proxy. */
+export function tlsWays({ url, connect, proxy }: PoolSettings): readonly ConnectSettings[] {
+  const ways = url.protocol === 'https:' ? [connect] : [];
+  return proxy?.isSecure ? [...ways, proxy.connect] : ways;
 }
 
 /** undici opens one more connection while fewer than the limit exist, so 1.5 allows two. */

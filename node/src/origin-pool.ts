@@ -293,6 +293,7 @@ export class OriginPool
   }
 
   nativeFor(servername: string | null): NativePool {
+    this.session.followProcess(this.isConnected);
     return this.#natives.get(this.session, servername);
   }
 

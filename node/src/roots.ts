@@ -1,12 +1,14 @@
 /**
  * The certificates that Node would trust.
  *
- * What lives here: the default roots as PEM text, found the way Node finds them. The session hands
- * them to the engine once, before the first https pool that needs them. It must not know pools.
+ * What lives here: the default roots as PEM text, found the way Node finds them, and whether they are
+ * still the same. They are handed to the engine before the first https pool that needs them, and
+ * again when they have changed. It must not know pools.
  *
- * Node 22.15 and later say what they trust, `--use-system-ca` included. On older ones: the bundled
- * roots and the file of `NODE_EXTRA_CA_CERTS`. With `--use-openssl-ca`, OpenSSL's files take the
- * place of the bundled roots; no Node lists them, so they are read here.
+ * Node 22.15 and later say what they trust, `--use-system-ca` and `tls.setDefaultCACertificates`
+ * included, for each thread. On older ones: the bundled roots and the file of `NODE_EXTRA_CA_CERTS`,
+ * which Node reads at its start. With `--use-openssl-ca`, OpenSSL's files take the place of the
+ * bundled roots; no Node lists them, so they are read here.
  */
 
 import { readdirSync, readFileSync } from 'node:fs';
@@ -14,14 +16,18 @@ import { join } from 'node:path';
 import * as tls from 'node:tls';
 
 import type { NativeAddon, NativeEnvironment } from './native/addon';
+import { nodeFlags } from './node-flags';
 
 /** `tls.getCACertificates` as of Node 22.15; older type packages do not declare it. */
 type GetCACertificates = (type: 'default') => string[];
 
-function hasFlag(flag: string): boolean {
-  const inOptions = (process.env['NODE_OPTIONS'] ?? '').split(/\s+/).includes(flag);
-  return inOptions || process.execArgv.includes(flag);
-}
+const { getCACertificates } = tls as unknown as { getCACertificates?: GetCACertificates };
+
+// As Node does, when it starts: what is changed later has no effect on it.
+const isOpenssl = nodeFlags().includes('--use-openssl-ca');
+const extraFile = process.env['NODE_EXTRA_CA_CERTS'];
+/** What Node lists with `--use-openssl-ca` as long as nobody has set the roots. */
+const unchangedList = isOpenssl ? getCACertificates?.('default') : undefined;
 
 /** A file that cannot be read adds nothing: Node warns of it itself when it starts. */
 function readPem(path: string): string {
@@ -34,7 +40,8 @@ function readPem(path: string): string {
 
 function readDirectory(path: string): string[] {
   try {
-    return readdirSync(path).map((name) => readPem(join(path, name)));
+    const names = readdirSync(path).filter((name) => HASHED.test(name));
+    return names.map((name) => readPem(join(path, name)));
   } catch {
     return [];
   }
@@ -46,6 +53,9 @@ const OPENSSL_FILES = [
   '/etc/pki/tls/certs/ca-bundle.crt',
   '/etc/ssl/cert.pem',
 ];
+
+/** OpenSSL finds certificates in a directory by the hash of their names. */
+const HASHED = /^[0-9a-f]{8}\.\d+$/;
 
 /** What OpenSSL would trust: the file and directories of its environment variables, or the system's. */
 function opensslRoots(): string[] {
@@ -60,19 +70,17 @@ function opensslRoots(): string[] {
 }
 
 /** What Nodes that cannot say it trust. */
-function olderNodeRoots(isOpenssl: boolean): readonly string[] {
-  const { NODE_EXTRA_CA_CERTS } = process.env;
-  const extra = NODE_EXTRA_CA_CERTS ? [readPem(NODE_EXTRA_CA_CERTS)] : [];
+function olderNodeRoots(): readonly string[] {
+  const extra = extraFile ? [readPem(extraFile)] : [];
   return isOpenssl ? extra : [...tls.rootCertificates, ...extra];
 }
 
 /** The default roots: PEM text, one certificate after the other. */
 export function defaultRoots(): Buffer {
-  const { getCACertificates } = tls as unknown as { getCACertificates?: GetCACertificates };
-  const isOpenssl = hasFlag('--use-openssl-ca');
-  const roots = getCACertificates?.('default') ?? olderNodeRoots(isOpenssl);
-  // Node does not list what OpenSSL reads by itself.
-  const all = isOpenssl ? [...roots, ...opensslRoots()] : roots;
+  const roots = getCACertificates?.('default') ?? olderNodeRoots();
+  // Node does not list what OpenSSL reads by itself, unless somebody has said whom to trust instead.
+  const isOpensslsChoice = isOpenssl && (unchangedList === undefined || roots === unchangedList);
+  const all = isOpensslsChoice ? [...roots, ...opensslRoots()] : roots;
   return Buffer.from(all.join('\n'), 'latin1');
 }
 
@@ -82,11 +90,19 @@ export interface RootsReceiver {
   readonly environment: NativeEnvironment;
 }
 
-const provided = new Set<NativeEnvironment>();
+/** Stands for the default roots of this moment: another value as soon as they are others. */
+export function rootsNow(): unknown {
+  // Node makes the list once, and anew when its roots are set.
+  return getCACertificates?.('default') ?? null;
+}
 
-/** Gives the default roots, about 200 KiB of PEM, to the engine, once for each environment. */
+/** What each environment was given last. */
+const provided = new Map<NativeEnvironment, unknown>();
+
+/** Gives the default roots, about 200 KiB of PEM, to the engine, unless it has them. */
 export function provideDefaultRoots({ addon, environment }: RootsReceiver): void {
-  if (provided.has(environment)) return;
-  provided.add(environment);
+  const now = rootsNow();
+  if (provided.has(environment) && provided.get(environment) === now) return;
   addon.setRoots(environment, defaultRoots());
+  provided.set(environment, now);
 }

@@ -10,6 +10,7 @@
  */
 
 import type { NativeAddon, NativeEnvironment } from './native/addon';
+import { ProcessSettings } from './process-settings';
 import { now, queueMicrotask, setImmediate, setInterval } from './timers';
 import { BATCH_LIMIT, Completion } from './wire/generated';
 import type { Latin1Buffer } from './wire/latin1';
@@ -49,6 +50,8 @@ export interface PoolOwner {
   /** The user's function is to resolve `host`. */
   onLookup(lookup: number, host: string): void;
   onPoolClosed(): void;
+  /** See `ProcessSettings`. */
+  onProcessChanged(): void;
 }
 
 /** A request whose handler has paused. */
@@ -61,7 +64,6 @@ export interface Pausing {
 export interface SessionOptions {
   /** Number of I/O threads; 0 lets the addon choose. */
   readonly ioThreads?: number;
-  readonly roots?: Buffer[];
 }
 
 /** One batch at its limit, plus the largest record that may pass it: a chunk below `LARGE_CHUNK`, or a head. */
@@ -143,6 +145,9 @@ export class Session implements RecordSink {
   /** The batch being walked has waited until it was `RIPE`. */
   #ripe = false;
   #flushScheduled = false;
+  readonly processSettings = new ProcessSettings();
+  /** Whether the process was looked at since the last flush. */
+  #hasFollowed = false;
   /** Records written since the last flush, while a batch is being drained. */
   #unflushed = 0;
 
@@ -164,7 +169,6 @@ export class Session implements RecordSink {
       this.#inbound,
       (length, slabs, overflow) => this.#drain(length, slabs, overflow),
       options.ioThreads ?? 0,
-      options.roots,
     );
     const pages = new Pages(() => addon.page(this.#environment));
     const threads = Math.max(1, addon.threads(this.#environment));
@@ -186,6 +190,25 @@ export class Session implements RecordSink {
   /** The native environment, for the trust store. */
   get native(): { readonly addon: NativeAddon; readonly environment: NativeEnvironment } {
     return { addon: this.#addon, environment: this.#environment };
+  }
+
+  /**
+   * To be called before a record that may lead to a connection: what the process says is as the engine
+   * was told, or it is told now. Where there `isConnected`, once for each flush is enough.
+   *
+   * @throws what keeps the engine from being told; it is tried again the next time.
+   */
+  followProcess(isConnected: boolean): void {
+    if (this.#hasFollowed && isConnected) return;
+    const settings = this.processSettings;
+    if (settings.hasChanged()) {
+      for (const kept of this.#pools.values()) {
+        const owner = kept instanceof WeakRef ? kept.deref() : kept;
+        owner?.onProcessChanged();
+      }
+      settings.accept();
+    }
+    this.#hasFollowed = true;
   }
 
   /** Whether a batch is being drained: user code then runs inside a native callback. */
@@ -300,6 +323,7 @@ export class Session implements RecordSink {
 
   #flush(): void {
     this.#unflushed = 0;
+    this.#hasFollowed = false;
     for (const writer of this.#writers) writer.flush();
   }
 

@@ -15,8 +15,8 @@ pub mod pool;
 
 pub use model::close_reason::CloseReason;
 pub use model::config::{
-    ConnectConfig, ConnectFailure, ExchangeConfig, Family, Http2Config, Identity, Leniency,
-    OriginConfig, PoolConfig, RootSource, TlsConfig, TlsVersion, UnexpectedContinue,
+    AddressOrder, ConnectConfig, ConnectFailure, ExchangeConfig, Family, Http2Config, Identity,
+    Leniency, OriginConfig, PoolConfig, RootSource, TlsConfig, TlsVersion, UnexpectedContinue,
 };
 pub use model::credit::{PIECE_OVERHEAD, piece_cost};
 pub use model::error::{Error, ErrorKind, ParseErrorCode, Replay, SocketInfo, SystemDetail};

@@ -241,6 +241,7 @@ impl ClientBuilder {
                 Some(limit) => Some(Arc::new(Limited(Arc::clone(limit)))),
                 None => layers,
             },
+            ..ConnectHooks::default()
         };
         let proxies = if config.socket.unix_path.is_some() {
             Vec::new()

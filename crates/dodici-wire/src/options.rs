@@ -13,9 +13,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use dodici_pool::{
-    ConnectConfig, ConnectFailure, Error, ErrorKind, ExchangeConfig, Family, HeaderBlock,
-    Http2Config, Identity, Origin, OriginConfig, Phase, PoolConfig, Proxy, ProxyCredentials,
-    ProxyProtocol, RootSource, Scheme, SocksResolve, TlsConfig, TlsVersion, UnexpectedContinue,
+    AddressOrder, ConnectConfig, ConnectFailure, Error, ErrorKind, ExchangeConfig, Family,
+    HeaderBlock, Http2Config, Identity, Origin, OriginConfig, Phase, PoolConfig, Proxy,
+    ProxyCredentials, ProxyProtocol, RootSource, Scheme, SocksResolve, TlsConfig, TlsVersion,
+    UnexpectedContinue,
 };
 
 use crate::cursor::{Malformed, Reader};
@@ -151,6 +152,7 @@ impl PoolOptions {
                 OptionKey::AutoSelectFamilyAttemptTimeout => {
                     connect.attempt_delay = value.duration()?;
                 }
+                OptionKey::ResultOrder => connect.order = value.order()?,
                 OptionKey::Lookup => lookup = value.flag()?,
                 OptionKey::Http2 => http2.prior_knowledge = value.flag()?,
                 OptionKey::MaxConcurrentStreams => http2.max_concurrent_streams = value.count()?,
@@ -459,6 +461,15 @@ impl<'a> Value<'a> {
             4 => Ok(Family::V4),
             6 => Ok(Family::V6),
             _ => Err(self.invalid("0, 4 or 6")),
+        }
+    }
+
+    fn order(&self) -> Result<AddressOrder, OptionsError> {
+        match self.bytes {
+            b"verbatim" => Ok(AddressOrder::Verbatim),
+            b"ipv4first" => Ok(AddressOrder::V4First),
+            b"ipv6first" => Ok(AddressOrder::V6First),
+            _ => Err(self.invalid("verbatim, ipv4first or ipv6first")),
         }
     }
 

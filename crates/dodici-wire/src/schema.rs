@@ -106,6 +106,10 @@ wire_enum! {
         /// that may be sent again are, an answer that has begun, or that cannot be asked for again,
         /// ends first. `generation`: its serial number. `Disconnected` follows.
         ConnectionGiveUp = 13,
+        /// From now on connections of the pool are made by these options: those that are up stay. A
+        /// pool that could not be made is made now. Payload: options, all of them; what is not about
+        /// connections counts only in a pool that is made.
+        PoolConfigure = 14,
     }
 }
 
@@ -281,6 +285,9 @@ wire_enum! {
         /// Boolean: the next request has an HTTP/1.1 connection before what came behind a response
         /// is looked at.
         Eager = 36,
+        /// Text: `verbatim`, `ipv4first` or `ipv6first`: the order of the addresses that the
+        /// system's resolver finds.
+        ResultOrder = 37,
         /// Text: `http` (forwards), `http-tunnel`, `socks5`, `socks5h`, `socks4` or `socks4a`.
         /// Without it there is no proxy, and the other keys of a proxy mean nothing.
         ProxyProtocol = 50,

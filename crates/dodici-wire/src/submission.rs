@@ -62,6 +62,8 @@ pub enum Submitted {
     },
     /// Make a pool of these options, see [`options`](crate::options).
     PoolCreate(Bytes),
+    /// From now on the pool's connections are made by these options.
+    PoolConfigure(Bytes),
     /// Close the pool.
     PoolClose,
     /// Destroy the pool.
@@ -129,7 +131,8 @@ impl Subject {
             | Submission::PoolConnect
             | Submission::PoolPipelining
             | Submission::ConnectionDestroy
-            | Submission::ConnectionGiveUp => Self::Pool,
+            | Submission::ConnectionGiveUp
+            | Submission::PoolConfigure => Self::Pool,
         })
     }
 }
@@ -201,6 +204,7 @@ fn decode(header: &Header, payload: Bytes) -> Result<Submitted, Malformed> {
             paused: header.flags & CreditFlag::Paused as u8 != 0,
         },
         Submission::PoolCreate => Submitted::PoolCreate(payload),
+        Submission::PoolConfigure => Submitted::PoolConfigure(payload),
         Submission::PoolClose => Submitted::PoolClose,
         Submission::PoolDestroy => Submitted::PoolDestroy,
         Submission::PoolConnect => Submitted::PoolConnect,
@@ -364,6 +368,7 @@ pub fn put_submission(out: &mut Vec<u8>, target: Target, submitted: &Submitted) 
         Submitted::Cancel => put(Submission::Cancel, &[]),
         Submitted::Credit { bytes, .. } => put(Submission::Credit, &bytes.to_le_bytes()),
         Submitted::PoolCreate(options) => put(Submission::PoolCreate, options),
+        Submitted::PoolConfigure(options) => put(Submission::PoolConfigure, options),
         Submitted::PoolClose => put(Submission::PoolClose, &[]),
         Submitted::PoolDestroy => put(Submission::PoolDestroy, &[]),
         Submitted::PoolConnect => put(Submission::PoolConnect, &[]),

@@ -82,6 +82,7 @@ fn submitted() -> impl Strategy<Value = Submitted> {
         Just(Submitted::Cancel),
         any::<(u32, bool)>().prop_map(|(bytes, paused)| Submitted::Credit { bytes, paused }),
         bytes().prop_map(Submitted::PoolCreate),
+        bytes().prop_map(Submitted::PoolConfigure),
         Just(Submitted::PoolClose),
         Just(Submitted::PoolDestroy),
         Just(Submitted::PoolConnect),

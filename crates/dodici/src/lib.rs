@@ -27,7 +27,7 @@ pub use client::{
     RequestOptions, ResponseDetail, SendBody, Upgraded,
 };
 pub use connect::{
-    AroundHook, ConnectHooks, Connected, HookFuture, ResolveHook, SocketHook, set_default_roots,
+    AroundHook, ConnectHooks, Connected, DefaultRoots, HookFuture, ResolveHook, Roots, SocketHook,
 };
 pub use dodici_pool::*;
 pub use engine::{Engine, check_config};

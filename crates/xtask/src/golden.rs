@@ -184,6 +184,11 @@ fn submissions() -> Vec<Vector> {
             r#"{ "kind": "PoolConnect", "slot": 3, "generation": 70000 }"#,
         ),
         (
+            "configuring a pool",
+            put(Submitted::PoolConfigure(Bytes::from_static(b"abcd"))),
+            r#"{ "kind": "PoolConfigure", "slot": 3, "generation": 70000, "text": "abcd" }"#,
+        ),
+        (
             "changing the depth of a pool",
             put(Submitted::PoolPipelining(9)),
             r#"{ "kind": "PoolPipelining", "slot": 3, "generation": 70000, "depth": 9 }"#,

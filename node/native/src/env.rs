@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
+use dodici::{DefaultRoots, Roots};
+use dodici_pool::{Error, ErrorKind, Phase};
 use dodici_wire::schema::Counter;
 use neon::event::Channel;
 use neon::prelude::*;
@@ -30,6 +32,8 @@ pub(crate) struct Environment {
     /// Delivered batches, to be filled again.
     spare: Mutex<Vec<Batch>>,
     gone: AtomicBool,
+    /// Whom pools trust that have no certificates of their own.
+    roots: Mutex<DefaultRoots>,
     /// Whether large chunks may become Buffers without a copy on the JavaScript thread.
     pub(crate) external_buffers: bool,
     /// Memory of large flushes.
@@ -57,6 +61,7 @@ impl Environment {
             outbox: Mutex::default(),
             spare: Mutex::default(),
             gone: AtomicBool::new(false),
+            roots: Mutex::new(no_roots()),
             external_buffers: buffers::external_allowed(cx),
             pages: Pages::default(),
             counters: Counters::default(),
@@ -85,6 +90,17 @@ impl Environment {
         }
     }
 
+    /// See `exports::set_roots`.
+    pub(crate) fn set_roots(&self, pem: &[u8]) {
+        let parsed = Roots::parse(&[pem.to_vec()]);
+        *self.roots.lock() = parsed.map_or_else(DefaultRoots::Unusable, DefaultRoots::Supplied);
+    }
+
+    /// Whom pools trust that have no certificates of their own: never the bundle, whatever happens.
+    pub(crate) fn roots(&self) -> DefaultRoots {
+        self.roots.lock().clone()
+    }
+
     /// An empty batch.
     pub(crate) fn take_spare(&self) -> Batch {
         self.spare.lock().pop().unwrap_or_default()
@@ -100,6 +116,12 @@ impl Environment {
             spare.push(batch);
         }
     }
+}
+
+/// Before [`Environment::set_roots`].
+fn no_roots() -> DefaultRoots {
+    let message = "no default trust anchors were handed over";
+    DefaultRoots::Unusable(Error::new(ErrorKind::Internal, Phase::Queued, message))
 }
 
 /// The environments that this JavaScript environment has opened. Node drops it when the

@@ -4,19 +4,19 @@
 //! |---|---|
 //! | `layoutHash(): number` | compared with the generated constant before anything else is called |
 //! | `version(): string` | of this addon |
-//! | `open(inbound, onBatch, ioThreads, roots?): Env` | an environment's number; see [`open`] |
+//! | `open(inbound, onBatch, ioThreads): Env` | an environment's number; see [`open`] |
 //! | `threads(env): number` | I/O threads of the process |
 //! | `submit(env, thread, buffer, length, page?)` | a whole number of submissions; see [`submit`] |
 //! | `page(env): number \| Buffer \| undefined` | memory for a large flush; see [`page`] |
 //! | `checkOptions(buffer, length): Buffer \| undefined` | whether a pool could be made; else an error payload |
-//! | `setRoots(env, pem)` | process-wide default trust |
+//! | `setRoots(env, pem)` | whom this environment trusts by default; see [`set_roots`] |
 //! | `counters(env): Float64Array` | see `Counter` in the schema |
 //! | `close(env)` | destroys the environment's pools; nothing is delivered afterwards |
 //!
 //! Called on a JavaScript thread. Neon turns a panic in them into a JavaScript exception.
 
 use bytes::Bytes;
-use dodici::{check_config, set_default_roots};
+use dodici::check_config;
 use dodici_pool::Error;
 use dodici_wire::errors::put_error;
 use dodici_wire::options::PoolOptions;
@@ -44,34 +44,20 @@ pub(crate) fn export(cx: &mut ModuleContext) -> NeonResult<()> {
     Ok(())
 }
 
-/// `open(inbound: Buffer, onBatch, ioThreads: number, roots?: Buffer[]): Env`
+/// `open(inbound: Buffer, onBatch, ioThreads: number): Env`
 ///
 /// `onBatch(length, slabs, overflow)` is called with a whole number of completions in the first
 /// `length` bytes of `inbound`, or of the Buffer `overflow` if they do not fit there; `slabs` is
 /// the list of slabs that large chunks lie in, or `undefined`. The bytes are valid during
 /// the call only. What it throws becomes an uncaught exception.
 ///
-/// The number of I/O threads is settled by the first call in the process. `roots` replaces the
-/// process-wide default trust, as `setRoots` does.
+/// The number of I/O threads is settled by the first call in the process.
 ///
 /// The environment never keeps the event loop alive.
 fn open(mut cx: FunctionContext) -> JsResult<JsNumber> {
     let inbound = cx.argument::<JsBuffer>(0)?;
     let on_batch = cx.argument::<JsFunction>(1)?;
     let wanted = cx.argument::<JsNumber>(2)?.value(&mut cx) as usize;
-    if let Some(roots) = cx.argument_opt(3)
-        && !roots.is_a::<JsUndefined, _>(&mut cx)
-    {
-        let roots = roots
-            .downcast_or_throw::<JsArray, _>(&mut cx)?
-            .to_vec(&mut cx)?;
-        let mut certificates = Vec::with_capacity(roots.len());
-        for root in roots {
-            let root = root.downcast_or_throw::<JsBuffer, _>(&mut cx)?;
-            certificates.push(root.as_slice(&cx).to_vec());
-        }
-        throwing(&mut cx, set_default_roots(certificates))?;
-    }
     let threads = match runtime::start(wanted) {
         Ok(threads) => threads,
         Err(error) => return cx.throw_error(format!("dodici cannot start its threads: {error}")),
@@ -156,10 +142,14 @@ fn check_options(mut cx: FunctionContext) -> JsResult<JsValue> {
     }
 }
 
+/// `setRoots(env: Env, pem: Buffer)`
+///
+/// Pools that are created or configured afterwards trust these certificates where they have none of
+/// their own. If they are unusable, such pools fail, until there are others.
 fn set_roots(mut cx: FunctionContext) -> JsResult<JsUndefined> {
-    env::argument(&mut cx, 0)?;
+    let env = env::argument(&mut cx, 0)?;
     let pem = cx.argument::<JsBuffer>(1)?.as_slice(&cx).to_vec();
-    throwing(&mut cx, set_default_roots(vec![pem]))?;
+    env.set_roots(&pem);
     Ok(cx.undefined())
 }
 
@@ -183,8 +173,4 @@ fn argument_bytes(cx: &mut FunctionContext, index: usize) -> NeonResult<Bytes> {
         Some(bytes) => Ok(Bytes::copy_from_slice(bytes)),
         None => cx.throw_range_error("the length is larger than the buffer"),
     }
-}
-
-fn throwing(cx: &mut FunctionContext, result: Result<(), Error>) -> NeonResult<()> {
-    result.or_else(|error| cx.throw_error(error.message()))
 }

@@ -60,6 +60,7 @@ fn carry_out(engine: &Engine, env: u32, target: Target, submitted: Submitted) {
             handle.pause(paused);
         }),
         Submitted::PoolCreate(options) => create_pool(engine, env, target.slot, &options),
+        Submitted::PoolConfigure(options) => configure_pool(engine, env, target.slot, &options),
         Submitted::PoolClose => on_pool(env, target.slot, dodici::Pool::close),
         Submitted::PoolDestroy => {
             with_env(env, |env| env.forget_requests_of(target.slot));
@@ -119,10 +120,7 @@ fn create_pool(engine: &Engine, env: u32, id: u32, options: &[u8]) {
     let made = PoolOptions::decode(options)
         .map_err(Error::from)
         .and_then(|options| {
-            let mut hooks = ConnectHooks::default();
-            if options.lookup {
-                hooks.resolve = Some(Arc::new(JsResolver { env, pool: id }));
-            }
+            let hooks = hooks(env, id, options.lookup);
             let events = Arc::new(PoolEvents::new(env, id));
             engine.open_pool_with(options.origin, options.config, hooks, events)
         });
@@ -140,6 +138,33 @@ fn create_pool(engine: &Engine, env: u32, id: u32, options: &[u8]) {
         };
         env.pools.insert(id, PoolEntry::new(state))
     });
+}
+
+fn hooks(env: u32, pool: u32, lookup: bool) -> ConnectHooks {
+    let mut hooks = ConnectHooks::default();
+    if lookup {
+        hooks.resolve = Some(Arc::new(JsResolver { env, pool }));
+    }
+    if let Some(roots) = with_env(env, |env| env.shared.roots()) {
+        hooks.roots = roots;
+    }
+    hooks
+}
+
+/// Connections of the pool are made by other options from now on.
+fn configure_pool(engine: &Engine, env: u32, id: u32, options: &[u8]) {
+    match pool_state(env, id) {
+        Some(PoolState::Open(pool)) => match PoolOptions::decode(options) {
+            Ok(options) => {
+                pool.reconfigure(&options.config.connect, hooks(env, id, options.lookup));
+            }
+            // Options of a pool that is there are never malformed unless by a bug: then it makes no
+            // connection in a way that it should no longer go.
+            Err(_) => pool.destroy(),
+        },
+        Some(PoolState::Failed(_)) => create_pool(engine, env, id, options),
+        None => {}
+    }
 }
 
 /// Ends the connection with this serial number by `end`, if it still is.

@@ -21,12 +21,7 @@ export type OnBatch = (
 export interface NativeAddon {
   layoutHash(): number;
   version(): string;
-  open(
-    inbound: Buffer,
-    onBatch: OnBatch,
-    ioThreads: number,
-    roots: Buffer[] | undefined,
-  ): NativeEnvironment;
+  open(inbound: Buffer, onBatch: OnBatch, ioThreads: number): NativeEnvironment;
   threads(environment: NativeEnvironment): number;
   /** `page`: the number of the page that `buffer` is, which is lent until `page()` gives it again. */
   submit(

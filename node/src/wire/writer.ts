@@ -155,6 +155,12 @@ export class SubmissionWriter {
     this.#announce(Submission.PoolCreate, 0, 0, pool, 0, options.byteLength);
   }
 
+  /** `PoolConfigure` with encoded options. */
+  poolConfigure(pool: number, options: Uint8Array): void {
+    this.#buffer.set(options, this.#reserve(options.byteLength));
+    this.#announce(Submission.PoolConfigure, 0, 0, pool, 0, options.byteLength);
+  }
+
   /** `PoolClose`. */
   poolClose(pool: number): void {
     this.#announce(Submission.PoolClose, 0, 0, pool, 0, 0);

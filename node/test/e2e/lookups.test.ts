@@ -1,10 +1,11 @@
 // connect.lookup: the user's function resolves names for the engine.
 
+import dns from 'node:dns';
 import type { AddressInfo, LookupFunction } from 'node:net';
 
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
-import { Agent, Client, Pool } from '../../src/index';
+import { Agent, Client, Pool, ProxyAgent, request } from '../../src/index';
 import { httpOrigin, type Origin } from '../support/servers';
 import { Cleanup } from '../support/wire';
 
@@ -165,5 +166,62 @@ describe('an address with a zone', () => {
     ]) {
       expect(() => new Client(url, options)).toThrow(/localAddress.*zone/);
     }
+  });
+});
+
+describe('a dns.lookup that somebody has replaced', () => {
+  it('is asked for each connection of clients that exist, as long as it stands there', async () => {
+    const client = new Client(url, { pipelining: 0 });
+    const agent = new Agent();
+    cleanup.add(() => client.destroy());
+    cleanup.add(() => agent.destroy());
+    const codeOf = (error: { code?: string; cause?: { code?: string } }) =>
+      error.cause?.code ?? error.code;
+    expect(await get(client).catch(codeOf)).toBe('ENOTFOUND');
+
+    const seen: string[] = [];
+    const { lookup } = dns;
+    dns.lookup = ((
+      name: string,
+      options: object,
+      done: (error: Error | null, ...answer: unknown[]) => void,
+    ) => {
+      seen.push(name);
+      if (name === 'blocked.invalid') done(Object.assign(new Error('no'), { code: 'EPOLICY' }));
+      else if ('all' in options) done(null, [{ address: '127.0.0.1', family: 4 }]);
+      else done(null, '127.0.0.1', 4);
+    }) as never;
+    try {
+      expect(await get(client)).toBe(url.slice('http://'.length));
+      const blocked = request(url.replace('name', 'blocked'), { dispatcher: agent });
+      expect(await blocked.catch(codeOf)).toBe('EPOLICY');
+      const address = `http://127.0.0.1:${new URL(url).port}/`;
+      await (await request(address, { dispatcher: agent })).body.dump();
+    } finally {
+      dns.lookup = lookup;
+    }
+    expect(seen).toEqual(['name.invalid', 'blocked.invalid']);
+    expect(await get(client).catch(codeOf)).toBe('ENOTFOUND');
+  });
+
+  it('is asked for the name of a proxy', async () => {
+    const seen: string[] = [];
+    const { lookup } = dns;
+    dns.lookup = ((
+      name: string,
+      _options: object,
+      done: (error: Error | null, ...answer: unknown[]) => void,
+    ) => {
+      seen.push(name);
+      done(Object.assign(new Error('no'), { code: 'EPOLICY' }));
+    }) as never;
+    const agent = new ProxyAgent('http://proxy.invalid:3128');
+    cleanup.add(() => agent.destroy());
+    try {
+      await expect(request(url, { dispatcher: agent })).rejects.toThrow();
+    } finally {
+      dns.lookup = lookup;
+    }
+    expect(seen).toEqual(['proxy.invalid']);
   });
 });

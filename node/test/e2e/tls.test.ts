@@ -2,8 +2,14 @@
 
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import * as https from 'node:https';
+import type { AddressInfo } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+
 import { Client } from '../../src/index';
-import { ca, httpsOrigin, type Origin } from '../support/servers';
+import { certify } from '../support/certificates';
+import { ca, httpsOrigin, type Origin, tlsOptions } from '../support/servers';
 
 let origin: Origin;
 
@@ -101,6 +107,23 @@ describe('an https origin', () => {
     expect(await outcome({ connect: { ca } }, {}, `https://127.0.0.1:${port}`)).toBe('');
   });
 
+  it.each(['%2Frun%2Fa.sock', 'a b', '-a.localhost', '1.2.3'])(
+    'e11: sends no server name that SNI cannot carry, here %j, and is judged by it',
+    async (servername) => {
+      const lax = { connect: { rejectUnauthorized: false } };
+      expect(await outcome(lax, { servername })).toBe('');
+      expect(await outcome({ connect: { ca } }, { servername })).toBe(
+        'ERR_TLS_CERT_ALTNAME_INVALID',
+      );
+    },
+  );
+
+  it('e11: takes the name from a host field that is no host', async () => {
+    const headers = { host: '%2Frun%2Fa.sock' };
+    expect(await outcome({ connect: { rejectUnauthorized: false } }, { headers })).toBe('');
+    expect(await outcome({ connect: { ca } }, { headers })).toBe('ERR_TLS_CERT_ALTNAME_INVALID');
+  });
+
   it('tells what TLS negotiated in the connect event', async () => {
     const client = new Client(origin.url, { connect: { ca } });
     const connected = new Promise<any>((resolve) => {
@@ -112,5 +135,82 @@ describe('an https origin', () => {
     expect(info.tls).toMatchObject({ version: 'TLSv1.3', servername: 'localhost' });
     expect(info.timings.tls).toBeGreaterThan(0);
     await client.close();
+  });
+});
+
+describe('a server with a weak key', () => {
+  const weak = certify({ names: ['localhost'], rsaBits: 1024 });
+
+  it.each(['TLSv1.2', 'TLSv1.3'] as const)(
+    'm6: is not verified where rejectUnauthorized is false, over %s',
+    async (version) => {
+      const server = https.createServer(
+        {
+          ...weak,
+          ciphers: 'DEFAULT@SECLEVEL=0',
+          minVersion: version,
+          maxVersion: version,
+        },
+        (_request, response) => response.end('weak'),
+      );
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      const url = `https://localhost:${(server.address() as AddressInfo).port}`;
+      expect(await outcome({ connect: { rejectUnauthorized: false } }, {}, url)).toBe('weak');
+      expect(await outcome({ connect: { ca: weak.cert } }, {}, url)).toBe('UNSPECIFIED');
+      server.close();
+    },
+  );
+});
+
+describe('a client certificate', () => {
+  const authority = certify({ commonName: 'clients', isAuthority: true });
+  let server: https.Server;
+  let url: string;
+
+  beforeAll(async () => {
+    server = https.createServer(
+      { ...tlsOptions, requestCert: true, rejectUnauthorized: false, ca: authority.cert },
+      ({ socket }, response) => {
+        const peer = socket as unknown as TLSSocket;
+        const { subject } = peer.getPeerCertificate();
+        response.end(`${String(subject.CN)} ${String(peer.authorized || peer.authorizationError)}`);
+      },
+    );
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    url = `https://localhost:${(server.address() as AddressInfo).port}`;
+  });
+  afterAll(() => server.close());
+
+  const present = (cert: string, key: string, passphrase?: string) =>
+    outcome({ connect: { ca, cert, key, passphrase } }, {}, url);
+
+  it('m6: of version 1 is sent as it is, and the server judges it', async () => {
+    const { cert, key } = certify({ commonName: 'old', version: 1 }, authority);
+    expect(await present(cert, key)).toBe('old true');
+  });
+
+  it('needs a key that belongs to it', async () => {
+    const { cert } = certify({ commonName: 'one' }, authority);
+    const { key } = certify({ commonName: 'other' }, authority);
+    await expect(present(cert, key)).rejects.toThrow('it does not belong to connect.cert');
+  });
+
+  const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+  const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+  const forms: [string, KeyObject, 'pkcs1' | 'sec1' | 'pkcs8', string][] = [
+    ['SEC1', ec, 'sec1', 'aes-256-cbc'],
+    ['SEC1 with triple DES', ec, 'sec1', 'des-ede3-cbc'],
+    ['PKCS#1', rsa, 'pkcs1', 'aes-128-cbc'],
+    ['PKCS#8', ec, 'pkcs8', 'aes-256-cbc'],
+    ['PKCS#8 with triple DES', rsa, 'pkcs8', 'des-ede3-cbc'],
+  ];
+
+  it.each(forms)('may have an encrypted key: %s', async (_name, key, type, cipher) => {
+    const { cert } = certify({ commonName: 'encrypted', key }, authority);
+    const options = { type, format: 'pem', cipher, passphrase: 'phrase' } as const;
+    const pem = key.export(options as never).toString();
+    expect(await present(cert, pem, 'phrase')).toBe('encrypted true');
+    await expect(present(cert, pem, 'other')).rejects.toThrow('it does not decrypt connect.key');
+    await expect(present(cert, pem)).rejects.toThrow('connect.key is encrypted and needs one');
   });
 });

@@ -1,5 +1,6 @@
 // S12: servers that must not be believed, on every path to them.
 
+import * as http from 'node:http';
 import * as https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { TLSSocket } from 'node:tls';
@@ -7,8 +8,29 @@ import type { TLSSocket } from 'node:tls';
 import { Client as PeerClient } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { Agent, Client, fetch, Pool, request, stream } from '../../src/index';
-import { Authority, selfSigned, type Identity } from '../support/certificates';
+import {
+  Agent,
+  BalancedPool,
+  Client,
+  EnvHttpProxyAgent,
+  fetch,
+  interceptors,
+  Pool,
+  ProxyAgent,
+  request,
+  RetryAgent,
+  RoundRobinPool,
+  Socks5ProxyAgent,
+  stream,
+} from '../../src/index';
+import {
+  Authority,
+  type CertificateOptions,
+  certify,
+  type Identity,
+  selfSigned,
+} from '../support/certificates';
+import { connectProxy, socksProxy, type Tunnel } from '../support/tunnels';
 import { attempt } from '../support/wire';
 
 const authority = new Authority();
@@ -22,6 +44,13 @@ interface Case {
   /** Asked for by TLS where it differs from the host. */
   readonly servername?: string;
   readonly ca?: string;
+}
+
+/** Of an authority of this kind, which is trusted. */
+function below(options: CertificateOptions): Case {
+  const root = certify({ commonName: 'a root', isAuthority: true, ...options });
+  const identity = certify({ names: ['localhost'], purposes: ['server'] }, root);
+  return { identity, ca: root.cert };
 }
 
 const cases: Record<string, Case> = {
@@ -66,6 +95,14 @@ const cases: Record<string, Case> = {
   'with a NUL in its name': { identity: authority.issue({ names: ['localhost\0.evil.example'] }) },
   'for clients only': { identity: authority.issue({ purposes: ['client'] }) },
   'with a broken signature': { identity: authority.issue({ breakSignature: true }) },
+  'of an expired authority': below({ notAfter: new Date(Date.now() - 1000) }),
+  'of an authority without constraints': below({ isCa: null, usages: null }),
+  'of an authority that may not certify': below({ usages: ['revoke'] }),
+  'of an authority for clients': below({ purposes: ['client'] }),
+  'that is trusted itself, but issued by an authority that is not': (() => {
+    const identity = stranger.issue();
+    return { identity, ca: identity.cert };
+  })(),
 };
 
 interface BadServer {
@@ -98,8 +135,20 @@ async function badServer({ cert, key }: Identity): Promise<BadServer> {
   return result;
 }
 
+let tunnel: Tunnel;
+let socks: Tunnel;
+beforeAll(async () => {
+  tunnel = await connectProxy();
+  socks = await socksProxy();
+});
+afterAll(() => Promise.all([tunnel.close(), socks.close()]));
+
+interface Dispatches {
+  destroy(): Promise<unknown>;
+}
+
 /** Every way to a server: makes a dispatcher for `origin` that trusts `connect.ca`. */
-const paths: Record<string, (origin: string, connect: object) => Client | Pool | Agent> = {
+const paths: Record<string, (origin: string, connect: object) => Dispatches> = {
   Client: (origin, connect) => new Client(origin, { connect }),
   'Client with the tls option': (origin, connect) => new Client(origin, { tls: connect } as never),
   Pool: (origin, connect) => new Pool(origin, { connect }),
@@ -114,6 +163,27 @@ const paths: Record<string, (origin: string, connect: object) => Client | Pool |
     }),
   'Agent with a function for options': (_origin, connect) =>
     new Agent({ origins: () => ({ connect }) }),
+  BalancedPool: (origin, connect) => new BalancedPool(origin, { connect }),
+  RoundRobinPool: (origin, connect) => new RoundRobinPool(origin, { connect }),
+  'ProxyAgent with requestTls': (_origin, connect) =>
+    new ProxyAgent({ uri: `http://127.0.0.1:${tunnel.port}`, requestTls: connect as never }),
+  EnvHttpProxyAgent: (_origin, connect) =>
+    new EnvHttpProxyAgent({
+      httpsProxy: `http://127.0.0.1:${tunnel.port}`,
+      noProxy: '',
+      requestTls: connect as never,
+    }),
+  'EnvHttpProxyAgent past the proxy': (_origin, connect) =>
+    new EnvHttpProxyAgent({
+      httpsProxy: `http://127.0.0.1:${tunnel.port}`,
+      noProxy: '*',
+      connect: connect as never,
+    }),
+  Socks5ProxyAgent: (_origin, connect) =>
+    new Socks5ProxyAgent(`socks5://127.0.0.1:${socks.port}`, { requestTls: connect }),
+  RetryAgent: (_origin, connect) => new RetryAgent(new Agent({ connect })),
+  'a composed Agent': (_origin, connect) =>
+    new Agent({ connect }).compose(interceptors.retry() as never),
 };
 
 const codeOf = (error: any): unknown => error?.cause?.code ?? error?.code;
@@ -149,6 +219,36 @@ for (const [
         expect(server.requests).toBe(0);
       });
     }
+
+    it('is refused behind a redirect', async () => {
+      const redirector = http.createServer((_request, response) => {
+        response.writeHead(302, { location: origin }).end();
+      });
+      await new Promise<void>((resolve) => redirector.listen(0, '127.0.0.1', resolve));
+      const { port } = redirector.address() as AddressInfo;
+      const agent = new Agent({ connect });
+      const following = agent.compose(interceptors.redirect({ maxRedirections: 2 }) as never);
+      const outcome = await attempt(following, { origin: `http://127.0.0.1:${port}` });
+      if (servername === undefined) expect(codeOf(outcome)).toBe(expected);
+      expect(server.requests).toBe(0);
+      await agent.destroy();
+      redirector.close();
+    });
+
+    it('is refused as that of a proxy', async () => {
+      const proxy = await connectProxy(identity);
+      const agent = new ProxyAgent({
+        uri: `https://${host}:${proxy.port}`,
+        proxyTls: connect as never,
+        requestTls: { rejectUnauthorized: false },
+      });
+      const outcome = await attempt(agent, { origin });
+      const wrongName = expected === 'ERR_TLS_CERT_ALTNAME_INVALID';
+      expect(codeOf(outcome)).toBe(wrongName ? 'UND_ERR_PRX_TLS' : expected);
+      await agent.destroy();
+      expect([proxy.asked, server.requests]).toEqual([0, 0]);
+      await proxy.close();
+    });
 
     it('is refused by fetch, request and stream', async () => {
       const dispatcher = new Agent({ connect });

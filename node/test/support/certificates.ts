@@ -2,6 +2,7 @@
 // neither OpenSSL nor a key in the repository is needed, and what is wrong can be chosen freely.
 
 import {
+  createHash,
   createPublicKey,
   generateKeyPairSync,
   randomBytes,
@@ -42,18 +43,38 @@ function time(date: Date): Buffer {
     : tlv(0x18, Buffer.from(digits));
 }
 
-const name = (commonName: string) =>
-  sequence(tlv(0x31, sequence(oid('2.5.4.3'), tlv(0x0c, Buffer.from(commonName)))));
+const name = (commonName: string | null) =>
+  commonName === null
+    ? sequence()
+    : sequence(tlv(0x31, sequence(oid('2.5.4.3'), tlv(0x0c, Buffer.from(commonName)))));
 
 const extension = (id: string, critical: boolean, value: Buffer) =>
   sequence(oid(id), ...(critical ? [TRUE] : []), octets(value));
 
-const ECDSA_SHA256 = sequence(oid('1.2.840.10045.4.3.2'));
-const PURPOSES = { server: '1.3.6.1.5.5.7.3.1', client: '1.3.6.1.5.5.7.3.2' };
+const NULL = tlv(0x05);
+/** Names of hashes and of what is signed with them. */
+const ALGORITHMS = {
+  'ec-sha256': sequence(oid('1.2.840.10045.4.3.2')),
+  'ec-sha384': sequence(oid('1.2.840.10045.4.3.3')),
+  'rsa-sha256': sequence(oid('1.2.840.113549.1.1.11'), NULL),
+  'rsa-sha1': sequence(oid('1.2.840.113549.1.1.5'), NULL),
+};
+const PURPOSES = {
+  server: '1.3.6.1.5.5.7.3.1',
+  client: '1.3.6.1.5.5.7.3.2',
+  any: '2.5.29.37.0',
+};
 const DAY = 86_400_000;
 
+/** Bits of key usage, as the bytes of a bit string. */
+const USAGES = { sign: 0x80, encipher: 0x20, certify: 0x04, revoke: 0x02 };
+
+/** A form of name in name constraints. */
+export type Subtree = { readonly dns: string } | { readonly ip: readonly [string, string] };
+
 export interface CertificateOptions {
-  commonName?: string;
+  /** `null`: an empty subject. */
+  commonName?: string | null;
   /** DNS names; bytes as they are, so that a name may contain what no name should. */
   names?: readonly string[];
   addresses?: readonly string[];
@@ -61,6 +82,24 @@ export interface CertificateOptions {
   notAfter?: Date;
   purposes?: readonly (keyof typeof PURPOSES)[];
   isAuthority?: boolean;
+  /** 1: without extensions. Default 3. */
+  version?: 1 | 3;
+  /** `null`: without basic constraints. Default: what `isAuthority` says. */
+  isCa?: boolean | null;
+  pathLength?: number;
+  /** `null`: without key usage. Default: what `isAuthority` says. */
+  usages?: readonly (keyof typeof USAGES)[] | null;
+  permitted?: readonly Subtree[];
+  excluded?: readonly Subtree[];
+  /** OID of one more extension, without content. */
+  extension?: { readonly id: string; readonly isCritical: boolean };
+  /** The authority's key identifier, right or wrong. Default: none. */
+  authorityKeyId?: 'right' | 'wrong';
+  hash?: 'sha256' | 'sha384' | 'sha1';
+  /** Default: an elliptic curve, P-256. */
+  rsaBits?: number;
+  /** Of another certificate, to be certified again. */
+  key?: KeyObject;
   /** Changes one bit of the signature. */
   breakSignature?: boolean;
 }
@@ -73,29 +112,42 @@ export interface Identity {
 const pem = (label: string, der: Buffer) =>
   `-----BEGIN ${label}-----\n${der.toString('base64').replace(/.{1,64}/g, '$&\n')}-----END ${label}-----\n`;
 
-function certificate(
-  subjectKey: KeyObject,
-  issuerName: string,
-  issuerKey: KeyObject,
-  options: CertificateOptions,
-): string {
-  const {
-    commonName = 'dodici test',
-    names = [],
-    addresses = [],
-    notBefore = new Date(Date.now() - DAY),
-    notAfter = new Date(Date.now() + 365 * DAY),
-    purposes = [],
-    isAuthority = false,
-    breakSignature = false,
-  } = options;
-  const serial = randomBytes(12);
-  serial[0] = (serial[0]! & 0x7f) | 0x40;
-  const extensions: Buffer[] = [
-    extension('2.5.29.19', true, isAuthority ? sequence(TRUE) : sequence()),
-    // keyCertSign and cRLSign for an authority, digitalSignature for the others.
-    extension('2.5.29.15', true, tlv(0x03, Buffer.from(isAuthority ? [1, 0x06] : [7, 0x80]))),
-  ];
+/** A certificate and what it takes to use it, as a server or as an issuer. */
+export interface Certified extends Identity {
+  readonly privateKey: KeyObject;
+  readonly name: string | null;
+}
+
+const keyId = (key: KeyObject) =>
+  createHash('sha1')
+    .update(createPublicKey(key).export({ type: 'spki', format: 'der' }))
+    .digest();
+
+function subtrees(tag: number, list: readonly Subtree[] = []): Buffer[] {
+  const bases = list.map((subtree) =>
+    sequence(
+      'dns' in subtree
+        ? tlv(0x82, Buffer.from(subtree.dns))
+        : tlv(0x87, ...subtree.ip.map(addressBytes)),
+    ),
+  );
+  return bases.length === 0 ? [] : [tlv(tag, ...bases)];
+}
+
+function extensionsOf(options: CertificateOptions, key: KeyObject, issuerKey: KeyObject): Buffer[] {
+  const { names = [], addresses = [], purposes = [], isAuthority = false } = options;
+  const { isCa = isAuthority, pathLength, permitted, excluded } = options;
+  const { usages = isAuthority ? (['certify', 'revoke'] as const) : (['sign'] as const) } = options;
+  const extensions = [extension('2.5.29.14', false, octets(keyId(key)))];
+  if (isCa !== null) {
+    const length = pathLength === undefined ? [] : [tlv(0x02, Buffer.from([pathLength]))];
+    extensions.push(extension('2.5.29.19', true, isCa ? sequence(TRUE, ...length) : sequence()));
+  }
+  if (usages !== null) {
+    const bits = usages.reduce((all, usage) => all | USAGES[usage], 0);
+    const unused = bits === 0 ? 0 : 31 - Math.clz32(bits & -bits);
+    extensions.push(extension('2.5.29.15', true, tlv(0x03, Buffer.from([unused, bits]))));
+  }
   if (purposes.length > 0) {
     const ids = purposes.map((purpose) => oid(PURPOSES[purpose]));
     extensions.push(extension('2.5.29.37', false, sequence(...ids)));
@@ -107,59 +159,95 @@ function certificate(
     ];
     extensions.push(extension('2.5.29.17', false, sequence(...alternatives)));
   }
+  const constraints = [...subtrees(0xa0, permitted), ...subtrees(0xa1, excluded)];
+  if (constraints.length > 0)
+    extensions.push(extension('2.5.29.30', true, sequence(...constraints)));
+  if (options.authorityKeyId !== undefined) {
+    const id = options.authorityKeyId === 'right' ? keyId(issuerKey) : randomBytes(20);
+    extensions.push(extension('2.5.29.35', false, sequence(tlv(0x80, id))));
+  }
+  if (options.extension !== undefined) {
+    extensions.push(extension(options.extension.id, options.extension.isCritical, NULL));
+  }
+  return extensions;
+}
+
+/** A certificate of `issuer`'s; without one it vouches for itself. */
+export function certify(options: CertificateOptions, issuer?: Certified): Certified {
+  const {
+    commonName = 'dodici test',
+    notBefore = new Date(Date.now() - DAY),
+    notAfter = new Date(Date.now() + 365 * DAY),
+    breakSignature = false,
+    version = 3,
+    hash = 'sha256',
+    rsaBits,
+    key = rsaBits === undefined
+      ? generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
+      : generateKeyPairSync('rsa', { modulusLength: rsaBits }).privateKey,
+  } = options;
+  const issuerKey = issuer?.privateKey ?? key;
+  const issuerName = issuer === undefined ? commonName : issuer.name;
+  const kind = issuerKey.asymmetricKeyType === 'rsa' ? 'rsa' : 'ec';
+  const algorithm = ALGORITHMS[`${kind}-${hash}` as keyof typeof ALGORITHMS];
+  const serial = randomBytes(12);
+  serial[0] = (serial[0]! & 0x7f) | 0x40;
   const tbs = sequence(
-    tlv(0xa0, tlv(0x02, Buffer.from([2]))),
+    ...(version === 1 ? [] : [tlv(0xa0, tlv(0x02, Buffer.from([2])))]),
     tlv(0x02, serial),
-    ECDSA_SHA256,
+    algorithm,
     name(issuerName),
     sequence(time(notBefore), time(notAfter)),
     name(commonName),
-    createPublicKey(subjectKey).export({ type: 'spki', format: 'der' }),
-    tlv(0xa3, sequence(...extensions)),
+    createPublicKey(key).export({ type: 'spki', format: 'der' }),
+    ...(version === 1 ? [] : [tlv(0xa3, sequence(...extensionsOf(options, key, issuerKey)))]),
   );
-  const signature = sign('sha256', tbs, issuerKey);
+  const signature = sign(hash, tbs, issuerKey);
   if (breakSignature) signature[signature.length - 1]! ^= 1;
   const bits = tlv(0x03, Buffer.from([0]), signature);
-  return pem('CERTIFICATE', sequence(tbs, ECDSA_SHA256, bits));
+  return {
+    cert: pem('CERTIFICATE', sequence(tbs, algorithm, bits)),
+    key: key.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    privateKey: key,
+    name: commonName,
+  };
 }
 
 function addressBytes(address: string): Buffer {
-  if (!isIPv4(address)) throw new Error('IPv4 only');
-  return Buffer.from(address.split('.').map(Number));
+  if (isIPv4(address)) return Buffer.from(address.split('.').map(Number));
+  const [before = '', after = ''] = address.split('::');
+  const groups = (part: string) =>
+    part
+      .split(':')
+      .filter(Boolean)
+      .map((group) => parseInt(group, 16));
+  const [head, tail] = [groups(before), groups(after)];
+  const zeros = new Array<number>(8 - head.length - tail.length).fill(0);
+  return Buffer.from([...head, ...zeros, ...tail].flatMap((group) => [group >> 8, group & 0xff]));
 }
-
-const newKey = () => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
-const keyPem = (key: KeyObject) => key.export({ type: 'pkcs8', format: 'pem' }).toString();
 
 /** An authority that signs whatever it is asked to. */
 export class Authority {
   readonly ca: string;
-  readonly #key = newKey();
-  readonly #name: string;
+  readonly #root: Certified;
 
   constructor(commonName = `dodici test root ${randomBytes(4).toString('hex')}`) {
-    this.#name = commonName;
-    this.ca = certificate(this.#key, commonName, this.#key, { commonName, isAuthority: true });
+    this.#root = certify({ commonName, isAuthority: true });
+    this.ca = this.#root.cert;
   }
 
   /** A certificate signed by this authority; for `localhost` and servers where nothing else is said. */
   issue(options: CertificateOptions = {}): Identity {
-    const key = newKey();
-    const defaults: CertificateOptions = { names: ['localhost'], purposes: ['server'] };
-    return {
-      cert: certificate(key, this.#name, this.#key, { ...defaults, ...options }),
-      key: keyPem(key),
-    };
+    return certify({ names: ['localhost'], purposes: ['server'], ...options }, this.#root);
   }
 }
 
 /** A certificate that vouches for itself. */
 export function selfSigned(options: CertificateOptions = {}): Identity {
-  const key = newKey();
-  const { commonName = 'localhost' } = options;
-  const defaults: CertificateOptions = { commonName, names: ['localhost'], purposes: ['server'] };
-  return {
-    cert: certificate(key, commonName, key, { ...defaults, ...options }),
-    key: keyPem(key),
-  };
+  return certify({
+    commonName: 'localhost',
+    names: ['localhost'],
+    purposes: ['server'],
+    ...options,
+  });
 }

@@ -9,6 +9,8 @@ export const built = fileURLToPath(new URL('../../dist/index.js', import.meta.ur
 export interface ChildOptions {
   /** For Node. */
   readonly flags?: readonly string[];
+  /** Beside this process's own. */
+  readonly env?: Readonly<Record<string, string>>;
   /** `values` of the script. */
   readonly values?: object;
   /** What runs before dodici is loaded, in the same scope. */
@@ -24,7 +26,7 @@ const WARNINGS = /^\(node:.*\n|^\(Use `node.*\n/gm;
  */
 export function inChild(
   body: string,
-  { flags = [], values = {}, before = '' }: ChildOptions = {},
+  { flags = [], env = {}, values = {}, before = '' }: ChildOptions = {},
 ): Promise<unknown> {
   const script = `
     const values = ${JSON.stringify(values)};
@@ -39,7 +41,7 @@ export function inChild(
     execFile(
       process.execPath,
       [...flags, '-e', script],
-      { encoding: 'utf8', maxBuffer: 1 << 26 },
+      { encoding: 'utf8', maxBuffer: 1 << 26, env: { ...process.env, ...env } },
       (error, stdout, stderr) => {
         const said = stderr.replace(WARNINGS, '');
         if (error !== null || said !== '') reject(new Error(`${error?.message ?? ''}\n${said}`));

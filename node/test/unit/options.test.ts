@@ -2,7 +2,8 @@
 import { describe, expect, it } from 'vitest';
 
 import { parseOrigin } from '../../src/parse-origin';
-import { checkOptions, parseSettings, type SettingsKind } from '../../src/options';
+import { checkOptions, parseSettings, tlsWays, type SettingsKind } from '../../src/options';
+import { settle, trustsDefaultRoots } from '../../src/process-settings';
 import { peer, peerMajor } from '../../src/undici';
 
 const ORIGIN = 'http://localhost:3000';
@@ -206,13 +207,12 @@ describe('settings', () => {
       localAddress: null,
       socketPath: null,
       allowH2: peerMajor === 8,
-      needsDefaultRoots: false,
     });
-    expect(settings.connect).toMatchObject({
+    expect(settle(settings.connect)).toMatchObject({
+      rejectUnauthorized: true,
       timeout: 10e3,
       noDelay: true,
       keepAliveProbe: 60e3,
-      rejectUnauthorized: true,
       ca: null,
       minVersion: 'TLSv1.2',
       maxVersion: 'TLSv1.3',
@@ -239,10 +239,10 @@ describe('settings', () => {
     polluted['connections'] = 7;
     try {
       const settings = parseSettings('https://localhost', { connect: {} }, 'pool');
-      expect(settings.connect.rejectUnauthorized).toBe(true);
+      expect(settle(settings.connect).rejectUnauthorized).toBe(true);
       expect(settings.socketPath).toBeNull();
       expect(settings.connections).toBeNull();
-      expect(settings.needsDefaultRoots).toBe(true);
+      expect(tlsWays(settings).map(trustsDefaultRoots)).toEqual([true]);
     } finally {
       delete polluted['rejectUnauthorized'];
       delete polluted['socketPath'];
@@ -263,7 +263,7 @@ describe('settings', () => {
   it('are checked once and filled in for each origin', () => {
     const checked = checkOptions({ connections: 2 }, 'pool');
     expect(checked.at('http://a').url.host).toBe('a');
-    expect(checked.at('https://b').needsDefaultRoots).toBe(true);
+    expect(tlsWays(checked.at('https://b')).map(trustsDefaultRoots)).toEqual([true]);
   });
 });
 

@@ -255,6 +255,18 @@ pub enum Family {
     V6,
 }
 
+/// Order of the addresses that the system's resolver finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum AddressOrder {
+    /// As it lists them.
+    #[default]
+    Verbatim,
+    /// IPv4 first.
+    V4First,
+    /// IPv6 first.
+    V6First,
+}
+
 /// How connections are made. Read by the connector; part of the pool key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ConnectConfig {
@@ -270,6 +282,8 @@ pub struct ConnectConfig {
     pub keep_alive_probe: Option<Duration>,
     /// Address families. Default both.
     pub family: Family,
+    /// Which addresses come first. Default: as the system lists them.
+    pub order: AddressOrder,
     /// Race addresses of both families (RFC 8305). `false` tries them one after another.
     pub race: bool,
     /// Delay before the next address is tried beside a pending one. Default 250 ms.
@@ -290,6 +304,7 @@ impl Default for ConnectConfig {
             no_delay: true,
             keep_alive_probe: Some(Duration::from_secs(60)),
             family: Family::Any,
+            order: AddressOrder::Verbatim,
             race: true,
             attempt_delay: Duration::from_millis(250),
             tls: TlsConfig::default(),
@@ -310,7 +325,7 @@ pub enum TlsVersion {
 /// Where trust in servers comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub enum RootSource {
-    /// The process-wide default: what the host runtime supplied, else Mozilla's bundle.
+    /// What the caller supplies beside the configuration, else Mozilla's bundle.
     #[default]
     Default,
     /// The operating system's verifier.

@@ -14,6 +14,7 @@ use dodici_pool::{ConnectInfo, Error};
 use socket2::SockRef;
 
 use super::Transport;
+use super::tls::roots::DefaultRoots;
 
 /// Code of the caller's that takes part in making a pool's connections. See
 /// [`Engine::open_pool_with`](crate::Engine::open_pool_with).
@@ -27,6 +28,8 @@ pub struct ConnectHooks {
     /// Used for `https` origins instead of what
     /// [`TlsConfig`](dodici_pool::TlsConfig) describes; its server name still counts.
     pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// Whom [`RootSource::Default`](dodici_pool::RootSource::Default) trusts.
+    pub roots: DefaultRoots,
     /// Sets options on a TCP socket before it connects. Its error fails the attempt.
     pub socket: Option<Arc<dyn SocketHook>>,
     /// Wraps the making of a connection, all legs together.
@@ -38,9 +41,29 @@ impl fmt::Debug for ConnectHooks {
         f.debug_struct("ConnectHooks")
             .field("resolve", &self.resolve.is_some())
             .field("tls", &self.tls.is_some())
+            .field("roots", &self.roots)
             .field("socket", &self.socket.is_some())
             .field("around", &self.around.is_some())
             .finish()
+    }
+}
+
+impl ConnectHooks {
+    /// Whether connections come out the same with these and with `other`.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        same(self.resolve.as_ref(), other.resolve.as_ref())
+            && same(self.tls.as_ref(), other.tls.as_ref())
+            && self.roots == other.roots
+            && same(self.socket.as_ref(), other.socket.as_ref())
+            && same(self.around.as_ref(), other.around.as_ref())
+    }
+}
+
+fn same<T: ?Sized>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        (None, None) => true,
+        _ => false,
     }
 }
 

@@ -32,7 +32,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dodici_pool::{
-    ConnectConfig, ConnectInfo, ConnectTimings, Error, Origin, Phase, Protocol, Proxy, Scheme,
+    AddressOrder, ConnectConfig, ConnectInfo, ConnectTimings, Error, Origin, Phase, Protocol,
+    Proxy, Scheme,
 };
 use tokio::time::Instant;
 
@@ -44,7 +45,7 @@ use self::tls::TlsLeg;
 
 pub(crate) use self::errors::describe_io_error;
 pub use self::hooks::{AroundHook, ConnectHooks, Connected, HookFuture, ResolveHook, SocketHook};
-pub use self::tls::roots::set_default_roots;
+pub use self::tls::roots::{DefaultRoots, Roots};
 pub(crate) use self::transport::{Probe, Transport};
 
 /// Makes connections for one pool key.
@@ -99,12 +100,12 @@ impl Connector {
             Scheme::Http => None,
             Scheme::Https => Some(match &hooks.tls {
                 Some(client) => TlsLeg::preconfigured(&origin, &config.tls, Arc::clone(client))?,
-                None => TlsLeg::new(&origin, &config.tls)?,
+                None => TlsLeg::new(&origin, &config.tls, &hooks.roots)?,
             }),
         };
         let proxy = match &config.proxy {
             None => None,
-            Some(proxy) => Some(ProxyLeg::new(proxy, &origin)?.hooked(proxy, &hooks)?),
+            Some(proxy) => Some(ProxyLeg::new(proxy, &origin, &hooks)?),
         };
         Ok(Self {
             origin,
@@ -113,6 +114,11 @@ impl Connector {
             tls,
             hooks,
         })
+    }
+
+    /// Whether one made of these would make the same connections.
+    pub(crate) fn is_made_of(&self, config: &ConnectConfig, hooks: &ConnectHooks) -> bool {
+        self.config == *config && self.hooks.is_same(hooks)
     }
 
     /// Makes one connection; all legs together take at most the configured timeout.
@@ -194,12 +200,17 @@ impl Connector {
                 return answer.await;
             }
             let found = dns::SYSTEM.resolve(host, self.config.family).await?;
-            let with_port = |address: &SocketAddr| {
-                let mut address = *address;
+            let mut found = found.to_vec();
+            // Stable: within a family the system's order stays.
+            match self.config.order {
+                AddressOrder::Verbatim => {}
+                AddressOrder::V4First => found.sort_by_key(SocketAddr::is_ipv6),
+                AddressOrder::V6First => found.sort_by_key(SocketAddr::is_ipv4),
+            }
+            for address in &mut found {
                 address.set_port(port);
-                address
-            };
-            Ok(found.iter().map(with_port).collect())
+            }
+            Ok(found)
         };
         let addresses = deadline
             .run_lookup(lookup)

@@ -25,16 +25,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Waker;
 
 use dodici_pool::{
-    Action, Cancelled, CloseReason, ConnId, Error, ErrorKind, Event, HeaderBlock, Origin,
-    OriginConfig, OriginPool, Outcome, Phase, PoolStats, Refused, Request, RequestId, RequestKind,
-    Scheme, Traits,
+    Action, Cancelled, CloseReason, ConnId, ConnectConfig, Error, ErrorKind, Event, HeaderBlock,
+    Origin, OriginConfig, OriginPool, Outcome, Phase, PoolStats, Refused, Request, RequestId,
+    RequestKind, Scheme, Traits,
 };
 use parking_lot::{Mutex, ReentrantMutex};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::command::{Command, Settle};
-use crate::connect::Connector;
+use crate::connect::{ConnectHooks, Connector};
 use crate::exchange::{Interrupt, Job};
 use crate::sink::{EventSink, Sink};
 
@@ -48,7 +48,8 @@ pub struct Pool(Arc<PoolInner>);
 pub(crate) struct PoolInner {
     origin: Origin,
     config: OriginConfig,
-    connector: Connector,
+    /// Or why no connection can be made.
+    connector: Mutex<Result<Arc<Connector>, Error>>,
     events: Arc<dyn EventSink>,
     runtime: Handle,
     state: Mutex<State>,
@@ -153,6 +154,11 @@ impl PoolInner {
         let state = self.state.lock();
         let config = state.machine.config();
         config.eager || config.pipelining > 1
+    }
+
+    /// Makes the next connection.
+    fn connector(&self) -> Result<Arc<Connector>, Error> {
+        self.connector.lock().clone()
     }
 
     fn pipelining(&self) -> u32 {
@@ -347,7 +353,7 @@ impl Pool {
         Self(Arc::new(PoolInner {
             origin,
             config,
-            connector,
+            connector: Mutex::new(Ok(Arc::new(connector))),
             events,
             runtime,
             state,
@@ -397,6 +403,19 @@ impl Pool {
     pub fn connect(&self) {
         self.0.state.lock().machine.handle_connect_requested(now());
         self.0.run_actions();
+    }
+
+    /// Makes connections in another way from now on. Those that are up, and those that are being
+    /// made, stay as they are; TLS sessions of the way before are not resumed. Where nothing has
+    /// changed, nothing happens. If the new way cannot be gone, each attempt fails with the reason
+    /// until there is another.
+    pub fn reconfigure(&self, config: &ConnectConfig, hooks: ConnectHooks) {
+        let mut connector = self.0.connector.lock();
+        let is_same = |current: &Arc<Connector>| current.is_made_of(config, &hooks);
+        if !connector.as_ref().is_ok_and(is_same) {
+            let origin = self.0.origin.clone();
+            *connector = Connector::with_hooks(origin, config.clone(), hooks).map(Arc::new);
+        }
     }
 
     /// From now on an HTTP/1.1 connection carries this many requests at once, also one that is up;

@@ -75,12 +75,13 @@ async fn establish(pool: Arc<PoolInner>, id: ConnId, mailbox: Arc<Mailbox>) -> O
 
 /// Makes the connection, through the caller's code if there is some.
 async fn connect(pool: &Arc<PoolInner>) -> Result<(Transport, ConnectInfo), Error> {
-    let Some(hook) = pool.connector.around() else {
-        return pool.connector.connect().await;
+    let connector = pool.connector()?;
+    let Some(hook) = connector.around() else {
+        return connector.connect().await;
     };
-    let inner = Arc::clone(pool);
+    let inner = Arc::clone(&connector);
     let made = hook.around(Box::pin(async move {
-        let (transport, info) = inner.connector.connect().await?;
+        let (transport, info) = inner.connect().await?;
         Ok(Connected { transport, info })
     }));
     made.await.map(|made| (made.transport, made.info))

@@ -46,17 +46,23 @@ enum Request {
 }
 
 impl ProxyLeg {
+    /// The caller's hooks take part: in TLS to the proxy, and in look-ups for SOCKS.
+    ///
     /// # Errors
     /// `InvalidRequest` that names what is wrong, never with a credential in it.
-    pub(super) fn new(proxy: &Proxy, target: &Origin) -> Result<Self, Error> {
-        let tls = match &proxy.tls {
-            None => None,
-            Some(config) => {
-                let itself = Origin::new(Scheme::Https, &proxy.host, proxy.port);
-                Some(TlsLeg::new(&itself, config)?)
+    pub(super) fn new(proxy: &Proxy, target: &Origin, hooks: &ConnectHooks) -> Result<Self, Error> {
+        let itself = Origin::new(Scheme::Https, &proxy.host, proxy.port);
+        let tls = match (&proxy.tls, &hooks.tls) {
+            (None, _) => None,
+            (Some(config), None) => Some(TlsLeg::new(&itself, config, &hooks.roots)?),
+            (Some(config), Some(client)) => {
+                // HTTP/1.1 is what is spoken to a proxy, whatever the origin is offered.
+                let mut client = rustls::ClientConfig::clone(client);
+                client.alpn_protocols.clone_from(&config.alpn);
+                Some(TlsLeg::preconfigured(&itself, config, Arc::new(client))?)
             }
         };
-        let request = match &proxy.protocol {
+        let mut request = match &proxy.protocol {
             ProxyProtocol::HttpForward if target.scheme == Scheme::Https => {
                 return Err(bad_option("proxy", "https origins need a tunnel"));
             }
@@ -71,30 +77,15 @@ impl ProxyLeg {
                 Request::Socks(Socks::v4(target, *resolve, proxy.credentials.as_ref())?)
             }
         };
+        if let Request::Socks(socks) = &mut request {
+            socks.names.clone_from(&hooks.resolve);
+        }
         Ok(Self {
             host: proxy.host.clone(),
             port: proxy.port,
             tls,
             request,
         })
-    }
-
-    /// Takes part of the caller's in it: TLS to the proxy, look-ups for SOCKS.
-    ///
-    /// # Errors
-    /// `InvalidRequest` if the proxy's host cannot be a server name.
-    pub(super) fn hooked(mut self, proxy: &Proxy, hooks: &ConnectHooks) -> Result<Self, Error> {
-        if let (Some(config), Some(client)) = (&proxy.tls, &hooks.tls) {
-            let itself = Origin::new(Scheme::Https, &proxy.host, proxy.port);
-            // HTTP/1.1 is what is spoken to a proxy, whatever the origin is offered.
-            let mut client = rustls::ClientConfig::clone(client);
-            client.alpn_protocols.clone_from(&config.alpn);
-            self.tls = Some(TlsLeg::preconfigured(&itself, config, Arc::new(client))?);
-        }
-        if let Request::Socks(socks) = &mut self.request {
-            socks.names.clone_from(&hooks.resolve);
-        }
-        Ok(self)
     }
 
     /// From a connected socket to an open way. `reach` ends the time for the proxy's TLS,

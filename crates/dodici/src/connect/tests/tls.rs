@@ -142,15 +142,23 @@ async fn a_minimum_above_the_maximum_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn a_server_name_that_is_no_name_is_refused_at_once() {
-    for name in ["local\0host", "a b", "..", "a/b"] {
-        let mut wrong = config(&[&cert()]);
+async fn e11_a_server_name_that_sni_cannot_carry_is_not_sent_and_verification_decides() {
+    for name in ["local\0host", "a b", "..", "a/b", "%2Frun%2Fa.sock"] {
+        let cert = cert();
+        let mut server = Server::start(ServerSetup::new(&cert, &[])).await;
+        let mut wrong = config(&[&cert]);
         wrong.tls.server_name = Some(name.into());
-        let error = try_connector("127.0.0.1:1".parse().unwrap(), wrong).unwrap_err();
-        assert!(
-            error.message().starts_with("invalid connect.servername: "),
-            "{name:?}"
-        );
+        let error = connector(server.addr, wrong.clone())
+            .connect()
+            .await
+            .unwrap_err();
+        assert_eq!(code(&error), "ERR_TLS_CERT_ALTNAME_INVALID", "{name:?}");
+        assert!(!error.message().contains('\0'));
+        drop(server.next().await);
+        wrong.tls.verify = false;
+        connect(&connector(server.addr, wrong)).await;
+        let accepted = server.next().await.unwrap();
+        assert_eq!(accepted.get_ref().1.server_name(), None, "{name:?}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which server certificates are good, and what Node calls the others.
 
-use dodici_pool::{Error, ErrorKind, RootSource};
+use dodici_pool::{Error, ErrorKind, Origin, RootSource, Scheme};
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, ExtendedKeyUsagePurpose, GeneralSubtree,
     IsCa, NameConstraints, date_time_ymd,
@@ -10,7 +10,7 @@ use super::support::{
     Cert, Server, ServerSetup, authority, code, config, connect, connector, issued, params,
     pem_certs, san, self_signed, try_connector,
 };
-use crate::connect::set_default_roots;
+use crate::connect::{ConnectHooks, Connector, DefaultRoots, Roots};
 
 /// Connects as `https://127.0.0.1` with the name `localhost` to a server with this chain.
 async fn attempt(roots: &[&Cert], leaf: &Cert, others: &[&Cert]) -> Result<(), Error> {
@@ -95,7 +95,7 @@ async fn s12_a_trusted_leaf_that_denies_being_a_ca_vouches_for_nobody_else() {
     let anchor = self_signed(anchor);
     let below = issued(&anchor, leaf());
     let (code, _) = refused(&[&anchor], &below, &[]).await;
-    assert_eq!(code, "UNABLE_TO_VERIFY_LEAF_SIGNATURE");
+    assert_eq!(code, "INVALID_PURPOSE");
 }
 
 #[tokio::test]
@@ -316,9 +316,11 @@ async fn s12_name_constraints_hold_for_subjects_too() {
         (&*code, &*message),
         ("UNSPECIFIED", "permitted subtree violation")
     );
-    let in_subject = issued(&middle, params("localhost", &[]));
-    let (code, _) = refused(&[&root], &in_subject, &[&middle]).await;
-    assert_eq!(code, "ERR_TLS_CERT_ALTNAME_INVALID");
+    let in_subject = issued(&middle, params("other.test", &[]));
+    let error = attempt_as("other.test", &[&root], &in_subject, &[&middle])
+        .await
+        .unwrap_err();
+    assert_eq!(error.message(), "permitted subtree violation");
 }
 
 #[tokio::test]
@@ -348,19 +350,23 @@ async fn s12_a_bad_signature_is_refused() {
 }
 
 #[tokio::test]
-async fn s12_a_chain_of_fifty_is_refused() {
+async fn s12_a_chain_of_more_than_a_hundred_is_refused() {
     let mut chain = vec![authority("root 0")];
-    for depth in 1..50 {
+    let mut attempts = Vec::new();
+    for depth in 1..=101 {
         let mut link = params(&format!("root {depth}"), &[]);
         link.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let link = issued(&chain[0], link);
         chain.insert(0, link);
+        if depth == 50 || depth == 101 {
+            let end = issued(&chain[0], leaf());
+            let others: Vec<&Cert> = chain.iter().collect();
+            let (root, others) = others.split_last().unwrap();
+            let verdict = attempt(&[root], &end, others).await;
+            attempts.push(verdict.map_err(|error| code(&error).to_owned()));
+        }
     }
-    let end = issued(&chain[0], leaf());
-    let others: Vec<&Cert> = chain.iter().collect();
-    let root = others[49];
-    let error = attempt(&[root], &end, &others[..49]).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Tls);
+    assert_eq!(attempts, [Ok(()), Err("CERT_CHAIN_TOO_LONG".to_owned())]);
 }
 
 #[tokio::test]
@@ -392,21 +398,48 @@ async fn s11_verification_is_off_only_if_told_so() {
 }
 
 #[tokio::test]
-async fn the_default_roots_can_be_replaced_and_do_not_trust_anybody() {
+async fn c1_the_default_roots_are_those_of_who_asks() {
     let supplied = authority("supplied");
     let good = issued(&supplied, leaf());
     let server = Server::start(ServerSetup::new(&good, &[])).await;
     let mut default = config(&[]);
     default.tls.roots = RootSource::Default;
-    let before = connector(server.addr, default.clone());
-    // Other tests of this process only refuse self-signed certificates with the default roots.
-    set_default_roots(vec![supplied.pem_bytes(), b"not a certificate".to_vec()]).unwrap();
-    connect(&connector(server.addr, default)).await;
-    assert_eq!(
-        code(&before.connect().await.unwrap_err()),
-        "UNABLE_TO_VERIFY_LEAF_SIGNATURE"
-    );
-    assert!(set_default_roots(vec![b"not a certificate".to_vec()]).is_err());
+    let trusting = |roots: DefaultRoots| {
+        let origin = Origin::new(Scheme::Https, "127.0.0.1", server.addr.port());
+        let hooks = ConnectHooks {
+            roots,
+            ..ConnectHooks::default()
+        };
+        Connector::with_hooks(origin, default.clone(), hooks)
+    };
+    let theirs = Roots::parse(&[supplied.pem_bytes(), b"not a certificate".to_vec()]).unwrap();
+    connect(&trusting(DefaultRoots::Supplied(theirs)).unwrap()).await;
+    let nobody = Roots::parse(&[]).unwrap();
+    for roots in [DefaultRoots::Bundled, DefaultRoots::Supplied(nobody)] {
+        let error = trusting(roots).unwrap().connect().await.unwrap_err();
+        assert_eq!(code(&error), "UNABLE_TO_VERIFY_LEAF_SIGNATURE");
+    }
+}
+
+#[test]
+fn c3_default_roots_that_cannot_be_read_are_trusted_in_no_part() {
+    let good = authority("good").pem;
+    for broken in [
+        format!("{good}-----BEGIN CERTIFICATE-----\nMIIB\n"),
+        format!("{good}-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"),
+    ] {
+        let error = Roots::parse(&[broken.into_bytes()]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+        let origin = Origin::new(Scheme::Https, "127.0.0.1", 443);
+        let mut default = config(&[]);
+        default.tls.roots = RootSource::Default;
+        let hooks = ConnectHooks {
+            roots: DefaultRoots::Unusable(error.clone()),
+            ..ConnectHooks::default()
+        };
+        let refused = Connector::with_hooks(origin, default, hooks).unwrap_err();
+        assert_eq!(refused.message(), error.message());
+    }
 }
 
 #[tokio::test]
@@ -516,16 +549,16 @@ async fn s12_a_version_1_certificate_of_an_unknown_authority_is_refused() {
     let cert = fixture(V1_ISSUED, key(RSA_KEY));
     // The same name, another key.
     let namesake = authority("fixture root");
-    for trusted in [&namesake, &authority("other")] {
-        assert_eq!(
-            refused(&[trusted], &cert, &[]).await.0,
-            "UNABLE_TO_VERIFY_LEAF_SIGNATURE"
-        );
+    let other = authority("other");
+    for (trusted, sent, expected) in [
+        (&namesake, None, "CERT_SIGNATURE_FAILURE"),
+        (&namesake, Some(&root), "CERT_SIGNATURE_FAILURE"),
+        (&other, None, "UNABLE_TO_VERIFY_LEAF_SIGNATURE"),
+        (&other, Some(&root), "SELF_SIGNED_CERT_IN_CHAIN"),
+    ] {
+        let sent: Vec<_> = sent.into_iter().collect();
+        assert_eq!(refused(&[trusted], &cert, &sent).await.0, expected);
     }
-    assert_eq!(
-        refused(&[&namesake], &cert, &[&root]).await.0,
-        "SELF_SIGNED_CERT_IN_CHAIN"
-    );
 }
 
 #[tokio::test]

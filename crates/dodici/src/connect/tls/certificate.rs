@@ -1,19 +1,21 @@
-//! What webpki does not show of a certificate: subject, issuer, validity, names.
+//! A certificate as OpenSSL looks at it: `crypto/x509/v3_purp.c` of OpenSSL 3.
 //!
-//! Called by the verifier and the trust store, for explanations and for certificates that are
-//! trusted as they are. A certificate that cannot be read is never trusted here.
+//! Called by `chain` and `names`, which decide; by the trust store; and by the verifier where
+//! webpki cannot read a certificate. One that cannot be read is never trusted.
 
-use std::net::IpAddr;
-
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::UnixTime;
+use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime};
 use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::GeneralName;
+use x509_parser::extensions::{KeyUsage, NSCertType, NameConstraints, ParsedExtension};
 use x509_parser::prelude::FromDer;
-use x509_parser::x509::X509Version;
+use x509_parser::public_key::PublicKey;
+use x509_parser::x509::{X509Name, X509Version};
 
 /// A parsed certificate.
-pub(super) struct Certificate<'a>(X509Certificate<'a>);
+pub(super) struct Certificate<'a> {
+    der: &'a [u8],
+    parsed: X509Certificate<'a>,
+    extensions: Extensions,
+}
 
 /// Where a time lies in relation to a certificate's validity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,41 +25,142 @@ pub(super) enum Validity {
     Expired,
 }
 
+/// What a signature turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Signature {
+    Good,
+    Bad,
+    /// Made with an algorithm that TLS here does not accept, such as SHA-1.
+    Unacceptable,
+}
+
+/// Extensions that decide. `None`: the certificate does not have it.
+#[derive(Clone, Copy, Default)]
+struct Extensions {
+    /// Whether it is a CA, and how many others may follow below.
+    constraints: Option<(bool, Option<u32>)>,
+    key_usage: Option<Usage>,
+    /// Whether it may serve TLS.
+    serves_tls: Option<bool>,
+    netscape: Option<Netscape>,
+    /// A critical one that OpenSSL does not know.
+    has_unknown_critical: bool,
+    /// RFC 3820.
+    is_proxy: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Usage {
+    signs_certificates: bool,
+    serves_tls: bool,
+}
+
+/// Netscape's certificate type.
+#[derive(Clone, Copy)]
+struct Netscape {
+    is_server: bool,
+    is_tls_ca: bool,
+    is_ca: bool,
+}
+
+/// RSA moduli below it are too weak: level 2 of OpenSSL, the default as of 3.2. rustls knows no
+/// smaller ones either.
+const LEAST_RSA_BITS: usize = 2048;
+
+/// Extensions that OpenSSL knows (`X509_supported_extension`).
+const KNOWN: [&str; 15] = [
+    "2.16.840.1.113730.1.1",
+    "2.5.29.15",
+    "2.5.29.17",
+    "2.5.29.19",
+    "2.5.29.32",
+    "2.5.29.31",
+    "2.5.29.37",
+    "1.3.6.1.5.5.7.1.7",
+    "1.3.6.1.5.5.7.1.8",
+    "1.3.6.1.5.5.7.48.1.5",
+    "2.5.29.36",
+    PROXY,
+    "2.5.29.30",
+    "2.5.29.33",
+    "2.5.29.54",
+];
+const PROXY: &str = "1.3.6.1.5.5.7.1.14";
+
 impl<'a> Certificate<'a> {
-    /// `None` if it is not exactly one well-formed certificate.
+    /// `None` if it is not exactly one well-formed certificate, or has an extension that decides
+    /// something twice or in a form that cannot be read.
     pub(super) fn parse(der: &'a CertificateDer<'_>) -> Option<Self> {
         let (rest, parsed) = X509Certificate::from_der(der).ok()?;
-        rest.is_empty().then_some(Self(parsed))
+        let extensions = Extensions::read(&parsed)?;
+        rest.is_empty().then_some(Self {
+            der,
+            parsed,
+            extensions,
+        })
     }
 
-    /// Whether it has a version without extensions, which webpki does not read.
-    pub(super) fn lacks_extensions(&self) -> bool {
-        self.0.version() != X509Version::V3
+    /// Whether both are the same, byte for byte.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.der == other.der
     }
 
-    /// The bytes that its issuer signed.
-    pub(super) fn signed_part(&self) -> &[u8] {
-        self.0.tbs_certificate.as_ref()
+    /// DER of the subject.
+    pub(super) fn subject(&self) -> &[u8] {
+        self.parsed.subject().as_raw()
     }
 
-    /// Its issuer's signature.
-    pub(super) fn signature(&self) -> &[u8] {
-        &self.0.signature_value.data
+    /// DER of the issuer.
+    pub(super) fn issuer(&self) -> &[u8] {
+        self.parsed.issuer().as_raw()
     }
 
-    /// Whether it names itself as its issuer.
+    pub(super) fn subject_name(&self) -> &X509Name<'_> {
+        self.parsed.subject()
+    }
+
+    /// Whether it names itself as its issuer (`EXFLAG_SI`).
     pub(super) fn is_self_issued(&self) -> bool {
-        self.0.subject().as_raw() == self.0.issuer().as_raw()
+        self.subject() == self.issuer()
     }
 
-    /// Whether `issuer` bears the name of this one's issuer.
-    pub(super) fn names_as_issuer(&self, issuer: &Certificate<'_>) -> bool {
-        self.0.issuer().as_raw() == issuer.0.subject().as_raw()
+    /// Whether it looks as if it had signed itself (`EXFLAG_SS`); the signature is not looked at.
+    pub(super) fn is_self_signed(&self) -> bool {
+        self.is_issued_by(self)
+    }
+
+    /// Whether it looks as if `issuer` had signed it: names, key identifiers and kinds of keys fit
+    /// (`ossl_x509_likely_issued`).
+    pub(super) fn is_issued_by(&self, issuer: &Certificate<'_>) -> bool {
+        self.issuer() == issuer.subject()
+            && self.authority_fits(issuer)
+            && kind_of_signature(self) == kind_of_key(issuer)
+    }
+
+    fn authority_fits(&self, issuer: &Certificate<'_>) -> bool {
+        let Some(authority) = find(&self.parsed, |extension| match extension {
+            ParsedExtension::AuthorityKeyIdentifier(authority) => Some(authority),
+            _ => None,
+        }) else {
+            return true;
+        };
+        let subject_key = find(&issuer.parsed, |extension| match extension {
+            ParsedExtension::SubjectKeyIdentifier(key) => Some(key.0),
+            _ => None,
+        });
+        if let (Some(wanted), Some(have)) = (&authority.key_identifier, subject_key)
+            && wanted.0 != have
+        {
+            return false;
+        }
+        authority
+            .authority_cert_serial
+            .is_none_or(|serial| serial == issuer.parsed.raw_serial())
     }
 
     pub(super) fn validity_at(&self, now: UnixTime) -> Validity {
         let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-        let validity = self.0.validity();
+        let validity = self.parsed.validity();
         if now < validity.not_before.timestamp() {
             Validity::NotYet
         } else if now > validity.not_after.timestamp() {
@@ -67,99 +170,272 @@ impl<'a> Certificate<'a> {
         }
     }
 
-    /// Whether it may serve TLS: no extended key usage at all, or one that says so.
-    pub(super) fn may_serve_tls(&self) -> bool {
-        match self.0.extended_key_usage() {
-            Ok(None) => true,
-            Ok(Some(usage)) => usage.value.server_auth || usage.value.any,
-            Err(_) => false,
+    /// Whether it may issue others (`check_ca`); the weaker reasons are those of old certificates.
+    pub(super) fn ca(&self) -> Ca {
+        let Extensions {
+            constraints,
+            key_usage,
+            netscape,
+            ..
+        } = self.extensions;
+        if key_usage.is_some_and(|usage| !usage.signs_certificates) {
+            return Ca::No;
+        }
+        match constraints {
+            Some((true, _)) => Ca::Yes,
+            Some((false, _)) => Ca::No,
+            None if self.parsed.version() == X509Version::V1 && self.is_self_signed() => Ca::Old,
+            None if key_usage.is_some() => Ca::Old,
+            None => match netscape {
+                Some(kind) if kind.is_tls_ca => Ca::Old,
+                Some(kind) if kind.is_ca => Ca::OldForOthers,
+                _ => Ca::No,
+            },
         }
     }
 
-    /// Whether it denies being a CA. A certificate without basic constraints denies nothing: old
-    /// roots have none.
-    pub(super) fn denies_being_a_ca(&self) -> bool {
-        match self.0.basic_constraints() {
-            Ok(None) => false,
-            Ok(Some(constraints)) => !constraints.value.ca,
-            Err(_) => true,
+    /// Whether key usage forbids it to sign certificates.
+    pub(super) fn may_sign_certificates(&self) -> bool {
+        let usage = self.extensions.key_usage;
+        usage.is_none_or(|usage| usage.signs_certificates)
+    }
+
+    /// Whether it may serve TLS, or as a CA issue certificates that do
+    /// (`check_purpose_ssl_server`).
+    pub(super) fn fits_purpose(&self, must_be_ca: bool) -> bool {
+        let Extensions {
+            key_usage,
+            serves_tls,
+            netscape,
+            ..
+        } = self.extensions;
+        if serves_tls == Some(false) {
+            return false;
         }
+        if must_be_ca {
+            return !matches!(self.ca(), Ca::No | Ca::OldForOthers);
+        }
+        netscape.is_none_or(|kind| kind.is_server) && key_usage.is_none_or(|usage| usage.serves_tls)
     }
 
-    /// Whether it limits the names below it; also if that cannot be told.
-    pub(super) fn constrains_names(&self) -> bool {
-        !matches!(self.0.name_constraints(), Ok(None))
+    /// Most CAs that may follow below it.
+    pub(super) fn path_length(&self) -> Option<u32> {
+        self.extensions.constraints?.1
     }
 
-    /// The key's SubjectPublicKeyInfo, DER.
-    pub(super) fn public_key_info(&self) -> &[u8] {
-        self.0.public_key().raw
+    pub(super) fn has_unknown_critical_extension(&self) -> bool {
+        self.extensions.has_unknown_critical
     }
 
-    /// The key alone: the content of the bit string in the SubjectPublicKeyInfo.
-    pub(super) fn public_key(&self) -> &[u8] {
-        &self.0.public_key().subject_public_key.data
+    pub(super) fn is_proxy_certificate(&self) -> bool {
+        self.extensions.is_proxy
+    }
+
+    pub(super) fn name_constraints(&self) -> Option<&NameConstraints<'a>> {
+        find(&self.parsed, |extension| match extension {
+            ParsedExtension::NameConstraints(constraints) => Some(constraints),
+            _ => None,
+        })
+    }
+
+    pub(super) fn alternative_names(&self) -> &[x509_parser::extensions::GeneralName<'a>] {
+        find(&self.parsed, |extension| match extension {
+            ParsedExtension::SubjectAlternativeName(names) => Some(names),
+            _ => None,
+        })
+        .map_or(&[], |names| &names.general_names)
     }
 
     /// Common names of the subject.
     pub(super) fn common_names(&self) -> Vec<&str> {
-        let names = self.0.subject().iter_common_name();
+        let names = self.parsed.subject().iter_common_name();
         names.filter_map(|name| name.as_str().ok()).collect()
     }
 
-    /// Subject alternative names.
-    pub(super) fn alternative_names(&self) -> AlternativeNames {
-        let mut found = AlternativeNames::default();
-        let names = match self.0.subject_alternative_name() {
-            Ok(None) => return found,
-            Ok(Some(extension)) => extension.value.general_names.as_slice(),
-            Err(_) => {
-                found.unreadable = true;
-                return found;
+    /// The key's SubjectPublicKeyInfo, DER.
+    pub(super) fn public_key_info(&self) -> &[u8] {
+        self.parsed.public_key().raw
+    }
+
+    /// The key alone: the content of the bit string in the SubjectPublicKeyInfo.
+    pub(super) fn public_key(&self) -> &[u8] {
+        &self.parsed.public_key().subject_public_key.data
+    }
+
+    /// Whether its key is too small to prove anything.
+    pub(super) fn has_weak_key(&self) -> bool {
+        match self.parsed.public_key().parsed() {
+            Ok(PublicKey::RSA(key)) => {
+                let digits = key.modulus.iter().skip_while(|byte| **byte == 0);
+                let (first, length) = digits.fold((None, 0), |(first, length), byte| {
+                    (first.or(Some(*byte)), length + 1)
+                });
+                let unused = first.map_or(0, u8::leading_zeros) as usize;
+                length * 8 - unused < LEAST_RSA_BITS
             }
+            _ => false,
+        }
+    }
+
+    /// Whether `issuer`'s key made its signature.
+    pub(super) fn signature_of(
+        &self,
+        issuer: &Certificate<'_>,
+        algorithms: &[&dyn SignatureVerificationAlgorithm],
+    ) -> Signature {
+        if self.parsed.signature_algorithm != self.parsed.tbs_certificate.signature {
+            return Signature::Bad;
+        }
+        let Some(signed_with) = self.signature_algorithm() else {
+            return Signature::Bad;
         };
-        for name in names {
-            match name {
-                GeneralName::DNSName(name) => {
-                    found.dns = true;
-                    found.listed.push(format!("DNS:{}", name.escape_debug()));
+        let key_kind = element(issuer.public_key_info())
+            .and_then(|(content, _)| element(content))
+            .map(|(kind, _)| kind);
+        let mut seen = Signature::Unacceptable;
+        for algorithm in algorithms {
+            if *algorithm.signature_alg_id() != *signed_with
+                || Some(&*algorithm.public_key_alg_id()) != key_kind
+            {
+                continue;
+            }
+            let signature = &self.parsed.signature_value.data;
+            let signed = self.parsed.tbs_certificate.as_ref();
+            if algorithm
+                .verify_signature(issuer.public_key(), signed, signature)
+                .is_ok()
+            {
+                return Signature::Good;
+            }
+            seen = Signature::Bad;
+        }
+        seen
+    }
+
+    /// The content of the AlgorithmIdentifier behind the signed part.
+    fn signature_algorithm(&self) -> Option<&[u8]> {
+        let (content, _) = element(self.der)?;
+        let behind = content.get(self.parsed.tbs_certificate.as_ref().len()..)?;
+        element(behind).map(|(kind, _)| kind)
+    }
+}
+
+/// Whether a certificate may issue others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ca {
+    Yes,
+    No,
+    /// As a root: it is older than basic constraints.
+    Old,
+    /// As `Old`, but not for TLS.
+    OldForOthers,
+}
+
+impl Extensions {
+    /// `None` if one that decides is malformed or there twice.
+    fn read(certificate: &X509Certificate<'_>) -> Option<Self> {
+        certificate.extensions_map().ok()?;
+        let mut found = Self::default();
+        for extension in certificate.extensions() {
+            let oid = extension.oid.to_id_string();
+            found.has_unknown_critical |= extension.critical && !KNOWN.contains(&&*oid);
+            found.is_proxy |= oid == PROXY;
+            match extension.parsed_extension() {
+                ParsedExtension::BasicConstraints(constraints) => {
+                    let length = constraints.path_len_constraint;
+                    found.constraints = Some((constraints.ca, length));
                 }
-                GeneralName::IPAddress(bytes) => {
-                    let Some(ip) = ip_address(bytes) else {
-                        found.unreadable = true;
-                        continue;
-                    };
-                    found.ips.push(ip);
-                    found.listed.push(format!("IP Address:{ip}"));
+                ParsedExtension::KeyUsage(usage) => found.key_usage = Some(Usage::from(usage)),
+                ParsedExtension::ExtendedKeyUsage(usage) => {
+                    // OpenSSL does not take "any" for "server".
+                    found.serves_tls = Some(usage.server_auth);
                 }
-                GeneralName::URI(uri) => found.listed.push(format!("URI:{}", uri.escape_debug())),
-                GeneralName::RFC822Name(mail) => {
-                    found.listed.push(format!("email:{}", mail.escape_debug()));
-                }
-                GeneralName::Invalid(..) => found.unreadable = true,
+                ParsedExtension::NSCertType(kinds) => found.netscape = Some(Netscape::from(kinds)),
+                ParsedExtension::ParseError { .. } => return None,
                 _ => {}
             }
         }
-        found
+        Some(found)
     }
 }
 
-/// What a certificate's subjectAltName extension says.
-#[derive(Debug, Default)]
-pub(super) struct AlternativeNames {
-    /// Whether there is a DNS name.
-    pub(super) dns: bool,
-    /// IP addresses.
-    pub(super) ips: Vec<IpAddr>,
-    /// All, as Node lists them in `subjectaltname`.
-    pub(super) listed: Vec<String>,
-    /// Whether the extension, or a name in it, is malformed.
-    pub(super) unreadable: bool,
+impl From<&KeyUsage> for Usage {
+    fn from(usage: &KeyUsage) -> Self {
+        Self {
+            signs_certificates: usage.key_cert_sign(),
+            serves_tls: usage.digital_signature()
+                || usage.key_encipherment()
+                || usage.key_agreement(),
+        }
+    }
 }
 
-fn ip_address(bytes: &[u8]) -> Option<IpAddr> {
-    if let Ok(v4) = <[u8; 4]>::try_from(bytes) {
-        return Some(v4.into());
+impl From<&NSCertType> for Netscape {
+    fn from(kinds: &NSCertType) -> Self {
+        Self {
+            is_server: kinds.ssl_server(),
+            is_tls_ca: kinds.ssl_ca(),
+            is_ca: kinds.ssl_ca() || kinds.smime_ca() || kinds.object_signing_ca(),
+        }
     }
-    <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from)
+}
+
+fn find<'c, 'a, T>(
+    certificate: &'c X509Certificate<'a>,
+    pick: impl FnMut(&'c ParsedExtension<'a>) -> Option<T>,
+) -> Option<T> {
+    let parsed = certificate.extensions().iter();
+    parsed.map(|one| one.parsed_extension()).find_map(pick)
+}
+
+/// Families of keys, where one is known.
+#[derive(PartialEq, Eq)]
+enum Kind {
+    Rsa,
+    Ec,
+    Other(String),
+}
+
+fn kind_of_key(certificate: &Certificate<'_>) -> Kind {
+    let oid = certificate
+        .parsed
+        .public_key()
+        .algorithm
+        .algorithm
+        .to_id_string();
+    match &*oid {
+        "1.2.840.10045.2.1" => Kind::Ec,
+        "1.2.840.113549.1.1.1" | "1.2.840.113549.1.1.10" => Kind::Rsa,
+        _ => Kind::Other(oid),
+    }
+}
+
+fn kind_of_signature(certificate: &Certificate<'_>) -> Kind {
+    let oid = certificate
+        .parsed
+        .signature_algorithm
+        .algorithm
+        .to_id_string();
+    if oid.starts_with("1.2.840.10045.4.") {
+        Kind::Ec
+    } else if oid.starts_with("1.2.840.113549.1.1.") {
+        Kind::Rsa
+    } else {
+        Kind::Other(oid)
+    }
+}
+
+/// The content of the first DER element of `input`, and what follows it.
+fn element(input: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (&[_, first], rest) = input.split_first_chunk::<2>()?;
+    let (length, rest) = match first {
+        ..=0x7f => (usize::from(first), rest),
+        0x81..=0x84 => {
+            let (digits, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
+            let append = |length: usize, digit: &u8| length << 8 | usize::from(*digit);
+            (digits.iter().fold(0, append), rest)
+        }
+        _ => return None,
+    };
+    rest.split_at_checked(length)
 }

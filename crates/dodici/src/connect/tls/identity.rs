@@ -6,9 +6,10 @@ use dodici_pool::{Error, Identity};
 use pkcs8::{EncryptedPrivateKeyInfo, SecretDocument};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
+use super::certificate::Certificate;
 use super::roots::certificates;
 use crate::connect::errors::bad_option;
 
@@ -21,17 +22,24 @@ pub(super) fn load(
     provider: &CryptoProvider,
 ) -> Result<SingleCertAndKey, Error> {
     let chain = certificates(&identity.cert).map_err(|why| bad_option("cert", why))?;
+    if chain.is_empty() {
+        return Err(bad_option("cert", "it holds no certificate"));
+    }
     let key = private_key(identity)?;
-    let certified = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
-        rustls::Error::InconsistentKeys(_) => {
-            bad_option("key", "it does not belong to connect.cert")
-        }
-        rustls::Error::InvalidCertificate(_) => {
-            bad_option("cert", "a certificate is malformed").with_source(error)
-        }
-        other => bad_option("key", &other).with_source(other),
-    })?;
-    Ok(certified.into())
+    let key = provider
+        .key_provider
+        .load_private_key(key)
+        .map_err(|error| bad_option("key", &error).with_source(error))?;
+    // Not by rustls, which reads certificates of version 3 only; it is the server that judges it.
+    let Some(certificate) = chain.first().and_then(Certificate::parse) else {
+        return Err(bad_option("cert", "a certificate is malformed"));
+    };
+    let belongs = |public: SubjectPublicKeyInfoDer<'_>| *public == *certificate.public_key_info();
+    if !key.public_key().is_none_or(belongs) {
+        return Err(bad_option("key", "it does not belong to connect.cert"));
+    }
+    drop(certificate);
+    Ok(CertifiedKey::new(chain, key).into())
 }
 
 fn private_key(identity: &Identity) -> Result<PrivateKeyDer<'static>, Error> {

@@ -1,14 +1,16 @@
 //! The TLS leg: rustls with aws-lc-rs, configured from one [`TlsConfig`].
 //!
 //! - `roots`: trust anchors. `identity`: client certificate and key.
-//! - `verifier`: decides on a server's certificate. `refusal`: why not. `certificate`: reads what
-//!   webpki does not show.
+//! - `verifier`: decides on a server's certificate. `chain`: as OpenSSL does. `names`: of hosts,
+//!   and those that a CA may vouch for. `certificate`: what they read. `refusal`: why not.
 //! - `session`: looks into an established stream. `node_codes`: Node's names for failures.
 //!
 //! Called by the connector. Knows nothing of names, addresses and deadlines.
 
 mod certificate;
+mod chain;
 mod identity;
+mod names;
 pub(super) mod node_codes;
 mod refusal;
 pub(super) mod roots;
@@ -16,6 +18,7 @@ pub(super) mod session;
 mod verifier;
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use dodici_pool::{Error, ErrorKind, Origin, Phase, Replay, TlsConfig, TlsInfo, TlsVersion};
@@ -26,6 +29,7 @@ use rustls::{ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use self::roots::DefaultRoots;
 use self::verifier::NodeVerifier;
 use super::errors::bad_option;
 use super::read_ahead::ReadAhead;
@@ -41,11 +45,16 @@ pub(super) struct TlsLeg {
 
 impl TlsLeg {
     /// # Errors
-    /// `InvalidRequest` that names the option at fault.
-    pub(super) fn new(origin: &Origin, config: &TlsConfig) -> Result<Self, Error> {
+    /// `InvalidRequest` that names the option at fault, or says that the default roots are.
+    pub(super) fn new(
+        origin: &Origin,
+        config: &TlsConfig,
+        roots: &DefaultRoots,
+    ) -> Result<Self, Error> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let versions = versions(config)?;
-        let verifier = NodeVerifier::new(config, &provider)?;
+        let (host, server_name) = server_name(origin, config);
+        let verifier = NodeVerifier::new(host, config, roots, &provider)?;
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&versions)
             .map_err(|error| bad_option("minVersion", error))?
@@ -65,7 +74,7 @@ impl TlsLeg {
         };
         Ok(Self {
             connector: TlsConnector::from(Arc::new(client)),
-            server_name: server_name(origin, config)?,
+            server_name: server_name.unwrap_or_else(no_name),
             keeps_certificate: false,
         })
     }
@@ -79,9 +88,14 @@ impl TlsLeg {
         config: &TlsConfig,
         client: Arc<ClientConfig>,
     ) -> Result<Self, Error> {
+        let (host, server_name) = server_name(origin, config);
+        let server_name = server_name.ok_or_else(|| {
+            let why = format_args!("{host:?} is neither a host name nor an address");
+            bad_option("servername", why)
+        })?;
         Ok(Self {
             connector: TlsConnector::from(client),
-            server_name: server_name(origin, config)?,
+            server_name,
             keeps_certificate: true,
         })
     }
@@ -134,19 +148,21 @@ impl std::fmt::Debug for TlsLeg {
     }
 }
 
-/// An IP address is verified against the certificate but never sent in SNI (RFC 6066, section 3).
-fn server_name(origin: &Origin, config: &TlsConfig) -> Result<ServerName<'static>, Error> {
+/// Stands for a name that SNI cannot carry, such as the path of a socket: rustls sends none for an
+/// address. The verifier knows the name.
+fn no_name() -> ServerName<'static> {
+    IpAddr::from(Ipv4Addr::UNSPECIFIED).into()
+}
+
+/// The host that the certificate must be meant for, and how rustls names it, if it can. An IP address
+/// is verified against the certificate but never sent in SNI (RFC 6066, section 3).
+fn server_name(origin: &Origin, config: &TlsConfig) -> (String, Option<ServerName<'static>>) {
     let configured = config
         .server_name
         .as_deref()
         .filter(|name| !name.is_empty());
     let name = configured.unwrap_or(&origin.host);
-    ServerName::try_from(name.to_owned()).map_err(|_| {
-        bad_option(
-            "servername",
-            format_args!("{name:?} is neither a host name nor an address"),
-        )
-    })
+    (name.to_owned(), ServerName::try_from(name.to_owned()).ok())
 }
 
 fn versions(config: &TlsConfig) -> Result<Vec<&'static rustls::SupportedProtocolVersion>, Error> {

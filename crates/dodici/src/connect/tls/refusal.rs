@@ -1,15 +1,17 @@
 //! Why a server's certificate was refused, in the words of Node and OpenSSL.
 //!
-//! Called by the verifier once webpki or the platform has said no; decides nothing itself.
+//! Called by the verifier once `chain`, webpki or the platform has said no; decides nothing itself.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime};
 use rustls::{CertificateError, OtherError};
 
 use super::certificate::Certificate;
+use super::chain::{self, Fault};
+use super::names::check_host;
+use super::roots::TrustStore;
 
 /// Why a certificate was refused, in Node's terms; travels through rustls inside
 /// [`CertificateError::Other`].
@@ -21,50 +23,64 @@ pub(super) struct Refusal {
     cause: rustls::Error,
 }
 
-/// Turns the errors that webpki words differently from OpenSSL into a [`Refusal`].
+/// Turns the errors of webpki and of the platform that OpenSSL words differently into a [`Refusal`].
 pub(super) fn explain(
     error: rustls::Error,
     end_entity: &CertificateDer<'_>,
     intermediates: &[CertificateDer<'_>],
-    server_name: &ServerName<'_>,
+    host: &str,
+    now: UnixTime,
+    algorithms: &[&dyn SignatureVerificationAlgorithm],
 ) -> rustls::Error {
     let rustls::Error::InvalidCertificate(reason) = &error else {
         return error;
     };
-    let (code, message) = match reason {
+    let leaf = Certificate::parse(end_entity);
+    let is_self_issued = leaf.as_ref().is_some_and(Certificate::is_self_issued);
+    match reason {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            return wrong_name(error, end_entity, server_name);
+            let mismatch = leaf.and_then(|leaf| check_host(&leaf, host).err());
+            let message = mismatch.unwrap_or_else(|| error.to_string());
+            return wrong_name(message, error);
         }
-        CertificateError::UnknownIssuer => {
-            let (code, message) = missing_issuer(end_entity, intermediates);
-            (code, message.to_owned())
-        }
-        // webpki stops at a CA certificate in the first place, at a version 1 certificate, or at a
-        // signature that an anchor of the same name did not make. For a self-signed one OpenSSL
-        // says what matters: that nobody vouches for it.
+        CertificateError::UnknownIssuer => {}
+        // webpki stops at a CA certificate in the first place, or at one of version 1. What matters
+        // is that nobody vouches for it.
         CertificateError::BadSignature
         | CertificateError::BadEncoding
         | CertificateError::Other(_)
-            if Certificate::parse(end_entity).is_some_and(|leaf| leaf.is_self_issued()) =>
-        {
-            (
-                "DEPTH_ZERO_SELF_SIGNED_CERT",
-                "self-signed certificate".to_owned(),
-            )
-        }
+            if is_self_issued => {}
         _ => return error,
+    }
+    // What OpenSSL would say who trusts nobody: it depends on where the chain ends.
+    let nobody = TrustStore::default();
+    match chain::verify(end_entity, intermediates, &nobody, now, algorithms) {
+        Err(fault) => refuse(fault.code, fault.message.to_owned(), error),
+        Ok(()) => error,
+    }
+}
+
+/// The refusal of a chain.
+pub(super) fn faulty(fault: Fault) -> rustls::Error {
+    let cause = match fault {
+        chain::EXPIRED => CertificateError::Expired,
+        chain::NOT_YET_VALID => CertificateError::NotValidYet,
+        chain::BAD_SIGNATURE => CertificateError::BadSignature,
+        chain::PURPOSE => CertificateError::InvalidPurpose,
+        chain::MALFORMED => CertificateError::BadEncoding,
+        chain::NO_ISSUER
+        | chain::NO_LOCAL_ISSUER
+        | chain::LEAF_SIGNATURE
+        | chain::SELF_SIGNED
+        | chain::SELF_SIGNED_ABOVE => CertificateError::UnknownIssuer,
+        _ => CertificateError::ApplicationVerificationFailure,
     };
-    refuse(code, message, error)
+    refuse(fault.code, fault.message.to_owned(), cause.into())
 }
 
 /// The refusal of a certificate that is good but for another name.
-pub(super) fn wrong_name(
-    error: rustls::Error,
-    end_entity: &CertificateDer<'_>,
-    server_name: &ServerName<'_>,
-) -> rustls::Error {
-    let message = name_mismatch(end_entity, server_name);
-    refuse("ERR_TLS_CERT_ALTNAME_INVALID", message, error)
+pub(super) fn wrong_name(message: String, cause: rustls::Error) -> rustls::Error {
+    refuse("ERR_TLS_CERT_ALTNAME_INVALID", message, cause)
 }
 
 fn refuse(code: &'static str, message: String, cause: rustls::Error) -> rustls::Error {
@@ -74,87 +90,6 @@ fn refuse(code: &'static str, message: String, cause: rustls::Error) -> rustls::
         cause,
     };
     CertificateError::Other(OtherError(Arc::new(refusal))).into()
-}
-
-/// Which of OpenSSL's errors an unknown issuer is: it depends on where the presented chain ends.
-fn missing_issuer(
-    end_entity: &CertificateDer<'_>,
-    intermediates: &[CertificateDer<'_>],
-) -> (&'static str, &'static str) {
-    const LOCAL: (&str, &str) = (
-        "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
-        "unable to get local issuer certificate",
-    );
-    let Some(leaf) = Certificate::parse(end_entity) else {
-        return LOCAL;
-    };
-    if leaf.is_self_issued() {
-        return ("DEPTH_ZERO_SELF_SIGNED_CERT", "self-signed certificate");
-    }
-    let mut unused: Vec<_> = intermediates
-        .iter()
-        .filter_map(Certificate::parse)
-        .collect();
-    let mut last = leaf;
-    let mut depth = 0;
-    while let Some(next) = unused
-        .iter()
-        .position(|issuer| last.names_as_issuer(issuer))
-    {
-        last = unused.swap_remove(next);
-        depth += 1;
-        if last.is_self_issued() {
-            return (
-                "SELF_SIGNED_CERT_IN_CHAIN",
-                "self-signed certificate in certificate chain",
-            );
-        }
-    }
-    if depth == 0 {
-        return (
-            "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
-            "unable to verify the first certificate",
-        );
-    }
-    LOCAL
-}
-
-/// The message of Node's `ERR_TLS_CERT_ALTNAME_INVALID`.
-fn name_mismatch(end_entity: &CertificateDer<'_>, server_name: &ServerName<'_>) -> String {
-    let certificate = Certificate::parse(end_entity);
-    let names = certificate
-        .as_ref()
-        .map(Certificate::alternative_names)
-        .unwrap_or_default();
-    let reason = match server_name {
-        ServerName::IpAddress(ip) => {
-            let ips: Vec<_> = names.ips.iter().map(ToString::to_string).collect();
-            format!(
-                "IP: {} is not in the cert's list: {}",
-                IpAddr::from(*ip),
-                ips.join(", ")
-            )
-        }
-        _ => {
-            let host = server_name.to_str();
-            let host = host.strip_suffix('.').unwrap_or(&host);
-            let common = certificate
-                .as_ref()
-                .map(|certificate| certificate.common_names().join(","))
-                .unwrap_or_default();
-            if names.dns {
-                format!(
-                    "Host: {host}. is not in the cert's altnames: {}",
-                    names.listed.join(", ")
-                )
-            } else if !common.is_empty() {
-                format!("Host: {host}. is not cert's CN: {}", common.escape_debug())
-            } else {
-                "Cert does not contain a DNS name".to_owned()
-            }
-        }
-    };
-    format!("Hostname/IP does not match certificate's altnames: {reason}")
 }
 
 impl fmt::Display for Refusal {

@@ -1,60 +1,80 @@
-//! Trust anchors: the process-wide default and sets given for one pool key.
+//! Trust anchors: what a caller supplies as the default, and sets given for one pool key.
 //!
-//! Called when a connector is built, never during a handshake.
+//! Called when a connector is built, never during a handshake. Nothing here belongs to the process:
+//! whose default it is, the caller says.
 
-use std::collections::HashSet;
-use std::sync::{Arc, LazyLock};
+use std::collections::HashMap;
+use std::sync::Arc;
 
-use dodici_pool::Error;
-use parking_lot::RwLock;
-use rustls::RootCertStore;
+use dodici_pool::{Error, ErrorKind, Phase, Replay};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use super::certificate::Certificate;
 use crate::connect::errors::bad_option;
 
-/// What the host runtime supplied; `None` until it does.
-static SUPPLIED: RwLock<Option<Arc<TrustStore>>> = RwLock::new(None);
+/// Parsed trust anchors. Cheap to clone; two are equal if one is a clone of the other.
+#[derive(Clone, Debug)]
+pub struct Roots(Arc<TrustStore>);
 
-/// Mozilla's bundle.
-static BUNDLED: LazyLock<Arc<TrustStore>> = LazyLock::new(|| {
-    Arc::new(TrustStore {
-        anchors: RootCertStore {
-            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-        },
-        exact: HashSet::new(),
-        constrains_names: true,
-    })
-});
+impl Roots {
+    /// Each item is PEM (any number of certificates) or DER. Without items nobody is trusted. Single
+    /// certificates that cannot be read are left out: the hosts' stores contain some.
+    ///
+    /// # Errors
+    /// `InvalidRequest` if a PEM text is malformed.
+    pub fn parse(certs: &[Vec<u8>]) -> Result<Self, Error> {
+        let store = TrustStore::parse(certs, Unusable::Skip).map_err(unusable_default)?;
+        Ok(Self(Arc::new(store)))
+    }
+}
 
-/// Replaces the process-wide default trust, used by
-/// [`RootSource::Default`](dodici_pool::RootSource::Default); before the first call it is
-/// Mozilla's bundle. Each item is PEM (one or more certificates) or DER. Connectors made
-/// later use the new set; those already made keep theirs.
-///
-/// # Errors
-/// `InvalidRequest` if an item holds no certificate, or if none of all is usable. Single
-/// certificates that cannot serve as an anchor are left out, as the hosts' stores contain some.
-pub fn set_default_roots(certs: Vec<Vec<u8>>) -> Result<(), Error> {
-    let store = TrustStore::parse(&certs, Unusable::Skip)?;
-    *SUPPLIED.write() = Some(Arc::new(store));
-    Ok(())
+impl PartialEq for Roots {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+/// What [`RootSource::Default`](dodici_pool::RootSource::Default) stands for.
+#[derive(Clone, Debug, Default)]
+pub enum DefaultRoots {
+    /// Mozilla's bundle.
+    #[default]
+    Bundled,
+    /// These.
+    Supplied(Roots),
+    /// They should have been supplied and could not be: nothing connects that needs them.
+    Unusable(Error),
+}
+
+impl PartialEq for DefaultRoots {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Bundled, Self::Bundled) => true,
+            (Self::Supplied(one), Self::Supplied(other)) => one == other,
+            _ => false,
+        }
+    }
+}
+
+/// Why connections that trust the default roots cannot be made.
+fn unusable_default(why: String) -> Error {
+    Error::new(
+        ErrorKind::InvalidRequest,
+        Phase::Queued,
+        format!("the default trust anchors cannot be used: {why}"),
+    )
+    .with_replay(Replay::Unsent)
 }
 
 /// A set of trusted certificates.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct TrustStore {
-    /// May issue other certificates.
-    pub(super) anchors: RootCertStore,
-    /// Trusted as they are, should a server present one of them itself. OpenSSL does this for
-    /// self-signed certificates, CA or not; webpki never would.
-    pub(super) exact: HashSet<CertificateDer<'static>>,
-    /// Whether one of them limits the names below it, or that is not known.
-    pub(super) constrains_names: bool,
+    /// By the DER of their subjects.
+    by_subject: HashMap<Vec<u8>, Vec<CertificateDer<'static>>>,
 }
 
-/// What to do with a certificate that can be no anchor.
+/// What to do with a certificate that cannot be read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Unusable {
     Skip,
@@ -62,61 +82,70 @@ enum Unusable {
 }
 
 impl TrustStore {
-    /// The process-wide default.
-    pub(super) fn default_set() -> Arc<Self> {
-        let supplied = SUPPLIED.read().clone();
-        supplied.unwrap_or_else(|| Arc::clone(&BUNDLED))
+    /// The default; `None` for Mozilla's bundle.
+    pub(super) fn default_set(roots: &DefaultRoots) -> Result<Option<Arc<Self>>, Error> {
+        match roots {
+            DefaultRoots::Bundled => Ok(None),
+            DefaultRoots::Supplied(roots) => Ok(Some(Arc::clone(&roots.0))),
+            DefaultRoots::Unusable(error) => Err(error.clone()),
+        }
     }
 
     /// Exactly these certificates.
     pub(super) fn custom(certs: &[Vec<u8>]) -> Result<Arc<Self>, Error> {
-        Self::parse(certs, Unusable::Refuse).map(Arc::new)
+        let store = Self::parse(certs, Unusable::Refuse).map_err(|why| bad_option("ca", why))?;
+        if store.by_subject.is_empty() {
+            return Err(bad_option("ca", "it holds no usable certificate"));
+        }
+        Ok(Arc::new(store))
     }
 
-    fn parse(certs: &[Vec<u8>], unusable: Unusable) -> Result<Self, Error> {
-        let mut store = Self {
-            anchors: RootCertStore::empty(),
-            exact: HashSet::new(),
-            constrains_names: false,
-        };
+    fn parse(certs: &[Vec<u8>], unusable: Unusable) -> Result<Self, String> {
+        let mut store = Self::default();
         for item in certs {
-            for der in certificates(item).map_err(|why| bad_option("ca", why))? {
-                if !store.add(der) && unusable == Unusable::Refuse {
-                    return Err(bad_option("ca", "a certificate is malformed"));
+            for der in certificates(item)? {
+                let subject = Certificate::parse(&der).map(|parsed| parsed.subject().to_vec());
+                if let Some(subject) = subject {
+                    let same_name = store.by_subject.entry(subject).or_default();
+                    if !same_name.contains(&der) {
+                        same_name.push(der);
+                    }
+                } else if unusable == Unusable::Refuse {
+                    return Err("a certificate is malformed".to_owned());
                 }
             }
-        }
-        if store.exact.is_empty() {
-            return Err(bad_option("ca", "it holds no usable certificate"));
         }
         Ok(store)
     }
 
-    /// Whether the certificate could be read.
-    fn add(&mut self, der: CertificateDer<'static>) -> bool {
-        let Some(certificate) = Certificate::parse(&der) else {
-            return false;
-        };
-        self.constrains_names |= certificate.constrains_names();
-        // One that says it is no CA is trusted for itself alone, as in OpenSSL.
-        if !certificate.denies_being_a_ca() && self.anchors.add(der.clone()).is_err() {
-            return false;
-        }
-        self.exact.insert(der);
-        true
+    /// The certificates with this subject, DER.
+    pub(super) fn named(&self, subject: &[u8]) -> impl Iterator<Item = Certificate<'_>> {
+        let found = self.by_subject.get(subject).into_iter().flatten();
+        found.filter_map(|der| Certificate::parse(der))
     }
 }
 
 /// Certificates in `item`: all of a PEM text, or the one that the DER bytes are.
 pub(super) fn certificates(item: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
-    const PEM: &[u8] = b"-----BEGIN";
-    if !item.windows(PEM.len()).any(|window| window == PEM) {
-        return Ok(vec![CertificateDer::from(item.to_vec())]);
+    if count(item, b"-----BEGIN") == 0 {
+        return Ok(match item.trim_ascii() {
+            [] => Vec::new(),
+            _ => vec![CertificateDer::from(item.to_vec())],
+        });
     }
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(item).collect();
     match found {
-        Ok(found) if found.is_empty() => Err("it holds no certificate".to_owned()),
+        // The reader passes by what has no end.
+        Ok(found) if found.len() < count(item, b"-----BEGIN CERTIFICATE-----") => {
+            Err("malformed PEM: a certificate has no end".to_owned())
+        }
         Ok(found) => Ok(found),
         Err(error) => Err(format!("malformed PEM: {error}")),
     }
+}
+
+fn count(text: &[u8], part: &[u8]) -> usize {
+    text.windows(part.len())
+        .filter(|window| *window == part)
+        .count()
 }

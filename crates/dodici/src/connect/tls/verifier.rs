@@ -1,8 +1,7 @@
 //! Decides whether a server's certificate is good, as Node does.
 //!
-//! Called by rustls during a handshake. Chains, signatures and names are webpki's work (or the
-//! platform's); added to it are certificates that are trusted as they are, names in the subject,
-//! and certificates without extensions. Explanations are in `refusal.rs`.
+//! Called by rustls during a handshake. Chains are the work of `chain`, of webpki for Mozilla's
+//! bundle, or of the platform. Explanations are in `refusal.rs`.
 
 use std::sync::{Arc, OnceLock};
 
@@ -15,18 +14,22 @@ use rustls::crypto::{
 };
 use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::Verifier as PlatformVerifier;
 
-use super::certificate::{Certificate, Validity};
-use super::refusal::{explain, wrong_name};
-use super::roots::TrustStore;
+use super::certificate::Certificate;
+use super::chain;
+use super::names::check_host;
+use super::refusal::{explain, faulty, wrong_name};
+use super::roots::{DefaultRoots, TrustStore};
 use crate::connect::errors::bad_option;
 
 /// The verifier of one pool key.
 #[derive(Debug)]
 pub(super) struct NodeVerifier {
     trust: Trust,
+    /// What the certificate must be meant for; rustls may know of another name, or none.
+    host: String,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
@@ -36,58 +39,55 @@ enum Trust {
     /// its key.
     Anyone,
     Store(Arc<TrustStore>),
+    /// Mozilla's, of which only what webpki needs is known.
+    Bundle(RootCertStore),
     Platform(Arc<PlatformVerifier>),
 }
 
 impl NodeVerifier {
-    pub(super) fn new(config: &TlsConfig, provider: &Arc<CryptoProvider>) -> Result<Self, Error> {
+    pub(super) fn new(
+        host: String,
+        config: &TlsConfig,
+        roots: &DefaultRoots,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Self, Error> {
         let trust = match &config.roots {
             _ if !config.verify => Trust::Anyone,
-            RootSource::Default => Trust::Store(TrustStore::default_set()),
+            RootSource::Default => match TrustStore::default_set(roots)? {
+                Some(store) => Trust::Store(store),
+                None => Trust::Bundle(RootCertStore {
+                    roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+                }),
+            },
             RootSource::Custom(certs) => Trust::Store(TrustStore::custom(certs)?),
             RootSource::Platform => Trust::Platform(platform_verifier(provider)?),
         };
         Ok(Self {
             trust,
+            host,
             algorithms: provider.signature_verification_algorithms,
         })
     }
-}
 
-impl NodeVerifier {
-    /// A certificate of version 1 that a trusted CA issued itself, which is what
-    /// `openssl x509 -req` makes unless told otherwise. OpenSSL takes it; webpki reads version 3
-    /// only. No intermediate is looked at, so that such a certificate, which cannot say that it is
-    /// no CA, never vouches for another.
-    fn verify_without_extensions(
+    fn verify_bundled(
         &self,
-        leaf: &Certificate<'_>,
-        store: &TrustStore,
+        roots: &RootCertStore,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
         now: UnixTime,
     ) -> Result<(), rustls::Error> {
-        in_time(leaf, now)?;
-        let vouched_for = store.exact.iter().any(|der| {
-            Certificate::parse(der).is_some_and(|issuer| {
-                leaf.names_as_issuer(&issuer)
-                    && !issuer.denies_being_a_ca()
-                    && issuer.validity_at(now) == Validity::Valid
-                    && self.signed_by(leaf, &issuer)
-            })
-        });
-        if vouched_for {
-            Ok(())
-        } else {
-            Err(CertificateError::UnknownIssuer.into())
-        }
+        let leaf = ParsedCertificate::try_from(end_entity)?;
+        let algorithms = self.algorithms.all;
+        verify_server_cert_signed_by_trust_anchor(&leaf, roots, intermediates, now, algorithms)?;
+        verify_server_name(&leaf, server_name)
     }
 
-    /// Whether the issuer's key made the signature, with any algorithm that TLS accepts.
-    fn signed_by(&self, leaf: &Certificate<'_>, issuer: &Certificate<'_>) -> bool {
-        self.algorithms.all.iter().any(|algorithm| {
-            algorithm
-                .verify_signature(issuer.public_key(), leaf.signed_part(), leaf.signature())
-                .is_ok()
-        })
+    /// Whether the proof of a key may be left out: nobody is asked to be anybody, and the key is too
+    /// small for rustls. Whoever could fake the proof could as well show a key of his own.
+    fn needs_no_proof(&self, certificate: &CertificateDer<'_>) -> bool {
+        matches!(self.trust, Trust::Anyone)
+            && Certificate::parse(certificate).is_some_and(|parsed| parsed.has_weak_key())
     }
 }
 
@@ -112,43 +112,32 @@ impl ServerCertVerifier for NodeVerifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let explain = |error| explain(error, end_entity, intermediates, server_name);
+        let algorithms = self.algorithms.all;
+        let explain = |error| {
+            explain(
+                error,
+                end_entity,
+                intermediates,
+                &self.host,
+                now,
+                algorithms,
+            )
+        };
         match &self.trust {
             Trust::Anyone => {}
-            Trust::Platform(platform) => {
-                platform
-                    .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
-                    .map_err(explain)?;
-            }
             Trust::Store(store) => {
-                let exact = store.exact.contains(end_entity);
-                if exact {
-                    verify_exact(end_entity, now)?;
-                } else if let Some(leaf) = without_extensions(end_entity) {
-                    self.verify_without_extensions(&leaf, store, now)
-                        .map_err(explain)?;
-                } else {
-                    verify_server_cert_signed_by_trust_anchor(
-                        &ParsedCertificate::try_from(end_entity).map_err(explain)?,
-                        &store.anchors,
-                        intermediates,
-                        now,
-                        self.algorithms.all,
-                    )
-                    .map_err(explain)?;
-                }
-                let by_webpki = ParsedCertificate::try_from(end_entity)
-                    .and_then(|parsed| verify_server_name(&parsed, server_name));
-                if let Err(error) = by_webpki {
-                    // A name in the subject evades name constraints as webpki checks them, so it
-                    // counts only where there are none.
-                    let unconstrained = exact
-                        || !(store.constrains_names || intermediates.iter().any(constrains_names));
-                    if !(unconstrained && subject_names(end_entity, server_name)) {
-                        return Err(wrong_name(error, end_entity, server_name));
-                    }
-                }
+                chain::verify(end_entity, intermediates, store, now, algorithms).map_err(faulty)?;
+                check_host(&readable(end_entity)?, &self.host).map_err(|message| {
+                    wrong_name(message, CertificateError::NotValidForName.into())
+                })?;
             }
+            Trust::Bundle(roots) => self
+                .verify_bundled(roots, end_entity, intermediates, server_name, now)
+                .map_err(explain)?,
+            Trust::Platform(platform) => platform
+                .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+                .map(drop)
+                .map_err(explain)?,
         }
         Ok(ServerCertVerified::assertion())
     }
@@ -159,6 +148,9 @@ impl ServerCertVerifier for NodeVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        if self.needs_no_proof(cert) {
+            return Ok(HandshakeSignatureValid::assertion());
+        }
         if ParsedCertificate::try_from(cert).is_ok() {
             return verify_tls12_signature(message, cert, dss, &self.algorithms);
         }
@@ -187,6 +179,9 @@ impl ServerCertVerifier for NodeVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        if self.needs_no_proof(cert) {
+            return Ok(HandshakeSignatureValid::assertion());
+        }
         if ParsedCertificate::try_from(cert).is_ok() {
             return verify_tls13_signature(message, cert, dss, &self.algorithms);
         }
@@ -203,65 +198,4 @@ impl ServerCertVerifier for NodeVerifier {
 /// For certificates that webpki cannot read (X.509 version 1) but that were accepted all the same.
 fn readable<'a>(der: &'a CertificateDer<'_>) -> Result<Certificate<'a>, rustls::Error> {
     Certificate::parse(der).ok_or_else(|| CertificateError::BadEncoding.into())
-}
-
-/// A certificate that is itself one of the trusted ones: no chain to build, and its own signature
-/// proves nothing. What is left of the checks is time and purpose.
-fn verify_exact(der: &CertificateDer<'_>, now: UnixTime) -> Result<(), rustls::Error> {
-    let certificate = readable(der)?;
-    in_time(&certificate, now)?;
-    if !certificate.may_serve_tls() {
-        return Err(CertificateError::InvalidPurpose.into());
-    }
-    Ok(())
-}
-
-fn in_time(certificate: &Certificate<'_>, now: UnixTime) -> Result<(), rustls::Error> {
-    match certificate.validity_at(now) {
-        Validity::NotYet => Err(CertificateError::NotValidYet.into()),
-        Validity::Expired => Err(CertificateError::Expired.into()),
-        Validity::Valid => Ok(()),
-    }
-}
-
-fn without_extensions<'a>(der: &'a CertificateDer<'_>) -> Option<Certificate<'a>> {
-    Certificate::parse(der).filter(Certificate::lacks_extensions)
-}
-
-fn constrains_names(der: &CertificateDer<'_>) -> bool {
-    Certificate::parse(der).is_none_or(|certificate| certificate.constrains_names())
-}
-
-/// Node's rule (`tls.checkServerIdentity`): a host name may stand in the subject's common name if
-/// the certificate has no DNS names at all.
-fn subject_names(der: &CertificateDer<'_>, wanted: &ServerName<'_>) -> bool {
-    let (ServerName::DnsName(wanted), Some(certificate)) = (wanted, Certificate::parse(der)) else {
-        return false;
-    };
-    let alternatives = certificate.alternative_names();
-    !alternatives.dns
-        && !alternatives.unreadable
-        && certificate
-            .common_names()
-            .iter()
-            .any(|name| name_matches(name, wanted.as_ref()))
-}
-
-/// Letter case and a final dot do not matter; `*` stands for exactly one whole label, the first,
-/// above at least two others (RFC 6125, section 6.4.3).
-fn name_matches(pattern: &str, host: &str) -> bool {
-    let host = host.strip_suffix('.').unwrap_or(host);
-    let pattern = pattern.strip_suffix('.').unwrap_or(pattern);
-    if pattern.is_empty() || pattern.contains('\0') {
-        return false;
-    }
-    match pattern.strip_prefix("*.") {
-        None => pattern.eq_ignore_ascii_case(host),
-        Some(parent) => host.split_once('.').is_some_and(|(label, rest)| {
-            !label.is_empty()
-                && parent.contains('.')
-                && !parent.contains('*')
-                && rest.eq_ignore_ascii_case(parent)
-        }),
-    }
 }

@@ -1,0 +1,253 @@
+//! The verdict on a chain of certificates: `X509_verify_cert` of OpenSSL 3, as Node calls it.
+//!
+//! Called by the verifier with what a server has presented. The chain is built by names and key
+//! identifiers, without looking back: at most one certificate is tried for each place, so that no
+//! peer can make it a search. Then every certificate of it is checked in OpenSSL's order, and as
+//! Node lets OpenSSL go on after a fault, the last one is the verdict. Names of hosts are not looked
+//! at: see `names`.
+
+use std::rc::Rc;
+
+use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime};
+
+use super::certificate::{Ca, Certificate, Signature, Validity};
+use super::names;
+use super::roots::TrustStore;
+
+/// Why a chain is refused: Node's code and OpenSSL's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) code: &'static str,
+    pub(super) message: &'static str,
+}
+
+/// Certificates above the server's, as OpenSSL counts with its default depth.
+const MOST_ABOVE: usize = 101;
+
+/// Node has codes for some of OpenSSL's errors only.
+const UNSPECIFIED: &str = "UNSPECIFIED";
+
+macro_rules! faults {
+    ($($name:ident: $code:expr, $message:literal;)*) => {
+        $(pub(super) const $name: Fault = Fault { code: $code, message: $message };)*
+    };
+}
+
+faults! {
+    MALFORMED: "CERT_REJECTED", "certificate is malformed";
+    NO_ISSUER: "UNABLE_TO_GET_ISSUER_CERT", "unable to get issuer certificate";
+    NO_LOCAL_ISSUER: "UNABLE_TO_GET_ISSUER_CERT_LOCALLY", "unable to get local issuer certificate";
+    LEAF_SIGNATURE: "UNABLE_TO_VERIFY_LEAF_SIGNATURE", "unable to verify the first certificate";
+    SELF_SIGNED: "DEPTH_ZERO_SELF_SIGNED_CERT", "self-signed certificate";
+    SELF_SIGNED_ABOVE: "SELF_SIGNED_CERT_IN_CHAIN", "self-signed certificate in certificate chain";
+    TOO_LONG: "CERT_CHAIN_TOO_LONG", "certificate chain too long";
+    NOT_YET_VALID: "CERT_NOT_YET_VALID", "certificate is not yet valid";
+    EXPIRED: "CERT_HAS_EXPIRED", "certificate has expired";
+    BAD_SIGNATURE: "CERT_SIGNATURE_FAILURE", "certificate signature failure";
+    NO_CA: "INVALID_CA", "invalid CA certificate";
+    PURPOSE: "INVALID_PURPOSE", "unsuitable certificate purpose";
+    PATH_LENGTH: "PATH_LENGTH_EXCEEDED", "path length constraint exceeded";
+    MAY_NOT_SIGN: UNSPECIFIED, "key usage does not include certificate signing";
+    CRITICAL: UNSPECIFIED, "unhandled critical extension";
+    PROXY: UNSPECIFIED, "proxy certificates not allowed, please set the appropriate flag";
+    WEAK_KEY: UNSPECIFIED, "EE certificate key too weak";
+    WEAK_CA_KEY: UNSPECIFIED, "CA certificate key too weak";
+    WEAK_SIGNATURE: UNSPECIFIED, "CA signature digest algorithm too weak";
+    NOT_PERMITTED: UNSPECIFIED, "permitted subtree violation";
+    EXCLUDED: UNSPECIFIED, "excluded subtree violation";
+    UNKNOWN_CONSTRAINT: UNSPECIFIED, "unsupported name constraint type";
+    UNKNOWN_SYNTAX: UNSPECIFIED, "unsupported or invalid name syntax";
+}
+
+/// Whether `store` vouches for the first certificate, given what the server has sent along.
+///
+/// # Errors
+/// The fault that OpenSSL finds last.
+pub(super) fn verify(
+    leaf: &CertificateDer<'_>,
+    presented: &[CertificateDer<'_>],
+    store: &TrustStore,
+    now: UnixTime,
+    algorithms: &[&dyn SignatureVerificationAlgorithm],
+) -> Result<(), Fault> {
+    let leaf = Certificate::parse(leaf).ok_or(MALFORMED)?;
+    let presented = presented.iter().filter_map(Certificate::parse);
+    let presented = presented.map(Rc::new).collect();
+    let mut verdict = Verdict(None);
+    verdict.fault_if(leaf.has_weak_key(), WEAK_KEY);
+    let chain = build(leaf, presented, store, now, &mut verdict);
+    check_extensions(&chain, &mut verdict);
+    check_strength(&chain, algorithms, &mut verdict);
+    check_signatures_and_times(&chain, now, algorithms, &mut verdict);
+    check_names(&chain, &mut verdict);
+    verdict.0.map_or(Ok(()), Err)
+}
+
+/// The fault that was found last.
+struct Verdict(Option<Fault>);
+
+impl Verdict {
+    fn fault_if(&mut self, is_fault: bool, fault: Fault) {
+        if is_fault {
+            self.0 = Some(fault);
+        }
+    }
+}
+
+/// The server's certificate first, each other one above the one before it.
+type Chain<'a> = Vec<Rc<Certificate<'a>>>;
+
+/// `build_chain`: trusted issuers go before presented ones, and above a trusted one only trusted
+/// ones count. It ends well where a trusted certificate is self-signed.
+fn build<'a>(
+    leaf: Certificate<'a>,
+    mut unused: Vec<Rc<Certificate<'a>>>,
+    store: &'a TrustStore,
+    now: UnixTime,
+    verdict: &mut Verdict,
+) -> Chain<'a> {
+    let mut last = Rc::new(leaf);
+    let mut chain = vec![Rc::clone(&last)];
+    let mut has_trusted = false;
+    while chain.len() <= MOST_ABOVE {
+        let is_root = last.is_self_signed();
+        let trusted = store.named(last.issuer()).map(Rc::new);
+        if let Some(issuer) = best_issuer(trusted, &last, now) {
+            if !is_root {
+                chain.push(Rc::clone(&issuer));
+                has_trusted = true;
+                if issuer.is_self_signed() {
+                    return chain;
+                }
+                last = issuer;
+                continue;
+            }
+            if issuer.is(&last) {
+                return chain;
+            }
+            // One of the same name, or with the same key, is another one.
+        }
+        if has_trusted || is_root {
+            break;
+        }
+        let Some(next) = best_issuer(unused.iter().cloned(), &last, now) else {
+            break;
+        };
+        unused.retain(|other| !Rc::ptr_eq(other, &next));
+        chain.push(Rc::clone(&next));
+        last = next;
+    }
+    let is_root = last.is_self_signed();
+    let fault = match chain.len() {
+        length if length > MOST_ABOVE => TOO_LONG,
+        1 if is_root => SELF_SIGNED,
+        _ if is_root => SELF_SIGNED_ABOVE,
+        _ if has_trusted => NO_ISSUER,
+        _ => NO_LOCAL_ISSUER,
+    };
+    verdict.fault_if(true, fault);
+    chain
+}
+
+/// The first that is valid now, or else any.
+fn best_issuer<'a>(
+    candidates: impl Iterator<Item = Rc<Certificate<'a>>>,
+    subject: &Certificate<'_>,
+    now: UnixTime,
+) -> Option<Rc<Certificate<'a>>> {
+    let mut found = None;
+    for issuer in candidates.filter(|issuer| subject.is_issued_by(issuer)) {
+        let is_valid = issuer.validity_at(now) == Validity::Valid;
+        found = Some(issuer);
+        if is_valid {
+            break;
+        }
+    }
+    found
+}
+
+/// `check_extensions`.
+fn check_extensions(chain: &[Rc<Certificate<'_>>], verdict: &mut Verdict) {
+    let mut intermediates = 0;
+    for (depth, certificate) in chain.iter().enumerate() {
+        verdict.fault_if(certificate.has_unknown_critical_extension(), CRITICAL);
+        verdict.fault_if(certificate.is_proxy_certificate(), PROXY);
+        let must_be_ca = depth > 0;
+        if must_be_ca {
+            let ca = certificate.ca();
+            let is_last = depth + 1 == chain.len();
+            verdict.fault_if(ca == Ca::No || (!is_last && ca != Ca::Yes), NO_CA);
+        }
+        verdict.fault_if(!certificate.fits_purpose(must_be_ca), PURPOSE);
+        let limit = certificate.path_length();
+        verdict.fault_if(
+            depth > 1 && limit.is_some_and(|limit| intermediates > limit),
+            PATH_LENGTH,
+        );
+        if depth > 0 && !certificate.is_self_issued() {
+            intermediates += 1;
+        }
+    }
+}
+
+/// `check_auth_level`, for level 2.
+fn check_strength(
+    chain: &[Rc<Certificate<'_>>],
+    algorithms: &[&dyn SignatureVerificationAlgorithm],
+    verdict: &mut Verdict,
+) {
+    for certificate in chain.iter().skip(1) {
+        verdict.fault_if(certificate.has_weak_key(), WEAK_CA_KEY);
+    }
+    for pair in chain.windows(2) {
+        let signature = pair[0].signature_of(&pair[1], algorithms);
+        verdict.fault_if(signature == Signature::Unacceptable, WEAK_SIGNATURE);
+    }
+}
+
+/// `internal_verify`, from the top down.
+fn check_signatures_and_times(
+    chain: &[Rc<Certificate<'_>>],
+    now: UnixTime,
+    algorithms: &[&dyn SignatureVerificationAlgorithm],
+    verdict: &mut Verdict,
+) {
+    let Some(top) = chain.len().checked_sub(1) else {
+        return;
+    };
+    let mut first = top;
+    if !chain[top].is_self_signed() {
+        // Nobody vouches for it: it is there to vouch for the next, if there is one.
+        verdict.fault_if(top == 0, LEAF_SIGNATURE);
+        first = top.saturating_sub(1);
+    }
+    for depth in (0..=first).rev() {
+        let certificate = &chain[depth];
+        if let Some(issuer) = chain.get(depth + 1) {
+            verdict.fault_if(!issuer.may_sign_certificates(), MAY_NOT_SIGN);
+            let signature = certificate.signature_of(issuer, algorithms);
+            verdict.fault_if(signature == Signature::Bad, BAD_SIGNATURE);
+        }
+        match certificate.validity_at(now) {
+            Validity::NotYet => verdict.fault_if(true, NOT_YET_VALID),
+            Validity::Expired => verdict.fault_if(true, EXPIRED),
+            Validity::Valid => {}
+        }
+    }
+}
+
+/// `check_name_constraints`.
+fn check_names(chain: &[Rc<Certificate<'_>>], verdict: &mut Verdict) {
+    for (depth, certificate) in chain.iter().enumerate().rev() {
+        if depth > 0 && certificate.is_self_issued() {
+            continue;
+        }
+        for above in chain[depth + 1..].iter().rev() {
+            if let Some(constraints) = above.name_constraints()
+                && let Err(fault) = names::check_constraints(certificate, depth == 0, constraints)
+            {
+                verdict.0 = Some(fault);
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+// Proxies in this process, for tests in which they only have to be there: CONNECT, plain or over TLS,
+// and SOCKS5 without credentials. Every tunnel leads to the port asked for on this machine.
+
+import * as http from 'node:http';
+import * as https from 'node:https';
+import * as net from 'node:net';
+import type { Duplex } from 'node:stream';
+
+import type { Identity } from './certificates';
+
+export interface Tunnel {
+  readonly port: number;
+  /** Tunnels that were asked for. */
+  asked: number;
+  close(): Promise<void>;
+}
+
+function join(one: Duplex, port: number, ready: (other: net.Socket) => void): void {
+  const other = net.connect(port, '127.0.0.1', () => ready(other));
+  one.on('error', () => other.destroy());
+  other.on('error', () => one.destroy());
+  one.on('close', () => other.destroy());
+  other.on('close', () => one.destroy());
+}
+
+async function open(server: net.Server): Promise<Tunnel> {
+  const sockets = new Set<net.Socket>();
+  server.on('connection', (socket: net.Socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {});
+    socket.on('close', () => sockets.delete(socket));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    port: (server.address() as net.AddressInfo).port,
+    asked: 0,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        for (const socket of sockets) socket.destroy();
+      }),
+  };
+}
+
+/** Answers CONNECT; over TLS with an `identity`. */
+export async function connectProxy(identity?: Identity): Promise<Tunnel> {
+  const server = identity === undefined ? http.createServer() : https.createServer({ ...identity });
+  server.on('tlsClientError', () => {});
+  server.on('connect', (request: http.IncomingMessage, socket: Duplex) => {
+    tunnel.asked++;
+    join(socket, Number(request.url?.split(':').at(-1)), (other) => {
+      socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
+      socket.pipe(other).pipe(socket);
+    });
+  });
+  const tunnel = await open(server);
+  return tunnel;
+}
+
+/** RFC 1928, as far as a client that behaves needs it. */
+export async function socksProxy(): Promise<Tunnel> {
+  const server = net.createServer((socket) => {
+    let seen = Buffer.alloc(0);
+    let isGreeted = false;
+    const read = (chunk: Buffer): void => {
+      seen = Buffer.concat([seen, chunk]);
+      if (!isGreeted) {
+        if (seen.length < 2 || seen.length < 2 + seen[1]!) return;
+        seen = seen.subarray(2 + seen[1]!);
+        isGreeted = true;
+        socket.write(Buffer.from([5, 0]));
+      }
+      if (seen.length < 5) return;
+      const length = { 1: 4, 3: 1 + seen[4]!, 4: 16 }[seen[3]!] ?? 0;
+      if (seen.length < 4 + length + 2) return;
+      socket.off('data', read);
+      tunnel.asked++;
+      join(socket, seen.readUInt16BE(4 + length), (other) => {
+        socket.write(Buffer.from([5, 0, 0, 1, 127, 0, 0, 1, 0, 0]));
+        socket.pipe(other).pipe(socket);
+      });
+    };
+    socket.on('data', read);
+  });
+  const tunnel = await open(server);
+  return tunnel;
+}

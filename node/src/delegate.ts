@@ -35,24 +35,26 @@ export class StandIn {
   /** Why it serves for good; `null`: only while the process asks for it. */
   readonly reason: PeerReason | null;
   readonly #make: (() => Dispatcher) | null;
+  readonly #mayBeTls: boolean;
   #serving: PeerDispatcher | null = null;
   #state: ReasonState | null = null;
   readonly #leaving = new Set<Dispatcher>();
 
   /**
    * `make` is called at once where there is a `reason`, and what it throws is thrown; `null`: nobody
-   * can stand in.
+   * can stand in. `mayBeTls`: requests may go over TLS.
    */
-  constructor(reason: PeerReason | null, make: (() => Dispatcher) | null) {
+  constructor(reason: PeerReason | null, make: (() => Dispatcher) | null, mayBeTls = true) {
     this.reason = reason;
     this.#make = make;
+    this.#mayBeTls = mayBeTls;
     if (reason !== null) this.#serving = make?.() as PeerDispatcher;
   }
 
   /** Who serves a request that is dispatched now; `null`: the engine. */
   now(): PeerDispatcher | null {
     if (this.reason !== null || this.#make === null) return this.#serving;
-    const state = reasonNow();
+    const state = reasonNow(this.#mayBeTls);
     if (state !== this.#state) {
       this.#leave();
       this.#state = state;

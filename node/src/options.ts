@@ -306,7 +306,7 @@ function peerReason(
   if (kind === 'pool' && typeof options['factory'] === 'function') return 'factory';
   const { lookup, ...others } = spread(connect);
   if (typeof lookup === 'function' && findUnsupported(others) !== null) return 'lookup';
-  const isForNode = reasonNow() !== null && findUnsupported(connectorOptions(options)) !== null;
+  const isForNode = reasonNow(true) !== null && findUnsupported(connectorOptions(options)) !== null;
   return isForNode ? 'node option' : null;
 }
 

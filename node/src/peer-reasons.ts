@@ -6,6 +6,9 @@
  * reasons that lie in them.
  */
 
+import { channel } from 'node:diagnostics_channel';
+
+import { tlsPolicy } from './tls-policy';
 import { replacedSockets } from './replaced-sockets';
 
 /** Every reason, in a sentence. */
@@ -24,13 +27,19 @@ export const PEER_REASONS = {
 /** See above. */
 export type PeerReason = keyof typeof PEER_REASONS;
 
-/** What the sockets were when `reasonNow` was asked last; changes with whoever replaces them. */
+/** What `reasonNow` saw: another one as soon as there is another reason, or another replacement. */
 export type ReasonState = object;
+
+/** Whoever subscribes is handed every socket that Node connects. */
+const connecting = channel('net.client.socket');
 
 /**
  * The state of the process for which the peer must serve what the engine otherwise would; `null`
- * where there is none. Asked for every request.
+ * where there is none. Asked for every request; `mayBeTls`: it may go over TLS.
  */
-export function reasonNow(): ReasonState | null {
-  return replacedSockets();
+export function reasonNow(mayBeTls: boolean): ReasonState | null {
+  const replaced = replacedSockets();
+  if (replaced !== null) return replaced;
+  if (connecting.hasSubscribers) return connecting;
+  return mayBeTls ? tlsPolicy() : null;
 }

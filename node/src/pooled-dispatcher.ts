@@ -65,7 +65,8 @@ export abstract class PooledDispatcher extends DispatcherBase {
         if (pipelining !== settings.pipelining) Object.assign(dispatcher, { pipelining });
         return dispatcher;
       };
-      this.standIn = new StandIn(settings.peerReason, settings.proxy === null ? make : null);
+      const isTls = settings.url.protocol === 'https:';
+      this.standIn = new StandIn(settings.peerReason, settings.proxy === null ? make : null, isTls);
     }
     hideFields(this, 'pool', 'standIn');
   }

@@ -213,6 +213,45 @@ async fn a_body_where_none_may_be_is_refused_over_http2() {
 }
 
 #[tokio::test]
+async fn a_pseudo_header_of_a_request_is_refused_in_a_response() {
+    let end = flag::END_HEADERS | flag::END_STREAM;
+    for (name, value) in [
+        (":path", "/"),
+        (":method", "GET"),
+        (":scheme", "https"),
+        (":authority", "a"),
+        (":protocol", "websocket"),
+    ] {
+        let fields = [(":status", "200"), (name, value)];
+        let head = move |stream| frame(kind::HEADERS, end, stream, block(&fields));
+        let interim = move |stream| {
+            let fields = [(":status", "103"), (name, value)];
+            frame(kind::HEADERS, flag::END_HEADERS, stream, block(&fields))
+        };
+        let trailers = move |stream| {
+            let mut bytes = head_frame(stream, 200, &[]);
+            bytes.extend(frame(kind::DATA, 0, stream, "body"));
+            bytes.extend(frame(kind::HEADERS, end, stream, block(&[(name, value)])));
+            bytes
+        };
+        assert_eq!(
+            outcome(get("/"), head).await.kind(),
+            PROTOCOL_ERROR,
+            "{name}"
+        );
+        let seen = outcome(get("/"), interim).await;
+        assert_eq!(
+            seen.kind(),
+            PROTOCOL_ERROR,
+            "{name} in an informational one"
+        );
+        assert_eq!(seen.reset, Some(code::PROTOCOL_ERROR));
+        let seen = outcome(get("/"), trailers).await;
+        assert_eq!(seen.kind(), PROTOCOL_ERROR, "{name} in trailers");
+    }
+}
+
+#[tokio::test]
 async fn a_field_of_the_connection_costs_its_stream_only() {
     for name in ["connection", "transfer-encoding", "upgrade", "keep-alive"] {
         let seen = outcome(get("/"), move |stream| {

@@ -190,6 +190,8 @@ impl H2Conn {
     pub(crate) fn is_leaving(&self) -> Option<CloseReason> {
         if self.seen.goaway.is_some() {
             Some(CloseReason::PeerClosed)
+        } else if self.seen.foreign_kept {
+            Some(CloseReason::ProtocolError)
         } else if self.seen.resets >= MAX_RESETS || self.seen.highest_sent >= LAST_STREAM {
             Some(CloseReason::NotReusable)
         } else {
@@ -292,6 +294,13 @@ impl H2Conn {
         if bytes >= FrameBudget::PRICED_FIELDS {
             self.tap.lock().decoded(bytes);
         }
+    }
+
+    /// Whether the fields that came on this stream have a pseudo-header of a request among them, which
+    /// h2 overlooks; says so once.
+    pub(crate) fn take_foreign(&mut self, stream: u32) -> bool {
+        // Every response is asked about, and hardly any has one.
+        self.seen.foreign && self.tap.lock().take_foreign(stream)
     }
 
     /// Takes note of room on this stream that went back to the peer. Where the window is too small

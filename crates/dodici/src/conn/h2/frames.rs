@@ -1,7 +1,8 @@
 //! Finds frames in a byte stream (RFC 9113, section 4.1), whatever way it is cut into pieces.
 //!
 //! The tap runs everything that is read and written through one [`FrameCursor`] each. It looks at
-//! frame headers only, and at the first bytes of GOAWAY; decoding frames is the h2 crate's.
+//! frame headers only, and at the first bytes of GOAWAY, and hands out the payloads that carry fields;
+//! decoding frames is the h2 crate's.
 
 /// Bytes of a frame header.
 const HEADER: usize = 9;
@@ -17,6 +18,7 @@ pub(super) mod kind {
     pub(in crate::conn) const SETTINGS: u8 = 4;
     pub(in crate::conn) const PING: u8 = 6;
     pub(in crate::conn) const GOAWAY: u8 = 7;
+    pub(in crate::conn) const CONTINUATION: u8 = 9;
 }
 
 /// The flag of SETTINGS and PING that makes them an answer.
@@ -32,6 +34,14 @@ pub(super) struct Frame {
     pub(super) length: u32,
     /// Last stream and error code, of a GOAWAY that is long enough to have them.
     pub(super) goaway: Option<(u32, u32)>,
+}
+
+/// What a stream of frames is made of, as far as it is looked at.
+pub(super) enum Piece<'a> {
+    /// A frame begins.
+    Frame(Frame),
+    /// A part of the payload of the frame that began last: of HEADERS or CONTINUATION.
+    Fields(&'a [u8]),
 }
 
 /// Where in the stream of frames the next byte belongs.
@@ -60,10 +70,22 @@ impl FrameCursor {
     }
 
     /// Passes these bytes; calls `on_frame` for each frame whose header they complete.
-    pub(super) fn feed(&mut self, mut bytes: &[u8], mut on_frame: impl FnMut(Frame)) {
+    pub(super) fn feed(&mut self, bytes: &[u8], mut on_frame: impl FnMut(Frame)) {
+        self.feed_pieces(bytes, |piece| {
+            if let Piece::Frame(frame) = piece {
+                on_frame(frame);
+            }
+        });
+    }
+
+    /// As [`FrameCursor::feed`], with the payloads that carry fields.
+    pub(super) fn feed_pieces(&mut self, mut bytes: &[u8], mut on: impl FnMut(Piece<'_>)) {
         loop {
             let skipped = bytes.len().min(self.skip as usize);
             self.skip -= skipped as u32;
+            if skipped > 0 && matches!(self.head[3], kind::HEADERS | kind::CONTINUATION) {
+                on(Piece::Fields(&bytes[..skipped]));
+            }
             bytes = &bytes[skipped..];
             if bytes.is_empty() {
                 return;
@@ -75,7 +97,7 @@ impl FrameCursor {
             bytes = &bytes[taken..];
             if self.have == self.wanted() {
                 let frame = self.complete();
-                on_frame(frame);
+                on(Piece::Frame(frame));
             }
         }
     }

@@ -1,6 +1,7 @@
 //! One HTTP/2 connection: the h2 crate over a tap that listens to the frames.
 //!
 //! - `frames`, `budget`: frame headers in a byte stream, and how many a peer may send.
+//! - `names`: names of fields that have no place in what a server sends.
 //! - `tap`: the byte stream between socket and h2.
 //! - `head`: a serialised HTTP/1.1 head as a request of HTTP/2, and heads of responses back.
 //! - `conn`: the connection: opens streams, drives h2, PING, what GOAWAY said.
@@ -14,6 +15,7 @@ mod budget;
 mod conn;
 mod frames;
 mod head;
+mod names;
 mod pace;
 mod ready;
 mod stream;

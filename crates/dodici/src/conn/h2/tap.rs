@@ -17,7 +17,8 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::budget::FrameBudget;
-use super::frames::{ACK, Frame, FrameCursor, kind};
+use super::frames::{ACK, Frame, FrameCursor, Piece, kind};
+use super::names::{Found, NameReader};
 use crate::connect::{Probe, Transport};
 
 /// Length of the client's connection preface (RFC 9113, section 3.4).
@@ -35,6 +36,10 @@ const DISCARDED: u32 = 1024;
 /// megabyte of h2's memory.
 pub(super) const TURN: u32 = 1024;
 
+/// Streams with fields that have no place there, and that nobody asked about yet, from which on a peer
+/// has flooded us. 1,000: as many as may be reset.
+const MOST_FOREIGN: usize = 1000;
+
 /// What the frames told so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Seen {
@@ -51,6 +56,10 @@ pub(super) struct Seen {
     pub(super) resets: u32,
     /// The peer sent more frames than it may.
     pub(super) flooded: bool,
+    /// Some stream has fields that [`Tap::take_foreign`] knows.
+    pub(super) foreign: bool,
+    /// The peer keeps such a field where it can use it unseen.
+    pub(super) foreign_kept: bool,
     /// The peer closed its side.
     pub(super) eof: bool,
 }
@@ -71,6 +80,11 @@ pub(super) struct Tap {
     discarded: u32,
     /// Frames that may still be read in this [`TURN`].
     left: u32,
+    names: NameReader,
+    /// The stream of the fields that are being read.
+    fields_of: u32,
+    /// Streams with a pseudo-header of a request in what the peer sent.
+    foreign: Vec<u32>,
 }
 
 impl Tap {
@@ -87,6 +101,9 @@ impl Tap {
             bytes_written: 0,
             discarded: 0,
             left: TURN,
+            names: NameReader::default(),
+            fields_of: 0,
+            foreign: Vec::new(),
         }
     }
 
@@ -152,6 +169,16 @@ impl Tap {
         }
     }
 
+    /// Whether what came on this stream has a pseudo-header of a request; says so once.
+    pub(super) fn take_foreign(&mut self, stream: u32) -> bool {
+        let place = self.foreign.iter().position(|foreign| *foreign == stream);
+        if let Some(place) = place {
+            self.foreign.swap_remove(place);
+        }
+        self.seen.foreign = !self.foreign.is_empty();
+        place.is_some()
+    }
+
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.seen.flooded {
             return Poll::Ready(Err(flood()));
@@ -176,9 +203,30 @@ impl Tap {
             seen,
             settings_sent,
             left,
+            names,
+            fields_of,
+            foreign,
             ..
         } = self;
-        incoming.feed(bytes, |frame| {
+        incoming.feed_pieces(bytes, |piece| {
+            let frame = match piece {
+                Piece::Frame(frame) => frame,
+                Piece::Fields(bytes) => {
+                    names.feed(bytes, |found| {
+                        seen.foreign = true;
+                        seen.foreign_kept |= found == Found::Kept;
+                        if foreign.last() != Some(fields_of) {
+                            foreign.push(*fields_of);
+                        }
+                        seen.flooded |= foreign.len() > MOST_FOREIGN;
+                    });
+                    return;
+                }
+            };
+            if matches!(frame.kind, kind::HEADERS | kind::CONTINUATION) {
+                *fields_of = frame.stream;
+                names.begin(&frame);
+            }
             *left = left.saturating_sub(1);
             listen(&frame, seen);
             if frame.kind == kind::SETTINGS

@@ -64,6 +64,13 @@ impl StreamExchange {
                 }
                 Err(failure) => return self.stream_failed(conn, &failure, lost),
             };
+            if !matches!(received, Received::Data(_)) && conn.take_foreign(self.info.stream) {
+                return self.refused(Error::new(
+                    ErrorKind::StreamReset(PROTOCOL_ERROR),
+                    self.phase(),
+                    "HTTP/2: a pseudo-header of a request in a response",
+                ));
+            }
             match received {
                 Received::Informational => {
                     let taken = self.on_informational(conn);

@@ -13,16 +13,16 @@ pub(crate) fn submissions(input: &[u8]) {
     let mut read = 0;
     for submitted in read_submissions(Bytes::copy_from_slice(input)) {
         read += 1;
-        let Ok((target, submitted)) = submitted else {
+        let Ok((header, submitted)) = submitted else {
             continue;
         };
         let mut out = Vec::new();
-        put_submission(&mut out, target, &submitted);
+        put_submission(&mut out, header.target, &submitted);
         let again = read_submissions(out.into()).next();
-        let (target_again, again) = again
+        let (header_again, again) = again
             .expect("what was written is a record")
             .expect("what was written can be read");
-        assert_eq!(target_again, target);
+        assert_eq!(header_again.target, header.target);
         assert_eq!(format!("{again:?}"), format!("{submitted:?}"));
     }
     if let Ok(records) = records {

@@ -203,6 +203,14 @@ const STEPS = [
     counts: 'vitest',
   },
   {
+    id: 'runtimes',
+    group: 'node',
+    title: 'Bun and Deno',
+    command: npm('test:runtimes'),
+    needs: ['npm', 'compile', 'package'],
+    counts: 'node',
+  },
+  {
     id: 'readme',
     group: 'node',
     title: 'README snippets',

@@ -12,7 +12,7 @@ const PEER_RANGE = '^7.29.0 || ^8.10.0';
 /** Turns what `require('undici')` threw into one sentence that says what to do. */
 function explainLoadFailure(cause: unknown): Error {
   const { code, message = String(cause) } = cause as { code?: string; message?: string };
-  const missing = code === 'MODULE_NOT_FOUND' && message.includes("'undici'");
+  const missing = code === 'MODULE_NOT_FOUND' && /'undici(?:\/index\.js)?'/.test(message);
   const explained = new Error(
     missing
       ? `dodici needs its peer dependency undici (${PEER_RANGE}), which is not installed: run "npm install undici".`
@@ -48,7 +48,8 @@ function checkVersion(version: string): void {
 function loadPeer(): typeof import('undici') {
   checkVersion(readVersion());
   try {
-    return require('undici') as typeof import('undici');
+    // By its file: Bun has an `undici` of its own under the name.
+    return require('undici/index.js') as typeof import('undici');
   } catch (cause) {
     throw explainLoadFailure(cause);
   }

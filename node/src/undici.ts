@@ -46,24 +46,22 @@ export interface PeerPoolSymbols {
   readonly kClients: symbol;
 }
 
-function loadSymbols(load: () => unknown): unknown {
-  try {
-    return load();
-  } catch {
-    // A peer without this internal file: our classes still work, but the peer's own classes that
-    // read counters by symbol (BalancedPool, Agent) cannot see ours.
-    const known = new Map<string | symbol, symbol>();
-    const get = (_target: object, name: string | symbol): symbol => {
-      const symbol = known.get(name) ?? Symbol(String(name));
-      known.set(name, symbol);
-      return symbol;
-    };
-    return new Proxy({}, { get });
-  }
+/**
+ * In the place of an internal file that the peer lacks, or that a bundler left out: our classes still
+ * work, but the peer's own that read counters by symbol (BalancedPool, Agent) cannot see ours.
+ */
+function ownSymbols(): unknown {
+  const known = new Map<string | symbol, symbol>();
+  const get = (_target: object, name: string | symbol): symbol => {
+    const symbol = known.get(name) ?? Symbol(String(name));
+    known.set(name, symbol);
+    return symbol;
+  };
+  return new Proxy({}, { get });
 }
 
 /** The loaded peer. */
-export const peer: Peer = require('undici') as Peer;
+export const peer: Peer = require('undici/index.js') as Peer;
 
 function readMajor(): 7 | 8 {
   try {
@@ -77,21 +75,39 @@ function readMajor(): 7 | 8 {
 /** Major version of the loaded peer: their defaults differ (`allowH2`, `h2Options`, `tls`). */
 export const peerMajor: 7 | 8 = readMajor();
 
+// Each `require` stands in a `try`, so that bundlers take a file that is missing for a warning.
+
+function loadSymbols(): unknown {
+  try {
+    return require('undici/lib/core/symbols.js');
+  } catch {
+    return ownSymbols();
+  }
+}
+
+function loadPoolSymbols(): unknown {
+  try {
+    return require('undici/lib/dispatcher/pool-base.js');
+  } catch {
+    return ownSymbols();
+  }
+}
+
 /** The loaded peer's symbols. */
-export const symbols = loadSymbols(() => require('undici/lib/core/symbols.js')) as PeerSymbols;
+export const symbols = loadSymbols() as PeerSymbols;
 
 /** The symbols of the loaded peer's pools. */
-export const poolSymbols = loadSymbols(
-  () => require('undici/lib/dispatcher/pool-base.js') as unknown,
-) as PeerPoolSymbols;
+export const poolSymbols = loadPoolSymbols() as PeerPoolSymbols;
 
 type UnwrapHandler = (handler: object) => object;
 
 /** undici 7 has an adapter from handlers of the newer generation to its own; undici 8 needs none. */
 function loadUnwrapHandler(): UnwrapHandler {
-  if (peerMajor !== 7) return (handler) => handler;
-  const { unwrap } = require('undici/lib/handler/unwrap-handler.js') as { unwrap: UnwrapHandler };
-  return unwrap;
+  try {
+    return (require('undici/lib/handler/unwrap-handler.js') as { unwrap: UnwrapHandler }).unwrap;
+  } catch {
+    return (handler) => handler;
+  }
 }
 
 /**

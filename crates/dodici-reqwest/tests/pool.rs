@@ -691,3 +691,39 @@ fn a_client_serves_one_runtime_after_another() {
     stop.send(()).unwrap();
     assert_eq!(serving.join().unwrap(), 3);
 }
+
+#[tokio::test]
+async fn responses_that_nobody_reads_never_stall_the_others_over_http2() {
+    const UNREAD: usize = 20;
+    let peer = ScriptedPeer::tcp().await.run(|conn| async move {
+        let mut peer = H2Peer::accept(conn, &[]).await;
+        // What the connection's window allows, and no more.
+        let mut sent = 0;
+        for _ in 0..UNREAD {
+            let stream = peer.next_head().await.unwrap();
+            peer.head(stream, 200, &[], false).await;
+            // As much as the window of the stream.
+            for _ in 0..128 {
+                let granted = |peer: &H2Peer| peer.granted.get(&0).copied().unwrap_or(0) + 65_535;
+                while sent + 16_384 > granted(&peer) {
+                    peer.next_frame().await.unwrap();
+                }
+                peer.data(stream, vec![b'x'; 16_384], false).await;
+                sent += 16_384;
+            }
+        }
+        let last = peer.next_head().await.unwrap();
+        peer.respond(last, "read").await;
+        peer.closed().await;
+    });
+    let client = Client::builder().no_proxy().http2_prior_knowledge();
+    let client = client.build().unwrap();
+    let mut unread = Vec::new();
+    for _ in 0..UNREAD {
+        unread.push(within("head", client.get(url(&peer)).send()).await.unwrap());
+    }
+    let response = within("head", client.get(url(&peer)).send()).await.unwrap();
+    assert_eq!(within("body", response.text()).await.unwrap(), "read");
+    drop((unread, client));
+    within("server", peer.finish()).await;
+}

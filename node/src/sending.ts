@@ -6,8 +6,10 @@
  * counters, nor how responses are delivered.
  */
 
+import type { AsyncResource } from 'node:async_hooks';
 import type { Readable } from 'node:stream';
 
+import { ContextHandler, currentContext } from './async-context';
 import { encodeForm, type EncodedForm } from './body/form-data';
 import { OutgoingBody, type BodyOwner } from './body/outgoing';
 import {
@@ -58,6 +60,8 @@ export abstract class Sending
 {
   readonly context: SendContext;
   readonly handler: DispatchHandler;
+  /** The asynchronous context that it was made in, if there is one to keep. */
+  protected readonly caller: AsyncResource | null;
   /** -1 until the `Dispatch` record was written. */
   slot = -1;
   generation = 0;
@@ -90,7 +94,9 @@ export abstract class Sending
   constructor(context: SendContext, options: DispatchOptions, handler: DispatchHandler) {
     super(options);
     this.context = context;
-    this.handler = handler;
+    const caller = currentContext(handler);
+    this.caller = caller;
+    this.handler = caller === null ? handler : new ContextHandler(handler, caller);
   }
 
   abstract abortWith(error: Error | undefined): void;
@@ -291,7 +297,14 @@ export abstract class Sending
     } else {
       this.source = new IterableSource(readBlob(body.blob), outgoing, this);
     }
-    this.source.begin();
+    const { caller, source } = this;
+    if (caller === null) {
+      source.begin();
+      return;
+    }
+    const { onDrain } = outgoing;
+    if (onDrain !== null) outgoing.onDrain = () => caller.runInAsyncScope(onDrain);
+    caller.runInAsyncScope(() => source.begin());
   }
 
   /** Writes the `Dispatch` record. The request must be prepared and unsettled. */

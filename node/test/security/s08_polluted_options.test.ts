@@ -34,7 +34,8 @@ function readKeys(): string[] {
   for (const name of ['get', 'set', 'value', 'constructor', 'then', 'toString', 'length']) {
     keys.delete(name);
   }
-  return [...keys].sort();
+  // Methods of handlers are no options.
+  return [...keys].filter((name) => !/^on[A-Z]/.test(name)).sort();
 }
 
 /** Whatever is connected through it reaches loopback. */

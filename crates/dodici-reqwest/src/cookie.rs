@@ -235,6 +235,9 @@ mod tests {
             let value = "v".repeat(bytes);
             jar.add_cookie_str(&format!("{name}={value}; Path=/"), &url);
         }
+        for expires in ["9".repeat(1 << 20), "Sun, ".repeat(1 << 18)] {
+            jar.add_cookie_str(&format!("late=; Max-Age=0; Expires={expires}"), &url);
+        }
         let sent = jar.cookies(&url).expect("one");
         assert_eq!(sent.len(), "fits=".len() + 4092);
         assert!(sent.as_bytes().starts_with(b"fits="));

@@ -42,6 +42,10 @@ enum Coding {
     Deflate,
 }
 
+#[cfg_attr(
+    not(feature = "__codings"),
+    expect(clippy::derivable_impls, reason = "only without any coding")
+)]
 impl Default for Codings {
     fn default() -> Self {
         Self {

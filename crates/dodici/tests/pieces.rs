@@ -235,3 +235,39 @@ async fn s34_a_stopped_reader_holds_data_frames_of_one_byte_in_few_pieces() {
     assert_eq!(client.events.connects(), 1);
     shut_down(client, peer).await;
 }
+
+#[tokio::test]
+async fn s34_a_stopped_reader_gives_no_room_back_however_large_the_window_of_its_stream_is() {
+    const STREAM: usize = 1 << 20;
+    let (peer, config) = http2(|mut peer| async move {
+        let slow = peer.next_request().await.unwrap().stream;
+        peer.head(slow, 200, &[], false).await;
+        for _ in 0..STREAM / 16_384 {
+            peer.data(slow, vec![b'a'; 16_384], false).await;
+        }
+        // Two others: whatever would be granted is here before they are.
+        for _ in 0..2 {
+            let other = peer.next_request().await.unwrap().stream;
+            peer.respond(other, "ok").await;
+        }
+        assert_eq!(peer.granted.get(&slow), None);
+        peer.data(slow, "", true).await;
+        peer.closed().await;
+    })
+    .await;
+    let mut config = config;
+    config.http2.stream_window = STREAM as u32;
+    config.exchange.window = 64 * 1024;
+    let client = Client::new(peer.port(), config);
+    let slow = client.send_paused(get("/slow"));
+    let full = |seen: &Seen| (seen.cost() >= 64 * 1024).then_some(());
+    within("the reader's window", slow.wait(full)).await;
+    for _ in 0..2 {
+        within("other", client.get("/other").ended()).await;
+    }
+    assert!(slow.seen().body.len() <= 80 * 1024);
+    slow.handle.credit(u32::MAX);
+    let seen = within("slow", slow.ended()).await;
+    assert_eq!(seen.body.len(), STREAM);
+    shut_down(client, peer).await;
+}

@@ -136,10 +136,12 @@ impl H2Stream {
     /// 156 KiB, 100 KiB are kept back, and nothing is released; once 60 KiB of them were credited,
     /// 60 KiB are.
     ///
+    /// What was taken from h2 and not delivered, `held`, is kept back as well.
+    ///
     /// Returns how much of it went back.
-    pub(crate) fn release(&mut self, room: usize, most: usize) -> usize {
+    pub(crate) fn release(&mut self, held: usize, room: usize, most: usize) -> usize {
         let window = self.window.min(most);
-        let keep = window.saturating_sub(room);
+        let keep = window.saturating_sub(room).saturating_add(held);
         let release = self.unreleased.saturating_sub(keep);
         // h2 tells the peer of half a window at once; below that, asking it is only work.
         if release * 4 < window || release == 0 {

@@ -226,7 +226,8 @@ impl StreamExchange {
             return;
         };
         let (room, most) = (self.job.command.room(), config.window as usize);
-        let released = stream.release(room, most);
+        let held = self.waiting.iter().map(Bytes::len).sum::<usize>() + self.pieces.len();
+        let released = stream.release(held, room, most);
         if released > 0 {
             conn.released(stream, released);
         }

@@ -50,7 +50,7 @@ function givePeer(packageFolder, exported, checkout, originals) {
   const load = Module._load;
   Module._load = function (request, parent, isMain) {
     if (parent?.filename?.startsWith(packageFolder)) {
-      if (request === "undici") return exported;
+      if (request === "undici" || request === "undici/index.js") return exported;
       if (request.startsWith("undici/")) {
         const file = require.resolve(join(checkout, request.slice("undici/".length)));
         return originals.byFile.get(file) ?? load.call(this, file, parent, isMain);

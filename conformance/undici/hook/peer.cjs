@@ -15,6 +15,7 @@ const DIRECT = {
   buildConnector: "lib/core/connect.js",
   DecoratorHandler: "lib/handler/decorator-handler.js",
   RedirectHandler: "lib/handler/redirect-handler.js",
+  RetryAgent: "lib/dispatcher/retry-agent.js",
   RetryHandler: "lib/handler/retry-handler.js",
 };
 

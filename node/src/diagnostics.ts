@@ -9,13 +9,15 @@
 import { channel } from 'node:diagnostics_channel';
 
 import { asGiven } from './bytes';
-import type { DispatchHandler } from './handler-types';
+import { classifyBody, type RequestBody } from './body/classify';
+import type { DispatchOptions } from './handler-types';
 import { bareHostname } from './host';
 import { addHeader } from './request-headers';
-import type { RequestDescription } from './request';
+import { RequestDescription } from './request';
 import type { Connection } from './connection';
 import type { PoolSettings } from './options';
-import { buildConnector } from './undici';
+import { buildConnector, peerMajor } from './undici';
+import { DEFAULT_TIMEOUT } from './wire/generated';
 
 /** The channels, by the names undici gives them. */
 export const channels = {
@@ -38,111 +40,190 @@ export interface ObservedRequest extends RequestDescription {
   readonly origin: string;
   readonly completed: boolean;
   readonly aborted: boolean;
-  readonly handler: DispatchHandler;
+  /** Whether its handler knows of it. */
+  readonly isStarted: boolean;
+  /** What subscribers see of it; `null` until somebody looks. */
+  observed: DiagnosticRequest | null;
+  abortWith(reason: Error | undefined): void;
 }
 
-/** The `request` of a message: the same object in every message about one request. */
+/** Fields whose change is read back before the head is written. */
+const DESCRIBED = [
+  ...(['method', 'path', 'upgrade', 'headersTimeout', 'bodyTimeout', 'reset'] as const),
+  ...(['idempotent', 'blocking', 'expectContinue', 'servername'] as const),
+] as const;
+
+/**
+ * The `request` of a message, the same object in every message about one request: undici's own, with
+ * its properties under their names. What a subscriber changes in it goes on the wire, as in undici,
+ * until the head is written; a value that no request may have fails the request.
+ */
 export class DiagnosticRequest {
+  static {
+    // What `util.inspect` shows. The class of that name is the exchange.
+    Object.defineProperty(this, 'name', { value: 'Request' });
+  }
+
+  headersTimeout: unknown;
+  bodyTimeout: unknown;
+  method: string;
+  typeOfService: unknown;
+  /** `null` until the handler knows of the request. */
+  declare abort: ((reason?: Error) => void) | null;
+  body: unknown;
+  declare completed: boolean;
+  declare aborted: boolean;
+  upgrade: string | null;
+  path: string;
+  origin: string;
+  protocol: string;
+  idempotent: boolean;
+  blocking: boolean;
+  reset: boolean | null;
+  host: string | null;
+  contentLength: number | null;
+  contentType: string | null;
+  /** Names and values; a value that was given as an array is one. */
+  headers: unknown[];
+  expectContinue: boolean;
+  servername: string | null;
+
   readonly #request: ObservedRequest;
+  /** What the request knows of: the fields above, the body, and the list of headers as text. */
+  #known: Known;
 
-  constructor(request: ObservedRequest) {
+  constructor(request: ObservedRequest, options: DispatchOptions | undefined) {
+    this.headersTimeout = timeoutAsGiven(request.headersTimeout);
+    this.bodyTimeout = timeoutAsGiven(request.bodyTimeout);
+    this.method = request.method;
+    this.typeOfService = options?.typeOfService ?? (peerMajor === 7 ? 0 : undefined);
+    const state = (name: 'abort' | 'completed' | 'aborted', get: () => unknown): void => {
+      Object.defineProperty(this, name, {
+        configurable: true,
+        enumerable: true,
+        get,
+        set: (value: unknown) => Object.defineProperty(this, name, { value, writable: true }),
+      });
+    };
+    const abort = (reason?: Error): void => request.abortWith(reason);
+    state('abort', () => (request.isStarted ? abort : null));
+    this.body = bodyOf(request.body);
+    state('completed', () => request.completed);
+    state('aborted', () => request.aborted);
+    this.upgrade = request.upgradeProtocol;
+    this.path = request.path;
+    this.origin = request.origin;
+    this.protocol = request.origin.startsWith('https:') ? 'https:' : 'http:';
+    this.idempotent = request.idempotent;
+    this.blocking = request.blocking;
+    this.reset = request.reset;
+    this.host = request.host;
+    this.contentLength = request.contentLength;
+    this.contentType = request.contentType;
+    this.headers = headerList(request.lines, options?.headers);
+    this.expectContinue = request.expectContinue;
+    this.servername = request.servername;
     this.#request = request;
+    this.#known = knownOf(this);
   }
 
-  get origin(): string {
-    return this.#request.origin;
-  }
-
-  get protocol(): string {
-    return this.#request.origin.startsWith('https:') ? 'https:' : 'http:';
-  }
-
-  get path(): string {
-    return this.#request.path;
-  }
-
-  get method(): string {
-    return this.#request.method;
-  }
-
-  get body(): unknown {
-    const { body } = this.#request;
-    if (body === null) return null;
-    return body.kind === 'bytes' ? asGiven(body.bytes) : body.source;
-  }
-
-  get host(): string | null {
-    return this.#request.host;
-  }
-
-  get contentLength(): number | null {
-    return this.#request.contentLength;
-  }
-
-  get contentType(): string | null {
-    return this.#request.contentType;
-  }
-
-  get upgrade(): string | null {
-    return this.#request.upgradeProtocol;
-  }
-
-  get idempotent(): boolean {
-    return this.#request.idempotent;
-  }
-
-  get blocking(): boolean {
-    return this.#request.blocking;
-  }
-
-  get reset(): boolean | null {
-    return this.#request.reset;
-  }
-
-  get servername(): string | null {
-    return this.#request.servername;
-  }
-
-  get expectContinue(): boolean {
-    return this.#request.expectContinue;
-  }
-
-  /** Names and values of the fields as they go on the wire: a flat list, repeats repeated. */
-  get headers(): string[] {
-    const list: string[] = [];
-    for (const line of this.#request.lines.split('\r\n')) {
-      if (line === '') continue;
-      const colon = line.indexOf(': ');
-      list.push(line.slice(0, colon), line.slice(colon + 2));
-    }
-    return list;
-  }
-
-  get completed(): boolean {
-    return this.#request.completed;
-  }
-
-  get aborted(): boolean {
-    return this.#request.aborted;
-  }
-
-  /** Adds a field; in effect until the head is sent, which is after `undici:request:create`. */
+  /** Adds a field; in effect until the head is written. */
   addHeader(key: string, value: unknown): this {
-    addHeader(this.#request, key, value);
+    const request = this.#request;
+    const { lines } = request;
+    // So that what is wrong with it is the caller's to hear.
+    addHeader(request, key, value);
+    if (request.lines !== lines) this.headers.push(key, value);
+    const { host, contentLength, contentType, reset } = request;
+    Object.assign(this, { host, contentLength, contentType, reset });
+    this.#known = knownOf(this);
     return this;
   }
+
+  /**
+   * The request as subscribers have left it; `null` where they changed nothing.
+   *
+   * @throws InvalidArgumentError, NotSupportedError as for the options of a request.
+   */
+  static readBack(observed: DiagnosticRequest): RequestDescription | null {
+    const known = observed.#known;
+    const now = knownOf(observed);
+    if (now.every((value, index) => value === known[index])) return null;
+    observed.#known = now;
+    const { host, contentLength, body } = observed;
+    const options: Record<string, unknown> = { headers: observed.headers };
+    for (const name of DESCRIBED) options[name] = observed[name];
+    const changed = new RequestDescription(options);
+    changed.host = host;
+    changed.contentLength = contentLength;
+    if (body === known[BODY]) return Object.assign(changed, { body: observed.#request.body });
+    return Object.assign(changed, { body: body == null ? null : classifyBody(body) });
+  }
 }
 
-const observed = new WeakMap<ObservedRequest, DiagnosticRequest>();
+type Known = readonly unknown[];
 
-/** The `request` of messages about this request. */
-export function observe(request: ObservedRequest): DiagnosticRequest {
-  let facade = observed.get(request);
-  if (facade === undefined) {
-    facade = new DiagnosticRequest(request);
-    observed.set(request, facade);
+/** Where the body stands among what is known. */
+const BODY = 0;
+
+function knownOf(request: DiagnosticRequest): Known {
+  const { body, host, contentLength, contentType, headers } = request;
+  const described = DESCRIBED.map((name) => request[name]);
+  return [body, host, contentLength, contentType, String(headers), headers.length, ...described];
+}
+
+function timeoutAsGiven(wire: number): number | undefined {
+  return wire === DEFAULT_TIMEOUT ? undefined : wire;
+}
+
+/** undici makes a Buffer of what is bytes or text, and `null` of what is empty. */
+function bodyOf(body: RequestBody): unknown {
+  if (body === null) return null;
+  if (body.kind !== 'bytes') return body.source;
+  const bytes = asGiven(body.bytes);
+  const buffer =
+    typeof bytes === 'string'
+      ? Buffer.from(bytes)
+      : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return buffer.length === 0 ? null : buffer;
+}
+
+/** The fields that go on the wire as a list; values are arrays where `given` has them. */
+function headerList(lines: string, given: unknown): unknown[] {
+  const arrays = new Map<string, number>();
+  if (typeof given === 'object' && given !== null && !(Symbol.iterator in given)) {
+    for (const [name, value] of Object.entries(given)) {
+      if (Array.isArray(value)) arrays.set(name, value.length);
+    }
   }
-  return facade;
+  const list: unknown[] = [];
+  const fields = lines.split('\r\n').filter((line) => line !== '');
+  for (let at = 0; at < fields.length;) {
+    const [name, value] = splitField(fields[at] as string);
+    const length = arrays.get(name);
+    if (length === undefined || length === 0) {
+      list.push(name, value);
+      at += 1;
+    } else {
+      const values = fields.slice(at, at + length).map((field) => splitField(field)[1]);
+      list.push(name, values);
+      at += length;
+    }
+  }
+  return list;
+}
+
+function splitField(line: string): [name: string, value: string] {
+  const colon = line.indexOf(': ');
+  return [line.slice(0, colon), line.slice(colon + 2)];
+}
+
+/**
+ * The `request` of messages about this request. `options` are those that it was made of, as long as
+ * they are at hand.
+ */
+export function observe(request: ObservedRequest, options?: DispatchOptions): DiagnosticRequest {
+  return (request.observed ??= new DiagnosticRequest(request, options));
 }
 
 /** Publishes what happens to the connections of one pool. */

@@ -94,8 +94,12 @@ class Request extends Sending implements SlotOwner, Pausing, Pipelined, Controll
     super(context, options, handler);
     this.#context = context;
     assertHandler(handler, this.isUpgrade);
+    if (channels.create.hasSubscribers) {
+      const observed = observe(this, options);
+      channels.create.publish({ request: observed });
+      this.readBack(observed);
+    }
     this.watchBody();
-    if (channels.create.hasSubscribers) channels.create.publish({ request: observe(this) });
   }
 
   /** Settles what can be known of the body. Returns whether the request is still to be sent. */

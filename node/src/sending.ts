@@ -22,7 +22,13 @@ import {
   type SourceListener,
 } from './body/sources';
 import { asGiven, type Bytes, sizeOf } from './bytes';
-import { channels, observe, type ConnectionDiagnostics, type ObservedRequest } from './diagnostics';
+import {
+  channels,
+  type ConnectionDiagnostics,
+  DiagnosticRequest,
+  observe,
+  type ObservedRequest,
+} from './diagnostics';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
 import { RequestDescription, type HeadContext } from './request';
 import { addHeader } from './request-headers';
@@ -68,6 +74,7 @@ export abstract class Sending
   settled = false;
   completed = false;
   aborted = false;
+  observed: DiagnosticRequest | null = null;
 
   private target: SendTarget | null = null;
   private outgoing: OutgoingBody | null = null;
@@ -100,6 +107,7 @@ export abstract class Sending
   }
 
   abstract abortWith(error: Error | undefined): void;
+  abstract get isStarted(): boolean;
   /** Receiver of the slot's completions. */
   protected abstract asSlotOwner(): SlotOwner;
   /** The handler is told of the request now, should that wait for its turn. */
@@ -228,7 +236,7 @@ export abstract class Sending
     else if (body.kind === 'blob') known = this.prepareBlob(body.blob);
     else if (body.kind === 'form') {
       this.form = encodeForm(body.form);
-      if (this.contentType === null) addHeader(this, 'content-type', this.form.contentType);
+      if (this.contentType === null) this.addField('content-type', this.form.contentType);
       known = this.form.length;
     } else if (body.kind === 'stream') {
       known = streamLength(body.stream);
@@ -237,6 +245,21 @@ export abstract class Sending
     }
 
     this.settleLength(known);
+  }
+
+  private addField(name: string, value: string): void {
+    if (this.observed === null) addHeader(this, name, value);
+    else this.observed.addHeader(name, value);
+  }
+
+  /**
+   * Takes over what subscribers have changed in the request that they were shown.
+   *
+   * @throws InvalidArgumentError, NotSupportedError for a value that no request may have.
+   */
+  protected readBack(observed: DiagnosticRequest): void {
+    const changed = DiagnosticRequest.readBack(observed);
+    if (changed !== null) Object.assign(this, changed);
   }
 
   /** @throws RequestContentLengthMismatchError */
@@ -252,7 +275,7 @@ export abstract class Sending
 
   private prepareBlob(blob: Blob): number | null {
     const { type, size } = blob;
-    if (this.contentType === null && type) addHeader(this, 'content-type', type);
+    if (this.contentType === null && type) this.addField('content-type', type);
     // A subclass may say anything; what is no length goes out chunked.
     return Number.isSafeInteger(size) && size >= 0 ? size : null;
   }
@@ -317,6 +340,14 @@ export abstract class Sending
       return;
     }
     if (this.warning !== null) process.emitWarning(this.warning);
+    if (this.observed !== null) {
+      try {
+        this.readBack(this.observed);
+      } catch (error) {
+        this.abortWith(error as Error);
+        return;
+      }
+    }
     const head = this.serialize(context.head);
     if (channels.sendHeaders.hasSubscribers) {
       context.diagnostics.whenConnected(context.isConnected, () =>

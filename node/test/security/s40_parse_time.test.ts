@@ -60,17 +60,16 @@ describe('s40 cookies', () => {
     ['as many attributes as fit', `a=b${'; x'.repeat(MB / 4)}`],
     ['an age of digits', `a=b; Max-Age=${'9'.repeat(MB)}`],
     ['quotes', `a=${'"'.repeat(MB)}`],
-  ])('of %s are read or dropped', async (_name, value) => {
+  ])('of %s are read', async (name, value) => {
     const { url, agent } = await respond([`set-cookie: ${value}`]);
     const response = await fetch(url, { dispatcher: agent });
     expect(response.headers.getSetCookie()).toHaveLength(1);
-    // undici's parser recurses; what is too deep for it is an error of the call.
-    try {
-      expect(getSetCookies(response.headers as never).length).toBeLessThanOrEqual(1);
-    } catch (error) {
-      expect(error).toBeInstanceOf(RangeError);
-    }
-    await response.text();
+    const read = () => getSetCookies(response.headers).length;
+    // undici 7's parser recurses; what is too deep for it is an error of the call.
+    const isTooDeep = peerMajor === 7 && /^(nothing but separators|as many attributes)/.test(name);
+    if (isTooDeep) expect(read).toThrow(RangeError);
+    else expect(read()).toBe(1);
+    expect(await response.text()).toBe('ok');
   });
 
   it('that are sent, of a megabyte, arrive', async () => {
@@ -127,19 +126,17 @@ describe('s42 a header of megabytes is read in time', () => {
           interceptors.redirect({ maxRedirections: 1 }),
         );
         for (const dispatcher of [agent, composed]) {
-          // Whether such a value is an error is not the question.
-          await request(url, { dispatcher }).then(
-            ({ body }) => body.dump(),
-            () => {},
-          );
+          const { headers, body } = await request(url, { dispatcher });
+          expect(headers[name]).toBe(value.trim());
+          expect(await body.text()).toBe('ok');
         }
         // After its refusal of too many codings, fetch of undici 7 leaves an error to nobody when the
         // connection ends later.
         if (name === 'content-encoding' && peerMajor === 7) return;
-        await fetch(url, { dispatcher: agent }).then(
-          (response) => response.text(),
-          () => {},
-        );
+        const fetched = fetch(url, { dispatcher: agent }).then((response) => response.text());
+        if (value === commas && name === 'content-encoding')
+          await expect(fetched).rejects.toThrow('fetch failed');
+        else expect(await fetched).toBe('ok');
       });
     }
   }
@@ -150,10 +147,8 @@ describe('s42 a header of megabytes is read in time', () => {
     await expect(request(url, { dispatcher })).rejects.toThrow();
     const moved = await respond([`location: ${'/../'.repeat(SIZE / 4)}`], '302 Found');
     const following = moved.agent.compose(interceptors.redirect({ maxRedirections: 1 }));
-    await request(moved.url, { dispatcher: following }).then(
-      ({ body }) => body.dump(),
-      () => {},
-    );
+    // Resolved, it is the origin itself.
+    await expect(request(moved.url, { dispatcher: following })).rejects.toThrow('Redirect loop');
   });
 
   it('200,000 headers', async () => {

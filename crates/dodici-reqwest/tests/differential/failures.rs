@@ -31,7 +31,8 @@ struct Case {
     ours: Option<&'static str>,
 }
 
-const LIMIT: Duration = Duration::from_millis(100);
+/// Long against whatever a busy machine needs for a handshake.
+const LIMIT: Duration = Duration::from_secs(1);
 
 /// What a program can ask of an error, and what it finds in the chain.
 fn chain(error: &(dyn StdError + 'static)) -> Vec<String> {
@@ -409,8 +410,8 @@ const CASES: &[Case] = &[
 async fn every_failure_is_told_the_same() {
     let authority = Authority::new("ours");
     let pem = authority.pem().as_bytes();
-    let mut wrong = Vec::new();
-    for case in CASES {
+    // All at once: most of their time is spent waiting.
+    let wrong = CASES.iter().map(async |case| {
         let (left, right) = (
             ScriptedPeer::tcp().await.run(case.script),
             ScriptedPeer::tcp().await.run(case.script),
@@ -434,12 +435,15 @@ async fn every_failure_is_told_the_same() {
         let expected = case.ours.unwrap_or(case.told);
         let alike = flags(&ours) == flags(expected) && all(&ours, expected);
         if flags(&theirs) != flags(case.told) || !all(&theirs, case.told) || !alike {
-            wrong.push(format!(
+            return Some(format!(
                 "{}\n  reqwest {theirs:?}\n  ours    {ours:?}",
                 case.name
             ));
         }
-    }
+        None
+    });
+    let wrong: Vec<_> = futures_util::future::join_all(wrong).await;
+    let wrong: Vec<_> = wrong.into_iter().flatten().collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
@@ -488,7 +492,7 @@ async fn what_only_this_client_fails_with_says_what_it_is() {
     let client = dodici_reqwest::Client::builder().no_proxy();
     let client = client.max_connections_per_origin(1).build().unwrap();
     let first = tokio::spawn(client.get(&url).send());
-    let queued = client.get(&url).timeout(LIMIT).send();
+    let queued = client.get(&url).timeout(LIMIT / 10).send();
     assert_eq!(
         says!(within("an end", queued).await.unwrap_err()),
         "timeout request"

@@ -7,6 +7,7 @@ use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use dodici::{Roots, StrictVerifier};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -341,8 +342,22 @@ impl Settings {
         for certificate in &self.roots {
             roots.extend(certificate.ders()?);
         }
+        let ders = roots.iter().map(|root| root.to_vec()).collect::<Vec<_>>();
+        // As Node judges them: webpki looks at no date, purpose or key usage of a root.
+        let strictly = |inner: Arc<dyn ServerCertVerifier>| {
+            let theirs = Roots::parse(&ders).map_err(error::builder)?;
+            let algorithms = provider.signature_verification_algorithms;
+            let verifier = StrictVerifier::new(inner, theirs, !self.roots_only, algorithms);
+            Ok(Arc::new(verifier) as Arc<dyn ServerCertVerifier>)
+        };
         if !self.roots_only && self.verify_names && self.revoked.is_empty() {
-            return platform(roots, provider);
+            let has_own = !roots.is_empty();
+            let platform = platform(roots, provider)?;
+            return if has_own {
+                strictly(platform)
+            } else {
+                Ok(platform)
+            };
         }
         if !self.roots_only {
             return Err(error::builder(
@@ -357,14 +372,14 @@ impl Settings {
         let store = Arc::new(store);
         // Without any root every server is refused; webpki's own verifier would not be made then.
         if !self.verify_names || store.is_empty() {
-            return Ok(Arc::new(verify::ChainOnly::new(store, provider)));
+            return strictly(Arc::new(verify::ChainOnly::new(store, provider)));
         }
         let lists = self.revoked.iter().map(|list| list.der.clone());
         let verifier = WebPkiServerVerifier::builder_with_provider(store, Arc::clone(provider))
             .with_crls(lists)
             .build()
             .map_err(error::builder)?;
-        Ok(verifier)
+        strictly(verifier)
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dodici_reqwest::tls::Version;
 use dodici_reqwest::{Certificate, Client, ClientBuilder, Identity, Proxy, retry};
-use dodici_testkit::certs::{Leaf, Validity};
+use dodici_testkit::certs::{Flaw, Leaf, Validity};
 use dodici_testkit::{Authority, Conn, ScriptedPeer, ServerTls, within};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -310,4 +310,38 @@ async fn s12_a_good_certificate_is_taken_on_the_same_ways() {
         let answer = ask(&builder.build().unwrap(), &url("localhost", &good)).await;
         assert_eq!(answer.unwrap(), "ok");
     }
+}
+
+#[tokio::test]
+async fn s12_a_root_that_may_not_vouch_for_servers_vouches_for_none() {
+    for flaw in [
+        Flaw::Validity(Validity::Expired),
+        Flaw::Validity(Validity::NotYet),
+        Flaw::NoConstraints,
+        Flaw::MayNotCertify,
+        Flaw::ForClients,
+    ] {
+        let authority = Authority::flawed("flawed", flaw);
+        let peer = peer(ServerTls::new(&authority.localhost())).await;
+        let root = || Certificate::from_pem(authority.pem().as_bytes()).unwrap();
+        for builder in [
+            trusting(&authority),
+            trusting(&authority).tls_danger_accept_invalid_hostnames(true),
+            Client::builder().no_proxy().add_root_certificate(root()),
+        ] {
+            let client = builder.build().unwrap();
+            let refused = ask(&client, &url("localhost", &peer)).await.unwrap_err();
+            assert!(refused.is_connect(), "{flaw:?}: {refused:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_root_of_the_callers_stands_beside_those_of_the_system() {
+    let authority = Authority::new("beside");
+    let peer = peer(ServerTls::new(&authority.localhost())).await;
+    let root = Certificate::from_pem(authority.pem().as_bytes()).unwrap();
+    let builder = Client::builder().no_proxy().add_root_certificate(root);
+    let client = builder.build().unwrap();
+    assert_eq!(ask(&client, &url("localhost", &peer)).await.unwrap(), "ok");
 }

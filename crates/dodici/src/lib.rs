@@ -28,6 +28,7 @@ pub use client::{
 };
 pub use connect::{
     AroundHook, ConnectHooks, Connected, DefaultRoots, HookFuture, ResolveHook, Roots, SocketHook,
+    StrictVerifier,
 };
 pub use dodici_pool::*;
 pub use engine::{Engine, check_config};

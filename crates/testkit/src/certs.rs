@@ -41,12 +41,49 @@ pub enum Validity {
     NotYet,
 }
 
+/// What is wrong with the certificate of an authority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// Its time.
+    Validity(Validity),
+    /// It has no basic constraints and no key usage.
+    NoConstraints,
+    /// Its key usage leaves out the signing of certificates.
+    MayNotCertify,
+    /// Its extended key usage is for clients.
+    ForClients,
+}
+
 impl Authority {
     /// A new authority with a new key.
     pub fn new(common_name: &str) -> Self {
-        let mut params = params(&[], common_name, Validity::Now);
+        Self::with(common_name, None)
+    }
+
+    /// One that nobody should trust.
+    pub fn flawed(common_name: &str, flaw: Flaw) -> Self {
+        Self::with(common_name, Some(flaw))
+    }
+
+    fn with(common_name: &str, flaw: Option<Flaw>) -> Self {
+        let validity = match flaw {
+            Some(Flaw::Validity(validity)) => validity,
+            _ => Validity::Now,
+        };
+        let mut params = params(&[], common_name, validity);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        match flaw {
+            None | Some(Flaw::Validity(_)) => {}
+            Some(Flaw::NoConstraints) => {
+                params.is_ca = IsCa::NoCa;
+                params.key_usages.clear();
+            }
+            Some(Flaw::MayNotCertify) => params.key_usages = vec![KeyUsagePurpose::CrlSign],
+            Some(Flaw::ForClients) => {
+                params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+            }
+        }
         let key = KeyPair::generate().expect("a key can be generated");
         let pem = params
             .self_signed(&key)

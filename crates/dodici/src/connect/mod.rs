@@ -46,6 +46,7 @@ use self::tls::TlsLeg;
 pub(crate) use self::errors::describe_io_error;
 pub use self::hooks::{AroundHook, ConnectHooks, Connected, HookFuture, ResolveHook, SocketHook};
 pub use self::tls::roots::{DefaultRoots, Roots};
+pub use self::tls::strict::StrictVerifier;
 pub(crate) use self::transport::{Probe, Transport};
 
 /// Makes connections for one pool key.

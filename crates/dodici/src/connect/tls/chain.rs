@@ -21,6 +21,29 @@ pub(super) struct Fault {
     pub(super) message: &'static str,
 }
 
+impl Fault {
+    /// Whether it says no more than that nobody vouches for the chain.
+    pub(super) fn is_about_trust(self) -> bool {
+        [
+            NO_ISSUER,
+            NO_LOCAL_ISSUER,
+            LEAF_SIGNATURE,
+            SELF_SIGNED,
+            SELF_SIGNED_ABOVE,
+        ]
+        .contains(&self)
+    }
+}
+
+/// Which trusted certificates end a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Anchors {
+    /// Those that have issued themselves: OpenSSL's rule without partial chains.
+    SelfSigned,
+    /// All: rustls's rule.
+    Any,
+}
+
 /// Certificates above the server's, as OpenSSL counts with its default depth.
 const MOST_ABOVE: usize = 101;
 
@@ -67,6 +90,7 @@ pub(super) fn verify(
     leaf: &CertificateDer<'_>,
     presented: &[CertificateDer<'_>],
     store: &TrustStore,
+    anchors: Anchors,
     now: UnixTime,
     algorithms: &[&dyn SignatureVerificationAlgorithm],
 ) -> Result<(), Fault> {
@@ -75,10 +99,10 @@ pub(super) fn verify(
     let presented = presented.map(Rc::new).collect();
     let mut verdict = Verdict(None);
     verdict.fault_if(leaf.has_weak_key(), WEAK_KEY);
-    let chain = build(leaf, presented, store, now, &mut verdict);
+    let chain = build(leaf, presented, store, anchors, now, &mut verdict);
     check_extensions(&chain, &mut verdict);
     check_strength(&chain, algorithms, &mut verdict);
-    check_signatures_and_times(&chain, now, algorithms, &mut verdict);
+    check_signatures_and_times(&chain, anchors, now, algorithms, &mut verdict);
     check_names(&chain, &mut verdict);
     verdict.0.map_or(Ok(()), Err)
 }
@@ -103,6 +127,7 @@ fn build<'a>(
     leaf: Certificate<'a>,
     mut unused: Vec<Rc<Certificate<'a>>>,
     store: &'a TrustStore,
+    anchors: Anchors,
     now: UnixTime,
     verdict: &mut Verdict,
 ) -> Chain<'a> {
@@ -116,7 +141,7 @@ fn build<'a>(
             if !is_root {
                 chain.push(Rc::clone(&issuer));
                 has_trusted = true;
-                if issuer.is_self_signed() {
+                if issuer.is_self_signed() || anchors == Anchors::Any {
                     return chain;
                 }
                 last = issuer;
@@ -208,6 +233,7 @@ fn check_strength(
 /// `internal_verify`, from the top down.
 fn check_signatures_and_times(
     chain: &[Rc<Certificate<'_>>],
+    anchors: Anchors,
     now: UnixTime,
     algorithms: &[&dyn SignatureVerificationAlgorithm],
     verdict: &mut Verdict,
@@ -216,7 +242,7 @@ fn check_signatures_and_times(
         return;
     };
     let mut first = top;
-    if !chain[top].is_self_signed() {
+    if !chain[top].is_self_signed() && anchors == Anchors::SelfSigned {
         // Nobody vouches for it: it is there to vouch for the next, if there is one.
         verdict.fault_if(top == 0, LEAF_SIGNATURE);
         first = top.saturating_sub(1);

@@ -3,6 +3,7 @@
 //! - `roots`: trust anchors. `identity`: client certificate and key.
 //! - `verifier`: decides on a server's certificate. `chain`: as OpenSSL does. `names`: of hosts,
 //!   and those that a CA may vouch for. `certificate`: what they read. `refusal`: why not.
+//! - `strict`: the same checks beside a verifier of a face.
 //! - `session`: looks into an established stream. `node_codes`: Node's names for failures.
 //!
 //! Called by the connector. Knows nothing of names, addresses and deadlines.
@@ -15,6 +16,7 @@ pub(super) mod node_codes;
 mod refusal;
 pub(super) mod roots;
 pub(super) mod session;
+pub(super) mod strict;
 mod verifier;
 
 use std::io;

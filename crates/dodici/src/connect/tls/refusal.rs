@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime
 use rustls::{CertificateError, OtherError};
 
 use super::certificate::Certificate;
-use super::chain::{self, Fault};
+use super::chain::{self, Anchors, Fault};
 use super::names::check_host;
 use super::roots::TrustStore;
 
@@ -54,7 +54,14 @@ pub(super) fn explain(
     }
     // What OpenSSL would say who trusts nobody: it depends on where the chain ends.
     let nobody = TrustStore::default();
-    match chain::verify(end_entity, intermediates, &nobody, now, algorithms) {
+    match chain::verify(
+        end_entity,
+        intermediates,
+        &nobody,
+        Anchors::SelfSigned,
+        now,
+        algorithms,
+    ) {
         Err(fault) => refuse(fault.code, fault.message.to_owned(), error),
         Ok(()) => error,
     }
@@ -68,11 +75,7 @@ pub(super) fn faulty(fault: Fault) -> rustls::Error {
         chain::BAD_SIGNATURE => CertificateError::BadSignature,
         chain::PURPOSE => CertificateError::InvalidPurpose,
         chain::MALFORMED => CertificateError::BadEncoding,
-        chain::NO_ISSUER
-        | chain::NO_LOCAL_ISSUER
-        | chain::LEAF_SIGNATURE
-        | chain::SELF_SIGNED
-        | chain::SELF_SIGNED_ABOVE => CertificateError::UnknownIssuer,
+        fault if fault.is_about_trust() => CertificateError::UnknownIssuer,
         _ => CertificateError::ApplicationVerificationFailure,
     };
     refuse(fault.code, fault.message.to_owned(), cause.into())

@@ -29,6 +29,12 @@ impl Roots {
     }
 }
 
+impl Roots {
+    pub(super) fn store(&self) -> &TrustStore {
+        &self.0
+    }
+}
+
 impl PartialEq for Roots {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

@@ -18,7 +18,7 @@ use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureSc
 use rustls_platform_verifier::Verifier as PlatformVerifier;
 
 use super::certificate::Certificate;
-use super::chain;
+use super::chain::{self, Anchors};
 use super::names::check_host;
 use super::refusal::{explain, faulty, wrong_name};
 use super::roots::{DefaultRoots, TrustStore};
@@ -126,7 +126,15 @@ impl ServerCertVerifier for NodeVerifier {
         match &self.trust {
             Trust::Anyone => {}
             Trust::Store(store) => {
-                chain::verify(end_entity, intermediates, store, now, algorithms).map_err(faulty)?;
+                chain::verify(
+                    end_entity,
+                    intermediates,
+                    store,
+                    Anchors::SelfSigned,
+                    now,
+                    algorithms,
+                )
+                .map_err(faulty)?;
                 check_host(&readable(end_entity)?, &self.host).map_err(|message| {
                     wrong_name(message, CertificateError::NotValidForName.into())
                 })?;

@@ -1,0 +1,91 @@
+//! For faces with a verifier of their own: what webpki does not look at, looked at.
+//!
+//! Made by the reqwest face, called by rustls. Knows nothing of names.
+
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::WebPkiSupportedAlgorithms;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{DigitallySignedStruct, SignatureScheme};
+
+use super::chain::{self, Anchors};
+use super::refusal::faulty;
+use super::roots::Roots;
+
+/// Accepts what another verifier accepts, if the chain to one of `roots` is without fault in
+/// OpenSSL's eyes too: dates, purposes, key usage and basic constraints, of roots as of all others.
+/// As with rustls, any of `roots` is an anchor, whoever has issued it.
+#[derive(Debug)]
+pub struct StrictVerifier {
+    inner: Arc<dyn ServerCertVerifier>,
+    roots: Roots,
+    /// Whether `inner` trusts others beside them, about which nothing is known here.
+    trusts_others: bool,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl StrictVerifier {
+    /// `roots` are those that `inner` was given; `trusts_others`: it has more.
+    pub fn new(
+        inner: Arc<dyn ServerCertVerifier>,
+        roots: Roots,
+        trusts_others: bool,
+        algorithms: WebPkiSupportedAlgorithms,
+    ) -> Self {
+        Self {
+            inner,
+            roots,
+            trusts_others,
+            algorithms,
+        }
+    }
+}
+
+impl ServerCertVerifier for StrictVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let accepted = self.inner.verify_server_cert(
+            end_entity,
+            intermediates,
+            server_name,
+            ocsp_response,
+            now,
+        )?;
+        let store = self.roots.store();
+        let anchors = Anchors::Any;
+        let algorithms = self.algorithms.all;
+        match chain::verify(end_entity, intermediates, store, anchors, now, algorithms) {
+            Err(fault) if !(self.trusts_others && fault.is_about_trust()) => Err(faulty(fault)),
+            _ => Ok(accepted),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
+}

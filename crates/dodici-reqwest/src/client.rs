@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use dodici::LastLook;
 use http::header::HeaderMap;
 use tokio::time::Sleep;
 use tower::Service;
@@ -18,7 +19,7 @@ use crate::client_api::client_api;
 use crate::error::{self, TimedOut};
 use crate::ext::MaxBody;
 use crate::into_url::{IntoUrl, uri};
-use crate::limits::Silence;
+use crate::limits::{Late, Silence};
 use crate::redirect::Follow;
 use crate::request::{Request, RequestBuilder};
 use crate::response::Response;
@@ -122,13 +123,17 @@ impl Client {
             request.extensions_mut().insert(silence.ended_by_writing());
             silence
         });
+        let look = LastLook::default();
+        let total = timeout.or(self.inner.timeout);
+        if total.is_some() || silence.is_some() {
+            request.extensions_mut().insert(look.clone());
+        }
         Pending {
             state: State::Running(Box::pin(Running {
                 sending: self.inner.service.clone().call(request),
-                total: timeout
-                    .or(self.inner.timeout)
-                    .map(|limit| Box::pin(tokio::time::sleep(limit))),
+                total: total.map(|limit| Box::pin(tokio::time::sleep(limit))),
                 silence,
+                late: Late::new(look),
                 most: most.or(self.inner.max_body),
                 client: Arc::clone(&self.inner),
                 url,
@@ -183,6 +188,7 @@ pin_project_lite::pin_project! {
         sending: Sending,
         total: Option<Pin<Box<Sleep>>>,
         silence: Option<Silence>,
+        late: Late,
         most: Option<u64>,
         client: Arc<Inner>,
         url: Url,
@@ -217,7 +223,7 @@ impl Future for Running {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<crate::Result<Response>> {
         let this = self.project();
-        let late = this
+        let is_late = this
             .total
             .as_mut()
             .is_some_and(|limit| limit.as_mut().poll(cx).is_ready())
@@ -225,12 +231,21 @@ impl Future for Running {
                 .silence
                 .as_mut()
                 .is_some_and(|silence| silence.poll(cx).is_ready());
-        if late {
-            return Poll::Ready(Err(error::request(TimedOut).with_url(this.url.clone())));
+        let mut sending = this.sending;
+        let mut polled = sending.as_mut().poll(cx);
+        if polled.is_pending() && is_late {
+            ready!(this.late.poll_looked(cx));
+            polled = sending.poll(cx);
         }
-        let response = match ready!(this.sending.poll(cx)) {
-            Ok(response) => response,
-            Err(error) => return Poll::Ready(Err(error.if_no_url(|| this.url.clone()))),
+        let response = match polled {
+            Poll::Ready(Ok(response)) => response,
+            Poll::Ready(Err(error)) => {
+                return Poll::Ready(Err(error.if_no_url(|| this.url.clone())));
+            }
+            Poll::Pending if is_late => {
+                return Poll::Ready(Err(error::request(TimedOut).with_url(this.url.clone())));
+            }
+            Poll::Pending => return Poll::Pending,
         };
         if let Some(RequestUri(uri)) = response.extensions().get()
             && !reads_as(uri, this.url.as_str())
@@ -241,8 +256,9 @@ impl Future for Running {
             }
         }
         let (total, silence) = (this.total.take(), this.client.read_timeout);
-        let most = *this.most;
-        let response = response.map(|body| crate::limits::limited(body, total, silence, most));
+        let (look, most) = (this.late.look(), *this.most);
+        let limit = |body| crate::limits::limited(body, total, silence, look, most);
+        let response = response.map(limit);
         Poll::Ready(Ok(Response::new(response, this.url.clone())))
     }
 }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use dodici::OnWritten;
+use dodici::{LastLook, OnWritten};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use pin_project_lite::pin_project;
@@ -21,6 +21,7 @@ pub(crate) fn limited<B>(
     body: B,
     total: Option<Pin<Box<Sleep>>>,
     silence: Option<Duration>,
+    look: LastLook,
     most: Option<u64>,
 ) -> ResponseBody
 where
@@ -35,10 +36,55 @@ where
         body,
         total,
         silence: silence.map(|limit| (limit, Box::pin(tokio::time::sleep(limit)))),
+        late: Late::new(look),
         waiting: false,
         room: most.map(|most| (most, most)),
     }
     .boxed()
+}
+
+/// Bytes of a body that may still be read once the time for all of it is up: what was there in time.
+/// 1 MiB: no window is larger, and a peer that goes on sending does not put the end off.
+const IN_TIME: usize = 1024 * 1024;
+
+/// What is read of an answer whose time is up: what this machine has received by then, whether or not
+/// the runtime has heard of it, which it has not where the process was stopped meanwhile.
+pub(crate) struct Late {
+    look: LastLook,
+    looked: bool,
+    left: usize,
+}
+
+impl Late {
+    pub(crate) fn new(look: LastLook) -> Self {
+        Self {
+            look,
+            looked: false,
+            left: IN_TIME,
+        }
+    }
+
+    /// To be polled when the time is up and the answer was asked for in vain. Ready when it is to be
+    /// asked for again: if it is not there then, it was not in time.
+    pub(crate) fn poll_looked(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.looked {
+            ready!(self.look.poll(cx));
+            self.looked = true;
+        }
+        Poll::Ready(())
+    }
+
+    pub(crate) fn look(&self) -> LastLook {
+        self.look.clone()
+    }
+
+    fn may_still_bring(&mut self, bytes: usize) -> bool {
+        match self.left.checked_sub(bytes) {
+            Some(left) => self.left = left,
+            None => return false,
+        }
+        true
+    }
 }
 
 /// The wait for a response's head: a silent server has so long, from the start or the last byte of
@@ -99,6 +145,7 @@ pin_project! {
         body: B,
         total: Option<Pin<Box<Sleep>>>,
         silence: Option<(Duration, Pin<Box<Sleep>>)>,
+        late: Late,
         // The clock of the silence runs only while somebody waits.
         waiting: bool,
         // The limit, and what is left of it.
@@ -115,12 +162,11 @@ where
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         let this = self.project();
-        let expired = Poll::Ready(Some(Err(error::body(TimedOut).into())));
-        if let Some(total) = this.total
-            && total.as_mut().poll(cx).is_ready()
-        {
-            return expired;
-        }
+        let mut is_late = this
+            .total
+            .as_mut()
+            .is_some_and(|total| total.as_mut().poll(cx).is_ready());
+        let for_good = is_late;
         if let Some((limit, sleep)) = this.silence {
             // A time beyond the clock never comes, and the sleep began as such a one.
             if !std::mem::replace(this.waiting, true)
@@ -128,9 +174,7 @@ where
             {
                 sleep.as_mut().reset(at);
             }
-            if sleep.as_mut().poll(cx).is_ready() {
-                return expired;
-            }
+            is_late |= sleep.as_mut().poll(cx).is_ready();
         }
         if let Some((most, left)) = this.room
             && this.body.size_hint().lower() > *left
@@ -138,8 +182,27 @@ where
             // What is announced need not be waited for.
             return too_large(*most);
         }
-        let frame = ready!(this.body.poll_frame(cx));
+        let mut body = this.body;
+        let mut polled = body.as_mut().poll_frame(cx);
+        if polled.is_pending() && is_late {
+            ready!(this.late.poll_looked(cx));
+            polled = body.poll_frame(cx);
+        }
+        let frame = match polled {
+            Poll::Ready(frame) => frame,
+            Poll::Pending if is_late => return expired(),
+            Poll::Pending => return Poll::Pending,
+        };
         *this.waiting = false;
+        if !for_good {
+            this.late.looked = false;
+        } else if let Some(Ok(data)) = &frame
+            && !this
+                .late
+                .may_still_bring(data.data_ref().map_or(0, Bytes::len))
+        {
+            return expired();
+        }
         if let Some((most, left)) = this.room
             && let Some(Ok(data)) = frame
                 .as_ref()
@@ -163,6 +226,10 @@ where
 }
 
 type Polled = Poll<Option<Result<Frame<Bytes>, BoxError>>>;
+
+fn expired() -> Polled {
+    Poll::Ready(Some(Err(error::body(TimedOut).into())))
+}
 
 fn too_large(most: u64) -> Polled {
     Poll::Ready(Some(Err(error::body(TooLarge { most }).into())))

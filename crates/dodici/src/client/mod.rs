@@ -127,8 +127,8 @@ pub struct LastLook(Arc<Mutex<Option<RequestHandle>>>);
 
 impl LastLook {
     /// Ready when the answer, as far as it is there, has been handed out: it is to be asked for once
-    /// more then, and if there is still none, the time is up. To be called when the time has passed,
-    /// not before.
+    /// more then, and if there is still none, the time is up. To be called when the time has passed
+    /// and the answer was just asked for in vain, with the same waker.
     pub fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
         match &*self.0.lock() {
             Some(handle) => handle.poll_looked(cx.waker()),

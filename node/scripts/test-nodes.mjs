@@ -37,6 +37,7 @@ const SHORT = {
     'test/e2e/builtin',
     'test/e2e/ecosystem',
     'test/e2e/install',
+    'test/e2e/mock-agents',
     'test/e2e/mocks',
     'test/e2e/older-handlers',
     'test/e2e/peer-classes',

@@ -1,15 +1,7 @@
 // undici's own classes with ours behind them, over the engine.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import {
-  Agent,
-  BalancedPool,
-  type Dispatcher,
-  MockAgent,
-  Pool,
-  request,
-  RetryAgent,
-} from '../../src/index';
+import { Agent, BalancedPool, type Dispatcher, Pool, request, RetryAgent } from '../../src/index';
 import { httpOrigin, type Origin } from '../support/servers';
 
 let origin: Origin;
@@ -38,15 +30,6 @@ describe('undici’s own classes', () => {
     expect(made).toHaveLength(1);
     expect(made[0]!.stats).toMatchObject({ connected: 1, free: 1, size: 0 });
     await balanced.close();
-  });
-
-  it('MockAgent answers for our agent, and lets through what is allowed', async () => {
-    const mock = new MockAgent({ agent: new Agent() });
-    mock.get('http://mocked').intercept({ path: '/' }).reply(200, 'mocked');
-    mock.enableNetConnect();
-    expect(await textOf(mock, 'http://mocked/')).toBe('mocked');
-    expect(await textOf(mock, `${origin.url}/real`)).toBe('origin /real');
-    await mock.close();
   });
 
   it('RetryAgent repeats requests of our agent', async () => {

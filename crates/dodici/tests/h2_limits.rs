@@ -251,6 +251,75 @@ async fn a_pseudo_header_of_a_request_is_refused_in_a_response() {
     }
 }
 
+/// A status that HPACK's static table has not, put into the dynamic one.
+const KEPT_STATUS: &[u8] = &[0x48, 3, b'2', b'0', b'1'];
+
+#[tokio::test]
+async fn a_status_is_refused_in_trailers() {
+    let end = flag::END_HEADERS | flag::END_STREAM;
+    let cases: [(&str, Vec<u8>); 4] = [
+        ("a literal", block(&[(":status", "200")])),
+        (
+            "with a field behind it",
+            block(&[(":status", "103"), ("x", "y")]),
+        ),
+        ("from the static table", vec![0x88]),
+        ("from the dynamic table", vec![0xbe]),
+    ];
+    for (name, trailers) in cases {
+        for body in ["body", ""] {
+            let trailers = trailers.clone();
+            let seen = outcome(get("/"), move |stream| {
+                let mut bytes = head_frame(stream, 103, &[]);
+                bytes.extend(frame(kind::HEADERS, flag::END_HEADERS, stream, KEPT_STATUS));
+                if !body.is_empty() {
+                    bytes.extend(frame(kind::DATA, 0, stream, body));
+                }
+                bytes.extend(frame(kind::HEADERS, end, stream, &trailers));
+                bytes
+            })
+            .await;
+            assert_eq!(seen.kind(), PROTOCOL_ERROR, "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_head_that_ends_its_stream_is_no_trailers() {
+    let end = flag::END_HEADERS | flag::END_STREAM;
+    for head in [
+        block(&[(":status", "201"), ("x", "y")]),
+        KEPT_STATUS.to_vec(),
+    ] {
+        let seen = outcome(get("/"), move |stream| {
+            let mut bytes = head_frame(stream, 103, &[]);
+            bytes.extend(frame(kind::HEADERS, end, stream, &head));
+            bytes
+        })
+        .await;
+        assert_eq!((seen.result.unwrap(), seen.informational), (201, 1));
+    }
+}
+
+#[tokio::test]
+async fn s29_over_http2_trailers_beyond_the_list_of_headers_are_not_dropped() {
+    let trailers = block(&[("x", &"v".repeat(70_000))]);
+    let seen = outcome(get("/"), move |stream| {
+        let mut bytes = head_frame(stream, 200, &[]);
+        bytes.extend(frame(kind::DATA, 0, stream, "body"));
+        let (first, rest) = trailers.split_at(16_000);
+        bytes.extend(frame(kind::HEADERS, flag::END_STREAM, stream, first));
+        for piece in rest.chunks(16_000) {
+            let last = piece.as_ptr_range().end == trailers.as_ptr_range().end;
+            let flags = if last { flag::END_HEADERS } else { 0 };
+            bytes.extend(frame(kind::CONTINUATION, flags, stream, piece));
+        }
+        bytes
+    })
+    .await;
+    assert_eq!(seen.kind(), PROTOCOL_ERROR);
+}
+
 #[tokio::test]
 async fn a_field_of_the_connection_costs_its_stream_only() {
     for name in ["connection", "transfer-encoding", "upgrade", "keep-alive"] {

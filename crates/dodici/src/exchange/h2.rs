@@ -74,7 +74,7 @@ pub(crate) struct StreamExchange {
     pub(crate) job: Box<Job>,
     pub(crate) request: RequestId,
     /// Its stream is known once there is one.
-    info: ExchangeInfo,
+    pub(crate) info: ExchangeInfo,
     /// `None` until the connection has room for it.
     stream: Option<H2Stream>,
     part: Part,

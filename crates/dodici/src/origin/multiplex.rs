@@ -527,6 +527,7 @@ impl Multiplex {
         self.active -= 1;
         if exchange.is_open() {
             self.opened -= 1;
+            self.conn.forget(exchange.info.stream);
             // A place for another one.
             if !self.unopened.is_empty() {
                 self.inbox.wake();

@@ -287,8 +287,8 @@ impl H2Conn {
     pub(crate) fn decoded(&mut self, received: &Received) {
         let fields = match received {
             Received::Informational | Received::Head => &self.head.headers,
-            Received::End(trailers) => trailers,
-            Received::Data(_) => return,
+            Received::End(Some(trailers)) => trailers,
+            Received::End(None) | Received::Data(_) => return,
         };
         let bytes = decoded_size(fields);
         if bytes >= FrameBudget::PRICED_FIELDS {
@@ -296,11 +296,33 @@ impl H2Conn {
         }
     }
 
-    /// Whether the fields that came on this stream have a pseudo-header of a request among them, which
-    /// h2 overlooks; says so once.
-    pub(crate) fn take_foreign(&mut self, stream: u32) -> bool {
-        // Every response is asked about, and hardly any has one.
-        self.seen.foreign && self.tap.lock().take_foreign(stream)
+    /// What is wrong with the fields that came on this stream, where h2 overlooks it; says so once.
+    pub(crate) fn overlooked(&mut self, stream: u32, received: &Received) -> Option<&'static str> {
+        // Every response is asked about, and hardly any has such a thing.
+        if self.seen.foreign && self.tap.lock().take_foreign(stream) {
+            return Some("HTTP/2: a pseudo-header of a request in a response");
+        }
+        if let Received::End(trailers) = received
+            && self.seen.last_fields
+            && let Some(sent) = self.tap.lock().take_last_fields(stream)
+            && let Some(trailers) = trailers
+            && trailers.len() != sent as usize
+        {
+            // h2 keeps pseudo-headers, and what is over the limit, to itself.
+            return Some(
+                "HTTP/2: trailers with a pseudo-header, or larger than max_header_list_size",
+            );
+        }
+        None
+    }
+
+    /// Nobody will ask about this stream any more.
+    pub(crate) fn forget(&mut self, stream: u32) {
+        if self.seen.foreign || self.seen.last_fields {
+            let mut tap = self.tap.lock();
+            tap.take_foreign(stream);
+            tap.take_last_fields(stream);
+        }
     }
 
     /// Takes note of room on this stream that went back to the peer. Where the window is too small

@@ -24,6 +24,9 @@ pub(super) mod kind {
 /// The flag of SETTINGS and PING that makes them an answer.
 pub(super) const ACK: u8 = 1;
 
+/// The flag of HEADERS and DATA that makes them the last of their stream.
+pub(super) const END_STREAM: u8 = 1;
+
 /// The header of one frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Frame {
@@ -139,8 +142,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    const END_STREAM: u8 = 1;
 
     fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
         let mut out = (payload.len() as u32).to_be_bytes()[1..].to_vec();

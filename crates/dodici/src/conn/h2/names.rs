@@ -38,6 +38,8 @@ pub(super) enum Found {
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct NameReader {
+    /// Fields of the block so far, pseudo-headers and all.
+    pub(super) fields: u32,
     at: At,
     /// Bytes of the frame's payload that are still the block's.
     left: u32,
@@ -156,6 +158,7 @@ impl NameReader {
                     _ => (Purpose::NameIndex, 4),
                 };
                 self.kept = bits == 6;
+                self.fields += u32::from(purpose != Purpose::TableSize);
                 self.begin_number(byte, bits, purpose, found);
             }
             At::NameLength | At::ValueLength => {

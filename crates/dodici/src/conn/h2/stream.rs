@@ -39,8 +39,8 @@ pub(crate) enum Received {
     Head,
     /// A chunk of the body, possibly empty.
     Data(Bytes),
-    /// The end.
-    End(HeaderBlock),
+    /// The end, with trailers if there were any.
+    End(Option<HeaderBlock>),
 }
 
 /// Why a stream failed.
@@ -119,7 +119,7 @@ impl H2Stream {
                 }
                 None => {
                     let trailers = ready!(body.poll_trailers(cx))?;
-                    let block = trailers.as_ref().map(header_block).unwrap_or_default();
+                    let block = trailers.as_ref().map(header_block);
                     Poll::Ready(Ok(Received::End(block)))
                 }
             },

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::budget::FrameBudget;
-use super::frames::{ACK, Frame, FrameCursor, Piece, kind};
+use super::frames::{ACK, END_STREAM, Frame, FrameCursor, Piece, kind};
 use super::names::{Found, NameReader};
 use crate::connect::{Probe, Transport};
 
@@ -58,6 +58,8 @@ pub(super) struct Seen {
     pub(super) flooded: bool,
     /// Some stream has fields that [`Tap::take_foreign`] knows.
     pub(super) foreign: bool,
+    /// Some stream has fields that [`Tap::take_last_fields`] knows.
+    pub(super) last_fields: bool,
     /// The peer keeps such a field where it can use it unseen.
     pub(super) foreign_kept: bool,
     /// The peer closed its side.
@@ -85,6 +87,8 @@ pub(super) struct Tap {
     fields_of: u32,
     /// Streams with a pseudo-header of a request in what the peer sent.
     foreign: Vec<u32>,
+    /// Streams that ended with a block of fields, and how many it had.
+    last_fields: Vec<(u32, u32)>,
 }
 
 impl Tap {
@@ -104,6 +108,7 @@ impl Tap {
             names: NameReader::default(),
             fields_of: 0,
             foreign: Vec::new(),
+            last_fields: Vec::new(),
         }
     }
 
@@ -179,6 +184,14 @@ impl Tap {
         place.is_some()
     }
 
+    /// Fields of the block that ended this stream, if one did; says so once.
+    pub(super) fn take_last_fields(&mut self, stream: u32) -> Option<u32> {
+        let place = self.last_fields.iter().position(|(of, _)| *of == stream)?;
+        let (_, fields) = self.last_fields.swap_remove(place);
+        self.seen.last_fields = !self.last_fields.is_empty();
+        Some(fields)
+    }
+
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.seen.flooded {
             return Poll::Ready(Err(flood()));
@@ -206,6 +219,7 @@ impl Tap {
             names,
             fields_of,
             foreign,
+            last_fields,
             ..
         } = self;
         incoming.feed_pieces(bytes, |piece| {
@@ -220,12 +234,25 @@ impl Tap {
                         }
                         seen.flooded |= foreign.len() > MOST_FOREIGN;
                     });
+                    if let Some((of, fields)) = last_fields.last_mut()
+                        && of == fields_of
+                    {
+                        *fields = names.fields;
+                    }
                     return;
                 }
             };
             if matches!(frame.kind, kind::HEADERS | kind::CONTINUATION) {
                 *fields_of = frame.stream;
                 names.begin(&frame);
+            }
+            if frame.kind == kind::HEADERS && frame.flags & END_STREAM != 0 {
+                // Only one per stream, whatever the peer sends: there are no more than requests.
+                last_fields.retain(|(of, _)| *of != frame.stream);
+                if frame.stream <= seen.highest_sent {
+                    last_fields.push((frame.stream, 0));
+                    seen.last_fields = true;
+                }
             }
             *left = left.saturating_sub(1);
             listen(&frame, seen);

@@ -64,12 +64,11 @@ impl StreamExchange {
                 }
                 Err(failure) => return self.stream_failed(conn, &failure, lost),
             };
-            if !matches!(received, Received::Data(_)) && conn.take_foreign(self.info.stream) {
-                return self.refused(Error::new(
-                    ErrorKind::StreamReset(PROTOCOL_ERROR),
-                    self.phase(),
-                    "HTTP/2: a pseudo-header of a request in a response",
-                ));
+            if !matches!(received, Received::Data(_))
+                && let Some(what) = conn.overlooked(self.info.stream, &received)
+            {
+                let kind = ErrorKind::StreamReset(PROTOCOL_ERROR);
+                return self.refused(Error::new(kind, self.phase(), what));
             }
             match received {
                 Received::Informational => {
@@ -96,7 +95,9 @@ impl StreamExchange {
                     let piece = self.pieces.push(chunk);
                     self.tell(piece);
                 }
-                Received::End(trailers) => return self.end(cx, conn, lost, trailers),
+                Received::End(trailers) => {
+                    return self.end(cx, conn, lost, trailers.unwrap_or_default());
+                }
             }
         }
         self.release(conn, config);

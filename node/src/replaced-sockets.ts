@@ -50,7 +50,9 @@ class Snapshot {
 
   /** Whether all of it is Node's. */
   isNodesOwn(): boolean {
-    return (this.#isNodesOwn ??= this.all().every(isNodesOwn));
+    return (this.#isNodesOwn ??= Object.entries(this).every(([name, value]) =>
+      isNodesOwn(name as Watched, value),
+    ));
   }
 
   all(): unknown[] {
@@ -61,17 +63,30 @@ class Snapshot {
 const atLoad = new Snapshot();
 let last = atLoad;
 
-/** Where the functions stand in all Nodes so far, so that no other source need be searched. */
-const LIKELY = [
-  ...['net', '_tls_wrap', 'internal/tls/wrap', '_tls_common', 'internal/tls/common', 'tls'],
-  'internal/http2/core',
-];
+const NET = ['net'];
+const TLS_SOCKET = ['internal/tls/wrap', '_tls_wrap'];
+
+/** Where each stands in all Nodes so far, so that no other source need be searched. */
+const LIKELY = {
+  netConnect: NET,
+  createConnection: NET,
+  Socket: NET,
+  socketConnect: NET,
+  tlsConnect: TLS_SOCKET,
+  TLSSocket: TLS_SOCKET,
+  tlsSocketConnect: NET,
+  createSecureContext: ['internal/tls/common', '_tls_common'],
+  checkServerIdentity: ['tls'],
+  http2Connect: ['internal/http2/core'],
+};
+
+type Watched = keyof typeof LIKELY;
 
 /** Where else they may come to stand. */
 const POSSIBLE = /\b_?(?:net|tls|http2)(?:\b|_)/;
 
-function isNodesOwn(value: unknown): boolean {
-  return standsInNode(value, LIKELY, POSSIBLE) ?? atLoad.all().includes(value);
+function isNodesOwn(name: Watched, value: unknown): boolean {
+  return standsInNode(value, LIKELY[name], POSSIBLE) ?? atLoad.all().includes(value);
 }
 
 /**

@@ -347,7 +347,7 @@ class Request extends Sending implements SlotOwner, Pausing, Pipelined, Controll
     try {
       if (handler.onResponseStarted) handler.onResponseStarted();
       if (channels.headers.hasSubscribers) this.#publishHead(status, text, fields);
-      handler.onResponseStart?.(
+      (status < 200 ? handler : this.headHandler).onResponseStart?.(
         controller,
         status,
         parseFields(text, fields),

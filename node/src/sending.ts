@@ -66,6 +66,11 @@ export abstract class Sending
 {
   readonly context: SendContext;
   readonly handler: DispatchHandler;
+  /**
+   * Who is told of the final head: undici's own handlers call back in the context that they keep, and
+   * whoever looks at the stack sees undici's.
+   */
+  protected readonly headHandler: DispatchHandler;
   /** The asynchronous context that it was made in, if there is one to keep. */
   protected readonly caller: AsyncResource | null;
   /** -1 until the `Dispatch` record was written. */
@@ -104,6 +109,7 @@ export abstract class Sending
     const caller = currentContext(handler);
     this.caller = caller;
     this.handler = caller === null ? handler : new ContextHandler(handler, caller);
+    this.headHandler = caller === handler ? handler : this.handler;
   }
 
   abstract abortWith(error: Error | undefined): void;

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 
 use bytes::Bytes;
+use dodici_wire::Target;
 use dodici_wire::completion::InSlab;
 use dodici_wire::schema::{BATCH_LIMIT, Counter};
 use neon::prelude::*;
@@ -48,8 +49,8 @@ const SLABS_LIMIT: usize = 1 << 20;
 /// turns instead of working side by side.
 const RECORDS_LIMIT: usize = 80;
 
-/// Largest chunk that shares a slab: a quarter of one.
-const SLAB_CHUNK: usize = 64 * 1024;
+/// Most that one read puts into a slab: a response's first slab holds it.
+const READ_CHUNK: usize = 64 * 1024;
 
 impl Batch {
     /// Appends one record. If `write` panics, the batch is as it was before, and the panic goes on.
@@ -63,68 +64,75 @@ impl Batch {
         self.records += 1;
     }
 
-    /// Adds a large chunk and returns where it lies. See [`Slab`].
-    pub(crate) fn put_chunk(&mut self, chunk: Bytes, external: bool) -> InSlab {
-        self.slab_bytes += chunk.len();
+    /// Adds a large chunk of the response of `owner` and returns where it lies. See [`Slab`].
+    pub(crate) fn put_chunk(&mut self, owner: Target, chunk: Bytes, external: bool) -> InSlab {
+        let length = chunk.len();
+        self.slab_bytes += length;
         self.large_chunks += 1;
-        let length = chunk.len() as u32;
-        let offset = if !external {
-            self.slabs.push(Slab::Shared(chunk));
-            0
-        } else if self.slabs.is_empty() || chunk.len() > SLAB_CHUNK {
-            self.slabs.push(Slab::alone(&chunk));
-            0
-        } else {
-            self.with_room(chunk.len(), |memory| {
-                memory.extend_from_slice(&chunk);
-            })
-        };
-        self.in_last_slab(offset, length)
+        if !external {
+            self.slabs.push(Slab::shared(owner, chunk));
+            return self.in_slab(self.slabs.len() - 1, 0, length);
+        }
+        let last = self.last_slab(owner);
+        if let Some(index) = last
+            && let Some(memory) = self.slabs[index].memory(length)
+        {
+            let offset = memory.len();
+            memory.extend_from_slice(&chunk);
+            return self.in_slab(index, offset, length);
+        }
+        self.slabs.push(Slab::of(owner, chunk));
+        self.in_slab(self.slabs.len() - 1, 0, length)
     }
 
-    /// Lets `read` append a chunk of at most `most` bytes to a slab, and returns where it lies;
-    /// `None` for nothing. Only where Buffers may be external.
+    /// Lets `read` append a chunk of at most `most` bytes of the response of `owner` to a slab, and
+    /// returns where it lies; `None` for nothing. Only where Buffers may be external.
     pub(crate) fn read_chunk(
         &mut self,
+        owner: Target,
         most: usize,
         read: &mut dyn FnMut(&mut Vec<u8>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<Option<InSlab>>> {
-        let mut result = Poll::Pending;
-        let offset = self.with_room(most.min(SLAB_CHUNK), |memory| result = read(memory));
+        let most = most.min(READ_CHUNK);
+        let last = self.last_slab(owner);
+        let has_room = last.is_some_and(|index| self.slabs[index].memory(most).is_some());
+        let index = match last {
+            Some(index) if has_room => index,
+            _ => {
+                self.slabs.push(Slab::roomy(owner, most, last.is_some()));
+                self.slabs.len() - 1
+            }
+        };
+        let Some(memory) = self.slabs[index].memory(most) else {
+            return Poll::Ready(Ok(None));
+        };
+        let offset = memory.len();
+        let result = read(memory);
+        self.slabs.pop_if(|slab| slab.is_empty());
         let length = ready!(result)?;
         if length == 0 {
             return Poll::Ready(Ok(None));
         }
         self.slab_bytes += length;
         self.large_chunks += 1;
-        Poll::Ready(Ok(Some(self.in_last_slab(offset, length as u32))))
+        Poll::Ready(Ok(Some(self.in_slab(index, offset, length))))
     }
 
-    /// Appends to the last slab, if it has room for so many bytes, or to a new one. Returns the
-    /// offset of what was appended. `length` is at most [`SLAB_CHUNK`].
-    fn with_room(&mut self, length: usize, append: impl FnOnce(&mut Vec<u8>)) -> u32 {
-        if self.slabs.last().is_none_or(|slab| slab.room() < length) {
-            self.slabs.push(Slab::roomy());
-        }
-        let Some(memory) = self.slabs.last_mut().and_then(Slab::memory) else {
-            return 0;
-        };
-        let offset = memory.len() as u32;
-        append(memory);
-        offset
+    /// The last slab of the response of `owner`. There are a few dozen at most: see `SLABS_LIMIT`.
+    fn last_slab(&self, owner: Target) -> Option<usize> {
+        self.slabs.iter().rposition(|slab| slab.belongs_to(owner))
     }
 
-    fn in_last_slab(&self, offset: u32, length: u32) -> InSlab {
+    fn in_slab(&self, index: usize, offset: usize, length: usize) -> InSlab {
         InSlab {
-            slab: self.slabs.len() as u32 - 1,
-            offset,
-            length,
+            slab: index as u32,
+            offset: offset as u32,
+            length: length as u32,
         }
     }
 
     /// Called when nothing more comes.
     fn settle(&mut self) {
-        self.slabs.pop_if(|slab| slab.is_empty());
         for slab in &mut self.slabs {
             slab.settle();
         }

@@ -87,7 +87,7 @@ impl Sink for RequestSink {
                 env.batch.put(|out| put_data(out, to, &chunk));
             } else {
                 let external = env.shared.external_buffers;
-                let place = env.batch.put_chunk(chunk, external);
+                let place = env.batch.put_chunk(to, chunk, external);
                 env.batch.put(|out| put_large_data(out, to, place));
             }
         });
@@ -104,7 +104,7 @@ impl Sink for RequestSink {
     ) -> Poll<io::Result<usize>> {
         let mut result = Poll::Pending;
         put(self.env, |env| {
-            result = env.batch.read_chunk(most, read).map_ok(|place| {
+            result = env.batch.read_chunk(self.target, most, read).map_ok(|place| {
                 place.map_or(0, |place| {
                     if env.is_wanted(self.target) {
                         env.batch.put(|out| put_large_data(out, self.target, place));

@@ -104,16 +104,19 @@ impl Sink for RequestSink {
     ) -> Poll<io::Result<usize>> {
         let mut result = Poll::Pending;
         put(self.env, |env| {
-            result = env.batch.read_chunk(self.target, most, read).map_ok(|place| {
-                place.map_or(0, |place| {
-                    if env.is_wanted(self.target) {
-                        env.batch.put(|out| put_large_data(out, self.target, place));
-                    } else {
-                        env.shared.counters.add(Counter::StaleCompletions, 1);
-                    }
-                    place.length as usize
-                })
-            });
+            result = env
+                .batch
+                .read_chunk(self.target, most, read)
+                .map_ok(|place| {
+                    place.map_or(0, |place| {
+                        if env.is_wanted(self.target) {
+                            env.batch.put(|out| put_large_data(out, self.target, place));
+                        } else {
+                            env.shared.counters.add(Counter::StaleCompletions, 1);
+                        }
+                        place.length as usize
+                    })
+                });
         });
         result
     }

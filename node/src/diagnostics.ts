@@ -15,6 +15,7 @@ import { bareHostname } from './host';
 import { addHeader } from './request-headers';
 import { RequestDescription } from './request';
 import type { Connection } from './connection';
+import { type AnswerHead, isLastAnswer } from './last-answer';
 import type { PoolSettings } from './options';
 import { buildConnector, peerMajor } from './undici';
 import { DEFAULT_TIMEOUT } from './wire/generated';
@@ -226,14 +227,25 @@ export function observe(request: ObservedRequest, options?: DispatchOptions): Di
   return (request.observed ??= new DiagnosticRequest(request, options));
 }
 
+interface Delayed {
+  readonly request: ObservedRequest;
+  readonly message: () => void;
+}
+
 /** Publishes what happens to the connections of one pool. */
 export class ConnectionDiagnostics {
   readonly #settings: PoolSettings;
   #connector: unknown;
   /** The newest connection: a subscriber may come when it is already there. */
   #connection: Connection | undefined;
-  /** Messages about requests that were handed over before there was a connection. */
-  #delayed: (() => void)[] = [];
+  /** Messages about requests that were handed over before there was a connection for them. */
+  #delayed: Delayed[] = [];
+  /** Connections that are up. */
+  #connected = 0;
+  /** Of these, the ones that end behind an answer that has come. */
+  #leaving = 0;
+  /** Answers that the newest connection has brought, where there is only one at a time. */
+  #answers = 0;
 
   constructor(settings: PoolSettings) {
     this.#settings = settings;
@@ -262,6 +274,8 @@ export class ConnectionDiagnostics {
   }
 
   connected(connection: Connection, servername: string | null): void {
+    this.#connected++;
+    this.#answers = 0;
     this.#connection = connection;
     this.#proxyConnected(connection);
     if (channels.connected.hasSubscribers) {
@@ -271,7 +285,6 @@ export class ConnectionDiagnostics {
         socket: connection.socket,
       });
     }
-    this.flushDelayed();
   }
 
   /** The way through a proxy was open before the connection was. */
@@ -291,17 +304,36 @@ export class ConnectionDiagnostics {
     });
   }
 
-  /** Publishes `message` now, or after `connected` when there is no connection yet. */
-  whenConnected(connected: boolean, message: () => void): void {
-    if (connected) message();
-    else this.#delayed.push(message);
+  /**
+   * Publishes `message` now, or after `connected` when none of the connections that are up will take
+   * the request.
+   */
+  whenConnected(request: ObservedRequest, message: () => void): void {
+    if (this.#connected > this.#leaving) message();
+    else this.#delayed.push({ request, message });
   }
 
   flushDelayed(): void {
     if (this.#delayed.length === 0) return;
-    const messages = this.#delayed;
+    const delayed = this.#delayed;
     this.#delayed = [];
-    for (const message of messages) message();
+    for (const { request, message } of delayed) if (!request.aborted) message();
+  }
+
+  /** An answer has begun. `reset`: its connection ends behind it, whatever it says. */
+  answered(request: ObservedRequest, head: AnswerHead, reset: boolean): void {
+    const { connections, maxRequestsPerClient } = this.#settings;
+    const isFull = connections === 1 && ++this.#answers === maxRequestsPerClient;
+    if (reset || isFull || isLastAnswer(head, request.method, this.#settings)) this.#leaving++;
+    const own = this.#delayed.filter((delayed) => delayed.request === request);
+    if (own.length === 0) return;
+    this.#delayed = this.#delayed.filter((delayed) => delayed.request !== request);
+    for (const { message } of own) message();
+  }
+
+  disconnected(): void {
+    this.#connected--;
+    this.#leaving = Math.min(Math.max(0, this.#leaving - 1), this.#connected);
   }
 
   sendHeaders(request: ObservedRequest, head: string): void {

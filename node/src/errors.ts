@@ -364,3 +364,9 @@ export function closeReasonError(reason: number, context: CloseContext = {}): Er
       return error ?? new errors.InformationalError('connection failed inside dodici');
   }
 }
+
+/** Whether another attempt may well succeed: a peer closed the connection while it was made. */
+export function isTransient(error: Error): boolean {
+  const { code } = error as { code?: string };
+  return code === 'UND_ERR_SOCKET' || code === 'UND_ERR_INFO';
+}

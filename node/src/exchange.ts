@@ -191,6 +191,9 @@ class Request extends Sending implements SlotOwner, Pausing, Pipelined, Controll
   onHead(status: number, flags: number, text: string): void {
     this.#isHttp2 = (flags & HeadFlag.Http2) !== 0;
     this.isAnswered = true;
+    if (channels.sendHeaders.hasSubscribers && status >= 200 && !this.#isHttp2) {
+      this.context.diagnostics.answered(this, { status, flags, text }, this.endsConnection());
+    }
     if (this.#handle.paused) this.paused();
     // Heads are delivered to a paused handler too, but never before what already waits.
     if (this.#queue !== null) this.#queue.push({ kind: 'head', status, text });

@@ -26,7 +26,7 @@ export interface NativePoolListener {
   /** The peer of an HTTP/2 connection has answered a PING after so many milliseconds. */
   ponged(milliseconds: number): void;
   /** A connection has ended and no longer counts. */
-  disconnected(connection: Connection, error: Error, info: DisconnectInfo): void;
+  disconnected(pool: NativePool, connection: Connection, error: Error, info: DisconnectInfo): void;
   connectFailed(pool: NativePool, error: Error): void;
   /** The user ends a connection with this error, or `null`. */
   connectionDestroyed(connection: Connection, error: unknown): void;
@@ -155,7 +155,7 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
     ended.isUp = false;
     this.#letGo();
     try {
-      this.#listener.disconnected(ended, (ended.destroyError as Error | null) ?? error, info);
+      this.#listener.disconnected(this, ended, (ended.destroyError as Error | null) ?? error, info);
     } finally {
       ended.ended();
     }

@@ -17,6 +17,7 @@ import type { Connection } from './connection';
 import { ConnectionDiagnostics } from './diagnostics';
 import { Drain, type DrainHost } from './drain';
 import { currentSession } from './environment';
+import { isTransient } from './errors';
 import type { DisconnectInfo } from './events';
 import { Exchange, type ExchangeContext } from './exchange';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
@@ -285,11 +286,14 @@ export class OriginPool
       exchange.abortWith(error as Error);
       return;
     }
-    if (!this.isConnected && !this.#connecting) {
-      this.#connecting = true;
-      this.diagnostics.beforeConnect(target.servername);
-    }
+    this.#announce(target.servername);
     exchange.send(target);
+  }
+
+  #announce(servername: string | null): void {
+    if (this.isConnected || this.#connecting) return;
+    this.#connecting = true;
+    this.diagnostics.beforeConnect(servername);
   }
 
   nativeFor(servername: string | null): NativePool {
@@ -340,6 +344,7 @@ export class OriginPool
       this.#emit('connect', connection, connection.info);
     } finally {
       if (capacity.announcing > 0) capacity.announcing--;
+      this.diagnostics.flushDelayed();
       if (connection.isMultiplexed) this.#multiplex();
       if (this.#ending !== null) this.#endConnections(this.#ending);
       this.#pipelined?.advance();
@@ -370,8 +375,9 @@ export class OriginPool
     this.#emitRaw('ping', milliseconds);
   }
 
-  disconnected(connection: Connection, error: Error, info: DisconnectInfo): void {
+  disconnected(pool: NativePool, connection: Connection, error: Error, info: DisconnectInfo): void {
     this.#capacity.closed(connection);
+    this.diagnostics.disconnected();
     if (!this.isConnected) {
       this.#ending = null;
       this.#pipelined?.requeue();
@@ -380,6 +386,9 @@ export class OriginPool
     try {
       this.#emit('disconnect', connection, error, info);
     } finally {
+      // What the engine has meanwhile goes over another one.
+      const goesOn = !this.isDestroyed && this.requests.some(({ slot }) => slot !== -1);
+      if (goesOn) this.#announce(pool.servername);
       // As in undici, the queue goes on after the listeners.
       this.#held.goOn();
       this.#pipelined?.advance();
@@ -487,10 +496,4 @@ export class OriginPool
   connect(): void {
     this.nativeFor(null).connect();
   }
-}
-
-/** Whether another attempt may well succeed: a peer closed the connection while it was made. */
-function isTransient(error: Error): boolean {
-  const { code } = error as { code?: string };
-  return code === 'UND_ERR_SOCKET' || code === 'UND_ERR_INFO';
 }

@@ -45,8 +45,6 @@ export interface SendContext {
   readonly head: HeadContext;
   readonly strictContentLength: boolean;
   readonly diagnostics: ConnectionDiagnostics;
-  /** Whether a connection is up, for the order of diagnostics messages. */
-  readonly isConnected: boolean;
   /** The body of a request failed while it was read, before anything of the request had left. */
   bodyFailed(error: Error): void;
   /** What the body's source has offered so far has left, and it goes on. */
@@ -356,9 +354,7 @@ export abstract class Sending
     }
     const head = this.serialize(context.head);
     if (channels.sendHeaders.hasSubscribers) {
-      context.diagnostics.whenConnected(context.isConnected, () =>
-        context.diagnostics.sendHeaders(this, head),
-      );
+      context.diagnostics.whenConnected(this, () => context.diagnostics.sendHeaders(this, head));
     }
 
     const { outgoing } = this;
@@ -428,14 +424,19 @@ export abstract class Sending
     let flags = 0;
     if (this.idempotent) flags |= DispatchFlag.Idempotent;
     if (this.blocking) flags |= DispatchFlag.Blocking;
-    // A body that the method does not expect may confuse the server about where it ends, and some
-    // servers send a body in answer to HEAD.
-    const reset = this.reset ?? (this.method === 'HEAD' || (hasBody && !this.expectsPayload));
-    if (reset || !this.context.head.keepAlive) flags |= DispatchFlag.Reset;
+    if (this.endsConnection(hasBody)) flags |= DispatchFlag.Reset;
     if (this.method === 'HEAD') flags |= DispatchFlag.Head;
     else if (this.method === 'CONNECT') flags |= DispatchFlag.Connect;
     if (this.upgradeProtocol !== null) flags |= DispatchFlag.Upgrade;
     return flags;
+  }
+
+  /** Whether its connection ends behind it, whatever the answer says. */
+  protected endsConnection(hasBody = this.body !== null && !this.knownEmpty): boolean {
+    // A body that the method does not expect may confuse the server about where it ends, and some
+    // servers send a body in answer to HEAD.
+    const reset = this.reset ?? (this.method === 'HEAD' || (hasBody && !this.expectsPayload));
+    return reset || !this.context.head.keepAlive;
   }
 
   /** `Pull`: for the slot's completions. */
@@ -458,8 +459,7 @@ export abstract class Sending
 
   requestSent(): void {
     if (channels.bodySent.hasSubscribers) {
-      const { diagnostics, isConnected } = this.context;
-      diagnostics.whenConnected(isConnected, () =>
+      this.context.diagnostics.whenConnected(this, () =>
         channels.bodySent.publish({ request: observe(this) }),
       );
     }

@@ -56,6 +56,8 @@ export interface ConnectSettings {
   readonly maxCachedSessions: number;
   /** Verify with the operating system's verifier. Default false. */
   readonly platformVerifier: boolean;
+  /** Let the peer serve a server whose TLS is too old for rustls. Default true. */
+  readonly fallback: boolean;
   /** The user's own resolver of names; `null`: the system's. */
   readonly lookup: LookupFunction | null;
 }
@@ -343,6 +345,7 @@ export function readConnectOptions(options: Readonly<Record<string, unknown>>): 
     ...readVersions(options),
     maxCachedSessions: (options['maxCachedSessions'] as number | null | undefined) ?? 100,
     platformVerifier: readFlag(options, 'platformVerifier', false),
+    fallback: readFlag(options, 'fallback', true),
     lookup: typeof options['lookup'] === 'function' ? (options['lookup'] as LookupFunction) : null,
   };
   if (settings.platformVerifier && settings.ca !== null) {

@@ -2,7 +2,7 @@
  * Requests that the peer's own classes serve.
  *
  * What lives here: the hand-over to undici's class of the same name, for good where only JavaScript
- * can honour an option, and for as long as somebody has replaced Node's sockets. Our dispatchers have
+ * can honour an option, for as long as somebody has replaced Node's sockets, and where TLS is too old for the engine. Our dispatchers have
  * a `StandIn` each, so that the user always holds our class. It must not know the session: nothing of
  * such a request reaches the engine.
  *
@@ -14,8 +14,16 @@ import type { EventEmitter } from 'node:events';
 import type { PoolCounters } from './capacity';
 import type { SettingsKind } from './options';
 import { ownOptions } from './own-options';
+import { rememberOldServer } from './old-servers';
 import { type PeerReason, reasonNow, type ReasonState } from './peer-reasons';
 import { type Dispatcher, peer, symbols } from './undici';
+
+/** A TLS server that the peer may serve if the engine has nothing in common with it. */
+export interface TlsServer {
+  /** What decides whether there is something. */
+  readonly key: string;
+  readonly origin: string;
+}
 
 /** What the peer's classes show beside `Dispatcher`'s methods. */
 export type PeerDispatcher = Dispatcher & Readonly<Record<symbol, unknown>>;
@@ -36,31 +44,48 @@ export class StandIn {
   readonly reason: PeerReason | null;
   readonly #make: (() => Dispatcher) | null;
   readonly #mayBeTls: boolean;
+  readonly #server: TlsServer | null;
   #serving: PeerDispatcher | null = null;
   #state: ReasonState | null = null;
   readonly #leaving = new Set<Dispatcher>();
 
   /**
    * `make` is called at once where there is a `reason`, and what it throws is thrown; `null`: nobody
-   * can stand in. `mayBeTls`: requests may go over TLS.
+   * can stand in. `mayBeTls`: requests may go over TLS. `server`: see `serveOldTls`.
    */
-  constructor(reason: PeerReason | null, make: (() => Dispatcher) | null, mayBeTls = true) {
+  constructor(
+    reason: PeerReason | null,
+    make: (() => Dispatcher) | null,
+    mayBeTls = true,
+    server: TlsServer | null = null,
+  ) {
     this.reason = reason;
     this.#make = make;
     this.#mayBeTls = mayBeTls;
+    this.#server = server;
     if (reason !== null) this.#serving = make?.() as PeerDispatcher;
   }
 
-  /** Who serves a request that is dispatched now; `null`: the engine. */
-  now(): PeerDispatcher | null {
+  /** Who serves a request with these `options` that is dispatched now; `null`: the engine. */
+  now(options: object | null = null): PeerDispatcher | null {
     if (this.reason !== null || this.#make === null) return this.#serving;
-    const state = reasonNow(this.#mayBeTls);
+    const state = reasonNow(this.#mayBeTls, this.#server?.key, options);
     if (state !== this.#state) {
       this.#leave();
       this.#state = state;
     }
     if (state === null) return null;
     return (this.#serving ??= this.#make() as PeerDispatcher);
+  }
+
+  /**
+   * The engine has nothing in common with the server's TLS: the peer serves for a while. Returns it;
+   * `null` where it must not.
+   */
+  serveOldTls(): PeerDispatcher | null {
+    if (this.#server === null || this.#make === null) return null;
+    rememberOldServer(this.#server.key, this.#server.origin);
+    return this.now();
   }
 
   /** Who served last; `null`: the engine. */

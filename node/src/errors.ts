@@ -323,6 +323,25 @@ export function decodeError(buffer: Uint8Array, start: number, end: number): Err
   return error;
 }
 
+/** Whether another attempt may well succeed: a peer closed the connection while it was made. */
+export function isTransient(error: Error): boolean {
+  const { code } = error as { code?: string };
+  return code === 'UND_ERR_SOCKET' || code === 'UND_ERR_INFO';
+}
+
+/** Whether the server has no TLS in common with the engine, and has shown no certificate. */
+export function isHelloRefused(error: Error): boolean {
+  return (error as { phase?: string }).phase === 'tls hello';
+}
+
+/** Adds a sentence to what people read of the error. */
+export function addSentence(error: Error, sentence: string): void {
+  const { message, stack } = error;
+  if (message.endsWith(sentence)) return;
+  error.message = `${message}. ${sentence}`;
+  if (stack !== undefined) error.stack = stack.replace(message, () => error.message);
+}
+
 /** What else is known about a connection that ended. */
 export interface CloseContext {
   /** The error that ended it, where there was one. */
@@ -365,8 +384,3 @@ export function closeReasonError(reason: number, context: CloseContext = {}): Er
   }
 }
 
-/** Whether another attempt may well succeed: a peer closed the connection while it was made. */
-export function isTransient(error: Error): boolean {
-  const { code } = error as { code?: string };
-  return code === 'UND_ERR_SOCKET' || code === 'UND_ERR_INFO';
-}

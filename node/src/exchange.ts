@@ -19,29 +19,17 @@ import { AsyncResource } from 'node:async_hooks';
 import { type Controlled, RequestController } from './controller';
 import { channels, observe } from './diagnostics';
 import { decodeError } from './errors';
+import type { ExchangeContext } from './exchange-context';
 import type { DispatchHandler, DispatchOptions, ParsedHeaders } from './handler-types';
 import { decodeReason, parseFields } from './headers';
 import { assertHandler } from './legacy-handler';
 import { Place, type Pipelined } from './pipeline';
-import { Sending, type SendContext } from './sending';
+import { Sending } from './sending';
 import type { Pausing, SlotOwner } from './session';
 import { errors, symbols } from './undici';
+import { TakenOver } from './taken-over';
 import { UpgradedSocket } from './upgrade';
 import { HeadFlag, PIECE_OVERHEAD, WINDOW } from './wire/generated';
-
-/** What an exchange tells its pool. */
-export interface ExchangeContext extends SendContext {
-  /** The exchange has settled: it no longer counts. Called once. */
-  settled(exchange: Request): void;
-  /** The final head of an exchange whose place is `Blocking` was delivered. */
-  unblocked(exchange: Request): void;
-  /** The request of an exchange that has a place has left, its body included. */
-  sent(exchange: Request): void;
-  /** What stands for the socket below an upgraded HTTP/2 stream. */
-  readonly streamSocket: unknown;
-  /** An error of `onResponseError`, which nobody is left to hear: becomes the dispatcher's `error` event. */
-  reportError(error: unknown): void;
-}
 
 /** Credit goes back when half of the window is owed: one record for every 128 KiB. */
 const CREDIT_STEP = WINDOW / 2;
@@ -74,9 +62,11 @@ class Request extends Sending implements SlotOwner, Pausing, Pipelined, Controll
   /** What Rust knows of the handler: it delivers, will be told at the end of this turn, has stopped. */
   #delivery: 'running' | 'pausing' | 'paused' = 'running';
 
+  /** The caller's fields, without what was added since. */
+  readonly #givenLines: string;
+  #takenOver: TakenOver | null = null;
   /** Ends `watchSignal`. */
   #stopWatching: (() => void) | null = null;
-
   /** The pool has this request in its list. */
   #counts = true;
 
@@ -93,6 +83,7 @@ class Request extends Sending implements SlotOwner, Pausing, Pipelined, Controll
   constructor(context: ExchangeContext, options: DispatchOptions, handler: DispatchHandler) {
     super(context, options, handler);
     this.#context = context;
+    this.#givenLines = this.lines;
     assertHandler(handler, this.isUpgrade);
     if (channels.create.hasSubscribers) {
       const observed = observe(this, options);
@@ -212,7 +203,20 @@ class Request extends Sending implements SlotOwner, Pausing, Pipelined, Controll
 
   onError(batch: Buffer, start: number, end: number): void {
     // A failure does not wait for a paused handler, nor for chunks that it did not take in time.
-    this.#deliverError(decodeError(batch, start, end));
+    const error = decodeError(batch, start, end);
+    if (!this.#context.takeOver(this, error)) this.#deliverError(error);
+  }
+
+  /** Ends without a word, before anything has left: the peer is to serve what this returns. */
+  handOver(): { readonly options: DispatchOptions; readonly handler: DispatchHandler } {
+    const options = { origin: this.origin, ...this.asOptions(this.#givenLines, this.bodyAgain) };
+    const handler = (this.#takenOver = new TakenOver(this.handler));
+    this.settled = true;
+    this.#queue = null;
+    if (this.slot !== -1) this.context.session.free(this);
+    this.letGoOfBody();
+    this.#leave();
+    return { options, handler };
   }
 
   onUpgrade(status: number, flags: number, text: string): void {
@@ -452,6 +456,7 @@ class Request extends Sending implements SlotOwner, Pausing, Pipelined, Controll
 
   /** The user aborted, or the body failed: settles at once. */
   abortWith(reason: Error | undefined): void {
+    this.#takenOver?.abort(reason);
     this.#settleWithError(reason ?? new errors.RequestAbortedError());
   }
 

@@ -19,8 +19,10 @@ import { Drain, type DrainHost } from './drain';
 import { currentSession } from './environment';
 import { isTransient } from './errors';
 import type { DisconnectInfo } from './events';
-import { Exchange, type ExchangeContext } from './exchange';
+import { Exchange } from './exchange';
+import type { ExchangeContext } from './exchange-context';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
+import { type MayHandOver, peerAfter, takeOver } from './hand-over';
 import { type HeldHost, HeldRequests } from './held-requests';
 import type { NativePool, NativePoolListener } from './native-pool';
 import { NativePools } from './native-pools';
@@ -33,11 +35,11 @@ import { queueMicrotask } from './timers';
 import { errors, type Dispatcher } from './undici';
 
 /** The dispatcher whose name stands in events. */
-export type EventOwner = Dispatcher & {
-  readonly destroyed: boolean;
-  /** What events of one connection name after the dispatcher: a pool's client; nothing for a client. */
-  targetsOf(connection: Connection | null): readonly Dispatcher[];
-};
+export type EventOwner = Dispatcher &
+  MayHandOver & {
+    /** What events of one connection name after the dispatcher: a pool's client; nothing for a client. */
+    targetsOf(connection: Connection | null): readonly Dispatcher[];
+  };
 
 /** See above. */
 export class OriginPool
@@ -72,8 +74,7 @@ export class OriginPool
     this.settings = settings;
     this.strictContentLength = settings.strictContentLength;
     this.diagnostics = new ConnectionDiagnostics(settings);
-    const { url } = settings;
-    this.origin = url.origin;
+    this.origin = settings.url.origin;
     this.#capacity = new Capacity(settings);
     this.#natives = new NativePools(settings, this);
     this.#held = new HeldRequests(this);
@@ -399,10 +400,15 @@ export class OriginPool
     this.#connecting = false;
     this.#ending = null;
     this.diagnostics.connectError(error, pool.servername);
+    const isOver = peerAfter(this.#owner, this.settings, error) === null;
     if (!isTransient(error)) this.#failWaiting(error);
-    this.#emit('connectionError', null, error);
+    if (isOver) this.#emit('connectionError', null, error);
     this.#held.goOn();
     this.#pipelined?.advance();
+  }
+
+  takeOver(exchange: Exchange, error: Error): boolean {
+    return takeOver(this.#owner, this.settings, exchange, error);
   }
 
   /** Fails what waits here for a connection. What waits in the engine fails there. */
@@ -413,8 +419,11 @@ export class OriginPool
         ? !this.#held.isEmpty && first?.slot === -1
         : this.#pipelined.running === 0;
     if (!isOurs) return;
-    if (this.settings.kind === 'client') this.requests.failFrom(first, error);
-    else first?.destroyWith(error);
+    const lost = this.requests.take(first, this.settings.kind === 'client' ? Infinity : 1);
+    for (const exchange of lost) {
+      // Of what the engine has, the engine will tell.
+      if (exchange.slot !== -1 || !this.takeOver(exchange, error)) exchange.destroyWith(error);
+    }
   }
 
   // End --------------------------------------------------------------------------------------
@@ -480,7 +489,7 @@ export class OriginPool
     for (const connection of this.#natives.connections()) connection.drained();
   }
 
-  /** All connections that are up. */
+  /** All that are up. */
   connections(): Iterable<Connection> {
     return this.#natives.connections();
   }

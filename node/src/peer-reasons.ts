@@ -8,6 +8,7 @@
 
 import { channel } from 'node:diagnostics_channel';
 
+import { oldServer } from './old-servers';
 import { tlsPolicy } from './tls-policy';
 import { replacedSockets } from './replaced-sockets';
 
@@ -20,6 +21,8 @@ export const PEER_REASONS = {
   lookup: 'connect.lookup stands beside an option that only Node’s sockets know',
   'proxy lookup': 'a lookup in the TLS options of a proxy is called by Node’s sockets only',
   'node option': 'Node’s sockets had been replaced, and an option is one that only they know',
+  'old tls':
+    'the server has no TLS version, cipher suite or curve in common with rustls, but may have with Node’s OpenSSL',
   'replaced sockets':
     'net.connect, tls.connect, http2.connect, or a class or function behind them, has been replaced',
 } as const;
@@ -35,11 +38,17 @@ const connecting = channel('net.client.socket');
 
 /**
  * The state of the process for which the peer must serve what the engine otherwise would; `null`
- * where there is none. Asked for every request; `mayBeTls`: it may go over TLS.
+ * where there is none. Asked for every request; `mayBeTls`: it may go over TLS. `server`: which one
+ * it goes to, with which `options`, where the peer may serve it for its old TLS (`old-servers.ts`).
  */
-export function reasonNow(mayBeTls: boolean): ReasonState | null {
+export function reasonNow(
+  mayBeTls: boolean,
+  server: string | null = null,
+  options: object | null = null,
+): ReasonState | null {
   const replaced = replacedSockets();
   if (replaced !== null) return replaced;
   if (connecting.hasSubscribers) return connecting;
-  return mayBeTls ? tlsPolicy() : null;
+  const policy = mayBeTls ? tlsPolicy() : null;
+  return policy === null && server !== null ? oldServer(server, options) : policy;
 }

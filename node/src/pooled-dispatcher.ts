@@ -9,10 +9,10 @@
 import type { PoolCounters } from './capacity';
 import { checkCredentials } from './credentials';
 import type { Connection } from './connection';
-import { makePeer, StandIn } from './delegate';
+import { makePeer, type PeerDispatcher, StandIn, type TlsServer } from './delegate';
 import { DispatcherBase, hideFields } from './dispatcher-base';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
-import { parseSettings, type SettingsKind } from './options';
+import { parseSettings, type PoolSettings, type SettingsKind } from './options';
 import { OriginPool } from './origin-pool';
 import { type Dispatcher, symbols } from './undici';
 
@@ -66,7 +66,12 @@ export abstract class PooledDispatcher extends DispatcherBase {
         return dispatcher;
       };
       const isTls = settings.url.protocol === 'https:';
-      this.standIn = new StandIn(settings.peerReason, settings.proxy === null ? make : null, isTls);
+      this.standIn = new StandIn(
+        settings.peerReason,
+        settings.proxy === null ? make : null,
+        isTls,
+        tlsServer(settings),
+      );
     }
     hideFields(this, 'pool', 'standIn');
   }
@@ -87,8 +92,13 @@ export abstract class PooledDispatcher extends DispatcherBase {
   /** undici shows a number for a pool and a boolean for a client. */
   protected abstract get connectedForPeer(): number | boolean;
 
+  /** The engine has nothing in common with the server's TLS: who serves it then, if anybody may. */
+  peerForOldTls(): PeerDispatcher | null {
+    return this.standIn.serveOldTls();
+  }
+
   protected override dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean {
-    const peer = this.standIn.now();
+    const peer = this.standIn.now(options);
     return peer === null
       ? this.pool.dispatch(options, handler)
       : peer.dispatch(
@@ -97,11 +107,25 @@ export abstract class PooledDispatcher extends DispatcherBase {
         );
   }
 
-  protected override closeGracefully(): Promise<unknown> {
-    return Promise.all([this.pool.close(), this.standIn.close()]);
+  protected override async closeGracefully(): Promise<void> {
+    // Requests of the engine may still be handed over.
+    await this.pool.close();
+    await this.standIn.close();
   }
 
   protected override destroyNow(error: Error): Promise<unknown> {
     return Promise.all([this.pool.destroy(error), this.standIn.destroy(error)]);
   }
+}
+
+/**
+ * The server, if it may be the peer's in case its TLS is too old. Never where the peer would trust
+ * others than these settings do.
+ */
+function tlsServer({ url, connect, socketPath }: PoolSettings): TlsServer | null {
+  if (url.protocol !== 'https:' || !connect.fallback || connect.platformVerifier) return null;
+  const { servername, minVersion, maxVersion } = connect;
+  const { origin } = url;
+  const path = connect.socketPath ?? socketPath;
+  return { key: JSON.stringify([origin, path, servername, minVersion, maxVersion]), origin };
 }

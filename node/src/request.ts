@@ -117,6 +117,33 @@ export class RequestDescription implements HeaderTarget {
     this.servername = givenName(options.servername) ?? serverNameOf(this.host);
   }
 
+  /** The request as a caller would give it, with these fields: for another attempt by the peer. */
+  protected asOptions(lines: string, body: unknown): DispatchOptions {
+    const { host, contentLength, servername } = this;
+    const headers: string[] = [];
+    if (host !== null) headers.push('host', host);
+    if (contentLength !== null) headers.push('content-length', String(contentLength));
+    for (const line of lines.split('\r\n')) {
+      const colon = line.indexOf(': ');
+      if (colon !== -1) headers.push(line.slice(0, colon), line.slice(colon + 2));
+    }
+    const timeout = (value: number) => (value === DEFAULT_TIMEOUT ? null : value);
+    return {
+      path: this.path,
+      method: this.method,
+      headers,
+      body,
+      upgrade: this.upgradeProtocol,
+      idempotent: this.idempotent,
+      blocking: this.blocking,
+      reset: this.reset,
+      expectContinue: this.expectContinue,
+      headersTimeout: timeout(this.headersTimeout),
+      bodyTimeout: timeout(this.bodyTimeout),
+      servername,
+    };
+  }
+
   /** Whether this asks for a byte stream instead of a response. */
   get isUpgrade(): boolean {
     return this.upgradeProtocol !== null || this.method === 'CONNECT';

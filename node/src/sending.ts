@@ -22,34 +22,16 @@ import {
   type SourceListener,
 } from './body/sources';
 import { asGiven, type Bytes, sizeOf } from './bytes';
-import {
-  channels,
-  type ConnectionDiagnostics,
-  DiagnosticRequest,
-  observe,
-  type ObservedRequest,
-} from './diagnostics';
+import { channels, DiagnosticRequest, observe, type ObservedRequest } from './diagnostics';
+import type { SendContext } from './exchange-context';
 import type { DispatchHandler, DispatchOptions } from './handler-types';
-import { RequestDescription, type HeadContext } from './request';
+import { RequestDescription } from './request';
 import { addHeader } from './request-headers';
-import type { Session, SlotOwner } from './session';
+import type { SlotOwner } from './session';
 import { setImmediate } from './timers';
 import { errors } from './undici';
 import { BODY_SLICE, DispatchFlag, WireBody } from './wire/generated';
 import type { SubmissionWriter } from './wire/writer';
-
-/** What an exchange needs of the pool that it belongs to. */
-export interface SendContext {
-  readonly origin: string;
-  readonly session: Session;
-  readonly head: HeadContext;
-  readonly strictContentLength: boolean;
-  readonly diagnostics: ConnectionDiagnostics;
-  /** The body of a request failed while it was read, before anything of the request had left. */
-  bodyFailed(error: Error): void;
-  /** What the body's source has offered so far has left, and it goes on. */
-  bodyDrained(): void;
-}
 
 /** A native pool, as far as a record needs it. */
 export interface SendTarget {
@@ -189,6 +171,25 @@ export abstract class Sending
     return this.outgoing === null || this.outgoing.finished;
   }
 
+  /** The body for another attempt; `undefined` if a part of it may be gone. */
+  get bodyAgain(): unknown {
+    const { body, source, outgoing } = this;
+    if (body === null) return null;
+    if (source === null || !this.isBodyReadOnce) return body.source;
+    return outgoing === null ? null : (outgoing.whole ?? undefined);
+  }
+
+  private get isBodyReadOnce(): boolean {
+    return this.body?.kind === 'stream' || this.body?.kind === 'iterable';
+  }
+
+  /** Somebody else sends the body. */
+  protected letGoOfBody(): void {
+    this.onReady = null;
+    this.unwatchBody();
+    if (!this.isBodyReadOnce) this.source?.stop();
+  }
+
   /** Whether the body must be asked for its first chunk before the head can be written. */
   get needsSource(): boolean {
     const { body } = this;
@@ -315,6 +316,7 @@ export abstract class Sending
     const { strictContentLength } = this.context;
     const outgoing = new OutgoingBody(this, this.length, strictContentLength);
     this.outgoing = outgoing;
+    if (!this.context.isConnected && this.isBodyReadOnce) outgoing.keep();
     if (body.kind === 'bytes') this.source = new BytesSource(body.bytes, outgoing, this);
     else if (body.kind === 'stream') this.source = new StreamSource(body.stream, outgoing, this);
     else if (body.kind === 'iterable')

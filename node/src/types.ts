@@ -75,6 +75,11 @@ export interface ConnectOptionsOwn {
   maxCachedSessions?: number | null;
   /** Verify with the operating system's verifier instead of Node's roots. Default false. */
   platformVerifier?: boolean;
+  /**
+   * Let undici's own class, on Node's OpenSSL, serve a server that has no TLS version, cipher suite
+   * or curve in common with rustls. Default true.
+   */
+  fallback?: boolean;
   /** Unix socket or named pipe used instead of TCP. */
   socketPath?: string | null;
   /** As `socketPath`. */

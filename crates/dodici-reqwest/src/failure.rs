@@ -81,9 +81,14 @@ impl Failure {
                 | ErrorKind::Socks,
                 _,
             )
-            | (_, Phase::Resolve | Phase::Connect | Phase::Proxy | Phase::TlsHandshake) => {
-                Meaning::Connect { late: false }
-            }
+            | (
+                _,
+                Phase::Resolve
+                | Phase::Connect
+                | Phase::Proxy
+                | Phase::TlsHello
+                | Phase::TlsHandshake,
+            ) => Meaning::Connect { late: false },
             (ErrorKind::HeadersTimeout | ErrorKind::BodyTimeout, _) => {
                 Meaning::Exchange { late: true }
             }

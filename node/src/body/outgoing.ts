@@ -10,7 +10,7 @@
  * source is asked to stop.
  */
 
-import { type Bytes, bytesOfText, partOf, sizeOf, viewedBytes } from '../bytes';
+import { asGiven, type Bytes, bytesOfText, copyOf, partOf, sizeOf, viewedBytes } from '../bytes';
 import { now } from '../timers';
 import { errors } from '../undici';
 import { BODY_SLICE } from '../wire/generated';
@@ -60,6 +60,8 @@ export class OutgoingBody {
   #credit = 0;
   #accepted = 0;
   #waiting: Waiting[] = [];
+  /** What has left with the head, as long as nobody may have written it; see `keep`. */
+  #kept: Uint8Array[] | null = null;
   /** The source was asked to stop, and is to be asked for more. */
   #stopped = false;
   #ended = false;
@@ -115,9 +117,21 @@ export class OutgoingBody {
     this.#send();
   }
 
+  /** There is no connection yet: what leaves before there is one may be wanted again. */
+  keep(): void {
+    this.#kept = [];
+  }
+
+  /** The body, if all of it was read and nobody has written any; else `null`. */
+  get whole(): readonly Uint8Array[] | null {
+    if (!this.#ended || this.#kept === null) return null;
+    return [...this.#kept, ...this.#waiting.map(({ bytes }) => asGiven(bytes))];
+  }
+
   /** `bytes` more are wanted. */
   grant(bytes: number): void {
     this.#begun = true;
+    this.#kept = null;
     this.#credit += bytes;
     this.#send();
     const onBegun = this.#onBegun;
@@ -208,6 +222,7 @@ export class OutgoingBody {
       this.#credit -= size;
       if (first.offset < first.size) continue;
       this.#waiting.shift();
+      this.#kept?.push(copyOf(first.bytes));
       owner.bodySent(first.chunk);
       if (owner.settled) break;
     }

@@ -13,6 +13,9 @@ pub enum Phase {
     Connect,
     /// Asking the proxy for the way.
     Proxy,
+    /// TLS handshake: the server has nothing in common with this side's hello, and said so before it
+    /// showed a certificate.
+    TlsHello,
     /// TLS handshake.
     TlsHandshake,
     /// Sending the request head or body.
@@ -32,6 +35,7 @@ impl fmt::Display for Phase {
             Self::Resolve => "resolve",
             Self::Connect => "connect",
             Self::Proxy => "proxy",
+            Self::TlsHello => "tls hello",
             Self::TlsHandshake => "tls handshake",
             Self::Send => "send",
             Self::Headers => "headers",

@@ -29,6 +29,8 @@ pub(super) struct ReadAhead {
     socket: Socket,
     /// Without memory while it is empty.
     ahead: BytesMut,
+    /// The first byte that was ever read.
+    first: Option<u8>,
 }
 
 impl ReadAhead {
@@ -36,11 +38,17 @@ impl ReadAhead {
         Self {
             socket,
             ahead: BytesMut::new(),
+            first: None,
         }
     }
 
     pub(super) fn socket(&self) -> &Socket {
         &self.socket
+    }
+
+    /// The first byte that was ever read: of TLS, the kind of the first record.
+    pub(super) fn first(&self) -> Option<u8> {
+        self.first
     }
 
     /// What was read ahead, or else what the kernel holds; see [`Socket::read_now`].
@@ -70,6 +78,7 @@ impl ReadAhead {
     fn poll_bite(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.ahead = spare::take(&SPARE);
         let read = poll_read_buf(Pin::new(&mut self.socket), cx, &mut self.ahead);
+        self.first = self.first.or_else(|| self.ahead.first().copied());
         self.release_if_empty();
         read.map_ok(|_| ())
     }

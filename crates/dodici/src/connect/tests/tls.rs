@@ -125,7 +125,7 @@ async fn version_limits_are_kept() {
         "error:0A00042E:SSL routines::tlsv1 alert protocol version:SSL alert number 70"
     );
     assert_eq!(error.kind(), ErrorKind::Tls);
-    assert_eq!(error.phase(), Phase::TlsHandshake);
+    assert_eq!(error.phase(), Phase::TlsHello);
 }
 
 #[tokio::test]

@@ -27,7 +27,10 @@ use dodici_pool::{Error, ErrorKind, Origin, Phase, Replay, TlsConfig, TlsInfo, T
 use rustls::client::Resumption;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion};
+use rustls::{
+    AlertDescription, ClientConfig, ClientConnection, ContentType, Error as TlsError,
+    HandshakeKind, PeerIncompatible, ProtocolVersion,
+};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -111,7 +114,11 @@ impl TlsLeg {
             .connector
             .connect(self.server_name.clone(), ReadAhead::new(socket));
         // Boxed at once: the future and the stream are large, and the stream stays boxed.
-        let stream = Box::new(Box::pin(handshake).await.map_err(handshake_error)?);
+        let stream = Box::new(
+            Box::pin(handshake.into_fallible())
+                .await
+                .map_err(|(error, io)| handshake_error(error, io.first()))?,
+        );
         let info = self.describe(stream.get_ref().1);
         Ok((stream, info))
     }
@@ -185,18 +192,44 @@ fn versions(config: &TlsConfig) -> Result<Vec<&'static rustls::SupportedProtocol
 }
 
 /// A handshake that failed. What the peer broke off reads as in Node: a plain end as the message
-/// of `tls.connect`, a reset as `read ECONNRESET`.
-fn handshake_error(error: io::Error) -> Error {
+/// of `tls.connect`, a reset as `read ECONNRESET`. `first`: of what the peer sent.
+fn handshake_error(error: io::Error, first: Option<u8>) -> Error {
     let (message, detail) = if error.kind() == io::ErrorKind::UnexpectedEof {
         node_codes::disconnected()
     } else {
         super::errors::describe_io_error(&error, "read")
     };
-    let failure = Error::new(ErrorKind::Tls, Phase::TlsHandshake, message)
+    let phase = match node_codes::rustls_error(&error) {
+        Some(tls) if refuses_hello(tls, first) => Phase::TlsHello,
+        _ => Phase::TlsHandshake,
+    };
+    let failure = Error::new(ErrorKind::Tls, phase, message)
         .with_replay(Replay::Unsent)
         .with_system(detail);
     match node_codes::rustls_error(&error) {
         Some(tls) => failure.with_source(tls.clone()),
         None => failure.with_source(error),
+    }
+}
+
+/// Whether the server has no version, cipher suite or group in common with this side, and no
+/// certificate of its was looked at. The same alerts come later for the client's certificate.
+fn refuses_hello(error: &TlsError, first: Option<u8>) -> bool {
+    match error {
+        TlsError::AlertReceived(
+            AlertDescription::HandshakeFailure
+            | AlertDescription::ProtocolVersion
+            | AlertDescription::InsufficientSecurity,
+        ) => first == Some(u8::from(ContentType::Alert)),
+        // What a server's hello is refused for.
+        TlsError::PeerIncompatible(
+            PeerIncompatible::ServerDoesNotSupportTls12Or13
+            | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
+            | PeerIncompatible::Tls12NotOffered
+            | PeerIncompatible::Tls12NotOfferedOrEnabled
+            | PeerIncompatible::NoCipherSuitesInCommon
+            | PeerIncompatible::NoKxGroupsInCommon,
+        ) => true,
+        _ => false,
     }
 }

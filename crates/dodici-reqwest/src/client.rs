@@ -123,7 +123,9 @@ impl Client {
             request.extensions_mut().insert(silence.ended_by_writing());
             silence
         });
-        let look = LastLook::default();
+        // The blocking face has its own.
+        let look = request.extensions().get::<LastLook>();
+        let look = look.cloned().unwrap_or_default();
         let total = timeout.or(self.inner.timeout);
         if total.is_some() || silence.is_some() {
             request.extensions_mut().insert(look.clone());

@@ -11,7 +11,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use dodici_reqwest::Client;
+use dodici_reqwest::{Client, blocking};
 use dodici_testkit::{Watched, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -21,13 +21,16 @@ const EACH: usize = 20;
 const PORT: &str = "DODICI_SUSPENDED_PORT";
 
 /// Which time-out, which answer, and what becomes of it.
-const KINDS: [(&str, &str, &str); 6] = [
+const KINDS: [(&str, &str, &str); 9] = [
     ("total", "plain", "done"),
     ("total", "body", "done"),
     ("total", "never", "timeout"),
     ("read", "plain", "done"),
     ("read", "body", "done"),
     ("read", "never", "timeout"),
+    ("blocking", "plain", "done"),
+    ("blocking", "body", "done"),
+    ("blocking", "never", "timeout"),
 ];
 
 /// How many requests the server holds, and whether it answers.
@@ -121,25 +124,47 @@ async fn ask(client: Client, url: String) -> Result<String, dodici_reqwest::Erro
     client.get(url).send().await?.text().await
 }
 
+fn ask_blocking(client: &blocking::Client, url: String) -> Result<String, dodici_reqwest::Error> {
+    client.get(url).send()?.text()
+}
+
+fn tell(limit: &str, answer: &str, outcome: Result<String, dodici_reqwest::Error>) {
+    let outcome = match outcome {
+        Ok(text) => text,
+        Err(error) if error.is_timeout() => "timeout".to_owned(),
+        Err(error) => format!("{error:?}"),
+    };
+    println!("outcome {limit} {answer} {outcome}");
+}
+
+fn run_blocking() {
+    let port = env::var(PORT).unwrap();
+    let builder = blocking::Client::builder().timeout(TIMEOUT);
+    let client = builder.build().unwrap();
+    std::thread::scope(|threads| {
+        for (limit, answer, _) in KINDS {
+            for _ in 0..if limit == "blocking" { EACH } else { 0 } {
+                let (client, url) = (&client, format!("http://127.0.0.1:{port}/{answer}"));
+                threads.spawn(move || tell(limit, answer, ask_blocking(client, url)));
+            }
+        }
+    });
+}
+
 async fn run() {
     let port = env::var(PORT).unwrap();
     let total = Client::builder().timeout(TIMEOUT).build().unwrap();
     let read = Client::builder().read_timeout(TIMEOUT).build().unwrap();
     let mut asked = Vec::new();
     for (limit, answer, _) in KINDS {
-        for _ in 0..EACH {
+        for _ in 0..if limit == "blocking" { 0 } else { EACH } {
             let client = if limit == "total" { &total } else { &read };
             let url = format!("http://127.0.0.1:{port}/{answer}");
             asked.push((limit, answer, tokio::spawn(ask(client.clone(), url))));
         }
     }
     for (limit, answer, outcome) in asked {
-        let outcome = match outcome.await.unwrap() {
-            Ok(text) => text,
-            Err(error) if error.is_timeout() => "timeout".to_owned(),
-            Err(error) => format!("{error:?}"),
-        };
-        println!("outcome {limit} {answer} {outcome}");
+        tell(limit, answer, outcome.await.unwrap());
     }
 }
 
@@ -151,6 +176,8 @@ fn client() {
         let ended = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
         std::process::exit(i32::from(ended.is_err()));
     });
+    let blocking = std::thread::spawn(run_blocking);
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     runtime.enable_all().build().unwrap().block_on(run());
+    blocking.join().unwrap();
 }

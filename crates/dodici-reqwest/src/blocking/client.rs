@@ -1,11 +1,13 @@
 //! The blocking client: a thread with a runtime, and an asynchronous client on it.
 
 use std::fmt;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, ready};
 use std::thread;
 use std::time::Duration;
 
+use dodici::LastLook;
 use tokio::sync::{mpsc, oneshot};
 
 use super::ClientBuilder;
@@ -40,7 +42,11 @@ type Answer = crate::Result<crate::Response>;
 
 struct Work {
     request: crate::Request,
+    look: LastLook,
     answer: oneshot::Sender<Answer>,
+    /// Whoever waits says here that the time is up. What comes is dropped when the worker has looked,
+    /// and has passed on what there was.
+    late: oneshot::Receiver<oneshot::Sender<()>>,
 }
 
 /// The thread behind a client and its responses. It ends with the last of them.
@@ -60,10 +66,21 @@ impl Client {
     pub fn execute(&self, request: Request) -> crate::Result<Response> {
         let timeout = request.timeout().copied().or(self.timeout);
         let url = request.url().clone();
-        let (request, body) = request.into_async();
+        let (mut request, body) = request.into_async();
+        let look = LastLook::default();
+        if timeout.is_some() {
+            request.extensions.insert(look.clone());
+        }
         let (answer, answered) = oneshot::channel();
+        let (say_late, late) = oneshot::channel();
+        let work = Work {
+            request,
+            look: look.clone(),
+            answer,
+            late,
+        };
         let queued = match &self.worker.work {
-            Some(queue) => queue.send(Work { request, answer }).is_ok(),
+            Some(queue) => queue.send(work).is_ok(),
             None => false,
         };
         if !queued {
@@ -76,10 +93,20 @@ impl Client {
             }
             answered.await.unwrap_or_else(|_| Err(worker_ended()))
         };
-        match wait::timeout(waiting, timeout) {
+        let (looking, mut looked) = oneshot::channel();
+        let mut say_late = Some((say_late, looking));
+        let looked = |cx: &mut Context<'_>| {
+            if let Some((say_late, looking)) = say_late.take() {
+                // Where nobody takes it, it is dropped, too.
+                let _ = say_late.send(looking);
+            }
+            Pin::new(&mut looked).poll(cx).map(|_| ())
+        };
+        match wait::timeout(waiting, timeout, looked) {
             Ok(response) => Ok(Response::new(
                 response,
                 timeout,
+                look,
                 Some(Arc::clone(&self.worker)),
             )),
             Err(Waited::TimedOut(cause)) => Err(error::request(cause).with_url(url)),
@@ -102,8 +129,8 @@ impl Client {
             .name("dodici-reqwest".into())
             .spawn(move || {
                 runtime.block_on(async move {
-                    while let Some(Work { request, answer }) = queue.recv().await {
-                        drop(tokio::spawn(run(on_thread.execute(request), answer)));
+                    while let Some(work) = queue.recv().await {
+                        drop(tokio::spawn(run(on_thread.clone(), work)));
                     }
                 });
             })
@@ -124,14 +151,35 @@ impl Client {
 }
 
 /// Runs a request until it is answered, or nobody waits for it any more.
-async fn run(request: impl Future<Output = Answer>, mut answer: oneshot::Sender<Answer>) {
-    let mut request = std::pin::pin!(request);
-    let result = std::future::poll_fn(|cx| match request.as_mut().poll(cx) {
-        Poll::Ready(result) => Poll::Ready(Some(result)),
-        Poll::Pending => {
-            ready!(answer.poll_closed(cx));
-            Poll::Ready(None)
+async fn run(client: crate::Client, work: Work) {
+    let Work {
+        request,
+        look,
+        mut answer,
+        mut late,
+    } = work;
+    let mut request = pin!(client.execute(request));
+    let (mut is_late, mut looking) = (false, None);
+    let result = std::future::poll_fn(|cx| {
+        if let Poll::Ready(result) = request.as_mut().poll(cx) {
+            return Poll::Ready(Some(result));
         }
+        if answer.poll_closed(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        if !is_late {
+            // Without a time-out nobody says so.
+            looking = ready!(Pin::new(&mut late).poll(cx)).ok();
+            is_late = true;
+        }
+        if looking.is_some() {
+            ready!(look.poll(cx));
+            if let Poll::Ready(result) = request.as_mut().poll(cx) {
+                return Poll::Ready(Some(result));
+            }
+            looking = None;
+        }
+        Poll::Pending
     })
     .await;
     if let Some(result) = result {

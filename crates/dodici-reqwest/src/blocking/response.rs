@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use dodici::LastLook;
 
 use super::client::Worker;
 use super::wait::{self, Waited};
@@ -17,6 +18,7 @@ pub struct Response {
     /// What was taken from the body and not read yet.
     unread: Bytes,
     timeout: Option<Duration>,
+    look: LastLook,
     /// Kept until the body was read.
     worker: Option<Arc<Worker>>,
 }
@@ -25,12 +27,14 @@ impl Response {
     pub(super) fn new(
         inner: crate::Response,
         timeout: Option<Duration>,
+        look: LastLook,
         worker: Option<Arc<Worker>>,
     ) -> Self {
         Self {
             inner,
             unread: Bytes::new(),
             timeout,
+            look,
             worker,
         }
     }
@@ -43,7 +47,7 @@ impl Response {
     /// Whatever cut the body short, and a decode error if it is not what `T` expects.
     #[cfg(feature = "json")]
     pub fn json<T: serde::de::DeserializeOwned>(self) -> crate::Result<T> {
-        waited(self.inner.json(), self.timeout)
+        waited(self.inner.json(), self.timeout, &self.look)
     }
 
     /// The whole body.
@@ -51,7 +55,7 @@ impl Response {
     /// # Errors
     /// Whatever cut the body short.
     pub fn bytes(self) -> crate::Result<Bytes> {
-        waited(self.inner.bytes(), self.timeout)
+        waited(self.inner.bytes(), self.timeout, &self.look)
     }
 
     /// The whole body as text. With the feature `charset` it is decoded as its `content-type`
@@ -67,7 +71,7 @@ impl Response {
     /// # Errors
     /// Whatever cut the body short.
     pub fn text(self) -> crate::Result<String> {
-        waited(self.inner.text(), self.timeout)
+        waited(self.inner.text(), self.timeout, &self.look)
     }
 
     /// As [`Response::text`] with another encoding for bodies that do not name theirs.
@@ -78,7 +82,8 @@ impl Response {
     /// Whatever cut the body short.
     #[cfg(feature = "charset")]
     pub fn text_with_charset(self, default_encoding: &str) -> crate::Result<String> {
-        waited(self.inner.text_with_charset(default_encoding), self.timeout)
+        let text = self.inner.text_with_charset(default_encoding);
+        waited(text, self.timeout, &self.look)
     }
 
     /// Writes the body into `w`; how many bytes it was.
@@ -121,8 +126,9 @@ impl Response {
 fn waited<T>(
     future: impl Future<Output = crate::Result<T>>,
     timeout: Option<Duration>,
+    look: &LastLook,
 ) -> crate::Result<T> {
-    wait::timeout(future, timeout).map_err(|waited| match waited {
+    wait::timeout(future, timeout, |cx| look.poll(cx)).map_err(|waited| match waited {
         Waited::TimedOut(cause) => error::decode(cause),
         Waited::Failed(error) => error,
     })
@@ -131,7 +137,7 @@ fn waited<T>(
 impl Read for Response {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         while self.unread.is_empty() && !buf.is_empty() {
-            let chunk = waited(self.inner.chunk(), self.timeout);
+            let chunk = waited(self.inner.chunk(), self.timeout, &self.look);
             match chunk.map_err(crate::Error::into_io)? {
                 Some(chunk) => self.unread = chunk,
                 None => {
@@ -156,6 +162,6 @@ impl fmt::Debug for Response {
 /// For tests: a response that no server sent.
 impl<T: Into<crate::Body>> From<http::Response<T>> for Response {
     fn from(response: http::Response<T>) -> Self {
-        Self::new(response.into(), None, None)
+        Self::new(response.into(), None, LastLook::default(), None)
     }
 }

@@ -8,18 +8,25 @@ use std::time::{Duration, Instant};
 
 use crate::error::TimedOut;
 
+/// How long a look may take before whoever should look is taken to be stuck: a callback of the
+/// caller's may block the worker.
+const LOOK: Duration = Duration::from_secs(5);
+
 /// Why a wait ended without a value.
 pub(super) enum Waited<E> {
     TimedOut(TimedOut),
     Failed(E),
 }
 
-/// Runs a future to its end on this thread, or until the time is up.
+/// Runs a future to its end on this thread, or until the time is up and a look has brought nothing:
+/// `look` is ready when what this machine has received by then was handed out.
 pub(super) fn timeout<T, E>(
     future: impl Future<Output = Result<T, E>>,
     limit: Option<Duration>,
+    mut look: impl FnMut(&mut Context<'_>) -> Poll<()>,
 ) -> Result<T, Waited<E>> {
-    let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+    let mut late = false;
+    let mut deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut cx = Context::from_waker(&waker);
     let mut future = pin!(future);
@@ -27,10 +34,20 @@ pub(super) fn timeout<T, E>(
         if let Poll::Ready(result) = future.as_mut().poll(&mut cx) {
             return result.map_err(Waited::Failed);
         }
+        if late && look(&mut cx).is_ready() {
+            return match future.as_mut().poll(&mut cx) {
+                Poll::Ready(result) => result.map_err(Waited::Failed),
+                Poll::Pending => Err(Waited::TimedOut(TimedOut)),
+            };
+        }
         match deadline {
             None => thread::park(),
-            Some(deadline) => match deadline.checked_duration_since(Instant::now()) {
-                None | Some(Duration::ZERO) => return Err(Waited::TimedOut(TimedOut)),
+            Some(at) => match at.checked_duration_since(Instant::now()) {
+                None | Some(Duration::ZERO) if late => return Err(Waited::TimedOut(TimedOut)),
+                None | Some(Duration::ZERO) => {
+                    late = true;
+                    deadline = Instant::now().checked_add(LOOK);
+                }
                 Some(rest) => thread::park_timeout(rest),
             },
         }

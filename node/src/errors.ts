@@ -383,4 +383,3 @@ export function closeReasonError(reason: number, context: CloseContext = {}): Er
       return error ?? new errors.InformationalError('connection failed inside dodici');
   }
 }
-

@@ -387,8 +387,11 @@ export class OriginPool
     try {
       this.#emit('disconnect', connection, error, info);
     } finally {
-      // What the engine has meanwhile goes over another one.
-      const goesOn = !this.isDestroyed && this.requests.some(({ slot }) => slot !== -1);
+      // What the engine has meanwhile goes over another one. A pipeline opens its own.
+      const goesOn =
+        this.#pipelined === null &&
+        !this.isDestroyed &&
+        this.requests.some((exchange) => exchange.slot !== -1 && !exchange.isUpgrade);
       if (goesOn) this.#announce(pool.servername);
       // As in undici, the queue goes on after the listeners.
       this.#held.goOn();

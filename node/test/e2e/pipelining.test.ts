@@ -160,6 +160,24 @@ for (const [name, classes] of [
       expect(seen.at(-1)).toEqual(['/0', '/1', '/post', '/up']);
     });
 
+    it('goes on over another connection behind an upgrade', async () => {
+      const connections = await serve((socket, targets) => {
+        const target = targets.at(-1)!;
+        if (target !== '/up') socket.write(reply(target));
+        else {
+          socket.write(
+            'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n',
+          );
+        }
+      });
+      dispatcher = new classes.Client(origin!.url, { pipelining: 3 });
+      expect(await text('/0')).toBe('/0');
+      const upgrade = dispatcher.upgrade({ path: '/up', protocol: 'echo' });
+      expect(await text('/1')).toBe('/1');
+      (await upgrade).socket.destroy();
+      expect(connections.length).toBe(2);
+    });
+
     it('fails the oldest request with the connection, tells of it, then sends the others', async () => {
       const order: string[] = [];
       const connections = await serve((socket, targets, index) => {

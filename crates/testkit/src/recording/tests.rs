@@ -112,7 +112,8 @@ fn credit_owed_before_the_hook_is_given_with_it() {
     recording.attach_credit(hook(&given));
     sink.on_data(&Bytes::from_static(b"f"));
     sink.on_end(&HeaderBlock::new());
-    assert_eq!(*given.lock(), [5, 1]);
+    let pieces = |lengths: &[usize]| lengths.iter().map(|len| piece_cost(*len)).sum::<u32>();
+    assert_eq!(*given.lock(), [pieces(&[3, 2]), pieces(&[1])]);
 
     given.lock().clear();
     let (recording, mut sink) = Recording::manual();

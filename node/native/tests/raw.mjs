@@ -224,6 +224,9 @@ export class Raw {
 
 export const get = (path = '/') => `GET ${path} HTTP/1.1\r\nhost: localhost\r\n\r\n`;
 
+/** What a chunk of this length costs of the window. */
+export const pieceCost = (length) => length + schema.PIECE_OVERHEAD;
+
 /** The large chunk that a record's payload points to: slab, offset, length. */
 function inSlab(slabs, place) {
   const offset = place.readUInt32LE(4);

@@ -4,7 +4,7 @@
 import { once } from 'node:events';
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
 
-import { Raw, fields, get, schema } from './raw.mjs';
+import { Raw, fields, get, pieceCost, schema } from './raw.mjs';
 
 /** Workers at a time. */
 const PARALLEL = 4;
@@ -63,7 +63,7 @@ function work({ url, spin }) {
     onRecord({ kind, slot, generation, payload }) {
       const pool = slot % 2;
       // Slots from 20 on are paused: they give nothing back.
-      if (kind === 'Data' && slot < 20) raw.credit(pool, slot, payload.length, generation);
+      if (kind === 'Data' && slot < 20) raw.credit(pool, slot, pieceCost(payload.length), generation);
       if (kind === 'End') raw.dispatch(pool, slot, get(), { generation: generation + 1 });
       if (kind === 'Pull') {
         raw.tell('BodyChunk', pool, slot, generation, Buffer.alloc(payload.readUInt32LE(), 'x'));

@@ -37,12 +37,17 @@ const kFrame = hasFrames ? propertyOf(sample, 'context_frame') : undefined;
 
 /** The context of the caller, as a resource to run in; `null` where there is none to keep. */
 export function currentContext(handler: object): AsyncResource | null {
-  const isHooked = (Promise.resolve() as unknown as Traces)[kId] !== undefined;
-  if (!isHooked && kFrame === undefined) return null;
+  if (kFrame === undefined && !isHooked()) return null;
   // undici's own handlers are made where its functions are called, and keep that context.
   const resource = handler instanceof AsyncResource ? handler : new AsyncResource(KIND);
-  const isInside = isHooked || (resource as unknown as Traces)[kFrame as symbol] !== undefined;
+  const isInside =
+    kFrame === undefined || (resource as unknown as Traces)[kFrame] !== undefined || isHooked();
   return isInside ? resource : null;
+}
+
+/** Whether hooks run. */
+function isHooked(): boolean {
+  return (Promise.resolve() as unknown as Traces)[kId] !== undefined;
 }
 
 /** `handler`, called in `context`. */

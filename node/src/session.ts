@@ -146,7 +146,7 @@ export class Session implements RecordSink {
   #ripe = false;
   #flushScheduled = false;
   readonly processSettings = new ProcessSettings();
-  /** Whether the process was looked at since the last flush. */
+  /** Whether the process was looked at in this turn, a drain or what leaves in one microtask. */
   #hasFollowed = false;
   /** Records written since the last flush, while a batch is being drained. */
   #unflushed = 0;
@@ -194,7 +194,7 @@ export class Session implements RecordSink {
 
   /**
    * To be called before a record that may lead to a connection: what the process says is as the engine
-   * was told, or it is told now. Where there `isConnected`, once for each flush is enough.
+   * was told, or it is told now. Where there `isConnected`, once for each turn is enough.
    *
    * @throws what keeps the engine from being told; it is tried again the next time.
    */
@@ -318,12 +318,12 @@ export class Session implements RecordSink {
 
   readonly #flushSoon = (): void => {
     this.#flushScheduled = false;
+    this.#hasFollowed = false;
     this.#flush();
   };
 
   #flush(): void {
     this.#unflushed = 0;
-    this.#hasFollowed = false;
     for (const writer of this.#writers) writer.flush();
   }
 
@@ -399,6 +399,7 @@ export class Session implements RecordSink {
   ): number {
     this.#slabs = slabs;
     this.#draining = true;
+    this.#hasFollowed = false;
     try {
       return readBatch(batch, words, length, this, from);
     } finally {

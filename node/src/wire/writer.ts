@@ -208,15 +208,16 @@ export class SubmissionWriter {
     this.#announce(kind, flags, 0, slot, generation, 4);
   }
 
-  /** Makes room for a record; returns where its payload goes. */
+  /** Makes room for a record and zeroes its padding; returns where its payload goes. */
   #reserve(payload: number): number {
     const size = RECORD_HEADER + ((payload + 3) & ~3);
     if (this.#position + size > this.#buffer.length) this.#makeRoom(size);
+    if ((payload & 3) !== 0) this.#words[((this.#position + size) >>> 2) - 1] = 0;
     return this.#position + RECORD_HEADER;
   }
 
   /**
-   * Writes the frame of a record whose payload, if it has one, is written, and zeroes the padding.
+   * Writes the frame of a record whose payload, if it has one, is written.
    * After the payload, because memory is used again: what could not be written is not announced.
    */
   #announce(
@@ -234,9 +235,7 @@ export class SubmissionWriter {
     words[word + 1] = slot;
     words[word + 2] = generation;
     words[word + 3] = payload;
-    let end = this.#position + RECORD_HEADER + payload;
-    while ((end & 3) !== 0) this.#buffer[end++] = 0;
-    this.#position = end;
+    this.#position += RECORD_HEADER + ((payload + 3) & ~3);
   }
 
   /** What is there leaves first, so that order holds; only a record larger than that grows memory. */

@@ -4,7 +4,7 @@ import tseslint from 'typescript-eslint';
 
 const peerOnlyInOnePlace = {
   paths: [
-    { name: 'undici', message: 'Take it from ./undici, the only place that knows the peer.' },
+    { name: 'undici', message: 'Take it from src/undici, the only place that knows the peer.' },
   ],
 };
 
@@ -43,7 +43,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['src/undici.ts', 'src/undici-*.ts', 'test/**/*.ts'],
+    files: ['src/undici/*.ts', 'test/**/*.ts'],
     rules: { '@typescript-eslint/no-restricted-imports': 'off' },
   },
   {

@@ -4,7 +4,7 @@
 //   dist/index.js       the package's names
 //   dist/dodici.js      the code of all modules: one file, because finding, reading and compiling
 //                       sixty takes several times as long as what they do when they are loaded
-//   dist/undici-peer.js the first look at the peer; see src/undici-peer.ts
+//   dist/undici-peer.js the first look at the peer; see src/undici/peer.ts
 //   dist/internal/*.js  names of single modules in dodici.js, for the tests; not published
 //   dist/index.mjs      the package's names for ESM
 import { spawnSync } from 'node:child_process';
@@ -22,29 +22,29 @@ const require = createRequire(import.meta.url);
 
 /** Modules that tests import by themselves. */
 const TESTED = [
-  'agent',
-  'bytes',
-  'client',
-  'errors',
-  'events',
-  'h2c-client',
-  'headers',
+  'connection/errors',
+  'connection/events',
+  'dispatchers/agent',
+  'dispatchers/client',
+  'dispatchers/h2c-client',
+  'dispatchers/pool',
+  'headers/fields',
+  'headers/raw-list',
   'native/loader',
   'native/truncated',
-  'option-writer',
-  'options',
-  'origins',
-  'parse-origin',
-  'pool',
-  'process-settings',
-  'raw-list',
-  'roots',
-  'undici',
+  'options/option-writer',
+  'options/options',
+  'options/origins',
+  'options/parse-origin',
+  'options/process-settings',
+  'process/roots',
+  'session/young-chunks',
+  'undici/undici',
+  'wire/bytes',
   'wire/generated',
   'wire/pages',
   'wire/reader',
   'wire/writer',
-  'young-chunks',
 ];
 
 /** Files of this build, below dist/. */
@@ -87,7 +87,7 @@ async function bundle(input, more) {
     platform: 'node',
     preserveEntrySignatures: 'strict',
     onLog(level, log) {
-      // `index.ts` and `undici-peer.ts` mean it: what they become is CommonJS.
+      // `index.ts` and `undici/peer.ts` mean it: what they become is CommonJS.
       if (log.code === 'COMMONJS_VARIABLE_IN_ESM') return;
       throw new Error(`${level}: ${log.message}`);
     },
@@ -116,13 +116,13 @@ async function bundle(input, more) {
   return output;
 }
 
-await bundle([['undici-peer', 'undici-peer']], {});
+await bundle([['undici-peer', 'undici/peer']], {});
 const output = await bundle(
   [['index', 'index'], ...TESTED.map((name) => [`internal/${name}`, name])],
   {
     // The others' names stay out of it, so that its own classes keep theirs.
     codeSplitting: {
-      groups: [{ name: 'dodici', test: /^(?!.*[\\/](?:index|undici-exports)\.ts$)/ }],
+      groups: [{ name: 'dodici', test: /^(?!.*[\\/](?:src[\\/]index|undici[\\/]exports)\.ts$)/ }],
     },
   },
 );

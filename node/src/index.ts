@@ -6,11 +6,11 @@
  * names for ESM.
  */
 
-export { Agent } from './agent';
-export { BalancedPool, RoundRobinPool } from './balancing';
-export { Client } from './client';
-export { counters, type Counters } from './counters';
-export { EnvHttpProxyAgent } from './env-http-proxy-agent';
+export { Agent } from './dispatchers/agent';
+export { BalancedPool, RoundRobinPool } from './dispatchers/balancing';
+export { Client } from './dispatchers/client';
+export { counters, type Counters } from './api/counters';
+export { EnvHttpProxyAgent } from './proxies/env-http-proxy-agent';
 export {
   connect,
   fetch,
@@ -20,17 +20,17 @@ export {
   setGlobalDispatcher,
   stream,
   upgrade,
-} from './global';
-export { H2CClient } from './h2c-client';
-export { install, type Installation } from './install';
-export { Pool } from './pool';
-export { ProxyAgent } from './proxy-agent';
-export { RetryAgent } from './retry-agent';
-export { Socks5ProxyAgent } from './socks5-proxy-agent';
+} from './api/global';
+export { H2CClient } from './dispatchers/h2c-client';
+export { install, type Installation } from './api/install';
+export { Pool } from './dispatchers/pool';
+export { ProxyAgent } from './proxies/proxy-agent';
+export { RetryAgent } from './dispatchers/retry-agent';
+export { Socks5ProxyAgent } from './proxies/socks5-proxy-agent';
 
-export * from './undici-exports';
+export * from './undici/exports';
 // By name, because undici 8 declares it otherwise.
-export { Dispatcher1Wrapper } from './undici-exports';
+export { Dispatcher1Wrapper } from './undici/exports';
 
 export type {
   CloseReason,
@@ -43,7 +43,7 @@ export type {
   DrainListener,
   ProxyAnswer,
   TlsInfo,
-} from './events';
+} from './connection/events';
 export type {
   AgentOptions,
   AgentStats,
@@ -54,8 +54,8 @@ export type {
   PemSource,
   PoolOptions,
   PoolStats,
-} from './types';
-export type * from './undici';
+} from './options/types';
+export type * from './undici/undici';
 
 /** All of it, for `import dodici from 'dodici'`; undici's default export is the like. */
 const dodici: typeof import('./index') = module.exports as typeof import('./index');

@@ -321,7 +321,7 @@ wire_enum! {
 
 wire_enum! {
     /// Error codes, in an error payload. `errors.rs` maps [`dodici_pool::ErrorKind`] to them, and
-    /// `node/src/errors.ts` maps them to the peer's classes.
+    /// `node/src/connection/errors.ts` maps them to the peer's classes.
     pub enum ErrorCode : u16 {
         /// `InvalidArgumentError`, `UND_ERR_INVALID_ARG`.
         InvalidArgument = 1,

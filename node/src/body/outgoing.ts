@@ -10,9 +10,17 @@
  * source is asked to stop.
  */
 
-import { asGiven, type Bytes, bytesOfText, copyOf, partOf, sizeOf, viewedBytes } from '../bytes';
-import { now } from '../timers';
-import { errors } from '../undici';
+import {
+  asGiven,
+  type Bytes,
+  bytesOfText,
+  copyOf,
+  partOf,
+  sizeOf,
+  viewedBytes,
+} from '../wire/bytes';
+import { now } from '../process/timers';
+import { errors } from '../undici/undici';
 import { BODY_SLICE } from '../wire/generated';
 import type { SubmissionWriter } from '../wire/writer';
 

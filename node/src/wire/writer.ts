@@ -6,7 +6,7 @@
  * request or a pool is, only their numbers. Layouts: `crates/dodici-wire`.
  */
 
-import { asGiven, type Bytes, partOf, sizeOf } from '../bytes';
+import { asGiven, type Bytes, partOf, sizeOf } from './bytes';
 import { CreditFlag, RECORD_HEADER, Submission } from './generated';
 import type { Latin1Buffer } from './latin1';
 import { ownPage, type Page, type Pages } from './pages';

@@ -17,7 +17,7 @@ import {
   ProxyAgent,
   RoundRobinPool,
 } from '../../src/index';
-import { poolSymbols, symbols } from '../../src/undici';
+import { poolSymbols, symbols } from '../../src/undici/undici';
 import { httpOrigin, type Origin, rawOrigin } from '../support/servers';
 
 let origin: Origin;

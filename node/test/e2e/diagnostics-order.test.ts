@@ -6,7 +6,7 @@ import type { EventEmitter } from 'node:events';
 import { afterEach, describe, expect, it } from 'vitest';
 
 import { Agent, Client, type Dispatcher } from '../../src/index';
-import { peer, peerMajor } from '../../src/undici';
+import { peer, peerMajor } from '../../src/undici/undici';
 import { attempt, Cleanup, wireOrigin } from '../support/wire';
 
 const cleanup = new Cleanup();

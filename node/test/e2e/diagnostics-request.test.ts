@@ -4,7 +4,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { afterEach, describe, expect, it } from 'vitest';
 
 import { Client, FormData, Pool } from '../../src/index';
-import { peer } from '../../src/undici';
+import { peer } from '../../src/undici/undici';
 import { Cleanup, wireOrigin } from '../support/wire';
 
 const cleanup = new Cleanup();

@@ -8,7 +8,7 @@ import { Readable, type Duplex } from 'node:stream';
 import { afterEach, describe, expect, it } from 'vitest';
 
 import { Agent, Client, type ConnectInfo, H2CClient, Pool } from '../../src/index';
-import { peerMajor, symbols } from '../../src/undici';
+import { peerMajor, symbols } from '../../src/undici/undici';
 import { http2Origin, httpsOrigin, type Origin } from '../support/servers';
 import { Cleanup } from '../support/wire';
 

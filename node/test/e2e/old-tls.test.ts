@@ -14,7 +14,7 @@ import * as tls from 'node:tls';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 
 import { Agent, Client, fetch, Pool, ProxyAgent, type ConnectOptions } from '../../src/index';
-import type { Dispatcher } from '../../src/undici';
+import type { Dispatcher } from '../../src/undici/undici';
 import { certify } from '../support/certificates';
 import { connectProxy } from '../support/tunnels';
 

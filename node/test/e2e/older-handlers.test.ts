@@ -14,7 +14,7 @@ import {
   request,
   RoundRobinPool,
 } from '../../src/index';
-import { peerMajor } from '../../src/undici';
+import { peerMajor } from '../../src/undici/undici';
 import { httpOrigin, type Origin } from '../support/servers';
 
 let origin: Origin;

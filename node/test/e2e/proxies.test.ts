@@ -19,7 +19,7 @@ import {
   request,
   Socks5ProxyAgent,
 } from '../../src/index';
-import { peerMajor } from '../../src/undici';
+import { peerMajor } from '../../src/undici/undici';
 import { ca, httpOrigin, httpsOrigin, type Origin, rawOrigin } from '../support/servers';
 
 let plain: Origin;

@@ -13,7 +13,7 @@ import {
   interceptors,
   request,
 } from '../../src/index';
-import { peerMajor } from '../../src/undici';
+import { peerMajor } from '../../src/undici/undici';
 import { answer, rawOrigin } from '../support/servers';
 import { Cleanup } from '../support/wire';
 

@@ -3,10 +3,10 @@ import { EventEmitter } from 'node:events';
 
 import { describe, expect, it } from 'vitest';
 
-import { Agent } from '../../src/agent';
-import type { AgentOptions } from '../../src/types';
-import { Pool } from '../../src/pool';
-import { type Dispatcher, errors, peer, peerMajor, symbols } from '../../src/undici';
+import { Agent } from '../../src/dispatchers/agent';
+import type { AgentOptions } from '../../src/options/types';
+import { Pool } from '../../src/dispatchers/pool';
+import { type Dispatcher, errors, peer, peerMajor, symbols } from '../../src/undici/undici';
 
 /** A dispatcher that does what it is told and remembers what it was asked. */
 class Scripted extends EventEmitter {

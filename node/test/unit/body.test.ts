@@ -7,9 +7,9 @@ import { errors } from 'undici';
 
 import { control, flushed, turned, type SubmittedRecord } from '../support/addon';
 import { Recorder } from '../support/recorder';
-import { Client } from '../../src/client';
-import { Pool } from '../../src/pool';
-import { symbols } from '../../src/undici';
+import { Client } from '../../src/dispatchers/client';
+import { Pool } from '../../src/dispatchers/pool';
+import { symbols } from '../../src/undici/undici';
 import { BODY_SLICE, WireBody } from '../../src/wire/generated';
 
 let client: Client;

@@ -3,9 +3,9 @@ import * as tls from 'node:tls';
 
 import { describe, expect, it } from 'vitest';
 
-import { encodeSettings } from '../../src/option-writer';
-import { parseSettings } from '../../src/options';
-import { errors } from '../../src/undici';
+import { encodeSettings } from '../../src/options/option-writer';
+import { parseSettings } from '../../src/options/options';
+import { errors } from '../../src/undici/undici';
 import { OptionKey } from '../../src/wire/generated';
 
 const PEM = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n';

@@ -6,12 +6,12 @@ import * as net from 'node:net';
 
 import { afterEach, describe, expect, it } from 'vitest';
 
-import { Agent } from '../../src/agent';
-import { Client } from '../../src/client';
-import { H2CClient } from '../../src/h2c-client';
-import { parseSettings } from '../../src/options';
-import { Pool } from '../../src/pool';
-import { buildConnector, type Dispatcher, peer, symbols } from '../../src/undici';
+import { Agent } from '../../src/dispatchers/agent';
+import { Client } from '../../src/dispatchers/client';
+import { H2CClient } from '../../src/dispatchers/h2c-client';
+import { parseSettings } from '../../src/options/options';
+import { Pool } from '../../src/dispatchers/pool';
+import { buildConnector, type Dispatcher, peer, symbols } from '../../src/undici/undici';
 
 const closers: (() => Promise<unknown>)[] = [];
 afterEach(async () => {

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 
 import { control, flushed, turned } from '../support/addon';
 import { Recorder } from '../support/recorder';
-import { Client } from '../../src/client';
+import { Client } from '../../src/dispatchers/client';
 
 const names = [
   'undici:client:beforeConnect',

@@ -3,8 +3,8 @@ import * as peer from 'undici';
 
 import { control, flushed, turned } from '../support/addon';
 import { Recorder } from '../support/recorder';
-import { Client } from '../../src/client';
-import { Pool } from '../../src/pool';
+import { Client } from '../../src/dispatchers/client';
+import { Pool } from '../../src/dispatchers/pool';
 import { WireCloseReason } from '../../src/wire/generated';
 
 const get = (path = '/') => ({ path, method: 'GET' }) as never;
@@ -108,7 +108,7 @@ describe('a client', () => {
   });
 
   it("shows the same counters under the peer's symbols", async () => {
-    const symbols = await import('../../src/undici').then((module) => module.symbols);
+    const symbols = await import('../../src/undici/undici').then((module) => module.symbols);
     const c = client({ pipelining: 2 }) as any;
     c.dispatch(shared(), new Recorder());
     await flushed();

@@ -1,9 +1,9 @@
 // Error and event payloads, byte by byte, and what JavaScript sees of them.
 import { describe, expect, it } from 'vitest';
 
-import { closeReasonError, decodeError } from '../../src/errors';
-import { decodeConnected, decodeDisconnected } from '../../src/events';
-import { errors, peerMajor } from '../../src/undici';
+import { closeReasonError, decodeError } from '../../src/connection/errors';
+import { decodeConnected, decodeDisconnected } from '../../src/connection/events';
+import { errors, peerMajor } from '../../src/undici/undici';
 import { ErrorCode, Field, WireCloseReason } from '../../src/wire/generated';
 
 type Value = number | string | Buffer | { float: number };

@@ -5,7 +5,7 @@ import { errors } from 'undici';
 
 import { control, encode, flushed, turned } from '../support/addon';
 import { Recorder } from '../support/recorder';
-import { Client } from '../../src/client';
+import { Client } from '../../src/dispatchers/client';
 import { PIECE_OVERHEAD, WINDOW } from '../../src/wire/generated';
 
 let client: Client;

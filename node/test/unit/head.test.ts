@@ -7,8 +7,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import * as peer from 'undici';
 
 import { control, flushed, turned } from '../support/addon';
-import { Client } from '../../src/client';
-import { peerMajor } from '../../src/undici';
+import { Client } from '../../src/dispatchers/client';
+import { peerMajor } from '../../src/undici/undici';
 import { DispatchFlag, WireBody } from '../../src/wire/generated';
 
 let server: net.Server;

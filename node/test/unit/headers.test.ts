@@ -1,8 +1,8 @@
 // Heads and trailers of responses, from the boundary's text to what handlers get.
 import { describe, expect, it } from 'vitest';
 
-import { parseFields } from '../../src/headers';
-import { lazyRawList, rawList } from '../../src/raw-list';
+import { parseFields } from '../../src/headers/fields';
+import { lazyRawList, rawList } from '../../src/headers/raw-list';
 
 const fieldList = (fields: [string, string][]) =>
   fields.map(([name, value]) => `${name}\n${value}\n`).join('');

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { errors, interceptors } from 'undici';
 
 import { control, flushed } from '../support/addon';
-import { Client } from '../../src/client';
+import { Client } from '../../src/dispatchers/client';
 
 let client: Client;
 let events: unknown[][];

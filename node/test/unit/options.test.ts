@@ -1,10 +1,10 @@
 // Options of Client and Pool against the peer's own constructors: same verdict, class and message.
 import { describe, expect, it } from 'vitest';
 
-import { parseOrigin } from '../../src/parse-origin';
-import { checkOptions, parseSettings, tlsWays, type SettingsKind } from '../../src/options';
-import { settle, trustsDefaultRoots } from '../../src/process-settings';
-import { peer, peerMajor } from '../../src/undici';
+import { parseOrigin } from '../../src/options/parse-origin';
+import { checkOptions, parseSettings, tlsWays, type SettingsKind } from '../../src/options/options';
+import { settle, trustsDefaultRoots } from '../../src/options/process-settings';
+import { peer, peerMajor } from '../../src/undici/undici';
 
 const ORIGIN = 'http://localhost:3000';
 

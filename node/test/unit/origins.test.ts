@@ -7,8 +7,8 @@ import {
   mergeOptions,
   parseOrigins,
   parsePattern,
-} from '../../src/origins';
-import { errors } from '../../src/undici';
+} from '../../src/options/origins';
+import { errors } from '../../src/undici/undici';
 
 /** The pattern that wins for `origin`, whatever the order in which they were given. */
 function winner(patterns: string[], origin: string): string | undefined {

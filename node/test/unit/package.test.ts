@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 
 import * as loader from '../../src/native/loader';
-import { peer, peerMajor } from '../../src/undici';
+import { peer, peerMajor } from '../../src/undici/undici';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const dodici = createRequire(import.meta.url)(join(root, 'dist/index.js')) as Record<

@@ -5,8 +5,8 @@ import { Readable } from 'node:stream';
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
-import { Client } from '../../src/client';
-import { symbols } from '../../src/undici';
+import { Client } from '../../src/dispatchers/client';
+import { symbols } from '../../src/undici/undici';
 import { control, flushed, turned } from '../support/addon';
 import { Recorder } from '../support/recorder';
 

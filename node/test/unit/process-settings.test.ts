@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { control, flushed } from '../support/addon';
 import { Recorder } from '../support/recorder';
-import { Pool } from '../../src/pool';
+import { Pool } from '../../src/dispatchers/pool';
 import { OptionKey } from '../../src/wire/generated';
 
 const get = () => ({ path: '/', method: 'GET' }) as never;

@@ -6,8 +6,8 @@ import { afterEach, describe, expect, it } from 'vitest';
 import * as peer from 'undici';
 
 import { control, flushed } from '../support/addon';
-import { Client } from '../../src/client';
-import { peerMajor } from '../../src/undici';
+import { Client } from '../../src/dispatchers/client';
+import { peerMajor } from '../../src/undici/undici';
 
 const handler = () => ({
   onRequestStart() {},

@@ -6,9 +6,9 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 
 import type { NativeAddon, NativeEnvironment } from '../../src/native/addon';
-import { defaultRoots, provideDefaultRoots } from '../../src/roots';
+import { defaultRoots, provideDefaultRoots } from '../../src/process/roots';
 
-const roots = fileURLToPath(new URL('../../dist/internal/roots.js', import.meta.url));
+const roots = fileURLToPath(new URL('../../dist/internal/process/roots.js', import.meta.url));
 /** A certificate that no Node knows. */
 const extra = fileURLToPath(new URL('../fixtures/extra-root.pem', import.meta.url));
 const [firstRoot] = tls.rootCertificates;

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { control, flushed, turned, type SubmittedRecord } from '../support/addon';
 import { Recorder } from '../support/recorder';
-import { Client } from '../../src/client';
+import { Client } from '../../src/dispatchers/client';
 import { PIECE_OVERHEAD, WINDOW } from '../../src/wire/generated';
 
 let client: Client;

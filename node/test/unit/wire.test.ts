@@ -10,7 +10,7 @@ import {
   RECORD_HEADER,
   WireBody,
 } from '../../src/wire/generated';
-import { bytesOfText as bytes } from '../../src/bytes';
+import { bytesOfText as bytes } from '../../src/wire/bytes';
 import { Pages } from '../../src/wire/pages';
 import { alignBatch, readBatch } from '../../src/wire/reader';
 import { SubmissionWriter } from '../../src/wire/writer';

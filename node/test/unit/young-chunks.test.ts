@@ -2,7 +2,7 @@
 
 import { expect, it } from 'vitest';
 
-import { YoungChunks } from '../../src/young-chunks';
+import { YoungChunks } from '../../src/session/young-chunks';
 
 const MIB = 1 << 20;
 

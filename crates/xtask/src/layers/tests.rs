@@ -154,9 +154,12 @@ fn the_addon_must_not_reach_past_the_engine() {
 
 #[test]
 fn only_the_native_directory_names_the_addon_file() {
-    assert_eq!(word("node/src/pool.ts", "load('./dodici.node')").len(), 1);
+    assert_eq!(
+        word("node/src/dispatchers/pool.ts", "load('./dodici.node')").len(),
+        1
+    );
     assert!(word("node/src/native/load.ts", "load('./dodici.node')").is_empty());
-    assert!(word("node/src/pool.ts", "import fs from 'node:fs'").is_empty());
+    assert!(word("node/src/dispatchers/pool.ts", "import fs from 'node:fs'").is_empty());
 }
 
 #[test]
@@ -169,12 +172,34 @@ fn only_two_files_import_the_peer() {
         "const u = await import('undici/lib/core/util.js')",
         "import 'undici'",
     ] {
-        assert_eq!(word("node/src/client.ts", text).len(), 1, "{text}");
-        assert!(word("node/src/undici.ts", text).is_empty());
+        assert_eq!(
+            word("node/src/dispatchers/client.ts", text).len(),
+            1,
+            "{text}"
+        );
+        assert!(word("node/src/undici/undici.ts", text).is_empty());
     }
-    assert!(word("node/src/client.ts", "import x from './undici.js'").is_empty());
-    assert!(word("node/src/client.ts", "throw new Error(`install 'undici'`)").is_empty());
-    assert!(word("node/src/client.ts", "import x from 'undici-types'").is_empty());
+    assert!(
+        word(
+            "node/src/dispatchers/client.ts",
+            "import x from './undici.js'"
+        )
+        .is_empty()
+    );
+    assert!(
+        word(
+            "node/src/dispatchers/client.ts",
+            "throw new Error(`install 'undici'`)"
+        )
+        .is_empty()
+    );
+    assert!(
+        word(
+            "node/src/dispatchers/client.ts",
+            "import x from 'undici-types'"
+        )
+        .is_empty()
+    );
 }
 
 #[test]

@@ -1,0 +1,197 @@
+/**
+ * A connection as JavaScript knows it: its details, and the socket it shows.
+ *
+ * What lives here: the record of a connection from its `connect` to its `disconnect`, and the
+ * stand-in for the socket, which lives in Rust. The native pool keeps one for each connection;
+ * diagnostics messages and undici's `kSocket` show the stand-in. It must not know requests.
+ */
+
+import { type AddressInfo, Socket } from 'node:net';
+
+import { closeReasonError } from './errors';
+import { type ConnectInfo, socketInfo } from './events';
+import type { Dispatcher } from '../undici/undici';
+import { WireCloseReason } from '../wire/generated';
+
+/** What a stand-in can do to its connection. */
+export interface SocketOwner {
+  readonly info: ConnectInfo;
+  /** Whether a request body that goes over it waits for room. */
+  readonly needsDrain: boolean;
+  /** Ends the connection, and what runs on it with `error`, or with one that says "closed". */
+  destroy(error: unknown): void;
+}
+
+/**
+ * What there is of a socket: addresses, its end, `close`, and whether it is full. It is a
+ * `net.Socket`, as undici's types and messages promise, but one that is not connected: it cannot be
+ * read or written, because the real one lives in Rust.
+ */
+export class ConnectionSocket extends Socket {
+  declare readonly alpnProtocol: string | false;
+  declare readonly encrypted: boolean;
+  declare destroyed: boolean;
+
+  readonly #owner: SocketOwner;
+
+  constructor(owner: SocketOwner) {
+    super();
+    this.#owner = owner;
+    const { localAddress, localPort, remoteAddress, remotePort, tls } = owner.info;
+    // A socket of Node's asks its handle, which this one does not have.
+    const values = {
+      connecting: false,
+      destroyed: false,
+      localAddress,
+      localPort,
+      localFamily: familyOf(localAddress),
+      remoteAddress,
+      remotePort,
+      remoteFamily: familyOf(remoteAddress),
+      alpnProtocol: tls?.alpn ?? false,
+      encrypted: tls !== undefined,
+    };
+    for (const [name, value] of Object.entries(values)) {
+      Object.defineProperty(this, name, {
+        configurable: true,
+        enumerable: true,
+        writable: true,
+        value,
+      });
+    }
+    const needDrain = { configurable: true, get: (): boolean => owner.needsDrain };
+    Object.defineProperty(this, 'writableNeedDrain', needDrain);
+    const state = (this as unknown as { _writableState: object })._writableState;
+    Object.defineProperty(state, 'needDrain', { ...needDrain, set: () => undefined });
+  }
+
+  /** The local end. */
+  override address(): AddressInfo | Record<string, never> {
+    const { localAddress, localPort } = this;
+    if (localAddress === undefined || localPort === undefined) return {};
+    return { address: localAddress, family: familyOf(localAddress) as string, port: localPort };
+  }
+
+  /** Closes the connection at once. `close` follows. */
+  override destroy(error?: Error): this {
+    if (this.destroyed) return this;
+    this.destroyed = true;
+    this.#owner.destroy(error ?? null);
+    return this;
+  }
+}
+
+function familyOf(address: string | undefined): 'IPv4' | 'IPv6' | undefined {
+  if (address === undefined) return undefined;
+  return address.includes(':') ? 'IPv6' : 'IPv4';
+}
+
+interface PromiseWithEnd {
+  readonly promise: Promise<void>;
+  readonly resolve: () => void;
+}
+
+/** What a connection tells and asks. */
+export interface ConnectionHost {
+  /** Closes the connection with this serial number; its `disconnect` follows. */
+  destroyConnection(connection: Connection, error: unknown): void;
+  /** As `destroyConnection`, when nothing runs on it. */
+  endConnection(connection: Connection): void;
+  /** As `endConnection`, but what runs on it is sent anew, or ends first. */
+  giveUpConnection(connection: Connection): void;
+  /** Whether a request body that goes over its connections waits for room. */
+  readonly needsDrain: boolean;
+}
+
+/** The client that events name. */
+export type ConnectionClient = Dispatcher;
+
+/** See above. */
+export class Connection implements SocketOwner {
+  /** The error that the user ended it with; `null` if there is none. */
+  destroyError: unknown = null;
+  /** What undici's users see as the client of this connection, made when somebody looks. */
+  client: ConnectionClient | null = null;
+  /** Requests that an HTTP/2 connection takes at once; one until the server has said. */
+  streams = 1;
+  /** Until it no longer counts; `whenEnded` and the socket's `close` follow. */
+  isUp = true;
+  /** The host was asked to end it. */
+  isEnding = false;
+
+  readonly #host: ConnectionHost;
+  #socket: ConnectionSocket | null = null;
+  #end: PromiseWithEnd | null = null;
+  #hasEnded = false;
+
+  constructor(
+    readonly serial: number,
+    readonly info: ConnectInfo,
+    host: ConnectionHost,
+  ) {
+    this.#host = host;
+  }
+
+  /** The same object whoever asks. */
+  get socket(): ConnectionSocket {
+    return (this.#socket ??= new ConnectionSocket(this));
+  }
+
+  /** Whether its requests are streams of their own. */
+  get isMultiplexed(): boolean {
+    return this.info.protocol === 'h2';
+  }
+
+  destroy(error: unknown): void {
+    this.destroyError = error;
+    this.#host.destroyConnection(this, error);
+  }
+
+  get needsDrain(): boolean {
+    return this.isUp && this.#host.needsDrain;
+  }
+
+  /** The body that waited has left: whoever looks at the socket hears of it. */
+  drained(): void {
+    this.#socket?.emit('drain');
+  }
+
+  /** Ends it with this error while nothing runs on it. */
+  end(error: Error): void {
+    this.destroyError = error;
+    this.#host.endConnection(this);
+  }
+
+  /** A request that was about to leave on it was aborted; what runs on it is not harmed. */
+  giveUp(): void {
+    this.#host.giveUpConnection(this);
+  }
+
+  /** What a request on it fails with when it is closed without a reason. */
+  closedError(): Error {
+    return closeReasonError(WireCloseReason.IoError, { socket: socketInfo(this.info, 0, 0) });
+  }
+
+  /** Resolves when it has ended. */
+  get whenEnded(): Promise<void> {
+    if (this.#hasEnded) return Promise.resolve();
+    if (this.#end === null) {
+      let resolve: () => void = () => undefined;
+      const promise = new Promise<void>((done) => {
+        resolve = done;
+      });
+      this.#end = { promise, resolve };
+    }
+    return this.#end.promise;
+  }
+
+  /** It has ended: the stand-in, if somebody has it, says so. */
+  ended(): void {
+    this.#hasEnded = true;
+    this.#end?.resolve();
+    const socket = this.#socket;
+    if (socket === null) return;
+    socket.destroyed = true;
+    socket.emit('close', this.destroyError !== null);
+  }
+}

@@ -1,0 +1,299 @@
+/**
+ * The byte stream that an upgrade or CONNECT leaves behind.
+ *
+ * What lives here: a Duplex over the slot of a request that was upgraded. The exchange makes it and
+ * hands it to `onRequestUpgrade`; from then on it owns the slot. It must not know handlers.
+ *
+ * Reading is under the same credit as response bodies, writing under the same `Pull` as request
+ * bodies.
+ */
+
+import { Duplex } from 'node:stream';
+
+import { type Bytes, partOf, sizeOf, viewedBytes } from '../wire/bytes';
+import { decodeError } from './errors';
+import type { Session, SlotOwner } from '../session/session';
+import { setImmediate } from '../process/timers';
+import { errors } from '../undici/undici';
+import { BODY_SLICE, PIECE_OVERHEAD, WINDOW } from '../wire/generated';
+import type { SubmissionWriter } from '../wire/writer';
+
+type Done = (error?: Error | null) => void;
+
+interface PendingWrite {
+  readonly bytes: Bytes;
+  readonly size: number;
+  offset: number;
+  readonly done: Done;
+}
+
+/** Bytes as a Buffer of the same memory, which says of itself what is so; all else as it is. */
+function measured(chunk: unknown): unknown {
+  const bytes = viewedBytes(chunk);
+  return bytes === null ? chunk : partOf(bytes, 0, sizeOf(bytes));
+}
+
+/** A Duplex with the few methods of `net.Socket` that users of upgraded sockets call. */
+export class UpgradedSocket extends Duplex implements SlotOwner {
+  readonly slot: number;
+  readonly generation: number;
+  readonly bodyLeftAt = 0;
+  readonly #session: Session;
+  readonly #writer: SubmissionWriter;
+
+  #owed = 0;
+  #readEnded = false;
+  #writeEnded = false;
+  #credit = 0;
+  #pending: PendingWrite | null = null;
+  #final: Done | null = null;
+
+  #referenced = true;
+  #open = true;
+  /** Rust has let go of the stream. */
+  #settled = false;
+  #timer: NodeJS.Timeout | undefined;
+  #idleTimeout = 0;
+
+  constructor(
+    session: Session,
+    owner: { readonly slot: number; readonly generation: number },
+    writer: SubmissionWriter,
+  ) {
+    // As net.connect does: the end of one side ends the other.
+    super({ allowHalfOpen: false, autoDestroy: true });
+    this.slot = owner.slot;
+    this.generation = owner.generation;
+    this.#session = session;
+    this.#writer = writer;
+    session.occupy(this);
+    session.hold();
+  }
+
+  // Reading ----------------------------------------------------------------------------------
+
+  /** An empty chunk is the peer's end, after which we may still be asked for what we write. */
+  onData(chunk: Buffer): void {
+    if (chunk.length === 0) {
+      this.#endReading();
+      return;
+    }
+    this.#touch();
+    this.#owed += chunk.length + PIECE_OVERHEAD;
+    if (this.push(chunk)) this.#returnCredit();
+  }
+
+  /** Both sides have ended; over HTTP/2 the peer's end is that too, and what still waits is lost. */
+  onEnd(): void {
+    this.#settled = true;
+    this.#credit = Infinity;
+    this.#send();
+    if (!this.#readEnded) this.#endReading();
+  }
+
+  // The end can come in one batch with the upgrade, when the handler's listeners are not there yet.
+  // As with a socket, it is a turn of the event loop of its own.
+
+  #endReading(): void {
+    this.#readEnded = true;
+    setImmediate(this.#tellEnd);
+  }
+
+  /**
+   * The end is told when all that came before has been read by somebody who still wants more, and
+   * when what was written meanwhile has left: it ends the other side too, and undici's WebSocket,
+   * which answers what it reads and waits when that does not leave, would lose its last answers.
+   */
+  readonly #tellEnd = (): void => {
+    if (this.destroyed) return;
+    if (this.writableNeedDrain) {
+      this.once('drain', () => setImmediate(this.#tellEnd));
+      return;
+    }
+    if (this.readableFlowing === false && this.listenerCount('readable') === 0) {
+      this.once('resume', () => setImmediate(this.#tellEnd));
+      return;
+    }
+    if (this.readableFlowing === true && this.readableLength > 0) {
+      setImmediate(this.#tellEnd);
+      return;
+    }
+    this.push(null);
+    // Nobody may be reading: the end must still be noticed.
+    this.read(0);
+  };
+
+  onError(batch: Buffer, start: number, end: number): void {
+    this.#settled = true;
+    const error = decodeError(batch, start, end);
+    setImmediate(() => this.destroy(error));
+  }
+
+  override _read(): void {
+    this.#returnCredit();
+  }
+
+  #returnCredit(): void {
+    // Half of the window at a time, as for response bodies.
+    if (this.#owed < WINDOW / 2 || !this.#open) return;
+    this.#writer.credit(this.slot, this.generation, this.#owed);
+    this.#owed = 0;
+    this.#session.scheduleFlush();
+  }
+
+  // Writing ----------------------------------------------------------------------------------
+
+  onPull(bytes: number): void {
+    this.#credit += bytes;
+    this.#send();
+  }
+
+  // Node's streams believe what a chunk says of itself, so they get it measured.
+
+  override write(chunk: unknown, ...rest: unknown[]): boolean {
+    return super.write(measured(chunk), ...(rest as []));
+  }
+
+  override end(chunk?: unknown, ...rest: unknown[]): this {
+    return super.end(measured(chunk), ...(rest as []));
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: Done): void {
+    this.#touch();
+    const bytes = viewedBytes(chunk) as Bytes;
+    this.#pending = { bytes, size: sizeOf(bytes), offset: 0, done };
+    this.#send();
+  }
+
+  override _final(done: Done): void {
+    this.#final = done;
+    this.#send();
+  }
+
+  #send(): void {
+    if (!this.#open) return;
+    const pending = this.#pending;
+    if (pending !== null) {
+      if (sizeOf(pending.bytes) !== pending.size) {
+        this.destroy(
+          new errors.InvalidArgumentError(
+            'the memory of a chunk was detached while it was written',
+          ),
+        );
+        return;
+      }
+      while (this.#credit > 0 && pending.offset < pending.size) {
+        const size = Math.min(pending.size - pending.offset, this.#credit, BODY_SLICE);
+        const end = pending.offset + size;
+        this.#writer.bodyChunk(this.slot, this.generation, pending.bytes, pending.offset, end);
+        pending.offset = end;
+        this.#credit -= size;
+      }
+      this.#session.scheduleFlush();
+      if (pending.offset < pending.size) return;
+      this.#pending = null;
+      pending.done();
+    }
+    if (this.#final !== null && this.#pending === null && !this.#writeEnded) {
+      this.#writeEnded = true;
+      this.#writer.bodyEnd(this.slot, this.generation);
+      this.#session.scheduleFlush();
+      this.#final();
+    }
+  }
+
+  // End --------------------------------------------------------------------------------------
+
+  override _destroy(error: Error | null, done: Done): void {
+    clearTimeout(this.#timer);
+    if (this.#open) {
+      this.#open = false;
+      if (this.#settled) {
+        this.#session.free(this);
+      } else if (this.#readEnded && this.#writeEnded) {
+        // Rust finishes by itself. A cancel could cut off bytes that it still sends, and so could
+        // another request in this slot.
+        this.#session.cancelled(this);
+      } else {
+        this.#session.free(this);
+        this.#writer.cancel(this.slot, this.generation);
+        this.#session.scheduleFlush();
+      }
+      if (this.#referenced) this.#session.release();
+    }
+    const pending = this.#pending;
+    this.#pending = null;
+    pending?.done(error ?? new errors.RequestAbortedError());
+    done(error);
+  }
+
+  // As net.Socket ----------------------------------------------------------------------------
+
+  /** Keeps the process alive while the stream is open; the default. */
+  ref(): this {
+    if (!this.#referenced && this.#open) this.#session.hold();
+    this.#referenced = true;
+    return this;
+  }
+
+  unref(): this {
+    if (this.#referenced && this.#open) this.#session.release();
+    this.#referenced = false;
+    return this;
+  }
+
+  /** Emits `timeout` after `milliseconds` without traffic; 0 never. */
+  setTimeout(milliseconds: number, callback?: () => void): this {
+    this.#idleTimeout = milliseconds;
+    if (callback) {
+      if (milliseconds > 0) this.once('timeout', callback);
+      else this.removeListener('timeout', callback);
+    }
+    this.#touch();
+    return this;
+  }
+
+  #touch(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#idleTimeout <= 0 || !this.#open) return;
+    this.#timer = setTimeout(() => this.emit('timeout'), this.#idleTimeout);
+    this.#timer.unref();
+  }
+
+  /** The pool's option decides. */
+  setNoDelay(): this {
+    return this;
+  }
+
+  /** The pool's option decides. */
+  setKeepAlive(): this {
+    return this;
+  }
+
+  /** Ends the stream, and destroys it once everything written has left. */
+  destroySoon(): void {
+    if (this.writable) this.end();
+    if (this.writableFinished) this.destroy();
+    else this.once('finish', () => this.destroy());
+  }
+
+  // Heads -------------------------------------------------------------------------------------
+
+  onHead(): void {
+    this.#unexpected();
+  }
+
+  onInformational(): void {
+    this.#unexpected();
+  }
+
+  onUpgrade(): void {
+    this.#unexpected();
+  }
+
+  /** After an upgrade there are bytes and no more heads: one would be a bug on the other side. */
+  #unexpected(): void {
+    this.destroy(new errors.InformationalError('a head arrived on an upgraded stream'));
+  }
+}

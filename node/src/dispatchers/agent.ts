@@ -1,0 +1,319 @@
+/**
+ * `Agent`: a pool for each origin, made when the first request needs it.
+ *
+ * What lives here: undici's Agent over our pools, and what undici's lacks: options for single
+ * origins. Users construct it; `install()` and the top-level functions use one. It must not know
+ * the session, nor what a pool does with a request.
+ */
+
+import type { EventEmitter } from 'node:events';
+
+import { Client } from './client';
+import { checkCredentials } from './credentials';
+import { readCounters } from './delegate';
+import { DispatcherBase, hideFields } from './dispatcher-base';
+import { configureEnvironment } from '../session/environment';
+import type { DispatchHandler, DispatchOptions } from '../undici/handler-types';
+import { checkOptions } from '../options/options';
+import { ownOptions, spread } from '../options/own-options';
+import {
+  checkOriginOptions,
+  findRule,
+  mergeOptions,
+  type OriginRule,
+  parseOrigins,
+} from '../options/origins';
+import { isUrl, parseOrigin } from '../options/parse-origin';
+import { Pool } from './pool';
+import type { AgentOptions, AgentStats, OriginOptions } from '../options/types';
+import { type Dispatcher, errors, symbols, toPeerHandler } from '../undici/undici';
+
+type Factory = (origin: string | URL, options: object) => Dispatcher;
+type Options = Readonly<Record<string, unknown>>;
+
+type OriginChooser = (origin: string) => OriginOptions | null | undefined;
+
+/** How `origins` was given. */
+type OriginConfiguration =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'rules'; readonly rules: readonly OriginRule[] }
+  | { readonly kind: 'function'; readonly choose: OriginChooser };
+
+/** Options that the agent keeps for itself. */
+const AGENT_ONLY = ['factory', 'maxOrigins', 'origins', 'ioThreads'];
+
+const MAX_IO_THREADS = 64;
+
+let ioThreads: number | undefined;
+
+/** I/O threads belong to the process: the first agent that names a number decides. */
+function chooseIoThreads(value: unknown): void {
+  if (value === undefined || value === null) return;
+  if (!Number.isInteger(value) || (value as number) < 1 || (value as number) > MAX_IO_THREADS) {
+    // Loaded here: importing the package must not wait for it.
+    const { availableParallelism } = require('node:os') as typeof import('node:os');
+    throw new errors.InvalidArgumentError(
+      `ioThreads must be an integer from 1 to ${MAX_IO_THREADS} (this machine runs ${availableParallelism()} threads at a time)`,
+    );
+  }
+  if (ioThreads !== undefined) return;
+  if (configureEnvironment({ ioThreads: value as number })) ioThreads = value as number;
+}
+
+function defaultFactory(origin: string | URL, options: object): Dispatcher {
+  return kindOf(options) === 'client' ? new Client(origin, options) : new Pool(origin, options);
+}
+
+function kindOf(options: object): 'client' | 'pool' {
+  return spread(options)['connections'] === 1 ? 'client' : 'pool';
+}
+
+function readOrigins(
+  origins: unknown,
+  base: Options,
+  isDefaultFactory: boolean,
+): OriginConfiguration {
+  if (origins === undefined || origins === null) return { kind: 'none' };
+  if (typeof origins === 'function') {
+    return {
+      kind: 'function',
+      choose: origins as OriginChooser,
+    };
+  }
+  if (typeof origins !== 'object' || Array.isArray(origins)) {
+    throw new errors.InvalidArgumentError('origins must be an object or a function');
+  }
+  const rules = parseOrigins(origins);
+  if (isDefaultFactory) {
+    for (const { pattern, options } of rules) {
+      const merged = mergeOptions(base, options);
+      named(`origins[${JSON.stringify(pattern.text)}]`, () => {
+        checkCredentials(checkOptions(merged, kindOf(merged)).connect);
+      });
+    }
+  }
+  return { kind: 'rules', rules };
+}
+
+/** Runs a check and puts the place in front of what it complains about. */
+function named(where: string, check: () => void): void {
+  try {
+    check();
+  } catch (error) {
+    if (error instanceof errors.InvalidArgumentError) {
+      throw new errors.InvalidArgumentError(`${where}: ${error.message}`);
+    }
+    throw error;
+  }
+}
+
+/** Copies what the caller might change later, one level deep. */
+function copy(value: unknown): unknown {
+  return typeof value === 'object' && value !== null ? { ...value } : value;
+}
+
+function unwrapEntry(entry: Dispatcher | { readonly dispatcher: Dispatcher }): Dispatcher {
+  // Own, because `in` would also find what someone put on `Object.prototype`.
+  return Object.hasOwn(entry, 'dispatcher')
+    ? (entry as { readonly dispatcher: Dispatcher }).dispatcher
+    : (entry as Dispatcher);
+}
+
+/** A pool for each origin. See the README for `origins` and `ioThreads`; the rest is undici's. */
+export class Agent extends DispatcherBase {
+  static {
+    // What undici's own classes look at when an Agent stands behind them.
+    Object.defineProperty(this.prototype, symbols.kRunning, {
+      configurable: true,
+      get(this: Agent) {
+        return this.dispatchers().reduce((sum, pool) => sum + readCounters(pool).running, 0);
+      },
+    });
+    Object.defineProperty(this.prototype, symbols.kClients, {
+      configurable: true,
+      get(this: Agent) {
+        return this.pools;
+      },
+    });
+  }
+
+  private readonly factory: Factory;
+  private readonly maxOrigins: number;
+  private readonly poolOptions: Options;
+  private readonly allowH2: unknown;
+  private readonly origins: OriginConfiguration;
+  /**
+   * By origin, as `URL` spells it, or by that and `#http1-only` where HTTP/2 is off. undici's MockAgent puts its own
+   * dispatchers in here, undici 7's wrapped in an object.
+   */
+  private readonly pools = new Map<string, Dispatcher | { readonly dispatcher: Dispatcher }>();
+  /** How many pools each origin has: one, or two where only some requests forbid HTTP/2. */
+  private readonly poolsOfOrigin = new Map<string, number>();
+
+  /**
+   * @throws InvalidArgumentError for a bad option, here or in `origins`, and for a bad pattern.
+   */
+  constructor(options?: AgentOptions) {
+    const given = ownOptions(options);
+    const { factory = defaultFactory, maxOrigins = Infinity, connect, tls } = given;
+    if (typeof factory !== 'function') {
+      throw new errors.InvalidArgumentError('factory must be a function.');
+    }
+    if (
+      connect !== undefined &&
+      connect !== null &&
+      typeof connect !== 'function' &&
+      typeof connect !== 'object'
+    ) {
+      throw new errors.InvalidArgumentError('connect must be a function or an object');
+    }
+    if (typeof maxOrigins !== 'number' || Number.isNaN(maxOrigins) || maxOrigins <= 0) {
+      throw new errors.InvalidArgumentError('maxOrigins must be a number greater than 0');
+    }
+
+    const poolOptions: Record<string, unknown> = {
+      ...given,
+      connect: copy(connect),
+      tls: copy(tls),
+    };
+    for (const name of AGENT_ONLY) Reflect.deleteProperty(poolOptions, name);
+    const isDefaultFactory = factory === defaultFactory;
+    if (isDefaultFactory) {
+      checkCredentials(checkOptions(poolOptions, kindOf(poolOptions)).connect);
+    }
+    const origins = readOrigins(given['origins'], poolOptions, isDefaultFactory);
+    chooseIoThreads(given['ioThreads']);
+
+    super(given);
+    this.factory = factory as Factory;
+    this.maxOrigins = maxOrigins;
+    this.poolOptions = poolOptions;
+    this.allowH2 = given['allowH2'];
+    this.origins = origins;
+    hideFields(this, 'poolOptions', 'allowH2', 'origins', 'pools');
+  }
+
+  /** Counters of each origin's pool or client. */
+  get stats(): AgentStats {
+    const stats: AgentStats = {};
+    for (const pool of this.dispatchers()) {
+      const { stats: own } = pool as { stats?: AgentStats[string] };
+      const url = (pool as unknown as Record<symbol, unknown>)[symbols.kUrl];
+      if (own !== undefined && url instanceof URL) stats[url.origin] = own;
+    }
+    return stats;
+  }
+
+  protected override dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean {
+    const given = options.origin;
+    if (!given || (typeof given !== 'string' && !isUrl(given))) {
+      throw new errors.InvalidArgumentError('opts.origin must be a non-empty string or URL.');
+    }
+    const allowH2 = (options as { allowH2?: unknown }).allowH2 ?? this.allowH2;
+    const suffix = allowH2 === false ? '#http1-only' : '';
+    const origin = this.originOf(given, suffix);
+    const key = origin + suffix;
+    if (this.poolsOfOrigin.size >= this.maxOrigins && !this.poolsOfOrigin.has(origin)) {
+      throw new errors.MaxOriginsReachedError();
+    }
+    const entry = this.pools.get(key);
+    const pool =
+      entry === undefined
+        ? this.addPool(given, origin, key, allowH2 === false)
+        : unwrapEntry(entry);
+    const receiver = takesNewHandlers(pool) ? handler : toPeerHandler(handler);
+    return pool.dispatch(options as unknown as Dispatcher.DispatchOptions, receiver);
+  }
+
+  /** However an origin is spelled, it has one pool; what `factory` alone can read is its own name. */
+  private originOf(given: string | URL, suffix: string): string {
+    const text = String(given);
+    if (this.pools.has(text + suffix)) return text;
+    try {
+      return parseOrigin(given).origin;
+    } catch {
+      return text;
+    }
+  }
+
+  protected override async closeGracefully(): Promise<void> {
+    const pools = this.dispatchers();
+    this.pools.clear();
+    await Promise.all(pools.map((pool) => pool.close()));
+  }
+
+  protected override async destroyNow(error: Error): Promise<void> {
+    const pools = this.dispatchers();
+    this.pools.clear();
+    await Promise.all(pools.map((pool) => pool.destroy(error)));
+  }
+
+  private dispatchers(): Dispatcher[] {
+    return Array.from(this.pools.values(), unwrapEntry);
+  }
+
+  private addPool(given: string | URL, origin: string, key: string, isHttp1: boolean): Dispatcher {
+    const options = this.optionsFor(given);
+    const pool = this.factory(given, isHttp1 ? { ...options, allowH2: false } : options);
+    const events = pool as EventEmitter;
+    type Event = [url: URL, targets: readonly Dispatcher[], ...rest: unknown[]];
+    const forward =
+      (name: string) =>
+      (...[url, targets, ...rest]: Event) => {
+        if (name === 'disconnect' || name === 'connectionError') {
+          this.closeIfUnused(pool, origin, key);
+        }
+        (this as EventEmitter).emit(name, url, [this, ...targets], ...rest);
+      };
+    for (const name of ['drain', 'connect', 'disconnect', 'connectionError']) {
+      events.on(name, forward(name));
+    }
+    this.pools.set(key, pool);
+    this.poolsOfOrigin.set(origin, (this.poolsOfOrigin.get(origin) ?? 0) + 1);
+    return pool;
+  }
+
+  /** A pool without connections and requests goes, so that many origins cost nothing for ever. */
+  private closeIfUnused(pool: Dispatcher, origin: string, key: string): void {
+    if (this.pools.get(key) !== pool) return;
+    const { connected, busy, pending } = readCounters(pool);
+    if (connected > 0 || busy || pending > 0) return;
+    this.pools.delete(key);
+    const left = (this.poolsOfOrigin.get(origin) ?? 1) - 1;
+    if (left > 0) this.poolsOfOrigin.set(origin, left);
+    else this.poolsOfOrigin.delete(origin);
+    if (!(pool as { destroyed?: boolean }).destroyed) void pool.close();
+  }
+
+  private optionsFor(given: string | URL): Options {
+    switch (this.origins.kind) {
+      case 'none':
+        return this.poolOptions;
+      case 'rules': {
+        const rule = findRule(this.origins.rules, parseOrigin(given));
+        return rule === undefined ? this.poolOptions : mergeOptions(this.poolOptions, rule.options);
+      }
+      case 'function': {
+        const { origin } = parseOrigin(given);
+        const options = this.origins.choose(origin);
+        if (options === undefined || options === null) return this.poolOptions;
+        const where = `origins(${JSON.stringify(origin)})`;
+        return mergeOptions(this.poolOptions, checkOriginOptions(options, where));
+      }
+    }
+  }
+}
+
+/** What has a `dispatch` of its own, as the peer's mocks over our classes have, follows the peer. */
+function takesNewHandlers(pool: Dispatcher): boolean {
+  return pool instanceof DispatcherBase && pool.dispatch === DispatcherBase.prototype.dispatch;
+}
+
+/** Types under the names that undici's declarations give them. */
+// eslint-disable-next-line @typescript-eslint/no-namespace -- undici's users write Agent.Options
+export declare namespace Agent {
+  /** Options of the constructor. */
+  export type Options = AgentOptions;
+  /** Options of `dispatch()`. */
+  export type DispatchOptions = Dispatcher.DispatchOptions;
+}

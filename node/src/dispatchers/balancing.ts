@@ -1,0 +1,118 @@
+/**
+ * `BalancedPool` and `RoundRobinPool`: the peer's choice among upstreams and connections, over our
+ * pools and clients.
+ *
+ * What lives here: what these classes are made of by default. All else is the peer's. It must not
+ * know how they choose.
+ */
+
+import { Client } from './client';
+import { composedForBoth, takesBoth } from '../undici/generations';
+import { wrapHandler } from '../undici/legacy-handler';
+import { ownOptions, spread, unpolluted } from '../options/own-options';
+import { Pool } from './pool';
+import {
+  type Dispatcher,
+  peer,
+  peerMajor,
+  type Pool as PeerPool,
+  type RoundRobinPool as PeerRoundRobinPool,
+} from '../undici/undici';
+
+type Options = Record<string, unknown>;
+type Interceptor = Dispatcher.DispatcherComposeInterceptor;
+
+/** undici 8's classes take handlers of its own generation only, undici 7's both. */
+function receiver(handler: Dispatcher.DispatchHandler): Dispatcher.DispatchHandler {
+  if (peerMajor === 7 || !handler || typeof handler !== 'object') return handler;
+  return wrapHandler(handler) as Dispatcher.DispatchHandler;
+}
+
+/** A pool for each upstream, each used by its weight; options are undici's. */
+export class BalancedPool extends peer.BalancedPool {
+  static {
+    takesBoth(this.prototype.dispatch);
+  }
+
+  constructor(upstreams?: string | URL | (string | URL)[], options?: BalancedPool.Options) {
+    const given = ownOptions(options);
+    super(upstreams as never, spread(given, { factory: given['factory'] ?? makePool }));
+  }
+
+  override dispatch(
+    options: Dispatcher.DispatchOptions,
+    handler: Dispatcher.DispatchHandler,
+  ): boolean {
+    return super.dispatch(unpolluted(options), receiver(handler));
+  }
+
+  override compose(...interceptors: Interceptor[]): Dispatcher.ComposedDispatcher;
+  override compose(interceptors: Interceptor[]): Dispatcher.ComposedDispatcher;
+  override compose(...interceptors: unknown[]): Dispatcher.ComposedDispatcher {
+    return composedForBoth(super.compose(...(interceptors as Interceptor[])));
+  }
+}
+
+function makePool(origin: string | URL, options: object): Dispatcher {
+  return new Pool(origin, options);
+}
+
+/** What is the pool's own, and no option of its clients. */
+const POOL_ONLY = ['connections', 'clientTtl', 'factory'];
+
+type ClientFactory = (origin: string | URL, options: object) => Dispatcher;
+
+/** Connections to one origin, used in turn; options are undici's. */
+export class RoundRobinPool extends peer.RoundRobinPool {
+  static {
+    takesBoth(this.prototype.dispatch);
+  }
+
+  constructor(origin: string | URL, options?: RoundRobinPool.Options) {
+    const given = ownOptions(options);
+    super(origin, spread(given, { factory: clientFactory(given) }));
+  }
+
+  override dispatch(
+    options: Dispatcher.DispatchOptions,
+    handler: Dispatcher.DispatchHandler,
+  ): boolean {
+    return super.dispatch(unpolluted(options), receiver(handler));
+  }
+
+  override compose(...interceptors: Interceptor[]): Dispatcher.ComposedDispatcher;
+  override compose(interceptors: Interceptor[]): Dispatcher.ComposedDispatcher;
+  override compose(...interceptors: unknown[]): Dispatcher.ComposedDispatcher {
+    return composedForBoth(super.compose(...(interceptors as Interceptor[])));
+  }
+}
+
+/**
+ * The options are the user's, and not those that the peer hands over: of these it has made a
+ * JavaScript connector. What is no function is left for the peer to refuse.
+ */
+function clientFactory(given: Options): unknown {
+  const { factory = makeClient } = given;
+  if (typeof factory !== 'function') return factory;
+  const options = { ...given };
+  for (const name of POOL_ONLY) Reflect.deleteProperty(options, name);
+  return (origin: string | URL) => (factory as ClientFactory)(origin, { ...options });
+}
+
+function makeClient(origin: string | URL, options: object): Dispatcher {
+  return new Client(origin, options);
+}
+
+/** Types under the names that undici's declarations give them. */
+// eslint-disable-next-line @typescript-eslint/no-namespace -- undici's users write BalancedPool.Options
+export declare namespace BalancedPool {
+  /** Options of the constructor. */
+  export type Options = PeerPool.Options;
+}
+
+/** Types under the names that undici's declarations give them. */
+// eslint-disable-next-line @typescript-eslint/no-namespace -- undici's users write RoundRobinPool.Options
+export declare namespace RoundRobinPool {
+  /** Options of the constructor. */
+  export type Options = PeerRoundRobinPool.Options;
+}

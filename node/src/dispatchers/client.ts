@@ -1,0 +1,128 @@
+/**
+ * `Client`: one origin, one connection.
+ *
+ * What lives here: undici's Client over the engine. Users and `Agent` construct it. It must not
+ * know requests.
+ */
+
+import type { Connection } from '../connection/connection';
+import { queueOf, sessionOf } from './internals';
+import type { OriginPool } from '../origin/origin-pool';
+import { PooledDispatcher } from './pooled-dispatcher';
+import type { ClientOptions } from '../options/types';
+import { type Dispatcher, symbols } from '../undici/undici';
+
+/** A client's counters at one moment. */
+export class ClientStats {
+  readonly connected: boolean;
+  /** Requests not yet written. */
+  readonly pending: number;
+  /** Requests written and not answered. */
+  readonly running: number;
+  /** Both. */
+  readonly size: number;
+
+  constructor(counters: { connected: number; pending: number; running: number; size: number }) {
+    this.connected = counters.connected > 0;
+    this.pending = counters.pending;
+    this.running = counters.running;
+    this.size = counters.size;
+  }
+}
+
+/** A dispatcher with one connection to one origin; options are undici's. */
+export class Client extends PooledDispatcher {
+  static {
+    Object.defineProperty(this.prototype, symbols.kConnect, {
+      configurable: true,
+      writable: true,
+      value: function connect(this: Client, connected: () => void): void {
+        this.connectNow(connected);
+      },
+    });
+    Object.defineProperty(this.prototype, symbols.kSocket, {
+      configurable: true,
+      get(this: Client) {
+        return this.socket;
+      },
+    });
+    const internal = (name: string, read: (pool: OriginPool) => unknown): void => {
+      const symbol = symbols[name];
+      if (symbol === undefined) return;
+      Object.defineProperty(this.prototype, symbol, {
+        configurable: true,
+        get(this: Client) {
+          const peer = this.standIn.serving;
+          return peer === null ? read(this.pool) : peer[symbol];
+        },
+      });
+    };
+    internal('kMaxConcurrentStreams', (pool) => pool.concurrency);
+    // What runs stands before what is pending, and what has settled is not in the queue.
+    internal('kQueue', (pool) => (pool.settings.kind === 'client' ? queueOf(pool) : []));
+    internal('kRunningIdx', () => 0);
+    internal('kPendingIdx', (pool) =>
+      pool.settings.kind === 'client' ? pool.counters.running : 0,
+    );
+    internal('kHTTP2Session', (pool) => (pool.settings.kind === 'client' ? sessionOf(pool) : null));
+  }
+
+  /**
+   * @throws InvalidArgumentError with undici's message for a bad origin or option, and for a
+   * `connect` option that the engine cannot honour.
+   */
+  constructor(origin: string | URL, options?: ClientOptions) {
+    super('client', origin, options);
+  }
+
+  /** Requests that may be under way at a time; 0 closes the connection after each. */
+  get pipelining(): number {
+    return this.pool.pipelining;
+  }
+
+  set pipelining(value: number) {
+    this.pool.pipelining = value;
+    const peer = this.standIn.serving;
+    if (peer !== null) Object.assign(peer, { pipelining: value });
+  }
+
+  /** Counters at this moment. */
+  get stats(): ClientStats {
+    return new ClientStats(this.counters);
+  }
+
+  /** The dispatcher alone: undici's clients are what events of a connection name last. */
+  override targetsOf(_connection: Connection | null): readonly Dispatcher[] {
+    return [this];
+  }
+
+  /** Connects although there is no request, if it has not. */
+  private connectNow(connected: () => void): void {
+    const peer = this.standIn.now();
+    if (peer === null) {
+      this.pool.connect();
+      this.once('connect', connected);
+    } else {
+      (peer[symbols.kConnect] as (connected: () => void) => void).call(peer, connected);
+    }
+  }
+
+  /** What stands for the socket; `null` without a connection. */
+  private get socket(): unknown {
+    const peer = this.standIn.serving;
+    if (peer !== null) return peer[symbols.kSocket];
+    for (const connection of this.connections) return connection.socket;
+    return null;
+  }
+
+  protected override get connectedForPeer(): boolean {
+    return this.counters.connected > 0;
+  }
+}
+
+/** Types under the names that undici's declarations give them. */
+// eslint-disable-next-line @typescript-eslint/no-namespace -- undici's users write Client.Options
+export declare namespace Client {
+  /** Options of the constructor. */
+  export type Options = ClientOptions;
+}

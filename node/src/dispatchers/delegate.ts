@@ -1,0 +1,170 @@
+/**
+ * Requests that the peer's own classes serve.
+ *
+ * What lives here: the hand-over to undici's class of the same name, for good where only JavaScript
+ * can honour an option, for as long as somebody has replaced Node's sockets, and where TLS is too old for the engine. Our dispatchers have
+ * a `StandIn` each, so that the user always holds our class. It must not know the session: nothing of
+ * such a request reaches the engine.
+ *
+ * Requests of a stand-in behave, fail and perform as undici's do.
+ */
+
+import type { EventEmitter } from 'node:events';
+
+import type { PoolCounters } from '../origin/capacity';
+import type { SettingsKind } from '../options/options';
+import { ownOptions } from '../options/own-options';
+import { rememberOldServer } from '../undici/old-servers';
+import { type PeerReason, reasonNow, type ReasonState } from '../undici/peer-reasons';
+import { type Dispatcher, peer, symbols } from '../undici/undici';
+
+/** A TLS server that the peer may serve if the engine has nothing in common with it. */
+export interface TlsServer {
+  /** What decides whether there is something. */
+  readonly key: string;
+  readonly origin: string;
+}
+
+/** What the peer's classes show beside `Dispatcher`'s methods. */
+export type PeerDispatcher = Dispatcher & Readonly<Record<symbol, unknown>>;
+
+/**
+ * The peer's dispatcher in the place of the engine.
+ *
+ * ```text
+ * none ─ a reason ─▶ serving ─ the reason is gone, or another ─▶ leaving ─ idle ─▶ closed
+ * ```
+ *
+ * A request goes where it belongs when it is dispatched, and ends there: the engine's run on while the
+ * peer serves, and those of a stand-in that leaves are finished by it. The engine keeps its idle
+ * connections meanwhile; a stand-in that leaves closes its own, which somebody else may have made.
+ */
+export class StandIn {
+  /** Why it serves for good; `null`: only while the process asks for it. */
+  readonly reason: PeerReason | null;
+  readonly #make: (() => Dispatcher) | null;
+  readonly #mayBeTls: boolean;
+  readonly #server: TlsServer | null;
+  #serving: PeerDispatcher | null = null;
+  #state: ReasonState | null = null;
+  readonly #leaving = new Set<Dispatcher>();
+
+  /**
+   * `make` is called at once where there is a `reason`, and what it throws is thrown; `null`: nobody
+   * can stand in. `mayBeTls`: requests may go over TLS. `server`: see `serveOldTls`.
+   */
+  constructor(
+    reason: PeerReason | null,
+    make: (() => Dispatcher) | null,
+    mayBeTls = true,
+    server: TlsServer | null = null,
+  ) {
+    this.reason = reason;
+    this.#make = make;
+    this.#mayBeTls = mayBeTls;
+    this.#server = server;
+    if (reason !== null) this.#serving = make?.() as PeerDispatcher;
+  }
+
+  /** Who serves a request with these `options` that is dispatched now; `null`: the engine. */
+  now(options: object | null = null): PeerDispatcher | null {
+    if (this.reason !== null || this.#make === null) return this.#serving;
+    const state = reasonNow(this.#mayBeTls, this.#server?.key, options);
+    if (state !== this.#state) {
+      this.#leave();
+      this.#state = state;
+    }
+    if (state === null) return null;
+    return (this.#serving ??= this.#make() as PeerDispatcher);
+  }
+
+  /**
+   * The engine has nothing in common with the server's TLS: the peer serves for a while. Returns it;
+   * `null` where it must not.
+   */
+  serveOldTls(): PeerDispatcher | null {
+    if (this.#server === null || this.#make === null) return null;
+    rememberOldServer(this.#server.key, this.#server.origin);
+    return this.now();
+  }
+
+  /** Who served last; `null`: the engine. */
+  get serving(): PeerDispatcher | null {
+    return this.#serving;
+  }
+
+  #leave(): void {
+    const former = this.#serving;
+    if (former === null) return;
+    this.#serving = null;
+    this.#leaving.add(former);
+    void former.close().finally(() => this.#leaving.delete(former));
+  }
+
+  get #all(): Dispatcher[] {
+    return this.#serving === null ? [...this.#leaving] : [this.#serving, ...this.#leaving];
+  }
+
+  /** Resolves when all its requests have finished. */
+  close(): Promise<unknown> {
+    return Promise.all(this.#all.map((dispatcher) => dispatcher.close()));
+  }
+
+  /** Fails all its requests with `error`. */
+  destroy(error: Error): Promise<unknown> {
+    return Promise.all(this.#all.map((dispatcher) => dispatcher.destroy(error)));
+  }
+
+  /** `counters` of the engine, and what there is here beside them. */
+  addTo(counters: PoolCounters): PoolCounters {
+    const sum = this.#all.map(readCounters).reduce(
+      (one, other) => ({
+        connected: one.connected + other.connected,
+        free: one.free + other.free,
+        queued: one.queued + other.queued,
+        pending: one.pending + other.pending,
+        running: one.running + other.running,
+        size: one.size + other.size,
+        busy: one.busy,
+      }),
+      counters,
+    );
+    // Whoever asks wants to know about the next request.
+    return this.#serving === null ? sum : { ...sum, busy: readCounters(this.#serving).busy };
+  }
+}
+
+/** Counters of any dispatcher that follows undici's; zeros where it shows none. */
+export function readCounters(dispatcher: object): PoolCounters {
+  const read = (symbol: symbol) => Number((dispatcher as Record<symbol, unknown>)[symbol] ?? 0);
+  return {
+    connected: read(symbols.kConnected),
+    free: read(symbols.kFree),
+    queued: read(symbols.kQueued),
+    pending: read(symbols.kPending),
+    running: read(symbols.kRunning),
+    size: read(symbols.kSize),
+    busy: Boolean((dispatcher as Record<symbol, unknown>)[symbols.kBusy]),
+  };
+}
+
+/** The peer's client or pool for `origin`; its events are shown as those of `owner`. */
+export function makePeer(
+  kind: SettingsKind,
+  origin: string | URL,
+  options: object,
+  owner: Dispatcher,
+): Dispatcher {
+  const PeerClass = kind === 'client' ? peer.Client : peer.Pool;
+  const dispatcher: Dispatcher = new PeerClass(origin, ownOptions(options));
+  for (const name of ['connect', 'disconnect', 'connectionError', 'drain'] as const) {
+    (dispatcher as EventEmitter).on(
+      name,
+      (url: URL, targets: readonly Dispatcher[], ...rest: unknown[]) => {
+        const seen = targets.map((target) => (target === dispatcher ? owner : target));
+        (owner as EventEmitter).emit(name, url, seen, ...rest);
+      },
+    );
+  }
+  return dispatcher;
+}

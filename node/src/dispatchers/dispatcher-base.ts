@@ -1,0 +1,274 @@
+/**
+ * What all our dispatchers share: undici's life cycle.
+ *
+ * What lives here: `close` and `destroy` in promise and callback form, `closed` and `destroyed`,
+ * the error path of `dispatch()`, and the wrapping of handlers of the older generation. `Client`,
+ * `Pool` and `Agent` extend it and implement three methods. It must not know the session, nor
+ * what a request is.
+ *
+ * No `#private` members here and in the subclasses: `compose()` of the peer returns a Proxy of the
+ * dispatcher, and methods called through a Proxy cannot reach private members.
+ */
+
+import { inspect, type InspectOptions } from 'node:util';
+
+import type {
+  ConnectionErrorListener,
+  ConnectListener,
+  DisconnectListener,
+  DrainListener,
+} from '../connection/events';
+import { composedForBoth, takesBoth } from '../undici/generations';
+import { wrapHandler } from '../undici/legacy-handler';
+import type { DispatchHandler, DispatchOptions } from '../undici/handler-types';
+import { ownOptions, spread, unpolluted } from '../options/own-options';
+import { queueMicrotask } from '../process/timers';
+import { Dispatcher, errors, peer, peerMajor, symbols } from '../undici/undici';
+
+/** Options that every dispatcher takes for the sake of undici's WebSocket and EventSource. */
+export interface DispatcherBaseOptions {
+  webSocket?: object;
+  eventSource?: object;
+}
+
+/** Callback of `close()` and `destroy()`. */
+export type DoneCallback = (error: Error | null, data: unknown) => void;
+
+type Interceptor = Dispatcher.DispatcherComposeInterceptor;
+
+interface ReceiveLimits {
+  readonly webSocketOptions?: object;
+  readonly eventSourceOptions?: object;
+}
+
+/** Keeps fields that hold options out of `JSON.stringify`, and of loggers that use it. */
+export function hideFields(dispatcher: object, ...names: string[]): void {
+  for (const name of names) Object.defineProperty(dispatcher, name, { enumerable: false });
+}
+
+/** The `this` of every dispatcher of ours. */
+// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- for listener types, below
+export abstract class DispatcherBase extends Dispatcher {
+  static {
+    takesBoth(this.prototype.dispatch);
+    // What the peer's classes look at, and call, when a dispatcher of ours stands behind them.
+    const property = (symbol: symbol, descriptor: PropertyDescriptor): void => {
+      Object.defineProperty(this.prototype, symbol, { configurable: true, ...descriptor });
+    };
+    property(symbols.kClosed, {
+      get(this: DispatcherBase) {
+        return this.closed;
+      },
+    });
+    property(symbols.kDestroyed, {
+      get(this: DispatcherBase) {
+        return this.destroyed;
+      },
+    });
+    property(symbols.kDispatch, {
+      writable: true,
+      value: function dispatch(
+        this: DispatcherBase,
+        options: Dispatcher.DispatchOptions,
+        handler: Dispatcher.DispatchHandler,
+      ) {
+        return this.dispatch(options, handler);
+      },
+    });
+  }
+
+  private isClosed = false;
+  private isDestroyed = false;
+  /** Callbacks that wait for `close()`; `null` before it was called and after it finished. */
+  private closeCallbacks: DoneCallback[] | null = null;
+  private destroyCallbacks: DoneCallback[] | null = null;
+  private readonly baseOptions: DispatcherBaseOptions;
+  private receiveLimits: ReceiveLimits | undefined;
+
+  constructor(options?: DispatcherBaseOptions) {
+    super();
+    const { webSocket, eventSource } = ownOptions(options);
+    this.baseOptions = spread({ webSocket, eventSource });
+  }
+
+  /** Starts the request; what it throws goes to the handler. Returns `false` when a `drain` follows. */
+  protected abstract dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean;
+  /** Resolves when nothing is pending or running any more. Never rejects. */
+  protected abstract closeGracefully(): Promise<unknown>;
+  /** Fails whatever is pending or running with `error`; resolves when all is torn down. Never rejects. */
+  protected abstract destroyNow(error: Error): Promise<unknown>;
+
+  /**
+   * For `util.inspect`, and so for logs: what it serves and how it is, but not the options, among
+   * which are keys and pass phrases.
+   */
+  [inspect.custom](_depth: number, options: InspectOptions): string {
+    const { closed, destroyed } = this;
+    const { stats } = this as { stats?: object };
+    const url = (this as unknown as Record<symbol, unknown>)[symbols.kUrl];
+    const origin = url instanceof URL ? { origin: url.origin } : {};
+    return `${this.constructor.name} ${inspect({ ...origin, closed, destroyed, stats: { ...stats } }, options)}`;
+  }
+
+  get closed(): boolean {
+    return this.isClosed;
+  }
+
+  get destroyed(): boolean {
+    return this.isDestroyed;
+  }
+
+  /** Receive limits of undici's WebSocket; the peer's defaults where the options name none. */
+  get webSocketOptions(): object {
+    return this.peerLimits().webSocketOptions ?? {};
+  }
+
+  /** Receive limits of undici's EventSource; the peer's defaults where the options name none. */
+  get eventSourceOptions(): object {
+    return this.peerLimits().eventSourceOptions ?? {};
+  }
+
+  /** The peer knows its defaults; an Agent of it that never dispatches tells them. */
+  private peerLimits(): ReceiveLimits {
+    this.receiveLimits ??= new peer.Agent(this.baseOptions) as unknown as ReceiveLimits;
+    return this.receiveLimits;
+  }
+
+  override compose(...interceptors: Interceptor[]): Dispatcher.ComposedDispatcher;
+  override compose(interceptors: Interceptor[]): Dispatcher.ComposedDispatcher;
+  override compose(...args: Interceptor[] | [Interceptor[]]): Dispatcher.ComposedDispatcher {
+    const interceptors = (Array.isArray(args[0]) ? args[0] : args) as Interceptor[];
+    return composedForBoth(super.compose(interceptors));
+  }
+
+  override close(): Promise<void>;
+  override close(callback: DoneCallback): void;
+  override close(callback?: DoneCallback): Promise<void> | void {
+    if (callback === undefined) {
+      return new Promise((resolve, reject) => {
+        this.close((error) => (error ? reject(error) : resolve(null as unknown as undefined)));
+      });
+    }
+    if (typeof callback !== 'function') {
+      throw new errors.InvalidArgumentError('invalid callback');
+    }
+    if (this.isDestroyed) {
+      const error = new errors.ClientDestroyedError();
+      queueMicrotask(() => callback(error, null));
+      return;
+    }
+    if (this.isClosed) {
+      if (this.closeCallbacks) this.closeCallbacks.push(callback);
+      else queueMicrotask(() => callback(null, null));
+      return;
+    }
+    this.isClosed = true;
+    this.closeCallbacks = [callback];
+    void this.closeGracefully()
+      .then(() => this.destroy())
+      .then(() =>
+        queueMicrotask(() => {
+          const callbacks = this.closeCallbacks ?? [];
+          this.closeCallbacks = null;
+          for (const done of callbacks) done(null, null);
+        }),
+      );
+  }
+
+  override destroy(error?: Error | null): Promise<void>;
+  override destroy(callback: DoneCallback): void;
+  override destroy(error: Error | null, callback: DoneCallback): void;
+  override destroy(
+    errorOrCallback?: Error | null | DoneCallback,
+    maybeCallback?: DoneCallback,
+  ): Promise<void> | void {
+    let error: Error | null | undefined;
+    let callback = maybeCallback;
+    if (typeof errorOrCallback === 'function') callback = errorOrCallback;
+    else error = errorOrCallback;
+
+    if (callback === undefined) {
+      return new Promise((resolve, reject) => {
+        this.destroy(error ?? null, (failure) =>
+          failure ? reject(failure) : resolve(null as unknown as undefined),
+        );
+      });
+    }
+    if (typeof callback !== 'function') {
+      throw new errors.InvalidArgumentError('invalid callback');
+    }
+    if (this.isDestroyed) {
+      if (this.destroyCallbacks) this.destroyCallbacks.push(callback);
+      else queueMicrotask(() => callback(null, null));
+      return;
+    }
+    this.isDestroyed = true;
+    this.destroyCallbacks = [callback];
+    void this.destroyNow(error ?? new errors.ClientDestroyedError()).then(() =>
+      queueMicrotask(() => {
+        const callbacks = this.destroyCallbacks ?? [];
+        this.destroyCallbacks = null;
+        for (const done of callbacks) done(null, null);
+      }),
+    );
+  }
+
+  /**
+   * Starts a request. Both generations of handlers are taken; see `legacy-handler.ts`.
+   *
+   * Bad arguments go to `handler.onResponseError(null, error)` before this returns, and are thrown
+   * only if there is no such method. Returns `false` when the caller should wait for `drain`.
+   */
+  override dispatch(
+    options: Dispatcher.DispatchOptions,
+    handler: Dispatcher.DispatchHandler,
+  ): boolean {
+    if (!handler || typeof handler !== 'object') {
+      throw new errors.InvalidArgumentError('handler must be an object');
+    }
+    const receiver = wrapHandler(handler);
+    try {
+      if (!options || typeof options !== 'object') {
+        throw new errors.InvalidArgumentError('opts must be an object.');
+      }
+      const given = unpolluted(options);
+      if (peerMajor >= 8 && (given as { dispatcher?: unknown }).dispatcher) {
+        throw new errors.InvalidArgumentError(
+          'opts.dispatcher is not supported by instance methods. Pass opts.dispatcher to the top-level undici functions or call the dispatcher instance method directly.',
+        );
+      }
+      if (this.isDestroyed) throw new errors.ClientDestroyedError();
+      if (this.isClosed) throw new errors.ClientClosedError();
+      return this.dispatchRequest(given, receiver);
+    } catch (error) {
+      if (typeof receiver.onResponseError !== 'function') throw error;
+      receiver.onResponseError(null, error as Error);
+      return false;
+    }
+  }
+}
+
+/** Listeners get more than undici's: the details of `events.ts` come last. */
+// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- EventEmitter has them
+export interface DispatcherBase {
+  on(name: 'connect', listener: ConnectListener): this;
+  on(name: 'disconnect', listener: DisconnectListener): this;
+  on(name: 'connectionError', listener: ConnectionErrorListener): this;
+  on(name: 'drain', listener: DrainListener): this;
+  once(name: 'connect', listener: ConnectListener): this;
+  once(name: 'disconnect', listener: DisconnectListener): this;
+  once(name: 'connectionError', listener: ConnectionErrorListener): this;
+  once(name: 'drain', listener: DrainListener): this;
+  off(name: 'connect', listener: ConnectListener): this;
+  off(name: 'disconnect', listener: DisconnectListener): this;
+  off(name: 'connectionError', listener: ConnectionErrorListener): this;
+  off(name: 'drain', listener: DrainListener): this;
+  addListener(name: 'connect', listener: ConnectListener): this;
+  addListener(name: 'disconnect', listener: DisconnectListener): this;
+  addListener(name: 'connectionError', listener: ConnectionErrorListener): this;
+  addListener(name: 'drain', listener: DrainListener): this;
+  removeListener(name: 'connect', listener: ConnectListener): this;
+  removeListener(name: 'disconnect', listener: DisconnectListener): this;
+  removeListener(name: 'connectionError', listener: ConnectionErrorListener): this;
+  removeListener(name: 'drain', listener: DrainListener): this;
+}

@@ -1,0 +1,48 @@
+/**
+ * `H2CClient`: HTTP/2 without TLS, by prior knowledge.
+ *
+ * What lives here: undici's H2CClient over the engine: its checks, and the options that it fixes.
+ * Users construct it. It must not know requests.
+ */
+
+import { Client } from './client';
+import type { ClientOptions } from '../options/types';
+import { ownOptions } from '../options/own-options';
+import { errors } from '../undici/undici';
+
+/** Requests at a time, unless the options say otherwise. */
+const STREAMS = 100;
+
+/** A client that speaks HTTP/2 to an `http:` origin; options are undici's. */
+export class H2CClient extends Client {
+  /**
+   * @throws InvalidArgumentError with undici's message for another protocol, and for a bad
+   * `maxConcurrentStreams` or `pipelining`.
+   */
+  constructor(origin: string | URL, options?: ClientOptions) {
+    const url = typeof origin === 'string' ? new URL(origin) : origin;
+    if (url.protocol !== 'http:') {
+      throw new errors.InvalidArgumentError('h2c-client: Only h2c protocol is supported');
+    }
+    const given = ownOptions(options);
+    const { maxConcurrentStreams, pipelining } = given;
+    const asked = (maxConcurrentStreams ?? null) as number | null;
+    if (asked !== null && (!Number.isInteger(asked) || asked < 1)) {
+      throw new errors.InvalidArgumentError(
+        'maxConcurrentStreams must be a positive integer, greater than 0',
+      );
+    }
+    const streams = asked ?? STREAMS;
+    const isDepth = Number.isInteger(pipelining) && (pipelining as number) > 0;
+    const depth = isDepth ? (pipelining as number) : STREAMS;
+    if (depth > streams) {
+      throw new errors.InvalidArgumentError(
+        'h2c-client: pipelining cannot be greater than maxConcurrentStreams',
+      );
+    }
+    // As undici does, not in `h2Options`: where the peer's own class serves the origin, undici 7 does
+    // not know them, and undici 8.10 takes a number of streams there only beside a window.
+    const fixed = { maxConcurrentStreams: streams, pipelining: depth, allowH2: true, useH2c: true };
+    super(url, { ...given, ...fixed });
+  }
+}

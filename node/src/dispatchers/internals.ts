@@ -1,0 +1,124 @@
+/**
+ * What undici's clients keep under internal symbols, as views of what is here.
+ *
+ * What lives here: the queue of a client, the stand-ins for an HTTP/2 session and its streams, which
+ * live in Rust. `Client` shows them to whoever reads the symbols: instrumentation, and undici's own
+ * tests. Nothing is made before somebody looks, and nothing in this package reads it.
+ *
+ * The queue is a picture of one moment: changing it changes nothing.
+ */
+
+import type { Connection } from '../connection/connection';
+import { observe } from '../exchange/diagnostics';
+import type { Exchange } from '../exchange/exchange';
+import type { OriginPool } from '../origin/origin-pool';
+
+/** undici keeps these for itself, so they are known by their descriptions only. */
+const kRequestStream = Symbol('request stream');
+const kRequestStreamId = Symbol('request stream id');
+const kRequestStreamCleanup = Symbol('request stream cleanup');
+const kOpenStreams = Symbol('open streams');
+
+/** What there is of the stream that a request has: its end. */
+class StreamStandIn {
+  readonly #exchange: Exchange;
+
+  constructor(exchange: Exchange) {
+    this.#exchange = exchange;
+  }
+
+  /** Whether the request has settled: then the stream is given up, or has ended. */
+  get destroyed(): boolean {
+    return this.#exchange.settled;
+  }
+
+  /** Aborts the request. */
+  destroy(error?: Error): this {
+    this.#exchange.abortWith(error);
+    return this;
+  }
+}
+
+/** What there is of an HTTP/2 session: its socket, its end, and how many streams it has. */
+class SessionStandIn {
+  readonly #connection: Connection;
+
+  constructor(connection: Connection, pool: OriginPool) {
+    this.#connection = connection;
+    Object.defineProperty(this, kOpenStreams, {
+      configurable: true,
+      get: () => (connection.isUp ? pool.counters.running : 0),
+    });
+  }
+
+  /** The stand-in for the connection's socket. */
+  get socket(): unknown {
+    return this.#connection.socket;
+  }
+
+  get destroyed(): boolean {
+    return !this.#connection.isUp;
+  }
+
+  /** Ends the connection, and what runs on it with `error`. */
+  destroy(error?: Error): void {
+    if (this.#connection.isUp) this.#connection.destroy(error ?? null);
+  }
+}
+
+const streams = new WeakMap<Exchange, StreamStandIn>();
+const sessions = new WeakMap<Connection, SessionStandIn>();
+
+/** Unsettled requests of a client, in the order of their dispatch: those that run come first. */
+export function queueOf(pool: OriginPool): object[] {
+  return pool.requests.all().map((exchange) => {
+    const request = observe(exchange);
+    if (!Object.hasOwn(request, kRequestStream)) showStream(request, pool, exchange);
+    return request;
+  });
+}
+
+/** What undici's requests know of their HTTP/2 stream; each `null` while there is none. */
+function showStream(request: object, pool: OriginPool, exchange: Exchange): void {
+  const show = (symbol: symbol, get: () => unknown): void => {
+    Object.defineProperty(request, symbol, { configurable: true, get });
+  };
+  show(kRequestStream, () => streamOf(pool, exchange));
+  // Known once a head came over it.
+  show(kRequestStreamId, () => (exchange.settled ? null : exchange.streamNumber));
+  show(kRequestStreamCleanup, () => {
+    const stream = streamOf(pool, exchange);
+    return stream && (() => stream.destroy());
+  });
+}
+
+/** `null` unless the request runs over HTTP/2. */
+function streamOf(pool: OriginPool, exchange: Exchange): StreamStandIn | null {
+  if (exchange.settled || connectionOf(pool) === null) return null;
+  if (pool.requests.all().indexOf(exchange) >= pool.counters.running) return null;
+  let stream = streams.get(exchange);
+  if (stream === undefined) {
+    stream = new StreamStandIn(exchange);
+    streams.set(exchange, stream);
+  }
+  return stream;
+}
+
+/** The session of a client; `null` unless it has a connection that speaks HTTP/2. */
+export function sessionOf(pool: OriginPool): SessionStandIn | null {
+  const connection = connectionOf(pool);
+  if (connection === null) return null;
+  let session = sessions.get(connection);
+  if (session === undefined) {
+    session = new SessionStandIn(connection, pool);
+    sessions.set(connection, session);
+  }
+  return session;
+}
+
+function connectionOf(pool: OriginPool): Connection | null {
+  for (const connection of pool.connections()) {
+    if (connection.isMultiplexed) return connection;
+  }
+  return null;
+}

@@ -1,0 +1,66 @@
+/**
+ * One connection of a pool, as undici's users see it: as a client.
+ *
+ * What lives here: the object that stands behind the pool in the targets of events, where undici's
+ * pools have one client for each connection. `Pool` makes it when somebody looks. It must not know
+ * records.
+ */
+
+import { Client } from './client';
+import type { Connection } from '../connection/connection';
+import type { PoolCounters } from '../origin/capacity';
+import type { PooledDispatcher } from './pooled-dispatcher';
+
+function dropConnection(this: PoolConnection): void {
+  this.drop();
+}
+
+/**
+ * A client that shares the queue of its pool: a request that is dispatched on it goes on any of the
+ * pool's connections. Its counters tell whether the connection is up; `destroy()` ends the
+ * connection.
+ */
+export class PoolConnection extends Client {
+  /** `null`: the connection could not be made. */
+  private readonly connection: Connection | null;
+
+  constructor(pool: PooledDispatcher, connection: Connection | null) {
+    super(pool as never);
+    this.connection = connection;
+    // As in undici, a pool goes on without a connection whose client reports an error.
+    this.on('connectionError', dropConnection);
+  }
+
+  /** Ends the connection. */
+  drop(): void {
+    this.connection?.destroy(null);
+  }
+
+  protected override get connections(): Iterable<Connection> {
+    return this.connection === null ? [] : [this.connection];
+  }
+
+  protected override get counters(): PoolCounters {
+    const connected = this.connection?.isUp === true ? 1 : 0;
+    return {
+      connected,
+      free: connected,
+      queued: 0,
+      pending: 0,
+      running: 0,
+      size: 0,
+      busy: false,
+    };
+  }
+
+  /** With requests under way nobody can tell which of them the connection serves: it may end first. */
+  protected override async closeGracefully(): Promise<void> {
+    if (this.pool.counters.size > 0) await this.connection?.whenEnded;
+  }
+
+  protected override async destroyNow(error: Error): Promise<void> {
+    if (this.connection?.isUp !== true) return;
+    this.connection.destroy(error);
+    await this.connection.whenEnded;
+  }
+}

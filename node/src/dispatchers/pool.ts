@@ -1,0 +1,91 @@
+/**
+ * `Pool`: one origin, as many connections as requests need.
+ *
+ * What lives here: undici's Pool over the engine. Users and `Agent` construct it. It must not know
+ * requests.
+ */
+
+import type { Connection } from '../connection/connection';
+import type { PoolCounters } from '../origin/capacity';
+import { PoolConnection } from './pool-connection';
+import { PooledDispatcher } from './pooled-dispatcher';
+import type { PoolOptions } from '../options/types';
+import { type Dispatcher, poolSymbols } from '../undici/undici';
+
+/** A pool's counters at one moment. */
+export class PoolStats {
+  /** Connections that are up. */
+  readonly connected: number;
+  /** Of these, the ones that would take a request at once. */
+  readonly free: number;
+  /** Requests not yet written. */
+  readonly pending: number;
+  /** Requests that no connection has room for. */
+  readonly queued: number;
+  /** Requests written and not answered. */
+  readonly running: number;
+  /** All requests that have not settled. */
+  readonly size: number;
+
+  constructor(counters: PoolCounters) {
+    this.connected = counters.connected;
+    this.free = counters.free;
+    this.pending = counters.pending;
+    this.queued = counters.queued;
+    this.running = counters.running;
+    this.size = counters.size;
+  }
+}
+
+/** A dispatcher with `connections` connections (default: no limit) to one origin; options are undici's. */
+export class Pool extends PooledDispatcher {
+  static {
+    Object.defineProperty(this.prototype, poolSymbols.kClients, {
+      configurable: true,
+      get(this: Pool) {
+        return this.clients;
+      },
+    });
+  }
+
+  /**
+   * @throws InvalidArgumentError with undici's message for a bad origin or option, and for a
+   * `connect` option that the engine cannot honour.
+   */
+  constructor(origin: string | URL, options?: PoolOptions) {
+    super('pool', origin, options);
+  }
+
+  /** Counters at this moment. */
+  get stats(): PoolStats {
+    return new PoolStats(this.counters);
+  }
+
+  /** The pool, then the connection as a client: undici's pools have one for each connection. */
+  override targetsOf(connection: Connection | null): readonly Dispatcher[] {
+    return [this, this.clientOf(connection)];
+  }
+
+  private clientOf(connection: Connection | null): Dispatcher {
+    if (connection === null) return new PoolConnection(this, null);
+    return (connection.client ??= new PoolConnection(this, connection));
+  }
+
+  /** The connections that are up, as clients. */
+  private get clients(): unknown[] {
+    const own = Array.from(this.connections, (connection) => this.clientOf(connection));
+    const others = this.standIn.serving?.[poolSymbols.kClients] as unknown[] | undefined;
+    return others === undefined ? own : [...own, ...others];
+  }
+
+  protected override get connectedForPeer(): number {
+    return this.counters.connected;
+  }
+}
+
+/** Types under the names that undici's declarations give them. */
+// eslint-disable-next-line @typescript-eslint/no-namespace -- undici's users write Pool.Options
+export declare namespace Pool {
+  /** Options of the constructor. */
+  export type Options = PoolOptions;
+}

@@ -1,0 +1,131 @@
+/**
+ * What `Client` and `Pool` share: one origin, served by the engine or handed to the peer.
+ *
+ * What lives here: the two, and undici's counters under undici's symbols, which its own classes
+ * (BalancedPool, MockAgent, Agent) read. Which of the two serves is `delegate.ts`'s to say. It must
+ * not know requests.
+ */
+
+import type { PoolCounters } from '../origin/capacity';
+import { checkCredentials } from './credentials';
+import type { Connection } from '../connection/connection';
+import { makePeer, type PeerDispatcher, StandIn, type TlsServer } from './delegate';
+import { DispatcherBase, hideFields } from './dispatcher-base';
+import type { DispatchHandler, DispatchOptions } from '../undici/handler-types';
+import { parseSettings, type PoolSettings, type SettingsKind } from '../options/options';
+import { OriginPool } from '../origin/origin-pool';
+import { type Dispatcher, symbols } from '../undici/undici';
+
+/** A dispatcher of one origin. */
+export abstract class PooledDispatcher extends DispatcherBase {
+  static {
+    const counter = (symbol: symbol, read: (dispatcher: PooledDispatcher) => unknown): void => {
+      Object.defineProperty(this.prototype, symbol, {
+        configurable: true,
+        get(this: PooledDispatcher) {
+          return read(this);
+        },
+      });
+    };
+    counter(symbols.kUrl, (dispatcher) => dispatcher.url);
+    counter(symbols.kConnected, (dispatcher) => dispatcher.connectedForPeer);
+    counter(symbols.kFree, (dispatcher) => dispatcher.counters.free);
+    counter(symbols.kQueued, (dispatcher) => dispatcher.counters.queued);
+    counter(symbols.kPending, (dispatcher) => dispatcher.counters.pending);
+    counter(symbols.kRunning, (dispatcher) => dispatcher.counters.running);
+    counter(symbols.kSize, (dispatcher) => dispatcher.counters.size);
+    counter(symbols.kBusy, (dispatcher) => dispatcher.counters.busy);
+  }
+
+  protected readonly url: URL;
+  /** The engine's half. */
+  protected readonly pool: OriginPool;
+  /** The peer's half. */
+  protected readonly standIn: StandIn;
+
+  /** `origin` may be the dispatcher whose queue this one shares. */
+  protected constructor(
+    kind: SettingsKind,
+    origin: string | URL | PooledDispatcher,
+    options: object | undefined,
+  ) {
+    if (origin instanceof PooledDispatcher) {
+      super();
+      ({ url: this.url, pool: this.pool, standIn: this.standIn } = origin);
+    } else {
+      const settings = parseSettings(origin, options, kind);
+      checkCredentials(settings.connect);
+      super(options);
+      this.url = settings.url;
+      this.pool = new OriginPool(this, settings);
+      // The peer would not know of a proxy, and go past it: the proxy agents have stand-ins themselves.
+      const make = (): Dispatcher => {
+        const dispatcher = makePeer(kind, origin, options as object, this);
+        const { pipelining } = this.pool;
+        if (pipelining !== settings.pipelining) Object.assign(dispatcher, { pipelining });
+        return dispatcher;
+      };
+      const isTls = settings.url.protocol === 'https:';
+      this.standIn = new StandIn(
+        settings.peerReason,
+        settings.proxy === null ? make : null,
+        isTls,
+        tlsServer(settings),
+      );
+    }
+    hideFields(this, 'pool', 'standIn');
+  }
+
+  /** What events of one connection name after the dispatcher itself. */
+  abstract targetsOf(connection: Connection | null): readonly Dispatcher[];
+
+  /** Connections that are up and the engine's. */
+  protected get connections(): Iterable<Connection> {
+    return this.pool.connections();
+  }
+
+  /** Counters as undici defines them. */
+  protected get counters(): PoolCounters {
+    return this.standIn.addTo(this.pool.counters);
+  }
+
+  /** undici shows a number for a pool and a boolean for a client. */
+  protected abstract get connectedForPeer(): number | boolean;
+
+  /** The engine has nothing in common with the server's TLS: who serves it then, if anybody may. */
+  peerForOldTls(): PeerDispatcher | null {
+    return this.standIn.serveOldTls();
+  }
+
+  protected override dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean {
+    const peer = this.standIn.now(options);
+    return peer === null
+      ? this.pool.dispatch(options, handler)
+      : peer.dispatch(
+          options as unknown as Dispatcher.DispatchOptions,
+          handler as Dispatcher.DispatchHandler,
+        );
+  }
+
+  protected override async closeGracefully(): Promise<void> {
+    // Requests of the engine may still be handed over.
+    await this.pool.close();
+    await this.standIn.close();
+  }
+
+  protected override destroyNow(error: Error): Promise<unknown> {
+    return Promise.all([this.pool.destroy(error), this.standIn.destroy(error)]);
+  }
+}
+
+/**
+ * The server, if it may be the peer's in case its TLS is too old. Never where the peer would trust
+ * others than these settings do.
+ */
+function tlsServer({ url, connect, socketPath }: PoolSettings): TlsServer | null {
+  if (url.protocol !== 'https:' || !connect.fallback || connect.platformVerifier) return null;
+  const { servername, minVersion, maxVersion } = connect;
+  const { origin } = url;
+  const path = connect.socketPath ?? socketPath;
+  return { key: JSON.stringify([origin, path, servername, minVersion, maxVersion]), origin };
+}

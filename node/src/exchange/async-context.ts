@@ -1,0 +1,142 @@
+/**
+ * The caller's asynchronous context around what a request calls back.
+ *
+ * What lives here: whether there is a context to keep, and the handler that puts it around each call.
+ * Completions come from the I/O thread in batches, so without it a callback would run in no context,
+ * and loggers and tracers would lose whose request it was. The exchange asks once for each request.
+ * It must not know what the callbacks mean.
+ *
+ * Who uses no `AsyncLocalStorage` pays a look: Node does not say whether a store is in use, but it
+ * leaves traces. While hooks run, which carry the stores up to Node 22, each promise has an id; from
+ * Node 24 on a resource keeps the frame of the stores that it was made in, and has none outside of all.
+ */
+
+import { AsyncResource } from 'node:async_hooks';
+import type { Duplex } from 'node:stream';
+
+import type { DispatchController, DispatchHandler, ParsedHeaders } from '../undici/handler-types';
+
+/** The property of a resource that Node calls so. */
+function propertyOf(resource: AsyncResource, name: string): symbol | undefined {
+  const symbols = Object.getOwnPropertySymbols(resource);
+  return symbols.find((symbol) => symbol.description === name);
+}
+
+type Traces = Readonly<Record<symbol, unknown>>;
+
+const KIND = 'DODICI_REQUEST';
+const sample = new AsyncResource(KIND);
+/** What a promise has while hooks run. */
+const kId = propertyOf(sample, 'async_id_symbol') ?? Symbol('no id');
+const flags = `${process.execArgv.join(' ')} ${process.env['NODE_OPTIONS'] ?? ''}`;
+const hasFrames =
+  Number.parseInt(process.versions.node) >= 24 ||
+  flags.includes('--experimental-async-context-frame');
+/** What a resource has that was made inside of `AsyncLocalStorage.run()`; Node 22 has it, too, but unused. */
+const kFrame = hasFrames ? propertyOf(sample, 'context_frame') : undefined;
+
+/** The context of the caller, as a resource to run in; `null` where there is none to keep. */
+export function currentContext(handler: object): AsyncResource | null {
+  if (kFrame === undefined && !isHooked()) return null;
+  // undici's own handlers are made where its functions are called, and keep that context.
+  const resource = handler instanceof AsyncResource ? handler : new AsyncResource(KIND);
+  const isInside =
+    kFrame === undefined || (resource as unknown as Traces)[kFrame] !== undefined || isHooked();
+  return isInside ? resource : null;
+}
+
+/** Whether hooks run. */
+function isHooked(): boolean {
+  return (Promise.resolve() as unknown as Traces)[kId] !== undefined;
+}
+
+/** `handler`, called in `context`. */
+export class ContextHandler implements DispatchHandler {
+  constructor(
+    private readonly handler: DispatchHandler,
+    private readonly context: AsyncResource,
+  ) {}
+
+  onRequestStart(controller: DispatchController, context: unknown): void {
+    this.context.runInAsyncScope(
+      this.handler.onRequestStart as NonNullable<DispatchHandler['onRequestStart']>,
+      this.handler,
+      controller,
+      context,
+    );
+  }
+
+  onRequestUpgrade(
+    controller: DispatchController,
+    statusCode: number,
+    headers: ParsedHeaders,
+    socket: Duplex,
+  ): void {
+    const { onRequestUpgrade } = this.handler;
+    if (onRequestUpgrade === undefined) return;
+    const { handler } = this;
+    this.context.runInAsyncScope(
+      onRequestUpgrade,
+      handler,
+      controller,
+      statusCode,
+      headers,
+      socket,
+    );
+  }
+
+  onResponseStarted(): void {
+    const { onResponseStarted } = this.handler;
+    if (onResponseStarted) this.context.runInAsyncScope(onResponseStarted, this.handler);
+  }
+
+  onResponseStart(
+    controller: DispatchController,
+    statusCode: number,
+    headers: ParsedHeaders,
+    statusMessage?: string,
+  ): void {
+    const { handler } = this;
+    const { onResponseStart } = handler;
+    if (!onResponseStart) return;
+    this.context.runInAsyncScope(
+      onResponseStart,
+      handler,
+      controller,
+      statusCode,
+      headers,
+      statusMessage,
+    );
+  }
+
+  onResponseData(controller: DispatchController, chunk: Buffer): void {
+    const { onResponseData } = this.handler;
+    if (onResponseData) {
+      this.context.runInAsyncScope(onResponseData, this.handler, controller, chunk);
+    }
+  }
+
+  onResponseEnd(controller: DispatchController, trailers: ParsedHeaders): void {
+    const { onResponseEnd } = this.handler;
+    if (onResponseEnd) {
+      this.context.runInAsyncScope(onResponseEnd, this.handler, controller, trailers);
+    }
+  }
+
+  onResponseError(controller: DispatchController | null, error: Error): void {
+    const { onResponseError } = this.handler;
+    if (onResponseError) {
+      this.context.runInAsyncScope(onResponseError, this.handler, controller, error);
+    }
+  }
+
+  onBodySent(chunk: Uint8Array | string): void {
+    const { onBodySent } = this.handler;
+    if (onBodySent) this.context.runInAsyncScope(onBodySent, this.handler, chunk);
+  }
+
+  onRequestSent(): void {
+    const { onRequestSent } = this.handler;
+    if (onRequestSent) this.context.runInAsyncScope(onRequestSent, this.handler);
+  }
+}

@@ -1,0 +1,142 @@
+/**
+ * What a handler holds of its request.
+ *
+ * What lives here: `abort`, `pause`, `resume` and the raw headers, as undici's controller has
+ * them. The exchange makes one for each request and hands it to every callback. It must not know
+ * records or pools.
+ */
+
+import type { DispatchController } from '../undici/handler-types';
+import { lazyRawList, rawList } from '../headers/raw-list';
+
+/** What a controller needs of its exchange. */
+export interface Controlled {
+  abortWith(reason: Error | undefined): void;
+  /** Delivery stops. */
+  paused(): void;
+  /** Delivery may go on. */
+  resumed(): void;
+  /** Whether the handler reads `rawHeaders` of every response, and mostly looks no further. */
+  readonly seldomLooksAtRaw: boolean;
+}
+
+/** In the place of an exchange that has ended: there is nothing left to control. */
+const OVER: Controlled = {
+  abortWith: () => undefined,
+  paused: () => undefined,
+  resumed: () => undefined,
+  seldomLooksAtRaw: false,
+};
+
+/** The controller of one request. */
+export class RequestController implements DispatchController {
+  #exchange: Controlled;
+  #paused = false;
+  #aborted = false;
+  #reason: Error | null = null;
+
+  /** Field list of the last head, and where its fields start; see `headers/fields.ts`. */
+  #head: string | null = null;
+  #headFields = 0;
+  #isHttp2 = false;
+  #trailers: string | null = null;
+  /** Built from the lists when first read, or set by an interceptor. */
+  #rawHeaders: unknown = null;
+  #rawTrailers: unknown = null;
+
+  constructor(exchange: Controlled) {
+    this.#exchange = exchange;
+  }
+
+  /** Stops delivery: what comes after the current callback waits until `resume`. */
+  pause(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.#exchange.paused();
+  }
+
+  /** Delivers what waited, before this returns. */
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#exchange.resumed();
+  }
+
+  /** Ends the request; `onResponseError` gets `reason` before this returns. */
+  abort(reason?: Error): void {
+    if (this.#aborted) return;
+    this.#aborted = true;
+    this.#reason = reason as Error;
+    this.#exchange.abortWith(reason);
+  }
+
+  /** Whether `abort` was called. */
+  get aborted(): boolean {
+    return this.#aborted;
+  }
+
+  /** What `abort` was called with. */
+  get reason(): Error | null {
+    return this.#reason;
+  }
+
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  /**
+   * Names and values of the last head as they stood on the wire: a flat list of Buffers.
+   */
+  get rawHeaders(): unknown {
+    if (this.#rawHeaders === null && this.#head !== null) {
+      const make = this.#exchange.seldomLooksAtRaw ? lazyRawList : rawList;
+      this.#rawHeaders = make(this.#head, this.#headFields, this.#isHttp2);
+    }
+    return this.#rawHeaders;
+  }
+
+  set rawHeaders(value: unknown) {
+    this.#rawHeaders = value;
+  }
+
+  /** As `rawHeaders`, of the trailers. */
+  get rawTrailers(): unknown {
+    if (this.#rawTrailers === null && this.#trailers !== null) {
+      this.#rawTrailers = rawList(this.#trailers, 0, this.#isHttp2);
+    }
+    return this.#rawTrailers;
+  }
+
+  set rawTrailers(value: unknown) {
+    this.#rawTrailers = value;
+  }
+
+  /** A head arrived; its fields start at `fields` in `text`. For the exchange. */
+  static receiveHead(
+    controller: RequestController,
+    text: string,
+    fields: number,
+    isHttp2: boolean,
+  ): void {
+    controller.#isHttp2 = isHttp2;
+    controller.#head = text;
+    controller.#headFields = fields;
+    controller.#rawHeaders = null;
+  }
+
+  /** Number of the HTTP/2 stream that the last head came over; `null` where it does not say. */
+  static streamNumber(controller: RequestController): number | null {
+    const line = controller.#head?.slice(0, controller.#headFields - 1) ?? '';
+    return Number(line) || null;
+  }
+
+  /**
+   * Trailers arrived, and nothing comes after them. For the exchange, which the controller lets go:
+   * whoever keeps the controller, as undici's fetch does until its stream is collected, keeps no
+   * request with it.
+   */
+  static receiveTrailers(controller: RequestController, text: string): void {
+    controller.#trailers = text;
+    controller.#exchange = OVER;
+  }
+}

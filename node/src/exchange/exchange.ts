@@ -1,0 +1,503 @@
+/**
+ * One request from `dispatch()` to its settlement: the incoming half.
+ *
+ * What lives here: delivery of completions to the handler under `pause` and credit, abort, failure,
+ * and the hand-over of an upgraded stream. The pool makes one for each request. It must not know
+ * events or other requests.
+ *
+ * ```text
+ * made ─ start ─▶ started ─ send ─▶ sent ─ head ─▶ responding ─ end ─▶ completed
+ *    └─────────────────┴──── abort, failure, error, destroy ─┴───────▶ aborted
+ * ```
+ *
+ * A request is completed or aborted when JavaScript learns of it, not when Rust does: whatever the
+ * batch still holds for a settled request finds its slot empty.
+ */
+
+import { AsyncResource } from 'node:async_hooks';
+
+import { type Controlled, RequestController } from './controller';
+import { channels, observe } from './diagnostics';
+import { decodeError } from '../connection/errors';
+import type { ExchangeContext } from './context';
+import type { DispatchHandler, DispatchOptions, ParsedHeaders } from '../undici/handler-types';
+import { decodeReason, parseFields } from '../headers/fields';
+import { assertHandler } from '../undici/legacy-handler';
+import { Place, type Pipelined } from './pipeline';
+import { Sending } from './sending';
+import type { Pausing, SlotOwner } from '../session/session';
+import { errors, symbols } from '../undici/undici';
+import { TakenOver } from './taken-over';
+import { UpgradedSocket } from '../connection/upgrade';
+import { HeadFlag, PIECE_OVERHEAD, WINDOW } from '../wire/generated';
+
+/** Credit goes back when half of the window is owed: one record for every 128 KiB. */
+const CREDIT_STEP = WINDOW / 2;
+
+/**
+ * Room beyond the window for a body whose first window was taken without a stop: the I/O thread then
+ * reads on while JavaScript has its part. 768 KiB: 1 MiB in all.
+ */
+const MORE_ROOM = 3 * WINDOW;
+
+/** What a paused request has not delivered yet. */
+type Undelivered =
+  | { readonly kind: 'data'; readonly chunk: Buffer }
+  | { readonly kind: 'end'; readonly trailers: string }
+  | { readonly kind: 'head'; readonly status: number; readonly text: string };
+
+/** One request; see above. Named as undici's, which stands in the stack of every handler's callback. */
+class Request extends Sending implements SlotOwner, Pausing, Pipelined, Controlled {
+  readonly #context: ExchangeContext;
+  #controller: RequestController | null = null;
+  #queue: Undelivered[] | null = null;
+  /** A callback is running: `resume()` inside it must not deliver again below it. */
+  #delivering = false;
+  /** The last head came over HTTP/2. */
+  #isHttp2 = false;
+  /** What was delivered and is not yet credited: of each chunk, its length and `PIECE_OVERHEAD`. */
+  #owed = 0;
+  /** Bytes credited until there is more room; 0 when there is. */
+  #untilRoom = WINDOW;
+  /** What Rust knows of the handler: it delivers, will be told at the end of this turn, has stopped. */
+  #delivery: 'running' | 'pausing' | 'paused' = 'running';
+
+  /** The caller's fields, without what was added since. */
+  readonly #givenLines: string;
+  #takenOver: TakenOver | null = null;
+  /** Ends `watchSignal`. */
+  #stopWatching: (() => void) | null = null;
+  /** The pool has this request in its list. */
+  #counts = true;
+
+  /** Neighbours in the pool's list of unsettled requests; the pool's alone. */
+  previous: Request | null = null;
+  next: Request | null = null;
+
+  /** The pipeline's alone. */
+  place: number = Place.None;
+  submitted = false;
+  isReplay = false;
+  isAnswered = false;
+
+  constructor(context: ExchangeContext, options: DispatchOptions, handler: DispatchHandler) {
+    super(context, options, handler);
+    this.#context = context;
+    this.#givenLines = this.lines;
+    assertHandler(handler, this.isUpgrade);
+    if (channels.create.hasSubscribers) {
+      const observed = observe(this, options);
+      channels.create.publish({ request: observed });
+      this.readBack(observed);
+    }
+    this.watchBody();
+  }
+
+  /** Settles what can be known of the body. Returns whether the request is still to be sent. */
+  describe(): boolean {
+    try {
+      this.prepare();
+    } catch (error) {
+      this.#settleWithError(error as Error);
+    }
+    return !this.settled;
+  }
+
+  /**
+   * Tells the handler, of each attempt that is not hidden from it. Returns whether the request is
+   * still to be sent: the handler may have aborted it, and then nothing is written.
+   */
+  start(): boolean {
+    this.#unwatchSignal();
+    const controller = (this.#controller ??= new RequestController(this));
+    this.started = true;
+    if (this.earlyError !== null) {
+      controller.abort(this.earlyError);
+      return false;
+    }
+    try {
+      (this.handler.onRequestStart as NonNullable<DispatchHandler['onRequestStart']>)(
+        controller,
+        null,
+      );
+    } catch (error) {
+      this.fail(error);
+    }
+    return !this.settled;
+  }
+
+  /**
+   * The handler is told when it is the request's turn; before, it cannot abort. If `signal` fires
+   * meanwhile, it is told at once: it listens to the signal as well, and first. An `EventEmitter`
+   * as signal is left alone, because its listeners are the user's to count.
+   */
+  watchSignal(signal: unknown): void {
+    // By what it can do: jsdom's is no `EventTarget` of Node's.
+    const { addEventListener } = signal as Partial<AbortSignal>;
+    if (this.settled || typeof addEventListener !== 'function') return;
+    const target = signal as AbortSignal;
+    const hurry = (): void => this.hurry();
+    if (target.aborted) {
+      hurry();
+      return;
+    }
+    target.addEventListener('abort', hurry, { once: true });
+    this.#stopWatching = () => target.removeEventListener('abort', hurry);
+  }
+
+  #unwatchSignal(): void {
+    this.#stopWatching?.();
+    this.#stopWatching = null;
+  }
+
+  protected override hurry(): void {
+    if (this.place === Place.Waiting && !this.started && !this.settled) this.start();
+  }
+
+  /** Whether the handler knows of the request. */
+  get isStarted(): boolean {
+    return this.started;
+  }
+
+  /** Whether `abort` was called, which is not the only way to fail. */
+  get wasAborted(): boolean {
+    return this.#controller?.aborted === true;
+  }
+
+  /** The controller; only after `start`. */
+  get #handle(): RequestController {
+    return this.#controller as RequestController;
+  }
+
+  protected override asSlotOwner(): SlotOwner {
+    return this;
+  }
+
+  // Incoming ---------------------------------------------------------------------------------
+
+  onInformational(status: number, flags: number, text: string): void {
+    this.onHead(status, flags, text);
+  }
+
+  onHead(status: number, flags: number, text: string): void {
+    this.#isHttp2 = (flags & HeadFlag.Http2) !== 0;
+    this.isAnswered = true;
+    if (channels.sendHeaders.hasSubscribers && status >= 200 && !this.#isHttp2) {
+      this.context.diagnostics.answered(this, { status, flags, text }, this.endsConnection());
+    }
+    if (this.#handle.paused) this.paused();
+    // Heads are delivered to a paused handler too, but never before what already waits.
+    if (this.#queue !== null) this.#queue.push({ kind: 'head', status, text });
+    else this.onResponseStart(status, text);
+  }
+
+  onData(chunk: Buffer): void {
+    if (this.#queue !== null || this.#handle.paused) this.#wait({ kind: 'data', chunk });
+    else this.#deliverData(chunk);
+  }
+
+  onEnd(trailers: string): void {
+    if (this.#queue !== null || this.#handle.paused) this.#wait({ kind: 'end', trailers });
+    else this.#deliverEnd(trailers);
+  }
+
+  onError(batch: Buffer, start: number, end: number): void {
+    // A failure does not wait for a paused handler, nor for chunks that it did not take in time.
+    const error = decodeError(batch, start, end);
+    if (!this.#context.takeOver(this, error)) this.#deliverError(error);
+  }
+
+  /** Ends without a word, before anything has left: the peer is to serve what this returns. */
+  handOver(): { readonly options: DispatchOptions; readonly handler: DispatchHandler } {
+    const options = { origin: this.origin, ...this.asOptions(this.#givenLines, this.bodyAgain) };
+    const handler = (this.#takenOver = new TakenOver(this.handler));
+    this.settled = true;
+    this.#queue = null;
+    if (this.slot !== -1) this.context.session.free(this);
+    this.letGoOfBody();
+    this.#leave();
+    return { options, handler };
+  }
+
+  onUpgrade(status: number, flags: number, text: string): void {
+    const fields = text.indexOf('\n') + 1;
+    const controller = this.#handle;
+    this.#isHttp2 = (flags & HeadFlag.Http2) !== 0;
+    RequestController.receiveHead(controller, text, fields, this.#isHttp2);
+    this.unwatchBody();
+    // The byte stream is not the handler's to pause.
+    this.#tellResumed();
+    const socket = new UpgradedSocket(this.context.session, this, this.writer);
+    if (this.#isHttp2) {
+      // undici expects 200 instead of 101 where these say that the socket is a stream.
+      const session = { socket: this.#context.streamSocket };
+      Object.assign(socket, { [symbols.kHTTP2Stream]: true, session });
+    }
+    this.slot = -1;
+    // As in undici, the pool is done with the request before its handler has the byte stream:
+    // closing or destroying the pool in there leaves the stream alone.
+    this.#leave();
+    if (channels.headers.hasSubscribers) this.#publishHead(status, text, fields);
+    try {
+      this.handler.onRequestUpgrade?.(controller, status, parseFields(text, fields), socket);
+    } catch (error) {
+      this.#settleWithError(error as Error);
+      socket.destroy(error as Error);
+      return;
+    }
+    if (this.settled) {
+      socket.destroy();
+      return;
+    }
+    this.settled = true;
+    this.completed = true;
+    if (channels.trailers.hasSubscribers) {
+      channels.trailers.publish({ request: observe(this), trailers: [] });
+    }
+  }
+
+  #wait(item: Undelivered): void {
+    (this.#queue ??= []).push(item);
+  }
+
+  /** `pause()` was called. */
+  paused(): void {
+    if (this.#delivery !== 'running' || this.settled) return;
+    this.#delivery = 'pausing';
+    this.context.session.pauseSoon(this);
+  }
+
+  tellPause(): void {
+    // A request that is not sent yet has nothing to stop; its head will remind us.
+    const tell = this.#handle.paused && !this.settled && this.slot !== -1;
+    this.#delivery = tell ? 'paused' : 'running';
+    if (!tell) return;
+    this.writer.credit(this.slot, this.generation, 0, true);
+    this.context.session.release();
+  }
+
+  /**
+   * Whether the request keeps the process alive. As with Node's sockets, one that nobody reads does
+   * not: a body that was never consumed would hold it for good.
+   */
+  get holds(): boolean {
+    return this.#delivery !== 'paused';
+  }
+
+  /**
+   * undici's `request()` and its like read `rawHeaders` of every response, and look into them only
+   * where the caller chose `responseHeaders: 'raw'`.
+   */
+  get seldomLooksAtRaw(): boolean {
+    const handler = this.handler as { responseHeaders?: unknown };
+    return handler.responseHeaders === null && handler instanceof AsyncResource;
+  }
+
+  #tellResumed(): void {
+    if (this.#delivery !== 'paused') return;
+    this.#delivery = 'running';
+    this.context.session.hold();
+    this.writer.credit(this.slot, this.generation, this.#owed);
+    this.#owed = 0;
+    this.scheduleFlush();
+  }
+
+  /** `resume()` was called. */
+  resumed(): void {
+    if (this.settled) return;
+    this.#tellResumed();
+    if (this.#delivering) return;
+    this.#returnCredit();
+    this.#deliverWaiting();
+  }
+
+  #deliverWaiting(): void {
+    while (this.#queue !== null && !this.settled) {
+      const item = this.#queue[0];
+      if (item === undefined) {
+        this.#queue = null;
+        return;
+      }
+      if (this.#handle.paused) return;
+      this.#queue.shift();
+      if (item.kind === 'data') this.#deliverData(item.chunk);
+      else if (item.kind === 'head') this.onResponseStart(item.status, item.text);
+      else this.#deliverEnd(item.trailers);
+    }
+  }
+
+  /** HTTP/2 has none: the number of the stream has its place. */
+  #reasonPhrase(text: string, fields: number): string {
+    return this.#isHttp2 ? '' : decodeReason(text.slice(0, fields - 1));
+  }
+
+  /** Number of its HTTP/2 stream, once a head came over it; else `null`. */
+  get streamNumber(): number | null {
+    return this.#isHttp2 ? RequestController.streamNumber(this.#handle) : null;
+  }
+
+  #publishHead(status: number, text: string, fields: number): void {
+    const response = {
+      statusCode: status,
+      headers: this.#handle.rawHeaders,
+      statusText: this.#reasonPhrase(text, fields),
+    };
+    channels.headers.publish({ request: observe(this), response });
+  }
+
+  private onResponseStart(status: number, text: string): void {
+    const { handler } = this;
+    const controller = this.#handle;
+    const fields = text.indexOf('\n') + 1;
+    RequestController.receiveHead(controller, text, fields, this.#isHttp2);
+    this.#delivering = true;
+    try {
+      if (handler.onResponseStarted) handler.onResponseStarted();
+      if (channels.headers.hasSubscribers) this.#publishHead(status, text, fields);
+      (status < 200 ? handler : this.headHandler).onResponseStart?.(
+        controller,
+        status,
+        parseFields(text, fields),
+        this.#reasonPhrase(text, fields),
+      );
+    } catch (error) {
+      this.fail(error);
+    }
+    this.#delivering = false;
+    if (this.place === Place.Blocking && status >= 200) this.#context.unblocked(this);
+  }
+
+  override requestSent(): void {
+    super.requestSent();
+    if (this.place !== Place.None) this.#context.sent(this);
+  }
+
+  #deliverData(chunk: Buffer): void {
+    const controller = this.#handle;
+    this.#delivering = true;
+    try {
+      if (channels.bodyChunkReceived.hasSubscribers) {
+        channels.bodyChunkReceived.publish({ request: observe(this), chunk });
+      }
+      this.handler.onResponseData?.(controller, chunk);
+    } catch (error) {
+      this.fail(error);
+    }
+    this.#delivering = false;
+    this.#owed += chunk.length + PIECE_OVERHEAD;
+    if (!controller.paused) this.#returnCredit();
+  }
+
+  #returnCredit(): void {
+    if (this.#owed < CREDIT_STEP || this.settled) return;
+    let credit = this.#owed;
+    this.#owed = 0;
+    if (this.#untilRoom > 0) {
+      this.#untilRoom -= credit;
+      if (this.#untilRoom <= 0) {
+        this.#untilRoom = 0;
+        credit += MORE_ROOM;
+      }
+    }
+    this.writer.credit(this.slot, this.generation, credit);
+    this.scheduleFlush();
+  }
+
+  #deliverEnd(trailers: string): void {
+    const controller = this.#handle;
+    RequestController.receiveTrailers(controller, trailers);
+    this.settled = true;
+    this.completed = true;
+    this.context.session.free(this);
+    this.unwatchBody();
+    if (channels.trailers.hasSubscribers) {
+      channels.trailers.publish({ request: observe(this), trailers: controller.rawTrailers });
+    }
+    try {
+      const parsed: ParsedHeaders = trailers === '' ? {} : parseFields(trailers);
+      this.handler.onResponseEnd?.(controller, parsed);
+    } catch (error) {
+      this.#callOnError(error as Error);
+    }
+    if (!this.bodyFinished) this.stopBody();
+    this.#leave();
+  }
+
+  /** The request no longer counts. */
+  #leave(): void {
+    if (!this.#counts) return;
+    this.#counts = false;
+    this.#unwatchSignal();
+    this.#context.settled(this);
+  }
+
+  // Failure ----------------------------------------------------------------------------------
+
+  /** The error came from Rust: it no longer counts while its handler is told, as in undici. */
+  #deliverError(error: Error): void {
+    if (this.settled) return;
+    this.settled = true;
+    this.#queue = null;
+    this.context.session.free(this);
+    this.#leave();
+    this.unwatchBody();
+    this.#callOnError(error);
+    if (!this.bodyFinished) this.stopBody(error);
+  }
+
+  /**
+   * Its connection was taken away: what still comes for it is lost, and its error follows. An
+   * upgrade under way is not, because byte streams outlive their pool.
+   */
+  cutOff(): void {
+    this.#queue = null;
+    if (this.slot !== -1 && !this.isUpgrade) this.context.session.free(this);
+  }
+
+  /** The user aborted, or the body failed: settles at once. */
+  abortWith(reason: Error | undefined): void {
+    this.#takenOver?.abort(reason);
+    this.#settleWithError(reason ?? new errors.RequestAbortedError());
+  }
+
+  /** A callback threw: the request ends with that error. */
+  protected override fail(error: unknown): void {
+    this.#settleWithError(error as Error);
+  }
+
+  /**
+   * Ends with `error`, from the pool's `destroy()`: Rust forgets the request by itself, unless its
+   * upgrade is under way to us, because byte streams outlive their pool.
+   */
+  destroyWith(error: Error): void {
+    if (this.slot !== -1 && !this.isUpgrade) this.context.session.free(this);
+    this.#settleWithError(error, this.isUpgrade);
+  }
+
+  #settleWithError(error: Error, tellNative = true): void {
+    if (this.settled) return;
+    this.settled = true;
+    this.#queue = null;
+    if (this.slot !== -1 && tellNative) {
+      this.writer.cancel(this.slot, this.generation);
+      this.context.session.cancelled(this);
+      this.scheduleFlush();
+    }
+    this.unwatchBody();
+    this.#callOnError(error);
+    this.stopBody();
+    this.#leave();
+  }
+
+  #callOnError(error: Error): void {
+    if (channels.error.hasSubscribers) channels.error.publish({ request: observe(this), error });
+    this.aborted = true;
+    try {
+      this.handler.onResponseError?.(this.#controller, error);
+    } catch (thrown) {
+      this.#context.reportError(thrown);
+    }
+  }
+}
+
+export { Request as Exchange };

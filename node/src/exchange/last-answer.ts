@@ -1,0 +1,35 @@
+/**
+ * Whether a connection ends behind an answer.
+ *
+ * What lives here: the rules, which are the engine's, for whoever must know before the connection has
+ * ended: diagnostics messages. It must not know exchanges.
+ */
+
+import { parseFields } from '../headers/fields';
+import type { PoolSettings } from '../options/options';
+import { HeadFlag } from '../wire/generated';
+
+/** The head of an answer. */
+export interface AnswerHead {
+  readonly status: number;
+  /** Of its record. */
+  readonly flags: number;
+  /** The reason phrase, and the fields behind it. */
+  readonly text: string;
+}
+
+/** Whether an HTTP/1 connection ends behind the answer with this final head, to a request with `method`. */
+export function isLastAnswer(head: AnswerHead, method: string, settings: PoolSettings): boolean {
+  const { status, flags, text } = head;
+  const fields = parseFields(text, text.indexOf('\n') + 1);
+  const read = (name: string): string => String(fields[name] ?? '').toLowerCase();
+  const connection = read('connection').split(/[\s,]+/);
+  if (connection.includes('close')) return true;
+  if ((flags & HeadFlag.Http10) !== 0 && !connection.includes('keep-alive')) return true;
+  const hasBody = method !== 'HEAD' && status !== 204 && status !== 304;
+  const codings = read('transfer-encoding');
+  const isDelimited = codings === '' ? 'content-length' in fields : codings.endsWith('chunked');
+  if (hasBody && !isDelimited) return true;
+  const hint = /timeout=(\d+)/.exec(read('keep-alive'));
+  return hint !== null && Number(hint[1]) * 1_000 <= settings.keepAliveTimeoutThreshold;
+}

@@ -1,0 +1,258 @@
+/**
+ * A request as the caller described it: undici's checks and the HTTP/1.1 head.
+ *
+ * What lives here: validation of dispatch options with undici's messages, and the serialised head.
+ * `Exchange` extends it with everything that happens afterwards. It must not know sessions,
+ * records or callbacks.
+ */
+
+import { isIP } from 'node:net';
+import { stringify, type ParsedUrlQueryInput } from 'node:querystring';
+
+import { classifyBody, type RequestBody } from '../body/classify';
+import type { DispatchOptions } from '../undici/handler-types';
+import { sameName } from '../options/host';
+import { addHeaders, isHeaderValue, isToken, type HeaderTarget } from '../headers/request-headers';
+import { errors, peerMajor } from '../undici/undici';
+import { DEFAULT_TIMEOUT } from '../wire/generated';
+
+/** Printable latin1 without space; what RFC 9112 3.2 allows is a subset, undici allows this. */
+const BAD_PATH = /[^\u0021-\u00ff]/;
+
+/** Methods seen often; the others are checked against the token grammar each time. */
+const METHODS = new Set([
+  'DELETE',
+  'GET',
+  'HEAD',
+  'OPTIONS',
+  'PATCH',
+  'POST',
+  'PUT',
+  'QUERY',
+  'CONNECT',
+  'TRACE',
+]);
+
+/** A body that such a method does not expect may confuse a server: the connection is not reused. */
+const EXPECTS_PAYLOAD = new Set(['PUT', 'POST', 'PATCH', 'QUERY', 'PROPFIND', 'PROPPATCH']);
+
+/** Methods whose declared length undici does not compare with the body's. */
+const NO_CONTENT_LENGTH = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'CONNECT']);
+
+/** What the head needs to know of the pool. */
+export interface HeadContext {
+  /** `host: example.com:8080` with its CRLF. */
+  readonly hostLine: string;
+  /** `false` when the pool's options forbid reuse: `pipelining: 0`, `maxRequestsPerClient: 1`. */
+  readonly keepAlive: boolean;
+}
+
+/** A checked request. */
+export class RequestDescription implements HeaderTarget {
+  readonly method: string;
+  readonly path: string;
+  readonly body: RequestBody;
+  readonly upgradeProtocol: string | null;
+  readonly idempotent: boolean;
+  readonly blocking: boolean;
+  readonly expectContinue: boolean;
+  /** Milliseconds for the wire; `DEFAULT_TIMEOUT` when the caller gave none. */
+  readonly headersTimeout: number;
+  readonly bodyTimeout: number;
+  /** Server name for TLS that differs from the origin's host; `null` for none. */
+  readonly servername: string | null;
+
+  host: string | null = null;
+  contentLength: number | null = null;
+  contentType: string | null = null;
+  reset: boolean | null;
+  lines = '';
+
+  /**
+   * @throws InvalidArgumentError, NotSupportedError with undici's messages, in undici's order.
+   */
+  constructor(options: DispatchOptions) {
+    const { path, method, upgrade, headersTimeout, bodyTimeout, reset, expectContinue } = options;
+
+    if (typeof path !== 'string') {
+      throw new errors.InvalidArgumentError('path must be a string');
+    } else if (
+      !path.startsWith('/') &&
+      !(path.startsWith('http://') || path.startsWith('https://')) &&
+      method !== 'CONNECT'
+    ) {
+      throw new errors.InvalidArgumentError('path must be an absolute URL or start with a slash');
+    } else if (BAD_PATH.test(path)) {
+      throw new errors.InvalidArgumentError('invalid request path');
+    }
+    if (typeof method !== 'string') {
+      throw new errors.InvalidArgumentError('method must be a string');
+    } else if (!METHODS.has(method) && !isToken(method)) {
+      throw new errors.InvalidArgumentError('invalid request method');
+    }
+    if (upgrade) checkUpgrade(upgrade);
+    if (headersTimeout != null) checkTimeout(headersTimeout, 'headersTimeout');
+    if (bodyTimeout != null) checkTimeout(bodyTimeout, 'bodyTimeout');
+    if (reset != null && typeof reset !== 'boolean') {
+      throw new errors.InvalidArgumentError('invalid reset');
+    }
+    if (expectContinue != null && typeof expectContinue !== 'boolean') {
+      throw new errors.InvalidArgumentError('invalid expectContinue');
+    }
+    checkRareOptions(options);
+
+    this.method = method;
+    this.headersTimeout = wireTimeout(headersTimeout as number | null | undefined);
+    this.bodyTimeout = wireTimeout(bodyTimeout as number | null | undefined);
+    this.body = options.body == null ? null : classifyBody(options.body);
+    this.upgradeProtocol = upgrade ? (upgrade as string) : null;
+    this.path = options.query ? withQuery(path, options.query as ParsedUrlQueryInput) : path;
+    this.idempotent =
+      options.idempotent ??
+      (method === 'GET' || method === 'HEAD' || (method === 'QUERY' && peerMajor >= 8));
+    this.blocking = options.blocking ?? method !== 'HEAD';
+    this.reset = reset ?? null;
+    this.expectContinue = expectContinue ?? false;
+    addHeaders(this, options.headers);
+    this.servername = givenName(options.servername) ?? serverNameOf(this.host);
+  }
+
+  /** The request as a caller would give it, with these fields: for another attempt by the peer. */
+  protected asOptions(lines: string, body: unknown): DispatchOptions {
+    const { host, contentLength, servername } = this;
+    const headers: string[] = [];
+    if (host !== null) headers.push('host', host);
+    if (contentLength !== null) headers.push('content-length', String(contentLength));
+    for (const line of lines.split('\r\n')) {
+      const colon = line.indexOf(': ');
+      if (colon !== -1) headers.push(line.slice(0, colon), line.slice(colon + 2));
+    }
+    const timeout = (value: number) => (value === DEFAULT_TIMEOUT ? null : value);
+    return {
+      path: this.path,
+      method: this.method,
+      headers,
+      body,
+      upgrade: this.upgradeProtocol,
+      idempotent: this.idempotent,
+      blocking: this.blocking,
+      reset: this.reset,
+      expectContinue: this.expectContinue,
+      headersTimeout: timeout(this.headersTimeout),
+      bodyTimeout: timeout(this.bodyTimeout),
+      servername,
+    };
+  }
+
+  /** Whether this asks for a byte stream instead of a response. */
+  get isUpgrade(): boolean {
+    return this.upgradeProtocol !== null || this.method === 'CONNECT';
+  }
+
+  /** Whether the method means something with a body. */
+  get expectsPayload(): boolean {
+    return EXPECTS_PAYLOAD.has(this.method);
+  }
+
+  /**
+   * The length that goes on the wire, from the body's own length if it is known.
+   *
+   * `null` for none. A mismatch with the declared length is the caller's to handle.
+   */
+  resolveLength(bodyLength: number | null): number | null {
+    const length = bodyLength ?? this.contentLength;
+    return length === 0 && !this.expectsPayload ? null : length;
+  }
+
+  /** Whether the caller declared another length than the body has. */
+  contradictsLength(length: number | null): boolean {
+    return (
+      length !== null &&
+      length > 0 &&
+      this.contentLength !== null &&
+      this.contentLength !== length &&
+      !NO_CONTENT_LENGTH.has(this.method)
+    );
+  }
+
+  /** Request line and fields, without the body's framing and the empty line. Latin1. */
+  serialize(context: HeadContext): string {
+    const host = this.host === null ? context.hostLine : `host: ${this.host}\r\n`;
+    let connection: string;
+    if (this.upgradeProtocol !== null) {
+      connection = `connection: upgrade\r\nupgrade: ${this.upgradeProtocol}\r\n`;
+    } else if (context.keepAlive && !(this.reset ?? this.method === 'CONNECT')) {
+      connection = 'connection: keep-alive\r\n';
+    } else {
+      connection = 'connection: close\r\n';
+    }
+    return `${this.method} ${this.path} HTTP/1.1\r\n${host}${connection}${this.lines}`;
+  }
+}
+
+function checkUpgrade(upgrade: unknown): void {
+  if (typeof upgrade !== 'string') {
+    throw new errors.InvalidArgumentError('upgrade must be a string');
+  }
+  if (!isHeaderValue(upgrade)) {
+    throw new errors.InvalidArgumentError('invalid upgrade header');
+  }
+}
+
+function checkTimeout(value: unknown, name: string): void {
+  if (!Number.isFinite(value) || (value as number) < 0) {
+    throw new errors.InvalidArgumentError(`invalid ${name}`);
+  }
+}
+
+function checkRareOptions(options: DispatchOptions): void {
+  const { throwOnError, maxRedirections, typeOfService } = options;
+  if (throwOnError != null) {
+    throw new errors.InvalidArgumentError('invalid throwOnError');
+  }
+  if (maxRedirections != null && maxRedirections !== 0) {
+    throw new errors.InvalidArgumentError(
+      'maxRedirections is not supported, use the redirect interceptor',
+    );
+  }
+  if (typeOfService != null) {
+    const tos = typeOfService as number;
+    if (!Number.isInteger(tos) || tos < 0 || tos > 255) {
+      throw new errors.InvalidArgumentError('typeOfService must be an integer between 0 and 255');
+    }
+  }
+}
+
+/** Longest timeout the wire can say, some 49 days; longer ones never fire in practice either. */
+const LONGEST_TIMEOUT = DEFAULT_TIMEOUT - 1;
+
+function wireTimeout(milliseconds: number | null | undefined): number {
+  if (milliseconds == null) return DEFAULT_TIMEOUT;
+  return Math.min(Math.ceil(milliseconds), LONGEST_TIMEOUT);
+}
+
+function withQuery(path: string, query: ParsedUrlQueryInput): string {
+  if (path.includes('?') || path.includes('#')) {
+    throw new Error('Query params cannot be passed when url already contains "?" or "#".');
+  }
+  const text = stringify(query);
+  return text ? `${path}?${text}` : path;
+}
+
+/** A server name that is said by itself, for comparison with others. */
+function givenName(servername: unknown): string | null {
+  return typeof servername === 'string' && servername !== '' ? sameName(servername) : null;
+}
+
+/** Host name of a `host` value, or `null` where TLS takes none: addresses and the empty host. */
+export function serverNameOf(host: string | null): string | null {
+  if (!host) return null;
+  let name: string;
+  if (host.startsWith('[')) {
+    name = host.slice(1, Math.max(host.indexOf(']'), 1));
+  } else {
+    const colon = host.indexOf(':');
+    name = colon === -1 ? host : host.slice(0, colon);
+  }
+  return name === '' || isIP(name) !== 0 ? null : sameName(name) || null;
+}

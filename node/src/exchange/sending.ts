@@ -1,0 +1,486 @@
+/**
+ * The outgoing half of an exchange: from the description to records.
+ *
+ * What lives here: the choice of the body's framing, the complete head, the `Dispatch` record and
+ * the body's source. `Exchange` extends it with the incoming half. It must not know pools'
+ * counters, nor how responses are delivered.
+ */
+
+import type { AsyncResource } from 'node:async_hooks';
+import type { Readable } from 'node:stream';
+
+import { ContextHandler, currentContext } from './async-context';
+import { encodeForm, type EncodedForm } from '../body/form-data';
+import { OutgoingBody, type BodyOwner } from '../body/outgoing';
+import {
+  BytesSource,
+  destroyStream,
+  IterableSource,
+  readBlob,
+  StreamSource,
+  type BodySource,
+  type SourceListener,
+} from '../body/sources';
+import { asGiven, type Bytes, sizeOf } from '../wire/bytes';
+import { channels, DiagnosticRequest, observe, type ObservedRequest } from './diagnostics';
+import type { SendContext } from './context';
+import type { DispatchHandler, DispatchOptions } from '../undici/handler-types';
+import { RequestDescription } from './request';
+import { addHeader } from '../headers/request-headers';
+import type { SlotOwner } from '../session/session';
+import { setImmediate } from '../process/timers';
+import { errors } from '../undici/undici';
+import { BODY_SLICE, DispatchFlag, WireBody } from '../wire/generated';
+import type { SubmissionWriter } from '../wire/writer';
+
+/** A native pool, as far as a record needs it. */
+export interface SendTarget {
+  readonly id: number;
+  readonly writer: SubmissionWriter;
+}
+
+/** The outgoing half; see above. */
+export abstract class Sending
+  extends RequestDescription
+  implements BodyOwner, SourceListener, ObservedRequest
+{
+  readonly context: SendContext;
+  readonly handler: DispatchHandler;
+  /**
+   * Who is told of the final head: undici's own handlers call back in the context that they keep, and
+   * whoever looks at the stack sees undici's.
+   */
+  protected readonly headHandler: DispatchHandler;
+  /** The asynchronous context that it was made in, if there is one to keep. */
+  protected readonly caller: AsyncResource | null;
+  /** -1 until the `Dispatch` record was written. */
+  slot = -1;
+  generation = 0;
+  settled = false;
+  completed = false;
+  aborted = false;
+  observed: DiagnosticRequest | null = null;
+
+  private target: SendTarget | null = null;
+  private outgoing: OutgoingBody | null = null;
+  private source: BodySource | null = null;
+  /** Declared or known length; `null` for none. Valid after `prepare`. */
+  private length: number | null = null;
+  /** The body is known to have no bytes. */
+  private knownEmpty = false;
+  private form: EncodedForm | null = null;
+  /** What the user is warned of when the request leaves. */
+  protected warning: Error | null = null;
+  /** Waits for the first chunk; see `waitForSource`. */
+  private onReady: (() => void) | null = null;
+  /** Whether the handler knows of the request. */
+  protected started = false;
+  /** Failure of the body before that. */
+  protected earlyError: Error | null = null;
+  private watched: {
+    stream: Readable;
+    onError: (error: Error) => void;
+    onEnd: (() => void) | null;
+  } | null = null;
+
+  constructor(context: SendContext, options: DispatchOptions, handler: DispatchHandler) {
+    super(options);
+    this.context = context;
+    const caller = currentContext(handler);
+    this.caller = caller;
+    this.handler = caller === null ? handler : new ContextHandler(handler, caller);
+    this.headHandler = caller === handler ? handler : this.handler;
+  }
+
+  abstract abortWith(error: Error | undefined): void;
+  abstract get isStarted(): boolean;
+  /** Receiver of the slot's completions. */
+  protected abstract asSlotOwner(): SlotOwner;
+  /** The handler is told of the request now, should that wait for its turn. */
+  protected abstract hurry(): void;
+  /** Errors of the user's callbacks while sending. */
+  protected abstract fail(error: unknown): void;
+
+  get origin(): string {
+    return this.context.origin;
+  }
+
+  get writer(): SubmissionWriter {
+    return (this.target as SendTarget).writer;
+  }
+
+  scheduleFlush(): void {
+    this.context.session.scheduleFlush();
+  }
+
+  scheduleBodyFlush(): void {
+    this.context.session.scheduleBodyFlush();
+  }
+
+  /** Hears of a stream's failure as long as the request lives, also before it is read. */
+  protected watchBody(): void {
+    const { body } = this;
+    if (body?.kind !== 'stream') return;
+    const { stream } = body;
+    const onError = (error: Error): void => {
+      if (this.started) this.sourceFailed(error);
+      else {
+        this.earlyError = error;
+        this.hurry();
+      }
+    };
+    const state = (stream as { _readableState?: { autoDestroy?: boolean } })._readableState;
+    const onEnd = state?.autoDestroy ? null : (): void => destroyStream(stream);
+    stream.on('error', onError);
+    if (onEnd) stream.on('end', onEnd);
+    this.watched = { stream, onError, onEnd };
+  }
+
+  /** The request is over: its stream is no longer our business. */
+  protected unwatchBody(): void {
+    const { watched } = this;
+    if (watched === null) return;
+    this.watched = null;
+    watched.stream.removeListener('error', watched.onError);
+    if (watched.onEnd) watched.stream.removeListener('end', watched.onEnd);
+  }
+
+  /** Stops the body; `error` as in `BodySource.stop`. Without a source, the stream is destroyed as undici does. */
+  protected stopBody(error?: Error): void {
+    this.onReady = null;
+    if (this.source !== null) this.source.stop(error);
+    else if (this.body !== null && this.body.kind === 'stream')
+      destroyStream(this.body.stream, error);
+  }
+
+  /** Whether a part of the body waits for room. */
+  get bodyWaits(): boolean {
+    return this.slot !== -1 && this.outgoing?.waits === true;
+  }
+
+  bodyDrained(): void {
+    this.context.bodyDrained();
+  }
+
+  get bodyLeftAt(): number {
+    return this.outgoing === null ? 0 : this.outgoing.leftAt;
+  }
+
+  /** Whether the body left completely, or there is none. */
+  protected get bodyFinished(): boolean {
+    return this.outgoing === null || this.outgoing.finished;
+  }
+
+  /** The body for another attempt; `undefined` if a part of it may be gone. */
+  get bodyAgain(): unknown {
+    const { body, source, outgoing } = this;
+    if (body === null) return null;
+    if (source === null || !this.isBodyReadOnce) return body.source;
+    return outgoing === null ? null : (outgoing.whole ?? undefined);
+  }
+
+  private get isBodyReadOnce(): boolean {
+    return this.body?.kind === 'stream' || this.body?.kind === 'iterable';
+  }
+
+  /** Somebody else sends the body. */
+  protected letGoOfBody(): void {
+    this.onReady = null;
+    this.unwatchBody();
+    if (!this.isBodyReadOnce) this.source?.stop();
+  }
+
+  /** Whether the body must be asked for its first chunk before the head can be written. */
+  get needsSource(): boolean {
+    const { body } = this;
+    return (
+      body !== null && !this.knownEmpty && (body.kind === 'stream' || body.kind === 'iterable')
+    );
+  }
+
+  /** Whether it waits for its turn on a single connection: for its source, or to warn in order. */
+  get leavesLater(): boolean {
+    return this.warning !== null || this.needsSource;
+  }
+
+  /** As `needsSource`, but a stream that has ended without a byte since `prepare` is none. */
+  hasSource(): boolean {
+    const { body } = this;
+    if (!this.needsSource) return false;
+    return body?.kind !== 'stream' || streamLength(body.stream) !== 0;
+  }
+
+  /**
+   * The request's turn has come: looks once more whether its stream has ended already, which tells
+   * the length. Fails the request if that is not the declared one.
+   */
+  measureStream(): void {
+    const { body } = this;
+    if (body?.kind !== 'stream' || this.knownEmpty) return;
+    // Reading nothing makes a stream notice its end.
+    body.stream.read?.(0);
+    const known = streamLength(body.stream);
+    if (known === null) return;
+    try {
+      this.settleLength(known);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /**
+   * Settles the body's length and type.
+   *
+   * @throws InvalidArgumentError, RequestContentLengthMismatchError; nothing was sent then.
+   */
+  prepare(): void {
+    const { body } = this;
+    let known: number | null = null;
+    if (body === null) known = 0;
+    else if (body.kind === 'bytes') known = sizeOf(body.bytes);
+    else if (body.kind === 'blob') known = this.prepareBlob(body.blob);
+    else if (body.kind === 'form') {
+      this.form = encodeForm(body.form);
+      if (this.contentType === null) this.addField('content-type', this.form.contentType);
+      known = this.form.length;
+    } else if (body.kind === 'stream') {
+      known = streamLength(body.stream);
+      // Nobody will read it, so it would not notice its end.
+      if (known === 0) body.stream.read?.(0);
+    }
+
+    this.settleLength(known);
+  }
+
+  private addField(name: string, value: string): void {
+    if (this.observed === null) addHeader(this, name, value);
+    else this.observed.addHeader(name, value);
+  }
+
+  /**
+   * Takes over what subscribers have changed in the request that they were shown.
+   *
+   * @throws InvalidArgumentError, NotSupportedError for a value that no request may have.
+   */
+  protected readBack(observed: DiagnosticRequest): void {
+    const changed = DiagnosticRequest.readBack(observed);
+    if (changed !== null) Object.assign(this, changed);
+  }
+
+  /** @throws RequestContentLengthMismatchError */
+  private settleLength(known: number | null): void {
+    this.knownEmpty = known === 0;
+    this.length = this.resolveLength(known);
+    if (this.contradictsLength(this.length)) {
+      const mismatch = new errors.RequestContentLengthMismatchError();
+      if (this.context.strictContentLength) throw mismatch;
+      this.warning = mismatch;
+    }
+  }
+
+  private prepareBlob(blob: Blob): number | null {
+    const { type, size } = blob;
+    if (this.contentType === null && type) this.addField('content-type', type);
+    // A subclass may say anything; what is no length goes out chunked.
+    return Number.isSafeInteger(size) && size >= 0 ? size : null;
+  }
+
+  /**
+   * Starts reading a stream or iterable, and calls `ready` once it is known whether it has a first
+   * chunk: undici writes an empty body as none, so the head must wait for that. It waits for one
+   * turn of the event loop at most; a slower source is sent as chunked without more ado.
+   */
+  waitForSource(ready: () => void): void {
+    this.onReady = ready;
+    this.openSource();
+    if (this.onReady === null) return;
+    setImmediate(() => this.sourceReady());
+  }
+
+  sourceReady(): void {
+    const ready = this.onReady;
+    this.onReady = null;
+    ready?.();
+  }
+
+  sourceFailed(error: Error): void {
+    if (this.settled) return;
+    // What has left is the engine's business.
+    if (this.source !== null && this.slot === -1) this.context.bodyFailed(error);
+    this.abortWith(error);
+  }
+
+  private openSource(): void {
+    const { body } = this;
+    if (body === null) return;
+    const { strictContentLength } = this.context;
+    const outgoing = new OutgoingBody(this, this.length, strictContentLength);
+    this.outgoing = outgoing;
+    if (!this.context.isConnected && this.isBodyReadOnce) outgoing.keep();
+    if (body.kind === 'bytes') this.source = new BytesSource(body.bytes, outgoing, this);
+    else if (body.kind === 'stream') this.source = new StreamSource(body.stream, outgoing, this);
+    else if (body.kind === 'iterable')
+      this.source = new IterableSource(body.iterable, outgoing, this);
+    else if (body.kind === 'form') {
+      this.source = new IterableSource((this.form as EncodedForm).chunks, outgoing, this);
+    } else {
+      this.source = new IterableSource(readBlob(body.blob), outgoing, this);
+    }
+    const { caller, source } = this;
+    if (caller === null) {
+      source.begin();
+      return;
+    }
+    const { onDrain } = outgoing;
+    if (onDrain !== null) outgoing.onDrain = () => caller.runInAsyncScope(onDrain);
+    caller.runInAsyncScope(() => source.begin());
+  }
+
+  /** Writes the `Dispatch` record. The request must be prepared and unsettled. */
+  send(target: SendTarget): void {
+    const { context, body } = this;
+    // The user can have detached or resized the memory since the length was taken.
+    const declared = this.knownEmpty ? 0 : this.length;
+    if (body?.kind === 'bytes' && sizeOf(body.bytes) !== declared) {
+      this.abortWith(new errors.RequestContentLengthMismatchError());
+      return;
+    }
+    if (this.warning !== null) process.emitWarning(this.warning);
+    if (this.observed !== null) {
+      try {
+        this.readBack(this.observed);
+      } catch (error) {
+        this.abortWith(error as Error);
+        return;
+      }
+    }
+    const head = this.serialize(context.head);
+    if (channels.sendHeaders.hasSubscribers) {
+      context.diagnostics.whenConnected(this, () => context.diagnostics.sendHeaders(this, head));
+    }
+
+    const { outgoing } = this;
+    const empty =
+      this.knownEmpty || (outgoing !== null && outgoing.ended && outgoing.accepted === 0);
+    let kind: number = WireBody.None;
+    let framing = '';
+    let inline: Bytes | null = null;
+    let length = 0;
+    if (body === null || empty) {
+      // RFC 9110 8.6: the length is said where the method means something with a body.
+      if (this.expectsPayload) framing = 'content-length: 0\r\n';
+    } else if (this.length === null) {
+      kind = WireBody.Chunked;
+      framing = 'transfer-encoding: chunked\r\n';
+    } else {
+      kind = WireBody.Sized;
+      length = this.length;
+      framing = `content-length: ${length}\r\n`;
+      if (body.kind === 'bytes' && length <= BODY_SLICE) {
+        kind = WireBody.Full;
+        inline = body.bytes;
+      }
+    }
+
+    let flags = this.dispatchFlags(!empty);
+    if (this.expectContinue) {
+      // Over HTTP/2 undici expects it without a body as well; there the engine adds the field.
+      flags |= DispatchFlag.ExpectContinue;
+      if (!empty) framing += 'expect: 100-continue\r\n';
+    }
+
+    const { session } = context;
+    this.target = target;
+    this.slot = session.reserve();
+    this.generation = session.generationOf(this.slot);
+    session.occupy(this.asSlotOwner());
+    target.writer.dispatch(
+      this.slot,
+      this.generation,
+      flags,
+      kind,
+      target.id,
+      `${head}${framing}\r\n`,
+      this.headersTimeout,
+      this.bodyTimeout,
+      length,
+      inline,
+    );
+    session.scheduleFlush();
+    this.afterHead(kind, inline);
+  }
+
+  private afterHead(kind: number, inline: Bytes | null): void {
+    if (kind === WireBody.Sized || kind === WireBody.Chunked) {
+      const isRead = this.outgoing !== null;
+      if (!isRead) this.openSource();
+      if (!this.settled) this.outgoing?.start(isRead && !this.expectContinue);
+      return;
+    }
+    this.outgoing = null;
+    if (inline !== null) this.bodySent(asGiven(inline));
+    if (!this.settled) this.requestSent();
+  }
+
+  private dispatchFlags(hasBody: boolean): number {
+    let flags = 0;
+    if (this.idempotent) flags |= DispatchFlag.Idempotent;
+    if (this.blocking) flags |= DispatchFlag.Blocking;
+    if (this.endsConnection(hasBody)) flags |= DispatchFlag.Reset;
+    if (this.method === 'HEAD') flags |= DispatchFlag.Head;
+    else if (this.method === 'CONNECT') flags |= DispatchFlag.Connect;
+    if (this.upgradeProtocol !== null) flags |= DispatchFlag.Upgrade;
+    return flags;
+  }
+
+  /** Whether its connection ends behind it, whatever the answer says. */
+  protected endsConnection(hasBody = this.body !== null && !this.knownEmpty): boolean {
+    // A body that the method does not expect may confuse the server about where it ends, and some
+    // servers send a body in answer to HEAD.
+    const reset = this.reset ?? (this.method === 'HEAD' || (hasBody && !this.expectsPayload));
+    return reset || !this.context.head.keepAlive;
+  }
+
+  /** `Pull`: for the slot's completions. */
+  onPull(bytes: number): void {
+    this.outgoing?.grant(bytes);
+  }
+
+  bodySent(chunk: Uint8Array | string): void {
+    if (channels.bodyChunkSent.hasSubscribers) {
+      channels.bodyChunkSent.publish({ request: observe(this), chunk });
+    }
+    if (this.handler.onBodySent) {
+      try {
+        this.handler.onBodySent(chunk);
+      } catch (error) {
+        this.fail(error);
+      }
+    }
+  }
+
+  requestSent(): void {
+    if (channels.bodySent.hasSubscribers) {
+      this.context.diagnostics.whenConnected(this, () =>
+        channels.bodySent.publish({ request: observe(this) }),
+      );
+    }
+    if (this.handler.onRequestSent) {
+      try {
+        this.handler.onRequestSent();
+      } catch (error) {
+        this.fail(error);
+      }
+    }
+  }
+}
+
+/** The length of a stream that has ended already and is still unread; `null` otherwise. */
+function streamLength(stream: Readable): number | null {
+  const state = (
+    stream as { _readableState?: { objectMode?: boolean; ended?: boolean; length?: number } }
+  )._readableState;
+  return state?.objectMode === false && state.ended === true && Number.isFinite(state.length)
+    ? (state.length as number)
+    : null;
+}

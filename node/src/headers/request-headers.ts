@@ -1,0 +1,204 @@
+/**
+ * Header fields of a request: undici's checks, and the lines that go on the wire.
+ *
+ * What lives here: which names are special, which bytes a name or value may have, and the three
+ * shapes in which callers hand headers over. Called by `request.ts`. It must not know bodies,
+ * sessions or records. Source of the rules: undici's documented behaviour, RFC 9110 section 5.
+ */
+
+import { errors } from '../undici/undici';
+
+/** What the fields of a request amount to. `request.ts` keeps it in the request itself. */
+export interface HeaderTarget {
+  /** Value of `host`; `null` until given. */
+  host: string | null;
+  /** Value of `content-length`; `null` until given. */
+  contentLength: number | null;
+  contentType: string | null;
+  /** `true` when `connection: close` was given. */
+  reset: boolean | null;
+  /** The other fields as they go on the wire, each ended by CRLF. */
+  lines: string;
+}
+
+/** Not a TypeScript enum: the values are compared on every header of every request. */
+const ORDINARY = 0;
+const HOST = 1;
+const CONTENT_LENGTH = 2;
+const CONTENT_TYPE = 3;
+const REFUSED = 4;
+const CONNECTION = 5;
+const EXPECT = 6;
+
+const SPECIAL = new Map<string, number>([
+  ['host', HOST],
+  ['content-length', CONTENT_LENGTH],
+  ['content-type', CONTENT_TYPE],
+  ['transfer-encoding', REFUSED],
+  ['keep-alive', REFUSED],
+  ['upgrade', REFUSED],
+  ['connection', CONNECTION],
+  ['expect', EXPECT],
+]);
+
+/** Spellings that passed, with their kind; bounded, because names may come from strangers. */
+const KNOWN_LIMIT = 2048;
+const known = new Map<unknown, number>();
+
+/** RFC 9110 5.6.2: token. */
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+/** RFC 9110 5.5, with obs-text; no control but the tab, and nothing beyond latin1. */
+const BAD_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
+const DIGITS = /^[0-9]+$/;
+
+/** Whether `text` is a token of RFC 9110: a method or a field name. */
+export function isToken(text: string): boolean {
+  return TOKEN.test(text);
+}
+
+/** Whether `text` may stand as a field value. */
+export function isHeaderValue(text: string): boolean {
+  return !BAD_VALUE.test(text);
+}
+
+/**
+ * Checks a name that was not seen before.
+ *
+ * The name itself must be a token: the Kelvin sign, for one, becomes a `k` in lower case and
+ * another byte on the wire. And it must be a string, because an object could change its text; what
+ * is no text at all fails as in undici, with the TypeError of the call.
+ */
+function learn(key: unknown): number {
+  const name = (key as string).toLowerCase();
+  if (typeof key !== 'string' || !isToken(key)) {
+    throw new errors.InvalidArgumentError('invalid header key');
+  }
+  const kind = SPECIAL.get(name) ?? ORDINARY;
+  if (known.size < KNOWN_LIMIT) known.set(key, kind);
+  return kind;
+}
+
+/** One value as text. Read once: a function with a `toString` of its own could change its mind. */
+function textOf(value: unknown, key: string): string {
+  if (value === null) return '';
+  if (typeof value === 'object') throw new errors.InvalidArgumentError(`invalid ${key} header`);
+  // A template, not String(): a symbol is refused, as by undici.
+  const text = typeof value === 'string' ? value : `${value as number}`;
+  if (BAD_VALUE.test(text)) throw new errors.InvalidArgumentError(`invalid ${key} header`);
+  return text;
+}
+
+/**
+ * Takes one field.
+ *
+ * @throws InvalidArgumentError or NotSupportedError with undici's message.
+ */
+export function addHeader(target: HeaderTarget, key: string, value: unknown): void {
+  if (value === undefined) return;
+  let list: string[] | null = null;
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+    throw new errors.InvalidArgumentError(`invalid ${key} header`);
+  }
+  const kind = known.get(key) ?? learn(key);
+  let text = '';
+  if (Array.isArray(value)) {
+    // Not by its own `map`, which could give back something else than what is checked.
+    list = [];
+    for (const single of value) list.push(textOf(single, key));
+  } else text = textOf(value, key);
+
+  if (kind === ORDINARY) {
+    if (list === null) target.lines += `${key}: ${text}\r\n`;
+    else for (const single of list) target.lines += `${key}: ${single}\r\n`;
+    return;
+  }
+  addSpecial(target, kind, key, list, text);
+}
+
+function addSpecial(
+  target: HeaderTarget,
+  kind: number,
+  key: string,
+  list: string[] | null,
+  text: string,
+): void {
+  switch (kind) {
+    case HOST:
+      if (target.host !== null) throw new errors.InvalidArgumentError('duplicate host header');
+      if (list !== null) throw new errors.InvalidArgumentError('invalid host header');
+      target.host = text;
+      return;
+    case CONTENT_LENGTH:
+      if (target.contentLength !== null) {
+        throw new errors.InvalidArgumentError('duplicate content-length header');
+      }
+      if (list !== null || !DIGITS.test(text)) {
+        throw new errors.InvalidArgumentError('invalid content-length header');
+      }
+      target.contentLength = Number(text);
+      // Beyond that, the number on the wire would be another one than the caller's.
+      if (!Number.isSafeInteger(target.contentLength)) {
+        throw new errors.InvalidArgumentError('invalid content-length header');
+      }
+      return;
+    case CONTENT_TYPE:
+      target.contentType ??= list === null ? text : list.join(', ');
+      for (const single of list ?? [text]) target.lines += `${key}: ${single}\r\n`;
+      return;
+    case CONNECTION:
+      if (list !== null) throw new errors.InvalidArgumentError('invalid connection header');
+      for (const part of text.toLowerCase().split(',')) {
+        const token = part.trim();
+        if (!isToken(token)) throw new errors.InvalidArgumentError('invalid connection header');
+        if (token === 'close') target.reset = true;
+      }
+      return;
+    case EXPECT:
+      throw new errors.NotSupportedError('expect header not supported');
+    default:
+      throw new errors.InvalidArgumentError(`invalid ${key.toLowerCase()} header`);
+  }
+}
+
+/** A plain object whose prototype was polluted with an iterator is still a plain object. */
+export function isIterableObject(value: object): value is Iterable<unknown> {
+  if (Object.hasOwn(value, Symbol.iterator)) return true;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return (
+    prototype !== null &&
+    prototype !== Object.prototype &&
+    typeof (value as Partial<Iterable<unknown>>)[Symbol.iterator] === 'function'
+  );
+}
+
+/**
+ * Takes headers in any of undici's shapes: flat array, iterable of pairs, plain object.
+ *
+ * @throws InvalidArgumentError or NotSupportedError with undici's message.
+ */
+export function addHeaders(target: HeaderTarget, headers: unknown): void {
+  if (headers === null || headers === undefined) return;
+  if (Array.isArray(headers)) {
+    if (headers.length % 2 !== 0) {
+      throw new errors.InvalidArgumentError('headers array must be even');
+    }
+    for (let i = 0; i < headers.length; i += 2) {
+      addHeader(target, headers[i] as string, headers[i + 1]);
+    }
+    return;
+  }
+  if (typeof headers !== 'object') {
+    throw new errors.InvalidArgumentError('headers must be an object or an array');
+  }
+  if (isIterableObject(headers)) {
+    for (const pair of headers) {
+      if (!Array.isArray(pair) || pair.length !== 2) {
+        throw new errors.InvalidArgumentError('headers must be in key-value pair format');
+      }
+      addHeader(target, pair[0] as string, pair[1]);
+    }
+    return;
+  }
+  const fields = headers as Record<string, unknown>;
+  for (const key of Object.keys(fields)) addHeader(target, key, fields[key]);
+}

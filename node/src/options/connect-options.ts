@@ -1,0 +1,355 @@
+/**
+ * The `connect` option as an object: which keys mean what, and which are refused.
+ *
+ * What lives here: the reading of `connect` (and `tls`) into `ConnectSettings`. `options.ts` calls
+ * it. It must not know pools, nor how settings travel to the engine.
+ *
+ * A key of Node's `net.connect` or `tls.connect` is honoured, or has no effect for a reason given
+ * here, or is refused with its name: never dropped in silence. Keys that Node does not know either
+ * are ignored, as undici does. A function as `connect` never comes here: see `delegate.ts`.
+ */
+
+import { createPrivateKey } from 'node:crypto';
+import { isIP, type LookupFunction } from 'node:net';
+import * as tls from 'node:tls';
+import { bytesOf, copyOf } from '../wire/bytes';
+import { errors } from '../undici/undici';
+
+/** TLS versions that the engine speaks. */
+export type TlsVersion = 'TLSv1.2' | 'TLSv1.3';
+
+/**
+ * How connections are made, every value checked and filled in, but for what the process decides when a
+ * connection is made: that is `null` where the option is not given (`process-settings.ts`). Times are
+ * milliseconds.
+ */
+export interface ConnectSettings {
+  /** Longest time for all legs together; 0 never. Default 10 000, as undici's. */
+  readonly timeout: number;
+  /** Unix socket or named pipe used instead of TCP. */
+  readonly socketPath: string | null;
+  /** Local address to bind. */
+  readonly localAddress: string | null;
+  /** `TCP_NODELAY`. Default true. */
+  readonly noDelay: boolean;
+  /** Idle time before TCP keep-alive probes; negative: none. Default 60 000, as undici's. */
+  readonly keepAliveProbe: number;
+  /** 0 both families, 4 or 6 one of them. Default 0. */
+  readonly family: 0 | 4 | 6;
+  /** Race addresses of both families (RFC 8305). Default: Node's. */
+  readonly autoSelectFamily: boolean | null;
+  /** Delay before the next address is tried beside a pending one, at least 10. Default: Node's. */
+  readonly autoSelectFamilyAttemptTimeout: number | null;
+  /** Name for SNI and verification. Default: the request's `host`, then the origin's. */
+  readonly servername: string | null;
+  /** Off for the literal `false`. */
+  readonly rejectUnauthorized: boolean | null;
+  /** Trust anchors, PEM or DER; `null`: the default roots. */
+  readonly ca: readonly Uint8Array[] | null;
+  /** Client certificate chain. */
+  readonly cert: Uint8Array | null;
+  /** Its private key, not encrypted any more. */
+  readonly key: Uint8Array | null;
+  readonly minVersion: TlsVersion | null;
+  readonly maxVersion: TlsVersion | null;
+  /** TLS sessions kept for resumption. Default 100, as undici's. */
+  readonly maxCachedSessions: number;
+  /** Verify with the operating system's verifier. Default false. */
+  readonly platformVerifier: boolean;
+  /** Let the peer serve a server whose TLS is too old for rustls. Default true. */
+  readonly fallback: boolean;
+  /** The user's own resolver of names; `null`: the system's. */
+  readonly lookup: LookupFunction | null;
+}
+
+/** What to do instead when a key is refused. */
+const USE_CONNECTOR =
+  'pass a function as connect instead, such as the one that buildConnector returns for these options';
+
+/** Keys that Node knows and the engine cannot honour: why, and the values that ask for nothing. */
+const REFUSED: Readonly<Record<string, { why: string; harmless?: (value: unknown) => boolean }>> = {
+  allowHalfOpen: { why: 'connections are never half open', harmless: isFalse },
+  allowPartialTrustChain: { why: 'only roots are trust anchors', harmless: isFalse },
+  blockList: { why: 'addresses are not filtered' },
+  certificateCompression: { why: 'certificate compression is not configurable' },
+  checkServerIdentity: { why: 'host names are verified by the engine' },
+  ciphers: {
+    why: 'the cipher suites are those of rustls',
+    harmless: (value) => value === tls.DEFAULT_CIPHERS,
+  },
+  clientCertEngine: { why: 'there is no OpenSSL engine' },
+  crl: { why: 'revocation lists are not read' },
+  dhparam: { why: 'finite-field Diffie-Hellman is not spoken' },
+  ecdhCurve: {
+    why: 'the key exchange groups are those of rustls',
+    harmless: (value) => value === tls.DEFAULT_ECDH_CURVE || value === 'auto',
+  },
+  enableTrace: { why: 'there is no OpenSSL trace', harmless: isFalse },
+  fd: { why: 'existing file descriptors cannot be used' },
+  handle: { why: 'existing handles cannot be used' },
+  hints: { why: 'lookups take no hints', harmless: (value) => value === 0 },
+  localPort: { why: 'the system chooses the local port', harmless: (value) => value === 0 },
+  onread: { why: 'sockets are read by the engine' },
+  pfx: { why: 'PKCS#12 is not read: give cert and key as PEM' },
+  privateKeyEngine: { why: 'there is no OpenSSL engine' },
+  privateKeyIdentifier: { why: 'there is no OpenSSL engine' },
+  pskCallback: { why: 'pre-shared keys are not spoken' },
+  requestOCSP: { why: 'OCSP responses are not reported', harmless: isFalse },
+  secureContext: { why: 'OpenSSL contexts cannot be used' },
+  secureOptions: { why: 'OpenSSL options have no meaning' },
+  secureProtocol: { why: 'use minVersion and maxVersion' },
+  session: { why: 'OpenSSL sessions cannot be resumed' },
+  signal: { why: 'a signal belongs to a request' },
+  sigalgs: { why: 'the signature algorithms are those of rustls' },
+  socket: { why: 'existing sockets cannot be used' },
+  typeOfService: { why: 'the type of service is not set', harmless: (value) => value === 0 },
+};
+
+/*
+ * Without effect, and rightly so:
+ * - host, port, hostname, protocol, ALPNProtocols: undici's connector overrides them as well, the
+ *   origin and allowH2 decide;
+ * - highWaterMark, readableHighWaterMark, writableHighWaterMark: credit bounds what is buffered;
+ * - minDHSize: finite-field Diffie-Hellman is not spoken, so the smallest size is never undercut;
+ * - requestCert, SNICallback, ALPNCallback, ticketKeys, sessionTimeout, sessionIdContext,
+ *   honorCipherOrder, isServer, server: for servers;
+ * - allowH2, preferH2, useH2c: read by `options.ts`.
+ */
+
+function isFalse(value: unknown): boolean {
+  return value === false;
+}
+
+function invalid(message: string): Error {
+  return new errors.InvalidArgumentError(message);
+}
+
+/** The first key that Node would honour and the engine cannot, and why; `null` if there is none. */
+export function findUnsupported(
+  options: Readonly<Record<string, unknown>>,
+): { readonly name: string; readonly why: string } | null {
+  for (const name of Object.keys(options)) {
+    const value = options[name];
+    if (value === undefined || value === null || !Object.hasOwn(REFUSED, name)) continue;
+    const refused = REFUSED[name];
+    if (refused === undefined || refused.harmless?.(value)) continue;
+    return { name, why: refused.why };
+  }
+  return null;
+}
+
+function readTimeout(value: unknown): number {
+  // undici takes any falsy value for "never"; the ones that are no numbers count as 0 here too.
+  if (value === undefined || value === null) return 10_000;
+  const timeout = Number(value);
+  if (Number.isNaN(timeout) || timeout < 0) throw invalid('invalid connect.timeout');
+  return timeout === Infinity ? 0 : timeout;
+}
+
+function readSocketPath(options: Readonly<Record<string, unknown>>): string | null {
+  const path = 'path' in options ? options['path'] : options['socketPath'];
+  if (path === undefined || path === null || path === '') return null;
+  if (typeof path !== 'string') throw invalid('invalid socketPath');
+  return path;
+}
+
+function readLocalAddress(value: unknown): string | null {
+  if (value === undefined || value === null) return null;
+  if (typeof value !== 'string' || isIP(value) === 0) {
+    throw invalid('connect.localAddress must be valid string IP address');
+  }
+  checkZone(value, 'connect.localAddress');
+  return value;
+}
+
+/** An address of an interface (`fe80::1%eth0`) can be connected to, not bound. */
+export function checkZone(address: string, name: string): void {
+  if (address.includes('%')) throw invalid(`${name} cannot have a zone`);
+}
+
+function readKeepAliveProbe(options: Readonly<Record<string, unknown>>): number {
+  const { keepAlive, keepAliveInitialDelay } = options;
+  if (keepAlive === false || keepAlive === 0 || keepAlive === '') return -1;
+  if (keepAliveInitialDelay === undefined) return 60_000;
+  const delay = Number(keepAliveInitialDelay);
+  if (Number.isNaN(delay)) throw invalid('invalid connect.keepAliveInitialDelay');
+  // Node counts in whole seconds and leaves the system's default, two hours, when there is none.
+  return delay < 1_000 ? 7_200_000 : delay;
+}
+
+function readFamily(value: unknown): 0 | 4 | 6 {
+  switch (value) {
+    case undefined:
+    case null:
+    case 0:
+      return 0;
+    case 4:
+    case 'IPv4':
+      return 4;
+    case 6:
+    case 'IPv6':
+      return 6;
+    default:
+      throw invalid('connect.family must be 0, 4 or 6');
+  }
+}
+
+function readAttemptTimeout(value: unknown): number | null {
+  if (value === undefined || value === null) return null;
+  if (!Number.isInteger(value)) throw invalid('invalid connect.autoSelectFamilyAttemptTimeout');
+  // Node raises smaller values to 10 as well.
+  return Math.max(10, value as number);
+}
+
+function readText(options: Readonly<Record<string, unknown>>, name: string): string | null {
+  const value = options[name];
+  if (value === undefined || value === null || value === '') return null;
+  if (typeof value !== 'string') throw invalid(`connect.${name} must be a string`);
+  return value;
+}
+
+function readFlag<T>(
+  options: Readonly<Record<string, unknown>>,
+  name: string,
+  fallback: T,
+): boolean | T {
+  const value = options[name];
+  if (value === undefined || value === null) return fallback;
+  if (typeof value !== 'boolean') throw invalid(`connect.${name} must be a boolean`);
+  return value;
+}
+
+/** PEM text or bytes, or the bytes of one DER structure, which starts with a SEQUENCE (0x30). */
+function readPem(value: unknown, name: string): Uint8Array {
+  const given = bytesOf(typeof value === 'string' ? Buffer.from(value, 'latin1') : value);
+  if (given === null) {
+    throw invalid(`connect.${name} must be a string, a Buffer, or an array of these`);
+  }
+  const bytes = copyOf(given);
+  const isPem = bytes.includes('-----BEGIN ');
+  if (!isPem && bytes[0] !== 0x30) throw invalid(`connect.${name} is neither PEM nor DER`);
+  return bytes;
+}
+
+/** An empty list would mean "trust nobody" to Node; it is refused, as it is always a mistake. */
+function readCa(value: unknown): Uint8Array[] | null {
+  if (value === undefined || value === null) return null;
+  const list: unknown[] = Array.isArray(value) ? value : [value];
+  if (list.length === 0) throw invalid('connect.ca must not be empty');
+  return list.map((item) => readPem(item, 'ca'));
+}
+
+function readSingle(value: unknown, name: string): unknown {
+  if (!Array.isArray(value)) return value;
+  if (value.length !== 1) throw invalid(`connect.${name} must be one value: one identity is used`);
+  return value[0] as unknown;
+}
+
+type Identity = Pick<ConnectSettings, 'cert' | 'key'>;
+
+function readIdentity(options: Readonly<Record<string, unknown>>): Identity {
+  const { cert, key } = options;
+  if ((cert === undefined || cert === null) && (key === undefined || key === null)) {
+    return { cert: null, key: null };
+  }
+  if (cert === undefined || cert === null || key === undefined || key === null) {
+    throw invalid('connect.cert and connect.key must be given together');
+  }
+  let pem = readSingle(key, 'key');
+  let passphrase = readText(options, 'passphrase');
+  if (typeof pem === 'object' && pem !== null && Object.hasOwn(pem, 'pem')) {
+    const pair = pem as { pem: unknown; passphrase?: unknown };
+    passphrase = readText({ passphrase: pair.passphrase }, 'passphrase') ?? passphrase;
+    pem = pair.pem;
+  }
+  const given = readPem(pem, 'key');
+  return {
+    cert: readPem(readSingle(cert, 'cert'), 'cert'),
+    key: isEncrypted(given) ? decrypt(given, passphrase) : given,
+  };
+}
+
+/** Both forms of PEM say so: PKCS#8 in the label, older ones in a header. */
+function isEncrypted(key: Uint8Array): boolean {
+  const text = Buffer.from(key.buffer, key.byteOffset, key.byteLength);
+  return text.includes('-----BEGIN ENCRYPTED PRIVATE KEY-----') || text.includes(',ENCRYPTED');
+}
+
+/** By Node, which knows every cipher that keys have ever been encrypted with. */
+function decrypt(key: Uint8Array, passphrase: string | null): Uint8Array {
+  if (passphrase === null) {
+    throw invalid('invalid connect.passphrase: connect.key is encrypted and needs one');
+  }
+  try {
+    const plain = createPrivateKey({ key: Buffer.from(key), passphrase });
+    return Buffer.from(plain.export({ type: 'pkcs8', format: 'pem' }));
+  } catch (cause) {
+    // A malformed key ends here as well: OpenSSL does not tell them apart.
+    const error = invalid('invalid connect.passphrase: it does not decrypt connect.key');
+    error.cause = cause;
+    throw error;
+  }
+}
+
+const VERSIONS: readonly string[] = ['TLSv1.2', 'TLSv1.3'];
+
+function readVersion(value: unknown, name: 'minVersion' | 'maxVersion'): TlsVersion | null {
+  if (value === undefined || value === null) return null;
+  if (typeof value !== 'string' || !VERSIONS.includes(value)) {
+    throw invalid(`connect.${name} must be 'TLSv1.2' or 'TLSv1.3': older versions are not spoken`);
+  }
+  return value as TlsVersion;
+}
+
+function readVersions(
+  options: Readonly<Record<string, unknown>>,
+): Pick<ConnectSettings, 'minVersion' | 'maxVersion'> {
+  const minVersion = readVersion(options['minVersion'], 'minVersion');
+  const maxVersion = readVersion(options['maxVersion'], 'maxVersion');
+  if ((minVersion ?? 'TLSv1.2') > (maxVersion ?? 'TLSv1.3'))
+    throw invalid('connect.minVersion must not be above maxVersion');
+  return { minVersion, maxVersion };
+}
+
+/** Any value given decides. */
+function readVerification(options: Readonly<Record<string, unknown>>): boolean | null {
+  return 'rejectUnauthorized' in options ? options['rejectUnauthorized'] !== false : null;
+}
+
+/**
+ * Settings from the options that undici would hand to its connector.
+ *
+ * `options` has own properties only, so that a polluted `Object.prototype` changes nothing.
+ *
+ * @throws InvalidArgumentError that names the option.
+ */
+export function readConnectOptions(options: Readonly<Record<string, unknown>>): ConnectSettings {
+  const unsupported = findUnsupported(options);
+  if (unsupported !== null) {
+    const { name, why } = unsupported;
+    throw invalid(`connect.${name} is not supported: ${why}; ${USE_CONNECTOR}`);
+  }
+  const settings: ConnectSettings = {
+    timeout: readTimeout(options['timeout']),
+    socketPath: readSocketPath(options),
+    localAddress: readLocalAddress(options['localAddress']),
+    noDelay: readFlag(options, 'noDelay', true),
+    keepAliveProbe: readKeepAliveProbe(options),
+    family: readFamily(options['family']),
+    autoSelectFamily: readFlag(options, 'autoSelectFamily', null),
+    autoSelectFamilyAttemptTimeout: readAttemptTimeout(options['autoSelectFamilyAttemptTimeout']),
+    servername: readText(options, 'servername'),
+    rejectUnauthorized: readVerification(options),
+    ca: readCa(options['ca']),
+    ...readIdentity(options),
+    ...readVersions(options),
+    maxCachedSessions: (options['maxCachedSessions'] as number | null | undefined) ?? 100,
+    platformVerifier: readFlag(options, 'platformVerifier', false),
+    fallback: readFlag(options, 'fallback', true),
+    lookup: typeof options['lookup'] === 'function' ? (options['lookup'] as LookupFunction) : null,
+  };
+  if (settings.platformVerifier && settings.ca !== null) {
+    throw invalid('connect.platformVerifier and connect.ca exclude each other');
+  }
+  return settings;
+}

@@ -1,0 +1,179 @@
+/**
+ * Settings as the option list of a `PoolCreate` or `PoolConfigure` record.
+ *
+ * What lives here: the writer of `u16 key, u16 zero, u32 length, value padded to 4` and the list of
+ * keys (`OptionKey` in `crates/dodici-wire/src/schema.rs`). `options.ts` calls it. It must not
+ * validate: what arrives here is checked.
+ */
+
+import type { ConnectSettings } from './connect-options';
+import { bareHostname } from './host';
+import { lookupOf } from './lookups';
+import type { PoolSettings } from './options';
+import { resultOrder, settle } from './process-settings';
+import type { ProxySettings } from './proxy-settings';
+import { OptionKey } from '../wire/generated';
+
+/** ALPN protocols on offer, most wanted first; the server chooses. */
+function alpnOf(settings: PoolSettings): readonly string[] {
+  const { allowH2, preferH2, h2 } = settings;
+  if (h2.priorKnowledge) return ['h2'];
+  if (!allowH2) return ['http/1.1'];
+  return preferH2 ? ['h2', 'http/1.1'] : ['http/1.1', 'h2'];
+}
+
+/** Appends options; all numbers little-endian. */
+class OptionWriter {
+  private readonly parts: Buffer[] = [];
+
+  bytes(key: OptionKey, value: Uint8Array): void {
+    const part = Buffer.alloc(8 + ((value.byteLength + 3) & ~3));
+    part.writeUInt16LE(key, 0);
+    part.writeUInt32LE(value.byteLength, 4);
+    part.set(value, 8);
+    this.parts.push(part);
+  }
+
+  text(key: OptionKey, value: string): void {
+    this.bytes(key, Buffer.from(value, 'utf8'));
+  }
+
+  number(key: OptionKey, value: number): void {
+    const bytes = Buffer.alloc(8);
+    bytes.writeDoubleLE(value);
+    this.bytes(key, bytes);
+  }
+
+  flag(key: OptionKey, value: boolean): void {
+    this.bytes(key, Buffer.of(value ? 1 : 0));
+  }
+
+  finish(): Buffer {
+    return Buffer.concat(this.parts);
+  }
+}
+
+function portOf(url: URL): number {
+  if (url.port !== '') return Number(url.port);
+  return url.protocol === 'https:' ? 443 : 80;
+}
+
+function writeCredentials(out: OptionWriter, connect: ConnectSettings): void {
+  for (const ca of connect.ca ?? []) out.bytes(OptionKey.Ca, ca);
+  if (connect.cert !== null) out.bytes(OptionKey.Cert, connect.cert);
+  if (connect.key !== null) out.bytes(OptionKey.Key, connect.key);
+}
+
+/** The option list of a pool that has nothing but these certificates and keys. */
+export function encodeCredentials(connect: ConnectSettings): Buffer {
+  const out = new OptionWriter();
+  out.text(OptionKey.Scheme, 'https');
+  out.text(OptionKey.Host, 'localhost');
+  out.number(OptionKey.Port, 443);
+  // Without roots of its own there is nothing to judge in the default ones.
+  out.flag(OptionKey.RejectUnauthorized, connect.ca !== null);
+  writeCredentials(out, connect);
+  return out.finish();
+}
+
+function writeTls(
+  out: OptionWriter,
+  connect: ConnectSettings,
+  servername: string | null,
+  alpn: readonly string[],
+): void {
+  const settled = settle(connect);
+  if (servername) out.text(OptionKey.ServerName, servername);
+  out.flag(OptionKey.RejectUnauthorized, settled.rejectUnauthorized);
+  writeCredentials(out, connect);
+  for (const protocol of alpn) out.text(OptionKey.Alpn, protocol);
+  out.text(OptionKey.MinVersion, settled.minVersion);
+  out.text(OptionKey.MaxVersion, settled.maxVersion);
+  out.number(OptionKey.MaxCachedSessions, connect.maxCachedSessions);
+  out.flag(OptionKey.PlatformVerifier, connect.platformVerifier);
+}
+
+function writeProxy(out: OptionWriter, proxy: ProxySettings): void {
+  out.text(OptionKey.ProxyProtocol, proxy.protocol);
+  out.text(OptionKey.ProxyHost, proxy.hostname);
+  out.number(OptionKey.ProxyPort, proxy.port);
+  out.number(OptionKey.ProxyTimeout, proxy.connect.timeout);
+  if (proxy.credentials !== null) {
+    out.text(OptionKey.ProxyUsername, proxy.credentials.username);
+    out.text(OptionKey.ProxyPassword, proxy.credentials.password);
+  }
+  for (const [name, value] of proxy.headers) {
+    out.bytes(OptionKey.ProxyHeader, Buffer.from(`${name}\n${value}`, 'latin1'));
+  }
+  if (!proxy.isSecure) return;
+  const tls = new OptionWriter();
+  // CONNECT is spoken in HTTP/1.1, and SOCKS in neither.
+  writeTls(tls, proxy.connect, proxy.connect.servername, ['http/1.1']);
+  out.bytes(OptionKey.ProxyTls, tls.finish());
+}
+
+/** For all legs: through a proxy, the longer of the two times that undici has for its legs. */
+function totalTimeout({ connect, proxy }: PoolSettings): number {
+  if (proxy === null) return connect.timeout;
+  const both = [connect.timeout, proxy.connect.timeout];
+  return both.includes(0) ? 0 : Math.max(...both);
+}
+
+/** The option list. `servername` is the request's, if it has one, and goes before the one in `connect`. */
+export function encodeSettings(settings: PoolSettings, servername: string | null): Uint8Array {
+  const { url, connect } = settings;
+  const out = new OptionWriter();
+  out.text(OptionKey.Scheme, url.protocol.slice(0, -1));
+  out.text(OptionKey.Host, bareHostname(url));
+  out.number(OptionKey.Port, portOf(url));
+
+  out.number(OptionKey.Connections, settings.connections ?? 0);
+  out.number(OptionKey.Pipelining, settings.pipelining);
+  if (settings.eager) out.flag(OptionKey.Eager, true);
+  out.number(OptionKey.KeepAliveTimeout, settings.keepAliveTimeout);
+  out.number(OptionKey.KeepAliveMaxTimeout, settings.keepAliveMaxTimeout);
+  out.number(OptionKey.KeepAliveTimeoutThreshold, settings.keepAliveTimeoutThreshold);
+  if (settings.clientTtl !== null) out.number(OptionKey.ClientTtl, settings.clientTtl);
+  if (settings.maxRequestsPerClient !== null) {
+    out.number(OptionKey.MaxRequestsPerClient, settings.maxRequestsPerClient);
+  }
+  out.flag(OptionKey.FailQueue, settings.kind === 'client');
+
+  out.number(OptionKey.HeadersTimeout, settings.headersTimeout);
+  out.number(OptionKey.BodyTimeout, settings.bodyTimeout);
+  out.number(OptionKey.MaxHeaderSize, settings.maxHeaderSize);
+  out.number(OptionKey.MaxResponseSize, settings.maxResponseSize);
+
+  const { h2 } = settings;
+  if (settings.allowH2 || h2.priorKnowledge) {
+    out.flag(OptionKey.Http2, h2.priorKnowledge);
+    out.number(OptionKey.MaxConcurrentStreams, h2.maxConcurrentStreams);
+    if (h2.initialWindowSize !== null) out.number(OptionKey.StreamWindow, h2.initialWindowSize);
+    if (h2.connectionWindowSize !== null) {
+      out.number(OptionKey.ConnectionWindow, h2.connectionWindowSize);
+    }
+    out.number(OptionKey.PingInterval, h2.pingInterval);
+  }
+
+  out.number(OptionKey.ConnectTimeout, totalTimeout(settings));
+  // The socket is the one to the proxy, if there is one.
+  const hop = settle(settings.proxy?.connect ?? connect);
+  const isDirect = settings.proxy === null;
+  const localAddress = (isDirect ? null : hop.localAddress) ?? settings.localAddress;
+  const socketPath = isDirect ? settings.socketPath : hop.socketPath;
+  if (localAddress !== null) out.text(OptionKey.LocalAddress, localAddress);
+  if (socketPath !== null) out.text(OptionKey.SocketPath, socketPath);
+  if (lookupOf(settings) !== null) out.flag(OptionKey.Lookup, true);
+  out.text(OptionKey.ResultOrder, resultOrder());
+  out.flag(OptionKey.NoDelay, hop.noDelay);
+  out.number(OptionKey.KeepAliveProbe, hop.keepAliveProbe);
+  out.number(OptionKey.Family, hop.family);
+  out.flag(OptionKey.AutoSelectFamily, hop.autoSelectFamily);
+  out.number(OptionKey.AutoSelectFamilyAttemptTimeout, hop.autoSelectFamilyAttemptTimeout);
+
+  if (url.protocol === 'https:') {
+    writeTls(out, connect, servername || connect.servername, alpnOf(settings));
+  }
+  if (settings.proxy !== null) writeProxy(out, settings.proxy);
+  return out.finish();
+}

@@ -1,0 +1,217 @@
+/**
+ * Options for single origins: the `origins` option of `Agent`.
+ *
+ * What lives here: the grammar of origin patterns, which of several matching patterns wins, and
+ * the merge of a pattern's options with the agent's. `agent.ts` calls it. It must not know pools.
+ *
+ * A pattern is `[scheme://]host[:port]`:
+ * - `scheme` is `http` or `https`; without one, both match.
+ * - `host` is a name, an IP address (IPv6 in brackets), `*.` before a name, or `*`. `*.` stands for
+ *   one or more labels: `*.example.com` matches `a.example.com` and `a.b.example.com`, but not
+ *   `example.com`. However it is written (case, IDN, a dot at the end, an IP address in another
+ *   form), it is the same host.
+ * - `port` is a number, or `*` for every port. Without one, a pattern with a scheme means the
+ *   scheme's default port, as in any URL, and a pattern without a scheme means every port.
+ *
+ * Of several matching patterns the most specific one applies, alone, whatever their order:
+ * 1. a whole host before a `*.` host, a longer `*.` host before a shorter one, `*` last;
+ * 2. then a given port before every port;
+ * 3. then a given scheme before both.
+ */
+
+import { hostOf, parseHost } from './host';
+import { ownOptions } from './own-options';
+import { withoutCredentials } from './parse-origin';
+import { errors } from '../undici/undici';
+
+/** A parsed pattern. */
+interface OriginPattern {
+  readonly text: string;
+  /** `null`: both. */
+  readonly scheme: 'http:' | 'https:' | null;
+  /** The host, or what follows `*`: `.example.com`, or nothing for `*`. */
+  readonly host: string;
+  readonly isWildcard: boolean;
+  /** `null`: every port. */
+  readonly port: number | null;
+}
+
+/** One entry of `origins`. */
+export interface OriginRule {
+  readonly pattern: OriginPattern;
+  readonly options: Record<string, unknown>;
+}
+
+const GRAMMAR =
+  /^(?:(https?):\/\/)?(\*|(?:\*\.)?[^*/:@?#[\]\\\s]+|\[[0-9a-f:.]+\])(?::(\d{1,5}|\*))?\/?$/i;
+
+function badPattern(text: string, why: string): Error {
+  const shown = JSON.stringify(withoutCredentials(text));
+  return new errors.InvalidArgumentError(`invalid origin pattern ${shown}: ${why}`);
+}
+
+function canonicalHost(text: string, host: string): string {
+  const canonical = parseHost(host);
+  if (canonical === null || canonical === '') throw badPattern(text, 'the host is not valid');
+  return canonical;
+}
+
+function defaultPort(scheme: string): number {
+  return scheme === 'https:' ? 443 : 80;
+}
+
+/** Reads a pattern; see the file's comment. Throws InvalidArgumentError. */
+export function parsePattern(text: string): OriginPattern {
+  const parts = GRAMMAR.exec(text);
+  const host = parts?.[2];
+  if (parts === null || host === undefined) {
+    throw badPattern(
+      text,
+      'expected [scheme://]host[:port] with the scheme http or https, where the host may be "*" or start with "*."',
+    );
+  }
+  const scheme =
+    parts[1] === undefined ? null : (`${parts[1].toLowerCase()}:` as 'http:' | 'https:');
+  let port: number | null;
+  if (parts[3] === '*') port = null;
+  else if (parts[3] !== undefined) port = Number(parts[3]);
+  else port = scheme === null ? null : defaultPort(scheme);
+  if (port !== null && (port < 1 || port > 65535)) throw badPattern(text, 'the port is not valid');
+
+  const isWildcard = host.startsWith('*');
+  const name = isWildcard ? host.slice(2) : host;
+  const canonical = name === '' ? '' : canonicalHost(text, name);
+  return {
+    text,
+    scheme,
+    host: isWildcard && canonical !== '' ? `.${canonical}` : canonical,
+    isWildcard,
+    port,
+  };
+}
+
+function matches(pattern: OriginPattern, url: URL): boolean {
+  if (pattern.scheme !== null && pattern.scheme !== url.protocol) return false;
+  if (pattern.port !== null) {
+    const port = url.port === '' ? defaultPort(url.protocol) : Number(url.port);
+    if (port !== pattern.port) return false;
+  }
+  const host = hostOf(url);
+  if (!pattern.isWildcard) return host === pattern.host;
+  return host.length > pattern.host.length && host.endsWith(pattern.host);
+}
+
+function countLabels(host: string): number {
+  return host === '' ? 0 : host.split('.').length - 1;
+}
+
+/** Negative when `a` is more specific than `b`; 0 only for patterns that mean the same. */
+function bySpecificity(a: OriginPattern, b: OriginPattern): number {
+  if (a.isWildcard !== b.isWildcard) return a.isWildcard ? 1 : -1;
+  const labels = a.isWildcard ? countLabels(b.host) - countLabels(a.host) : 0;
+  if (labels !== 0) return labels;
+  if ((a.port === null) !== (b.port === null)) return a.port === null ? 1 : -1;
+  if ((a.scheme === null) !== (b.scheme === null)) return a.scheme === null ? 1 : -1;
+  return 0;
+}
+
+function meansTheSame(a: OriginPattern, b: OriginPattern): boolean {
+  return (
+    a.scheme === b.scheme && a.host === b.host && a.isWildcard === b.isWildcard && a.port === b.port
+  );
+}
+
+/** Options that an origin can have; anything else in an entry is a mistake. */
+const ORIGIN_OPTIONS = new Set([
+  'allowH2',
+  'autoSelectFamily',
+  'autoSelectFamilyAttemptTimeout',
+  'bodyTimeout',
+  'clientTtl',
+  'connect',
+  'connectTimeout',
+  'connectionWindowSize',
+  'connections',
+  'eventSource',
+  'h2Options',
+  'headersTimeout',
+  'initialWindowSize',
+  'keepAliveMaxTimeout',
+  'keepAliveTimeout',
+  'keepAliveTimeoutThreshold',
+  'localAddress',
+  'maxCachedSessions',
+  'maxConcurrentStreams',
+  'maxHeaderSize',
+  'maxRequestsPerClient',
+  'maxResponseSize',
+  'pingInterval',
+  'pipelining',
+  'socketPath',
+  'strictContentLength',
+  'tls',
+  'useH2c',
+  'webSocket',
+]);
+
+/**
+ * The options of one entry, its names checked; values are checked once they are merged.
+ *
+ * @param where Names the entry in messages.
+ */
+export function checkOriginOptions(options: unknown, where: string): Record<string, unknown> {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw new errors.InvalidArgumentError(`${where} must be an object`);
+  }
+  const given = ownOptions(options);
+  for (const name of Object.keys(given)) {
+    if (!ORIGIN_OPTIONS.has(name)) {
+      throw new errors.InvalidArgumentError(`${where}.${name} is not an option of an origin`);
+    }
+  }
+  return given;
+}
+
+/**
+ * The rules of an `origins` object, most specific first.
+ *
+ * @throws InvalidArgumentError for a bad pattern, two patterns that mean the same, a value that is
+ * not an object, or a name that is not an option of an origin.
+ */
+export function parseOrigins(origins: object): OriginRule[] {
+  const rules: OriginRule[] = [];
+  for (const [text, options] of Object.entries(origins)) {
+    const pattern = parsePattern(text);
+    const twin = rules.find((rule) => meansTheSame(rule.pattern, pattern));
+    if (twin !== undefined) throw badPattern(text, `it means the same as ${twin.pattern.text}`);
+    rules.push({
+      pattern,
+      options: checkOriginOptions(options, `origins[${JSON.stringify(text)}]`),
+    });
+  }
+  return rules.sort((a, b) => bySpecificity(a.pattern, b.pattern));
+}
+
+/** The most specific rule that matches `url`. `rules` are in the order of `parseOrigins`. */
+export function findRule(rules: readonly OriginRule[], url: URL): OriginRule | undefined {
+  return rules.find((rule) => matches(rule.pattern, url));
+}
+
+function isPlain(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
+}
+
+/**
+ * An origin's options over the agent's: each option replaces the agent's, except that two `connect`
+ * objects are merged key by key, so that a `ca` for one origin keeps the agent's `timeout`.
+ */
+export function mergeOptions(
+  base: Readonly<Record<string, unknown>>,
+  own: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
+  const merged = { ...base, ...own };
+  if (isPlain(base['connect']) && isPlain(own['connect'])) {
+    merged['connect'] = { ...base['connect'], ...own['connect'] };
+  }
+  return merged;
+}

@@ -1,0 +1,53 @@
+/**
+ * Requests that the engine could not send because the server's TLS is too old for it.
+ *
+ * What lives here: who serves them then, and what their error says where nobody may. `OriginPool` asks
+ * when a connection failed. It must not know for how long (`old-servers.ts`).
+ */
+
+import { addSentence, isHelloRefused } from '../connection/errors';
+import type { Exchange } from '../exchange/exchange';
+import type { PoolSettings } from '../options/options';
+import type { Dispatcher } from '../undici/undici';
+
+const FORBIDDEN =
+  'The server has no TLS version, cipher suite or curve in common with rustls; Node’s OpenSSL may have, but connect.fallback is false';
+const TOUCHED =
+  'The server has no TLS version, cipher suite or curve in common with rustls, and a part of the body had been read: undici’s class serves the requests that follow';
+
+/** A dispatcher with a stand-in. */
+export interface MayHandOver {
+  readonly destroyed: boolean;
+  /** Who serves the origin from now on; `null`: nobody may but the engine. */
+  peerForOldTls(): Dispatcher | null;
+}
+
+/** Who serves from now on, if `error` says that the server's TLS is too old; `null`: the engine. */
+export function peerAfter(
+  owner: MayHandOver,
+  { connect }: PoolSettings,
+  error: Error,
+): Dispatcher | null {
+  if (!isHelloRefused(error) || owner.destroyed) return null;
+  const peer = owner.peerForOldTls();
+  if (peer === null && !connect.fallback) addSentence(error, FORBIDDEN);
+  return peer;
+}
+
+/** `error` is about to end `exchange`, of which nothing has left: whether the peer serves it. */
+export function takeOver(
+  owner: MayHandOver,
+  settings: PoolSettings,
+  exchange: Exchange,
+  error: Error,
+): boolean {
+  const peer = peerAfter(owner, settings, error);
+  if (peer === null) return false;
+  if (exchange.bodyAgain === undefined) {
+    addSentence(error, TOUCHED);
+    return false;
+  }
+  const { options, handler } = exchange.handOver();
+  peer.dispatch(options as Dispatcher.DispatchOptions, handler as Dispatcher.DispatchHandler);
+  return true;
+}

@@ -1,0 +1,226 @@
+/**
+ * One pool on the Rust side.
+ *
+ * What lives here: its creation with the first request, its connections as they were reported, and
+ * its end. An `OriginPool` has one for each TLS server name that its requests use. It must not
+ * know requests.
+ */
+
+import { Connection, type ConnectionHost } from '../connection/connection';
+import { decodeError } from '../connection/errors';
+import { Lookups } from '../options/lookups';
+import { decodeConnected, decodeDisconnected, type DisconnectInfo } from '../connection/events';
+import { encodeSettings } from '../options/option-writer';
+import { type PoolSettings, tlsWays } from '../options/options';
+import { settle, trustsDefaultRoots, warnIfUnverified } from '../options/process-settings';
+import { provideDefaultRoots } from '../process/roots';
+import type { SendTarget } from '../exchange/sending';
+import type { PoolOwner, Session } from '../session/session';
+import type { SubmissionWriter } from '../wire/writer';
+
+/** Hears what happens to connections. Called at delivery, so in one order with the handlers' callbacks. */
+export interface NativePoolListener {
+  connected(pool: NativePool, connection: Connection): void;
+  /** An HTTP/2 connection takes so many requests at once from now on. */
+  concurrencyChanged(connection: Connection, streams: number): void;
+  /** The peer of an HTTP/2 connection has answered a PING after so many milliseconds. */
+  ponged(milliseconds: number): void;
+  /** A connection has ended and no longer counts. */
+  disconnected(pool: NativePool, connection: Connection, error: Error, info: DisconnectInfo): void;
+  connectFailed(pool: NativePool, error: Error): void;
+  /** The user ends a connection with this error, or `null`. */
+  connectionDestroyed(connection: Connection, error: unknown): void;
+  /** Whether a request body waits for room on a connection. */
+  readonly needsBodyDrain: boolean;
+}
+
+/** What its field of a record holds. */
+const MOST_PIPELINING = 2 ** 32 - 1;
+
+/** A pool of the engine; see above. */
+export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
+  readonly id: number;
+  readonly writer: SubmissionWriter;
+  /** The requests' own server name; `null` where the settings decide. */
+  readonly servername: string | null;
+
+  readonly #session: Session;
+  readonly #listener: NativePoolListener;
+  /** Connections that are up, by serial number. */
+  readonly #connections = new Map<number, Connection>();
+  readonly #settings: PoolSettings;
+  readonly #lookups: Lookups;
+  #destroyError: Error | null = null;
+  #whenGone: (() => void) | null = null;
+  #closed: (() => void) | null = null;
+
+  constructor(
+    session: Session,
+    settings: PoolSettings,
+    servername: string | null,
+    listener: NativePoolListener,
+  ) {
+    this.#session = session;
+    this.#listener = listener;
+    this.servername = servername;
+    this.#settings = settings;
+    this.#lookups = new Lookups(settings);
+    const options = this.#describe();
+    this.id = session.registerPool(this);
+    this.writer = session.writerOf(this.id);
+    this.writer.poolCreate(this.id, options);
+    session.scheduleFlush();
+  }
+
+  /** The options with what the process says now, after seeing to what they need. */
+  #describe(): Uint8Array {
+    const ways = tlsWays(this.#settings);
+    for (const connect of ways) warnIfUnverified(settle(connect));
+    if (ways.some(trustsDefaultRoots)) provideDefaultRoots(this.#session.native);
+    this.#session.processSettings.watch(ways);
+    return encodeSettings(this.#settings, this.servername);
+  }
+
+  /** What the process says has changed: the next connection follows it. */
+  onProcessChanged(): void {
+    this.writer.poolConfigure(this.id, this.#describe());
+    this.#session.scheduleFlush();
+  }
+
+  /** Connections that were reported up and not yet down, oldest first. */
+  get connections(): Iterable<Connection> {
+    return this.#connections.values();
+  }
+
+  /** Whether a connection is up. */
+  get isConnected(): boolean {
+    return this.#connections.size > 0;
+  }
+
+  /** Opens a connection if there is none. */
+  connect(): void {
+    this.#session.keepPool(this.id, this);
+    this.writer.poolConnect(this.id);
+    this.#session.scheduleFlush();
+  }
+
+  /** Ends when the requests that it has are over, and calls `gone` then. It must get no other. */
+  retire(gone: () => void): void {
+    this.#whenGone = gone;
+    this.writer.poolClose(this.id);
+    this.#session.scheduleFlush();
+  }
+
+  /** From now on its connections carry so many HTTP/1.1 requests at once, also those that are up. */
+  set pipelining(depth: number) {
+    this.writer.poolPipelining(this.id, Math.max(0, Math.min(depth, MOST_PIPELINING)));
+    this.#session.scheduleFlush();
+  }
+
+  /** Ends all connections; resolves when they are gone. Keeps the process alive until then. */
+  destroy(error: Error): Promise<void> {
+    this.#destroyError = error;
+    this.#session.keepPool(this.id, this);
+    return new Promise((resolve) => {
+      this.#session.hold();
+      this.#closed = resolve;
+      this.writer.poolDestroy(this.id);
+      this.#session.scheduleFlush();
+    });
+  }
+
+  onConnected(connection: number, batch: Buffer, start: number, end: number): void {
+    if (this.#connections.size === 0) this.#session.keepPool(this.id, this);
+    const made = new Connection(connection, decodeConnected(batch, start, end), this);
+    this.#connections.set(connection, made);
+    this.#listener.connected(this, made);
+  }
+
+  onConcurrency(connection: number, streams: number): void {
+    const changed = this.#connections.get(connection);
+    if (changed !== undefined) this.#listener.concurrencyChanged(changed, streams);
+  }
+
+  onPong(connection: number, milliseconds: number): void {
+    if (this.#connections.has(connection)) this.#listener.ponged(milliseconds);
+  }
+
+  onDisconnected(connection: number, batch: Buffer, start: number, end: number): void {
+    const ended = this.#connections.get(connection);
+    if (ended === undefined) return;
+    this.#connections.delete(connection);
+    if (ended.isEnding) this.#session.release();
+    const context = { connected: ended.info, destroyError: this.#destroyError };
+    const { error, info } = decodeDisconnected(batch, start, end, context);
+    ended.isUp = false;
+    this.#letGo();
+    try {
+      this.#listener.disconnected(this, ended, (ended.destroyError as Error | null) ?? error, info);
+    } finally {
+      ended.ended();
+    }
+  }
+
+  get needsDrain(): boolean {
+    return this.#listener.needsBodyDrain;
+  }
+
+  destroyConnection(connection: Connection, error: unknown): void {
+    if (!this.#connections.has(connection.serial)) return;
+    this.#listener.connectionDestroyed(connection, error);
+    this.endConnection(connection);
+  }
+
+  endConnection(connection: Connection): void {
+    if (!this.#awaitEnd(connection)) return;
+    this.writer.connectionDestroy(this.id, connection.serial);
+    this.#session.scheduleFlush();
+  }
+
+  giveUpConnection(connection: Connection): void {
+    if (!this.#awaitEnd(connection)) return;
+    this.writer.connectionGiveUp(this.id, connection.serial);
+    this.#session.scheduleFlush();
+  }
+
+  /** Whether it is still up. */
+  #awaitEnd(connection: Connection): boolean {
+    if (!this.#connections.has(connection.serial)) return false;
+    // Its end is near: as with a socket of Node's, the process waits for it.
+    if (!connection.isEnding) {
+      connection.isEnding = true;
+      this.#session.hold();
+    }
+    return true;
+  }
+
+  /** Without connections nothing but its user needs it, unless it is being destroyed. */
+  #letGo(): void {
+    if (this.#connections.size > 0 || this.#closed !== null) return;
+    this.#session.letPoolGo(this.id, this);
+  }
+
+  onConnectFailed(_connection: number, batch: Buffer, start: number, end: number): void {
+    const error = decodeError(batch, start, end);
+    this.#lookups.forget(error);
+    this.#listener.connectFailed(this, error);
+    this.#letGo();
+  }
+
+  onLookup(lookup: number, host: string): void {
+    this.#lookups.ask(host, (answer) => {
+      this.writer.lookupAnswer(this.id, lookup, answer);
+      this.#session.scheduleFlush();
+    });
+  }
+
+  onPoolClosed(): void {
+    this.#lookups.clear();
+    this.#whenGone?.();
+    const closed = this.#closed;
+    this.#closed = null;
+    if (closed === null) return;
+    this.#session.release();
+    closed();
+  }
+}

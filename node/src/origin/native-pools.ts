@@ -1,0 +1,141 @@
+/**
+ * The engine's pools behind one `OriginPool`: one for each TLS server name that its requests use.
+ *
+ * What lives here: which native pool a request goes to, and what becomes of the one before when a
+ * client's only connection changes its server name. It must not know when requests leave.
+ */
+
+import type { Connection } from '../connection/connection';
+import { NativePool, type NativePoolListener } from './native-pool';
+import type { PoolSettings } from '../options/options';
+import { serverNameOf } from '../exchange/request';
+import type { Session } from '../session/session';
+import { errors } from '../undici/undici';
+
+/**
+ * Server names beside the default one whose pools are kept. A server's clients may choose the `host`
+ * that it passes on, and each pool has connections, TLS sessions and limits of its own. 64: more
+ * than most origins have names.
+ */
+const MOST_NAMES = 64;
+
+/** See above. */
+export class NativePools {
+  readonly #settings: PoolSettings;
+  readonly #listener: NativePoolListener;
+  #pipelining: number;
+  readonly #defaultServername: string | null;
+  /** One connection, which has one TLS server name at a time. */
+  readonly #oneServername: boolean;
+  #main: NativePool | null = null;
+  /** The one that was used last comes last. */
+  #byServername: Map<string, NativePool> | null = null;
+  /** Pools of names beyond `MOST_NAMES`, which finish what they have. */
+  readonly #leaving = new Set<NativePool>();
+  /** Where the last request went; kept with `#oneServername` only. */
+  #current: NativePool | null = null;
+  /** Pools of former server names whose connection is not gone yet. */
+  readonly #retired = new Set<Promise<void>>();
+
+  constructor(settings: PoolSettings, listener: NativePoolListener) {
+    this.#settings = settings;
+    this.#listener = listener;
+    this.#pipelining = settings.pipelining;
+    const { url } = settings;
+    this.#oneServername = settings.connections === 1 && url.protocol === 'https:';
+    this.#defaultServername = settings.connect.servername ?? serverNameOf(url.host);
+  }
+
+  /** Requests at once on an HTTP/1.1 connection, also on those that are up. */
+  set pipelining(depth: number) {
+    this.#pipelining = depth;
+    for (const pool of this.#all()) pool.pipelining = depth;
+  }
+
+  /** Whether requests to `servername` would end the connection of the one before. */
+  changesServername(servername: string | null): boolean {
+    if (!this.#oneServername || this.#current === null) return false;
+    return this.#nameOf(servername) !== this.#current.servername;
+  }
+
+  /** The server name of the native pool for `servername`; `null` for the default one. */
+  #nameOf(servername: string | null): string | null {
+    const { url, proxy } = this.#settings;
+    const isFixed = url.protocol !== 'https:' || proxy?.pinsServername === true;
+    return isFixed || servername === this.#defaultServername ? null : servername;
+  }
+
+  /**
+   * TLS sessions and certificates belong to a server name, so each name has connections of its own.
+   */
+  get(session: Session, requested: string | null): NativePool {
+    const servername = this.#nameOf(requested);
+    if (servername === null) {
+      if (this.#main !== null) return this.#main;
+    } else {
+      const found = this.#byServername?.get(servername);
+      if (found !== undefined) {
+        this.#keep(servername, found);
+        return found;
+      }
+    }
+    const pipelining = this.#pipelining;
+    const settings =
+      pipelining === this.#settings.pipelining ? this.#settings : { ...this.#settings, pipelining };
+    const made = new NativePool(session, settings, servername, this.#listener);
+    if (servername === null) this.#main = made;
+    else this.#keep(servername, made);
+    return made;
+  }
+
+  /** The name that was not used for longest goes when there are too many. */
+  #keep(servername: string, pool: NativePool): void {
+    const pools = (this.#byServername ??= new Map<string, NativePool>());
+    pools.delete(servername);
+    pools.set(servername, pool);
+    if (pools.size <= MOST_NAMES) return;
+    for (const [name, oldest] of pools) {
+      pools.delete(name);
+      this.#leaving.add(oldest);
+      oldest.retire(() => this.#leaving.delete(oldest));
+      return;
+    }
+  }
+
+  /** A request goes to `target`. As in undici, a client's connection ends with another server name. */
+  use(target: NativePool): void {
+    if (!this.#oneServername || target === this.#current) return;
+    const former = this.#current;
+    this.#current = target;
+    if (former === null) return;
+    if (former === this.#main) this.#main = null;
+    else if (former.servername !== null) this.#byServername?.delete(former.servername);
+    const gone = former.destroy(new errors.InformationalError('servername changed'));
+    this.#retired.add(gone);
+    void gone.then(() => this.#retired.delete(gone));
+  }
+
+  /** Ends all; resolves when their connections are gone. */
+  destroy(error: Error): Promise<unknown> {
+    return Promise.all([
+      ...Array.from(this.#all(), (pool) => pool.destroy(error)),
+      ...this.#retired,
+    ]);
+  }
+
+  *#all(): Generator<NativePool> {
+    if (this.#main !== null) yield this.#main;
+    if (this.#byServername !== null) yield* this.#byServername.values();
+    yield* this.#leaving;
+  }
+
+  /** All that there are now. */
+  get all(): Iterable<NativePool> {
+    return this.#all();
+  }
+
+  /** All connections that are up. */
+  *connections(): Generator<Connection> {
+    for (const pool of this.#all()) yield* pool.connections;
+  }
+}

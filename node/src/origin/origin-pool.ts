@@ -1,0 +1,511 @@
+/**
+ * Requests and connections of one origin: the engine behind a `Client` or a `Pool`.
+ *
+ * What lives here: what becomes of requests when connections come and go, when a dispatcher is busy,
+ * and the dispatcher's events. `Client` and `Pool` hold one each. When a request leaves,
+ * `pipelined-requests.ts` and `held-requests.ts` say, and where to, `native-pools.ts`; what there is
+ * room for, `capacity.ts`. It must not know records.
+ *
+ * Counters change only when something is delivered to JavaScript, in one order with callbacks and
+ * events: whoever looks inside a callback sees what the callback tells.
+ */
+
+import type { EventEmitter } from 'node:events';
+
+import { Capacity, type PoolCounters } from './capacity';
+import type { Connection } from '../connection/connection';
+import { ConnectionDiagnostics } from '../exchange/diagnostics';
+import { Drain, type DrainHost } from './drain';
+import { currentSession } from '../session/environment';
+import { isTransient } from '../connection/errors';
+import type { DisconnectInfo } from '../connection/events';
+import { Exchange } from '../exchange/exchange';
+import type { ExchangeContext } from '../exchange/context';
+import type { DispatchHandler, DispatchOptions } from '../undici/handler-types';
+import { type MayHandOver, peerAfter, takeOver } from './hand-over';
+import { type HeldHost, HeldRequests } from './held-requests';
+import type { NativePool, NativePoolListener } from './native-pool';
+import { NativePools } from './native-pools';
+import type { PoolSettings } from '../options/options';
+import { type PipelineHost, PipelinedRequests } from './pipelined-requests';
+import type { HeadContext } from '../exchange/request';
+import { RequestList } from './request-list';
+import type { Session } from '../session/session';
+import { queueMicrotask } from '../process/timers';
+import { errors, type Dispatcher } from '../undici/undici';
+
+/** The dispatcher whose name stands in events. */
+export type EventOwner = Dispatcher &
+  MayHandOver & {
+    /** What events of one connection name after the dispatcher: a pool's client; nothing for a client. */
+    targetsOf(connection: Connection | null): readonly Dispatcher[];
+  };
+
+/** See above. */
+export class OriginPool
+  implements ExchangeContext, NativePoolListener, HeldHost, PipelineHost, DrainHost
+{
+  readonly settings: PoolSettings;
+  readonly origin: string;
+  readonly strictContentLength: boolean;
+  readonly diagnostics: ConnectionDiagnostics;
+  head: HeadContext;
+
+  readonly #owner: EventOwner;
+  #session: Session | null = null;
+  readonly #natives: NativePools;
+
+  /** Those that have not settled. */
+  readonly requests = new RequestList();
+  readonly #capacity: Capacity;
+  /** A connect was announced on the diagnostics channel and has not ended. */
+  #connecting = false;
+  /** Why the connection, made or being made, ends: the body of a request failed, or it was given up. */
+  #ending: Error | null = null;
+  /** Requests of a single connection that wait for their turn. */
+  readonly #held: HeldRequests;
+  /** Of a client whose `pipelining` is or was above 1. */
+  #pipelined: PipelinedRequests | null = null;
+  readonly #drain: Drain;
+  #whenIdle: (() => void) | null = null;
+
+  constructor(owner: EventOwner, settings: PoolSettings) {
+    this.#owner = owner;
+    this.settings = settings;
+    this.strictContentLength = settings.strictContentLength;
+    this.diagnostics = new ConnectionDiagnostics(settings);
+    this.origin = settings.url.origin;
+    this.#capacity = new Capacity(settings);
+    this.#natives = new NativePools(settings, this);
+    this.#held = new HeldRequests(this);
+    this.#drain = new Drain(this);
+    this.head = this.#makeHead();
+    if (settings.kind === 'client' && settings.pipelining > 1) {
+      this.#pipelined = new PipelinedRequests(this, settings.pipelining);
+    }
+  }
+
+  /** The first request makes it, so that a pool can be constructed where there is no addon. */
+  get session(): Session {
+    return (this.#session ??= currentSession());
+  }
+
+  #makeHead(): HeadContext {
+    const { url, maxRequestsPerClient } = this.settings;
+    return {
+      hostLine: `host: ${url.host}\r\n`,
+      keepAlive: this.pipelining !== 0 && maxRequestsPerClient !== 1,
+    };
+  }
+
+  get pipelining(): number {
+    return this.#capacity.pipelining;
+  }
+
+  /** Affects the head, the counters, and which requests leave at the same time. */
+  set pipelining(value: number) {
+    this.#capacity.pipelining = value;
+    this.#natives.pipelining = value;
+    this.head = this.#makeHead();
+    if (this.#pipelined !== null) this.#pipelined.depth = Math.max(1, value);
+    else if (this.settings.kind === 'client' && value > 1) this.#startPipeline(value);
+    this.#pipelined?.advance();
+    this.#drain.check();
+  }
+
+  /** The engine has the requests so far, in this order. */
+  #startPipeline(depth: number): void {
+    const pipelined = new PipelinedRequests(this, depth);
+    this.#pipelined = pipelined;
+    for (const exchange of this.requests.all()) {
+      if (exchange.slot !== -1) pipelined.adopt(exchange);
+    }
+    for (const exchange of this.#held.take()) pipelined.adopt(exchange);
+  }
+
+  get isConnected(): boolean {
+    return this.#capacity.connected > 0;
+  }
+
+  // Counters ---------------------------------------------------------------------------------
+
+  /** Requests that one HTTP/2 connection takes at once: what the option says before there is one. */
+  get concurrency(): number {
+    return this.#capacity.concurrency;
+  }
+
+  get counters(): PoolCounters {
+    const busy = this.settings.kind === 'client' ? this.isBusy : this.needDrain;
+    return this.#capacity.counters(this.requests.size, this.#running, busy);
+  }
+
+  get #running(): number {
+    return this.#pipelined?.running ?? this.#capacity.running(this.requests.size);
+  }
+
+  /** Whether the next request would have to wait. */
+  get isBusy(): boolean {
+    const { size } = this.requests;
+    const capacity = this.#capacity;
+    if (this.settings.kind === 'pool') return size >= capacity.room;
+    if (this.#pipelined !== null) return this.#pipelined.isBusy(size, capacity.depth);
+    // A client that is not connected is busy with a single request: it is pending.
+    return size >= (capacity.connected > 0 ? capacity.places : 1);
+  }
+
+  get needDrain(): boolean {
+    return this.#drain.isNeeded;
+  }
+
+  checkDrain(): void {
+    this.#drain.check();
+  }
+
+  drained(): void {
+    this.#emit('drain', null);
+  }
+
+  get isDestroyed(): boolean {
+    return this.#owner.destroyed;
+  }
+
+  get isAnnouncing(): boolean {
+    return this.#capacity.announcing > 0;
+  }
+
+  // Requests ---------------------------------------------------------------------------------
+
+  /**
+   * Starts a request. Returns `false` when the caller should wait for `drain`.
+   *
+   * @throws what the request's checks throw; nothing was counted then.
+   */
+  dispatch(options: DispatchOptions, handler: DispatchHandler): boolean {
+    const { session } = this;
+    const exchange = new Exchange(this, options, handler);
+    this.requests.push(exchange);
+    session.hold();
+    // As in undici, a request that a listener of `connect` makes does not wait for the others, and
+    // takes along those before it.
+    if (this.isAnnouncing && !exchange.needsSource && this.settings.kind === 'client') {
+      this.#capacity.announcing = 0;
+    }
+    if (exchange.describe()) {
+      if (this.#pipelined !== null) this.#pipelined.submit(exchange, options.signal);
+      else if (exchange.start()) this.#submit(exchange);
+    }
+    this.#drain.fill();
+    return !this.#drain.isNeeded;
+  }
+
+  #submit(exchange: Exchange): void {
+    const isFree = this.settings.connections !== 1 || this.#capacity.isMultiplexed;
+    // One connection answers in the order of dispatch: later requests queue behind one that waits.
+    if (!isFree || this.waitsForServername(exchange)) this.#held.submit(exchange);
+    else if (exchange.needsSource) this.#readSource(exchange, () => this.send(exchange));
+    else this.send(exchange);
+  }
+
+  #readSource(exchange: Exchange, ready: () => void): void {
+    const read = (): void => {
+      if (exchange.settled) return;
+      exchange.measureStream();
+      if (exchange.settled) return;
+      if (exchange.needsSource) exchange.waitForSource(ready);
+      else ready();
+    };
+    // Where there is no connection yet, a source is not touched before the caller is done.
+    if (this.isConnected) read();
+    else process.nextTick(read);
+  }
+
+  get isEnding(): boolean {
+    return this.#ending !== null;
+  }
+
+  open(exchange: Exchange): void {
+    if (this.isConnected) return;
+    try {
+      this.openFor(this.nativeFor(exchange.servername));
+    } catch (error) {
+      exchange.abortWith(error as Error);
+    }
+  }
+
+  waitsForServername(exchange: Exchange): boolean {
+    if (!this.#natives.changesServername(exchange.servername)) return false;
+    return this.requests.some((other) => other.slot !== -1);
+  }
+
+  /**
+   * As in undici, the body of a client's request that fails while it is read costs the connection,
+   * also before a byte of the request has left.
+   */
+  bodyFailed(error: Error): void {
+    if (this.settings.kind === 'pool' || this.#capacity.isMultiplexed || this.#ending !== null)
+      return;
+    if (!this.isConnected && !this.#connecting) return;
+    this.#ending = error;
+    this.#endConnections(error);
+  }
+
+  giveUpConnection(): void {
+    // A listener of `connect` made the request, on a connection whose streams end alone.
+    if (this.#capacity.isMultiplexed) return;
+    this.#ending = new errors.InformationalError('aborted');
+    for (const connection of this.#natives.connections()) connection.giveUp();
+  }
+
+  #endConnections(error: Error): void {
+    for (const connection of this.#natives.connections()) connection.end(error);
+  }
+
+  openFor(target: NativePool): void {
+    if (this.#connecting) return;
+    this.#connecting = true;
+    this.diagnostics.beforeConnect(target.servername);
+    target.connect();
+  }
+
+  unblocked(exchange: Exchange): void {
+    this.#pipelined?.headDelivered(exchange);
+    this.#pipelined?.advance();
+    this.#drain.check();
+  }
+
+  sent(exchange: Exchange): void {
+    this.#pipelined?.bodySent(exchange);
+  }
+
+  send(exchange: Exchange): void {
+    if (exchange.settled) return;
+    let target: NativePool;
+    try {
+      target = this.nativeFor(exchange.servername);
+      this.#natives.use(target);
+    } catch (error) {
+      exchange.abortWith(error as Error);
+      return;
+    }
+    this.#announce(target.servername);
+    exchange.send(target);
+  }
+
+  #announce(servername: string | null): void {
+    if (this.isConnected || this.#connecting) return;
+    this.#connecting = true;
+    this.diagnostics.beforeConnect(servername);
+  }
+
+  nativeFor(servername: string | null): NativePool {
+    this.session.followProcess(this.isConnected);
+    return this.#natives.get(this.session, servername);
+  }
+
+  settled(exchange: Exchange): void {
+    this.requests.remove(exchange);
+    if (exchange.holds) this.session.release();
+    if (!this.#held.isEmpty) this.#held.goOn();
+    this.#pipelined?.settled(exchange);
+    if (this.requests.size === 0 && this.#whenIdle !== null) {
+      this.#whenIdle();
+      this.#whenIdle = null;
+    }
+    this.#drain.check();
+  }
+
+  reportError(error: unknown): void {
+    try {
+      this.#emitRaw('error', error);
+    } catch (unheard) {
+      this.session.raise(unheard);
+    }
+  }
+
+  // Connections ------------------------------------------------------------------------------
+
+  #emit(name: string, connection: Connection | null, ...details: unknown[]): void {
+    if ((this.#owner as EventEmitter).listenerCount(name) === 0) return;
+    this.#emitRaw(name, this.settings.url, this.#owner.targetsOf(connection), ...details);
+  }
+
+  /** The peer declares its own events with their arguments, and neither `error` nor our details. */
+  #emitRaw(name: string, ...values: unknown[]): void {
+    (this.#owner as EventEmitter).emit(name, ...values);
+  }
+
+  connected(pool: NativePool, connection: Connection): void {
+    const capacity = this.#capacity;
+    capacity.opened(connection);
+    this.#connecting = false;
+    this.diagnostics.connected(connection, pool.servername);
+    // As in undici, requests leave after the listeners have seen the connection.
+    capacity.announcing++;
+    try {
+      this.#emit('connect', connection, connection.info);
+    } finally {
+      if (capacity.announcing > 0) capacity.announcing--;
+      this.diagnostics.flushDelayed();
+      if (connection.isMultiplexed) this.#multiplex();
+      if (this.#ending !== null) this.#endConnections(this.#ending);
+      this.#pipelined?.advance();
+      this.#drain.check();
+    }
+  }
+
+  /** Streams wait for nothing: neither for the order of a pipeline nor for bodies before them. */
+  #multiplex(): void {
+    const waiting = this.#held.take();
+    if (this.#pipelined !== null) {
+      waiting.push(...this.#pipelined.dissolve());
+      this.#pipelined = null;
+    }
+    for (const exchange of waiting) {
+      if (!exchange.settled && (exchange.isStarted || exchange.start())) this.#submit(exchange);
+    }
+  }
+
+  concurrencyChanged(connection: Connection, streams: number): void {
+    this.#capacity.changed(connection, streams);
+    if (this.requests.size > 0) this.#drain.fill();
+    this.#drain.check();
+  }
+
+  /** As in undici, the event has no more than the time. */
+  ponged(milliseconds: number): void {
+    this.#emitRaw('ping', milliseconds);
+  }
+
+  disconnected(pool: NativePool, connection: Connection, error: Error, info: DisconnectInfo): void {
+    this.#capacity.closed(connection);
+    this.diagnostics.disconnected();
+    if (!this.isConnected) {
+      this.#ending = null;
+      this.#pipelined?.requeue();
+    }
+    if (this.requests.size > 0) this.#drain.fill();
+    try {
+      this.#emit('disconnect', connection, error, info);
+    } finally {
+      // What the engine has meanwhile goes over another one. A pipeline opens its own.
+      const goesOn =
+        this.#pipelined === null &&
+        !this.isDestroyed &&
+        this.requests.some((exchange) => exchange.slot !== -1 && !exchange.isUpgrade);
+      if (goesOn) this.#announce(pool.servername);
+      // As in undici, the queue goes on after the listeners.
+      this.#held.goOn();
+      this.#pipelined?.advance();
+    }
+  }
+
+  connectFailed(pool: NativePool, error: Error): void {
+    this.#connecting = false;
+    this.#ending = null;
+    this.diagnostics.connectError(error, pool.servername);
+    const isOver = peerAfter(this.#owner, this.settings, error) === null;
+    if (!isTransient(error)) this.#failWaiting(error);
+    if (isOver) this.#emit('connectionError', null, error);
+    this.#held.goOn();
+    this.#pipelined?.advance();
+  }
+
+  takeOver(exchange: Exchange, error: Error): boolean {
+    return takeOver(this.#owner, this.settings, exchange, error);
+  }
+
+  /** Fails what waits here for a connection. What waits in the engine fails there. */
+  #failWaiting(error: Error): void {
+    const { first } = this.requests;
+    const isOurs =
+      this.#pipelined === null
+        ? !this.#held.isEmpty && first?.slot === -1
+        : this.#pipelined.running === 0;
+    if (!isOurs) return;
+    const lost = this.requests.take(first, this.settings.kind === 'client' ? Infinity : 1);
+    for (const exchange of lost) {
+      // Of what the engine has, the engine will tell.
+      if (exchange.slot !== -1 || !this.takeOver(exchange, error)) exchange.destroyWith(error);
+    }
+  }
+
+  // End --------------------------------------------------------------------------------------
+
+  /** Resolves when no request is left. */
+  close(): Promise<void> {
+    if (this.requests.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#whenIdle = resolve;
+    });
+  }
+
+  /**
+   * Fails every request with `error`: those not yet written at once, the others in a microtask, as
+   * undici does when their socket closes. Resolves when all connections that were up are gone.
+   */
+  async destroy(error: Error): Promise<void> {
+    const { requests } = this;
+    const running = requests.take(requests.first, this.#running);
+    requests.failFrom(
+      running.at(-1)?.next ?? (running.length === 0 ? requests.first : null),
+      error,
+    );
+    // What this very batch still brings for them comes too late.
+    for (const exchange of running) exchange.cutOff();
+
+    const gone = this.#natives.destroy(error);
+    queueMicrotask(() => requests.failFrom(requests.first, error));
+    // As in undici, a connection that is being made is nobody's business any more.
+    if (this.isConnected) await gone;
+  }
+
+  /**
+   * What runs on the connection of a client ends with the error that its socket was destroyed with,
+   * of a pipeline the oldest request, because the engine sends the others anew;
+   * if nothing runs, what waits does, because such an error is not the connection's own. The
+   * engine says so itself where connections are many.
+   */
+  connectionDestroyed(connection: Connection, error: unknown): void {
+    if (this.settings.kind === 'pool') return;
+    const running = this.#running;
+    const { first, size } = this.requests;
+    const { code } = (error ?? {}) as { code?: string };
+    const isOwn = error === null || code === 'UND_ERR_INFO' || code === 'UND_ERR_SOCKET';
+    if (running === 0 && isOwn) return;
+    const ended = this.#pipelined === null ? running : 1;
+    const lost = this.requests.take(first, running === 0 ? size : ended);
+    for (const exchange of lost) exchange.cutOff();
+    queueMicrotask(() => {
+      const reason = (error as Error | null) ?? connection.closedError();
+      for (const exchange of lost) exchange.abortWith(reason);
+    });
+  }
+
+  /** Of a client only: nobody can tell which connection of a pool it would be. */
+  get needsBodyDrain(): boolean {
+    if (this.settings.kind === 'pool') return false;
+    return this.requests.some((exchange) => exchange.bodyWaits);
+  }
+
+  bodyDrained(): void {
+    if (this.settings.kind === 'pool') return;
+    for (const connection of this.#natives.connections()) connection.drained();
+  }
+
+  /** All that are up. */
+  connections(): Iterable<Connection> {
+    return this.#natives.connections();
+  }
+
+  get streamSocket(): unknown {
+    for (const connection of this.connections()) {
+      if (connection.isMultiplexed) return connection.socket;
+    }
+    return null;
+  }
+
+  /** Opens a connection although nothing is queued. */
+  connect(): void {
+    this.nativeFor(null).connect();
+  }
+}

@@ -1,0 +1,176 @@
+/**
+ * The order in which requests leave for an origin whose connection takes several at once.
+ *
+ * What lives here: letting those leave whose turn it is; whose turn that is, `pipeline.ts` says. The
+ * pool of a client whose `pipelining` is or was above 1 has one. It must not know counters or
+ * events.
+ */
+
+import type { Exchange } from '../exchange/exchange';
+import type { NativePool } from './native-pool';
+import { Pipeline, Place } from '../exchange/pipeline';
+import type { RequestList } from './request-list';
+
+/** What letting requests leave needs of the pool. */
+export interface PipelineHost {
+  readonly requests: RequestList;
+  readonly isDestroyed: boolean;
+  /** Whether listeners of `connect` run: requests leave after them. */
+  readonly isAnnouncing: boolean;
+  /** Whether the connection is about to end; `advance` follows. */
+  readonly isEnding: boolean;
+  /** @throws what keeps the engine's pool from being made. */
+  nativeFor(servername: string | null): NativePool;
+  /** Opens a connection. */
+  openFor(target: NativePool): void;
+  /** Ends the connection, because a request that was about to leave on it was aborted. */
+  giveUpConnection(): void;
+  /** The turn of `exchange` has come, and its body is at hand. */
+  send(exchange: Exchange): void;
+  /** There may be room for more. */
+  checkDrain(): void;
+}
+
+/** See above. */
+export class PipelinedRequests {
+  readonly #host: PipelineHost;
+  readonly #pipeline: Pipeline<Exchange>;
+  /** Requests with bodies wait for the end of the turn. */
+  #scheduled = false;
+  #advancing = false;
+  #dissolved = false;
+
+  constructor(host: PipelineHost, depth: number) {
+    this.#host = host;
+    this.#pipeline = new Pipeline(depth);
+  }
+
+  /** Requests at once. */
+  set depth(value: number) {
+    this.#pipeline.depth = value;
+  }
+
+  /** Requests that left the queue. */
+  get running(): number {
+    return this.#pipeline.running;
+  }
+
+  /** Whether one more of `size` requests would have to wait. */
+  isBusy(size: number, depth: number): boolean {
+    const pipeline = this.#pipeline;
+    return pipeline.isShut || size >= depth || size > pipeline.running;
+  }
+
+  /** The engine has these already, and in this order. */
+  adopt(exchange: Exchange): void {
+    exchange.place = Place.Waiting;
+    exchange.submitted = true;
+  }
+
+  /** A request that may leave when it is its turn; until then it is over if `signal` fires. */
+  submit(exchange: Exchange, signal: unknown): void {
+    exchange.place = Place.Waiting;
+    if (exchange.needsSource) this.#schedule();
+    else this.advance();
+    if (signal != null && !exchange.isStarted) exchange.watchSignal(signal);
+  }
+
+  /** The caller may end the stream as soon as it has it back: then there is no body to wait for. */
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    process.nextTick(() => {
+      this.#scheduled = false;
+      this.advance();
+      this.#host.checkDrain();
+    });
+  }
+
+  /** Lets every request leave whose turn it is. */
+  advance(): void {
+    // A handler that makes a request while it is told of its own: that one is looked at after it.
+    if (this.#advancing) return;
+    this.#advancing = true;
+    try {
+      while (this.#advanceOne());
+    } finally {
+      this.#advancing = false;
+    }
+  }
+
+  /** Lets the oldest waiting request leave. Returns whether to look at the next one. */
+  #advanceOne(): boolean {
+    const host = this.#host;
+    const pipeline = this.#pipeline;
+    if (this.#dissolved || this.#scheduled) return false;
+    if (host.isAnnouncing || host.isEnding || host.isDestroyed) return false;
+    const exchange = pipeline.candidate(host.requests.first);
+    if (exchange === null) return false;
+    let target: NativePool;
+    try {
+      target = host.nativeFor(exchange.servername);
+    } catch (error) {
+      exchange.abortWith(error as Error);
+      return true;
+    }
+    if (!target.isConnected) {
+      host.openFor(target);
+      return false;
+    }
+    pipeline.admit(exchange);
+    if (!this.#tell(exchange) || exchange.submitted) return true;
+    exchange.submitted = true;
+    exchange.measureStream();
+    if (exchange.settled) return true;
+    if (exchange.needsSource) exchange.waitForSource(() => host.send(exchange));
+    else host.send(exchange);
+    return true;
+  }
+
+  /**
+   * Tells the handler that its request leaves, also when a lost connection has brought it back.
+   * Returns whether it still is to leave. As in undici, the connection is the request's own from
+   * here on, and ends with it if the handler aborts.
+   */
+  #tell(exchange: Exchange): boolean {
+    if (exchange.isStarted && !exchange.isReplay) return true;
+    exchange.isReplay = false;
+    if (exchange.start()) return true;
+    if (exchange.wasAborted) this.#host.giveUpConnection();
+    return false;
+  }
+
+  /** The response head of `exchange` was delivered. */
+  headDelivered(exchange: Exchange): void {
+    this.#pipeline.headDelivered(exchange);
+  }
+
+  /** The body of `exchange` has left. */
+  bodySent(exchange: Exchange): void {
+    if (!this.#pipeline.bodySent(exchange)) return;
+    this.advance();
+    this.#host.checkDrain();
+  }
+
+  /** `exchange` is over. */
+  settled(exchange: Exchange): void {
+    this.#pipeline.settled(exchange);
+    this.advance();
+  }
+
+  /** The connection is gone: what was running waits again. */
+  requeue(): void {
+    this.#pipeline.requeue(this.#host.requests.first);
+  }
+
+  /** Order matters no longer. Returns those that have not left. */
+  dissolve(): Exchange[] {
+    this.#dissolved = true;
+    const waiting: Exchange[] = [];
+    for (const exchange of this.#host.requests.all()) {
+      if (!exchange.submitted && exchange.place === Place.Waiting) waiting.push(exchange);
+      exchange.place = Place.None;
+    }
+    return waiting;
+  }
+}

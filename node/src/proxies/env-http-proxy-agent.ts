@@ -1,0 +1,86 @@
+/**
+ * `EnvHttpProxyAgent`: the proxies that the environment names.
+ *
+ * What lives here: our agents in the place of the peer's. Which origin goes through which proxy,
+ * `NO_PROXY` with its rules, is the peer's to say; only networks in that list are ours.
+ */
+
+import { Agent } from '../dispatchers/agent';
+import { composedForBoth, takesBoth } from '../undici/generations';
+import { wrapHandler } from '../undici/legacy-handler';
+import { NoProxyNetworks } from './no-proxy-networks';
+import { ownOptions, spread, unpolluted } from '../options/own-options';
+import { ProxyAgent } from './proxy-agent';
+import {
+  type Dispatcher,
+  type EnvHttpProxyAgent as PeerEnvHttpProxyAgent,
+  peer,
+  peerMajor,
+  symbols,
+} from '../undici/undici';
+
+type Interceptor = Dispatcher.DispatcherComposeInterceptor;
+
+/** undici 8's classes take handlers of its own generation only, undici 7's both. */
+function receiver(handler: Dispatcher.DispatchHandler): Dispatcher.DispatchHandler {
+  if (peerMajor === 7 || !handler || typeof handler !== 'object') return handler;
+  return wrapHandler(handler) as Dispatcher.DispatchHandler;
+}
+
+/** Requests through the proxies that the environment names; options are undici's. */
+export class EnvHttpProxyAgent extends peer.EnvHttpProxyAgent {
+  static {
+    takesBoth(this.prototype.dispatch);
+  }
+
+  readonly #networks = new NoProxyNetworks();
+  readonly #noProxy: string | undefined;
+
+  constructor(options?: PeerEnvHttpProxyAgent.Options) {
+    const { httpProxy, httpsProxy, noProxy, ...rest } = ownOptions(options);
+    const { webSocket, eventSource } = rest;
+    // The peer is told of no proxies, so that it makes no agents for them, and the one that it makes
+    // is not used; it reads its options from an object that inherits, so these are named.
+    const unused = { factory: undefined, maxOrigins: undefined, connect: undefined };
+    super(spread({ noProxy, httpProxy: '', httpsProxy: '', webSocket, eventSource }, unused));
+    this.#noProxy = noProxy as string | undefined;
+    const { env } = process;
+    const agents = this as unknown as Record<symbol, Dispatcher>;
+    const direct = new Agent(rest);
+    const http = httpProxy ?? env['http_proxy'] ?? env['HTTP_PROXY'];
+    const https = httpsProxy ?? env['https_proxy'] ?? env['HTTPS_PROXY'];
+    const forHttp = http ? new ProxyAgent({ ...rest, uri: http as string }) : direct;
+    agents[symbols.kNoProxyAgent] = direct;
+    agents[symbols.kHttpProxyAgent] = forHttp;
+    agents[symbols.kHttpsProxyAgent] = https
+      ? new ProxyAgent({ ...rest, uri: https as string })
+      : forHttp;
+  }
+
+  override dispatch(
+    options: Dispatcher.DispatchOptions,
+    handler: Dispatcher.DispatchHandler,
+  ): boolean {
+    const own = unpolluted(options);
+    const { env } = process;
+    const noProxy = this.#noProxy ?? env['no_proxy'] ?? env['NO_PROXY'] ?? '';
+    if (own?.origin && this.#networks.cover(noProxy, own.origin)) {
+      const direct = (this as unknown as Record<symbol, Dispatcher>)[symbols.kNoProxyAgent];
+      if (direct) return direct.dispatch(own, handler);
+    }
+    return super.dispatch(own, receiver(handler));
+  }
+
+  override compose(...interceptors: Interceptor[]): Dispatcher.ComposedDispatcher;
+  override compose(interceptors: Interceptor[]): Dispatcher.ComposedDispatcher;
+  override compose(...interceptors: unknown[]): Dispatcher.ComposedDispatcher {
+    return composedForBoth(super.compose(...(interceptors as Interceptor[])));
+  }
+}
+
+/** Types under the names that undici's declarations give them. */
+// eslint-disable-next-line @typescript-eslint/no-namespace -- undici's users write EnvHttpProxyAgent.Options
+export declare namespace EnvHttpProxyAgent {
+  /** Options of the constructor. */
+  export type Options = PeerEnvHttpProxyAgent.Options;
+}

@@ -1,0 +1,311 @@
+/**
+ * `ProxyAgent`: requests through one proxy, forwarded or through a tunnel.
+ *
+ * What lives here: undici's options and refusals, and which of three ways a request takes: a
+ * tunnel (an `Agent` of ours whose pools connect through the proxy), forwarding, or SOCKS. Users
+ * and `EnvHttpProxyAgent` construct it. It must not know how a way is opened: that is the engine's.
+ *
+ * What only JavaScript can do goes to the peer's own class: `clientFactory`, `factory`, a `lookup` in
+ * one of the TLS option objects, and everything while somebody has replaced Node's sockets.
+ */
+
+import type { EventEmitter } from 'node:events';
+
+import { Agent } from '../dispatchers/agent';
+import { Client } from '../dispatchers/client';
+import { StandIn } from '../dispatchers/delegate';
+import { DispatcherBase, hideFields } from '../dispatchers/dispatcher-base';
+import { forwardedPath, Forwarder } from './forwarding';
+import { takesBoth } from '../undici/generations';
+import type { DispatchHandler, DispatchOptions } from '../undici/handler-types';
+import { wantsH2c } from '../options/options';
+import { bareHostname } from '../options/host';
+import { ownOptions, spread, unpolluted } from '../options/own-options';
+import { isUrl, parseOrigin } from '../options/parse-origin';
+import type { PeerReason } from '../undici/peer-reasons';
+import { Pool } from '../dispatchers/pool';
+import { checkedHeaders } from './proxy-headers';
+import { connectHeaders, needsJavaScript, readAuthorization, readLeg } from './proxy-options';
+import { type ProxySettings, throughProxy } from '../options/proxy-settings';
+import { Socks5ProxyAgent } from './socks5-proxy-agent';
+import {
+  type Dispatcher,
+  errors,
+  peer,
+  peerMajor,
+  type ProxyAgent as PeerProxyAgent,
+  symbols,
+  toPeerHandler,
+} from '../undici/undici';
+
+type Options = Readonly<Record<string, unknown>>;
+
+/** Options that say how to go through the proxy; all others are for the pools. */
+const PROXY_ONLY = [
+  'uri',
+  'token',
+  'auth',
+  'headers',
+  'requestTls',
+  'proxyTls',
+  'clientFactory',
+  'factory',
+  'proxyTunnel',
+  'connectTimeout',
+  'username',
+  'password',
+  // What undici puts its own connector in the place of.
+  'connect',
+  'tls',
+  'socketPath',
+  'maxCachedSessions',
+];
+
+function without(options: Options, ...names: string[]): Record<string, unknown> {
+  const rest = spread(options);
+  for (const name of names) Reflect.deleteProperty(rest, name);
+  return rest;
+}
+
+function readOptions(options: unknown): Options {
+  const isAlone = typeof options === 'string' || isUrl(options);
+  const given = ownOptions(isAlone ? { uri: options } : options);
+  if (!given['uri']) throw new errors.InvalidArgumentError('Proxy uri is mandatory');
+  const { clientFactory } = given;
+  if (clientFactory !== undefined && typeof clientFactory !== 'function') {
+    throw new errors.InvalidArgumentError('Proxy opts.clientFactory must be a function.');
+  }
+  return given;
+}
+
+function isSocks(url: URL): boolean {
+  return url.protocol === 'socks5:' || url.protocol === 'socks:';
+}
+
+function makeDispatcher(origin: string | URL, options: object): Dispatcher {
+  return ownOptions(options)['connections'] === 1
+    ? new Client(origin, options)
+    : new Pool(origin, options);
+}
+
+/** The peer's own agent, with our pools where no factory names others. */
+function peerAgent(options: Options): Dispatcher {
+  const given = spread(options, {
+    clientFactory:
+      options['clientFactory'] ?? ((origin: URL, given: object) => new Pool(origin, given)),
+    factory: options['factory'] ?? makeDispatcher,
+  });
+  return new peer.ProxyAgent(given as unknown as PeerProxyAgent.Options);
+}
+
+/** How requests reach the proxy. */
+interface Ways {
+  /** Through a tunnel. */
+  readonly tunnels: Dispatcher;
+  /** In plain text, read by the proxy; the same object where the peer chooses. `null`: none are. */
+  readonly forwarder: Dispatcher | null;
+}
+
+/** Requests through a proxy; options are undici's. */
+export class ProxyAgent extends DispatcherBase {
+  static {
+    takesBoth(this.prototype.dispatch);
+  }
+
+  private readonly ways: Ways;
+  private readonly standIn: StandIn;
+  /** `true`: every request through a tunnel; `false`: none that can do without. */
+  private readonly tunnelsHttp: boolean;
+
+  /**
+   * @throws InvalidArgumentError with undici's message, and for a TLS option that the engine cannot
+   * honour.
+   */
+  constructor(options: PeerProxyAgent.Options | string | URL) {
+    const given = readOptions(options);
+    super(given);
+    const { uri } = given;
+    const url = new URL(uri as string | URL);
+    Object.defineProperty(this, symbols.kProxy, {
+      configurable: true,
+      value: { uri: url.href, protocol: url.protocol },
+    });
+    const authorization = readAuthorization(given, url);
+    const headers = spread(given['headers']);
+    if (authorization !== undefined) headers['proxy-authorization'] = authorization;
+    this.tunnelsHttp = this.readTunnelRule(given['proxyTunnel'], url);
+    this.ways = makeWays(url, given, headers);
+    this.standIn = new StandIn(null, () => this.withEvents(peerAgent(given)));
+    hideFields(this, 'ways', 'standIn');
+    for (const agent of this.agents()) this.withEvents(agent);
+  }
+
+  /** undici 7 makes a tunnel unless told not to, and always to a proxy that speaks TLS; 8 does not. */
+  private readTunnelRule(proxyTunnel: unknown, url: URL): boolean {
+    if (peerMajor === 8) return proxyTunnel === true;
+    const asked = proxyTunnel === undefined || Boolean(proxyTunnel);
+    return asked || url.protocol !== 'http:';
+  }
+
+  private agents(): Dispatcher[] {
+    const { tunnels, forwarder } = this.ways;
+    return forwarder === null || forwarder === tunnels ? [tunnels] : [tunnels, forwarder];
+  }
+
+  private withEvents(agent: Dispatcher): Dispatcher {
+    for (const name of ['drain', 'connect', 'disconnect', 'connectionError']) {
+      (agent as EventEmitter).on(
+        name,
+        (url: URL, targets: readonly Dispatcher[], ...rest: unknown[]) => {
+          (this as EventEmitter).emit(name, url, [this, ...targets], ...rest);
+        },
+      );
+    }
+    return agent;
+  }
+
+  /**
+   * As `Dispatcher.dispatch`.
+   *
+   * @throws InvalidArgumentError for `proxy-authorization` among the request's headers, as undici.
+   */
+  override dispatch(
+    options: Dispatcher.DispatchOptions,
+    handler: Dispatcher.DispatchHandler,
+  ): boolean {
+    if (!options || typeof options !== 'object') return super.dispatch(options, handler);
+    const given = unpolluted(options);
+    const { headers, origin } = given as DispatchOptions;
+    const checked = checkedHeaders(headers, () => parseOrigin(origin).host);
+    return super.dispatch({ ...given, headers: checked } as typeof options, handler);
+  }
+
+  protected override dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean {
+    const { tunnels, forwarder } = this.ways;
+    const isForwarded =
+      forwarder !== null && !this.tunnelsHttp && parseOrigin(options.origin).protocol === 'http:';
+    const agent = this.standIn.now() ?? (isForwarded ? forwarder : tunnels);
+    const given = isForwarded ? { ...options, path: forwardedPath(options) } : options;
+    return agent.dispatch(
+      given as unknown as Dispatcher.DispatchOptions,
+      agent instanceof DispatcherBase ? handler : toPeerHandler(handler),
+    );
+  }
+
+  protected override closeGracefully(): Promise<unknown> {
+    return Promise.all([...this.agents().map((agent) => agent.close()), this.standIn.close()]);
+  }
+
+  protected override destroyNow(error: Error): Promise<unknown> {
+    const agents = this.agents().map((agent) => agent.destroy(error));
+    return Promise.all([...agents, this.standIn.destroy(error)]);
+  }
+}
+
+/** Why the peer's agent serves every request for good; `null`: some are the engine's. */
+function reasonForAll(url: URL, options: Options): PeerReason | null {
+  const { factory, proxyTls, requestTls } = options;
+  if (typeof factory === 'function') return 'factory';
+  const hasLookup = needsJavaScript(proxyTls) || (isSocks(url) && needsJavaScript(requestTls));
+  return hasLookup ? 'proxy lookup' : null;
+}
+
+/**
+ * Why it serves those through a tunnel. The client to the proxy is what tunnels are asked of;
+ * forwarded requests never see it.
+ */
+function reasonForTunnels(options: Options): PeerReason | null {
+  if (typeof options['clientFactory'] === 'function') return 'client factory';
+  if (wantsH2c(options)) return 'h2c tunnel';
+  return needsJavaScript(options['requestTls']) ? 'proxy lookup' : null;
+}
+
+/** What the options need: each way by our own classes where they can. */
+function makeWays(url: URL, options: Options, headers: Options): Ways {
+  if (reasonForAll(url, options) !== null) {
+    const agent = peerAgent(options);
+    return { tunnels: agent, forwarder: agent };
+  }
+  if (isSocks(url)) {
+    return { tunnels: socksAgent(url, options), forwarder: null };
+  }
+  const isEngines = reasonForTunnels(options) === null;
+  return {
+    tunnels: isEngines ? makeTunnels(url, options, headers) : peerAgent(options),
+    forwarder: makeForwarder(url, options, headers),
+  };
+}
+
+/** Pools whose connections go through a tunnel, one for each origin. */
+function makeTunnels(proxy: URL, options: Options, headers: Options): Agent {
+  const { requestTls, connectTimeout } = options;
+  const connect = readLeg(options['proxyTls'], connectTimeout);
+  const inner = spread({ timeout: connectTimeout }, ownOptions(requestTls));
+  const isSecure = proxy.protocol === 'https:';
+  const servername = connect.servername ?? bareHostname(proxy);
+  const shared = {
+    protocol: 'http-tunnel',
+    hostname: bareHostname(proxy),
+    port: Number(proxy.port) || (isSecure ? 443 : 80),
+    connect: { ...connect, servername },
+    isSecure,
+    credentials: null,
+    pinsServername: Boolean(requestTls),
+  } as const;
+  const settingsFor = (origin: URL): ProxySettings => {
+    const { host } = origin;
+    const defaultPort = origin.protocol === 'https:' ? '443' : '80';
+    const list = connectHeaders(headers, host);
+    return {
+      ...shared,
+      headers: list,
+      connectParams: {
+        origin: proxy.origin,
+        port: proxy.port,
+        path: origin.port === '' ? `${host}:${defaultPort}` : host,
+        signal: undefined,
+        headers: Object.fromEntries(list.filter(([name]) => name !== 'connection')),
+        servername,
+      },
+    };
+  };
+  return new Agent({
+    ...without(options, ...PROXY_ONLY),
+    connect: inner,
+    factory: (origin: string | URL, given: object) =>
+      makeDispatcher(origin, throughProxy(given, settingsFor(parseOrigin(origin)))),
+  });
+}
+
+/** Connections to the proxy for requests that it forwards. `connections` is a limit per origin. */
+function makeForwarder(proxy: URL, options: Options, headers: Options): Forwarder {
+  const { proxyTls, connectTimeout } = options;
+  const connect = spread({ timeout: connectTimeout }, ownOptions(proxyTls));
+  const poolOptions = without(options, ...PROXY_ONLY, 'connections', 'maxOrigins', 'origins');
+  return new Forwarder(
+    proxy,
+    { ...poolOptions, connect, allowH2: false },
+    {
+      headers,
+      servername: (connect['servername'] as string | undefined) || bareHostname(proxy),
+    },
+  );
+}
+
+function socksAgent(url: URL, options: Options): Socks5ProxyAgent {
+  const { username, password, connectTimeout, proxyTls, requestTls } = options;
+  return new Socks5ProxyAgent(url, {
+    ...(username ? { username } : {}),
+    ...(password ? { password } : {}),
+    connectTimeout,
+    proxyTls,
+    requestTls,
+  } as never);
+}
+
+/** Types under the names that undici's declarations give them. */
+// eslint-disable-next-line @typescript-eslint/no-namespace -- undici's users write ProxyAgent.Options
+export declare namespace ProxyAgent {
+  /** Options of the constructor. */
+  export type Options = PeerProxyAgent.Options;
+}

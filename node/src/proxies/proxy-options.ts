@@ -1,0 +1,85 @@
+/**
+ * undici's options for proxies, read for `ProxySettings`.
+ *
+ * What lives here: `proxyTls` and the like, credentials, and the fields of a `CONNECT` request.
+ * The proxy agents call it. It must not know pools or requests.
+ */
+
+import { type ConnectSettings, readConnectOptions } from '../options/connect-options';
+import { checkCredentials } from '../dispatchers/credentials';
+import { ownOptions } from '../options/own-options';
+import { addHeader, type HeaderTarget } from '../headers/request-headers';
+import { errors } from '../undici/undici';
+
+/**
+ * Settings of a way to a proxy or of TLS in a tunnel: one of undici's TLS option objects, with
+ * `timeout` where it has none of its own.
+ *
+ * @throws InvalidArgumentError that names the option.
+ */
+export function readLeg(tls: unknown, timeout: unknown): ConnectSettings {
+  const options = ownOptions(tls);
+  options['timeout'] ??= timeout;
+  const { maxCachedSessions } = options;
+  const isCount = Number.isInteger(maxCachedSessions) && (maxCachedSessions as number) >= 0;
+  if (maxCachedSessions !== undefined && maxCachedSessions !== null && !isCount) {
+    throw new errors.InvalidArgumentError('maxCachedSessions must be a positive integer or zero');
+  }
+  const settings = readConnectOptions(options);
+  checkCredentials(settings);
+  return settings;
+}
+
+/** Whether only JavaScript can do what one of these TLS option objects asks for. */
+export function needsJavaScript(...tls: unknown[]): boolean {
+  return tls.some((options) => typeof ownOptions(options)['lookup'] === 'function');
+}
+
+/** What the proxy is logged in to with, in a header. */
+export function readAuthorization(options: Readonly<Record<string, unknown>>, url: URL): unknown {
+  const { auth, token } = options;
+  if (auth && token) {
+    throw new errors.InvalidArgumentError(
+      'opts.auth cannot be used in combination with opts.token',
+    );
+  }
+  if (auth) return `Basic ${auth as string}`;
+  if (token) return token;
+  if (url.username === '') return undefined;
+  const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+  return `Basic ${Buffer.from(pair).toString('base64')}`;
+}
+
+/** Fields of a `CONNECT` request that are not the user's to choose. */
+const OURS = new Set(['host', 'connection', 'proxy-connection']);
+
+/**
+ * The fields of a `CONNECT` request for the origin's `host`, in undici's order.
+ *
+ * @throws InvalidArgumentError or NotSupportedError for a field that cannot be sent.
+ */
+export function connectHeaders(
+  headers: Readonly<Record<string, unknown>>,
+  host: string,
+): [string, string][] {
+  const target: HeaderTarget = {
+    host: null,
+    contentLength: null,
+    contentType: null,
+    reset: null,
+    lines: '',
+  };
+  for (const name of Object.keys(headers)) {
+    if (!OURS.has(name.toLowerCase())) addHeader(target, name, headers[name]);
+  }
+  const list: [string, string][] = [
+    ['host', host],
+    ['connection', 'close'],
+  ];
+  for (const line of target.lines.split('\r\n')) {
+    const colon = line.indexOf(': ');
+    if (colon > 0) list.push([line.slice(0, colon), line.slice(colon + 2)]);
+  }
+  list.push(['proxy-connection', 'keep-alive']);
+  return list;
+}

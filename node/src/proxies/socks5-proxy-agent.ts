@@ -1,0 +1,182 @@
+/**
+ * `Socks5ProxyAgent`: requests through a SOCKS5 proxy, which resolves the names.
+ *
+ * What lives here: undici's options and refusals, and a pool for each origin. Users and
+ * `ProxyAgent` construct it. It must not know the protocol: that is the engine's.
+ *
+ * A `connect` function or a `lookup` goes to the peer's own class, and everything does while somebody
+ * has replaced Node's sockets.
+ */
+
+import type { EventEmitter } from 'node:events';
+
+import { readCounters, StandIn } from '../dispatchers/delegate';
+import { DispatcherBase, hideFields } from '../dispatchers/dispatcher-base';
+import type { DispatchHandler, DispatchOptions } from '../undici/handler-types';
+import { bareHostname } from '../options/host';
+import { ownOptions, spread } from '../options/own-options';
+import { parseOrigin } from '../options/parse-origin';
+import { Pool } from '../dispatchers/pool';
+import { needsJavaScript, readLeg } from './proxy-options';
+import { type ProxySettings, throughProxy } from '../options/proxy-settings';
+import {
+  type Dispatcher,
+  errors,
+  peer,
+  type Socks5ProxyAgent as PeerSocks5ProxyAgent,
+  toPeerHandler,
+} from '../undici/undici';
+
+type Options = Readonly<Record<string, unknown>>;
+
+/** Where undici keeps the pools, by origin. */
+const kPools = Symbol('pools');
+
+const DEFAULT_PORT = 1080;
+
+function readUrl(proxyUrl: unknown): URL {
+  if (!proxyUrl) throw new errors.InvalidArgumentError('Proxy URL is mandatory');
+  const url = proxyUrl instanceof URL ? proxyUrl : new URL(proxyUrl);
+  if (url.protocol !== 'socks5:' && url.protocol !== 'socks:') {
+    throw new errors.InvalidArgumentError('Proxy URL must use socks5:// or socks:// protocol');
+  }
+  return url;
+}
+
+function checkTimeout(value: unknown, name: string): void {
+  if (value === undefined || value === null) return;
+  if (!Number.isFinite(value) || (value as number) < 0) {
+    throw new errors.InvalidArgumentError(`invalid ${name}`);
+  }
+}
+
+function decode(text: string): string | null {
+  return text === '' ? null : decodeURIComponent(text);
+}
+
+/** A user name and a password: undici logs in only where it has both. */
+function readCredentials(options: Options, url: URL): ProxySettings['credentials'] {
+  const username = (options['username'] as string | undefined) || decode(url.username);
+  const password = (options['password'] as string | undefined) || decode(url.password);
+  if (!username || !password) return null;
+  const isTooLong = (text: string) => Buffer.byteLength(text) > 255;
+  if (isTooLong(username) || isTooLong(password)) {
+    throw new errors.InvalidArgumentError('Username or password too long');
+  }
+  return { username, password };
+}
+
+function readSettings(options: Options, url: URL): ProxySettings {
+  const { proxyTls, connectTimeout } = options;
+  const connect = readLeg(proxyTls, connectTimeout);
+  const hostname = bareHostname(url);
+  return {
+    protocol: 'socks5h',
+    hostname,
+    port: Number(url.port) || DEFAULT_PORT,
+    connect: { ...connect, servername: connect.servername ?? hostname },
+    isSecure: Boolean(proxyTls),
+    credentials: readCredentials(options, url),
+    headers: [],
+    pinsServername: true,
+    connectParams: null,
+  };
+}
+
+/** Requests through a SOCKS5 proxy; options are undici's. */
+export class Socks5ProxyAgent extends DispatcherBase {
+  private readonly settings: ProxySettings;
+  /** `connect` of the pools: TLS with the origin. */
+  private readonly inner: object;
+  private readonly standIn: StandIn;
+  private readonly [kPools] = new Map<string, Pool>();
+
+  /**
+   * @throws InvalidArgumentError with undici's message, and for a TLS option that the engine cannot
+   * honour.
+   */
+  constructor(proxyUrl: string | URL, options?: PeerSocks5ProxyAgent.Options) {
+    const given = ownOptions(options);
+    super(given);
+    const url = readUrl(proxyUrl);
+    const { connect, connectTimeout, proxyTls, requestTls } = given;
+    checkTimeout(connectTimeout, 'connectTimeout');
+    checkTimeout(ownOptions(requestTls)['timeout'], 'requestTls.timeout');
+    checkTimeout(ownOptions(proxyTls)['timeout'], 'proxyTls.timeout');
+    const lookup = needsJavaScript(proxyTls, requestTls) ? 'proxy lookup' : null;
+    const reason = typeof connect === 'function' ? 'connect' : lookup;
+    this.standIn = new StandIn(reason, () => new peer.Socks5ProxyAgent(proxyUrl, given));
+    this.settings = readSettings(reason === null ? given : ownOptions({}), url);
+    this.inner = spread({ timeout: connectTimeout }, ownOptions(requestTls));
+    // Checked here, and not with the first request.
+    if (reason === null) readLeg(requestTls, connectTimeout);
+    hideFields(this, 'settings', 'inner', 'standIn');
+  }
+
+  protected override dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean {
+    const standIn = this.standIn.now();
+    if (standIn !== null) {
+      return standIn.dispatch(
+        options as unknown as Dispatcher.DispatchOptions,
+        toPeerHandler(handler),
+      );
+    }
+    const { origin } = parseOrigin(options.origin);
+    let pool = this[kPools].get(origin);
+    if (pool === undefined || pool.destroyed || pool.closed) pool = this.addPool(origin, options);
+    return pool.dispatch(
+      options as unknown as Dispatcher.DispatchOptions,
+      handler as Dispatcher.DispatchHandler,
+    );
+  }
+
+  private addPool(origin: string, options: DispatchOptions): Pool {
+    const { pipelining, connections } = options as Options;
+    const given = { pipelining, connections, connect: this.inner };
+    const pool = new Pool(origin, throughProxy(given, this.settings));
+    this[kPools].set(origin, pool);
+    for (const name of ['drain', 'connect', 'disconnect', 'connectionError']) {
+      (pool as EventEmitter).on(
+        name,
+        (url: URL, targets: readonly Dispatcher[], ...rest: unknown[]) => {
+          if (name === 'disconnect' || name === 'connectionError') this.closeIfUnused(origin, pool);
+          (this as EventEmitter).emit(name, url, [this, ...targets], ...rest);
+        },
+      );
+    }
+    return pool;
+  }
+
+  /** So that many origins cost nothing for ever. */
+  private closeIfUnused(origin: string, pool: Pool): void {
+    if (this[kPools].get(origin) !== pool) return;
+    const { connected, busy, pending } = readCounters(pool);
+    if (connected > 0 || busy || pending > 0) return;
+    this[kPools].delete(origin);
+    if (!pool.destroyed) void pool.close();
+  }
+
+  private all(): Dispatcher[] {
+    const pools = [...this[kPools].values()];
+    this[kPools].clear();
+    return pools;
+  }
+
+  protected override closeGracefully(): Promise<unknown> {
+    return Promise.all([...this.all().map((pool) => pool.close()), this.standIn.close()]);
+  }
+
+  protected override destroyNow(error: Error): Promise<unknown> {
+    return Promise.all([
+      ...this.all().map((pool) => pool.destroy(error)),
+      this.standIn.destroy(error),
+    ]);
+  }
+}
+
+/** Types under the names that undici's declarations give them. */
+// eslint-disable-next-line @typescript-eslint/no-namespace -- undici's users write Socks5ProxyAgent.Options
+export declare namespace Socks5ProxyAgent {
+  /** Options of the constructor. */
+  export type Options = PeerSocks5ProxyAgent.Options;
+}

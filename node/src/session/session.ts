@@ -1,0 +1,608 @@
+/**
+ * The request table of this environment (the main thread or one worker).
+ *
+ * What lives here: slots and generations, the submission writers and when they flush, the drain of
+ * completion batches, and what keeps the process alive. One session per loaded module; pools and
+ * exchanges call it. It must not know handlers, headers or undici's semantics.
+ *
+ * A slot is named by number and generation. Freeing a slot raises its generation, so completions
+ * that were under way for its last owner find nobody and are dropped.
+ */
+
+import type { NativeAddon, NativeEnvironment } from '../native/addon';
+import { ProcessSettings } from '../options/process-settings';
+import { now, queueMicrotask, setImmediate, setInterval } from '../process/timers';
+import { BATCH_LIMIT, Completion } from '../wire/generated';
+import type { Latin1Buffer } from '../wire/latin1';
+import { Pages } from '../wire/pages';
+import { alignBatch, readBatch, type RecordSink } from '../wire/reader';
+import { SubmissionWriter } from '../wire/writer';
+import { YoungChunks } from './young-chunks';
+
+/** Owner of a slot: an exchange, or the byte stream that an upgrade left behind. */
+export interface SlotOwner {
+  readonly slot: number;
+  readonly generation: number;
+  /** `text`: reason phrase (over HTTP/2 the number of the stream), LF, fields. */
+  onHead(status: number, flags: number, text: string): void;
+  onInformational(status: number, flags: number, text: string): void;
+  onUpgrade(status: number, flags: number, text: string): void;
+  onData(chunk: Buffer): void;
+  onEnd(trailers: string): void;
+  /** The payload lies in `batch` from `start` to `end`, and only until this returns. */
+  onError(batch: Buffer, start: number, end: number): void;
+  /**
+   * When the last piece of its body left, by `now()`: `Infinity` as long as there are more, 0 for a
+   * body that left with its head. The answer waits for it as `Session.#comesTooSoon` says.
+   */
+  readonly bodyLeftAt: number;
+  /** `bytes` more of the outgoing body are wanted. */
+  onPull(bytes: number): void;
+}
+
+/** Owner of a native pool. Payloads lie in `batch` from `start` to `end`, and only until the call returns. */
+export interface PoolOwner {
+  onConnected(connection: number, batch: Buffer, start: number, end: number): void;
+  onConcurrency(connection: number, streams: number): void;
+  onPong(connection: number, milliseconds: number): void;
+  onDisconnected(connection: number, batch: Buffer, start: number, end: number): void;
+  onConnectFailed(connection: number, batch: Buffer, start: number, end: number): void;
+  /** The user's function is to resolve `host`. */
+  onLookup(lookup: number, host: string): void;
+  onPoolClosed(): void;
+  /** See `ProcessSettings`. */
+  onProcessChanged(): void;
+}
+
+/** A request whose handler has paused. */
+export interface Pausing {
+  /** Writes the record that says so, if it is still so. */
+  tellPause(): void;
+}
+
+/** How a session is made; tests pass a scripted addon. */
+export interface SessionOptions {
+  /** Number of I/O threads; 0 lets the addon choose. */
+  readonly ioThreads?: number;
+}
+
+/** One batch at its limit, plus the largest record that may pass it: a chunk below `LARGE_CHUNK`, or a head. */
+const INBOUND_BYTES = BATCH_LIMIT + 128 * 1024;
+
+/**
+ * Records after which a drain flushes what it has so far. 24: of 8, 12, 16 and 24, tried in
+ * `bench-h1`, the one with the fewest calls that kept both threads busy.
+ */
+const FLUSH_EVERY = 24;
+
+/** Longest delay that a timer takes; the timer exists for its `ref()`, not for its ticks. */
+const NEVER = 0x7fffffff;
+
+const EMPTY = Buffer.alloc(0);
+
+/**
+ * Turns after which the event loop has looked at every socket since a batch came: the first may end
+ * without a look, because Node calls a thread-safe function again that was rung while it ran.
+ */
+const RIPE = 2;
+
+/**
+ * An answer that comes so many milliseconds after the end of its request does not wait: what was
+ * written before has long been there to be read. 50: enough for a server in this process on a busy
+ * machine; two turns of the event loop are all that it costs one elsewhere.
+ */
+const SOON = 50;
+
+/**
+ * With at most so many requests under way (those that are paused do not count), one answer is complete
+ * in a turn of the event loop: whoever awaited it goes on before the next one is told, and may abort
+ * it, as with sockets that are read one after the other; and so does whoever heard of a connection,
+ * before its first answer. With more of them, sharing a turn is what makes them cheap. 16: a race
+ * among a few.
+ */
+const FEW = 16;
+
+/** What a drain has delivered, as far as something else must not come in the same breath. */
+const Delivered = { Response: 1, End: 2, Connect: 4 } as const;
+
+/** A batch, or the rest of one, that is delivered in a later turn of the event loop. */
+interface Postponed {
+  readonly batch: Latin1Buffer;
+  readonly words: Uint32Array;
+  readonly slabs: Buffer[] | undefined | null;
+  readonly length: number;
+  position: number;
+  /** Turns that it has waited; see `RIPE`. */
+  turns: number;
+}
+
+/** The request table; see above. */
+export class Session implements RecordSink {
+  readonly #addon: NativeAddon;
+  readonly #environment: NativeEnvironment;
+  readonly #inbound: Latin1Buffer;
+  readonly #inboundWords: Uint32Array;
+  readonly #writers: SubmissionWriter[] = [];
+
+  readonly #slots: (SlotOwner | null)[] = [];
+  readonly #generations: number[] = [];
+  readonly #freeSlots: number[] = [];
+
+  /** Strong while the pool has connections; its requests hold it as well. */
+  readonly #pools = new Map<number, PoolOwner | WeakRef<PoolOwner>>();
+  readonly #abandoned = new FinalizationRegistry<number>((id) => this.#destroyAbandoned(id));
+  #nextPool = 1;
+
+  /** Slabs that came with the batch being drained: memory that its large chunks lie in. */
+  #slabs: Buffer[] | undefined | null = null;
+  readonly #youngChunks = new YoungChunks();
+  #draining = false;
+  /** Bits of `Delivered`, since microtasks ran last: one doorbell may bring several batches. */
+  #delivered = 0;
+  #forgetScheduled = false;
+  /** Batches that wait for their turn, in the order of their arrival. */
+  readonly #postponed: Postponed[] = [];
+  /** The batch being walked has waited until it was `RIPE`. */
+  #ripe = false;
+  #flushScheduled = false;
+  readonly processSettings = new ProcessSettings();
+  /** Whether the process was looked at in this turn, a drain or what leaves in one microtask. */
+  #hasFollowed = false;
+  /** Records written since the last flush, while a batch is being drained. */
+  #unflushed = 0;
+
+  /** Requests that paused in this turn of the event loop. */
+  #pausing: Pausing[] = [];
+
+  #holds = 0;
+  readonly #keepAlive: NodeJS.Timeout;
+
+  constructor(addon: NativeAddon, options: SessionOptions = {}) {
+    this.#addon = addon;
+    this.#inbound = Buffer.from(new ArrayBuffer(INBOUND_BYTES)) as Buffer as Latin1Buffer;
+    this.#inboundWords = new Uint32Array(this.#inbound.buffer);
+    this.#keepAlive = setInterval(() => {
+      // Only its ref() matters.
+    }, NEVER);
+    this.#keepAlive.unref();
+    this.#environment = addon.open(
+      this.#inbound,
+      (length, slabs, overflow) => this.#drain(length, slabs, overflow),
+      options.ioThreads ?? 0,
+    );
+    const pages = new Pages(() => addon.page(this.#environment));
+    const threads = Math.max(1, addon.threads(this.#environment));
+    for (let thread = 0; thread < threads; thread++) {
+      this.#writers.push(
+        new SubmissionWriter(
+          (buffer, length, page) => addon.submit(this.#environment, thread, buffer, length, page),
+          pages,
+        ),
+      );
+    }
+  }
+
+  /** The addon's counters, see `Counter` in the schema. */
+  get counters(): Float64Array {
+    return this.#addon.counters(this.#environment);
+  }
+
+  /** The native environment, for the trust store. */
+  get native(): { readonly addon: NativeAddon; readonly environment: NativeEnvironment } {
+    return { addon: this.#addon, environment: this.#environment };
+  }
+
+  /**
+   * To be called before a record that may lead to a connection: what the process says is as the engine
+   * was told, or it is told now. Where there `isConnected`, once for each turn is enough.
+   *
+   * @throws what keeps the engine from being told; it is tried again the next time.
+   */
+  followProcess(isConnected: boolean): void {
+    if (this.#hasFollowed && isConnected) return;
+    const settings = this.processSettings;
+    if (settings.hasChanged()) {
+      for (const kept of this.#pools.values()) {
+        const owner = kept instanceof WeakRef ? kept.deref() : kept;
+        owner?.onProcessChanged();
+      }
+      settings.accept();
+    }
+    this.#hasFollowed = true;
+  }
+
+  /** Whether a batch is being drained: user code then runs inside a native callback. */
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  // Slots ------------------------------------------------------------------------------------
+
+  /** A slot number for a new owner; its generation is `generationOf(slot)`. Call `occupy` next. */
+  reserve(): number {
+    const free = this.#freeSlots.pop();
+    if (free !== undefined) return free;
+    this.#slots.push(null);
+    this.#generations.push(1);
+    return this.#slots.length - 1;
+  }
+
+  /** The generation that the next owner of this slot has. */
+  generationOf(slot: number): number {
+    return this.#generations[slot] as number;
+  }
+
+  /** Makes `owner` the receiver of its slot's completions, also in place of another one. */
+  occupy(owner: SlotOwner): void {
+    this.#slots[owner.slot] = owner;
+  }
+
+  /** Frees the slot: later completions for it are dropped. */
+  free(owner: SlotOwner): void {
+    const { slot } = owner;
+    if (this.#slots[slot] !== owner) return;
+    this.#slots[slot] = null;
+    this.#vacate(slot);
+  }
+
+  /**
+   * The owner has written `Cancel`: its completions are dropped, and its slot is free when Rust has
+   * let go of it. Until then the process stays alive, as it does while a socket of Node's closes:
+   * whoever waits for the `disconnect` hears of it.
+   */
+  cancelled(owner: SlotOwner): void {
+    const { slot } = owner;
+    if (this.#slots[slot] !== owner) return;
+    this.#slots[slot] = null;
+    this.hold();
+  }
+
+  #vacate(slot: number): void {
+    // 32 bits on the wire; a slot must be used four thousand million times to repeat one.
+    this.#generations[slot] = ((this.#generations[slot] as number) + 1) >>> 0;
+    this.#freeSlots.push(slot);
+  }
+
+  // Pools ------------------------------------------------------------------------------------
+
+  /** A new pool id; completions about it go to `owner` until `onPoolClosed`. */
+  registerPool(owner: PoolOwner): number {
+    const id = this.#nextPool++;
+    this.#pools.set(id, new WeakRef(owner));
+    this.#abandoned.register(owner, id, owner);
+    return id;
+  }
+
+  /** Keeps a pool that has connections, or is about to, although nobody else may. */
+  keepPool(id: number, owner: PoolOwner): void {
+    this.#pools.set(id, owner);
+  }
+
+  /** From now on the pool lives as long as its user, or a request, holds it. */
+  letPoolGo(id: number, owner: PoolOwner): void {
+    this.#pools.set(id, new WeakRef(owner));
+  }
+
+  #destroyAbandoned(id: number): void {
+    this.#pools.delete(id);
+    this.writerOf(id).poolDestroy(id);
+    this.scheduleFlush();
+  }
+
+  /** The writer that carries a pool's submissions. Call `scheduleFlush` after writing. */
+  writerOf(pool: number): SubmissionWriter {
+    return this.#writers[pool % this.#writers.length] as SubmissionWriter;
+  }
+
+  // Flush ------------------------------------------------------------------------------------
+
+  /** Sees to it that what was written leaves: at the end of the drain, else in a microtask. */
+  scheduleFlush(): void {
+    if (this.#draining) {
+      // So that the I/O thread works on the first requests while JavaScript makes the others.
+      if (++this.#unflushed >= FLUSH_EVERY) this.#flush();
+      return;
+    }
+    this.scheduleBodyFlush();
+  }
+
+  /**
+   * As `scheduleFlush`, for slices of a body: they leave when the source has had its turn, also in a
+   * drain, so that what it had to offer leaves together.
+   */
+  scheduleBodyFlush(): void {
+    if (this.#flushScheduled) return;
+    this.#flushScheduled = true;
+    queueMicrotask(this.#flushSoon);
+  }
+
+  readonly #flushSoon = (): void => {
+    this.#flushScheduled = false;
+    this.#hasFollowed = false;
+    this.#flush();
+  };
+
+  #flush(): void {
+    this.#unflushed = 0;
+    for (const writer of this.#writers) writer.flush();
+  }
+
+  /**
+   * `owner` has paused. Rust is told when this turn of the event loop is over, if it still is: a
+   * stream that fills up and is read in the same turn, as a small body is, costs no record.
+   */
+  pauseSoon(owner: Pausing): void {
+    if (this.#pausing.push(owner) === 1) setImmediate(this.#tellPauses);
+  }
+
+  readonly #tellPauses = (): void => {
+    const pausing = this.#pausing;
+    this.#pausing = [];
+    for (const owner of pausing) owner.tellPause();
+    this.#flush();
+  };
+
+  // Life -------------------------------------------------------------------------------------
+
+  /** Keeps the process alive until `release` was called as often. */
+  hold(): void {
+    if (this.#holds++ === 0) this.#keepAlive.ref();
+  }
+
+  release(): void {
+    if (--this.#holds === 0) this.#keepAlive.unref();
+  }
+
+  /**
+   * An error that must reach `uncaughtException`, as it would if the user's code had been called
+   * from the event loop. Inside a drain it is thrown later, so that the batch's other records
+   * still arrive; outside it is thrown here.
+   */
+  raise(error: unknown): void {
+    if (!this.#draining) throw error;
+    this.escaped(error);
+  }
+
+  escaped(error: unknown): void {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+
+  // Completions ------------------------------------------------------------------------------
+
+  #drain(
+    length: number,
+    slabs: Buffer[] | undefined | null,
+    overflow: Buffer | undefined | null,
+  ): void {
+    let batch = this.#inbound;
+    let words = this.#inboundWords;
+    if (overflow) ({ batch, words } = alignBatch(overflow));
+    this.#youngChunks.collectIfDue();
+    if (this.#postponed.length > 0) {
+      // Nothing overtakes what waits.
+      this.#postpone(batch, length, slabs, 0);
+      return;
+    }
+    const position = this.#walk(batch, words, length, slabs, 0);
+    if (position < length) this.#postpone(batch, length, slabs, position);
+  }
+
+  /** Delivers the records from `from` on. Returns where it stopped; see `#waits`. */
+  #walk(
+    batch: Latin1Buffer,
+    words: Uint32Array,
+    length: number,
+    slabs: Buffer[] | undefined | null,
+    from: number,
+  ): number {
+    this.#slabs = slabs;
+    this.#draining = true;
+    this.#hasFollowed = false;
+    try {
+      return readBatch(batch, words, length, this, from);
+    } finally {
+      this.#draining = false;
+      this.#slabs = null;
+      if (this.#unflushed > 0) this.#flush();
+      if (this.#delivered !== 0 && !this.#forgetScheduled) {
+        this.#forgetScheduled = true;
+        queueMicrotask(this.#forget);
+      }
+    }
+  }
+
+  readonly #forget = (): void => {
+    this.#forgetScheduled = false;
+    this.#delivered = 0;
+  };
+
+  /** Keeps the records from `from` on: the batch's memory is the addon's again when we return. */
+  #postpone(
+    batch: Latin1Buffer,
+    length: number,
+    slabs: Buffer[] | undefined | null,
+    from: number,
+  ): void {
+    const rest = alignBatch(Buffer.from(batch.subarray(from, length)));
+    this.#postponed.push({ ...rest, slabs, length: length - from, position: 0, turns: 0 });
+    if (this.#postponed.length === 1) setImmediate(this.#deliverPostponed);
+  }
+
+  readonly #deliverPostponed = (): void => {
+    const postponed = this.#postponed;
+    for (const waiting of postponed) waiting.turns++;
+    try {
+      for (let next = postponed[0]; next !== undefined; next = postponed[0]) {
+        const { batch, words, length, slabs, position } = next;
+        // Should the walk throw, the rest of this batch means nothing.
+        next.position = length;
+        this.#ripe = next.turns >= RIPE;
+        next.position = this.#walk(batch, words, length, slabs, position);
+        if (next.position < length) return;
+        postponed.shift();
+      }
+    } finally {
+      this.#ripe = false;
+      const next = postponed[0];
+      if (next !== undefined && next.position >= next.length) postponed.shift();
+      if (postponed.length > 0) setImmediate(this.#deliverPostponed);
+    }
+  };
+
+  /**
+   * Whether a failure or a disconnect has to wait for the next turn of the event loop.
+   *
+   * One batch may hold what a socket would have told in several turns. Whoever awaits a response
+   * goes on in a microtask: if its failure came before that, nobody would be listening yet, and a
+   * `disconnect` would come before the `end` of the body that it followed.
+   */
+  #waits(after: number): boolean {
+    return (this.#delivered & after) !== 0;
+  }
+
+  /**
+   * Whether the head or the end of the answer to a streamed body has to wait until its batch is ripe.
+   *
+   * The I/O thread has written the body by now, but for this thread body and answer may be there at
+   * the same time: a server that runs here, too, and answers before it has read, would be overtaken
+   * by its own answer. And the body's source, if it was asked for more in this batch, goes on in a
+   * microtask: the answer would find it half read, whether it has just ended or is about to fail.
+   * The head waits as well, so that what came together is told together: a caller that aborts at the
+   * head, as fetch does to follow a redirect, hears nothing of an answer that is complete.
+   *
+   * What lies behind it in the batch waits too, so nothing waits for more than two turns, nor at all
+   * where a turn takes longer than `SOON`.
+   */
+  #comesTooSoon(owner: SlotOwner): boolean {
+    const { bodyLeftAt } = owner;
+    return bodyLeftAt !== 0 && !this.#ripe && now() - bodyLeftAt < SOON;
+  }
+
+  /**
+   * Whether an answer has to wait because another one was complete in this turn, or a connection was
+   * told of: see `FEW`.
+   */
+  #takesTurns(): boolean {
+    return this.#waits(Delivered.End | Delivered.Connect) && this.#holds <= FEW;
+  }
+
+  record(
+    batch: Latin1Buffer,
+    kind: number,
+    flags: number,
+    aux: number,
+    slot: number,
+    generation: number,
+    start: number,
+    end: number,
+  ): boolean {
+    if (kind >= Completion.Connected) {
+      if (kind === Completion.Disconnected && this.#waits(Delivered.End)) return false;
+      this.#poolRecord(batch, kind, slot, generation, start, end);
+      return true;
+    }
+    const owner = this.#slots[slot];
+    if (owner?.generation !== generation) {
+      if (owner === null && this.#generations[slot] === generation)
+        this.#recordOfCancelled(kind, slot);
+      return true;
+    }
+    switch (kind) {
+      case Completion.Head:
+        if (this.#comesTooSoon(owner) || this.#takesTurns()) return false;
+        this.#delivered |= Delivered.Response;
+        owner.onHead(aux, flags, batch.latin1Slice(start, end));
+        return true;
+      case Completion.Data: {
+        this.#delivered |= Delivered.Response;
+        const chunk = this.#chunk(batch, flags, start, end);
+        this.#youngChunks.delivered(chunk.length);
+        owner.onData(chunk);
+        return true;
+      }
+      case Completion.End:
+        if (this.#comesTooSoon(owner) || this.#takesTurns()) return false;
+        this.#delivered |= Delivered.End;
+        owner.onEnd(start === end ? '' : batch.latin1Slice(start, end));
+        return true;
+      case Completion.Error:
+        if (this.#waits(Delivered.Response)) return false;
+        owner.onError(batch, start, end);
+        return true;
+      case Completion.Pull:
+        owner.onPull(batch.readUInt32LE(start));
+        return true;
+      case Completion.Informational:
+        owner.onInformational(aux, flags, batch.latin1Slice(start, end));
+        return true;
+      case Completion.Upgrade:
+        owner.onUpgrade(aux, flags, batch.latin1Slice(start, end));
+        return true;
+      default:
+        throw new RangeError(`dodici: unknown completion ${kind}`);
+    }
+  }
+
+  /** A free slot has another generation, so this one was cancelled. */
+  #recordOfCancelled(kind: number, slot: number): void {
+    if (kind !== Completion.End && kind !== Completion.Error) return;
+    this.#vacate(slot);
+    this.release();
+  }
+
+  /** The chunk of a `Data` record: a part of a slab that came along, or a copy the user may keep. */
+  #chunk(batch: Buffer, flags: number, start: number, end: number): Buffer {
+    if ((flags & 1) !== 0) {
+      const slab = this.#slabs?.[batch.readUInt32LE(start)] ?? EMPTY;
+      const offset = batch.readUInt32LE(start + 4);
+      const length = batch.readUInt32LE(start + 8);
+      return length === slab.length ? slab : slab.subarray(offset, offset + length);
+    }
+    const chunk = Buffer.allocUnsafe(end - start);
+    batch.copy(chunk, 0, start, end);
+    return chunk;
+  }
+
+  #poolRecord(
+    batch: Buffer,
+    kind: number,
+    id: number,
+    connection: number,
+    start: number,
+    end: number,
+  ): void {
+    const entry = this.#pools.get(id);
+    const pool = entry instanceof WeakRef ? entry.deref() : entry;
+    if (pool === undefined) return;
+    switch (kind) {
+      case Completion.Connected:
+        this.#delivered |= Delivered.Connect;
+        pool.onConnected(connection, batch, start, end);
+        return;
+      case Completion.Disconnected:
+        pool.onDisconnected(connection, batch, start, end);
+        return;
+      case Completion.ConnectFailed:
+        pool.onConnectFailed(connection, batch, start, end);
+        return;
+      case Completion.Concurrency:
+        pool.onConcurrency(connection, batch.readUInt32LE(start));
+        return;
+      case Completion.Pong:
+        pool.onPong(connection, batch.readUInt32LE(start) / 1000);
+        return;
+      case Completion.Lookup:
+        pool.onLookup(connection, batch.toString('utf8', start, end));
+        return;
+      case Completion.PoolClosed:
+        this.#pools.delete(id);
+        this.#abandoned.unregister(pool);
+        pool.onPoolClosed();
+        return;
+      default:
+        throw new RangeError(`dodici: unknown completion ${kind}`);
+    }
+  }
+}

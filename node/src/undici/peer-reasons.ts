@@ -1,0 +1,54 @@
+/**
+ * Why the peer's own class serves an origin, and not the engine.
+ *
+ * What lives here: the closed list of reasons, and those of them that come and go for the whole
+ * process. `delegate.ts` asks. It must not know options: `options.ts` and the proxy agents name the
+ * reasons that lie in them.
+ */
+
+import { channel } from 'node:diagnostics_channel';
+
+import { oldServer } from './old-servers';
+import { tlsPolicy } from '../process/tls-policy';
+import { replacedSockets } from '../process/replaced-sockets';
+
+/** Every reason, in a sentence. */
+export const PEER_REASONS = {
+  connect: 'connect is a function, which only JavaScript can call',
+  factory: 'factory makes the dispatchers that the peer’s class chooses among',
+  'client factory': 'clientFactory makes the client that a proxy is asked for tunnels with',
+  'h2c tunnel': 'HTTP/2 without TLS in a tunnel is asked for',
+  lookup: 'connect.lookup stands beside an option that only Node’s sockets know',
+  'proxy lookup': 'a lookup in the TLS options of a proxy is called by Node’s sockets only',
+  'node option': 'Node’s sockets had been replaced, and an option is one that only they know',
+  'old tls':
+    'the server has no TLS version, cipher suite or curve in common with rustls, but may have with Node’s OpenSSL',
+  'replaced sockets':
+    'net.connect, tls.connect, http2.connect, or a class or function behind them, has been replaced',
+} as const;
+
+/** See above. */
+export type PeerReason = keyof typeof PEER_REASONS;
+
+/** What `reasonNow` saw: another one as soon as there is another reason, or another replacement. */
+export type ReasonState = object;
+
+/** Whoever subscribes is handed every socket that Node connects. */
+const connecting = channel('net.client.socket');
+
+/**
+ * The state of the process for which the peer must serve what the engine otherwise would; `null`
+ * where there is none. Asked for every request; `mayBeTls`: it may go over TLS. `server`: which one
+ * it goes to, with which `options`, where the peer may serve it for its old TLS (`old-servers.ts`).
+ */
+export function reasonNow(
+  mayBeTls: boolean,
+  server: string | null = null,
+  options: object | null = null,
+): ReasonState | null {
+  const replaced = replacedSockets();
+  if (replaced !== null) return replaced;
+  if (connecting.hasSubscribers) return connecting;
+  const policy = mayBeTls ? tlsPolicy() : null;
+  return policy === null && server !== null ? oldServer(server, options) : policy;
+}

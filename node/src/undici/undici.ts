@@ -1,0 +1,123 @@
+/**
+ * The peer, loaded. Only this file and its neighbours `undici-*.ts` import `undici`.
+ *
+ * What lives here: the loaded peer, its major version and the symbols it keeps its counters under.
+ * Everyone in this package who needs an error class, `Dispatcher`, or one of undici's classes takes
+ * it from here. It must not know any of our own classes.
+ *
+ * undici is a peer dependency and not a dependency, because a user's `instanceof Dispatcher`,
+ * `instanceof errors.RequestAbortedError` and `MockAgent` must mean the same classes on both sides.
+ */
+
+import type * as Undici from 'undici';
+
+/** The peer's exports, as typed by the newest major that dodici supports. */
+export type Peer = typeof Undici;
+
+/** Symbols under which undici's dispatchers show their counters and their origin. */
+export interface PeerSymbols {
+  readonly kUrl: symbol;
+  readonly kConnected: symbol;
+  readonly kFree: symbol;
+  readonly kQueued: symbol;
+  readonly kPending: symbol;
+  readonly kRunning: symbol;
+  readonly kSize: symbol;
+  readonly kBusy: symbol;
+  readonly kNeedDrain: symbol;
+  readonly kClients: symbol;
+  readonly kConnect: symbol;
+  readonly kSocket: symbol;
+  readonly kDispatch: symbol;
+  readonly kHTTP2Stream: symbol;
+  readonly kMaxConcurrentStreams: symbol;
+  readonly kProxy: symbol;
+  readonly kNoProxyAgent: symbol;
+  readonly kHttpProxyAgent: symbol;
+  readonly kHttpsProxyAgent: symbol;
+  readonly kClosed: symbol;
+  readonly kDestroyed: symbol;
+  readonly [name: string]: symbol | undefined;
+}
+
+/** Symbols of the peer's pools that are not among the others. */
+export interface PeerPoolSymbols {
+  /** Where a pool keeps its clients. */
+  readonly kClients: symbol;
+}
+
+/**
+ * In the place of an internal file that the peer lacks, or that a bundler left out: our classes still
+ * work, but the peer's own that read counters by symbol (BalancedPool, Agent) cannot see ours.
+ */
+function ownSymbols(): unknown {
+  const known = new Map<string | symbol, symbol>();
+  const get = (_target: object, name: string | symbol): symbol => {
+    const symbol = known.get(name) ?? Symbol(String(name));
+    known.set(name, symbol);
+    return symbol;
+  };
+  return new Proxy({}, { get });
+}
+
+/** The loaded peer. */
+export const peer: Peer = require('undici/index.js') as Peer;
+
+function readMajor(): 7 | 8 {
+  try {
+    const { version } = require('undici/package.json') as { version: string };
+    return version.startsWith('7.') ? 7 : 8;
+  } catch {
+    return 8;
+  }
+}
+
+/** Major version of the loaded peer: their defaults differ (`allowH2`, `h2Options`, `tls`). */
+export const peerMajor: 7 | 8 = readMajor();
+
+// Each `require` stands in a `try`, so that bundlers take a file that is missing for a warning.
+
+function loadSymbols(): unknown {
+  try {
+    return require('undici/lib/core/symbols.js');
+  } catch {
+    return ownSymbols();
+  }
+}
+
+function loadPoolSymbols(): unknown {
+  try {
+    return require('undici/lib/dispatcher/pool-base.js');
+  } catch {
+    return ownSymbols();
+  }
+}
+
+/** The loaded peer's symbols. */
+export const symbols = loadSymbols() as PeerSymbols;
+
+/** The symbols of the loaded peer's pools. */
+export const poolSymbols = loadPoolSymbols() as PeerPoolSymbols;
+
+type UnwrapHandler = (handler: object) => object;
+
+/** undici 7 has an adapter from handlers of the newer generation to its own; undici 8 needs none. */
+function loadUnwrapHandler(): UnwrapHandler {
+  try {
+    return (require('undici/lib/handler/unwrap-handler.js') as { unwrap: UnwrapHandler }).unwrap;
+  } catch {
+    return (handler) => handler;
+  }
+}
+
+/**
+ * The handler in the generation that the peer's dispatchers hand to one another: undici 7's mocks
+ * and pools call methods of the older one, and only its public `dispatch()` takes both.
+ */
+export const toPeerHandler: UnwrapHandler = loadUnwrapHandler();
+
+// What this package itself works with; `exports.ts` has what its users get.
+export { buildConnector, Dispatcher, errors } from 'undici';
+
+// Types: whatever the installed peer declares.
+export type * from 'undici';

@@ -6,27 +6,30 @@
  * names for ESM.
  */
 
-export { Agent } from './dispatchers/agent';
-export { BalancedPool, RoundRobinPool } from './dispatchers/balancing';
-export { Client } from './dispatchers/client';
-export { counters, type Counters } from './api/counters';
-export { EnvHttpProxyAgent } from './proxies/env-http-proxy-agent';
 export {
   connect,
+  counters,
+  type Counters,
   fetch,
   getGlobalDispatcher,
+  install,
+  type Installation,
   pipeline,
   request,
   setGlobalDispatcher,
   stream,
   upgrade,
-} from './api/global';
-export { H2CClient } from './dispatchers/h2c-client';
-export { install, type Installation } from './api/install';
-export { Pool } from './dispatchers/pool';
-export { ProxyAgent } from './proxies/proxy-agent';
-export { RetryAgent } from './dispatchers/retry-agent';
-export { Socks5ProxyAgent } from './proxies/socks5-proxy-agent';
+} from './api';
+export {
+  Agent,
+  BalancedPool,
+  Client,
+  H2CClient,
+  Pool,
+  RetryAgent,
+  RoundRobinPool,
+} from './dispatchers';
+export { EnvHttpProxyAgent, ProxyAgent, Socks5ProxyAgent } from './proxies';
 
 export * from './undici/exports';
 // By name, because undici 8 declares it otherwise.
@@ -43,7 +46,7 @@ export type {
   DrainListener,
   ProxyAnswer,
   TlsInfo,
-} from './connection/events';
+} from './connection';
 export type {
   AgentOptions,
   AgentStats,
@@ -54,7 +57,7 @@ export type {
   PemSource,
   PoolOptions,
   PoolStats,
-} from './options/types';
+} from './options';
 export type * from './undici/undici';
 
 /** All of it, for `import dodici from 'dodici'`; undici's default export is the like. */

@@ -5,8 +5,8 @@
  * in the package reads them.
  */
 
-import { openedSession } from '../session/environment';
-import { Counter } from '../wire/generated';
+import { openedSession } from '../session';
+import { Counter } from '../wire';
 
 /**
  * How often what happened in this thread (the main thread or one worker), since its first request:

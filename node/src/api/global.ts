@@ -10,11 +10,9 @@
  * mock's `setGlobalDispatcher`; an `Agent` of ours, made when it is needed.
  */
 
-import { Agent } from '../dispatchers/agent';
-import { unpolluted } from '../options/own-options';
-import { isUrl } from '../options/parse-origin';
-import { doesTakeBoth, ForOlderHandlers } from '../undici/generations';
-import { type Dispatcher, peer, peerMajor } from '../undici/undici';
+import { Agent } from '../dispatchers';
+import { isUrl, unpolluted } from '../options';
+import { type Dispatcher, doesTakeBoth, ForOlderHandlers, peer, peerMajor } from '../undici';
 
 /** Classes that undici and Node make their default global dispatcher of. */
 const DEFAULT_CLASSES: readonly unknown[] = [peer.Agent, peer.Dispatcher1Wrapper];

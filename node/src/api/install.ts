@@ -10,13 +10,12 @@
  * works before and after the first fetch: Node looks at the symbol on every call.
  */
 
-import { Agent } from '../dispatchers/agent';
-import { EnvHttpProxyAgent } from '../proxies/env-http-proxy-agent';
-import { doesTakeBoth } from '../undici/generations';
+import { Agent } from '../dispatchers';
+import type { AgentOptions } from '../options';
+import { standsInNode } from '../process';
+import { EnvHttpProxyAgent } from '../proxies';
+import { type Dispatcher, doesTakeBoth, errors, peer } from '../undici';
 import { fetch, forgetChoice, NEWER, OLDER, setGlobalDispatcher } from './global';
-import { standsInNode } from '../process/nodes-own';
-import type { AgentOptions } from '../options/types';
-import { type Dispatcher, errors, peer } from '../undici/undici';
 
 /** What `install()` did. */
 export interface Installation {

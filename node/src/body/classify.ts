@@ -7,8 +7,8 @@
 
 import type { Readable } from 'node:stream';
 
-import { type Bytes, bytesOf, bytesOfText, sizeOf } from '../wire/bytes';
-import { errors, peer, peerMajor } from '../undici/undici';
+import { errors, peer, peerMajor } from '../undici';
+import { type Bytes, bytesOf, bytesOfText, sizeOf } from '../wire';
 
 /** A body that is not `null`. */
 export type Body =

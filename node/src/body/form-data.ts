@@ -9,7 +9,7 @@
 import { randomInt } from 'node:crypto';
 import { types } from 'node:util';
 
-import { isHeaderValue } from '../headers/request-headers';
+import { isHeaderValue } from '../headers';
 import { readBlob } from './sources';
 
 /** An encoded form. */

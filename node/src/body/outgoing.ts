@@ -10,19 +10,19 @@
  * source is asked to stop.
  */
 
+import { now } from '../process';
+import { errors } from '../undici';
 import {
   asGiven,
+  BODY_SLICE,
   type Bytes,
   bytesOfText,
   copyOf,
   partOf,
   sizeOf,
+  type SubmissionWriter,
   viewedBytes,
-} from '../wire/bytes';
-import { now } from '../process/timers';
-import { errors } from '../undici/undici';
-import { BODY_SLICE } from '../wire/generated';
-import type { SubmissionWriter } from '../wire/writer';
+} from '../wire';
 
 /** What the outgoing side needs of the request it belongs to. */
 export interface BodyOwner {

@@ -9,9 +9,9 @@
 import { IncomingMessage } from 'node:http';
 import type { Readable, Stream } from 'node:stream';
 
-import { asGiven, type Bytes } from '../wire/bytes';
-import { queueMicrotask, setImmediate } from '../process/timers';
-import { errors } from '../undici/undici';
+import { queueMicrotask, setImmediate } from '../process';
+import { errors } from '../undici';
+import { asGiven, type Bytes } from '../wire';
 import type { BodyIterable } from './classify';
 import type { OutgoingBody } from './outgoing';
 

@@ -8,10 +8,10 @@
 
 import { type AddressInfo, Socket } from 'node:net';
 
+import type { Dispatcher } from '../undici';
+import { WireCloseReason } from '../wire';
 import { closeReasonError } from './errors';
 import { type ConnectInfo, socketInfo } from './events';
-import type { Dispatcher } from '../undici/undici';
-import { WireCloseReason } from '../wire/generated';
 
 /** What a stand-in can do to its connection. */
 export interface SocketOwner {

@@ -7,10 +7,9 @@
  */
 
 import { isIPv6 } from 'node:net';
-import { type TaggedFields, taggedFields } from '../wire/tagged-fields';
-import { lookupError } from '../options/lookups';
-import { errors } from '../undici/undici';
-import { ErrorCode, Field, WireCloseReason } from '../wire/generated';
+import { lookupError } from '../options';
+import { errors } from '../undici';
+import { ErrorCode, Field, type TaggedFields, taggedFields, WireCloseReason } from '../wire';
 
 /** State of a socket when it failed: what undici puts on `SocketError.socket`. */
 export interface SocketInfo {

@@ -9,10 +9,9 @@
  * undici sees no difference.
  */
 
+import type { Dispatcher, errors } from '../undici';
+import { Field, taggedFields, WireCloseReason } from '../wire';
 import { closeReasonError, decodeError, type SocketInfo } from './errors';
-import { taggedFields } from '../wire/tagged-fields';
-import type { Dispatcher, errors } from '../undici/undici';
-import { Field, WireCloseReason } from '../wire/generated';
 
 /** How long each leg of making a connection took, in milliseconds; absent where a leg did not happen. */
 export interface ConnectTimings {

@@ -10,13 +10,20 @@
 
 import { Duplex } from 'node:stream';
 
-import { type Bytes, partOf, sizeOf, viewedBytes } from '../wire/bytes';
+import { setImmediate } from '../process';
+import type { Session, SlotOwner } from '../session';
+import { errors } from '../undici';
+import {
+  BODY_SLICE,
+  type Bytes,
+  partOf,
+  PIECE_OVERHEAD,
+  sizeOf,
+  type SubmissionWriter,
+  viewedBytes,
+  WINDOW,
+} from '../wire';
 import { decodeError } from './errors';
-import type { Session, SlotOwner } from '../session/session';
-import { setImmediate } from '../process/timers';
-import { errors } from '../undici/undici';
-import { BODY_SLICE, PIECE_OVERHEAD, WINDOW } from '../wire/generated';
-import type { SubmissionWriter } from '../wire/writer';
 
 type Done = (error?: Error | null) => void;
 

@@ -8,25 +8,35 @@
 
 import type { EventEmitter } from 'node:events';
 
+import {
+  type AgentOptions,
+  type AgentStats,
+  checkOptions,
+  checkOriginOptions,
+  findRule,
+  isUrl,
+  mergeOptions,
+  type OriginOptions,
+  type OriginRule,
+  ownOptions,
+  parseOrigin,
+  parseOrigins,
+  spread,
+} from '../options';
+import { configureEnvironment } from '../session';
+import {
+  type Dispatcher,
+  type DispatchHandler,
+  type DispatchOptions,
+  errors,
+  symbols,
+  toPeerHandler,
+} from '../undici';
 import { Client } from './client';
 import { checkCredentials } from './credentials';
 import { readCounters } from './delegate';
 import { DispatcherBase, hideFields } from './dispatcher-base';
-import { configureEnvironment } from '../session/environment';
-import type { DispatchHandler, DispatchOptions } from '../undici/handler-types';
-import { checkOptions } from '../options/options';
-import { ownOptions, spread } from '../options/own-options';
-import {
-  checkOriginOptions,
-  findRule,
-  mergeOptions,
-  type OriginRule,
-  parseOrigins,
-} from '../options/origins';
-import { isUrl, parseOrigin } from '../options/parse-origin';
 import { Pool } from './pool';
-import type { AgentOptions, AgentStats, OriginOptions } from '../options/types';
-import { type Dispatcher, errors, symbols, toPeerHandler } from '../undici/undici';
 
 type Factory = (origin: string | URL, options: object) => Dispatcher;
 type Options = Readonly<Record<string, unknown>>;

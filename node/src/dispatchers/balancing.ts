@@ -6,18 +6,19 @@
  * know how they choose.
  */
 
-import { Client } from './client';
-import { composedForBoth, takesBoth } from '../undici/generations';
-import { wrapHandler } from '../undici/legacy-handler';
-import { ownOptions, spread, unpolluted } from '../options/own-options';
-import { Pool } from './pool';
+import { ownOptions, spread, unpolluted } from '../options';
 import {
+  composedForBoth,
   type Dispatcher,
   peer,
   peerMajor,
   type Pool as PeerPool,
   type RoundRobinPool as PeerRoundRobinPool,
-} from '../undici/undici';
+  takesBoth,
+  wrapHandler,
+} from '../undici';
+import { Client } from './client';
+import { Pool } from './pool';
 
 type Options = Record<string, unknown>;
 type Interceptor = Dispatcher.DispatcherComposeInterceptor;

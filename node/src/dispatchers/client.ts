@@ -5,12 +5,12 @@
  * know requests.
  */
 
-import type { Connection } from '../connection/connection';
+import type { Connection } from '../connection';
+import type { ClientOptions } from '../options';
+import type { OriginPool } from '../origin';
+import { type Dispatcher, symbols } from '../undici';
 import { queueOf, sessionOf } from './internals';
-import type { OriginPool } from '../origin/origin-pool';
 import { PooledDispatcher } from './pooled-dispatcher';
-import type { ClientOptions } from '../options/types';
-import { type Dispatcher, symbols } from '../undici/undici';
 
 /** A client's counters at one moment. */
 export class ClientStats {

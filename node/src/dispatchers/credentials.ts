@@ -7,11 +7,9 @@
  * other option that cannot be honoured.
  */
 
-import type { ConnectSettings } from '../options/connect-options';
-import { decodeError } from '../connection/errors';
-import type { NativeAddon } from '../native/addon';
-import { loadAddon } from '../native/loader';
-import { encodeCredentials } from '../options/option-writer';
+import { decodeError } from '../connection';
+import { loadAddon, type NativeAddon } from '../native';
+import { type ConnectSettings, encodeCredentials } from '../options';
 
 /** What was found usable last: an `Agent` makes pools of the same options again and again. */
 let usable: Buffer | undefined;

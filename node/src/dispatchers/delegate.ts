@@ -11,12 +11,17 @@
 
 import type { EventEmitter } from 'node:events';
 
-import type { PoolCounters } from '../origin/capacity';
-import type { SettingsKind } from '../options/options';
-import { ownOptions } from '../options/own-options';
-import { rememberOldServer } from '../undici/old-servers';
-import { type PeerReason, reasonNow, type ReasonState } from '../undici/peer-reasons';
-import { type Dispatcher, peer, symbols } from '../undici/undici';
+import { ownOptions, type SettingsKind } from '../options';
+import type { PoolCounters } from '../origin';
+import {
+  type Dispatcher,
+  peer,
+  type PeerReason,
+  reasonNow,
+  type ReasonState,
+  rememberOldServer,
+  symbols,
+} from '../undici';
 
 /** A TLS server that the peer may serve if the engine has nothing in common with it. */
 export interface TlsServer {

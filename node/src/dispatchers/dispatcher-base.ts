@@ -17,13 +17,21 @@ import type {
   ConnectListener,
   DisconnectListener,
   DrainListener,
-} from '../connection/events';
-import { composedForBoth, takesBoth } from '../undici/generations';
-import { wrapHandler } from '../undici/legacy-handler';
-import type { DispatchHandler, DispatchOptions } from '../undici/handler-types';
-import { ownOptions, spread, unpolluted } from '../options/own-options';
-import { queueMicrotask } from '../process/timers';
-import { Dispatcher, errors, peer, peerMajor, symbols } from '../undici/undici';
+} from '../connection';
+import { ownOptions, spread, unpolluted } from '../options';
+import { queueMicrotask } from '../process';
+import {
+  composedForBoth,
+  Dispatcher,
+  type DispatchHandler,
+  type DispatchOptions,
+  errors,
+  peer,
+  peerMajor,
+  symbols,
+  takesBoth,
+  wrapHandler,
+} from '../undici';
 
 /** Options that every dispatcher takes for the sake of undici's WebSocket and EventSource. */
 export interface DispatcherBaseOptions {

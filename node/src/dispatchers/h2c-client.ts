@@ -5,10 +5,9 @@
  * Users construct it. It must not know requests.
  */
 
+import { type ClientOptions, ownOptions } from '../options';
+import { errors } from '../undici';
 import { Client } from './client';
-import type { ClientOptions } from '../options/types';
-import { ownOptions } from '../options/own-options';
-import { errors } from '../undici/undici';
 
 /** Requests at a time, unless the options say otherwise. */
 const STREAMS = 100;

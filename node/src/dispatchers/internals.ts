@@ -8,10 +8,9 @@
  * The queue is a picture of one moment: changing it changes nothing.
  */
 
-import type { Connection } from '../connection/connection';
-import { observe } from '../exchange/diagnostics';
-import type { Exchange } from '../exchange/exchange';
-import type { OriginPool } from '../origin/origin-pool';
+import type { Connection } from '../connection';
+import { type Exchange, observe } from '../exchange';
+import type { OriginPool } from '../origin';
 
 /** undici keeps these for itself, so they are known by their descriptions only. */
 const kRequestStream = Symbol('request stream');

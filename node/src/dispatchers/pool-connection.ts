@@ -6,9 +6,9 @@
  * records.
  */
 
+import type { Connection } from '../connection';
+import type { PoolCounters } from '../origin';
 import { Client } from './client';
-import type { Connection } from '../connection/connection';
-import type { PoolCounters } from '../origin/capacity';
 import type { PooledDispatcher } from './pooled-dispatcher';
 
 function dropConnection(this: PoolConnection): void {

@@ -5,12 +5,12 @@
  * requests.
  */
 
-import type { Connection } from '../connection/connection';
-import type { PoolCounters } from '../origin/capacity';
+import type { Connection } from '../connection';
+import type { PoolOptions } from '../options';
+import type { PoolCounters } from '../origin';
+import { type Dispatcher, poolSymbols } from '../undici';
 import { PoolConnection } from './pool-connection';
 import { PooledDispatcher } from './pooled-dispatcher';
-import type { PoolOptions } from '../options/types';
-import { type Dispatcher, poolSymbols } from '../undici/undici';
 
 /** A pool's counters at one moment. */
 export class PoolStats {

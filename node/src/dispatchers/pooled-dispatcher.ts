@@ -6,15 +6,13 @@
  * not know requests.
  */
 
-import type { PoolCounters } from '../origin/capacity';
+import type { Connection } from '../connection';
+import { parseSettings, type PoolSettings, type SettingsKind } from '../options';
+import { OriginPool, type PoolCounters } from '../origin';
+import { type Dispatcher, type DispatchHandler, type DispatchOptions, symbols } from '../undici';
 import { checkCredentials } from './credentials';
-import type { Connection } from '../connection/connection';
 import { makePeer, type PeerDispatcher, StandIn, type TlsServer } from './delegate';
 import { DispatcherBase, hideFields } from './dispatcher-base';
-import type { DispatchHandler, DispatchOptions } from '../undici/handler-types';
-import { parseSettings, type PoolSettings, type SettingsKind } from '../options/options';
-import { OriginPool } from '../origin/origin-pool';
-import { type Dispatcher, symbols } from '../undici/undici';
 
 /** A dispatcher of one origin. */
 export abstract class PooledDispatcher extends DispatcherBase {

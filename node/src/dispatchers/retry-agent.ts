@@ -5,8 +5,8 @@
  * is the peer's. It must not know how it retries.
  */
 
-import { ownOptions, unpolluted } from '../options/own-options';
-import { type Dispatcher, peer, type RetryAgent as PeerRetryAgent } from '../undici/undici';
+import { ownOptions, unpolluted } from '../options';
+import { type Dispatcher, peer, type RetryAgent as PeerRetryAgent } from '../undici';
 
 /** Requests that are sent again where they fail; options are undici's. */
 export class RetryAgent extends peer.RetryAgent {

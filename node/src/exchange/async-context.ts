@@ -14,7 +14,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Duplex } from 'node:stream';
 
-import type { DispatchController, DispatchHandler, ParsedHeaders } from '../undici/handler-types';
+import type { DispatchController, DispatchHandler, ParsedHeaders } from '../undici';
 
 /** The property of a resource that Node calls so. */
 function propertyOf(resource: AsyncResource, name: string): symbol | undefined {

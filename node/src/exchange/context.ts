@@ -4,10 +4,10 @@
  * What lives here: types only. `OriginPool` has what they say.
  */
 
+import type { Session } from '../session';
 import type { ConnectionDiagnostics } from './diagnostics';
 import type { Exchange } from './exchange';
 import type { HeadContext } from './request';
-import type { Session } from '../session/session';
 
 /** What an exchange needs of the pool that it belongs to. */
 export interface SendContext {

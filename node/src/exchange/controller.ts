@@ -6,8 +6,8 @@
  * records or pools.
  */
 
-import type { DispatchController } from '../undici/handler-types';
-import { lazyRawList, rawList } from '../headers/raw-list';
+import { lazyRawList, rawList } from '../headers';
+import type { DispatchController } from '../undici';
 
 /** What a controller needs of its exchange. */
 export interface Controlled {

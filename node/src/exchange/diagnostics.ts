@@ -8,17 +8,14 @@
 
 import { channel } from 'node:diagnostics_channel';
 
-import { asGiven } from '../wire/bytes';
-import { classifyBody, type RequestBody } from '../body/classify';
-import type { DispatchOptions } from '../undici/handler-types';
-import { bareHostname } from '../options/host';
-import { addHeader } from '../headers/request-headers';
-import { RequestDescription } from './request';
-import type { Connection } from '../connection/connection';
+import { classifyBody, type RequestBody } from '../body';
+import type { Connection } from '../connection';
+import { addHeader } from '../headers';
+import { bareHostname, type PoolSettings } from '../options';
+import { buildConnector, type DispatchOptions, peerMajor } from '../undici';
+import { asGiven, DEFAULT_TIMEOUT } from '../wire';
 import { type AnswerHead, isLastAnswer } from './last-answer';
-import type { PoolSettings } from '../options/options';
-import { buildConnector, peerMajor } from '../undici/undici';
-import { DEFAULT_TIMEOUT } from '../wire/generated';
+import { RequestDescription } from './request';
 
 /** The channels, by the names undici gives them. */
 export const channels = {

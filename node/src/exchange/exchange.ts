@@ -16,20 +16,24 @@
 
 import { AsyncResource } from 'node:async_hooks';
 
+import { decodeError, UpgradedSocket } from '../connection';
+import { decodeReason, parseFields } from '../headers';
+import type { Pausing, SlotOwner } from '../session';
+import {
+  assertHandler,
+  type DispatchHandler,
+  type DispatchOptions,
+  errors,
+  type ParsedHeaders,
+  symbols,
+} from '../undici';
+import { HeadFlag, PIECE_OVERHEAD, WINDOW } from '../wire';
+import type { ExchangeContext } from './context';
 import { type Controlled, RequestController } from './controller';
 import { channels, observe } from './diagnostics';
-import { decodeError } from '../connection/errors';
-import type { ExchangeContext } from './context';
-import type { DispatchHandler, DispatchOptions, ParsedHeaders } from '../undici/handler-types';
-import { decodeReason, parseFields } from '../headers/fields';
-import { assertHandler } from '../undici/legacy-handler';
-import { Place, type Pipelined } from './pipeline';
+import { type Pipelined, Place } from './pipeline';
 import { Sending } from './sending';
-import type { Pausing, SlotOwner } from '../session/session';
-import { errors, symbols } from '../undici/undici';
 import { TakenOver } from './taken-over';
-import { UpgradedSocket } from '../connection/upgrade';
-import { HeadFlag, PIECE_OVERHEAD, WINDOW } from '../wire/generated';
 
 /** Credit goes back when half of the window is owed: one record for every 128 KiB. */
 const CREDIT_STEP = WINDOW / 2;

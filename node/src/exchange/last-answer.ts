@@ -5,9 +5,9 @@
  * ended: diagnostics messages. It must not know exchanges.
  */
 
-import { parseFields } from '../headers/fields';
-import type { PoolSettings } from '../options/options';
-import { HeadFlag } from '../wire/generated';
+import { parseFields } from '../headers';
+import type { PoolSettings } from '../options';
+import { HeadFlag } from '../wire';
 
 /** The head of an answer. */
 export interface AnswerHead {

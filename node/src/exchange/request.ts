@@ -9,12 +9,11 @@
 import { isIP } from 'node:net';
 import { stringify, type ParsedUrlQueryInput } from 'node:querystring';
 
-import { classifyBody, type RequestBody } from '../body/classify';
-import type { DispatchOptions } from '../undici/handler-types';
-import { sameName } from '../options/host';
-import { addHeaders, isHeaderValue, isToken, type HeaderTarget } from '../headers/request-headers';
-import { errors, peerMajor } from '../undici/undici';
-import { DEFAULT_TIMEOUT } from '../wire/generated';
+import { classifyBody, type RequestBody } from '../body';
+import { addHeaders, type HeaderTarget, isHeaderValue, isToken } from '../headers';
+import { sameName } from '../options';
+import { type DispatchOptions, errors, peerMajor } from '../undici';
+import { DEFAULT_TIMEOUT } from '../wire';
 
 /** Printable latin1 without space; what RFC 9112 3.2 allows is a subset, undici allows this. */
 const BAD_PATH = /[^\u0021-\u00ff]/;

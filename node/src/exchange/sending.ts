@@ -9,29 +9,36 @@
 import type { AsyncResource } from 'node:async_hooks';
 import type { Readable } from 'node:stream';
 
-import { ContextHandler, currentContext } from './async-context';
-import { encodeForm, type EncodedForm } from '../body/form-data';
-import { OutgoingBody, type BodyOwner } from '../body/outgoing';
 import {
+  type BodyOwner,
+  type BodySource,
   BytesSource,
   destroyStream,
+  type EncodedForm,
+  encodeForm,
   IterableSource,
+  OutgoingBody,
   readBlob,
-  StreamSource,
-  type BodySource,
   type SourceListener,
-} from '../body/sources';
-import { asGiven, type Bytes, sizeOf } from '../wire/bytes';
-import { channels, DiagnosticRequest, observe, type ObservedRequest } from './diagnostics';
+  StreamSource,
+} from '../body';
+import { addHeader } from '../headers';
+import { setImmediate } from '../process';
+import type { SlotOwner } from '../session';
+import { type DispatchHandler, type DispatchOptions, errors } from '../undici';
+import {
+  asGiven,
+  BODY_SLICE,
+  type Bytes,
+  DispatchFlag,
+  sizeOf,
+  type SubmissionWriter,
+  WireBody,
+} from '../wire';
+import { ContextHandler, currentContext } from './async-context';
 import type { SendContext } from './context';
-import type { DispatchHandler, DispatchOptions } from '../undici/handler-types';
+import { channels, DiagnosticRequest, observe, type ObservedRequest } from './diagnostics';
 import { RequestDescription } from './request';
-import { addHeader } from '../headers/request-headers';
-import type { SlotOwner } from '../session/session';
-import { setImmediate } from '../process/timers';
-import { errors } from '../undici/undici';
-import { BODY_SLICE, DispatchFlag, WireBody } from '../wire/generated';
-import type { SubmissionWriter } from '../wire/writer';
 
 /** A native pool, as far as a record needs it. */
 export interface SendTarget {

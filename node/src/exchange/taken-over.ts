@@ -5,7 +5,7 @@
  * `Exchange` makes one. It must not know why.
  */
 
-import type { DispatchController, DispatchHandler, ParsedHeaders } from '../undici/handler-types';
+import type { DispatchController, DispatchHandler, ParsedHeaders } from '../undici';
 
 type Rest<Name extends keyof DispatchHandler> = Parameters<NonNullable<DispatchHandler[Name]>>;
 

@@ -7,7 +7,7 @@
  * Field lists come as latin1 text `name LF value LF …`, names as they stood on the wire.
  */
 
-import type { ParsedHeaders } from '../undici/handler-types';
+import type { ParsedHeaders } from '../undici';
 
 /**
  * A server that invents names must not fill the memory, so what is interned stops growing at this

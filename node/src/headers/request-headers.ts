@@ -6,7 +6,7 @@
  * sessions or records. Source of the rules: undici's documented behaviour, RFC 9110 section 5.
  */
 
-import { errors } from '../undici/undici';
+import { errors } from '../undici';
 
 /** What the fields of a request amount to. `request.ts` keeps it in the request itself. */
 export interface HeaderTarget {

@@ -16,7 +16,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
-import { LAYOUT_HASH } from '../wire/generated';
+import { LAYOUT_HASH } from '../wire';
 import type { NativeAddon } from './addon';
 import { findMissingBytes } from './truncated';
 

@@ -12,8 +12,8 @@
 import { createPrivateKey } from 'node:crypto';
 import { isIP, type LookupFunction } from 'node:net';
 import * as tls from 'node:tls';
-import { bytesOf, copyOf } from '../wire/bytes';
-import { errors } from '../undici/undici';
+import { errors } from '../undici';
+import { bytesOf, copyOf } from '../wire';
 
 /** TLS versions that the engine speaks. */
 export type TlsVersion = 'TLSv1.2' | 'TLSv1.3';

@@ -6,13 +6,13 @@
  * validate: what arrives here is checked.
  */
 
+import { OptionKey } from '../wire';
 import type { ConnectSettings } from './connect-options';
 import { bareHostname } from './host';
 import { lookupOf } from './lookups';
 import type { PoolSettings } from './options';
 import { resultOrder, settle } from './process-settings';
 import type { ProxySettings } from './proxy-settings';
-import { OptionKey } from '../wire/generated';
 
 /** ALPN protocols on offer, most wanted first; the server chooses. */
 function alpnOf(settings: PoolSettings): readonly string[] {

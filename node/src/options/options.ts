@@ -11,6 +11,7 @@
 import * as http from 'node:http';
 import { isIP } from 'node:net';
 
+import { errors, peerMajor, type PeerReason, reasonNow } from '../undici';
 import {
   checkZone,
   type ConnectSettings,
@@ -19,9 +20,7 @@ import {
 } from './connect-options';
 import { ownOptions, type RawOptions, spread } from './own-options';
 import { parseOrigin } from './parse-origin';
-import { type PeerReason, reasonNow } from '../undici/peer-reasons';
-import { type ProxySettings, proxyOf } from './proxy-settings';
-import { errors, peerMajor } from '../undici/undici';
+import { proxyOf, type ProxySettings } from './proxy-settings';
 
 /** Which class asks: a `Client` is a pool of one connection whose queue fails as a whole. */
 export type SettingsKind = 'client' | 'pool';

@@ -19,10 +19,10 @@
  * 3. then a given scheme before both.
  */
 
+import { errors } from '../undici';
 import { hostOf, parseHost } from './host';
 import { ownOptions } from './own-options';
 import { withoutCredentials } from './parse-origin';
-import { errors } from '../undici/undici';
 
 /** A parsed pattern. */
 interface OriginPattern {

@@ -5,7 +5,7 @@
  * objects that look like one. Constructors and origin patterns call it. It must not know options.
  */
 
-import { errors } from '../undici/undici';
+import { errors } from '../undici';
 
 const PROTOCOL_MESSAGE = 'Invalid URL protocol: the URL must start with `http:` or `https:`.';
 

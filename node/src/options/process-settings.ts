@@ -16,8 +16,8 @@ import {
 } from 'node:net';
 import tls from 'node:tls';
 
+import { rootsNow } from '../process';
 import type { ConnectSettings, TlsVersion } from './connect-options';
-import { rootsNow } from '../process/roots';
 
 /** What `connect` may leave open. */
 interface Open {

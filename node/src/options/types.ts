@@ -5,7 +5,7 @@
  * What lives here: types only. Every public class takes its options from here.
  */
 
-import type { buildConnector, Client as PeerClient, Dispatcher } from '../undici/undici';
+import type { buildConnector, Client as PeerClient, Dispatcher } from '../undici';
 
 /** Keys of Node's connect options that the engine cannot honour; a `connect` function can. */
 type Refused =

@@ -6,8 +6,8 @@
  * or events.
  */
 
-import type { Connection } from '../connection/connection';
-import type { PoolSettings } from '../options/options';
+import type { Connection } from '../connection';
+import type { PoolSettings } from '../options';
 
 /** Counters as undici defines them. */
 export interface PoolCounters {

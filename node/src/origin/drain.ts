@@ -5,7 +5,7 @@
  * must not know why a dispatcher is busy.
  */
 
-import { queueMicrotask } from '../process/timers';
+import { queueMicrotask } from '../process';
 
 /** What it needs of the pool. */
 export interface DrainHost {

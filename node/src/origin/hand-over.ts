@@ -5,10 +5,10 @@
  * when a connection failed. It must not know for how long (`old-servers.ts`).
  */
 
-import { addSentence, isHelloRefused } from '../connection/errors';
-import type { Exchange } from '../exchange/exchange';
-import type { PoolSettings } from '../options/options';
-import type { Dispatcher } from '../undici/undici';
+import { addSentence, isHelloRefused } from '../connection';
+import type { Exchange } from '../exchange';
+import type { PoolSettings } from '../options';
+import type { Dispatcher } from '../undici';
 
 const FORBIDDEN =
   'The server has no TLS version, cipher suite or curve in common with rustls; Node’s OpenSSL may have, but connect.fallback is false';

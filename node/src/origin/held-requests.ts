@@ -6,7 +6,7 @@
  * counters or events.
  */
 
-import type { Exchange } from '../exchange/exchange';
+import type { Exchange } from '../exchange';
 
 /** What holding requests back needs of the pool. */
 export interface HeldHost {

@@ -6,17 +6,27 @@
  * know requests.
  */
 
-import { Connection, type ConnectionHost } from '../connection/connection';
-import { decodeError } from '../connection/errors';
-import { Lookups } from '../options/lookups';
-import { decodeConnected, decodeDisconnected, type DisconnectInfo } from '../connection/events';
-import { encodeSettings } from '../options/option-writer';
-import { type PoolSettings, tlsWays } from '../options/options';
-import { settle, trustsDefaultRoots, warnIfUnverified } from '../options/process-settings';
-import { provideDefaultRoots } from '../process/roots';
-import type { SendTarget } from '../exchange/sending';
-import type { PoolOwner, Session } from '../session/session';
-import type { SubmissionWriter } from '../wire/writer';
+import {
+  Connection,
+  type ConnectionHost,
+  decodeConnected,
+  decodeDisconnected,
+  decodeError,
+  type DisconnectInfo,
+} from '../connection';
+import type { SendTarget } from '../exchange';
+import {
+  encodeSettings,
+  Lookups,
+  type PoolSettings,
+  settle,
+  tlsWays,
+  trustsDefaultRoots,
+  warnIfUnverified,
+} from '../options';
+import { provideDefaultRoots } from '../process';
+import type { PoolOwner, Session } from '../session';
+import type { SubmissionWriter } from '../wire';
 
 /** Hears what happens to connections. Called at delivery, so in one order with the handlers' callbacks. */
 export interface NativePoolListener {

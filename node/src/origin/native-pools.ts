@@ -5,12 +5,12 @@
  * client's only connection changes its server name. It must not know when requests leave.
  */
 
-import type { Connection } from '../connection/connection';
+import type { Connection } from '../connection';
+import { serverNameOf } from '../exchange';
+import type { PoolSettings } from '../options';
+import type { Session } from '../session';
+import { errors } from '../undici';
 import { NativePool, type NativePoolListener } from './native-pool';
-import type { PoolSettings } from '../options/options';
-import { serverNameOf } from '../exchange/request';
-import type { Session } from '../session/session';
-import { errors } from '../undici/undici';
 
 /**
  * Server names beside the default one whose pools are kept. A server's clients may choose the `host`

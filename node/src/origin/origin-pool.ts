@@ -12,27 +12,25 @@
 
 import type { EventEmitter } from 'node:events';
 
+import { type Connection, type DisconnectInfo, isTransient } from '../connection';
+import {
+  ConnectionDiagnostics,
+  Exchange,
+  type ExchangeContext,
+  type HeadContext,
+} from '../exchange';
+import type { PoolSettings } from '../options';
+import { queueMicrotask } from '../process';
+import { currentSession, type Session } from '../session';
+import { type Dispatcher, type DispatchHandler, type DispatchOptions, errors } from '../undici';
 import { Capacity, type PoolCounters } from './capacity';
-import type { Connection } from '../connection/connection';
-import { ConnectionDiagnostics } from '../exchange/diagnostics';
 import { Drain, type DrainHost } from './drain';
-import { currentSession } from '../session/environment';
-import { isTransient } from '../connection/errors';
-import type { DisconnectInfo } from '../connection/events';
-import { Exchange } from '../exchange/exchange';
-import type { ExchangeContext } from '../exchange/context';
-import type { DispatchHandler, DispatchOptions } from '../undici/handler-types';
 import { type MayHandOver, peerAfter, takeOver } from './hand-over';
 import { type HeldHost, HeldRequests } from './held-requests';
 import type { NativePool, NativePoolListener } from './native-pool';
 import { NativePools } from './native-pools';
-import type { PoolSettings } from '../options/options';
-import { type PipelineHost, PipelinedRequests } from './pipelined-requests';
-import type { HeadContext } from '../exchange/request';
+import { PipelinedRequests, type PipelineHost } from './pipelined-requests';
 import { RequestList } from './request-list';
-import type { Session } from '../session/session';
-import { queueMicrotask } from '../process/timers';
-import { errors, type Dispatcher } from '../undici/undici';
 
 /** The dispatcher whose name stands in events. */
 export type EventOwner = Dispatcher &

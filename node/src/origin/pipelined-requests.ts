@@ -6,9 +6,8 @@
  * events.
  */
 
-import type { Exchange } from '../exchange/exchange';
+import { type Exchange, Pipeline, Place } from '../exchange';
 import type { NativePool } from './native-pool';
-import { Pipeline, Place } from '../exchange/pipeline';
 import type { RequestList } from './request-list';
 
 /** What letting requests leave needs of the pool. */

@@ -5,7 +5,7 @@
  * own. `OriginPool` has one. It must not know connections or counters.
  */
 
-import type { Exchange } from '../exchange/exchange';
+import type { Exchange } from '../exchange';
 
 /** See above. */
 export class RequestList {

@@ -15,7 +15,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as tls from 'node:tls';
 
-import type { NativeAddon, NativeEnvironment } from '../native/addon';
+import type { NativeAddon, NativeEnvironment } from '../native';
 import { nodeFlags } from './node-flags';
 
 /** `tls.getCACertificates` as of Node 22.15; older type packages do not declare it. */

@@ -5,19 +5,20 @@
  * `NO_PROXY` with its rules, is the peer's to say; only networks in that list are ours.
  */
 
-import { Agent } from '../dispatchers/agent';
-import { composedForBoth, takesBoth } from '../undici/generations';
-import { wrapHandler } from '../undici/legacy-handler';
-import { NoProxyNetworks } from './no-proxy-networks';
-import { ownOptions, spread, unpolluted } from '../options/own-options';
-import { ProxyAgent } from './proxy-agent';
+import { Agent } from '../dispatchers';
+import { ownOptions, spread, unpolluted } from '../options';
 import {
+  composedForBoth,
   type Dispatcher,
   type EnvHttpProxyAgent as PeerEnvHttpProxyAgent,
   peer,
   peerMajor,
   symbols,
-} from '../undici/undici';
+  takesBoth,
+  wrapHandler,
+} from '../undici';
+import { NoProxyNetworks } from './no-proxy-networks';
+import { ProxyAgent } from './proxy-agent';
 
 type Interceptor = Dispatcher.DispatcherComposeInterceptor;
 

@@ -9,18 +9,17 @@
 import type { EventEmitter } from 'node:events';
 import type { Duplex } from 'node:stream';
 
-import { DispatcherBase, hideFields } from '../dispatchers/dispatcher-base';
-import type {
-  DispatchController,
-  DispatchHandler,
-  DispatchOptions,
-  ParsedHeaders,
-} from '../undici/handler-types';
-import { parseOrigin } from '../options/parse-origin';
-import { Pool } from '../dispatchers/pool';
+import { DispatcherBase, hideFields, Pool } from '../dispatchers';
+import { parseOrigin, type PoolOptions } from '../options';
+import {
+  type DispatchController,
+  type Dispatcher,
+  type DispatchHandler,
+  type DispatchOptions,
+  errors,
+  type ParsedHeaders,
+} from '../undici';
 import { mergedHeaders } from './proxy-headers';
-import type { PoolOptions } from '../options/types';
-import { type Dispatcher, errors } from '../undici/undici';
 
 /** The peer declares it without its argument. */
 const SecureProxyConnectionError = errors.SecureProxyConnectionError as unknown as new (

@@ -11,32 +11,35 @@
 
 import type { EventEmitter } from 'node:events';
 
-import { Agent } from '../dispatchers/agent';
-import { Client } from '../dispatchers/client';
-import { StandIn } from '../dispatchers/delegate';
-import { DispatcherBase, hideFields } from '../dispatchers/dispatcher-base';
-import { forwardedPath, Forwarder } from './forwarding';
-import { takesBoth } from '../undici/generations';
-import type { DispatchHandler, DispatchOptions } from '../undici/handler-types';
-import { wantsH2c } from '../options/options';
-import { bareHostname } from '../options/host';
-import { ownOptions, spread, unpolluted } from '../options/own-options';
-import { isUrl, parseOrigin } from '../options/parse-origin';
-import type { PeerReason } from '../undici/peer-reasons';
-import { Pool } from '../dispatchers/pool';
-import { checkedHeaders } from './proxy-headers';
-import { connectHeaders, needsJavaScript, readAuthorization, readLeg } from './proxy-options';
-import { type ProxySettings, throughProxy } from '../options/proxy-settings';
-import { Socks5ProxyAgent } from './socks5-proxy-agent';
+import { Agent, Client, DispatcherBase, hideFields, Pool, StandIn } from '../dispatchers';
+import {
+  bareHostname,
+  isUrl,
+  ownOptions,
+  parseOrigin,
+  type ProxySettings,
+  spread,
+  throughProxy,
+  unpolluted,
+  wantsH2c,
+} from '../options';
 import {
   type Dispatcher,
+  type DispatchHandler,
+  type DispatchOptions,
   errors,
   peer,
   peerMajor,
+  type PeerReason,
   type ProxyAgent as PeerProxyAgent,
   symbols,
+  takesBoth,
   toPeerHandler,
-} from '../undici/undici';
+} from '../undici';
+import { forwardedPath, Forwarder } from './forwarding';
+import { checkedHeaders } from './proxy-headers';
+import { connectHeaders, needsJavaScript, readAuthorization, readLeg } from './proxy-options';
+import { Socks5ProxyAgent } from './socks5-proxy-agent';
 
 type Options = Readonly<Record<string, unknown>>;
 

@@ -6,8 +6,8 @@
  * It must not know pools.
  */
 
-import { isIterableObject } from '../headers/request-headers';
-import { errors } from '../undici/undici';
+import { isIterableObject } from '../headers';
+import { errors } from '../undici';
 
 function isNamed(name: unknown, wanted: string): boolean {
   const text = String(name);

@@ -5,11 +5,10 @@
  * The proxy agents call it. It must not know pools or requests.
  */
 
-import { type ConnectSettings, readConnectOptions } from '../options/connect-options';
-import { checkCredentials } from '../dispatchers/credentials';
-import { ownOptions } from '../options/own-options';
-import { addHeader, type HeaderTarget } from '../headers/request-headers';
-import { errors } from '../undici/undici';
+import { checkCredentials } from '../dispatchers';
+import { addHeader, type HeaderTarget } from '../headers';
+import { type ConnectSettings, ownOptions, readConnectOptions } from '../options';
+import { errors } from '../undici';
 
 /**
  * Settings of a way to a proxy or of TLS in a tunnel: one of undici's TLS option objects, with

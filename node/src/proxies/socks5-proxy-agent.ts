@@ -10,22 +10,25 @@
 
 import type { EventEmitter } from 'node:events';
 
-import { readCounters, StandIn } from '../dispatchers/delegate';
-import { DispatcherBase, hideFields } from '../dispatchers/dispatcher-base';
-import type { DispatchHandler, DispatchOptions } from '../undici/handler-types';
-import { bareHostname } from '../options/host';
-import { ownOptions, spread } from '../options/own-options';
-import { parseOrigin } from '../options/parse-origin';
-import { Pool } from '../dispatchers/pool';
-import { needsJavaScript, readLeg } from './proxy-options';
-import { type ProxySettings, throughProxy } from '../options/proxy-settings';
+import { DispatcherBase, hideFields, Pool, readCounters, StandIn } from '../dispatchers';
+import {
+  bareHostname,
+  ownOptions,
+  parseOrigin,
+  type ProxySettings,
+  spread,
+  throughProxy,
+} from '../options';
 import {
   type Dispatcher,
+  type DispatchHandler,
+  type DispatchOptions,
   errors,
   peer,
   type Socks5ProxyAgent as PeerSocks5ProxyAgent,
   toPeerHandler,
-} from '../undici/undici';
+} from '../undici';
+import { needsJavaScript, readLeg } from './proxy-options';
 
 type Options = Readonly<Record<string, unknown>>;
 

@@ -5,7 +5,7 @@
  * its options before that. It must not know what a session does.
  */
 
-import { loadAddon } from '../native/loader';
+import { loadAddon } from '../native';
 import { Session, type SessionOptions } from './session';
 
 let session: Session | undefined;

@@ -9,14 +9,19 @@
  * that were under way for its last owner find nobody and are dropped.
  */
 
-import type { NativeAddon, NativeEnvironment } from '../native/addon';
-import { ProcessSettings } from '../options/process-settings';
-import { now, queueMicrotask, setImmediate, setInterval } from '../process/timers';
-import { BATCH_LIMIT, Completion } from '../wire/generated';
-import type { Latin1Buffer } from '../wire/latin1';
-import { Pages } from '../wire/pages';
-import { alignBatch, readBatch, type RecordSink } from '../wire/reader';
-import { SubmissionWriter } from '../wire/writer';
+import type { NativeAddon, NativeEnvironment } from '../native';
+import { ProcessSettings } from '../options';
+import { now, queueMicrotask, setImmediate, setInterval } from '../process';
+import {
+  alignBatch,
+  BATCH_LIMIT,
+  Completion,
+  type Latin1Buffer,
+  Pages,
+  readBatch,
+  type RecordSink,
+  SubmissionWriter,
+} from '../wire';
 import { YoungChunks } from './young-chunks';
 
 /** Owner of a slot: an exchange, or the byte stream that an upgrade left behind. */

@@ -11,7 +11,7 @@
  * session counts and asks. It must not know records, slots or requests.
  */
 
-import { now } from '../process/timers';
+import { now } from '../process';
 
 const MIB = 1 << 20;
 

@@ -8,9 +8,8 @@
 
 import { channel } from 'node:diagnostics_channel';
 
+import { replacedSockets, tlsPolicy } from '../process';
 import { oldServer } from './old-servers';
-import { tlsPolicy } from '../process/tls-policy';
-import { replacedSockets } from '../process/replaced-sockets';
 
 /** Every reason, in a sentence. */
 export const PEER_REASONS = {

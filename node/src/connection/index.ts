@@ -1,0 +1,24 @@
+/**
+ * Connections as JavaScript knows them.
+ *
+ * What lives here: their details and events, the errors of the engine, and streams of upgraded
+ * connections. It must not know who sends requests over them.
+ */
+
+export { Connection, type ConnectionHost } from './connection';
+export { addSentence, decodeError, isHelloRefused, isTransient } from './errors';
+export {
+  type CloseReason,
+  type ConnectInfo,
+  type ConnectionErrorListener,
+  type ConnectListener,
+  type ConnectTimings,
+  decodeConnected,
+  decodeDisconnected,
+  type DisconnectInfo,
+  type DisconnectListener,
+  type DrainListener,
+  type ProxyAnswer,
+  type TlsInfo,
+} from './events';
+export { UpgradedSocket } from './upgrade';

@@ -1,0 +1,16 @@
+/**
+ * undici's dispatchers over the engine: `Client`, `Pool`, `Agent` and what is built of them.
+ *
+ * What lives here: the classes users construct, their life cycle, and the hand-over to the peer's classes.
+ * It must not know records or sessions.
+ */
+
+export { Agent } from './agent';
+export { BalancedPool, RoundRobinPool } from './balancing';
+export { Client } from './client';
+export { checkCredentials } from './credentials';
+export { readCounters, StandIn } from './delegate';
+export { DispatcherBase, hideFields } from './dispatcher-base';
+export { H2CClient } from './h2c-client';
+export { Pool } from './pool';
+export { RetryAgent } from './retry-agent';

@@ -1,0 +1,9 @@
+/**
+ * One origin: the requests for it and the engine's pools that serve them.
+ *
+ * What lives here: when requests leave and which native pool takes them, the counters, connection
+ * events. It must not know users' options.
+ */
+
+export type { PoolCounters } from './capacity';
+export { OriginPool } from './origin-pool';

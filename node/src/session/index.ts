@@ -1,0 +1,9 @@
+/**
+ * The session: all traffic of one environment across the boundary.
+ *
+ * What lives here: slots, flushing, the drain of completions, and the one session of this environment.
+ * It must not know what a request or a pool is.
+ */
+
+export { configureEnvironment, currentSession, openedSession } from './environment';
+export { type Pausing, type PoolOwner, Session, type SlotOwner } from './session';

@@ -1,0 +1,39 @@
+/**
+ * The boundary's format: records that JavaScript writes and those that it reads.
+ *
+ * What lives here: the generated half of the schema, the writer of submissions, the reader of
+ * completions, the memory both use. It must not know requests, pools or users' options.
+ */
+
+export {
+  asGiven,
+  type Bytes,
+  bytesOf,
+  bytesOfText,
+  copyOf,
+  partOf,
+  sizeOf,
+  viewedBytes,
+} from './bytes';
+export {
+  BATCH_LIMIT,
+  BODY_SLICE,
+  Completion,
+  Counter,
+  DEFAULT_TIMEOUT,
+  DispatchFlag,
+  ErrorCode,
+  Field,
+  HeadFlag,
+  LAYOUT_HASH,
+  OptionKey,
+  PIECE_OVERHEAD,
+  WINDOW,
+  WireBody,
+  WireCloseReason,
+} from './generated';
+export type { Latin1Buffer } from './latin1';
+export { Pages } from './pages';
+export { alignBatch, readBatch, type RecordSink } from './reader';
+export { TaggedFields, taggedFields } from './tagged-fields';
+export { SubmissionWriter } from './writer';

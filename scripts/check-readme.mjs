@@ -93,13 +93,7 @@ async function runScript({ language, text, line }) {
   if (local === text) return 'names no example.com origin, so it would talk to the world';
   const file = join(WORK, `line-${line}.mjs`);
   writeFileSync(file, language === 'ts' ? withoutTypes(local) : local);
-  const attempt = () => run(process.execPath, [...process.execArgv, file]);
-  const problem = await attempt();
-  if (!problem?.endsWith('ended with code 13')) return problem;
-  // A known fault: now and then Node 20 ends although its built-in fetch waits for an answer. Until
-  // it is mended the snippet is run again, and the log says so.
-  console.log(`again README.md:${line}: ${problem.trim()}`);
-  return attempt();
+  return run(process.execPath, [...process.execArgv, file]);
 }
 
 /** @param {string} text */

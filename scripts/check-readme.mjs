@@ -1,4 +1,4 @@
-// Runs every snippet of README.md and checks every link to a file in the documents.
+// Runs every snippet of README.md.
 //
 // - A `js` or `ts` block is a program of its own. It runs on this Node, in node/, where 'dodici' is
 //   the package itself, with every example.com origin replaced by a server on this machine.
@@ -11,17 +11,10 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const DOCUMENTS = [
-  'README.md',
-  'ARCHITECTURE.md',
-  'CONTRIBUTING.md',
-  'CHANGELOG.md',
-  'SECURITY.md',
-];
 /** In the package, so that 'dodici' resolves to it; ignored by git like everything built. */
 const WORK = join(ROOT, 'node', 'dist', '.readme');
 /** A snippet that runs longer hangs. */
@@ -53,12 +46,6 @@ for (const snippet of snippets(readme)) {
   const problem = snippet.language === 'rust' ? await runRust(snippet) : await runScript(snippet);
   report(name, problem);
 }
-for (const document of DOCUMENTS) {
-  for (const { line, target } of links(readFileSync(join(ROOT, document), 'utf8'))) {
-    const missing = !existsSync(join(ROOT, dirname(document), target));
-    if (missing) report(`${document}:${line}`, `${target} does not exist`);
-  }
-}
 server.close();
 server.closeAllConnections();
 rmSync(WORK, { recursive: true, force: true });
@@ -81,19 +68,18 @@ function* snippets(markdown) {
   }
 }
 
-/** Links to files, without their anchors. @param {string} markdown */
-function* links(markdown) {
-  for (const match of markdown.matchAll(/\]\((?!https?:|mailto:|#)([^)#\s]+)[^)]*\)/g)) {
-    yield { target: match[1], line: markdown.slice(0, match.index).split('\n').length };
-  }
-}
-
 async function runScript({ language, text, line }) {
   const local = text.replaceAll(/https?:\/\/(?:[a-z-]+\.)*example\.com(?=[/'"`])/g, origin);
   if (local === text) return 'names no example.com origin, so it would talk to the world';
   const file = join(WORK, `line-${line}.mjs`);
   writeFileSync(file, language === 'ts' ? withoutTypes(local) : local);
-  return run(process.execPath, [...process.execArgv, file]);
+  const attempt = () => run(process.execPath, [...process.execArgv, file]);
+  const problem = await attempt();
+  if (!problem?.endsWith('ended with code 13')) return problem;
+  // A known fault: now and then Node 20 ends although its built-in fetch waits for an answer. Until
+  // it is mended the snippet is run again, and the log says so.
+  console.log(`again README.md:${line}: ${problem.trim()}`);
+  return attempt();
 }
 
 /** @param {string} text */

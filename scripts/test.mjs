@@ -78,14 +78,20 @@ const STEPS = [
   {
     id: 'layers',
     group: 'lint',
-    title: 'import rules',
+    title: 'layer rules',
     command: ['cargo', ['xtask', 'layers']],
   },
   {
     id: 'requirements',
     group: 'lint',
-    title: 'promises and their tests',
+    title: 'requirements and their tests',
     command: ['cargo', ['xtask', 'requirements']],
+  },
+  {
+    id: 'docs',
+    group: 'lint',
+    title: 'paths and names in the documentation',
+    command: ['cargo', ['xtask', 'docs']],
   },
   {
     id: 'codegen',

@@ -1,7 +1,8 @@
-//! Chores of the repository: `cargo xtask codegen | layers | requirements | api-diff`.
+//! Chores of the repository: `cargo xtask codegen | layers | requirements | docs | api-diff`.
 
 mod api_diff;
 mod codegen;
+mod docs;
 mod golden;
 mod layers;
 mod requirements;
@@ -15,6 +16,7 @@ const USAGE: &str = "\
 usage: cargo xtask codegen [--check]   write (or compare) what both sides of the boundary share
        cargo xtask layers              check the import rules of ARCHITECTURE.md
        cargo xtask requirements        compare docs/requirements.md with the names of the tests
+       cargo xtask docs                check that what the documentation names exists
        cargo xtask api-diff            compare dodici-reqwest's public names with reqwest's";
 
 fn main() -> ExitCode {
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         ["requirements"] => {
             report(requirements::check(repository()).map_err(|found| found.join("\n")))
         }
+        ["docs"] => report(docs::check(repository()).map_err(|found| found.join("\n"))),
         ["api-diff"] => report(api_diff()),
         ["--help" | "-h" | "help"] => {
             println!("{USAGE}");

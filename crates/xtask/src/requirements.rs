@@ -1,9 +1,9 @@
-//! Holds `docs/requirements.md`, the catalogue of what dodici promises, against the names of the
-//! tests. `cargo xtask requirements` calls [`check`]; it reads files as text.
+//! Checks `docs/requirements.md` against the names of the tests. `cargo xtask requirements` calls
+//! [`check`]; it reads files as text.
 //!
-//! A promise has an id, S or R and a number, and a test is named after it: a Rust test
+//! A requirement has an id, S or R and a number, and a test is named after it: a Rust test
 //! `s09_two_users_…` (or `s24_s25_…` for both), a file `s09_pool_key.test.ts`, a title
-//! `'s9: two users …'` of vitest or of a gate of `just soak`.
+//! `'s9: two users …'` in vitest or of a gate of `just soak`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 const CATALOGUE: &str = "docs/requirements.md";
 
-/// Where tests are: directory, end of the file names, how they are named.
+/// Where tests are: directory, suffix of the file names, how they are named.
 const TESTS: &[(&str, &str, Naming)] = &[
     ("crates", ".rs", Naming::Functions),
     ("node/native", ".rs", Naming::Functions),
@@ -21,7 +21,7 @@ const TESTS: &[(&str, &str, Naming)] = &[
     ("bench/soak", ".mjs", Naming::Titles),
 ];
 
-/// Directories that hold nothing of ours.
+/// Directories without files of ours.
 const FOREIGN: &[&str] = &["node_modules", "target", "dist"];
 
 #[derive(Clone, Copy)]
@@ -42,18 +42,18 @@ impl fmt::Display for Id {
     }
 }
 
-/// A line of the catalogue.
+/// A row of the catalogue.
 struct Entry {
     id: Id,
-    /// Files that it names as those of its tests, relative to the root.
+    /// The test files it links, relative to the root.
     files: Vec<String>,
 }
 
 /// Checks the tree below `root`.
 ///
 /// # Errors
-/// One sentence for each promise without a test, test without a promise, and file that a line of the
-/// catalogue names for nothing; also what cannot be read.
+/// One sentence per requirement without a test, test without a requirement, and linked file without
+/// such a test; also files that cannot be read.
 pub(crate) fn check(root: &Path) -> Result<(), Vec<String>> {
     let text = fs::read_to_string(root.join(CATALOGUE))
         .map_err(|error| vec![format!("{CATALOGUE}: {error}")])?;
@@ -66,7 +66,7 @@ pub(crate) fn check(root: &Path) -> Result<(), Vec<String>> {
     }
 }
 
-/// Which files have tests of each id.
+/// Files with tests of each id.
 type Tests = BTreeMap<Id, BTreeSet<String>>;
 
 fn compare(entries: &[Entry], tests: &Tests) -> Vec<String> {
@@ -74,7 +74,7 @@ fn compare(entries: &[Entry], tests: &Tests) -> Vec<String> {
     let mut known = BTreeSet::new();
     for Entry { id, files } in entries {
         if !known.insert(*id) {
-            faults.push(format!("{CATALOGUE}: {id} is there twice"));
+            faults.push(format!("{CATALOGUE}: {id} is listed twice"));
         }
         let Some(found) = tests.get(id) else {
             faults.push(format!("{CATALOGUE}: no test is named after {id}"));
@@ -85,7 +85,7 @@ fn compare(entries: &[Entry], tests: &Tests) -> Vec<String> {
         }
     }
     if entries.is_empty() {
-        faults.push(format!("{CATALOGUE}: no line begins with an id"));
+        faults.push(format!("{CATALOGUE}: no row begins with an id"));
     }
     for (id, files) in tests.iter().filter(|(id, _)| !known.contains(id)) {
         faults.extend(
@@ -97,7 +97,7 @@ fn compare(entries: &[Entry], tests: &Tests) -> Vec<String> {
     faults
 }
 
-/// The lines `| S9 | … | [name](../path) |`.
+/// The rows `| S9 | … | [name](../path) |`.
 fn entries(catalogue: &str) -> Vec<Entry> {
     let row = |line: &str| {
         let cells = line.strip_prefix("| ")?;
@@ -170,7 +170,7 @@ fn is_separator(rest: &str) -> bool {
     rest.starts_with(['_', ':', ' '])
 }
 
-/// The ids that `text` begins with, as long as each is followed by what `ends` accepts.
+/// The ids at the start of `text`, as long as `ends` accepts what follows each.
 fn ids(text: &str, ends: impl Fn(&str) -> bool) -> Vec<Id> {
     let mut found = Vec::new();
     let mut rest = text;
@@ -209,9 +209,9 @@ mod tests {
     }
 
     #[test]
-    fn every_way_to_drift_apart_is_a_fault() {
+    fn every_mismatch_is_reported() {
         let catalogue = "\
-| S1 | a demand | [a](../crates/a.rs), [b](../node/b.test.ts) |
+| S1 | a requirement | [a](../crates/a.rs), [b](../node/b.test.ts) |
 | S2 | nobody tests it | |
 | S1 | again | |
 | id | what |";

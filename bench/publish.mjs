@@ -15,10 +15,10 @@ const HELP = `Usage: just bench-publish [REPORT.json]
 `;
 /** The section in README.md stands between these lines. */
 const MARKS = ['<!-- bench: written by `just bench-publish` -->', '<!-- bench: end -->'];
-/** What each drawing shows, for those who cannot see it. */
+/** Alternative text for each plot. */
 const DRAWINGS = {
-  'ratios.svg': 'dodici in relation to undici on each load: throughput, JS thread, process',
-  'peers.svg': 'requests per second and CPU time per request of all compared clients',
+  'ratios.svg': 'dodici relative to undici on each load: throughput, JS thread, process',
+  'peers.svg': 'requests per second and CPU time per request for every client compared',
 };
 
 const { values: options, positionals } = parseArgs({
@@ -88,7 +88,7 @@ function readmeTable({ rows, versions, node, machine }) {
   const table = [heading, heading.map(() => '---'), ...lines].map(
     (cells) => `| ${cells.join(' | ')} |`,
   );
-  return `undici ${versions.undici} and dodici in turns in one run, Node ${node}, ${machine}. Requests (or MB) per second, and time of the JavaScript thread per request:\n\n${table.join('\n')}`;
+  return `undici ${versions.undici} and dodici alternating in one run, Node ${node}, ${machine}. Requests (or MB) per second, and CPU time of the JavaScript thread per request:\n\n${table.join('\n')}`;
 }
 
 function fail(message) {

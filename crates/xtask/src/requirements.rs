@@ -224,7 +224,7 @@ mod tests {
             [
                 "docs/requirements.md: node/b.test.ts has no test named after S1",
                 "docs/requirements.md: no test is named after S2",
-                "docs/requirements.md: S1 is there twice",
+                "docs/requirements.md: S1 is listed twice",
                 "crates/c.rs: docs/requirements.md has no R9",
             ]
         );

@@ -59,8 +59,6 @@ class Request extends Sending implements SlotOwner, Pausing, Pipelined, Controll
   #delivering = false;
   /** The last head came over HTTP/2. */
   #isHttp2 = false;
-  /** The final head is there: from now on there is something to stop. */
-  #isResponding = false;
   /** What was delivered and is not yet credited: of each chunk, its length and `PIECE_OVERHEAD`. */
   #owed = 0;
   /** Bytes credited until there is more room; 0 when there is. */
@@ -187,7 +185,6 @@ class Request extends Sending implements SlotOwner, Pausing, Pipelined, Controll
 
   onHead(status: number, flags: number, text: string): void {
     this.#isHttp2 = (flags & HeadFlag.Http2) !== 0;
-    this.#isResponding = status >= 200;
     this.isAnswered = true;
     if (channels.sendHeaders.hasSubscribers && status >= 200 && !this.#isHttp2) {
       this.context.diagnostics.answered(this, { status, flags, text }, this.endsConnection());
@@ -232,6 +229,8 @@ class Request extends Sending implements SlotOwner, Pausing, Pipelined, Controll
     this.#isHttp2 = (flags & HeadFlag.Http2) !== 0;
     RequestController.receiveHead(controller, text, fields, this.#isHttp2);
     this.unwatchBody();
+    // The byte stream is not the handler's to pause.
+    this.#tellResumed();
     const socket = new UpgradedSocket(this.context.session, this, this.writer);
     if (this.#isHttp2) {
       // undici expects 200 instead of 101 where these say that the socket is a stream.
@@ -273,8 +272,8 @@ class Request extends Sending implements SlotOwner, Pausing, Pipelined, Controll
   }
 
   tellPause(): void {
-    // As in undici, whoever pauses before the final head still awaits it; it will remind us.
-    const tell = this.#isResponding && this.#handle.paused && !this.settled;
+    // A request that is not sent yet has nothing to stop; its head will remind us.
+    const tell = this.#handle.paused && !this.settled && this.slot !== -1;
     this.#delivery = tell ? 'paused' : 'running';
     if (!tell) return;
     this.writer.credit(this.slot, this.generation, 0, true);

@@ -59,10 +59,11 @@ export class WrappedHandler implements DispatchHandler {
     statusMessage = '',
   ): void {
     const raw = rawFrom(controller.rawHeaders, headers);
-    const resume = (): void => controller.resume();
-    const isWanted = this.legacy.onHeaders?.(statusCode, raw, resume, statusMessage) !== false;
-    // What an informational head is answered with has no meaning, and the fetch of Node 20 says `false`.
-    if (!isWanted && statusCode >= 200) controller.pause();
+    if (
+      this.legacy.onHeaders?.(statusCode, raw, () => controller.resume(), statusMessage) === false
+    ) {
+      controller.pause();
+    }
   }
 
   onResponseData(controller: DispatchController, chunk: Buffer): void {

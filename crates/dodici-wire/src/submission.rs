@@ -18,7 +18,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use dodici_pool::{BodyKind, HeaderBlock, Request, RequestKind};
 
 use crate::cursor::{Malformed, Reader, padding};
@@ -194,7 +194,7 @@ impl Iterator for Submissions {
 fn decode(header: &Header, payload: Bytes) -> Result<Submitted, Malformed> {
     let kind = Submission::from_wire(header.kind).ok_or(Malformed("unknown submission"))?;
     Ok(match kind {
-        Submission::Dispatch => decode_dispatch(header, &payload)?,
+        Submission::Dispatch => decode_dispatch(header, payload)?,
         Submission::BodyChunk => Submitted::BodyChunk(payload),
         Submission::BodyEnd if header.flags & BODY_IS_SHORT != 0 => Submitted::BodyLeft,
         Submission::BodyEnd => Submitted::BodyEnd(read_fields(&payload)?),
@@ -221,8 +221,8 @@ fn decode(header: &Header, payload: Bytes) -> Result<Submitted, Malformed> {
 /// Bytes of a `Dispatch` payload before the head: six numbers.
 const DISPATCH_FIXED: usize = 6 * 4;
 
-fn decode_dispatch(header: &Header, payload: &Bytes) -> Result<Submitted, Malformed> {
-    let mut reader = Reader::new(payload);
+fn decode_dispatch(header: &Header, mut payload: Bytes) -> Result<Submitted, Malformed> {
+    let mut reader = Reader::new(&payload);
     let pool = reader.u32()?;
     let head_len = reader.u32()? as usize;
     let headers_timeout = timeout(reader.u32()?);
@@ -235,7 +235,7 @@ fn decode_dispatch(header: &Header, payload: &Bytes) -> Result<Submitted, Malfor
             if reader.remaining() as u64 != body_len {
                 return Err(Malformed("a body is not as long as it says"));
             }
-            BodyKind::Full(payload.slice(head_end..))
+            BodyKind::Full(payload.split_off(head_end))
         }
         _ if !reader.is_empty() => return Err(Malformed("bytes after a request head")),
         WireBody::None => BodyKind::None,
@@ -252,9 +252,11 @@ fn decode_dispatch(header: &Header, payload: &Bytes) -> Result<Submitted, Malfor
     } else {
         RequestKind::Plain
     };
+    payload.advance(DISPATCH_FIXED);
     Ok(Submitted::Dispatch {
         pool,
         request: Request {
+            head: payload,
             kind,
             body,
             idempotent: flag(DispatchFlag::Idempotent),
@@ -263,7 +265,9 @@ fn decode_dispatch(header: &Header, payload: &Bytes) -> Result<Submitted, Malfor
             expect_continue: flag(DispatchFlag::ExpectContinue),
             headers_timeout,
             body_timeout,
-            ..Request::new(payload.slice(DISPATCH_FIXED..head_end))
+            // What JavaScript asks for is in the head itself.
+            needs_http2: false,
+            http1_upgrade: false,
         },
     })
 }

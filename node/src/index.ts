@@ -11,12 +11,10 @@ export {
   counters,
   type Counters,
   fetch,
-  getGlobalDispatcher,
   install,
   type Installation,
   pipeline,
   request,
-  setGlobalDispatcher,
   stream,
   upgrade,
 } from './api';
@@ -24,16 +22,16 @@ export {
   Agent,
   BalancedPool,
   Client,
+  getGlobalDispatcher,
   H2CClient,
   Pool,
   RetryAgent,
   RoundRobinPool,
+  setGlobalDispatcher,
 } from './dispatchers';
 export { EnvHttpProxyAgent, ProxyAgent, Socks5ProxyAgent } from './proxies';
 
 export * from './undici/exports';
-// By name, because undici 8 declares it otherwise.
-export { Dispatcher1Wrapper } from './undici/exports';
 
 export type {
   CloseReason,
@@ -58,7 +56,6 @@ export type {
   PoolOptions,
   PoolStats,
 } from './options';
-export type * from './undici/undici';
 
 /** All of it, for `import dodici from 'dodici'`; undici's default export is the like. */
 const dodici: typeof import('./index') = module.exports as typeof import('./index');

@@ -10,12 +10,12 @@
  * works before and after the first fetch: Node looks at the symbol on every call.
  */
 
-import { Agent } from '../dispatchers';
+import { Agent, forgetChoice, NEWER, OLDER, setGlobalDispatcher } from '../dispatchers';
 import type { AgentOptions } from '../options';
 import { standsInNode } from '../process';
 import { EnvHttpProxyAgent } from '../proxies';
 import { type Dispatcher, doesTakeBoth, errors, peer } from '../undici';
-import { fetch, forgetChoice, NEWER, OLDER, setGlobalDispatcher } from './global';
+import { fetch } from './functions';
 
 /** What `install()` did. */
 export interface Installation {

@@ -11,6 +11,13 @@ export { Client } from './client';
 export { checkCredentials } from './credentials';
 export { readCounters, StandIn } from './delegate';
 export { DispatcherBase, hideFields } from './dispatcher-base';
+export {
+  forgetChoice,
+  getGlobalDispatcher,
+  NEWER,
+  OLDER,
+  setGlobalDispatcher,
+} from './global-dispatcher';
 export { H2CClient } from './h2c-client';
 export { Pool } from './pool';
 export { RetryAgent } from './retry-agent';

@@ -60,3 +60,6 @@ export {
   setGlobalOrigin,
   util,
 } from 'undici';
+
+// Types: whatever the installed peer declares.
+export type * from 'undici';

@@ -3,7 +3,7 @@
  *
  * What lives here: the register of `dispatch` methods that do, and composition in front of which
  * handlers are wrapped. Our dispatchers enter themselves, and whoever hands handlers of the older
- * generation over asks (`install.ts`, `global.ts`). It must not know what a handler is.
+ * generation over asks (`install.ts`, `global-dispatcher.ts`). It must not know what a handler is.
  */
 
 import { wrapHandler } from './legacy-handler';

@@ -1,0 +1,64 @@
+/**
+ * The top-level functions: `request`, `fetch` and the others.
+ *
+ * What lives here: undici's functions of these names, over our global dispatcher. Users call them. They
+ * must not know how a pool works.
+ */
+
+import { getGlobalDispatcher } from '../dispatchers';
+import { isUrl, unpolluted } from '../options';
+import { peer } from '../undici';
+
+/** Options of a call: those given, or those that stand in the place of the URL. */
+function withDispatcher(url: unknown, options: unknown): unknown {
+  if (options !== undefined && options !== null) {
+    // What is no object is undici's to refuse.
+    if (typeof options !== 'object') return options;
+    const { dispatcher } = unpolluted(options) as { dispatcher?: unknown };
+    return dispatcher === undefined ? { ...options, dispatcher: getGlobalDispatcher() } : options;
+  }
+  const inUrl = typeof url === 'object' && url !== null && !isUrl(url) ? url : {};
+  // undici takes the path from the URL here, and a `path` among the options would mean another.
+  return withDispatcher(undefined, { ...inUrl, path: undefined });
+}
+
+type Api = 'request' | 'stream' | 'pipeline' | 'connect' | 'upgrade';
+
+type AnyFunction = (url: unknown, options: unknown, handler: unknown) => unknown;
+
+/** undici's function of that name, with our default dispatcher. */
+function bind<Name extends Api>(name: Name): (typeof peer)[Name] {
+  const bound: AnyFunction = (url, options, handler) => {
+    const call = peer[name] as unknown as AnyFunction;
+    if (typeof options === 'function') return call(url, withDispatcher(url, null), options);
+    return call(url, withDispatcher(url, options), handler);
+  };
+  Object.defineProperty(bound, 'name', { value: name });
+  return bound as unknown as (typeof peer)[Name];
+}
+
+/** undici's `request`, through dodici. */
+export const request = bind('request');
+/** undici's `stream`, through dodici. */
+export const stream = bind('stream');
+/** undici's `pipeline`, through dodici. */
+export const pipeline = bind('pipeline');
+/** undici's `connect`, through dodici. */
+export const connect = bind('connect');
+/** undici's `upgrade`, through dodici. */
+export const upgrade = bind('upgrade');
+
+/**
+ * undici's `fetch`, through dodici.
+ *
+ * A `Request` that was made with a `dispatcher` of its own keeps it only if the dispatcher is given
+ * here as well: undici hides it inside the Request.
+ */
+export const fetch: typeof peer.fetch = function fetch(input, init) {
+  const given = unpolluted(init) as { dispatcher?: unknown } | null | undefined;
+  if (given !== undefined && given !== null && typeof given !== 'object') {
+    return peer.fetch(input, init);
+  }
+  if (given?.dispatcher !== undefined) return peer.fetch(input, init);
+  return peer.fetch(input, { ...init, dispatcher: getGlobalDispatcher() });
+};

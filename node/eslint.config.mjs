@@ -1,12 +1,10 @@
-// Lint rules of the package: type-checked strict rules, and the one import rule that is ours.
+// Lint rules of the package: type-checked strict rules; the import rules are in eslint.layers.mjs.
+import { join } from 'node:path';
+
 import eslint from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
-const peerOnlyInOnePlace = {
-  paths: [
-    { name: 'undici', message: 'Take it from src/undici, the only place that knows the peer.' },
-  ],
-};
+import { layerConfigs } from './eslint.layers.mjs';
 
 export default tseslint.config(
   { ignores: ['dist/', 'prebuilds/', '.nodes/', 'native/', 'src/wire/generated.ts'] },
@@ -16,7 +14,7 @@ export default tseslint.config(
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
     languageOptions: {
       parserOptions: {
-        projectService: { allowDefaultProject: ['vitest.config.mts'] },
+        projectService: { allowDefaultProject: ['vitest.config.mts', 'eslint.layers.d.mts'] },
         tsconfigRootDir: import.meta.dirname,
       },
     },
@@ -30,7 +28,6 @@ export default tseslint.config(
       ],
       // undici's handlers and sockets are called as it calls them: methods, maybe absent.
       '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
-      '@typescript-eslint/no-restricted-imports': ['error', peerOnlyInOnePlace],
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
       // Callers in JavaScript hand over anything; what the types exclude is checked all the same.
       '@typescript-eslint/no-unnecessary-condition': 'off',
@@ -42,10 +39,7 @@ export default tseslint.config(
       '@typescript-eslint/no-require-imports': 'off',
     },
   },
-  {
-    files: ['src/undici/*.ts', 'test/**/*.ts'],
-    rules: { '@typescript-eslint/no-restricted-imports': 'off' },
-  },
+  layerConfigs(join(import.meta.dirname, 'src')),
   {
     files: ['test/**/*.ts', 'test/**/*.mts', 'test/**/*.cts'],
     rules: {

@@ -1,6 +1,6 @@
-//! The import rules of ARCHITECTURE.md that Cargo cannot see: modules inside the engine, words
-//! that a crate must not use, and imports in the TypeScript sources. `cargo xtask layers` calls
-//! [`check`]; it reads files as text and knows nothing of types.
+//! The import rules of ARCHITECTURE.md that Cargo cannot see: modules inside the engine, and words
+//! that a crate must not use. `cargo xtask layers` calls [`check`]; it reads files as text and knows
+//! nothing of types. The rules of the TypeScript sources are in `node/eslint.layers.mjs`.
 //!
 //! The rules are the tables at the top. Unit tests (`#[cfg(test)]` modules at the end of a file,
 //! files named `tests.rs`) are free of them.
@@ -29,7 +29,7 @@ const ENGINE_FORBIDDEN: &[(&str, &str)] = &[("connect", "conn")];
 struct WordRule {
     /// Files below this directory, or this one file.
     within: &'static str,
-    /// Only files with this extension; `ts` stands for `mts` and `cts` too.
+    /// Only files with this extension.
     extension: &'static str,
     /// Files below this directory (or this file) are free.
     except: Option<&'static str>,
@@ -40,10 +40,6 @@ struct WordRule {
 enum Words {
     /// Rust paths and names, as whole words outside comments.
     Names(&'static [&'static str]),
-    /// The module specifier of an import, export or require (or a path below it).
-    Import(&'static str),
-    /// A string literal that ends so.
-    LiteralEnding(&'static str),
     /// Keys at the start of a line of Cargo.toml.
     Dependencies(&'static [&'static str]),
 }
@@ -107,20 +103,6 @@ const WORD_RULES: &[WordRule] = &[
         ]),
         why: "connections are the engine's; the real reqwest is converted from and to, never used",
     },
-    WordRule {
-        within: "node/src",
-        extension: "ts",
-        except: Some("node/src/native/"),
-        words: Words::LiteralEnding(".node"),
-        why: "only node/src/native/ knows where the addon's file is",
-    },
-    WordRule {
-        within: "node/src",
-        extension: "ts",
-        except: Some("node/src/undici/"),
-        words: Words::Import("undici"),
-        why: "the peer is imported in node/src/undici/ alone",
-    },
 ];
 
 /// Checks the tree below `root`.
@@ -161,11 +143,7 @@ fn sources(root: &Path, within: &str, extension: &str, failures: &mut Vec<String
         if let Err(error) = read {
             failures.push(format!("{}: {error}", path.display()));
         }
-        if path.is_dir()
-            || path
-                .extension()
-                .is_none_or(|e| !is_kind(&e.to_string_lossy(), extension))
-        {
+        if path.is_dir() || path.extension().is_none_or(|found| found != extension) {
             continue;
         }
         let name = path
@@ -185,11 +163,6 @@ fn sources(root: &Path, within: &str, extension: &str, failures: &mut Vec<String
     }
     found.sort();
     found
-}
-
-/// TypeScript has one extension for each module system.
-fn is_kind(found: &str, wanted: &str) -> bool {
-    found == wanted || (wanted == "ts" && matches!(found, "mts" | "cts"))
 }
 
 fn directory(path: &Path, open: &mut Vec<PathBuf>) -> std::io::Result<()> {
@@ -224,11 +197,6 @@ impl Words {
     fn found_in(&self, line: &str) -> Option<&'static str> {
         match *self {
             Words::Names(names) => names.iter().copied().find(|name| has_name(line, name)),
-            Words::Import(module) => imports(line, module).then_some(module),
-            Words::LiteralEnding(end) => ['\'', '"', '`']
-                .iter()
-                .any(|q| line.contains(&format!("{end}{q}")))
-                .then_some(end),
             Words::Dependencies(keys) => keys.iter().copied().find(|key| {
                 line.strip_prefix(key)
                     .is_some_and(|rest| rest.starts_with([' ', '=', '.']))
@@ -246,21 +214,6 @@ fn has_name(line: &str, name: &str) -> bool {
 
 fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
-}
-
-/// Whether `line` imports, re-exports or requires `module` or something below it.
-fn imports(line: &str, module: &str) -> bool {
-    ['\'', '"', '`'].iter().any(|quote| {
-        line.match_indices(&format!("{quote}{module}"))
-            .any(|(at, found)| {
-                let before = line[..at].trim_end();
-                let word = before.trim_end_matches('(').trim_end();
-                let verb = ["from", "import", "require", "resolve"]
-                    .iter()
-                    .any(|v| word.ends_with(v));
-                verb && line[at + found.len()..].starts_with([*quote, '/'])
-            })
-    })
 }
 
 // ---- modules of the engine ---------------------------------------------------------------------

@@ -1,9 +1,9 @@
 /**
- * undici, the peer: the only room that imports it.
+ * undici, the peer: the only layer that imports it.
  *
  * What lives here: its classes, errors and symbols, the shapes of its handlers in both generations, and
- * the reasons for which it serves a request itself. `exports.ts`, which the package's entry reads, is a
- * door of its own: what users get of the peer. It must not know our dispatchers.
+ * the reasons for which it serves a request itself. The package's entry point also reads `exports.ts`:
+ * what users get from the peer. It must not know our dispatchers.
  */
 
 export { composedForBoth, doesTakeBoth, ForOlderHandlers, takesBoth } from './generations';

@@ -2,7 +2,7 @@
  * Completions: walks a batch of records from Rust.
  *
  * What lives here: the frame of a record. Called by the session for each doorbell. It must not
- * know requests, pools or payloads: the rooms `headers` and `connection` read those.
+ * know requests, pools or payloads: `headers` and `connection` read those.
  */
 
 import { RECORD_HEADER } from './generated';

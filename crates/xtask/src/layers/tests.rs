@@ -153,56 +153,6 @@ fn the_addon_must_not_reach_past_the_engine() {
 }
 
 #[test]
-fn only_the_native_directory_names_the_addon_file() {
-    assert_eq!(
-        word("node/src/dispatchers/pool.ts", "load('./dodici.node')").len(),
-        1
-    );
-    assert!(word("node/src/native/load.ts", "load('./dodici.node')").is_empty());
-    assert!(word("node/src/dispatchers/pool.ts", "import fs from 'node:fs'").is_empty());
-}
-
-#[test]
-fn only_two_files_import_the_peer() {
-    for text in [
-        "import { Dispatcher } from 'undici'",
-        "import type { Dispatcher } from \"undici\"",
-        "export * from 'undici'",
-        "const u = require('undici')",
-        "const u = await import('undici/lib/core/util.js')",
-        "import 'undici'",
-    ] {
-        assert_eq!(
-            word("node/src/dispatchers/client.ts", text).len(),
-            1,
-            "{text}"
-        );
-        assert!(word("node/src/undici/undici.ts", text).is_empty());
-    }
-    assert!(
-        word(
-            "node/src/dispatchers/client.ts",
-            "import x from './undici.js'"
-        )
-        .is_empty()
-    );
-    assert!(
-        word(
-            "node/src/dispatchers/client.ts",
-            "throw new Error(`install 'undici'`)"
-        )
-        .is_empty()
-    );
-    assert!(
-        word(
-            "node/src/dispatchers/client.ts",
-            "import x from 'undici-types'"
-        )
-        .is_empty()
-    );
-}
-
-#[test]
 fn a_rule_without_files_is_reported_instead_of_passing() {
     let empty = std::env::temp_dir().join(format!("dodici-layers-{}", std::process::id()));
     fs::create_dir_all(&empty).expect("a directory");

@@ -1,0 +1,3 @@
+import type { Linter } from 'eslint';
+export const LAYERS: readonly string[];
+export function layerConfigs(source: string): Linter.Config[];

@@ -1,9 +1,9 @@
-//! The deadlines of connections at rest, earliest first.
+//! Deadlines of idle connections, earliest first.
 //!
-//! An indexed binary heap: setting, removing and replacing the deadline of one connection cost
-//! O(log n), and reading the earliest is free. In the common order (the connection that came to
-//! rest last has the latest deadline and is the first to leave) both are O(1), because they touch
-//! the end of the heap only. Used by the pool; knows nothing of what a deadline means.
+//! An indexed binary heap: setting, removing and replacing a connection's deadline is O(log n),
+//! reading the earliest is O(1). In the common case (the connection that became idle last has the
+//! latest deadline and is used first) both are O(1), because they only touch the end of the heap.
+//! Used by the pool; must not know what a deadline means.
 
 use std::time::Instant;
 
@@ -12,21 +12,21 @@ use crate::model::id::ConnId;
 /// Position of a connection without a deadline.
 const ABSENT: u32 = u32::MAX;
 
-/// Earliest-first set of (connection, instant), one instant for each connection.
+/// Earliest-first set of (connection, instant), one instant per connection.
 #[derive(Debug, Default)]
 pub(crate) struct Deadlines {
     heap: Vec<(Instant, ConnId)>,
-    /// Where in `heap` the connection of each slot stands.
+    /// Position in `heap` of each slot's connection.
     positions: Vec<u32>,
 }
 
 impl Deadlines {
-    /// The earliest deadline and whose it is.
+    /// The earliest deadline and its connection.
     pub(crate) fn first(&self) -> Option<(Instant, ConnId)> {
         self.heap.first().copied()
     }
 
-    /// Gives `conn` the deadline `at`, in place of any that its slot had.
+    /// Sets the deadline of `conn` to `at`, replacing any its slot had.
     pub(crate) fn set(&mut self, conn: ConnId, at: Instant) {
         self.remove(conn);
         let slot = conn.slot as usize;
@@ -37,7 +37,7 @@ impl Deadlines {
         self.sift_up(self.heap.len() - 1);
     }
 
-    /// Takes the deadline of `conn` away, if it has one.
+    /// Removes the deadline of `conn`, if it has one.
     pub(crate) fn remove(&mut self, conn: ConnId) {
         let Some(position) = self.positions.get_mut(conn.slot as usize) else {
             return;
@@ -49,13 +49,13 @@ impl Deadlines {
         let at = at as usize;
         self.heap.swap_remove(at);
         if at < self.heap.len() {
-            // What came from the end may belong above or below its new place.
+            // The element moved from the end may belong above or below its new position.
             let at = self.sift_up(at);
             self.sift_down(at);
         }
     }
 
-    /// Moves the element at `at` towards the root and notes all positions; returns its new place.
+    /// Moves the element at `at` towards the root, updating positions; returns its new position.
     fn sift_up(&mut self, mut at: usize) -> usize {
         while at > 0 {
             let parent = (at - 1) / 2;
@@ -70,7 +70,7 @@ impl Deadlines {
         at
     }
 
-    /// Moves the element at `at` towards the leaves and notes all positions.
+    /// Moves the element at `at` towards the leaves, updating positions.
     fn sift_down(&mut self, mut at: usize) {
         loop {
             let left = 2 * at + 1;

@@ -4,9 +4,9 @@
 //! - [`model`]: plain values: origin, pool key, ids, heads, errors, events, configuration.
 //! - [`pool`]: [`pool::OriginPool`], the queue and the connections of one origin.
 //!
-//! Nothing here reads a clock, opens a socket, takes a lock or spawns a task: time comes in as an
-//! argument and the caller carries out the actions that the pool returns. So every race is an
-//! ordinary test that runs in microseconds.
+//! Nothing here reads a clock, opens a socket, takes a lock or spawns a task: time is an argument,
+//! and the caller carries out the actions that the pool returns. So every race can be tested in
+//! microseconds.
 #![forbid(unsafe_code)]
 
 mod deadlines;

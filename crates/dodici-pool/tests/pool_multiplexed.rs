@@ -1,5 +1,5 @@
-//! Random sequences of inputs of multiplexed connections: no request is lost, none is on two
-//! connections, and no connection carries more than it may.
+//! Random sequences of inputs for multiplexed connections: no request is lost, none is on two
+//! connections, and no connection exceeds its limit.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,7 +1,7 @@
-//! Random sequences of inputs against a plain model of what the pool owes its owner.
+//! Random sequences of inputs against a simple model of the pool's contract.
 //!
-//! The model keeps its own account of requests and connections, checks every action against the
-//! rules when it comes, and every counter after each input. It uses the public interface only.
+//! The model tracks requests and connections itself, checks every action against the rules, and
+//! every counter after each input. It uses the public interface only.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -34,7 +34,7 @@ enum Op {
     Gone(Index, bool),
     /// The owner carries out a close.
     ClosedAsAsked(Index),
-    /// Another depth of pipelining.
+    /// A changed pipelining depth.
     Pipelining(u32),
     Advance(u64),
     Deadline,
@@ -72,7 +72,7 @@ struct Conn {
     concurrency: u32,
     since: Instant,
     served: u32,
-    /// Why it takes no further request, once that is settled.
+    /// Why it accepts no more requests, once that is decided.
     spent: Option<CloseReason>,
     rest: Duration,
     idle_since: Instant,
@@ -81,7 +81,7 @@ struct Conn {
 struct Model {
     pool: OriginPool,
     now: Instant,
-    /// The latest time that the pool was told: cancelling and heads carry none.
+    /// The latest time passed to the pool: cancels and heads carry none.
     told: Instant,
     requests: BTreeMap<RequestId, Request>,
     conns: BTreeMap<ConnId, Conn>,
@@ -333,7 +333,7 @@ impl Model {
         }
         assert_eq!(self.pool.next_deadline(), earliest);
 
-        // An expired connection with requests on it may or may not have been found out yet.
+        // An expired connection with requests on it may or may not have been noticed yet.
         let expired = |conn: &ConnId| self.expired(&self.conns[conn]);
         if !up.iter().any(expired) {
             let room = match queued {
@@ -435,7 +435,7 @@ impl Model {
         let entry = self.conns.get_mut(&conn).unwrap();
         match outcome {
             Outcome::Finished(reason) => entry.spent = Some(reason),
-            // The time limits are that of the connection and that of its rest: whichever is over.
+            // There are two time limits, age and idle timeout: whichever has expired.
             Outcome::Unwritten if last && expired => {
                 entry.spent = entry.spent.or(Some(CloseReason::Expired));
             }
@@ -639,7 +639,7 @@ impl Model {
         }
     }
 
-    /// Lets everything finish and checks that nobody was forgotten.
+    /// Lets everything finish and checks that no request was forgotten.
     fn finish(mut self) {
         self.apply(Op::Close);
         for round in 0.. {

@@ -6,23 +6,24 @@
 //! # Protocol
 //! - For one request: any number of `Informational`, then `Head`, `Data`…, `End`; or `Upgrade`,
 //!   `Data`…, `End`; or at any point `Error`, which is the last. `Pull` may come in between.
-//! - Nothing comes for a request after its last record. After `Cancel` was read only the last one
-//!   comes, when the engine has let go of the request: an `End` without trailers. Its connection's
-//!   `Disconnected`, if it cost the connection, follows.
-//! - Body bytes in `Data` use up the window; JavaScript gives them back with `Credit`.
-//! - For one connection: `Connected`, any number of `Concurrency` and `Pong`, `Disconnected`; or `ConnectFailed` alone. The serial
-//!   number in `generation` starts at 1 in each pool; 0 in a `ConnectFailed` says that the pool
-//!   itself could not be made, and every request on it fails with the same error.
+//! - Nothing follows a request's last record. Once `Cancel` was read, only the last one is sent,
+//!   when the engine has released the request: an `End` without trailers. If the abort cost the
+//!   connection, its `Disconnected` follows.
+//! - Body bytes in `Data` consume the window; JavaScript returns them with `Credit`.
+//! - For one connection: `Connected`, any number of `Concurrency` and `Pong`, `Disconnected`; or
+//!   only `ConnectFailed`. The serial number in `generation` starts at 1 in each pool; 0 in a
+//!   `ConnectFailed` means that the pool itself could not be created, and every request on it fails
+//!   with the same error.
 //!
 //! # Connected payload
 //! Tagged values ([`Field`]): `Protocol`, `TotalTime`; `LocalAddress`, `LocalPort`,
-//! `RemoteAddress`, `RemotePort` or, for a unix socket, `Path`; on TLS `TlsVersion`, `Cipher`,
-//! `AlpnProtocol`, `Resumed`, `ServerName`; `DnsTime`, `TcpTime`, `TlsTime` where there was such a
-//! leg.
+//! `RemoteAddress`, `RemotePort` or, for a Unix socket, `Path`; with TLS `TlsVersion`, `Cipher`,
+//! `AlpnProtocol`, `Resumed`, `ServerName`; `DnsTime`, `TcpTime`, `TlsTime` for each leg that
+//! happened.
 //!
 //! # Disconnected payload
 //! Tagged values: `Reason`, `BytesWritten`, `BytesRead`, `Requests`, `Age`, and `Cause`, an error
-//! payload, where an error ended the connection.
+//! payload, if an error ended the connection.
 
 use std::time::Duration;
 
@@ -37,10 +38,10 @@ use crate::headers::{put_fields, put_line, put_number, read_fields, take_line};
 use crate::schema::{Completion, Field, HeadFlag, WireCloseReason};
 use crate::tagged::{put_f64, put_u32, put_with};
 
-/// `flags` of a `Data` record whose chunk lies in a slab.
+/// `flags` of a `Data` record whose chunk is in a slab.
 pub const DATA_IS_LARGE: u8 = 1;
 
-/// Which of the three records that carry a response head.
+/// Which of the three records with a response head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeadKind {
     /// The final head.
@@ -51,17 +52,17 @@ pub enum HeadKind {
     Upgrade,
 }
 
-/// What a response head came over.
+/// The connection a response head arrived on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Over {
     /// The connection had served a request before.
     pub reused: bool,
-    /// Number of the HTTP/2 stream; 0 where it is not told.
+    /// HTTP/2 stream id; 0 if not reported.
     pub stream: u32,
 }
 
-/// Appends a response head. HTTP/2 has no reason phrase (RFC 9113, section 8.3.2): the number of the
-/// stream has its place.
+/// Appends a response head. HTTP/2 has no reason phrase (RFC 9113, section 8.3.2): the stream id
+/// takes its place.
 pub fn put_head(
     out: &mut Vec<u8>,
     kind: HeadKind,
@@ -99,7 +100,7 @@ pub fn put_data(out: &mut Vec<u8>, target: Target, chunk: &[u8]) {
     });
 }
 
-/// Where a large chunk lies among the slabs that accompany the batch.
+/// Where a large chunk is in the slabs that accompany the batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InSlab {
     /// Which slab.
@@ -140,14 +141,14 @@ pub fn put_failure(out: &mut Vec<u8>, target: Target, error: &Error) {
     });
 }
 
-/// Appends a wish for request body bytes.
+/// Appends a request for request body bytes.
 pub fn put_pull(out: &mut Vec<u8>, target: Target, bytes: u32) {
     put_record(out, Completion::Pull as u8, 0, 0, target, |out| {
         out.extend_from_slice(&bytes.to_le_bytes());
     });
 }
 
-/// Appends a connection's beginning. `target`: pool and serial number.
+/// Appends a new connection. `target`: pool and serial number.
 pub fn put_connected(out: &mut Vec<u8>, target: Target, info: &ConnectInfo) {
     put_record(out, Completion::Connected as u8, 0, 0, target, |out| {
         let protocol = match info.protocol {
@@ -217,14 +218,14 @@ pub fn put_connect_failed(out: &mut Vec<u8>, target: Target, error: &Error) {
     });
 }
 
-/// Appends how many requests a connection takes at once. `target`: pool and serial number.
+/// Appends a connection's concurrency limit. `target`: pool and serial number.
 pub fn put_concurrency(out: &mut Vec<u8>, target: Target, streams: u32) {
     put_record(out, Completion::Concurrency as u8, 0, 0, target, |out| {
         out.extend_from_slice(&streams.to_le_bytes());
     });
 }
 
-/// Appends an answered PING. `target`: pool and serial number.
+/// Appends an acknowledged PING. `target`: pool and serial number.
 pub fn put_pong(out: &mut Vec<u8>, target: Target, round_trip: Duration) {
     let micros = u32::try_from(round_trip.as_micros()).unwrap_or(u32::MAX);
     put_record(out, Completion::Pong as u8, 0, 0, target, |out| {
@@ -232,7 +233,7 @@ pub fn put_pong(out: &mut Vec<u8>, target: Target, round_trip: Duration) {
     });
 }
 
-/// Appends a name that JavaScript is to resolve. `target`: pool and number of the look-up.
+/// Appends a name for JavaScript to resolve. `target`: pool and number of the lookup.
 pub fn put_lookup(out: &mut Vec<u8>, target: Target, host: &str) {
     put_record(out, Completion::Lookup as u8, 0, 0, target, |out| {
         out.extend_from_slice(host.as_bytes());
@@ -285,9 +286,9 @@ pub enum Completed<'a> {
     End(HeaderBlock),
     /// A failure: error payload.
     Error(&'a [u8]),
-    /// Wanted request body bytes.
+    /// Requested request body bytes.
     Pull(u32),
-    /// Payload of a connection's beginning.
+    /// Payload of a new connection.
     Connected(&'a [u8]),
     /// Payload of a connection's end.
     Disconnected(&'a [u8]),
@@ -295,9 +296,9 @@ pub enum Completed<'a> {
     ConnectFailed(&'a [u8]),
     /// The end of a pool.
     PoolClosed,
-    /// How many requests a connection takes at once.
+    /// How many concurrent requests a connection takes.
     Concurrency(u32),
-    /// An answered PING: microseconds that it took.
+    /// An acknowledged PING: its round trip in microseconds.
     Pong(u32),
     /// A name to resolve.
     Lookup(&'a str),
@@ -336,7 +337,8 @@ pub fn read_completion<'a>(
         Completion::Concurrency => Completed::Concurrency(Reader::new(payload).u32()?),
         Completion::Pong => Completed::Pong(Reader::new(payload).u32()?),
         Completion::Lookup => {
-            let host = std::str::from_utf8(payload).map_err(|_| Malformed("a name is no text"))?;
+            let host =
+                std::str::from_utf8(payload).map_err(|_| Malformed("a name is not UTF-8"))?;
             Completed::Lookup(host)
         }
     };
@@ -364,7 +366,7 @@ fn read_head<'a>(
         stream = std::str::from_utf8(&number)
             .ok()
             .and_then(|number| number.parse().ok())
-            .ok_or(Malformed("the number of a stream is not one"))?;
+            .ok_or(Malformed("a stream id is not a number"))?;
     }
     let head = ResponseHead {
         version,

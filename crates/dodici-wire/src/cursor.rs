@@ -1,11 +1,11 @@
 //! Bounds-checked reading and writing of little-endian numbers and padded byte strings.
 //!
-//! Every decoder of this crate reads through [`Reader`], so malformed input is an error and never
-//! a panic. Knows nothing of records.
+//! Every decoder of this crate reads through [`Reader`], so malformed input is an error and never a
+//! panic. Must not know records.
 
 use std::fmt;
 
-/// Why bytes could not be read: which part of the layout they contradict.
+/// Why bytes could not be decoded: the part of the layout they violate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("malformed boundary data: {0}")]
 pub struct Malformed(pub &'static str);
@@ -22,7 +22,7 @@ impl<'a> Reader<'a> {
         Self { rest: bytes }
     }
 
-    /// Bytes not read yet.
+    /// Number of unread bytes.
     pub fn remaining(&self) -> usize {
         self.rest.len()
     }
@@ -42,7 +42,7 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    /// Everything that is left.
+    /// All remaining bytes.
     pub fn take_rest(&mut self) -> &'a [u8] {
         std::mem::take(&mut self.rest)
     }
@@ -90,7 +90,7 @@ impl fmt::Debug for Reader<'_> {
     }
 }
 
-/// Zero bytes that bring a string of `len` bytes to a multiple of four.
+/// Zero bytes that pad a string of `len` bytes to a multiple of four.
 pub const fn padding(len: usize) -> usize {
     len.wrapping_neg() & 3
 }

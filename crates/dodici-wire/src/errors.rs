@@ -1,12 +1,11 @@
-//! The one table from engine errors to the codes that JavaScript knows, and the error payload.
+//! The only mapping from engine errors to the codes JavaScript knows, and the error payload.
 //!
 //! # Error payload
 //! Tagged values (see [`Field`]): `Code`, `Phase` and `Message` always; `SystemCode`, `Errno`,
 //! `Syscall`, `Address`, `Port`, `Hostname` for failures of the system, of TLS and of the parser;
-//! `LocalAddress`, `LocalPort`, `RemoteAddress`, `RemotePort`, `BytesWritten`, `BytesRead` where a
-//! socket failed; the code of RFC 9113 as `Errno` where a stream was reset; one `Attempt`, itself an
-//! error payload, for each address that was tried in vain, or for the failure behind one of a
-//! proxy.
+//! `LocalAddress`, `LocalPort`, `RemoteAddress`, `RemotePort`, `BytesWritten`, `BytesRead` if a
+//! socket failed; RFC 9113's error code as `Errno` if a stream was reset; one `Attempt`, itself an
+//! error payload, for each address that failed, or for the cause of a proxy's failure.
 
 use std::net::SocketAddr;
 
@@ -39,7 +38,7 @@ pub const fn error_code(kind: ErrorKind) -> ErrorCode {
         ErrorKind::Socket => ErrorCode::Socket,
         ErrorKind::StreamReset(_) => ErrorCode::StreamReset,
         ErrorKind::Unserved => ErrorCode::Unserved,
-        // `Internal`, and whatever kind this table has not heard of yet.
+        // `Internal`, and any kind that is not in this table yet.
         _ => ErrorCode::Internal,
     }
 }
@@ -94,7 +93,7 @@ pub(crate) fn put_text(out: &mut Vec<u8>, field: Field, text: &str) {
     }
 }
 
-/// Appends the two ends of a socket, as far as they are known.
+/// Appends the local and remote address of a socket, as far as they are known.
 pub(crate) fn put_addresses(
     out: &mut Vec<u8>,
     local: Option<SocketAddr>,

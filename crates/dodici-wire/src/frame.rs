@@ -1,11 +1,11 @@
-//! The frame that both directions share: sixteen bytes of header, the payload, padding.
+//! The record frame of both directions: a header of sixteen bytes, the payload, padding.
 //!
-//! `submission` and `completion` put their payloads into it. What a kind means is their business.
+//! `submission` and `completion` put their payloads into it. It must not know what kinds mean.
 
 use crate::cursor::{Malformed, Reader, pad, padding};
 use crate::schema::RECORD_HEADER;
 
-/// Whom a record is about: a request, or in pool records the pool and a connection's number.
+/// What a record is about: a request, or in pool records the pool and a connection's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
     /// Session slot, or pool id.
@@ -19,13 +19,13 @@ pub struct Target {
 pub struct Header {
     /// `Submission` or `Completion` number.
     pub kind: u8,
-    /// Bits, by kind.
+    /// Bits; meaning depends on the kind.
     pub flags: u8,
-    /// Small number, by kind.
+    /// Small number; meaning depends on the kind.
     pub aux: u16,
-    /// Whom the record is about.
+    /// What the record is about.
     pub target: Target,
-    /// Bytes of payload, padding not counted.
+    /// Bytes of payload, excluding padding.
     pub len: u32,
 }
 
@@ -50,7 +50,7 @@ impl Header {
     }
 }
 
-/// Counts the records in `bytes` and checks that they fill it exactly. Payloads are not looked at.
+/// Counts the records in `bytes` and checks that they fill it exactly. Does not examine payloads.
 pub fn count_records(bytes: &[u8]) -> Result<u32, Malformed> {
     let mut reader = Reader::new(bytes);
     let mut records = 0;
@@ -62,7 +62,7 @@ pub fn count_records(bytes: &[u8]) -> Result<u32, Malformed> {
     Ok(records)
 }
 
-/// Appends one record whose payload `payload` appends.
+/// Appends one record; `payload` appends its payload.
 pub(crate) fn put_record(
     out: &mut Vec<u8>,
     kind: u8,

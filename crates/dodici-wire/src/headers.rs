@@ -1,7 +1,7 @@
-//! Field lists: `name LF value LF`, repeated; names and values as they stood on the wire.
+//! Field lists: `name LF value LF`, repeated; names and values as received.
 //!
-//! JavaScript reads a list with one latin1 decode and slices it at the line feeds, which is why
-//! none can be left inside a name or a value.
+//! JavaScript decodes a list with one latin1 conversion and splits it at line feeds, so names and
+//! values cannot contain any.
 
 use dodici_pool::HeaderBlock;
 
@@ -16,8 +16,8 @@ pub fn put_fields(out: &mut Vec<u8>, fields: &HeaderBlock) {
     }
 }
 
-/// Appends `text` and a line feed. A line feed inside `text` becomes a space: the readers of both
-/// protocols refuse it long before, and if one ever let it through, it must not become a field.
+/// Appends `text` and a line feed. A line feed inside `text` becomes a space: both protocols'
+/// parsers reject it long before, and if one ever let it through, it must not become a field.
 pub(crate) fn put_line(out: &mut Vec<u8>, text: &[u8]) {
     let start = out.len();
     out.extend_from_slice(text);
@@ -57,7 +57,7 @@ pub fn read_fields(bytes: &[u8]) -> Result<HeaderBlock, Malformed> {
     Ok(fields)
 }
 
-/// Takes the bytes up to the next line feed, and the line feed.
+/// Consumes the bytes up to and including the next line feed, and returns them without it.
 pub(crate) fn take_line<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], Malformed> {
     let end = rest
         .iter()

@@ -1,11 +1,11 @@
-//! One number for the whole schema. The generator writes it into `generated.ts`, the addon exports
-//! it, and `node/src/native` compares the two before any other call.
+//! A hash of the whole schema. The generator writes it into `generated.ts`, the addon exports it,
+//! and `node/src/native` compares the two before any other call.
 
 use crate::schema::TABLES;
 
 /// FNV-1a (32 bits) over every table's name, entry names and numbers.
 ///
-/// A hash and not a version number, because nobody forgets to raise it.
+/// A hash rather than a version number, because it cannot be forgotten.
 pub const fn layout_hash() -> u32 {
     let mut hash = OFFSET_BASIS;
     let mut table = 0;
@@ -27,7 +27,7 @@ pub const fn layout_hash() -> u32 {
 const OFFSET_BASIS: u32 = 0x811c_9dc5;
 const PRIME: u32 = 0x0100_0193;
 
-/// The zero byte keeps `("ab", "c")` and `("a", "bc")` apart.
+/// The zero byte distinguishes `("ab", "c")` from `("a", "bc")`.
 const fn text(hash: u32, value: &str) -> u32 {
     bytes(bytes(hash, value.as_bytes()), &[0])
 }

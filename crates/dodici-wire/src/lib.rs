@@ -1,12 +1,12 @@
 //! Records that cross the boundary between JavaScript and Rust.
 //!
 //! - [`schema`]: the numbers both sides share, and the frame of a record.
-//! - [`layout_hash()`]: one number for all of them, compared when the addon is loaded.
+//! - [`layout_hash()`]: a hash of all of them, compared when the addon is loaded.
 //! - [`submission`]: JavaScript to Rust. [`completion`]: Rust to JavaScript.
-//! - [`options`]: what a pool is made of. [`errors`]: how an error looks to JavaScript.
-//! - [`cursor`], [`frame`], [`tagged`], [`headers`]: the layouts these share.
+//! - [`options`]: a pool's options. [`errors`]: the payload of errors.
+//! - [`cursor`], [`frame`], [`tagged`], [`headers`]: shared layouts.
 //!
-//! Nothing here does I/O or knows Node; the addon in `node/native` does both.
+//! Nothing here does I/O or depends on Node; the addon in `node/native` does both.
 #![forbid(unsafe_code)]
 
 pub mod completion;

@@ -1,18 +1,18 @@
 //! Submissions: records from JavaScript to Rust.
 //!
-//! The addon copies a flush once into a [`Bytes`] and reads it with [`submissions`]; heads, bodies
-//! and chunks are slices of it. The functions `put_*` are what `node/src/wire` does in TypeScript;
-//! here they serve tests and the golden vectors.
+//! The addon turns a flush into one [`Bytes`] and decodes it with [`submissions`]; heads, bodies
+//! and chunks are slices of it. The `put_*` functions do what `node/src/wire` does in TypeScript;
+//! here they serve tests and golden vectors.
 //!
 //! # Protocol
-//! - A slot is JavaScript's from `Dispatch` until `End` or `Error` came, after `Cancel` as well. A
-//!   record for a generation that is over is ignored.
-//! - `BodyChunk` answers `Pull`; `BodyEnd` may come at any time after the last chunk. With
+//! - A slot belongs to JavaScript from `Dispatch` until `End` or `Error`, also after `Cancel`. A
+//!   record for a past generation is ignored.
+//! - `BodyChunk` follows `Pull`; `BodyEnd` may come at any time after the last chunk. With
 //!   [`BODY_IS_SHORT`] it says that the rest of the declared length will never come.
-//! - `Credit` gives back body bytes, those of `Data` records, after the handler has seen them, and
-//!   says whether the handler is paused.
-//! - A pool's id is chosen by JavaScript and never used twice in one environment. Its records and
-//!   those of its requests go to I/O thread `id % threads`.
+//! - `Credit` returns body bytes of `Data` records once the handler has seen them, and says whether
+//!   the handler is paused.
+//! - JavaScript chooses a pool's id and never reuses it in one environment. Its records and those
+//!   of its requests go to I/O thread `id % threads`.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -28,11 +28,11 @@ use crate::schema::{
     CreditFlag, DEFAULT_TIMEOUT, DispatchFlag, RECORD_HEADER, Submission, WireBody,
 };
 
-/// `flags` of a `BodyEnd` record that leaves a declared length unfulfilled, as
+/// `flags` of a `BodyEnd` record that ends before the declared length, as
 /// `strictContentLength: false` allows.
 pub const BODY_IS_SHORT: u8 = 1;
 
-/// `flags` of a `LookupAnswer` record that tells of a failure.
+/// `flags` of a `LookupAnswer` record that reports a failure.
 pub const LOOKUP_FAILED: u8 = 1;
 
 /// One decoded submission.
@@ -53,16 +53,16 @@ pub enum Submitted {
     BodyLeft,
     /// Abort the request.
     Cancel,
-    /// Body bytes given back, and whether the handler is paused from now on.
+    /// Body bytes returned, and whether the handler is paused from now on.
     Credit {
-        /// Bytes that it has taken; may be 0.
+        /// Bytes it has consumed; may be 0.
         bytes: u32,
-        /// Takes nothing more until the next `Credit` that says otherwise.
+        /// Accepts nothing more until the next `Credit` that says otherwise.
         paused: bool,
     },
-    /// Make a pool of these options, see [`options`](crate::options).
+    /// Create a pool with these options, see [`options`](crate::options).
     PoolCreate(Bytes),
-    /// From now on the pool's connections are made by these options.
+    /// Open the pool's connections with these options from now on.
     PoolConfigure(Bytes),
     /// Close the pool.
     PoolClose,
@@ -70,22 +70,22 @@ pub enum Submitted {
     PoolDestroy,
     /// Open a connection if the pool has none.
     PoolConnect,
-    /// Requests at once on an HTTP/1.1 connection from now on; 0 for one that serves once.
+    /// Set the pipelining depth; 0 means one request per connection.
     PoolPipelining(u32),
     /// Close the connection with this serial number.
     ConnectionDestroy,
-    /// End the connection with this serial number as a request does that is cancelled.
+    /// End the connection with this serial number as cancelling a written request does.
     ConnectionGiveUp,
-    /// What a look-up has found, or the number of its error.
+    /// The result of a lookup, or the number of its error.
     LookupAnswer(Result<Vec<FoundAddress>, u32>),
 }
 
-/// An address that a look-up has found.
+/// An address returned by a lookup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundAddress {
     /// The address itself.
     pub ip: IpAddr,
-    /// Name or number of the interface that an IPv6 address belongs to (RFC 4007, `fe80::1%lo`).
+    /// Zone of an IPv6 address: the name or number of an interface (RFC 4007, `fe80::1%lo`).
     pub zone: Option<String>,
 }
 
@@ -104,19 +104,19 @@ impl fmt::Display for FoundAddress {
     }
 }
 
-/// What the slot of a submission numbers.
+/// What the slot of a submission identifies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
-    /// A request, or the byte stream that it has left behind.
+    /// A request, or the byte stream that replaced it.
     Request,
     /// A pool.
     Pool,
-    /// A look-up of a pool; the generation is its number.
+    /// A lookup of a pool; the generation is its number.
     Lookup,
 }
 
 impl Subject {
-    /// What a record of this kind is about. One of no kind that is known is about nothing: `None`.
+    /// What a record of this kind is about; `None` for an unknown kind.
     pub fn of(kind: u8) -> Option<Self> {
         Some(match Submission::from_wire(kind)? {
             Submission::Dispatch
@@ -141,9 +141,9 @@ impl Subject {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{error}")]
 pub struct BadRecord {
-    /// Its header; `None` if not even that could be read, and then no record follows.
+    /// Its header; `None` if not even that could be read, in which case no record follows.
     pub header: Option<Header>,
-    /// What is wrong.
+    /// The error.
     pub error: Malformed,
 }
 
@@ -233,7 +233,7 @@ fn decode_dispatch(header: &Header, mut payload: Bytes) -> Result<Submitted, Mal
     let body = match WireBody::from_wire(header.aux).ok_or(Malformed("unknown body kind"))? {
         WireBody::Full => {
             if reader.remaining() as u64 != body_len {
-                return Err(Malformed("a body is not as long as it says"));
+                return Err(Malformed("a body's length differs from its header"));
             }
             BodyKind::Full(payload.split_off(head_end))
         }
@@ -273,12 +273,12 @@ fn decode_dispatch(header: &Header, mut payload: Bytes) -> Result<Submitted, Mal
 }
 
 fn read_addresses(payload: &[u8]) -> Result<Vec<FoundAddress>, Malformed> {
-    let text = std::str::from_utf8(payload).map_err(|_| Malformed("an address is no text"))?;
+    let text = std::str::from_utf8(payload).map_err(|_| Malformed("an address is not UTF-8"))?;
     text.lines().map(read_address).collect()
 }
 
 fn read_address(line: &str) -> Result<FoundAddress, Malformed> {
-    let bad = |_| Malformed("no IP address");
+    let bad = |_| Malformed("not an IP address");
     Ok(match line.split_once('%') {
         None => line.parse::<IpAddr>().map_err(bad)?.into(),
         Some((ip, zone)) => FoundAddress {

@@ -1,12 +1,12 @@
 //! Tagged values: `u16 tag`, `u16 zero`, `u32 length`, value, padded to four bytes.
 //!
-//! The form of pool options and of the payloads that describe errors and connections.
+//! Used for pool options and for the payloads that describe errors and connections.
 
 use std::fmt::{self, Write as _};
 
 use crate::cursor::{Malformed, Reader, pad};
 
-/// Reads tagged values one after the other.
+/// Iterator over tagged values.
 #[derive(Clone, Debug)]
 pub struct TaggedReader<'a> {
     reader: Reader<'a>,
@@ -33,7 +33,7 @@ impl<'a> TaggedReader<'a> {
 impl<'a> Iterator for TaggedReader<'a> {
     type Item = Result<(u16, &'a [u8]), Malformed>;
 
-    /// The next tag and value; after an error the end.
+    /// The next tag and value; nothing follows an error.
     fn next(&mut self) -> Option<Self::Item> {
         if self.reader.is_empty() {
             return None;
@@ -79,7 +79,7 @@ pub(crate) fn put_display(out: &mut Vec<u8>, tag: u16, value: impl fmt::Display)
         }
     }
     put_with(out, tag, |out| {
-        // Writing into a Vec does not fail; a `Display` that does would leave a shorter text.
+        // Writing to a Vec does not fail; a failing `Display` would leave a truncated text.
         let _ = write!(Text(out), "{value}");
     });
 }

@@ -5,24 +5,24 @@ use std::fmt;
 /// Why a connection was closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CloseReason {
-    /// Its keep-alive time ran out while it was at rest.
+    /// Its keep-alive timeout expired while it was idle.
     IdleTimeout,
     /// It reached `client_ttl`.
     Expired,
     /// It served `max_requests_per_client` requests.
     MaxRequests,
-    /// A message asked for it (`connection: close`, HTTP/1.0, body until close), or the request
-    /// set `reset`, or the response ended before the request body was sent.
+    /// A message required it (`connection: close`, HTTP/1.0, a body delimited by the close), or the
+    /// request set `reset`, or the response ended before the request body was sent.
     NotReusable,
     /// The peer closed it.
     PeerClosed,
-    /// Bytes came while no request was in flight.
+    /// Bytes arrived while no request was in flight.
     UnsolicitedData,
-    /// The peer broke the protocol.
+    /// The peer violated the protocol.
     ProtocolError,
     /// The transport failed.
     IoError,
-    /// A deadline of the exchange passed.
+    /// A timeout of the exchange expired.
     Timeout,
     /// The caller aborted the exchange.
     Aborted,
@@ -37,7 +37,7 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    /// Stable lower-case name, used in logs and in JavaScript.
+    /// Stable lower-case name, used in logs and JavaScript.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::IdleTimeout => "idle timeout",

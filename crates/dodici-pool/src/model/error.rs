@@ -1,8 +1,8 @@
 //! The one error type of the engine: what went wrong, in which phase, and whether a replay is safe.
 //!
 //! Kinds are grouped by who is at fault. `dodici-wire` maps each kind to the `UND_ERR_*` or Node
-//! code and class that JavaScript sees. Cloning is cheap, so one failed connection attempt can
-//! fail several requests with the same error.
+//! code and class that JavaScript sees. Cloning is cheap, so a failed connection attempt can fail
+//! several requests with the same error.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,21 +18,21 @@ pub enum ErrorKind {
     // --- the caller ---
     /// The request cannot be sent as given.
     InvalidRequest,
-    /// The body's length is not the declared one.
+    /// The request body's length differs from the declared one.
     RequestContentLengthMismatch,
     /// The source of the request body failed.
     RequestBody,
     /// The caller aborted.
     Aborted,
-    // --- this side ---
+    // --- this library ---
     /// The pool was destroyed.
     Destroyed,
     /// The pool is closed to new requests.
     Closed,
-    /// A bug here: a task panicked.
+    /// A bug in this library: a task panicked.
     Internal,
-    // --- the way there ---
-    /// Connecting took longer than allowed.
+    // --- connecting ---
+    /// Connecting timed out.
     ConnectTimeout,
     /// The name did not resolve.
     Resolve,
@@ -40,41 +40,41 @@ pub enum ErrorKind {
     Connect,
     /// The TLS handshake or certificate verification failed.
     Tls,
-    /// The proxy answered `CONNECT` with another status than 200.
+    /// The proxy responded to `CONNECT` with a status other than 200.
     ProxyRefused {
-        /// The status: 407 asks for credentials (RFC 9110, section 15.5.8).
+        /// The status; 407 asks for credentials (RFC 9110, section 15.5.8).
         status: u16,
     },
-    /// The proxy's certificate is for other names; [`Error::attempts`] has the refusal itself.
+    /// The proxy's certificate is for other names; [`Error::attempts`] has the verification error.
     ProxyTls,
-    /// The proxy broke off before the way was open; [`Error::attempts`] has the failure itself.
+    /// The proxy hung up before the tunnel was open; [`Error::attempts`] has the socket error.
     ProxyConnection,
-    /// The proxy refused in SOCKS, or does not speak it. [`SystemDetail::code`] says which.
+    /// The proxy refused via SOCKS, or does not speak it. [`SystemDetail::code`] says which.
     Socks,
     // --- the peer ---
-    /// No response head in time.
+    /// The response head did not arrive in time.
     HeadersTimeout,
-    /// The body fell silent.
+    /// The body stalled.
     BodyTimeout,
-    /// The response head is larger than allowed.
+    /// The response head exceeds the limit.
     HeadersOverflow,
-    /// The response body's length is not the declared one.
+    /// The response body's length differs from the declared one.
     ResponseContentLengthMismatch,
-    /// The response body is larger than allowed.
+    /// The response body exceeds the limit.
     ResponseExceededMaxSize,
     /// The response is not valid HTTP.
     Parse(ParseErrorCode),
     /// The connection failed or ended early.
     Socket,
-    /// An HTTP/2 stream was reset, by the peer or because of it, with this code (RFC 9113,
+    /// An HTTP/2 stream was reset with this code, by the peer or because of it (RFC 9113,
     /// section 7).
     StreamReset(u32),
-    /// The peer is well but does not serve the request: it goes away in an orderly manner, ended
-    /// the stream without a response, or does not support what was asked.
+    /// The peer is healthy but does not serve the request: it is shutting down gracefully, ended
+    /// the stream without a response, or does not support the request.
     Unserved,
 }
 
-/// Which rule of HTTP/1.1 a response broke. The names are llhttp's, as undici reports them.
+/// The HTTP/1.1 rule that a response violated. The names are llhttp's, as reported by undici.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ParseErrorCode {
     /// The connection ended inside a message.
@@ -123,15 +123,15 @@ impl ParseErrorCode {
     }
 }
 
-/// Whether sending the request again could execute it twice.
+/// Whether resending the request could execute it twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Replay {
-    /// Never reached the peer: any request may be sent again.
+    /// Never reached the peer: any request may be resent.
     Unsent,
-    /// May have reached the peer: only idempotent requests may be sent again, and only if the
-    /// connection had served a request before (the peer may just have closed it at rest).
+    /// May have reached the peer: only idempotent requests may be resent, and only if the
+    /// connection had served a request before (the peer may just have closed it while it was idle).
     IfIdempotentAndReused,
-    /// Not to be sent again.
+    /// Must not be resent.
     Never,
 }
 
@@ -140,9 +140,9 @@ pub enum Replay {
 pub struct SystemDetail {
     /// Node's code: `ECONNREFUSED`, `ENOTFOUND`, `ERR_TLS_CERT_ALTNAME_INVALID`, …
     pub code: Cow<'static, str>,
-    /// Negative errno as libuv reports it; 0 where there is none.
+    /// Negative errno as libuv reports it; 0 if there is none.
     pub errno: i32,
-    /// `connect`, `getaddrinfo`, `read`, `write`; empty where there is none.
+    /// `connect`, `getaddrinfo`, `read`, `write`; empty if there is none.
     pub syscall: Cow<'static, str>,
     /// Address or path that was tried.
     pub address: Option<String>,
@@ -182,7 +182,7 @@ struct Inner {
 }
 
 impl Error {
-    /// An error that forbids a replay; use [`Error::with_replay`] to say otherwise.
+    /// An error that forbids a replay, unless [`Error::with_replay`] says otherwise.
     pub fn new(kind: ErrorKind, phase: Phase, message: impl Into<Cow<'static, str>>) -> Self {
         Self(Arc::new(Inner {
             kind,
@@ -201,7 +201,7 @@ impl Error {
         self
     }
 
-    /// Sets whether the request may be sent again.
+    /// Sets whether the request may be resent.
     #[must_use]
     pub fn with_replay(self, replay: Replay) -> Self {
         self.map(|inner| inner.replay = replay)
@@ -225,7 +225,7 @@ impl Error {
         self.map(|inner| inner.socket = Some(socket))
     }
 
-    /// Adds the failures of the addresses that were tried, in order.
+    /// Adds the failures of the attempted addresses, in order.
     #[must_use]
     pub fn with_attempts(self, attempts: Vec<Error>) -> Self {
         self.map(|inner| inner.attempts = attempts)
@@ -242,17 +242,17 @@ impl Error {
         self.0.kind
     }
 
-    /// In which phase.
+    /// The phase it happened in.
     pub fn phase(&self) -> Phase {
         self.0.phase
     }
 
-    /// Whether the request may be sent again.
+    /// Whether the request may be resent.
     pub fn replay(&self) -> Replay {
         self.0.replay
     }
 
-    /// One sentence for people, without credentials.
+    /// A human-readable sentence without credentials.
     pub fn message(&self) -> &str {
         &self.0.message
     }
@@ -267,7 +267,7 @@ impl Error {
         self.0.socket.as_ref()
     }
 
-    /// Failures of the single addresses, in order.
+    /// Failures of the individual addresses, in order.
     pub fn attempts(&self) -> &[Error] {
         &self.0.attempts
     }

@@ -1,4 +1,4 @@
-//! What a pool reports of its connections.
+//! Events a pool reports about its connections.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use super::error::Error;
 use super::id::ConnId;
 use super::proxy::ProxyInfo;
 
-/// Which protocol the peers agreed on.
+/// The protocol a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {
     /// HTTP/1.1 or HTTP/1.0.
@@ -18,7 +18,7 @@ pub enum Protocol {
     Http2,
 }
 
-/// How long each leg of making a connection took; `None` where a leg did not happen.
+/// How long each leg of connecting took; `None` for a leg that did not happen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConnectTimings {
     /// Name resolution.
@@ -27,7 +27,7 @@ pub struct ConnectTimings {
     pub tcp: Option<Duration>,
     /// TLS handshake with the origin.
     pub tls: Option<Duration>,
-    /// All of it, first leg to last.
+    /// All legs together.
     pub total: Duration,
 }
 
@@ -44,50 +44,50 @@ pub struct TlsInfo {
     pub resumed: bool,
     /// Server name sent in SNI.
     pub server_name: Option<String>,
-    /// The server's own certificate, DER; `None` unless the pool's user asked for it.
+    /// The server's certificate, DER; `None` unless the pool's user asked for it.
     pub peer_certificate: Option<Arc<Vec<u8>>>,
 }
 
-/// Details of a connection that was just made.
+/// Details of a connection that was just opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectInfo {
-    /// Local address; `None` for a unix socket.
+    /// Local address; `None` for a Unix socket.
     pub local: Option<SocketAddr>,
-    /// Remote address, the proxy's where there is one; `None` for a unix socket.
+    /// Remote address, or the proxy's if there is one; `None` for a Unix socket.
     pub remote: Option<SocketAddr>,
-    /// Path of the unix socket, if it is one.
+    /// Path of the Unix socket, if it is one.
     pub path: Option<String>,
     /// Protocol spoken.
     pub protocol: Protocol,
     /// TLS with the origin; `None` without TLS.
     pub tls: Option<TlsInfo>,
-    /// What the proxy answered; `None` without a proxy. Boxed, because that is the usual case.
+    /// The proxy's response; `None` without a proxy. Boxed, because that is the usual case.
     pub proxy: Option<Box<ProxyInfo>>,
     /// Timings.
     pub timings: ConnectTimings,
 }
 
-/// Account of a connection that ended.
+/// Summary of a connection that ended.
 #[derive(Clone, Debug)]
 pub struct DisconnectInfo {
     /// Why.
     pub reason: CloseReason,
-    /// The error that ended it, where there was one.
+    /// The error that ended it, if there was one.
     pub error: Option<Error>,
-    /// Bytes received, TLS records not counted.
+    /// Bytes received, excluding TLS overhead.
     pub bytes_read: u64,
-    /// Bytes sent, TLS records not counted.
+    /// Bytes sent, excluding TLS overhead.
     pub bytes_written: u64,
-    /// Requests answered.
+    /// Responses received.
     pub requests: u64,
     /// Time since the connect event.
     pub age: Duration,
 }
 
-/// One event of a pool, in the order in which things happened.
+/// One event of a pool, in the order in which they happened.
 ///
-/// Exactly one `Disconnected` follows each `Connected`. A request that a dying connection was
-/// serving fails before the `Disconnected`, and the queue moves on after it, as in undici.
+/// Exactly one `Disconnected` follows each `Connected`. As in undici, the requests a failing
+/// connection was serving fail before its `Disconnected`, and the queue continues after it.
 #[derive(Clone, Debug)]
 #[expect(
     clippy::large_enum_variant,
@@ -96,43 +96,43 @@ pub struct DisconnectInfo {
 pub enum Event {
     /// A connection is ready.
     Connected {
-        /// Which.
+        /// The connection.
         conn: ConnId,
         /// Details.
         info: ConnectInfo,
     },
     /// A connection ended.
     Disconnected {
-        /// Which.
+        /// The connection.
         conn: ConnId,
         /// Details.
         info: DisconnectInfo,
     },
-    /// A connection could not be made.
+    /// A connection could not be opened.
     ConnectFailed {
-        /// Which it would have been.
+        /// The id it would have had.
         conn: ConnId,
-        /// Why not.
+        /// Why.
         error: Error,
     },
-    /// An HTTP/2 connection takes this many requests at once from now on, perhaps none. Until the
-    /// peer has said, it takes one.
+    /// An HTTP/2 connection takes this many concurrent requests from now on, possibly none. Until
+    /// the peer has announced its limit, it takes one.
     Concurrency {
-        /// Which.
+        /// The connection.
         conn: ConnId,
         /// How many.
         streams: u32,
     },
-    /// The peer of an HTTP/2 connection has answered one of the PINGs that
+    /// The peer of an HTTP/2 connection has acknowledged one of the PINGs that
     /// [`Http2Config::ping_interval`](super::config::Http2Config::ping_interval) asks for.
     Pong {
-        /// Which.
+        /// The connection.
         conn: ConnId,
-        /// Time from the PING's making to its answer.
+        /// Time from the PING to its acknowledgement.
         round_trip: Duration,
     },
     /// The pool has room for requests again.
     Drain,
-    /// The pool is closed or destroyed and its last connection is gone.
+    /// The pool is closed or destroyed, and its last connection is gone.
     Closed,
 }

@@ -1,8 +1,8 @@
 //! Ordered header fields exactly as they stood on the wire.
 //!
-//! A [`HeaderBlock`] owns one byte buffer and the ranges of names and values in it, in order,
-//! duplicates and letter case kept. It can be cleared and filled again without an allocation,
-//! which is how the connection's framing guard hands out every response head.
+//! A [`HeaderBlock`] owns one byte buffer and the ranges of names and values in it, preserving
+//! order, duplicates and letter case. It can be cleared and refilled without allocating, which is
+//! how the connection's framing guard produces every response head.
 
 use std::fmt;
 use std::ops::Range;
@@ -30,7 +30,7 @@ impl HeaderBlock {
         }
     }
 
-    /// Appends one field. The bytes are taken as they are.
+    /// Appends one field, without interpreting its bytes.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
         let name_start = self.bytes.len() as u32;
         self.bytes.extend_from_slice(name);
@@ -44,8 +44,8 @@ impl HeaderBlock {
         });
     }
 
-    /// Goes on with the last field's value: appends `more`, behind a space where neither is empty.
-    /// Without a field nothing is appended.
+    /// Extends the last field's value with `more`, separated by a space if neither is empty. Does
+    /// nothing if there is no field.
     pub fn extend_last(&mut self, more: &[u8]) {
         let Some(last) = self.fields.last_mut() else {
             return;
@@ -57,13 +57,13 @@ impl HeaderBlock {
         last.value_end = self.bytes.len() as u32;
     }
 
-    /// Forgets all fields and keeps the memory.
+    /// Removes all fields and keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.fields.clear();
     }
 
-    /// Number of fields, repeated names counted each time.
+    /// Number of fields, including repeated names.
     pub fn len(&self) -> usize {
         self.fields.len()
     }

@@ -1,4 +1,5 @@
-//! Identifiers of the pool's inhabitants: a slot and a generation, so that a stale id is detected.
+//! Identifiers of requests and connections: a slot and a generation, so that a stale id is
+//! detected.
 
 use std::fmt;
 
@@ -9,7 +10,7 @@ macro_rules! slot_id {
         pub struct $name {
             /// Index in the owner's table.
             pub slot: u32,
-            /// How often that slot was handed out before.
+            /// How many times that slot was used before.
             pub generation: u32,
         }
 

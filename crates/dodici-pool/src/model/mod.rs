@@ -1,4 +1,4 @@
-//! Vocabulary types: plain values that every crate of dodici shares.
+//! Plain values shared by all of dodici's crates.
 
 pub mod close_reason;
 pub mod config;

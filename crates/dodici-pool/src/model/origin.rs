@@ -1,4 +1,4 @@
-//! Where requests go: scheme, host and port, and the key under which connections may be shared.
+//! Where requests go: scheme, host and port, and the key that decides which connections they share.
 //!
 //! Read by every layer. Knows nothing of URLs beyond these three parts.
 
@@ -17,7 +17,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// Port used where the URL names none.
+    /// Port used if the URL has none.
     pub const fn default_port(self) -> u16 {
         match self {
             Self::Http => 80,
@@ -34,7 +34,7 @@ impl Scheme {
     }
 }
 
-/// Scheme, host and port (RFC 6454). The host is lower-case; an IPv6 address carries no brackets.
+/// Scheme, host and port (RFC 6454). The host is lower-case; an IPv6 address has no brackets.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Origin {
     /// Scheme.
@@ -46,7 +46,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Builds an origin; lower-cases the host and strips the brackets of an IPv6 literal.
+    /// Creates an origin; lower-cases the host and strips the brackets of an IPv6 literal.
     pub fn new(scheme: Scheme, host: &str, port: u16) -> Self {
         let bare = host
             .strip_prefix('[')

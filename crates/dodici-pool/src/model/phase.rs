@@ -11,10 +11,10 @@ pub enum Phase {
     Resolve,
     /// Connecting the socket.
     Connect,
-    /// Asking the proxy for the way.
+    /// Negotiating with the proxy.
     Proxy,
-    /// TLS handshake: the server has nothing in common with this side's hello, and said so before it
-    /// showed a certificate.
+    /// TLS handshake: the server supports nothing that our ClientHello offers, and rejected it
+    /// before showing a certificate.
     TlsHello,
     /// TLS handshake.
     TlsHandshake,

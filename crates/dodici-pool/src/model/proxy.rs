@@ -1,8 +1,8 @@
-//! The way to an origin through a proxy, for both faces.
+//! Connecting to an origin through a proxy.
 //!
 //! Part of [`ConnectConfig`](super::config::ConnectConfig) and so of the pool key: a connection is
 //! never shared between two proxies, nor between two users of one proxy. Read by the connector.
-//! Which origins go through which proxy is for the faces to say (`NO_PROXY` and the like).
+//! Which origins use which proxy (`NO_PROXY` and the like) is decided by the Node and reqwest APIs.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use std::time::Duration;
 use super::config::TlsConfig;
 use super::headers::HeaderBlock;
 
-/// A proxy and what is said to it.
+/// A proxy, its protocol and credentials.
 ///
-/// `Debug` shows neither credentials nor header values.
+/// `Debug` prints neither credentials nor header values.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Proxy {
-    /// What is spoken to it.
+    /// The protocol it speaks.
     pub protocol: ProxyProtocol,
     /// Its host name or address, IPv6 without brackets.
     pub host: String,
@@ -24,18 +24,18 @@ pub struct Proxy {
     /// TLS to the proxy itself; `None` for plain text. TLS to the origin, inside the tunnel, is
     /// [`ConnectConfig::tls`](super::config::ConnectConfig::tls), as without a proxy.
     pub tls: Option<TlsConfig>,
-    /// User name and password of SOCKS (RFC 1929; SOCKS4 takes the name alone). An HTTP proxy has
-    /// its credentials in a header: see [`ProxyProtocol::HttpTunnel`].
+    /// User name and password for SOCKS (RFC 1929; SOCKS4 uses only the name). For an HTTP proxy
+    /// they are in a header: see [`ProxyProtocol::HttpTunnel`].
     pub credentials: Option<ProxyCredentials>,
-    /// Longest time until the proxy is reached, its TLS included; the timeout of the whole
-    /// connection still holds. Default `None`: that one alone.
+    /// Timeout for reaching the proxy, including TLS to it, in addition to the connect timeout.
+    /// Default `None`: only the connect timeout.
     pub timeout: Option<Duration>,
-    /// Any 2xx opens a tunnel (RFC 9110, section 9.3.6). Default false: 200 alone, as in undici.
+    /// Any 2xx opens a tunnel (RFC 9110, section 9.3.6). Default false: only 200, as in undici.
     pub any_success: bool,
 }
 
 impl Proxy {
-    /// A proxy in plain text, without credentials.
+    /// A plaintext proxy without credentials.
     pub fn new(protocol: ProxyProtocol, host: impl Into<String>, port: u16) -> Self {
         Self {
             protocol,
@@ -60,27 +60,27 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// What is spoken to a proxy.
+/// Protocol of a proxy.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum ProxyProtocol {
-    /// HTTP without a tunnel: the proxy reads the requests (RFC 9112, section 3.2.2). The connector
-    /// only connects to the proxy; whoever writes the request head gives it the absolute URL and
-    /// the proxy's headers. For `http` origins only.
+    /// HTTP without a tunnel: the proxy forwards the requests (RFC 9112, section 3.2.2). The
+    /// connector only connects to the proxy; the author of the request head must give it the absolute
+    /// URL and the proxy's headers. For `http` origins only.
     HttpForward,
-    /// HTTP with a tunnel by `CONNECT` (RFC 9110, section 9.3.6), for `http` and `https` origins.
+    /// An HTTP `CONNECT` tunnel (RFC 9110, section 9.3.6), for `http` and `https` origins.
     HttpTunnel {
-        /// Fields of the `CONNECT` request in this order: `proxy-authorization`, `user-agent`, ….
-        /// Without a `host` among them, the origin's host and port go first.
+        /// Fields of the `CONNECT` request, in this order: `proxy-authorization`, `user-agent`, ….
+        /// If there is no `host` among them, the origin's host and port come first.
         headers: HeaderBlock,
     },
     /// SOCKS version 5 (RFC 1928).
     Socks5 {
-        /// Who resolves the origin's name.
+        /// Which side resolves the origin's name.
         resolve: SocksResolve,
     },
-    /// SOCKS version 4, or 4a where the proxy resolves. It knows IPv4 only.
+    /// SOCKS version 4, or 4a if the proxy resolves names. Supports IPv4 only.
     Socks4 {
-        /// Who resolves the origin's name.
+        /// Which side resolves the origin's name.
         resolve: SocksResolve,
     },
 }
@@ -96,13 +96,13 @@ impl fmt::Debug for ProxyProtocol {
     }
 }
 
-/// Who resolves the origin's name.
+/// Which side resolves the origin's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SocksResolve {
-    /// The proxy (`socks5h`, `socks4a`): no look-up of the name ever leaves this machine.
+    /// The proxy (`socks5h`, `socks4a`): no DNS query for the name leaves this machine.
     Proxy,
-    /// This machine (`socks5`, `socks4` in curl's and reqwest's reading): the proxy gets the first
-    /// address of the allowed families.
+    /// This machine (`socks5`, `socks4` in curl and reqwest): the proxy gets the first address of
+    /// an allowed family.
     Local,
 }
 
@@ -121,23 +121,23 @@ impl fmt::Debug for ProxyCredentials {
     }
 }
 
-/// What a proxy answered when a connection was made through it.
+/// A proxy's response when a connection was opened through it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProxyInfo {
-    /// Status and fields of the answer to `CONNECT`; `None` for other protocols.
+    /// Head of the response to `CONNECT`; `None` for other protocols.
     pub answer: Option<ProxyAnswer>,
     /// TLS to the proxy; `None` in plain text.
     pub tls: Option<super::event::TlsInfo>,
-    /// How long asking it took, TLS to it included.
+    /// How long negotiating with it took, including TLS to it.
     pub time: Duration,
 }
 
-/// The head of an answer to `CONNECT`.
+/// The head of a response to `CONNECT`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProxyAnswer {
-    /// 200, or any 2xx where [`Proxy::any_success`] allows it: every other answer is an error.
+    /// 200, or any 2xx if [`Proxy::any_success`] allows it: everything else is an error.
     pub status: u16,
-    /// Its fields as they stood on the wire.
+    /// Its fields as received.
     pub headers: HeaderBlock,
 }
 

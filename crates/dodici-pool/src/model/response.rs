@@ -30,7 +30,7 @@ pub struct ResponseHead {
 }
 
 impl ResponseHead {
-    /// Forgets the content and keeps the memory.
+    /// Clears the contents and keeps the memory.
     pub fn clear(&mut self) {
         self.version = Version::Http11;
         self.status = 0;

@@ -1,4 +1,4 @@
-//! What goes in and out of the pool: actions for its owner, and the values of its inputs.
+//! The pool's outputs (actions for its owner) and the values of its inputs.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,12 +6,12 @@ use std::time::Duration;
 use crate::model::close_reason::CloseReason;
 use crate::model::id::{ConnId, RequestId};
 
-/// What the pool wants its owner to do, in this order.
+/// What the owner must do, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Make a connection; answer with `handle_connected` or `handle_connect_failed`.
+    /// Open a connection; report `handle_connected` or `handle_connect_failed`.
     Connect(ConnId),
-    /// Write this request on this connection; answer with `handle_released`, `handle_unsent` or
+    /// Write this request to this connection; report `handle_released`, `handle_unsent` or
     /// `handle_closed`.
     Assign {
         /// Connection.
@@ -19,16 +19,16 @@ pub enum Action {
         /// Request.
         request: RequestId,
     },
-    /// Close this connection, or give up making it; answer with `handle_closed` (or with
-    /// `handle_connect_failed`, if it was not up yet).
+    /// Close this connection, or stop opening it; report `handle_closed` (or
+    /// `handle_connect_failed`, if it was not open yet).
     Close {
         /// Connection.
         conn: ConnId,
         /// Why.
         reason: CloseReason,
     },
-    /// This request waited for a connection that could not be made: settle it with the error
-    /// that was given to `handle_connect_failed`.
+    /// This request waited for a connection that could not be opened: settle it with the error of
+    /// that attempt.
     FailConnect(RequestId),
     /// This request was queued when the pool was destroyed: settle it.
     FailDestroyed(RequestId),
@@ -41,33 +41,33 @@ pub enum Action {
 /// What the pool must know of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Traits {
-    /// May share a connection with requests before it. False for whatever cannot be sent again
-    /// should one of those kill the connection: unsafe methods, and bodies that can be read once.
+    /// May share a connection with earlier requests. False for what cannot be resent if one of
+    /// those ends the connection: non-idempotent methods, and bodies that can be read only once.
     pub idempotent: bool,
-    /// Keeps later requests off its connection until its response head has come.
+    /// Keeps later requests off its connection until its response head has arrived.
     pub blocking: bool,
     /// Needs a connection of its own and leaves it unusable (CONNECT, Upgrade).
     pub exclusive: bool,
 }
 
-/// How an exchange left its connection.
+/// The state in which an exchange left its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It can serve again; the server's `Keep-Alive: timeout=` hint, if it gave one.
+    /// Reusable, with the server's `Keep-Alive: timeout=` hint, if any.
     Reusable {
         /// The hint.
         hint: Option<Duration>,
     },
-    /// Nothing of it was written: the connection is as it was, and its rest goes on.
+    /// Nothing was written: the connection is unchanged, and its idle time continues.
     Unwritten,
-    /// It cannot.
+    /// Not reusable.
     Finished(CloseReason),
 }
 
-/// Where a request was when its caller gave up.
+/// Where a request was when its caller aborted it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cancelled {
-    /// In the queue. It is off the books now.
+    /// In the queue, from which it is now removed.
     Queued,
     /// On this connection, where it stays until `handle_released`, `handle_unsent` or
     /// `handle_closed`.
@@ -76,7 +76,7 @@ pub enum Cancelled {
     Unknown,
 }
 
-/// Why a request was not taken.
+/// Why a request was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// The pool was closed.

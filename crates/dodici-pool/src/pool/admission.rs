@@ -1,9 +1,9 @@
-//! Who gets which connection, and when a connection is made.
+//! Which request gets which connection, and when a connection is opened.
 //!
-//! Strictly first come, first served: while the oldest request cannot be placed, none is. That
-//! one can always be placed on a connection at rest, so requests wait only while no connection
-//! rests. Called by the inputs of the pool; the rules of sharing are those of undici's
-//! `client-h1.js` (`busy()`), the rule of connecting is that of its `Pool`.
+//! Strictly first come, first served: while the oldest request cannot be assigned, none is. It can
+//! always be assigned to an idle connection, so requests wait only while none is idle. Called by
+//! the pool's inputs. The sharing rules are those of undici's `client-h1.js` (`busy()`), the
+//! connecting rule is that of its `Pool`.
 
 use super::action::{Action, Traits};
 use super::connection::{ConnState, Connection};
@@ -12,7 +12,7 @@ use crate::model::close_reason::CloseReason;
 use crate::model::id::{ConnId, RequestId};
 
 impl OriginPool {
-    /// Brings the pool to rest after an input: assigns, connects, closes, reports.
+    /// Brings the pool to a stable state after an input: assigns, connects, closes, reports.
     pub(super) fn settle(&mut self) {
         self.assign_queued();
         self.open_connections();
@@ -26,7 +26,7 @@ impl OriginPool {
         }
     }
 
-    /// Gives a connection without requests to the oldest queued request, or else lets it rest.
+    /// Assigns a connection without requests to the oldest queued request, or makes it idle.
     pub(super) fn offer(&mut self, conn: ConnId) {
         let room = self.conns.get(conn).is_some_and(|entry| entry.has_room());
         match self.requests.front() {
@@ -35,7 +35,7 @@ impl OriginPool {
         }
     }
 
-    /// Notes whether a busy connection can take one more request.
+    /// Records whether a busy connection can take one more request.
     pub(super) fn reopen(&mut self, conn: ConnId) {
         let Some(entry) = self.conns.get(conn) else {
             return;
@@ -53,7 +53,7 @@ impl OriginPool {
             .is_none_or(|limit| self.conns.len() < limit.get() as usize)
     }
 
-    /// Requests that the connections being made will take, as far as can be told before.
+    /// Estimate of the requests that the connections being opened will take.
     pub(super) fn expected_places(&self) -> usize {
         self.connecting as usize * self.expected as usize
     }
@@ -67,10 +67,10 @@ impl OriginPool {
         }
     }
 
-    /// A connection that can take this request now: one with a stream to spare, one at rest, or
-    /// else one to share.
+    /// A connection that can take this request now: one with a free stream, an idle one, or else
+    /// one to share.
     fn find_connection(&mut self, traits: Traits) -> Option<ConnId> {
-        // Streams are packed onto few connections, so that the others come to rest and close.
+        // Streams are packed onto few connections, so that the others become idle and close.
         while let Some(conn) = self.streams.front() {
             if !self.conns.get(conn)?.is_expired(self.now) {
                 return Some(conn);
@@ -128,7 +128,8 @@ impl OriginPool {
             self.connect();
         }
         if self.connect_wanted {
-            // A connection that is up or being made fulfils the wish; closing ones do not.
+            // An open or connecting connection satisfies the request to connect; closing ones do
+            // not.
             if self.conns.len() > self.closing as usize {
                 self.connect_wanted = false;
             } else if self.may_open() {
@@ -145,7 +146,7 @@ impl OriginPool {
         self.actions.push_back(Action::Connect(conn));
     }
 
-    /// A closing pool with an empty queue needs neither connections at rest nor new ones.
+    /// A closing pool with an empty queue needs neither idle connections nor new ones.
     fn close_surplus(&mut self) {
         while let Some(conn) = self.idle.front() {
             self.close(conn, CloseReason::PoolClosed);

@@ -34,19 +34,19 @@ use crate::model::id::{ConnId, RequestId};
 /// An input that is not drawn for the current state is ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ConnState {
-    /// Being made; counts against the limit.
+    /// Being opened; counts against the limit.
     Connecting,
-    /// Up and at rest.
+    /// Open and idle.
     Idle {
-        /// When it is closed unless it is used before; `None`: never.
+        /// When it is closed unless used before; `None`: never.
         until: Option<Instant>,
     },
-    /// Up, at least one request on it.
+    /// Open, with at least one request on it.
     Busy {
-        /// Whether one more request may join: it is then in the pool's list of shared ones.
+        /// Whether one more request may join: it is then in the pool's list of shareable ones.
         open: bool,
     },
-    /// Up, at least one request on it, and no further one will come.
+    /// Open, with at least one request on it, and accepting no more.
     Draining {
         /// Why it will be closed.
         reason: CloseReason,
@@ -62,27 +62,27 @@ pub(super) struct Connection {
     pub(super) state: ConnState,
     /// Requests on it, in the order of assignment.
     pub(super) running: List<RequestId>,
-    /// How many requests it carries at once.
+    /// How many concurrent requests it carries.
     pub(super) concurrency: u32,
-    /// Its requests are streams of their own (HTTP/2): none waits for, or fails with, another.
+    /// Its requests are separate streams (HTTP/2): none waits for, or fails with, another.
     pub(super) multiplexed: bool,
-    /// Streams that outlive their request (upgrades); each takes the place of a request.
+    /// Streams that outlive their request (upgrades); each occupies the place of a request.
     pub(super) pinned: u32,
-    /// How many requests it was given in all.
+    /// How many requests it has been assigned in total.
     pub(super) served: u32,
-    /// The blocking request whose response head has not come.
+    /// The blocking request whose response head has not arrived.
     pub(super) hold: Option<RequestId>,
-    /// How long it may rest.
+    /// How long it may stay idle.
     pub(super) rest: Duration,
-    /// From when on: when it came up, or something was last written to it and answered.
+    /// Since when: it was opened, or something was last written to it and answered.
     pub(super) rests_since: Option<Instant>,
-    /// From when on it takes no request; `None`: no such limit.
+    /// When it stops accepting requests; `None`: no such limit.
     pub(super) expires: Option<Instant>,
     links: Links<ConnId>,
 }
 
 impl Connection {
-    /// One that is being made.
+    /// A connection that is being opened.
     pub(super) fn connecting(rest: Duration) -> Self {
         Self {
             state: ConnState::Connecting,
@@ -105,17 +105,17 @@ impl Connection {
             && self.running.len() + (self.pinned as usize) < self.concurrency as usize
     }
 
-    /// Whether nothing is on it, neither a request nor what a request left open.
+    /// Whether nothing is on it, neither a request nor a stream that outlived one.
     pub(super) fn is_unused(&self) -> bool {
         self.running.is_empty() && self.pinned == 0
     }
 
-    /// Whether it has reached its greatest age.
+    /// Whether it has reached its maximum age.
     pub(super) fn is_expired(&self, now: Option<Instant>) -> bool {
         has_passed(self.expires, now)
     }
 
-    /// Why a connection at rest must not be used any more, if so.
+    /// Why an idle connection must no longer be used, if so.
     pub(super) fn rest_over(&self, now: Option<Instant>) -> Option<CloseReason> {
         match self.state {
             _ if self.is_expired(now) => Some(CloseReason::Expired),
@@ -124,12 +124,12 @@ impl Connection {
         }
     }
 
-    /// When a connection that is at rest must be closed.
+    /// When an idle connection must be closed.
     pub(super) fn rest_deadline(&self) -> Option<Instant> {
         if self.pinned > 0 {
             return None;
         }
-        // An instant beyond what the platform's clock can express never comes.
+        // An instant beyond the range of the platform's clock is never reached.
         let since = self.rests_since;
         let rested = since.and_then(|since| since.checked_add(self.rest));
         match (rested, self.expires) {

@@ -1,8 +1,8 @@
-//! Connections at rest: how long they may rest, and what ends it.
+//! Idle connections: how long they may stay idle, and when they close.
 //!
-//! The rest time follows the server's `Keep-Alive: timeout=` hint where it gave one. A connection
-//! must be closed here before the server closes it there, or a request could be written into a
-//! connection that is already gone; hence the threshold.
+//! The idle timeout follows the server's `Keep-Alive: timeout=` hint if there is one. A connection
+//! must be closed here before the server closes it, or a request could be written to a connection
+//! that is already gone; hence the threshold.
 
 use std::time::{Duration, Instant};
 
@@ -12,14 +12,14 @@ use crate::model::close_reason::CloseReason;
 use crate::model::id::ConnId;
 
 impl OriginPool {
-    /// Earliest time at which a connection at rest must be closed: then call
+    /// Earliest time at which an idle connection must be closed: then call
     /// [`handle_deadline`](Self::handle_deadline).
     pub fn next_deadline(&self) -> Option<Instant> {
         self.deadlines.first().map(|(at, _)| at)
     }
 
-    /// Time at which this connection must be closed if it stays at rest; `None` if it is not at
-    /// rest, or may rest for ever.
+    /// Time at which this connection must be closed if it stays idle; `None` if it is not idle, or
+    /// may stay idle forever.
     pub fn idle_deadline(&self, conn: ConnId) -> Option<Instant> {
         match self.conns.get(conn)?.state {
             ConnState::Idle { until } => until,
@@ -27,13 +27,13 @@ impl OriginPool {
         }
     }
 
-    /// Time from which on a connection that comes up now takes no further request.
+    /// When a connection opened now stops accepting requests.
     pub(super) fn expiry(&self) -> Option<Instant> {
         let ttl = self.config.client_ttl.filter(|ttl| !ttl.is_zero())?;
         self.now?.checked_add(ttl)
     }
 
-    /// A request has left a connection that can serve again. Its rest begins anew.
+    /// A request has left a reusable connection. Its idle time starts again.
     pub(super) fn after_exchange(&mut self, conn: ConnId, hint: Option<Duration>) {
         if let Some(entry) = self.conns.get_mut(conn) {
             entry.rests_since = self.now;
@@ -43,8 +43,8 @@ impl OriginPool {
         self.after_request(conn, rest, end);
     }
 
-    /// A request of which nothing was written has left a connection. The server counts from its last
-    /// response on, and so does the rest.
+    /// A request of which nothing was written has left a connection. The server counts from its
+    /// last response, and so does the idle time.
     pub(super) fn after_nothing(&mut self, conn: ConnId) {
         let Some(entry) = self.conns.get(conn) else {
             return;
@@ -54,7 +54,8 @@ impl OriginPool {
         self.after_request(conn, Some(entry.rest), end);
     }
 
-    /// A request has left a connection, which may rest so long, and takes no other for this reason.
+    /// A request has left a connection, which may stay idle this long, or must close for this
+    /// reason.
     fn after_request(&mut self, conn: ConnId, rest: Option<Duration>, end: Option<CloseReason>) {
         let Some(entry) = self.conns.get_mut(conn) else {
             return;
@@ -77,7 +78,7 @@ impl OriginPool {
         }
     }
 
-    /// Lets a connection rest until its deadline.
+    /// Makes a connection idle until its deadline.
     pub(super) fn rest(&mut self, conn: ConnId) {
         if let Some(entry) = self.conns.get(conn) {
             if !entry.has_room() {
@@ -114,7 +115,7 @@ impl OriginPool {
         }
     }
 
-    /// Closes a connection that is at rest, to make room elsewhere; whether there was one.
+    /// Closes an idle connection to make room for another. False if there is none.
     pub fn handle_close_idle(&mut self, now: Instant) -> bool {
         self.tick(now);
         let Some(conn) = self.idle.front() else {
@@ -125,7 +126,7 @@ impl OriginPool {
         true
     }
 
-    /// How long a connection may rest after a response with this hint; `None`: not at all.
+    /// How long a connection may stay idle after a response with this hint; `None`: not at all.
     fn rest_time(&self, hint: Option<Duration>) -> Option<Duration> {
         let Some(hint) = hint else {
             return Some(self.config.keep_alive_timeout);

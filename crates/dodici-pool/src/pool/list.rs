@@ -1,12 +1,12 @@
 //! A doubly linked list threaded through the values of a [`Slots`] table.
 //!
-//! Every operation is O(1) and allocates nothing. The pool uses it for its queue, for the
-//! connections at rest, for those that can be shared, and for the requests on each connection.
-//! A value is in one list at a time; the list trusts its user to remove only what is in it.
+//! Every operation is O(1) and does not allocate. The pool uses it for its queue, for idle and for
+//! shareable connections, and for the requests on each connection. A value is in one list at a
+//! time; the list trusts its user to remove only what is in it.
 
 use super::slot::{SlotId, Slots};
 
-/// Neighbours of a value in the list that it is in.
+/// Neighbours of a value in its list.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Links<I> {
     prev: Option<I>,
@@ -73,12 +73,12 @@ impl<I: SlotId> List<I> {
         self.insert_before(slots, None, id);
     }
 
-    /// Puts `id` first.
+    /// Prepends `id`.
     pub(super) fn push_front<T: Linked<I>>(&mut self, slots: &mut Slots<I, T>, id: I) {
         self.insert_before(slots, self.head, id);
     }
 
-    /// Puts `id` before `at`, or last where `at` is `None`.
+    /// Inserts `id` before `at`, or last if `at` is `None`.
     pub(super) fn insert_before<T: Linked<I>>(
         &mut self,
         slots: &mut Slots<I, T>,
@@ -98,7 +98,7 @@ impl<I: SlotId> List<I> {
         self.len += 1;
     }
 
-    /// Takes `id`, which is in this list, out of it.
+    /// Removes `id`, which must be in this list.
     pub(super) fn remove<T: Linked<I>>(&mut self, slots: &mut Slots<I, T>, id: I) {
         let Some(value) = slots.get_mut(id) else {
             return;

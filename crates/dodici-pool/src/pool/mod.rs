@@ -1,15 +1,15 @@
 //! The queue and the connections of one origin.
 //!
-//! [`OriginPool`] decides which request goes on which connection, when a connection is made and
-//! when it is closed. The engine's origin calls it and carries out its [`Action`]s. It reads no
-//! clock, does no I/O, and knows nothing of sockets, protocols and message contents.
+//! [`OriginPool`] decides which request goes on which connection, and when connections are opened
+//! and closed. The engine's origin calls it and carries out its [`Action`]s. It reads no clock,
+//! does no I/O, and must not know sockets, protocols or message contents.
 //!
 //! - `slot`, `list`: tables with generations, and lists through them;
 //! - `queue`: the requests; `connection`: one connection and its state diagram;
 //! - `multiplex`: inputs of connections that carry requests as streams (HTTP/2);
-//! - `pipelining`: how many requests HTTP/1.1 connections carry at once is changed;
-//! - `admission`: who gets which connection, when to connect; `idle`: rest and its end;
-//! - `stats`: counters, busy, needs drain; `action`: what goes in and out.
+//! - `pipelining`: changing the pipelining depth;
+//! - `admission`: which request gets which connection, when to connect; `idle`: idle timeouts;
+//! - `stats`: counters, busy, needs drain; `action`: outputs, and values of inputs.
 
 mod action;
 mod admission;
@@ -43,25 +43,24 @@ use slot::Slots;
 ///
 /// # Call order
 ///
-/// 1. Tell it what happened: one of the `handle_*` inputs, with the time at which it happened.
+/// 1. Report what happened: call one of the `handle_*` inputs, with the time it happened at.
 /// 2. Call [`poll_action`](Self::poll_action) until it returns `None`, and do what it says, in
-///    that order.
+///    order.
 /// 3. Arm a timer: for [`next_deadline`](Self::next_deadline) of the pool, or for
 ///    [`idle_deadline`](Self::idle_deadline) of each connection. When it fires, call
-///    [`handle_deadline`](Self::handle_deadline) and go on with 2.
+///    [`handle_deadline`](Self::handle_deadline) and continue with 2.
 ///
-/// Each connection that the pool asks for ends in exactly one `handle_closed` or
+/// Each connection that the pool requests ends in exactly one `handle_closed` or
 /// `handle_connect_failed`, whether or not the pool asked to close it. Each request ends in
 /// exactly one of: `handle_released`, the return value of `handle_closed`,
 /// [`Action::FailConnect`], [`Action::FailDestroyed`], or a cancel.
 ///
-/// Inputs that come too late are ignored: ids carry a generation, and so a request that has
-/// ended or a connection that is gone is not mistaken for its successor in the same slot. So are
-/// inputs that the state of a connection does not allow. Time never runs backwards: an earlier
-/// `now` than the latest one counts as the latest one, and inputs without a `now` judge the age of
-/// connections by it.
+/// Stale inputs are ignored: ids carry a generation, so a finished request or closed connection is
+/// not mistaken for its successor in the same slot. Inputs that the state of a connection does not
+/// allow are ignored too. Time never runs backwards: a `now` earlier than the latest one counts as
+/// the latest one, which is also what inputs without a `now` use.
 ///
-/// From enqueue to release nothing is allocated once the pool has seen its peak load.
+/// Once the pool has seen its peak load, nothing is allocated between enqueue and release.
 ///
 /// # Examples
 ///
@@ -73,23 +72,23 @@ use slot::Slots;
 /// let start = Instant::now();
 /// let get = Traits { idempotent: true, blocking: true, exclusive: false };
 ///
-/// // A request comes. There is no connection yet, so the pool wants one.
+/// // A request arrives. There is no connection yet, so the pool asks for one.
 /// let request = pool.handle_enqueue(get, start)?;
 /// let Some(Action::Connect(conn)) = pool.poll_action() else { panic!("a connection is needed") };
 /// assert_eq!(pool.poll_action(), None);
 ///
-/// // The connection is up: the request goes on it.
+/// // The connection is open: the request is assigned to it.
 /// pool.handle_connected(conn, start + Duration::from_millis(20), 1);
 /// assert_eq!(pool.poll_action(), Some(Action::Assign { conn, request }));
 ///
-/// // The response has ended, and the server will keep the connection for five seconds.
+/// // The response has ended, and the server keeps the connection for five seconds.
 /// let done = start + Duration::from_millis(50);
 /// let hint = Some(Duration::from_secs(5));
 /// pool.handle_released(conn, request, Outcome::Reusable { hint }, done);
 /// assert_eq!(pool.poll_action(), None);
 /// assert_eq!(pool.stats().free, 1);
 ///
-/// // Nobody needs it for three seconds (the hint minus the threshold of two): it is closed.
+/// // It is unused for three seconds (the hint minus the threshold of two), so it is closed.
 /// let deadline = done + Duration::from_secs(3);
 /// assert_eq!(pool.next_deadline(), Some(deadline));
 /// pool.handle_deadline(deadline);
@@ -97,7 +96,7 @@ use slot::Slots;
 /// assert_eq!(pool.poll_action(), Some(Action::Close { conn, reason }));
 /// assert!(pool.handle_closed(conn, deadline).is_empty());
 ///
-/// // Without connections, closing the pool is done at once.
+/// // Without connections, the pool closes immediately.
 /// pool.handle_close(deadline);
 /// assert_eq!(pool.poll_action(), Some(Action::Closed));
 /// # Ok::<(), dodici_pool::Refused>(())
@@ -106,15 +105,15 @@ use slot::Slots;
 pub struct OriginPool {
     config: PoolConfig,
     lifecycle: Lifecycle,
-    /// The latest time that an input told.
+    /// The latest time passed to an input.
     now: Option<Instant>,
     requests: Requests,
     conns: Slots<ConnId, Connection>,
-    /// Connections at rest, the one used last in front, so that surplus ones reach their deadline.
+    /// Idle connections, most recently used first, so that surplus ones reach their deadline.
     idle: List<ConnId>,
-    /// Busy connections that one more request may join, if it can be sent again.
+    /// Busy connections that one more request may join, if it can be resent.
     shared: List<ConnId>,
-    /// Busy connections that carry requests as streams of their own and have one to spare.
+    /// Busy multiplexed connections with a free stream.
     streams: List<ConnId>,
     /// Deadlines of `idle`.
     deadlines: Deadlines,
@@ -122,16 +121,16 @@ pub struct OriginPool {
     connecting: u32,
     /// Connections in state `Closing`.
     closing: u32,
-    /// How many requests a connection that is being made is thought to take: what the last one
-    /// took, or what [`PoolConfig::expected_concurrency`] says.
+    /// How many requests a connection being opened is expected to take: as many as the last one, or
+    /// [`PoolConfig::expected_concurrency`].
     expected: u32,
-    /// A connection is wanted although nothing is queued.
+    /// A connection was requested although nothing is queued.
     connect_wanted: bool,
     needs_drain: bool,
     actions: VecDeque<Action>,
 }
 
-/// What the owner has decided about the pool.
+/// Life cycle of the pool.
 ///
 /// ```text
 ///   Open ── handle_close ──▶ Closing ── nothing left ──▶ Closed
@@ -141,23 +140,23 @@ pub struct OriginPool {
 ///                                        └───────────▶ Destroyed
 /// ```
 ///
-/// `Action::Closed` comes on the way into `Closed`, or from `Destroying` into `Destroyed`.
+/// `Action::Closed` is emitted on entering `Closed`, or `Destroyed` from `Destroying`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lifecycle {
-    /// Takes requests.
+    /// Accepts requests.
     Open,
-    /// Takes none; those it has go on.
+    /// Accepts none; those it has continue.
     Closing,
-    /// Was closed, and the last connection is gone.
+    /// Closed, and the last connection is gone.
     Closed,
-    /// Waits for its connections to be gone.
+    /// Waiting for its connections to end.
     Destroying,
-    /// Was destroyed, and the last connection is gone.
+    /// Destroyed, and the last connection is gone.
     Destroyed,
 }
 
 impl OriginPool {
-    /// A pool without connections. Allocates nothing.
+    /// A pool without connections. Does not allocate.
     pub fn new(config: PoolConfig) -> Self {
         Self {
             expected: config.expected_concurrency.max(1),
@@ -178,14 +177,14 @@ impl OriginPool {
         }
     }
 
-    /// The limits it works with.
+    /// Its limits.
     pub fn config(&self) -> &PoolConfig {
         &self.config
     }
 
-    /// The next thing to do, oldest first. Call it until `None` after each input.
+    /// The next action, oldest first. Call it until `None` after each input.
     ///
-    /// What an input in between has made pointless is left out: an assignment that is over, or
+    /// Actions made obsolete by an input in between are skipped: an assignment that is over, or
     /// anything about a connection that is gone.
     pub fn poll_action(&mut self) -> Option<Action> {
         loop {
@@ -206,11 +205,11 @@ impl OriginPool {
         }
     }
 
-    /// Queues a request and hands out its id.
+    /// Queues a request and returns its id.
     ///
     /// # Errors
     ///
-    /// [`Refused`] once the pool was closed or destroyed; nothing has changed then.
+    /// [`Refused`] once the pool is closed or destroyed; nothing changes then.
     pub fn handle_enqueue(&mut self, traits: Traits, now: Instant) -> Result<RequestId, Refused> {
         match self.lifecycle {
             Lifecycle::Open => {}
@@ -224,9 +223,9 @@ impl OriginPool {
         Ok(request)
     }
 
-    /// The caller of a request gave up. Returns where the request was.
+    /// The caller aborted a request. Returns where the request was.
     ///
-    /// A connection that is being made for it is not given up: it serves the next one.
+    /// A connection being opened for it is kept: it serves the next request.
     pub fn handle_cancel(&mut self, request: RequestId) -> Cancelled {
         let Some(entry) = self.requests.table.get_mut(request) else {
             return Cancelled::Unknown;
@@ -244,9 +243,9 @@ impl OriginPool {
         }
     }
 
-    /// Opens one connection although nothing is queued, unless one is up or being made.
+    /// Opens a connection although nothing is queued, unless one is open or being opened.
     ///
-    /// Where the limit is used up by connections that are closing, it is opened after them.
+    /// If closing connections use up the limit, it is opened after them.
     pub fn handle_connect_requested(&mut self, now: Instant) {
         self.tick(now);
         if self.is_open() {
@@ -255,10 +254,11 @@ impl OriginPool {
         }
     }
 
-    /// A connection that the pool asked for is up.
+    /// A connection that the pool requested is open.
     ///
-    /// `concurrency` is how many requests it can carry at once: pipelining or streams; 0 counts
-    /// as 1. If the pool has asked to close the connection in the meantime, that stands.
+    /// `concurrency` is how many concurrent requests it can carry: pipelining or streams; 0 counts
+    /// as
+    /// 1. If the pool has asked to close the connection in the meantime, that remains in force.
     pub fn handle_connected(&mut self, conn: ConnId, now: Instant, concurrency: u32) {
         self.tick(now);
         let expires = self.expiry();
@@ -276,10 +276,10 @@ impl OriginPool {
         self.settle();
     }
 
-    /// A connection that the pool asked for could not be made.
+    /// A connection that the pool requested could not be opened.
     ///
-    /// Queued requests fail as [`ConnectFailure`] says, but not on behalf of an attempt that
-    /// nobody waits for. If requests remain queued, the next connection is tried at once.
+    /// Queued requests fail as [`ConnectFailure`] says, but not because of an attempt that no
+    /// request waits for. If requests remain queued, the next connection is tried immediately.
     pub fn handle_connect_failed(&mut self, conn: ConnId, now: Instant) {
         self.tick(now);
         let wanted = match self.conns.get(conn).map(|entry| entry.state) {
@@ -294,8 +294,8 @@ impl OriginPool {
                     while self.fail_oldest(Action::FailConnect) {}
                 }
                 ConnectFailure::FailQueue => {}
-                // Where as many attempts are under way as requests wait, the one that this
-                // attempt was for was cancelled or has been served by another connection.
+                // If there are at least as many other attempts as waiting requests, the one that
+                // this attempt was for was cancelled or served by another connection.
                 ConnectFailure::FailOldest => {
                     for _ in 0..self.expected {
                         if self.expected_places() < self.requests.waiting() {
@@ -308,8 +308,8 @@ impl OriginPool {
         self.settle();
     }
 
-    /// The response head of a request came: if the request was blocking, others may now share
-    /// the connection. Matters only where the connection carries more than one at once.
+    /// The response head of a request arrived: if the request was blocking, others may now share
+    /// the connection. Only matters if the connection can carry more than one request.
     pub fn handle_head_received(&mut self, conn: ConnId, request: RequestId) {
         let Some(entry) = self.conns.get_mut(conn) else {
             return;
@@ -321,10 +321,10 @@ impl OriginPool {
         }
     }
 
-    /// An exchange is over; `outcome` says whether the connection lives on.
+    /// An exchange has ended; `outcome` says whether the connection is reusable.
     ///
-    /// With [`Outcome::Finished`] the pool asks to close the connection. Report the requests that
-    /// are still on it with `handle_unsent` or `handle_released` before `handle_closed`.
+    /// With [`Outcome::Finished`] the pool asks to close the connection. Report the requests still
+    /// on it with `handle_unsent` or `handle_released` before `handle_closed`.
     pub fn handle_released(
         &mut self,
         conn: ConnId,
@@ -345,14 +345,14 @@ impl OriginPool {
         self.settle();
     }
 
-    /// A request was provably not sent, or may be sent again: it goes back to where it stood in
-    /// the queue, in front of all that came after it. The connection is unusable.
+    /// A request was provably not sent, or may be resent: it returns to its place in the queue,
+    /// ahead of all later requests. The connection is unusable.
     ///
-    /// Unless the request's caller has given up, or the pool was destroyed
-    /// ([`Action::FailDestroyed`]). The pool answers with [`Action::Close`], reason
-    /// [`CloseReason::PeerClosed`], unless `handle_closed` follows before the next poll, or it
-    /// has asked before. Several requests of one connection: call it in the order in which they
-    /// were assigned, as the first may be assigned anew at once.
+    /// It does not return if its caller has aborted it, or if the pool was destroyed
+    /// ([`Action::FailDestroyed`]). The pool emits [`Action::Close`] with reason
+    /// [`CloseReason::PeerClosed`], unless `handle_closed` follows before the next poll or it has
+    /// done so before. For several requests of one connection, call it in the order of assignment,
+    /// since the first may be reassigned immediately.
     pub fn handle_unsent(&mut self, conn: ConnId, request: RequestId, now: Instant) {
         self.tick(now);
         let abandoned = self.is_abandoned(request);
@@ -371,7 +371,7 @@ impl OriginPool {
         )
     }
 
-    /// Returns a request that was taken off a connection to the queue, unless nobody waits for it.
+    /// Returns a request that was removed from a connection to the queue, unless it was aborted.
     fn put_back(&mut self, request: RequestId, abandoned: bool) {
         match self.lifecycle {
             _ if abandoned => {
@@ -385,11 +385,11 @@ impl OriginPool {
         }
     }
 
-    /// A connection is gone, for whatever reason.
+    /// A connection has ended, for whatever reason.
     ///
-    /// Every request on it must have been released or unsent before. Those that were not are
-    /// struck off the books and returned, oldest assignment first, so that the caller can settle
-    /// them. An empty result has not allocated.
+    /// Every request on it must have been reported as released or unsent before. Any others are
+    /// removed and returned, oldest assignment first, so that the caller can settle them. An empty
+    /// result does not allocate.
     pub fn handle_closed(&mut self, conn: ConnId, now: Instant) -> Vec<RequestId> {
         self.tick(now);
         let mut left = Vec::new();
@@ -407,15 +407,15 @@ impl OriginPool {
         left
     }
 
-    /// Closes the connections whose rest is over. Calling it too early or too often is harmless.
+    /// Closes the connections whose idle timeout has expired. Early or repeated calls are harmless.
     pub fn handle_deadline(&mut self, now: Instant) {
         self.tick(now);
         self.close_rested();
         self.settle();
     }
 
-    /// Closes the pool: it takes no further request, finishes those it has, and closes each
-    /// connection when there is nothing left for it. [`Action::Closed`] follows in the end.
+    /// Closes the pool: it accepts no more requests, finishes those it has, and closes each
+    /// connection when nothing is left for it. [`Action::Closed`] follows in the end.
     pub fn handle_close(&mut self, now: Instant) {
         self.tick(now);
         if self.is_open() {
@@ -426,9 +426,9 @@ impl OriginPool {
         }
     }
 
-    /// Destroys the pool: queued requests fail and all connections are closed, those that are
-    /// being made and those that serve requests included. [`Action::Closed`] follows when the
-    /// last of them is gone, unless it came already.
+    /// Destroys the pool: queued requests fail and all connections are closed, including those
+    /// being opened and those serving requests. [`Action::Closed`] follows when the last of them is
+    /// gone, unless it was emitted before.
     pub fn handle_destroy(&mut self, now: Instant) {
         self.tick(now);
         match self.lifecycle {
@@ -451,7 +451,7 @@ impl OriginPool {
         self.settle();
     }
 
-    /// Takes note of the time.
+    /// Advances the time.
     fn tick(&mut self, now: Instant) {
         self.now = self.now.max(Some(now));
     }
@@ -463,7 +463,7 @@ impl OriginPool {
         })
     }
 
-    /// Takes `request` off `conn` but leaves it in the books. False if it is not there.
+    /// Removes `request` from `conn` but not from the pool. False if it is not there.
     fn take_off(&mut self, conn: ConnId, request: RequestId) -> bool {
         if !self.is_on(request, conn) {
             return false;
@@ -478,14 +478,14 @@ impl OriginPool {
         true
     }
 
-    /// Strikes the oldest queued request off the books and reports it. False if there is none.
+    /// Removes the oldest queued request and reports it. False if there is none.
     fn fail_oldest(&mut self, report: fn(RequestId) -> Action) -> bool {
         let oldest = self.requests.pop_front();
         self.actions.extend(oldest.map(report));
         oldest.is_some()
     }
 
-    /// Asks for `conn` to be closed, unless that was asked for before.
+    /// Asks the owner to close `conn`, unless it was asked before.
     fn close(&mut self, conn: ConnId, reason: CloseReason) {
         let Some(entry) = self.conns.get(conn) else {
             return;
@@ -496,7 +496,7 @@ impl OriginPool {
         }
     }
 
-    /// Strikes a connection off the books.
+    /// Removes a connection.
     fn forget(&mut self, conn: ConnId) {
         if let Some(state) = self.conns.get(conn).map(|entry| entry.state) {
             self.leave(conn, state);
@@ -504,7 +504,7 @@ impl OriginPool {
         }
     }
 
-    /// Changes the state of a connection; lists, deadlines and counters follow.
+    /// Changes the state of a connection, and updates lists, deadlines and counters.
     fn enter(&mut self, conn: ConnId, next: ConnState) {
         let Some(entry) = self.conns.get_mut(conn) else {
             return;
@@ -532,7 +532,7 @@ impl OriginPool {
         }
     }
 
-    /// Undoes what `enter` did for this state.
+    /// Reverts what `enter` did for this state.
     fn leave(&mut self, conn: ConnId, state: ConnState) {
         match state {
             ConnState::Connecting => self.connecting -= 1,

@@ -1,7 +1,7 @@
-//! Inputs of multiplexed connections: those whose requests are streams of their own (HTTP/2).
+//! Inputs of multiplexed connections, whose requests are separate streams (HTTP/2).
 //!
-//! They change how many requests they take, go away while some are under way, hand requests back,
-//! and leave streams behind that outlive their request.
+//! Such connections change their concurrency, shut down gracefully, hand requests back, and can
+//! have streams that outlive their request.
 
 use std::time::Instant;
 
@@ -11,9 +11,9 @@ use crate::model::close_reason::CloseReason;
 use crate::model::id::{ConnId, RequestId};
 
 impl OriginPool {
-    /// As [`handle_connected`](Self::handle_connected), for a connection whose requests are
-    /// streams of their own (HTTP/2): any request may join others there, none holds others up,
-    /// and CONNECT and upgrades leave the connection usable.
+    /// Like [`handle_connected`](Self::handle_connected), for a connection whose requests are
+    /// separate streams (HTTP/2): any request may join others there, none blocks others, and
+    /// CONNECT and upgrades leave the connection usable.
     pub fn handle_connected_multiplexed(&mut self, conn: ConnId, now: Instant, concurrency: u32) {
         self.tick(now);
         let expires = self.expiry();
@@ -32,9 +32,10 @@ impl OriginPool {
         self.settle();
     }
 
-    /// The peer changed how many requests a multiplexed connection may carry; 0 counts as 1.
+    /// The peer changed how many concurrent requests a multiplexed connection may carry; 0 counts
+    /// as 1.
     ///
-    /// Requests beyond a lowered limit stay on it until the caller returns them.
+    /// Requests beyond a lowered limit stay on it until the caller hands them back.
     pub fn handle_concurrency(&mut self, conn: ConnId, concurrency: u32, now: Instant) {
         self.tick(now);
         let Some(entry) = self.conns.get_mut(conn) else {
@@ -46,8 +47,8 @@ impl OriginPool {
         self.settle();
     }
 
-    /// A connection takes no further request, for this reason (HTTP/2: GOAWAY). Those on it go
-    /// on; it is closed when the last of them has left.
+    /// A connection accepts no more requests, for this reason (HTTP/2: GOAWAY). Those on it
+    /// continue; it is closed when the last of them has ended.
     pub fn handle_draining(&mut self, conn: ConnId, reason: CloseReason, now: Instant) {
         self.tick(now);
         let Some(entry) = self.conns.get(conn) else {
@@ -65,8 +66,8 @@ impl OriginPool {
         self.settle();
     }
 
-    /// A request was not processed and may be sent again: it goes back to where it stood in the
-    /// queue, as with [`handle_unsent`](Self::handle_unsent), but its connection lives on.
+    /// A request was not processed and may be resent: it returns to its place in the queue, as with
+    /// [`handle_unsent`](Self::handle_unsent), but its connection stays open.
     pub fn handle_returned(&mut self, conn: ConnId, request: RequestId, now: Instant) {
         self.tick(now);
         let abandoned = self.is_abandoned(request);
@@ -82,9 +83,8 @@ impl OriginPool {
         self.settle();
     }
 
-    /// A request has become a stream that lives on after it (HTTP/2: CONNECT, upgrades). The
-    /// request is off the books, its place stays taken until
-    /// [`handle_unpinned`](Self::handle_unpinned).
+    /// A request has become a stream that outlives it (HTTP/2: CONNECT, upgrades). The request is
+    /// removed; its place stays occupied until [`handle_unpinned`](Self::handle_unpinned).
     pub fn handle_pinned(&mut self, conn: ConnId, request: RequestId, now: Instant) {
         self.tick(now);
         if !self.take_off(conn, request) {
@@ -113,13 +113,13 @@ impl OriginPool {
         self.settle();
     }
 
-    /// Brings the state of a connection in step with its room.
+    /// Updates the state of a connection to match its free places.
     fn refit(&mut self, conn: ConnId) {
         let Some(entry) = self.conns.get(conn) else {
             return;
         };
         match entry.state {
-            // Also renews its deadline, which what is pinned suspends.
+            // Also renews its deadline, which pinned streams suspend.
             ConnState::Idle { .. } => self.rest(conn),
             ConnState::Busy { .. } if entry.running.is_empty() => self.offer(conn),
             ConnState::Busy { .. } => self.reopen(conn),

@@ -1,4 +1,4 @@
-//! The depth of pipelining changes while connections are up.
+//! Changing the pipelining depth while connections are open.
 
 use std::time::Instant;
 
@@ -7,12 +7,12 @@ use super::connection::ConnState;
 use crate::model::close_reason::CloseReason;
 
 impl OriginPool {
-    /// From now on a connection carries this many requests at once, also one that is up; as with
-    /// [`PoolConfig::pipelining`](crate::PoolConfig::pipelining), 0 means one request for each
-    /// connection. Without effect on multiplexed connections.
+    /// Sets how many requests a connection may have in flight, also for open ones; as with
+    /// [`PoolConfig::pipelining`](crate::PoolConfig::pipelining), 0 means one request per
+    /// connection. No effect on multiplexed connections.
     ///
-    /// Requests beyond a lowered depth stay where they are. At 0, a connection that serves
-    /// requests ends with the last of them, and one at rest with the next one.
+    /// Requests beyond a lowered depth stay where they are. At 0, a busy connection closes after
+    /// its last request, and an idle one after its next.
     pub fn handle_pipelining(&mut self, depth: u32, now: Instant) {
         self.tick(now);
         self.config.pipelining = depth;
@@ -30,7 +30,7 @@ impl OriginPool {
                     self.enter(conn, ConnState::Draining { reason });
                 }
                 ConnState::Busy { .. } => self.reopen(conn),
-                // What is being made is told its depth when it is up.
+                // A connection being opened learns its depth when it is open.
                 ConnState::Connecting
                 | ConnState::Idle { .. }
                 | ConnState::Draining { .. }

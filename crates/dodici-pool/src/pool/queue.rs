@@ -1,20 +1,20 @@
-//! The requests of the pool: those that wait, in order, and where each of the others is.
+//! The requests of the pool: the waiting ones, in order, and where each of the others is.
 //!
-//! Used by the pool's inputs and by admission. Knows nothing of connections but their ids.
+//! Used by the pool's inputs and by admission. Must not know connections, except for their ids.
 
 use super::action::Traits;
 use super::list::{Linked, Links, List};
 use super::slot::Slots;
 use crate::model::id::{ConnId, RequestId};
 
-/// One request in the books.
+/// One request of the pool.
 #[derive(Debug)]
 pub(super) struct Entry {
-    /// What the pool must know of it.
+    /// What the pool must know about it.
     pub(super) traits: Traits,
     /// Where it is.
     pub(super) place: Place,
-    /// Rank by arrival: the queue is always sorted by it.
+    /// Order of arrival; the queue is always sorted by it.
     order: u64,
     links: Links<RequestId>,
 }
@@ -35,7 +35,7 @@ pub(super) enum Place {
     Queued,
     /// On this connection.
     Running(ConnId),
-    /// On this connection, and its caller gave up: it never returns to the queue.
+    /// On this connection, and aborted: it never returns to the queue.
     Abandoned(ConnId),
 }
 
@@ -52,7 +52,7 @@ impl Linked<RequestId> for Entry {
 /// All requests; the waiting ones first come, first served.
 #[derive(Debug)]
 pub(super) struct Requests {
-    /// Every request in the books.
+    /// All requests.
     pub(super) table: Slots<RequestId, Entry>,
     waiting: List<RequestId>,
     next_order: u64,
@@ -84,7 +84,7 @@ impl Requests {
         Some((id, self.table.get(id)?.traits))
     }
 
-    /// Takes a new request in, last in the queue.
+    /// Adds a new request at the end of the queue.
     pub(super) fn enqueue(&mut self, traits: Traits) -> RequestId {
         let id = self.table.insert(Entry {
             traits,
@@ -97,10 +97,10 @@ impl Requests {
         id
     }
 
-    /// Puts a request that was on a connection back where it stood among those that wait.
+    /// Returns a request that was on a connection to its place in the queue.
     ///
-    /// Whoever waits and arrived before a request on a connection has come back like this one, so
-    /// the walk passes only requests that came back: few, and only after connections were lost.
+    /// Waiting requests that arrived before one on a connection have themselves returned, so the
+    /// walk passes only returned requests: few, and only after connections were lost.
     pub(super) fn requeue(&mut self, id: RequestId) {
         let Some(entry) = self.table.get_mut(id) else {
             return;
@@ -117,7 +117,7 @@ impl Requests {
         self.waiting.insert_before(&mut self.table, at, id);
     }
 
-    /// Takes a waiting request out of the queue and marks it as running on `conn`.
+    /// Moves a waiting request from the queue to `conn`.
     pub(super) fn start(&mut self, id: RequestId, conn: ConnId) {
         self.waiting.remove(&mut self.table, id);
         if let Some(entry) = self.table.get_mut(id) {
@@ -125,13 +125,13 @@ impl Requests {
         }
     }
 
-    /// Strikes a waiting request off the books.
+    /// Removes a waiting request.
     pub(super) fn forget_waiting(&mut self, id: RequestId) {
         self.waiting.remove(&mut self.table, id);
         self.table.remove(id);
     }
 
-    /// Strikes the request that has waited longest off the books.
+    /// Removes the request that has waited longest.
     pub(super) fn pop_front(&mut self) -> Option<RequestId> {
         let id = self.waiting.front()?;
         self.forget_waiting(id);

@@ -1,7 +1,7 @@
 //! A table whose keys are a slot and a generation, so that a stale key finds nothing.
 //!
 //! The pool keeps its requests and its connections in one each. Slots are reused, most recently
-//! freed first; the generation goes up when a slot is freed. Knows nothing of what it stores.
+//! freed first; freeing a slot raises its generation. Must not know what it stores.
 
 use std::marker::PhantomData;
 
@@ -9,7 +9,7 @@ use crate::model::id::{ConnId, RequestId};
 
 /// A key made of a slot and a generation.
 pub(super) trait SlotId: Copy + Eq {
-    /// Puts a key together.
+    /// Makes a key.
     fn from_parts(slot: u32, generation: u32) -> Self;
     /// Slot and generation.
     fn parts(self) -> (u32, u32);
@@ -47,7 +47,7 @@ struct Entry<T> {
 }
 
 impl<I: SlotId, T> Slots<I, T> {
-    /// An empty table; allocates nothing.
+    /// An empty table; does not allocate.
     pub(super) const fn new() -> Self {
         Self {
             entries: Vec::new(),
@@ -61,7 +61,7 @@ impl<I: SlotId, T> Slots<I, T> {
         self.entries.len() - self.free.len()
     }
 
-    /// Number of slots, free ones included: the bound for [`Slots::id_at`].
+    /// Number of slots, including free ones: the bound for [`Slots::id_at`].
     pub(super) fn slots(&self) -> usize {
         self.entries.len()
     }
@@ -110,7 +110,7 @@ impl<I: SlotId, T> Slots<I, T> {
         entry.value.as_mut()
     }
 
-    /// Takes the value under `id` out; from now on `id` is stale.
+    /// Removes the value under `id`; `id` is stale from now on.
     pub(super) fn remove(&mut self, id: I) -> Option<T> {
         let (slot, generation) = id.parts();
         let entry = self.entries.get_mut(slot as usize)?;

@@ -1,33 +1,33 @@
-//! Counters of a pool, and whether it has room.
+//! Counters of a pool, and whether it has capacity.
 //!
-//! Everything here is read from the pool's books in O(1).
+//! Everything here is O(1).
 
 use super::{Lifecycle, OriginPool};
 
-/// Counters, named as undici names them.
+/// Counters, with undici's names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoolStats {
-    /// Connections that are up. One that was told to close is not counted any more.
+    /// Open connections, except those asked to close.
     pub connected: u32,
-    /// Connections that are up and serve nothing.
+    /// Open connections without a request.
     pub free: u32,
     /// Requests not yet on a connection.
     pub pending: u32,
-    /// Those of `pending` for which not even a connection is being made.
+    /// Those of `pending` for which no connection is being opened either.
     pub queued: u32,
     /// Requests on a connection.
     pub running: u32,
 }
 
 impl PoolStats {
-    /// Requests in all: `pending + running`.
+    /// All requests: `pending + running`.
     pub const fn size(&self) -> u32 {
         self.pending + self.running
     }
 }
 
 impl OriginPool {
-    /// Counters of this moment.
+    /// The current counters.
     pub fn stats(&self) -> PoolStats {
         let pending = self.requests.waiting() as u32;
         PoolStats {
@@ -39,11 +39,11 @@ impl OriginPool {
         }
     }
 
-    /// Whether the next request would have to wait for another one to end.
+    /// Whether the next request would have to wait for another to end.
     ///
-    /// There is room while a connection may be opened, one at rest or one that can be shared is
-    /// at hand, or more connections are being made than requests wait. A pool without a limit is
-    /// never busy. (undici: `kBusy`.)
+    /// It would not while a connection may be opened, an idle or shareable one is available, or
+    /// more connections are being opened than requests wait. A pool without a limit is never busy.
+    /// (undici: `kBusy`.)
     pub fn is_busy(&self) -> bool {
         if self.may_open() {
             return false;
@@ -61,13 +61,13 @@ impl OriginPool {
     }
 
     /// Whether a request left the pool busy and [`Action::Drain`](super::Action::Drain) has not
-    /// come since: `dispatch()` returns its negation. Always false once the pool is closed or
-    /// destroyed. (undici: `kNeedDrain`.)
+    /// been emitted since: `dispatch()` returns its negation. Always false once the pool is closed
+    /// or destroyed. (undici: `kNeedDrain`.)
     pub fn needs_drain(&self) -> bool {
         self.needs_drain
     }
 
-    /// Whether requests are taken.
+    /// Whether requests are accepted.
     pub(super) fn is_open(&self) -> bool {
         self.lifecycle == Lifecycle::Open
     }

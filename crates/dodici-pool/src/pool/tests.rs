@@ -1,4 +1,4 @@
-//! One test for each rule of the pool, by subject, and the rig that they share.
+//! One test per rule of the pool, by subject, and their shared fixture.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -36,7 +36,7 @@ const CONNECT: Traits = Traits {
 };
 const REUSABLE: Outcome = Outcome::Reusable { hint: None };
 
-/// A pool whose clock stands still unless a test moves it.
+/// A pool whose clock moves only when a test advances it.
 struct Rig {
     pool: OriginPool,
     now: Instant,
@@ -66,7 +66,7 @@ impl Rig {
         std::iter::from_fn(|| self.pool.poll_action()).collect()
     }
 
-    /// The one connection that the pool wants.
+    /// The only connection the pool asks for.
     fn wanted(&mut self) -> ConnId {
         match self.actions()[..] {
             [Action::Connect(conn)] => conn,
@@ -74,7 +74,7 @@ impl Rig {
         }
     }
 
-    /// A connection that was asked for without a request, up and at rest.
+    /// An open, idle connection that was requested without a request.
     fn idle(&mut self, concurrency: u32) -> ConnId {
         self.pool.handle_connect_requested(self.now);
         let conn = self.wanted();

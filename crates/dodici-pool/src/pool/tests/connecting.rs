@@ -1,4 +1,4 @@
-//! Who gets a connection, and when one is made.
+//! Which request gets a connection, and when one is opened.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Needs drain, and the end of the pool.
+//! `needs_drain`, and the end of the pool.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Connections that are not made, and requests that come back from one that is lost.
+//! Failed connection attempts, and requests that return from a lost connection.
 
 use super::*;
 

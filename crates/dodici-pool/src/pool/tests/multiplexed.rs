@@ -1,9 +1,9 @@
-//! Connections that carry several requests at once, each for itself.
+//! Connections that carry several independent requests.
 
 use super::*;
 
 impl Rig {
-    /// A multiplexed connection, up and at rest.
+    /// An open, idle multiplexed connection.
     pub(super) fn multiplexed(&mut self, concurrency: u32) -> ConnId {
         self.pool.handle_connect_requested(self.now);
         let conn = self.wanted();
@@ -37,7 +37,7 @@ fn at_the_limit_of_streams_another_connection_is_made() {
     rig.enqueue(GET);
     let other = rig.wanted();
     assert_ne!(other, conn);
-    // As many as it is thought to take wait for it.
+    // As many requests as it is expected to take wait for it.
     assert!(!rig.pool.is_busy());
 }
 

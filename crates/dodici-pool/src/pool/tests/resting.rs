@@ -1,4 +1,4 @@
-//! How long a connection serves and rests, and what ends that.
+//! How long a connection lives and stays idle, and what ends it.
 
 use super::*;
 

@@ -13,7 +13,7 @@ export const LAYERS = [
   'proxies',
   'dispatchers',
   'origin',
-  'exchange',
+  'request',
   'connection',
   'body',
   'session',

@@ -2,7 +2,7 @@
  * Request bodies.
  *
  * What lives here: what kind of body somebody gave, where its chunks come from, and its way out under
- * credit. The exchange owns both. It must not know handlers, pools or sessions.
+ * credit. The request owns both. It must not know handlers, pools or sessions.
  */
 
 export { classifyBody, type RequestBody } from './classify';

@@ -2,7 +2,7 @@
  * The outgoing side of a request whose body does not fit into its first record.
  *
  * What lives here: credit, framing of chunks into slices, the comparison of the declared with the
- * sent length. `sources.ts` feeds it, the exchange owns it. It must not know handlers or pools.
+ * sent length. `sources.ts` feeds it, the request owns it. It must not know handlers or pools.
  *
  * Rust grants credit by `Pull`; JavaScript never sends more than was granted, but for what is there
  * when the request leaves, up to one slice: it goes with the head, so that a server that answers at

@@ -2,7 +2,7 @@
  * Where the chunks of a request body come from: node streams and iterables.
  *
  * What lives here: the pumps that read a source as fast as `OutgoingBody` takes it, and undici's
- * rules for what happens to the source when either side fails. The exchange owns one source. It
+ * rules for what happens to the source when either side fails. The request owns one source. It
  * must not know records.
  */
 
@@ -23,7 +23,7 @@ export interface BodySource {
   stop(error?: Error): void;
 }
 
-/** What a source tells the exchange. */
+/** What a source tells the request. */
 export interface SourceListener {
   /** The first chunk was offered, or the source ended or failed before one. Called once or not at all. */
   sourceReady(): void;

@@ -1,7 +1,7 @@
 /**
  * The byte stream that an upgrade or CONNECT leaves behind.
  *
- * What lives here: a Duplex over the slot of a request that was upgraded. The exchange makes it and
+ * What lives here: a Duplex over the slot of a request that was upgraded. The request makes it and
  * hands it to `onRequestUpgrade`; from then on it owns the slot. It must not know handlers.
  *
  * Reading is under the same credit as response bodies, writing under the same `Pull` as request

@@ -7,7 +7,7 @@
 
 import type { Connection } from '../connection';
 import type { ClientOptions } from '../options';
-import type { OriginPool } from '../origin';
+import type { OriginDispatcher } from '../origin';
 import { type Dispatcher, symbols } from '../undici';
 import { queueOf, sessionOf } from './internals';
 import { PooledDispatcher } from './pooled-dispatcher';
@@ -46,7 +46,7 @@ export class Client extends PooledDispatcher {
         return this.socket;
       },
     });
-    const internal = (name: string, read: (pool: OriginPool) => unknown): void => {
+    const internal = (name: string, read: (pool: OriginDispatcher) => unknown): void => {
       const symbol = symbols[name];
       if (symbol === undefined) return;
       Object.defineProperty(this.prototype, symbol, {

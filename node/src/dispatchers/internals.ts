@@ -9,8 +9,8 @@
  */
 
 import type { Connection } from '../connection';
-import { type Exchange, observe } from '../exchange';
-import type { OriginPool } from '../origin';
+import { type Request, observe } from '../request';
+import type { OriginDispatcher } from '../origin';
 
 /** undici keeps these for itself, so they are known by their descriptions only. */
 const kRequestStream = Symbol('request stream');
@@ -20,20 +20,20 @@ const kOpenStreams = Symbol('open streams');
 
 /** What there is of the stream that a request has: its end. */
 class StreamStandIn {
-  readonly #exchange: Exchange;
+  readonly #request: Request;
 
-  constructor(exchange: Exchange) {
-    this.#exchange = exchange;
+  constructor(request: Request) {
+    this.#request = request;
   }
 
   /** Whether the request has settled: then the stream is given up, or has ended. */
   get destroyed(): boolean {
-    return this.#exchange.settled;
+    return this.#request.settled;
   }
 
   /** Aborts the request. */
   destroy(error?: Error): this {
-    this.#exchange.abortWith(error);
+    this.#request.abortWith(error);
     return this;
   }
 }
@@ -42,7 +42,7 @@ class StreamStandIn {
 class SessionStandIn {
   readonly #connection: Connection;
 
-  constructor(connection: Connection, pool: OriginPool) {
+  constructor(connection: Connection, pool: OriginDispatcher) {
     this.#connection = connection;
     Object.defineProperty(this, kOpenStreams, {
       configurable: true,
@@ -65,46 +65,46 @@ class SessionStandIn {
   }
 }
 
-const streams = new WeakMap<Exchange, StreamStandIn>();
+const streams = new WeakMap<Request, StreamStandIn>();
 const sessions = new WeakMap<Connection, SessionStandIn>();
 
 /** Unsettled requests of a client, in the order of their dispatch: those that run come first. */
-export function queueOf(pool: OriginPool): object[] {
-  return pool.requests.all().map((exchange) => {
-    const request = observe(exchange);
-    if (!Object.hasOwn(request, kRequestStream)) showStream(request, pool, exchange);
-    return request;
+export function queueOf(pool: OriginDispatcher): object[] {
+  return pool.requests.all().map((request) => {
+    const observed = observe(request);
+    if (!Object.hasOwn(observed, kRequestStream)) showStream(observed, pool, request);
+    return observed;
   });
 }
 
 /** What undici's requests know of their HTTP/2 stream; each `null` while there is none. */
-function showStream(request: object, pool: OriginPool, exchange: Exchange): void {
+function showStream(observed: object, pool: OriginDispatcher, request: Request): void {
   const show = (symbol: symbol, get: () => unknown): void => {
-    Object.defineProperty(request, symbol, { configurable: true, get });
+    Object.defineProperty(observed, symbol, { configurable: true, get });
   };
-  show(kRequestStream, () => streamOf(pool, exchange));
+  show(kRequestStream, () => streamOf(pool, request));
   // Known once a head came over it.
-  show(kRequestStreamId, () => (exchange.settled ? null : exchange.streamNumber));
+  show(kRequestStreamId, () => (request.settled ? null : request.streamNumber));
   show(kRequestStreamCleanup, () => {
-    const stream = streamOf(pool, exchange);
+    const stream = streamOf(pool, request);
     return stream && (() => stream.destroy());
   });
 }
 
 /** `null` unless the request runs over HTTP/2. */
-function streamOf(pool: OriginPool, exchange: Exchange): StreamStandIn | null {
-  if (exchange.settled || connectionOf(pool) === null) return null;
-  if (pool.requests.all().indexOf(exchange) >= pool.counters.running) return null;
-  let stream = streams.get(exchange);
+function streamOf(pool: OriginDispatcher, request: Request): StreamStandIn | null {
+  if (request.settled || connectionOf(pool) === null) return null;
+  if (pool.requests.all().indexOf(request) >= pool.counters.running) return null;
+  let stream = streams.get(request);
   if (stream === undefined) {
-    stream = new StreamStandIn(exchange);
-    streams.set(exchange, stream);
+    stream = new StreamStandIn(request);
+    streams.set(request, stream);
   }
   return stream;
 }
 
 /** The session of a client; `null` unless it has a connection that speaks HTTP/2. */
-export function sessionOf(pool: OriginPool): SessionStandIn | null {
+export function sessionOf(pool: OriginDispatcher): SessionStandIn | null {
   const connection = connectionOf(pool);
   if (connection === null) return null;
   let session = sessions.get(connection);
@@ -115,7 +115,7 @@ export function sessionOf(pool: OriginPool): SessionStandIn | null {
   return session;
 }
 
-function connectionOf(pool: OriginPool): Connection | null {
+function connectionOf(pool: OriginDispatcher): Connection | null {
   for (const connection of pool.connections()) {
     if (connection.isMultiplexed) return connection;
   }

@@ -8,7 +8,7 @@
 
 import type { Connection } from '../connection';
 import { parseSettings, type PoolSettings, type SettingsKind } from '../options';
-import { OriginPool, type PoolCounters } from '../origin';
+import { OriginDispatcher, type PoolCounters } from '../origin';
 import { type Dispatcher, type DispatchHandler, type DispatchOptions, symbols } from '../undici';
 import { checkCredentials } from './credentials';
 import { makePeer, type PeerDispatcher, StandIn, type TlsServer } from './delegate';
@@ -37,7 +37,7 @@ export abstract class PooledDispatcher extends DispatcherBase {
 
   protected readonly url: URL;
   /** The engine's half. */
-  protected readonly pool: OriginPool;
+  protected readonly pool: OriginDispatcher;
   /** The peer's half. */
   protected readonly standIn: StandIn;
 
@@ -55,7 +55,7 @@ export abstract class PooledDispatcher extends DispatcherBase {
       checkCredentials(settings.connect);
       super(options);
       this.url = settings.url;
-      this.pool = new OriginPool(this, settings);
+      this.pool = new OriginDispatcher(this, settings);
       // The peer would not know of a proxy, and go past it: the proxy agents have stand-ins themselves.
       const make = (): Dispatcher => {
         const dispatcher = makePeer(kind, origin, options as object, this);

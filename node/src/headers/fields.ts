@@ -2,7 +2,7 @@
  * Header fields of responses, from the boundary's text form to what handlers get.
  *
  * What lives here: parsed headers, raw headers as Buffers, and the interning of names. Called by
- * the exchange when a head or trailers arrive. It must not know records.
+ * the request when a head or trailers arrive. It must not know records.
  *
  * Field lists come as latin1 text `name LF value LF …`, names as they stood on the wire.
  */

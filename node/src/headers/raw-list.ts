@@ -2,7 +2,7 @@
  * Raw headers as handlers get them: a flat list of Buffers.
  *
  * What lives here: the list, and the one that is made only when something of it is looked at. Called
- * by the controller. It must not know the exchange.
+ * by the controller. It must not know the request.
  */
 
 import { parseFields, rawFields } from './fields';

@@ -2,7 +2,7 @@
  * How many requests the connections of one origin take.
  *
  * What lives here: the connections that are up, as numbers, and the counters that undici shows,
- * which follow from them. `OriginPool` has one and tells it what happens. It must not know requests
+ * which follow from them. `OriginDispatcher` has one and tells it what happens. It must not know requests
  * or events.
  */
 

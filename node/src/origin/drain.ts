@@ -1,7 +1,7 @@
 /**
  * When a dispatcher's caller should wait, and when `drain` tells that he need not any more.
  *
- * What lives here: undici's flag `needDrain` and the moment of the event. `OriginPool` has one. It
+ * What lives here: undici's flag `needDrain` and the moment of the event. `OriginDispatcher` has one. It
  * must not know why a dispatcher is busy.
  */
 

@@ -1,12 +1,12 @@
 /**
  * Requests that the engine could not send because the server's TLS is too old for it.
  *
- * What lives here: who serves them then, and what their error says where nobody may. `OriginPool` asks
+ * What lives here: who serves them then, and what their error says where nobody may. `OriginDispatcher` asks
  * when a connection failed. It must not know for how long (`old-servers.ts`).
  */
 
 import { addSentence, isHelloRefused } from '../connection';
-import type { Exchange } from '../exchange';
+import type { Request } from '../request';
 import type { PoolSettings } from '../options';
 import type { Dispatcher } from '../undici';
 
@@ -34,20 +34,20 @@ export function peerAfter(
   return peer;
 }
 
-/** `error` is about to end `exchange`, of which nothing has left: whether the peer serves it. */
+/** `error` is about to end `request`, of which nothing has left: whether the peer serves it. */
 export function takeOver(
   owner: MayHandOver,
   settings: PoolSettings,
-  exchange: Exchange,
+  request: Request,
   error: Error,
 ): boolean {
   const peer = peerAfter(owner, settings, error);
   if (peer === null) return false;
-  if (exchange.bodyAgain === undefined) {
+  if (request.bodyAgain === undefined) {
     addSentence(error, TOUCHED);
     return false;
   }
-  const { options, handler } = exchange.handOver();
+  const { options, handler } = request.handOver();
   peer.dispatch(options as Dispatcher.DispatchOptions, handler as Dispatcher.DispatchHandler);
   return true;
 }

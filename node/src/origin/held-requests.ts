@@ -6,23 +6,23 @@
  * counters or events.
  */
 
-import type { Exchange } from '../exchange';
+import type { Request } from '../request';
 
 /** What holding requests back needs of the pool. */
 export interface HeldHost {
   readonly isConnected: boolean;
   /** Whether the connection is about to end, because of a request before; `goOn` follows. */
   readonly isEnding: boolean;
-  /** Opens a connection for `exchange` if there is none, beside the first look at its body. */
-  open(exchange: Exchange): void;
-  /** The turn of `exchange` has come, and its body is at hand. */
-  send(exchange: Exchange): void;
+  /** Opens a connection for `request` if there is none, beside the first look at its body. */
+  open(request: Request): void;
+  /** The turn of `request` has come, and its body is at hand. */
+  send(request: Request): void;
   /** Whether the connection still serves requests with another TLS server name. */
-  waitsForServername(exchange: Exchange): boolean;
+  waitsForServername(request: Request): boolean;
 }
 
 interface Held {
-  readonly exchange: Exchange;
+  readonly request: Request;
   state: 'queued' | 'reading' | 'ready';
 }
 
@@ -41,26 +41,26 @@ export class HeldRequests {
   }
 
   /** A request that may leave only when it is its turn. */
-  submit(exchange: Exchange): void {
-    if (exchange.leavesLater) {
-      this.#held.push({ exchange, state: 'queued' });
+  submit(request: Request): void {
+    if (request.leavesLater) {
+      this.#held.push({ request, state: 'queued' });
       // Where there is no connection yet, a source is not touched before the caller is done.
       if (this.#host.isConnected) this.goOn();
       else process.nextTick(() => this.goOn());
-    } else if (this.#held.length > 0 || this.#mustWait(exchange)) {
-      this.#held.push({ exchange, state: 'ready' });
-    } else this.#host.send(exchange);
+    } else if (this.#held.length > 0 || this.#mustWait(request)) {
+      this.#held.push({ request, state: 'ready' });
+    } else this.#host.send(request);
   }
 
-  #mustWait(exchange: Exchange): boolean {
-    return this.#host.isEnding || this.#host.waitsForServername(exchange);
+  #mustWait(request: Request): boolean {
+    return this.#host.isEnding || this.#host.waitsForServername(request);
   }
 
   /** All that wait, which from now on do so no longer. */
-  take(): Exchange[] {
-    const exchanges = this.#held.map(({ exchange }) => exchange);
+  take(): Request[] {
+    const requests = this.#held.map(({ request }) => request);
     this.#held = [];
-    return exchanges;
+    return requests;
   }
 
   /** Lets every request leave whose turn it is. */
@@ -68,32 +68,32 @@ export class HeldRequests {
     for (;;) {
       const [next] = this.#held;
       if (next === undefined) return;
-      const { exchange } = next;
-      if (next.state === 'queued' && !exchange.settled && !this.#begin(next)) return;
-      if (next.state !== 'ready' && !exchange.settled) return;
-      if (!exchange.settled && this.#mustWait(exchange)) return;
+      const { request } = next;
+      if (next.state === 'queued' && !request.settled && !this.#begin(next)) return;
+      if (next.state !== 'ready' && !request.settled) return;
+      if (!request.settled && this.#mustWait(request)) return;
       // The wait can end at once, and then this loop has gone on in it.
       if (this.#held[0] !== next) continue;
       this.#held.shift();
-      this.#host.send(exchange);
+      this.#host.send(request);
     }
   }
 
   /** Reads the source of a request whose turn it is. Returns whether it is. */
   #begin(held: Held): boolean {
-    const { exchange } = held;
+    const { request } = held;
     // A source can be read once only, so none is touched before all earlier requests are over.
-    if (exchange.previous !== null || this.#host.isEnding) return false;
+    if (request.previous !== null || this.#host.isEnding) return false;
     held.state = 'reading';
-    exchange.measureStream();
-    if (exchange.settled) return true;
-    if (exchange.needsSource) this.#host.open(exchange);
-    if (exchange.settled) return true;
+    request.measureStream();
+    if (request.settled) return true;
+    if (request.needsSource) this.#host.open(request);
+    if (request.settled) return true;
     const ready = (): void => {
       held.state = 'ready';
       this.goOn();
     };
-    if (exchange.needsSource) exchange.waitForSource(ready);
+    if (request.needsSource) request.waitForSource(ready);
     else ready();
     return true;
   }

@@ -6,4 +6,4 @@
  */
 
 export type { PoolCounters } from './capacity';
-export { OriginPool } from './origin-pool';
+export { OriginDispatcher } from './origin-dispatcher';

@@ -2,7 +2,7 @@
  * One pool on the Rust side.
  *
  * What lives here: its creation with the first request, its connections as they were reported, and
- * its end. An `OriginPool` has one for each TLS server name that its requests use. It must not
+ * its end. An `OriginDispatcher` has one for each TLS server name that its requests use. It must not
  * know requests.
  */
 
@@ -14,7 +14,7 @@ import {
   decodeError,
   type DisconnectInfo,
 } from '../connection';
-import type { SendTarget } from '../exchange';
+import type { SendTarget } from '../request';
 import {
   encodeSettings,
   Lookups,

@@ -1,12 +1,12 @@
 /**
- * The engine's pools behind one `OriginPool`: one for each TLS server name that its requests use.
+ * The engine's pools behind one `OriginDispatcher`: one for each TLS server name that its requests use.
  *
  * What lives here: which native pool a request goes to, and what becomes of the one before when a
  * client's only connection changes its server name. It must not know when requests leave.
  */
 
 import type { Connection } from '../connection';
-import { serverNameOf } from '../exchange';
+import { serverNameOf } from '../request';
 import type { PoolSettings } from '../options';
 import type { Session } from '../session';
 import { errors } from '../undici';

@@ -6,7 +6,7 @@
  * events.
  */
 
-import { type Exchange, Pipeline, Place } from '../exchange';
+import { type Request, Pipeline, Place } from '../request';
 import type { NativePool } from './native-pool';
 import type { RequestList } from './request-list';
 
@@ -24,8 +24,8 @@ export interface PipelineHost {
   openFor(target: NativePool): void;
   /** Ends the connection, because a request that was about to leave on it was aborted. */
   giveUpConnection(): void;
-  /** The turn of `exchange` has come, and its body is at hand. */
-  send(exchange: Exchange): void;
+  /** The turn of `request` has come, and its body is at hand. */
+  send(request: Request): void;
   /** There may be room for more. */
   checkDrain(): void;
 }
@@ -33,7 +33,7 @@ export interface PipelineHost {
 /** See above. */
 export class PipelinedRequests {
   readonly #host: PipelineHost;
-  readonly #pipeline: Pipeline<Exchange>;
+  readonly #pipeline: Pipeline<Request>;
   /** Requests with bodies wait for the end of the turn. */
   #scheduled = false;
   #advancing = false;
@@ -61,17 +61,17 @@ export class PipelinedRequests {
   }
 
   /** The engine has these already, and in this order. */
-  adopt(exchange: Exchange): void {
-    exchange.place = Place.Waiting;
-    exchange.submitted = true;
+  adopt(request: Request): void {
+    request.place = Place.Waiting;
+    request.submitted = true;
   }
 
   /** A request that may leave when it is its turn; until then it is over if `signal` fires. */
-  submit(exchange: Exchange, signal: unknown): void {
-    exchange.place = Place.Waiting;
-    if (exchange.needsSource) this.#schedule();
+  submit(request: Request, signal: unknown): void {
+    request.place = Place.Waiting;
+    if (request.needsSource) this.#schedule();
     else this.advance();
-    if (signal != null && !exchange.isStarted) exchange.watchSignal(signal);
+    if (signal != null && !request.isStarted) request.watchSignal(signal);
   }
 
   /** The caller may end the stream as soon as it has it back: then there is no body to wait for. */
@@ -103,26 +103,26 @@ export class PipelinedRequests {
     const pipeline = this.#pipeline;
     if (this.#dissolved || this.#scheduled) return false;
     if (host.isAnnouncing || host.isEnding || host.isDestroyed) return false;
-    const exchange = pipeline.candidate(host.requests.first);
-    if (exchange === null) return false;
+    const request = pipeline.candidate(host.requests.first);
+    if (request === null) return false;
     let target: NativePool;
     try {
-      target = host.nativeFor(exchange.servername);
+      target = host.nativeFor(request.servername);
     } catch (error) {
-      exchange.abortWith(error as Error);
+      request.abortWith(error as Error);
       return true;
     }
     if (!target.isConnected) {
       host.openFor(target);
       return false;
     }
-    pipeline.admit(exchange);
-    if (!this.#tell(exchange) || exchange.submitted) return true;
-    exchange.submitted = true;
-    exchange.measureStream();
-    if (exchange.settled) return true;
-    if (exchange.needsSource) exchange.waitForSource(() => host.send(exchange));
-    else host.send(exchange);
+    pipeline.admit(request);
+    if (!this.#tell(request) || request.submitted) return true;
+    request.submitted = true;
+    request.measureStream();
+    if (request.settled) return true;
+    if (request.needsSource) request.waitForSource(() => host.send(request));
+    else host.send(request);
     return true;
   }
 
@@ -131,29 +131,29 @@ export class PipelinedRequests {
    * Returns whether it still is to leave. As in undici, the connection is the request's own from
    * here on, and ends with it if the handler aborts.
    */
-  #tell(exchange: Exchange): boolean {
-    if (exchange.isStarted && !exchange.isReplay) return true;
-    exchange.isReplay = false;
-    if (exchange.start()) return true;
-    if (exchange.wasAborted) this.#host.giveUpConnection();
+  #tell(request: Request): boolean {
+    if (request.isStarted && !request.isReplay) return true;
+    request.isReplay = false;
+    if (request.start()) return true;
+    if (request.wasAborted) this.#host.giveUpConnection();
     return false;
   }
 
-  /** The response head of `exchange` was delivered. */
-  headDelivered(exchange: Exchange): void {
-    this.#pipeline.headDelivered(exchange);
+  /** The response head of `request` was delivered. */
+  headDelivered(request: Request): void {
+    this.#pipeline.headDelivered(request);
   }
 
-  /** The body of `exchange` has left. */
-  bodySent(exchange: Exchange): void {
-    if (!this.#pipeline.bodySent(exchange)) return;
+  /** The body of `request` has left. */
+  bodySent(request: Request): void {
+    if (!this.#pipeline.bodySent(request)) return;
     this.advance();
     this.#host.checkDrain();
   }
 
-  /** `exchange` is over. */
-  settled(exchange: Exchange): void {
-    this.#pipeline.settled(exchange);
+  /** `request` is over. */
+  settled(request: Request): void {
+    this.#pipeline.settled(request);
     this.advance();
   }
 
@@ -163,12 +163,12 @@ export class PipelinedRequests {
   }
 
   /** Order matters no longer. Returns those that have not left. */
-  dissolve(): Exchange[] {
+  dissolve(): Request[] {
     this.#dissolved = true;
-    const waiting: Exchange[] = [];
-    for (const exchange of this.#host.requests.all()) {
-      if (!exchange.submitted && exchange.place === Place.Waiting) waiting.push(exchange);
-      exchange.place = Place.None;
+    const waiting: Request[] = [];
+    for (const request of this.#host.requests.all()) {
+      if (!request.submitted && request.place === Place.Waiting) waiting.push(request);
+      request.place = Place.None;
     }
     return waiting;
   }

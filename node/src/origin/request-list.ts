@@ -1,20 +1,20 @@
 /**
  * The unsettled requests of one origin, in the order of their dispatch.
  *
- * What lives here: a list through the exchanges themselves, so that a request costs no node of its
- * own. `OriginPool` has one. It must not know connections or counters.
+ * What lives here: a list through the requests themselves, so that a request costs no node of its
+ * own. `OriginDispatcher` has one. It must not know connections or counters.
  */
 
-import type { Exchange } from '../exchange';
+import type { Request } from '../request';
 
 /** See above. */
 export class RequestList {
-  #first: Exchange | null = null;
-  #last: Exchange | null = null;
+  #first: Request | null = null;
+  #last: Request | null = null;
   #size = 0;
 
   /** The oldest one. */
-  get first(): Exchange | null {
+  get first(): Request | null {
     return this.#first;
   }
 
@@ -22,53 +22,49 @@ export class RequestList {
     return this.#size;
   }
 
-  push(exchange: Exchange): void {
-    exchange.previous = this.#last;
-    if (this.#last === null) this.#first = exchange;
-    else this.#last.next = exchange;
-    this.#last = exchange;
+  push(request: Request): void {
+    request.previous = this.#last;
+    if (this.#last === null) this.#first = request;
+    else this.#last.next = request;
+    this.#last = request;
     this.#size++;
   }
 
-  /** `exchange`, which is on the list, leaves it. */
-  remove(exchange: Exchange): void {
-    const { previous, next } = exchange;
+  /** `request`, which is on the list, leaves it. */
+  remove(request: Request): void {
+    const { previous, next } = request;
     if (previous === null) this.#first = next;
     else previous.next = next;
     if (next === null) this.#last = previous;
     else next.previous = previous;
-    exchange.previous = null;
-    exchange.next = null;
+    request.previous = null;
+    request.next = null;
     this.#size--;
   }
 
-  some(test: (exchange: Exchange) => boolean): boolean {
-    for (let exchange = this.#first; exchange !== null; exchange = exchange.next) {
-      if (test(exchange)) return true;
+  some(test: (request: Request) => boolean): boolean {
+    for (let request = this.#first; request !== null; request = request.next) {
+      if (test(request)) return true;
     }
     return false;
   }
 
   /** At most so many from `start` on; a copy, because settling one takes it off the list. */
-  take(start: Exchange | null, count = Infinity): Exchange[] {
-    const taken: Exchange[] = [];
-    for (
-      let exchange = start;
-      exchange !== null && taken.length < count;
-      exchange = exchange.next
-    ) {
-      taken.push(exchange);
+  take(start: Request | null, count = Infinity): Request[] {
+    const taken: Request[] = [];
+    for (let request = start; request !== null && taken.length < count; request = request.next) {
+      taken.push(request);
     }
     return taken;
   }
 
   /** A copy. */
-  all(): Exchange[] {
+  all(): Request[] {
     return this.take(this.#first);
   }
 
   /** Fails all from `start` on. */
-  failFrom(start: Exchange | null, error: Error): void {
-    for (const exchange of this.take(start)) exchange.destroyWith(error);
+  failFrom(start: Request | null, error: Error): void {
+    for (const request of this.take(start)) request.destroyWith(error);
   }
 }

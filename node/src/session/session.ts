@@ -3,7 +3,7 @@
  *
  * What lives here: slots and generations, the submission writers and when they flush, the drain of
  * completion batches, and what keeps the process alive. One session per loaded module; pools and
- * exchanges call it. It must not know handlers, headers or undici's semantics.
+ * requests call it. It must not know handlers, headers or undici's semantics.
  *
  * A slot is named by number and generation. Freeing a slot raises its generation, so completions
  * that were under way for its last owner find nobody and are dropped.
@@ -24,7 +24,7 @@ import {
 } from '../wire';
 import { YoungChunks } from './young-chunks';
 
-/** Owner of a slot: an exchange, or the byte stream that an upgrade left behind. */
+/** Owner of a slot: a request, or the byte stream that an upgrade left behind. */
 export interface SlotOwner {
   readonly slot: number;
   readonly generation: number;

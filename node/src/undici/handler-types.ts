@@ -82,7 +82,7 @@ export interface DispatchOptions {
   throwOnError?: unknown;
   maxRedirections?: unknown;
   typeOfService?: unknown;
-  /** Read by what made the request; see `Exchange.watchSignal`. */
+  /** Read by what made the request; see `Request.watchSignal`. */
   signal?: unknown;
   origin?: unknown;
 }

@@ -2,7 +2,7 @@
  * undici's diagnostics channels.
  *
  * What lives here: the channels, the `request` object that their messages carry, and the messages
- * about connections. The exchange and the pool publish through it, and only when somebody
+ * about connections. The request and the pool publish through it, and only when somebody
  * subscribed. It must not know records.
  */
 
@@ -15,7 +15,7 @@ import { bareHostname, type PoolSettings } from '../options';
 import { buildConnector, type DispatchOptions, peerMajor } from '../undici';
 import { asGiven, DEFAULT_TIMEOUT } from '../wire';
 import { type AnswerHead, isLastAnswer } from './last-answer';
-import { RequestDescription } from './request';
+import { RequestDescription } from './description';
 
 /** The channels, by the names undici gives them. */
 export const channels = {
@@ -58,7 +58,7 @@ const DESCRIBED = [
  */
 export class DiagnosticRequest {
   static {
-    // What `util.inspect` shows. The class of that name is the exchange.
+    // What `util.inspect` shows. The class of that name is the request itself.
     Object.defineProperty(this, 'name', { value: 'Request' });
   }
 

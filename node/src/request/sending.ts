@@ -1,8 +1,8 @@
 /**
- * The outgoing half of an exchange: from the description to records.
+ * The outgoing half of a request: from the description to records.
  *
  * What lives here: the choice of the body's framing, the complete head, the `Dispatch` record and
- * the body's source. `Exchange` extends it with the incoming half. It must not know pools'
+ * the body's source. `Request` extends it with the incoming half. It must not know pools'
  * counters, nor how responses are delivered.
  */
 
@@ -38,7 +38,7 @@ import {
 import { ContextHandler, currentContext } from './async-context';
 import type { SendContext } from './context';
 import { channels, DiagnosticRequest, observe, type ObservedRequest } from './diagnostics';
-import { RequestDescription } from './request';
+import { RequestDescription } from './description';
 
 /** A native pool, as far as a record needs it. */
 export interface SendTarget {

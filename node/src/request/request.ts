@@ -28,7 +28,7 @@ import {
   symbols,
 } from '../undici';
 import { HeadFlag, PIECE_OVERHEAD, WINDOW } from '../wire';
-import type { ExchangeContext } from './context';
+import type { RequestContext } from './context';
 import { type Controlled, RequestController } from './controller';
 import { channels, observe } from './diagnostics';
 import { type Pipelined, Place } from './pipeline';
@@ -51,8 +51,8 @@ type Undelivered =
   | { readonly kind: 'head'; readonly status: number; readonly text: string };
 
 /** One request; see above. Named as undici's, which stands in the stack of every handler's callback. */
-class Request extends Sending implements SlotOwner, Pausing, Pipelined, Controlled {
-  readonly #context: ExchangeContext;
+export class Request extends Sending implements SlotOwner, Pausing, Pipelined, Controlled {
+  readonly #context: RequestContext;
   #controller: RequestController | null = null;
   #queue: Undelivered[] | null = null;
   /** A callback is running: `resume()` inside it must not deliver again below it. */
@@ -84,7 +84,7 @@ class Request extends Sending implements SlotOwner, Pausing, Pipelined, Controll
   isReplay = false;
   isAnswered = false;
 
-  constructor(context: ExchangeContext, options: DispatchOptions, handler: DispatchHandler) {
+  constructor(context: RequestContext, options: DispatchOptions, handler: DispatchHandler) {
     super(context, options, handler);
     this.#context = context;
     this.#givenLines = this.lines;
@@ -503,5 +503,3 @@ class Request extends Sending implements SlotOwner, Pausing, Pipelined, Controll
     }
   }
 }
-
-export { Request as Exchange };

@@ -2,14 +2,14 @@
  * What a handler holds of its request.
  *
  * What lives here: `abort`, `pause`, `resume` and the raw headers, as undici's controller has
- * them. The exchange makes one for each request and hands it to every callback. It must not know
+ * them. A request makes one and hands it to every callback. It must not know
  * records or pools.
  */
 
 import { lazyRawList, rawList } from '../headers';
 import type { DispatchController } from '../undici';
 
-/** What a controller needs of its exchange. */
+/** What a controller needs of its request. */
 export interface Controlled {
   abortWith(reason: Error | undefined): void;
   /** Delivery stops. */
@@ -20,7 +20,7 @@ export interface Controlled {
   readonly seldomLooksAtRaw: boolean;
 }
 
-/** In the place of an exchange that has ended: there is nothing left to control. */
+/** In the place of a request that has ended: there is nothing left to control. */
 const OVER: Controlled = {
   abortWith: () => undefined,
   paused: () => undefined,
@@ -30,7 +30,7 @@ const OVER: Controlled = {
 
 /** The controller of one request. */
 export class RequestController implements DispatchController {
-  #exchange: Controlled;
+  #request: Controlled;
   #paused = false;
   #aborted = false;
   #reason: Error | null = null;
@@ -44,22 +44,22 @@ export class RequestController implements DispatchController {
   #rawHeaders: unknown = null;
   #rawTrailers: unknown = null;
 
-  constructor(exchange: Controlled) {
-    this.#exchange = exchange;
+  constructor(request: Controlled) {
+    this.#request = request;
   }
 
   /** Stops delivery: what comes after the current callback waits until `resume`. */
   pause(): void {
     if (this.#paused) return;
     this.#paused = true;
-    this.#exchange.paused();
+    this.#request.paused();
   }
 
   /** Delivers what waited, before this returns. */
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    this.#exchange.resumed();
+    this.#request.resumed();
   }
 
   /** Ends the request; `onResponseError` gets `reason` before this returns. */
@@ -67,7 +67,7 @@ export class RequestController implements DispatchController {
     if (this.#aborted) return;
     this.#aborted = true;
     this.#reason = reason as Error;
-    this.#exchange.abortWith(reason);
+    this.#request.abortWith(reason);
   }
 
   /** Whether `abort` was called. */
@@ -89,7 +89,7 @@ export class RequestController implements DispatchController {
    */
   get rawHeaders(): unknown {
     if (this.#rawHeaders === null && this.#head !== null) {
-      const make = this.#exchange.seldomLooksAtRaw ? lazyRawList : rawList;
+      const make = this.#request.seldomLooksAtRaw ? lazyRawList : rawList;
       this.#rawHeaders = make(this.#head, this.#headFields, this.#isHttp2);
     }
     return this.#rawHeaders;
@@ -111,7 +111,7 @@ export class RequestController implements DispatchController {
     this.#rawTrailers = value;
   }
 
-  /** A head arrived; its fields start at `fields` in `text`. For the exchange. */
+  /** A head arrived; its fields start at `fields` in `text`. For the request. */
   static receiveHead(
     controller: RequestController,
     text: string,
@@ -131,12 +131,12 @@ export class RequestController implements DispatchController {
   }
 
   /**
-   * Trailers arrived, and nothing comes after them. For the exchange, which the controller lets go:
+   * Trailers arrived, and nothing comes after them. For the request, which the controller lets go:
    * whoever keeps the controller, as undici's fetch does until its stream is collected, keeps no
    * request with it.
    */
   static receiveTrailers(controller: RequestController, text: string): void {
     controller.#trailers = text;
-    controller.#exchange = OVER;
+    controller.#request = OVER;
   }
 }

@@ -2,7 +2,7 @@
  * Whether a connection ends behind an answer.
  *
  * What lives here: the rules, which are the engine's, for whoever must know before the connection has
- * ended: diagnostics messages. It must not know exchanges.
+ * ended: diagnostics messages. It must not know requests.
  */
 
 import { parseFields } from '../headers';

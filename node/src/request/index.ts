@@ -5,9 +5,9 @@
  * messages of diagnostics channels. It must not know dispatchers, nor other requests.
  */
 
-export type { ExchangeContext } from './context';
+export type { RequestContext } from './context';
+export { type HeadContext, serverNameOf } from './description';
 export { ConnectionDiagnostics, observe } from './diagnostics';
-export { Exchange } from './exchange';
 export { Pipeline, Place } from './pipeline';
-export { type HeadContext, serverNameOf } from './request';
+export { Request } from './request';
 export type { SendTarget } from './sending';

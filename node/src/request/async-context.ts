@@ -3,8 +3,8 @@
  *
  * What lives here: whether there is a context to keep, and the handler that puts it around each call.
  * Completions come from the I/O thread in batches, so without it a callback would run in no context,
- * and loggers and tracers would lose whose request it was. The exchange asks once for each request.
- * It must not know what the callbacks mean.
+ * and loggers and tracers would lose whose request it was. A request asks once. It must not know
+ * what the callbacks mean.
  *
  * Who uses no `AsyncLocalStorage` pays a look: Node does not say whether a store is in use, but it
  * leaves traces. While hooks run, which carry the stores up to Node 22, each promise has an id; from

@@ -1,15 +1,15 @@
 /**
- * What an exchange needs of the pool that it belongs to, and tells it.
+ * What a request needs of the pool that it belongs to, and tells it.
  *
- * What lives here: types only. `OriginPool` has what they say.
+ * What lives here: types only. `OriginDispatcher` has what they say.
  */
 
 import type { Session } from '../session';
 import type { ConnectionDiagnostics } from './diagnostics';
-import type { Exchange } from './exchange';
-import type { HeadContext } from './request';
+import type { Request } from './request';
+import type { HeadContext } from './description';
 
-/** What an exchange needs of the pool that it belongs to. */
+/** What a request needs of the pool that it belongs to. */
 export interface SendContext {
   readonly origin: string;
   readonly session: Session;
@@ -24,16 +24,16 @@ export interface SendContext {
   bodyDrained(): void;
 }
 
-/** What an exchange tells its pool. */
-export interface ExchangeContext extends SendContext {
-  /** The exchange has settled: it no longer counts. Called once. */
-  settled(exchange: Exchange): void;
-  /** The final head of an exchange whose place is `Blocking` was delivered. */
-  unblocked(exchange: Exchange): void;
-  /** The request of an exchange that has a place has left, its body included. */
-  sent(exchange: Exchange): void;
+/** What a request tells its pool. */
+export interface RequestContext extends SendContext {
+  /** The request has settled: it no longer counts. Called once. */
+  settled(request: Request): void;
+  /** The final head of a request whose place is `Blocking` was delivered. */
+  unblocked(request: Request): void;
+  /** A request that has a place has left, its body included. */
+  sent(request: Request): void;
   /** TLS refused with `error`: whether somebody else serves the request from now on. */
-  takeOver(exchange: Exchange, error: Error): boolean;
+  takeOver(request: Request, error: Error): boolean;
   /** What stands for the socket below an upgraded HTTP/2 stream. */
   readonly streamSocket: unknown;
   /** An error of `onResponseError`, which nobody is left to hear: becomes the dispatcher's `error` event. */

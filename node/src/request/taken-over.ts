@@ -2,7 +2,7 @@
  * The handler of a request that the peer serves after the engine could not send it.
  *
  * What lives here: the way from the controller that the handler was given first to the peer's.
- * `Exchange` makes one. It must not know why.
+ * `Request` makes one. It must not know why.
  */
 
 import type { DispatchController, DispatchHandler, ParsedHeaders } from '../undici';

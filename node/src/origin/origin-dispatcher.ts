@@ -13,12 +13,7 @@
 import type { EventEmitter } from 'node:events';
 
 import { type Connection, type DisconnectInfo, isTransient } from '../connection';
-import {
-  ConnectionDiagnostics,
-  Exchange,
-  type ExchangeContext,
-  type HeadContext,
-} from '../exchange';
+import { ConnectionDiagnostics, Request, type RequestContext, type HeadContext } from '../request';
 import type { PoolSettings } from '../options';
 import { queueMicrotask } from '../process';
 import { currentSession, type Session } from '../session';
@@ -40,8 +35,8 @@ export type EventOwner = Dispatcher &
   };
 
 /** See above. */
-export class OriginPool
-  implements ExchangeContext, NativePoolListener, HeldHost, PipelineHost, DrainHost
+export class OriginDispatcher
+  implements RequestContext, NativePoolListener, HeldHost, PipelineHost, DrainHost
 {
   readonly settings: PoolSettings;
   readonly origin: string;
@@ -115,10 +110,10 @@ export class OriginPool
   #startPipeline(depth: number): void {
     const pipelined = new PipelinedRequests(this, depth);
     this.#pipelined = pipelined;
-    for (const exchange of this.requests.all()) {
-      if (exchange.slot !== -1) pipelined.adopt(exchange);
+    for (const request of this.requests.all()) {
+      if (request.slot !== -1) pipelined.adopt(request);
     }
-    for (const exchange of this.#held.take()) pipelined.adopt(exchange);
+    for (const request of this.#held.take()) pipelined.adopt(request);
   }
 
   get isConnected(): boolean {
@@ -180,36 +175,36 @@ export class OriginPool
    */
   dispatch(options: DispatchOptions, handler: DispatchHandler): boolean {
     const { session } = this;
-    const exchange = new Exchange(this, options, handler);
-    this.requests.push(exchange);
+    const request = new Request(this, options, handler);
+    this.requests.push(request);
     session.hold();
     // As in undici, a request that a listener of `connect` makes does not wait for the others, and
     // takes along those before it.
-    if (this.isAnnouncing && !exchange.needsSource && this.settings.kind === 'client') {
+    if (this.isAnnouncing && !request.needsSource && this.settings.kind === 'client') {
       this.#capacity.announcing = 0;
     }
-    if (exchange.describe()) {
-      if (this.#pipelined !== null) this.#pipelined.submit(exchange, options.signal);
-      else if (exchange.start()) this.#submit(exchange);
+    if (request.describe()) {
+      if (this.#pipelined !== null) this.#pipelined.submit(request, options.signal);
+      else if (request.start()) this.#submit(request);
     }
     this.#drain.fill();
     return !this.#drain.isNeeded;
   }
 
-  #submit(exchange: Exchange): void {
+  #submit(request: Request): void {
     const isFree = this.settings.connections !== 1 || this.#capacity.isMultiplexed;
     // One connection answers in the order of dispatch: later requests queue behind one that waits.
-    if (!isFree || this.waitsForServername(exchange)) this.#held.submit(exchange);
-    else if (exchange.needsSource) this.#readSource(exchange, () => this.send(exchange));
-    else this.send(exchange);
+    if (!isFree || this.waitsForServername(request)) this.#held.submit(request);
+    else if (request.needsSource) this.#readSource(request, () => this.send(request));
+    else this.send(request);
   }
 
-  #readSource(exchange: Exchange, ready: () => void): void {
+  #readSource(request: Request, ready: () => void): void {
     const read = (): void => {
-      if (exchange.settled) return;
-      exchange.measureStream();
-      if (exchange.settled) return;
-      if (exchange.needsSource) exchange.waitForSource(ready);
+      if (request.settled) return;
+      request.measureStream();
+      if (request.settled) return;
+      if (request.needsSource) request.waitForSource(ready);
       else ready();
     };
     // Where there is no connection yet, a source is not touched before the caller is done.
@@ -221,17 +216,17 @@ export class OriginPool
     return this.#ending !== null;
   }
 
-  open(exchange: Exchange): void {
+  open(request: Request): void {
     if (this.isConnected) return;
     try {
-      this.openFor(this.nativeFor(exchange.servername));
+      this.openFor(this.nativeFor(request.servername));
     } catch (error) {
-      exchange.abortWith(error as Error);
+      request.abortWith(error as Error);
     }
   }
 
-  waitsForServername(exchange: Exchange): boolean {
-    if (!this.#natives.changesServername(exchange.servername)) return false;
+  waitsForServername(request: Request): boolean {
+    if (!this.#natives.changesServername(request.servername)) return false;
     return this.requests.some((other) => other.slot !== -1);
   }
 
@@ -265,28 +260,28 @@ export class OriginPool
     target.connect();
   }
 
-  unblocked(exchange: Exchange): void {
-    this.#pipelined?.headDelivered(exchange);
+  unblocked(request: Request): void {
+    this.#pipelined?.headDelivered(request);
     this.#pipelined?.advance();
     this.#drain.check();
   }
 
-  sent(exchange: Exchange): void {
-    this.#pipelined?.bodySent(exchange);
+  sent(request: Request): void {
+    this.#pipelined?.bodySent(request);
   }
 
-  send(exchange: Exchange): void {
-    if (exchange.settled) return;
+  send(request: Request): void {
+    if (request.settled) return;
     let target: NativePool;
     try {
-      target = this.nativeFor(exchange.servername);
+      target = this.nativeFor(request.servername);
       this.#natives.use(target);
     } catch (error) {
-      exchange.abortWith(error as Error);
+      request.abortWith(error as Error);
       return;
     }
     this.#announce(target.servername);
-    exchange.send(target);
+    request.send(target);
   }
 
   #announce(servername: string | null): void {
@@ -300,11 +295,11 @@ export class OriginPool
     return this.#natives.get(this.session, servername);
   }
 
-  settled(exchange: Exchange): void {
-    this.requests.remove(exchange);
-    if (exchange.holds) this.session.release();
+  settled(request: Request): void {
+    this.requests.remove(request);
+    if (request.holds) this.session.release();
     if (!this.#held.isEmpty) this.#held.goOn();
-    this.#pipelined?.settled(exchange);
+    this.#pipelined?.settled(request);
     if (this.requests.size === 0 && this.#whenIdle !== null) {
       this.#whenIdle();
       this.#whenIdle = null;
@@ -358,8 +353,8 @@ export class OriginPool
       waiting.push(...this.#pipelined.dissolve());
       this.#pipelined = null;
     }
-    for (const exchange of waiting) {
-      if (!exchange.settled && (exchange.isStarted || exchange.start())) this.#submit(exchange);
+    for (const request of waiting) {
+      if (!request.settled && (request.isStarted || request.start())) this.#submit(request);
     }
   }
 
@@ -389,7 +384,7 @@ export class OriginPool
       const goesOn =
         this.#pipelined === null &&
         !this.isDestroyed &&
-        this.requests.some((exchange) => exchange.slot !== -1 && !exchange.isUpgrade);
+        this.requests.some((request) => request.slot !== -1 && !request.isUpgrade);
       if (goesOn) this.#announce(pool.servername);
       // As in undici, the queue goes on after the listeners.
       this.#held.goOn();
@@ -408,8 +403,8 @@ export class OriginPool
     this.#pipelined?.advance();
   }
 
-  takeOver(exchange: Exchange, error: Error): boolean {
-    return takeOver(this.#owner, this.settings, exchange, error);
+  takeOver(request: Request, error: Error): boolean {
+    return takeOver(this.#owner, this.settings, request, error);
   }
 
   /** Fails what waits here for a connection. What waits in the engine fails there. */
@@ -421,9 +416,9 @@ export class OriginPool
         : this.#pipelined.running === 0;
     if (!isOurs) return;
     const lost = this.requests.take(first, this.settings.kind === 'client' ? Infinity : 1);
-    for (const exchange of lost) {
+    for (const request of lost) {
       // Of what the engine has, the engine will tell.
-      if (exchange.slot !== -1 || !this.takeOver(exchange, error)) exchange.destroyWith(error);
+      if (request.slot !== -1 || !this.takeOver(request, error)) request.destroyWith(error);
     }
   }
 
@@ -449,7 +444,7 @@ export class OriginPool
       error,
     );
     // What this very batch still brings for them comes too late.
-    for (const exchange of running) exchange.cutOff();
+    for (const request of running) request.cutOff();
 
     const gone = this.#natives.destroy(error);
     queueMicrotask(() => requests.failFrom(requests.first, error));
@@ -472,17 +467,17 @@ export class OriginPool
     if (running === 0 && isOwn) return;
     const ended = this.#pipelined === null ? running : 1;
     const lost = this.requests.take(first, running === 0 ? size : ended);
-    for (const exchange of lost) exchange.cutOff();
+    for (const request of lost) request.cutOff();
     queueMicrotask(() => {
       const reason = (error as Error | null) ?? connection.closedError();
-      for (const exchange of lost) exchange.abortWith(reason);
+      for (const request of lost) request.abortWith(reason);
     });
   }
 
   /** Of a client only: nobody can tell which connection of a pool it would be. */
   get needsBodyDrain(): boolean {
     if (this.settings.kind === 'pool') return false;
-    return this.requests.some((exchange) => exchange.bodyWaits);
+    return this.requests.some((request) => request.bodyWaits);
   }
 
   bodyDrained(): void {

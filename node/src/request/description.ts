@@ -2,7 +2,7 @@
  * A request as the caller described it: undici's checks and the HTTP/1.1 head.
  *
  * What lives here: validation of dispatch options with undici's messages, and the serialised head.
- * `Exchange` extends it with everything that happens afterwards. It must not know sessions,
+ * `Request` extends it with everything that happens afterwards. It must not know sessions,
  * records or callbacks.
  */
 

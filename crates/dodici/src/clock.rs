@@ -13,7 +13,7 @@
 //! instant it was ever asked for and, when it fires early, re-arms itself for the deadline that
 //! counts now. Until a deadline passes none of this costs anything.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -161,9 +161,32 @@ pub(crate) async fn before<F: Future>(deadline: Instant, future: F) -> Result<F:
 
 /// The deadline `timeout` from now; `None` and zero mean never.
 pub(crate) fn after(timeout: Option<Duration>) -> Option<Instant> {
-    match timeout {
-        None | Some(Duration::ZERO) => None,
-        // A duration too long for the clock is as good as never.
-        Some(timeout) => Instant::now().checked_add(timeout),
+    Moment::default().after(timeout)
+}
+
+/// The time of one pass over what was read, taken when it is first asked for: a look at the clock costs
+/// as much as a small response.
+#[derive(Default)]
+pub(crate) struct Moment(OnceCell<Instant>);
+
+impl Moment {
+    pub(crate) fn now(&self) -> Instant {
+        *self.0.get_or_init(Instant::now)
+    }
+
+    /// The deadline `timeout` from this moment; `None` and zero mean never.
+    pub(crate) fn after(&self, timeout: Option<Duration>) -> Option<Instant> {
+        match timeout {
+            None | Some(Duration::ZERO) => None,
+            // A duration too long for the clock is as good as never.
+            Some(timeout) => self.now().checked_add(timeout),
+        }
+    }
+}
+
+#[cfg(test)]
+impl From<Instant> for Moment {
+    fn from(at: Instant) -> Self {
+        Self(OnceCell::from(at))
     }
 }

@@ -1,7 +1,7 @@
 //! One exchange over one stream of an HTTP/2 connection.
 //!
-//! The counterpart of [`super::Exchange`] for a connection that carries many at once: the
-//! connection's task (`origin::multiplex`) polls each exchange when its stream, its caller or its
+//! The counterpart of [`super::hyper`] for a connection that carries many at once: the connection's
+//! task (`origin::multiplex`) polls each exchange when its stream, its caller or its
 //! deadline has something new. A failed exchange costs its stream, never the connection.
 
 mod ends;
@@ -13,16 +13,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dodici_pool::{
-    BodyKind, Error, ErrorKind, ExchangeConfig, HeaderBlock, Phase, RequestId, RequestKind,
-    ResponseHead,
+    BodyKind, Error, ExchangeConfig, HeaderBlock, RequestId, RequestKind, ResponseHead,
 };
 use tokio::time::Instant;
 
-use super::{Job, ask_first, override_timeout};
+use super::Job;
+use super::rules::{Rules, Stage, Wire};
 use crate::body::Pieces;
-use crate::clock::after;
+use crate::clock::Moment;
 use crate::command::{Attention, PULL_WINDOW, Slice, length_mismatch};
-use crate::conn::framing::Informational;
 use crate::conn::h2::{H2Conn, H2Stream, NotOpened, Received, StreamFailure};
 use crate::sink::ExchangeInfo;
 
@@ -58,17 +57,6 @@ enum Upload {
     },
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
-    /// Waits for the final head.
-    Head,
-    Body,
-    /// A byte stream in both directions.
-    Stream,
-    /// A byte stream whose peer has ended its half, and whose caller may still write.
-    OwnHalf,
-}
-
 /// See the module.
 pub(crate) struct StreamExchange {
     pub(crate) job: Box<Job>,
@@ -77,30 +65,18 @@ pub(crate) struct StreamExchange {
     pub(crate) info: ExchangeInfo,
     /// `None` until the connection has room for it.
     stream: Option<H2Stream>,
-    part: Part,
+    rules: Rules,
     upload: Upload,
     /// The slice that is being sent, as far as the peer has had no room for it.
     unsent: Bytes,
-    /// Length of the response's body as its head declares it.
-    declared: Option<u64>,
-    received: u64,
-    /// The response has no body, whatever its fields say.
-    bodiless: bool,
-    informational: Informational,
     /// Received, and not told as long as more may be there.
     pieces: Pieces,
     /// Received before those, and more than the reader has room for: see [`Self::look_ahead`].
     waiting: VecDeque<Bytes>,
     /// What came behind them.
     ahead: Option<Result<Received, StreamFailure>>,
-    /// The reader took nothing for a while; its silence must not count as the peer's.
-    stopped: bool,
-    headers_timeout: Option<Duration>,
-    body_timeout: Option<Duration>,
-    deadline: Option<Instant>,
-    continue_deadline: Option<Instant>,
-    /// The response is complete, with these trailers; the request body is not yet.
-    ending: Option<HeaderBlock>,
+    /// Of a response that is complete before its request's body is.
+    trailers: HeaderBlock,
 }
 
 impl StreamExchange {
@@ -114,29 +90,20 @@ impl StreamExchange {
         if job.request.kind == RequestKind::Upgrade && job.request.http1_upgrade {
             job.request.kind = RequestKind::Plain;
         }
-        let headers_timeout = override_timeout(job.request.headers_timeout, config.headers_timeout);
-        let body_timeout = override_timeout(job.request.body_timeout, config.body_timeout);
+        let mut rules = Rules::new(Wire::Http2, &job.request, config);
+        rules.wait(&Moment::default());
         Self {
             job,
             request,
             info,
             stream: None,
-            part: Part::Head,
+            rules,
             upload: Upload::Nothing,
             unsent: Bytes::new(),
-            declared: None,
-            received: 0,
-            bodiless: false,
-            informational: Informational::default(),
             pieces: Pieces::default(),
             waiting: VecDeque::new(),
             ahead: None,
-            stopped: false,
-            headers_timeout,
-            body_timeout,
-            deadline: after(headers_timeout),
-            continue_deadline: None,
-            ending: None,
+            trailers: HeaderBlock::new(),
         }
     }
 
@@ -147,23 +114,17 @@ impl StreamExchange {
 
     /// Whether it is a byte stream now.
     pub(crate) fn is_upgraded(&self) -> bool {
-        matches!(self.part, Part::Stream | Part::OwnHalf)
+        self.rules.is_stream()
     }
 
     /// When it wants to be polled at the latest.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        match (self.deadline, self.continue_deadline) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        }
+        self.rules.next_deadline()
     }
 
     /// The timeout that [`StreamFinish::Failed`] reported, if it was one.
     pub(crate) fn current_timeout(&self) -> Option<Duration> {
-        match self.part {
-            Part::Head => self.headers_timeout,
-            Part::Body | Part::Stream | Part::OwnHalf => self.body_timeout,
-        }
+        self.rules.timeout()
     }
 
     /// Opens its stream and sends what is there of the request.
@@ -199,21 +160,20 @@ impl StreamExchange {
         if !becomes_stream {
             self.upload = upload;
         }
+        let now = Moment::default();
+        self.rules.begin(&now);
         if is_pulled && request.expect_continue {
             let full = match &request.body {
                 BodyKind::Full(bytes) => Some(bytes.clone()),
                 _ => None,
             };
             self.job.command.hold(full);
-            self.continue_deadline = after(Some(config.continue_timeout));
-        } else if request.body.is_pulled()
-            && let Some(sink) = self.job.settle.sink()
-        {
-            ask_first(sink, &self.job.command);
+            self.rules.hold_body(config.continue_timeout, &now);
+        } else {
+            self.job.ask_first();
         }
         self.info.stream = stream.id();
         self.stream = Some(stream);
-        self.deadline = after(self.headers_timeout);
         Ok(())
     }
 
@@ -227,6 +187,7 @@ impl StreamExchange {
         expired: bool,
         lost: Option<&Error>,
     ) -> StreamStep {
+        let now = Moment::default();
         let attention = self.job.command.attention();
         if attention == Attention::Look {
             return StreamStep::Look;
@@ -234,19 +195,15 @@ impl StreamExchange {
         if attention == Attention::Cancelled {
             if self.is_upgraded() {
                 // What was handed over before leaves: a last frame that says why must not be lost.
-                let _flushed = self.poll_upload(cx);
+                let _flushed = self.poll_upload(cx, &now);
             }
-            return self.failed(Error::new(
-                ErrorKind::Aborted,
-                self.phase(),
-                "Request aborted",
-            ));
+            return self.failed(self.rules.aborted());
         }
         if let Some(error) = self.job.command.failure() {
             return self.failed(error);
         }
-        if self.ending.is_some() {
-            return self.poll_rest_of_body(cx, expired, lost.is_some());
+        if self.rules.stage() == Stage::Ending {
+            return self.poll_rest_of_body(cx, &now, expired, lost.is_some());
         }
         if self.stream.is_none() {
             return match lost {
@@ -254,21 +211,19 @@ impl StreamExchange {
                 None => self.check_deadlines(cx, expired),
             };
         }
-        if self.part == Part::OwnHalf {
-            return self.poll_own_half(cx, conn, lost);
+        if self.rules.stage() == Stage::OwnHalf {
+            return self.poll_own_half(cx, &now, conn, lost);
         }
-        if let Err(error) = self.poll_upload(cx) {
+        if let Err(error) = self.poll_upload(cx, &now) {
             return self.failed(error);
         }
-        self.poll_response(cx, conn, config, expired, lost)
+        self.poll_response(cx, &now, conn, config, expired, lost)
     }
 
     /// Turns the exchange into a byte stream. `head` is the one that [`StreamStep::Upgrade`] came
     /// with. Poll it afterwards.
     pub(crate) fn upgrade(&mut self, head: &ResponseHead) {
-        self.part = Part::Stream;
-        self.deadline = None;
-        self.body_timeout = None;
+        self.rules.upgrade();
         self.upload = Upload::Pulled { remaining: None };
         if let Some(sink) = self.job.settle.sink() {
             sink.upgrade(head, &self.info);
@@ -276,14 +231,6 @@ impl StreamExchange {
         self.job.command.begin_stream();
         if let Some(sink) = self.job.settle.sink() {
             sink.pull(PULL_WINDOW);
-        }
-    }
-
-    fn phase(&self) -> Phase {
-        match self.part {
-            Part::Head => Phase::Headers,
-            Part::Body => Phase::Body,
-            Part::Stream | Part::OwnHalf => Phase::Upgraded,
         }
     }
 
@@ -298,19 +245,14 @@ impl StreamExchange {
 
     /// `100 Continue` came, or a final head, or the wait was long enough.
     fn let_body_go(&mut self) {
-        self.continue_deadline = None;
-        if self.job.command.release_hold()
-            && self.job.request.body.is_pulled()
-            && let Some(sink) = self.job.settle.sink()
-        {
-            ask_first(sink, &self.job.command);
-        }
+        self.rules.release_body();
+        self.job.release_body();
     }
 
     /// Sends what there is of a pulled body, as far as the peer has room. Room, which all streams of
     /// the connection share, is asked for when there are bytes to send, and given back when there
     /// are none: the end of a body and its trailers need none.
-    fn poll_upload(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
+    fn poll_upload(&mut self, cx: &mut Context<'_>, now: &Moment) -> Result<(), Error> {
         let Upload::Pulled { remaining } = &mut self.upload else {
             return Ok(());
         };
@@ -360,74 +302,35 @@ impl StreamExchange {
                 }
             }
         }
-        if sent && self.part == Part::Head {
-            self.deadline = after(self.headers_timeout);
-            if let Some(sink) = self.job.settle.sink() {
-                sink.written();
-            }
+        if sent && self.rules.wrote(now) {
+            self.job.tell_written();
         }
         if sent && self.is_upgraded() && self.unsent.is_empty() {
             // The peer has room for it: the next drive writes it, also that before a reset.
             self.job.command.written();
         }
-        let pull = self.job.command.take_pull();
-        if pull > 0
-            && let Some(sink) = self.job.settle.sink()
-        {
-            sink.pull(pull);
-        }
+        self.job.ask();
         Ok(())
     }
 
     // --- deadlines ---
 
-    fn restart_body_deadline(&mut self) {
-        self.deadline = after(self.body_timeout);
-    }
-
     fn check_deadlines(&mut self, cx: &Context<'_>, expired: bool) -> StreamStep {
         if !expired {
             return StreamStep::Wait;
         }
-        let now = Instant::now();
-        let passed = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        if passed(self.continue_deadline) {
+        let now = Moment::default();
+        let passed = |at: Option<Instant>| at.is_some_and(|at| at <= now.now());
+        if passed(self.rules.consent_deadline()) {
             self.let_body_go();
             cx.waker().wake_by_ref();
         }
-        if !passed(self.deadline) {
+        if !passed(self.rules.deadline()) {
             return StreamStep::Wait;
         }
-        if self.part == Part::Head {
-            // A caller that is slow to deliver its body is not a silent server.
-            if self.is_open() && self.job.request.body.is_pulled() && self.job.command.is_starved()
-            {
-                self.deadline = after(self.headers_timeout);
-                return StreamStep::Wait;
-            }
-            let millis = self.headers_timeout.unwrap_or_default().as_millis();
-            let message = if self.is_open() {
-                format!("HTTP/2: \"headers timeout after {millis}\"")
-            } else {
-                format!("HTTP/2: server did not accept a new stream within {millis}")
-            };
-            return self.failed(Error::new(
-                ErrorKind::HeadersTimeout,
-                Phase::Headers,
-                message,
-            ));
+        match self.rules.expire(self.job.is_starved(), &now) {
+            Some((_, error)) => self.failed(error),
+            None => StreamStep::Wait,
         }
-        let millis = self.body_timeout.unwrap_or_default().as_millis();
-        self.failed(Error::new(
-            ErrorKind::BodyTimeout,
-            Phase::Body,
-            format!("HTTP/2: \"stream timeout after {millis}\""),
-        ))
     }
 }
-
-/// NO_ERROR (RFC 9113, section 7).
-const NO_ERROR: u32 = 0;
-
-/// PROTOCOL_ERROR (RFC 9113, section 7).
-const PROTOCOL_ERROR: u32 = 1;

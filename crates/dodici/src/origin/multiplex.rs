@@ -27,7 +27,7 @@ use super::{Mailbox, PoolInner, aborted, contain, destroyed, now};
 use crate::clock::{Timer, past_the_reactor};
 use crate::conn::h2::{Driven, H2Conn, NotOpened, Ready, SlotWaker, Target};
 use crate::connect::Transport;
-use crate::exchange::{Job, StreamExchange, StreamFinish, StreamStep};
+use crate::exchange::{Job, Loss, StreamExchange, StreamFinish, StreamStep};
 use crate::sink::ExchangeInfo;
 
 /// Numbers of what is no exchange; those count from 0.
@@ -39,9 +39,6 @@ const PONG: u32 = u32::MAX - 3;
 /// Rounds before other tasks of the thread have their turn. A request takes three at most from its
 /// arrival to its frames.
 const ROUNDS: usize = 16;
-
-/// Fresh connections that may die before a request was written to them, as for HTTP/1.1.
-const FRESH_FAILURES: u8 = 3;
 
 /// Starts HTTP/2 on a transport.
 ///
@@ -564,22 +561,17 @@ impl Multiplex {
         };
         match finish {
             StreamFinish::Replay(error) => {
-                let sent = exchange.is_open();
-                let job = &mut exchange.job;
-                let exhausted = if sent {
-                    job.replays += 1;
-                    job.replays > self.pool.config.http2.max_replays
-                } else if self.lost.is_some() && self.lease.requests() == 0 {
-                    // A peer that accepts and closes, again and again, is not a stale connection.
-                    job.fresh_failures += 1;
-                    job.fresh_failures > FRESH_FAILURES
+                let loss = if exchange.is_open() {
+                    let most = self.pool.config.http2.max_replays;
+                    Loss::Unprocessed { most }
                 } else {
-                    false
+                    let reused = self.lost.is_none() || self.lease.requests() > 0;
+                    Loss::Unsent { reused }
                 };
-                if exhausted {
-                    self.fail(exchange, error);
-                } else {
+                if exchange.job.goes_again(&loss) {
                     self.give_back(exchange);
+                } else {
+                    self.fail(exchange, error);
                 }
             }
             StreamFinish::Failed(error) => self.fail(exchange, error),

@@ -12,7 +12,7 @@ use dodici_pool::{CloseReason, Error, ErrorKind, HeaderBlock, Outcome, Phase, Re
 use super::pipeline::Pipeline;
 use super::{Mailbox, now};
 use crate::conn::{H1Conn, PipeConn};
-use crate::exchange::{self, Finish, Job};
+use crate::exchange::{self, Finish, Job, Loss};
 use crate::sink::ExchangeInfo;
 
 /// How such an exchange left the connection.
@@ -103,17 +103,19 @@ pub(super) async fn run(
             pipeline.lease.count_request();
             pipeline.end_alone(request, job, &conn.take_trailers(), reason)
         }
-        Finish::Failed(reason, error)
-            if job.may_be_replayed(&error, pipeline.lease.requests() > 0, received) =>
-        {
-            job.replays += 1;
-            pipeline.give_back(request, job);
-            Solo::Ended(reason, Some(error))
-        }
         Finish::Failed(reason, error) => {
-            job.settle.error(error.clone());
-            drop(job);
-            pipeline.forget(request, reason);
+            let loss = Loss::Sent {
+                error: &error,
+                reused: pipeline.lease.requests() > 0,
+                received,
+            };
+            if job.goes_again(&loss) {
+                pipeline.give_back(request, job);
+            } else {
+                job.settle.error(error.clone());
+                drop(job);
+                pipeline.forget(request, reason);
+            }
             Solo::Ended(reason, Some(error))
         }
         Finish::Unsent(reason, error) => {

@@ -14,6 +14,7 @@ use dodici_pool::{
 use h2::client::{Connection, SendRequest};
 use parking_lot::Mutex;
 
+use super::NO_ERROR;
 use super::budget::FrameBudget;
 use super::head::Target;
 use super::stream::{H2Stream, Received};
@@ -41,9 +42,6 @@ const UNTAKEN_DATA: usize = 8 << 20;
 
 /// Bytes that one stream hands over before they are written: two slices of a body.
 const SEND_BUFFER: usize = 128 * 1024;
-
-/// The error code of an orderly goodbye (RFC 9113, section 7).
-const NO_ERROR: u32 = 0;
 
 /// How h2's connection goes on.
 pub(crate) enum Driven {

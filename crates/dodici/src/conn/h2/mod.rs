@@ -21,6 +21,13 @@ mod ready;
 mod stream;
 mod tap;
 
+/// Error codes (RFC 9113, section 7): an orderly goodbye.
+pub(crate) const NO_ERROR: u32 = 0;
+/// The peer broke the protocol.
+pub(crate) const PROTOCOL_ERROR: u32 = 1;
+/// The stream is not needed any more.
+pub(crate) const CANCEL: u32 = 8;
+
 pub(crate) use conn::{Driven, H2Conn, NotOpened};
 pub(crate) use head::Target;
 pub(crate) use ready::{Ready, SlotWaker};

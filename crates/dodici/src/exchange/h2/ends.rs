@@ -1,23 +1,14 @@
 //! How an exchange over a stream ends or fails, and whether its request can be sent again.
 
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
-use dodici_pool::{Error, ErrorKind, HeaderBlock, Phase, Replay};
-use tokio::time::Instant;
+use dodici_pool::{Error, ErrorKind, ExchangeConfig, HeaderBlock, Phase, Replay};
 
-use super::{NO_ERROR, PROTOCOL_ERROR, Part, StreamExchange, StreamFinish, StreamStep, Upload};
-use crate::clock::after;
+use super::{Stage, StreamExchange, StreamFinish, StreamStep, Upload};
+use crate::clock::Moment;
 use crate::conn::framing::check_trailers;
-use crate::conn::h2::{H2Conn, H2Stream, StreamFailure};
-
-/// How long the rest of a request body may take once the response is complete. One second: as much
-/// as a body waits for `100 Continue`.
-const REST_OF_BODY: Duration = Duration::from_secs(1);
-
-/// CANCEL (RFC 9113, section 7).
-const CANCEL: u32 = 8;
+use crate::conn::h2::{CANCEL, H2Conn, H2Stream, NO_ERROR, PROTOCOL_ERROR, StreamFailure};
 
 impl StreamExchange {
     // --- the peer has said all ---
@@ -25,36 +16,38 @@ impl StreamExchange {
     pub(super) fn end(
         &mut self,
         cx: &mut Context<'_>,
+        now: &Moment,
         conn: &H2Conn,
+        config: &ExchangeConfig,
         lost: Option<&Error>,
         trailers: HeaderBlock,
     ) -> StreamStep {
-        match self.part {
-            Part::Head => self.failed(Error::new(
+        match self.rules.stage() {
+            Stage::Waits | Stage::Head | Stage::Informed => self.failed(Error::new(
                 ErrorKind::Unserved,
                 Phase::Headers,
                 "HTTP/2: stream half-closed (remote)",
             )),
-            Part::Body if self.declared.is_some_and(|length| length != self.received) => {
-                self.failed(response_length_mismatch())
-            }
-            Part::Body => {
+            Stage::Body | Stage::Ending => {
+                if let Err(error) = self.rules.check_length() {
+                    return self.failed(error);
+                }
                 if let Err(error) = check_trailers(&trailers) {
                     return self.refused(error);
                 }
-                self.ending = Some(trailers);
-                self.deadline = after(Some(REST_OF_BODY));
-                self.poll_rest_of_body(cx, false, false)
+                self.trailers = trailers;
+                self.rules.wait_for_rest(config, now);
+                self.poll_rest_of_body(cx, now, false, false)
             }
-            Part::Stream | Part::OwnHalf => {
-                self.part = Part::OwnHalf;
+            Stage::Stream | Stage::OwnHalf => {
+                self.rules.end_half();
                 let is_open = self.stream.as_ref().is_some_and(H2Stream::is_sending);
                 // The caller is told by an empty chunk, and not by the end, after which nothing
                 // could ask it for what it still has to write.
                 if is_open && let Some(sink) = self.job.settle.sink() {
                     sink.data(Bytes::new());
                 }
-                self.poll_own_half(cx, conn, lost)
+                self.poll_own_half(cx, now, conn, lost)
             }
         }
     }
@@ -64,6 +57,7 @@ impl StreamExchange {
     pub(super) fn poll_own_half(
         &mut self,
         cx: &mut Context<'_>,
+        now: &Moment,
         conn: &H2Conn,
         lost: Option<&Error>,
     ) -> StreamStep {
@@ -77,7 +71,7 @@ impl StreamExchange {
                 None => self.stream_failed(conn, &failure, None),
             };
         }
-        if let Err(error) = self.poll_upload(cx) {
+        if let Err(error) = self.poll_upload(cx, now) {
             return self.failed(error);
         }
         if !self.stream.as_ref().is_some_and(H2Stream::is_sending) {
@@ -99,10 +93,11 @@ impl StreamExchange {
     pub(super) fn poll_rest_of_body(
         &mut self,
         cx: &mut Context<'_>,
+        now: &Moment,
         expired: bool,
         lost: bool,
     ) -> StreamStep {
-        if let Err(error) = self.poll_upload(cx) {
+        if let Err(error) = self.poll_upload(cx, now) {
             return self.failed(error);
         }
         let is_sending = match &mut self.stream {
@@ -113,11 +108,11 @@ impl StreamExchange {
             }
             None => false,
         };
-        let passed = expired && self.deadline.is_none_or(|at| at <= Instant::now());
+        let passed = expired && self.rules.deadline().is_none_or(|at| at <= now.now());
         if is_sending && !passed && !lost {
             return StreamStep::Wait;
         }
-        StreamStep::Finished(StreamFinish::Done(self.ending.take().unwrap_or_default()))
+        StreamStep::Finished(StreamFinish::Done(std::mem::take(&mut self.trailers)))
     }
 
     // --- it failed ---
@@ -139,14 +134,8 @@ impl StreamExchange {
         StreamStep::Finished(StreamFinish::Failed(error))
     }
 
-    /// Whether the request can be sent again, as far as its body goes.
-    fn is_whole(&self) -> bool {
-        self.part == Part::Head
-            && (!self.job.request.body.is_pulled() || self.job.command.is_untouched())
-    }
-
     pub(super) fn replay(&self, error: Error) -> StreamStep {
-        StreamStep::Finished(if self.is_whole() {
+        StreamStep::Finished(if !self.rules.has_head() && self.job.is_whole() {
             StreamFinish::Replay(error.with_replay(Replay::Unsent))
         } else {
             StreamFinish::Failed(error)
@@ -155,7 +144,7 @@ impl StreamExchange {
 
     /// The connection has ended under the exchange.
     pub(super) fn lost(&self, conn: &H2Conn, error: &Error) -> StreamStep {
-        let error = error.clone().with_phase(self.phase());
+        let error = error.clone().with_phase(self.rules.phase());
         let unprocessed = self
             .stream
             .as_ref()
@@ -173,16 +162,15 @@ impl StreamExchange {
         failure: &StreamFailure,
         lost: Option<&Error>,
     ) -> StreamStep {
-        let short = self
-            .declared
-            .is_some_and(|declared| declared != self.received);
-        if short && failure.code.is_some() {
-            return self.failed(response_length_mismatch());
+        if failure.code.is_some()
+            && let Err(short) = self.rules.check_length()
+        {
+            return self.failed(short);
         }
         if let Some(code) = failure.code {
             let error = Error::new(
                 ErrorKind::StreamReset(code),
-                self.phase(),
+                self.rules.phase(),
                 format!("Stream closed with error code {}", code_name(code)),
             )
             .with_socket(conn.socket_info());
@@ -196,21 +184,13 @@ impl StreamExchange {
         let why = why.unwrap_or_else(|| {
             Error::new(
                 ErrorKind::Socket,
-                self.phase(),
+                self.rules.phase(),
                 format!("HTTP/2: {}", failure.source),
             )
             .with_socket(conn.socket_info())
         });
         self.lost(conn, &why)
     }
-}
-
-pub(super) fn response_length_mismatch() -> Error {
-    Error::new(
-        ErrorKind::ResponseContentLengthMismatch,
-        Phase::Body,
-        "Response body length does not match content-length header",
-    )
 }
 
 /// nghttp2's name of an error code, as Node prints it.

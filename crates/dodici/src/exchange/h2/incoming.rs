@@ -5,61 +5,56 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use dodici_pool::{Error, ErrorKind, ExchangeConfig, Phase, RequestKind, ResponseHead};
 
-use super::ends::response_length_mismatch;
-use super::{NO_ERROR, PROTOCOL_ERROR, Part, StreamExchange, StreamStep, Upload};
-use crate::conn::h2::{H2Conn, H2Stream, Received, StreamFailure};
-use crate::exchange::{tell, too_large_error};
+use super::{Stage, StreamExchange, StreamStep, Upload};
+use crate::clock::Moment;
+use crate::conn::h2::{H2Conn, H2Stream, NO_ERROR, PROTOCOL_ERROR, Received, StreamFailure};
+use crate::exchange::rules::Length;
 
 impl StreamExchange {
     /// Tells what has come, as far as the reader has credit.
     pub(super) fn poll_response(
         &mut self,
         cx: &mut Context<'_>,
+        now: &Moment,
         conn: &mut H2Conn,
         config: &ExchangeConfig,
         expired: bool,
         lost: Option<&Error>,
     ) -> StreamStep {
         loop {
-            if self.part != Part::Head {
-                if !self.job.command.has_credit() {
-                    self.stopped = true;
-                    self.deadline = None;
-                    if let Err(error) = self.look_ahead(cx, conn, config) {
+            if self.rules.has_head() {
+                if !self.rules.tells(self.job.command.has_credit(), now) {
+                    if let Err(error) = self.look_ahead(cx, now, conn) {
                         return self.refused(error);
                     }
                     break;
                 }
-                if std::mem::take(&mut self.stopped) {
-                    self.restart_body_deadline();
-                }
                 if let Some(piece) = self.waiting.pop_front() {
-                    self.tell(Some(piece));
+                    self.job.tell(Some(piece));
                     continue;
                 }
                 if self.pieces.len() >= self.job.command.room() {
                     // One more would be beyond what the reader has room for.
-                    let piece = self.pieces.take();
-                    self.tell(piece);
+                    self.job.tell(self.pieces.take());
                     continue;
                 }
             }
             let Some(received) = self.poll_received(cx, conn) else {
-                let rest = self.pieces.take();
-                self.tell(rest);
+                self.job.tell(self.pieces.take());
                 if let Some(error) = lost {
                     return self.lost(conn, error);
                 }
                 break;
             };
             if !matches!(received, Ok(Received::Data(_))) {
-                let rest = self.pieces.take();
-                self.tell(rest);
+                self.job.tell(self.pieces.take());
             }
             let received = match received {
                 Ok(received) => received,
                 // An orderly goodbye to a byte stream is its end; a response would be cut short.
-                Err(failure) if self.part == Part::Stream && failure.code == Some(NO_ERROR) => {
+                Err(failure)
+                    if self.rules.stage() == Stage::Stream && failure.code == Some(NO_ERROR) =>
+                {
                     return self.end_stream();
                 }
                 Err(failure) => return self.stream_failed(conn, &failure, lost),
@@ -68,16 +63,16 @@ impl StreamExchange {
                 && let Some(what) = conn.overlooked(self.info.stream, &received)
             {
                 let kind = ErrorKind::StreamReset(PROTOCOL_ERROR);
-                return self.refused(Error::new(kind, self.phase(), what));
+                return self.refused(Error::new(kind, self.rules.phase(), what));
             }
             match received {
                 Received::Informational => {
-                    let taken = self.on_informational(conn);
+                    let taken = self.on_informational(conn, now);
                     // What came may have been the consent to send the body.
                     if let Err(error) = taken {
                         return self.refused(error);
                     }
-                    if let Err(error) = self.poll_upload(cx) {
+                    if let Err(error) = self.poll_upload(cx, now) {
                         return self.failed(error);
                     }
                 }
@@ -85,18 +80,17 @@ impl StreamExchange {
                     if self.is_upgrade(&conn.head) {
                         return StreamStep::Upgrade;
                     }
-                    self.on_head(&conn.head);
+                    self.on_head(&conn.head, now);
                 }
                 Received::Data(chunk) => {
-                    if let Err(error) = self.count(&chunk, config) {
+                    if let Err(error) = self.rules.data(chunk.len(), now) {
                         return self.refused(error);
                     }
-                    self.restart_body_deadline();
-                    let piece = self.pieces.push(chunk);
-                    self.tell(piece);
+                    self.job.tell(self.pieces.push(chunk));
                 }
                 Received::End(trailers) => {
-                    return self.end(cx, conn, lost, trailers.unwrap_or_default());
+                    let trailers = trailers.unwrap_or_default();
+                    return self.end(cx, now, conn, config, lost, trailers);
                 }
             }
         }
@@ -130,14 +124,14 @@ impl StreamExchange {
     fn look_ahead(
         &mut self,
         cx: &mut Context<'_>,
+        now: &Moment,
         conn: &mut H2Conn,
-        config: &ExchangeConfig,
     ) -> Result<(), Error> {
         while self.ahead.is_none() {
             match self.poll_received(cx, conn) {
                 None => break,
                 Some(Ok(Received::Data(chunk))) => {
-                    self.count(&chunk, config)?;
+                    self.rules.data(chunk.len(), now)?;
                     let piece = self.pieces.push(chunk);
                     self.waiting.extend(piece);
                 }
@@ -147,9 +141,10 @@ impl StreamExchange {
         Ok(())
     }
 
-    fn on_informational(&mut self, conn: &H2Conn) -> Result<(), Error> {
+    fn on_informational(&mut self, conn: &H2Conn, now: &Moment) -> Result<(), Error> {
         let head = &conn.head;
-        self.informational.add_decoded(&head.headers)?;
+        self.rules.count_informational(&head.headers)?;
+        self.rules.informational(head.status, now);
         match head.status {
             100 => {
                 self.let_body_go();
@@ -170,57 +165,32 @@ impl StreamExchange {
         }
     }
 
-    fn on_head(&mut self, head: &ResponseHead) {
-        if self.continue_deadline.take().is_some() {
+    fn on_head(&mut self, head: &ResponseHead, now: &Moment) {
+        if self.rules.release_body() {
             // The answer came instead of the consent: nobody waits for the body.
             self.upload = Upload::Nothing;
         }
-        self.part = Part::Body;
-        self.bodiless =
+        let bodiless =
             self.job.request.kind == RequestKind::Head || matches!(head.status, 204 | 304);
-        if !self.bodiless {
+        let length = if bodiless {
+            Length::Nothing
+        } else {
             // h2 has refused anything but one number.
             let declared = head.headers.get("content-length");
-            self.declared = declared
+            declared
                 .and_then(|value| std::str::from_utf8(value).ok())
-                .and_then(|value| value.parse().ok());
-        }
+                .and_then(|value| value.parse().ok())
+                .map_or(Length::Any, Length::Exactly)
+        };
         if let Some(sink) = self.job.settle.sink() {
             sink.head(head, &self.info);
         }
-        self.restart_body_deadline();
-    }
-
-    /// Takes note of a piece of the body.
-    fn count(&mut self, chunk: &Bytes, config: &ExchangeConfig) -> Result<(), Error> {
-        self.received += chunk.len() as u64;
-        let received = self.received;
-        if self.part != Part::Body || chunk.is_empty() {
-            return Ok(());
-        }
-        if self.bodiless {
-            return Err(Error::new(
-                ErrorKind::StreamReset(PROTOCOL_ERROR),
-                Phase::Body,
-                "HTTP/2: the body of a response that has none",
-            ));
-        }
-        if self.declared.is_some_and(|declared| received > declared) {
-            return Err(response_length_mismatch());
-        }
-        if config.max_response_size.is_some_and(|max| received > max) {
-            return Err(too_large_error());
-        }
-        Ok(())
-    }
-
-    fn tell(&mut self, piece: Option<Bytes>) {
-        tell(&mut self.job, piece);
+        self.rules.head(length, now);
     }
 
     /// Gives room that the reader has again back to the peer.
     fn release(&mut self, conn: &mut H2Conn, config: &ExchangeConfig) {
-        if self.received == 0 {
+        if self.rules.received() == 0 {
             return;
         }
         let Some(stream) = &mut self.stream else {

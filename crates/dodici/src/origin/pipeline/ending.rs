@@ -9,10 +9,10 @@ use std::mem::take;
 use dodici_pool::PoolConfig;
 use dodici_pool::{CloseReason, Error, ErrorKind, Outcome, Phase, RequestId};
 
-use super::{Due, FRESH_FAILURES, Flight, Next, Pipeline};
+use super::{Due, Flight, Next, Pipeline};
 use crate::command::Attention;
 use crate::conn::PipeConn;
-use crate::exchange::Job;
+use crate::exchange::{Job, Loss, Rules};
 use crate::origin::{aborted, contain};
 
 impl Pipeline {
@@ -45,12 +45,10 @@ impl Pipeline {
             }
             flight.given_up = true;
             lost = true;
-            let phase = if place == 0 && self.due.head_told {
-                Phase::Body
-            } else {
-                Phase::Headers
+            let error = match place {
+                0 => self.due.rules.aborted(),
+                _ => Rules::default().aborted(),
             };
-            let error = Error::new(ErrorKind::Aborted, phase, "Request aborted");
             let error = conn.describe(error);
             let job = &mut flight.job;
             contain(|| job.settle.error(error));
@@ -59,10 +57,11 @@ impl Pipeline {
             return None;
         }
         let reason = CloseReason::Aborted;
+        let told = self.due.rules.is_told();
         let precious = self
             .flights
-            .front()
-            .is_some_and(|due| !due.given_up && (self.due.told || !due.job.request.idempotent));
+            .front_mut()
+            .is_some_and(|due| !due.given_up && !due.job.goes_again(&Loss::Behind { told }));
         if precious {
             self.doomed = Some(reason);
             self.drain(reason);
@@ -87,7 +86,7 @@ impl Pipeline {
         mut blame: Option<Error>,
         reason: CloseReason,
     ) {
-        let told = self.due.told;
+        let told = self.due.rules.is_told();
         let mut back = Vec::with_capacity(self.flights.len() + self.waiting.len());
         let reused = self.lease.requests() > 0;
         for (place, mut flight) in take(&mut self.flights).into_iter().enumerate() {
@@ -97,19 +96,21 @@ impl Pipeline {
             }
             let unsent = flight.start >= written;
             let blamed = if unsent { None } else { blame.take() };
-            let again = unsent || (flight.job.request.idempotent && !(place == 0 && told));
-            match blamed {
+            let told = place == 0 && told;
+            let loss = match &blamed {
                 // The error says whether anything of the answer had come.
-                Some(error) if flight.job.may_be_replayed(&error, reused, 0) => {
-                    flight.job.replays += 1;
-                    back.push((flight.request, flight.job));
-                }
-                Some(error) => self.fail(flight, error, reason),
-                None if again => back.push((flight.request, flight.job)),
-                None => {
-                    let error = Error::new(ErrorKind::Socket, Phase::Headers, "closed");
-                    self.fail(flight, error, reason);
-                }
+                Some(error) => Loss::Sent {
+                    error,
+                    reused,
+                    received: 0,
+                },
+                None => Loss::Behind { told },
+            };
+            if unsent || flight.job.goes_again(&loss) {
+                back.push((flight.request, flight.job));
+            } else {
+                let closed = || Error::new(ErrorKind::Socket, Phase::Headers, "closed");
+                self.fail(flight, blamed.unwrap_or_else(closed), reason);
             }
         }
         back.extend(take(&mut self.waiting));
@@ -156,15 +157,12 @@ impl Pipeline {
         error: &Error,
         reason: CloseReason,
     ) {
-        if self.lease.requests() == 0 {
-            job.fresh_failures += 1;
-            if job.fresh_failures > FRESH_FAILURES {
-                // A peer that accepts and closes, again and again, is not a stale connection.
-                contain(|| job.settle.error(error.clone()));
-                return self.forget(request, reason);
-            }
+        let reused = self.lease.requests() > 0;
+        if job.goes_again(&Loss::Unsent { reused }) {
+            return self.give_back(request, job);
         }
-        self.give_back(request, job);
+        contain(|| job.settle.error(error.clone()));
+        self.forget(request, reason);
     }
 
     pub(in crate::origin) fn give_back(&self, request: RequestId, job: Box<Job>) {

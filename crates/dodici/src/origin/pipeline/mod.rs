@@ -27,15 +27,12 @@ use tokio::time::Instant;
 use super::lease::Lease;
 use super::solo::{self, Solo};
 use super::{Mailbox, PoolInner, aborted, contain, destroyed, now};
-use crate::clock::{Timer, Verdict, after, past_the_reactor};
+use crate::clock::{Moment, Timer, Verdict, past_the_reactor};
 use crate::conn::{AtRest, H1Conn, PipeConn};
 use crate::connect::Transport;
 use crate::exchange::{self, Job};
 use crate::sink::ExchangeInfo;
 use reading::{Due, Read};
-
-/// Fresh connections that may die before a request was written to them, as for one at a time.
-const FRESH_FAILURES: u8 = 3;
 
 /// Serves requests on the connection until it ends.
 pub(super) async fn serve(
@@ -409,15 +406,9 @@ impl Pipeline {
             self.drain(CloseReason::IoError);
         }
         let due = self.flights.front_mut()?;
-        if wrote
-            && before < due.end
-            && !self.due.head_told
-            && let Some(sink) = due.job.settle.sink()
-        {
-            sink.written();
-        }
-        if wrote && before < due.end && self.due.begun && !self.due.head_told {
-            self.due.deadline = after(self.due.head_wait.timeout());
+        if wrote && before < due.end && !self.due.rules.has_head() {
+            due.job.tell_written();
+            self.due.rules.wrote(&Moment::default());
         }
         let due = self.flights.front()?;
         // If some of it was sent, the answer may already be on its way.
@@ -429,7 +420,7 @@ impl Pipeline {
 
     fn deadline(&self) -> Option<Instant> {
         if !self.flights.is_empty() {
-            return self.due.deadline;
+            return self.due.rules.deadline();
         }
         let machine = &self.pool.state.lock().machine;
         machine.idle_deadline(self.id).map(Instant::from_std)
@@ -442,13 +433,8 @@ impl Pipeline {
             self.pool.run_actions();
             return None;
         }
-        let (reason, error) = if self.due.head_told {
-            let text = "Body Timeout Error";
-            let error = Error::new(ErrorKind::BodyTimeout, Phase::Body, text);
-            (CloseReason::Timeout, error)
-        } else {
-            self.due.head_wait.error()
-        };
+        // Its body is in memory: the caller is never slow.
+        let (reason, error) = self.due.rules.expire(false, &Moment::default())?;
         let error = conn.describe(error);
         self.disband(u64::MAX, Some(error.clone()), reason);
         Some(Next::End(reason, Some(error)))

@@ -2,18 +2,17 @@
 //!
 //! Called by the rounds of `origin::pipeline`. The response that is due is in [`Due`].
 
-use std::cell::OnceCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use dodici_pool::{CloseReason, Error, Outcome};
 use tokio::time::Instant;
 
 use super::{Flight, Pipeline};
+use crate::clock::Moment;
 use crate::conn::{PipeConn, Received};
-use crate::exchange::{HeadWait, Job, override_timeout, too_large_error};
-use crate::origin::{PoolInner, contain};
+use crate::exchange::{Job, Length, Rules, Stage, Wire};
+use crate::origin::contain;
 use crate::sink::ExchangeInfo;
 
 /// Most bytes of a body read into a sink's memory in one step.
@@ -23,20 +22,12 @@ const DIRECT_READ: usize = 64 * 1024;
 /// and memory comes in such steps.
 const SLACK: usize = 64;
 
-/// Where the response that is due stands.
+/// The response that is due.
 #[derive(Default)]
 pub(super) struct Due {
-    pub(super) begun: bool,
-    /// Something of it was told to its sink: the request is not sent again.
-    pub(super) told: bool,
-    pub(super) head_told: bool,
-    pub(super) received: u64,
+    pub(super) rules: Rules,
     /// Its body is read into the sink's memory.
-    pub(super) direct: bool,
-    /// The reader took nothing for a while; its silence must not count as the server's.
-    pub(super) stopped: bool,
-    pub(super) head_wait: HeadWait,
-    pub(super) deadline: Option<Instant>,
+    direct: bool,
 }
 
 /// What reading led to.
@@ -53,46 +44,25 @@ enum Broken {
     Lost(CloseReason, Error),
 }
 
-/// The time of one pass over what was read, taken when it is first asked for.
-#[derive(Default)]
-struct Moment(OnceCell<Instant>);
-
-impl Moment {
-    fn now(&self) -> Instant {
-        *self.0.get_or_init(Instant::now)
-    }
-
-    fn after(&self, timeout: Option<Duration>) -> Option<Instant> {
-        self.now().checked_add(timeout?)
-    }
-}
-
-fn body_timeout(job: &Job, pool: &PoolInner) -> Option<Duration> {
-    override_timeout(job.request.body_timeout, pool.config.exchange.body_timeout)
-}
-
 /// Reads the next part of a large body into the sink's memory; `Ok` if more may be there.
 fn poll_direct(
     cx: &mut Context<'_>,
     conn: &mut PipeConn,
     job: &mut Job,
     due: &mut Due,
-    pool: &PoolInner,
-    moment: &Moment,
+    now: &Moment,
 ) -> Poll<Result<(), (CloseReason, Error)>> {
     let left = conn.direct_left().unwrap_or(0);
     let Some(sink) = job.settle.sink().filter(|_| left > 0) else {
         due.direct = false;
         return Poll::Ready(Ok(()));
     };
-    let room = job.command.room().min(DIRECT_READ);
-    let allowed = pool.config.exchange.max_response_size;
-    let allowed = allowed.map_or(u64::MAX, |max| max - due.received);
-    let most = usize::try_from(allowed).map_or(room, |allowed| allowed.min(room));
-    if most == 0 {
-        let error = conn.describe(too_large_error());
-        return Poll::Ready(Err((CloseReason::ProtocolError, error)));
-    }
+    let most = match due.rules.readable(job.command.room().min(DIRECT_READ)) {
+        Ok(most) => most,
+        Err(error) => {
+            return Poll::Ready(Err((CloseReason::ProtocolError, conn.describe(error))));
+        }
+    };
     // A little more than the rest of the body: see `PipeConn::poll_direct`.
     let most = match usize::try_from(left) {
         Ok(left) if left <= most => left + SLACK,
@@ -102,10 +72,9 @@ fn poll_direct(
         Poll::Pending => Poll::Pending,
         Poll::Ready(Err(error)) => Poll::Ready(Err(conn.direct_failure(&error))),
         Poll::Ready(Ok(bytes)) => {
-            due.received += bytes as u64;
-            due.deadline = moment.after(body_timeout(job, pool));
             job.command.spend(bytes);
-            Poll::Ready(Ok(()))
+            let counted = due.rules.data(bytes, now);
+            Poll::Ready(counted.map_err(|error| (CloseReason::ProtocolError, error)))
         }
     }
 }
@@ -141,20 +110,19 @@ impl Pipeline {
 
     /// Hands out the responses that are there.
     fn poll_read(&mut self, cx: &mut Context<'_>, conn: &mut PipeConn) -> Poll<Broken> {
-        // One look at the clock serves all that is there: it costs as much as a small response.
-        let moment = Moment::default();
+        let now = Moment::default();
         loop {
             let Some(flight) = self.flights.front_mut() else {
                 return conn
                     .poll_rest(cx, self.fresh)
                     .map(|(reason, error)| Broken::Lost(reason, error));
             };
-            if !self.due.begun {
-                self.due.begun = true;
-                conn.begin(flight.job.request.kind);
-                let timeout = flight.job.request.headers_timeout;
-                self.due.head_wait = HeadWait::new(timeout, &self.pool.config.exchange);
-                self.due.deadline = moment.after(self.due.head_wait.timeout());
+            let job = &mut flight.job;
+            let due = &mut self.due;
+            if due.rules.stage() == Stage::Waits {
+                conn.begin(job.request.kind);
+                due.rules = Rules::new(Wire::Http1, &job.request, &self.pool.config.exchange);
+                due.rules.begin(&now);
             }
             if flight.start >= conn.written() {
                 // Nothing of it has left, so nothing that comes can be its answer.
@@ -162,23 +130,16 @@ impl Pipeline {
                     .poll_rest(cx, false)
                     .map(|(reason, error)| Broken::Lost(reason, error));
             }
-            let job = &mut flight.job;
-            let due = &mut self.due;
             let mut room = usize::MAX;
-            if due.head_told {
-                if !job.command.has_credit() {
+            if due.rules.has_head() {
+                if !due.rules.tells(job.command.has_credit(), &now) {
                     // The reader's next credit wakes the task.
-                    due.stopped = true;
-                    due.deadline = None;
                     return Poll::Pending;
                 }
                 room = job.command.room();
-                if std::mem::take(&mut due.stopped) {
-                    due.deadline = moment.after(body_timeout(job, &self.pool));
-                }
             }
             if due.direct {
-                match poll_direct(cx, conn, job, due, &self.pool, &moment) {
+                match poll_direct(cx, conn, job, due, &now) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Ok(())) if job.command.is_cancelled() => {
                         // As below.
@@ -200,11 +161,8 @@ impl Pipeline {
             };
             match received {
                 Received::Informational => {
-                    due.told = true;
                     let head = conn.head();
-                    if due.head_wait.hear(head.status, &self.pool.config.exchange) {
-                        due.deadline = moment.after(due.head_wait.timeout());
-                    }
+                    due.rules.informational(head.status, &now);
                     if head.status != 100
                         && let Some(sink) = job.settle.sink()
                     {
@@ -212,9 +170,7 @@ impl Pipeline {
                     }
                 }
                 Received::Head => {
-                    due.told = true;
-                    due.head_told = true;
-                    due.deadline = moment.after(body_timeout(job, &self.pool));
+                    due.rules.head(Length::Any, &now);
                     let info = ExchangeInfo {
                         conn: self.id,
                         reused: flight.reused,
@@ -231,20 +187,14 @@ impl Pipeline {
                     }
                 }
                 Received::Data(chunk) => {
-                    due.received += chunk.len() as u64;
-                    let most = self.pool.config.exchange.max_response_size;
-                    if most.is_some_and(|most| due.received > most) {
-                        let error = conn.describe(too_large_error());
+                    if let Err(error) = due.rules.data(chunk.len(), &now) {
+                        let error = conn.describe(error);
                         return Poll::Ready(Broken::Lost(CloseReason::ProtocolError, error));
                     }
-                    due.deadline = moment.after(body_timeout(job, &self.pool));
-                    job.command.spend(chunk.len());
-                    if let Some(sink) = job.settle.sink() {
-                        sink.data(chunk);
-                    }
+                    job.tell(Some(chunk));
                 }
                 Received::End => {
-                    if let Some(reason) = self.end(conn, moment.now()) {
+                    if let Some(reason) = self.end(conn, now.now()) {
                         return Poll::Ready(Broken::Done(reason));
                     }
                 }

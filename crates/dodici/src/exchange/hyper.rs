@@ -1,0 +1,370 @@
+//! An exchange that has an HTTP/1.1 connection to itself, driven by hyper.
+//!
+//! The whole exchange is one poll function ([`Exchange::poll`]), run by the connection's task
+//! (`origin::solo`). It drives hyper, tells the sink what came, asks [`Rules`] what that means, and
+//! says in [`Finish`] what becomes of connection and request. It knows nothing of the pool.
+
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use dodici_pool::{CloseReason, Error, ExchangeConfig};
+use http_body::Body;
+use hyper::body::Incoming;
+
+use super::Job;
+use super::rules::{Length, Rules, Stage, Wire};
+use crate::body::Pieces;
+use crate::clock::{Moment, Timer, Verdict, past_the_reactor};
+use crate::command::Attention;
+use crate::conn::{H1Conn, poll_response};
+use crate::sink::ExchangeInfo;
+
+/// How an exchange left its connection and its request.
+pub(crate) enum Finish {
+    /// The response is complete, which the sink is not told yet; the connection can serve again.
+    Reusable(Option<Duration>),
+    /// The response is complete, which the sink is not told yet; the connection cannot serve again.
+    Done(CloseReason),
+    /// The request failed and the connection is lost. The sink is not told yet.
+    Failed(CloseReason, Error),
+    /// No byte was sent: the request can go to another connection.
+    Unsent(CloseReason, Error),
+    /// The connection became a byte stream. The sink is not told yet.
+    Upgraded,
+}
+
+/// The task's other reasons to stop, looked at on every poll.
+pub(crate) trait Interrupt {
+    /// The pool wants the connection closed at once.
+    fn interrupted(&self) -> Option<(CloseReason, Error)>;
+}
+
+/// Runs one exchange. Dropping the future leaves the connection unusable.
+pub(crate) async fn run(
+    conn: &mut H1Conn,
+    job: &mut Job,
+    config: &ExchangeConfig,
+    info: ExchangeInfo,
+    timer: &mut Timer,
+    interrupt: &impl Interrupt,
+) -> Finish {
+    let response = pin!(conn.start(&job.request, &job.command));
+    let now = Moment::default();
+    let mut rules = Rules::new(Wire::Http1, &job.request, config);
+    rules.begin(&now);
+    if job.request.expect_continue {
+        rules.hold_body(config.continue_timeout, &now);
+    } else {
+        job.ask_first();
+    }
+    let mut exchange = Exchange {
+        response: Some(response),
+        body: None,
+        conn,
+        job,
+        config,
+        info,
+        timer,
+        interrupt,
+        rules,
+        primed: false,
+        pieces: Pieces::default(),
+    };
+    std::future::poll_fn(|cx| exchange.poll(cx)).await
+}
+
+struct Exchange<'a, F, I> {
+    /// Until hyper has the head.
+    response: Option<Pin<&'a mut F>>,
+    /// From then on.
+    body: Option<Incoming>,
+    conn: &'a mut H1Conn,
+    job: &'a mut Job,
+    config: &'a ExchangeConfig,
+    info: ExchangeInfo,
+    timer: &'a mut Timer,
+    interrupt: &'a I,
+    rules: Rules,
+    /// The body has been polled once, which is what makes hyper read it.
+    primed: bool,
+    /// Decoded and not told yet, while more may be there.
+    pieces: Pieces,
+}
+
+impl<F, I> Exchange<'_, F, I>
+where
+    F: Future<
+        Output = Result<
+            http::Response<Incoming>,
+            hyper::client::conn::TrySendError<http::Request<crate::body::OutgoingBody>>,
+        >,
+    >,
+    I: Interrupt,
+{
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Finish> {
+        let mut polled = self.poll_rounds(cx);
+        loop {
+            match polled {
+                Some(polled) => return polled,
+                None => {
+                    polled = past_the_reactor(|| self.poll_rounds(cx));
+                    self.job.command.looked();
+                }
+            }
+        }
+    }
+
+    /// `None` where a deadline, or the caller, asks for a look at the socket.
+    fn poll_rounds(&mut self, cx: &mut Context<'_>) -> Option<Poll<Finish>> {
+        let now = Moment::default();
+        loop {
+            if self.rules.stage() == Stage::Ending {
+                return Some(self.poll_grace(cx));
+            }
+            let attention = self.job.command.attention();
+            if attention == Attention::Look {
+                return None;
+            }
+            if attention == Attention::Cancelled {
+                // What the caller handed over before it gave up leaves first, as far as the socket
+                // takes it at once: bytes that were written to a socket of Node's do.
+                if self.job.command.has_chunks() {
+                    let _ = self.conn.poll_drive(cx);
+                }
+                return Some(self.fail(CloseReason::Aborted, self.rules.aborted()));
+            }
+            if let Some((reason, error)) = self.interrupt.interrupted() {
+                return Some(self.fail(reason, error));
+            }
+            if let Some(error) = self.job.command.failure() {
+                return Some(self.fail(CloseReason::Aborted, error));
+            }
+            // Reading comes before the deadlines: what arrived in time is never a timeout.
+            let done = self.conn.poll_drive(cx).is_ready();
+            let progress = self.conn.progress();
+            for head in &progress.informational {
+                self.rules.informational(head.status, &now);
+                if head.status != 100
+                    && let Some(sink) = self.job.settle.sink()
+                {
+                    sink.informational(head);
+                }
+            }
+            if progress.wrote {
+                self.rules.wrote(&now);
+                self.job.tell_written();
+            }
+            let waits = self.rules.consent_deadline().is_some();
+            if progress.continued || (waits && self.head_is_there()) {
+                self.let_body_go();
+                continue;
+            }
+            if progress.upgraded {
+                // The stream's first byte comes behind the last one of the request.
+                if self.conn.has_left() {
+                    return Some(Poll::Ready(Finish::Upgraded));
+                }
+                if progress.failed || progress.refused || done {
+                    let (reason, error) = self.conn.take_failure(self.rules.phase());
+                    return Some(self.fail(reason, error));
+                }
+                return self.poll_deadlines(cx, &now);
+            }
+            self.tell_head(&now);
+            self.ask_for_body();
+            match self.poll_body(cx, &now) {
+                Step::Again => continue,
+                Step::Finished(finish) => return Some(Poll::Ready(finish)),
+                Step::Wait => self.job.tell(self.pieces.take()),
+            }
+            // A complete message is delivered to its end, whatever happened behind it. If hyper gave
+            // its body up although the guard had found it complete, nothing more would come.
+            let lost = self.response.is_none() && self.body.is_none();
+            if lost || ((progress.failed || done) && !progress.ended) {
+                let (reason, error) = self.conn.take_failure(self.rules.phase());
+                if self.job.is_whole() && !self.conn.sent_any() && !self.rules.has_head() {
+                    return Some(Poll::Ready(Finish::Unsent(reason, error)));
+                }
+                return Some(self.fail(reason, error));
+            }
+            return self.poll_deadlines(cx, &now);
+        }
+    }
+
+    fn fail(&self, reason: CloseReason, error: Error) -> Poll<Finish> {
+        let error = if error.socket().is_none() {
+            self.conn.describe(error)
+        } else {
+            error
+        };
+        Poll::Ready(Finish::Failed(reason, error))
+    }
+
+    fn head_is_there(&self) -> bool {
+        self.rules.has_head() || self.conn.with_head(|_| {})
+    }
+
+    /// `100 Continue` came, or a final head, or the wait was long enough.
+    fn let_body_go(&mut self) {
+        self.rules.release_body();
+        self.job.release_body();
+    }
+
+    fn tell_head(&mut self, now: &Moment) {
+        if self.rules.has_head() {
+            return;
+        }
+        let Self {
+            conn, job, info, ..
+        } = self;
+        let told = conn.with_head(|head| {
+            if let Some(sink) = job.settle.sink() {
+                sink.head(head, info);
+            }
+        });
+        if told {
+            self.rules.head(Length::Any, now);
+        }
+    }
+
+    fn ask_for_body(&mut self) {
+        if self.job.request.body.is_pulled() {
+            self.job.ask();
+        }
+    }
+
+    /// Moves body chunks from hyper to the sink as long as there is credit.
+    fn poll_body(&mut self, cx: &mut Context<'_>, now: &Moment) -> Step {
+        if let Some(response) = &mut self.response {
+            match poll_response(response.as_mut(), cx) {
+                Poll::Pending => return Step::Wait,
+                Poll::Ready(body) => {
+                    self.response = None;
+                    self.body = body;
+                }
+            }
+        }
+        let Some(body) = &mut self.body else {
+            return Step::Wait;
+        };
+        let mut moved = false;
+        loop {
+            if !self.rules.tells(self.job.command.has_credit(), now) {
+                return Step::Wait;
+            }
+            if self.pieces.len() >= self.job.command.room() {
+                // One piece would be the last that the reader has room for.
+                self.job.tell(self.pieces.take());
+                continue;
+            }
+            match Pin::new(&mut *body).poll_frame(cx) {
+                // hyper reads on only once its receiver has been polled, and has room again only
+                // once a chunk was taken: drive it once more after either.
+                Poll::Pending if moved || !self.primed => {
+                    self.primed = true;
+                    return Step::Again;
+                }
+                Poll::Pending => return Step::Wait,
+                Poll::Ready(None) => {
+                    self.job.tell(self.pieces.take());
+                    return self.end(cx, now);
+                }
+                Poll::Ready(Some(Err(_))) => {
+                    // The link or the driver says why.
+                    self.body = None;
+                    return Step::Wait;
+                }
+                Poll::Ready(Some(Ok(frame))) => {
+                    let Ok(chunk) = frame.into_data() else {
+                        continue;
+                    };
+                    if chunk.is_empty() {
+                        continue;
+                    }
+                    moved = true;
+                    if let Err(error) = self.rules.data(chunk.len(), now) {
+                        return Step::Finished(Finish::Failed(CloseReason::ProtocolError, error));
+                    }
+                    self.job.tell(self.pieces.push(chunk));
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, cx: &mut Context<'_>, now: &Moment) -> Step {
+        self.body = None;
+        let finish = if self.job.request.reset {
+            Finish::Done(CloseReason::NotReusable)
+        } else {
+            match self.conn.reusable(cx) {
+                Ok(hint) => Finish::Reusable(hint),
+                Err(CloseReason::NotReusable)
+                    if self.conn.waits_for_body() && self.rules.wait_for_rest(self.config, now) =>
+                {
+                    return Step::Again;
+                }
+                Err(reason) => Finish::Done(reason),
+            }
+        };
+        Step::Finished(finish)
+    }
+
+    /// The response is complete, and nothing can make it fail any more.
+    fn poll_grace(&mut self, cx: &mut Context<'_>) -> Poll<Finish> {
+        let over = self.job.command.is_cancelled()
+            || self.job.command.failure().is_some()
+            || self.interrupt.interrupted().is_some()
+            || self.conn.poll_drive(cx).is_ready();
+        self.ask_for_body();
+        match self.conn.reusable(cx) {
+            Ok(hint) => Poll::Ready(Finish::Reusable(hint)),
+            Err(CloseReason::NotReusable)
+                if !over
+                    && self.conn.waits_for_body()
+                    && !self.timer.poll_reached(cx, self.rules.deadline()) =>
+            {
+                Poll::Pending
+            }
+            Err(reason) => Poll::Ready(Finish::Done(reason)),
+        }
+    }
+
+    // --- deadlines ---
+
+    /// `None` where a look at the socket comes first.
+    fn poll_deadlines(&mut self, cx: &mut Context<'_>, now: &Moment) -> Option<Poll<Finish>> {
+        if self.rules.has_head() {
+            // The reader's next credit, or the end of its pause, wakes this task.
+            self.rules.tells(self.job.command.has_credit(), now);
+        }
+        match self.timer.judge(cx, self.rules.consent_deadline()) {
+            Verdict::Waits => {}
+            Verdict::Look => return None,
+            Verdict::Passed => {
+                self.let_body_go();
+                cx.waker().wake_by_ref();
+                return Some(Poll::Pending);
+            }
+        }
+        loop {
+            match self.timer.judge(cx, self.rules.deadline()) {
+                Verdict::Waits => return Some(Poll::Pending),
+                Verdict::Look => return None,
+                Verdict::Passed => {}
+            }
+            let slow = self.job.is_starved();
+            if let Some((reason, error)) = self.rules.expire(slow, &Moment::default()) {
+                return Some(self.fail(reason, error));
+            }
+        }
+    }
+}
+
+enum Step {
+    /// Something moved: look again.
+    Again,
+    /// Nothing to do until a wake-up.
+    Wait,
+    Finished(Finish),
+}

@@ -1,0 +1,23 @@
+//! One exchange: one attempt of a request on one connection, from writing its head to the end of
+//! the response.
+//!
+//! - [`Rules`]: what holds for every exchange, a state machine without I/O that each wire asks.
+//! - [`Job`]: the request that is exchanged, and whether it may go again once it was lost.
+//! - `hyper`: an exchange that has an HTTP/1.1 connection to itself, driven by hyper.
+//! - `h2`: an exchange over one stream of an HTTP/2 connection.
+//! - `stream`: the byte stream that an upgrade over HTTP/1.1 leaves.
+//!
+//! The third wire, HTTP/1.1 requests that share a connection, is `origin::pipeline`. Nothing here
+//! knows of the pool.
+
+mod h2;
+mod hyper;
+mod job;
+mod rules;
+mod stream;
+
+pub(crate) use h2::{StreamExchange, StreamFinish, StreamStep};
+pub(crate) use hyper::{Finish, Interrupt, run};
+pub(crate) use job::{Job, Loss};
+pub(crate) use rules::{Length, Rules, Stage, Wire};
+pub(crate) use stream::run_stream;

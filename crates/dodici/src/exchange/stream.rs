@@ -1,0 +1,72 @@
+//! What an upgrade leaves of an exchange over HTTP/1.1: a byte stream in both directions.
+//!
+//! Called by `origin::pipeline` once the pool has forgotten the connection.
+
+use std::task::Poll;
+
+use dodici_pool::{Error, ErrorKind, HeaderBlock, Phase};
+
+use super::Job;
+use crate::command::PULL_WINDOW;
+use crate::conn::ByteStream;
+
+/// Carries the bytes of the connection until both sides are done, the caller cancels, or
+/// the transport fails. Tells the sink everything, its end included.
+pub(crate) async fn run_stream(mut stream: ByteStream, job: &mut Job) {
+    job.command.begin_stream();
+    if let Some(sink) = job.settle.sink() {
+        sink.pull(PULL_WINDOW);
+    }
+    // Set when the peer has closed its side. The caller is told by an empty chunk, and not by the
+    // end, after which nothing could ask it for what it still has to write.
+    let mut peer_closed = false;
+    let mut write_closed = false;
+    std::future::poll_fn(|cx| {
+        loop {
+            if job.command.is_cancelled() {
+                // What was handed over before leaves as far as the socket takes it at once: a last
+                // frame that says why must not be lost, and a peer that reads nothing not be
+                // waited for.
+                if !write_closed {
+                    drop(stream.poll_write(cx, &job.command));
+                }
+                job.settle.error(Error::new(
+                    ErrorKind::Aborted,
+                    Phase::Upgraded,
+                    "Request aborted",
+                ));
+                return Poll::Ready(());
+            }
+            if !write_closed && let Poll::Ready(written) = stream.poll_write(cx, &job.command) {
+                if let Err(error) = written {
+                    job.settle.error(error);
+                    return Poll::Ready(());
+                }
+                write_closed = true;
+            }
+            if peer_closed && write_closed {
+                job.settle.end(&HeaderBlock::new());
+                return Poll::Ready(());
+            }
+            job.ask();
+            if peer_closed || !job.command.has_credit() {
+                return Poll::Pending;
+            }
+            match stream.poll_chunk(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(chunk)) if chunk.is_empty() => {
+                    peer_closed = true;
+                    if !write_closed && let Some(sink) = job.settle.sink() {
+                        sink.data(chunk);
+                    }
+                }
+                Poll::Ready(Ok(chunk)) => job.tell(Some(chunk)),
+                Poll::Ready(Err(error)) => {
+                    job.settle.error(error);
+                    return Poll::Ready(());
+                }
+            }
+        }
+    })
+    .await;
+}

@@ -10,7 +10,7 @@ use crate::body::Body;
 use crate::retry::Policy;
 use crate::transport::{Transport, TransportBody};
 
-/// A tower service that the redirect layer calls once for each hop.
+/// A tower service that the redirect layer calls once per hop.
 #[derive(Clone)]
 pub(crate) struct Attempts(Arc<Inner>);
 

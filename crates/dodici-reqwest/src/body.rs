@@ -1,4 +1,4 @@
-//! Bodies of requests, and what response bodies are made of.
+//! Request bodies, and the parts of response bodies.
 
 use std::fmt;
 use std::pin::Pin;
@@ -13,13 +13,13 @@ use pin_project_lite::pin_project;
 
 use crate::error::{self, BoxError};
 
-/// A response's body on its way to the caller.
+/// A response body on its way to the caller.
 pub(crate) type ResponseBody = BoxBody<Bytes, BoxError>;
 
-/// The body of an asynchronous request.
+/// The body of an async request.
 ///
-/// Bytes are sent with `Content-Length` and can be sent again, for a redirect or a retry. A stream
-/// is sent once, chunked unless it says how long it is; its trailers are sent as well.
+/// Bytes are sent with `Content-Length` and can be resent, for a redirect or a retry. A stream is
+/// sent once, chunked unless its length is known; its trailers are sent as well.
 ///
 /// ```
 /// use dodici_reqwest::Body;
@@ -28,7 +28,7 @@ pub(crate) type ResponseBody = BoxBody<Bytes, BoxError>;
 /// ```
 pub struct Body {
     inner: Inner,
-    /// How its trailers are written on HTTP/1, where that is not as [`http::HeaderMap`] has them.
+    /// How its trailers are written over HTTP/1, if different from [`http::HeaderMap`].
     trailers: Option<Box<HeaderBlock>>,
 }
 
@@ -46,7 +46,7 @@ impl Body {
         }
     }
 
-    /// A body that is read from a stream, and ends with it.
+    /// A body read from a stream.
     ///
     /// ```
     /// use dodici_reqwest::Body;
@@ -131,7 +131,7 @@ impl Body {
         }
     }
 
-    /// Writes its trailers so.
+    /// Sets how its trailers are written.
     pub(crate) fn spell_trailers(mut self, trailers: HeaderBlock) -> Self {
         self.trailers = Some(Box::new(trailers));
         self
@@ -230,7 +230,7 @@ impl HttpBody for Body {
 }
 
 pin_project! {
-    /// A body whose data becomes [`Bytes`], its size hint kept.
+    /// A body whose data is converted to [`Bytes`], with the same size hint.
     struct IntoBytes<B> {
         #[pin]
         body: B,
@@ -263,7 +263,7 @@ where
 }
 
 pin_project! {
-    /// A body of a length that its caller declared and it does not know itself.
+    /// A body of unknown length with a length declared by the caller.
     pub(crate) struct Declared<B> {
         #[pin]
         pub(crate) body: B,

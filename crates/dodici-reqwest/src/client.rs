@@ -1,4 +1,4 @@
-//! The asynchronous client: what a request goes through.
+//! The async client: the layers a request passes through.
 
 use std::fmt;
 use std::pin::Pin;
@@ -25,10 +25,10 @@ use crate::request::{Request, RequestBuilder};
 use crate::response::Response;
 use crate::{Method, Url};
 
-/// An asynchronous client.
+/// An async client.
 ///
-/// It keeps connections to the servers it has spoken to, so it is made once and used again: a
-/// clone is the same client. Requests run on the tokio runtime that polls them first.
+/// It keeps connections open for reuse, so create it once and reuse it: a clone is the same client.
+/// Requests run on the tokio runtime that polls them first.
 ///
 /// ```no_run
 /// use dodici_reqwest::Client;
@@ -47,7 +47,7 @@ pub struct Client {
 
 pub(crate) type Service_ = crate::decompress::Decompress<FollowRedirect<Attempts, Follow>>;
 
-/// What the clones of a client share.
+/// State shared by a client's clones.
 pub(crate) struct Inner {
     pub(crate) service: Service_,
     pub(crate) attempts: Attempts,
@@ -56,14 +56,14 @@ pub(crate) struct Inner {
     pub(crate) read_timeout: Option<Duration>,
     pub(crate) max_body: Option<u64>,
     pub(crate) https_only: bool,
-    /// What `Debug` shows.
+    /// What `Debug` prints.
     pub(crate) shown: String,
 }
 
 client_api!("If TLS cannot be set up: the operating system has no certificates.");
 
 impl Client {
-    /// Sends a request and resolves with the response's head. Dropping the future cancels the
+    /// Sends a request and resolves with the response head. Dropping the future cancels the
     /// request.
     ///
     /// ```no_run
@@ -77,7 +77,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Whatever keeps the request from being answered.
+    /// Any error that prevents a response.
     pub fn execute(
         &self,
         request: Request,
@@ -123,7 +123,7 @@ impl Client {
             request.extensions_mut().insert(silence.ended_by_writing());
             silence
         });
-        // The blocking face has its own.
+        // The blocking client has its own.
         let look = request.extensions().get::<LastLook>();
         let look = look.cloned().unwrap_or_default();
         let total = timeout.or(self.inner.timeout);
@@ -172,7 +172,7 @@ macro_rules! services {
 
 services!(Client, &Client);
 
-/// A request that is being answered.
+/// A request in flight.
 pub struct Pending {
     state: State,
 }
@@ -213,7 +213,7 @@ impl Future for Pending {
             State::Running(running) => running.as_mut().poll(cx),
             State::Failed(error) => match error.take() {
                 Some(error) => Poll::Ready(Err(error)),
-                // Polled after it was done.
+                // Polled after completion.
                 None => Poll::Pending,
             },
         }
@@ -265,7 +265,7 @@ impl Future for Running {
     }
 }
 
-/// Whether a URI is written like this; without writing it.
+/// Whether a URI formats to this text, without formatting it.
 fn reads_as(uri: &http::Uri, text: &str) -> bool {
     struct Rest<'a>(&'a str);
     impl fmt::Write for Rest<'_> {

@@ -1,18 +1,18 @@
-//! The one definition of what both clients offer alike: the asynchronous and the blocking one
-//! differ in how they are made and in what `execute` returns.
+//! The methods that the async and the blocking client share. The two differ in how they are created
+//! and in what `execute` returns.
 
-/// Writes it for the `Client` of the calling module, with the `ClientBuilder`, `Request` and
-/// `RequestBuilder` that are in scope there. `$panics` says when `new` panics.
+/// Implements them for the `Client` of the calling module, with the `ClientBuilder`, `Request` and
+/// `RequestBuilder` in scope there. `$panics` documents when `new` panics.
 macro_rules! client_api {
     ($panics:literal) => {
         impl Client {
-            /// A client with the defaults.
+            /// A client with default settings.
             ///
             /// # Panics
             #[doc = $panics]
             /// [`ClientBuilder::build`] returns an error instead.
             pub fn new() -> Self {
-                // reqwest's contract; `build` is the other way.
+                // reqwest's contract; `build` is the alternative.
                 ClientBuilder::new().build().expect("Client::new()")
             }
 
@@ -21,7 +21,7 @@ macro_rules! client_api {
                 ClientBuilder::new()
             }
 
-            /// A request with this method. What is wrong with the URL is said when it is sent.
+            /// A request with this method. An invalid URL is reported when it is sent.
             pub fn request<U: IntoUrl>(&self, method: Method, url: U) -> RequestBuilder {
                 let request = url.into_url().map(|url| Request::new(method, url));
                 RequestBuilder::new(self.clone(), request)

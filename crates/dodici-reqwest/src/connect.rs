@@ -1,5 +1,4 @@
-//! Layers around the making of connections, and what a program gives to say where a unix socket
-//! is.
+//! Layers around connecting, and arguments that name a Unix socket.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -13,7 +12,7 @@ use tower::{Layer, Service};
 
 use crate::error::{BoxError, TimedOut};
 
-/// One connection's making, as a layer sees it. Opaque.
+/// A connection attempt, as seen by a layer. Opaque.
 pub struct Unnameable(HookFuture<Result<dodici::Connected, dodici::Error>>);
 
 impl fmt::Debug for Unnameable {
@@ -22,7 +21,7 @@ impl fmt::Debug for Unnameable {
     }
 }
 
-/// A connection, as a layer sees it. Opaque.
+/// A connection, as seen by a layer. Opaque.
 #[derive(Debug)]
 pub struct Conn(dodici::Connected);
 
@@ -71,7 +70,7 @@ impl AroundHook for Layered {
     }
 }
 
-/// What a layer failed with, in the engine's terms.
+/// A layer's failure as an engine error.
 fn engine_error(error: BoxError) -> dodici::Error {
     let error = match error.downcast::<dodici::Error>() {
         Ok(engine) => return *engine,
@@ -88,7 +87,7 @@ fn engine_error(error: BoxError) -> dodici::Error {
         .with_source(Foreign(cause))
 }
 
-/// A boxed error as a cause. It shows nothing of itself.
+/// A boxed error as a cause. It adds nothing itself.
 pub(crate) struct Foreign(pub(crate) BoxError);
 
 impl fmt::Debug for Foreign {
@@ -109,8 +108,8 @@ impl StdError for Foreign {
     }
 }
 
-/// What can be given to [`ClientBuilder::unix_socket`](crate::ClientBuilder::unix_socket): paths,
-/// and strings that are paths. Sealed.
+/// Accepted by [`ClientBuilder::unix_socket`](crate::ClientBuilder::unix_socket): paths, and
+/// strings that are paths. Sealed.
 #[cfg(unix)]
 pub trait UnixSocketProvider {
     #[doc(hidden)]

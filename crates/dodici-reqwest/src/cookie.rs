@@ -1,4 +1,4 @@
-//! Cookies: those of a response, and stores that send them back.
+//! Cookies of responses, and stores that send them back.
 //!
 //! ```
 //! use dodici_reqwest::{Client, Url, cookie::Jar};
@@ -22,9 +22,9 @@ use parking_lot::RwLock;
 
 use crate::Url;
 
-/// What a client does with the cookies of responses and requests.
+/// Stores cookies of responses, and supplies those of requests.
 pub trait CookieStore: Send + Sync {
-    /// Takes the `set-cookie` headers of a response from `url`.
+    /// Stores the `set-cookie` headers of a response from `url`.
     fn set_cookies(&self, cookie_headers: &mut dyn Iterator<Item = &HeaderValue>, url: &Url);
 
     /// The `cookie` header of a request to `url`; `None` for none.
@@ -50,43 +50,43 @@ impl<'a> Cookie<'a> {
         self.0.value()
     }
 
-    /// Whether scripts of a page must not see it.
+    /// Whether it is hidden from scripts (`HttpOnly`).
     pub fn http_only(&self) -> bool {
         self.0.http_only() == Some(true)
     }
 
-    /// Whether it goes over `https` alone.
+    /// Whether it is sent over `https` only.
     pub fn secure(&self) -> bool {
         self.0.secure() == Some(true)
     }
 
-    /// Whether it says `SameSite=Lax`.
+    /// Whether it has `SameSite=Lax`.
     pub fn same_site_lax(&self) -> bool {
         self.0.same_site() == Some(SameSite::Lax)
     }
 
-    /// Whether it says `SameSite=Strict`.
+    /// Whether it has `SameSite=Strict`.
     pub fn same_site_strict(&self) -> bool {
         self.0.same_site() == Some(SameSite::Strict)
     }
 
-    /// The path below which it counts.
+    /// The path it applies to.
     pub fn path(&self) -> Option<&str> {
         self.0.path()
     }
 
-    /// The domain in which it counts.
+    /// The domain it applies to.
     pub fn domain(&self) -> Option<&str> {
         self.0.domain()
     }
 
-    /// How long it lives; a negative age is none at all.
+    /// Its `Max-Age`; a negative one counts as zero.
     pub fn max_age(&self) -> Option<Duration> {
         let age = self.0.max_age()?;
         Some(age.try_into().unwrap_or_default())
     }
 
-    /// Until when it lives.
+    /// When it expires.
     pub fn expires(&self) -> Option<SystemTime> {
         match self.0.expires()? {
             Expiration::DateTime(instant) => Some(instant.into()),
@@ -108,19 +108,18 @@ pub(crate) fn in_response(headers: &HeaderMap) -> impl Iterator<Item = Cookie<'_
 
 /// A store in memory that follows RFC 6265.
 ///
-/// A cookie for a public suffix (`co.uk`, `github.io`), which would be sent to everybody's hosts
-/// below it, is that host's own or ignored; the list of them is the one of
-/// <https://publicsuffix.org> when this crate was built. A cookie whose name and value are larger
-/// than 4,096 bytes together is ignored, as browsers do (RFC 6265bis, section 5.6).
+/// A cookie for a public suffix (`co.uk`, `github.io`), which would be sent to unrelated hosts below
+/// it, becomes a host-only cookie or is ignored; the list is that of <https://publicsuffix.org> at
+/// build time. As in browsers, a cookie whose name and value exceed 4,096 bytes together is ignored
+/// (RFC 6265bis, section 5.6).
 #[derive(Debug, Default)]
 pub struct Jar(RwLock<cookie_store::CookieStore>);
 
-/// Most bytes of a cookie's name and value together.
+/// Maximum size of a cookie's name and value together, in bytes.
 const MAX_PAIR: usize = 4096;
 
 impl Jar {
-    /// Adds a cookie, as if a response from `url` had set it. One that cannot be parsed is
-    /// ignored.
+    /// Adds a cookie, as if a response from `url` had set it. Ignores one that cannot be parsed.
     pub fn add_cookie_str(&self, cookie: &str, url: &Url) {
         self.add(cookie::Cookie::parse(cookie).ok().into_iter(), url);
     }
@@ -135,20 +134,20 @@ impl Jar {
     }
 }
 
-/// The cookie without a domain that is a public suffix, if it comes from there; `None` if it is not
-/// for this host to set (RFC 6265, section 5.3, step 5).
+/// The cookie without its domain if that is a public suffix and the host itself; `None` if this
+/// host may not set it (RFC 6265, section 5.3, step 5).
 fn narrowed<'a>(mut cookie: cookie::Cookie<'a>, url: &Url) -> Option<cookie::Cookie<'a>> {
     let Some(named) = cookie.domain() else {
         return Some(cookie);
     };
-    // As the host of a URL is written: lower case, `xn--`.
+    // In the form of a URL's host: lower case, `xn--`.
     let domain = match url::Host::parse(named.trim().trim_start_matches('.')) {
         Ok(url::Host::Domain(domain)) => domain,
-        // The store knows what to make of it.
+        // The store handles it.
         _ => return Some(cookie),
     };
     let bare = domain.trim_end_matches('.');
-    // What stands on no list is its owner's: names of a network at home.
+    // A name on no list belongs to its owner, such as names of a private network.
     let is_suffix = psl::suffix(bare.as_bytes())
         .is_some_and(|suffix| suffix.is_known() && suffix.as_bytes() == bare.as_bytes());
     if is_suffix {
@@ -244,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_negative_age_is_no_time_at_all() {
+    fn a_negative_max_age_is_zero() {
         let value = HeaderValue::from_static("name=value; Max-Age=-5");
         let cookie = Cookie::parse(&value).expect("a cookie");
         assert_eq!(cookie.max_age(), Some(Duration::ZERO));

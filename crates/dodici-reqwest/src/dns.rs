@@ -1,4 +1,4 @@
-//! Name resolution by code of your own.
+//! Custom name resolution.
 //!
 //! ```
 //! use std::net::SocketAddr;
@@ -30,21 +30,20 @@ use dodici::{ErrorKind, HookFuture, Phase, Replay};
 
 use crate::error::BoxError;
 
-/// Addresses of a name. Port 0 stands for the URL's own port; any other is used if the URL names
-/// none.
+/// Addresses of a name. Port 0 stands for the URL's port; any other is used if the URL has none.
 pub type Addrs = Box<dyn Iterator<Item = SocketAddr> + Send>;
 
 /// What [`Resolve::resolve`] returns.
 pub type Resolving = Pin<Box<dyn Future<Output = Result<Addrs, BoxError>> + Send>>;
 
-/// Resolves names for a client. Literal addresses never come here.
+/// Resolves names for a client. Not called for literal addresses.
 pub trait Resolve: Send + Sync {
-    /// Addresses of `name`, in the order in which they are to be tried.
+    /// Addresses of `name`, in the order to try them.
     fn resolve(&self, name: Name) -> Resolving;
 }
 
-/// What can be given to [`ClientBuilder::dns_resolver`](crate::ClientBuilder::dns_resolver): a
-/// resolver, or an `Arc` of one.
+/// Accepted by [`ClientBuilder::dns_resolver`](crate::ClientBuilder::dns_resolver): a resolver, or
+/// an `Arc` of one.
 pub trait IntoResolve {
     #[doc(hidden)]
     fn into_resolve(self) -> Arc<dyn Resolve>;
@@ -87,8 +86,7 @@ impl Name {
 impl FromStr for Name {
     type Err = sealed::InvalidNameError;
 
-    /// Every text that could stand as a host in a URL is a name; whether it resolves is another
-    /// question.
+    /// Accepts any text that is valid as the host of a URL, whether or not it resolves.
     fn from_str(host: &str) -> Result<Self, Self::Err> {
         Ok(Self(host.into()))
     }
@@ -126,7 +124,7 @@ impl fmt::Debug for Names {
 }
 
 impl Names {
-    /// Whether there is anything that the system would not know.
+    /// Whether any names are resolved here instead of by the system.
     pub(crate) fn is_used(&self) -> bool {
         !self.fixed.is_empty() || self.resolver.is_some()
     }

@@ -1,4 +1,4 @@
-//! The one error type of this crate, and its constructors.
+//! This crate's error type, and its constructors.
 //!
 //! Everything public returns it. What the engine reports becomes a [`Failure`] in its source
 //! chain (module `failure`).
@@ -19,11 +19,11 @@ pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// What can go wrong with a request.
 ///
-/// The `is_*` methods say what went wrong, [`std::error::Error::source`] why. The source chain
-/// holds a [`hyper::Error`] where the connection failed under a request that was being answered,
-/// so that code which looks for one finds it.
+/// The `is_*` methods say what went wrong, [`std::error::Error::source`] why. If the connection
+/// failed during an exchange, the source chain contains a [`hyper::Error`], for code that looks for
+/// one.
 ///
-/// The URL in it may hold secrets; [`Error::without_url`] takes it out before the error is logged.
+/// Its URL may contain secrets: remove it with [`Error::without_url`] before logging the error.
 ///
 /// ```
 /// let error = dodici_reqwest::Client::new().get("not a url").build().unwrap_err();
@@ -40,7 +40,7 @@ struct Inner {
     url: Option<Url>,
 }
 
-/// Which part of the work failed.
+/// Which part of the operation failed.
 #[derive(Debug)]
 pub(crate) enum Kind {
     Builder,
@@ -63,7 +63,7 @@ impl Error {
         }
     }
 
-    /// The URL that the error is about, if there is one. After redirects it is the last one asked.
+    /// The URL the error is about, if any. After redirects, the last one requested.
     ///
     /// ```
     /// # async fn run() {
@@ -77,12 +77,12 @@ impl Error {
         self.inner.url.as_ref()
     }
 
-    /// The URL, to be changed: for instance to take a secret out of its query.
+    /// A mutable reference to the URL, for instance to remove a secret from its query.
     pub fn url_mut(&mut self) -> Option<&mut Url> {
         self.inner.url.as_mut()
     }
 
-    /// The same error about this URL.
+    /// The same error with this URL.
     #[must_use]
     pub fn with_url(mut self, url: Url) -> Self {
         self.inner.url = Some(url);
@@ -101,12 +101,12 @@ impl Error {
         self
     }
 
-    /// Whether a builder was given something it cannot use: no request was made.
+    /// Whether the builder got invalid input: no request was sent.
     pub fn is_builder(&self) -> bool {
         matches!(self.inner.kind, Kind::Builder)
     }
 
-    /// Whether following a redirect failed: too many of them, or the policy said no.
+    /// Whether following a redirect failed: there were too many, or the policy rejected it.
     pub fn is_redirect(&self) -> bool {
         matches!(self.inner.kind, Kind::Redirect)
     }
@@ -116,7 +116,7 @@ impl Error {
         matches!(self.inner.kind, Kind::Status(..))
     }
 
-    /// Whether a time limit passed: of the request, of reading, of connecting.
+    /// Whether a timeout expired: of the request, of reading, of connecting.
     pub fn is_timeout(&self) -> bool {
         self.chain().any(|cause| {
             cause.is::<TimedOut>()
@@ -130,33 +130,33 @@ impl Error {
         })
     }
 
-    /// Whether sending the request, or waiting for its response's head, failed.
+    /// Whether sending the request, or waiting for its response head, failed.
     pub fn is_request(&self) -> bool {
         matches!(self.inner.kind, Kind::Request)
     }
 
-    /// Whether no connection could be made: resolving, connecting, TLS or the proxy failed. The
-    /// request was not sent.
+    /// Whether connecting failed: resolving, connecting, TLS or the proxy. The request was not
+    /// sent.
     pub fn is_connect(&self) -> bool {
         self.failures().any(Failure::is_connect)
     }
 
-    /// Whether the host's name did not resolve.
+    /// Whether the host name did not resolve.
     pub fn is_dns(&self) -> bool {
         self.failures().any(Failure::is_dns)
     }
 
-    /// Whether a request's or a response's body failed.
+    /// Whether a request or response body failed.
     pub fn is_body(&self) -> bool {
         matches!(self.inner.kind, Kind::Body)
     }
 
-    /// Whether a response's body is not what it was taken for.
+    /// Whether decoding a response body failed.
     pub fn is_decode(&self) -> bool {
         matches!(self.inner.kind, Kind::Decode)
     }
 
-    /// The status, if the error [is about one](Error::is_status).
+    /// The status, if this is a [status error](Error::is_status).
     pub fn status(&self) -> Option<StatusCode> {
         match self.inner.kind {
             Kind::Status(status, _) => Some(status),
@@ -169,7 +169,7 @@ impl Error {
         matches!(self.inner.kind, Kind::Upgrade)
     }
 
-    /// What the engine reported, if the error comes from there.
+    /// The engine's error, if it comes from there.
     fn failures(&self) -> impl Iterator<Item = &Failure> {
         self.chain().filter_map(|cause| cause.downcast_ref())
     }
@@ -241,8 +241,8 @@ impl StdError for Error {
     }
 }
 
-/// A server's reason phrase, fit for a terminal: quotes as they are, all else but printable ASCII
-/// escaped.
+/// A server's reason phrase, safe for a terminal: everything except printable ASCII is escaped,
+/// quotes are not.
 trait EscapeReason {
     fn escape_reason(&self) -> String;
 }
@@ -297,7 +297,7 @@ pub(crate) fn invalid_uri(url: Url) -> Error {
     builder("Parsed Url is not a valid Uri").with_url(url)
 }
 
-/// An error that passed through [`io::Read`]: ours comes back as it was.
+/// Recovers our error after it passed through [`io::Read`].
 #[cfg(any(feature = "blocking", test))]
 pub(crate) fn decode_io(error: io::Error) -> Error {
     match error.downcast::<Error>() {
@@ -306,7 +306,7 @@ pub(crate) fn decode_io(error: io::Error) -> Error {
     }
 }
 
-/// A limit of this crate's own passed.
+/// A timeout of this crate's own expired.
 #[derive(Debug)]
 pub(crate) struct TimedOut;
 

@@ -1,8 +1,8 @@
 //! The engine's errors as causes in [`crate::Error`]'s chain.
 //!
-//! Programs that retry look for a [`hyper::Error`] there. The engine reads the wire itself, so
-//! most failures of a connection never pass through hyper; for those an equal error is had from
-//! hyper by giving it a connection that fails in the same way.
+//! Programs that retry look for a [`hyper::Error`] there. The engine decodes responses itself, so
+//! most connection failures never pass through hyper; for those, an equivalent error is obtained
+//! from hyper by giving it a connection that fails in the same way.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -13,13 +13,13 @@ use std::task::{Context, Poll, Waker};
 use dodici::{ErrorKind, Phase};
 use hyper::rt::{Read, ReadBufCursor, Write};
 
-/// What the engine reported.
+/// An error reported by the engine.
 pub(crate) struct Failure {
     engine: dodici::Error,
     cause: Option<Cause>,
 }
 
-/// What this crate puts under the engine's error.
+/// The cause that this crate adds below the engine's error.
 enum Cause {
     Hyper(hyper::Error),
     #[cfg(feature = "http2")]
@@ -64,11 +64,11 @@ impl Failure {
         )
     }
 
-    /// What the engine's error means to a program: the one table behind what [`crate::Error`] says
-    /// of itself. What else is late (a PING, the system) has a cause that says so.
+    /// What the engine's error means to a program: the only table behind the methods of
+    /// [`crate::Error`]. Other timeouts (a PING, the system's) have a cause that says so.
     fn meaning(&self) -> Meaning {
         match (self.engine.kind(), self.engine.phase()) {
-            // What cannot be sent, whatever the connection.
+            // Cannot be sent on any connection.
             (ErrorKind::InvalidRequest, Phase::Queued) => Meaning::Builder,
             (ErrorKind::Resolve, _) => Meaning::Dns,
             (ErrorKind::ConnectTimeout, _) => Meaning::Connect { late: true },
@@ -100,13 +100,13 @@ impl Failure {
 /// See [`Failure::meaning`].
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Meaning {
-    /// The caller asks for what cannot be: no request was made.
+    /// The caller's input is invalid: no request was sent.
     Builder,
     /// The name does not resolve.
     Dns,
-    /// There is no connection.
+    /// Connecting failed.
     Connect { late: bool },
-    /// The exchange failed, in its head or its body: where, says who reports it.
+    /// The exchange failed, in its head or its body; the reporter knows which.
     Exchange { late: bool },
 }
 
@@ -134,7 +134,7 @@ impl StdError for Failure {
     }
 }
 
-/// A proxy's answer to `CONNECT`.
+/// A proxy's response to `CONNECT`.
 #[derive(Debug)]
 struct TunnelRefused {
     status: u16,
@@ -158,7 +158,7 @@ fn has_http2_cause(error: &dodici::Error) -> bool {
     causes.any(|cause| cause.is::<h2::Error>())
 }
 
-/// The system's error under the engine's, as far as it says what a program may look for.
+/// The system error below the engine's, for programs that look for one.
 fn io_cause(error: &dodici::Error) -> Option<io::ErrorKind> {
     let source = std::iter::successors(error.source(), |&cause| cause.source())
         .find_map(|cause| cause.downcast_ref::<io::Error>());
@@ -173,7 +173,7 @@ fn io_cause(error: &dodici::Error) -> Option<io::ErrorKind> {
     }
 }
 
-/// hyper's own error for a connection that ended (`None`) or failed so before the response.
+/// hyper's error for a connection that ended (`None`) or failed in this way before the response.
 fn hyper_error(cause: Option<io::ErrorKind>) -> Option<hyper::Error> {
     let mut cx = Context::from_waker(Waker::noop());
     let handshake = pin!(hyper::client::conn::http1::handshake(Dead {
@@ -185,7 +185,7 @@ fn hyper_error(cause: Option<io::ErrorKind>) -> Option<hyper::Error> {
     };
     let mut connection = pin!(connection);
     let mut response = pin!(sender.send_request(http::Request::new(String::new())));
-    // One round writes the request, another one looks for the answer.
+    // One poll writes the request, another reads the response.
     let mut ended = connection.as_mut().poll(&mut cx);
     if ended.is_pending() {
         ended = connection.as_mut().poll(&mut cx);
@@ -199,7 +199,7 @@ fn hyper_error(cause: Option<io::ErrorKind>) -> Option<hyper::Error> {
     }
 }
 
-/// A connection that takes what is written and then ends or fails.
+/// A connection that accepts writes and then ends or fails.
 struct Dead {
     cause: Option<io::ErrorKind>,
     /// The request was written.

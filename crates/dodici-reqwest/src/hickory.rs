@@ -1,7 +1,7 @@
-//! Names resolved by hickory's resolver, in place of the system's.
+//! Name resolution by hickory instead of the system.
 //!
-//! Behind the feature `hickory-dns`; the builder chooses it where no resolver was given. It knows
-//! nothing of connections.
+//! Behind the feature `hickory-dns`; the builder uses it if no other resolver was given. It must
+//! not know connections.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -13,13 +13,13 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use crate::dns::{Addrs, Name, Resolve, Resolving};
 use crate::error::BoxError;
 
-/// Asks the name servers that the system is configured with. Answers are kept as long as they say.
+/// Queries the system's configured name servers. Answers are cached for their TTL.
 ///
-/// It is made with the first name, because before there may be no runtime to ask on.
+/// Created with the first name, because there may be no runtime before.
 #[derive(Clone, Default)]
 pub(crate) struct Hickory {
     made: Arc<OnceLock<TokioResolver>>,
-    /// Whom to ask; `None`: what the system says (`/etc/resolv.conf`).
+    /// Name servers; `None`: the system's (`/etc/resolv.conf`).
     servers: Option<ResolverConfig>,
 }
 
@@ -33,13 +33,13 @@ impl Hickory {
                 let provider = TokioRuntimeProvider::default();
                 TokioResolver::builder_with_config(servers.clone(), provider)
             }
-            // Where nothing can be read, nobody is asked: a name is no business of a stranger's.
+            // If it cannot be read, no server is asked: names must not leak to a public one.
             None => TokioResolver::builder_tokio()?,
         };
         // Both families: addresses are raced.
         builder.options_mut().ip_strategy = LookupIpStrategy::Ipv6AndIpv4;
         let made = builder.build()?;
-        // Of two first names, the later one's is dropped.
+        // If two names are first at the same time, the later resolver is dropped.
         Ok(self.made.get_or_init(|| made))
     }
 }
@@ -70,7 +70,7 @@ mod tests {
 
     const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
-    /// A builder whose client asks this server, over UDP.
+    /// A builder whose client queries this server over UDP.
     fn asking(server: &NameServer) -> ClientBuilder {
         let mut connection = ConnectionConfig::udp();
         connection.port = server.address().port();
@@ -121,14 +121,14 @@ mod tests {
             assert_eq!(ask(&client, &url).await.unwrap(), "ok");
         }
         assert_eq!(peer.accepted(), 3);
-        // That there is no IPv6 address is not kept: this server does not say for how long.
+        // The absence of an IPv6 address is not cached: this server gives no TTL for it.
         let asked = names.asked().into_iter();
         assert_eq!(asked.filter(|(_, family)| *family == Family::V4).count(), 1);
     }
 
     #[tokio::test]
     async fn an_address_that_answers_is_found_among_those_that_do_not() {
-        // Nobody listens at the one, and the other cannot be reached at all.
+        // Nothing listens on the one, and the other is unreachable.
         let dead = [IpAddr::V6(Ipv6Addr::LOCALHOST), "100::1".parse().unwrap()];
         let found = [dead.as_slice(), &[HOME]].concat();
         let names = NameServer::start([("some.example", found)]).await;

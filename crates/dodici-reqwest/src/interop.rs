@@ -1,13 +1,13 @@
-//! From and to the types of the real reqwest, for programs that switch part by part.
+//! Conversions to and from the real reqwest's types, for programs that migrate gradually.
 //!
-//! Needs the feature `reqwest`, which brings the real one along.
+//! Needs the feature `reqwest`, which depends on the real one.
 
 use bytes::Bytes;
 use http::Extensions;
 
 use crate::{Body, Request, Response};
 
-/// Bytes stay bytes, which can be sent again; everything else becomes a stream.
+/// Bytes stay bytes, which can be resent; everything else becomes a stream.
 impl From<reqwest::Body> for Body {
     fn from(body: reqwest::Body) -> Self {
         match body.as_bytes() {
@@ -17,7 +17,7 @@ impl From<reqwest::Body> for Body {
     }
 }
 
-/// Bytes stay bytes, which can be sent again; everything else becomes a stream.
+/// Bytes stay bytes, which can be resent; everything else becomes a stream.
 impl From<Body> for reqwest::Body {
     fn from(body: Body) -> Self {
         match body.as_bytes() {
@@ -27,7 +27,7 @@ impl From<Body> for reqwest::Body {
     }
 }
 
-/// Extensions of the request do not come along: reqwest does not show them.
+/// The request's extensions are lost: reqwest does not expose them.
 impl From<reqwest::Request> for Request {
     fn from(mut request: reqwest::Request) -> Self {
         let body = request.body_mut().take();
@@ -43,7 +43,7 @@ impl From<reqwest::Request> for Request {
     }
 }
 
-/// Extensions of the request do not come along: reqwest does not take them.
+/// The request's extensions are lost: reqwest does not accept them.
 impl From<Request> for reqwest::Request {
     fn from(request: Request) -> Self {
         let mut converted = Self::new(request.method, request.url);
@@ -74,7 +74,7 @@ impl From<Response> for reqwest::Response {
         let (parts, body) = http::Response::<Body>::from(response).into_parts();
         let body = reqwest::Body::from(body);
         let mut converted = http::Response::new(body);
-        // The one way to name a URL leads through a builder.
+        // A URL can only be set through a builder.
         if let Ok(named) = http::Response::builder().url(url).body(()) {
             *converted.extensions_mut() = named.into_parts().0.extensions;
         }

@@ -1,10 +1,10 @@
-//! What can be taken for a URL.
+//! Conversion of arguments to URLs.
 
 use url::Url;
 
 use crate::error;
 
-/// A type that requests can be addressed with: [`Url`], `&str`, `String`, `&String`.
+/// A type that can be used as a URL: [`Url`], `&str`, `String`, `&String`.
 ///
 /// The trait is sealed.
 pub trait IntoUrl: IntoUrlSealed {}
@@ -65,7 +65,7 @@ impl IntoUrlSealed for String {
     }
 }
 
-/// The same in the `http` crate's type.
+/// The same as an `http::Uri`.
 pub(crate) fn uri(url: &Url) -> crate::Result<http::Uri> {
     url.as_str()
         .parse()

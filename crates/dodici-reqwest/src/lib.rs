@@ -1,13 +1,13 @@
 //! The reqwest 0.13 API over dodici's connection pool.
 //!
-//! Programs that use reqwest switch by one line in `Cargo.toml`:
+//! Programs that use reqwest migrate by changing one line in `Cargo.toml`:
 //!
 //! ```toml
 //! reqwest = { package = "dodici-reqwest", version = "0.1" }
 //! ```
 //!
-//! All types, methods and features keep their names and meaning; what reqwest has no name for is
-//! in [`ext`]. HTTP/3, native-tls and WebAssembly are not supported.
+//! All types, methods and features keep their names and meanings; additions are in [`ext`]. HTTP/3,
+//! native-tls and WebAssembly are not supported.
 //!
 //! ```no_run
 //! # async fn run() -> Result<(), dodici_reqwest::Error> {
@@ -20,10 +20,10 @@
 //! # Map
 //!
 //! - [`Client`], [`ClientBuilder`], [`RequestBuilder`], [`Request`], [`Response`], [`Body`],
-//!   [`Error`]: one request. [`blocking`]: the same for programs without a runtime.
+//!   [`Error`]: a request. [`blocking`]: the same for programs without a runtime.
 //! - [`redirect`], [`retry`], [`cookie`], [`Proxy`], [`dns`], [`tls`], [`multipart`]: one topic
 //!   each.
-//! - Inside, from the caller to the wire: `client` (limits, layers), `decompress`, tower-http's
+//! - Internally, from the caller to the wire: `client` (limits, layers), `decompress`, tower-http's
 //!   redirects with `redirect`, `attempts` (cookies, retries), `transport` (pools), then the
 //!   engine.
 
@@ -95,8 +95,8 @@ pub use tls::{Certificate, Identity};
 pub use upgrade::Upgraded;
 pub use url::Url;
 
-/// One `GET` request with a client of its own. Several requests are better made with one
-/// [`Client`], which keeps its connections.
+/// A single `GET` request with its own client. For several requests, use one [`Client`], which
+/// reuses its connections.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), dodici_reqwest::Error> {
@@ -106,7 +106,7 @@ pub use url::Url;
 /// ```
 ///
 /// # Errors
-/// Whatever keeps the request from being answered.
+/// Any error that prevents a response.
 pub async fn get<T: IntoUrl>(url: T) -> Result<Response> {
     Client::builder().build()?.get(url).send().await
 }

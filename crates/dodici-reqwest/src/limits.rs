@@ -1,4 +1,4 @@
-//! Limits on a response's body: time and size.
+//! Timeouts and size limit of a response body.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tokio::time::{Instant, Sleep};
 use crate::body::ResponseBody;
 use crate::error::{self, BoxError, TimedOut};
 
-/// Puts the limits on a body; without limits it costs one box.
+/// Applies the limits to a body; without limits it costs one box.
 pub(crate) fn limited<B>(
     body: B,
     total: Option<Pin<Box<Sleep>>>,
@@ -43,12 +43,12 @@ where
     .boxed()
 }
 
-/// Bytes of a body that may still be read once the time for all of it is up: what was there in time.
-/// 1 MiB: no window is larger, and a peer that goes on sending does not put the end off.
+/// Bytes of a body that may still be read after its timeout expired: those that had arrived in
+/// time. 1 MiB: no window is larger, and a peer that keeps sending cannot postpone the end.
 const IN_TIME: usize = 1024 * 1024;
 
-/// What is read of an answer whose time is up: what this machine has received by then, whether or not
-/// the runtime has heard of it, which it has not where the process was stopped meanwhile.
+/// Reads what this machine had received of a response when its timeout expired, whether or not the
+/// runtime has noticed yet, as when the process was stopped in the meantime.
 pub(crate) struct Late {
     look: LastLook,
     looked: bool,
@@ -64,8 +64,8 @@ impl Late {
         }
     }
 
-    /// To be polled when the time is up and the answer was asked for in vain. Ready when it is to be
-    /// asked for again: if it is not there then, it was not in time.
+    /// Poll this when the timeout has expired and polling the response was pending. Once it is
+    /// ready, poll the response again: if it is still pending, it was too late.
     pub(crate) fn poll_looked(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.looked {
             ready!(self.look.poll(cx));
@@ -87,15 +87,15 @@ impl Late {
     }
 }
 
-/// The wait for a response's head: a silent server has so long, from the start or the last byte of
-/// the request that went out.
+/// The read timeout while waiting for a response head, from the start or from the last byte of the
+/// request that was written.
 pub(crate) struct Silence {
     limit: Duration,
     sleep: Pin<Box<Sleep>>,
     written: Arc<Written>,
 }
 
-/// When bytes went out last.
+/// When bytes were last written.
 struct Written {
     begun: Instant,
     /// In nanoseconds since then.
@@ -114,7 +114,7 @@ impl Silence {
         }
     }
 
-    /// To be called when bytes went out.
+    /// Call this when bytes were written.
     pub(crate) fn ended_by_writing(&self) -> OnWritten {
         let written = Arc::clone(&self.written);
         OnWritten(Arc::new(move || {
@@ -124,12 +124,12 @@ impl Silence {
         }))
     }
 
-    /// Ready when the server has been silent for too long.
+    /// Ready when the timeout has expired.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             ready!(self.sleep.as_mut().poll(cx));
             let last = Duration::from_nanos(self.written.last.load(Ordering::Relaxed));
-            // A time beyond the clock is not reached: the sleep would not have ended.
+            // An instant beyond the clock's range is never reached: the sleep would not have ended.
             let at = self.written.begun + last + self.limit;
             if at <= Instant::now() {
                 return Poll::Ready(());
@@ -146,9 +146,9 @@ pin_project! {
         total: Option<Pin<Box<Sleep>>>,
         silence: Option<(Duration, Pin<Box<Sleep>>)>,
         late: Late,
-        // The clock of the silence runs only while somebody waits.
+        // The read timeout only runs while a reader waits.
         waiting: bool,
-        // The limit, and what is left of it.
+        // The limit, and what remains of it.
         room: Option<(u64, u64)>,
     }
 }
@@ -168,7 +168,7 @@ where
             .is_some_and(|total| total.as_mut().poll(cx).is_ready());
         let for_good = is_late;
         if let Some((limit, sleep)) = this.silence {
-            // A time beyond the clock never comes, and the sleep began as such a one.
+            // An instant beyond the clock's range is never reached; the sleep started as one.
             if !std::mem::replace(this.waiting, true)
                 && let Some(at) = Instant::now().checked_add(*limit)
             {
@@ -179,7 +179,7 @@ where
         if let Some((most, left)) = this.room
             && this.body.size_hint().lower() > *left
         {
-            // What is announced need not be waited for.
+            // An announced length can fail immediately.
             return too_large(*most);
         }
         let mut body = this.body;
@@ -235,7 +235,7 @@ fn too_large(most: u64) -> Polled {
     Poll::Ready(Some(Err(error::body(TooLarge { most }).into())))
 }
 
-/// The body is larger than the caller wants it.
+/// The body exceeds the caller's limit.
 #[derive(Debug)]
 struct TooLarge {
     most: u64,

@@ -1,4 +1,4 @@
-//! Forms with files, asynchronous.
+//! Multipart forms, async.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,12 +18,12 @@ multipart_api!(Body, "dodici_reqwest");
 type Chunks = Pin<Box<dyn Stream<Item = crate::Result<Bytes>> + Send + Sync>>;
 
 impl Form {
-    /// Adds a file, with its name and the media type that its extension stands for.
+    /// Adds a file, with its name and the media type of its extension.
     ///
     /// Needs the feature `stream`.
     ///
     /// # Errors
-    /// Those of opening the file.
+    /// If the file cannot be opened.
     #[cfg(feature = "stream")]
     pub async fn file<T, U>(self, name: T, path: U) -> std::io::Result<Self>
     where
@@ -33,7 +33,7 @@ impl Form {
         Ok(self.part(name, Part::file(path).await?))
     }
 
-    /// The form as it is sent.
+    /// A stream of the encoded form.
     pub fn into_stream(self) -> impl Stream<Item = crate::Result<Bytes>> + Send + Sync {
         let Self {
             boundary,
@@ -68,17 +68,17 @@ impl Part {
         Self::new(value.into(), None)
     }
 
-    /// A stream of known length, in bytes. It must be that long.
+    /// A stream of known length in bytes, which it must match.
     pub fn stream_with_length<T: Into<Body>>(value: T, length: u64) -> Self {
         Self::new(value.into(), Some(length))
     }
 
-    /// A file, with its name and the media type that its extension stands for.
+    /// A file, with its name and the media type of its extension.
     ///
     /// Needs the feature `stream`.
     ///
     /// # Errors
-    /// Those of opening the file.
+    /// If the file cannot be opened.
     #[cfg(feature = "stream")]
     pub async fn file<T: AsRef<std::path::Path>>(path: T) -> std::io::Result<Self> {
         let path = path.as_ref();

@@ -1,5 +1,5 @@
-//! The one definition of `multipart/form-data` (RFC 7578): the asynchronous and the blocking face
-//! differ in what a part's value is.
+//! `multipart/form-data` (RFC 7578) for both clients; the async and the blocking version differ in
+//! the type of a part's value.
 
 use std::borrow::Cow;
 use std::collections::hash_map::RandomState;
@@ -39,7 +39,7 @@ const ATTRIBUTE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
-/// How names of fields are escaped.
+/// How field names are escaped.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Escape {
     PathSegment,
@@ -47,7 +47,7 @@ pub(crate) enum Escape {
     Nothing,
 }
 
-/// What a part says of itself.
+/// Metadata of a part.
 #[derive(Debug, Default)]
 pub(crate) struct Meta {
     pub(crate) mime: Option<Mime>,
@@ -57,7 +57,7 @@ pub(crate) struct Meta {
 
 #[cfg(any(feature = "stream", feature = "blocking"))]
 impl Meta {
-    /// Name and media type as the path of a file has them.
+    /// Name and media type derived from a file's path.
     pub(crate) fn of_file(path: &std::path::Path) -> Self {
         let extension = path.extension().and_then(|extension| extension.to_str());
         let guess = mime_guess::from_ext(extension.unwrap_or_default());
@@ -81,7 +81,7 @@ impl Escape {
         }
     }
 
-    /// What stands before a part's value: boundary, fields, empty line.
+    /// What precedes a part's value: boundary, fields, empty line.
     pub(crate) fn head(self, boundary: &str, name: &str, meta: &Meta) -> Vec<u8> {
         let mut head = format!("--{boundary}\r\nContent-Disposition: form-data; ").into_bytes();
         match self.apply(name) {
@@ -108,7 +108,7 @@ impl Escape {
     }
 }
 
-/// Writes `name="value"`. What would end the value or its line is escaped as forms of HTML have it
+/// Writes `name="value"`, escaping what would end the value or its line as HTML forms do
 /// (HTML Standard, multipart/form-data encoding algorithm).
 fn quoted(head: &mut Vec<u8>, name: &str, value: &str) {
     head.extend_from_slice(format!("{name}=\"").as_bytes());
@@ -123,12 +123,12 @@ fn quoted(head: &mut Vec<u8>, name: &str, value: &str) {
     head.push(b'"');
 }
 
-/// What stands behind the last part.
+/// What follows the last part.
 pub(crate) fn tail(boundary: &str) -> String {
     format!("--{boundary}--\r\n")
 }
 
-/// 256 random bits: no body contains it by accident.
+/// 256 random bits, so that no body contains it by accident.
 pub(crate) fn boundary() -> String {
     struct Words;
     impl fmt::Display for Words {
@@ -145,10 +145,10 @@ pub(crate) fn boundary() -> String {
     Words.to_string()
 }
 
-/// Defines `Form` and `Part` over a `$body` with a `length`; `$path` is where examples find them.
+/// Defines `Form` and `Part` over a `$body` with a `length`; `$path` is their path in examples.
 macro_rules! multipart_api {
     ($body:ty, $path:literal) => {
-        /// A form with files.
+        /// A multipart form.
         ///
         #[doc = concat!("```\n",
             "use ", $path, "::multipart::{Form, Part};\n\n",
@@ -170,7 +170,7 @@ macro_rules! multipart_api {
         }
 
         impl Form {
-            /// A form without fields.
+            /// An empty form.
             pub fn new() -> Self {
                 Self {
                     boundary: boundary(),
@@ -179,7 +179,7 @@ macro_rules! multipart_api {
                 }
             }
 
-            /// What separates the fields; random.
+            /// The boundary between fields; random.
             pub fn boundary(&self) -> &str {
                 &self.boundary
             }
@@ -204,28 +204,28 @@ macro_rules! multipart_api {
                 self
             }
 
-            /// Escapes names as segments of a path. This is the default.
+            /// Escapes names like path segments. This is the default.
             #[must_use]
             pub fn percent_encode_path_segment(mut self) -> Self {
                 self.escape = Escape::PathSegment;
                 self
             }
 
-            /// Escapes names as attributes (RFC 8187).
+            /// Escapes names like attributes (RFC 8187).
             #[must_use]
             pub fn percent_encode_attr_chars(mut self) -> Self {
                 self.escape = Escape::Attribute;
                 self
             }
 
-            /// Writes names as forms of HTML do: only quotes and line ends are escaped.
+            /// Writes names like HTML forms: only quotes and line ends are escaped.
             #[must_use]
             pub fn percent_encode_noop(mut self) -> Self {
                 self.escape = Escape::Nothing;
                 self
             }
 
-            /// Length of the body; `None` if that of a part is not known.
+            /// Length of the body; `None` if the length of a part is unknown.
             fn length(&self) -> Option<u64> {
                 if self.parts.is_empty() {
                     return Some(0);
@@ -288,7 +288,7 @@ macro_rules! multipart_api {
             /// The media type.
             ///
             /// # Errors
-            /// A builder error for what is no media type.
+            /// A builder error for an invalid media type.
             pub fn mime_str(mut self, mime: &str) -> crate::Result<Self> {
                 self.meta.mime = Some(mime.parse().map_err(crate::error::builder)?);
                 Ok(self)

@@ -1,5 +1,5 @@
-//! The options of both builders, each written once: the asynchronous builder changes its
-//! configuration, the blocking one forwards to it. Those of TLS are in `options::tls`.
+//! The options of both builders, each written once: the async builder changes its configuration,
+//! the blocking one forwards to it. TLS options are in `options::tls`.
 
 mod tls;
 
@@ -19,7 +19,7 @@ use crate::dns::IntoResolve;
 use crate::error::BoxError;
 use crate::{Proxy, redirect, retry};
 
-/// Writes each option into both builders. `[…]` holds generic parameters and bounds.
+/// Adds each option to both builders. `[…]` holds generic parameters and bounds.
 macro_rules! options {
     ($(
         $(#[$meta:meta])*
@@ -55,7 +55,7 @@ macro_rules! options {
 use options;
 
 options! {
-    /// The `User-Agent` of every request that names none itself. Default: no such header.
+    /// `User-Agent` of requests that do not set one. Default: none.
     ///
     /// ```
     /// let client = dodici_reqwest::Client::builder()
@@ -74,7 +74,7 @@ options! {
         }
     }
 
-    /// Headers of every request that does not have them itself. Default: `accept: */*`.
+    /// Headers added to requests that do not set them. Default: `accept: */*`.
     ///
     /// ```
     /// use dodici_reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
@@ -92,7 +92,7 @@ options! {
         }
     }
 
-    /// Keeps the cookies of responses in a [`Jar`](crate::cookie::Jar) of its own and sends them
+    /// Stores response cookies in the client's own [`Jar`](crate::cookie::Jar) and sends them
     /// back. Default off.
     ///
     /// Needs the feature `cookies`.
@@ -103,7 +103,7 @@ options! {
         });
     }
 
-    /// Keeps cookies in this store.
+    /// Stores cookies in this store.
     ///
     /// Needs the feature `cookies`.
     #[cfg(feature = "cookies")]
@@ -113,10 +113,10 @@ options! {
         config.cookies = Some(cookie_store);
     }
 
-    /// Asks for gzip and takes it away. Default on.
+    /// Requests and decodes gzip. Default on.
     ///
-    /// `accept-encoding` is added unless the request has it; of a body that was compressed,
-    /// `content-encoding` and `content-length` are taken away with the coding.
+    /// `accept-encoding` is added unless the request has it. When a body is decoded,
+    /// `content-encoding` and `content-length` are removed.
     ///
     /// Needs the feature `gzip`.
     #[cfg(feature = "gzip")]
@@ -124,7 +124,7 @@ options! {
         config.codings.gzip = enable;
     }
 
-    /// Asks for Brotli and takes it away. Default on.
+    /// Requests and decodes Brotli. Default on.
     ///
     /// Needs the feature `brotli`.
     #[cfg(feature = "brotli")]
@@ -132,7 +132,7 @@ options! {
         config.codings.brotli = enable;
     }
 
-    /// Asks for Zstandard and takes it away. Default on.
+    /// Requests and decodes Zstandard. Default on.
     ///
     /// Needs the feature `zstd`.
     #[cfg(feature = "zstd")]
@@ -140,7 +140,7 @@ options! {
         config.codings.zstd = enable;
     }
 
-    /// Asks for deflate and takes it away. Default on.
+    /// Requests and decodes deflate. Default on.
     ///
     /// Needs the feature `deflate`.
     #[cfg(feature = "deflate")]
@@ -148,22 +148,22 @@ options! {
         config.codings.deflate = enable;
     }
 
-    /// Leaves gzip alone, also where another crate has turned its feature on.
+    /// Disables gzip, even if another crate enables the feature.
     fn no_gzip() |config| {
         config.codings.gzip = false;
     }
 
-    /// Leaves Brotli alone, also where another crate has turned its feature on.
+    /// Disables Brotli, even if another crate enables the feature.
     fn no_brotli() |config| {
         config.codings.brotli = false;
     }
 
-    /// Leaves Zstandard alone, also where another crate has turned its feature on.
+    /// Disables Zstandard, even if another crate enables the feature.
     fn no_zstd() |config| {
         config.codings.zstd = false;
     }
 
-    /// Leaves deflate alone, also where another crate has turned its feature on.
+    /// Disables deflate, even if another crate enables the feature.
     fn no_deflate() |config| {
         config.codings.deflate = false;
     }
@@ -173,41 +173,41 @@ options! {
         config.redirect = policy;
     }
 
-    /// Whether a followed redirect says in `referer` where it comes from. Default true.
+    /// Whether redirected requests have a `referer`. Default true.
     fn referer(enable: bool) |config| {
         config.referer = enable;
     }
 
-    /// Which requests are sent again. Default: those that the server refused unprocessed.
+    /// Which requests are retried. Default: those the server refused without processing them.
     fn retry(policy: retry::Builder) |config| {
         config.retry = policy;
     }
 
-    /// Adds a proxy. The first proxy that is for a request takes it; the system's proxies are not
-    /// asked any more.
+    /// Adds a proxy. The first proxy that matches a request serves it; the system's proxies are no
+    /// longer used.
     fn proxy(proxy: Proxy) |config| {
         config.proxies.push(proxy);
         config.system_proxies = false;
     }
 
-    /// Forgets all proxies, those of the system as well.
+    /// Removes all proxies, including the system's.
     fn no_proxy() |config| {
         config.proxies.clear();
         config.system_proxies = false;
     }
 
-    /// Longest time to connect: name, socket, proxy, TLS. Default: no limit.
+    /// Timeout for connecting: DNS, TCP, proxy, TLS. Default: no limit.
     fn connect_timeout(timeout: Duration) |config| {
         config.connect_timeout = Some(timeout);
     }
 
-    /// Writes what happens to connections to the standard error output. Default off.
+    /// Prints connection events to standard error. Default off.
     fn connection_verbose(verbose: bool) |config| {
         config.verbose = verbose;
     }
 
-    /// How long a connection may rest before it is closed; `None` for ever. Default 90 s. A
-    /// server's `keep-alive` hint shortens it.
+    /// How long a connection may stay idle before it is closed; `None` disables the timeout.
+    /// Default 90 s. A server's `keep-alive` hint shortens it.
     ///
     /// ```
     /// use std::time::Duration;
@@ -221,57 +221,57 @@ options! {
         config.pool.idle_timeout = val.into();
     }
 
-    /// Most connections to one host that may rest at a time. Default: no limit. Zero uses each
-    /// connection once.
+    /// Maximum number of idle connections per host. Default: no limit. With zero, each connection
+    /// is used once.
     fn pool_max_idle_per_host(max: usize) |config| {
         config.pool.max_idle = max;
     }
 
-    /// Writes names of headers in title case: `Content-Type`. Default off. HTTP/1 only.
+    /// Sends header names in title case: `Content-Type`. Default off. HTTP/1 only.
     fn http1_title_case_headers() |config| {
         config.http1.title_case = true;
     }
 
-    /// Reads a header that goes on in the next line (RFC 9112, section 5.2) instead of refusing the
-    /// response. Default false: such lines are how responses are smuggled past a proxy. Headers that
-    /// say where the response ends are refused all the same.
+    /// Accepts header values folded over several lines (RFC 9112, section 5.2) instead of rejecting
+    /// the response. Default false: such lines are used to smuggle responses past a proxy. They are
+    /// still rejected in headers that determine framing.
     fn http1_allow_obsolete_multiline_headers_in_responses(value: bool) |config| {
         config.http1.obsolete_multiline = value;
     }
 
-    /// Leaves header lines out that cannot be read instead of refusing the response. Default false.
-    /// What may be meant for a header that says where the response ends is refused all the same.
+    /// Skips invalid header lines instead of rejecting the response. Default false. A line that may
+    /// be meant as a header that determines framing is still rejected.
     fn http1_ignore_invalid_headers_in_responses(value: bool) |config| {
         config.http1.ignore_invalid = value;
     }
 
-    /// Reads a header with a space between name and colon (RFC 9112, section 5.1) instead of
-    /// refusing the response. Default false.
+    /// Accepts whitespace between header name and colon (RFC 9112, section 5.1) instead of
+    /// rejecting the response. Default false.
     fn http1_allow_spaces_after_header_name_in_responses(value: bool) |config| {
         config.http1.spaces_after_name = value;
     }
 
-    /// Most fields in the head of a response, and in its trailers. A response with more of them
-    /// fails. Default: as many as fit into a head of 400 KiB, where hyper's clients take 100.
+    /// Maximum number of fields in a response head, and in its trailers. A response with more
+    /// fails. Default: as many as fit into a head of 400 KiB; hyper's limit is 100.
     ///
     /// HTTP/1 only.
     fn http1_max_headers(max: usize) |config| {
         config.http1.max_fields = Some(max);
     }
 
-    /// Speaks HTTP/1 only.
+    /// Uses HTTP/1 only.
     fn http1_only() |config| {
         config.http1.only = true;
         config.http2.prior_knowledge = false;
     }
 
-    /// Takes a response without a head (HTTP/0.9) for a body with the status 200 instead of refusing
-    /// it, unless the request's body is streamed. Default: refused.
+    /// Accepts a response without a head (HTTP/0.9) as a body with status 200 instead of rejecting
+    /// it, unless the request body is streamed. Default: rejected.
     fn http09_responses() |config| {
         config.http1.http09 = true;
     }
 
-    /// Speaks HTTP/2 only, without asking the server first.
+    /// Uses HTTP/2 only, with prior knowledge.
     ///
     /// Needs the feature `http2`.
     #[cfg(feature = "http2")]
@@ -280,8 +280,7 @@ options! {
         config.http1.only = false;
     }
 
-    /// Bytes of a response that may come on one HTTP/2 stream before they are read. Default:
-    /// 2 MiB.
+    /// Bytes that the server may send ahead on one HTTP/2 stream. Default 2 MiB.
     ///
     /// Needs the feature `http2`.
     #[cfg(feature = "http2")]
@@ -289,8 +288,8 @@ options! {
         config.http2.stream_window = sz.into();
     }
 
-    /// Bytes of all responses that may come on one HTTP/2 connection before they are read. Default:
-    /// 24 MiB.
+    /// Bytes that the server may send ahead on all streams of an HTTP/2 connection. Default: the
+    /// sum of all stream windows, so that unread responses never stall the others.
     ///
     /// Needs the feature `http2`.
     #[cfg(feature = "http2")]
@@ -298,9 +297,9 @@ options! {
         config.http2.connection_window = sz.into();
     }
 
-    /// Windows that limit no fast line: 16 MiB for each HTTP/2 stream, which is as far as reqwest's
-    /// grow by measuring. They take the place of the sizes that were set. A response that nobody
-    /// reads may fill that much memory. Default off.
+    /// Lets the windows of HTTP/2 streams grow from 2 MiB up to 16 MiB: they double when a reader
+    /// consumes a whole window within two round trips. Replaces the sizes that were set. An unread
+    /// response may use that much memory. Default off.
     ///
     /// Needs the feature `http2`.
     #[cfg(feature = "http2")]
@@ -308,7 +307,7 @@ options! {
         config.http2.adaptive_window = enabled;
     }
 
-    /// Largest HTTP/2 frame that the server may send, in bytes. Default 65 536.
+    /// Maximum size of an HTTP/2 frame from the server, in bytes. Default 65,536.
     ///
     /// Needs the feature `http2`.
     #[cfg(feature = "http2")]
@@ -316,7 +315,7 @@ options! {
         config.http2.max_frame_size = sz.into();
     }
 
-    /// Largest head of an HTTP/2 response, in bytes. Default 16 384.
+    /// Maximum size of an HTTP/2 response head, in bytes, plus 32 per field. Default 65,536.
     ///
     /// Needs the feature `http2`.
     #[cfg(feature = "http2")]
@@ -324,7 +323,7 @@ options! {
         config.http2.max_header_list_size = Some(max_header_size_bytes);
     }
 
-    /// Time between two pings on an HTTP/2 connection; `None` sends none. Default `None`.
+    /// Interval between PINGs on an HTTP/2 connection; `None` disables them. Default `None`.
     ///
     /// Needs the feature `http2`.
     #[cfg(feature = "http2")]
@@ -332,7 +331,7 @@ options! {
         config.http2.keep_alive_interval = interval.into();
     }
 
-    /// How long a ping may go unanswered before its connection is closed. Default 20 s.
+    /// How long a PING may stay unacknowledged before the connection is closed. Default 20 s.
     ///
     /// Needs the feature `http2`.
     #[cfg(feature = "http2")]
@@ -340,8 +339,7 @@ options! {
         config.http2.keep_alive_timeout = Some(timeout);
     }
 
-    /// Whether a connection without streams is pinged as well, where an interval is set. Default
-    /// false.
+    /// Whether idle connections are pinged as well, if an interval is set. Default false.
     ///
     /// Needs the feature `http2`.
     #[cfg(feature = "http2")]
@@ -354,7 +352,7 @@ options! {
         config.socket.nodelay = enabled;
     }
 
-    /// The local address of connections. Default: the system's choice.
+    /// The local address to bind. Default: the system's choice.
     ///
     /// ```
     /// use std::net::IpAddr;
@@ -368,7 +366,7 @@ options! {
         config.socket.local_address = addr.into();
     }
 
-    /// The network interface of connections (`SO_BINDTODEVICE`). Default: the system's choice.
+    /// The network interface to use (`SO_BINDTODEVICE`). Default: the system's choice.
     ///
     /// Linux, Android and Fuchsia only.
     #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
@@ -376,7 +374,7 @@ options! {
         config.socket.interface = Some(interface.to_owned());
     }
 
-    /// Idle time before TCP keep-alive probes; `None` sends none. Default 15 s.
+    /// Idle time before TCP keep-alive probes; `None` disables them. Default 15 s.
     fn tcp_keepalive[D](val: D) where [D: Into<Option<Duration>>] |config| {
         config.socket.keep_alive = val.into();
     }
@@ -386,8 +384,8 @@ options! {
         config.socket.keep_alive_interval = val.into();
     }
 
-    /// Unanswered probes after which a connection is dead; `None` leaves it to the system.
-    /// Default 3.
+    /// Unanswered probes after which a connection is considered dead; `None` leaves it to the
+    /// system. Default 3.
     fn tcp_keepalive_retries[C](retries: C) where [C: Into<Option<u32>>] |config| {
         config.socket.keep_alive_retries = retries.into();
     }
@@ -401,7 +399,7 @@ options! {
         config.socket.user_timeout = val.into();
     }
 
-    /// Connects to this unix socket, whatever a URL names; proxies and name resolution are not
+    /// Connects to this Unix socket, whatever the URL's host; proxies and name resolution are not
     /// used.
     ///
     /// ```
@@ -415,18 +413,18 @@ options! {
         config.socket.unix_path = Some(crate::connect::unix_path(&path));
     }
 
-    /// Refuses `http` URLs, also where a redirect leads to one. Default false.
+    /// Rejects `http` URLs, including redirects to them. Default false.
     fn https_only(enabled: bool) |config| {
         config.https_only = enabled;
     }
 
-    /// Resolves names with hickory's resolver, which asks the name servers that the system is
-    /// configured with and keeps their answers as long as they say. Otherwise the system resolves
-    /// them, on threads of the engine's own. Default true where the feature is on, as in reqwest;
-    /// [`dns_resolver`](Self::dns_resolver) comes before it.
+    /// Resolves names with hickory, which queries the system's configured name servers and caches
+    /// answers for their TTL. Otherwise the system resolves them, on the engine's own threads.
+    /// Default true if the feature is enabled, as in reqwest; [`dns_resolver`](Self::dns_resolver)
+    /// takes precedence.
     ///
-    /// Where the system's configuration cannot be read, names are not resolved: reqwest would ask
-    /// public name servers then.
+    /// If the system's configuration cannot be read, names are not resolved: reqwest would query
+    /// public name servers.
     ///
     /// Needs the feature `hickory-dns`.
     #[cfg(feature = "hickory-dns")]
@@ -434,7 +432,7 @@ options! {
         config.hickory = enable;
     }
 
-    /// Does not use hickory's resolver, also where its feature is on: the system resolves names.
+    /// Disables hickory, even if its feature is enabled: the system resolves names.
     fn no_hickory_dns() |config| {
         #[cfg(feature = "hickory-dns")]
         {
@@ -444,24 +442,25 @@ options! {
         let _ = config;
     }
 
-    /// The address of a domain, in place of what resolving it would yield. Its port counts where
-    /// a URL names none, unless it is 0.
+    /// Overrides name resolution for a domain. The port is used for URLs without one, unless it is
+    /// 0.
     fn resolve(domain: &str, addr: SocketAddr) |config| {
         crate::builder::fix_addresses(config, domain, &[addr]);
     }
 
-    /// The addresses of a domain. They are tried in this order, IPv4 and IPv6 in turn.
+    /// Overrides name resolution for a domain. The addresses are tried in this order, alternating
+    /// between IPv4 and IPv6.
     fn resolve_to_addrs(domain: &str, addrs: &[SocketAddr]) |config| {
         crate::builder::fix_addresses(config, domain, addrs);
     }
 
-    /// Resolves names with code of the caller's. Default: the system.
+    /// Resolves names with a custom resolver. Default: the system.
     fn dns_resolver[R](resolver: R) where [R: IntoResolve] |config| {
         config.names.resolver = Some(resolver.into_resolve());
     }
 
-    /// Adds a tower layer around the making of connections. The first layer is the innermost;
-    /// [`connect_timeout`](Self::connect_timeout) lies around all of them.
+    /// Adds a tower layer around connecting. The first layer is the innermost;
+    /// [`connect_timeout`](Self::connect_timeout) wraps all of them.
     ///
     /// ```
     /// use std::time::Duration;
@@ -483,17 +482,16 @@ options! {
     }
 }
 
-/// Options whose blocking counterpart means something else or does not exist.
+/// Options whose blocking counterpart differs or does not exist.
 impl crate::ClientBuilder {
-    /// Longest time for a request, from its start to the end of the response's body. Default: no
-    /// limit.
+    /// Timeout for a request, from its start to the end of the response body. Default: no limit.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.config.timeout = Some(timeout);
         self
     }
 
-    /// Longest time without a byte of the response, from the last byte of the request that went
-    /// out: an upload that makes progress may take as long as it takes. Default: no limit.
+    /// Timeout between bytes of the response, starting with the last byte of the request written:
+    /// an upload may take any time as long as it makes progress. Default: no limit.
     pub fn read_timeout(mut self, timeout: Duration) -> Self {
         self.config.read_timeout = Some(timeout);
         self

@@ -1,7 +1,7 @@
-//! Which requests go through which proxy.
+//! Which requests use which proxy.
 //!
-//! Without a word a client uses the system's proxies (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`,
-//! `NO_PROXY`; with the feature `system-proxy` the settings of macOS and Windows as well).
+//! By default, a client uses the system's proxies (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`,
+//! `NO_PROXY`; with the feature `system-proxy` also the settings of macOS and Windows).
 
 mod route;
 
@@ -16,8 +16,8 @@ use crate::{IntoUrl, Url};
 use route::{Exceptions, Peer, Rule};
 pub(crate) use route::{Matcher, Route};
 
-/// A proxy, and the requests that go through it. A client may have several; the first that is for
-/// a request takes it.
+/// A proxy, and the requests that use it. A client may have several; the first that matches a
+/// request serves it.
 ///
 /// ```
 /// use dodici_reqwest::{Client, Proxy};
@@ -35,9 +35,9 @@ pub struct Proxy {
     no_proxy: Option<NoProxy>,
 }
 
-/// Hosts that are reached without the proxy.
+/// Hosts that bypass the proxy.
 ///
-/// The list is that of `NO_PROXY`: names (`example.com` also means what is below it), addresses,
+/// The list has the format of `NO_PROXY`: names (`example.com` includes its subdomains), addresses,
 /// networks (`10.0.0.0/8`), `*` for everything, separated by commas.
 ///
 /// ```
@@ -69,10 +69,10 @@ enum Which {
 #[derive(Clone)]
 struct Custom(Arc<Choice>);
 
-/// Names a proxy for a destination, or says that there is none.
+/// Returns the proxy for a destination, if any.
 type Choice = dyn Fn(&Url) -> Option<crate::Result<Url>> + Send + Sync;
 
-/// What a proxy can be given as: whatever [`IntoUrl`] takes, a missing scheme meaning `http`.
+/// A proxy's address: anything that [`IntoUrl`] accepts; a missing scheme means `http`.
 pub trait IntoProxy {
     fn into_proxy(self) -> crate::Result<Url>;
 }
@@ -98,15 +98,15 @@ impl Proxy {
     /// For `http` requests.
     ///
     /// # Errors
-    /// A builder error for what is no URL.
+    /// A builder error for an invalid URL.
     pub fn http<U: IntoProxy>(proxy_scheme: U) -> crate::Result<Self> {
         Ok(Self::new(Which::Http(proxy_scheme.into_proxy()?)))
     }
 
-    /// For `https` requests, which go through a tunnel.
+    /// For `https` requests, through a tunnel.
     ///
     /// # Errors
-    /// A builder error for what is no URL.
+    /// A builder error for an invalid URL.
     pub fn https<U: IntoProxy>(proxy_scheme: U) -> crate::Result<Self> {
         Ok(Self::new(Which::Https(proxy_scheme.into_proxy()?)))
     }
@@ -114,13 +114,13 @@ impl Proxy {
     /// For all requests.
     ///
     /// # Errors
-    /// A builder error for what is no URL.
+    /// A builder error for an invalid URL.
     pub fn all<U: IntoProxy>(proxy_scheme: U) -> crate::Result<Self> {
         Ok(Self::new(Which::All(proxy_scheme.into_proxy()?)))
     }
 
-    /// For the requests for which a function names a proxy. It sees scheme, host and port. If what
-    /// it names cannot be a proxy, the request fails with a builder error.
+    /// For requests for which a function returns a proxy. It sees scheme, host and port. If it
+    /// returns an invalid proxy, the request fails with a builder error.
     ///
     /// ```
     /// # use dodici_reqwest::Proxy;
@@ -149,7 +149,8 @@ impl Proxy {
     pub fn basic_auth(mut self, username: &str, password: &str) -> Self {
         match &mut self.which {
             Which::All(url) | Which::Http(url) | Which::Https(url) => {
-                // A URL with a host takes both, and escapes all but the sign that escapes.
+                // A URL with a host accepts both, and escapes everything except the escape
+                // character.
                 let _ = url.set_username(&username.replace('%', "%25"));
                 let _ = url.set_password(Some(&password.replace('%', "%25")));
             }
@@ -160,7 +161,7 @@ impl Proxy {
         self
     }
 
-    /// The `proxy-authorization` header, in place of user name and password.
+    /// The `proxy-authorization` header, instead of user name and password.
     #[must_use]
     pub fn custom_http_auth(mut self, header_value: HeaderValue) -> Self {
         self.extra.auth = Some(header_value);
@@ -174,7 +175,7 @@ impl Proxy {
         self
     }
 
-    /// Hosts that are reached without this proxy.
+    /// Hosts that bypass this proxy.
     #[must_use]
     pub fn no_proxy(mut self, no_proxy: Option<NoProxy>) -> Self {
         self.no_proxy = no_proxy;
@@ -182,7 +183,7 @@ impl Proxy {
     }
 
     /// # Errors
-    /// A builder error for what cannot be a proxy.
+    /// A builder error for an invalid proxy.
     pub(crate) fn into_matcher(self) -> crate::Result<Matcher> {
         let rule = match self.which {
             Which::All(url) => Rule::Fixed(Peer::of(&url)?, None),
@@ -224,7 +225,7 @@ impl NoProxy {
         list.ok().map(|list| Self { list })
     }
 
-    /// A list as it stands in `NO_PROXY`.
+    /// A list in the format of `NO_PROXY`.
     pub fn from_string(no_proxy_list: &str) -> Option<Self> {
         Some(Self {
             list: no_proxy_list.to_owned(),

@@ -16,8 +16,8 @@
 //! # Ok::<_, dodici_reqwest::Error>(())
 //! ```
 //!
-//! Credentials (`authorization`, `cookie`, `proxy-authorization`, …) and a `host` of the caller's
-//! never go along to another host, port or scheme.
+//! Credentials (`authorization`, `cookie`, `proxy-authorization`, …) and the caller's `host` are
+//! never sent to another host, port or scheme.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -35,7 +35,7 @@ use crate::body::Body;
 use crate::error::{self, BoxError};
 use crate::{StatusCode, Url};
 
-/// Decides about each redirect.
+/// Decides whether to follow each redirect.
 pub struct Policy {
     kind: Kind,
 }
@@ -46,7 +46,7 @@ enum Kind {
     None,
 }
 
-/// A redirect that a server asks for.
+/// A redirect requested by a server.
 #[derive(Debug)]
 pub struct Attempt<'a> {
     status: StatusCode,
@@ -54,7 +54,7 @@ pub struct Attempt<'a> {
     previous: &'a [Url],
 }
 
-/// What to do with an [`Attempt`]; made by its methods.
+/// What to do with an [`Attempt`]; created by its methods.
 #[derive(Debug)]
 pub struct Action {
     kind: ActionKind,
@@ -81,12 +81,12 @@ impl Policy {
         }
     }
 
-    /// Follows none: the redirect itself is the response.
+    /// Follows none: the redirect is the response.
     pub fn none() -> Self {
         Self { kind: Kind::None }
     }
 
-    /// Asks a function about each.
+    /// Calls a function for each redirect.
     pub fn custom<T>(policy: T) -> Self
     where
         T: Fn(Attempt<'_>) -> Action + Send + Sync + 'static,
@@ -96,7 +96,7 @@ impl Policy {
         }
     }
 
-    /// What the policy says; for a custom policy that falls back on another one.
+    /// Applies the policy; for custom policies that fall back to another one.
     ///
     /// ```
     /// # use dodici_reqwest::redirect::Policy;
@@ -111,7 +111,7 @@ impl Policy {
     pub fn redirect(&self, attempt: Attempt<'_>) -> Action {
         match &self.kind {
             Kind::Custom(custom) => custom(attempt),
-            // The first of the previous URLs is the one that was asked for.
+            // The first of the previous URLs is the original one.
             Kind::Limited(max) if attempt.previous.len() > *max => attempt.error(TooMany),
             Kind::Limited(_) => attempt.follow(),
             Kind::None => attempt.stop(),
@@ -151,12 +151,12 @@ impl Attempt<'_> {
         self.status
     }
 
-    /// Where it leads.
+    /// Its target.
     pub fn url(&self) -> &Url {
         self.next
     }
 
-    /// What was asked for so far, the first request first.
+    /// The URLs requested so far, oldest first.
     pub fn previous(&self) -> &[Url] {
         self.previous
     }
@@ -194,18 +194,19 @@ impl fmt::Display for TooMany {
 
 impl StdError for TooMany {}
 
-/// A client's policy for one request: cloned for each, as it counts.
+/// A client's policy for one request: cloned for each, because it counts.
 #[derive(Clone)]
 pub(crate) struct Follow {
     policy: Arc<Policy>,
     referer: bool,
     https_only: bool,
-    /// What was asked for so far.
+    /// The URLs requested so far.
     urls: Vec<Url>,
-    /// Settings of the request; the redirect layer itself drops them.
+    /// Settings of the request, which the redirect layer drops.
     settings: Option<Extensions>,
-    /// A redirect has led to another origin: what was the first one's own stays behind for good,
-    /// wherever the next one leads. The redirect layer starts from the first request's headers each time.
+    /// A redirect has led to another origin: headers specific to the first one are dropped for
+    /// good, wherever later redirects lead. The redirect layer starts from the first request's
+    /// headers each time.
     left: bool,
     /// Method of the last request.
     method: Method,
@@ -224,7 +225,7 @@ impl Follow {
         }
     }
 
-    /// Takes fields with these names out of those that are written as they are.
+    /// Removes fields with these names from the raw fields.
     fn leave_out_raw(&mut self, names: &[HeaderName]) {
         let settings = self.settings.as_mut();
         if let Some(RawHeaders(fields)) = settings.and_then(Extensions::get_mut::<RawHeaders>) {
@@ -268,7 +269,7 @@ impl tower_policy::Policy<Body, crate::Error> for Follow {
             return;
         };
         let next = Url::parse(&request.uri().to_string()).ok();
-        // What is no URL is no origin that credentials could be for.
+        // An invalid URL is not an origin that credentials could be for.
         let leaves = next
             .as_ref()
             .is_none_or(|next| !same_origin(next, previous));
@@ -304,7 +305,7 @@ fn same_origin(one: &Url, other: &Url) -> bool {
         && one.scheme() == other.scheme()
 }
 
-/// Fields that are for one origin alone: its credentials and its name.
+/// Fields specific to one origin: its credentials and its name.
 const OWN: [HeaderName; 6] = [
     AUTHORIZATION,
     COOKIE,
@@ -320,7 +321,7 @@ fn remove_own(headers: &mut HeaderMap) {
     }
 }
 
-/// The URL that led here, without credentials and fragment; nothing from `https` to `http`.
+/// The referring URL, without credentials and fragment; nothing from `https` to `http`.
 fn referer(next: &Url, previous: &Url) -> Option<HeaderValue> {
     if next.scheme() == "http" && previous.scheme() == "https" {
         return None;

@@ -1,4 +1,4 @@
-//! Asynchronous requests.
+//! Async requests.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::{Method, Url, error};
 request_api!(Client, Body, "dodici_reqwest");
 
 impl RequestBuilder {
-    /// Sends the request and resolves with the response's head. Dropping the future cancels the
+    /// Sends the request and resolves with the response head. Dropping the future cancels the
     /// request.
     ///
     /// ```no_run
@@ -30,7 +30,7 @@ impl RequestBuilder {
     /// ```
     ///
     /// # Errors
-    /// The first error of a step, or whatever keeps the request from being answered.
+    /// The first error of the builder, or any error that prevents a response.
     pub fn send(self) -> impl Future<Output = Result<Response, crate::Error>> {
         match self.request {
             Ok(request) => self.client.start(request),

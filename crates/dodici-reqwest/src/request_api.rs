@@ -1,7 +1,7 @@
-//! The one definition of `Request` and `RequestBuilder`: the asynchronous and the blocking face
-//! differ in their client, their body, and in what `send` returns.
+//! `Request` and `RequestBuilder` for both clients; the async and the blocking version differ in
+//! their client, their body, and in what `send` returns.
 
-/// Defines both types for a `$client` and a `$body`; `$path` is where their examples find them.
+/// Defines both types for a `$client` and a `$body`; `$path` is their path in examples.
 macro_rules! request_api {
     ($client:ty, $body:ty, $path:literal) => {
         /// A request that can be [executed](Client::execute).
@@ -23,7 +23,7 @@ macro_rules! request_api {
             pub(crate) extensions: Extensions,
         }
 
-        /// Builds a [`Request`] step by step. An error of a step comes out at the end.
+        /// Builds a [`Request`]. Errors are reported at the end.
         ///
         #[doc = concat!("```\n",
             "use ", $path, "::Client;\n\n",
@@ -39,7 +39,7 @@ macro_rules! request_api {
         }
 
         impl Request {
-            /// A request without headers and body.
+            /// A request without headers or body.
             pub fn new(method: Method, url: Url) -> Self {
                 Self {
                     method,
@@ -57,7 +57,7 @@ macro_rules! request_api {
                 &self.method
             }
 
-            /// The method, to be changed.
+            /// A mutable reference to the method.
             pub fn method_mut(&mut self) -> &mut Method {
                 &mut self.method
             }
@@ -67,7 +67,7 @@ macro_rules! request_api {
                 &self.url
             }
 
-            /// The URL, to be changed.
+            /// A mutable reference to the URL.
             pub fn url_mut(&mut self) -> &mut Url {
                 &mut self.url
             }
@@ -77,7 +77,7 @@ macro_rules! request_api {
                 &self.headers
             }
 
-            /// The headers, to be changed.
+            /// A mutable reference to the headers.
             pub fn headers_mut(&mut self) -> &mut HeaderMap {
                 &mut self.headers
             }
@@ -87,32 +87,32 @@ macro_rules! request_api {
                 self.body.as_ref()
             }
 
-            /// The body, to be changed.
+            /// A mutable reference to the body.
             pub fn body_mut(&mut self) -> &mut Option<$body> {
                 &mut self.body
             }
 
-            /// This request's own time limit.
+            /// The request's timeout.
             pub fn timeout(&self) -> Option<&Duration> {
                 self.timeout.as_ref()
             }
 
-            /// This request's own time limit, to be changed. It takes the place of the client's.
+            /// A mutable reference to the request's timeout, which overrides the client's.
             pub fn timeout_mut(&mut self) -> &mut Option<Duration> {
                 &mut self.timeout
             }
 
-            /// The HTTP version asked for.
+            /// The requested HTTP version.
             pub fn version(&self) -> Version {
                 self.version
             }
 
-            /// The HTTP version, to be changed.
+            /// A mutable reference to the HTTP version.
             pub fn version_mut(&mut self) -> &mut Version {
                 &mut self.version
             }
 
-            /// A second request like this one; `None` if its body can be read only once.
+            /// A copy of this request; `None` if its body can be read only once.
             pub fn try_clone(&self) -> Option<Self> {
                 let body = match &self.body {
                     Some(body) => Some(body.try_clone()?),
@@ -137,7 +137,7 @@ macro_rules! request_api {
         }
 
         impl RequestBuilder {
-            /// A request to a URL, whose user name and password become a header.
+            /// A request to a URL; its user name and password become a header.
             pub(crate) fn new(client: $client, request: crate::Result<Request>) -> Self {
                 let mut builder = Self { client, request };
                 let credentials = match &mut builder.request {
@@ -150,7 +150,7 @@ macro_rules! request_api {
                 }
             }
 
-            /// Goes on with a request that was built before.
+            /// Continues with a request that was already built.
             pub fn from_parts(client: $client, request: Request) -> Self {
                 Self {
                     client,
@@ -184,7 +184,7 @@ macro_rules! request_api {
                 })
             }
 
-            /// Adds a header. Several of one name are all sent.
+            /// Adds a header. Several headers of the same name are all sent.
             ///
             #[doc = concat!("```\n",
                 "# let client = ", $path, "::Client::new();\n",
@@ -214,12 +214,12 @@ macro_rules! request_api {
                 })
             }
 
-            /// Sets headers: each name in `headers` replaces what the request had under it.
+            /// Sets headers: each name in `headers` replaces the request's values for it.
             pub fn headers(self, headers: HeaderMap) -> Self {
                 self.change(|request| crate::util::replace_headers(&mut request.headers, headers))
             }
 
-            /// HTTP's basic authentication (RFC 7617). The header is marked as sensitive.
+            /// HTTP basic authentication (RFC 7617). The header is marked as sensitive.
             ///
             #[doc = concat!("```\n",
                 "# let client = ", $path, "::Client::new();\n",
@@ -255,7 +255,7 @@ macro_rules! request_api {
                 self.change(|request| request.body = Some(body.into()))
             }
 
-            /// A time limit on the whole request, its response's body included, in place of the
+            /// Timeout for the whole request, including the response body; overrides the
             /// client's.
             pub fn timeout(self, timeout: Duration) -> Self {
                 self.change(|request| request.timeout = Some(timeout))
@@ -287,7 +287,7 @@ macro_rules! request_api {
                 })
             }
 
-            /// The HTTP version to speak.
+            /// The HTTP version to use.
             pub fn version(self, version: Version) -> Self {
                 self.change(|request| request.version = version)
             }
@@ -341,7 +341,7 @@ macro_rules! request_api {
                 })
             }
 
-            /// A form with files as the body (`multipart/form-data`, RFC 7578).
+            /// A multipart form as the body (`multipart/form-data`, RFC 7578).
             ///
             #[doc = concat!("```\n",
                 "use ", $path, "::multipart::Form;\n\n",
@@ -364,20 +364,20 @@ macro_rules! request_api {
                 builder.body(body)
             }
 
-            /// The request, to be looked at or executed later.
+            /// Builds the request, to be inspected or executed later.
             ///
             /// # Errors
-            /// The first error of a step.
+            /// The first error of the builder.
             pub fn build(self) -> crate::Result<Request> {
                 self.request
             }
 
-            /// The request and the client that would have sent it.
+            /// Builds the request, and returns it with the client.
             pub fn build_split(self) -> ($client, crate::Result<Request>) {
                 (self.client, self.request)
             }
 
-            /// A second builder in the same state; `None` after an error, or if the body can be
+            /// A copy of the builder; `None` after an error, or if the body can be
             /// read only once.
             pub fn try_clone(&self) -> Option<Self> {
                 let request = self.request.as_ref().ok()?.try_clone()?;

@@ -9,12 +9,13 @@ use hyper::ext::ReasonPhrase;
 use crate::body::{Body, ResponseBody};
 use crate::{StatusCode, Url, error};
 
-/// The response to a request: its head is there, its body still comes.
+/// The response to a request: its head has arrived, its body may still be arriving.
 ///
-/// Dropping it before its body was read to the end closes the connection.
+/// Dropping it before its body was read to the end closes the connection, or over HTTP/2 resets the
+/// stream.
 pub struct Response {
     pub(crate) inner: http::Response<ResponseBody>,
-    /// Boxed: a URL is eleven words, and most responses are moved more often than asked for it.
+    /// Boxed: a URL is eleven words, and most responses are moved more often than asked for theirs.
     pub(crate) url: Box<Url>,
 }
 
@@ -26,8 +27,8 @@ impl Response {
         }
     }
 
-    /// The whole body as text. With the feature `charset` it is decoded as its `content-type`
-    /// says, else as UTF-8; bytes that make no sense become U+FFFD.
+    /// The whole body as text. With the feature `charset`, it is decoded according to its
+    /// `content-type`, otherwise as UTF-8; invalid bytes become U+FFFD.
     ///
     /// ```no_run
     /// # async fn run() -> Result<(), dodici_reqwest::Error> {
@@ -38,7 +39,7 @@ impl Response {
     /// ```
     ///
     /// # Errors
-    /// Whatever cut the body short.
+    /// If the body is incomplete.
     pub async fn text(self) -> crate::Result<String> {
         #[cfg(feature = "charset")]
         {
@@ -51,12 +52,12 @@ impl Response {
         }
     }
 
-    /// As [`Response::text`] with another encoding for bodies that do not name theirs.
+    /// Like [`Response::text`], with a default encoding for bodies that do not declare one.
     ///
     /// Needs the feature `charset`.
     ///
     /// # Errors
-    /// Whatever cut the body short.
+    /// If the body is incomplete.
     #[cfg(feature = "charset")]
     pub async fn text_with_charset(self, default_encoding: &str) -> crate::Result<String> {
         let declared = self
@@ -85,7 +86,7 @@ impl Response {
     /// Needs the feature `json`.
     ///
     /// # Errors
-    /// Whatever cut the body short, and a decode error if it is not what `T` expects.
+    /// If the body is incomplete, and a decode error if it does not deserialize to `T`.
     #[cfg(feature = "json")]
     pub async fn json<T: serde::de::DeserializeOwned>(self) -> crate::Result<T> {
         let (body, url) = self.collect().await?;
@@ -95,7 +96,7 @@ impl Response {
     /// The whole body.
     ///
     /// # Errors
-    /// Whatever cut the body short.
+    /// If the body is incomplete.
     pub async fn bytes(self) -> crate::Result<Bytes> {
         self.collect().await.map(|(body, _)| body)
     }
@@ -107,7 +108,7 @@ impl Response {
         }
     }
 
-    /// The next part of the body; `None` at its end.
+    /// The next chunk of the body; `None` at its end.
     ///
     /// ```no_run
     /// # async fn run() -> Result<(), dodici_reqwest::Error> {
@@ -120,7 +121,7 @@ impl Response {
     /// ```
     ///
     /// # Errors
-    /// Whatever cut the body short.
+    /// If the body is incomplete.
     pub async fn chunk(&mut self) -> crate::Result<Option<Bytes>> {
         while let Some(frame) = self.inner.body_mut().frame().await {
             if let Ok(chunk) = frame.map_err(error::decode)?.into_data() {
@@ -130,7 +131,7 @@ impl Response {
         Ok(None)
     }
 
-    /// The body as a stream of its parts.
+    /// The body as a stream of chunks.
     ///
     /// ```no_run
     /// use futures_util::StreamExt;
@@ -150,7 +151,7 @@ impl Response {
         http_body_util::BodyDataStream::new(self.inner.into_body().map_err(error::decode))
     }
 
-    /// The response itself, unless its status is an error (4xx or 5xx).
+    /// The response, unless its status is an error (4xx or 5xx).
     ///
     /// ```
     /// # use dodici_reqwest::Response;
@@ -167,7 +168,7 @@ impl Response {
         }
     }
 
-    /// As [`Response::error_for_status`] without taking the response.
+    /// Like [`Response::error_for_status`], without consuming the response.
     ///
     /// # Errors
     /// A status error for 4xx and 5xx.
@@ -230,7 +231,7 @@ fn unknown_url() -> Url {
     Url::parse("http://no.url.provided.local").expect("a valid URL")
 }
 
-/// Where a response that was built by hand says it comes from.
+/// The URL of a manually built response.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ResponseUrl(pub(crate) Url);
 

@@ -1,5 +1,5 @@
-//! What both responses show of a response's head, each method written once: the asynchronous
-//! response looks it up, the blocking one asks the asynchronous one inside.
+//! Accessors for the response head, each written once: the async response implements them, the
+//! blocking one forwards to the async one inside.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use http_body::Body as HttpBody;
 use crate::transport::Via;
 use crate::{StatusCode, Url, Version};
 
-/// Writes each method into both responses.
+/// Adds each method to both response types.
 macro_rules! response_api {
     ($(
         $(#[$meta:meta])*
@@ -52,13 +52,13 @@ response_api! {
         self.inner.headers()
     }
 
-    /// Length of the body as it will be read, in bytes; `None` if it is not known: the body is
-    /// chunked, or was compressed.
+    /// Length of the body as it will be read, in bytes; `None` if unknown, because the body is
+    /// chunked or was compressed.
     fn content_length(&self) -> Option<u64> {
         HttpBody::size_hint(self.inner.body()).exact()
     }
 
-    /// The cookies in `set-cookie` headers; those that cannot be parsed are left out.
+    /// The cookies in `set-cookie` headers, except those that cannot be parsed.
     ///
     /// Needs the feature `cookies`.
     #[cfg(feature = "cookies")]
@@ -66,29 +66,29 @@ response_api! {
         crate::cookie::in_response(self.headers())
     }
 
-    /// The URL that answered, which is another than asked for after redirects.
+    /// The URL of the response; after redirects, not the one originally requested.
     fn url(&self) -> &Url {
         &self.url
     }
 
-    /// Address of the server, or of the proxy; `None` for a unix socket.
+    /// Address of the server, or of the proxy; `None` for a Unix socket.
     fn remote_addr(&self) -> Option<SocketAddr> {
         self.extensions().get::<Via>()?.remote()
     }
 
-    /// What layers and this crate have put beside the response.
+    /// Extensions added by layers and this crate.
     fn extensions(&self) -> &http::Extensions {
         self.inner.extensions()
     }
 
     mut
 
-    /// The headers, to be changed.
+    /// A mutable reference to the headers.
     fn headers_mut(&mut self) -> &mut HeaderMap {
         self.inner.headers_mut()
     }
 
-    /// What stands beside the response, to be changed.
+    /// A mutable reference to the extensions.
     fn extensions_mut(&mut self) -> &mut http::Extensions {
         self.inner.extensions_mut()
     }

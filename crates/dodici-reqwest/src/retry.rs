@@ -1,9 +1,9 @@
-//! Requests that are sent again.
+//! Retries.
 //!
-//! By itself a client repeats only what provably was not processed: the engine does that when a
-//! connection turns out to be dead, and a server may refuse a request on HTTP/2. A [`Builder`]
-//! says more: for which requests, after which responses, how often, and how much extra load all
-//! repeats together may be.
+//! By default, a client retries only what was provably not processed: the engine does so when a
+//! connection turns out to be dead, or a server refuses a request over HTTP/2. A [`Builder`]
+//! configures more: which requests, after which responses, how often, and how much extra load all
+//! retries together may cause.
 //!
 //! ```
 //! use dodici_reqwest::{Client, StatusCode, retry};
@@ -31,25 +31,25 @@ use crate::body::Body;
 
 pub use classify::{Action, ReqRep};
 
-/// Time over which a budget counts: long enough for bursts, short enough to forget an outage.
+/// Time span of a budget: long enough for bursts, short enough to forget an outage.
 const BUDGET_WINDOW: Duration = Duration::from_secs(10);
 
-/// Retries each second that a budget grants however few requests there are, so that a quiet client
-/// may repeat at all.
+/// Retries per second that a budget always allows, so that a client with few requests can retry at
+/// all.
 const BUDGET_FLOOR: u32 = 10;
 
-/// Describes when requests are sent again.
+/// Configures when requests are retried.
 #[derive(Debug)]
 pub struct Builder {
     budget: Option<f32>,
     classifier: classify::Classifier,
     max_retries: u32,
     scope: scope::Scoped,
-    /// Whether the engine may send again what was refused unprocessed.
+    /// Whether the engine may resend what was refused without being processed.
     refused: bool,
 }
 
-/// Requests to one host. [`Builder::classify_fn`] must say which answers are worth a retry.
+/// Retries requests to one host. [`Builder::classify_fn`] decides which responses to retry.
 pub fn for_host<S>(host: S) -> Builder
 where
     S: for<'a> PartialEq<&'a str> + Send + Sync + 'static,
@@ -59,7 +59,7 @@ where
     }))
 }
 
-/// No request, not even one that was refused unprocessed.
+/// Retries nothing, not even a request that was refused without being processed.
 ///
 /// ```
 /// # use dodici_reqwest::{Client, retry};
@@ -73,7 +73,7 @@ pub fn never() -> Builder {
 }
 
 impl Builder {
-    /// Requests in a scope.
+    /// Retries requests in a scope.
     pub fn scoped(scope: impl scope::Scope) -> Self {
         Self {
             budget: Some(0.2),
@@ -84,7 +84,7 @@ impl Builder {
         }
     }
 
-    /// What a client does by itself.
+    /// A client's default.
     pub(crate) fn by_default() -> Self {
         Self {
             budget: None,
@@ -99,14 +99,14 @@ impl Builder {
         self.refused
     }
 
-    /// Does not bound the extra load.
+    /// Does not limit the extra load.
     #[must_use]
     pub fn no_budget(mut self) -> Self {
         self.budget = None;
         self
     }
 
-    /// Bounds retries to this share of the requests. Default 0.2: one retry for five requests.
+    /// Limits retries to this share of the requests. Default 0.2: one retry per five requests.
     ///
     /// # Panics
     /// If it is negative or over 1000.
@@ -120,14 +120,14 @@ impl Builder {
         self
     }
 
-    /// Most retries of one request, the first attempt not counted. Default 2.
+    /// Maximum number of retries per request, excluding the first attempt. Default 2.
     #[must_use]
     pub fn max_retries_per_request(mut self, max: u32) -> Self {
         self.max_retries = max;
         self
     }
 
-    /// Asks a function about each answer.
+    /// Calls a function for each outcome.
     #[must_use]
     pub fn classify_fn<F>(self, func: F) -> Self
     where
@@ -136,7 +136,7 @@ impl Builder {
         self.classify(classify::ClassifyFn(func))
     }
 
-    /// Asks a classifier about each answer.
+    /// Uses a classifier for each outcome.
     #[must_use]
     pub fn classify(mut self, classifier: impl classify::Classify) -> Self {
         self.classifier = classify::Classifier::Dyn(Arc::new(classifier));
@@ -168,8 +168,8 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
-    /// A copy to be sent if the answer to `request` asks for it; `None` if it will not be sent
-    /// again whatever the answer. `sent`: retries so far.
+    /// A copy of `request` in case it must be retried; `None` if it will not be, whatever the
+    /// outcome. `sent`: retries so far.
     pub(crate) fn copy(&self, request: &Request, sent: u32) -> Option<Request> {
         if sent >= self.max_retries
             || matches!(self.classifier, classify::Classifier::Never)
@@ -255,7 +255,7 @@ mod classify {
 
     use super::Request;
 
-    /// Judges answers.
+    /// Classifies outcomes.
     pub trait Classify: Send + Sync + 'static {
         fn classify(&self, answer: ReqRep<'_>) -> Action;
     }
@@ -271,7 +271,7 @@ mod classify {
         }
     }
 
-    /// A request and what came back.
+    /// A request and its outcome.
     #[derive(Debug)]
     pub struct ReqRep<'a> {
         request: &'a Request,
@@ -306,24 +306,24 @@ mod classify {
             self.answer.err().map(|error| error as _)
         }
 
-        /// Send it again.
+        /// Retry it.
         pub fn retryable(self) -> Action {
             Action::Retryable
         }
 
-        /// Leave it.
+        /// Do not retry it.
         pub fn success(self) -> Action {
             Action::Success
         }
     }
 
-    /// A verdict on an answer.
+    /// The classification of an outcome.
     #[must_use]
     #[derive(Debug)]
     pub enum Action {
-        /// The answer stands.
+        /// Do not retry.
         Success,
-        /// The request may be sent again.
+        /// The request may be retried.
         Retryable,
     }
 

@@ -1,7 +1,7 @@
 //! TLS: certificates, identities, versions, and the settings of a client.
 //!
-//! TLS is rustls with aws-lc-rs, or with the provider that the process has installed. By default
-//! the operating system's verifier decides about certificates.
+//! TLS is rustls with aws-lc-rs, or with the process's installed provider. By default, the
+//! operating system's verifier verifies certificates.
 
 use std::any::Any;
 use std::fmt;
@@ -19,7 +19,7 @@ use crate::error::{self, BoxError};
 
 mod verify;
 
-/// A certificate to be trusted.
+/// A trusted certificate.
 #[derive(Clone)]
 pub struct Certificate {
     encoded: Encoded,
@@ -32,7 +32,7 @@ enum Encoded {
 }
 
 impl Certificate {
-    /// From DER. It is looked at when the client is built.
+    /// From DER. It is validated when the client is built.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -49,7 +49,7 @@ impl Certificate {
         })
     }
 
-    /// From PEM. It is looked at when the client is built.
+    /// From PEM. It is validated when the client is built.
     ///
     /// # Errors
     /// None at present.
@@ -88,7 +88,7 @@ impl fmt::Debug for Certificate {
     }
 }
 
-/// A list of certificates that were revoked.
+/// A certificate revocation list.
 pub struct CertificateRevocationList {
     der: CertificateRevocationListDer<'static>,
 }
@@ -180,8 +180,8 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// A version of TLS. Versions before 1.2 exist as names only: a client that must not use newer
-/// ones cannot be built.
+/// A TLS version. Versions before 1.2 exist as names only: a client limited to them cannot be
+/// built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(Known);
 
@@ -204,7 +204,7 @@ impl Version {
     pub const TLS_1_3: Self = Self(Known::Tls13);
 }
 
-/// What is known of the TLS under a response. In its extensions, if the client was built with
+/// TLS details of a response. In its extensions, if the client was built with
 /// [`ClientBuilder::tls_info`](crate::ClientBuilder::tls_info).
 #[derive(Clone)]
 pub struct TlsInfo {
@@ -227,7 +227,7 @@ impl fmt::Debug for TlsInfo {
 /// A client's TLS settings.
 pub(crate) struct Settings {
     pub(crate) roots: Vec<Certificate>,
-    /// Trust `roots` alone.
+    /// Trust only `roots`.
     pub(crate) roots_only: bool,
     pub(crate) revoked: Vec<CertificateRevocationList>,
     pub(crate) identity: Option<Identity>,
@@ -240,7 +240,7 @@ pub(crate) struct Settings {
     pub(crate) preconfigured: Preconfigured,
 }
 
-/// A configuration that the caller made.
+/// A configuration supplied by the caller.
 pub(crate) enum Preconfigured {
     None,
     Config(Box<ClientConfig>),
@@ -276,7 +276,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The configuration for rustls, which offers `alpn` unless the caller made one that offers
+    /// The configuration for rustls, which offers `alpn` unless the caller's own offers
     /// something itself.
     pub(crate) fn build(self, alpn: &[&[u8]]) -> crate::Result<ClientConfig> {
         let alpn = || alpn.iter().map(|name| name.to_vec()).collect::<Vec<_>>();
@@ -343,7 +343,7 @@ impl Settings {
             roots.extend(certificate.ders()?);
         }
         let ders = roots.iter().map(|root| root.to_vec()).collect::<Vec<_>>();
-        // As Node judges them: webpki looks at no date, purpose or key usage of a root.
+        // As in Node: webpki does not check dates, purposes or key usage of roots.
         let strictly = |inner: Arc<dyn ServerCertVerifier>| {
             let theirs = Roots::parse(&ders).map_err(error::builder)?;
             let algorithms = provider.signature_verification_algorithms;
@@ -370,7 +370,8 @@ impl Settings {
             store.add(root).map_err(error::builder)?;
         }
         let store = Arc::new(store);
-        // Without any root every server is refused; webpki's own verifier would not be made then.
+        // Without roots every server is rejected; webpki's verifier cannot be created without
+        // roots.
         if !self.verify_names || store.is_empty() {
             return strictly(Arc::new(verify::ChainOnly::new(store, provider)));
         }
@@ -383,8 +384,8 @@ impl Settings {
     }
 }
 
-/// The operating system's verifier. Without roots of the caller's it is made once: on some systems
-/// it reads a bundle of certificates each time.
+/// The operating system's verifier. Without roots from the caller it is created only once: on some
+/// systems creating it reads a bundle of certificates.
 fn platform(
     roots: Vec<CertificateDer<'static>>,
     provider: &Arc<CryptoProvider>,

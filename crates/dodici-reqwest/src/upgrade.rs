@@ -12,14 +12,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{Response, error};
 
-/// A connection after `101 Switching Protocols`, or after a 2xx answer to `CONNECT`.
+/// A connection after `101 Switching Protocols`, or after a 2xx response to `CONNECT`.
 ///
 /// Dropping it closes the connection.
 pub struct Upgraded {
     inner: dodici::Upgraded,
 }
 
-/// The connection of a response that switched protocols, until somebody takes it.
+/// The connection of a response that switched protocols, until it is taken.
 #[derive(Clone)]
 pub(crate) struct Switched(Arc<Mutex<Option<IncomingBody>>>);
 

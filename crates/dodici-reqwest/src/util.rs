@@ -1,4 +1,4 @@
-//! Small pieces that several modules share.
+//! Small helpers shared by several modules.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::{Url, error};
 
-/// A request's own time limit while the request has the `http` crate's type.
+/// A request's timeout while the request is an `http::Request`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timeout(pub(crate) Duration);
 
@@ -30,7 +30,7 @@ where
     value
 }
 
-/// Takes user name and password out of a URL, decoded.
+/// Removes user name and password from a URL and returns them decoded.
 pub(crate) fn take_credentials(url: &mut Url) -> Option<(String, Option<String>)> {
     if !url.has_authority() || (url.username().is_empty() && url.password().is_none()) {
         return None;
@@ -48,7 +48,7 @@ pub(crate) fn take_credentials(url: &mut Url) -> Option<(String, Option<String>)
     Some((name, password))
 }
 
-/// A header from what can be converted to one.
+/// A header from values convertible to one.
 pub(crate) fn header<K, V>(name: K, value: V) -> crate::Result<(HeaderName, HeaderValue)>
 where
     HeaderName: TryFrom<K>,
@@ -61,7 +61,7 @@ where
     Ok((name, value))
 }
 
-/// Each name in `source` replaces all that `target` had under it.
+/// Each name in `source` replaces all of `target`'s values for it.
 pub(crate) fn replace_headers(target: &mut HeaderMap, source: HeaderMap) {
     let mut current: Option<HeaderName> = None;
     for (name, value) in source {
@@ -73,7 +73,7 @@ pub(crate) fn replace_headers(target: &mut HeaderMap, source: HeaderMap) {
             (None, Some(name)) => {
                 target.append(name, value);
             }
-            // A map's first item always has its name.
+            // A map's first item always has a name.
             (None, None) => {}
         }
     }

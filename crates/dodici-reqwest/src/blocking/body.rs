@@ -12,12 +12,12 @@ use tokio::sync::mpsc;
 
 use crate::error;
 
-/// Bytes read at a time: what a file system serves well, and little enough to be copied twice.
+/// Bytes per read: efficient for file systems, and small enough to be copied twice.
 const SLICE: usize = 16 * 1024;
 
 /// The body of a blocking request.
 ///
-/// Bytes can be sent again, for a redirect or a retry; a reader cannot.
+/// Bytes can be resent, for a redirect or a retry; a reader cannot.
 ///
 /// ```
 /// use dodici_reqwest::blocking::Body;
@@ -34,7 +34,7 @@ enum Kind {
 }
 
 impl Body {
-    /// A body that is read until its end, and sent chunked.
+    /// A body read from a reader until its end, and sent chunked.
     ///
     /// ```
     /// # use dodici_reqwest::blocking::Body;
@@ -47,7 +47,7 @@ impl Body {
         }
     }
 
-    /// A body of this length, of which no more is read.
+    /// A body of this length; no more is read from the reader.
     pub fn sized<R: Read + Send + 'static>(reader: R, len: u64) -> Self {
         Self {
             kind: Kind::Reader(Box::new(reader), Some(len)),
@@ -62,7 +62,7 @@ impl Body {
         }
     }
 
-    /// The bytes, read now if they have not been.
+    /// The bytes, reading the reader into memory if there is one.
     ///
     /// ```
     /// # use dodici_reqwest::blocking::Body;
@@ -72,7 +72,7 @@ impl Body {
     /// ```
     ///
     /// # Errors
-    /// A builder error for what the reader fails with.
+    /// A builder error if the reader fails.
     pub fn buffer(&mut self) -> crate::Result<&[u8]> {
         if let Kind::Reader(reader, _) = &mut self.kind {
             let mut bytes = Vec::new();
@@ -105,12 +105,12 @@ impl Body {
         }
     }
 
-    /// For the asynchronous client; a reader's bytes come through the sender.
+    /// For the async client; a reader's bytes arrive through the sender.
     pub(super) fn into_async(self) -> (crate::Body, Option<Sender>) {
         match self.kind {
             Kind::Bytes(bytes) => (bytes.into(), None),
             Kind::Reader(reader, length) => {
-                // One slice on its way while the next is read.
+                // One slice in flight while the next is read.
                 let (slices, receiver) = mpsc::channel(1);
                 let body = crate::Body::boxed(Received {
                     slices: receiver,
@@ -159,7 +159,7 @@ impl From<&'static str> for Body {
     }
 }
 
-/// The rest of the file from where it stands, as long as the file is.
+/// The rest of the file from its current position.
 impl From<File> for Body {
     fn from(file: File) -> Self {
         let length = file.metadata().ok().map(|known| known.len());
@@ -181,7 +181,7 @@ impl fmt::Debug for Body {
     }
 }
 
-/// Reads on the caller's thread and hands slices to the client's.
+/// Reads on the caller's thread and passes slices to the client's thread.
 pub(super) struct Sender {
     reader: Box<dyn Read + Send>,
     length: Option<u64>,
@@ -189,7 +189,7 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    /// Reads until the end, the length, or until nobody takes it any more; then the answer says
+    /// Reads until the end, the length, or until the request has ended, whose response says
     /// why.
     pub(super) async fn send(mut self) -> crate::Result<()> {
         let mut left = self.length.unwrap_or(u64::MAX);
@@ -208,7 +208,7 @@ impl Sender {
                 Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
                 Err(cause) => {
                     let abort = io::Error::from(cause.kind());
-                    // The request fails with the reader's own error, whether it hears of this.
+                    // The request fails with the reader's error, whether or not it receives this.
                     let _ = self.slices.send(Err(abort)).await;
                     return Err(error::body(cause));
                 }

@@ -1,11 +1,11 @@
-//! The builder of blocking clients: the asynchronous one inside.
+//! The builder of blocking clients, around the async one.
 
 use std::fmt;
 use std::time::Duration;
 
 use super::client::Client;
 
-/// How long a request may take unless its builder says otherwise.
+/// Default timeout of a request.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Settings for a [`Client`].
@@ -25,21 +25,21 @@ pub struct ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// A builder with the defaults.
+    /// A builder with default settings.
     pub fn new() -> Self {
         crate::ClientBuilder::new().into()
     }
 
-    /// Makes the client, and its thread.
+    /// Creates the client and its thread.
     ///
     /// # Errors
-    /// A builder error for whatever an option was given and cannot be used, and if the thread or
-    /// its runtime cannot be made.
+    /// A builder error for an invalid option, or if the thread or
+    /// its runtime cannot be created.
     pub fn build(self) -> crate::Result<Client> {
         Client::start(self.inner, self.timeout)
     }
 
-    /// Longest time for a request, and for each read of its response's body; `None` for no limit.
+    /// Timeout for a request, and for each read of its response body; `None` for no limit.
     /// Default 30 s.
     pub fn timeout<T: Into<Option<Duration>>>(mut self, timeout: T) -> Self {
         self.timeout = timeout.into();
@@ -55,7 +55,7 @@ impl ClientBuilder {
     }
 }
 
-/// An asynchronous builder's settings, with this face's own timeout.
+/// An async builder's settings, with the blocking client's default timeout.
 impl From<crate::ClientBuilder> for ClientBuilder {
     fn from(inner: crate::ClientBuilder) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! The blocking client: a thread with a runtime, and an asynchronous client on it.
+//! The blocking client: a thread with a runtime, and an async client on it.
 
 use std::fmt;
 use std::pin::{Pin, pin};
@@ -19,7 +19,7 @@ use crate::{IntoUrl, Method, error};
 
 /// A blocking client.
 ///
-/// It keeps connections to the servers it has spoken to, so it is made once and used again: a
+/// It keeps connections open for reuse, so create it once and reuse it: a
 /// clone is the same client.
 ///
 /// ```no_run
@@ -44,8 +44,8 @@ struct Work {
     request: crate::Request,
     look: LastLook,
     answer: oneshot::Sender<Answer>,
-    /// Whoever waits says here that the time is up. What comes is dropped when the worker has looked,
-    /// and has passed on what there was.
+    /// The waiting thread signals its timeout here. The worker then polls once more, delivers what
+    /// had arrived, and drops the rest.
     late: oneshot::Receiver<oneshot::Sender<()>>,
 }
 
@@ -59,10 +59,10 @@ pub(super) struct Worker {
 client_api!("If TLS or the thread cannot be set up.");
 
 impl Client {
-    /// Sends a request and waits for the response's head.
+    /// Sends a request and waits for the response head.
     ///
     /// # Errors
-    /// Whatever keeps the request from being answered.
+    /// Any error that prevents a response.
     pub fn execute(&self, request: Request) -> crate::Result<Response> {
         let timeout = request.timeout().copied().or(self.timeout);
         let url = request.url().clone();
@@ -87,7 +87,7 @@ impl Client {
             return Err(worker_ended());
         }
         let waiting = async {
-            // What reads the body may block: it runs here, not on the worker.
+            // Reading the body may block: it runs here, not on the worker.
             if let Some(body) = body {
                 body.send().await?;
             }
@@ -97,7 +97,7 @@ impl Client {
         let mut say_late = Some((say_late, looking));
         let looked = |cx: &mut Context<'_>| {
             if let Some((say_late, looking)) = say_late.take() {
-                // Where nobody takes it, it is dropped, too.
+                // If nobody receives it, it is dropped, too.
                 let _ = say_late.send(looking);
             }
             Pin::new(&mut looked).poll(cx).map(|_| ())
@@ -150,7 +150,7 @@ impl Client {
     }
 }
 
-/// Runs a request until it is answered, or nobody waits for it any more.
+/// Runs a request until it has a response, or nobody waits for it any more.
 async fn run(client: crate::Client, work: Work) {
     let Work {
         request,
@@ -168,7 +168,7 @@ async fn run(client: crate::Client, work: Work) {
             return Poll::Ready(None);
         }
         if !is_late {
-            // Without a time-out nobody says so.
+            // Without a timeout there is no signal.
             looking = ready!(Pin::new(&mut late).poll(cx)).ok();
             is_late = true;
         }
@@ -183,7 +183,7 @@ async fn run(client: crate::Client, work: Work) {
     })
     .await;
     if let Some(result) = result {
-        // Whoever waited may have given up meanwhile.
+        // The waiting thread may have given up in the meantime.
         let _ = answer.send(result);
     }
 }
@@ -197,7 +197,7 @@ impl Drop for Worker {
         // The thread ends when its queue is closed and empty.
         self.work = None;
         if let Some(thread) = self.thread.take() {
-            // A panic there was reported by its hook, and failed the requests that it ran.
+            // A panic there was reported by the panic hook, and failed the requests on that thread.
             let _ = thread.join();
         }
     }

@@ -1,4 +1,4 @@
-//! The client for programs without a runtime: each call waits for its answer.
+//! The client for programs without a runtime: each call blocks until its response arrives.
 //!
 //! ```no_run
 //! # fn run() -> Result<(), dodici_reqwest::Error> {
@@ -8,10 +8,9 @@
 //! # }
 //! ```
 //!
-//! A client has a thread of its own on which an asynchronous one runs. On a thread that runs
-//! asynchronous tasks it works as anywhere else, and none of them goes on while it waits: if the
-//! answer depends on one of them, only the timeout ends the wait. `tokio::task::spawn_blocking` is
-//! the place for it there.
+//! A client has its own thread that runs an async client. It also works on a thread that runs async
+//! tasks, but blocks all of them: if the response depends on one of them, only the timeout ends the
+//! wait. Use `tokio::task::spawn_blocking` there.
 //!
 //! Needs the feature `blocking`.
 
@@ -30,8 +29,8 @@ pub use client::Client;
 pub use request::{Request, RequestBuilder};
 pub use response::Response;
 
-/// One `GET` request with a client of its own. Several requests are better made with one
-/// [`Client`], which keeps its connections.
+/// A single `GET` request with its own client. For several requests, use one [`Client`], which
+/// reuses its connections.
 ///
 /// ```no_run
 /// # fn run() -> Result<(), dodici_reqwest::Error> {
@@ -41,7 +40,7 @@ pub use response::Response;
 /// ```
 ///
 /// # Errors
-/// Whatever keeps the request from being answered.
+/// Any error that prevents a response.
 pub fn get<T: crate::IntoUrl>(url: T) -> crate::Result<Response> {
     Client::builder().build()?.get(url).send()
 }

@@ -1,4 +1,4 @@
-//! Forms with files, blocking.
+//! Multipart forms, blocking.
 //!
 //! ```no_run
 //! use dodici_reqwest::blocking::{Client, multipart::Form};
@@ -23,10 +23,10 @@ use crate::multipart_api::{Escape, Meta, boundary, multipart_api, tail};
 multipart_api!(Body, "dodici_reqwest::blocking");
 
 impl Form {
-    /// Adds a file, with its name and the media type that its extension stands for.
+    /// Adds a file, with its name and the media type of its extension.
     ///
     /// # Errors
-    /// Those of opening the file.
+    /// If the file cannot be opened.
     pub fn file<T, U>(self, name: T, path: U) -> io::Result<Self>
     where
         T: Into<Cow<'static, str>>,
@@ -35,7 +35,7 @@ impl Form {
         Ok(self.part(name, Part::file(path)?))
     }
 
-    /// The form as it is sent.
+    /// A reader of the encoded form.
     ///
     /// ```
     /// use std::io::Read;
@@ -88,15 +88,15 @@ impl Part {
         Self::new(Body::new(value), None)
     }
 
-    /// A reader of known length, in bytes. It must be that long.
+    /// A reader of known length in bytes, which it must match.
     pub fn reader_with_length<T: Read + Send + 'static>(value: T, length: u64) -> Self {
         Self::new(Body::sized(value, length), None)
     }
 
-    /// A file, with its name and the media type that its extension stands for.
+    /// A file, with its name and the media type of its extension.
     ///
     /// # Errors
-    /// Those of opening the file.
+    /// If the file cannot be opened.
     pub fn file<T: AsRef<Path>>(path: T) -> io::Result<Self> {
         let path = path.as_ref();
         let file = std::fs::File::open(path)?;

@@ -15,7 +15,7 @@ use crate::{Method, Url};
 request_api!(Client, Body, "dodici_reqwest::blocking");
 
 impl Request {
-    /// The same for the asynchronous client, and what its body is still to be read from.
+    /// The async request, and the source its body must still be read from.
     pub(super) fn into_async(self) -> (crate::Request, Option<Sender>) {
         let mut request = crate::Request::new(self.method, self.url);
         request.headers = self.headers;
@@ -32,7 +32,7 @@ impl Request {
 }
 
 impl RequestBuilder {
-    /// Sends the request and waits for the response's head.
+    /// Sends the request and waits for the response head.
     ///
     /// ```no_run
     /// # fn run() -> Result<(), dodici_reqwest::Error> {
@@ -45,7 +45,7 @@ impl RequestBuilder {
     /// ```
     ///
     /// # Errors
-    /// The first error of a step, or whatever keeps the request from being answered.
+    /// The first error of the builder, or any error that prevents a response.
     pub fn send(self) -> crate::Result<Response> {
         self.client.execute(self.request?)
     }

@@ -1,4 +1,4 @@
-//! Blocking responses: an asynchronous one, and the wait for its body.
+//! Blocking responses, around the async one.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -12,14 +12,14 @@ use super::client::Worker;
 use super::wait::{self, Waited};
 use crate::error;
 
-/// The response to a blocking request: its head is there, its body still comes.
+/// The response to a blocking request: its head has arrived, its body may still be arriving.
 pub struct Response {
     pub(crate) inner: crate::Response,
-    /// What was taken from the body and not read yet.
+    /// Received body bytes not read yet.
     unread: Bytes,
     timeout: Option<Duration>,
     look: LastLook,
-    /// Kept until the body was read.
+    /// Kept until the body is read.
     worker: Option<Arc<Worker>>,
 }
 
@@ -44,7 +44,7 @@ impl Response {
     /// Needs the feature `json`.
     ///
     /// # Errors
-    /// Whatever cut the body short, and a decode error if it is not what `T` expects.
+    /// If the body is incomplete, and a decode error if it does not deserialize to `T`.
     #[cfg(feature = "json")]
     pub fn json<T: serde::de::DeserializeOwned>(self) -> crate::Result<T> {
         waited(self.inner.json(), self.timeout, &self.look)
@@ -53,13 +53,13 @@ impl Response {
     /// The whole body.
     ///
     /// # Errors
-    /// Whatever cut the body short.
+    /// If the body is incomplete.
     pub fn bytes(self) -> crate::Result<Bytes> {
         waited(self.inner.bytes(), self.timeout, &self.look)
     }
 
-    /// The whole body as text. With the feature `charset` it is decoded as its `content-type`
-    /// says, else as UTF-8.
+    /// The whole body as text. With the feature `charset`, it is decoded according to its
+    /// `content-type`, otherwise as UTF-8.
     ///
     /// ```no_run
     /// # fn run() -> Result<(), dodici_reqwest::Error> {
@@ -69,24 +69,24 @@ impl Response {
     /// ```
     ///
     /// # Errors
-    /// Whatever cut the body short.
+    /// If the body is incomplete.
     pub fn text(self) -> crate::Result<String> {
         waited(self.inner.text(), self.timeout, &self.look)
     }
 
-    /// As [`Response::text`] with another encoding for bodies that do not name theirs.
+    /// Like [`Response::text`], with a default encoding for bodies that do not declare one.
     ///
     /// Needs the feature `charset`.
     ///
     /// # Errors
-    /// Whatever cut the body short.
+    /// If the body is incomplete.
     #[cfg(feature = "charset")]
     pub fn text_with_charset(self, default_encoding: &str) -> crate::Result<String> {
         let text = self.inner.text_with_charset(default_encoding);
         waited(text, self.timeout, &self.look)
     }
 
-    /// Writes the body into `w`; how many bytes it was.
+    /// Copies the body to `w` and returns the number of bytes.
     ///
     /// ```no_run
     /// # fn run() -> Result<(), dodici_reqwest::Error> {
@@ -97,7 +97,7 @@ impl Response {
     /// ```
     ///
     /// # Errors
-    /// Whatever cut the body short, and what `w` fails with.
+    /// If the body is incomplete, or writing to `w` fails.
     pub fn copy_to<W>(&mut self, w: &mut W) -> crate::Result<u64>
     where
         W: io::Write + ?Sized,
@@ -105,7 +105,7 @@ impl Response {
         io::copy(self, w).map_err(error::decode_io)
     }
 
-    /// The response itself, unless its status is an error (4xx or 5xx).
+    /// The response, unless its status is an error (4xx or 5xx).
     ///
     /// # Errors
     /// A status error for 4xx and 5xx.
@@ -114,7 +114,7 @@ impl Response {
         Ok(self)
     }
 
-    /// As [`Response::error_for_status`] without taking the response.
+    /// Like [`Response::error_for_status`], without consuming the response.
     ///
     /// # Errors
     /// A status error for 4xx and 5xx.
@@ -141,7 +141,7 @@ impl Read for Response {
             match chunk.map_err(crate::Error::into_io)? {
                 Some(chunk) => self.unread = chunk,
                 None => {
-                    // Nothing more comes through the thread.
+                    // Nothing more comes from the thread.
                     self.worker = None;
                     return Ok(0);
                 }

@@ -1,4 +1,4 @@
-//! Waits on a thread for a future.
+//! Blocking on a future.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::error::TimedOut;
 
-/// How long a look may take before whoever should look is taken to be stuck: a callback of the
-/// caller's may block the worker.
+/// How long the final poll may take before the worker is considered stuck: a callback of the
+/// caller's may block it.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// Why a wait ended without a value.
@@ -18,8 +18,8 @@ pub(super) enum Waited<E> {
     Failed(E),
 }
 
-/// Runs a future to its end on this thread, or until the time is up and a look has brought nothing:
-/// `look` is ready when what this machine has received by then was handed out.
+/// Runs a future to completion on this thread, or until the timeout has expired and a final look
+/// has found nothing: `look` is ready once everything received by then has been delivered.
 pub(super) fn timeout<T, E>(
     future: impl Future<Output = Result<T, E>>,
     limit: Option<Duration>,

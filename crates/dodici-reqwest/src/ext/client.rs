@@ -4,10 +4,9 @@ use dodici::{Origin, PoolStats};
 
 use crate::Client;
 
-/// What reqwest's client does not show.
+/// Statistics that reqwest's client does not have.
 pub trait ClientExt {
-    /// Counters of each pool there is at this moment: one for each origin, and for each proxy on
-    /// the way to it.
+    /// Counters of each current pool: one per origin and proxy used to reach it.
     ///
     /// ```
     /// use dodici_reqwest::{Client, ext::ClientExt};

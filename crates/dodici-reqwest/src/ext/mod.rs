@@ -1,10 +1,10 @@
-//! What reqwest's API has no name for, as extension traits:
+//! Extension traits for what reqwest's API does not have:
 //!
-//! - [`ClientBuilderExt`]: settings for one origin, limits, ages, the stream of connection events.
+//! - [`ClientBuilderExt`]: per-origin settings, limits, connection ages, connection events.
 //! - [`ClientExt`]: statistics of the pools.
-//! - [`RequestBuilderExt`]: informational responses as they come, exact header fields.
-//! - [`BodyExt`]: trailers of a request.
-//! - [`ResponseExt`]: which connection, how long, exact header fields, trailers.
+//! - [`RequestBuilderExt`]: informational responses as they arrive, exact header fields.
+//! - [`BodyExt`]: request trailers.
+//! - [`ResponseExt`]: connection, timings, exact header fields, trailers.
 //!
 //! ```
 //! use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Extensions of requests and their bodies.
+//! Extensions of requests and request bodies.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use http_body::{Body as HttpBody, Frame};
 
 use crate::Body;
 
-/// Settings of one request that reqwest's builder does not have.
+/// Per-request settings that reqwest's builder does not have.
 pub trait RequestBuilderExt: Sized + sealed::Extend {
-    /// Calls a function with each informational response (103 Early Hints, …) when it comes. It
-    /// must not block.
+    /// Calls a function with each informational response (103 Early Hints, …) when it arrives. The
+    /// function must not block.
     ///
     /// ```
     /// use dodici_reqwest::{Client, ext::RequestBuilderExt};
@@ -33,16 +33,16 @@ pub trait RequestBuilderExt: Sized + sealed::Extend {
         self.with_extension(OnInformational(Arc::new(callback)))
     }
 
-    /// Most bytes of the response's body, as it is read; in place of the client's
+    /// Maximum size of the response body in bytes, after decoding; overrides the client's
     /// [`max_body_size`](super::ClientBuilderExt::max_body_size).
     #[must_use]
     fn max_body_size(self, bytes: u64) -> Self {
         self.with_extension(MaxBody(bytes))
     }
 
-    /// Sends these header fields on HTTP/1, in this order and letter case, and no others but
-    /// `host` (first, if it is missing) and those that frame the body. Default headers, cookies,
-    /// credentials and codings of the client are not added.
+    /// Sends these header fields over HTTP/1, in this order and letter case, and no others except
+    /// `host` (first, if it is missing) and those that frame the body. The client's default
+    /// headers, cookies, credentials and content codings are not added.
     ///
     /// ```
     /// use dodici_reqwest::{Client, ext::{HeaderBlock, RequestBuilderExt}};
@@ -87,7 +87,7 @@ mod sealed {
     }
 }
 
-/// What reqwest's body does not have.
+/// Request trailers, which reqwest's body does not have.
 pub trait BodyExt {
     /// The body followed by trailers. It is sent chunked, and once.
     ///
@@ -101,8 +101,8 @@ pub trait BodyExt {
     #[must_use]
     fn with_trailers(self, trailers: HeaderMap) -> Body;
 
-    /// As [`BodyExt::with_trailers`], with order, letter case and duplicates of the fields kept on
-    /// HTTP/1. A name or value that is none makes the request fail when the body ends.
+    /// Like [`BodyExt::with_trailers`], preserving order, letter case and duplicates over HTTP/1.
+    /// An invalid name or value fails the request when the body ends.
     ///
     /// ```
     /// use dodici_reqwest::{Body, ext::{BodyExt, HeaderBlock}};
@@ -140,7 +140,7 @@ fn known_fields(block: &HeaderBlock) -> crate::Result<HeaderMap> {
     Ok(map)
 }
 
-/// Says nothing of its length, so that it is framed in the one way that has room for trailers.
+/// Reports no length, so that it is framed in the only way that allows trailers.
 struct Trailed {
     body: Option<Body>,
     trailers: Option<crate::Result<HeaderMap>>,

@@ -1,4 +1,4 @@
-//! Extensions of both responses.
+//! Extensions of both response types.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,27 +8,27 @@ use dodici::{ConnId, ConnectInfo, ConnectTimings, HeaderBlock, ResponseHead};
 /// How long a response took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timings {
-    /// How long the connection took to make, by legs; `None` if it had been there before.
+    /// How long connecting took, by leg; `None` for a reused connection.
     pub connect: Option<ConnectTimings>,
-    /// From the start of the request to the response's head: waiting for a connection, connecting,
-    /// sending, waiting.
+    /// From the start of the request to the response head: waiting for a connection, connecting,
+    /// sending, waiting for the response.
     pub head: Duration,
 }
 
-/// What reqwest's response does not show. A response that no server sent (made from an
-/// `http::Response`) knows nothing of it.
+/// Details that reqwest's response does not have. A response created from an `http::Response` has
+/// none of them.
 pub trait ResponseExt: sealed::Extensions {
     /// Whether the connection had served a request before.
     fn is_reused(&self) -> bool {
         self.via().is_some_and(|via| via.detail.info.reused)
     }
 
-    /// Which connection of its pool it was. Events carry the same id.
+    /// The id of its connection within its pool. Events carry the same id.
     fn connection_id(&self) -> Option<ConnId> {
         self.via().map(|via| via.detail.info.conn)
     }
 
-    /// How the connection was made: addresses, protocol, TLS.
+    /// Details of the connection: addresses, protocol, TLS.
     fn connection(&self) -> Option<&Arc<ConnectInfo>> {
         self.via()?.detail.connection.as_ref()
     }
@@ -55,13 +55,13 @@ pub trait ResponseExt: sealed::Extensions {
         })
     }
 
-    /// The head exactly as it came: order, letter case and duplicates of its fields, the reason
-    /// phrase's bytes.
+    /// The head exactly as received: order, letter case and duplicates of its fields, the bytes of
+    /// the reason phrase.
     fn raw_head(&self) -> Option<&ResponseHead> {
         self.via().map(|via| &*via.detail.head)
     }
 
-    /// The informational responses (1xx) that came before, oldest first.
+    /// The informational responses (1xx) that preceded it, oldest first.
     fn informational(&self) -> &[ResponseHead] {
         match self.via() {
             Some(via) => &via.detail.informational,
@@ -69,8 +69,7 @@ pub trait ResponseExt: sealed::Extensions {
         }
     }
 
-    /// The trailers exactly as they came, once the body has been read to its end, if there were
-    /// any.
+    /// The trailers exactly as received, if any, once the body has been read to its end.
     ///
     /// ```no_run
     /// use dodici_reqwest::ext::ResponseExt;

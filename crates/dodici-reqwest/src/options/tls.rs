@@ -1,5 +1,5 @@
-//! The options of TLS, of both builders: what is trusted, who the client is, which versions are
-//! spoken. Written into the builders by `options`.
+//! TLS options of both builders: trust, client certificate, versions. `options` adds them to the
+//! builders.
 
 use std::any::Any;
 
@@ -8,12 +8,12 @@ use crate::tls::{self, Preconfigured};
 use crate::{Certificate, Identity};
 
 options! {
-    /// Trusts these certificates beside those that the operating system trusts.
+    /// Trusts these certificates in addition to the operating system's.
     fn tls_certs_merge[I](certs: I) where [I: IntoIterator<Item = Certificate>] |config| {
         config.tls.roots.extend(certs);
     }
 
-    /// Trusts these certificates and no others.
+    /// Trusts only these certificates.
     ///
     /// ```no_run
     /// use dodici_reqwest::{Certificate, Client};
@@ -34,7 +34,8 @@ options! {
         config.tls.roots.push(cert);
     }
 
-    /// Refuses certificates in these lists. Only with [`tls_certs_only`](Self::tls_certs_only).
+    /// Rejects certificates in these revocation lists. Requires
+    /// [`tls_certs_only`](Self::tls_certs_only).
     fn tls_crls_only[I](crls: I)
     where [I: IntoIterator<Item = tls::CertificateRevocationList>]
     |config| {
@@ -53,13 +54,13 @@ options! {
         config.tls.revoked.extend(crls);
     }
 
-    /// The client's own certificate.
+    /// The client certificate.
     fn identity(identity: Identity) |config| {
         config.tls.identity = Some(identity);
     }
 
-    /// Accepts a trusted certificate for whatever name. **Anybody with such a certificate can
-    /// read along.** Only with [`tls_certs_only`](Self::tls_certs_only). Default false.
+    /// Accepts a trusted certificate for any name. **Anyone with such a certificate can intercept
+    /// traffic.** Requires [`tls_certs_only`](Self::tls_certs_only). Default false.
     fn tls_danger_accept_invalid_hostnames(accept_invalid_hostname: bool) |config| {
         config.tls.verify_names = !accept_invalid_hostname;
     }
@@ -70,7 +71,7 @@ options! {
         config.tls.verify_names = !accept_invalid_hostname;
     }
 
-    /// Accepts every certificate. **Anybody can read along.** Default false.
+    /// Accepts every certificate. **Anyone can intercept traffic.** Default false.
     fn tls_danger_accept_invalid_certs(accept_invalid_certs: bool) |config| {
         config.tls.verify = !accept_invalid_certs;
     }
@@ -81,18 +82,18 @@ options! {
         config.tls.verify = !accept_invalid_certs;
     }
 
-    /// Tells the server its name in plain text (SNI), as nearly all servers need it. Default true.
+    /// Sends the server's name in plain text (SNI), which nearly all servers need. Default true.
     fn tls_sni(tls_sni: bool) |config| {
         config.tls.sni = tls_sni;
     }
 
-    /// Appends the keys of connections to the file that `SSLKEYLOGFILE` names, for a network
-    /// analyser. Default false.
+    /// Appends session keys to the file named by `SSLKEYLOGFILE`, for a network analyser. Default
+    /// false.
     fn tls_sslkeylogfile(on: bool) |config| {
         config.tls.key_log = on;
     }
 
-    /// Oldest version of TLS. Default 1.2.
+    /// Minimum TLS version. Default 1.2.
     fn tls_version_min(version: tls::Version) |config| {
         config.tls.oldest = Some(version);
     }
@@ -102,7 +103,7 @@ options! {
         config.tls.oldest = Some(version);
     }
 
-    /// Newest version of TLS. Default 1.3.
+    /// Maximum TLS version. Default 1.3.
     fn tls_version_max(version: tls::Version) |config| {
         config.tls.newest = Some(version);
     }
@@ -112,7 +113,7 @@ options! {
         config.tls.newest = Some(version);
     }
 
-    /// Uses rustls, which is what there is.
+    /// Uses rustls, the only backend.
     fn tls_backend_rustls() |config| {
         config.tls.preconfigured = Preconfigured::None;
     }
@@ -122,8 +123,8 @@ options! {
         config.tls.preconfigured = Preconfigured::None;
     }
 
-    /// Uses a `rustls::ClientConfig` of the caller's; of the other TLS options none counts.
-    /// Anything else is a builder error.
+    /// Uses the caller's `rustls::ClientConfig`; all other TLS options are ignored. Any other type
+    /// is a builder error.
     fn tls_backend_preconfigured[T](tls: T) where [T: Any] |config| {
         config.tls.preconfigured = Preconfigured::from_any(tls);
     }
@@ -133,7 +134,7 @@ options! {
         config.tls.preconfigured = Preconfigured::from_any(tls);
     }
 
-    /// Puts a [`TlsInfo`](tls::TlsInfo) into the extensions of `https` responses. Default false.
+    /// Adds a [`TlsInfo`](tls::TlsInfo) to the extensions of `https` responses. Default false.
     fn tls_info(tls_info: bool) |config| {
         config.tls_info = tls_info;
     }

@@ -1,4 +1,4 @@
-//! From a destination to the way through a proxy, and to the engine's words for it.
+//! From a destination to its route through a proxy, and to the engine's configuration for it.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 use super::{Custom, Extra, NoProxy};
 use crate::{Url, error};
 
-/// A proxy as a client asks it.
+/// A proxy as configured in a client.
 pub(crate) struct Matcher {
     pub(super) rule: Rule,
     pub(super) exceptions: Exceptions,
@@ -19,18 +19,18 @@ pub(crate) struct Matcher {
 }
 
 pub(super) enum Rule {
-    /// For this scheme alone, where one is named.
+    /// For this scheme only, if there is one.
     Fixed(Peer, Option<&'static str>),
     Custom(Custom),
     /// Boxed: a matcher is over 300 bytes.
     System(Box<matcher::Matcher>),
 }
 
-/// Hosts that are reached without the proxy. hyper-util reads the list, which takes `*` for a name,
-/// an address in brackets for none, and a dot at a name's end for a part of it.
+/// Hosts that bypass the proxy. hyper-util parses the list, but treats `*` as a name, an address in
+/// brackets as none, and a trailing dot as part of a name.
 pub(super) enum Exceptions {
     Everything,
-    /// It goes between all hosts and a proxy that is none.
+    /// Matches every host with a placeholder proxy, except those in the list.
     Listed(Box<matcher::Matcher>),
     Nothing,
 }
@@ -78,7 +78,7 @@ impl Exceptions {
     }
 }
 
-/// A proxy's address, and who is to be known there.
+/// A proxy's address and credentials.
 #[derive(Clone)]
 pub(super) struct Peer {
     uri: Uri,
@@ -96,7 +96,7 @@ enum Login {
 
 impl Peer {
     /// # Errors
-    /// A builder error for what cannot be a proxy.
+    /// A builder error for an invalid proxy.
     pub(super) fn of(url: &Url) -> crate::Result<Self> {
         let known = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
         if !known.contains(&url.scheme()) {
@@ -120,7 +120,7 @@ impl Peer {
         })
     }
 
-    /// What hyper-util found in the environment or the system's settings.
+    /// A proxy that hyper-util found in the environment or the system's settings.
     fn found(found: &matcher::Intercept) -> Self {
         let named = |(name, password): (&str, &str)| {
             Login::Named(name.as_bytes().to_vec(), Some(password.as_bytes().to_vec()))
@@ -134,7 +134,7 @@ impl Peer {
 }
 
 impl Login {
-    /// As HTTP has it (RFC 7617).
+    /// For HTTP (RFC 7617).
     fn basic(self) -> HeaderValue {
         let (mut text, password) = match self {
             Self::Written(value) => return value,
@@ -149,7 +149,7 @@ impl Login {
         value
     }
 
-    /// As SOCKS has it (RFC 1929).
+    /// For SOCKS (RFC 1929).
     fn credentials(self) -> Option<ProxyCredentials> {
         match self {
             Self::Named(username, password) => Some(ProxyCredentials {
@@ -170,10 +170,10 @@ impl Matcher {
         }
     }
 
-    /// The way to this destination; `None` if this proxy is not for it.
+    /// The route to this destination; `None` if this proxy does not apply to it.
     ///
     /// # Errors
-    /// A builder error if what was named for it cannot be a proxy.
+    /// A builder error if the proxy chosen for it is invalid.
     pub(crate) fn route(&self, destination: &Uri) -> crate::Result<Option<Route>> {
         let found = match &self.rule {
             Rule::Fixed(peer, scheme) => {
@@ -229,7 +229,7 @@ impl Custom {
     }
 }
 
-/// The way to a destination through a proxy.
+/// The route to a destination through a proxy.
 pub(crate) struct Route {
     pub(crate) proxy: Uri,
     kind: Kind,
@@ -248,12 +248,12 @@ enum Kind {
 }
 
 impl Route {
-    /// Whether the proxy reads the requests.
+    /// Whether the proxy forwards requests, without a tunnel.
     pub(crate) fn is_forward(&self) -> bool {
         matches!(self.kind, Kind::Forward)
     }
 
-    /// Gives a request what a proxy that reads it wants to see.
+    /// Adds what a forwarding proxy needs to a request.
     pub(crate) fn dress(&self, headers: &mut HeaderMap) {
         if let Some(auth) = &self.auth
             && !headers.contains_key(PROXY_AUTHORIZATION)
@@ -265,7 +265,7 @@ impl Route {
         }
     }
 
-    /// The engine's words for it, and a key that differs wherever the way differs.
+    /// The engine's configuration, and a key that is different for every route.
     pub(crate) fn engine(&self, user_agent: Option<&HeaderValue>) -> (dodici::Proxy, String) {
         let mut fields = HeaderBlock::new();
         let mut credentials = None;
@@ -302,7 +302,7 @@ impl Route {
                 }
             }
         };
-        // Escaped, byte for byte: no two ways have one key.
+        // Escaped byte by byte, so that no two routes have the same key.
         let mut key = self.proxy.to_string();
         let secrets = credentials
             .iter()

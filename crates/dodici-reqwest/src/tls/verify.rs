@@ -1,4 +1,4 @@
-//! Verifiers that check less than they should, for those who ask for it.
+//! Verifiers with checks disabled on request.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-/// Accepts every certificate. That the server has its key is still checked.
+/// Accepts every certificate. Still checks that the server has its key.
 #[derive(Debug)]
 pub(super) struct Nothing {
     algorithms: WebPkiSupportedAlgorithms,
@@ -22,7 +22,7 @@ impl Nothing {
     }
 }
 
-/// Checks that a certificate comes from one of the roots, and not for whom it is.
+/// Checks that a certificate is issued by one of the roots, but not its name.
 #[derive(Debug)]
 pub(super) struct ChainOnly {
     roots: Arc<RootCertStore>,
@@ -38,7 +38,7 @@ impl ChainOnly {
     }
 }
 
-/// The parts that both have in common.
+/// What both have in common.
 macro_rules! signatures {
     () => {
         fn verify_tls12_signature(

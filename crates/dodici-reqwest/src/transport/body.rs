@@ -1,4 +1,4 @@
-//! Bodies between this crate and the engine: what is sent, and what comes back.
+//! Request and response bodies between this crate and the engine.
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -12,15 +12,15 @@ use crate::body::Declared;
 use crate::error::BoxError;
 use crate::failure::Failure;
 
-/// The body of a request that is no bytes.
+/// A request body that is not in memory.
 pub(super) enum Upload<B> {
     Sized(Declared<B>),
     Unsized(B),
-    /// Bytes that are sent as the peer takes them, so that it can be told how far they are.
+    /// Bytes sent in slices as the peer accepts them, so that progress can be observed.
     Sliced(Bytes),
 }
 
-/// Most bytes of a slice: what HTTP/2 has for a stream before the peer says more.
+/// Maximum size of a slice: the initial HTTP/2 window of a stream.
 pub(super) const SLICE: usize = 64 * 1024;
 
 impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Upload<B> {
@@ -59,14 +59,14 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Upload<B> {
     }
 }
 
-/// A response's body as the engine delivers it; nothing after a switch of protocols.
+/// A response body as delivered by the engine; empty after a protocol switch.
 #[derive(Default)]
 pub(crate) struct TransportBody {
     pub(super) body: Option<IncomingBody>,
     pub(super) trailers: Trailers,
 }
 
-/// Where a body leaves its trailers, exactly as they came, for whoever kept the response.
+/// Where a body stores its trailers, exactly as received, for the response.
 pub(crate) type Trailers = Arc<OnceLock<HeaderBlock>>;
 
 impl HttpBody for TransportBody {
@@ -86,7 +86,7 @@ impl HttpBody for TransportBody {
             && frame.is_trailers()
             && let Some(trailers) = body.trailers()
         {
-            // Set once: a body ends once.
+            // Set only once, because a body ends once.
             let _ = this.trailers.set(trailers.clone());
         }
         Poll::Ready(frame.map(|frame| frame.map_err(|cause| Failure::new(cause).into())))

@@ -78,7 +78,7 @@ fn engine_error(error: BoxError) -> dodici::Error {
     };
     let (kind, message, cause) = if error.is::<tower::timeout::error::Elapsed>() {
         let cause: BoxError = Box::new(TimedOut);
-        (ErrorKind::ConnectTimeout, "connecting took too long", cause)
+        (ErrorKind::ConnectTimeout, "connecting timed out", cause)
     } else {
         (ErrorKind::Connect, "a connector layer failed", error)
     };

@@ -590,13 +590,13 @@ pub(crate) fn length_mismatch() -> Error {
 fn fault_in(trailers: &HeaderBlock) -> Option<&'static str> {
     trailers.iter().find_map(|(name, value)| {
         let Ok(name) = HeaderName::from_bytes(name) else {
-            return Some("invalid name of a trailer");
+            return Some("invalid trailer name");
         };
         if HeaderValue::from_bytes(value).is_err() {
-            return Some("invalid value of a trailer");
+            return Some("invalid trailer value");
         }
         let decisive = name == CONTENT_LENGTH || name == TRANSFER_ENCODING || name == HOST;
-        decisive.then_some("a field that may not be a trailer")
+        decisive.then_some("field not allowed in trailers")
     })
 }
 
@@ -636,7 +636,7 @@ impl Drop for Settle {
                 sink.error(Error::new(
                     ErrorKind::Internal,
                     Phase::Send,
-                    "the task that served the request ended without an answer",
+                    "the task serving the request ended without a response",
                 ));
                 drop(sink);
             }));

@@ -120,7 +120,7 @@ impl Environment {
 
 /// Before [`Environment::set_roots`].
 fn no_roots() -> DefaultRoots {
-    let message = "no default trust anchors were handed over";
+    let message = "no default trust anchors were supplied";
     DefaultRoots::Unusable(Error::new(ErrorKind::Internal, Phase::Queued, message))
 }
 

@@ -92,7 +92,7 @@ fn submit(mut cx: FunctionContext) -> JsResult<JsUndefined> {
             let length = cx.argument::<JsNumber>(3)?.value(&mut cx) as usize;
             match env.pages.lend(page, length) {
                 Some(flush) => flush,
-                None => return cx.throw_range_error("there is no such page to lend"),
+                None => return cx.throw_range_error("no such page to lend"),
             }
         }
         _ => argument_bytes(&mut cx, 2)?,

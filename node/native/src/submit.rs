@@ -29,7 +29,7 @@ pub(crate) fn act(engine: &Engine, env: u32, flush: Bytes) {
                     carry_out(engine, env, header.target, submitted)
                 }));
                 if acted.is_err() {
-                    refuse(env, &header, "a submission could not be carried out");
+                    refuse(env, &header, "a submission could not be processed");
                 }
             }
             Err(BadRecord {
@@ -112,7 +112,7 @@ fn dispatch(env: u32, target: Target, pool: u32, request: Request) {
             with_env(env, |env| env.attach(target, handle));
         }
         Some(PoolState::Failed(error)) => fail(env, target, &error),
-        None => fail(env, target, &internal("there is no such pool".into())),
+        None => fail(env, target, &internal("no such pool".into())),
     }
 }
 

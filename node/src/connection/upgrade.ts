@@ -183,9 +183,7 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
     if (pending !== null) {
       if (sizeOf(pending.bytes) !== pending.size) {
         this.destroy(
-          new errors.InvalidArgumentError(
-            'the memory of a chunk was detached while it was written',
-          ),
+          new errors.InvalidArgumentError('a chunk was detached while it was being written'),
         );
         return;
       }

@@ -63,7 +63,7 @@ function chooseIoThreads(value: unknown): void {
     // Loaded here: importing the package must not wait for it.
     const { availableParallelism } = require('node:os') as typeof import('node:os');
     throw new errors.InvalidArgumentError(
-      `ioThreads must be an integer from 1 to ${MAX_IO_THREADS} (this machine runs ${availableParallelism()} threads at a time)`,
+      `ioThreads must be an integer from 1 to ${MAX_IO_THREADS} (this machine runs ${availableParallelism()} threads in parallel)`,
     );
   }
   if (ioThreads !== undefined) return;

@@ -39,12 +39,12 @@ function checkPermission(path: string): void {
   if (permission === undefined) return;
   if (!permission.has('fs.read', path)) {
     throw addonError(
-      `Node's permission model forbids dodici to read its native addon: start Node with --allow-fs-read=${path}.`,
+      `Node's permission model does not allow dodici to read its native addon: start Node with --allow-fs-read=${path}.`,
     );
   }
   if (process.allowedNodeEnvironmentFlags.has('--allow-net') && !permission.has('net')) {
     throw addonError(
-      "Node's permission model forbids dodici to use the network: start Node with --allow-net.",
+      "Node's permission model does not allow dodici to use the network: start Node with --allow-net.",
     );
   }
 }
@@ -63,7 +63,7 @@ export function addonPath(environment: NodeJS.ProcessEnv = process.env): string 
  */
 export function loadAddon(path: string = addonPath()): NativeAddon {
   if (new Uint8Array(new Uint16Array([1]).buffer)[0] !== 1) {
-    throw addonError(`dodici runs on little-endian machines only, and ${process.arch} is not one.`);
+    throw addonError(`dodici supports little-endian machines only, and ${process.arch} is big-endian.`);
   }
   checkPermission(path);
   if (!existsSync(path)) {
@@ -78,7 +78,7 @@ export function loadAddon(path: string = addonPath()): NativeAddon {
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ERR_DLOPEN_DISABLED') {
       throw addonError(
-        "Node's permission model forbids dodici to load its native addon: start Node with --allow-addons.",
+        "Node's permission model does not allow dodici to load its native addon: start Node with --allow-addons.",
         cause,
       );
     }

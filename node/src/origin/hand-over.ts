@@ -11,7 +11,7 @@ import type { PoolSettings } from '../options';
 import type { Dispatcher } from '../undici';
 
 const FORBIDDEN =
-  'The server has no TLS version, cipher suite or curve in common with rustls; Node’s OpenSSL may have, but connect.fallback is false';
+  'The server has no TLS version, cipher suite or curve in common with rustls; Node’s OpenSSL may, but connect.fallback is false';
 const TOUCHED =
   'The server has no TLS version, cipher suite or curve in common with rustls, and a part of the body had been read: undici’s class serves the requests that follow';
 

@@ -104,7 +104,7 @@ export function forwardedPath({ path = '/', method }: DispatchOptions): string {
   if (path.startsWith('/')) return path;
   if (path === '*' && method === 'OPTIONS') return '';
   throw new errors.InvalidArgumentError(
-    'path must start with a slash: a proxy would read it as a part of the host',
+    'path must start with a slash: a proxy would read it as part of the host',
   );
 }
 

@@ -52,7 +52,7 @@ export function rememberOldServer(server: string, origin: string): void {
   if (servers.size > MOST && oldest !== undefined) servers.delete(oldest);
   if (!isNews) return;
   process.emitWarning(
-    `${origin} has no TLS version, cipher suite or curve in common with rustls. undici's own class, on Node's OpenSSL, serves it, at undici's speed; every ten minutes the engine tries again. connect: { fallback: false } forbids it.`,
+    `${origin} has no TLS version, cipher suite or curve in common with rustls. undici's own class serves it, on Node's OpenSSL and at undici's speed; the engine tries again every ten minutes. Set connect: { fallback: false } to disable this.`,
     { code: 'DODICI_OLD_TLS' },
   );
 }

@@ -14,14 +14,14 @@ import { oldServer } from './old-servers';
 /** Every reason, in a sentence. */
 export const PEER_REASONS = {
   connect: 'connect is a function, which only JavaScript can call',
-  factory: 'factory makes the dispatchers that the peer’s class chooses among',
-  'client factory': 'clientFactory makes the client that a proxy is asked for tunnels with',
-  'h2c tunnel': 'HTTP/2 without TLS in a tunnel is asked for',
-  lookup: 'connect.lookup stands beside an option that only Node’s sockets know',
-  'proxy lookup': 'a lookup in the TLS options of a proxy is called by Node’s sockets only',
-  'node option': 'Node’s sockets had been replaced, and an option is one that only they know',
+  factory: 'factory creates the dispatchers that the peer’s class selects from',
+  'client factory': 'clientFactory creates the client that requests tunnels from the proxy',
+  'h2c tunnel': 'HTTP/2 without TLS inside a tunnel is requested',
+  lookup: 'connect.lookup is combined with an option that only Node’s sockets support',
+  'proxy lookup': 'a lookup in a proxy’s TLS options is only called by Node’s sockets',
+  'node option': 'Node’s sockets were replaced, and an option is one that only they support',
   'old tls':
-    'the server has no TLS version, cipher suite or curve in common with rustls, but may have with Node’s OpenSSL',
+    'the server has no TLS version, cipher suite or curve in common with rustls, but may with Node’s OpenSSL',
   'replaced sockets':
     'net.connect, tls.connect, http2.connect, or a class or function behind them, has been replaced',
 } as const;

@@ -32,13 +32,13 @@ describe('S46: under the permission model', () => {
 
   it('without --allow-addons a request fails with one sentence that names the flag', () => {
     expect(answer(read, ...(hasNet ? ['--allow-net'] : []))).toBe(
-      "ERR_DODICI_ADDON Node's permission model forbids dodici to load its native addon: start Node with --allow-addons.",
+      "ERR_DODICI_ADDON Node's permission model does not allow dodici to load its native addon: start Node with --allow-addons.",
     );
   });
 
   it.runIf(hasNet)('without --allow-net the addon is not loaded', () => {
     expect(answer(read, '--allow-addons')).toBe(
-      "ERR_DODICI_ADDON Node's permission model forbids dodici to use the network: start Node with --allow-net.",
+      "ERR_DODICI_ADDON Node's permission model does not allow dodici to use the network: start Node with --allow-net.",
     );
   });
 
@@ -48,7 +48,7 @@ describe('S46: under the permission model', () => {
       (name) => `--allow-fs-read=${join(root, name)}`,
     );
     expect(answer(...folders, '--allow-addons')).toBe(
-      `ERR_DODICI_ADDON Node's permission model forbids dodici to read its native addon: start Node with --allow-fs-read=${addonPath()}.`,
+      `ERR_DODICI_ADDON Node's permission model does not allow dodici to read its native addon: start Node with --allow-fs-read=${addonPath()}.`,
     );
   });
 

@@ -145,7 +145,7 @@ impl<D: AsyncRead + Unpin> AsyncRead for Whole<D> {
         if buf.filled().len() == before && room > 0 {
             let source = (this.source)(Pin::new(&mut this.decoder));
             if !ready!(source.poll_fill_buf(cx))?.is_empty() {
-                let text = "there are bytes behind the end of the coded body";
+                let text = "trailing bytes after the encoded body";
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, text)));
             }
         }

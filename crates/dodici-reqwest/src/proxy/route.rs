@@ -219,7 +219,7 @@ impl Matcher {
 
 impl Custom {
     fn ask(&self, destination: &Uri) -> crate::Result<Option<Peer>> {
-        let unasked = || error::builder("no proxy can be named for a request without a host");
+        let unasked = || error::builder("a request without a host cannot use a proxy");
         let (Some(scheme), Some(authority)) = (destination.scheme(), destination.authority())
         else {
             return Err(unasked());

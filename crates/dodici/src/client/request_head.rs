@@ -109,7 +109,7 @@ pub(super) fn serialize(
         http::Version::HTTP_10 => b" HTTP/1.0\r\n",
         // Over HTTP/2 it is read, not written.
         http::Version::HTTP_11 | http::Version::HTTP_2 => b" HTTP/1.1\r\n",
-        _ => return Err(invalid("a request is HTTP/1.0, HTTP/1.1 or HTTP/2")),
+        _ => return Err(invalid("a request's version must be HTTP/1.0, 1.1 or 2")),
     });
     if let Some(RawHeaders(fields)) = parts.extensions.get::<RawHeaders>() {
         return raw(head, parts, body, codings, origin, fields);

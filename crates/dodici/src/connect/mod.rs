@@ -94,7 +94,7 @@ impl Connector {
         if config.socket_path.is_some() {
             return Err(errors::bad_option(
                 "socketPath",
-                "this platform has no unix sockets",
+                "this platform has no Unix sockets",
             ));
         }
         let tls = match origin.scheme {

@@ -385,7 +385,7 @@ fn unexpected_body() -> Error {
     Error::new(
         ErrorKind::StreamReset(PROTOCOL_ERROR),
         Phase::Body,
-        "HTTP/2: the body of a response that has none",
+        "HTTP/2: unexpected body in a response that cannot have one",
     )
 }
 

@@ -231,7 +231,7 @@ impl State {
                         Error::new(
                             ErrorKind::Connect,
                             Phase::Connect,
-                            "the connection could not be made",
+                            "the connection could not be opened",
                         )
                     });
                     Effect::Settle(job, error)

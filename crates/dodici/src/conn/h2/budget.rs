@@ -44,8 +44,8 @@ impl FrameBudget {
     pub(super) const PRICED_FIELDS: usize = FIELDS_OF_A_FRAME;
 
     /// What requests are told whose peer has overdrawn its account.
-    pub(super) const OVERDRAWN: &str = "HTTP/2: the server sent more frames that do no work than its \
-                                        budget allows: 10,000, and 20,000 a second";
+    pub(super) const OVERDRAWN: &str = "HTTP/2: the server exceeded its budget of frames that do no \
+                                        work: 10,000, plus 20,000 per second";
 
     /// A full account.
     pub(super) fn new(now: Instant) -> Self {

@@ -56,10 +56,10 @@ impl Target {
                     Ok(httparse::Status::Complete((_, fields))) => {
                         self.assemble(request, &line, fields)
                     }
-                    _ => Err(invalid("the request head is not valid")),
+                    _ => Err(invalid("invalid request head")),
                 }
             }
-            _ => Err(invalid("the request head is not valid")),
+            _ => Err(invalid("invalid request head")),
         }
     }
 
@@ -233,7 +233,7 @@ struct RequestLine<'a> {
 
 impl<'a> RequestLine<'a> {
     fn cut(head: &'a [u8]) -> Result<Self, Error> {
-        let broken = || invalid("the request line is not valid");
+        let broken = || invalid("invalid request line");
         let end = memchr::memmem::find(head, b"\r\n").ok_or_else(broken)?;
         let (line, rest) = (&head[..end], &head[end + 2..]);
         let first = memchr::memchr(b' ', line).ok_or_else(broken)?;
@@ -361,10 +361,8 @@ fn push_all(block: &mut HeaderBlock, map: &HeaderMap) {
 pub(super) fn trailer_map(trailers: &HeaderBlock) -> Result<HeaderMap, Error> {
     let mut map = HeaderMap::with_capacity(trailers.len());
     for (name, value) in trailers.iter() {
-        let name =
-            HeaderName::from_bytes(name).map_err(|_| invalid("invalid name of a trailer"))?;
-        let value =
-            HeaderValue::from_bytes(value).map_err(|_| invalid("invalid value of a trailer"))?;
+        let name = HeaderName::from_bytes(name).map_err(|_| invalid("invalid trailer name"))?;
+        let value = HeaderValue::from_bytes(value).map_err(|_| invalid("invalid trailer value"))?;
         map.try_append(name, value)
             .map_err(|_| invalid("too many trailers"))?;
     }

@@ -97,7 +97,7 @@ impl HttpTunnel {
 fn check_field(name: &[u8], value: &[u8]) -> Result<(), Error> {
     let token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     if name.is_empty() || !name.iter().all(token) {
-        return Err(bad_option("proxy", "the name of a header is not valid"));
+        return Err(bad_option("proxy", "a header name is invalid"));
     }
     let text = |byte: &u8| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f);
     if !value.iter().all(text) {

@@ -95,7 +95,7 @@ impl Socks {
     ) -> Result<Self, Error> {
         let user = credentials.map_or_else(Vec::new, |known| known.username.clone());
         if user.contains(&0) {
-            return Err(bad_option("proxy", "the user name is not valid"));
+            return Err(bad_option("proxy", "the user name is invalid"));
         }
         if target.is_ipv6_literal() {
             return Err(bad_option("proxy", "SOCKS4 knows IPv4 only"));

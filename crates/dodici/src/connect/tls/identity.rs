@@ -23,7 +23,7 @@ pub(super) fn load(
 ) -> Result<SingleCertAndKey, Error> {
     let chain = certificates(&identity.cert).map_err(|why| bad_option("cert", why))?;
     if chain.is_empty() {
-        return Err(bad_option("cert", "it holds no certificate"));
+        return Err(bad_option("cert", "it contains no certificate"));
     }
     let key = private_key(identity)?;
     let key = provider
@@ -56,7 +56,7 @@ fn private_key(identity: &Identity) -> Result<PrivateKeyDer<'static>, Error> {
     }
     PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
         rustls::pki_types::pem::Error::NoItemsFound => {
-            bad_option("key", "it holds no private key in PEM")
+            bad_option("key", "it contains no PEM private key")
         }
         other => bad_option("key", format_args!("malformed PEM: {other}")),
     })

@@ -101,7 +101,7 @@ impl TrustStore {
     pub(super) fn custom(certs: &[Vec<u8>]) -> Result<Arc<Self>, Error> {
         let store = Self::parse(certs, Unusable::Refuse).map_err(|why| bad_option("ca", why))?;
         if store.by_subject.is_empty() {
-            return Err(bad_option("ca", "it holds no usable certificate"));
+            return Err(bad_option("ca", "it contains no usable certificate"));
         }
         Ok(Arc::new(store))
     }

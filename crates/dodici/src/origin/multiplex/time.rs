@@ -96,7 +96,8 @@ impl Multiplex {
                 Phase::Headers,
                 "HTTP/2: connection unresponsive",
             );
-            let late = std::io::Error::new(std::io::ErrorKind::TimedOut, "a PING was not answered");
+            let late =
+                std::io::Error::new(std::io::ErrorKind::TimedOut, "a PING was not acknowledged");
             let error = error.with_source(late);
             let error = error.with_socket(self.conn.socket_info());
             self.lose((CloseReason::Timeout, error));

@@ -1,6 +1,7 @@
 //! Records that cross the boundary between JavaScript and Rust.
 //!
 //! - [`schema`]: the numbers both sides share, and the frame of a record.
+//! - [`tuning`]: numbers that tune the JavaScript side.
 //! - [`layout_hash()`]: a hash of all of them, compared when the addon is loaded.
 //! - [`submission`]: JavaScript to Rust. [`completion`]: Rust to JavaScript.
 //! - [`options`]: a pool's options. [`errors`]: the payload of errors.
@@ -19,6 +20,7 @@ pub mod options;
 pub mod schema;
 pub mod submission;
 pub mod tagged;
+pub mod tuning;
 
 pub use cursor::Malformed;
 pub use frame::{Target, count_records};

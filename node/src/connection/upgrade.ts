@@ -21,7 +21,7 @@ import {
   sizeOf,
   type SubmissionWriter,
   viewedBytes,
-  WINDOW,
+  CREDIT_STEP,
 } from '../wire';
 import { decodeError } from './errors';
 
@@ -141,8 +141,7 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
   }
 
   #returnCredit(): void {
-    // Half of the window at a time, as for response bodies.
-    if (this.#owed < WINDOW / 2 || !this.#open) return;
+    if (this.#owed < CREDIT_STEP || !this.#open) return;
     this.#writer.credit(this.slot, this.generation, this.#owed);
     this.#owed = 0;
     this.#session.scheduleFlush();

@@ -27,22 +27,13 @@ import {
   type ParsedHeaders,
   symbols,
 } from '../undici';
-import { HeadFlag, PIECE_OVERHEAD, WINDOW } from '../wire';
+import { CREDIT_STEP, HeadFlag, MORE_ROOM, PIECE_OVERHEAD, WINDOW } from '../wire';
 import type { RequestContext } from './context';
 import { type Controlled, RequestController } from './controller';
 import { channels, observe } from './diagnostics';
 import { type Pipelined, Place } from './pipeline';
 import { Sending } from './sending';
 import { TakenOver } from './taken-over';
-
-/** Credit goes back when half of the window is owed: one record for every 128 KiB. */
-const CREDIT_STEP = WINDOW / 2;
-
-/**
- * Room beyond the window for a body whose first window was taken without a stop: the I/O thread then
- * reads on while JavaScript has its part. 768 KiB: 1 MiB in all.
- */
-const MORE_ROOM = 3 * WINDOW;
 
 /** What a paused request has not delivered yet. */
 type Undelivered =

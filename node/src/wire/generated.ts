@@ -228,3 +228,60 @@ export const WINDOW = 262144;
 export const PIECE_OVERHEAD = 256;
 export const BODY_SLICE = 65536;
 export const DEFAULT_TIMEOUT = 4294967295;
+
+/**
+ * Records after which a drain flushes what it has written so far, so that the I/O thread works on
+ * the first requests while JavaScript makes the others. Of 8, 12, 16 and 24, compared with
+ * `just bench-h1`, 24 made the fewest calls that kept both threads busy.
+ */
+export const FLUSH_EVERY = 24;
+
+/**
+ * Initial size of what a flush is written in. 64 KiB carry some hundred heads; a batch beyond
+ * that is handed over early.
+ */
+export const FLUSH_CAPACITY = 65536;
+
+/**
+ * Flushes from this length on are lent, not copied. Below 16 KiB a copy costs less than looking
+ * for the next page, and a request that is held for long pins little else.
+ */
+export const LEND_FROM = 16384;
+
+/**
+ * Memory for one batch of completions: a batch at its limit, plus the largest record that may
+ * exceed it, which is a chunk below `LARGE_CHUNK` or a head.
+ */
+export const INBOUND_BYTES = 262144;
+
+/**
+ * Credit is returned in steps of half a window: one record for every 128 KiB, and the other half
+ * is in flight meanwhile.
+ */
+export const CREDIT_STEP = 131072;
+
+/**
+ * Added to the window of a body whose first window was consumed without a pause, so that the I/O
+ * thread reads on while JavaScript works: 1 MiB in all. A download of 1 GiB took 1.5 times
+ * undici's time before windows grew, and as long as undici's after.
+ */
+export const MORE_ROOM = 786432;
+
+/**
+ * Event-loop turns after which every socket has been polled since a batch came. Two, because the
+ * first may end without a poll: Node calls a thread-safe function again that was rung while it ran.
+ */
+export const RIPE_TURNS = 2;
+
+/**
+ * A response that comes so many milliseconds after the end of its request body does not wait
+ * until it is ripe. 50 are enough for a server in this process on a busy machine; elsewhere a
+ * response waits for two turns at most.
+ */
+export const SOON = 50;
+
+/**
+ * With at most so many requests in flight, not counting paused ones, responses take turns.
+ * Sixteen is a race among a few; with more requests, sharing a turn is what makes them cheap.
+ */
+export const FEW = 16;

@@ -7,7 +7,7 @@
  */
 
 import { asGiven, type Bytes, partOf, sizeOf } from './bytes';
-import { CreditFlag, RECORD_HEADER, Submission } from './generated';
+import { CreditFlag, FLUSH_CAPACITY, LEND_FROM, RECORD_HEADER, Submission } from './generated';
 import type { Latin1Buffer } from './latin1';
 import { ownPage, type Page, type Pages } from './pages';
 
@@ -16,15 +16,6 @@ import { ownPage, type Page, type Pages } from './pages';
  * they are lent, otherwise copied.
  */
 export type Submit = (buffer: Buffer, length: number, page?: number) => void;
-
-/** 64 KiB carry some hundred heads; a batch beyond it is handed over early, not grown. */
-const INITIAL_CAPACITY = 64 * 1024;
-
-/**
- * Flushes from this length on are lent. 16 KiB: below it, copying costs less than the look for the
- * next page, and a request that is held for long holds little else.
- */
-const LEND_FROM = 16 * 1024;
 
 /** Bytes of a `Dispatch` payload before the head: pool, head length, two timeouts, body length. */
 const DISPATCH_FIELDS = 24;
@@ -46,7 +37,7 @@ export class SubmissionWriter {
   #words: Uint32Array;
   #position = 0;
 
-  constructor(submit: Submit, pages: Pages | null = null, capacity = INITIAL_CAPACITY) {
+  constructor(submit: Submit, pages: Pages | null = null, capacity = FLUSH_CAPACITY) {
     this.#submit = submit;
     this.#pages = pages;
     this.#own = ownPage(capacity);

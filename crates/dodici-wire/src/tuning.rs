@@ -1,0 +1,60 @@
+//! Numbers that tune the JavaScript side of the boundary, each with the measurement behind it.
+//!
+//! `cargo xtask codegen` writes them into `node/src/wire/generated.ts`, below the schema. They are no
+//! part of the layout hash: only one side acts on them. What both sides must agree on is a limit of
+//! [`schema`](crate::schema).
+
+use crate::schema::{BATCH_LIMIT, WINDOW};
+
+/// A number with its name and the lines of its documentation.
+pub type Tuned = (&'static str, u32, &'static [&'static str]);
+
+macro_rules! tuning {
+    ($($(#[doc = $line:literal])+ $name:ident = $value:expr,)*) => {
+        $($(#[doc = $line])+ pub const $name: u32 = $value;)*
+
+        /// All of them, for the generator.
+        pub const TUNING: &[Tuned] = &[$((stringify!($name), $name, &[$($line),+]),)*];
+    };
+}
+
+tuning! {
+    /// Records after which a drain flushes what it has written so far, so that the I/O thread works on
+    /// the first requests while JavaScript makes the others. Of 8, 12, 16 and 24, compared with
+    /// `just bench-h1`, 24 made the fewest calls that kept both threads busy.
+    FLUSH_EVERY = 24,
+
+    /// Initial size of what a flush is written in. 64 KiB carry some hundred heads; a batch beyond
+    /// that is handed over early.
+    FLUSH_CAPACITY = 64 * 1024,
+
+    /// Flushes from this length on are lent, not copied. Below 16 KiB a copy costs less than looking
+    /// for the next page, and a request that is held for long pins little else.
+    LEND_FROM = 16 * 1024,
+
+    /// Memory for one batch of completions: a batch at its limit, plus the largest record that may
+    /// exceed it, which is a chunk below `LARGE_CHUNK` or a head.
+    INBOUND_BYTES = BATCH_LIMIT as u32 + 128 * 1024,
+
+    /// Credit is returned in steps of half a window: one record for every 128 KiB, and the other half
+    /// is in flight meanwhile.
+    CREDIT_STEP = WINDOW / 2,
+
+    /// Added to the window of a body whose first window was consumed without a pause, so that the I/O
+    /// thread reads on while JavaScript works: 1 MiB in all. A download of 1 GiB took 1.5 times
+    /// undici's time before windows grew, and as long as undici's after.
+    MORE_ROOM = 3 * WINDOW,
+
+    /// Event-loop turns after which every socket has been polled since a batch came. Two, because the
+    /// first may end without a poll: Node calls a thread-safe function again that was rung while it ran.
+    RIPE_TURNS = 2,
+
+    /// A response that comes so many milliseconds after the end of its request body does not wait
+    /// until it is ripe. 50 are enough for a server in this process on a busy machine; elsewhere a
+    /// response waits for two turns at most.
+    SOON = 50,
+
+    /// With at most so many requests in flight, not counting paused ones, responses take turns.
+    /// Sixteen is a race among a few; with more requests, sharing a turn is what makes them cheap.
+    FEW = 16,
+}

@@ -38,6 +38,7 @@ const TESTED = [
   'options/parse-origin',
   'options/process-settings',
   'process/roots',
+  'session/turns',
   'session/young-chunks',
   'undici/undici',
   'wire/bytes',

@@ -177,7 +177,7 @@ export class OriginDispatcher
     const { session } = this;
     const request = new Request(this, options, handler);
     this.requests.push(request);
-    session.hold();
+    session.requestRuns();
     // As in undici, a request that a listener of `connect` makes does not wait for the others, and
     // takes along those before it.
     if (this.isAnnouncing && !request.needsSource && this.settings.kind === 'client') {
@@ -297,7 +297,7 @@ export class OriginDispatcher
 
   settled(request: Request): void {
     this.requests.remove(request);
-    if (request.holds) this.session.release();
+    if (request.holds) this.session.requestRests();
     if (!this.#held.isEmpty) this.#held.goOn();
     this.#pipelined?.settled(request);
     if (this.requests.size === 0 && this.#whenIdle !== null) {

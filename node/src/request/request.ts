@@ -268,7 +268,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     this.#delivery = tell ? 'paused' : 'running';
     if (!tell) return;
     this.writer.credit(this.slot, this.generation, 0, true);
-    this.context.session.release();
+    this.context.session.requestRests();
   }
 
   /**
@@ -291,7 +291,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
   #tellResumed(): void {
     if (this.#delivery !== 'paused') return;
     this.#delivery = 'running';
-    this.context.session.hold();
+    this.context.session.requestRuns();
     this.writer.credit(this.slot, this.generation, this.#owed);
     this.#owed = 0;
     this.scheduleFlush();

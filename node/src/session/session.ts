@@ -1,9 +1,10 @@
 /**
  * The request table of this environment (the main thread or one worker).
  *
- * What lives here: slots and generations, the submission writers and when they flush, the drain of
- * completion batches, and what keeps the process alive. One session per loaded module; pools and
- * requests call it. It must not know handlers, headers or undici's semantics.
+ * What lives here: slots and generations, the submission writers and when they flush, whom each
+ * completion is for, and what keeps the process alive. When a completion may be told, `turns.ts` says.
+ * One session per loaded module; pools and requests call it. It must not know handlers, headers or
+ * undici's semantics.
  *
  * A slot is named by number and generation. Freeing a slot raises its generation, so completions
  * that were under way for its last owner find nobody and are dropped.
@@ -11,17 +12,19 @@
 
 import type { NativeAddon, NativeEnvironment } from '../native';
 import { ProcessSettings } from '../options';
-import { now, queueMicrotask, setImmediate, setInterval } from '../process';
+import { queueMicrotask, setImmediate, setInterval } from '../process';
 import {
   alignBatch,
-  BATCH_LIMIT,
   Completion,
+  FLUSH_EVERY,
+  INBOUND_BYTES,
   type Latin1Buffer,
   Pages,
   readBatch,
   type RecordSink,
   SubmissionWriter,
 } from '../wire';
+import { type Slabs, Turns } from './turns';
 import { YoungChunks } from './young-chunks';
 
 /** Owner of a slot: a request, or the byte stream that an upgrade left behind. */
@@ -38,7 +41,7 @@ export interface SlotOwner {
   onError(batch: Buffer, start: number, end: number): void;
   /**
    * When the last piece of its body left, by `now()`: `Infinity` as long as there are more, 0 for a
-   * body that left with its head. The answer waits for it as `Session.#comesTooSoon` says.
+   * body that left with its head. The answer waits for it as `Turns` says.
    */
   readonly bodyLeftAt: number;
   /** `bytes` more of the outgoing body are wanted. */
@@ -71,55 +74,10 @@ export interface SessionOptions {
   readonly ioThreads?: number;
 }
 
-/** One batch at its limit, plus the largest record that may pass it: a chunk below `LARGE_CHUNK`, or a head. */
-const INBOUND_BYTES = BATCH_LIMIT + 128 * 1024;
-
-/**
- * Records after which a drain flushes what it has so far. 24: of 8, 12, 16 and 24, tried in
- * `bench-h1`, the one with the fewest calls that kept both threads busy.
- */
-const FLUSH_EVERY = 24;
-
 /** Longest delay that a timer takes; the timer exists for its `ref()`, not for its ticks. */
 const NEVER = 0x7fffffff;
 
 const EMPTY = Buffer.alloc(0);
-
-/**
- * Turns after which the event loop has looked at every socket since a batch came: the first may end
- * without a look, because Node calls a thread-safe function again that was rung while it ran.
- */
-const RIPE = 2;
-
-/**
- * An answer that comes so many milliseconds after the end of its request does not wait: what was
- * written before has long been there to be read. 50: enough for a server in this process on a busy
- * machine; two turns of the event loop are all that it costs one elsewhere.
- */
-const SOON = 50;
-
-/**
- * With at most so many requests under way (those that are paused do not count), one answer is complete
- * in a turn of the event loop: whoever awaited it goes on before the next one is told, and may abort
- * it, as with sockets that are read one after the other; and so does whoever heard of a connection,
- * before its first answer. With more of them, sharing a turn is what makes them cheap. 16: a race
- * among a few.
- */
-const FEW = 16;
-
-/** What a drain has delivered, as far as something else must not come in the same breath. */
-const Delivered = { Response: 1, End: 2, Connect: 4 } as const;
-
-/** A batch, or the rest of one, that is delivered in a later turn of the event loop. */
-interface Postponed {
-  readonly batch: Latin1Buffer;
-  readonly words: Uint32Array;
-  readonly slabs: Buffer[] | undefined | null;
-  readonly length: number;
-  position: number;
-  /** Turns that it has waited; see `RIPE`. */
-  turns: number;
-}
 
 /** The request table; see above. */
 export class Session implements RecordSink {
@@ -138,17 +96,11 @@ export class Session implements RecordSink {
   readonly #abandoned = new FinalizationRegistry<number>((id) => this.#destroyAbandoned(id));
   #nextPool = 1;
 
-  /** Slabs that came with the batch being drained: memory that its large chunks lie in. */
-  #slabs: Buffer[] | undefined | null = null;
+  /** Those of the batch being drained. */
+  #slabs: Slabs = null;
   readonly #youngChunks = new YoungChunks();
   #draining = false;
-  /** Bits of `Delivered`, since microtasks ran last: one doorbell may bring several batches. */
-  #delivered = 0;
-  #forgetScheduled = false;
-  /** Batches that wait for their turn, in the order of their arrival. */
-  readonly #postponed: Postponed[] = [];
-  /** The batch being walked has waited until it was `RIPE`. */
-  #ripe = false;
+  readonly #turns: Turns;
   #flushScheduled = false;
   readonly processSettings = new ProcessSettings();
   /** Whether the process was looked at in this turn, a drain or what leaves in one microtask. */
@@ -170,6 +122,9 @@ export class Session implements RecordSink {
       // Only its ref() matters.
     }, NEVER);
     this.#keepAlive.unref();
+    this.#turns = new Turns((batch, words, length, slabs, from) =>
+      this.#walk(batch, words, length, slabs, from),
+    );
     this.#environment = addon.open(
       this.#inbound,
       (length, slabs, overflow) => this.#drain(length, slabs, overflow),
@@ -349,6 +304,18 @@ export class Session implements RecordSink {
 
   // Life -------------------------------------------------------------------------------------
 
+  /** A request is in flight, again if it was paused: it keeps the process alive until `requestRests`. */
+  requestRuns(): void {
+    this.#turns.requests++;
+    this.hold();
+  }
+
+  /** The request has settled or paused. */
+  requestRests(): void {
+    this.#turns.requests--;
+    this.release();
+  }
+
   /** Keeps the process alive until `release` was called as often. */
   hold(): void {
     if (this.#holds++ === 0) this.#keepAlive.ref();
@@ -376,30 +343,19 @@ export class Session implements RecordSink {
 
   // Completions ------------------------------------------------------------------------------
 
-  #drain(
-    length: number,
-    slabs: Buffer[] | undefined | null,
-    overflow: Buffer | undefined | null,
-  ): void {
-    let batch = this.#inbound;
-    let words = this.#inboundWords;
-    if (overflow) ({ batch, words } = alignBatch(overflow));
+  #drain(length: number, slabs: Slabs, overflow: Buffer | undefined | null): void {
     this.#youngChunks.collectIfDue();
-    if (this.#postponed.length > 0) {
-      // Nothing overtakes what waits.
-      this.#postpone(batch, length, slabs, 0);
-      return;
-    }
-    const position = this.#walk(batch, words, length, slabs, 0);
-    if (position < length) this.#postpone(batch, length, slabs, position);
+    if (overflow) {
+      const { batch, words } = alignBatch(overflow);
+      this.#turns.deliver(batch, words, length, slabs);
+    } else this.#turns.deliver(this.#inbound, this.#inboundWords, length, slabs);
   }
 
-  /** Delivers the records from `from` on. Returns where it stopped; see `#waits`. */
   #walk(
     batch: Latin1Buffer,
     words: Uint32Array,
     length: number,
-    slabs: Buffer[] | undefined | null,
+    slabs: Slabs,
     from: number,
   ): number {
     this.#slabs = slabs;
@@ -411,88 +367,10 @@ export class Session implements RecordSink {
       this.#draining = false;
       this.#slabs = null;
       if (this.#unflushed > 0) this.#flush();
-      if (this.#delivered !== 0 && !this.#forgetScheduled) {
-        this.#forgetScheduled = true;
-        queueMicrotask(this.#forget);
-      }
     }
   }
 
-  readonly #forget = (): void => {
-    this.#forgetScheduled = false;
-    this.#delivered = 0;
-  };
-
-  /** Keeps the records from `from` on: the batch's memory is the addon's again when we return. */
-  #postpone(
-    batch: Latin1Buffer,
-    length: number,
-    slabs: Buffer[] | undefined | null,
-    from: number,
-  ): void {
-    const rest = alignBatch(Buffer.from(batch.subarray(from, length)));
-    this.#postponed.push({ ...rest, slabs, length: length - from, position: 0, turns: 0 });
-    if (this.#postponed.length === 1) setImmediate(this.#deliverPostponed);
-  }
-
-  readonly #deliverPostponed = (): void => {
-    const postponed = this.#postponed;
-    for (const waiting of postponed) waiting.turns++;
-    try {
-      for (let next = postponed[0]; next !== undefined; next = postponed[0]) {
-        const { batch, words, length, slabs, position } = next;
-        // Should the walk throw, the rest of this batch means nothing.
-        next.position = length;
-        this.#ripe = next.turns >= RIPE;
-        next.position = this.#walk(batch, words, length, slabs, position);
-        if (next.position < length) return;
-        postponed.shift();
-      }
-    } finally {
-      this.#ripe = false;
-      const next = postponed[0];
-      if (next !== undefined && next.position >= next.length) postponed.shift();
-      if (postponed.length > 0) setImmediate(this.#deliverPostponed);
-    }
-  };
-
-  /**
-   * Whether a failure or a disconnect has to wait for the next turn of the event loop.
-   *
-   * One batch may hold what a socket would have told in several turns. Whoever awaits a response
-   * goes on in a microtask: if its failure came before that, nobody would be listening yet, and a
-   * `disconnect` would come before the `end` of the body that it followed.
-   */
-  #waits(after: number): boolean {
-    return (this.#delivered & after) !== 0;
-  }
-
-  /**
-   * Whether the head or the end of the answer to a streamed body has to wait until its batch is ripe.
-   *
-   * The I/O thread has written the body by now, but for this thread body and answer may be there at
-   * the same time: a server that runs here, too, and answers before it has read, would be overtaken
-   * by its own answer. And the body's source, if it was asked for more in this batch, goes on in a
-   * microtask: the answer would find it half read, whether it has just ended or is about to fail.
-   * The head waits as well, so that what came together is told together: a caller that aborts at the
-   * head, as fetch does to follow a redirect, hears nothing of an answer that is complete.
-   *
-   * What lies behind it in the batch waits too, so nothing waits for more than two turns, nor at all
-   * where a turn takes longer than `SOON`.
-   */
-  #comesTooSoon(owner: SlotOwner): boolean {
-    const { bodyLeftAt } = owner;
-    return bodyLeftAt !== 0 && !this.#ripe && now() - bodyLeftAt < SOON;
-  }
-
-  /**
-   * Whether an answer has to wait because another one was complete in this turn, or a connection was
-   * told of: see `FEW`.
-   */
-  #takesTurns(): boolean {
-    return this.#waits(Delivered.End | Delivered.Connect) && this.#holds <= FEW;
-  }
-
+  /** One record, to whom it is for. Returns whether it was delivered: it may have to wait for its turn. */
   record(
     batch: Latin1Buffer,
     kind: number,
@@ -504,7 +382,7 @@ export class Session implements RecordSink {
     end: number,
   ): boolean {
     if (kind >= Completion.Connected) {
-      if (kind === Completion.Disconnected && this.#waits(Delivered.End)) return false;
+      if (kind === Completion.Disconnected && !this.#turns.mayTellDisconnect()) return false;
       this.#poolRecord(batch, kind, slot, generation, start, end);
       return true;
     }
@@ -516,24 +394,19 @@ export class Session implements RecordSink {
     }
     switch (kind) {
       case Completion.Head:
-        if (this.#comesTooSoon(owner) || this.#takesTurns()) return false;
-        this.#delivered |= Delivered.Response;
+        if (!this.#turns.mayTellHead(owner.bodyLeftAt)) return false;
         owner.onHead(aux, flags, batch.latin1Slice(start, end));
         return true;
-      case Completion.Data: {
-        this.#delivered |= Delivered.Response;
-        const chunk = this.#chunk(batch, flags, start, end);
-        this.#youngChunks.delivered(chunk.length);
-        owner.onData(chunk);
+      case Completion.Data:
+        this.#turns.tellsData();
+        owner.onData(this.#chunk(batch, flags, start, end));
         return true;
-      }
       case Completion.End:
-        if (this.#comesTooSoon(owner) || this.#takesTurns()) return false;
-        this.#delivered |= Delivered.End;
+        if (!this.#turns.mayTellEnd(owner.bodyLeftAt)) return false;
         owner.onEnd(start === end ? '' : batch.latin1Slice(start, end));
         return true;
       case Completion.Error:
-        if (this.#waits(Delivered.Response)) return false;
+        if (!this.#turns.mayTellError()) return false;
         owner.onError(batch, start, end);
         return true;
       case Completion.Pull:
@@ -563,8 +436,10 @@ export class Session implements RecordSink {
       const slab = this.#slabs?.[batch.readUInt32LE(start)] ?? EMPTY;
       const offset = batch.readUInt32LE(start + 4);
       const length = batch.readUInt32LE(start + 8);
+      this.#youngChunks.delivered(length);
       return length === slab.length ? slab : slab.subarray(offset, offset + length);
     }
+    this.#youngChunks.delivered(end - start);
     const chunk = Buffer.allocUnsafe(end - start);
     batch.copy(chunk, 0, start, end);
     return chunk;
@@ -583,7 +458,7 @@ export class Session implements RecordSink {
     if (pool === undefined) return;
     switch (kind) {
       case Completion.Connected:
-        this.#delivered |= Delivered.Connect;
+        this.#turns.tellsConnect();
         pool.onConnected(connection, batch, start, end);
         return;
       case Completion.Disconnected:

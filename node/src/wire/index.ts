@@ -16,7 +16,6 @@ export {
   viewedBytes,
 } from './bytes';
 export {
-  BATCH_LIMIT,
   BODY_SLICE,
   Completion,
   Counter,

@@ -5,7 +5,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { control, flushed, turned, type SubmittedRecord } from '../support/addon';
 import { Recorder } from '../support/recorder';
 import { Client } from '../../src/dispatchers/client';
-import { PIECE_OVERHEAD, WINDOW } from '../../src/wire/generated';
+import { Pool } from '../../src/dispatchers/pool';
+import { FEW, PIECE_OVERHEAD, WINDOW } from '../../src/wire/generated';
 
 let client: Client;
 let request: SubmittedRecord;
@@ -220,5 +221,33 @@ describe('a handler that throws in onRequestUpgrade', () => {
     expect(made.destroyed).toBe(true);
     expect(control.of('Cancel').length).toBe(1);
     expect(client.stats.size).toBe(0);
+  });
+});
+
+describe('many upgraded sockets', () => {
+  it('are no requests in flight: a few responses still take turns', async () => {
+    const pool = new Pool('http://localhost:8080');
+    for (let i = 0; i <= FEW; i++) {
+      pool.dispatch({ path: '/', method: 'GET', upgrade: 'Websocket' }, new Recorder());
+      await flushed();
+      control.deliver(control.upgrade(control.request, 101));
+    }
+    const recorders = [new Recorder(), new Recorder()];
+    for (const each of recorders) pool.dispatch({ path: '/', method: 'GET' }, each);
+    await flushed();
+    const [first, second] = control.of('Dispatch').slice(-2) as [SubmittedRecord, SubmittedRecord];
+    control.deliver(
+      control.head(first),
+      control.end(first),
+      control.head(second),
+      control.end(second),
+    );
+    expect(recorders.map(({ names }) => names.includes('end'))).toEqual([true, false]);
+    await turned();
+    expect(recorders.map(({ names }) => names.includes('end'))).toEqual([true, true]);
+    const destroyed = pool.destroy();
+    await flushed();
+    control.deliver(control.poolClosed(first.pool));
+    await destroyed;
   });
 });

@@ -1,0 +1,159 @@
+// Which completions share a turn of the event loop, and which wait for a later one.
+import { beforeEach, describe, expect, it } from 'vitest';
+
+import { Turns, type Walk } from '../../src/session/turns';
+import { FEW, RIPE_TURNS, SOON } from '../../src/wire/generated';
+import type { Latin1Buffer } from '../../src/wire/latin1';
+
+type Kind = 'head' | 'data' | 'end' | 'error' | 'connect' | 'disconnect';
+
+let told: string[];
+let bodyLeftAt: number;
+let turns: Turns;
+
+/** Records are words of a batch: here an index into this list. */
+let records: Kind[];
+let fails: boolean;
+
+const mayTell: Readonly<Record<Kind, () => boolean>> = {
+  head: () => turns.mayTellHead(bodyLeftAt),
+  data: () => {
+    turns.tellsData();
+    return true;
+  },
+  end: () => turns.mayTellEnd(bodyLeftAt),
+  error: () => turns.mayTellError(),
+  connect: () => {
+    turns.tellsConnect();
+    return true;
+  },
+  disconnect: () => turns.mayTellDisconnect(),
+};
+
+const walk: Walk = (batch, _words, length, _slabs, from) => {
+  for (let at = from; at < length; at += 4) {
+    const kind = records[batch.readUInt32LE(at)]!;
+    if (!mayTell[kind]()) return at;
+    told.push(kind);
+    if (!fails) continue;
+    fails = false;
+    throw new Error(kind);
+  }
+  return length;
+};
+
+/** A batch of its own memory, which is overwritten when the call returns, as the addon's is. */
+function deliver(...kinds: Kind[]): void {
+  const batch = Buffer.alloc(kinds.length * 4) as Buffer as Latin1Buffer;
+  kinds.forEach((kind, i) => batch.writeUInt32LE(records.push(kind) - 1, i * 4));
+  try {
+    turns.deliver(batch, new Uint32Array(0), batch.length, null);
+  } finally {
+    batch.fill(0xff);
+  }
+}
+
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+beforeEach(() => {
+  told = [];
+  records = [];
+  bodyLeftAt = 0;
+  fails = false;
+  turns = new Turns(walk);
+});
+
+describe('a batch', () => {
+  it('is told at once if nothing in it has to wait', () => {
+    deliver('connect', 'data', 'data', 'disconnect');
+    expect(told).toEqual(['connect', 'data', 'data', 'disconnect']);
+  });
+
+  it('waits from the record on that has to, and nothing overtakes it', async () => {
+    deliver('head', 'error', 'data');
+    deliver('connect');
+    expect(told).toEqual(['head']);
+    await nextTurn();
+    expect(told).toEqual(['head', 'error', 'data', 'connect']);
+  });
+
+  it('shares its turn with another that comes before microtasks have run', async () => {
+    deliver('head');
+    deliver('error');
+    expect(told).toEqual(['head']);
+    await nextTurn();
+    deliver('head');
+    await Promise.resolve();
+    deliver('error');
+    expect(told).toEqual(['head', 'error', 'head', 'error']);
+  });
+
+  it('is given up where a callback throws, and the next one is told', async () => {
+    deliver('head', 'error', 'data');
+    deliver('connect');
+    // The test runner has a listener of its own, for which it would be a failure.
+    const others = process.rawListeners('uncaughtException') as ((error: Error) => void)[];
+    process.removeAllListeners('uncaughtException');
+    const thrown = new Promise<Error>((resolve) => {
+      process.once('uncaughtException', resolve);
+    });
+    fails = true;
+    expect((await thrown).message).toBe('error');
+    for (const other of others) process.on('uncaughtException', other);
+    await nextTurn();
+    expect(told).toEqual(['head', 'error', 'connect']);
+  });
+});
+
+describe('a disconnect', () => {
+  it('waits for the turn after the end of a response', async () => {
+    deliver('end', 'disconnect');
+    expect(told).toEqual(['end']);
+    await nextTurn();
+    expect(told).toEqual(['end', 'disconnect']);
+  });
+});
+
+describe('responses', () => {
+  it('take turns among a few', async () => {
+    turns.requests = FEW;
+    deliver('head', 'end', 'head', 'end', 'head');
+    expect(told).toEqual(['head', 'end']);
+    await nextTurn();
+    expect(told).toEqual(['head', 'end', 'head', 'end']);
+    await nextTurn();
+    expect(told).toEqual(['head', 'end', 'head', 'end', 'head']);
+  });
+
+  it('share a turn among many', () => {
+    turns.requests = FEW + 1;
+    deliver('connect', 'head', 'end', 'head', 'end');
+    expect(told).toHaveLength(5);
+  });
+
+  it('wait until the listeners of their connection have been heard', async () => {
+    deliver('connect', 'head');
+    expect(told).toEqual(['connect']);
+    await nextTurn();
+    expect(told).toEqual(['connect', 'head']);
+  });
+});
+
+describe('the response to a streamed body', () => {
+  it('waits until every socket was polled', async () => {
+    bodyLeftAt = Infinity;
+    deliver('head', 'end');
+    for (let turn = 1; turn < RIPE_TURNS; turn++) {
+      await nextTurn();
+      expect(told).toEqual([]);
+    }
+    await nextTurn();
+    expect(told).toEqual(['head', 'end']);
+  });
+
+  it('does not wait if the body has left long ago', () => {
+    bodyLeftAt = performance.now() - SOON;
+    deliver('head', 'end');
+    expect(told).toEqual(['head', 'end']);
+  });
+});

@@ -1,17 +1,18 @@
-//! Time: the one place that decides that a deadline has passed.
+//! The only place that decides whether a deadline has passed.
 //!
-//! A deadline that has passed by the clock is judged only after a look at what the kernel holds. The
-//! runtime learns of bytes when it asks the kernel for events, and runs timers although that call
-//! was interrupted, as by SIGCONT, or told of other sockets only; a process that was stopped for
-//! longer than its time-outs would report answers that are there as time-outs. So who waits is
-//! polled once more with [`past_the_reactor`], where a socket that would wait for an event tries the
-//! system call itself. What is there is read, and may have answered the deadline; whatever it was,
-//! the second verdict stands, so that a peer that trickles bytes cannot put it off.
+//! A deadline that has passed by the clock only fires after checking what the kernel has received.
+//! The runtime learns about bytes when it polls the kernel for events, but also runs timers if that
+//! call was interrupted, for example by SIGCONT, or reported other sockets only: a process stopped
+//! for longer than its timeouts would report timeouts for responses that have arrived. So the
+//! waiting task is polled once more with [`past_the_reactor`], in which a socket that would wait
+//! for an event tries the system call itself. What has arrived is read, and may satisfy the
+//! deadline; the second verdict is final whatever was read, so that a peer cannot postpone a
+//! deadline by trickling bytes.
 //!
-//! Deadlines of an exchange move with every chunk; re-registering a tokio timer each time would
-//! cost more than reading the chunk. So the timer of a connection stays registered at the earliest
-//! instant it was ever asked for and, when it fires early, re-arms itself for the deadline that
-//! counts now. Until a deadline passes none of this costs anything.
+//! The deadlines of an exchange move with every chunk; re-registering a tokio timer each time would
+//! cost more than reading the chunk. So a connection's timer stays registered at its earliest
+//! deadline and, when it fires early, re-arms itself for the current one. None of this costs
+//! anything before a deadline passes.
 
 use std::cell::{Cell, OnceCell};
 use std::pin::{Pin, pin};
@@ -20,18 +21,18 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Bytes that one look may bring. 1 MiB: no response head, and no window, is larger.
+/// Maximum bytes read in one final check. 1 MiB: no response head, and no window, is larger.
 const LOOK: usize = 1024 * 1024;
 
-/// The least that a read counts. With 64, a look makes at most 16,384 system calls.
+/// Minimum charge per read. With 64, a check makes at most 16,384 system calls.
 const LEAST: usize = 64;
 
 thread_local! {
-    /// Bytes that the look of the task that runs now may still bring; 0 outside of a look.
+    /// Bytes that the current task's check may still read; 0 outside of a check.
     static LOOKING: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Polls with sockets that try the system call where the runtime knows of no event.
+/// Polls with sockets that try the system call even if the runtime has seen no event.
 pub(crate) fn past_the_reactor<T>(poll: impl FnOnce() -> T) -> T {
     struct Outer(usize);
     impl Drop for Outer {
@@ -43,8 +44,8 @@ pub(crate) fn past_the_reactor<T>(poll: impl FnOnce() -> T) -> T {
     poll()
 }
 
-/// For sockets: makes `call`, which must not block, if this is a look and the runtime says that
-/// there is no event.
+/// For sockets: makes `call`, which must not block, if this is a check and the runtime has seen no
+/// event.
 pub(crate) fn or_look<T>(
     polled: Poll<std::io::Result<T>>,
     size: impl FnOnce(&T) -> usize,
@@ -76,15 +77,14 @@ fn look<T>(
     }
 }
 
-/// How a deadline stands.
+/// The state of a deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// There is time left; the task is woken at its end.
+    /// It has not passed; the task is woken when it does.
     Waits,
-    /// It has passed by the clock: who asks reads what is there, [`past_the_reactor`], and asks
-    /// again.
+    /// It has passed by the clock: read what has arrived, with [`past_the_reactor`], and ask again.
     Look,
-    /// It has passed, and nothing that is there has answered it.
+    /// It has passed, and nothing that has arrived satisfies it.
     Passed,
 }
 
@@ -92,7 +92,7 @@ pub(crate) enum Verdict {
 pub(crate) struct Timer {
     sleep: Pin<Box<Sleep>>,
     armed: bool,
-    /// The deadline for which there was a look.
+    /// The deadline that was already checked.
     looked: Option<Instant>,
 }
 
@@ -105,7 +105,7 @@ impl Timer {
         }
     }
 
-    /// How `deadline`, which a peer can answer, stands.
+    /// The state of `deadline`, which a peer can satisfy.
     pub(crate) fn judge(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Verdict {
         if !self.poll_reached(cx, deadline) {
             Verdict::Waits
@@ -117,8 +117,8 @@ impl Timer {
         }
     }
 
-    /// Whether `instant` has come by the clock, which is all there is to say where nobody can
-    /// answer; registers for a wake-up at it if not.
+    /// Whether `instant` has passed by the clock, for deadlines that no peer can satisfy; registers
+    /// for a wake-up if not.
     pub(crate) fn poll_reached(&mut self, cx: &mut Context<'_>, instant: Option<Instant>) -> bool {
         let Some(instant) = instant else {
             return false;
@@ -138,11 +138,11 @@ impl Timer {
     }
 }
 
-/// The deadline passed before the future was done.
+/// The deadline passed before the future completed.
 #[derive(Debug)]
 pub(crate) struct Elapsed;
 
-/// Runs `future` until it is done or `deadline` has passed; then it is dropped.
+/// Runs `future` until it completes or `deadline` has passed; then it is dropped.
 pub(crate) async fn before<F: Future>(deadline: Instant, future: F) -> Result<F::Output, Elapsed> {
     let mut future = pin!(future);
     let mut sleep = pin!(sleep_until(deadline));
@@ -164,8 +164,8 @@ pub(crate) fn after(timeout: Option<Duration>) -> Option<Instant> {
     Moment::default().after(timeout)
 }
 
-/// The time of one pass over what was read, taken when it is first asked for: a look at the clock costs
-/// as much as a small response.
+/// The time of one pass over what was read, taken on first use: reading the clock costs as much as
+/// a small response.
 #[derive(Default)]
 pub(crate) struct Moment(OnceCell<Instant>);
 
@@ -178,7 +178,7 @@ impl Moment {
     pub(crate) fn after(&self, timeout: Option<Duration>) -> Option<Instant> {
         match timeout {
             None | Some(Duration::ZERO) => None,
-            // A duration too long for the clock is as good as never.
+            // A duration beyond the clock's range means never.
             Some(timeout) => self.now().checked_add(timeout),
         }
     }

@@ -1,4 +1,4 @@
-//! The engine: makes pools on a runtime.
+//! The engine: creates pools on a runtime.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::connect::{ConnectHooks, Connector};
 use crate::origin::Pool;
 use crate::sink::EventSink;
 
-/// Makes pools whose tasks run on one tokio runtime, multi-thread or current-thread. Cheap to
+/// Creates pools whose tasks run on one tokio runtime, multi-thread or current-thread. Cheap to
 /// clone.
 #[derive(Clone, Debug)]
 pub struct Engine {
@@ -23,11 +23,11 @@ impl Engine {
         Self { runtime }
     }
 
-    /// Makes a pool. Opens no connection yet.
+    /// Creates a pool, without opening a connection.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidRequest`](dodici_pool::ErrorKind::InvalidRequest), naming the option,
-    /// when a certificate, key or TLS version cannot be used.
+    /// if a certificate, key or TLS version cannot be used.
     pub fn open_pool(
         &self,
         origin: Origin,
@@ -37,7 +37,7 @@ impl Engine {
         self.open_pool_with(origin, config, ConnectHooks::default(), events)
     }
 
-    /// As [`Engine::open_pool`], with code of the caller's in the making of connections.
+    /// Like [`Engine::open_pool`], with the caller's hooks for connecting.
     ///
     /// # Errors
     /// As [`Engine::open_pool`].
@@ -59,7 +59,7 @@ impl Engine {
     }
 }
 
-/// Checks a configuration as [`Engine::open_pool`] does, without making a pool.
+/// Validates a configuration like [`Engine::open_pool`], without creating a pool.
 ///
 /// # Errors
 /// As [`Engine::open_pool`].

@@ -1,5 +1,4 @@
-//! The two traits through which the engine speaks to its user: one for the life of a request,
-//! one for the life of a pool's connections.
+//! The callback traits of the engine: one for a request, one for a pool's connections.
 //!
 //! Implemented by the Node addon, by [`client`](crate::client) and by test recorders.
 
@@ -9,22 +8,22 @@ use std::task::{Poll, ready};
 use bytes::Bytes;
 use dodici_pool::{ConnId, Error, Event, HeaderBlock, ResponseHead};
 
-/// What a response head comes with.
+/// Details of an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExchangeInfo {
-    /// Connection that carries the exchange.
+    /// The connection that carries the exchange.
     pub conn: ConnId,
     /// Whether that connection had served a request before.
     pub reused: bool,
-    /// Number of the HTTP/2 stream; 0 over HTTP/1.1.
+    /// HTTP/2 stream id; 0 over HTTP/1.1.
     pub stream: u32,
 }
 
-/// Receives what happens to one request, one call at a time.
+/// Receives the events of one request, one call at a time.
 ///
-/// Calls come on the task of the connection, or, while the request is queued, on the thread that
-/// settles it. Exactly one of [`Sink::end`] and [`Sink::error`] ends the sequence; a sink that
-/// panics ends only its own request and connection.
+/// Called on the connection's task or, while the request is queued, on the thread that settles it.
+/// Exactly one of [`Sink::end`] and [`Sink::error`] ends the sequence; a sink that panics ends only
+/// its own request and connection.
 pub trait Sink: Send {
     /// An informational response (1xx except 101), before the head. Any number of times.
     fn informational(&mut self, head: &ResponseHead);
@@ -32,21 +31,21 @@ pub trait Sink: Send {
     /// The final response head.
     fn head(&mut self, head: &ResponseHead, info: &ExchangeInfo);
 
-    /// Body bytes, never empty but for one case: after [`Sink::upgrade`], an empty chunk says that
-    /// the peer has closed its side, while the caller may still write. They count against the request's window, by
-    /// [`piece_cost`](dodici_pool::piece_cost), until
-    /// [`RequestHandle::credit`](crate::RequestHandle::credit) gives them back.
+    /// Body bytes, never empty with one exception: after [`Sink::upgrade`], an empty chunk says
+    /// that the peer has closed its side, while the caller may still write. They count against the
+    /// request's window, by [`piece_cost`](dodici_pool::piece_cost), until returned with
+    /// [`RequestHandle::credit`](crate::RequestHandle::credit).
     fn data(&mut self, chunk: Bytes);
 
-    /// Whether [`Sink::read_in_place`] is to be used for large bodies of known length.
+    /// Whether to use [`Sink::read_in_place`] for large bodies of known length.
     fn reads_in_place(&self) -> bool {
         false
     }
 
-    /// Takes body bytes without a copy: `read` appends at most `most` bytes to the vector that the
-    /// sink gives it, never beyond its capacity, and returns how many. The sink keeps them as it
-    /// keeps those of [`Sink::data`], and returns what `read` returned. `read` does not block and
-    /// does not call back.
+    /// Receives body bytes without a copy: `read` appends at most `most` bytes to the vector that
+    /// the sink passes to it, never beyond its capacity, and returns how many. The sink keeps them
+    /// like those of [`Sink::data`], and returns what `read` returned. `read` neither blocks nor
+    /// calls back.
     ///
     /// # Errors
     /// Those of `read`.
@@ -63,7 +62,7 @@ pub trait Sink: Send {
         Poll::Ready(Ok(filled))
     }
 
-    /// The response ended well; after [`Sink::upgrade`], both sides are closed.
+    /// The response is complete; after [`Sink::upgrade`], both sides are closed.
     fn end(&mut self, trailers: &HeaderBlock);
 
     /// The request failed.
@@ -73,16 +72,16 @@ pub trait Sink: Send {
     /// [`Sink::data`] and [`Sink::pull`], and the handle's body methods write to it.
     fn upgrade(&mut self, head: &ResponseHead, info: &ExchangeInfo);
 
-    /// The engine is ready for this many more bytes of the request body.
+    /// The engine accepts this many more bytes of the request body.
     fn pull(&mut self, bytes: u32);
 
-    /// Bytes of the request went out.
+    /// Bytes of the request were written.
     fn written(&mut self) {}
 }
 
 /// Receives the events of one pool.
 pub trait EventSink: Send + Sync {
-    /// Called without any lock of the engine held, in the order of the events.
+    /// Called without holding any of the engine's locks, in the order of the events.
     fn event(&self, event: Event);
 }
 

@@ -1,15 +1,15 @@
-//! Read buffers that connections share while they need none.
+//! Read buffers shared by connections.
 //!
 //! A connection needs a buffer from the first byte of a response to the last, and there are many
-//! more connections at rest than in use: each would keep one for nothing. Who reads keeps a
-//! thread-local [`Spares`] of the size that it wants.
+//! more idle connections than busy ones: each would keep one for nothing. Readers keep a
+//! thread-local [`Spares`] of the size they need.
 
 use std::cell::RefCell;
 use std::thread::LocalKey;
 
 use bytes::BytesMut;
 
-/// Buffers kept by a thread. 64: in one turn of the event loop, rarely more than a hundred
+/// Buffers kept per thread. 64: in one turn of the event loop, rarely more than a hundred
 /// connections read at the same time.
 const MOST: usize = 64;
 
@@ -20,7 +20,7 @@ pub(crate) struct Spares {
 }
 
 impl Spares {
-    /// For buffers with room for so many bytes.
+    /// For buffers of this capacity.
     pub(crate) const fn of(room: usize) -> Self {
         Self {
             room,
@@ -37,13 +37,13 @@ pub(crate) fn take(spares: &'static LocalKey<Spares>) -> BytesMut {
         buffer.reserve(spares.room);
         buffer
     });
-    // The table is gone while the thread ends; readers then make room as they need it.
+    // The table is gone while the thread ends; readers then allocate as needed.
     taken.unwrap_or_default()
 }
 
-/// Takes back a buffer that nobody reads from any more.
+/// Takes back an unused buffer.
 pub(crate) fn give_back(spares: &'static LocalKey<Spares>, buffer: BytesMut) {
-    // What `try_with` does not take is freed.
+    // If `try_with` fails, it is freed.
     let _kept = spares.try_with(|spares| {
         let mut kept = spares.kept.borrow_mut();
         if kept.len() < MOST {

@@ -1,4 +1,4 @@
-//! Request bodies as hyper takes them, and pieces of response bodies put together.
+//! Request bodies for hyper, and merging of small response pieces.
 
 mod outgoing;
 mod pieces;

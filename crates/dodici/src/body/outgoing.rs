@@ -1,7 +1,7 @@
 //! The body of a request on its way to hyper: none, one buffer, or slices pulled from the caller.
 //!
-//! hyper decides the framing by [`Body::size_hint`] and the stub headers that `conn::h1` gives
-//! it. Trailers do not pass here: the link writes them, because hyper would re-order them.
+//! hyper derives the framing from [`Body::size_hint`] and the stub headers that `conn::h1` gives
+//! it. Trailers do not pass through here: the link writes them, because hyper would reorder them.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub(crate) enum OutgoingBody {
     Full(Option<Bytes>),
     Pulled {
         command: Arc<Command>,
-        /// Bytes still to come where the length was declared.
+        /// Bytes still to come, if the length was declared.
         remaining: Option<u64>,
     },
 }

@@ -1,36 +1,35 @@
-//! Small pieces of a body that are there together, told as one.
+//! Merges small pieces of a body that are available together.
 //!
-//! What a piece costs on its way to the reader (a record, an object, a call of the handler) is the
-//! same for one byte as for a thousand, and its peer chooses which. So whoever decodes a body puts
-//! the small pieces that it finds in one look at the socket into a [`Pieces`], and hands on what
-//! comes out: pieces that are large pass as they are, uncopied.
+//! The cost of delivering a piece to the reader (a record, an object, a call of the handler) is the
+//! same for one byte as for a thousand, and the peer chooses which. So decoders put the small
+//! pieces found in one poll of the socket into a [`Pieces`], and deliver what comes out: large
+//! pieces pass through uncopied.
 
 use bytes::{Bytes, BytesMut};
 
-/// Pieces from this length on are not copied. 1 KiB: half a microsecond of copying at most, which
-/// is less than a record costs.
+/// Pieces of at least this length are not copied. 1 KiB: copying takes half a microsecond at most,
+/// less than a record costs.
 const LARGE: usize = 1024;
 
-/// Most bytes that are put together. 16 KiB: one TLS record; with more, nothing is saved that
-/// counts.
+/// Maximum size of a merged piece. 16 KiB: one TLS record; larger ones save nothing noticeable.
 const MOST: usize = 16 * 1024;
 
 /// See the module. Holds at most [`MOST`] bytes, or one piece of any length.
 #[derive(Default)]
 pub(crate) struct Pieces {
-    /// One piece as it came; or nothing, if `joined` holds some.
+    /// A single piece; empty if `joined` is not.
     single: Bytes,
     joined: BytesMut,
 }
 
 impl Pieces {
-    /// Bytes that were not taken yet.
+    /// Bytes not taken yet.
     pub(crate) fn len(&self) -> usize {
         self.single.len() + self.joined.len()
     }
 
-    /// Adds a piece behind the others. Returns what is to be told now, if it does not go together
-    /// with those before.
+    /// Appends a piece. Returns what must be delivered now, if the piece does not merge with the
+    /// previous ones.
     #[must_use]
     pub(crate) fn push(&mut self, piece: Bytes) -> Option<Bytes> {
         let held = self.len();
@@ -54,7 +53,7 @@ impl Pieces {
         None
     }
 
-    /// What was put together so far, if anything.
+    /// What was merged so far, if anything.
     pub(crate) fn take(&mut self) -> Option<Bytes> {
         if !self.single.is_empty() {
             return Some(std::mem::take(&mut self.single));

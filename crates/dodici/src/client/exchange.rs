@@ -1,4 +1,4 @@
-//! The sink behind [`Pool::send`](crate::Pool::send): queues what the connection tells until the
+//! The sink behind [`Pool::send`](crate::Pool::send): queues what the connection delivers until the
 //! caller's futures take it.
 
 use std::collections::VecDeque;
@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 use super::{ConnectionBook, OnInformational, OnWritten, ResponseDetail};
 use crate::sink::{ExchangeInfo, Sink};
 
-/// Chunks shorter than this that wait for a reader who is behind get memory of their own, so that
-/// none of them holds the whole read it was a part of. A quarter of a read of 16 KiB.
+/// Chunks shorter than this that wait for a slow reader are copied, so that none of them keeps the
+/// whole read it is part of alive. A quarter of a read of 16 KiB.
 const OWN_MEMORY: usize = 4 * 1024;
 
 /// State between the connection's task and the caller's futures.
@@ -34,7 +34,7 @@ struct Inner {
     writer: Option<Waker>,
 }
 
-/// The next thing a response body has to tell.
+/// The next event of a response body.
 pub(super) enum Item {
     Chunk(Bytes),
     End(HeaderBlock),
@@ -136,7 +136,7 @@ impl Sink for ClientSink {
             inner.start = Some(ResponseDetail {
                 head: Arc::new(head.clone()),
                 informational: if inner.informational.is_empty() {
-                    // Shared by all: the usual case costs nothing.
+                    // Shared by all, so that the usual case costs nothing.
                     Arc::default()
                 } else {
                     std::mem::take(&mut inner.informational).into()
@@ -153,7 +153,7 @@ impl Sink for ClientSink {
         }
     }
 
-    // Large bodies are read straight into the chunk that the caller gets.
+    // Large bodies are read directly into the chunk that the caller gets.
     fn reads_in_place(&self) -> bool {
         true
     }

@@ -1,8 +1,8 @@
-//! What the fields of a caller's head mean to the engine: the one list of them, for every way a
-//! request can go (plain, streamed, upgraded, pipelined), whichever form its fields have.
+//! The header fields of a request that the engine interprets, for every kind of request (plain,
+//! streamed, upgraded, pipelined) and whatever form its fields have.
 //!
-//! `content-length` and `transfer-encoding` say how the body is framed and are checked where the head
-//! is written. `te` and `keep-alive` mean something to the peer only.
+//! `content-length` and `transfer-encoding` frame the body and are checked where the head is
+//! written. `te` and `keep-alive` concern only the peer.
 
 use http::request::Parts;
 
@@ -11,13 +11,13 @@ use super::RawHeaders;
 /// See the module.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Meaning {
-    /// The connection serves no further request (RFC 9112, section 9.6).
+    /// The connection serves no more requests (RFC 9112, section 9.6).
     pub(super) close: bool,
     /// The peer may switch protocols (RFC 9110, section 7.8).
     pub(super) upgrade: bool,
-    /// To WebSocket, which HTTP/2 can do as well (RFC 8441).
+    /// To WebSocket, which HTTP/2 supports as well (RFC 8441).
     pub(super) websocket: bool,
-    /// The body waits for the peer's consent (RFC 9110, section 10.1.1).
+    /// The body waits for `100 Continue` (RFC 9110, section 10.1.1).
     pub(super) expect_continue: bool,
     keep_alive: bool,
 }
@@ -37,13 +37,13 @@ impl Meaning {
                 }
             }
         }
-        // RFC 9112, section 9.3: an HTTP/1.0 peer goes on only where it was asked to.
+        // RFC 9112, section 9.3: an HTTP/1.0 connection persists only on request.
         meaning.close |= parts.version == http::Version::HTTP_10 && !meaning.keep_alive;
         meaning
     }
 
     fn note(&mut self, name: &[u8], value: &[u8]) {
-        // The lengths are all different, so one comparison settles nearly every field.
+        // The lengths are all different, so one comparison rules out nearly every field.
         match name.len() {
             6 if name.eq_ignore_ascii_case(b"expect") => {
                 self.expect_continue |= elements(value)

@@ -1,4 +1,4 @@
-//! The body of a response under flow control.
+//! Response bodies with flow control.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub struct IncomingBody {
     handle: RequestHandle,
     trailers: Option<HeaderBlock>,
     ended: bool,
-    /// Bytes still to come, where the head says it.
+    /// Bytes still to come, if the head says.
     remaining: Option<u64>,
 }
 
@@ -54,7 +54,7 @@ impl IncomingBody {
     fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Item> {
         let item = std::task::ready!(self.shared.poll_item(cx.waker()));
         match &item {
-            // Taken by the reader: as many bytes may follow.
+            // The reader has taken it: as many bytes may follow.
             Item::Chunk(chunk) => {
                 if let Some(remaining) = &mut self.remaining {
                     *remaining = remaining.saturating_sub(chunk.len() as u64);
@@ -72,7 +72,7 @@ impl IncomingBody {
     /// The next chunk; `None` at the end.
     ///
     /// # Errors
-    /// Whatever cut the response short.
+    /// If the response is incomplete.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         if self.ended {
             return Ok(None);
@@ -90,7 +90,7 @@ impl IncomingBody {
     /// The whole body and its trailers.
     ///
     /// # Errors
-    /// Whatever cut the response short.
+    /// If the response is incomplete.
     pub async fn collect(mut self) -> Result<(Bytes, HeaderBlock), Error> {
         let Some(first) = self.chunk().await? else {
             return Ok((Bytes::new(), self.trailers.take().unwrap_or_default()));
@@ -104,7 +104,7 @@ impl IncomingBody {
         Ok((body, self.trailers.take().unwrap_or_default()))
     }
 
-    /// The trailers exactly as they came: order, letter case and duplicates kept. `None` before
+    /// The trailers exactly as received: order, letter case and duplicates. `None` before
     /// the end of the body.
     pub fn trailers(&self) -> Option<&HeaderBlock> {
         self.trailers.as_ref()

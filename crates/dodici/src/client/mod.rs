@@ -1,10 +1,10 @@
 //! Requests and responses in the `http` crate's types over a [`Pool`].
 //!
 //! - [`Pool::send`]: one request, one response.
-//! - [`IncomingBody`]: the response body under flow control, exact trailers at its end.
-//! - [`Upgraded`]: the byte stream that an upgrade or CONNECT leaves.
+//! - [`IncomingBody`]: the response body with flow control, exact trailers at its end.
+//! - [`Upgraded`]: the byte stream after an upgrade or CONNECT.
 //!
-//! What `http::Response` cannot hold (raw letter case and order, informational responses, which
+//! What `http::Response` cannot represent (raw letter case and order, informational responses, the
 //! connection) is in [`ResponseDetail`], an extension of the response.
 
 mod exchange;
@@ -29,46 +29,46 @@ use crate::sink::ExchangeInfo;
 pub use incoming::IncomingBody;
 pub use upgraded::Upgraded;
 
-/// What the engine knows of a response beyond `http::Response`. In the response's extensions.
+/// What the engine knows about a response beyond `http::Response`. In the response's extensions.
 #[derive(Clone, Debug)]
 pub struct ResponseDetail {
-    /// The head as it stood on the wire: letter case, order and duplicates kept.
+    /// The head as received: letter case, order and duplicates.
     pub head: Arc<ResponseHead>,
-    /// Informational responses (1xx except 101) that came before it, oldest first.
+    /// Informational responses (1xx except 101) that preceded it, oldest first.
     pub informational: Arc<[ResponseHead]>,
-    /// Which connection carried it.
+    /// The connection that carried it.
     pub info: ExchangeInfo,
-    /// How that connection was made, if the request came with a [`ConnectionBook`] that knows.
+    /// Details of that connection, if the request came with a [`ConnectionBook`] that has them.
     pub connection: Option<Arc<ConnectInfo>>,
 }
 
 /// A request body for [`Pool::send_known`].
 #[derive(Debug)]
 pub enum SendBody<B> {
-    /// All of it; empty for none.
+    /// In memory; empty for none.
     Full(Bytes),
-    /// Still to come, framed by its size hint.
+    /// Streamed, framed by its size hint.
     Stream(B),
 }
 
-/// Keeps what is known of connections, for instance from a pool's events.
+/// Stores details of connections, for instance from a pool's events.
 pub trait ConnectionBook: Send + Sync {
-    /// How this connection was made. Asked on the connection's task, when a response head has
-    /// come over it.
+    /// Details of this connection. Called on the connection's task when a response head has arrived
+    /// on it.
     fn connection(&self, conn: ConnId) -> Option<Arc<ConnectInfo>>;
 }
 
-/// Settings of one request that `http::Request` cannot hold. Put it in the request's extensions.
+/// Per-request settings that `http::Request` cannot represent. Put it in the request's extensions.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RequestOptions {
-    /// Writes the whole URI into the request line, as a forward proxy wants it (RFC 9112,
+    /// Writes the absolute URI into the request line, as a forward proxy requires (RFC 9112,
     /// section 3.2.2).
     pub absolute_form: bool,
-    /// Writes names of header and trailer fields in title case: `Content-Type`.
+    /// Writes header and trailer names in title case: `Content-Type`.
     pub title_case: bool,
-    /// Understands `Transfer-Encoding` in the headers, as whoever passes messages on needs it: any
-    /// body becomes chunked on HTTP/1.1, with the codings that are named; elsewhere the field is left
-    /// out. Otherwise it is refused.
+    /// Honours `Transfer-Encoding` in the headers, as intermediaries need: any body becomes chunked
+    /// over HTTP/1.1, with the named codings; otherwise the field is dropped. If false, it is
+    /// rejected.
     pub transfer_encoding: bool,
 
     /// See [`Request::headers_timeout`].
@@ -84,20 +84,20 @@ pub struct RequestOptions {
     pub blocking: Option<bool>,
 }
 
-/// Header fields to be written exactly so: order, letter case and duplicates kept. Put it in the
-/// request's extensions; it replaces the request's own headers. `Host` is written first if it is
-/// missing here, framing fields are checked and written as for any request.
+/// Header fields to be written exactly as they are: order, letter case and duplicates. Put it in
+/// the request's extensions; it replaces the request's headers. `Host` is written first if it is
+/// missing here; framing fields are checked and written as for any request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RawHeaders(pub HeaderBlock);
 
-/// Trailer fields to be written exactly so in place of those that the body ends with: order, letter
-/// case and duplicates kept. Put it in the request's extensions. A body that ends without trailers,
-/// or whose length is known, gets none.
+/// Trailer fields to be written exactly as they are instead of those that the body ends with:
+/// order, letter case and duplicates. Put it in the request's extensions. A body that ends without
+/// trailers, or whose length is known, gets none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RawTrailers(pub HeaderBlock);
 
-/// Called with each informational response (1xx except 101) at the moment it arrives, on the
-/// connection's task. Put it in the request's extensions. It must not block.
+/// Called with each informational response (1xx except 101) when it arrives, on the connection's
+/// task. Put it in the request's extensions. It must not block.
 #[derive(Clone)]
 pub struct OnInformational(pub Arc<dyn Fn(&ResponseHead) + Send + Sync>);
 
@@ -107,9 +107,8 @@ impl std::fmt::Debug for OnInformational {
     }
 }
 
-/// Called whenever bytes of the request went out, on the connection's task: whoever waits for the
-/// answer can tell a slow upload from a silent server. Put it in the request's extensions. It must
-/// not block.
+/// Called whenever bytes of the request were written, on the connection's task, to distinguish a
+/// slow upload from a silent server. Put it in the request's extensions. It must not block.
 #[derive(Clone)]
 pub struct OnWritten(pub Arc<dyn Fn() + Send + Sync>);
 
@@ -119,16 +118,16 @@ impl std::fmt::Debug for OnWritten {
     }
 }
 
-/// For who measures time for a request of [`Pool::send`]: before a time-out is told, what this
-/// machine has received of the answer is read, also where the runtime has not heard of it yet, as
-/// after the process was stopped. Put it in the request's extensions, and keep a clone.
+/// For callers with a timeout of their own around [`Pool::send`]: before the timeout is reported,
+/// it reads what this machine has received of the response, even if the runtime has not noticed
+/// yet, as after the process was stopped. Put it in the request's extensions, and keep a clone.
 #[derive(Clone, Default)]
 pub struct LastLook(Arc<Mutex<Option<RequestHandle>>>);
 
 impl LastLook {
-    /// Ready when the answer, as far as it is there, has been handed out: it is to be asked for once
-    /// more then, and if there is still none, the time is up. To be called when the time has passed
-    /// and the answer was just asked for in vain, with the same waker.
+    /// Ready when everything received of the response has been delivered: poll the response once
+    /// more then, and if it is still pending, the timeout has expired. Call this when the timeout
+    /// has elapsed and polling the response was pending, with the same waker.
     pub fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
         match &*self.0.lock() {
             Some(handle) => handle.poll_looked(cx.waker()),
@@ -146,17 +145,17 @@ impl std::fmt::Debug for LastLook {
 impl Pool {
     /// Sends one request and resolves with its response head; the body is read from the response.
     ///
-    /// The request line carries the path and query of the URI and `HTTP/1.1`, or `HTTP/1.0` if
-    /// that is the request's version; the version `HTTP/2` makes it fail on a connection that speaks
-    /// HTTP/1. `Host` is taken from the headers, else from the URI's authority, else from the pool's
-    /// origin. A body of known length is sent with `Content-Length`, any other chunked, with its
-    /// trailers. `Expect: 100-continue` in the headers makes the body wait for the server,
-    /// `Connection: close` ends the connection with the response.
+    /// The request line carries the path and query of the URI and `HTTP/1.1`, or `HTTP/1.0` if that
+    /// is the request's version; the version `HTTP/2` makes it fail on a connection that speaks
+    /// HTTP/1. `Host` is taken from the headers, else from the URI's authority, else from the
+    /// pool's origin. A body of known length is sent with `Content-Length`, any other chunked, with
+    /// its trailers. `Expect: 100-continue` in the headers makes the body wait for the server,
+    /// `Connection: close` closes the connection after the response.
     ///
     /// Dropping the future, or the response body before its end, cancels the request.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidRequest`] for what cannot be sent, before any byte is written; every
+    /// [`ErrorKind::InvalidRequest`] for an invalid request, before any byte is written; every
     /// other kind as it happens.
     ///
     /// ```no_run
@@ -186,8 +185,8 @@ impl Pool {
         self.send_parts(&parts, SendBody::Stream(body), None).await
     }
 
-    /// As [`Pool::send`], for callers who know more: a body that is at hand is written with the
-    /// head, without a task that moves it, and `book` names the connection in the response.
+    /// Like [`Pool::send`], for callers who know more: a body in memory is written with the head,
+    /// without a task that moves it, and `book` supplies the connection's details for the response.
     ///
     /// # Errors
     /// As [`Pool::send`].

@@ -1,4 +1,5 @@
-//! `http` request parts to a serialised HTTP/1.1 head, and a raw response head to `http` parts.
+//! Converts `http` request parts to a serialised HTTP/1.1 head, and a raw response head to `http`
+//! parts.
 
 use bytes::{Bytes, BytesMut};
 use dodici_pool::{
@@ -24,8 +25,8 @@ pub(super) fn kind(parts: &Parts, meaning: Meaning) -> RequestKind {
     }
 }
 
-/// The codings that the caller asks for, `chunked` last: whoever passes messages on copies all of
-/// their fields. `None` for none, and on HTTP/1.0, which has none (RFC 9112, section 6.1).
+/// The transfer codings that the caller asks for, `chunked` last: intermediaries copy all fields of
+/// a message. `None` for none, and over HTTP/1.0, which has none (RFC 9112, section 6.1).
 pub(super) fn transfer_codings(
     parts: &Parts,
     options: RequestOptions,
@@ -68,8 +69,8 @@ pub(super) fn transfer_codings(
     Ok(Some(codings))
 }
 
-/// Writes the head. Framing fields are ours: the caller's `Content-Length` must agree with the
-/// body, and gives way to `codings`, so that no request can be read as two.
+/// Writes the head. The engine writes the framing fields: the caller's `Content-Length` must agree
+/// with the body, and is dropped if there are `codings`, so that no request can be read as two.
 pub(super) fn serialize(
     parts: &Parts,
     body: &BodyKind,
@@ -107,7 +108,7 @@ pub(super) fn serialize(
             ));
         }
         http::Version::HTTP_10 => b" HTTP/1.0\r\n",
-        // Over HTTP/2 it is read, not written.
+        // Over HTTP/2 it is parsed, not sent.
         http::Version::HTTP_11 | http::Version::HTTP_2 => b" HTTP/1.1\r\n",
         _ => return Err(invalid("a request's version must be HTTP/1.0, 1.1 or 2")),
     });
@@ -145,7 +146,7 @@ pub(super) fn serialize(
     Ok(head.into())
 }
 
-/// How the names of header fields are written.
+/// Letter case of header names.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Case {
     Lower,
@@ -204,8 +205,8 @@ fn host(head: &mut Vec<u8>, parts: &Parts, origin: &Origin, case: Case) {
     head.extend_from_slice(b"\r\n");
 }
 
-/// The rest of a head whose fields are the caller's, byte for byte. Nothing may be smuggled: names
-/// and values are checked, and framing fields must be those of the body.
+/// The rest of a head with the caller's fields, byte for byte. To prevent smuggling, names and
+/// values are checked, and framing fields must match the body.
 fn raw(
     mut head: Vec<u8>,
     parts: &Parts,
@@ -244,7 +245,7 @@ fn raw(
     Ok(head.into())
 }
 
-/// Framing fields, the body's, which the caller's `Content-Length` must agree with.
+/// The body's framing fields, which the caller's `Content-Length` must agree with.
 fn frame(
     head: &mut Vec<u8>,
     method: &http::Method,
@@ -305,7 +306,7 @@ fn field(head: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue, case: Case)
     head.extend_from_slice(b"\r\n");
 }
 
-/// `host[:port]` of an origin, without the scheme's own port.
+/// `host[:port]` of an origin, without the scheme's default port.
 fn authority_of(origin: &Origin) -> String {
     let text = origin.to_string();
     text.split_once("://")
@@ -328,7 +329,7 @@ pub(super) fn fill_response<B>(
         Version::Http2 => http::Version::HTTP_2,
     };
     response.headers_mut().reserve(head.headers.len());
-    // One block of memory for all values.
+    // One allocation for all values.
     let mut values = BytesMut::with_capacity(head.headers.byte_len());
     for (name, value) in head.headers.iter() {
         let name = HeaderName::from_bytes(name).map_err(|_| refused("illegal header name"))?;

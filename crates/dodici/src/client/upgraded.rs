@@ -1,4 +1,4 @@
-//! The byte stream that an upgrade leaves, as tokio's I/O traits.
+//! The byte stream after an upgrade, as tokio I/O traits.
 
 use std::io;
 use std::pin::Pin;
@@ -10,8 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::incoming::IncomingBody;
 
-/// See [`IncomingBody::into_upgraded`]. Dropping it closes the connection; what was written and not
-/// flushed may be lost then.
+/// See [`IncomingBody::into_upgraded`]. Dropping it closes the connection; written data that was
+/// not flushed may be lost.
 #[derive(Debug)]
 pub struct Upgraded {
     body: IncomingBody,
@@ -30,16 +30,16 @@ impl Upgraded {
         }
     }
 
-    /// Ready when all that was written, and the end, has left.
+    /// Ready when everything written, including the end, has left.
     fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // On another response nobody takes what is written.
+        // On any other response nothing consumes what is written.
         if !self.body.shared().is_upgraded() {
             return Poll::Ready(Ok(()));
         }
         if self.body.handle().poll_written(cx.waker()).is_ready() {
             return Poll::Ready(Ok(()));
         }
-        // Asked until it has nothing to say, so that it wakes at the stream's end.
+        // Polled until pending, so that it wakes at the stream's end.
         while let Poll::Ready(wanted) = self.body.shared().poll_pull(cx.waker()) {
             match wanted {
                 Some(more) => self.allowed += more as usize,

@@ -1,4 +1,4 @@
-//! Moves an `http_body::Body` into a request, no faster than the connection asks for.
+//! Feeds an `http_body::Body` to a request, no faster than the connection asks for.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use super::request_head::write_title_case;
 use super::{RawTrailers, SendBody};
 use crate::origin::RequestHandle;
 
-/// How a body is framed; the body itself if it is not sent with the head. `chunked`: whatever its
-/// length.
+/// How a body is framed; the body itself if it is not sent with the head. `chunked`: regardless of
+/// its length.
 pub(super) fn kind<B: Body>(body: SendBody<B>, chunked: bool) -> (BodyKind, Option<SendBody<B>>) {
     let length = match &body {
         SendBody::Full(bytes) if bytes.is_empty() => return (BodyKind::None, None),
@@ -31,7 +31,7 @@ pub(super) fn kind<B: Body>(body: SendBody<B>, chunked: bool) -> (BodyKind, Opti
 
 /// How the trailers of a body are written.
 pub(super) struct Trailers {
-    /// These, in place of the body's.
+    /// These instead of the body's.
     pub(super) raw: Option<RawTrailers>,
     pub(super) title_case: bool,
 }
@@ -72,7 +72,7 @@ where
                 None => return handle.done(|_| {}),
             }
         }
-        // Asked until it has nothing to say, so that it wakes this task at the response's end.
+        // Polled until pending, so that it wakes this task at the response's end.
         match std::future::poll_fn(|cx| {
             loop {
                 match shared.poll_pull(cx.waker()) {
@@ -109,8 +109,8 @@ where
     }
 }
 
-/// A request that waits for the rest of its body. If that never comes, because its source panicked
-/// or its runtime ends, the request fails.
+/// A request that waits for the rest of its body. Fails the request if that never comes, because
+/// its source panicked or its runtime ended.
 struct Unfinished(Option<RequestHandle>);
 
 impl Unfinished {

@@ -1,4 +1,4 @@
-//! One connection: the framing guard, alone or with hyper driven over it, or the h2 crate.
+//! One connection: the framing guard, alone or with hyper behind it, or the h2 crate.
 //!
 //! - [`framing`]: the strict HTTP/1 reader, a state machine without I/O.
 //! - `link`: the byte stream between socket and hyper, with the guard in it.
@@ -10,7 +10,7 @@
 //! - `rest`: such a connection between two uses.
 //! - `stream`: what is left after an upgrade, a byte stream.
 //!
-//! Knows nothing of pools, queues or other connections.
+//! Must not know pools, queues or other connections.
 
 mod eof;
 pub mod framing;

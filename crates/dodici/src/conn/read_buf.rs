@@ -1,4 +1,4 @@
-//! Reading from a transport straight into hyper's buffer: the only unsafe code of the engine's
+//! Reading from a transport directly into hyper's buffer: the only unsafe code of the engine's
 //! connection layer.
 //!
 //! hyper hands its reader uninitialised memory and asks how much of it was filled. Copying

@@ -1,6 +1,6 @@
-//! The one instant by which all legs of a connection must be done.
+//! The connect timeout: the instant by which all legs must be done.
 //!
-//! Called by the connector for each leg. Knows nothing of what the legs do.
+//! Called by the connector for each leg. Must not know what the legs do.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use tokio::time::Instant;
 
 use crate::clock::before;
 
-/// How long a look-up that has missed the deadline may still say that there is no such name. Half a
-/// second: the tick of the timers that undici measures this time-out with, where a failure that is
-/// told before the next tick goes before the time-out, too.
+/// How long a lookup that has missed the deadline may still report that the name does not exist.
+/// Half a second: the tick of the timers with which undici measures this timeout, where a failure
+/// before the next tick also takes precedence over the timeout.
 const LOOKUP_GRACE: Duration = Duration::from_millis(500);
 
 /// End of the connect timeout.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline {
     timeout: Duration,
-    /// `None` is never: no timeout was set, or it lies beyond what an instant can express.
+    /// `None` means never: no timeout was set, or it is beyond the clock's range.
     at: Option<Instant>,
 }
 
@@ -44,7 +44,7 @@ impl Deadline {
         }
     }
 
-    /// Runs a leg until it is done or the deadline passes; then the leg is dropped.
+    /// Runs a leg until it completes or the deadline passes; then the leg is dropped.
     pub(super) async fn run<F: Future>(self, leg: F) -> Result<F::Output, TimedOut> {
         match self.at {
             Some(at) => before(at, leg).await.map_err(|_| TimedOut),
@@ -52,9 +52,9 @@ impl Deadline {
         }
     }
 
-    /// As [`Deadline::run`] for a look-up, whose failure says more than the time-out that it would
-    /// hide: one that is told within [`LOOKUP_GRACE`] after the deadline counts. A look-up that
-    /// succeeds by then is too late all the same.
+    /// Like [`Deadline::run`], for a lookup, whose failure is more informative than the timeout
+    /// that would hide it: a failure within [`LOOKUP_GRACE`] after the deadline is reported. A
+    /// success by then is still too late.
     pub(super) async fn run_lookup<T, E>(
         self,
         leg: impl Future<Output = Result<T, E>>,
@@ -73,8 +73,8 @@ impl Deadline {
         }
     }
 
-    /// The error of a leg that was cut off, worded as undici words it (`core/util.js`,
-    /// `onConnectTimeout`). `tried` is the list of addresses if there was more than one.
+    /// The error of a leg that timed out, with undici's message (`core/util.js`,
+    /// `onConnectTimeout`). `tried` lists the addresses if there was more than one.
     pub(super) fn error(self, phase: Phase, host: &str, port: u16, tried: &[String]) -> Error {
         timeout_error(self.timeout, phase, host, port, tried)
     }

@@ -1,10 +1,9 @@
-//! Name resolution on threads of our own: never on the caller's thread, never in Node's pool of
-//! four.
+//! Name resolution on our own threads: never on the caller's thread, never in Node's pool of four.
 //!
 //! Called by the connector. At most [`Limits::threads`] threads are started, on demand, and end
-//! after [`Limits::idle`] without work. Look-ups of the same (host, family) that overlap share one
-//! call. Results are not cached: the system's resolver has its own cache and its own rules.
-//! Knows nothing of ports and sockets.
+//! after [`Limits::idle`] without work. Concurrent lookups of the same (host, family) share one
+//! call. Results are not cached: the system's resolver has its own cache and its own rules. Must
+//! not know ports or sockets.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -25,16 +24,16 @@ use super::getaddrinfo;
 pub(super) static SYSTEM: LazyLock<Resolver> =
     LazyLock::new(|| Resolver::new(Limits::default(), getaddrinfo::lookup));
 
-/// Bounds of a [`Resolver`].
+/// Limits of a [`Resolver`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// Most threads at a time. 8: a slow name server holds a thread for up to 30 s, and a process
-    /// rarely talks to more than a few slow zones at once (libuv shares 4 with file work).
+    /// Maximum number of threads. 8: a slow name server occupies a thread for up to 30 s, and a
+    /// process rarely queries more than a few slow zones at once (libuv shares 4 with file I/O).
     pub(super) threads: usize,
-    /// Most look-ups that wait for a thread. Beyond it a look-up fails with `EAI_AGAIN`, which
-    /// callers treat as temporary. 4096 names take about 1 MiB.
+    /// Maximum number of lookups waiting for a thread. Beyond it a lookup fails with `EAI_AGAIN`,
+    /// which callers treat as temporary. 4096 names take about 1 MiB.
     pub(super) pending: usize,
-    /// Rest time after which a thread ends.
+    /// Idle time after which a thread ends.
     pub(super) idle: Duration,
 }
 
@@ -67,9 +66,9 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// Look-ups that wait for a thread, oldest first. Each is also in `flights`.
+    /// Lookups waiting for a thread, oldest first. Each is also in `flights`.
     queue: VecDeque<Key>,
-    /// Look-ups that wait or run. Dropping a sender wakes its waiters with an error.
+    /// Lookups that wait or run. Dropping a sender wakes its waiters with an error.
     flights: HashMap<Key, watch::Sender<Option<Answer>>>,
     threads: usize,
     idle: usize,
@@ -91,10 +90,10 @@ impl Resolver {
     }
 
     /// Addresses of `host`, at least one, in the system's order, with port 0. A literal address is
-    /// returned as it is, whatever `family` says, as in Node.
+    /// returned unchanged, whatever `family` says, as in Node.
     ///
-    /// Cancelling the future forgets this waiter only: the look-up goes on for the others, and is
-    /// skipped if it has no waiter left when its turn comes.
+    /// Cancelling the future removes only this waiter: the lookup continues for the others, and is
+    /// skipped if none are left when its turn comes.
     pub(super) async fn resolve(
         &self,
         host: &str,
@@ -124,7 +123,7 @@ impl Resolver {
 }
 
 impl Shared {
-    /// Joins the look-up of `key`, or starts it.
+    /// Joins the lookup of `key`, or starts it.
     fn join(this: &Arc<Self>, key: Key) -> Result<watch::Receiver<Option<Answer>>, LookupError> {
         let mut state = this.state.lock();
         if let Some(flight) = state.flights.get(&key) {
@@ -136,7 +135,7 @@ impl Shared {
         let (sender, receiver) = watch::channel(None);
         state.flights.insert(key.clone(), sender);
         state.queue.push_back(key);
-        // `idle` counts a thread until it wakes, so that two look-ups in a row do not both rely
+        // `idle` counts a thread until it wakes, so that two lookups in a row do not both rely
         // on the same one.
         if state.idle < state.queue.len() && state.threads < this.limits.threads {
             state.threads += 1;
@@ -147,7 +146,7 @@ impl Shared {
             if started.is_err() {
                 state.threads -= 1;
                 if state.threads == 0 {
-                    // Nobody would ever serve the queue: every waiter gets its answer now.
+                    // Nothing would ever serve the queue: every waiter gets an error now.
                     state.queue.clear();
                     state.flights.clear();
                 }
@@ -158,7 +157,7 @@ impl Shared {
         Ok(receiver)
     }
 
-    /// A resolver thread's life.
+    /// The body of a resolver thread.
     fn serve(&self) {
         while let Some(key) = self.next() {
             let result = catch_unwind(AssertUnwindSafe(|| (self.lookup)(&key.0, key.1)));
@@ -168,8 +167,8 @@ impl Shared {
                 Ok(Err(failure)) => Err(failure),
                 Err(_panic) => Err(LookupError::FAIL),
             };
-            // Race: a waiter that joins before this removal shares the answer; one that comes
-            // after it starts a look-up of its own.
+            // Race: a waiter that joins before this removal shares the result; one that comes
+            // after it starts another lookup.
             let flight = self.state.lock().flights.remove(&key);
             if let Some(flight) = flight {
                 flight.send_replace(Some(answer));
@@ -177,7 +176,7 @@ impl Shared {
         }
     }
 
-    /// The next look-up that somebody waits for; `None` ends the thread.
+    /// The next lookup with a waiter; `None` ends the thread.
     fn next(&self) -> Option<Key> {
         let mut state = self.state.lock();
         loop {
@@ -210,7 +209,7 @@ impl std::fmt::Debug for Shared {
     }
 }
 
-/// Why a look-up failed, in libuv's terms (`uv_getaddrinfo`, `uv/errno.h`).
+/// Why a lookup failed, in libuv's terms (`uv_getaddrinfo`, `uv/errno.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LookupError {
     code: &'static str,
@@ -218,7 +217,7 @@ pub(super) struct LookupError {
 }
 
 impl LookupError {
-    /// The name does not exist. Node spells `EAI_NONAME` and `EAI_NODATA` this way.
+    /// The name does not exist. Node reports `EAI_NONAME` and `EAI_NODATA` as this.
     pub(super) const NOT_FOUND: Self = Self::named("ENOTFOUND", -3008);
     const AGAIN: Self = Self::named("EAI_AGAIN", -3001);
     const FAIL: Self = Self::named("EAI_FAIL", -3004);

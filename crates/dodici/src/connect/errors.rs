@@ -1,8 +1,7 @@
-//! Failures of the operating system in Node's terms: code, negative errno, syscall, message.
+//! Operating system errors in Node's terms: code, negative errno, syscall, message.
 //!
-//! Called by every leg of connecting, and by whoever reads or writes a [`Transport`] and has to
-//! report what the socket said. Knows nothing of TLS alerts and certificates: those codes live in
-//! `tls/node_codes.rs`.
+//! Called by every leg of connecting, and by readers and writers of a [`Transport`] to report
+//! socket errors. Must not know TLS alerts or certificates: their codes are in `tls/node_codes.rs`.
 //!
 //! [`Transport`]: super::Transport
 
@@ -14,8 +13,8 @@ use dodici_pool::{Error, ErrorKind, Phase, Replay, SystemDetail};
 
 use super::tls::node_codes;
 
-/// Describes a failed `read` or `write` on an established [`Transport`](super::Transport) as Node
-/// does: `read ECONNRESET`, or the TLS alert that the peer sent.
+/// Describes a failed `read` or `write` on an established [`Transport`](super::Transport) like
+/// Node: `read ECONNRESET`, or the TLS alert that the peer sent.
 ///
 /// Returns the message and the detail; the caller adds kind, phase and replay.
 pub(crate) fn describe_io_error(
@@ -37,7 +36,7 @@ pub(crate) fn describe_io_error(
     )
 }
 
-/// `connect ECONNREFUSED 127.0.0.1:80`, or the same for `bind`, where Node names no port.
+/// `connect ECONNREFUSED 127.0.0.1:80`, or the same for `bind`, for which Node states no port.
 pub(super) fn socket_error(error: io::Error, syscall: &'static str, tried: SocketAddr) -> Error {
     let port = (tried.port() != 0).then_some(tried.port());
     let address = tried.ip().to_string();
@@ -107,8 +106,8 @@ fn errno_name(errno: i32) -> &'static str {
     }
 }
 
-/// For errors without an errno (made by the standard library or by tokio) and for Windows, where
-/// libuv numbers errors itself (`uv/errno.h`).
+/// For errors without an errno (from the standard library or tokio) and for Windows, where libuv
+/// has its own error numbers (`uv/errno.h`).
 fn kind_code(kind: io::ErrorKind) -> (&'static str, i32) {
     #[cfg(unix)]
     macro_rules! code {

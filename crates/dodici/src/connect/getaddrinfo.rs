@@ -1,7 +1,7 @@
-//! The system's resolver, with its error numbers kept: the one file of this module with unsafe
+//! The system's resolver, preserving its error numbers: the only file of this module with unsafe
 //! code.
 //!
-//! Called on resolver threads only (`dns.rs`), because it blocks. Knows nothing of queues.
+//! Called on resolver threads only (`dns.rs`), because it blocks. Must not know queues.
 #![cfg_attr(
     unix,
     expect(
@@ -90,7 +90,7 @@ unsafe fn socket_addr(node: &libc::addrinfo) -> Option<SocketAddr> {
 
 /// Addresses of `host` in the system's order, with port 0. Blocks.
 ///
-/// The standard library reports no error number here, so every failure reads as ENOTFOUND.
+/// The standard library reports no error number here, so every failure is reported as ENOTFOUND.
 #[cfg(not(unix))]
 pub(super) fn lookup(host: &str, family: Family) -> Result<Vec<SocketAddr>, LookupError> {
     use std::net::ToSocketAddrs;

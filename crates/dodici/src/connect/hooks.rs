@@ -1,7 +1,7 @@
-//! What a caller may put into the making of connections: names, TLS, the socket, the whole of it.
+//! Callbacks that take part in connecting: name resolution, TLS, the socket, or all of it.
 //!
-//! Filled in by a face (the reqwest face has connector layers, resolvers and TLS settings of its
-//! own), used by the connector and by a connection's task. A pool without hooks pays nothing.
+//! Set by front ends (dodici-reqwest has connector layers, resolvers and TLS settings), used by the
+//! connector and by a connection's task. A pool without hooks pays nothing.
 
 use std::any::Any;
 use std::fmt;
@@ -16,10 +16,10 @@ use socket2::SockRef;
 use super::Transport;
 use super::tls::roots::DefaultRoots;
 
-/// Code of the caller's that takes part in making a pool's connections. See
+/// The caller's code that takes part in opening a pool's connections. See
 /// [`Engine::open_pool_with`](crate::Engine::open_pool_with).
 ///
-/// Hooks are no part of a pool's configuration: two pools with equal configuration and different
+/// Hooks are not part of a pool's configuration: two pools with equal configuration but different
 /// hooks must not share anything, and never do.
 #[derive(Clone, Default)]
 pub struct ConnectHooks {
@@ -28,11 +28,11 @@ pub struct ConnectHooks {
     /// Used for `https` origins instead of what
     /// [`TlsConfig`](dodici_pool::TlsConfig) describes; its server name still counts.
     pub tls: Option<Arc<rustls::ClientConfig>>,
-    /// Whom [`RootSource::Default`](dodici_pool::RootSource::Default) trusts.
+    /// The roots that [`RootSource::Default`](dodici_pool::RootSource::Default) trusts.
     pub roots: DefaultRoots,
     /// Sets options on a TCP socket before it connects. Its error fails the attempt.
     pub socket: Option<Arc<dyn SocketHook>>,
-    /// Wraps the making of a connection, all legs together.
+    /// Wraps connecting, all legs together.
     pub around: Option<Arc<dyn AroundHook>>,
 }
 
@@ -49,7 +49,7 @@ impl fmt::Debug for ConnectHooks {
 }
 
 impl ConnectHooks {
-    /// Whether connections come out the same with these and with `other`.
+    /// Whether these open the same connections as `other`.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         same(self.resolve.as_ref(), other.resolve.as_ref())
             && same(self.tls.as_ref(), other.tls.as_ref())
@@ -67,7 +67,7 @@ fn same<T: ?Sized>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
     }
 }
 
-/// A future that a hook returns.
+/// A future returned by a hook.
 pub type HookFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// See [`ConnectHooks::resolve`].
@@ -80,7 +80,7 @@ pub trait ResolveHook: Send + Sync {
 
 /// See [`ConnectHooks::socket`].
 pub trait SocketHook: Send + Sync {
-    /// Called once for each attempt, before the socket connects.
+    /// Called once per attempt, before the socket connects.
     ///
     /// # Errors
     /// Those of the system.
@@ -89,14 +89,14 @@ pub trait SocketHook: Send + Sync {
 
 /// See [`ConnectHooks::around`].
 pub trait AroundHook: Send + Sync {
-    /// Returns what is run instead of `connect`; it may run it later, drop it, or fail.
+    /// Returns what is run instead of `connect`; it may run `connect` later, drop it, or fail.
     fn around(
         &self,
         connect: HookFuture<Result<Connected, Error>>,
     ) -> HookFuture<Result<Connected, Error>>;
 }
 
-/// A connection that was just made, on its way from the connector to the pool.
+/// A newly opened connection, on its way from the connector to the pool.
 pub struct Connected {
     pub(crate) transport: Transport,
     pub(crate) info: ConnectInfo,
@@ -110,7 +110,7 @@ impl Connected {
         self
     }
 
-    /// How it was made.
+    /// Its details.
     pub fn info(&self) -> &ConnectInfo {
         &self.info
     }

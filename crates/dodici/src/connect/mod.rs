@@ -1,12 +1,12 @@
-//! Making connections: name resolution, TCP or unix socket, proxy, TLS.
+//! Connecting: name resolution, TCP or Unix socket, proxy, TLS.
 //!
-//! - [`Connector`]: the legs in a row, for one pool key.
-//! - [`Transport`]: the byte stream that comes out, and [`Transport::probe`] for the checkout.
+//! - [`Connector`]: the legs in sequence, for one pool key.
+//! - [`Transport`]: the resulting byte stream, and [`Transport::probe`] for the checkout.
 //! - `dns`, `getaddrinfo`: resolver threads. `tcp`: racing addresses. `unix_socket`.
-//! - `proxy`: the way through one: TLS to it, `CONNECT` or SOCKS.
-//! - `tls`: trust, identity, verification, sessions, Node's error codes.
-//! - `hooks`: what a caller may put in.
-//! - `errors`: the system's failures in Node's terms. `deadline`: the connect timeout.
+//! - `proxy`: TLS to a proxy, `CONNECT` or SOCKS.
+//! - `tls`: trust, client certificates, verification, sessions, Node's error codes.
+//! - `hooks`: the caller's callbacks.
+//! - `errors`: system errors in Node's terms. `deadline`: the connect timeout.
 //!
 //! Called by the origin. Must not know pools, requests or HTTP.
 
@@ -49,15 +49,15 @@ pub use self::tls::roots::{DefaultRoots, Roots};
 pub use self::tls::strict::StrictVerifier;
 pub(crate) use self::transport::{Probe, Transport};
 
-/// Makes connections for one pool key.
+/// Opens connections for one pool key.
 ///
-/// Certificates and keys are parsed once, and TLS sessions are kept here, so that nothing of one
+/// Certificates and keys are parsed once, and TLS sessions are cached here, so that nothing of one
 /// pool key ever reaches another.
 #[derive(Debug)]
 pub(crate) struct Connector {
     origin: Origin,
     config: ConnectConfig,
-    /// `None` for the direct way.
+    /// `None` for a direct connection.
     proxy: Option<ProxyLeg>,
     /// `None` for plain text.
     tls: Option<TlsLeg>,
@@ -81,7 +81,7 @@ impl Connector {
         Self::with_hooks(origin, config, ConnectHooks::default())
     }
 
-    /// As [`Connector::new`], with code of the caller's.
+    /// Like [`Connector::new`], with the caller's hooks.
     ///
     /// # Errors
     /// As [`Connector::new`].
@@ -117,18 +117,18 @@ impl Connector {
         })
     }
 
-    /// Whether one made of these would make the same connections.
+    /// Whether a connector with these would open the same connections.
     pub(crate) fn is_made_of(&self, config: &ConnectConfig, hooks: &ConnectHooks) -> bool {
         self.config == *config && self.hooks.is_same(hooks)
     }
 
-    /// Makes one connection; all legs together take at most the configured timeout.
+    /// Opens a connection; all legs together take at most the configured timeout.
     ///
-    /// Dropping the future closes whatever is open. A name look-up that others wait for goes on.
+    /// Dropping the future closes whatever is open. A DNS lookup that others wait for continues.
     ///
     /// # Errors
     /// `Resolve`, `Connect`, `Tls` or `ConnectTimeout`, each with Node's code and fields, and with
-    /// the phase of the leg that failed. Every one says that nothing was sent.
+    /// the phase of the leg that failed. All of them say that nothing was sent.
     pub(crate) async fn connect(&self) -> Result<(Transport, ConnectInfo), Error> {
         let started = Instant::now();
         let deadline = Deadline::after(started, self.config.timeout);
@@ -138,7 +138,7 @@ impl Connector {
         let (socket, proxy) = match &self.proxy {
             None => (opened.socket, None),
             Some(leg) => {
-                // Boxed, so that the direct way does not carry its size.
+                // Boxed, so that direct connections do not carry its size.
                 let way = Box::pin(leg.open(opened.socket, reach, deadline));
                 let (socket, info) = way.await?;
                 (socket, Some(Box::new(info)))
@@ -191,7 +191,7 @@ impl Connector {
             });
         }
         let (host, port) = self.first_hop();
-        // A literal address takes no look-up.
+        // A literal address needs no lookup.
         let literal = host.parse::<std::net::IpAddr>().is_ok();
         let lookup = async {
             if !literal
@@ -226,7 +226,7 @@ impl Connector {
         })
     }
 
-    /// The TCP leg, also entered by tests that bring addresses of their own.
+    /// The TCP leg, also used by tests with their own addresses.
     async fn dial(
         &self,
         addresses: &[SocketAddr],
@@ -254,7 +254,7 @@ impl Connector {
         self.config.proxy.as_deref()
     }
 
-    /// Where the socket is connected to: the proxy, or else the origin.
+    /// What the socket connects to: the proxy, or else the origin.
     fn first_hop(&self) -> (&str, u16) {
         match self.proxy_config() {
             Some(proxy) => (&proxy.host, proxy.port),

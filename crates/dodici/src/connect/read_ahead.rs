@@ -1,8 +1,8 @@
-//! A socket under TLS, read in large bites.
+//! Buffered reads of a socket under TLS.
 //!
-//! Used by the TLS leg. rustls asks for 4 KiB, and four times so for the first record of a
-//! response: nine system calls for a body of 64 KiB, where one brings all that is there. What a
-//! bite has brought is served from memory.
+//! Used by the TLS leg. rustls reads 4 KiB at a time, and four times that for the first record of a
+//! response: nine system calls for a body of 64 KiB, where one large read gets everything
+//! available. The rest is served from memory.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -15,21 +15,21 @@ use tokio_util::io::poll_read_buf;
 use super::socket::Socket;
 use crate::spare::{self, Spares};
 
-/// Bytes of a bite. 64 KiB: what the kernel holds when a reader is woken is rarely more, and it
-/// still fits into a processor's nearest caches but one.
+/// Size of a read. 64 KiB: the kernel rarely holds more when a reader is woken, and it still fits
+/// into a CPU's second-level cache.
 const BITE: usize = 64 * 1024;
 
 thread_local! {
     static SPARE: Spares = const { Spares::of(BITE) };
 }
 
-/// A socket with what was read ahead of it.
+/// A socket with its read-ahead buffer.
 #[derive(Debug)]
 pub(super) struct ReadAhead {
     socket: Socket,
-    /// Without memory while it is empty.
+    /// Not allocated while it is empty.
     ahead: BytesMut,
-    /// The first byte that was ever read.
+    /// The first byte ever read.
     first: Option<u8>,
 }
 
@@ -46,12 +46,12 @@ impl ReadAhead {
         &self.socket
     }
 
-    /// The first byte that was ever read: of TLS, the kind of the first record.
+    /// The first byte ever read: under TLS, the type of the first record.
     pub(super) fn first(&self) -> Option<u8> {
         self.first
     }
 
-    /// What was read ahead, or else what the kernel holds; see [`Socket::read_now`].
+    /// The buffered bytes, or else what the kernel holds; see [`Socket::read_now`].
     pub(super) fn read_now(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.ahead.is_empty() {
             return self.socket.read_now(buffer);
@@ -62,7 +62,7 @@ impl ReadAhead {
         Ok(count)
     }
 
-    /// Memory that it holds.
+    /// Its memory use.
     #[cfg(test)]
     pub(super) fn room(&self) -> usize {
         self.ahead.capacity()
@@ -74,7 +74,7 @@ impl ReadAhead {
         }
     }
 
-    /// Fills the empty buffer. What stays in it is not empty, but for the end of the stream.
+    /// Fills the empty buffer. It is not empty afterwards, except at the end of the stream.
     fn poll_bite(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.ahead = spare::take(&SPARE);
         let read = poll_read_buf(Pin::new(&mut self.socket), cx, &mut self.ahead);

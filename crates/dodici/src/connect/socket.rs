@@ -1,9 +1,9 @@
-//! What lies under a transport: the OS socket, TCP or unix, or TLS to a proxy over one.
+//! What is below a transport: the OS socket, TCP or Unix, or TLS to a proxy over one.
 //!
-//! Used by the transport, directly or under TLS. Adds two calls that tokio does not have: a look
-//! and a read at what the kernel holds right now, past tokio's readiness state, which only learns
-//! of new bytes when the event loop polls. Reads and writes make such a call themselves while a
-//! deadline is judged, see [`crate::clock`].
+//! Used by the transport, directly or under TLS. Adds two calls that tokio does not have: peeking
+//! at and reading what the kernel holds right now, bypassing tokio's readiness state, which only
+//! learns about new bytes when the event loop polls. Reads and writes make such a call themselves
+//! while a deadline is checked, see [`crate::clock`].
 
 use std::io::{self, IoSlice, Read};
 use std::mem::MaybeUninit;
@@ -22,8 +22,8 @@ use super::read_ahead::ReadAhead;
 use super::tls::session;
 use crate::clock::or_look;
 
-/// What keeps a write to a connection that is gone from raising SIGPIPE, where that is asked for with
-/// each call; elsewhere it is an option of the socket, or there is no such signal.
+/// What keeps a write to a connection that is gone from raising SIGPIPE, where that is asked for
+/// with each call; elsewhere it is an option of the socket, or there is no such signal.
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
 const NO_SIGNAL: i32 = libc::MSG_NOSIGNAL;
 #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
@@ -54,16 +54,16 @@ impl Socket {
     }
 
     /// Whether the kernel holds bytes (`Ok(true)`) or the end (`Ok(false)`); `WouldBlock` if
-    /// neither. Takes nothing. Not for a tunnel, whose bytes in the kernel mean nothing yet.
+    /// neither. Consumes nothing. Not for a tunnel, whose bytes in the kernel mean nothing yet.
     pub(super) fn peek_now(&self) -> io::Result<bool> {
         let mut byte = [MaybeUninit::uninit()];
         retry(|| self.raw().peek(&mut byte)).map(|count| count > 0)
     }
 
-    /// Takes what the kernel holds, as `read(2)`.
+    /// Reads what the kernel holds, like `read(2)`.
     ///
-    /// tokio may go on believing that the socket is readable: its next read then meets
-    /// `WouldBlock` and waits as usual, so no wake-up is lost.
+    /// tokio may still believe that the socket is readable: its next read then gets `WouldBlock`
+    /// and waits as usual, so no wake-up is lost.
     pub(super) fn read_now(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if let Self::Tunnel(stream) = self {
             return session::read_now(stream, buffer);
@@ -101,7 +101,7 @@ fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     }
 }
 
-/// Calls the same method on whichever socket there is.
+/// Calls the same method on the socket, whichever it is.
 macro_rules! on_socket {
     ($self:expr, $stream:ident => $call:expr) => {
         match $self {

@@ -1,7 +1,7 @@
-//! The TCP leg: from a list of addresses to one connected socket, raced as RFC 8305 describes.
+//! The TCP leg: from a list of addresses to one connected socket, racing them as in RFC 8305.
 //!
-//! Called by the connector. Knows nothing of names, TLS and deadlines: dropping the future closes
-//! every attempt that is still open.
+//! Called by the connector. Must not know names, TLS or deadlines: dropping the future closes every
+//! attempt that is still open.
 
 use std::future::poll_fn;
 use std::io;
@@ -20,7 +20,7 @@ use super::errors::socket_error;
 use super::hooks::SocketHook;
 use crate::clock::{before, or_look};
 
-/// One TCP leg. `run` is called once; after a timeout `tried` still says what was tried.
+/// One TCP leg. `run` is called once; after a timeout, `tried` still returns what was tried.
 pub(super) struct Dialer<'a> {
     config: &'a ConnectConfig,
     hook: Option<&'a dyn SocketHook>,
@@ -31,7 +31,7 @@ pub(super) struct Dialer<'a> {
 type Attempt<'a> = Pin<Box<dyn Future<Output = (usize, Result<TcpStream, Error>)> + Send + 'a>>;
 
 impl<'a> Dialer<'a> {
-    /// `addresses` is not empty. Their ports are used as they are.
+    /// `addresses` must not be empty. Their ports are used unchanged.
     pub(super) fn new(config: &'a ConnectConfig, addresses: &[SocketAddr]) -> Self {
         Self {
             config,
@@ -41,14 +41,14 @@ impl<'a> Dialer<'a> {
         }
     }
 
-    /// Prepares each socket with the caller's code.
+    /// Prepares each socket with the caller's hook.
     pub(super) fn hooked(mut self, hook: Option<&'a dyn SocketHook>) -> Self {
         self.hook = hook;
         self
     }
 
-    /// Connects. On failure: the one error, or for several addresses an error with all attempts
-    /// in the order in which they were started.
+    /// Connects. On failure: the error, or for several addresses an error with all attempts in the
+    /// order in which they were started.
     pub(super) async fn run(&mut self, host: &str, port: u16) -> Result<TcpStream, Error> {
         if let [only] = self.candidates[..] {
             self.started = 1;
@@ -92,7 +92,7 @@ impl<'a> Dialer<'a> {
         &self.candidates
     }
 
-    /// Addresses tried so far, `address:port`, if this leg had more than one to try.
+    /// Addresses tried so far, `address:port`, if this leg had more than one.
     pub(super) fn tried(&self) -> Vec<String> {
         if self.candidates.len() < 2 {
             return Vec::new();
@@ -103,8 +103,8 @@ impl<'a> Dialer<'a> {
             .collect()
     }
 
-    /// Node's `AggregateError`: the code of the first attempt, all attempts within. If one of them
-    /// timed out in the system, undici reports a connect timeout (`core/connect.js`).
+    /// Node's `AggregateError`: the code of the first attempt, with all attempts inside. If one of
+    /// them timed out in the system, undici reports a connect timeout (`core/connect.js`).
     fn aggregate(&self, attempts: Vec<Error>, host: &str, port: u16) -> Error {
         let timed_out = |error: &Error| error.system().is_some_and(|s| s.code == "ETIMEDOUT");
         if attempts.iter().any(timed_out) {
@@ -141,9 +141,9 @@ fn poll_attempts(
     Poll::Pending
 }
 
-/// Candidates in the order in which they are tried: families take turns, beginning with that of
-/// the first address (RFC 8305, section 4). Addresses that `localAddress` can never reach are
-/// left out unless there are no others; then the system's own error tells the story.
+/// Candidates in the order they are tried: families alternate, beginning with that of the first
+/// address (RFC 8305, section 4). Addresses that `localAddress` can never reach are skipped unless
+/// there are no others, in which case the system's error is reported.
 fn order(addresses: &[SocketAddr], config: &ConnectConfig) -> Vec<SocketAddr> {
     let mut usable = addresses.to_vec();
     if config.family != Family::Any && usable.len() > 1 {
@@ -196,12 +196,12 @@ async fn dial(
             .map_err(|error| socket_error(error, "bind", local))?;
     }
     let stream = connect(socket, address).await.map_err(connect_error)?;
-    // A peer that has reset the connection already makes these fail; the first read will say so.
+    // If the peer has already reset the connection, these fail; the first read will report it.
     let _ = tune(&stream, config);
     Ok(stream)
 }
 
-/// As tokio's own, but for a look at the socket itself when a deadline has passed.
+/// Like tokio's, except that it checks the socket itself when a deadline has passed.
 async fn connect(socket: Socket, address: SocketAddr) -> io::Result<TcpStream> {
     match socket.connect(&address.into()) {
         Err(error) if !is_under_way(&error) => return Err(error),
@@ -239,7 +239,7 @@ fn tune(stream: &TcpStream, config: &ConnectConfig) -> io::Result<()> {
         stream.set_nodelay(true)?;
     }
     if let Some(idle) = config.keep_alive_probe {
-        // libuv's numbers (uv__tcp_keepalive): one probe a second, dead after ten unanswered.
+        // libuv's values (uv__tcp_keepalive): one probe per second, dead after ten unanswered.
         let probes = TcpKeepalive::new()
             .with_time(idle)
             .with_interval(Duration::from_secs(1))

@@ -1,7 +1,6 @@
-//! A connected byte stream: TCP or unix, plain or under TLS.
+//! A connected byte stream: TCP or Unix, plain or TLS.
 //!
-//! Made by the connector, owned by a connection, probed by the checkout of a connection at rest.
-//! Knows nothing of HTTP.
+//! Created by the connector, owned by a connection, probed on checkout. Must not know HTTP.
 
 use std::any::Any;
 use std::io::{self, IoSlice};
@@ -25,7 +24,7 @@ pub(crate) struct Transport {
     stream: Stream,
     local: Option<SocketAddr>,
     peer: Option<SocketAddr>,
-    /// The caller's, dropped with the socket.
+    /// The caller's value, dropped with the socket.
     held: Option<Box<dyn Any + Send + Sync>>,
 }
 
@@ -36,20 +35,20 @@ enum Stream {
     Tls(Box<TlsStream<ReadAhead>>),
 }
 
-/// What [`Transport::probe`] saw.
+/// The result of [`Transport::probe`].
 #[derive(Debug)]
 pub(crate) enum Probe {
-    /// Nothing for the application: the connection may be used.
+    /// No application data: the connection may be used.
     Clean,
-    /// Bytes that nobody asked for.
+    /// Unsolicited bytes.
     Data,
-    /// The peer has ended the stream; with an error if it was not an orderly end.
+    /// The peer has closed the stream; with an error unless it was a clean close.
     Closed(Option<io::Error>),
 }
 
 impl Transport {
-    /// Without TLS to the origin. TLS to a proxy is the stream's own, so that reads and the probe
-    /// take the short way through one layer.
+    /// Without TLS to the origin. TLS to a proxy is part of the stream, so that reads and the probe
+    /// pass through only one layer.
     pub(super) fn plain(socket: Socket) -> Self {
         let socket = match socket {
             Socket::Tunnel(stream) => return Self::tls(stream),
@@ -75,12 +74,13 @@ impl Transport {
         }
     }
 
-    /// What has reached this machine since the last read, without waiting for the event loop.
+    /// Checks what has reached this machine since the last read, without waiting for the event
+    /// loop.
     ///
-    /// Costs one system call. Without TLS nothing is taken from the socket. Under TLS what
-    /// the kernel holds is decrypted: tickets and key updates are the protocol's own affair and
-    /// leave the stream clean, application data stays readable. `cx` is woken when an answer that
-    /// TLS owes the peer can be written.
+    /// Costs one system call. Without TLS, nothing is consumed from the socket. Under TLS, what the
+    /// kernel holds is decrypted: tickets and key updates are internal to TLS and leave the stream
+    /// clean, application data stays readable. `cx` is woken when a response that TLS owes the peer
+    /// can be written.
     pub(crate) fn probe(&mut self, cx: &mut Context<'_>) -> Probe {
         match &mut self.stream {
             Stream::Plain(socket) => match socket.peek_now() {
@@ -93,23 +93,23 @@ impl Transport {
         }
     }
 
-    /// Keeps a value of the caller's as long as the socket.
+    /// Keeps the caller's value as long as the socket.
     pub(super) fn hold(&mut self, value: Box<dyn Any + Send + Sync>) {
         self.held = Some(value);
     }
 
-    /// Local address; `None` for a unix socket.
+    /// Local address; `None` for a Unix socket.
     pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
         self.local
     }
 
-    /// Remote address; `None` for a unix socket.
+    /// Remote address; `None` for a Unix socket.
     pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
         self.peer
     }
 }
 
-/// Calls the same method on whichever stream there is.
+/// Calls the same method on the stream, whichever it is.
 macro_rules! on_stream {
     ($self:expr, $stream:ident => $call:expr) => {
         match $self {

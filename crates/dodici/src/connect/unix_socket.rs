@@ -1,6 +1,6 @@
-//! The leg to a unix socket.
+//! Connecting to a Unix socket.
 //!
-//! Called by the connector instead of name resolution and TCP. Knows nothing of TLS.
+//! Called by the connector instead of name resolution and TCP. Must not know TLS.
 
 use std::path::Path;
 

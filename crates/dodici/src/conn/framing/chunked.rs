@@ -1,7 +1,7 @@
-//! Reads the chunked transfer coding (RFC 9112, section 7.1) and its trailer section.
+//! Decodes the chunked transfer coding (RFC 9112, section 7.1) and its trailer section.
 //!
-//! Called by the guard while a chunked body is under way. Looks at chunk lines only; chunk data
-//! is reported as ranges of the input and never touched.
+//! Called by the guard during a chunked body. Examines only chunk lines; chunk data is reported as
+//! ranges of the input and never touched.
 
 use std::ops::Range;
 
@@ -17,11 +17,11 @@ use super::line::{Line, LineBuffer};
 use super::reject::Reject;
 use super::rules::MAX_LENGTH;
 
-/// Hex digits of a chunk size, leading zeros included: what a 64-bit size needs.
+/// Hex digits of a chunk size, including leading zeros: enough for a 64-bit size.
 const MAX_SIZE_DIGITS: u8 = 16;
 
-/// Fields that frame, route or control the connection and so come too late in a trailer section
-/// (RFC 9110, section 6.5.1), apart from the two that have error codes of their own.
+/// Fields that affect framing, routing or the connection, and so come too late in a trailer section
+/// (RFC 9110, section 6.5.1), except the two that have their own error codes.
 const FORBIDDEN_TRAILERS: [&[u8]; 6] = [
     b"host",
     b"te",
@@ -31,7 +31,7 @@ const FORBIDDEN_TRAILERS: [&[u8]; 6] = [
     b"upgrade",
 ];
 
-/// The reader; serves all chunked bodies of one connection and reuses its memory.
+/// The decoder; serves all chunked bodies of one connection and reuses its memory.
 ///
 /// ```text
 /// Size ─CR─▶ SizeLf ─▶ Data ─▶ DataCr ─▶ DataLf ─▶ Size
@@ -43,9 +43,9 @@ pub(super) struct ChunkedReader {
     at: At,
     /// [`Leniency::doubtful_framing`](dodici_pool::Leniency::doubtful_framing).
     lenient: bool,
-    /// Some of it was forgiven: nothing may follow on the connection.
+    /// Something was forgiven: nothing may follow on the connection.
     forgiven: bool,
-    /// Size of the chunk at hand while its line is read, then what is left of its data.
+    /// Size of the current chunk while its line is read, then what remains of its data.
     size: u64,
     digits: u8,
     extension_bytes: usize,
@@ -57,20 +57,20 @@ pub(super) struct ChunkedReader {
 enum At {
     #[default]
     Size,
-    /// Behind `;`.
+    /// After `;`.
     ExtNameStart,
     ExtName,
-    /// Behind `=`.
+    /// After `=`.
     ExtValueStart,
     ExtToken,
     ExtQuoted,
-    /// Behind `\` in a quoted string.
+    /// After `\` in a quoted string.
     ExtQuotedPair,
-    /// Behind the closing quote.
+    /// After the closing quote.
     ExtQuotedEnd,
-    /// In white space behind a size that was forgiven.
+    /// In forgiven whitespace after a size.
     SizeSpace,
-    /// In an extension that was forgiven.
+    /// In a forgiven extension.
     ExtForgiven,
     SizeLf,
     Data,
@@ -79,16 +79,16 @@ enum At {
     Trailers,
 }
 
-/// What a call of [`ChunkedReader::read`] found.
+/// The result of [`ChunkedReader::read`].
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// Nothing to report; the input is used up.
+    /// Nothing to report; the input is consumed.
     Nothing,
     /// Body bytes, at this range of the input.
     Data(Range<usize>),
     /// The last chunk's line ended: the trailer section follows.
     LastChunk,
-    /// The empty line behind the trailers.
+    /// The empty line after the trailers.
     End,
 }
 
@@ -98,12 +98,12 @@ impl ChunkedReader {
         self.lenient = true;
     }
 
-    /// Whether something in the body at hand was forgiven.
+    /// Whether something in the current body was forgiven.
     pub(super) fn forgave(&self) -> bool {
         self.forgiven
     }
 
-    /// Starts a body and forgets the one before; keeps the memory.
+    /// Starts a body and discards the previous one; keeps the memory.
     pub(super) fn start(&mut self) {
         self.forgiven = false;
         self.at = At::Size;
@@ -117,18 +117,18 @@ impl ChunkedReader {
         std::mem::take(&mut self.trailers)
     }
 
-    /// Forgets the trailers of the message before.
+    /// Discards the trailers of the previous message.
     pub(super) fn clear_trailers(&mut self) {
         self.trailers.clear();
         self.lines.start();
     }
 
-    /// Trailers of the last body that ended.
+    /// Trailers of the last complete body.
     pub(super) fn trailers(&self) -> &HeaderBlock {
         &self.trailers
     }
 
-    /// Reads on. Returns how many bytes of `input` were taken and what they were.
+    /// Continues. Returns how many bytes of `input` were consumed and what they were.
     pub(super) fn read(&mut self, input: &[u8], limits: &Limits) -> Result<(usize, Found), Reject> {
         let mut at = 0;
         while at < input.len() {
@@ -159,7 +159,7 @@ impl ChunkedReader {
         Ok((at, Found::Nothing))
     }
 
-    /// One byte of framing around the data.
+    /// Processes one byte of framing around the data.
     fn step(&mut self, byte: u8, limits: &Limits) -> Result<At, Reject> {
         match self.at {
             At::Size => self.step_size(byte, limits),
@@ -229,7 +229,7 @@ impl ChunkedReader {
     }
 
     /// `;name`, `;name=token` or `;name="quoted"`, any number of times (RFC 9112, section 7.1.1)
-    /// and without the white space that the RFC calls bad.
+    /// and without bad whitespace (BWS).
     fn step_extension(&mut self, byte: u8, limits: &Limits) -> Result<At, Reject> {
         let next = match (self.at, byte) {
             (At::ExtNameStart | At::ExtName, byte) if is_token_byte(byte) => At::ExtName,
@@ -312,7 +312,7 @@ impl ChunkedReader {
     }
 }
 
-/// Whether a field may come behind a body.
+/// Whether a field is allowed in trailers.
 pub(super) fn check_trailer_name(name: &[u8]) -> Result<(), Reject> {
     if name.eq_ignore_ascii_case(b"content-length") {
         return Err(Reject::Parse(

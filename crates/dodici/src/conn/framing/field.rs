@@ -1,12 +1,12 @@
-//! One header or trailer line (RFC 9112, section 5), cut into name and value.
+//! One header or trailer line (RFC 9112, section 5), split into name and value.
 //!
-//! Used by the head reader and by the chunked reader. Knows no field by name.
+//! Used by the head reader and the chunked decoder. Must not know any field by name.
 
 use dodici_pool::ParseErrorCode::{CrExpected, InvalidHeaderToken, LfExpected};
 
 use super::reject::Reject;
 
-/// A line without its CRLF; a bare LF is refused.
+/// A line without its CRLF; a bare LF is rejected.
 ///
 /// `line` ends with LF: it comes from [`Line::Complete`](super::line::Line::Complete).
 pub(super) fn without_crlf<'a>(line: &'a [u8], bare_lf: &'static str) -> Result<&'a [u8], Reject> {
@@ -14,7 +14,7 @@ pub(super) fn without_crlf<'a>(line: &'a [u8], bare_lf: &'static str) -> Result<
         .ok_or(Reject::Parse(CrExpected, bare_lf))
 }
 
-/// Name and value of a field line without its CRLF. White space around the value is stripped;
+/// Name and value of a field line without its CRLF. Whitespace around the value is stripped;
 /// nothing else is changed.
 pub(super) fn split(line: &[u8]) -> Result<(&[u8], &[u8]), Reject> {
     let name_len = line
@@ -22,7 +22,7 @@ pub(super) fn split(line: &[u8]) -> Result<(&[u8], &[u8]), Reject> {
         .position(|byte| !is_token_byte(*byte))
         .unwrap_or(line.len());
     if name_len == 0 || line.get(name_len) != Some(&b':') {
-        // A line that starts with white space is a folded line (RFC 9112, section 5.2) or, as the
+        // A line that starts with whitespace is a folded line (RFC 9112, section 5.2) or, as the
         // first of a head, a smuggling attempt (section 2.2).
         let reason = match line.first() {
             Some(b' ' | b'\t') => "Unexpected whitespace after header value",
@@ -41,7 +41,7 @@ pub(super) fn split(line: &[u8]) -> Result<(&[u8], &[u8]), Reject> {
     Ok((&line[..name_len], value))
 }
 
-/// Whether all bytes may stand in a field value or reason phrase: HTAB, SP, VCHAR and obs-text
+/// Whether all bytes are allowed in a field value or reason phrase: HTAB, SP, VCHAR and obs-text
 /// (RFC 9110, section 5.5). Without a branch per byte, so that the compiler vectorises it.
 pub(super) fn is_text(bytes: &[u8]) -> bool {
     !bytes.iter().fold(false, |bad, &byte| {
@@ -49,7 +49,7 @@ pub(super) fn is_text(bytes: &[u8]) -> bool {
     })
 }
 
-/// The refusal for bytes that are not text: a bare CR is told from other control bytes.
+/// The error for bytes that are not text: a bare CR is distinguished from other control bytes.
 #[cold]
 pub(super) fn bad_text(bytes: &[u8], bare_cr: &'static str, other: &'static str) -> Reject {
     let first = bytes.iter().find(|byte| !is_text(&[**byte]));
@@ -60,7 +60,7 @@ pub(super) fn bad_text(bytes: &[u8], bare_cr: &'static str, other: &'static str)
     }
 }
 
-/// Strips optional white space (SP and HTAB) on both sides.
+/// Strips optional whitespace (SP and HTAB) on both sides.
 pub(super) fn trim(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = bytes {
         bytes = rest;
@@ -71,7 +71,7 @@ pub(super) fn trim(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-/// Whether a byte may stand in a token (RFC 9110, section 5.6.2).
+/// Whether a byte is allowed in a token (RFC 9110, section 5.6.2).
 pub(super) const fn is_token_byte(byte: u8) -> bool {
     TOKEN[byte as usize]
 }

@@ -1,4 +1,4 @@
-//! Reads response heads (RFC 9112, sections 2 to 5) line by line, in one pass over the bytes.
+//! Parses response heads (RFC 9112, sections 2 to 5) line by line, in one pass over the bytes.
 //!
 //! Called by the guard until a head is complete. Decides nothing that depends on the request.
 
@@ -14,11 +14,11 @@ use super::line::{Line, LineBuffer};
 use super::reject::Reject;
 use super::rules::FramingFields;
 
-/// Memory kept for the next head, however large the limit: a usual head needs 1 KiB. A cut line
-/// is given back when its head is complete, the head itself when the next one starts.
+/// Memory kept for the next head, however large the limit: a typical head needs 1 KiB. A partial
+/// line is freed when its head is complete, the head itself when the next one starts.
 const KEEP: usize = 16 * 1024;
 
-/// The reader; serves all heads of one connection and reuses its memory.
+/// The parser; serves all heads of one connection and reuses its memory.
 #[derive(Debug)]
 pub(super) struct HeadReader {
     head: ResponseHead,
@@ -52,8 +52,8 @@ impl HeadReader {
         self.fields = FramingFields::new(leniency.doubtful_framing);
     }
 
-    /// Whether what starts with `input` has no head, where that is forgiven; `None` if it is too
-    /// short to tell. Not to be called inside a head.
+    /// Whether a response that starts with `input` has no head, if that is forgiven; `None` if it
+    /// is too short to tell. Must not be called inside a head.
     pub(super) fn is_missing(&self, input: &[u8]) -> Option<bool> {
         const START: &[u8; 5] = b"HTTP/";
         if !self.leniency.missing_head || self.section_len() > 0 {
@@ -67,14 +67,14 @@ impl HeadReader {
         }
     }
 
-    /// Puts a head in the place of one that is missing.
+    /// Substitutes a head for a missing one.
     pub(super) fn stand_in(&mut self) {
         self.head.version = Version::Http09;
         self.head.status = 200;
         self.expects = Expects::Next;
     }
 
-    /// A head that is missing is refused.
+    /// A missing head is rejected.
     pub(super) fn insist(&mut self) {
         self.leniency.missing_head = false;
     }
@@ -89,12 +89,12 @@ impl HeadReader {
         &self.fields
     }
 
-    /// Bytes read of the head at hand, or of the last one if none has started.
+    /// Bytes read of the current head, or of the last one if none has started.
     pub(super) fn section_len(&self) -> usize {
         self.lines.section_len()
     }
 
-    /// Forgets the last head; the next byte starts another one.
+    /// Discards the last head; the next byte starts another one.
     pub(super) fn start(&mut self) {
         self.head.clear();
         if self.head.headers.byte_len() > KEEP {
@@ -105,8 +105,8 @@ impl HeadReader {
         self.expects = Expects::StatusLine;
     }
 
-    /// Reads on. Returns how many bytes of `input` were taken and whether the head is complete;
-    /// if it is not, all of `input` was taken.
+    /// Continues. Returns how many bytes of `input` were consumed and whether the head is complete;
+    /// if it is not, all of `input` was consumed.
     pub(super) fn read(&mut self, input: &[u8], limits: &Limits) -> Result<(usize, bool), Reject> {
         if self.expects == Expects::Next {
             self.start();
@@ -126,8 +126,8 @@ impl HeadReader {
             };
             let fields = &mut self.fields;
             if self.expects == Expects::StatusLine {
-                // Some servers count a CRLF behind the previous message's body, and RFC 9112, section
-                // 2.2, has its receiver skip it. The limit of the head counts them.
+                // Some servers send a CRLF after the previous message's body, and RFC 9112, section
+                // 2.2, has the recipient skip it. The limit of the head includes them.
                 if line == b"\r\n" {
                     continue;
                 }
@@ -171,8 +171,8 @@ impl HeadReader {
 }
 
 /// Compares the start of a status line, complete or not, with `HTTP/1.x` and a space, so that a
-/// peer that speaks something else is refused at its first wrong byte, line end or not. An empty line
-/// passes.
+/// peer that speaks another protocol is rejected at its first wrong byte, even without a line end.
+/// An empty line passes.
 fn check_start(start: &[u8]) -> Result<(), Reject> {
     const EXPECTED: &[u8; 9] = b"HTTP/1.x ";
     const VERSION_STARTS: usize = 5;
@@ -203,7 +203,7 @@ fn check_start(start: &[u8]) -> Result<(), Reject> {
     Ok(())
 }
 
-/// Reads a complete line that [`check_start`] has passed, without its end.
+/// Parses a complete line that [`check_start`] has accepted, without its end.
 fn read_status_line(line: &[u8], head: &mut ResponseHead) -> Result<(), Reject> {
     const INVALID: Reject = Reject::Parse(InvalidStatus, "Invalid response status");
     // "HTTP/1.x " is checked and has no line end in it, so the line has at least these 9 bytes.

@@ -1,14 +1,14 @@
-//! What becomes of a line in a head that is no field, where its faults are to be forgiven.
+//! Lenient parsing of invalid field lines in a head, where faults are to be forgiven.
 //!
-//! Called by the head reader once the strict reading has failed, so that heads without faults pay
-//! nothing for it. Reads no trailers: nobody asks for leniency there.
+//! Called by the head reader once strict parsing has failed, so that valid heads pay nothing for
+//! it. Not used for trailers: nobody asks for leniency there.
 
 use dodici_pool::{HeaderBlock, Leniency};
 
 use super::field::{is_text, is_token_byte, trim};
 use super::reject::Reject;
 
-/// Fields that say where the response ends, or what becomes of its connection.
+/// Fields that determine where the response ends, or what happens to its connection.
 const DECISIVE: [&[u8]; 5] = [
     b"connection",
     b"content-length",
@@ -17,7 +17,7 @@ const DECISIVE: [&[u8]; 5] = [
     b"upgrade",
 ];
 
-/// How a faulty line is read.
+/// How an invalid line is interpreted.
 pub(super) enum Forgiven<'a> {
     Field(&'a [u8], &'a [u8]),
     /// More of the last field's value.
@@ -25,8 +25,8 @@ pub(super) enum Forgiven<'a> {
     LeftOut,
 }
 
-/// Reads a line without its CRLF that is no field because of `fault`; `before` are the fields so
-/// far.
+/// Interprets a line without its CRLF that is invalid because of `fault`; `before` are the fields
+/// so far.
 #[cold]
 pub(super) fn read<'a>(
     leniency: Leniency,
@@ -60,7 +60,7 @@ pub(super) fn read<'a>(
     Err(fault)
 }
 
-/// Whether some reader might take this for the name of a decisive field.
+/// Whether some parser might interpret this as the name of a decisive field.
 fn may_be_decisive(name: &[u8]) -> bool {
     let name = name.to_ascii_lowercase();
     let mut known = DECISIVE.iter();
@@ -105,8 +105,8 @@ mod tests {
         doubtful_framing: false,
     };
 
-    /// The fields of a head with these lines; `None` if it is refused. However it is cut, it is
-    /// the same.
+    /// The fields of a head with these lines; `None` if it is rejected. The result does not depend
+    /// on how it is split.
     fn fields(leniency: Leniency, lines: &str) -> Option<Vec<(String, String)>> {
         let head = format!("HTTP/1.1 200 OK\r\n{lines}\r\n\r\n");
         let read = |piece: usize| {

@@ -1,15 +1,14 @@
-//! Limits on what a response may be made of. Set by whoever makes a guard, read by the readers beside
-//! this file; what does not depend on how a message is written holds for HTTP/2 as well
-//! (`conn::h2`).
+//! Limits on responses. Set by the creator of a guard, read by the parsers in this folder; those
+//! that do not depend on the message syntax apply to HTTP/2 as well (`conn::h2`).
 
 use dodici_pool::{Error, HeaderBlock, ParseErrorCode, Phase};
 
 use super::chunked::check_trailer_name;
 use super::reject::Reject;
 
-/// How much of a response the guard is willing to read before it gives up.
+/// How much of a response the guard reads before it rejects it.
 ///
-/// All limits are inclusive: a message that is exactly as large as its limit is accepted.
+/// All limits are inclusive: a message of exactly the limit's size is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of one response head, from the first byte of the status line (or of the empty lines
@@ -18,22 +17,22 @@ pub struct Limits {
     pub max_header_size: usize,
     /// Fields of one response head. Default: as many as fit into it.
     pub max_fields: usize,
-    /// Informational responses to one request. Default 64: a server has use for a handful.
+    /// Informational responses to one request. Default 64: servers need a handful.
     pub max_informational: u32,
     /// Bytes of all informational heads of one request together. Default 64 KiB.
     pub max_informational_bytes: usize,
-    /// Bytes of all chunk extensions of one body together, semicolons included. Default 16 KiB:
-    /// nobody sends any, and hyper has the same limit.
+    /// Bytes of all chunk extensions of one body together, including semicolons. Default 16 KiB:
+    /// nobody uses them, and hyper has the same limit.
     pub max_chunk_extension_bytes: usize,
-    /// Bytes of a trailer section, its empty line included. Default 16 KiB.
+    /// Bytes of a trailer section, including its empty line. Default 16 KiB.
     pub max_trailer_size: usize,
     /// Fields of a trailer section. Default 1,000.
     pub max_trailers: usize,
 }
 
 impl Limits {
-    /// The defaults with another limit for heads, which trailers then have as well: undici's
-    /// `maxHeaderSize` covers both.
+    /// The defaults with a different limit for heads, which then applies to trailers as well:
+    /// undici's `maxHeaderSize` covers both.
     pub fn with_max_header_size(bytes: usize) -> Self {
         Self {
             max_header_size: bytes,
@@ -42,7 +41,7 @@ impl Limits {
         }
     }
 
-    /// With another limit for the fields of heads and of trailers.
+    /// With a different limit on the fields of heads and of trailers.
     #[must_use]
     pub fn with_max_fields(self, fields: usize) -> Self {
         Self {
@@ -75,12 +74,12 @@ pub(crate) struct Informational {
 }
 
 impl Informational {
-    /// None came.
+    /// None has arrived.
     pub(crate) fn is_none(self) -> bool {
         self.count == 0
     }
 
-    /// Another one came, whose head has so many bytes.
+    /// Another one arrived, with a head of this many bytes.
     pub(super) fn add(&mut self, bytes: usize, limits: &Limits) -> Result<(), Reject> {
         self.count += 1;
         self.bytes += bytes;
@@ -93,7 +92,7 @@ impl Informational {
         Ok(())
     }
 
-    /// As [`Informational::add`], for the head of a response that was not read by a guard.
+    /// Like [`Informational::add`], for a head that no guard has parsed.
     ///
     /// # Errors
     /// That of the guard.
@@ -103,7 +102,7 @@ impl Informational {
     }
 }
 
-/// Bytes of a list of fields as HTTP/1.1 writes it, whatever they took on the wire.
+/// Size of a list of fields in HTTP/1.1 encoding, whatever it was on the wire.
 pub(crate) fn decoded_size(fields: &HeaderBlock) -> usize {
     let sizes = fields
         .iter()
@@ -111,7 +110,7 @@ pub(crate) fn decoded_size(fields: &HeaderBlock) -> usize {
     sizes.sum()
 }
 
-/// Whether a trailer section that was not read by a guard would have passed one.
+/// Applies the guard's rules to a trailer section that no guard has parsed.
 ///
 /// # Errors
 /// Those of the guard.

@@ -1,48 +1,48 @@
-//! Cuts a byte stream into lines. Used by the head reader and for trailers.
+//! Splits a byte stream into lines. Used for heads and trailers.
 //!
-//! A line that lies whole in the input is handed out without a copy; only the part of a line that
-//! was cut off by the end of the input is held back. Knows nothing of what stands in a line.
+//! A line that is complete in the input is returned without a copy; only the part of a line cut off
+//! by the end of the input is buffered. Must not know what is in a line.
 
-/// Smallest allocation for a held part: most header lines are shorter.
+/// Smallest allocation for a buffered part: most header lines are shorter.
 const FIRST_HOLD: usize = 256;
 
-/// The cutter. One *section* is a response head or a trailer section.
+/// The splitter. A *section* is a response head or a trailer section.
 #[derive(Debug, Default)]
 pub(super) struct LineBuffer {
     held: Vec<u8>,
-    /// The held bytes were handed out as a line and may be overwritten.
+    /// The buffered bytes were returned as a line and may be overwritten.
     spent: bool,
     /// Bytes of the section's complete lines.
     used: usize,
 }
 
-/// What [`LineBuffer::take`] found.
+/// The result of [`LineBuffer::take`].
 #[derive(Debug)]
 pub(super) enum Line<'a> {
-    /// A line with the LF that ends it.
+    /// A line, including its LF.
     Complete(&'a [u8]),
-    /// The start of a line, possibly empty; the input is used up.
+    /// The start of a line, possibly empty; the input is consumed.
     Partial(&'a [u8]),
     /// The start of a line that does not end within the section's limit.
     Overflow(&'a [u8]),
 }
 
 impl LineBuffer {
-    /// Starts a section and forgets the one before; keeps the memory.
+    /// Starts a section and discards the previous one; keeps the memory.
     pub(super) fn start(&mut self) {
         self.held.clear();
         self.spent = false;
         self.used = 0;
     }
 
-    /// Bytes of the section so far, those of an unfinished line included.
+    /// Bytes of the section so far, including those of an incomplete line.
     pub(super) fn section_len(&self) -> usize {
         self.used + if self.spent { 0 } else { self.held.len() }
     }
 
-    /// Takes the next line off the front of `input` and says how many bytes that were.
-    /// A section may have `limit` bytes; what lies behind is never looked at and never held, so
-    /// the outcome does not depend on how the stream was cut into inputs.
+    /// Takes the next line from the front of `input` and returns how many bytes were consumed. A
+    /// section may have `limit` bytes; what follows is never examined or buffered, so the result
+    /// does not depend on how the stream was split into inputs.
     pub(super) fn take<'a>(&'a mut self, input: &'a [u8], limit: usize) -> (usize, Line<'a>) {
         if self.spent {
             self.held.clear();
@@ -70,7 +70,7 @@ impl LineBuffer {
         (taken, Line::Complete(&self.held))
     }
 
-    /// Gives memory back if more than `keep` bytes of it lie unused.
+    /// Frees memory if more than `keep` bytes of it are unused.
     pub(super) fn shrink(&mut self, keep: usize) {
         if self.held.capacity() > keep {
             self.held = Vec::new();
@@ -78,8 +78,8 @@ impl LineBuffer {
         }
     }
 
-    /// Doubles like any vector, but never past the limit: a peer that sends one endless line
-    /// gets `limit` bytes of our memory, not twice that.
+    /// Doubles like any vector, but never beyond the limit: a peer that sends an endless line gets
+    /// `limit` bytes of our memory, not twice that.
     fn hold(&mut self, bytes: &[u8], limit: usize) {
         let needed = self.held.len() + bytes.len();
         if needed > self.held.capacity() {

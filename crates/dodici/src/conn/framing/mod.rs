@@ -1,21 +1,21 @@
-//! The framing guard: our strict HTTP/1 response reader and head keeper.
+//! The framing guard: our strict HTTP/1 response decoder.
 //!
-//! A state machine without I/O between a connection's socket and whatever consumes the
-//! responses. It keeps each head byte for byte and refuses every response that two readers could
-//! frame differently (`HTTP/1.1` in RFC 9112, and stricter where llhttp or hyper is). It must not
-//! know of sockets, hyper, pools, or time.
+//! A state machine without I/O between a connection's socket and the consumer of responses. It
+//! preserves each head byte for byte and rejects every response that two parsers could frame
+//! differently (RFC 9112, and stricter where llhttp or hyper is). It must not know sockets, hyper,
+//! pools or time.
 //!
 //! Two owners:
-//! - the pass-through adapter in front of hyper shows hyper [`Guard::write_synthetic_head`]
-//!   instead of the head and passes body bytes on as they came;
-//! - a pipelining connection uses the guard as its only decoder.
+//! - the adapter in front of hyper passes on [`Guard::write_synthetic_head`] instead of the head,
+//!   and body bytes unchanged;
+//! - the pipe uses the guard as its only decoder.
 //!
 //! # Order of calls
-//! [`Guard::begin`] when a response is due; then [`Guard::feed`] with the bytes that came, again
-//! and again with the rest of them (also if that rest is empty), until it answers
+//! [`Guard::begin`] when a response is expected; then [`Guard::feed`] with the received bytes, and
+//! repeatedly with the rest of them (even if it is empty), until it returns
 //! [`GuardEvent::NeedMore`], [`GuardEvent::Idle`] or [`GuardEvent::Upgrade`]; [`Guard::eof`] when
-//! the peer has closed its side and all bytes were fed. The cut of the stream into inputs changes
-//! nothing but the cut of [`GuardEvent::Data`].
+//! the peer has closed its side and all bytes were fed. How the stream is split into inputs only
+//! affects how [`GuardEvent::Data`] is split.
 //!
 //! ```
 //! use dodici::conn::framing::{Guard, GuardEvent, Limits};
@@ -76,7 +76,7 @@ pub struct Guard {
     kind: RequestKind,
     expect_continue: bool,
     informational: Informational,
-    /// An informational response announced a body, which it cannot have, or had to be forgiven: what
+    /// An informational response announced a body, which it cannot have, or was forgiven: what
     /// follows it may be that body.
     suspicious: bool,
     framing: Framing,
@@ -98,7 +98,7 @@ pub struct Guard {
 enum State {
     Idle,
     Head,
-    /// So many body bytes are still to come; never 0.
+    /// This many body bytes are still to come; never 0.
     Length(u64),
     Chunked,
     UntilClose,
@@ -122,28 +122,28 @@ pub enum Framing {
     UntilClose,
 }
 
-/// What the head says about the connection's time after this message.
+/// What the head says about the connection after this message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KeepAlive {
     /// Another request may follow on this connection.
     pub reusable: bool,
-    /// How long the server says it keeps the connection at rest (`Keep-Alive: timeout=`).
+    /// How long the server says it keeps the connection idle (`Keep-Alive: timeout=`).
     pub hint: Option<Duration>,
 }
 
 /// Result of one [`Guard::feed`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// How many bytes were taken from the front of the input.
+    /// How many bytes were consumed from the front of the input.
     pub consumed: usize,
-    /// What they led to.
+    /// The event.
     pub event: GuardEvent,
 }
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GuardEvent {
-    /// Nothing yet; all of the input was taken.
+    /// Nothing yet; all of the input was consumed.
     NeedMore,
     /// An informational response; [`Guard::head`] holds it.
     Informational,
@@ -151,24 +151,24 @@ pub enum GuardEvent {
     Continue,
     /// The final response's head; [`Guard::head`] holds it until the next head starts.
     Head,
-    /// The connection is a byte stream from here on, and bytes behind `consumed` belong to it.
+    /// The connection is a byte stream from here on, and bytes after `consumed` belong to it.
     /// [`Guard::head`] holds the 101 or the 2xx to CONNECT.
     Upgrade,
-    /// Body bytes, chunked coding removed: this range of the input.
+    /// Decoded body bytes: this range of the input.
     Data(Range<usize>),
-    /// The line of the last chunk was taken; the trailer section follows, if only its empty line.
-    /// An owner that passes raw bytes on to another chunked decoder can stop here, drop what
-    /// [`Guard::feed`] takes until `End`, and close the body with a CRLF of its own.
+    /// The line of the last chunk was consumed; the trailer section follows, if only its empty
+    /// line. An owner that passes raw bytes to another chunked decoder can stop here, drop what
+    /// [`Guard::feed`] consumes until `End`, and end the body with a CRLF of its own.
     LastChunk,
-    /// The message is complete, trailers included.
+    /// The message is complete, including trailers.
     End,
-    /// At rest: no response is due. A byte that is left in the input is unsolicited, and the
-    /// connection must not be used again; the guard takes none.
+    /// Idle: no response is expected. Any remaining input is unsolicited, and the connection must
+    /// not be used again; the guard consumes none.
     Idle,
 }
 
 impl Guard {
-    /// A guard for a fresh connection, at rest. Allocates nothing.
+    /// An idle guard for a new connection. Does not allocate.
     pub fn new(limits: Limits, unexpected_continue: UnexpectedContinue) -> Self {
         Self {
             limits,
@@ -197,7 +197,7 @@ impl Guard {
         self
     }
 
-    /// Forgives no missing head: for an owner that throws away what was not consumed.
+    /// Forgives no missing head: for an owner that discards unconsumed input.
     #[must_use]
     pub fn with_head_required(mut self) -> Self {
         self.head.insist();
@@ -207,9 +207,9 @@ impl Guard {
     /// A request of this kind was written and its response comes next. `expect_continue` says
     /// that it carries `expect: 100-continue`.
     ///
-    /// Only to be called at rest ([`Guard::is_idle`]) and, after the first message, only if the
-    /// connection is reusable. Called at another time it fails the guard: responses could no
-    /// longer be told apart.
+    /// Call it only while idle ([`Guard::is_idle`]) and, after the first message, only if the
+    /// connection is reusable. Otherwise it fails the guard: responses could no longer be told
+    /// apart.
     pub fn begin(&mut self, kind: RequestKind, expect_continue: bool) {
         if !matches!(self.state, State::Idle) {
             if !matches!(self.state, State::Failed(_)) {
@@ -231,13 +231,13 @@ impl Guard {
         self.body_received = 0;
     }
 
-    /// Takes a prefix of `input` and reports at most one event. Where a missing head is forgiven, it may
-    /// take nothing and need more: the next call then starts with the same bytes.
+    /// Consumes a prefix of `input` and reports at most one event. If a missing head is forgiven,
+    /// it may consume nothing and need more: the next call then starts with the same bytes.
     ///
     /// # Errors
     /// [`ErrorKind::Parse`], [`ErrorKind::HeadersOverflow`], or [`ErrorKind::Socket`] for a
-    /// response that answers another request than the one that was sent (`bad response`,
-    /// `bad upgrade`). The connection is lost: the guard repeats the error from then on.
+    /// response that does not match the request (`bad response`, `bad upgrade`). The connection is
+    /// lost: the guard repeats the error from then on.
     pub fn feed(&mut self, input: &[u8]) -> Result<Step, Error> {
         let result = match &mut self.state {
             State::Head => self.feed_head(input),
@@ -262,8 +262,8 @@ impl Guard {
         result.map_err(|reject| self.fail(reject.into_error(self.phase())))
     }
 
-    /// The peer closed its write side after the bytes fed so far. Call it only on an orderly end:
-    /// a reset, or TLS without `close_notify`, may have cut the response, and whether it counts as an
+    /// The peer closed its write side after the bytes fed so far. Call it only on a clean close: a
+    /// reset, or TLS without `close_notify`, may have cut the response, and whether it counts as an
     /// end is the owner's decision.
     ///
     /// Answers [`GuardEvent::End`] if that completes the message (or it was complete and its end

@@ -1,35 +1,35 @@
-//! How many frames that do no work a peer may send.
+//! The frame budget: how many frames that do no work a peer may send.
 //!
-//! A frame costs the sender next to nothing and us a few hundred nanoseconds, and some need an
-//! answer: a peer can send 700,000 PINGs a second. The h2 crate bounds what such frames make it
-//! remember, and for some kinds their number; this account bounds all kinds but one. Useful traffic
-//! earns; frames without use cost; what is left over renews with time. Fields that took little on
-//! the wire and much once decoded cost by their size. The account is a state machine without I/O:
-//! the tap tells it of each frame.
+//! A frame costs the sender next to nothing and us a few hundred nanoseconds, and some require a
+//! response: a peer can send 700,000 PINGs per second. The h2 crate bounds the state kept for such
+//! frames, and for some types their number; this budget bounds all types but one. Useful traffic
+//! earns credit, frames that do no work are charged, and the budget refills over time. Fields that
+//! are much larger decoded than on the wire are charged by size. The budget is a state machine
+//! without I/O: the tap reports each frame.
 //!
-//! DATA is free here. A reader that takes it, a token or a log line at a time, gets what it asked for
-//! in however many frames; one that has stopped gets no more than its window, and the exchange puts
-//! small pieces together. What is nobody's, h2 bounds itself: a hundred empty frames, and a budget
-//! for small ones on streams that were reset ([`super::conn`]).
+//! DATA is free here. A reader that consumes it, a token or a log line at a time, gets what it
+//! asked for in however many frames; one that has stopped gets no more than its window, and the
+//! exchange merges small pieces. DATA without a reader is bounded by h2: a hundred empty frames,
+//! and a budget for small ones on reset streams ([`super::conn`]).
 
 use std::time::{Duration, Instant};
 
 use super::frames::{ACK, Frame, kind};
 
-/// What the account holds at most, and at first. Ten thousand frames take about 15 ms to handle:
-/// a flood ends long before anybody else on the thread notices.
+/// Maximum and initial budget. Ten thousand frames take about 15 ms to handle: a flood ends long
+/// before others on the thread notice.
 const BURST: i64 = 10_000;
 
-/// What the account gains in a second, whatever happens. 20,000 cost about 2 % of a core.
+/// Refill per second. 20,000 frames cost about 2 % of a core.
 const PER_SECOND: i64 = 20_000;
 
-/// Every HEADERS and DATA frame that we write may cause this many of the peer: a response head,
-/// trailers, window updates for stream and connection, some PINGs that measure. Answers to the
+/// Every HEADERS and DATA frame that we write may cause this many from the peer: a response head,
+/// trailers, window updates for stream and connection, some PINGs for measurement. Responses to the
 /// peer's frames earn nothing.
 const EARNED_BY_WRITING: i64 = 8;
 
-/// Bytes of decoded fields that cost as much as a frame. 4 KiB: a head of the usual size costs nothing
-/// beside its frame; one of 60 KiB that was forty bytes on the wire, fifteen frames.
+/// Bytes of decoded fields charged like a frame. 4 KiB: a typical head costs nothing extra; one of
+/// 60 KiB that was forty bytes on the wire costs fifteen frames.
 const FIELDS_OF_A_FRAME: usize = 4 * 1024;
 
 /// See the module.
@@ -40,14 +40,14 @@ pub(super) struct FrameBudget {
 }
 
 impl FrameBudget {
-    /// Lists of fields from this size on are to be told of.
+    /// Lists of fields of at least this size must be reported.
     pub(super) const PRICED_FIELDS: usize = FIELDS_OF_A_FRAME;
 
-    /// What requests are told whose peer has overdrawn its account.
+    /// The error of requests whose peer has exceeded its budget.
     pub(super) const OVERDRAWN: &str = "HTTP/2: the server exceeded its budget of frames that do no \
                                         work: 10,000, plus 20,000 per second";
 
-    /// A full account.
+    /// A full budget.
     pub(super) fn new(now: Instant) -> Self {
         Self {
             balance: BURST,
@@ -55,21 +55,21 @@ impl FrameBudget {
         }
     }
 
-    /// Takes note of a frame that we sent.
+    /// Records a frame that we sent.
     pub(super) fn wrote(&mut self, frame: &Frame) {
         if matches!(frame.kind, kind::HEADERS | kind::DATA) {
             self.balance = (self.balance + EARNED_BY_WRITING).min(BURST);
         }
     }
 
-    /// Takes note of a frame that came. False once the account is overdrawn. `now` is asked for
-    /// only where time could help.
+    /// Charges a received frame. False once the budget is exceeded. `now` is only called if a
+    /// refill could help.
     #[must_use]
     pub(super) fn received(&mut self, frame: &Frame, now: impl FnOnce() -> Instant) -> bool {
         self.pay(cost(frame), now)
     }
 
-    /// Takes note of so many bytes of fields that frames brought. As [`FrameBudget::received`].
+    /// Charges this many bytes of decoded fields, like [`FrameBudget::received`].
     #[must_use]
     pub(super) fn decoded(&mut self, bytes: usize, now: impl FnOnce() -> Instant) -> bool {
         self.pay((bytes / FIELDS_OF_A_FRAME) as i64, now)
@@ -95,7 +95,7 @@ fn renewal(passed: Duration) -> i64 {
         / 1_000_000
 }
 
-/// What a frame costs. Those that need an answer, or change the rules, cost more.
+/// The charge for a frame. Those that require a response, or change settings, cost more.
 fn cost(frame: &Frame) -> i64 {
     match frame.kind {
         kind::DATA => 0,
@@ -121,7 +121,7 @@ mod tests {
         }
     }
 
-    /// Frames of this kind until the account is overdrawn, all at one instant.
+    /// Frames of this type until the budget is exceeded, all at one instant.
     fn tolerated(frame: &Frame) -> usize {
         let now = Instant::now();
         let mut budget = FrameBudget::new(now);

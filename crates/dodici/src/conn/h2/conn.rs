@@ -27,61 +27,62 @@ use crate::connect::{Probe, Transport};
 /// Largest window (RFC 9113, section 6.9.1).
 const MAX_WINDOW: u32 = (1 << 31) - 1;
 
-/// RST_STREAM frames after which a connection takes no more requests. nghttp2, and with it Node's
-/// server, takes 1,000 at once (and 33 a second) before it leaves a client for an attacker.
+/// RST_STREAM frames after which a connection accepts no more requests. nghttp2, and with it Node's
+/// server, accepts 1,000 at once (and 33 per second) before it considers a client an attacker.
 const MAX_RESETS: u32 = 800;
 
-/// How long a peer that flooded us may take to read why it is left.
+/// How long a peer that flooded us may take to read our GOAWAY.
 const LINGER: Duration = Duration::from_millis(200);
 
-/// What h2 lets small DATA frames that nobody has taken pile up to: each counts for what it lacks to
-/// 256 bytes, until it is taken. 8 MiB: 32,768 of one byte each, 7 MB of memory. Streams that are read
-/// never come near it, because exchanges take what there is after each [`TURN`](super::tap::TURN) and
-/// put it together; a peer that goes on with streams that were reset does.
+/// h2's limit on small DATA frames that nobody has consumed: each is charged what it lacks to 256
+/// bytes, until it is consumed. 8 MiB: 32,768 of one byte each, 7 MB of memory. Streams that are
+/// read never come near it, because exchanges consume what is available after each
+/// [`TURN`](super::tap::TURN) and merge it; a peer that keeps sending on reset streams does.
 const UNTAKEN_DATA: usize = 8 << 20;
 
-/// Bytes that one stream hands over before they are written: two slices of a body.
+/// Bytes that one stream buffers before they are written: two slices of a body.
 const SEND_BUFFER: usize = 128 * 1024;
 
-/// How h2's connection goes on.
+/// The state of h2's connection.
 pub(crate) enum Driven {
-    /// It is up. Streams may have something to tell.
+    /// It is open. Streams may have progress to report.
     Up,
-    /// It has ended, for this reason; `None` if all was said before.
+    /// It has ended, for this reason; `None` if everything was reported before.
     Ended(Ended),
 }
 
-/// Stream from which on a connection takes no more requests. Numbers end at 2³¹ − 1 (RFC 9113,
-/// section 5.1.1), which a busy connection reaches in hours; what is left of them is for requests
-/// that it has been given already.
+/// Stream id at which a connection stops accepting requests. Ids end at 2³¹ − 1 (RFC 9113, section
+/// 5.1.1), which a busy connection reaches in hours; the remaining ones are for requests already
+/// assigned to it.
 const LAST_STREAM: u32 = (1 << 31) - (1 << 18);
 
 /// Why a request got no stream.
 pub(crate) enum NotOpened {
-    /// It cannot be sent, whatever the connection.
+    /// It cannot be sent on any connection.
     Refused(Error),
-    /// The connection takes no more streams.
+    /// The connection accepts no more streams.
     Closed,
 }
 
 /// See the module.
 pub(crate) struct H2Conn {
     tap: Arc<Mutex<Tap>>,
-    /// `None` once no more streams are wanted: h2 says goodbye when the last one is gone.
+    /// `None` once no more streams are wanted: h2 closes the connection when the last one is gone.
     sender: Option<SendRequest<Bytes>>,
     driver: Connection<TapIo, Bytes>,
     ping: Option<h2::PingPong>,
     target: Target,
-    /// For heads of responses; reused.
+    /// For response heads; reused.
     pub(crate) head: ResponseHead,
     seen: Seen,
-    /// The stream that was opened last, as long as h2's sender may hold it; 0 for none. A stream
-    /// that is held is not reset when the exchange drops it.
+    /// The stream opened last, while h2's sender may hold it; 0 for none. A held stream is not
+    /// reset when the exchange drops it.
     held: u32,
     stream_window: u32,
-    /// How far that may grow.
+    /// Its upper limit.
     most_window: u32,
-    /// Streams that must have a window each in that of the connection; `None` if that was given.
+    /// Number of streams whose windows the connection's window covers; `None` if that was
+    /// configured.
     windows: Option<u32>,
     ended: bool,
 }
@@ -90,7 +91,7 @@ impl H2Conn {
     /// Takes over a connected transport and sends the preface.
     ///
     /// # Errors
-    /// `Socket` if the transport fails meanwhile; nothing of a request was sent.
+    /// `Socket` if the transport fails; nothing of a request was sent.
     pub(crate) async fn new(
         transport: Transport,
         config: &Http2Config,
@@ -104,7 +105,7 @@ impl H2Conn {
             .unwrap_or_else(|| stream_window.saturating_mul(streams))
             .clamp(65_535, MAX_WINDOW);
         let windows = config.connection_window.is_none().then_some(streams);
-        // A stream has no use for more than the connection has.
+        // A stream cannot use more than the connection has.
         let most = if windows.is_some() {
             MAX_WINDOW
         } else {
@@ -162,7 +163,7 @@ impl H2Conn {
         self.seen = self.tap.lock().seen;
         if self.held != 0 && self.held <= self.seen.highest_sent {
             self.held = 0;
-            // Its head has left, so h2 has no reason to wait and lets go of it.
+            // Its head has been sent, so h2 has no reason to wait and releases it.
             let _ready = self.poll_ready(cx);
         }
         match polled {
@@ -174,17 +175,17 @@ impl H2Conn {
         }
     }
 
-    /// Most streams at a time that the peer allows now.
+    /// Maximum number of concurrent streams that the peer currently allows.
     pub(crate) fn limit(&self) -> usize {
         self.driver.max_concurrent_send_streams()
     }
 
-    /// Whether the peer's SETTINGS came, so that [`H2Conn::limit`] is what it said.
+    /// Whether the peer's SETTINGS have arrived, so that [`H2Conn::limit`] is the peer's.
     pub(crate) fn is_settled(&self) -> bool {
         self.seen.settings
     }
 
-    /// Why the connection should take no more requests, if so.
+    /// Why the connection should accept no more requests, if so.
     pub(crate) fn is_leaving(&self) -> Option<CloseReason> {
         if self.seen.goaway.is_some() {
             Some(CloseReason::PeerClosed)
@@ -197,14 +198,14 @@ impl H2Conn {
         }
     }
 
-    /// Whether the peer has certainly not processed this stream, and never will.
+    /// Whether the peer provably has not processed this stream, and never will.
     pub(crate) fn is_unprocessed(&self, stream: u32) -> bool {
         self.seen.goaway.is_some_and(|(last, _)| stream > last)
             || (self.ended && stream > self.seen.highest_sent)
     }
 
-    /// The peer goes away because of an error: as in Node, that ends the connection at once, as an
-    /// answer to what it has accepted may never come.
+    /// The peer sent GOAWAY with an error: as in Node, that ends the connection immediately,
+    /// because responses to accepted requests may never come.
     pub(crate) fn goaway_failure(&self) -> Option<Error> {
         self.seen
             .goaway
@@ -212,14 +213,14 @@ impl H2Conn {
             .and_then(|_| self.goaway_error())
     }
 
-    /// What the peer's GOAWAY means for a request that it did not process.
+    /// The error for a request that the peer's GOAWAY left unprocessed.
     pub(crate) fn goaway_error(&self) -> Option<Error> {
         let (_, code) = self.seen.goaway?;
         Some(goaway_error(code).with_socket(self.socket_info()))
     }
 
-    /// Checks, without waiting for the event loop, that the peer has not closed a connection at
-    /// rest. Whatever else it sent is read by the next drive.
+    /// Checks, without waiting for the event loop, that the peer has not closed an idle connection.
+    /// Whatever else it sent is read by the next drive.
     pub(crate) fn check(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
         let closed = match self.tap.lock().probe(cx) {
             Probe::Clean | Probe::Data => return Ok(()),
@@ -235,7 +236,7 @@ impl H2Conn {
         Err((CloseReason::PeerClosed, error))
     }
 
-    /// Whether h2 takes another stream now; wakes `cx` when it does.
+    /// Whether h2 accepts another stream now; wakes `cx` when it does.
     pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         match &mut self.sender {
             None => Poll::Ready(false),
@@ -280,8 +281,8 @@ impl H2Conn {
         }
     }
 
-    /// Takes note of fields that the peer sent, by their size: on the wire they may have taken a
-    /// hundredth of it.
+    /// Charges received fields by their decoded size: on the wire they may have been a hundredth of
+    /// it.
     pub(crate) fn decoded(&mut self, received: &Received) {
         let fields = match received {
             Received::Informational | Received::Head => &self.head.headers,
@@ -294,9 +295,9 @@ impl H2Conn {
         }
     }
 
-    /// What is wrong with the fields that came on this stream, where h2 overlooks it; says so once.
+    /// The error for invalid fields on this stream that h2 does not detect; reported once.
     pub(crate) fn overlooked(&mut self, stream: u32, received: &Received) -> Option<&'static str> {
-        // Every response is asked about, and hardly any has such a thing.
+        // Called for every response, and hardly any has such fields.
         if self.seen.foreign && self.tap.lock().take_foreign(stream) {
             return Some("HTTP/2: a pseudo-header of a request in a response");
         }
@@ -306,7 +307,7 @@ impl H2Conn {
             && let Some(trailers) = trailers
             && trailers.len() != sent as usize
         {
-            // h2 keeps pseudo-headers, and what is over the limit, to itself.
+            // h2 does not report pseudo-headers or fields over the limit.
             return Some(
                 "HTTP/2: trailers with a pseudo-header, or larger than max_header_list_size",
             );
@@ -314,7 +315,7 @@ impl H2Conn {
         None
     }
 
-    /// Nobody will ask about this stream any more.
+    /// This stream is no longer needed.
     pub(crate) fn forget(&mut self, stream: u32) {
         if self.seen.foreign || self.seen.last_fields {
             let mut tap = self.tap.lock();
@@ -323,9 +324,9 @@ impl H2Conn {
         }
     }
 
-    /// Takes note of room on this stream that went back to the peer. Where the window is too small
-    /// for the way there, it is doubled, for all streams, and the connection's with it: what one
-    /// reader leaves unread stays its own share.
+    /// Records window returned to the peer on this stream. If the window is too small for the round
+    /// trip, it is doubled for all streams, and the connection's with it, so that what one reader
+    /// leaves unread stays within its own share.
     pub(crate) fn released(&mut self, stream: &mut H2Stream, bytes: usize) {
         let window = self.stream_window;
         let Some(round_trip) = self.seen.round_trip else {
@@ -337,7 +338,7 @@ impl H2Conn {
             return;
         }
         let wider = window.saturating_mul(2).min(self.most_window);
-        // Refused while the last change is still on its way to the peer.
+        // Rejected while the last change is still on its way to the peer.
         if self.driver.set_initial_window_size(wider).is_ok() {
             self.stream_window = wider;
             if let Some(streams) = self.windows {
@@ -347,26 +348,26 @@ impl H2Conn {
         }
     }
 
-    /// Sends a PING. False if one is still unanswered.
+    /// Sends a PING. False if one is still unacknowledged.
     pub(crate) fn send_ping(&mut self) -> bool {
         self.ping
             .as_mut()
             .is_some_and(|ping| ping.send_ping(h2::Ping::opaque()).is_ok())
     }
 
-    /// Ready when the PING was answered.
+    /// Ready when the PING was acknowledged.
     pub(crate) fn poll_pong(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.ping {
             None => Poll::Pending,
             Some(ping) => match ping.poll_pong(cx) {
                 Poll::Ready(Ok(_)) => Poll::Ready(()),
-                // The driver says why.
+                // The driver reports why.
                 Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,
             },
         }
     }
 
-    /// Takes no more streams; once the last one is gone, says goodbye to the peer.
+    /// Accepts no more streams; once the last one is gone, sends GOAWAY and closes.
     pub(crate) fn finish(&mut self) {
         self.sender = None;
         self.ping = None;
@@ -382,8 +383,8 @@ impl H2Conn {
         self.tap.lock().traffic()
     }
 
-    /// After a flood, takes some of what is on its way: a socket that is closed with bytes unread is
-    /// reset, and a reset may overtake the reason that the peer was told. Ends by itself, soon.
+    /// After a flood, reads some of what is in flight: closing a socket with unread bytes resets
+    /// it, and the reset may overtake our GOAWAY. Ends by itself, soon.
     pub(crate) async fn linger(&self) {
         if !self.seen.flooded {
             return;
@@ -423,7 +424,7 @@ impl H2Conn {
     }
 }
 
-/// The peer went away while a request was in flight.
+/// The peer sent GOAWAY while a request was in flight.
 fn goaway_error(code: u32) -> Error {
     Error::new(
         if code == NO_ERROR {

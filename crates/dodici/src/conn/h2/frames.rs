@@ -1,8 +1,8 @@
-//! Finds frames in a byte stream (RFC 9113, section 4.1), whatever way it is cut into pieces.
+//! Finds frames in a byte stream (RFC 9113, section 4.1), however it is split.
 //!
-//! The tap runs everything that is read and written through one [`FrameCursor`] each. It looks at
-//! frame headers only, and at the first bytes of GOAWAY, and hands out the payloads that carry fields;
-//! decoding frames is the h2 crate's.
+//! The tap feeds everything read and written through one [`FrameCursor`] each. It parses only frame
+//! headers and the first bytes of GOAWAY, and passes on payloads with fields; decoding frames is
+//! left to the h2 crate.
 
 /// Bytes of a frame header.
 const HEADER: usize = 9;
@@ -21,10 +21,10 @@ pub(super) mod kind {
     pub(in crate::conn) const CONTINUATION: u8 = 9;
 }
 
-/// The flag of SETTINGS and PING that makes them an answer.
+/// The flag that makes SETTINGS and PING an acknowledgement.
 pub(super) const ACK: u8 = 1;
 
-/// The flag of HEADERS and DATA that makes them the last of their stream.
+/// The flag that makes HEADERS and DATA the last of their stream.
 pub(super) const END_STREAM: u8 = 1;
 
 /// The header of one frame.
@@ -35,19 +35,19 @@ pub(super) struct Frame {
     pub(super) stream: u32,
     /// Bytes of the payload.
     pub(super) length: u32,
-    /// Last stream and error code, of a GOAWAY that is long enough to have them.
+    /// Last stream and error code of a GOAWAY that is long enough to have them.
     pub(super) goaway: Option<(u32, u32)>,
 }
 
-/// What a stream of frames is made of, as far as it is looked at.
+/// What the cursor reports.
 pub(super) enum Piece<'a> {
     /// A frame begins.
     Frame(Frame),
-    /// A part of the payload of the frame that began last: of HEADERS or CONTINUATION.
+    /// A part of the payload of the current HEADERS or CONTINUATION frame.
     Fields(&'a [u8]),
 }
 
-/// Where in the stream of frames the next byte belongs.
+/// The position of the next byte within the frames.
 #[derive(Debug)]
 pub(super) struct FrameCursor {
     /// The frame header being collected; for GOAWAY, with the start of its payload.
@@ -72,7 +72,7 @@ impl FrameCursor {
         self.have == 0 && self.skip == 0
     }
 
-    /// Passes these bytes; calls `on_frame` for each frame whose header they complete.
+    /// Processes these bytes; calls `on_frame` for each frame whose header they complete.
     pub(super) fn feed(&mut self, bytes: &[u8], mut on_frame: impl FnMut(Frame)) {
         self.feed_pieces(bytes, |piece| {
             if let Piece::Frame(frame) = piece {
@@ -81,7 +81,7 @@ impl FrameCursor {
         });
     }
 
-    /// As [`FrameCursor::feed`], with the payloads that carry fields.
+    /// Like [`FrameCursor::feed`], with payloads that contain fields.
     pub(super) fn feed_pieces(&mut self, mut bytes: &[u8], mut on: impl FnMut(Piece<'_>)) {
         loop {
             let skipped = bytes.len().min(self.skip as usize);
@@ -105,7 +105,7 @@ impl FrameCursor {
         }
     }
 
-    /// Bytes to collect before the frame can be told.
+    /// Bytes to collect before the frame can be reported.
     fn wanted(&self) -> usize {
         let is_goaway =
             self.have >= HEADER && self.head[3] == kind::GOAWAY && self.length() as usize >= GOAWAY;

@@ -1,8 +1,8 @@
-//! Heads of HTTP/1.1 and HTTP/2 into each other (RFC 9113, section 8.3).
+//! Converts between HTTP/1.1 and HTTP/2 heads (RFC 9113, section 8.3).
 //!
-//! A request reaches the connection as the bytes of an HTTP/1.1 head, whoever made it, because
-//! nobody knows before the connection is up which protocol it will be. Here it becomes what the
-//! h2 crate takes; names and values stay slices of the head.
+//! A request reaches the connection as the bytes of an HTTP/1.1 head, because the protocol is
+//! unknown until the connection is open. Here it is converted for the h2 crate; names and values
+//! stay slices of the head.
 
 use bytes::Bytes;
 use dodici_pool::{
@@ -13,10 +13,10 @@ use http::header::{self, EXPECT, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery};
 use http::{Method, Uri};
 
-/// Fields that a request may have; undici's limit is the size of its head.
+/// Maximum number of request fields; undici limits the size of the head instead.
 const MAX_FIELDS: usize = 1024;
 
-/// Fields that most requests have at most, so that the usual list lies on the stack.
+/// Enough fields for most requests, so that the typical list is on the stack.
 const USUAL_FIELDS: usize = 48;
 
 /// What all requests of a connection have in common.
@@ -40,10 +40,10 @@ impl Target {
         }
     }
 
-    /// Makes a request for h2. An upgrade becomes an extended CONNECT (RFC 8441).
+    /// Converts a request for h2. An upgrade becomes an extended CONNECT (RFC 8441).
     ///
     /// # Errors
-    /// `InvalidRequest` for what HTTP/2 cannot say.
+    /// `InvalidRequest` for what HTTP/2 cannot express.
     pub(crate) fn request(&mut self, request: &Request) -> Result<http::Request<()>, Error> {
         let head = &request.head;
         let line = RequestLine::cut(head)?;
@@ -105,7 +105,7 @@ impl Target {
                 return Err(repeated_field(&name));
             }
         }
-        // They were for the HTTP/1.1 connection as well (RFC 9110, section 7.6.1); what is left of
+        // They concern the HTTP/1.1 connection as well (RFC 9110, section 7.6.1); what remains of
         // `te` is not.
         for name in named
             .iter()
@@ -159,14 +159,14 @@ impl Target {
         {
             return Ok(known.clone());
         }
-        // A copy of its own, so that it does not keep this request's head in memory.
+        // Copied, so that it does not keep this request's head in memory.
         let made = authority(Bytes::copy_from_slice(host))?;
         self.authority = Some(made.clone());
         Ok(made)
     }
 }
 
-/// Whether a message has this field once at most: the list of node:http2.
+/// Whether a message has this field at most once: the list of node:http2.
 fn is_single(name: &HeaderName) -> bool {
     const SINGLE: [HeaderName; 34] = [
         header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
@@ -207,8 +207,8 @@ fn is_single(name: &HeaderName) -> bool {
     SINGLE.contains(name)
 }
 
-/// Whether this field also stands there in other letter case: a caller's two keys for one field,
-/// of which only one can be meant. Fields that are repeated on purpose are spelled alike.
+/// Whether this field is also present in different letter case: two keys of the caller's for one
+/// field, of which only one can be meant. Fields repeated on purpose are spelled alike.
 fn has_other_spelling(given: &[httparse::Header<'_>], name: &str) -> bool {
     given
         .iter()
@@ -224,7 +224,7 @@ fn repeated_field(name: &HeaderName) -> Error {
     })
 }
 
-/// The request line, and what comes behind it. httparse would refuse targets that are not UTF-8.
+/// The request line and what follows it. httparse would reject targets that are not UTF-8.
 struct RequestLine<'a> {
     method: &'a [u8],
     target: &'a [u8],
@@ -248,13 +248,13 @@ impl<'a> RequestLine<'a> {
     }
 }
 
-/// What a field of an HTTP/1.1 head is to HTTP/2.
+/// What an HTTP/1.1 field becomes in HTTP/2.
 enum Meaning {
     /// `:authority`.
     Host,
-    /// `:protocol` of an extended CONNECT; else of no meaning.
+    /// `:protocol` of an extended CONNECT; otherwise meaningless.
     Upgrade,
-    /// About the HTTP/1.1 connection: must not be sent (RFC 9113, section 8.2.2).
+    /// Specific to the HTTP/1.1 connection: must not be sent (RFC 9113, section 8.2.2).
     Connection,
     /// May only say `trailers`.
     Te,
@@ -262,7 +262,7 @@ enum Meaning {
 }
 
 fn own_meaning(name: &str) -> Meaning {
-    // The lengths settle nearly every field.
+    // The lengths rule out nearly every field.
     let is = |known: &str| name.eq_ignore_ascii_case(known);
     match name.len() {
         2 if is("te") => Meaning::Te,
@@ -292,8 +292,8 @@ fn authority(text: Bytes) -> Result<Authority, Error> {
     Authority::from_maybe_shared(text).map_err(|_| invalid("invalid authority"))
 }
 
-/// The path as it is, or, where the `http` crate does not take it, with the bytes that RFC 3986
-/// does not allow percent-encoded: undici lets them through as they are.
+/// The path unchanged or, if the `http` crate rejects it, with the bytes that RFC 3986 does not allow
+/// percent-encoded: undici sends them unchanged.
 fn path(text: Bytes) -> Result<PathAndQuery, Error> {
     if memchr::memchr(b'#', &text).is_none()
         && let Ok(path) = PathAndQuery::from_maybe_shared(text.clone())
@@ -341,7 +341,7 @@ pub(super) fn fill<B>(head: &mut ResponseHead, response: &http::Response<B>) {
     push_all(&mut head.headers, response.headers());
 }
 
-/// A list of fields as the rest of the engine has it.
+/// Converts a list of fields to the engine's type.
 pub(crate) fn header_block(map: &HeaderMap) -> HeaderBlock {
     let mut block = HeaderBlock::new();
     push_all(&mut block, map);
@@ -354,10 +354,10 @@ fn push_all(block: &mut HeaderBlock, map: &HeaderMap) {
     }
 }
 
-/// Trailers of a request as h2 takes them.
+/// Converts request trailers for h2.
 ///
 /// # Errors
-/// `InvalidRequest` for a name or value that is none.
+/// `InvalidRequest` for an invalid name or value.
 pub(super) fn trailer_map(trailers: &HeaderBlock) -> Result<HeaderMap, Error> {
     let mut map = HeaderMap::with_capacity(trailers.len());
     for (name, value) in trailers.iter() {

@@ -1,15 +1,15 @@
-//! One HTTP/2 connection: the h2 crate over a tap that listens to the frames.
+//! One HTTP/2 connection: the h2 crate over a tap that parses frame headers.
 //!
-//! - `frames`, `budget`: frame headers in a byte stream, and how many a peer may send.
-//! - `names`: names of fields that have no place in what a server sends.
+//! - `frames`, `budget`: finding frames in a byte stream, and how many a peer may send.
+//! - `names`: field names that are not allowed from a server.
 //! - `tap`: the byte stream between socket and h2.
-//! - `head`: a serialised HTTP/1.1 head as a request of HTTP/2, and heads of responses back.
-//! - `conn`: the connection: opens streams, drives h2, PING, what GOAWAY said.
-//! - `pace`: whether a stream's window is too small for the way to the peer.
+//! - `head`: conversion of HTTP/1.1 request heads to HTTP/2, and of response heads back.
+//! - `conn`: the connection: opens streams, drives h2, PING, GOAWAY.
+//! - `pace`: whether a stream's window is too small for the round-trip time.
 //! - `stream`: one stream, both directions.
-//! - `ready`: wakers that tell the connection's task which of its streams to look at.
+//! - `ready`: wakers that tell the connection's task which of its streams to poll.
 //!
-//! Knows nothing of pools, queues, sinks or other connections.
+//! Must not know pools, queues, sinks or other connections.
 
 mod budget;
 mod conn;
@@ -21,11 +21,11 @@ mod ready;
 mod stream;
 mod tap;
 
-/// Error codes (RFC 9113, section 7): an orderly goodbye.
+/// Error codes (RFC 9113, section 7): graceful shutdown.
 pub(crate) const NO_ERROR: u32 = 0;
-/// The peer broke the protocol.
+/// The peer violated the protocol.
 pub(crate) const PROTOCOL_ERROR: u32 = 1;
-/// The stream is not needed any more.
+/// The stream is no longer needed.
 pub(crate) const CANCEL: u32 = 8;
 
 pub(crate) use conn::{Driven, H2Conn, NotOpened};

@@ -1,10 +1,9 @@
-//! Names of fields that have no place in what a server sends (RFC 9113, section 8.3).
+//! Detects field names that are not allowed from a server (RFC 9113, section 8.3).
 //!
-//! h2 takes the pseudo-headers of a request wherever they come and does not tell of them. This reader
-//! goes through the field blocks that pass the tap and looks at names alone: values are skipped, and
-//! nothing is decoded. A name that stands in HPACK's dynamic table cannot be seen where it is used
-//! again, so a peer that puts such a one there is told apart. A state machine without I/O; blocks may
-//! be cut anywhere.
+//! h2 accepts request pseudo-headers anywhere and does not report them. This parser scans the field
+//! blocks that pass the tap for names only: values are skipped, and nothing is decoded. A name in
+//! HPACK's dynamic table is invisible when it is used again, so a peer that adds such a name there
+//! is flagged. A state machine without I/O; blocks may be split anywhere.
 
 use super::frames::{Frame, kind};
 
@@ -12,45 +11,45 @@ use super::frames::{Frame, kind};
 /// appendix A).
 const REQUEST: std::ops::RangeInclusive<u32> = 1..=7;
 
-/// `:status`, as it is and in Huffman's code: the one pseudo-header of a response.
+/// `:status`, plain and Huffman-coded: the only pseudo-header of a response.
 const STATUS: &[u8] = b":status";
 const STATUS_CODED: &[u8] = &[0xb8, 0x84, 0x8d, 0x36, 0xa3];
 
-/// `:` in Huffman's code: the first seven bits of a name.
+/// `:` Huffman-coded: the first seven bits of a name.
 const COLON_CODED: u8 = 0x5c;
 
-/// The flags that put something else into the payload of HEADERS.
+/// The flags that add other data to the payload of HEADERS.
 const PADDED: u8 = 8;
 const PRIORITY: u8 = 0x20;
 
-/// Largest number that HPACK's integers need here. Beyond it h2 ends the connection.
+/// Largest HPACK integer needed here. Beyond it h2 closes the connection.
 const MOST: u32 = 1 << 28;
 
-/// What a block has.
+/// What a block contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// A pseudo-header of a request.
+    /// A request pseudo-header.
     Foreign,
-    /// One that may be used again unseen.
+    /// One that may be reused unnoticed.
     Kept,
 }
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct NameReader {
-    /// Fields of the block so far, pseudo-headers and all.
+    /// Fields of the block so far, including pseudo-headers.
     pub(super) fields: u32,
     at: At,
     /// Bytes of the frame's payload that are still the block's.
     left: u32,
-    /// Bytes of padding behind them.
+    /// Bytes of padding after them.
     padding: u32,
-    /// A number whose first byte was not enough, and how far its next bits are shifted.
+    /// An integer that continues, and the shift of its next bits.
     number: u32,
     shift: u32,
-    /// What the number is for.
+    /// What the integer is for.
     purpose: Purpose,
-    /// The field at hand goes into the dynamic table.
+    /// The current field is added to the dynamic table.
     kept: bool,
     coded: bool,
     name: [u8; STATUS.len()],
@@ -61,7 +60,7 @@ pub(super) struct NameReader {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum At {
     PadLength,
-    /// So many bytes of a priority.
+    /// This many bytes of a priority.
     Priority(u8),
     #[default]
     Field,
@@ -69,7 +68,7 @@ enum At {
     /// The first byte of a name or a value.
     NameLength,
     ValueLength,
-    /// So many bytes of either.
+    /// This many bytes of either.
     Name(u32),
     Value(u32),
 }
@@ -99,21 +98,21 @@ impl NameReader {
                 } else {
                     At::Field
                 },
-                // Behind a pad length, too.
+                // Also after a pad length.
                 kept: frame.flags & PRIORITY != 0,
                 ..Self::default()
             };
         }
     }
 
-    /// Reads a part of the frame's payload.
+    /// Processes a part of the frame's payload.
     pub(super) fn feed(&mut self, bytes: &[u8], mut found: impl FnMut(Found)) {
         let mut rest = bytes;
         while let Some((&byte, behind)) = rest.split_first() {
             if self.left <= self.padding {
                 return;
             }
-            // Strings whose bytes do not matter are skipped at once.
+            // Strings whose bytes do not matter are skipped in one step.
             if let At::Value(left) = self.at {
                 let skipped = (left as usize).min(rest.len()) as u32;
                 let skipped = skipped.min(self.left - self.padding);
@@ -268,7 +267,7 @@ mod tests {
 
     use super::*;
 
-    /// What a block has, in frames of HEADERS and CONTINUATION cut at these places.
+    /// What a block contains, split at these positions into HEADERS and CONTINUATION frames.
     fn found(block: &[u8], flags: u8, frames: &[usize], pieces: usize) -> Vec<Found> {
         let mut reader = NameReader::default();
         let mut all = Vec::new();
@@ -311,7 +310,7 @@ mod tests {
 
     #[test]
     fn a_usual_response_has_nothing_foreign() {
-        // :status 200, content-type by the static table, date with Huffman's code, an own name.
+        // :status 200, content-type from the static table, date Huffman-coded, a new name.
         let mut block = vec![0x88, 0x5f, 3, b'a', b'/', b'b'];
         block.extend([0x61, 0x82, 0xff, 0xff]);
         block.extend(literal(0x40, b"x-own", b":path"));
@@ -338,7 +337,7 @@ mod tests {
             assert_eq!(whole(&literal(0, name, b"/")), [Found::Foreign]);
             assert_eq!(whole(&literal(0x40, name, b"/")), [Found::Kept]);
         }
-        // `:path` in Huffman's code.
+        // `:path`, Huffman-coded.
         let coded = [0x00, 0x84, 0xb9, 0x58, 0xd3, 0x3f, 1, b'/'];
         assert_eq!(whole(&coded), [Found::Foreign]);
     }

@@ -1,19 +1,19 @@
-//! Whether a stream's window is too small for the way to its peer.
+//! Whether a stream's window is too small for the round-trip time.
 //!
-//! A peer that is far away sends a window, waits for a round trip until room comes back, and sends
-//! the next: a window of 256 KiB over 100 ms carries 2.5 MB/s, whatever the line could do. Where a
-//! reader takes a whole window within two round trips, the window is what slows it down, and
-//! [`super::conn`] doubles it. A reader that is slow, or a peer that is near, never has more than
-//! the window that it began with. The measure has no I/O and no clock.
+//! A distant peer sends a window, waits a round trip for window updates, and sends the next: a
+//! window of 256 KiB over 100 ms carries 2.5 MB/s, whatever the link could do. If a reader consumes
+//! a whole window within two round trips, the window is the bottleneck, and [`super::conn`] doubles
+//! it. A slow reader, or a nearby peer, never gets more than the initial window. Has no I/O and no
+//! clock.
 
 use std::time::{Duration, Instant};
 
-/// Peers nearer than this are left alone: in a millisecond, 256 KiB are 256 MB/s.
+/// Windows of nearer peers never grow: 256 KiB per millisecond are 256 MB/s.
 const NEAR: Duration = Duration::from_millis(1);
 
-/// How fast the reader of one stream gives room back.
+/// How fast the reader of one stream returns window.
 pub(super) struct Pace {
-    /// When the current window's worth began.
+    /// When the current window's worth started.
     since: Instant,
     taken: u64,
 }
@@ -26,8 +26,8 @@ impl Pace {
         }
     }
 
-    /// Takes note of room that went back to the peer. True if that makes a whole window within two
-    /// round trips.
+    /// Records window returned to the peer. True if that completes a whole window within two round
+    /// trips.
     pub(super) fn took(
         &mut self,
         bytes: usize,
@@ -51,7 +51,7 @@ mod tests {
 
     const WINDOW: u32 = 256 * 1024;
 
-    /// Whether a window in four pieces, this much time apart, is too small for this round trip.
+    /// Whether a window in four pieces, this far apart, is too small for this round trip.
     fn is_small(apart: Duration, round_trip: Duration) -> bool {
         let start = Instant::now();
         let mut pace = Pace::new(start);

@@ -1,8 +1,8 @@
-//! Wakers with a number: which parts of a connection's task have something to do.
+//! Numbered wakers: which parts of a connection's task have work to do.
 //!
-//! One task serves up to hundreds of streams. Looking at all of them at each wake-up would cost
-//! more than serving one, so each has a waker of its own, which puts its number on a list and
-//! wakes the task unless the task is at work already.
+//! One task serves up to hundreds of streams. Polling all of them at each wake-up would cost more
+//! than serving one, so each has its own waker, which adds its number to a list and wakes the task
+//! unless it is already running.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +19,7 @@ struct Inner {
     numbers: Vec<u32>,
     /// The task's own waker.
     task: Option<Waker>,
-    /// The task is at work and will look at the list before it sleeps.
+    /// The task is running and will check the list before it sleeps.
     awake: bool,
 }
 
@@ -37,7 +37,7 @@ impl Ready {
         }
     }
 
-    /// The task goes to work; `task` is its waker.
+    /// The task starts running; `task` is its waker.
     pub(crate) fn begin(&self, task: &Waker) {
         let mut inner = self.0.lock();
         inner.awake = true;
@@ -52,14 +52,14 @@ impl Ready {
         std::mem::swap(&mut self.0.lock().numbers, into);
     }
 
-    /// The task would like to sleep. False, and it stays at work, if the list is not empty.
+    /// The task wants to sleep. False, and it keeps running, if the list is not empty.
     pub(crate) fn sleep(&self) -> bool {
         let mut inner = self.0.lock();
         inner.awake = !inner.numbers.is_empty();
         !inner.awake
     }
 
-    /// The task sleeps although there is something to do: others must have their turn.
+    /// The task yields although there is work to do, so that others get their turn.
     pub(crate) fn pause(&self) {
         self.0.lock().awake = false;
     }
@@ -91,13 +91,13 @@ impl SlotWaker {
         &self.waker
     }
 
-    /// The number was taken from the list and is about to be looked at: from now on it is listed
-    /// anew.
+    /// The number was taken from the list and is about to be processed: from now on it can be
+    /// listed again.
     pub(crate) fn reset(&self) {
         self.slot.listed.store(false, Ordering::Release);
     }
 
-    /// Puts the number on the list.
+    /// Adds the number to the list.
     pub(crate) fn wake(&self) {
         self.waker.wake_by_ref();
     }

@@ -1,5 +1,5 @@
-//! One stream of an HTTP/2 connection: the request body on its way out, the response on its way
-//! in. Polled by the exchange; dropping it resets the stream unless both sides have ended.
+//! One stream of an HTTP/2 connection: the outgoing request body and the incoming response. Polled
+//! by the exchange; dropping it resets the stream unless both sides have ended.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -17,10 +17,10 @@ use super::pace::Pace;
 pub(crate) struct H2Stream {
     incoming: Incoming,
     outgoing: SendStream<Bytes>,
-    /// The request body is still to be ended.
+    /// The request body has not ended.
     sending: bool,
     id: u32,
-    /// Bytes taken from h2 whose room was not given back to the peer.
+    /// Bytes read from h2 whose window was not returned to the peer.
     unreleased: usize,
     window: usize,
     pub(super) pace: Pace,
@@ -31,11 +31,11 @@ enum Incoming {
     Body(RecvStream),
 }
 
-/// What came next on a stream.
+/// The next event of a stream.
 pub(crate) enum Received {
-    /// An informational head, in the memory that was given.
+    /// An informational head, in the memory passed in.
     Informational,
-    /// The final head, in the memory that was given.
+    /// The final head, in the memory passed in.
     Head,
     /// A chunk of the body, possibly empty.
     Data(Bytes),
@@ -48,7 +48,7 @@ pub(crate) enum Received {
 pub(crate) struct StreamFailure {
     /// Its error code (RFC 9113, section 7), if it was reset.
     pub(crate) code: Option<u32>,
-    /// The peer did it, rather than this side because of something the peer did wrong.
+    /// The peer reset it, rather than we because of the peer's error.
     pub(crate) remote: bool,
     pub(crate) source: h2::Error,
 }
@@ -88,12 +88,12 @@ impl H2Stream {
         }
     }
 
-    /// Its number.
+    /// Its id.
     pub(crate) fn id(&self) -> u32 {
         self.id
     }
 
-    /// The next thing that the peer sent.
+    /// The next event from the peer.
     pub(crate) fn poll_next(
         &mut self,
         cx: &mut Context<'_>,
@@ -101,7 +101,7 @@ impl H2Stream {
     ) -> Poll<Result<Received, StreamFailure>> {
         match &mut self.incoming {
             Incoming::Head(response) => {
-                // h2 throws informational heads away when it is asked for the final one.
+                // h2 discards informational heads when it is polled for the final one.
                 if let Poll::Ready(Some(Ok(interim))) = response.poll_informational(cx) {
                     fill(head, &interim);
                     return Poll::Ready(Ok(Received::Informational));
@@ -126,8 +126,8 @@ impl H2Stream {
         }
     }
 
-    /// Gives room back to the peer, as far as the reader has it: `room` is what it would still
-    /// take, `most` what it takes at most.
+    /// Returns window to the peer, as far as the reader has room: `room` is what it can still
+    /// accept, `most` its total capacity.
     ///
     /// What the peer may send and what it has sent must stay within the reader's room:
     /// `window - unreleased <= room`, and so `unreleased >= window - room` is kept back. A window
@@ -138,12 +138,12 @@ impl H2Stream {
     ///
     /// What was taken from h2 and not delivered, `held`, is kept back as well.
     ///
-    /// Returns how much of it went back.
+    /// Returns how much was returned.
     pub(crate) fn release(&mut self, held: usize, room: usize, most: usize) -> usize {
         let window = self.window.min(most);
         let keep = window.saturating_sub(room).saturating_add(held);
         let release = self.unreleased.saturating_sub(keep);
-        // h2 tells the peer of half a window at once; below that, asking it is only work.
+        // h2 sends an update for half a window at a time; below that, calling it is wasted work.
         if release * 4 < window || release == 0 {
             return 0;
         }
@@ -156,8 +156,8 @@ impl H2Stream {
         0
     }
 
-    /// How much room a reader must have for [`H2Stream::release`] to do something: a quarter of a
-    /// window more than `room`. `None` if it has it all.
+    /// How much room a reader must have for [`H2Stream::release`] to have an effect: a quarter of a
+    /// window more than `room`. `None` if it already has it all.
     pub(crate) fn release_from(&self, room: usize, most: usize) -> Option<usize> {
         let window = self.window.min(most);
         (room < window).then(|| window.min(room + window / 4))
@@ -165,13 +165,13 @@ impl H2Stream {
 
     // --- towards the peer ---
 
-    /// Whether the request body is still to be ended.
+    /// Whether the request body has not ended.
     pub(crate) fn is_sending(&self) -> bool {
         self.sending
     }
 
-    /// Ready when the peer has reset the stream, or the connection has ended, while the rest of
-    /// what goes out was still to be sent. Pending once nothing is: see [`H2Stream::is_sending`].
+    /// Ready when the peer has reset the stream, or the connection has ended, while the request
+    /// body was being sent. Pending once it has ended: see [`H2Stream::is_sending`].
     pub(crate) fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<StreamFailure> {
         if !self.sending {
             return Poll::Pending;
@@ -186,8 +186,8 @@ impl H2Stream {
         })
     }
 
-    /// Ready when the peer has room for some of the bytes that are at hand, with how many; what is
-    /// asked for here is kept from other streams. 0 if the stream takes no more.
+    /// Ready when there is window for some of the available bytes, with how many; window reserved
+    /// here is withheld from other streams. 0 if the stream accepts no more.
     pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>, wanted: usize) -> Poll<usize> {
         if !self.sending {
             return Poll::Ready(0);
@@ -200,27 +200,27 @@ impl H2Stream {
             }
             match ready!(self.outgoing.poll_capacity(cx)) {
                 Some(Ok(_)) => {}
-                // The receiving side says why, or `poll_reset` once that has ended.
+                // The receiving side reports why, or `poll_reset` once that has ended.
                 Some(Err(_)) | None => return Poll::Ready(0),
             }
         }
     }
 
-    /// Nothing is at hand: room that [`H2Stream::poll_room`] asked for, and nothing was sent in, goes
-    /// back to the other streams.
+    /// No bytes are available: window that [`H2Stream::poll_room`] reserved and that was not used
+    /// returns to the other streams.
     pub(crate) fn leave_room(&mut self) {
         if self.sending {
             self.outgoing.reserve_capacity(0);
         }
     }
 
-    /// Sends a piece of the body, the last one with `end`: as much as [`H2Stream::poll_room`] said, or
-    /// all of a body that is at hand, of which h2 keeps what the window does not take.
+    /// Sends a piece of the body, the last one with `end`: as much as [`H2Stream::poll_room`]
+    /// returned, or all of a body in memory, of which h2 buffers what the window does not allow.
     pub(crate) fn send(&mut self, chunk: Bytes, end: bool) {
         if !self.sending {
             return;
         }
-        // An error here comes back on the receiving side, or from `poll_reset`.
+        // An error here is reported on the receiving side, or by `poll_reset`.
         let _sent = self.outgoing.send_data(chunk, end);
         self.sending = !end;
     }
@@ -228,7 +228,7 @@ impl H2Stream {
     /// Ends the body with these trailers.
     ///
     /// # Errors
-    /// `InvalidRequest` for trailers that are none.
+    /// `InvalidRequest` for invalid trailers.
     pub(crate) fn send_trailers(&mut self, trailers: &HeaderBlock) -> Result<(), Error> {
         if trailers.is_empty() {
             self.send(Bytes::new(), true);
@@ -243,7 +243,7 @@ impl H2Stream {
     }
 
     /// Resets the stream with this error code (RFC 9113, section 7). Dropping it does so with
-    /// CANCEL, where something was still to come.
+    /// CANCEL if something was still to come.
     pub(crate) fn reset(&mut self, code: u32) {
         self.outgoing.send_reset(code.into());
     }

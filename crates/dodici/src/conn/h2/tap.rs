@@ -1,10 +1,10 @@
-//! The byte stream between socket and the h2 crate, with an ear on the frames.
+//! The tap: the byte stream between the socket and the h2 crate, parsing frame headers.
 //!
-//! h2 keeps to itself which streams were written and what a GOAWAY said, and takes any number of
+//! h2 does not expose which streams were written or what a GOAWAY said, and accepts any number of
 //! frames. The tap sees both directions: it knows the highest stream that may have reached the
-//! peer, the last stream that the peer will process, and whether the peer keeps to the frame
-//! budget. Used by [`super::conn`] on one task; the lock is there because h2 owns the end that
-//! reads and writes, and it is never contended.
+//! peer, the last stream that the peer will process, and whether the peer stays within the frame
+//! budget. Used by [`super::conn`] on one task; the lock exists because h2 owns the end that reads
+//! and writes, and is never contended.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -27,40 +27,39 @@ const PREFACE: u32 = 24;
 /// ENHANCE_YOUR_CALM (RFC 9113, section 7).
 const ENHANCE_YOUR_CALM: u32 = 0xb;
 
-/// Pieces of 8 KiB that are still taken from a peer that flooded us: what fits into the buffers of
-/// two kernels, 8 MiB.
+/// Pieces of 8 KiB still read from a peer that flooded us: what fits into the buffers of two
+/// kernels, 8 MiB.
 const DISCARDED: u32 = 1024;
 
-/// Frames that h2 reads before what they brought is looked at: what a peer sends faster than it is
-/// taken must not pile up in between. 1,024: 16 MiB of large frames, and of small ones less than a
-/// megabyte of h2's memory.
+/// Frames that h2 reads before their contents are consumed, so that a peer that sends faster than
+/// we consume does not fill memory in between. 1,024: 16 MiB of large frames; for small ones, less
+/// than a megabyte of h2's memory.
 pub(super) const TURN: u32 = 1024;
 
-/// Streams with fields that have no place there, and that nobody asked about yet, from which on a peer
-/// has flooded us. 1,000: as many as may be reset.
+/// Number of streams with forbidden fields that nobody has asked about yet at which a peer counts
+/// as flooding us. 1,000: as many as may be reset.
 const MOST_FOREIGN: usize = 1000;
 
-/// What the frames told so far.
+/// What was learned from the frames so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Seen {
-    /// Highest stream of which a byte may have left this machine; 0 for none.
+    /// Highest stream of which a byte may have been sent; 0 for none.
     pub(super) highest_sent: u32,
-    /// Last stream that the peer will process, and why it goes away: of its latest GOAWAY.
+    /// Last stream that the peer will process, and the error code, from its latest GOAWAY.
     pub(super) goaway: Option<(u32, u32)>,
-    /// The peer's SETTINGS came.
+    /// The peer's SETTINGS have arrived.
     pub(super) settings: bool,
-    /// Shortest time that the peer took to acknowledge SETTINGS: a round trip, and through any
-    /// proxy.
+    /// Shortest time the peer took to acknowledge SETTINGS: a round trip, including any proxy.
     pub(super) round_trip: Option<Duration>,
     /// RST_STREAM frames written.
     pub(super) resets: u32,
-    /// The peer sent more frames than it may.
+    /// The peer has exceeded its frame budget.
     pub(super) flooded: bool,
-    /// Some stream has fields that [`Tap::take_foreign`] knows.
+    /// Some stream has fields that [`Tap::take_foreign`] reports.
     pub(super) foreign: bool,
-    /// Some stream has fields that [`Tap::take_last_fields`] knows.
+    /// Some stream has fields that [`Tap::take_last_fields`] reports.
     pub(super) last_fields: bool,
-    /// The peer keeps such a field where it can use it unseen.
+    /// The peer has stored such a field where it can reuse it unnoticed.
     pub(super) foreign_kept: bool,
     /// The peer closed its side.
     pub(super) eof: bool,
@@ -73,9 +72,9 @@ pub(super) struct Tap {
     outgoing: FrameCursor,
     budget: FrameBudget,
     pub(super) seen: Seen,
-    /// A failed read or write: which, and how.
+    /// A failed read or write: which, and its error.
     pub(super) failure: Option<(&'static str, io::Error)>,
-    /// When the SETTINGS left that the peer has not acknowledged.
+    /// When the SETTINGS were sent that the peer has not acknowledged.
     settings_sent: Option<Instant>,
     bytes_read: u64,
     bytes_written: u64,
@@ -83,11 +82,11 @@ pub(super) struct Tap {
     /// Frames that may still be read in this [`TURN`].
     left: u32,
     names: NameReader,
-    /// The stream of the fields that are being read.
+    /// The stream of the fields being read.
     fields_of: u32,
-    /// Streams with a pseudo-header of a request in what the peer sent.
+    /// Streams on which the peer sent a request pseudo-header.
     foreign: Vec<u32>,
-    /// Streams that ended with a block of fields, and how many it had.
+    /// Streams that ended with a block of fields, and the number of fields.
     last_fields: Vec<(u32, u32)>,
 }
 
@@ -126,14 +125,14 @@ impl Tap {
         (self.bytes_read, self.bytes_written)
     }
 
-    /// What has reached this machine but was not read yet; see [`Transport::probe`].
+    /// Checks what has reached this machine but was not read yet; see [`Transport::probe`].
     pub(super) fn probe(&mut self, cx: &mut Context<'_>) -> Probe {
         self.transport.probe(cx)
     }
 
-    /// Tells a peer that sent too many frames why it is left, as far as the socket takes it.
+    /// Sends a GOAWAY to a peer that exceeded its budget, as far as the socket accepts it.
     pub(super) fn complain(&mut self, cx: &mut Context<'_>) {
-        // Inside a frame of ours, the peer would take this for its payload.
+        // Inside one of our frames, the peer would read this as its payload.
         if !self.outgoing.is_between_frames() {
             return;
         }
@@ -148,8 +147,8 @@ impl Tap {
         let _ = Pin::new(&mut self.transport).poll_shutdown(cx);
     }
 
-    /// Reads and forgets, a piece at a time so that others have their turn. Ready when the peer has
-    /// closed, or has sent [`DISCARDED`] pieces more.
+    /// Reads and discards, one piece at a time so that others get their turn. Ready when the peer
+    /// has closed, or has sent [`DISCARDED`] more pieces.
     pub(super) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut memory = [0; 8192];
         let mut buf = ReadBuf::new(&mut memory);
@@ -167,14 +166,15 @@ impl Tap {
         self.left = TURN;
     }
 
-    /// So many bytes of fields came out of frames that were counted as what they took on the wire.
+    /// This many bytes of fields were decoded from frames that were charged by their size on the
+    /// wire.
     pub(super) fn decoded(&mut self, bytes: usize) {
         if !self.budget.decoded(bytes, Instant::now) {
             self.seen.flooded = true;
         }
     }
 
-    /// Whether what came on this stream has a pseudo-header of a request; says so once.
+    /// Whether this stream contains a request pseudo-header; reported once.
     pub(super) fn take_foreign(&mut self, stream: u32) -> bool {
         let place = self.foreign.iter().position(|foreign| *foreign == stream);
         if let Some(place) = place {
@@ -184,7 +184,7 @@ impl Tap {
         place.is_some()
     }
 
-    /// Fields of the block that ended this stream, if one did; says so once.
+    /// Number of fields in the block that ended this stream, if one did; reported once.
     pub(super) fn take_last_fields(&mut self, stream: u32) -> Option<u32> {
         let place = self.last_fields.iter().position(|(of, _)| *of == stream)?;
         let (_, fields) = self.last_fields.swap_remove(place);
@@ -273,7 +273,7 @@ impl Tap {
         Poll::Ready(Ok(()))
     }
 
-    /// Takes note of bytes that the socket took.
+    /// Records bytes that the socket accepted.
     fn wrote(&mut self, bytes: &[u8]) {
         self.bytes_written += bytes.len() as u64;
         let Self {
@@ -314,7 +314,7 @@ fn listen(frame: &Frame, seen: &mut Seen) {
         seen.settings = true;
     }
     if let Some((last, code)) = frame.goaway {
-        // A later GOAWAY must not raise it again (RFC 9113, section 6.8).
+        // A later GOAWAY must not raise it (RFC 9113, section 6.8).
         let last = seen.goaway.map_or(last, |(before, _)| before.min(last));
         seen.goaway = Some((last, code));
     }

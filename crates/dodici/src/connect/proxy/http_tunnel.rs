@@ -1,9 +1,10 @@
-//! `CONNECT` (RFC 9110, section 9.3.6): the request, and the head that answers it.
+//! `CONNECT` (RFC 9110, section 9.3.6): the request and the response head.
 //!
-//! Called by the proxy's leg. Knows nothing of sockets and TLS.
+//! Called by the proxy leg. Must not know sockets or TLS.
 //!
-//! The head is read by its own small reader instead of the framing guard, which belongs to a
-//! connection and stands a row above: there is no body here, no reuse, and only success is good.
+//! The head has a small parser of its own instead of the framing guard, which belongs to a
+//! connection and a higher layer: there is no body here, no reuse, and anything but success is an
+//! error.
 
 use dodici_pool::{
     Error, ErrorKind, HeaderBlock, Origin, ParseErrorCode, Phase, ProxyAnswer, Replay,
@@ -13,13 +14,13 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use super::{broken, check_host};
 use crate::connect::errors::bad_option;
 
-/// Largest answer, status line and fields. 16 KiB: what Node and undici allow a response head.
+/// Maximum size of the response head. 16 KiB: the limit of Node and undici for a response head.
 pub(super) const MAX_HEAD: usize = 16 * 1024;
 
-/// Most fields in an answer; a head of [`MAX_HEAD`] with more of them is an attack.
+/// Maximum number of fields; a head of [`MAX_HEAD`] with more of them is an attack.
 const MAX_FIELDS: usize = 128;
 
-/// What every answer begins with.
+/// How every response begins.
 const CONSTANT: &[u8] = b"HTTP/1.";
 
 /// The request, ready to be written.
@@ -61,12 +62,12 @@ impl HttpTunnel {
         })
     }
 
-    /// Writes the request and reads the answer, and not one byte more.
+    /// Writes the request and reads the response head, and not one byte more.
     ///
     /// # Errors
-    /// `ProxyRefused` for every status that opens no tunnel, informational ones too; `Parse` and
-    /// `HeadersOverflow` for what is no head; `ProxyConnection` if the proxy ends the connection;
-    /// `Socket` for what the system says.
+    /// `ProxyRefused` for every status that opens no tunnel, including informational ones; `Parse`
+    /// and `HeadersOverflow` for an invalid head; `ProxyConnection` if the proxy closes the
+    /// connection; `Socket` for system errors.
     pub(super) async fn ask<S>(&self, stream: &mut S) -> Result<ProxyAnswer, Error>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -92,8 +93,8 @@ impl HttpTunnel {
     }
 }
 
-/// A name that is a token and a value without control characters but the tab (RFC 9110, section
-/// 5.5). The value stays out of the message: it may be a credential.
+/// A name that is a token, and a value without control characters except the tab (RFC 9110, section
+/// 5.5). The value is not in the message: it may be a credential.
 fn check_field(name: &[u8], value: &[u8]) -> Result<(), Error> {
     let token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     if name.is_empty() || !name.iter().all(token) {
@@ -110,9 +111,9 @@ fn check_field(name: &[u8], value: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Reads up to and with the empty line, byte for byte: what follows belongs to the tunnel. That is
-/// some hundred small reads for a connection that costs milliseconds to make. What cannot become a
-/// head is refused at once, because a proxy that waits for us would never send its rest.
+/// Reads up to and including the empty line, byte by byte: what follows belongs to the tunnel. That
+/// is about a hundred small reads for a connection that takes milliseconds to open. An invalid head
+/// is rejected immediately, because a proxy that waits for us would never send the rest.
 async fn read_head<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Vec<u8>, Error> {
     let mut head = Vec::with_capacity(256);
     let mut skipped = 0;
@@ -199,7 +200,7 @@ fn overflow() -> Error {
     .with_replay(Replay::Unsent)
 }
 
-/// The proxy hung up instead of answering.
+/// The proxy hung up instead of responding.
 fn closed() -> Error {
     let cause = Error::new(ErrorKind::Socket, Phase::Proxy, "other side closed");
     Error::new(

@@ -1,11 +1,10 @@
-//! The proxy's leg, between TCP and TLS with the origin: TLS to the proxy, then the request for
-//! the way.
+//! The proxy leg, between TCP and TLS to the origin: TLS to the proxy, then `CONNECT` or SOCKS.
 //!
-//! - `http_tunnel`: `CONNECT` and the head that answers it. `socks`: SOCKS 4, 4a and 5.
+//! - `http_tunnel`: `CONNECT` and its response head. `socks`: SOCKS 4, 4a and 5.
 //!
-//! Called by the connector. Knows nothing of addresses of the proxy and of what will run through
-//! the tunnel. Not one byte behind the proxy's last word is taken: whatever it sends after it
-//! stays in the stream, where TLS or the checkout of the connection judges it.
+//! Called by the connector. Must not know the proxy's addresses or what runs through the tunnel.
+//! Not one byte after the proxy's last reply is consumed: whatever it sends then stays in the
+//! stream, where TLS or the connection's checkout rejects it.
 //!
 //! Dropping the future closes the connection to the proxy.
 
@@ -28,8 +27,8 @@ use super::hooks::ConnectHooks;
 use super::socket::Socket;
 use super::tls::TlsLeg;
 
-/// The way through one proxy to one origin. Everything sent to the proxy is checked and written
-/// down here, once.
+/// The route through one proxy to one origin. Everything sent to the proxy is checked and encoded
+/// here, once.
 pub(super) struct ProxyLeg {
     host: String,
     port: u16,
@@ -37,26 +36,26 @@ pub(super) struct ProxyLeg {
     request: Request,
 }
 
-/// How the proxy is asked.
+/// How the proxy is used.
 enum Request {
-    /// Not at all: it reads the HTTP requests.
+    /// Without a tunnel: it forwards the HTTP requests.
     Nothing,
     HttpTunnel(HttpTunnel),
     Socks(Socks),
 }
 
 impl ProxyLeg {
-    /// The caller's hooks take part: in TLS to the proxy, and in look-ups for SOCKS.
+    /// The caller's hooks apply to TLS to the proxy, and to lookups for SOCKS.
     ///
     /// # Errors
-    /// `InvalidRequest` that names what is wrong, never with a credential in it.
+    /// `InvalidRequest` naming what is wrong, never containing a credential.
     pub(super) fn new(proxy: &Proxy, target: &Origin, hooks: &ConnectHooks) -> Result<Self, Error> {
         let itself = Origin::new(Scheme::Https, &proxy.host, proxy.port);
         let tls = match (&proxy.tls, &hooks.tls) {
             (None, _) => None,
             (Some(config), None) => Some(TlsLeg::new(&itself, config, &hooks.roots)?),
             (Some(config), Some(client)) => {
-                // HTTP/1.1 is what is spoken to a proxy, whatever the origin is offered.
+                // A proxy is spoken to in HTTP/1.1, whatever is offered to the origin.
                 let mut client = rustls::ClientConfig::clone(client);
                 client.alpn_protocols.clone_from(&config.alpn);
                 Some(TlsLeg::preconfigured(&itself, config, Arc::new(client))?)
@@ -88,8 +87,8 @@ impl ProxyLeg {
         })
     }
 
-    /// From a connected socket to an open way. `reach` ends the time for the proxy's TLS,
-    /// `deadline` all of it.
+    /// From a connected socket to an open tunnel. `reach` limits the TLS handshake with the proxy,
+    /// `deadline` everything.
     pub(super) async fn open(
         &self,
         socket: Socket,
@@ -133,8 +132,8 @@ impl std::fmt::Debug for ProxyLeg {
     }
 }
 
-/// undici has an error of its own for a proxy whose certificate names somebody else
-/// (`lib/dispatcher/proxy-agent.js`); all other failures of that handshake stay what they are.
+/// undici has a specific error for a proxy whose certificate has other names
+/// (`lib/dispatcher/proxy-agent.js`); all other failures of that handshake are unchanged.
 fn proxy_tls(error: Error) -> Error {
     let error = error.with_phase(Phase::Proxy);
     let code = error.system().map(|system| system.code.clone());
@@ -158,7 +157,7 @@ fn broken(error: &std::io::Error, syscall: &'static str) -> Error {
         .with_system(detail)
 }
 
-/// An error of the proxy's kind, with a code that users of undici know.
+/// A proxy error with undici's code.
 fn refused(kind: ErrorKind, code: String, message: String) -> Error {
     Error::new(kind, Phase::Proxy, message)
         .with_replay(Replay::Unsent)
@@ -168,7 +167,7 @@ fn refused(kind: ErrorKind, code: String, message: String) -> Error {
         })
 }
 
-/// A host that can stand in a `CONNECT` line or a SOCKS request and be read in one way only.
+/// A host that is unambiguous in a `CONNECT` line or a SOCKS request.
 fn check_host(host: &str) -> Result<(), Error> {
     let allowed = |byte: u8| byte > b' ' && byte != 0x7f && !b"/\\@?#".contains(&byte);
     if host.is_empty() || !host.bytes().all(allowed) {

@@ -1,10 +1,10 @@
-//! SOCKS as a client: version 5 (RFC 1928, with RFC 1929 for name and password), version 4 and 4a.
+//! SOCKS client: version 5 (RFC 1928, with RFC 1929 for user name and password), 4 and 4a.
 //!
-//! Called by the proxy's leg. Knows nothing of sockets and TLS.
+//! Called by the proxy leg. Must not know sockets or TLS.
 //!
-//! Our own, because the crates for it (tokio-socks, hyper-util's `SocksV5`) fold what the proxy
-//! said into their errors: users of undici get the very byte that it answered, as a code. The
-//! protocol is four messages of known length.
+//! Our own implementation, because existing crates (tokio-socks, hyper-util's `SocksV5`) hide the
+//! proxy's reply in their errors: undici reports the reply byte as a code. The protocol is four
+//! messages of known length.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -31,7 +31,7 @@ const PASSWORD_VERSION: u8 = 1;
 /// "Request granted" of SOCKS4.
 const GRANTED: u8 = 90;
 
-/// Where the proxy is to connect, and as whom.
+/// What the proxy must connect to, and the credentials.
 pub(super) struct Socks {
     version: Version,
     host: String,
@@ -51,7 +51,7 @@ enum Version {
     },
 }
 
-/// The target as the proxy gets it.
+/// The target as sent to the proxy.
 enum Target<'a> {
     Name(&'a str),
     Address(IpAddr),
@@ -59,7 +59,7 @@ enum Target<'a> {
 
 impl Socks {
     /// # Errors
-    /// `InvalidRequest` for what does not fit its length byte (S19).
+    /// `InvalidRequest` for anything that does not fit its length byte (S19).
     pub(super) fn v5(
         target: &Origin,
         resolve: SocksResolve,
@@ -114,11 +114,11 @@ impl Socks {
         })
     }
 
-    /// Asks for the way; reads exactly the proxy's replies.
+    /// Negotiates; reads exactly the proxy's replies.
     ///
     /// # Errors
-    /// `Socks` with undici's code for what the proxy says, `Resolve` for a local look-up that
-    /// fails, `Socket` for what the system says.
+    /// `Socks` with undici's code for the proxy's replies, `Resolve` for a failed local lookup,
+    /// `Socket` for system errors.
     pub(super) async fn ask<S>(&self, stream: &mut S) -> Result<(), Error>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -157,8 +157,8 @@ impl Socks {
     }
 }
 
-/// Agrees on a method, and logs in if the proxy wants that. A method that was not offered is an
-/// error, so that a proxy can neither ask for a password we do not have nor invent a method.
+/// Negotiates a method, and authenticates if the proxy requires it. A method that was not offered
+/// is an error, so that a proxy can neither ask for a password we do not have nor invent a method.
 async fn greet<S>(stream: &mut S, login: Option<&[u8]>) -> Result<(), Error>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -238,7 +238,7 @@ where
             format!("Invalid SOCKS version in reply: {version}"),
         ));
     }
-    // The address that the proxy used, which nobody needs, and its port.
+    // The address and port that the proxy used, which nobody needs.
     let rest = match kind {
         IPV4 => 4 + 2,
         IPV6 => 16 + 2,
@@ -261,7 +261,7 @@ where
     Ok(())
 }
 
-/// The meaning of a reply of RFC 1928, section 6, in undici's words.
+/// The meaning of a reply (RFC 1928, section 6), in undici's words.
 fn describe(reply: u8) -> String {
     let known = match reply {
         1 => "General SOCKS server failure",
@@ -277,7 +277,7 @@ fn describe(reply: u8) -> String {
     known.to_owned()
 }
 
-/// SOCKS4; 4a where the proxy resolves: the address 0.0.0.1 says that a name follows.
+/// SOCKS4, or 4a if the proxy resolves: the address 0.0.0.1 says that a name follows.
 async fn connect_v4<S>(
     stream: &mut S,
     target: &Target<'_>,

@@ -1,7 +1,7 @@
-//! A certificate as OpenSSL looks at it: `crypto/x509/v3_purp.c` of OpenSSL 3.
+//! A parsed certificate with OpenSSL's view of it: `crypto/x509/v3_purp.c` of OpenSSL 3.
 //!
-//! Called by `chain` and `names`, which decide; by the trust store; and by the verifier where
-//! webpki cannot read a certificate. One that cannot be read is never trusted.
+//! Called by `chain` and `names`, which decide; by the trust store; and by the verifier if webpki
+//! cannot parse a certificate. One that cannot be parsed is never trusted.
 
 use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime};
 use x509_parser::certificate::X509Certificate;
@@ -17,7 +17,7 @@ pub(super) struct Certificate<'a> {
     extensions: Extensions,
 }
 
-/// Where a time lies in relation to a certificate's validity.
+/// A time relative to a certificate's validity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Validity {
     NotYet,
@@ -25,25 +25,25 @@ pub(super) enum Validity {
     Expired,
 }
 
-/// What a signature turned out to be.
+/// The result of verifying a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signature {
     Good,
     Bad,
-    /// Made with an algorithm that TLS here does not accept, such as SHA-1.
+    /// Made with an algorithm that is not accepted for TLS here, such as SHA-1.
     Unacceptable,
 }
 
-/// Extensions that decide. `None`: the certificate does not have it.
+/// Extensions that matter for validation. `None`: absent.
 #[derive(Clone, Copy, Default)]
 struct Extensions {
     /// Whether it is a CA, and how many others may follow below.
     constraints: Option<(bool, Option<u32>)>,
     key_usage: Option<Usage>,
-    /// Whether it may serve TLS.
+    /// Whether it may be used for TLS servers.
     serves_tls: Option<bool>,
     netscape: Option<Netscape>,
-    /// A critical one that OpenSSL does not know.
+    /// A critical one that OpenSSL does not support.
     has_unknown_critical: bool,
     /// RFC 3820.
     is_proxy: bool,
@@ -63,11 +63,11 @@ struct Netscape {
     is_ca: bool,
 }
 
-/// RSA moduli below it are too weak: level 2 of OpenSSL, the default as of 3.2. rustls knows no
+/// RSA moduli below it are too weak: level 2 of OpenSSL, the default since 3.2. rustls supports no
 /// smaller ones either.
 const LEAST_RSA_BITS: usize = 2048;
 
-/// Extensions that OpenSSL knows (`X509_supported_extension`).
+/// Extensions that OpenSSL supports (`X509_supported_extension`).
 const KNOWN: [&str; 15] = [
     "2.16.840.1.113730.1.1",
     "2.5.29.15",
@@ -88,8 +88,8 @@ const KNOWN: [&str; 15] = [
 const PROXY: &str = "1.3.6.1.5.5.7.1.14";
 
 impl<'a> Certificate<'a> {
-    /// `None` if it is not exactly one well-formed certificate, or has an extension that decides
-    /// something twice or in a form that cannot be read.
+    /// `None` if it is not exactly one well-formed certificate, or has a relevant extension twice
+    /// or malformed.
     pub(super) fn parse(der: &'a CertificateDer<'_>) -> Option<Self> {
         let (rest, parsed) = X509Certificate::from_der(der).ok()?;
         let extensions = Extensions::read(&parsed)?;
@@ -100,7 +100,7 @@ impl<'a> Certificate<'a> {
         })
     }
 
-    /// Whether both are the same, byte for byte.
+    /// Whether both are identical, byte for byte.
     pub(super) fn is(&self, other: &Self) -> bool {
         self.der == other.der
     }
@@ -124,12 +124,12 @@ impl<'a> Certificate<'a> {
         self.subject() == self.issuer()
     }
 
-    /// Whether it looks as if it had signed itself (`EXFLAG_SS`); the signature is not looked at.
+    /// Whether it appears to be self-signed (`EXFLAG_SS`); does not check the signature.
     pub(super) fn is_self_signed(&self) -> bool {
         self.is_issued_by(self)
     }
 
-    /// Whether it looks as if `issuer` had signed it: names, key identifiers and kinds of keys fit
+    /// Whether `issuer` appears to have signed it: names, key identifiers and key types match
     /// (`ossl_x509_likely_issued`).
     pub(super) fn is_issued_by(&self, issuer: &Certificate<'_>) -> bool {
         self.issuer() == issuer.subject()
@@ -170,7 +170,7 @@ impl<'a> Certificate<'a> {
         }
     }
 
-    /// Whether it may issue others (`check_ca`); the weaker reasons are those of old certificates.
+    /// Whether it may issue others (`check_ca`); the weaker reasons apply to old certificates.
     pub(super) fn ca(&self) -> Ca {
         let Extensions {
             constraints,
@@ -194,13 +194,13 @@ impl<'a> Certificate<'a> {
         }
     }
 
-    /// Whether key usage forbids it to sign certificates.
+    /// Whether key usage forbids signing certificates.
     pub(super) fn may_sign_certificates(&self) -> bool {
         let usage = self.extensions.key_usage;
         usage.is_none_or(|usage| usage.signs_certificates)
     }
 
-    /// Whether it may serve TLS, or as a CA issue certificates that do
+    /// Whether it may be used for TLS servers, or as a CA issue certificates that may
     /// (`check_purpose_ssl_server`).
     pub(super) fn fits_purpose(&self, must_be_ca: bool) -> bool {
         let Extensions {
@@ -218,7 +218,7 @@ impl<'a> Certificate<'a> {
         netscape.is_none_or(|kind| kind.is_server) && key_usage.is_none_or(|usage| usage.serves_tls)
     }
 
-    /// Most CAs that may follow below it.
+    /// Maximum number of CAs below it.
     pub(super) fn path_length(&self) -> Option<u32> {
         self.extensions.constraints?.1
     }
@@ -257,12 +257,12 @@ impl<'a> Certificate<'a> {
         self.parsed.public_key().raw
     }
 
-    /// The key alone: the content of the bit string in the SubjectPublicKeyInfo.
+    /// The key: the content of the bit string in the SubjectPublicKeyInfo.
     pub(super) fn public_key(&self) -> &[u8] {
         &self.parsed.public_key().subject_public_key.data
     }
 
-    /// Whether its key is too small to prove anything.
+    /// Whether its key is too small to be secure.
     pub(super) fn has_weak_key(&self) -> bool {
         match self.parsed.public_key().parsed() {
             Ok(PublicKey::RSA(key)) => {
@@ -312,7 +312,7 @@ impl<'a> Certificate<'a> {
         seen
     }
 
-    /// The content of the AlgorithmIdentifier behind the signed part.
+    /// The content of the AlgorithmIdentifier after the signed part.
     fn signature_algorithm(&self) -> Option<&[u8]> {
         let (content, _) = element(self.der)?;
         let behind = content.get(self.parsed.tbs_certificate.as_ref().len()..)?;
@@ -325,14 +325,14 @@ impl<'a> Certificate<'a> {
 pub(super) enum Ca {
     Yes,
     No,
-    /// As a root: it is older than basic constraints.
+    /// As a root only: it predates basic constraints.
     Old,
-    /// As `Old`, but not for TLS.
+    /// Like `Old`, but not for TLS.
     OldForOthers,
 }
 
 impl Extensions {
-    /// `None` if one that decides is malformed or there twice.
+    /// `None` if a relevant one is malformed or present twice.
     fn read(certificate: &X509Certificate<'_>) -> Option<Self> {
         certificate.extensions_map().ok()?;
         let mut found = Self::default();
@@ -347,7 +347,7 @@ impl Extensions {
                 }
                 ParsedExtension::KeyUsage(usage) => found.key_usage = Some(Usage::from(usage)),
                 ParsedExtension::ExtendedKeyUsage(usage) => {
-                    // OpenSSL does not take "any" for "server".
+                    // OpenSSL does not accept "any" as "server".
                     found.serves_tls = Some(usage.server_auth);
                 }
                 ParsedExtension::NSCertType(kinds) => found.netscape = Some(Netscape::from(kinds)),
@@ -388,7 +388,7 @@ fn find<'c, 'a, T>(
     parsed.map(|one| one.parsed_extension()).find_map(pick)
 }
 
-/// Families of keys, where one is known.
+/// The key's family, if known.
 #[derive(PartialEq, Eq)]
 enum Kind {
     Rsa,

@@ -1,10 +1,10 @@
-//! The verdict on a chain of certificates: `X509_verify_cert` of OpenSSL 3, as Node calls it.
+//! Chain validation: `X509_verify_cert` of OpenSSL 3, as Node calls it.
 //!
-//! Called by the verifier with what a server has presented. The chain is built by names and key
-//! identifiers, without looking back: at most one certificate is tried for each place, so that no
-//! peer can make it a search. Then every certificate of it is checked in OpenSSL's order, and as
-//! Node lets OpenSSL go on after a fault, the last one is the verdict. Names of hosts are not looked
-//! at: see `names`.
+//! Called by the verifier with the certificates a server has presented. The chain is built by names
+//! and key identifiers, without backtracking: at most one certificate is tried for each position,
+//! so that no peer can cause a search. Then every certificate is checked in OpenSSL's order, and
+//! since Node lets OpenSSL continue after an error, the last error is the result. Host names are
+//! checked in `names`.
 
 use std::rc::Rc;
 
@@ -14,7 +14,7 @@ use super::certificate::{Ca, Certificate, Signature, Validity};
 use super::names;
 use super::roots::TrustStore;
 
-/// Why a chain is refused: Node's code and OpenSSL's words.
+/// Why a chain is rejected: Node's code and OpenSSL's message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
     pub(super) code: &'static str,
@@ -22,7 +22,7 @@ pub(super) struct Fault {
 }
 
 impl Fault {
-    /// Whether it says no more than that nobody vouches for the chain.
+    /// Whether it only says that no trust anchor was found for the chain.
     pub(super) fn is_about_trust(self) -> bool {
         [
             NO_ISSUER,
@@ -38,7 +38,7 @@ impl Fault {
 /// Which trusted certificates end a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Anchors {
-    /// Those that have issued themselves: OpenSSL's rule without partial chains.
+    /// Self-issued ones: OpenSSL's rule without partial chains.
     SelfSigned,
     /// All: rustls's rule.
     Any,
@@ -47,7 +47,7 @@ pub(super) enum Anchors {
 /// Certificates above the server's, as OpenSSL counts with its default depth.
 const MOST_ABOVE: usize = 101;
 
-/// Node has codes for some of OpenSSL's errors only.
+/// Node has codes for only some of OpenSSL's errors.
 const UNSPECIFIED: &str = "UNSPECIFIED";
 
 macro_rules! faults {
@@ -82,10 +82,10 @@ faults! {
     UNKNOWN_SYNTAX: UNSPECIFIED, "unsupported or invalid name syntax";
 }
 
-/// Whether `store` vouches for the first certificate, given what the server has sent along.
+/// Validates the first certificate against `store`, with the intermediates the server sent.
 ///
 /// # Errors
-/// The fault that OpenSSL finds last.
+/// The error that OpenSSL finds last.
 pub(super) fn verify(
     leaf: &CertificateDer<'_>,
     presented: &[CertificateDer<'_>],
@@ -107,7 +107,7 @@ pub(super) fn verify(
     verdict.0.map_or(Ok(()), Err)
 }
 
-/// The fault that was found last.
+/// The error found last.
 struct Verdict(Option<Fault>);
 
 impl Verdict {
@@ -118,11 +118,11 @@ impl Verdict {
     }
 }
 
-/// The server's certificate first, each other one above the one before it.
+/// The server's certificate first, each followed by its issuer.
 type Chain<'a> = Vec<Rc<Certificate<'a>>>;
 
-/// `build_chain`: trusted issuers go before presented ones, and above a trusted one only trusted
-/// ones count. It ends well where a trusted certificate is self-signed.
+/// `build_chain`: trusted issuers take precedence over presented ones, and above a trusted one only
+/// trusted ones are used. It succeeds at a trusted self-signed certificate.
 fn build<'a>(
     leaf: Certificate<'a>,
     mut unused: Vec<Rc<Certificate<'a>>>,
@@ -150,7 +150,7 @@ fn build<'a>(
             if issuer.is(&last) {
                 return chain;
             }
-            // One of the same name, or with the same key, is another one.
+            // One with only the same name, or only the same key, is a different one.
         }
         if has_trusted || is_root {
             break;
@@ -243,7 +243,7 @@ fn check_signatures_and_times(
     };
     let mut first = top;
     if !chain[top].is_self_signed() && anchors == Anchors::SelfSigned {
-        // Nobody vouches for it: it is there to vouch for the next, if there is one.
+        // It has no issuer: it only signs the next one, if there is one.
         verdict.fault_if(top == 0, LEAF_SIGNATURE);
         first = top.saturating_sub(1);
     }

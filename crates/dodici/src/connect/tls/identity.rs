@@ -1,6 +1,6 @@
-//! The client's certificate and private key.
+//! The client certificate and private key.
 //!
-//! Called when a connector is built. Keeps no pass phrase.
+//! Called when a connector is created. Does not keep the pass phrase.
 
 use dodici_pool::{Error, Identity};
 use pkcs8::{EncryptedPrivateKeyInfo, SecretDocument};
@@ -13,10 +13,10 @@ use super::certificate::Certificate;
 use super::roots::certificates;
 use crate::connect::errors::bad_option;
 
-/// Parses the identity and checks that key and certificate belong together.
+/// Parses the identity and checks that the key matches the certificate.
 ///
 /// # Errors
-/// `InvalidRequest` that names `connect.cert`, `connect.key` or `connect.passphrase`.
+/// `InvalidRequest` naming `connect.cert`, `connect.key` or `connect.passphrase`.
 pub(super) fn load(
     identity: &Identity,
     provider: &CryptoProvider,
@@ -30,7 +30,7 @@ pub(super) fn load(
         .key_provider
         .load_private_key(key)
         .map_err(|error| bad_option("key", &error).with_source(error))?;
-    // Not by rustls, which reads certificates of version 3 only; it is the server that judges it.
+    // Not by rustls, which only parses version 3 certificates; the server verifies it anyway.
     let Some(certificate) = chain.first().and_then(Certificate::parse) else {
         return Err(bad_option("cert", "a certificate is malformed"));
     };
@@ -76,7 +76,7 @@ fn decrypt(pem: &[u8], passphrase: Option<&str>) -> Result<PrivateKeyDer<'static
     let (_, document) = SecretDocument::from_pem(text).map_err(|error| malformed(&error))?;
     let encrypted = EncryptedPrivateKeyInfo::try_from(document.as_bytes())
         .map_err(|error| malformed(&error))?;
-    // A wrong pass phrase shows as bad padding, or rarely as a document that is no key.
+    // A wrong pass phrase shows up as bad padding, or rarely as an invalid key document.
     let plain = encrypted.decrypt(passphrase).map_err(|error| match error {
         pkcs8::Error::EncryptedPrivateKey(pkcs8::pkcs5::Error::UnsupportedAlgorithm { oid }) => {
             malformed(&format_args!("unsupported encryption {oid}"))
@@ -86,7 +86,7 @@ fn decrypt(pem: &[u8], passphrase: Option<&str>) -> Result<PrivateKeyDer<'static
     Ok(PrivatePkcs8KeyDer::from(plain.as_bytes().to_vec()).into())
 }
 
-/// The encrypted key alone, from a text that may hold more.
+/// The encrypted key, from a text that may contain more.
 fn encrypted_section(pem: &[u8]) -> Option<&str> {
     const END: &str = "-----END ENCRYPTED PRIVATE KEY-----";
     let text = std::str::from_utf8(pem).ok()?;

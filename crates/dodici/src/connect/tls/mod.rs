@@ -1,12 +1,13 @@
 //! The TLS leg: rustls with aws-lc-rs, configured from one [`TlsConfig`].
 //!
 //! - `roots`: trust anchors. `identity`: client certificate and key.
-//! - `verifier`: decides on a server's certificate. `chain`: as OpenSSL does. `names`: of hosts,
-//!   and those that a CA may vouch for. `certificate`: what they read. `refusal`: why not.
-//! - `strict`: the same checks beside a verifier of a face.
-//! - `session`: looks into an established stream. `node_codes`: Node's names for failures.
+//! - `verifier`: verifies a server's certificate. `chain`: chain validation like OpenSSL's.
+//!   `names`: host names and name constraints. `certificate`: the parsed fields. `refusal`: the
+//!   errors.
+//! - `strict`: the same checks in addition to another verifier.
+//! - `session`: probes an established stream. `node_codes`: Node's error codes.
 //!
-//! Called by the connector. Knows nothing of names, addresses and deadlines.
+//! Called by the connector. Must not know DNS, addresses or deadlines.
 
 mod certificate;
 mod chain;
@@ -40,17 +41,17 @@ use super::errors::bad_option;
 use super::read_ahead::ReadAhead;
 use super::socket::Socket;
 
-/// TLS handshakes for one pool key, sessions included.
+/// TLS handshakes for one pool key, including its sessions.
 pub(super) struct TlsLeg {
     connector: TlsConnector,
     server_name: ServerName<'static>,
-    /// Whether connections tell the server's certificate.
+    /// Whether connections report the server's certificate.
     keeps_certificate: bool,
 }
 
 impl TlsLeg {
     /// # Errors
-    /// `InvalidRequest` that names the option at fault, or says that the default roots are.
+    /// `InvalidRequest` naming the invalid option, or saying that the default roots are unusable.
     pub(super) fn new(
         origin: &Origin,
         config: &TlsConfig,
@@ -84,10 +85,10 @@ impl TlsLeg {
         })
     }
 
-    /// Handshakes with a configuration of the caller's; of `config` only the server name counts.
+    /// Handshakes with the caller's configuration; of `config`, only the server name is used.
     ///
     /// # Errors
-    /// `InvalidRequest` if the server name is none.
+    /// `InvalidRequest` if the server name is invalid.
     pub(super) fn preconfigured(
         origin: &Origin,
         config: &TlsConfig,
@@ -157,14 +158,14 @@ impl std::fmt::Debug for TlsLeg {
     }
 }
 
-/// Stands for a name that SNI cannot carry, such as the path of a socket: rustls sends none for an
-/// address. The verifier knows the name.
+/// Placeholder for a name that SNI cannot carry, such as the path of a socket: rustls sends no SNI
+/// for an address. The verifier knows the name.
 fn no_name() -> ServerName<'static> {
     IpAddr::from(Ipv4Addr::UNSPECIFIED).into()
 }
 
-/// The host that the certificate must be meant for, and how rustls names it, if it can. An IP address
-/// is verified against the certificate but never sent in SNI (RFC 6066, section 3).
+/// The host that the certificate must match, and rustls's representation of it, if there is one. An
+/// IP address is verified against the certificate but never sent in SNI (RFC 6066, section 3).
 fn server_name(origin: &Origin, config: &TlsConfig) -> (String, Option<ServerName<'static>>) {
     let configured = config
         .server_name
@@ -191,8 +192,8 @@ fn versions(config: &TlsConfig) -> Result<Vec<&'static rustls::SupportedProtocol
     Ok(versions)
 }
 
-/// A handshake that failed. What the peer broke off reads as in Node: a plain end as the message
-/// of `tls.connect`, a reset as `read ECONNRESET`. `first`: of what the peer sent.
+/// A failed handshake. If the peer broke it off, the error is Node's: for a plain end the message
+/// of `tls.connect`, for a reset `read ECONNRESET`. `first`: the first byte from the peer.
 fn handshake_error(error: io::Error, first: Option<u8>) -> Error {
     let (message, detail) = if error.kind() == io::ErrorKind::UnexpectedEof {
         node_codes::disconnected()
@@ -212,8 +213,8 @@ fn handshake_error(error: io::Error, first: Option<u8>) -> Error {
     }
 }
 
-/// Whether the server has no version, cipher suite or group in common with this side, and no
-/// certificate of its was looked at. The same alerts come later for the client's certificate.
+/// Whether the server has no version, cipher suite or group in common with us, and none of its
+/// certificates was examined. The same alerts can come later for the client's certificate.
 fn refuses_hello(error: &TlsError, first: Option<u8>) -> bool {
     match error {
         TlsError::AlertReceived(
@@ -221,7 +222,7 @@ fn refuses_hello(error: &TlsError, first: Option<u8>) -> bool {
             | AlertDescription::ProtocolVersion
             | AlertDescription::InsufficientSecurity,
         ) => first == Some(u8::from(ContentType::Alert)),
-        // What a server's hello is refused for.
+        // Reasons to reject a ServerHello.
         TlsError::PeerIncompatible(
             PeerIncompatible::ServerDoesNotSupportTls12Or13
             | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig

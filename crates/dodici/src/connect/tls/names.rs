@@ -1,6 +1,6 @@
-//! Names in certificates: whether one is meant for a host, and whether a CA may vouch for it.
+//! Names in certificates: host name matching and name constraints.
 //!
-//! Hosts are matched as Node's `tls.checkServerIdentity` does, constraints as OpenSSL's
+//! Hosts are matched like Node's `tls.checkServerIdentity`, constraints like OpenSSL's
 //! `crypto/x509/v3_ncons.c`. Called by the verifier and by `chain`.
 
 use std::net::IpAddr;
@@ -11,8 +11,8 @@ use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 use super::certificate::Certificate;
 use super::chain::{EXCLUDED, Fault, NOT_PERMITTED, UNKNOWN_CONSTRAINT, UNKNOWN_SYNTAX};
 
-/// Whether the certificate is meant for `host`, a name or an address. Names in the subject count
-/// only if there are no DNS names beside it.
+/// Whether the certificate matches `host`, a name or an address. Names in the subject are used only
+/// if there are no DNS names in the extension.
 ///
 /// # Errors
 /// The message of Node's `ERR_TLS_CERT_ALTNAME_INVALID`.
@@ -80,7 +80,7 @@ impl<'a> AlternativeNames<'a> {
                 GeneralName::RFC822Name(mail) => {
                     found.listed.push(format!("email:{}", mail.escape_debug()));
                 }
-                // What cannot be read may have been meant for a DNS name.
+                // An unreadable name may have been meant as a DNS name.
                 GeneralName::Invalid(..) => found.has_dns = true,
                 _ => {}
             }
@@ -96,11 +96,11 @@ fn ip_address(bytes: &[u8]) -> Option<IpAddr> {
     <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from)
 }
 
-/// Not in a host, by the URL standard: as of 22, Node matches no name that has one of them.
+/// Forbidden in a host by the URL standard: since version 22, Node matches no name containing one.
 const FORBIDDEN: &[u8] = b"#%/:<>?@[\\]^|";
 
-/// Letter case and a final dot do not matter. One `*` in the first label stands for any part of a
-/// label, if at least two labels follow and the label is no punycode (Node's `check`).
+/// Ignores letter case and a trailing dot. One `*` in the first label matches any part of a label,
+/// if at least two labels follow and the label is not punycode (Node's `check`).
 fn host_matches(pattern: &str, host: &str) -> bool {
     let pattern = pattern.strip_suffix('.').unwrap_or(pattern);
     if host.bytes().any(|byte| FORBIDDEN.contains(&byte)) {
@@ -132,8 +132,8 @@ fn host_matches(pattern: &str, host: &str) -> bool {
         && host_label.ends_with(suffix)
 }
 
-/// Whether every name of the certificate keeps to the constraints of a CA above it. `is_leaf`: the
-/// common name counts as well, if there are no DNS names beside it.
+/// Whether every name of the certificate satisfies the constraints of a CA above it. `is_leaf`: the
+/// common name is checked as well, if there are no DNS names.
 ///
 /// # Errors
 /// OpenSSL's.
@@ -165,7 +165,7 @@ pub(super) fn check_constraints(
     Ok(())
 }
 
-/// A name in the forms that constraints know.
+/// A name in the forms that constraints support.
 enum Name<'a> {
     Dns(&'a str),
     Mail(&'a str),
@@ -206,7 +206,7 @@ impl<'a> Name<'a> {
         )
     }
 
-    /// Whether it lies in the subtree of `base`, which is of its kind.
+    /// Whether it is in the subtree of `base`, which is of the same kind.
     fn lies_in(&self, base: &GeneralName<'_>) -> Result<bool, Fault> {
         match (self, base) {
             (Self::Dns(name), GeneralName::DNSName(base)) => Ok(dns_lies_in(name, base)),
@@ -223,7 +223,7 @@ impl<'a> Name<'a> {
 
 /// `nc_match`.
 fn check_name(name: &Name<'_>, constraints: &NameConstraints<'_>) -> Result<(), Fault> {
-    // A subtree that cannot be read might be about this name.
+    // An unreadable subtree might apply to this name.
     let mut subtrees = [
         &constraints.permitted_subtrees,
         &constraints.excluded_subtrees,
@@ -262,7 +262,7 @@ fn dns_lies_in(name: &str, base: &str) -> bool {
     is_whole_labels && end.eq_ignore_ascii_case(base.as_bytes())
 }
 
-/// `nc_email`: a mailbox, a host, or with a dot in front everything below a domain.
+/// `nc_email`: a mailbox, a host, or with a leading dot everything below a domain.
 fn mail_lies_in(mail: &str, base: &str) -> Result<bool, Fault> {
     let (local, host) = mail.rsplit_once('@').ok_or(UNKNOWN_SYNTAX)?;
     Ok(match base.rsplit_once('@') {
@@ -274,7 +274,7 @@ fn mail_lies_in(mail: &str, base: &str) -> Result<bool, Fault> {
     })
 }
 
-/// `nc_uri`: a host, or with a dot in front everything below a domain.
+/// `nc_uri`: a host, or with a leading dot everything below a domain.
 fn uri_lies_in(uri: &str, base: &str) -> Result<bool, Fault> {
     let (_, rest) = uri.split_once("://").ok_or(UNKNOWN_SYNTAX)?;
     let host = rest.split([':', '/']).next().unwrap_or_default();
@@ -301,7 +301,7 @@ fn ip_lies_in(ip: &[u8], base: &[u8]) -> Result<bool, Fault> {
     )
 }
 
-/// `nc_dn`: the base is the beginning of the name.
+/// `nc_dn`: the base is a prefix of the name.
 fn directory_lies_in(name: &X509Name<'_>, base: &X509Name<'_>) -> bool {
     let mut parts = name.iter();
     base.iter().all(|wanted| {
@@ -314,7 +314,7 @@ fn directory_lies_in(name: &X509Name<'_>, base: &X509Name<'_>) -> bool {
     })
 }
 
-/// Letter case and the number of blanks do not matter, nor the kind of string.
+/// Ignores letter case, the number of blanks and the string type.
 fn is_same_attribute(one: &AttributeTypeAndValue<'_>, other: &AttributeTypeAndValue<'_>) -> bool {
     if one.attr_type() != other.attr_type() {
         return false;

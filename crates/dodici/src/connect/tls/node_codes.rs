@@ -1,6 +1,6 @@
-//! Node's codes and messages for failures of TLS.
+//! Node's codes and messages for TLS failures.
 //!
-//! Called where an I/O error may carry a rustls error: handshakes, and reads and writes later on.
+//! Called where an I/O error may contain a rustls error: handshakes, and later reads and writes.
 //! Sources: Node's `X509ErrorCode`, OpenSSL's `X509_verify_cert_error_string`, and OpenSSL's reason
 //! names for alerts, which Node prefixes with `ERR_SSL_`.
 
@@ -131,7 +131,7 @@ fn certificate(reason: &CertificateError) -> (&'static str, String) {
     }
 }
 
-/// What rustls passes on unnamed. Codes that Node does not know are `UNSPECIFIED` there as well.
+/// Errors that rustls passes on unnamed. Codes unknown to Node are `UNSPECIFIED` there too.
 fn by_webpki(error: &webpki::Error) -> (&'static str, String) {
     match error {
         webpki::Error::CaUsedAsEndEntity => (
@@ -159,7 +159,7 @@ fn by_webpki(error: &webpki::Error) -> (&'static str, String) {
     }
 }
 
-/// Node's code and OpenSSL's words for an alert that the peer sent.
+/// Node's code and OpenSSL's message for an alert from the peer.
 fn alert_names(alert: AlertDescription) -> (&'static str, &'static str) {
     macro_rules! names {
         ($($alert:ident => $code:literal $reason:literal,)*) => {

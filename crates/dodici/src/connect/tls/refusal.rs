@@ -1,6 +1,7 @@
-//! Why a server's certificate was refused, in the words of Node and OpenSSL.
+//! Why a server's certificate was rejected, in the words of Node and OpenSSL.
 //!
-//! Called by the verifier once `chain`, webpki or the platform has said no; decides nothing itself.
+//! Called by the verifier once `chain`, webpki or the platform has rejected it; decides nothing
+//! itself.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,17 +14,17 @@ use super::chain::{self, Anchors, Fault};
 use super::names::check_host;
 use super::roots::TrustStore;
 
-/// Why a certificate was refused, in Node's terms; travels through rustls inside
+/// Why a certificate was rejected, in Node's terms; passes through rustls inside
 /// [`CertificateError::Other`].
 #[derive(Clone, Debug)]
 pub(super) struct Refusal {
     pub(super) code: &'static str,
     pub(super) message: String,
-    /// What webpki or the platform said.
+    /// The error of webpki or the platform.
     cause: rustls::Error,
 }
 
-/// Turns the errors of webpki and of the platform that OpenSSL words differently into a [`Refusal`].
+/// Converts errors of webpki and the platform that OpenSSL reports differently to a [`Refusal`].
 pub(super) fn explain(
     error: rustls::Error,
     end_entity: &CertificateDer<'_>,
@@ -44,15 +45,15 @@ pub(super) fn explain(
             return wrong_name(message, error);
         }
         CertificateError::UnknownIssuer => {}
-        // webpki stops at a CA certificate in the first place, or at one of version 1. What matters
-        // is that nobody vouches for it.
+        // webpki stops at a CA certificate in the first position, or at one of version 1. What
+        // matters is that no trust anchor was found.
         CertificateError::BadSignature
         | CertificateError::BadEncoding
         | CertificateError::Other(_)
             if is_self_issued => {}
         _ => return error,
     }
-    // What OpenSSL would say who trusts nobody: it depends on where the chain ends.
+    // What OpenSSL reports without trust anchors, depending on where the chain ends.
     let nobody = TrustStore::default();
     match chain::verify(
         end_entity,
@@ -67,7 +68,7 @@ pub(super) fn explain(
     }
 }
 
-/// The refusal of a chain.
+/// A rejected chain.
 pub(super) fn faulty(fault: Fault) -> rustls::Error {
     let cause = match fault {
         chain::EXPIRED => CertificateError::Expired,
@@ -81,7 +82,7 @@ pub(super) fn faulty(fault: Fault) -> rustls::Error {
     refuse(fault.code, fault.message.to_owned(), cause.into())
 }
 
-/// The refusal of a certificate that is good but for another name.
+/// A valid certificate for another name.
 pub(super) fn wrong_name(message: String, cause: rustls::Error) -> rustls::Error {
     refuse("ERR_TLS_CERT_ALTNAME_INVALID", message, cause)
 }

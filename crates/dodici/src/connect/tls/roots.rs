@@ -1,7 +1,7 @@
-//! Trust anchors: what a caller supplies as the default, and sets given for one pool key.
+//! Trust anchors: the default supplied by the caller, and sets for one pool key.
 //!
-//! Called when a connector is built, never during a handshake. Nothing here belongs to the process:
-//! whose default it is, the caller says.
+//! Called when a connector is created, never during a handshake. Nothing here is process-wide: the
+//! caller decides what the default applies to.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use crate::connect::errors::bad_option;
 pub struct Roots(Arc<TrustStore>);
 
 impl Roots {
-    /// Each item is PEM (any number of certificates) or DER. Without items nobody is trusted. Single
-    /// certificates that cannot be read are left out: the hosts' stores contain some.
+    /// Each item is PEM (any number of certificates) or DER. Without items, nothing is trusted.
+    /// Individual invalid certificates are skipped: system stores contain some.
     ///
     /// # Errors
     /// `InvalidRequest` if a PEM text is malformed.
@@ -49,7 +49,7 @@ pub enum DefaultRoots {
     Bundled,
     /// These.
     Supplied(Roots),
-    /// They should have been supplied and could not be: nothing connects that needs them.
+    /// They should have been supplied but were unusable: connections that need them fail.
     Unusable(Error),
 }
 
@@ -63,7 +63,7 @@ impl PartialEq for DefaultRoots {
     }
 }
 
-/// Why connections that trust the default roots cannot be made.
+/// Why connections that trust the default roots cannot be opened.
 fn unusable_default(why: String) -> Error {
     Error::new(
         ErrorKind::InvalidRequest,
@@ -80,7 +80,7 @@ pub(super) struct TrustStore {
     by_subject: HashMap<Vec<u8>, Vec<CertificateDer<'static>>>,
 }
 
-/// What to do with a certificate that cannot be read.
+/// What to do with an invalid certificate.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Unusable {
     Skip,
@@ -141,7 +141,7 @@ pub(super) fn certificates(item: &[u8]) -> Result<Vec<CertificateDer<'static>>, 
     }
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(item).collect();
     match found {
-        // The reader passes by what has no end.
+        // The parser skips unterminated sections.
         Ok(found) if found.len() < count(item, b"-----BEGIN CERTIFICATE-----") => {
             Err("malformed PEM: a certificate has no end".to_owned())
         }

@@ -1,4 +1,4 @@
-//! A look into an established TLS stream at rest.
+//! Probing an idle TLS stream.
 //!
 //! Called by [`Transport::probe`](crate::connect::Transport::probe). Must not wait.
 
@@ -13,12 +13,12 @@ use tokio_rustls::client::TlsStream;
 use crate::connect::read_ahead::ReadAhead;
 use crate::connect::transport::Probe;
 
-/// Largest bite taken from the kernel at a time. A server's tickets after a handshake take a few
-/// hundred bytes; whatever is larger is data, and the look ends there.
+/// Bytes per read. A server's tickets after a handshake take a few hundred bytes; whatever is
+/// larger is data, and the probe ends there.
 const BITE: usize = 2048;
 
-/// Bites of one look, 128 KiB in all. A peer that has more to say to a connection at rest than
-/// tickets must not keep the thread in it.
+/// Reads per probe, 128 KiB in total. A peer that sends more than tickets on an idle connection
+/// must not keep the thread busy.
 const MOST_BITES: usize = 64;
 
 /// Decrypts what the kernel holds. Application data stays in the session, where the next read
@@ -27,7 +27,7 @@ pub(in crate::connect) fn probe(stream: &mut TlsStream<ReadAhead>, cx: &mut Cont
     let (socket, session) = stream.get_mut();
     let mut bite = [0; BITE];
     for _ in 0..MOST_BITES {
-        // First of all for what earlier reads left in the session.
+        // First, process what earlier reads left in the session.
         if let Some(seen) = process(session) {
             return seen;
         }
@@ -53,14 +53,14 @@ pub(in crate::connect) fn probe(stream: &mut TlsStream<ReadAhead>, cx: &mut Cont
 
 fn clean(stream: &mut TlsStream<ReadAhead>, cx: &mut Context<'_>) -> Probe {
     if stream.get_ref().1.wants_write() {
-        // A key update wants its answer; an error here comes back with the next write.
+        // A key update needs a response; an error here is reported by the next write.
         let _ = Pin::new(stream).poll_flush(cx);
     }
     Probe::Clean
 }
 
-/// Takes what the kernel holds and TLS yields, as `read(2)`: for TLS to the origin inside of TLS to
-/// a proxy.
+/// Reads what the kernel holds and TLS decrypts, like `read(2)`: for TLS to the origin inside TLS
+/// to a proxy.
 pub(in crate::connect) fn read_now(
     stream: &mut TlsStream<ReadAhead>,
     buffer: &mut [u8],
@@ -75,7 +75,7 @@ pub(in crate::connect) fn read_now(
         let count = socket.read_now(&mut bite)?;
         let mut rest = &bite[..count];
         loop {
-            // An empty rest is the end of the socket, which the session has to hear of too.
+            // An empty rest is the end of the socket, which the session must see as well.
             session.read_tls(&mut rest)?;
             session
                 .process_new_packets()

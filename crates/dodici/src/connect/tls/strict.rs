@@ -1,6 +1,6 @@
-//! For faces with a verifier of their own: what webpki does not look at, looked at.
+//! For front ends with their own verifier: the checks that webpki does not make.
 //!
-//! Made by the reqwest face, called by rustls. Knows nothing of names.
+//! Created by dodici-reqwest, called by rustls. Must not know host names.
 
 use std::sync::Arc;
 
@@ -13,20 +13,20 @@ use super::chain::{self, Anchors};
 use super::refusal::faulty;
 use super::roots::Roots;
 
-/// Accepts what another verifier accepts, if the chain to one of `roots` is without fault in
-/// OpenSSL's eyes too: dates, purposes, key usage and basic constraints, of roots as of all others.
-/// As with rustls, any of `roots` is an anchor, whoever has issued it.
+/// Accepts what another verifier accepts, if the chain to one of `roots` is also valid by OpenSSL's
+/// rules: dates, purposes, key usage and basic constraints, including those of roots. As in rustls,
+/// any of `roots` is a trust anchor, whoever issued it.
 #[derive(Debug)]
 pub struct StrictVerifier {
     inner: Arc<dyn ServerCertVerifier>,
     roots: Roots,
-    /// Whether `inner` trusts others beside them, about which nothing is known here.
+    /// Whether `inner` trusts others in addition, about which nothing is known here.
     trusts_others: bool,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl StrictVerifier {
-    /// `roots` are those that `inner` was given; `trusts_others`: it has more.
+    /// `roots` are those given to `inner`; `trusts_others`: it has more.
     pub fn new(
         inner: Arc<dyn ServerCertVerifier>,
         roots: Roots,

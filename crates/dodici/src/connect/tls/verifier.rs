@@ -1,7 +1,7 @@
-//! Decides whether a server's certificate is good, as Node does.
+//! Verifies a server's certificate like Node.
 //!
-//! Called by rustls during a handshake. Chains are the work of `chain`, of webpki for Mozilla's
-//! bundle, or of the platform. Explanations are in `refusal.rs`.
+//! Called by rustls during a handshake. Chains are validated by `chain`, by webpki for Mozilla's
+//! bundle, or by the platform. Error messages are in `refusal.rs`.
 
 use std::sync::{Arc, OnceLock};
 
@@ -28,7 +28,7 @@ use crate::connect::errors::bad_option;
 #[derive(Debug)]
 pub(super) struct NodeVerifier {
     trust: Trust,
-    /// What the certificate must be meant for; rustls may know of another name, or none.
+    /// The name that the certificate must match; rustls may have another name, or none.
     host: String,
     algorithms: WebPkiSupportedAlgorithms,
 }
@@ -83,16 +83,17 @@ impl NodeVerifier {
         verify_server_name(&leaf, server_name)
     }
 
-    /// Whether the proof of a key may be left out: nobody is asked to be anybody, and the key is too
-    /// small for rustls. Whoever could fake the proof could as well show a key of his own.
+    /// Whether the proof of possession may be skipped: verification is off, and the key is too
+    /// small for rustls. An attacker who could forge the proof could present their own key just as
+    /// well.
     fn needs_no_proof(&self, certificate: &CertificateDer<'_>) -> bool {
         matches!(self.trust, Trust::Anyone)
             && Certificate::parse(certificate).is_some_and(|parsed| parsed.has_weak_key())
     }
 }
 
-/// The platform's verifier, made once for the process: on Linux making it reads the whole trust
-/// store from disk. A failure is not kept, so that a later attempt may succeed.
+/// The platform's verifier, created once per process: on Linux this reads the whole trust store
+/// from disk. A failure is not cached, so that a later attempt may succeed.
 fn platform_verifier(provider: &Arc<CryptoProvider>) -> Result<Arc<PlatformVerifier>, Error> {
     static MADE: OnceLock<Arc<PlatformVerifier>> = OnceLock::new();
     if let Some(made) = MADE.get() {
@@ -203,7 +204,7 @@ impl ServerCertVerifier for NodeVerifier {
     }
 }
 
-/// For certificates that webpki cannot read (X.509 version 1) but that were accepted all the same.
+/// For certificates that webpki cannot parse (X.509 version 1) but that were accepted anyway.
 fn readable<'a>(der: &'a CertificateDer<'_>) -> Result<Certificate<'a>, rustls::Error> {
     Certificate::parse(der).ok_or_else(|| CertificateError::BadEncoding.into())
 }

@@ -52,7 +52,20 @@ interface Waiting {
   offset: number;
 }
 
-/** Sends a body slice by slice, as far as credit goes. */
+/** How far the engine is with the request: it has no record of it, has one, asks for the body. */
+type Engine = 'untold' | 'told' | 'writing';
+
+/** Whether more comes from the source, and what has become of it; `short`: before the declared length. */
+type Source = 'going' | 'stopped' | 'ended' | 'ended short' | 'sent';
+
+/**
+ * Sends a body slice by slice, as far as credit goes.
+ *
+ * ```text
+ * source   going ⇄ stopped ─ end ─▶ ended, ended short ─ all has left ─▶ sent
+ * engine   untold ─ start ─▶ told ─ grant ─▶ writing
+ * ```
+ */
 export class OutgoingBody {
   readonly #owner: BodyOwner;
   /** Declared length; `null` for chunked. */
@@ -61,23 +74,16 @@ export class OutgoingBody {
   /** Asks the source for more, when everything has left that it had to stop for. */
   onDrain: (() => void) | null = null;
 
-  #started = false;
-  /** The engine has begun to write the request. */
-  #begun = false;
+  #engine: Engine = 'untold';
+  #source: Source = 'going';
   #onBegun: (() => void) | null = null;
   #credit = 0;
   #accepted = 0;
   #waiting: Waiting[] = [];
   /** What has left with the head, as long as nobody may have written it; see `keep`. */
   #kept: Uint8Array[] | null = null;
-  /** The source was asked to stop, and is to be asked for more. */
-  #stopped = false;
-  #ended = false;
-  #finished = false;
   #leftAt = Number.POSITIVE_INFINITY;
   #warned = false;
-  /** The source ended before the declared length, and the user wants that. */
-  #short = false;
 
   constructor(owner: BodyOwner, length: number | null, strict: boolean) {
     this.#owner = owner;
@@ -87,7 +93,7 @@ export class OutgoingBody {
 
   /** Whether all of the body has left. */
   get finished(): boolean {
-    return this.#finished;
+    return this.#source === 'sent';
   }
 
   /** When its end left, by `now()`; `Infinity` before that. */
@@ -107,7 +113,7 @@ export class OutgoingBody {
 
   /** Whether the source ended, sent or not. */
   get ended(): boolean {
-    return this.#ended;
+    return this.#source !== 'going' && this.#source !== 'stopped';
   }
 
   /** Bytes the source has offered so far. */
@@ -120,7 +126,7 @@ export class OutgoingBody {
    * what its source has offered before.
    */
   start(withHead: boolean): void {
-    this.#started = true;
+    this.#engine = 'told';
     if (withHead) this.#credit = Math.min(this.#accepted, BODY_SLICE);
     this.#send();
   }
@@ -132,13 +138,13 @@ export class OutgoingBody {
 
   /** The body, if all of it was read and nobody has written any; else `null`. */
   get whole(): readonly Uint8Array[] | null {
-    if (!this.#ended || this.#kept === null) return null;
+    if (!this.ended || this.#kept === null) return null;
     return [...this.#kept, ...this.#waiting.map(({ bytes }) => asGiven(bytes))];
   }
 
   /** `bytes` more are wanted. */
   grant(bytes: number): void {
-    this.#begun = true;
+    this.#engine = 'writing';
     this.#kept = null;
     this.#credit += bytes;
     this.#send();
@@ -152,8 +158,8 @@ export class OutgoingBody {
    * the engine has asked for more since.
    */
   whenBegun(callback: () => void): void {
-    if (this.#begun || !this.#started) callback();
-    else this.#onBegun = callback;
+    if (this.#engine === 'told') this.#onBegun = callback;
+    else callback();
   }
 
   /**
@@ -181,7 +187,7 @@ export class OutgoingBody {
     this.#waiting.push({ bytes, size, chunk: sent, offset: 0 });
     this.#send();
     if (this.#waiting.length === 0) return true;
-    this.#stopped = true;
+    if (this.#source === 'going') this.#source = 'stopped';
     return false;
   }
 
@@ -191,13 +197,13 @@ export class OutgoingBody {
    * @throws RequestContentLengthMismatchError when strict and the body is shorter than declared.
    */
   end(): void {
-    if (this.#owner.settled || this.#ended) return;
-    if (this.#length !== null && this.#accepted !== this.#length) {
+    if (this.#owner.settled || this.ended) return;
+    const isShort = this.#length !== null && this.#accepted !== this.#length;
+    if (isShort) {
       if (this.#strict) throw new errors.RequestContentLengthMismatchError();
       this.#warn();
-      this.#short = true;
     }
-    this.#ended = true;
+    this.#source = isShort ? 'ended short' : 'ended';
     this.#send();
   }
 
@@ -209,7 +215,7 @@ export class OutgoingBody {
 
   #send(): void {
     const owner = this.#owner;
-    if (!this.#started || owner.settled || this.#finished) return;
+    if (this.#engine === 'untold' || owner.settled || this.finished) return;
     let wrote = false;
     while (this.#waiting.length > 0 && this.#credit > 0) {
       const first = this.#waiting[0] as Waiting;
@@ -235,22 +241,22 @@ export class OutgoingBody {
       if (owner.settled) break;
     }
     if (owner.settled) return;
-    if (this.#ended && this.#waiting.length === 0) {
-      if (this.#short) owner.writer.bodyLeft(owner.slot, owner.generation);
+    if (this.ended && this.#waiting.length === 0) {
+      if (this.#source === 'ended short') owner.writer.bodyLeft(owner.slot, owner.generation);
       else owner.writer.bodyEnd(owner.slot, owner.generation);
       wrote = true;
-      this.#finished = true;
+      this.#source = 'sent';
       this.#leftAt = now();
       owner.requestSent();
     }
     if (!wrote) return;
-    if (this.#ended || this.#waiting.length > 0) {
+    if (this.ended || this.#waiting.length > 0) {
       owner.scheduleFlush();
       return;
     }
     owner.scheduleBodyFlush();
-    if (!this.#stopped) return;
-    this.#stopped = false;
+    if (this.#source !== 'stopped') return;
+    this.#source = 'going';
     this.onDrain?.();
     owner.bodyDrained();
   }

@@ -6,8 +6,6 @@
  * the session, nor what a pool does with a request.
  */
 
-import type { EventEmitter } from 'node:events';
-
 import {
   type AgentOptions,
   type AgentStats,
@@ -21,7 +19,6 @@ import {
   ownOptions,
   parseOrigin,
   parseOrigins,
-  spread,
 } from '../options';
 import { configureEnvironment } from '../session';
 import {
@@ -36,6 +33,7 @@ import { Client } from './client';
 import { checkCredentials } from './credentials';
 import { readCounters } from './delegate';
 import { DispatcherBase, hideFields } from './dispatcher-base';
+import { forwardEvents } from './forwarded-events';
 import { Pool } from './pool';
 
 type Factory = (origin: string | URL, options: object) => Dispatcher;
@@ -70,12 +68,13 @@ function chooseIoThreads(value: unknown): void {
   if (configureEnvironment({ ioThreads: value as number })) ioThreads = value as number;
 }
 
-function defaultFactory(origin: string | URL, options: object): Dispatcher {
+/** Of the class that the options ask for: what an agent without a `factory` makes. */
+export function makeDispatcher(origin: string | URL, options: object): Dispatcher {
   return kindOf(options) === 'client' ? new Client(origin, options) : new Pool(origin, options);
 }
 
 function kindOf(options: object): 'client' | 'pool' {
-  return spread(options)['connections'] === 1 ? 'client' : 'pool';
+  return ownOptions(options)['connections'] === 1 ? 'client' : 'pool';
 }
 
 function readOrigins(
@@ -165,7 +164,7 @@ export class Agent extends DispatcherBase {
    */
   constructor(options?: AgentOptions) {
     const given = ownOptions(options);
-    const { factory = defaultFactory, maxOrigins = Infinity, connect, tls } = given;
+    const { factory = makeDispatcher, maxOrigins = Infinity, connect, tls } = given;
     if (typeof factory !== 'function') {
       throw new errors.InvalidArgumentError('factory must be a function.');
     }
@@ -187,7 +186,7 @@ export class Agent extends DispatcherBase {
       tls: copy(tls),
     };
     for (const name of AGENT_ONLY) Reflect.deleteProperty(poolOptions, name);
-    const isDefaultFactory = factory === defaultFactory;
+    const isDefaultFactory = factory === makeDispatcher;
     if (isDefaultFactory) {
       checkCredentials(checkOptions(poolOptions, kindOf(poolOptions)).connect);
     }
@@ -265,19 +264,7 @@ export class Agent extends DispatcherBase {
   private addPool(given: string | URL, origin: string, key: string, isHttp1: boolean): Dispatcher {
     const options = this.optionsFor(given);
     const pool = this.factory(given, isHttp1 ? { ...options, allowH2: false } : options);
-    const events = pool as EventEmitter;
-    type Event = [url: URL, targets: readonly Dispatcher[], ...rest: unknown[]];
-    const forward =
-      (name: string) =>
-      (...[url, targets, ...rest]: Event) => {
-        if (name === 'disconnect' || name === 'connectionError') {
-          this.closeIfUnused(pool, origin, key);
-        }
-        (this as EventEmitter).emit(name, url, [this, ...targets], ...rest);
-      };
-    for (const name of ['drain', 'connect', 'disconnect', 'connectionError']) {
-      events.on(name, forward(name));
-    }
+    forwardEvents(pool, this, () => this.closeIfUnused(pool, origin, key));
     this.pools.set(key, pool);
     this.poolsOfOrigin.set(origin, (this.poolsOfOrigin.get(origin) ?? 0) + 1);
     return pool;

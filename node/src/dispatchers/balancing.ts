@@ -10,24 +10,17 @@ import { ownOptions, spread, unpolluted } from '../options';
 import {
   composedForBoth,
   type Dispatcher,
+  forPeerClass,
   peer,
-  peerMajor,
   type Pool as PeerPool,
   type RoundRobinPool as PeerRoundRobinPool,
   takesBoth,
-  wrapHandler,
 } from '../undici';
 import { Client } from './client';
 import { Pool } from './pool';
 
 type Options = Record<string, unknown>;
 type Interceptor = Dispatcher.DispatcherComposeInterceptor;
-
-/** undici 8's classes take handlers of its own generation only, undici 7's both. */
-function receiver(handler: Dispatcher.DispatchHandler): Dispatcher.DispatchHandler {
-  if (peerMajor === 7 || !handler || typeof handler !== 'object') return handler;
-  return wrapHandler(handler) as Dispatcher.DispatchHandler;
-}
 
 /** A pool for each upstream, each used by its weight; options are undici's. */
 export class BalancedPool extends peer.BalancedPool {
@@ -44,7 +37,7 @@ export class BalancedPool extends peer.BalancedPool {
     options: Dispatcher.DispatchOptions,
     handler: Dispatcher.DispatchHandler,
   ): boolean {
-    return super.dispatch(unpolluted(options), receiver(handler));
+    return super.dispatch(unpolluted(options), forPeerClass(handler));
   }
 
   override compose(...interceptors: Interceptor[]): Dispatcher.ComposedDispatcher;
@@ -78,7 +71,7 @@ export class RoundRobinPool extends peer.RoundRobinPool {
     options: Dispatcher.DispatchOptions,
     handler: Dispatcher.DispatchHandler,
   ): boolean {
-    return super.dispatch(unpolluted(options), receiver(handler));
+    return super.dispatch(unpolluted(options), forPeerClass(handler));
   }
 
   override compose(...interceptors: Interceptor[]): Dispatcher.ComposedDispatcher;

@@ -9,8 +9,6 @@
  * Requests of a stand-in behave, fail and perform as undici's do.
  */
 
-import type { EventEmitter } from 'node:events';
-
 import { ownOptions, type SettingsKind } from '../options';
 import type { PoolCounters } from '../origin';
 import {
@@ -22,6 +20,7 @@ import {
   rememberOldServer,
   symbols,
 } from '../undici';
+import { adoptEvents } from './forwarded-events';
 
 /** A TLS server that the peer may serve if the engine has nothing in common with it. */
 export interface TlsServer {
@@ -162,14 +161,6 @@ export function makePeer(
 ): Dispatcher {
   const PeerClass = kind === 'client' ? peer.Client : peer.Pool;
   const dispatcher: Dispatcher = new PeerClass(origin, ownOptions(options));
-  for (const name of ['connect', 'disconnect', 'connectionError', 'drain'] as const) {
-    (dispatcher as EventEmitter).on(
-      name,
-      (url: URL, targets: readonly Dispatcher[], ...rest: unknown[]) => {
-        const seen = targets.map((target) => (target === dispatcher ? owner : target));
-        (owner as EventEmitter).emit(name, url, seen, ...rest);
-      },
-    );
-  }
+  adoptEvents(dispatcher, owner);
   return dispatcher;
 }

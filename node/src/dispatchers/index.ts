@@ -5,7 +5,7 @@
  * It must not know records or sessions.
  */
 
-export { Agent } from './agent';
+export { Agent, makeDispatcher } from './agent';
 export { BalancedPool, RoundRobinPool } from './balancing';
 export { Client } from './client';
 export { checkCredentials } from './credentials';
@@ -18,6 +18,7 @@ export {
   OLDER,
   setGlobalDispatcher,
 } from './global-dispatcher';
+export { forwardEvents } from './forwarded-events';
 export { H2CClient } from './h2c-client';
 export { Pool } from './pool';
 export { RetryAgent } from './retry-agent';

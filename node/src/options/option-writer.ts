@@ -2,7 +2,7 @@
  * Settings as the option list of a `PoolCreate` or `PoolConfigure` record.
  *
  * What lives here: the writer of `u16 key, u16 zero, u32 length, value padded to 4` and the list of
- * keys (`OptionKey` in `crates/dodici-wire/src/schema.rs`). `options.ts` calls it. It must not
+ * keys (`OptionKey` in `crates/dodici-wire/src/schema.rs`). The native pool calls it. It must not
  * validate: what arrives here is checked.
  */
 

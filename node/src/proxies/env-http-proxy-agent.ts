@@ -10,23 +10,16 @@ import { ownOptions, spread, unpolluted } from '../options';
 import {
   composedForBoth,
   type Dispatcher,
+  forPeerClass,
   type EnvHttpProxyAgent as PeerEnvHttpProxyAgent,
   peer,
-  peerMajor,
   symbols,
   takesBoth,
-  wrapHandler,
 } from '../undici';
 import { NoProxyNetworks } from './no-proxy-networks';
 import { ProxyAgent } from './proxy-agent';
 
 type Interceptor = Dispatcher.DispatcherComposeInterceptor;
-
-/** undici 8's classes take handlers of its own generation only, undici 7's both. */
-function receiver(handler: Dispatcher.DispatchHandler): Dispatcher.DispatchHandler {
-  if (peerMajor === 7 || !handler || typeof handler !== 'object') return handler;
-  return wrapHandler(handler) as Dispatcher.DispatchHandler;
-}
 
 /** Requests through the proxies that the environment names; options are undici's. */
 export class EnvHttpProxyAgent extends peer.EnvHttpProxyAgent {
@@ -69,7 +62,7 @@ export class EnvHttpProxyAgent extends peer.EnvHttpProxyAgent {
       const direct = (this as unknown as Record<symbol, Dispatcher>)[symbols.kNoProxyAgent];
       if (direct) return direct.dispatch(own, handler);
     }
-    return super.dispatch(own, receiver(handler));
+    return super.dispatch(own, forPeerClass(handler));
   }
 
   override compose(...interceptors: Interceptor[]): Dispatcher.ComposedDispatcher;

@@ -6,10 +6,9 @@
  * this way.
  */
 
-import type { EventEmitter } from 'node:events';
 import type { Duplex } from 'node:stream';
 
-import { DispatcherBase, hideFields, Pool } from '../dispatchers';
+import { DispatcherBase, forwardEvents, hideFields, Pool } from '../dispatchers';
 import { parseOrigin, type PoolOptions } from '../options';
 import {
   type DispatchController,
@@ -128,14 +127,7 @@ export class Forwarder extends DispatcherBase {
     this.isSecure = proxy.protocol === 'https:';
     this.options = options;
     hideFields(this, 'options');
-    for (const name of ['drain', 'connect', 'disconnect', 'connectionError']) {
-      (this.pool as EventEmitter).on(
-        name,
-        (url: URL, targets: readonly Dispatcher[], ...rest: unknown[]) => {
-          (this as EventEmitter).emit(name, url, [this, ...targets], ...rest);
-        },
-      );
-    }
+    forwardEvents(this.pool, this);
   }
 
   protected override dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean {

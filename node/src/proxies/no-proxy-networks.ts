@@ -8,6 +8,8 @@
 
 import { BlockList, isIP } from 'node:net';
 
+import { bareHostname } from '../options';
+
 /** Reads a list once for as long as it stays the same. */
 export class NoProxyNetworks {
   #list = '';
@@ -20,7 +22,7 @@ export class NoProxyNetworks {
       this.#networks = parse(list);
     }
     if (this.#networks === null) return false;
-    const host = new URL(origin).hostname.replace(/^\[(.+)\]$/, '$1');
+    const host = bareHostname(new URL(origin));
     const family = isIP(host);
     return family !== 0 && this.#networks.check(host, family === 6 ? 'ipv6' : 'ipv4');
   }

@@ -9,9 +9,15 @@
  * one of the TLS option objects, and everything while somebody has replaced Node's sockets.
  */
 
-import type { EventEmitter } from 'node:events';
-
-import { Agent, Client, DispatcherBase, hideFields, Pool, StandIn } from '../dispatchers';
+import {
+  Agent,
+  DispatcherBase,
+  forwardEvents,
+  hideFields,
+  makeDispatcher,
+  Pool,
+  StandIn,
+} from '../dispatchers';
 import {
   bareHostname,
   isUrl,
@@ -85,12 +91,6 @@ function isSocks(url: URL): boolean {
   return url.protocol === 'socks5:' || url.protocol === 'socks:';
 }
 
-function makeDispatcher(origin: string | URL, options: object): Dispatcher {
-  return ownOptions(options)['connections'] === 1
-    ? new Client(origin, options)
-    : new Pool(origin, options);
-}
-
 /** The peer's own agent, with our pools where no factory names others. */
 function peerAgent(options: Options): Dispatcher {
   const given = spread(options, {
@@ -156,14 +156,7 @@ export class ProxyAgent extends DispatcherBase {
   }
 
   private withEvents(agent: Dispatcher): Dispatcher {
-    for (const name of ['drain', 'connect', 'disconnect', 'connectionError']) {
-      (agent as EventEmitter).on(
-        name,
-        (url: URL, targets: readonly Dispatcher[], ...rest: unknown[]) => {
-          (this as EventEmitter).emit(name, url, [this, ...targets], ...rest);
-        },
-      );
-    }
+    forwardEvents(agent, this);
     return agent;
   }
 

@@ -8,9 +8,14 @@
  * has replaced Node's sockets.
  */
 
-import type { EventEmitter } from 'node:events';
-
-import { DispatcherBase, hideFields, Pool, readCounters, StandIn } from '../dispatchers';
+import {
+  DispatcherBase,
+  forwardEvents,
+  hideFields,
+  Pool,
+  readCounters,
+  StandIn,
+} from '../dispatchers';
 import {
   bareHostname,
   ownOptions,
@@ -138,15 +143,7 @@ export class Socks5ProxyAgent extends DispatcherBase {
     const given = { pipelining, connections, connect: this.inner };
     const pool = new Pool(origin, throughProxy(given, this.settings));
     this[kPools].set(origin, pool);
-    for (const name of ['drain', 'connect', 'disconnect', 'connectionError']) {
-      (pool as EventEmitter).on(
-        name,
-        (url: URL, targets: readonly Dispatcher[], ...rest: unknown[]) => {
-          if (name === 'disconnect' || name === 'connectionError') this.closeIfUnused(origin, pool);
-          (this as EventEmitter).emit(name, url, [this, ...targets], ...rest);
-        },
-      );
-    }
+    forwardEvents(pool, this, () => this.closeIfUnused(origin, pool));
     return pool;
   }
 

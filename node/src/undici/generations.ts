@@ -7,7 +7,7 @@
  */
 
 import { wrapHandler } from './legacy-handler';
-import { Dispatcher } from './undici';
+import { Dispatcher, peerMajor } from './undici';
 
 type Dispatch = Dispatcher['dispatch'];
 
@@ -22,6 +22,15 @@ export function takesBoth(dispatch: Dispatch): void {
 /** Whether the dispatcher takes handlers of both generations. */
 export function doesTakeBoth(dispatcher: Dispatcher): boolean {
   return methods.has(dispatcher.dispatch);
+}
+
+/**
+ * For a class of the peer's that ours extends: undici 8's take handlers of its own generation only,
+ * undici 7's both. What is no handler is the peer's to refuse.
+ */
+export function forPeerClass(handler: Dispatcher.DispatchHandler): Dispatcher.DispatchHandler {
+  if (peerMajor === 7 || !handler || typeof handler !== 'object') return handler;
+  return wrapHandler(handler) as Dispatcher.DispatchHandler;
 }
 
 /**

@@ -6,7 +6,13 @@
  * what users get from the peer. It must not know our dispatchers.
  */
 
-export { composedForBoth, doesTakeBoth, ForOlderHandlers, takesBoth } from './generations';
+export {
+  composedForBoth,
+  doesTakeBoth,
+  ForOlderHandlers,
+  forPeerClass,
+  takesBoth,
+} from './generations';
 export type {
   DispatchController,
   DispatchHandler,

@@ -1,10 +1,9 @@
-//! Large body chunks on their way into JavaScript's memory.
+//! Large body chunks on their way to JavaScript.
 //!
-//! Where the runtime allows it, the chunks of one response that travel together are copied once, on
-//! the I/O thread, into a slab, which becomes the memory of one Buffer that JavaScript cuts into
-//! chunks. Nobody sees bytes of another response in `chunk.buffer`. Where it does not (Electron's V8
-//! has a memory cage; Node can be built with one), each chunk is copied once on the JavaScript thread
-//! instead.
+//! If the runtime allows it, the chunks of one response in a batch are copied once, on the I/O
+//! thread, into a slab, which becomes the memory of one Buffer that JavaScript slices into chunks.
+//! No one sees bytes of another response in `chunk.buffer`. Otherwise (Electron's V8 has a memory
+//! cage; Node can be built with one), each chunk is copied once on the JavaScript thread instead.
 
 use bytes::Bytes;
 use dodici_wire::Target;
@@ -13,47 +12,47 @@ use parking_lot::Mutex;
 
 use crate::panics::expecting;
 
-/// Room of a response's first slab in a batch. 64 KiB: most bodies that are large fit.
+/// Capacity of a response's first slab in a batch. 64 KiB: most large bodies fit.
 const ROOM: usize = 64 * 1024;
 
-/// Room of those behind it. 256 KiB: a download fills a batch with a few of them.
+/// Capacity of the following ones. 256 KiB: a download fills a batch with a few of them.
 const LARGE_ROOM: usize = 256 * 1024;
 
-/// Memory kept for reuse, of each size: 16 MiB, so that steady traffic touches no fresh pages.
+/// Memory kept for reuse, per size: 16 MiB, so that steady traffic touches no new memory pages.
 const MOST_SPARE: usize = 16 * 1024 * 1024;
 
 static SPARE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 static LARGE_SPARE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
-/// Large chunks of one response under way.
+/// Large chunks of one response in a batch.
 pub(crate) struct Slab {
     owner: Target,
     content: Content,
 }
 
 enum Content {
-    /// The only chunk so far. Copied when another one follows, or when nothing more comes.
+    /// The only chunk so far. Copied when another follows, or when no more come.
     Chunk(Bytes),
     /// Becomes the Buffer's memory.
     Owned(Memory),
-    /// One chunk that is copied into a Buffer of its own, on the JavaScript thread.
+    /// One chunk that is copied into its own Buffer on the JavaScript thread.
     Shared(Bytes),
 }
 
 impl Slab {
-    /// A slab for this chunk, and for what follows if there is room.
+    /// A slab for this chunk and those that follow, if there is room.
     pub(crate) fn of(owner: Target, chunk: Bytes) -> Self {
         let content = Content::Chunk(chunk);
         Self { owner, content }
     }
 
-    /// One chunk that must not be in memory of ours.
+    /// One chunk that must not be in our memory.
     pub(crate) fn shared(owner: Target, chunk: Bytes) -> Self {
         let content = Content::Shared(chunk);
         Self { owner, content }
     }
 
-    /// An empty slab with room for `length` bytes; `follows` another one of its response.
+    /// An empty slab with room for `length` bytes; `follows`: not the first of its response.
     pub(crate) fn roomy(owner: Target, length: usize, follows: bool) -> Self {
         let room = if follows { LARGE_ROOM } else { ROOM };
         let content = Content::Owned(Memory::with_room(room.max(length)));
@@ -83,13 +82,13 @@ impl Slab {
         }
     }
 
-    /// Whether it holds no chunk.
+    /// Whether it contains no chunk.
     pub(crate) fn is_empty(&self) -> bool {
         matches!(&self.content, Content::Owned(Memory(bytes)) if bytes.is_empty())
     }
 
-    /// Called when nothing more comes. V8 counts the bytes it sees, so a slab that is mostly empty
-    /// becomes one that is full, and its memory stays here.
+    /// Called when no more chunks come. V8 counts the bytes it sees, so a mostly empty slab is
+    /// copied to a full one, and its memory stays here.
     pub(crate) fn settle(&mut self) {
         let full = match &self.content {
             Content::Chunk(chunk) => Memory::holding(chunk),
@@ -109,11 +108,11 @@ impl Slab {
     }
 }
 
-/// A slab's memory; goes back to the spare ones when JavaScript has let go of every chunk in it.
+/// A slab's memory; kept for reuse once JavaScript has released every chunk in it.
 pub(crate) struct Memory(Vec<u8>);
 
 impl Memory {
-    /// Empty, with room for so many bytes at least.
+    /// Empty, with at least this capacity.
     fn with_room(length: usize) -> Self {
         let room = match length {
             0..=ROOM => ROOM,
@@ -164,10 +163,10 @@ impl Drop for Memory {
     }
 }
 
-/// Whether this environment may have Buffers on memory that is not V8's own.
+/// Whether this environment allows Buffers on external memory.
 ///
-/// Electron is recognised by name, because it ends the process for an attempt. Elsewhere an attempt
-/// is harmless: Neon panics if Node says no.
+/// Electron is detected by name, because it aborts the process on an attempt. Elsewhere an attempt
+/// is harmless: Neon panics if Node refuses.
 pub(crate) fn external_allowed(cx: &mut FunctionContext<'_>) -> bool {
     let is_electron = cx.try_catch(|cx| {
         let process: Handle<'_, JsObject> = cx.global("process")?;
@@ -175,7 +174,7 @@ pub(crate) fn external_allowed(cx: &mut FunctionContext<'_>) -> bool {
         let electron: Handle<'_, JsValue> = versions.prop(cx, "electron").get()?;
         Ok(!electron.is_a::<JsUndefined, _>(cx))
     });
-    // No `process.versions` at all: something that is not Node, so the careful way.
+    // No `process.versions` at all: not Node, so be careful.
     if is_electron.unwrap_or(true) {
         return false;
     }

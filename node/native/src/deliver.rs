@@ -1,12 +1,12 @@
-//! The way of completions to JavaScript: batch, outbox, doorbell, `onBatch`.
+//! Delivery of completions to JavaScript: batch, outbox, doorbell, `onBatch`.
 //!
-//! [`hand_over_all`] runs on an I/O thread: when `gather` says so, when a batch is large, and before
-//! the thread parks. [`deliver`]
-//! runs on the environment's JavaScript thread, once for each doorbell.
+//! [`hand_over_all`] runs on an I/O thread: when `gather` says so, when a batch is large, and
+//! before the thread parks. [`deliver`] runs on the environment's JavaScript thread, once per
+//! doorbell.
 //!
-//! At most one doorbell is under way for an environment. The outbox and the flag that says so are
-//! under one lock, and [`deliver`] clears the flag as it takes the batches: a batch is either in
-//! what it takes or rings again.
+//! At most one doorbell is pending per environment. The outbox and the flag for it are under one
+//! lock, and [`deliver`] clears the flag when it takes the batches: a batch is either among those
+//! taken or rings again.
 
 use std::collections::VecDeque;
 use std::io;
@@ -26,7 +26,7 @@ use crate::env::Environment;
 use crate::local::{self, LocalEnv};
 use crate::panics::expecting;
 
-/// Records under way to JavaScript, and the slabs that their large chunks lie in.
+/// Records for JavaScript, and the slabs with their large chunks.
 #[derive(Default)]
 pub(crate) struct Batch {
     bytes: Vec<u8>,
@@ -36,24 +36,23 @@ pub(crate) struct Batch {
     records: usize,
 }
 
-/// A batch that has grown beyond this is not kept for reuse: one record of a huge head may have
-/// done it.
+/// A batch that has grown beyond this is not kept for reuse: a single huge head may have caused it.
 const KEPT_CAPACITY: usize = 4 * BATCH_LIMIT;
 
-/// A batch is handed over when its slabs hold this much. 1 MiB: a dozen large bodies for one
+/// A batch is handed over when its slabs contain this much. 1 MiB: a dozen large bodies per
 /// wake-up, and still only a fraction of a millisecond of copying.
 const SLABS_LIMIT: usize = 1 << 20;
 
-/// A batch is handed over with this many records, some two dozen small responses, although the thread has
-/// more to do: JavaScript works on them meanwhile. Waiting for all would make the two threads take
-/// turns instead of working side by side.
+/// A batch is handed over with this many records, some two dozen small responses, although the
+/// thread has more to do: JavaScript works on them meanwhile. Waiting for all would make the two
+/// threads take turns instead of working side by side.
 const RECORDS_LIMIT: usize = 80;
 
-/// Most that one read puts into a slab: a response's first slab holds it.
+/// Maximum bytes of one read into a slab: it fits into a response's first slab.
 const READ_CHUNK: usize = 64 * 1024;
 
 impl Batch {
-    /// Appends one record. If `write` panics, the batch is as it was before, and the panic goes on.
+    /// Appends one record. If `write` panics, the batch is unchanged, and the panic continues.
     pub(crate) fn put(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let start = self.bytes.len();
         let written = catch_unwind(AssertUnwindSafe(|| write(&mut self.bytes)));
@@ -64,7 +63,7 @@ impl Batch {
         self.records += 1;
     }
 
-    /// Adds a large chunk of the response of `owner` and returns where it lies. See [`Slab`].
+    /// Adds a large chunk of `owner`'s response and returns where it is. See [`Slab`].
     pub(crate) fn put_chunk(&mut self, owner: Target, chunk: Bytes, external: bool) -> InSlab {
         let length = chunk.len();
         self.slab_bytes += length;
@@ -85,8 +84,8 @@ impl Batch {
         self.in_slab(self.slabs.len() - 1, 0, length)
     }
 
-    /// Lets `read` append a chunk of at most `most` bytes of the response of `owner` to a slab, and
-    /// returns where it lies; `None` for nothing. Only where Buffers may be external.
+    /// Lets `read` append a chunk of at most `most` bytes of `owner`'s response to a slab, and
+    /// returns where it is; `None` for nothing. Only if external Buffers are allowed.
     pub(crate) fn read_chunk(
         &mut self,
         owner: Target,
@@ -118,7 +117,7 @@ impl Batch {
         Poll::Ready(Ok(Some(self.in_slab(index, offset, length))))
     }
 
-    /// The last slab of the response of `owner`. There are a few dozen at most: see `SLABS_LIMIT`.
+    /// The last slab of `owner`'s response. There are a few dozen at most: see `SLABS_LIMIT`.
     fn last_slab(&self, owner: Target) -> Option<usize> {
         self.slabs.iter().rposition(|slab| slab.belongs_to(owner))
     }
@@ -131,22 +130,22 @@ impl Batch {
         }
     }
 
-    /// Called when nothing more comes.
+    /// Called when nothing more is added.
     fn settle(&mut self) {
         for slab in &mut self.slabs {
             slab.settle();
         }
     }
 
-    /// Whether it should not grow any more.
+    /// Whether it should not grow any further.
     pub(crate) fn is_large(&self) -> bool {
         self.records >= RECORDS_LIMIT
             || self.bytes.len() >= BATCH_LIMIT
             || self.slab_bytes >= SLABS_LIMIT
     }
 
-    /// Moves what is in `other` to the end of this batch, if that makes neither a batch that is too
-    /// large nor more than a small copy; whether it did.
+    /// Moves the contents of `other` to the end of this batch, unless the result would be too large
+    /// or the copy expensive. Returns whether it did.
     fn absorb(&mut self, other: &mut Self) -> bool {
         let fits = self.slabs.is_empty()
             && other.slabs.is_empty()
@@ -160,7 +159,7 @@ impl Batch {
         fits
     }
 
-    /// Forgets everything and keeps the memory; whether it is worth keeping.
+    /// Clears it and keeps the memory. Returns whether it is worth keeping.
     pub(crate) fn clear(&mut self) -> bool {
         self.bytes.clear();
         self.slabs.clear();
@@ -171,22 +170,22 @@ impl Batch {
     }
 }
 
-/// Batches that wait for the JavaScript thread.
+/// Batches waiting for the JavaScript thread.
 #[derive(Default)]
 pub(crate) struct Outbox {
     batches: VecDeque<Batch>,
-    /// A doorbell is under way that has not taken the batches yet.
+    /// A doorbell is pending that has not taken the batches yet.
     ringing: bool,
 }
 
 impl Outbox {
-    /// Drops the batches of an environment that is over.
+    /// Drops the batches of an environment that has ended.
     pub(crate) fn clear(&mut self) {
         self.batches.clear();
     }
 }
 
-/// Hands over what this thread has for any environment.
+/// Hands over what this thread has for all environments.
 pub(crate) fn hand_over_all() {
     local::for_each_env(|env| {
         if env.batch.records > 0 {
@@ -216,7 +215,7 @@ fn hand_over(env: &mut LocalEnv) {
     }
 }
 
-/// Wakes the JavaScript thread. If that is impossible, the environment is over.
+/// Wakes the JavaScript thread. If that is impossible, the environment has ended.
 fn ring(shared: &Arc<Environment>) {
     shared.counters.add(Counter::Doorbells, 1);
     let env = Arc::clone(shared);
@@ -229,9 +228,9 @@ fn ring(shared: &Arc<Environment>) {
     }
 }
 
-/// Takes what is in the outbox to JavaScript. Neither a panic nor an exception leaves this
-/// function: Neon would wrap the one and, in an environment that is being terminated, turn either
-/// into an abort.
+/// Delivers the contents of the outbox to JavaScript. Neither a panic nor an exception leaves this
+/// function: Neon would wrap the former and, in an environment that is being terminated, turn
+/// either into an abort.
 fn deliver(cx: &mut Cx<'_>, env: &Environment) {
     let batches = {
         let mut outbox = env.outbox.lock();
@@ -246,11 +245,11 @@ fn deliver(cx: &mut Cx<'_>, env: &Environment) {
         env.recycle(batch);
         let told = match called {
             Ok(Ok(())) => true,
-            // V8 gives the exception of a worker that is being terminated as null.
+            // In a worker that is being terminated, V8 reports the exception as null.
             Ok(Err(thrown)) if thrown.is_a::<JsNull, _>(cx) => false,
             Ok(Err(thrown)) => throw_uncaught(cx, |_| Ok(thrown)),
-            // Neon panics where it may not call into JavaScript any more; then the attempt to
-            // tell anybody fails as well.
+            // Neon panics if it can no longer call into JavaScript; then reporting it fails as
+            // well.
             Err(panic) => throw_uncaught(cx, |cx| {
                 let message = format!("dodici could not deliver a batch: {panic}");
                 Ok(cx.error(message)?.upcast())
@@ -294,7 +293,7 @@ fn call_on_batch(cx: &mut Cx<'_>, env: &Environment, batch: &mut Batch) -> NeonR
     on_batch.exec(cx, this, [length, slabs, overflow])
 }
 
-/// Throws in a microtask, where the exception is uncaught as it is; whether that was possible.
+/// Throws in a microtask, so that the exception is uncaught. Returns whether that was possible.
 fn throw_uncaught<'cx>(
     cx: &mut Cx<'cx>,
     make: impl FnOnce(&mut Cx<'cx>) -> JsResult<'cx, JsValue>,

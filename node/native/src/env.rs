@@ -1,7 +1,7 @@
-//! One environment, a main thread's or a worker's, as all threads see it.
+//! One environment, the main thread or a worker, as shared by all threads.
 //!
-//! Made by `exports::open`. I/O threads put finished batches into it, its JavaScript thread takes
-//! them out. What an I/O thread alone needs to know of an environment is in `local`.
+//! Created by `exports::open`. I/O threads put finished batches into it, its JavaScript thread
+//! takes them out. What only one I/O thread needs is in `local`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -29,10 +29,10 @@ pub(crate) struct Environment {
     /// The doorbell. Never keeps the event loop alive: JavaScript does so while requests exist.
     pub(crate) channel: Channel,
     pub(crate) outbox: Mutex<Outbox>,
-    /// Delivered batches, to be filled again.
+    /// Delivered batches, for reuse.
     spare: Mutex<Vec<Batch>>,
     gone: AtomicBool,
-    /// Whom pools trust that have no certificates of their own.
+    /// The roots of pools without certificates of their own.
     roots: Mutex<DefaultRoots>,
     /// Whether large chunks may become Buffers without a copy on the JavaScript thread.
     pub(crate) external_buffers: bool,
@@ -41,7 +41,7 @@ pub(crate) struct Environment {
     pub(crate) counters: Counters,
 }
 
-/// Batches kept for reuse: one being filled and one under way for each of four I/O threads.
+/// Batches kept for reuse: one being filled and one in transit for each of four I/O threads.
 const SPARE_BATCHES: usize = 8;
 
 impl Environment {
@@ -68,7 +68,7 @@ impl Environment {
         })
     }
 
-    /// Number of this environment in the process. Never used again.
+    /// Number of this environment in the process. Never reused.
     pub(crate) fn id(&self) -> u32 {
         self.id
     }
@@ -96,7 +96,7 @@ impl Environment {
         *self.roots.lock() = parsed.map_or_else(DefaultRoots::Unusable, DefaultRoots::Supplied);
     }
 
-    /// Whom pools trust that have no certificates of their own: never the bundle, whatever happens.
+    /// The roots of pools without certificates of their own: never the bundle, whatever happens.
     pub(crate) fn roots(&self) -> DefaultRoots {
         self.roots.lock().clone()
     }
@@ -127,12 +127,12 @@ fn no_roots() -> DefaultRoots {
 /// The environments that this JavaScript environment has opened. Node drops it when the
 /// environment ends.
 ///
-/// JavaScript names an environment by its number and not by a boxed object: Neon checks the type
-/// tag of a boxed argument, which Node refuses in a worker that is being terminated and still runs
-/// its last lines, and Neon then panics.
+/// JavaScript refers to an environment by its number and not by a boxed object: Neon checks the
+/// type tag of a boxed argument, which Node refuses in a worker that is being terminated but still
+/// running its last lines, and Neon then panics.
 static HELD: LocalKey<Mutex<Vec<Held>>> = LocalKey::new();
 
-/// JavaScript's hold on an environment.
+/// JavaScript's reference to an environment.
 struct Held(Arc<Environment>);
 
 impl Drop for Held {
@@ -168,7 +168,7 @@ pub(crate) fn release(cx: &mut FunctionContext<'_>, id: f64) {
     }
 }
 
-/// How often what happened, by [`Counter`].
+/// Counters, indexed by [`Counter`].
 #[derive(Default)]
 pub(crate) struct Counters([AtomicU64; Counter::TABLE.len()]);
 

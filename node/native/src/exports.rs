@@ -8,8 +8,8 @@
 //! | `threads(env): number` | I/O threads of the process |
 //! | `submit(env, thread, buffer, length, page?)` | a whole number of submissions; see [`submit`] |
 //! | `page(env): number \| Buffer \| undefined` | memory for a large flush; see [`page`] |
-//! | `checkOptions(buffer, length): Buffer \| undefined` | whether a pool could be made; else an error payload |
-//! | `setRoots(env, pem)` | whom this environment trusts by default; see [`set_roots`] |
+//! | `checkOptions(buffer, length): Buffer \| undefined` | validates a pool's options; an error payload if invalid |
+//! | `setRoots(env, pem)` | the default roots of this environment; see [`set_roots`] |
 //! | `counters(env): Float64Array` | see `Counter` in the schema |
 //! | `close(env)` | destroys the environment's pools; nothing is delivered afterwards |
 //!
@@ -48,10 +48,10 @@ pub(crate) fn export(cx: &mut ModuleContext) -> NeonResult<()> {
 ///
 /// `onBatch(length, slabs, overflow)` is called with a whole number of completions in the first
 /// `length` bytes of `inbound`, or of the Buffer `overflow` if they do not fit there; `slabs` is
-/// the list of slabs that large chunks lie in, or `undefined`. The bytes are valid during
-/// the call only. What it throws becomes an uncaught exception.
+/// the list of slabs with large chunks, or `undefined`. The bytes are valid only during the call.
+/// An exception it throws becomes an uncaught exception.
 ///
-/// The number of I/O threads is settled by the first call in the process.
+/// The first call in the process sets the number of I/O threads.
 ///
 /// The environment never keeps the event loop alive.
 fn open(mut cx: FunctionContext) -> JsResult<JsNumber> {
@@ -77,10 +77,10 @@ fn threads(mut cx: FunctionContext) -> JsResult<JsNumber> {
 
 /// `submit(env: Env, thread: number, buffer: Buffer, length: number, page?: number)`
 ///
-/// At most one copy, one send, one wake. The frames are checked here, so that a bug in the encoder
-/// is an exception at its source; payloads are the I/O thread's business. With `page`, `buffer` is
-/// the page of that number, which is lent instead of copied: nothing may be written in it until
-/// [`page`] gives it out again.
+/// At most one copy, one send, one wake-up. The frames are checked here, so that a bug in the
+/// encoder is an exception at its source; payloads are decoded on the I/O thread. With `page`,
+/// `buffer` is the page of that number, which is lent instead of copied: it must not be written to
+/// until [`page`] returns it again.
 fn submit(mut cx: FunctionContext) -> JsResult<JsUndefined> {
     let env = env::argument(&mut cx, 0)?;
     let thread = cx.argument::<JsNumber>(1)?.value(&mut cx) as usize;
@@ -112,9 +112,9 @@ fn submit(mut cx: FunctionContext) -> JsResult<JsUndefined> {
 
 /// `page(env: Env): number | Buffer | undefined`
 ///
-/// A page that is not lent: the number of one that was given out before, or the Buffer of a new
-/// one, whose number is how many were given out before it. `undefined` if all are lent, or if this
-/// runtime does not allow Buffers on memory that is not V8's own.
+/// A page that is not lent: the number of an existing one, or the Buffer of a new one, whose number
+/// is the count of pages before it. `undefined` if all are lent, or if this runtime does not allow
+/// Buffers on external memory.
 fn page(mut cx: FunctionContext) -> JsResult<JsValue> {
     let env = env::argument(&mut cx, 0)?;
     if !env.external_buffers {
@@ -144,8 +144,8 @@ fn check_options(mut cx: FunctionContext) -> JsResult<JsValue> {
 
 /// `setRoots(env: Env, pem: Buffer)`
 ///
-/// Pools that are created or configured afterwards trust these certificates where they have none of
-/// their own. If they are unusable, such pools fail, until there are others.
+/// Pools created or configured afterwards trust these certificates if they have none of their own.
+/// If they are unusable, such pools fail until others are set.
 fn set_roots(mut cx: FunctionContext) -> JsResult<JsUndefined> {
     let env = env::argument(&mut cx, 0)?;
     let pem = cx.argument::<JsBuffer>(1)?.as_slice(&cx).to_vec();

@@ -1,9 +1,9 @@
-//! Gathers completions of several looks at the sockets for one doorbell.
+//! Gathers the completions of several polls of the sockets for one doorbell.
 //!
-//! A doorbell wakes the JavaScript thread, which mostly sleeps when it is rung: the dearest thing
-//! that an I/O thread does. So with other requests under way, a batch waits for a few more looks at
-//! what the sockets have, none of which waits for anything. `sink` calls [`noticed`], `runtime` runs
-//! [`run`] as a task of each I/O thread; what this misses is handed over before the thread parks.
+//! A doorbell wakes the JavaScript thread, which is usually asleep: an I/O thread's most expensive
+//! operation. So while other requests are in flight, a batch waits for a few more non-blocking
+//! polls of the sockets. `sink` calls [`noticed`], `runtime` runs [`run`] as a task of each I/O
+//! thread; what this misses is handed over before the thread parks.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -18,11 +18,11 @@ thread_local! {
     static WAKER: Cell<Option<Waker>> = const { Cell::new(None) };
 }
 
-/// Looks at the sockets before a batch is handed over: 3, of 1, 3 and 8. More delay the answers that
-/// are there by more than a fuller batch saves.
+/// Polls of the sockets before a batch is handed over: 3, of 1, 3 and 8. More would delay available
+/// responses by more than a fuller batch saves.
 const LOOKS: usize = 3;
 
-/// One request of this thread that the engine has not let go of.
+/// A request of this thread that the engine has not released.
 pub(crate) struct Live(());
 
 impl Live {
@@ -52,7 +52,7 @@ pub(crate) fn noticed() {
     }
 }
 
-/// Calls `hand_over` for what was noticed, for ever.
+/// Calls `hand_over` for what was noticed, forever.
 pub(crate) async fn run(hand_over: impl Fn()) {
     loop {
         poll_fn(|cx| {
@@ -68,7 +68,7 @@ pub(crate) async fn run(hand_over: impl Fn()) {
             if Live::count() == 0 {
                 break;
             }
-            // The runtime polls the sockets before a task that yielded goes on.
+            // The runtime polls the sockets before a task that yielded continues.
             yield_now().await;
         }
         NOTICED.set(false);
@@ -82,7 +82,7 @@ mod tests {
 
     use super::*;
 
-    /// Runs `work` beside the gatherer; returns how often it handed over.
+    /// Runs `work` alongside the gatherer; returns how often it handed over.
     fn beside<F: Future<Output = ()>>(work: impl FnOnce(Rc<Cell<u32>>) -> F) -> u32 {
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let told = Rc::new(Cell::new(0));

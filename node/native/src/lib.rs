@@ -1,32 +1,32 @@
 //! The Neon addon behind the npm package `dodici`: carries records between JavaScript and the
 //! engine, in batches.
 //!
-//! - `exports`: the functions that JavaScript calls; their contract stands there.
-//! - `env`: one environment (main thread or worker) as all threads see it.
+//! - `exports`: the functions that JavaScript calls, with their contract.
+//! - `env`: one environment (main thread or worker), shared by all threads.
 //! - `runtime`: the I/O threads of the process.
 //! - `gather`: how long a batch waits for more.
-//! - `local`: what one I/O thread knows of its environments: requests, pools, the open batch.
+//! - `local`: one I/O thread's state per environment: requests, pools, the open batch.
 //! - `submit`: submissions, on the I/O thread.
 //! - `sink`: completions, on the I/O thread.
-//! - `deliver`: the way of a batch to JavaScript.
+//! - `deliver`: delivery of batches to JavaScript.
 //! - `buffers`: large body chunks as Buffers.
-//! - `lookup`: names that a function of the user resolves.
-//! - `pages`: memory that large flushes are written in.
-//! - `panics`: panics of Neon that are an answer.
+//! - `lookup`: names resolved by the user's `lookup` function.
+//! - `pages`: memory for large flushes.
+//! - `panics`: expected panics of Neon.
 //!
-//! A submission's way: `exports::submit` copies the flush, or lends its page, and wakes the thread;
-//! `submit` decodes it and calls the engine. A completion's way: the engine calls `sink`, which
-//! appends to the environment's batch in `local`; when `gather` says that no more is to be expected,
-//! or the batch is large, `deliver` hands it over and rings the doorbell, at most one at a time; on
-//! the JavaScript thread `deliver` copies each batch into the inbound Buffer and calls `onBatch`.
+//! Submissions: `exports::submit` copies the flush, or lends its page, and wakes the thread;
+//! `submit` decodes it and calls the engine. Completions: the engine calls `sink`, which appends to
+//! the environment's batch in `local`; when `gather` says so, or the batch is large, `deliver`
+//! hands it over and rings the doorbell, at most one at a time; on the JavaScript thread, `deliver`
+//! copies each batch into the inbound Buffer and calls `onBatch`.
 //!
 //! # Teardown
-//! An environment is over when JavaScript calls `close`, when Node drops what belongs to the
-//! JavaScript environment (natural end, `worker.terminate()`), or when a doorbell cannot be rung any
-//! more (Node is shutting down). Whichever comes first marks it as gone and tells every I/O thread,
-//! which forgets it, destroys its pools and drops what was not delivered. The I/O threads themselves
-//! never end and hold no reference that keeps a process alive; at `process.exit` they are simply
-//! stopped.
+//! An environment ends when JavaScript calls `close`, when Node drops the data of the JavaScript
+//! environment (natural end, `worker.terminate()`), or when a doorbell cannot be rung any more
+//! (Node is shutting down). Whichever comes first marks it as gone and tells every I/O thread,
+//! which forgets it, destroys its pools and drops what was not delivered. The I/O threads
+//! themselves never end and hold no reference that keeps a process alive; at `process.exit` they
+//! are simply stopped.
 
 #[cfg(not(panic = "unwind"))]
 compile_error!("dodici catches panics at task and boundary edges: build with panic = \"unwind\"");

@@ -1,4 +1,4 @@
-//! What one I/O thread knows of each environment: its requests, its pools and its open batch.
+//! One I/O thread's state per environment: requests, pools and the open batch.
 //!
 //! Thread-local, so that a completion is encoded without a lock. Used by `submit`, `sink` and
 //! `deliver`. No function here calls the engine while the table is borrowed, because the engine
@@ -19,7 +19,7 @@ use crate::gather::Live;
 use crate::lookup::Lookups;
 
 thread_local! {
-    /// In order of opening. A process has few environments, so a search beats a hash.
+    /// In order of opening. A process has few environments, so a linear search beats a hash.
     static ENVIRONMENTS: RefCell<Vec<LocalEnv>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct LocalEnv {
     pub(crate) pools: HashMap<u32, PoolEntry>,
 }
 
-/// One entry of the request table; its index is the session's slot.
+/// An entry of the request table; its index is the session's slot.
 #[derive(Default)]
 struct Slot {
     generation: u32,
@@ -39,7 +39,7 @@ struct Slot {
     life: Life,
 }
 
-/// What a slot holds.
+/// The state of a slot.
 ///
 /// ```text
 /// Free ── reserve ─▶ Starting ── attach ─▶ Running ── upgrade ─▶ Upgraded
@@ -48,14 +48,14 @@ struct Slot {
 /// ```
 #[derive(Default)]
 enum Life {
-    /// No request, or one whose completions nobody wants any more.
+    /// No request, or one whose completions are no longer wanted.
     #[default]
     Free,
-    /// Being handed to the engine.
+    /// Being passed to the engine.
     Starting(Live),
     /// The engine has it.
     Running(RequestHandle, Live),
-    /// JavaScript has cancelled it; the engine has not let go of it yet.
+    /// JavaScript has cancelled it; the engine has not released it yet.
     Cancelled(Live),
     /// Its connection has become a byte stream, which outlives the pool.
     Upgraded(RequestHandle),
@@ -64,7 +64,7 @@ enum Life {
 /// One pool of the environment.
 pub(crate) struct PoolEntry {
     pub(crate) state: PoolState,
-    /// Connections that are up, with their serial numbers.
+    /// Open connections, with their serial numbers.
     connections: Vec<(ConnId, u32)>,
     last_serial: u32,
     /// Names that JavaScript is resolving.
@@ -74,14 +74,14 @@ pub(crate) struct PoolEntry {
 /// Whether there is a pool behind a pool id.
 #[derive(Clone)]
 pub(crate) enum PoolState {
-    /// There is.
+    /// Yes.
     Open(Pool),
-    /// It could not be made.
+    /// It could not be created.
     Failed(Error),
 }
 
-/// The largest slot that is believed: 16 million requests at a time would need more memory than
-/// their table.
+/// The largest plausible slot: 16 million concurrent requests would need far more memory than their
+/// table.
 const SLOT_LIMIT: u32 = 1 << 24;
 
 /// Adds an environment.
@@ -99,8 +99,8 @@ pub(crate) fn open(shared: Arc<Environment>) {
     });
 }
 
-/// Forgets an environment, destroys its pools and closes the byte streams that pools left behind.
-/// Their sinks find no environment any more.
+/// Removes an environment, destroys its pools and closes the byte streams that outlive them. Their
+/// sinks find no environment any more.
 pub(crate) fn close(id: u32) {
     let closed = ENVIRONMENTS.with_borrow_mut(|all| {
         let index = all.iter().position(|env| env.shared.id() == id)?;
@@ -121,7 +121,7 @@ pub(crate) fn close(id: u32) {
     }
 }
 
-/// Runs `work` on an environment; `None` if it is over.
+/// Runs `work` on an environment; `None` if it has ended.
 pub(crate) fn with_env<R>(id: u32, work: impl FnOnce(&mut LocalEnv) -> R) -> Option<R> {
     ENVIRONMENTS.with_borrow_mut(|all| {
         let env = all.iter_mut().find(|env| env.shared.id() == id)?;
@@ -156,8 +156,8 @@ impl LocalEnv {
         })
     }
 
-    /// Makes room for a request. Returns what an earlier generation left in the slot: JavaScript
-    /// uses a slot again only when the request in it is over for it.
+    /// Reserves a slot for a request. Returns what an earlier generation left in it: JavaScript
+    /// reuses a slot only when the request in it has ended from its point of view.
     pub(crate) fn reserve(
         &mut self,
         target: Target,
@@ -182,7 +182,7 @@ impl LocalEnv {
         Ok(left.life.into_handle())
     }
 
-    /// Stores the engine's handle, unless the request was settled while it was handed over.
+    /// Stores the engine's handle, unless the request was settled while it was being dispatched.
     pub(crate) fn attach(&mut self, target: Target, handle: RequestHandle) {
         if let Some(slot) = self.slot(target) {
             slot.life = match std::mem::take(&mut slot.life) {
@@ -192,7 +192,7 @@ impl LocalEnv {
         }
     }
 
-    /// The handle of a request that is not over.
+    /// The handle of a request that has not ended.
     pub(crate) fn handle(&mut self, target: Target) -> Option<RequestHandle> {
         match &self.slot(target)?.life {
             Life::Running(handle, _) | Life::Upgraded(handle) => Some(handle.clone()),
@@ -200,8 +200,8 @@ impl LocalEnv {
         }
     }
 
-    /// JavaScript wants nothing more of this request but its last record. That comes when the engine
-    /// has let go of it, or at once if it has already, or if the request is a byte stream.
+    /// JavaScript wants only the last record of this request. It is written when the engine has
+    /// released the request, or immediately if it already has, or if the request is a byte stream.
     pub(crate) fn cancel(&mut self, target: Target) -> Option<RequestHandle> {
         let slot = self.slot(target)?;
         match std::mem::take(&mut slot.life) {
@@ -220,7 +220,7 @@ impl LocalEnv {
         }
     }
 
-    /// The request's connection is a byte stream from now on, and no longer its pool's.
+    /// The request's connection is a byte stream from now on, and no longer belongs to its pool.
     pub(crate) fn upgrade(&mut self, target: Target) {
         if let Some(slot) = self.slot(target)
             && let Some(handle) = std::mem::take(&mut slot.life).into_handle()
@@ -241,7 +241,7 @@ impl LocalEnv {
         }
     }
 
-    /// Silences every request of a pool, but not the byte streams that were requests of it.
+    /// Silences every request of a pool, but not byte streams that were its requests.
     pub(crate) fn forget_requests_of(&mut self, pool: u32) {
         for (index, slot) in (0..).zip(&mut self.requests) {
             if slot.pool != pool || matches!(slot.life, Life::Upgraded(_)) {
@@ -286,7 +286,7 @@ impl PoolEntry {
         }
     }
 
-    /// A new serial number for a connection that came up.
+    /// A new serial number for a connection that was opened.
     pub(crate) fn connected(&mut self, conn: ConnId) -> u32 {
         let serial = self.next_serial();
         self.connections.push((conn, serial));
@@ -302,7 +302,7 @@ impl PoolEntry {
         Some(self.connections.swap_remove(index).1)
     }
 
-    /// The serial number of a connection that is up.
+    /// The serial number of an open connection.
     pub(crate) fn serial_of(&self, conn: ConnId) -> Option<u32> {
         self.connections
             .iter()
@@ -316,7 +316,7 @@ impl PoolEntry {
             .find_map(|(conn, have)| (*have == serial).then_some(*conn))
     }
 
-    /// A new serial number for a connection that never came up.
+    /// A new serial number for a connection that could not be opened.
     pub(crate) fn next_serial(&mut self) -> u32 {
         // 0 stands for the pool itself.
         self.last_serial = self.last_serial.checked_add(1).unwrap_or(1);

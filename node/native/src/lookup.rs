@@ -1,7 +1,7 @@
-//! Names that JavaScript resolves, because the user gave a `lookup` function.
+//! Name resolution in JavaScript, with the user's `lookup` function.
 //!
 //! The connector calls the hook on the I/O thread; `Lookup` and `LookupAnswer` records carry the
-//! question and the answer. Knows nothing of addresses' order or families: that is the user's.
+//! question and the answer. Order and families of addresses are up to the user.
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -15,13 +15,13 @@ use tokio::sync::oneshot;
 
 use crate::local::with_env;
 
-/// Addresses, or the number under which JavaScript keeps its error.
+/// Addresses, or the number under which JavaScript stores its error.
 type Answer = Result<Vec<FoundAddress>, u32>;
 
-/// Code of the error that stands for one of JavaScript's; its number goes as the errno.
+/// Code of the error that represents one of JavaScript's; its number is the errno.
 const KEPT_ERROR: &str = "DODICI_LOOKUP";
 
-/// Look-ups of one pool that wait for JavaScript.
+/// Lookups of one pool that wait for JavaScript.
 #[derive(Default)]
 pub(crate) struct Lookups {
     waiting: HashMap<u32, oneshot::Sender<Answer>>,
@@ -41,7 +41,7 @@ impl Lookups {
         self.waiting.remove(&number);
     }
 
-    /// Hands the answer over. The attempt may be over meanwhile.
+    /// Delivers the answer. The attempt may have ended in the meantime.
     pub(crate) fn answer(&mut self, number: u32, answer: Answer) {
         if let Some(waiting) = self.waiting.remove(&number) {
             let _ = waiting.send(answer);
@@ -49,14 +49,14 @@ impl Lookups {
     }
 }
 
-/// The address with its port. A zone that the system does not know is left out, as in Node, and the
-/// system refuses to connect.
+/// The address with its port. A zone unknown to the system is dropped, as in Node, and the system
+/// refuses to connect.
 fn with_port(found: FoundAddress, port: u16) -> SocketAddr {
     let plain = SocketAddr::new(found.ip, port);
     if found.zone.is_none() {
         return plain;
     }
-    // The name of an interface is the system's to know: an address with a zone is never asked of DNS.
+    // The system knows interface names: an address with a zone is never looked up in DNS.
     let text = found.to_string();
     let known = (text.as_str(), port).to_socket_addrs().ok();
     known.and_then(|mut found| found.next()).unwrap_or(plain)

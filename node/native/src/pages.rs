@@ -1,12 +1,12 @@
-//! Memory that JavaScript writes large flushes into and the I/O threads read where it lies.
+//! Memory for large flushes, written by JavaScript and read in place by the I/O threads.
 //!
-//! `exports::page` gives JavaScript a page, `exports::submit` takes what was written in it. Without
-//! pages, a flush is copied once more on the JavaScript thread: for a body of 64 KiB, half of what
-//! its request costs there.
+//! `exports::page` gives JavaScript a page, `exports::submit` takes what was written to it. Without
+//! pages, a flush is copied once more on the JavaScript thread: for a body of 64 KiB, half of the
+//! request's cost there.
 //!
-//! A page is lent with a flush and free again when nothing that was decoded from the flush is left:
-//! heads and bodies are slices of it, and a connection holds them until the request is answered.
-//! JavaScript's view of a page is never shown to user code, so nobody detaches or resizes it.
+//! A page is lent with a flush and free again when nothing decoded from the flush remains: heads
+//! and bodies are slices of it, and a connection holds them until the response. JavaScript's view
+//! of a page is never exposed to user code, so nobody detaches or resizes it.
 
 #![expect(
     unsafe_code,
@@ -24,11 +24,11 @@ use parking_lot::Mutex;
 
 use crate::panics::expecting;
 
-/// Room of a page: four whole body slices with their frames, and a few heads, so that slices and
-/// requests with bodies share a wake-up.
+/// Capacity of a page: four whole body slices with their frames, and a few heads, so that slices
+/// and requests with bodies share a wake-up.
 const ROOM: usize = 4 * BODY_SLICE as usize + 4 * 1024;
 
-/// Pages of an environment: 16 MiB. Beyond it flushes are copied.
+/// Pages per environment: 16 MiB. Beyond that, flushes are copied.
 const MOST: usize = 64;
 
 /// Holders of a page that is not lent: the list, and JavaScript.
@@ -41,23 +41,23 @@ pub(crate) struct Pages(Mutex<Vec<Entry>>);
 /// One page of the list.
 struct Entry {
     page: Arc<Page>,
-    /// One of JavaScript's writers has it, and has not lent it yet: it is no other's.
+    /// One of JavaScript's writers has it and has not lent it yet.
     given: bool,
 }
 
-/// What JavaScript may write in next.
+/// What JavaScript may write to next.
 pub(crate) enum Next<'cx> {
     /// A page that it has, by its number.
     Again(usize),
-    /// A page that it has not seen. Its number is how many were made before it.
+    /// A new page. Its number is the count of pages before it.
     New(Handle<'cx, JsBuffer>),
     /// All pages are lent, or the environment is about to end.
     None,
 }
 
 impl Pages {
-    /// A page that is not lent and that no writer has. Called on the environment's JavaScript thread
-    /// only.
+    /// A page that is neither lent nor held by a writer. Called on the environment's JavaScript
+    /// thread only.
     pub(crate) fn next<'cx>(&self, cx: &mut Cx<'cx>) -> Next<'cx> {
         let mut pages = self.0.lock();
         let is_free = |entry: &Entry| !entry.given && Page::is_at_rest(&entry.page);
@@ -69,7 +69,7 @@ impl Pages {
             return Next::None;
         }
         let page = Arc::new(Page::new());
-        // A worker that is being terminated gets no Buffer any more. What Neon leaks then is memory
+        // A worker that is being terminated gets no more Buffers. What Neon leaks then is memory
         // that was never touched.
         let Ok(buffer) = expecting(|| JsBuffer::external(cx, View(Arc::clone(&page)))) else {
             return Next::None;
@@ -138,7 +138,8 @@ struct Lent {
 impl AsRef<[u8]> for Lent {
     fn as_ref(&self) -> &[u8] {
         let page = &self.page.0[..self.length];
-        // SAFETY: the range is within the page, which JavaScript does not write in while it is lent.
+        // SAFETY: the range is within the page, which JavaScript does not write in while it is
+        // lent.
         unsafe { std::slice::from_raw_parts(UnsafeCell::raw_get(page.as_ptr()), page.len()) }
     }
 }

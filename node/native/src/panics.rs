@@ -1,8 +1,8 @@
-//! Panics that are an answer.
+//! Expected panics.
 //!
-//! Neon panics where Node-API says no: in a worker that is being terminated, or where external
-//! buffers are forbidden. `deliver` and `buffers` expect that and catch it here, and a report on
-//! standard error for each terminated worker would only frighten people. All other panics are
+//! Neon panics if Node-API refuses a call: in a worker that is being terminated, or where external
+//! buffers are forbidden. `deliver` and `buffers` expect that and catch it here, without the report
+//! on standard error that would only alarm people for each terminated worker. All other panics are
 //! reported as usual.
 
 use std::any::Any;

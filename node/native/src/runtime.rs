@@ -1,8 +1,7 @@
 //! The I/O threads of the process: each runs a tokio current-thread runtime and an engine.
 //!
-//! Started by the first environment, shared by all, never ended. What a thread does with a command
-//! is in `submit`; how it hands over what there is for
-//! JavaScript is in `deliver`, when in `gather`.
+//! Started by the first environment, shared by all, never stopped. What a thread does with a
+//! command is in `submit`; how it hands over batches is in `deliver`, when in `gather`.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,13 +17,13 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use crate::env::Environment;
 use crate::{deliver, gather, local, submit};
 
-/// What an I/O thread is told.
+/// A command to an I/O thread.
 pub(crate) enum Command {
     /// There is a new environment.
     Open(Arc<Environment>),
     /// An environment's submissions.
     Submit(u32, Bytes),
-    /// An environment is over.
+    /// An environment has ended.
     Close(u32),
 }
 
@@ -35,11 +34,11 @@ pub(crate) struct Threads {
 
 static THREADS: OnceLock<Threads> = OnceLock::new();
 
-/// More I/O threads than this help no single process.
+/// More I/O threads than this help no process.
 const MOST_THREADS: usize = 64;
 
-/// The threads, started by this call if they are not running yet. `wanted` counts in the first
-/// call only; it is kept between 1 and [`MOST_THREADS`].
+/// The threads, started by this call if they are not running yet. `wanted` applies to the first
+/// call only; it is clamped to 1 to [`MOST_THREADS`].
 pub(crate) fn start(wanted: usize) -> io::Result<&'static Threads> {
     // Two environments may open at the same time; the second waits and finds the threads.
     static STARTING: Mutex<()> = Mutex::new(());
@@ -65,14 +64,14 @@ impl Threads {
         self.commands.len()
     }
 
-    /// Tells one thread; whether there is such a thread.
+    /// Sends a command to one thread. Returns whether it exists.
     pub(crate) fn tell(&self, thread: usize, command: Command) -> bool {
         self.commands
             .get(thread)
             .is_some_and(|commands| commands.send(command).is_ok())
     }
 
-    /// Tells all threads.
+    /// Sends a command to all threads.
     pub(crate) fn tell_all(&self, command: impl Fn() -> Command) {
         for thread in 0..self.count() {
             self.tell(thread, command());

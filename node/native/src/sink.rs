@@ -1,8 +1,8 @@
-//! Completions: what the engine tells of requests and connections becomes records in the
-//! environment's batch.
+//! Completions: the engine's events of requests and connections become records in the environment's
+//! batch.
 //!
-//! Called by the engine on the I/O thread. A record for a request that is over for JavaScript is
-//! dropped here.
+//! Called by the engine on the I/O thread. Records for a request that has ended from JavaScript's
+//! point of view are dropped here.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -44,7 +44,7 @@ impl RequestSink {
 }
 
 impl RequestSink {
-    /// The request's last record; of a cancelled one, that it is over.
+    /// The request's last record; for a cancelled one, that it was released.
     fn put_last(&self, write: impl FnOnce(&mut LocalEnv, Target)) {
         put(self.env, |env| {
             if env.is_wanted(self.target) {
@@ -142,7 +142,7 @@ impl Sink for RequestSink {
     }
 }
 
-/// Fails a request that the engine does not have.
+/// Fails a request that was not passed to the engine.
 pub(crate) fn fail(env: u32, target: Target, error: &Error) {
     put(env, |env| {
         env.settle(target);
@@ -197,7 +197,7 @@ impl EventSink for PoolEvents {
                         batch.put(|out| put_pong(out, target(serial), round_trip));
                     }
                 }
-                // JavaScript counts its own requests and knows when there is room again.
+                // JavaScript counts its own requests and knows when there is capacity again.
                 Event::Drain => {}
                 Event::Closed => {
                     env.pools.remove(&self.pool);
@@ -208,9 +208,9 @@ impl EventSink for PoolEvents {
     }
 }
 
-/// Writes to an environment's batch, if there still is one, and hands the batches over if this one
-/// has become large: also those of other environments, whose records would otherwise wait for as
-/// long as this one keeps the thread from parking.
+/// Writes to an environment's batch, if it still exists, and hands over the batches if this one has
+/// become large, including those of other environments, whose records would otherwise wait as long
+/// as this one keeps the thread from parking.
 fn put(env: u32, write: impl FnOnce(&mut LocalEnv)) {
     let large = with_env(env, |env| {
         write(env);
@@ -222,7 +222,7 @@ fn put(env: u32, write: impl FnOnce(&mut LocalEnv)) {
     }
 }
 
-/// Writes one record. If that panics, the request fails and does not wait for what was lost.
+/// Writes one record. If that panics, the request fails instead of waiting for what was lost.
 fn record(env: &mut LocalEnv, target: Target, write: impl FnOnce(&mut LocalEnv, Target)) {
     let written = catch_unwind(AssertUnwindSafe(|| write(env, target)));
     if written.is_err() {

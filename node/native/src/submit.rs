@@ -20,7 +20,7 @@ use crate::local::{PoolEntry, PoolState, with_env};
 use crate::lookup::JsResolver;
 use crate::sink::{PoolEvents, RequestSink, fail};
 
-/// Carries out every record of one flush, in order.
+/// Processes every record of one flush, in order.
 pub(crate) fn act(engine: &Engine, env: u32, flush: Bytes) {
     for record in submissions(flush) {
         match record {
@@ -97,7 +97,7 @@ fn dispatch(env: u32, target: Target, pool: u32, request: Request) {
         let state = env.pools.get(&pool).map(|entry| entry.state.clone());
         (env.reserve(target, pool), state)
     });
-    // The environment is over: nobody waits for this request.
+    // The environment has ended: nobody waits for this request.
     let Some((reserved, state)) = reserved else {
         return;
     };
@@ -151,15 +151,15 @@ fn hooks(env: u32, pool: u32, lookup: bool) -> ConnectHooks {
     hooks
 }
 
-/// Connections of the pool are made by other options from now on.
+/// Opens the pool's connections with other options from now on.
 fn configure_pool(engine: &Engine, env: u32, id: u32, options: &[u8]) {
     match pool_state(env, id) {
         Some(PoolState::Open(pool)) => match PoolOptions::decode(options) {
             Ok(options) => {
                 pool.reconfigure(&options.config.connect, hooks(env, id, options.lookup));
             }
-            // Options of a pool that is there are never malformed unless by a bug: then it makes no
-            // connection in a way that it should no longer go.
+            // Options of an existing pool are malformed only because of a bug: then it must not
+            // open connections with outdated options.
             Err(_) => pool.destroy(),
         },
         Some(PoolState::Failed(_)) => create_pool(engine, env, id, options),
@@ -167,7 +167,7 @@ fn configure_pool(engine: &Engine, env: u32, id: u32, options: &[u8]) {
     }
 }
 
-/// Ends the connection with this serial number by `end`, if it still is.
+/// Ends the connection with this serial number with `end`, if it still exists.
 fn on_connection(env: u32, target: Target, end: impl FnOnce(&dodici::Pool, ConnId)) {
     let found = with_env(env, |env| {
         let entry = env.pools.get(&target.slot)?;
@@ -179,7 +179,7 @@ fn on_connection(env: u32, target: Target, end: impl FnOnce(&dodici::Pool, ConnI
     }
 }
 
-/// Ends a pool by `end`. One that could not be made is closed at once.
+/// Ends a pool with `end`. One that could not be created is closed immediately.
 fn on_pool(env: u32, id: u32, end: impl FnOnce(&dodici::Pool)) {
     match pool_state(env, id) {
         Some(PoolState::Open(pool)) => end(&pool),
@@ -200,15 +200,15 @@ fn pool_state(env: u32, id: u32) -> Option<PoolState> {
     .flatten()
 }
 
-/// Does something to a request, unless it is over.
+/// Applies `work` to a request, unless it has ended.
 fn on_request(env: u32, target: Target, work: impl FnOnce(RequestHandle)) {
     if let Some(handle) = with_env(env, |env| env.handle(target)).flatten() {
         work(handle);
     }
 }
 
-/// Fails what a record was about, because the record makes no sense: a bug on one of the two sides,
-/// which must end in an answer and not in something that waits for ever.
+/// Fails what a record was about, because the record is invalid: a bug on one of the two sides,
+/// which must result in an error and not in something that waits forever.
 fn refuse(env: u32, header: &Header, message: impl Into<Cow<'static, str>>) {
     let target = header.target;
     match Subject::of(header.kind) {
@@ -228,7 +228,7 @@ fn refuse(env: u32, header: &Header, message: impl Into<Cow<'static, str>>) {
                     generation: 0,
                 };
                 env.batch.put(|out| put_connect_failed(out, target, &error));
-                // One that was to be made is not there: its requests must fail.
+                // A pool that was to be created does not exist: its requests must fail.
                 let failed = || PoolEntry::new(PoolState::Failed(error));
                 env.pools.entry(target.slot).or_insert_with(failed);
             });

@@ -1,7 +1,7 @@
 /**
  * The top-level functions: `request`, `fetch` and the others.
  *
- * What lives here: undici's functions of these names, over our global dispatcher. Users call them. They
+ * What lives here: undici's functions of these names with our global dispatcher. Users call them. They
  * must not know how a pool works.
  */
 
@@ -9,16 +9,16 @@ import { getGlobalDispatcher } from '../dispatchers';
 import { isUrl, unpolluted } from '../options';
 import { peer } from '../undici';
 
-/** Options of a call: those given, or those that stand in the place of the URL. */
+/** Options of a call: the second argument, or the first if it takes the place of the URL. */
 function withDispatcher(url: unknown, options: unknown): unknown {
   if (options !== undefined && options !== null) {
-    // What is no object is undici's to refuse.
+    // undici rejects anything that is not an object.
     if (typeof options !== 'object') return options;
     const { dispatcher } = unpolluted(options) as { dispatcher?: unknown };
     return dispatcher === undefined ? { ...options, dispatcher: getGlobalDispatcher() } : options;
   }
   const inUrl = typeof url === 'object' && url !== null && !isUrl(url) ? url : {};
-  // undici takes the path from the URL here, and a `path` among the options would mean another.
+  // undici takes the path from the URL here; a `path` in the options would conflict.
   return withDispatcher(undefined, { ...inUrl, path: undefined });
 }
 

@@ -1,5 +1,5 @@
 /**
- * What users call that is not a class.
+ * The package's functions.
  *
  * What lives here: the top-level functions, `install()`, the boundary's counters.
  */

@@ -1,13 +1,13 @@
 /**
- * `install()`: Node's built-in fetch, and the peer's functions, through dodici.
+ * `install()`: routes Node's built-in fetch, and the peer's functions, through dodici.
  *
- * What lives here: what `install()` puts on `globalThis`, and the way back. Users call it. It must not
- * know pools.
+ * What lives here: what `install()` sets on `globalThis`, and how it is undone. Users call it. It must
+ * not know pools.
  *
- * undici's generations, and the copies of it inside Node, look for their dispatcher under two symbols:
+ * undici's generations, and the copies of it inside Node, look up their dispatcher under two symbols:
  * Node 20, 22 and 24 read `undici.globalDispatcher.1` and pass handlers of the older generation, Node 26
- * reads `.2` and passes the newer one. Only a dispatcher that takes both stands under both as it is. It
- * works before and after the first fetch: Node looks at the symbol on every call.
+ * reads `.2` and passes the newer one. Only a dispatcher that accepts both is set under both unchanged.
+ * It works before and after the first fetch: Node reads the symbol on every call.
  */
 
 import { Agent, forgetChoice, NEWER, OLDER, setGlobalDispatcher } from '../dispatchers';
@@ -22,31 +22,31 @@ export interface Installation {
   /** The dispatcher that now serves Node's fetch. */
   readonly dispatcher: Dispatcher;
   /**
-   * Puts back what was there before, where nobody has replaced it since; installations may be undone
-   * in any order. Requests in flight go on; the dispatcher stays open.
+   * Restores what was there before, unless it was replaced since; installations may be undone in any
+   * order. Requests in flight continue; the dispatcher stays open.
    */
   uninstall(): void;
-  /** As `uninstall()`. */
+  /** Same as `uninstall()`. */
   [Symbol.dispose](): void;
 }
 
 type Key = string | symbol;
 
-/** A property of `globalThis` before an installation, and as that left it. */
+/** A property of `globalThis` before and after an installation. */
 interface Change {
   readonly key: Key;
   before: PropertyDescriptor | undefined;
   readonly after: PropertyDescriptor | undefined;
 }
 
-/** What is installed, the oldest first. */
+/** Active installations, oldest first. */
 const installations: (readonly Change[])[] = [];
 
-/** Names that belong together: a Request of one fetch means nothing to another. */
+/** Names that belong together: one implementation's Request is meaningless to another's fetch. */
 const FETCH = ['fetch', 'Headers', 'Response', 'Request', 'FormData'];
 const OTHERS = ['WebSocket', 'CloseEvent', 'ErrorEvent', 'MessageEvent', 'EventSource'];
 
-/** Descriptors, because Node has getters that load a class when it is needed. */
+/** Descriptors, because Node has getters that load a class on demand. */
 function look(key: Key): PropertyDescriptor | undefined {
   return Object.getOwnPropertyDescriptor(globalThis, key);
 }
@@ -56,8 +56,8 @@ function isSame(one: PropertyDescriptor | undefined, other: PropertyDescriptor |
 }
 
 /**
- * Whether fetch is nobody's whom we would put out of work: a mock that stands there calls Node's, and
- * so our dispatcher, by itself.
+ * Whether replacing `fetch` disables nobody: a mock in its place calls Node's, and so our dispatcher,
+ * itself.
  */
 function isFetchFree(): boolean {
   const now: unknown = globalThis.fetch;
@@ -67,7 +67,7 @@ function isFetchFree(): boolean {
   );
 }
 
-/** The names that undici's `install()` sets, with its values; `fetch` with ours. */
+/** The names set by undici's `install()`, with its values; `fetch` is ours. */
 function globalNames(): [name: string, value: unknown][] {
   const values = peer as unknown as Readonly<Record<string, unknown>>;
   return [...(isFetchFree() ? FETCH : []), ...OTHERS].map((name) => [
@@ -82,7 +82,7 @@ function undo(changes: readonly Change[]): void {
   installations.splice(index, 1);
   const later = installations.slice(index).flat();
   for (const { key, before, after } of changes) {
-    // Whoever came on top of it goes back to what was below.
+    // Installations on top of it restore what was below.
     const heir = later.find((change) => change.key === key && isSame(change.before, after));
     if (heir !== undefined) heir.before = before;
     else if (!isSame(look(key), after)) continue;
@@ -96,7 +96,7 @@ function isDispatcher(value: unknown): value is Dispatcher {
   return typeof (value as { dispatch?: unknown } | null | undefined)?.dispatch === 'function';
 }
 
-/** Whether Node's fetch goes through the proxies of the environment, as `NODE_USE_ENV_PROXY` says. */
+/** Whether Node's fetch uses the environment's proxies, see `NODE_USE_ENV_PROXY`. */
 function usesProxies(): boolean {
   const globals = globalThis as Record<symbol, object | undefined>;
   return [OLDER, NEWER].some((key) => globals[key]?.constructor.name === 'EnvHttpProxyAgent');
@@ -109,15 +109,14 @@ function makeDispatcher(options: AgentOptions | undefined): Dispatcher {
 }
 
 /**
- * Makes Node's built-in fetch, and undici's and dodici's functions, use `dispatcher`, or a new
- * `Agent` with the options given; an `EnvHttpProxyAgent` where Node's fetch used the proxies of the
- * environment, which so stay in use.
+ * Makes Node's built-in fetch, and undici's and dodici's functions, use `dispatcher`, or a new `Agent`
+ * with the given options; an `EnvHttpProxyAgent` if Node's fetch uses the environment's proxies.
  *
- * As undici's `install()`, it sets `globalThis.fetch`, `Headers`, `Response`, `Request`, `FormData`,
- * `WebSocket`, `CloseEvent`, `ErrorEvent`, `MessageEvent` and `EventSource`. A fetch that is not
- * Node's, such as a mock's, stays with the classes beside it.
+ * Like undici's `install()`, it sets `globalThis.fetch`, `Headers`, `Response`, `Request`, `FormData`,
+ * `WebSocket`, `CloseEvent`, `ErrorEvent`, `MessageEvent` and `EventSource`. A `fetch` that is not
+ * Node's, such as a mock, is left in place together with its classes.
  *
- * @throws InvalidArgumentError for bad options; nothing is changed then.
+ * @throws InvalidArgumentError for invalid options; nothing is changed then.
  */
 export function install(options?: AgentOptions | Dispatcher): Installation {
   if (options !== undefined && options !== null && typeof options !== 'object') {
@@ -128,7 +127,7 @@ export function install(options?: AgentOptions | Dispatcher): Installation {
   const keys: Key[] = [OLDER, NEWER, ...names.map(([name]) => name)];
   const before = keys.map(look);
 
-  // The peer first: undici 8 puts a wrapper for older handlers under `.1`, which ours do not need.
+  // The peer first: undici 8 sets a wrapper for older handlers under `.1`, which ours do not need.
   setGlobalDispatcher(dispatcher);
   if (doesTakeBoth(dispatcher)) {
     for (const symbol of [OLDER, NEWER]) {

@@ -1,8 +1,8 @@
 /**
- * What kind of request body this is.
+ * Classification of request bodies.
  *
- * What lives here: the checks that undici makes on `body`, and one tagged form for the rest of the
- * package. Called when a request is made. It must not know records or sessions.
+ * What lives here: undici's checks on `body`, and a tagged form for the rest of the package. Called
+ * when a request is created. It must not know records or sessions.
  */
 
 import type { Readable } from 'node:stream';
@@ -21,7 +21,7 @@ export type Body =
 /** `null` when there is nothing to send. */
 export type RequestBody = Body | null;
 
-/** Whatever can be iterated for chunks, web streams included. */
+/** Anything that can be iterated for chunks, including web streams. */
 export type BodyIterable = Iterable<unknown> | AsyncIterable<unknown>;
 
 function bytesBody(bytes: Bytes, source: unknown): RequestBody {
@@ -63,7 +63,7 @@ function isIterable(value: object): value is BodyIterable {
 /**
  * The tagged form of `body`, which is neither `null` nor `undefined`.
  *
- * @throws InvalidArgumentError with undici's message for anything undici does not take.
+ * @throws InvalidArgumentError with undici's message for anything undici does not accept.
  */
 export function classifyBody(body: unknown): RequestBody {
   if (typeof body === 'string') return bytesBody(bytesOfText(body), body);

@@ -1,9 +1,9 @@
 /**
- * `multipart/form-data` of a FormData body.
+ * `multipart/form-data` encoding of FormData bodies.
  *
- * What lives here: the encoding of the HTML standard ("multipart form data"), with its length
- * known beforehand so that it goes out with `content-length`. Called when a request with such a
- * body is sent. It must not know requests.
+ * What lives here: the HTML standard's encoding ("multipart form data"), with its length known in
+ * advance so that it is sent with `content-length`. Called when a request with such a body is sent. It
+ * must not know requests.
  */
 
 import { randomInt } from 'node:crypto';
@@ -15,12 +15,12 @@ import { readBlob } from './sources';
 /** An encoded form. */
 export interface EncodedForm {
   readonly contentType: string;
-  /** Bytes in all; `null` when a part does not tell its size. */
+  /** Total bytes; `null` if the size of a part is unknown. */
   readonly length: number | null;
   readonly chunks: AsyncIterable<unknown>;
 }
 
-/** The same form always gets the same boundary, so that a repeated request repeats its bytes. */
+/** The same form always gets the same boundary, so that a replayed request sends the same bytes. */
 const boundaries = new WeakMap<object, string>();
 
 function boundaryOf(form: object): string {
@@ -64,7 +64,7 @@ export function encodeForm(form: FormData): EncodedForm {
     }
     const filename = value.name ? `; filename="${escapeName(value.name)}"` : '';
     const { type } = value;
-    // A subclass of File may say anything here; nothing but a field value may stand in the part.
+    // A subclass of File may return anything here; only a valid field value may be written.
     const contentType = type && isHeaderValue(type) ? type : 'application/octet-stream';
     addText(`${disposition}${filename}\r\nContent-Type: ${contentType}\r\n\r\n`);
     add(value, value.size);

@@ -1,8 +1,8 @@
 /**
  * Request bodies.
  *
- * What lives here: what kind of body somebody gave, where its chunks come from, and its way out under
- * credit. The request owns both. It must not know handlers, pools or sessions.
+ * What lives here: classification of bodies, sources of their chunks, and sending under credit. The
+ * request owns source and outgoing side. It must not know handlers, pools or sessions.
  */
 
 export { classifyBody, type RequestBody } from './classify';

@@ -1,13 +1,13 @@
 /**
  * The outgoing side of a request whose body does not fit into its first record.
  *
- * What lives here: credit, framing of chunks into slices, the comparison of the declared with the
- * sent length. `sources.ts` feeds it, the request owns it. It must not know handlers or pools.
+ * What lives here: credit, splitting of chunks into slices, the check of the declared length.
+ * `sources.ts` feeds it, the request owns it. It must not know handlers or pools.
  *
- * Rust grants credit by `Pull`; JavaScript never sends more than was granted, but for what is there
- * when the request leaves, up to one slice: it goes with the head, so that a server that answers at
- * once does not answer before it came. What a source offers beyond the credit waits here, and the
- * source is asked to stop.
+ * Rust grants credit with `Pull`; JavaScript never sends more than was granted, except what is available
+ * when the request is sent, up to one slice: it goes with the head, so that a server that responds
+ * immediately does not respond before it arrived. What a source offers beyond the credit waits here,
+ * and the source is asked to stop.
  */
 
 import { now } from '../process';
@@ -24,7 +24,7 @@ import {
   viewedBytes,
 } from '../wire';
 
-/** What the outgoing side needs of the request it belongs to. */
+/** What the outgoing side needs from its request. */
 export interface BodyOwner {
   readonly slot: number;
   readonly generation: number;
@@ -32,11 +32,11 @@ export interface BodyOwner {
   readonly settled: boolean;
   readonly writer: SubmissionWriter;
   scheduleFlush(): void;
-  /** As `scheduleFlush`, for slices that the source may have more of in this turn. */
+  /** Like `scheduleFlush`, if the source may have more slices in this turn. */
   scheduleBodyFlush(): void;
   /** A chunk of the source was sent completely. */
   bodySent(chunk: Uint8Array | string): void;
-  /** All that was offered has left, and the source goes on. */
+  /** Everything offered was sent, and the source continues. */
   bodyDrained(): void;
   /** The whole body was sent. */
   requestSent(): void;
@@ -46,7 +46,7 @@ export interface BodyOwner {
 
 interface Waiting {
   readonly bytes: Bytes;
-  /** Size of `bytes` when offered: it drops to zero if the user detaches the memory meanwhile. */
+  /** Size of `bytes` when offered: it drops to zero if the user detaches the memory in the meantime. */
   readonly size: number;
   readonly chunk: Uint8Array | string;
   offset: number;
@@ -71,7 +71,7 @@ export class OutgoingBody {
   /** Declared length; `null` for chunked. */
   readonly #length: number | null;
   readonly #strict: boolean;
-  /** Asks the source for more, when everything has left that it had to stop for. */
+  /** Asks the source for more, once everything it had to stop for was sent. */
   onDrain: (() => void) | null = null;
 
   #engine: Engine = 'untold';
@@ -80,7 +80,7 @@ export class OutgoingBody {
   #credit = 0;
   #accepted = 0;
   #waiting: Waiting[] = [];
-  /** What has left with the head, as long as nobody may have written it; see `keep`. */
+  /** What was sent with the head, as long as it may not have been written; see `keep`. */
   #kept: Uint8Array[] | null = null;
   #leftAt = Number.POSITIVE_INFINITY;
   #warned = false;
@@ -91,12 +91,12 @@ export class OutgoingBody {
     this.#strict = strict;
   }
 
-  /** Whether all of the body has left. */
+  /** Whether the whole body was sent. */
   get finished(): boolean {
     return this.#source === 'sent';
   }
 
-  /** When its end left, by `now()`; `Infinity` before that. */
+  /** When its end was sent, by `now()`; `Infinity` before that. */
   get leftAt(): number {
     return this.#leftAt;
   }
@@ -106,7 +106,7 @@ export class OutgoingBody {
     return this.#waiting.length > 0;
   }
 
-  /** Whether all that was offered has left, and the request goes on. */
+  /** Whether everything offered was sent, and the request continues. */
   get drained(): boolean {
     return this.#waiting.length === 0 && !this.#owner.settled;
   }
@@ -122,8 +122,8 @@ export class OutgoingBody {
   }
 
   /**
-   * The request's first record was written: from now on slices may follow, with `withHead` at once
-   * what its source has offered before.
+   * The request's first record was written: slices may follow from now on; with `withHead`, what its
+   * source has offered before follows immediately.
    */
   start(withHead: boolean): void {
     this.#engine = 'told';
@@ -131,18 +131,18 @@ export class OutgoingBody {
     this.#send();
   }
 
-  /** There is no connection yet: what leaves before there is one may be wanted again. */
+  /** There is no connection yet: what is sent before there is one may be needed again. */
   keep(): void {
     this.#kept = [];
   }
 
-  /** The body, if all of it was read and nobody has written any; else `null`. */
+  /** The body, if all of it was read and none was written; else `null`. */
   get whole(): readonly Uint8Array[] | null {
     if (!this.ended || this.#kept === null) return null;
     return [...this.#kept, ...this.#waiting.map(({ bytes }) => asGiven(bytes))];
   }
 
-  /** `bytes` more are wanted. */
+  /** `bytes` more are requested. */
   grant(bytes: number): void {
     this.#engine = 'writing';
     this.#kept = null;
@@ -154,8 +154,8 @@ export class OutgoingBody {
   }
 
   /**
-   * Calls back when what has left is the engine's to write: at once if nothing has left yet, or if
-   * the engine has asked for more since.
+   * Calls back when the engine has begun to write what was sent: immediately if nothing was sent yet,
+   * or if the engine has asked for more since.
    */
   whenBegun(callback: () => void): void {
     if (this.#engine === 'told') this.#onBegun = callback;
@@ -163,10 +163,10 @@ export class OutgoingBody {
   }
 
   /**
-   * Offers a chunk. Returns whether the source may go on at once; `onDrain` follows otherwise.
+   * Offers a chunk. Returns whether the source may continue immediately; otherwise `onDrain` follows.
    *
-   * @throws RequestContentLengthMismatchError when strict and the body grows past its length;
-   * TypeError when the chunk is neither text nor bytes.
+   * @throws RequestContentLengthMismatchError if strict and the body exceeds its length; TypeError if
+   * the chunk is neither text nor bytes.
    */
   write(chunk: Uint8Array | string): boolean {
     if (this.#owner.settled) return false;
@@ -177,7 +177,7 @@ export class OutgoingBody {
     if (this.#length !== null && this.#accepted + size > this.#length) {
       if (this.#strict) throw new errors.RequestContentLengthMismatchError();
       this.#warn();
-      // Bytes past the declared length would be the next request to the server.
+      // The server would read bytes beyond the declared length as the next request.
       size = this.#length - this.#accepted;
       if (size === 0) return true;
       sent = partOf(bytes, 0, size);
@@ -194,7 +194,7 @@ export class OutgoingBody {
   /**
    * The source ended.
    *
-   * @throws RequestContentLengthMismatchError when strict and the body is shorter than declared.
+   * @throws RequestContentLengthMismatchError if strict and the body is shorter than declared.
    */
   end(): void {
     if (this.#owner.settled || this.ended) return;

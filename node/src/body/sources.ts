@@ -1,9 +1,9 @@
 /**
- * Where the chunks of a request body come from: node streams and iterables.
+ * Sources of request body chunks: Node streams and iterables.
  *
- * What lives here: the pumps that read a source as fast as `OutgoingBody` takes it, and undici's
- * rules for what happens to the source when either side fails. The request owns one source. It
- * must not know records.
+ * What lives here: pumps that read a source as fast as `OutgoingBody` accepts it, and undici's rules
+ * for what happens to the source when either side fails. The request owns one source. It must not know
+ * records.
  */
 
 import { IncomingMessage } from 'node:http';
@@ -19,21 +19,21 @@ import type { OutgoingBody } from './outgoing';
 export interface BodySource {
   /** Starts reading. Chunks may be offered before this returns. */
   begin(): void;
-  /** Stops reading, because the request settled; `error` when it failed on the way to the peer. */
+  /** Stops reading, because the request settled; with `error` if sending it failed. */
   stop(error?: Error): void;
 }
 
-/** What a source tells the request. */
+/** Callbacks of a source to its request. */
 export interface SourceListener {
-  /** The first chunk was offered, or the source ended or failed before one. Called once or not at all. */
+  /** The first chunk was offered, or the source ended or failed before. Called at most once. */
   sourceReady(): void;
   /** The source failed. */
   sourceFailed(error: Error): void;
 }
 
 /**
- * Destroys a stream that is not destroyed yet; streams without `destroy()` get their error as an
- * event. Never throws: some managed sockets do.
+ * Destroys a stream that is not destroyed yet; streams without `destroy()` get the error as an event.
+ * Never throws, although some managed sockets do.
  */
 export function destroyStream(stream: Stream, error?: Error): void {
   const target = stream as Stream & {
@@ -55,7 +55,7 @@ export function destroyStream(stream: Stream, error?: Error): void {
   }
 }
 
-/** Pumps a node stream. */
+/** Pumps a Node stream. */
 export class StreamSource implements BodySource {
   readonly #stream: Readable;
   readonly #out: OutgoingBody;
@@ -80,7 +80,7 @@ export class StreamSource implements BodySource {
     stream.on('close', this.#onClose);
     stream.resume?.();
 
-    // What happened before we listened is not emitted again.
+    // Events before we listened are not emitted again.
     const state = stream as Readable & {
       errorEmitted?: boolean;
       endEmitted?: boolean;
@@ -160,13 +160,13 @@ export class StreamSource implements BodySource {
 }
 
 /**
- * Chunks after which an iterable lets the event loop take its turn. Otherwise one that always has
- * another chunk would keep it until the engine's window is full, which tiny chunks take long to do,
- * and the answer that ends such a body could not be read.
+ * Chunks after which an iterable yields to the event loop. Otherwise one that always has another chunk
+ * would block it until the engine's window is full, which takes long with tiny chunks, and the response
+ * that ends such a body could not be read.
  */
 const CHUNKS_PER_TURN = 1024;
 
-/** Pumps an iterable, synchronous or not, web streams and generators included. */
+/** Pumps an iterable, sync or async, including web streams and generators. */
 export class IterableSource implements BodySource {
   readonly #iterable: BodyIterable;
   readonly #out: OutgoingBody;
@@ -186,7 +186,7 @@ export class IterableSource implements BodySource {
     void this.#pump();
   }
 
-  /** The loop ends at its next step and calls the iterator's `return()`, as a `break` would. */
+  /** Ends the loop at its next step, which calls the iterator's `return()`, like a `break`. */
   stop(error?: Error): void {
     this.#stopped ??= error ?? new errors.RequestAbortedError();
     this.#wakeUp();
@@ -213,7 +213,7 @@ export class IterableSource implements BodySource {
           this.#throwIfStopped();
         }
         this.#out.write(chunk);
-        // The chunk may leave with the head, and then nobody wakes us.
+        // The chunk may be sent with the head, and then nothing wakes us.
         this.#becomeReady();
         this.#throwIfStopped();
         if (!this.#out.drained) {
@@ -225,7 +225,7 @@ export class IterableSource implements BodySource {
       }
       if (!this.#stopped) this.#out.end();
     } catch (error) {
-      // A chunk that has left with the head reaches the server, as in undici.
+      // A chunk sent with the head reaches the server, as in undici.
       this.#out.whenBegun(() => this.#listener.sourceFailed(error as Error));
     }
     this.#becomeReady();
@@ -238,7 +238,7 @@ export class IterableSource implements BodySource {
   }
 }
 
-/** The chunks of a Blob; those of other realms may have no streams. */
+/** The chunks of a Blob; Blobs of other realms may have no streams. */
 export async function* readBlob(blob: Blob): AsyncGenerator<unknown, void, undefined> {
   if (typeof blob.stream === 'function') yield* blob.stream() as unknown as AsyncIterable<unknown>;
   else yield new Uint8Array(await blob.arrayBuffer());

@@ -1,9 +1,9 @@
 /**
- * A connection as JavaScript knows it: its details, and the socket it shows.
+ * A connection as seen from JavaScript: its details, and the socket it exposes.
  *
- * What lives here: the record of a connection from its `connect` to its `disconnect`, and the
- * stand-in for the socket, which lives in Rust. The native pool keeps one for each connection;
- * diagnostics messages and undici's `kSocket` show the stand-in. It must not know requests.
+ * What lives here: the state of a connection from its `connect` to its `disconnect`, and the
+ * stand-in for its socket, which is in Rust. The native pool has one per connection; diagnostics
+ * messages and undici's `kSocket` expose the stand-in. It must not know requests.
  */
 
 import { type AddressInfo, Socket } from 'node:net';
@@ -16,16 +16,16 @@ import { type ConnectInfo, socketInfo } from './events';
 /** What a stand-in can do to its connection. */
 export interface SocketOwner {
   readonly info: ConnectInfo;
-  /** Whether a request body that goes over it waits for room. */
+  /** Whether a request body on it waits for credit. */
   readonly needsDrain: boolean;
-  /** Ends the connection, and what runs on it with `error`, or with one that says "closed". */
+  /** Ends the connection and its requests with `error`, or with one that says "closed". */
   destroy(error: unknown): void;
 }
 
 /**
- * What there is of a socket: addresses, its end, `close`, and whether it is full. It is a
- * `net.Socket`, as undici's types and messages promise, but one that is not connected: it cannot be
- * read or written, because the real one lives in Rust.
+ * What is available of a socket: addresses, its end, `close`, and whether it is full. It is a
+ * `net.Socket`, as undici's types and messages require, but not connected: it cannot be read or
+ * written, because the real one is in Rust.
  */
 export class ConnectionSocket extends Socket {
   declare readonly alpnProtocol: string | false;
@@ -38,7 +38,7 @@ export class ConnectionSocket extends Socket {
     super();
     this.#owner = owner;
     const { localAddress, localPort, remoteAddress, remotePort, tls } = owner.info;
-    // A socket of Node's asks its handle, which this one does not have.
+    // A Node socket asks its handle, which this one does not have.
     const values = {
       connecting: false,
       destroyed: false,
@@ -91,15 +91,15 @@ interface PromiseWithEnd {
   readonly resolve: () => void;
 }
 
-/** What a connection tells and asks. */
+/** What a connection needs from its pool. */
 export interface ConnectionHost {
   /** Closes the connection with this serial number; its `disconnect` follows. */
   destroyConnection(connection: Connection, error: unknown): void;
-  /** As `destroyConnection`, when nothing runs on it. */
+  /** Like `destroyConnection`, when no request is on it. */
   endConnection(connection: Connection): void;
-  /** As `endConnection`, but what runs on it is sent anew, or ends first. */
+  /** Like `endConnection`, but its requests are replayed, or finish first. */
   giveUpConnection(connection: Connection): void;
-  /** Whether a request body that goes over its connections waits for room. */
+  /** Whether a request body on its connections waits for credit. */
   readonly needsDrain: boolean;
 }
 
@@ -110,9 +110,9 @@ export type ConnectionClient = Dispatcher;
 export class Connection implements SocketOwner {
   /** The error that the user ended it with; `null` if there is none. */
   destroyError: unknown = null;
-  /** What undici's users see as the client of this connection, made when somebody looks. */
+  /** What undici's users see as the client of this connection, created on demand. */
   client: ConnectionClient | null = null;
-  /** Requests that an HTTP/2 connection takes at once; one until the server has said. */
+  /** Concurrent requests of an HTTP/2 connection; one until the server has announced its limit. */
   streams = 1;
   /** Until it no longer counts; `whenEnded` and the socket's `close` follow. */
   isUp = true;
@@ -132,12 +132,12 @@ export class Connection implements SocketOwner {
     this.#host = host;
   }
 
-  /** The same object whoever asks. */
+  /** Always the same object. */
   get socket(): ConnectionSocket {
     return (this.#socket ??= new ConnectionSocket(this));
   }
 
-  /** Whether its requests are streams of their own. */
+  /** Whether its requests are separate streams. */
   get isMultiplexed(): boolean {
     return this.info.protocol === 'h2';
   }
@@ -151,18 +151,18 @@ export class Connection implements SocketOwner {
     return this.isUp && this.#host.needsDrain;
   }
 
-  /** The body that waited has left: whoever looks at the socket hears of it. */
+  /** The waiting body has been sent: notifies those who observe the socket. */
   drained(): void {
     this.#socket?.emit('drain');
   }
 
-  /** Ends it with this error while nothing runs on it. */
+  /** Ends it with this error while no request is on it. */
   end(error: Error): void {
     this.destroyError = error;
     this.#host.endConnection(this);
   }
 
-  /** A request that was about to leave on it was aborted; what runs on it is not harmed. */
+  /** A request that was about to be sent on it was aborted; its other requests are unaffected. */
   giveUp(): void {
     this.#host.giveUpConnection(this);
   }
@@ -185,7 +185,7 @@ export class Connection implements SocketOwner {
     return this.#end.promise;
   }
 
-  /** It has ended: the stand-in, if somebody has it, says so. */
+  /** It has ended: the stand-in, if it exists, emits `close`. */
   ended(): void {
     this.#hasEnded = true;
     this.#end?.resolve();

@@ -1,9 +1,9 @@
 /**
- * Errors of the engine as the errors that undici and Node would have raised.
+ * The engine's errors as the errors that undici and Node would have raised.
  *
- * What lives here: the decoder of error payloads, and the one table on this side that maps
+ * What lives here: the decoder of error payloads, and the only table in TypeScript that maps
  * `ErrorCode` and `WireCloseReason` to classes, codes and messages. The session calls it. It must
- * not know requests or pools. (The other side's table is `crates/dodici-wire/src/errors.rs`.)
+ * not know requests or pools. (The table in Rust is `crates/dodici-wire/src/errors.rs`.)
  */
 
 import { isIPv6 } from 'node:net';
@@ -23,7 +23,7 @@ export interface SocketInfo {
   bytesRead: number | undefined;
 }
 
-/** The system code of a failure whose error `lookups.ts` keeps, under the failure's errno. */
+/** The system code of a failure whose error is stored in `lookups.ts` under the failure's errno. */
 const KEPT_ERROR = 'DODICI_LOOKUP';
 
 /** An error payload, field by field. */
@@ -135,7 +135,7 @@ function socketInfo(fields: ErrorFields): SocketInfo {
   };
 }
 
-/** Node's sentence: `connect ECONNREFUSED 127.0.0.1:1`, `getaddrinfo ENOTFOUND example.invalid`. */
+/** Node's message: `connect ECONNREFUSED 127.0.0.1:1`, `getaddrinfo ENOTFOUND example.invalid`. */
 function systemMessage(fields: ErrorFields): string {
   const { syscall, systemCode, address, port, hostname } = fields;
   if (!syscall || !systemCode) return fields.message;
@@ -144,16 +144,16 @@ function systemMessage(fields: ErrorFields): string {
   return place === '' ? `${syscall} ${systemCode}` : `${syscall} ${systemCode} ${place}`;
 }
 
-/** Node's sentence about a certificate for other names. */
+/** Node's message about a certificate for other names. */
 const ALTNAME = /^[^:]*altnames: ((?:Host: (.*)\. is|IP: (\S*) is) not in .*)$/s;
 
-/** What Node puts beside that sentence. The certificate itself, `cert`, is not handed over. */
+/** Node's properties of that error. The certificate itself, `cert`, is not available. */
 function altnameDetail(message: string): Record<string, unknown> {
   const [, reason, name, address] = ALTNAME.exec(message) ?? [];
   return reason === undefined ? {} : { reason, host: name ?? address };
 }
 
-/** An error as Node's `net`, `dns` and `tls` raise it: a plain Error, its detail own properties. */
+/** An error as raised by Node's `net`, `dns` and `tls`: a plain Error with own properties. */
 function systemError(fields: ErrorFields): Error {
   if (fields.attempts.length > 1) {
     const attempts = fields.attempts.map(systemError);
@@ -177,7 +177,7 @@ function systemError(fields: ErrorFields): Error {
   return Object.assign(new Error(systemMessage(fields)), detail);
 }
 
-/** The peer declares `HTTPParserError` and `SocketError` without the arguments they take. */
+/** The peer declares `HTTPParserError` and `SocketError` without their arguments. */
 const HTTPParserError = errors.HTTPParserError as unknown as new (
   message: string,
   code?: string,
@@ -188,7 +188,7 @@ const SocketError = errors.SocketError as unknown as new (
   socket?: SocketInfo,
 ) => Error;
 
-/** Classes of proxies, which the peer does not declare, or not with their arguments. */
+/** Proxy error classes, which the peer does not declare, or not with their arguments. */
 const { SecureProxyConnectionError, ProxyConnectionError, Socks5ProxyError } =
   errors as unknown as {
     SecureProxyConnectionError: new (cause: Error) => Error;
@@ -196,25 +196,25 @@ const { SecureProxyConnectionError, ProxyConnectionError, Socks5ProxyError } =
     Socks5ProxyError: new (message: string, code?: string) => Error;
   };
 
-/** The failure behind one of a proxy. */
+/** The cause of a proxy failure. */
 function causeOf(fields: ErrorFields): Error {
   const [cause] = fields.attempts;
   return cause === undefined ? new SocketError('other side closed') : toError(cause);
 }
 
-/** The class puts `HPE_` in front of the code itself. */
+/** The class prefixes the code with `HPE_` itself. */
 function parserError(fields: ErrorFields): Error {
   return new HTTPParserError(fields.message, fields.systemCode?.replace(/^HPE_/, ''));
 }
 
 function socketError(fields: ErrorFields): Error {
-  // A failed read or write reaches undici's users as Node's own error.
+  // undici passes on Node's own error for a failed read or write.
   return fields.systemCode
     ? systemError(fields)
     : new SocketError(fields.message, socketInfo(fields));
 }
 
-/** undici's timeouts say more over HTTP/2; elsewhere the class's own text stands. */
+/** undici's timeouts have longer messages over HTTP/2; otherwise the class's default. */
 function http2Text(message: string): string | undefined {
   return message.startsWith('HTTP/2: ') ? message : undefined;
 }
@@ -224,8 +224,8 @@ const NO_ERROR = 0;
 const CANCEL = 8;
 
 /**
- * A reset stream, as `node:http2` reports it and undici passes it on: two of the codes are no error
- * to Node, which then tells of the stream's end alone.
+ * A reset stream, as `node:http2` reports it and undici passes it on: two of the codes are not errors
+ * to Node, which then reports only the stream's end.
  */
 function streamError(fields: ErrorFields): Error {
   if (fields.errno === NO_ERROR) {
@@ -240,7 +240,7 @@ function streamError(fields: ErrorFields): Error {
   });
 }
 
-/** Where undici uses its class's own text, so do we: users compare these messages. */
+/** Where undici uses its class's default message, so do we: users compare these messages. */
 function toError(fields: ErrorFields): Error {
   switch (fields.code) {
     case ErrorCode.InvalidArgument:
@@ -281,7 +281,7 @@ function toError(fields: ErrorFields): Error {
       return streamError(fields);
     case ErrorCode.Unserved: {
       const error = new errors.InformationalError(fields.message);
-      // What node:http2 would have refused, with its error as the cause.
+      // Rejected by node:http2 in undici, with its error as the cause.
       if (fields.systemCode) error.cause = systemError(fields);
       return error;
     }
@@ -290,7 +290,7 @@ function toError(fields: ErrorFields): Error {
     case ErrorCode.ProxyTls:
       return new SecureProxyConnectionError(causeOf(fields));
     case ErrorCode.ProxyConnection:
-      // undici 7 has no such class: there the failure itself is what users see.
+      // undici 7 has no such class: there users see the failure itself.
       return ProxyConnectionError === undefined
         ? causeOf(fields)
         : new ProxyConnectionError(causeOf(fields));
@@ -306,8 +306,8 @@ function toError(fields: ErrorFields): Error {
 /**
  * The error in an error payload.
  *
- * `phase` ("connect", "response head", …: which deadline or step it was) becomes a non-enumerable
- * property, so that deep comparisons with undici's errors still hold.
+ * `phase` ("connect", "headers", …: the step that failed) becomes a non-enumerable property, so that
+ * deep comparisons with undici's errors still hold.
  */
 export function decodeError(buffer: Uint8Array, start: number, end: number): Error {
   const fields = readFields(taggedFields(buffer, start, end));
@@ -322,18 +322,18 @@ export function decodeError(buffer: Uint8Array, start: number, end: number): Err
   return error;
 }
 
-/** Whether another attempt may well succeed: a peer closed the connection while it was made. */
+/** Whether another attempt is likely to succeed: the peer closed the connection while it was opened. */
 export function isTransient(error: Error): boolean {
   const { code } = error as { code?: string };
   return code === 'UND_ERR_SOCKET' || code === 'UND_ERR_INFO';
 }
 
-/** Whether the server has no TLS in common with the engine, and has shown no certificate. */
+/** Whether the server has no TLS in common with the engine, and has not shown a certificate. */
 export function isHelloRefused(error: Error): boolean {
   return (error as { phase?: string }).phase === 'tls hello';
 }
 
-/** Adds a sentence to what people read of the error. */
+/** Adds a sentence to the error's message. */
 export function addSentence(error: Error, sentence: string): void {
   const { message, stack } = error;
   if (message.endsWith(sentence)) return;
@@ -341,9 +341,9 @@ export function addSentence(error: Error, sentence: string): void {
   if (stack !== undefined) error.stack = stack.replace(message, () => error.message);
 }
 
-/** What else is known about a connection that ended. */
+/** Additional details of a connection that ended. */
 export interface CloseContext {
-  /** The error that ended it, where there was one. */
+  /** The error that ended it, if there was one. */
   readonly error?: Error | undefined;
   /** What the user gave to `destroy()`. */
   readonly destroyError?: Error | null | undefined;
@@ -351,7 +351,7 @@ export interface CloseContext {
   readonly socket?: SocketInfo | undefined;
 }
 
-/** The error of a `disconnect` event: why the connection ended, in undici's words. */
+/** The error of a `disconnect` event: why the connection ended, with undici's messages. */
 export function closeReasonError(reason: number, context: CloseContext = {}): Error {
   const { error, destroyError, socket } = context;
   switch (reason) {

@@ -1,29 +1,29 @@
 /**
- * What the events of a dispatcher carry: details of connects and disconnects.
+ * Arguments of a dispatcher's events: details of connects and disconnects.
  *
- * What lives here: the types users see as the last argument of `connect` and `disconnect`
- * listeners, and their decoders. The session calls the decoders. It must not know who listens.
+ * What lives here: the types of the last argument of `connect` and `disconnect` listeners, and their
+ * decoders. The session calls the decoders. It must not know the listeners.
  *
  * undici's listeners get `(origin, targets)` on `connect`, `(origin, targets, error)` on
- * `disconnect` and `connectionError`; the details come after these, so that a listener written for
- * undici sees no difference.
+ * `disconnect` and `connectionError`; the details follow these, so that a listener written for undici
+ * sees no difference.
  */
 
 import type { Dispatcher, errors } from '../undici';
 import { Field, taggedFields, WireCloseReason } from '../wire';
 import { closeReasonError, decodeError, type SocketInfo } from './errors';
 
-/** How long each leg of making a connection took, in milliseconds; absent where a leg did not happen. */
+/** How long each leg of connecting took, in milliseconds; absent for a leg that did not happen. */
 export interface ConnectTimings {
   /** Name resolution. */
   dns?: number;
   /** Socket connect, from the first attempt to the one that won. */
   tcp?: number;
-  /** Asking the proxy, TLS to it included. */
+  /** Negotiating with the proxy, including TLS to it. */
   proxy?: number;
   /** TLS handshake with the origin. */
   tls?: number;
-  /** All of it. */
+  /** All legs together. */
   total: number;
 }
 
@@ -33,34 +33,34 @@ export interface TlsInfo {
   version: string;
   /** IANA name of the cipher suite. */
   cipher: string;
-  /** The ALPN protocol that the server chose, if it chose one. */
+  /** The ALPN protocol chosen by the server, if any. */
   alpn?: string;
   /** Whether an earlier session was resumed. */
   resumed: boolean;
-  /** The name sent in SNI, if one was sent. */
+  /** The name sent in SNI, if any. */
   servername?: string;
 }
 
-/** The answer of a proxy that opened a tunnel. */
+/** The response of a proxy that opened a tunnel. */
 export interface ProxyAnswer {
   statusCode: number;
-  /** Names and values in turn, as they stood on the wire. */
+  /** Alternating names and values, as received. */
   rawHeaders: string[];
 }
 
 /** Details of a new connection: the third argument of `connect` listeners. */
 export interface ConnectInfo {
   protocol: 'h1' | 'h2';
-  /** Absent for a unix socket, as are the next three. */
+  /** Absent for a Unix socket, like the next three. */
   localAddress?: string;
   localPort?: number;
   remoteAddress?: string;
   remotePort?: number;
-  /** Path of the unix socket, if it is one. */
+  /** Path of the Unix socket, if it is one. */
   path?: string;
   /** TLS with the origin; absent without TLS. */
   tls?: TlsInfo;
-  /** What a proxy answered to `CONNECT`; absent where none was asked. */
+  /** A proxy's response to `CONNECT`; absent without a tunnel. */
   proxy?: ProxyAnswer;
   timings: ConnectTimings;
 }
@@ -82,13 +82,13 @@ export type CloseReason =
   | 'pool destroyed'
   | 'panicked';
 
-/** Account of a connection that ended: the fourth argument of `disconnect` listeners. */
+/** Summary of a connection that ended: the fourth argument of `disconnect` listeners. */
 export interface DisconnectInfo {
   reason: CloseReason;
-  /** Bytes received and sent, TLS records not counted. */
+  /** Bytes received and sent, excluding TLS overhead. */
   bytesRead: number;
   bytesWritten: number;
-  /** Requests that it answered. */
+  /** Responses received. */
   requests: number;
   /** Milliseconds since its `connect`. */
   age: number;
@@ -102,8 +102,8 @@ export type ConnectListener = (
 ) => void;
 
 /**
- * Errors of events as undici declares them. Where Node raised the error it is a plain Error with
- * one of Node's codes.
+ * Errors of events, as declared by undici. An error raised by Node is a plain Error with one of Node's
+ * codes.
  */
 type EventError = InstanceType<typeof errors.UndiciError>;
 
@@ -224,7 +224,7 @@ export interface Disconnected {
   readonly error: Error;
 }
 
-/** What the caller knows about the connection and the payload does not say. */
+/** What the caller knows about the connection and the payload does not contain. */
 export interface DisconnectContext {
   /** Details of its `connect`, for the addresses in a `SocketError`. */
   readonly connected?: ConnectInfo | undefined;

@@ -1,8 +1,8 @@
 /**
- * Connections as JavaScript knows them.
+ * Connections as seen from JavaScript.
  *
- * What lives here: their details and events, the errors of the engine, and streams of upgraded
- * connections. It must not know who sends requests over them.
+ * What lives here: their details and events, the engine's errors, and streams of upgraded connections.
+ * It must not know who sends requests over them.
  */
 
 export { Connection, type ConnectionHost } from './connection';

@@ -1,11 +1,10 @@
 /**
- * The byte stream that an upgrade or CONNECT leaves behind.
+ * The byte stream after an upgrade or CONNECT.
  *
- * What lives here: a Duplex over the slot of a request that was upgraded. The request makes it and
- * hands it to `onRequestUpgrade`; from then on it owns the slot. It must not know handlers.
+ * What lives here: a Duplex over the slot of an upgraded request. The request creates it and passes it
+ * to `onRequestUpgrade`; from then on it owns the slot. It must not know handlers.
  *
- * Reading is under the same credit as response bodies, writing under the same `Pull` as request
- * bodies.
+ * Reading uses the same credit as response bodies, writing the same `Pull` as request bodies.
  */
 
 import { Duplex } from 'node:stream';
@@ -34,7 +33,7 @@ interface PendingWrite {
   readonly done: Done;
 }
 
-/** Bytes as a Buffer of the same memory, which says of itself what is so; all else as it is. */
+/** Bytes as a Buffer over the same memory, with measured properties; anything else unchanged. */
 function measured(chunk: unknown): unknown {
   const bytes = viewedBytes(chunk);
   return bytes === null ? chunk : partOf(bytes, 0, sizeOf(bytes));
@@ -57,7 +56,7 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
 
   #referenced = true;
   #open = true;
-  /** Rust has let go of the stream. */
+  /** Rust has released the stream. */
   #settled = false;
   #timer: NodeJS.Timeout | undefined;
   #idleTimeout = 0;
@@ -67,7 +66,7 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
     owner: { readonly slot: number; readonly generation: number },
     writer: SubmissionWriter,
   ) {
-    // As net.connect does: the end of one side ends the other.
+    // Like net.connect: the end of one side ends the other.
     super({ allowHalfOpen: false, autoDestroy: true });
     this.slot = owner.slot;
     this.generation = owner.generation;
@@ -79,7 +78,7 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
 
   // Reading ----------------------------------------------------------------------------------
 
-  /** An empty chunk is the peer's end, after which we may still be asked for what we write. */
+  /** An empty chunk is the peer's end, after which Rust may still pull what we write. */
   onData(chunk: Buffer): void {
     if (chunk.length === 0) {
       this.#endReading();
@@ -90,7 +89,7 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
     if (this.push(chunk)) this.#returnCredit();
   }
 
-  /** Both sides have ended; over HTTP/2 the peer's end is that too, and what still waits is lost. */
+  /** Both sides have ended; over HTTP/2 the peer's end means that too, and what still waits is lost. */
   onEnd(): void {
     this.#settled = true;
     this.#credit = Infinity;
@@ -107,9 +106,10 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
   }
 
   /**
-   * The end is told when all that came before has been read by somebody who still wants more, and
-   * when what was written meanwhile has left: it ends the other side too, and undici's WebSocket,
-   * which answers what it reads and waits when that does not leave, would lose its last answers.
+   * The end is delivered once everything before it was read by a reader that still wants more, and
+   * once everything written in the meantime was sent: it ends the other side too, and undici's
+   * WebSocket, which responds to what it reads and waits while that is not sent, would lose its last
+   * messages.
    */
   readonly #tellEnd = (): void => {
     if (this.destroyed) return;
@@ -126,7 +126,7 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
       return;
     }
     this.push(null);
-    // Nobody may be reading: the end must still be noticed.
+    // There may be no reader: the end must still be noticed.
     this.read(0);
   };
 
@@ -154,7 +154,7 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
     this.#send();
   }
 
-  // Node's streams believe what a chunk says of itself, so they get it measured.
+  // Node's streams trust a chunk's own properties, so they get measured ones.
 
   override write(chunk: unknown, ...rest: unknown[]): boolean {
     return super.write(measured(chunk), ...(rest as []));
@@ -215,7 +215,7 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
       if (this.#settled) {
         this.#session.free(this);
       } else if (this.#readEnded && this.#writeEnded) {
-        // Rust finishes by itself. A cancel could cut off bytes that it still sends, and so could
+        // Rust finishes by itself. A cancel could cut off bytes that are still being sent, and so could
         // another request in this slot.
         this.#session.cancelled(this);
       } else {
@@ -246,7 +246,7 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
     return this;
   }
 
-  /** Emits `timeout` after `milliseconds` without traffic; 0 never. */
+  /** Emits `timeout` after `milliseconds` without traffic; 0 disables it. */
   setTimeout(milliseconds: number, callback?: () => void): this {
     this.#idleTimeout = milliseconds;
     if (callback) {
@@ -275,7 +275,7 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
     return this;
   }
 
-  /** Ends the stream, and destroys it once everything written has left. */
+  /** Ends the stream, and destroys it once everything written was sent. */
   destroySoon(): void {
     if (this.writable) this.end();
     if (this.writableFinished) this.destroy();
@@ -296,7 +296,7 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
     this.#unexpected();
   }
 
-  /** After an upgrade there are bytes and no more heads: one would be a bug on the other side. */
+  /** After an upgrade there are only bytes: a head would be a bug in Rust. */
   #unexpected(): void {
     this.destroy(new errors.InformationalError('a head arrived on an upgraded stream'));
   }

@@ -1,17 +1,17 @@
 /**
- * Header fields of responses, from the boundary's text form to what handlers get.
+ * Response header fields, from the boundary's text form to what handlers get.
  *
  * What lives here: parsed headers, raw headers as Buffers, and the interning of names. Called by
  * the request when a head or trailers arrive. It must not know records.
  *
- * Field lists come as latin1 text `name LF value LF …`, names as they stood on the wire.
+ * Field lists are latin1 text `name LF value LF …`, with names as received.
  */
 
 import type { ParsedHeaders } from '../undici';
 
 /**
- * A server that invents names must not fill the memory, so what is interned stops growing at this
- * size; real traffic has some dozens of names.
+ * A server that invents names must not fill memory, so the interned names stop growing at this size;
+ * real traffic has a few dozen names.
  */
 const INTERN_LIMIT = 1024;
 
@@ -19,34 +19,34 @@ const INTERN_LIMIT = 1024;
 interface Name {
   readonly text: string;
   /**
-   * Whether `head` does not say if the headers object has it: every object has `constructor`,
-   * `__proto__`, …, and what is not interned is made anew for each field.
+   * Whether `head` cannot tell if the headers object has it: every object has `constructor`,
+   * `__proto__`, …, and names that are not interned are created for each field.
    */
   readonly isUnsure: boolean;
-  /** The last head that had it, so that a name that repeats is known without a look-up. */
+  /** The last head that had it, so that a repeated name is detected without a lookup. */
   head: number;
 }
 
-/** A spelling of a name as it stood on the wire. */
+/** A spelling of a name, as received. */
 interface Spelling {
   readonly name: Name;
-  /** With the LF that ends it. */
+  /** Including its LF. */
   readonly line: string;
   /**
-   * What came after it the last time. Servers write their fields in one order, so comparing with
-   * that mostly does, and takes less than cutting the name out, hashing it and looking it up.
+   * What followed it the last time. Servers write their fields in a fixed order, so comparing with that
+   * usually suffices, and is cheaper than slicing the name, hashing it and looking it up.
    */
   next: Spelling | null;
 }
 
 const names = new Map<string, Name>();
 const spellings = new Map<string, Spelling>();
-/** What the last head began with. */
+/** The first spelling of the last head. */
 let first: Spelling | null = null;
-/** Number of the head that is being read; it wraps. */
+/** Number of the current head; it wraps. */
 let heads = 0;
 
-/** A slice would keep its whole head alive; the detour through a Buffer makes a string of its own. */
+/** A slice would keep its whole head alive; going through a Buffer creates an independent string. */
 function ownCopy(slice: string): string {
   return Buffer.from(slice, 'latin1').toString('latin1');
 }
@@ -75,7 +75,7 @@ function learn(raw: string, previous: Spelling | null): Spelling {
   return spelling;
 }
 
-/** A field whose name repeats in its head, or may do so. */
+/** A field whose name is, or may be, repeated in its head. */
 function addField(headers: ParsedHeaders, name: string, value: string): void {
   const known = Object.hasOwn(headers, name) ? headers[name] : undefined;
   if (known === undefined) {
@@ -92,7 +92,7 @@ function addField(headers: ParsedHeaders, name: string, value: string): void {
   }
 }
 
-/** The headers object for the fields from `start` on: lower-case names, an array where one repeats. */
+/** The headers object for the fields from `start`: lower-case names, an array for a repeated one. */
 export function parseFields(text: string, start = 0): ParsedHeaders {
   const headers: ParsedHeaders = {};
   const length = text.length;
@@ -123,10 +123,10 @@ export function parseFields(text: string, start = 0): ParsedHeaders {
   return headers;
 }
 
-/** Names and values of the fields from `start` on as Buffers, added to `raw`. */
+/** Appends names and values of the fields from `start` to `raw`, as Buffers. */
 export function rawFields(text: string, start = 0, raw: Buffer[] = []): Buffer[] {
   const length = text.length;
-  // One piece of memory for all: latin1 has a byte for each character.
+  // One allocation for all: latin1 has one byte per character.
   const bytes = Buffer.from(start === 0 ? text : text.slice(start), 'latin1');
   let position = start;
   while (position < length) {

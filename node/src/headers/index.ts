@@ -1,8 +1,8 @@
 /**
  * Header fields, in both directions.
  *
- * What lives here: users' headers, checked, as fields of a request; fields of a response as objects and
- * raw lists. It must not know requests.
+ * What lives here: validated user headers as request fields; response fields as objects and raw lists.
+ * It must not know requests.
  */
 
 export { decodeReason, parseFields } from './fields';

@@ -1,13 +1,13 @@
 /**
  * Raw headers as handlers get them: a flat list of Buffers.
  *
- * What lives here: the list, and the one that is made only when something of it is looked at. Called
- * by the controller. It must not know the request.
+ * What lives here: the list, and its lazy variant, which is built on first access. Called by the
+ * controller. It must not know the request.
  */
 
 import { parseFields, rawFields } from './fields';
 
-/** Gives a list of fields the names as properties, which neither loops nor comparisons see. */
+/** Adds the names as properties to a list of fields, hidden from loops and comparisons. */
 function nameFields(list: Buffer[], fields: object): void {
   for (const [name, value] of Object.entries(fields)) {
     if (name in list) continue;
@@ -20,8 +20,8 @@ function nameFields(list: Buffer[], fields: object): void {
 }
 
 /**
- * Names and values of the fields in `text` from `start` on. Over HTTP/2, where undici has an object
- * of names and values instead, the list has those as well.
+ * Names and values of the fields in `text` from `start`. Over HTTP/2, where undici has an object of
+ * names and values instead, the list has those as properties too.
  */
 export function rawList(
   text: string,
@@ -35,15 +35,15 @@ export function rawList(
 }
 
 /**
- * As `rawList`, made when it is first looked into. For those who read `rawHeaders` of every response
- * and look into few: a Buffer for each name and value costs more than all else about a head. Looking
- * into this one costs more than into a plain list.
+ * Like `rawList`, built on first access. For callers that read `rawHeaders` of every response but
+ * rarely look inside: a Buffer per name and value costs more than everything else about a head.
+ * Accessing this list costs more than a plain one.
  */
 export function lazyRawList(text: string, start: number, isHttp2: boolean): Buffer[] {
   return new Proxy<Buffer[]>([], new FirstLook(text, start, isHttp2));
 }
 
-/** Fills the list, and does with it what was to be done. */
+/** Fills the list, and then performs the operation on it. */
 class FirstLook implements ProxyHandler<Buffer[]> {
   #text: string | null;
   readonly #start: number;

@@ -1,8 +1,8 @@
 /**
- * The session of this environment, made when the first request needs it.
+ * The session of this environment, created when the first request needs it.
  *
- * What lives here: the one global of the package. Pools ask for it; `configureEnvironment` may set
- * its options before that. It must not know what a session does.
+ * What lives here: the package's only global. Pools use it; `configureEnvironment` may set its options
+ * before. It must not know what a session does.
  */
 
 import { loadAddon } from '../native';
@@ -11,14 +11,14 @@ import { Session, type SessionOptions } from './session';
 let session: Session | undefined;
 let configured: SessionOptions = {};
 
-/** Options for the session that the first request makes. Without effect afterwards; returns whether it took. */
+/** Options for the session that the first request creates. Returns false if there already is one. */
 export function configureEnvironment(options: SessionOptions): boolean {
   if (session !== undefined) return false;
   configured = { ...configured, ...options };
   return true;
 }
 
-/** The session of this environment, if a request has made it. */
+/** The session of this environment, if a request has created it. */
 export function openedSession(): Session | undefined {
   return session;
 }

@@ -1,7 +1,7 @@
 /**
  * The session: all traffic of one environment across the boundary.
  *
- * What lives here: slots, flushing, the drain of completions, and the one session of this environment.
+ * What lives here: slots, flushing, delivery of completions, and the only session of this environment.
  * It must not know what a request or a pool is.
  */
 

@@ -1,13 +1,13 @@
 /**
  * The request table of this environment (the main thread or one worker).
  *
- * What lives here: slots and generations, the submission writers and when they flush, whom each
- * completion is for, and what keeps the process alive. When a completion may be told, `turns.ts` says.
- * One session per loaded module; pools and requests call it. It must not know handlers, headers or
- * undici's semantics.
+ * What lives here: slots and generations, the submission writers and when they flush, dispatching each
+ * completion to its owner, and what keeps the process alive. `turns.ts` decides when a completion may
+ * be delivered. One session per loaded module; pools and requests call it. It must not know handlers,
+ * headers or undici's semantics.
  *
- * A slot is named by number and generation. Freeing a slot raises its generation, so completions
- * that were under way for its last owner find nobody and are dropped.
+ * A slot is identified by number and generation. Freeing a slot raises its generation, so that late
+ * completions for its previous owner are dropped.
  */
 
 import type { NativeAddon, NativeEnvironment } from '../native';
@@ -27,35 +27,35 @@ import {
 import { type Slabs, Turns } from './turns';
 import { YoungChunks } from './young-chunks';
 
-/** Owner of a slot: a request, or the byte stream that an upgrade left behind. */
+/** Owner of a slot: a request, or the byte stream after an upgrade. */
 export interface SlotOwner {
   readonly slot: number;
   readonly generation: number;
-  /** `text`: reason phrase (over HTTP/2 the number of the stream), LF, fields. */
+  /** `text`: reason phrase (over HTTP/2 the stream id), LF, fields. */
   onHead(status: number, flags: number, text: string): void;
   onInformational(status: number, flags: number, text: string): void;
   onUpgrade(status: number, flags: number, text: string): void;
   onData(chunk: Buffer): void;
   onEnd(trailers: string): void;
-  /** The payload lies in `batch` from `start` to `end`, and only until this returns. */
+  /** The payload is in `batch` from `start` to `end`, only until this returns. */
   onError(batch: Buffer, start: number, end: number): void;
   /**
-   * When the last piece of its body left, by `now()`: `Infinity` as long as there are more, 0 for a
-   * body that left with its head. The answer waits for it as `Turns` says.
+   * When the last piece of its body was sent, by `now()`: `Infinity` while there are more, 0 for a
+   * body sent with its head. The response may have to wait for it, see `Turns`.
    */
   readonly bodyLeftAt: number;
-  /** `bytes` more of the outgoing body are wanted. */
+  /** `bytes` more of the outgoing body are requested. */
   onPull(bytes: number): void;
 }
 
-/** Owner of a native pool. Payloads lie in `batch` from `start` to `end`, and only until the call returns. */
+/** Owner of a native pool. Payloads are in `batch` from `start` to `end`, only until the call returns. */
 export interface PoolOwner {
   onConnected(connection: number, batch: Buffer, start: number, end: number): void;
   onConcurrency(connection: number, streams: number): void;
   onPong(connection: number, milliseconds: number): void;
   onDisconnected(connection: number, batch: Buffer, start: number, end: number): void;
   onConnectFailed(connection: number, batch: Buffer, start: number, end: number): void;
-  /** The user's function is to resolve `host`. */
+  /** The user's function must resolve `host`. */
   onLookup(lookup: number, host: string): void;
   onPoolClosed(): void;
   /** See `ProcessSettings`. */
@@ -64,17 +64,17 @@ export interface PoolOwner {
 
 /** A request whose handler has paused. */
 export interface Pausing {
-  /** Writes the record that says so, if it is still so. */
+  /** Writes the record that says so, if it is still paused. */
   tellPause(): void;
 }
 
-/** How a session is made; tests pass a scripted addon. */
+/** Options of a session; tests pass a scripted addon. */
 export interface SessionOptions {
   /** Number of I/O threads; 0 lets the addon choose. */
   readonly ioThreads?: number;
 }
 
-/** Longest delay that a timer takes; the timer exists for its `ref()`, not for its ticks. */
+/** Longest delay of a timer; the timer exists for its `ref()`, not for its ticks. */
 const NEVER = 0x7fffffff;
 
 const EMPTY = Buffer.alloc(0);
@@ -91,7 +91,7 @@ export class Session implements RecordSink {
   readonly #generations: number[] = [];
   readonly #freeSlots: number[] = [];
 
-  /** Strong while the pool has connections; its requests hold it as well. */
+  /** Strong while the pool has connections; its requests keep it alive as well. */
   readonly #pools = new Map<number, PoolOwner | WeakRef<PoolOwner>>();
   readonly #abandoned = new FinalizationRegistry<number>((id) => this.#destroyAbandoned(id));
   #nextPool = 1;
@@ -153,10 +153,10 @@ export class Session implements RecordSink {
   }
 
   /**
-   * To be called before a record that may lead to a connection: what the process says is as the engine
-   * was told, or it is told now. Where there `isConnected`, once for each turn is enough.
+   * Call this before a record that may lead to a connection: passes changed process settings to the
+   * engine. If there `isConnected`, once per turn is enough.
    *
-   * @throws what keeps the engine from being told; it is tried again the next time.
+   * @throws what prevents that; it is tried again the next time.
    */
   followProcess(isConnected: boolean): void {
     if (this.#hasFollowed && isConnected) return;
@@ -192,7 +192,7 @@ export class Session implements RecordSink {
     return this.#generations[slot] as number;
   }
 
-  /** Makes `owner` the receiver of its slot's completions, also in place of another one. */
+  /** Makes `owner` the receiver of its slot's completions, replacing any other. */
   occupy(owner: SlotOwner): void {
     this.#slots[owner.slot] = owner;
   }
@@ -206,9 +206,9 @@ export class Session implements RecordSink {
   }
 
   /**
-   * The owner has written `Cancel`: its completions are dropped, and its slot is free when Rust has
-   * let go of it. Until then the process stays alive, as it does while a socket of Node's closes:
-   * whoever waits for the `disconnect` hears of it.
+   * The owner has written `Cancel`: its completions are dropped, and its slot is freed when Rust has
+   * released the request. Until then the process stays alive, as it does while a Node socket closes,
+   * so that the `disconnect` is delivered.
    */
   cancelled(owner: SlotOwner): void {
     const { slot } = owner;
@@ -218,7 +218,7 @@ export class Session implements RecordSink {
   }
 
   #vacate(slot: number): void {
-    // 32 bits on the wire; a slot must be used four thousand million times to repeat one.
+    // 32 bits on the wire: a slot must be used four billion times to repeat one.
     this.#generations[slot] = ((this.#generations[slot] as number) + 1) >>> 0;
     this.#freeSlots.push(slot);
   }
@@ -233,12 +233,12 @@ export class Session implements RecordSink {
     return id;
   }
 
-  /** Keeps a pool that has connections, or is about to, although nobody else may. */
+  /** Keeps a pool alive that has connections, or is about to, even if nothing else does. */
   keepPool(id: number, owner: PoolOwner): void {
     this.#pools.set(id, owner);
   }
 
-  /** From now on the pool lives as long as its user, or a request, holds it. */
+  /** From now on the pool lives as long as its user, or a request, references it. */
   letPoolGo(id: number, owner: PoolOwner): void {
     this.#pools.set(id, new WeakRef(owner));
   }
@@ -256,10 +256,10 @@ export class Session implements RecordSink {
 
   // Flush ------------------------------------------------------------------------------------
 
-  /** Sees to it that what was written leaves: at the end of the drain, else in a microtask. */
+  /** Schedules a flush: at the end of the current delivery, otherwise in a microtask. */
   scheduleFlush(): void {
     if (this.#draining) {
-      // So that the I/O thread works on the first requests while JavaScript makes the others.
+      // So that the I/O thread works on the first requests while JavaScript creates the others.
       if (++this.#unflushed >= FLUSH_EVERY) this.#flush();
       return;
     }
@@ -267,8 +267,8 @@ export class Session implements RecordSink {
   }
 
   /**
-   * As `scheduleFlush`, for slices of a body: they leave when the source has had its turn, also in a
-   * drain, so that what it had to offer leaves together.
+   * Like `scheduleFlush`, for slices of a body: they are sent after the source has had its turn, even
+   * during a delivery, so that everything it offers is sent together.
    */
   scheduleBodyFlush(): void {
     if (this.#flushScheduled) return;
@@ -288,8 +288,8 @@ export class Session implements RecordSink {
   }
 
   /**
-   * `owner` has paused. Rust is told when this turn of the event loop is over, if it still is: a
-   * stream that fills up and is read in the same turn, as a small body is, costs no record.
+   * `owner` has paused. Rust is notified at the end of this turn of the event loop, if it is still
+   * paused: a stream that fills up and is read in the same turn, like a small body, costs no record.
    */
   pauseSoon(owner: Pausing): void {
     if (this.#pausing.push(owner) === 1) setImmediate(this.#tellPauses);
@@ -304,7 +304,7 @@ export class Session implements RecordSink {
 
   // Life -------------------------------------------------------------------------------------
 
-  /** A request is in flight, again if it was paused: it keeps the process alive until `requestRests`. */
+  /** A request is in flight, or has resumed: it keeps the process alive until `requestRests`. */
   requestRuns(): void {
     this.#turns.requests++;
     this.hold();
@@ -316,7 +316,7 @@ export class Session implements RecordSink {
     this.release();
   }
 
-  /** Keeps the process alive until `release` was called as often. */
+  /** Keeps the process alive until `release` has been called as often. */
   hold(): void {
     if (this.#holds++ === 0) this.#keepAlive.ref();
   }
@@ -327,8 +327,8 @@ export class Session implements RecordSink {
 
   /**
    * An error that must reach `uncaughtException`, as it would if the user's code had been called
-   * from the event loop. Inside a drain it is thrown later, so that the batch's other records
-   * still arrive; outside it is thrown here.
+   * from the event loop. During a delivery it is thrown later, so that the batch's other records still
+   * arrive; otherwise it is thrown here.
    */
   raise(error: unknown): void {
     if (!this.#draining) throw error;
@@ -370,7 +370,7 @@ export class Session implements RecordSink {
     }
   }
 
-  /** One record, to whom it is for. Returns whether it was delivered: it may have to wait for its turn. */
+  /** Delivers a record to its owner. Returns false if it must wait for its turn. */
   record(
     batch: Latin1Buffer,
     kind: number,
@@ -430,7 +430,7 @@ export class Session implements RecordSink {
     this.release();
   }
 
-  /** The chunk of a `Data` record: a part of a slab that came along, or a copy the user may keep. */
+  /** The chunk of a `Data` record: a part of a slab, or a copy that the user may keep. */
   #chunk(batch: Buffer, flags: number, start: number, end: number): Buffer {
     if ((flags & 1) !== 0) {
       const slab = this.#slabs?.[batch.readUInt32LE(start)] ?? EMPTY;

@@ -1,14 +1,14 @@
 /**
- * When a completion may be told.
+ * When a completion may be delivered.
  *
- * What lives here: which records of a batch have to wait for a later turn of the event loop, the
- * batches that wait, and how many requests are in flight, on which it depends. The session hands over
- * each batch that comes and asks before it delivers a record. It must not know slots, pools, or how a
- * record is delivered.
+ * What lives here: which records of a batch must wait for a later turn of the event loop, the waiting
+ * batches, and the number of requests in flight, on which that depends. The session passes in each
+ * batch and asks before it delivers a record. It must not know slots, pools, or how a record is
+ * delivered.
  *
- * A batch may hold what sockets would have told in several turns, with microtasks in between. A record
- * that must not share a turn with what was told before it is left, and all that lies behind it waits as
- * well, also later batches: nothing overtakes.
+ * A batch may contain what sockets would have delivered in several turns, with microtasks in between.
+ * A record that must not share a turn with earlier ones is left, and everything behind it waits as
+ * well, including later batches: nothing overtakes.
  *
  * ```text
  *           nothing waits               all is told
@@ -20,16 +20,16 @@
  *    └─────────────────────▶ waiting ┘
  * ```
  *
- * When a batch is ripe, every socket has been polled since it came.
+ * When a batch is ripe, every socket has been polled since it arrived.
  */
 
 import { now, queueMicrotask, setImmediate } from '../process';
 import { alignBatch, FEW, type Latin1Buffer, RIPE_TURNS, SOON } from '../wire';
 
-/** Slabs that come with a batch: memory that its large chunks lie in. */
+/** Slabs that accompany a batch: the memory of its large chunks. */
 export type Slabs = Buffer[] | undefined | null;
 
-/** Delivers the records of a batch from `from` on. Returns where it stopped: `length`, unless one had to wait. */
+/** Delivers the records of a batch starting at `from`. Returns `length`, or where one had to wait. */
 export type Walk = (
   batch: Latin1Buffer,
   words: Uint32Array,
@@ -38,7 +38,7 @@ export type Walk = (
   from: number,
 ) => number;
 
-/** What was told in this turn, as far as something else must not be told in the same. */
+/** What was delivered in this turn that other records must not share a turn with. */
 const Told = { Response: 1, End: 2, Connect: 4 } as const;
 
 /** A batch, or the rest of one, that is delivered in a later turn. */
@@ -48,28 +48,28 @@ interface Waiting {
   readonly slabs: Slabs;
   readonly length: number;
   position: number;
-  /** Turns that it has waited. */
+  /** Turns it has waited. */
   turns: number;
 }
 
 /** See above. */
 export class Turns {
   readonly #walk: Walk;
-  /** Bits of `Told`, since microtasks ran last: one doorbell may bring several batches. */
+  /** Bits of `Told` since microtasks last ran: one doorbell may deliver several batches. */
   #told = 0;
   #forgetScheduled = false;
-  /** In the order of their arrival. */
+  /** In order of arrival. */
   readonly #waiting: Waiting[] = [];
   /** The batch being walked is ripe. */
   #isRipe = false;
-  /** Requests in flight; those that are paused do not count. */
+  /** Requests in flight, excluding paused ones. */
   requests = 0;
 
   constructor(walk: Walk) {
     this.#walk = walk;
   }
 
-  /** A batch has come; its memory is the addon's again when this returns. */
+  /** A batch has arrived; its memory belongs to the addon again when this returns. */
   deliver(batch: Latin1Buffer, words: Uint32Array, length: number, slabs: Slabs): void {
     const told = this.#waiting.length > 0 ? 0 : this.#tell(batch, words, length, slabs, 0);
     if (told === length) return;
@@ -106,7 +106,7 @@ export class Turns {
     try {
       for (let next = waiting[0]; next !== undefined; next = waiting[0]) {
         const { batch, words, length, slabs, position } = next;
-        // Should the walk throw, the rest of this batch means nothing.
+        // If the walk throws, the rest of this batch is invalid.
         next.position = length;
         this.#isRipe = next.turns >= RIPE_TURNS;
         next.position = this.#tell(batch, words, length, slabs, position);
@@ -121,7 +121,7 @@ export class Turns {
     }
   };
 
-  // Each of these is asked about the record that comes next; who is told yes delivers it.
+  // Each of these is asked about the next record; if the answer is yes, it is delivered.
 
   /** `bodyLeftAt`: see `SlotOwner`. */
   mayTellHead(bodyLeftAt: number): boolean {
@@ -142,41 +142,41 @@ export class Turns {
   }
 
   /**
-   * Whoever awaits a response goes on in a microtask: if its failure came before that, nobody would be
-   * listening yet.
+   * Code that awaits a response continues in a microtask: if its failure were delivered before that,
+   * nobody would be listening yet.
    */
   mayTellError(): boolean {
     return (this.#told & Told.Response) === 0;
   }
 
-  /** A connection is told of at once; the first response over it is not told in the same turn. */
+  /** A connection is reported immediately; the first response on it is not delivered in the same turn. */
   tellsConnect(): void {
     this.#told |= Told.Connect;
   }
 
-  /** A `disconnect` must not come before the `end` of the body that it followed. */
+  /** A `disconnect` must not precede the `end` of the body that it followed. */
   mayTellDisconnect(): boolean {
     return (this.#told & Told.End) === 0;
   }
 
   /**
-   * Whether the head or the end of the response to a streamed body has to wait until its batch is ripe.
+   * Whether the head or the end of the response to a streamed body must wait until its batch is ripe.
    *
-   * The I/O thread has written the body by now, but for this thread body and response may be there at
-   * the same time: a server that runs here, too, and responds before it has read, would be overtaken
-   * by its own response. And the body's source, if it was asked for more in this batch, goes on in a
-   * microtask: the response would find it half read, whether it has just ended or is about to fail.
-   * The head waits as well, so that what came together is told together: a caller that aborts at the
-   * head, as fetch does to follow a redirect, hears nothing of a response that is complete.
+   * The I/O thread has written the body by now, but this thread may see body and response at the same
+   * time: a server that runs here, too, and responds before it has read, would be overtaken by its own
+   * response. And the body's source, if it was asked for more in this batch, continues in a microtask:
+   * the response would find it half read, whether it has just ended or is about to fail. The head waits
+   * as well, so that what arrived together is delivered together: a caller that aborts at the head, as
+   * fetch does to follow a redirect, sees nothing of a response that is complete.
    */
   #comesTooSoon(bodyLeftAt: number): boolean {
     return bodyLeftAt !== 0 && !this.#isRipe && now() - bodyLeftAt < SOON;
   }
 
   /**
-   * Whether a response has to wait because another one was complete in this turn, or a connection was
-   * told of. Among a few, whoever awaited one goes on before the next one is told, and may abort it, as
-   * with sockets that are read one after the other; and so does whoever heard of a connection.
+   * Whether a response must wait because another one completed in this turn, or a connection was
+   * reported. With few in flight, code that awaited one continues before the next one is delivered, and
+   * may abort it, as with sockets that are read in sequence; the same goes for `connect` listeners.
    */
   #mustTakeTurns(): boolean {
     return (this.#told & (Told.End | Told.Connect)) !== 0 && this.requests <= FEW;

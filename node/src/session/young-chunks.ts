@@ -1,14 +1,14 @@
 /**
- * When V8 collects its young generation because of the chunks of bodies.
+ * When to ask V8 for a young-generation collection because of body chunks.
  *
- * A chunk is a small object that stands for large memory outside V8's heap. V8 starts a collection
- * of the whole heap for every 64 MiB of such memory, however short its life was: 17 a second at
- * 1 GB/s. Nearly all chunks are garbage by the next turn, which a collection of the young generation
- * finds out in a fraction of the time, and then their memory is used again while processor caches
- * still hold it. V8 offers it as `gc({ type: 'minor' })`.
+ * A chunk is a small object for large memory outside V8's heap. V8 collects the whole heap for every
+ * 64 MiB of such memory, however short-lived: 17 times per second at 1 GB/s. Nearly all chunks are
+ * garbage by the next turn, which a collection of the young generation detects in a fraction of the
+ * time, and then their memory is reused while it is still in the CPU's caches. V8 offers it as
+ * `gc({ type: 'minor' })`.
  *
- * What lives here: how many bytes have become chunks, and whether collecting is worth while. The
- * session counts and asks. It must not know records, slots or requests.
+ * What lives here: how many bytes have become chunks, and whether collecting pays off. The session
+ * counts and asks. It must not know records, slots or requests.
  */
 
 import { now } from '../process';
@@ -16,35 +16,35 @@ import { now } from '../process';
 const MIB = 1 << 20;
 
 /**
- * Bytes of chunks from one collection to the next. 8 MiB: of 8, 12, 16, 24 and 32, tried with bodies
- * of 64 KiB, those from 8 to 16 need the least processor time, and this the least memory. With 32,
- * V8 collects everything as well.
+ * Bytes of chunks between collections. 8 MiB: of 8, 12, 16, 24 and 32, tried with bodies of 64 KiB,
+ * those from 8 to 16 need the least CPU time, and this the least memory. With 32, V8 makes full
+ * collections as well.
  */
 const EVERY = 8 * MIB;
 
-/** Where looking is in vain, it is done this rarely: V8's own collections come every 64 MiB. */
+/** The interval if collections reclaim little: V8's own collections come every 64 MiB. */
 const RARELY = 256 * MIB;
 
 /**
- * Milliseconds that a collection may take. 3: ten times what it usually takes, so that whoever
- * has a large young generation of his own alive is not asked to walk it for every 8 MiB.
+ * Milliseconds that a collection may take. 3: ten times the usual duration, so that a program with a
+ * large live young generation does not scan it for every 8 MiB.
  */
 const LONG = 3;
 
 /**
- * Collections in a row after which one that was in vain, or long, counts. 3: after one of V8's own
- * a single one looks vain, and on a busy machine any one may be long.
+ * Consecutive collections that reclaimed little, or took long, before the interval grows. 3: right after
+ * one of V8's own a single one reclaims little, and on a busy machine any one may take long.
  */
 const IN_A_ROW = 3;
 
-/** Attempts to get the function. 3: the flag belongs to the process, and another thread may have put it back. */
+/** Attempts to get the function. 3: the flag is process-wide, and another thread may have reset it. */
 const ATTEMPTS = 3;
 
-/** What it needs of V8; tests pass their own. */
+/** What it needs from V8; tests pass their own. */
 export interface Collector {
-  /** Bytes outside the heap that V8 knows of. */
+  /** External memory known to V8, in bytes. */
   external(): number;
-  /** Collects the young generation; `undefined` where that cannot be had. */
+  /** Collects the young generation; `undefined` if unavailable. */
   readonly collect: (() => void) | undefined;
   /** Milliseconds. */
   now(): number;
@@ -59,7 +59,7 @@ export class YoungChunks {
   #every = EVERY;
   /** External memory just before the last collection. */
   #before = Infinity;
-  /** Collections in a row that were in vain or long. */
+  /** Consecutive collections that reclaimed little or took long. */
   #bad = 0;
   #attempts = 0;
 
@@ -67,12 +67,12 @@ export class YoungChunks {
     this.#make = make;
   }
 
-  /** So many bytes have become chunks. */
+  /** This many bytes have become chunks. */
   delivered(bytes: number): void {
     this.#bytes += bytes;
   }
 
-  /** Collects if it is time. Call it before chunks are delivered, when the last ones are done with. */
+  /** Collects if due. Call it before chunks are delivered, when the last ones are no longer in use. */
   collectIfDue(): void {
     if (this.#bytes >= this.#every) this.#collect();
   }
@@ -86,8 +86,8 @@ export class YoungChunks {
       return;
     }
     const external = collector.external();
-    // More than half of what came since the last collection is there beside what was there then: the
-    // program keeps its chunks, and looking for garbage among them is in vain.
+    // More than half of what was added since the last collection is still alive: the program keeps
+    // its chunks, and collecting is futile.
     const isVain = external - this.#before > this.#bytes / 2;
     this.#before = external;
     this.#bytes = 0;
@@ -113,8 +113,8 @@ function v8Collector(): Collector {
 type Gc = (options: { type: 'minor' }) => void;
 
 /**
- * V8 gives the function to contexts that are made while `--expose-gc` is set. The flag is put back
- * at once, so that no other context gets it.
+ * V8 exposes the function in contexts created while `--expose-gc` is set. The flag is cleared
+ * immediately, so that no other context gets it.
  */
 function minorCollection(v8: typeof import('node:v8')): (() => void) | undefined {
   const vm = require('node:vm') as typeof import('node:vm');
@@ -124,7 +124,7 @@ function minorCollection(v8: typeof import('node:v8')): (() => void) | undefined
       v8.setFlagsFromString('--expose-gc');
       gc = vm.runInNewContext('gc') as Gc;
     } catch {
-      // A runtime that does not let go of it: V8 collects as it sees fit.
+      // A runtime that does not expose it: V8 collects as it sees fit.
     } finally {
       v8.setFlagsFromString('--no-expose-gc');
     }

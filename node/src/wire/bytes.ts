@@ -1,29 +1,29 @@
 /**
- * Bytes that users hand over: measured here, never believed.
+ * Bytes supplied by users: measured here, never trusted.
  *
- * What lives here: the one way from what a user gave to memory that may be sent, by the brand of the
- * object and not by its class, so that arrays of other realms (`node:vm`, jsdom) are what they are.
- * Bodies, their chunks, writes to upgraded sockets, and TLS material come through here. It must not
+ * What lives here: the only conversion from user values to memory that may be sent, by the brand of
+ * the object and not by its class, so that arrays of other realms (`node:vm`, jsdom) are accepted.
+ * Bodies, their chunks, writes to upgraded sockets, and TLS material pass through here. It must not
  * know what the bytes are for.
  *
- * An object can claim another `byteLength`, `buffer` or `subarray` than it has. Whoever believed it
- * would announce more than is copied, and what fills the gap is memory of other requests. So `Bytes`
- * has no properties for TypeScript: its size and its parts come from the functions below, which ask
- * the engine's own slots.
+ * An object can claim a false `byteLength`, `buffer` or `subarray`. Trusting it would announce more
+ * than is copied, and the gap would be filled with memory of other requests. So `Bytes` has no
+ * properties in TypeScript: its size and its parts come from the functions below, which read the
+ * internal slots.
  */
 
 import { types } from 'node:util';
 
 declare const brand: unique symbol;
 
-/** Memory of a `Uint8Array`, of any realm, whose own properties nobody reads. */
+/** Memory of a `Uint8Array` of any realm, whose own properties are never read. */
 export interface Bytes {
   readonly [brand]: true;
 }
 
 type Getter = (view: object) => unknown;
 
-/** The getter itself, as it was when the package was loaded. */
+/** The original getter, saved when the package was loaded. */
 function getter(prototype: object, name: string): Getter {
   const get = Object.getOwnPropertyDescriptor(prototype, name)?.get as () => unknown;
   return Function.prototype.call.bind(get);
@@ -50,7 +50,7 @@ export function viewedBytes(value: unknown): Bytes | null {
     : Buffer.from(viewBuffer(value), viewOffset(value), viewSize(value))) as unknown as Bytes;
 }
 
-/** As `viewedBytes`, and the memory of an `ArrayBuffer`, as large as it is now. */
+/** Like `viewedBytes`, plus the memory of an `ArrayBuffer`, at its current size. */
 export function bytesOf(value: unknown): Bytes | null {
   if (!isArrayBuffer(value)) return viewedBytes(value);
   return Buffer.from(value, 0, bufferSize(value)) as unknown as Bytes;
@@ -61,17 +61,17 @@ export function bytesOfText(text: string): Bytes {
   return Buffer.from(text) as unknown as Bytes;
 }
 
-/** How many there are now: the user can detach or resize the memory meanwhile. */
+/** The current size: the user can detach or resize the memory. */
 export function sizeOf(bytes: Bytes): number {
   return viewSize(bytes);
 }
 
-/** As the user gave them, for those who are told what was sent. */
+/** As the user supplied them, to report what was sent. */
 export function asGiven(bytes: Bytes): Uint8Array {
   return bytes as unknown as Uint8Array;
 }
 
-/** Those from `start` to `end`, which must lie inside: the same memory. */
+/** Those from `start` to `end`, which must be inside: the same memory. */
 export function partOf(bytes: Bytes, start: number, end: number): Buffer {
   return Buffer.from(viewBuffer(bytes), viewOffset(bytes) + start, end - start);
 }

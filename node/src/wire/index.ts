@@ -1,8 +1,8 @@
 /**
- * The boundary's format: records that JavaScript writes and those that it reads.
+ * The boundary's format: records that JavaScript writes and reads.
  *
  * What lives here: the generated half of the schema, the writer of submissions, the reader of
- * completions, the memory both use. It must not know requests, pools or users' options.
+ * completions, and their memory. It must not know requests, pools or users' options.
  */
 
 export {

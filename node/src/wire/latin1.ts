@@ -7,7 +7,7 @@
  * of times a second.
  */
 
-/** A Buffer with the methods that read and write latin1 without detours. */
+/** A Buffer with its direct latin1 methods. */
 export interface Latin1Buffer extends Buffer {
   latin1Slice(start: number, end: number): string;
   latin1Write(text: string, offset: number, length: number): number;

@@ -1,21 +1,21 @@
 /**
- * Pages: memory of the addon's that large flushes are written in and lent with.
+ * Pages: the addon's memory for large flushes.
  *
- * What lives here: the views of an environment's pages. A submission writer asks for one when it
- * has much to say. It must not know what is written. What a page is: `node/native/src/pages.rs`.
+ * What lives here: the views of an environment's pages. A submission writer asks for one for a large
+ * flush. It must not know what is written. What a page is: `node/native/src/pages.rs`.
  */
 
 import type { Latin1Buffer } from './latin1';
 
-/** Memory that submissions are written in. */
+/** Memory for submissions. */
 export interface Page {
-  /** Its number for the addon; `undefined` for memory of JavaScript's own, which is copied. */
+  /** Its number for the addon; `undefined` for JavaScript's own memory, which is copied. */
   readonly number: number | undefined;
   readonly buffer: Latin1Buffer;
   readonly words: Uint32Array;
 }
 
-/** Memory of JavaScript's own. Not from Buffer's pool: it must start at a multiple of four. */
+/** JavaScript's own memory. Not from Buffer's pool: it must start at a multiple of four. */
 export function ownPage(capacity: number): Page {
   return pageOf(Buffer.from(new ArrayBuffer(capacity)), undefined);
 }

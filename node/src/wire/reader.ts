@@ -1,8 +1,8 @@
 /**
  * Completions: walks a batch of records from Rust.
  *
- * What lives here: the frame of a record. Called by the session for each doorbell. It must not
- * know requests, pools or payloads: `headers` and `connection` read those.
+ * What lives here: the frame of a record. Called by the session for each batch. It must not know
+ * requests, pools or payloads: `headers` and `connection` decode those.
  */
 
 import { RECORD_HEADER } from './generated';
@@ -21,18 +21,18 @@ export interface RecordSink {
     start: number,
     end: number,
   ): boolean;
-  /** Something that `record` threw. The batch goes on with the next record. */
+  /** An exception thrown by `record`. The batch continues with the next record. */
   escaped(error: unknown): void;
 }
 
 /**
  * Walks the records of `batch` from byte `from` to byte `length`. Returns where it stopped: `length`
- * unless the sink had it stop before a record.
+ * unless the sink stopped it before a record.
  *
- * A sink that throws loses its record only; the others still arrive.
+ * A sink that throws loses only that record; the others still arrive.
  *
- * @throws RangeError when a record claims more bytes than the batch has: both sides disagree about
- * the layout, and nothing after that point means anything.
+ * @throws RangeError if a record claims more bytes than the batch has: the two sides disagree about
+ * the layout, and everything after that point is meaningless.
  */
 export function readBatch(
   batch: Latin1Buffer,

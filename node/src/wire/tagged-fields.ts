@@ -7,18 +7,18 @@
 
 const FIELD_HEADER = 8;
 
-/** One field: its tag and where its value lies in the buffer. */
+/** One field: its tag and where its value is in the buffer. */
 export interface TaggedField {
   readonly tag: number;
   readonly start: number;
   readonly end: number;
 }
 
-/** The view of a payload's bytes, made once for each payload. */
+/** The view of a payload's bytes, created once per payload. */
 export class TaggedFields {
   private readonly view: DataView;
 
-  /** Fields at `start` to `end` of `buffer`; the bytes must stay as they are while it is used. */
+  /** Fields from `start` to `end` of `buffer`; the bytes must not change while it is used. */
   constructor(
     private readonly buffer: Buffer,
     private readonly start: number,
@@ -30,8 +30,8 @@ export class TaggedFields {
   /**
    * The fields in order.
    *
-   * A length that points past the payload throws: both sides compared their schemas at load, so
-   * that is a bug and not an input.
+   * A length that points past the payload throws: both sides compared their schemas when the addon was
+   * loaded, so that is a bug and not bad input.
    */
   *[Symbol.iterator](): Generator<TaggedField, void, undefined> {
     let at = this.start;

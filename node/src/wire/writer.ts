@@ -1,9 +1,9 @@
 /**
  * Submissions: encodes records from JavaScript to Rust.
  *
- * What lives here: what each I/O thread's records are written in, and the layout of every submission.
- * The session owns one writer for each thread and decides when to flush. It must not know what a
- * request or a pool is, only their numbers. Layouts: `crates/dodici-wire`.
+ * What lives here: the buffers for each I/O thread's records, and the layout of every submission. The
+ * session owns one writer per thread and decides when to flush. It must not know what a request or a
+ * pool is, only their numbers. Layouts: `crates/dodici-wire`.
  */
 
 import { asGiven, type Bytes, partOf, sizeOf } from './bytes';
@@ -24,12 +24,12 @@ const TWO_POW_32 = 0x1_0000_0000;
 
 /** Encodes submissions of one I/O thread. */
 export class SubmissionWriter {
-  /** What is copied; grows. */
+  /** The buffer that is copied; grows. */
   #own: Page;
   readonly #pages: Pages | null;
   readonly #submit: Submit;
 
-  /** A page that a record did not fit in: the next one to write in. */
+  /** A page that a record did not fit into: the next one to write to. */
   #aside: Page | null = null;
 
   #page: number | undefined;
@@ -51,7 +51,7 @@ export class SubmissionWriter {
     return this.#position !== 0;
   }
 
-  /** Hands all records over in one native call. */
+  /** Submits all records in one native call. */
   flush(): void {
     const length = this.#position;
     if (length === 0) return;
@@ -117,7 +117,7 @@ export class SubmissionWriter {
     this.#announce(Submission.BodyChunk, 0, 0, slot, generation, end - start);
   }
 
-  /** `BodyEnd` of a body that stays shorter than declared. */
+  /** `BodyEnd` of a body that is shorter than declared. */
   bodyLeft(slot: number, generation: number): void {
     this.#announce(Submission.BodyEnd, 1, 0, slot, generation, 0);
   }
@@ -208,8 +208,8 @@ export class SubmissionWriter {
   }
 
   /**
-   * Writes the frame of a record whose payload, if it has one, is written.
-   * After the payload, because memory is used again: what could not be written is not announced.
+   * Writes the frame of a record whose payload, if any, was written. Called after the payload, because
+   * memory is reused: what could not be written is not announced.
    */
   #announce(
     kind: number,
@@ -229,14 +229,14 @@ export class SubmissionWriter {
     this.#position += RECORD_HEADER + ((payload + 3) & ~3);
   }
 
-  /** What is there leaves first, so that order holds; only a record larger than that grows memory. */
+  /** Flushes first to preserve order; only a record larger than the buffer grows it. */
   #makeRoom(size: number): void {
     this.flush();
     if (size <= this.#buffer.length) return;
     let capacity = this.#own.buffer.length;
     while (capacity < size) capacity *= 2;
     if (this.#page !== undefined) {
-      // Nobody else is given it as long as it is not lent.
+      // Nobody else gets it while it is not lent.
       this.#aside = { number: this.#page, buffer: this.#buffer, words: this.#words };
     }
     if (capacity > this.#own.buffer.length) this.#own = ownPage(capacity);

@@ -1,9 +1,9 @@
 /**
- * `Agent`: a pool for each origin, made when the first request needs it.
+ * `Agent`: a pool per origin, created when the first request needs it.
  *
- * What lives here: undici's Agent over our pools, and what undici's lacks: options for single
- * origins. Users construct it; `install()` and the top-level functions use one. It must not know
- * the session, nor what a pool does with a request.
+ * What lives here: undici's Agent over our pools, plus per-origin options. Users construct it;
+ * `install()` and the top-level functions use one. It must not know the session, nor what a pool does
+ * with a request.
  */
 
 import {
@@ -47,14 +47,14 @@ type OriginConfiguration =
   | { readonly kind: 'rules'; readonly rules: readonly OriginRule[] }
   | { readonly kind: 'function'; readonly choose: OriginChooser };
 
-/** Options that the agent keeps for itself. */
+/** Options that are not passed to pools. */
 const AGENT_ONLY = ['factory', 'maxOrigins', 'origins', 'ioThreads'];
 
 const MAX_IO_THREADS = 64;
 
 let ioThreads: number | undefined;
 
-/** I/O threads belong to the process: the first agent that names a number decides. */
+/** I/O threads are process-wide: the first agent to set their number decides. */
 function chooseIoThreads(value: unknown): void {
   if (value === undefined || value === null) return;
   if (!Number.isInteger(value) || (value as number) < 1 || (value as number) > MAX_IO_THREADS) {
@@ -68,7 +68,7 @@ function chooseIoThreads(value: unknown): void {
   if (configureEnvironment({ ioThreads: value as number })) ioThreads = value as number;
 }
 
-/** Of the class that the options ask for: what an agent without a `factory` makes. */
+/** A dispatcher of the class that the options imply: the default `factory`. */
 export function makeDispatcher(origin: string | URL, options: object): Dispatcher {
   return kindOf(options) === 'client' ? new Client(origin, options) : new Pool(origin, options);
 }
@@ -104,7 +104,7 @@ function readOrigins(
   return { kind: 'rules', rules };
 }
 
-/** Runs a check and puts the place in front of what it complains about. */
+/** Runs a check and prefixes its error message with the location. */
 function named(where: string, check: () => void): void {
   try {
     check();
@@ -122,16 +122,16 @@ function copy(value: unknown): unknown {
 }
 
 function unwrapEntry(entry: Dispatcher | { readonly dispatcher: Dispatcher }): Dispatcher {
-  // Own, because `in` would also find what someone put on `Object.prototype`.
+  // Own, because `in` would also find properties added to `Object.prototype`.
   return Object.hasOwn(entry, 'dispatcher')
     ? (entry as { readonly dispatcher: Dispatcher }).dispatcher
     : (entry as Dispatcher);
 }
 
-/** A pool for each origin. See the README for `origins` and `ioThreads`; the rest is undici's. */
+/** A pool per origin. See the README for `origins` and `ioThreads`; the rest is undici's. */
 export class Agent extends DispatcherBase {
   static {
-    // What undici's own classes look at when an Agent stands behind them.
+    // What undici's own classes read from an Agent they wrap.
     Object.defineProperty(this.prototype, symbols.kRunning, {
       configurable: true,
       get(this: Agent) {
@@ -156,11 +156,11 @@ export class Agent extends DispatcherBase {
    * dispatchers in here, undici 7's wrapped in an object.
    */
   private readonly pools = new Map<string, Dispatcher | { readonly dispatcher: Dispatcher }>();
-  /** How many pools each origin has: one, or two where only some requests forbid HTTP/2. */
+  /** How many pools each origin has: one, or two if only some requests forbid HTTP/2. */
   private readonly poolsOfOrigin = new Map<string, number>();
 
   /**
-   * @throws InvalidArgumentError for a bad option, here or in `origins`, and for a bad pattern.
+   * @throws InvalidArgumentError for an invalid option, here or in `origins`, or an invalid pattern.
    */
   constructor(options?: AgentOptions) {
     const given = ownOptions(options);
@@ -234,7 +234,7 @@ export class Agent extends DispatcherBase {
     return pool.dispatch(options as unknown as Dispatcher.DispatchOptions, receiver);
   }
 
-  /** However an origin is spelled, it has one pool; what `factory` alone can read is its own name. */
+  /** An origin has one pool however it is spelled; what only `factory` can parse is used as is. */
   private originOf(given: string | URL, suffix: string): string {
     const text = String(given);
     if (this.pools.has(text + suffix)) return text;
@@ -270,7 +270,7 @@ export class Agent extends DispatcherBase {
     return pool;
   }
 
-  /** A pool without connections and requests goes, so that many origins cost nothing for ever. */
+  /** Drops a pool without connections and requests, so that many origins cost nothing in the long run. */
   private closeIfUnused(pool: Dispatcher, origin: string, key: string): void {
     if (this.pools.get(key) !== pool) return;
     const { connected, busy, pending } = readCounters(pool);
@@ -301,12 +301,12 @@ export class Agent extends DispatcherBase {
   }
 }
 
-/** What has a `dispatch` of its own, as the peer's mocks over our classes have, follows the peer. */
+/** Dispatchers with their own `dispatch`, like the peer's mocks over our classes, follow the peer. */
 function takesNewHandlers(pool: Dispatcher): boolean {
   return pool instanceof DispatcherBase && pool.dispatch === DispatcherBase.prototype.dispatch;
 }
 
-/** Types under the names that undici's declarations give them. */
+/** Types under the names of undici's declarations. */
 // eslint-disable-next-line @typescript-eslint/no-namespace -- undici's users write Agent.Options
 export declare namespace Agent {
   /** Options of the constructor. */

@@ -2,7 +2,7 @@
  * `BalancedPool` and `RoundRobinPool`: the peer's choice among upstreams and connections, over our
  * pools and clients.
  *
- * What lives here: what these classes are made of by default. All else is the peer's. It must not
+ * What lives here: the default factories of these classes. Everything else is the peer's. It must not
  * know how they choose.
  */
 
@@ -22,7 +22,7 @@ import { Pool } from './pool';
 type Options = Record<string, unknown>;
 type Interceptor = Dispatcher.DispatcherComposeInterceptor;
 
-/** A pool for each upstream, each used by its weight; options are undici's. */
+/** A pool per upstream, selected by weight; options are undici's. */
 export class BalancedPool extends peer.BalancedPool {
   static {
     takesBoth(this.prototype.dispatch);
@@ -51,12 +51,12 @@ function makePool(origin: string | URL, options: object): Dispatcher {
   return new Pool(origin, options);
 }
 
-/** What is the pool's own, and no option of its clients. */
+/** Options of the pool that are not passed to its clients. */
 const POOL_ONLY = ['connections', 'clientTtl', 'factory'];
 
 type ClientFactory = (origin: string | URL, options: object) => Dispatcher;
 
-/** Connections to one origin, used in turn; options are undici's. */
+/** Connections to one origin, used in rotation; options are undici's. */
 export class RoundRobinPool extends peer.RoundRobinPool {
   static {
     takesBoth(this.prototype.dispatch);
@@ -82,8 +82,8 @@ export class RoundRobinPool extends peer.RoundRobinPool {
 }
 
 /**
- * The options are the user's, and not those that the peer hands over: of these it has made a
- * JavaScript connector. What is no function is left for the peer to refuse.
+ * Uses the user's options, not those that the peer passes on, in which `connect` has become a JavaScript
+ * connector. The peer rejects anything that is not a function.
  */
 function clientFactory(given: Options): unknown {
   const { factory = makeClient } = given;
@@ -97,14 +97,14 @@ function makeClient(origin: string | URL, options: object): Dispatcher {
   return new Client(origin, options);
 }
 
-/** Types under the names that undici's declarations give them. */
+/** Types under the names of undici's declarations. */
 // eslint-disable-next-line @typescript-eslint/no-namespace -- undici's users write BalancedPool.Options
 export declare namespace BalancedPool {
   /** Options of the constructor. */
   export type Options = PeerPool.Options;
 }
 
-/** Types under the names that undici's declarations give them. */
+/** Types under the names of undici's declarations. */
 // eslint-disable-next-line @typescript-eslint/no-namespace -- undici's users write RoundRobinPool.Options
 export declare namespace RoundRobinPool {
   /** Options of the constructor. */

@@ -12,12 +12,12 @@ import { type Dispatcher, symbols } from '../undici';
 import { queueOf, sessionOf } from './internals';
 import { PooledDispatcher } from './pooled-dispatcher';
 
-/** A client's counters at one moment. */
+/** A client's counters. */
 export class ClientStats {
   readonly connected: boolean;
   /** Requests not yet written. */
   readonly pending: number;
-  /** Requests written and not answered. */
+  /** Requests written and unanswered. */
   readonly running: number;
   /** Both. */
   readonly size: number;
@@ -58,7 +58,7 @@ export class Client extends PooledDispatcher {
       });
     };
     internal('kMaxConcurrentStreams', (pool) => pool.concurrency);
-    // What runs stands before what is pending, and what has settled is not in the queue.
+    // Running requests precede pending ones, and settled ones are not in the queue.
     internal('kQueue', (pool) => (pool.settings.kind === 'client' ? queueOf(pool) : []));
     internal('kRunningIdx', () => 0);
     internal('kPendingIdx', (pool) =>
@@ -68,14 +68,14 @@ export class Client extends PooledDispatcher {
   }
 
   /**
-   * @throws InvalidArgumentError with undici's message for a bad origin or option, and for a
+   * @throws InvalidArgumentError with undici's message for an invalid origin or option, and for a
    * `connect` option that the engine cannot honour.
    */
   constructor(origin: string | URL, options?: ClientOptions) {
     super('client', origin, options);
   }
 
-  /** Requests that may be under way at a time; 0 closes the connection after each. */
+  /** Maximum number of requests in flight; 0 closes the connection after each. */
   get pipelining(): number {
     return this.pool.pipelining;
   }
@@ -86,17 +86,17 @@ export class Client extends PooledDispatcher {
     if (peer !== null) Object.assign(peer, { pipelining: value });
   }
 
-  /** Counters at this moment. */
+  /** The current counters. */
   get stats(): ClientStats {
     return new ClientStats(this.counters);
   }
 
-  /** The dispatcher alone: undici's clients are what events of a connection name last. */
+  /** Only the dispatcher: undici's clients are the last target of a connection's events. */
   override targetsOf(_connection: Connection | null): readonly Dispatcher[] {
     return [this];
   }
 
-  /** Connects although there is no request, if it has not. */
+  /** Connects without a request, unless it is connected. */
   private connectNow(connected: () => void): void {
     const peer = this.standIn.now();
     if (peer === null) {
@@ -107,7 +107,7 @@ export class Client extends PooledDispatcher {
     }
   }
 
-  /** What stands for the socket; `null` without a connection. */
+  /** The stand-in for the socket; `null` without a connection. */
   private get socket(): unknown {
     const peer = this.standIn.serving;
     if (peer !== null) return peer[symbols.kSocket];
@@ -120,7 +120,7 @@ export class Client extends PooledDispatcher {
   }
 }
 
-/** Types under the names that undici's declarations give them. */
+/** Types under the names of undici's declarations. */
 // eslint-disable-next-line @typescript-eslint/no-namespace -- undici's users write Client.Options
 export declare namespace Client {
   /** Options of the constructor. */

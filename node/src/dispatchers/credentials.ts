@@ -1,25 +1,24 @@
 /**
- * Certificates and keys, judged when a dispatcher is constructed.
+ * Validation of certificates and keys when a dispatcher is constructed.
  *
- * What lives here: the question to the addon whether it can use `connect.ca`, `cert`, `key` and
- * `passphrase`. The constructors of `Client`, `Pool` and `Agent` ask it. undici notices with the
- * first connection, and fails every request; here it is an error of the constructor, like every
- * other option that cannot be honoured.
+ * What lives here: asking the addon whether it can use `connect.ca`, `cert`, `key` and `passphrase`. The
+ * constructors of `Client`, `Pool` and `Agent` call it. undici notices at the first connection, and
+ * fails every request; here it is an error of the constructor, like every other invalid option.
  */
 
 import { decodeError } from '../connection';
 import { loadAddon, type NativeAddon } from '../native';
 import { type ConnectSettings, encodeCredentials } from '../options';
 
-/** What was found usable last: an `Agent` makes pools of the same options again and again. */
+/** The last valid ones: an `Agent` repeatedly creates pools with the same options. */
 let usable: Buffer | undefined;
 
 /**
- * Checks what only the engine can.
+ * Validates what only the engine can.
  *
- * Without an addon there is nothing to ask, and the first request says that it is missing.
+ * Without an addon nothing can be validated; the first request reports that it is missing.
  *
- * @throws InvalidArgumentError that names the option.
+ * @throws InvalidArgumentError naming the option.
  */
 export function checkCredentials(connect: ConnectSettings): void {
   if (connect.ca === null && connect.cert === null) return;

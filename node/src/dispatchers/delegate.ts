@@ -1,12 +1,12 @@
 /**
- * Requests that the peer's own classes serve.
+ * Requests served by the peer's own classes.
  *
  * What lives here: the hand-over to undici's class of the same name, for good where only JavaScript
  * can honour an option, for as long as somebody has replaced Node's sockets, and where TLS is too old for the engine. Our dispatchers have
  * a `StandIn` each, so that the user always holds our class. It must not know the session: nothing of
  * such a request reaches the engine.
  *
- * Requests of a stand-in behave, fail and perform as undici's do.
+ * Requests of a stand-in behave, fail and perform like undici's.
  */
 
 import { ownOptions, type SettingsKind } from '../options';
@@ -22,18 +22,18 @@ import {
 } from '../undici';
 import { adoptEvents } from './forwarded-events';
 
-/** A TLS server that the peer may serve if the engine has nothing in common with it. */
+/** A TLS server that the peer may serve if the engine has no TLS in common with it. */
 export interface TlsServer {
-  /** What decides whether there is something. */
+  /** The settings that decide whether there is. */
   readonly key: string;
   readonly origin: string;
 }
 
-/** What the peer's classes show beside `Dispatcher`'s methods. */
+/** What the peer's classes expose in addition to `Dispatcher`'s methods. */
 export type PeerDispatcher = Dispatcher & Readonly<Record<symbol, unknown>>;
 
 /**
- * The peer's dispatcher in the place of the engine.
+ * The peer's dispatcher instead of the engine.
  *
  * ```text
  * none ─ a reason ─▶ serving ─ the reason is gone, or another ─▶ leaving ─ idle ─▶ closed
@@ -44,7 +44,7 @@ export type PeerDispatcher = Dispatcher & Readonly<Record<symbol, unknown>>;
  * connections meanwhile; a stand-in that leaves closes its own, which somebody else may have made.
  */
 export class StandIn {
-  /** Why it serves for good; `null`: only while the process asks for it. */
+  /** Why it serves permanently; `null`: only while the process requires it. */
   readonly reason: PeerReason | null;
   readonly #make: (() => Dispatcher) | null;
   readonly #mayBeTls: boolean;
@@ -119,7 +119,7 @@ export class StandIn {
     return Promise.all(this.#all.map((dispatcher) => dispatcher.destroy(error)));
   }
 
-  /** `counters` of the engine, and what there is here beside them. */
+  /** The engine's `counters` plus those of the peer. */
   addTo(counters: PoolCounters): PoolCounters {
     const sum = this.#all.map(readCounters).reduce(
       (one, other) => ({
@@ -133,12 +133,12 @@ export class StandIn {
       }),
       counters,
     );
-    // Whoever asks wants to know about the next request.
+    // The caller is interested in the next request.
     return this.#serving === null ? sum : { ...sum, busy: readCounters(this.#serving).busy };
   }
 }
 
-/** Counters of any dispatcher that follows undici's; zeros where it shows none. */
+/** Counters of any undici-compatible dispatcher; zeros if it has none. */
 export function readCounters(dispatcher: object): PoolCounters {
   const read = (symbol: symbol) => Number((dispatcher as Record<symbol, unknown>)[symbol] ?? 0);
   return {
@@ -152,7 +152,7 @@ export function readCounters(dispatcher: object): PoolCounters {
   };
 }
 
-/** The peer's client or pool for `origin`; its events are shown as those of `owner`. */
+/** The peer's client or pool for `origin`; its events are emitted as those of `owner`. */
 export function makePeer(
   kind: SettingsKind,
   origin: string | URL,

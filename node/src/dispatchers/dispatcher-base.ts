@@ -1,5 +1,5 @@
 /**
- * What all our dispatchers share: undici's life cycle.
+ * Base class of our dispatchers: undici's life cycle.
  *
  * What lives here: `close` and `destroy` in promise and callback form, `closed` and `destroyed`,
  * the error path of `dispatch()`, and the wrapping of handlers of the older generation. `Client`,
@@ -33,7 +33,7 @@ import {
   wrapHandler,
 } from '../undici';
 
-/** Options that every dispatcher takes for the sake of undici's WebSocket and EventSource. */
+/** Options that every dispatcher accepts for undici's WebSocket and EventSource. */
 export interface DispatcherBaseOptions {
   webSocket?: object;
   eventSource?: object;
@@ -49,7 +49,7 @@ interface ReceiveLimits {
   readonly eventSourceOptions?: object;
 }
 
-/** Keeps fields that hold options out of `JSON.stringify`, and of loggers that use it. */
+/** Hides fields with options from `JSON.stringify`, and loggers that use it. */
 export function hideFields(dispatcher: object, ...names: string[]): void {
   for (const name of names) Object.defineProperty(dispatcher, name, { enumerable: false });
 }
@@ -59,7 +59,7 @@ export function hideFields(dispatcher: object, ...names: string[]): void {
 export abstract class DispatcherBase extends Dispatcher {
   static {
     takesBoth(this.prototype.dispatch);
-    // What the peer's classes look at, and call, when a dispatcher of ours stands behind them.
+    // What the peer's classes read and call when they wrap one of our dispatchers.
     const property = (symbol: symbol, descriptor: PropertyDescriptor): void => {
       Object.defineProperty(this.prototype, symbol, { configurable: true, ...descriptor });
     };
@@ -87,7 +87,7 @@ export abstract class DispatcherBase extends Dispatcher {
 
   private isClosed = false;
   private isDestroyed = false;
-  /** Callbacks that wait for `close()`; `null` before it was called and after it finished. */
+  /** Callbacks waiting for `close()`; `null` before it was called and after it finished. */
   private closeCallbacks: DoneCallback[] | null = null;
   private destroyCallbacks: DoneCallback[] | null = null;
   private readonly baseOptions: DispatcherBaseOptions;
@@ -99,16 +99,16 @@ export abstract class DispatcherBase extends Dispatcher {
     this.baseOptions = spread({ webSocket, eventSource });
   }
 
-  /** Starts the request; what it throws goes to the handler. Returns `false` when a `drain` follows. */
+  /** Starts the request; exceptions go to the handler. Returns `false` when a `drain` follows. */
   protected abstract dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean;
-  /** Resolves when nothing is pending or running any more. Never rejects. */
+  /** Resolves when nothing is pending or running. Never rejects. */
   protected abstract closeGracefully(): Promise<unknown>;
-  /** Fails whatever is pending or running with `error`; resolves when all is torn down. Never rejects. */
+  /** Fails everything pending or running with `error`; resolves when all is torn down. Never rejects. */
   protected abstract destroyNow(error: Error): Promise<unknown>;
 
   /**
-   * For `util.inspect`, and so for logs: what it serves and how it is, but not the options, among
-   * which are keys and pass phrases.
+   * For `util.inspect`, and so for logs: origin and state, but not the options, which contain keys and
+   * pass phrases.
    */
   [inspect.custom](_depth: number, options: InspectOptions): string {
     const { closed, destroyed } = this;
@@ -126,17 +126,17 @@ export abstract class DispatcherBase extends Dispatcher {
     return this.isDestroyed;
   }
 
-  /** Receive limits of undici's WebSocket; the peer's defaults where the options name none. */
+  /** Receive limits of undici's WebSocket; the peer's defaults if the options have none. */
   get webSocketOptions(): object {
     return this.peerLimits().webSocketOptions ?? {};
   }
 
-  /** Receive limits of undici's EventSource; the peer's defaults where the options name none. */
+  /** Receive limits of undici's EventSource; the peer's defaults if the options have none. */
   get eventSourceOptions(): object {
     return this.peerLimits().eventSourceOptions ?? {};
   }
 
-  /** The peer knows its defaults; an Agent of it that never dispatches tells them. */
+  /** The peer's defaults, read from one of its Agents that never dispatches. */
   private peerLimits(): ReceiveLimits {
     this.receiveLimits ??= new peer.Agent(this.baseOptions) as unknown as ReceiveLimits;
     return this.receiveLimits;
@@ -222,10 +222,10 @@ export abstract class DispatcherBase extends Dispatcher {
   }
 
   /**
-   * Starts a request. Both generations of handlers are taken; see `legacy-handler.ts`.
+   * Starts a request. Both generations of handlers are accepted; see `legacy-handler.ts`.
    *
-   * Bad arguments go to `handler.onResponseError(null, error)` before this returns, and are thrown
-   * only if there is no such method. Returns `false` when the caller should wait for `drain`.
+   * Invalid arguments are reported with `handler.onResponseError(null, error)` before this returns, and
+   * thrown only if there is no such method. Returns `false` when the caller should wait for `drain`.
    */
   override dispatch(
     options: Dispatcher.DispatchOptions,
@@ -256,7 +256,7 @@ export abstract class DispatcherBase extends Dispatcher {
   }
 }
 
-/** Listeners get more than undici's: the details of `events.ts` come last. */
+/** Listeners get more arguments than undici's: the details of `events.ts` come last. */
 // eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- EventEmitter has them
 export interface DispatcherBase {
   on(name: 'connect', listener: ConnectListener): this;

@@ -1,8 +1,8 @@
 /**
  * The global dispatcher.
  *
- * What lives here: which dispatcher the top-level functions and `fetch` use when none is given. It must
- * not know them.
+ * What lives here: the dispatcher that the top-level functions and `fetch` use by default. It must not
+ * know them.
  *
  * Importing dodici changes nothing for others: Node's fetch and undici's functions keep their
  * global dispatcher until `install()` or `setGlobalDispatcher()`. This package's functions use, in
@@ -13,7 +13,7 @@
 import { type Dispatcher, doesTakeBoth, ForOlderHandlers, peer, peerMajor } from '../undici';
 import { Agent } from './agent';
 
-/** Classes that undici and Node make their default global dispatcher of. */
+/** Classes of undici's and Node's default global dispatcher. */
 const DEFAULT_CLASSES: readonly unknown[] = [peer.Agent, peer.Dispatcher1Wrapper];
 
 /**
@@ -61,7 +61,7 @@ export function setGlobalDispatcher(dispatcher: Dispatcher): void {
   isChosen = true;
 }
 
-/** Forgets that a global dispatcher was chosen; `install()` calls it when all of it is undone. */
+/** Resets the choice of a global dispatcher; called when the last `install()` is undone. */
 export function forgetChoice(): void {
   isChosen = false;
 }

@@ -1,5 +1,5 @@
 /**
- * `H2CClient`: HTTP/2 without TLS, by prior knowledge.
+ * `H2CClient`: HTTP/2 without TLS, with prior knowledge.
  *
  * What lives here: undici's H2CClient over the engine: its checks, and the options that it fixes.
  * Users construct it. It must not know requests.
@@ -9,7 +9,7 @@ import { type ClientOptions, ownOptions } from '../options';
 import { errors } from '../undici';
 import { Client } from './client';
 
-/** Requests at a time, unless the options say otherwise. */
+/** Default number of concurrent requests. */
 const STREAMS = 100;
 
 /** A client that speaks HTTP/2 to an `http:` origin; options are undici's. */

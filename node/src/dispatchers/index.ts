@@ -1,7 +1,7 @@
 /**
- * undici's dispatchers over the engine: `Client`, `Pool`, `Agent` and what is built of them.
+ * undici's dispatchers over the engine: `Client`, `Pool`, `Agent` and classes built on them.
  *
- * What lives here: the classes users construct, their life cycle, and the hand-over to the peer's classes.
+ * What lives here: the classes users construct, their life cycle, and the fallback to the peer's classes.
  * It must not know records or sessions.
  */
 

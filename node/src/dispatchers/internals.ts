@@ -1,24 +1,24 @@
 /**
- * What undici's clients keep under internal symbols, as views of what is here.
+ * What undici's clients expose under internal symbols, as views of our state.
  *
- * What lives here: the queue of a client, the stand-ins for an HTTP/2 session and its streams, which
- * live in Rust. `Client` shows them to whoever reads the symbols: instrumentation, and undici's own
- * tests. Nothing is made before somebody looks, and nothing in this package reads it.
+ * What lives here: a client's queue, and the stand-ins for an HTTP/2 session and its streams, which are
+ * in Rust. `Client` exposes them to readers of the symbols: instrumentation, and undici's own tests.
+ * They are created on demand, and nothing in this package reads them.
  *
- * The queue is a picture of one moment: changing it changes nothing.
+ * The queue is a snapshot: changing it has no effect.
  */
 
 import type { Connection } from '../connection';
 import { type Request, observe } from '../request';
 import type { OriginDispatcher } from '../origin';
 
-/** undici keeps these for itself, so they are known by their descriptions only. */
+/** undici does not export these, so they are identified by their descriptions. */
 const kRequestStream = Symbol('request stream');
 const kRequestStreamId = Symbol('request stream id');
 const kRequestStreamCleanup = Symbol('request stream cleanup');
 const kOpenStreams = Symbol('open streams');
 
-/** What there is of the stream that a request has: its end. */
+/** The stand-in for a request's stream: only its end. */
 class StreamStandIn {
   readonly #request: Request;
 
@@ -26,7 +26,7 @@ class StreamStandIn {
     this.#request = request;
   }
 
-  /** Whether the request has settled: then the stream is given up, or has ended. */
+  /** Whether the request has settled: then the stream was reset, or has ended. */
   get destroyed(): boolean {
     return this.#request.settled;
   }
@@ -38,7 +38,7 @@ class StreamStandIn {
   }
 }
 
-/** What there is of an HTTP/2 session: its socket, its end, and how many streams it has. */
+/** The stand-in for an HTTP/2 session: its socket, its end, and its number of streams. */
 class SessionStandIn {
   readonly #connection: Connection;
 
@@ -59,7 +59,7 @@ class SessionStandIn {
     return !this.#connection.isUp;
   }
 
-  /** Ends the connection, and what runs on it with `error`. */
+  /** Ends the connection, and its requests with `error`. */
   destroy(error?: Error): void {
     if (this.#connection.isUp) this.#connection.destroy(error ?? null);
   }
@@ -68,7 +68,7 @@ class SessionStandIn {
 const streams = new WeakMap<Request, StreamStandIn>();
 const sessions = new WeakMap<Connection, SessionStandIn>();
 
-/** Unsettled requests of a client, in the order of their dispatch: those that run come first. */
+/** Unsettled requests of a client, in order of dispatch: running ones come first. */
 export function queueOf(pool: OriginDispatcher): object[] {
   return pool.requests.all().map((request) => {
     const observed = observe(request);
@@ -77,13 +77,13 @@ export function queueOf(pool: OriginDispatcher): object[] {
   });
 }
 
-/** What undici's requests know of their HTTP/2 stream; each `null` while there is none. */
+/** What undici's requests expose of their HTTP/2 stream; `null` while there is none. */
 function showStream(observed: object, pool: OriginDispatcher, request: Request): void {
   const show = (symbol: symbol, get: () => unknown): void => {
     Object.defineProperty(observed, symbol, { configurable: true, get });
   };
   show(kRequestStream, () => streamOf(pool, request));
-  // Known once a head came over it.
+  // Known once a head has arrived on it.
   show(kRequestStreamId, () => (request.settled ? null : request.streamNumber));
   show(kRequestStreamCleanup, () => {
     const stream = streamOf(pool, request);

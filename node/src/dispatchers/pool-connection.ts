@@ -1,9 +1,8 @@
 /**
- * One connection of a pool, as undici's users see it: as a client.
+ * One connection of a pool, as undici exposes it: a client.
  *
- * What lives here: the object that stands behind the pool in the targets of events, where undici's
- * pools have one client for each connection. `Pool` makes it when somebody looks. It must not know
- * records.
+ * What lives here: the object that follows the pool in the targets of events, where undici's pools have
+ * one client per connection. `Pool` creates it on demand. It must not know records.
  */
 
 import type { Connection } from '../connection';
@@ -16,18 +15,17 @@ function dropConnection(this: PoolConnection): void {
 }
 
 /**
- * A client that shares the queue of its pool: a request that is dispatched on it goes on any of the
- * pool's connections. Its counters tell whether the connection is up; `destroy()` ends the
- * connection.
+ * A client that shares its pool's queue: a request dispatched on it uses any of the pool's connections.
+ * Its counters show whether the connection is open; `destroy()` ends the connection.
  */
 export class PoolConnection extends Client {
-  /** `null`: the connection could not be made. */
+  /** `null`: the connection could not be opened. */
   private readonly connection: Connection | null;
 
   constructor(pool: PooledDispatcher, connection: Connection | null) {
     super(pool as never);
     this.connection = connection;
-    // As in undici, a pool goes on without a connection whose client reports an error.
+    // As in undici, a pool continues without a connection whose client reports an error.
     this.on('connectionError', dropConnection);
   }
 
@@ -53,7 +51,7 @@ export class PoolConnection extends Client {
     };
   }
 
-  /** With requests under way nobody can tell which of them the connection serves: it may end first. */
+  /** With requests in flight it is unknown which of them the connection serves: it may end first. */
   protected override async closeGracefully(): Promise<void> {
     if (this.pool.counters.size > 0) await this.connection?.whenEnded;
   }

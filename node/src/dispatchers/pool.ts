@@ -12,17 +12,17 @@ import { type Dispatcher, poolSymbols } from '../undici';
 import { PoolConnection } from './pool-connection';
 import { PooledDispatcher } from './pooled-dispatcher';
 
-/** A pool's counters at one moment. */
+/** A pool's counters. */
 export class PoolStats {
-  /** Connections that are up. */
+  /** Open connections. */
   readonly connected: number;
-  /** Of these, the ones that would take a request at once. */
+  /** Of these, the ones that can take a request immediately. */
   readonly free: number;
   /** Requests not yet written. */
   readonly pending: number;
-  /** Requests that no connection has room for. */
+  /** Requests that no connection has capacity for. */
   readonly queued: number;
-  /** Requests written and not answered. */
+  /** Requests written and unanswered. */
   readonly running: number;
   /** All requests that have not settled. */
   readonly size: number;
@@ -49,19 +49,19 @@ export class Pool extends PooledDispatcher {
   }
 
   /**
-   * @throws InvalidArgumentError with undici's message for a bad origin or option, and for a
+   * @throws InvalidArgumentError with undici's message for an invalid origin or option, and for a
    * `connect` option that the engine cannot honour.
    */
   constructor(origin: string | URL, options?: PoolOptions) {
     super('pool', origin, options);
   }
 
-  /** Counters at this moment. */
+  /** The current counters. */
   get stats(): PoolStats {
     return new PoolStats(this.counters);
   }
 
-  /** The pool, then the connection as a client: undici's pools have one for each connection. */
+  /** The pool, then the connection as a client: undici's pools have one per connection. */
   override targetsOf(connection: Connection | null): readonly Dispatcher[] {
     return [this, this.clientOf(connection)];
   }
@@ -71,7 +71,7 @@ export class Pool extends PooledDispatcher {
     return (connection.client ??= new PoolConnection(this, connection));
   }
 
-  /** The connections that are up, as clients. */
+  /** The open connections, as clients. */
   private get clients(): unknown[] {
     const own = Array.from(this.connections, (connection) => this.clientOf(connection));
     const others = this.standIn.serving?.[poolSymbols.kClients] as unknown[] | undefined;
@@ -83,7 +83,7 @@ export class Pool extends PooledDispatcher {
   }
 }
 
-/** Types under the names that undici's declarations give them. */
+/** Types under the names of undici's declarations. */
 // eslint-disable-next-line @typescript-eslint/no-namespace -- undici's users write Pool.Options
 export declare namespace Pool {
   /** Options of the constructor. */

@@ -1,9 +1,9 @@
 /**
- * What `Client` and `Pool` share: one origin, served by the engine or handed to the peer.
+ * Base class of `Client` and `Pool`: one origin, served by the engine or by the peer.
  *
- * What lives here: the two, and undici's counters under undici's symbols, which its own classes
- * (BalancedPool, MockAgent, Agent) read. Which of the two serves is `delegate.ts`'s to say. It must
- * not know requests.
+ * What lives here: both, and undici's counters under undici's symbols, which its own classes
+ * (BalancedPool, MockAgent, Agent) read. `delegate.ts` decides which of them serves. It must not know
+ * requests.
  */
 
 import type { Connection } from '../connection';
@@ -36,9 +36,9 @@ export abstract class PooledDispatcher extends DispatcherBase {
   }
 
   protected readonly url: URL;
-  /** The engine's half. */
+  /** The engine's side. */
   protected readonly pool: OriginDispatcher;
-  /** The peer's half. */
+  /** The peer's side. */
   protected readonly standIn: StandIn;
 
   /** `origin` may be the dispatcher whose queue this one shares. */
@@ -56,7 +56,7 @@ export abstract class PooledDispatcher extends DispatcherBase {
       super(options);
       this.url = settings.url;
       this.pool = new OriginDispatcher(this, settings);
-      // The peer would not know of a proxy, and go past it: the proxy agents have stand-ins themselves.
+      // The peer does not know the proxy and would bypass it: the proxy agents have stand-ins themselves.
       const make = (): Dispatcher => {
         const dispatcher = makePeer(kind, origin, options as object, this);
         const { pipelining } = this.pool;
@@ -77,7 +77,7 @@ export abstract class PooledDispatcher extends DispatcherBase {
   /** What events of one connection name after the dispatcher itself. */
   abstract targetsOf(connection: Connection | null): readonly Dispatcher[];
 
-  /** Connections that are up and the engine's. */
+  /** The engine's open connections. */
   protected get connections(): Iterable<Connection> {
     return this.pool.connections();
   }
@@ -87,10 +87,10 @@ export abstract class PooledDispatcher extends DispatcherBase {
     return this.standIn.addTo(this.pool.counters);
   }
 
-  /** undici shows a number for a pool and a boolean for a client. */
+  /** undici exposes a number for a pool and a boolean for a client. */
   protected abstract get connectedForPeer(): number | boolean;
 
-  /** The engine has nothing in common with the server's TLS: who serves it then, if anybody may. */
+  /** The engine has no TLS in common with the server: the peer's dispatcher, if it may serve it. */
   peerForOldTls(): PeerDispatcher | null {
     return this.standIn.serveOldTls();
   }
@@ -106,7 +106,7 @@ export abstract class PooledDispatcher extends DispatcherBase {
   }
 
   protected override async closeGracefully(): Promise<void> {
-    // Requests of the engine may still be handed over.
+    // The engine's requests may still be handed over.
     await this.pool.close();
     await this.standIn.close();
   }
@@ -117,8 +117,8 @@ export abstract class PooledDispatcher extends DispatcherBase {
 }
 
 /**
- * The server, if it may be the peer's in case its TLS is too old. Never where the peer would trust
- * others than these settings do.
+ * The server, if the peer may serve it should its TLS be too old. Never if the peer would trust other
+ * roots than these settings.
  */
 function tlsServer({ url, connect, socketPath }: PoolSettings): TlsServer | null {
   if (url.protocol !== 'https:' || !connect.fallback || connect.platformVerifier) return null;

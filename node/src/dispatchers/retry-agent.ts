@@ -1,14 +1,14 @@
 /**
- * `RetryAgent`: the peer's, with its options in the form of ours.
+ * `RetryAgent`: the peer's, with sanitized options.
  *
- * What lives here: nothing that somebody put on `Object.prototype` says what is sent again. All else
+ * What lives here: properties added to `Object.prototype` do not affect what is retried. Everything else
  * is the peer's. It must not know how it retries.
  */
 
 import { ownOptions, unpolluted } from '../options';
 import { type Dispatcher, peer, type RetryAgent as PeerRetryAgent } from '../undici';
 
-/** Requests that are sent again where they fail; options are undici's. */
+/** Retries failed requests; options are undici's. */
 export class RetryAgent extends peer.RetryAgent {
   constructor(agent: Dispatcher, options?: ConstructorParameters<typeof PeerRetryAgent>[1]) {
     super(agent, ownOptions(options));

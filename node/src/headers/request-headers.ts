@@ -1,9 +1,9 @@
 /**
- * Header fields of a request: undici's checks, and the lines that go on the wire.
+ * Header fields of a request: undici's checks, and the serialised lines.
  *
- * What lives here: which names are special, which bytes a name or value may have, and the three
- * shapes in which callers hand headers over. Called by `request.ts`. It must not know bodies,
- * sessions or records. Source of the rules: undici's documented behaviour, RFC 9110 section 5.
+ * What lives here: special names, the bytes allowed in names and values, and the three shapes in which
+ * callers pass headers. It must not know bodies, sessions or records. Source of the rules: undici's
+ * documented behaviour, RFC 9110 section 5.
  */
 
 import { errors } from '../undici';
@@ -41,13 +41,13 @@ const SPECIAL = new Map<string, number>([
   ['expect', EXPECT],
 ]);
 
-/** Spellings that passed, with their kind; bounded, because names may come from strangers. */
+/** Valid spellings with their kind; bounded, because names may be untrusted. */
 const KNOWN_LIMIT = 2048;
 const known = new Map<unknown, number>();
 
 /** RFC 9110 5.6.2: token. */
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-/** RFC 9110 5.5, with obs-text; no control but the tab, and nothing beyond latin1. */
+/** RFC 9110 5.5, with obs-text; no control characters but the tab, and nothing beyond latin1. */
 const BAD_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
 const DIGITS = /^[0-9]+$/;
 
@@ -56,7 +56,7 @@ export function isToken(text: string): boolean {
   return TOKEN.test(text);
 }
 
-/** Whether `text` may stand as a field value. */
+/** Whether `text` is a valid field value. */
 export function isHeaderValue(text: string): boolean {
   return !BAD_VALUE.test(text);
 }
@@ -64,9 +64,9 @@ export function isHeaderValue(text: string): boolean {
 /**
  * Checks a name that was not seen before.
  *
- * The name itself must be a token: the Kelvin sign, for one, becomes a `k` in lower case and
- * another byte on the wire. And it must be a string, because an object could change its text; what
- * is no text at all fails as in undici, with the TypeError of the call.
+ * The name itself must be a token: the Kelvin sign, for example, becomes a `k` in lower case and another
+ * byte on the wire. And it must be a string, because an object could change its text; anything else
+ * fails as in undici, with the TypeError of the call.
  */
 function learn(key: unknown): number {
   const name = (key as string).toLowerCase();
@@ -78,11 +78,11 @@ function learn(key: unknown): number {
   return kind;
 }
 
-/** One value as text. Read once: a function with a `toString` of its own could change its mind. */
+/** One value as text. Read once: an object's own `toString` could return something else next time. */
 function textOf(value: unknown, key: string): string {
   if (value === null) return '';
   if (typeof value === 'object') throw new errors.InvalidArgumentError(`invalid ${key} header`);
-  // A template, not String(): a symbol is refused, as by undici.
+  // A template, not String(): a symbol is rejected, as by undici.
   const text = typeof value === 'string' ? value : `${value as number}`;
   if (BAD_VALUE.test(text)) throw new errors.InvalidArgumentError(`invalid ${key} header`);
   return text;
@@ -102,7 +102,7 @@ export function addHeader(target: HeaderTarget, key: string, value: unknown): vo
   const kind = known.get(key) ?? learn(key);
   let text = '';
   if (Array.isArray(value)) {
-    // Not by its own `map`, which could give back something else than what is checked.
+    // Not with its own `map`, which could return something other than what is checked.
     list = [];
     for (const single of value) list.push(textOf(single, key));
   } else text = textOf(value, key);
@@ -136,7 +136,7 @@ function addSpecial(
         throw new errors.InvalidArgumentError('invalid content-length header');
       }
       target.contentLength = Number(text);
-      // Beyond that, the number on the wire would be another one than the caller's.
+      // Beyond that, the number on the wire would differ from the caller's.
       if (!Number.isSafeInteger(target.contentLength)) {
         throw new errors.InvalidArgumentError('invalid content-length header');
       }
@@ -172,7 +172,7 @@ export function isIterableObject(value: object): value is Iterable<unknown> {
 }
 
 /**
- * Takes headers in any of undici's shapes: flat array, iterable of pairs, plain object.
+ * Accepts headers in any of undici's shapes: flat array, iterable of pairs, plain object.
  *
  * @throws InvalidArgumentError or NotSupportedError with undici's message.
  */

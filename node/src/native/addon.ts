@@ -1,5 +1,5 @@
 /**
- * The interface of the addon, as TypeScript sees it.
+ * The addon's interface in TypeScript.
  *
  * What lives here: types only. `loader.ts` provides the real one, tests provide a scripted one.
  * Meaning of each function: `node/native/src/exports.rs`.
@@ -23,7 +23,7 @@ export interface NativeAddon {
   version(): string;
   open(inbound: Buffer, onBatch: OnBatch, ioThreads: number): NativeEnvironment;
   threads(environment: NativeEnvironment): number;
-  /** `page`: the number of the page that `buffer` is, which is lent until `page()` gives it again. */
+  /** `page`: the number of the page that `buffer` is, which is lent until `page()` returns it again. */
   submit(
     environment: NativeEnvironment,
     thread: number,
@@ -31,9 +31,9 @@ export interface NativeAddon {
     length: number,
     page?: number,
   ): void;
-  /** Memory for a large flush: a page that was given before, a new one, or none. */
+  /** Memory for a large flush: an existing page, a new one, or none. */
   page(environment: NativeEnvironment): number | Buffer | undefined;
-  /** Whether a pool of these options could be made; else an error payload. */
+  /** Validates a pool's options; returns an error payload if they are invalid. */
   checkOptions(options: Uint8Array, length: number): Buffer | undefined;
   setRoots(environment: NativeEnvironment, pem: Buffer): void;
   counters(environment: NativeEnvironment): Float64Array;

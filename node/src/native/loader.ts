@@ -5,12 +5,12 @@
  * session. It must not know what the addon does.
  *
  * Order: the environment variable `DODICI_ADDON` (a path, for development), then
- * `prebuilds/<platform>-<arch>/dodici.node` in the package. Whatever is wrong with the file is one
- * sentence with the code `ERR_DODICI_ADDON`.
+ * `prebuilds/<platform>-<arch>/dodici.node` in the package. Any problem with the file is an error with
+ * the code `ERR_DODICI_ADDON`.
  *
- * Under Node's permission model an addon is code that no permission holds back, so the loader asks
- * for what the addon will do: Node itself refuses addons without `--allow-addons`, and where Node
- * has a permission for the network, the loader refuses without it.
+ * Node's permission model does not restrict native code, so the loader checks the permissions that the
+ * addon needs: Node itself rejects addons without `--allow-addons`, and if Node has a network permission,
+ * the loader requires it.
  */
 
 import { existsSync } from 'node:fs';
@@ -20,7 +20,7 @@ import { LAYOUT_HASH } from '../wire';
 import type { NativeAddon } from './addon';
 import { findMissingBytes } from './truncated';
 
-/** The build makes one file of the package, `dist/dodici.js`. */
+/** The build bundles the package into `dist/dodici.js`. */
 const PACKAGE_ROOT = join(__dirname, '..');
 
 function addonError(message: string, cause?: unknown): Error {
@@ -28,12 +28,12 @@ function addonError(message: string, cause?: unknown): Error {
   return Object.assign(error, { code: 'ERR_DODICI_ADDON' });
 }
 
-/** Node's permission model, where it is on. Its types came later than Node 20. */
+/** Node's permission model, if enabled. Its types are missing in Node 20. */
 interface Permission {
   has(scope: string, reference?: string): boolean;
 }
 
-/** @throws Error that names the flag, if this process must not use the network or read the addon. */
+/** @throws Error naming the flag, if this process may not use the network or read the addon. */
 function checkPermission(path: string): void {
   const { permission } = process as { permission?: Permission };
   if (permission === undefined) return;
@@ -59,7 +59,7 @@ export function addonPath(environment: NodeJS.ProcessEnv = process.env): string 
 /**
  * Loads the addon at `path` and checks that it was built from the same schema.
  *
- * @throws Error with the code `ERR_DODICI_ADDON` and one sentence that says what to do.
+ * @throws Error with the code `ERR_DODICI_ADDON` and a message that says what to do.
  */
 export function loadAddon(path: string = addonPath()): NativeAddon {
   if (new Uint8Array(new Uint16Array([1]).buffer)[0] !== 1) {
@@ -82,7 +82,7 @@ export function loadAddon(path: string = addonPath()): NativeAddon {
         cause,
       );
     }
-    // Node's messages go on with a list of modules, and begin with the path again.
+    // Node's messages begin with the path, and continue with a list of modules.
     const [line = ''] = (cause instanceof Error ? cause.message : String(cause)).split('\n');
     const reason = line.startsWith(`${path}: `) ? line.slice(path.length + 2) : line;
     throw addonError(
@@ -94,7 +94,7 @@ export function loadAddon(path: string = addonPath()): NativeAddon {
   return addon;
 }
 
-/** Refuses a file that has been cut off; see `truncated.ts`. What cannot be read, `require` names. */
+/** Rejects a truncated file; see `truncated.ts`. `require` reports an unreadable one. */
 function checkLength(path: string): void {
   let missing: ReturnType<typeof findMissingBytes>;
   try {
@@ -108,7 +108,7 @@ function checkLength(path: string): void {
   );
 }
 
-/** Refuses an addon whose records look different from ours; see `layout_hash` in dodici-wire. */
+/** Rejects an addon with a different record layout; see `layout_hash` in dodici-wire. */
 export function checkLayout(addon: NativeAddon, path: string): void {
   const found = typeof addon.layoutHash === 'function' ? addon.layoutHash() : undefined;
   if (found === LAYOUT_HASH) return;

@@ -1,17 +1,16 @@
 /**
- * Hosts in one form.
+ * Canonical host names.
  *
- * What lives here: the spelling in which hosts are compared, whoever names them: rules of `origins`,
- * keys of pools, TLS server names, proxies. `URL` has done most of it for an origin: lower case,
- * punycode, IPv4 and IPv6 addresses in their one form, no default port. It must not know what is
- * compared.
+ * What lives here: the form in which hosts are compared, wherever they come from: rules of `origins`,
+ * pool keys, TLS server names, proxies. `URL` does most of it for an origin: lower case, punycode,
+ * canonical IPv4 and IPv6 addresses, no default port. It must not know what is compared.
  *
- * A dot at the end says that a name is complete, and nothing else: rules and certificates of a name
- * hold for it with the dot as well. Only who asks a resolver must keep the dot, because without it
- * other names may be tried; so both are origins, and pools, of their own.
+ * A trailing dot only says that a name is complete: rules and certificates of a name apply to it with the
+ * dot as well. Only DNS lookups must keep the dot, because without it search domains may be tried; so
+ * both are separate origins, and pools.
  */
 
-/** A host name for comparison: lower case, without the dot at its end. */
+/** A host name for comparison: lower case, without a trailing dot. */
 export function sameName(name: string): string {
   const lower = name.toLowerCase();
   return lower.endsWith('.') ? lower.replace(/\.+$/, '') : lower;
@@ -22,12 +21,12 @@ export function hostOf(url: URL): string {
   return sameName(url.hostname);
 }
 
-/** The host of a URL as it is connected to: IPv6 without brackets. */
+/** The host of a URL to connect to: IPv6 without brackets. */
 export function bareHostname(url: URL): string {
   return url.hostname.startsWith('[') ? url.hostname.slice(1, -1) : url.hostname;
 }
 
-/** A host that somebody has written, for comparison; `null` for what is none. */
+/** A user-supplied host for comparison; `null` if it is invalid. */
 export function parseHost(text: string): string | null {
   try {
     return hostOf(new URL(`http://${text}`));

@@ -1,10 +1,9 @@
 /**
- * Names that JavaScript resolves: the user's `connect.lookup`, or what somebody has put in the place of
- * `dns.lookup`.
+ * Name resolution in JavaScript: the user's `connect.lookup`, or a replaced `dns.lookup`.
  *
- * What lives here: the call of that function as `net.connect` makes it, the checks of its answer,
- * and the errors of look-ups that failed, which the engine names by number. The native pool has one.
- * It must not know requests.
+ * What lives here: calling that function like `net.connect` does, validating its result, and the errors
+ * of failed lookups, which the engine refers to by number. The native pool has one. It must not know
+ * requests.
  */
 
 import dns from 'node:dns';
@@ -15,27 +14,27 @@ import { replacedLookup, settle } from './process-settings';
 
 type LookupOptions = Parameters<LookupFunction>[1];
 
-/** Errors by number, until the failure that they stand for was delivered. */
+/** Errors by number, until the failure they represent was delivered. */
 const kept = new Map<number, Error>();
 let last = 0;
 
-/** The error that a failure of the engine's stands for, if it is a look-up's. */
+/** The original error of an engine failure, if it is a lookup's. */
 export function lookupError(number: number): Error | undefined {
   return kept.get(number);
 }
 
-/** What became of a look-up: addresses, or the number of its error. */
+/** The result of a lookup: addresses, or the number of its error. */
 export type LookupAnswer = readonly string[] | number;
 
 function nodeError(Class: typeof Error, code: string, message: string): Error {
   return Object.assign(new Class(message), { code });
 }
 
-/** The addresses in an answer, checked as Node checks them. */
+/** The addresses of a result, validated like Node does. */
 function readAddresses(address: unknown, family: unknown): string[] {
   if (Array.isArray(address)) {
     const entries = address as ({ address?: unknown; family?: unknown } | null | undefined)[];
-    // As in Node, what is no address is left out, unless nothing is left.
+    // As in Node, invalid addresses are skipped, unless none are left.
     const texts = entries.map((entry) => String(entry?.address));
     const valid = texts.filter((text) => isIP(text) !== 0);
     if (valid.length > 0 || entries.length === 0) return valid;
@@ -53,14 +52,14 @@ function readAddresses(address: unknown, family: unknown): string[] {
 }
 
 /**
- * The function that resolves names for a pool; `null`: the system does. Through a proxy, the name is
- * the proxy's, and the option not meant for it.
+ * The function that resolves names for a pool; `null`: the system does. With a proxy, the name is the
+ * proxy's, which the option does not apply to.
  */
 export function lookupOf({ proxy, connect }: PoolSettings): LookupFunction | null {
   return (proxy === null ? connect.lookup : null) ?? replacedLookup();
 }
 
-/** Look-ups of one pool; see above. */
+/** Lookups of one pool; see above. */
 export class Lookups {
   readonly #settings: PoolSettings;
   /** Numbers in `kept`. */
@@ -70,7 +69,7 @@ export class Lookups {
     this.#settings = settings;
   }
 
-  /** Asks for the addresses of `host`; `answer` is called once. */
+  /** Resolves `host`; `answer` is called once. */
   ask(host: string, answer: (result: LookupAnswer) => void): void {
     let isAnswered = false;
     const once = (result: LookupAnswer): void => {
@@ -95,7 +94,7 @@ export class Lookups {
     }
   }
 
-  /** New ones for each call: the function may change what it gets. */
+  /** A new object per call: the function may modify it. */
   #lookupOptions(): LookupOptions {
     const { proxy, connect } = this.#settings;
     const { family, autoSelectFamily, localAddress } = settle(proxy?.connect ?? connect);
@@ -111,7 +110,7 @@ export class Lookups {
     return last;
   }
 
-  /** This failure was delivered to everybody. */
+  /** This failure was delivered to every request. */
   forget(error: Error): void {
     for (const number of this.#failures) {
       if (kept.get(number) !== error) continue;
@@ -120,7 +119,7 @@ export class Lookups {
     }
   }
 
-  /** The pool is gone: nobody asks any more. */
+  /** The pool has ended: there are no more lookups. */
   clear(): void {
     for (const number of this.#failures) kept.delete(number);
     this.#failures.clear();

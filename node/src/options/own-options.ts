@@ -1,20 +1,18 @@
 /**
- * Option objects in one form: own properties, read once, no prototype.
+ * Sanitized option objects: own properties, read once, no prototype.
  *
- * What lives here: the only way from an object of a user to options that the package reads. Every
- * constructor begins with it, and every nested object goes through it when it is looked into, so
- * that nothing that somebody put on `Object.prototype` becomes an option. It must not know which
- * options there are.
+ * What lives here: the only conversion from a user's object to options that the package reads. Every
+ * constructor starts with it, and every nested object passes through it before it is read, so that
+ * properties added to `Object.prototype` never become options. It must not know which options there are.
  */
 
-/** Options as the outside hands them over: every field may be anything. */
+/** Options as passed by the user: every field may be anything. */
 export type RawOptions = Readonly<Record<string, unknown>>;
 
 /**
- * The object's properties, and those it inherits, without those of `Object.prototype`.
+ * The object's own and inherited properties, except those of `Object.prototype`.
  *
- * undici reads inherited options (of `Object.create(defaults)`, or of getters of a class), so they
- * count.
+ * undici reads inherited options (from `Object.create(defaults)`, or getters of a class), so they count.
  */
 export function ownOptions(options: unknown): Record<string, unknown> {
   const out = Object.create(null) as Record<string, unknown>;
@@ -35,7 +33,7 @@ export function ownOptions(options: unknown): Record<string, unknown> {
   return out;
 }
 
-/** Spread as `{ ...value }`, without a prototype. */
+/** Like `{ ...value }`, without a prototype. */
 export function spread(...values: unknown[]): Record<string, unknown> {
   const out = Object.create(null) as Record<string, unknown>;
   for (const value of values) {
@@ -44,12 +42,12 @@ export function spread(...values: unknown[]): Record<string, unknown> {
   return out;
 }
 
-/** Has what `Object.prototype` has, which should be nothing that can be enumerated. */
+/** Inherits `Object.prototype`, which should have no enumerable properties. */
 const NOTHING = {};
 
 /**
- * Options of a request as they are, or a copy without what someone put on `Object.prototype`: a
- * polluted `headers` or `servername` must not become part of requests that gave none.
+ * Options of a request unchanged, or a copy without properties added to `Object.prototype`: a polluted
+ * `headers` or `servername` must not become part of requests that have none.
  */
 export function unpolluted<Options>(options: Options): Options {
   if (typeof options !== 'object' || options === null) return options;

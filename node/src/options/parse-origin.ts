@@ -1,5 +1,5 @@
 /**
- * Origins as undici reads them.
+ * Parsing of origins, as in undici.
  *
  * What lives here: `parseOrigin`, with undici's rules and messages for strings, URL objects and
  * objects that look like one. Constructors and origin patterns call it. It must not know options.
@@ -22,7 +22,7 @@ function isPort(port: unknown): boolean {
   return value === Number(port) && value >= 0 && value <= 65535;
 }
 
-/** Whether this is a `URL`, of whatever realm. */
+/** Whether this is a `URL` of any realm. */
 export function isUrl(value: unknown): value is URL {
   if (value instanceof URL) return true;
   if (typeof value !== 'object' || value === null) return false;
@@ -80,7 +80,7 @@ function fromParts(parts: UrlLike): URL {
   return newUrl(`${base}${rest}`);
 }
 
-/** As `new URL`, but what Node keeps of a bad input loses its user name and password. */
+/** Like `new URL`, but removes user name and password from the input in Node's error. */
 function newUrl(text: string): URL {
   try {
     return new URL(text);
@@ -91,7 +91,7 @@ function newUrl(text: string): URL {
   }
 }
 
-/** For messages: the text of something like a URL without what stands before an `@`. */
+/** For messages: the text of a URL-like value without what precedes an `@`. */
 export function withoutCredentials(text: string): string {
   return text.replace(/^([^/]*\/\/)?.*@/s, '$1');
 }
@@ -111,15 +111,15 @@ function parseUrl(url: unknown): URL {
 }
 
 /**
- * The origin that a constructor was given, without user name and password.
+ * The origin passed to a constructor, without user name and password.
  *
- * @throws InvalidArgumentError, or the TypeError of `new URL()`, as undici does.
+ * @throws InvalidArgumentError, or the TypeError of `new URL()`, like undici.
  */
 export function parseOrigin(origin: unknown): URL {
   const url = parseUrl(origin);
   if (url.pathname !== '/' || url.search !== '' || url.hash !== '') throw invalid('invalid url');
   if (url.username === '' && url.password === '') return url;
-  // undici sends neither. Events and debug output show the URL, so they must not be in it.
+  // undici sends neither. Events and debug output contain the URL, so they must not be in it.
   const bare = new URL(url);
   bare.username = '';
   bare.password = '';

@@ -1,11 +1,11 @@
 /**
- * What Node lets a program set for a process or a thread, and connections follow.
+ * Process- and thread-wide settings of Node that connections follow.
  *
- * What lives here: these settings as they are now, how they fill in what `connect` leaves open, and
- * whether one has changed since the engine was told. Options are settled when a pool tells the engine
- * how to connect, and again when something here has changed: as with Node's sockets, what is set when
- * a connection is made holds for it. It must not know pools. The whole list, also of what the peer's
- * class serves instead: `docs/node-settings.md`.
+ * What lives here: the current settings, how they supply defaults for `connect`, and whether one has
+ * changed since the engine was last updated. Options are resolved when a pool configures the engine, and
+ * again when a setting has changed: as with Node's sockets, the settings at the time a connection is
+ * opened apply to it. It must not know pools. The complete list, including what the peer's class serves
+ * instead: `docs/node-settings.md`.
  */
 
 import dns from 'node:dns';
@@ -19,7 +19,7 @@ import tls from 'node:tls';
 import { rootsNow } from '../process';
 import type { ConnectSettings, TlsVersion } from './connect-options';
 
-/** What `connect` may leave open. */
+/** Options of `connect` with process-wide defaults. */
 interface Open {
   readonly autoSelectFamily: boolean;
   readonly autoSelectFamilyAttemptTimeout: number;
@@ -28,10 +28,10 @@ interface Open {
   readonly maxVersion: TlsVersion;
 }
 
-/** `ConnectSettings` with nothing left open. */
+/** `ConnectSettings` with all defaults resolved. */
 export type SettledConnect = Omit<ConnectSettings, keyof Open> & Open;
 
-/** Fills in what `connect` leaves open with what holds now. */
+/** Resolves the defaults of `connect` with the current settings. */
 export function settle(connect: ConnectSettings): SettledConnect {
   return {
     ...connect,
@@ -39,8 +39,8 @@ export function settle(connect: ConnectSettings): SettledConnect {
     autoSelectFamilyAttemptTimeout:
       connect.autoSelectFamilyAttemptTimeout ?? getDefaultAutoSelectFamilyAttemptTimeout(),
     rejectUnauthorized: connect.rejectUnauthorized ?? verifiesByDefault(),
-    // They move with --tls-min-v1.3 and --tls-max-v1.2. Where Node's are older than what the engine
-    // speaks, the peer's class serves.
+    // They follow --tls-min-v1.3 and --tls-max-v1.2. If Node's are older than what the engine supports,
+    // the peer's class serves.
     minVersion:
       connect.minVersion ?? (tls.DEFAULT_MIN_VERSION === 'TLSv1.3' ? 'TLSv1.3' : 'TLSv1.2'),
     maxVersion:
@@ -48,23 +48,23 @@ export function settle(connect: ConnectSettings): SettledConnect {
   };
 }
 
-/** Order of the addresses that the system's resolver finds. */
+/** Order of the addresses returned by the system's resolver. */
 export type ResultOrder = 'verbatim' | 'ipv4first' | 'ipv6first';
 
 export function resultOrder(): ResultOrder {
-  // Missing in Bun, which lists addresses as the system does.
+  // Missing in Bun, which uses the system's order.
   return (dns.getDefaultResultOrder as (() => ResultOrder) | undefined)?.() ?? 'verbatim';
 }
 
 const { lookup: nodesLookup } = dns;
 
-/** The function that somebody has put in the place of `dns.lookup`; `null` if it is Node's. */
+/** A replaced `dns.lookup`; `null` if it is Node's. */
 export function replacedLookup(): LookupFunction | null {
   const { lookup } = dns;
   return lookup === nodesLookup ? null : lookup;
 }
 
-/** What `NODE_TLS_REJECT_UNAUTHORIZED` says. */
+/** The value of `NODE_TLS_REJECT_UNAUTHORIZED`. */
 function verifiesByDefault(): boolean {
   return process.env['NODE_TLS_REJECT_UNAUTHORIZED'] !== '0';
 }
@@ -80,16 +80,16 @@ export function warnIfUnverified({ rejectUnauthorized }: SettledConnect): void {
   );
 }
 
-/** Whether this way over TLS needs to know whom Node trusts by default. */
+/** Whether this TLS configuration needs Node's default roots. */
 export function trustsDefaultRoots(connect: ConnectSettings): boolean {
   return connect.ca === null && !connect.platformVerifier && settle(connect).rejectUnauthorized;
 }
 
 /**
- * The settings that the engine has been told of; one for each session.
+ * The settings that the engine was last updated with; one per session.
  *
- * Asked before each request that may need a connection, so what costs most, the environment (0.5 µs),
- * is looked at only where a pool over TLS leaves its option open.
+ * Checked before each request that may need a connection, so the most expensive one, the environment
+ * (0.5 µs), is read only if a TLS pool does not set the option.
  */
 export class ProcessSettings {
   #verifies = true;
@@ -101,7 +101,7 @@ export class ProcessSettings {
   #family: unknown = null;
   #attemptTimeout: unknown = null;
 
-  /** Which pools there have been: over TLS, and of these such as trust the default roots. */
+  /** Whether there have been TLS pools, and TLS pools that trust the default roots. */
   #isTls = false;
   #isRooted = false;
 
@@ -109,7 +109,7 @@ export class ProcessSettings {
     this.accept();
   }
 
-  /** A pool with these ways over TLS exists: what only such pools follow counts from now on. */
+  /** A pool with these TLS configurations exists: settings that only such pools follow matter now. */
   watch(ways: readonly ConnectSettings[]): void {
     const isTls = this.#isTls || ways.length > 0;
     const isRooted = this.#isRooted || ways.some(trustsDefaultRoots);
@@ -119,7 +119,7 @@ export class ProcessSettings {
     this.accept();
   }
 
-  /** Whether something is not as it was at the last `accept`. */
+  /** Whether a setting has changed since the last `accept`. */
   hasChanged(): boolean {
     return (
       this.#lookup !== dns.lookup ||
@@ -134,7 +134,7 @@ export class ProcessSettings {
     );
   }
 
-  /** The engine knows what holds now. */
+  /** The engine was updated with the current settings. */
   accept(): void {
     this.#lookup = dns.lookup;
     this.#order = resultOrder();

@@ -1,9 +1,8 @@
 /**
- * How many requests the connections of one origin take.
+ * How many requests the connections of one origin can take.
  *
- * What lives here: the connections that are up, as numbers, and the counters that undici shows,
- * which follow from them. `OriginDispatcher` has one and tells it what happens. It must not know requests
- * or events.
+ * What lives here: the numbers of open connections, and undici's counters derived from them.
+ * `OriginDispatcher` has one and notifies it. It must not know requests or events.
  */
 
 import type { Connection } from '../connection';
@@ -11,15 +10,15 @@ import type { PoolSettings } from '../options';
 
 /** Counters as undici defines them. */
 export interface PoolCounters {
-  /** Connections that are up. */
+  /** Open connections. */
   readonly connected: number;
-  /** Of these, the ones that would take a request at once. */
+  /** Of these, the ones that can take a request immediately. */
   readonly free: number;
-  /** Requests that no connection, made or being made, has room for. */
+  /** Requests that no open or opening connection has capacity for. */
   readonly queued: number;
   /** Requests not yet written. */
   readonly pending: number;
-  /** Requests written and not answered. */
+  /** Requests written and unanswered. */
   readonly running: number;
   readonly size: number;
   readonly busy: boolean;
@@ -27,14 +26,14 @@ export interface PoolCounters {
 
 /** See above. */
 export class Capacity {
-  /** Requests at once on an HTTP/1.1 connection; 0 closes it after each. */
+  /** Pipelining depth of HTTP/1.1 connections; 0 closes them after each request. */
   pipelining: number;
-  /** Connections whose `connect` listeners run: as in undici, nothing runs on them yet. */
+  /** Connections whose `connect` listeners are running: as in undici, they have no requests yet. */
   announcing = 0;
 
   readonly #settings: PoolSettings;
   #connected = 0;
-  /** Of these, the ones that speak HTTP/2, and how many requests they take at once together. */
+  /** Of these, the HTTP/2 connections, and their total concurrency. */
   #multiplexed = 0;
   #streams = 0;
 
@@ -43,7 +42,7 @@ export class Capacity {
     this.pipelining = settings.pipelining;
   }
 
-  /** `connection` is up. */
+  /** `connection` was opened. */
   opened(connection: Connection): void {
     this.#connected++;
     if (!connection.isMultiplexed) return;
@@ -51,7 +50,7 @@ export class Capacity {
     this.#streams += connection.streams;
   }
 
-  /** `connection` was up. */
+  /** `connection` has ended. */
   closed(connection: Connection): void {
     this.#connected--;
     if (!connection.isMultiplexed) return;
@@ -59,7 +58,7 @@ export class Capacity {
     this.#streams -= connection.streams;
   }
 
-  /** `connection` takes so many streams from now on. */
+  /** `connection` takes this many streams from now on. */
   changed(connection: Connection, streams: number): void {
     this.#streams += streams - connection.streams;
     connection.streams = streams;
@@ -74,36 +73,36 @@ export class Capacity {
     return this.#multiplexed > 0;
   }
 
-  /** Requests at once on an HTTP/1.1 connection, at least one. */
+  /** Concurrent requests of an HTTP/1.1 connection, at least one. */
   get depth(): number {
     return Math.max(1, this.pipelining);
   }
 
-  /** Requests that one HTTP/2 connection takes at once: what the option says before there is one. */
+  /** Concurrent requests of an HTTP/2 connection: the option's value before there is one. */
   get concurrency(): number {
     return this.#multiplexed > 0
       ? this.#streams / this.#multiplexed
       : this.#settings.h2.maxConcurrentStreams;
   }
 
-  /** Requests that may be under way without queueing: a connection that is not up yet counts as one. */
+  /** Requests that may be in flight without queueing: a connection that is not open yet counts as one. */
   get room(): number {
     const { connections } = this.#settings;
     if (connections === null) return Infinity;
     return this.places + Math.max(0, connections - this.#connected);
   }
 
-  /** Requests that the connections that are up take at once. */
+  /** Concurrent requests of all open connections. */
   get places(): number {
     return (this.#connected - this.#multiplexed) * this.depth + this.#streams;
   }
 
-  /** How many of `size` requests run, where they run as soon as there is a place. */
+  /** How many of `size` requests are running, if they run as soon as there is capacity. */
   running(size: number): number {
     return Math.min(size, Math.max(0, this.places - this.announcing * this.depth));
   }
 
-  /** With so many requests in all, and so many of them running. */
+  /** For this many requests in total, and this many of them running. */
   counters(size: number, running: number, busy: boolean): PoolCounters {
     const connected = this.#connected;
     const each = this.#multiplexed > 0 ? Math.max(1, this.places / connected) : this.depth;

@@ -1,5 +1,5 @@
 /**
- * When a dispatcher's caller should wait, and when `drain` tells that he need not any more.
+ * When a dispatcher's caller should wait, and when `drain` is emitted.
  *
  * What lives here: undici's flag `needDrain` and the moment of the event. `OriginDispatcher` has one. It
  * must not know why a dispatcher is busy.
@@ -7,7 +7,7 @@
 
 import { queueMicrotask } from '../process';
 
-/** What it needs of the pool. */
+/** What it needs from the dispatcher. */
 export interface DrainHost {
   /** Whether the next request would have to wait. */
   readonly isBusy: boolean;
@@ -31,12 +31,12 @@ export class Drain {
     return this.#needed;
   }
 
-  /** Requests have come, or room is gone. */
+  /** There are more requests, or less capacity. */
   fill(): void {
     if (this.#host.isBusy) this.#needed = true;
   }
 
-  /** There may be room: in a microtask, so that `drain` comes after the callbacks that made it. */
+  /** There may be capacity: in a microtask, so that `drain` follows the callbacks that freed it. */
   check(): void {
     if (!this.#needed || this.#scheduled || this.#host.isBusy) return;
     this.#scheduled = true;

@@ -1,5 +1,5 @@
 /**
- * Requests that the engine could not send because the server's TLS is too old for it.
+ * Handing requests to the peer if the server's TLS is too old for the engine.
  *
  * What lives here: who serves them then, and what their error says where nobody may. `OriginDispatcher` asks
  * when a connection failed. It must not know for how long (`old-servers.ts`).
@@ -18,11 +18,11 @@ const TOUCHED =
 /** A dispatcher with a stand-in. */
 export interface MayHandOver {
   readonly destroyed: boolean;
-  /** Who serves the origin from now on; `null`: nobody may but the engine. */
+  /** The peer's dispatcher that serves the origin from now on; `null`: only the engine may. */
   peerForOldTls(): Dispatcher | null;
 }
 
-/** Who serves from now on, if `error` says that the server's TLS is too old; `null`: the engine. */
+/** The peer's dispatcher, if `error` says that the server's TLS is too old; `null`: the engine. */
 export function peerAfter(
   owner: MayHandOver,
   { connect }: PoolSettings,
@@ -34,7 +34,7 @@ export function peerAfter(
   return peer;
 }
 
-/** `error` is about to end `request`, of which nothing has left: whether the peer serves it. */
+/** `error` is about to end `request`, of which nothing was sent. Returns whether the peer serves it. */
 export function takeOver(
   owner: MayHandOver,
   settings: PoolSettings,

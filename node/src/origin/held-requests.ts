@@ -1,21 +1,21 @@
 /**
- * The order in which requests leave for an origin with a single connection.
+ * The order in which requests are submitted for an origin with a single connection.
  *
- * What lives here: the requests that wait, because a body that can be read once only must not be
- * touched before all earlier requests are over. The pool of a client has one. It must not know
- * counters or events.
+ * What lives here: requests held back, because a body that can be read only once must not be touched
+ * before all earlier requests have ended. A client's dispatcher has one. It must not know counters or
+ * events.
  */
 
 import type { Request } from '../request';
 
-/** What holding requests back needs of the pool. */
+/** What it needs from the dispatcher. */
 export interface HeldHost {
   readonly isConnected: boolean;
-  /** Whether the connection is about to end, because of a request before; `goOn` follows. */
+  /** Whether the connection is about to end because of an earlier request; `goOn` follows. */
   readonly isEnding: boolean;
-  /** Opens a connection for `request` if there is none, beside the first look at its body. */
+  /** Opens a connection for `request` if there is none, in parallel with reading its body. */
   open(request: Request): void;
-  /** The turn of `request` has come, and its body is at hand. */
+  /** It is the turn of `request`, and its body is available. */
   send(request: Request): void;
   /** Whether the connection still serves requests with another TLS server name. */
   waitsForServername(request: Request): boolean;
@@ -35,16 +35,16 @@ export class HeldRequests {
     this.#host = host;
   }
 
-  /** Whether none waits. */
+  /** Whether none is held. */
   get isEmpty(): boolean {
     return this.#held.length === 0;
   }
 
-  /** A request that may leave only when it is its turn. */
+  /** Adds a request that may be submitted only when it is its turn. */
   submit(request: Request): void {
     if (request.leavesLater) {
       this.#held.push({ request, state: 'queued' });
-      // Where there is no connection yet, a source is not touched before the caller is done.
+      // Without a connection, a source is not touched before the caller has returned.
       if (this.#host.isConnected) this.goOn();
       else process.nextTick(() => this.goOn());
     } else if (this.#held.length > 0 || this.#mustWait(request)) {
@@ -56,14 +56,14 @@ export class HeldRequests {
     return this.#host.isEnding || this.#host.waitsForServername(request);
   }
 
-  /** All that wait, which from now on do so no longer. */
+  /** Removes and returns all held requests. */
   take(): Request[] {
     const requests = this.#held.map(({ request }) => request);
     this.#held = [];
     return requests;
   }
 
-  /** Lets every request leave whose turn it is. */
+  /** Submits every request whose turn it is. */
   goOn(): void {
     for (;;) {
       const [next] = this.#held;
@@ -72,7 +72,7 @@ export class HeldRequests {
       if (next.state === 'queued' && !request.settled && !this.#begin(next)) return;
       if (next.state !== 'ready' && !request.settled) return;
       if (!request.settled && this.#mustWait(request)) return;
-      // The wait can end at once, and then this loop has gone on in it.
+      // The wait can end immediately, in which case this loop has continued inside it.
       if (this.#held[0] !== next) continue;
       this.#held.shift();
       this.#host.send(request);
@@ -82,7 +82,7 @@ export class HeldRequests {
   /** Reads the source of a request whose turn it is. Returns whether it is. */
   #begin(held: Held): boolean {
     const { request } = held;
-    // A source can be read once only, so none is touched before all earlier requests are over.
+    // A source can be read only once, so none is touched before all earlier requests have ended.
     if (request.previous !== null || this.#host.isEnding) return false;
     held.state = 'reading';
     request.measureStream();

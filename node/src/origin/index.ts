@@ -1,7 +1,7 @@
 /**
  * One origin: the requests for it and the engine's pools that serve them.
  *
- * What lives here: when requests leave and which native pool takes them, the counters, connection
+ * What lives here: when requests are submitted and to which native pool, the counters, connection
  * events. It must not know users' options.
  */
 

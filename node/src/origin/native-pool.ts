@@ -31,16 +31,16 @@ import type { SubmissionWriter } from '../wire';
 /** Hears what happens to connections. Called at delivery, so in one order with the handlers' callbacks. */
 export interface NativePoolListener {
   connected(pool: NativePool, connection: Connection): void;
-  /** An HTTP/2 connection takes so many requests at once from now on. */
+  /** An HTTP/2 connection takes this many concurrent requests from now on. */
   concurrencyChanged(connection: Connection, streams: number): void;
-  /** The peer of an HTTP/2 connection has answered a PING after so many milliseconds. */
+  /** The peer of an HTTP/2 connection has acknowledged a PING after this many milliseconds. */
   ponged(milliseconds: number): void;
   /** A connection has ended and no longer counts. */
   disconnected(pool: NativePool, connection: Connection, error: Error, info: DisconnectInfo): void;
   connectFailed(pool: NativePool, error: Error): void;
   /** The user ends a connection with this error, or `null`. */
   connectionDestroyed(connection: Connection, error: unknown): void;
-  /** Whether a request body waits for room on a connection. */
+  /** Whether a request body waits for credit on a connection. */
   readonly needsBodyDrain: boolean;
 }
 
@@ -56,7 +56,7 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
 
   readonly #session: Session;
   readonly #listener: NativePoolListener;
-  /** Connections that are up, by serial number. */
+  /** Open connections, by serial number. */
   readonly #connections = new Map<number, Connection>();
   readonly #settings: PoolSettings;
   readonly #lookups: Lookups;
@@ -97,12 +97,12 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
     this.#session.scheduleFlush();
   }
 
-  /** Connections that were reported up and not yet down, oldest first. */
+  /** Connections reported as open and not yet as ended, oldest first. */
   get connections(): Iterable<Connection> {
     return this.#connections.values();
   }
 
-  /** Whether a connection is up. */
+  /** Whether a connection is open. */
   get isConnected(): boolean {
     return this.#connections.size > 0;
   }
@@ -121,7 +121,7 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
     this.#session.scheduleFlush();
   }
 
-  /** From now on its connections carry so many HTTP/1.1 requests at once, also those that are up. */
+  /** Sets the pipelining depth of its HTTP/1.1 connections, including open ones. */
   set pipelining(depth: number) {
     this.writer.poolPipelining(this.id, Math.max(0, Math.min(depth, MOST_PIPELINING)));
     this.#session.scheduleFlush();
@@ -193,10 +193,10 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
     this.#session.scheduleFlush();
   }
 
-  /** Whether it is still up. */
+  /** Whether it is still open. */
   #awaitEnd(connection: Connection): boolean {
     if (!this.#connections.has(connection.serial)) return false;
-    // Its end is near: as with a socket of Node's, the process waits for it.
+    // Its end is near: as with a Node socket, the process waits for it.
     if (!connection.isEnding) {
       connection.isEnding = true;
       this.#session.hold();

@@ -1,8 +1,8 @@
 /**
  * The engine's pools behind one `OriginDispatcher`: one for each TLS server name that its requests use.
  *
- * What lives here: which native pool a request goes to, and what becomes of the one before when a
- * client's only connection changes its server name. It must not know when requests leave.
+ * What lives here: which native pool a request goes to, and what happens to the previous one when a
+ * client's only connection changes its server name. It must not know when requests are submitted.
  */
 
 import type { Connection } from '../connection';
@@ -13,9 +13,9 @@ import { errors } from '../undici';
 import { NativePool, type NativePoolListener } from './native-pool';
 
 /**
- * Server names beside the default one whose pools are kept. A server's clients may choose the `host`
- * that it passes on, and each pool has connections, TLS sessions and limits of its own. 64: more
- * than most origins have names.
+ * Number of non-default server names whose pools are kept. Clients of a server may choose the `host` that
+ * it passes on, and each pool has its own connections, TLS sessions and limits. 64: more names than most
+ * origins have.
  */
 const MOST_NAMES = 64;
 
@@ -28,7 +28,7 @@ export class NativePools {
   /** One connection, which has one TLS server name at a time. */
   readonly #oneServername: boolean;
   #main: NativePool | null = null;
-  /** The one that was used last comes last. */
+  /** The most recently used one is last. */
   #byServername: Map<string, NativePool> | null = null;
   /** Pools of names beyond `MOST_NAMES`, which finish what they have. */
   readonly #leaving = new Set<NativePool>();
@@ -46,7 +46,7 @@ export class NativePools {
     this.#defaultServername = settings.connect.servername ?? serverNameOf(url.host);
   }
 
-  /** Requests at once on an HTTP/1.1 connection, also on those that are up. */
+  /** Pipelining depth of HTTP/1.1 connections, including open ones. */
   set pipelining(depth: number) {
     this.#pipelining = depth;
     for (const pool of this.#all()) pool.pipelining = depth;
@@ -88,7 +88,7 @@ export class NativePools {
     return made;
   }
 
-  /** The name that was not used for longest goes when there are too many. */
+  /** Drops the least recently used name when there are too many. */
   #keep(servername: string, pool: NativePool): void {
     const pools = (this.#byServername ??= new Map<string, NativePool>());
     pools.delete(servername);

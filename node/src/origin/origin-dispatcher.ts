@@ -1,13 +1,13 @@
 /**
  * Requests and connections of one origin: the engine behind a `Client` or a `Pool`.
  *
- * What lives here: what becomes of requests when connections come and go, when a dispatcher is busy,
- * and the dispatcher's events. `Client` and `Pool` hold one each. When a request leaves,
- * `pipelined-requests.ts` and `held-requests.ts` say, and where to, `native-pools.ts`; what there is
- * room for, `capacity.ts`. It must not know records.
+ * What lives here: what happens to requests when connections open and end, when a dispatcher is busy, and
+ * the dispatcher's events. `Client` and `Pool` have one each. `pipelined-requests.ts` and
+ * `held-requests.ts` decide when a request is submitted, `native-pools.ts` where to, `capacity.ts` how
+ * many are possible. It must not know records.
  *
- * Counters change only when something is delivered to JavaScript, in one order with callbacks and
- * events: whoever looks inside a callback sees what the callback tells.
+ * Counters change only when something is delivered to JavaScript, in order with callbacks and events:
+ * code inside a callback sees counters consistent with it.
  */
 
 import type { EventEmitter } from 'node:events';
@@ -27,7 +27,7 @@ import { NativePools } from './native-pools';
 import { PipelinedRequests, type PipelineHost } from './pipelined-requests';
 import { RequestList } from './request-list';
 
-/** The dispatcher whose name stands in events. */
+/** The dispatcher named in events. */
 export type EventOwner = Dispatcher &
   MayHandOver & {
     /** What events of one connection name after the dispatcher: a pool's client; nothing for a client. */
@@ -53,9 +53,9 @@ export class OriginDispatcher
   readonly #capacity: Capacity;
   /** A connect was announced on the diagnostics channel and has not ended. */
   #connecting = false;
-  /** Why the connection, made or being made, ends: the body of a request failed, or it was given up. */
+  /** Why the open or opening connection ends: the body of a request failed, or it was aborted. */
   #ending: Error | null = null;
-  /** Requests of a single connection that wait for their turn. */
+  /** Requests of a single connection waiting for their turn. */
   readonly #held: HeldRequests;
   /** Of a client whose `pipelining` is or was above 1. */
   #pipelined: PipelinedRequests | null = null;
@@ -78,7 +78,7 @@ export class OriginDispatcher
     }
   }
 
-  /** The first request makes it, so that a pool can be constructed where there is no addon. */
+  /** Created by the first request, so that a pool can be constructed without an addon. */
   get session(): Session {
     return (this.#session ??= currentSession());
   }
@@ -95,7 +95,7 @@ export class OriginDispatcher
     return this.#capacity.pipelining;
   }
 
-  /** Affects the head, the counters, and which requests leave at the same time. */
+  /** Affects the head, the counters, and which requests are submitted together. */
   set pipelining(value: number) {
     this.#capacity.pipelining = value;
     this.#natives.pipelining = value;
@@ -122,7 +122,7 @@ export class OriginDispatcher
 
   // Counters ---------------------------------------------------------------------------------
 
-  /** Requests that one HTTP/2 connection takes at once: what the option says before there is one. */
+  /** Concurrent requests of an HTTP/2 connection: the option's value before there is one. */
   get concurrency(): number {
     return this.#capacity.concurrency;
   }
@@ -207,7 +207,7 @@ export class OriginDispatcher
       if (request.needsSource) request.waitForSource(ready);
       else ready();
     };
-    // Where there is no connection yet, a source is not touched before the caller is done.
+    // Without a connection, a source is not touched before the caller has returned.
     if (this.isConnected) read();
     else process.nextTick(read);
   }
@@ -231,8 +231,8 @@ export class OriginDispatcher
   }
 
   /**
-   * As in undici, the body of a client's request that fails while it is read costs the connection,
-   * also before a byte of the request has left.
+   * As in undici, a client's request whose body fails while it is read costs the connection, even before
+   * a byte of the request was sent.
    */
   bodyFailed(error: Error): void {
     if (this.settings.kind === 'pool' || this.#capacity.isMultiplexed || this.#ending !== null)
@@ -322,7 +322,7 @@ export class OriginDispatcher
     this.#emitRaw(name, this.settings.url, this.#owner.targetsOf(connection), ...details);
   }
 
-  /** The peer declares its own events with their arguments, and neither `error` nor our details. */
+  /** The peer declares its own events with their arguments, but neither `error` nor our details. */
   #emitRaw(name: string, ...values: unknown[]): void {
     (this.#owner as EventEmitter).emit(name, ...values);
   }
@@ -332,7 +332,7 @@ export class OriginDispatcher
     capacity.opened(connection);
     this.#connecting = false;
     this.diagnostics.connected(connection, pool.servername);
-    // As in undici, requests leave after the listeners have seen the connection.
+    // As in undici, requests are submitted after the listeners have seen the connection.
     capacity.announcing++;
     try {
       this.#emit('connect', connection, connection.info);
@@ -346,7 +346,7 @@ export class OriginDispatcher
     }
   }
 
-  /** Streams wait for nothing: neither for the order of a pipeline nor for bodies before them. */
+  /** Streams wait for nothing: neither for the order of a pipeline nor for earlier bodies. */
   #multiplex(): void {
     const waiting = this.#held.take();
     if (this.#pipelined !== null) {
@@ -364,7 +364,7 @@ export class OriginDispatcher
     this.#drain.check();
   }
 
-  /** As in undici, the event has no more than the time. */
+  /** As in undici, the event only has the time. */
   ponged(milliseconds: number): void {
     this.#emitRaw('ping', milliseconds);
   }
@@ -386,7 +386,7 @@ export class OriginDispatcher
         !this.isDestroyed &&
         this.requests.some((request) => request.slot !== -1 && !request.isUpgrade);
       if (goesOn) this.#announce(pool.servername);
-      // As in undici, the queue goes on after the listeners.
+      // As in undici, the queue continues after the listeners.
       this.#held.goOn();
       this.#pipelined?.advance();
     }
@@ -407,7 +407,7 @@ export class OriginDispatcher
     return takeOver(this.#owner, this.settings, request, error);
   }
 
-  /** Fails what waits here for a connection. What waits in the engine fails there. */
+  /** Fails requests that wait here for a connection. Those in the engine fail there. */
   #failWaiting(error: Error): void {
     const { first } = this.requests;
     const isOurs =
@@ -417,7 +417,7 @@ export class OriginDispatcher
     if (!isOurs) return;
     const lost = this.requests.take(first, this.settings.kind === 'client' ? Infinity : 1);
     for (const request of lost) {
-      // Of what the engine has, the engine will tell.
+      // The engine reports on the requests that it has.
       if (request.slot !== -1 || !this.takeOver(request, error)) request.destroyWith(error);
     }
   }
@@ -433,8 +433,8 @@ export class OriginDispatcher
   }
 
   /**
-   * Fails every request with `error`: those not yet written at once, the others in a microtask, as
-   * undici does when their socket closes. Resolves when all connections that were up are gone.
+   * Fails every request with `error`: those not yet written immediately, the others in a microtask, as
+   * undici does when their socket closes. Resolves when all open connections have ended.
    */
   async destroy(error: Error): Promise<void> {
     const { requests } = this;
@@ -443,12 +443,12 @@ export class OriginDispatcher
       running.at(-1)?.next ?? (running.length === 0 ? requests.first : null),
       error,
     );
-    // What this very batch still brings for them comes too late.
+    // What the current batch still contains for them is too late.
     for (const request of running) request.cutOff();
 
     const gone = this.#natives.destroy(error);
     queueMicrotask(() => requests.failFrom(requests.first, error));
-    // As in undici, a connection that is being made is nobody's business any more.
+    // As in undici, a connection that is still being opened no longer matters.
     if (this.isConnected) await gone;
   }
 
@@ -485,7 +485,7 @@ export class OriginDispatcher
     for (const connection of this.#natives.connections()) connection.drained();
   }
 
-  /** All that are up. */
+  /** All open ones. */
   connections(): Iterable<Connection> {
     return this.#natives.connections();
   }

@@ -1,32 +1,31 @@
 /**
- * The order in which requests leave for an origin whose connection takes several at once.
+ * The order in which requests are submitted for an origin with a pipelining connection.
  *
- * What lives here: letting those leave whose turn it is; whose turn that is, `pipeline.ts` says. The
- * pool of a client whose `pipelining` is or was above 1 has one. It must not know counters or
- * events.
+ * What lives here: submitting those whose turn it is, which `pipeline.ts` decides. The dispatcher of a
+ * client whose `pipelining` is or was above 1 has one. It must not know counters or events.
  */
 
 import { type Request, Pipeline, Place } from '../request';
 import type { NativePool } from './native-pool';
 import type { RequestList } from './request-list';
 
-/** What letting requests leave needs of the pool. */
+/** What it needs from the dispatcher. */
 export interface PipelineHost {
   readonly requests: RequestList;
   readonly isDestroyed: boolean;
-  /** Whether listeners of `connect` run: requests leave after them. */
+  /** Whether `connect` listeners are running: requests are submitted after them. */
   readonly isAnnouncing: boolean;
   /** Whether the connection is about to end; `advance` follows. */
   readonly isEnding: boolean;
-  /** @throws what keeps the engine's pool from being made. */
+  /** @throws if the engine's pool cannot be created. */
   nativeFor(servername: string | null): NativePool;
   /** Opens a connection. */
   openFor(target: NativePool): void;
-  /** Ends the connection, because a request that was about to leave on it was aborted. */
+  /** Ends the connection, because a request that was about to be sent on it was aborted. */
   giveUpConnection(): void;
-  /** The turn of `request` has come, and its body is at hand. */
+  /** It is the turn of `request`, and its body is available. */
   send(request: Request): void;
-  /** There may be room for more. */
+  /** There may be capacity for more. */
   checkDrain(): void;
 }
 
@@ -44,7 +43,7 @@ export class PipelinedRequests {
     this.#pipeline = new Pipeline(depth);
   }
 
-  /** Requests at once. */
+  /** The pipelining depth. */
   set depth(value: number) {
     this.#pipeline.depth = value;
   }
@@ -66,7 +65,7 @@ export class PipelinedRequests {
     request.submitted = true;
   }
 
-  /** A request that may leave when it is its turn; until then it is over if `signal` fires. */
+  /** Adds a request that is submitted when it is its turn; until then, `signal` ends it. */
   submit(request: Request, signal: unknown): void {
     request.place = Place.Waiting;
     if (request.needsSource) this.#schedule();
@@ -74,7 +73,7 @@ export class PipelinedRequests {
     if (signal != null && !request.isStarted) request.watchSignal(signal);
   }
 
-  /** The caller may end the stream as soon as it has it back: then there is no body to wait for. */
+  /** The caller may end the stream as soon as `dispatch` returns: then there is no body to wait for. */
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
@@ -85,7 +84,7 @@ export class PipelinedRequests {
     });
   }
 
-  /** Lets every request leave whose turn it is. */
+  /** Submits every request whose turn it is. */
   advance(): void {
     // A handler that makes a request while it is told of its own: that one is looked at after it.
     if (this.#advancing) return;
@@ -97,7 +96,7 @@ export class PipelinedRequests {
     }
   }
 
-  /** Lets the oldest waiting request leave. Returns whether to look at the next one. */
+  /** Submits the oldest waiting request. Returns whether to continue with the next one. */
   #advanceOne(): boolean {
     const host = this.#host;
     const pipeline = this.#pipeline;
@@ -127,9 +126,9 @@ export class PipelinedRequests {
   }
 
   /**
-   * Tells the handler that its request leaves, also when a lost connection has brought it back.
-   * Returns whether it still is to leave. As in undici, the connection is the request's own from
-   * here on, and ends with it if the handler aborts.
+   * Notifies the handler that its request is being sent, also when a lost connection has brought it back.
+   * Returns whether it still must be sent. As in undici, the connection belongs to the request from here
+   * on, and ends with it if the handler aborts.
    */
   #tell(request: Request): boolean {
     if (request.isStarted && !request.isReplay) return true;
@@ -144,25 +143,25 @@ export class PipelinedRequests {
     this.#pipeline.headDelivered(request);
   }
 
-  /** The body of `request` has left. */
+  /** The body of `request` was sent. */
   bodySent(request: Request): void {
     if (!this.#pipeline.bodySent(request)) return;
     this.advance();
     this.#host.checkDrain();
   }
 
-  /** `request` is over. */
+  /** `request` has ended. */
   settled(request: Request): void {
     this.#pipeline.settled(request);
     this.advance();
   }
 
-  /** The connection is gone: what was running waits again. */
+  /** The connection has ended: running requests wait again. */
   requeue(): void {
     this.#pipeline.requeue(this.#host.requests.first);
   }
 
-  /** Order matters no longer. Returns those that have not left. */
+  /** Order no longer matters. Returns those that were not submitted. */
   dissolve(): Request[] {
     this.#dissolved = true;
     const waiting: Request[] = [];

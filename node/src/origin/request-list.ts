@@ -1,8 +1,8 @@
 /**
  * The unsettled requests of one origin, in the order of their dispatch.
  *
- * What lives here: a list through the requests themselves, so that a request costs no node of its
- * own. `OriginDispatcher` has one. It must not know connections or counters.
+ * What lives here: an intrusive list, so that a request needs no list node. `OriginDispatcher` has one. It
+ * must not know connections or counters.
  */
 
 import type { Request } from '../request';
@@ -30,7 +30,7 @@ export class RequestList {
     this.#size++;
   }
 
-  /** `request`, which is on the list, leaves it. */
+  /** Removes `request`, which must be on the list. */
   remove(request: Request): void {
     const { previous, next } = request;
     if (previous === null) this.#first = next;
@@ -49,7 +49,7 @@ export class RequestList {
     return false;
   }
 
-  /** At most so many from `start` on; a copy, because settling one takes it off the list. */
+  /** At most this many starting at `start`; a copy, because settling one removes it from the list. */
   take(start: Request | null, count = Infinity): Request[] {
     const taken: Request[] = [];
     for (let request = start; request !== null && taken.length < count; request = request.next) {
@@ -63,7 +63,7 @@ export class RequestList {
     return this.take(this.#first);
   }
 
-  /** Fails all from `start` on. */
+  /** Fails all starting at `start`. */
   failFrom(start: Request | null, error: Error): void {
     for (const request of this.take(start)) request.destroyWith(error);
   }

@@ -1,8 +1,8 @@
 /**
- * What the process and Node itself are set to.
+ * Settings of the process and of Node itself.
  *
- * What lives here: flags, default roots and TLS policy, functions of Node's that somebody has replaced,
- * Node's own timers. It must not know options of ours.
+ * What lives here: flags, default roots and TLS policy, replaced Node functions, Node's own timers. It
+ * must not know our options.
  */
 
 export { standsInNode } from './nodes-own';

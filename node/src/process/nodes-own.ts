@@ -1,21 +1,20 @@
 /**
- * Whether a function is Node's own, whoever came first.
+ * Whether a function is Node's original, even if it was replaced before this package was loaded.
  *
- * What lives here: the comparison of a function's source text with the source of Node's modules, which
- * no wrapper, bound function or Proxy passes. It must not know which functions are asked about.
+ * What lives here: comparing a function's source text with the source of Node's modules, which no wrapper,
+ * bound function or Proxy passes. It must not know which functions are checked.
  */
 
 type Sources = Readonly<Record<string, unknown>>;
 
 let sources: Sources | undefined;
 
-/** Functions that are Node's. */
+/** Functions known to be Node's. */
 const known = new WeakSet<object>();
 
 /**
- * Whether `value` stands in Node's source of the modules `likely`, or of others whose names match
- * `possible`. `null` where the source cannot be had: on Bun and Deno, and under Node's permission
- * model.
+ * Whether `value` occurs in Node's source of the modules `likely`, or of others whose names match
+ * `possible`. `null` if the source is unavailable: on Bun and Deno, and under Node's permission model.
  */
 export function standsInNode(
   value: unknown,
@@ -35,13 +34,13 @@ export function standsInNode(
   return isOwn;
 }
 
-/** The source of Node's modules by name; nothing where it cannot be had. */
+/** The source of Node's modules by name; nothing if unavailable. */
 function readSources(): Sources {
   const { binding, noDeprecation } = process as unknown as {
     binding?: (name: 'natives') => Sources;
     noDeprecation?: boolean;
   };
-  // The one way to the sources is deprecated, which is nobody's to hear of.
+  // The only access to the sources is deprecated; the warning is suppressed.
   process.noDeprecation = true;
   try {
     return binding?.call(process, 'natives') ?? {};

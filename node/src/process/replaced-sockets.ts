@@ -1,6 +1,5 @@
 /**
- * Whether somebody has put functions of their own in the place of those of Node's that undici makes
- * its connections with.
+ * Whether the Node functions with which undici opens connections have been replaced.
  *
  * What lives here: the functions that are watched. Asked for every request, so that a mock works whenever it is installed and removed (`peer-reasons.ts`). It
  * must not know why somebody replaces them: mocks answer connections in memory, instrumentation only
@@ -16,7 +15,7 @@ import tls from 'node:tls';
 
 import { standsInNode } from './nodes-own';
 
-/** What the modules held at one moment. */
+/** A snapshot of the modules' functions. */
 class Snapshot {
   private readonly netConnect = net.connect;
   private readonly createConnection = net.createConnection;
@@ -25,14 +24,14 @@ class Snapshot {
   private readonly tlsConnect = tls.connect;
   private readonly TLSSocket = tls.TLSSocket;
   private readonly tlsSocketConnect: unknown = tls.TLSSocket.prototype.connect;
-  // `tls.connect` calls these two: certificates are added, and names checked, by replacing them.
+  // `tls.connect` calls these two: they are replaced to add certificates, or check names.
   private readonly createSecureContext = tls.createSecureContext;
   private readonly checkServerIdentity = tls.checkServerIdentity;
   private readonly http2Connect = http2.connect;
 
   #isNodesOwn: boolean | undefined;
 
-  /** Whether the modules still hold the same. */
+  /** Whether the modules still have the same functions. */
   isCurrent(): boolean {
     return (
       net.connect === this.netConnect &&
@@ -48,7 +47,7 @@ class Snapshot {
     );
   }
 
-  /** Whether all of it is Node's. */
+  /** Whether all of them are Node's. */
   isNodesOwn(): boolean {
     return (this.#isNodesOwn ??= Object.entries(this).every(([name, value]) =>
       isNodesOwn(name as Watched, value),
@@ -66,7 +65,7 @@ let last = atLoad;
 const NET = ['net'];
 const TLS_SOCKET = ['internal/tls/wrap', '_tls_wrap'];
 
-/** Where each stands in all Nodes so far, so that no other source need be searched. */
+/** Where each is defined in all Node versions so far, so that no other source must be searched. */
 const LIKELY = {
   netConnect: NET,
   createConnection: NET,
@@ -82,7 +81,7 @@ const LIKELY = {
 
 type Watched = keyof typeof LIKELY;
 
-/** Where else they may come to stand. */
+/** Where else they may be defined in the future. */
 const POSSIBLE = /\b_?(?:net|tls|http2)(?:\b|_)/;
 
 function isNodesOwn(name: Watched, value: unknown): boolean {
@@ -90,8 +89,8 @@ function isNodesOwn(name: Watched, value: unknown): boolean {
 }
 
 /**
- * `null` while Node's own functions are in place. Else an object, which is another one as soon as
- * something else has been put in their place.
+ * `null` while Node's own functions are in place. Otherwise an object, which changes whenever they are
+ * replaced again.
  */
 export function replacedSockets(): object | null {
   if (!last.isCurrent()) last = new Snapshot();

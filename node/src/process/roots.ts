@@ -1,14 +1,14 @@
 /**
- * The certificates that Node would trust.
+ * Node's default root certificates.
  *
- * What lives here: the default roots as PEM text, found the way Node finds them, and whether they are
- * still the same. They are handed to the engine before the first https pool that needs them, and
- * again when they have changed. It must not know pools.
+ * What lives here: the default roots as PEM text, located like Node does, and whether they have changed.
+ * They are passed to the engine before the first https pool that needs them, and again when they have
+ * changed. It must not know pools.
  *
- * Node 22.15 and later say what they trust, `--use-system-ca` and `tls.setDefaultCACertificates`
- * included, for each thread. On older ones: the bundled roots and the file of `NODE_EXTRA_CA_CERTS`,
- * which Node reads at its start. With `--use-openssl-ca`, OpenSSL's files take the place of the
- * bundled roots; no Node lists them, so they are read here.
+ * Node 22.15 and later list what they trust per thread, including `--use-system-ca` and
+ * `tls.setDefaultCACertificates`. On older ones: the bundled roots and the file of
+ * `NODE_EXTRA_CA_CERTS`, which Node reads at startup. With `--use-openssl-ca`, OpenSSL's files replace
+ * the bundled roots; no Node lists them, so they are read here.
  */
 
 import { readdirSync, readFileSync } from 'node:fs';
@@ -23,13 +23,13 @@ type GetCACertificates = (type: 'default') => string[];
 
 const { getCACertificates } = tls as unknown as { getCACertificates?: GetCACertificates };
 
-// As Node does, when it starts: what is changed later has no effect on it.
+// At startup, like Node: later changes have no effect.
 const isOpenssl = nodeFlags().includes('--use-openssl-ca');
 const extraFile = process.env['NODE_EXTRA_CA_CERTS'];
-/** What Node lists with `--use-openssl-ca` as long as nobody has set the roots. */
+/** What Node lists with `--use-openssl-ca` unless the roots were set. */
 const unchangedList = isOpenssl ? getCACertificates?.('default') : undefined;
 
-/** A file that cannot be read adds nothing: Node warns of it itself when it starts. */
+/** An unreadable file adds nothing: Node itself warns at startup. */
 function readPem(path: string): string {
   try {
     return readFileSync(path, 'latin1');
@@ -47,7 +47,7 @@ function readDirectory(path: string): string[] {
   }
 }
 
-/** Where systems keep the file that OpenSSL reads when nothing else is said. */
+/** Default locations of the file that OpenSSL reads. */
 const OPENSSL_FILES = [
   '/etc/ssl/certs/ca-certificates.crt',
   '/etc/pki/tls/certs/ca-bundle.crt',
@@ -69,7 +69,7 @@ function opensslRoots(): string[] {
   return [...file, ...directories.flatMap(readDirectory)];
 }
 
-/** What Nodes that cannot say it trust. */
+/** The roots of Node versions that cannot list them. */
 function olderNodeRoots(): readonly string[] {
   const extra = extraFile ? [readPem(extraFile)] : [];
   return isOpenssl ? extra : [...tls.rootCertificates, ...extra];
@@ -78,28 +78,28 @@ function olderNodeRoots(): readonly string[] {
 /** The default roots: PEM text, one certificate after the other. */
 export function defaultRoots(): Buffer {
   const roots = getCACertificates?.('default') ?? olderNodeRoots();
-  // Node does not list what OpenSSL reads by itself, unless somebody has said whom to trust instead.
+  // Node does not list what OpenSSL reads, unless the roots were set explicitly.
   const isOpensslsChoice = isOpenssl && (unchangedList === undefined || roots === unchangedList);
   const all = isOpensslsChoice ? [...roots, ...opensslRoots()] : roots;
   return Buffer.from(all.join('\n'), 'latin1');
 }
 
-/** The engine's side of one environment, as the session shows it. */
+/** The native environment, as exposed by the session. */
 export interface RootsReceiver {
   readonly addon: NativeAddon;
   readonly environment: NativeEnvironment;
 }
 
-/** Stands for the default roots of this moment: another value as soon as they are others. */
+/** Identifies the current default roots: a different value when they change. */
 export function rootsNow(): unknown {
-  // Node makes the list once, and anew when its roots are set.
+  // Node creates the list once, and again when its roots are set.
   return getCACertificates?.('default') ?? null;
 }
 
-/** What each environment was given last. */
+/** What each environment was last given. */
 const provided = new Map<NativeEnvironment, unknown>();
 
-/** Gives the default roots, about 200 KiB of PEM, to the engine, unless it has them. */
+/** Passes the default roots, about 200 KiB of PEM, to the engine, unless it has them. */
 export function provideDefaultRoots({ addon, environment }: RootsReceiver): void {
   const now = rootsNow();
   if (provided.has(environment) && provided.get(environment) === now) return;

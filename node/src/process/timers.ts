@@ -1,8 +1,8 @@
 /**
  * Node's timers as they were when the package was loaded.
  *
- * What lives here: no logic. A fake clock that a test suite of a user installs later must not stop
- * what the package tells itself.
+ * What lives here: no logic. A fake clock installed later by a user's test suite must not affect the
+ * package's internals.
  */
 
 import { performance } from 'node:perf_hooks';

@@ -1,9 +1,9 @@
 /**
- * Whether a process or a thread has set Node's TLS to what the engine's cannot follow.
+ * Whether Node's TLS settings include something that the engine cannot follow.
  *
- * What lives here: flags of Node that its OpenSSL alone understands, and the defaults of `node:tls` as
- * they are now. `peer-reasons.ts` asks for every request that may go over TLS. It must not know pools;
- * what the engine follows by itself stands in `process-settings.ts`, both in `docs/node-settings.md`.
+ * What lives here: Node flags that only its OpenSSL supports, and the current defaults of `node:tls`.
+ * `peer-reasons.ts` checks this for every request that may use TLS. It must not know pools; what the
+ * engine follows itself is in `process-settings.ts`; both are listed in `docs/node-settings.md`.
  */
 
 import { constants, getFips } from 'node:crypto';
@@ -11,11 +11,11 @@ import tls from 'node:tls';
 
 import { nodeFlags } from './node-flags';
 
-/** Flags for OpenSSL, or for whoever wants to see what it does. */
+/** Flags for OpenSSL, or for tracing it. */
 const FLAGS =
   /^--(?:tls-keylog|trace-tls|openssl-config|openssl-shared-config|enable-fips|force-fips)(?:=|$)/;
 
-/** What Node has read at its start. */
+/** What Node has read at startup. */
 const isStartedSo =
   nodeFlags().some((flag) => FLAGS.test(flag)) ||
   Boolean(process.env['OPENSSL_CONF']) ||
@@ -30,7 +30,7 @@ const hasSystemsOpenssl = Boolean(
 );
 
 const { versions } = process as { versions: Partial<Record<string, string>> };
-/** Others have no list of their own to compare with. */
+/** Others have no list to compare with. */
 const isNode = versions['bun'] === undefined && versions['deno'] === undefined;
 const nodesCiphers = isNode ? constants.defaultCoreCipherList : tls.DEFAULT_CIPHERS;
 const nodesCurve = isNode ? 'auto' : tls.DEFAULT_ECDH_CURVE;
@@ -39,7 +39,7 @@ const SPOKEN = new Set<unknown>(['TLSv1.2', 'TLSv1.3']);
 
 const policy = {};
 
-/** An object if there is such a policy, always the same: the peer reads what it says by itself. */
+/** An object if there is such a policy, always the same: the peer reads the settings itself. */
 export function tlsPolicy(): object | null {
   const isFollowed =
     !isStartedSo &&

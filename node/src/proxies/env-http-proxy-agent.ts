@@ -1,5 +1,5 @@
 /**
- * `EnvHttpProxyAgent`: the proxies that the environment names.
+ * `EnvHttpProxyAgent`: the environment's proxies.
  *
  * What lives here: our agents in the place of the peer's. Which origin goes through which proxy,
  * `NO_PROXY` with its rules, is the peer's to say; only networks in that list are ours.
@@ -21,7 +21,7 @@ import { ProxyAgent } from './proxy-agent';
 
 type Interceptor = Dispatcher.DispatcherComposeInterceptor;
 
-/** Requests through the proxies that the environment names; options are undici's. */
+/** Requests through the environment's proxies; options are undici's. */
 export class EnvHttpProxyAgent extends peer.EnvHttpProxyAgent {
   static {
     takesBoth(this.prototype.dispatch);
@@ -72,7 +72,7 @@ export class EnvHttpProxyAgent extends peer.EnvHttpProxyAgent {
   }
 }
 
-/** Types under the names that undici's declarations give them. */
+/** Types under the names of undici's declarations. */
 // eslint-disable-next-line @typescript-eslint/no-namespace -- undici's users write EnvHttpProxyAgent.Options
 export declare namespace EnvHttpProxyAgent {
   /** Options of the constructor. */

@@ -1,9 +1,8 @@
 /**
  * Requests that a proxy forwards: no tunnel, the whole URL in the request line.
  *
- * What lives here: the dispatcher that rewrites requests for the proxy and keeps the connections
- * to it, for all origins together. `ProxyAgent` has one. It must not know which requests take
- * this way.
+ * What lives here: the dispatcher that rewrites requests for the proxy and keeps the connections to it,
+ * for all origins together. `ProxyAgent` has one. It must not know which requests are forwarded.
  */
 
 import type { Duplex } from 'node:stream';
@@ -25,7 +24,7 @@ const SecureProxyConnectionError = errors.SecureProxyConnectionError as unknown 
   cause: Error,
 ) => Error;
 
-/** A handler that hears what undici's users hear of a proxy: its refusals are errors. */
+/** A handler with undici's view of a proxy: its refusals are errors. */
 class ForwardedHandler implements DispatchHandler {
   constructor(
     private readonly handler: DispatchHandler,
@@ -92,8 +91,8 @@ class ForwardedHandler implements DispatchHandler {
 }
 
 /**
- * What follows the origin in the request line: the path, and nothing for `OPTIONS *` (RFC 9112 3.2.4).
- * Anything else than a path would be read as a part of the authority: `@other.test/`, `.other.test/`,
+ * What follows the origin in the request line: the path, or nothing for `OPTIONS *` (RFC 9112 3.2.4).
+ * Anything other than a path would be read as part of the authority: `@other.test/`, `.other.test/`,
  * `:80@other.test/`, `http://other.test/`.
  *
  * @throws InvalidArgumentError for anything else.

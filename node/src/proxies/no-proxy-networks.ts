@@ -1,21 +1,21 @@
 /**
  * Networks in `NO_PROXY`: `10.0.0.0/8`, `fd00::/8`.
  *
- * What lives here: the one rule that undici's reading of the list lacks. To undici such an entry is
- * the name of no host; curl, Go and reqwest take it for the addresses below it, and so does whoever
- * writes it. `EnvHttpProxyAgent` calls it. It must not know of proxies.
+ * What lives here: the rule that undici's parsing of the list lacks. To undici such an entry is a host name
+ * that never matches; curl, Go and reqwest treat it as the addresses in it, which is what its author
+ * means. `EnvHttpProxyAgent` calls it. It must not know proxies.
  */
 
 import { BlockList, isIP } from 'node:net';
 
 import { bareHostname } from '../options';
 
-/** Reads a list once for as long as it stays the same. */
+/** Parses a list once as long as it does not change. */
 export class NoProxyNetworks {
   #list = '';
   #networks: BlockList | null = null;
 
-  /** Whether `list` has a network that the host of `origin`, an address, lies in. */
+  /** Whether `list` has a network that contains the host of `origin`, an address. */
   cover(list: string, origin: string | URL): boolean {
     if (list !== this.#list) {
       this.#list = list;
@@ -28,7 +28,7 @@ export class NoProxyNetworks {
   }
 }
 
-/** The networks of a list, or null if there is none. What is not quite one is none. */
+/** The networks of a list, or null if there are none. Malformed ones are ignored. */
 function parse(list: string): BlockList | null {
   if (!list.includes('/')) return null;
   const networks = new BlockList();

@@ -1,12 +1,12 @@
 /**
  * `ProxyAgent`: requests through one proxy, forwarded or through a tunnel.
  *
- * What lives here: undici's options and refusals, and which of three ways a request takes: a
- * tunnel (an `Agent` of ours whose pools connect through the proxy), forwarding, or SOCKS. Users
- * and `EnvHttpProxyAgent` construct it. It must not know how a way is opened: that is the engine's.
+ * What lives here: undici's options and errors, and which of three routes a request takes: a tunnel (our
+ * `Agent` whose pools connect through the proxy), forwarding, or SOCKS. Users and `EnvHttpProxyAgent`
+ * construct it. It must not know how the engine connects.
  *
- * What only JavaScript can do goes to the peer's own class: `clientFactory`, `factory`, a `lookup` in
- * one of the TLS option objects, and everything while somebody has replaced Node's sockets.
+ * The peer's own class serves what only JavaScript can do: `clientFactory`, `factory`, a `lookup` in one
+ * of the TLS option objects, and everything while Node's sockets are replaced.
  */
 
 import {
@@ -49,7 +49,7 @@ import { Socks5ProxyAgent } from './socks5-proxy-agent';
 
 type Options = Readonly<Record<string, unknown>>;
 
-/** Options that say how to go through the proxy; all others are for the pools. */
+/** Options of the proxy; all others are for the pools. */
 const PROXY_ONLY = [
   'uri',
   'token',
@@ -63,7 +63,7 @@ const PROXY_ONLY = [
   'connectTimeout',
   'username',
   'password',
-  // What undici puts its own connector in the place of.
+  // undici replaces this with its own connector.
   'connect',
   'tls',
   'socketPath',
@@ -91,7 +91,7 @@ function isSocks(url: URL): boolean {
   return url.protocol === 'socks5:' || url.protocol === 'socks:';
 }
 
-/** The peer's own agent, with our pools where no factory names others. */
+/** The peer's own agent, with our pools unless there is a factory. */
 function peerAgent(options: Options): Dispatcher {
   const given = spread(options, {
     clientFactory:
@@ -105,7 +105,7 @@ function peerAgent(options: Options): Dispatcher {
 interface Ways {
   /** Through a tunnel. */
   readonly tunnels: Dispatcher;
-  /** In plain text, read by the proxy; the same object where the peer chooses. `null`: none are. */
+  /** Forwarded; the same object if the peer chooses. `null`: none are. */
   readonly forwarder: Dispatcher | null;
 }
 
@@ -117,7 +117,7 @@ export class ProxyAgent extends DispatcherBase {
 
   private readonly ways: Ways;
   private readonly standIn: StandIn;
-  /** `true`: every request through a tunnel; `false`: none that can do without. */
+  /** `true`: every request through a tunnel; `false`: only those that need one. */
   private readonly tunnelsHttp: boolean;
 
   /**
@@ -143,7 +143,7 @@ export class ProxyAgent extends DispatcherBase {
     for (const agent of this.agents()) this.withEvents(agent);
   }
 
-  /** undici 7 makes a tunnel unless told not to, and always to a proxy that speaks TLS; 8 does not. */
+  /** undici 7 uses a tunnel unless told not to, and always for a TLS proxy; 8 does not. */
   private readTunnelRule(proxyTunnel: unknown, url: URL): boolean {
     if (peerMajor === 8) return proxyTunnel === true;
     const asked = proxyTunnel === undefined || Boolean(proxyTunnel);
@@ -161,9 +161,9 @@ export class ProxyAgent extends DispatcherBase {
   }
 
   /**
-   * As `Dispatcher.dispatch`.
+   * Like `Dispatcher.dispatch`.
    *
-   * @throws InvalidArgumentError for `proxy-authorization` among the request's headers, as undici.
+   * @throws InvalidArgumentError for `proxy-authorization` in the request's headers, like undici.
    */
   override dispatch(
     options: Dispatcher.DispatchOptions,
@@ -198,7 +198,7 @@ export class ProxyAgent extends DispatcherBase {
   }
 }
 
-/** Why the peer's agent serves every request for good; `null`: some are the engine's. */
+/** Why the peer's agent serves every request permanently; `null`: the engine serves some. */
 function reasonForAll(url: URL, options: Options): PeerReason | null {
   const { factory, proxyTls, requestTls } = options;
   if (typeof factory === 'function') return 'factory';
@@ -216,7 +216,7 @@ function reasonForTunnels(options: Options): PeerReason | null {
   return needsJavaScript(options['requestTls']) ? 'proxy lookup' : null;
 }
 
-/** What the options need: each way by our own classes where they can. */
+/** The dispatchers that the options require: ours wherever possible. */
 function makeWays(url: URL, options: Options, headers: Options): Ways {
   if (reasonForAll(url, options) !== null) {
     const agent = peerAgent(options);
@@ -232,7 +232,7 @@ function makeWays(url: URL, options: Options, headers: Options): Ways {
   };
 }
 
-/** Pools whose connections go through a tunnel, one for each origin. */
+/** Pools whose connections go through a tunnel, one per origin. */
 function makeTunnels(proxy: URL, options: Options, headers: Options): Agent {
   const { requestTls, connectTimeout } = options;
   const connect = readLeg(options['proxyTls'], connectTimeout);
@@ -273,7 +273,7 @@ function makeTunnels(proxy: URL, options: Options, headers: Options): Agent {
   });
 }
 
-/** Connections to the proxy for requests that it forwards. `connections` is a limit per origin. */
+/** Connections to the proxy for forwarded requests. `connections` is a limit per origin. */
 function makeForwarder(proxy: URL, options: Options, headers: Options): Forwarder {
   const { proxyTls, connectTimeout } = options;
   const connect = spread({ timeout: connectTimeout }, ownOptions(proxyTls));
@@ -299,7 +299,7 @@ function socksAgent(url: URL, options: Options): Socks5ProxyAgent {
   } as never);
 }
 
-/** Types under the names that undici's declarations give them. */
+/** Types under the names of undici's declarations. */
 // eslint-disable-next-line @typescript-eslint/no-namespace -- undici's users write ProxyAgent.Options
 export declare namespace ProxyAgent {
   /** Options of the constructor. */

@@ -1,9 +1,9 @@
 /**
  * Headers of requests that go through a proxy.
  *
- * What lives here: the check that no request carries credentials for the proxy, which belong in
- * the agent's options, and the `host` that undici's `ProxyAgent` adds. `proxy-agent.ts` calls it.
- * It must not know pools.
+ * What lives here: the check that no request contains credentials for the proxy, which belong in the
+ * agent's options, and the `host` that undici's `ProxyAgent` adds. `proxy-agent.ts` calls it. It must
+ * not know pools.
  */
 
 import { isIterableObject } from '../headers';
@@ -14,7 +14,7 @@ function isNamed(name: unknown, wanted: string): boolean {
   return text.length === wanted.length && text.toLowerCase() === wanted;
 }
 
-/** As a flat list, whatever of undici's shapes they have; `null` for a plain object or nothing. */
+/** As a flat list, from any of undici's shapes; `null` for a plain object or nothing. */
 function flatten(headers: unknown): unknown[] | null {
   if (Array.isArray(headers)) return [...(headers as unknown[])];
   if (typeof headers !== 'object' || headers === null || !isIterableObject(headers)) return null;
@@ -40,7 +40,7 @@ function check(name: unknown): void {
 /**
  * The headers with a `host`, if there are headers at all.
  *
- * What comes back is a copy: what was checked is what is sent (S7).
+ * Returns a copy: what was checked is what is sent (S7).
  *
  * @throws InvalidArgumentError for `proxy-authorization` in any spelling.
  */
@@ -58,7 +58,7 @@ export function checkedHeaders(headers: unknown, host: () => string): unknown {
   const fields: Record<string, unknown> = { ...headers };
   const names = Object.keys(fields);
   names.forEach(check);
-  // Inherited ones, too: some dispatcher further on might read them.
+  // Inherited ones too: another dispatcher might read them.
   for (const name in headers) if (!Object.hasOwn(Object.prototype, name)) check(name);
   if (!names.some((name) => isNamed(name, 'host'))) fields['host'] = host();
   return fields;

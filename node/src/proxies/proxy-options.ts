@@ -1,5 +1,5 @@
 /**
- * undici's options for proxies, read for `ProxySettings`.
+ * undici's proxy options, converted to `ProxySettings`.
  *
  * What lives here: `proxyTls` and the like, credentials, and the fields of a `CONNECT` request.
  * The proxy agents call it. It must not know pools or requests.
@@ -11,10 +11,10 @@ import { type ConnectSettings, ownOptions, readConnectOptions } from '../options
 import { errors } from '../undici';
 
 /**
- * Settings of a way to a proxy or of TLS in a tunnel: one of undici's TLS option objects, with
- * `timeout` where it has none of its own.
+ * Settings of the connection to a proxy or of TLS in a tunnel: one of undici's TLS option objects, with
+ * `timeout` as the default.
  *
- * @throws InvalidArgumentError that names the option.
+ * @throws InvalidArgumentError naming the option.
  */
 export function readLeg(tls: unknown, timeout: unknown): ConnectSettings {
   const options = ownOptions(tls);
@@ -29,12 +29,12 @@ export function readLeg(tls: unknown, timeout: unknown): ConnectSettings {
   return settings;
 }
 
-/** Whether only JavaScript can do what one of these TLS option objects asks for. */
+/** Whether one of these TLS option objects needs JavaScript. */
 export function needsJavaScript(...tls: unknown[]): boolean {
   return tls.some((options) => typeof ownOptions(options)['lookup'] === 'function');
 }
 
-/** What the proxy is logged in to with, in a header. */
+/** The credentials for the proxy, as a header. */
 export function readAuthorization(options: Readonly<Record<string, unknown>>, url: URL): unknown {
   const { auth, token } = options;
   if (auth && token) {
@@ -49,7 +49,7 @@ export function readAuthorization(options: Readonly<Record<string, unknown>>, ur
   return `Basic ${Buffer.from(pair).toString('base64')}`;
 }
 
-/** Fields of a `CONNECT` request that are not the user's to choose. */
+/** Fields of a `CONNECT` request that the user cannot set. */
 const OURS = new Set(['host', 'connection', 'proxy-connection']);
 
 /**

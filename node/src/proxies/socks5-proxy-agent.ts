@@ -1,11 +1,11 @@
 /**
  * `Socks5ProxyAgent`: requests through a SOCKS5 proxy, which resolves the names.
  *
- * What lives here: undici's options and refusals, and a pool for each origin. Users and
- * `ProxyAgent` construct it. It must not know the protocol: that is the engine's.
+ * What lives here: undici's options and errors, and a pool per origin. Users and `ProxyAgent` construct
+ * it. It must not know the protocol, which the engine implements.
  *
- * A `connect` function or a `lookup` goes to the peer's own class, and everything does while somebody
- * has replaced Node's sockets.
+ * With a `connect` function or a `lookup`, or while Node's sockets are replaced, the peer's own class
+ * serves.
  */
 
 import {
@@ -37,7 +37,7 @@ import { needsJavaScript, readLeg } from './proxy-options';
 
 type Options = Readonly<Record<string, unknown>>;
 
-/** Where undici keeps the pools, by origin. */
+/** Where undici stores the pools, by origin. */
 const kPools = Symbol('pools');
 
 const DEFAULT_PORT = 1080;
@@ -62,7 +62,7 @@ function decode(text: string): string | null {
   return text === '' ? null : decodeURIComponent(text);
 }
 
-/** A user name and a password: undici logs in only where it has both. */
+/** User name and password: undici authenticates only if it has both. */
 function readCredentials(options: Options, url: URL): ProxySettings['credentials'] {
   const username = (options['username'] as string | undefined) || decode(url.username);
   const password = (options['password'] as string | undefined) || decode(url.password);
@@ -94,7 +94,7 @@ function readSettings(options: Options, url: URL): ProxySettings {
 /** Requests through a SOCKS5 proxy; options are undici's. */
 export class Socks5ProxyAgent extends DispatcherBase {
   private readonly settings: ProxySettings;
-  /** `connect` of the pools: TLS with the origin. */
+  /** `connect` of the pools: TLS to the origin. */
   private readonly inner: object;
   private readonly standIn: StandIn;
   private readonly [kPools] = new Map<string, Pool>();
@@ -116,7 +116,7 @@ export class Socks5ProxyAgent extends DispatcherBase {
     this.standIn = new StandIn(reason, () => new peer.Socks5ProxyAgent(proxyUrl, given));
     this.settings = readSettings(reason === null ? given : ownOptions({}), url);
     this.inner = spread({ timeout: connectTimeout }, ownOptions(requestTls));
-    // Checked here, and not with the first request.
+    // Checked here rather than with the first request.
     if (reason === null) readLeg(requestTls, connectTimeout);
     hideFields(this, 'settings', 'inner', 'standIn');
   }
@@ -147,7 +147,7 @@ export class Socks5ProxyAgent extends DispatcherBase {
     return pool;
   }
 
-  /** So that many origins cost nothing for ever. */
+  /** So that many origins cost nothing in the long run. */
   private closeIfUnused(origin: string, pool: Pool): void {
     if (this[kPools].get(origin) !== pool) return;
     const { connected, busy, pending } = readCounters(pool);
@@ -174,7 +174,7 @@ export class Socks5ProxyAgent extends DispatcherBase {
   }
 }
 
-/** Types under the names that undici's declarations give them. */
+/** Types under the names of undici's declarations. */
 // eslint-disable-next-line @typescript-eslint/no-namespace -- undici's users write Socks5ProxyAgent.Options
 export declare namespace Socks5ProxyAgent {
   /** Options of the constructor. */

@@ -1,5 +1,5 @@
 /**
- * What a request needs of the pool that it belongs to, and tells it.
+ * The interface between a request and its dispatcher.
  *
  * What lives here: types only. `OriginDispatcher` has what they say.
  */
@@ -9,33 +9,33 @@ import type { ConnectionDiagnostics } from './diagnostics';
 import type { Request } from './request';
 import type { HeadContext } from './description';
 
-/** What a request needs of the pool that it belongs to. */
+/** What a request needs from its dispatcher. */
 export interface SendContext {
   readonly origin: string;
   readonly session: Session;
   readonly head: HeadContext;
   readonly strictContentLength: boolean;
   readonly diagnostics: ConnectionDiagnostics;
-  /** Whether a connection is up: else what leaves may be wanted again. */
+  /** Whether a connection is open: otherwise what is sent may be needed again. */
   readonly isConnected: boolean;
-  /** The body of a request failed while it was read, before anything of the request had left. */
+  /** The body of a request failed while it was read, before anything of the request was sent. */
   bodyFailed(error: Error): void;
-  /** What the body's source has offered so far has left, and it goes on. */
+  /** What the body's source has offered so far was sent, and it continues. */
   bodyDrained(): void;
 }
 
-/** What a request tells its pool. */
+/** What a request reports to its dispatcher. */
 export interface RequestContext extends SendContext {
   /** The request has settled: it no longer counts. Called once. */
   settled(request: Request): void;
   /** The final head of a request whose place is `Blocking` was delivered. */
   unblocked(request: Request): void;
-  /** A request that has a place has left, its body included. */
+  /** A request that has a place was sent, including its body. */
   sent(request: Request): void;
-  /** TLS refused with `error`: whether somebody else serves the request from now on. */
+  /** TLS failed with `error`: whether the peer serves the request from now on. */
   takeOver(request: Request, error: Error): boolean;
-  /** What stands for the socket below an upgraded HTTP/2 stream. */
+  /** The stand-in for the socket below an upgraded HTTP/2 stream. */
   readonly streamSocket: unknown;
-  /** An error of `onResponseError`, which nobody is left to hear: becomes the dispatcher's `error` event. */
+  /** An error thrown by `onResponseError`: becomes the dispatcher's `error` event. */
   reportError(error: unknown): void;
 }

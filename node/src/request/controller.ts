@@ -1,26 +1,25 @@
 /**
- * What a handler holds of its request.
+ * A handler's control over its request.
  *
- * What lives here: `abort`, `pause`, `resume` and the raw headers, as undici's controller has
- * them. A request makes one and hands it to every callback. It must not know
- * records or pools.
+ * What lives here: `abort`, `pause`, `resume` and the raw headers, like undici's controller. A request
+ * creates one and passes it to every callback. It must not know records or pools.
  */
 
 import { lazyRawList, rawList } from '../headers';
 import type { DispatchController } from '../undici';
 
-/** What a controller needs of its request. */
+/** What a controller needs from its request. */
 export interface Controlled {
   abortWith(reason: Error | undefined): void;
   /** Delivery stops. */
   paused(): void;
-  /** Delivery may go on. */
+  /** Delivery may continue. */
   resumed(): void;
-  /** Whether the handler reads `rawHeaders` of every response, and mostly looks no further. */
+  /** Whether the handler reads `rawHeaders` of every response, but rarely looks inside. */
   readonly seldomLooksAtRaw: boolean;
 }
 
-/** In the place of a request that has ended: there is nothing left to control. */
+/** Replaces a request that has ended: there is nothing left to control. */
 const OVER: Controlled = {
   abortWith: () => undefined,
   paused: () => undefined,
@@ -48,7 +47,7 @@ export class RequestController implements DispatchController {
     this.#request = request;
   }
 
-  /** Stops delivery: what comes after the current callback waits until `resume`. */
+  /** Stops delivery: what follows the current callback waits until `resume`. */
   pause(): void {
     if (this.#paused) return;
     this.#paused = true;
@@ -85,7 +84,7 @@ export class RequestController implements DispatchController {
   }
 
   /**
-   * Names and values of the last head as they stood on the wire: a flat list of Buffers.
+   * Names and values of the last head as received: a flat list of Buffers.
    */
   get rawHeaders(): unknown {
     if (this.#rawHeaders === null && this.#head !== null) {
@@ -99,7 +98,7 @@ export class RequestController implements DispatchController {
     this.#rawHeaders = value;
   }
 
-  /** As `rawHeaders`, of the trailers. */
+  /** Like `rawHeaders`, for the trailers. */
   get rawTrailers(): unknown {
     if (this.#rawTrailers === null && this.#trailers !== null) {
       this.#rawTrailers = rawList(this.#trailers, 0, this.#isHttp2);
@@ -124,16 +123,16 @@ export class RequestController implements DispatchController {
     controller.#rawHeaders = null;
   }
 
-  /** Number of the HTTP/2 stream that the last head came over; `null` where it does not say. */
+  /** HTTP/2 stream id of the last head; `null` if unknown. */
   static streamNumber(controller: RequestController): number | null {
     const line = controller.#head?.slice(0, controller.#headFields - 1) ?? '';
     return Number(line) || null;
   }
 
   /**
-   * Trailers arrived, and nothing comes after them. For the request, which the controller lets go:
-   * whoever keeps the controller, as undici's fetch does until its stream is collected, keeps no
-   * request with it.
+   * Trailers arrived, and nothing follows. For the request, which the controller releases: code that
+   * keeps the controller, like undici's fetch until its stream is collected, does not keep the request
+   * alive.
    */
   static receiveTrailers(controller: RequestController, text: string): void {
     controller.#trailers = text;

@@ -15,10 +15,10 @@ import { sameName } from '../options';
 import { type DispatchOptions, errors, peerMajor } from '../undici';
 import { DEFAULT_TIMEOUT } from '../wire';
 
-/** Printable latin1 without space; what RFC 9112 3.2 allows is a subset, undici allows this. */
+/** Printable latin1 without space: undici's rule, a superset of RFC 9112 3.2. */
 const BAD_PATH = /[^\u0021-\u00ff]/;
 
-/** Methods seen often; the others are checked against the token grammar each time. */
+/** Common methods; others are checked against the token grammar each time. */
 const METHODS = new Set([
   'DELETE',
   'GET',
@@ -38,7 +38,7 @@ const EXPECTS_PAYLOAD = new Set(['PUT', 'POST', 'PATCH', 'QUERY', 'PROPFIND', 'P
 /** Methods whose declared length undici does not compare with the body's. */
 const NO_CONTENT_LENGTH = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'CONNECT']);
 
-/** What the head needs to know of the pool. */
+/** What the head needs to know about the dispatcher. */
 export interface HeadContext {
   /** `host: example.com:8080` with its CRLF. */
   readonly hostLine: string;
@@ -55,7 +55,7 @@ export class RequestDescription implements HeaderTarget {
   readonly idempotent: boolean;
   readonly blocking: boolean;
   readonly expectContinue: boolean;
-  /** Milliseconds for the wire; `DEFAULT_TIMEOUT` when the caller gave none. */
+  /** Milliseconds for the record; `DEFAULT_TIMEOUT` if the caller gave none. */
   readonly headersTimeout: number;
   readonly bodyTimeout: number;
   /** Server name for TLS that differs from the origin's host; `null` for none. */
@@ -143,18 +143,18 @@ export class RequestDescription implements HeaderTarget {
     };
   }
 
-  /** Whether this asks for a byte stream instead of a response. */
+  /** Whether this requests a byte stream instead of a response. */
   get isUpgrade(): boolean {
     return this.upgradeProtocol !== null || this.method === 'CONNECT';
   }
 
-  /** Whether the method means something with a body. */
+  /** Whether a body is meaningful for the method. */
   get expectsPayload(): boolean {
     return EXPECTS_PAYLOAD.has(this.method);
   }
 
   /**
-   * The length that goes on the wire, from the body's own length if it is known.
+   * The length to send, given the body's own length if it is known.
    *
    * `null` for none. A mismatch with the declared length is the caller's to handle.
    */
@@ -163,7 +163,7 @@ export class RequestDescription implements HeaderTarget {
     return length === 0 && !this.expectsPayload ? null : length;
   }
 
-  /** Whether the caller declared another length than the body has. */
+  /** Whether the caller declared a length different from the body's. */
   contradictsLength(length: number | null): boolean {
     return (
       length !== null &&
@@ -222,7 +222,7 @@ function checkRareOptions(options: DispatchOptions): void {
   }
 }
 
-/** Longest timeout the wire can say, some 49 days; longer ones never fire in practice either. */
+/** Longest timeout that a record can express, some 49 days; longer ones never fire in practice. */
 const LONGEST_TIMEOUT = DEFAULT_TIMEOUT - 1;
 
 function wireTimeout(milliseconds: number | null | undefined): number {

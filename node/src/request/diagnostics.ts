@@ -40,7 +40,7 @@ export interface ObservedRequest extends RequestDescription {
   readonly aborted: boolean;
   /** Whether its handler knows of it. */
   readonly isStarted: boolean;
-  /** What subscribers see of it; `null` until somebody looks. */
+  /** What subscribers see; `null` until first accessed. */
   observed: DiagnosticRequest | null;
   abortWith(reason: Error | undefined): void;
 }
@@ -52,9 +52,9 @@ const DESCRIBED = [
 ] as const;
 
 /**
- * The `request` of a message, the same object in every message about one request: undici's own, with
- * its properties under their names. What a subscriber changes in it goes on the wire, as in undici,
- * until the head is written; a value that no request may have fails the request.
+ * The `request` of a message, the same object in every message about one request: undici's own, with its
+ * property names. As in undici, a subscriber's changes take effect until the head is written; an invalid
+ * value fails the request.
  */
 export class DiagnosticRequest {
   static {
@@ -81,7 +81,7 @@ export class DiagnosticRequest {
   host: string | null;
   contentLength: number | null;
   contentType: string | null;
-  /** Names and values; a value that was given as an array is one. */
+  /** Names and values; a value given as an array stays one. */
   headers: unknown[];
   expectContinue: boolean;
   servername: string | null;
@@ -129,7 +129,7 @@ export class DiagnosticRequest {
   addHeader(key: string, value: unknown): this {
     const request = this.#request;
     const { lines } = request;
-    // So that what is wrong with it is the caller's to hear.
+    // So that an error is reported to the caller.
     addHeader(request, key, value);
     if (request.lines !== lines) this.headers.push(key, value);
     const { host, contentLength, contentType, reset } = request;
@@ -139,7 +139,7 @@ export class DiagnosticRequest {
   }
 
   /**
-   * The request as subscribers have left it; `null` where they changed nothing.
+   * The request as modified by subscribers; `null` if they changed nothing.
    *
    * @throws InvalidArgumentError, NotSupportedError as for the options of a request.
    */
@@ -174,7 +174,7 @@ function timeoutAsGiven(wire: number): number | undefined {
   return wire === DEFAULT_TIMEOUT ? undefined : wire;
 }
 
-/** undici makes a Buffer of what is bytes or text, and `null` of what is empty. */
+/** undici converts bytes and text to a Buffer, and an empty body to `null`. */
 function bodyOf(body: RequestBody): unknown {
   if (body === null) return null;
   if (body.kind !== 'bytes') return body.source;
@@ -229,26 +229,26 @@ interface Delayed {
   readonly message: () => void;
 }
 
-/** Publishes what happens to the connections of one pool. */
+/** Publishes the connection messages of one dispatcher. */
 export class ConnectionDiagnostics {
   readonly #settings: PoolSettings;
   #connector: unknown;
-  /** The newest connection: a subscriber may come when it is already there. */
+  /** The newest connection: a subscriber may come when it is already open. */
   #connection: Connection | undefined;
-  /** Messages about requests that were handed over before there was a connection for them. */
+  /** Messages about requests that were submitted before there was a connection for them. */
   #delayed: Delayed[] = [];
-  /** Connections that are up. */
+  /** Open connections. */
   #connected = 0;
-  /** Of these, the ones that end behind an answer that has come. */
+  /** Of these, the ones that end after a response that has arrived. */
   #leaving = 0;
-  /** Answers that the newest connection has brought, where there is only one at a time. */
+  /** Responses of the newest connection, if there is only one at a time. */
   #answers = 0;
 
   constructor(settings: PoolSettings) {
     this.#settings = settings;
   }
 
-  /** The connector of messages: works like undici's own, and stays the same object. */
+  /** The connector of messages: works like undici's own, and is always the same object. */
   get connector(): unknown {
     this.#connector ??= buildConnector({});
     return this.#connector;
@@ -284,7 +284,7 @@ export class ConnectionDiagnostics {
     }
   }
 
-  /** The way through a proxy was open before the connection was. */
+  /** The tunnel through a proxy was open before the connection was. */
   #proxyConnected(connection: Connection): void {
     const connectParams = this.#settings.proxy?.connectParams ?? null;
     if (connectParams === null || !channels.proxyConnected.hasSubscribers) return;
@@ -317,7 +317,7 @@ export class ConnectionDiagnostics {
     for (const { request, message } of delayed) if (!request.aborted) message();
   }
 
-  /** An answer has begun. `reset`: its connection ends behind it, whatever it says. */
+  /** A response has begun. `reset`: its connection ends after it, whatever it says. */
   answered(request: ObservedRequest, head: AnswerHead, reset: boolean): void {
     const { connections, maxRequestsPerClient } = this.#settings;
     const isFull = connections === 1 && ++this.#answers === maxRequestsPerClient;

@@ -1,8 +1,8 @@
 /**
  * One request, from `dispatch()` to its settlement.
  *
- * What lives here: the request as it was given, checked; sending and delivering; the controller; the
- * messages of diagnostics channels. It must not know dispatchers, nor other requests.
+ * What lives here: the validated request; sending and delivering; the controller; messages of diagnostics
+ * channels. It must not know dispatchers, nor other requests.
  */
 
 export type { RequestContext } from './context';

@@ -1,24 +1,24 @@
 /**
- * Whether a connection ends behind an answer.
+ * Whether a connection ends after a response.
  *
- * What lives here: the rules, which are the engine's, for whoever must know before the connection has
- * ended: diagnostics messages. It must not know requests.
+ * What lives here: the engine's rules, for diagnostics messages, which must know before the connection has
+ * ended. It must not know requests.
  */
 
 import { parseFields } from '../headers';
 import type { PoolSettings } from '../options';
 import { HeadFlag } from '../wire';
 
-/** The head of an answer. */
+/** The head of a response. */
 export interface AnswerHead {
   readonly status: number;
   /** Of its record. */
   readonly flags: number;
-  /** The reason phrase, and the fields behind it. */
+  /** The reason phrase, and the fields after it. */
   readonly text: string;
 }
 
-/** Whether an HTTP/1 connection ends behind the answer with this final head, to a request with `method`. */
+/** Whether an HTTP/1 connection ends after the response with this final head to `method`. */
 export function isLastAnswer(head: AnswerHead, method: string, settings: PoolSettings): boolean {
   const { status, flags, text } = head;
   const fields = parseFields(text, text.indexOf('\n') + 1);

@@ -1,17 +1,16 @@
 /**
  * Which requests of a client count as running when `pipelining` allows more than one.
  *
- * What lives here: undici's rules for the moment at which a request leaves the queue of a `Client`,
- * and the two counters that follow from them. The pool of such a client has one; clients with
- * `pipelining: 1` and pools have none, their requests queue in the engine. It must not know
- * connections, handlers or events.
+ * What lives here: undici's rules for when a request leaves the queue of a `Client`, and the two counters
+ * derived from them. The dispatcher of such a client has one; clients with `pipelining: 1` and pools have
+ * none, their requests queue in the engine. It must not know connections, handlers or events.
  *
  * Running requests are always the oldest ones: a request that must wait makes all later ones wait.
  */
 
-/** Where a request stands, in this order. */
+/** The place of a request, in this order. */
 export const Place = {
-  /** Not in a pipeline, or its handler is being told of it. */
+  /** Not in a pipeline, or its handler is being notified. */
   None: 0,
   /** In the queue. */
   Waiting: 1,
@@ -24,9 +23,9 @@ export const Place = {
 /** A request, as far as its place in the pipeline depends on it. */
 export interface Pipelined {
   place: number;
-  /** It was handed over before: a lost connection brought it back into the queue. */
+  /** It was submitted before: a lost connection brought it back into the queue. */
   submitted: boolean;
-  /** It ran on a connection that is gone: its handler is to be told of the next attempt. */
+  /** It ran on a connection that has ended: its handler must be notified of the next attempt. */
   isReplay: boolean;
   /** Its response has begun. */
   readonly isAnswered: boolean;
@@ -37,7 +36,7 @@ export interface Pipelined {
   readonly method: string;
   readonly reset: boolean | null;
   readonly servername: string | null;
-  /** Whether its body comes from a source that can be read once only. */
+  /** Whether its body comes from a source that can be read only once. */
   hasSource(): boolean;
 }
 
@@ -46,7 +45,7 @@ export class Pipeline<Request extends Pipelined> {
   /** Requests that left the queue. */
   running = 0;
   #depth: number;
-  /** The running request whose body is on its way. */
+  /** The running request whose body is being sent. */
   #writing: Request | null = null;
   #blocking: Request | null = null;
   /** The last running request ends the connection. */
@@ -102,14 +101,14 @@ export class Pipeline<Request extends Pipelined> {
     if (this.#blocking === request) this.#blocking = null;
   }
 
-  /** The body of `request` has left. Returns whether that makes a difference. */
+  /** The body of `request` was sent. Returns whether that makes a difference. */
   bodySent(request: Request): boolean {
     if (this.#writing !== request) return false;
     this.#writing = null;
     return true;
   }
 
-  /** `request` is over. */
+  /** `request` has ended. */
   settled(request: Request): void {
     if (request.place >= Place.Running) this.running--;
     request.place = Place.None;
@@ -118,7 +117,7 @@ export class Pipeline<Request extends Pipelined> {
     if (this.running === 0) this.#reset = false;
   }
 
-  /** The connection is gone: what was running waits again. */
+  /** The connection has ended: running requests wait again. */
   requeue(first: Request | null): void {
     for (let request = first; request !== null; request = request.next as Request | null) {
       if (request.place < Place.Running) continue;

@@ -54,11 +54,11 @@ export abstract class Sending
   readonly context: SendContext;
   readonly handler: DispatchHandler;
   /**
-   * Who is told of the final head: undici's own handlers call back in the context that they keep, and
-   * whoever looks at the stack sees undici's.
+   * The receiver of the final head: undici's own handlers call back in the context they keep, and stack
+   * traces show undici's.
    */
   protected readonly headHandler: DispatchHandler;
-  /** The asynchronous context that it was made in, if there is one to keep. */
+  /** The async context it was created in, if there is one to keep. */
   protected readonly caller: AsyncResource | null;
   /** -1 until the `Dispatch` record was written. */
   slot = -1;
@@ -76,7 +76,7 @@ export abstract class Sending
   /** The body is known to have no bytes. */
   private knownEmpty = false;
   private form: EncodedForm | null = null;
-  /** What the user is warned of when the request leaves. */
+  /** A warning to emit when the request is sent. */
   protected warning: Error | null = null;
   /** Waits for the first chunk; see `waitForSource`. */
   private onReady: (() => void) | null = null;
@@ -124,7 +124,7 @@ export abstract class Sending
     this.context.session.scheduleBodyFlush();
   }
 
-  /** Hears of a stream's failure as long as the request lives, also before it is read. */
+  /** Observes a stream's failure as long as the request lives, even before it is read. */
   protected watchBody(): void {
     const { body } = this;
     if (body?.kind !== 'stream') return;
@@ -143,7 +143,7 @@ export abstract class Sending
     this.watched = { stream, onError, onEnd };
   }
 
-  /** The request is over: its stream is no longer our business. */
+  /** The request has ended: its stream is no longer observed. */
   protected unwatchBody(): void {
     const { watched } = this;
     if (watched === null) return;
@@ -160,7 +160,7 @@ export abstract class Sending
       destroyStream(this.body.stream, error);
   }
 
-  /** Whether a part of the body waits for room. */
+  /** Whether a part of the body waits for credit. */
   get bodyWaits(): boolean {
     return this.slot !== -1 && this.outgoing?.waits === true;
   }
@@ -173,7 +173,7 @@ export abstract class Sending
     return this.outgoing === null ? 0 : this.outgoing.leftAt;
   }
 
-  /** Whether the body left completely, or there is none. */
+  /** Whether the body was sent completely, or there is none. */
   protected get bodyFinished(): boolean {
     return this.outgoing === null || this.outgoing.finished;
   }
@@ -190,7 +190,7 @@ export abstract class Sending
     return this.body?.kind === 'stream' || this.body?.kind === 'iterable';
   }
 
-  /** Somebody else sends the body. */
+  /** The peer sends the body. */
   protected letGoOfBody(): void {
     this.onReady = null;
     this.unwatchBody();
@@ -288,7 +288,7 @@ export abstract class Sending
   private prepareBlob(blob: Blob): number | null {
     const { type, size } = blob;
     if (this.contentType === null && type) this.addField('content-type', type);
-    // A subclass may say anything; what is no length goes out chunked.
+    // A subclass may return anything; without a valid length, it is sent chunked.
     return Number.isSafeInteger(size) && size >= 0 ? size : null;
   }
 
@@ -312,7 +312,7 @@ export abstract class Sending
 
   sourceFailed(error: Error): void {
     if (this.settled) return;
-    // What has left is the engine's business.
+    // The engine has it.
     if (this.source !== null && this.slot === -1) this.context.bodyFailed(error);
     this.abortWith(error);
   }
@@ -440,7 +440,7 @@ export abstract class Sending
     return flags;
   }
 
-  /** Whether its connection ends behind it, whatever the answer says. */
+  /** Whether its connection ends after it, whatever the response says. */
   protected endsConnection(hasBody = this.body !== null && !this.knownEmpty): boolean {
     // A body that the method does not expect may confuse the server about where it ends, and some
     // servers send a body in answer to HEAD.

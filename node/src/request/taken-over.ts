@@ -1,26 +1,26 @@
 /**
- * The handler of a request that the peer serves after the engine could not send it.
+ * The handler of a request that the peer serves because the engine could not send it.
  *
- * What lives here: the way from the controller that the handler was given first to the peer's.
- * `Request` makes one. It must not know why.
+ * What lives here: forwarding from the handler's first controller to the peer's. `Request` creates one.
+ * It must not know why.
  */
 
 import type { DispatchController, DispatchHandler, ParsedHeaders } from '../undici';
 
 type Rest<Name extends keyof DispatchHandler> = Parameters<NonNullable<DispatchHandler[Name]>>;
 
-/** See above. As in undici, the handler is told of the start again. */
+/** See above. As in undici, the handler is notified of the start again. */
 export class TakenOver implements DispatchHandler {
   readonly #handler: DispatchHandler;
   #controller: DispatchController | null = null;
-  /** What the first controller was told before there was another. */
+  /** Calls on the first controller before there was another. */
   #abort: { readonly reason: Error | undefined } | null = null;
 
   constructor(handler: DispatchHandler) {
     this.#handler = handler;
   }
 
-  /** The first controller was told. */
+  /** A call on the first controller. */
   abort(reason: Error | undefined): void {
     if (this.#controller === null) this.#abort = { reason };
     else this.#controller.abort(reason);

@@ -1,9 +1,9 @@
 /**
- * Which dispatchers take handlers of both generations.
+ * Which dispatchers accept handlers of both generations.
  *
- * What lives here: the register of `dispatch` methods that do, and composition in front of which
- * handlers are wrapped. Our dispatchers enter themselves, and whoever hands handlers of the older
- * generation over asks (`install.ts`, `global-dispatcher.ts`). It must not know what a handler is.
+ * What lives here: the registry of `dispatch` methods that do, and composition that wraps handlers first.
+ * Our dispatchers register themselves, and code that passes handlers of the older generation checks it
+ * (`install.ts`, `global-dispatcher.ts`). It must not know what a handler is.
  */
 
 import { wrapHandler } from './legacy-handler';
@@ -11,15 +11,15 @@ import { Dispatcher, peerMajor } from './undici';
 
 type Dispatch = Dispatcher['dispatch'];
 
-/** Functions, not dispatchers: a subclass, a mock or a Proxy with a `dispatch` of its own is not meant. */
+/** Functions, not dispatchers: excludes a subclass, mock or Proxy with its own `dispatch`. */
 const methods = new WeakSet<Dispatch>();
 
-/** `dispatch` takes handlers of both generations. */
+/** Registers a `dispatch` that accepts handlers of both generations. */
 export function takesBoth(dispatch: Dispatch): void {
   methods.add(dispatch);
 }
 
-/** Whether the dispatcher takes handlers of both generations. */
+/** Whether the dispatcher accepts handlers of both generations. */
 export function doesTakeBoth(dispatcher: Dispatcher): boolean {
   return methods.has(dispatcher.dispatch);
 }
@@ -62,7 +62,7 @@ export class ForOlderHandlers extends Dispatcher {
     options: Dispatcher.DispatchOptions,
     handler: Dispatcher.DispatchHandler,
   ): boolean {
-    // As undici 8: the older ones know nothing of HTTP/2.
+    // Like undici 8: the older ones do not support HTTP/2.
     const given = { ...options, allowH2: false } as Dispatcher.DispatchOptions;
     return this.dispatcher.dispatch(given, wrapHandler(handler) as Dispatcher.DispatchHandler);
   }

@@ -1,8 +1,8 @@
 /**
  * Handlers of undici 6 and 7, as Node's built-in fetch passes them up to Node 24.
  *
- * What lives here: the adapter that lets the request path know one generation only. Called by
- * `DispatcherBase.dispatch` and in front of composed interceptors. It must not know the session.
+ * What lives here: the adapter thanks to which the request path knows only one generation. Called by
+ * `DispatcherBase.dispatch` and before composed interceptors. It must not know the session.
  *
  * A handler with `onRequestStart` is of the newer generation, whatever else it has.
  */
@@ -31,7 +31,7 @@ function rawFrom(raw: unknown, parsed: ParsedHeaders | null | undefined): Buffer
   return list;
 }
 
-/** A legacy handler in the shape of the newer generation. */
+/** A legacy handler as one of the newer generation. */
 export class WrappedHandler implements DispatchHandler {
   constructor(readonly legacy: LegacyHandler) {}
 
@@ -88,7 +88,7 @@ export class WrappedHandler implements DispatchHandler {
   }
 }
 
-/** The same with the older methods beside the newer, as undici 7's interceptors may call either. */
+/** The same with both older and newer methods, because undici 7's interceptors may call either. */
 class HandlerOfBoth extends WrappedHandler implements LegacyHandler {
   onConnect(abort: (reason?: Error) => void, context?: unknown): void {
     this.legacy.onConnect?.(abort, context);
@@ -122,7 +122,7 @@ class HandlerOfBoth extends WrappedHandler implements LegacyHandler {
 
 const Wrapper = peerMajor === 7 ? HandlerOfBoth : WrappedHandler;
 
-/** The handler itself if it is of the newer generation or of none, else its wrapper. */
+/** The handler itself if it is of the newer generation or of neither, else its wrapper. */
 export function wrapHandler(handler: object): DispatchHandler {
   if (typeof (handler as DispatchHandler).onRequestStart === 'function') return handler;
   const legacy = handler as LegacyHandler;
@@ -147,7 +147,7 @@ export function assertHandler(handler: DispatchHandler, upgrade: boolean): void 
       peerMajor >= 8 ? 'invalid onRequestStart method' : 'invalid onConnect method',
     );
   }
-  // undici 7 looks no further at handlers of the newer generation.
+  // undici 7 checks nothing else of handlers of the newer generation.
   if (peerMajor < 8) return;
   assertMethod(handler.onResponseError, 'onResponseError');
   assertOptionalMethod(handler.onBodySent, 'onBodySent');

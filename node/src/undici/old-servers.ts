@@ -3,13 +3,13 @@
  * OpenSSL may have.
  *
  * What lives here: which those are, for how long the peer serves them, and the warning. `delegate.ts`
- * tells and asks. It must not know options or requests.
+ * records and checks them. It must not know options or requests.
  */
 
 /** Milliseconds until the engine tries such a server again. */
 const SERVED_FOR = 600_000;
 
-/** More are forgotten, the oldest first: whoever visits many servers must not keep them all. */
+/** Beyond this the oldest are dropped: a program that contacts many servers must not keep them all. */
 const MOST = 1_000;
 
 interface OldServer {
@@ -17,10 +17,10 @@ interface OldServer {
   readonly until: number;
 }
 
-/** By what decides whether there is something in common; also those whose time is over. */
+/** Keyed by the settings that decide whether TLS is possible; includes expired ones. */
 const servers = new Map<string, OldServer>();
 
-/** Whether the body of a request is still all there after it was read. Calls no getter. */
+/** Whether the body of a request can be read again. Calls no getter. */
 function staysWhole(options: object): boolean {
   const body = Object.getOwnPropertyDescriptor(options, 'body');
   if (body === undefined) return true;

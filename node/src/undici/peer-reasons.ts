@@ -1,9 +1,8 @@
 /**
- * Why the peer's own class serves an origin, and not the engine.
+ * Why the peer's own class serves an origin instead of the engine.
  *
- * What lives here: the closed list of reasons, and those of them that come and go for the whole
- * process. `delegate.ts` asks. It must not know options: `options.ts` and the proxy agents name the
- * reasons that lie in them.
+ * What lives here: the closed list of reasons, and the process-wide ones, which can change. `delegate.ts`
+ * checks it. It must not know options: `options.ts` and the proxy agents determine the reasons in them.
  */
 
 import { channel } from 'node:diagnostics_channel';
@@ -29,16 +28,16 @@ export const PEER_REASONS = {
 /** See above. */
 export type PeerReason = keyof typeof PEER_REASONS;
 
-/** What `reasonNow` saw: another one as soon as there is another reason, or another replacement. */
+/** Identifies the result of `reasonNow`: changes with the reason, or another replacement. */
 export type ReasonState = object;
 
-/** Whoever subscribes is handed every socket that Node connects. */
+/** Subscribers get every socket that Node connects. */
 const connecting = channel('net.client.socket');
 
 /**
- * The state of the process for which the peer must serve what the engine otherwise would; `null`
- * where there is none. Asked for every request; `mayBeTls`: it may go over TLS. `server`: which one
- * it goes to, with which `options`, where the peer may serve it for its old TLS (`old-servers.ts`).
+ * The state of the process because of which the peer must serve instead of the engine; `null` if there is
+ * none. Checked for every request; `mayBeTls`: it may use TLS. `server`: its server, with these `options`,
+ * if the peer may serve it because of old TLS (`old-servers.ts`).
  */
 export function reasonNow(
   mayBeTls: boolean,

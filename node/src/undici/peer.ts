@@ -1,15 +1,15 @@
 /**
- * The first look at the peer: `undici`, or one sentence that says what to install.
+ * Loading the peer: `undici`, or an error that says what to install.
  *
- * What lives here: the checks that come before anything of the peer's is used. The build leads every
- * `import … from 'undici'` of this package here (`scripts/build.mjs`): a bundle loads what it imports
- * before it runs. It is CommonJS, because its exports are the peer's, whichever those are.
+ * What lives here: the checks before the peer is used. The build redirects every `import … from 'undici'`
+ * of this package here (`scripts/build.mjs`): a bundle loads its imports before it runs. It is CommonJS,
+ * because its exports are the peer's, whatever they are.
  */
 
 /** The peer range of `package.json`. */
 const PEER_RANGE = '^7.29.0 || ^8.10.0';
 
-/** Turns what `require('undici')` threw into one sentence that says what to do. */
+/** Converts an error of `require('undici')` to a message that says what to do. */
 function explainLoadFailure(cause: unknown): Error {
   const { code, message = String(cause) } = cause as { code?: string; message?: string };
   const missing = code === 'MODULE_NOT_FOUND' && /'undici(?:\/index\.js)?'/.test(message);
@@ -30,7 +30,7 @@ function readVersion(): string {
   }
 }
 
-/** Refuses a peer that is known to be outside the range; package managers only warn. */
+/** Rejects a peer outside the range; package managers only warn. */
 function checkVersion(version: string): void {
   const parts = /^(\d+)\.(\d+)\./.exec(version);
   if (parts === null) return;

@@ -1,20 +1,20 @@
 /**
- * The peer, loaded. Only this file and its neighbours `undici-*.ts` import `undici`.
+ * The loaded peer. Only this folder imports `undici`.
  *
- * What lives here: the loaded peer, its major version and the symbols it keeps its counters under.
- * Everyone in this package who needs an error class, `Dispatcher`, or one of undici's classes takes
- * it from here. It must not know any of our own classes.
+ * What lives here: the loaded peer, its major version and the symbols of its counters. All code of this
+ * package gets error classes, `Dispatcher` and undici's other classes from here. It must not know any of
+ * our own classes.
  *
- * undici is a peer dependency and not a dependency, because a user's `instanceof Dispatcher`,
- * `instanceof errors.RequestAbortedError` and `MockAgent` must mean the same classes on both sides.
+ * undici is a peer dependency, because `instanceof Dispatcher`, `instanceof errors.RequestAbortedError` and
+ * `MockAgent` must mean the same classes in the user's code and here.
  */
 
 import type * as Undici from 'undici';
 
-/** The peer's exports, as typed by the newest major that dodici supports. */
+/** The peer's exports, with the types of the newest supported major. */
 export type Peer = typeof Undici;
 
-/** Symbols under which undici's dispatchers show their counters and their origin. */
+/** Symbols under which undici's dispatchers expose their counters and origin. */
 export interface PeerSymbols {
   readonly kUrl: symbol;
   readonly kConnected: symbol;
@@ -42,13 +42,13 @@ export interface PeerSymbols {
 
 /** Symbols of the peer's pools that are not among the others. */
 export interface PeerPoolSymbols {
-  /** Where a pool keeps its clients. */
+  /** Where a pool stores its clients. */
   readonly kClients: symbol;
 }
 
 /**
- * In the place of an internal file that the peer lacks, or that a bundler left out: our classes still
- * work, but the peer's own that read counters by symbol (BalancedPool, Agent) cannot see ours.
+ * Replaces an internal file that the peer lacks, or that a bundler left out: our classes still work, but
+ * the peer's classes that read counters by symbol (BalancedPool, Agent) cannot see ours.
  */
 function ownSymbols(): unknown {
   const known = new Map<string | symbol, symbol>();
@@ -75,7 +75,7 @@ function readMajor(): 7 | 8 {
 /** Major version of the loaded peer: their defaults differ (`allowH2`, `h2Options`, `tls`). */
 export const peerMajor: 7 | 8 = readMajor();
 
-// Each `require` stands in a `try`, so that bundlers take a file that is missing for a warning.
+// Each `require` is in a `try`, so that bundlers only warn about a missing file.
 
 function loadSymbols(): unknown {
   try {
@@ -101,7 +101,7 @@ export const poolSymbols = loadPoolSymbols() as PeerPoolSymbols;
 
 type UnwrapHandler = (handler: object) => object;
 
-/** undici 7 has an adapter from handlers of the newer generation to its own; undici 8 needs none. */
+/** undici 7 has an adapter from newer handlers to its own generation; undici 8 needs none. */
 function loadUnwrapHandler(): UnwrapHandler {
   try {
     return (require('undici/lib/handler/unwrap-handler.js') as { unwrap: UnwrapHandler }).unwrap;
@@ -111,13 +111,13 @@ function loadUnwrapHandler(): UnwrapHandler {
 }
 
 /**
- * The handler in the generation that the peer's dispatchers hand to one another: undici 7's mocks
- * and pools call methods of the older one, and only its public `dispatch()` takes both.
+ * The handler in the generation that the peer's dispatchers use internally: undici 7's mocks and pools
+ * call methods of the older one, and only its public `dispatch()` accepts both.
  */
 export const toPeerHandler: UnwrapHandler = loadUnwrapHandler();
 
-// What this package itself works with; `exports.ts` has what its users get.
+// What this package uses itself; `exports.ts` has what its users get.
 export { buildConnector, Dispatcher, errors } from 'undici';
 
-// Types: whatever the installed peer declares.
+// Types: as declared by the installed peer.
 export type * from 'undici';

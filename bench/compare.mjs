@@ -1,6 +1,6 @@
-// `just bench-compare`: a run's report against the baseline. What is compared are ratios to undici
-// in the same run, because those of one machine hold on another; absolute figures do not. Fails
-// if one is worse by more than the tolerance.
+// `just bench-compare`: compares a run's report with the baseline: ratios to undici in the same run,
+// which are comparable across machines, unlike absolute figures. Fails if one is worse by more than
+// the tolerance.
 import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { BASELINE, read, REPORT } from './lib/baseline.mjs';
@@ -76,7 +76,7 @@ for (const row of report.rows.filter(wanted)) {
     ]);
   }
 }
-console.log(`dodici in relation to undici; baseline of ${baseline.taken.slice(0, 10)}\n`);
+console.log(`dodici relative to undici; baseline of ${baseline.taken.slice(0, 10)}\n`);
 console.log(table(lines));
 if (old.size > 0) console.log(`\nnot in this run: ${[...old.keys()].join(', ')}`);
 console.log(

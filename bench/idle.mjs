@@ -1,5 +1,5 @@
-// Memory of a connection at rest: opens many, lets them rest, and says what each one weighs.
-// driver.mjs starts it as a process of its own with --expose-gc. It prints one line of JSON.
+// Memory of an idle connection: opens many, lets them idle, and reports the memory per connection.
+// driver.mjs starts it as a separate process with --expose-gc. It prints one line of JSON.
 import { openClient } from './lib/clients.mjs';
 import { parseOptions, target } from './lib/target.mjs';
 
@@ -7,9 +7,9 @@ const HELP = `Usage: node --expose-gc bench/idle.mjs --origin URL --module PATH 
 
   --module PATH       the client's module
   --kind KIND         as load.mjs knows them (default pool)
-  --count N           connections that rest (default 1000)
+  --count N           number of idle connections (default 1000)
 
-The server must take its time to answer (dodici-bench-server --delay), or fewer do it.
+The server must delay its responses (dodici-bench-server --delay), or fewer connections are opened.
 `;
 
 const options = parseOptions(HELP, { count: { type: 'string', default: '1000' } });

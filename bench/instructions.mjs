@@ -1,5 +1,5 @@
 // `just bench-instructions`: counts the instructions of fixed work (bench/instructions) under
-// callgrind and fails if one workload needs more than 5 % more than bench/instructions.json says.
+// callgrind and fails if a workload exceeds bench/instructions.json by more than 5 %.
 // Counts depend on the compiler and the architecture; the file says which they were taken with.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -17,7 +17,7 @@ const REPETITIONS = 1000;
 const HELP = `Usage: just bench-instructions [options]
 
   --only TEXT         only workloads whose name contains this
-  --tolerance SHARE   how much more is allowed (default 0.05)
+  --tolerance SHARE   allowed increase (default 0.05)
   --baseline FILE     (default bench/instructions.json)
   --update            write the baseline instead of comparing
 `;

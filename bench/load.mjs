@@ -17,10 +17,10 @@ const HELP = `Usage: node bench/load.mjs --module PATH --origin URL [options]
   --concurrency N     requests in flight (default connections × pipelining)
   --seconds S         measured time (default 3)
   --warmup S          time before that (default 1)
-  --requests N        measure so many requests instead, from the first on
-  --busy MS           keep the JavaScript thread busy so long in every TURN
+  --requests N        measure this many requests instead, starting with the first
+  --busy MS           keep the JavaScript thread busy this long in every TURN
   --turn MS           length of a turn (default 25)
-  --burst N           requests that a turn starts, instead of keeping some in flight
+  --burst N           start this many requests per turn, instead of keeping some in flight
   --bytes N           expected size of every body; anything else is an error
 `;
 

@@ -1,5 +1,5 @@
-// Draws a report as SVGs: what dodici is in relation to undici on each load, and all clients on
-// one. run.mjs and publish.mjs call plots(); `node bench/plot.mjs REPORT.json PREFIX` redraws a
+// Draws a report as SVGs: dodici relative to undici on each load, and all clients on one.
+// run.mjs and publish.mjs call plots(); `node bench/plot.mjs REPORT.json PREFIX` redraws a
 // kept report.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -48,7 +48,7 @@ function ratioChart(report, values) {
     ['processCpu', 'Whole process per request (less is better)', '.2f'],
   ];
   return {
-    ...frame(report, 'dodici in relation to undici (1 = undici)'),
+    ...frame(report, 'dodici relative to undici (1 = undici)'),
     data: { values },
     hconcat: panels.map(([key, title, format], index) => ({
       ...panel(title, 230, 26),

@@ -1,5 +1,5 @@
-// `just bench` and `just bench-<group>`: dodici against undici and the others, taking turns in one
-// run. loads.mjs is the table of what is measured, lib/driver.mjs carries it out; each measurement
+// `just bench` and `just bench-<group>`: dodici against undici and others, alternating in one run.
+// loads.mjs is the table of what is measured, lib/driver.mjs carries it out; each measurement
 // is a process of its own (load.mjs, start.mjs, idle.mjs).
 //
 // Writes bench/results/<group, or bench>.json, and plots beside it.
@@ -20,14 +20,14 @@ const HELP = `Usage: just bench [options], or just bench-<group> [options]
   --seconds S     measured seconds per process (default 1)
   --warmup S      seconds before that (default 0.5)
   --only A,B      only these loads or groups; see --list
-  --list          name the loads and how long each takes
+  --list          list the loads and how long each takes
   --ours PATH     measure this module instead of node/dist
   --theirs PATH   compare with this module instead of undici 8.12
   --node PATH     run on this Node instead of Node 24 from npm
   --out NAME      name of the report in bench/results/
   --check         fail if a target is missed or a load was left out
-  --no-plot       draw nothing
-  --no-rust       with all loads: without those of the Rust face at the end (just bench-rust)
+  --no-plot       do not draw plots
+  --no-rust       with all loads: skip those of the Rust API at the end (just bench-rust)
 
 Groups: ${GROUPS.join(', ')}
 `;

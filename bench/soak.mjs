@@ -1,6 +1,6 @@
-// `just soak`: what must hold however the dice fall, proven by many repetitions. Without a name,
-// hours of mixed traffic in minutes (soak/mixed.mjs); with one, a gate of soak/gates.mjs or a suite
-// of soak/suites.mjs.
+// `just soak`: invariants that must hold under any timing, checked with many repetitions. Without a
+// name, hours of mixed traffic in minutes (soak/mixed.mjs); with one, a gate of soak/gates.mjs or a
+// suite of soak/suites.mjs.
 //
 // The tests run the gates too, with few repetitions and --json.
 import { existsSync } from "node:fs";
@@ -26,13 +26,13 @@ ${Object.entries(gates)
 ${Object.entries(suites)
   .map(([name, { title }]) => `  ${name.padEnd(16)}  ${title}`)
   .join("\n")}
-  all               all of these, one after the other
+  all               all of these in sequence
 
-  --count N         repetitions of a gate, instead of those above
-  --short           as few as the tests use
-  --seed N          repeat another run's choices
-  --compare         then the same with undici's own classes, for the figures
-  --json            print a JSON object only
+  --count N         repetitions of a gate, instead of the number above
+  --short           as few repetitions as in the tests
+  --seed N          random seed, to repeat a run
+  --compare         repeat with undici's own classes, for comparison
+  --json            print only a JSON object
   --ours PATH       test this module instead of node/dist
 
 Mixed traffic:

@@ -1,5 +1,5 @@
-// `just test`: runs every check and test in order, says where it is, keeps complete logs in
-// target/test-logs and ends with a table and one line, `N passed, N failed`.
+// `just test`: runs every check and test in order, shows its progress, keeps complete logs in
+// target/test-logs and ends with a table and a line `N passed, N failed`.
 //
 // A step that fails does not stop the others, except those that need what it builds.
 import { spawn, spawnSync } from 'node:child_process';
@@ -23,7 +23,7 @@ const HELP = `Usage: just test [options]
 
   --group NAME   only the steps of a group: lint, rust, node
   --only A,B     only these steps and what they need
-  --list         name the steps
+  --list         list the steps
 `;
 
 const { values: options } = parseArgs({

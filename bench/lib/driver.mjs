@@ -105,7 +105,7 @@ function pair(names) {
   return [THEIRS, OURS].map((name) => names.find((other) => other.startsWith(name)));
 }
 
-/** All clients of a load, and what ours is in relation to undici. */
+/** All clients of a load, and ours relative to undici. */
 function rowTable({ figures, clients, ratios, failed }) {
   const lines = [
     ['', ...figures.map((key) => FIGURES[key].heading)],

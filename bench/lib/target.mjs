@@ -21,16 +21,16 @@ const OPTIONS = {
 };
 
 const HELP = `
-  --origin URL        for example http://127.0.0.1:8080; several take turns
+  --origin URL        for example http://127.0.0.1:8080; several are used in rotation
   --path PATH         request target (default /)
   --connections N     connections of the pool (default 50)
   --pipelining N      pipelining of the pool (default 1)
   --body N            POST bodies of N bytes
   --streamed          as a stream of 64 KiB slices
-  --stamp             tell the server when each request was dispatched
+  --stamp             send the dispatch time of each request to the server
   --http2             let TLS negotiate HTTP/2
-  --streams N         requests at a time on one HTTP/2 connection (default 100)
-  --socket PATH       unix socket
+  --streams N         concurrent requests on one HTTP/2 connection (default 100)
+  --socket PATH       Unix socket
   --ca FILE           certificate authority, PEM
 `;
 

@@ -1,4 +1,4 @@
-// The gates of `just soak`: each proves one promise. The tests run them with a few repetitions,
+// The gates of `just soak`: each checks one requirement. The tests run them with a few repetitions,
 // `just soak <name>` with many.
 //
 // A gate gets `{ dodici, server, count, random, progress, problems }`, writes what went wrong into
@@ -83,7 +83,7 @@ const origins = {
 
 /** R5 */
 const race = {
-  title: "servers that close just when a connection is used again",
+  title: "servers that close exactly when a connection is reused",
   counts: { short: 3000, full: 200_000 },
   async run({ dodici, server, count, random, progress, problems }) {
     const pool = new dodici.Pool(base(server), { connections: 16 });
@@ -118,7 +118,7 @@ const race = {
 
 /** R6 */
 const poison = {
-  title: "responses that nobody asked for are never delivered",
+  title: "unsolicited responses are never delivered",
   counts: { short: 600, full: 100_000 },
   async run({ dodici, server, count, random, progress, problems }) {
     const waiting = new Map();
@@ -218,7 +218,7 @@ const PHASES = {
 
 /** R10 */
 const aborts = {
-  title: "aborts in every phase: no late callback, nothing left",
+  title: "aborts in every phase: no late callback, nothing left behind",
   counts: { short: 1500, full: 100_000 },
   async run({ dodici, server, count, random, progress, problems }) {
     const { port, deaf, mute } = server.place;
@@ -351,7 +351,7 @@ function block(milliseconds) {
 
 /** R16 */
 const timeouts = {
-  title: "timeouts are right, also while the JavaScript thread is blocked",
+  title: "timeouts are accurate, even while the JavaScript thread is blocked",
   counts: { short: 1, full: 20 },
   async run({ dodici, server, count, progress, problems }) {
     const url = base(server);
@@ -444,7 +444,7 @@ const WINDOW = 1024 * 1024;
 
 /** R17 */
 const backpressure = {
-  title: "a reader that pauses holds the server back: memory stays small",
+  title: "a paused reader stops the server: memory stays small",
   counts: { short: 192, full: 10_240 },
   /** `count` is in MB. */
   async run({ dodici, server, count, random, progress, problems }) {
@@ -511,7 +511,7 @@ const backpressure = {
 
 /** R9 */
 const crowd = {
-  title: "that many requests at once, over few connections and over one for each",
+  title: "concurrent requests, over few connections and over one each",
   counts: { short: 400, full: 10_000 },
   async run({ dodici, server, count, progress, problems }) {
     const figures = {};

@@ -1,4 +1,4 @@
-//! The framing guard: HTTP/1.1 responses, in any pieces.
+//! The framing guard: HTTP/1.1 responses, split in any way.
 
 use dodici::conn::framing::{Guard, GuardEvent, Limits};
 use dodici::{RequestKind, UnexpectedContinue};
@@ -33,7 +33,7 @@ pub(crate) fn http1_head(input: &[u8]) {
     assert_eq!(whole, read(response, &asked, 1));
 }
 
-/// The input is what follows the head of a chunked response.
+/// The input follows the head of a chunked response.
 pub(crate) fn http1_chunked(input: &[u8]) {
     let response = [CHUNKED, input].concat();
     let asked = Asked {
@@ -51,7 +51,7 @@ pub(crate) fn http1_chunked(input: &[u8]) {
     }
 }
 
-/// What a guard is told of a request, and of what it may read.
+/// What a guard knows about a request, and its leniency.
 struct Asked {
     kind: RequestKind,
     unexpected: UnexpectedContinue,
@@ -59,7 +59,7 @@ struct Asked {
     expects: bool,
 }
 
-/// What a guard told, with what came in several pieces put together.
+/// What a guard reported, with split events merged.
 #[derive(Debug, PartialEq, Eq)]
 enum Read {
     Head(String),
@@ -73,7 +73,7 @@ enum Read {
     Failed(String),
 }
 
-/// Reads responses to such requests, as many as there are, from pieces of this size.
+/// Decodes all responses to such requests from pieces of this size.
 fn read(response: &[u8], asked: &Asked, size: usize) -> Vec<Read> {
     let mut guard = Guard::new(asked.limits, asked.unexpected);
     let mut told = Vec::new();
@@ -91,7 +91,7 @@ fn read(response: &[u8], asked: &Asked, size: usize) -> Vec<Read> {
     told
 }
 
-/// Returns whether the guard reads on.
+/// Returns whether the guard continues.
 fn feed(guard: &mut Guard, kind: RequestKind, piece: &[u8], told: &mut Vec<Read>) -> bool {
     let mut rest = piece;
     loop {
@@ -142,7 +142,7 @@ fn feed(guard: &mut Guard, kind: RequestKind, piece: &[u8], told: &mut Vec<Read>
     }
 }
 
-/// Adds bytes to the last entry, if that is of the same kind, or makes one.
+/// Appends bytes to the last entry if it is of the same kind, or adds one.
 fn put(told: &mut Vec<Read>, bytes: &[u8], kind: fn(Vec<u8>) -> Read) {
     let new = kind(bytes.to_vec());
     match (told.last_mut(), &new) {

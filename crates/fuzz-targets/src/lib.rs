@@ -1,8 +1,8 @@
-//! The fuzz targets: one function for each decoder that reads what a peer, or the other side of the
-//! boundary, has sent. A target panics where a rule is broken; what it returns means nothing.
+//! The fuzz targets: one function per decoder of input from a peer or the other side of the
+//! boundary. A target panics if a rule is violated; its return value is meaningless.
 //!
-//! `fuzz/` makes a program of each for libFuzzer (`just fuzz`). The corpus lies in `fuzz/corpus`, and
-//! `tests/corpus.rs` runs the targets over it, so that what was found once stays found.
+//! `fuzz/` builds a program from each for libFuzzer (`just fuzz`). The corpus is in `fuzz/corpus`;
+//! `tests/corpus.rs` runs the targets over it, so that past findings stay covered.
 #![forbid(unsafe_code)]
 #![expect(
     clippy::expect_used,
@@ -14,7 +14,7 @@ mod peers;
 mod records;
 mod texts;
 
-/// A target: its name, also of its program and of the folder of its corpus, and what it does.
+/// A target: its name, which is also that of its program and corpus folder, and its function.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
@@ -35,7 +35,7 @@ pub const TARGETS: &[Target] = &[
 /// Runs the target of this name.
 ///
 /// # Panics
-/// If there is none, and where it finds a fault.
+/// If there is none, or if it finds a fault.
 pub fn run(name: &str, input: &[u8]) {
     let target = TARGETS.iter().find(|(known, _)| *known == name);
     let (_, target) = target.expect("a target of this name");

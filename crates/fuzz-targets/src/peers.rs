@@ -1,6 +1,6 @@
-//! Decoders that are part of a connection, through the whole engine: a peer on a unix socket sends
-//! the input and closes. Whatever it was, each request settles once (the recording sees to it), and
-//! each connection that came up went down.
+//! Decoders that are part of a connection, tested through the whole engine: a peer on a Unix socket
+//! sends the input and closes. Whatever it was, each request settles once (checked by the
+//! recording), and each opened connection ends.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,8 +16,8 @@ use dodici_testkit::{Client, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
-/// The first byte says what the rest is: bytes as they are, or frames in short (type, flags, stream,
-/// length, payload), which a fuzzer finds sooner.
+/// The first byte selects the interpretation of the rest: raw bytes, or compact frames (type,
+/// flags, stream, length, payload), which a fuzzer finds sooner.
 pub(crate) fn http2_frames(input: &[u8]) {
     let Some((choice, rest)) = input.split_first() else {
         return;
@@ -58,14 +58,14 @@ fn http2(sent: Vec<u8>) {
     settles(origin, config, vec![get("/1"), post, get("/3")], sent);
 }
 
-/// The input is what a proxy answers to CONNECT, and what then comes out of the tunnel.
+/// The input is a proxy's response to CONNECT, followed by the contents of the tunnel.
 pub(crate) fn proxy_http(input: &[u8]) {
     let mut headers = HeaderBlock::new();
     headers.push(b"proxy-authorization", b"Basic c2VjcmV0");
     through(ProxyProtocol::HttpTunnel { headers }, None, input);
 }
 
-/// The first byte chooses version and credentials; the rest is what the proxy says.
+/// The first byte selects version and credentials; the rest is the proxy's replies.
 pub(crate) fn proxy_socks(input: &[u8]) {
     let Some((choice, said)) = input.split_first() else {
         return;
@@ -98,7 +98,7 @@ fn socket_path() -> PathBuf {
     std::env::temp_dir().join(format!("dodici-fuzz-{}-{number}", std::process::id()))
 }
 
-/// Sends these requests to a peer that sends this on every connection, and waits for their ends.
+/// Sends these requests to a peer that sends this on every connection, and waits until they end.
 fn settles(origin: Origin, mut config: OriginConfig, requests: Vec<Request>, sent: Vec<u8>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -112,7 +112,7 @@ fn settles(origin: Origin, mut config: OriginConfig, requests: Vec<Request>, sen
             while let Ok((mut stream, _)) = listener.accept().await {
                 let sent = sent.clone();
                 tokio::spawn(async move {
-                    // The other side may be gone already, or go in between: that is its right.
+                    // The other side may have closed already, or may close in between.
                     let _ = stream.write_all(&sent).await;
                     let _ = stream.shutdown().await;
                     let _ = stream.read_to_end(&mut Vec::new()).await;

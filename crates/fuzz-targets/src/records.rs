@@ -7,7 +7,7 @@ use dodici_wire::cursor::Reader;
 use dodici_wire::options::PoolOptions;
 use dodici_wire::submission::{put_submission, submissions as read_submissions};
 
-/// A flush of JavaScript's. What can be read is written again and read again.
+/// A flush from JavaScript. What can be decoded is encoded and decoded again.
 pub(crate) fn submissions(input: &[u8]) {
     let records = count_records(input);
     let mut read = 0;
@@ -36,10 +36,10 @@ pub(crate) fn completions(input: &[u8]) {
     while let Ok(Some(_)) = read_completion(&mut batch) {}
 }
 
-/// The payload that makes a pool.
+/// The payload that creates a pool.
 pub(crate) fn options(input: &[u8]) {
     if let Ok(options) = PoolOptions::decode(input) {
-        // Also what the engine itself refuses is an error.
+        // The engine's own validation is an error as well.
         let _ = dodici::check_config(&options.origin, &options.config);
     }
 }

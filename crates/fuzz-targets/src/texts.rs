@@ -4,7 +4,7 @@ use dodici_reqwest::cookie::{CookieStore, Jar};
 use dodici_reqwest::header::HeaderValue;
 use dodici_reqwest::{Client, NoProxy, Proxy, Url};
 
-/// Each line is a `set-cookie` field; what comes back is a field that may be sent.
+/// Each line is a `set-cookie` field; the result is a field that may be sent.
 pub(crate) fn cookies(input: &[u8]) {
     let jar = Jar::default();
     let url: Url = "https://a.example.com/b/c".parse().expect("a URL");

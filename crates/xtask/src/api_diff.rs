@@ -1,9 +1,9 @@
 //! Compares the public surface of dodici-reqwest with reqwest's, name by name. `cargo xtask
 //! api-diff` calls [`check`].
 //!
-//! reqwest's names are in `conformance/reqwest/api.json`, which also gives the reason for each name
-//! that is missing on purpose; ours come from rustdoc's JSON. That output is unstable, so
-//! `RUSTC_BOOTSTRAP` is set for this one call.
+//! reqwest's names are in `conformance/reqwest/api.json`, with a reason for each name that is
+//! missing on purpose; ours come from rustdoc's JSON. That output is unstable, so `RUSTC_BOOTSTRAP`
+//! is set for this one call.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -13,17 +13,17 @@ use serde_json::Value;
 
 const NAMES: &str = "conformance/reqwest/api.json";
 
-/// Every feature that adds names which reqwest has as well.
+/// Every feature that adds names of reqwest's.
 const FEATURES: &str = "blocking,brotli,charset,cookies,deflate,form,gzip,http2,json,multipart,query,rustls,socks,\
      stream,system-proxy,zstd";
 
-/// What the comparison found.
+/// The result of the comparison.
 pub(crate) struct Diff {
-    /// Names that are there.
+    /// Names that are present.
     pub(crate) present: usize,
     /// Names that are missing for a reason.
     pub(crate) excused: usize,
-    /// Names that are missing, and reasons for names that are not.
+    /// Names missing without a reason, and reasons that are no longer needed.
     pub(crate) faults: Vec<String>,
 }
 

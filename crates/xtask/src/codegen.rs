@@ -1,5 +1,5 @@
-//! `cargo xtask codegen`: writes the TypeScript half of the boundary schema, and the golden vectors
-//! that test it.
+//! `cargo xtask codegen`: generates the TypeScript half of the boundary schema, and the golden
+//! vectors that test it.
 //!
 //! Called by `main.rs`. Knows where the files lie and how TypeScript spells a constant; what the
 //! constants are is `dodici_wire::schema`'s business.
@@ -20,7 +20,7 @@ const GENERATED_TS: &str = "node/src/wire/generated.ts";
 /// The golden vectors, relative to the repository.
 const GOLDEN: &str = "crates/dodici-wire/tests/golden/records.json";
 
-/// What to do with a file whose content is not the generated one.
+/// What to do with a file that differs from the generated one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// Write it.
@@ -29,8 +29,7 @@ pub(crate) enum Mode {
     Check,
 }
 
-/// Generates every file. In [`Mode::Check`] nothing is written and the differing files are
-/// returned.
+/// Generates every file and returns those that differed. In [`Mode::Check`] nothing is written.
 pub(crate) fn run(root: &Path, mode: Mode) -> io::Result<Vec<PathBuf>> {
     let mut stale = Vec::new();
     for (path, content) in outputs() {

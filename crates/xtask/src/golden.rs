@@ -1,7 +1,7 @@
-//! Golden vectors: records with what they mean, for the TypeScript codec's tests.
+//! Golden vectors: records with their meaning, for the TypeScript codec's tests.
 //!
-//! The bytes come from `dodici_wire`'s encoders; what they mean is written down by hand beside
-//! each, so that a change of either shows in the diff. Called by `codegen.rs`.
+//! The bytes come from `dodici_wire`'s encoders; their meaning is written by hand next to each, so
+//! that a change of either shows in the diff. Called by `codegen.rs`.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};

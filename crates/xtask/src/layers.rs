@@ -1,19 +1,19 @@
-//! The import rules of ARCHITECTURE.md that Cargo cannot see: modules inside the engine, and words
-//! that a crate must not use. `cargo xtask layers` calls [`check`]; it reads files as text and knows
-//! nothing of types. The rules of the TypeScript sources are in `node/eslint.layers.mjs`.
+//! The layer rules of ARCHITECTURE.md that Cargo cannot enforce: modules inside the engine, and
+//! words that a crate must not use. `cargo xtask layers` calls [`check`]; it reads files as text,
+//! without types. The rules of the TypeScript sources are in `node/eslint.layers.mjs`.
 //!
 //! The rules are the tables at the top. Unit tests (`#[cfg(test)]` modules at the end of a file,
-//! files named `tests.rs`) are free of them.
+//! files named `tests.rs`) are exempt.
 
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where the engine lives.
+/// The engine's sources.
 const ENGINE: &str = "crates/dodici/src";
 
-/// The engine's modules from the top layer to the bottom. A module imports from its own row and
-/// the rows below it. A module that is not here is an error: say where it belongs.
+/// The engine's modules from the top layer to the bottom. A module may import from its own row and
+/// the rows below it. A module that is not listed is an error.
 const ENGINE_ROWS: &[&[&str]] = &[
     &["engine", "client"],
     &["origin"],
@@ -22,16 +22,16 @@ const ENGINE_ROWS: &[&[&str]] = &[
     &["command", "clock", "sink", "spare"],
 ];
 
-/// Edges that are forbidden although both ends stand in one row: (from, to).
+/// Forbidden dependencies within one row: (from, to).
 const ENGINE_FORBIDDEN: &[(&str, &str)] = &[("connect", "conn")];
 
-/// A word that some files must not contain.
+/// Words that some files must not contain.
 struct WordRule {
     /// Files below this directory, or this one file.
     within: &'static str,
     /// Only files with this extension.
     extension: &'static str,
-    /// Files below this directory (or this file) are free.
+    /// Files below this directory (or this file) are exempt.
     except: Option<&'static str>,
     words: Words,
     why: &'static str,
@@ -75,7 +75,7 @@ const WORD_RULES: &[WordRule] = &[
         extension: "toml",
         except: None,
         words: Words::Dependencies(&["tokio", "hyper", "parking_lot", "dodici", "dodici-wire"]),
-        why: "the pool depends on nothing of ours and on no runtime",
+        why: "the pool depends on no other crate of ours and on no runtime",
     },
     WordRule {
         within: "node/native/src",
@@ -108,7 +108,7 @@ const WORD_RULES: &[WordRule] = &[
 /// Checks the tree below `root`.
 ///
 /// # Errors
-/// One sentence per violation, sorted by file; also a file that cannot be read.
+/// One sentence per violation, sorted by file; also files that cannot be read.
 pub(crate) fn check(root: &Path) -> Result<(), Vec<String>> {
     let mut violations = Vec::new();
     let engine = sources(root, ENGINE, "rs", &mut violations);
@@ -129,8 +129,8 @@ pub(crate) fn check(root: &Path) -> Result<(), Vec<String>> {
 /// Path relative to the root, with `/`, and text.
 type Source = (String, String);
 
-/// All files of `extension` in `within`; what cannot be read becomes a violation. A rule about a
-/// directory that does not exist is a violation as well: it would hold for ever.
+/// All files of `extension` in `within`; an unreadable file is a violation. So is a rule about a
+/// directory that does not exist: it could never fail.
 fn sources(root: &Path, within: &str, extension: &str, failures: &mut Vec<String>) -> Vec<Source> {
     let mut found = Vec::new();
     let mut open = vec![root.join(within)];
@@ -205,7 +205,7 @@ impl Words {
     }
 }
 
-/// Whether `name` stands in `line` as a whole word.
+/// Whether `line` contains `name` as a whole word.
 fn has_name(line: &str, name: &str) -> bool {
     line.match_indices(name).any(|(at, _)| {
         !line[..at].ends_with(is_word) && !line[at + name.len()..].starts_with(is_word)
@@ -343,7 +343,7 @@ fn split_outside_braces(text: &str) -> Vec<&str> {
     parts
 }
 
-/// Top-level names of this crate that `code` (in `module`) reaches by `crate::` or `super::`
+/// Top-level names of this crate that `code` (in `module`) uses through `crate::` or `super::`
 /// paths, in use declarations or anywhere else, with their lines.
 fn used_modules(code: &str, module: &[String]) -> Vec<(usize, String)> {
     let mut used = Vec::new();
@@ -430,8 +430,8 @@ fn without_tests(text: &str) -> &str {
     text
 }
 
-/// The text with `//` comments and block comments blanked, lines kept. A `//` inside a string
-/// (as in a URL) is taken for a comment only after white space, which no URL has.
+/// The text with `//` comments and block comments blanked, preserving lines. A `//` inside a string
+/// (as in a URL) counts as a comment only after whitespace, which no URL has.
 fn without_comments(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut in_block = false;

@@ -154,6 +154,15 @@ impl Codec {
         })
     }
 
+    #[cfg_attr(
+        not(any(
+            feature = "gzip",
+            feature = "deflate",
+            feature = "brotli",
+            feature = "zstd"
+        )),
+        expect(unused_variables, reason = "there is no codec")
+    )]
     fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Broken> {
         match self {
             #[cfg(feature = "gzip")]

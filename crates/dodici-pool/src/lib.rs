@@ -28,7 +28,7 @@ pub use model::phase::Phase;
 pub use model::proxy::{
     Proxy, ProxyAnswer, ProxyCredentials, ProxyInfo, ProxyProtocol, SocksResolve,
 };
-pub use model::request::{BodyKind, Request, RequestKind};
+pub use model::request::{BodyKind, Decode, DecodeManner, Request, RequestKind};
 pub use model::response::{ResponseHead, Version};
 
 pub use pool::{Action, Cancelled, OriginPool, Outcome, PoolStats, Refused, Traits};

@@ -59,6 +59,8 @@ pub struct Over {
     pub reused: bool,
     /// HTTP/2 stream id; 0 if not reported.
     pub stream: u32,
+    /// The body comes without its content codings.
+    pub decoded: bool,
 }
 
 /// Appends a response head. HTTP/2 has no reason phrase (RFC 9113, section 8.3.2): the stream id
@@ -82,6 +84,9 @@ pub fn put_head(
     };
     if over.reused {
         flags |= HeadFlag::Reused as u8;
+    }
+    if over.decoded {
+        flags |= HeadFlag::Decoded as u8;
     }
     put_record(out, kind as u8, flags, head.status, target, |out| {
         if head.version == Version::Http2 {
@@ -377,6 +382,7 @@ fn read_head<'a>(
     let over = Over {
         reused: flag(HeadFlag::Reused),
         stream,
+        decoded: flag(HeadFlag::Decoded),
     };
     Ok(Completed::Head(kind, head, over))
 }

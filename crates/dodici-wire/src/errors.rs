@@ -2,7 +2,8 @@
 //!
 //! # Error payload
 //! Tagged values (see [`Field`]): `Code`, `Phase` and `Message` always; `SystemCode`, `Errno`,
-//! `Syscall`, `Address`, `Port`, `Hostname` for failures of the system, of TLS and of the parser;
+//! `Syscall`, `Address`, `Port`, `Hostname` for failures of the system, of TLS, of the parser and of
+//! content codings;
 //! `LocalAddress`, `LocalPort`, `RemoteAddress`, `RemotePort`, `BytesWritten`, `BytesRead` if a
 //! socket failed; RFC 9113's error code as `Errno` if a stream was reset; one `Attempt`, itself an
 //! error payload, for each address that failed, or for the cause of a proxy's failure.
@@ -34,6 +35,7 @@ pub const fn error_code(kind: ErrorKind) -> ErrorCode {
         ErrorKind::HeadersOverflow => ErrorCode::HeadersOverflow,
         ErrorKind::ResponseContentLengthMismatch => ErrorCode::ResponseContentLengthMismatch,
         ErrorKind::ResponseExceededMaxSize => ErrorCode::ResponseExceededMaxSize,
+        ErrorKind::ContentCoding => ErrorCode::ContentCoding,
         ErrorKind::Parse(_) => ErrorCode::Parse,
         ErrorKind::Socket => ErrorCode::Socket,
         ErrorKind::StreamReset(_) => ErrorCode::StreamReset,

@@ -67,7 +67,7 @@ wire_enum! {
         /// Start a request. `flags`: [`DispatchFlag`] bits; `aux`: [`WireBody`].
         /// Payload: `u32 pool`, `u32 head length`, `u32 headers timeout ms`, `u32 body timeout ms`
         /// (0 never, [`DEFAULT_TIMEOUT`] the pool's), `u32 body length low`, `u32 body length
-        /// high`, then the head (request line, fields, empty line; latin1), then, for
+        /// high`, with [`DispatchFlag::Decode`] three more, then the head (request line, fields, empty line; latin1), then, for
         /// [`WireBody::Full`], the body.
         Dispatch = 1,
         /// A slice of the request body, or bytes for an upgraded stream. Only after `Pull`, never
@@ -169,6 +169,21 @@ wire_enum! {
         Connect = 32,
         /// The head carries `upgrade`.
         Upgrade = 64,
+        /// The response is decoded: the numbers before the head go on with [`WireDecode`] and, low
+        /// half first, the most bytes that may come out of a coding; 0 for no limit.
+        Decode = 128,
+    }
+}
+
+wire_enum! {
+    /// By whose rules a response is decoded: `dodici_pool::DecodeManner`.
+    pub enum WireDecode : u8 {
+        /// undici's decompress interceptor.
+        Interceptor = 1,
+        /// undici's fetch.
+        Fetch = 2,
+        /// undici's fetch, which follows redirects.
+        FetchFollowing = 3,
     }
 }
 
@@ -204,6 +219,8 @@ wire_enum! {
         Http2 = 2,
         /// The connection had served a request before.
         Reused = 4,
+        /// The body comes without its content codings.
+        Decoded = 8,
     }
 }
 
@@ -369,6 +386,8 @@ wire_enum! {
         ProxyConnection = 22,
         /// `Socks5ProxyError`; the system code carries `UND_ERR_SOCKS5…`.
         Socks = 23,
+        /// Plain `Error` with `code` and `errno`, as Node's zlib raises it.
+        ContentCoding = 24,
     }
 }
 
@@ -514,6 +533,7 @@ pub const TABLES: &[(&str, &[(&str, u32)])] = &[
     ("Submission", Submission::TABLE),
     ("Completion", Completion::TABLE),
     ("DispatchFlag", DispatchFlag::TABLE),
+    ("WireDecode", WireDecode::TABLE),
     ("CreditFlag", CreditFlag::TABLE),
     ("WireBody", WireBody::TABLE),
     ("HeadFlag", HeadFlag::TABLE),

@@ -19,13 +19,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use dodici_pool::{BodyKind, HeaderBlock, Request, RequestKind};
+use dodici_pool::{BodyKind, Decode, DecodeManner, HeaderBlock, Request, RequestKind};
 
 use crate::cursor::{Malformed, Reader, padding};
 use crate::frame::{Header, Target, put_record};
 use crate::headers::{put_fields, read_fields};
 use crate::schema::{
-    CreditFlag, DEFAULT_TIMEOUT, DispatchFlag, RECORD_HEADER, Submission, WireBody,
+    CreditFlag, DEFAULT_TIMEOUT, DispatchFlag, RECORD_HEADER, Submission, WireBody, WireDecode,
 };
 
 /// `flags` of a `BodyEnd` record that ends before the declared length, as
@@ -221,6 +221,9 @@ fn decode(header: &Header, payload: Bytes) -> Result<Submitted, Malformed> {
 /// Bytes of a `Dispatch` payload before the head: six numbers.
 const DISPATCH_FIXED: usize = 6 * 4;
 
+/// Bytes that follow these with [`DispatchFlag::Decode`]: three numbers.
+const DISPATCH_DECODE: usize = 3 * 4;
+
 fn decode_dispatch(header: &Header, mut payload: Bytes) -> Result<Submitted, Malformed> {
     let mut reader = Reader::new(&payload);
     let pool = reader.u32()?;
@@ -228,8 +231,15 @@ fn decode_dispatch(header: &Header, mut payload: Bytes) -> Result<Submitted, Mal
     let headers_timeout = timeout(reader.u32()?);
     let body_timeout = timeout(reader.u32()?);
     let body_len = u64::from(reader.u32()?) | u64::from(reader.u32()?) << 32;
+    let flag = |flag: DispatchFlag| header.flags & flag as u8 != 0;
+    let (decode, fixed) = if flag(DispatchFlag::Decode) {
+        let decode = read_decode(&mut reader)?;
+        (Some(decode), DISPATCH_FIXED + DISPATCH_DECODE)
+    } else {
+        (None, DISPATCH_FIXED)
+    };
     reader.take(head_len)?;
-    let head_end = DISPATCH_FIXED + head_len;
+    let head_end = fixed + head_len;
     let body = match WireBody::from_wire(header.aux).ok_or(Malformed("unknown body kind"))? {
         WireBody::Full => {
             if reader.remaining() as u64 != body_len {
@@ -242,7 +252,6 @@ fn decode_dispatch(header: &Header, mut payload: Bytes) -> Result<Submitted, Mal
         WireBody::Sized => BodyKind::Sized(body_len),
         WireBody::Chunked => BodyKind::Chunked,
     };
-    let flag = |flag: DispatchFlag| header.flags & flag as u8 != 0;
     let kind = if flag(DispatchFlag::Connect) {
         RequestKind::Connect
     } else if flag(DispatchFlag::Upgrade) {
@@ -252,7 +261,7 @@ fn decode_dispatch(header: &Header, mut payload: Bytes) -> Result<Submitted, Mal
     } else {
         RequestKind::Plain
     };
-    payload.advance(DISPATCH_FIXED);
+    payload.advance(fixed);
     Ok(Submitted::Dispatch {
         pool,
         request: Request {
@@ -265,11 +274,38 @@ fn decode_dispatch(header: &Header, mut payload: Bytes) -> Result<Submitted, Mal
             expect_continue: flag(DispatchFlag::ExpectContinue),
             headers_timeout,
             body_timeout,
+            decode,
             // What JavaScript asks for is in the head itself.
             needs_http2: false,
             http1_upgrade: false,
         },
     })
+}
+
+fn read_decode(reader: &mut Reader<'_>) -> Result<Decode, Malformed> {
+    let manner = u8::try_from(reader.u32()?).ok();
+    let manner = match manner.and_then(WireDecode::from_wire) {
+        Some(WireDecode::Interceptor) => DecodeManner::Interceptor,
+        Some(WireDecode::Fetch) => DecodeManner::Fetch,
+        Some(WireDecode::FetchFollowing) => DecodeManner::FetchFollowing,
+        None => return Err(Malformed("unknown manner of decoding")),
+    };
+    let max_size = u64::from(reader.u32()?) | u64::from(reader.u32()?) << 32;
+    Ok(Decode {
+        manner,
+        max_size: (max_size > 0).then_some(max_size),
+    })
+}
+
+/// What [`read_decode`] reads.
+fn decode_numbers(decode: Decode) -> [u32; 3] {
+    let manner = match decode.manner {
+        DecodeManner::Interceptor => WireDecode::Interceptor,
+        DecodeManner::Fetch => WireDecode::Fetch,
+        DecodeManner::FetchFollowing => WireDecode::FetchFollowing,
+    };
+    let max_size = decode.max_size.unwrap_or(0);
+    [manner as u32, max_size as u32, (max_size >> 32) as u32]
 }
 
 fn read_addresses(payload: &[u8]) -> Result<Vec<FoundAddress>, Malformed> {
@@ -311,6 +347,7 @@ pub fn put_dispatch(out: &mut Vec<u8>, target: Target, pool: u32, request: &Requ
         (request.blocking, DispatchFlag::Blocking),
         (request.reset, DispatchFlag::Reset),
         (request.expect_continue, DispatchFlag::ExpectContinue),
+        (request.decode.is_some(), DispatchFlag::Decode),
     ] {
         if set {
             flags |= flag as u8;
@@ -338,7 +375,8 @@ pub fn put_dispatch(out: &mut Vec<u8>, target: Target, pool: u32, request: &Requ
         body as u16,
         target,
         |out| {
-            for number in numbers {
+            let decode = request.decode.map(decode_numbers);
+            for number in numbers.into_iter().chain(decode.into_iter().flatten()) {
                 out.extend_from_slice(&number.to_le_bytes());
             }
             out.extend_from_slice(&request.head);

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dodici_pool::{
-    BodyKind, Error, ErrorKind, HeaderBlock, Phase, Request, RequestKind, ResponseHead, Version,
+    BodyKind, Decode, DecodeManner, Error, ErrorKind, HeaderBlock, Phase, Request, RequestKind,
+    ResponseHead, Version,
 };
 use dodici_wire::completion::{self, Completed, HeadKind, Over, read_completion};
 use dodici_wire::cursor::Reader;
@@ -17,6 +18,7 @@ use dodici_wire::submission::{FoundAddress, Submitted, put_submission, submissio
 use dodici_wire::tagged::TaggedReader;
 use dodici_wire::{Target, count_records};
 use proptest::collection::vec;
+use proptest::option;
 use proptest::prelude::*;
 
 fn target() -> impl Strategy<Value = Target> {
@@ -46,6 +48,15 @@ fn timeout() -> impl Strategy<Value = Option<Duration>> {
     ]
 }
 
+fn decode() -> impl Strategy<Value = Decode> {
+    let manner = prop_oneof![
+        Just(DecodeManner::Interceptor),
+        Just(DecodeManner::Fetch),
+        Just(DecodeManner::FetchFollowing),
+    ];
+    (manner, option::of(1..=u64::MAX)).prop_map(|(manner, max_size)| Decode { manner, max_size })
+}
+
 prop_compose! {
     fn request()(
         head in bytes(),
@@ -64,11 +75,12 @@ prop_compose! {
         flags in any::<[bool; 4]>(),
         headers_timeout in timeout(),
         body_timeout in timeout(),
+        decode in option::of(decode()),
     ) -> Request {
         let [idempotent, blocking, reset, expect_continue] = flags;
         Request {
             kind, body, idempotent, blocking, reset, expect_continue,
-            headers_timeout, body_timeout, ..Request::new(head)
+            headers_timeout, body_timeout, decode, ..Request::new(head)
         }
     }
 }
@@ -117,8 +129,8 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn over()(reused in any::<bool>(), stream in any::<u32>()) -> Over {
-        Over { reused, stream }
+    fn over()(reused in any::<bool>(), stream in any::<u32>(), decoded in any::<bool>()) -> Over {
+        Over { reused, stream, decoded }
     }
 }
 

@@ -16,6 +16,7 @@ mod command;
 #[doc(hidden)]
 pub mod conn;
 mod connect;
+mod decoding;
 mod engine;
 mod exchange;
 mod origin;

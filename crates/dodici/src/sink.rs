@@ -17,6 +17,9 @@ pub struct ExchangeInfo {
     pub reused: bool,
     /// HTTP/2 stream id; 0 over HTTP/1.1.
     pub stream: u32,
+    /// Whether the body comes without its content codings; see
+    /// [`Request::decode`](dodici_pool::Request::decode).
+    pub decoded: bool,
 }
 
 /// Receives the events of one request, one call at a time.

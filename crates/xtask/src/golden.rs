@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dodici_pool::{
-    BodyKind, CloseReason, ConnectInfo, ConnectTimings, DisconnectInfo, Error, ErrorKind,
-    HeaderBlock, ParseErrorCode, Phase, Protocol, Request, RequestKind, ResponseHead, SocketInfo,
-    SystemDetail, TlsInfo, Version,
+    BodyKind, CloseReason, ConnectInfo, ConnectTimings, Decode, DecodeManner, DisconnectInfo,
+    Error, ErrorKind, HeaderBlock, ParseErrorCode, Phase, Protocol, Request, RequestKind,
+    ResponseHead, SocketInfo, SystemDetail, TlsInfo, Version,
 };
 use dodici_wire::completion::{self as to_js, HeadKind, Over};
 use dodici_wire::options::{put_flag_option, put_number_option, put_option};
@@ -29,7 +29,11 @@ const CONN: Target = Target {
 };
 
 const fn over(reused: bool, stream: u32) -> Over {
-    Over { reused, stream }
+    Over {
+        reused,
+        stream,
+        decoded: false,
+    }
 }
 
 /// The file: `{ layoutHash, submissions: [vector…], completions: […], options: […] }`, where a
@@ -93,7 +97,19 @@ fn submissions() -> Vec<Vector> {
     connect.kind = RequestKind::Connect;
     let mut upgrade = Request::new("GET / HTTP/1.1\r\nupgrade: websocket\r\n\r\n");
     upgrade.kind = RequestKind::Upgrade;
+    let decoded = Request {
+        decode: Some(Decode {
+            manner: DecodeManner::Interceptor,
+            max_size: Some(0x2_0000_0001),
+        }),
+        ..Request::new("GET /z HTTP/1.1\r\n\r\n")
+    };
     vec![
+        (
+            "dispatch of what is to be decoded",
+            dispatch(decoded),
+            r#"{ "kind": "Dispatch", "slot": 3, "generation": 70000, "flags": ["Blocking", "Decode"], "body": "None", "pool": 2, "headersTimeout": 4294967295, "bodyTimeout": 4294967295, "bodyLength": 0, "decode": "Interceptor", "maxSize": 8589934593, "head": "GET /z HTTP/1.1\r\n\r\n" }"#,
+        ),
         (
             "dispatch without a body",
             dispatch(plain),
@@ -277,6 +293,17 @@ fn completions() -> Vec<Vector> {
             r#"{ "kind": "Head", "slot": 3, "generation": 70000, "status": 404, "flags": ["Http2"], "reason": "7", "fields": [["server", "x"]] }"#,
         ),
         (
+            "a head whose body was decoded",
+            put(&|out| {
+                let over = Over {
+                    decoded: true,
+                    ..Over::default()
+                };
+                to_js::put_head(out, HeadKind::Final, TO, &ok, over);
+            }),
+            r#"{ "kind": "Head", "slot": 3, "generation": 70000, "status": 200, "flags": ["Decoded"], "reason": "OK", "fields": [["Content-Type", "text/plain"], ["Set-Cookie", "a=1"], ["Set-Cookie", "b=2"]] }"#,
+        ),
+        (
             "an informational head",
             put(&|out| to_js::put_head(out, HeadKind::Informational, TO, &hints, over(false, 0))),
             r#"{ "kind": "Informational", "slot": 3, "generation": 70000, "status": 103, "flags": [], "reason": "Early Hints", "fields": [["Link", "</a>"]] }"#,
@@ -387,6 +414,16 @@ fn errors() -> Vec<Vector> {
         Phase::Headers,
         "Expected HTTP/",
     );
+    let coding = Error::new(
+        ErrorKind::ContentCoding,
+        Phase::Body,
+        "incorrect header check",
+    )
+    .with_system(SystemDetail {
+        code: "Z_DATA_ERROR".into(),
+        errno: -3,
+        ..SystemDetail::default()
+    });
     let all = Error::new(ErrorKind::Connect, Phase::Connect, "")
         .with_system(SystemDetail {
             code: "ECONNREFUSED".into(),
@@ -415,6 +452,11 @@ fn errors() -> Vec<Vector> {
             "a parse error",
             put(&parse),
             r#"{ "kind": "Error", "slot": 3, "generation": 70000, "error": { "Code": 15, "Phase": "headers", "Message": "Expected HTTP/", "SystemCode": "HPE_INVALID_CONSTANT" } }"#,
+        ),
+        (
+            "a broken content coding",
+            put(&coding),
+            r#"{ "kind": "Error", "slot": 3, "generation": 70000, "error": { "Code": 24, "Phase": "body", "Message": "incorrect header check", "SystemCode": "Z_DATA_ERROR", "Errno": -3 } }"#,
         ),
         (
             "a refused connection",

@@ -19,7 +19,7 @@ const ENGINE_ROWS: &[&[&str]] = &[
     &["origin"],
     &["exchange"],
     &["conn", "connect", "body"],
-    &["command", "clock", "sink", "spare"],
+    &["command", "clock", "decoding", "sink", "spare"],
 ];
 
 /// Forbidden dependencies within one row: (from, to).

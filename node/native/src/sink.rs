@@ -63,6 +63,7 @@ fn over(info: &ExchangeInfo) -> Over {
     Over {
         reused: info.reused,
         stream: info.stream,
+        decoded: info.decoded,
     }
 }
 

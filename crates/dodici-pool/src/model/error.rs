@@ -62,6 +62,9 @@ pub enum ErrorKind {
     ResponseContentLengthMismatch,
     /// The response body exceeds the limit.
     ResponseExceededMaxSize,
+    /// The response's content coding is broken, cut short, or not one that anybody applies.
+    /// [`SystemDetail::code`] and [`SystemDetail::errno`] are those of Node's zlib.
+    ContentCoding,
     /// The response is not valid HTTP.
     Parse(ParseErrorCode),
     /// The connection failed or ended early.

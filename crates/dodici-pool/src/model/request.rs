@@ -37,6 +37,31 @@ impl BodyKind {
     }
 }
 
+/// That the content codings of the response (RFC 9110, section 8.4) are to be taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decode {
+    /// By whose rules.
+    pub manner: DecodeManner,
+    /// Most bytes that may come out of each coding; `None`: no limit but
+    /// [`ExchangeConfig::max_response_size`](super::config::ExchangeConfig::max_response_size), which
+    /// counts decoded bytes then.
+    pub max_size: Option<u64>,
+}
+
+/// Which responses are decoded, and what becomes of their head. gzip, deflate, br and zstd are,
+/// several in a row as well; a response with any other coding, or without a body, is left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecodeManner {
+    /// As undici's decompress interceptor: not where the status is 400 or more, and the head is told
+    /// without `content-encoding` and `content-length`.
+    Interceptor,
+    /// As undici's `fetch`: whatever the status, and the head is told as it came.
+    Fetch,
+    /// As `Fetch`, but a redirect that says where to is left as it is: it is followed, and nobody
+    /// reads its body.
+    FetchFollowing,
+}
+
 /// A request as submitted to the engine.
 ///
 /// `head` is the complete serialised HTTP/1.1 head, from the request line to the empty line, and is
@@ -68,6 +93,8 @@ pub struct Request {
     pub headers_timeout: Option<Duration>,
     /// Overrides the origin's body timeout; `Some(Duration::ZERO)` disables it.
     pub body_timeout: Option<Duration>,
+    /// What becomes of the response's content codings; `None`: they are the caller's.
+    pub decode: Option<Decode>,
 }
 
 impl Request {
@@ -85,6 +112,7 @@ impl Request {
             expect_continue: false,
             headers_timeout: None,
             body_timeout: None,
+            decode: None,
         }
     }
 }

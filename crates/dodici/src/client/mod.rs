@@ -79,6 +79,8 @@ pub struct RequestOptions {
     pub reset: bool,
     /// See [`Request::idempotent`]; `None` decides by the method (RFC 9110, section 9.2.2).
     pub idempotent: Option<bool>,
+    /// See [`Request::decode`]. A codec is there with the feature `codings` alone.
+    pub decode: Option<dodici_pool::Decode>,
     /// See [`Request::blocking`]; `None` is true. Matters with
     /// [`PoolConfig::pipelining`](dodici_pool::PoolConfig::pipelining) above 1 only.
     pub blocking: Option<bool>,
@@ -235,6 +237,7 @@ impl Pool {
             reset: options.reset || meaning.close,
             headers_timeout: options.headers_timeout,
             body_timeout: options.body_timeout,
+            decode: options.decode,
             body: kind,
         };
         let shared = exchange::Shared::new();

@@ -171,7 +171,9 @@ where
                 }
                 return self.poll_deadlines(cx, &now);
             }
-            self.tell_head(&now);
+            if let Err(error) = self.tell_head(&now) {
+                return Some(self.fail(CloseReason::ProtocolError, error));
+            }
             self.ask_for_body();
             match self.poll_body(cx, &now) {
                 Step::Again => continue,
@@ -211,21 +213,22 @@ where
         self.job.release_body();
     }
 
-    fn tell_head(&mut self, now: &Moment) {
+    fn tell_head(&mut self, now: &Moment) -> Result<(), Error> {
         if self.rules.has_head() {
-            return;
+            return Ok(());
         }
         let Self {
-            conn, job, info, ..
+            conn,
+            job,
+            info,
+            rules,
+            ..
         } = self;
-        let told = conn.with_head(|head| {
-            if let Some(sink) = job.settle.sink() {
-                sink.head(head, info);
-            }
-        });
-        if told {
+        let mut told = Ok(());
+        if conn.with_head(|head| told = job.tell_head(rules, head, info)) {
             self.rules.head(Length::Any, now);
         }
+        told
     }
 
     fn ask_for_body(&mut self) {
@@ -250,8 +253,12 @@ where
         };
         let mut moved = false;
         loop {
-            if !self.rules.tells(self.job.command.has_credit(), now) {
-                return Step::Wait;
+            match self.job.poll_takes(cx, &mut self.rules, now) {
+                Ok(true) => {}
+                Ok(false) => return Step::Wait,
+                Err(error) => {
+                    return Step::Finished(Finish::Failed(CloseReason::ProtocolError, error));
+                }
             }
             if self.pieces.len() >= self.job.command.room() {
                 // One piece would be the last that the reader has room for.
@@ -286,7 +293,13 @@ where
                     if let Err(error) = self.rules.data(chunk.len(), now) {
                         return Step::Finished(Finish::Failed(CloseReason::ProtocolError, error));
                     }
-                    self.job.tell(self.pieces.push(chunk));
+                    let piece = if self.job.settle.is_decoding() {
+                        // All of it is to be decoded before the end is told.
+                        Some(chunk)
+                    } else {
+                        self.pieces.push(chunk)
+                    };
+                    self.job.tell(piece);
                 }
             }
         }

@@ -4,11 +4,15 @@
 //! settled. Knows nothing of wires.
 
 use std::sync::Arc;
+use std::task::Context;
 
 use bytes::Bytes;
-use dodici_pool::{Error, Replay, Request, RequestKind};
+use dodici_pool::{Error, Replay, Request, RequestKind, ResponseHead};
 
+use super::rules::Rules;
+use crate::clock::Moment;
 use crate::command::{Command, Settle};
+use crate::sink::ExchangeInfo;
 
 /// As often as this a request is written to a connection that dies without a word. More than one:
 /// a server that closes one idle connection often closes its neighbours in the same moment.
@@ -139,14 +143,45 @@ impl Job {
         }
     }
 
+    /// Tells the sink of the final head. Of a body that is decoded on its way to the sink, what comes
+    /// out counts from then on.
+    ///
+    /// # Errors
+    /// What the request fails with, of whose answer nothing was told.
+    pub(crate) fn tell_head(
+        &mut self,
+        rules: &mut Rules,
+        head: &ResponseHead,
+        info: &ExchangeInfo,
+    ) -> Result<(), Error> {
+        let most = rules.max_response_size();
+        self.settle.head(&self.request, head, info, most)?;
+        if self.settle.is_decoding() {
+            rules.lift_max_response_size();
+        }
+        Ok(())
+    }
+
+    /// Whether more of the body may be told, or taken from the wire to be decoded. Tells what was
+    /// decoded of what was taken before.
+    ///
+    /// # Errors
+    /// What the request fails with.
+    pub(crate) fn poll_takes(
+        &mut self,
+        cx: &mut Context<'_>,
+        rules: &mut Rules,
+        now: &Moment,
+    ) -> Result<bool, Error> {
+        let takes = self.settle.poll_takes(cx, &self.command)?;
+        Ok(rules.tells(takes, now))
+    }
+
     /// Tells the sink of a piece of the body, if there is one.
     pub(crate) fn tell(&mut self, piece: Option<Bytes>) {
         let Some(piece) = piece else {
             return;
         };
-        self.command.spend(piece.len());
-        if let Some(sink) = self.settle.sink() {
-            sink.data(piece);
-        }
+        self.settle.piece(&self.command, piece);
     }
 }

@@ -239,6 +239,16 @@ impl Rules {
         Ok(())
     }
 
+    /// Most bytes of a body.
+    pub(super) fn max_response_size(&self) -> Option<u64> {
+        self.max_response_size
+    }
+
+    /// Bytes of the body count when they have been decoded, and not here.
+    pub(super) fn lift_max_response_size(&mut self) {
+        self.max_response_size = None;
+    }
+
     /// Bytes of the body that may still come.
     fn allowed(&self) -> u64 {
         self.max_response_size

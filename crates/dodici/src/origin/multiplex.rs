@@ -254,6 +254,7 @@ impl Multiplex {
             conn: self.id,
             reused: self.lease.requests() > 0,
             stream: 0,
+            decoded: false,
         };
         let exchange = StreamExchange::new(job, request, info, &self.pool.config.exchange);
         let index = self.free.pop().unwrap_or_else(|| {

@@ -62,6 +62,7 @@ pub(super) async fn run(
                 conn: pipeline.id,
                 reused: pipeline.lease.requests() > 0,
                 stream: 0,
+                decoded: false,
             };
             let mailbox = &*pipeline.mailbox;
             let timer = &mut pipeline.timer;

@@ -120,7 +120,7 @@ impl StreamExchange {
     /// The response is not one that may be believed, or not wanted: the peer is told so.
     pub(super) fn refused(&mut self, error: Error) -> StreamStep {
         let code = match error.kind() {
-            ErrorKind::ResponseExceededMaxSize => CANCEL,
+            ErrorKind::ResponseExceededMaxSize | ErrorKind::ContentCoding => CANCEL,
             _ => PROTOCOL_ERROR,
         };
         if let Some(stream) = &mut self.stream {

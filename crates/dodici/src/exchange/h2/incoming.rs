@@ -23,7 +23,11 @@ impl StreamExchange {
     ) -> StreamStep {
         loop {
             if self.rules.has_head() {
-                if !self.rules.tells(self.job.command.has_credit(), now) {
+                let takes = match self.job.poll_takes(cx, &mut self.rules, now) {
+                    Ok(takes) => takes,
+                    Err(error) => return self.refused(error),
+                };
+                if !takes {
                     if let Err(error) = self.look_ahead(cx, now, conn) {
                         return self.refused(error);
                     }
@@ -41,6 +45,9 @@ impl StreamExchange {
             }
             let Some(received) = self.poll_received(cx, conn) else {
                 self.job.tell(self.pieces.take());
+                if self.job.settle.held() > 0 {
+                    continue;
+                }
                 if let Some(error) = lost {
                     return self.lost(conn, error);
                 }
@@ -48,6 +55,11 @@ impl StreamExchange {
             };
             if !matches!(received, Ok(Received::Data(_))) {
                 self.job.tell(self.pieces.take());
+                if self.job.settle.held() > 0 {
+                    // What came before it is decoded first.
+                    self.ahead = Some(received);
+                    continue;
+                }
             }
             let received = match received {
                 Ok(received) => received,
@@ -80,7 +92,9 @@ impl StreamExchange {
                     if self.is_upgrade(&conn.head) {
                         return StreamStep::Upgrade;
                     }
-                    self.on_head(&conn.head, now);
+                    if let Err(error) = self.on_head(&conn.head, now) {
+                        return self.refused(error);
+                    }
                 }
                 Received::Data(chunk) => {
                     if let Err(error) = self.rules.data(chunk.len(), now) {
@@ -165,7 +179,7 @@ impl StreamExchange {
         }
     }
 
-    fn on_head(&mut self, head: &ResponseHead, now: &Moment) {
+    fn on_head(&mut self, head: &ResponseHead, now: &Moment) -> Result<(), Error> {
         if self.rules.release_body() {
             // The answer came instead of the consent: nobody waits for the body.
             self.upload = Upload::Nothing;
@@ -182,10 +196,9 @@ impl StreamExchange {
                 .and_then(|value| value.parse().ok())
                 .map_or(Length::Any, Length::Exactly)
         };
-        if let Some(sink) = self.job.settle.sink() {
-            sink.head(head, &self.info);
-        }
+        self.job.tell_head(&mut self.rules, head, &self.info)?;
         self.rules.head(length, now);
+        Ok(())
     }
 
     /// Gives room that the reader has again back to the peer.
@@ -197,7 +210,9 @@ impl StreamExchange {
             return;
         };
         let (room, most) = (self.job.command.room(), config.window as usize);
-        let held = self.waiting.iter().map(Bytes::len).sum::<usize>() + self.pieces.len();
+        let held = self.waiting.iter().map(Bytes::len).sum::<usize>()
+            + self.pieces.len()
+            + self.job.settle.held();
         let released = stream.release(held, room, most);
         if released > 0 {
             conn.released(stream, released);

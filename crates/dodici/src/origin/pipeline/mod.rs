@@ -67,6 +67,7 @@ pub(super) async fn serve(
                     conn: id,
                     reused: pipeline.lease.requests() > 1,
                     stream: 0,
+                    decoded: false,
                 };
                 // The pool is done with the connection before the caller has it.
                 pipeline.lease.end(reason, None);

@@ -44,6 +44,12 @@ enum Broken {
     Lost(CloseReason, Error),
 }
 
+/// The response is not one that may be believed, or not wanted.
+#[cold]
+fn refused(conn: &PipeConn, error: Error) -> Broken {
+    Broken::Lost(CloseReason::ProtocolError, conn.describe(error))
+}
+
 /// Reads the next part of a large body into the sink's memory; `Ok` if more may be there.
 fn poll_direct(
     cx: &mut Context<'_>,
@@ -132,11 +138,17 @@ impl Pipeline {
             }
             let mut room = usize::MAX;
             if due.rules.has_head() {
-                if !due.rules.tells(job.command.has_credit(), &now) {
+                match job.poll_takes(cx, &mut due.rules, &now) {
+                    Ok(true) => {}
                     // The reader's next credit wakes the task.
-                    return Poll::Pending;
+                    Ok(false) => return Poll::Pending,
+                    Err(error) => return Poll::Ready(refused(conn, error)),
                 }
-                room = job.command.room();
+                room = if job.settle.is_decoding() {
+                    DIRECT_READ
+                } else {
+                    job.command.room()
+                };
             }
             if due.direct {
                 match poll_direct(cx, conn, job, due, &now) {
@@ -175,11 +187,14 @@ impl Pipeline {
                         conn: self.id,
                         reused: flight.reused,
                         stream: 0,
+                        decoded: false,
                     };
-                    if let Some(sink) = job.settle.sink() {
-                        sink.head(conn.head(), &info);
-                        due.direct = conn.direct_left().is_some() && sink.reads_in_place();
+                    if let Err(error) = job.tell_head(&mut due.rules, conn.head(), &info) {
+                        return Poll::Ready(refused(conn, error));
                     }
+                    due.direct = conn.direct_left().is_some()
+                        && !job.settle.is_decoding()
+                        && job.settle.sink().is_some_and(|sink| sink.reads_in_place());
                     if job.request.blocking {
                         let machine = &mut self.pool.state.lock().machine;
                         machine.handle_head_received(self.id, flight.request);
@@ -188,8 +203,7 @@ impl Pipeline {
                 }
                 Received::Data(chunk) => {
                     if let Err(error) = due.rules.data(chunk.len(), &now) {
-                        let error = conn.describe(error);
-                        return Poll::Ready(Broken::Lost(CloseReason::ProtocolError, error));
+                        return Poll::Ready(refused(conn, error));
                     }
                     job.tell(Some(chunk));
                 }

@@ -51,6 +51,7 @@ export type {
   ClientOptions,
   ClientStats,
   ConnectOptions,
+  DecompressOption,
   OriginOptions,
   PemSource,
   PoolOptions,

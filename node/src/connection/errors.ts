@@ -219,6 +219,17 @@ function http2Text(message: string): string | undefined {
   return message.startsWith('HTTP/2: ') ? message : undefined;
 }
 
+/** undici's class says its own text of bytes that came, and its interceptor another of those that came out. */
+function decompressedText(message: string): string | undefined {
+  return message.startsWith('Decompressed ') ? message : undefined;
+}
+
+/** An error as Node's zlib raises it. undici's own, of too many codings, has neither number nor code. */
+function codingError({ message, errno, systemCode }: ErrorFields): Error {
+  const error = new Error(message);
+  return systemCode ? Object.assign(error, { errno, code: systemCode }) : error;
+}
+
 /** Error codes of RFC 9113, section 7. */
 const NO_ERROR = 0;
 const CANCEL = 8;
@@ -272,7 +283,9 @@ function toError(fields: ErrorFields): Error {
     case ErrorCode.ResponseContentLengthMismatch:
       return new errors.ResponseContentLengthMismatchError();
     case ErrorCode.ResponseExceededMaxSize:
-      return new errors.ResponseExceededMaxSizeError();
+      return new errors.ResponseExceededMaxSizeError(decompressedText(fields.message));
+    case ErrorCode.ContentCoding:
+      return codingError(fields);
     case ErrorCode.Parse:
       return parserError(fields);
     case ErrorCode.Socket:

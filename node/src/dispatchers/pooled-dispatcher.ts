@@ -7,7 +7,7 @@
  */
 
 import type { Connection } from '../connection';
-import { parseSettings, type PoolSettings, type SettingsKind } from '../options';
+import { dispatchToPeer, parseSettings, type PoolSettings, type SettingsKind } from '../options';
 import { OriginDispatcher, type PoolCounters } from '../origin';
 import { type Dispatcher, type DispatchHandler, type DispatchOptions, symbols } from '../undici';
 import { checkCredentials } from './credentials';
@@ -99,10 +99,7 @@ export abstract class PooledDispatcher extends DispatcherBase {
     const peer = this.standIn.now(options);
     return peer === null
       ? this.pool.dispatch(options, handler)
-      : peer.dispatch(
-          options as unknown as Dispatcher.DispatchOptions,
-          handler as Dispatcher.DispatchHandler,
-        );
+      : dispatchToPeer(peer, options, handler, this.pool.decompress);
   }
 
   protected override async closeGracefully(): Promise<void> {

@@ -6,6 +6,14 @@
  */
 
 export { type ConnectSettings, readConnectOptions } from './connect-options';
+export {
+  type Decompression,
+  decompressOption,
+  dispatchToPeer,
+  NO_LIMIT,
+  NOT_DECODED,
+  readDecompress,
+} from './decompress';
 export { bareHostname, sameName } from './host';
 export { lookupError, Lookups } from './lookups';
 export { encodeCredentials, encodeSettings } from './option-writer';
@@ -34,6 +42,7 @@ export type {
   ClientOptions,
   ClientStats,
   ConnectOptions,
+  DecompressOption,
   OriginOptions,
   PemSource,
   PoolOptions,

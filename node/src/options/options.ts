@@ -18,6 +18,7 @@ import {
   findUnsupported,
   readConnectOptions,
 } from './connect-options';
+import { type Decompression, NOT_DECODED, readDecompress } from './decompress';
 import { ownOptions, type RawOptions, spread } from './own-options';
 import { parseOrigin } from './parse-origin';
 import { proxyOf, type ProxySettings } from './proxy-settings';
@@ -71,6 +72,8 @@ export interface PoolSettings {
   readonly maxHeaderSize: number;
   /** Bytes; -1: no limit. */
   readonly maxResponseSize: number;
+  /** Of requests that do not say themselves. */
+  readonly decompress: Decompression;
   readonly strictContentLength: boolean;
   readonly localAddress: string | null;
   readonly socketPath: string | null;
@@ -215,6 +218,7 @@ function checkClientOptions(options: RawOptions): void {
   );
   checkZone(String(options['localAddress']), 'localAddress');
   check(options['maxResponseSize'], atLeast(-1), 'maxResponseSize must be a positive number');
+  readDecompress(options['decompress']);
   check(
     options['autoSelectFamilyAttemptTimeout'],
     atLeast(-1),
@@ -405,6 +409,7 @@ function fillIn(
       ? defaultMaxHeaderSize()
       : (options['maxHeaderSize'] as number),
     maxResponseSize: numberOr(options['maxResponseSize'], -1),
+    decompress: readDecompress(options['decompress']) ?? NOT_DECODED,
     strictContentLength: isAbsent(options['strictContentLength'])
       ? true
       : Boolean(options['strictContentLength']),

@@ -132,6 +132,7 @@ const ORIGIN_OPTIONS = new Set([
   'connectTimeout',
   'connectionWindowSize',
   'connections',
+  'decompress',
   'eventSource',
   'h2Options',
   'headersTimeout',

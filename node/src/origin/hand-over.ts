@@ -7,7 +7,7 @@
 
 import { addSentence, isHelloRefused } from '../connection';
 import type { Request } from '../request';
-import type { PoolSettings } from '../options';
+import { dispatchToPeer, type PoolSettings } from '../options';
 import type { Dispatcher } from '../undici';
 
 const FORBIDDEN =
@@ -48,6 +48,6 @@ export function takeOver(
     return false;
   }
   const { options, handler } = request.handOver();
-  peer.dispatch(options as Dispatcher.DispatchOptions, handler as Dispatcher.DispatchHandler);
+  dispatchToPeer(peer, options, handler, settings.decompress);
   return true;
 }

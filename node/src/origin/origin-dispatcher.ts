@@ -14,7 +14,7 @@ import type { EventEmitter } from 'node:events';
 
 import { type Connection, type DisconnectInfo, isTransient } from '../connection';
 import { ConnectionDiagnostics, Request, type RequestContext, type HeadContext } from '../request';
-import type { PoolSettings } from '../options';
+import type { Decompression, PoolSettings } from '../options';
 import { queueMicrotask } from '../process';
 import { currentSession, type Session } from '../session';
 import { type Dispatcher, type DispatchHandler, type DispatchOptions, errors } from '../undici';
@@ -41,6 +41,7 @@ export class OriginDispatcher
   readonly settings: PoolSettings;
   readonly origin: string;
   readonly strictContentLength: boolean;
+  readonly decompress: Decompression;
   readonly diagnostics: ConnectionDiagnostics;
   head: HeadContext;
 
@@ -66,6 +67,7 @@ export class OriginDispatcher
     this.#owner = owner;
     this.settings = settings;
     this.strictContentLength = settings.strictContentLength;
+    this.decompress = settings.decompress;
     this.diagnostics = new ConnectionDiagnostics(settings);
     this.origin = settings.url.origin;
     this.#capacity = new Capacity(settings);

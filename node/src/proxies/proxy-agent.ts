@@ -20,10 +20,14 @@ import {
 } from '../dispatchers';
 import {
   bareHostname,
+  type Decompression,
+  dispatchToPeer,
   isUrl,
+  NOT_DECODED,
   ownOptions,
   parseOrigin,
   type ProxySettings,
+  readDecompress,
   spread,
   throughProxy,
   unpolluted,
@@ -119,6 +123,8 @@ export class ProxyAgent extends DispatcherBase {
   private readonly standIn: StandIn;
   /** `true`: every request through a tunnel; `false`: only those that need one. */
   private readonly tunnelsHttp: boolean;
+  /** What the agents of the engine read themselves. */
+  private readonly decompress: Decompression;
 
   /**
    * @throws InvalidArgumentError with undici's message, and for a TLS option that the engine cannot
@@ -127,6 +133,7 @@ export class ProxyAgent extends DispatcherBase {
   constructor(options: PeerProxyAgent.Options | string | URL) {
     const given = readOptions(options);
     super(given);
+    this.decompress = readDecompress(given['decompress']) ?? NOT_DECODED;
     const { uri } = given;
     const url = new URL(uri as string | URL);
     Object.defineProperty(this, symbols.kProxy, {
@@ -182,9 +189,12 @@ export class ProxyAgent extends DispatcherBase {
       forwarder !== null && !this.tunnelsHttp && parseOrigin(options.origin).protocol === 'http:';
     const agent = this.standIn.now() ?? (isForwarded ? forwarder : tunnels);
     const given = isForwarded ? { ...options, path: forwardedPath(options) } : options;
+    if (!(agent instanceof DispatcherBase)) {
+      return dispatchToPeer(agent, given, toPeerHandler(handler), this.decompress);
+    }
     return agent.dispatch(
       given as unknown as Dispatcher.DispatchOptions,
-      agent instanceof DispatcherBase ? handler : toPeerHandler(handler),
+      handler as Dispatcher.DispatchHandler,
     );
   }
 

@@ -18,6 +18,8 @@ import {
 } from '../dispatchers';
 import {
   bareHostname,
+  dispatchToPeer,
+  NOT_DECODED,
   ownOptions,
   parseOrigin,
   type ProxySettings,
@@ -124,10 +126,7 @@ export class Socks5ProxyAgent extends DispatcherBase {
   protected override dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean {
     const standIn = this.standIn.now();
     if (standIn !== null) {
-      return standIn.dispatch(
-        options as unknown as Dispatcher.DispatchOptions,
-        toPeerHandler(handler),
-      );
+      return dispatchToPeer(standIn, options, toPeerHandler(handler), NOT_DECODED);
     }
     const { origin } = parseOrigin(options.origin);
     let pool = this[kPools].get(origin);

@@ -4,6 +4,7 @@
  * What lives here: types only. `OriginDispatcher` has what they say.
  */
 
+import type { Decompression } from '../options';
 import type { Session } from '../session';
 import type { ConnectionDiagnostics } from './diagnostics';
 import type { Request } from './request';
@@ -15,6 +16,8 @@ export interface SendContext {
   readonly session: Session;
   readonly head: HeadContext;
   readonly strictContentLength: boolean;
+  /** Of requests that do not say themselves. */
+  readonly decompress: Decompression;
   readonly diagnostics: ConnectionDiagnostics;
   /** Whether a connection is open: otherwise what is sent may be needed again. */
   readonly isConnected: boolean;

@@ -11,8 +11,8 @@ import { stringify, type ParsedUrlQueryInput } from 'node:querystring';
 
 import { classifyBody, type RequestBody } from '../body';
 import { addHeaders, type HeaderTarget, isHeaderValue, isToken } from '../headers';
-import { sameName } from '../options';
-import { type DispatchOptions, errors, peerMajor } from '../undici';
+import { type Decompression, decompressOption, readDecompress, sameName } from '../options';
+import { type DispatchOptions, errors, type FetchDecoding, kDecode, peerMajor } from '../undici';
 import { DEFAULT_TIMEOUT } from '../wire';
 
 /** Printable latin1 without space: undici's rule, a superset of RFC 9112 3.2. */
@@ -60,6 +60,10 @@ export class RequestDescription implements HeaderTarget {
   readonly bodyTimeout: number;
   /** Server name for TLS that differs from the origin's host; `null` for none. */
   readonly servername: string | null;
+  /** `null`: as the pool has it. */
+  readonly decompress: Decompression | null;
+  /** Set by our fetch, which decides by itself what is decoded. */
+  readonly fetchDecoding: FetchDecoding | null;
 
   host: string | null = null;
   contentLength: number | null = null;
@@ -99,6 +103,8 @@ export class RequestDescription implements HeaderTarget {
       throw new errors.InvalidArgumentError('invalid expectContinue');
     }
     checkRareOptions(options);
+    this.decompress = readDecompress(options.decompress);
+    this.fetchDecoding = options[kDecode] ?? null;
 
     this.method = method;
     this.headersTimeout = wireTimeout(headersTimeout as number | null | undefined);
@@ -140,6 +146,8 @@ export class RequestDescription implements HeaderTarget {
       headersTimeout: timeout(this.headersTimeout),
       bodyTimeout: timeout(this.bodyTimeout),
       servername,
+      decompress: decompressOption(this.decompress),
+      [kDecode]: this.fetchDecoding,
     };
   }
 

@@ -177,6 +177,9 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
   onHead(status: number, flags: number, text: string): void {
     this.#isHttp2 = (flags & HeadFlag.Http2) !== 0;
     this.isAnswered = true;
+    if (this.fetchDecoding !== null) {
+      this.fetchDecoding.decoded = (flags & HeadFlag.Decoded) !== 0;
+    }
     if (channels.sendHeaders.hasSubscribers && status >= 200 && !this.#isHttp2) {
       this.context.diagnostics.answered(this, { status, flags, text }, this.endsConnection());
     }

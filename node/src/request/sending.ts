@@ -23,6 +23,7 @@ import {
   StreamSource,
 } from '../body';
 import { addHeader } from '../headers';
+import { type Decompression, NO_LIMIT, NOT_DECODED } from '../options';
 import { setImmediate } from '../process';
 import type { SlotOwner } from '../session';
 import { type DispatchHandler, type DispatchOptions, errors } from '../undici';
@@ -34,6 +35,7 @@ import {
   sizeOf,
   type SubmissionWriter,
   WireBody,
+  WireDecode,
 } from '../wire';
 import { ContextHandler, currentContext } from './async-context';
 import type { SendContext } from './context';
@@ -412,6 +414,8 @@ export abstract class Sending
       this.bodyTimeout,
       length,
       inline,
+      this.decoding,
+      this.fetchDecoding === null ? Math.max(this.decompression, NO_LIMIT) : NO_LIMIT,
     );
     session.scheduleFlush();
     this.afterHead(kind, inline);
@@ -427,6 +431,20 @@ export abstract class Sending
     this.outgoing = null;
     if (inline !== null) this.bodySent(asGiven(inline));
     if (!this.settled) this.requestSent();
+  }
+
+  /** Whether the response is decoded, and to which size at most. */
+  protected get decompression(): Decompression {
+    return this.decompress ?? this.context.decompress;
+  }
+
+  /** By whose rules it is; 0 for none. */
+  private get decoding(): WireDecode | 0 {
+    const { fetchDecoding } = this;
+    if (fetchDecoding !== null) {
+      return fetchDecoding.follows ? WireDecode.FetchFollowing : WireDecode.Fetch;
+    }
+    return this.decompression === NOT_DECODED ? 0 : WireDecode.Interceptor;
   }
 
   private dispatchFlags(hasBody: boolean): number {

@@ -1,7 +1,7 @@
 /**
  * Shapes of what callers hand to `dispatch()`, as loose as the outside is.
  *
- * What lives here: types only. The peer's own declarations describe well-behaved callers; these
+ * What lives here: types, and the name of one option. The peer's own declarations describe well-behaved callers; these
  * describe what must be checked. Everyone in the request path uses them.
  */
 
@@ -64,6 +64,29 @@ export interface LegacyHandler {
   onRequestSent?(): void;
 }
 
+/**
+ * Names the option of a request that our `fetch` sets: its value is a `FetchDecoding`. Only for a
+ * dispatcher of ours, as it is: what stands between (an interceptor that keeps bodies, a mock) would
+ * see a body without the codings that its head names.
+ *
+ * A spread of the options keeps it; where it is lost, or another than the engine serves the request,
+ * nothing is decoded, and `decoded` says so.
+ */
+export const kDecode = Symbol('dodici decode');
+
+/**
+ * The body of a response is to be decoded by the rules of undici's fetch: whatever the status but 101,
+ * 204, 205 and 304, not in answer to HEAD and CONNECT, and only if all codings are known. Head and raw
+ * headers stay as they came. What is broken, cut short, or has more than five codings fails the request
+ * with the errors of Node's zlib and undici's fetch.
+ */
+export interface FetchDecoding {
+  /** Redirects are followed: one that says where to is not decoded, for nobody reads its body. */
+  readonly follows: boolean;
+  /** Set before the handler is told of the final head: whether its body comes decoded. */
+  decoded: boolean;
+}
+
 /** Options of a request before they were checked: every field may be anything. */
 export interface DispatchOptions {
   path?: unknown;
@@ -82,6 +105,8 @@ export interface DispatchOptions {
   throwOnError?: unknown;
   maxRedirections?: unknown;
   typeOfService?: unknown;
+  decompress?: unknown;
+  [kDecode]?: FetchDecoding | null;
   /** Read by what made the request; see `Request.watchSignal`. */
   signal?: unknown;
   origin?: unknown;

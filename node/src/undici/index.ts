@@ -13,6 +13,7 @@ export {
   forPeerClass,
   takesBoth,
 } from './generations';
+export { type FetchDecoding, kDecode } from './handler-types';
 export type {
   DispatchController,
   DispatchHandler,

@@ -37,6 +37,7 @@ export {
   WINDOW,
   WireBody,
   WireCloseReason,
+  WireDecode,
 } from './generated';
 export type { Latin1Buffer } from './latin1';
 export { Pages } from './pages';

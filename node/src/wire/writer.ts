@@ -7,7 +7,14 @@
  */
 
 import { asGiven, type Bytes, partOf, sizeOf } from './bytes';
-import { CreditFlag, FLUSH_CAPACITY, LEND_FROM, RECORD_HEADER, Submission } from './generated';
+import {
+  CreditFlag,
+  DispatchFlag,
+  FLUSH_CAPACITY,
+  LEND_FROM,
+  RECORD_HEADER,
+  Submission,
+} from './generated';
 import type { Latin1Buffer } from './latin1';
 import { ownPage, type Page, type Pages } from './pages';
 
@@ -19,6 +26,9 @@ export type Submit = (buffer: Buffer, length: number, page?: number) => void;
 
 /** Bytes of a `Dispatch` payload before the head: pool, head length, two timeouts, body length. */
 const DISPATCH_FIELDS = 24;
+
+/** Bytes that follow these with `DispatchFlag.Decode`: the manner, the most bytes that come out. */
+const DECODE_FIELDS = 12;
 
 const TWO_POW_32 = 0x1_0000_0000;
 
@@ -76,7 +86,8 @@ export class SubmissionWriter {
 
   /**
    * `Dispatch`. `head` must be latin1; `body` goes inside the record and may be `null`.
-   * Timeouts in milliseconds, `DEFAULT_TIMEOUT` for the pool's.
+   * Timeouts in milliseconds, `DEFAULT_TIMEOUT` for the pool's. `decode` is a `WireDecode`, or 0 for
+   * none; `maxSize` the most bytes that come out then, or 0.
    */
   dispatch(
     slot: number,
@@ -89,9 +100,12 @@ export class SubmissionWriter {
     bodyTimeout: number,
     bodyLength: number,
     body: Bytes | null,
+    decode = 0,
+    maxSize = 0,
   ): void {
     const headLength = head.length;
-    const payload = DISPATCH_FIELDS + headLength + (body === null ? 0 : sizeOf(body));
+    const fields = decode === 0 ? DISPATCH_FIELDS : DISPATCH_FIELDS + DECODE_FIELDS;
+    const payload = fields + headLength + (body === null ? 0 : sizeOf(body));
     let at = this.#reserve(payload);
     const words = this.#words;
     const word = at >>> 2;
@@ -101,7 +115,13 @@ export class SubmissionWriter {
     words[word + 3] = bodyTimeout;
     words[word + 4] = bodyLength % TWO_POW_32;
     words[word + 5] = Math.floor(bodyLength / TWO_POW_32);
-    at += DISPATCH_FIELDS;
+    if (decode !== 0) {
+      words[word + 6] = decode;
+      words[word + 7] = maxSize % TWO_POW_32;
+      words[word + 8] = Math.floor(maxSize / TWO_POW_32);
+      flags |= DispatchFlag.Decode;
+    }
+    at += fields;
     this.#buffer.latin1Write(head, at, headLength);
     if (body !== null) this.#buffer.set(asGiven(body), at + headLength);
     this.#announce(Submission.Dispatch, flags, bodyKind, slot, generation, payload);

@@ -9,6 +9,7 @@ import {
   LAYOUT_HASH,
   RECORD_HEADER,
   WireBody,
+  WireDecode,
 } from '../../src/wire/generated';
 import { bytesOfText as bytes } from '../../src/wire/bytes';
 import { Pages } from '../../src/wire/pages';
@@ -52,6 +53,8 @@ const writers: Record<string, (writer: SubmissionWriter, record: any) => void> =
       r.bodyTimeout,
       r.bodyLength,
       r.data === undefined ? null : bytes(r.data),
+      r.decode === undefined ? 0 : (WireDecode as Record<string, number>)[r.decode],
+      r.maxSize,
     ),
   BodyChunk: (writer, r) =>
     writer.bodyChunk(

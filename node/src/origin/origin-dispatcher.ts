@@ -373,7 +373,7 @@ export class OriginDispatcher
 
   disconnected(pool: NativePool, connection: Connection, error: Error, info: DisconnectInfo): void {
     this.#capacity.closed(connection);
-    this.diagnostics.disconnected();
+    this.diagnostics.disconnected(connection, info);
     if (!this.isConnected) {
       this.#ending = null;
       this.#pipelined?.requeue();

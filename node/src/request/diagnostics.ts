@@ -9,13 +9,20 @@
 import { channel } from 'node:diagnostics_channel';
 
 import { classifyBody, type RequestBody } from '../body';
-import type { Connection } from '../connection';
+import type { Connection, DisconnectInfo } from '../connection';
 import { addHeader } from '../headers';
 import { bareHostname, type PoolSettings } from '../options';
 import { buildConnector, type DispatchOptions, peerMajor } from '../undici';
 import { asGiven, DEFAULT_TIMEOUT } from '../wire';
-import { type AnswerHead, isLastAnswer } from './last-answer';
+import {
+  debugConnected,
+  debugConnecting,
+  debugDisconnected,
+  debugRequest,
+  isDebugging,
+} from './debug-log';
 import { RequestDescription } from './description';
+import { type AnswerHead, isLastAnswer } from './last-answer';
 
 /** The channels, by the names undici gives them. */
 export const channels = {
@@ -224,6 +231,23 @@ export function observe(request: ObservedRequest, options?: DispatchOptions): Di
   return (request.observed ??= new DiagnosticRequest(request, options));
 }
 
+/** The request is completed; one that was upgraded has no trailers. */
+export function publishEnd(
+  request: ObservedRequest,
+  controller: { readonly rawTrailers: unknown } | null,
+): void {
+  if (isDebugging) debugRequest(request, 'completed');
+  if (!channels.trailers.hasSubscribers) return;
+  const trailers = controller === null ? [] : controller.rawTrailers;
+  channels.trailers.publish({ request: observe(request), trailers });
+}
+
+/** The request has failed. */
+export function publishError(request: ObservedRequest, error: Error): void {
+  if (isDebugging) debugRequest(request, `failed: ${error.message}`);
+  if (channels.error.hasSubscribers) channels.error.publish({ request: observe(request), error });
+}
+
 interface Delayed {
   readonly request: ObservedRequest;
   readonly message: () => void;
@@ -263,6 +287,7 @@ export class ConnectionDiagnostics {
   }
 
   beforeConnect(servername: string | null): void {
+    if (isDebugging) debugConnecting(this.#settings.url.origin, 'connecting');
     if (!channels.beforeConnect.hasSubscribers) return;
     channels.beforeConnect.publish({
       connectParams: this.#connectParams(servername),
@@ -274,6 +299,7 @@ export class ConnectionDiagnostics {
     this.#connected++;
     this.#answers = 0;
     this.#connection = connection;
+    if (isDebugging) debugConnected(this.#settings.url.origin, connection);
     this.#proxyConnected(connection);
     if (channels.connected.hasSubscribers) {
       channels.connected.publish({
@@ -293,6 +319,7 @@ export class ConnectionDiagnostics {
 
   connectError(error: Error, servername: string | null): void {
     this.#delayed = [];
+    if (isDebugging) debugConnecting(this.#settings.url.origin, `not connected: ${error.message}`);
     if (!channels.connectError.hasSubscribers) return;
     channels.connectError.publish({
       connectParams: this.#connectParams(servername),
@@ -328,7 +355,8 @@ export class ConnectionDiagnostics {
     for (const { message } of own) message();
   }
 
-  disconnected(): void {
+  disconnected(connection: Connection, info: DisconnectInfo): void {
+    if (isDebugging) debugDisconnected(this.#settings.url.origin, connection, info);
     this.#connected--;
     this.#leaving = Math.min(Math.max(0, this.#leaving - 1), this.#connected);
   }

@@ -30,7 +30,8 @@ import {
 import { CREDIT_STEP, HeadFlag, MORE_ROOM, PIECE_OVERHEAD, WINDOW } from '../wire';
 import type { RequestContext } from './context';
 import { type Controlled, RequestController } from './controller';
-import { channels, observe } from './diagnostics';
+import { debugRequest, isDebugging } from './debug-log';
+import { channels, observe, publishEnd, publishError } from './diagnostics';
 import { type Pipelined, Place } from './pipeline';
 import { Sending } from './sending';
 import { TakenOver } from './taken-over';
@@ -80,6 +81,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     this.#context = context;
     this.#givenLines = this.lines;
     assertHandler(handler, this.isUpgrade);
+    if (isDebugging) debugRequest(this, 'dispatched');
     if (channels.create.hasSubscribers) {
       const observed = observe(this, options);
       channels.create.publish({ request: observed });
@@ -209,6 +211,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
   handOver(): { readonly options: DispatchOptions; readonly handler: DispatchHandler } {
     const options = { origin: this.origin, ...this.asOptions(this.#givenLines, this.bodyAgain) };
     const handler = (this.#takenOver = new TakenOver(this.handler));
+    if (isDebugging) debugRequest(this, 'handed over to undici');
     this.settled = true;
     this.#queue = null;
     if (this.slot !== -1) this.context.session.free(this);
@@ -235,7 +238,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     // As in undici, the pool is done with the request before its handler has the byte stream:
     // closing or destroying the pool in there leaves the stream alone.
     this.#leave();
-    if (channels.headers.hasSubscribers) this.#publishHead(status, text, fields);
+    this.#publishHead(status, text, fields);
     try {
       this.handler.onRequestUpgrade?.(controller, status, parseFields(text, fields), socket);
     } catch (error) {
@@ -249,9 +252,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     }
     this.settled = true;
     this.completed = true;
-    if (channels.trailers.hasSubscribers) {
-      channels.trailers.publish({ request: observe(this), trailers: [] });
-    }
+    publishEnd(this, null);
   }
 
   #wait(item: Undelivered): void {
@@ -335,6 +336,8 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
   }
 
   #publishHead(status: number, text: string, fields: number): void {
+    if (isDebugging) debugRequest(this, `status ${status}`);
+    if (!channels.headers.hasSubscribers) return;
     const response = {
       statusCode: status,
       headers: this.#handle.rawHeaders,
@@ -351,7 +354,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     this.#delivering = true;
     try {
       if (handler.onResponseStarted) handler.onResponseStarted();
-      if (channels.headers.hasSubscribers) this.#publishHead(status, text, fields);
+      this.#publishHead(status, text, fields);
       (status < 200 ? handler : this.headHandler).onResponseStart?.(
         controller,
         status,
@@ -367,6 +370,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
 
   override requestSent(): void {
     super.requestSent();
+    if (isDebugging) debugRequest(this, 'sent');
     if (this.place !== Place.None) this.#context.sent(this);
   }
 
@@ -408,9 +412,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     this.completed = true;
     this.context.session.free(this);
     this.unwatchBody();
-    if (channels.trailers.hasSubscribers) {
-      channels.trailers.publish({ request: observe(this), trailers: controller.rawTrailers });
-    }
+    publishEnd(this, controller);
     try {
       const parsed: ParsedHeaders = trailers === '' ? {} : parseFields(trailers);
       this.handler.onResponseEnd?.(controller, parsed);
@@ -488,7 +490,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
   }
 
   #callOnError(error: Error): void {
-    if (channels.error.hasSubscribers) channels.error.publish({ request: observe(this), error });
+    publishError(this, error);
     this.aborted = true;
     try {
       this.handler.onResponseError?.(this.#controller, error);

@@ -1,0 +1,76 @@
+/**
+ * `NODE_DEBUG=dodici`: a line for each event of a connection and of a request.
+ *
+ * What lives here: what the lines say. Requests and the diagnostics of connections write them. They
+ * must not say what may be secret: header fields, bodies, the query of a URL.
+ *
+ * Whether they are written is settled when the package is loaded. Where not, a request pays nothing.
+ */
+
+import { debuglog } from 'node:util';
+
+import type { Connection, DisconnectInfo } from '../connection';
+
+const write = debuglog('dodici');
+
+/** Whether lines are written: ask before you make one. */
+export const isDebugging: boolean = write.enabled;
+
+interface DebuggedRequest {
+  readonly origin: string;
+  readonly method: string;
+  readonly path: string;
+}
+
+/** Numbers of requests, in the order of their first line. */
+const numbers = new WeakMap<DebuggedRequest, number>();
+let count = 0;
+
+/** Something has happened to a request. */
+export function debugRequest(request: DebuggedRequest, event: string): void {
+  let number = numbers.get(request);
+  if (number === undefined) numbers.set(request, (number = ++count));
+  const { method, origin, path } = request;
+  write('request %d: %s %s%s: %s', number, method, origin, path.replace(/\?.*/s, '?…'), event);
+}
+
+/** A connection to `origin` is being made, or could not be. */
+export function debugConnecting(origin: string, event: string): void {
+  write('%s: %s', origin, event);
+}
+
+/** A connection to `origin` is up. */
+export function debugConnected(origin: string, { serial, info }: Connection): void {
+  const { protocol, path, remoteAddress, remotePort, tls, proxy, timings } = info;
+  const peer = path ?? `${remoteAddress ?? ''} port ${remotePort ?? ''}`;
+  const through = proxy === undefined ? '' : ' through a proxy';
+  const secured = tls === undefined ? '' : `, ${tls.version}`;
+  const time = Math.round(timings.total);
+  write(
+    '%s: connection %d: connected to %s%s (%s%s, %d ms)',
+    origin,
+    serial,
+    peer,
+    through,
+    protocol,
+    secured,
+    time,
+  );
+}
+
+/** A connection to `origin` has ended. */
+export function debugDisconnected(
+  origin: string,
+  { serial }: Connection,
+  info: DisconnectInfo,
+): void {
+  const { reason, requests, age } = info;
+  write(
+    '%s: connection %d: ended: %s (requests: %d, %d ms)',
+    origin,
+    serial,
+    reason,
+    requests,
+    Math.round(age),
+  );
+}

@@ -110,7 +110,7 @@ for (const [kind, makeOrigin] of Object.entries(kinds)) {
       expect(await response.text()).toBe('built in');
     });
 
-    it('one connection served them all', () => {
+    it('all used one connection', () => {
       expect(origin.sockets.size).toBe(1);
     });
 

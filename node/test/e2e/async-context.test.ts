@@ -134,7 +134,7 @@ describe('callbacks run in the context of their request', () => {
     });
   }
 
-  it('and outside of one they run in none, beside jobs that have one', async () => {
+  it('and outside of any they run in none, beside jobs that have one', async () => {
     const pool = new Pool(origin.url, { connections: 1 });
     const log = new Log();
     await Promise.all([

@@ -123,7 +123,7 @@ describe('a request body', () => {
     expect(received.length).toBeGreaterThan(large.length);
   });
 
-  it('that fails half-way fails the request with its error, and the next request works', async () => {
+  it('that fails midway fails the request with its error, and the next request works', async () => {
     const boom = new Error('boom');
     async function* failing() {
       yield Buffer.alloc(100_000);
@@ -141,7 +141,7 @@ describe('a request body', () => {
     expect((await send('next')).length).toBe(4);
   });
 
-  it('waits for a 100 where expectContinue is on', async () => {
+  it('waits for 100 Continue where expectContinue is set', async () => {
     const { length } = await send('hello', { expectContinue: true });
     expect(length).toBe(5);
   });
@@ -187,7 +187,7 @@ describe('a source', () => {
     }
   });
 
-  it('is not touched before the caller is done, where there is no connection yet', async () => {
+  it('is not read before the caller returns, where there is no connection yet', async () => {
     const other = new Client(origin.url);
     const stream = Readable.from(['abc']);
     const sent = other.request({ path: '/', method: 'POST', body: stream });
@@ -198,8 +198,8 @@ describe('a source', () => {
   });
 });
 
-describe('a declared length that the body does not have, not strictly', () => {
-  it('too short: an early answer is taken, and the next request does not become the rest', async () => {
+describe('a declared length that the body does not have, when not strict', () => {
+  it('too short: an early response is accepted, and the next request is not sent as the rest', async () => {
     const heads: string[] = [];
     const answering = await rawOrigin((socket) => {
       socket.on('data', (bytes: Buffer) => {
@@ -228,7 +228,7 @@ describe('a declared length that the body does not have, not strictly', () => {
     await answering.close();
   });
 
-  it('too short: without an answer the time-out for the head counts', async () => {
+  it('too short: without a response headersTimeout applies', async () => {
     const silent = await rawOrigin((socket) => socket.resume());
     const lax = new Client(silent.url, { strictContentLength: false, headersTimeout: 100 });
     const headers = { 'content-length': '10' };
@@ -240,7 +240,7 @@ describe('a declared length that the body does not have, not strictly', () => {
     await silent.close();
   });
 
-  it('is told of by a warning for each request, when its turn has come', async () => {
+  it('is reported by one warning per request, when it is sent', async () => {
     const seen: string[] = [];
     const { emitWarning } = process;
     process.emitWarning = (warning: string | Error) =>
@@ -271,7 +271,7 @@ describe('a declared length that the body does not have, not strictly', () => {
   });
 });
 
-it('a body without end of tiny chunks ends with the connection, early', async () => {
+it('an endless body of tiny chunks ends early with the connection', async () => {
   const cutting = await httpOrigin((request, response) => {
     request.on('data', () => response.destroy());
   });
@@ -299,7 +299,7 @@ it('a body without end of tiny chunks ends with the connection, early', async ()
   await cutting.close();
 });
 
-it('bodies that are held at the same time arrive as they were, also when memory for them is used again', async () => {
+it('bodies held at the same time arrive intact, even when their memory is reused', async () => {
   // 22 MiB in each round: more than the addon lends before it copies, held until all are there.
   const inRound = 400;
   const held: (() => void)[] = [];

@@ -41,7 +41,7 @@ function dispatched(
 }
 
 describe('a paused handler', () => {
-  it('gets no BodyTimeoutError, and the time starts anew when it resumes', async () => {
+  it('gets no BodyTimeoutError, and the timeout restarts when it resumes', async () => {
     let finish: (() => void) | undefined;
     const origin = await httpOrigin((request, response) => {
       response.write('first');
@@ -133,7 +133,7 @@ describe('a byte stream', () => {
 
   for (const kind of ['upgrade', 'connect'] as const) {
     for (const end of ['close', 'destroy'] as const) {
-      it(`of ${kind}() lives on after ${end}() of its client, until it ends itself`, async () => {
+      it(`of ${kind}() outlives ${end}() of its client, until it ends itself`, async () => {
         const origin = await echo();
         cleanup.push(() => origin.close());
         const client = new Client(origin.url);
@@ -149,7 +149,7 @@ describe('a byte stream', () => {
     }
   }
 
-  it('delivers what was written right before destroy()', async () => {
+  it('delivers what was written just before destroy()', async () => {
     const origin = await echo();
     const client = new Client(origin.url);
     cleanup.push(
@@ -170,7 +170,7 @@ describe('a byte stream', () => {
     expect(received).toBe('last words');
   });
 
-  it('that ends with its head tells so to listeners that come a little later', async () => {
+  it('that ends with its head emits end to listeners added a little later', async () => {
     const head = 'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n';
     const origin = await rawOrigin((socket) => socket.once('data', () => socket.end(head)));
     const client = new Client(origin.url);
@@ -201,7 +201,7 @@ describe('a byte stream', () => {
   });
 });
 
-it('a whole response to a paused handler does not hold up its connection’s end', async () => {
+it('a complete response to a paused handler does not delay the end of its connection', async () => {
   const origin = await rawOrigin(answer('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'));
   const client = new Client(origin.url);
   cleanup.push(
@@ -219,7 +219,7 @@ it('a whole response to a paused handler does not hold up its connection’s end
   expect(recorder.names).toEqual(['start', 'head', 'data', 'end']);
 });
 
-it('the counters show that requests share calls and wake-ups', async () => {
+it('requests share calls and wake-ups, as the counters show', async () => {
   const origin = await httpOrigin((_request, response) => response.end('ok'));
   const agent = new Agent({ connections: 20 });
   cleanup.push(
@@ -243,7 +243,7 @@ it('the counters show that requests share calls and wake-ups', async () => {
   expect(grown('submissionBytes')).toBeGreaterThan(0);
 });
 
-describe('certificates and keys that cannot be used', () => {
+describe('unusable certificates and keys', () => {
   const { cert, key } = tlsOptions;
   const broken = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n';
   const brokenKey = '-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n';
@@ -257,19 +257,19 @@ describe('certificates and keys that cannot be used', () => {
     expect(construct).toThrow(message);
   };
 
-  it.each(cases)('are an error of the constructor: %s', (_name, connect, message) => {
+  it.each(cases)('make the constructor throw: %s', (_name, connect, message) => {
     refused(() => new Client('https://localhost', { connect }), message);
     refused(() => new Pool('https://localhost', { connect }), message);
     refused(() => new Agent({ connect }), message);
     refused(() => new Agent({ origins: { 'https://*.internal': { connect } } }), message);
   });
 
-  it('name the pattern of an agent that they stand under', () => {
+  it('are reported with the origin pattern they belong to', () => {
     const origins = { 'https://*.internal': { connect: { ca: broken } } };
     refused(() => new Agent({ origins }), /origins\["https:\/\/\*\.internal"\]/);
   });
 
-  it('are told from those that can', async () => {
+  it('are distinguished from usable ones', async () => {
     const connect = { ca, cert, key };
     await new Client('https://localhost', { connect }).destroy();
     await new Agent({ connect, origins: { 'https://*.internal': { connect: { ca } } } }).destroy();

@@ -103,7 +103,7 @@ describe('Node’s fetch', () => {
     ]);
   });
 
-  it('has its request repeated by interceptors.retry() on an Agent of ours', async () => {
+  it('has its request retried by interceptors.retry() on our Agent', async () => {
     const result = await inChild(
       `const retry = dodici.interceptors.retry({ minTimeout: 1, maxTimeout: 1 });
       const dispatcher = new dodici.Agent().compose(retry);
@@ -218,7 +218,7 @@ describe.skipIf(webSocketFlags === null)('Node’s WebSocket', () => {
     expect(await closed).toEqual([3000, 'bye']);
   });
 
-  it('says that it failed where there is no WebSocket server', async () => {
+  it('reports an error where there is no WebSocket server', async () => {
     const origin = await httpOrigin((_request, response) => response.end('no socket here'));
     const result = await inChild(
       `dodici.install();

@@ -38,7 +38,7 @@ afterEach(() => {
 
 const get = (path = '/') => ({ path, method: 'GET' }) as const;
 
-it('events of a pool name the pool and then the connection as a client', async () => {
+it('events of a pool have the pool and then the connection, as a client, as targets', async () => {
   const pool = new Pool(origin.url, { connections: 1 });
   const seen: unknown[] = [];
   pool.on('connect', (_origin, targets) => seen.push(targets));
@@ -56,7 +56,7 @@ it('events of a pool name the pool and then the connection as a client', async (
   await pool.close();
 });
 
-it('a socket that is destroyed ends what runs with its error, and nothing that waits', async () => {
+it('destroying a socket fails running requests with its error, and no waiting ones', async () => {
   const client = new Client(origin.url);
   client.on('connect', () => {
     queueMicrotask(() => (client as any)[symbols.kSocket].destroy(new Error('kaboom')));
@@ -70,7 +70,7 @@ it('a socket that is destroyed ends what runs with its error, and nothing that w
   await closed;
 });
 
-it('a client connects without a request, and nothing runs while listeners hear of it', async () => {
+it('a client connects without a request, and runs nothing while its listeners run', async () => {
   const client = new Client(origin.url);
   const stats = await new Promise((resolve) => {
     (client as any)[symbols.kConnect](() => resolve(client.stats));
@@ -79,7 +79,7 @@ it('a client connects without a request, and nothing runs while listeners hear o
   await client.close();
 });
 
-it('a stream that has ended is heard of before its connection', async () => {
+it('the end of a stream is reported before that of its connection', async () => {
   const client = new Client(origin.url, { pipelining: 0 });
   const order: string[] = [];
   const over = once(client, 'disconnect').then(() => order.push('disconnect'));
@@ -104,7 +104,7 @@ it('balancing classes of the peer work over our pools and clients', async () => 
   await robin.close();
 });
 
-it('proxies of the environment are ours, and plain requests go to them in absolute form', async () => {
+it('proxies from the environment are ours, and plain requests go to them in absolute form', async () => {
   const env = new EnvHttpProxyAgent({ httpProxy: origin.url, noProxy: 'direct.invalid' });
   expect((env as any)[symbols.kNoProxyAgent]).toBeInstanceOf(Agent);
   expect((env as any)[symbols.kHttpProxyAgent]).toBeInstanceOf(ProxyAgent);
@@ -116,7 +116,7 @@ it('proxies of the environment are ours, and plain requests go to them in absolu
   await env.close();
 });
 
-it('a client that nobody holds is collected once its connection has ended', async () => {
+it('an unreferenced client is collected once its connection has ended', async () => {
   setFlagsFromString('--expose-gc');
   const gc = runInNewContext('gc') as () => void;
   let ended: Promise<unknown> | undefined;
@@ -133,7 +133,7 @@ it('a client that nobody holds is collected once its connection has ended', asyn
   }
 });
 
-it('a server that answers before it is asked is understood', async () => {
+it('a response sent before the request is handled', async () => {
   hanging = createServer((socket) => {
     socket.on('error', () => undefined);
     socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi\r\n');
@@ -145,7 +145,7 @@ it('a server that answers before it is asked is understood', async () => {
   await client.destroy();
 });
 
-it('what answers the last bytes of an upgraded connection still leaves, however late and large', async () => {
+it('a reply to the last bytes of an upgraded connection is still sent, however late and large', async () => {
   const received: Buffer[] = [];
   let ended: () => void = () => {};
   const all = new Promise<void>((resolve) => (ended = resolve));

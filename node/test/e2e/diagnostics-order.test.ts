@@ -94,14 +94,14 @@ async function play(
   return log;
 }
 
-describe('diagnostics messages of requests one after the other', () => {
-  it.each(CASES)('come as undici’s, with the same sockets: $title', async (scenario) => {
+describe('diagnostics messages of consecutive requests', () => {
+  it.each(CASES)('are published as undici’s, with the same sockets: $title', async (scenario) => {
     const theirs = await play((url, options) => new peer.Client(url, options), scenario);
     const ours = await play((url, options) => new Client(url, options), scenario);
     expect(ours).toEqual(theirs);
   });
 
-  it('of an Agent name the connection that a request goes over', async () => {
+  it('of an Agent name the connection that a request uses', async () => {
     const answer = `${OK}keep-alive: timeout=1\r\n${BODY}`;
     const log = await play(() => new Agent(), { title: '', answer });
     const each = (number: number): string[] => [

@@ -61,7 +61,7 @@ describe('the request of undici:request:create', () => {
     expect(seen[0]).toEqual(seen[1]);
   });
 
-  it('takes fields that are pushed, added, changed and removed', async () => {
+  it('accepts header fields that are pushed, added, changed and removed', async () => {
     const { send } = await open();
     observe('undici:request:create', (request) => {
       request.headers.push('x-pushed', 'yes', 'x-twice', ['a', 'b']);
@@ -79,7 +79,7 @@ describe('the request of undici:request:create', () => {
     ]);
   });
 
-  it('is written as subscribers leave it', async () => {
+  it('is sent as subscribers leave it', async () => {
     const { send } = await open();
     observe('undici:request:create', (request) => {
       Object.assign(request, { method: 'POST', path: '/new', host: 'other.test', body: 'changed' });
@@ -107,7 +107,7 @@ describe('the request of undici:request:create', () => {
     expect(origin.requests).toHaveLength(1);
   });
 
-  it('aborts its request, and tells how that is', async () => {
+  it('aborts its request, and reports how it ended', async () => {
     const { client } = await open();
     const states: unknown[] = [];
     const enough = new Error('enough');
@@ -138,7 +138,7 @@ describe('the request of undici:request:create', () => {
     expect(request?.['completed']).toBe(true);
   });
 
-  it('has the type of a form that the request brings', async () => {
+  it('has the content-type of the request’s form', async () => {
     const origin = await wireOrigin();
     cleanup.add(() => origin.close());
     const pool = new Pool(origin.url);

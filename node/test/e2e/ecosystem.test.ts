@@ -69,7 +69,7 @@ async function get(dispatcher: Dispatcher, path: string, options: object = {}) {
 }
 
 describe.each(Object.keys(KINDS))('over our %s', (kind) => {
-  it('interceptors.cache() answers from what it has, and revalidates', async () => {
+  it('interceptors.cache() responds from its store, and revalidates', async () => {
     respond = (incoming, response) => {
       if (incoming.headers['if-none-match'] === '"v1"') {
         response.writeHead(304, { etag: '"v1"', 'cache-control': 'max-age=0' }).end();
@@ -89,7 +89,7 @@ describe.each(Object.keys(KINDS))('over our %s', (kind) => {
     expect(served.filter((path) => path === '/stale')).toHaveLength(3);
   });
 
-  it('interceptors.cache() keeps the answers of different varying requests apart', async () => {
+  it('interceptors.cache() stores responses separately by their Vary header', async () => {
     respond = (incoming, response) => {
       response.setHeader('cache-control', 'max-age=600').setHeader('vary', 'x-kind');
       response.end(String(incoming.headers['x-kind']));
@@ -101,7 +101,7 @@ describe.each(Object.keys(KINDS))('over our %s', (kind) => {
     expect(served).toHaveLength(2);
   });
 
-  it('interceptors.decompress() decodes what it knows', async () => {
+  it('interceptors.decompress() decodes the codings it supports', async () => {
     const text = 'compressed '.repeat(50_000);
     const codecs: Record<string, (text: string) => Buffer> = {
       gzip: gzipSync,
@@ -121,7 +121,7 @@ describe.each(Object.keys(KINDS))('over our %s', (kind) => {
     }
   });
 
-  it('interceptors.redirect() follows, with the method that the status asks for', async () => {
+  it('interceptors.redirect() follows, with the method that the status requires', async () => {
     respond = (incoming, response) => {
       const status = /^\/(3\d\d)$/.exec(incoming.url as string)?.[1];
       if (status) response.writeHead(Number(status), { location: '/target' }).end();
@@ -141,7 +141,7 @@ describe.each(Object.keys(KINDS))('over our %s', (kind) => {
     expect((await get(following, '/308', post)).text).toBe('POST sent');
   });
 
-  it('interceptors.dump() throws bodies away, and the connection serves on', async () => {
+  it('interceptors.dump() discards bodies, and the connection is reused', async () => {
     respond = (_incoming, response) => response.end('x'.repeat(200_000));
     const dumping = make(kind).compose(interceptors.dump({ maxSize: 1_000_000 }));
     const before = accepted;
@@ -149,13 +149,13 @@ describe.each(Object.keys(KINDS))('over our %s', (kind) => {
     expect(accepted - before).toBe(1);
   });
 
-  it('interceptors.dump() aborts what is too large for it', async () => {
+  it('interceptors.dump() aborts bodies beyond its limit', async () => {
     respond = (_incoming, response) => response.end('x'.repeat(200_000));
     const dumping = make(kind).compose(interceptors.dump({ maxSize: 1000 }));
     await expect(get(dumping, '/')).rejects.toMatchObject({ code: 'UND_ERR_ABORTED' });
   });
 
-  it('interceptors.responseError() throws with the body that came', async () => {
+  it('interceptors.responseError() throws with the body that was received', async () => {
     respond = (_incoming, response) => {
       response.writeHead(418, { 'content-type': 'application/json' }).end('{"tea":true}');
     };
@@ -167,7 +167,7 @@ describe.each(Object.keys(KINDS))('over our %s', (kind) => {
     });
   });
 
-  it('interceptors.retry() repeats, and continues a body that broke off', async () => {
+  it('interceptors.retry() retries, and resumes an interrupted body', async () => {
     const whole = 'the whole body';
     let broken = false;
     respond = (incoming, response) => {
@@ -191,7 +191,7 @@ describe.each(Object.keys(KINDS))('over our %s', (kind) => {
     expect(served.length).toBeGreaterThan(1);
   });
 
-  it('interceptors stack, and the composed dispatcher closes ours', async () => {
+  it('interceptors compose, and the composed dispatcher closes ours', async () => {
     respond = (incoming, response) => {
       if (incoming.url === '/from') response.writeHead(302, { location: '/to' }).end();
       else
@@ -212,7 +212,7 @@ describe.each(Object.keys(KINDS))('over our %s', (kind) => {
     expect(dispatcher.closed).toBe(true);
   });
 
-  it('a body that is pushed back through an interceptor arrives whole', async () => {
+  it('a body under backpressure through an interceptor arrives complete', async () => {
     respond = (_incoming, response) => response.end('x'.repeat(3_000_000));
     const retrying = make(kind).compose(interceptors.retry());
     const { body } = await request(origin.url, { dispatcher: retrying });
@@ -224,7 +224,7 @@ describe.each(Object.keys(KINDS))('over our %s', (kind) => {
     expect(length).toBe(3_000_000);
   });
 
-  it('an interceptor of the user sees new handlers, changes requests and answers itself', async () => {
+  it('a user’s interceptor gets new handlers, changes requests and responds itself', async () => {
     const seen: string[] = [];
     const composed = make(kind).compose((dispatch) => (options, handler) => {
       seen.push(typeof (handler as { onRequestStart?: unknown }).onRequestStart);
@@ -247,7 +247,7 @@ describe.each(Object.keys(KINDS))('over our %s', (kind) => {
   });
 });
 
-it('interceptors.dns() resolves itself, and our Agent goes to the address with the name as host', async () => {
+it('interceptors.dns() resolves, and our Agent connects to the address with the name as host', async () => {
   const hosts: unknown[] = [];
   respond = (incoming, response) => {
     hosts.push(incoming.headers.host);
@@ -273,7 +273,7 @@ it('interceptors.dns() resolves itself, and our Agent goes to the address with t
 });
 
 describe('undici’s MockAgent', () => {
-  it('stands in for our Agent, and lets through what is allowed', async () => {
+  it('replaces our Agent, and passes through what is allowed', async () => {
     const mock = new MockAgent({ agent: make('Agent') as never });
     mock.enableNetConnect(/localhost/);
     mock
@@ -317,7 +317,7 @@ describe('undici’s MockAgent', () => {
   });
 });
 
-it('undici’s RetryAgent over our Agent repeats what failed', async () => {
+it('undici’s RetryAgent over our Agent retries failed requests', async () => {
   let calls = 0;
   respond = (_incoming, response) => {
     if (++calls < 3) response.writeHead(503).end();
@@ -379,7 +379,7 @@ describe('undici’s WebSocket against ws', () => {
     expect(await closed).toMatchObject([{ code: 1000, reason: 'done', wasClean: true }]);
   });
 
-  it('answers pings, and hears of a server that goes away', async () => {
+  it('answers pings, and notices a server that goes away', async () => {
     const agent = make('Agent');
     const ponged = new Promise((resolve) => {
       server.once('connection', (socket) => {
@@ -399,7 +399,7 @@ describe('undici’s WebSocket against ws', () => {
   });
 });
 
-it('undici’s EventSource over our Agent gets its events and connects anew', async () => {
+it('undici’s EventSource over our Agent gets its events and reconnects', async () => {
   const ids: unknown[] = [];
   respond = (incoming, response) => {
     ids.push(incoming.headers['last-event-id']);

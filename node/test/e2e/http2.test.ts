@@ -62,11 +62,11 @@ describe('allowH2', () => {
     expect(await protocolOf({ allowH2: false })).toBe('h1');
   });
 
-  it('is by default what it is in the peer', async () => {
+  it('has the peer’s default', async () => {
     expect(await protocolOf({})).toBe(peerMajor === 8 ? 'h2' : 'h1');
   });
 
-  it('leaves a server that only speaks HTTP/1.1 alone', async () => {
+  it('works with a server that only supports HTTP/1.1', async () => {
     const origin = await httpsOrigin((request, response) => response.end(request.httpVersion));
     cleanup.add(() => origin.close());
     const client = keep(new Client(origin.url, { ...origin.options, allowH2: true }));
@@ -76,7 +76,7 @@ describe('allowH2', () => {
 });
 
 describe('a client over HTTP/2', () => {
-  it('shows its queue, its session and their streams under the symbols of undici', async () => {
+  it('exposes its queue, its session and their streams under undici’s symbols', async () => {
     const streams: ServerHttp2Stream[] = [];
     const origin = await serve((stream) => {
       stream.on('error', () => {});
@@ -116,7 +116,7 @@ describe('a client over HTTP/2', () => {
     expect([session.destroyed, seen[kHTTP2Session!], paths()]).toEqual([true, null, []]);
   });
 
-  it('shows what a request knows of its stream while it has one', async () => {
+  it('exposes a request’s stream while it has one', async () => {
     const numbers: unknown[] = [];
     const origin = await serve((stream) => {
       numbers.push(stream.id);
@@ -157,7 +157,7 @@ describe('a client over HTTP/2', () => {
 
   // Server and client share this thread: both the body and the answer may be there for its next look
   // at sockets, and which comes first must not be chance.
-  it('hears the end of an answer after a server on its thread has the body', async () => {
+  it('sees the end of a response after a server on its thread has the body', async () => {
     let got = '';
     const origin = await serve((stream) => {
       stream.on('data', (chunk: Buffer) => (got += chunk.toString()));
@@ -184,7 +184,7 @@ describe('a client over HTTP/2', () => {
     expect(overtaken).toBeLessThan(6);
   });
 
-  it('has many requests under way on one connection, POST among them', async () => {
+  it('runs many requests on one connection, including POST', async () => {
     const waiting: (() => void)[] = [];
     const origin = await serve((stream, headers) => {
       let body = '';
@@ -246,7 +246,7 @@ describe('a client over HTTP/2', () => {
     expect(codes).toContain(constants.NGHTTP2_CANCEL);
   });
 
-  it('leaves nothing of requests that were aborted in any phase', async () => {
+  it('releases requests that were aborted in any phase', async () => {
     // `just soak-h2` asks for more, and for the figures.
     const count = Number(process.env['DODICI_ABORTS'] ?? 400);
     const origin = await serve((stream, headers) => {
@@ -292,7 +292,7 @@ describe('a client over HTTP/2', () => {
     }
   }, 300_000);
 
-  it('tells how long an answer to a PING took', async () => {
+  it('reports the round-trip time of a PING', async () => {
     const origin = await serve((stream) => {
       stream.respond({ ':status': 204 }, { endStream: true });
     });
@@ -303,7 +303,7 @@ describe('a client over HTTP/2', () => {
     expect(milliseconds).toBeGreaterThan(0);
   });
 
-  it('sends what the server refused again, once', async () => {
+  it('sends refused requests again, once', async () => {
     let refusals = 1;
     const origin = await serve((stream) => {
       if (refusals-- > 0) stream.close(constants.NGHTTP2_REFUSED_STREAM);
@@ -321,7 +321,7 @@ describe('a client over HTTP/2', () => {
     });
   });
 
-  it('counts streams as running, and is busy at the limit of the server', async () => {
+  it('counts streams as running, and is busy at the server’s limit', async () => {
     const streams: ServerHttp2Stream[] = [];
     const origin = await serve((stream) => streams.push(stream), {
       settings: { maxConcurrentStreams: 2 },
@@ -342,7 +342,7 @@ describe('a client over HTTP/2', () => {
     expect(client.stats).toMatchObject({ running: 0, pending: 0 });
   });
 
-  it('gives CONNECT a byte stream beside other requests', async () => {
+  it('provides a byte stream for CONNECT beside other requests', async () => {
     const origin = await serve((stream, headers) => {
       stream.respond({ ':status': 200 });
       if (headers[':method'] === 'CONNECT') stream.pipe(stream);
@@ -367,7 +367,7 @@ describe('a client over HTTP/2', () => {
 });
 
 describe('a pool over HTTP/2', () => {
-  it('makes another connection when all are at their limit', async () => {
+  it('opens another connection when all are at their limit', async () => {
     const waiting: (() => void)[] = [];
     const origin = await serve(
       (stream) => {
@@ -385,7 +385,7 @@ describe('a pool over HTTP/2', () => {
     expect(origin.sockets.size).toBe(3);
   });
 
-  it('loses nothing to servers that go away', async () => {
+  it('loses no request to servers that go away', async () => {
     let served = 0;
     const origin = await serve((stream) => {
       stream.respond({ ':status': 200 });
@@ -401,7 +401,7 @@ describe('a pool over HTTP/2', () => {
 });
 
 describe('HTTP/2 without TLS', () => {
-  it('is spoken by H2CClient', async () => {
+  it('is used by H2CClient', async () => {
     const origin = await serve(
       (stream, headers) => {
         stream.respond({ ':status': 200 });
@@ -414,7 +414,7 @@ describe('HTTP/2 without TLS', () => {
     expect(client).toBeInstanceOf(Client);
   });
 
-  it('is spoken by an Agent with useH2c', async () => {
+  it('is used by an Agent with useH2c', async () => {
     const origin = await serve(
       (stream) => stream.respond({ ':status': 204 }, { endStream: true }),
       {
@@ -426,7 +426,7 @@ describe('HTTP/2 without TLS', () => {
     expect(statusCode).toBe(204);
   });
 
-  it('is refused for other protocols, with the words of undici', () => {
+  it('is rejected for other protocols, with undici’s message', () => {
     expect(() => new H2CClient('https://localhost')).toThrow('Only h2c protocol is supported');
     expect(() => new H2CClient('http://localhost', { maxConcurrentStreams: 0 })).toThrow(
       'maxConcurrentStreams must be a positive integer, greater than 0',

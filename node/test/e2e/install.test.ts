@@ -151,7 +151,7 @@ describe.each([
     ).toEqual(['TypeError', 'fetch failed', 'ECONNREFUSED', 'connect', '127.0.0.1', true]);
   });
 
-  it('takes a dispatcher of ours for one call', () => {
+  it('accepts our dispatcher for one call', () => {
     expect(
       inProcess(
         options,
@@ -176,7 +176,7 @@ describe.each([
     ).toBe('/composed ');
   });
 
-  it('goes back to what it was after uninstall()', () => {
+  it('is restored by uninstall()', () => {
     expect(
       inProcess(
         options,
@@ -193,7 +193,7 @@ describe.each([
 });
 
 describe('over the engine', () => {
-  it('a limit for one origin holds for Node’s fetch', () => {
+  it('a per-origin limit applies to Node’s fetch', () => {
     expect(
       inProcess(
         '{}',
@@ -375,8 +375,8 @@ const NAMES = `const names = ['fetch', 'Headers', 'Response', 'Request', 'FormDa
   'CloseEvent', 'ErrorEvent', 'MessageEvent', 'EventSource'];
   const now = () => names.map((name) => globalThis[name]);`;
 
-describe('what install() puts on globalThis', () => {
-  it('is what undici’s own install() does, and uninstall() puts it all back', () => {
+describe('what install() sets on globalThis', () => {
+  it('is what undici’s own install() sets, and uninstall() restores all of it', () => {
     expect(
       inProcess(
         '{}',
@@ -393,7 +393,7 @@ describe('what install() puts on globalThis', () => {
     ).toEqual([[], '/request text', [], 'function', []]);
   });
 
-  it('leaves a fetch that is not Node’s, and the classes beside it', () => {
+  it('leaves a fetch that is not Node’s alone, and its classes', () => {
     expect(
       inProcess(
         '{}',
@@ -444,7 +444,7 @@ describe('what install() puts on globalThis', () => {
     ).toEqual([expected, true, true]);
   });
 
-  it('stays as somebody else left it since', () => {
+  it('is left alone if it was replaced since', () => {
     expect(
       inProcess(
         '{}',

@@ -39,13 +39,13 @@ async function lines(script: string): Promise<string[]> {
   return out.split('\n').slice(0, -1);
 }
 
-it('a body that nobody reads does not keep the process alive', async () => {
+it('a body that is not read does not keep the process alive', async () => {
   const seen = await lines(`
     client.request({ path: '/large', method: 'GET' }).then(({ statusCode }) => say(String(statusCode)));`);
   expect(seen).toEqual(['200']);
 });
 
-it('a request whose reader goes on keeps it alive again', async () => {
+it('a request whose reader continues keeps it alive again', async () => {
   const seen = await lines(`
     client.request({ path: '/large', method: 'GET' }).then(({ body }) => {
       let length = 0;

@@ -33,7 +33,7 @@ const get = async (client: Client) => {
 };
 
 describe('connect.lookup', () => {
-  it('gets what net.connect would give it, and its address is connected to', async () => {
+  it('gets what net.connect would pass, and its address is used', async () => {
     const seen: unknown[] = [];
     const client = clientWith((name, options, done) => {
       seen.push([name, { ...options }]);
@@ -43,7 +43,7 @@ describe('connect.lookup', () => {
     expect(seen).toEqual([['name.invalid', { family: 0, hints: 0, all: true }]]);
   });
 
-  it('is asked for one address where families are not raced', async () => {
+  it('is asked for one address where families do not race', async () => {
     const seen: unknown[] = [];
     const lookup: LookupFunction = (_name, options, done) => {
       seen.push(options.all);
@@ -54,7 +54,7 @@ describe('connect.lookup', () => {
     expect(seen).toEqual([undefined, undefined]);
   });
 
-  it('may name several addresses, of which the first that answers is taken', async () => {
+  it('may return several addresses, of which the first to answer is used', async () => {
     const client = clientWith((_name, _options, done) => {
       done(null, [
         { address: '::1', family: 6 },
@@ -64,7 +64,7 @@ describe('connect.lookup', () => {
     expect(await get(client)).toContain('name.invalid');
   });
 
-  it('fails every waiting request with its very error', async () => {
+  it('fails every waiting request with its own error object', async () => {
     const failure = Object.assign(new Error('not today'), { code: 'ENOTODAY' });
     const client = clientWith((_name, _options, done) => done(failure, ''));
     const failed: unknown[] = [];
@@ -93,7 +93,7 @@ describe('connect.lookup', () => {
     await expect(get(client)).rejects.toMatchObject({ code });
   });
 
-  it('may answer after the client was destroyed', async () => {
+  it('may call back after the client was destroyed', async () => {
     let answer = () => {};
     let asked = () => {};
     const question = new Promise<void>((resolve) => (asked = resolve));
@@ -136,7 +136,7 @@ describe('an address with a zone', () => {
     return () => Promise.all(all);
   }
 
-  it('is an address, of those that are tried', async () => {
+  it('is one of the addresses tried', async () => {
     for (const zoned of ['::1%lo', 'fe80::1%lo', 'fe80::1%1', 'fe80::1%nosuch0']) {
       const client = clientWith((_name, _options, done) => {
         done(null, [
@@ -150,7 +150,7 @@ describe('an address with a zone', () => {
     }
   });
 
-  it('that the system does not know fails its own request, as in Node', async () => {
+  it('unknown to the system fails its own request, as in Node', async () => {
     const client = clientWith((_name, _options, done) => {
       done(null, [{ address: 'fe80::1%nosuch0', family: 6 }]);
     });
@@ -159,7 +159,7 @@ describe('an address with a zone', () => {
     expect(new Set(await untouched())).toEqual(new Set([new URL(origin.url).host]));
   });
 
-  it('cannot be bound to: localAddress with a zone is refused by name', () => {
+  it('cannot be bound to: localAddress with a zone is rejected by name', () => {
     for (const options of [
       { localAddress: 'fe80::1%lo' },
       { connect: { localAddress: 'fe80::1%lo' } },
@@ -169,8 +169,8 @@ describe('an address with a zone', () => {
   });
 });
 
-describe('a dns.lookup that somebody has replaced', () => {
-  it('is asked for each connection of clients that exist, as long as it stands there', async () => {
+describe('a replaced dns.lookup', () => {
+  it('is called for each connection of existing clients while it is in place', async () => {
     const client = new Client(url, { pipelining: 0 });
     const agent = new Agent();
     cleanup.add(() => client.destroy());
@@ -204,7 +204,7 @@ describe('a dns.lookup that somebody has replaced', () => {
     expect(await get(client).catch(codeOf)).toBe('ENOTFOUND');
   });
 
-  it('is asked for the name of a proxy', async () => {
+  it('is called for the name of a proxy', async () => {
     const seen: string[] = [];
     const { lookup } = dns;
     dns.lookup = ((

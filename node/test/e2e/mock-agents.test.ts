@@ -86,7 +86,7 @@ const child = (body: string, values: object = {}) =>
   inChild(WAYS + body, { before: PREPARE, values });
 
 describe.each(Object.entries(MADE))('MockAgent over our %s', (_name, [options, by]) => {
-  it('answers for the functions of both packages, whichever of them it was set with', async () => {
+  it('serves the functions of both packages, whichever it was set with', async () => {
     const { results, served } = (await child(`
       const results = {};
       for (const [setter, from] of Object.entries({ dodici, undici: peer })) {

@@ -95,7 +95,7 @@ const ORDERS = [
 ] as const;
 
 describe.each(atSockets)('%s', (mock) => {
-  it.each(ORDERS)('answers for every dispatcher, when it $title', async ({ order, isActive }) => {
+  it.each(ORDERS)('serves every dispatcher, when it $title', async ({ order, isActive }) => {
     const body = `
       const dispatchers = {
         Client: new dodici.Client(url),
@@ -138,7 +138,7 @@ describe.each(atSockets)('%s', (mock) => {
 });
 
 describe.each(atFetch)('%s', (mock) => {
-  it.each(ORDERS)('answers for Node’s fetch over install(), when it $title', async (values) => {
+  it.each(ORDERS)('serves Node’s fetch over install(), when it $title', async (values) => {
     const body = `
       const { dispatcher } = dodici.install();
       const ways = { fetch: async (path) => (await fetch(url + path)).text() };

@@ -116,7 +116,7 @@ describe('a server with old TLS only', () => {
     expect(failures).toEqual([]);
   });
 
-  it('whose only curve is one of OpenSSL’s answers', async () => {
+  it('whose only curve is supported by OpenSSL alone works', async () => {
     const { url } = await serve({ ecdhCurve: 'P-521' });
     expect(await ask(client(url), url)).toMatch(/AES/);
   });
@@ -140,7 +140,7 @@ describe('a server with old TLS only', () => {
     expect(await ask(client(url), url)).toContain('AES256-SHA256');
   });
 
-  it('is warned of once', async () => {
+  it('causes one warning', async () => {
     const { url } = await serve(OLD);
     const seen = warnings();
     for (let n = 0; n < 3; n++) {
@@ -151,7 +151,7 @@ describe('a server with old TLS only', () => {
     expect(seen.filter((code) => code === 'DODICI_OLD_TLS')).toHaveLength(1);
   });
 
-  it('is the engine’s again once it has newer TLS, and is asked after ten minutes', async () => {
+  it('is served by the engine again once it supports newer TLS, after ten minutes', async () => {
     const { url, server } = await serve(OLD);
     const agent = opened(new Agent({ connect: { ca } }));
     const infos: unknown[] = [];
@@ -190,7 +190,7 @@ describe('requests of such a server', () => {
     await dispatcher.close();
   });
 
-  it('arrive as they were described, though the description has changed', async () => {
+  it('arrive as they were at dispatch, even if their options change later', async () => {
     const { url, server } = await serve(OLD);
     const dispatcher = client(url);
     const heads: unknown[] = [];
@@ -253,7 +253,7 @@ describe('requests of such a server', () => {
     expect(bodies).toEqual([`/${'x'.repeat(900_000)}`]);
   });
 
-  it('are aborted by the controller that the handler was given first', async () => {
+  it('are aborted by the controller passed to the handler first', async () => {
     const { url } = await serve(OLD);
     const dispatcher = client(url);
     const told: string[] = [];
@@ -281,7 +281,7 @@ describe('requests of such a server', () => {
     expect(told).toEqual(['start', 'start', 'enough']);
   });
 
-  it('are waited for by close(), and ended by destroy()', async () => {
+  it('are awaited by close(), and ended by destroy()', async () => {
     const { url } = await serve(OLD);
     const closed = client(url);
     const answer = ask(closed, url);
@@ -297,7 +297,7 @@ describe('requests of such a server', () => {
   });
 });
 
-describe('nothing else is forgiven', () => {
+describe('no other error falls back', () => {
   it('connect.fallback: false: the engine’s error, which names the option', async () => {
     const { url } = await serve(OLD);
     const seen = warnings();
@@ -328,7 +328,7 @@ describe('nothing else is forgiven', () => {
     );
   });
 
-  it('the certificate of such a server is verified, and the error Node’s', async () => {
+  it('the certificate of such a server is verified, with Node’s error', async () => {
     const { url } = await serve(OLD);
     const other = certify({ commonName: 'other', isAuthority: true }).cert;
     const seen: unknown[] = [];
@@ -346,27 +346,27 @@ describe('nothing else is forgiven', () => {
     expect(seen).toEqual([error.code, 'ERR_TLS_CERT_ALTNAME_INVALID']);
   });
 
-  it('a certificate that the engine refuses is not shown to anybody else', async () => {
+  it('a certificate that the engine rejects causes no fallback', async () => {
     const seen = await serve({});
     const other = certify({ commonName: 'other', isAuthority: true }).cert;
     expect(await ask(client(seen.url, { ca: other }), seen.url)).toMatch(/^UNABLE_TO/);
     expect(seen.connections).toBe(1);
   });
 
-  it('nor is a client without the certificate that is asked for', async () => {
+  it('nor does a missing client certificate', async () => {
     const seen = await serve({ maxVersion: 'TLSv1.2', requestCert: true, ca });
     expect(await ask(client(seen.url), seen.url)).toBe(REFUSED);
     expect(seen.connections).toBe(1);
   });
 
-  it('with platformVerifier the peer, which has none, is not asked', async () => {
+  it('with platformVerifier, which the peer does not have, there is no fallback', async () => {
     const seen = await serve(OLD);
     const dispatcher = opened(new Client(seen.url, { connect: { platformVerifier: true } }));
     expect(await ask(dispatcher, seen.url)).toBe(REFUSED);
     expect(seen.connections).toBe(1);
   });
 
-  it('behind a proxy the error stays', async () => {
+  it('behind a proxy there is no fallback', async () => {
     const { url } = await serve(OLD);
     const proxy = await connectProxy();
     closers.push(() => proxy.close());
@@ -374,7 +374,7 @@ describe('nothing else is forgiven', () => {
     expect(await ask(opened(new ProxyAgent({ uri, requestTls: { ca } })), url)).toBe(REFUSED);
   });
 
-  it('where the peer fails as well, the error is the peer’s', async () => {
+  it('where the peer fails as well, its error is reported', async () => {
     const { url } = await serve({
       minVersion: 'TLSv1',
       maxVersion: 'TLSv1.1',

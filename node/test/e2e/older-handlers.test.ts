@@ -62,7 +62,7 @@ describe.runIf(peerMajor === 7).each(Object.keys(KINDS))('over our %s and undici
   const composed = (...given: Dispatcher.DispatcherComposeInterceptor[]) =>
     KINDS[kind]!().compose(...given);
 
-  it('an interceptor answers with the older methods', async () => {
+  it('an interceptor responds through legacy methods', async () => {
     const dispatcher = composed(answering);
     const { statusCode, headers, body } = await request(origin.url, { dispatcher });
     expect([statusCode, headers['x-a'], await body.text()]).toEqual([201, 'b', 'by older methods']);
@@ -71,7 +71,7 @@ describe.runIf(peerMajor === 7).each(Object.keys(KINDS))('over our %s and undici
     await dispatcher.close();
   });
 
-  it('an interceptor passes on a handler with older methods to newer ones', async () => {
+  it('an interceptor passes a legacy handler on to newer ones', async () => {
     const dispatcher = composed(interceptors.retry(), between);
     const { headers, body } = await request(`${origin.url}/x`, { dispatcher });
     expect([headers['x-served'], await body.text()]).toEqual(['/x', 'served']);
@@ -80,7 +80,7 @@ describe.runIf(peerMajor === 7).each(Object.keys(KINDS))('over our %s and undici
     await dispatcher.close();
   });
 
-  it('interceptors.cache() says 504 where nothing is cached and nobody may be asked', async () => {
+  it('interceptors.cache() responds with 504 for only-if-cached and an empty cache', async () => {
     const dispatcher = composed(interceptors.cache());
     const { statusCode } = await request(origin.url, {
       dispatcher,
@@ -92,7 +92,7 @@ describe.runIf(peerMajor === 7).each(Object.keys(KINDS))('over our %s and undici
 });
 
 describe.each(Object.keys(KINDS))('over our %s', (kind) => {
-  it('a composed dispatcher takes a handler with older methods', async () => {
+  it('a composed dispatcher accepts a legacy handler', async () => {
     const seen: unknown[] = [];
     const dispatcher = KINDS[kind]!().compose((dispatch) => (options, handler) => {
       seen.push(typeof (handler as { onRequestStart?: unknown }).onRequestStart);

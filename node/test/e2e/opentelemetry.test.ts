@@ -98,7 +98,7 @@ describe('OpenTelemetry', () => {
     expect(parents).toEqual(spans.map(traceparent));
   });
 
-  it('tells of failures, and takes an abort for none', async () => {
+  it('reports failures, and does not count an abort as one', async () => {
     const agent = new Agent();
     cleanup.add(() => agent.destroy());
     await expect(request(`${origin.url}/cut`, { dispatcher: agent })).rejects.toThrow();
@@ -121,7 +121,7 @@ describe('OpenTelemetry', () => {
     expect(refused!.events.map(({ name }) => name)).toEqual(['exception']);
   });
 
-  it('may come when a connection is already there', async () => {
+  it('may be enabled when a connection already exists', async () => {
     instrumentation.disable();
     const client = new Client(origin.url);
     cleanup.add(() => client.destroy());
@@ -134,7 +134,7 @@ describe('OpenTelemetry', () => {
     expect(parents).toEqual([undefined, expect.stringMatching(/^00-/)]);
   });
 
-  it('lets a hook look at a request and add to it', async () => {
+  it('lets a hook inspect a request and add to it', async () => {
     const agent = new Agent();
     cleanup.add(() => agent.destroy());
     const seen: unknown[] = [];

@@ -119,7 +119,7 @@ describe('a body of another realm is sent:', () => {
   });
 });
 
-describe('of another realm is what it is', () => {
+describe('of another realm is recognized', () => {
   it('a certificate', async () => {
     const secure = await httpsOrigin((_request, response) => response.end('hello'));
     context['pem'] = ca.toString('latin1');

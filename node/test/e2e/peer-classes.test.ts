@@ -14,7 +14,7 @@ const textOf = async (dispatcher: Dispatcher, url: string) =>
   (await request(url, { dispatcher })).body.text();
 
 describe('undici’s own classes', () => {
-  it('BalancedPool uses our pools and sees when they are free', async () => {
+  it('BalancedPool uses our pools and sees when they have capacity', async () => {
     const made: Pool[] = [];
     const balanced = new BalancedPool(origin.url, {
       factory: (url, options) => {

@@ -30,7 +30,7 @@ function answer(...permissions: string[]): string {
 describe('S46: under the permission model', () => {
   const read = '--allow-fs-read=*';
 
-  it('without --allow-addons a request fails with one sentence that names the flag', () => {
+  it('without --allow-addons a request fails with a one-line message that names the flag', () => {
     expect(answer(read, ...(hasNet ? ['--allow-net'] : []))).toBe(
       "ERR_DODICI_ADDON Node's permission model does not allow dodici to load its native addon: start Node with --allow-addons.",
     );
@@ -42,7 +42,7 @@ describe('S46: under the permission model', () => {
     );
   });
 
-  it('without the right to read the addon a request says so', () => {
+  it('without permission to read the addon a request fails with a message that says so', () => {
     // Everything else of the repository may be read.
     const folders = ['dist', 'node_modules', 'package.json', 'scripts'].map(
       (name) => `--allow-fs-read=${join(root, name)}`,

@@ -71,7 +71,7 @@ for (const [name, classes] of [
   ['dodici', { Client, Pool }],
 ] as const) {
   describe(name, () => {
-    it('writes as many requests as its depth says before the first answer', async () => {
+    it('writes as many requests as its depth allows before the first response', async () => {
       const connections = await serve((socket, targets) => {
         if (targets.length === 3) socket.write(targets.map((target) => reply(target)).join(''));
         if (targets.length === 5)
@@ -104,7 +104,7 @@ for (const [name, classes] of [
       expect(connections.length).toBe(1);
     });
 
-    it('writes more at once on a connection that is up when its depth is raised', async () => {
+    it('writes more immediately on an open connection when its depth is raised', async () => {
       const connections = await serve((socket, targets) => {
         // The others come although the first request has no answer.
         if (targets.length === 1) client.pipelining = 3;
@@ -138,7 +138,7 @@ for (const [name, classes] of [
       expect(await both).toEqual(['/0', '/1']);
     });
 
-    it('sends a request that must not be repeated alone, and an upgrade last', async () => {
+    it('sends a non-idempotent request alone, and an upgrade last', async () => {
       const seen: string[][] = [];
       await serve((socket, targets) => {
         seen.push(targets.slice());
@@ -160,7 +160,7 @@ for (const [name, classes] of [
       expect(seen.at(-1)).toEqual(['/0', '/1', '/post', '/up']);
     });
 
-    it('goes on over another connection behind an upgrade', async () => {
+    it('continues on another connection behind an upgrade', async () => {
       const connections = await serve((socket, targets) => {
         const target = targets.at(-1)!;
         if (target !== '/up') socket.write(reply(target));
@@ -178,7 +178,7 @@ for (const [name, classes] of [
       expect(connections.length).toBe(2);
     });
 
-    it('fails the oldest request with the connection, tells of it, then sends the others', async () => {
+    it('fails the oldest request with the connection, emits disconnect, then sends the others', async () => {
       const order: string[] = [];
       const connections = await serve((socket, targets, index) => {
         if (index > 0) {
@@ -199,7 +199,7 @@ for (const [name, classes] of [
       expect(connections.length).toBe(2);
     });
 
-    it('tells the handler of the oldest request before it tells of the disconnect', async () => {
+    it('calls the handler of the oldest request before it emits disconnect', async () => {
       const order: unknown[] = [];
       await serve((socket, targets) => {
         if (targets.length === 2) socket.end();
@@ -222,7 +222,7 @@ for (const [name, classes] of [
       expect(order).toEqual(['error', 'disconnect', 0, 1]);
     });
 
-    it('asks anew for what follows an answer with connection: close', async () => {
+    it('sends requests again that followed a response with connection: close', async () => {
       const connections = await serve((socket, targets, index) => {
         if (index > 0) socket.write(reply(targets.at(-1)!));
         else if (targets.length === 3)
@@ -234,7 +234,7 @@ for (const [name, classes] of [
       expect(connections.map((served) => served.heads.length)).toEqual([3, 1]);
     });
 
-    it('gives a written request up with its connection, and asks anew for the others', async () => {
+    it('fails a written request with its connection, and sends the others again', async () => {
       const abort = new AbortController();
       const connections = await serve((socket, targets, index) => {
         if (index > 0) socket.write(reply(targets.at(-1)!));
@@ -249,7 +249,7 @@ for (const [name, classes] of [
       expect(connections.map((served) => served.heads.length)).toEqual([3, 2]);
     });
 
-    it('tells a handler when its request leaves, and of each attempt', async () => {
+    it('calls a handler when its request is sent, and for each attempt', async () => {
       const connections = await serve((socket, targets, index) => {
         if (index > 0) socket.write(reply(targets.at(-1)!));
         else if (targets.length === 2) socket.write(reply('/0', 'Connection: close\r\n'));
@@ -274,7 +274,7 @@ for (const [name, classes] of [
       expect(connections.map((served) => served.heads.length)).toEqual([2, 1]);
     });
 
-    it('ends the connection with a request that is aborted when it is about to leave', async () => {
+    it('closes the connection when a request is aborted as it is about to be sent', async () => {
       const events: string[] = [];
       await serve((socket, targets, index) => {
         if (index > 0) socket.write(reply(targets.at(-1)!));
@@ -300,7 +300,7 @@ for (const [name, classes] of [
       expect(kept.names).toEqual(['start', 'start', 'head', 'data', 'end']);
     });
 
-    it('makes a request that a handler makes at its start after its own', async () => {
+    it('sends a request dispatched in onRequestStart after the one that started', async () => {
       const connections = await serve((socket, targets) => {
         socket.write(reply(targets.at(-1)!));
       });
@@ -317,7 +317,7 @@ for (const [name, classes] of [
       expect(served!.heads.map((line) => line.split(' ')[1])).toEqual(['/0', '/1', '/nested']);
     });
 
-    it('fails the next request with bytes behind a response that are none', async () => {
+    it('fails the next request when invalid bytes follow a response', async () => {
       await serve((socket, targets, index) => {
         socket.write(reply(targets.at(-1)!) + (index === 0 ? '1111\r\n' : ''));
       });
@@ -328,7 +328,7 @@ for (const [name, classes] of [
       expect(await text('/2')).toBe('/2');
     });
 
-    it('holds later answers up while the handler of the oldest has paused', async () => {
+    it('holds back later responses while the handler of the oldest has paused', async () => {
       // More than what is buffered for a handler that takes nothing.
       const large = 'x'.repeat(4 * 1024 * 1024);
       await serve((socket, targets) => {
@@ -372,9 +372,9 @@ for (const [name, classes] of [
   });
 }
 
-describe('dodici alone', () => {
+describe('differences from undici', () => {
   // undici waits for the turn of the request before it lets it be aborted.
-  it('aborts a request that waits for its turn at once, and no connection with it', async () => {
+  it('aborts a waiting request immediately, without closing a connection', async () => {
     const connections = await serve((socket, targets) => {
       if (targets.at(-1) === '/go') socket.write(targets.map((target) => reply(target)).join(''));
     });
@@ -415,7 +415,7 @@ describe('dodici alone', () => {
   });
 });
 
-it('a depth that is set before the first connection is the engine’s, too', async () => {
+it('a depth that is set before the first connection applies in the engine, too', async () => {
   let seen = 0;
   const origin = await rawOrigin((socket) => {
     socket.on('data', (chunk) => {

@@ -73,7 +73,7 @@ const all = (...answers: string[]) => answers.map((answer) => [answer, answer, a
 const [SMALL, LARGE] = ['TLSv1.3 TLS_AES_128_GCM_SHA256', 'TLSv1.3 TLS_AES_256_GCM_SHA384'];
 
 describe('c6', () => {
-  it('without flags, the server’s first suite is taken', async () => {
+  it('without flags, the server’s first suite is used', async () => {
     expect(await negotiated({})).toEqual(all(SMALL));
   });
 
@@ -113,7 +113,7 @@ describe('c6', () => {
     expect(lines).toHaveLength(3);
   });
 
-  it('whoever listens on net.client.socket is handed what Node tells of undici', async () => {
+  it('subscribers of net.client.socket get the sockets that Node publishes for undici', async () => {
     const listen = `
       const { channel } = require('node:diagnostics_channel');
       const told = async (asking) => {

@@ -58,7 +58,7 @@ const TRUSTED = expect.stringMatching(/^(new|resumed)$/) as unknown;
 const each = (value: unknown) => ({ Client: value, Pool: value, Agent: value });
 
 describe('NODE_TLS_REJECT_UNAUTHORIZED', () => {
-  it('holds for the next connection of clients that exist, set or deleted', async () => {
+  it('applies to the next connection of existing clients, whether set or deleted', async () => {
     const seen = await inChild(
       `${prelude}
       process.removeAllListeners('warning');
@@ -75,7 +75,7 @@ describe('NODE_TLS_REJECT_UNAUTHORIZED', () => {
     expect(seen).toEqual([each(REFUSED), each(TRUSTED), each(REFUSED)]);
   });
 
-  it('is read after the code that runs before the request, and before the code behind it', async () => {
+  it('is read after the code before the request, and before the code after it', async () => {
     const seen = await inChild(
       `${prelude}
       process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
@@ -89,7 +89,7 @@ describe('NODE_TLS_REJECT_UNAUTHORIZED', () => {
     expect(seen).toEqual(REFUSED);
   });
 
-  it('leaves connections that are up alone, as with sockets of Node', async () => {
+  it('does not affect open connections, as with Node’s sockets', async () => {
     const seen = await inChild(
       `${prelude}
       process.removeAllListeners('warning');
@@ -105,7 +105,7 @@ describe('NODE_TLS_REJECT_UNAUTHORIZED', () => {
     expect(seen).toEqual(['/first', '/second']);
   });
 
-  it('belongs to a thread', async () => {
+  it('applies per thread', async () => {
     const seen = await inChild(
       `${prelude}
       const { Worker } = require('node:worker_threads');
@@ -133,7 +133,7 @@ describe('NODE_TLS_REJECT_UNAUTHORIZED', () => {
 });
 
 describe.runIf(canSetRoots)('tls.setDefaultCACertificates', () => {
-  it('holds for the next connection of clients that exist', async () => {
+  it('applies to the next connection of existing clients', async () => {
     const seen = await inChild(
       `${prelude}
       const made = clients({});
@@ -161,7 +161,7 @@ describe.runIf(canSetRoots)('tls.setDefaultCACertificates', () => {
     ]);
   });
 
-  it('ends the sessions that were made under other trust', async () => {
+  it('drops TLS sessions established under other trust settings', async () => {
     const seen = await inChild(
       `${prelude}
       const client = new dodici.Client(values.url);
@@ -178,7 +178,7 @@ describe.runIf(canSetRoots)('tls.setDefaultCACertificates', () => {
     expect(seen).toEqual(['new', 'resumed', REFUSED, 'new']);
   });
 
-  it('says nothing about clients with a ca of their own', async () => {
+  it('does not affect clients with their own ca', async () => {
     const seen = await inChild(
       `${prelude}
       const made = clients({ ca: values.ca });
@@ -192,7 +192,7 @@ describe.runIf(canSetRoots)('tls.setDefaultCACertificates', () => {
     expect(seen).toEqual([each(TRUSTED), each(TRUSTED)]);
   });
 
-  it('holds for its own thread only', async () => {
+  it('applies to its own thread only', async () => {
     const seen = await inChild(
       `${prelude}
       const { Worker } = require('node:worker_threads');
@@ -227,7 +227,7 @@ describe.runIf(canSetRoots)('tls.setDefaultCACertificates', () => {
   });
 });
 
-describe('roots that cannot be used', () => {
+describe('unusable roots', () => {
   const [publicRoot] = tls.rootCertificates;
 
   it('fail every connection with one clear error, and are never replaced by others', async () => {
@@ -252,7 +252,7 @@ describe('roots that cannot be used', () => {
     expect(seen).toEqual(Array.from({ length: 6 }, () => unusable));
   });
 
-  it('refuse everybody where there are none', async () => {
+  it('reject every certificate where there are none', async () => {
     const seen = await inChild(
       `${prelude}
       const made = clients({});
@@ -268,7 +268,7 @@ describe('roots that cannot be used', () => {
     expect(seen).toEqual([each(REFUSED), each(REFUSED)]);
   });
 
-  it('are trusted with --use-openssl-ca where they are good', async () => {
+  it('are trusted with --use-openssl-ca where they are valid', async () => {
     const file = join(folder, 'good.pem');
     writeFileSync(file, ca);
     const seen = await inChild(

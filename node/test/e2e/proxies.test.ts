@@ -98,7 +98,7 @@ const failureOf = (promise: Promise<unknown>): Promise<any> =>
   );
 
 describe('a tunnel', () => {
-  it('is asked for in these words, and no request in it carries them', () =>
+  it('is requested with these header fields, which no request inside it has', () =>
     using(async (proxy) => {
       const agent = new ProxyAgent({
         uri: `http://ann:p%40ss@127.0.0.1:${proxy.port}`,
@@ -121,7 +121,7 @@ describe('a tunnel', () => {
       await agent.close();
     }));
 
-  it('is for https, and for http as the peer’s major has it', () =>
+  it('is used for https, and for http as in the peer’s major version', () =>
     using(async (proxy) => {
       const agent = new ProxyAgent({
         uri: `http://127.0.0.1:${proxy.port}`,
@@ -135,7 +135,7 @@ describe('a tunnel', () => {
       await agent.close();
     }));
 
-  it('is told of on the channel and in the connect event', () =>
+  it('is reported on the channel and in the connect event', () =>
     using(async (proxy) => {
       const messages: any[] = [];
       const listen = (message: unknown) => messages.push(message);
@@ -167,7 +167,7 @@ describe('a tunnel', () => {
       await agent.close();
     }));
 
-  it.each([100, 204, 302, 407, 500])('is not there after a %i', async (status) => {
+  it.each([100, 204, 302, 407, 500])('does not exist after a %i', async (status) => {
     const proxy = await rawOrigin((socket) =>
       socket.once('data', () => socket.end(`HTTP/1.1 ${status} x\r\ncontent-length: 0\r\n\r\n`)),
     );
@@ -179,7 +179,7 @@ describe('a tunnel', () => {
     await proxy.close();
   });
 
-  it('fails with the class of its own where the proxy hangs up', async () => {
+  it('fails with its own error class where the proxy hangs up', async () => {
     const proxy = await rawOrigin((socket) =>
       socket.once('data', () => socket.end('HTTP/1.1 200 OK\r\nx: ')),
     );
@@ -210,7 +210,7 @@ describe('a tunnel', () => {
     await proxy.close();
   });
 
-  it('s18 is left where something comes behind the answer', async () => {
+  it('s18 is closed where bytes follow the proxy’s response', async () => {
     let heard = '';
     const evil = 'HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil';
     const proxy = await rawOrigin((socket) =>
@@ -257,7 +257,7 @@ describe('a forwarding proxy', () => {
       await agent.close();
     }));
 
-  it('ends a request with one error where it wants a password', async () => {
+  it('fails a request with one error where it asks for a password', async () => {
     const proxy = await httpOrigin((_incoming, response) => {
       response.writeHead(407, { 'proxy-authenticate': 'Basic' }).end('who are you?');
     });
@@ -307,7 +307,7 @@ describe('s17 credentials for the proxy', () => {
     }),
   );
 
-  it('do not follow a request that goes without the proxy', () =>
+  it('are not sent with a request that bypasses the proxy', () =>
     using(async (proxy) => {
       const agent = new EnvHttpProxyAgent({
         httpProxy: `http://ann:secret@127.0.0.1:${proxy.port}`,
@@ -319,7 +319,7 @@ describe('s17 credentials for the proxy', () => {
       await agent.close();
     }));
 
-  it('s21 are in no text about the agent or its errors', async () => {
+  it('s21 do not appear in the inspected agent or its errors', async () => {
     const texts: string[] = [];
     for (const proxy of [
       new ProxyAgent({ uri: 'http://ann:secret@127.0.0.1:1', proxyTunnel: true }),
@@ -398,7 +398,7 @@ describe('s20 NO_PROXY', () => {
 });
 
 describe('a SOCKS5 proxy', () => {
-  it('refuses with its reply as the code', async () => {
+  it('fails with its reply as the code', async () => {
     const proxy = await rawOrigin((socket) =>
       socket.once('data', () => {
         socket.write(Buffer.of(5, 0));
@@ -415,7 +415,7 @@ describe('a SOCKS5 proxy', () => {
     await proxy.close();
   });
 
-  it('s19 gets the name as it is, and a name that is too long gets nowhere', async () => {
+  it('s19 gets the name unresolved, and a name that is too long is rejected', async () => {
     const heard: Buffer[] = [];
     const proxy = await rawOrigin((socket) => {
       socket.write(Buffer.of(5, 0));
@@ -440,8 +440,8 @@ describe('a SOCKS5 proxy', () => {
   });
 });
 
-describe('options that only JavaScript can honour', () => {
-  it('clientFactory makes the way to the proxy for tunnels', () =>
+describe('options that only JavaScript can implement', () => {
+  it('clientFactory creates the client for tunnels', () =>
     using(async (proxy) => {
       const made: Pool[] = [];
       const agent = new ProxyAgent({
@@ -459,7 +459,7 @@ describe('options that only JavaScript can honour', () => {
       await agent.close();
     }));
 
-  it('factory makes what serves an origin', () =>
+  it('factory creates the dispatcher of an origin', () =>
     using(async (proxy) => {
       const made: string[] = [];
       const agent = new ProxyAgent({
@@ -490,7 +490,7 @@ describe('a replaced net.connect', () => {
     }
   }
 
-  it.each(['before', 'after'])('leads no request past the proxy: %s the agent', (when) =>
+  it.each(['before', 'after'])('does not make requests bypass the proxy: %s the agent', (when) =>
     using(async (proxy) => {
       const make = () =>
         new ProxyAgent({ uri: `http://127.0.0.1:${proxy.port}`, proxyTunnel: true });
@@ -509,7 +509,7 @@ describe('a replaced net.connect', () => {
 });
 
 describe('ProxyAgent', () => {
-  it('refuses what undici refuses', () => {
+  it('rejects what undici rejects', () => {
     const make = (options: unknown) => () => new ProxyAgent(options as never);
     expect(make(undefined)).toThrow('Proxy uri is mandatory');
     expect(make({})).toThrow('Proxy uri is mandatory');
@@ -524,7 +524,7 @@ describe('ProxyAgent', () => {
     );
   });
 
-  it('s01 sends no field of the proxy’s that would end its line', () =>
+  it('s01 sends no proxy header field that contains a line break', () =>
     using(async (proxy) => {
       for (const value of ['a\r\nx: y', 'a\u010a', 'a\0']) {
         const uri = `http://127.0.0.1:${proxy.port}`;

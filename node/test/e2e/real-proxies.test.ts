@@ -103,7 +103,7 @@ describe.skipIf(squid === null)('squid', () => {
     await agent.close();
   });
 
-  it('asks strangers for a password', async () => {
+  it('asks for a password where none is given', async () => {
     const uri = `http://localhost:${proxy.port}`;
     const forwarded = new ProxyAgent({ uri, proxyTunnel: false });
     await expect(ask(forwarded, plain)).rejects.toMatchObject({
@@ -158,7 +158,7 @@ describe.skipIf(squid === null || haproxy === null)('haproxy in front of squid',
     await agent.close();
   });
 
-  it('is not spoken to without trust, or by another name', async () => {
+  it('is not used without a trusted certificate for its name', async () => {
     const untrusted = proxyAgent(proxy.port, {}, 'https');
     await expect(ask(untrusted, secure)).rejects.toMatchObject({
       code: expect.stringMatching(/^(UNABLE_TO|SELF_SIGNED|DEPTH_ZERO)/) as unknown,
@@ -201,7 +201,7 @@ describe.skipIf(microsocks === null)('microsocks', () => {
     await agent.close();
   });
 
-  it('refuses a wrong password', async () => {
+  it('rejects a wrong password', async () => {
     const agent = new Socks5ProxyAgent(url(USER, 'wrong'));
     await expect(ask(agent, plain)).rejects.toMatchObject({
       name: 'Socks5ProxyError',
@@ -210,7 +210,7 @@ describe.skipIf(microsocks === null)('microsocks', () => {
     await agent.close();
   });
 
-  it('refuses who has none', async () => {
+  it('rejects a missing password', async () => {
     const agent = new Socks5ProxyAgent(`socks5://localhost:${proxy.port}`);
     await expect(ask(agent, plain)).rejects.toMatchObject({
       code: 'UND_ERR_SOCKS5_AUTH_REJECTED',

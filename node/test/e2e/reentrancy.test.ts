@@ -148,7 +148,7 @@ describe.each(CALLBACKS)('S44: a handler that, in %s,', (callback) => {
     await client.destroy();
   });
 
-  it('rejects is not waited for', async () => {
+  it('rejects is not awaited', async () => {
     const client = new Client(origin.url);
     const outcome = await exchange(client, callback, () => {
       const rejected = Promise.reject(own);
@@ -175,7 +175,7 @@ describe.each(CALLBACKS)('S44: a handler that, in %s,', (callback) => {
     await client.destroy();
   });
 
-  it('pauses and resumes, now and later, gets everything in order', async () => {
+  it('pauses and resumes, immediately and later, gets everything in order', async () => {
     const client = new Client(origin.url);
     const outcome = await exchange(client, callback, (controller) => {
       controller.pause();
@@ -192,7 +192,7 @@ describe.each(CALLBACKS)('S44: a handler that, in %s,', (callback) => {
     await client.destroy();
   });
 
-  it('dispatches again is served again', async () => {
+  it('dispatches again is served', async () => {
     const client = new Client(origin.url);
     const inner: Promise<void>[] = [];
     const outcome = await exchange(client, callback, () => {
@@ -223,7 +223,7 @@ describe.each(CALLBACKS)('S44: a handler that, in %s,', (callback) => {
   );
 });
 
-it('S44: handlers that nobody holds are called to the end, and are garbage afterwards', () => {
+it('S44: unreferenced handlers are called to the end, and are garbage afterwards', () => {
   const script = `
     const { Client } = require(${JSON.stringify(join(root, 'dist/index.js'))});
     const turn = () => new Promise((resolve) => setImmediate(resolve));
@@ -372,7 +372,7 @@ describe('S45: a body that changes while it is being sent', () => {
     );
   });
 
-  it('in shared memory that another thread writes arrives whole, whatever it holds', async () => {
+  it('in shared memory that another thread writes arrives complete, whatever it holds', async () => {
     const body = new Uint8Array(new SharedArrayBuffer(SIZE)).fill(98);
     const { length, bytes } = await send(body, () => body.fill(99));
     expect(length).toBe(SIZE);

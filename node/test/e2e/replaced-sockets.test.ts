@@ -191,7 +191,7 @@ const WAYS: Record<string, Way> = {
 describe.each(Object.keys(WAYS))('a %s', (name) => {
   const { make, target, first = target } = WAYS[name] as Way;
 
-  it('connects where others listen for as long as they do', async () => {
+  it('connects for as long as the replacement is in place', async () => {
     const dispatcher = opened(make());
     const url = target().url;
     for (let round = 0; round < 2; round++) {
@@ -204,7 +204,7 @@ describe.each(Object.keys(WAYS))('a %s', (name) => {
     expect(await get(dispatcher, `${url}/after`)).toEqual(['engine', '/after']);
   });
 
-  it('that is made meanwhile is the engine’s afterwards', async () => {
+  it('created meanwhile uses the engine afterwards', async () => {
     const { ports, stop } = listen();
     const dispatcher = opened(make());
     expect(await get(dispatcher, `${target().url}/during`)).toEqual(['peer', '/during']);
@@ -214,7 +214,7 @@ describe.each(Object.keys(WAYS))('a %s', (name) => {
   });
 });
 
-describe('whoever replaces', () => {
+describe('a replacement of', () => {
   const call = (original: (...args: unknown[]) => unknown) =>
     function replaced(this: unknown, ...args: unknown[]) {
       return original.apply(this, args);
@@ -232,7 +232,7 @@ describe('whoever replaces', () => {
     ['tls.checkServerIdentity', tls, 'checkServerIdentity', call],
     ['http2.connect', http2, 'connect', call],
   ];
-  it.each(places)('%s is not passed by', async (_place, holder, name, value) => {
+  it.each(places)('%s is not bypassed', async (_place, holder, name, value) => {
     const agent = opened(new Agent({ connect: { ca } }));
     const undo = replace(holder, name, value);
     expect(await get(agent, `${secure.url}/during`)).toEqual(['peer', '/during']);
@@ -240,7 +240,7 @@ describe('whoever replaces', () => {
     expect(await get(agent, `${secure.url}/after`)).toEqual(['engine', '/after']);
   });
 
-  it('a function that looks like Node’s own, bound or behind a Proxy, is found', async () => {
+  it('a function that looks like Node’s own, bound or behind a Proxy, is detected', async () => {
     const agent = opened(new Agent());
     const bind = (original: (...args: unknown[]) => unknown) => original.bind(net);
     for (const value of [bind, disguise]) {
@@ -263,7 +263,7 @@ describe('requests in flight', () => {
     return { settled, answer, socket: answer.socket as Socket };
   }
 
-  it.each(['Client', 'Pool', 'Agent'])('of a %s end where they began', async (name) => {
+  it.each(['Client', 'Pool', 'Agent'])('of a %s end where they started', async (name) => {
     const dispatcher = opened(WAYS[name]!.make());
     const engines = await hang(dispatcher);
     const { stop } = listen();
@@ -279,7 +279,7 @@ describe('requests in flight', () => {
     expect(await engines.settled).toBe('of the engine');
   });
 
-  it('are waited for by close(), and the connections that served them go', async () => {
+  it('are awaited by close(), and their connections are closed', async () => {
     const pool = new Pool(plain.url);
     const engines = await hang(pool);
     const { stop } = listen();
@@ -298,7 +298,7 @@ describe('requests in flight', () => {
     await gone;
   });
 
-  it('fail with the error of destroy(), whoever serves them', async () => {
+  it('fail with the error of destroy(), whichever implementation serves them', async () => {
     const pool = new Pool(plain.url);
     const engines = await hang(pool);
     const { stop } = listen();
@@ -311,7 +311,7 @@ describe('requests in flight', () => {
     await expect(peers.settled).rejects.toBe(enough);
   });
 
-  it('leave no connection behind that the next one to replace sockets would not see', async () => {
+  it('leave no connection that the next replacement would not see', async () => {
     const agent = opened(new Agent());
     const first = listen();
     await get(agent, `${plain.url}/first`);
@@ -323,7 +323,7 @@ describe('requests in flight', () => {
     expect([first.ports.length, second.ports.length]).toEqual([3, 1]);
   });
 
-  it('the engine’s connection waits for the return of its requests', async () => {
+  it('the engine’s connection waits until its requests have ended', async () => {
     const agent = opened(new Agent());
     const accepted: Socket[] = [];
     plain.server.on('connection', (socket: Socket) => accepted.push(socket));
@@ -339,7 +339,7 @@ describe('requests in flight', () => {
   });
 });
 
-it('nothing is said of how Node’s own functions are told from others', async () => {
+it('nothing reveals how Node’s own functions are recognized', async () => {
   const warnings = await inChild(
     `const warnings = [];
      process.on('warning', ({ message }) => warnings.push(message));

@@ -42,7 +42,7 @@ describe.runIf(process.platform === 'linux')('r23 a process without file descrip
       console.log(JSON.stringify({ before, without, after }));
     })();`;
 
-  it('fails with EMFILE, and serves as soon as there are some', async () => {
+  it('fails with EMFILE, and works as soon as descriptors are available', async () => {
     const origin = await httpOrigin((_request, response) => response.end('ok'));
     cleanup.add(() => origin.close());
     const out = await new Promise<string>((resolve, reject) =>
@@ -62,7 +62,7 @@ describe.runIf(process.platform === 'linux')('r23 a process without file descrip
   });
 });
 
-describe('r4 a server that is started again and again under load', () => {
+describe('r4 a server that is restarted repeatedly under load', () => {
   const file = fileURLToPath(new URL('../support/restarting-server.mjs', import.meta.url));
   const ROUNDS = 3;
 

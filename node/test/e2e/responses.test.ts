@@ -36,7 +36,7 @@ function settled(client: Client, recorder: Recorder, options: object = {}): Prom
 }
 
 describe('a response', () => {
-  it('delivers informational heads, raw headers and trailers as they came', async () => {
+  it('delivers informational heads, raw headers and trailers as received', async () => {
     const client = use(
       await rawOrigin(
         answer(
@@ -66,7 +66,7 @@ describe('a response', () => {
     expect(text(recorder.controller.rawTrailers)).toEqual(['X-Sum', '1', 'x-sum', '2']);
   });
 
-  it('has the headers of request() as they came where the caller wants them so', async () => {
+  it('has raw headers in request() where the caller asks for them', async () => {
     const client = use(
       await rawOrigin(answer('HTTP/1.1 200 OK\r\nX-CaSe: One\r\nContent-Length: 0\r\n\r\n')),
     );
@@ -79,7 +79,7 @@ describe('a response', () => {
     expect(await ask('raw')).toEqual(['X-CaSe', 'One', 'Content-Length', '0']);
   });
 
-  it('stops while paused and goes on when resumed, for a body of many windows', async () => {
+  it('stops while paused and continues when resumed, for a body of many windows', async () => {
     const size = 5_000_000;
     const client = use(
       await httpOrigin((_request, response) => {
@@ -180,7 +180,7 @@ describe('upgrade', () => {
     });
 
   for (const kind of ['upgrade', 'connect'] as const) {
-    it(`by ${kind}() hands over a byte stream, with what followed the head`, async () => {
+    it(`by ${kind}() provides a byte stream, with what followed the head`, async () => {
       const client = use(await echo());
       const data: any =
         kind === 'upgrade'
@@ -195,7 +195,7 @@ describe('upgrade', () => {
     });
   }
 
-  it('by the built-in WebSocket of the peer is no business of ours to break', async () => {
+  it('by the peer’s built-in WebSocket works', async () => {
     const client = use(await rawOrigin(answer('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n')));
     await expect(client.upgrade({ path: '/' })).rejects.toMatchObject({ code: 'UND_ERR_SOCKET' });
   });
@@ -221,7 +221,7 @@ describe('timeouts', () => {
 });
 
 describe('a failure', () => {
-  it('to connect has the code and the fields of Node', async () => {
+  it('to connect has Node’s code and fields', async () => {
     const origin = await httpOrigin(() => {});
     const { port } = new URL(origin.url);
     await origin.close();
@@ -237,7 +237,7 @@ describe('a failure', () => {
     await client.destroy();
   });
 
-  it('to resolve has the code and the fields of Node', async () => {
+  it('to resolve has Node’s code and fields', async () => {
     const client = new Client('http://does-not-exist.invalid');
     const error = await client.request({ path: '/', method: 'GET' }).catch((e: unknown) => e);
     expect(error).toMatchObject({ syscall: 'getaddrinfo', hostname: 'does-not-exist.invalid' });
@@ -280,7 +280,7 @@ describe('a failure', () => {
     await expect(outcome).rejects.toBeInstanceOf(errors.ResponseExceededMaxSizeError);
   });
 
-  it('half-way through the body is the error of the body', async () => {
+  it('midway through the body is the error of the body', async () => {
     const client = use(
       await rawOrigin((socket) =>
         socket.once('data', () => {
@@ -293,11 +293,11 @@ describe('a failure', () => {
   });
 });
 
-describe('what comes in one piece', () => {
+describe('what arrives in one segment', () => {
   const cut =
     'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\nhel\r\n';
 
-  it('fails the body of whoever awaits the response, however early the failure came', async () => {
+  it('fails the body of an awaited response, however early the failure came', async () => {
     const client = use(
       await rawOrigin((socket) => {
         socket.on('error', () => {});
@@ -310,7 +310,7 @@ describe('what comes in one piece', () => {
     }
   });
 
-  it('tells of a disconnect after the end of the body that it followed', async () => {
+  it('reports a disconnect after the end of the body that it followed', async () => {
     const client = use(
       await httpOrigin((_request, response) => {
         response.shouldKeepAlive = false;
@@ -324,7 +324,7 @@ describe('what comes in one piece', () => {
     await gone;
   });
 
-  it('answers the request that its connection was made for, though the server spoke first', async () => {
+  it('answers the request that its connection was opened for, even if the server sent first', async () => {
     const client = use(
       await rawOrigin((socket) => {
         socket.on('error', () => {});
@@ -351,7 +351,7 @@ describe('what comes in one piece', () => {
     expect(recorder.names).toEqual(['start', 'head', 'error']);
   });
 
-  it('that was awaited first can abort the others of a few that came together', async () => {
+  it('lets the first awaited response abort others that arrived with it', async () => {
     const COUNT = 10;
     let waiting: Socket[] = [];
     const origin = await rawOrigin((socket) => {

@@ -52,7 +52,7 @@ async function run(
   return { code, signal, out, err };
 }
 
-describe('r12: terminated workers leave no thread, file or connection, and harm nobody', () => {
+describe('r12: terminated workers leave no thread, file or connection, and affect nothing else', () => {
   it.concurrent.each([
     ['beside a main thread with requests of its own', 'yes'],
     ['where the main thread never loaded the addon', 'no'],
@@ -98,7 +98,7 @@ describe('r11: a process with requests in flight', () => {
     names.map((how, index) => [phases[(index + shift) % phases.length] as string, how] as const),
   );
 
-  it('ends as it was told, whatever phase they are in', async () => {
+  it('exits as asked, whatever phase they are in', async () => {
     let next = 0;
     let all = 0;
     const seen: Record<string, number> = {};

@@ -34,11 +34,11 @@ async function outcome(options: object, request: object = {}, url = origin.url) 
 }
 
 describe('an https origin', () => {
-  it('with a root that was given is trusted', async () => {
+  it('with a given root is trusted', async () => {
     expect(await outcome({ connect: { ca } })).toBe('localhost');
   });
 
-  it('without its root is refused with the code of Node', async () => {
+  it('without its root is rejected with Node’s code', async () => {
     expect(await outcome({})).toMatch(
       /^(UNABLE_TO_VERIFY_LEAF_SIGNATURE|UNABLE_TO_GET_ISSUER_CERT_LOCALLY)$/,
     );
@@ -48,7 +48,7 @@ describe('an https origin', () => {
     expect(await outcome({ connect: { rejectUnauthorized: false } })).toBe('localhost');
   });
 
-  describe('where NODE_TLS_REJECT_UNAUTHORIZED is 0', () => {
+  describe('is not verified where NODE_TLS_REJECT_UNAUTHORIZED is 0', () => {
     const warnings: string[] = [];
     const listen = (warning: Error): void => void warnings.push(warning.message);
 
@@ -62,7 +62,7 @@ describe('an https origin', () => {
       process.off('warning', listen);
     });
 
-    it('is not verified, and one warning says so', async () => {
+    it('is not verified, and one warning is emitted', async () => {
       expect(await outcome({})).toBe('localhost');
       expect(await outcome({ connect: { servername: 'wrong.example' } })).toBe('wrong.example');
       expect(warnings.filter((text) => text.includes('NODE_TLS_REJECT_UNAUTHORIZED'))).toHaveLength(
@@ -87,7 +87,7 @@ describe('an https origin', () => {
     },
   );
 
-  it('with another name than its certificate is refused', async () => {
+  it('with another name than its certificate is rejected', async () => {
     expect(await outcome({ connect: { ca } }, { servername: 'wrong.example' })).toBe(
       'ERR_TLS_CERT_ALTNAME_INVALID',
     );
@@ -118,13 +118,13 @@ describe('an https origin', () => {
     },
   );
 
-  it('e11: takes the name from a host field that is no host', async () => {
+  it('e11: takes the name from a host field that is not a host', async () => {
     const headers = { host: '%2Frun%2Fa.sock' };
     expect(await outcome({ connect: { rejectUnauthorized: false } }, { headers })).toBe('');
     expect(await outcome({ connect: { ca } }, { headers })).toBe('ERR_TLS_CERT_ALTNAME_INVALID');
   });
 
-  it('tells what TLS negotiated in the connect event', async () => {
+  it('reports what TLS negotiated in the connect event', async () => {
     const client = new Client(origin.url, { connect: { ca } });
     const connected = new Promise<any>((resolve) => {
       client.on('connect', ((_url: unknown, _targets: unknown, info: unknown) =>
@@ -184,12 +184,12 @@ describe('a client certificate', () => {
   const present = (cert: string, key: string, passphrase?: string) =>
     outcome({ connect: { ca, cert, key, passphrase } }, {}, url);
 
-  it('m6: of version 1 is sent as it is, and the server judges it', async () => {
+  it('m6: of version 1 is sent as it is, for the server to decide', async () => {
     const { cert, key } = certify({ commonName: 'old', version: 1 }, authority);
     expect(await present(cert, key)).toBe('old true');
   });
 
-  it('needs a key that belongs to it', async () => {
+  it('needs its own key', async () => {
     const { cert } = certify({ commonName: 'one' }, authority);
     const { key } = certify({ commonName: 'other' }, authority);
     await expect(present(cert, key)).rejects.toThrow('it does not belong to connect.cert');

@@ -90,7 +90,7 @@ describe('an upgraded stream', () => {
     expect(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET']).toContain(error.code);
   });
 
-  it('holds back a server whose bytes nobody reads, and writes meanwhile', async () => {
+  it('applies backpressure to a server whose bytes are not read, and writes meanwhile', async () => {
     const { count, read } = received();
     let server: Socket | undefined;
     const stream = await upgraded((socket) => {

@@ -5,7 +5,7 @@ import { expect, it } from 'vitest';
 import { inChild } from '../support/child';
 import { httpOrigin } from '../support/servers';
 
-it('a download whose chunks are garbage costs collections of the young generation only', async () => {
+it('a download whose chunks are dropped causes collections of the young generation only', async () => {
   const body = Buffer.alloc(1 << 20, 'x');
   const origin = await httpOrigin((_request, response) => response.end(body));
   try {

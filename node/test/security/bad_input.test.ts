@@ -158,7 +158,7 @@ describe('a connection', () => {
     await expectSame(`https://127.0.0.1:${port}`);
   });
 
-  it('to a name with several addresses is an AggregateError of all of them', async () => {
+  it('to a name with several addresses fails with an AggregateError of all attempts', async () => {
     const port = await closedPort();
     const error = await expectSame(`http://localhost:${port}`);
     expect(error.code).toBe('ECONNREFUSED');
@@ -167,7 +167,7 @@ describe('a connection', () => {
     }
   });
 
-  it('to one family of a name with several addresses has one address', async () => {
+  it('to one family of a name with several addresses reports one address', async () => {
     const port = await closedPort();
     expect(await expectSame(`http://localhost:${port}`, { connect: { family: 4 } })).toMatchObject({
       code: 'ECONNREFUSED',
@@ -180,29 +180,29 @@ describe('a connection', () => {
     await expectSame(`http://[::1]:${port}`);
   });
 
-  it('to an address that cannot be reached has the code of Node', async () => {
+  it('to an unreachable address fails with Node’s code', async () => {
     const error = await expectSame('http://255.255.255.255:9');
     expect(error).toMatchObject({ syscall: 'connect', address: '255.255.255.255', port: 9 });
     expect(error.errno).toBeLessThan(0);
   });
 
-  it('from an address that is not ours has the code of Node', async () => {
+  it('from an address that is not local fails with Node’s code', async () => {
     const port = await serve(() => {});
     const error = await expectSame(`http://127.0.0.1:${port}`, { localAddress: '192.0.2.1' });
     expect(error.code).toBe('EADDRNOTAVAIL');
   });
 
-  it('to a name that does not exist has the name', async () => {
+  it('to a name that does not exist fails with the name', async () => {
     const error = await expectSame('http://does-not-exist.invalid');
     expect(error).toMatchObject({ syscall: 'getaddrinfo', hostname: 'does-not-exist.invalid' });
     expect(error.errno).toBeTypeOf('number');
   });
 
-  it('to a name that is too long has the name', async () => {
+  it('to a name that is too long fails with the name', async () => {
     await expectSame(`http://${'a'.repeat(70)}.invalid`);
   });
 
-  it('to a socket that does not exist, or is none, has the path', async () => {
+  it('to a path that does not exist, or is not a socket, fails with the path', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'dodici-bad-'));
     cleanup.add(() => rmSync(folder, { recursive: true }));
     const missing = join(folder, 'missing.sock');
@@ -231,26 +231,26 @@ describe('TLS', () => {
   const authority = new Authority();
   const connect = { ca: authority.ca };
 
-  it('with a server that speaks none has the code of OpenSSL', async () => {
+  it('with a server without TLS fails with OpenSSL’s code', async () => {
     const port = await serve((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'));
     const { peer, ours } = await failures(`https://localhost:${port}`);
     expect(ours.code).toBe(peer.code);
   });
 
-  it('with a server that hangs up has the code of Node', async () => {
+  it('with a server that hangs up fails with Node’s code', async () => {
     const port = await serve((socket) => socket.once('data', () => socket.end()));
     const { peer, ours } = await failures(`https://localhost:${port}`);
     expect(ours.code).toBe(peer.code);
     expect(ours.message).toBe(peer.message);
   });
 
-  it('with a server that resets has the code of Node', async () => {
+  it('with a server that resets fails with Node’s code', async () => {
     const port = await serve((socket) => socket.once('data', () => socket.resetAndDestroy()));
     const { peer, ours } = await failures(`https://localhost:${port}`);
     expect(ours.code).toBe(peer.code);
   });
 
-  it('with a server of older versions has the code of OpenSSL', async () => {
+  it('with a server of older versions fails with OpenSSL’s code', async () => {
     const port = await serve(() => {}, { ...authority.issue(), maxVersion: 'TLSv1.2' });
     const { peer, ours } = await failures(`https://localhost:${port}`, {
       connect: { ...connect, minVersion: 'TLSv1.3' },
@@ -258,7 +258,7 @@ describe('TLS', () => {
     expect(ours.code).toBe(peer.code);
   });
 
-  it('with a server that wants a certificate has the code of OpenSSL', async () => {
+  it('with a server that requires a certificate fails with OpenSSL’s code', async () => {
     for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
       const identity = { ...authority.issue(), ca: authority.ca, maxVersion };
       const port = await serve((socket) => socket.on('data', () => {}), {
@@ -279,7 +279,7 @@ describe('TLS', () => {
     }
   });
 
-  it('with the name of another says which name was asked for', async () => {
+  it('with a certificate for another name reports the requested name', async () => {
     const port = await serve(
       () => {},
       authority.issue({ names: ['other.example', 'www.example'] }),
@@ -290,7 +290,7 @@ describe('TLS', () => {
     expect(address).toMatchObject({ code: 'ERR_TLS_CERT_ALTNAME_INVALID', host: '127.0.0.1' });
   });
 
-  it('with a certificate that vouches for itself, or is unknown, has the code of Node', async () => {
+  it('with a self-signed or unknown certificate fails with Node’s code', async () => {
     const own = await serve(() => {}, selfSigned());
     await expectSame(`https://localhost:${own}`, { connect });
     const unknown = await serve(() => {}, new Authority().issue());

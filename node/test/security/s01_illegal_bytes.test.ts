@@ -100,7 +100,7 @@ async function run(dispatcher: object, options: object): Promise<[Outcome, strin
 
 describe('s01 a byte from 0x00 to 0xff', () => {
   for (const [place, { options, line }] of Object.entries(places)) {
-    it(`in the ${place} is refused as undici does, or goes out as it is in one request`, async () => {
+    it(`in the ${place} is rejected as in undici, or sent unchanged in one request`, async () => {
       let refused = 0;
       let sent = 0;
       for (let byte = 0; byte <= 0xff; byte++) {
@@ -139,7 +139,7 @@ describe('s02 a code point beyond latin1', () => {
   ];
 
   for (const [place, { options }] of Object.entries(places)) {
-    it(`in the ${place} is refused, and nothing is written`, async () => {
+    it(`in the ${place} is rejected, and nothing is written`, async () => {
       for (const point of points) {
         const [outcome, requests] = await run(client, options(point));
         expect([point, outcome]).toMatchObject([point, { code: 'UND_ERR_INVALID_ARG' }]);

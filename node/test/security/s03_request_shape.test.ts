@@ -52,7 +52,7 @@ describe('s03 a length that is', () => {
   };
 
   for (const [name, options] of Object.entries(refused)) {
-    it(`${name} is refused as undici does, before any byte`, async () => {
+    it(`${name} is rejected as in undici, before any byte is sent`, async () => {
       const before = origin.requests.length;
       const full = { method: 'POST', body: 'x', ...options };
       const outcome = await attempt(client, full);
@@ -64,7 +64,7 @@ describe('s03 a length that is', () => {
     });
   }
 
-  it('too large to be counted exactly is refused', async () => {
+  it('beyond Number.MAX_SAFE_INTEGER is rejected', async () => {
     for (const length of ['9007199254740993', '1'.repeat(30), '1'.repeat(400)]) {
       const body = Readable.from(['x']);
       const outcome = await attempt(client, {
@@ -80,7 +80,7 @@ describe('s03 a length that is', () => {
     expect(origin.rest()).toBe('');
   });
 
-  it('not what a stream delivers fails the request, and no other request is made of its bytes', async () => {
+  it('not that of the stream fails the request, and its bytes never form another request', async () => {
     for (const [declared, bytes] of [
       ['3', 'GET /smuggled HTTP/1.1\r\n\r\n'],
       ['100', 'short'],
@@ -138,7 +138,7 @@ describe('s04 a path that looks like another origin', () => {
     });
   }
 
-  it('is refused where it does not start with a slash', async () => {
+  it('is rejected where it does not start with a slash', async () => {
     for (const path of [
       '\\\\evil.invalid',
       '@evil.invalid',
@@ -167,7 +167,7 @@ describe('s04 a path that looks like another origin', () => {
   });
 });
 
-describe('s05 a request of extraordinary size', () => {
+describe('s05 a request of extreme size', () => {
   const sizes: Record<string, object> = {
     'with 40,000 headers': {
       headers: Object.fromEntries(Array.from({ length: 40_000 }, (_, i) => [`x-${i}`, 'v'])),

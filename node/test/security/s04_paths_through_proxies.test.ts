@@ -52,7 +52,7 @@ const FOREIGN = [
   '',
 ];
 
-describe('s04 a path that would be a part of the authority is refused before anything is sent', () => {
+describe('s04 a path that would become part of the authority is rejected before anything is sent', () => {
   for (const [name, make] of Object.entries(FORWARDING)) {
     for (const path of FOREIGN) {
       for (const method of ['GET', 'CONNECT', 'POST']) {
@@ -87,7 +87,7 @@ describe('s04 a path that would be a part of the authority is refused before any
       await agent.destroy();
     });
 
-    it(`by ${name}: OPTIONS * is the origin alone, as RFC 9112 has it`, async () => {
+    it(`by ${name}: OPTIONS * is sent with the origin alone, as in RFC 9112`, async () => {
       const agent = make();
       const before = proxy.requests.length;
       const options = { origin: GOOD, path: '*', method: 'OPTIONS' };
@@ -98,7 +98,7 @@ describe('s04 a path that would be a part of the authority is refused before any
   }
 });
 
-it('s04 an absolute path over HTTP/2 names no other authority', async () => {
+it('s04 an absolute path over HTTP/2 does not change the authority', async () => {
   const seen: unknown[] = [];
   const h2 = await http2Origin((stream, headers) => {
     seen.push([headers[':authority'], headers[':path']]);

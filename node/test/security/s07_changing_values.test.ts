@@ -253,7 +253,7 @@ describe('s07 a value that throws when it is read', () => {
 });
 
 describe('s08 a polluted Object.prototype', () => {
-  it('changes no request, no connection and no trust', async () => {
+  it('affects no request, no connection and no trust', async () => {
     const secure = await httpsOrigin((_request, response) => response.end());
     const before = origin.requests.length;
     const script = fileURLToPath(new URL('../support/polluted.mjs', import.meta.url));

@@ -69,7 +69,7 @@ const socksServer = (): net.Server =>
     });
   });
 
-it('s08 a polluted key is no option of any class', { timeout: 120_000 }, async () => {
+it('s08 a polluted key is not an option of any class', { timeout: 120_000 }, async () => {
   const cleanup = new Cleanup();
   const listen = async (server: net.Server): Promise<number> => {
     const sockets = new Set<net.Socket>();

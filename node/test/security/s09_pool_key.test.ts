@@ -118,7 +118,7 @@ async function get(dispatcher: object, origin: string, path = '/', options: obje
 
 describe('s09 TLS sessions', () => {
   for (const [kind, make] of Object.entries(classes)) {
-    it(`are resumed by one ${kind} with one configuration, which the tests below could see`, async () => {
+    it(`are resumed by one ${kind} with one configuration, which the tests below would notice`, async () => {
       const server = await secureServer();
       cleanup.add(() => server.close());
       const origin = `https://localhost:${server.port}`;
@@ -269,7 +269,7 @@ describe('s09 connections and TLS sessions are not shared by two', () => {
 describe('s10 a strict configuration after a lax one', () => {
   for (const [kind, make] of Object.entries(classes)) {
     for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
-      it(`refuses the server although a ticket of it exists: ${kind}, ${version}`, async () => {
+      it(`rejects the server although it has a ticket of it: ${kind}, ${version}`, async () => {
         const server = await secureServer({ identity: selfSigned(), maxVersion: version });
         cleanup.add(() => server.close());
         const origin = `https://localhost:${server.port}`;
@@ -286,7 +286,7 @@ describe('s10 a strict configuration after a lax one', () => {
         expect(await get(lax, origin)).toEqual({ status: 200 });
       });
 
-      it(`does not keep a client certificate that it was not given: ${kind}, ${version}`, async () => {
+      it(`does not use a client certificate that it was not given: ${kind}, ${version}`, async () => {
         const server = await secureServer({
           requestCert: true,
           rejectUnauthorized: false,

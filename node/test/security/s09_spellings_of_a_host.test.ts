@@ -50,7 +50,7 @@ const SAME: [pattern: string, hosts: string[]][] = [
   ['xn--bcher-kva.test', ['bücher.test', 'bücher.test.']],
 ];
 
-describe('s09 a rule holds for every spelling of its host', () => {
+describe('s09 a pattern applies to every spelling of its host', () => {
   for (const [pattern, hosts] of SAME) {
     for (const host of hosts) {
       it(`${pattern}: ${host}`, async () => {
@@ -79,7 +79,7 @@ describe('s09 a rule holds for every spelling of its host', () => {
     }
   }
 
-  it('and for its port, however that is said', async () => {
+  it('and to its port, however it is given', async () => {
     for (const [pattern, url] of [
       ['http://rule.test', 'http://rule.test.:80'],
       ['http://rule.test:80', 'HTTP://RULE.test'],
@@ -92,7 +92,7 @@ describe('s09 a rule holds for every spelling of its host', () => {
     }
   });
 
-  it('two patterns that mean one host are refused', () => {
+  it('two patterns for the same host are rejected', () => {
     for (const [one, other] of [
       ['rule.test', 'rule.test.'],
       ['*.rule.test', '*.RULE.test.'],
@@ -103,7 +103,7 @@ describe('s09 a rule holds for every spelling of its host', () => {
   });
 });
 
-it('s09 spellings of one origin share its pool, a name with a dot at its end is another', async () => {
+it('s09 spellings of one origin share its pool; a name with a trailing dot is another', async () => {
   const agent = new Agent({ connections: 1 });
   let connections = 0;
   agent.on('connect', () => connections++);

@@ -207,12 +207,12 @@ for (const [
     });
     afterAll(() => server.close());
 
-    it('has a code of Node', () => {
+    it('has one of Node’s codes', () => {
       expect(expected).toMatch(/^[A-Z][A-Z_]+$/);
     });
 
     for (const [path, make] of Object.entries(paths)) {
-      it(`is refused by ${path} with the code of Node, before any request`, async () => {
+      it(`is rejected by ${path} with Node’s code, before any request`, async () => {
         const dispatcher = make(origin, connect);
         expect(codeOf(await attempt(dispatcher, { origin }))).toBe(expected);
         await dispatcher.destroy();
@@ -220,7 +220,7 @@ for (const [
       });
     }
 
-    it('is refused behind a redirect', async () => {
+    it('is rejected after a redirect', async () => {
       const redirector = http.createServer((_request, response) => {
         response.writeHead(302, { location: origin }).end();
       });
@@ -235,7 +235,7 @@ for (const [
       redirector.close();
     });
 
-    it('is refused as that of a proxy', async () => {
+    it('is rejected for a proxy', async () => {
       const proxy = await connectProxy(identity);
       const agent = new ProxyAgent({
         uri: `https://${host}:${proxy.port}`,
@@ -250,7 +250,7 @@ for (const [
       await proxy.close();
     });
 
-    it('is refused by fetch, request and stream', async () => {
+    it('is rejected by fetch, request and stream', async () => {
       const dispatcher = new Agent({ connect });
       const failures = await Promise.all([
         fetch(origin, { dispatcher }).catch(codeOf),
@@ -266,8 +266,8 @@ for (const [
   });
 }
 
-describe('s12 a good certificate', () => {
-  it('is believed on every path, so the refusals above mean something', async () => {
+describe('s12 a valid certificate', () => {
+  it('is accepted on every path, so the rejections above mean something', async () => {
     const server = await badServer(
       authority.issue({ names: ['localhost', '*.dodici.test'], addresses: ['127.0.0.1'] }),
     );

@@ -57,7 +57,7 @@ it('hosts that share address and certificate share no connection', async () => {
   expect(served).toEqual(['one.test 0', 'two.test 1', 'one.test 0', 'two.test 1']);
 });
 
-it('a 421 is an answer like any other: it is delivered, and nobody is asked in its place', async () => {
+it('a 421 is delivered like any other response, and not retried elsewhere', async () => {
   const { served, ask } = await both((host) => (host === 'one.test' ? 421 : 200));
   expect(await ask('one.test')).toBe('421 one.test');
   expect(await ask('two.test')).toBe('200 two.test');

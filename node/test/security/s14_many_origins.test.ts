@@ -12,7 +12,7 @@ import { Cleanup } from '../support/wire';
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
 
-it('s14 an Agent forgets origins whose connections are gone', async () => {
+it('s14 an Agent drops origins whose connections are gone', async () => {
   const server = http.createServer((_request, response) => {
     response.setHeader('connection', 'close');
     response.end('x');
@@ -41,7 +41,7 @@ it('s14 an Agent forgets origins whose connections are gone', async () => {
   expect(Object.keys(agent.stats)).toEqual([]);
 });
 
-it('s14 a Pool closes what it keeps for TLS server names beyond 64, and loses no request', async () => {
+it('s14 a Pool closes its pools for TLS server names beyond 64, and loses no request', async () => {
   const origin = await httpsOrigin((request, response) => {
     response.end((request.socket as { servername?: string }).servername);
   });

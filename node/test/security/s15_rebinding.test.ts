@@ -51,7 +51,7 @@ const kinds: Record<string, (connect: object) => Dispatcher> = {
 };
 
 describe.each(Object.keys(kinds))('s15 over our %s', (kind) => {
-  it('connect.lookup is asked for every connection, and a refusal is final', async () => {
+  it('connect.lookup is called for every connection, and its error is final', async () => {
     // The origin listens on 127.0.0.1; it stands for the public address, 127.0.0.2 for the private.
     const { seen, lookup } = filter(
       ['127.0.0.1', '127.0.0.2'],
@@ -68,7 +68,7 @@ describe.each(Object.keys(kinds))('s15 over our %s', (kind) => {
 });
 
 describe('s15 interceptors.dns() with a filter', () => {
-  it('has our Agent connect to the address that was checked, without another lookup', async () => {
+  it('makes our Agent connect to the checked address, without another lookup', async () => {
     const { seen, lookup } = filter(
       ['127.0.0.1', '127.0.0.2'],
       (address) => address === '127.0.0.1',
@@ -96,7 +96,7 @@ describe('s15 interceptors.dns() with a filter', () => {
   });
 });
 
-it('s15 an address in the URL is connected as it stands', async () => {
+it('s15 an address in the URL is used as it is', async () => {
   const agent = new Agent();
   cleanup.add(() => agent.destroy());
   const connected: unknown[] = [];

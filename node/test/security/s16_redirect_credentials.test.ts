@@ -126,7 +126,7 @@ describe.each(Object.keys(WAYS))('s16 by %s', (way) => {
     },
   );
 
-  it('credentials do not come back on the way A → B → A', async () => {
+  it('credentials are not restored on A → B → A', async () => {
     const back = encodeURIComponent(`${first.url}/home`);
     expect(await follow(`${first.url}/to/${encodeURIComponent(`${second.url}/to/${back}`)}`)).toBe(
       'arrived',
@@ -138,7 +138,7 @@ describe.each(Object.keys(WAYS))('s16 by %s', (way) => {
     ]);
   });
 
-  it('credentials do not leave TLS', async () => {
+  it('credentials are not sent from https to http', async () => {
     go = { status: 307, location: `${first.url}/plain` };
     expect(await follow(`${secure.url}/go`)).toBe('arrived');
     expect(seen.map((each) => [each.origin, secretsOf(each).length])).toEqual([
@@ -147,7 +147,7 @@ describe.each(Object.keys(WAYS))('s16 by %s', (way) => {
     ]);
   });
 
-  it('credentials in a target’s userinfo reach nobody in a header of the next', async () => {
+  it('credentials in a target’s userinfo are in no header of the next request', async () => {
     go = { status: 302, location: second.url.replace('//', '//user:password@') + '/userinfo' };
     await follow(`${first.url}/go`, {}).catch(() => {});
     for (const { headers } of seen.filter(({ origin }) => origin === 'second')) {

@@ -61,7 +61,7 @@ describe.each<[string, () => Promise<Origin>]>([
       ),
   ],
 ])('s21 the memory of a chunk over %s', (_name, serve) => {
-  it.each([48, 64, 100, 400])('is its own response’s alone (%i KiB)', async (kibibytes) => {
+  it.each([48, 64, 100, 400])('holds only its own response (%i KiB)', async (kibibytes) => {
     const origin = await serve();
     const pool = new Pool(origin.url, { allowH2: true, ...origin.options, connections: 8 });
     try {

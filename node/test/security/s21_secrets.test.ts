@@ -98,7 +98,7 @@ async function observed(kind: keyof typeof kinds, origin: Origin | string): Prom
 }
 
 for (const kind of Object.keys(kinds) as (keyof typeof kinds)[]) {
-  describe(`s21 no credential shows in what ${kind} tells`, () => {
+  describe(`s21 no credential appears in what ${kind} exposes`, () => {
     it('of a request that succeeds', async () => {
       const seen: (string | undefined)[] = [];
       const origin = await httpOrigin((request, response) => {
@@ -112,7 +112,7 @@ for (const kind of Object.keys(kinds) as (keyof typeof kinds)[]) {
       expectNoSecret(...said);
     });
 
-    it('of a server that answers nonsense', async () => {
+    it('of a server that sends an invalid response', async () => {
       const origin = await rawOrigin((socket) =>
         socket.on('data', () => socket.write('NO HTTP\r\n')),
       );
@@ -142,8 +142,8 @@ for (const kind of Object.keys(kinds) as (keyof typeof kinds)[]) {
   });
 }
 
-describe('s21 no credential shows in errors', () => {
-  it('of arguments that are refused', async () => {
+describe('s21 no credential appears in errors', () => {
+  it('of invalid arguments', async () => {
     const client = new Client('http://localhost');
     cleanup.add(() => client.destroy());
     const refused = [

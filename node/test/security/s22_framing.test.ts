@@ -68,7 +68,7 @@ async function poisoned(pieces: readonly string[], then: (socket: Socket) => voi
 const HEAD = 'HTTP/1.1 200 OK\r\n';
 const CHUNKED = `${HEAD}transfer-encoding: chunked\r\n\r\n`;
 
-describe('s22 a response that can be read in two ways is an error, and the next one is intact', () => {
+describe('s22 an ambiguous response is an error, and the next one is intact', () => {
   const poison: Record<string, string> = {
     'bare LF in the head': 'HTTP/1.1 200 OK\nX: y\n\n',
     'NUL in a value': `${HEAD}x: a\0b\r\ncontent-length: 0\r\n\r\n`,
@@ -114,11 +114,11 @@ describe('s22 a response that can be read in two ways is an error, and the next 
   }
 });
 
-describe('s23 a second response that nobody asked for', () => {
+describe('s23 an unsolicited second response', () => {
   const good = `${HEAD}content-length: 4\r\n\r\ngood`;
   const evil = `${HEAD}content-length: 4\r\n\r\nevil`;
 
-  it('in the same segment is never anyone’s answer', async () => {
+  it('in the same segment never answers a request', async () => {
     const { client, origin } = await poisoned([good + evil]);
     expect(await exchange(client, { path: '/poison' })).toMatchObject({
       status: 200,
@@ -128,7 +128,7 @@ describe('s23 a second response that nobody asked for', () => {
     expect(origin.connections).toBe(2);
   });
 
-  it('some time after the first ends the connection at rest, and a POST is sent once', async () => {
+  it('some time after the first ends the idle connection, and a POST is sent once', async () => {
     const { client, origin } = await poisoned([good], (socket) => {
       void answered.then(() => socket.write(evil));
     });
@@ -148,7 +148,7 @@ describe('s23 a second response that nobody asked for', () => {
     expect(origin.connections).toBe(2);
   });
 
-  it('already in the kernel when a POST follows is not its answer', async () => {
+  it('already in the socket when a POST follows does not answer it', async () => {
     for (let i = 0; i < 50; i++) {
       let sayWritten!: () => void;
       const written = new Promise<void>((resolve) => (sayWritten = resolve));
@@ -269,7 +269,7 @@ async function secure(respond: (socket: tls.TLSSocket, raw: Socket) => void) {
 describe('s25 over TLS', () => {
   // RFC 9112, 9.8 would have the first one fail; undici takes it, as servers without close_notify
   // are many, and nothing but the length could tell the end.
-  it('a body without length ends with the connection, in order or not, as in undici', async () => {
+  it('a body without a length ends with the connection, cleanly or not, as in undici', async () => {
     const cut = await secure((socket, raw) => socket.write(`${HEAD}\r\nall`, () => raw.end()));
     expect(await exchange(cut.client)).toMatchObject({ status: 200, body: 'all', trailers: {} });
     const whole = await secure((socket) => socket.end(`${HEAD}\r\nall`));

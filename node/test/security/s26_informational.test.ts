@@ -51,7 +51,7 @@ describe.each(Object.entries(kinds))('s26 over our %s', (_kind, make) => {
     expect(origin.connections).toBe(2);
   });
 
-  it('64 of them do no harm', async () => {
+  it('64 of them are harmless', async () => {
     const origin = await serve((socket) => socket.write(HINT.repeat(64) + OK));
     const dispatcher = make(origin.url);
     cleanup.add(() => dispatcher.destroy());
@@ -102,7 +102,7 @@ describe.each(Object.entries(kinds))('s27 over our %s', (_kind, make) => {
     },
   );
 
-  it('101 in answer to an upgrade is one', async () => {
+  it('101 in response to an upgrade is one', async () => {
     const origin = await serve((socket) => socket.write(SWITCH));
     const dispatcher = make(origin.url);
     cleanup.add(() => dispatcher.destroy());
@@ -112,7 +112,7 @@ describe.each(Object.entries(kinds))('s27 over our %s', (_kind, make) => {
   });
 });
 
-it('s27 a fetch that is switched fails', async () => {
+it('s27 a fetch answered with 101 fails', async () => {
   const origin = await serve((socket) => socket.write(SWITCH));
   const agent = new Agent();
   cleanup.add(() => agent.destroy());

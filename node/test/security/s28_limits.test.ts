@@ -51,7 +51,7 @@ describe('s28 a head', () => {
     });
   }
 
-  it('of 15 KB is fine', async () => {
+  it('of 15 KB is accepted', async () => {
     const client = await serve(answer(`${HEAD}x: ${'v'.repeat(15 * KB)}\r\n${EMPTY}`));
     const { headers } = await client.request({ path: '/', method: 'GET' });
     expect(headers['x']).toHaveLength(15 * KB);
@@ -103,7 +103,7 @@ describe('s29 in a chunked body', () => {
     });
   }
 
-  it('trailers are told apart from headers, whatever their names', async () => {
+  it('trailers are kept apart from headers, whatever their names', async () => {
     const client = await serve(answer(`${CHUNKED}0\r\nx-sum: 1\r\nset-cookie: a=b\r\n\r\n`));
     const { headers, body, trailers } = await client.request({ path: '/', method: 'GET' });
     await body.text();
@@ -135,7 +135,7 @@ describe('s30 a server that is slow on purpose', () => {
     await expect(text(client)).rejects.toMatchObject({ name: 'HeadersTimeoutError' });
   });
 
-  it('may dribble a body: bodyTimeout counts from the last byte, as in undici', async () => {
+  it('may trickle a body: bodyTimeout counts from the last byte, as in undici', async () => {
     const client = await serve(
       (socket) => {
         let left = 60;
@@ -153,7 +153,7 @@ describe('s30 a server that is slow on purpose', () => {
     expect(await text(client)).toHaveLength(60);
   });
 
-  it('cannot outlast a signal, which is the deadline for all of it', async () => {
+  it('cannot outlast a signal, the deadline for the whole request', async () => {
     const client = await dribble(`${HEAD}content-length: 99999999\r\n\r\n`, 'x', 5)({});
     const reason = new Error('long enough');
     const deadline = new AbortController();
@@ -180,7 +180,7 @@ describe('s30 a server that is slow on purpose', () => {
 describe('s31 a header field', () => {
   const names = ['__proto__', 'constructor', 'toString', 'hasOwnProperty', 'prototype', 'valueOf'];
 
-  it('with the name of a property of objects is plain data, also twice and in trailers', async () => {
+  it('named like a property of Object.prototype is plain data, also twice and in trailers', async () => {
     const fields = names.map((name) => `${name}: 1\r\n${name.toUpperCase()}: 2\r\n`).join('');
     const client = await serve(
       answer(`${HEAD}transfer-encoding: chunked\r\n${fields}\r\n0\r\n${fields}\r\n`),
@@ -206,7 +206,7 @@ describe('s31 a header field', () => {
     expect({}.toString()).toBe('[object Object]');
   });
 
-  it('with bytes that are no UTF-8 is latin1', async () => {
+  it('with bytes that are not UTF-8 is latin1', async () => {
     const bytes = Buffer.from(Array.from({ length: 128 }, (_, i) => 0x80 + i));
     const head = Buffer.concat([Buffer.from(`${HEAD}x: a`), bytes, Buffer.from(`\r\n${EMPTY}`)]);
     const client = await serve(answer(head));

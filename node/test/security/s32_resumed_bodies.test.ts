@@ -96,7 +96,7 @@ describe.each(Object.entries(kinds))('s32 over %s', (_kind, make) => {
     'that is not satisfiable': (response) => response.writeHead(416).end('no'),
   };
 
-  it.each(Object.keys(bad))('an answer %s is an error', async (name) => {
+  it.each(Object.keys(bad))('a response %s is an error', async (name) => {
     resume = bad[name]!;
     const { text, error } = await run();
     expect(error).toBeInstanceOf(Error);
@@ -104,12 +104,12 @@ describe.each(Object.entries(kinds))('s32 over %s', (_kind, make) => {
     expect(text.length).toBeLessThan(TOTAL);
   });
 
-  it('another total, beside the same ETag and range, adds nothing to what was announced', async () => {
+  it('another total with the same ETag and range adds nothing to the announced body', async () => {
     resume = partial({ 'content-range': range(SENT, TOTAL - 1, TOTAL + 1) });
     expect(await run()).toEqual({ text: WHOLE, error: null });
   });
 
-  it('a refused answer of any size is not read to its end', async () => {
+  it('a rejected response of any size is not read to its end', async () => {
     resume = (response) => {
       response.writeHead(206, { etag: '"two"', 'content-range': good['content-range'] });
       const more = () => {

@@ -111,7 +111,7 @@ describe('s34 a body in chunks of one byte', () => {
   const CHUNK = '1\r\na\r\n';
   const HEAD = 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n';
 
-  it('is told in as many pieces as there were reads, to a reader that stopped and goes on', async () => {
+  it('is delivered in as many pieces as there were reads, to a reader that stopped and continues', async () => {
     const { origin, blocked } = await endless(HEAD, () => Buffer.from(CHUNK.repeat(10_000)));
     const client = new Client(origin.url);
     cleanup.add(() => client.destroy());
@@ -128,7 +128,7 @@ describe('s34 a body in chunks of one byte', () => {
 
 describe('s34 a reader that stops', () => {
   for (const [shape, make] of Object.entries(shapes)) {
-    it(`by pause() has at most one window read for it: body ${shape}`, async () => {
+    it(`by pause() causes at most one window to be read: body ${shape}`, async () => {
       const { origin, blocked } = await make();
       const client = new Client(origin.url);
       cleanup.add(() => client.destroy());
@@ -155,7 +155,7 @@ describe('s34 a reader that stops', () => {
       expect(read[0]).toBeLessThanOrEqual(WINDOW + SLACK);
     });
 
-    it(`by not reading request()'s body has a few windows read for it: body ${shape}`, async () => {
+    it(`by not reading request()'s body causes a few windows to be read: body ${shape}`, async () => {
       const { origin, blocked } = await make();
       const client = new Client(origin.url);
       cleanup.add(() => client.destroy());
@@ -170,7 +170,7 @@ describe('s34 a reader that stops', () => {
     });
   }
 
-  it('is alone with it: other requests of the pool go on', async () => {
+  it('does not affect other requests of the pool', async () => {
     const { origin, blocked } = await endless(length);
     const pool = new Pool(origin.url);
     cleanup.add(() => pool.destroy());
@@ -208,7 +208,7 @@ describe('s34 a reader that stops', () => {
     expect(stopped).toHaveLength(4);
   });
 
-  it('of a fetch stops the server too', async () => {
+  it('of a fetch stops the server, too', async () => {
     const { origin, blocked } = await endless(length);
     const client = new Client(origin.url);
     cleanup.add(() => client.destroy());

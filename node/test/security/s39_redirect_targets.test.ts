@@ -74,7 +74,7 @@ describe.each(Object.keys(WAYS))('s39 by %s', (way) => {
     expect(served).toEqual(['/']);
   });
 
-  it('a Location of more than the limit of heads is refused', async () => {
+  it('a Location larger than the header limit is rejected', async () => {
     location = () => `/${'x'.repeat(1_000_000)}`;
     await expect(follow()).rejects.toThrow();
     expect(served).toEqual(['/']);

@@ -36,7 +36,7 @@ async function respond(lines: readonly string[], status = '200 OK', body = 'ok')
 }
 
 describe('s40 cookies', () => {
-  it('20,000 of them, and 20 of a megabyte, are read', async () => {
+  it('20,000 of them, and 20 of a megabyte, are parsed', async () => {
     const many = Array.from({ length: 20_000 }, (_, index) => `set-cookie: n${index}=v; Path=/`);
     const large = Array.from(
       { length: 20 },
@@ -72,7 +72,7 @@ describe('s40 cookies', () => {
     expect(await response.text()).toBe('ok');
   });
 
-  it('that are sent, of a megabyte, arrive', async () => {
+  it('of a megabyte, sent, arrive', async () => {
     const { url, agent } = await respond([]);
     const cookie = `${'a=b; '.repeat(MB / 8)}c=d`;
     const { statusCode, body } = await request(url, { dispatcher: agent, headers: { cookie } });
@@ -115,7 +115,7 @@ const values: Record<string, string[]> = {
   'content-length': [],
 };
 
-describe('s42 a header of megabytes is read in time', () => {
+describe('s42 a header of megabytes is parsed in time', () => {
   for (const [name, list] of Object.entries(values)) {
     for (const [index, value] of list.entries()) {
       it(`${name}, form ${index + 1}`, async () => {

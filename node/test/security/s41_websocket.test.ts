@@ -175,7 +175,7 @@ describe('s41 a WebSocket server that sends', () => {
     expect([fine, code]).toEqual([1, 1000]);
   });
 
-  it('a subprotocol that is not among the asked ones loses its connection', async () => {
+  it('a subprotocol that was not requested loses its connection', async () => {
     const served = await serve(() => {}, ['sec-websocket-protocol: other']);
     expect(await outcome(served, ['chat'])).toMatchObject({ wasClean: false, messages: 0 });
   });
@@ -191,7 +191,7 @@ describe('s41 a WebSocket server that sends', () => {
     },
   );
 
-  it('100,000 pings gets as many pongs, although it ends its side at once', async () => {
+  it('100,000 pings gets as many pongs, although it ends its side immediately', async () => {
     const pings = 100_000;
     let ended: Promise<unknown> = Promise.resolve();
     const served = await serve((socket) => {
@@ -208,7 +208,7 @@ describe('s41 a WebSocket server that sends', () => {
   });
 });
 
-it('s41 the masks of a client’s frames cannot be foretold', async () => {
+it('s41 the masks of a client’s frames are unpredictable', async () => {
   const served = await serve(() => {});
   const socket = new WebSocket(served.url, { dispatcher: served.agent });
   await new Promise((resolve) => socket.addEventListener('open', resolve));

@@ -172,7 +172,7 @@ const LIARS: Record<string, () => ArrayBufferView> = {
   },
 };
 
-describe('s45 bytes that lie about themselves are sent as they are', () => {
+describe('s45 bytes that misreport themselves are sent as they are', () => {
   beforeAll(async () => {
     pool = await usedPool();
   });
@@ -245,7 +245,7 @@ const VIEWS: Record<string, (buffer: ArrayBuffer) => unknown> = {
   'a DataView': (buffer) => new DataView(buffer, 0, buffer.byteLength),
 };
 
-describe('s45 memory that is taken away after dispatch', () => {
+describe('s45 memory that is detached after dispatch', () => {
   beforeAll(async () => {
     pool = await usedPool();
   });
@@ -253,13 +253,13 @@ describe('s45 memory that is taken away after dispatch', () => {
 
   for (const [fate, strike] of Object.entries(FATES)) {
     for (const [kind, view] of Object.entries(VIEWS)) {
-      it(`${fate}: a small body is what it was at dispatch: ${kind}`, async () => {
+      it(`${fate}: a small body is sent as it was at dispatch: ${kind}`, async () => {
         const buffer = memory(3000);
         const body = view(buffer);
         expect(await post(body, () => strike({ view: body, buffer }))).toBe(REAL.repeat(1000));
       });
 
-      it(`${fate}: a large body fails, or is complete where its bytes are still there: ${kind}`, async () => {
+      it(`${fate}: a large body fails, or is complete if its bytes still exist: ${kind}`, async () => {
         const buffer = memory(LARGE);
         const body = view(buffer);
         const isThere = fate === 'grown' && kind !== 'a Uint8Array that tracks it';
@@ -272,7 +272,7 @@ describe('s45 memory that is taken away after dispatch', () => {
 
       for (const [way, wrap] of Object.entries(WAYS)) {
         if (way === 'as a body') continue;
-        it(`${fate}: a large chunk ends the request, and nothing of it is made up: ${kind}, ${way}`, async () => {
+        it(`${fate}: a large chunk fails the request, and no other bytes are sent: ${kind}, ${way}`, async () => {
           const buffer = memory(LARGE);
           const chunk = view(buffer);
           const isThere = fate === 'grown' && kind !== 'a Uint8Array that tracks it';
@@ -295,7 +295,7 @@ describe('s45 memory that is taken away after dispatch', () => {
     }
   }
 
-  it('an upgraded socket whose chunk is taken away ends with an error', async () => {
+  it('an upgraded socket whose chunk is detached ends with an error', async () => {
     const { socket } = await pool.upgrade({ path: '/', protocol: 'bytes' });
     const buffer = memory(LARGE * 4);
     const failed = once(socket, 'error');
@@ -305,7 +305,7 @@ describe('s45 memory that is taken away after dispatch', () => {
     expect(error.code).toBe('UND_ERR_INVALID_ARG');
   });
 
-  it('memory that is overwritten is sent as it was, or as it is', async () => {
+  it('overwritten memory is sent as it was, or as it is', async () => {
     const body = Buffer.alloc(LARGE, 'a');
     const outcome = await post(body, () => body.fill('b'));
     expect(outcome.length).toBe(LARGE);
@@ -313,7 +313,7 @@ describe('s45 memory that is taken away after dispatch', () => {
   });
 });
 
-it('s45 answers go on after all that', async () => {
+it('s45 requests still work after all that', async () => {
   const plain = await rawOrigin(answer(OK));
   const own = new Pool(plain.url);
   expect((await own.request({ path: '/', method: 'POST', body: REAL })).statusCode).toBe(200);

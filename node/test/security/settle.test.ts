@@ -180,7 +180,7 @@ describe('r1 r2: a request settles exactly once', () => {
   const outcomes = new Set<string>();
 
   for (let seed = 1; seed <= 12; seed++) {
-    it(`when aborts, throws, destroy() and close() come at random moments: seed ${seed}`, async () => {
+    it(`when aborts, throws, destroy() and close() happen at random moments: seed ${seed}`, async () => {
       const random = seeded(seed);
       const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)]!;
       const origin = await httpOrigin((request, response) => {
@@ -313,7 +313,7 @@ describe('r1 r2: a request settles exactly once', () => {
     }
   });
 
-  it('when it is closed and destroyed at once, with requests queued, running and paused', async () => {
+  it('when it is closed and destroyed together, with requests queued, running and paused', async () => {
     const origin = await httpOrigin((request, response) => {
       if (request.url === '/probe') response.end();
       else response.write('x');

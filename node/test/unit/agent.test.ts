@@ -76,7 +76,7 @@ const send = (agent: Agent, origin: unknown, more: object = {}, to = handler()) 
 };
 
 describe('an agent', () => {
-  it('makes one dispatcher for each origin and hands on what it returns', () => {
+  it('creates one dispatcher per origin and returns what it returns', () => {
     const { agent, made } = scriptedAgent();
     expect(send(agent, 'http://a').returned).toBe(true);
     expect(send(agent, 'http://a').returned).toBe(false);
@@ -84,7 +84,7 @@ describe('an agent', () => {
     expect(made.map(({ origin }) => String(origin))).toEqual(['http://a', 'http://b/']);
   });
 
-  it('keeps requests without HTTP/2 apart, as undici 8 does', () => {
+  it('uses a separate dispatcher for requests without HTTP/2, as undici 8 does', () => {
     const { agent, made } = scriptedAgent();
     send(agent, 'http://a');
     send(agent, 'http://a', { allowH2: false });
@@ -99,7 +99,7 @@ describe('an agent', () => {
     expect(told[0]!.message).toBe('opts.origin must be a non-empty string or URL.');
   });
 
-  it('refuses one origin too many and has room again when one is gone', () => {
+  it('rejects an origin beyond maxOrigins, and accepts one again when another is gone', () => {
     const { agent, made } = scriptedAgent({ maxOrigins: 1 });
     send(agent, 'http://a');
     expect(send(agent, 'http://b').errors[0]).toBeInstanceOf(errors.MaxOriginsReachedError);
@@ -121,7 +121,7 @@ describe('an agent', () => {
     },
   );
 
-  it('forwards events with itself in front of the targets, and all details', () => {
+  it('forwards events with all details, and itself as the first target', () => {
     const { agent, made } = scriptedAgent();
     send(agent, 'http://a');
     const [pool] = made;
@@ -144,7 +144,7 @@ describe('an agent', () => {
     ]);
   });
 
-  it('shows stats by origin and the counters that undici looks at', () => {
+  it('exposes stats by origin and the counters that undici reads', () => {
     const { agent, made } = scriptedAgent();
     send(agent, 'http://a');
     send(agent, 'http://b');
@@ -166,7 +166,7 @@ describe('an agent', () => {
     expect(second.made[0]!.ended).toEqual(['destroy enough']);
   });
 
-  it('serves handlers of the older generation', () => {
+  it('serves legacy handlers', () => {
     const { agent } = scriptedAgent();
     const told: Error[] = [];
     const legacy = { onConnect() {}, onError: (error: Error) => told.push(error) };
@@ -174,7 +174,7 @@ describe('an agent', () => {
     expect(told[0]).toBeInstanceOf(errors.InvalidArgumentError);
   });
 
-  it('gives a pool of ours with a dispatch of its own the handler that the peer would give it', () => {
+  it('passes the peer’s handler to a subclass of our Pool that overrides dispatch', () => {
     const given: object[] = [];
     class Overridden extends Pool {
       override dispatch(_options: unknown, receiver: object): boolean {
@@ -188,7 +188,7 @@ describe('an agent', () => {
   });
 });
 
-describe('options for single origins', () => {
+describe('per-origin options', () => {
   const origins = {
     'http://a.example:81': { connections: 4, connect: { timeout: 1 } },
     '*.example': { connections: 2 },
@@ -215,7 +215,7 @@ describe('options for single origins', () => {
     }
   });
 
-  it('may come from a function, asked once for each dispatcher', () => {
+  it('may come from a function, called once per dispatcher', () => {
     const asked: string[] = [];
     const { agent, made } = scriptedAgent({
       connections: 9,
@@ -231,7 +231,7 @@ describe('options for single origins', () => {
     expect(made.map(({ options }) => options['connections'])).toEqual([1, 9]);
   });
 
-  it('that a function gets wrong fail the request with the name of the option', () => {
+  it('returned by a function, if invalid, fail the request with the name of the option', () => {
     const { agent } = scriptedAgent({ origins: () => ({ maxOrigin: 1 }) as never });
     const [error] = send(agent, 'http://a').errors;
     expect(error).toBeInstanceOf(errors.InvalidArgumentError);
@@ -264,7 +264,7 @@ describe('options for single origins', () => {
 });
 
 describe('constructor options', () => {
-  it('are judged as the peer judges them', () => {
+  it('are validated as the peer validates them', () => {
     const cases: object[] = [
       { factory: 'x' },
       { factory: null },

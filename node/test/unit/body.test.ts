@@ -53,7 +53,7 @@ const sentBytes = () =>
   Buffer.concat(control.of('BodyChunk').map((r) => r.payload)).toString('latin1');
 
 describe('bytes', () => {
-  it('that fit travel inside the first record, copied', async () => {
+  it('that fit are copied into the first record', async () => {
     const body = Buffer.from('abc');
     client.dispatch({ path: '/', method: 'POST', body }, recorder);
     body.fill('x');
@@ -65,7 +65,7 @@ describe('bytes', () => {
     expect(recorder.requestSent).toBe(1);
   });
 
-  it('that do not fit are sent slice by slice, never more than was pulled', async () => {
+  it('that do not fit are sent in slices, never more than was pulled', async () => {
     const body = Buffer.alloc(BODY_SLICE * 2 + 10, 'abcd');
     const request = await start(body);
     expect(request.aux).toBe(WireBody.Sized);
@@ -86,7 +86,7 @@ describe('bytes', () => {
     expect(recorder.requestSent).toBe(1);
   });
 
-  it('that are detached while they wait fail the request', async () => {
+  it('that are detached while waiting fail the request', async () => {
     const body = new Uint8Array(BODY_SLICE + 1);
     const request = await start(body);
     structuredClone(body.buffer, { transfer: [body.buffer] });
@@ -125,7 +125,7 @@ describe('a stream', () => {
     expect(recorder.requestSent).toBe(1);
   });
 
-  it('makes the socket tell of room only after there was none', async () => {
+  it('makes the socket emit drain only after it was full', async () => {
     const body = Object.assign(new EventEmitter(), { pipe: () => undefined });
     const request = await start(body);
     control.deliver(control.connected(control.of('PoolCreate')[0]!.slot));
@@ -146,7 +146,7 @@ describe('a stream', () => {
     expect(drains).toBe(1);
   });
 
-  it('hands over what it has for one pull together', async () => {
+  it('passes on everything it has in answer to one pull', async () => {
     const chunk = Buffer.alloc(100, 'x');
     const stream = new Readable({
       highWaterMark: 100,
@@ -168,7 +168,7 @@ describe('a stream', () => {
     expect(control.submitCalls).toBe(calls + 1);
   });
 
-  it('that shows nothing for one turn is sent as chunked without waiting longer', async () => {
+  it('that has produced nothing after one turn is sent chunked without waiting longer', async () => {
     const stream = new Readable({ read() {} });
     const request = await start(stream);
     expect(request.aux).toBe(WireBody.Chunked);
@@ -273,7 +273,7 @@ describe('a stream', () => {
 });
 
 describe('an iterable', () => {
-  it('is read as fast as it is pulled, and its iterator returns when the request is aborted', async () => {
+  it('is read only as fast as it is pulled, and its iterator is returned when the request is aborted', async () => {
     const log: string[] = [];
     async function* chunks() {
       try {
@@ -311,7 +311,7 @@ describe('an iterable', () => {
     expect(control.of('Dispatch')).toEqual([]);
   });
 
-  it('that fails when it is asked for more is told before an answer that came along', async () => {
+  it('that fails when pulled is reported before a response that arrived with the pull', async () => {
     const boom = new Error('boom');
     async function* chunks() {
       yield 'a chunk';
@@ -324,7 +324,7 @@ describe('an iterable', () => {
     expect(recorder.names).toEqual(['start', 'error']);
   });
 
-  it('that fails behind a chunk that left with the head does so when that is written', async () => {
+  it('that fails after a chunk sent with the head fails when that chunk is written', async () => {
     const boom = new Error('boom');
     async function* chunks() {
       yield 'a chunk';
@@ -341,7 +341,7 @@ describe('an iterable', () => {
     expect(control.of('Cancel').length).toBe(1);
   });
 
-  it('that has ended is over before an answer that came along is told', async () => {
+  it('that has ended is finished before a response that arrived with the pull is delivered', async () => {
     let isOver = false;
     let wasOver: boolean | undefined;
     async function* chunks() {
@@ -360,13 +360,13 @@ describe('an iterable', () => {
     expect(wasOver).toBe(true);
   });
 
-  it('of something else than bytes and text is a TypeError', async () => {
+  it('of something other than bytes and text is a TypeError', async () => {
     client.dispatch({ path: '/', method: 'POST', body: [1] as never }, recorder);
     await turned();
     expect(recorder.last('error')[1]).toBeInstanceOf(TypeError);
   });
 
-  it('that is a synchronous generator is read the same way', async () => {
+  it('that is a synchronous generator is read in the same way', async () => {
     function* chunks() {
       yield 'a';
       yield Buffer.from('b');
@@ -382,7 +382,7 @@ describe('an iterable', () => {
 describe('order', () => {
   const paths = () => control.of('Dispatch').map((r) => r.head.split(' ')[1]);
 
-  it('of a client is the order of dispatch, also behind a body that must be asked first', async () => {
+  it('of a client is the order of dispatch, even behind a body whose length is not known yet', async () => {
     const body = Readable.from(['x']);
     client.dispatch({ path: '/1', method: 'POST', body }, recorder);
     client.dispatch({ path: '/2', method: 'GET' }, new SendRecorder());
@@ -390,7 +390,7 @@ describe('order', () => {
     expect(paths()).toEqual(['/1', '/2']);
   });
 
-  it('of a client goes on when the body in front is aborted', async () => {
+  it('of a client continues when the body in front is aborted', async () => {
     client.dispatch({ path: '/1', method: 'POST', body: new Readable({ read() {} }) }, recorder);
     client.dispatch({ path: '/2', method: 'GET' }, new SendRecorder());
     recorder.controller.abort(new Error('no'));
@@ -398,7 +398,7 @@ describe('order', () => {
     expect(paths()).toEqual(['/2']);
   });
 
-  it('of a pool does not make other requests wait for a body', async () => {
+  it('of a pool does not let other requests wait for a body', async () => {
     const pool = new Pool('http://localhost:8080');
     pool.dispatch({ path: '/1', method: 'POST', body: new Readable({ read() {} }) }, recorder);
     pool.dispatch({ path: '/2', method: 'GET' }, new SendRecorder());
@@ -409,7 +409,7 @@ describe('order', () => {
   });
 });
 
-it('fails the request with what onBodySent throws', async () => {
+it('an error thrown by onBodySent fails the request', async () => {
   const boom = new Error('boom');
   recorder.onBodySent = () => {
     throw boom;
@@ -420,7 +420,7 @@ it('fails the request with what onBodySent throws', async () => {
 });
 
 describe('an iterable that always has another chunk', () => {
-  it('lets the event loop take its turns before the window is full', async () => {
+  it('yields to the event loop before the window is full', async () => {
     let made = 0;
     async function* endless() {
       for (;;) {
@@ -441,7 +441,7 @@ describe('an iterable that always has another chunk', () => {
   });
 });
 
-describe('the answer to a body that went out in pieces', () => {
+describe('the response to a body sent in pieces', () => {
   const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
   async function* pieces() {
@@ -455,7 +455,7 @@ describe('the answer to a body that went out in pieces', () => {
     return request;
   }
 
-  it('is told once the event loop has looked at every socket', async () => {
+  it('is delivered once the event loop has polled every socket', async () => {
     const request = await sendPieces();
     control.deliver(control.head(request), control.data(request, 'x'), control.end(request));
     await turn();
@@ -464,7 +464,7 @@ describe('the answer to a body that went out in pieces', () => {
     expect(recorder.names).toEqual(['start', 'head', 'data', 'end']);
   });
 
-  it('ends in a later turn than its batch came in', async () => {
+  it('ends in a later turn than its batch arrived in', async () => {
     const request = await sendPieces();
     control.deliver(control.head(request));
     await turned();
@@ -475,7 +475,7 @@ describe('the answer to a body that went out in pieces', () => {
     expect(recorder.names).toEqual(['start', 'head', 'data', 'end']);
   });
 
-  it('is overtaken by nothing, and what came behind it is told in the next turn', async () => {
+  it('is not overtaken, and what came behind it is delivered in the next turn', async () => {
     const [other, last] = [new Recorder(), new Recorder()];
     const pool = new Pool('http://localhost:8080');
     pool.dispatch({ path: '/1', method: 'POST', body: pieces() as never }, recorder);
@@ -500,7 +500,7 @@ describe('the answer to a body that went out in pieces', () => {
     expect(last.names).toEqual(['start', 'head', 'end']);
   });
 
-  it('waits for nothing where the body left with the head', async () => {
+  it('is not delayed if the body was sent with the head', async () => {
     const request = await start('all of it');
     control.deliver(control.head(request), control.end(request));
     expect(recorder.names).toEqual(['start', 'head', 'end']);

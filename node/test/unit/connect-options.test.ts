@@ -35,7 +35,7 @@ const numberIn = (fields: Record<string, Buffer[]>, name: string) =>
 const textIn = (fields: Record<string, Buffer[]>, name: string) => fields[name]?.[0]?.toString();
 
 describe('connect options', () => {
-  it('that the engine cannot honour are refused by name, with what to do', () => {
+  it('that the engine does not support are rejected by name, with what to do', () => {
     const refused: Record<string, unknown> = {
       ciphers: 'AES128-SHA',
       dhparam: 'x',
@@ -65,7 +65,7 @@ describe('connect options', () => {
     }
   });
 
-  it('that ask for nothing are accepted', () => {
+  it('that have no effect are accepted', () => {
     connectOf({
       ciphers: tls.DEFAULT_CIPHERS,
       ecdhCurve: 'auto',
@@ -88,7 +88,7 @@ describe('connect options', () => {
     expect(connectOf({ rejectUnauthorized: false }).rejectUnauthorized).toBe(false);
   });
 
-  it('know TLS 1.2 and 1.3 only', () => {
+  it('accept TLS 1.2 and 1.3 only', () => {
     expect(connectOf({ minVersion: 'TLSv1.3' }).minVersion).toBe('TLSv1.3');
     expect(connectOf({ maxVersion: 'TLSv1.2' }).maxVersion).toBe('TLSv1.2');
     expect(() => connectOf({ minVersion: 'TLSv1' })).toThrow(/connect\.minVersion/);
@@ -98,7 +98,7 @@ describe('connect options', () => {
     );
   });
 
-  it('take certificates as text, bytes or lists, and refuse what is none', () => {
+  it('take certificates as text, bytes or lists, and reject anything else', () => {
     expect(connectOf({ ca: PEM }).ca).toEqual([Buffer.from(PEM)]);
     expect(connectOf({ ca: [PEM, Buffer.from(PEM)] }).ca).toHaveLength(2);
     expect(connectOf({ ca: Buffer.from([0x30, 0x82]) }).ca).toHaveLength(1);
@@ -107,14 +107,14 @@ describe('connect options', () => {
     expect(() => connectOf({ ca: 1 })).toThrow(/connect\.ca must be a string/);
   });
 
-  it('keep the certificates that were given, whatever happens to the buffer later', () => {
+  it('copy certificates, so that later changes to the buffer have no effect', () => {
     const bytes = Buffer.from(PEM);
     const { ca } = connectOf({ ca: bytes });
     bytes.fill(0);
     expect(Buffer.from(ca![0]!).toString()).toBe(PEM);
   });
 
-  it('take one identity: certificate and key together', () => {
+  it('take a single identity: certificate and key together', () => {
     const identity = connectOf({ cert: PEM, key: [{ pem: KEY, passphrase: 'secret' }] });
     expect(Buffer.from(identity.key!).toString()).toBe(KEY);
     expect(() => connectOf({ cert: PEM })).toThrow(/must be given together/);
@@ -134,7 +134,7 @@ describe('connect options', () => {
     expect(() => connectOf({ timeout: 'soon' })).toThrow('invalid connect.timeout');
   });
 
-  it('choose address families and probes', () => {
+  it('set address families and keep-alive probes', () => {
     expect(connectOf({ family: 'IPv6' }).family).toBe(6);
     expect(() => connectOf({ family: 5 })).toThrow(/connect\.family/);
     expect(connectOf({ keepAlive: false }).keepAliveProbe).toBe(-1);
@@ -208,7 +208,7 @@ describe('the option list', () => {
     expect(textIn(decode(encodeSettings(settings, 'other')), 'ServerName')).toBe('other');
   });
 
-  it('of an http client has no TLS options and fails its queue as a whole', () => {
+  it('of an http client has no TLS options and fails its whole queue', () => {
     const fields = decode(encodeSettings(parseSettings('http://localhost', {}, 'client'), null));
     expect(numberIn(fields, 'Port')).toBe(80);
     expect(numberIn(fields, 'Connections')).toBe(1);

@@ -43,8 +43,8 @@ const lookup: net.LookupFunction = (_hostname, options, callback) => {
   else callback(null, '127.0.0.1', 4);
 };
 
-describe('the peer serves for good', () => {
-  it('only what JavaScript must do', () => {
+describe('the peer serves permanently', () => {
+  it('only what has to be done in JavaScript', () => {
     const reason = (options: object | undefined, kind: 'client' | 'pool' = 'client') =>
       parseSettings('http://localhost', options, kind).peerReason;
     const connect = buildConnector({});
@@ -67,7 +67,7 @@ describe('the peer serves for good', () => {
   });
 });
 
-it('an H2CClient with a connect function is the peer’s, which gets its options as undici has them', async () => {
+it('an H2CClient with a connect function is the peer’s, with undici’s options', async () => {
   const failure = new Error('no way');
   const asked: unknown[] = [];
   const connect: buildConnector.connector = (options, callback) => {
@@ -79,8 +79,8 @@ it('an H2CClient with a connect function is the peer’s, which gets its options
   expect(asked).toEqual([true]);
 });
 
-describe('a net.connect that somebody has replaced', () => {
-  it('makes the connections of the clients that are made meanwhile', async () => {
+describe('a replaced net.connect', () => {
+  it('opens the connections of clients created meanwhile', async () => {
     const url = await origin();
     const { connect } = net;
     const seen: unknown[] = [];
@@ -102,7 +102,7 @@ describe('a net.connect that somebody has replaced', () => {
     expect(seen).toHaveLength(2);
   });
 
-  it('makes the connections of a client that was made before and is first used now', async () => {
+  it('opens the connections of a client created before and first used now', async () => {
     const url = await origin();
     const client = opened(new Client(url));
     const { connect } = net;
@@ -120,7 +120,7 @@ describe('a net.connect that somebody has replaced', () => {
     }
   });
 
-  it('is asked by a client that has been used before, and by none after it was put back', async () => {
+  it('is called by a client that was used before, and by none after it is restored', async () => {
     const url = await origin();
     const client = opened(new Client(url));
     const { connect } = net;
@@ -142,7 +142,7 @@ describe('a net.connect that somebody has replaced', () => {
 });
 
 describe('a delegated client', () => {
-  it('with a connect function serves requests and shows undici’s counters', async () => {
+  it('with a connect function serves requests and exposes undici’s counters', async () => {
     const url = await origin();
     let calls = 0;
     const connector = buildConnector({});
@@ -161,7 +161,7 @@ describe('a delegated client', () => {
     expect((client as unknown as Record<symbol, URL>)[symbols.kUrl]!.origin).toBe(url);
   });
 
-  it('shows events with itself as the target', async () => {
+  it('emits events with itself as the target', async () => {
     const client = opened(new Client(await origin(), { connect: buildConnector({}) }));
     const seen: unknown[] = [];
     client.on('connect', (_url, targets) => seen.push(['connect', targets]));
@@ -181,7 +181,7 @@ describe('a delegated client', () => {
     );
   });
 
-  it('fails with the error of its connect function', async () => {
+  it('fails with its connect function’s error', async () => {
     const failure = new Error('no way');
     const client = opened(
       new Client(await origin(), { connect: (_options, callback) => callback(failure, null) }),
@@ -200,7 +200,7 @@ describe('a delegated client', () => {
 });
 
 describe('a delegated pool', () => {
-  it('uses the clients of its factory', async () => {
+  it('uses its factory’s clients', async () => {
     const url = await origin();
     const made: Dispatcher[] = [];
     const pool = opened(

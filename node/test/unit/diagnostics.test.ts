@@ -40,7 +40,7 @@ afterEach(() => {
 
 const message = (name: string) => messages.find(([seen]) => seen === `undici:${name}`)![1];
 
-it('tells subscribers of a request in the order undici does, with one request object', async () => {
+it('publishes the events of a request in undici’s order, with one request object', async () => {
   const client = new Client('http://localhost:8080');
   onMessage = (name, { request }) => {
     if (name === 'undici:request:create') request.addHeader('hello', 'world');
@@ -111,7 +111,7 @@ it('tells subscribers of a request in the order undici does, with one request ob
   expect(message('request:trailers').trailers.map(String)).toEqual(['T', '1']);
 });
 
-it('tells subscribers of failures', async () => {
+it('publishes failures', async () => {
   const client = new Client('http://localhost:8080');
   const recorder = new Recorder();
   client.dispatch({ path: '/', method: 'GET' }, recorder);

@@ -43,7 +43,7 @@ function pool(options?: object): Pool {
 }
 
 describe('server names', () => {
-  it('s14 have pools of their own, but no more than their number allows', async () => {
+  it('s14 have pools of their own, up to a limit', async () => {
     const made = new Pool('https://localhost:8443');
     opened.push(made);
     const name = (n: number): string => `host-${n}.example`;
@@ -82,7 +82,7 @@ describe('server names', () => {
 });
 
 describe('a client', () => {
-  it('makes its native pool with the first request, with its options', async () => {
+  it('creates its native pool with the first request, with its options', async () => {
     const c = client();
     await flushed();
     expect(control.submitted).toEqual([]);
@@ -92,7 +92,7 @@ describe('a client', () => {
     expect(control.submitted.map((r) => r.kind)).toEqual(['PoolCreate', 'Dispatch', 'Dispatch']);
   });
 
-  it('is pending until it is connected, then running, as its stats say', async () => {
+  it('counts a request as pending until connected, then as running', async () => {
     const c = client({ pipelining: 2 });
     for (let i = 0; i < 3; i++) c.dispatch(shared(), new Recorder());
     await flushed();
@@ -138,7 +138,7 @@ describe('a client', () => {
     expect(drains).toEqual([['http://localhost:8080/', [c]]]);
   });
 
-  it('takes more requests at once when it pipelines', async () => {
+  it('accepts several requests at once when it pipelines', async () => {
     const c = client({ pipelining: 3 });
     c.dispatch(shared(), new Recorder());
     await flushed();
@@ -148,7 +148,7 @@ describe('a client', () => {
     expect(c.dispatch(shared(), new Recorder() as never)).toBe(false);
   });
 
-  it('lets counters and events never overtake callbacks', async () => {
+  it('never updates counters or emits events ahead of callbacks', async () => {
     const c = client();
     const seen: unknown[] = [];
     const recorder = new Recorder();
@@ -174,7 +174,7 @@ describe('a client', () => {
     ]);
   });
 
-  it('lets whoever heard of a connection go on before its first answer is told', async () => {
+  it('runs continuations of its connect listeners before delivering the first response', async () => {
     const c = client();
     const seen: string[] = [];
     const recorder = new Recorder();
@@ -190,7 +190,7 @@ describe('a client', () => {
     expect(seen).toEqual(['start', 'next tick: 1 running', 'head', 'end']);
   });
 
-  it('lets nothing overtake a disconnect that waits for a turn, and loses nothing behind it', async () => {
+  it('delivers nothing ahead of a postponed disconnect, and loses nothing behind it', async () => {
     const c = client();
     const seen: string[] = [];
     const recorder = new Recorder();
@@ -226,7 +226,7 @@ describe('a client', () => {
     ]);
   });
 
-  it('no longer counts a request that failed when its handler is told', async () => {
+  it('no longer counts a failed request when its handler is called', async () => {
     const c = client();
     const recorder = new Recorder();
     let size = -1;
@@ -281,7 +281,7 @@ describe('a client', () => {
     expect(disconnected[5].reason).toBe('peer closed');
   });
 
-  it('is unharmed by a listener that throws', async () => {
+  it('survives a listener that throws', async () => {
     const c = client();
     const recorder = new Recorder();
     const boom = new Error('listener');
@@ -305,7 +305,7 @@ describe('a client', () => {
     expect(c.stats.connected).toBe(true);
   });
 
-  it('ends its connection when a request has another server name', async () => {
+  it('replaces its connection when a request has another server name', async () => {
     const c = client({}, 'https://localhost:8443');
     const error = new Promise<Error>((resolve) =>
       c.once('disconnect', (_url, _targets, reason) => resolve(reason)),
@@ -333,7 +333,7 @@ describe('a client', () => {
 });
 
 describe('a pool', () => {
-  it('gives requests with another server name connections of their own', async () => {
+  it('uses separate connections for requests with another server name', async () => {
     const p = new Pool('https://localhost:8443');
     opened.push(p);
     const send = (more: object) =>
@@ -353,7 +353,7 @@ describe('a pool', () => {
 });
 
 describe('close', () => {
-  it('waits for requests, then for the connections', async () => {
+  it('waits for requests, then for connections', async () => {
     const c = client();
     const recorder = new Recorder();
     c.dispatch(get(), recorder);
@@ -379,14 +379,14 @@ describe('close', () => {
     expect(c.destroyed).toBe(true);
   });
 
-  it('resolves at once for a client that never sent anything', async () => {
+  it('resolves immediately for a client that never sent anything', async () => {
     const c = client();
     await c.close();
     expect(control.submitted).toEqual([]);
   });
 
   for (const method of ['close', 'destroy'] as const) {
-    it(`in its callback form calls back with what the peer's ${method} does`, async () => {
+    it(`with a callback passes what the peer's ${method} passes`, async () => {
       const call = (dispatcher: any) =>
         new Promise((resolve) => dispatcher[method]((...args: unknown[]) => resolve(args)));
       expect(await call(client())).toEqual(await call(new peer.Client('http://localhost:1')));
@@ -404,7 +404,7 @@ describe('close', () => {
     expect(await outcome(client())).toEqual(await outcome(new peer.Client('http://localhost:1')));
   });
 
-  it('refuses a callback that is no function', () => {
+  it('rejects a callback that is not a function', () => {
     expect(() => client().close('x' as never)).toThrow('invalid callback');
     expect(() => client().destroy(null, 'x' as never)).toThrow('invalid callback');
   });
@@ -436,7 +436,7 @@ describe('destroy', () => {
     expect(c.stats.size).toBe(0);
   });
 
-  it('is the error of the disconnect', async () => {
+  it('passes its error to the disconnect event', async () => {
     const c = client();
     const boom = new Error('boom');
     c.dispatch(get(), new Recorder());
@@ -455,12 +455,12 @@ describe('destroy', () => {
 });
 
 describe('a pool', () => {
-  it('without a limit never asks to wait', async () => {
+  it('without a limit never returns false', async () => {
     const p = pool();
     for (let i = 0; i < 100; i++) expect(p.dispatch(get(), new Recorder() as never)).toBe(true);
   });
 
-  it('asks to wait when no further request could start, and drains', async () => {
+  it('returns false when no further request could start, and drains', async () => {
     const p = pool({ connections: 2 });
     let drains = 0;
     p.on('drain', () => drains++);

@@ -83,7 +83,7 @@ describe('an error payload', () => {
     expect(error['code']).toBe(code);
   });
 
-  it('of a parser names the rule', () => {
+  it('of the parser names the rule', () => {
     const error = decode(
       [Field.Code, ErrorCode.Parse],
       [Field.Message, 'Invalid EOF state'],
@@ -95,7 +95,7 @@ describe('an error payload', () => {
     expect(error.message).toBe('Invalid EOF state');
   });
 
-  it('of a socket tells its state', () => {
+  it('of a socket has its state', () => {
     const error = decode(
       [Field.Code, ErrorCode.Socket],
       [Field.Message, 'other side closed'],
@@ -118,7 +118,7 @@ describe('an error payload', () => {
     });
   });
 
-  it('of the system looks like the error of Node', () => {
+  it('of the system looks like Node’s error', () => {
     const refused = decode(
       [Field.Code, ErrorCode.System],
       [Field.Message, 'connection refused'],
@@ -189,18 +189,18 @@ describe('an error payload', () => {
     expect(single['code']).toBe('ECONNREFUSED');
   });
 
-  it('carries its phase without showing it to comparisons', () => {
+  it('carries its phase as a non-enumerable property', () => {
     const error = decode([Field.Code, ErrorCode.Aborted], [Field.Phase, 'tls']);
     expect(error['phase']).toBe('tls');
     expect(Object.keys(error)).not.toContain('phase');
   });
 
-  it('with an unknown field or code is still an error', () => {
+  it('with an unknown field or code is still decoded to an error', () => {
     const error = decode([Field.Code, 9999], [999, 'new'], [Field.Message, 'later version']);
     expect(error.message).toBe('later version');
   });
 
-  it('whose field points outside it is a bug', () => {
+  it('whose field points outside it is reported as a bug', () => {
     const bytes = payload([Field.Message, 'text']);
     bytes.writeUInt32LE(1000, 4);
     expect(() => decodeError(bytes, 0, bytes.length)).toThrow(RangeError);
@@ -223,7 +223,7 @@ describe('a disconnect', () => {
     expect(error).toMatchObject({ code, message });
   });
 
-  it('shows the error of the exchange, or the one given to destroy()', () => {
+  it('has the error of the exchange, or the one given to destroy()', () => {
     const error = new Error('of the exchange');
     for (const reason of ['ProtocolError', 'IoError', 'Timeout'] as const) {
       expect(closeReasonError(WireCloseReason[reason], { error })).toBe(error);
@@ -232,7 +232,7 @@ describe('a disconnect', () => {
     expect(closeReasonError(WireCloseReason.PoolDestroyed, { destroyError })).toBe(destroyError);
   });
 
-  it('tells its account, and the addresses of the connection in its SocketError', () => {
+  it('has its byte counts, and the addresses of the connection in its SocketError', () => {
     const bytes = payload(
       [Field.Reason, WireCloseReason.PeerClosed],
       [Field.BytesRead, { float: 10 }],
@@ -271,7 +271,7 @@ describe('a disconnect', () => {
   });
 });
 
-describe('a failure of a proxy', () => {
+describe('a proxy failure', () => {
   const decode = (...fields: Parameters<typeof payload>) => {
     const bytes = payload(...fields);
     return decodeError(bytes, 0, bytes.length);
@@ -284,7 +284,7 @@ describe('a failure of a proxy', () => {
     expect(error.message).toBe('status 407');
   });
 
-  it('has what is behind it as its cause', () => {
+  it('has the underlying error as its cause', () => {
     const broken = decode([Field.Code, ErrorCode.ProxyConnection], [Field.Attempt, closed]);
     const failure = peerMajor === 7 ? broken : broken.cause;
     expect(failure).toBeInstanceOf(errors.SocketError);
@@ -297,7 +297,7 @@ describe('a failure of a proxy', () => {
     expect(misnamed.cause).toMatchObject({ code: 'ERR_TLS_CERT_ALTNAME_INVALID' });
   });
 
-  it('has undici’s code where SOCKS says no', () => {
+  it('has undici’s code where the SOCKS proxy refuses', () => {
     const error = decode(
       [Field.Code, ErrorCode.Socks],
       [Field.Message, 'no'],
@@ -312,7 +312,7 @@ describe('a failure of a proxy', () => {
 });
 
 describe('a connect', () => {
-  it('over TLS tells addresses, versions and times', () => {
+  it('over TLS has addresses, versions and times', () => {
     const bytes = payload(
       [Field.Protocol, 'h1'],
       [Field.LocalAddress, '127.0.0.1'],
@@ -346,7 +346,7 @@ describe('a connect', () => {
     });
   });
 
-  it('through a proxy tells what it answered', () => {
+  it('through a proxy has its response', () => {
     const bytes = payload(
       [Field.Protocol, 'h1'],
       [Field.ProxyStatus, 200],
@@ -361,7 +361,7 @@ describe('a connect', () => {
     });
   });
 
-  it('over a unix socket tells its path and nothing of TLS', () => {
+  it('over a Unix socket has its path and no TLS details', () => {
     const bytes = payload([Field.Path, '/tmp/x.sock'], [Field.TotalTime, { float: 1 }]);
     expect(decodeConnected(bytes, 0, bytes.length)).toEqual({
       protocol: 'h1',

@@ -58,7 +58,7 @@ describe('importing dodici', () => {
     ).toBe(true);
   });
 
-  it('makes its own functions use an Agent of dodici', () => {
+  it('makes its own functions use dodici’s Agent', () => {
     expect(
       inProcess(`
         ${LOAD}
@@ -120,7 +120,7 @@ describe('the top-level functions', () => {
     ).toBe('mocked');
   });
 
-  it('refuse wrong arguments with the words of undici', () => {
+  it('reject invalid arguments with undici’s messages', () => {
     expect(
       inProcess(`
         ${LOAD}
@@ -153,7 +153,7 @@ describe('install()', () => {
     ).toEqual([Array(4).fill('installed'), true, true]);
   });
 
-  it('makes an Agent of the options given', () => {
+  it('creates an Agent with the given options', () => {
     expect(
       inProcess(`
         ${LOAD}
@@ -178,7 +178,7 @@ describe('install()', () => {
     ).toEqual([true, true, true]);
   });
 
-  it('changes nothing when an option is wrong', () => {
+  it('changes nothing when an option is invalid', () => {
     expect(
       inProcess(`
         ${LOAD}

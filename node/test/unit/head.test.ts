@@ -204,7 +204,7 @@ describe('the head', () => {
     expect(control.request.flags & DispatchFlag.Connect).toBe(DispatchFlag.Connect);
   });
 
-  it('asks for a 100 where expectContinue is on and there is a body', async () => {
+  it('asks for 100 Continue where expectContinue is set and there is a body', async () => {
     const { head, flags } = await ourHead(
       { path: '/', method: 'POST', body: 'x', expectContinue: true },
       {},
@@ -215,7 +215,7 @@ describe('the head', () => {
     expect(without.head).not.toContain('expect');
   });
 
-  it('carries a form with its length and the boundary of its content-type', async () => {
+  it('has a form’s length and the boundary in its content-type', async () => {
     const body = new peer.FormData();
     body.set('a', 'b\nc');
     body.set('f"\n', new File(['xyz'], 'n"ame.txt', { type: 'text/plain' }));
@@ -228,7 +228,7 @@ describe('the head', () => {
     expect(bodyLength).toBe(bytes.length - bytes.indexOf('\r\n\r\n') - 4);
   });
 
-  it('says which requests may repeat, block, or end their connection', async () => {
+  it('marks requests that may be repeated, block, or end their connection', async () => {
     const flagsOf = async (options: object) => (await ourHead({ path: '/', ...options }, {})).flags;
     const { Idempotent, Blocking, Reset, Head } = DispatchFlag;
     expect(await flagsOf({ method: 'GET' })).toBe(Idempotent | Blocking);
@@ -241,7 +241,7 @@ describe('the head', () => {
     expect(await flagsOf({ method: 'GET', body: 'x', reset: false })).toBe(Idempotent | Blocking);
   });
 
-  it('carries the timeouts of the request, and none where the pool decides', async () => {
+  it('has the timeouts of the request, and none where the pool’s apply', async () => {
     const given = await ourHead(
       { path: '/', method: 'GET', headersTimeout: 0, bodyTimeout: 12.5 },
       {},

@@ -45,7 +45,7 @@ describe('parsed headers', () => {
     ).toEqual({ a: '', b: 'c: d' });
   });
 
-  it('stay right after more names than are interned', () => {
+  it('are correct after more names than are interned', () => {
     for (let i = 0; i < 2000; i++) parseFields(`X-Name-${i}\nv\n`);
     expect(parseFields('X-Name-1999\nv\nX-Other\nw\n')).toEqual({
       'x-name-1999': 'v',
@@ -53,12 +53,12 @@ describe('parsed headers', () => {
     });
   });
 
-  it('of names beyond those have an array where one repeats', () => {
+  it('of names that are not interned have an array where one repeats', () => {
     for (let i = 0; i < 2000; i++) parseFields(`X-Name-${i}\nv\n`);
     expect(parseFields('X-Late\na\nx-late\nb\nX-Late\nc\n')).toEqual({ 'x-late': ['a', 'b', 'c'] });
   });
 
-  it('do not depend on the heads before', () => {
+  it('do not depend on earlier heads', () => {
     const heads = [
       'A\n1\nB\n2\nC\n3\n',
       'A\n1\nC\n2\n',
@@ -86,7 +86,7 @@ describe('raw headers', () => {
   const text = 'OK\nX-A\n1\nx-a\n\nX-B\n\u00e9\n';
   const names = (list: Buffer[]) => list.map((entry) => entry.toString('latin1'));
 
-  it('are names and values as they stood on the wire', () => {
+  it('are names and values as they were on the wire', () => {
     expect(names(rawList(text, 3, false))).toEqual(['X-A', '1', 'x-a', '', 'X-B', '\u00e9']);
   });
 
@@ -96,7 +96,7 @@ describe('raw headers', () => {
     expect((list as unknown as Record<string, unknown>)['x-a']).toEqual(['1', '']);
   });
 
-  it.each([false, true])('made at the first look are the same list (HTTP/2: %s)', (isHttp2) => {
+  it.each([false, true])('created on first access are the same list (HTTP/2: %s)', (isHttp2) => {
     const eager = rawList(text, 3, isHttp2);
     const lazy = () => lazyRawList(text, 3, isHttp2);
     expect(Array.isArray(lazy())).toBe(true);
@@ -113,7 +113,7 @@ describe('raw headers', () => {
     expect(Object.isFrozen(Object.freeze(lazy()))).toBe(true);
   });
 
-  it('made at the first look can be changed', () => {
+  it('created on first access can be changed', () => {
     const list = lazyRawList(text, 3, false);
     list.push(Buffer.from('X-C'), Buffer.from('2'));
     Reflect.deleteProperty(list, 0);

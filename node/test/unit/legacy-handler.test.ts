@@ -56,8 +56,8 @@ async function start(handler: object, options: object = {}) {
   return control.request;
 }
 
-describe('a handler of the older generation', () => {
-  it('gets everything in its own form', async () => {
+describe('a legacy handler', () => {
+  it('gets all callbacks in its own form', async () => {
     const request = await start(new Legacy());
     control.deliver(
       control.head(request, 200, [['Content-Type', 'a/b']]),
@@ -72,7 +72,7 @@ describe('a handler of the older generation', () => {
     ]);
   });
 
-  it('pauses by returning false and goes on by resume', async () => {
+  it('pauses by returning false and continues by calling resume', async () => {
     const handler = new Legacy();
     handler.headersResult = false;
     handler.dataResult = false;
@@ -111,13 +111,13 @@ describe('a handler of the older generation', () => {
     expect(events.at(-1)).toEqual(['upgrade', 101, ['A', 'b'], 'object']);
   });
 
-  it('gets bad arguments as onError', () => {
+  it('gets invalid arguments through onError', () => {
     client.dispatch({ path: 'x', method: 'GET' }, new Legacy() as never);
     expect(events[0]![0]).toBe('error');
     expect(events[0]![1]).toBeInstanceOf(errors.InvalidArgumentError);
   });
 
-  it('without onError gets bad arguments thrown', () => {
+  it('without onError gets invalid arguments thrown', () => {
     const { onConnect, onHeaders, onData, onComplete } = Legacy.prototype;
     expect(() =>
       client.dispatch({ path: '/', method: 'GET' }, {
@@ -129,7 +129,7 @@ describe('a handler of the older generation', () => {
     ).toThrow('invalid onError method');
   });
 
-  it('settles behind interceptors of the newer generation', async () => {
+  it('settles behind interceptors that use new handlers', async () => {
     client
       .compose(interceptors.retry())
       .dispatch({ path: '/', method: 'GET' }, new Legacy() as never);
@@ -148,7 +148,7 @@ describe('a handler of the older generation', () => {
     ]);
   });
 
-  it('counts as newer when it has both generations', async () => {
+  it('counts as a new handler when it has both kinds of methods', async () => {
     const handler = Object.assign(new Legacy(), {
       onRequestStart: () => events.push(['new start']),
       onResponseStart: () => events.push(['new head']),

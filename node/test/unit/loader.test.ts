@@ -28,21 +28,21 @@ function failure(path: string): Error & { code?: string } {
 const oneSentence = /^[^\n]+\.$/;
 
 describe('the addon', () => {
-  it('is looked for in prebuilds of this platform, unless DODICI_ADDON names one', () => {
+  it('is searched for in this platform’s prebuilds, unless DODICI_ADDON names one', () => {
     expect(addonPath({})).toMatch(
       new RegExp(`prebuilds[\\\\/]${process.platform}-${process.arch}[\\\\/]dodici\\.node$`),
     );
     expect(addonPath({ DODICI_ADDON: '/x/y.node' })).toBe('/x/y.node');
   });
 
-  it('that is missing is one sentence', () => {
+  it('that is missing fails with a one-line message', () => {
     const { code, message } = failure(join(folder, 'none.node'));
     expect(code).toBe('ERR_DODICI_ADDON');
     expect(message).toMatch(oneSentence);
     expect(message).toContain('does not exist');
   });
 
-  it('of another layout is one sentence', () => {
+  it('of another layout fails with a one-line message', () => {
     const path = join(folder, 'stale.cjs');
     writeFileSync(path, 'exports.layoutHash = () => 1;');
     const { code, message } = failure(path);
@@ -51,7 +51,7 @@ describe('the addon', () => {
     expect(message).toContain(`its layout is 1, the package expects ${LAYOUT_HASH}`);
   });
 
-  it('that is some other addon is one sentence', () => {
+  it('that is some other addon fails with a one-line message', () => {
     const path = join(folder, 'foreign.cjs');
     writeFileSync(path, '');
     expect(failure(path).message).toContain('its layout is unknown');
@@ -70,7 +70,7 @@ describe('the addon', () => {
     expect(findMissingBytes(addonPath({}))).toBeNull();
   });
 
-  it('that is no addon at all is one sentence', () => {
+  it('that is not an addon fails with a one-line message', () => {
     const path = join(folder, 'garbage.node');
     writeFileSync(path, 'not a library');
     const { code, message } = failure(path);
@@ -79,7 +79,7 @@ describe('the addon', () => {
     expect(message).toContain(`could not load its native addon ${path} (`);
   });
 
-  it('that is a folder is one sentence', () => {
+  it('that is a folder fails with a one-line message', () => {
     const { code, message } = failure(folder);
     expect(code).toBe('ERR_DODICI_ADDON');
     expect(message).toMatch(oneSentence);

@@ -88,7 +88,7 @@ const CLIENT_OPTIONS = [
 
 const POOL_OPTIONS = ['connections', 'factory', 'connect', 'maxCachedSessions', 'clientTtl'];
 
-describe('options are judged as the peer judges them', () => {
+describe('options are validated as the peer validates them', () => {
   for (const name of CLIENT_OPTIONS) {
     it(`Client: ${name}`, () => {
       for (const value of WRONG_VALUES) {
@@ -130,7 +130,7 @@ describe('options are judged as the peer judges them', () => {
     }
   });
 
-  it('the first of several wrong options is the one that is named', () => {
+  it('the first of several invalid options is the one reported', () => {
     const wrong = Object.fromEntries(CLIENT_OPTIONS.map((name) => [name, Symbol.iterator]));
     for (let left = Object.keys(wrong); left.length > 0; left = left.slice(1)) {
       const options = Object.fromEntries(left.map((name) => [name, wrong[name]]));
@@ -174,7 +174,7 @@ describe('options are judged as the peer judges them', () => {
     }
   });
 
-  it('a pool names a wrong client option with the words of the client', () => {
+  it('a pool reports an invalid client option with the client’s message', () => {
     for (const [name, value] of [
       ['headersTimeout', -1],
       ['keepAliveTimeout', 0],
@@ -221,13 +221,13 @@ describe('settings', () => {
     expect(parseSettings(ORIGIN, {}, 'pool').connections).toBeNull();
   });
 
-  it('of a pool lose what JSON cannot carry, as undici loses it', () => {
+  it('of a pool lose what JSON cannot represent, as in undici', () => {
     const settings = parseSettings(ORIGIN, { headersTimeout: Infinity, pipelining: NaN }, 'pool');
     expect(settings.headersTimeout).toBe(300e3);
     expect(settings.pipelining).toBe(1);
   });
 
-  it('round a fraction of a connection up and read 0 as no limit', () => {
+  it('round a fractional number of connections up and treat 0 as no limit', () => {
     expect(parseSettings(ORIGIN, { connections: 1.5 }, 'pool').connections).toBe(2);
     expect(parseSettings(ORIGIN, { connections: 0 }, 'pool').connections).toBeNull();
   });
@@ -260,7 +260,7 @@ describe('settings', () => {
     expect(parseSettings(ORIGIN, Object.create({ connections: 4 }), 'pool').connections).toBe(4);
   });
 
-  it('are checked once and filled in for each origin', () => {
+  it('are validated once and completed for each origin', () => {
     const checked = checkOptions({ connections: 2 }, 'pool');
     expect(checked.at('http://a').url.host).toBe('a');
     expect(tlsWays(checked.at('https://b')).map(trustsDefaultRoots)).toEqual([true]);

@@ -85,7 +85,7 @@ describe('an origin pattern', () => {
     expect(() => parsePattern(pattern)).toThrow(/^invalid origin pattern ".*": /);
   });
 
-  it('with the same meaning as another is refused', () => {
+  it('equivalent to another is rejected', () => {
     expect(() =>
       parseOrigins({ 'https://example.com': {}, 'https://EXAMPLE.com:443/': {} }),
     ).toThrow(/it means the same as https:\/\/example\.com$/);
@@ -130,7 +130,7 @@ describe('of several matching patterns', () => {
 });
 
 describe('options of an origin', () => {
-  it('must be an object with names that an origin knows', () => {
+  it('must be an object of per-origin options', () => {
     for (const wrong of [null, undefined, 1, 'x', []]) {
       expect(() => parseOrigins({ 'a.example': wrong as object })).toThrow(
         'origins["a.example"] must be an object',

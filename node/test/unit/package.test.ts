@@ -102,14 +102,14 @@ describe('the names of the package', () => {
 });
 
 describe('a missing or unsuitable peer', () => {
-  it('is one sentence that says what to install', () => {
+  it('fails with a message that says what to install', () => {
     const { stdout } = run(installation(), report);
     expect(stdout.trim()).toBe(
       'ERR_DODICI_PEER dodici needs its peer dependency undici (^7.29.0 || ^8.10.0), which is not installed: run "npm install undici".',
     );
   });
 
-  it.each(['6.21.0', '7.28.9', '8.9.0', '9.0.0'])('of version %s is refused', (version) => {
+  it.each(['6.21.0', '7.28.9', '8.9.0', '9.0.0'])('of version %s is rejected', (version) => {
     const folder = installation();
     const home = join(folder, 'node_modules', 'undici');
     mkdirSync(home);
@@ -123,7 +123,7 @@ describe('a missing or unsuitable peer', () => {
     );
   });
 
-  it('that does not load on this Node is one sentence', () => {
+  it('that does not load on this Node fails with a one-line message', () => {
     const folder = installation();
     const home = join(folder, 'node_modules', 'undici');
     mkdirSync(home);
@@ -136,7 +136,7 @@ describe('a missing or unsuitable peer', () => {
   });
 });
 
-describe('a missing, foreign or stale addon', () => {
+describe('a missing, unrelated or outdated addon', () => {
   const withPeer = () => {
     const folder = installation();
     const installed = join(root, 'node_modules', peerMajor === 7 ? 'undici7' : 'undici');
@@ -147,16 +147,16 @@ describe('a missing, foreign or stale addon', () => {
     const { request } = require('dodici');
     request('http://127.0.0.1:1').catch((error) => console.log(error.code + ' ' + error.message));`;
 
-  it('does not keep the package from loading', () => {
+  it('does not prevent the package from loading', () => {
     expect(run(withPeer(), report).stdout.trim()).toBe('loaded');
   });
 
-  it('that is missing fails the first request with one sentence', () => {
+  it('that is missing fails the first request with a one-line message', () => {
     const { stdout } = run(withPeer(), request);
     expect(stdout).toMatch(/^ERR_DODICI_ADDON dodici has no native addon for [\w-]+: .*\n$/);
   });
 
-  it('that is no addon fails the first request with one sentence', () => {
+  it('that is not an addon fails the first request with a one-line message', () => {
     const folder = withPeer();
     const home = join(
       folder,
@@ -169,7 +169,7 @@ describe('a missing, foreign or stale addon', () => {
     expect(stdout).toMatch(/^ERR_DODICI_ADDON dodici could not load its native addon .*\n$/);
   });
 
-  it('that is stale is refused with one sentence', () => {
+  it('that is outdated is rejected with a one-line message', () => {
     const stale = { layoutHash: () => 1 } as never;
     expect(() => loader.checkLayout(stale, '/x/dodici.node')).toThrow(
       /^dodici's native addon \/x\/dodici\.node does not belong to this version of the package .*: reinstall dodici or rebuild the addon\.$/,

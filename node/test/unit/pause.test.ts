@@ -27,7 +27,7 @@ async function start(options: object = {}) {
   return control.request;
 }
 
-it('a pause that outlasts the turn of the event loop is told, and its end at once', async () => {
+it('a pause that outlasts the event loop turn is reported, and its end immediately', async () => {
   const request = await start();
   control.deliver(control.head(request));
   recorder.controller.pause();
@@ -43,7 +43,7 @@ it('a pause that outlasts the turn of the event loop is told, and its end at onc
   ]);
 });
 
-it('a pause that ends within the turn costs no record', async () => {
+it('a pause that ends within the turn needs no record', async () => {
   const request = await start();
   recorder.during = (name, { controller }) => {
     if (name === 'data') controller.pause();
@@ -57,7 +57,7 @@ it('a pause that ends within the turn costs no record', async () => {
   expect(told()).toEqual([]);
 });
 
-it('what is owed goes back with the end of the pause', async () => {
+it('outstanding credit is returned at the end of the pause', async () => {
   const request = await start();
   control.deliver(control.head(request), control.data(request, 'abc'));
   recorder.controller.pause();
@@ -80,7 +80,7 @@ it('what is owed goes back with the end of the pause', async () => {
   ]);
 });
 
-it('a handler that paused before the head is told of then', async () => {
+it('a pause before the head is reported with the head', async () => {
   recorder.during = (name, { controller }) => {
     if (name === 'start') controller.pause();
   };
@@ -91,7 +91,7 @@ it('a handler that paused before the head is told of then', async () => {
   expect(told()).toEqual([[0, true]]);
 });
 
-it('resume() inside a callback during the pause is told', async () => {
+it('resume() inside a callback during the pause is reported', async () => {
   const request = await start();
   recorder.controller.pause();
   await turned();
@@ -106,7 +106,7 @@ it('resume() inside a callback during the pause is told', async () => {
   ]);
 });
 
-it('a request that is over by the end of the turn is not told of', async () => {
+it('the pause of a request that is over by the end of the turn is not reported', async () => {
   const request = await start();
   control.deliver(control.head(request));
   recorder.controller.pause();
@@ -115,7 +115,7 @@ it('a request that is over by the end of the turn is not told of', async () => {
   expect(told()).toEqual([]);
 });
 
-it('an upgraded stream is not paused with its handler', async () => {
+it('an upgraded stream is not paused along with its handler', async () => {
   const request = await start({ upgrade: 'x' });
   recorder.controller.pause();
   await turned();
@@ -130,7 +130,7 @@ it('an upgraded stream is not paused with its handler', async () => {
   (recorder.last('upgrade')[3] as { destroy(): void }).destroy();
 });
 
-it('an upgrade that its pool’s destroy() overtook is cancelled', async () => {
+it('an upgrade that arrives after its pool’s destroy() is cancelled', async () => {
   await start({ upgrade: 'x' });
   void client.destroy();
   await flushed();

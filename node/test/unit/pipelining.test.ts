@@ -48,7 +48,7 @@ async function connected(pipelining = 3): Promise<void> {
 }
 
 describe('a client that pipelines', () => {
-  it('opens a connection first, and no request leaves before its listeners were told', async () => {
+  it('connects first, and sends nothing before its connect listeners have run', async () => {
     client = new Client('http://localhost:8080', { pipelining: 2 });
     const seen: unknown[] = [];
     client.on('connect', () => seen.push({ ...client.stats }));
@@ -63,7 +63,7 @@ describe('a client that pipelines', () => {
     expect(paths()).toEqual(['/a', '/b', '/c']);
   });
 
-  it('starts what a listener of connect sends, and what waited before it', async () => {
+  it('starts what a connect listener dispatches, and what waited before it', async () => {
     client = new Client('http://localhost:8080', { pipelining: 3 });
     const seen: unknown[] = [];
     client.on('connect', () => {
@@ -84,7 +84,7 @@ describe('a client that pipelines', () => {
     expect(paths()).toEqual(['/a', '/b']);
   });
 
-  it('lets nothing follow a blocking request before its head', async () => {
+  it('sends nothing behind a blocking request before its head', async () => {
     await connected();
     send('/slow', { blocking: true });
     send('/next');
@@ -117,7 +117,7 @@ describe('a client that pipelines', () => {
     });
   }
 
-  it('lets nothing follow HEAD, which ends the connection, nor a body under way', async () => {
+  it('sends nothing behind HEAD, which ends the connection, or behind a body in progress', async () => {
     await connected();
     send('/head', { method: 'HEAD' });
     send('/next');
@@ -137,7 +137,7 @@ describe('a client that pipelines', () => {
     expect(paths().slice(3)).toEqual(['/upload', '/after']);
   });
 
-  it('waits for the end of the turn before it asks a stream for its length', async () => {
+  it('waits for the end of the turn before reading a stream’s length', async () => {
     await connected();
     const body = new Readable({ read() {} });
     send('/empty', { body });
@@ -162,7 +162,7 @@ describe('a client that pipelines', () => {
     expect(paths()).toEqual(['/first', '/a', '/b']);
   });
 
-  it('does not tell a handler again whose response has begun on the lost connection', async () => {
+  it('does not call a handler again whose response has begun on the lost connection', async () => {
     await connected();
     const [answered, unanswered] = [send('/a'), send('/b')];
     answered.during = (name) => {
@@ -179,7 +179,7 @@ describe('a client that pipelines', () => {
     expect(answered.names).toEqual(['start', 'head', 'end']);
   });
 
-  it('gives its connection up for a request that is aborted when it is to leave', async () => {
+  it('closes its connection when a request is aborted as it is about to be sent', async () => {
     await connected();
     const running = send('/a');
     const aborted = new Recorder();
@@ -200,7 +200,7 @@ describe('a client that pipelines', () => {
     expect(running.names).toEqual(['start', 'start']);
   });
 
-  it('keeps its connection when a handler throws as its request is to leave', async () => {
+  it('keeps its connection when a handler throws as its request is about to be sent', async () => {
     await connected();
     const thrown = new Error('thrown');
     const recorder = new Recorder();
@@ -215,7 +215,7 @@ describe('a client that pipelines', () => {
     expect(paths()).toEqual(['/first', '/b']);
   });
 
-  it('hears of a body that fails before its turn, and of no signal afterwards', async () => {
+  it('notices a body that fails before its turn, and ignores signals afterwards', async () => {
     await connected();
     send('/slow', { blocking: true });
     const body = new Readable({ read() {} });
@@ -230,7 +230,7 @@ describe('a client that pipelines', () => {
     expect(control.of('ConnectionGiveUp').length).toBe(0);
   });
 
-  it('fails every waiting request when no connection can be made, and then says so', async () => {
+  it('fails every waiting request when connecting fails, then emits connectionError', async () => {
     client = new Client('http://localhost:8080', { pipelining: 2 });
     const recorders = ['/a', '/b', '/c'].map((path) => send(path));
     const seen: unknown[] = [];
@@ -246,7 +246,7 @@ describe('a client that pipelines', () => {
     expect(client.stats.size).toBe(0);
   });
 
-  it('follows a change of pipelining at once', async () => {
+  it('applies a change of pipelining immediately', async () => {
     client = new Client('http://localhost:8080');
     for (const path of ['/a', '/b', '/c']) send(path);
     await flushed();
@@ -261,7 +261,7 @@ describe('a client that pipelines', () => {
   });
 });
 
-it('a stream is not touched before all earlier requests of the connection are over', async () => {
+it('a stream is not read before all earlier requests of the connection have ended', async () => {
   client = new Client('http://localhost:8080');
   send('/a');
   let read = false;

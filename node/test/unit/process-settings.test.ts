@@ -130,7 +130,7 @@ function double(value: number): Buffer {
 
 for (const [name, { key, from, to, change }] of Object.entries(changes)) {
   describe(name, () => {
-    it('is told to the engine before the request that follows, set and unset', async () => {
+    it('reach the engine before the next request, whether set or unset', async () => {
       client = new Pool('https://localhost:8443');
       const first = await ask();
       expect(first.kinds).toEqual(['PoolCreate', 'Dispatch']);
@@ -152,7 +152,7 @@ for (const [name, { key, from, to, change }] of Object.entries(changes)) {
   });
 }
 
-it('an option goes before what the process says', async () => {
+it('an option takes precedence over process settings', async () => {
   client = new Pool('https://localhost:8443', {
     connect: {
       rejectUnauthorized: true,

@@ -176,7 +176,7 @@ describe('validation', () => {
   afterEach(() => control.reset());
 
   for (const [name, options, given] of [...cases, ...(peerMajor >= 8 ? newerCases : olderCases)]) {
-    it(`refuses ${name} exactly as the peer does`, async () => {
+    it(`rejects ${name} exactly as the peer does`, async () => {
       const ours = new Client('http://localhost:1');
       const theirs = new peer.Client('http://localhost:1');
       const expected = refusal(theirs, options, given);
@@ -189,7 +189,7 @@ describe('validation', () => {
     });
   }
 
-  it('refuses a FormData of another origin than the peer with undici 8', () => {
+  it('rejects a FormData that is not the peer’s with undici 8', () => {
     const body = new FormData();
     const ours = refusal(
       new Client('http://localhost:1'),
@@ -204,7 +204,7 @@ describe('validation', () => {
     expect(ours).toEqual(theirs);
   });
 
-  it('refuses a request of a closed or destroyed client', async () => {
+  it('rejects requests to a closed or destroyed client', async () => {
     for (const end of ['close', 'destroy'] as const) {
       const ours = new Client('http://localhost:1');
       const theirs = new peer.Client('http://localhost:1');

@@ -82,7 +82,7 @@ describe('a request', () => {
     expect(latin1(recorder.controller.rawTrailers)).toEqual(['X-Sum', '1', 'x-sum', '2']);
   });
 
-  it('keeps its chunks when the inbound buffer is written again', async () => {
+  it('keeps its chunks when the inbound buffer is overwritten', async () => {
     const chunks: Buffer[] = [];
     const request = await start({
       ...recorder,
@@ -118,7 +118,7 @@ describe('a request', () => {
     expect(recorder.last('head')[3]).toBe('gr\u00fcn');
   });
 
-  it("ignores completions of the slot's last owner", async () => {
+  it("ignores completions for the slot's previous owner", async () => {
     const first = await start();
     recorder.controller.abort(new Error('gone'));
     control.deliver(control.head(first), control.data(first, 'x'), control.end(first));
@@ -131,7 +131,7 @@ describe('a request', () => {
     expect(recorder.names).toEqual(['start', 'error']);
   });
 
-  it('that was aborted leaves its slot to nobody until the engine has let go of it', async () => {
+  it('that was aborted keeps its slot until the engine has released it', async () => {
     const first = await start();
     recorder.controller.abort(new Error('gone'));
     const second = await start(new Recorder());
@@ -165,7 +165,7 @@ describe('a request', () => {
 });
 
 describe('abort', () => {
-  it('settles at once with the given reason and cancels', async () => {
+  it('settles immediately with the given reason and cancels', async () => {
     const request = await start();
     const reason = new Error('enough');
     recorder.controller.abort(reason);
@@ -218,7 +218,7 @@ describe('abort', () => {
     expect(recorder.names).toEqual(['start', 'head', 'end']);
   });
 
-  it('of a request whose bytes all arrived still fails it', async () => {
+  it('of a request whose bytes have all arrived still fails it', async () => {
     const request = await start();
     recorder.during = (name, { controller }) => {
       if (name === 'head') controller.abort(new Error('no'));
@@ -275,7 +275,7 @@ describe('a handler that throws', () => {
     expect(reported.map((error) => (error as Error).message)).toEqual(['error']);
   });
 
-  it('in onResponseError reaches uncaughtException when nobody listens, after the batch', async () => {
+  it('in onResponseError becomes an uncaughtException, after the batch', async () => {
     const bad = new Recorder();
     const boom = new Error('unheard');
     bad.during = (name) => {
@@ -301,7 +301,7 @@ describe('a handler that throws', () => {
 });
 
 describe('pause', () => {
-  it('keeps what the batch holds, and resume delivers it in order', async () => {
+  it('buffers the rest of the batch, and resume delivers it in order', async () => {
     const request = await start();
     recorder.during = (name, { controller, events }) => {
       if (name === 'data' && events.length === 3) controller.pause();
@@ -333,7 +333,7 @@ describe('pause', () => {
     expect(recorder.names).toEqual(['start', 'head', 'data', 'data', 'end']);
   });
 
-  it('again inside the delivery stops it again', async () => {
+  it('during the delivery of buffered chunks stops it again', async () => {
     const request = await start();
     recorder.during = (name, { controller }) => {
       if (name === 'data') controller.pause();
@@ -370,7 +370,7 @@ describe('pause', () => {
     ]);
   });
 
-  it('does not hold back a failure', async () => {
+  it('does not delay an error', async () => {
     const request = await start();
     recorder.during = (name, { controller }) => {
       if (name === 'data') controller.pause();
@@ -394,7 +394,7 @@ describe('credit', () => {
   const half = Buffer.alloc(WINDOW / 2 - PIECE_OVERHEAD, 'x');
   const credited = () => control.of('Credit').map((r) => r.payload.readUInt32LE(0));
 
-  it('goes back when half of the window was delivered, with more room once all of it was', async () => {
+  it('is returned once half of the window is delivered, with a larger window once all of it is', async () => {
     const request = await start();
     control.deliver(
       control.head(request),
@@ -407,7 +407,7 @@ describe('credit', () => {
     expect(credited()).toEqual([WINDOW / 2, WINDOW / 2 + 3 * WINDOW, WINDOW / 2]);
   });
 
-  it('is kept while paused and goes back on resume', async () => {
+  it('is withheld while paused and returned on resume', async () => {
     const request = await start();
     recorder.during = (name, { controller }) => {
       if (name === 'data') controller.pause();
@@ -420,7 +420,7 @@ describe('credit', () => {
   });
 });
 
-it('leaves in one submission at the end of the batch when dispatched inside it', async () => {
+it('is submitted once at the end of the batch when dispatched inside it', async () => {
   const request = await start();
   recorder.during = (name) => {
     if (name !== 'end') return;
@@ -433,7 +433,7 @@ it('leaves in one submission at the end of the batch when dispatched inside it',
   expect(control.of('Dispatch').length).toBe(3);
 });
 
-it('has padding that the next record can follow', () => {
+it('is padded so that the next record is aligned', () => {
   expect(encode({ kind: 1, slot: 1, generation: 1, payload: Buffer.from('abc') }).length).toBe(20);
 });
 

@@ -36,11 +36,11 @@ describe('the default roots', () => {
     expect(count({})).toBeGreaterThanOrEqual(100);
   });
 
-  it('contain the file of NODE_EXTRA_CA_CERTS', () => {
+  it('include the file of NODE_EXTRA_CA_CERTS', () => {
     expect(count({ NODE_EXTRA_CA_CERTS: extra })).toBe(count({}) + 1);
   });
 
-  it('lose nothing when that file cannot be read', () => {
+  it('are complete when that file cannot be read', () => {
     expect(count({ NODE_EXTRA_CA_CERTS: `${extra}.missing` })).toBe(count({}));
   });
 
@@ -48,7 +48,7 @@ describe('the default roots', () => {
     expect(count({ SSL_CERT_FILE: extra }, '--use-openssl-ca')).toBe(1);
   });
 
-  it('reach each environment once', () => {
+  it('are sent once per environment', () => {
     const given: number[] = [];
     const addon = {
       setRoots: (_environment: NativeEnvironment, pem: Buffer) => given.push(pem.length),

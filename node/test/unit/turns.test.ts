@@ -64,12 +64,12 @@ beforeEach(() => {
 });
 
 describe('a batch', () => {
-  it('is told at once if nothing in it has to wait', () => {
+  it('is delivered immediately if nothing in it has to wait', () => {
     deliver('connect', 'data', 'data', 'disconnect');
     expect(told).toEqual(['connect', 'data', 'data', 'disconnect']);
   });
 
-  it('waits from the record on that has to, and nothing overtakes it', async () => {
+  it('is postponed from the record on that has to wait, and nothing overtakes it', async () => {
     deliver('head', 'error', 'data');
     deliver('connect');
     expect(told).toEqual(['head']);
@@ -77,7 +77,7 @@ describe('a batch', () => {
     expect(told).toEqual(['head', 'error', 'data', 'connect']);
   });
 
-  it('shares its turn with another that comes before microtasks have run', async () => {
+  it('shares its turn with another that arrives before microtasks have run', async () => {
     deliver('head');
     deliver('error');
     expect(told).toEqual(['head']);
@@ -88,7 +88,7 @@ describe('a batch', () => {
     expect(told).toEqual(['head', 'error', 'head', 'error']);
   });
 
-  it('is given up where a callback throws, and the next one is told', async () => {
+  it('is dropped where a callback throws, and the next one is delivered', async () => {
     deliver('head', 'error', 'data');
     deliver('connect');
     // The test runner has a listener of its own, for which it would be a failure.
@@ -131,7 +131,7 @@ describe('responses', () => {
     expect(told).toHaveLength(5);
   });
 
-  it('wait until the listeners of their connection have been heard', async () => {
+  it('wait until the connect listeners of their connection have run', async () => {
     deliver('connect', 'head');
     expect(told).toEqual(['connect']);
     await nextTurn();
@@ -140,7 +140,7 @@ describe('responses', () => {
 });
 
 describe('the response to a streamed body', () => {
-  it('waits until every socket was polled', async () => {
+  it('waits until every socket has been polled', async () => {
     bodyLeftAt = Infinity;
     deliver('head', 'end');
     for (let turn = 1; turn < RIPE_TURNS; turn++) {
@@ -151,7 +151,7 @@ describe('the response to a streamed body', () => {
     expect(told).toEqual(['head', 'end']);
   });
 
-  it('does not wait if the body has left long ago', () => {
+  it('does not wait if the body was sent long ago', () => {
     bodyLeftAt = performance.now() - SOON;
     deliver('head', 'end');
     expect(told).toEqual(['head', 'end']);

@@ -49,7 +49,7 @@ describe('an upgraded socket', () => {
     expect(client.stats.size).toBe(0);
   });
 
-  it('is asked for what it has to write after the peer has ended its side', async () => {
+  it('is still pulled after the peer has ended its side', async () => {
     socket.resume();
     const closed = new Promise((resolve) => socket.once('close', resolve));
     control.deliver(control.pull(request, 2), control.data(request, ''));
@@ -89,7 +89,7 @@ describe('an upgraded socket', () => {
     expect(control.of('Cancel')).toEqual([]);
   });
 
-  it('tells the peer’s end when what was written before has left, and the reader wants more', async () => {
+  it('ends for the reader once earlier writes have been sent and the reader wants more', async () => {
     let ended = false;
     socket.on('end', () => (ended = true));
     socket.resume();
@@ -107,7 +107,7 @@ describe('an upgraded socket', () => {
     await end;
   });
 
-  it('closes when both sides are said to have ended, whatever it still has to write', async () => {
+  it('closes when both sides have ended, whatever it still has to write', async () => {
     socket.resume();
     socket.write('abcd');
     const closed = new Promise((resolve) => socket.once('close', resolve));
@@ -138,7 +138,7 @@ describe('an upgraded socket', () => {
     expect(control.of('Dispatch').at(-1)!.slot).toBe(request.slot);
   });
 
-  it('writes as far as it is pulled', async () => {
+  it('writes only as much as is pulled', async () => {
     let written = false;
     socket.write('hello', () => {
       written = true;
@@ -158,7 +158,7 @@ describe('an upgraded socket', () => {
     expect(control.of('BodyEnd').length).toBe(1);
   });
 
-  it('gives credit back only as it is read', async () => {
+  it('returns credit only as it is read', async () => {
     const half = Buffer.alloc(WINDOW / 2 - PIECE_OVERHEAD);
     control.deliver(control.largeData(request, half));
     await turned();
@@ -168,7 +168,7 @@ describe('an upgraded socket', () => {
     expect(control.of('Credit').map((r) => r.payload.readUInt32LE(0))).toEqual([WINDOW / 2]);
   });
 
-  it('cancels when destroyed, and calls back the write under way', async () => {
+  it('cancels when destroyed, and calls the callback of the pending write', async () => {
     const failed = new Promise((resolve) => socket.write('x', resolve));
     const boom = new Error('boom');
     const emitted = new Promise((resolve) => socket.once('error', resolve));
@@ -225,7 +225,7 @@ describe('a handler that throws in onRequestUpgrade', () => {
 });
 
 describe('many upgraded sockets', () => {
-  it('are no requests in flight: a few responses still take turns', async () => {
+  it('do not count as requests in flight: a few responses still take turns', async () => {
     const pool = new Pool('http://localhost:8080');
     for (let i = 0; i <= FEW; i++) {
       pool.dispatch({ path: '/', method: 'GET', upgrade: 'Websocket' }, new Recorder());

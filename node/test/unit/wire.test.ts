@@ -84,7 +84,7 @@ describe('submission writer', () => {
     });
   }
 
-  it('names a pool in the slot of pool records', () => {
+  it('puts the pool in the slot field of pool records', () => {
     const destroy = Buffer.from(
       submitted((writer) => writer.poolDestroy(7)),
       'hex',
@@ -115,7 +115,7 @@ describe('submission writer', () => {
     ]);
   });
 
-  it('announces nothing that could not be written, and pads with zeros over older memory', () => {
+  it('leaves no trace of a record that could not be written, and pads with zeros', () => {
     let hex = '';
     const writer = new SubmissionWriter((buffer, length) => {
       hex = buffer.toString('hex', 0, length);
@@ -129,7 +129,7 @@ describe('submission writer', () => {
     expect(hex.slice(2 * RECORD_HEADER)).toBe('61000000');
   });
 
-  it('hands over early, in order, when the buffer is full', () => {
+  it('flushes early, in order, when the buffer is full', () => {
     const batches: number[] = [];
     const slots: number[] = [];
     const writer = new SubmissionWriter(
@@ -176,7 +176,7 @@ describe('submission writer', () => {
     }
     const body = (mark: string) => bytes(mark.repeat(20 * KIB));
 
-    it('copies small flushes, whatever memory they lie in', () => {
+    it('copies small flushes, whatever memory they are in', () => {
       const { writer, flushes } = lending([Buffer.alloc(64 * KIB)]);
       writer.bodyChunk(1, 1, body('a'), 0, 20 * KIB);
       writer.flush();
@@ -187,7 +187,7 @@ describe('submission writer', () => {
       expect(flushes.map(({ page }) => page)).toEqual([undefined, undefined, 0]);
     });
 
-    it('writes in a page only after it was given, and each flush in the page it is lent with', () => {
+    it('writes only to pages it was given, and lends each flush with its page', () => {
       const pages = [Buffer.alloc(64 * KIB), Buffer.alloc(64 * KIB)];
       const { writer, flushes } = lending([pages[0], pages[1], 0, 1]);
       for (const mark of ['a', 'b', 'c', 'd']) {
@@ -204,7 +204,7 @@ describe('submission writer', () => {
       expect([pages[0]![RECORD_HEADER], pages[1]![RECORD_HEADER]]).toEqual([100, 99]);
     });
 
-    it('goes on with memory of its own while all pages are lent', () => {
+    it('falls back to memory of its own while all pages are lent', () => {
       const { writer, flushes } = lending([Buffer.alloc(64 * KIB), undefined, undefined, 0]);
       for (const mark of ['a', 'b', 'c', 'd', 'e']) {
         writer.bodyChunk(1, 1, body(mark), 0, 20 * KIB);
@@ -214,7 +214,7 @@ describe('submission writer', () => {
       expect(seen).toEqual(['own a', '0 b', 'own c', 'own d', '0 e']);
     });
 
-    it('writes a record that is larger than a page in memory of its own', () => {
+    it('writes a record larger than a page to memory of its own', () => {
       const { writer, flushes } = lending([Buffer.alloc(32 * KIB), 0]);
       writer.bodyChunk(1, 1, body('a'), 0, 20 * KIB);
       writer.flush();
@@ -228,7 +228,7 @@ describe('submission writer', () => {
       ]);
     });
 
-    it('leaves a page that it has lent, also if the submission fails', () => {
+    it('stops using a page it has lent, even if the submission fails', () => {
       const pages = [Buffer.alloc(64 * KIB), Buffer.alloc(64 * KIB)];
       const answers = [...pages];
       let fails = false;
@@ -305,7 +305,7 @@ describe('completion reader', () => {
     });
   }
 
-  it('goes on with the next record when one throws', () => {
+  it('continues with the next record when one throws', () => {
     const { hex } = golden.completions.find((c: any) => Array.isArray(c.record));
     const boom = new Error('boom');
     const { records, escaped } = read(hex, (index) => {
@@ -315,7 +315,7 @@ describe('completion reader', () => {
     expect(escaped).toEqual([boom]);
   });
 
-  it('refuses a record that claims more bytes than the batch has', () => {
+  it('rejects a record that claims more bytes than the batch has', () => {
     const record = Buffer.alloc(RECORD_HEADER);
     record[0] = 1;
     record.writeUInt32LE(100, 12);

@@ -48,7 +48,7 @@ it('collects every 8 MiB while chunks are garbage', () => {
   expect(v8.distances).toEqual([8, 8, 8, 8, 8, 8, 8, 8]);
 });
 
-it('leaves a program that keeps its chunks alone, and comes back when it has let go of them', () => {
+it('does not collect while a program keeps its chunks, and resumes once it has released them', () => {
   const v8 = new Scripted();
   v8.deliver(1200, true);
   expect(v8.distances).toEqual([8, 8, 8, 8, 16, 32, 64, 128, 256, 256, 256]);
@@ -58,7 +58,7 @@ it('leaves a program that keeps its chunks alone, and comes back when it has let
   expect(v8.distances.slice(-5)).toEqual([8, 8, 8, 8, 8]);
 });
 
-it('a single collection of V8 itself, or a single long one, changes nothing', () => {
+it('is not affected by one collection of V8’s own, or one long collection', () => {
   const v8 = new Scripted();
   v8.deliver(16, false);
   v8.external = 0;
@@ -69,14 +69,14 @@ it('a single collection of V8 itself, or a single long one, changes nothing', ()
   expect(new Set(v8.distances)).toEqual(new Set([8]));
 });
 
-it('is rarer where collections are long', () => {
+it('collects less often where collections take long', () => {
   const v8 = new Scripted();
   v8.takes = 5;
   v8.deliver(1200, false);
   expect(v8.distances).toEqual([8, 8, 8, 16, 32, 64, 128, 256, 256, 256]);
 });
 
-it('asks a few times for the function, and no more where V8 does not let go of it', () => {
+it('asks for the function a few times, then gives up if V8 does not expose it', () => {
   let asked = 0;
   const chunks = new YoungChunks(() => {
     asked++;

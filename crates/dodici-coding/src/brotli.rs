@@ -1,5 +1,5 @@
-//! br over brotli-decompressor, which is Google's decoder in safe Rust. Its ring buffer grows with
-//! what comes out, up to the window that the stream declares: 16 MiB.
+//! br with brotli-decompressor, Google's decoder in safe Rust. Its ring buffer grows with the
+//! output, up to the window that the stream declares, 16 MiB at most.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ pub(crate) struct Brotli(Box<BrotliState<StandardAlloc, StandardAlloc, StandardA
 impl Brotli {
     pub(crate) fn new() -> Self {
         let alloc = StandardAlloc::default;
-        // Strict: without the windows of more than 16 MiB that RFC 7932 does not have.
+        // Strict: no windows above 16 MiB, which are not in RFC 7932.
         Self(Box::new(BrotliState::new_strict(alloc(), alloc(), alloc())))
     }
 
@@ -43,7 +43,7 @@ impl Brotli {
         }
     }
 
-    /// Node puts `ERR_` before the name that Google's library gives the error.
+    /// Node's code is `ERR_` and the name of the error in Google's library.
     #[cold]
     fn broken(&self) -> Broken {
         let error = self.0.error_code;

@@ -1,19 +1,19 @@
-//! The codings of one body, in a row.
+//! The codings of one body, chained.
 
 use crate::stage::Stage;
 use crate::{Behind, Coding, DecodeError};
 
-/// Codings that one body may have had applied, one after the other. Nobody applies more than two;
-/// each multiplies what a byte on the wire can become. As undici and curl have it.
+/// Maximum number of codings of one body, as in undici and curl. Servers apply two at most, and
+/// each multiplies the possible expansion.
 pub const MOST_CODINGS: usize = 5;
 
-/// What lies between two codings. 16 KiB: codecs are at their best from some KiB on.
+/// Size of the buffer between two codings. Codecs are efficient from some KiB on.
 const BETWEEN: usize = 16 * 1024;
 
-/// Takes the codings of one body away.
+/// Decodes one body.
 ///
-/// [`Decoder::decode`] is called with each slice that comes until it has used all of it, and once
-/// there are no more, [`Decoder::finish`] says whether the body was whole:
+/// Call [`Decoder::decode`] with each slice until it has consumed all of it. At the end,
+/// [`Decoder::finish`] checks that the body was complete:
 ///
 /// ```
 /// use dodici_coding::{Behind, Coding, Decoder};
@@ -36,7 +36,7 @@ const BETWEEN: usize = 16 * 1024;
 /// # }
 /// ```
 pub struct Decoder {
-    /// The outermost coding, which was applied last, first.
+    /// The coding that was applied last comes first.
     stages: Vec<Stage>,
     between: Vec<Between>,
     limit: u64,
@@ -52,10 +52,10 @@ struct Between {
 
 impl Decoder {
     /// `applied`: the codings in the order in which they were applied, at least one and at most
-    /// [`MOST_CODINGS`]. `limit`: most bytes that may come out of each of them.
+    /// [`MOST_CODINGS`]. `limit`: maximum number of bytes that each of them may produce.
     ///
     /// # Errors
-    /// [`DecodeError::Broken`] without memory for a codec.
+    /// [`DecodeError::Broken`] if there is no memory for a codec.
     pub fn new(
         applied: &[Coding],
         behind: Behind,
@@ -75,12 +75,12 @@ impl Decoder {
         })
     }
 
-    /// Decodes from the front of `input`, which it shortens, into `output`; how many bytes came out.
-    /// If that is less than there was room for, all of the input is used, and nothing more comes
-    /// out without more of it; otherwise there may be, also without any.
+    /// Decodes from the front of `input`, which it shortens, into `output`, and returns the number
+    /// of bytes written. If `output` is not full, all input has been consumed, and there is no more
+    /// output without more input; otherwise there may be.
     ///
     /// # Errors
-    /// See [`DecodeError`]; what had been decoded by this call is lost.
+    /// See [`DecodeError`]; what this call had decoded is lost.
     pub fn decode(&mut self, input: &mut &[u8], output: &mut [u8]) -> Result<usize, DecodeError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
@@ -95,11 +95,10 @@ impl Decoder {
         decoded.inspect_err(|error| self.failed = Some(error.clone()))
     }
 
-    /// Says whether the body was whole, now that it has ended. One of no byte at all has no coding
-    /// that could be broken, and is.
+    /// Checks at the end of the body that it was complete. An empty body is.
     ///
     /// # Errors
-    /// [`DecodeError::Truncated`] if it was not; what [`Decoder::decode`] has failed with.
+    /// [`DecodeError::Truncated`] if it was not, or the error [`Decoder::decode`] returned.
     pub fn finish(&self) -> Result<(), DecodeError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
@@ -132,7 +131,7 @@ impl Between {
     }
 }
 
-/// Fills `output` from the last of the stages, and that one from those before.
+/// Fills `output` from the last stage, and its input from the stages before.
 fn pull(
     stages: &mut [Stage],
     between: &mut [Between],

@@ -1,22 +1,22 @@
-//! Why a body could not be decoded, in the words and numbers of Node's zlib.
+//! Why a body could not be decoded, with the messages, codes and numbers of Node's zlib.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// See the module. What a decoder has failed with, it fails with again.
+/// See the module. A decoder that has failed returns the same error again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DecodeError {
-    /// The bytes are not of the coding.
+    /// The bytes are not valid in the coding.
     Broken(Broken),
-    /// The body ended inside of its coding.
+    /// The body ended before its coding did.
     Truncated,
-    /// Bytes lie behind the end of the coded body, and [`Behind`](crate::Behind) refuses them.
+    /// Bytes follow the end of the encoded body, and [`Behind`](crate::Behind) does not allow them.
     Behind,
-    /// More came out than the limit allows: so many bytes of one coding.
+    /// One coding produced more than the limit allows: this many bytes.
     TooLarge(u64),
 }
 
-/// What a codec said of bytes that are not of its coding.
+/// A codec's error for bytes that are not valid in its coding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken {
     pub(crate) code: Cow<'static, str>,
@@ -25,12 +25,12 @@ pub struct Broken {
 }
 
 impl Broken {
-    /// A codec has done nothing although it could, and never would: no such codec is known.
+    /// A codec made no progress although it had input and room. No codec is known to do this.
     pub(crate) fn stalled() -> Self {
         Self {
             code: Cow::Borrowed(""),
             number: 0,
-            message: Cow::Borrowed("the decoder stands still"),
+            message: Cow::Borrowed("the decoder makes no progress"),
         }
     }
 }
@@ -46,7 +46,7 @@ impl DecodeError {
         }
     }
 
-    /// The codec's number of the error, which Node calls `errno`; 0 where there is none.
+    /// The codec's error number, which Node calls `errno`; 0 if there is none.
     pub fn number(&self) -> i32 {
         match self {
             Self::Broken(broken) => broken.number,

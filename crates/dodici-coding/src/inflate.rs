@@ -1,5 +1,4 @@
-//! gzip and deflate over zlib-rs, which speaks zlib's language: its states, its verdicts and its
-//! messages are those that Node's zlib has.
+//! gzip and deflate with zlib-rs, whose results and messages are those of zlib, and so of Node.
 
 use std::borrow::Cow;
 
@@ -8,15 +7,15 @@ use zlib_rs::{Inflate, InflateError, InflateFlush, Status};
 use crate::error::Broken;
 use crate::stage::Step;
 
-/// As much as the format allows, as a power of two: 32 KiB.
+/// Largest window of the format, as a power of two: 32 KiB.
 const WINDOW: u8 = 15;
 
-/// Added to the window where the wrapper is gzip's.
+/// Added to the window size to select the gzip wrapper.
 const GZIP: u8 = 16;
 
-/// One member of gzip, or one stream of deflate.
+/// One gzip member, or one deflate stream.
 pub(crate) struct Inflater {
-    /// `None` until the first byte says which it is.
+    /// `None` until the first byte tells with or without the wrapper.
     inner: Option<Inflate>,
 }
 
@@ -38,9 +37,9 @@ impl Inflater {
             (Some(inner), _) => inner,
             (None, None) => return Ok(Step::default()),
             (inner, Some(first)) => {
-                // The low half of a zlib wrapper's first byte is 8. Of a raw stream that would be a
-                // stored block with bits where there should be zeros, or one of the rarest codes:
-                // undici judges by it, too.
+                // The low half of a zlib wrapper's first byte is 8. In a raw stream, that would be
+                // a stored block with non-zero padding, or a very rare code. undici decides by it,
+                // too.
                 inner.insert(Inflate::new(first & 0x0f == 8, WINDOW))
             }
         };
@@ -62,7 +61,7 @@ fn broken(error: InflateError, message: Option<&'static str>) -> Broken {
         InflateError::DataError => ("Z_DATA_ERROR", -3, "Zlib error"),
         InflateError::MemError => ("Z_MEM_ERROR", -4, "Zlib error"),
     };
-    // What zlib-rs finds in its fast loop, it has forgotten when it returns.
+    // zlib-rs does not keep the message of an error found in its fast loop.
     let message = match message {
         Some("repeated call with bad state") => "invalid code or distance",
         Some(message) => message,

@@ -1,17 +1,16 @@
-//! Content codings (RFC 9110, section 8.4) taken away: gzip, deflate, br and zstd, several in a row.
+//! Decoders for content codings (RFC 9110, section 8.4): gzip, deflate, br, zstd, and combinations.
 //!
-//! [`Decoder`] is a state machine over slices: it does no I/O, waits for nothing, and holds what its
-//! codings must hold and no more. The engine drives it between wire and reader, dodici-reqwest under
-//! its bodies. It knows nothing of HTTP but the names.
+//! [`Decoder`] is a state machine over slices: it does no I/O, never blocks, and buffers no more
+//! than its codings require. The engine runs it between the wire and the reader.
 //!
-//! Each coding is a Cargo feature; one that is not compiled in has no name ([`Coding::named`]).
+//! Each coding is a Cargo feature; [`Coding::named`] does not find one that is not compiled in.
 //!
-//! | coding | reads | holds |
+//! | coding | input | memory |
 //! |---|---|---|
 //! | gzip | RFC 1952, any number of members | 48 KiB |
 //! | deflate | RFC 1950, or RFC 1951 without that wrapper | 48 KiB |
-//! | br | RFC 7932 | its window, up to 16 MiB |
-//! | zstd | RFC 8878, any number of frames, of a window of 8 MiB (RFC 9659) | its window, up to 8 MiB |
+//! | br | RFC 7932 | the stream's window, up to 16 MiB |
+//! | zstd | RFC 8878, any number of frames | the frame's window, up to 8 MiB (RFC 9659) |
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "brotli")]
@@ -32,7 +31,7 @@ pub use error::DecodeError;
 pub enum Coding {
     /// `gzip`, or `x-gzip`.
     Gzip,
-    /// `deflate`: with the zlib wrapper, as the RFC has it, or without, as some servers have it.
+    /// `deflate`: with the zlib wrapper, as in the RFC, or without, as some servers send it.
     Deflate,
     /// `br`.
     Brotli,
@@ -41,7 +40,7 @@ pub enum Coding {
 }
 
 impl Coding {
-    /// The coding of this name, in any letter case, if it is compiled in.
+    /// The coding of this name, case-insensitively, if it is compiled in.
     pub fn named(name: &[u8]) -> Option<Self> {
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         if cfg!(feature = "gzip") && (is("gzip") || is("x-gzip")) {
@@ -58,12 +57,13 @@ impl Coding {
     }
 }
 
-/// What may lie behind the end of a coded body.
+/// What may follow the end of an encoded body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Behind {
-    /// As in Node's zlib: anything behind br and deflate, and behind gzip what begins with a zero, is
-    /// passed over. Anything else behind gzip is another member, and behind zstd another frame.
+    /// As in Node's zlib: anything after br and deflate is ignored, and anything after gzip that
+    /// begins with a zero. Anything else after gzip is another member, and after zstd another
+    /// frame.
     Ignored,
-    /// Nothing but more members of gzip and frames of zstd.
+    /// Only more gzip members and zstd frames.
     Refused,
 }

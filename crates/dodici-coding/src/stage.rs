@@ -1,4 +1,4 @@
-//! One coding of a body: a codec, and where it stands between the units that the coding consists of.
+//! One coding of a body: a codec, and its position in the units that the coding consists of.
 
 use crate::error::Broken;
 use crate::{Behind, Coding, DecodeError};
@@ -21,7 +21,7 @@ enum Codec {
     Brotli(crate::brotli::Brotli),
     #[cfg(feature = "zstd")]
     Zstd(crate::zstd::Zstd),
-    /// Of a coding that is not compiled in, and which therefore has no name.
+    /// A coding that is not compiled in, which [`Coding::named`] does not return.
     #[cfg(not(all(
         feature = "gzip",
         feature = "deflate",
@@ -31,19 +31,19 @@ enum Codec {
     Missing,
 }
 
-/// Where a stage stands.
+/// The position of a stage.
 ///
 /// ```text
 /// Start ─ a byte ─▶ Inside ─ the unit's end ─▶ Between ─ a byte ─▶ Inside, Deaf or an error
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// Not a byte has come.
+    /// No input yet.
     Start,
     Inside,
     /// A unit is complete.
     Between,
-    /// All is complete, and what comes means nothing.
+    /// Everything is complete, and further input is ignored.
     Deaf,
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct Stage {
     codec: Codec,
     place: Place,
     behind: Behind,
-    /// The last call had no room for more: there may be more without another byte.
+    /// The last call filled the output: there may be more without further input.
     full: bool,
     written: u64,
 }
@@ -68,8 +68,8 @@ impl Stage {
         })
     }
 
-    /// Decodes what is there until the output is full. If it is not, all of the input is used, and
-    /// nothing more comes without more of it.
+    /// Decodes until the output is full. If it is not full, all input has been consumed, and there
+    /// is no more output without more input.
     pub(crate) fn decode(
         &mut self,
         input: &mut &[u8],
@@ -122,12 +122,12 @@ impl Stage {
         Ok(true)
     }
 
-    /// Whether a byte has come.
+    /// Whether there has been any input.
     pub(crate) fn has_begun(&self) -> bool {
         self.place != Place::Start
     }
 
-    /// Whether what has come is whole.
+    /// Whether the input so far is complete.
     pub(crate) fn is_whole(&self) -> bool {
         matches!(self.place, Place::Between | Place::Deaf)
     }
@@ -187,14 +187,14 @@ impl Codec {
         }
     }
 
-    /// Whether a unit begins with `next`, the byte behind the last one.
+    /// Whether another unit begins with `next`, the byte after the last one.
     #[cfg_attr(
         not(feature = "gzip"),
         expect(unused_variables, reason = "only gzip asks")
     )]
     fn begins_again(&mut self, next: u8, behind: Behind) -> bool {
         match self {
-            // Servers pad with zeros, and the members end there for Node.
+            // Some servers pad with zeros; Node stops reading members there.
             #[cfg(feature = "gzip")]
             Self::Gzip(codec) if next != 0 || behind == Behind::Refused => {
                 *codec = crate::inflate::Inflater::gzip();

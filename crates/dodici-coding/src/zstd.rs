@@ -1,4 +1,4 @@
-//! zstd over the reference library.
+//! zstd with the reference library.
 
 use std::borrow::Cow;
 
@@ -7,8 +7,8 @@ use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, get_error_name};
 use crate::error::Broken;
 use crate::stage::Step;
 
-/// Largest window that a frame may ask for, as a power of two: 8 MiB, which is all that the coding
-/// allows (RFC 9659, section 3).
+/// Largest window of a frame, as a power of two: 8 MiB, the maximum of the content coding (RFC
+/// 9659, section 3).
 const WINDOW_LOG: u32 = 23;
 
 /// Any number of frames, one at a time.
@@ -16,7 +16,7 @@ pub(crate) struct Zstd(DCtx<'static>);
 
 impl Zstd {
     /// # Errors
-    /// Without memory for it.
+    /// If there is no memory for it.
     pub(crate) fn new() -> Result<Self, Broken> {
         let mut context = DCtx::try_create().ok_or(NO_MEMORY)?;
         let set = context.set_parameter(DParameter::WindowLogMax(WINDOW_LOG));
@@ -27,7 +27,7 @@ impl Zstd {
     pub(crate) fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Broken> {
         let mut from = InBuffer::around(input);
         let mut into = OutBuffer::around(output);
-        // Behind a frame, the next call begins with the next one.
+        // After the end of a frame, the next call begins with the next one.
         let left = self.0.decompress_stream(&mut into, &mut from);
         Ok(Step {
             ended: left.map_err(broken)? == 0,
@@ -43,7 +43,7 @@ const NO_MEMORY: Broken = Broken {
     message: Cow::Borrowed("Allocation error : not enough memory"),
 };
 
-/// An error is the negative of its number, as the library hands it out.
+/// The library returns an error as the negative of its number.
 #[cold]
 fn broken(error: usize) -> Broken {
     let number = error.wrapping_neg();
@@ -54,7 +54,7 @@ fn broken(error: usize) -> Broken {
     }
 }
 
-/// The names that Node gives as codes, of what a decoder can say.
+/// Node's codes for the errors of a decoder.
 fn name(number: usize) -> &'static str {
     match number {
         10 => "ZSTD_error_prefix_unknown",

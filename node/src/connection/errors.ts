@@ -219,12 +219,12 @@ function http2Text(message: string): string | undefined {
   return message.startsWith('HTTP/2: ') ? message : undefined;
 }
 
-/** undici's class says its own text of bytes that came, and its interceptor another of those that came out. */
+/** undici's messages: of the class for received bytes, of the interceptor for decoded bytes. */
 function decompressedText(message: string): string | undefined {
   return message.startsWith('Decompressed ') ? message : undefined;
 }
 
-/** An error as Node's zlib raises it. undici's own, of too many codings, has neither number nor code. */
+/** An error of Node's zlib. undici's own, for too many codings, has neither `errno` nor `code`. */
 function codingError({ message, errno, systemCode }: ErrorFields): Error {
   const error = new Error(message);
   return systemCode ? Object.assign(error, { errno, code: systemCode }) : error;

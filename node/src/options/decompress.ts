@@ -1,9 +1,9 @@
 /**
- * The `decompress` option: that response bodies are decoded, and to which size at most.
+ * The `decompress` option: whether response bodies are decoded, and their maximum size.
  *
- * What lives here: its values, checked, of pools and of single requests; and what it means to requests
- * that the peer serves: its own interceptor decodes those. The engine decodes all others, and is told
- * by `Sending`.
+ * What lives here: validation of the option, of pools and of single requests; and decoding of
+ * requests that the peer serves, with the peer's own interceptor. The engine decodes all others;
+ * `Sending` passes the option on.
  */
 
 import {
@@ -17,8 +17,8 @@ import {
 import { spread } from './own-options';
 
 /**
- * Most bytes that may come out of each content coding; `NO_LIMIT` for any number, `NOT_DECODED` where
- * bodies are left as they come.
+ * Maximum number of bytes that each content coding may produce; `NO_LIMIT` for any number,
+ * `NOT_DECODED` for no decoding.
  */
 export type Decompression = number;
 
@@ -26,7 +26,7 @@ export const NO_LIMIT: Decompression = 0;
 export const NOT_DECODED: Decompression = -1;
 
 /**
- * The option's value; `null` where it is not given.
+ * The option's value; `null` if it is not given.
  *
  * @throws InvalidArgumentError
  */
@@ -37,22 +37,22 @@ export function readDecompress(value: unknown): Decompression | null {
     throw new errors.InvalidArgumentError('decompress must be a boolean or an object');
   }
   const maxSize = spread(value)['maxSize'] ?? NO_LIMIT;
-  // undici's interceptor says so; as there, 0 is no limit.
+  // The message of undici's interceptor; as there, 0 is no limit.
   if (!Number.isSafeInteger(maxSize) || (maxSize as number) < 0) {
     throw new errors.InvalidArgumentError('decompress.maxSize must be a non-negative integer');
   }
   return maxSize as number;
 }
 
-/** The option that is read so. */
+/** The inverse of `readDecompress`. */
 export function decompressOption(value: Decompression | null): unknown {
   if (value === null) return null;
   return value === NOT_DECODED ? false : { maxSize: value };
 }
 
 /**
- * Has the peer serve a request. `byDefault`: what holds where the request does not say. Our fetch decodes
- * such a body itself.
+ * Lets the peer serve a request. `byDefault`: applies if the request has no such option. Our fetch
+ * decodes such a body itself.
  *
  * @throws InvalidArgumentError
  */
@@ -66,7 +66,7 @@ export function dispatchToPeer(
   const receiver = handler as Dispatcher.DispatchHandler;
   const wanted = options[kDecode] ? NOT_DECODED : (readDecompress(options.decompress) ?? byDefault);
   if (wanted === NOT_DECODED) return dispatcher.dispatch(given, receiver);
-  // undici 7 has a limit of its own, which another one replaces.
+  // undici 7 has a default limit, which this overrides.
   const maxSize = wanted === NO_LIMIT ? Number.MAX_SAFE_INTEGER : wanted;
   const decoding = peer.interceptors.decompress({ maxSize });
   return decoding(dispatcher.dispatch.bind(dispatcher))(given, receiver);

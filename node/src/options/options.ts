@@ -72,7 +72,7 @@ export interface PoolSettings {
   readonly maxHeaderSize: number;
   /** Bytes; -1: no limit. */
   readonly maxResponseSize: number;
-  /** Of requests that do not say themselves. */
+  /** The default for requests. */
   readonly decompress: Decompression;
   readonly strictContentLength: boolean;
   readonly localAddress: string | null;

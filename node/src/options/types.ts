@@ -106,22 +106,22 @@ export interface ConnectOptionsOwn {
 }
 
 /**
- * That response bodies are decoded, as undici's decompress interceptor does it: gzip, deflate, br and
- * zstd, several in a row; not where the status is 400 or more.
+ * Decode response bodies, as undici's decompress interceptor does: gzip, deflate, br, zstd and
+ * combinations; not if the status is 400 or more.
  */
 export type DecompressOption =
   | boolean
   | {
       /**
-       * Most bytes of a decoded body; a larger one fails with `ResponseExceededMaxSizeError`.
-       * Default 0: no limit but `maxResponseSize`, which counts decoded bytes then.
+       * Maximum size of a decoded body; a larger one fails with `ResponseExceededMaxSizeError`.
+       * Default 0: no limit other than `maxResponseSize`, which then counts decoded bytes.
        */
       maxSize?: number | null;
     };
 
 /** Options of `Client`. */
 export interface ClientOptions extends Omit<PeerClient.Options, 'connect'> {
-  /** Of requests that do not say themselves. Default false. */
+  /** The default for requests. Default false. */
   decompress?: DecompressOption | null;
   /** How connections are made. A function: the origin is then served by undici's own class. */
   connect?: ConnectOptions | buildConnector.connector;

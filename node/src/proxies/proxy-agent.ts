@@ -123,7 +123,7 @@ export class ProxyAgent extends DispatcherBase {
   private readonly standIn: StandIn;
   /** `true`: every request through a tunnel; `false`: only those that need one. */
   private readonly tunnelsHttp: boolean;
-  /** What the agents of the engine read themselves. */
+  /** Options that the engine's agents read themselves. */
   private readonly decompress: Decompression;
 
   /**

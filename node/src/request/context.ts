@@ -16,7 +16,7 @@ export interface SendContext {
   readonly session: Session;
   readonly head: HeadContext;
   readonly strictContentLength: boolean;
-  /** Of requests that do not say themselves. */
+  /** The default for requests. */
   readonly decompress: Decompression;
   readonly diagnostics: ConnectionDiagnostics;
   /** Whether a connection is open: otherwise what is sent may be needed again. */

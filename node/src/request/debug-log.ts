@@ -1,10 +1,11 @@
 /**
  * `NODE_DEBUG=dodici`: a line for each event of a connection and of a request.
  *
- * What lives here: what the lines say. Requests and the diagnostics of connections write them. They
- * must not say what may be secret: header fields, bodies, the query of a URL.
+ * What lives here: the text of the lines. Requests and the diagnostics of connections write them.
+ * They must not contain anything that may be secret: header fields, bodies, the query of a URL.
  *
- * Whether they are written is settled when the package is loaded. Where not, a request pays nothing.
+ * Whether they are written is decided when the package is loaded. If not, they cost a request
+ * nothing.
  */
 
 import { debuglog } from 'node:util';
@@ -13,7 +14,7 @@ import type { Connection, DisconnectInfo } from '../connection';
 
 const write = debuglog('dodici');
 
-/** Whether lines are written: ask before you make one. */
+/** Whether lines are written: check before you build one. */
 export const isDebugging: boolean = write.enabled;
 
 interface DebuggedRequest {
@@ -26,7 +27,7 @@ interface DebuggedRequest {
 const numbers = new WeakMap<DebuggedRequest, number>();
 let count = 0;
 
-/** Something has happened to a request. */
+/** An event of a request. */
 export function debugRequest(request: DebuggedRequest, event: string): void {
   let number = numbers.get(request);
   if (number === undefined) numbers.set(request, (number = ++count));
@@ -34,12 +35,12 @@ export function debugRequest(request: DebuggedRequest, event: string): void {
   write('request %d: %s %s%s: %s', number, method, origin, path.replace(/\?.*/s, '?…'), event);
 }
 
-/** A connection to `origin` is being made, or could not be. */
+/** A connection to `origin` is being opened, or could not be. */
 export function debugConnecting(origin: string, event: string): void {
   write('%s: %s', origin, event);
 }
 
-/** A connection to `origin` is up. */
+/** A connection to `origin` has been opened. */
 export function debugConnected(origin: string, { serial, info }: Connection): void {
   const { protocol, path, remoteAddress, remotePort, tls, proxy, timings } = info;
   const peer = path ?? `${remoteAddress ?? ''} port ${remotePort ?? ''}`;

@@ -60,7 +60,7 @@ export class RequestDescription implements HeaderTarget {
   readonly bodyTimeout: number;
   /** Server name for TLS that differs from the origin's host; `null` for none. */
   readonly servername: string | null;
-  /** `null`: as the pool has it. */
+  /** `null`: the pool's default. */
   readonly decompress: Decompression | null;
   /** Set by our fetch, which decides by itself what is decoded. */
   readonly fetchDecoding: FetchDecoding | null;

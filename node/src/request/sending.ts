@@ -433,12 +433,12 @@ export abstract class Sending
     if (!this.settled) this.requestSent();
   }
 
-  /** Whether the response is decoded, and to which size at most. */
+  /** Whether the response is decoded, and its maximum size. */
   protected get decompression(): Decompression {
     return this.decompress ?? this.context.decompress;
   }
 
-  /** By whose rules it is; 0 for none. */
+  /** Whose rules apply; 0 for no decoding. */
   private get decoding(): WireDecode | 0 {
     const { fetchDecoding } = this;
     if (fetchDecoding !== null) {

@@ -1,8 +1,8 @@
 /**
- * Shapes of what callers hand to `dispatch()`, as loose as the outside is.
+ * The shapes of what callers pass to `dispatch()`, before validation.
  *
- * What lives here: types, and the name of one option. The peer's own declarations describe well-behaved callers; these
- * describe what must be checked. Everyone in the request path uses them.
+ * What lives here: types, and the key of one option. The peer's own declarations describe
+ * well-behaved callers; these describe what must be checked. The whole request path uses them.
  */
 
 import type { Duplex } from 'node:stream';
@@ -65,25 +65,25 @@ export interface LegacyHandler {
 }
 
 /**
- * Names the option of a request that our `fetch` sets: its value is a `FetchDecoding`. Only for a
- * dispatcher of ours, as it is: what stands between (an interceptor that keeps bodies, a mock) would
- * see a body without the codings that its head names.
+ * A request option that our `fetch` sets to a `FetchDecoding`. Only directly on a dispatcher of
+ * ours: an interceptor in between that stores bodies, or a mock, would see a body without the
+ * codings that its head names.
  *
- * A spread of the options keeps it; where it is lost, or another than the engine serves the request,
- * nothing is decoded, and `decoded` says so.
+ * Spreading the options keeps it. If it is lost, or the engine does not serve the request, nothing
+ * is decoded, and `decoded` stays false.
  */
 export const kDecode = Symbol('dodici decode');
 
 /**
- * The body of a response is to be decoded by the rules of undici's fetch: whatever the status but 101,
- * 204, 205 and 304, not in answer to HEAD and CONNECT, and only if all codings are known. Head and raw
- * headers stay as they came. What is broken, cut short, or has more than five codings fails the request
- * with the errors of Node's zlib and undici's fetch.
+ * The body of a response is decoded by the rules of undici's fetch: with any status but 101, 204,
+ * 205 and 304, not in response to HEAD and CONNECT, and only if all codings are known. The head and
+ * raw headers are delivered unchanged. An invalid or truncated body, or more than five codings,
+ * fails the request with the errors of Node's zlib and undici's fetch.
  */
 export interface FetchDecoding {
-  /** Redirects are followed: one that says where to is not decoded, for nobody reads its body. */
+  /** Redirects are followed: one with a location is not decoded, since its body is not read. */
   readonly follows: boolean;
-  /** Set before the handler is told of the final head: whether its body comes decoded. */
+  /** Set before the handler gets the final head: whether the body is decoded. */
   decoded: boolean;
 }
 

@@ -62,7 +62,7 @@ pub enum ErrorKind {
     ResponseContentLengthMismatch,
     /// The response body exceeds the limit.
     ResponseExceededMaxSize,
-    /// The response's content coding is broken, cut short, or not one that anybody applies.
+    /// The response's content coding is invalid or truncated, or it has too many.
     /// [`SystemDetail::code`] and [`SystemDetail::errno`] are those of Node's zlib.
     ContentCoding,
     /// The response is not valid HTTP.

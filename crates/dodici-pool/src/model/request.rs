@@ -37,28 +37,28 @@ impl BodyKind {
     }
 }
 
-/// That the content codings of the response (RFC 9110, section 8.4) are to be taken away.
+/// How the content codings of the response (RFC 9110, section 8.4) are decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decode {
-    /// By whose rules.
+    /// Whose rules apply.
     pub manner: DecodeManner,
-    /// Most bytes that may come out of each coding; `None`: no limit but
-    /// [`ExchangeConfig::max_response_size`](super::config::ExchangeConfig::max_response_size), which
-    /// counts decoded bytes then.
+    /// Maximum number of bytes that each coding may produce; `None`: no limit other than
+    /// [`ExchangeConfig::max_response_size`](super::config::ExchangeConfig::max_response_size),
+    /// which then counts decoded bytes.
     pub max_size: Option<u64>,
 }
 
-/// Which responses are decoded, and what becomes of their head. gzip, deflate, br and zstd are,
-/// several in a row as well; a response with any other coding, or without a body, is left alone.
+/// Which responses are decoded, and how their head changes. gzip, deflate, br, zstd and
+/// combinations are supported; a response with any other coding, or without a body, is not decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecodeManner {
-    /// As undici's decompress interceptor: not where the status is 400 or more, and the head is told
-    /// without `content-encoding` and `content-length`.
+    /// As undici's decompress interceptor: not if the status is 400 or more, and the head is
+    /// delivered without `content-encoding` and `content-length`.
     Interceptor,
-    /// As undici's `fetch`: whatever the status, and the head is told as it came.
+    /// As undici's `fetch`: whatever the status, and the head is delivered unchanged.
     Fetch,
-    /// As `Fetch`, but a redirect that says where to is left as it is: it is followed, and nobody
-    /// reads its body.
+    /// As `Fetch`, but a redirect with a `location` is not decoded: it is followed, and its body is
+    /// not read.
     FetchFollowing,
 }
 
@@ -93,7 +93,7 @@ pub struct Request {
     pub headers_timeout: Option<Duration>,
     /// Overrides the origin's body timeout; `Some(Duration::ZERO)` disables it.
     pub body_timeout: Option<Duration>,
-    /// What becomes of the response's content codings; `None`: they are the caller's.
+    /// Whether the response's content codings are decoded; `None`: it is delivered as it is.
     pub decode: Option<Decode>,
 }
 

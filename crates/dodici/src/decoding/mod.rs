@@ -1,11 +1,11 @@
-//! A response's body on its way from the wire to the sink, without its content codings.
+//! Decodes the content codings of response bodies between the wire and the sink.
 //!
 //! [`Settle`](crate::command::Settle) holds a [`Decoding`] from the head of such a response on. An
-//! exchange hands it what it reads ([`Decoding::take`]) and lets it work before it reads on
-//! ([`Decoding::work`]): so a body comes no faster than its reader has credit for, however large it
-//! becomes, and what is held is one piece from the wire and what the codings themselves hold. Work
-//! is done in steps, between which the thread serves others. `rules` says which responses are
-//! decoded. It knows no connection.
+//! exchange passes on what it reads ([`Decoding::take`]) and calls [`Decoding::work`] before it
+//! reads more. So a body is decoded no faster than its reader grants credit, whatever its
+//! expansion, and no more is buffered than one piece from the wire and what the codings themselves
+//! require. Work is done in steps, between which the thread serves others. `rules` decides which
+//! responses are decoded. This module does not depend on connections.
 
 mod rules;
 
@@ -22,44 +22,44 @@ use dodici_pool::{Error, ErrorKind, HeaderBlock, Phase, Request, ResponseHead, S
 use crate::command::Command;
 use crate::sink::Sink;
 
-/// Most bytes of one decoded piece: what goes to the reader as one chunk.
+/// Maximum size of a decoded piece, which the reader gets as one chunk.
 const PIECE: usize = 64 * 1024;
 
-/// Least room for a decoded piece. 4 KiB: a reader's credit is overdrawn by so much at most, and no
-/// codec is called for a handful of bytes.
+/// Minimum room for a decoded piece, so that no codec is called for a few bytes. A reader's credit
+/// may be overdrawn by this much.
 const LEAST: usize = 4 * 1024;
 
-/// Bytes that are decoded, or passed over, before others of the thread have their turn. Two pieces
-/// take a quarter of a millisecond, which is what a read of a plain body of the same size takes.
+/// Bytes decoded, or skipped, before other tasks of the thread get their turn. Two pieces take a
+/// quarter of a millisecond, as long as reading a plain body of that size.
 const STEP: usize = 2 * PIECE;
 
-/// Most coded bytes that a codec sees in one call. 16 KiB: they may be a thousand members, each of
-/// which costs more than its bytes.
+/// Maximum number of encoded bytes passed to a codec in one call: they may be a thousand gzip
+/// members, each of which costs more than its bytes.
 const SLICE: usize = 16 * 1024;
 
 thread_local! {
-    /// What is decoded into. The length of what comes is not known before, and memory for the most
-    /// would be four times as much as most bodies need.
+    /// Buffer for decoding. The size of the result is not known in advance, and allocating the
+    /// maximum would take four times what most bodies need.
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// See the module.
 pub(crate) struct Decoding {
     decoder: Decoder,
-    /// From the wire, not yet decoded.
+    /// Read from the wire, not yet decoded.
     coded: VecDeque<Bytes>,
-    /// The decoder may have more without another byte.
+    /// The decoder may have more output without further input.
     full: bool,
-    /// The request's own limit on what comes out.
+    /// The request's own limit on decoded bytes.
     max_size: Option<u64>,
 }
 
 impl Decoding {
-    /// What takes the codings of this response away; `None` where it is left as it is.
-    /// `max_response_size`: the pool's limit.
+    /// The decoding of this response; `None` if it is delivered as it is. `max_response_size`: the
+    /// pool's limit.
     ///
     /// # Errors
-    /// Where it has more codings than anybody applies.
+    /// If it has too many codings.
     pub(crate) fn of(
         request: &Request,
         head: &ResponseHead,
@@ -90,17 +90,17 @@ impl Decoding {
         self.coded.push_back(piece);
     }
 
-    /// Bytes that were taken and not decoded.
+    /// Number of bytes taken and not yet decoded.
     pub(crate) fn held(&self) -> usize {
         self.coded.iter().map(Bytes::len).sum()
     }
 
-    /// Decodes what was taken, as far as the reader has credit, and tells it. Whether more may be
-    /// taken: not if the reader takes nothing, whose next credit wakes the task, nor if there is more to
-    /// decode once others had their turn, when the task is woken as well.
+    /// Decodes what was taken, as far as the reader has credit, and delivers it. Returns whether
+    /// more may be taken: not if the reader has no credit, whose next credit wakes the task, nor if
+    /// there is more to decode after other tasks had their turn, when the task is woken as well.
     ///
     /// # Errors
-    /// What makes the request fail.
+    /// If the request fails.
     pub(crate) fn work(
         &mut self,
         cx: &mut Context<'_>,
@@ -115,7 +115,7 @@ impl Decoding {
             if self.coded.is_empty() && !self.full {
                 return Ok(true);
             }
-            // A sink that gives up in a callback is told nothing more.
+            // A sink that cancels in a callback gets nothing more.
             if left == 0 || command.is_cancelled() {
                 later(cx);
                 return Ok(false);
@@ -130,9 +130,9 @@ impl Decoding {
         }
     }
 
-    /// The next decoded piece, and how much work it was.
+    /// The next decoded piece, and the amount of work.
     fn decode(&mut self, room: usize) -> Result<(Bytes, usize), Error> {
-        // Not borrowed meanwhile: no callback may come in between, but nothing here can promise it.
+        // Taken, not borrowed, so that a callback in between could do no harm.
         let mut scratch = SCRATCH
             .try_with(|scratch| scratch.take())
             .unwrap_or_default();
@@ -140,12 +140,12 @@ impl Decoding {
         let filled = self.fill(&mut scratch[..room]);
         let piece =
             filled.map(|(filled, spent)| (Bytes::copy_from_slice(&scratch[..filled]), spent));
-        // A thread that ends keeps nothing.
+        // Fails on a thread that is ending.
         let _kept = SCRATCH.try_with(|kept| kept.replace(scratch));
         piece.map_err(|error| failure(&error, self.max_size))
     }
 
-    /// Decodes until `output` is full or the coded bytes are used up.
+    /// Decodes until `output` is full or the encoded bytes are used up.
     fn fill(&mut self, output: &mut [u8]) -> Result<(usize, usize), DecodeError> {
         let (mut filled, mut read) = (0, 0);
         while filled < output.len() && read < STEP {
@@ -171,25 +171,25 @@ impl Decoding {
         Ok((filled, filled.max(read)))
     }
 
-    /// The response has ended, and all of it was decoded.
+    /// The response has ended, and all of it has been decoded.
     ///
     /// # Errors
-    /// Where its coding has not.
+    /// If its coding has not ended.
     pub(crate) fn finish(&self) -> Result<(), Error> {
         let whole = self.decoder.finish();
         whole.map_err(|error| failure(&error, self.max_size))
     }
 }
 
-/// Wakes the task once the runtime has looked at its sockets and let others have their turn.
+/// Wakes the task once the runtime has polled its sockets and other tasks had their turn.
 fn later(cx: &mut Context<'_>) {
     let turn = pin!(tokio::task::yield_now());
-    // The first poll asks for the wake-up, which stays when the future goes.
+    // The first poll requests the wake-up, which survives the future.
     let _pending = turn.poll(cx);
 }
 
-/// The head of a response whose body is told without its codings, as undici's decompress interceptor
-/// leaves it: what it says of coding and length is no longer so.
+/// The head of a decoded response, as after undici's decompress interceptor: without the fields for
+/// the coding and the length, which no longer apply.
 pub(crate) fn without_coding(head: &ResponseHead) -> ResponseHead {
     let says = |name: &[u8], known: &str| name.eq_ignore_ascii_case(known.as_bytes());
     let fields = head.headers.iter();

@@ -1,11 +1,10 @@
-//! Which responses are decoded, and from what: undici's rules, of its decompress interceptor and of
-//! its fetch.
+//! Which responses are decoded, by the rules of undici's decompress interceptor and of its fetch.
 
 use dodici_coding::{Coding, MOST_CODINGS};
 use dodici_pool::{DecodeManner, Error, ErrorKind, Phase, RequestKind, ResponseHead};
 
-/// The codings of the response that are to be taken away, in the order in which they were applied;
-/// empty where it is left as it is.
+/// The codings of the response to be decoded, in the order in which they were applied; empty if it
+/// is delivered as it is.
 pub(super) fn applied(
     manner: DecodeManner,
     kind: RequestKind,
@@ -22,15 +21,15 @@ pub(super) fn applied(
         return Err(Error::new(ErrorKind::ContentCoding, Phase::Headers, text));
     }
     let named: Option<Vec<_>> = names(head)
-        // The interceptor passes over an empty name, to fetch it is an unknown one.
+        // The interceptor skips an empty name; for fetch, it is an unknown one.
         .filter(|name| !name.is_empty() || manner != DecodeManner::Interceptor)
         .map(Coding::named)
         .collect();
-    // One unknown coding leaves the whole as it is.
+    // With one unknown coding, nothing is decoded.
     Ok(named.unwrap_or_default())
 }
 
-/// The names of the codings, of all fields.
+/// The names of the codings in all fields.
 fn names(head: &ResponseHead) -> impl Iterator<Item = &[u8]> {
     head.headers
         .get_all("content-encoding")
@@ -38,7 +37,7 @@ fn names(head: &ResponseHead) -> impl Iterator<Item = &[u8]> {
         .map(trimmed)
 }
 
-/// Without what JavaScript's `trim` takes away, as far as a field can hold it.
+/// Without the whitespace that JavaScript's `trim` removes, as far as a field can contain it.
 fn trimmed(name: &[u8]) -> &[u8] {
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | 0x0b | 0x0c | 0xa0);
     let start = name.iter().position(|byte| !is_space(byte));
@@ -49,14 +48,14 @@ fn trimmed(name: &[u8]) -> &[u8] {
     }
 }
 
-/// Whether there is a body for these rules, and one whose coding means something.
+/// Whether the response has a body that these rules decode.
 fn has_body(manner: DecodeManner, kind: RequestKind, head: &ResponseHead) -> bool {
     if matches!(kind, RequestKind::Head | RequestKind::Connect) {
         return false;
     }
     let status = head.status;
     match manner {
-        // The interceptor leaves errors as they are; one that says that it has no body, too.
+        // The interceptor does not decode errors, nor responses with `content-length: 0`.
         DecodeManner::Interceptor => {
             let is_empty = || head.headers.get("content-length") == Some(b"0");
             matches!(status, 200..400) && !matches!(status, 204 | 304) && !is_empty()
@@ -69,7 +68,7 @@ fn has_body(manner: DecodeManner, kind: RequestKind, head: &ResponseHead) -> boo
     }
 }
 
-/// Statuses that have no body for fetch (Fetch standard, null body status).
+/// Statuses without a body in fetch (Fetch standard, null body status).
 fn is_null_body(status: u16) -> bool {
     matches!(status, 101 | 204 | 205 | 304)
 }

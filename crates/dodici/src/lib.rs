@@ -1,13 +1,15 @@
-//! HTTP engine: a hand-tuned connection pool over hyper and h2.
+//! HTTP client engine: connection pools for HTTP/1.1 and HTTP/2.
 //!
-//! - [`Engine`] makes a [`Pool`] for an origin; [`Pool::dispatch`] queues a request and tells a
-//!   [`Sink`] everything that happens to it.
-//! - The pool reports every connection through an [`EventSink`].
+//! HTTP/1.1 is our own code for requests in memory and hyper for streamed ones, HTTP/2 is the h2
+//! crate.
+//!
+//! - [`Engine`] creates a [`Pool`] for an origin; [`Pool::dispatch`] queues a request and reports
+//!   everything that happens to it to a [`Sink`].
+//! - The pool reports every connection to an [`EventSink`].
 //! - [`Pool::send`] does the same with the `http` crate's types: a request in, a response out.
-//! - [`OriginConfig`] holds the limits, undici's names and defaults.
+//! - [`OriginConfig`] is the configuration of an origin.
 //!
-//! Layers, top to bottom: `engine`, `origin` (pool and connection tasks), `exchange`, then `conn`,
-//! `connect` and `body`, then `command` and `clock`. None imports from a layer above it.
+//! ARCHITECTURE.md shows the modules and which may depend on which.
 
 mod body;
 mod client;

@@ -1,9 +1,10 @@
 //! The outermost layer: asks for content codings (RFC 9110, section 8.4) and takes them away. The
-//! decoders are async-compression's; without a coding's feature it is left alone.
+//! decoders are dodici-coding's; without a coding's feature it is left alone.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use dodici_coding::{Coding, MOST_CODINGS};
 use http::HeaderMap;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, Entry, HeaderValue};
 use pin_project_lite::pin_project;
@@ -13,16 +14,9 @@ use crate::body::Body;
 use crate::error;
 use crate::transport::TransportBody;
 
-#[cfg(feature = "__codings")]
 mod decoded;
-#[cfg(feature = "__codings")]
-pub(crate) use decoded::DecodedBody;
-#[cfg(not(feature = "__codings"))]
-pub(crate) type DecodedBody = TransportBody;
 
-/// Codings that one response may have had applied, one after the other. Nobody applies more than
-/// two; each multiplies what a byte on the wire can become.
-const MOST: usize = 5;
+pub(crate) use decoded::DecodedBody;
 
 /// Which codings a client asks for and takes away. A coding whose feature is missing counts as
 /// off.
@@ -34,16 +28,13 @@ pub(crate) struct Codings {
     pub(crate) deflate: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Coding {
-    Gzip,
-    Brotli,
-    Zstd,
-    Deflate,
-}
-
 #[cfg_attr(
-    not(feature = "__codings"),
+    not(any(
+        feature = "gzip",
+        feature = "brotli",
+        feature = "zstd",
+        feature = "deflate"
+    )),
     expect(clippy::derivable_impls, reason = "only without any coding")
 )]
 impl Default for Codings {
@@ -80,6 +71,15 @@ impl Codings {
         }
     }
 
+    fn takes(self, coding: Coding) -> bool {
+        match coding {
+            Coding::Gzip => self.gzip,
+            Coding::Brotli => self.brotli,
+            Coding::Zstd => self.zstd,
+            Coding::Deflate => self.deflate,
+        }
+    }
+
     /// What was applied, in this order; `None` if some of it is to be left alone.
     fn applied(self, headers: &HeaderMap) -> crate::Result<Option<Vec<Coding>>> {
         let mut all = Vec::new();
@@ -89,16 +89,14 @@ impl Codings {
                 .split(|byte| *byte == b',')
                 .map(<[u8]>::trim_ascii)
             {
-                let coding = match &*name.to_ascii_lowercase() {
-                    b"" | b"identity" => continue,
-                    b"gzip" | b"x-gzip" if self.gzip => Coding::Gzip,
-                    b"br" if self.brotli => Coding::Brotli,
-                    b"zstd" if self.zstd => Coding::Zstd,
-                    b"deflate" if self.deflate => Coding::Deflate,
-                    _ => return Ok(None),
+                if name.is_empty() || name.eq_ignore_ascii_case(b"identity") {
+                    continue;
+                }
+                let Some(coding) = Coding::named(name).filter(|coding| self.takes(*coding)) else {
+                    return Ok(None);
                 };
-                if all.len() == MOST {
-                    let text = format!("the response has more than {MOST} content codings");
+                if all.len() == MOST_CODINGS {
+                    let text = format!("the response has more than {MOST_CODINGS} content codings");
                     return Err(error::decode(text));
                 }
                 all.push(coding);
@@ -121,8 +119,7 @@ impl Codings {
             parts.headers.remove(CONTENT_ENCODING);
             parts.headers.remove(CONTENT_LENGTH);
         }
-        #[cfg(feature = "__codings")]
-        let body = DecodedBody::new(body, applied.as_deref());
+        let body = DecodedBody::new(body, applied.as_deref()).map_err(error::decode)?;
         Ok(http::Response::from_parts(parts, body))
     }
 }

@@ -9,6 +9,7 @@
     reason = "a target reports what it finds by panicking"
 )]
 
+mod codings;
 mod framing;
 mod peers;
 mod records;
@@ -28,6 +29,7 @@ pub const TARGETS: &[Target] = &[
     ("wire_submissions", records::submissions),
     ("wire_completions", records::completions),
     ("wire_options", records::options),
+    ("content_coding", codings::decoding),
     ("cookies", texts::cookies),
     ("no_proxy", texts::no_proxy),
 ];

@@ -10,29 +10,21 @@
  * code inside a callback sees counters consistent with it.
  */
 
-import type { EventEmitter } from 'node:events';
-
 import { type Connection, type DisconnectInfo, isTransient } from '../connection';
 import { ConnectionDiagnostics, Request, type RequestContext, type HeadContext } from '../request';
 import type { Decompression, PoolSettings } from '../options';
 import { queueMicrotask } from '../process';
 import { currentSession, type Session } from '../session';
-import { type Dispatcher, type DispatchHandler, type DispatchOptions, errors } from '../undici';
+import { type DispatchHandler, type DispatchOptions, errors } from '../undici';
 import { Capacity, type PoolCounters } from './capacity';
 import { Drain, type DrainHost } from './drain';
-import { type MayHandOver, peerAfter, takeOver } from './hand-over';
+import { peerAfter, takeOver } from './hand-over';
 import { type HeldHost, HeldRequests } from './held-requests';
 import type { NativePool, NativePoolListener } from './native-pool';
 import { NativePools } from './native-pools';
+import { type EventOwner, OwnerEvents } from './owner-events';
 import { PipelinedRequests, type PipelineHost } from './pipelined-requests';
 import { RequestList } from './request-list';
-
-/** The dispatcher named in events. */
-export type EventOwner = Dispatcher &
-  MayHandOver & {
-    /** What events of one connection name after the dispatcher: a pool's client; nothing for a client. */
-    targetsOf(connection: Connection | null): readonly Dispatcher[];
-  };
 
 /** See above. */
 export class OriginDispatcher
@@ -46,6 +38,7 @@ export class OriginDispatcher
   head: HeadContext;
 
   readonly #owner: EventOwner;
+  readonly #events: OwnerEvents;
   #session: Session | null = null;
   readonly #natives: NativePools;
 
@@ -65,6 +58,7 @@ export class OriginDispatcher
 
   constructor(owner: EventOwner, settings: PoolSettings) {
     this.#owner = owner;
+    this.#events = new OwnerEvents(owner, settings.url);
     this.settings = settings;
     this.strictContentLength = settings.strictContentLength;
     this.decompress = settings.decompress;
@@ -157,7 +151,7 @@ export class OriginDispatcher
   }
 
   drained(): void {
-    this.#emit('drain', null);
+    this.#events.emit('drain', null);
   }
 
   get isDestroyed(): boolean {
@@ -311,23 +305,13 @@ export class OriginDispatcher
 
   reportError(error: unknown): void {
     try {
-      this.#emitRaw('error', error);
+      this.#events.emitBare('error', error);
     } catch (unheard) {
       this.session.raise(unheard);
     }
   }
 
   // Connections ------------------------------------------------------------------------------
-
-  #emit(name: string, connection: Connection | null, ...details: unknown[]): void {
-    if ((this.#owner as EventEmitter).listenerCount(name) === 0) return;
-    this.#emitRaw(name, this.settings.url, this.#owner.targetsOf(connection), ...details);
-  }
-
-  /** The peer declares its own events with their arguments, but neither `error` nor our details. */
-  #emitRaw(name: string, ...values: unknown[]): void {
-    (this.#owner as EventEmitter).emit(name, ...values);
-  }
 
   connected(pool: NativePool, connection: Connection): void {
     const capacity = this.#capacity;
@@ -337,7 +321,7 @@ export class OriginDispatcher
     // As in undici, requests are submitted after the listeners have seen the connection.
     capacity.announcing++;
     try {
-      this.#emit('connect', connection, connection.info);
+      this.#events.emit('connect', connection, connection.info);
     } finally {
       if (capacity.announcing > 0) capacity.announcing--;
       this.diagnostics.flushDelayed();
@@ -368,7 +352,7 @@ export class OriginDispatcher
 
   /** As in undici, the event only has the time. */
   ponged(milliseconds: number): void {
-    this.#emitRaw('ping', milliseconds);
+    this.#events.emitBare('ping', milliseconds);
   }
 
   disconnected(pool: NativePool, connection: Connection, error: Error, info: DisconnectInfo): void {
@@ -380,7 +364,7 @@ export class OriginDispatcher
     }
     if (this.requests.size > 0) this.#drain.fill();
     try {
-      this.#emit('disconnect', connection, error, info);
+      this.#events.emit('disconnect', connection, error, info);
     } finally {
       // What the engine has meanwhile goes over another one. A pipeline opens its own.
       const goesOn =
@@ -400,7 +384,7 @@ export class OriginDispatcher
     this.diagnostics.connectError(error, pool.servername);
     const isOver = peerAfter(this.#owner, this.settings, error) === null;
     if (!isTransient(error)) this.#failWaiting(error);
-    if (isOver) this.#emit('connectionError', null, error);
+    if (isOver) this.#events.emit('connectionError', null, error);
     this.#held.goOn();
     this.#pipelined?.advance();
   }

@@ -10,10 +10,8 @@ export { type EncodedForm, encodeForm } from './form-data';
 export { type BodyOwner, OutgoingBody } from './outgoing';
 export {
   type BodySource,
-  BytesSource,
   destroyStream,
-  IterableSource,
-  readBlob,
   type SourceListener,
-  StreamSource,
+  sourceOf,
+  streamLength,
 } from './sources';

@@ -12,7 +12,7 @@ import type { Readable, Stream } from 'node:stream';
 import { queueMicrotask, setImmediate } from '../process';
 import { errors } from '../undici';
 import { asGiven, type Bytes } from '../wire';
-import type { BodyIterable } from './classify';
+import type { Body, BodyIterable } from './classify';
 import type { OutgoingBody } from './outgoing';
 
 /** A source being pumped. */
@@ -55,8 +55,39 @@ export function destroyStream(stream: Stream, error?: Error): void {
   }
 }
 
+/** The length of a stream that has ended already and is still unread; `null` otherwise. */
+export function streamLength(stream: Readable): number | null {
+  const state = (
+    stream as { _readableState?: { objectMode?: boolean; ended?: boolean; length?: number } }
+  )._readableState;
+  return state?.objectMode === false && state.ended === true && Number.isFinite(state.length)
+    ? (state.length as number)
+    : null;
+}
+
+/** The source of `body`; `form` are the chunks of one that is a form. */
+export function sourceOf(
+  body: Body,
+  form: BodyIterable | undefined,
+  out: OutgoingBody,
+  listener: SourceListener,
+): BodySource {
+  switch (body.kind) {
+    case 'bytes':
+      return new BytesSource(body.bytes, out, listener);
+    case 'stream':
+      return new StreamSource(body.stream, out, listener);
+    case 'iterable':
+      return new IterableSource(body.iterable, out, listener);
+    case 'blob':
+      return new IterableSource(readBlob(body.blob), out, listener);
+    case 'form':
+      return new IterableSource(form as BodyIterable, out, listener);
+  }
+}
+
 /** Pumps a Node stream. */
-export class StreamSource implements BodySource {
+class StreamSource implements BodySource {
   readonly #stream: Readable;
   readonly #out: OutgoingBody;
   readonly #listener: SourceListener;
@@ -167,7 +198,7 @@ export class StreamSource implements BodySource {
 const CHUNKS_PER_TURN = 1024;
 
 /** Pumps an iterable, sync or async, including web streams and generators. */
-export class IterableSource implements BodySource {
+class IterableSource implements BodySource {
   readonly #iterable: BodyIterable;
   readonly #out: OutgoingBody;
   readonly #listener: SourceListener;
@@ -245,7 +276,7 @@ export async function* readBlob(blob: Blob): AsyncGenerator<unknown, void, undef
 }
 
 /** Pumps bytes that are too large for one record. */
-export class BytesSource implements BodySource {
+class BytesSource implements BodySource {
   readonly #bytes: Bytes;
   readonly #out: OutgoingBody;
   readonly #listener: SourceListener;

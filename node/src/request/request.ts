@@ -28,6 +28,7 @@ import {
   symbols,
 } from '../undici';
 import { CREDIT_STEP, HeadFlag, MORE_ROOM, PIECE_OVERHEAD, WINDOW } from '../wire';
+import { onAbort } from './abort-signal';
 import type { RequestContext } from './context';
 import { type Controlled, RequestController } from './controller';
 import { debugRequest, isDebugging } from './debug-log';
@@ -125,21 +126,10 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
 
   /**
    * The handler is told when it is the request's turn; before, it cannot abort. If `signal` fires
-   * meanwhile, it is told at once: it listens to the signal as well, and first. An `EventEmitter`
-   * as signal is left alone, because its listeners are the user's to count.
+   * meanwhile, it is told at once: it listens to the signal as well, and first.
    */
   watchSignal(signal: unknown): void {
-    // By what it can do: jsdom's is no `EventTarget` of Node's.
-    const { addEventListener } = signal as Partial<AbortSignal>;
-    if (this.settled || typeof addEventListener !== 'function') return;
-    const target = signal as AbortSignal;
-    const hurry = (): void => this.hurry();
-    if (target.aborted) {
-      hurry();
-      return;
-    }
-    target.addEventListener('abort', hurry, { once: true });
-    this.#stopWatching = () => target.removeEventListener('abort', hurry);
+    if (!this.settled) this.#stopWatching = onAbort(signal, () => this.hurry());
   }
 
   #unwatchSignal(): void {

@@ -12,15 +12,13 @@ import type { Readable } from 'node:stream';
 import {
   type BodyOwner,
   type BodySource,
-  BytesSource,
   destroyStream,
   type EncodedForm,
   encodeForm,
-  IterableSource,
   OutgoingBody,
-  readBlob,
   type SourceListener,
-  StreamSource,
+  sourceOf,
+  streamLength,
 } from '../body';
 import { addHeader } from '../headers';
 import { type Decompression, NO_LIMIT, NOT_DECODED } from '../options';
@@ -326,15 +324,7 @@ export abstract class Sending
     const outgoing = new OutgoingBody(this, this.length, strictContentLength);
     this.outgoing = outgoing;
     if (!this.context.isConnected && this.isBodyReadOnce) outgoing.keep();
-    if (body.kind === 'bytes') this.source = new BytesSource(body.bytes, outgoing, this);
-    else if (body.kind === 'stream') this.source = new StreamSource(body.stream, outgoing, this);
-    else if (body.kind === 'iterable')
-      this.source = new IterableSource(body.iterable, outgoing, this);
-    else if (body.kind === 'form') {
-      this.source = new IterableSource((this.form as EncodedForm).chunks, outgoing, this);
-    } else {
-      this.source = new IterableSource(readBlob(body.blob), outgoing, this);
-    }
+    this.source = sourceOf(body, this.form?.chunks, outgoing, this);
     const { caller, source } = this;
     if (caller === null) {
       source.begin();
@@ -498,14 +488,4 @@ export abstract class Sending
       }
     }
   }
-}
-
-/** The length of a stream that has ended already and is still unread; `null` otherwise. */
-function streamLength(stream: Readable): number | null {
-  const state = (
-    stream as { _readableState?: { objectMode?: boolean; ended?: boolean; length?: number } }
-  )._readableState;
-  return state?.objectMode === false && state.ended === true && Number.isFinite(state.length)
-    ? (state.length as number)
-    : null;
 }

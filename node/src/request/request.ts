@@ -52,6 +52,8 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
   #delivering = false;
   /** The last head came over HTTP/2. */
   #isHttp2 = false;
+  /** The final head is there: from now on there is something to stop. */
+  #isResponding = false;
   /** What was delivered and is not yet credited: of each chunk, its length and `PIECE_OVERHEAD`. */
   #owed = 0;
   /** Bytes credited until there is more room; 0 when there is. */
@@ -168,6 +170,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
 
   onHead(status: number, flags: number, text: string): void {
     this.#isHttp2 = (flags & HeadFlag.Http2) !== 0;
+    this.#isResponding = status >= 200;
     this.isAnswered = true;
     if (this.fetchDecoding !== null) {
       this.fetchDecoding.decoded = (flags & HeadFlag.Decoded) !== 0;
@@ -216,8 +219,6 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     this.#isHttp2 = (flags & HeadFlag.Http2) !== 0;
     RequestController.receiveHead(controller, text, fields, this.#isHttp2);
     this.unwatchBody();
-    // The byte stream is not the handler's to pause.
-    this.#tellResumed();
     const socket = new UpgradedSocket(this.context.session, this, this.writer);
     if (this.#isHttp2) {
       // undici expects 200 instead of 101 where these say that the socket is a stream.
@@ -257,8 +258,8 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
   }
 
   tellPause(): void {
-    // A request that is not sent yet has nothing to stop; its head will remind us.
-    const tell = this.#handle.paused && !this.settled && this.slot !== -1;
+    // As in undici, whoever pauses before the final head still awaits it; it will remind us.
+    const tell = this.#isResponding && this.#handle.paused && !this.settled;
     this.#delivery = tell ? 'paused' : 'running';
     if (!tell) return;
     this.writer.credit(this.slot, this.generation, 0, true);

@@ -59,11 +59,10 @@ export class WrappedHandler implements DispatchHandler {
     statusMessage = '',
   ): void {
     const raw = rawFrom(controller.rawHeaders, headers);
-    if (
-      this.legacy.onHeaders?.(statusCode, raw, () => controller.resume(), statusMessage) === false
-    ) {
-      controller.pause();
-    }
+    const resume = (): void => controller.resume();
+    const isWanted = this.legacy.onHeaders?.(statusCode, raw, resume, statusMessage) !== false;
+    // What an informational head is answered with has no meaning, and the fetch of Node 20 says `false`.
+    if (!isWanted && statusCode >= 200) controller.pause();
   }
 
   onResponseData(controller: DispatchController, chunk: Buffer): void {

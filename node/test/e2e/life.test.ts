@@ -17,6 +17,11 @@ beforeAll(async () => {
   origin = await httpOrigin((request, response) => {
     if (request.url === '/large') response.end(LARGE);
     else if (request.url === '/silent') response.writeHead(200).flushHeaders();
+    else if (request.url === '/hinted') {
+      response.writeEarlyHints({ link: '</app.js>; rel=preload; as=script' });
+      // Time in which a process that nothing holds would end.
+      setTimeout(() => response.end('late'), 300);
+    }
     // '/never' gets no answer at all.
   });
 });
@@ -81,4 +86,38 @@ it('an abort of a request that waits ends nothing, and holds nobody', async () =
     client.dispatch({ path: '/silent', method: 'GET' }, {
       ...first, onRequestStart(controller) { running = controller; } });`);
   expect(seen).toEqual(['second', 'first', 'disconnect: aborted']);
+});
+
+it.each([
+  [
+    'a handler that paused before its head',
+    `onRequestStart(controller) { setImmediate(() => controller.pause()); },
+     onResponseStart(controller, status) { say(String(status)); if (status >= 200) controller.resume(); },
+     onResponseData(_controller, chunk) { say(String(chunk)); },
+     onResponseError(_controller, error) { say(error.message); },
+     onResponseEnd() {},`,
+  ],
+  [
+    'a handler that paused at an early hint',
+    `onRequestStart() {},
+     onResponseStart(controller, status) {
+       say(String(status));
+       if (status < 200) controller.pause();
+       else controller.resume();
+     },
+     onResponseData(_controller, chunk) { say(String(chunk)); },
+     onResponseError(_controller, error) { say(error.message); },
+     onResponseEnd() {},`,
+  ],
+  [
+    'a handler of the older generation that answers an early hint with false',
+    `onConnect() {},
+     onHeaders(status) { say(String(status)); return status >= 200; },
+     onData(chunk) { say(String(chunk)); return true; },
+     onError(error) { say(error.message); },
+     onComplete() {},`,
+  ],
+])('%s keeps the process alive', async (_who, handler) => {
+  const seen = await lines(`client.dispatch({ path: '/hinted', method: 'GET' }, { ${handler} });`);
+  expect(seen).toEqual(['103', '200', 'late']);
 });

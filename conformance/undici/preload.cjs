@@ -43,6 +43,9 @@ function install(checkout, ours) {
   const classes = new Map([...originals.classes.keys()].map((name) => [name, exported[name]]));
   peer.finishLoading();
   substitute(marker.mark(classes, originals, checkout));
+  if (process.env.DODICI_CONFORMANCE_FETCH === "1") {
+    require("./hook/own-fetch.cjs").put(checkout, exported, peer);
+  }
 }
 
 /** Our own package means the originals by undici's names, whoever else is given ours. */

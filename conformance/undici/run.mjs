@@ -5,8 +5,8 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { CLASSES, COUNTED, isRunnable, readCases } from "./lib/cases.mjs";
-import { compareFiles, showComparison } from "./lib/compare.mjs";
+import { CLASSES, COUNTED, FETCH_FOLDERS, isRunnable, readCases } from "./lib/cases.mjs";
+import { compareFiles, showComparison, showFetch } from "./lib/compare.mjs";
 import { applyLedger, isUnexplained, judgeFile } from "./lib/judge.mjs";
 import { checkSuite, findNode, HERE, makeCertificates, PINS, ROOT } from "./lib/pins.mjs";
 import { mergeRuns, showDifferences } from "./lib/repeat.mjs";
@@ -23,6 +23,8 @@ const HELP = `Usage: just conformance-undici --suite DIR --version 8|7 [options]
   --without TEXT   no files whose path contains TEXT (several: A,B)
   --case TEXT      only cases whose name contains TEXT
   --transport      only files with cases that count (classes ${COUNTED.join(", ")})
+  --fetch          our fetch in the place of undici's as well, in the folders that it is for, and the
+                   same files with undici's own; ledger-fetch.json says which cases may fail
   --classes LIST   only files with cases of these classes (${CLASSES.join(",")})
   --jobs N         processes in parallel (default 2)
   --repeat N       run everything N times: a case passes if it does each time, and one that differs
@@ -47,6 +49,7 @@ const { values: options } = parseArgs({
     transport: { type: "boolean", default: false },
     jobs: { type: "string", default: String(Math.min(2, availableParallelism())) },
     classes: { type: "string" },
+    fetch: { type: "boolean", default: false },
     repeat: { type: "string", default: "1" },
     self: { type: "boolean", default: false },
     "compare-self": { type: "boolean", default: false },
@@ -90,20 +93,23 @@ async function main() {
     module,
     node: options.node === undefined ? findNode(pin.node) : resolve(options.node),
     nodeMajor: pin.node,
+    fetch: options.fetch,
   };
 
-  const known = readCases(pin.version);
+  const known = readCases(pin.version, options.fetch);
   const chosen = [...known.keys()].filter((file) => isChosenFile(file, known.get(file)));
   if (chosen.length === 0) throw new Error("no file matches");
   const pattern = options.case === undefined ? undefined : namePattern(options.case);
   const isChosenCase = (name) => options.case === undefined || name.includes(options.case);
 
   const run = (some) => runFiles({ setup: some, known, chosen, jobs, pattern, isChosenCase });
-  if (options["compare-self"]) {
+  if (options["compare-self"] || options.fetch) {
     if (module === undefined) throw new Error("--compare-self needs our classes: leave out --self");
     const ours = await run(setup);
-    const own = await run({ ...setup, module: undefined });
-    return showComparison(compareFiles(ours, own, chosenClasses()));
+    const own = await run({ ...setup, module: undefined, fetch: false });
+    const comparison = compareFiles(ours, own, chosenClasses());
+    if (!options.fetch) return showComparison(comparison);
+    return showFetch(comparison, readLedger(pin.version, "ledger-fetch.json"));
   }
 
   const runs = [];
@@ -150,6 +156,7 @@ function isChosenFile(file, cases) {
   const contains = (list) => list.split(",").some((text) => file.includes(text));
   if (options.filter !== undefined && !contains(options.filter)) return false;
   if (options.without !== undefined && contains(options.without)) return false;
+  if (options.fetch && !FETCH_FOLDERS.some((folder) => file.startsWith(folder))) return false;
   return cases.some((one) => chosenClasses().includes(one.class));
 }
 
@@ -172,8 +179,8 @@ function unrun(file, cases) {
   };
 }
 
-function readLedger(version) {
-  const ledger = JSON.parse(readFileSync(join(HERE, "ledger.json"), "utf8"));
+function readLedger(version, name = "ledger.json") {
+  const ledger = JSON.parse(readFileSync(join(HERE, name), "utf8"));
   return ledger[version].flatMap(({ cases, ...entry }) =>
     cases.map((name) => ({ ...entry, case: name })),
   );

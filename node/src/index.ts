@@ -13,6 +13,7 @@ export {
   fetch,
   install,
   type Installation,
+  type InstallOptions,
   pipeline,
   request,
   stream,

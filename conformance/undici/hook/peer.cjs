@@ -35,7 +35,9 @@ exports.create = function create(checkout, originals) {
       return found && globalThis[Symbol.for(found)];
     },
   };
+  let fetch;
   const read = (name) => {
+    if (name === "fetch" && fetch !== undefined) return fetch;
     const original = originals.classes.get(name);
     if (original !== undefined) return original;
     if (Object.hasOwn(early, name)) return early[name];
@@ -69,6 +71,10 @@ exports.create = function create(checkout, originals) {
     /** From now on index.js may be loaded: it finds our classes. */
     finishLoading() {
       loading = false;
+    },
+    /** What `fetch` is from now on, whatever stands in index.js. */
+    keepFetch(original) {
+      fetch = original;
     },
   };
 };

@@ -25,6 +25,15 @@ const NEEDS_BUNDLE = new Set([
   "test/fetch/user-agent.js",
 ]);
 
+/** Folders with what goes through fetch. */
+export const FETCH_FOLDERS = [
+  "test/fetch/",
+  "test/node-fetch/",
+  "test/eventsource/",
+  "test/cookie/",
+  "test/webidl/",
+];
+
 /** Folders of which undici's own test script gives the tests a callable `gc`. */
 const EXPOSES_GC = ["test", "test/fetch", "test/eventsource"];
 
@@ -37,11 +46,15 @@ export function isHttp2(file, name) {
   return HTTP2_FILE.test(file) || HTTP2_CASE.test(name);
 }
 
-/** @returns {Map<string, { name: string, class: string }[]>} by file */
-export function readCases(version) {
-  const text = readFileSync(join(HERE, `cases-v${version}.json`), "utf8");
+/**
+ * @param {string} version
+ * @param {boolean} withFetch also those that matter to fetch alone, where a list of its own has them
+ * @returns {Map<string, { name: string, class: string }[]>} by file
+ */
+export function readCases(version, withFetch = false) {
+  const lists = [`cases-v${version}.json`, ...(withFetch ? [`cases-fetch-v${version}.json`] : [])];
   const files = new Map();
-  for (const [file, byClass] of Object.entries(JSON.parse(text))) {
+  for (const [file, byClass] of lists.flatMap(readList)) {
     const cases = [];
     for (const [name, names] of Object.entries(byClass)) {
       cases.push(...names.map((text) => ({ name: text, class: name })));
@@ -49,6 +62,11 @@ export function readCases(version) {
     files.set(file, cases);
   }
   return files;
+}
+
+function readList(name) {
+  const file = join(HERE, name);
+  return existsSync(file) ? Object.entries(JSON.parse(readFileSync(file, "utf8"))) : [];
 }
 
 /** Whether this file can run on the checkout. */

@@ -62,11 +62,8 @@ function death({ code, signal, timedOut }) {
 }
 
 function countMarker(lines) {
-  const sum = { constructed: 0, dispatched: 0 };
-  for (const { constructed = 0, dispatched = 0 } of lines) {
-    sum.constructed += constructed;
-    sum.dispatched += dispatched;
-  }
+  const sum = { constructed: 0, dispatched: 0, fetches: 0, fetchesByPeer: 0 };
+  for (const line of lines) for (const name of Object.keys(sum)) sum[name] += line[name] ?? 0;
   return sum;
 }
 

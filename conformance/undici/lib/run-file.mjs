@@ -31,8 +31,8 @@ const OUTPUT_TAIL = 4_000;
 const FIRST_WITH_TIMEOUT = 22;
 
 /**
- * @param {{ suite: string, module?: string, node: string, nodeMajor: number }} setup `module` is
- *   dodici's main file; without it undici's own classes run
+ * @param {{ suite: string, module?: string, node: string, nodeMajor: number, fetch: boolean }} setup `module` is
+ *   dodici's main file; without it undici's own classes run. `fetch`: our fetch in place of undici's
  * @param {string} file relative to the suite's root
  * @param {number} count results to expect
  * @param {string | undefined} pattern run only the cases with such names
@@ -56,7 +56,7 @@ export async function runFile(setup, file, count, pattern) {
   }
 }
 
-function execute({ suite, module, node, nodeMajor }, file, count, pattern, { results, marker }) {
+function execute({ suite, module, node, nodeMajor, fetch }, file, count, pattern, { results, marker }) {
   const args = [
     `--test-reporter=${join(HERE, "reporter.mjs")}`,
     "--test-reporter-destination=stderr",
@@ -72,6 +72,7 @@ function execute({ suite, module, node, nodeMajor }, file, count, pattern, { res
   env.NODE_OPTIONS = `--require=${JSON.stringify(join(HERE, "preload.cjs"))}`;
   env.DODICI_CONFORMANCE_SUITE = suite;
   if (module !== undefined) env.DODICI_CONFORMANCE_MODULE = module;
+  if (fetch) env.DODICI_CONFORMANCE_FETCH = "1";
   env.DODICI_CONFORMANCE_RESULTS = results;
   env.DODICI_CONFORMANCE_MARKER = marker;
 

@@ -5,6 +5,7 @@
  * package reads them.
  */
 
+import { fetchCounters } from '../fetch';
 import { openedSession } from '../session';
 import { Counter } from '../wire';
 
@@ -19,8 +20,10 @@ import { Counter } from '../wire';
  * - `largeChunks`: body chunks delivered in slabs.
  * - `oversizedBatches`: batches that did not fit into the inbound Buffer.
  * - `staleCompletions`: records dropped because their request had been aborted.
+ * - `fetches`: calls of `fetch`; `fetchesByPeer`: those that undici's own fetch served.
  */
-export type Counters = Readonly<Record<Uncapitalize<keyof typeof Counter>, number>>;
+export type Counters = Readonly<Record<Uncapitalize<keyof typeof Counter>, number>> &
+  ReturnType<typeof fetchCounters>;
 
 const NAMES = Object.entries(Counter).map(
   ([name, index]) => [name.charAt(0).toLowerCase() + name.slice(1), index] as const,
@@ -29,5 +32,6 @@ const NAMES = Object.entries(Counter).map(
 /** The current counters; all zero before the first request. */
 export function counters(): Counters {
   const values = openedSession()?.counters;
-  return Object.fromEntries(NAMES.map(([name, index]) => [name, values?.[index] ?? 0])) as Counters;
+  const counts = Object.fromEntries(NAMES.map(([name, index]) => [name, values?.[index] ?? 0]));
+  return { ...counts, ...fetchCounters() } as Counters;
 }

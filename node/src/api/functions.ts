@@ -6,6 +6,7 @@
  */
 
 import { getGlobalDispatcher } from '../dispatchers';
+import { makeFetch } from '../fetch';
 import { isUrl, unpolluted } from '../options';
 import { peer } from '../undici';
 
@@ -48,17 +49,5 @@ export const connect = bind('connect');
 /** undici's `upgrade`, through dodici. */
 export const upgrade = bind('upgrade');
 
-/**
- * undici's `fetch`, through dodici.
- *
- * A `Request` that was made with a `dispatcher` of its own keeps it only if the dispatcher is given
- * here as well: undici hides it inside the Request.
- */
-export const fetch: typeof peer.fetch = function fetch(input, init) {
-  const given = unpolluted(init) as { dispatcher?: unknown } | null | undefined;
-  if (given !== undefined && given !== null && typeof given !== 'object') {
-    return peer.fetch(input, init);
-  }
-  if (given?.dispatcher !== undefined) return peer.fetch(input, init);
-  return peer.fetch(input, { ...init, dispatcher: getGlobalDispatcher() });
-};
+/** undici's `fetch`, through dodici. */
+export const fetch: typeof peer.fetch = makeFetch(getGlobalDispatcher);

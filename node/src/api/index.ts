@@ -6,4 +6,4 @@
 
 export { counters, type Counters } from './counters';
 export { connect, fetch, pipeline, request, stream, upgrade } from './functions';
-export { install, type Installation } from './install';
+export { install, type Installation, type InstallOptions } from './install';

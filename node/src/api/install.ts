@@ -11,7 +11,7 @@
  */
 
 import { Agent, forgetChoice, NEWER, OLDER, setGlobalDispatcher } from '../dispatchers';
-import type { AgentOptions } from '../options';
+import { type AgentOptions, ownOptions } from '../options';
 import { standsInNode } from '../process';
 import { EnvHttpProxyAgent } from '../proxies';
 import { type Dispatcher, doesTakeBoth, errors, peer } from '../undici';
@@ -68,9 +68,9 @@ function isFetchFree(): boolean {
 }
 
 /** The names set by undici's `install()`, with its values; `fetch` is ours. */
-function globalNames(): [name: string, value: unknown][] {
+function globalNames(withFetch: boolean): [name: string, value: unknown][] {
   const values = peer as unknown as Readonly<Record<string, unknown>>;
-  return [...(isFetchFree() ? FETCH : []), ...OTHERS].map((name) => [
+  return [...(withFetch && isFetchFree() ? FETCH : []), ...OTHERS].map((name) => [
     name,
     name === 'fetch' ? fetch : values[name],
   ]);
@@ -108,22 +108,42 @@ function makeDispatcher(options: AgentOptions | undefined): Dispatcher {
     : new Agent(options);
 }
 
+/** Options of the `Agent` that `install()` makes, and what it installs. */
+export interface InstallOptions extends AgentOptions {
+  /**
+   * Whether `globalThis.fetch` becomes dodici's, with the classes beside it. `false`: Node's stays, and
+   * goes through the dispatcher. Default true.
+   */
+  fetch?: boolean;
+}
+
 /**
  * Makes Node's built-in fetch, and undici's and dodici's functions, use `dispatcher`, or a new `Agent`
  * with the given options; an `EnvHttpProxyAgent` if Node's fetch uses the environment's proxies.
  *
  * Like undici's `install()`, it sets `globalThis.fetch`, `Headers`, `Response`, `Request`, `FormData`,
  * `WebSocket`, `CloseEvent`, `ErrorEvent`, `MessageEvent` and `EventSource`. A `fetch` that is not
- * Node's, such as a mock, is left in place together with its classes.
+ * Node's, such as a mock, is left in place together with its classes, and so
+ * is Node's with `fetch: false`.
  *
  * @throws InvalidArgumentError for invalid options; nothing is changed then.
  */
-export function install(options?: AgentOptions | Dispatcher): Installation {
+export function install(options?: InstallOptions | Dispatcher): Installation {
   if (options !== undefined && options !== null && typeof options !== 'object') {
     throw new errors.InvalidArgumentError('install() takes a dispatcher, or options of an Agent');
   }
-  const dispatcher = isDispatcher(options) ? options : makeDispatcher(options);
-  const names = globalNames();
+  let dispatcher: Dispatcher;
+  let withFetch = true;
+  if (isDispatcher(options)) dispatcher = options;
+  else {
+    const { fetch: given = true, ...rest } = ownOptions(options);
+    if (typeof given !== 'boolean') {
+      throw new errors.InvalidArgumentError('fetch must be a boolean');
+    }
+    withFetch = given;
+    dispatcher = makeDispatcher(rest);
+  }
+  const names = globalNames(withFetch);
   const keys: Key[] = [OLDER, NEWER, ...names.map(([name]) => name)];
   const before = keys.map(look);
 

@@ -41,8 +41,7 @@ const escapeName = (text: string): string =>
 type Part = Uint8Array | Blob;
 
 /** Encodes `form`; its files are read while `chunks` is iterated. */
-export function encodeForm(form: FormData): EncodedForm {
-  const boundary = boundaryOf(form);
+export function encodeForm(form: FormData, boundary = boundaryOf(form)): EncodedForm {
   const encoder = new TextEncoder();
   const parts: Part[] = [];
   let length: number | null = 0;

@@ -15,6 +15,7 @@ import { AsyncResource } from 'node:async_hooks';
 import type { Duplex } from 'node:stream';
 
 import type { DispatchController, DispatchHandler, ParsedHeaders } from '../undici';
+import { OwnHandler } from './own-handler';
 
 /** The property of a resource that Node calls so. */
 function propertyOf(resource: AsyncResource, name: string): symbol | undefined {
@@ -37,6 +38,7 @@ const kFrame = hasFrames ? propertyOf(sample, 'context_frame') : undefined;
 
 /** The context of the caller, as a resource to run in; `null` where there is none to keep. */
 export function currentContext(handler: object): AsyncResource | null {
+  if (handler instanceof OwnHandler && handler.isContextFree) return null;
   if (kFrame === undefined && !isHooked()) return null;
   // undici's own handlers are made where its functions are called, and keep that context.
   const resource = handler instanceof AsyncResource ? handler : new AsyncResource(KIND);

@@ -10,4 +10,5 @@ export { type HeadContext, serverNameOf } from './description';
 export { ConnectionDiagnostics, observe } from './diagnostics';
 export { Pipeline, Place } from './pipeline';
 export { Request } from './request';
+export { OwnHandler } from './own-handler';
 export type { SendTarget } from './sending';

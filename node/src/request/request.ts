@@ -33,6 +33,7 @@ import type { RequestContext } from './context';
 import { type Controlled, RequestController } from './controller';
 import { debugRequest, isDebugging } from './debug-log';
 import { channels, observe, publishEnd, publishError } from './diagnostics';
+import { OwnHandler } from './own-handler';
 import { type Pipelined, Place } from './pipeline';
 import { Sending } from './sending';
 import { TakenOver } from './taken-over';
@@ -346,12 +347,11 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     try {
       if (handler.onResponseStarted) handler.onResponseStarted();
       this.#publishHead(status, text, fields);
-      (status < 200 ? handler : this.headHandler).onResponseStart?.(
-        controller,
-        status,
-        parseFields(text, fields),
-        this.#reasonPhrase(text, fields),
-      );
+      const reason = this.#reasonPhrase(text, fields);
+      const receiver = status < 200 ? handler : this.headHandler;
+      if (receiver instanceof OwnHandler && status >= 200) {
+        receiver.onHead(controller, status, text, fields, reason);
+      } else receiver.onResponseStart?.(controller, status, parseFields(text, fields), reason);
     } catch (error) {
       this.fail(error);
     }

@@ -7,6 +7,12 @@
  */
 
 export {
+  type FetchInternals,
+  fetchInternals,
+  type PeerHeadersList,
+  type PeerRequestState,
+} from './fetch-internals';
+export {
   composedForBoth,
   doesTakeBoth,
   ForOlderHandlers,

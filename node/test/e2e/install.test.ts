@@ -393,6 +393,39 @@ describe('what install() sets on globalThis', () => {
     ).toEqual([[], '/request text', [], 'function', []]);
   });
 
+  it('is fetch of this package, with the classes that its responses are of', () => {
+    expect(
+      inProcess(
+        '{}',
+        `const before = globalThis.Response;
+        const { uninstall } = dodici.install();
+        const response = await globalThis.fetch(url + '/x');
+        const isOurs = [response instanceof Response, Response !== before, response.constructor === Response];
+        const { fetches, fetchesByPeer } = dodici.counters();
+        uninstall();
+        return [...isOurs, await response.text(), fetches, fetchesByPeer];`,
+      ),
+    ).toEqual([true, true, true, '/x ', 1, 0]);
+  });
+
+  it('leaves Node’s fetch where it is, over the dispatcher, with `fetch: false`', () => {
+    expect(
+      inProcess(
+        '{}',
+        `${NAMES}
+        const before = now();
+        const { uninstall } = dodici.install({ fetch: false, connections: 1 });
+        const kept = names.slice(0, 5).filter((name, index) => globalThis[name] === before[index]);
+        const { submissions } = dodici.counters();
+        const text = await (await globalThis.fetch(url + '/x')).text();
+        const isEngines = dodici.counters().submissions > submissions;
+        uninstall();
+        const wrong = (() => { try { dodici.install({ fetch: 1 }) } catch (error) { return error.message } })();
+        return [kept.length, text, isEngines, dodici.counters().fetches, wrong];`,
+      ),
+    ).toEqual([5, '/x ', true, 0, 'fetch must be a boolean']);
+  });
+
   it('leaves a fetch that is not Node’s alone, and its classes', () => {
     expect(
       inProcess(

@@ -1,0 +1,25 @@
+// Puts dodici's fetch in the place of undici's.
+//
+// What lives here: the checkout's index.js with our `fetch`, and how many of its calls undici's own
+// served. preload.cjs calls it for `--fetch`. It must not know which test runs.
+"use strict";
+
+const { appendFileSync } = require("node:fs");
+const { join } = require("node:path");
+
+/**
+ * @param {string} checkout the suite's root
+ * @param {{ fetch: Function, counters(): { fetches: number, fetchesByPeer: number } }} ours
+ * @param {{ keepFetch(fetch: Function): void }} peer what dodici was given as its peer
+ */
+exports.put = function put(checkout, ours, peer) {
+  const index = require(join(checkout, "index.js"));
+  peer.keepFetch(index.fetch);
+  index.fetch = ours.fetch;
+  const file = process.env.DODICI_CONFORMANCE_MARKER;
+  if (file === undefined) return;
+  process.on("exit", () => {
+    const { fetches, fetchesByPeer } = ours.counters();
+    if (fetches > 0) appendFileSync(file, `${JSON.stringify({ fetches, fetchesByPeer })}\n`);
+  });
+};

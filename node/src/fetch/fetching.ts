@@ -1,0 +1,285 @@
+/**
+ * One call of `fetch()`, from its request to the end of its body.
+ *
+ * What lives here: the standard's steps between hops: redirects, the one repetition after 421, abort, and
+ * what the promise settles with. It must not know headers or dispatchers' handlers.
+ *
+ * ```text
+ * waiting ─ head ─▶ responded ─ body read, failed or given up ─▶ over
+ *    │ ▲ redirect, 421
+ *    └─┘
+ *    └─ failure, abort ─▶ over
+ * ```
+ */
+
+import { queueMicrotask } from '../process';
+import { type Dispatcher, doesTakeBoth, peer, toPeerHandler } from '../undici';
+import { canZstd } from './decode';
+import { type Head, Hop, type HopOwner, isErrorLike } from './hop';
+import type { IncomingBody } from './incoming-body';
+import { followRedirect, isRedirect } from './redirects';
+import type { FetchRequest } from './request';
+import type { ResponseFactory } from './response';
+import { ResponseBody } from './response-body';
+import { fieldOf } from './response-head';
+import { follow, type Follower, unfollow } from './signals';
+import { Timing } from './timing';
+
+type Response = InstanceType<typeof peer.Response>;
+
+/** A body that goes with a response, and what is given up when nobody has either any more. */
+const unread = new FinalizationRegistry<IncomingBody>((body) => body.abandon(abortError()));
+
+/** Bodies of this turn whose end has not come yet: the end of a short one comes in the same turn. */
+let young: { readonly body: ResponseBody; readonly incoming: IncomingBody }[] = [];
+
+function watchUnread(body: ResponseBody, incoming: IncomingBody, followsSignal: boolean): void {
+  if (followsSignal) unread.register(body, incoming);
+  else if (young.push({ body, incoming }) === 1) queueMicrotask(watchYoung);
+}
+
+function watchYoung(): void {
+  const bodies = young;
+  young = [];
+  for (const { body, incoming } of bodies) {
+    if (!incoming.isOver) unread.register(body, incoming);
+  }
+}
+
+function abortError(): DOMException {
+  return new DOMException('The operation was aborted.', 'AbortError');
+}
+
+function hasBody(method: string, status: number): boolean {
+  return method !== 'HEAD' && status !== 204 && status !== 205 && status !== 304;
+}
+
+/** See above. */
+export class Fetching implements HopOwner, Follower {
+  readonly #request: FetchRequest;
+  readonly #dispatcher: Dispatcher;
+  readonly #responses: ResponseFactory;
+  /** Both `null` once the promise has settled. */
+  #resolve: ((response: Response) => void) | null;
+  #reject: ((reason: unknown) => void) | null;
+  readonly #timing = new Timing();
+  #hop: Hop;
+  #isOver = false;
+  #hasRepeated = false;
+  #status = 0;
+  #incoming: IncomingBody | null = null;
+
+  constructor(
+    request: FetchRequest,
+    dispatcher: Dispatcher,
+    responses: ResponseFactory,
+    resolve: (response: Response) => void,
+    reject: (reason: unknown) => void,
+  ) {
+    this.#request = request;
+    this.#dispatcher = dispatcher;
+    this.#responses = responses;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#hop = this.#makeHop();
+  }
+
+  #makeHop(): Hop {
+    return new Hop(this, this.#request.isRepeatable);
+  }
+
+  start(): void {
+    const { signal, target } = this.#request;
+    if (signal !== null) {
+      if (signal.aborted) {
+        this.#abort(signal.reason);
+        return;
+      }
+      follow(signal, this);
+    }
+    if (target.isBadPort) this.#fail(new Error('bad port'));
+    else this.#send();
+  }
+
+  #send(): void {
+    const { target, method, body } = this.#request;
+    const dispatcher = this.#dispatcher;
+    const hop = this.#hop;
+    try {
+      const opened = body?.open((error) => this.#bodyFailed(hop, error)) ?? null;
+      const isMocked = (dispatcher as { isMockActive?: unknown }).isMockActive === true;
+      const options = {
+        path: target.path,
+        origin: target.origin,
+        method,
+        // Mocks compare what a body is made of, and send it if it matches nothing.
+        body: isMocked && body !== null ? (body.source ?? body.stream) : opened,
+        __mockAgentBodyForDispatch: opened,
+        headers: this.#request.fieldsOfHop(canZstd),
+        maxRedirections: 0,
+        upgrade: undefined,
+      } as unknown as Dispatcher.DispatchOptions;
+      const handler = hop as unknown as Dispatcher.DispatchHandler;
+      // undici 7's own hands handlers on in the older generation, and so may its users' classes.
+      const receiver = doesTakeBoth(dispatcher) ? handler : toPeerHandler(handler);
+      dispatcher.dispatch(options, receiver);
+    } catch (error) {
+      if (hop === this.#hop) this.hopFailed(error, false);
+    }
+  }
+
+  // The hop ----------------------------------------------------------------------------------
+
+  hopStarted(): Error | undefined {
+    this.#timing.requestStarted();
+    return this.#isOver ? abortError() : undefined;
+  }
+
+  hopAnswered(): void {
+    this.#timing.responseStarted();
+  }
+
+  hopReceived(bytes: number): void {
+    this.#timing.encoded += bytes;
+  }
+
+  hopResponded(hop: Hop, head: Head): void {
+    if (hop !== this.#hop || this.#isOver) return;
+    const { status } = head;
+    const { redirect, isRepeatable } = this.#request;
+    if (status === 407) this.#refuse(hop, new Error());
+    else if (status === 421 && !this.#hasRepeated && isRepeatable) {
+      this.#hasRepeated = true;
+      this.#goOn(hop, () => undefined);
+    } else if (!isRedirect(status) || redirect === 'manual') this.#respond(hop, head);
+    else if (redirect === 'error') this.#refuse(hop, new Error('unexpected redirect'));
+    else {
+      const location = fieldOf(head.fields, 'location');
+      if (location === null) {
+        this.#respond(hop, head);
+        return;
+      }
+      const policy = fieldOf(head.fields, 'referrer-policy');
+      this.#hasRepeated = false;
+      this.#goOn(hop, () => followRedirect(this.#request, status, location, policy));
+    }
+  }
+
+  #refuse(hop: Hop, cause: unknown): void {
+    this.#fail(cause);
+    hop.abort(abortError());
+  }
+
+  /**
+   * Sends the next hop, which `prepare` makes of this one, when this turn is over: then a short answer
+   * is complete, and its connection free. The rest of a long one is nobody's.
+   */
+  #goOn(hop: Hop, prepare: () => void): void {
+    const next = this.#makeHop();
+    this.#hop = next;
+    queueMicrotask(() => {
+      if (!hop.isOver) hop.abort(abortError());
+      if (this.#isOver) return;
+      try {
+        prepare();
+        this.#timing.redirected();
+        if (this.#request.target.isBadPort) throw new Error('bad port');
+      } catch (error) {
+        this.#fail(error);
+        return;
+      }
+      this.#send();
+    });
+  }
+
+  #respond(hop: Hop, head: Head): void {
+    const request = this.#request;
+    const followsSignal = request.signal !== null;
+    let body: ResponseBody | null = null;
+    if (hasBody(request.method, head.status)) {
+      try {
+        this.#incoming = hop.openBody(head);
+      } catch (error) {
+        this.#refuse(hop, error);
+        return;
+      }
+      body = new ResponseBody(this.#incoming, followsSignal);
+      watchUnread(body, this.#incoming, followsSignal);
+    }
+    this.#status = head.status;
+    const { targets, tainting: type } = request;
+    const response = this.#responses.make({ ...head, type, targets, body, followsSignal });
+    const resolve = this.#resolve;
+    this.#settle();
+    resolve?.(response);
+    if (body === null) this.bodyOver();
+  }
+
+  bodyOver(): void {
+    if (this.#isOver) return;
+    this.#leave();
+    const { href, hash } = this.#request.targets[0] as { href: string; hash: string };
+    this.#timing.report(href + hash, this.#status, this.#incoming?.received ?? 0);
+  }
+
+  // Failure ----------------------------------------------------------------------------------
+
+  hopFailed(error: unknown, wasAborted: boolean): void {
+    const isAbort = (error as { name?: unknown } | null)?.name === 'AbortError';
+    if (!isAbort || wasAborted) this.#fail(error);
+    else {
+      const cause = new DOMException('Request was cancelled.');
+      this.#fail(Object.assign(cause, { cause: error }));
+    }
+  }
+
+  #fail(reason: unknown): void {
+    const cause = isErrorLike(reason) ? reason : new Error(reason ? (reason as string) : '');
+    this.#end(new TypeError('fetch failed', { cause }));
+  }
+
+  /** Over; the promise fails, if it has not settled. */
+  #end(reason: unknown): void {
+    if (this.#isOver) return;
+    this.#leave();
+    const reject = this.#reject;
+    this.#settle();
+    reject?.(reason);
+  }
+
+  #bodyFailed(hop: Hop, error: unknown): void {
+    if (this.#isOver || hop !== this.#hop) return;
+    if ((error as { name?: unknown } | null)?.name === 'AbortError') this.#abort(abortError());
+    else {
+      hop.abort(error);
+      this.#fail(error);
+    }
+  }
+
+  /** For the signal. */
+  aborted(reason: unknown): void {
+    this.#abort(reason);
+  }
+
+  #abort(reason: unknown): void {
+    if (this.#isOver) return;
+    this.#end(reason);
+    this.#request.body?.cancel(reason);
+    this.#incoming?.fail(reason);
+    this.#hop.abort(reason);
+  }
+
+  // End --------------------------------------------------------------------------------------
+
+  /** The promise keeps the response: what is called no more must not. */
+  #settle(): void {
+    this.#resolve = null;
+    this.#reject = null;
+  }
+
+  #leave(): void {
+    this.#isOver = true;
+    const { signal } = this.#request;
+    if (signal !== null) unfollow(signal, this);
+  }
+}

@@ -1,0 +1,165 @@
+/**
+ * One request of a fetch and its answer: the handler of one dispatch.
+ *
+ * What lives here: what a dispatcher tells, as far as it belongs to this hop. A fetch has one at a time;
+ * that of a redirect may still be reading its body away. It must not know redirects or promises.
+ */
+
+import { OwnHandler } from '../request';
+import type { DispatchController, DispatchHandler, ParsedHeaders } from '../undici';
+import { codingsOf, Decoder } from './decode';
+import { type BodyOwner, IncomingBody } from './incoming-body';
+import { fieldOf, type Fields, mayHave } from './response-head';
+
+/** A final head. */
+export interface Head {
+  readonly status: number;
+  readonly statusText: string;
+  readonly fields: Fields;
+}
+
+/** The fetch that a hop belongs to. */
+export interface HopOwner extends BodyOwner {
+  /** The request is about to leave. Returns why it must not; `undefined`: it may. */
+  hopStarted(): Error | undefined;
+  /** The first byte of an answer is there. */
+  hopAnswered(): void;
+  hopResponded(hop: Hop, head: Head): void;
+  /** So many bytes came. */
+  hopReceived(bytes: number): void;
+  /** Failed before its head was there. */
+  hopFailed(error: unknown, wasAborted: boolean): void;
+}
+
+/** See above. */
+export class Hop extends OwnHandler implements DispatchHandler {
+  readonly #owner: HopOwner;
+  #controller: DispatchController | null = null;
+  /** Why it was aborted, before there was a controller to abort it with. */
+  #abortedBy: { readonly reason: Error | undefined } | null = null;
+  #phase: 'waiting' | 'responded' | 'over' = 'waiting';
+  /** Who gets the body; `null`: nobody. */
+  #body: IncomingBody | null = null;
+  #decoder: Decoder | null = null;
+
+  /** `isContextFree`: no stream of the user's is read for it. */
+  constructor(
+    owner: HopOwner,
+    readonly isContextFree: boolean,
+  ) {
+    super();
+    this.#owner = owner;
+  }
+
+  /** Whether all of the answer is here. */
+  get isOver(): boolean {
+    return this.#phase === 'over';
+  }
+
+  // To the dispatcher ------------------------------------------------------------------------
+
+  abort(reason: unknown): void {
+    if (this.#phase === 'over') return;
+    this.#abortedBy ??= { reason: reason as Error | undefined };
+    this.#controller?.abort(reason as Error | undefined);
+  }
+
+  /**
+   * The body of the response with this head, whose content codings are undone.
+   *
+   * @throws Error for codings that are too many.
+   */
+  openBody({ fields }: Head): IncomingBody {
+    const controller = this.#controller as DispatchController;
+    const body = new IncomingBody(controller, this.#owner);
+    if (mayHave(fields, 'content-encoding')) {
+      const codings = codingsOf(fieldOf(fields, 'content-encoding'));
+      if (codings.length > 0) {
+        this.#decoder = new Decoder(codings, controller, body, (error) => {
+          body.fail(terminated(error));
+          this.abort(error);
+        });
+        body.feeder = this.#decoder;
+      }
+    }
+    this.#body = body;
+    return body;
+  }
+
+  // From the dispatcher ----------------------------------------------------------------------
+
+  onRequestStart(controller: DispatchController): void {
+    this.#controller = controller;
+    const reason = this.#owner.hopStarted();
+    if (reason !== undefined) controller.abort(reason);
+    else if (this.#abortedBy !== null) controller.abort(this.#abortedBy.reason);
+  }
+
+  onResponseStarted(): void {
+    this.#owner.hopAnswered();
+  }
+
+  onResponseStart(
+    controller: DispatchController,
+    status: number,
+    headers: ParsedHeaders,
+    statusText = '',
+  ): void {
+    if (status < 200 || this.#phase !== 'waiting') return;
+    const raw = controller.rawHeaders;
+    this.#respond(controller, {
+      status,
+      statusText,
+      fields: Array.isArray(raw) ? { kind: 'raw', raw } : { kind: 'parsed', parsed: headers ?? {} },
+    });
+  }
+
+  override onHead(
+    controller: DispatchController,
+    status: number,
+    text: string,
+    start: number,
+    statusText: string,
+  ): void {
+    if (this.#phase !== 'waiting') return;
+    this.#respond(controller, { status, statusText, fields: { kind: 'text', text, start } });
+  }
+
+  #respond(controller: DispatchController, head: Head): void {
+    this.#controller = controller;
+    this.#phase = 'responded';
+    this.#owner.hopResponded(this, head);
+  }
+
+  onResponseData(_controller: DispatchController, chunk: Buffer): void {
+    this.#owner.hopReceived(chunk.byteLength);
+    if (this.#decoder !== null) this.#decoder.write(chunk);
+    else this.#body?.push(chunk);
+  }
+
+  onResponseEnd(): void {
+    this.#phase = 'over';
+    if (this.#decoder !== null) this.#decoder.end();
+    else this.#body?.end();
+  }
+
+  onResponseError(controller: DispatchController | null, error: Error): void {
+    if (this.#phase === 'over') return;
+    const isAnswered = this.#phase === 'responded';
+    this.#phase = 'over';
+    if (isAnswered) this.#body?.fail(terminated(error));
+    else this.#owner.hopFailed(error, controller?.aborted ?? false);
+  }
+}
+
+/** What a body fails with that breaks off. */
+function terminated(cause: unknown): TypeError {
+  return new TypeError('terminated', isErrorLike(cause) ? { cause } : undefined);
+}
+
+/** As undici asks, also of errors of other realms. */
+export function isErrorLike(value: unknown): value is Error {
+  if (value instanceof Error) return true;
+  const name = (value as { constructor?: { name?: unknown } } | null)?.constructor?.name;
+  return name === 'Error' || name === 'DOMException';
+}

@@ -1,0 +1,233 @@
+/**
+ * Responses of our fetch: genuine ones of the peer's class, which make nothing before it is asked for.
+ *
+ * What lives here: the state that the peer's code finds in such a Response, and the members that answer
+ * without it. It must not know how a response is got.
+ *
+ * A Response is made by the peer, so that whoever compares classes or calls `Response.prototype` finds
+ * what it expects; its state is ours, and of that the peer sees what it knows: `headersList`, `body`,
+ * `urlList`. Over the peer's prototype lies one with our `text()`, `json()` and the like.
+ */
+
+import type { FetchInternals, peer } from '../undici';
+import { isDisturbed } from './request-body';
+import { type Convert, converted, ResponseBody } from './response-body';
+import { adoptHeadersList, type Fields, LazyHeadersList } from './response-head';
+import type { Target } from './target';
+
+type Response = InstanceType<typeof peer.Response>;
+
+/** What is known of a response when its head is there. */
+export interface ResponseParts {
+  readonly status: number;
+  readonly statusText: string;
+  readonly type: 'basic' | 'cors';
+  readonly targets: readonly Target[];
+  readonly fields: Fields;
+  readonly body: ResponseBody | null;
+  /** Whether an abort after the end may still fail the body, so that its bytes are not to be shared. */
+  readonly followsSignal: boolean;
+}
+
+const NO_URLS: readonly URL[] = [];
+const NO_BYTES = Buffer.alloc(0);
+
+/** Members of the peer's Response that ours go back to. */
+type PeerMembers = new () => {
+  text(): Promise<string>;
+  json(): Promise<unknown>;
+  arrayBuffer(): Promise<ArrayBuffer>;
+  bytes(): Promise<Uint8Array>;
+  get bodyUsed(): boolean;
+};
+
+/** The state of a Response of ours, as far as the peer looks into it. */
+class ResponseState {
+  readonly parts: ResponseParts;
+  readonly headersList: LazyHeadersList;
+  readonly body: ResponseBody | null;
+  /** Set when the Response is there: while the peer makes it, it takes it for one without a URL. */
+  isMade = false;
+  #urlList: readonly URL[] | null = null;
+  #copyable: object | null = null;
+
+  constructor(parts: ResponseParts) {
+    this.parts = parts;
+    this.headersList = new LazyHeadersList(parts.fields);
+    this.body = parts.body;
+  }
+
+  get status(): number {
+    return this.parts.status;
+  }
+
+  get statusText(): string {
+    return this.parts.statusText;
+  }
+
+  get type(): string {
+    return this.parts.type;
+  }
+
+  get urlList(): readonly URL[] {
+    if (!this.isMade) return NO_URLS;
+    return (this.#urlList ??= this.parts.targets.map(({ href, hash }) => new URL(href + hash)));
+  }
+
+  /** The peer takes copies of this one, property by property. */
+  get internalResponse(): object {
+    return (this.#copyable ??= {
+      aborted: false,
+      rangeRequested: false,
+      timingAllowPassed: true,
+      requestIncludesCredentials: false,
+      type: 'default',
+      status: this.status,
+      timingInfo: null,
+      cacheState: '',
+      statusText: this.statusText,
+      headersList: this.headersList,
+      urlList: this.urlList,
+      body: this.body,
+    });
+  }
+}
+
+/** What `toString('utf8')` ends in, after checks that nobody needs here; Node's types leave it out. */
+const { utf8Slice } = Buffer.prototype as unknown as {
+  utf8Slice(this: Uint8Array, start: number, end: number): string;
+};
+
+/** UTF-8, without the byte order mark. */
+function toText(bytes: Uint8Array): string {
+  const hasMark = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
+  return utf8Slice.call(bytes, hasMark ? 3 : 0, bytes.byteLength);
+}
+
+function toJson(bytes: Uint8Array): unknown {
+  return JSON.parse(toText(bytes)) as unknown;
+}
+
+/** Memory of its own: what chunks lie in may be shared. */
+function toBytes(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(bytes);
+}
+
+function toArrayBuffer(bytes: Uint8Array): ArrayBuffer {
+  return toBytes(bytes).buffer;
+}
+
+/** Makes Responses; one for each process, because the peer is one. */
+export class ResponseFactory {
+  readonly #internals: FetchInternals;
+  readonly #prototype: object;
+
+  constructor(internals: FetchInternals) {
+    adoptHeadersList(internals);
+    this.#internals = internals;
+    this.#prototype = this.#makePrototype();
+  }
+
+  make(parts: ResponseParts): Response {
+    const state = new ResponseState(parts);
+    const response = this.#internals.fromInnerResponse(state, 'immutable');
+    Object.setPrototypeOf(response, this.#prototype);
+    state.isMade = true;
+    return response;
+  }
+
+  #stateOf(response: object): ResponseState {
+    return this.#internals.getResponseState(response) as ResponseState;
+  }
+
+  #clone(response: Response): Response {
+    const { parts, body } = this.#stateOf(response);
+    if (body === null) return this.make(parts);
+    const { untouched } = body;
+    if (untouched?.hasEnded && !parts.followsSignal) {
+      return this.make({ ...parts, body: new ResponseBody(untouched.fork(), false) });
+    }
+    const { stream } = body;
+    if (stream.locked || isDisturbed(stream)) {
+      throw new TypeError('Response.clone: Body has already been consumed.');
+    }
+    const [one, other] = stream.tee();
+    body.stream = one;
+    return this.make({ ...parts, body: new ResponseBody(null, false, other) });
+  }
+
+  /** The members that differ from the peer's, over the peer's prototype. */
+  #makePrototype(): object {
+    const stateOf = (response: object): ResponseState => this.#stateOf(response);
+    const clone = (response: Response): Response => this.#clone(response);
+    const Members = this.#internals.Response as unknown as PeerMembers;
+
+    /**
+     * Reads all of the body, if no stream stands before it; otherwise `undefined`, and the peer's
+     * function reads the stream.
+     */
+    function consume<T>(response: object, convert: Convert<T>): Promise<T> | undefined {
+      let body: ResponseBody | null;
+      try {
+        ({ body } = stateOf(response));
+      } catch {
+        return undefined;
+      }
+      if (body === null) return converted(convert, NO_BYTES);
+      const { untouched } = body;
+      if (untouched !== null) return body.consume(untouched, convert);
+      if (!body.isTaken) return undefined;
+      return Promise.reject(new TypeError('Body is unusable: Body has already been read'));
+    }
+
+    class FetchedResponse extends Members {
+      override text(): Promise<string> {
+        return consume(this, toText) ?? super.text();
+      }
+
+      override json(): Promise<unknown> {
+        return consume(this, toJson) ?? super.json();
+      }
+
+      override arrayBuffer(): Promise<ArrayBuffer> {
+        return consume(this, toArrayBuffer) ?? super.arrayBuffer();
+      }
+
+      override bytes(): Promise<Uint8Array> {
+        return consume(this, toBytes) ?? super.bytes();
+      }
+
+      override get bodyUsed(): boolean {
+        const { body } = stateOf(this);
+        return body !== null && (body.isTaken || (body.untouched === null && super.bodyUsed));
+      }
+
+      get url(): string {
+        return (stateOf(this).parts.targets.at(-1) as Target).href;
+      }
+
+      get redirected(): boolean {
+        return stateOf(this).parts.targets.length > 1;
+      }
+
+      get status(): number {
+        return stateOf(this).parts.status;
+      }
+
+      get ok(): boolean {
+        const { status } = stateOf(this).parts;
+        return status >= 200 && status <= 299;
+      }
+
+      clone(): Response {
+        return clone(this as unknown as Response);
+      }
+    }
+    const { prototype } = FetchedResponse;
+    for (const name of Object.getOwnPropertyNames(prototype)) {
+      if (name === 'constructor') Reflect.deleteProperty(prototype, name);
+      else Object.defineProperty(prototype, name, { enumerable: true });
+    }
+    return prototype;
+  }
+}

@@ -1,0 +1,472 @@
+// Our fetch: what comparing it with undici's on generated requests does not show.
+
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { once } from 'node:events';
+import * as http from 'node:http';
+import * as net from 'node:net';
+import * as zlib from 'node:zlib';
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import {
+  Agent,
+  Client,
+  counters,
+  fetch,
+  FormData,
+  MockAgent,
+  Request,
+  Response,
+} from '../../src/index';
+import { inChild } from '../support/child';
+
+let url: string;
+let server: http.Server;
+const seen: { method: string; url: string; headers: http.IncomingHttpHeaders; body: string }[] = [];
+const sockets = new Set<net.Socket>();
+
+/** What the next request gets; `null`: its echo. */
+let answer: ((request: http.IncomingMessage, response: http.ServerResponse) => void) | null = null;
+
+beforeAll(async () => {
+  server = http.createServer((request, response) => {
+    let body = '';
+    request.setEncoding('latin1').on('data', (chunk: string) => (body += chunk));
+    request.on('error', () => undefined);
+    request.on('end', () => {
+      seen.push({ method: request.method!, url: request.url!, headers: request.headers, body });
+      if (answer === null) response.end(body);
+      else answer(request, response);
+    });
+  });
+  server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  url = `http://127.0.0.1:${(server.address() as net.AddressInfo).port}`;
+});
+
+afterAll(() => {
+  server.close();
+  server.closeAllConnections();
+});
+
+/** What a promise that must fail fails with. */
+async function failureOf(promise: Promise<unknown>): Promise<Error & { cause: Error }> {
+  try {
+    await promise;
+  } catch (error) {
+    return error as Error & { cause: Error };
+  }
+  throw new Error('it did not fail');
+}
+
+/** The last request that the server got. */
+const last = () => seen.at(-1)!;
+
+async function withAnswer<T>(given: typeof answer, then: () => Promise<T>): Promise<T> {
+  answer = given;
+  try {
+    return await then();
+  } finally {
+    answer = null;
+  }
+}
+
+describe('what goes to the peer', () => {
+  it('other schemes, an integrity, no-cors, and a global origin; nothing else', async () => {
+    const before = counters();
+    expect(await (await fetch('data:text/plain,hello')).text()).toBe('hello');
+    const blob = URL.createObjectURL(new Blob(['blob']));
+    expect(await (await fetch(blob)).text()).toBe('blob');
+    const integrity = 'sha256-LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=';
+    const hello = (_: unknown, response: http.ServerResponse) => response.end('hello');
+    await withAnswer(hello, async () => {
+      expect(await (await fetch(url, { integrity })).text()).toBe('hello');
+      await (await fetch(new Request(url, { integrity }))).text();
+      await (await fetch(url, { mode: 'no-cors' })).text();
+    });
+    await expect(fetch('about:blank')).rejects.toThrow('fetch failed');
+    expect(counters().fetchesByPeer - before.fetchesByPeer).toBe(6);
+    await (await fetch(url)).text();
+    await expect(fetch('not a url')).rejects.toThrow('Failed to parse URL from not a url');
+    await expect(fetch(url, { method: 'GET', body: 'x' })).rejects.toThrow('cannot have body');
+    const after = counters();
+    expect(after.fetchesByPeer - before.fetchesByPeer).toBe(6);
+    expect(after.fetches - before.fetches).toBe(9);
+  });
+});
+
+describe('what fetch takes', () => {
+  it('a URL, a Request, one with an init above it, and Node’s own Request', async () => {
+    await (await fetch(new URL('/url', url))).text();
+    expect(last().url).toBe('/url');
+    const request = new Request(`${url}/request`, { method: 'PUT', body: 'one' });
+    expect(await (await fetch(request)).text()).toBe('one');
+    expect(request.bodyUsed).toBe(true);
+    await expect(fetch(request)).rejects.toThrow('already been used');
+
+    const other = new Request(`${url}/request`, { method: 'PUT', body: 'one' });
+    expect(await (await fetch(other, { body: 'two', headers: { 'x-a': 'b' } })).text()).toBe('two');
+    expect([last().method, last().headers['x-a']]).toEqual(['PUT', 'b']);
+
+    const own = new globalThis.Request(`${url}/own`, {
+      method: 'POST',
+      body: 'node',
+      headers: { 'X-Own': 'yes' },
+    });
+    expect(own).not.toBeInstanceOf(Request);
+    expect(await (await fetch(own as unknown as Request)).text()).toBe('node');
+    expect([last().method, last().url, last().headers['x-own']]).toEqual(['POST', '/own', 'yes']);
+  });
+
+  it('a dispatcher in the Request', async () => {
+    let used = 0;
+    const agent = new Agent().compose((dispatch) => (options, handler) => {
+      used++;
+      return dispatch(options, handler);
+    });
+    const request = new Request(url, { dispatcher: agent });
+    await (await fetch(request)).text();
+    await (await fetch(url, { dispatcher: agent })).text();
+    expect(used).toBe(2);
+    await agent.close();
+  });
+
+  it('forms of undici’s and of Node’s', async () => {
+    for (const Form of [FormData, globalThis.FormData] as (typeof FormData)[]) {
+      const form = new Form();
+      form.set('text', 'a\nb');
+      form.set('file', new Blob(['content'], { type: 'text/x' }), 'name.txt');
+      const text = await (await fetch(url, { method: 'POST', body: form })).text();
+      expect(last().headers['content-type']).toMatch(/^multipart\/form-data; boundary=/);
+      expect(last().headers['content-length']).toBe(String(text.length));
+      const headers = { 'content-type': last().headers['content-type']! };
+      // eslint-disable-next-line @typescript-eslint/no-deprecated -- the server is ours
+      const parsed = await new Response(text, { headers }).formData();
+      expect([parsed.get('text'), await (parsed.get('file') as File).text()]).toEqual([
+        'a\r\nb',
+        'content',
+      ]);
+      // undici's Request takes its own alone.
+      if (Form !== FormData) continue;
+      const request = new Request(url, { method: 'POST', body: form });
+      const again = await (await fetch(request)).text();
+      expect(again).toContain('content');
+      expect(last().headers['content-type']).toContain(/--(.*)\r\n/.exec(again)![1]);
+    }
+  });
+
+  it('bytes as they were when it was called', async () => {
+    const bytes = new Uint8Array(300_000).fill(65);
+    const sent = fetch(url, { method: 'POST', body: bytes });
+    bytes.fill(66);
+    expect(await (await sent).text()).toBe('A'.repeat(300_000));
+    const given = new TextEncoder().encode('given away');
+    structuredClone(given.buffer, { transfer: [given.buffer] });
+    await (await fetch(url, { method: 'POST', body: given })).text();
+    expect(last().headers['content-length']).toBe('0');
+  });
+
+  it('a stream, which hears why nobody wants it any more', async () => {
+    const controller = new AbortController();
+    let cancelled: unknown;
+    const body = new ReadableStream({
+      pull(stream) {
+        stream.enqueue(new Uint8Array(10));
+        return new Promise(() => {});
+      },
+      cancel(reason) {
+        cancelled = reason;
+      },
+    });
+    const init = { method: 'POST', body, duplex: 'half', signal: controller.signal } as const;
+    const sent = fetch(url, init);
+    const reason = new Error('changed my mind');
+    setImmediate(() => controller.abort(reason));
+    await expect(sent).rejects.toBe(reason);
+    expect(cancelled).toBe(reason);
+  });
+
+  it('a stream that fails, with its error as the cause', async () => {
+    const error = new Error('no more');
+    const body = new ReadableStream({ pull: (stream) => stream.error(error) });
+    const failed = await failureOf(fetch(url, { method: 'POST', body, duplex: 'half' }));
+    expect([failed.constructor, failed.message, failed.cause]).toEqual([
+      TypeError,
+      'fetch failed',
+      error,
+    ]);
+  });
+});
+
+describe('a body that is coded', () => {
+  const coders = {
+    gzip: zlib.gzipSync,
+    deflate: zlib.deflateSync,
+    'raw deflate': zlib.deflateRawSync,
+    br: zlib.brotliCompressSync,
+  };
+  for (const [name, code] of Object.entries(coders)) {
+    const coding = name.replace('raw ', '');
+    const send = (bytes: Buffer) => (_: unknown, response: http.ServerResponse) => {
+      response.setHeader('content-encoding', coding);
+      response.end(bytes);
+    };
+
+    it(`${name} is undone, and the head stays as it came`, async () => {
+      const text = 'coded '.repeat(50_000);
+      await withAnswer(send(code(text)), async () => {
+        const response = await fetch(url);
+        expect(response.headers.get('content-encoding')).toBe(coding);
+        expect(await response.text()).toBe(text);
+        const stream = await fetch(url);
+        let read = 0;
+        for await (const chunk of stream.body!) read += (chunk as Uint8Array).byteLength;
+        expect(read).toBe(text.length);
+      });
+    });
+
+    it(`${name} that is cut short is an error, and none that is empty`, async () => {
+      const bytes = code('something that is long enough to be cut');
+      await withAnswer(send(bytes.subarray(0, -3)), async () => {
+        const failed = await failureOf((await fetch(url)).text());
+        expect([failed.constructor, failed.message]).toEqual([TypeError, 'terminated']);
+        expect(failed.cause).toBeInstanceOf(Error);
+      });
+      await withAnswer(send(Buffer.alloc(0)), async () => {
+        expect(await (await fetch(url)).text()).toBe('');
+      });
+    });
+  }
+
+  it('codings that are too many are refused', async () => {
+    const many = (_: unknown, response: http.ServerResponse) => {
+      response.setHeader('content-encoding', Array.from({ length: 6 }, () => 'gzip').join(','));
+      response.end('x');
+    };
+    await withAnswer(many, async () => {
+      const failed = await failureOf(fetch(url));
+      expect(failed.cause.message).toBe(
+        'too many content-encodings in response: 6, maximum allowed is 5',
+      );
+    });
+  });
+});
+
+describe('redirects', () => {
+  it('use the same connection, and take no credentials to another origin', async () => {
+    const agent = new Agent();
+    const ports = new Set<unknown>();
+    const redirect = (request: http.IncomingMessage, response: http.ServerResponse) => {
+      ports.add(request.socket.remotePort);
+      const step = Number(request.url!.slice(1) || 0);
+      if (step < 5) response.writeHead(307, { location: `/${step + 1}` });
+      else if (step === 5) {
+        response.writeHead(302, { location: `${url.replace('127.0.0.1', 'localhost')}/6` });
+      }
+      response.end('body');
+    };
+    await withAnswer(redirect, async () => {
+      const headers = { authorization: 'secret', cookie: 'a=b', 'x-kept': 'yes' };
+      const response = await fetch(url, { headers, dispatcher: agent });
+      expect([response.redirected, new URL(response.url).pathname]).toEqual([true, '/6']);
+      expect(response.type).toBe('cors');
+      await response.text();
+    });
+    expect(last().headers).toMatchObject({ 'x-kept': 'yes' });
+    expect(last().headers.authorization ?? last().headers.cookie).toBeUndefined();
+    expect(ports.size).toBeLessThanOrEqual(2);
+    await agent.close();
+  });
+
+  it('end after twenty', async () => {
+    let hops = 0;
+    const again = (_: unknown, response: http.ServerResponse) => {
+      hops++;
+      response.writeHead(302, { location: '/again' }).end();
+    };
+    await withAnswer(again, async () => {
+      const failed = await failureOf(fetch(url));
+      expect(failed.cause.message).toBe('redirect count exceeded');
+    });
+    expect(hops).toBe(21);
+  });
+
+  it('are not stopped by a body that never ends, with one connection', async () => {
+    const client = new Client(url);
+    const endless = (request: http.IncomingMessage, response: http.ServerResponse) => {
+      if (request.url === '/there') response.end('arrived');
+      else response.writeHead(302, { location: '/there' }).write('and so on');
+    };
+    await withAnswer(endless, async () => {
+      expect(await (await fetch(url, { dispatcher: client })).text()).toBe('arrived');
+    });
+    await client.destroy();
+  });
+
+  it('say where they came from only as far as the policy allows', async () => {
+    const init = { referrer: `${url}/from?secret#part`, referrerPolicy: 'same-origin' } as const;
+    await (await fetch(`${url}/to`, init)).text();
+    expect(last().headers.referer).toBe(`${url}/from?secret`);
+    await (await fetch(`${url.replace('127.0.0.1', 'localhost')}/to`, init)).text();
+    expect(last().headers.referer).toBeUndefined();
+  });
+});
+
+describe('a signal', () => {
+  it('that fires after the whole body came, unread, fails it', async () => {
+    const controller = new AbortController();
+    const response = await fetch(url, { signal: controller.signal });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    controller.abort(new Error('too late'));
+    await expect(response.text()).rejects.toThrow('too late');
+  });
+
+  it('that fires in the same breath as the body is read fails it', async () => {
+    const controller = new AbortController();
+    const response = await fetch(url, { signal: controller.signal });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    const text = response.text();
+    controller.abort(new Error('at once'));
+    await expect(text).rejects.toThrow('at once');
+  });
+
+  it('that many fetches follow has one listener, and none when they are over', async () => {
+    const { signal } = new AbortController();
+    let listeners = 0;
+    let most = 0;
+    const { addEventListener, removeEventListener } = signal;
+    signal.addEventListener = function (...given: unknown[]) {
+      most = Math.max(most, ++listeners);
+      Reflect.apply(addEventListener, this, given);
+    };
+    signal.removeEventListener = function (...given: unknown[]) {
+      listeners--;
+      Reflect.apply(removeEventListener, this, given);
+    };
+    const all = Array.from({ length: 20 }, async () => (await fetch(url, { signal })).text());
+    await Promise.all(all);
+    expect([most, listeners]).toEqual([1, 0]);
+  });
+
+  it('that has timed out says so', async () => {
+    const silent = () => undefined;
+    await withAnswer(silent, async () => {
+      const failed = await failureOf(fetch(url, { signal: AbortSignal.timeout(20) }));
+      expect([failed.constructor, failed.name]).toEqual([DOMException, 'TimeoutError']);
+    });
+  });
+});
+
+it('an error tells where fetch was awaited', async () => {
+  async function somebodyWhoAwaits() {
+    await fetch('http://127.0.0.1:1');
+  }
+  const { stack } = await failureOf(somebodyWhoAwaits());
+  expect(stack).toContain('somebodyWhoAwaits');
+});
+
+it('streams of the user’s are read in the caller’s context', async () => {
+  const storage = new AsyncLocalStorage<string>();
+  const contexts: unknown[] = [];
+  await storage.run('caller', async () => {
+    const body = (async function* () {
+      contexts.push(storage.getStore());
+      yield new Uint8Array(1);
+      contexts.push(storage.getStore());
+    })();
+    const init = { method: 'POST', body, duplex: 'half' } as unknown as RequestInit;
+    await (await fetch(url, init as Parameters<typeof fetch>[1])).text();
+    contexts.push(storage.getStore());
+  });
+  expect(contexts).toEqual(['caller', 'caller', 'caller']);
+});
+
+it('MockAgent serves it, and is shown what the body is made of', async () => {
+  const agent = new MockAgent();
+  agent.disableNetConnect();
+  const pool = agent.get('http://mock.test');
+  pool
+    .intercept({ path: '/p?q=1', method: 'POST', body: 'a=1' })
+    .reply(201, { mocked: true }, { headers: { 'x-mock': 'yes', 'set-cookie': 'a=b' } });
+  const before = counters().fetchesByPeer;
+  const response = await fetch('http://mock.test/p?q=1', {
+    method: 'POST',
+    body: new URLSearchParams({ a: '1' }),
+    dispatcher: agent,
+  });
+  expect([response.status, response.headers.get('x-mock')]).toEqual([201, 'yes']);
+  expect(await response.json()).toEqual({ mocked: true });
+  expect(counters().fetchesByPeer).toBe(before);
+  await agent.close();
+});
+
+describe('what nobody reads', () => {
+  const flags = ['--expose-gc'];
+
+  it('lets its connection go when it is collected, and holds one window until then', async () => {
+    const sent = await inChild(
+      `const http = require('node:http');
+       const { once } = require('node:events');
+       let sent = 0;
+       const server = http.createServer((request, response) => {
+         const more = () => {
+           do sent += 65536;
+           while (response.write(Buffer.alloc(65536)));
+         };
+         response.on('drain', more);
+         more();
+       });
+       server.listen(0, '127.0.0.1');
+       await once(server, 'listening');
+       const dispatcher = new dodici.Agent();
+       const url = 'http://127.0.0.1:' + server.address().port;
+       const request = once(server, 'request');
+       await (async () => void (await dodici.fetch(url, { dispatcher })))();
+       const [, response] = await request;
+       const collecting = setInterval(gc, 10);
+       await once(response, 'close');
+       clearInterval(collecting);
+       server.close();
+       await dispatcher.destroy();
+       return sent;`,
+      { flags },
+    );
+    // What the kernel's buffers on both sides take is not ours to say.
+    expect(sent).toBeLessThan(16 << 20);
+  });
+
+  it('is read to its end if only the promise of its text is left, or its stream', async () => {
+    const texts = await inChild(
+      `const http = require('node:http');
+       const { once } = require('node:events');
+       const server = http.createServer((request, response) => {
+         response.write('first,');
+         collected.then(() => response.end('second'));
+       });
+       server.listen(0, '127.0.0.1');
+       await once(server, 'listening');
+       const url = 'http://127.0.0.1:' + server.address().port;
+       const dispatcher = new dodici.Agent();
+       let collected = new Promise((resolve) => {
+         let turns = 0;
+         const collecting = setInterval(() => {
+           gc();
+           if (++turns === 20) resolve(clearInterval(collecting));
+         }, 5);
+       });
+       const read = async () => (await dodici.fetch(url, { dispatcher })).text();
+       const { body } = await dodici.fetch(url, { dispatcher });
+       const texts = [await read(), ''];
+       for await (const chunk of body) texts[1] += Buffer.from(chunk);
+       server.close();
+       await dispatcher.destroy();
+       return texts;`,
+      { flags },
+    );
+    expect(texts).toEqual(['first,second', 'first,second']);
+  });
+});

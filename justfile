@@ -90,6 +90,11 @@ bench-bodies *ARGS: build-bench
 bench-apis *ARGS: build-bench
     @node bench/run.mjs apis {{ ARGS }}
 
+# fetch() only: JSON, codings, streams, redirects, and the fetches of Node, Bun, Deno, axios and ky
+[group('4 measure')]
+bench-fetch *ARGS: build-bench
+    @node bench/run.mjs fetch {{ ARGS }}
+
 # One request after the other only
 [group('4 measure')]
 bench-latency *ARGS: build-bench

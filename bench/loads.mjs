@@ -1,7 +1,14 @@
 // All loads: what is asked of which server, by whom, and what it must show. run.mjs and driver.mjs
 // carry them out; this file is the table.
-import { hasNghttpd, minimalServer, nghttpd, nginxTls } from './lib/origins.mjs';
-import { ALL, BOTH } from './lib/peers.mjs';
+import {
+  hasNghttpd,
+  hasNginx,
+  minimalServer,
+  nghttpd,
+  nginxFetch,
+  nginxTls,
+} from './lib/origins.mjs';
+import { ALL, ALL_FETCHES, BOTH, BOTH_FETCHES } from './lib/peers.mjs';
 
 /**
  * @typedef {object} Load
@@ -94,6 +101,27 @@ const peers = (id, title, bytes, more) => ({
 });
 /** Those without an Agent of undici's kind, which over one origin is its Pool. */
 const WITHOUT_AGENTS = ALL.filter((name) => !name.endsWith('Agent'));
+
+/** What the tables of the fetch part show. */
+const FETCH_FIGURES = ['throughput', 'jsCpu', 'processCpu', 'p50', 'p99', 'rss'];
+
+/** A load of the fetch part: 50 calls in flight, read by `read`, against all clients over HTTP/1.1. */
+const fetches = (id, title, path, read, targets, { server = {}, args = [], ...more } = {}) => ({
+  group: 'fetch',
+  id: `fetch-${id}`,
+  title,
+  origin: () => nginxFetch({ path, ...server }),
+  available: hasNginx,
+  server: 'nginx',
+  program: 'fetch.mjs',
+  args: ['--read', read, ...args],
+  figures: FETCH_FIGURES,
+  clients: server.tls || read === 'stream' ? BOTH_FETCHES : ALL_FETCHES,
+  targets: [...targets, plus('rss', 15)],
+  ...more,
+});
+const overTls = { server: { tls: true } };
+const overH2 = { server: { tls: true, http2: true } };
 
 const COLD = ['import', 'firstRequest', 'firstByte', 'firstCpu', 'rss'];
 
@@ -210,13 +238,35 @@ export const LOADS = [
     ['request', 'request() + body.text()', pace(1.4, 0.35)],
     ['stream', 'stream()', []],
     ['pipeline', 'pipeline()', []],
-    ['fetch', 'undici’s fetch() + text()', pace(1.5, 0.55)],
+    ['fetch', 'fetch() + text()', pace(5, 0.15)],
   ].map(([api, title, targets]) =>
     fifty('apis', api, `${title}, HTTP/1.1, 50 connections, small response`, SMALL, {
       args: ['--api', api],
       targets,
     }),
   ),
+
+  fetches('json', 'fetch: small JSON, json()', '/small', 'json', pace(6, 0.12)),
+  fetches('json-tls', 'fetch: small JSON over TLS', '/small', 'json', pace(5, 0.15), overTls),
+  fetches('json-h2', 'fetch: small JSON over HTTP/2', '/small', 'json', pace(8, 0.15), overH2),
+  fetches('post', 'fetch: POST of JSON, small answer', '/small', 'post', pace(5, 0.15)),
+  fetches('20k-text', 'fetch: 20 KiB of JSON, text()', '/20k', 'text', pace(4, 0.2)),
+  fetches('20k-json', 'fetch: 20 KiB of JSON, json()', '/20k', 'json', pace(1.8, 0.5)),
+  fetches('gzip-text', 'fetch: the same with gzip, text()', '/20k-gzip', 'text', pace(7, 0.12)),
+  fetches('gzip-json', 'fetch: the same with gzip, json()', '/20k-gzip', 'json', pace(3.2, 0.3)),
+  fetches('br-json', 'fetch: the same with br, json()', '/20k-br', 'json', []),
+  fetches('64k', 'fetch: 64 KiB, arrayBuffer()', '/64k', 'arrayBuffer', pace(3, 0.2)),
+  fetches('stream', 'fetch: 1 MiB, body as a stream', '/1m', 'stream', pace(2, 0.4)),
+  fetches('gzip-1m', 'fetch: 1 MiB with gzip, text()', '/1m-gzip', 'text', []),
+  fetches('gzip-100m', 'fetch: 100 MiB with gzip, body as a stream', '/100m-gzip', 'stream', [], {
+    args: ['--concurrency', '2'],
+  }),
+  fetches('redirects', 'fetch: ten redirects to small JSON', '/redirect/1', 'json', [], {
+    clients: [...BOTH_FETCHES, 'Node fetch', 'Bun fetch', 'Deno fetch', 'axios over HTTP', 'ky'],
+  }),
+  fetches('one', 'fetch: one after the other, small JSON', '/small', 'json', [atMost('p50', 0.8)], {
+    args: ['--concurrency', '1'],
+  }),
 
   {
     group: 'latency',

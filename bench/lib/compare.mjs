@@ -9,6 +9,8 @@ import { BENCH } from './paths.mjs';
  * @property {string} name
  * @property {string} [module] its main file; none for what is built into Node
  * @property {string} [kind] as lib/clients.mjs knows it; by default it exports undici's Pool
+ * @property {string} [runtime] what runs it instead of Node
+ * @property {string[]} [runtimeArgs] that runtime's own options
  */
 /** @typedef {Record<string, number>} Figures of one measurement */
 
@@ -67,10 +69,11 @@ export async function alternate({ clients, rounds, onRound, onFailure, ...how })
   const results = new Map(clients.map(({ name }) => [name, []]));
   for (let round = 0; round < rounds; round++) {
     const order = round % 2 === 0 ? clients : clients.toReversed();
-    for (const { name, module, kind } of order) {
+    for (const { name, module, kind, runtime, runtimeArgs } of order) {
       if (!results.has(name)) continue;
       try {
-        const figures = await measure({ ...how, module, kind });
+        const other = runtime && { node: runtime, nodeArgs: runtimeArgs };
+        const figures = await measure({ ...how, ...other, module, kind });
         await onRound(name, round, figures);
         results.get(name).push(figures);
       } catch (error) {

@@ -7,6 +7,7 @@ import { createServer, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { executable } from './paths.mjs';
 
 /**
@@ -229,4 +230,114 @@ async function listening(port) {
     if (up) return;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
+}
+
+/** Bytes of the large answers of `nginxFetch`. */
+const MIB = 1 << 20;
+
+/** About so many bytes of JSON, as an API sends them: 200 rows. */
+function rows() {
+  const row = (id) => ({
+    ...{ id, name: `User ${id}`, email: `user${id}@example.com`, tags: ['a', 'b', 'c'] },
+    ...{ active: id % 2 === 0, score: id * 1.5 },
+  });
+  return JSON.stringify(Array.from({ length: 200 }, (_, id) => row(id)));
+}
+
+/**
+ * nginx with what the fetch part asks for: `/small`, `/20k`, `/20k-gzip`, `/20k-br`, `/64k`, `/1m`,
+ * `/1m-gzip`, `/100m-gzip` and `/redirect/1`, ten hops from `/small`; in the clear, or over TLS with
+ * HTTP/1.1 or HTTP/2.
+ *
+ * @param {{ tls?: boolean, http2?: boolean, path: string }} options
+ * @returns {Promise<Origin>}
+ */
+export async function nginxFetch({ tls = false, http2 = false, path }) {
+  const directory = mkdtempSync(join(tmpdir(), 'dodici-bench-nginx-'));
+  if (tls) execFileSync(executable('dodici-bench-certs'), [directory], { stdio: 'inherit' });
+  const www = join(directory, 'www');
+  mkdirSync(www);
+  const json = rows();
+  const text = json.repeat(Math.ceil((100 * MIB) / json.length)).slice(0, 100 * MIB);
+  const files = {
+    '20k': json,
+    '20k-gzip': gzipSync(json),
+    '20k-br': brotliCompressSync(json),
+    '64k': Buffer.alloc(64 * 1024, 'x'),
+    '1m': Buffer.alloc(MIB, 'x'),
+    '1m-gzip': gzipSync(text.slice(0, MIB)),
+    ...(path === '/100m-gzip' && { '100m-gzip': gzipSync(text) }),
+  };
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(www, name), content);
+  const port = await freePort();
+  writeFileSync(join(directory, 'nginx.conf'), fetchConfig(directory, port, tls, http2));
+  const child = spawn('nginx', ['-p', directory, '-c', 'nginx.conf', '-e', 'error.log'], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  const ended = once(child, 'exit');
+  await Promise.race([
+    listening(port),
+    ended.then(([code]) => {
+      throw new Error(`nginx ended with code ${code}; see ${join(directory, 'error.log')}`);
+    }),
+  ]);
+  const ca = tls ? join(directory, 'ca.pem') : undefined;
+  return {
+    args: [
+      ...['--origin', `${tls ? 'https' : 'http'}://127.0.0.1:${port}`, '--path', path],
+      ...(tls ? ['--ca', ca] : []),
+      ...(http2 ? ['--http2'] : []),
+    ],
+    env: trusting(ca),
+    async stop() {
+      child.kill('SIGTERM');
+      await ended;
+      if (existsSync(directory)) rmSync(directory, { recursive: true });
+      return undefined;
+    },
+  };
+}
+
+function fetchConfig(directory, port, tls, http2) {
+  const user = process.getuid?.() === 0 ? 'user root;\n' : '';
+  const protocol = `${tls ? ' ssl' : ''}${http2 ? ' http2' : ''}`;
+  const certificate = `
+    ssl_protocols TLSv1.3;
+    ssl_certificate ${directory}/cert.pem;
+    ssl_certificate_key ${directory}/key.pem;`;
+  const small = `default_type application/json; return 200 '{"id":1,"name":"small","ok":true}';`;
+  const hop = (step) => (step < 10 ? `/redirect/${step + 1}` : '/small');
+  const hops = Array.from({ length: 10 }, (_, index) => index + 1).map(
+    (step) => `    location = /redirect/${step} { return 302 ${hop(step)}; }`,
+  );
+  return `${user}daemon off;
+worker_processes 1;
+pid ${directory}/nginx.pid;
+events { worker_connections 1024; multi_accept on; }
+http {
+  access_log off;
+  default_type application/json;
+  sendfile on;
+  tcp_nodelay on;
+  absolute_redirect off;
+  open_file_cache max=16 inactive=600s;
+  # The client's pool decides when a connection ends, not this server.
+  keepalive_requests 1000000000;
+  keepalive_timeout 600s;
+  client_body_temp_path ${directory}/body;
+  proxy_temp_path ${directory}/proxy;
+  fastcgi_temp_path ${directory}/fastcgi;
+  uwsgi_temp_path ${directory}/uwsgi;
+  scgi_temp_path ${directory}/scgi;
+  server {
+    listen 127.0.0.1:${port}${protocol};
+    server_name localhost;${tls ? certificate : ''}
+    root ${directory}/www;
+    location = /small { ${small} }
+${hops.join('\n')}
+    location ~ -gzip$ { add_header content-encoding gzip; }
+    location ~ -br$ { add_header content-encoding br; }
+  }
+}
+`;
 }

@@ -2,7 +2,7 @@
 // load compares whom; lib/clients.mjs opens them, in another process.
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { ours, peer } from './paths.mjs';
+import { BENCH, ours, peer } from './paths.mjs';
 
 /** Ours and the one that targets compare with. */
 export const OURS = 'dodici';
@@ -24,8 +24,25 @@ const PEERS = {
   'wreq-js': { kind: 'wreq-js', package: 'wreq-js' },
 };
 
+/** The clients of the fetch part, for bench/fetch.mjs. */
+const FETCHES = {
+  'dodici fetch': { kind: 'fetch', ours: true },
+  'undici fetch': { kind: 'fetch', package: 'undici' },
+  'dodici request': { kind: 'request', ours: true },
+  'undici request': { kind: 'request', package: 'undici' },
+  'Node fetch': { kind: 'global' },
+  'Bun fetch': { kind: 'global', runtime: 'bun', args: ['run'] },
+  'Deno fetch': { kind: 'global', runtime: 'deno', args: ['run', '-A'] },
+  'axios over HTTP': { kind: 'axios', package: 'axios' },
+  ky: { kind: 'ky', package: 'ky' },
+};
+
 /** All names. */
 export const ALL = Object.keys(PEERS);
+/** Those of the fetch part. */
+export const ALL_FETCHES = Object.keys(FETCHES);
+/** The two that its targets compare. */
+export const BOTH_FETCHES = ['undici fetch', 'dodici fetch'];
 /** The two of most loads. */
 export const BOTH = [THEIRS, OURS];
 
@@ -37,16 +54,24 @@ export const BOTH = [THEIRS, OURS];
  * @returns {import('./compare.mjs').Compared}
  */
 export function compared(name, modules = {}) {
-  const { kind, ours: isOurs, package: from } = PEERS[name];
+  const { kind, ours: isOurs, package: from, runtime, args } = PEERS[name] ?? FETCHES[name];
   if (isOurs) return { name, kind, module: modules.ours ?? ours() };
+  if (runtime) return { name, kind, runtime: otherRuntime(runtime), runtimeArgs: args };
   if (from === 'undici' && modules.theirs) return { name, kind, module: modules.theirs };
   return { name, kind, module: from === undefined ? undefined : peer(from) };
+}
+
+/** The program of an npm package that is a runtime. @param {string} name */
+function otherRuntime(name) {
+  const binary = join(BENCH, 'node_modules', '.bin', name);
+  if (!existsSync(binary)) throw new Error(`${name} is not installed: run "just build-bench"`);
+  return binary;
 }
 
 /** Versions of the compared packages. */
 export function versions() {
   return Object.fromEntries(
-    Object.entries(PEERS).flatMap(([name, { package: from }]) =>
+    Object.entries({ ...PEERS, ky: FETCHES.ky }).flatMap(([name, { package: from }]) =>
       from === undefined || name.endsWith('Agent') ? [] : [[name, version(peer(from))]],
     ),
   );

@@ -26,13 +26,14 @@ import {
   type DispatchHandler,
   type DispatchOptions,
   errors,
+  kDecode,
   symbols,
   toPeerHandler,
 } from '../undici';
 import { Client } from './client';
 import { checkCredentials } from './credentials';
 import { readCounters } from './delegate';
-import { DispatcherBase, hideFields } from './dispatcher-base';
+import { DispatcherBase, hideFields, isOwnDispatcher } from './dispatcher-base';
 import { forwardEvents } from './forwarded-events';
 import { Pool } from './pool';
 
@@ -230,8 +231,11 @@ export class Agent extends DispatcherBase {
       entry === undefined
         ? this.addPool(given, origin, key, allowH2 === false)
         : unwrapEntry(entry);
-    const receiver = takesNewHandlers(pool) ? handler : toPeerHandler(handler);
-    return pool.dispatch(options as unknown as Dispatcher.DispatchOptions, receiver);
+    const isOwn = isOwnDispatcher(pool);
+    const receiver = isOwn ? handler : toPeerHandler(handler);
+    // What stands before a pool of ours, or in its place, is told what comes over the wire.
+    const passed = isOwn || !options[kDecode] ? options : { ...options, [kDecode]: null };
+    return pool.dispatch(passed as unknown as Dispatcher.DispatchOptions, receiver);
   }
 
   /** An origin has one pool however it is spelled; what only `factory` can parse is used as is. */
@@ -299,11 +303,6 @@ export class Agent extends DispatcherBase {
       }
     }
   }
-}
-
-/** Dispatchers with their own `dispatch`, like the peer's mocks over our classes, follow the peer. */
-function takesNewHandlers(pool: Dispatcher): boolean {
-  return pool instanceof DispatcherBase && pool.dispatch === DispatcherBase.prototype.dispatch;
 }
 
 /** Types under the names of undici's declarations. */

@@ -256,6 +256,17 @@ export abstract class DispatcherBase extends Dispatcher {
   }
 }
 
+/**
+ * Whether requests go to the engine as they are given. Dispatchers with their own `dispatch`, like the
+ * peer's mocks over our classes, or what `compose()` returns, follow the peer.
+ */
+export function isOwnDispatcher(dispatcher: Dispatcher): boolean {
+  return (
+    dispatcher instanceof DispatcherBase &&
+    dispatcher.dispatch === DispatcherBase.prototype.dispatch
+  );
+}
+
 /** Listeners get more arguments than undici's: the details of `events.ts` come last. */
 // eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- EventEmitter has them
 export interface DispatcherBase {

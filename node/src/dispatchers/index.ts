@@ -10,7 +10,7 @@ export { BalancedPool, RoundRobinPool } from './balancing';
 export { Client } from './client';
 export { checkCredentials } from './credentials';
 export { readCounters, StandIn } from './delegate';
-export { DispatcherBase, hideFields } from './dispatcher-base';
+export { DispatcherBase, hideFields, isOwnDispatcher } from './dispatcher-base';
 export {
   forgetChoice,
   getGlobalDispatcher,

@@ -12,8 +12,9 @@
  * ```
  */
 
+import { isOwnDispatcher } from '../dispatchers';
 import { queueMicrotask } from '../process';
-import { type Dispatcher, doesTakeBoth, peer, toPeerHandler } from '../undici';
+import { type Dispatcher, doesTakeBoth, kDecode, type peer, toPeerHandler } from '../undici';
 import { canZstd } from './decode';
 import { type Head, Hop, type HopOwner, isErrorLike } from './hop';
 import type { IncomingBody } from './incoming-body';
@@ -85,7 +86,8 @@ export class Fetching implements HopOwner, Follower {
   }
 
   #makeHop(): Hop {
-    return new Hop(this, this.#request.isRepeatable);
+    const { isRepeatable, redirect } = this.#request;
+    return new Hop(this, isRepeatable, redirect === 'follow');
   }
 
   start(): void {
@@ -117,6 +119,8 @@ export class Fetching implements HopOwner, Follower {
         __mockAgentBodyForDispatch: opened,
         headers: this.#request.fieldsOfHop(canZstd),
         maxRedirections: 0,
+        // What stands between, a cache or a mock, is told what comes over the wire.
+        [kDecode]: isOwnDispatcher(dispatcher) ? hop : null,
         upgrade: undefined,
       } as unknown as Dispatcher.DispatchOptions;
       const handler = hop as unknown as Dispatcher.DispatchHandler;

@@ -6,7 +6,7 @@
  */
 
 import { OwnHandler } from '../request';
-import type { DispatchController, DispatchHandler, ParsedHeaders } from '../undici';
+import type { DispatchController, DispatchHandler, FetchDecoding, ParsedHeaders } from '../undici';
 import { codingsOf, Decoder } from './decode';
 import { type BodyOwner, IncomingBody } from './incoming-body';
 import { fieldOf, type Fields, mayHave } from './response-head';
@@ -32,7 +32,7 @@ export interface HopOwner extends BodyOwner {
 }
 
 /** See above. */
-export class Hop extends OwnHandler implements DispatchHandler {
+export class Hop extends OwnHandler implements DispatchHandler, FetchDecoding {
   readonly #owner: HopOwner;
   #controller: DispatchController | null = null;
   /** Why it was aborted, before there was a controller to abort it with. */
@@ -42,10 +42,14 @@ export class Hop extends OwnHandler implements DispatchHandler {
   #body: IncomingBody | null = null;
   #decoder: Decoder | null = null;
 
-  /** `isContextFree`: no stream of the user's is read for it. */
+  /** Set by the engine, where it undoes content codings; for `kDecode`. */
+  decoded = false;
+
+  /** `isContextFree`: no stream of the user's is read for it. `follows`: a redirect has no body. */
   constructor(
     owner: HopOwner,
     readonly isContextFree: boolean,
+    readonly follows: boolean,
   ) {
     super();
     this.#owner = owner;
@@ -65,14 +69,16 @@ export class Hop extends OwnHandler implements DispatchHandler {
   }
 
   /**
-   * The body of the response with this head, whose content codings are undone.
+   * The body of the response with this head, whose content codings are undone, by the engine or here.
    *
    * @throws Error for codings that are too many.
    */
   openBody({ fields }: Head): IncomingBody {
     const controller = this.#controller as DispatchController;
     const body = new IncomingBody(controller, this.#owner);
-    if (mayHave(fields, 'content-encoding')) {
+    // What came over the wire is the engine's to know; most servers say it.
+    if (this.decoded) this.#owner.hopReceived(Number(fieldOf(fields, 'content-length') ?? 0));
+    else if (mayHave(fields, 'content-encoding')) {
       const codings = codingsOf(fieldOf(fields, 'content-encoding'));
       if (codings.length > 0) {
         this.#decoder = new Decoder(codings, controller, body, (error) => {
@@ -132,7 +138,7 @@ export class Hop extends OwnHandler implements DispatchHandler {
   }
 
   onResponseData(_controller: DispatchController, chunk: Buffer): void {
-    this.#owner.hopReceived(chunk.byteLength);
+    if (!this.decoded) this.#owner.hopReceived(chunk.byteLength);
     if (this.#decoder !== null) this.#decoder.write(chunk);
     else this.#body?.push(chunk);
   }

@@ -31,6 +31,17 @@ export interface BodyReader {
  */
 const ENOUGH = 64 * 1024;
 
+/** One piece of memory with the bytes of all. */
+function copyOf(chunks: readonly Uint8Array[], size: number): Uint8Array {
+  const copy = new Uint8Array(size);
+  let offset = 0;
+  for (const chunk of chunks) {
+    copy.set(chunk, offset);
+    offset += chunk.byteLength;
+  }
+  return copy;
+}
+
 /** What came to pass with the body, for the fetch it belongs to. */
 export interface BodyOwner {
   /** The body was read to its end, failed, or was given up. Once. */
@@ -131,13 +142,17 @@ export class IncomingBody {
     this.#resume();
   }
 
-  /** The next chunk; `null`: there is none yet, or none any more. */
+  /**
+   * What waits, in memory of its own: all of it, because a read costs more than copying what one read
+   * can take. `null`: nothing waits.
+   */
   take(): Uint8Array | null {
-    const chunk = this.#chunks.shift();
-    if (chunk !== undefined) this.#size -= chunk.byteLength;
-    if (this.#size < ENOUGH) this.#resume();
-    if (this.#chunks.length === 0 && this.#state === 'ended') this.#over();
-    return chunk ?? null;
+    const chunks = this.#chunks;
+    const taken = chunks.length === 0 ? null : copyOf(chunks, this.#size);
+    this.#drop();
+    this.#resume();
+    if (this.#state === 'ended' && this.#chunks.length === 0) this.#over();
+    return taken;
   }
 
   /** All of an ended body: bytes that nobody else has, unless there is but one chunk. */

@@ -120,7 +120,7 @@ class PulledBody {
     link.waiting = null;
     const chunk = incoming.take();
     // A byte stream takes the memory away from whoever hands it over.
-    if (chunk !== null) this.#controller.enqueue(new Uint8Array(chunk));
+    if (chunk !== null) this.#controller.enqueue(chunk);
     else if (!incoming.hasEnded) link.waiting = this;
     if (incoming.hasEnded && incoming.isEmpty) this.#close();
   }

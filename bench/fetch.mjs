@@ -1,0 +1,178 @@
+// Load generator of the fetch part: calls fetch() and reads what it returns, on Node, Bun or Deno.
+//
+// lib/compare.mjs starts it as a process of its own for each measurement. It uses only what all three
+// runtimes have, and prints one line of JSON with the figures that load.mjs has.
+import { performance } from 'node:perf_hooks';
+import { createRequire } from 'node:module';
+import { parseArgs } from 'node:util';
+import { readFileSync } from 'node:fs';
+import process from 'node:process';
+import { pathToFileURL } from 'node:url';
+
+const HELP = `Usage: node bench/fetch.mjs --kind KIND --origin URL --path PATH [options]
+
+  --kind KIND      fetch (the module's), request (the module's), global, axios, ky
+  --module PATH    the client's module
+  --read HOW       json, text, arrayBuffer, stream, post (JSON both ways) (default json)
+  --concurrency N  calls in flight (default 50)
+  --seconds S      measured time (default 3)
+  --warmup S       time before that (default 1)
+  --http2          let TLS negotiate HTTP/2
+  --ca FILE        certificate authority, PEM
+`;
+
+const { values: options } = parseArgs({
+  options: {
+    kind: { type: 'string', default: 'fetch' },
+    module: { type: 'string' },
+    origin: { type: 'string' },
+    path: { type: 'string', default: '/' },
+    read: { type: 'string', default: 'json' },
+    concurrency: { type: 'string', default: '50' },
+    seconds: { type: 'string', default: '3' },
+    warmup: { type: 'string', default: '1' },
+    http2: { type: 'boolean', default: false },
+    ca: { type: 'string' },
+    help: { type: 'boolean', default: false },
+  },
+});
+if (options.help || options.origin === undefined) {
+  process.stdout.write(HELP);
+  process.exit(options.help ? 0 : 2);
+}
+
+/** Calls that are timed: the newest win. */
+const SAMPLES = 1 << 18;
+/** The body of a POST. */
+const POSTED = { id: 7, name: 'posted', tags: ['a', 'b'] };
+const JSON_TYPE = { 'content-type': 'application/json' };
+
+const url = options.origin + options.path;
+const concurrency = Number(options.concurrency);
+const ca = options.ca && readFileSync(options.ca, 'utf8');
+const { call, counters } = await open();
+
+/** A function that makes one call and resolves when it has read the answer. */
+async function open() {
+  const { kind, module: file, read } = options;
+  if (kind === 'global') return { call: overFetch(globalThis.fetch, {}) };
+  const resolved = createRequire(import.meta.url).resolve(file);
+  const loaded = await import(pathToFileURL(resolved).href);
+  const module = { ...(typeof loaded.default === 'object' ? loaded.default : {}), ...loaded };
+  if (kind === 'axios') {
+    const { default: axios } = loaded;
+    const { Agent } = await import('node:http');
+    const httpAgent = new Agent({ keepAlive: true, maxSockets: concurrency });
+    const types = { arrayBuffer: 'arraybuffer', text: 'text' };
+    const responseType = types[read] ?? 'json';
+    const config = { httpAgent, responseType, proxy: false };
+    return {
+      call: () => (read === 'post' ? axios.post(url, POSTED, config) : axios.get(url, config)),
+    };
+  }
+  if (kind === 'ky') {
+    const ky = loaded.default.create({ retry: 0 });
+    return {
+      call: read === 'post' ? () => ky.post(url, { json: POSTED }).json() : () => ky(url)[read](),
+    };
+  }
+  const connect = ca && { ca, servername: 'localhost' };
+  // undici 7 and 8 differ in whether they offer HTTP/2 unasked.
+  const allowH2 = options.http2;
+  const streams = allowH2 ? { connections: 1, maxConcurrentStreams: 100 } : {};
+  const dispatcher = new module.Agent({ connections: concurrency, connect, allowH2, ...streams });
+  if (kind === 'request') {
+    const request = { dispatcher };
+    const post = { ...request, method: 'POST', headers: JSON_TYPE };
+    return {
+      call: async () => {
+        if (read === 'post') {
+          return (await module.request(url, { ...post, body: JSON.stringify(POSTED) })).body.json();
+        }
+        const { body } = await module.request(url, request);
+        return read === 'stream' ? drain(body) : body[read]();
+      },
+      counters: module.counters,
+    };
+  }
+  return { call: overFetch(module.fetch, { dispatcher }), counters: module.counters };
+}
+
+function overFetch(fetch, init) {
+  const { read } = options;
+  if (read === 'post') {
+    const post = { ...init, method: 'POST', headers: JSON_TYPE };
+    return async () => (await fetch(url, { ...post, body: JSON.stringify(POSTED) })).json();
+  }
+  if (read === 'stream') return async () => drain((await fetch(url, init)).body);
+  return async () => {
+    const response = await fetch(url, init);
+    if (!response.ok) throw new Error(`status ${response.status}`);
+    return response[read]();
+  };
+}
+
+async function drain(body) {
+  let bytes = 0;
+  for await (const chunk of body) bytes += chunk.length;
+  return bytes;
+}
+
+let running = true;
+let completed = 0;
+let samples = 0;
+const latencies = new Float64Array(SAMPLES);
+
+async function lane() {
+  while (running) {
+    const began = performance.now();
+    await call();
+    latencies[samples++ % SAMPLES] = performance.now() - began;
+    completed++;
+  }
+}
+
+function snapshot() {
+  const { user, system } = process.cpuUsage();
+  const thread = process.threadCpuUsage?.();
+  return {
+    at: performance.now(),
+    completed,
+    processCpu: user + system,
+    threadCpu: thread && thread.user + thread.system,
+    counters: counters?.(),
+  };
+}
+
+const lanes = Array.from({ length: concurrency }, lane);
+const failed = Promise.all(lanes);
+await Promise.race([sleep(Number(options.warmup)), failed]);
+samples = 0;
+const before = snapshot();
+await Promise.race([sleep(Number(options.seconds)), failed]);
+const after = snapshot();
+const rss = process.memoryUsage().rss;
+running = false;
+await failed;
+
+const calls = after.completed - before.completed;
+const seconds = (after.at - before.at) / 1e3;
+const timed = latencies.subarray(0, Math.min(samples, SAMPLES)).sort();
+const result = {
+  total: completed,
+  throughput: calls / seconds,
+  jsCpu: after.threadCpu === undefined ? undefined : (after.threadCpu - before.threadCpu) / calls,
+  processCpu: (after.processCpu - before.processCpu) / calls,
+  p50: timed[Math.floor(timed.length * 0.5)],
+  p99: timed[Math.floor(timed.length * 0.99)],
+  rss: rss / 1e6,
+};
+if (before.counters?.fetches !== undefined) {
+  result.byPeer = after.counters.fetchesByPeer - before.counters.fetchesByPeer;
+}
+console.log(JSON.stringify(result));
+process.exit(0);
+
+function sleep(seconds) {
+  return new Promise((resolve) => setTimeout(resolve, seconds * 1e3));
+}

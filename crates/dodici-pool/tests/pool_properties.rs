@@ -164,7 +164,7 @@ impl Model {
 
     fn expired(&self, conn: &Conn) -> bool {
         self.config()
-            .client_ttl
+            .max_connection_age
             .is_some_and(|ttl| self.told >= conn.since + ttl)
     }
 
@@ -272,7 +272,7 @@ impl Model {
         entry.served += 1;
         if traits.exclusive || config.pipelining == 0 {
             entry.spent = Some(CloseReason::NotReusable);
-        } else if config.max_requests_per_client.map(NonZeroU32::get) == Some(entry.served) {
+        } else if config.max_requests_per_connection.map(NonZeroU32::get) == Some(entry.served) {
             entry.spent = Some(CloseReason::MaxRequests);
         }
         let request = self.requests.get_mut(&request).unwrap();
@@ -325,7 +325,10 @@ impl Model {
         for conn in &idle {
             let entry = &self.conns[conn];
             assert!(entry.spent.is_none() && !self.closing && !self.destroyed);
-            let ttl = self.config().client_ttl.map(|ttl| entry.since + ttl);
+            let ttl = self
+                .config()
+                .max_connection_age
+                .map(|ttl| entry.since + ttl);
             let rest = Some(entry.idle_since + entry.rest);
             let until = rest.into_iter().chain(ttl).min();
             assert_eq!(self.pool.idle_deadline(*conn), until);
@@ -743,8 +746,8 @@ fn config() -> impl Strategy<Value = PoolConfig> {
                 pipelining,
                 keep_alive_timeout: Duration::from_millis(rest),
                 keep_alive_max_timeout: Duration::from_secs(8),
-                client_ttl: ttl.map(Duration::from_millis),
-                max_requests_per_client: requests.and_then(NonZeroU32::new),
+                max_connection_age: ttl.map(Duration::from_millis),
+                max_requests_per_connection: requests.and_then(NonZeroU32::new),
                 connect_failure: if queue {
                     ConnectFailure::FailQueue
                 } else {

@@ -84,7 +84,7 @@ pub(crate) struct PoolOptions {
     pub(crate) max_connections: Option<NonZeroU32>,
     /// Of all origins together.
     pub(crate) max_total: Option<NonZeroU32>,
-    pub(crate) max_age: Option<Duration>,
+    pub(crate) max_connection_age: Option<Duration>,
 }
 
 /// How HTTP/1 is spoken and read.
@@ -186,7 +186,7 @@ impl Default for Config {
                 max_idle: usize::MAX,
                 max_connections: None,
                 max_total: None,
-                max_age: None,
+                max_connection_age: None,
             },
             http1: Http1Options::default(),
             http2: Http2Options::default(),
@@ -366,10 +366,10 @@ impl Config {
         };
         let pool = &mut config.pool;
         pool.connections = self.pool.max_connections;
-        pool.client_ttl = self.pool.max_age;
+        pool.max_connection_age = self.pool.max_connection_age;
         pool.keep_alive_timeout = self.pool.idle_timeout.unwrap_or(NEVER);
         pool.keep_alive_max_timeout = pool.keep_alive_timeout;
-        pool.max_idle = u32::try_from(self.pool.max_idle).ok();
+        pool.max_idle_connections = u32::try_from(self.pool.max_idle).ok();
         if self.pool.max_idle == 0 {
             pool.pipelining = 0;
         }

@@ -129,8 +129,10 @@ impl PoolOptions {
                 OptionKey::KeepAliveTimeoutThreshold => {
                     pool.keep_alive_timeout_threshold = value.duration()?;
                 }
-                OptionKey::ClientTtl => pool.client_ttl = value.timeout()?,
-                OptionKey::MaxRequestsPerClient => pool.max_requests_per_client = value.limit()?,
+                OptionKey::ClientTtl => pool.max_connection_age = value.timeout()?,
+                OptionKey::MaxRequestsPerClient => {
+                    pool.max_requests_per_connection = value.limit()?
+                }
                 OptionKey::FailQueue => {
                     pool.connect_failure = if value.flag()? {
                         ConnectFailure::FailQueue

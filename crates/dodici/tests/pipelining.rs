@@ -1341,7 +1341,7 @@ async fn a_connection_ends_after_its_last_allowed_request() {
         }
     });
     let mut config = depth(10);
-    config.pool.max_requests_per_client = NonZeroU32::new(3);
+    config.pool.max_requests_per_connection = NonZeroU32::new(3);
     let client = Client::new(peer.port(), config);
     let calls = gets(&client, 7);
     assert_eq!(bodies(&calls).await, ["ok"; 7]);

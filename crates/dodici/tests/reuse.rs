@@ -156,7 +156,7 @@ async fn pipelining_zero_disables_keep_alive() {
 async fn a_connection_serves_no_more_than_max_requests() {
     let origin = TestOrigin::start().await;
     let mut config = OriginConfig::default();
-    config.pool.max_requests_per_client = NonZeroU32::new(2);
+    config.pool.max_requests_per_connection = NonZeroU32::new(2);
     let client = Client::new(origin.port(), config);
     for n in 1..=5 {
         within(
@@ -342,7 +342,7 @@ async fn each_use_starts_the_rest_anew() {
 async fn an_old_connection_takes_no_further_request() {
     let origin = TestOrigin::start().await;
     let mut config = only_rest_timers();
-    config.pool.client_ttl = Some(Duration::from_secs(5));
+    config.pool.max_connection_age = Some(Duration::from_secs(5));
     config.pool.keep_alive_timeout = Duration::from_secs(60);
     let client = Client::new(origin.port(), config);
     client.get("/bytes/1").ended().await;
@@ -357,7 +357,7 @@ async fn an_old_connection_takes_no_further_request() {
 async fn a_connection_that_ages_during_an_exchange_ends_after_it() {
     let origin = TestOrigin::start().await;
     let mut config = only_rest_timers();
-    config.pool.client_ttl = Some(Duration::from_secs(5));
+    config.pool.max_connection_age = Some(Duration::from_secs(5));
     let client = Client::new(origin.port(), config);
     let call = client.get("/hold");
     origin.wait_executed(1).await;

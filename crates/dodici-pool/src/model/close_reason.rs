@@ -7,9 +7,9 @@ use std::fmt;
 pub enum CloseReason {
     /// Its keep-alive timeout expired while it was idle.
     IdleTimeout,
-    /// It reached `client_ttl`.
+    /// It reached `max_connection_age`.
     Expired,
-    /// It served `max_requests_per_client` requests.
+    /// It served `max_requests_per_connection` requests.
     MaxRequests,
     /// A message required it (`connection: close`, HTTP/1.0, a body delimited by the close), or the
     /// request set `reset`, or the response ended before the request body was sent.

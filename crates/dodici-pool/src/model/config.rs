@@ -42,12 +42,12 @@ pub struct PoolConfig {
     pub keep_alive_timeout_threshold: Duration,
     /// Age at which a connection takes no further request. Default `None`: no limit. Zero is no
     /// limit either, as in undici.
-    pub client_ttl: Option<Duration>,
+    pub max_connection_age: Option<Duration>,
     /// Requests after which a connection is closed. Default `None`: no limit.
-    pub max_requests_per_client: Option<NonZeroU32>,
+    pub max_requests_per_connection: Option<NonZeroU32>,
     /// Most connections at rest at a time; one more is closed instead of resting. Default `None`:
     /// no limit.
-    pub max_idle: Option<u32>,
+    pub max_idle_connections: Option<u32>,
     /// Which queued requests fail with a connection attempt.
     pub connect_failure: ConnectFailure,
     /// How many requests a connection is thought to take before the first one is up: as many
@@ -74,9 +74,9 @@ impl Default for PoolConfig {
             keep_alive_timeout: Duration::from_secs(4),
             keep_alive_max_timeout: Duration::from_secs(600),
             keep_alive_timeout_threshold: Duration::from_secs(2),
-            client_ttl: None,
-            max_requests_per_client: None,
-            max_idle: None,
+            max_connection_age: None,
+            max_requests_per_connection: None,
+            max_idle_connections: None,
             connect_failure: ConnectFailure::FailOldest,
             expected_concurrency: 1,
         }

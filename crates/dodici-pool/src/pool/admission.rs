@@ -108,7 +108,7 @@ impl OriginPool {
         if alone && traits.blocking {
             entry.hold = Some(request);
         }
-        let limit = self.config.max_requests_per_client;
+        let limit = self.config.max_requests_per_connection;
         let draining = |reason| ConnState::Draining { reason };
         let next = if alone && (traits.exclusive || self.config.pipelining == 0) {
             draining(CloseReason::NotReusable)

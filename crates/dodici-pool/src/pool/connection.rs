@@ -17,12 +17,12 @@ use crate::model::id::{ConnId, RequestId};
 ///       │                ▼                │  │                    │
 ///       │              Busy ◀── assigned ─┘  └──────────────────Busy
 ///       │                │
-///       │                │ takes no more: exclusive, request limit, client_ttl,
+///       │                │ takes no more: exclusive, request limit, max_connection_age,
 ///       │                ▼ pipelining 0, keep-alive hint within the threshold
 ///       │            Draining
 ///       │                │ last request released
 ///       │                ▼
-///       └───────────▶ Closing ◀── Idle: deadline, client_ttl, pool closed
+///       └───────────▶ Closing ◀── Idle: deadline, max_connection_age, pool closed
 ///     pool closed        │    ◀── Busy, Draining: Finished, unsent
 ///     or destroyed       │    ◀── any: pool destroyed
 ///                        │    ◀── Idle: draining (and Busy becomes Draining)

@@ -29,7 +29,10 @@ impl OriginPool {
 
     /// When a connection opened now stops accepting requests.
     pub(super) fn expiry(&self) -> Option<Instant> {
-        let ttl = self.config.client_ttl.filter(|ttl| !ttl.is_zero())?;
+        let ttl = self
+            .config
+            .max_connection_age
+            .filter(|ttl| !ttl.is_zero())?;
         self.now?.checked_add(ttl)
     }
 
@@ -87,7 +90,7 @@ impl OriginPool {
             let until = entry.rest_deadline();
             let surplus = self
                 .config
-                .max_idle
+                .max_idle_connections
                 .is_some_and(|max| self.idle.len() >= max as usize);
             if surplus {
                 return self.close(conn, CloseReason::NotReusable);

@@ -26,15 +26,15 @@ impl OriginRule {
         if let Some(max) = options.max_connections {
             config.pool.connections = Some(max);
         }
-        if let Some(age) = options.max_age {
-            config.pool.client_ttl = Some(age);
+        if let Some(age) = options.max_connection_age {
+            config.pool.max_connection_age = Some(age);
         }
         if let Some(idle) = options.idle_timeout {
             config.pool.keep_alive_timeout = idle;
             config.pool.keep_alive_max_timeout = idle;
         }
-        if let Some(requests) = options.max_requests {
-            config.pool.max_requests_per_client = Some(requests);
+        if let Some(requests) = options.max_requests_per_connection {
+            config.pool.max_requests_per_connection = Some(requests);
         }
         if let Some(timeout) = options.connect_timeout {
             config.connect.timeout = Some(timeout);
@@ -50,9 +50,9 @@ impl OriginRule {
 #[must_use]
 pub struct OriginOptions {
     max_connections: Option<NonZeroU32>,
-    max_age: Option<Duration>,
+    max_connection_age: Option<Duration>,
     idle_timeout: Option<Duration>,
-    max_requests: Option<NonZeroU32>,
+    max_requests_per_connection: Option<NonZeroU32>,
     connect_timeout: Option<Duration>,
     max_response_size: Option<u64>,
 }
@@ -65,8 +65,8 @@ impl OriginOptions {
     }
 
     /// Age at which a connection takes no further request. Default: no limit.
-    pub fn max_age(mut self, age: Duration) -> Self {
-        self.max_age = Some(age);
+    pub fn max_connection_age(mut self, age: Duration) -> Self {
+        self.max_connection_age = Some(age);
         self
     }
 
@@ -77,8 +77,8 @@ impl OriginOptions {
     }
 
     /// Requests after which a connection is closed. Zero counts as one. Default: no limit.
-    pub fn max_requests(mut self, max: u32) -> Self {
-        self.max_requests = Some(NonZeroU32::new(max).unwrap_or(NonZeroU32::MIN));
+    pub fn max_requests_per_connection(mut self, max: u32) -> Self {
+        self.max_requests_per_connection = Some(NonZeroU32::new(max).unwrap_or(NonZeroU32::MIN));
         self
     }
 
@@ -155,7 +155,7 @@ pub trait ClientBuilderExt: Sized + sealed::Change {
     /// Age at which a connection takes no further request. Default: no limit.
     #[must_use]
     fn max_connection_age(self, age: Duration) -> Self {
-        self.change_config(|config| config.pool.max_age = Some(age))
+        self.change_config(|config| config.pool.max_connection_age = Some(age))
     }
 
     /// Refuses responses on HTTP/1 whose framing is against the rules, and which reqwest reads

@@ -12,7 +12,7 @@
 //!
 //! let client = Client::builder()
 //!     .origin("https://api.example", |origin| {
-//!         origin.max_connections(4).max_age(Duration::from_secs(300))
+//!         origin.max_connections(4).max_connection_age(Duration::from_secs(300))
 //!     })
 //!     .on_connection_event(|origin, event| println!("{origin}: {event:?}"))
 //!     .build()?;

@@ -60,7 +60,7 @@ fn zero_and_infinity_mean_no_limit() {
         let options = with_number(OptionKey::HeadersTimeout, none).unwrap();
         assert_eq!(options.config.exchange.headers_timeout, None);
         let options = with_number(OptionKey::ClientTtl, none).unwrap();
-        assert_eq!(options.config.pool.client_ttl, None);
+        assert_eq!(options.config.pool.max_connection_age, None);
     }
     for none in [-1.0, f64::INFINITY] {
         let options = with_number(OptionKey::MaxResponseSize, none).unwrap();

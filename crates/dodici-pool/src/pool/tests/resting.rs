@@ -75,7 +75,7 @@ fn without_pipelining_a_connection_serves_once() {
 #[test]
 fn a_connection_ends_at_its_request_limit() {
     let mut rig = Rig::new(PoolConfig {
-        max_requests_per_client: NonZeroU32::new(2),
+        max_requests_per_connection: NonZeroU32::new(2),
         ..limited(1)
     });
     let (conn, first) = rig.busy(GET);
@@ -91,7 +91,7 @@ fn a_connection_ends_at_its_request_limit() {
 #[test]
 fn an_expired_connection_ends_at_release() {
     let mut rig = Rig::new(PoolConfig {
-        client_ttl: Some(Duration::from_secs(1)),
+        max_connection_age: Some(Duration::from_secs(1)),
         ..limited(1)
     });
     let (conn, request) = rig.busy(GET);
@@ -107,7 +107,7 @@ fn an_expired_connection_ends_at_release() {
 fn an_expired_connection_ends_at_rest_and_at_checkout() {
     for at_checkout in [true, false] {
         let mut rig = Rig::new(PoolConfig {
-            client_ttl: Some(Duration::from_secs(1)),
+            max_connection_age: Some(Duration::from_secs(1)),
             ..limited(1)
         });
         let conn = rig.idle(1);
@@ -125,7 +125,7 @@ fn an_expired_connection_ends_at_rest_and_at_checkout() {
 #[test]
 fn a_ttl_of_zero_is_no_limit() {
     let mut rig = Rig::new(PoolConfig {
-        client_ttl: Some(Duration::ZERO),
+        max_connection_age: Some(Duration::ZERO),
         ..limited(1)
     });
     let (conn, first) = rig.busy(GET);
@@ -136,7 +136,7 @@ fn a_ttl_of_zero_is_no_limit() {
 #[test]
 fn times_beyond_the_clock_never_come() {
     let mut rig = Rig::new(PoolConfig {
-        client_ttl: Some(Duration::MAX),
+        max_connection_age: Some(Duration::MAX),
         keep_alive_timeout: Duration::MAX,
         ..limited(1)
     });

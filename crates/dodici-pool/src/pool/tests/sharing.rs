@@ -73,7 +73,7 @@ fn an_exclusive_request_waits_for_rest_is_alone_and_ends_the_connection() {
 #[test]
 fn a_shared_connection_past_its_age_drains_before_it_closes() {
     let mut rig = Rig::new(PoolConfig {
-        client_ttl: Some(Duration::from_secs(1)),
+        max_connection_age: Some(Duration::from_secs(1)),
         ..limited(1)
     });
     let conn = rig.idle(3);

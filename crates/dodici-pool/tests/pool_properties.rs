@@ -237,7 +237,7 @@ impl Model {
             since: now,
             served: 0,
             spent: None,
-            rest: self.config().keep_alive_timeout,
+            rest: self.config().keep_alive_timeout.unwrap(),
             idle_since: now,
         };
         assert!(self.conns.insert(conn, fresh).is_none());
@@ -270,7 +270,7 @@ impl Model {
         }
         let entry = self.conns.get_mut(&conn).unwrap();
         entry.served += 1;
-        if traits.exclusive || config.pipelining == 0 {
+        if traits.exclusive || !config.keep_alive {
             entry.spent = Some(CloseReason::NotReusable);
         } else if config.max_requests_per_connection.map(NonZeroU32::get) == Some(entry.served) {
             entry.spent = Some(CloseReason::MaxRequests);
@@ -452,9 +452,9 @@ impl Model {
             Outcome::Reusable { hint } => {
                 let millis = |time: Duration| time.as_millis() as i128;
                 let rest = match hint {
-                    None => millis(config.keep_alive_timeout),
+                    None => millis(config.keep_alive_timeout.unwrap()),
                     Some(hint) => (millis(hint) - millis(config.keep_alive_timeout_threshold))
-                        .min(millis(config.keep_alive_max_timeout)),
+                        .min(millis(config.keep_alive_max_timeout.unwrap())),
                 };
                 if hint.is_some() && rest <= 0 {
                     entry.spent = entry.spent.or(Some(CloseReason::NotReusable));
@@ -488,6 +488,7 @@ impl Model {
                 entry.spent = entry.spent.or(Some(CloseReason::NotReusable));
             }
         }
+        self.pool.handle_keep_alive(depth > 0, self.now);
         self.pool.handle_pipelining(depth, self.now);
         self.drain(None);
     }
@@ -744,8 +745,9 @@ fn config() -> impl Strategy<Value = PoolConfig> {
             |(limit, pipelining, ttl, requests, queue, rest)| PoolConfig {
                 connections: limit.and_then(NonZeroU32::new),
                 pipelining,
-                keep_alive_timeout: Duration::from_millis(rest),
-                keep_alive_max_timeout: Duration::from_secs(8),
+                keep_alive: pipelining > 0,
+                keep_alive_timeout: Some(Duration::from_millis(rest)),
+                keep_alive_max_timeout: Some(Duration::from_secs(8)),
                 max_connection_age: ttl.map(Duration::from_millis),
                 max_requests_per_connection: requests.and_then(NonZeroU32::new),
                 connect_failure: if queue {

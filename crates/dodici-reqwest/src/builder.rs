@@ -127,10 +127,6 @@ pub(crate) struct SocketOptions {
     pub(crate) unix_path: Option<PathBuf>,
 }
 
-/// "Never", for an engine that wants a number: longer than any process, short enough to be added
-/// to an instant.
-pub(crate) const NEVER: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
-
 /// Most bytes of a response's head: what hyper's clients accept.
 const MAX_HEAD: usize = 400 * 1024;
 
@@ -367,12 +363,10 @@ impl Config {
         let pool = &mut config.pool;
         pool.connections = self.pool.max_connections;
         pool.max_connection_age = self.pool.max_connection_age;
-        pool.keep_alive_timeout = self.pool.idle_timeout.unwrap_or(NEVER);
+        pool.keep_alive_timeout = self.pool.idle_timeout;
         pool.keep_alive_max_timeout = pool.keep_alive_timeout;
         pool.max_idle_connections = u32::try_from(self.pool.max_idle).ok();
-        if self.pool.max_idle == 0 {
-            pool.pipelining = 0;
-        }
+        pool.keep_alive = self.pool.max_idle > 0;
         let exchange = &mut config.exchange;
         // The limits on a request are this crate's own.
         exchange.headers_timeout = None;

@@ -1,11 +1,8 @@
 //! Pool options: the payload of `PoolCreate` and of the native function `checkOptions`.
 //!
 //! Turns the flat list of [`OptionKey`] values into the structs of the layers that read them.
-//! Defaults are those of the structs, but for those that undici decides: an unexpected
-//! `100 Continue` that is not followed by an answer is an error, a response does not wait for the end
-//! of its request's body, a reset ends a body that lasts until the close, what a server says first is
-//! the answer to the first request, the window is [`WINDOW`], and a request is replayed once. Whether
-//! certificates and keys make sense is for the connector to say.
+//! What is not in the list is as [`OriginConfig::undici`] has it. Whether certificates and keys make
+//! sense is for the connector to say.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -13,10 +10,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use dodici_pool::{
-    AddressOrder, ConnectConfig, ConnectFailure, Error, ErrorKind, ExchangeConfig, Family,
-    HeaderBlock, Http2Config, Identity, Origin, OriginConfig, Phase, PoolConfig, Proxy,
-    ProxyCredentials, ProxyProtocol, RootSource, Scheme, SocksResolve, TlsConfig, TlsVersion,
-    UnexpectedContinue,
+    AddressOrder, ConnectConfig, ConnectFailure, Error, ErrorKind, Family, HeaderBlock, Identity,
+    Origin, OriginConfig, Phase, Proxy, ProxyCredentials, ProxyProtocol, RootSource, Scheme,
+    SocksResolve, TlsConfig, TlsVersion,
 };
 
 use crate::cursor::{Malformed, Reader};
@@ -38,15 +34,11 @@ pub struct PoolOptions {
 /// lives to see and which can be added to any clock.
 const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
-/// How long the answer may take behind a `100 Continue` that nobody asked for. undici fails such a
-/// request at once with `bad response`, and its own test (`test/http-100.js`) sends nothing else and
-/// waits for that; servers that send one and then the answer are served. Two seconds: well below what
-/// that test is given, and above what most answers take.
-const CONTINUE_WAIT: Duration = Duration::from_secs(2);
-
-/// How often a request is sent again that the peer did not process: as in undici (and RFC 9113,
-/// section 8.7, says so), once.
-const MAX_REPLAYS: u8 = 1;
+/// Whether a connection serves more than one request at this depth of pipelining: undici has no
+/// option for it, but the depth 0.
+pub fn keeps_alive(pipelining: u32) -> bool {
+    pipelining > 0
+}
 
 /// Why options are refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -97,22 +89,13 @@ impl PoolOptions {
     pub fn decode(payload: &[u8]) -> Result<Self, OptionsError> {
         let mut parts = Parts::default();
         let mut lookup = false;
-        let mut pool = PoolConfig::default();
-        let mut exchange = ExchangeConfig {
-            unexpected_continue: UnexpectedContinue::Await(CONTINUE_WAIT),
-            body_grace: None,
-            window: WINDOW,
-            abrupt_close_ends_body: true,
-            early_answer: true,
-            ..ExchangeConfig::default()
-        };
-        let mut connect = ConnectConfig::default();
-        let mut http2 = Http2Config {
-            max_replays: MAX_REPLAYS,
-            // As in undici, which sends one request and waits for SETTINGS.
-            streams_before_settings: 1,
-            ..Http2Config::default()
-        };
+        let OriginConfig {
+            mut pool,
+            mut exchange,
+            mut connect,
+            mut http2,
+        } = OriginConfig::undici();
+        exchange.window = WINDOW;
         for tagged in TaggedReader::new(payload) {
             let (tag, bytes) = tagged?;
             let key = OptionKey::from_wire(tag).ok_or(OptionsError::UnknownKey(tag))?;
@@ -122,10 +105,13 @@ impl PoolOptions {
                 OptionKey::Host => parts.host = Some(value.text()?.to_owned()),
                 OptionKey::Port => parts.port = Some(value.port()?),
                 OptionKey::Connections => pool.connections = value.limit()?,
-                OptionKey::Pipelining => pool.pipelining = value.count()?,
+                OptionKey::Pipelining => {
+                    pool.pipelining = value.count()?;
+                    pool.keep_alive = keeps_alive(pool.pipelining);
+                }
                 OptionKey::Eager => pool.eager = value.flag()?,
-                OptionKey::KeepAliveTimeout => pool.keep_alive_timeout = value.duration()?,
-                OptionKey::KeepAliveMaxTimeout => pool.keep_alive_max_timeout = value.duration()?,
+                OptionKey::KeepAliveTimeout => pool.keep_alive_timeout = value.rest()?,
+                OptionKey::KeepAliveMaxTimeout => pool.keep_alive_max_timeout = value.rest()?,
                 OptionKey::KeepAliveTimeoutThreshold => {
                     pool.keep_alive_timeout_threshold = value.duration()?;
                 }
@@ -421,6 +407,12 @@ impl<'a> Value<'a> {
     /// Milliseconds; more than [`FOREVER`] is [`FOREVER`].
     fn duration(&self) -> Result<Duration, OptionsError> {
         Ok(duration(self.not_negative()?))
+    }
+
+    /// Milliseconds; more than [`FOREVER`] is never over.
+    fn rest(&self) -> Result<Option<Duration>, OptionsError> {
+        let time = Duration::try_from_secs_f64(self.not_negative()? / 1000.0);
+        Ok(time.ok().filter(|time| *time <= FOREVER))
     }
 
     /// Milliseconds; 0 and `Infinity` mean never.

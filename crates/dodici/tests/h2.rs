@@ -886,7 +886,7 @@ async fn an_aborted_stream_is_reset_although_nothing_else_happens() {
         .await;
         let mut config = config();
         // Its close would bring the reset about as well.
-        config.pool.keep_alive_timeout = Duration::from_secs(600);
+        config.pool.keep_alive_timeout = Some(Duration::from_secs(600));
         let client = Client::new(peer.port(), config);
         let call = client.send(if upload { post_chunked("/") } else { get("/") });
         within("head", call.wait(|seen| seen.head.as_ref().map(|_| ()))).await;
@@ -1048,7 +1048,7 @@ async fn a_connection_without_streams_is_pinged_unless_told_otherwise() {
         let mut config = config();
         config.exchange.headers_timeout = None;
         config.exchange.body_timeout = None;
-        config.pool.keep_alive_timeout = Duration::from_secs(60);
+        config.pool.keep_alive_timeout = Some(Duration::from_secs(60));
         config.http2.ping_interval = Some(Duration::from_secs(5));
         config.http2.ping_while_idle = while_idle;
         let client = Client::new(peer.port(), config);

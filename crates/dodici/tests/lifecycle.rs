@@ -949,7 +949,7 @@ async fn s34_a_paused_reader_gets_no_more_than_its_window() {
         config(|config| {
             config.exchange.window = WINDOW;
             // Comparing the body takes longer than a connection rests, on a loaded machine.
-            config.pool.keep_alive_timeout = Duration::from_secs(3600);
+            config.pool.keep_alive_timeout = Some(Duration::from_secs(3600));
         }),
     );
     let call = client.send_paused(get("/bytes/40000000"));

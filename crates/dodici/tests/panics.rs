@@ -213,7 +213,7 @@ async fn s43_r14_an_event_sink_that_panics_keeps_no_request_from_its_end() {
         };
         // Each request has a connection of its own.
         let mut config = OriginConfig::default();
-        config.pool.pipelining = 0;
+        config.pool.keep_alive = false;
         let pool = Engine::on_runtime(tokio::runtime::Handle::current())
             .open_pool(
                 Origin::new(Scheme::Http, "127.0.0.1", origin.port()),

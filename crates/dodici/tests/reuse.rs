@@ -142,7 +142,7 @@ async fn a_request_with_reset_ends_its_connection() {
 async fn pipelining_zero_disables_keep_alive() {
     let origin = TestOrigin::start().await;
     let mut config = OriginConfig::default();
-    config.pool.pipelining = 0;
+    config.pool.keep_alive = false;
     let client = Client::new(origin.port(), config);
     for n in 1..=3 {
         within("response", client.get("/bytes/1").ended()).await;
@@ -316,7 +316,7 @@ async fn a_hint_within_the_threshold_ends_the_connection_at_once() {
 async fn a_hint_is_bounded_by_the_greatest_keep_alive_timeout() {
     let origin = TestOrigin::start().await;
     let mut config = only_rest_timers();
-    config.pool.keep_alive_max_timeout = Duration::from_secs(10);
+    config.pool.keep_alive_max_timeout = Some(Duration::from_secs(10));
     let client = Client::new(origin.port(), config);
     client.get("/hint/4000").ended().await;
     let rested = Instant::now();
@@ -343,7 +343,7 @@ async fn an_old_connection_takes_no_further_request() {
     let origin = TestOrigin::start().await;
     let mut config = only_rest_timers();
     config.pool.max_connection_age = Some(Duration::from_secs(5));
-    config.pool.keep_alive_timeout = Duration::from_secs(60);
+    config.pool.keep_alive_timeout = Some(Duration::from_secs(60));
     let client = Client::new(origin.port(), config);
     client.get("/bytes/1").ended().await;
     client.disconnected(1).await;

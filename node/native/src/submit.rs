@@ -73,6 +73,7 @@ fn carry_out(engine: &Engine, env: u32, target: Target, submitted: Submitted) {
         }
         Submitted::PoolPipelining(depth) => {
             if let Some(PoolState::Open(pool)) = pool_state(env, target.slot) {
+                pool.set_keep_alive(dodici_wire::options::keeps_alive(depth));
                 pool.set_pipelining(depth);
             }
         }

@@ -21,23 +21,66 @@ pub struct OriginConfig {
     pub http2: Http2Config,
 }
 
+/// How long the answer may take behind a `100 Continue` that nobody asked for. undici fails such a
+/// request at once with `bad response`, and its own test (`test/http-100.js`) sends nothing else and
+/// waits for that; servers that send one and then the answer are served. Two seconds: well below what
+/// that test is given, and above what most answers take.
+const CONTINUE_WAIT: Duration = Duration::from_secs(2);
+
+impl OriginConfig {
+    /// undici's defaults, where they are not those of the parts: a reset ends a body that lasts until
+    /// the close, what a server says first is the answer to the first request, a response does not
+    /// wait for the end of its request's body, an unexpected `100 Continue` that no answer follows is
+    /// an error, HTTP/2 sends one request before SETTINGS, and again once what the peer did not
+    /// process (RFC 9113, section 8.7).
+    ///
+    /// ```
+    /// use dodici_pool::{ExchangeConfig, OriginConfig};
+    ///
+    /// let config = OriginConfig::undici();
+    /// assert!(config.exchange.abrupt_close_ends_body);
+    /// assert!(!ExchangeConfig::default().abrupt_close_ends_body);
+    /// ```
+    pub fn undici() -> Self {
+        Self {
+            exchange: ExchangeConfig {
+                unexpected_continue: UnexpectedContinue::Await(CONTINUE_WAIT),
+                body_grace: None,
+                abrupt_close_ends_body: true,
+                early_answer: true,
+                ..ExchangeConfig::default()
+            },
+            http2: Http2Config {
+                max_replays: 1,
+                streams_before_settings: 1,
+                ..Http2Config::default()
+            },
+            ..Self::default()
+        }
+    }
+}
+
 /// Limits of one origin's pool. Read by the pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolConfig {
     /// Most connections at a time, connecting ones included. Default `None`: no limit.
     pub connections: Option<NonZeroU32>,
-    /// Requests in flight on one HTTP/1.1 connection. Default 1. Zero disables keep-alive. Can be
-    /// changed later: [`OriginPool::handle_pipelining`](crate::OriginPool::handle_pipelining).
+    /// Requests in flight on one HTTP/1.1 connection. Default 1; 0 counts as 1. Can be changed
+    /// later: [`OriginPool::handle_pipelining`](crate::OriginPool::handle_pipelining).
     pub pipelining: u32,
+    /// Whether an HTTP/1.1 connection serves more than one request. Default true. Can be changed
+    /// later: [`OriginPool::handle_keep_alive`](crate::OriginPool::handle_keep_alive).
+    pub keep_alive: bool,
     /// The next request has the connection as soon as a response is complete, before what came
     /// behind the response is looked at: bytes there that are no response fail that request, as in
     /// undici. Default false: they end the connection, and the request goes to a new one. Where
     /// `pipelining` is above 1 it is always so.
     pub eager: bool,
-    /// Rest time of a reusable connection when the server gave no hint. Default 4 s.
-    pub keep_alive_timeout: Duration,
-    /// Upper bound of a server's `Keep-Alive: timeout=` hint. Default 600 s.
-    pub keep_alive_max_timeout: Duration,
+    /// Rest time of a reusable connection when the server gave no hint. Default 4 s; `None`: for
+    /// ever.
+    pub keep_alive_timeout: Option<Duration>,
+    /// Upper bound of a server's `Keep-Alive: timeout=` hint. Default 600 s; `None`: no bound.
+    pub keep_alive_max_timeout: Option<Duration>,
     /// Subtracted from a server's hint, for transit time. Default 2 s.
     pub keep_alive_timeout_threshold: Duration,
     /// Age at which a connection takes no further request. Default `None`: no limit. Zero is no
@@ -70,9 +113,10 @@ impl Default for PoolConfig {
         Self {
             connections: None,
             pipelining: 1,
+            keep_alive: true,
             eager: false,
-            keep_alive_timeout: Duration::from_secs(4),
-            keep_alive_max_timeout: Duration::from_secs(600),
+            keep_alive_timeout: Some(Duration::from_secs(4)),
+            keep_alive_max_timeout: Some(Duration::from_secs(600)),
             keep_alive_timeout_threshold: Duration::from_secs(2),
             max_connection_age: None,
             max_requests_per_connection: None,

@@ -110,7 +110,7 @@ impl OriginPool {
         }
         let limit = self.config.max_requests_per_connection;
         let draining = |reason| ConnState::Draining { reason };
-        let next = if alone && (traits.exclusive || self.config.pipelining == 0) {
+        let next = if alone && (traits.exclusive || !self.config.keep_alive) {
             draining(CloseReason::NotReusable)
         } else if limit.is_some_and(|limit| entry.served >= limit.get()) {
             draining(CloseReason::MaxRequests)

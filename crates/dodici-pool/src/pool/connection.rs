@@ -18,7 +18,7 @@ use crate::model::id::{ConnId, RequestId};
 ///       │              Busy ◀── assigned ─┘  └──────────────────Busy
 ///       │                │
 ///       │                │ takes no more: exclusive, request limit, max_connection_age,
-///       │                ▼ pipelining 0, keep-alive hint within the threshold
+///       │                ▼ no keep-alive, or a hint within the threshold
 ///       │            Draining
 ///       │                │ last request released
 ///       │                ▼
@@ -72,8 +72,8 @@ pub(super) struct Connection {
     pub(super) served: u32,
     /// The blocking request whose response head has not arrived.
     pub(super) hold: Option<RequestId>,
-    /// How long it may stay idle.
-    pub(super) rest: Duration,
+    /// How long it may stay idle; `None`: for ever.
+    pub(super) rest: Option<Duration>,
     /// Since when: it was opened, or something was last written to it and answered.
     pub(super) rests_since: Option<Instant>,
     /// When it stops accepting requests; `None`: no such limit.
@@ -83,7 +83,7 @@ pub(super) struct Connection {
 
 impl Connection {
     /// A connection that is being opened.
-    pub(super) fn connecting(rest: Duration) -> Self {
+    pub(super) fn connecting(rest: Option<Duration>) -> Self {
         Self {
             state: ConnState::Connecting,
             running: List::new(),
@@ -131,7 +131,9 @@ impl Connection {
         }
         // An instant beyond the range of the platform's clock is never reached.
         let since = self.rests_since;
-        let rested = since.and_then(|since| since.checked_add(self.rest));
+        let rested = since
+            .zip(self.rest)
+            .and_then(|(since, rest)| since.checked_add(rest));
         match (rested, self.expires) {
             (Some(rested), Some(expires)) => Some(rested.min(expires)),
             (at, None) | (None, at) => at,

@@ -38,12 +38,15 @@ impl OriginPool {
 
     /// A request has left a reusable connection. Its idle time starts again.
     pub(super) fn after_exchange(&mut self, conn: ConnId, hint: Option<Duration>) {
+        let rest = self.rest_time(hint);
         if let Some(entry) = self.conns.get_mut(conn) {
             entry.rests_since = self.now;
+            if let Rest::For(time) = rest {
+                entry.rest = time;
+            }
         }
-        let rest = self.rest_time(hint);
-        let end = rest.is_none().then_some(CloseReason::NotReusable);
-        self.after_request(conn, rest, end);
+        let end = matches!(rest, Rest::Never).then_some(CloseReason::NotReusable);
+        self.after_request(conn, end);
     }
 
     /// A request of which nothing was written has left a connection. The server counts from its
@@ -54,12 +57,11 @@ impl OriginPool {
         };
         let over = has_passed(entry.rest_deadline(), self.now) && !entry.is_expired(self.now);
         let end = (over && entry.is_unused()).then_some(CloseReason::IdleTimeout);
-        self.after_request(conn, Some(entry.rest), end);
+        self.after_request(conn, end);
     }
 
-    /// A request has left a connection, which may stay idle this long, or must close for this
-    /// reason.
-    fn after_request(&mut self, conn: ConnId, rest: Option<Duration>, end: Option<CloseReason>) {
+    /// A request has left a connection, which must close if there is a reason.
+    fn after_request(&mut self, conn: ConnId, end: Option<CloseReason>) {
         let Some(entry) = self.conns.get_mut(conn) else {
             return;
         };
@@ -72,7 +74,6 @@ impl OriginPool {
             ConnState::Busy { .. } => end,
             ConnState::Connecting | ConnState::Idle { .. } | ConnState::Closing => return,
         };
-        entry.rest = rest.unwrap_or(entry.rest);
         match end {
             Some(reason) if last => self.close(conn, reason),
             Some(reason) => self.enter(conn, ConnState::Draining { reason }),
@@ -129,13 +130,23 @@ impl OriginPool {
         true
     }
 
-    /// How long a connection may stay idle after a response with this hint; `None`: not at all.
-    fn rest_time(&self, hint: Option<Duration>) -> Option<Duration> {
+    /// How long a connection may stay idle after a response with this hint.
+    fn rest_time(&self, hint: Option<Duration>) -> Rest {
         let Some(hint) = hint else {
-            return Some(self.config.keep_alive_timeout);
+            return Rest::For(self.config.keep_alive_timeout);
         };
+        let most = self.config.keep_alive_max_timeout;
         hint.checked_sub(self.config.keep_alive_timeout_threshold)
-            .map(|rest| rest.min(self.config.keep_alive_max_timeout))
+            .map(|rest| most.map_or(rest, |most| rest.min(most)))
             .filter(|rest| !rest.is_zero())
+            .map_or(Rest::Never, |rest| Rest::For(Some(rest)))
     }
+}
+
+/// What a response means for its connection's idle time.
+enum Rest {
+    /// So long; `None`: for ever.
+    For(Option<Duration>),
+    /// The server would close the connection before it could be reused.
+    Never,
 }

@@ -7,7 +7,7 @@
 //! - `slot`, `list`: tables with generations, and lists through them;
 //! - `queue`: the requests; `connection`: one connection and its state diagram;
 //! - `multiplex`: inputs of connections that carry requests as streams (HTTP/2);
-//! - `pipelining`: changing the pipelining depth;
+//! - `pipelining`: changing how requests share HTTP/1.1 connections;
 //! - `admission`: which request gets which connection, when to connect; `idle`: idle timeouts;
 //! - `stats`: counters, busy, needs drain; `action`: outputs, and values of inputs.
 

@@ -1,42 +1,56 @@
-//! Changing the pipelining depth while connections are open.
+//! Changing how requests share HTTP/1.1 connections while connections are open.
 
 use std::time::Instant;
 
 use super::OriginPool;
 use super::connection::ConnState;
 use crate::model::close_reason::CloseReason;
+use crate::model::id::ConnId;
 
 impl OriginPool {
-    /// Sets how many requests a connection may have in flight, also for open ones; as with
-    /// [`PoolConfig::pipelining`](crate::PoolConfig::pipelining), 0 means one request per
-    /// connection. No effect on multiplexed connections.
-    ///
-    /// Requests beyond a lowered depth stay where they are. At 0, a busy connection closes after
-    /// its last request, and an idle one after its next.
+    /// Sets how many requests an HTTP/1.1 connection may have in flight, also for open ones; see
+    /// [`PoolConfig::pipelining`](crate::PoolConfig::pipelining). Requests beyond a lowered depth
+    /// stay where they are.
     pub fn handle_pipelining(&mut self, depth: u32, now: Instant) {
         self.tick(now);
         self.config.pipelining = depth;
-        for slot in 0..self.conns.slots() {
-            let Some(conn) = self.conns.id_at(slot) else {
-                continue;
-            };
-            let Some(entry) = self.conns.get_mut(conn).filter(|conn| !conn.multiplexed) else {
-                continue;
-            };
-            entry.concurrency = depth.max(1);
-            match entry.state {
-                ConnState::Busy { .. } if depth == 0 => {
-                    let reason = CloseReason::NotReusable;
-                    self.enter(conn, ConnState::Draining { reason });
-                }
-                ConnState::Busy { .. } => self.reopen(conn),
+        self.for_each_http1(|pool, conn| {
+            if let Some(entry) = pool.conns.get_mut(conn) {
+                entry.concurrency = depth.max(1);
                 // A connection being opened learns its depth when it is open.
-                ConnState::Connecting
-                | ConnState::Idle { .. }
-                | ConnState::Draining { .. }
-                | ConnState::Closing => {}
+                if matches!(entry.state, ConnState::Busy { .. }) {
+                    pool.reopen(conn);
+                }
             }
+        });
+        self.settle();
+    }
+
+    /// Sets whether HTTP/1.1 connections are reused; see
+    /// [`PoolConfig::keep_alive`](crate::PoolConfig::keep_alive). Turned off, a busy connection
+    /// closes after its last request, and an idle one after its next.
+    pub fn handle_keep_alive(&mut self, keep_alive: bool, now: Instant) {
+        self.tick(now);
+        self.config.keep_alive = keep_alive;
+        if !keep_alive {
+            self.for_each_http1(|pool, conn| {
+                let state = pool.conns.get(conn).map(|entry| entry.state);
+                if matches!(state, Some(ConnState::Busy { .. })) {
+                    let reason = CloseReason::NotReusable;
+                    pool.enter(conn, ConnState::Draining { reason });
+                }
+            });
         }
         self.settle();
+    }
+
+    fn for_each_http1(&mut self, mut change: impl FnMut(&mut Self, ConnId)) {
+        for slot in 0..self.conns.slots() {
+            if let Some(conn) = self.conns.id_at(slot)
+                && self.conns.get(conn).is_some_and(|conn| !conn.multiplexed)
+            {
+                change(self, conn);
+            }
+        }
     }
 }

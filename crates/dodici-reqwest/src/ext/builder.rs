@@ -30,8 +30,8 @@ impl OriginRule {
             config.pool.max_connection_age = Some(age);
         }
         if let Some(idle) = options.idle_timeout {
-            config.pool.keep_alive_timeout = idle;
-            config.pool.keep_alive_max_timeout = idle;
+            config.pool.keep_alive_timeout = Some(idle);
+            config.pool.keep_alive_max_timeout = Some(idle);
         }
         if let Some(requests) = options.max_requests_per_connection {
             config.pool.max_requests_per_connection = Some(requests);

@@ -1,5 +1,7 @@
 //! Options as they cross, and what is refused.
 
+use dodici_pool::{ConnectConfig, Http2Config, PoolConfig, UnexpectedContinue};
+
 use super::*;
 
 fn origin() -> Vec<u8> {
@@ -77,11 +79,27 @@ fn times_are_milliseconds_and_can_be_added_to_a_clock() {
     let options = with_number(OptionKey::KeepAliveTimeout, 1.5).unwrap();
     assert_eq!(
         options.config.pool.keep_alive_timeout,
-        Duration::from_micros(1500)
+        Some(Duration::from_micros(1500))
     );
     for huge in [f64::MAX, f64::INFINITY] {
         let options = with_number(OptionKey::KeepAliveTimeout, huge).unwrap();
-        assert_eq!(options.config.pool.keep_alive_timeout, FOREVER);
+        assert_eq!(options.config.pool.keep_alive_timeout, None);
+        let options = with_number(OptionKey::KeepAliveTimeoutThreshold, huge).unwrap();
+        assert_eq!(options.config.pool.keep_alive_timeout_threshold, FOREVER);
+    }
+}
+
+#[test]
+fn a_depth_of_zero_is_no_keep_alive() {
+    for (depth, keep_alive) in [(0.0, false), (0.5, false), (1.0, true), (9.0, true)] {
+        let pool = with_number(OptionKey::Pipelining, depth)
+            .unwrap()
+            .config
+            .pool;
+        assert_eq!(
+            (pool.pipelining, pool.keep_alive),
+            (depth as u32, keep_alive)
+        );
     }
 }
 

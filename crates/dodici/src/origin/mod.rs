@@ -418,6 +418,15 @@ impl Pool {
         }
     }
 
+    /// From now on HTTP/1.1 connections serve one request each, or more than one again; see
+    /// [`PoolConfig::keep_alive`](dodici_pool::PoolConfig::keep_alive).
+    pub fn set_keep_alive(&self, keep_alive: bool) {
+        let mut state = self.0.state.lock();
+        state.machine.handle_keep_alive(keep_alive, now());
+        drop(state);
+        self.0.run_actions();
+    }
+
     /// From now on an HTTP/1.1 connection carries this many requests at once, also one that is up;
     /// see [`PoolConfig::pipelining`](dodici_pool::PoolConfig::pipelining). Requests beyond a
     /// lowered depth stay where they are.

@@ -60,9 +60,9 @@ fn a_connection_whose_rest_is_over_is_not_used_even_before_the_deadline_is_handl
 }
 
 #[test]
-fn without_pipelining_a_connection_serves_once() {
+fn without_keep_alive_a_connection_serves_once() {
     let mut rig = Rig::new(PoolConfig {
-        pipelining: 0,
+        keep_alive: false,
         ..limited(1)
     });
     let (conn, request) = rig.busy(GET);
@@ -137,7 +137,7 @@ fn a_ttl_of_zero_is_no_limit() {
 fn times_beyond_the_clock_never_come() {
     let mut rig = Rig::new(PoolConfig {
         max_connection_age: Some(Duration::MAX),
-        keep_alive_timeout: Duration::MAX,
+        keep_alive_timeout: Some(Duration::MAX),
         ..limited(1)
     });
     rig.idle(1);
@@ -145,9 +145,28 @@ fn times_beyond_the_clock_never_come() {
 }
 
 #[test]
+fn a_rest_without_end_is_bounded_by_a_hint_alone() {
+    let mut rig = Rig::new(PoolConfig {
+        keep_alive_timeout: None,
+        keep_alive_max_timeout: None,
+        ..limited(1)
+    });
+    let (conn, request) = rig.busy(GET);
+    let hint = Some(Duration::from_secs(100_000));
+    rig.release(conn, request, Outcome::Reusable { hint });
+    let until =
+        rig.now + Duration::from_secs(100_000) - rig.pool.config().keep_alive_timeout_threshold;
+    assert_eq!(rig.pool.next_deadline(), Some(until));
+    let request = rig.enqueue(GET);
+    rig.actions();
+    rig.release(conn, request, REUSABLE);
+    assert_eq!(rig.pool.next_deadline(), None);
+}
+
+#[test]
 fn a_fresh_connection_serves_the_queue_even_with_a_rest_time_of_zero() {
     let mut rig = Rig::new(PoolConfig {
-        keep_alive_timeout: Duration::ZERO,
+        keep_alive_timeout: Some(Duration::ZERO),
         ..limited(1)
     });
     let (conn, first) = rig.busy(GET);

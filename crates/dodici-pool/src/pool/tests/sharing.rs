@@ -127,10 +127,10 @@ fn a_lowered_depth_leaves_requests_where_they_are_and_lets_no_further_one_join()
 }
 
 #[test]
-fn a_depth_lowered_to_zero_ends_a_connection_with_the_requests_on_it() {
+fn keep_alive_turned_off_ends_a_connection_with_the_requests_on_it() {
     let mut rig = Rig::limited(1);
     let (conn, request) = rig.busy(GET);
-    rig.pool.handle_pipelining(0, rig.now);
+    rig.pool.handle_keep_alive(false, rig.now);
     assert_eq!(rig.actions(), []);
     assert_eq!(
         rig.release(conn, request, REUSABLE),
@@ -139,10 +139,10 @@ fn a_depth_lowered_to_zero_ends_a_connection_with_the_requests_on_it() {
 }
 
 #[test]
-fn a_depth_lowered_to_zero_lets_a_connection_at_rest_serve_once_more() {
+fn keep_alive_turned_off_lets_a_connection_at_rest_serve_once_more() {
     let mut rig = Rig::limited(1);
     let conn = rig.idle(1);
-    rig.pool.handle_pipelining(0, rig.now);
+    rig.pool.handle_keep_alive(false, rig.now);
     assert_eq!(rig.actions(), []);
     let request = rig.enqueue(GET);
     assert_eq!(rig.actions(), [assign(conn, request)]);

@@ -7,7 +7,7 @@ import tseslint from 'typescript-eslint';
 import { layerConfigs } from './eslint.layers.mjs';
 
 export default tseslint.config(
-  { ignores: ['dist/', 'prebuilds/', '.nodes/', 'native/', 'src/wire/generated.ts'] },
+  { ignores: ['dist/', 'prebuilds/', '.nodes/', 'native/', 'src/**/generated.ts'] },
   eslint.configs.recommended,
   {
     files: ['**/*.ts', '**/*.mts', '**/*.cts'],

@@ -1,23 +1,28 @@
 //! Pool options: the payload of `PoolCreate` and of the native function `checkOptions`.
 //!
-//! Turns the flat list of [`OptionKey`] values into the structs of the layers that read them.
-//! What is not in the list is as [`OriginConfig::undici`] has it. Whether certificates and keys make
-//! sense is for the connector to say.
+//! - [`table`]: every option there is; [`row`]: what is said of each.
+//! - `value`: how a value of each kind is read.
+//!
+//! Here the list of [`OptionKey`] values becomes the structs of the layers that read them; what is
+//! not in the list is as [`OriginConfig::undici`] has it. Whether certificates and keys make sense is
+//! for the connector to say.
 
-use std::net::IpAddr;
-use std::num::NonZeroU32;
-use std::path::PathBuf;
+pub mod row;
+pub mod table;
+mod value;
+
 use std::time::Duration;
 
 use dodici_pool::{
-    AddressOrder, ConnectConfig, ConnectFailure, Error, ErrorKind, Family, HeaderBlock, Identity,
-    Origin, OriginConfig, Phase, Proxy, ProxyCredentials, ProxyProtocol, RootSource, Scheme,
-    SocksResolve, TlsConfig, TlsVersion,
+    Error, ErrorKind, HeaderBlock, Identity, Origin, OriginConfig, Phase, Proxy, ProxyCredentials,
+    ProxyProtocol, RootSource, Scheme, SocksResolve, TlsConfig,
 };
 
-use crate::cursor::{Malformed, Reader};
+use crate::cursor::Malformed;
 use crate::schema::{OptionKey, WINDOW};
 use crate::tagged::{TaggedReader, put_bytes};
+use row::Scope;
+use value::Value;
 
 /// What a pool is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,10 +34,6 @@ pub struct PoolOptions {
     /// Whether JavaScript resolves names.
     pub lookup: bool,
 }
-
-/// Longest finite time, for "never" where a layer wants a duration: ten years, which no process
-/// lives to see and which can be added to any clock.
-const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// Whether a connection serves more than one request at this depth of pipelining: undici has no
 /// option for it, but the depth 0.
@@ -74,118 +75,72 @@ impl From<OptionsError> for Error {
     }
 }
 
-/// Values that need a second look when all have been read.
-#[derive(Default)]
+/// What has been read, in places that the table names.
 struct Parts {
     scheme: Option<Scheme>,
     host: Option<String>,
     port: Option<u16>,
+    config: OriginConfig,
+    lookup: bool,
     tls: TlsParts,
     proxy: ProxyParts,
+}
+
+impl Parts {
+    /// Nothing.
+    fn new() -> Self {
+        let mut config = OriginConfig::undici();
+        config.exchange.window = WINDOW;
+        Self {
+            scheme: None,
+            host: None,
+            port: None,
+            config,
+            lookup: false,
+            tls: TlsParts::default(),
+            proxy: ProxyParts::default(),
+        }
+    }
+
+    /// Reads a list of options. A key that does not repeat counts as given last.
+    fn read(&mut self, payload: &[u8], takes: impl Fn(Scope) -> bool) -> Result<(), OptionsError> {
+        for tagged in TaggedReader::new(payload) {
+            let (tag, bytes) = tagged?;
+            let key = OptionKey::from_wire(tag).ok_or(OptionsError::UnknownKey(tag))?;
+            if !takes(key.scope()) {
+                return Err(OptionsError::Misplaced(key));
+            }
+            table::read(&Value { key, bytes }, self)?;
+        }
+        Ok(())
+    }
 }
 
 impl PoolOptions {
     /// Reads a list of options. A key that does not repeat counts as given last.
     pub fn decode(payload: &[u8]) -> Result<Self, OptionsError> {
-        let mut parts = Parts::default();
-        let mut lookup = false;
-        let OriginConfig {
-            mut pool,
-            mut exchange,
-            mut connect,
-            mut http2,
-        } = OriginConfig::undici();
-        exchange.window = WINDOW;
-        for tagged in TaggedReader::new(payload) {
-            let (tag, bytes) = tagged?;
-            let key = OptionKey::from_wire(tag).ok_or(OptionsError::UnknownKey(tag))?;
-            let value = Value { key, bytes };
-            match key {
-                OptionKey::Scheme => parts.scheme = Some(value.scheme()?),
-                OptionKey::Host => parts.host = Some(value.text()?.to_owned()),
-                OptionKey::Port => parts.port = Some(value.port()?),
-                OptionKey::Connections => pool.connections = value.limit()?,
-                OptionKey::Pipelining => {
-                    pool.pipelining = value.count()?;
-                    pool.keep_alive = keeps_alive(pool.pipelining);
-                }
-                OptionKey::Eager => pool.eager = value.flag()?,
-                OptionKey::KeepAliveTimeout => pool.keep_alive_timeout = value.rest()?,
-                OptionKey::KeepAliveMaxTimeout => pool.keep_alive_max_timeout = value.rest()?,
-                OptionKey::KeepAliveTimeoutThreshold => {
-                    pool.keep_alive_timeout_threshold = value.duration()?;
-                }
-                OptionKey::ClientTtl => pool.max_connection_age = value.timeout()?,
-                OptionKey::MaxRequestsPerClient => {
-                    pool.max_requests_per_connection = value.limit()?
-                }
-                OptionKey::FailQueue => {
-                    pool.connect_failure = if value.flag()? {
-                        ConnectFailure::FailQueue
-                    } else {
-                        ConnectFailure::FailOldest
-                    };
-                }
-                OptionKey::HeadersTimeout => exchange.headers_timeout = value.timeout()?,
-                OptionKey::BodyTimeout => exchange.body_timeout = value.timeout()?,
-                OptionKey::MaxHeaderSize => exchange.max_header_size = value.count()? as usize,
-                OptionKey::MaxResponseSize => exchange.max_response_size = value.size()?,
-                OptionKey::ConnectTimeout => connect.timeout = value.timeout()?,
-                OptionKey::LocalAddress => connect.local_address = Some(value.address()?),
-                OptionKey::SocketPath => connect.socket_path = Some(PathBuf::from(value.text()?)),
-                OptionKey::NoDelay => connect.no_delay = value.flag()?,
-                OptionKey::KeepAliveProbe => connect.keep_alive_probe = value.probe()?,
-                OptionKey::Family => connect.family = value.family()?,
-                OptionKey::AutoSelectFamily => connect.race = value.flag()?,
-                OptionKey::AutoSelectFamilyAttemptTimeout => {
-                    connect.attempt_delay = value.duration()?;
-                }
-                OptionKey::ResultOrder => connect.order = value.order()?,
-                OptionKey::Lookup => lookup = value.flag()?,
-                OptionKey::Http2 => http2.prior_knowledge = value.flag()?,
-                OptionKey::MaxConcurrentStreams => http2.max_concurrent_streams = value.count()?,
-                OptionKey::StreamWindow => {
-                    http2.stream_window = value.count()?;
-                    http2.max_stream_window = http2.stream_window;
-                }
-                OptionKey::ConnectionWindow => http2.connection_window = Some(value.count()?),
-                OptionKey::PingInterval => http2.ping_interval = value.timeout()?,
-                OptionKey::ProxyProtocol => parts.proxy.protocol = Some(value.text()?.to_owned()),
-                OptionKey::ProxyHost => parts.proxy.host = Some(value.text()?.to_owned()),
-                OptionKey::ProxyPort => parts.proxy.port = Some(value.port()?),
-                OptionKey::ProxyUsername => parts.proxy.username = Some(bytes.to_vec()),
-                OptionKey::ProxyPassword => parts.proxy.password = Some(bytes.to_vec()),
-                OptionKey::ProxyHeader => value.push_field(&mut parts.proxy.headers)?,
-                OptionKey::ProxyTls => parts.proxy.tls = Some(TlsParts::decode(bytes)?.finish()?),
-                OptionKey::ProxyTimeout => parts.proxy.timeout = value.timeout()?,
-                _ => parts.tls.read(&value)?,
-            }
-        }
-        let origin = parts.finish(&mut connect)?;
+        let mut parts = Parts::new();
+        parts.read(payload, |_| true)?;
+        let mut config = parts.config;
+        config.connect.tls = parts.tls.finish()?;
+        config.connect.proxy = parts.proxy.finish()?.map(Box::new);
+        let missing = OptionsError::Missing;
+        let scheme = parts.scheme.ok_or(missing(OptionKey::Scheme))?;
+        let host = parts.host.ok_or(missing(OptionKey::Host))?;
+        let port = parts.port.unwrap_or(scheme.default_port());
         Ok(Self {
-            origin,
-            config: OriginConfig {
-                pool,
-                exchange,
-                connect,
-                http2,
-            },
-            lookup,
+            origin: Origin::new(scheme, &host, port),
+            config,
+            lookup: parts.lookup,
         })
     }
 }
 
-impl Parts {
-    fn finish(self, connect: &mut ConnectConfig) -> Result<Origin, OptionsError> {
-        connect.tls = self.tls.finish()?;
-        connect.proxy = self.proxy.finish()?.map(Box::new);
-        let scheme = self
-            .scheme
-            .ok_or(OptionsError::Missing(OptionKey::Scheme))?;
-        let host = self.host.ok_or(OptionsError::Missing(OptionKey::Host))?;
-        let port = self.port.unwrap_or(scheme.default_port());
-        Ok(Origin::new(scheme, &host, port))
-    }
+/// A list of options for TLS, and of no others.
+fn tls_alone(payload: &[u8]) -> Result<TlsConfig, OptionsError> {
+    let mut parts = Parts::new();
+    parts.read(payload, |scope| scope == Scope::Tls)?;
+    parts.tls.finish()
 }
 
 /// TLS with the origin, or with the proxy.
@@ -201,43 +156,6 @@ struct TlsParts {
 }
 
 impl TlsParts {
-    /// A list of its own.
-    fn decode(payload: &[u8]) -> Result<Self, OptionsError> {
-        let mut parts = Self::default();
-        for tagged in TaggedReader::new(payload) {
-            let (tag, bytes) = tagged?;
-            let key = OptionKey::from_wire(tag).ok_or(OptionsError::UnknownKey(tag))?;
-            parts.read(&Value { key, bytes })?;
-        }
-        Ok(parts)
-    }
-
-    /// Takes a key for TLS; any other is not for this list.
-    fn read(&mut self, value: &Value<'_>) -> Result<(), OptionsError> {
-        let config = &mut self.config;
-        match value.key {
-            OptionKey::ServerName => config.server_name = Some(value.text()?.to_owned()),
-            OptionKey::RejectUnauthorized => config.verify = value.flag()?,
-            OptionKey::Ca => self.ca.push(value.bytes.to_vec()),
-            OptionKey::Cert => {
-                // Chains are PEM, and PEM blocks may follow each other.
-                if !self.cert.is_empty() {
-                    self.cert.push(b'\n');
-                }
-                self.cert.extend_from_slice(value.bytes);
-            }
-            OptionKey::Key => self.key = Some(value.bytes.to_vec()),
-            OptionKey::Passphrase => self.passphrase = Some(value.text()?.to_owned()),
-            OptionKey::Alpn => self.alpn.push(value.bytes.to_vec()),
-            OptionKey::MinVersion => config.min_version = value.tls_version()?,
-            OptionKey::MaxVersion => config.max_version = value.tls_version()?,
-            OptionKey::MaxCachedSessions => config.max_cached_sessions = value.count()?,
-            OptionKey::PlatformVerifier => self.platform = value.flag()?,
-            key => return Err(OptionsError::Misplaced(key)),
-        }
-        Ok(())
-    }
-
     fn finish(self) -> Result<TlsConfig, OptionsError> {
         let mut tls = self.config;
         if tls.min_version > tls.max_version {
@@ -331,155 +249,6 @@ impl ProxyParts {
         }
         Ok(Some(proxy))
     }
-}
-
-/// One value and the key it is for, which the error names.
-struct Value<'a> {
-    key: OptionKey,
-    bytes: &'a [u8],
-}
-
-impl<'a> Value<'a> {
-    fn invalid(&self, expected: &'static str) -> OptionsError {
-        OptionsError::Invalid {
-            key: self.key,
-            expected,
-        }
-    }
-
-    /// `name LF value`.
-    fn push_field(&self, headers: &mut HeaderBlock) -> Result<(), OptionsError> {
-        let split = self.bytes.iter().position(|byte| *byte == b'\n');
-        let at = split.ok_or_else(|| self.invalid("a name, LF and a value"))?;
-        headers.push(&self.bytes[..at], &self.bytes[at + 1..]);
-        Ok(())
-    }
-
-    fn text(&self) -> Result<&'a str, OptionsError> {
-        std::str::from_utf8(self.bytes).map_err(|_| self.invalid("UTF-8 text"))
-    }
-
-    fn flag(&self) -> Result<bool, OptionsError> {
-        match self.bytes {
-            [0] => Ok(false),
-            [1] => Ok(true),
-            _ => Err(self.invalid("one byte, 0 or 1")),
-        }
-    }
-
-    /// A number that is not NaN.
-    fn number(&self) -> Result<f64, OptionsError> {
-        let mut reader = Reader::new(self.bytes);
-        match reader.f64() {
-            Ok(number) if reader.is_empty() && !number.is_nan() => Ok(number),
-            _ => Err(self.invalid("a number")),
-        }
-    }
-
-    fn not_negative(&self) -> Result<f64, OptionsError> {
-        let number = self.number()?;
-        if number < 0.0 {
-            return Err(self.invalid("a number that is not negative"));
-        }
-        Ok(number)
-    }
-
-    /// A count; fractions are cut off and larger numbers mean the largest.
-    fn count(&self) -> Result<u32, OptionsError> {
-        Ok(self.not_negative()? as u32)
-    }
-
-    /// A count where 0 and `Infinity` mean no limit.
-    fn limit(&self) -> Result<Option<NonZeroU32>, OptionsError> {
-        let number = self.not_negative()?;
-        if number.is_infinite() {
-            return Ok(None);
-        }
-        Ok(NonZeroU32::new(number as u32))
-    }
-
-    /// Bytes; a negative number and `Infinity` mean no limit.
-    fn size(&self) -> Result<Option<u64>, OptionsError> {
-        let number = self.number()?;
-        Ok((number >= 0.0 && number.is_finite()).then_some(number as u64))
-    }
-
-    /// Milliseconds; more than [`FOREVER`] is [`FOREVER`].
-    fn duration(&self) -> Result<Duration, OptionsError> {
-        Ok(duration(self.not_negative()?))
-    }
-
-    /// Milliseconds; more than [`FOREVER`] is never over.
-    fn rest(&self) -> Result<Option<Duration>, OptionsError> {
-        let time = Duration::try_from_secs_f64(self.not_negative()? / 1000.0);
-        Ok(time.ok().filter(|time| *time <= FOREVER))
-    }
-
-    /// Milliseconds; 0 and `Infinity` mean never.
-    fn timeout(&self) -> Result<Option<Duration>, OptionsError> {
-        let number = self.not_negative()?;
-        Ok((number > 0.0 && number.is_finite()).then(|| duration(number)))
-    }
-
-    /// Milliseconds; a negative number and `Infinity` mean none.
-    fn probe(&self) -> Result<Option<Duration>, OptionsError> {
-        let number = self.number()?;
-        Ok((number >= 0.0 && number.is_finite()).then(|| duration(number)))
-    }
-
-    fn port(&self) -> Result<u16, OptionsError> {
-        let number = self.number()?;
-        if !(0.0..=65535.0).contains(&number) || number.fract() != 0.0 {
-            return Err(self.invalid("a port, 0 to 65535"));
-        }
-        Ok(number as u16)
-    }
-
-    fn scheme(&self) -> Result<Scheme, OptionsError> {
-        match self.bytes {
-            b"http" => Ok(Scheme::Http),
-            b"https" => Ok(Scheme::Https),
-            _ => Err(self.invalid("http or https")),
-        }
-    }
-
-    fn address(&self) -> Result<IpAddr, OptionsError> {
-        self.text()?
-            .parse()
-            .map_err(|_| self.invalid("an IP address"))
-    }
-
-    fn family(&self) -> Result<Family, OptionsError> {
-        match self.number()? as i64 {
-            0 => Ok(Family::Any),
-            4 => Ok(Family::V4),
-            6 => Ok(Family::V6),
-            _ => Err(self.invalid("0, 4 or 6")),
-        }
-    }
-
-    fn order(&self) -> Result<AddressOrder, OptionsError> {
-        match self.bytes {
-            b"verbatim" => Ok(AddressOrder::Verbatim),
-            b"ipv4first" => Ok(AddressOrder::V4First),
-            b"ipv6first" => Ok(AddressOrder::V6First),
-            _ => Err(self.invalid("verbatim, ipv4first or ipv6first")),
-        }
-    }
-
-    fn tls_version(&self) -> Result<TlsVersion, OptionsError> {
-        match self.bytes {
-            b"TLSv1.2" => Ok(TlsVersion::Tls12),
-            b"TLSv1.3" => Ok(TlsVersion::Tls13),
-            _ => Err(self.invalid("TLSv1.2 or TLSv1.3")),
-        }
-    }
-}
-
-fn duration(millis: f64) -> Duration {
-    Duration::try_from_secs_f64(millis / 1000.0)
-        .unwrap_or(FOREVER)
-        .min(FOREVER)
 }
 
 /// Appends text or bytes; for tests and golden vectors, as are the other two.

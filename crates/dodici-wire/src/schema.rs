@@ -18,6 +18,8 @@
 
 use dodici_pool::PIECE_OVERHEAD;
 
+pub use crate::options::table::OptionKey;
+
 macro_rules! wire_enum {
     ($(#[$doc:meta])* pub enum $name:ident : $repr:ty { $($(#[$vdoc:meta])* $variant:ident = $value:expr,)* }) => {
         $(#[$doc])*
@@ -36,6 +38,7 @@ macro_rules! wire_enum {
         }
     };
 }
+pub(crate) use wire_enum;
 
 /// Version of the record layout itself; part of the layout hash. Raise it when a payload changes
 /// shape without any table changing.
@@ -221,118 +224,6 @@ wire_enum! {
         Reused = 4,
         /// The body comes without its content codings.
         Decoded = 8,
-    }
-}
-
-wire_enum! {
-    /// Keys of pool options. On the wire: `u16 key`, `u16 zero`, `u32 length`, value, padded to 4.
-    /// Numbers are `f64`, booleans one byte, text UTF-8; certificates are PEM or DER bytes and
-    /// their key may repeat. Times are milliseconds; `Infinity` means never or no limit.
-    pub enum OptionKey : u16 {
-        /// Text: `http` or `https`.
-        Scheme = 1,
-        /// Text: host, IPv6 without brackets.
-        Host = 2,
-        /// Number.
-        Port = 3,
-        /// Number; 0 or absent: no limit.
-        Connections = 4,
-        /// Number.
-        Pipelining = 5,
-        /// Number.
-        KeepAliveTimeout = 6,
-        /// Number.
-        KeepAliveMaxTimeout = 7,
-        /// Number.
-        KeepAliveTimeoutThreshold = 8,
-        /// Number.
-        ClientTtl = 9,
-        /// Number.
-        MaxRequestsPerClient = 10,
-        /// Boolean: a failed connect fails all queued requests, not just the oldest.
-        FailQueue = 11,
-        /// Number; 0 never.
-        HeadersTimeout = 12,
-        /// Number; 0 never.
-        BodyTimeout = 13,
-        /// Number.
-        MaxHeaderSize = 14,
-        /// Number; absent or negative: no limit.
-        MaxResponseSize = 15,
-        /// Number; 0 never.
-        ConnectTimeout = 16,
-        /// Text: IP address.
-        LocalAddress = 17,
-        /// Text: path.
-        SocketPath = 18,
-        /// Boolean.
-        NoDelay = 19,
-        /// Number: initial delay of TCP keep-alive probes; negative: none.
-        KeepAliveProbe = 20,
-        /// Number: 0, 4 or 6.
-        Family = 21,
-        /// Boolean.
-        AutoSelectFamily = 22,
-        /// Number.
-        AutoSelectFamilyAttemptTimeout = 23,
-        /// Text.
-        ServerName = 24,
-        /// Boolean.
-        RejectUnauthorized = 25,
-        /// Bytes; repeats.
-        Ca = 26,
-        /// Bytes; repeats, one for each chain.
-        Cert = 27,
-        /// Bytes.
-        Key = 28,
-        /// Text.
-        Passphrase = 29,
-        /// Text; repeats, most wanted first.
-        Alpn = 30,
-        /// Text: `TLSv1.2` or `TLSv1.3`.
-        MinVersion = 31,
-        /// Text: `TLSv1.2` or `TLSv1.3`.
-        MaxVersion = 32,
-        /// Number.
-        MaxCachedSessions = 33,
-        /// Boolean: verify with the operating system's verifier.
-        PlatformVerifier = 34,
-        /// Boolean: JavaScript resolves names, see [`Completion::Lookup`].
-        Lookup = 35,
-        /// Boolean: the next request has an HTTP/1.1 connection before what came behind a response
-        /// is looked at.
-        Eager = 36,
-        /// Text: `verbatim`, `ipv4first` or `ipv6first`: the order of the addresses that the
-        /// system's resolver finds.
-        ResultOrder = 37,
-        /// Text: `http` (forwards), `http-tunnel`, `socks5`, `socks5h`, `socks4` or `socks4a`.
-        /// Without it there is no proxy, and the other keys of a proxy mean nothing.
-        ProxyProtocol = 50,
-        /// Text: host, IPv6 without brackets.
-        ProxyHost = 51,
-        /// Number.
-        ProxyPort = 52,
-        /// Bytes: user name in SOCKS.
-        ProxyUsername = 53,
-        /// Bytes: password in SOCKS.
-        ProxyPassword = 54,
-        /// Bytes: a field of the `CONNECT` request, `name LF value`; repeats.
-        ProxyHeader = 55,
-        /// A nested list of options, of which the ones for TLS count: TLS to the proxy.
-        ProxyTls = 56,
-        /// Number; 0: only `ConnectTimeout` holds.
-        ProxyTimeout = 57,
-        /// Boolean: speak HTTP/2 without asking.
-        Http2 = 60,
-        /// Number: most requests at a time on one HTTP/2 connection.
-        MaxConcurrentStreams = 61,
-        /// Number: bytes that the peer may send ahead on one stream. Without it, the engine begins
-        /// with its default and widens it where the way to the peer is long.
-        StreamWindow = 62,
-        /// Number: bytes that the peer may send ahead on all streams together.
-        ConnectionWindow = 63,
-        /// Number; 0 never.
-        PingInterval = 64,
     }
 }
 

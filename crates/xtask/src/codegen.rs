@@ -14,6 +14,8 @@ use dodici_wire::{layout_hash, schema};
 
 use crate::golden;
 
+mod options;
+
 /// The generated TypeScript module, relative to the repository.
 const GENERATED_TS: &str = "node/src/wire/generated.ts";
 
@@ -57,6 +59,8 @@ pub(crate) fn run(root: &Path, mode: Mode) -> io::Result<Vec<PathBuf>> {
 fn outputs() -> Vec<(PathBuf, String)> {
     vec![
         (PathBuf::from(GENERATED_TS), typescript()),
+        (PathBuf::from(options::TYPESCRIPT), options::typescript()),
+        (PathBuf::from(options::PAGE), options::page()),
         (PathBuf::from(GOLDEN), golden::json()),
     ]
 }

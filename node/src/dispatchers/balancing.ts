@@ -6,7 +6,7 @@
  * know how they choose.
  */
 
-import { ownOptions, spread, unpolluted } from '../options';
+import { ownOptions, POOL_OPTIONS, spread, unpolluted } from '../options';
 import {
   composedForBoth,
   type Dispatcher,
@@ -52,7 +52,7 @@ function makePool(origin: string | URL, options: object): Dispatcher {
 }
 
 /** Options of the pool that are not passed to its clients. */
-const POOL_ONLY = ['connections', 'clientTtl', 'factory'];
+const POOL_ONLY = ['factory', ...POOL_OPTIONS.map(({ name }) => name)];
 
 type ClientFactory = (origin: string | URL, options: object) => Dispatcher;
 

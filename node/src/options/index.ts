@@ -14,6 +14,7 @@ export {
   NOT_DECODED,
   readDecompress,
 } from './decompress';
+export { POOL_OPTIONS } from './generated';
 export { bareHostname, sameName } from './host';
 export { lookupError, Lookups } from './lookups';
 export { encodeCredentials, encodeSettings } from './option-writer';

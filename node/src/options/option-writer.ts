@@ -1,13 +1,21 @@
 /**
  * Settings as the option list of a `PoolCreate` or `PoolConfigure` record.
  *
- * What lives here: the writer of `u16 key, u16 zero, u32 length, value padded to 4` and the list of
- * keys (`OptionKey` in `crates/dodici-wire/src/schema.rs`). The native pool calls it. It must not
- * validate: what arrives here is checked.
+ * What lives here: the writer of `u16 key, u16 zero, u32 length, value padded to 4`, and what is
+ * written beside the rows of the table. `origin` calls it. It must not validate: what arrives here is
+ * checked.
  */
 
 import { OptionKey } from '../wire';
 import type { ConnectSettings } from './connect-options';
+import {
+  CLIENT_SETTINGS,
+  H2_OPTIONS,
+  POOL_OPTIONS,
+  SOCKET_SETTINGS,
+  TLS_SETTINGS,
+  type WrittenRow,
+} from './generated';
 import { bareHostname } from './host';
 import { lookupOf } from './lookups';
 import type { PoolSettings } from './options';
@@ -17,7 +25,7 @@ import type { ProxySettings } from './proxy-settings';
 /** ALPN protocols on offer, most wanted first; the server chooses. */
 function alpnOf(settings: PoolSettings): readonly string[] {
   const { allowH2, preferH2, h2 } = settings;
-  if (h2.priorKnowledge) return ['h2'];
+  if (h2.useH2c) return ['h2'];
   if (!allowH2) return ['http/1.1'];
   return preferH2 ? ['h2', 'http/1.1'] : ['http/1.1', 'h2'];
 }
@@ -46,6 +54,17 @@ class OptionWriter {
 
   flag(key: OptionKey, value: boolean): void {
     this.bytes(key, Buffer.of(value ? 1 : 0));
+  }
+
+  /** Each row's setting; `null` is not written. */
+  rows(rows: readonly WrittenRow[], settings: object): void {
+    for (const { name, key, form } of rows) {
+      const value = (settings as Record<string, unknown>)[name];
+      if (value === null) continue;
+      if (form === 'number') this.number(key, value as number);
+      else if (form === 'flag') this.flag(key, value as boolean);
+      else this.text(key, value as string);
+    }
   }
 
   finish(): Buffer {
@@ -84,13 +103,9 @@ function writeTls(
 ): void {
   const settled = settle(connect);
   if (servername) out.text(OptionKey.ServerName, servername);
-  out.flag(OptionKey.RejectUnauthorized, settled.rejectUnauthorized);
+  out.rows(TLS_SETTINGS, settled);
   writeCredentials(out, connect);
   for (const protocol of alpn) out.text(OptionKey.Alpn, protocol);
-  out.text(OptionKey.MinVersion, settled.minVersion);
-  out.text(OptionKey.MaxVersion, settled.maxVersion);
-  out.number(OptionKey.MaxCachedSessions, connect.maxCachedSessions);
-  out.flag(OptionKey.PlatformVerifier, connect.platformVerifier);
 }
 
 function writeProxy(out: OptionWriter, proxy: ProxySettings): void {
@@ -127,33 +142,11 @@ export function encodeSettings(settings: PoolSettings, servername: string | null
   out.text(OptionKey.Host, bareHostname(url));
   out.number(OptionKey.Port, portOf(url));
 
-  out.number(OptionKey.Connections, settings.connections ?? 0);
-  out.number(OptionKey.Pipelining, settings.pipelining);
+  out.rows(CLIENT_SETTINGS, settings);
+  out.rows(POOL_OPTIONS, settings);
   if (settings.eager) out.flag(OptionKey.Eager, true);
-  out.number(OptionKey.KeepAliveTimeout, settings.keepAliveTimeout);
-  out.number(OptionKey.KeepAliveMaxTimeout, settings.keepAliveMaxTimeout);
-  out.number(OptionKey.KeepAliveTimeoutThreshold, settings.keepAliveTimeoutThreshold);
-  if (settings.clientTtl !== null) out.number(OptionKey.ClientTtl, settings.clientTtl);
-  if (settings.maxRequestsPerClient !== null) {
-    out.number(OptionKey.MaxRequestsPerClient, settings.maxRequestsPerClient);
-  }
   out.flag(OptionKey.FailQueue, settings.kind === 'client');
-
-  out.number(OptionKey.HeadersTimeout, settings.headersTimeout);
-  out.number(OptionKey.BodyTimeout, settings.bodyTimeout);
-  out.number(OptionKey.MaxHeaderSize, settings.maxHeaderSize);
-  out.number(OptionKey.MaxResponseSize, settings.maxResponseSize);
-
-  const { h2 } = settings;
-  if (settings.allowH2 || h2.priorKnowledge) {
-    out.flag(OptionKey.Http2, h2.priorKnowledge);
-    out.number(OptionKey.MaxConcurrentStreams, h2.maxConcurrentStreams);
-    if (h2.initialWindowSize !== null) out.number(OptionKey.StreamWindow, h2.initialWindowSize);
-    if (h2.connectionWindowSize !== null) {
-      out.number(OptionKey.ConnectionWindow, h2.connectionWindowSize);
-    }
-    out.number(OptionKey.PingInterval, h2.pingInterval);
-  }
+  if (settings.allowH2 || settings.h2.useH2c) out.rows(H2_OPTIONS, settings.h2);
 
   out.number(OptionKey.ConnectTimeout, totalTimeout(settings));
   // The socket is the one to the proxy, if there is one.
@@ -165,11 +158,8 @@ export function encodeSettings(settings: PoolSettings, servername: string | null
   if (socketPath !== null) out.text(OptionKey.SocketPath, socketPath);
   if (lookupOf(settings) !== null) out.flag(OptionKey.Lookup, true);
   out.text(OptionKey.ResultOrder, resultOrder());
-  out.flag(OptionKey.NoDelay, hop.noDelay);
   out.number(OptionKey.KeepAliveProbe, hop.keepAliveProbe);
-  out.number(OptionKey.Family, hop.family);
-  out.flag(OptionKey.AutoSelectFamily, hop.autoSelectFamily);
-  out.number(OptionKey.AutoSelectFamilyAttemptTimeout, hop.autoSelectFamilyAttemptTimeout);
+  out.rows(SOCKET_SETTINGS, hop);
 
   if (url.protocol === 'https:') {
     writeTls(out, connect, servername || connect.servername, alpnOf(settings));

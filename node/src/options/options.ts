@@ -1,8 +1,9 @@
 /**
  * Options of clients and pools: checked as undici checks them, filled in, ready for the engine.
  *
- * What lives here: undici's rules and messages in undici's order, and `PoolSettings`. The
- * constructors of `Client`, `Pool` and `Agent` call it. It must not know sessions or requests.
+ * What lives here: how the table of options (`generated.ts`) is applied, the rules that do not fit
+ * into it, and `PoolSettings`. The constructors of `Client`, `Pool` and `Agent` call it. It must not
+ * know sessions or requests.
  *
  * One difference, on purpose: undici's `Pool` and `Agent` look at most options only when the first
  * request makes a `Client`, and fail that request. Here every option is checked in the constructor.
@@ -19,6 +20,18 @@ import {
   readConnectOptions,
 } from './connect-options';
 import { type Decompression, NOT_DECODED, readDecompress } from './decompress';
+import {
+  CLIENT_OPTIONS,
+  CLIENT_SETTINGS,
+  H2_OPTIONS,
+  type H2Settings,
+  type OptionRow,
+  POOL_OPTIONS,
+  type Rule,
+  type TableSettings,
+  TLS_SETTINGS,
+  type WholeRow,
+} from './generated';
 import { ownOptions, type RawOptions, spread } from './own-options';
 import { parseOrigin } from './parse-origin';
 import { proxyOf, type ProxySettings } from './proxy-settings';
@@ -26,52 +39,16 @@ import { proxyOf, type ProxySettings } from './proxy-settings';
 /** Which class asks: a `Client` is a pool of one connection whose queue fails as a whole. */
 export type SettingsKind = 'client' | 'pool';
 
-/** HTTP/2 options, checked and kept. */
-export interface H2Settings {
-  /** Most requests at a time on one connection. Default 100. */
-  readonly maxConcurrentStreams: number;
-  /**
-   * Bytes that the server may send ahead on one stream. Default `null`: 262 144, which grows to
-   * 2 MiB where the way to the server is long.
-   */
-  readonly initialWindowSize: number | null;
-  /**
-   * Bytes that the server may send ahead on all streams together. Default `null`: as much as all
-   * streams may, so that one that is not read never holds up the others.
-   */
-  readonly connectionWindowSize: number | null;
-  /** Milliseconds between PING frames; 0 never. Default 60 000. */
-  readonly pingInterval: number;
-  /** Whether HTTP/2 is spoken without asking, as `http:` origins must. */
-  readonly priorKnowledge: boolean;
-}
-
 /** Everything that a pool of one origin needs to know. Times are milliseconds, 0 never. */
-export interface PoolSettings {
+export interface PoolSettings extends TableSettings {
   readonly kind: SettingsKind;
   readonly url: URL;
-  /** Most connections at a time; `null`: no limit. 1 for a client. */
-  readonly connections: number | null;
-  readonly pipelining: number;
   /**
    * Whether a request has the connection as soon as the response before it is complete, also if only
    * one is in flight: what undici takes `pipelining: true` for. What the server sends behind the
    * response then counts as an answer to it.
    */
   readonly eager: boolean;
-  readonly keepAliveTimeout: number;
-  readonly keepAliveMaxTimeout: number;
-  readonly keepAliveTimeoutThreshold: number;
-  /** `null`: no limit. */
-  readonly clientTtl: number | null;
-  /** `null`: no limit. */
-  readonly maxRequestsPerClient: number | null;
-  readonly headersTimeout: number;
-  readonly bodyTimeout: number;
-  /** Bytes. */
-  readonly maxHeaderSize: number;
-  /** Bytes; -1: no limit. */
-  readonly maxResponseSize: number;
   /** The default for requests. */
   readonly decompress: Decompression;
   readonly strictContentLength: boolean;
@@ -111,73 +88,66 @@ const UNSUPPORTED: readonly (readonly [string, string])[] = [
   ['maxKeepAliveTimeout', 'keepAliveMaxTimeout'],
 ];
 
-const isFiniteNumber = (value: unknown): value is number => Number.isFinite(value);
-const isInteger = (value: unknown): value is number => Number.isInteger(value);
-
-/** One of undici's rules: the value is absent or fits, or the message is thrown. */
-function check(value: unknown, fits: (value: unknown) => boolean, message: string): void {
-  if (!isAbsent(value) && !fits(value)) throw invalid(message);
+function fits({ is, least = -Infinity, above = -Infinity }: Rule, value: unknown): boolean {
+  switch (is) {
+    case undefined:
+      return true;
+    case 'integer':
+      return Number.isInteger(value) && (value as number) >= least;
+    case 'number':
+      return Number.isFinite(value) && (value as number) >= least && (value as number) > above;
+    case 'boolean':
+      return typeof value === 'boolean';
+    case 'text':
+      return typeof value === 'string';
+    case 'address':
+      return typeof value === 'string' && isIP(value) !== 0;
+    case 'function or object':
+      return typeof value === 'function' || typeof value === 'object';
+  }
 }
 
-function checkConnect(connect: unknown): void {
-  check(
-    connect,
-    (value) => typeof value === 'function' || typeof value === 'object',
-    'connect must be a function or an object',
-  );
+/** One of undici's rules: the value is absent or fits, or the option's message is thrown. */
+function check({ name, rule, refusal }: OptionRow, value: unknown, path = name): void {
+  if (isAbsent(value)) return;
+  if (!fits(rule, value)) throw invalid(refusal.replace('{}', path));
+  if (rule.is === 'address') checkZone(value as string, path);
 }
 
-const atLeast = (least: number) => (value: unknown) => isInteger(value) && value >= least;
-const isBoolean = (value: unknown) => typeof value === 'boolean';
+/** Rows of HTTP/2 in the order of undici's checks, which differs by major and by where they stand. */
+function h2Rows(...first: string[]): readonly OptionRow[] {
+  const isFirst = ({ name }: OptionRow) => first.includes(name);
+  return [
+    ...first.flatMap((name) => H2_OPTIONS.filter((row) => row.name === name)),
+    ...H2_OPTIONS.filter((row) => !isFirst(row)),
+  ];
+}
+
+const NESTED_H2 = h2Rows('useH2c', 'initialWindowSize');
+const FLAT_H2 = peerMajor === 7 ? h2Rows('maxConcurrentStreams') : h2Rows('useH2c');
 
 /** HTTP/2 options of undici 8, which reads the flat names only without `h2Options`. */
 function checkH2(options: RawOptions): void {
-  const h2 = options['h2Options'];
-  if (isAbsent(h2)) {
+  if (isAbsent(options['h2Options'])) {
     checkFlatH2(options);
     return;
   }
-  const { useH2c, settings, maxConcurrentStreams, connectionWindowSize, pingInterval } = spread(h2);
-  const positive = 'must be a positive integer, greater than 0';
-  check(useH2c, isBoolean, 'h2Options.useH2c must be a valid boolean value');
-  check(
-    spread(settings)['initialWindowSize'],
-    atLeast(1),
-    `h2Options.settings.initialWindowSize ${positive}`,
-  );
-  check(maxConcurrentStreams, atLeast(1), `h2Options.maxConcurrentStreams ${positive}`);
-  check(connectionWindowSize, atLeast(1), `h2Options.connectionWindowSize ${positive}`);
-  check(
-    pingInterval,
-    atLeast(0),
-    'h2Options.pingInterval must be a positive integer, greater or equal to 0',
-  );
+  const h2 = spread(options['h2Options']);
+  const settings = spread(h2['settings']);
+  for (const row of NESTED_H2) {
+    const isSetting = row.name === 'initialWindowSize';
+    const path = `h2Options.${isSetting ? 'settings.' : ''}${row.name}`;
+    check(row, (isSetting ? settings : h2)[row.name], path);
+  }
 }
 
 function checkFlatH2(options: RawOptions): void {
-  const positive = 'must be a positive integer, greater than 0';
-  const streams = () =>
-    check(
-      options['maxConcurrentStreams'],
-      (value) => typeof value === 'number' && !(value < 1),
-      `maxConcurrentStreams ${positive}`,
-    );
-  const useH2c = () => check(options['useH2c'], isBoolean, 'useH2c must be a valid boolean value');
-  // The two majors differ in which of these they look at first.
-  if (peerMajor === 7) {
-    streams();
-    useH2c();
-  } else {
-    useH2c();
-    streams();
+  for (const row of FLAT_H2) {
+    const value = options[row.name];
+    // Here, and not in `h2Options`, undici takes any number from 1 on.
+    const isStreams = row.name === 'maxConcurrentStreams' && typeof value === 'number';
+    if (!isStreams || value < 1) check(row, value);
   }
-  check(options['initialWindowSize'], atLeast(1), `initialWindowSize ${positive}`);
-  check(options['connectionWindowSize'], atLeast(1), `connectionWindowSize ${positive}`);
-  check(
-    options['pingInterval'],
-    atLeast(0),
-    'pingInterval must be a positive integer, greater or equal to 0',
-  );
 }
 
 /** The rules of undici's `Client` constructor, in its order. */
@@ -185,87 +155,31 @@ function checkClientOptions(options: RawOptions): void {
   for (const [name, instead] of UNSUPPORTED) {
     if (options[name] !== undefined) throw invalid(`unsupported ${name}, use ${instead} instead`);
   }
-  check(options['maxHeaderSize'], atLeast(1), 'invalid maxHeaderSize');
-  check(options['socketPath'], (value) => typeof value === 'string', 'invalid socketPath');
-  check(
-    options['connectTimeout'],
-    (value) => isFiniteNumber(value) && value >= 0,
-    'invalid connectTimeout',
-  );
-  check(
-    options['keepAliveTimeout'],
-    (value) => isFiniteNumber(value) && value > 0,
-    'invalid keepAliveTimeout',
-  );
-  check(
-    options['keepAliveMaxTimeout'],
-    (value) => isFiniteNumber(value) && value > 0,
-    'invalid keepAliveMaxTimeout',
-  );
-  check(options['keepAliveTimeoutThreshold'], isFiniteNumber, 'invalid keepAliveTimeoutThreshold');
-  check(options['headersTimeout'], atLeast(0), 'headersTimeout must be a positive integer or zero');
-  check(options['bodyTimeout'], atLeast(0), 'bodyTimeout must be a positive integer or zero');
-  checkConnect(options['connect']);
-  check(
-    options['maxRequestsPerClient'],
-    atLeast(0),
-    'maxRequestsPerClient must be a positive number',
-  );
-  check(
-    options['localAddress'],
-    (value) => typeof value === 'string' && isIP(value) !== 0,
-    'localAddress must be valid string IP address',
-  );
-  checkZone(String(options['localAddress']), 'localAddress');
-  check(options['maxResponseSize'], atLeast(-1), 'maxResponseSize must be a positive number');
+  for (const row of CLIENT_OPTIONS) check(row, options[row.name]);
   readDecompress(options['decompress']);
-  check(
-    options['autoSelectFamilyAttemptTimeout'],
-    atLeast(-1),
-    'autoSelectFamilyAttemptTimeout must be a positive number',
-  );
-  check(options['allowH2'], isBoolean, 'allowH2 must be a valid boolean value');
   if (peerMajor === 7) checkFlatH2(options);
   else if (options['allowH2'] !== false) checkH2(options);
 }
 
 /** The rules of undici's `Pool` constructor, in its order. */
 function checkPoolOptions(options: RawOptions): void {
-  check(
-    options['connections'],
-    (value) => isFiniteNumber(value) && value >= 0,
-    'invalid connections',
-  );
+  for (const row of POOL_OPTIONS) check(row, options[row.name]);
   if (options['factory'] !== undefined && typeof options['factory'] !== 'function') {
     throw invalid('factory must be a function.');
   }
-  checkConnect(options['connect']);
+  for (const row of CLIENT_OPTIONS) if (row.name === 'connect') check(row, options['connect']);
 }
 
 /** The rule of undici's connector. */
 function checkConnectorOptions(connect: RawOptions): void {
-  check(
-    connect['maxCachedSessions'],
-    atLeast(0),
-    'maxCachedSessions must be a positive integer or zero',
-  );
+  for (const row of TLS_SETTINGS) check(row, connect[row.name]);
 }
 
 /** Options that undici's `Pool` hands on as they are; all others go through JSON. */
-const KEPT_BY_POOL = new Set([
-  'connections',
-  'factory',
-  'connect',
-  'connectTimeout',
-  'tls',
-  'maxCachedSessions',
-  'socketPath',
-  'autoSelectFamily',
-  'autoSelectFamilyAttemptTimeout',
-  'allowH2',
-  'useH2c',
-  'clientTtl',
-]);
+const KEPT_BY_POOL = new Set(['factory']);
+for (const { name, isKept } of [...CLIENT_OPTIONS, ...POOL_OPTIONS, ...H2_OPTIONS]) {
+  if (isKept) KEPT_BY_POOL.add(name);
+}
 
 /** What JSON makes of the options of a pool: `Infinity`, `NaN` and functions count as absent. */
 function throughJson(options: RawOptions): RawOptions {
@@ -318,32 +232,35 @@ export function wantsH2c({ useH2c, h2Options }: RawOptions): boolean {
   return useH2c === true || spread(h2Options)['useH2c'] === true;
 }
 
-/** A number as undici would use it, or `fallback`. */
-function numberOr(value: unknown, fallback: number): number {
-  if (isAbsent(value)) return fallback;
-  const number = Number(value);
-  return Number.isNaN(number) ? fallback : number;
+/** The setting of an option: its value as undici would use it, or what it is without one. */
+function settingOf({ form, isLimit, fallback }: WholeRow, value: unknown): unknown {
+  const absent = fallback === undefined ? defaultMaxHeaderSize : () => fallback;
+  if (form === 'flag') return isAbsent(value) ? absent() : value === true;
+  const number = isAbsent(value) ? NaN : Number(value);
+  return Number.isNaN(number) || (isLimit && number <= 0) ? absent() : number;
 }
 
-/** A limit where 0 and absent mean none. */
-function limit(value: unknown): number | null {
-  const number = numberOr(value, 0);
-  return number > 0 ? number : null;
+/** Settings by name; that each type has a row for each of its names, the generator sees to. */
+function readRows(rows: readonly WholeRow[], valueOf: (row: WholeRow) => unknown): unknown {
+  return Object.fromEntries(rows.map((row) => [row.name, settingOf(row, valueOf(row))]));
+}
+
+function readTable(kind: SettingsKind, options: RawOptions): TableSettings {
+  return {
+    ...(readRows(CLIENT_SETTINGS, (row) => options[row.name]) as TableSettings),
+    ...(readRows(POOL_OPTIONS, (row) =>
+      kind === 'pool' ? options[row.name] : undefined,
+    ) as TableSettings),
+  };
 }
 
 function readH2(options: RawOptions): H2Settings {
   const nested = spread(options['h2Options']);
-  const settings = spread(nested['settings']);
-  const given = (name: string) => nested[name] ?? options[name];
-  const initial = settings['initialWindowSize'] ?? given('initialWindowSize');
-  const whole = given('connectionWindowSize');
-  return {
-    maxConcurrentStreams: numberOr(given('maxConcurrentStreams'), 100),
-    initialWindowSize: isAbsent(initial) ? null : Number(initial),
-    connectionWindowSize: isAbsent(whole) ? null : Number(whole),
-    pingInterval: numberOr(given('pingInterval'), 60_000),
-    priorKnowledge: given('useH2c') === true,
-  };
+  const { initialWindowSize } = spread(nested['settings']);
+  return readRows(H2_OPTIONS, ({ name }) => {
+    const setting = name === 'initialWindowSize' ? initialWindowSize : undefined;
+    return setting ?? nested[name] ?? options[name];
+  }) as H2Settings;
 }
 
 /** Checked options that do not depend on the origin yet. */
@@ -392,23 +309,13 @@ function fillIn(
 ): PoolSettings {
   const localAddress = (options['localAddress'] as string | null | undefined) ?? null;
   const preferH2 = spread(options['connect'])['preferH2'];
-  const settings: PoolSettings = {
+  const table = readTable(kind, options);
+  return {
+    ...table,
     kind,
     url,
-    connections: kind === 'client' ? 1 : roundUp(limit(options['connections'])),
-    pipelining: numberOr(options['pipelining'], 1),
+    connections: kind === 'client' ? 1 : roundUp(table.connections),
     eager: options['pipelining'] === true,
-    keepAliveTimeout: numberOr(options['keepAliveTimeout'], 4_000),
-    keepAliveMaxTimeout: numberOr(options['keepAliveMaxTimeout'], 600_000),
-    keepAliveTimeoutThreshold: numberOr(options['keepAliveTimeoutThreshold'], 2_000),
-    clientTtl: kind === 'client' ? null : limit(options['clientTtl']),
-    maxRequestsPerClient: limit(options['maxRequestsPerClient']),
-    headersTimeout: numberOr(options['headersTimeout'], 300_000),
-    bodyTimeout: numberOr(options['bodyTimeout'], 300_000),
-    maxHeaderSize: isAbsent(options['maxHeaderSize'])
-      ? defaultMaxHeaderSize()
-      : (options['maxHeaderSize'] as number),
-    maxResponseSize: numberOr(options['maxResponseSize'], -1),
     decompress: readDecompress(options['decompress']) ?? NOT_DECODED,
     strictContentLength: isAbsent(options['strictContentLength'])
       ? true
@@ -422,7 +329,6 @@ function fillIn(
     preferH2: preferH2 === true,
     h2: readH2(options),
   };
-  return settings;
 }
 
 /** The settings of each way over TLS: to the origin, and to the proxy. */

@@ -20,6 +20,7 @@
  */
 
 import { errors } from '../undici';
+import { CLIENT_OPTIONS, H2_OPTIONS, POOL_OPTIONS } from './generated';
 import { hostOf, parseHost } from './host';
 import { ownOptions } from './own-options';
 import { withoutCredentials } from './parse-origin';
@@ -122,38 +123,9 @@ function meansTheSame(a: OriginPattern, b: OriginPattern): boolean {
 }
 
 /** Options that an origin can have; anything else in an entry is a mistake. */
-const ORIGIN_OPTIONS = new Set([
-  'allowH2',
-  'autoSelectFamily',
-  'autoSelectFamilyAttemptTimeout',
-  'bodyTimeout',
-  'clientTtl',
-  'connect',
-  'connectTimeout',
-  'connectionWindowSize',
-  'connections',
-  'decompress',
-  'eventSource',
-  'h2Options',
-  'headersTimeout',
-  'initialWindowSize',
-  'keepAliveMaxTimeout',
-  'keepAliveTimeout',
-  'keepAliveTimeoutThreshold',
-  'localAddress',
-  'maxCachedSessions',
-  'maxConcurrentStreams',
-  'maxHeaderSize',
-  'maxRequestsPerClient',
-  'maxResponseSize',
-  'pingInterval',
-  'pipelining',
-  'socketPath',
-  'strictContentLength',
-  'tls',
-  'useH2c',
-  'webSocket',
-]);
+const ORIGIN_OPTIONS = new Set(
+  [...CLIENT_OPTIONS, ...POOL_OPTIONS, ...H2_OPTIONS].map(({ name }) => name),
+);
 
 /**
  * The options of one entry, its names checked; values are checked once they are merged.

@@ -6,6 +6,7 @@
  */
 
 import type { buildConnector, Client as PeerClient, Dispatcher } from '../undici';
+import type { ClientTable, ConnectTable, PoolTable } from './generated';
 
 /** Keys of Node's connect options that the engine cannot honour; a `connect` function can. */
 type Refused =
@@ -35,8 +36,7 @@ type Refused =
   | 'signal'
   | 'socket';
 
-/** Bytes of certificates and keys: PEM text or bytes, or DER bytes. */
-export type PemSource = string | NodeJS.ArrayBufferView | ArrayBuffer;
+export type { PemSource } from './generated';
 
 /**
  * How connections are made. A key of Node's `tls.connect` or `net.connect` that is not listed here
@@ -44,66 +44,9 @@ export type PemSource = string | NodeJS.ArrayBufferView | ArrayBuffer;
  */
 export type ConnectOptions = Omit<
   Partial<buildConnector.BuildOptions>,
-  Refused | keyof ConnectOptionsOwn
+  Refused | keyof ConnectTable
 > &
-  ConnectOptionsOwn;
-
-/** The keys of `connect` that dodici documents itself. */
-export interface ConnectOptionsOwn {
-  /** Milliseconds for all legs together; 0 never. Default 10 000. */
-  timeout?: number | null;
-  /** Roots to trust instead of the default ones. */
-  ca?: PemSource | readonly PemSource[];
-  /** Client certificate chain; needs `key`. */
-  cert?: PemSource | readonly [PemSource];
-  /** Private key of `cert`. */
-  key?: PemSource | readonly [PemSource | { pem: PemSource; passphrase?: string }];
-  /** Pass phrase of an encrypted `key`. */
-  passphrase?: string;
-  /** Name for SNI and verification. Default: the request's host. */
-  servername?: string;
-  /**
-   * `false`, and no other value, switches verification off. Default: true, unless the environment's
-   * `NODE_TLS_REJECT_UNAUTHORIZED` is `0`, as in Node.
-   */
-  rejectUnauthorized?: boolean;
-  /** Default `TLSv1.2`. */
-  minVersion?: 'TLSv1.2' | 'TLSv1.3';
-  /** Default `TLSv1.3`. */
-  maxVersion?: 'TLSv1.2' | 'TLSv1.3';
-  /** TLS sessions kept for resumption; 0 none. Default 100. */
-  maxCachedSessions?: number | null;
-  /** Verify with the operating system's verifier instead of Node's roots. Default false. */
-  platformVerifier?: boolean;
-  /**
-   * Let undici's own class, on Node's OpenSSL, serve a server that has no TLS version, cipher suite
-   * or curve in common with rustls. Default true.
-   */
-  fallback?: boolean;
-  /** Unix socket or named pipe used instead of TCP. */
-  socketPath?: string | null;
-  /** As `socketPath`. */
-  path?: string;
-  /** Local IP address to bind. */
-  localAddress?: string;
-  /** 4, 6, or 0 for both. Default 0. */
-  family?: 0 | 4 | 6;
-  /** Race addresses of both families (RFC 8305). Default: Node's. */
-  autoSelectFamily?: boolean;
-  /** Milliseconds before the next address is tried beside a pending one. Default: Node's. */
-  autoSelectFamilyAttemptTimeout?: number;
-  /** Sets `TCP_NODELAY`. Default true. */
-  noDelay?: boolean;
-  /** Sends TCP keep-alive probes. Default true. */
-  keepAlive?: boolean | null;
-  /** Milliseconds of rest before the first probe. Default 60 000. */
-  keepAliveInitialDelay?: number | null;
-  /**
-   * A lookup of your own, called as `net.connect` calls it, for each connection. Beside an option
-   * that the engine cannot honour the origin is served by undici's own class.
-   */
-  lookup?: (...args: never[]) => void;
-}
+  ConnectTable;
 
 /**
  * Decode response bodies, as undici's decompress interceptor does: gzip, deflate, br, zstd and
@@ -120,7 +63,8 @@ export type DecompressOption =
     };
 
 /** Options of `Client`. */
-export interface ClientOptions extends Omit<PeerClient.Options, 'connect'> {
+export interface ClientOptions
+  extends Omit<PeerClient.Options, 'connect' | keyof ClientTable>, ClientTable {
   /** The default for requests. Default false. */
   decompress?: DecompressOption | null;
   /** How connections are made. A function: the origin is then served by undici's own class. */
@@ -128,13 +72,9 @@ export interface ClientOptions extends Omit<PeerClient.Options, 'connect'> {
 }
 
 /** Options of `Pool`. */
-export interface PoolOptions extends ClientOptions {
+export interface PoolOptions extends ClientOptions, PoolTable {
   /** Makes the pool's clients: the origin is then served by undici's own class. */
   factory?(origin: URL, options: object): Dispatcher;
-  /** Most connections at a time; `null`: no limit. Default `null`. */
-  connections?: number | null;
-  /** Milliseconds after which a connection takes no further request; `null`: no limit. Default `null`. */
-  clientTtl?: number | null;
 }
 
 /** Options of one origin: everything that a pool takes but `factory`. */

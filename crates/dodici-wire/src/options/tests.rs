@@ -2,6 +2,7 @@
 
 use dodici_pool::{ConnectConfig, Http2Config, PoolConfig, UnexpectedContinue};
 
+use super::value::LONGEST;
 use super::*;
 
 fn origin() -> Vec<u8> {
@@ -85,7 +86,7 @@ fn times_are_milliseconds_and_can_be_added_to_a_clock() {
         let options = with_number(OptionKey::KeepAliveTimeout, huge).unwrap();
         assert_eq!(options.config.pool.keep_alive_timeout, None);
         let options = with_number(OptionKey::KeepAliveTimeoutThreshold, huge).unwrap();
-        assert_eq!(options.config.pool.keep_alive_timeout_threshold, FOREVER);
+        assert_eq!(options.config.pool.keep_alive_timeout_threshold, LONGEST);
     }
 }
 
@@ -298,4 +299,39 @@ fn contradictions_are_errors() {
     put_option(&mut out, OptionKey::MinVersion, b"TLSv1.3");
     put_option(&mut out, OptionKey::MaxVersion, b"TLSv1.2");
     assert!(PoolOptions::decode(&out).is_err());
+}
+
+/// What a row says of an absent value is what the engine does without the key.
+#[test]
+fn the_defaults_of_the_table_are_those_of_the_configuration() {
+    let absent = PoolOptions::decode(&origin()).unwrap();
+    for row in table::ROWS {
+        let Some(wire) = row.wire else { continue };
+        let mut out = origin();
+        match row.default {
+            row::Fallback::Number(number) => put_number_option(&mut out, wire.key, number),
+            row::Fallback::Flag(flag) => put_flag_option(&mut out, wire.key, flag),
+            _ => continue,
+        }
+        assert_eq!(
+            PoolOptions::decode(&out),
+            Ok(absent.clone()),
+            "{}",
+            row.name
+        );
+    }
+}
+
+#[test]
+fn a_name_stands_once_in_each_scope() {
+    let named = |row: &&row::OptionRow| !row.name.is_empty();
+    let mut names: Vec<_> = table::ROWS
+        .iter()
+        .filter(named)
+        .map(|row| (row.scope as u8, row.name))
+        .collect();
+    names.sort_unstable();
+    let all = names.len();
+    names.dedup();
+    assert_eq!(names.len(), all);
 }

@@ -1,0 +1,504 @@
+//! The table of options: one row for each, and nothing about it anywhere else but what it does.
+//!
+//! From a row come the key of the record and its reader (here), and, by `cargo xtask codegen`, the
+//! check of the value, its default, the writer of the record and the declared type in TypeScript
+//! (`node/src/options/generated.ts`), and the line of `docs/options.md`. A new option is its row, its
+//! field in the configuration with what the engine makes of it, a method of `dodici-reqwest`'s
+//! builders, and tests.
+
+use super::row::{Derived, Fallback, Form, OptionRow, Rule, Scope, Unit, Wire, options};
+use super::value::Value;
+use super::{OptionsError, Parts};
+
+/// Types that rows name: name, definition, what it is.
+pub const TYPES: &[(&str, &str, &str)] = &[(
+    "PemSource",
+    "string | NodeJS.ArrayBufferView | ArrayBuffer",
+    "Bytes of certificates and keys: PEM text or bytes, or DER bytes.",
+)];
+
+/// What most rows have.
+const ROW: OptionRow = OptionRow {
+    wire: None,
+    scope: Scope::Origin,
+    name: "",
+    derived: Derived::Name,
+    types: "number | null",
+    unit: Unit::None,
+    default: Fallback::Nothing(""),
+    rule: Rule::Any,
+    refusal: "invalid {}",
+    kept: false,
+    doc: "",
+    engine: &[],
+    reqwest: &[],
+};
+
+/// An option of clients that is a number or a limit.
+const CLIENT: OptionRow = OptionRow {
+    scope: Scope::Client,
+    derived: Derived::Whole,
+    ..ROW
+};
+
+/// An option of clients that JavaScript reads in its own way.
+const NAMED: OptionRow = OptionRow {
+    scope: Scope::Client,
+    kept: true,
+    ..ROW
+};
+
+const POOL: OptionRow = OptionRow {
+    scope: Scope::Pool,
+    derived: Derived::Whole,
+    kept: true,
+    ..ROW
+};
+
+const HTTP2: OptionRow = OptionRow {
+    scope: Scope::Http2,
+    derived: Derived::Whole,
+    rule: Rule::Integer(1),
+    refusal: "{} must be a positive integer, greater than 0",
+    ..ROW
+};
+
+const CONNECT: OptionRow = OptionRow {
+    scope: Scope::Connect,
+    derived: Derived::Written,
+    ..ROW
+};
+
+const TLS: OptionRow = OptionRow {
+    scope: Scope::Tls,
+    derived: Derived::Written,
+    ..ROW
+};
+
+const PROXY: OptionRow = OptionRow {
+    scope: Scope::Proxy,
+    ..ROW
+};
+
+options! {
+    // ---- the origin, and what follows from options ----
+
+    key Scheme = 1: Text, scheme => scheme; row ROW {}
+    key Host = 2: Text, text => host; row ROW {}
+    key Port = 3: Number, port => port; row ROW {}
+    key FailQueue = 11: Flag, fail_queue => config.pool.connect_failure; row ROW {}
+    key Eager = 36: Flag, flag => config.pool.eager; row ROW {}
+    key Lookup = 35: Flag, flag => lookup; row ROW {}
+    key ResultOrder = 37: Text, order => config.connect.order; row ROW {}
+
+    // ---- clients, in the order of undici's checks ----
+
+    key MaxHeaderSize = 14: Number, bytes => config.exchange.max_header_size; row CLIENT {
+        name: "maxHeaderSize",
+        unit: Unit::Bytes,
+        default: Fallback::Process("`http.maxHeaderSize` (16 384)"),
+        rule: Rule::Integer(1),
+        doc: "Longest head of a response, status line included.",
+    }
+    row NAMED {
+        name: "socketPath",
+        types: "string | null",
+        rule: Rule::Text,
+        doc: "As `connect.socketPath`.",
+    }
+    row NAMED {
+        name: "connectTimeout",
+        unit: Unit::Milliseconds,
+        rule: Rule::AtLeast(0.0),
+        default: Fallback::Number(10_000.0),
+        doc: "As `connect.timeout`.",
+    }
+    key KeepAliveTimeout = 6: Number, rest => config.pool.keep_alive_timeout; row CLIENT {
+        name: "keepAliveTimeout",
+        unit: Unit::Milliseconds,
+        default: Fallback::Number(4_000.0),
+        rule: Rule::Above(0.0),
+        doc: "How long a connection may rest when the server gives no `Keep-Alive: timeout=` hint.",
+        reqwest: &["pool_idle_timeout", "idle_timeout"],
+    }
+    key KeepAliveMaxTimeout = 7: Number, rest => config.pool.keep_alive_max_timeout; row CLIENT {
+        name: "keepAliveMaxTimeout",
+        unit: Unit::Milliseconds,
+        default: Fallback::Number(600_000.0),
+        rule: Rule::Above(0.0),
+        doc: "Upper bound of the server's hint.",
+    }
+    key KeepAliveTimeoutThreshold = 8: Number, time => config.pool.keep_alive_timeout_threshold; row CLIENT {
+        name: "keepAliveTimeoutThreshold",
+        unit: Unit::Milliseconds,
+        default: Fallback::Number(2_000.0),
+        rule: Rule::Finite,
+        doc: "Subtracted from the server's hint, for the time that a request takes to get there.",
+    }
+    key HeadersTimeout = 12: Number, timeout => config.exchange.headers_timeout; row CLIENT {
+        name: "headersTimeout",
+        unit: Unit::Milliseconds,
+        default: Fallback::Number(300_000.0),
+        rule: Rule::Integer(0),
+        refusal: "{} must be a positive integer or zero",
+        doc: "Longest wait for the head of a response once the request is sent; 0 never. A request may have its own.",
+    }
+    key BodyTimeout = 13: Number, timeout => config.exchange.body_timeout; row CLIENT {
+        name: "bodyTimeout",
+        unit: Unit::Milliseconds,
+        default: Fallback::Number(300_000.0),
+        rule: Rule::Integer(0),
+        refusal: "{} must be a positive integer or zero",
+        doc: "Longest silence between two chunks of a response's body; 0 never. A request may have its own.",
+    }
+    row NAMED {
+        name: "connect",
+        types: "ConnectOptions | buildConnector.connector | null",
+        rule: Rule::FunctionOrObject,
+        refusal: "{} must be a function or an object",
+        doc: "How connections are made, see below. A function: undici's own class serves the origin.",
+        reqwest: &["connector_layer"],
+    }
+    key MaxRequestsPerClient = 10: Number, limit => config.pool.max_requests_per_connection; row CLIENT {
+        name: "maxRequestsPerClient",
+        default: Fallback::Nothing("no limit"),
+        rule: Rule::Integer(0),
+        refusal: "{} must be a positive number",
+        doc: "Requests after which a connection is closed; 0: no limit.",
+        reqwest: &["max_requests_per_connection"],
+    }
+    row NAMED {
+        name: "localAddress",
+        types: "string | null",
+        rule: Rule::Address,
+        refusal: "{} must be valid string IP address",
+        kept: false,
+        doc: "As `connect.localAddress`, and before it.",
+    }
+    key MaxResponseSize = 15: Number, size => config.exchange.max_response_size; row CLIENT {
+        name: "maxResponseSize",
+        unit: Unit::Bytes,
+        default: Fallback::Number(-1.0),
+        rule: Rule::Integer(-1),
+        refusal: "{} must be a positive number",
+        doc: "Longest body of a response; -1: no limit.",
+        reqwest: &["max_response_size"],
+    }
+    row NAMED {
+        name: "autoSelectFamilyAttemptTimeout",
+        unit: Unit::Milliseconds,
+        default: Fallback::Process("Node's"),
+        rule: Rule::Integer(-1),
+        refusal: "{} must be a positive number",
+        doc: "As in `connect`; counts only beside `autoSelectFamily`.",
+    }
+    row NAMED {
+        name: "allowH2",
+        types: "boolean | null",
+        default: Fallback::Process("true with undici 8, false with undici 7"),
+        rule: Rule::Boolean,
+        refusal: "{} must be a valid boolean value",
+        doc: "Offers HTTP/2 in TLS, behind HTTP/1.1; with `connect.preferH2` before it.",
+        reqwest: &["http1_only"],
+    }
+
+    // ---- clients, whatever is given ----
+
+    key Pipelining = 5: Number, pipelining => config.pool; row CLIENT {
+        name: "pipelining",
+        default: Fallback::Number(1.0),
+        doc: "Requests in flight on one HTTP/1.1 connection; 0: a connection serves one request.",
+        engine: &["PoolConfig::pipelining", "PoolConfig::keep_alive"],
+    }
+    row NAMED {
+        name: "decompress",
+        types: "boolean | { maxSize?: number | null } | null",
+        default: Fallback::Flag(false),
+        doc: "Decodes response bodies, as undici's interceptor does. A request may have its own.",
+        reqwest: &["gzip", "brotli", "zstd", "deflate"],
+    }
+    row NAMED {
+        name: "strictContentLength",
+        types: "boolean",
+        default: Fallback::Flag(true),
+        kept: false,
+        doc: "A request whose body is not as long as its `content-length` says fails; `false`: a warning.",
+    }
+    row NAMED {
+        name: "autoSelectFamily",
+        types: "boolean",
+        default: Fallback::Process("Node's"),
+        doc: "As in `connect`.",
+    }
+    row NAMED {
+        name: "maxCachedSessions",
+        default: Fallback::Number(100.0),
+        doc: "As in `connect`.",
+    }
+    row NAMED {
+        name: "tls",
+        types: "ConnectOptions",
+        doc: "Options of `connect`, which go before it.",
+    }
+    row NAMED {
+        name: "h2Options",
+        types: "object",
+        kept: false,
+        doc: "How HTTP/2 is spoken, see below.",
+    }
+    row NAMED {
+        name: "webSocket",
+        types: "object",
+        kept: false,
+        doc: "Limits of undici's `WebSocket` over this dispatcher.",
+    }
+    row NAMED {
+        name: "eventSource",
+        types: "object",
+        kept: false,
+        doc: "Limits of undici's `EventSource` over this dispatcher.",
+    }
+
+    // ---- pools ----
+
+    key Connections = 4: Number, limit => config.pool.connections; row POOL {
+        name: "connections",
+        default: Fallback::Nothing("no limit"),
+        rule: Rule::AtLeast(0.0),
+        doc: "Most connections at a time, those being made included; 0: no limit.",
+        reqwest: &["max_connections_per_origin", "max_connections"],
+    }
+    key ClientTtl = 9: Number, timeout => config.pool.max_connection_age; row POOL {
+        name: "clientTtl",
+        unit: Unit::Milliseconds,
+        default: Fallback::Nothing("no limit"),
+        doc: "Age at which a connection takes no further request; 0: no limit.",
+        reqwest: &["max_connection_age"],
+    }
+
+    // ---- HTTP/2 ----
+
+    key Http2 = 60: Flag, flag => config.http2.prior_knowledge; row HTTP2 {
+        name: "useH2c",
+        types: "boolean | null",
+        default: Fallback::Flag(false),
+        rule: Rule::Boolean,
+        refusal: "{} must be a valid boolean value",
+        kept: true,
+        doc: "Speaks HTTP/2 without asking, as `http:` origins must.",
+        reqwest: &["http2_prior_knowledge"],
+    }
+    key MaxConcurrentStreams = 61: Number, count => config.http2.max_concurrent_streams; row HTTP2 {
+        name: "maxConcurrentStreams",
+        default: Fallback::Number(100.0),
+        doc: "Most requests at a time on one connection; the server's own limit lowers it further.",
+    }
+    key StreamWindow = 62: Number, window => config.http2; row HTTP2 {
+        name: "initialWindowSize",
+        unit: Unit::Bytes,
+        default: Fallback::Nothing("262 144, and up to 2 MiB where the server is far"),
+        doc: "What the server may send ahead on one stream. In `h2Options` it is a key of `settings`.",
+        engine: &["Http2Config::stream_window", "Http2Config::max_stream_window"],
+        reqwest: &["http2_initial_stream_window_size"],
+    }
+    key ConnectionWindow = 63: Number, some_count => config.http2.connection_window; row HTTP2 {
+        name: "connectionWindowSize",
+        unit: Unit::Bytes,
+        default: Fallback::Nothing("as much as all streams may"),
+        doc: "What the server may send ahead on all streams together.",
+        reqwest: &["http2_initial_connection_window_size"],
+    }
+    key PingInterval = 64: Number, timeout => config.http2.ping_interval; row HTTP2 {
+        name: "pingInterval",
+        unit: Unit::Milliseconds,
+        default: Fallback::Number(60_000.0),
+        rule: Rule::Integer(0),
+        refusal: "{} must be a positive integer, greater or equal to 0",
+        doc: "Time between PING frames that ask whether the server is alive; 0 never.",
+        reqwest: &["http2_keep_alive_interval"],
+    }
+
+    // ---- connect: sockets ----
+
+    key ConnectTimeout = 16: Number, timeout => config.connect.timeout; row CONNECT {
+        name: "timeout",
+        derived: Derived::Name,
+        unit: Unit::Milliseconds,
+        default: Fallback::Number(10_000.0),
+        doc: "Longest time for all legs together: name, socket, proxy, TLS; 0 never.",
+        reqwest: &["connect_timeout"],
+    }
+    key SocketPath = 18: Text, path => config.connect.socket_path; row CONNECT {
+        name: "socketPath",
+        derived: Derived::Name,
+        types: "string | null",
+        doc: "Unix socket or named pipe used instead of TCP.",
+        reqwest: &["unix_socket"],
+    }
+    row CONNECT {
+        name: "path",
+        derived: Derived::Name,
+        types: "string",
+        doc: "As `socketPath`, and before it.",
+    }
+    key LocalAddress = 17: Text, address => config.connect.local_address; row CONNECT {
+        name: "localAddress",
+        derived: Derived::Name,
+        types: "string",
+        doc: "Local IP address to bind.",
+        reqwest: &["local_address"],
+    }
+    key Family = 21: Number, family => config.connect.family; row CONNECT {
+        name: "family",
+        types: "0 | 4 | 6",
+        default: Fallback::Number(0.0),
+        doc: "4, 6, or 0 for both.",
+    }
+    key AutoSelectFamily = 22: Flag, flag => config.connect.race; row CONNECT {
+        name: "autoSelectFamily",
+        types: "boolean",
+        default: Fallback::Process("Node's"),
+        doc: "Races addresses of both families (RFC 8305) instead of trying one after another.",
+    }
+    key AutoSelectFamilyAttemptTimeout = 23: Number, time => config.connect.attempt_delay; row CONNECT {
+        name: "autoSelectFamilyAttemptTimeout",
+        types: "number",
+        unit: Unit::Milliseconds,
+        default: Fallback::Process("Node's"),
+        doc: "Delay before the next address is tried beside a pending one; at least 10.",
+    }
+    key NoDelay = 19: Flag, flag => config.connect.no_delay; row CONNECT {
+        name: "noDelay",
+        types: "boolean",
+        default: Fallback::Flag(true),
+        doc: "Sets `TCP_NODELAY`.",
+        reqwest: &["tcp_nodelay"],
+    }
+    row CONNECT {
+        name: "keepAlive",
+        derived: Derived::Name,
+        types: "boolean | null",
+        default: Fallback::Flag(true),
+        doc: "Sends TCP keep-alive probes.",
+        reqwest: &["tcp_keepalive"],
+    }
+    key KeepAliveProbe = 20: Number, probe => config.connect.keep_alive_probe; row CONNECT {
+        name: "keepAliveInitialDelay",
+        derived: Derived::Name,
+        unit: Unit::Milliseconds,
+        default: Fallback::Number(60_000.0),
+        doc: "Rest before the first probe.",
+        reqwest: &["tcp_keepalive"],
+    }
+    row CONNECT {
+        name: "lookup",
+        derived: Derived::Name,
+        types: "(...args: never[]) => void",
+        default: Fallback::Nothing("the system's resolver"),
+        doc: "A lookup of your own, called as `net.connect` calls it, for each connection. Beside an option that the engine cannot honour, undici's own class serves the origin.",
+        reqwest: &["dns_resolver"],
+    }
+    row CONNECT {
+        name: "preferH2",
+        derived: Derived::Name,
+        types: "boolean",
+        default: Fallback::Flag(false),
+        doc: "Offers HTTP/2 before HTTP/1.1 where `allowH2` offers it at all.",
+    }
+
+    // ---- connect: TLS ----
+
+    key ServerName = 24: Text, text => tls.config.server_name; row TLS {
+        name: "servername",
+        derived: Derived::Name,
+        types: "string",
+        default: Fallback::Nothing("the request's host"),
+        doc: "Name for SNI and verification.",
+    }
+    key RejectUnauthorized = 25: Flag, flag => tls.config.verify; row TLS {
+        name: "rejectUnauthorized",
+        types: "boolean",
+        default: Fallback::Process("true, unless `NODE_TLS_REJECT_UNAUTHORIZED` is `0`, as in Node"),
+        doc: "`false`, and no other value, switches verification off.",
+        reqwest: &["tls_danger_accept_invalid_certs"],
+    }
+    key Ca = 26: List, one_more => tls.ca; row TLS {
+        name: "ca",
+        derived: Derived::Name,
+        types: "PemSource | readonly PemSource[]",
+        default: Fallback::Nothing("what Node trusts"),
+        engine: &["TlsConfig::roots"],
+        doc: "Roots to trust instead of the default ones.",
+        reqwest: &["tls_certs_only"],
+    }
+    key Cert = 27: List, chain => tls.cert; row TLS {
+        name: "cert",
+        derived: Derived::Name,
+        types: "PemSource | readonly [PemSource]",
+        doc: "Client certificate chain; needs `key`.",
+        engine: &["TlsConfig::identity"],
+        reqwest: &["identity"],
+    }
+    key Key = 28: Bytes, octets => tls.key; row TLS {
+        name: "key",
+        derived: Derived::Name,
+        types: "PemSource | readonly [PemSource | { pem: PemSource; passphrase?: string }]",
+        doc: "Private key of `cert`.",
+        engine: &["TlsConfig::identity"],
+        reqwest: &["identity"],
+    }
+    key Passphrase = 29: Text, text => tls.passphrase; row TLS {
+        name: "passphrase",
+        derived: Derived::Name,
+        types: "string",
+        doc: "Pass phrase of an encrypted `key`.",
+        engine: &["TlsConfig::identity"],
+    }
+    key MinVersion = 31: Text, tls_version => tls.config.min_version; row TLS {
+        name: "minVersion",
+        types: "'TLSv1.2' | 'TLSv1.3'",
+        default: Fallback::Process("`tls.DEFAULT_MIN_VERSION`"),
+        doc: "Oldest version of TLS.",
+        reqwest: &["tls_version_min"],
+    }
+    key MaxVersion = 32: Text, tls_version => tls.config.max_version; row TLS {
+        name: "maxVersion",
+        types: "'TLSv1.2' | 'TLSv1.3'",
+        default: Fallback::Process("`tls.DEFAULT_MAX_VERSION`"),
+        doc: "Newest version of TLS.",
+        reqwest: &["tls_version_max"],
+    }
+    key MaxCachedSessions = 33: Number, count => tls.config.max_cached_sessions; row TLS {
+        name: "maxCachedSessions",
+        default: Fallback::Number(100.0),
+        rule: Rule::Integer(0),
+        refusal: "{} must be a positive integer or zero",
+        doc: "TLS sessions kept for resumption; 0 none.",
+    }
+    key PlatformVerifier = 34: Flag, flag => tls.platform; row TLS {
+        name: "platformVerifier",
+        types: "boolean",
+        default: Fallback::Flag(false),
+        doc: "Verifies with the operating system's verifier instead of Node's roots.",
+        engine: &["TlsConfig::roots"],
+    }
+    key Alpn = 30: List, one_more => tls.alpn; row TLS { derived: Derived::Name }
+    row TLS {
+        name: "fallback",
+        derived: Derived::Name,
+        types: "boolean",
+        default: Fallback::Flag(true),
+        doc: "Lets undici's own class, on Node's OpenSSL, serve a server that has no TLS version, cipher suite or curve in common with rustls.",
+    }
+
+    // ---- the way through a proxy ----
+
+    key ProxyProtocol = 50: Text, text => proxy.protocol; row PROXY {}
+    key ProxyHost = 51: Text, text => proxy.host; row PROXY {}
+    key ProxyPort = 52: Number, port => proxy.port; row PROXY {}
+    key ProxyUsername = 53: Bytes, octets => proxy.username; row PROXY {}
+    key ProxyPassword = 54: Bytes, octets => proxy.password; row PROXY {}
+    key ProxyHeader = 55: List, field => proxy.headers; row PROXY {}
+    key ProxyTls = 56: Bytes, tls => proxy.tls; row PROXY {}
+    key ProxyTimeout = 57: Number, timeout => proxy.timeout; row PROXY {}
+}

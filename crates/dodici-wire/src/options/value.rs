@@ -1,0 +1,266 @@
+//! How the value of each kind of option is read: into a place of the configuration.
+//!
+//! Called by the table's reader. Numbers are `f64` on the wire, because JavaScript has no others.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use dodici_pool::{
+    AddressOrder, ConnectFailure, Family, HeaderBlock, Http2Config, PoolConfig, Scheme, TlsConfig,
+    TlsVersion,
+};
+
+use super::{OptionsError, tls_alone};
+use crate::cursor::Reader;
+use crate::schema::OptionKey;
+
+/// Longest time that counts: ten years, which no process lives to see and which can be added to any
+/// clock. Longer times are never over.
+pub(super) const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// One value and the key it is for, which the error names.
+pub(super) struct Value<'a> {
+    pub(super) key: OptionKey,
+    pub(super) bytes: &'a [u8],
+}
+
+type Read = Result<(), OptionsError>;
+
+impl Value<'_> {
+    fn invalid<T>(&self, expected: &'static str) -> Result<T, OptionsError> {
+        let key = self.key;
+        Err(OptionsError::Invalid { key, expected })
+    }
+
+    fn utf8(&self) -> Result<&str, OptionsError> {
+        std::str::from_utf8(self.bytes).or_else(|_| self.invalid("UTF-8 text"))
+    }
+
+    /// A number that is not NaN.
+    fn number(&self) -> Result<f64, OptionsError> {
+        let mut reader = Reader::new(self.bytes);
+        match reader.f64() {
+            Ok(number) if reader.is_empty() && !number.is_nan() => Ok(number),
+            _ => self.invalid("a number"),
+        }
+    }
+
+    fn not_negative(&self) -> Result<f64, OptionsError> {
+        let number = self.number()?;
+        if number < 0.0 {
+            return self.invalid("a number that is not negative");
+        }
+        Ok(number)
+    }
+
+    // ---- numbers ----
+
+    /// A count; fractions are cut off and larger numbers mean the largest.
+    pub(super) fn count(&self, to: &mut u32) -> Read {
+        *to = self.not_negative()? as u32;
+        Ok(())
+    }
+
+    /// A count where absence says something.
+    pub(super) fn some_count(&self, to: &mut Option<u32>) -> Read {
+        self.count(to.insert(0))
+    }
+
+    /// A count where 0 and `Infinity` mean no limit.
+    pub(super) fn limit(&self, to: &mut Option<NonZeroU32>) -> Read {
+        let number = self.not_negative()?;
+        *to = NonZeroU32::new(number as u32).filter(|_| number.is_finite());
+        Ok(())
+    }
+
+    /// Bytes of a buffer.
+    pub(super) fn bytes(&self, to: &mut usize) -> Read {
+        let mut count = 0;
+        self.count(&mut count)?;
+        *to = count as usize;
+        Ok(())
+    }
+
+    /// Bytes; a negative number and `Infinity` mean no limit.
+    pub(super) fn size(&self, to: &mut Option<u64>) -> Read {
+        let number = self.number()?;
+        *to = (number >= 0.0 && number.is_finite()).then_some(number as u64);
+        Ok(())
+    }
+
+    /// Requests in flight; 0 disables keep-alive.
+    pub(super) fn pipelining(&self, to: &mut PoolConfig) -> Read {
+        self.count(&mut to.pipelining)?;
+        to.keep_alive = super::keeps_alive(to.pipelining);
+        Ok(())
+    }
+
+    /// Bytes of a window that stays as it is.
+    pub(super) fn window(&self, to: &mut Http2Config) -> Read {
+        self.count(&mut to.stream_window)?;
+        to.max_stream_window = to.stream_window;
+        Ok(())
+    }
+
+    pub(super) fn port(&self, to: &mut Option<u16>) -> Read {
+        let number = self.number()?;
+        if !(0.0..=65535.0).contains(&number) || number.fract() != 0.0 {
+            return self.invalid("a port, 0 to 65535");
+        }
+        *to = Some(number as u16);
+        Ok(())
+    }
+
+    pub(super) fn family(&self, to: &mut Family) -> Read {
+        *to = match self.number()? as i64 {
+            0 => Family::Any,
+            4 => Family::V4,
+            6 => Family::V6,
+            _ => return self.invalid("0, 4 or 6"),
+        };
+        Ok(())
+    }
+
+    // ---- milliseconds ----
+
+    /// A time; more than [`LONGEST`] is [`LONGEST`].
+    pub(super) fn time(&self, to: &mut Duration) -> Read {
+        *to = duration(self.not_negative()?).unwrap_or(LONGEST);
+        Ok(())
+    }
+
+    /// A time that may be endless.
+    pub(super) fn rest(&self, to: &mut Option<Duration>) -> Read {
+        *to = duration(self.not_negative()?);
+        Ok(())
+    }
+
+    /// A time where 0 means never.
+    pub(super) fn timeout(&self, to: &mut Option<Duration>) -> Read {
+        let number = self.not_negative()?;
+        *to = duration(number).filter(|_| number > 0.0);
+        Ok(())
+    }
+
+    /// A time where a negative number means none.
+    pub(super) fn probe(&self, to: &mut Option<Duration>) -> Read {
+        *to = duration(self.number()?);
+        Ok(())
+    }
+
+    // ---- one byte ----
+
+    pub(super) fn flag(&self, to: &mut bool) -> Read {
+        *to = match self.bytes {
+            [0] => false,
+            [1] => true,
+            _ => return self.invalid("one byte, 0 or 1"),
+        };
+        Ok(())
+    }
+
+    pub(super) fn fail_queue(&self, to: &mut ConnectFailure) -> Read {
+        let mut all = false;
+        self.flag(&mut all)?;
+        *to = if all {
+            ConnectFailure::FailQueue
+        } else {
+            ConnectFailure::FailOldest
+        };
+        Ok(())
+    }
+
+    // ---- text ----
+
+    pub(super) fn text(&self, to: &mut Option<String>) -> Read {
+        *to = Some(self.utf8()?.to_owned());
+        Ok(())
+    }
+
+    pub(super) fn path(&self, to: &mut Option<PathBuf>) -> Read {
+        *to = Some(PathBuf::from(self.utf8()?));
+        Ok(())
+    }
+
+    pub(super) fn address(&self, to: &mut Option<IpAddr>) -> Read {
+        *to = match self.utf8()?.parse() {
+            Ok(address) => Some(address),
+            Err(_) => return self.invalid("an IP address"),
+        };
+        Ok(())
+    }
+
+    pub(super) fn scheme(&self, to: &mut Option<Scheme>) -> Read {
+        *to = Some(match self.bytes {
+            b"http" => Scheme::Http,
+            b"https" => Scheme::Https,
+            _ => return self.invalid("http or https"),
+        });
+        Ok(())
+    }
+
+    pub(super) fn order(&self, to: &mut AddressOrder) -> Read {
+        *to = match self.bytes {
+            b"verbatim" => AddressOrder::Verbatim,
+            b"ipv4first" => AddressOrder::V4First,
+            b"ipv6first" => AddressOrder::V6First,
+            _ => return self.invalid("verbatim, ipv4first or ipv6first"),
+        };
+        Ok(())
+    }
+
+    pub(super) fn tls_version(&self, to: &mut TlsVersion) -> Read {
+        *to = match self.bytes {
+            b"TLSv1.2" => TlsVersion::Tls12,
+            b"TLSv1.3" => TlsVersion::Tls13,
+            _ => return self.invalid("TLSv1.2 or TLSv1.3"),
+        };
+        Ok(())
+    }
+
+    // ---- bytes ----
+
+    pub(super) fn octets(&self, to: &mut Option<Vec<u8>>) -> Read {
+        *to = Some(self.bytes.to_vec());
+        Ok(())
+    }
+
+    /// One of several.
+    pub(super) fn one_more(&self, to: &mut Vec<Vec<u8>>) -> Read {
+        to.push(self.bytes.to_vec());
+        Ok(())
+    }
+
+    /// A PEM block; such may follow each other.
+    pub(super) fn chain(&self, to: &mut Vec<u8>) -> Read {
+        if !to.is_empty() {
+            to.push(b'\n');
+        }
+        to.extend_from_slice(self.bytes);
+        Ok(())
+    }
+
+    /// `name LF value`.
+    pub(super) fn field(&self, to: &mut HeaderBlock) -> Read {
+        let Some(at) = self.bytes.iter().position(|byte| *byte == b'\n') else {
+            return self.invalid("a name, LF and a value");
+        };
+        to.push(&self.bytes[..at], &self.bytes[at + 1..]);
+        Ok(())
+    }
+
+    /// A list of its own, of options for TLS.
+    pub(super) fn tls(&self, to: &mut Option<TlsConfig>) -> Read {
+        *to = Some(tls_alone(self.bytes)?);
+        Ok(())
+    }
+}
+
+/// `None`: negative, or longer than counts.
+fn duration(millis: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(millis / 1000.0)
+        .ok()
+        .filter(|time| *time <= LONGEST)
+}

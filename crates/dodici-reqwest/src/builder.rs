@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dodici::{ConnectHooks, Http2Config, Leniency, OriginConfig, SocketHook};
+use dodici::{ConnectHooks, Http2Config, Leniency, OriginConfig, PoolConfig, SocketHook};
 use http::header::{ACCEPT, HeaderMap, HeaderValue, USER_AGENT};
 use socket2::{SockRef, TcpKeepalive};
 use tower_http::follow_redirect::FollowRedirect;
@@ -69,22 +69,15 @@ pub struct Config {
     pub(crate) events: Vec<EventCallback>,
     #[cfg(feature = "cookies")]
     pub(crate) cookies: Option<Arc<dyn crate::cookie::CookieStore>>,
-    pub(crate) pool: PoolOptions,
+    /// Of each origin.
+    pub(crate) pool: PoolConfig,
+    /// Of all origins together.
+    pub(crate) max_connections: Option<NonZeroU32>,
     pub(crate) http1: Http1Options,
     pub(crate) http2: Http2Options,
     pub(crate) socket: SocketOptions,
     pub(crate) tls: tls::Settings,
     pub(crate) tls_info: bool,
-}
-
-/// How long connections rest, and how many.
-pub(crate) struct PoolOptions {
-    pub(crate) idle_timeout: Option<Duration>,
-    pub(crate) max_idle: usize,
-    pub(crate) max_connections: Option<NonZeroU32>,
-    /// Of all origins together.
-    pub(crate) max_total: Option<NonZeroU32>,
-    pub(crate) max_connection_age: Option<Duration>,
 }
 
 /// How HTTP/1 is spoken and read.
@@ -177,13 +170,11 @@ impl Default for Config {
             events: Vec::new(),
             #[cfg(feature = "cookies")]
             cookies: None,
-            pool: PoolOptions {
-                idle_timeout: Some(Duration::from_secs(90)),
-                max_idle: usize::MAX,
-                max_connections: None,
-                max_total: None,
-                max_connection_age: None,
+            pool: PoolConfig {
+                keep_alive_timeout: Some(Duration::from_secs(90)),
+                ..PoolConfig::default()
             },
+            max_connections: None,
             http1: Http1Options::default(),
             http2: Http2Options::default(),
             socket: SocketOptions {
@@ -226,8 +217,7 @@ impl ClientBuilder {
         let tls = std::mem::take(&mut config.tls).build(config.protocols())?;
         let layers = crate::connect::layered(&config.layers, config.connect_timeout);
         let limit = config
-            .pool
-            .max_total
+            .max_connections
             .map(|most| TotalLimit::new(most.get(), layers.clone()));
         let hooks = ConnectHooks {
             resolve: None,
@@ -340,7 +330,6 @@ impl Config {
         config
     }
 
-    /// What all pools of the client start from.
     /// How names are resolved, with the resolver of the feature where none was given.
     pub(crate) fn names_in_use(&self) -> Names {
         #[cfg_attr(
@@ -355,18 +344,15 @@ impl Config {
         names
     }
 
+    /// What all pools of the client start from.
     fn origin_config(&self) -> OriginConfig {
         let mut config = OriginConfig {
+            pool: self.pool.clone(),
             http2: self.http2_config(),
             ..OriginConfig::default()
         };
-        let pool = &mut config.pool;
-        pool.connections = self.pool.max_connections;
-        pool.max_connection_age = self.pool.max_connection_age;
-        pool.keep_alive_timeout = self.pool.idle_timeout;
-        pool.keep_alive_max_timeout = pool.keep_alive_timeout;
-        pool.max_idle_connections = u32::try_from(self.pool.max_idle).ok();
-        pool.keep_alive = self.pool.max_idle > 0;
+        // A server's hint shortens the time, and never lengthens it.
+        config.pool.keep_alive_max_timeout = config.pool.keep_alive_timeout;
         let exchange = &mut config.exchange;
         // The limits on a request are this crate's own.
         exchange.headers_timeout = None;

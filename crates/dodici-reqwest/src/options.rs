@@ -218,13 +218,14 @@ options! {
     /// # Ok::<_, dodici_reqwest::Error>(())
     /// ```
     fn pool_idle_timeout[D](val: D) where [D: Into<Option<Duration>>] |config| {
-        config.pool.idle_timeout = val.into();
+        config.pool.keep_alive_timeout = val.into();
     }
 
     /// Maximum number of idle connections per host. Default: no limit. With zero, each connection
     /// is used once.
     fn pool_max_idle_per_host(max: usize) |config| {
-        config.pool.max_idle = max;
+        config.pool.max_idle_connections = u32::try_from(max).ok();
+        config.pool.keep_alive = max > 0;
     }
 
     /// Sends header names in title case: `Content-Type`. Default off. HTTP/1 only.

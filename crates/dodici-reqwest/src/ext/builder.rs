@@ -1,5 +1,6 @@
 //! Extensions of both client builders.
 
+use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,81 +20,72 @@ pub(crate) struct OriginRule {
 
 impl OriginRule {
     pub(crate) fn apply(&self, origin: &Origin, config: &mut OriginConfig) {
-        if self.origin != *origin {
-            return;
-        }
-        let options = &self.options;
-        if let Some(max) = options.max_connections {
-            config.pool.connections = Some(max);
-        }
-        if let Some(age) = options.max_connection_age {
-            config.pool.max_connection_age = Some(age);
-        }
-        if let Some(idle) = options.idle_timeout {
-            config.pool.keep_alive_timeout = Some(idle);
-            config.pool.keep_alive_max_timeout = Some(idle);
-        }
-        if let Some(requests) = options.max_requests_per_connection {
-            config.pool.max_requests_per_connection = Some(requests);
-        }
-        if let Some(timeout) = options.connect_timeout {
-            config.connect.timeout = Some(timeout);
-        }
-        if let Some(bytes) = options.max_response_size {
-            config.exchange.max_response_size = Some(bytes);
+        if self.origin == *origin {
+            for change in &self.options.changes {
+                change(config);
+            }
         }
     }
 }
 
+type Change = dyn Fn(&mut OriginConfig) + Send + Sync;
+
 /// Settings of the connections to one origin; what is not set is as for the whole client.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 #[must_use]
 pub struct OriginOptions {
-    max_connections: Option<NonZeroU32>,
-    max_connection_age: Option<Duration>,
-    idle_timeout: Option<Duration>,
-    max_requests_per_connection: Option<NonZeroU32>,
-    connect_timeout: Option<Duration>,
-    max_response_size: Option<u64>,
+    changes: Vec<Arc<Change>>,
 }
 
 impl OriginOptions {
-    /// Most connections at a time; further requests wait. Zero counts as one. Default: no limit.
-    pub fn max_connections(mut self, max: u32) -> Self {
-        self.max_connections = Some(NonZeroU32::new(max).unwrap_or(NonZeroU32::MIN));
+    fn with(mut self, change: impl Fn(&mut OriginConfig) + Send + Sync + 'static) -> Self {
+        self.changes.push(Arc::new(change));
         self
+    }
+
+    /// Most connections at a time; further requests wait. Zero counts as one. Default: no limit.
+    pub fn max_connections(self, max: u32) -> Self {
+        self.with(move |config| config.pool.connections = at_least_one(max))
     }
 
     /// Age at which a connection takes no further request. Default: no limit.
-    pub fn max_connection_age(mut self, age: Duration) -> Self {
-        self.max_connection_age = Some(age);
-        self
+    pub fn max_connection_age(self, age: Duration) -> Self {
+        self.with(move |config| config.pool.max_connection_age = Some(age))
     }
 
     /// How long a connection may rest. Default: the client's.
-    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.idle_timeout = Some(timeout);
-        self
+    pub fn idle_timeout(self, timeout: Duration) -> Self {
+        self.with(move |config| {
+            config.pool.keep_alive_timeout = Some(timeout);
+            config.pool.keep_alive_max_timeout = Some(timeout);
+        })
     }
 
     /// Requests after which a connection is closed. Zero counts as one. Default: no limit.
-    pub fn max_requests_per_connection(mut self, max: u32) -> Self {
-        self.max_requests_per_connection = Some(NonZeroU32::new(max).unwrap_or(NonZeroU32::MIN));
-        self
+    pub fn max_requests_per_connection(self, max: u32) -> Self {
+        self.with(move |config| config.pool.max_requests_per_connection = at_least_one(max))
     }
 
     /// Longest time to connect. Default: the client's.
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = Some(timeout);
-        self
+    pub fn connect_timeout(self, timeout: Duration) -> Self {
+        self.with(move |config| config.connect.timeout = Some(timeout))
     }
 
     /// Most bytes of a response's body, before its content coding is taken away. Default: no
     /// limit.
-    pub fn max_response_size(mut self, bytes: u64) -> Self {
-        self.max_response_size = Some(bytes);
-        self
+    pub fn max_response_size(self, bytes: u64) -> Self {
+        self.with(move |config| config.exchange.max_response_size = Some(bytes))
     }
+}
+
+impl fmt::Debug for OriginOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OriginOptions").finish_non_exhaustive()
+    }
+}
+
+fn at_least_one(number: u32) -> Option<NonZeroU32> {
+    NonZeroU32::new(number.max(1))
 }
 
 /// Settings that reqwest's builder does not have.
@@ -137,9 +129,7 @@ pub trait ClientBuilderExt: Sized + sealed::Change {
     /// Default: no limit.
     #[must_use]
     fn max_connections_per_origin(self, max: u32) -> Self {
-        self.change_config(|config| {
-            config.pool.max_connections = Some(NonZeroU32::new(max).unwrap_or(NonZeroU32::MIN));
-        })
+        self.change_config(|config| config.pool.connections = at_least_one(max))
     }
 
     /// Most connections to all origins together, those at rest included. A request that needs one
@@ -147,9 +137,7 @@ pub trait ClientBuilderExt: Sized + sealed::Change {
     /// limit.
     #[must_use]
     fn max_connections(self, max: u32) -> Self {
-        self.change_config(|config| {
-            config.pool.max_total = Some(NonZeroU32::new(max).unwrap_or(NonZeroU32::MIN));
-        })
+        self.change_config(|config| config.max_connections = at_least_one(max))
     }
 
     /// Age at which a connection takes no further request. Default: no limit.

@@ -1,7 +1,43 @@
 //! A hash of the whole schema. The generator writes it into `generated.ts`, the addon exports it,
 //! and `node/src/native` compares the two before any other call.
 
-use crate::schema::TABLES;
+use dodici_pool::PIECE_OVERHEAD;
+
+use crate::options::OptionKey;
+use crate::schema::{
+    BATCH_LIMIT, BODY_SLICE, Completion, Counter, CreditFlag, DEFAULT_TIMEOUT, DispatchFlag,
+    ErrorCode, Field, HeadFlag, LARGE_CHUNK, LAYOUT_VERSION, RECORD_HEADER, Submission, WINDOW,
+    WireBody, WireCloseReason, WireDecode,
+};
+
+/// Every table, for the generator and the layout hash.
+pub const TABLES: &[(&str, &[(&str, u32)])] = &[
+    ("Submission", Submission::TABLE),
+    ("Completion", Completion::TABLE),
+    ("DispatchFlag", DispatchFlag::TABLE),
+    ("WireDecode", WireDecode::TABLE),
+    ("CreditFlag", CreditFlag::TABLE),
+    ("WireBody", WireBody::TABLE),
+    ("HeadFlag", HeadFlag::TABLE),
+    ("OptionKey", OptionKey::TABLE),
+    ("ErrorCode", ErrorCode::TABLE),
+    ("WireCloseReason", WireCloseReason::TABLE),
+    ("Field", Field::TABLE),
+    ("Counter", Counter::TABLE),
+    (
+        "Limit",
+        &[
+            ("LAYOUT_VERSION", LAYOUT_VERSION),
+            ("RECORD_HEADER", RECORD_HEADER as u32),
+            ("LARGE_CHUNK", LARGE_CHUNK as u32),
+            ("BATCH_LIMIT", BATCH_LIMIT as u32),
+            ("WINDOW", WINDOW),
+            ("PIECE_OVERHEAD", PIECE_OVERHEAD),
+            ("BODY_SLICE", BODY_SLICE),
+            ("DEFAULT_TIMEOUT", DEFAULT_TIMEOUT),
+        ],
+    ),
+];
 
 /// FNV-1a (32 bits) over every table's name, entry names and numbers.
 ///

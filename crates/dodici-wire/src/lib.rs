@@ -24,4 +24,4 @@ pub mod tuning;
 
 pub use cursor::Malformed;
 pub use frame::{Target, count_records};
-pub use layout_hash::layout_hash;
+pub use layout_hash::{TABLES, layout_hash};

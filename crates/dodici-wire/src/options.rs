@@ -19,10 +19,11 @@ use dodici_pool::{
 };
 
 use crate::cursor::Malformed;
-use crate::schema::{OptionKey, WINDOW};
+use crate::schema::WINDOW;
 use crate::tagged::{TaggedReader, put_bytes};
 use row::Scope;
-use value::Value;
+pub use table::OptionKey;
+use value::{Value, Wrong};
 
 /// What a pool is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,7 +111,10 @@ impl Parts {
             if !takes(key.scope()) {
                 return Err(OptionsError::Misplaced(key));
             }
-            table::read(&Value { key, bytes }, self)?;
+            table::read(key, &Value(bytes), self).map_err(|wrong| match wrong {
+                Wrong::Expected(expected) => OptionsError::Invalid { key, expected },
+                Wrong::Inside(error) => error,
+            })?;
         }
         Ok(())
     }

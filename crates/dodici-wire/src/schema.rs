@@ -16,10 +16,6 @@
 //! that JavaScript chose, `generation` the connection's serial number). Field lists ("fields")
 //! are latin1 text: `name LF value LF` repeated, names and values as they stood on the wire.
 
-use dodici_pool::PIECE_OVERHEAD;
-
-pub use crate::options::table::OptionKey;
-
 macro_rules! wire_enum {
     ($(#[$doc:meta])* pub enum $name:ident : $repr:ty { $($(#[$vdoc:meta])* $variant:ident = $value:expr,)* }) => {
         $(#[$doc])*
@@ -85,7 +81,7 @@ wire_enum! {
         /// Give back delivered bytes, and say whether the handler takes more. `flags`:
         /// [`CreditFlag`] bits. Payload: `u32 bytes`, which may be 0.
         Credit = 5,
-        /// Make a pool. `slot`: its id. Payload: options, see [`OptionKey`].
+        /// Make a pool. `slot`: its id. Payload: options, see [`OptionKey`](crate::options::OptionKey).
         PoolCreate = 6,
         /// Close a pool: queued and running requests finish. `PoolClosed` follows.
         PoolClose = 7,
@@ -103,7 +99,8 @@ wire_enum! {
         /// LF; of a failure `u32`, the number under which JavaScript keeps the error.
         LookupAnswer = 11,
         /// From now on an HTTP/1.1 connection of the pool carries so many requests at once, also
-        /// one that is up. Payload: `u32 depth`, as [`OptionKey::Pipelining`].
+        /// one that is up. Payload: `u32 depth`, as
+        /// [`OptionKey::Pipelining`](crate::options::OptionKey::Pipelining).
         PoolPipelining = 12,
         /// End one connection as a request does that was written to it and is cancelled: requests
         /// that may be sent again are, an answer that has begun, or that cannot be asked for again,
@@ -418,32 +415,3 @@ wire_enum! {
         StaleCompletions = 9,
     }
 }
-
-/// Every table, for the generator and the layout hash.
-pub const TABLES: &[(&str, &[(&str, u32)])] = &[
-    ("Submission", Submission::TABLE),
-    ("Completion", Completion::TABLE),
-    ("DispatchFlag", DispatchFlag::TABLE),
-    ("WireDecode", WireDecode::TABLE),
-    ("CreditFlag", CreditFlag::TABLE),
-    ("WireBody", WireBody::TABLE),
-    ("HeadFlag", HeadFlag::TABLE),
-    ("OptionKey", OptionKey::TABLE),
-    ("ErrorCode", ErrorCode::TABLE),
-    ("WireCloseReason", WireCloseReason::TABLE),
-    ("Field", Field::TABLE),
-    ("Counter", Counter::TABLE),
-    (
-        "Limit",
-        &[
-            ("LAYOUT_VERSION", LAYOUT_VERSION),
-            ("RECORD_HEADER", RECORD_HEADER as u32),
-            ("LARGE_CHUNK", LARGE_CHUNK as u32),
-            ("BATCH_LIMIT", BATCH_LIMIT as u32),
-            ("WINDOW", WINDOW),
-            ("PIECE_OVERHEAD", PIECE_OVERHEAD),
-            ("BODY_SLICE", BODY_SLICE),
-            ("DEFAULT_TIMEOUT", DEFAULT_TIMEOUT),
-        ],
-    ),
-];

@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use dodici_wire::tuning::TUNING;
-use dodici_wire::{layout_hash, schema};
+use dodici_wire::{TABLES, layout_hash};
 
 use crate::golden;
 
@@ -77,7 +77,7 @@ fn typescript() -> String {
          export const LAYOUT_HASH = {};\n",
         layout_hash()
     );
-    for (name, entries) in schema::TABLES {
+    for (name, entries) in TABLES {
         out.push('\n');
         if *name == "Limit" {
             for (constant, value) in *entries {

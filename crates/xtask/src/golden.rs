@@ -14,8 +14,8 @@ use dodici_pool::{
     ResponseHead, SocketInfo, SystemDetail, TlsInfo, Version,
 };
 use dodici_wire::completion::{self as to_js, HeadKind, Over};
+use dodici_wire::options::OptionKey;
 use dodici_wire::options::{put_flag_option, put_number_option, put_option};
-use dodici_wire::schema::OptionKey;
 use dodici_wire::submission::{Submitted, put_submission};
 use dodici_wire::{Target, layout_hash};
 

@@ -2,8 +2,6 @@
 //!
 //! Used by `table`, and by the generator of the other half.
 
-use super::table::{OptionKey, ROWS};
-
 /// One option, or one key that no option stands for.
 #[derive(Clone, Copy, Debug)]
 pub struct OptionRow {
@@ -39,8 +37,10 @@ pub struct OptionRow {
 /// How an option crosses.
 #[derive(Clone, Copy, Debug)]
 pub struct Wire {
-    /// Its key.
-    pub key: OptionKey,
+    /// Its key: the number of an `OptionKey`.
+    pub key: u16,
+    /// The name of that.
+    pub key_name: &'static str,
     /// The form of its value.
     pub form: Form,
     /// The reader of its value.
@@ -141,15 +141,68 @@ pub enum Rule {
     FunctionOrObject,
 }
 
-impl OptionKey {
-    /// Where the option of this key is given.
-    pub(super) fn scope(self) -> Scope {
-        let is_own = |row: &&OptionRow| row.wire.is_some_and(|wire| wire.key == self);
-        ROWS.iter()
-            .find(is_own)
-            .map_or(Scope::Origin, |row| row.scope)
-    }
-}
+/// What most rows have.
+pub(super) const ROW: OptionRow = OptionRow {
+    wire: None,
+    scope: Scope::Origin,
+    name: "",
+    derived: Derived::Name,
+    types: "number | null",
+    unit: Unit::None,
+    default: Fallback::Nothing(""),
+    rule: Rule::Any,
+    refusal: "invalid {}",
+    kept: false,
+    doc: "",
+    engine: &[],
+    reqwest: &[],
+};
+
+/// An option of clients that is a number or a limit.
+pub(super) const CLIENT: OptionRow = OptionRow {
+    scope: Scope::Client,
+    derived: Derived::Whole,
+    ..ROW
+};
+
+/// An option of clients that JavaScript reads in its own way.
+pub(super) const NAMED: OptionRow = OptionRow {
+    scope: Scope::Client,
+    kept: true,
+    ..ROW
+};
+
+pub(super) const POOL: OptionRow = OptionRow {
+    scope: Scope::Pool,
+    derived: Derived::Whole,
+    kept: true,
+    ..ROW
+};
+
+pub(super) const HTTP2: OptionRow = OptionRow {
+    scope: Scope::Http2,
+    derived: Derived::Whole,
+    rule: Rule::Integer(1),
+    refusal: "{} must be a positive integer, greater than 0",
+    ..ROW
+};
+
+pub(super) const CONNECT: OptionRow = OptionRow {
+    scope: Scope::Connect,
+    derived: Derived::Written,
+    ..ROW
+};
+
+pub(super) const TLS: OptionRow = OptionRow {
+    scope: Scope::Tls,
+    derived: Derived::Written,
+    ..ROW
+};
+
+pub(super) const PROXY: OptionRow = OptionRow {
+    scope: Scope::Proxy,
+    ..ROW
+};
 
 /// `key Name = number: form, reader => place;` for what crosses, then `row`, what it is based on and
 /// the fields in which it differs. The readers are those of [`Value`].
@@ -177,8 +230,8 @@ macro_rules! options {
         ),*];
 
         /// Puts a value in its place.
-        pub(super) fn read(value: &Value<'_>, parts: &mut Parts) -> Result<(), OptionsError> {
-            match value.key { $($(
+        pub(super) fn read(key: OptionKey, value: &Value<'_>, parts: &mut Parts) -> Result<(), Wrong> {
+            match key { $($(
                 OptionKey::$key => value.$reader(&mut parts.$($place).+),
             )?)* }
         }
@@ -186,7 +239,8 @@ macro_rules! options {
     (@wire) => { None };
     (@wire $key:ident, $form:ident, $reader:ident, $($place:ident).+) => {
         Some(Wire {
-            key: OptionKey::$key,
+            key: OptionKey::$key as u16,
+            key_name: stringify!($key),
             form: Form::$form,
             reader: stringify!($reader),
             place: stringify!($($place).+),

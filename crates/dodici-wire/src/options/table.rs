@@ -6,9 +6,12 @@
 //! field in the configuration with what the engine makes of it, a method of `dodici-reqwest`'s
 //! builders, and tests.
 
-use super::row::{Derived, Fallback, Form, OptionRow, Rule, Scope, Unit, Wire, options};
-use super::value::Value;
-use super::{OptionsError, Parts};
+use super::Parts;
+use super::row::{
+    CLIENT, CONNECT, Derived, Fallback, Form, HTTP2, NAMED, OptionRow, POOL, PROXY, ROW, Rule,
+    Scope, TLS, Unit, Wire, options,
+};
+use super::value::{Value, Wrong};
 
 /// Types that rows name: name, definition, what it is.
 pub const TYPES: &[(&str, &str, &str)] = &[(
@@ -16,69 +19,6 @@ pub const TYPES: &[(&str, &str, &str)] = &[(
     "string | NodeJS.ArrayBufferView | ArrayBuffer",
     "Bytes of certificates and keys: PEM text or bytes, or DER bytes.",
 )];
-
-/// What most rows have.
-const ROW: OptionRow = OptionRow {
-    wire: None,
-    scope: Scope::Origin,
-    name: "",
-    derived: Derived::Name,
-    types: "number | null",
-    unit: Unit::None,
-    default: Fallback::Nothing(""),
-    rule: Rule::Any,
-    refusal: "invalid {}",
-    kept: false,
-    doc: "",
-    engine: &[],
-    reqwest: &[],
-};
-
-/// An option of clients that is a number or a limit.
-const CLIENT: OptionRow = OptionRow {
-    scope: Scope::Client,
-    derived: Derived::Whole,
-    ..ROW
-};
-
-/// An option of clients that JavaScript reads in its own way.
-const NAMED: OptionRow = OptionRow {
-    scope: Scope::Client,
-    kept: true,
-    ..ROW
-};
-
-const POOL: OptionRow = OptionRow {
-    scope: Scope::Pool,
-    derived: Derived::Whole,
-    kept: true,
-    ..ROW
-};
-
-const HTTP2: OptionRow = OptionRow {
-    scope: Scope::Http2,
-    derived: Derived::Whole,
-    rule: Rule::Integer(1),
-    refusal: "{} must be a positive integer, greater than 0",
-    ..ROW
-};
-
-const CONNECT: OptionRow = OptionRow {
-    scope: Scope::Connect,
-    derived: Derived::Written,
-    ..ROW
-};
-
-const TLS: OptionRow = OptionRow {
-    scope: Scope::Tls,
-    derived: Derived::Written,
-    ..ROW
-};
-
-const PROXY: OptionRow = OptionRow {
-    scope: Scope::Proxy,
-    ..ROW
-};
 
 options! {
     // ---- the origin, and what follows from options ----
@@ -501,4 +441,13 @@ options! {
     key ProxyHeader = 55: List, field => proxy.headers; row PROXY {}
     key ProxyTls = 56: Bytes, tls => proxy.tls; row PROXY {}
     key ProxyTimeout = 57: Number, timeout => proxy.timeout; row PROXY {}
+}
+
+impl OptionKey {
+    /// Where the option of this key is given.
+    pub(super) fn scope(self) -> Scope {
+        let is_own = |row: &&OptionRow| row.wire.is_some_and(|wire| wire.key == self as u16);
+        let row = ROWS.iter().find(is_own);
+        row.map_or(Scope::Origin, |row| row.scope)
+    }
 }

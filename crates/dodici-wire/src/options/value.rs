@@ -14,43 +14,42 @@ use dodici_pool::{
 
 use super::{OptionsError, tls_alone};
 use crate::cursor::Reader;
-use crate::schema::OptionKey;
 
 /// Longest time that counts: ten years, which no process lives to see and which can be added to any
 /// clock. Longer times are never over.
 pub(super) const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
-/// One value and the key it is for, which the error names.
-pub(super) struct Value<'a> {
-    pub(super) key: OptionKey,
-    pub(super) bytes: &'a [u8],
+/// One value.
+pub(super) struct Value<'a>(pub(super) &'a [u8]);
+
+/// What is wrong with a value.
+pub(super) enum Wrong {
+    /// This would be right.
+    Expected(&'static str),
+    /// Something in the list that it is.
+    Inside(OptionsError),
 }
 
-type Read = Result<(), OptionsError>;
+type Read = Result<(), Wrong>;
 
 impl Value<'_> {
-    fn invalid<T>(&self, expected: &'static str) -> Result<T, OptionsError> {
-        let key = self.key;
-        Err(OptionsError::Invalid { key, expected })
-    }
-
-    fn utf8(&self) -> Result<&str, OptionsError> {
-        std::str::from_utf8(self.bytes).or_else(|_| self.invalid("UTF-8 text"))
+    fn utf8(&self) -> Result<&str, Wrong> {
+        std::str::from_utf8(self.0).map_err(|_| Wrong::Expected("UTF-8 text"))
     }
 
     /// A number that is not NaN.
-    fn number(&self) -> Result<f64, OptionsError> {
-        let mut reader = Reader::new(self.bytes);
+    fn number(&self) -> Result<f64, Wrong> {
+        let mut reader = Reader::new(self.0);
         match reader.f64() {
             Ok(number) if reader.is_empty() && !number.is_nan() => Ok(number),
-            _ => self.invalid("a number"),
+            _ => Err(Wrong::Expected("a number")),
         }
     }
 
-    fn not_negative(&self) -> Result<f64, OptionsError> {
+    fn not_negative(&self) -> Result<f64, Wrong> {
         let number = self.number()?;
         if number < 0.0 {
-            return self.invalid("a number that is not negative");
+            return Err(Wrong::Expected("a number that is not negative"));
         }
         Ok(number)
     }
@@ -107,7 +106,7 @@ impl Value<'_> {
     pub(super) fn port(&self, to: &mut Option<u16>) -> Read {
         let number = self.number()?;
         if !(0.0..=65535.0).contains(&number) || number.fract() != 0.0 {
-            return self.invalid("a port, 0 to 65535");
+            return Err(Wrong::Expected("a port, 0 to 65535"));
         }
         *to = Some(number as u16);
         Ok(())
@@ -118,7 +117,7 @@ impl Value<'_> {
             0 => Family::Any,
             4 => Family::V4,
             6 => Family::V6,
-            _ => return self.invalid("0, 4 or 6"),
+            _ => return Err(Wrong::Expected("0, 4 or 6")),
         };
         Ok(())
     }
@@ -153,10 +152,10 @@ impl Value<'_> {
     // ---- one byte ----
 
     pub(super) fn flag(&self, to: &mut bool) -> Read {
-        *to = match self.bytes {
+        *to = match self.0 {
             [0] => false,
             [1] => true,
-            _ => return self.invalid("one byte, 0 or 1"),
+            _ => return Err(Wrong::Expected("one byte, 0 or 1")),
         };
         Ok(())
     }
@@ -187,35 +186,35 @@ impl Value<'_> {
     pub(super) fn address(&self, to: &mut Option<IpAddr>) -> Read {
         *to = match self.utf8()?.parse() {
             Ok(address) => Some(address),
-            Err(_) => return self.invalid("an IP address"),
+            Err(_) => return Err(Wrong::Expected("an IP address")),
         };
         Ok(())
     }
 
     pub(super) fn scheme(&self, to: &mut Option<Scheme>) -> Read {
-        *to = Some(match self.bytes {
+        *to = Some(match self.0 {
             b"http" => Scheme::Http,
             b"https" => Scheme::Https,
-            _ => return self.invalid("http or https"),
+            _ => return Err(Wrong::Expected("http or https")),
         });
         Ok(())
     }
 
     pub(super) fn order(&self, to: &mut AddressOrder) -> Read {
-        *to = match self.bytes {
+        *to = match self.0 {
             b"verbatim" => AddressOrder::Verbatim,
             b"ipv4first" => AddressOrder::V4First,
             b"ipv6first" => AddressOrder::V6First,
-            _ => return self.invalid("verbatim, ipv4first or ipv6first"),
+            _ => return Err(Wrong::Expected("verbatim, ipv4first or ipv6first")),
         };
         Ok(())
     }
 
     pub(super) fn tls_version(&self, to: &mut TlsVersion) -> Read {
-        *to = match self.bytes {
+        *to = match self.0 {
             b"TLSv1.2" => TlsVersion::Tls12,
             b"TLSv1.3" => TlsVersion::Tls13,
-            _ => return self.invalid("TLSv1.2 or TLSv1.3"),
+            _ => return Err(Wrong::Expected("TLSv1.2 or TLSv1.3")),
         };
         Ok(())
     }
@@ -223,13 +222,13 @@ impl Value<'_> {
     // ---- bytes ----
 
     pub(super) fn octets(&self, to: &mut Option<Vec<u8>>) -> Read {
-        *to = Some(self.bytes.to_vec());
+        *to = Some(self.0.to_vec());
         Ok(())
     }
 
     /// One of several.
     pub(super) fn one_more(&self, to: &mut Vec<Vec<u8>>) -> Read {
-        to.push(self.bytes.to_vec());
+        to.push(self.0.to_vec());
         Ok(())
     }
 
@@ -238,22 +237,22 @@ impl Value<'_> {
         if !to.is_empty() {
             to.push(b'\n');
         }
-        to.extend_from_slice(self.bytes);
+        to.extend_from_slice(self.0);
         Ok(())
     }
 
     /// `name LF value`.
     pub(super) fn field(&self, to: &mut HeaderBlock) -> Read {
-        let Some(at) = self.bytes.iter().position(|byte| *byte == b'\n') else {
-            return self.invalid("a name, LF and a value");
+        let Some(at) = self.0.iter().position(|byte| *byte == b'\n') else {
+            return Err(Wrong::Expected("a name, LF and a value"));
         };
-        to.push(&self.bytes[..at], &self.bytes[at + 1..]);
+        to.push(&self.0[..at], &self.0[at + 1..]);
         Ok(())
     }
 
     /// A list of its own, of options for TLS.
     pub(super) fn tls(&self, to: &mut Option<TlsConfig>) -> Read {
-        *to = Some(tls_alone(self.bytes)?);
+        *to = Some(tls_alone(self.0).map_err(Wrong::Inside)?);
         Ok(())
     }
 }

@@ -156,7 +156,7 @@ fn rows(out: &mut String, doc: &str, name: &str, kind: &str, filter: impl Fn(&Op
                 Form::Text => "text",
                 Form::Bytes | Form::List => "bytes",
             };
-            let _ = write!(out, ", key: OptionKey.{:?}, form: '{form}'", wire.key);
+            let _ = write!(out, ", key: OptionKey.{}, form: '{form}'", wire.key_name);
         }
         if row.derived == Derived::Whole {
             let fallback = match row.default {

@@ -149,6 +149,31 @@ async fn zero_resting_connections_use_each_once() {
 
 #[tokio::test]
 async fn no_more_connections_rest_than_allowed() {
+    keeps_one(|builder, _| builder.pool_max_idle_per_host(1)).await;
+}
+
+#[tokio::test]
+async fn no_more_connections_rest_than_allowed_for_their_origin() {
+    keeps_one(|builder, url| builder.origin(url, |origin| origin.max_idle_connections(1))).await;
+}
+
+#[tokio::test]
+async fn an_origin_that_keeps_no_idle_connection_serves_what_waits() {
+    let peer = always(OK).await;
+    let url = url(&peer);
+    let (client, events) = recorded(Client::builder().origin(&url, |origin| {
+        origin.max_connections(1).max_idle_connections(0)
+    }));
+    let (one, two) = tokio::join!(get(&client, &url), get(&client, &url));
+    assert_eq!((one.as_str(), two.as_str()), ("ok", "ok"));
+    events
+        .wait(|events| (events.len() == 2).then_some(()))
+        .await;
+    assert_eq!(get(&client, &url).await, "ok");
+    assert_eq!(peer.accepted(), 2);
+}
+
+async fn keeps_one(limit: impl FnOnce(ClientBuilder, &str) -> ClientBuilder) {
     let both = Watched::<usize>::new(0);
     let arrived = both.clone();
     let peer = ScriptedPeer::tcp().await.run(move |mut conn| {
@@ -161,8 +186,8 @@ async fn no_more_connections_rest_than_allowed() {
             conn.closed().await;
         }
     });
-    let (client, events) = recorded(Client::builder().pool_max_idle_per_host(1));
     let url = url(&peer);
+    let (client, events) = recorded(limit(Client::builder(), &url));
     let (one, two) = tokio::join!(get(&client, &url), get(&client, &url));
     assert_eq!((one.as_str(), two.as_str()), ("ok", "ok"));
     events

@@ -52,6 +52,7 @@ export const CLIENT_OPTIONS: readonly (OptionRow | WholeRow)[] = [
   { name: 'autoSelectFamilyAttemptTimeout', rule: { is: 'integer', least: -1 }, refusal: '{} must be a positive number', isKept: true },
   { name: 'allowH2', rule: { is: 'boolean' }, refusal: '{} must be a valid boolean value', isKept: true },
   { name: 'pipelining', rule: {}, refusal: 'invalid {}', isKept: false, key: OptionKey.Pipelining, form: 'number', isLimit: false, fallback: 1 },
+  { name: 'maxIdleConnections', rule: { is: 'integer', least: 0 }, refusal: '{} must be a positive integer or zero', isKept: true, key: OptionKey.MaxIdleConnections, form: 'number', isLimit: false, fallback: null },
   { name: 'decompress', rule: {}, refusal: 'invalid {}', isKept: true },
   { name: 'strictContentLength', rule: {}, refusal: 'invalid {}', isKept: false },
   { name: 'autoSelectFamily', rule: {}, refusal: 'invalid {}', isKept: true },
@@ -122,6 +123,8 @@ export interface ClientTable {
   maxResponseSize?: number | null;
   /** Requests in flight on one HTTP/1.1 connection; 0: a connection serves one request. Default: 1. */
   pipelining?: number | null;
+  /** Most idle connections kept; one more is closed instead. 0 keeps none. Default: no limit. */
+  maxIdleConnections?: number | null;
   /** Speaks HTTP/2 without asking, as `http:` origins must. Default: false. */
   useH2c?: boolean | null;
   /** Most requests at a time on one connection; the server's own limit lowers it further. Default: 100. */
@@ -203,6 +206,7 @@ export interface TableSettings {
   readonly maxRequestsPerClient: number | null;
   readonly maxResponseSize: number;
   readonly pipelining: number;
+  readonly maxIdleConnections: number | null;
   readonly connections: number | null;
   readonly clientTtl: number | null;
 }

@@ -2,6 +2,7 @@
 // and proxies over ours, and pools that nobody holds.
 
 import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -88,6 +89,61 @@ it('the end of a stream is reported before that of its connection', async () => 
   await over;
   expect(order).toEqual(['end', 'disconnect']);
   await client.close();
+});
+
+/** Answers when as many requests have arrived. */
+async function together(count: number): Promise<Origin> {
+  const waiting: ServerResponse[] = [];
+  return httpOrigin((_request, response) => {
+    if (waiting.push(response) < count) return;
+    for (const one of waiting.splice(0)) one.end('ok');
+  });
+}
+
+const times = (count: number, ask: () => Promise<string>) =>
+  Promise.all(Array.from({ length: count }, ask));
+
+it('no more idle connections are kept than maxIdleConnections', async () => {
+  const server = await together(3);
+  let accepted = 0;
+  server.server.on('connection', () => accepted++);
+  const agent = new Agent({ origins: { [server.url]: { maxIdleConnections: 1 } } });
+  let connected = 0;
+  agent.on('connect', () => connected++);
+  const closed = new Promise<void>((resolve) => {
+    let disconnects = 0;
+    agent.on('disconnect', () => ++disconnects === 2 && resolve());
+  });
+  const ask = async () => {
+    const { body } = await agent.request({ ...get(), origin: server.url });
+    return body.text();
+  };
+  expect(await times(3, ask)).toEqual(['ok', 'ok', 'ok']);
+  await closed;
+  expect(agent.stats[server.url]).toMatchObject({ connected: 1, free: 1 });
+  // The one that is kept is used, and two more are opened beside it.
+  expect(await times(3, ask)).toEqual(['ok', 'ok', 'ok']);
+  expect([connected, accepted]).toEqual([5, 5]);
+  await agent.close();
+  await server.close();
+});
+
+it('maxIdleConnections: 0 keeps no connection, but lets what waits use it', async () => {
+  for (const Dispatcher of [Client, Pool]) {
+    const server = await together(1);
+    const client = new Dispatcher(server.url, { maxIdleConnections: 0, connections: 1 });
+    let connected = 0;
+    client.on('connect', () => connected++);
+    const gone = once(client, 'disconnect');
+    const ask = async () => (await client.request(get())).body.text();
+    expect(await times(2, ask)).toEqual(['ok', 'ok']);
+    await gone;
+    expect(connected).toBe(1);
+    expect(await ask()).toBe('ok');
+    expect(connected).toBe(2);
+    await client.close();
+    await server.close();
+  }
 });
 
 it('balancing classes of the peer work over our pools and clients', async () => {

@@ -1,6 +1,7 @@
 // Options of Client and Pool against the peer's own constructors: same verdict, class and message.
 import { describe, expect, it } from 'vitest';
 
+import { Agent } from '../../src/index';
 import { parseOrigin } from '../../src/options/parse-origin';
 import { checkOptions, parseSettings, tlsWays, type SettingsKind } from '../../src/options/options';
 import { settle, trustsDefaultRoots } from '../../src/options/process-settings';
@@ -172,6 +173,25 @@ describe('options are validated as the peer validates them', () => {
         expect(ofOurs(kind, origin, {}), JSON.stringify(origin)).toEqual(ofPeer(kind, origin, {}));
       }
     }
+  });
+
+  it('options that undici does not have are validated in the same way', () => {
+    for (const kind of ['client', 'pool'] as const) {
+      for (const value of WRONG_VALUES) {
+        const isRight = value == null || value === 0 || value === 1;
+        expect(ofOurs(kind, ORIGIN, { maxIdleConnections: value }), String(value)).toEqual(
+          isRight
+            ? 'accepted'
+            : {
+                name: 'InvalidArgumentError',
+                message: 'maxIdleConnections must be a positive integer or zero',
+                code: 'UND_ERR_INVALID_ARG',
+              },
+        );
+      }
+    }
+    const rule = { 'http://localhost': { maxIdleConnections: -1 } };
+    expect(() => new Agent({ origins: rule })).toThrow(/maxIdleConnections must be/);
   });
 
   it('a pool reports an invalid client option with the client’s message', () => {

@@ -53,6 +53,12 @@ impl OriginOptions {
         self.with(move |config| config.pool.max_connection_age = Some(age))
     }
 
+    /// Most idle connections kept; one more is closed instead. Zero keeps none, but a connection
+    /// still serves the requests that wait for one. Default: the client's.
+    pub fn max_idle_connections(self, max: u32) -> Self {
+        self.with(move |config| config.pool.max_idle_connections = Some(max))
+    }
+
     /// How long a connection may rest. Default: the client's.
     pub fn idle_timeout(self, timeout: Duration) -> Self {
         self.with(move |config| {

@@ -150,6 +150,15 @@ options! {
         doc: "Requests in flight on one HTTP/1.1 connection; 0: a connection serves one request.",
         engine: &["PoolConfig::pipelining", "PoolConfig::keep_alive"],
     }
+    key MaxIdleConnections = 38: Number, some_count => config.pool.max_idle_connections; row CLIENT {
+        name: "maxIdleConnections",
+        default: Fallback::Nothing("no limit"),
+        rule: Rule::Integer(0),
+        refusal: "{} must be a positive integer or zero",
+        kept: true,
+        doc: "Most idle connections kept; one more is closed instead. 0 keeps none.",
+        reqwest: &["pool_max_idle_per_host", "max_idle_connections"],
+    }
     row NAMED {
         name: "decompress",
         types: "boolean | { maxSize?: number | null } | null",

@@ -1,5 +1,5 @@
-//! The outermost layer: asks for content codings (RFC 9110, section 8.4) and takes them away. The
-//! decoders are dodici-coding's; without a coding's feature it is left alone.
+//! The outermost layer: requests content codings (RFC 9110, section 8.4) and decodes them, with the
+//! decoders of dodici-coding. A coding whose feature is disabled is left as it is.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -18,8 +18,7 @@ mod decoded;
 
 pub(crate) use decoded::DecodedBody;
 
-/// Which codings a client asks for and takes away. A coding whose feature is missing counts as
-/// off.
+/// Which codings a client requests and decodes. A coding whose feature is disabled counts as off.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Codings {
     pub(crate) gzip: bool,
@@ -64,7 +63,7 @@ impl Codings {
         Decompress {
             inner,
             codings: self,
-            // Names alone: they are a value.
+            // Only the names, which make up a header value.
             accept: HeaderValue::try_from(wanted.join(","))
                 .ok()
                 .filter(|all| !all.is_empty()),
@@ -80,7 +79,7 @@ impl Codings {
         }
     }
 
-    /// What was applied, in this order; `None` if some of it is to be left alone.
+    /// The codings in the order in which they were applied; `None` if one of them is not decoded.
     fn applied(self, headers: &HeaderMap) -> crate::Result<Option<Vec<Coding>>> {
         let mut all = Vec::new();
         for value in headers.get_all(CONTENT_ENCODING) {
@@ -158,7 +157,7 @@ where
 }
 
 pin_project! {
-    /// A response on its way.
+    /// The future of a response.
     pub(crate) struct Decoding<F> {
         #[pin]
         answer: F,

@@ -1,7 +1,7 @@
-//! The limit on all connections of a client together.
+//! A limit on the total number of a client's connections.
 //!
-//! Each connection holds a permit as long as its socket lives. Whoever needs a permit and finds
-//! none closes a connection at rest, of whatever origin, and waits.
+//! Each connection holds a permit as long as its socket lives. If none is available, an idle
+//! connection of any origin is closed, and the attempt waits.
 
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -11,14 +11,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::transport::Inner;
 
-/// How often a waiter looks whether a connection has come to rest meanwhile. Pools do not tell
-/// that, and 10 ms are short against whatever keeps all connections busy.
+/// How often a waiter checks for a connection that has become idle. Pools do not report this, and
+/// 10 ms is short compared with whatever keeps all connections busy.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// See the module.
 pub(crate) struct TotalLimit {
     permits: Arc<Semaphore>,
-    /// Where connections at rest are found; set once the client is there.
+    /// The pools with idle connections; set once the client exists.
     pools: OnceLock<Weak<Inner>>,
     /// The layers of the client, if it has any.
     layers: Option<Arc<dyn AroundHook>>,
@@ -34,7 +34,7 @@ impl TotalLimit {
     }
 
     pub(crate) fn watch(&self, pools: Weak<Inner>) {
-        // Set once, by the client that the limit was made for.
+        // Set once, by the client of this limit.
         let _ = self.pools.set(pools);
     }
 
@@ -45,7 +45,7 @@ impl TotalLimit {
     }
 }
 
-/// A permit; cancelling the future gives up the place in the queue.
+/// Waits for a permit; cancelling the future gives up the place in the queue.
 async fn permit(
     permits: Arc<Semaphore>,
     make_room: impl Fn(),
@@ -70,7 +70,7 @@ async fn permit(
     }
 }
 
-/// The hook that a client's pools share.
+/// The hook shared by a client's pools.
 pub(crate) struct Limited(pub(crate) Arc<TotalLimit>);
 
 impl AroundHook for Limited {

@@ -1,11 +1,11 @@
-//! Content codings: bodies that a server has coded, or says it has.
+//! Content codings: bodies that a server has encoded, or claims to have.
 
 use dodici_coding::{Behind, Coding, DecodeError, Decoder};
 
-/// More than a coding of this corpus becomes, and little enough to be quick.
+/// More than any body of the corpus decodes to, and small enough to be fast.
 const LIMIT: usize = 1 << 20;
 
-/// What comes out of `coded` in slices of so many bytes, with room for as many at a time.
+/// Decodes `coded` in slices of this many bytes, with room for as many at a time.
 fn decoded(
     codings: &[Coding],
     behind: Behind,
@@ -34,7 +34,7 @@ fn decoded(
     Ok(out)
 }
 
-/// The first byte names the codings and what may lie behind them; the others are a body.
+/// The first byte selects the codings and what may follow their end; the others are a body.
 pub(crate) fn decoding(input: &[u8]) {
     let Some((&choice, coded)) = input.split_first() else {
         return;
@@ -54,8 +54,8 @@ pub(crate) fn decoding(input: &[u8]) {
     let codings = &codings[..1 + usize::from(choice >> 4 & 1)];
     let whole = decoded(codings, behind, coded, 65_536);
     let single = decoded(codings, behind, coded, 7);
-    // zstd's library looks more closely at some broken frames that it has whole, and a limit that is
-    // reached and a fault behind it are seen in the order of the slices.
+    // zstd's library checks some invalid frames more closely if it has them as a whole, and which
+    // of a limit and a later fault is found first depends on the slices.
     match (whole, single) {
         (Ok(one), Ok(other)) => assert_eq!(one, other),
         (Err(DecodeError::TooLarge(_)), _) | (_, Err(DecodeError::TooLarge(_))) => {}

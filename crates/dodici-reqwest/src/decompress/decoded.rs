@@ -1,7 +1,7 @@
-//! A response's body without its content codings.
+//! A decoded response body.
 //!
 //! Bytes are decoded when the reader asks for them, a slice at a time, so that a body which is
-//! small on the wire and huge in memory comes no faster than it is read.
+//! small on the wire and huge once decoded is decoded no faster than it is read.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -15,13 +15,13 @@ use tokio::task::coop;
 use crate::error::BoxError;
 use crate::transport::TransportBody;
 
-/// Most bytes of one slice. Decoders are at their best from some KiB on, and so much is held by
-/// every body that waits for its reader.
+/// Maximum size of a slice. Decoders are efficient from some KiB on, and every body that waits for
+/// its reader holds this much.
 const SLICE: usize = 16 * 1024;
 
 /// See the module.
 pub(crate) enum DecodedBody {
-    /// As it came.
+    /// As received.
     Plain(TransportBody),
     Coded(Box<Coded>),
 }
@@ -29,13 +29,13 @@ pub(crate) enum DecodedBody {
 pub(crate) struct Coded {
     decoder: Decoder,
     body: TransportBody,
-    /// What came of the body and was not decoded.
+    /// Received and not yet decoded.
     chunk: Bytes,
-    /// The decoder may have more without another byte.
+    /// The decoder may have more output without further input.
     full: bool,
-    /// Memory for what comes out.
+    /// Memory for decoded bytes.
     slice: BytesMut,
-    /// Nothing more comes.
+    /// The body has ended or failed.
     ended: bool,
 }
 
@@ -63,7 +63,7 @@ impl Coded {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         while !self.ended {
             if !self.chunk.is_empty() || self.full {
-                // What a chunk becomes may keep a reader busy for long: others have their turn.
+                // One chunk may expand to a lot: other tasks get their turn.
                 let turn = ready!(coop::poll_proceed(cx));
                 let decoded = self.decode();
                 turn.made_progress();
@@ -94,9 +94,9 @@ impl Coded {
         Poll::Ready(None)
     }
 
-    /// The next slice of what there is.
+    /// The next decoded slice, if any.
     fn decode(&mut self) -> Result<Bytes, DecodeError> {
-        // What is left of the last slice is used, if it is worth a call of the decoder.
+        // The rest of the last slice's memory is used if it is worth a call of the decoder.
         if self.slice.len() < SLICE / 4 {
             self.slice = BytesMut::zeroed(SLICE);
         }
@@ -108,7 +108,7 @@ impl Coded {
         Ok(self.slice.split_to(written).freeze())
     }
 
-    /// The body has ended, and its coding with it, or that is an error.
+    /// The body has ended; an error if its coding has not.
     fn finish(&self, trailers: Option<HeaderMap>) -> Option<Result<Frame<Bytes>, BoxError>> {
         match self.decoder.finish() {
             Ok(()) => trailers.map(|trailers| Ok(Frame::trailers(trailers))),

@@ -108,11 +108,11 @@ function makeDispatcher(options: AgentOptions | undefined): Dispatcher {
     : new Agent(options);
 }
 
-/** Options of the `Agent` that `install()` makes, and what it installs. */
+/** Options of the `Agent` that `install()` creates, and what it installs. */
 export interface InstallOptions extends AgentOptions {
   /**
-   * Whether `globalThis.fetch` becomes dodici's, with the classes beside it. `false`: Node's stays, and
-   * goes through the dispatcher. Default true.
+   * Whether `globalThis.fetch` and its classes become dodici's. `false`: Node's stay, and use the
+   * dispatcher. Default true.
    */
   fetch?: boolean;
 }
@@ -123,8 +123,8 @@ export interface InstallOptions extends AgentOptions {
  *
  * Like undici's `install()`, it sets `globalThis.fetch`, `Headers`, `Response`, `Request`, `FormData`,
  * `WebSocket`, `CloseEvent`, `ErrorEvent`, `MessageEvent` and `EventSource`. A `fetch` that is not
- * Node's, such as a mock, is left in place together with its classes, and so
- * is Node's with `fetch: false`.
+ * Node's, such as a mock, is left in place together with its classes, and so is Node's with
+ * `fetch: false`.
  *
  * @throws InvalidArgumentError for invalid options; nothing is changed then.
  */

@@ -1,13 +1,13 @@
 /**
- * What our fetch leaves to the peer's.
+ * Which fetches the peer serves.
  *
- * What lives here: the list, and how often it was used. A fetch goes there whole, before anything was
- * sent, or not at all. It must not know how either works.
+ * What lives here: the conditions, and counters. A fetch goes to the peer as a whole, before
+ * anything is sent, or not at all. It must not know how either works.
  */
 
 import { peer } from '../undici';
 
-/** Where undici keeps what `setGlobalOrigin` was given. */
+/** Where undici stores the value of `setGlobalOrigin`. */
 const GLOBAL_ORIGIN = Symbol.for('undici.globalOrigin.1');
 
 const HTTP = /^[\t\n\f\r ]*https?:/i;
@@ -15,12 +15,12 @@ const HTTP = /^[\t\n\f\r ]*https?:/i;
 let fetches = 0;
 let fetchesByPeer = 0;
 
-/** How many fetches there were in this thread, and how many of them the peer served. */
+/** Number of fetches in this thread, and of those that the peer served. */
 export function fetchCounters(): { readonly fetches: number; readonly fetchesByPeer: number } {
   return { fetches, fetchesByPeer };
 }
 
-/** A fetch begins; `isOurs`: it stays here. */
+/** Counts a fetch; `isOurs`: it is not left to the peer. */
 export function count(isOurs: boolean): void {
   fetches++;
   if (!isOurs) fetchesByPeer++;
@@ -39,12 +39,12 @@ function urlOf(input: unknown): string | undefined {
  * - a URL that is neither `http:` nor `https:`: `data:`, `blob:`, `about:`, `file:`;
  * - an `integrity`;
  * - the mode `no-cors`, whose responses may be opaque;
- * - a global origin, which gives requests an `Origin` and a `Referer`, and URLs a base.
+ * - a global origin, which sets `Origin` and `Referer` and is the base of relative URLs.
  */
 export function isForPeer(input: unknown, init: unknown): boolean {
   if ((globalThis as Record<symbol, unknown>)[GLOBAL_ORIGIN] !== undefined) return true;
   const url = urlOf(input);
-  // What is no URL at all is refused in our own words, which are the peer's.
+  // An invalid URL is rejected here, with the peer's message.
   if (url !== undefined && !HTTP.test(url) && URL.canParse(url)) return true;
   return isRare(init) || (typeof input === 'object' && input !== null && isRare(input));
 }

@@ -1,13 +1,13 @@
 /**
- * Where a fetch was called that failed.
+ * The stack of a failed fetch's caller.
  *
- * What lives here: the lines that an error gets which was made in a callback, where no caller is on the
- * stack. It must not know fetches.
+ * What lives here: completing the stack of an error created in a callback, where the caller is not
+ * on the stack. It must not know fetches.
  */
 
 /**
- * Adds to the stack of an error those who await what it fails, and throws it again. To be the handler of
- * a promise that a caller has: the engine knows who awaits a promise while its handler runs.
+ * Adds the awaiting functions to the stack of an error, and rethrows it. For use as the rejection
+ * handler of the caller's promise: V8 knows who awaits a promise while its handler runs.
  */
 export function rethrowWithCallers(error: unknown): never {
   if (error instanceof TypeError && error.message === 'fetch failed') {

@@ -1,12 +1,12 @@
 /**
- * Content codings undone in JavaScript.
+ * Content decoding in JavaScript.
  *
- * What lives here: which codings of a response are undone, and the chain of Node's decoders that does it.
- * For dispatchers that are not ours, such as mocks: the engine decodes by itself. It must not know
+ * What lives here: which codings of a response are decoded, and the chain of Node's decoders. Used
+ * for dispatchers that are not ours, such as mocks: the engine decodes by itself. It must not know
  * responses.
  *
- * undici's fetch takes a truncated gzip, deflate or br body for a whole one; here it is an error, as it
- * is in the engine.
+ * undici's fetch accepts a truncated gzip, deflate or br body; here it is an error, as in the
+ * engine.
  */
 
 import type { Transform } from 'node:stream';
@@ -14,10 +14,10 @@ import zlib from 'node:zlib';
 
 import type { Feeder, IncomingBody } from './incoming-body';
 
-/** Codings of one response, as many as undici takes. */
+/** Maximum number of codings of one response, as in undici. */
 const MOST_CODINGS = 5;
 
-/** RFC 9659 3: 8 MiB. */
+/** 8 MiB (RFC 9659, section 3). */
 const ZSTD_WINDOW_LOG = 23;
 
 type Make = () => Transform;
@@ -25,7 +25,7 @@ type Make = () => Transform;
 const createZstd = (zlib as { createZstdDecompress?: (options: object) => Transform })
   .createZstdDecompress;
 
-/** `ZSTD_d_windowLogMax`, of a zlib that has it. */
+/** `ZSTD_d_windowLogMax`, if Node's zlib has it. */
 const ZSTD_D_WINDOW_LOG_MAX = 100;
 
 const gunzip: Make = () => zlib.createGunzip();
@@ -40,13 +40,13 @@ if (createZstd !== undefined) {
   MAKERS.set('zstd', () => createZstd({ params: { [ZSTD_D_WINDOW_LOG_MAX]: ZSTD_WINDOW_LOG } }));
 }
 
-/** Whether the peer asks for zstd: where Node can undo it. */
+/** Whether the peer accepts zstd: if Node can decode it. */
 export const canZstd = createZstd !== undefined;
 
 /**
- * The codings to undo, the last one first; none where one of them is unknown.
+ * The codings to decode, the last one first; none if one of them is unknown.
  *
- * @throws Error with undici's message for too many.
+ * @throws Error with undici's message if there are too many.
  */
 export function codingsOf(contentEncoding: string | null): string[] {
   if (!contentEncoding) return [];
@@ -60,14 +60,14 @@ export function codingsOf(contentEncoding: string | null): string[] {
   return trimmed.every((coding) => MAKERS.has(coding)) ? trimmed : [];
 }
 
-/** zlib and raw streams go by one name; the first byte tells. */
+/** zlib and raw streams have the same name; the first byte tells them apart. */
 function makeDecoder(coding: string, firstByte: number): Transform {
   const make = MAKERS.get(coding) as Make | 'deflate';
   if (make !== 'deflate') return make();
   return (firstByte & 0x0f) === 0x08 ? zlib.createInflate() : zlib.createInflateRaw();
 }
 
-/** One coding, from the first byte of it. */
+/** The decoder of one coding, created at its first byte. */
 class Stage {
   #decoder: Transform | null = null;
   #isEnded = false;
@@ -80,14 +80,14 @@ class Stage {
     private readonly drained: () => void,
   ) {}
 
-  /** Returns whether it takes more at once; `drained` is called otherwise. */
+  /** Returns whether it accepts more immediately; otherwise `drained` is called. */
   write(chunk: Uint8Array): boolean {
     if (chunk.byteLength === 0) return true;
     this.#decoder ??= this.#make(chunk[0] as number);
     return this.#decoder.write(chunk);
   }
 
-  /** A body without a byte is empty in every coding. */
+  /** An empty body is valid in every coding. */
   end(): void {
     if (this.#decoder === null) this.#end();
     else this.#decoder.end();
@@ -126,12 +126,12 @@ class Stage {
   }
 }
 
-/** Stands between a dispatcher and a body. */
+/** Decodes between a dispatcher and a body. */
 export class Decoder implements Feeder {
   readonly #feeder: Feeder;
   readonly #stages: Stage[] = [];
 
-  /** `codings`: the last one first, at least one. `failed` is told what cannot be undone. */
+  /** `codings`: the last one first, at least one. `failed` gets the error of a decoder. */
   constructor(
     codings: readonly string[],
     feeder: Feeder,

@@ -1,8 +1,8 @@
 /**
  * `fetch()`.
  *
- * What lives here: the function, from its arguments to the promise. `api` gives it the global dispatcher.
- * It must not know hops.
+ * What lives here: the function, from its arguments to the promise. `api` passes it the global
+ * dispatcher. It must not know hops.
  */
 
 import { unpolluted } from '../options';
@@ -23,7 +23,7 @@ function responsesOf(internals: FetchInternals): ResponseFactory {
   return (responses ??= new ResponseFactory(internals));
 }
 
-/** `fetch()` over the dispatcher that `globalDispatcher` gives, where the call names none. */
+/** A `fetch()` that uses the dispatcher returned by `globalDispatcher` if a call has none. */
 export function makeFetch(globalDispatcher: () => Dispatcher): Fetch {
   // eslint-disable-next-line @typescript-eslint/no-useless-default-assignment -- for its `length`
   return function fetch(input, init = undefined) {
@@ -48,7 +48,7 @@ export function makeFetch(globalDispatcher: () => Dispatcher): Fetch {
   };
 }
 
-/** `init` for the peer, which has a global dispatcher of its own. */
+/** `init` with our dispatcher for the peer, which has a global dispatcher of its own. */
 function withDispatcher(
   init: Parameters<Fetch>[1],
   globalDispatcher: () => Dispatcher,

@@ -1,11 +1,11 @@
 /**
  * One call of `fetch()`, from its request to the end of its body.
  *
- * What lives here: the standard's steps between hops: redirects, the one repetition after 421, abort, and
- * what the promise settles with. It must not know headers or dispatchers' handlers.
+ * What lives here: the standard's steps between hops: redirects, the single retry after 421, abort,
+ * and settling the promise. It must not know headers or dispatchers' handlers.
  *
  * ```text
- * waiting ─ head ─▶ responded ─ body read, failed or given up ─▶ over
+ * waiting ─ head ─▶ responded ─ body read, failed or cancelled ─▶ over
  *    │ ▲ redirect, 421
  *    └─┘
  *    └─ failure, abort ─▶ over
@@ -28,10 +28,10 @@ import { Timing } from './timing';
 
 type Response = InstanceType<typeof peer.Response>;
 
-/** A body that goes with a response, and what is given up when nobody has either any more. */
+/** A body of a response, and what to cancel when neither is reachable any more. */
 const unread = new FinalizationRegistry<IncomingBody>((body) => body.abandon(abortError()));
 
-/** Bodies of this turn whose end has not come yet: the end of a short one comes in the same turn. */
+/** Bodies of this turn that have not ended: a short one usually ends in the same turn. */
 let young: { readonly body: ResponseBody; readonly incoming: IncomingBody }[] = [];
 
 function watchUnread(body: ResponseBody, incoming: IncomingBody, followsSignal: boolean): void {
@@ -114,7 +114,7 @@ export class Fetching implements HopOwner, Follower {
         path: target.path,
         origin: target.origin,
         method,
-        // Mocks compare what a body is made of, and send it if it matches nothing.
+        // Mocks compare the body's source, and send it if it matches nothing.
         body: isMocked && body !== null ? (body.source ?? body.stream) : opened,
         __mockAgentBodyForDispatch: opened,
         headers: this.#request.fieldsOfHop(canZstd),
@@ -124,7 +124,8 @@ export class Fetching implements HopOwner, Follower {
         upgrade: undefined,
       } as unknown as Dispatcher.DispatchOptions;
       const handler = hop as unknown as Dispatcher.DispatchHandler;
-      // undici 7's own hands handlers on in the older generation, and so may its users' classes.
+      // undici 7's own dispatchers, and users' subclasses, may pass handlers on in their legacy
+      // form.
       const receiver = doesTakeBoth(dispatcher) ? handler : toPeerHandler(handler);
       dispatcher.dispatch(options, receiver);
     } catch (error) {
@@ -175,8 +176,8 @@ export class Fetching implements HopOwner, Follower {
   }
 
   /**
-   * Sends the next hop, which `prepare` makes of this one, when this turn is over: then a short answer
-   * is complete, and its connection free. The rest of a long one is nobody's.
+   * Sends the next hop, which `prepare` derives from this one, at the end of this turn: then a
+   * short response is complete, and its connection free. The rest of a long one is discarded.
    */
   #goOn(hop: Hop, prepare: () => void): void {
     const next = this.#makeHop();
@@ -242,7 +243,7 @@ export class Fetching implements HopOwner, Follower {
     this.#end(new TypeError('fetch failed', { cause }));
   }
 
-  /** Over; the promise fails, if it has not settled. */
+  /** Ends the fetch; rejects the promise if it has not settled. */
   #end(reason: unknown): void {
     if (this.#isOver) return;
     this.#leave();
@@ -260,7 +261,7 @@ export class Fetching implements HopOwner, Follower {
     }
   }
 
-  /** For the signal. */
+  /** Called by the signal. */
   aborted(reason: unknown): void {
     this.#abort(reason);
   }
@@ -275,7 +276,7 @@ export class Fetching implements HopOwner, Follower {
 
   // End --------------------------------------------------------------------------------------
 
-  /** The promise keeps the response: what is called no more must not. */
+  /** The promise holds the response, so callbacks no longer needed must not hold it. */
   #settle(): void {
     this.#resolve = null;
     this.#reject = null;

@@ -1,9 +1,9 @@
 /**
- * Header fields of a request of fetch.
+ * The header fields of a fetch request.
  *
- * What lives here: the standard's header list, as far as requests need it, and the reading of
- * `init.headers`. It must not know which fields a request gets. What it cannot read, or may not stand
- * there, is the peer's to refuse.
+ * What lives here: the standard's header list, as far as requests need it, and reading
+ * `init.headers`. It must not know which fields a request gets. The peer rejects what is invalid or
+ * cannot be read here.
  */
 
 import { isHeaderValue, isToken } from '../headers';
@@ -15,7 +15,7 @@ const EDGES = /^[\t\n\r ]+|[\t\n\r ]+$/g;
 export class FieldList {
   /** Lower-case names. */
   readonly #names: string[] = [];
-  /** As they were given. */
+  /** Names as given. */
   readonly #given: string[] = [];
   readonly #values: string[] = [];
 
@@ -45,7 +45,7 @@ export class FieldList {
     }
   }
 
-  /** For a `name` in lower case. */
+  /** `name` is in lower case. */
   set(name: string, value: string): void {
     const index = this.#names.indexOf(name);
     if (index === -1) this.append(name, value);
@@ -63,7 +63,7 @@ export class FieldList {
     this.#values.splice(index, 1);
   }
 
-  /** A list of its own with the same fields. */
+  /** A copy. */
   copy(): FieldList {
     const copy = new FieldList();
     copy.#names.push(...this.#names);
@@ -72,7 +72,7 @@ export class FieldList {
     return copy;
   }
 
-  /** As dispatchers take them. */
+  /** In the form that dispatchers accept. */
   toObject(): Record<string, string> {
     const fields: Record<string, string> = {};
     for (let i = 0; i < this.#given.length; i++) {
@@ -87,7 +87,7 @@ export class FieldList {
     return fields;
   }
 
-  /** The fields of a list of the peer's. */
+  /** The fields of one of the peer's lists. */
   static of({ headersMap }: PeerHeadersList): FieldList {
     const list = new FieldList();
     for (const [name, field] of headersMap) {
@@ -98,7 +98,7 @@ export class FieldList {
     return list;
   }
 
-  /** A field of a user's, normalised; `false` if it may not stand there. */
+  /** Adds a user's field, normalized; `false` if it is invalid. */
   #take(name: unknown, given: unknown): boolean {
     if (typeof name !== 'string' || !isToken(name)) return false;
     let value = given;
@@ -115,8 +115,8 @@ export class FieldList {
   }
 
   /**
-   * Reads a plain object or an array of pairs; `null` for anything else, and for what may not stand in
-   * a header: nothing has been changed by looking then, and the peer says what is wrong.
+   * Reads a plain object or an array of pairs; `null` for anything else and for invalid fields:
+   * reading has had no effect then, and the peer reports what is wrong.
    */
   static read(given: object): FieldList | null {
     const list = new FieldList();

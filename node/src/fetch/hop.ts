@@ -1,8 +1,8 @@
 /**
- * One request of a fetch and its answer: the handler of one dispatch.
+ * One request of a fetch and its response: the handler of one dispatch.
  *
- * What lives here: what a dispatcher tells, as far as it belongs to this hop. A fetch has one at a time;
- * that of a redirect may still be reading its body away. It must not know redirects or promises.
+ * What lives here: the dispatcher's callbacks. A fetch has one current hop; that of a redirect may
+ * still be discarding its body. It must not know redirects or promises.
  */
 
 import { OwnHandler } from '../request';
@@ -20,14 +20,14 @@ export interface Head {
 
 /** The fetch that a hop belongs to. */
 export interface HopOwner extends BodyOwner {
-  /** The request is about to leave. Returns why it must not; `undefined`: it may. */
+  /** The request is about to be sent. Returns the reason to abort it, or `undefined`. */
   hopStarted(): Error | undefined;
-  /** The first byte of an answer is there. */
+  /** The first byte of a response has arrived. */
   hopAnswered(): void;
   hopResponded(hop: Hop, head: Head): void;
-  /** So many bytes came. */
+  /** Bytes of the body have arrived. */
   hopReceived(bytes: number): void;
-  /** Failed before its head was there. */
+  /** Failed before the head. */
   hopFailed(error: unknown, wasAborted: boolean): void;
 }
 
@@ -35,17 +35,17 @@ export interface HopOwner extends BodyOwner {
 export class Hop extends OwnHandler implements DispatchHandler, FetchDecoding {
   readonly #owner: HopOwner;
   #controller: DispatchController | null = null;
-  /** Why it was aborted, before there was a controller to abort it with. */
+  /** The reason of an abort before there was a controller. */
   #abortedBy: { readonly reason: Error | undefined } | null = null;
   #phase: 'waiting' | 'responded' | 'over' = 'waiting';
-  /** Who gets the body; `null`: nobody. */
+  /** Receives the body; `null`: it is discarded. */
   #body: IncomingBody | null = null;
   #decoder: Decoder | null = null;
 
-  /** Set by the engine, where it undoes content codings; for `kDecode`. */
+  /** Set by the engine if it decodes the body; for `kDecode`. */
   decoded = false;
 
-  /** `isContextFree`: no stream of the user's is read for it. `follows`: a redirect has no body. */
+  /** `isContextFree`: none of the user's streams is read for it. `follows`: the body of a redirect is not read. */
   constructor(
     owner: HopOwner,
     readonly isContextFree: boolean,
@@ -55,7 +55,7 @@ export class Hop extends OwnHandler implements DispatchHandler, FetchDecoding {
     this.#owner = owner;
   }
 
-  /** Whether all of the answer is here. */
+  /** Whether the response is complete. */
   get isOver(): boolean {
     return this.#phase === 'over';
   }
@@ -69,14 +69,14 @@ export class Hop extends OwnHandler implements DispatchHandler, FetchDecoding {
   }
 
   /**
-   * The body of the response with this head, whose content codings are undone, by the engine or here.
+   * The decoded body of the response with this head, whether the engine decodes it or this layer.
    *
-   * @throws Error for codings that are too many.
+   * @throws Error for too many codings.
    */
   openBody({ fields }: Head): IncomingBody {
     const controller = this.#controller as DispatchController;
     const body = new IncomingBody(controller, this.#owner);
-    // What came over the wire is the engine's to know; most servers say it.
+    // Only the engine knows how many bytes were received; most servers declare it.
     if (this.decoded) this.#owner.hopReceived(Number(fieldOf(fields, 'content-length') ?? 0));
     else if (mayHave(fields, 'content-encoding')) {
       const codings = codingsOf(fieldOf(fields, 'content-encoding'));
@@ -158,12 +158,12 @@ export class Hop extends OwnHandler implements DispatchHandler, FetchDecoding {
   }
 }
 
-/** What a body fails with that breaks off. */
+/** The error of an interrupted body. */
 function terminated(cause: unknown): TypeError {
   return new TypeError('terminated', isErrorLike(cause) ? { cause } : undefined);
 }
 
-/** As undici asks, also of errors of other realms. */
+/** undici's check, which includes errors of other realms. */
 export function isErrorLike(value: unknown): value is Error {
   if (value instanceof Error) return true;
   const name = (value as { constructor?: { name?: unknown } } | null)?.constructor?.name;

@@ -1,33 +1,33 @@
 /**
- * The body of a response, on its way from the dispatcher to whoever reads it.
+ * The body of a response between the dispatcher and its reader.
  *
- * What lives here: chunks that nobody has taken yet, one reader, and the pause that keeps an unread body
- * small. A hop feeds it; `ResponseBody` reads it. It must not know responses or streams, and nothing
- * here refers to them: a response that its user has dropped can be collected while its body comes.
+ * What lives here: buffered chunks, one reader, and the pause that bounds the buffer. A hop feeds
+ * it; `ResponseBody` reads it. It must not know responses or streams, and holds no reference to
+ * them: a response that its user has dropped can be collected while its body arrives.
  *
  * ```text
  *         ┌ push ┐
- * open ───┴──────┴─ end ─▶ ended      cancel: failed, and the dispatcher is told
+ * open ───┴──────┴─ end ─▶ ended      cancel: failed, and the request is aborted
  *   └─────── fail, cancel ─▶ failed
  * ```
  */
 
-/** What holds the body's source. */
+/** Controls the body's source. */
 export interface Feeder {
   pause(): void;
   resume(): void;
   abort(reason?: Error): void;
 }
 
-/** Who takes the chunks. */
+/** Takes the chunks. */
 export interface BodyReader {
-  /** More is there, or the end, or a failure: take it. */
+  /** There is more, or the end, or an error. */
   ready(): void;
 }
 
 /**
- * Bytes that wait for a reader before the source is paused. 64 KiB, as in undici; the engine holds the
- * rest of the window.
+ * Bytes buffered for a reader before the source is paused. 64 KiB, as in undici; the engine holds
+ * the rest of the window.
  */
 const ENOUGH = 64 * 1024;
 
@@ -42,9 +42,9 @@ function copyOf(chunks: readonly Uint8Array[], size: number): Uint8Array {
   return copy;
 }
 
-/** What came to pass with the body, for the fetch it belongs to. */
+/** Told when the body is over; the fetch it belongs to. */
 export interface BodyOwner {
-  /** The body was read to its end, failed, or was given up. Once. */
+  /** The body was read to its end, failed, or was cancelled. Called once. */
   bodyOver(): void;
 }
 
@@ -57,10 +57,10 @@ export class IncomingBody {
   #state: 'open' | 'ended' | 'failed' = 'open';
   #error: unknown = undefined;
   #reader: BodyReader | null = null;
-  /** The reader wants everything, at once. */
+  /** The reader waits for the complete body. */
   #isGreedy = false;
   #isPaused = false;
-  /** Bytes that have come so far. */
+  /** Bytes received so far. */
   received = 0;
 
   constructor(feeder: Feeder, owner: BodyOwner | null) {
@@ -68,17 +68,17 @@ export class IncomingBody {
     this.#owner = owner;
   }
 
-  /** Whether nothing more will come. */
+  /** Whether the body has ended or failed. */
   get isOver(): boolean {
     return this.#state !== 'open';
   }
 
-  /** Whether the whole body is here. */
+  /** Whether the body is complete. */
   get hasEnded(): boolean {
     return this.#state === 'ended';
   }
 
-  /** Whether nothing of what came waits. */
+  /** Whether no chunk is buffered. */
   get isEmpty(): boolean {
     return this.#chunks.length === 0;
   }
@@ -87,14 +87,14 @@ export class IncomingBody {
     return this.#state === 'failed';
   }
 
-  /** What it failed with. */
+  /** The error it failed with. */
   get error(): unknown {
     return this.#error;
   }
 
   // The feeding side -------------------------------------------------------------------------
 
-  /** From now on somebody else feeds it: a decoder in front of the dispatcher. */
+  /** Changes the source: to a decoder in front of the dispatcher. */
   set feeder(feeder: Feeder) {
     this.#feeder = feeder;
   }
@@ -118,7 +118,7 @@ export class IncomingBody {
     this.#reader?.ready();
   }
 
-  /** Half a body is none: what waits is dropped. */
+  /** A truncated body is useless: buffered chunks are dropped. */
   fail(error: unknown): void {
     if (this.#state === 'failed' || (this.#state === 'ended' && this.#owner === null)) return;
     this.#state = 'failed';
@@ -130,12 +130,12 @@ export class IncomingBody {
 
   // The reading side -------------------------------------------------------------------------
 
-  /** Chunks are taken as the reader wants them; `ready` is called after each that comes. */
+  /** The reader takes chunks one by one; `ready` is called after each that arrives. */
   read(reader: BodyReader): void {
     this.#reader = reader;
   }
 
-  /** As `read`, for a reader that waits for the end: `ready` is called once, then. */
+  /** Like `read`, for a reader that waits for the end: `ready` is called once, at the end. */
   readAll(reader: BodyReader): void {
     this.#isGreedy = true;
     this.#reader = reader;
@@ -143,8 +143,8 @@ export class IncomingBody {
   }
 
   /**
-   * What waits, in memory of its own: all of it, because a read costs more than copying what one read
-   * can take. `null`: nothing waits.
+   * Everything buffered, copied into memory of its own: a read costs more than copying what it can
+   * return. `null`: nothing is buffered.
    */
   take(): Uint8Array | null {
     const chunks = this.#chunks;
@@ -155,7 +155,7 @@ export class IncomingBody {
     return taken;
   }
 
-  /** All of an ended body: bytes that nobody else has, unless there is but one chunk. */
+  /** All of an ended body, in memory of its own unless there is only one chunk. */
   takeAll(): Uint8Array {
     const chunks = this.#chunks;
     const [only] = chunks;
@@ -165,7 +165,7 @@ export class IncomingBody {
     return all;
   }
 
-  /** A second body with the same bytes; only of one that has ended and that nobody has read. */
+  /** A second body with the same bytes; only of one that has ended and has not been read. */
   fork(): IncomingBody {
     const other = new IncomingBody(this.#feeder, null);
     other.#chunks = [...this.#chunks];
@@ -174,7 +174,7 @@ export class IncomingBody {
     return other;
   }
 
-  /** Nobody wants the rest. */
+  /** The rest is not wanted. */
   cancel(reason: unknown): void {
     const wasOpen = this.#state === 'open';
     this.#drop();
@@ -185,7 +185,7 @@ export class IncomingBody {
     this.#feeder.abort(reason as Error | undefined);
   }
 
-  /** Nobody has it any more; a reader that waits for all of it may, without the response. */
+  /** The response was collected; a reader that waits for the complete body may still exist. */
   abandon(reason: unknown): void {
     if (!this.#isGreedy) this.cancel(reason);
   }

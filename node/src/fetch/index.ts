@@ -1,9 +1,9 @@
 /**
  * Our own `fetch()`.
  *
- * What lives here: the Fetch standard as undici keeps it, over any dispatcher. Responses, requests and
- * headers are the peer's classes; what is rare is the peer's to serve. It must not know which dispatchers
- * there are.
+ * What lives here: the Fetch standard as undici implements it, over any dispatcher. Responses,
+ * requests and headers are the peer's classes, and rare cases are left to the peer's fetch. It must
+ * not know which dispatchers exist.
  */
 
 export { fetchCounters } from './border';

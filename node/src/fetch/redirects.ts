@@ -1,18 +1,18 @@
 /**
  * Redirects.
  *
- * What lives here: the step from a response that redirects to the next request (Fetch standard,
- * "HTTP-redirect fetch"). It must not know how either is sent.
+ * What lives here: the step from a redirect response to the next request (Fetch standard,
+ * "HTTP-redirect fetch"). It must not know how requests are sent.
  */
 
 import { policyOf } from './referrer';
 import type { FetchRequest } from './request';
 import { Target } from './target';
 
-/** Hops of one fetch beyond the first. */
+/** Maximum number of redirects of one fetch. */
 const MOST_HOPS = 20;
 
-/** Fields that say something about a body. */
+/** Fields that describe a body. */
 const BODY_FIELDS = [
   'content-encoding',
   'content-language',
@@ -21,25 +21,25 @@ const BODY_FIELDS = [
   'content-length',
 ];
 
-/** Fields that are for one origin alone. */
+/** Fields removed when the origin changes. */
 const ORIGIN_FIELDS = ['authorization', 'proxy-authorization', 'cookie', 'host'];
 
-/** Whether a response with this status redirects, if it says where to. */
+/** Whether a response with this status redirects if it has a location. */
 export function isRedirect(status: number): boolean {
   return status === 301 || status === 302 || status === 303 || status === 307 || status === 308;
 }
 
 const NOT_ENCODED = /[^\x20-\x7e]/;
 
-/** Servers write non-ASCII locations as UTF-8. */
+/** Servers send non-ASCII locations as UTF-8. */
 function asUtf8(location: string): string {
   return NOT_ENCODED.test(location) ? Buffer.from(location, 'latin1').toString('utf8') : location;
 }
 
 /**
- * Makes `request` the one that `location` asks for.
+ * Changes `request` into the request to `location`.
  *
- * @throws Error or TypeError for what may not be followed; it becomes the cause of `fetch failed`.
+ * @throws Error or TypeError if it must not be followed; it becomes the cause of `fetch failed`.
  */
 export function followRedirect(
   request: FetchRequest,
@@ -75,7 +75,7 @@ export function followRedirect(
   request.targets.push(to);
   request.referrerPolicy = policyOf(referrerPolicy) ?? request.referrerPolicy;
 
-  // Back at the first origin is as far from it as elsewhere, once it was left.
+  // Once the first origin was left, returning to it does not count as same-origin.
   if (to.origin === (request.targets[0] as Target).origin && request.tainting === 'basic') return;
   if (request.mode === 'same-origin') throw new Error('request mode cannot be "same-origin"');
   request.tainting = 'cors';

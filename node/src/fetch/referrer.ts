@@ -1,19 +1,19 @@
 /**
  * The `Referer` of a request.
  *
- * What lives here: what a referrer policy leaves of a referrer (Referrer Policy, "determine request's
- * referrer"). It must not know requests. A referrer of `client` is none: Node has no document.
+ * What lives here: applying a referrer policy to a referrer (Referrer Policy, "determine request's
+ * referrer"). It must not know requests. The referrer `client` means none: Node has no document.
  */
 
 import { Target } from './target';
 
-/** Longer ones are cut down to their origin, as the standard has it. In characters. */
+/** Longer referrers are reduced to their origin, as in the standard. In characters. */
 const LONGEST = 4096;
 
-/** The default of the standard. */
+/** The standard's default. */
 export const DEFAULT_POLICY = 'strict-origin-when-cross-origin';
 
-/** What goes on the wire for `referrer`, or `null` for nothing. */
+/** The `Referer` to send for `referrer`, or `null` for none. */
 export function refererFor(referrer: URL, policy: string, target: Target): string | null {
   const from = new Target(referrer);
   if (!from.isHttp) return null;
@@ -56,12 +56,12 @@ const POLICIES = new Set([
   'unsafe-url',
 ]);
 
-/** Whether `init.referrerPolicy` may be this. */
+/** Whether this is a valid `init.referrerPolicy`. */
 export function isPolicy(policy: unknown): boolean {
   return policy === '' || POLICIES.has(policy as string);
 }
 
-/** The policy in a response's `referrer-policy`: the last one that is known; `null` for none. */
+/** The policy in a response's `referrer-policy`: the last known one; `null` for none. */
 export function policyOf(value: string | null): string | null {
   const tokens = value?.split(',').map((token) => token.trim()) ?? [];
   return tokens.findLast((token) => POLICIES.has(token)) ?? null;

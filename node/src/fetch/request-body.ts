@@ -1,11 +1,11 @@
 /**
- * The body of a request of fetch.
+ * The body of a fetch request.
  *
- * What lives here: the kinds of body that `init.body` may be, what each is for a dispatcher, and which
+ * What lives here: the types that `init.body` may have, what a dispatcher gets for each, and which
  * of them can be sent again. It must not know requests or handlers.
  *
- * A body that is a *source* is the same each time it is opened. A stream is read once, and nothing of
- * it before the dispatcher asks.
+ * A body with a *source* is the same each time it is opened. A stream is read once, and not before
+ * the dispatcher asks for it.
  */
 
 import * as stream from 'node:stream';
@@ -16,25 +16,25 @@ import { bytesOf, copyOf } from '../wire';
 
 /** See above. */
 export interface RequestBody {
-  /** What the body is made of, as mocks compare it; `null` for a stream. */
+  /** The body's source, which mocks compare; `null` for a stream. */
   readonly source: unknown;
-  /** In bytes; `null` where it is not known. */
+  /** In bytes; `null` if unknown. */
   readonly length: number | null;
-  /** What the user gave, where there is no source. */
+  /** The user's value if there is no source. */
   readonly stream: unknown;
-  /** What a dispatcher takes. `failed` is told what a stream ended with. */
+  /** The body for a dispatcher. `failed` gets the error of a stream. */
   open(failed: (error: unknown) => void): unknown;
-  /** Nobody wants more of it. */
+  /** No more of it is needed. */
   cancel(reason: unknown): void;
 }
 
-/** A body and the `content-type` that comes with it. */
+/** A body and its `content-type`. */
 export interface TypedBody {
   readonly body: RequestBody;
   readonly type: string | null;
 }
 
-/** Text or bytes: they are the same whoever looks. */
+/** Text or bytes. */
 class WholeBody implements RequestBody {
   readonly stream = null;
 
@@ -48,7 +48,7 @@ class WholeBody implements RequestBody {
   }
 
   cancel(): void {
-    // There is nothing to stop.
+    // Nothing to stop.
   }
 }
 
@@ -93,7 +93,7 @@ class FormBody implements RequestBody {
   }
 }
 
-/** What a stream or an iterable gives, one chunk after the other. */
+/** The chunks of a stream or an iterable. */
 interface Chunks {
   next(): Promise<IteratorResult<unknown, unknown>>;
   cancel(reason: unknown): Promise<unknown> | undefined;
@@ -119,7 +119,7 @@ function chunksOfIterable(iterable: AsyncIterable<unknown>): Chunks {
   };
 }
 
-/** As undici does with what an iterable yields. */
+/** As undici converts what an iterable yields. */
 function toBytes(value: unknown): Buffer {
   return Buffer.from(value as string);
 }
@@ -166,7 +166,7 @@ class StreamBody implements RequestBody {
   }
 
   cancel(reason: unknown): void {
-    // Somebody else may hold it by now; whoever wrote the stream hears of what goes wrong in it.
+    // The stream may be locked by now; its errors are reported to its own source.
     try {
       void this.#read()
         .cancel(reason)
@@ -177,22 +177,22 @@ class StreamBody implements RequestBody {
   }
 }
 
-/** Node has it, and its types do not. */
+/** Exists in Node, but not in its types. */
 export const { isDisturbed } = stream as unknown as { isDisturbed(stream: unknown): boolean };
 
-/** Whether nobody has begun to read it. */
+/** Whether it has not been read. */
 function isFresh(stream: ReadableStream): boolean {
   return !stream.locked && !isDisturbed(stream);
 }
 
 const BOUNDARY = /^multipart\/form-data; boundary=([^;" ]+)$/;
 
-/** The boundary that a Request of the peer's has put into its `content-type`. */
+/** The boundary that one of the peer's Requests put into its `content-type`. */
 function boundaryIn(type: string | null): string | undefined {
   return BOUNDARY.exec(type ?? '')?.[1];
 }
 
-/** What is left of a Request of the peer's: `source` as it keeps it. */
+/** The body of one of the peer's Requests, from its `source`. */
 export function bodyOfRequest(
   source: unknown,
   stream: ReadableStream<unknown>,
@@ -207,12 +207,12 @@ export function bodyOfRequest(
   return new FormBody(source, boundaryIn(type));
 }
 
-/** As the peer, whose text mocks compare. */
+/** Encoded as by the peer, whose text mocks compare. */
 function wellFormed(text: string): string {
   return (text as unknown as { toWellFormed(): string }).toWellFormed();
 }
 
-/** What `init.body` is; `null` for what the peer has to refuse or to make text of. */
+/** The body for `init.body`; `null` if the peer has to reject it or convert it to text. */
 export function readBody(given: unknown, isForm: (value: unknown) => boolean): TypedBody | null {
   if (typeof given === 'string') {
     const text = wellFormed(given);
@@ -241,7 +241,7 @@ export function readBody(given: unknown, isForm: (value: unknown) => boolean): T
   }
   const { buffer = given, byteLength } = given as Partial<ArrayBufferView>;
   if (!types.isArrayBuffer(buffer)) return null;
-  // Memory that was given away has no bytes, and nothing may look into it.
+  // Detached memory has no bytes and must not be accessed.
   if (byteLength === 0) return { body: new WholeBody(new Uint8Array(0), 0), type: null };
   const bytes = bytesOf(given);
   if (bytes === null) return null;

@@ -1,9 +1,9 @@
 /**
  * From the arguments of `fetch()` to a request.
  *
- * What lives here: the common arguments, read and checked in one pass. What is wrong, or written in a
- * rare way, goes through the peer's own Request, which refuses it in undici's words, or says what it
- * means. It must not know dispatching.
+ * What lives here: the common arguments, read and checked in one pass. Invalid or unusual arguments
+ * go through the peer's own Request, which rejects them with undici's message or interprets them.
+ * It must not know dispatching.
  */
 
 import { unpolluted } from '../options';
@@ -14,10 +14,10 @@ import { type RedirectMode, FetchRequest } from './request';
 import { bodyOfRequest, readBody, type RequestBody } from './request-body';
 import { parseTarget, Target } from './target';
 
-/** `init`, of which every member may be anything. */
+/** `init`, whose members may be anything. */
 type Init = Readonly<Record<string, unknown>>;
 
-/** Spellings of methods that the standard normalises, or leaves as they are. */
+/** Spellings of methods that the standard normalizes or keeps. */
 const METHODS = new Map<unknown, string>(
   ['DELETE', 'GET', 'HEAD', 'OPTIONS', 'POST', 'PUT', 'QUERY'].flatMap((method) => [
     [method, method],
@@ -40,7 +40,7 @@ const PRIORITIES: readonly unknown[] = [undefined, 'high', 'low', 'auto'];
 
 const NOTHING: Init = {};
 
-/** Reads the arguments of `fetch()`; `null` where the peer's Request has to. */
+/** Reads the arguments of `fetch()`; `null` if the peer's Request has to. */
 function readArguments(input: unknown, init: Init, internals: FetchInternals): FetchRequest | null {
   let target: Target;
   if (typeof input === 'string' || input instanceof URL) {
@@ -114,7 +114,7 @@ function readFields(headers: unknown, internals: FetchInternals): FieldList | nu
   return FieldList.read(headers);
 }
 
-/** `null` for none, `undefined` for what is no URL. */
+/** `null` for none, `undefined` for an invalid URL. */
 function readReferrer(referrer: string | undefined): URL | null | undefined {
   if (referrer === undefined || referrer === '' || referrer === 'about:client') return null;
   try {
@@ -124,17 +124,17 @@ function readReferrer(referrer: string | undefined): URL | null | undefined {
   }
 }
 
-/** Of any realm and package: as a string, which undici makes of others than its own, it says nothing. */
+/** A form of any realm and package: undici would send one that is not its own as `[object FormData]`. */
 function isForm(value: unknown): boolean {
   return Object.prototype.toString.call(value) === '[object FormData]';
 }
 
-/** What the peer makes of the arguments; a Request of its own that is given is used up by it. */
+/** The peer's Request for the arguments; if one is given, its body is used. */
 function readByPeer(input: unknown, init: Init, internals: FetchInternals): FetchRequest {
   const request = new internals.Request(input as string, init);
   const state = internals.getRequestState(request);
   const fields = FieldList.of(state.headersList);
-  // The signal that was given: the one in between is the peer's to forget.
+  // The given signal: the peer's own follows it and is released by the peer.
   internals.removeRequestAbortListener?.(request);
   const isGiven = input instanceof internals.Request;
   const { signal = isGiven ? input.signal : null } = (init ?? {}) as {
@@ -162,7 +162,7 @@ function bodyOfPeer({ body }: PeerRequestState, fields: FieldList): RequestBody 
   return bodyOfRequest(source, stream, length, fields.get('content-type'));
 }
 
-/** A Request of another package, or the one inside Node. */
+/** A Request of another package, or of Node. */
 interface ForeignRequest {
   readonly url: string;
   readonly method: string;
@@ -179,7 +179,7 @@ function isForeignRequest(input: unknown): input is ForeignRequest {
   return typeof url === 'string' && typeof method === 'string' && typeof headers === 'object';
 }
 
-/** The members of such a Request that mean something here, with those of `init` above them. */
+/** The members of such a Request that apply here, overridden by those of `init`. */
 function membersOf(request: ForeignRequest, init: Init): Record<string, unknown> {
   const members: Record<string, unknown> = {};
   const given = request as unknown as Readonly<Record<string, unknown>>;
@@ -195,7 +195,7 @@ function membersOf(request: ForeignRequest, init: Init): Record<string, unknown>
 }
 
 /**
- * The request that `fetch(input, init)` asks for.
+ * The request for `fetch(input, init)`.
  *
  * @throws what undici's Request throws.
  */

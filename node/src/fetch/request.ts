@@ -1,8 +1,8 @@
 /**
- * What is to be fetched.
+ * The request of a fetch.
  *
- * What lives here: the standard's request, as far as undici acts on it, and the fields that it gets for
- * each hop. It must not know how it was made (`request-init.ts`) or how it is sent.
+ * What lives here: the standard's request, as far as undici implements it, and the fields sent with
+ * each hop. It must not know how it was created (`request-init.ts`) or how it is sent.
  */
 
 import type { Dispatcher } from '../undici';
@@ -11,10 +11,10 @@ import { refererFor } from './referrer';
 import type { RequestBody } from './request-body';
 import type { Target } from './target';
 
-/** What to do about a redirect. */
+/** How to handle a redirect. */
 export type RedirectMode = 'follow' | 'manual' | 'error';
 
-/** Fields by which a caller does caching himself: then nobody in between should. */
+/** Fields by which a caller does its own caching, so that no cache in between should. */
 const CONDITIONAL = [
   'if-modified-since',
   'if-none-match',
@@ -23,10 +23,10 @@ const CONDITIONAL = [
   'if-range',
 ];
 
-/** Codings that undici takes, over TLS and in the clear. undici 7 does not ask for zstd. */
+/** Codings that undici accepts, over TLS and in plain text. undici 7 does not accept zstd. */
 const CODINGS = { tls: 'br, gzip, deflate', clear: 'gzip, deflate' } as const;
 
-/** Everything of a request but its fields. */
+/** A request without its fields. */
 export interface RequestParts {
   readonly method: string;
   readonly target: Target;
@@ -39,14 +39,14 @@ export interface RequestParts {
   readonly referrerPolicy: string;
   readonly signal: AbortSignal | null;
   readonly dispatcher: Dispatcher | undefined;
-  /** What must live as long as the fetch: an undici 7 Request, whose signal dies with it. */
+  /** Must live as long as the fetch: a Request of undici 7, whose signal is collected with it. */
   readonly origin: object | null;
 }
 
 /** See above. A redirect changes it. */
 export class FetchRequest {
   method: string;
-  /** Where it went so far; the last one is where it goes. */
+  /** Its targets so far; the last one is the current one. */
   readonly targets: Target[];
   readonly fields: FieldList;
   body: RequestBody | null;
@@ -122,13 +122,13 @@ export class FetchRequest {
     return fields.toObject();
   }
 
-  /** Whether nothing was said about fields, by whatever member. */
+  /** Whether no option affects the fields. */
   get #isPlain(): boolean {
     const { fields, cache, referrer, mode } = this;
     return fields.isEmpty && cache === 'default' && referrer === null && mode === 'cors';
   }
 
-  /** A hop sees of the referrer what the one before it was allowed to. */
+  /** A hop gets at most what the previous one got of the referrer. */
   #referer(target: Target): string | null {
     if (this.referrer === null) return null;
     const referer = refererFor(this.referrer, this.referrerPolicy, target);
@@ -137,7 +137,7 @@ export class FetchRequest {
   }
 }
 
-/** What `fieldsOfHop` comes to for most requests. */
+/** The result of `fieldsOfHop` for most requests. */
 function plainFields(isHttps: boolean, zstd: boolean): Record<string, string> {
   const tls = zstd ? `${CODINGS.tls}, zstd` : CODINGS.tls;
   return {
@@ -149,7 +149,7 @@ function plainFields(isHttps: boolean, zstd: boolean): Record<string, string> {
   };
 }
 
-/** The same for servers that are no secure context. */
+/** The same for servers that are not a secure context. */
 function plainFieldsInTheClear(): Record<string, string> {
   return {
     accept: '*/*',

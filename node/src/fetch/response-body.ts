@@ -1,9 +1,8 @@
 /**
- * The body of a response, as its user has it.
+ * The body of a response, for its user.
  *
- * What lives here: reading all of it without a stream, and the stream, which is made when somebody asks
- * for it. It is what the peer's Response finds under `body` in its state. It must not know how bytes
- * arrive.
+ * What lives here: reading all of it without a stream, and the stream, which is created when it is
+ * accessed. The peer's Response finds it as `body` in its state. It must not know how bytes arrive.
  *
  * ```text
  * untouched ─ text(), json() … ─▶ taken
@@ -14,16 +13,16 @@
 import { queueMicrotask } from '../process';
 import type { BodyReader, IncomingBody } from './incoming-body';
 
-/** Bytes of a body, as text or something else. */
+/** Converts the bytes of a body to text or something else. */
 export type Convert<T> = (bytes: Uint8Array) => T;
 
-/** A promise that has failed with `reason`, which a signal may have made anything. */
+/** A promise rejected with `reason`, which is any value if it comes from a signal. */
 export function rejected(reason: unknown): Promise<never> {
   // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- see above
   return Promise.reject(reason);
 }
 
-/** As a promise, which fails with what `convert` throws. */
+/** The result as a promise, rejected with what `convert` throws. */
 export function converted<T>(convert: Convert<T>, bytes: Uint8Array): Promise<T> {
   try {
     return Promise.resolve(convert(bytes));
@@ -63,8 +62,8 @@ class Collector<T> implements BodyReader {
 }
 
 /**
- * What a body knows of the stream before it: strong while a read waits, weak otherwise, so that a stream
- * that nobody has any more can be collected.
+ * A body's reference to its stream: strong while a read waits, weak otherwise, so that an unused
+ * stream can be collected.
  */
 class PulledBodyLink implements BodyReader {
   waiting: PulledBody | null = null;
@@ -79,7 +78,7 @@ class PulledBodyLink implements BodyReader {
   }
 }
 
-/** The source of the stream, which holds it. */
+/** The underlying source of the stream, which holds it. */
 class PulledBody {
   readonly type = 'bytes';
   readonly link: PulledBodyLink = new PulledBodyLink(this);
@@ -119,7 +118,7 @@ class PulledBody {
     if (link.waiting === null) return;
     link.waiting = null;
     const chunk = incoming.take();
-    // A byte stream takes the memory away from whoever hands it over.
+    // A byte stream transfers the memory it is given.
     if (chunk !== null) this.#controller.enqueue(chunk);
     else if (!incoming.hasEnded) link.waiting = this;
     if (incoming.hasEnded && incoming.isEmpty) this.#close();
@@ -134,7 +133,7 @@ class PulledBody {
 
 /** See above. */
 export class ResponseBody {
-  /** For the peer: there is nothing to begin anew from. */
+  /** For the peer: there is no source to start again from. */
   readonly source = null;
   readonly length = null;
   #incoming: IncomingBody | null;
@@ -142,8 +141,8 @@ export class ResponseBody {
   #isTaken = false;
 
   /**
-   * `mayFail`: also when it has come to its end, until somebody has it: a signal may fire.
-   * `stream`: a half of another body's, in the place of what comes in.
+   * `mayFail`: even after its end, until it is read: a signal may fire. `stream`: a half of another
+   * body's stream, instead of an incoming body.
    */
   constructor(
     incoming: IncomingBody | null,
@@ -154,17 +153,17 @@ export class ResponseBody {
     this.#stream = stream;
   }
 
-  /** Whether all of it was asked for without a stream. */
+  /** Whether it was read as a whole, without a stream. */
   get isTaken(): boolean {
     return this.#isTaken;
   }
 
-  /** What comes in, as long as no stream stands before it. */
+  /** The incoming body, as long as there is no stream. */
   get untouched(): IncomingBody | null {
     return this.#stream === null && !this.#isTaken ? this.#incoming : null;
   }
 
-  /** Gives all of it to `convert`. Only while it is `untouched`. */
+  /** Passes all of it to `convert`. Only while it is `untouched`. */
   consume<T>(incoming: IncomingBody, convert: Convert<T>): Promise<T> {
     this.#isTaken = true;
     this.#incoming = null;
@@ -172,7 +171,7 @@ export class ResponseBody {
     if (incoming.hasFailed) return rejected(incoming.error);
     const collector = new Collector(incoming, convert);
     incoming.readAll(collector);
-    // Whoever aborts in the same breath as he reads gets nothing, as in undici.
+    // Aborting in the same turn as reading rejects the read, as in undici.
     if (incoming.hasEnded) queueMicrotask(() => collector.ready());
     return collector.promise;
   }
@@ -181,7 +180,7 @@ export class ResponseBody {
     return (this.#stream ??= this.#isTaken ? spentStream() : this.#makeStream());
   }
 
-  /** The peer puts a half of it here when it has teed it. */
+  /** The peer stores one half here when it has teed the stream. */
   set stream(stream: ReadableStream<Uint8Array>) {
     this.#stream = stream;
   }
@@ -197,11 +196,11 @@ export class ResponseBody {
 }
 
 function makeByteStream(source: { readonly type: 'bytes' }): ReadableStream<Uint8Array> {
-  // The types of Node 20 know no byte source.
+  // Node 20's types have no byte source.
   return new ReadableStream<Uint8Array>(source as object);
 }
 
-/** What the body of a response looks like whose bytes somebody has taken. */
+/** The body of a response whose bytes were taken. */
 function spentStream(): ReadableStream<Uint8Array> {
   const stream = makeByteStream({ type: 'bytes' });
   void stream.getReader().cancel();

@@ -1,14 +1,14 @@
 /**
- * The head of a response, as it came.
+ * The head of a response, as received.
  *
- * What lives here: the fields in the form in which a dispatcher hands them over, single ones of them, and
- * the list that the peer's Headers look into, which is made when they do. It must not know bodies.
+ * What lives here: the fields in the form in which a dispatcher passes them, access to single ones,
+ * and the list for the peer's Headers, which is created on first access. It must not know bodies.
  */
 
 import { parseFields } from '../headers';
 import type { FetchInternals, PeerHeadersList } from '../undici';
 
-/** Fields as a dispatcher gives them, or the engine's text. */
+/** Fields as a dispatcher passes them, or the engine's text. */
 export type Fields =
   | { readonly kind: 'text'; readonly text: string; readonly start: number }
   | { readonly kind: 'raw'; readonly raw: readonly unknown[] }
@@ -16,7 +16,7 @@ export type Fields =
 
 type Visit = (name: string, value: string) => void;
 
-/** Bytes of a header, or what an interceptor has put in their place. */
+/** Bytes of a header, or what an interceptor has replaced them with. */
 function textOf(value: unknown): string {
   return Buffer.isBuffer(value) ? value.toString('latin1') : (value as string);
 }
@@ -39,7 +39,7 @@ export function visitFields(fields: Fields, visit: Visit): void {
   for (const [name, value] of Object.entries(parsed)) visitEach(name, value, visit);
 }
 
-/** Whether a field of this name, in lower case, may be there; quicker than looking for its value. */
+/** Whether there may be a field of this name, in lower case; faster than searching for its value. */
 export function mayHave(fields: Fields, name: string): boolean {
   return fields.kind !== 'text' || fields.text.toLowerCase().includes(`\n${name}\n`);
 }
@@ -55,7 +55,7 @@ export function fieldOf(fields: Fields, wanted: string): string | null {
 
 type HeadersMap = PeerHeadersList['headersMap'];
 
-/** A header list that is read when somebody looks into it; genuine for the peer's Headers. */
+/** A header list that is parsed on first access; genuine for the peer's Headers. */
 export class LazyHeadersList implements PeerHeadersList {
   #fields: Fields | null;
   #map: HeadersMap = EMPTY;
@@ -114,7 +114,7 @@ export class LazyHeadersList implements PeerHeadersList {
 
 const EMPTY: HeadersMap = new Map();
 
-/** Makes `LazyHeadersList` one of the peer's lists; once. */
+/** Makes `LazyHeadersList` inherit from the peer's list; once. */
 export function adoptHeadersList(internals: FetchInternals): void {
   Object.setPrototypeOf(LazyHeadersList.prototype, internals.HeadersList.prototype);
 }

@@ -1,12 +1,13 @@
 /**
- * Responses of our fetch: genuine ones of the peer's class, which make nothing before it is asked for.
+ * Responses of our fetch: genuine ones of the peer's class, whose parts are created on first
+ * access.
  *
- * What lives here: the state that the peer's code finds in such a Response, and the members that answer
- * without it. It must not know how a response is got.
+ * What lives here: the state that the peer's code finds in such a Response, and the members that
+ * work without it. It must not know how a response is obtained.
  *
- * A Response is made by the peer, so that whoever compares classes or calls `Response.prototype` finds
- * what it expects; its state is ours, and of that the peer sees what it knows: `headersList`, `body`,
- * `urlList`. Over the peer's prototype lies one with our `text()`, `json()` and the like.
+ * A Response is created by the peer, so that comparing classes and calling `Response.prototype`
+ * work as expected. Its state is ours, and provides what the peer reads: `headersList`, `body`,
+ * `urlList`. A prototype that inherits from the peer's has our `text()`, `json()` and the like.
  */
 
 import type { FetchInternals, peer } from '../undici';
@@ -17,7 +18,7 @@ import type { Target } from './target';
 
 type Response = InstanceType<typeof peer.Response>;
 
-/** What is known of a response when its head is there. */
+/** What is known of a response with its head. */
 export interface ResponseParts {
   readonly status: number;
   readonly statusText: string;
@@ -25,14 +26,14 @@ export interface ResponseParts {
   readonly targets: readonly Target[];
   readonly fields: Fields;
   readonly body: ResponseBody | null;
-  /** Whether an abort after the end may still fail the body, so that its bytes are not to be shared. */
+  /** Whether an abort after the end may still fail the body, so that its bytes must not be shared. */
   readonly followsSignal: boolean;
 }
 
 const NO_URLS: readonly URL[] = [];
 const NO_BYTES = Buffer.alloc(0);
 
-/** Members of the peer's Response that ours go back to. */
+/** Members of the peer's Response that ours fall back to. */
 type PeerMembers = new () => {
   text(): Promise<string>;
   json(): Promise<unknown>;
@@ -41,12 +42,12 @@ type PeerMembers = new () => {
   get bodyUsed(): boolean;
 };
 
-/** The state of a Response of ours, as far as the peer looks into it. */
+/** The state of one of our Responses, as far as the peer reads it. */
 class ResponseState {
   readonly parts: ResponseParts;
   readonly headersList: LazyHeadersList;
   readonly body: ResponseBody | null;
-  /** Set when the Response is there: while the peer makes it, it takes it for one without a URL. */
+  /** Set once the Response exists: while creating it, the peer must see no URL. */
   isMade = false;
   #urlList: readonly URL[] | null = null;
   #copyable: object | null = null;
@@ -74,7 +75,7 @@ class ResponseState {
     return (this.#urlList ??= this.parts.targets.map(({ href, hash }) => new URL(href + hash)));
   }
 
-  /** The peer takes copies of this one, property by property. */
+  /** The peer copies this object property by property. */
   get internalResponse(): object {
     return (this.#copyable ??= {
       aborted: false,
@@ -93,12 +94,12 @@ class ResponseState {
   }
 }
 
-/** What `toString('utf8')` ends in, after checks that nobody needs here; Node's types leave it out. */
+/** What `toString('utf8')` calls after checks that are not needed here; not in Node's types. */
 const { utf8Slice } = Buffer.prototype as unknown as {
   utf8Slice(this: Uint8Array, start: number, end: number): string;
 };
 
-/** UTF-8, without the byte order mark. */
+/** UTF-8 without its byte order mark. */
 function toText(bytes: Uint8Array): string {
   const hasMark = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
   return utf8Slice.call(bytes, hasMark ? 3 : 0, bytes.byteLength);
@@ -108,7 +109,7 @@ function toJson(bytes: Uint8Array): unknown {
   return JSON.parse(toText(bytes)) as unknown;
 }
 
-/** Memory of its own: what chunks lie in may be shared. */
+/** A copy: the memory of chunks may be shared. */
 function toBytes(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   return new Uint8Array(bytes);
 }
@@ -117,7 +118,7 @@ function toArrayBuffer(bytes: Uint8Array): ArrayBuffer {
   return toBytes(bytes).buffer;
 }
 
-/** Makes Responses; one for each process, because the peer is one. */
+/** Creates Responses; one per process, as there is one peer. */
 export class ResponseFactory {
   readonly #internals: FetchInternals;
   readonly #prototype: object;
@@ -156,15 +157,15 @@ export class ResponseFactory {
     return this.make({ ...parts, body: new ResponseBody(null, false, other) });
   }
 
-  /** The members that differ from the peer's, over the peer's prototype. */
+  /** The members that override the peer's. */
   #makePrototype(): object {
     const stateOf = (response: object): ResponseState => this.#stateOf(response);
     const clone = (response: Response): Response => this.#clone(response);
     const Members = this.#internals.Response as unknown as PeerMembers;
 
     /**
-     * Reads all of the body, if no stream stands before it; otherwise `undefined`, and the peer's
-     * function reads the stream.
+     * Reads all of the body if it has no stream; otherwise `undefined`, and the peer's function
+     * reads the stream.
      */
     function consume<T>(response: object, convert: Convert<T>): Promise<T> | undefined {
       let body: ResponseBody | null;

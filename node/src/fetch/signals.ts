@@ -1,13 +1,13 @@
 /**
  * Fetches that end when a signal fires.
  *
- * What lives here: one listener for each signal, however many fetches follow it, so that a signal that a
- * program uses for everything warns of no leak. It must not know fetches.
+ * What lives here: one listener per signal, however many fetches follow it, so that a signal used
+ * for everything causes no warning about a leak. It must not know fetches.
  */
 
 import { addAbortListener } from 'node:events';
 
-/** Who follows a signal. */
+/** Follows a signal. */
 export interface Follower {
   /** The signal has fired. */
   aborted(reason: unknown): void;
@@ -31,7 +31,7 @@ class Followers {
 
 const followed = new WeakMap<AbortSignal, Followers>();
 
-/** `follower` is told when `signal`, which has not fired yet, does. */
+/** Notifies `follower` when `signal`, which has not fired yet, does. */
 export function follow(signal: AbortSignal, follower: Follower): void {
   let followers = followed.get(signal);
   if (followers === undefined) {
@@ -41,7 +41,7 @@ export function follow(signal: AbortSignal, follower: Follower): void {
   followers.members.add(follower);
 }
 
-/** It is no longer told. */
+/** Stops notifying it. */
 export function unfollow(signal: AbortSignal, follower: Follower): void {
   const followers = followed.get(signal);
   if (!followers?.members.delete(follower)) return;

@@ -1,15 +1,15 @@
 /**
- * Where a request of fetch goes.
+ * The target of a fetch request.
  *
- * What lives here: a URL, taken apart once. It must not know requests.
+ * What lives here: a URL, parsed once. It must not know requests.
  */
 
-/** How many URLs are kept taken apart. 128: programs that repeat themselves repeat a few. */
+/** Number of parsed URLs cached. 128: programs that repeat URLs repeat a few. */
 const KEPT = 128;
-/** Longer ones are not kept: they are seldom the same again. In characters. */
+/** Longer ones are not cached: they are rarely repeated. In characters. */
 const LONGEST_KEPT = 512;
 
-/** Ports that no fetch connects to (Fetch standard, "bad port"). */
+/** Ports that fetch does not connect to (Fetch standard, "bad port"). */
 const BAD_PORTS = new Set(
   (
     '1 7 9 11 13 15 17 19 20 21 22 23 25 37 42 43 53 69 77 79 87 95 101 102 103 104 109 110 111 113 115 ' +
@@ -29,13 +29,13 @@ export class Target {
   /** With `#`, or empty. */
   readonly hash: string;
   readonly origin: string;
-  /** Path and query, as they stand in the request line. */
+  /** Path and query, as in the request line. */
   readonly path: string;
   readonly isHttp: boolean;
   readonly isHttps: boolean;
   readonly hasCredentials: boolean;
   readonly isBadPort: boolean;
-  /** Whether the standard takes it for safe from eavesdroppers: TLS, or this machine. */
+  /** Whether it is potentially trustworthy by the standard: TLS, or this machine. */
   readonly isTrustworthy: boolean;
 
   constructor(url: URL) {
@@ -43,7 +43,7 @@ export class Target {
     this.hash = hash;
     this.href = hash === '' && !href.endsWith('#') ? href : href.slice(0, href.indexOf('#'));
     this.origin = origin;
-    // An empty query has no `search`, and is a query all the same.
+    // An empty query has no `search`, but is a query.
     this.path = search === '' && this.href.endsWith('?') ? `${pathname}?` : pathname + search;
     this.isHttps = protocol === 'https:';
     this.isHttp = this.isHttps || protocol === 'http:';
@@ -59,7 +59,7 @@ export class Target {
 
 const kept = new Map<string, Target>();
 
-/** @throws TypeError of `URL` for what is no absolute URL. */
+/** @throws TypeError of `URL` if it is not an absolute URL. */
 export function parseTarget(text: string): Target {
   const known = kept.get(text);
   if (known !== undefined) return known;

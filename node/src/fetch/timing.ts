@@ -1,7 +1,7 @@
 /**
  * `performance` entries of fetches.
  *
- * What lives here: what undici's fetch reports to Node about each (Resource Timing), with the same
+ * What lives here: the entry (Resource Timing) that undici's fetch reports to Node, with the same
  * times. It must not know requests.
  */
 
@@ -19,7 +19,7 @@ type Mark = (
   status: number,
 ) => void;
 
-/** Other runtimes have none. */
+/** Other runtimes do not have it. */
 const mark = (performance as { markResourceTiming?: Mark }).markResourceTiming?.bind(performance);
 
 /** Times of one fetch, in milliseconds by `now()`. */
@@ -29,7 +29,7 @@ export class Timing {
   #redirectEnd = 0;
   #requestStart = 0;
   #responseStart = 0;
-  /** Bytes as they came, before they were decoded. */
+  /** Bytes received, before decoding. */
   encoded = 0;
 
   redirected(): void {
@@ -45,7 +45,7 @@ export class Timing {
     this.#responseStart = now();
   }
 
-  /** The fetch of `url` is over. */
+  /** Reports that the fetch of `url` has ended. */
   report(url: string, status: number, decoded: number): void {
     const start = this.#start;
     const connected = this.#redirectEnd || start;

@@ -1,20 +1,20 @@
 /**
- * Handlers of this package, which may be told more cheaply than others.
+ * Handlers of this package, which can be called more cheaply than others.
  *
- * What lives here: the class that says so. `fetch` has such a handler; what wraps it, as interceptors do,
- * is told as everybody is. It must not know requests.
+ * What lives here: their base class. `fetch` has such a handler; a wrapper, as of an interceptor,
+ * is called like any other handler. It must not know requests.
  */
 
 import type { DispatchController } from '../undici';
 
 /** See above. */
 export abstract class OwnHandler {
-  /** Whether its callbacks reach nothing of the user's, so that nobody misses the caller's context. */
+  /** Whether its callbacks run no code of the user's, so that no one misses the caller's context. */
   abstract readonly isContextFree: boolean;
 
   /**
-   * A final head, in the place of `onResponseStart`: the fields stand in `text` from `start` on, as
-   * `parseFields` takes them.
+   * A final head, instead of `onResponseStart`: the fields are in `text` from `start` on, as
+   * `parseFields` expects them.
    */
   abstract onHead(
     controller: DispatchController,

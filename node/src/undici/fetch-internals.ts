@@ -1,30 +1,30 @@
 /**
- * What is inside the peer's Request, Response and Headers.
+ * The internals of the peer's Request, Response and Headers.
  *
- * What lives here: the functions of the peer's fetch by which its own modules make these objects and
- * read them, checked once. The room `fetch` makes genuine Responses with them, whose state is its own.
- * It must not know what that state is.
+ * What lives here: the functions with which the peer's own modules create and read these objects,
+ * checked once. The layer `fetch` creates genuine Responses with them, whose state is its own. It
+ * must not know that state.
  *
- * They are no public API: where one is missing or does something else, `fetchInternals` is `null`, and
- * every fetch goes to the peer's.
+ * They are not public: if one is missing or behaves differently, `fetchInternals` is `null`, and
+ * the peer serves every fetch.
  */
 
 import type * as Undici from 'undici';
 
-/** A header list of the peer's: by lower-case name, the name as it was given and the joined value. */
+/** One of the peer's header lists: by lower-case name, the name as given and the joined value. */
 export interface PeerHeadersList {
   readonly headersMap: Map<string, { readonly name: string; readonly value: string }>;
   readonly cookies: string[] | null;
 }
 
-/** The body of a Request: `source` is `null` for a stream, which can be read once. */
+/** The body of a Request: `source` is `null` for a stream, which can be read only once. */
 export interface PeerBody {
   stream: ReadableStream<Uint8Array>;
   source: unknown;
   length: number | null;
 }
 
-/** What the Fetch standard calls a request's concept, as the peer keeps it. */
+/** The Fetch standard's request, as the peer represents it. */
 export interface PeerRequestState {
   readonly method: string;
   readonly urlList: readonly URL[];
@@ -43,18 +43,18 @@ export interface FetchInternals {
   readonly Response: typeof Undici.Response;
   readonly Request: typeof Undici.Request;
   readonly Headers: typeof Undici.Headers;
-  /** Base of the lists that the peer's Headers look into. */
+  /** Base class of the lists that the peer's Headers read. */
   readonly HeadersList: { readonly prototype: object };
-  /** A Response whose state is `state`. */
+  /** Creates a Response with this state. */
   fromInnerResponse(state: object, guard: 'immutable'): Undici.Response;
-  /** @throws TypeError for what is no Response of the peer's. */
+  /** @throws TypeError if it is not one of the peer's Responses. */
   getResponseState(response: object): object;
-  /** @throws TypeError for what is no Request of the peer's. */
+  /** @throws TypeError if it is not one of the peer's Requests. */
   getRequestState(request: object): PeerRequestState;
   getRequestDispatcher(request: object): Undici.Dispatcher | undefined;
-  /** Ends what a Request does about the signal that it was given; undici 7 has no such function. */
+  /** Stops a Request from following its signal; undici 7 has no such function. */
   removeRequestAbortListener?(request: object): void;
-  /** @throws TypeError for what is no Headers of the peer's. */
+  /** @throws TypeError if it is not one of the peer's Headers. */
   getHeadersList(headers: object): PeerHeadersList;
 }
 
@@ -83,7 +83,7 @@ function load(): FetchInternals | null {
   }
 }
 
-/** Makes one of each, and looks whether they are what the room `fetch` takes them for. */
+/** Creates one of each, and checks that they are as the layer `fetch` expects. */
 function doesWhatItShould(internals: FetchInternals): boolean {
   const state = { status: 299, urlList: [], headersList: null };
   const response = internals.fromInnerResponse(state, 'immutable');
@@ -106,7 +106,7 @@ function doesWhatItShould(internals: FetchInternals): boolean {
 
 let loaded: FetchInternals | null | undefined;
 
-/** Loaded with the first fetch; `null` where the peer has others. */
+/** Loaded with the first fetch; `null` if the peer's differ. */
 export function fetchInternals(): FetchInternals | null {
   if (loaded === undefined) loaded = load();
   return loaded;

@@ -54,7 +54,7 @@ async function stderrOf(debug: string): Promise<string> {
 }
 
 describe('NODE_DEBUG=dodici', () => {
-  it('writes a line for each event, and nothing that may be secret', async () => {
+  it('writes a line per event, without anything that may be secret', async () => {
     const lines = (await stderrOf('dodici'))
       .split('\n')
       .filter((line) => line.startsWith('DODICI'))

@@ -104,7 +104,7 @@ async function get(dispatcher: Dispatcher, url: string, options: object = {}): P
 const KEPT = { 'x-before': '1', 'x-behind': '2' };
 
 describe.each(Object.entries(WIRES))('decompress over %s', (_wire, originOf) => {
-  it.each(Object.keys(CODED))('takes %s away, and what the head says of it', async (coding) => {
+  it.each(Object.keys(CODED))('decodes %s, and removes its fields from the head', async (coding) => {
     const { url } = originOf();
     const agent = agentFor(originOf(), { decompress: true });
     for (const length of [true, false]) {
@@ -121,7 +121,7 @@ describe.each(Object.entries(WIRES))('decompress over %s', (_wire, originOf) => 
     }
   });
 
-  it('takes several codings away, members of gzip, and deflate without its wrapper', async () => {
+  it('decodes several codings, gzip members, and deflate without its wrapper', async () => {
     const { url } = originOf();
     const agent = agentFor(originOf(), { decompress: true });
     const twice = gzipSync(brotliCompressSync(TEXT));
@@ -143,7 +143,7 @@ describe.each(Object.entries(WIRES))('decompress over %s', (_wire, originOf) => 
     }
   });
 
-  it('leaves alone what has no body, an error, or a coding that nobody knows', async () => {
+  it('does not decode responses without a body, errors, and unknown codings', async () => {
     const { url } = originOf();
     const agent = agentFor(originOf(), { decompress: true });
     const path = answer('/head', 'gzip', CODED['gzip']!);
@@ -194,7 +194,7 @@ describe.each(Object.entries(WIRES))('decompress over %s', (_wire, originOf) => 
     },
   );
 
-  it('fails as the interceptor of undici does', async () => {
+  it('fails as undici’s interceptor does', async () => {
     const { url } = originOf();
     const broken = Buffer.from(CODED['gzip']!);
     broken[broken.length - 5]! ^= 1;
@@ -218,7 +218,7 @@ describe.each(Object.entries(WIRES))('decompress over %s', (_wire, originOf) => 
     }
   });
 
-  it('s33 ends a bomb at maxSize, and at maxResponseSize of decoded bytes', async () => {
+  it('s33 stops a bomb at maxSize, and at maxResponseSize in decoded bytes', async () => {
     const { url } = originOf();
     const path = answer('/bomb', 'gzip', gzipSync(Buffer.alloc(20_000_000)));
     const agent = agentFor(originOf(), { decompress: { maxSize: 1_000_000 } });
@@ -247,7 +247,7 @@ describe.each(Object.entries(WIRES))('decompress over %s', (_wire, originOf) => 
     expect(undecoded).toMatchObject({ status: 200, headers: { 'content-encoding': 'gzip' } });
   });
 
-  it('s33 a bomb of 1 GiB waits for its reader, and others are served', async () => {
+  it('s33 a bomb of 1 GiB waits for its reader while others are served', async () => {
     const { url } = originOf();
     const member = gzipSync(Buffer.alloc(64 * 1024 * 1024));
     const path = answer('/huge', 'gzip', Buffer.concat(Array<Buffer>(16).fill(member)));
@@ -326,7 +326,7 @@ describe.each(Object.entries(WIRES))('decompress over %s', (_wire, originOf) => 
     expect(Buffer.concat(chunks).toString() === TEXT).toBe(true);
   });
 
-  it('decodes the answer to a streamed upload', async () => {
+  it('decodes the response to a streamed upload', async () => {
     const { url } = originOf();
     const path = answer('/upload', 'br', CODED['br']!);
     const agent = agentFor(originOf(), { decompress: true });
@@ -337,7 +337,7 @@ describe.each(Object.entries(WIRES))('decompress over %s', (_wire, originOf) => 
     expect(seen.text === TEXT).toBe(true);
   });
 
-  it('decodes for fetch without touching the head, and says so', async () => {
+  it('decodes for fetch without changing the head, and reports it', async () => {
     const { url } = originOf();
     const agent = agentFor(originOf());
     const coded = answer('/fetch', 'gzip', CODED['gzip']!, { status: 404 });
@@ -364,7 +364,7 @@ describe.each(Object.entries(WIRES))('decompress over %s', (_wire, originOf) => 
 });
 
 describe('decompress', () => {
-  it('is off unless it is asked for, and off where a request says so', async () => {
+  it('is off by default, and can be turned off per request', async () => {
     const path = answer('/off', 'gzip', CODED['gzip']!);
     const off = agentFor(plain);
     const on = agentFor(plain, { decompress: true });
@@ -380,7 +380,7 @@ describe('decompress', () => {
     expect(unsaid.text === TEXT).toBe(true);
   });
 
-  it('is an option of single origins', async () => {
+  it('is a per-origin option', async () => {
     const path = answer('/origins', 'gzip', CODED['gzip']!);
     const agent = agentFor(plain, { origins: { localhost: { decompress: true } } });
     expect(((await get(agent, plain.url + path)) as { text: string }).text === TEXT).toBe(true);
@@ -390,7 +390,7 @@ describe('decompress', () => {
     });
   });
 
-  it('is checked in undici’s manner', async () => {
+  it('is validated as in undici', async () => {
     const message = 'decompress must be a boolean or an object';
     const size = 'decompress.maxSize must be a non-negative integer';
     for (const [value, text] of [
@@ -421,7 +421,7 @@ describe('decompress', () => {
     );
   });
 
-  it('holds where undici’s own class serves the origin', async () => {
+  it('applies where undici’s own class serves the origin', async () => {
     const path = answer('/peer', 'gzip', CODED['gzip']!);
     const bomb = answer('/peer-bomb', 'gzip', gzipSync(Buffer.alloc(1_000_000)));
     const connect = peer.buildConnector({});
@@ -440,7 +440,7 @@ describe('decompress', () => {
     expect(decoding.decoded).toBe(false);
   });
 
-  it('goes together with undici’s interceptor, which finds nothing to do', async () => {
+  it('works together with undici’s interceptor, which finds nothing to decode', async () => {
     const path = answer('/both', 'gzip', CODED['gzip']!);
     const both = agentFor(plain, { decompress: true }).compose(interceptors.decompress());
     expect(((await get(both, plain.url + path)) as { text: string }).text === TEXT).toBe(true);

@@ -47,7 +47,7 @@ for (const [name, path, text] of [
   ['a body in parts', '/parts', 'one,two'],
 ] as const) {
   describe(name, () => {
-    it('is of a Response that is of its class, and looks like one of undici’s', async () => {
+    it('belongs to a Response that is an instance of its class, and is inspected like undici’s', async () => {
       const response = await get(path);
       expect(response).toBeInstanceOf(Response);
       expect(response.constructor).toBe(Response);
@@ -90,7 +90,7 @@ for (const [name, path, text] of [
       expect(response.bodyUsed).toBe(true);
     });
 
-    it('is read through `Response.prototype`, whoever calls', async () => {
+    it('is read through `Response.prototype`', async () => {
       expect(await Response.prototype.text.call(await get(path))).toBe(text);
       const used = await get(path);
       await used.text();
@@ -125,7 +125,7 @@ for (const [name, path, text] of [
       expect(Buffer.concat(await stream.toArray()).toString()).toBe(text);
     });
 
-    it('goes into undici’s CacheStorage, and comes back', async () => {
+    it('can be stored in undici’s CacheStorage and read back', async () => {
       const cache = await caches.open(`interop ${name}`);
       const request = new Request(`${url}${path}`);
       await cache.put(request, await get(path));
@@ -134,7 +134,7 @@ for (const [name, path, text] of [
       await caches.delete(`interop ${name}`);
     });
 
-    it('is transferred to another thread', async () => {
+    it('can be transferred to another thread', async () => {
       const worker = new Worker(
         `const { parentPort } = require('node:worker_threads');
          parentPort.once('message', async (stream) => {
@@ -151,13 +151,13 @@ for (const [name, path, text] of [
       await worker.terminate();
     });
 
-    it('is read after it was looked at', async () => {
+    it('is read after `body` was accessed', async () => {
       const response = await get(path);
       expect(response.body).toBe(response.body);
       expect(await response.text()).toBe(text);
     });
 
-    it('is not cloned as a structure', async () => {
+    it('cannot be passed to structuredClone', async () => {
       const response = await get(path);
       // Node 20 cannot mark an object so; there it is cloned to an empty one, as undici's is.
       if (typeof process.versions.node === 'string' && !process.versions.node.startsWith('20.')) {
@@ -172,7 +172,7 @@ for (const [name, path, text] of [
   });
 }
 
-it('both halves of a clone are read, each at its own speed', async () => {
+it('both halves of a clone are read, at different speeds', async () => {
   const response = await get('/large');
   const clone = response.clone();
   const reader = response.body!.getReader();
@@ -205,7 +205,7 @@ it('a clone of a clone has the same bytes', async () => {
   expect(sizes).toEqual([LARGE, LARGE, LARGE]);
 });
 
-it('a framework that copies a Response, and gives it a URL, has a working one', async () => {
+it('a framework can copy a Response and give it a URL', async () => {
   const response = await get('/parts');
   const [one, other] = response.body!.tee();
   const copies = [one, other].map((body) => {
@@ -221,7 +221,7 @@ it('a framework that copies a Response, and gives it a URL, has a working one', 
   expect(await Promise.all(copies.map((copy) => copy.text()))).toEqual(['one,two', 'one,two']);
 });
 
-it('a response without a body has none, and is read as nothing', async () => {
+it('a response without a body has `body` null, and reads as empty', async () => {
   const response = await get('/empty');
   expect([response.status, response.body, response.bodyUsed]).toEqual([204, null, false]);
   expect([await response.text(), await response.text(), response.bodyUsed]).toEqual([
@@ -233,7 +233,7 @@ it('a response without a body has none, and is read as nothing', async () => {
   await expect(response.json()).rejects.toBeInstanceOf(SyntaxError);
 });
 
-it('headers cannot be changed, and are copied', async () => {
+it('headers are immutable, and can be copied', async () => {
   const response = await get('/');
   expect(() => response.headers.set('x', '1')).toThrow(new TypeError('immutable'));
   const copy = new Headers(response.headers);
@@ -245,7 +245,7 @@ it('headers cannot be changed, and are copied', async () => {
   await response.text();
 });
 
-it('bytes are the caller’s alone', async () => {
+it('bytes are not shared', async () => {
   const one = await get('/');
   const other = one.clone();
   const bytes = await one.bytes();
@@ -256,7 +256,7 @@ it('bytes are the caller’s alone', async () => {
   expect(bytes.byteLength).toBe(0);
 });
 
-it('a member called on something else is refused as undici’s is', () => {
+it('a member called on another object is rejected like undici’s', () => {
   const methods = Response.prototype;
   expect(() => Reflect.get(methods, 'status', {})).toThrow(TypeError);
 });

@@ -75,8 +75,8 @@ async function withAnswer<T>(given: typeof answer, then: () => Promise<T>): Prom
   }
 }
 
-describe('what goes to the peer', () => {
-  it('other schemes, an integrity, no-cors, and a global origin; nothing else', async () => {
+describe('left to the peer', () => {
+  it('are other schemes, an integrity, no-cors, and a global origin; nothing else', async () => {
     const before = counters();
     expect(await (await fetch('data:text/plain,hello')).text()).toBe('hello');
     const blob = URL.createObjectURL(new Blob(['blob']));
@@ -99,8 +99,8 @@ describe('what goes to the peer', () => {
   });
 });
 
-describe('what fetch takes', () => {
-  it('a URL, a Request, one with an init above it, and Node’s own Request', async () => {
+describe('fetch accepts', () => {
+  it('a URL, a Request, a Request with an init, and Node’s own Request', async () => {
     await (await fetch(new URL('/url', url))).text();
     expect(last().url).toBe('/url');
     const request = new Request(`${url}/request`, { method: 'PUT', body: 'one' });
@@ -170,7 +170,7 @@ describe('what fetch takes', () => {
     expect(last().headers['content-length']).toBe('0');
   });
 
-  it('a stream, which hears why nobody wants it any more', async () => {
+  it('a stream, which is cancelled with the reason', async () => {
     const controller = new AbortController();
     let cancelled: unknown;
     const body = new ReadableStream({
@@ -202,7 +202,7 @@ describe('what fetch takes', () => {
   });
 });
 
-describe('a body that is coded', () => {
+describe('an encoded body', () => {
   const coders = {
     gzip: zlib.gzipSync,
     deflate: zlib.deflateSync,
@@ -216,7 +216,7 @@ describe('a body that is coded', () => {
       response.end(bytes);
     };
 
-    it(`${name} is undone, and the head stays as it came`, async () => {
+    it(`${name} is decoded, and the head is unchanged`, async () => {
       const text = 'coded '.repeat(50_000);
       await withAnswer(send(code(text)), async () => {
         const response = await fetch(url);
@@ -229,7 +229,7 @@ describe('a body that is coded', () => {
       });
     });
 
-    it(`${name} that is cut short is an error, and none that is empty`, async () => {
+    it(`a truncated ${name} is an error, an empty one is not`, async () => {
       const bytes = code('something that is long enough to be cut');
       await withAnswer(send(bytes.subarray(0, -3)), async () => {
         const failed = await failureOf((await fetch(url)).text());
@@ -242,7 +242,7 @@ describe('a body that is coded', () => {
     });
   }
 
-  it('codings that are too many are refused', async () => {
+  it('too many codings are an error', async () => {
     const many = (_: unknown, response: http.ServerResponse) => {
       response.setHeader('content-encoding', Array.from({ length: 6 }, () => 'gzip').join(','));
       response.end('x');
@@ -257,7 +257,7 @@ describe('a body that is coded', () => {
 });
 
 describe('redirects', () => {
-  it('use the same connection, and take no credentials to another origin', async () => {
+  it('use the same connection, and send no credentials to another origin', async () => {
     const agent = new Agent();
     const ports = new Set<unknown>();
     const redirect = (request: http.IncomingMessage, response: http.ServerResponse) => {
@@ -282,7 +282,7 @@ describe('redirects', () => {
     await agent.close();
   });
 
-  it('end after twenty', async () => {
+  it('are limited to twenty', async () => {
     let hops = 0;
     const again = (_: unknown, response: http.ServerResponse) => {
       hops++;
@@ -307,7 +307,7 @@ describe('redirects', () => {
     await client.destroy();
   });
 
-  it('say where they came from only as far as the policy allows', async () => {
+  it('send a Referer only as far as the policy allows', async () => {
     const init = { referrer: `${url}/from?secret#part`, referrerPolicy: 'same-origin' } as const;
     await (await fetch(`${url}/to`, init)).text();
     expect(last().headers.referer).toBe(`${url}/from?secret`);
@@ -317,7 +317,7 @@ describe('redirects', () => {
 });
 
 describe('a signal', () => {
-  it('that fires after the whole body came, unread, fails it', async () => {
+  it('that fires after the complete body, unread, fails it', async () => {
     const controller = new AbortController();
     const response = await fetch(url, { signal: controller.signal });
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -325,7 +325,7 @@ describe('a signal', () => {
     await expect(response.text()).rejects.toThrow('too late');
   });
 
-  it('that fires in the same breath as the body is read fails it', async () => {
+  it('that fires in the same turn as the body is read fails it', async () => {
     const controller = new AbortController();
     const response = await fetch(url, { signal: controller.signal });
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -334,7 +334,7 @@ describe('a signal', () => {
     await expect(text).rejects.toThrow('at once');
   });
 
-  it('that many fetches follow has one listener, and none when they are over', async () => {
+  it('followed by many fetches has one listener, and none when they are over', async () => {
     const { signal } = new AbortController();
     let listeners = 0;
     let most = 0;
@@ -352,7 +352,7 @@ describe('a signal', () => {
     expect([most, listeners]).toEqual([1, 0]);
   });
 
-  it('that has timed out says so', async () => {
+  it('that has timed out rejects with its TimeoutError', async () => {
     const silent = () => undefined;
     await withAnswer(silent, async () => {
       const failed = await failureOf(fetch(url, { signal: AbortSignal.timeout(20) }));
@@ -361,7 +361,7 @@ describe('a signal', () => {
   });
 });
 
-it('an error tells where fetch was awaited', async () => {
+it('the stack of an error shows where fetch was awaited', async () => {
   async function somebodyWhoAwaits() {
     await fetch('http://127.0.0.1:1');
   }
@@ -369,7 +369,7 @@ it('an error tells where fetch was awaited', async () => {
   expect(stack).toContain('somebodyWhoAwaits');
 });
 
-it('streams of the user’s are read in the caller’s context', async () => {
+it('the user’s streams are read in the caller’s context', async () => {
   const storage = new AsyncLocalStorage<string>();
   const contexts: unknown[] = [];
   await storage.run('caller', async () => {
@@ -385,7 +385,7 @@ it('streams of the user’s are read in the caller’s context', async () => {
   expect(contexts).toEqual(['caller', 'caller', 'caller']);
 });
 
-it('MockAgent serves it, and is shown what the body is made of', async () => {
+it('MockAgent serves it, and gets the body’s source', async () => {
   const agent = new MockAgent();
   agent.disableNetConnect();
   const pool = agent.get('http://mock.test');
@@ -404,10 +404,10 @@ it('MockAgent serves it, and is shown what the body is made of', async () => {
   await agent.close();
 });
 
-describe('what nobody reads', () => {
+describe('an unread body', () => {
   const flags = ['--expose-gc'];
 
-  it('lets its connection go when it is collected, and holds one window until then', async () => {
+  it('releases its connection when it is collected, and holds one window until then', async () => {
     const sent = await inChild(
       `const http = require('node:http');
        const { once } = require('node:events');
@@ -439,7 +439,7 @@ describe('what nobody reads', () => {
     expect(sent).toBeLessThan(16 << 20);
   });
 
-  it('is read to its end if only the promise of its text is left, or its stream', async () => {
+  it('is read to its end if only the promise of its text, or its stream, is left', async () => {
     const texts = await inChild(
       `const http = require('node:http');
        const { once } = require('node:events');

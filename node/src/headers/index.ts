@@ -7,11 +7,4 @@
 
 export { decodeReason, parseFields } from './fields';
 export { lazyRawList, rawList } from './raw-list';
-export {
-  addHeader,
-  addHeaders,
-  type HeaderTarget,
-  isHeaderValue,
-  isIterableObject,
-  isToken,
-} from './request-headers';
+export * from './request-headers';

@@ -37,15 +37,4 @@ export { ownOptions, spread, unpolluted } from './own-options';
 export { isUrl, parseOrigin } from './parse-origin';
 export { ProcessSettings, settle, trustsDefaultRoots, warnIfUnverified } from './process-settings';
 export { type ProxySettings, throughProxy } from './proxy-settings';
-export type {
-  AgentOptions,
-  AgentStats,
-  ClientOptions,
-  ClientStats,
-  ConnectOptions,
-  DecompressOption,
-  OriginOptions,
-  PemSource,
-  PoolOptions,
-  PoolStats,
-} from './types';
+export type * from './types';

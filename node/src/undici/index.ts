@@ -12,37 +12,9 @@ export {
   type PeerHeadersList,
   type PeerRequestState,
 } from './fetch-internals';
-export {
-  composedForBoth,
-  doesTakeBoth,
-  ForOlderHandlers,
-  forPeerClass,
-  takesBoth,
-} from './generations';
-export { type FetchDecoding, kDecode } from './handler-types';
-export type {
-  DispatchController,
-  DispatchHandler,
-  DispatchOptions,
-  ParsedHeaders,
-} from './handler-types';
+export * from './generations';
+export * from './handler-types';
 export { assertHandler, wrapHandler } from './legacy-handler';
 export { rememberOldServer } from './old-servers';
 export { type PeerReason, reasonNow, type ReasonState } from './peer-reasons';
-export {
-  buildConnector,
-  type Client,
-  Dispatcher,
-  type EnvHttpProxyAgent,
-  errors,
-  peer,
-  peerMajor,
-  type Pool,
-  poolSymbols,
-  type ProxyAgent,
-  type RetryAgent,
-  type RoundRobinPool,
-  type Socks5ProxyAgent,
-  symbols,
-  toPeerHandler,
-} from './undici';
+export * from './undici';

@@ -61,11 +61,14 @@ fn has_body(manner: DecodeManner, kind: RequestKind, head: &ResponseHead) -> boo
             matches!(status, 200..400) && !matches!(status, 204 | 304) && !is_empty()
         }
         DecodeManner::Fetch => !is_null_body(status),
-        DecodeManner::FetchFollowing => {
-            let is_redirect = matches!(status, 301 | 302 | 303 | 307 | 308);
-            !is_null_body(status) && !(is_redirect && head.headers.get("location").is_some())
-        }
+        DecodeManner::FetchFollowing => !is_null_body(status) && !is_followed(head),
     }
+}
+
+/// Whether fetch follows the response elsewhere.
+fn is_followed(head: &ResponseHead) -> bool {
+    let is_redirect = matches!(head.status, 301 | 302 | 303 | 307 | 308);
+    is_redirect && head.headers.get("location").is_some()
 }
 
 /// Statuses without a body in fetch (Fetch standard, null body status).

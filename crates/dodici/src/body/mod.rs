@@ -1,7 +1,5 @@
-//! Request bodies for hyper, and merging of small response pieces.
+//! Merging of small response pieces.
 
-mod outgoing;
 mod pieces;
 
-pub(crate) use outgoing::OutgoingBody;
 pub(crate) use pieces::Pieces;

@@ -1,14 +1,15 @@
 //! What the end of the transport means for the response that it came in.
 //!
-//! One rule for both users of a connection, [`PipeConn`](super::PipeConn) and the link.
+//! One rule for both users of a connection, [`PipeConn`](super::PipeConn) and hyper's link.
 
 use std::io;
 
-use dodici_pool::{CloseReason, ErrorKind, Phase, Replay};
+use dodici_pool::{CloseReason, Error, ErrorKind, Phase, Replay};
 
 use super::framing::{Framing, Guard};
-use super::h1::Ended;
-use super::link::socket_error;
+
+/// How a connection ended, as far as the connection itself knows.
+pub(crate) type Ended = (CloseReason, Error);
 
 /// What is known of the exchange besides the guard's state.
 pub(super) struct Place {
@@ -54,4 +55,12 @@ pub(super) fn judge(
         _ => error,
     };
     Err((reason, error))
+}
+
+/// A failed read or write in Node's terms.
+pub(super) fn socket_error(syscall: &'static str, phase: Phase, error: &io::Error) -> Error {
+    let (message, system) = crate::connect::describe_io_error(error, syscall);
+    Error::new(ErrorKind::Socket, phase, message)
+        .with_system(system)
+        .with_source(io::Error::new(error.kind(), error.to_string()))
 }

@@ -1,10 +1,8 @@
 //! One connection: the framing guard, alone or with hyper behind it, or the h2 crate.
 //!
 //! - [`framing`]: the strict HTTP/1 reader, a state machine without I/O.
-//! - `link`: the byte stream between socket and hyper, with the guard in it.
-//! - `pass`: what hyper reads in place of what came.
 //! - `pipe`: an HTTP/1.1 connection; the guard is its decoder.
-//! - `h1`: such a connection lent to hyper for one exchange.
+//! - `hyper`: such a connection lent to hyper for one exchange.
 //! - `h2`: an HTTP/2 connection and its streams.
 //! - `eof`: what the end of the transport means.
 //! - `rest`: such a connection between two uses.
@@ -14,16 +12,27 @@
 
 mod eof;
 pub mod framing;
-mod h1;
 pub(crate) mod h2;
-mod link;
-mod pass;
+mod hyper;
 mod pipe;
-mod read_buf;
 mod rest;
 mod stream;
 
-pub(crate) use h1::{H1Conn, poll_response};
+use dodici_pool::ExchangeConfig;
+
+pub(crate) use self::hyper::{Answer, Hearing, HyperConn, Piece, Started};
 pub(crate) use pipe::{PipeConn, Received};
 pub(crate) use rest::AtRest;
 pub(crate) use stream::ByteStream;
+
+/// The guard of a connection with these limits.
+fn guard(config: &ExchangeConfig) -> framing::Guard {
+    let mut limits = framing::Limits {
+        max_header_size: config.max_header_size,
+        ..framing::Limits::default()
+    };
+    if let Some(fields) = config.max_fields {
+        limits = limits.with_max_fields(fields);
+    }
+    framing::Guard::new(limits, config.unexpected_continue).with_leniency(config.leniency)
+}

@@ -4,7 +4,8 @@
 //! The framing guard is its only decoder, and requests leave as they are: head bytes and a body in
 //! memory. One write carries all requests that are at hand, one read brings all responses that are
 //! there. The connection's task (`origin::pipeline`) says which response is due and whom it is for;
-//! whatever cannot be sent in this way runs alone on an [`H1Conn`], around the same transport.
+//! whatever cannot be sent in this way runs alone on a
+//! [`HyperConn`](super::HyperConn), around the same transport.
 //!
 //! Large bodies of known length are read straight into the sink's memory, as long as the sink offers
 //! some ([`Sink::reads_in_place`](crate::Sink::reads_in_place)): a copy less, which is the larger
@@ -25,11 +26,10 @@ use dodici_pool::{
 use tokio::io::AsyncWrite;
 use tokio_util::io::poll_read_buf;
 
-use super::eof::{Place, judge};
+use super::eof::{Ended, Place, judge, socket_error};
 use super::framing::{Framing, Guard, GuardEvent};
-use super::h1::{Ended, guard};
-use super::link::{are_line_ends, socket_error};
-use super::rest::{AtRest, Held};
+use super::guard;
+use super::rest::{AtRest, Held, are_line_ends, closed, unsolicited};
 use crate::connect::{Probe, Transport};
 use crate::spare::{self, Spares};
 
@@ -203,22 +203,19 @@ impl PipeConn {
                 return Poll::Pending;
             }
             if !fresh && !are_line_ends(&self.input) {
-                let error = behind.unwrap_or_else(|| {
-                    Error::new(ErrorKind::Socket, Phase::Queued, "bad response")
-                });
-                let error = error.with_replay(Replay::Unsent);
-                return Poll::Ready(self.ended(CloseReason::UnsolicitedData, error));
+                let (reason, error) = unsolicited();
+                let error = behind.unwrap_or(error).with_replay(Replay::Unsent);
+                return Poll::Ready(self.ended(reason, error));
             }
             if !fresh {
                 self.input.clear();
             }
-            let failure = match ready!(self.poll_fill(cx)) {
-                Ok(0) => Error::new(ErrorKind::Socket, Phase::Queued, "other side closed"),
+            let (reason, error) = match ready!(self.poll_fill(cx)) {
+                Ok(0) => closed(None),
                 Ok(_) => continue,
-                Err(error) => socket_error("read", Phase::Queued, &error),
+                Err(error) => closed(Some(&error)),
             };
-            let failure = failure.with_replay(Replay::Unsent);
-            return Poll::Ready(self.ended(CloseReason::PeerClosed, failure));
+            return Poll::Ready(self.ended(reason, error.with_replay(Replay::Unsent)));
         }
     }
 
@@ -235,8 +232,10 @@ impl PipeConn {
         self.guard.feed(bytes).err()
     }
 
-    /// Looks, without waiting for the event loop, whether the connection may be used; as
-    /// [`H1Conn::poll_check`].
+    /// Looks, without waiting for the event loop, whether the connection may be used: nothing must
+    /// have reached this machine since it went to rest, but for what answers a `fresh` one.
+    ///
+    /// Pending only while the event loop has still to tell of bytes that are there.
     pub(crate) fn poll_check(
         &mut self,
         cx: &mut Context<'_>,
@@ -253,14 +252,11 @@ impl PipeConn {
                 return Poll::Pending;
             }
         }
-        let failure = match probe {
+        let (reason, error) = match probe {
             Probe::Clean | Probe::Data => return Poll::Ready(Ok(())),
-            Probe::Closed(None) => {
-                Error::new(ErrorKind::Socket, Phase::Queued, "other side closed")
-            }
-            Probe::Closed(Some(error)) => socket_error("read", Phase::Queued, &error),
+            Probe::Closed(error) => closed(error.as_ref()),
         };
-        Poll::Ready(Err(self.ended(CloseReason::PeerClosed, failure)))
+        Poll::Ready(Err(self.ended(reason, error)))
     }
 
     // --- towards the wire ---

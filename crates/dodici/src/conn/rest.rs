@@ -1,8 +1,13 @@
 //! A connection at rest, which is what the pool gets back and what each use of it starts from.
 //!
-//! Knows nothing of who used it: [`PipeConn`](super::PipeConn) and [`H1Conn`](super::H1Conn) say
+//! Knows nothing of who used it: [`PipeConn`](super::PipeConn) and [`HyperConn`](super::HyperConn) say
 //! what they still hold.
 
+use std::io;
+
+use dodici_pool::{CloseReason, Error, ErrorKind, Phase};
+
+use super::eof::{Ended, socket_error};
 use crate::connect::Transport;
 
 /// A transport on which every byte of every request has left, and no response is due.
@@ -43,4 +48,25 @@ impl Held {
     pub(super) fn release(self, transport: Transport, traffic: (u64, u64)) -> Option<AtRest> {
         self.is_nothing().then_some(AtRest { transport, traffic })
     }
+}
+
+/// Whether these bytes, between two messages, mean nothing: some servers end a response with one
+/// line end too many, and llhttp, so Node and undici, skips it.
+pub(super) fn are_line_ends(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n'))
+}
+
+/// The peer closed a connection at rest, or its socket failed.
+pub(super) fn closed(error: Option<&io::Error>) -> Ended {
+    let error = match error {
+        None => Error::new(ErrorKind::Socket, Phase::Queued, "other side closed"),
+        Some(error) => socket_error("read", Phase::Queued, error),
+    };
+    (CloseReason::PeerClosed, error)
+}
+
+/// The peer said something that nobody asked for.
+pub(super) fn unsolicited() -> Ended {
+    let error = Error::new(ErrorKind::Socket, Phase::Queued, "bad response");
+    (CloseReason::UnsolicitedData, error)
 }

@@ -9,7 +9,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use dodici_pool::{Error, Phase};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::link::socket_error;
+use super::eof::socket_error;
 use crate::command::{Command, Slice};
 use crate::connect::Transport;
 

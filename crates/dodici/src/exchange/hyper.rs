@@ -4,20 +4,18 @@
 //! (`origin::solo`). It drives hyper, tells the sink what came, asks [`Rules`] what that means, and
 //! says in [`Finish`] what becomes of connection and request. It knows nothing of the pool.
 
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use dodici_pool::{CloseReason, Error, ExchangeConfig};
-use http_body::Body;
-use hyper::body::Incoming;
 
 use super::Job;
 use super::rules::{Length, Rules, Stage, Wire};
 use crate::body::Pieces;
 use crate::clock::{Moment, Timer, Verdict, past_the_reactor};
 use crate::command::Attention;
-use crate::conn::{H1Conn, poll_response};
+use crate::conn::{Answer, Hearing, HyperConn, Piece, Started};
 use crate::sink::ExchangeInfo;
 
 /// How an exchange left its connection and its request.
@@ -42,7 +40,7 @@ pub(crate) trait Interrupt {
 
 /// Runs one exchange. Dropping the future leaves the connection unusable.
 pub(crate) async fn run(
-    conn: &mut H1Conn,
+    conn: &mut HyperConn,
     job: &mut Job,
     config: &ExchangeConfig,
     info: ExchangeInfo,
@@ -59,8 +57,7 @@ pub(crate) async fn run(
         job.ask_first();
     }
     let mut exchange = Exchange {
-        response: Some(response),
-        body: None,
+        answer: Answer::Head(response),
         conn,
         job,
         config,
@@ -68,38 +65,27 @@ pub(crate) async fn run(
         timer,
         interrupt,
         rules,
-        primed: false,
         pieces: Pieces::default(),
     };
     std::future::poll_fn(|cx| exchange.poll(cx)).await
 }
 
 struct Exchange<'a, F, I> {
-    /// Until hyper has the head.
-    response: Option<Pin<&'a mut F>>,
-    /// From then on.
-    body: Option<Incoming>,
-    conn: &'a mut H1Conn,
+    answer: Answer<'a, F>,
+    conn: &'a mut HyperConn,
     job: &'a mut Job,
     config: &'a ExchangeConfig,
     info: ExchangeInfo,
     timer: &'a mut Timer,
     interrupt: &'a I,
     rules: Rules,
-    /// The body has been polled once, which is what makes hyper read it.
-    primed: bool,
     /// Decoded and not told yet, while more may be there.
     pieces: Pieces,
 }
 
 impl<F, I> Exchange<'_, F, I>
 where
-    F: Future<
-        Output = Result<
-            http::Response<Incoming>,
-            hyper::client::conn::TrySendError<http::Request<crate::body::OutgoingBody>>,
-        >,
-    >,
+    F: Future<Output = Started>,
     I: Interrupt,
 {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Finish> {
@@ -141,9 +127,9 @@ where
                 return Some(self.fail(CloseReason::Aborted, error));
             }
             // Reading comes before the deadlines: what arrived in time is never a timeout.
-            let done = self.conn.poll_drive(cx).is_ready();
-            let progress = self.conn.progress();
-            for head in &progress.informational {
+            let _driven = self.conn.poll_drive(cx);
+            let news = self.conn.news();
+            for head in &news.informational {
                 self.rules.informational(head.status, &now);
                 if head.status != 100
                     && let Some(sink) = self.job.settle.sink()
@@ -151,21 +137,21 @@ where
                     sink.informational(head);
                 }
             }
-            if progress.wrote {
+            if news.wrote {
                 self.rules.wrote(&now);
                 self.job.tell_written();
             }
             let waits = self.rules.consent_deadline().is_some();
-            if progress.continued || (waits && self.head_is_there()) {
+            if news.continued || (waits && self.head_is_there()) {
                 self.let_body_go();
                 continue;
             }
-            if progress.upgraded {
+            if self.conn.hearing() == Hearing::Stream {
                 // The stream's first byte comes behind the last one of the request.
                 if self.conn.has_left() {
                     return Some(Poll::Ready(Finish::Upgraded));
                 }
-                if progress.failed || progress.refused || done {
+                if self.conn.has_failed() || self.conn.is_unheard() {
                     let (reason, error) = self.conn.take_failure(self.rules.phase());
                     return Some(self.fail(reason, error));
                 }
@@ -182,8 +168,8 @@ where
             }
             // A complete message is delivered to its end, whatever happened behind it. If hyper gave
             // its body up although the guard had found it complete, nothing more would come.
-            let lost = self.response.is_none() && self.body.is_none();
-            if lost || ((progress.failed || done) && !progress.ended) {
+            let lost = matches!(self.answer, Answer::Gone);
+            if lost || (self.conn.has_failed() && self.conn.hearing() != Hearing::End) {
                 let (reason, error) = self.conn.take_failure(self.rules.phase());
                 if self.job.is_whole() && !self.conn.sent_any() && !self.rules.has_head() {
                     return Some(Poll::Ready(Finish::Unsent(reason, error)));
@@ -239,19 +225,9 @@ where
 
     /// Moves body chunks from hyper to the sink as long as there is credit.
     fn poll_body(&mut self, cx: &mut Context<'_>, now: &Moment) -> Step {
-        if let Some(response) = &mut self.response {
-            match poll_response(response.as_mut(), cx) {
-                Poll::Pending => return Step::Wait,
-                Poll::Ready(body) => {
-                    self.response = None;
-                    self.body = body;
-                }
-            }
-        }
-        let Some(body) = &mut self.body else {
+        if !self.answer.poll_body(cx) {
             return Step::Wait;
-        };
-        let mut moved = false;
+        }
         loop {
             match self.job.poll_takes(cx, &mut self.rules, now) {
                 Ok(true) => {}
@@ -265,31 +241,14 @@ where
                 self.job.tell(self.pieces.take());
                 continue;
             }
-            match Pin::new(&mut *body).poll_frame(cx) {
-                // hyper reads on only once its receiver has been polled, and has room again only
-                // once a chunk was taken: drive it once more after either.
-                Poll::Pending if moved || !self.primed => {
-                    self.primed = true;
-                    return Step::Again;
-                }
-                Poll::Pending => return Step::Wait,
-                Poll::Ready(None) => {
+            match self.answer.poll_piece(cx) {
+                Piece::Wait => return Step::Wait,
+                Piece::Drive => return Step::Again,
+                Piece::End => {
                     self.job.tell(self.pieces.take());
                     return self.end(cx, now);
                 }
-                Poll::Ready(Some(Err(_))) => {
-                    // The link or the driver says why.
-                    self.body = None;
-                    return Step::Wait;
-                }
-                Poll::Ready(Some(Ok(frame))) => {
-                    let Ok(chunk) = frame.into_data() else {
-                        continue;
-                    };
-                    if chunk.is_empty() {
-                        continue;
-                    }
-                    moved = true;
+                Piece::Data(chunk) => {
                     if let Err(error) = self.rules.data(chunk.len(), now) {
                         return Step::Finished(Finish::Failed(CloseReason::ProtocolError, error));
                     }
@@ -306,7 +265,6 @@ where
     }
 
     fn end(&mut self, cx: &mut Context<'_>, now: &Moment) -> Step {
-        self.body = None;
         let finish = if self.job.request.reset {
             Finish::Done(CloseReason::NotReusable)
         } else {

@@ -11,7 +11,7 @@ use dodici_pool::{CloseReason, Error, ErrorKind, HeaderBlock, Outcome, Phase, Re
 
 use super::pipeline::Pipeline;
 use super::{Mailbox, now};
-use crate::conn::{H1Conn, PipeConn};
+use crate::conn::{HyperConn, PipeConn};
 use crate::exchange::{self, Finish, Job, Loss};
 use crate::sink::ExchangeInfo;
 
@@ -22,7 +22,7 @@ pub(super) enum Solo {
     /// It cannot. The request is settled or on its way back to the queue.
     Ended(CloseReason, Option<Error>),
     /// It became a byte stream, of which nobody knows yet; the pool has forgotten the request.
-    Upgraded(Box<H1Conn>, Box<Job>),
+    Upgraded(Box<HyperConn>, Box<Job>),
 }
 
 /// Runs one exchange.
@@ -39,7 +39,8 @@ pub(super) async fn run(
         pipeline.give_back_first(request, job, &error, reason);
         return Solo::Ended(reason, Some(error));
     };
-    let mut conn = match H1Conn::new(rest, config).await {
+    let fresh = std::mem::take(&mut pipeline.fresh);
+    let mut conn = match HyperConn::new(rest, config, fresh).await {
         Ok(conn) => conn,
         Err(error) => {
             job.settle.error(error.clone());
@@ -47,15 +48,13 @@ pub(super) async fn run(
             return Solo::Ended(CloseReason::Panicked, Some(error));
         }
     };
-    std::future::poll_fn(|cx| {
+    let prepared = std::future::poll_fn(|cx| {
         job.command.attach(cx.waker());
         listen(&pipeline.mailbox, cx.waker());
-        Poll::Ready(())
+        Poll::Ready(conn.prepare(cx))
     })
     .await;
-    let fresh = std::mem::take(&mut pipeline.fresh);
-    let checked = std::future::poll_fn(|cx| conn.poll_check(cx, fresh)).await;
-    let finish = match checked {
+    let finish = match prepared {
         Err((reason, error)) => Finish::Unsent(reason, error),
         Ok(()) => {
             let info = ExchangeInfo {

@@ -19,9 +19,8 @@ use super::budget::FrameBudget;
 use super::head::Target;
 use super::stream::{H2Stream, Received};
 use super::tap::{Seen, Tap, TapIo};
+use crate::conn::eof::{Ended, socket_error};
 use crate::conn::framing::decoded_size;
-use crate::conn::h1::Ended;
-use crate::conn::link::socket_error;
 use crate::connect::{Probe, Transport};
 
 /// Largest window (RFC 9113, section 6.9.1).

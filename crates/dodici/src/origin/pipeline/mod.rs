@@ -28,7 +28,7 @@ use super::lease::Lease;
 use super::solo::{self, Solo};
 use super::{Mailbox, PoolInner, aborted, contain, destroyed, now};
 use crate::clock::{Moment, Timer, Verdict, past_the_reactor};
-use crate::conn::{AtRest, H1Conn, PipeConn};
+use crate::conn::{AtRest, HyperConn, PipeConn};
 use crate::connect::Transport;
 use crate::exchange::{self, Job};
 use crate::sink::ExchangeInfo;
@@ -77,7 +77,7 @@ pub(super) async fn serve(
     }
 }
 
-async fn become_stream(conn: H1Conn, mut job: Box<Job>, info: ExchangeInfo) {
+async fn become_stream(conn: HyperConn, mut job: Box<Job>, info: ExchangeInfo) {
     conn.with_head(|head| {
         if let Some(sink) = job.settle.sink() {
             sink.upgrade(head, &info);
@@ -339,7 +339,13 @@ impl Pipeline {
             if conn.is_backlogged() || (alone && !self.flights.is_empty()) {
                 return Taken::Goes;
             }
-            if self.flights.is_empty() && !alone {
+            if alone && conn.has_input() {
+                // What the server said already cannot be handed on with the transport.
+                let error = Error::new(ErrorKind::Socket, Phase::Queued, "bad response");
+                let error = conn.describe(error);
+                return Taken::Next(self.lose(conn, CloseReason::UnsolicitedData, error));
+            }
+            if self.flights.is_empty() {
                 match conn.poll_check(cx, self.fresh) {
                     Poll::Pending => return Taken::Blocked,
                     Poll::Ready(Ok(())) => {}
@@ -351,13 +357,6 @@ impl Pipeline {
             let Some((request, job)) = self.waiting.pop_front() else {
                 break;
             };
-            if alone && conn.has_input() {
-                // What the server said already cannot be handed on with the transport.
-                self.waiting.push_front((request, job));
-                let error = Error::new(ErrorKind::Socket, Phase::Queued, "bad response");
-                let error = conn.describe(error);
-                return Taken::Next(self.lose(conn, CloseReason::UnsolicitedData, error));
-            }
             if alone {
                 return Taken::Next(Next::Alone(request, job));
             }

@@ -1,0 +1,379 @@
+//! The byte stream between socket and hyper, as [`Talk`] translates it.
+//!
+//! Used by [`super::HyperConn`] only, on one task: the lock around a [`Link`] is there because hyper
+//! owns the reading and writing end and the exchange asks for what came; it is never contended.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use dodici_pool::{CloseReason, Error, ErrorKind, Phase, Replay, Request, SocketInfo};
+use hyper::rt::ReadBufCursor;
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::outgoing::OutgoingBody;
+use super::read_buf::poll_read_into;
+use super::talk::{Hearing, Said, Talk};
+use crate::command::Command;
+use crate::conn::eof::{Place, judge, socket_error};
+use crate::conn::rest::{AtRest, Held, are_line_ends, closed, unsolicited};
+use crate::conn::stream::ByteStream;
+use crate::connect::Transport;
+
+/// Largest read: hyper's buffers grow beyond the size they are asked for, by doubling, and this is
+/// what a paused reader may hold beyond its window. 64 KiB: a body of that size comes in one read or
+/// two.
+const MAX_READ: usize = 64 * 1024;
+
+/// Slices of the write that carries the caller's head.
+const SLICES: usize = 8;
+
+/// See the module.
+pub(super) struct Link {
+    transport: Transport,
+    pub(super) talk: Talk,
+    /// See [`Place`].
+    abrupt_is_end: bool,
+    /// hyper has flushed its buffer since it was last driven, and what was in it has left.
+    flushed: bool,
+    /// The request whose credit bounds what is read of the response's body.
+    reader: Option<Arc<Command>>,
+    /// Some byte of the request may have left this machine.
+    pub(super) sent_any: bool,
+    /// Bytes received and sent so far.
+    pub(super) traffic: (u64, u64),
+}
+
+impl Link {
+    pub(super) fn new(rest: AtRest, talk: Talk, abrupt_is_end: bool) -> Self {
+        let AtRest { transport, traffic } = rest;
+        Self {
+            transport,
+            talk,
+            abrupt_is_end,
+            flushed: true,
+            reader: None,
+            sent_any: false,
+            traffic,
+        }
+    }
+
+    /// Begins the exchange. What hyper is asked to send.
+    pub(super) fn begin(
+        &mut self,
+        request: &Request,
+        command: &Arc<Command>,
+    ) -> http::Request<OutgoingBody> {
+        self.reader = Some(Arc::clone(command));
+        self.talk.begin(request, command)
+    }
+
+    pub(super) fn socket_info(&self) -> SocketInfo {
+        SocketInfo {
+            local: self.transport.local_addr(),
+            remote: self.transport.peer_addr(),
+            bytes_written: self.traffic.1,
+            bytes_read: self.traffic.0,
+        }
+    }
+
+    pub(super) fn fail(&mut self, reason: CloseReason, error: Error) -> io::Error {
+        let text = error.message().to_owned();
+        let error = error.with_socket(self.socket_info());
+        self.talk.fail(reason, error);
+        io::Error::other(text)
+    }
+
+    /// Whether the request may be sent again once the connection has failed.
+    fn replay(&self) -> Replay {
+        if self.sent_any {
+            Replay::IfIdempotentAndReused
+        } else {
+            Replay::Unsent
+        }
+    }
+
+    /// hyper is about to be driven: it may buffer bytes of which the link knows nothing.
+    pub(super) fn begin_drive(&mut self) {
+        self.flushed = false;
+    }
+
+    /// What the link, and hyper behind it, hold of the exchange.
+    pub(super) fn held(&self) -> Held {
+        let mut held = self.talk.held();
+        held.unwritten |= !self.flushed;
+        held
+    }
+
+    /// Ends the conversation and keeps the connection; `None` if it is not at rest. `held` is what the
+    /// driver of hyper knows.
+    pub(super) fn into_rest(self, held: Held) -> Option<AtRest> {
+        held.release(self.transport, self.traffic)
+    }
+
+    /// Ends the conversation and keeps the transport and what came behind the upgrade's head.
+    pub(super) fn into_stream(self) -> ByteStream {
+        ByteStream::new(self.transport, self.talk.surplus)
+    }
+
+    // --- towards hyper ---
+
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut cursor: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.talk.hearing() == Hearing::Hushed {
+            return Poll::Pending;
+        }
+        loop {
+            if let Some(waiting) = self.talk.take_waiting(cursor.remaining()) {
+                cursor.put_slice(&waiting);
+                return Poll::Ready(Ok(()));
+            }
+            if self.talk.is_over() {
+                // hyper has nothing to say any more: the exchange takes over.
+                return Poll::Pending;
+            }
+            if self.talk.guard.is_idle() {
+                return self.poll_rest(cx);
+            }
+            let heard = ready!(self.poll_message(cx, &mut cursor))?;
+            if heard > 0 || self.talk.has_ended() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// Reads while no response is due: whatever comes ends the connection, except line ends.
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut memory = [0_u8; 32];
+        let mut buf = ReadBuf::new(&mut memory);
+        loop {
+            buf.clear();
+            let read = ready!(Pin::new(&mut self.transport).poll_read(cx, &mut buf));
+            let bytes = buf.filled();
+            self.traffic.0 += bytes.len() as u64;
+            let (reason, error) = match read {
+                Ok(()) if bytes.is_empty() => closed(None),
+                Ok(()) if are_line_ends(bytes) => continue,
+                Ok(()) => unsolicited(),
+                Err(error) => closed(Some(&error)),
+            };
+            let error = error.with_replay(Replay::Unsent);
+            return Poll::Ready(Err(self.fail(reason, error)));
+        }
+    }
+
+    /// The largest read that the request's reader has room for; 0 while it has none.
+    ///
+    /// A body is read up to the credit that is left, [`MAX_READ`] at most. hyper holds one such
+    /// read that was not delivered yet when it asks for the next one, so a reader that stops has
+    /// at most its window and [`MAX_READ`] in memory.
+    fn read_limit(&self) -> usize {
+        match &self.reader {
+            Some(reader) if self.talk.is_in_body() => reader.room().min(MAX_READ),
+            _ => MAX_READ,
+        }
+    }
+
+    /// Reads a part of a message into hyper's buffer; returns how much of it hyper hears.
+    fn poll_message(
+        &mut self,
+        cx: &mut Context<'_>,
+        cursor: &mut ReadBufCursor<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let limit = self.read_limit();
+        if limit == 0 {
+            // The reader's credit wakes the task, and the exchange drives hyper again.
+            return Poll::Pending;
+        }
+        let talk = &mut self.talk;
+        let read = poll_read_into(&mut self.transport, cx, cursor, limit, |input| {
+            if input.is_empty() {
+                return (0, (0, Ok(0)));
+            }
+            let heard = talk.hear(input);
+            (*heard.as_ref().unwrap_or(&0), (input.len(), heard))
+        });
+        match ready!(read) {
+            Ok((0, _)) => Poll::Ready(self.eof(None).map(|()| 0)),
+            Ok((n, heard)) => {
+                self.traffic.0 += n as u64;
+                Poll::Ready(heard.map_err(|error| self.fail(CloseReason::ProtocolError, error)))
+            }
+            Err(error) => Poll::Ready(self.eof(Some(&error)).map(|()| 0)),
+        }
+    }
+
+    /// The peer closed its side, or the socket failed.
+    fn eof(&mut self, error: Option<&io::Error>) -> io::Result<()> {
+        let place = Place {
+            phase: self.talk.phase(),
+            replay: self.replay(),
+            abrupt_is_end: self.abrupt_is_end,
+        };
+        match judge(&mut self.talk.guard, error, &place) {
+            Ok(()) => {
+                self.talk.hear_end();
+                Ok(())
+            }
+            Err((reason, error)) => Err(self.fail(reason, error)),
+        }
+    }
+
+    // --- towards the wire ---
+
+    /// Writes what goes out for what hyper gives. Returns how many of hyper's bytes are taken care of.
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let total: usize = bufs.iter().map(|buf| buf.len()).sum();
+        if self.talk.is_unheard() || total == 0 {
+            return Poll::Ready(Ok(total));
+        }
+        if self.talk.speaks() {
+            // hyper has been told that there is nothing to read: it must look again.
+            cx.waker().wake_by_ref();
+        }
+        ready!(self.poll_pending(cx))?;
+        let written = match self.talk.say(bufs) {
+            Ok(Said::Itself) => self.poll_slices(cx, bufs),
+            Ok(Said::Head(head, stub)) => self
+                .poll_with_head(cx, &head, stub, bufs)
+                .map_ok(|n| self.talk.head_left(&head, stub, n)),
+            Ok(Said::Pending) => return Poll::Ready(Ok(total)),
+            Err(what) => {
+                let error = Error::new(ErrorKind::Internal, Phase::Send, what);
+                return Poll::Ready(Err(self.fail(CloseReason::Panicked, error)));
+            }
+        };
+        match ready!(written) {
+            Ok(taken) => Poll::Ready(Ok(taken)),
+            Err(error) => Poll::Ready(self.broken(&error).map(|()| total)),
+        }
+    }
+
+    /// Writes the caller's head in place of the first `stub` bytes.
+    fn poll_with_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        head: &Bytes,
+        stub: usize,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        slices[0] = IoSlice::new(head);
+        let mut used = 1;
+        // The stub is in the first of them.
+        let mut cut = stub;
+        for buf in bufs.iter().filter(|buf| !buf.is_empty()) {
+            let rest = &buf[std::mem::take(&mut cut)..];
+            // An empty slice must not make the write look vectored.
+            if !rest.is_empty() && used < SLICES {
+                slices[used] = IoSlice::new(rest);
+                used += 1;
+            }
+        }
+        self.poll_slices(cx, &slices[..used])
+    }
+
+    fn poll_slices(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.transport).poll_write_vectored(cx, bufs))?;
+        self.sent_any = true;
+        self.traffic.1 += written as u64;
+        self.talk.news.wrote = true;
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_pending(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.talk.pending.has_remaining() {
+            let pending = self.talk.pending.clone();
+            match ready!(self.poll_slices(cx, &[IoSlice::new(&pending)])) {
+                Ok(n) => self.talk.pending.advance(n),
+                Err(error) => return Poll::Ready(self.broken(&error)),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.flushed = false;
+        if self.talk.is_unheard() {
+            return Poll::Ready(Ok(()));
+        }
+        ready!(self.poll_pending(cx))?;
+        match ready!(Pin::new(&mut self.transport).poll_flush(cx)) {
+            Ok(()) => {
+                // hyper flushes once its own buffer is empty.
+                self.flushed = !self.talk.is_unheard();
+                Poll::Ready(Ok(()))
+            }
+            Err(error) => Poll::Ready(self.broken(&error)),
+        }
+    }
+
+    /// The peer takes no more bytes. If some were sent, a response may already be on its way (a
+    /// server that refuses an upload answers and closes): the rest of the request is dropped and
+    /// reading decides. If none were, the request is unsent.
+    fn broken(&mut self, error: &io::Error) -> io::Result<()> {
+        self.talk.close_ears();
+        if self.sent_any {
+            return Ok(());
+        }
+        let failure = socket_error("write", Phase::Send, error).with_replay(self.replay());
+        Err(self.fail(CloseReason::IoError, failure))
+    }
+}
+
+/// hyper's end of a link.
+pub(super) struct LinkIo(pub(super) Arc<Mutex<Link>>);
+
+impl hyper::rt::Read for LinkIo {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.0.lock().poll_read(cx, buf)
+    }
+}
+
+impl hyper::rt::Write for LinkIo {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.0.lock().poll_write(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.0.lock().poll_write(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.lock().poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0.lock().transport).poll_shutdown(cx)
+    }
+}

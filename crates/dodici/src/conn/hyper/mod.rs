@@ -1,0 +1,362 @@
+//! An HTTP/1.1 connection lent to hyper for one exchange.
+//!
+//! - [`HyperConn`]: hyper's two handles and what the exchange asks of them. `origin::solo` lends the
+//!   connection, `exchange::hyper` runs the exchange.
+//! - `talk`: the conversation with hyper, a state machine without I/O.
+//! - `link`: the byte stream between socket and hyper that carries it.
+//! - `read_buf`: reading into hyper's memory.
+//! - `outgoing`: request bodies as hyper takes them.
+//!
+//! Nothing outside this directory knows hyper. All methods are polled from the connection's task, and
+//! none of them blocks.
+
+mod link;
+mod outgoing;
+mod read_buf;
+mod talk;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use dodici_pool::{
+    CloseReason, Error, ErrorKind, ExchangeConfig, HeaderBlock, Phase, Request, ResponseHead,
+};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http1};
+use parking_lot::Mutex;
+
+use self::link::{Link, LinkIo};
+use self::outgoing::OutgoingBody;
+use self::talk::Talk;
+pub(crate) use self::talk::{Hearing, News};
+use super::eof::Ended;
+use super::guard;
+use super::rest::{AtRest, Held};
+use super::stream::ByteStream;
+use crate::command::Command;
+
+/// What hyper collects of a streamed body for one write. 512 KiB: a peer that waits for bytes is
+/// woken by each write, which costs more than writing 64 KiB does. Over TCP, 1 GiB takes 0.75 s of
+/// processor time by 64 KiB, 0.34 s by 256, 0.25 s by 512. Reads are smaller: [`Link`] limits them.
+const WRITTEN_AT_ONCE: usize = 512 * 1024;
+
+/// What hyper answers a request with.
+pub(crate) type Started =
+    Result<http::Response<Incoming>, TrySendError<http::Request<OutgoingBody>>>;
+
+/// See the module.
+pub(crate) struct HyperConn {
+    link: Arc<Mutex<Link>>,
+    sender: http1::SendRequest<OutgoingBody>,
+    driver: http1::Connection<LinkIo, OutgoingBody>,
+    driver_done: bool,
+}
+
+impl HyperConn {
+    /// Takes over a connection at rest. Sends nothing.
+    ///
+    /// `fresh`: this is the connection's first request, and a server that answers before it was asked
+    /// answers it, see [`ExchangeConfig::early_answer`].
+    pub(crate) async fn new(
+        rest: AtRest,
+        config: &ExchangeConfig,
+        fresh: bool,
+    ) -> Result<Self, Error> {
+        let talk = Talk::new(guard(config).with_head_required(), fresh);
+        let link = Link::new(rest, talk, config.abrupt_close_ends_body);
+        let link = Arc::new(Mutex::new(link));
+        let (sender, driver) = http1::Builder::new()
+            .max_buf_size(WRITTEN_AT_ONCE)
+            .handshake(LinkIo(Arc::clone(&link)))
+            .await
+            .map_err(|error| {
+                let text = "hyper refused the connection";
+                Error::new(ErrorKind::Internal, Phase::Connect, text).with_source(error)
+            })?;
+        Ok(Self {
+            link,
+            sender,
+            driver,
+            driver_done: false,
+        })
+    }
+
+    /// Lets hyper get ready for a request.
+    pub(crate) fn prepare(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
+        if self.is_at_rest(cx) {
+            Ok(())
+        } else if self.driver_done {
+            Err(self.take_failure(Phase::Queued))
+        } else {
+            let text = "the connection is still busy";
+            let error = Error::new(ErrorKind::Socket, Phase::Queued, text);
+            Err((CloseReason::NotReusable, error))
+        }
+    }
+
+    /// Starts the exchange. The future resolves when hyper has read the (synthetic) head; see
+    /// [`Answer`].
+    pub(crate) fn start(
+        &mut self,
+        request: &Request,
+        command: &Arc<Command>,
+    ) -> impl Future<Output = Started> + use<> {
+        let stub = self.link.lock().begin(request, command);
+        self.sender.try_send_request(stub)
+    }
+
+    /// Lets hyper read and write. Ready when hyper is done with the connection, well or not.
+    pub(crate) fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.driver_done {
+            return Poll::Ready(());
+        }
+        self.link.lock().begin_drive();
+        match self.driver.poll_without_shutdown(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(result) => {
+                self.driver_done = true;
+                if let Err(error) = result {
+                    // The link knows better in every case but one: a request body that failed.
+                    let talk = &mut self.link.lock().talk;
+                    if talk.hearing() != Hearing::End {
+                        let failure = body_error(&error).unwrap_or_else(|| {
+                            Error::new(ErrorKind::Socket, talk.phase(), "other side closed")
+                                .with_source(error)
+                        });
+                        talk.fail(CloseReason::IoError, failure);
+                    }
+                }
+                Poll::Ready(())
+            }
+        }
+    }
+
+    // --- what came ---
+
+    /// What came since the last call that hyper does not hear of.
+    pub(crate) fn news(&mut self) -> News {
+        std::mem::take(&mut self.link.lock().talk.news)
+    }
+
+    /// Where the response stands.
+    pub(crate) fn hearing(&self) -> Hearing {
+        self.link.lock().talk.hearing()
+    }
+
+    /// Whether the connection cannot go on; [`HyperConn::take_failure`] says why.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.driver_done || self.link.lock().talk.failure().is_some()
+    }
+
+    /// Whether the peer takes no more of the request.
+    pub(crate) fn is_unheard(&self) -> bool {
+        self.link.lock().talk.is_unheard()
+    }
+
+    /// Whether the final head is there; calls `with` with it if so.
+    pub(crate) fn with_head(&self, with: impl FnOnce(&ResponseHead)) -> bool {
+        let link = self.link.lock();
+        let has_head = link.talk.has_head();
+        if has_head {
+            with(link.talk.guard.head());
+        }
+        has_head
+    }
+
+    /// Trailers of a response that has ended.
+    pub(crate) fn take_trailers(&mut self) -> HeaderBlock {
+        self.link.lock().talk.guard.take_trailers()
+    }
+
+    /// Why the connection cannot go on.
+    pub(crate) fn take_failure(&mut self, phase: Phase) -> Ended {
+        let mut link = self.link.lock();
+        let info = link.socket_info();
+        link.talk.take_failure().unwrap_or_else(|| {
+            let error = Error::new(ErrorKind::Socket, phase, "other side closed");
+            (CloseReason::PeerClosed, error.with_socket(info))
+        })
+    }
+
+    /// Adds the state of the socket to an error of the exchange.
+    pub(crate) fn describe(&self, error: Error) -> Error {
+        error.with_socket(self.link.lock().socket_info())
+    }
+
+    /// Whether any byte of the request may have left this machine.
+    pub(crate) fn sent_any(&self) -> bool {
+        self.link.lock().sent_any
+    }
+
+    /// Bytes received and sent so far.
+    pub(crate) fn traffic(&self) -> (u64, u64) {
+        self.link.lock().traffic
+    }
+
+    // --- what is left of it ---
+
+    /// After a response has ended: whether the connection can serve again, and the server's
+    /// keep-alive hint.
+    pub(crate) fn reusable(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Result<Option<Duration>, CloseReason> {
+        let at_rest = self.is_at_rest(cx);
+        let talk = &self.link.lock().talk;
+        if let Some((reason, _)) = talk.failure() {
+            return Err(*reason);
+        }
+        let keep_alive = talk.guard.keep_alive();
+        // Not at rest: the request is still being sent, which ends the connection.
+        if !at_rest || !keep_alive.reusable {
+            return Err(CloseReason::NotReusable);
+        }
+        Ok(keep_alive.hint)
+    }
+
+    /// After a response has ended: whether the end of the request is all that keeps the connection
+    /// from serving again.
+    pub(crate) fn waits_for_body(&self) -> bool {
+        let held = self.held();
+        let talk = &self.link.lock().talk;
+        !self.driver_done
+            && !talk.is_unheard()
+            && talk.guard.keep_alive().reusable
+            && held.unwritten
+            && !held.unread
+    }
+
+    /// Whether what was handed over of the request has left.
+    pub(crate) fn has_left(&self) -> bool {
+        !self.link.lock().held().unwritten
+    }
+
+    /// What hyper and the link hold of the exchange.
+    fn held(&self) -> Held {
+        let mut held = self.link.lock().held();
+        // hyper wants the next request once it has encoded all of this one.
+        held.unwritten |= !self.sender.is_ready();
+        held.unread |= self.driver_done;
+        held
+    }
+
+    /// Whether the last exchange has left nothing behind.
+    fn is_at_rest(&mut self, cx: &mut Context<'_>) -> bool {
+        self.held().is_nothing() || (self.poll_drive(cx).is_pending() && self.held().is_nothing())
+    }
+
+    /// Ends the use of hyper and keeps the connection; `None` if it is not at rest.
+    pub(crate) fn into_rest(self) -> Option<AtRest> {
+        let held = self.held();
+        self.into_link()?.into_rest(held)
+    }
+
+    /// Ends the use of hyper and keeps the transport and what came behind the upgrade's head;
+    /// `None` if something of the request was still to be written before the stream's first byte.
+    pub(crate) fn into_stream(self) -> Option<ByteStream> {
+        let link = self.has_left().then(|| self.into_link())??;
+        Some(link.into_stream())
+    }
+
+    fn into_link(self) -> Option<Link> {
+        let Self {
+            link,
+            sender,
+            driver,
+            ..
+        } = self;
+        drop(sender);
+        drop(driver);
+        Some(Arc::into_inner(link)?.into_inner())
+    }
+}
+
+/// What hyper has of the answer.
+///
+/// ```text
+///   Head ──▶ Body ──end, or hyper gives it up──▶ Gone
+///     └──hyper gives the request up──▶ Gone
+/// ```
+pub(crate) enum Answer<'a, F> {
+    Head(Pin<&'a mut F>),
+    Body {
+        body: Incoming,
+        /// hyper was driven since its body was polled first, or a piece was taken of it.
+        driven: bool,
+    },
+    /// The link or the driver says why, if it was not the end.
+    Gone,
+}
+
+/// What [`Answer::poll_piece`] found.
+pub(crate) enum Piece {
+    Data(Bytes),
+    End,
+    Wait,
+    /// hyper may have more once it was driven.
+    Drive,
+}
+
+impl<F: Future<Output = Started>> Answer<'_, F> {
+    /// Whether the body is there.
+    pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> bool {
+        if let Self::Head(response) = self
+            && let Poll::Ready(response) = response.as_mut().poll(cx)
+        {
+            *self = match response {
+                Ok(response) => Self::Body {
+                    body: response.into_body(),
+                    driven: false,
+                },
+                Err(_) => Self::Gone,
+            };
+        }
+        matches!(self, Self::Body { .. })
+    }
+
+    /// The next piece of the body.
+    pub(crate) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Piece {
+        let Self::Body { body, driven } = self else {
+            return Piece::Wait;
+        };
+        loop {
+            return match Pin::new(&mut *body).poll_frame(cx) {
+                // hyper reads on only once its receiver has been polled, and has room again only
+                // once a chunk was taken: drive it once more after either.
+                Poll::Pending if std::mem::replace(driven, true) => Piece::Wait,
+                Poll::Pending => Piece::Drive,
+                Poll::Ready(None) => {
+                    *self = Self::Gone;
+                    Piece::End
+                }
+                Poll::Ready(Some(Err(_))) => {
+                    *self = Self::Gone;
+                    Piece::Wait
+                }
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(chunk) if !chunk.is_empty() => {
+                        *driven = false;
+                        Piece::Data(chunk)
+                    }
+                    _ => continue,
+                },
+            };
+        }
+    }
+}
+
+/// The error that a request body gave hyper, if that is what ended the connection.
+fn body_error(error: &hyper::Error) -> Option<Error> {
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        if let Some(ours) = inner.downcast_ref::<Error>() {
+            return Some(ours.clone());
+        }
+        source = inner.source();
+    }
+    None
+}

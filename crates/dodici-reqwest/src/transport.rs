@@ -10,7 +10,7 @@ mod body;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use dodici::{
@@ -60,6 +60,7 @@ pub(crate) struct Transport(Arc<Inner>);
 pub(crate) struct Inner {
     settings: Settings,
     pools: RwLock<Vec<(Id, Pools)>>,
+    engine: OnceLock<Engine>,
 }
 
 /// The pools on one runtime, by what comes before the path in a URL.
@@ -135,6 +136,7 @@ impl Transport {
         let inner = Arc::new(Inner {
             settings,
             pools: RwLock::default(),
+            engine: OnceLock::new(),
         });
         if let Some(limit) = limit {
             limit.watch(Arc::downgrade(&inner));
@@ -419,7 +421,11 @@ impl Inner {
             bereft: AtomicBool::new(false),
         });
         let events = Arc::clone(&book) as Arc<dyn EventSink>;
-        let pool = Engine::on_runtime(handle)
+        let engine = self
+            .engine
+            .get_or_init(|| Engine::on_runtime(handle.clone()));
+        let pool = engine
+            .also_on(handle)
             .open_pool_with(origin, config, hooks, events)
             .map_err(|cause| error::builder(Failure::new(cause)))?;
         Ok(Arc::new(Entry {

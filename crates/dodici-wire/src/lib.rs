@@ -1,7 +1,7 @@
 //! Records that cross the boundary between JavaScript and Rust.
 //!
 //! - [`schema`]: the numbers both sides share, and the frame of a record.
-//! - [`tuning`]: numbers that tune the JavaScript side.
+//! - [`tuning`]: numbers that tune one side of the boundary.
 //! - [`layout_hash()`]: a hash of all of them, compared when the addon is loaded.
 //! - [`submission`]: JavaScript to Rust. [`completion`]: Rust to JavaScript.
 //! - [`options`]: a pool's options. [`errors`]: the payload of errors.

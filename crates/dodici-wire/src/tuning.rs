@@ -1,8 +1,9 @@
-//! Numbers that tune the JavaScript side of the boundary, each with the measurement behind it.
+//! Numbers that tune one side of the boundary, each with the measurement behind it.
 //!
-//! `cargo xtask codegen` writes them into `node/src/wire/generated.ts`, below the schema. They are no
-//! part of the layout hash: only one side acts on them. What both sides must agree on is a limit of
-//! [`schema`](crate::schema).
+//! `cargo xtask codegen` writes JavaScript's into `node/src/wire/generated.ts`, below the schema; the
+//! addon's stand behind them. None is part of the layout hash, because only one side acts on it. What
+//! both sides must agree on is a limit of [`schema`](crate::schema); how bodies move inside the engine
+//! is the engine's own.
 
 use crate::schema::{BATCH_LIMIT, WINDOW};
 
@@ -58,3 +59,24 @@ tuning! {
     /// Sixteen is a race among a few; with more requests, sharing a turn is what makes them cheap.
     FEW = 16,
 }
+
+// --- the addon ---
+
+/// Polls of the sockets before a batch is handed over: 3, of 1, 3 and 8. More would delay available
+/// responses by more than a fuller batch saves.
+pub const LOOKS: usize = 3;
+
+/// A batch is handed over with this many records, some two dozen small responses, although the
+/// thread has more to do: JavaScript works on them meanwhile. Waiting for all would make the two
+/// threads take turns instead of working side by side.
+pub const RECORDS_LIMIT: usize = 80;
+
+/// A batch is handed over when its slabs contain this much. 1 MiB: a dozen large bodies per
+/// wake-up, and still only a fraction of a millisecond of copying.
+pub const SLABS_LIMIT: usize = 1 << 20;
+
+/// Maximum bytes of one read into a slab: it fits into a response's first slab.
+pub const READ_CHUNK: usize = 64 * 1024;
+
+/// A batch that has grown beyond this is not kept for reuse: a single huge head may have caused it.
+pub const KEPT_CAPACITY: usize = 4 * BATCH_LIMIT;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use dodici_pool::{Error, Origin, OriginConfig};
 use tokio::runtime::Handle;
 
+use crate::command::Space;
 use crate::connect::{ConnectHooks, Connector};
 use crate::origin::Pool;
 use crate::sink::EventSink;
@@ -14,13 +15,27 @@ use crate::sink::EventSink;
 #[derive(Clone, Debug)]
 pub struct Engine {
     runtime: Handle,
+    /// What the request bodies of all its pools share.
+    space: Arc<Space>,
 }
 
 impl Engine {
     /// An engine whose tasks run on the runtime behind this handle. The runtime needs its I/O and
     /// time drivers.
     pub fn on_runtime(runtime: Handle) -> Self {
-        Self { runtime }
+        Self {
+            runtime,
+            space: Space::new(),
+        }
+    }
+
+    /// The same engine on another runtime: what its bodies may have in memory is shared.
+    #[must_use]
+    pub fn also_on(&self, runtime: Handle) -> Self {
+        Self {
+            runtime,
+            space: Arc::clone(&self.space),
+        }
     }
 
     /// Creates a pool, without opening a connection.
@@ -55,6 +70,7 @@ impl Engine {
             connector,
             events,
             self.runtime.clone(),
+            Arc::clone(&self.space),
         ))
     }
 }

@@ -22,8 +22,10 @@ mod decoding;
 mod engine;
 mod exchange;
 mod origin;
+mod settle;
 mod sink;
 mod spare;
+mod tuning;
 
 pub use client::{
     ConnectionBook, IncomingBody, LastLook, OnInformational, OnWritten, RawHeaders, RawTrailers,

@@ -7,7 +7,7 @@ use dodici_testkit::recording::Seen;
 use dodici_testkit::{Client, TestOrigin, within};
 
 const BODY: usize = 20_000_000;
-/// One read of the socket, see `MAX_READ` in `conn/link.rs`, and the head.
+/// One read of the socket, see `HYPER_READ` in `tuning.rs`, and the head.
 const SLACK: u64 = 64 * 1024 + 1024;
 
 /// Lets the connection's task read whatever it would read.

@@ -19,7 +19,7 @@ const ENGINE_ROWS: &[&[&str]] = &[
     &["origin"],
     &["exchange"],
     &["conn", "connect", "body"],
-    &["command", "clock", "decoding", "sink", "spare"],
+    &["command", "clock", "decoding", "settle", "sink", "spare", "tuning"],
 ];
 
 /// Forbidden dependencies within one row: (from, to).
@@ -76,6 +76,13 @@ const WORD_RULES: &[WordRule] = &[
         except: None,
         words: Words::Dependencies(&["tokio", "hyper", "parking_lot", "dodici", "dodici-wire"]),
         why: "the pool depends on no other crate of ours and on no runtime",
+    },
+    WordRule {
+        within: "crates/dodici/src",
+        extension: "rs",
+        except: Some("crates/dodici/src/conn/hyper/"),
+        words: Words::Names(&["hyper::client", "hyper::body", "hyper::rt", "hyper::Error"]),
+        why: "the conversation with hyper is held in conn/hyper alone",
     },
     WordRule {
         within: "node/native/src",

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use dodici_wire::Target;
 use dodici_wire::completion::InSlab;
 use dodici_wire::schema::{BATCH_LIMIT, Counter};
+use dodici_wire::tuning::{KEPT_CAPACITY, READ_CHUNK, RECORDS_LIMIT, SLABS_LIMIT};
 use neon::prelude::*;
 use neon::types::buffer::TypedArray;
 
@@ -35,21 +36,6 @@ pub(crate) struct Batch {
     large_chunks: usize,
     records: usize,
 }
-
-/// A batch that has grown beyond this is not kept for reuse: a single huge head may have caused it.
-const KEPT_CAPACITY: usize = 4 * BATCH_LIMIT;
-
-/// A batch is handed over when its slabs contain this much. 1 MiB: a dozen large bodies per
-/// wake-up, and still only a fraction of a millisecond of copying.
-const SLABS_LIMIT: usize = 1 << 20;
-
-/// A batch is handed over with this many records, some two dozen small responses, although the
-/// thread has more to do: JavaScript works on them meanwhile. Waiting for all would make the two
-/// threads take turns instead of working side by side.
-const RECORDS_LIMIT: usize = 80;
-
-/// Maximum bytes of one read into a slab: it fits into a response's first slab.
-const READ_CHUNK: usize = 64 * 1024;
 
 impl Batch {
     /// Appends one record. If `write` panics, the batch is unchanged, and the panic continues.

@@ -9,6 +9,7 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::task::{Poll, Waker};
 
+use dodici_wire::tuning::LOOKS;
 use tokio::task::yield_now;
 
 thread_local! {
@@ -17,10 +18,6 @@ thread_local! {
     static NOTICED: Cell<bool> = const { Cell::new(false) };
     static WAKER: Cell<Option<Waker>> = const { Cell::new(None) };
 }
-
-/// Polls of the sockets before a batch is handed over: 3, of 1, 3 and 8. More would delay available
-/// responses by more than a fuller batch saves.
-const LOOKS: usize = 3;
 
 /// A request of this thread that the engine has not released.
 pub(crate) struct Live(());

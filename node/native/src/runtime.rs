@@ -47,8 +47,9 @@ pub(crate) fn start(wanted: usize) -> io::Result<&'static Threads> {
         return Ok(threads);
     }
     // If the second of two threads cannot start, the first ends with its sender.
+    let mut engine = None;
     let commands = (0..wanted.clamp(1, MOST_THREADS))
-        .map(start_thread)
+        .map(|index| start_thread(index, &mut engine))
         .collect::<Result<_, _>>()?;
     Ok(THREADS.get_or_init(|| Threads { commands }))
 }
@@ -79,21 +80,26 @@ impl Threads {
     }
 }
 
-fn start_thread(index: usize) -> io::Result<UnboundedSender<Command>> {
+/// Starts a thread with the process's engine, which the first of them makes.
+fn start_thread(index: usize, engine: &mut Option<Engine>) -> io::Result<UnboundedSender<Command>> {
     let runtime = Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .on_thread_park(|| guarded(deliver::hand_over_all))
         .build()?;
+    let handle = runtime.handle().clone();
+    let own = match engine {
+        Some(engine) => engine.also_on(handle),
+        None => engine.insert(Engine::on_runtime(handle)).clone(),
+    };
     let (sender, receiver) = unbounded_channel();
     thread::Builder::new()
         .name(format!("dodici-io-{index}"))
-        .spawn(move || run(&runtime, receiver))?;
+        .spawn(move || run(&runtime, own, receiver))?;
     Ok(sender)
 }
 
-fn run(runtime: &Runtime, mut commands: UnboundedReceiver<Command>) {
-    let engine = Engine::on_runtime(runtime.handle().clone());
+fn run(runtime: &Runtime, engine: Engine, mut commands: UnboundedReceiver<Command>) {
     runtime.spawn(gather::run(|| guarded(deliver::hand_over_all)));
     runtime.block_on(async move {
         while let Some(command) = commands.recv().await {

@@ -20,7 +20,7 @@ mod stream;
 
 use dodici_pool::ExchangeConfig;
 
-pub(crate) use self::hyper::{Answer, Hearing, HyperConn, Piece, Started};
+pub(crate) use self::hyper::{Answer, HyperConn, Inbound, Piece, Started};
 pub(crate) use pipe::{PipeConn, Received};
 pub(crate) use rest::AtRest;
 pub(crate) use stream::ByteStream;

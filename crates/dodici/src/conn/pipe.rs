@@ -11,7 +11,9 @@
 //! some ([`Sink::reads_in_place`](crate::Sink::reads_in_place)): a copy less, which is the larger
 //! half of what a 64 KiB response costs.
 
-use std::collections::VecDeque;
+mod direct;
+mod output;
+
 use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::pin::Pin;
@@ -20,41 +22,23 @@ use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use dodici_pool::{
-    CloseReason, Error, ErrorKind, ExchangeConfig, HeaderBlock, Phase, Replay, RequestKind,
-    ResponseHead, SocketInfo,
+    CloseReason, Error, ExchangeConfig, HeaderBlock, Phase, Replay, RequestKind, ResponseHead,
+    SocketInfo,
 };
 use tokio::io::AsyncWrite;
 use tokio_util::io::poll_read_buf;
 
+use self::output::Output;
 use super::eof::{Ended, Place, judge, socket_error};
 use super::framing::{Framing, Guard, GuardEvent};
 use super::guard;
 use super::rest::{AtRest, Held, are_line_ends, closed, unsolicited};
 use crate::connect::{Probe, Transport};
 use crate::spare::{self, Spares};
-
-/// Bytes read at a time. 16 KiB: a hundred small responses; of a large one only so much is copied
-/// before the rest is read where it is wanted.
-pub(super) const READ: usize = 16 * 1024;
-
-/// Bodies up to this length are copied behind their heads, so that one slice is written. 4 KiB:
-/// beyond it the copy costs more than the slice.
-const COPIED_BODY: usize = 4 * 1024;
-
-/// Chunks up to this length get memory of their own, so that a reader who keeps one does not keep
-/// a whole read of other people's responses. 1 KiB.
-const COPIED_CHUNK: usize = 1024;
+use crate::tuning::{BACKLOG, COPIED_CHUNK, READ};
 
 /// Bytes behind the only chunk of a body, or the last one: `\r\n0\r\n\r\n`.
 const LAST_CHUNK: usize = 7;
-
-/// Bodies from this length on are read straight into the sink's memory. 32 KiB: below it, most of
-/// the body usually came with its head.
-const DIRECT_FROM: u64 = 32 * 1024;
-
-/// Bytes that wait for the socket from which on no further request is taken. 64 KiB: more than one
-/// write takes; a request that is not taken can still be given up without loss.
-const BACKLOG: u64 = 64 * 1024;
 
 /// Slices of one write.
 const SLICES: usize = 16;
@@ -94,49 +78,6 @@ pub(crate) struct PipeConn {
     write_error: Option<io::Error>,
     /// The last so many bytes that the transport took may not have left.
     unflushed: u64,
-}
-
-/// Bytes that wait to be written.
-#[derive(Default)]
-struct Output {
-    slices: VecDeque<Bytes>,
-    /// Behind them: small parts, put together.
-    tail: BytesMut,
-    len: u64,
-}
-
-impl Output {
-    fn push(&mut self, bytes: &Bytes) {
-        self.len += bytes.len() as u64;
-        if bytes.len() <= COPIED_BODY {
-            self.tail.extend_from_slice(bytes);
-        } else {
-            self.seal();
-            self.slices.push_back(bytes.clone());
-        }
-    }
-
-    fn seal(&mut self) {
-        if !self.tail.is_empty() {
-            self.slices.push_back(self.tail.split().freeze());
-        }
-    }
-
-    fn advance(&mut self, mut written: usize) {
-        self.len -= written as u64;
-        while let Some(first) = self.slices.front_mut() {
-            if written < first.len() {
-                first.advance(written);
-                return;
-            }
-            written -= first.len();
-            self.slices.pop_front();
-        }
-    }
-
-    fn clear(&mut self) {
-        *self = Self::default();
-    }
 }
 
 impl PipeConn {
@@ -508,83 +449,6 @@ impl PipeConn {
         match judge(&mut self.guard, error, &place) {
             Ok(()) => Ok(Received::End),
             Err((reason, error)) => Err(self.ended(reason, error)),
-        }
-    }
-
-    // --- large bodies ---
-
-    /// How many bytes are left of a body that can be read with [`PipeConn::poll_direct`].
-    pub(crate) fn direct_left(&self) -> Option<u64> {
-        match self.guard.framing() {
-            Framing::Length(length) if length >= DIRECT_FROM => {
-                Some(length - self.guard.body_received())
-            }
-            _ => None,
-        }
-    }
-
-    /// Appends the next part of the body to `memory`: at most `most` bytes, and no more than its
-    /// capacity allows. Not to be called when nothing is left.
-    ///
-    /// If `most` is more than what is left of the body, a read that brings exactly the rest has not
-    /// filled its memory, and so is known to have emptied the socket without another read.
-    ///
-    /// # Errors
-    /// Whatever ended the connection; [`PipeConn::poll_next`] says it in the engine's words.
-    pub(crate) fn poll_direct(
-        &mut self,
-        cx: &mut Context<'_>,
-        memory: &mut Vec<u8>,
-        most: usize,
-    ) -> Poll<io::Result<usize>> {
-        let left = usize::try_from(self.direct_left().unwrap_or(0)).unwrap_or(usize::MAX);
-        let start = memory.len();
-        let room = most.min(memory.capacity() - start);
-        let wanted = left.min(room);
-        if wanted == 0 {
-            return Poll::Ready(Ok(0));
-        }
-        let early = self.input.len().min(wanted);
-        memory.extend_from_slice(&self.input[..early]);
-        self.input.advance(early);
-        // Under TLS one read brings one record: four fit into what the sink wants at a time.
-        while memory.len() - start < wanted {
-            let taken = memory.len() - start;
-            let mut limited = memory.limit(room - taken);
-            match self.poll_transport(cx, &mut limited) {
-                Poll::Ready(Ok(n)) if n > 0 => continue,
-                Poll::Pending if taken == 0 => return Poll::Pending,
-                Poll::Ready(Ok(_)) if taken == 0 => {
-                    return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
-                }
-                Poll::Ready(Err(error)) if taken == 0 => return Poll::Ready(Err(error)),
-                // Told by the next read, after what was there.
-                Poll::Ready(Err(error)) => self.read_error = Some(error),
-                // Seen again by the next read.
-                Poll::Pending | Poll::Ready(Ok(_)) => {}
-            }
-            break;
-        }
-        let body_end = memory.len().min(start.saturating_add(left));
-        if body_end < memory.len() {
-            // The start of the next response, or what nobody asked for: the input is empty here.
-            self.input.extend_from_slice(&memory[body_end..]);
-            memory.truncate(body_end);
-        }
-        // The guard counts them; body bytes of known length cannot be refused.
-        let _counted = self.guard.feed(&memory[start..]);
-        Poll::Ready(Ok(memory.len() - start))
-    }
-
-    /// The failure that [`PipeConn::poll_direct`] met.
-    pub(crate) fn direct_failure(&mut self, error: &io::Error) -> Ended {
-        match self.eof(Some(error)) {
-            Err(ended) => ended,
-            // A body of known length is not complete here.
-            Ok(_) => self.ended(
-                CloseReason::PeerClosed,
-                Error::new(ErrorKind::Socket, Phase::Body, "other side closed"),
-            ),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Decodes the content codings of response bodies between the wire and the sink.
 //!
-//! [`Settle`](crate::command::Settle) holds a [`Decoding`] from the head of such a response on. An
+//! [`Settle`](crate::settle::Settle) holds a [`Decoding`] from the head of such a response on. An
 //! exchange passes on what it reads ([`Decoding::take`]) and calls [`Decoding::work`] before it
 //! reads more. So a body is decoded no faster than its reader grants credit, whatever its
 //! expansion, and no more is buffered than one piece from the wire and what the codings themselves

@@ -21,9 +21,10 @@ use super::Job;
 use super::rules::{Rules, Stage, Wire};
 use crate::body::Pieces;
 use crate::clock::Moment;
-use crate::command::{Attention, PULL_WINDOW, Slice, length_mismatch};
+use crate::command::{Attention, Slice, length_mismatch};
 use crate::conn::h2::{H2Conn, H2Stream, NotOpened, Received, StreamFailure};
 use crate::sink::ExchangeInfo;
+use crate::tuning::PULL_WINDOW;
 
 /// How an exchange ended. The sink is not told yet.
 pub(crate) enum StreamFinish {
@@ -321,7 +322,7 @@ impl StreamExchange {
         }
         let now = Moment::default();
         let passed = |at: Option<Instant>| at.is_some_and(|at| at <= now.now());
-        if passed(self.rules.consent_deadline()) {
+        if passed(self.rules.continue_deadline()) {
             self.let_body_go();
             cx.waker().wake_by_ref();
         }

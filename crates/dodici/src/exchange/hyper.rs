@@ -1,8 +1,8 @@
 //! An exchange that has an HTTP/1.1 connection to itself, driven by hyper.
 //!
-//! The whole exchange is one poll function ([`Exchange::poll`]), run by the connection's task
-//! (`origin::solo`). It drives hyper, tells the sink what came, asks [`Rules`] what that means, and
-//! says in [`Finish`] what becomes of connection and request. It knows nothing of the pool.
+//! The exchange is one poll function ([`Exchange::poll`]), run by the connection's task
+//! (`origin::solo`). It drives hyper, delivers what arrives to the sink, asks [`Rules`] what follows, and
+//! reports in [`Finish`] what happens to connection and request. Must not know the pool.
 
 use std::pin::pin;
 use std::task::{Context, Poll};
@@ -15,7 +15,7 @@ use super::rules::{Length, Rules, Stage, Wire};
 use crate::body::Pieces;
 use crate::clock::{Moment, Timer, Verdict, past_the_reactor};
 use crate::command::Attention;
-use crate::conn::{Answer, Hearing, HyperConn, Piece, Started};
+use crate::conn::{Answer, HyperConn, Inbound, Piece, Started};
 use crate::sink::ExchangeInfo;
 
 /// How an exchange left its connection and its request.
@@ -128,8 +128,8 @@ where
             }
             // Reading comes before the deadlines: what arrived in time is never a timeout.
             let _driven = self.conn.poll_drive(cx);
-            let news = self.conn.news();
-            for head in &news.informational {
+            let seen = self.conn.seen();
+            for head in &seen.informational {
                 self.rules.informational(head.status, &now);
                 if head.status != 100
                     && let Some(sink) = self.job.settle.sink()
@@ -137,21 +137,21 @@ where
                     sink.informational(head);
                 }
             }
-            if news.wrote {
+            if seen.wrote {
                 self.rules.wrote(&now);
                 self.job.tell_written();
             }
-            let waits = self.rules.consent_deadline().is_some();
-            if news.continued || (waits && self.head_is_there()) {
+            let waits = self.rules.continue_deadline().is_some();
+            if seen.continued || (waits && self.head_is_there()) {
                 self.let_body_go();
                 continue;
             }
-            if self.conn.hearing() == Hearing::Stream {
+            if self.conn.inbound() == Inbound::Stream {
                 // The stream's first byte comes behind the last one of the request.
                 if self.conn.has_left() {
                     return Some(Poll::Ready(Finish::Upgraded));
                 }
-                if self.conn.has_failed() || self.conn.is_unheard() {
+                if self.conn.has_failed() || self.conn.is_broken() {
                     let (reason, error) = self.conn.take_failure(self.rules.phase());
                     return Some(self.fail(reason, error));
                 }
@@ -169,7 +169,7 @@ where
             // A complete message is delivered to its end, whatever happened behind it. If hyper gave
             // its body up although the guard had found it complete, nothing more would come.
             let lost = matches!(self.answer, Answer::Gone);
-            if lost || (self.conn.has_failed() && self.conn.hearing() != Hearing::End) {
+            if lost || (self.conn.has_failed() && self.conn.inbound() != Inbound::End) {
                 let (reason, error) = self.conn.take_failure(self.rules.phase());
                 if self.job.is_whole() && !self.conn.sent_any() && !self.rules.has_head() {
                     return Some(Poll::Ready(Finish::Unsent(reason, error)));
@@ -307,9 +307,9 @@ where
     fn poll_deadlines(&mut self, cx: &mut Context<'_>, now: &Moment) -> Option<Poll<Finish>> {
         if self.rules.has_head() {
             // The reader's next credit, or the end of its pause, wakes this task.
-            self.rules.tells(self.job.command.has_credit(), now);
+            self.rules.delivers(self.job.command.has_credit(), now);
         }
-        match self.timer.judge(cx, self.rules.consent_deadline()) {
+        match self.timer.judge(cx, self.rules.continue_deadline()) {
             Verdict::Waits => {}
             Verdict::Look => return None,
             Verdict::Passed => {
@@ -324,8 +324,8 @@ where
                 Verdict::Look => return None,
                 Verdict::Passed => {}
             }
-            let slow = self.job.is_starved();
-            if let Some((reason, error)) = self.rules.expire(slow, &Moment::default()) {
+            let starving = self.job.is_starved();
+            if let Some((reason, error)) = self.rules.expire(starving, &Moment::default()) {
                 return Some(self.fail(reason, error));
             }
         }

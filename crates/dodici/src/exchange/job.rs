@@ -1,7 +1,7 @@
-//! A request on its way, and whether it may go again once it was lost.
+//! A dispatched request, and whether it may be sent again after it was lost.
 //!
-//! Made by `origin` when a request is dispatched, moved from connection to connection until it is
-//! settled. Knows nothing of wires.
+//! Created by `origin` at dispatch and moved from connection to connection until it is settled. Must not
+//! know wires.
 
 use std::sync::Arc;
 use std::task::Context;
@@ -11,38 +11,39 @@ use dodici_pool::{Error, Replay, Request, RequestKind, ResponseHead};
 
 use super::rules::Rules;
 use crate::clock::Moment;
-use crate::command::{Command, Settle};
+use crate::command::Command;
+use crate::settle::Settle;
 use crate::sink::ExchangeInfo;
 
-/// As often as this a request is written to a connection that dies without a word. More than one:
-/// a server that closes one idle connection often closes its neighbours in the same moment.
+/// How often a request is replayed after a connection closed without a response. More than once: a
+/// server that closes one idle connection often closes its neighbours at the same time.
 const MAX_REPLAYS: u8 = 5;
 
-/// Fresh connections that may die before a request was written to them: a peer that accepts and closes,
-/// again and again, is not a stale connection.
+/// How many new connections may close before the request is written to them. A peer that keeps accepting
+/// and closing is broken, not merely stale.
 const FRESH_FAILURES: u8 = 3;
 
-/// What to send, whom to tell, how to be told.
+/// The request, its sink, and the caller's side of it.
 pub(crate) struct Job {
     pub(crate) request: Request,
     pub(crate) settle: Settle,
     pub(crate) command: Arc<Command>,
-    /// Fresh connections that died before this request was written to them.
+    /// New connections that closed before this request was written to them.
     fresh_failures: u8,
-    /// How often it was written in vain: to a connection that died before an answer, or to a peer
-    /// that said that it did not process it.
+    /// How often it was written in vain: to a connection that closed without a response, or to a peer
+    /// that reported it as unprocessed.
     replays: u8,
 }
 
-/// How a connection lost a request that it had been given.
+/// How a connection lost a request that was assigned to it.
 pub(crate) enum Loss<'a> {
-    /// No byte of it had left; `reused`: the connection had served before.
+    /// No byte was sent; `reused`: the connection had served a request before.
     Unsent { reused: bool },
-    /// The peer says that it did not process it, which it may say `most` times.
+    /// The peer reported it as unprocessed, which is tolerated `most` times.
     Unprocessed { most: u8 },
-    /// It was written, and others were answered before it; `told`: something of its own answer had come.
+    /// Pipelined behind the request that failed; `told`: part of its own response was delivered.
     Behind { told: bool },
-    /// It was written, and the connection ended with `error` and so many bytes in answer to it.
+    /// It was written, and the connection failed after this many bytes of response.
     Sent {
         error: &'a Error,
         reused: bool,
@@ -61,12 +62,11 @@ impl Job {
         }
     }
 
-    /// Whether the request goes back to the queue, to be written to another connection, after such a
-    /// loss, which counts then.
+    /// Whether the request returns to the queue after this loss, which is then counted.
     ///
-    /// A peer closes an idle connection whenever it likes, and a request can cross that close on
-    /// the wire (RFC 9112, section 9.3.1): whoever sent it cannot know whether it was executed, and
-    /// only an idempotent one bears being executed twice.
+    /// A peer may close an idle connection at any time, and a request can cross that close on the wire
+    /// (RFC 9112, section 9.3.1). The client cannot know whether it was executed, so only idempotent
+    /// requests are sent twice.
     pub(crate) fn goes_again(&mut self, loss: &Loss<'_>) -> bool {
         match *loss {
             Loss::Unsent { reused: true } => true,
@@ -97,17 +97,17 @@ impl Job {
         }
     }
 
-    /// Whether all of its body can be sent (again).
+    /// Whether its body can be sent from the start.
     pub(crate) fn is_whole(&self) -> bool {
         !self.request.body.is_pulled() || self.command.is_untouched()
     }
 
-    /// Whether the connection waits for the caller to deliver body bytes.
+    /// Whether the connection waits for body bytes from the caller.
     pub(crate) fn is_starved(&self) -> bool {
         self.request.body.is_pulled() && self.command.is_starved()
     }
 
-    /// Asks for the first bytes of a pulled body.
+    /// Requests the first bytes of a pulled body.
     pub(super) fn ask_first(&mut self) {
         if self.request.body.is_pulled()
             && let Some(sink) = self.settle.sink()
@@ -119,7 +119,7 @@ impl Job {
         }
     }
 
-    /// Asks for more of what the caller sends, if it is time.
+    /// Requests more body or stream bytes, if it is time.
     pub(super) fn ask(&mut self) {
         let pull = self.command.take_pull();
         if pull > 0
@@ -129,14 +129,14 @@ impl Job {
         }
     }
 
-    /// Lets go a body that waited for `100 Continue`.
+    /// Releases a body that was waiting for `100 Continue`.
     pub(super) fn release_body(&mut self) {
         if self.command.release_hold() {
             self.ask_first();
         }
     }
 
-    /// Bytes of the request went out.
+    /// Reports that bytes of the request were written.
     pub(crate) fn tell_written(&mut self) {
         if let Some(sink) = self.settle.sink() {
             sink.written();
@@ -174,10 +174,10 @@ impl Job {
         now: &Moment,
     ) -> Result<bool, Error> {
         let takes = self.settle.poll_takes(cx, &self.command)?;
-        Ok(rules.tells(takes, now))
+        Ok(rules.delivers(takes, now))
     }
 
-    /// Tells the sink of a piece of the body, if there is one.
+    /// Delivers a piece of the body to the sink, if there is one.
     pub(crate) fn tell(&mut self, piece: Option<Bytes>) {
         let Some(piece) = piece else {
             return;

@@ -1,10 +1,10 @@
-//! The rules of an exchange, whatever wire it runs over: where it stands, what it may wait for, how
-//! much may come, and what the reader's credit means for its deadlines.
+//! The rules of an exchange on any wire: its stage, its deadlines, the limits of its response, and how
+//! the reader's credit affects the deadlines.
 //!
-//! [`Rules`] is a state machine without I/O, inlined in the exchange of each wire
-//! (`origin::pipeline`, [`super::hyper`], [`super::h2`]). The wire tells it what happened and asks what
-//! follows; it knows nothing of sockets, sinks or framing. Whether a request that was lost may be
-//! sent again is in [`super::replay`].
+//! [`Rules`] is a state machine without I/O, embedded in the exchange of each wire
+//! (`origin::pipeline`, [`super::hyper`], [`super::h2`]). The wire reports what happened and asks what
+//! follows from it. Must not know sockets, sinks or framing. Whether a lost request may be sent again is
+//! decided in [`super::job`].
 
 use std::time::Duration;
 
@@ -20,11 +20,11 @@ use crate::conn::h2::PROTOCOL_ERROR;
 #[cfg(test)]
 mod tests;
 
-/// How long the rest of a request body may take over HTTP/2 once the response is complete. One second:
-/// as much as a body waits for `100 Continue`.
+/// How long an HTTP/2 request body may continue after its response is complete. One second: as long as a
+/// body waits for `100 Continue`.
 const REST_OF_BODY: Duration = Duration::from_secs(1);
 
-/// Where an exchange stands, seen from its answer. A wire takes the steps that it has.
+/// Stage of an exchange, in terms of its response. No wire goes through all of them.
 ///
 /// ```text
 ///   Waits ──▶ Head ──1xx──▶ Informed ──final head──▶ Body ──complete──▶ Ending
@@ -33,23 +33,24 @@ const REST_OF_BODY: Duration = Duration::from_secs(1);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
-    /// No answer is due: the request has no place on the wire yet, or others are answered first.
+    /// No response is due: the request is not on the wire yet, or earlier responses come first.
     #[default]
     Waits,
-    /// The final head is due, and nothing of the answer was told.
+    /// The final head is due, and nothing of the response was delivered.
     Head,
-    /// The same behind an informational response.
+    /// The final head is due, after an informational response.
     Informed,
     Body,
-    /// The response is complete; the end of the request's body is waited for.
+    /// The response is complete; the request body is not.
     Ending,
     /// A byte stream in both directions.
     Stream,
-    /// A byte stream whose peer has ended its half, and whose caller may still write.
+    /// A byte stream half-closed by the peer; the caller may still write.
     OwnHalf,
 }
 
-/// Whose words a timeout is told in, and how early answers end: undici's clients differ.
+/// Selects the wording of timeouts and what an early response does, in which undici's HTTP/1.1 and HTTP/2
+/// clients differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Wire {
     #[default]
@@ -57,7 +58,7 @@ pub(crate) enum Wire {
     Http2,
 }
 
-/// How much body the head has promised, where the wire's framing does not say it.
+/// Body length declared by the head, where the wire's framing does not enforce it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Length {
     #[default]
@@ -67,15 +68,16 @@ pub(crate) enum Length {
     Exactly(u64),
 }
 
-/// A `100 Continue` that nobody asked for; see [`UnexpectedContinue::Await`].
+/// Effect of an unrequested `100 Continue`; see [`UnexpectedContinue::Await`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Unasked {
-    /// It changes nothing.
+    /// None.
     #[default]
     Ignored,
-    /// The answer has so much time once one has come.
-    Shortens(Duration),
-    Came(Duration),
+    /// It limits the wait for the final head to this.
+    Limits(Duration),
+    /// One was received: the wait is limited.
+    Limited(Duration),
 }
 
 /// See the module.
@@ -83,14 +85,14 @@ enum Unasked {
 pub(crate) struct Rules {
     stage: Stage,
     wire: Wire,
-    /// The reader takes nothing: its silence must not count as the peer's.
+    /// The reader is paused or out of credit, so the body timeout does not run.
     stopped: bool,
     headers_timeout: Option<Duration>,
     unasked: Unasked,
     body_timeout: Option<Duration>,
     deadline: Option<Instant>,
     /// Until when the request body waits for `100 Continue`.
-    consent: Option<Instant>,
+    continue_deadline: Option<Instant>,
     informational: Informational,
     length: Length,
     received: u64,
@@ -98,10 +100,10 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    /// No deadline runs before [`Rules::wait`] or [`Rules::begin`].
+    /// Rules for one exchange. No deadline runs before [`Rules::wait`] or [`Rules::begin`].
     pub(crate) fn new(wire: Wire, request: &Request, config: &ExchangeConfig) -> Self {
         let unasked = match config.unexpected_continue {
-            UnexpectedContinue::Await(time) if wire == Wire::Http1 => Unasked::Shortens(time),
+            UnexpectedContinue::Await(time) if wire == Wire::Http1 => Unasked::Limits(time),
             _ => Unasked::Ignored,
         };
         let timeout = |request: Option<Duration>, default: Option<Duration>| {
@@ -117,23 +119,23 @@ impl Rules {
         }
     }
 
-    // --- where it stands ---
+    // --- stage ---
 
     pub(crate) fn stage(&self) -> Stage {
         self.stage
     }
 
-    /// Whether the final head has come.
+    /// Whether the final head was received.
     pub(crate) fn has_head(&self) -> bool {
         self.stage >= Stage::Body
     }
 
-    /// Whether it is a byte stream now.
+    /// Whether the exchange is a byte stream now.
     pub(crate) fn is_stream(&self) -> bool {
         self.stage >= Stage::Stream
     }
 
-    /// Whether something of the answer was told: it cannot be asked for again.
+    /// Whether part of the response was delivered, so that the request cannot be repeated.
     pub(crate) fn is_told(&self) -> bool {
         self.stage >= Stage::Informed
     }
@@ -150,31 +152,31 @@ impl Rules {
         self.received
     }
 
-    // --- what happened ---
+    // --- events ---
 
-    /// The request waits for its place on the wire; its head's time runs already.
+    /// The request waits to be put on the wire; its headers timeout runs already.
     pub(crate) fn wait(&mut self, now: &Moment) {
         self.restart_head(now);
     }
 
-    /// The answer is due from now on.
+    /// The response is due.
     pub(crate) fn begin(&mut self, now: &Moment) {
         self.stage = Stage::Head;
         self.restart_head(now);
     }
 
-    /// The request body waits for `100 Continue`, no longer than this.
+    /// The request body waits for `100 Continue`, at most this long.
     pub(crate) fn hold_body(&mut self, timeout: Duration, now: &Moment) {
-        self.consent = now.after(Some(timeout));
+        self.continue_deadline = now.after(Some(timeout));
     }
 
-    /// The request body goes: `100 Continue` came, or a final head, or the wait was long enough. Whether
-    /// it waited.
+    /// The request body is released by a `100 Continue`, a final head or the deadline. Whether it was
+    /// waiting.
     pub(crate) fn release_body(&mut self) -> bool {
-        self.consent.take().is_some()
+        self.continue_deadline.take().is_some()
     }
 
-    /// Bytes of the request went out. Whether the head is still due: its time starts anew then.
+    /// Bytes of the request were written. While the head is due, its timeout restarts; whether it did.
     pub(crate) fn wrote(&mut self, now: &Moment) -> bool {
         let due = matches!(self.stage, Stage::Head | Stage::Informed);
         if due {
@@ -183,12 +185,12 @@ impl Rules {
         due
     }
 
-    /// An informational response came. Whether the head's time is another one now, and starts anew.
+    /// An informational response was received. Whether the headers timeout was shortened, and restarted.
     pub(crate) fn informational(&mut self, status: u16, now: &Moment) -> bool {
         self.stage = self.stage.max(Stage::Informed);
         match self.unasked {
-            Unasked::Shortens(time) if status == 100 => {
-                self.unasked = Unasked::Came(time);
+            Unasked::Limits(time) if status == 100 => {
+                self.unasked = Unasked::Limited(time);
                 if !self.has_head() {
                     self.restart_head(now);
                 }
@@ -198,25 +200,25 @@ impl Rules {
         }
     }
 
-    /// Counts an informational response whose head no guard has read.
+    /// Counts an informational response that no framing guard has read.
     ///
     /// # Errors
-    /// There were too many, or too large ones.
+    /// Too many of them, or too large in total.
     pub(crate) fn count_informational(&mut self, fields: &HeaderBlock) -> Result<(), Error> {
         self.informational.add_decoded(fields)
     }
 
-    /// The final head came.
+    /// The final head was received.
     pub(crate) fn head(&mut self, length: Length, now: &Moment) {
         self.stage = Stage::Body;
         self.length = length;
         self.restart_body(now);
     }
 
-    /// So many bytes of the body came, which count although nobody takes them yet.
+    /// Body bytes were received, whether or not the reader takes them yet.
     ///
     /// # Errors
-    /// They are more than the response may have.
+    /// More than declared, or more than the response may have.
     pub(crate) fn data(&mut self, bytes: usize, now: &Moment) -> Result<(), Error> {
         let bytes = bytes as u64;
         let allowed = self.allowed();
@@ -239,26 +241,26 @@ impl Rules {
         Ok(())
     }
 
-    /// Most bytes of a body.
+    /// The limit of the body.
     pub(super) fn max_response_size(&self) -> Option<u64> {
         self.max_response_size
     }
 
-    /// Bytes of the body count when they have been decoded, and not here.
+    /// The body is decoded, which counts its bytes instead.
     pub(super) fn lift_max_response_size(&mut self) {
         self.max_response_size = None;
     }
 
-    /// Bytes of the body that may still come.
+    /// Body bytes that may still be received.
     fn allowed(&self) -> u64 {
         self.max_response_size
             .map_or(u64::MAX, |max| max.saturating_sub(self.received))
     }
 
-    /// How many of `room` bytes a read may bring of a body that goes on.
+    /// How much of `room` the next read of an unfinished body may fill.
     ///
     /// # Errors
-    /// None may: the response is larger than allowed.
+    /// Nothing: the response exceeds its limit.
     pub(crate) fn readable(&self, room: usize) -> Result<usize, Error> {
         match usize::try_from(self.allowed()).map_or(room, |allowed| allowed.min(room)) {
             0 => Err(too_large()),
@@ -266,9 +268,9 @@ impl Rules {
         }
     }
 
-    /// Whether bytes may be told to the reader, who `takes` some or has stopped. A reader that takes
-    /// nothing makes no silent peer: the body's time starts anew when it goes on.
-    pub(crate) fn tells(&mut self, takes: bool, now: &Moment) -> bool {
+    /// Whether body bytes may be delivered to a reader that `takes` them or not. While it does not, no
+    /// body timeout runs; it restarts when delivery resumes.
+    pub(crate) fn delivers(&mut self, takes: bool, now: &Moment) -> bool {
         if !takes {
             self.stopped = true;
             self.deadline = None;
@@ -278,10 +280,10 @@ impl Rules {
         takes
     }
 
-    /// The body is complete, as far as the wire's framing says.
+    /// Checks a body that is complete according to the wire's framing.
     ///
     /// # Errors
-    /// It is shorter than its head has said.
+    /// It is shorter than declared.
     pub(crate) fn check_length(&self) -> Result<(), Error> {
         match self.length {
             Length::Exactly(length) if length != self.received => Err(length_mismatch()),
@@ -289,7 +291,7 @@ impl Rules {
         }
     }
 
-    /// The response is complete before its request's body is. Whether the rest of that is waited for.
+    /// The response is complete before the request body. Whether the rest of the body is awaited.
     pub(crate) fn wait_for_rest(&mut self, config: &ExchangeConfig, now: &Moment) -> bool {
         let grace = match self.wire {
             Wire::Http1 => config.body_grace,
@@ -302,50 +304,55 @@ impl Rules {
         grace.is_some()
     }
 
-    /// The connection, or the stream, is a byte stream from now on, on which no time runs.
+    /// The connection or stream becomes a byte stream, which has no timeouts.
     pub(crate) fn upgrade(&mut self) {
         self.stage = Stage::Stream;
         self.deadline = None;
         self.body_timeout = None;
     }
 
-    /// The peer has ended its half of a byte stream.
+    /// The peer half-closed a byte stream.
     pub(crate) fn end_half(&mut self) {
         self.stage = Stage::OwnHalf;
     }
 
-    // --- time ---
+    // --- deadlines ---
 
-    /// When the answer, or the next part of it, must be there.
+    /// When the response, or its next part, is overdue.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
 
-    /// When the request body goes without `100 Continue`.
-    pub(crate) fn consent_deadline(&self) -> Option<Instant> {
-        self.consent
+    /// When the request body is sent without `100 Continue`.
+    pub(crate) fn continue_deadline(&self) -> Option<Instant> {
+        self.continue_deadline
     }
 
-    /// The earlier of the two.
+    /// The earlier of both deadlines.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        [self.deadline, self.consent].into_iter().flatten().min()
+        [self.deadline, self.continue_deadline]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
-    /// How long the peer may be silent where the exchange stands.
+    /// How long the peer may be silent at this stage.
     pub(crate) fn timeout(&self) -> Option<Duration> {
         if self.has_head() {
             return self.body_timeout;
         }
         match self.unasked {
-            Unasked::Came(time) => Some(self.headers_timeout.map_or(time, |most| most.min(time))),
-            Unasked::Ignored | Unasked::Shortens(_) => self.headers_timeout,
+            Unasked::Limited(time) => {
+                Some(self.headers_timeout.map_or(time, |most| most.min(time)))
+            }
+            Unasked::Ignored | Unasked::Limits(_) => self.headers_timeout,
         }
     }
 
-    /// [`Rules::deadline`] has passed. What the exchange fails with; `None` where the caller was `slow`
-    /// to deliver its request body, which makes no silent peer: the time starts anew.
-    pub(crate) fn expire(&mut self, slow: bool, now: &Moment) -> Option<(CloseReason, Error)> {
-        if slow && matches!(self.stage, Stage::Head | Stage::Informed) {
+    /// [`Rules::deadline`] has passed. What the exchange fails with; `None` if the timeout restarts
+    /// because the caller is `starving` the wire: the peer cannot answer a body that it has not got.
+    pub(crate) fn expire(&mut self, starving: bool, now: &Moment) -> Option<(CloseReason, Error)> {
+        if starving && matches!(self.stage, Stage::Head | Stage::Informed) {
             self.restart_head(now);
             return None;
         }
@@ -358,7 +365,7 @@ impl Rules {
             };
             (ErrorKind::BodyTimeout, text)
         } else {
-            if matches!(self.unasked, Unasked::Came(time) if Some(time) == timeout) {
+            if matches!(self.unasked, Unasked::Limited(time) if Some(time) == timeout) {
                 let error = Error::new(ErrorKind::Socket, Phase::Headers, "bad response");
                 return Some((CloseReason::ProtocolError, error));
             }
@@ -383,9 +390,9 @@ impl Rules {
         self.deadline = now.after(self.body_timeout);
     }
 
-    // --- the caller ---
+    // --- errors ---
 
-    /// The caller gave up.
+    /// The caller aborted the request.
     pub(crate) fn aborted(&self) -> Error {
         Error::new(ErrorKind::Aborted, self.phase(), "Request aborted")
     }

@@ -7,8 +7,8 @@ use std::task::Poll;
 use dodici_pool::{Error, ErrorKind, HeaderBlock, Phase};
 
 use super::Job;
-use crate::command::PULL_WINDOW;
 use crate::conn::ByteStream;
+use crate::tuning::PULL_WINDOW;
 
 /// Carries the bytes of the connection until both sides are done, the caller cancels, or
 /// the transport fails. Tells the sink everything, its end included.

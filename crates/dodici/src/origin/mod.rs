@@ -6,36 +6,40 @@
 //! - `multiplex`: what that task does on an HTTP/2 connection.
 //! - `pipeline`: what it does where HTTP/1.1 requests share a connection in flight; `solo`: with a
 //!   request there that needs it for itself.
-//! - `lease`: the guard that owns a connection's events.
+//! - `lease`: the guard that owns a connection's events; `mailbox`: how its task is spoken to.
+//! - [`RequestHandle`]: the caller's side of a request.
 //!
 //! The lock is held to change the state machine and to move a request from one table to another;
 //! sinks, event sinks and wakers are called after it was released.
 
+mod handle;
 mod lease;
+mod mailbox;
 mod multiplex;
 mod pipeline;
 mod solo;
 mod task;
 
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Waker;
 
 use dodici_pool::{
-    Action, Cancelled, CloseReason, ConnId, ConnectConfig, Error, ErrorKind, Event, HeaderBlock,
-    Origin, OriginConfig, OriginPool, Outcome, Phase, PoolStats, Refused, Request, RequestId,
-    RequestKind, Scheme, Traits,
+    Action, CloseReason, ConnId, ConnectConfig, Error, ErrorKind, Event, Origin, OriginConfig,
+    OriginPool, Outcome, Phase, PoolStats, Refused, Request, RequestId, RequestKind, Scheme,
+    Traits,
 };
 use parking_lot::{Mutex, ReentrantMutex};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use crate::command::{Command, Settle};
+pub use self::handle::RequestHandle;
+use self::mailbox::Mailbox;
+use crate::command::{Command, Space};
 use crate::connect::{ConnectHooks, Connector};
-use crate::exchange::{Interrupt, Job};
+use crate::exchange::Job;
+use crate::settle::Settle;
 use crate::sink::{EventSink, Sink};
 
 /// The connections and the queue of one origin. Cheap to clone.
@@ -52,6 +56,7 @@ pub(crate) struct PoolInner {
     connector: Mutex<Result<Arc<Connector>, Error>>,
     events: Arc<dyn EventSink>,
     runtime: Handle,
+    space: Arc<Space>,
     state: Mutex<State>,
     /// Whether [`Event::Closed`] was told.
     closed: ReentrantMutex<Cell<bool>>,
@@ -65,76 +70,6 @@ struct State {
     conns: Vec<Option<(ConnId, Arc<Mailbox>)>>,
     /// Why the last connection could not be made, for the requests that waited for it.
     connect_error: Option<Error>,
-}
-
-/// How the pool speaks to a connection's task.
-struct Mailbox {
-    inner: Mutex<MailboxInner>,
-    /// Mirror of `MailboxInner::close`, so that a running exchange need not take the lock.
-    closing: AtomicU32,
-}
-
-#[derive(Default)]
-struct MailboxInner {
-    job: Option<(RequestId, Box<Job>)>,
-    /// Requests behind `job`: only a multiplexed or pipelining connection has them.
-    more: VecDeque<(RequestId, Box<Job>)>,
-    close: Option<CloseReason>,
-    /// See [`Pool::give_up_connection`].
-    give_up: bool,
-    waker: Option<Waker>,
-}
-
-impl MailboxInner {
-    fn put(&mut self, request: RequestId, job: Box<Job>) {
-        if self.job.is_none() && self.more.is_empty() {
-            self.job = Some((request, job));
-        } else {
-            self.more.push_back((request, job));
-        }
-    }
-}
-
-impl Mailbox {
-    fn new() -> Arc<Self> {
-        Arc::new(Self {
-            inner: Mutex::default(),
-            closing: AtomicU32::new(0),
-        })
-    }
-
-    fn update(&self, change: impl FnOnce(&mut MailboxInner)) -> Option<Waker> {
-        let mut inner = self.inner.lock();
-        change(&mut inner);
-        inner.waker.take()
-    }
-
-    fn close(&self, reason: CloseReason) -> Option<Waker> {
-        let waker = self.update(|inner| inner.close = Some(reason));
-        self.closing.store(1, Ordering::Release);
-        waker
-    }
-
-    fn close_reason(&self) -> Option<CloseReason> {
-        if self.closing.load(Ordering::Acquire) == 0 {
-            None
-        } else {
-            self.inner.lock().close
-        }
-    }
-}
-
-impl Interrupt for Mailbox {
-    fn interrupted(&self) -> Option<(CloseReason, Error)> {
-        // A graceful close lets the exchange finish; the pool closes the connection at release.
-        match self.close_reason()? {
-            reason @ CloseReason::PoolDestroyed => Some((reason, destroyed())),
-            reason @ CloseReason::Aborted => {
-                Some((reason, Error::new(ErrorKind::Socket, Phase::Send, "closed")))
-            }
-            _ => None,
-        }
-    }
 }
 
 /// One thing to do after the lock was released.
@@ -337,6 +272,7 @@ impl Pool {
         connector: Connector,
         events: Arc<dyn EventSink>,
         runtime: Handle,
+        space: Arc<Space>,
     ) -> Self {
         let mut limits = config.pool.clone();
         let offers_h2 = origin.scheme == Scheme::Https
@@ -356,6 +292,7 @@ impl Pool {
             connector: Mutex::new(Ok(Arc::new(connector))),
             events,
             runtime,
+            space,
             state,
             closed: ReentrantMutex::default(),
         }))
@@ -364,13 +301,16 @@ impl Pool {
     /// Queues a request and returns at once. The sink hears everything else, an error included
     /// when the pool is closed.
     pub fn dispatch(&self, request: Request, sink: Box<dyn Sink>) -> RequestHandle {
-        let command = Command::new(self.0.config.exchange.window, &request.body);
         // A pulled body can be read once only, and nothing can be written behind it before its end.
         let pulled = request.body.is_pulled();
+        let exclusive = matches!(request.kind, RequestKind::Connect | RequestKind::Upgrade);
+        let space = (pulled || exclusive).then(|| Arc::clone(&self.0.space));
+        let window = self.0.config.exchange.window;
+        let command = Command::new(window, &request.body, space);
         let traits = Traits {
             idempotent: request.idempotent && !pulled,
             blocking: request.blocking || pulled || request.expect_continue,
-            exclusive: matches!(request.kind, RequestKind::Connect | RequestKind::Upgrade),
+            exclusive,
         };
         let mut job = Box::new(Job::new(request, Settle::new(sink), Arc::clone(&command)));
         let mut state = self.0.state.lock();
@@ -497,88 +437,5 @@ impl Pool {
     /// The origin that the pool serves.
     pub fn origin(&self) -> &Origin {
         &self.0.origin
-    }
-}
-
-/// The caller's hold on one request. Dropping it does not cancel.
-#[derive(Clone)]
-pub struct RequestHandle {
-    command: Arc<Command>,
-    /// Where it may still be queued.
-    place: Option<(Arc<PoolInner>, RequestId)>,
-}
-
-impl RequestHandle {
-    /// Gives the request up: its sink gets [`ErrorKind::Aborted`] unless it has settled, and a
-    /// connection that was serving it is closed.
-    pub fn cancel(&self) {
-        self.command.cancel();
-        let Some((pool, id)) = &self.place else {
-            return;
-        };
-        let job = {
-            let mut state = pool.state.lock();
-            let place = state.machine.handle_cancel(*id);
-            let job = state.take_queued(*id);
-            if let (Cancelled::Running(conn), true) = (place, job.is_some()) {
-                // It was given to a connection, which has not been told yet and never will be.
-                let outcome = Outcome::Unwritten;
-                state.machine.handle_released(conn, *id, outcome, now());
-            }
-            job
-        };
-        if let Some(mut job) = job {
-            contain(|| job.settle.error(aborted()));
-        }
-        pool.run_actions();
-    }
-
-    /// For who measures time for a request: ready when what this machine has received of the answer
-    /// has been told to the sink, whatever the runtime knows of it yet. A process that was stopped
-    /// finds its timers run out before it has heard of its sockets.
-    pub(crate) fn poll_looked(&self, waker: &Waker) -> std::task::Poll<()> {
-        self.command.poll_looked(waker)
-    }
-
-    /// Gives back what delivered pieces have cost ([`piece_cost`](dodici_pool::piece_cost)), so that
-    /// as much more may be delivered.
-    pub fn credit(&self, bytes: u32) {
-        self.command.credit(bytes);
-    }
-
-    /// Stops the delivery of the response body although there is credit, and lets it go on. While
-    /// it is stopped, no body timeout runs; it starts anew when delivery goes on.
-    pub fn pause(&self, paused: bool) {
-        self.command.pause(paused);
-    }
-
-    /// Answers [`Sink::pull`] with a slice of the request body.
-    pub fn body_chunk(&self, chunk: bytes::Bytes) {
-        self.command.chunk(chunk);
-    }
-
-    /// Ends the request body, with trailers where the body is chunked; of a request that was
-    /// upgraded, the writing side of the stream. A pulled body has to be ended first, also one whose
-    /// length is declared.
-    pub fn body_end(&self, trailers: HeaderBlock) {
-        self.command.end(trailers);
-    }
-
-    /// Ready when all slices of the stream of an upgrade, and its end, have left. The waker is woken
-    /// then, but not if the stream fails, which the sink is told.
-    pub(crate) fn poll_written(&self, waker: &Waker) -> std::task::Poll<()> {
-        self.command.poll_written(waker)
-    }
-
-    /// Nothing more comes of a body whose declared length is not reached, and the request stands: the
-    /// server may answer all the same, and its silence counts. The connection ends with the answer,
-    /// because whatever came next would be the rest of the body.
-    pub fn body_left(&self) {
-        self.command.leave();
-    }
-
-    /// The source of the request body failed: so does the request.
-    pub fn body_error(&self, error: Error) {
-        self.command.fail(error);
     }
 }

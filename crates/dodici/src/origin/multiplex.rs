@@ -8,6 +8,7 @@
 //! Order of what it tells, as for HTTP/1.1: requests that fail with the connection hear of it
 //! first, then comes `disconnect`, then the queue goes on.
 
+mod slots;
 mod time;
 
 use std::collections::VecDeque;
@@ -16,18 +17,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use dodici_pool::{
-    CloseReason, ConnId, Error, ErrorKind, Event, HeaderBlock, Http2Config, Outcome, Phase,
-    RequestId, RequestKind,
+    CloseReason, ConnId, Error, ErrorKind, Event, Http2Config, Phase, RequestId, RequestKind,
 };
 use tokio::time::Instant;
 
 use self::time::Ping;
 use super::lease::Lease;
 use super::{Mailbox, PoolInner, aborted, contain, destroyed, now};
-use crate::clock::{Timer, past_the_reactor};
+use crate::clock::Timer;
 use crate::conn::h2::{Driven, H2Conn, NotOpened, Ready, SlotWaker, Target};
 use crate::connect::Transport;
-use crate::exchange::{Job, Loss, StreamExchange, StreamFinish, StreamStep};
+use crate::exchange::{Job, StreamExchange, StreamFinish};
 use crate::sink::ExchangeInfo;
 
 /// Numbers of what is no exchange; those count from 0.
@@ -452,158 +452,5 @@ impl Multiplex {
         }
         // With nothing left, the lease's end makes the queue go on, after the disconnect.
         self.stirred |= self.active > 0;
-    }
-
-    // --- exchanges ---
-
-    fn poll_slot(&mut self, index: u32, expired: bool) {
-        let slot = &mut self.slots[index as usize];
-        slot.waker.reset();
-        let Some(exchange) = &mut slot.exchange else {
-            return;
-        };
-        let config = &self.pool.config.exchange;
-        let lost = self.lost.as_ref().map(|(_, error)| error);
-        let conn = &mut self.conn;
-        let mut cx = Context::from_waker(slot.waker.waker());
-        // A sink that panics ends its own request only.
-        let polled = catch_unwind(AssertUnwindSafe(|| {
-            exchange.poll(&mut cx, conn, config, expired, lost)
-        }));
-        match polled {
-            Ok(StreamStep::Wait) => {
-                let deadline = exchange.deadline();
-                if self.arm(deadline) {
-                    self.clock.wake();
-                }
-            }
-            Ok(StreamStep::Upgrade) => self.upgrade(index),
-            Ok(StreamStep::Look) => {
-                past_the_reactor(|| self.drive());
-                self.poll_slot(index, expired);
-                if let Some(exchange) = &self.slots[index as usize].exchange {
-                    exchange.job.command.looked();
-                }
-            }
-            Ok(StreamStep::Finished(finish)) => self.finish(index, finish),
-            Err(_panic) => self.panicked(index),
-        }
-    }
-
-    /// The sink of an exchange has panicked: it ends, and nothing else does.
-    fn panicked(&mut self, index: u32) {
-        if let Some(exchange) = self.vacate(index) {
-            self.release(&exchange);
-            // Its drop tells the sink that there is no answer.
-            contain(|| drop(exchange));
-        }
-    }
-
-    fn upgrade(&mut self, index: u32) {
-        let Some(exchange) = &mut self.slots[index as usize].exchange else {
-            return;
-        };
-        // As in undici, the pool is done with the request before the caller has the stream.
-        let request = exchange.request;
-        self.pool
-            .state
-            .lock()
-            .machine
-            .handle_pinned(self.id, request, now());
-        self.stirred = true;
-        self.upgraded += 1;
-        self.lease.count_request();
-        let head = &self.conn.head;
-        contain(|| exchange.upgrade(head));
-        self.slots[index as usize].waker.wake();
-    }
-
-    /// Takes an exchange out of its slot.
-    fn vacate(&mut self, index: u32) -> Option<StreamExchange> {
-        let exchange = self.slots[index as usize].exchange.take()?;
-        self.free.push(index);
-        self.active -= 1;
-        if exchange.is_open() {
-            self.opened -= 1;
-            self.conn.forget(exchange.info.stream);
-            // A place for another one.
-            if !self.unopened.is_empty() {
-                self.inbox.wake();
-            }
-        }
-        Some(exchange)
-    }
-
-    /// Tells the pool that an exchange is over. Its queue goes on at the end of the round.
-    fn release(&mut self, exchange: &StreamExchange) {
-        let machine = &mut self.pool.state.lock().machine;
-        if exchange.is_upgraded() {
-            self.upgraded -= 1;
-            machine.handle_unpinned(self.id, now());
-        } else {
-            let outcome = Outcome::Reusable { hint: None };
-            machine.handle_released(self.id, exchange.request, outcome, now());
-        }
-        self.stirred = true;
-    }
-
-    fn finish(&mut self, index: u32, finish: StreamFinish) {
-        let given_up = matches!(finish, StreamFinish::Failed(_))
-            && self.slots[index as usize]
-                .exchange
-                .as_ref()
-                .is_some_and(StreamExchange::is_upgraded);
-        if given_up {
-            // h2 would drop what the caller handed over before it gave the stream up.
-            self.drive();
-        }
-        let Some(mut exchange) = self.vacate(index) else {
-            return;
-        };
-        match finish {
-            StreamFinish::Replay(error) => {
-                let loss = if exchange.is_open() {
-                    let most = self.pool.config.http2.max_replays;
-                    Loss::Unprocessed { most }
-                } else {
-                    let reused = self.lost.is_none() || self.lease.requests() > 0;
-                    Loss::Unsent { reused }
-                };
-                if exchange.job.goes_again(&loss) {
-                    self.give_back(exchange);
-                } else {
-                    self.fail(exchange, error);
-                }
-            }
-            StreamFinish::Failed(error) => self.fail(exchange, error),
-            StreamFinish::Done(trailers) => {
-                self.lease.count_request();
-                self.release(&exchange);
-                self.end(exchange, &trailers);
-            }
-            StreamFinish::StreamEnded => {
-                self.release(&exchange);
-                drop(exchange);
-            }
-        }
-    }
-
-    #[expect(clippy::unused_self, reason = "reads like the other ends")]
-    fn end(&self, mut exchange: StreamExchange, trailers: &HeaderBlock) {
-        // Told only now that its place is free, so that a request that follows from this one's end
-        // finds it.
-        contain(|| exchange.job.settle.end(trailers));
-    }
-
-    fn fail(&mut self, mut exchange: StreamExchange, error: Error) {
-        let timed_out = matches!(
-            error.kind(),
-            ErrorKind::HeadersTimeout | ErrorKind::BodyTimeout
-        );
-        if timed_out && self.lost.is_none() {
-            self.probe(exchange.current_timeout());
-        }
-        self.release(&exchange);
-        contain(|| exchange.job.settle.error(error));
     }
 }

@@ -1,7 +1,7 @@
-//! The byte stream between socket and hyper, as [`Talk`] translates it.
+//! The byte stream between socket and hyper, translated by [`Translator`].
 //!
-//! Used by [`super::HyperConn`] only, on one task: the lock around a [`Link`] is there because hyper
-//! owns the reading and writing end and the exchange asks for what came; it is never contended.
+//! Used only by [`super::HyperConn`], on one task. The lock around a [`Link`] exists because hyper owns
+//! its reading and writing ends while the exchange asks what was received; it is never contended.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -16,43 +16,39 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::outgoing::OutgoingBody;
 use super::read_buf::poll_read_into;
-use super::talk::{Hearing, Said, Talk};
+use super::translator::{Inbound, Translator, Write};
 use crate::command::Command;
 use crate::conn::eof::{Place, judge, socket_error};
 use crate::conn::rest::{AtRest, Held, are_line_ends, closed, unsolicited};
 use crate::conn::stream::ByteStream;
 use crate::connect::Transport;
+use crate::tuning::HYPER_READ;
 
-/// Largest read: hyper's buffers grow beyond the size they are asked for, by doubling, and this is
-/// what a paused reader may hold beyond its window. 64 KiB: a body of that size comes in one read or
-/// two.
-const MAX_READ: usize = 64 * 1024;
-
-/// Slices of the write that carries the caller's head.
+/// Slices in the write that contains the caller's head.
 const SLICES: usize = 8;
 
 /// See the module.
 pub(super) struct Link {
     transport: Transport,
-    pub(super) talk: Talk,
+    pub(super) translator: Translator,
     /// See [`Place`].
     abrupt_is_end: bool,
-    /// hyper has flushed its buffer since it was last driven, and what was in it has left.
+    /// hyper has flushed its buffer since it was last driven, and all of it was sent.
     flushed: bool,
-    /// The request whose credit bounds what is read of the response's body.
+    /// The request whose credit limits reads of the response body.
     reader: Option<Arc<Command>>,
-    /// Some byte of the request may have left this machine.
+    /// Part of the request may have been sent.
     pub(super) sent_any: bool,
     /// Bytes received and sent so far.
     pub(super) traffic: (u64, u64),
 }
 
 impl Link {
-    pub(super) fn new(rest: AtRest, talk: Talk, abrupt_is_end: bool) -> Self {
+    pub(super) fn new(rest: AtRest, translator: Translator, abrupt_is_end: bool) -> Self {
         let AtRest { transport, traffic } = rest;
         Self {
             transport,
-            talk,
+            translator,
             abrupt_is_end,
             flushed: true,
             reader: None,
@@ -61,14 +57,14 @@ impl Link {
         }
     }
 
-    /// Begins the exchange. What hyper is asked to send.
+    /// Begins the exchange. Returns the stub request for hyper.
     pub(super) fn begin(
         &mut self,
         request: &Request,
         command: &Arc<Command>,
     ) -> http::Request<OutgoingBody> {
         self.reader = Some(Arc::clone(command));
-        self.talk.begin(request, command)
+        self.translator.begin(request, command)
     }
 
     pub(super) fn socket_info(&self) -> SocketInfo {
@@ -83,7 +79,7 @@ impl Link {
     pub(super) fn fail(&mut self, reason: CloseReason, error: Error) -> io::Error {
         let text = error.message().to_owned();
         let error = error.with_socket(self.socket_info());
-        self.talk.fail(reason, error);
+        self.translator.fail(reason, error);
         io::Error::other(text)
     }
 
@@ -96,59 +92,57 @@ impl Link {
         }
     }
 
-    /// hyper is about to be driven: it may buffer bytes of which the link knows nothing.
+    /// hyper is about to be driven, and may buffer bytes that the link has not seen.
     pub(super) fn begin_drive(&mut self) {
         self.flushed = false;
     }
 
-    /// What the link, and hyper behind it, hold of the exchange.
+    /// What the link and hyper's buffer hold of the exchange.
     pub(super) fn held(&self) -> Held {
-        let mut held = self.talk.held();
+        let mut held = self.translator.held();
         held.unwritten |= !self.flushed;
         held
     }
 
-    /// Ends the conversation and keeps the connection; `None` if it is not at rest. `held` is what the
-    /// driver of hyper knows.
+    /// Keeps the connection; `None` if it is not at rest.
     pub(super) fn into_rest(self, held: Held) -> Option<AtRest> {
         held.release(self.transport, self.traffic)
     }
 
-    /// Ends the conversation and keeps the transport and what came behind the upgrade's head.
+    /// Keeps the transport and what was received after the upgrade's head.
     pub(super) fn into_stream(self) -> ByteStream {
-        ByteStream::new(self.transport, self.talk.surplus)
+        ByteStream::new(self.transport, self.translator.surplus)
     }
 
-    // --- towards hyper ---
+    // --- from the wire to hyper ---
 
     fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
         mut cursor: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.talk.hearing() == Hearing::Hushed {
+        if self.translator.inbound() == Inbound::Muted {
             return Poll::Pending;
         }
         loop {
-            if let Some(waiting) = self.talk.take_waiting(cursor.remaining()) {
-                cursor.put_slice(&waiting);
+            if let Some(buffered) = self.translator.take_buffered(cursor.remaining()) {
+                cursor.put_slice(&buffered);
                 return Poll::Ready(Ok(()));
             }
-            if self.talk.is_over() {
-                // hyper has nothing to say any more: the exchange takes over.
+            if self.translator.is_over() {
                 return Poll::Pending;
             }
-            if self.talk.guard.is_idle() {
+            if self.translator.guard.is_idle() {
                 return self.poll_rest(cx);
             }
-            let heard = ready!(self.poll_message(cx, &mut cursor))?;
-            if heard > 0 || self.talk.has_ended() {
+            let read = ready!(self.poll_message(cx, &mut cursor))?;
+            if read > 0 || self.translator.has_ended() {
                 return Poll::Ready(Ok(()));
             }
         }
     }
 
-    /// Reads while no response is due: whatever comes ends the connection, except line ends.
+    /// Reads while no response is due: anything but line ends closes the connection.
     fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut memory = [0_u8; 32];
         let mut buf = ReadBuf::new(&mut memory);
@@ -168,19 +162,18 @@ impl Link {
         }
     }
 
-    /// The largest read that the request's reader has room for; 0 while it has none.
+    /// The largest read that the reader has credit for; 0 while it has none.
     ///
-    /// A body is read up to the credit that is left, [`MAX_READ`] at most. hyper holds one such
-    /// read that was not delivered yet when it asks for the next one, so a reader that stops has
-    /// at most its window and [`MAX_READ`] in memory.
+    /// hyper holds one undelivered read when it asks for the next one, so a paused reader has at most its
+    /// window plus [`HYPER_READ`] in memory.
     fn read_limit(&self) -> usize {
         match &self.reader {
-            Some(reader) if self.talk.is_in_body() => reader.room().min(MAX_READ),
-            _ => MAX_READ,
+            Some(reader) if self.translator.is_in_body() => reader.room().min(HYPER_READ),
+            _ => HYPER_READ,
         }
     }
 
-    /// Reads a part of a message into hyper's buffer; returns how much of it hyper hears.
+    /// Reads part of a response into hyper's buffer. Returns how much of it hyper may read.
     fn poll_message(
         &mut self,
         cx: &mut Context<'_>,
@@ -191,19 +184,19 @@ impl Link {
             // The reader's credit wakes the task, and the exchange drives hyper again.
             return Poll::Pending;
         }
-        let talk = &mut self.talk;
+        let translator = &mut self.translator;
         let read = poll_read_into(&mut self.transport, cx, cursor, limit, |input| {
             if input.is_empty() {
                 return (0, (0, Ok(0)));
             }
-            let heard = talk.hear(input);
-            (*heard.as_ref().unwrap_or(&0), (input.len(), heard))
+            let read = translator.read(input);
+            (*read.as_ref().unwrap_or(&0), (input.len(), read))
         });
         match ready!(read) {
             Ok((0, _)) => Poll::Ready(self.eof(None).map(|()| 0)),
-            Ok((n, heard)) => {
+            Ok((n, read)) => {
                 self.traffic.0 += n as u64;
-                Poll::Ready(heard.map_err(|error| self.fail(CloseReason::ProtocolError, error)))
+                Poll::Ready(read.map_err(|error| self.fail(CloseReason::ProtocolError, error)))
             }
             Err(error) => Poll::Ready(self.eof(Some(&error)).map(|()| 0)),
         }
@@ -212,42 +205,42 @@ impl Link {
     /// The peer closed its side, or the socket failed.
     fn eof(&mut self, error: Option<&io::Error>) -> io::Result<()> {
         let place = Place {
-            phase: self.talk.phase(),
+            phase: self.translator.phase(),
             replay: self.replay(),
             abrupt_is_end: self.abrupt_is_end,
         };
-        match judge(&mut self.talk.guard, error, &place) {
+        match judge(&mut self.translator.guard, error, &place) {
             Ok(()) => {
-                self.talk.hear_end();
+                self.translator.read_end();
                 Ok(())
             }
             Err((reason, error)) => Err(self.fail(reason, error)),
         }
     }
 
-    // --- towards the wire ---
+    // --- from hyper to the wire ---
 
-    /// Writes what goes out for what hyper gives. Returns how many of hyper's bytes are taken care of.
+    /// Sends the translation of what hyper writes. Returns how many of hyper's bytes that covers.
     fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let total: usize = bufs.iter().map(|buf| buf.len()).sum();
-        if self.talk.is_unheard() || total == 0 {
+        if self.translator.is_broken() || total == 0 {
             return Poll::Ready(Ok(total));
         }
-        if self.talk.speaks() {
-            // hyper has been told that there is nothing to read: it must look again.
+        if self.translator.unmute() {
+            // hyper was told that there is nothing to read, and has to try again.
             cx.waker().wake_by_ref();
         }
         ready!(self.poll_pending(cx))?;
-        let written = match self.talk.say(bufs) {
-            Ok(Said::Itself) => self.poll_slices(cx, bufs),
-            Ok(Said::Head(head, stub)) => self
+        let written = match self.translator.write(bufs) {
+            Ok(Write::AsIs) => self.poll_slices(cx, bufs),
+            Ok(Write::Head(head, stub)) => self
                 .poll_with_head(cx, &head, stub, bufs)
-                .map_ok(|n| self.talk.head_left(&head, stub, n)),
-            Ok(Said::Pending) => return Poll::Ready(Ok(total)),
+                .map_ok(|n| self.translator.head_written(&head, stub, n)),
+            Ok(Write::Pending) => return Poll::Ready(Ok(total)),
             Err(what) => {
                 let error = Error::new(ErrorKind::Internal, Phase::Send, what);
                 return Poll::Ready(Err(self.fail(CloseReason::Panicked, error)));
@@ -270,11 +263,11 @@ impl Link {
         let mut slices = [IoSlice::new(&[]); SLICES];
         slices[0] = IoSlice::new(head);
         let mut used = 1;
-        // The stub is in the first of them.
+        // The stub is in the first one.
         let mut cut = stub;
         for buf in bufs.iter().filter(|buf| !buf.is_empty()) {
             let rest = &buf[std::mem::take(&mut cut)..];
-            // An empty slice must not make the write look vectored.
+            // An empty slice would make the write look vectored.
             if !rest.is_empty() && used < SLICES {
                 slices[used] = IoSlice::new(rest);
                 used += 1;
@@ -291,15 +284,15 @@ impl Link {
         let written = ready!(Pin::new(&mut self.transport).poll_write_vectored(cx, bufs))?;
         self.sent_any = true;
         self.traffic.1 += written as u64;
-        self.talk.news.wrote = true;
+        self.translator.seen.wrote = true;
         Poll::Ready(Ok(written))
     }
 
     fn poll_pending(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.talk.pending.has_remaining() {
-            let pending = self.talk.pending.clone();
+        while self.translator.pending.has_remaining() {
+            let pending = self.translator.pending.clone();
             match ready!(self.poll_slices(cx, &[IoSlice::new(&pending)])) {
-                Ok(n) => self.talk.pending.advance(n),
+                Ok(n) => self.translator.pending.advance(n),
                 Err(error) => return Poll::Ready(self.broken(&error)),
             }
         }
@@ -308,25 +301,25 @@ impl Link {
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.flushed = false;
-        if self.talk.is_unheard() {
+        if self.translator.is_broken() {
             return Poll::Ready(Ok(()));
         }
         ready!(self.poll_pending(cx))?;
         match ready!(Pin::new(&mut self.transport).poll_flush(cx)) {
             Ok(()) => {
                 // hyper flushes once its own buffer is empty.
-                self.flushed = !self.talk.is_unheard();
+                self.flushed = !self.translator.is_broken();
                 Poll::Ready(Ok(()))
             }
             Err(error) => Poll::Ready(self.broken(&error)),
         }
     }
 
-    /// The peer takes no more bytes. If some were sent, a response may already be on its way (a
-    /// server that refuses an upload answers and closes): the rest of the request is dropped and
-    /// reading decides. If none were, the request is unsent.
+    /// A write failed. If part of the request was sent, a response may already be on its way (a server
+    /// that rejects an upload responds and closes): the rest is discarded, and reading decides. Otherwise
+    /// the request is unsent.
     fn broken(&mut self, error: &io::Error) -> io::Result<()> {
-        self.talk.close_ears();
+        self.translator.break_off();
         if self.sent_any {
             return Ok(());
         }

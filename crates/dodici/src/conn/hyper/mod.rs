@@ -1,19 +1,19 @@
 //! An HTTP/1.1 connection lent to hyper for one exchange.
 //!
-//! - [`HyperConn`]: hyper's two handles and what the exchange asks of them. `origin::solo` lends the
-//!   connection, `exchange::hyper` runs the exchange.
-//! - `talk`: the conversation with hyper, a state machine without I/O.
-//! - `link`: the byte stream between socket and hyper that carries it.
-//! - `read_buf`: reading into hyper's memory.
-//! - `outgoing`: request bodies as hyper takes them.
+//! - [`HyperConn`]: hyper's two handles, for the exchange. `origin::solo` lends the connection,
+//!   `exchange::hyper` runs the exchange.
+//! - `translator`: the conversation with hyper, a state machine without I/O.
+//! - `link`: the byte stream between socket and hyper.
+//! - `read_buf`: reads into hyper's buffer.
+//! - `outgoing`: request bodies for hyper.
 //!
-//! Nothing outside this directory knows hyper. All methods are polled from the connection's task, and
-//! none of them blocks.
+//! Nothing outside this directory uses hyper. All methods are polled from the connection's task; none
+//! blocks.
 
 mod link;
 mod outgoing;
 mod read_buf;
-mod talk;
+mod translator;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -31,20 +31,16 @@ use parking_lot::Mutex;
 
 use self::link::{Link, LinkIo};
 use self::outgoing::OutgoingBody;
-use self::talk::Talk;
-pub(crate) use self::talk::{Hearing, News};
+use self::translator::Translator;
+pub(crate) use self::translator::{Inbound, Seen};
 use super::eof::Ended;
 use super::guard;
 use super::rest::{AtRest, Held};
 use super::stream::ByteStream;
 use crate::command::Command;
+use crate::tuning::WRITTEN_AT_ONCE;
 
-/// What hyper collects of a streamed body for one write. 512 KiB: a peer that waits for bytes is
-/// woken by each write, which costs more than writing 64 KiB does. Over TCP, 1 GiB takes 0.75 s of
-/// processor time by 64 KiB, 0.34 s by 256, 0.25 s by 512. Reads are smaller: [`Link`] limits them.
-const WRITTEN_AT_ONCE: usize = 512 * 1024;
-
-/// What hyper answers a request with.
+/// hyper's response to the stub request.
 pub(crate) type Started =
     Result<http::Response<Incoming>, TrySendError<http::Request<OutgoingBody>>>;
 
@@ -59,15 +55,14 @@ pub(crate) struct HyperConn {
 impl HyperConn {
     /// Takes over a connection at rest. Sends nothing.
     ///
-    /// `fresh`: this is the connection's first request, and a server that answers before it was asked
-    /// answers it, see [`ExchangeConfig::early_answer`].
+    /// `fresh`: this is the connection's first request, which an early answer may belong to; see [`ExchangeConfig::early_answer`].
     pub(crate) async fn new(
         rest: AtRest,
         config: &ExchangeConfig,
         fresh: bool,
     ) -> Result<Self, Error> {
-        let talk = Talk::new(guard(config).with_head_required(), fresh);
-        let link = Link::new(rest, talk, config.abrupt_close_ends_body);
+        let translator = Translator::new(guard(config).with_head_required(), fresh);
+        let link = Link::new(rest, translator, config.abrupt_close_ends_body);
         let link = Arc::new(Mutex::new(link));
         let (sender, driver) = http1::Builder::new()
             .max_buf_size(WRITTEN_AT_ONCE)
@@ -85,7 +80,7 @@ impl HyperConn {
         })
     }
 
-    /// Lets hyper get ready for a request.
+    /// Drives hyper until it is ready for a request.
     pub(crate) fn prepare(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
         if self.is_at_rest(cx) {
             Ok(())
@@ -98,8 +93,8 @@ impl HyperConn {
         }
     }
 
-    /// Starts the exchange. The future resolves when hyper has read the (synthetic) head; see
-    /// [`Answer`].
+    /// Starts the exchange. The future, which [`Answer`] polls, resolves when hyper has read the
+    /// synthetic head.
     pub(crate) fn start(
         &mut self,
         request: &Request,
@@ -109,7 +104,7 @@ impl HyperConn {
         self.sender.try_send_request(stub)
     }
 
-    /// Lets hyper read and write. Ready when hyper is done with the connection, well or not.
+    /// Lets hyper read and write. Ready when hyper has finished or failed.
     pub(crate) fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.driver_done {
             return Poll::Ready(());
@@ -121,13 +116,13 @@ impl HyperConn {
                 self.driver_done = true;
                 if let Err(error) = result {
                     // The link knows better in every case but one: a request body that failed.
-                    let talk = &mut self.link.lock().talk;
-                    if talk.hearing() != Hearing::End {
+                    let translator = &mut self.link.lock().translator;
+                    if translator.inbound() != Inbound::End {
                         let failure = body_error(&error).unwrap_or_else(|| {
-                            Error::new(ErrorKind::Socket, talk.phase(), "other side closed")
+                            Error::new(ErrorKind::Socket, translator.phase(), "other side closed")
                                 .with_source(error)
                         });
-                        talk.fail(CloseReason::IoError, failure);
+                        translator.fail(CloseReason::IoError, failure);
                     }
                 }
                 Poll::Ready(())
@@ -135,48 +130,48 @@ impl HyperConn {
         }
     }
 
-    // --- what came ---
+    // --- the response ---
 
-    /// What came since the last call that hyper does not hear of.
-    pub(crate) fn news(&mut self) -> News {
-        std::mem::take(&mut self.link.lock().talk.news)
+    /// What hyper does not get to see, since the last call.
+    pub(crate) fn seen(&mut self) -> Seen {
+        std::mem::take(&mut self.link.lock().translator.seen)
     }
 
-    /// Where the response stands.
-    pub(crate) fn hearing(&self) -> Hearing {
-        self.link.lock().talk.hearing()
+    /// How far the response is.
+    pub(crate) fn inbound(&self) -> Inbound {
+        self.link.lock().translator.inbound()
     }
 
     /// Whether the connection cannot go on; [`HyperConn::take_failure`] says why.
     pub(crate) fn has_failed(&self) -> bool {
-        self.driver_done || self.link.lock().talk.failure().is_some()
+        self.driver_done || self.link.lock().translator.failure().is_some()
     }
 
     /// Whether the peer takes no more of the request.
-    pub(crate) fn is_unheard(&self) -> bool {
-        self.link.lock().talk.is_unheard()
+    pub(crate) fn is_broken(&self) -> bool {
+        self.link.lock().translator.is_broken()
     }
 
     /// Whether the final head is there; calls `with` with it if so.
     pub(crate) fn with_head(&self, with: impl FnOnce(&ResponseHead)) -> bool {
         let link = self.link.lock();
-        let has_head = link.talk.has_head();
+        let has_head = link.translator.has_head();
         if has_head {
-            with(link.talk.guard.head());
+            with(link.translator.guard.head());
         }
         has_head
     }
 
     /// Trailers of a response that has ended.
     pub(crate) fn take_trailers(&mut self) -> HeaderBlock {
-        self.link.lock().talk.guard.take_trailers()
+        self.link.lock().translator.guard.take_trailers()
     }
 
     /// Why the connection cannot go on.
     pub(crate) fn take_failure(&mut self, phase: Phase) -> Ended {
         let mut link = self.link.lock();
         let info = link.socket_info();
-        link.talk.take_failure().unwrap_or_else(|| {
+        link.translator.take_failure().unwrap_or_else(|| {
             let error = Error::new(ErrorKind::Socket, phase, "other side closed");
             (CloseReason::PeerClosed, error.with_socket(info))
         })
@@ -197,7 +192,7 @@ impl HyperConn {
         self.link.lock().traffic
     }
 
-    // --- what is left of it ---
+    // --- the end ---
 
     /// After a response has ended: whether the connection can serve again, and the server's
     /// keep-alive hint.
@@ -206,11 +201,11 @@ impl HyperConn {
         cx: &mut Context<'_>,
     ) -> Result<Option<Duration>, CloseReason> {
         let at_rest = self.is_at_rest(cx);
-        let talk = &self.link.lock().talk;
-        if let Some((reason, _)) = talk.failure() {
+        let translator = &self.link.lock().translator;
+        if let Some((reason, _)) = translator.failure() {
             return Err(*reason);
         }
-        let keep_alive = talk.guard.keep_alive();
+        let keep_alive = translator.guard.keep_alive();
         // Not at rest: the request is still being sent, which ends the connection.
         if !at_rest || !keep_alive.reusable {
             return Err(CloseReason::NotReusable);
@@ -222,15 +217,15 @@ impl HyperConn {
     /// from serving again.
     pub(crate) fn waits_for_body(&self) -> bool {
         let held = self.held();
-        let talk = &self.link.lock().talk;
+        let translator = &self.link.lock().translator;
         !self.driver_done
-            && !talk.is_unheard()
-            && talk.guard.keep_alive().reusable
+            && !translator.is_broken()
+            && translator.guard.keep_alive().reusable
             && held.unwritten
             && !held.unread
     }
 
-    /// Whether what was handed over of the request has left.
+    /// Whether everything written of the request was sent.
     pub(crate) fn has_left(&self) -> bool {
         !self.link.lock().held().unwritten
     }
@@ -275,7 +270,7 @@ impl HyperConn {
     }
 }
 
-/// What hyper has of the answer.
+/// How far hyper is with the response.
 ///
 /// ```text
 ///   Head ──▶ Body ──end, or hyper gives it up──▶ Gone
@@ -285,10 +280,10 @@ pub(crate) enum Answer<'a, F> {
     Head(Pin<&'a mut F>),
     Body {
         body: Incoming,
-        /// hyper was driven since its body was polled first, or a piece was taken of it.
+        /// hyper was driven since its body was first polled, and since a piece was last taken.
         driven: bool,
     },
-    /// The link or the driver says why, if it was not the end.
+    /// Complete, or failed: then the link or the driver knows why.
     Gone,
 }
 
@@ -297,7 +292,7 @@ pub(crate) enum Piece {
     Data(Bytes),
     End,
     Wait,
-    /// hyper may have more once it was driven.
+    /// hyper must be driven to know more.
     Drive,
 }
 

@@ -1,7 +1,7 @@
 //! The body of a request on its way to hyper: none, one buffer, or slices pulled from the caller.
 //!
-//! hyper derives the framing from [`Body::size_hint`] and the stub that `talk` gives it. Trailers do
-//! not pass through here: `talk` puts them behind the last chunk, because hyper would reorder them.
+//! hyper derives the framing from [`Body::size_hint`] and the stub that `translator` gives it. Trailers do
+//! not pass through here: `translator` puts them behind the last chunk, because hyper would reorder them.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -137,14 +137,14 @@ fn a_reader_that_has_stopped_is_no_silent_peer() {
     let at = |seconds| Moment::from(start + seconds * SECOND);
     let mut rules = started(Wire::Http2, &config(), start);
     rules.head(Length::Any, &at(0));
-    assert!(!rules.tells(false, &at(1)));
+    assert!(!rules.delivers(false, &at(1)));
     assert_eq!(rules.deadline(), None);
     // What the wire takes ahead of the reader starts no time.
     rules.data(1, &at(2)).unwrap();
     assert_eq!(rules.deadline(), None);
-    assert!(rules.tells(true, &at(50)));
+    assert!(rules.delivers(true, &at(50)));
     assert_eq!(rules.deadline(), Some(start + 70 * SECOND));
-    assert!(rules.tells(true, &at(60)));
+    assert!(rules.delivers(true, &at(60)));
     assert_eq!(rules.deadline(), Some(start + 70 * SECOND));
 }
 
@@ -179,8 +179,8 @@ fn a_byte_stream_has_no_time_and_no_size() {
     rules.upgrade();
     rules.data(2, &now).unwrap();
     assert_eq!(rules.next_deadline(), None);
-    rules.tells(false, &now);
-    rules.tells(true, &now);
+    rules.delivers(false, &now);
+    rules.delivers(true, &now);
     rules.end_half();
     assert_eq!(rules.next_deadline(), None);
     assert_eq!(
@@ -222,7 +222,7 @@ enum Step {
     Informational(u16),
     Head,
     Data(usize),
-    Tells(bool),
+    Delivers(bool),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -231,7 +231,7 @@ fn step() -> impl Strategy<Value = Step> {
         prop_oneof![Just(100), Just(103)].prop_map(Step::Informational),
         Just(Step::Head),
         (0_usize..200).prop_map(Step::Data),
-        any::<bool>().prop_map(Step::Tells),
+        any::<bool>().prop_map(Step::Delivers),
     ]
 }
 
@@ -270,11 +270,11 @@ proptest! {
                     }
                     received += bytes as u64;
                 }
-                Step::Tells(takes) if has_head => {
-                    prop_assert_eq!(rules.tells(takes, &now), takes);
+                Step::Delivers(takes) if has_head => {
+                    prop_assert_eq!(rules.delivers(takes, &now), takes);
                     stopped = !takes;
                 }
-                Step::Head | Step::Data(_) | Step::Tells(_) => continue,
+                Step::Head | Step::Data(_) | Step::Delivers(_) => continue,
             }
             // It never goes back, and a deadline runs exactly while the peer is to be heard.
             prop_assert!(rules.stage() >= last);

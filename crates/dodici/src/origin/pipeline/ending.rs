@@ -9,7 +9,7 @@ use std::mem::take;
 use dodici_pool::PoolConfig;
 use dodici_pool::{CloseReason, Error, ErrorKind, Outcome, Phase, RequestId};
 
-use super::{Due, Flight, Next, Pipeline};
+use super::{Due, Flight, Intake, Next, Pipeline};
 use crate::command::Attention;
 use crate::conn::PipeConn;
 use crate::exchange::{Job, Loss, Rules};
@@ -63,7 +63,7 @@ impl Pipeline {
             .front_mut()
             .is_some_and(|due| !due.given_up && !due.job.goes_again(&Loss::Behind { told }));
         if precious {
-            self.doomed = Some(reason);
+            self.intake = Intake::Doomed(reason);
             self.drain(reason);
             return None;
         }

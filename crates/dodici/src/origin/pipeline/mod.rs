@@ -95,6 +95,21 @@ enum Next {
     End(CloseReason, Option<Error>),
 }
 
+/// Whether the connection takes requests.
+///
+/// ```text
+///   Open ──the last one, or the peer takes no more bytes──▶ Closed
+///     └──────────────┴──a written request was given up──▶ Doomed
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Intake {
+    Open,
+    /// No more; what was taken is answered.
+    Closed,
+    /// No more; the connection ends with the response that is due, for this reason.
+    Doomed(CloseReason),
+}
+
 /// A request that was taken to be written.
 struct Flight {
     request: RequestId,
@@ -113,12 +128,9 @@ pub(super) struct Pipeline {
     due: Due,
     /// Given out by the pool and not taken to be written.
     waiting: VecDeque<(RequestId, Box<Job>)>,
-    /// No request is taken any more; the connection ends with the response that is due.
-    doomed: Option<CloseReason>,
+    intake: Intake,
     /// A request that the pool does not count any more costs the connection.
     gives_up: bool,
-    /// The last request that was taken ends the connection, or the peer takes no more bytes.
-    last: bool,
     /// The pool has actions to carry out.
     stirred: bool,
     /// A caller asks for a look at the socket.
@@ -144,9 +156,8 @@ impl Pipeline {
             flights: VecDeque::new(),
             due: Due::default(),
             waiting: VecDeque::new(),
-            doomed: None,
+            intake: Intake::Open,
             gives_up: false,
-            last: false,
             stirred: false,
             look: false,
             timer: Timer::new(),
@@ -323,7 +334,7 @@ impl Pipeline {
     /// Hands requests to the connection, as many as it takes.
     fn take_requests(&mut self, cx: &mut Context<'_>, conn: &mut PipeConn) -> Taken {
         while !self.waiting.is_empty() {
-            if self.last || self.doomed.is_some() {
+            if self.intake != Intake::Open {
                 self.return_waiting();
                 return Taken::Goes;
             }
@@ -383,7 +394,7 @@ impl Pipeline {
             _ => None,
         };
         let place = conn.push(&job.request.head, body);
-        self.last |= job.request.reset;
+        let reset = job.request.reset;
         self.flights.push_back(Flight {
             request,
             job,
@@ -392,7 +403,8 @@ impl Pipeline {
             reused: self.lease.requests() > 0 || !self.flights.is_empty(),
             given_up: false,
         });
-        if self.last {
+        if reset {
+            self.intake = Intake::Closed;
             self.drain(CloseReason::NotReusable);
         }
     }
@@ -401,8 +413,8 @@ impl Pipeline {
         let before = conn.written();
         let wrote = conn.poll_write(cx);
         let failure = conn.write_failure();
-        if failure.is_some() && !self.last {
-            self.last = true;
+        if failure.is_some() && self.intake == Intake::Open {
+            self.intake = Intake::Closed;
             self.drain(CloseReason::IoError);
         }
         let due = self.flights.front_mut()?;

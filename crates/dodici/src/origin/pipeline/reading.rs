@@ -8,19 +8,13 @@ use std::task::{Context, Poll};
 use dodici_pool::{CloseReason, Error, Outcome};
 use tokio::time::Instant;
 
-use super::{Flight, Pipeline};
+use super::{Flight, Intake, Pipeline};
 use crate::clock::Moment;
 use crate::conn::{PipeConn, Received};
 use crate::exchange::{Job, Length, Rules, Stage, Wire};
 use crate::origin::contain;
 use crate::sink::ExchangeInfo;
-
-/// Most bytes of a body read into a sink's memory in one step.
-const DIRECT_READ: usize = 64 * 1024;
-
-/// Bytes by which the memory for the last part of a body is larger than the part. 64: one would do,
-/// and memory comes in such steps.
-const SLACK: usize = 64;
+use crate::tuning::{DIRECT_READ, SLACK};
 
 /// The response that is due.
 #[derive(Default)]
@@ -231,9 +225,9 @@ impl Pipeline {
         self.due = Due::default();
         self.lease.count_request();
         let reusable = conn.reusable(flight.end, self.flights.is_empty());
-        let going_on = match (reusable, self.doomed) {
+        let going_on = match (reusable, self.intake) {
             (Ok(_), _) if flight.job.request.reset => Err(CloseReason::NotReusable),
-            (Ok(_), Some(reason)) => Err(reason),
+            (Ok(_), Intake::Doomed(reason)) => Err(reason),
             (reusable, _) => reusable,
         };
         let trailers = conn.trailers();

@@ -1,23 +1,23 @@
-//! The conversation with hyper: all that it is told in place of what was said.
+//! The conversation with hyper: everything it writes and reads in place of what is on the wire.
 //!
-//! hyper drives an exchange that is more than a head and a body in memory: it frames the body, holds it
-//! for `100 Continue`, takes the response's body apart, and steps aside for an upgrade. It sees
-//! neither the caller's head nor the peer's, so it can neither reorder nor misread them.
+//! hyper drives exchanges that are more than a head and a body in memory: it frames the request body,
+//! holds it for `100 Continue`, decodes the response body, and stops at an upgrade. It sees neither the
+//! caller's head nor the peer's, so it cannot reorder or misread them.
 //!
-//! | hyper says | the peer hears |
+//! | hyper writes | the peer receives |
 //! |---|---|
-//! | a stub of a head ([`stub`]) | the caller's head, byte for byte |
-//! | the body in its framing | the same |
+//! | the head of a [`stub`] request | the caller's head, byte for byte |
+//! | the framed body | the same |
 //! | the last chunk | the last chunk with the caller's trailers |
 //!
-//! | the peer says | hyper hears |
+//! | the peer sends | hyper reads |
 //! |---|---|
 //! | an informational head | nothing |
 //! | the final head | the shortest head with the same framing ([`Guard::write_synthetic_head`]) |
 //! | the body | the same |
-//! | the last chunk and trailers | the last chunk, and no trailers |
-//! | a head that makes a byte stream | nothing from there on |
-//! | anything behind the response | nothing, and the connection ends |
+//! | the last chunk and trailers | the last chunk without trailers |
+//! | a head that starts a byte stream, and all after it | nothing |
+//! | anything after the response | nothing; the connection ends |
 //!
 //! No I/O: [`super::link`] moves the bytes, [`super::HyperConn`] drives hyper.
 
@@ -41,41 +41,41 @@ use crate::conn::rest::{Held, are_line_ends, unsolicited};
 #[cfg(test)]
 mod tests;
 
-/// What hyper says next.
+/// What hyper writes next.
 ///
 /// ```text
-///   Nothing ──begin──▶ Head ──▶ Body
-///   any ──the peer takes no more──▶ Unheard
+///   Idle ──begin──▶ Head ──▶ Body
+///   any ──a write fails──▶ Broken
 /// ```
-enum Saying {
-    Nothing,
-    /// Its stub, in place of which this goes.
+enum Outbound {
+    Idle,
+    /// Its stub head, which is replaced by this one.
     Head(Bytes),
-    /// What goes as it is.
+    /// Bytes that are sent unchanged.
     Body,
-    /// What nobody hears: a response may still come.
-    Unheard,
+    /// Bytes that are discarded: the peer takes no more, but may still respond.
+    Broken,
 }
 
-/// What hyper hears next.
+/// What hyper reads next.
 ///
 /// ```text
-///   Nothing ─┬────────────────────▶ Head ──final head──▶ Body ──▶ LastChunk ──▶ End
-///            └▶ Hushed ──it spoke──▶ │                     └────────────────────▶ End
-///                                    └──upgrade──▶ Stream
+///   Idle ──▶ Head ──final head──▶ Body ─┬──────────────▶ End
+///            ▲ └──upgrade──▶ Stream     └▶ LastChunk ──▶ End
+///   Muted ───┘ hyper has written
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Hearing {
+pub(crate) enum Inbound {
     /// No exchange has begun.
-    Nothing,
-    /// Nothing until it has spoken: on a new connection it would take what the server says before the
-    /// first request is written for something that nobody asked for.
-    Hushed,
+    Idle,
+    /// Nothing before it has written: on a new connection, hyper would reject what the server sends
+    /// before the first request as unsolicited.
+    Muted,
     /// The final head.
     Head,
     /// Body bytes.
     Body,
-    /// The end of a chunked body, once its trailers are there.
+    /// The end of a chunked body, once its trailers were received.
     LastChunk,
     /// Nothing more: the response is complete.
     End,
@@ -83,66 +83,62 @@ pub(crate) enum Hearing {
     Stream,
 }
 
-/// What came that hyper does not hear of, since [`Talk::news`] was asked last.
+/// What hyper does not get to see, since [`Translator::seen`] was taken last.
 #[derive(Default)]
-pub(crate) struct News {
+pub(crate) struct Seen {
     /// Informational heads, oldest first.
     pub(crate) informational: VecDeque<ResponseHead>,
-    /// `100 Continue` came for a request that asked for it.
+    /// The requested `100 Continue` was received.
     pub(crate) continued: bool,
     /// Bytes were written.
     pub(crate) wrote: bool,
 }
 
-/// What goes to the wire for what hyper says.
-pub(super) enum Said {
-    /// The same.
-    Itself,
-    /// This head in place of the first so many bytes.
+/// What to send in place of what hyper writes.
+pub(super) enum Write {
+    /// The same bytes.
+    AsIs,
+    /// This head in place of the stub, which has this length.
     Head(Bytes, usize),
-    /// All of it waits in [`Talk::pending`].
+    /// Everything is in [`Translator::pending`].
     Pending,
 }
 
 /// See the module.
-pub(super) struct Talk {
+pub(super) struct Translator {
     pub(super) guard: Guard,
-    saying: Saying,
-    /// Bytes that must go to the wire before anything from hyper.
+    outbound: Outbound,
+    /// Bytes to send before anything else from hyper.
     pub(super) pending: Bytes,
     /// The request whose trailers may have to be written.
     upload: Option<Arc<Command>>,
-    hearing: Hearing,
-    /// Bytes that hyper shall hear before anything from the socket: a synthetic head and what came
-    /// behind the real one.
+    inbound: Inbound,
+    /// Bytes for hyper to read before anything from the socket.
     to_hyper: Bytes,
     /// Why the connection cannot go on.
     failure: Option<Ended>,
-    pub(super) news: News,
-    /// Bytes that came behind the head of an upgrade.
+    pub(super) seen: Seen,
+    /// Bytes after the head of an upgrade.
     pub(super) surplus: Vec<u8>,
 }
 
-impl Talk {
-    pub(super) fn new(guard: Guard, hushed: bool) -> Self {
+impl Translator {
+    pub(super) fn new(guard: Guard, muted: bool) -> Self {
         Self {
             guard,
-            saying: Saying::Nothing,
+            outbound: Outbound::Idle,
             pending: Bytes::new(),
             upload: None,
-            hearing: if hushed {
-                Hearing::Hushed
-            } else {
-                Hearing::Nothing
-            },
+            inbound: if muted { Inbound::Muted } else { Inbound::Idle },
             to_hyper: Bytes::new(),
             failure: None,
-            news: News::default(),
+            seen: Seen::default(),
             surplus: Vec::new(),
         }
     }
 
-    /// Begins the exchange: `request`'s head takes the place of hyper's. What hyper is asked to send.
+    /// Begins the exchange. Returns the stub request for hyper, whose head will be replaced by
+    /// `request`'s.
     pub(super) fn begin(
         &mut self,
         request: &Request,
@@ -150,43 +146,42 @@ impl Talk {
     ) -> http::Request<OutgoingBody> {
         let body = outgoing(request, command);
         self.guard.begin(request.kind, request.expect_continue);
-        self.saying = Saying::Head(request.head.clone());
+        self.outbound = Outbound::Head(request.head.clone());
         let chunked = matches!(request.body, BodyKind::Chunked);
         self.upload = chunked.then(|| Arc::clone(command));
-        self.hearing = self.hearing.max(Hearing::Hushed);
-        if self.hearing != Hearing::Hushed {
-            self.hearing = Hearing::Head;
+        if self.inbound == Inbound::Idle {
+            self.inbound = Inbound::Head;
         }
         stub(request.kind, body)
     }
 
-    // --- where it stands ---
+    // --- state ---
 
-    pub(super) fn hearing(&self) -> Hearing {
-        self.hearing
+    pub(super) fn inbound(&self) -> Inbound {
+        self.inbound
     }
 
-    /// Whether the final head has come, for a body or as the end of all heads.
+    /// Whether the final head was received.
     pub(super) fn has_head(&self) -> bool {
-        self.hearing >= Hearing::Body
+        self.inbound >= Inbound::Body
     }
 
-    /// Whether the rest of the response's body is to be read.
+    /// Whether the response body is incomplete.
     pub(super) fn is_in_body(&self) -> bool {
-        matches!(self.hearing, Hearing::Body | Hearing::LastChunk)
+        matches!(self.inbound, Inbound::Body | Inbound::LastChunk)
     }
 
     pub(super) fn phase(&self) -> Phase {
-        if self.has_head() && self.hearing != Hearing::Stream {
+        if self.has_head() && self.inbound != Inbound::Stream {
             Phase::Body
         } else {
             Phase::Headers
         }
     }
 
-    /// Whether hyper hears nothing more from the socket: the exchange takes over.
+    /// Whether hyper reads nothing more, and the exchange takes over.
     pub(super) fn is_over(&self) -> bool {
-        self.hearing == Hearing::Stream || self.failure.is_some()
+        self.inbound == Inbound::Stream || self.failure.is_some()
     }
 
     pub(super) fn failure(&self) -> Option<&Ended> {
@@ -197,16 +192,16 @@ impl Talk {
         self.failure.take()
     }
 
-    /// The connection cannot go on. The first reason counts.
+    /// The connection cannot go on. The first failure counts.
     pub(super) fn fail(&mut self, reason: CloseReason, error: Error) {
         self.failure.get_or_insert((reason, error));
     }
 
-    /// What the conversation holds of the exchange.
+    /// What is still held of the exchange.
     pub(super) fn held(&self) -> Held {
         let owes_trailers = |command: &Arc<Command>| command.has_trailers();
         Held {
-            unwritten: matches!(self.saying, Saying::Head(_) | Saying::Unheard)
+            unwritten: matches!(self.outbound, Outbound::Head(_) | Outbound::Broken)
                 || self.pending.has_remaining()
                 || self.upload.as_ref().is_some_and(owes_trailers),
             unread: !self.guard.is_idle()
@@ -215,32 +210,32 @@ impl Talk {
         }
     }
 
-    // --- towards the wire ---
+    // --- from hyper to the wire ---
 
-    /// hyper speaks. Whether it was hushed until now, and so must be made to listen again.
-    pub(super) fn speaks(&mut self) -> bool {
-        let hushed = self.hearing == Hearing::Hushed;
-        if hushed {
-            self.hearing = Hearing::Head;
+    /// hyper writes. Whether it was muted until now, and has to read again.
+    pub(super) fn unmute(&mut self) -> bool {
+        let muted = self.inbound == Inbound::Muted;
+        if muted {
+            self.inbound = Inbound::Head;
         }
-        hushed
+        muted
     }
 
     /// The peer takes no more bytes.
-    pub(super) fn close_ears(&mut self) {
-        self.saying = Saying::Unheard;
+    pub(super) fn break_off(&mut self) {
+        self.outbound = Outbound::Broken;
         self.pending = Bytes::new();
     }
 
-    pub(super) fn is_unheard(&self) -> bool {
-        matches!(self.saying, Saying::Unheard)
+    pub(super) fn is_broken(&self) -> bool {
+        matches!(self.outbound, Outbound::Broken)
     }
 
-    /// What goes to the wire for these bytes of hyper's, all that are there.
+    /// What to send for all bytes that hyper writes at once.
     ///
     /// # Errors
-    /// hyper writes in another way than is relied on here.
-    pub(super) fn say(&mut self, bufs: &[IoSlice<'_>]) -> Result<Said, &'static str> {
+    /// hyper wrote something unexpected.
+    pub(super) fn write(&mut self, bufs: &[IoSlice<'_>]) -> Result<Write, &'static str> {
         if let Some(trailers) = self
             .upload
             .as_ref()
@@ -248,28 +243,28 @@ impl Talk {
         {
             self.upload = None;
             self.pending = self.with_trailers(&trailers, bufs)?;
-            self.saying = Saying::Body;
-            return Ok(Said::Pending);
+            self.outbound = Outbound::Body;
+            return Ok(Write::Pending);
         }
-        let Saying::Head(head) = &self.saying else {
-            return Ok(Said::Itself);
+        let Outbound::Head(head) = &self.outbound else {
+            return Ok(Write::AsIs);
         };
         let first = bufs.iter().find(|buf| !buf.is_empty());
         let stub = first.and_then(|buf| stub_len(buf));
-        stub.map(|stub| Said::Head(head.clone(), stub))
+        stub.map(|stub| Write::Head(head.clone(), stub))
             .ok_or("hyper split its request head")
     }
 
-    /// So many bytes left of `head` and what followed the stub of so many bytes. How many of hyper's
-    /// bytes are taken care of.
-    pub(super) fn head_left(&mut self, head: &Bytes, stub: usize, written: usize) -> usize {
-        self.saying = Saying::Body;
+    /// `written` bytes were sent of `head` and of what follows the stub. Returns how many of hyper's bytes
+    /// that covers.
+    pub(super) fn head_written(&mut self, head: &Bytes, stub: usize, written: usize) -> usize {
+        self.outbound = Outbound::Body;
         self.pending = head.slice(written.min(head.len())..);
         stub + written.saturating_sub(head.len())
     }
 
-    /// hyper's bytes end with the last chunk, `0 CR LF CR LF`; the trailer fields go before its final
-    /// CR LF. If the whole request is written at once they begin with its stub of a head.
+    /// hyper's bytes end with the last chunk, `0 CR LF CR LF`; trailers are inserted before the final
+    /// CR LF. If hyper writes the whole request at once, they begin with its stub head.
     fn with_trailers(
         &self,
         trailers: &HeaderBlock,
@@ -282,7 +277,7 @@ impl Talk {
         if !tail.ends_with(b"0\r\n\r\n") {
             return Err("hyper split its last chunk");
         }
-        if let Saying::Head(head) = &self.saying {
+        if let Outbound::Head(head) = &self.outbound {
             let stub = stub_len(&tail).ok_or("hyper split its request head")?;
             tail.splice(..stub, head.iter().copied());
         }
@@ -297,26 +292,26 @@ impl Talk {
         Ok(tail.into())
     }
 
-    // --- towards hyper ---
+    // --- from the wire to hyper ---
 
-    /// Bytes that hyper hears now, `most` of them, before anything from the socket.
-    pub(super) fn take_waiting(&mut self, most: usize) -> Option<Bytes> {
-        let waiting = self.to_hyper.len().min(most);
-        (waiting > 0).then(|| self.to_hyper.split_to(waiting))
+    /// Up to `most` bytes that hyper reads before anything from the socket.
+    pub(super) fn take_buffered(&mut self, most: usize) -> Option<Bytes> {
+        let len = self.to_hyper.len().min(most);
+        (len > 0).then(|| self.to_hyper.split_to(len))
     }
 
-    /// What came from the peer, in memory of hyper's: body bytes stay, a head is cut out and replaced
-    /// by a synthetic one, trailers are cut out. Returns the length of the prefix that hyper hears
-    /// now; what does not fit there waits for [`Talk::take_waiting`].
+    /// Translates in place what was received into hyper's buffer: body bytes stay, a head is replaced by
+    /// a synthetic one, trailers are removed. Returns the length of the prefix that hyper reads; what
+    /// does not fit is left for [`Translator::take_buffered`].
     ///
     /// # Errors
-    /// What the guard refuses.
-    pub(super) fn hear(&mut self, input: &mut [u8]) -> Result<usize, Error> {
+    /// What the guard rejects.
+    pub(super) fn read(&mut self, input: &mut [u8]) -> Result<usize, Error> {
         let mut at = 0;
         let mut synthetic = Vec::new();
-        // Where the body's bytes start and end in this input.
+        // The range of body bytes in this input.
         let mut body_start = 0;
-        let mut body_end = (self.hearing == Hearing::LastChunk).then_some(0);
+        let mut body_end = (self.inbound == Inbound::LastChunk).then_some(0);
         let mut closing: &[u8] = b"";
         loop {
             let step = self.guard.feed(&input[at..])?;
@@ -326,35 +321,35 @@ impl Talk {
                 GuardEvent::NeedMore | GuardEvent::Idle => break,
                 GuardEvent::Informational => {
                     let head = self.guard.head().clone();
-                    self.news.informational.push_back(head);
+                    self.seen.informational.push_back(head);
                     body_start = at;
                 }
                 GuardEvent::Continue => {
-                    self.news.continued = true;
+                    self.seen.continued = true;
                     body_start = at;
                 }
                 GuardEvent::Head => {
-                    self.hearing = Hearing::Body;
+                    self.inbound = Inbound::Body;
                     self.guard.write_synthetic_head(&mut synthetic);
                     body_start = at;
                 }
                 GuardEvent::Upgrade => {
-                    self.hearing = Hearing::Stream;
+                    self.inbound = Inbound::Stream;
                     self.surplus.extend_from_slice(&input[at..]);
                     return Ok(0);
                 }
                 GuardEvent::LastChunk => {
-                    self.hearing = Hearing::LastChunk;
+                    self.inbound = Inbound::LastChunk;
                     body_end = Some(at);
                 }
                 GuardEvent::End => {
-                    if self.hearing == Hearing::LastChunk {
-                        // The empty line behind the last chunk, in place of the trailers.
+                    if self.inbound == Inbound::LastChunk {
+                        // The empty line after the last chunk, in place of the trailers.
                         closing = b"\r\n";
                     }
-                    self.hearing = Hearing::End;
+                    self.inbound = Inbound::End;
                     if !are_line_ends(&input[at..]) {
-                        // More than the one message that was asked for.
+                        // More than the one response that was requested.
                         let (reason, error) = unsolicited();
                         self.fail(reason, error);
                     }
@@ -368,7 +363,7 @@ impl Talk {
         let body = body_start..body_end.unwrap_or(at);
         let before = synthetic.len();
         let visible = before + body.len();
-        // The usual case: all of it fits where it came from.
+        // Usually, everything fits in place.
         if before <= body_start && visible + closing.len() <= at {
             if before != body_start {
                 input.copy_within(body, before);
@@ -383,20 +378,19 @@ impl Talk {
         Ok(0)
     }
 
-    /// The end of the transport was the end of the response.
-    pub(super) fn hear_end(&mut self) {
-        self.hearing = Hearing::End;
+    /// The response ended with the transport.
+    pub(super) fn read_end(&mut self) {
+        self.inbound = Inbound::End;
     }
 
-    /// Whether hyper hears the end of the stream where it reads nothing: it must not before what
-    /// [`Talk::hear`] has left for it.
+    /// Whether hyper has read everything, so that an empty read means the end.
     pub(super) fn has_ended(&self) -> bool {
-        self.hearing == Hearing::End && self.to_hyper.is_empty()
+        self.inbound == Inbound::End && self.to_hyper.is_empty()
     }
 }
 
-/// The head that hyper writes, and nobody reads: it only tells hyper how to frame the body and whether
-/// the response can have one.
+/// A request whose head is discarded: it tells hyper how to frame the body and whether the response can
+/// have one.
 fn stub(kind: RequestKind, body: OutgoingBody) -> http::Request<OutgoingBody> {
     let method = match (kind, &body) {
         (RequestKind::Head, _) => http::Method::HEAD,
@@ -420,7 +414,7 @@ fn stub(kind: RequestKind, body: OutgoingBody) -> http::Request<OutgoingBody> {
     stub
 }
 
-/// The request's body as hyper takes it, held back where it waits for `100 Continue`.
+/// The request body for hyper, held where it waits for `100 Continue`.
 fn outgoing(request: &Request, command: &Arc<Command>) -> OutgoingBody {
     let remaining = match &request.body {
         BodyKind::None | BodyKind::Sized(0) => return OutgoingBody::Empty,
@@ -444,7 +438,7 @@ fn outgoing(request: &Request, command: &Arc<Command>) -> OutgoingBody {
     }
 }
 
-/// Length of hyper's own request head in front of what it writes.
+/// Length of the stub head at the start of what hyper writes.
 fn stub_len(written: &[u8]) -> Option<usize> {
     memmem::find(written, b"\r\n\r\n").map(|at| at + 4)
 }

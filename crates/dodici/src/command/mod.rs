@@ -1,0 +1,334 @@
+//! What a caller tells the task that serves its request: cancel, credit, pause, body slices.
+//!
+//! A [`Command`] is shared by the caller's handle and the connection task. Its lock is held for a
+//! few instructions only, never across I/O or a call into a sink.
+
+mod space;
+#[cfg(test)]
+mod tests;
+mod upload;
+
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+use bytes::Bytes;
+use dodici_pool::{BodyKind, Error, HeaderBlock, piece_cost};
+use parking_lot::Mutex;
+
+pub(crate) use self::space::Space;
+use self::upload::Upload;
+pub(crate) use self::upload::{Slice, length_mismatch};
+
+/// Shared state of one request. See the module.
+pub(crate) struct Command {
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    cancelled: bool,
+    /// What may still be delivered of the response, by [`piece_cost`]; negative by at most one
+    /// piece.
+    credit: i64,
+    /// The caller takes nothing, whatever the credit.
+    paused: bool,
+    /// Credit from which on the connection wants to know: it then gives room back to the peer.
+    wake_at: i64,
+    upload: Upload,
+    /// Of the task that serves the request.
+    waker: Option<Waker>,
+    look: Look,
+}
+
+/// A look at the socket that the caller asked for, and who waits for it.
+#[derive(Default)]
+enum Look {
+    #[default]
+    None,
+    Asked(Waker),
+    /// The task knows.
+    UnderWay(Waker),
+    Done,
+}
+
+impl Look {
+    fn finish(&mut self) -> Option<Waker> {
+        match std::mem::take(self) {
+            Self::Asked(waiting) | Self::UnderWay(waiting) => {
+                *self = Self::Done;
+                Some(waiting)
+            }
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+}
+
+/// What the task that serves a request finds when it looks after its caller.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attention {
+    None,
+    /// The caller gave up.
+    Cancelled,
+    /// The caller's time is up, and it asks for what the kernel holds. Told once: read it, past the
+    /// reactor, hand it out, and call [`Command::looked`].
+    Look,
+}
+
+impl Inner {
+    fn may_deliver(&self) -> bool {
+        self.credit > 0 && !self.paused
+    }
+}
+
+impl Command {
+    /// For a request with such a body, whose response has this window. `space`: what it may send more
+    /// than a window of at a time, if it is a body or a stream that is pulled.
+    pub(crate) fn new(window: u32, body: &BodyKind, space: Option<Arc<Space>>) -> Arc<Self> {
+        Arc::new(Self {
+            inner: Mutex::new(Inner {
+                cancelled: false,
+                credit: i64::from(window),
+                paused: false,
+                wake_at: i64::MAX,
+                upload: Upload::new(body, space),
+                waker: None,
+                look: Look::None,
+            }),
+        })
+    }
+
+    // --- the caller's side ---
+
+    fn tell(&self, change: impl FnOnce(&mut Inner)) {
+        let waker = {
+            let mut inner = self.inner.lock();
+            change(&mut inner);
+            inner.waker.clone()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    pub(crate) fn cancel(&self) {
+        self.tell(|inner| inner.cancelled = true);
+    }
+
+    /// Ready when what the kernel held of the answer has been handed out, or when nobody serves the
+    /// request, so that there is no answer.
+    pub(crate) fn poll_looked(&self, waker: &Waker) -> Poll<()> {
+        let mut inner = self.inner.lock();
+        match &mut inner.look {
+            Look::Asked(waiting) | Look::UnderWay(waiting) => waiting.clone_from(waker),
+            Look::Done => {
+                inner.look = Look::None;
+                return Poll::Ready(());
+            }
+            Look::None => {
+                let Some(task) = inner.waker.clone() else {
+                    return Poll::Ready(());
+                };
+                inner.look = Look::Asked(waker.clone());
+                drop(inner);
+                task.wake();
+            }
+        }
+        Poll::Pending
+    }
+
+    pub(crate) fn credit(&self, bytes: u32) {
+        self.adjust_delivery(|inner| inner.credit += i64::from(bytes));
+    }
+
+    pub(crate) fn pause(&self, paused: bool) {
+        self.adjust_delivery(|inner| inner.paused = paused);
+    }
+
+    /// Only a change that lets a stopped delivery go on, or that the connection waits for, needs a
+    /// wake-up.
+    fn adjust_delivery(&self, change: impl FnOnce(&mut Inner)) {
+        let waker = {
+            let mut inner = self.inner.lock();
+            let stopped = !inner.may_deliver();
+            let before = inner.credit;
+            change(&mut inner);
+            let goes_on = stopped && inner.may_deliver();
+            if goes_on || (before < inner.wake_at && inner.credit >= inner.wake_at) {
+                inner.waker.clone()
+            } else {
+                None
+            }
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    pub(crate) fn chunk(&self, chunk: Bytes) {
+        if chunk.is_empty() {
+            return;
+        }
+        self.tell(|inner| inner.upload.chunk(chunk));
+    }
+
+    pub(crate) fn end(&self, trailers: HeaderBlock) {
+        self.tell(|inner| inner.upload.end(trailers));
+    }
+
+    /// Ready when all that was handed over has left; wakes then, but not if the stream fails.
+    pub(crate) fn poll_written(&self, waker: &Waker) -> Poll<()> {
+        self.inner.lock().upload.poll_written(waker)
+    }
+
+    /// The body stays shorter than declared.
+    pub(crate) fn leave(&self) {
+        self.tell(|inner| inner.upload.leave());
+    }
+
+    pub(crate) fn fail(&self, error: Error) {
+        self.tell(|inner| inner.upload.fail(error));
+    }
+
+    // --- the connection's side ---
+
+    /// Binds the request to the task that serves it.
+    pub(crate) fn attach(&self, waker: &Waker) {
+        self.inner.lock().waker = Some(waker.clone());
+    }
+
+    /// No task serves the request any more; another one may.
+    pub(crate) fn detach(&self) {
+        let waiting = {
+            let mut inner = self.inner.lock();
+            inner.waker = None;
+            inner.look.finish()
+        };
+        if let Some(waiting) = waiting {
+            waiting.wake();
+        }
+    }
+
+    /// What the caller wants of the task beside the request itself.
+    pub(crate) fn attention(&self) -> Attention {
+        let mut inner = self.inner.lock();
+        if inner.cancelled {
+            return Attention::Cancelled;
+        }
+        if !matches!(inner.look, Look::Asked(_)) {
+            return Attention::None;
+        }
+        if let Look::Asked(waiting) = std::mem::take(&mut inner.look) {
+            inner.look = Look::UnderWay(waiting);
+        }
+        Attention::Look
+    }
+
+    /// The look that [`Attention::Look`] asked for is over.
+    pub(crate) fn looked(&self) {
+        let waiting = self.inner.lock().look.finish();
+        if let Some(waiting) = waiting {
+            waiting.wake();
+        }
+    }
+
+    /// Prepares a body that is at hand but has to wait for `100 Continue`.
+    pub(crate) fn hold(&self, full: Option<Bytes>) {
+        self.inner.lock().upload.hold(full);
+    }
+
+    /// Lets a held body go; whether it was held.
+    pub(crate) fn release_hold(&self) -> bool {
+        self.inner.lock().upload.release_hold()
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.inner.lock().cancelled
+    }
+
+    /// Whether body bytes that the caller handed over have not left.
+    pub(crate) fn has_chunks(&self) -> bool {
+        self.next_len() > 0
+    }
+
+    /// Bytes of the slice that [`Command::next_slice`] would hand out; 0 if it would hand out none.
+    pub(crate) fn next_len(&self) -> usize {
+        self.inner.lock().upload.next_len()
+    }
+
+    /// Why the request body cannot be sent, if so. hyper reports it only once it asks for more of
+    /// the body, which it may never do, and then without saying why.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.inner.lock().upload.failure()
+    }
+
+    /// Bytes to ask the caller for when the body is due: nothing if a connection that was lost
+    /// before the request was written has asked already.
+    pub(crate) fn first_pull(&self) -> u32 {
+        self.inner.lock().upload.first_pull()
+    }
+
+    /// The connection became a byte stream: what the caller hands over from now on is no part of
+    /// the request body, whose length and end do not count any more.
+    pub(crate) fn begin_stream(&self) {
+        self.inner.lock().upload.begin_stream();
+    }
+
+    /// Whether response bytes may be delivered now.
+    pub(crate) fn has_credit(&self) -> bool {
+        self.inner.lock().may_deliver()
+    }
+
+    /// Bytes of the response's body that the reader still has room for.
+    pub(crate) fn room(&self) -> usize {
+        usize::try_from(self.inner.lock().credit).unwrap_or(0)
+    }
+
+    /// Asks for a wake-up when the reader has this much room; `None` for no more.
+    pub(crate) fn wake_at(&self, room: Option<usize>) {
+        self.inner.lock().wake_at = room.map_or(i64::MAX, |room| room as i64);
+    }
+
+    /// A piece of so many bytes was delivered.
+    pub(crate) fn spend(&self, bytes: usize) {
+        self.inner.lock().credit -= i64::from(piece_cost(bytes));
+    }
+
+    pub(crate) fn next_slice(&self) -> Slice {
+        self.inner.lock().upload.next_slice()
+    }
+
+    /// All slices that were taken have left.
+    pub(crate) fn written(&self) {
+        let flusher = self.inner.lock().upload.written();
+        if let Some(flusher) = flusher {
+            flusher.wake();
+        }
+    }
+
+    /// Bytes to ask the caller for now; 0 for none.
+    pub(crate) fn take_pull(&self) -> u32 {
+        self.inner.lock().upload.take_pull()
+    }
+
+    /// Whether a pulled body can still be sent from its start.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.inner.lock().upload.is_untouched()
+    }
+
+    /// Whether the connection waits for the caller to deliver body bytes.
+    pub(crate) fn is_starved(&self) -> bool {
+        self.inner.lock().upload.is_starved()
+    }
+
+    /// Whether there are trailers that have not been taken to be written.
+    pub(crate) fn has_trailers(&self) -> bool {
+        self.inner.lock().upload.has_trailers()
+    }
+
+    /// Trailers to be written behind the last chunk, once the end has been handed over.
+    pub(crate) fn take_trailers(&self) -> Option<HeaderBlock> {
+        self.inner.lock().upload.take_trailers()
+    }
+}

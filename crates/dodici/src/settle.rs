@@ -1,0 +1,138 @@
+//! The sink of one request on the connection's side: settled exactly once, fed through a decoder where
+//! the response is decoded.
+
+use std::task::Context;
+
+use bytes::Bytes;
+use dodici_pool::{DecodeManner, Error, ErrorKind, HeaderBlock, Phase, Request, ResponseHead};
+
+use crate::command::Command;
+use crate::decoding::{Decoding, without_coding};
+use crate::sink::{ExchangeInfo, Sink};
+
+/// Owns a sink and settles it exactly once: a sink that was never told an end is told an error
+/// when it is dropped, so that no caller waits for ever. A body that is decoded on its way to the sink
+/// passes here.
+pub(crate) struct Settle {
+    sink: Option<Box<dyn Sink>>,
+    /// From the head of a response on that is decoded.
+    decoding: Option<Box<Decoding>>,
+}
+
+impl Settle {
+    pub(crate) fn new(sink: Box<dyn Sink>) -> Self {
+        Self {
+            sink: Some(sink),
+            decoding: None,
+        }
+    }
+
+    /// The sink, for everything but head, body and the two calls that end it.
+    pub(crate) fn sink(&mut self) -> Option<&mut (dyn Sink + 'static)> {
+        self.sink.as_deref_mut()
+    }
+
+    /// The final head of the response to `request`. `max_response_size`: the pool's limit.
+    ///
+    /// # Errors
+    /// What the request fails with before its sink has seen the head.
+    pub(crate) fn head(
+        &mut self,
+        request: &Request,
+        head: &ResponseHead,
+        info: &ExchangeInfo,
+        max_response_size: Option<u64>,
+    ) -> Result<(), Error> {
+        let Some(sink) = &mut self.sink else {
+            return Ok(());
+        };
+        let Some(decoding) = Decoding::of(request, head, max_response_size)? else {
+            sink.head(head, info);
+            return Ok(());
+        };
+        self.decoding = Some(Box::new(decoding));
+        let info = ExchangeInfo {
+            decoded: true,
+            ..*info
+        };
+        match request.decode.map(|decode| decode.manner) {
+            Some(DecodeManner::Interceptor) => sink.head(&without_coding(head), &info),
+            _ => sink.head(head, &info),
+        }
+        Ok(())
+    }
+
+    /// Whether the body is decoded on its way to the sink: limits count what comes out then.
+    pub(crate) fn is_decoding(&self) -> bool {
+        self.decoding.is_some()
+    }
+
+    /// Bytes of the body that came from the wire and have not been decoded.
+    pub(crate) fn held(&self) -> usize {
+        self.decoding.as_ref().map_or(0, |decoding| decoding.held())
+    }
+
+    /// A piece of the body came from the wire; only after [`Settle::poll_takes`] said so.
+    pub(crate) fn piece(&mut self, command: &Command, piece: Bytes) {
+        if let Some(decoding) = &mut self.decoding {
+            decoding.take(piece);
+            return;
+        }
+        command.spend(piece.len());
+        if let Some(sink) = &mut self.sink {
+            sink.data(piece);
+        }
+    }
+
+    /// Whether more of the body may be taken from the wire; tells the sink what has been decoded.
+    /// Where not, the reader's next credit wakes the task, or its next turn to decode.
+    ///
+    /// # Errors
+    /// What the request fails with.
+    pub(crate) fn poll_takes(
+        &mut self,
+        cx: &mut Context<'_>,
+        command: &Command,
+    ) -> Result<bool, Error> {
+        match (&mut self.decoding, &mut self.sink) {
+            (Some(decoding), Some(sink)) => decoding.work(cx, command, sink.as_mut()),
+            _ => Ok(command.has_credit()),
+        }
+    }
+
+    /// The response is complete, and with it what was coded, or the request fails.
+    pub(crate) fn end(&mut self, trailers: &HeaderBlock) {
+        let Some(mut sink) = self.sink.take() else {
+            return;
+        };
+        match self.decoding.take().map(|decoding| decoding.finish()) {
+            Some(Err(error)) => sink.error(error),
+            None | Some(Ok(())) => sink.end(trailers),
+        }
+    }
+
+    pub(crate) fn error(&mut self, error: Error) {
+        self.decoding = None;
+        if let Some(mut sink) = self.sink.take() {
+            sink.error(error);
+        }
+    }
+}
+
+impl Drop for Settle {
+    fn drop(&mut self) {
+        if let Some(mut sink) = self.sink.take() {
+            // Reached when a task panicked or a runtime was shut down. The sink itself may be
+            // what panicked, so a second panic must not turn the unwinding into an abort.
+            let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                sink.error(Error::new(
+                    ErrorKind::Internal,
+                    Phase::Send,
+                    "the task serving the request ended without a response",
+                ));
+                drop(sink);
+            }));
+            drop(told);
+        }
+    }
+}

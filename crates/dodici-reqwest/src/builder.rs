@@ -1,5 +1,5 @@
-//! The builder of clients: what its options collect, and the client made from it. The options
-//! themselves are in `options`, once for both faces.
+//! The builder of clients: the collected settings, and the client built from them. The options are
+//! in `options`, once for both the async and the blocking builder.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -42,10 +42,10 @@ pub struct ClientBuilder {
     pub(crate) config: Config,
 }
 
-/// What the options collect.
+/// The collected settings.
 #[doc(hidden)]
 pub struct Config {
-    /// The first thing that an option could not use.
+    /// The first invalid value of an option.
     pub(crate) error: Option<crate::Error>,
     pub(crate) headers: HeaderMap,
     pub(crate) codings: Codings,
@@ -61,7 +61,7 @@ pub struct Config {
     pub(crate) verbose: bool,
     pub(crate) https_only: bool,
     pub(crate) names: Names,
-    /// Names are resolved by hickory's resolver where none was given.
+    /// Use hickory's resolver if no other was given.
     #[cfg(feature = "hickory-dns")]
     pub(crate) hickory: bool,
     pub(crate) layers: Vec<BoxedConnectorLayer>,
@@ -71,7 +71,7 @@ pub struct Config {
     pub(crate) cookies: Option<Arc<dyn crate::cookie::CookieStore>>,
     /// Of each origin.
     pub(crate) pool: PoolConfig,
-    /// Of all origins together.
+    /// For all origins together.
     pub(crate) max_connections: Option<NonZeroU32>,
     pub(crate) http1: Http1Options,
     pub(crate) http2: Http2Options,
@@ -80,7 +80,7 @@ pub struct Config {
     pub(crate) tls_info: bool,
 }
 
-/// How HTTP/1 is spoken and read.
+/// HTTP/1 settings.
 #[derive(Debug, Default)]
 pub(crate) struct Http1Options {
     pub(crate) only: bool,
@@ -93,7 +93,7 @@ pub(crate) struct Http1Options {
     pub(crate) http09: bool,
 }
 
-/// How HTTP/2 is spoken.
+/// HTTP/2 settings.
 #[derive(Debug, Default)]
 pub(crate) struct Http2Options {
     pub(crate) prior_knowledge: bool,
@@ -107,7 +107,7 @@ pub(crate) struct Http2Options {
     pub(crate) keep_alive_while_idle: bool,
 }
 
-/// Sockets of the operating system.
+/// Socket settings.
 #[derive(Clone, Debug)]
 pub(crate) struct SocketOptions {
     pub(crate) nodelay: bool,
@@ -120,23 +120,22 @@ pub(crate) struct SocketOptions {
     pub(crate) unix_path: Option<PathBuf>,
 }
 
-/// Most bytes of a response's head: what hyper's clients accept.
+/// Maximum size of a response head, as in hyper's clients.
 const MAX_HEAD: usize = 400 * 1024;
 
-/// Window of an HTTP/2 stream, in bytes. 2 MiB: hyper's client's, which programs that move from
-/// reqwest are used to; it fills 160 Mbit/s over 100 ms.
+/// Window of an HTTP/2 stream, in bytes. 2 MiB: that of hyper's client, as programs that migrate
+/// from reqwest expect; enough for 160 Mbit/s at 100 ms.
 const STREAM_WINDOW: u32 = 2 * 1024 * 1024;
 
-/// Largest HTTP/2 frame that the server may send, in bytes. 64 KiB, where hyper's client takes
-/// 16 KiB: a body of that size then comes in one piece and is not put together from four.
+/// Largest HTTP/2 frame that the server may send, in bytes. 64 KiB, compared with 16 KiB in hyper's
+/// client: a body of that size then arrives in one piece instead of four.
 const MAX_FRAME: u32 = 64 * 1024;
 
-/// As far as that grows where windows are to adapt. 16 MiB: as in hyper.
+/// Upper bound of adaptive windows. 16 MiB: as in hyper.
 const ADAPTIVE_WINDOW: u32 = 16 * 1024 * 1024;
 
-/// Delay before a further address of a host is tried beside one that does not answer (RFC 8305
-/// recommends 250 ms), and at most this share of the connect timeout, so that at least three
-/// addresses get their chance within it.
+/// Delay before the next address of a host is tried while one does not answer (RFC 8305 recommends
+/// 250 ms); at most this share of the connect timeout, so that at least three addresses are tried.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 const ATTEMPT_SHARE: u32 = 4;
 
@@ -201,11 +200,10 @@ impl ClientBuilder {
         }
     }
 
-    /// Makes the client.
+    /// Builds the client.
     ///
     /// # Errors
-    /// A builder error for whatever an option was given and cannot be used, and if TLS cannot be
-    /// set up.
+    /// A builder error if an option has an invalid value, or if TLS cannot be set up.
     pub fn build(self) -> crate::Result<Client> {
         let mut config = self.config;
         if let Some(error) = config.error.take() {
@@ -278,7 +276,7 @@ impl ClientBuilder {
 }
 
 impl Config {
-    /// The protocols offered in TLS, most wanted first.
+    /// The protocols offered in TLS, in order of preference.
     fn protocols(&self) -> &'static [&'static [u8]] {
         if cfg!(not(feature = "http2")) || self.http1.only {
             &[b"http/1.1"]
@@ -293,18 +291,18 @@ impl Config {
         let mut config = Http2Config {
             prior_knowledge: self.http2.prior_knowledge,
             stream_window: STREAM_WINDOW,
-            // Without one, the engine's is as large as those of all streams together: responses that
-            // nobody reads never stop the others (hyper's 5 MiB are used up by three).
+            // Without one, the engine's is the sum of all streams: unread responses never stall the
+            // others (hyper's 5 MiB are used up by three).
             connection_window: None,
             max_frame_size: MAX_FRAME,
             ping_interval: self.http2.keep_alive_interval,
             ping_while_idle: self.http2.keep_alive_while_idle,
             ..Http2Config::default()
         };
-        // What was asked for is what there is.
+        // An explicit size is used as it is.
         config.max_stream_window = config.stream_window;
         if self.http2.adaptive_window {
-            // As in reqwest, it takes the place of both sizes.
+            // As in reqwest, it replaces both sizes.
             config.max_stream_window = ADAPTIVE_WINDOW;
         } else {
             if let Some(window) = self.http2.stream_window {
@@ -330,7 +328,7 @@ impl Config {
         config
     }
 
-    /// How names are resolved, with the resolver of the feature where none was given.
+    /// How names are resolved; with the feature's resolver if none was given.
     pub(crate) fn names_in_use(&self) -> Names {
         #[cfg_attr(
             not(feature = "hickory-dns"),
@@ -344,7 +342,7 @@ impl Config {
         names
     }
 
-    /// What all pools of the client start from.
+    /// The base configuration of all pools.
     fn origin_config(&self) -> OriginConfig {
         let mut config = OriginConfig {
             pool: self.pool.clone(),
@@ -354,7 +352,7 @@ impl Config {
         // A server's hint shortens the time, and never lengthens it.
         config.pool.keep_alive_max_timeout = config.pool.keep_alive_timeout;
         let exchange = &mut config.exchange;
-        // The limits on a request are this crate's own.
+        // Timeouts of requests are enforced by this crate.
         exchange.headers_timeout = None;
         exchange.body_timeout = None;
         exchange.max_header_size = MAX_HEAD;
@@ -374,7 +372,7 @@ impl Config {
         connect.local_address = self.socket.local_address;
         connect.no_delay = self.socket.nodelay;
         connect.socket_path.clone_from(&self.socket.unix_path);
-        // Set by the socket hook, which knows interval and retries as well.
+        // Set by the socket hook, which also has interval and retries.
         connect.keep_alive_probe = None;
         config
     }
@@ -390,7 +388,7 @@ impl SocketHook for SocketOptions {
             if let Some(retries) = self.keep_alive_retries {
                 probes = probes.with_retries(retries);
             }
-            // A platform without such probes has connections all the same.
+            // Connections work on platforms without such probes, too.
             let _ = socket.set_tcp_keepalive(&probes);
         }
         #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]

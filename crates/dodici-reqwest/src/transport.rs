@@ -1,9 +1,9 @@
-//! From a request to the pool that serves it: which way it goes, which pool that is, and what of
-//! the engine's answer the caller sees.
+//! From a request to the pool that serves it: its route, the pool, and the engine's response as the
+//! caller sees it.
 //!
-//! A client has one pool for each origin and way (direct, tunnel, SOCKS), made when it is first
-//! needed, and forgotten when its last connection is gone. Proxies that read requests are origins
-//! themselves. Pools belong to a tokio runtime, that of the request that needed them first.
+//! A client has one pool per origin and route (direct, tunnel, SOCKS), created when first needed
+//! and dropped when its last connection is gone. Forwarding proxies are origins themselves. A pool
+//! belongs to the tokio runtime of the request that first needed it.
 
 mod body;
 
@@ -38,7 +38,7 @@ use crate::upgrade::Switched;
 pub(crate) use body::TransportBody;
 use body::{SLICE, Trailers, Upload};
 
-/// What all pools of a client have in common.
+/// Shared by all pools of a client.
 pub(crate) struct Settings {
     pub(crate) config: OriginConfig,
     pub(crate) hooks: ConnectHooks,
@@ -56,19 +56,19 @@ pub(crate) struct Settings {
 #[derive(Clone)]
 pub(crate) struct Transport(Arc<Inner>);
 
-/// What its clones share.
+/// Shared by its clones.
 pub(crate) struct Inner {
     settings: Settings,
     pools: RwLock<Vec<(Id, Pools)>>,
     engine: OnceLock<Engine>,
 }
 
-/// The pools on one runtime, by what comes before the path in a URL.
+/// The pools on one runtime, by the part of a URL before the path.
 #[derive(Default)]
 struct Pools {
     http: HashMap<Box<str>, Arc<Entry>>,
     https: HashMap<Box<str>, Arc<Entry>>,
-    /// Through tunnels and SOCKS: the destination and the way.
+    /// Through tunnels and SOCKS: destination and route.
     routed: HashMap<Box<str>, Arc<Entry>>,
 }
 
@@ -86,12 +86,11 @@ struct Book {
     runtime: Id,
     place: Place,
     connections: Mutex<HashMap<ConnId, Arc<ConnectInfo>>>,
-    /// The last connection is gone: whoever lets go of the pool last looks whether it is to be
-    /// forgotten.
+    /// The last connection is gone: the last user of the pool checks whether to drop it.
     bereft: AtomicBool,
 }
 
-/// Where an entry stands in [`Pools`].
+/// The key of an entry in [`Pools`].
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Table {
     Http,
@@ -102,7 +101,7 @@ enum Table {
 struct Place {
     table: Table,
     key: Box<str>,
-    /// The origin is a proxy that reads requests.
+    /// The origin is a forwarding proxy.
     is_proxy: bool,
 }
 
@@ -185,7 +184,7 @@ impl Transport {
             parts.extensions.insert(RawTrailers(*trailers));
         }
         let body = match body {
-            // HTTP/2 is given a whole body at once, and says nothing of how far it is.
+            // HTTP/2 gets a complete body at once, and reports no progress.
             BodyInner::Bytes(bytes)
                 if bytes.len() > SLICE
                     && entry.may_be_http2
@@ -195,7 +194,7 @@ impl Transport {
             }
             BodyInner::Bytes(bytes) => SendBody::Full(bytes),
             BodyInner::Stream(body) => {
-                // It gives way to `transfer-encoding`, where there is such a thing.
+                // It is replaced by `transfer-encoding`, if present.
                 let gives_way = parts.version != http::Version::HTTP_10
                     && parts.headers.contains_key(TRANSFER_ENCODING);
                 let declared = parts.headers.get(CONTENT_LENGTH).filter(|_| !gives_way);
@@ -220,8 +219,8 @@ impl Transport {
         }
     }
 
-    /// Ends the use of a pool. A pool whose last connection ended meanwhile could not be forgotten
-    /// then. Both sides change first and look second, so one of them sees the other's change.
+    /// Ends the use of a pool. A pool whose last connection ended meanwhile could not be dropped
+    /// then. Both sides write first and read second, so one of them sees the other's change.
     fn let_go(&self, entry: Arc<Entry>) {
         let book = Arc::clone(&entry.book);
         drop(entry);
@@ -236,7 +235,7 @@ impl Transport {
         routes.find_map(Result::transpose).transpose()
     }
 
-    /// The engine's response as this crate hands it on.
+    /// Converts the engine's response.
     fn receive(
         &self,
         response: http::Response<IncomingBody>,
@@ -279,7 +278,7 @@ impl Transport {
     }
 }
 
-/// A reason phrase that says something the status does not.
+/// A reason phrase that is not the status's own.
 fn unusual_reason(status: StatusCode, reason: &[u8]) -> Option<ReasonPhrase> {
     let usual = status.canonical_reason().unwrap_or_default();
     if reason.is_empty() || reason == usual.as_bytes() {
@@ -298,7 +297,7 @@ fn engine_error(error: dodici::Error) -> crate::Error {
 }
 
 impl Inner {
-    /// The pool of the origin at `peer`, which is a proxy where it is not `uri`'s own.
+    /// The pool of the origin at `peer`, which is a proxy if it is not that of `uri`.
     fn direct(self: &Arc<Self>, peer: &Uri, uri: &Uri) -> crate::Result<Arc<Entry>> {
         let scheme = match peer.scheme_str() {
             Some("https") => Scheme::Https,
@@ -306,7 +305,7 @@ impl Inner {
         };
         let describe = || (origin(scheme, peer), self.settings.config.clone());
         if !std::ptr::eq(peer, uri) {
-            // Credentials of a proxy are each request's own matter.
+            // Proxy credentials belong to each request.
             let key = format!("to {}", origin(scheme, peer));
             return self.entry(Table::Routed, &key, true, describe);
         }
@@ -393,7 +392,7 @@ impl Inner {
             _ => false,
         };
         if place.is_proxy && speaks_h2 {
-            // A proxy is spoken to in HTTP/1.1.
+            // Proxies are used over HTTP/1.1.
             let mut tls = hooks.tls.as_deref().cloned();
             if let Some(tls) = &mut tls {
                 tls.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -435,7 +434,7 @@ impl Inner {
         }))
     }
 
-    /// Closes a connection at rest, if there is one.
+    /// Closes an idle connection, if there is one.
     pub(crate) fn close_one_at_rest(&self) {
         let pools = self.pools.read();
         let entries: Vec<_> = pools
@@ -443,12 +442,12 @@ impl Inner {
             .flat_map(|(_, pools)| pools.entries())
             .map(Arc::clone)
             .collect();
-        // What a closed connection tells wants the lock.
+        // The event of a closed connection takes the lock.
         drop(pools);
         let _ = entries.iter().any(|entry| entry.pool.close_idle());
     }
 
-    /// Forgets a pool that has nothing left. One that somebody is about to use stays.
+    /// Drops an empty pool, unless it is about to be used.
     fn forget_if_unused(&self, book: &Book) {
         let forgotten = {
             let mut pools = self.pools.write();
@@ -464,7 +463,7 @@ impl Inner {
             });
             unused.then(|| table.remove(&book.place.key)).flatten()
         };
-        // A connection that is still being made, for nobody, ends with it.
+        // A connection still being opened without a request ends with it.
         if let Some(entry) = forgotten {
             entry.pool.close();
         }
@@ -481,7 +480,7 @@ impl Drop for Inner {
     }
 }
 
-/// The client's names with what an origin adds to their meaning.
+/// The client's resolver with the overrides of an origin.
 struct OriginNames {
     names: Arc<Names>,
     default_port: u16,
@@ -541,7 +540,7 @@ fn origin(scheme: Scheme, uri: &Uri) -> Origin {
     Origin::new(scheme, uri.host().unwrap_or_default(), port)
 }
 
-/// How a response came. In its extensions; [`crate::ext::ResponseExt`] shows it.
+/// How a response was received. In its extensions; exposed by [`crate::ext::ResponseExt`].
 #[derive(Clone)]
 #[doc(hidden)]
 pub struct Via {

@@ -1,11 +1,10 @@
 //! Pool options: the payload of `PoolCreate` and of the native function `checkOptions`.
 //!
-//! - [`table`]: every option there is; [`row`]: what is said of each.
-//! - `value`: how a value of each kind is read.
+//! - [`table`]: every option; [`row`]: the structure of its rows.
+//! - `value`: readers for values.
 //!
-//! Here the list of [`OptionKey`] values becomes the structs of the layers that read them; what is
-//! not in the list is as [`OriginConfig::undici`] has it. Whether certificates and keys make sense is
-//! for the connector to say.
+//! Converts the list of [`OptionKey`] values to the configuration structs; what is not in the list
+//! has the default of [`OriginConfig::undici`]. The connector validates certificates and keys.
 
 pub mod row;
 pub mod table;
@@ -28,45 +27,45 @@ use value::{Value, Wrong};
 /// What a pool is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolOptions {
-    /// Where requests go.
+    /// The origin of its requests.
     pub origin: Origin,
-    /// Limits, and how connections are made.
+    /// Limits, and how connections are opened.
     pub config: OriginConfig,
     /// Whether JavaScript resolves names.
     pub lookup: bool,
 }
 
-/// Whether a connection serves more than one request at this depth of pipelining: undici has no
-/// option for it, but the depth 0.
+/// Whether a connection is reused at this depth of pipelining: undici has no option for it but the
+/// depth 0.
 pub fn keeps_alive(pipelining: u32) -> bool {
     pipelining > 0
 }
 
-/// Why options are refused.
+/// Why options are rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OptionsError {
     /// The payload is not a list of tagged values.
     #[error(transparent)]
     Malformed(#[from] Malformed),
-    /// A key that this side does not know.
+    /// An unknown key.
     #[error("unknown pool option {0}")]
     UnknownKey(u16),
-    /// A key without which there is no pool.
+    /// A required key is missing.
     #[error("pool option {0:?} is missing")]
     Missing(OptionKey),
-    /// A value that the key does not allow.
+    /// An invalid value for a key.
     #[error("invalid {key:?}: expected {expected}")]
     Invalid {
-        /// Which.
+        /// The key.
         key: OptionKey,
-        /// What would be right.
+        /// What would be valid.
         expected: &'static str,
     },
-    /// A key that means nothing in a list of TLS options.
+    /// A key that is not allowed in a list of TLS options.
     #[error("pool option {0:?} is not for TLS")]
     Misplaced(OptionKey),
-    /// Two keys that exclude each other.
-    #[error("{0:?} and {1:?} exclude each other")]
+    /// Two mutually exclusive keys.
+    #[error("{0:?} and {1:?} are mutually exclusive")]
     Conflict(OptionKey, OptionKey),
 }
 
@@ -76,7 +75,7 @@ impl From<OptionsError> for Error {
     }
 }
 
-/// What has been read, in places that the table names.
+/// What has been read, in the places named by the table.
 struct Parts {
     scheme: Option<Scheme>,
     host: Option<String>,
@@ -103,7 +102,7 @@ impl Parts {
         }
     }
 
-    /// Reads a list of options. A key that does not repeat counts as given last.
+    /// Reads a list of options. If a key is given twice, the last one counts, unless it may repeat.
     fn read(&mut self, payload: &[u8], takes: impl Fn(Scope) -> bool) -> Result<(), OptionsError> {
         for tagged in TaggedReader::new(payload) {
             let (tag, bytes) = tagged?;
@@ -121,7 +120,7 @@ impl Parts {
 }
 
 impl PoolOptions {
-    /// Reads a list of options. A key that does not repeat counts as given last.
+    /// Reads a list of options. If a key is given twice, the last one counts, unless it may repeat.
     pub fn decode(payload: &[u8]) -> Result<Self, OptionsError> {
         let mut parts = Parts::new();
         parts.read(payload, |_| true)?;
@@ -140,14 +139,14 @@ impl PoolOptions {
     }
 }
 
-/// A list of options for TLS, and of no others.
+/// Reads a list of TLS options only.
 fn tls_alone(payload: &[u8]) -> Result<TlsConfig, OptionsError> {
     let mut parts = Parts::new();
     parts.read(payload, |scope| scope == Scope::Tls)?;
     parts.tls.finish()
 }
 
-/// TLS with the origin, or with the proxy.
+/// TLS to the origin, or to the proxy.
 #[derive(Default)]
 struct TlsParts {
     config: TlsConfig,
@@ -180,7 +179,7 @@ impl TlsParts {
             tls.roots = RootSource::Platform;
         }
         if !self.cert.is_empty() {
-            // As in Node, one PEM text may hold both; a key alone identifies nobody.
+            // As in Node, one PEM text may contain both; a key alone is not an identity.
             let key = self.key.unwrap_or_else(|| self.cert.clone());
             tls.identity = Some(Identity {
                 cert: self.cert,
@@ -195,7 +194,7 @@ impl TlsParts {
     }
 }
 
-/// A proxy, key by key.
+/// A proxy, as it is read key by key.
 #[derive(Default)]
 struct ProxyParts {
     protocol: Option<String>,
@@ -255,7 +254,7 @@ impl ProxyParts {
     }
 }
 
-/// Appends text or bytes; for tests and golden vectors, as are the other two.
+/// Appends text or bytes; like the next two, for tests and golden vectors.
 pub fn put_option(out: &mut Vec<u8>, key: OptionKey, value: &[u8]) {
     put_bytes(out, key as u16, value);
 }

@@ -1,12 +1,12 @@
 /**
- * The `connect` option as an object: which keys mean what, and which are refused.
+ * The `connect` option as an object: supported, ignored and rejected keys.
  *
- * What lives here: the reading of `connect` (and `tls`) into `ConnectSettings`. `options.ts` calls
- * it. It must not know pools, nor how settings travel to the engine.
+ * What lives here: reading `connect` (and `tls`) into `ConnectSettings`. `options.ts` calls it. It
+ * must not know pools, nor how settings are sent to the engine.
  *
- * A key of Node's `net.connect` or `tls.connect` is honoured, or has no effect for a reason given
- * here, or is refused with its name: never dropped in silence. Keys that Node does not know either
- * are ignored, as undici does. A function as `connect` never comes here: see `delegate.ts`.
+ * A key of Node's `net.connect` or `tls.connect` is supported, or has no effect for a reason given
+ * here, or is rejected by name: it is never silently dropped. Keys that Node does not know are
+ * ignored, as in undici. A function as `connect` never gets here: see `peer-reasons.ts`.
  */
 
 import { createPrivateKey } from 'node:crypto';
@@ -15,60 +15,60 @@ import * as tls from 'node:tls';
 import { errors } from '../undici';
 import { bytesOf, copyOf } from '../wire';
 
-/** TLS versions that the engine speaks. */
+/** TLS versions that the engine supports. */
 export type TlsVersion = 'TLSv1.2' | 'TLSv1.3';
 
 /**
- * How connections are made, every value checked and filled in, but for what the process decides when a
- * connection is made: that is `null` where the option is not given (`process-settings.ts`). Times are
- * milliseconds.
+ * How connections are opened: validated values, with defaults, except those that depend on the
+ * process when a connection is opened, which are `null` without an option (`process-settings.ts`).
+ * Times are milliseconds.
  */
 export interface ConnectSettings {
-  /** Longest time for all legs together; 0 never. Default 10 000, as undici's. */
+  /** Maximum time for all legs together; 0: no limit. Default 10 000, as in undici. */
   readonly timeout: number;
-  /** Unix socket or named pipe used instead of TCP. */
+  /** Unix socket or named pipe to use instead of TCP. */
   readonly socketPath: string | null;
-  /** Local address to bind. */
+  /** Local address to bind to. */
   readonly localAddress: string | null;
   /** `TCP_NODELAY`. Default true. */
   readonly noDelay: boolean;
-  /** Idle time before TCP keep-alive probes; negative: none. Default 60 000, as undici's. */
+  /** Idle time before TCP keep-alive probes; negative: none. Default 60 000, as in undici. */
   readonly keepAliveProbe: number;
-  /** 0 both families, 4 or 6 one of them. Default 0. */
+  /** IP version: 4, 6, or 0 for both. Default 0. */
   readonly family: 0 | 4 | 6;
   /** Race addresses of both families (RFC 8305). Default: Node's. */
   readonly autoSelectFamily: boolean | null;
-  /** Delay before the next address is tried beside a pending one, at least 10. Default: Node's. */
+  /** Delay before the next address is tried while one is pending, at least 10. Default: Node's. */
   readonly autoSelectFamilyAttemptTimeout: number | null;
   /** Name for SNI and verification. Default: the request's `host`, then the origin's. */
   readonly servername: string | null;
-  /** Off for the literal `false`. */
+  /** Only the literal `false` disables it. */
   readonly rejectUnauthorized: boolean | null;
   /** Trust anchors, PEM or DER; `null`: the default roots. */
   readonly ca: readonly Uint8Array[] | null;
   /** Client certificate chain. */
   readonly cert: Uint8Array | null;
-  /** Its private key, not encrypted any more. */
+  /** Its private key, decrypted. */
   readonly key: Uint8Array | null;
   readonly minVersion: TlsVersion | null;
   readonly maxVersion: TlsVersion | null;
-  /** TLS sessions kept for resumption. Default 100, as undici's. */
+  /** Number of TLS sessions kept for resumption. Default 100, as in undici. */
   readonly maxCachedSessions: number;
   /** Verify with the operating system's verifier. Default false. */
   readonly platformVerifier: boolean;
-  /** Let the peer serve a server whose TLS is too old for rustls. Default true. */
+  /** Let the peer serve servers whose TLS is too old for rustls. Default true. */
   readonly fallback: boolean;
-  /** The user's own resolver of names; `null`: the system's. */
+  /** The user's resolver; `null`: the system's. */
   readonly lookup: LookupFunction | null;
 }
 
-/** What to do instead when a key is refused. */
+/** What to do instead of a rejected key. */
 const USE_CONNECTOR =
   'pass a function as connect instead, such as the one that buildConnector returns for these options';
 
-/** Keys that Node knows and the engine cannot honour: why, and the values that ask for nothing. */
+/** Keys that Node supports and the engine does not: why, and the values that have no effect. */
 const REFUSED: Readonly<Record<string, { why: string; harmless?: (value: unknown) => boolean }>> = {
-  allowHalfOpen: { why: 'connections are never half open', harmless: isFalse },
+  allowHalfOpen: { why: 'connections are never half-open', harmless: isFalse },
   allowPartialTrustChain: { why: 'only roots are trust anchors', harmless: isFalse },
   blockList: { why: 'addresses are not filtered' },
   certificateCompression: { why: 'certificate compression is not configurable' },
@@ -78,8 +78,8 @@ const REFUSED: Readonly<Record<string, { why: string; harmless?: (value: unknown
     harmless: (value) => value === tls.DEFAULT_CIPHERS,
   },
   clientCertEngine: { why: 'there is no OpenSSL engine' },
-  crl: { why: 'revocation lists are not read' },
-  dhparam: { why: 'finite-field Diffie-Hellman is not spoken' },
+  crl: { why: 'revocation lists are not supported' },
+  dhparam: { why: 'finite-field Diffie-Hellman is not supported' },
   ecdhCurve: {
     why: 'the key exchange groups are those of rustls',
     harmless: (value) => value === tls.DEFAULT_ECDH_CURVE || value === 'auto',
@@ -87,16 +87,16 @@ const REFUSED: Readonly<Record<string, { why: string; harmless?: (value: unknown
   enableTrace: { why: 'there is no OpenSSL trace', harmless: isFalse },
   fd: { why: 'existing file descriptors cannot be used' },
   handle: { why: 'existing handles cannot be used' },
-  hints: { why: 'lookups take no hints', harmless: (value) => value === 0 },
+  hints: { why: 'lookups have no hints', harmless: (value) => value === 0 },
   localPort: { why: 'the system chooses the local port', harmless: (value) => value === 0 },
   onread: { why: 'sockets are read by the engine' },
-  pfx: { why: 'PKCS#12 is not read: give cert and key as PEM' },
+  pfx: { why: 'PKCS#12 is not supported: pass cert and key as PEM' },
   privateKeyEngine: { why: 'there is no OpenSSL engine' },
   privateKeyIdentifier: { why: 'there is no OpenSSL engine' },
-  pskCallback: { why: 'pre-shared keys are not spoken' },
+  pskCallback: { why: 'pre-shared keys are not supported' },
   requestOCSP: { why: 'OCSP responses are not reported', harmless: isFalse },
   secureContext: { why: 'OpenSSL contexts cannot be used' },
-  secureOptions: { why: 'OpenSSL options have no meaning' },
+  secureOptions: { why: 'OpenSSL options have no effect' },
   secureProtocol: { why: 'use minVersion and maxVersion' },
   session: { why: 'OpenSSL sessions cannot be resumed' },
   signal: { why: 'a signal belongs to a request' },
@@ -106,11 +106,11 @@ const REFUSED: Readonly<Record<string, { why: string; harmless?: (value: unknown
 };
 
 /*
- * Without effect, and rightly so:
- * - host, port, hostname, protocol, ALPNProtocols: undici's connector overrides them as well, the
+ * Keys without effect, for a reason:
+ * - host, port, hostname, protocol, ALPNProtocols: undici's connector overrides them, too: the
  *   origin and allowH2 decide;
  * - highWaterMark, readableHighWaterMark, writableHighWaterMark: credit bounds what is buffered;
- * - minDHSize: finite-field Diffie-Hellman is not spoken, so the smallest size is never undercut;
+ * - minDHSize: finite-field Diffie-Hellman is not supported, so no size can be too small;
  * - requestCert, SNICallback, ALPNCallback, ticketKeys, sessionTimeout, sessionIdContext,
  *   honorCipherOrder, isServer, server: for servers;
  * - allowH2, preferH2, useH2c: read by `options.ts`.
@@ -124,7 +124,7 @@ function invalid(message: string): Error {
   return new errors.InvalidArgumentError(message);
 }
 
-/** The first key that Node would honour and the engine cannot, and why; `null` if there is none. */
+/** The first key that Node supports and the engine does not, and why; `null` if there is none. */
 export function findUnsupported(
   options: Readonly<Record<string, unknown>>,
 ): { readonly name: string; readonly why: string } | null {
@@ -139,7 +139,7 @@ export function findUnsupported(
 }
 
 function readTimeout(value: unknown): number {
-  // undici takes any falsy value for "never"; the ones that are no numbers count as 0 here too.
+  // undici treats any falsy value as no limit; those that are not numbers count as 0 here, too.
   if (value === undefined || value === null) return 10_000;
   const timeout = Number(value);
   if (Number.isNaN(timeout) || timeout < 0) throw invalid('invalid connect.timeout');
@@ -162,7 +162,7 @@ function readLocalAddress(value: unknown): string | null {
   return value;
 }
 
-/** An address of an interface (`fe80::1%eth0`) can be connected to, not bound. */
+/** An address with a zone (`fe80::1%eth0`) can be connected to, but not bound to. */
 export function checkZone(address: string, name: string): void {
   if (address.includes('%')) throw invalid(`${name} cannot have a zone`);
 }
@@ -173,7 +173,7 @@ function readKeepAliveProbe(options: Readonly<Record<string, unknown>>): number 
   if (keepAliveInitialDelay === undefined) return 60_000;
   const delay = Number(keepAliveInitialDelay);
   if (Number.isNaN(delay)) throw invalid('invalid connect.keepAliveInitialDelay');
-  // Node counts in whole seconds and leaves the system's default, two hours, when there is none.
+  // Node counts in whole seconds and keeps the system's default, two hours, if the result is 0.
   return delay < 1_000 ? 7_200_000 : delay;
 }
 
@@ -197,7 +197,7 @@ function readFamily(value: unknown): 0 | 4 | 6 {
 function readAttemptTimeout(value: unknown): number | null {
   if (value === undefined || value === null) return null;
   if (!Number.isInteger(value)) throw invalid('invalid connect.autoSelectFamilyAttemptTimeout');
-  // Node raises smaller values to 10 as well.
+  // Node raises smaller values to 10, too.
   return Math.max(10, value as number);
 }
 
@@ -231,7 +231,7 @@ function readPem(value: unknown, name: string): Uint8Array {
   return bytes;
 }
 
-/** An empty list would mean "trust nobody" to Node; it is refused, as it is always a mistake. */
+/** For Node, an empty list means to trust nobody; it is rejected, as it is always a mistake. */
 function readCa(value: unknown): Uint8Array[] | null {
   if (value === undefined || value === null) return null;
   const list: unknown[] = Array.isArray(value) ? value : [value];
@@ -241,7 +241,8 @@ function readCa(value: unknown): Uint8Array[] | null {
 
 function readSingle(value: unknown, name: string): unknown {
   if (!Array.isArray(value)) return value;
-  if (value.length !== 1) throw invalid(`connect.${name} must be one value: one identity is used`);
+  if (value.length !== 1)
+    throw invalid(`connect.${name} must be a single value, for a single identity`);
   return value[0] as unknown;
 }
 
@@ -269,13 +270,13 @@ function readIdentity(options: Readonly<Record<string, unknown>>): Identity {
   };
 }
 
-/** Both forms of PEM say so: PKCS#8 in the label, older ones in a header. */
+/** PKCS#8 says so in its label, older forms of PEM in a header. */
 function isEncrypted(key: Uint8Array): boolean {
   const text = Buffer.from(key.buffer, key.byteOffset, key.byteLength);
   return text.includes('-----BEGIN ENCRYPTED PRIVATE KEY-----') || text.includes(',ENCRYPTED');
 }
 
-/** By Node, which knows every cipher that keys have ever been encrypted with. */
+/** By Node, which supports every cipher used for keys. */
 function decrypt(key: Uint8Array, passphrase: string | null): Uint8Array {
   if (passphrase === null) {
     throw invalid('invalid connect.passphrase: connect.key is encrypted and needs one');
@@ -284,7 +285,7 @@ function decrypt(key: Uint8Array, passphrase: string | null): Uint8Array {
     const plain = createPrivateKey({ key: Buffer.from(key), passphrase });
     return Buffer.from(plain.export({ type: 'pkcs8', format: 'pem' }));
   } catch (cause) {
-    // A malformed key ends here as well: OpenSSL does not tell them apart.
+    // A malformed key ends up here, too: OpenSSL does not distinguish the two.
     const error = invalid('invalid connect.passphrase: it does not decrypt connect.key');
     error.cause = cause;
     throw error;
@@ -296,7 +297,9 @@ const VERSIONS: readonly string[] = ['TLSv1.2', 'TLSv1.3'];
 function readVersion(value: unknown, name: 'minVersion' | 'maxVersion'): TlsVersion | null {
   if (value === undefined || value === null) return null;
   if (typeof value !== 'string' || !VERSIONS.includes(value)) {
-    throw invalid(`connect.${name} must be 'TLSv1.2' or 'TLSv1.3': older versions are not spoken`);
+    throw invalid(
+      `connect.${name} must be 'TLSv1.2' or 'TLSv1.3': older versions are not supported`,
+    );
   }
   return value as TlsVersion;
 }
@@ -311,13 +314,13 @@ function readVersions(
   return { minVersion, maxVersion };
 }
 
-/** Any value given decides. */
+/** Any given value overrides the process's setting. */
 function readVerification(options: Readonly<Record<string, unknown>>): boolean | null {
   return 'rejectUnauthorized' in options ? options['rejectUnauthorized'] !== false : null;
 }
 
 /**
- * Settings from the options that undici would hand to its connector.
+ * Settings from the options that undici would pass to its connector.
  *
  * `options` has own properties only, so that a polluted `Object.prototype` changes nothing.
  *
@@ -349,7 +352,7 @@ export function readConnectOptions(options: Readonly<Record<string, unknown>>): 
     lookup: typeof options['lookup'] === 'function' ? (options['lookup'] as LookupFunction) : null,
   };
   if (settings.platformVerifier && settings.ca !== null) {
-    throw invalid('connect.platformVerifier and connect.ca exclude each other');
+    throw invalid('connect.platformVerifier and connect.ca are mutually exclusive');
   }
   return settings;
 }

@@ -2,7 +2,7 @@
 
 import { OptionKey } from '../wire';
 
-/** What a value that is given must be; without `is`, anything. */
+/** The rule for a given value; without `is`, anything is valid. */
 export interface Rule {
   readonly is?: 'integer' | 'number' | 'boolean' | 'text' | 'address' | 'function or object';
   /** Of numbers. */
@@ -15,23 +15,23 @@ export interface Rule {
 export interface OptionRow {
   readonly name: string;
   readonly rule: Rule;
-  /** What is said of a value that breaks the rule; `{}` is the name. */
+  /** The error message for an invalid value; `{}` is the name. */
   readonly refusal: string;
-  /** undici's `Pool` hands it on as it is; all else goes through JSON. */
+  /** undici's `Pool` passes it on unchanged; all others are copied through JSON. */
   readonly isKept: boolean;
 }
 
-/** An option whose setting has its name and is written under one key. */
+/** An option whose setting has the same name and is written under one key. */
 export interface WrittenRow extends OptionRow {
   readonly key: OptionKey;
   readonly form: 'number' | 'flag' | 'text';
 }
 
-/** An option that is read as it is checked. */
+/** An option that is read while it is validated. */
 export interface WholeRow extends WrittenRow {
-  /** What 0 means: itself, or no limit. */
+  /** The meaning of 0: itself, or no limit. */
   readonly isLimit: boolean;
-  /** `null`: no limit, or the engine's choice. `undefined`: what the process says. */
+  /** `null`: no limit, or the engine's choice. `undefined`: a setting of the process. */
   readonly fallback: number | boolean | null | undefined;
 }
 
@@ -63,7 +63,7 @@ export const CLIENT_OPTIONS: readonly (OptionRow | WholeRow)[] = [
   { name: 'eventSource', rule: {}, refusal: 'invalid {}', isKept: false },
 ];
 
-/** Of these, the ones that the table reads and writes. */
+/** Those of them that are read and written by the table. */
 export const CLIENT_SETTINGS: readonly WholeRow[] = CLIENT_OPTIONS.filter(
   (row): row is WholeRow => 'key' in row,
 );
@@ -105,93 +105,93 @@ export type PemSource = string | NodeJS.ArrayBufferView | ArrayBuffer;
 
 /** Options of clients that are numbers. */
 export interface ClientTable {
-  /** Longest head of a response, status line included. Bytes. Default: `http.maxHeaderSize` (16 384). */
+  /** Maximum size of a response head, including the status line. Bytes. Default: `http.maxHeaderSize` (16 384). */
   maxHeaderSize?: number | null;
-  /** How long a connection may rest when the server gives no `Keep-Alive: timeout=` hint. Milliseconds. Default: 4000. */
+  /** Idle time after which a connection is closed, without a `Keep-Alive: timeout=` hint from the server. Milliseconds. Default: 4000. */
   keepAliveTimeout?: number | null;
-  /** Upper bound of the server's hint. Milliseconds. Default: 600 000. */
+  /** Upper bound for the server's hint. Milliseconds. Default: 600 000. */
   keepAliveMaxTimeout?: number | null;
-  /** Subtracted from the server's hint, for the time that a request takes to get there. Milliseconds. Default: 2000. */
+  /** Subtracted from the server's hint, to allow for transit time. Milliseconds. Default: 2000. */
   keepAliveTimeoutThreshold?: number | null;
-  /** Longest wait for the head of a response once the request is sent; 0 never. A request may have its own. Milliseconds. Default: 300 000. */
+  /** Maximum time to wait for the response head once the request is sent; 0: no limit. Can be set per request. Milliseconds. Default: 300 000. */
   headersTimeout?: number | null;
-  /** Longest silence between two chunks of a response's body; 0 never. A request may have its own. Milliseconds. Default: 300 000. */
+  /** Maximum time between two chunks of the response body; 0: no limit. Can be set per request. Milliseconds. Default: 300 000. */
   bodyTimeout?: number | null;
   /** Requests after which a connection is closed; 0: no limit. Default: no limit. */
   maxRequestsPerClient?: number | null;
-  /** Longest body of a response; -1: no limit. Bytes. Default: -1. */
+  /** Maximum size of a response body; -1: no limit. Bytes. Default: -1. */
   maxResponseSize?: number | null;
-  /** Requests in flight on one HTTP/1.1 connection; 0: a connection serves one request. Default: 1. */
+  /** Maximum number of requests in flight on one HTTP/1.1 connection; 0: a connection serves only one request. Default: 1. */
   pipelining?: number | null;
-  /** Most idle connections kept; one more is closed instead. 0 keeps none. Default: no limit. */
+  /** Maximum number of idle connections; further ones are closed. 0 keeps none. Default: no limit. */
   maxIdleConnections?: number | null;
-  /** Speaks HTTP/2 without asking, as `http:` origins must. Default: false. */
+  /** Uses HTTP/2 with prior knowledge, as required for `http:` origins. Default: false. */
   useH2c?: boolean | null;
-  /** Most requests at a time on one connection; the server's own limit lowers it further. Default: 100. */
+  /** Maximum number of concurrent requests per connection; the server's limit may be lower. Default: 100. */
   maxConcurrentStreams?: number | null;
-  /** What the server may send ahead on one stream. In `h2Options` it is a key of `settings`. Bytes. Default: 262 144, and up to 2 MiB where the server is far. */
+  /** Flow-control window of a stream. In `h2Options`, it is a key of `settings`. Bytes. Default: 262 144, growing to 2 MiB with the round-trip time. */
   initialWindowSize?: number | null;
-  /** What the server may send ahead on all streams together. Bytes. Default: as much as all streams may. */
+  /** Flow-control window of the connection. Bytes. Default: the sum of all streams. */
   connectionWindowSize?: number | null;
-  /** Time between PING frames that ask whether the server is alive; 0 never. Milliseconds. Default: 60 000. */
+  /** Interval of PING frames that check whether the server is alive; 0: none. Milliseconds. Default: 60 000. */
   pingInterval?: number | null;
 }
 
 /** Options of pools. */
 export interface PoolTable {
-  /** Most connections at a time, those being made included; 0: no limit. Default: no limit. */
+  /** Maximum number of connections, including those being opened; 0: no limit. Default: no limit. */
   connections?: number | null;
-  /** Age at which a connection takes no further request; 0: no limit. Milliseconds. Default: no limit. */
+  /** Age after which a connection accepts no further requests; 0: no limit. Milliseconds. Default: no limit. */
   clientTtl?: number | null;
 }
 
 /** The keys of `connect` that dodici documents itself. */
 export interface ConnectTable {
-  /** Longest time for all legs together: name, socket, proxy, TLS; 0 never. Milliseconds. Default: 10 000. */
+  /** Maximum time for DNS, TCP, proxy and TLS together; 0: no limit. Milliseconds. Default: 10 000. */
   timeout?: number | null;
-  /** Unix socket or named pipe used instead of TCP. */
+  /** Unix socket or named pipe to use instead of TCP. */
   socketPath?: string | null;
-  /** As `socketPath`, and before it. */
+  /** Same as `socketPath`, which it overrides. */
   path?: string;
-  /** Local IP address to bind. */
+  /** Local IP address to bind to. */
   localAddress?: string;
-  /** 4, 6, or 0 for both. Default: 0. */
+  /** IP version: 4, 6, or 0 for both. Default: 0. */
   family?: 0 | 4 | 6;
   /** Races addresses of both families (RFC 8305) instead of trying one after another. Default: Node's. */
   autoSelectFamily?: boolean;
-  /** Delay before the next address is tried beside a pending one; at least 10. Milliseconds. Default: Node's. */
+  /** Delay before the next address is tried while one is pending; at least 10. Milliseconds. Default: Node's. */
   autoSelectFamilyAttemptTimeout?: number;
   /** Sets `TCP_NODELAY`. Default: true. */
   noDelay?: boolean;
   /** Sends TCP keep-alive probes. Default: true. */
   keepAlive?: boolean | null;
-  /** Rest before the first probe. Milliseconds. Default: 60 000. */
+  /** Idle time before the first probe. Milliseconds. Default: 60 000. */
   keepAliveInitialDelay?: number | null;
-  /** A lookup of your own, called as `net.connect` calls it, for each connection. Beside an option that the engine cannot honour, undici's own class serves the origin. Default: the system's resolver. */
+  /** A custom lookup, called for each connection as `net.connect` does. Together with an option that the engine does not support, undici's own class serves the origin. Default: the system's resolver. */
   lookup?: (...args: never[]) => void;
-  /** Offers HTTP/2 before HTTP/1.1 where `allowH2` offers it at all. Default: false. */
+  /** Offers HTTP/2 before HTTP/1.1, if `allowH2` is set. Default: false. */
   preferH2?: boolean;
   /** Name for SNI and verification. Default: the request's host. */
   servername?: string;
-  /** `false`, and no other value, switches verification off. Default: true, unless `NODE_TLS_REJECT_UNAUTHORIZED` is `0`, as in Node. */
+  /** Only the literal `false` disables verification. Default: true, unless `NODE_TLS_REJECT_UNAUTHORIZED` is `0`, as in Node. */
   rejectUnauthorized?: boolean;
-  /** Roots to trust instead of the default ones. Default: what Node trusts. */
+  /** Root certificates to trust instead of the defaults. Default: Node's trust store. */
   ca?: PemSource | readonly PemSource[];
-  /** Client certificate chain; needs `key`. */
+  /** Client certificate chain; requires `key`. */
   cert?: PemSource | readonly [PemSource];
   /** Private key of `cert`. */
   key?: PemSource | readonly [PemSource | { pem: PemSource; passphrase?: string }];
-  /** Pass phrase of an encrypted `key`. */
+  /** Passphrase of an encrypted `key`. */
   passphrase?: string;
-  /** Oldest version of TLS. Default: `tls.DEFAULT_MIN_VERSION`. */
+  /** Minimum TLS version. Default: `tls.DEFAULT_MIN_VERSION`. */
   minVersion?: 'TLSv1.2' | 'TLSv1.3';
-  /** Newest version of TLS. Default: `tls.DEFAULT_MAX_VERSION`. */
+  /** Maximum TLS version. Default: `tls.DEFAULT_MAX_VERSION`. */
   maxVersion?: 'TLSv1.2' | 'TLSv1.3';
-  /** TLS sessions kept for resumption; 0 none. Default: 100. */
+  /** Number of TLS sessions kept for resumption; 0 disables it. Default: 100. */
   maxCachedSessions?: number | null;
-  /** Verifies with the operating system's verifier instead of Node's roots. Default: false. */
+  /** Uses the operating system's certificate verifier instead of Node's roots. Default: false. */
   platformVerifier?: boolean;
-  /** Lets undici's own class, on Node's OpenSSL, serve a server that has no TLS version, cipher suite or curve in common with rustls. Default: true. */
+  /** Lets undici's own class, with Node's OpenSSL, serve a server that has no TLS version, cipher suite or curve in common with rustls. Default: true. */
   fallback?: boolean;
 }
 

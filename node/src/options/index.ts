@@ -1,8 +1,8 @@
 /**
- * Options: from what users hand over to what the engine is told.
+ * Options: from what users pass to what the engine gets.
  *
- * What lives here: parsing and validation, origins and their patterns, the merge with what the process
- * says, and the record of a pool's options. It must not know dispatchers or requests.
+ * What lives here: parsing and validation, origin patterns, merging with process settings, and the
+ * option list of a pool. It must not know dispatchers or requests.
  */
 
 export { type ConnectSettings, readConnectOptions } from './connect-options';

@@ -1,9 +1,9 @@
 /**
- * Settings as the option list of a `PoolCreate` or `PoolConfigure` record.
+ * Writes settings as the option list of a `PoolCreate` or `PoolConfigure` record.
  *
  * What lives here: the writer of `u16 key, u16 zero, u32 length, value padded to 4`, and what is
- * written beside the rows of the table. `origin` calls it. It must not validate: what arrives here is
- * checked.
+ * written in addition to the rows of the table. `origin` calls it. It must not validate: settings
+ * are valid.
  */
 
 import { OptionKey } from '../wire';
@@ -22,7 +22,7 @@ import type { PoolSettings } from './options';
 import { resultOrder, settle } from './process-settings';
 import type { ProxySettings } from './proxy-settings';
 
-/** ALPN protocols on offer, most wanted first; the server chooses. */
+/** ALPN protocols offered, in order of preference; the server chooses. */
 function alpnOf(settings: PoolSettings): readonly string[] {
   const { allowH2, preferH2, h2 } = settings;
   if (h2.useH2c) return ['h2'];
@@ -56,7 +56,7 @@ class OptionWriter {
     this.bytes(key, Buffer.of(value ? 1 : 0));
   }
 
-  /** Each row's setting; `null` is not written. */
+  /** Writes the setting of each row; `null` is not written. */
   rows(rows: readonly WrittenRow[], settings: object): void {
     for (const { name, key, form } of rows) {
       const value = (settings as Record<string, unknown>)[name];
@@ -83,13 +83,13 @@ function writeCredentials(out: OptionWriter, connect: ConnectSettings): void {
   if (connect.key !== null) out.bytes(OptionKey.Key, connect.key);
 }
 
-/** The option list of a pool that has nothing but these certificates and keys. */
+/** An option list with these certificates and keys only. */
 export function encodeCredentials(connect: ConnectSettings): Buffer {
   const out = new OptionWriter();
   out.text(OptionKey.Scheme, 'https');
   out.text(OptionKey.Host, 'localhost');
   out.number(OptionKey.Port, 443);
-  // Without roots of its own there is nothing to judge in the default ones.
+  // Without roots of its own, there is nothing to check.
   out.flag(OptionKey.RejectUnauthorized, connect.ca !== null);
   writeCredentials(out, connect);
   return out.finish();
@@ -122,19 +122,19 @@ function writeProxy(out: OptionWriter, proxy: ProxySettings): void {
   }
   if (!proxy.isSecure) return;
   const tls = new OptionWriter();
-  // CONNECT is spoken in HTTP/1.1, and SOCKS in neither.
+  // CONNECT uses HTTP/1.1, and SOCKS neither.
   writeTls(tls, proxy.connect, proxy.connect.servername, ['http/1.1']);
   out.bytes(OptionKey.ProxyTls, tls.finish());
 }
 
-/** For all legs: through a proxy, the longer of the two times that undici has for its legs. */
+/** For all legs: with a proxy, the longer of undici's two timeouts. */
 function totalTimeout({ connect, proxy }: PoolSettings): number {
   if (proxy === null) return connect.timeout;
   const both = [connect.timeout, proxy.connect.timeout];
   return both.includes(0) ? 0 : Math.max(...both);
 }
 
-/** The option list. `servername` is the request's, if it has one, and goes before the one in `connect`. */
+/** The option list. `servername` is the request's, if any, and overrides that in `connect`. */
 export function encodeSettings(settings: PoolSettings, servername: string | null): Uint8Array {
   const { url, connect } = settings;
   const out = new OptionWriter();
@@ -149,7 +149,7 @@ export function encodeSettings(settings: PoolSettings, servername: string | null
   if (settings.allowH2 || settings.h2.useH2c) out.rows(H2_OPTIONS, settings.h2);
 
   out.number(OptionKey.ConnectTimeout, totalTimeout(settings));
-  // The socket is the one to the proxy, if there is one.
+  // With a proxy, the socket is that to the proxy.
   const hop = settle(settings.proxy?.connect ?? connect);
   const isDirect = settings.proxy === null;
   const localAddress = (isDirect ? null : hop.localAddress) ?? settings.localAddress;

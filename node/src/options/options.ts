@@ -1,12 +1,13 @@
 /**
- * Options of clients and pools: checked as undici checks them, filled in, ready for the engine.
+ * Options of clients and pools: validated as undici validates them, completed with defaults.
  *
- * What lives here: how the table of options (`generated.ts`) is applied, the rules that do not fit
- * into it, and `PoolSettings`. The constructors of `Client`, `Pool` and `Agent` call it. It must not
+ * What lives here: applying the table of options (`generated.ts`), the rules that do not fit into
+ * it, and `PoolSettings`. The constructors of `Client`, `Pool` and `Agent` call it. It must not
  * know sessions or requests.
  *
- * One difference, on purpose: undici's `Pool` and `Agent` look at most options only when the first
- * request makes a `Client`, and fail that request. Here every option is checked in the constructor.
+ * An intended difference: undici's `Pool` and `Agent` validate most options only when the first
+ * request creates a `Client`, and fail that request. Here every option is validated in the
+ * constructor.
  */
 
 import * as http from 'node:http';
@@ -36,17 +37,17 @@ import { ownOptions, type RawOptions, spread } from './own-options';
 import { parseOrigin } from './parse-origin';
 import { proxyOf, type ProxySettings } from './proxy-settings';
 
-/** Which class asks: a `Client` is a pool of one connection whose queue fails as a whole. */
+/** The class: a `Client` is a pool of one connection whose queue fails as a whole. */
 export type SettingsKind = 'client' | 'pool';
 
-/** Everything that a pool of one origin needs to know. Times are milliseconds, 0 never. */
+/** The settings of an origin's pool. Times are milliseconds; 0: no limit. */
 export interface PoolSettings extends TableSettings {
   readonly kind: SettingsKind;
   readonly url: URL;
   /**
-   * Whether a request has the connection as soon as the response before it is complete, also if only
-   * one is in flight: what undici takes `pipelining: true` for. What the server sends behind the
-   * response then counts as an answer to it.
+   * Whether a request gets the connection as soon as the previous response is complete, even with
+   * only one in flight: undici's meaning of `pipelining: true`. Bytes after the response then count
+   * as an answer to the request.
    */
   readonly eager: boolean;
   /** The default for requests. */
@@ -55,9 +56,9 @@ export interface PoolSettings extends TableSettings {
   readonly localAddress: string | null;
   readonly socketPath: string | null;
   readonly connect: ConnectSettings;
-  /** Proxy on the way there; `null`: none. */
+  /** The proxy; `null`: none. */
   readonly proxy: ProxySettings | null;
-  /** Why the peer's own class serves these options for good; `null`: the engine does. */
+  /** Why the peer's own class serves these options permanently; `null`: the engine does. */
   readonly peerReason: PeerReason | null;
   readonly allowH2: boolean;
   readonly preferH2: boolean;
@@ -107,14 +108,14 @@ function fits({ is, least = -Infinity, above = -Infinity }: Rule, value: unknown
   }
 }
 
-/** One of undici's rules: the value is absent or fits, or the option's message is thrown. */
+/** One of undici's rules: throws the option's message unless the value is absent or valid. */
 function check({ name, rule, refusal }: OptionRow, value: unknown, path = name): void {
   if (isAbsent(value)) return;
   if (!fits(rule, value)) throw invalid(refusal.replace('{}', path));
   if (rule.is === 'address') checkZone(value as string, path);
 }
 
-/** Rows of HTTP/2 in the order of undici's checks, which differs by major and by where they stand. */
+/** HTTP/2 rows in the order of undici's checks, which differs by major version and by place. */
 function h2Rows(...first: string[]): readonly OptionRow[] {
   const isFirst = ({ name }: OptionRow) => first.includes(name);
   return [
@@ -126,7 +127,7 @@ function h2Rows(...first: string[]): readonly OptionRow[] {
 const NESTED_H2 = h2Rows('useH2c', 'initialWindowSize');
 const FLAT_H2 = peerMajor === 7 ? h2Rows('maxConcurrentStreams') : h2Rows('useH2c');
 
-/** HTTP/2 options of undici 8, which reads the flat names only without `h2Options`. */
+/** HTTP/2 options of undici 8, which reads the top-level names only without `h2Options`. */
 function checkH2(options: RawOptions): void {
   if (isAbsent(options['h2Options'])) {
     checkFlatH2(options);
@@ -144,7 +145,7 @@ function checkH2(options: RawOptions): void {
 function checkFlatH2(options: RawOptions): void {
   for (const row of FLAT_H2) {
     const value = options[row.name];
-    // Here, and not in `h2Options`, undici takes any number from 1 on.
+    // Here, unlike in `h2Options`, undici accepts any number from 1 on.
     const isStreams = row.name === 'maxConcurrentStreams' && typeof value === 'number';
     if (!isStreams || value < 1) check(row, value);
   }
@@ -170,18 +171,18 @@ function checkPoolOptions(options: RawOptions): void {
   for (const row of CLIENT_OPTIONS) if (row.name === 'connect') check(row, options['connect']);
 }
 
-/** The rule of undici's connector. */
+/** The rules of undici's connector. */
 function checkConnectorOptions(connect: RawOptions): void {
   for (const row of TLS_SETTINGS) check(row, connect[row.name]);
 }
 
-/** Options that undici's `Pool` hands on as they are; all others go through JSON. */
+/** Options that undici's `Pool` passes on unchanged; all others are copied through JSON. */
 const KEPT_BY_POOL = new Set(['factory']);
 for (const { name, isKept } of [...CLIENT_OPTIONS, ...POOL_OPTIONS, ...H2_OPTIONS]) {
   if (isKept) KEPT_BY_POOL.add(name);
 }
 
-/** What JSON makes of the options of a pool: `Infinity`, `NaN` and functions count as absent. */
+/** The options of a pool after JSON: `Infinity`, `NaN` and functions count as absent. */
 function throughJson(options: RawOptions): RawOptions {
   const out = spread(options);
   for (const name of Object.keys(out)) {
@@ -192,7 +193,7 @@ function throughJson(options: RawOptions): RawOptions {
   return out;
 }
 
-/** What undici hands to its connector, spread for spread. */
+/** What undici passes to its connector, spread for spread. */
 function connectorOptions(options: RawOptions): RawOptions {
   const { tls, maxCachedSessions, allowH2, socketPath, connectTimeout, connect } = options;
   const { autoSelectFamily, autoSelectFamilyAttemptTimeout } = options;
@@ -207,16 +208,16 @@ function connectorOptions(options: RawOptions): RawOptions {
 }
 
 /**
- * Why the peer's own class must serve these options for good; `null`: the engine can. A
- * `connect.lookup` runs for the engine, but beside an option that only Node's sockets know it goes
- * with that one.
+ * Why the peer's own class must serve these options permanently; `null`: the engine can.
+ * `connect.lookup` works with the engine, unless it is combined with an option that only Node's
+ * sockets support.
  */
 function peerReason(
   options: RawOptions,
   kind: SettingsKind,
   proxy: ProxySettings | null,
 ): PeerReason | null {
-  // The peer would not know of the proxy, and go past it. The proxy agents have asked before.
+  // The peer would bypass the proxy. The proxy agents have checked before.
   if (proxy !== null) return null;
   const { connect } = options;
   if (typeof connect === 'function') return 'connect';
@@ -227,12 +228,12 @@ function peerReason(
   return isForNode ? 'node option' : null;
 }
 
-/** Whether HTTP/2 without TLS is asked for. */
+/** Whether HTTP/2 without TLS is requested. */
 export function wantsH2c({ useH2c, h2Options }: RawOptions): boolean {
   return useH2c === true || spread(h2Options)['useH2c'] === true;
 }
 
-/** The setting of an option: its value as undici would use it, or what it is without one. */
+/** The setting of an option: its value as undici would use it, or the default. */
 function settingOf({ form, isLimit, fallback }: WholeRow, value: unknown): unknown {
   const absent = fallback === undefined ? defaultMaxHeaderSize : () => fallback;
   if (form === 'flag') return isAbsent(value) ? absent() : value === true;
@@ -240,7 +241,7 @@ function settingOf({ form, isLimit, fallback }: WholeRow, value: unknown): unkno
   return Number.isNaN(number) || (isLimit && number <= 0) ? absent() : number;
 }
 
-/** Settings by name; that each type has a row for each of its names, the generator sees to. */
+/** Settings by name; the generator ensures that there is a row for each name. */
 function readRows(rows: readonly WholeRow[], valueOf: (row: WholeRow) => unknown): unknown {
   return Object.fromEntries(rows.map((row) => [row.name, settingOf(row, valueOf(row))]));
 }
@@ -263,7 +264,7 @@ function readH2(options: RawOptions): H2Settings {
   }) as H2Settings;
 }
 
-/** Checked options that do not depend on the origin yet. */
+/** Validated options, independent of the origin. */
 export interface CheckedOptions {
   readonly kind: SettingsKind;
   readonly connect: ConnectSettings;
@@ -272,7 +273,7 @@ export interface CheckedOptions {
 }
 
 /**
- * Checks options without an origin, as `Agent` must for options that many origins will use.
+ * Validates options without an origin, as `Agent` must for options shared by many origins.
  *
  * @throws InvalidArgumentError with undici's message, or one that names the `connect` key.
  */
@@ -331,7 +332,7 @@ function fillIn(
   };
 }
 
-/** The settings of each way over TLS: to the origin, and to the proxy. */
+/** The TLS settings: to the origin, and to the proxy. */
 export function tlsWays({ url, connect, proxy }: PoolSettings): readonly ConnectSettings[] {
   const ways = url.protocol === 'https:' ? [connect] : [];
   return proxy?.isSecure ? [...ways, proxy.connect] : ways;
@@ -345,15 +346,15 @@ function roundUp(connections: number | null): number | null {
 /**
  * The settings of a client or pool of `origin`.
  *
- * Where the peer's class must serve the options (see `peerReason`), the `connect` part of the
- * settings is the default one: the peer reads the option itself.
+ * If the peer's class must serve the options (see `peerReason`), the `connect` part of the settings
+ * has the defaults: the peer reads the option itself.
  *
  * @throws InvalidArgumentError as undici's constructor of that kind, see the file's comment.
  */
 export function parseSettings(origin: unknown, options: unknown, kind: SettingsKind): PoolSettings {
   const given = ownOptions(options);
   if (kind === 'pool') {
-    // undici's Pool reads the origin before it looks at the options of its clients.
+    // undici's Pool reads the origin before it validates the options of its clients.
     checkPoolOptions(given);
     if (typeof given['connect'] !== 'function') checkConnectorOptions(connectorOptions(given));
     parseOrigin(origin);

@@ -1,22 +1,22 @@
 /**
- * Options for single origins: the `origins` option of `Agent`.
+ * Per-origin options: the `origins` option of `Agent`.
  *
- * What lives here: the grammar of origin patterns, which of several matching patterns wins, and
- * the merge of a pattern's options with the agent's. `agent.ts` calls it. It must not know pools.
+ * What lives here: the grammar of origin patterns, their specificity, and merging a pattern's
+ * options with the agent's. `agent.ts` calls it. It must not know pools.
  *
  * A pattern is `[scheme://]host[:port]`:
  * - `scheme` is `http` or `https`; without one, both match.
  * - `host` is a name, an IP address (IPv6 in brackets), `*.` before a name, or `*`. `*.` stands for
  *   one or more labels: `*.example.com` matches `a.example.com` and `a.b.example.com`, but not
- *   `example.com`. However it is written (case, IDN, a dot at the end, an IP address in another
- *   form), it is the same host.
- * - `port` is a number, or `*` for every port. Without one, a pattern with a scheme means the
- *   scheme's default port, as in any URL, and a pattern without a scheme means every port.
+ *   `example.com`. Spellings of the same host (case, IDN, a trailing dot, other forms of an IP
+ *   address) are equivalent.
+ * - `port` is a number, or `*` for every port. Without one, a pattern with a scheme matches the
+ *   scheme's default port, as in any URL, and a pattern without a scheme matches every port.
  *
- * Of several matching patterns the most specific one applies, alone, whatever their order:
- * 1. a whole host before a `*.` host, a longer `*.` host before a shorter one, `*` last;
- * 2. then a given port before every port;
- * 3. then a given scheme before both.
+ * Only the most specific of several matching patterns applies, whatever their order:
+ * 1. an exact host before a `*.` host, a longer `*.` host before a shorter one, `*` last;
+ * 2. then an explicit port before every port;
+ * 3. then an explicit scheme before both.
  */
 
 import { errors } from '../undici';
@@ -106,7 +106,7 @@ function countLabels(host: string): number {
   return host === '' ? 0 : host.split('.').length - 1;
 }
 
-/** Negative when `a` is more specific than `b`; 0 only for patterns that mean the same. */
+/** Negative if `a` is more specific than `b`; 0 only for equivalent patterns. */
 function bySpecificity(a: OriginPattern, b: OriginPattern): number {
   if (a.isWildcard !== b.isWildcard) return a.isWildcard ? 1 : -1;
   const labels = a.isWildcard ? countLabels(b.host) - countLabels(a.host) : 0;
@@ -122,13 +122,13 @@ function meansTheSame(a: OriginPattern, b: OriginPattern): boolean {
   );
 }
 
-/** Options that an origin can have; anything else in an entry is a mistake. */
+/** Options that an origin can have; anything else in an entry is an error. */
 const ORIGIN_OPTIONS = new Set(
   [...CLIENT_OPTIONS, ...POOL_OPTIONS, ...H2_OPTIONS].map(({ name }) => name),
 );
 
 /**
- * The options of one entry, its names checked; values are checked once they are merged.
+ * The options of one entry, with valid names; values are validated after merging.
  *
  * @param where Names the entry in messages.
  */
@@ -139,7 +139,7 @@ export function checkOriginOptions(options: unknown, where: string): Record<stri
   const given = ownOptions(options);
   for (const name of Object.keys(given)) {
     if (!ORIGIN_OPTIONS.has(name)) {
-      throw new errors.InvalidArgumentError(`${where}.${name} is not an option of an origin`);
+      throw new errors.InvalidArgumentError(`${where}.${name} is not a per-origin option`);
     }
   }
   return given;
@@ -148,8 +148,8 @@ export function checkOriginOptions(options: unknown, where: string): Record<stri
 /**
  * The rules of an `origins` object, most specific first.
  *
- * @throws InvalidArgumentError for a bad pattern, two patterns that mean the same, a value that is
- * not an object, or a name that is not an option of an origin.
+ * @throws InvalidArgumentError for an invalid pattern, two equivalent patterns, a value that is
+ * not an object, or a name that is not a per-origin option.
  */
 export function parseOrigins(origins: object): OriginRule[] {
   const rules: OriginRule[] = [];

@@ -1,6 +1,6 @@
 /**
- * Options and stats as users see them: undici's types, with what dodici adds and without what it
- * refuses.
+ * The public types of options and stats: undici's, with what dodici adds and without what it
+ * rejects.
  *
  * What lives here: types only. Every public class takes its options from here.
  */
@@ -8,7 +8,7 @@
 import type { buildConnector, Client as PeerClient, Dispatcher } from '../undici';
 import type { ClientTable, ConnectTable, PoolTable } from './generated';
 
-/** Keys of Node's connect options that the engine cannot honour; a `connect` function can. */
+/** Keys of Node's connect options that the engine does not support; a `connect` function can. */
 type Refused =
   | 'allowHalfOpen'
   | 'allowPartialTrustChain'
@@ -39,8 +39,8 @@ type Refused =
 export type { PemSource } from './generated';
 
 /**
- * How connections are made. A key of Node's `tls.connect` or `net.connect` that is not listed here
- * is refused with its name, unless it has no effect on clients anyway.
+ * How connections are opened. A key of Node's `tls.connect` or `net.connect` that is not listed
+ * here is rejected by name, unless it has no effect on clients.
  */
 export type ConnectOptions = Omit<
   Partial<buildConnector.BuildOptions>,
@@ -67,36 +67,36 @@ export interface ClientOptions
   extends Omit<PeerClient.Options, 'connect' | keyof ClientTable>, ClientTable {
   /** The default for requests. Default false. */
   decompress?: DecompressOption | null;
-  /** How connections are made. A function: the origin is then served by undici's own class. */
+  /** How connections are opened. With a function, undici's own class serves the origin. */
   connect?: ConnectOptions | buildConnector.connector;
 }
 
 /** Options of `Pool`. */
 export interface PoolOptions extends ClientOptions, PoolTable {
-  /** Makes the pool's clients: the origin is then served by undici's own class. */
+  /** Creates the pool's clients: undici's own class then serves the origin. */
   factory?(origin: URL, options: object): Dispatcher;
 }
 
-/** Options of one origin: everything that a pool takes but `factory`. */
+/** Per-origin options: those of a pool except `factory`. */
 export type OriginOptions = Omit<PoolOptions, 'factory'>;
 
 /** Options of `Agent`. */
 export interface AgentOptions extends Omit<PoolOptions, 'factory'> {
-  /** Makes the dispatcher of each origin. Default: a `Client` for `connections: 1`, else a `Pool`. */
+  /** Creates the dispatcher of each origin. Default: a `Client` for `connections: 1`, else a `Pool`. */
   factory?(origin: string | URL, options: object): Dispatcher;
-  /** Most origins at a time; a request to one more fails. Default `Infinity`. */
+  /** Maximum number of origins; requests to further ones fail. Default `Infinity`. */
   maxOrigins?: number;
   /**
-   * Options for single origins, laid over the agent's: an object from patterns to options, or a
-   * function that is asked when an origin's pool is made. Of several matching patterns the most
-   * specific one applies; see `origins.ts` for the grammar and the order.
+   * Per-origin options, which override the agent's: an object from patterns to options, or a
+   * function called when an origin's pool is created. Only the most specific of several matching
+   * patterns applies; see `origins.ts` for the grammar and the order.
    */
   origins?:
     | Readonly<Record<string, OriginOptions>>
     | ((origin: string) => OriginOptions | null | undefined);
   /**
-   * Threads that do the I/O of the process, 1 to 64. The first agent that names a number decides.
-   * Default: chosen by the engine from the number of processors.
+   * Number of I/O threads of the process, 1 to 64. The first agent that sets it decides. Default:
+   * chosen by the engine from the number of processors.
    */
   ioThreads?: number;
 }
@@ -121,11 +121,11 @@ export interface PoolStats {
   free: number;
   /** Requests not yet written. */
   pending: number;
-  /** Requests that wait for a connection. */
+  /** Requests waiting for a connection. */
   queued: number;
   /** Requests written and unanswered. */
   running: number;
-  /** Requests pending and running. */
+  /** Pending and running requests. */
   size: number;
 }
 

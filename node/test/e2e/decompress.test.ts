@@ -104,22 +104,28 @@ async function get(dispatcher: Dispatcher, url: string, options: object = {}): P
 const KEPT = { 'x-before': '1', 'x-behind': '2' };
 
 describe.each(Object.entries(WIRES))('decompress over %s', (_wire, originOf) => {
-  it.each(Object.keys(CODED))('decodes %s, and removes its fields from the head', async (coding) => {
-    const { url } = originOf();
-    const agent = agentFor(originOf(), { decompress: true });
-    for (const length of [true, false]) {
-      const path = answer(`/${coding}`, coding.toUpperCase(), CODED[coding]!, { length });
-      const seen = (await get(agent, url + path)) as { headers: IncomingHttpHeaders; text: string };
-      expect(seen.text === TEXT).toBe(true);
-      expect(seen.headers).toMatchObject(KEPT);
-      expect(seen.headers).not.toHaveProperty('content-encoding');
-      expect(seen.headers).not.toHaveProperty('content-length');
-      const raw = await request(url + path, { dispatcher: agent, responseHeaders: 'raw' });
-      const names = (raw.headers as unknown as string[]).filter((_name, at) => at % 2 === 0);
-      expect(names.map((name) => name.toLowerCase())).not.toContain('content-encoding');
-      expect((await raw.body.text()) === TEXT).toBe(true);
-    }
-  });
+  it.each(Object.keys(CODED))(
+    'decodes %s, and removes its fields from the head',
+    async (coding) => {
+      const { url } = originOf();
+      const agent = agentFor(originOf(), { decompress: true });
+      for (const length of [true, false]) {
+        const path = answer(`/${coding}`, coding.toUpperCase(), CODED[coding]!, { length });
+        const seen = (await get(agent, url + path)) as {
+          headers: IncomingHttpHeaders;
+          text: string;
+        };
+        expect(seen.text === TEXT).toBe(true);
+        expect(seen.headers).toMatchObject(KEPT);
+        expect(seen.headers).not.toHaveProperty('content-encoding');
+        expect(seen.headers).not.toHaveProperty('content-length');
+        const raw = await request(url + path, { dispatcher: agent, responseHeaders: 'raw' });
+        const names = (raw.headers as unknown as string[]).filter((_name, at) => at % 2 === 0);
+        expect(names.map((name) => name.toLowerCase())).not.toContain('content-encoding');
+        expect((await raw.body.text()) === TEXT).toBe(true);
+      }
+    },
+  );
 
   it('decodes several codings, gzip members, and deflate without its wrapper', async () => {
     const { url } = originOf();

@@ -235,7 +235,7 @@ describe('per-origin options', () => {
     const { agent } = scriptedAgent({ origins: () => ({ maxOrigin: 1 }) as never });
     const [error] = send(agent, 'http://a').errors;
     expect(error).toBeInstanceOf(errors.InvalidArgumentError);
-    expect(error!.message).toBe('origins("http://a").maxOrigin is not an option of an origin');
+    expect(error!.message).toBe('origins("http://a").maxOrigin is not a per-origin option');
   });
 
   it.each([
@@ -248,10 +248,7 @@ describe('per-origin options', () => {
       { origins: { a: { connect: { pfx: 'x' } } } },
       /^origins\["a"\]: connect\.pfx is not supported/,
     ],
-    [
-      { origins: { a: { maxOrigins: 1 } } },
-      'origins["a"].maxOrigins is not an option of an origin',
-    ],
+    [{ origins: { a: { maxOrigins: 1 } } }, 'origins["a"].maxOrigins is not a per-origin option'],
     [{ ioThreads: 0 }, /^ioThreads must be an integer from 1 to 64/],
     [{ ioThreads: 1.5 }, /^ioThreads must be an integer/],
     [{ ioThreads: '2' }, /^ioThreads must be an integer/],

@@ -119,7 +119,7 @@ describe('connect options', () => {
     expect(Buffer.from(identity.key!).toString()).toBe(KEY);
     expect(() => connectOf({ cert: PEM })).toThrow(/must be given together/);
     expect(() => connectOf({ key: KEY })).toThrow(/must be given together/);
-    expect(() => connectOf({ cert: [PEM, PEM], key: KEY })).toThrow(/connect\.cert must be one/);
+    expect(() => connectOf({ cert: [PEM, PEM], key: KEY })).toThrow(/connect\.cert must be a single value/);
   });
 
   it('are merged as undici merges them: tls, then the options, then connect', () => {
@@ -143,7 +143,7 @@ describe('connect options', () => {
       10,
     );
     expect(() => connectOf({ localAddress: 'here' })).toThrow(/connect\.localAddress/);
-    expect(() => connectOf({ ca: PEM, platformVerifier: true })).toThrow(/exclude each other/);
+    expect(() => connectOf({ ca: PEM, platformVerifier: true })).toThrow(/mutually exclusive/);
   });
 });
 

@@ -137,7 +137,7 @@ describe('options of an origin', () => {
       );
     }
     expect(() => checkOriginOptions({ keepaliveTimeout: 1 }, 'here')).toThrow(
-      'here.keepaliveTimeout is not an option of an origin',
+      'here.keepaliveTimeout is not a per-origin option',
     );
     for (const name of ['maxOrigins', 'origins', 'ioThreads', 'factory']) {
       expect(() => checkOriginOptions({ [name]: 1 }, 'here')).toThrow(errors.InvalidArgumentError);

@@ -1,4 +1,4 @@
-//! Configuration in small structs, each owned by the layer that reads it. Units and defaults are
+//! Configuration in small structs, each for the layer that reads it. Units and defaults are
 //! undici's where undici has the option.
 
 use std::net::IpAddr;
@@ -8,31 +8,31 @@ use std::time::Duration;
 
 use super::proxy::Proxy;
 
-/// Everything that can be set for one origin.
+/// The configuration of one origin.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OriginConfig {
     /// Limits of the pool.
     pub pool: PoolConfig,
     /// Limits of each exchange.
     pub exchange: ExchangeConfig,
-    /// How connections are made.
+    /// How connections are opened.
     pub connect: ConnectConfig,
     /// Limits of HTTP/2 connections.
     pub http2: Http2Config,
 }
 
-/// How long the answer may take behind a `100 Continue` that nobody asked for. undici fails such a
-/// request at once with `bad response`, and its own test (`test/http-100.js`) sends nothing else and
-/// waits for that; servers that send one and then the answer are served. Two seconds: well below what
-/// that test is given, and above what most answers take.
+/// Maximum time for the response after an unrequested `100 Continue`. undici fails such a request
+/// immediately with `bad response`, and its own test (`test/http-100.js`) sends nothing else and waits for
+/// that; servers that send one and then the response are supported. Two seconds: well below the timeout of
+/// that test, and longer than most responses take.
 const CONTINUE_WAIT: Duration = Duration::from_secs(2);
 
 impl OriginConfig {
-    /// undici's defaults, where they are not those of the parts: a reset ends a body that lasts until
-    /// the close, what a server says first is the answer to the first request, a response does not
-    /// wait for the end of its request's body, an unexpected `100 Continue` that no answer follows is
-    /// an error, HTTP/2 sends one request before SETTINGS, and again once what the peer did not
-    /// process (RFC 9113, section 8.7).
+    /// undici's defaults, where they differ from those of the parts: a reset ends a body that is
+    /// delimited by the close, bytes that a server sends first answer the first request, a response
+    /// does not wait for the end of its request body, an unrequested `100 Continue` without a
+    /// response is an error, HTTP/2 sends one request before SETTINGS, and repeats once what the
+    /// peer did not process (RFC 9113, section 8.7).
     ///
     /// ```
     /// use dodici_pool::{ExchangeConfig, OriginConfig};
@@ -63,33 +63,33 @@ impl OriginConfig {
 /// Limits of one origin's pool. Read by the pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolConfig {
-    /// Most connections at a time, connecting ones included. Default `None`: no limit.
+    /// Maximum number of connections, including those being opened. Default `None`: no limit.
     pub connections: Option<NonZeroU32>,
-    /// Requests in flight on one HTTP/1.1 connection. Default 1; 0 counts as 1. Can be changed
-    /// later: [`OriginPool::handle_pipelining`](crate::OriginPool::handle_pipelining).
+    /// Maximum number of requests in flight on one HTTP/1.1 connection. Default 1; 0 counts as 1.
+    /// Can be changed later:
+    /// [`OriginPool::handle_pipelining`](crate::OriginPool::handle_pipelining).
     pub pipelining: u32,
-    /// Whether an HTTP/1.1 connection serves more than one request. Default true. Can be changed
+    /// Whether HTTP/1.1 connections are reused. Default true. Can be changed
     /// later: [`OriginPool::handle_keep_alive`](crate::OriginPool::handle_keep_alive).
     pub keep_alive: bool,
-    /// The next request has the connection as soon as a response is complete, before what came
-    /// behind the response is looked at: bytes there that are no response fail that request, as in
-    /// undici. Default false: they end the connection, and the request goes to a new one. Where
-    /// `pipelining` is above 1 it is always so.
+    /// The next request gets the connection as soon as a response is complete, before bytes after
+    /// the response are examined: if they are not a response, they fail that request, as in undici.
+    /// Default false: they close the connection, and the request goes to another one. Always true
+    /// with `pipelining` above 1.
     pub eager: bool,
-    /// Rest time of a reusable connection when the server gave no hint. Default 4 s; `None`: for
-    /// ever.
+    /// Idle timeout of a reusable connection without a hint from the server. Default 4 s; `None`:
+    /// no limit.
     pub keep_alive_timeout: Option<Duration>,
-    /// Upper bound of a server's `Keep-Alive: timeout=` hint. Default 600 s; `None`: no bound.
+    /// Upper bound for a server's `Keep-Alive: timeout=` hint. Default 600 s; `None`: no bound.
     pub keep_alive_max_timeout: Option<Duration>,
-    /// Subtracted from a server's hint, for transit time. Default 2 s.
+    /// Subtracted from a server's hint, to allow for transit time. Default 2 s.
     pub keep_alive_timeout_threshold: Duration,
-    /// Age at which a connection takes no further request. Default `None`: no limit. Zero is no
-    /// limit either, as in undici.
+    /// Age after which a connection accepts no further requests. Default `None`: no limit. Zero
+    /// means no limit, as in undici.
     pub max_connection_age: Option<Duration>,
     /// Requests after which a connection is closed. Default `None`: no limit.
     pub max_requests_per_connection: Option<NonZeroU32>,
-    /// Most connections at rest at a time; one more is closed instead of resting. Default `None`:
-    /// no limit.
+    /// Maximum number of idle connections; further ones are closed. Default `None`: no limit.
     pub max_idle_connections: Option<u32>,
     /// Which queued requests fail with a connection attempt.
     pub connect_failure: ConnectFailure,
@@ -150,9 +150,10 @@ pub struct Http2Config {
     /// then the window, and not the line, limits a download. Default 2 MiB, which is 20 MB/s over
     /// 100 ms; `stream_window` or less: it stays as it is.
     pub max_stream_window: u32,
-    /// Bytes that the peer may send on all streams together ahead of their readers. Default
-    /// `None`: `max_concurrent_streams` times the window of a stream, as it grows, so that readers that take nothing
-    /// never keep data from the others. A smaller value saves memory and gives that up.
+    /// Bytes that the peer may send on all streams together ahead of their readers. Default `None`:
+    /// `max_concurrent_streams` times the window of a stream, as it grows, so that readers that
+    /// take nothing never keep data from the others. A smaller value saves memory and gives that
+    /// up.
     pub connection_window: Option<u32>,
     /// Bytes of the HPACK table that the peer may use. Default `None`: 4 KiB (RFC 7541).
     pub header_table_size: Option<u32>,
@@ -224,9 +225,9 @@ pub struct ExchangeConfig {
     /// Faults of responses on HTTP/1.1 that are forgiven. Default: none.
     pub leniency: Leniency,
     /// A body that lasts until the connection closes also ends with a reset, or with TLS that ends
-    /// without `close_notify`. Default false: both are errors, because half a body cannot be told from
-    /// a whole one. undici, as Node, takes both for the end. A body whose framing says where it ends
-    /// is never complete before that.
+    /// without `close_notify`. Default false: both are errors, because half a body cannot be told
+    /// from a whole one. undici, as Node, takes both for the end. A body whose framing says where
+    /// it ends is never complete before that.
     pub abrupt_close_ends_body: bool,
     /// What a server says on a new connection before the first request was written to it is the
     /// answer to that request, as in undici. Default false: nobody asked for it, and it ends the
@@ -238,8 +239,9 @@ pub struct ExchangeConfig {
 /// another does not is how responses are smuggled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Leniency {
-    /// A value that goes on in the next line (RFC 9112, section 5.2). The parts are put
-    /// together with a space. Not in fields that say where the response ends or what becomes of its connection.
+    /// A value that goes on in the next line (RFC 9112, section 5.2). The parts are put together
+    /// with a space. Not in fields that say where the response ends or what becomes of its
+    /// connection.
     pub folded_values: bool,
     /// A line that is no field. It is left out, unless it may be meant for one of those.
     pub invalid_fields: bool,
@@ -247,11 +249,11 @@ pub struct Leniency {
     pub space_before_colon: bool,
     /// Framing that is against the rules and can be read: a line of the head that ends with LF
     /// alone; the same `Content-Length` repeated, or one beside `Transfer-Encoding`, which then
-    /// counts (RFC 9112, section 6.3); white space behind a chunk's size, and extensions of any kind.
-    /// The connection ends with the response, so that nothing can be hidden behind it.
+    /// counts (RFC 9112, section 6.3); white space behind a chunk's size, and extensions of any
+    /// kind. The connection ends with the response, so that nothing can be hidden behind it.
     pub doubtful_framing: bool,
-    /// A response that does not start with `HTTP/`, as of a server that speaks HTTP/0.9: all of it, up
-    /// to the close, is the body, and the status 200. Only in answer to a request that has no
+    /// A response that does not start with `HTTP/`, as of a server that speaks HTTP/0.9: all of it,
+    /// up to the close, is the body, and the status 200. Only in answer to a request that has no
     /// streamed body.
     pub missing_head: bool,
 }
@@ -311,7 +313,7 @@ pub enum AddressOrder {
     V6First,
 }
 
-/// How connections are made. Read by the connector; part of the pool key.
+/// How connections are opened. Read by the connector; part of the pool key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ConnectConfig {
     /// Longest time for all legs together. Default 10 s; `None` never.

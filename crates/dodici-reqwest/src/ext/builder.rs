@@ -30,7 +30,7 @@ impl OriginRule {
 
 type Change = dyn Fn(&mut OriginConfig) + Send + Sync;
 
-/// Settings of the connections to one origin; what is not set is as for the whole client.
+/// Settings for the connections to one origin; the client's apply where nothing is set.
 #[derive(Clone, Default)]
 #[must_use]
 pub struct OriginOptions {
@@ -43,12 +43,12 @@ impl OriginOptions {
         self
     }
 
-    /// Most connections at a time; further requests wait. Zero counts as one. Default: no limit.
+    /// Maximum number of connections; further requests wait. Zero counts as one. Default: no limit.
     pub fn max_connections(self, max: u32) -> Self {
         self.with(move |config| config.pool.connections = at_least_one(max))
     }
 
-    /// Age at which a connection takes no further request. Default: no limit.
+    /// Age after which a connection accepts no further requests. Default: no limit.
     pub fn max_connection_age(self, age: Duration) -> Self {
         self.with(move |config| config.pool.max_connection_age = Some(age))
     }
@@ -59,7 +59,7 @@ impl OriginOptions {
         self.with(move |config| config.pool.max_idle_connections = Some(max))
     }
 
-    /// How long a connection may rest. Default: the client's.
+    /// Idle timeout of connections. Default: the client's.
     pub fn idle_timeout(self, timeout: Duration) -> Self {
         self.with(move |config| {
             config.pool.keep_alive_timeout = Some(timeout);
@@ -72,13 +72,12 @@ impl OriginOptions {
         self.with(move |config| config.pool.max_requests_per_connection = at_least_one(max))
     }
 
-    /// Longest time to connect. Default: the client's.
+    /// Connect timeout. Default: the client's.
     pub fn connect_timeout(self, timeout: Duration) -> Self {
         self.with(move |config| config.connect.timeout = Some(timeout))
     }
 
-    /// Most bytes of a response's body, before its content coding is taken away. Default: no
-    /// limit.
+    /// Maximum size of a response body before decoding. Default: no limit.
     pub fn max_response_size(self, bytes: u64) -> Self {
         self.with(move |config| config.exchange.max_response_size = Some(bytes))
     }
@@ -96,8 +95,8 @@ fn at_least_one(number: u32) -> Option<NonZeroU32> {
 
 /// Settings that reqwest's builder does not have.
 pub trait ClientBuilderExt: Sized + sealed::Change {
-    /// Settings for one origin: scheme, host and port of this URL. Later rules win over earlier
-    /// ones. What is no URL is a builder error.
+    /// Settings for one origin: scheme, host and port of this URL. Later calls override earlier
+    /// ones. An invalid URL is a builder error.
     ///
     /// ```
     /// use dodici_reqwest::{Client, ext::ClientBuilderExt};
@@ -131,39 +130,39 @@ pub trait ClientBuilderExt: Sized + sealed::Change {
         })
     }
 
-    /// Most connections to each origin at a time; further requests wait. Zero counts as one.
+    /// Maximum number of connections per origin; further requests wait. Zero counts as one.
     /// Default: no limit.
     #[must_use]
     fn max_connections_per_origin(self, max: u32) -> Self {
         self.change_config(|config| config.pool.connections = at_least_one(max))
     }
 
-    /// Most connections to all origins together, those at rest included. A request that needs one
-    /// more closes one at rest, of whatever origin, or waits. Zero counts as one. Default: no
-    /// limit.
+    /// Maximum number of connections to all origins together, including idle ones. A request that
+    /// needs another one closes an idle one of any origin, or waits. Zero counts as one. Default:
+    /// no limit.
     #[must_use]
     fn max_connections(self, max: u32) -> Self {
         self.change_config(|config| config.max_connections = at_least_one(max))
     }
 
-    /// Age at which a connection takes no further request. Default: no limit.
+    /// Age after which a connection accepts no further requests. Default: no limit.
     #[must_use]
     fn max_connection_age(self, age: Duration) -> Self {
         self.change_config(|config| config.pool.max_connection_age = Some(age))
     }
 
-    /// Refuses responses on HTTP/1 whose framing is against the rules, and which reqwest reads
-    /// nevertheless: lines of the head that end with LF alone, the same `content-length` twice or one
-    /// beside `transfer-encoding: chunked`, which then counts, white space behind a chunk's size, and
-    /// malformed chunk extensions. Default false: they are read, and their connection ends with them,
-    /// as a server that frames carelessly may be one that somebody makes say two things at once.
+    /// Rejects HTTP/1 responses with invalid framing that reqwest accepts: header lines that end
+    /// with LF only, a repeated `content-length` or one beside `transfer-encoding: chunked` (which
+    /// takes precedence), whitespace after a chunk size, and malformed chunk extensions. Default
+    /// false: they are accepted, and their connection is closed, because such a server may be
+    /// subject to response splitting.
     #[must_use]
     fn http1_strict_framing(self, strict: bool) -> Self {
         self.change_config(|config| config.http1.strict_framing = strict)
     }
 
-    /// Most bytes of a response's body, as it is read: content codings taken away. A body that is
-    /// larger fails when the limit is passed, or at once if its length says so. Default: no limit.
+    /// Maximum size of a response body, after decoding. A larger body fails when it exceeds the
+    /// limit, or immediately if its length does. Default: no limit.
     ///
     /// ```
     /// use dodici_reqwest::{Client, ext::ClientBuilderExt};
@@ -176,9 +175,9 @@ pub trait ClientBuilderExt: Sized + sealed::Change {
         self.change_config(|config| config.max_body = Some(bytes))
     }
 
-    /// Calls a function with every event of the client's connections: connected (with the time
-    /// of each leg), disconnected (with the reason), could not connect. Each connect is followed
-    /// by exactly one disconnect. It must not block.
+    /// Calls a function with every connection event of the client: connected (with the time of each
+    /// leg), disconnected (with the reason), connect error. Each connect is followed by exactly one
+    /// disconnect. It must not block.
     #[must_use]
     fn on_connection_event<F>(self, callback: F) -> Self
     where

@@ -1,55 +1,55 @@
-//! What a row of the table of options says, and what the table becomes in Rust.
+//! The rows of the table of options, and the table's Rust half.
 //!
-//! Used by `table`, and by the generator of the other half.
+//! Used by `table` and by the generator of the other half.
 
-/// One option, or one key that no option stands for.
+/// One option, or one key without an option.
 #[derive(Clone, Copy, Debug)]
 pub struct OptionRow {
-    /// How it crosses; `None`: it stays in JavaScript, or goes in another's key.
+    /// How it is sent to Rust; `None`: it stays in JavaScript, or is part of another's key.
     pub wire: Option<Wire>,
-    /// Where it is given.
+    /// Where it is set.
     pub scope: Scope,
-    /// Its name in JavaScript; empty for a key that follows from others.
+    /// Its name in JavaScript; empty for a derived key.
     pub name: &'static str,
-    /// What the table does for it in JavaScript.
+    /// What is generated for it in JavaScript.
     pub derived: Derived,
     /// Its type in TypeScript.
     pub types: &'static str,
-    /// What a number counts.
+    /// The unit of a number.
     pub unit: Unit,
-    /// What it is when it is not given, or given as `null`.
+    /// Its value if it is not given, or `null`.
     pub default: Fallback,
-    /// What a value that is given must be.
+    /// The rule for a given value.
     pub rule: Rule,
-    /// What is said of a value that breaks the rule, in undici's words; `{}` is the name.
+    /// undici's error message for an invalid value; `{}` is the name.
     pub refusal: &'static str,
-    /// undici's `Pool` hands it to its clients as it is. All else goes through JSON there, which
-    /// knows no `Infinity`.
+    /// undici's `Pool` passes it to its clients unchanged. All others are copied through JSON,
+    /// which has no `Infinity`.
     pub kept: bool,
-    /// One sentence or two for users; nothing that the other fields say.
+    /// One or two sentences for users, without what the other fields say.
     pub doc: &'static str,
-    /// The fields of the engine's configuration, where the place does not name one.
+    /// Fields of the engine's configuration, if the place does not name one.
     pub engine: &'static [&'static str],
-    /// What does the same in `dodici-reqwest`.
+    /// The equivalents in `dodici-reqwest`.
     pub reqwest: &'static [&'static str],
 }
 
-/// How an option crosses.
+/// How an option is sent to Rust.
 #[derive(Clone, Copy, Debug)]
 pub struct Wire {
-    /// Its key: the number of an `OptionKey`.
+    /// The number of its `OptionKey`.
     pub key: u16,
-    /// The name of that.
+    /// The name of its `OptionKey`.
     pub key_name: &'static str,
-    /// The form of its value.
+    /// The encoding of its value.
     pub form: Form,
     /// The reader of its value.
     pub reader: &'static str,
-    /// The place in the configuration that it sets.
+    /// The field in the configuration that it sets.
     pub place: &'static str,
 }
 
-/// The form of a value in the record. Times are milliseconds, `Infinity` means never or no limit.
+/// The encoding of a value. Times are milliseconds; `Infinity` means no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// `f64`.
@@ -64,40 +64,40 @@ pub enum Form {
     List,
 }
 
-/// Where an option is given.
+/// Where an option is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// Nowhere: where a pool's requests go, and what follows from that and from options.
+    /// Nowhere: the pool's origin, and what is derived from it and from options.
     Origin,
     /// `Client`, `Pool`, `Agent`, and the entries of `origins`.
     Client,
-    /// As `Client`, but for `Client` itself, which has one connection.
+    /// As `Client`, except on `Client` itself, which has one connection.
     Pool,
-    /// `h2Options`, or beside it.
+    /// `h2Options`, or next to it.
     Http2,
     /// `connect`: sockets.
     Connect,
     /// `connect`: TLS, with the origin or with a proxy.
     Tls,
-    /// The proxy agents: the way there.
+    /// The proxy agents.
     Proxy,
 }
 
-/// What the table does for an option in JavaScript.
+/// What is generated for an option in JavaScript.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Derived {
-    /// All: the value is checked, filled in and written.
+    /// Everything: validation, default and writing.
     Whole,
-    /// It is written. Reading takes more than a rule: `connect-options.ts`.
+    /// Writing. Reading takes more than a rule: `connect-options.ts`.
     Written,
-    /// It has a name and a rule.
+    /// A name and a rule.
     Name,
 }
 
-/// What a number counts.
+/// The unit of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// Things, or it is no number.
+    /// None, or not a number.
     None,
     /// Bytes.
     Bytes,
@@ -105,27 +105,27 @@ pub enum Unit {
     Milliseconds,
 }
 
-/// What an option is when it is not given.
+/// The default of an option.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fallback {
     /// This number.
     Number(f64),
     /// This.
     Flag(bool),
-    /// Nothing: no limit, or whatever these words say.
+    /// None: no limit, or what this text says.
     Nothing(&'static str),
-    /// What the process says, in words.
+    /// A setting of the process, described by this text.
     Process(&'static str),
 }
 
-/// What a value must be.
+/// The rule for a value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Rule {
-    /// Anything; what is no number counts as absent.
+    /// Anything; a value that is not a number counts as absent.
     Any,
-    /// An integer, at least this.
+    /// An integer of at least this.
     Integer(i64),
-    /// A finite number, at least this.
+    /// A finite number of at least this.
     AtLeast(f64),
     /// A finite number above this.
     Above(f64),
@@ -141,7 +141,7 @@ pub enum Rule {
     FunctionOrObject,
 }
 
-/// What most rows have.
+/// The defaults of rows.
 pub(super) const ROW: OptionRow = OptionRow {
     wire: None,
     scope: Scope::Origin,
@@ -165,7 +165,7 @@ pub(super) const CLIENT: OptionRow = OptionRow {
     ..ROW
 };
 
-/// An option of clients that JavaScript reads in its own way.
+/// An option of clients that JavaScript reads with code of its own.
 pub(super) const NAMED: OptionRow = OptionRow {
     scope: Scope::Client,
     kept: true,
@@ -204,7 +204,7 @@ pub(super) const PROXY: OptionRow = OptionRow {
     ..ROW
 };
 
-/// `key Name = number: form, reader => place;` for what crosses, then `row`, what it is based on and
+/// `key Name = number: form, reader => place;` for what is sent, then `row`, its base and
 /// the fields in which it differs. The readers are those of [`Value`].
 macro_rules! options {
     ($(
@@ -212,15 +212,15 @@ macro_rules! options {
         row $base:ident { $($field:ident: $value:expr),* $(,)? }
     )*) => {
         crate::schema::wire_enum! {
-            /// Keys of pool options. On the wire: `u16 key`, `u16 zero`, `u32 length`, value, padded
-            /// to 4.
+            /// Keys of pool options. On the wire: `u16 key`, `u16 zero`, `u32 length`, value,
+            /// padded to 4.
             pub enum OptionKey : u16 { $($(
                 #[doc = concat!("Sets `", stringify!($($place).+), "`.")]
                 $key = $number,
             )?)* }
         }
 
-        /// Every row. Options of clients stand in the order in which undici's `Client` checks them.
+        /// Every row. Options of clients are in the order in which undici's `Client` checks them.
         pub const ROWS: &[OptionRow] = &[$(
             OptionRow {
                 wire: options!(@wire $($key, $form, $reader, $($place).+)?),
@@ -229,7 +229,7 @@ macro_rules! options {
             }
         ),*];
 
-        /// Puts a value in its place.
+        /// Stores a value in its place.
         pub(super) fn read(key: OptionKey, value: &Value<'_>, parts: &mut Parts) -> Result<(), Wrong> {
             match key { $($(
                 OptionKey::$key => value.$reader(&mut parts.$($place).+),

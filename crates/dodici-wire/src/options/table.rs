@@ -1,10 +1,9 @@
-//! The table of options: one row for each, and nothing about it anywhere else but what it does.
+//! The table of options: one row per option, with everything about it except its effect.
 //!
-//! From a row come the key of the record and its reader (here), and, by `cargo xtask codegen`, the
-//! check of the value, its default, the writer of the record and the declared type in TypeScript
-//! (`node/src/options/generated.ts`), and the line of `docs/options.md`. A new option is its row, its
-//! field in the configuration with what the engine makes of it, a method of `dodici-reqwest`'s
-//! builders, and tests.
+//! A row yields the key of the record and its reader (here), and through `cargo xtask codegen` the
+//! validation, default, writer and declared type in TypeScript (`node/src/options/generated.ts`),
+//! and the line of `docs/options.md`. A new option is a row, a field in the configuration with its
+//! effect in the engine, a method of `dodici-reqwest`'s builders, and tests.
 
 use super::Parts;
 use super::row::{
@@ -13,7 +12,7 @@ use super::row::{
 };
 use super::value::{Value, Wrong};
 
-/// Types that rows name: name, definition, what it is.
+/// Types used by rows: name, definition, documentation.
 pub const TYPES: &[(&str, &str, &str)] = &[(
     "PemSource",
     "string | NodeJS.ArrayBufferView | ArrayBuffer",
@@ -21,7 +20,7 @@ pub const TYPES: &[(&str, &str, &str)] = &[(
 )];
 
 options! {
-    // ---- the origin, and what follows from options ----
+    // ---- the origin, and what is derived from options ----
 
     key Scheme = 1: Text, scheme => scheme; row ROW {}
     key Host = 2: Text, text => host; row ROW {}
@@ -38,27 +37,27 @@ options! {
         unit: Unit::Bytes,
         default: Fallback::Process("`http.maxHeaderSize` (16 384)"),
         rule: Rule::Integer(1),
-        doc: "Longest head of a response, status line included.",
+        doc: "Maximum size of a response head, including the status line.",
     }
     row NAMED {
         name: "socketPath",
         types: "string | null",
         rule: Rule::Text,
-        doc: "As `connect.socketPath`.",
+        doc: "Same as `connect.socketPath`.",
     }
     row NAMED {
         name: "connectTimeout",
         unit: Unit::Milliseconds,
         rule: Rule::AtLeast(0.0),
         default: Fallback::Number(10_000.0),
-        doc: "As `connect.timeout`.",
+        doc: "Same as `connect.timeout`.",
     }
     key KeepAliveTimeout = 6: Number, rest => config.pool.keep_alive_timeout; row CLIENT {
         name: "keepAliveTimeout",
         unit: Unit::Milliseconds,
         default: Fallback::Number(4_000.0),
         rule: Rule::Above(0.0),
-        doc: "How long a connection may rest when the server gives no `Keep-Alive: timeout=` hint.",
+        doc: "Idle time after which a connection is closed, without a `Keep-Alive: timeout=` hint from the server.",
         reqwest: &["pool_idle_timeout", "idle_timeout"],
     }
     key KeepAliveMaxTimeout = 7: Number, rest => config.pool.keep_alive_max_timeout; row CLIENT {
@@ -66,14 +65,14 @@ options! {
         unit: Unit::Milliseconds,
         default: Fallback::Number(600_000.0),
         rule: Rule::Above(0.0),
-        doc: "Upper bound of the server's hint.",
+        doc: "Upper bound for the server's hint.",
     }
     key KeepAliveTimeoutThreshold = 8: Number, time => config.pool.keep_alive_timeout_threshold; row CLIENT {
         name: "keepAliveTimeoutThreshold",
         unit: Unit::Milliseconds,
         default: Fallback::Number(2_000.0),
         rule: Rule::Finite,
-        doc: "Subtracted from the server's hint, for the time that a request takes to get there.",
+        doc: "Subtracted from the server's hint, to allow for transit time.",
     }
     key HeadersTimeout = 12: Number, timeout => config.exchange.headers_timeout; row CLIENT {
         name: "headersTimeout",
@@ -81,7 +80,7 @@ options! {
         default: Fallback::Number(300_000.0),
         rule: Rule::Integer(0),
         refusal: "{} must be a positive integer or zero",
-        doc: "Longest wait for the head of a response once the request is sent; 0 never. A request may have its own.",
+        doc: "Maximum time to wait for the response head once the request is sent; 0: no limit. Can be set per request.",
     }
     key BodyTimeout = 13: Number, timeout => config.exchange.body_timeout; row CLIENT {
         name: "bodyTimeout",
@@ -89,14 +88,14 @@ options! {
         default: Fallback::Number(300_000.0),
         rule: Rule::Integer(0),
         refusal: "{} must be a positive integer or zero",
-        doc: "Longest silence between two chunks of a response's body; 0 never. A request may have its own.",
+        doc: "Maximum time between two chunks of the response body; 0: no limit. Can be set per request.",
     }
     row NAMED {
         name: "connect",
         types: "ConnectOptions | buildConnector.connector | null",
         rule: Rule::FunctionOrObject,
         refusal: "{} must be a function or an object",
-        doc: "How connections are made, see below. A function: undici's own class serves the origin.",
+        doc: "How connections are opened; see below. With a function, undici's own class serves the origin.",
         reqwest: &["connector_layer"],
     }
     key MaxRequestsPerClient = 10: Number, limit => config.pool.max_requests_per_connection; row CLIENT {
@@ -113,7 +112,7 @@ options! {
         rule: Rule::Address,
         refusal: "{} must be valid string IP address",
         kept: false,
-        doc: "As `connect.localAddress`, and before it.",
+        doc: "Same as `connect.localAddress`, which it overrides.",
     }
     key MaxResponseSize = 15: Number, size => config.exchange.max_response_size; row CLIENT {
         name: "maxResponseSize",
@@ -121,7 +120,7 @@ options! {
         default: Fallback::Number(-1.0),
         rule: Rule::Integer(-1),
         refusal: "{} must be a positive number",
-        doc: "Longest body of a response; -1: no limit.",
+        doc: "Maximum size of a response body; -1: no limit.",
         reqwest: &["max_response_size"],
     }
     row NAMED {
@@ -130,7 +129,7 @@ options! {
         default: Fallback::Process("Node's"),
         rule: Rule::Integer(-1),
         refusal: "{} must be a positive number",
-        doc: "As in `connect`; counts only beside `autoSelectFamily`.",
+        doc: "Same as in `connect`; used only together with `autoSelectFamily`.",
     }
     row NAMED {
         name: "allowH2",
@@ -138,7 +137,7 @@ options! {
         default: Fallback::Process("true with undici 8, false with undici 7"),
         rule: Rule::Boolean,
         refusal: "{} must be a valid boolean value",
-        doc: "Offers HTTP/2 in TLS, behind HTTP/1.1; with `connect.preferH2` before it.",
+        doc: "Offers HTTP/2 through ALPN, after HTTP/1.1; with `connect.preferH2` before it.",
         reqwest: &["http1_only"],
     }
 
@@ -147,7 +146,7 @@ options! {
     key Pipelining = 5: Number, pipelining => config.pool; row CLIENT {
         name: "pipelining",
         default: Fallback::Number(1.0),
-        doc: "Requests in flight on one HTTP/1.1 connection; 0: a connection serves one request.",
+        doc: "Maximum number of requests in flight on one HTTP/1.1 connection; 0: a connection serves only one request.",
         engine: &["PoolConfig::pipelining", "PoolConfig::keep_alive"],
     }
     key MaxIdleConnections = 38: Number, some_count => config.pool.max_idle_connections; row CLIENT {
@@ -156,14 +155,14 @@ options! {
         rule: Rule::Integer(0),
         refusal: "{} must be a positive integer or zero",
         kept: true,
-        doc: "Most idle connections kept; one more is closed instead. 0 keeps none.",
+        doc: "Maximum number of idle connections; further ones are closed. 0 keeps none.",
         reqwest: &["pool_max_idle_per_host", "max_idle_connections"],
     }
     row NAMED {
         name: "decompress",
         types: "boolean | { maxSize?: number | null } | null",
         default: Fallback::Flag(false),
-        doc: "Decodes response bodies, as undici's interceptor does. A request may have its own.",
+        doc: "Decodes response bodies, as undici's decompress interceptor does. Can be set per request.",
         reqwest: &["gzip", "brotli", "zstd", "deflate"],
     }
     row NAMED {
@@ -171,29 +170,29 @@ options! {
         types: "boolean",
         default: Fallback::Flag(true),
         kept: false,
-        doc: "A request whose body is not as long as its `content-length` says fails; `false`: a warning.",
+        doc: "Whether a request fails if its body does not match its `content-length`; `false`: a warning instead.",
     }
     row NAMED {
         name: "autoSelectFamily",
         types: "boolean",
         default: Fallback::Process("Node's"),
-        doc: "As in `connect`.",
+        doc: "Same as in `connect`.",
     }
     row NAMED {
         name: "maxCachedSessions",
         default: Fallback::Number(100.0),
-        doc: "As in `connect`.",
+        doc: "Same as in `connect`.",
     }
     row NAMED {
         name: "tls",
         types: "ConnectOptions",
-        doc: "Options of `connect`, which go before it.",
+        doc: "Options of `connect`, which `connect` overrides.",
     }
     row NAMED {
         name: "h2Options",
         types: "object",
         kept: false,
-        doc: "How HTTP/2 is spoken, see below.",
+        doc: "HTTP/2 settings; see below.",
     }
     row NAMED {
         name: "webSocket",
@@ -214,14 +213,14 @@ options! {
         name: "connections",
         default: Fallback::Nothing("no limit"),
         rule: Rule::AtLeast(0.0),
-        doc: "Most connections at a time, those being made included; 0: no limit.",
+        doc: "Maximum number of connections, including those being opened; 0: no limit.",
         reqwest: &["max_connections_per_origin", "max_connections"],
     }
     key ClientTtl = 9: Number, timeout => config.pool.max_connection_age; row POOL {
         name: "clientTtl",
         unit: Unit::Milliseconds,
         default: Fallback::Nothing("no limit"),
-        doc: "Age at which a connection takes no further request; 0: no limit.",
+        doc: "Age after which a connection accepts no further requests; 0: no limit.",
         reqwest: &["max_connection_age"],
     }
 
@@ -234,27 +233,27 @@ options! {
         rule: Rule::Boolean,
         refusal: "{} must be a valid boolean value",
         kept: true,
-        doc: "Speaks HTTP/2 without asking, as `http:` origins must.",
+        doc: "Uses HTTP/2 with prior knowledge, as required for `http:` origins.",
         reqwest: &["http2_prior_knowledge"],
     }
     key MaxConcurrentStreams = 61: Number, count => config.http2.max_concurrent_streams; row HTTP2 {
         name: "maxConcurrentStreams",
         default: Fallback::Number(100.0),
-        doc: "Most requests at a time on one connection; the server's own limit lowers it further.",
+        doc: "Maximum number of concurrent requests per connection; the server's limit may be lower.",
     }
     key StreamWindow = 62: Number, window => config.http2; row HTTP2 {
         name: "initialWindowSize",
         unit: Unit::Bytes,
-        default: Fallback::Nothing("262 144, and up to 2 MiB where the server is far"),
-        doc: "What the server may send ahead on one stream. In `h2Options` it is a key of `settings`.",
+        default: Fallback::Nothing("262 144, growing to 2 MiB with the round-trip time"),
+        doc: "Flow-control window of a stream. In `h2Options`, it is a key of `settings`.",
         engine: &["Http2Config::stream_window", "Http2Config::max_stream_window"],
         reqwest: &["http2_initial_stream_window_size"],
     }
     key ConnectionWindow = 63: Number, some_count => config.http2.connection_window; row HTTP2 {
         name: "connectionWindowSize",
         unit: Unit::Bytes,
-        default: Fallback::Nothing("as much as all streams may"),
-        doc: "What the server may send ahead on all streams together.",
+        default: Fallback::Nothing("the sum of all streams"),
+        doc: "Flow-control window of the connection.",
         reqwest: &["http2_initial_connection_window_size"],
     }
     key PingInterval = 64: Number, timeout => config.http2.ping_interval; row HTTP2 {
@@ -263,7 +262,7 @@ options! {
         default: Fallback::Number(60_000.0),
         rule: Rule::Integer(0),
         refusal: "{} must be a positive integer, greater or equal to 0",
-        doc: "Time between PING frames that ask whether the server is alive; 0 never.",
+        doc: "Interval of PING frames that check whether the server is alive; 0: none.",
         reqwest: &["http2_keep_alive_interval"],
     }
 
@@ -274,34 +273,34 @@ options! {
         derived: Derived::Name,
         unit: Unit::Milliseconds,
         default: Fallback::Number(10_000.0),
-        doc: "Longest time for all legs together: name, socket, proxy, TLS; 0 never.",
+        doc: "Maximum time for DNS, TCP, proxy and TLS together; 0: no limit.",
         reqwest: &["connect_timeout"],
     }
     key SocketPath = 18: Text, path => config.connect.socket_path; row CONNECT {
         name: "socketPath",
         derived: Derived::Name,
         types: "string | null",
-        doc: "Unix socket or named pipe used instead of TCP.",
+        doc: "Unix socket or named pipe to use instead of TCP.",
         reqwest: &["unix_socket"],
     }
     row CONNECT {
         name: "path",
         derived: Derived::Name,
         types: "string",
-        doc: "As `socketPath`, and before it.",
+        doc: "Same as `socketPath`, which it overrides.",
     }
     key LocalAddress = 17: Text, address => config.connect.local_address; row CONNECT {
         name: "localAddress",
         derived: Derived::Name,
         types: "string",
-        doc: "Local IP address to bind.",
+        doc: "Local IP address to bind to.",
         reqwest: &["local_address"],
     }
     key Family = 21: Number, family => config.connect.family; row CONNECT {
         name: "family",
         types: "0 | 4 | 6",
         default: Fallback::Number(0.0),
-        doc: "4, 6, or 0 for both.",
+        doc: "IP version: 4, 6, or 0 for both.",
     }
     key AutoSelectFamily = 22: Flag, flag => config.connect.race; row CONNECT {
         name: "autoSelectFamily",
@@ -314,7 +313,7 @@ options! {
         types: "number",
         unit: Unit::Milliseconds,
         default: Fallback::Process("Node's"),
-        doc: "Delay before the next address is tried beside a pending one; at least 10.",
+        doc: "Delay before the next address is tried while one is pending; at least 10.",
     }
     key NoDelay = 19: Flag, flag => config.connect.no_delay; row CONNECT {
         name: "noDelay",
@@ -336,7 +335,7 @@ options! {
         derived: Derived::Name,
         unit: Unit::Milliseconds,
         default: Fallback::Number(60_000.0),
-        doc: "Rest before the first probe.",
+        doc: "Idle time before the first probe.",
         reqwest: &["tcp_keepalive"],
     }
     row CONNECT {
@@ -344,7 +343,7 @@ options! {
         derived: Derived::Name,
         types: "(...args: never[]) => void",
         default: Fallback::Nothing("the system's resolver"),
-        doc: "A lookup of your own, called as `net.connect` calls it, for each connection. Beside an option that the engine cannot honour, undici's own class serves the origin.",
+        doc: "A custom lookup, called for each connection as `net.connect` does. Together with an option that the engine does not support, undici's own class serves the origin.",
         reqwest: &["dns_resolver"],
     }
     row CONNECT {
@@ -352,7 +351,7 @@ options! {
         derived: Derived::Name,
         types: "boolean",
         default: Fallback::Flag(false),
-        doc: "Offers HTTP/2 before HTTP/1.1 where `allowH2` offers it at all.",
+        doc: "Offers HTTP/2 before HTTP/1.1, if `allowH2` is set.",
     }
 
     // ---- connect: TLS ----
@@ -368,23 +367,23 @@ options! {
         name: "rejectUnauthorized",
         types: "boolean",
         default: Fallback::Process("true, unless `NODE_TLS_REJECT_UNAUTHORIZED` is `0`, as in Node"),
-        doc: "`false`, and no other value, switches verification off.",
+        doc: "Only the literal `false` disables verification.",
         reqwest: &["tls_danger_accept_invalid_certs"],
     }
     key Ca = 26: List, one_more => tls.ca; row TLS {
         name: "ca",
         derived: Derived::Name,
         types: "PemSource | readonly PemSource[]",
-        default: Fallback::Nothing("what Node trusts"),
+        default: Fallback::Nothing("Node's trust store"),
         engine: &["TlsConfig::roots"],
-        doc: "Roots to trust instead of the default ones.",
+        doc: "Root certificates to trust instead of the defaults.",
         reqwest: &["tls_certs_only"],
     }
     key Cert = 27: List, chain => tls.cert; row TLS {
         name: "cert",
         derived: Derived::Name,
         types: "PemSource | readonly [PemSource]",
-        doc: "Client certificate chain; needs `key`.",
+        doc: "Client certificate chain; requires `key`.",
         engine: &["TlsConfig::identity"],
         reqwest: &["identity"],
     }
@@ -400,21 +399,21 @@ options! {
         name: "passphrase",
         derived: Derived::Name,
         types: "string",
-        doc: "Pass phrase of an encrypted `key`.",
+        doc: "Passphrase of an encrypted `key`.",
         engine: &["TlsConfig::identity"],
     }
     key MinVersion = 31: Text, tls_version => tls.config.min_version; row TLS {
         name: "minVersion",
         types: "'TLSv1.2' | 'TLSv1.3'",
         default: Fallback::Process("`tls.DEFAULT_MIN_VERSION`"),
-        doc: "Oldest version of TLS.",
+        doc: "Minimum TLS version.",
         reqwest: &["tls_version_min"],
     }
     key MaxVersion = 32: Text, tls_version => tls.config.max_version; row TLS {
         name: "maxVersion",
         types: "'TLSv1.2' | 'TLSv1.3'",
         default: Fallback::Process("`tls.DEFAULT_MAX_VERSION`"),
-        doc: "Newest version of TLS.",
+        doc: "Maximum TLS version.",
         reqwest: &["tls_version_max"],
     }
     key MaxCachedSessions = 33: Number, count => tls.config.max_cached_sessions; row TLS {
@@ -422,13 +421,13 @@ options! {
         default: Fallback::Number(100.0),
         rule: Rule::Integer(0),
         refusal: "{} must be a positive integer or zero",
-        doc: "TLS sessions kept for resumption; 0 none.",
+        doc: "Number of TLS sessions kept for resumption; 0 disables it.",
     }
     key PlatformVerifier = 34: Flag, flag => tls.platform; row TLS {
         name: "platformVerifier",
         types: "boolean",
         default: Fallback::Flag(false),
-        doc: "Verifies with the operating system's verifier instead of Node's roots.",
+        doc: "Uses the operating system's certificate verifier instead of Node's roots.",
         engine: &["TlsConfig::roots"],
     }
     key Alpn = 30: List, one_more => tls.alpn; row TLS { derived: Derived::Name }
@@ -437,10 +436,10 @@ options! {
         derived: Derived::Name,
         types: "boolean",
         default: Fallback::Flag(true),
-        doc: "Lets undici's own class, on Node's OpenSSL, serve a server that has no TLS version, cipher suite or curve in common with rustls.",
+        doc: "Lets undici's own class, with Node's OpenSSL, serve a server that has no TLS version, cipher suite or curve in common with rustls.",
     }
 
-    // ---- the way through a proxy ----
+    // ---- proxy ----
 
     key ProxyProtocol = 50: Text, text => proxy.protocol; row PROXY {}
     key ProxyHost = 51: Text, text => proxy.host; row PROXY {}
@@ -453,7 +452,7 @@ options! {
 }
 
 impl OptionKey {
-    /// Where the option of this key is given.
+    /// Where the option of this key is set.
     pub(super) fn scope(self) -> Scope {
         let is_own = |row: &&OptionRow| row.wire.is_some_and(|wire| wire.key == self as u16);
         let row = ROWS.iter().find(is_own);

@@ -1,6 +1,6 @@
-//! How the value of each kind of option is read: into a place of the configuration.
+//! Readers for the values of options, into a field of the configuration.
 //!
-//! Called by the table's reader. Numbers are `f64` on the wire, because JavaScript has no others.
+//! Called by the table's reader. Numbers are `f64` in the record, JavaScript's only kind.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -15,8 +15,8 @@ use dodici_pool::{
 use super::{OptionsError, tls_alone};
 use crate::cursor::Reader;
 
-/// Longest time that counts: ten years, which no process lives to see and which can be added to any
-/// clock. Longer times are never over.
+/// Longest time: ten years, which no process will reach and which can be added to any clock. Longer
+/// times never expire.
 pub(super) const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// One value.
@@ -24,9 +24,9 @@ pub(super) struct Value<'a>(pub(super) &'a [u8]);
 
 /// What is wrong with a value.
 pub(super) enum Wrong {
-    /// This would be right.
+    /// What would be valid.
     Expected(&'static str),
-    /// Something in the list that it is.
+    /// An error inside a nested list.
     Inside(OptionsError),
 }
 
@@ -56,13 +56,13 @@ impl Value<'_> {
 
     // ---- numbers ----
 
-    /// A count; fractions are cut off and larger numbers mean the largest.
+    /// A count; fractions are truncated, larger numbers saturate.
     pub(super) fn count(&self, to: &mut u32) -> Read {
         *to = self.not_negative()? as u32;
         Ok(())
     }
 
-    /// A count where absence says something.
+    /// A count that may be absent.
     pub(super) fn some_count(&self, to: &mut Option<u32>) -> Read {
         self.count(to.insert(0))
     }
@@ -96,7 +96,7 @@ impl Value<'_> {
         Ok(())
     }
 
-    /// Bytes of a window that stays as it is.
+    /// Bytes of a window that does not grow.
     pub(super) fn window(&self, to: &mut Http2Config) -> Read {
         self.count(&mut to.stream_window)?;
         to.max_stream_window = to.stream_window;
@@ -130,7 +130,7 @@ impl Value<'_> {
         Ok(())
     }
 
-    /// A time that may be endless.
+    /// A time without a limit.
     pub(super) fn rest(&self, to: &mut Option<Duration>) -> Read {
         *to = duration(self.not_negative()?);
         Ok(())
@@ -232,7 +232,7 @@ impl Value<'_> {
         Ok(())
     }
 
-    /// A PEM block; such may follow each other.
+    /// A PEM block; there may be several.
     pub(super) fn chain(&self, to: &mut Vec<u8>) -> Read {
         if !to.is_empty() {
             to.push(b'\n');
@@ -250,14 +250,14 @@ impl Value<'_> {
         Ok(())
     }
 
-    /// A list of its own, of options for TLS.
+    /// A nested list of TLS options.
     pub(super) fn tls(&self, to: &mut Option<TlsConfig>) -> Read {
         *to = Some(tls_alone(self.0).map_err(Wrong::Inside)?);
         Ok(())
     }
 }
 
-/// `None`: negative, or longer than counts.
+/// `None`: negative, or longer than [`LONGEST`].
 fn duration(millis: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(millis / 1000.0)
         .ok()

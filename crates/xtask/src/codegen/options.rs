@@ -1,6 +1,6 @@
-//! What the table of options becomes: its half in TypeScript, and the page of the documentation.
+//! Generates the TypeScript half of the table of options, and its documentation page.
 //!
-//! Called by `codegen.rs`. What the options are is `dodici_wire::options::table`'s business.
+//! Called by `codegen.rs`. The options are defined in `dodici_wire::options::table`.
 
 use std::fmt::Write as _;
 
@@ -18,7 +18,7 @@ const HEAD: &str = "\
 
 import { OptionKey } from '../wire';
 
-/** What a value that is given must be; without `is`, anything. */
+/** The rule for a given value; without `is`, anything is valid. */
 export interface Rule {
   readonly is?: 'integer' | 'number' | 'boolean' | 'text' | 'address' | 'function or object';
   /** Of numbers. */
@@ -31,35 +31,35 @@ export interface Rule {
 export interface OptionRow {
   readonly name: string;
   readonly rule: Rule;
-  /** What is said of a value that breaks the rule; `{}` is the name. */
+  /** The error message for an invalid value; `{}` is the name. */
   readonly refusal: string;
-  /** undici's `Pool` hands it on as it is; all else goes through JSON. */
+  /** undici's `Pool` passes it on unchanged; all others are copied through JSON. */
   readonly isKept: boolean;
 }
 
-/** An option whose setting has its name and is written under one key. */
+/** An option whose setting has the same name and is written under one key. */
 export interface WrittenRow extends OptionRow {
   readonly key: OptionKey;
   readonly form: 'number' | 'flag' | 'text';
 }
 
-/** An option that is read as it is checked. */
+/** An option that is read while it is validated. */
 export interface WholeRow extends WrittenRow {
-  /** What 0 means: itself, or no limit. */
+  /** The meaning of 0: itself, or no limit. */
   readonly isLimit: boolean;
-  /** `null`: no limit, or the engine's choice. `undefined`: what the process says. */
+  /** `null`: no limit, or the engine's choice. `undefined`: a setting of the process. */
   readonly fallback: number | boolean | null | undefined;
 }
 ";
 
 const CLIENT_SETTINGS: &str = "
-/** Of these, the ones that the table reads and writes. */
+/** Those of them that are read and written by the table. */
 export const CLIENT_SETTINGS: readonly WholeRow[] = CLIENT_OPTIONS.filter(
   (row): row is WholeRow => 'key' in row,
 );
 ";
 
-/// The module `generated.ts` of the options' room.
+/// The module `generated.ts` of the layer `options`.
 pub(super) fn typescript() -> String {
     let mut out = HEAD.to_owned();
     rows(
@@ -172,7 +172,7 @@ fn rows(out: &mut String, doc: &str, name: &str, kind: &str, filter: impl Fn(&Op
     out.push_str("];\n");
 }
 
-/// 0 means no limit where the option is a limit that may be absent.
+/// 0 means no limit if the option is a limit that may be absent.
 fn is_limit(row: &OptionRow) -> bool {
     matches!(row.default, Fallback::Nothing(_))
         && row
@@ -204,7 +204,7 @@ fn interface(out: &mut String, doc: &str, name: &str, filter: impl Fn(&OptionRow
     out.push_str("}\n");
 }
 
-/// A type of what has been read.
+/// The type of a setting.
 fn settings(out: &mut String, doc: &str, name: &str, filter: impl Fn(&OptionRow) -> bool) {
     let _ = write!(out, "\n/** {doc} */\nexport interface {name} {{\n");
     for row in named(filter) {
@@ -218,7 +218,7 @@ fn settings(out: &mut String, doc: &str, name: &str, filter: impl Fn(&OptionRow)
     out.push_str("}\n");
 }
 
-/// Unit, text and default in one.
+/// Unit, text and default together.
 fn sentence(row: &OptionRow) -> String {
     let unit = match row.unit {
         Unit::None => "",

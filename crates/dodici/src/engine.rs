@@ -15,7 +15,7 @@ use crate::sink::EventSink;
 #[derive(Clone, Debug)]
 pub struct Engine {
     runtime: Handle,
-    /// What the request bodies of all its pools share.
+    /// Shared by the request bodies of all its pools.
     space: Arc<Space>,
 }
 
@@ -29,7 +29,7 @@ impl Engine {
         }
     }
 
-    /// The same engine on another runtime: what its bodies may have in memory is shared.
+    /// The same engine on another runtime: they share one limit on bytes in flight.
     #[must_use]
     pub fn also_on(&self, runtime: Handle) -> Self {
         Self {

@@ -1,5 +1,5 @@
-//! The sink of one request on the connection's side: settled exactly once, fed through a decoder where
-//! the response is decoded.
+//! The connection's side of a request's sink: settled exactly once, with decoding in between if the
+//! response is decoded.
 
 use std::task::Context;
 
@@ -10,12 +10,11 @@ use crate::command::Command;
 use crate::decoding::{Decoding, without_coding};
 use crate::sink::{ExchangeInfo, Sink};
 
-/// Owns a sink and settles it exactly once: a sink that was never told an end is told an error
-/// when it is dropped, so that no caller waits for ever. A body that is decoded on its way to the sink
-/// passes here.
+/// Owns a sink and settles it exactly once: if it is dropped before an end or error was reported,
+/// it reports an error, so that no caller waits for ever. Decoded bodies pass through here.
 pub(crate) struct Settle {
     sink: Option<Box<dyn Sink>>,
-    /// From the head of a response on that is decoded.
+    /// Set by the head of a response that is decoded.
     decoding: Option<Box<Decoding>>,
 }
 
@@ -27,7 +26,7 @@ impl Settle {
         }
     }
 
-    /// The sink, for everything but head, body and the two calls that end it.
+    /// The sink, for everything but head, body, end and error.
     pub(crate) fn sink(&mut self) -> Option<&mut (dyn Sink + 'static)> {
         self.sink.as_deref_mut()
     }
@@ -35,7 +34,7 @@ impl Settle {
     /// The final head of the response to `request`. `max_response_size`: the pool's limit.
     ///
     /// # Errors
-    /// What the request fails with before its sink has seen the head.
+    /// The request fails before its sink gets the head.
     pub(crate) fn head(
         &mut self,
         request: &Request,
@@ -62,17 +61,17 @@ impl Settle {
         Ok(())
     }
 
-    /// Whether the body is decoded on its way to the sink: limits count what comes out then.
+    /// Whether the body is decoded: limits then count decoded bytes.
     pub(crate) fn is_decoding(&self) -> bool {
         self.decoding.is_some()
     }
 
-    /// Bytes of the body that came from the wire and have not been decoded.
+    /// Bytes of the body received and not yet decoded.
     pub(crate) fn held(&self) -> usize {
         self.decoding.as_ref().map_or(0, |decoding| decoding.held())
     }
 
-    /// A piece of the body came from the wire; only after [`Settle::poll_takes`] said so.
+    /// A piece of the body was received; only after [`Settle::poll_takes`] allowed it.
     pub(crate) fn piece(&mut self, command: &Command, piece: Bytes) {
         if let Some(decoding) = &mut self.decoding {
             decoding.take(piece);
@@ -84,11 +83,11 @@ impl Settle {
         }
     }
 
-    /// Whether more of the body may be taken from the wire; tells the sink what has been decoded.
-    /// Where not, the reader's next credit wakes the task, or its next turn to decode.
+    /// Whether more of the body may be read from the wire; delivers what has been decoded. If not,
+    /// the reader's next credit, or the next turn to decode, wakes the task.
     ///
     /// # Errors
-    /// What the request fails with.
+    /// The request fails.
     pub(crate) fn poll_takes(
         &mut self,
         cx: &mut Context<'_>,
@@ -100,7 +99,7 @@ impl Settle {
         }
     }
 
-    /// The response is complete, and with it what was coded, or the request fails.
+    /// The response is complete; if its coding is not, the request fails.
     pub(crate) fn end(&mut self, trailers: &HeaderBlock) {
         let Some(mut sink) = self.sink.take() else {
             return;

@@ -1,4 +1,4 @@
-//! What a caller tells the task that serves its request: cancel, credit, pause, body slices.
+//! State of a request shared by its caller and its task: cancel, credit, pause, body slices.
 //!
 //! A [`Command`] is shared by the caller's handle and the connection task. Its lock is held for a
 //! few instructions only, never across I/O or a call into a sink.
@@ -26,26 +26,25 @@ pub(crate) struct Command {
 
 struct Inner {
     cancelled: bool,
-    /// What may still be delivered of the response, by [`piece_cost`]; negative by at most one
-    /// piece.
+    /// Credit left for the response, by [`piece_cost`]; negative by at most one piece.
     credit: i64,
-    /// The caller takes nothing, whatever the credit.
+    /// Delivery is paused, whatever the credit.
     paused: bool,
-    /// Credit from which on the connection wants to know: it then gives room back to the peer.
+    /// Credit at which the connection wants to be woken: it then grants the peer more room.
     wake_at: i64,
     upload: Upload,
-    /// Of the task that serves the request.
+    /// Wakes the task that serves the request.
     waker: Option<Waker>,
     look: Look,
 }
 
-/// A look at the socket that the caller asked for, and who waits for it.
+/// A check of the socket that the caller requested, and the waker for its end.
 #[derive(Default)]
 enum Look {
     #[default]
     None,
     Asked(Waker),
-    /// The task knows.
+    /// The task has seen it.
     UnderWay(Waker),
     Done,
 }
@@ -65,14 +64,14 @@ impl Look {
     }
 }
 
-/// What the task that serves a request finds when it looks after its caller.
+/// What a task has to do for the caller of its request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Attention {
     None,
-    /// The caller gave up.
+    /// The caller cancelled.
     Cancelled,
-    /// The caller's time is up, and it asks for what the kernel holds. Told once: read it, past the
-    /// reactor, hand it out, and call [`Command::looked`].
+    /// The caller's timer has expired, and it asks for what the kernel has received. Returned once:
+    /// read it without waiting for the reactor, deliver it, and call [`Command::looked`].
     Look,
 }
 
@@ -83,8 +82,8 @@ impl Inner {
 }
 
 impl Command {
-    /// For a request with such a body, whose response has this window. `space`: what it may send more
-    /// than a window of at a time, if it is a body or a stream that is pulled.
+    /// For a request with such a body, whose response has this window. `space`: what it may send
+    /// more than a window of at a time, if it is a body or a stream that is pulled.
     pub(crate) fn new(window: u32, body: &BodyKind, space: Option<Arc<Space>>) -> Arc<Self> {
         Arc::new(Self {
             inner: Mutex::new(Inner {
@@ -116,8 +115,8 @@ impl Command {
         self.tell(|inner| inner.cancelled = true);
     }
 
-    /// Ready when what the kernel held of the answer has been handed out, or when nobody serves the
-    /// request, so that there is no answer.
+    /// Ready when what the kernel had received of the response has been delivered, or when no task
+    /// serves the request, so that there is no response.
     pub(crate) fn poll_looked(&self, waker: &Waker) -> Poll<()> {
         let mut inner = self.inner.lock();
         match &mut inner.look {
@@ -146,7 +145,7 @@ impl Command {
         self.adjust_delivery(|inner| inner.paused = paused);
     }
 
-    /// Only a change that lets a stopped delivery go on, or that the connection waits for, needs a
+    /// Only a change that resumes a stopped delivery, or that the connection waits for, needs a
     /// wake-up.
     fn adjust_delivery(&self, change: impl FnOnce(&mut Inner)) {
         let waker = {
@@ -177,12 +176,12 @@ impl Command {
         self.tell(|inner| inner.upload.end(trailers));
     }
 
-    /// Ready when all that was handed over has left; wakes then, but not if the stream fails.
+    /// Ready when everything handed over has been sent; the waker is not woken if the stream fails.
     pub(crate) fn poll_written(&self, waker: &Waker) -> Poll<()> {
         self.inner.lock().upload.poll_written(waker)
     }
 
-    /// The body stays shorter than declared.
+    /// The body will stay shorter than declared.
     pub(crate) fn leave(&self) {
         self.tell(|inner| inner.upload.leave());
     }
@@ -198,7 +197,7 @@ impl Command {
         self.inner.lock().waker = Some(waker.clone());
     }
 
-    /// No task serves the request any more; another one may.
+    /// No task serves the request now; another one may later.
     pub(crate) fn detach(&self) {
         let waiting = {
             let mut inner = self.inner.lock();
@@ -210,7 +209,7 @@ impl Command {
         }
     }
 
-    /// What the caller wants of the task beside the request itself.
+    /// What the caller wants from the task besides the request itself.
     pub(crate) fn attention(&self) -> Attention {
         let mut inner = self.inner.lock();
         if inner.cancelled {
@@ -225,7 +224,7 @@ impl Command {
         Attention::Look
     }
 
-    /// The look that [`Attention::Look`] asked for is over.
+    /// The check that [`Attention::Look`] requested is done.
     pub(crate) fn looked(&self) {
         let waiting = self.inner.lock().look.finish();
         if let Some(waiting) = waiting {
@@ -233,12 +232,12 @@ impl Command {
         }
     }
 
-    /// Prepares a body that is at hand but has to wait for `100 Continue`.
+    /// Holds back a body in memory that has to wait for `100 Continue`.
     pub(crate) fn hold(&self, full: Option<Bytes>) {
         self.inner.lock().upload.hold(full);
     }
 
-    /// Lets a held body go; whether it was held.
+    /// Releases a held body; whether it was held.
     pub(crate) fn release_hold(&self) -> bool {
         self.inner.lock().upload.release_hold()
     }
@@ -247,30 +246,30 @@ impl Command {
         self.inner.lock().cancelled
     }
 
-    /// Whether body bytes that the caller handed over have not left.
+    /// Whether body bytes that the caller handed over have not been sent.
     pub(crate) fn has_chunks(&self) -> bool {
         self.next_len() > 0
     }
 
-    /// Bytes of the slice that [`Command::next_slice`] would hand out; 0 if it would hand out none.
+    /// Length of the slice that [`Command::next_slice`] would return; 0 if none.
     pub(crate) fn next_len(&self) -> usize {
         self.inner.lock().upload.next_len()
     }
 
-    /// Why the request body cannot be sent, if so. hyper reports it only once it asks for more of
-    /// the body, which it may never do, and then without saying why.
+    /// Why the request body cannot be sent, if so. hyper reports this only when it asks for more of
+    /// the body, which it may never do, and then without the cause.
     pub(crate) fn failure(&self) -> Option<Error> {
         self.inner.lock().upload.failure()
     }
 
-    /// Bytes to ask the caller for when the body is due: nothing if a connection that was lost
-    /// before the request was written has asked already.
+    /// Bytes to request from the caller when the body is due: 0 if a connection that was lost
+    /// before the request was written has requested them already.
     pub(crate) fn first_pull(&self) -> u32 {
         self.inner.lock().upload.first_pull()
     }
 
-    /// The connection became a byte stream: what the caller hands over from now on is no part of
-    /// the request body, whose length and end do not count any more.
+    /// The connection became a byte stream: what the caller hands over from now on is not part of
+    /// the request body, whose length and end no longer matter.
     pub(crate) fn begin_stream(&self) {
         self.inner.lock().upload.begin_stream();
     }
@@ -280,17 +279,17 @@ impl Command {
         self.inner.lock().may_deliver()
     }
 
-    /// Bytes of the response's body that the reader still has room for.
+    /// Bytes of response body that the reader has credit for.
     pub(crate) fn room(&self) -> usize {
         usize::try_from(self.inner.lock().credit).unwrap_or(0)
     }
 
-    /// Asks for a wake-up when the reader has this much room; `None` for no more.
+    /// Requests a wake-up when the reader has this much room; `None` cancels it.
     pub(crate) fn wake_at(&self, room: Option<usize>) {
         self.inner.lock().wake_at = room.map_or(i64::MAX, |room| room as i64);
     }
 
-    /// A piece of so many bytes was delivered.
+    /// A piece of this length was delivered.
     pub(crate) fn spend(&self, bytes: usize) {
         self.inner.lock().credit -= i64::from(piece_cost(bytes));
     }
@@ -299,7 +298,7 @@ impl Command {
         self.inner.lock().upload.next_slice()
     }
 
-    /// All slices that were taken have left.
+    /// All slices taken so far have been sent.
     pub(crate) fn written(&self) {
         let flusher = self.inner.lock().upload.written();
         if let Some(flusher) = flusher {
@@ -307,27 +306,27 @@ impl Command {
         }
     }
 
-    /// Bytes to ask the caller for now; 0 for none.
+    /// Bytes to request from the caller now; 0 for none.
     pub(crate) fn take_pull(&self) -> u32 {
         self.inner.lock().upload.take_pull()
     }
 
-    /// Whether a pulled body can still be sent from its start.
+    /// Whether a pulled body can still be sent from the start.
     pub(crate) fn is_untouched(&self) -> bool {
         self.inner.lock().upload.is_untouched()
     }
 
-    /// Whether the connection waits for the caller to deliver body bytes.
+    /// Whether the connection waits for body bytes from the caller.
     pub(crate) fn is_starved(&self) -> bool {
         self.inner.lock().upload.is_starved()
     }
 
-    /// Whether there are trailers that have not been taken to be written.
+    /// Whether there are trailers that have not been taken.
     pub(crate) fn has_trailers(&self) -> bool {
         self.inner.lock().upload.has_trailers()
     }
 
-    /// Trailers to be written behind the last chunk, once the end has been handed over.
+    /// Trailers to write after the last chunk, once the end has been handed over.
     pub(crate) fn take_trailers(&self) -> Option<HeaderBlock> {
         self.inner.lock().upload.take_trailers()
     }

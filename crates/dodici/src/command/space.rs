@@ -1,18 +1,18 @@
-//! Bytes that the request bodies of an engine may have in flight beyond their first windows.
+//! Bytes that an engine's request bodies may have in flight beyond their first windows.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::tuning::{LEAST_ROOM, PULL_WINDOW, SHARED_ROOM};
 
-/// Room that bodies share: a body that has sent its first [`PULL_WINDOW`] gets a quarter of what is left,
-/// see [`SHARED_ROOM`].
+/// Room shared by bodies: a body that has sent its first [`PULL_WINDOW`] gets a quarter of what is
+/// left; see [`SHARED_ROOM`].
 #[derive(Debug)]
 pub(crate) struct Space {
     free: AtomicU32,
 }
 
-/// A part of the space, until it is dropped.
+/// A part of the space, returned on drop.
 pub(super) struct Room {
     space: Arc<Space>,
     pub(super) bytes: u32,
@@ -27,7 +27,7 @@ impl Space {
 
     pub(super) fn take(self: &Arc<Self>) -> Option<Room> {
         let share = |free: u32| free / 4 / PULL_WINDOW * PULL_WINDOW;
-        // A count, not a lock: it orders nothing.
+        // A counter, which orders nothing else.
         self.free
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| {
                 (share(free) >= LEAST_ROOM).then(|| free - share(free))

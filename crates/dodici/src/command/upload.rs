@@ -1,7 +1,7 @@
-//! The request body, or the stream of an upgrade, on its way from the caller to the connection.
+//! The request body, or the outgoing half of an upgraded stream, between caller and connection.
 //!
-//! Owned by [`Command`](super::Command), under its lock. Knows nothing of wakers but the one of who waits
-//! until all has left.
+//! Owned by [`Command`](super::Command), under its lock. The only waker here is that for the end of
+//! sending.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,26 +18,26 @@ use crate::tuning::{LARGE_PULL_STEP, PULL_STEP, PULL_WINDOW};
 pub(super) struct Upload {
     chunks: VecDeque<Bytes>,
     tail: Tail,
-    /// The body failed. Stays, so that no later attempt takes a part for the whole.
+    /// The body failed. Kept, so that no later attempt sends a part as the whole.
     error: Option<Error>,
-    /// Bytes that a body of declared length still lacks.
+    /// Bytes missing from a body of declared length.
     lacking: Option<u64>,
     begun: Begun,
     /// The body waits for `100 Continue`.
     held: bool,
     source: Source,
     flush: Flush,
-    /// Bytes asked for again; from [`PULL_WINDOW`] on there may be more [`Room`].
+    /// Bytes requested again; from [`PULL_WINDOW`] on there may be more [`Room`].
     first: u32,
-    /// Consumed bytes that were not asked for again yet.
+    /// Consumed bytes that have not been requested again.
     owed: u32,
-    /// Where more room is taken; `None` for a request that has no use for it.
+    /// The source of more room; `None` for a request that needs none.
     space: Option<Arc<Space>>,
-    /// More than the [`PULL_WINDOW`], until the end has been handed to the connection.
+    /// Room beyond [`PULL_WINDOW`], until the end has been handed to the connection.
     room: Option<Room>,
 }
 
-/// What comes behind the slices.
+/// What follows the slices.
 ///
 /// ```text
 ///   Open ──end──▶ End ──handed to the connection──▶ Taken
@@ -48,45 +48,45 @@ enum Tail {
     /// More slices, or the end.
     #[default]
     Open,
-    /// Nothing: the caller will never deliver what is lacking.
+    /// Nothing: the caller will never deliver the missing bytes.
     Left,
     /// The end, with these trailers.
     End(HeaderBlock),
-    /// The same, and the connection knows.
+    /// The end, which the connection has taken.
     Taken(HeaderBlock),
 }
 
-/// How far a pulled body is.
+/// The progress of a pulled body.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Begun {
     No,
-    /// The caller was asked for it.
+    /// It was requested from the caller.
     Asked,
-    /// A slice has been handed to a connection: the body cannot be sent again.
+    /// A slice was handed to a connection: the body cannot be sent again.
     Touched,
 }
 
-/// Whether what was handed over has left, for who writes to the stream of an upgrade.
+/// Whether everything handed over has been sent, for the writer of an upgraded stream.
 enum Flush {
     Done,
-    /// Not yet; who waits for it.
+    /// Not yet; the waker that waits for it.
     Due(Option<Waker>),
 }
 
-/// What the caller's slices belong to.
+/// What the caller's slices are part of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Source {
-    /// The request has no pulled body: nothing, or the stream of an upgrade.
+    /// The request has no pulled body: nothing, or an upgraded stream.
     #[default]
     NoBody,
     /// The request body, which the caller has not ended.
     Body,
     /// The request body was ended.
     BodyEnded,
-    /// The stream of an upgrade that came before the caller had ended the request body: its next
-    /// end is still the body's.
+    /// An upgraded stream that began before the caller ended the request body: its next end is
+    /// still the body's.
     StreamInBody,
-    /// The stream of an upgrade.
+    /// An upgraded stream.
     Stream,
 }
 
@@ -186,7 +186,7 @@ impl Upload {
     pub(super) fn hold(&mut self, full: Option<Bytes>) {
         self.held = true;
         if let Some(full) = full {
-            // A request that is written for the second time brings its body again.
+            // A request written a second time has its body again.
             self.chunks.clear();
             self.chunks.push_back(full);
             self.tail = Tail::End(HeaderBlock::new());
@@ -249,7 +249,7 @@ impl Upload {
         Slice::End
     }
 
-    /// All slices that were taken have left. Who waits for that.
+    /// All slices taken so far have been sent. Returns the waker that waits for this.
     pub(super) fn written(&mut self) -> Option<Waker> {
         if !self.chunks.is_empty() || matches!(self.tail, Tail::End(_)) {
             return None;
@@ -305,7 +305,7 @@ impl Upload {
     }
 }
 
-/// A request body whose length is not the declared one.
+/// The error of a request body whose length is not the declared one.
 pub(crate) fn length_mismatch() -> Error {
     Error::new(
         ErrorKind::RequestContentLengthMismatch,
@@ -314,8 +314,8 @@ pub(crate) fn length_mismatch() -> Error {
     )
 }
 
-/// What keeps trailers from being written: a name or value that would not be one, or a field that
-/// would change what came before (RFC 9110, section 6.5.1).
+/// Why trailers cannot be sent: an invalid name or value, or a field that is not allowed in
+/// trailers (RFC 9110, section 6.5.1).
 fn fault_in(trailers: &HeaderBlock) -> Option<&'static str> {
     trailers.iter().find_map(|(name, value)| {
         let Ok(name) = HeaderName::from_bytes(name) else {

@@ -1,6 +1,6 @@
-//! What the end of the transport means for the response that it came in.
+//! What the end of the transport means for the response in progress.
 //!
-//! One rule for both users of a connection, [`PipeConn`](super::PipeConn) and hyper's link.
+//! Shared by both users of a connection, [`PipeConn`](super::PipeConn) and hyper's link.
 
 use std::io;
 
@@ -11,19 +11,21 @@ use super::framing::{Framing, Guard};
 /// How a connection ended, as far as the connection itself knows.
 pub(crate) type Ended = (CloseReason, Error);
 
-/// What is known of the exchange besides the guard's state.
+/// What is known of the exchange apart from the guard's state.
 pub(super) struct Place {
     pub(super) phase: Phase,
-    /// Whether the request may be sent again after an error of the system.
+    /// Whether the request may be sent again after a system error.
     pub(super) replay: Replay,
     /// See [`ExchangeConfig::abrupt_close_ends_body`](dodici_pool::ExchangeConfig).
     pub(super) abrupt_is_end: bool,
 }
 
-/// The peer closed its side, or the socket failed with `error`. `Ok` if that completes the response.
+/// The peer closed its side, or the socket failed with `error`. `Ok` if that completes the
+/// response.
 ///
-/// Only a body that lasts until the close can end so, and only an orderly close says that it is
-/// whole: after a reset, or TLS without `close_notify`, nobody can tell half of it from all.
+/// Only a body that lasts until the close can end this way, and only an orderly close proves that
+/// it is complete: after a reset, or TLS without `close_notify`, a part cannot be told from the
+/// whole.
 pub(super) fn judge(
     guard: &mut Guard,
     error: Option<&io::Error>,
@@ -34,7 +36,7 @@ pub(super) fn judge(
         let abrupt = truncated || error.kind() == io::ErrorKind::ConnectionReset;
         let as_close = match guard.framing() {
             Framing::UntilClose => abrupt && place.abrupt_is_end,
-            // A message with a framing of its own is found truncated by the guard.
+            // The guard detects a truncated message that has framing.
             Framing::None | Framing::Length(_) | Framing::Chunked => truncated,
         };
         if !as_close {

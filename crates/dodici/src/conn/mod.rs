@@ -2,11 +2,11 @@
 //!
 //! - [`framing`]: the strict HTTP/1 reader, a state machine without I/O.
 //! - `pipe`: an HTTP/1.1 connection; the guard is its decoder.
-//! - `hyper`: such a connection lent to hyper for one exchange.
+//! - `hyper`: an HTTP/1.1 connection lent to hyper for one exchange.
 //! - `h2`: an HTTP/2 connection and its streams.
 //! - `eof`: what the end of the transport means.
-//! - `rest`: such a connection between two uses.
-//! - `stream`: what is left after an upgrade, a byte stream.
+//! - `rest`: an HTTP/1.1 connection between two uses.
+//! - `stream`: the byte stream after an upgrade.
 //!
 //! Must not know pools, queues or other connections.
 
@@ -25,7 +25,7 @@ pub(crate) use pipe::{PipeConn, Received};
 pub(crate) use rest::AtRest;
 pub(crate) use stream::ByteStream;
 
-/// The guard of a connection with these limits.
+/// The framing guard of a connection with these limits.
 fn guard(config: &ExchangeConfig) -> framing::Guard {
     let mut limits = framing::Limits {
         max_header_size: config.max_header_size,

@@ -1,15 +1,15 @@
 //! An HTTP/1.1 connection; its requests may share it in flight (pipelining, RFC 9112, section
 //! 9.3.2).
 //!
-//! The framing guard is its only decoder, and requests leave as they are: head bytes and a body in
-//! memory. One write carries all requests that are at hand, one read brings all responses that are
-//! there. The connection's task (`origin::pipeline`) says which response is due and whom it is for;
-//! whatever cannot be sent in this way runs alone on a
-//! [`HyperConn`](super::HyperConn), around the same transport.
+//! The framing guard is its only decoder, and requests are sent as they are: head bytes and a body
+//! in memory. One write carries all available requests, one read all available responses. The
+//! connection's task (`origin::pipeline`) knows which response is due and whom it is for; a request
+//! that cannot be sent this way runs alone on a [`HyperConn`](super::HyperConn), over the same
+//! transport.
 //!
-//! Large bodies of known length are read straight into the sink's memory, as long as the sink offers
-//! some ([`Sink::reads_in_place`](crate::Sink::reads_in_place)): a copy less, which is the larger
-//! half of what a 64 KiB response costs.
+//! Large bodies of known length are read directly into the sink's memory if the sink offers some
+//! ([`Sink::reads_in_place`](crate::Sink::reads_in_place)). The copy this saves is more than half
+//! of the cost of a 64 KiB response.
 
 mod direct;
 mod output;
@@ -37,7 +37,7 @@ use crate::connect::{Probe, Transport};
 use crate::spare::{self, Spares};
 use crate::tuning::{BACKLOG, COPIED_CHUNK, READ};
 
-/// Bytes behind the only chunk of a body, or the last one: `\r\n0\r\n\r\n`.
+/// Bytes after the only or last chunk of a body: `\r\n0\r\n\r\n`.
 const LAST_CHUNK: usize = 7;
 
 /// Slices of one write.
@@ -47,7 +47,7 @@ thread_local! {
     static SPARE: Spares = const { Spares::of(READ) };
 }
 
-/// What [`PipeConn::poll_next`] found.
+/// Result of [`PipeConn::poll_next`].
 pub(crate) enum Received {
     /// [`PipeConn::head`] is an informational response.
     Informational,
@@ -55,7 +55,7 @@ pub(crate) enum Received {
     Head,
     /// Body bytes.
     Data(Bytes),
-    /// The response is complete; [`PipeConn::trailers`] and [`PipeConn::reusable`] are there.
+    /// The response is complete; see [`PipeConn::trailers`] and [`PipeConn::reusable`].
     End,
 }
 
@@ -67,16 +67,16 @@ pub(crate) struct PipeConn {
     abrupt_is_end: bool,
     input: BytesMut,
     output: Output,
-    /// A response before the one that is due has ended, and nothing of this one has come.
+    /// A previous response has ended, and nothing of the due one was received.
     between: bool,
-    /// Something of the response that is due has come.
+    /// Part of the due response was received.
     touched: bool,
     bytes_read: u64,
     bytes_written: u64,
-    /// Met behind bytes that had to be handed on first.
+    /// Found after bytes that had to be delivered first.
     read_error: Option<io::Error>,
     write_error: Option<io::Error>,
-    /// The last so many bytes that the transport took may not have left.
+    /// How many of the last bytes written may still be in the transport.
     unflushed: u64,
 }
 
@@ -101,7 +101,7 @@ impl PipeConn {
         }
     }
 
-    /// Gives the connection up for another use; `None` if it is not at rest.
+    /// Releases the connection for another use; `None` if it is not at rest.
     pub(crate) fn into_rest(self) -> Option<AtRest> {
         let held = Held {
             unwritten: self.left() < self.bytes_written + self.output.len
@@ -133,10 +133,10 @@ impl PipeConn {
 
     // --- at rest ---
 
-    /// Watches the connection while no response is due. Ready when it can serve no more.
+    /// Watches the connection while no response is due. Ready when it can no longer be used.
     ///
-    /// `fresh`: it has not carried a request, and what a server says is the answer to the first one,
-    /// if the connection lasts until then; see [`ExchangeConfig::early_answer`].
+    /// `fresh`: it has not carried a request, and bytes from the server answer the first one; see
+    /// [`ExchangeConfig::early_answer`].
     pub(crate) fn poll_rest(&mut self, cx: &mut Context<'_>, fresh: bool) -> Poll<Ended> {
         let behind = if fresh { None } else { self.refused_input() };
         loop {
@@ -160,9 +160,8 @@ impl PipeConn {
         }
     }
 
-    /// Why what came in one read with the end of a response, and behind it, is no response either,
-    /// if so. A server that sends such bytes has lost count of its own, which is worth more than
-    /// "nobody asked for it".
+    /// The parse error of bytes that followed the end of a response in the same read, if they are
+    /// not a valid response. It is more informative than that they were unsolicited.
     fn refused_input(&mut self) -> Option<Error> {
         let ends = self.input.iter().take_while(|byte| is_line_end(**byte));
         let bytes = &self.input[ends.count()..];
@@ -173,10 +172,10 @@ impl PipeConn {
         self.guard.feed(bytes).err()
     }
 
-    /// Looks, without waiting for the event loop, whether the connection may be used: nothing must
-    /// have reached this machine since it went to rest, but for what answers a `fresh` one.
+    /// Checks, without waiting for the reactor, whether the connection may be used: nothing must
+    /// have been received since it became idle, except on a `fresh` one.
     ///
-    /// Pending only while the event loop has still to tell of bytes that are there.
+    /// Pending only while the reactor has yet to report bytes that have arrived.
     pub(crate) fn poll_check(
         &mut self,
         cx: &mut Context<'_>,
@@ -187,7 +186,7 @@ impl PipeConn {
             if let Poll::Ready(ended) = self.poll_rest(cx, false) {
                 return Poll::Ready(Err(ended));
             }
-            // What this read did not see is what the event loop has not told of yet.
+            // The reactor has not reported yet what this read did not return.
             probe = self.transport.probe(cx);
             if matches!(probe, Probe::Data) {
                 return Poll::Pending;
@@ -202,7 +201,7 @@ impl PipeConn {
 
     // --- towards the wire ---
 
-    /// Takes a request to be written. Returns its place in the stream of sent bytes.
+    /// Takes a request for writing. Returns its place in the stream of sent bytes.
     pub(crate) fn push(&mut self, head: &Bytes, body: Option<&Bytes>) -> Range<u64> {
         let start = self.bytes_written + self.output.len;
         self.output.push(head);
@@ -212,20 +211,20 @@ impl PipeConn {
         start..self.bytes_written + self.output.len
     }
 
-    /// How many bytes have been written, on the scale of [`PipeConn::push`].
+    /// Number of bytes written, on the scale of [`PipeConn::push`].
     pub(crate) fn written(&self) -> u64 {
         self.bytes_written
     }
 
-    /// How many of them have left for certain: TLS may still hold some of what it took.
+    /// Number of them certainly sent: TLS may still buffer some.
     fn left(&self) -> u64 {
         self.bytes_written - self.unflushed
     }
 
     /// After a response has ended: the server's keep-alive hint if the connection can serve again.
-    /// `end` is the end of the response's request, `last` says that no other was written behind it.
+    /// `end` is the end of the response's request; `last`: no other was written after it.
     pub(crate) fn reusable(&self, end: u64, last: bool) -> Result<Option<Duration>, CloseReason> {
-        // Where others follow, what TLS holds is followed by them in any case.
+        // If others follow, what TLS buffers is sent with them.
         let left = if last { self.left() } else { self.written() };
         let keep_alive = self.guard.keep_alive();
         // The request is still being sent, which ends the connection.
@@ -235,19 +234,19 @@ impl PipeConn {
         Ok(keep_alive.hint)
     }
 
-    /// Whether another request should not be taken now.
+    /// Whether no further request should be taken now.
     pub(crate) fn is_backlogged(&self) -> bool {
         self.output.len >= BACKLOG
     }
 
-    /// Why the peer takes no more bytes, if so. A response may still come.
+    /// Why the peer accepts no more bytes, if so. A response may still follow.
     pub(crate) fn write_failure(&self) -> Option<Ended> {
         let error = self.write_error.as_ref()?;
         let error = socket_error("write", Phase::Send, error).with_replay(Replay::Unsent);
         Some(self.ended(CloseReason::IoError, error))
     }
 
-    /// Writes what the socket takes. Whether it took any.
+    /// Writes what the socket accepts. Whether it accepted any.
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) -> bool {
         self.output.seal();
         let before = self.bytes_written;
@@ -297,12 +296,12 @@ impl PipeConn {
         self.touched = false;
     }
 
-    /// Whether bytes of a response that was not begun are there.
+    /// Whether there are bytes of a response that was not begun.
     pub(crate) fn has_input(&self) -> bool {
         !are_line_ends(&self.input)
     }
 
-    /// The next piece of the response that was begun; at most `room` bytes of its body, which is
+    /// The next piece of the response that was begun; at most `room` bytes of its body. `room` is
     /// not 0.
     pub(crate) fn poll_next(
         &mut self,
@@ -311,7 +310,7 @@ impl PipeConn {
     ) -> Poll<Result<Received, Ended>> {
         loop {
             if self.between {
-                // Some servers end a response with one line end too many, and llhttp skips it.
+                // Some servers send an extra line end after a response, which llhttp skips.
                 let ends = self.input.iter().take_while(|byte| is_line_end(**byte));
                 let ends = ends.count();
                 self.input.advance(ends);
@@ -334,7 +333,7 @@ impl PipeConn {
                     return Poll::Ready(Ok(Received::Data(chunk)));
                 }
                 GuardEvent::NeedMore => None,
-                // An input that is not empty stays as it is: no response is due.
+                // Remaining input stays as it is: no response is due.
                 GuardEvent::Idle | GuardEvent::Upgrade => return Poll::Pending,
                 GuardEvent::LastChunk => {
                     self.input.advance(step.consumed);
@@ -361,8 +360,8 @@ impl PipeConn {
         }
     }
 
-    /// A small chunk with those behind it that came in the same read: told one by one, each would
-    /// cost as much as all of them together. At most `room` bytes.
+    /// Merges a small chunk with those after it from the same read: delivered one by one, each
+    /// would cost as much as all together. At most `room` bytes.
     fn joined(&mut self, first: Bytes, room: usize) -> Bytes {
         if first.len() > COPIED_CHUNK
             || self.input.len() <= LAST_CHUNK
@@ -373,7 +372,7 @@ impl PipeConn {
         let mut joined = BytesMut::from(first);
         while joined.len() < room && !self.input.is_empty() {
             let limit = self.input.len().min(room - joined.len());
-            // The guard repeats what is wrong, and after the last chunk its end follows.
+            // The guard repeats its error, and the end follows the last chunk.
             let Ok(step) = self.guard.feed(&self.input[..limit]) else {
                 break;
             };
@@ -389,7 +388,7 @@ impl PipeConn {
         joined.freeze()
     }
 
-    /// Cuts the first bytes off the input.
+    /// Splits the first bytes off the input.
     fn take(&mut self, len: usize) -> Bytes {
         if len <= COPIED_CHUNK {
             let chunk = Bytes::copy_from_slice(&self.input[..len]);
@@ -459,7 +458,7 @@ impl PipeConn {
         self.guard.head()
     }
 
-    /// Trailers of the response that has ended.
+    /// Trailers of the completed response.
     pub(crate) fn trailers(&self) -> &HeaderBlock {
         self.guard.trailers()
     }

@@ -1,7 +1,7 @@
-//! A connection at rest, which is what the pool gets back and what each use of it starts from.
+//! A connection at rest: what the pool gets back, and the start of each use.
 //!
-//! Knows nothing of who used it: [`PipeConn`](super::PipeConn) and [`HyperConn`](super::HyperConn) say
-//! what they still hold.
+//! Must not know its users: [`PipeConn`](super::PipeConn) and [`HyperConn`](super::HyperConn)
+//! report what they still hold.
 
 use std::io;
 
@@ -10,11 +10,11 @@ use dodici_pool::{CloseReason, Error, ErrorKind, Phase};
 use super::eof::{Ended, socket_error};
 use crate::connect::Transport;
 
-/// A transport on which every byte of every request has left, and no response is due.
+/// A transport on which every byte of every request has been sent, and no response is due.
 ///
-/// There is no way to one but [`AtRest::new`], for a connection that has carried nothing, and
-/// [`Held::release`], for one that has. Whatever does not come to rest ends with its last exchange:
-/// a request behind half of another one would be read as a part of it.
+/// Created only by [`AtRest::new`], for a connection that has carried nothing, and by
+/// [`Held::release`], for one that has. A connection that does not come to rest ends with its last
+/// exchange: a request after half of another one would be read as part of it.
 pub(crate) struct AtRest {
     pub(super) transport: Transport,
     /// Bytes received and sent so far.
@@ -30,13 +30,13 @@ impl AtRest {
     }
 }
 
-/// What the user of a connection holds of its exchanges.
+/// What the user of a connection still holds of its exchanges.
 #[derive(Clone, Copy)]
 pub(super) struct Held {
-    /// Bytes of a request, in whatever buffer between its source and the socket, or a peer that
-    /// takes no more of them.
+    /// Unsent bytes of a request, in any buffer between its source and the socket; or a peer that
+    /// accepts no more of them.
     pub(super) unwritten: bool,
-    /// A response that has not ended, or bytes behind one.
+    /// A response that has not ended, or bytes after one.
     pub(super) unread: bool,
 }
 
@@ -50,13 +50,13 @@ impl Held {
     }
 }
 
-/// Whether these bytes, between two messages, mean nothing: some servers end a response with one
-/// line end too many, and llhttp, so Node and undici, skips it.
+/// Whether these bytes between two messages are ignored: some servers send an extra line end after a
+/// response, which llhttp, and so Node and undici, skips.
 pub(super) fn are_line_ends(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n'))
 }
 
-/// The peer closed a connection at rest, or its socket failed.
+/// The peer closed an idle connection, or its socket failed.
 pub(super) fn closed(error: Option<&io::Error>) -> Ended {
     let error = match error {
         None => Error::new(ErrorKind::Socket, Phase::Queued, "other side closed"),
@@ -65,7 +65,7 @@ pub(super) fn closed(error: Option<&io::Error>) -> Ended {
     (CloseReason::PeerClosed, error)
 }
 
-/// The peer said something that nobody asked for.
+/// The peer sent unsolicited bytes.
 pub(super) fn unsolicited() -> Ended {
     let error = Error::new(ErrorKind::Socket, Phase::Queued, "bad response");
     (CloseReason::UnsolicitedData, error)

@@ -1,5 +1,5 @@
-//! What an upgrade leaves: a byte stream in both directions, delivered through the same sink and
-//! handle as the request that made it.
+//! A connection after an upgrade: a byte stream in both directions, through the sink and handle of
+//! the request.
 
 use std::io;
 use std::pin::Pin;
@@ -38,7 +38,7 @@ impl ByteStream {
         }
     }
 
-    /// Bytes from the peer; an empty chunk is its end.
+    /// Bytes from the peer; an empty chunk means its end.
     pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Error>> {
         if self.surplus.has_remaining() {
             return Poll::Ready(Ok(std::mem::take(&mut self.surplus)));
@@ -57,7 +57,7 @@ impl ByteStream {
         }
     }
 
-    /// Writes what the caller has handed over. Ready when the write side is closed, or has failed.
+    /// Writes what the caller has handed over. Ready when the write side is closed or has failed.
     pub(crate) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -99,7 +99,7 @@ impl ByteStream {
                 }
                 Slice::End => {
                     return match ready!(Pin::new(&mut self.transport).poll_shutdown(cx)) {
-                        // The peer has closed both directions: there is nothing left to shut.
+                        // The peer has closed both directions: nothing is left to shut down.
                         Err(error) if error.kind() == io::ErrorKind::NotConnected => {
                             Poll::Ready(Ok(()))
                         }

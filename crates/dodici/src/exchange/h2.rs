@@ -26,34 +26,34 @@ use crate::conn::h2::{H2Conn, H2Stream, NotOpened, Received, StreamFailure};
 use crate::sink::ExchangeInfo;
 use crate::tuning::PULL_WINDOW;
 
-/// How an exchange ended. The sink is not told yet.
+/// How an exchange ended. Not reported to the sink yet.
 pub(crate) enum StreamFinish {
     /// The response is complete, with these trailers.
     Done(HeaderBlock),
-    /// It failed; nothing else on the connection did.
+    /// It failed; nothing else on the connection is affected.
     Failed(Error),
-    /// The peer has not processed the request: it can be sent again, or fail with this.
+    /// The peer did not process the request: it can be sent again, or fails with this.
     Replay(Error),
-    /// The byte stream that an upgrade left has ended. The sink knows.
+    /// An upgraded stream has ended. The sink knows.
     StreamEnded,
 }
 
-/// What [`StreamExchange::poll`] found.
+/// Result of [`StreamExchange::poll`].
 pub(crate) enum StreamStep {
     Wait,
     /// The stream is about to become a byte stream: call [`StreamExchange::upgrade`].
     Upgrade,
-    /// The caller asks for a look at the socket: drive the connection past the reactor, poll the
-    /// exchange again, and say that it is done.
+    /// The caller requests a check of the socket: drive the connection without waiting for the
+    /// reactor, poll the exchange again, and report that it is done.
     Look,
     Finished(StreamFinish),
 }
 
-/// What is left of the request body.
+/// The rest of the request body.
 enum Upload {
     Nothing,
     Pulled {
-        /// Where its length was declared.
+        /// If its length was declared.
         remaining: Option<u64>,
     },
 }
@@ -62,26 +62,26 @@ enum Upload {
 pub(crate) struct StreamExchange {
     pub(crate) job: Box<Job>,
     pub(crate) request: RequestId,
-    /// Its stream is known once there is one.
+    /// Contains the stream id once there is one.
     pub(crate) info: ExchangeInfo,
-    /// `None` until the connection has room for it.
+    /// `None` until the connection can open it.
     stream: Option<H2Stream>,
     rules: Rules,
     upload: Upload,
-    /// The slice that is being sent, as far as the peer has had no room for it.
+    /// The rest of the current slice, for which the peer has had no room yet.
     unsent: Bytes,
-    /// Received, and not told as long as more may be there.
+    /// Received, not delivered while more may be available.
     pieces: Pieces,
-    /// Received before those, and more than the reader has room for: see [`Self::look_ahead`].
+    /// Received earlier, beyond the reader's room: see [`Self::look_ahead`].
     waiting: VecDeque<Bytes>,
-    /// What came behind them.
+    /// What was received after them.
     ahead: Option<Result<Received, StreamFailure>>,
-    /// Of a response that is complete before its request's body is.
+    /// Of a response that is complete before the request body.
     trailers: HeaderBlock,
 }
 
 impl StreamExchange {
-    /// An exchange that waits for a stream; its headers timeout runs already.
+    /// An exchange waiting for a stream; its headers timeout is already running.
     pub(crate) fn new(
         mut job: Box<Job>,
         request: RequestId,
@@ -118,7 +118,7 @@ impl StreamExchange {
         self.rules.is_stream()
     }
 
-    /// When it wants to be polled at the latest.
+    /// The latest time to poll it.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.rules.next_deadline()
     }
@@ -128,7 +128,7 @@ impl StreamExchange {
         self.rules.timeout()
     }
 
-    /// Opens its stream and sends what is there of the request.
+    /// Opens its stream and sends what is available of the request.
     ///
     /// # Errors
     /// See [`NotOpened`].
@@ -178,8 +178,8 @@ impl StreamExchange {
         Ok(())
     }
 
-    /// Brings the exchange forward. `expired`: its deadline may have passed. `lost`: why the
-    /// connection has ended, after which nothing new will come.
+    /// Advances the exchange. `expired`: its deadline may have passed. `lost`: why the connection
+    /// has ended, after which nothing more will arrive.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -195,7 +195,8 @@ impl StreamExchange {
         }
         if attention == Attention::Cancelled {
             if self.is_upgraded() {
-                // What was handed over before leaves: a last frame that says why must not be lost.
+                // What was handed over before is sent: a last frame with the reason must not be
+                // lost.
                 let _flushed = self.poll_upload(cx, &now);
             }
             return self.failed(self.rules.aborted());
@@ -221,8 +222,8 @@ impl StreamExchange {
         self.poll_response(cx, &now, conn, config, expired, lost)
     }
 
-    /// Turns the exchange into a byte stream. `head` is the one that [`StreamStep::Upgrade`] came
-    /// with. Poll it afterwards.
+    /// Turns the exchange into a byte stream. `head` is that of [`StreamStep::Upgrade`]. Poll it
+    /// afterwards.
     pub(crate) fn upgrade(&mut self, head: &ResponseHead) {
         self.rules.upgrade();
         self.upload = Upload::Pulled { remaining: None };
@@ -244,15 +245,15 @@ impl StreamExchange {
 
     // --- what goes out ---
 
-    /// `100 Continue` came, or a final head, or the wait was long enough.
+    /// `100 Continue` or a final head was received, or the wait has expired.
     fn let_body_go(&mut self) {
         self.rules.release_body();
         self.job.release_body();
     }
 
-    /// Sends what there is of a pulled body, as far as the peer has room. Room, which all streams of
-    /// the connection share, is asked for when there are bytes to send, and given back when there
-    /// are none: the end of a body and its trailers need none.
+    /// Sends what is available of a pulled body, as far as the peer has room. Room, which all
+    /// streams of the connection share, is reserved when there are bytes to send and released when
+    /// there are none: the end of a body and its trailers need none.
     fn poll_upload(&mut self, cx: &mut Context<'_>, now: &Moment) -> Result<(), Error> {
         let Upload::Pulled { remaining } = &mut self.upload else {
             return Ok(());
@@ -307,7 +308,7 @@ impl StreamExchange {
             self.job.tell_written();
         }
         if sent && self.is_upgraded() && self.unsent.is_empty() {
-            // The peer has room for it: the next drive writes it, also that before a reset.
+            // The peer has room for it: the next drive writes it, even before a reset.
             self.job.command.written();
         }
         self.job.ask();

@@ -1,8 +1,9 @@
 //! An exchange that has an HTTP/1.1 connection to itself, driven by hyper.
 //!
 //! The exchange is one poll function ([`Exchange::poll`]), run by the connection's task
-//! (`origin::solo`). It drives hyper, delivers what arrives to the sink, asks [`Rules`] what follows, and
-//! reports in [`Finish`] what happens to connection and request. Must not know the pool.
+//! (`origin::solo`). It drives hyper, delivers what arrives to the sink, asks [`Rules`] what
+//! follows, and reports in [`Finish`] what happens to connection and request. Must not know the
+//! pool.
 
 use std::pin::pin;
 use std::task::{Context, Poll};
@@ -20,21 +21,21 @@ use crate::sink::ExchangeInfo;
 
 /// How an exchange left its connection and its request.
 pub(crate) enum Finish {
-    /// The response is complete, which the sink is not told yet; the connection can serve again.
+    /// The response is complete, not reported to the sink yet; the connection can be reused.
     Reusable(Option<Duration>),
-    /// The response is complete, which the sink is not told yet; the connection cannot serve again.
+    /// The response is complete, not reported to the sink yet; the connection cannot be reused.
     Done(CloseReason),
-    /// The request failed and the connection is lost. The sink is not told yet.
+    /// The request failed and the connection is lost. Not reported to the sink yet.
     Failed(CloseReason, Error),
     /// No byte was sent: the request can go to another connection.
     Unsent(CloseReason, Error),
-    /// The connection became a byte stream. The sink is not told yet.
+    /// The connection became a byte stream. Not reported to the sink yet.
     Upgraded,
 }
 
-/// The task's other reasons to stop, looked at on every poll.
+/// The task's other reasons to stop, checked on every poll.
 pub(crate) trait Interrupt {
-    /// The pool wants the connection closed at once.
+    /// The pool wants the connection closed immediately.
     fn interrupted(&self) -> Option<(CloseReason, Error)>;
 }
 
@@ -79,7 +80,7 @@ struct Exchange<'a, F, I> {
     timer: &'a mut Timer,
     interrupt: &'a I,
     rules: Rules,
-    /// Decoded and not told yet, while more may be there.
+    /// Decoded, not delivered while more may be available.
     pieces: Pieces,
 }
 
@@ -101,7 +102,7 @@ where
         }
     }
 
-    /// `None` where a deadline, or the caller, asks for a look at the socket.
+    /// `None` if a deadline, or the caller, requires a check of the socket first.
     fn poll_rounds(&mut self, cx: &mut Context<'_>) -> Option<Poll<Finish>> {
         let now = Moment::default();
         loop {
@@ -113,8 +114,8 @@ where
                 return None;
             }
             if attention == Attention::Cancelled {
-                // What the caller handed over before it gave up leaves first, as far as the socket
-                // takes it at once: bytes that were written to a socket of Node's do.
+                // What the caller handed over before it cancelled is sent first, as far as the
+                // socket accepts it immediately, as with Node's sockets.
                 if self.job.command.has_chunks() {
                     let _ = self.conn.poll_drive(cx);
                 }
@@ -147,7 +148,7 @@ where
                 continue;
             }
             if self.conn.inbound() == Inbound::Stream {
-                // The stream's first byte comes behind the last one of the request.
+                // The stream's first byte follows the last one of the request.
                 if self.conn.has_left() {
                     return Some(Poll::Ready(Finish::Upgraded));
                 }
@@ -166,8 +167,8 @@ where
                 Step::Finished(finish) => return Some(Poll::Ready(finish)),
                 Step::Wait => self.job.tell(self.pieces.take()),
             }
-            // A complete message is delivered to its end, whatever happened behind it. If hyper gave
-            // its body up although the guard had found it complete, nothing more would come.
+            // A complete message is delivered to its end, whatever happened after it. If hyper
+            // dropped its body although the guard had found it complete, nothing more would follow.
             let lost = matches!(self.answer, Answer::Gone);
             if lost || (self.conn.has_failed() && self.conn.inbound() != Inbound::End) {
                 let (reason, error) = self.conn.take_failure(self.rules.phase());
@@ -193,7 +194,7 @@ where
         self.rules.has_head() || self.conn.with_head(|_| {})
     }
 
-    /// `100 Continue` came, or a final head, or the wait was long enough.
+    /// `100 Continue` or a final head was received, or the wait has expired.
     fn let_body_go(&mut self) {
         self.rules.release_body();
         self.job.release_body();
@@ -237,7 +238,7 @@ where
                 }
             }
             if self.pieces.len() >= self.job.command.room() {
-                // One piece would be the last that the reader has room for.
+                // This piece would be the last that the reader has room for.
                 self.job.tell(self.pieces.take());
                 continue;
             }
@@ -253,7 +254,7 @@ where
                         return Step::Finished(Finish::Failed(CloseReason::ProtocolError, error));
                     }
                     let piece = if self.job.settle.is_decoding() {
-                        // All of it is to be decoded before the end is told.
+                        // All of it is decoded before the end is reported.
                         Some(chunk)
                     } else {
                         self.pieces.push(chunk)
@@ -281,7 +282,7 @@ where
         Step::Finished(finish)
     }
 
-    /// The response is complete, and nothing can make it fail any more.
+    /// The response is complete, and can no longer fail.
     fn poll_grace(&mut self, cx: &mut Context<'_>) -> Poll<Finish> {
         let over = self.job.command.is_cancelled()
             || self.job.command.failure().is_some()
@@ -303,7 +304,7 @@ where
 
     // --- deadlines ---
 
-    /// `None` where a look at the socket comes first.
+    /// `None` if the socket has to be checked first.
     fn poll_deadlines(&mut self, cx: &mut Context<'_>, now: &Moment) -> Option<Poll<Finish>> {
         if self.rules.has_head() {
             // The reader's next credit, or the end of its pause, wakes this task.
@@ -333,7 +334,7 @@ where
 }
 
 enum Step {
-    /// Something moved: look again.
+    /// There was progress: check again.
     Again,
     /// Nothing to do until a wake-up.
     Wait,

@@ -1,7 +1,7 @@
 //! A dispatched request, and whether it may be sent again after it was lost.
 //!
-//! Created by `origin` at dispatch and moved from connection to connection until it is settled. Must not
-//! know wires.
+//! Created by `origin` at dispatch and moved from connection to connection until it is settled.
+//! Must not know wires.
 
 use std::sync::Arc;
 use std::task::Context;
@@ -19,8 +19,8 @@ use crate::sink::ExchangeInfo;
 /// server that closes one idle connection often closes its neighbours at the same time.
 const MAX_REPLAYS: u8 = 5;
 
-/// How many new connections may close before the request is written to them. A peer that keeps accepting
-/// and closing is broken, not merely stale.
+/// How many new connections may close before the request is written to them. A peer that keeps
+/// accepting and closing is broken, not merely stale.
 const FRESH_FAILURES: u8 = 3;
 
 /// The request, its sink, and the caller's side of it.
@@ -30,8 +30,8 @@ pub(crate) struct Job {
     pub(crate) command: Arc<Command>,
     /// New connections that closed before this request was written to them.
     fresh_failures: u8,
-    /// How often it was written in vain: to a connection that closed without a response, or to a peer
-    /// that reported it as unprocessed.
+    /// How often it was written without effect: to a connection that closed without a response, or
+    /// to a peer that reported it as unprocessed.
     replays: u8,
 }
 
@@ -64,9 +64,9 @@ impl Job {
 
     /// Whether the request returns to the queue after this loss, which is then counted.
     ///
-    /// A peer may close an idle connection at any time, and a request can cross that close on the wire
-    /// (RFC 9112, section 9.3.1). The client cannot know whether it was executed, so only idempotent
-    /// requests are sent twice.
+    /// A peer may close an idle connection at any time, and a request can cross that close on the
+    /// wire (RFC 9112, section 9.3.1). The client cannot know whether it was executed, so only
+    /// idempotent requests are sent twice.
     pub(crate) fn goes_again(&mut self, loss: &Loss<'_>) -> bool {
         match *loss {
             Loss::Unsent { reused: true } => true,
@@ -143,11 +143,10 @@ impl Job {
         }
     }
 
-    /// Tells the sink of the final head. Of a body that is decoded on its way to the sink, what comes
-    /// out counts from then on.
+    /// Delivers the final head. If the body is decoded, limits count decoded bytes from then on.
     ///
     /// # Errors
-    /// What the request fails with, of whose answer nothing was told.
+    /// The request fails, and nothing of its response was delivered.
     pub(crate) fn tell_head(
         &mut self,
         rules: &mut Rules,
@@ -162,11 +161,11 @@ impl Job {
         Ok(())
     }
 
-    /// Whether more of the body may be told, or taken from the wire to be decoded. Tells what was
-    /// decoded of what was taken before.
+    /// Whether more of the body may be delivered, or read from the wire to be decoded. Delivers
+    /// what has been decoded.
     ///
     /// # Errors
-    /// What the request fails with.
+    /// The request fails.
     pub(crate) fn poll_takes(
         &mut self,
         cx: &mut Context<'_>,

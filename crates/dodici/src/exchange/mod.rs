@@ -1,14 +1,14 @@
 //! One exchange: one attempt of a request on one connection, from writing its head to the end of
 //! the response.
 //!
-//! - [`Rules`]: what holds for every exchange, a state machine without I/O that each wire asks.
-//! - [`Job`]: the request that is exchanged, and whether it may go again once it was lost.
+//! - [`Rules`]: what applies to every exchange, a state machine without I/O used by each wire.
+//! - [`Job`]: the request, and whether it may be sent again after it was lost.
 //! - `hyper`: an exchange that has an HTTP/1.1 connection to itself, driven by hyper.
 //! - `h2`: an exchange over one stream of an HTTP/2 connection.
-//! - `stream`: the byte stream that an upgrade over HTTP/1.1 leaves.
+//! - `stream`: the byte stream after an upgrade over HTTP/1.1.
 //!
-//! The third wire, HTTP/1.1 requests that share a connection, is `origin::pipeline`. Nothing here
-//! knows of the pool.
+//! The third wire, HTTP/1.1 requests that share a connection, is `origin::pipeline`. Must not know
+//! the pool.
 
 mod h2;
 mod hyper;

@@ -1,10 +1,10 @@
-//! The rules of an exchange on any wire: its stage, its deadlines, the limits of its response, and how
-//! the reader's credit affects the deadlines.
+//! The rules of an exchange on any wire: its stage, its deadlines, the limits of its response, and
+//! how the reader's credit affects the deadlines.
 //!
 //! [`Rules`] is a state machine without I/O, embedded in the exchange of each wire
-//! (`origin::pipeline`, [`super::hyper`], [`super::h2`]). The wire reports what happened and asks what
-//! follows from it. Must not know sockets, sinks or framing. Whether a lost request may be sent again is
-//! decided in [`super::job`].
+//! (`origin::pipeline`, [`super::hyper`], [`super::h2`]). The wire reports what happened and asks
+//! what follows from it. Must not know sockets, sinks or framing. Whether a lost request may be
+//! sent again is decided in [`super::job`].
 
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ use crate::conn::h2::PROTOCOL_ERROR;
 #[cfg(test)]
 mod tests;
 
-/// How long an HTTP/2 request body may continue after its response is complete. One second: as long as a
-/// body waits for `100 Continue`.
+/// How long an HTTP/2 request body may continue after its response is complete. One second: as long
+/// as a body waits for `100 Continue`.
 const REST_OF_BODY: Duration = Duration::from_secs(1);
 
 /// Stage of an exchange, in terms of its response. No wire goes through all of them.
@@ -49,8 +49,8 @@ pub(crate) enum Stage {
     OwnHalf,
 }
 
-/// Selects the wording of timeouts and what an early response does, in which undici's HTTP/1.1 and HTTP/2
-/// clients differ.
+/// Selects the wording of timeouts and what an early response does, in which undici's HTTP/1.1 and
+/// HTTP/2 clients differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Wire {
     #[default]
@@ -170,13 +170,14 @@ impl Rules {
         self.continue_deadline = now.after(Some(timeout));
     }
 
-    /// The request body is released by a `100 Continue`, a final head or the deadline. Whether it was
-    /// waiting.
+    /// The request body is released by a `100 Continue`, a final head or the deadline. Whether it
+    /// was waiting.
     pub(crate) fn release_body(&mut self) -> bool {
         self.continue_deadline.take().is_some()
     }
 
-    /// Bytes of the request were written. While the head is due, its timeout restarts; whether it did.
+    /// Bytes of the request were written. While the head is due, its timeout restarts; whether it
+    /// did.
     pub(crate) fn wrote(&mut self, now: &Moment) -> bool {
         let due = matches!(self.stage, Stage::Head | Stage::Informed);
         if due {
@@ -185,7 +186,8 @@ impl Rules {
         due
     }
 
-    /// An informational response was received. Whether the headers timeout was shortened, and restarted.
+    /// An informational response was received. Whether the headers timeout was shortened, and
+    /// restarted.
     pub(crate) fn informational(&mut self, status: u16, now: &Moment) -> bool {
         self.stage = self.stage.max(Stage::Informed);
         match self.unasked {
@@ -246,7 +248,7 @@ impl Rules {
         self.max_response_size
     }
 
-    /// The body is decoded, which counts its bytes instead.
+    /// The body is decoded: decoding counts its bytes instead.
     pub(super) fn lift_max_response_size(&mut self) {
         self.max_response_size = None;
     }
@@ -260,7 +262,7 @@ impl Rules {
     /// How much of `room` the next read of an unfinished body may fill.
     ///
     /// # Errors
-    /// Nothing: the response exceeds its limit.
+    /// The response exceeds its limit.
     pub(crate) fn readable(&self, room: usize) -> Result<usize, Error> {
         match usize::try_from(self.allowed()).map_or(room, |allowed| allowed.min(room)) {
             0 => Err(too_large()),
@@ -268,8 +270,8 @@ impl Rules {
         }
     }
 
-    /// Whether body bytes may be delivered to a reader that `takes` them or not. While it does not, no
-    /// body timeout runs; it restarts when delivery resumes.
+    /// Whether body bytes may be delivered to a reader that `takes` them or not. While it does not,
+    /// no body timeout runs; it restarts when delivery resumes.
     pub(crate) fn delivers(&mut self, takes: bool, now: &Moment) -> bool {
         if !takes {
             self.stopped = true;
@@ -350,7 +352,8 @@ impl Rules {
     }
 
     /// [`Rules::deadline`] has passed. What the exchange fails with; `None` if the timeout restarts
-    /// because the caller is `starving` the wire: the peer cannot answer a body that it has not got.
+    /// because the caller is `starving` the wire: the peer cannot respond to a body it has not
+    /// received.
     pub(crate) fn expire(&mut self, starving: bool, now: &Moment) -> Option<(CloseReason, Error)> {
         if starving && matches!(self.stage, Stage::Head | Stage::Informed) {
             self.restart_head(now);

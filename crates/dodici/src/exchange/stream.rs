@@ -1,6 +1,6 @@
-//! What an upgrade leaves of an exchange over HTTP/1.1: a byte stream in both directions.
+//! An exchange over HTTP/1.1 after an upgrade: a byte stream in both directions.
 //!
-//! Called by `origin::pipeline` once the pool has forgotten the connection.
+//! Called by `origin::pipeline` once the pool has released the connection.
 
 use std::task::Poll;
 
@@ -10,23 +10,23 @@ use super::Job;
 use crate::conn::ByteStream;
 use crate::tuning::PULL_WINDOW;
 
-/// Carries the bytes of the connection until both sides are done, the caller cancels, or
-/// the transport fails. Tells the sink everything, its end included.
+/// Transfers bytes until both sides are done, the caller cancels, or the transport fails. Reports
+/// everything to the sink, including the end.
 pub(crate) async fn run_stream(mut stream: ByteStream, job: &mut Job) {
     job.command.begin_stream();
     if let Some(sink) = job.settle.sink() {
         sink.pull(PULL_WINDOW);
     }
-    // Set when the peer has closed its side. The caller is told by an empty chunk, and not by the
-    // end, after which nothing could ask it for what it still has to write.
+    // Set when the peer has closed its side. The caller gets an empty chunk, not the end, after
+    // which it could not be asked for what it still has to write.
     let mut peer_closed = false;
     let mut write_closed = false;
     std::future::poll_fn(|cx| {
         loop {
             if job.command.is_cancelled() {
-                // What was handed over before leaves as far as the socket takes it at once: a last
-                // frame that says why must not be lost, and a peer that reads nothing not be
-                // waited for.
+                // What was handed over before is sent as far as the socket accepts it immediately:
+                // a last frame with the reason must not be lost, and a peer that does not read must
+                // not be waited for.
                 if !write_closed {
                     drop(stream.poll_write(cx, &job.command));
                 }

@@ -1,4 +1,4 @@
-//! The caller's side of a request that was dispatched.
+//! The caller's side of a dispatched request.
 
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -10,17 +10,17 @@ use dodici_pool::{Cancelled, Error, HeaderBlock, Outcome, RequestId};
 use super::{PoolInner, aborted, contain, now};
 use crate::command::Command;
 
-/// The caller's hold on one request. Dropping it does not cancel.
+/// Controls one request. Dropping it does not cancel the request.
 #[derive(Clone)]
 pub struct RequestHandle {
     pub(super) command: Arc<Command>,
-    /// Where it may still be queued.
+    /// The pool where it may still be queued.
     pub(super) place: Option<(Arc<PoolInner>, RequestId)>,
 }
 
 impl RequestHandle {
-    /// Gives the request up: its sink gets [`ErrorKind::Aborted`](dodici_pool::ErrorKind::Aborted) unless it has settled, and a
-    /// connection that was serving it is closed.
+    /// Cancels the request: its sink gets [`ErrorKind::Aborted`](dodici_pool::ErrorKind::Aborted)
+    /// unless it has settled, and a connection that was serving it is closed.
     pub fn cancel(&self) {
         self.command.cancel();
         let Some((pool, id)) = &self.place else {
@@ -31,7 +31,7 @@ impl RequestHandle {
             let place = state.machine.handle_cancel(*id);
             let job = state.take_queued(*id);
             if let (Cancelled::Running(conn), true) = (place, job.is_some()) {
-                // It was given to a connection, which has not been told yet and never will be.
+                // It was assigned to a connection, which has not been told yet and never will be.
                 let outcome = Outcome::Unwritten;
                 state.machine.handle_released(conn, *id, outcome, now());
             }
@@ -43,21 +43,21 @@ impl RequestHandle {
         pool.run_actions();
     }
 
-    /// For who measures time for a request: ready when what this machine has received of the answer
-    /// has been told to the sink, whatever the runtime knows of it yet. A process that was stopped
-    /// finds its timers run out before it has heard of its sockets.
+    /// For callers with timers of their own: ready when everything this machine has received of the
+    /// response has been delivered to the sink, even if the reactor has not reported it yet. In a
+    /// process that was suspended, timers expire before sockets are polled.
     pub(crate) fn poll_looked(&self, waker: &Waker) -> Poll<()> {
         self.command.poll_looked(waker)
     }
 
-    /// Gives back what delivered pieces have cost ([`piece_cost`]), so that
-    /// as much more may be delivered.
+    /// Returns the cost of delivered pieces ([`piece_cost`]), so that as much more may be
+    /// delivered.
     pub fn credit(&self, bytes: u32) {
         self.command.credit(bytes);
     }
 
-    /// Stops the delivery of the response body although there is credit, and lets it go on. While
-    /// it is stopped, no body timeout runs; it starts anew when delivery goes on.
+    /// Pauses the delivery of the response body, whatever the credit, or resumes it. While it is
+    /// paused, no body timeout runs; it restarts on resume.
     pub fn pause(&self, paused: bool) {
         self.command.pause(paused);
     }
@@ -67,27 +67,26 @@ impl RequestHandle {
         self.command.chunk(chunk);
     }
 
-    /// Ends the request body, with trailers where the body is chunked; of a request that was
-    /// upgraded, the writing side of the stream. A pulled body has to be ended first, also one whose
-    /// length is declared.
+    /// Ends the request body, with trailers if the body is chunked; after an upgrade, the writing
+    /// side of the stream. A pulled body has to be ended first, even one of declared length.
     pub fn body_end(&self, trailers: HeaderBlock) {
         self.command.end(trailers);
     }
 
-    /// Ready when all slices of the stream of an upgrade, and its end, have left. The waker is woken
-    /// then, but not if the stream fails, which the sink is told.
+    /// Ready when all slices of an upgraded stream, and its end, have been sent. The waker is not
+    /// woken if the stream fails, which is reported to the sink.
     pub(crate) fn poll_written(&self, waker: &Waker) -> Poll<()> {
         self.command.poll_written(waker)
     }
 
-    /// Nothing more comes of a body whose declared length is not reached, and the request stands: the
-    /// server may answer all the same, and its silence counts. The connection ends with the answer,
-    /// because whatever came next would be the rest of the body.
+    /// No more will follow of a body whose declared length is not reached. The request continues:
+    /// the server may respond anyway, and its timeouts run. The connection ends with the response,
+    /// because anything sent after it would be taken for the rest of the body.
     pub fn body_left(&self) {
         self.command.leave();
     }
 
-    /// The source of the request body failed: so does the request.
+    /// The source of the request body failed, and so does the request.
     pub fn body_error(&self, error: Error) {
         self.command.fail(error);
     }

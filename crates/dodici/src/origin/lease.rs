@@ -1,7 +1,7 @@
-//! The guard that owns a connection's place in the pool and its events.
+//! A guard that owns a connection's place in the pool and its events.
 //!
-//! Created when a connection is up, it emits `Connected` then and exactly one `Disconnected` when
-//! it is dropped, however the connection's task ends, a panic included.
+//! It emits `Connected` when it is created and exactly one `Disconnected` when it is dropped,
+//! however the connection's task ends, even by a panic.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -34,7 +34,7 @@ impl Lease {
             mailbox,
             since: Instant::now(),
             info: DisconnectInfo {
-                // What an unwinding task leaves; every orderly end sets another reason.
+                // The reason if the task unwinds; every orderly end sets another one.
                 reason: CloseReason::Panicked,
                 error: None,
                 bytes_read: 0,
@@ -45,7 +45,7 @@ impl Lease {
         }
     }
 
-    /// Requests answered so far.
+    /// Number of requests answered so far.
     pub(super) fn requests(&self) -> u64 {
         self.info.requests
     }
@@ -78,8 +78,8 @@ impl Drop for Lease {
             conn: self.id,
             info: self.info.clone(),
         };
-        // An event sink that panics must neither abort the process (this may run while
-        // unwinding) nor keep the pool's books from being balanced.
+        // An event sink that panics must neither abort the process (this may run while unwinding)
+        // nor leave the pool's accounts unbalanced.
         let told = catch_unwind(AssertUnwindSafe(|| self.pool.events.event(event)));
         drop(told);
         let balanced = catch_unwind(AssertUnwindSafe(|| self.leave()));
@@ -88,15 +88,15 @@ impl Drop for Lease {
 }
 
 impl Lease {
-    /// Takes the connection out of the pool. Requests that were assigned to it meanwhile, and so
-    /// never written, go back to the front of the queue.
+    /// Removes the connection from the pool. Requests that were assigned to it meanwhile, and so
+    /// never written, return to the front of the queue.
     fn leave(&self) {
         let mut effects = Vec::new();
         let mut cancelled = Vec::new();
         {
             let mut state = self.pool.state.lock();
-            // An assignment that is decided but not yet carried out must reach the mailbox first,
-            // or its request would be lost between the tables.
+            // An assignment that was decided but not carried out must reach the mailbox first, or
+            // its request would be lost between the tables.
             while let Some(action) = state.machine.poll_action() {
                 let effect = state.effect(action);
                 effects.push(effect);
@@ -109,8 +109,8 @@ impl Lease {
                 cancelled.extend(state.take_back(self.id, request, job));
             }
             state.forget_conn(self.id);
-            // Whatever the books still held against it was settled by its task, or by the drop of
-            // what the task held.
+            // Everything still accounted to it was settled by its task, or by dropping what the
+            // task held.
             drop(state.machine.handle_closed(self.id, now()));
         }
         for mut job in cancelled {

@@ -1,4 +1,4 @@
-//! How the pool speaks to the task of a connection: what it is given, and when it shall end.
+//! Messages from the pool to the task of a connection: requests, and when to close.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,17 +11,17 @@ use parking_lot::Mutex;
 use super::destroyed;
 use crate::exchange::{Interrupt, Job};
 
-/// How the pool speaks to a connection's task.
+/// Messages from the pool to a connection's task.
 pub(super) struct Mailbox {
     pub(super) inner: Mutex<MailboxInner>,
-    /// Mirror of `MailboxInner::close`, so that a running exchange need not take the lock.
+    /// Copy of `MailboxInner::close`, so that a running exchange need not take the lock.
     closing: AtomicU32,
 }
 
 #[derive(Default)]
 pub(super) struct MailboxInner {
     pub(super) job: Option<(RequestId, Box<Job>)>,
-    /// Requests behind `job`: only a multiplexed or pipelining connection has them.
+    /// Requests after `job`: only on a multiplexed or pipelining connection.
     pub(super) more: VecDeque<(RequestId, Box<Job>)>,
     pub(super) close: Option<CloseReason>,
     /// See [`Pool::give_up_connection`](super::Pool::give_up_connection).

@@ -2,15 +2,15 @@
 //! carry out its actions.
 //!
 //! - [`Pool`]: what users hold.
-//! - `task`: one task for each connection.
-//! - `multiplex`: what that task does on an HTTP/2 connection.
-//! - `pipeline`: what it does where HTTP/1.1 requests share a connection in flight; `solo`: with a
-//!   request there that needs it for itself.
-//! - `lease`: the guard that owns a connection's events; `mailbox`: how its task is spoken to.
+//! - `task`: one task per connection.
+//! - `multiplex`: its loop on an HTTP/2 connection.
+//! - `pipeline`: its loop on an HTTP/1.1 connection; `solo`: one exchange there that needs the
+//!   connection to itself.
+//! - `lease`: the guard that owns a connection's events; `mailbox`: messages to its task.
 //! - [`RequestHandle`]: the caller's side of a request.
 //!
 //! The lock is held to change the state machine and to move a request from one table to another;
-//! sinks, event sinks and wakers are called after it was released.
+//! sinks, event sinks and wakers are called after it is released.
 
 mod handle;
 mod lease;
@@ -44,35 +44,35 @@ use crate::sink::{EventSink, Sink};
 
 /// The connections and the queue of one origin. Cheap to clone.
 ///
-/// Dropping the last clone lets queued and running requests finish; connections then end when
-/// their keep-alive time runs out. [`Pool::close`] and [`Pool::destroy`] end them sooner.
+/// After the last clone is dropped, queued and running requests finish, and connections close when
+/// their keep-alive timeout expires. [`Pool::close`] and [`Pool::destroy`] close them sooner.
 #[derive(Clone)]
 pub struct Pool(Arc<PoolInner>);
 
 pub(crate) struct PoolInner {
     origin: Origin,
     config: OriginConfig,
-    /// Or why no connection can be made.
+    /// Or why no connection can be opened.
     connector: Mutex<Result<Arc<Connector>, Error>>,
     events: Arc<dyn EventSink>,
     runtime: Handle,
     space: Arc<Space>,
     state: Mutex<State>,
-    /// Whether [`Event::Closed`] was told.
+    /// Whether [`Event::Closed`] was emitted.
     closed: ReentrantMutex<Cell<bool>>,
 }
 
 struct State {
     machine: OriginPool,
-    /// Requests that are queued, by the slot of their id.
+    /// Queued requests, by the slot of their id.
     queued: Vec<Option<(RequestId, Box<Job>)>>,
     /// Connections, by the slot of their id.
     conns: Vec<Option<(ConnId, Arc<Mailbox>)>>,
-    /// Why the last connection could not be made, for the requests that waited for it.
+    /// The last connect error, for the requests that waited for the connection.
     connect_error: Option<Error>,
 }
 
-/// One thing to do after the lock was released.
+/// Something to do after the lock is released.
 enum Effect {
     Spawn(ConnId, Arc<Mailbox>),
     Wake(Waker),
@@ -83,7 +83,7 @@ enum Effect {
 }
 
 impl PoolInner {
-    /// Requests at once on a connection that comes up now; 0 for one that serves once.
+    /// Concurrent requests on a connection opened now; 0 if it serves only one request.
     /// See [`PoolConfig::eager`](dodici_pool::PoolConfig::eager).
     fn is_eager(&self) -> bool {
         let state = self.state.lock();
@@ -91,7 +91,7 @@ impl PoolInner {
         config.eager || config.pipelining > 1
     }
 
-    /// Makes the next connection.
+    /// Opens the next connection.
     fn connector(&self) -> Result<Arc<Connector>, Error> {
         self.connector.lock().clone()
     }
@@ -100,7 +100,7 @@ impl PoolInner {
         self.state.lock().machine.config().pipelining
     }
 
-    /// Carries out what the state machine asks for until it asks for nothing more.
+    /// Carries out the state machine's actions until there are none left.
     fn run_actions(self: &Arc<Self>) {
         loop {
             let effect = {
@@ -127,8 +127,8 @@ impl PoolInner {
         }
     }
 
-    /// Tells of the pool itself. Two threads may have such an event in hand at the same time; none
-    /// comes after `Closed`. The lock may be taken again by what the event's receiver does.
+    /// Emits an event of the pool itself. Two threads may be emitting one at the same time; none
+    /// follows `Closed`. The receiver may take the lock again.
     fn tell(&self, event: Event) {
         let closed = self.closed.lock();
         if closed.get() {
@@ -187,9 +187,9 @@ impl State {
         entry.take_if(|(have, _)| *have == id).map(|(_, job)| job)
     }
 
-    /// Returns an unsent request from connection `conn` to the front of the queue; to the caller,
-    /// for settling, if it was cancelled meanwhile. A cancel sets its mark before it takes the
-    /// lock, so under the lock either the mark is there or the cancel will find the request queued.
+    /// Returns an unsent request from connection `conn` to the front of the queue, or to the caller
+    /// for settling if it was cancelled meanwhile. A cancel sets its flag before it takes the lock,
+    /// so under the lock either the flag is set or the cancel will find the request queued.
     fn take_back(&mut self, conn: ConnId, request: RequestId, job: Box<Job>) -> Option<Box<Job>> {
         job.command.detach();
         if job.command.is_cancelled() {
@@ -202,7 +202,8 @@ impl State {
         None
     }
 
-    /// As [`State::take_back`], for a request that was not processed on a connection that goes on.
+    /// Like [`State::take_back`], for a request that was not processed on a connection that stays
+    /// open.
     fn take_over(&mut self, conn: ConnId, request: RequestId, job: Box<Job>) -> Option<Box<Job>> {
         job.command.detach();
         if job.command.is_cancelled() {
@@ -242,10 +243,10 @@ fn put<T>(table: &mut Vec<Option<T>>, slot: u32, value: T) {
     table[slot] = Some(value);
 }
 
-/// Runs a callback of the user whose panic must not keep the rest of the pool's work undone: it
-/// may belong to another request than the one the thread is working for.
+/// Runs a user callback whose panic must not prevent the rest of the pool's work: it may belong to
+/// another request than the thread is working on.
 fn contain(callback: impl FnOnce()) {
-    // The panic hook has reported it.
+    // The panic hook has already reported it.
     drop(catch_unwind(AssertUnwindSafe(callback)));
 }
 
@@ -298,10 +299,10 @@ impl Pool {
         }))
     }
 
-    /// Queues a request and returns at once. The sink hears everything else, an error included
-    /// when the pool is closed.
+    /// Queues a request and returns immediately. Everything else is reported to the sink, including
+    /// the error if the pool is closed.
     pub fn dispatch(&self, request: Request, sink: Box<dyn Sink>) -> RequestHandle {
-        // A pulled body can be read once only, and nothing can be written behind it before its end.
+        // A pulled body can be read only once, and nothing can be written after it before its end.
         let pulled = request.body.is_pulled();
         let exclusive = matches!(request.kind, RequestKind::Connect | RequestKind::Upgrade);
         let space = (pulled || exclusive).then(|| Arc::clone(&self.0.space));
@@ -339,16 +340,16 @@ impl Pool {
         }
     }
 
-    /// Opens a connection although nothing is queued, if there is none.
+    /// Opens a connection if there is none, even if nothing is queued.
     pub fn connect(&self) {
         self.0.state.lock().machine.handle_connect_requested(now());
         self.0.run_actions();
     }
 
-    /// Makes connections in another way from now on. Those that are up, and those that are being
-    /// made, stay as they are; TLS sessions of the way before are not resumed. Where nothing has
-    /// changed, nothing happens. If the new way cannot be gone, each attempt fails with the reason
-    /// until there is another.
+    /// Changes how connections are opened from now on. Open and pending ones stay as they are; TLS
+    /// sessions of the previous configuration are not resumed. Without a change, nothing happens.
+    /// If the new configuration is invalid, each attempt fails with the reason until the next
+    /// change.
     pub fn reconfigure(&self, config: &ConnectConfig, hooks: ConnectHooks) {
         let mut connector = self.0.connector.lock();
         let is_same = |current: &Arc<Connector>| current.is_made_of(config, &hooks);
@@ -367,25 +368,25 @@ impl Pool {
         self.0.run_actions();
     }
 
-    /// From now on an HTTP/1.1 connection carries this many requests at once, also one that is up;
-    /// see [`PoolConfig::pipelining`](dodici_pool::PoolConfig::pipelining). Requests beyond a
-    /// lowered depth stay where they are.
+    /// Sets the number of concurrent requests per HTTP/1.1 connection, also of open ones; see
+    /// [`PoolConfig::pipelining`](dodici_pool::PoolConfig::pipelining). Requests beyond a lowered
+    /// depth stay where they are.
     pub fn set_pipelining(&self, depth: u32) {
         self.0.state.lock().machine.handle_pipelining(depth, now());
         self.0.run_actions();
     }
 
-    /// Closes one connection at once. The request that runs on it fails with
-    /// [`ErrorKind::Socket`], one that was not begun goes back to the queue. Without effect on a
-    /// connection that has ended or is not up yet. [`Event::Disconnected`] follows.
+    /// Closes one connection immediately. The request running on it fails with
+    /// [`ErrorKind::Socket`]; one that was not started returns to the queue. No effect on a
+    /// connection that has ended or is not open yet. [`Event::Disconnected`] follows.
     pub fn destroy_connection(&self, conn: ConnId) {
         self.tell_connection(conn, |mailbox| mailbox.close(CloseReason::Aborted));
     }
 
-    /// Ends one connection as a request does that was written to it and is cancelled: the requests
-    /// on it that may be sent again go back to the queue, a response that has begun, or that cannot
-    /// be asked for again, ends first. Without effect on HTTP/2, where a stream ends alone, and on
-    /// a connection that has ended or is not up yet. [`Event::Disconnected`] follows.
+    /// Closes one connection as if a request written to it was cancelled: requests on it that may
+    /// be sent again return to the queue; a response that has begun, or whose request cannot be
+    /// repeated, is finished first. No effect on HTTP/2, where only a stream ends, and on a
+    /// connection that has ended or is not open yet. [`Event::Disconnected`] follows.
     pub fn give_up_connection(&self, conn: ConnId) {
         self.tell_connection(conn, |mailbox| mailbox.update(|inner| inner.give_up = true));
     }
@@ -403,8 +404,7 @@ impl Pool {
         }
     }
 
-    /// Closes a connection that is at rest, to make room for one of another pool. Whether there
-    /// was one.
+    /// Closes an idle connection to make room for one of another pool. Whether there was one.
     pub fn close_idle(&self) -> bool {
         let closed = self.0.state.lock().machine.handle_close_idle(now());
         self.0.run_actions();
@@ -416,14 +416,14 @@ impl Pool {
         self.0.state.lock().machine.stats()
     }
 
-    /// Takes no further request, lets those it has finish, then closes all connections.
+    /// Accepts no further requests, finishes those it has, then closes all connections.
     /// [`Event::Closed`] follows.
     pub fn close(&self) {
         self.0.state.lock().machine.handle_close(now());
         self.0.run_actions();
     }
 
-    /// Fails all requests and closes all connections at once. [`Event::Closed`] follows.
+    /// Fails all requests and closes all connections immediately. [`Event::Closed`] follows.
     pub fn destroy(&self) {
         self.0.state.lock().machine.handle_destroy(now());
         self.0.run_actions();
@@ -434,7 +434,7 @@ impl Pool {
         drop(self.0.runtime.spawn(task));
     }
 
-    /// The origin that the pool serves.
+    /// The pool's origin.
     pub fn origin(&self) -> &Origin {
         &self.0.origin
     }

@@ -1,12 +1,12 @@
-//! What the task of an HTTP/2 connection does: many exchanges at once over one connection.
+//! The loop of an HTTP/2 connection's task: many concurrent exchanges over one connection.
 //!
 //! One poll function ([`Multiplex::poll`]). Everything that can wake the task has a number
-//! ([`Ready`]): the h2 driver, the mailbox, the timer, and each exchange. A round looks at what is
-//! listed, then the driver writes what came of it; so a wake-up costs what it is about and nothing
-//! for the streams that it does not concern.
+//! ([`Ready`]): the h2 driver, the mailbox, the timer, and each exchange. A round serves what is
+//! marked ready, then the driver writes the results; so a wake-up costs nothing for streams that it
+//! does not concern.
 //!
-//! Order of what it tells, as for HTTP/1.1: requests that fail with the connection hear of it
-//! first, then comes `disconnect`, then the queue goes on.
+//! Order of notifications, as for HTTP/1.1: requests that fail with the connection first, then
+//! `disconnect`, then the queue continues.
 
 mod slots;
 mod time;
@@ -30,13 +30,13 @@ use crate::connect::Transport;
 use crate::exchange::{Job, StreamExchange, StreamFinish};
 use crate::sink::ExchangeInfo;
 
-/// Numbers of what is no exchange; those count from 0.
+/// Numbers that are not exchanges, which count from 0.
 const DRIVER: u32 = u32::MAX;
 const INBOX: u32 = u32::MAX - 1;
 const CLOCK: u32 = u32::MAX - 2;
 const PONG: u32 = u32::MAX - 3;
 
-/// Rounds before other tasks of the thread have their turn. A request takes three at most from its
+/// Rounds before other tasks of the thread get their turn. A request takes at most three from its
 /// arrival to its frames.
 const ROUNDS: usize = 16;
 
@@ -69,23 +69,23 @@ pub(super) async fn serve(
     conn.linger().await;
 }
 
-/// One place for an exchange. Its waker serves all that come after each other.
+/// A slot for an exchange. Its waker is reused by successive exchanges.
 struct Slot {
     waker: SlotWaker,
     exchange: Option<StreamExchange>,
 }
 
-/// See the module. Fields drop in this order: exchanges settle before the lease tells of the end.
+/// See the module. Fields drop in this order: exchanges settle before the lease reports the end.
 struct Multiplex {
     slots: Vec<Slot>,
     free: Vec<u32>,
-    /// Exchanges that wait for a stream, oldest first.
+    /// Exchanges waiting for a stream, oldest first.
     unopened: VecDeque<u32>,
     /// Exchanges in slots.
     active: usize,
     /// Those of them that have a stream.
     opened: usize,
-    /// Those of them that are byte streams, whose requests the pool has forgotten.
+    /// Those of them that are byte streams, whose requests the pool has released.
     upgraded: usize,
     conn: H2Conn,
     ready: Ready,
@@ -98,11 +98,11 @@ struct Multiplex {
     earliest: Option<Instant>,
     rest_until: Option<Instant>,
     ping: Ping,
-    /// The peer's limit as the pool knows it.
+    /// The peer's limit last reported to the pool.
     limit: usize,
-    /// The pool knows that the connection takes no more requests.
+    /// The pool was told that the connection accepts no more requests.
     leaving: bool,
-    /// How it ended, once it has; exchanges whose answer is complete may still deliver it.
+    /// How it ended, once it has; exchanges with a complete response may still deliver it.
     lost: Option<(CloseReason, Error)>,
     /// The pool has actions to carry out.
     stirred: bool,
@@ -201,7 +201,7 @@ impl Multiplex {
         Poll::Pending
     }
 
-    /// What follows a round: the queue goes on, the timer is set.
+    /// After a round: the queue continues, the timer is set.
     fn come_to_rest(&mut self) -> Option<End> {
         if self.active == 0
             && let Some((reason, error)) = self.lost.take()
@@ -210,7 +210,7 @@ impl Multiplex {
         }
         if std::mem::take(&mut self.stirred) {
             self.pool.run_actions();
-            // Sinks and actions may have brought new requests, and the rest begins or ends.
+            // Sinks and actions may have added requests, and idle time begins or ends.
             self.rest_until = if self.active == self.upgraded {
                 let machine = &self.pool.state.lock().machine;
                 machine.idle_deadline(self.id).map(Instant::from_std)
@@ -226,14 +226,14 @@ impl Multiplex {
 
     // --- the pool's side ---
 
-    /// Takes what the pool has for this connection.
+    /// Takes the pool's messages for this connection.
     fn receive(&mut self) -> Option<End> {
         self.inbox.reset();
         let (close, first, more) = {
             let mut inner = self.mailbox.inner.lock();
             inner.waker = Some(self.inbox.waker().clone());
             if let Some(reason) = inner.close {
-                // What was assigned meanwhile stays: the lease gives it back.
+                // What was assigned meanwhile stays: the lease returns it.
                 (Some(reason), None, VecDeque::new())
             } else {
                 (None, inner.job.take(), std::mem::take(&mut inner.more))
@@ -268,7 +268,7 @@ impl Multiplex {
         let slot = &mut self.slots[index as usize];
         exchange.job.command.attach(slot.waker.waker());
         if exchange.job.command.is_cancelled() {
-            // The cancel may have come before the waker was there.
+            // The cancel may have happened before the waker was registered.
             slot.waker.wake();
         }
         let deadline = exchange.deadline();
@@ -281,7 +281,7 @@ impl Multiplex {
         self.unopened.push_back(index);
     }
 
-    /// Opens streams for those that wait, as far as the peer allows.
+    /// Opens streams for waiting exchanges, as far as the peer allows.
     fn open_streams(&mut self) {
         if self.ping.is_probing() || self.lost.is_some() {
             return;
@@ -294,7 +294,7 @@ impl Multiplex {
                 continue;
             };
             if exchange.is_open() {
-                // The place was given up and taken anew.
+                // The slot was freed and reused.
                 self.unopened.pop_front();
                 continue;
             }
@@ -308,13 +308,13 @@ impl Multiplex {
                 return self.lose(ended);
             }
             match self.conn.poll_ready(&mut cx) {
-                // The driver says why.
+                // The driver reports why.
                 Poll::Pending | Poll::Ready(false) => return,
                 Poll::Ready(true) => {}
             }
             self.unopened.pop_front();
             let (conn, config) = (&mut self.conn, &self.pool.config.exchange);
-            // It asks a sink for the first bytes of its body.
+            // It requests the first bytes of its body from a sink.
             let opened = catch_unwind(AssertUnwindSafe(|| exchange.open(conn, config)));
             match opened {
                 Ok(Ok(())) => {
@@ -347,13 +347,13 @@ impl Multiplex {
             }
         }
         self.conn.finish();
-        // Streams are reset and the peer is told goodbye, as far as the socket takes it at once.
+        // Streams are reset and GOAWAY is sent, as far as the socket accepts them immediately.
         let driver = self.driver.waker().clone();
         let _said = self.conn.poll_drive(&mut Context::from_waker(&driver));
         (reason, told.then_some(error))
     }
 
-    /// Gives requests without a stream back to the pool: all, or those beyond this number.
+    /// Returns requests without a stream to the pool: all, or those beyond this number.
     fn return_unopened(&mut self, keep: usize) {
         while self.active > keep
             && let Some(index) = self.unopened.pop_back()
@@ -378,7 +378,7 @@ impl Multiplex {
 
     // --- the peer's side ---
 
-    /// Reads and writes, and tells the pool what changed.
+    /// Reads and writes, and reports changes to the pool.
     fn drive(&mut self) {
         self.driver.reset();
         let driver = self.driver.waker().clone();
@@ -406,7 +406,8 @@ impl Multiplex {
     /// The peer allows this many streams from now on.
     fn refit(&mut self, limit: usize) {
         let most = self.config().max_concurrent_streams.max(1) as usize;
-        // With no stream at all, requests wait here, each under its headers timeout.
+        // If no stream is allowed at all, requests wait here, each with its headers timeout
+        // running.
         let places = if limit == 0 { most } else { limit.min(most) };
         self.pool
             .state
@@ -421,7 +422,7 @@ impl Multiplex {
         self.open_streams();
     }
 
-    /// The connection takes no more requests; those with a stream go on.
+    /// The connection accepts no more requests; those with a stream continue.
     fn leave(&mut self, reason: CloseReason) {
         self.leaving = true;
         self.pool
@@ -433,8 +434,8 @@ impl Multiplex {
         self.return_unopened(0);
     }
 
-    /// The connection has ended. What is complete is still delivered; the rest fails, or goes to
-    /// another connection.
+    /// The connection has ended. Complete responses are still delivered; the rest fails, or moves
+    /// to another connection.
     fn lose(&mut self, ended: (CloseReason, Error)) {
         if self.lost.is_some() {
             return;
@@ -450,7 +451,7 @@ impl Multiplex {
         for index in 0..self.slots.len() as u32 {
             self.poll_slot(index, false);
         }
-        // With nothing left, the lease's end makes the queue go on, after the disconnect.
+        // With nothing left, dropping the lease lets the queue continue, after the disconnect.
         self.stirred |= self.active > 0;
     }
 }

@@ -1,8 +1,8 @@
-//! An exchange that has a pipelining connection to itself.
+//! An exchange that has an HTTP/1.1 connection to itself.
 //!
-//! Pulled bodies, `expect: 100-continue`, CONNECT and upgrades run as they do where requests never
-//! share a connection: hyper and the link take the transport over for one exchange and give it back
-//! at rest. Called by `origin::pipeline` when nothing is in flight.
+//! For pulled bodies, `expect: 100-continue`, CONNECT and upgrades: hyper and the link take over
+//! the transport for one exchange and return it at rest. Called by `origin::pipeline` when nothing
+//! is in flight.
 
 use std::pin::pin;
 use std::task::Poll;
@@ -17,11 +17,11 @@ use crate::sink::ExchangeInfo;
 
 /// How such an exchange left the connection.
 pub(super) enum Solo {
-    /// It can serve again.
+    /// It can be reused.
     Goes(Box<PipeConn>),
     /// It cannot. The request is settled or on its way back to the queue.
     Ended(CloseReason, Option<Error>),
-    /// It became a byte stream, of which nobody knows yet; the pool has forgotten the request.
+    /// It became a byte stream, which was not reported yet; the pool has released the request.
     Upgraded(Box<HyperConn>, Box<Job>),
 }
 
@@ -69,7 +69,7 @@ pub(super) async fn run(
                 &mut conn, &mut job, config, info, timer, mailbox
             ));
             std::future::poll_fn(|cx| {
-                // The pool may give out more requests meanwhile, which takes the waker.
+                // The pool may assign more requests meanwhile, which consumes the waker.
                 listen(mailbox, cx.waker());
                 exchange.as_mut().poll(cx)
             })

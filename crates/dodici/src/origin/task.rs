@@ -1,9 +1,9 @@
 //! The task of one connection: connect, then serve requests until it ends, as `pipeline` or
 //! `multiplex`.
 //!
-//! Order of what it tells, as in undici: a request that fails with its connection hears of it
-//! first, then comes `disconnect`, then the queue goes on. Cancelling the task (the runtime is
-//! shut down) settles its request and emits the disconnect through the guards' drops.
+//! Order of notifications, as in undici: a request that fails with its connection first, then
+//! `disconnect`, then the queue continues. Cancelling the task (the runtime is shut down) settles
+//! its request and emits the disconnect through the guards' drops.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,17 +18,17 @@ use crate::connect::{Connected, Transport};
 /// Serves requests until the connection ends.
 type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Makes connection `id` and serves requests on it.
+/// Opens connection `id` and serves requests on it.
 ///
-/// The task is spawned with room for the larger of the two, so both are boxed: a connection holds
-/// for its whole life only what serving needs.
+/// The task is spawned with room for the larger of the two futures, so both are boxed: a connection
+/// holds only what serving needs.
 pub(super) async fn run(pool: Arc<PoolInner>, id: ConnId, mailbox: Arc<Mailbox>) {
     if let Some(serving) = Box::pin(establish(pool, id, mailbox)).await {
         serving.await;
     }
 }
 
-/// Makes the connection. `None` if that failed, which has been told then.
+/// Opens the connection. `None` if that failed, which has then been reported.
 async fn establish(pool: Arc<PoolInner>, id: ConnId, mailbox: Arc<Mailbox>) -> Option<Serving> {
     let connecting = Connecting {
         pool: Arc::clone(&pool),
@@ -73,7 +73,7 @@ async fn establish(pool: Arc<PoolInner>, id: ConnId, mailbox: Arc<Mailbox>) -> O
     )))
 }
 
-/// Makes the connection, through the caller's code if there is some.
+/// Opens the connection, with the caller's hooks if there are any.
 async fn connect(pool: &Arc<PoolInner>) -> Result<(Transport, ConnectInfo), Error> {
     let connector = pool.connector()?;
     let Some(hook) = connector.around() else {
@@ -87,15 +87,15 @@ async fn connect(pool: &Arc<PoolInner>) -> Result<(Transport, ConnectInfo), Erro
     made.await.map(|made| (made.transport, made.info))
 }
 
-/// How many requests a connection carries at once.
+/// How a connection carries its requests.
 enum Slots {
-    /// One behind the other, as many as the pool says at that moment.
+    /// In order, up to the pool's current depth.
     Pipeline,
-    /// As streams of their own.
+    /// As concurrent streams.
     Streams(u32),
 }
 
-/// Balances the pool's books if the attempt ends in any way but success.
+/// Balances the pool's accounts if the attempt does not succeed.
 struct Connecting {
     pool: Arc<PoolInner>,
     id: ConnId,
@@ -118,8 +118,8 @@ impl Connecting {
         self.pool.run_actions();
     }
 
-    /// Waiting requests hear of it first, then the event; without an error (the pool was closed)
-    /// nobody hears of it.
+    /// Fails waiting requests first, then emits the event; without an error (the pool was closed),
+    /// nothing is reported.
     fn fail(mut self, error: Option<Error>) {
         self.done = true;
         self.give_up(error.as_ref());

@@ -7,8 +7,8 @@
 //! - `read_buf`: reads into hyper's buffer.
 //! - `outgoing`: request bodies for hyper.
 //!
-//! Nothing outside this directory uses hyper. All methods are polled from the connection's task; none
-//! blocks.
+//! Nothing outside this directory uses hyper. All methods are polled from the connection's task;
+//! none blocks.
 
 mod link;
 mod outgoing;
@@ -55,7 +55,8 @@ pub(crate) struct HyperConn {
 impl HyperConn {
     /// Takes over a connection at rest. Sends nothing.
     ///
-    /// `fresh`: this is the connection's first request, which an early answer may belong to; see [`ExchangeConfig::early_answer`].
+    /// `fresh`: this is the connection's first request, which an early response may answer; see
+    /// [`ExchangeConfig::early_answer`].
     pub(crate) async fn new(
         rest: AtRest,
         config: &ExchangeConfig,
@@ -115,7 +116,7 @@ impl HyperConn {
             Poll::Ready(result) => {
                 self.driver_done = true;
                 if let Err(error) = result {
-                    // The link knows better in every case but one: a request body that failed.
+                    // The link knows the cause in every case but one: a request body that failed.
                     let translator = &mut self.link.lock().translator;
                     if translator.inbound() != Inbound::End {
                         let failure = body_error(&error).unwrap_or_else(|| {
@@ -132,27 +133,27 @@ impl HyperConn {
 
     // --- the response ---
 
-    /// What hyper does not get to see, since the last call.
+    /// What was hidden from hyper since the last call.
     pub(crate) fn seen(&mut self) -> Seen {
         std::mem::take(&mut self.link.lock().translator.seen)
     }
 
-    /// How far the response is.
+    /// The progress of the response.
     pub(crate) fn inbound(&self) -> Inbound {
         self.link.lock().translator.inbound()
     }
 
-    /// Whether the connection cannot go on; [`HyperConn::take_failure`] says why.
+    /// Whether the connection has failed; [`HyperConn::take_failure`] returns why.
     pub(crate) fn has_failed(&self) -> bool {
         self.driver_done || self.link.lock().translator.failure().is_some()
     }
 
-    /// Whether the peer takes no more of the request.
+    /// Whether the peer accepts no more of the request.
     pub(crate) fn is_broken(&self) -> bool {
         self.link.lock().translator.is_broken()
     }
 
-    /// Whether the final head is there; calls `with` with it if so.
+    /// Whether there is a final head; passes it to `with` if so.
     pub(crate) fn with_head(&self, with: impl FnOnce(&ResponseHead)) -> bool {
         let link = self.link.lock();
         let has_head = link.translator.has_head();
@@ -167,7 +168,7 @@ impl HyperConn {
         self.link.lock().translator.guard.take_trailers()
     }
 
-    /// Why the connection cannot go on.
+    /// Why the connection has failed.
     pub(crate) fn take_failure(&mut self, phase: Phase) -> Ended {
         let mut link = self.link.lock();
         let info = link.socket_info();
@@ -194,7 +195,7 @@ impl HyperConn {
 
     // --- the end ---
 
-    /// After a response has ended: whether the connection can serve again, and the server's
+    /// After a response has ended: whether the connection can be reused, and the server's
     /// keep-alive hint.
     pub(crate) fn reusable(
         &mut self,
@@ -213,8 +214,8 @@ impl HyperConn {
         Ok(keep_alive.hint)
     }
 
-    /// After a response has ended: whether the end of the request is all that keeps the connection
-    /// from serving again.
+    /// After a response has ended: whether only the end of the request is missing before the
+    /// connection can be reused.
     pub(crate) fn waits_for_body(&self) -> bool {
         let held = self.held();
         let translator = &self.link.lock().translator;
@@ -230,7 +231,7 @@ impl HyperConn {
         !self.link.lock().held().unwritten
     }
 
-    /// What hyper and the link hold of the exchange.
+    /// What hyper and the link still hold of the exchange.
     fn held(&self) -> Held {
         let mut held = self.link.lock().held();
         // hyper wants the next request once it has encoded all of this one.
@@ -239,7 +240,7 @@ impl HyperConn {
         held
     }
 
-    /// Whether the last exchange has left nothing behind.
+    /// Whether nothing is left of the last exchange.
     fn is_at_rest(&mut self, cx: &mut Context<'_>) -> bool {
         self.held().is_nothing() || (self.poll_drive(cx).is_pending() && self.held().is_nothing())
     }
@@ -250,8 +251,8 @@ impl HyperConn {
         self.into_link()?.into_rest(held)
     }
 
-    /// Ends the use of hyper and keeps the transport and what came behind the upgrade's head;
-    /// `None` if something of the request was still to be written before the stream's first byte.
+    /// Ends the use of hyper and keeps the transport and what followed the upgrade's head; `None`
+    /// if part of the request is still to be written before the stream's first byte.
     pub(crate) fn into_stream(self) -> Option<ByteStream> {
         let link = self.has_left().then(|| self.into_link())??;
         Some(link.into_stream())
@@ -270,11 +271,11 @@ impl HyperConn {
     }
 }
 
-/// How far hyper is with the response.
+/// hyper's progress with the response.
 ///
 /// ```text
-///   Head ──▶ Body ──end, or hyper gives it up──▶ Gone
-///     └──hyper gives the request up──▶ Gone
+///   Head ──▶ Body ──end, or hyper drops it──▶ Gone
+///     └──hyper drops the request──▶ Gone
 /// ```
 pub(crate) enum Answer<'a, F> {
     Head(Pin<&'a mut F>),
@@ -283,21 +284,21 @@ pub(crate) enum Answer<'a, F> {
         /// hyper was driven since its body was first polled, and since a piece was last taken.
         driven: bool,
     },
-    /// Complete, or failed: then the link or the driver knows why.
+    /// Complete or failed; the link or the driver knows the cause.
     Gone,
 }
 
-/// What [`Answer::poll_piece`] found.
+/// Result of [`Answer::poll_piece`].
 pub(crate) enum Piece {
     Data(Bytes),
     End,
     Wait,
-    /// hyper must be driven to know more.
+    /// hyper must be driven first.
     Drive,
 }
 
 impl<F: Future<Output = Started>> Answer<'_, F> {
-    /// Whether the body is there.
+    /// Whether the body has begun.
     pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> bool {
         if let Self::Head(response) = self
             && let Poll::Ready(response) = response.as_mut().poll(cx)
@@ -320,8 +321,8 @@ impl<F: Future<Output = Started>> Answer<'_, F> {
         };
         loop {
             return match Pin::new(&mut *body).poll_frame(cx) {
-                // hyper reads on only once its receiver has been polled, and has room again only
-                // once a chunk was taken: drive it once more after either.
+                // hyper reads on only after its receiver was polled, and has room again only after
+                // a chunk was taken: drive it once more after either.
                 Poll::Pending if std::mem::replace(driven, true) => Piece::Wait,
                 Poll::Pending => Piece::Drive,
                 Poll::Ready(None) => {
@@ -344,7 +345,7 @@ impl<F: Future<Output = Started>> Answer<'_, F> {
     }
 }
 
-/// The error that a request body gave hyper, if that is what ended the connection.
+/// The error of the request body, if that is what ended hyper's connection.
 fn body_error(error: &hyper::Error) -> Option<Error> {
     let mut source = std::error::Error::source(error);
     while let Some(inner) = source {

@@ -1,7 +1,8 @@
 //! The body of a request on its way to hyper: none, one buffer, or slices pulled from the caller.
 //!
-//! hyper derives the framing from [`Body::size_hint`] and the stub that `translator` gives it. Trailers do
-//! not pass through here: `translator` puts them behind the last chunk, because hyper would reorder them.
+//! hyper derives the framing from [`Body::size_hint`] and the stub that `translator` gives it.
+//! Trailers do not pass through here: `translator` puts them behind the last chunk, because hyper
+//! would reorder them.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ pub(crate) enum OutgoingBody {
     Full(Option<Bytes>),
     Pulled {
         command: Arc<Command>,
-        /// Bytes still to come, if the length was declared.
+        /// Bytes left, if the length was declared.
         remaining: Option<u64>,
     },
 }

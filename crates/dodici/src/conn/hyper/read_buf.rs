@@ -11,11 +11,10 @@ use std::task::{Context, Poll, ready};
 use hyper::rt::ReadBufCursor;
 use tokio::io::{AsyncRead, ReadBuf};
 
-/// Reads once, `limit` bytes at most, into the unfilled part of `cursor`, lets `inspect` look at
-/// (and move about in) the bytes that came, and marks as filled as many of them as it returns.
+/// Reads once, at most `limit` bytes, into the unfilled part of `cursor`, lets `inspect` read and
+/// modify the received bytes, and marks as filled as many of them as it returns.
 ///
-/// `inspect` gets the whole memory that was initialised, i.e. exactly the bytes read, and returns
-/// the length of the prefix that hyper shall see.
+/// `inspect` gets exactly the bytes read and returns the length of the prefix for hyper.
 pub(super) fn poll_read_into<T, R>(
     transport: &mut T,
     cx: &mut Context<'_>,

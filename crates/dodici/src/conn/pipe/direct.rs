@@ -1,4 +1,4 @@
-//! Large bodies of known length, read straight into the sink's memory.
+//! Large bodies of known length, read directly into the sink's memory.
 
 use std::io;
 use std::task::{Context, Poll};
@@ -12,7 +12,7 @@ use crate::conn::framing::Framing;
 use crate::tuning::DIRECT_FROM;
 
 impl PipeConn {
-    /// How many bytes are left of a body that can be read with [`PipeConn::poll_direct`].
+    /// Number of bytes left of a body that can be read with [`PipeConn::poll_direct`].
     pub(crate) fn direct_left(&self) -> Option<u64> {
         match self.guard.framing() {
             Framing::Length(length) if length >= DIRECT_FROM => {
@@ -25,11 +25,11 @@ impl PipeConn {
     /// Appends the next part of the body to `memory`: at most `most` bytes, and no more than its
     /// capacity allows. Not to be called when nothing is left.
     ///
-    /// If `most` is more than what is left of the body, a read that brings exactly the rest has not
-    /// filled its memory, and so is known to have emptied the socket without another read.
+    /// If `most` exceeds what is left of the body, a read of exactly the rest does not fill its
+    /// memory, and so is known to have emptied the socket without another read.
     ///
     /// # Errors
-    /// Whatever ended the connection; [`PipeConn::poll_next`] says it in the engine's words.
+    /// What ended the connection; [`PipeConn::poll_next`] returns the engine's error for it.
     pub(crate) fn poll_direct(
         &mut self,
         cx: &mut Context<'_>,
@@ -46,7 +46,7 @@ impl PipeConn {
         let early = self.input.len().min(wanted);
         memory.extend_from_slice(&self.input[..early]);
         self.input.advance(early);
-        // Under TLS one read brings one record: four fit into what the sink wants at a time.
+        // Under TLS, one read returns one record: four fit into what the sink accepts at a time.
         while memory.len() - start < wanted {
             let taken = memory.len() - start;
             let mut limited = memory.limit(room - taken);
@@ -57,25 +57,25 @@ impl PipeConn {
                     return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
                 }
                 Poll::Ready(Err(error)) if taken == 0 => return Poll::Ready(Err(error)),
-                // Told by the next read, after what was there.
+                // Reported by the next read, after these bytes.
                 Poll::Ready(Err(error)) => self.read_error = Some(error),
-                // Seen again by the next read.
+                // The next read will fail again.
                 Poll::Pending | Poll::Ready(Ok(_)) => {}
             }
             break;
         }
         let body_end = memory.len().min(start.saturating_add(left));
         if body_end < memory.len() {
-            // The start of the next response, or what nobody asked for: the input is empty here.
+            // The start of the next response, or unsolicited bytes: the input is empty here.
             self.input.extend_from_slice(&memory[body_end..]);
             memory.truncate(body_end);
         }
-        // The guard counts them; body bytes of known length cannot be refused.
+        // The guard counts them; it cannot reject body bytes of known length.
         let _counted = self.guard.feed(&memory[start..]);
         Poll::Ready(Ok(memory.len() - start))
     }
 
-    /// The failure that [`PipeConn::poll_direct`] met.
+    /// The error that [`PipeConn::poll_direct`] met.
     pub(crate) fn direct_failure(&mut self, error: &io::Error) -> Ended {
         match self.eof(Some(error)) {
             Err(ended) => ended,

@@ -1,4 +1,4 @@
-//! What waits to be written to a connection.
+//! Bytes to be written to a connection.
 
 use std::collections::VecDeque;
 
@@ -6,11 +6,11 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use crate::tuning::COPIED_BODY;
 
-/// Bytes that wait to be written.
+/// Bytes to be written.
 #[derive(Default)]
 pub(super) struct Output {
     pub(super) slices: VecDeque<Bytes>,
-    /// Behind them: small parts, put together.
+    /// After them: small parts, merged.
     tail: BytesMut,
     pub(super) len: u64,
 }

@@ -45,11 +45,11 @@ impl Multiplex {
         }
     }
 
-    /// The sink of an exchange has panicked: it ends, and nothing else does.
+    /// The sink of an exchange has panicked: only this exchange ends.
     pub(super) fn panicked(&mut self, index: u32) {
         if let Some(exchange) = self.vacate(index) {
             self.release(&exchange);
-            // Its drop tells the sink that there is no answer.
+            // Its drop reports to the sink that there is no response.
             contain(|| drop(exchange));
         }
     }
@@ -81,7 +81,7 @@ impl Multiplex {
         if exchange.is_open() {
             self.opened -= 1;
             self.conn.forget(exchange.info.stream);
-            // A place for another one.
+            // A slot is free for another one.
             if !self.unopened.is_empty() {
                 self.inbox.wake();
             }
@@ -89,7 +89,7 @@ impl Multiplex {
         Some(exchange)
     }
 
-    /// Tells the pool that an exchange is over. Its queue goes on at the end of the round.
+    /// Reports to the pool that an exchange is over. Its queue continues at the end of the round.
     pub(super) fn release(&mut self, exchange: &StreamExchange) {
         let machine = &mut self.pool.state.lock().machine;
         if exchange.is_upgraded() {
@@ -109,7 +109,7 @@ impl Multiplex {
                 .as_ref()
                 .is_some_and(StreamExchange::is_upgraded);
         if given_up {
-            // h2 would drop what the caller handed over before it gave the stream up.
+            // h2 would drop what the caller handed over before it cancelled the stream.
             self.drive();
         }
         let Some(mut exchange) = self.vacate(index) else {
@@ -145,8 +145,8 @@ impl Multiplex {
 
     #[expect(clippy::unused_self, reason = "reads like the other ends")]
     fn end(&self, mut exchange: StreamExchange, trailers: &HeaderBlock) {
-        // Told only now that its place is free, so that a request that follows from this one's end
-        // finds it.
+        // Reported only now that its slot is free, so that a request dispatched in response finds
+        // it.
         contain(|| exchange.job.settle.end(trailers));
     }
 

@@ -1,7 +1,7 @@
-//! What becomes of the requests of a connection that ends, and of those that are given up.
+//! What happens to the requests of a connection that ends, and to cancelled ones.
 //!
-//! The second half of `origin::pipeline`: its rounds call this when a caller gives up, when reading
-//! or writing fails, and when a response says that it was the last one.
+//! Called by the rounds of `origin::pipeline` when a caller cancels, when reading or writing fails,
+//! and when a response was the last one.
 
 use std::mem::take;
 
@@ -16,8 +16,9 @@ use crate::exchange::{Job, Loss, Rules};
 use crate::origin::{aborted, contain};
 
 impl Pipeline {
-    /// Giving up a request that was written costs the connection: HTTP/1.1 cannot take it back. One
-    /// that is not due leaves a response that has begun, or that cannot be asked for again, its end.
+    /// Cancelling a request that was written closes the connection: HTTP/1.1 cannot take it back.
+    /// If it is not due, a response that has begun, or whose request cannot be repeated, is
+    /// finished first.
     pub(super) fn look_for_cancels(&mut self, conn: &PipeConn) -> Option<Next> {
         let mut at = 0;
         while let Some((_, job)) = self.waiting.get(at) {
@@ -77,9 +78,8 @@ impl Pipeline {
         self.forget(flight.request, reason);
     }
 
-    /// Empties a connection that ends after so many `written` bytes. `blame` fails the oldest
-    /// request, if any of it was sent; the others are sent anew, as far as that cannot do anything
-    /// twice.
+    /// Empties a connection that ends after this many `written` bytes. `blame` fails the oldest
+    /// request, if any of it was sent; the others are sent again if that is safe.
     pub(in crate::origin) fn disband(
         &mut self,
         written: u64,
@@ -98,7 +98,7 @@ impl Pipeline {
             let blamed = if unsent { None } else { blame.take() };
             let told = place == 0 && told;
             let loss = match &blamed {
-                // The error says whether anything of the answer had come.
+                // The error says whether any of the response was received.
                 Some(error) => Loss::Sent {
                     error,
                     reused,
@@ -131,13 +131,13 @@ impl Pipeline {
         self.due = Due::default();
     }
 
-    /// Whether `error` comes from bytes behind a response that are none themselves, and the next
-    /// request is to fail with it although nothing of it was sent; see [`PoolConfig::eager`].
+    /// Whether `error` comes from invalid bytes after a response, and the next request is to fail
+    /// with it although nothing of it was sent; see [`PoolConfig::eager`].
     fn is_answered_by(&self, error: &Error) -> bool {
         matches!(error.kind(), ErrorKind::Parse(_)) && self.pool.is_eager()
     }
 
-    /// The request that is next in the queue joins a connection that such bytes end.
+    /// Assigns the next request in the queue to a connection that such bytes end.
     pub(super) fn fetch_next(&mut self, error: &Error) {
         if self.is_answered_by(error) && self.flights.is_empty() && self.waiting.is_empty() {
             self.pool.run_actions();
@@ -149,7 +149,7 @@ impl Pipeline {
         }
     }
 
-    /// Returns the oldest request of a connection that died of `error` before it was sent.
+    /// Returns the oldest request of a connection that failed with `error` before it was sent.
     pub(in crate::origin) fn give_back_first(
         &self,
         request: RequestId,

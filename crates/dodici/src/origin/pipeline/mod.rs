@@ -1,16 +1,16 @@
-//! What the task of an HTTP/1.1 connection does where requests share it in flight.
+//! The loop of an HTTP/1.1 connection's task, whose requests may share the connection in flight.
 //!
-//! Requests leave in the order in which the pool gives them out and are answered in that order:
-//! the oldest one is *due*. A round ([`Pipeline::poll`]) takes what the pool has, writes it in one
-//! go, and hands the responses that are there to their sinks. A due response whose reader is
-//! stopped stops the reading, and so all responses behind it: HTTP/1.1 has one order, and what is not
-//! read is held by the peer.
+//! Requests are sent in the order in which the pool assigns them and answered in that order: the
+//! oldest one is *due*. A round ([`Pipeline::poll`]) takes what the pool has, writes it at once,
+//! and delivers the available responses to their sinks. If the reader of the due response is
+//! stopped, reading stops, and so do all responses behind it: HTTP/1.1 has one order, and what is
+//! not read stays with the peer.
 //!
-//! What is more than a head and a body in memory (a pulled body, `expect: 100-continue`, CONNECT,
-//! an upgrade) runs alone (`origin::solo`), when nothing else is in flight.
+//! A request that is more than a head and a body in memory (a pulled body, `expect: 100-continue`,
+//! CONNECT, an upgrade) runs alone (`origin::solo`), when nothing else is in flight.
 //!
-//! When the connection ends, the request that is to blame fails, unless none of it was sent; those
-//! that may be sent again go back to the queue; then comes `disconnect`, then the queue goes on.
+//! When the connection ends, the oldest request fails, unless none of it was sent; those that may
+//! be sent again return to the queue; then `disconnect` is emitted, then the queue continues.
 
 mod ending;
 mod reading;
@@ -52,11 +52,11 @@ pub(super) async fn serve(
             Next::Alone(request, job) => (request, job),
             Next::End(reason, error) => return pipeline.lease.end(reason, error),
         };
-        // Boxed: a connection at rest does not hold the room for it.
+        // Boxed, so that an idle connection does not hold memory for it.
         match Box::pin(solo::run(&mut pipeline, conn, request, job)).await {
             Solo::Goes(back) => conn = *back,
             Solo::Ended(reason, error) => {
-                // What the pool has given out meanwhile.
+                // What the pool has assigned meanwhile.
                 pipeline.disband(0, None, reason);
                 return pipeline.lease.end(reason, error);
             }
@@ -69,7 +69,7 @@ pub(super) async fn serve(
                     stream: 0,
                     decoded: false,
                 };
-                // The pool is done with the connection before the caller has it.
+                // The pool releases the connection before the caller gets it.
                 pipeline.lease.end(reason, None);
                 return Box::pin(become_stream(*conn, job, info)).await;
             }
@@ -88,29 +88,29 @@ async fn become_stream(conn: HyperConn, mut job: Box<Job>, info: ExchangeInfo) {
     }
 }
 
-/// What a round led to.
+/// Result of a round.
 enum Next {
     /// This request runs alone now.
     Alone(RequestId, Box<Job>),
     End(CloseReason, Option<Error>),
 }
 
-/// Whether the connection takes requests.
+/// Whether the connection accepts requests.
 ///
 /// ```text
 ///   Open ──the last one, or the peer takes no more bytes──▶ Closed
-///     └──────────────┴──a written request was given up──▶ Doomed
+///     └──────────────┴──a written request was cancelled──▶ Doomed
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Intake {
     Open,
-    /// No more; what was taken is answered.
+    /// No more; those taken are still answered.
     Closed,
-    /// No more; the connection ends with the response that is due, for this reason.
+    /// No more; the connection ends after the due response, for this reason.
     Doomed(CloseReason),
 }
 
-/// A request that was taken to be written.
+/// A request taken for writing.
 struct Flight {
     request: RequestId,
     job: Box<Job>,
@@ -118,22 +118,22 @@ struct Flight {
     start: u64,
     end: u64,
     reused: bool,
-    /// Its caller gave up and knows it; its response is nobody's.
+    /// Its caller cancelled and was told; its response is discarded.
     given_up: bool,
 }
 
-/// See the module. Fields drop in this order: requests settle before the lease tells of the end.
+/// See the module. Fields drop in this order: requests settle before the lease reports the end.
 pub(super) struct Pipeline {
     flights: VecDeque<Flight>,
     due: Due,
-    /// Given out by the pool and not taken to be written.
+    /// Assigned by the pool and not yet taken for writing.
     waiting: VecDeque<(RequestId, Box<Job>)>,
     intake: Intake,
-    /// A request that the pool does not count any more costs the connection.
+    /// A request that the pool no longer counts forces the connection to close.
     gives_up: bool,
     /// The pool has actions to carry out.
     stirred: bool,
-    /// A caller asks for a look at the socket.
+    /// A caller requests a check of the socket.
     look: bool,
     pub(super) timer: Timer,
     /// It has not carried a request: see [`PipeConn::poll_rest`].
@@ -146,9 +146,9 @@ pub(super) struct Pipeline {
 
 impl Pipeline {
     fn new(pool: Arc<PoolInner>, id: ConnId, mailbox: Arc<Mailbox>, lease: Lease) -> Self {
-        // Behind a proxy, what comes before a request may be the proxy's own. With one request at a
-        // time, the request that the connection was made for is there already, and what comes before
-        // a later one is no answer to it: a server may end a rest with a 408.
+        // Behind a proxy, bytes before a request may be the proxy's own. With one request at a
+        // time, the request that the connection was opened for is already there, and bytes before a
+        // later one do not answer it: a server may end idle time with a 408.
         let fresh = pool.config.exchange.early_answer
             && pool.config.connect.proxy.is_none()
             && (pool.pipelining() > 1 || mailbox.inner.lock().job.is_some());
@@ -186,7 +186,7 @@ impl Pipeline {
         }
     }
 
-    /// `None` where a deadline, or a caller, asks for a look at the socket.
+    /// `None` if a deadline, or a caller, requires a check of the socket first.
     fn poll_rounds(&mut self, cx: &mut Context<'_>, conn: &mut PipeConn) -> Option<Poll<Next>> {
         loop {
             let ended = self.receive(cx, conn);
@@ -204,7 +204,7 @@ impl Pipeline {
                 return Some(Poll::Ready(end));
             }
             if backlogged && !conn.is_backlogged() {
-                // Room for what waits.
+                // Room for waiting requests.
                 continue;
             }
             if let Read::End(reason, error) = self.read(cx, conn) {
@@ -212,7 +212,7 @@ impl Pipeline {
             }
             if std::mem::take(&mut self.stirred) {
                 self.pool.run_actions();
-                // Sinks and actions may have brought new requests.
+                // Sinks and actions may have added requests.
                 continue;
             }
             if std::mem::take(&mut self.look) {
@@ -234,7 +234,7 @@ impl Pipeline {
 
     // --- the pool's side ---
 
-    /// Registers for what the pool may bring. False if it is there already.
+    /// Registers for messages from the pool. False if there is one already.
     fn sleep(&self, cx: &mut Context<'_>) -> bool {
         let mut inner = self.mailbox.inner.lock();
         let mail = match inner.close {
@@ -247,7 +247,7 @@ impl Pipeline {
         !mail
     }
 
-    /// Takes what the pool has for this connection.
+    /// Takes the pool's messages for this connection.
     fn receive(&mut self, cx: &mut Context<'_>, conn: &mut PipeConn) -> Option<Next> {
         let close = {
             let mut inner = self.mailbox.inner.lock();
@@ -261,7 +261,7 @@ impl Pipeline {
                     self.waiting.push_back((request, job));
                 }
             }
-            // What was assigned meanwhile stays: the lease gives it back.
+            // What was assigned meanwhile stays: the lease returns it.
             inner.close
         };
         let reason = close?;
@@ -290,7 +290,7 @@ impl Pipeline {
         }
     }
 
-    /// Takes a settled request off a connection that is about to end.
+    /// Removes a settled request from a connection that is about to end.
     pub(super) fn forget(&self, request: RequestId, reason: CloseReason) {
         self.pool.state.lock().machine.handle_released(
             self.id,
@@ -300,14 +300,14 @@ impl Pipeline {
         );
     }
 
-    /// Takes a request off a connection that goes on.
+    /// Removes a request from a connection that continues.
     fn release(&mut self, request: RequestId, outcome: Outcome, at: Instant) {
         let machine = &mut self.pool.state.lock().machine;
         machine.handle_released(self.id, request, outcome, at.into_std());
         self.stirred = true;
     }
 
-    /// Returns what was not taken to be written to the queue; the connection goes on.
+    /// Returns requests that were not taken for writing to the queue; the connection continues.
     fn return_waiting(&mut self) {
         for (request, job) in std::mem::take(&mut self.waiting) {
             let cancelled = self.pool.state.lock().take_over(self.id, request, job);
@@ -318,7 +318,7 @@ impl Pipeline {
         }
     }
 
-    /// No further request joins.
+    /// The connection accepts no further request.
     fn drain(&mut self, reason: CloseReason) {
         self.pool
             .state
@@ -331,7 +331,7 @@ impl Pipeline {
 
     // --- towards the wire ---
 
-    /// Hands requests to the connection, as many as it takes.
+    /// Passes requests to the connection, as many as it accepts.
     fn take_requests(&mut self, cx: &mut Context<'_>, conn: &mut PipeConn) -> Taken {
         while !self.waiting.is_empty() {
             if self.intake != Intake::Open {
@@ -351,7 +351,7 @@ impl Pipeline {
                 return Taken::Goes;
             }
             if alone && conn.has_input() {
-                // What the server said already cannot be handed on with the transport.
+                // Bytes already received cannot be passed on with the transport.
                 let error = Error::new(ErrorKind::Socket, Phase::Queued, "bad response");
                 let error = conn.describe(error);
                 return Taken::Next(self.lose(conn, CloseReason::UnsolicitedData, error));
@@ -377,7 +377,7 @@ impl Pipeline {
         Taken::Goes
     }
 
-    /// Fails the request that is next, which this connection cannot serve.
+    /// Fails the next request, which this connection cannot serve.
     #[cold]
     fn refuse_first(&mut self) {
         if let Some((request, mut job)) = self.waiting.pop_front() {
@@ -423,7 +423,7 @@ impl Pipeline {
             self.due.rules.wrote(&Moment::default());
         }
         let due = self.flights.front()?;
-        // If some of it was sent, the answer may already be on its way.
+        // If some of it was sent, the response may already be on its way.
         let (reason, error) = failure.filter(|_| due.start >= conn.written())?;
         Some(self.lose(conn, reason, error))
     }
@@ -445,7 +445,7 @@ impl Pipeline {
             self.pool.run_actions();
             return None;
         }
-        // Its body is in memory: the caller is never slow.
+        // Its body is in memory, so the caller is never slow.
         let (reason, error) = self.due.rules.expire(false, &Moment::default())?;
         let error = conn.describe(error);
         self.disband(u64::MAX, Some(error.clone()), reason);
@@ -453,15 +453,15 @@ impl Pipeline {
     }
 }
 
-/// What [`Pipeline::take_requests`] led to.
+/// Result of [`Pipeline::take_requests`].
 enum Taken {
     Goes,
-    /// The event loop has still to tell of bytes that are there.
+    /// The reactor has yet to report bytes that have arrived.
     Blocked,
     Next(Next),
 }
 
-/// Whether a request can only be sent with the connection to itself.
+/// Whether a request needs the connection to itself.
 fn needs_all(job: &Job) -> bool {
     let request = &job.request;
     let plain = matches!(request.kind, RequestKind::Plain | RequestKind::Head);

@@ -1,4 +1,4 @@
-//! From the wire: hands the responses that are there to the sinks of their requests.
+//! From the wire: delivers available responses to the sinks of their requests.
 //!
 //! Called by the rounds of `origin::pipeline`. The response that is due is in [`Due`].
 
@@ -24,7 +24,7 @@ pub(super) struct Due {
     direct: bool,
 }
 
-/// What reading led to.
+/// Result of reading.
 pub(super) enum Read {
     /// Nothing to do until a wake-up.
     Wait,
@@ -33,18 +33,18 @@ pub(super) enum Read {
 
 /// Why reading cannot go on.
 enum Broken {
-    /// A response said so.
+    /// A response requires it.
     Done(CloseReason),
     Lost(CloseReason, Error),
 }
 
-/// The response is not one that may be believed, or not wanted.
+/// The response is invalid, or exceeds a limit.
 #[cold]
 fn refused(conn: &PipeConn, error: Error) -> Broken {
     Broken::Lost(CloseReason::ProtocolError, conn.describe(error))
 }
 
-/// Reads the next part of a large body into the sink's memory; `Ok` if more may be there.
+/// Reads the next part of a large body into the sink's memory; `Ok` if more may be available.
 fn poll_direct(
     cx: &mut Context<'_>,
     conn: &mut PipeConn,
@@ -81,7 +81,7 @@ fn poll_direct(
 
 impl Pipeline {
     pub(super) fn read(&mut self, cx: &mut Context<'_>, conn: &mut PipeConn) -> Read {
-        // A sink that panics ends its own request and the connection, and no other request.
+        // A sink that panics ends its own request and the connection, but no other request.
         let read = catch_unwind(AssertUnwindSafe(|| self.poll_read(cx, conn)));
         let (reason, error) = match read {
             Ok(Poll::Pending) => return Read::Wait,
@@ -92,7 +92,7 @@ impl Pipeline {
             Ok(Poll::Ready(Broken::Lost(reason, error))) => (reason, error),
             Err(_panic) => {
                 if let Some(Flight { request, job, .. }) = self.flights.pop_front() {
-                    // Its drop tells the sink that there is no answer.
+                    // Its drop reports to the sink that there is no response.
                     contain(|| drop(job));
                     self.forget(request, CloseReason::Panicked);
                 }
@@ -108,7 +108,7 @@ impl Pipeline {
         Read::End(reason, Some(error))
     }
 
-    /// Hands out the responses that are there.
+    /// Delivers available responses.
     fn poll_read(&mut self, cx: &mut Context<'_>, conn: &mut PipeConn) -> Poll<Broken> {
         let now = Moment::default();
         loop {
@@ -125,7 +125,7 @@ impl Pipeline {
                 due.rules.begin(&now);
             }
             if flight.start >= conn.written() {
-                // Nothing of it has left, so nothing that comes can be its answer.
+                // Nothing of it has been sent, so nothing received can answer it.
                 return conn
                     .poll_rest(cx, false)
                     .map(|(reason, error)| Broken::Lost(reason, error));
@@ -212,14 +212,14 @@ impl Pipeline {
                 .front()
                 .is_some_and(|due| !due.given_up && due.job.command.is_cancelled())
             {
-                // A sink that gives up in a callback: nothing more is told to it.
+                // A sink that cancels in a callback gets nothing more.
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
         }
     }
 
-    /// The response that was due is complete. Why the connection ends with it, if so.
+    /// The due response is complete. Why the connection ends with it, if so.
     fn end(&mut self, conn: &PipeConn, at: Instant) -> Option<CloseReason> {
         let mut flight = self.flights.pop_front()?;
         self.due = Due::default();
@@ -233,8 +233,8 @@ impl Pipeline {
         let trailers = conn.trailers();
         match going_on {
             Ok(hint) => {
-                // Told only now that there is room, so that a request which follows from this one's
-                // end finds it.
+                // Reported only now that there is room, so that a request dispatched in response
+                // finds it.
                 self.release(flight.request, Outcome::Reusable { hint }, at);
                 contain(|| flight.job.settle.end(trailers));
                 None

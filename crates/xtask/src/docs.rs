@@ -3,8 +3,9 @@
 //!
 //! In every Markdown file, it checks the targets of relative links and code spans that are paths
 //! (`docs/limits.md`, or a suffix of a path: `lifecycle.rs`). In ARCHITECTURE.md and below `docs/`, it
-//! also checks code spans that are snake-case names (`two_words`, or `s28_…` for a prefix), and in
-//! comments of source files, paths from the root. Fenced blocks are exempt.
+//! also checks code spans that are snake-case names (`two_words`, or `s28_…` for a prefix) or Rust paths
+//! (`Type::method`), and in comments of source files, paths from the root. Fenced blocks are exempt.
+//! Each decision record must have a number of its own.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -122,6 +123,14 @@ impl<'a> Tree<'a> {
                 faults.push(format!("{}:{line}: `{name}` does not exist", file.path));
             }
         }
+        let mut numbers = BTreeSet::new();
+        for File { path, .. } in files {
+            let record = path.strip_prefix("docs/decisions/");
+            let number = record.and_then(|record| record.split_once('-'));
+            if number.is_some_and(|(number, _)| !numbers.insert(number)) {
+                faults.push(format!("{path}: another record has the same number"));
+            }
+        }
         faults
     }
 
@@ -183,12 +192,16 @@ impl<'a> Tree<'a> {
         self.paths.contains(span.trim_end_matches('/'))
     }
 
-    /// Whether `span` is not a snake-case name, or one that a source file contains.
+    /// Whether `span` is not a snake-case name or Rust path, or one whose words source files contain.
     fn has_name(&self, span: &str) -> bool {
         let (name, open) = match span.strip_suffix('…') {
             Some(name) => (name, true),
             None => (span.trim_end_matches("()"), false),
         };
+        if name.contains("::") {
+            let mut parts = name.split("::");
+            return parts.all(|part| !part.chars().all(is_word) || self.words.contains(part));
+        }
         let snake = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         if !name.contains('_') || name.starts_with('_') || !name.chars().all(snake) {
             return true;
@@ -263,7 +276,7 @@ mod tests {
             document,
             (
                 "crates/a/src/pool.rs",
-                "fn two_words() {}\nfn s28_heads() {}",
+                "struct Pool;\nfn two_words() {}\nfn s28_heads() {}",
             ),
             ("docs/limits.md", ""),
             ("README.md", ""),
@@ -280,7 +293,7 @@ mod tests {
         let text = "\
 [a](../crates/a/src/pool.rs) [b](limits.md#heads) [c](../crates/a) [d](https://example.com/x.md)
 `crates/a/src/pool.rs` `src/pool.rs` `pool.rs` `crates/a/` `docs/limits.md` `two_words` `s28_…`
-`a/b` `node.js` `/etc/x.toml` `UND_ERR_X` `max_x: 1` `_kernel_name` `docs/dist/x.json`
+`Pool::two_words` `Vec<a::b>` `a/b` `node.js` `/etc/x.toml` `UND_ERR_X` `max_x: 1` `_kernel_name` `docs/dist/x.json`
 ```
 crates/none.rs [x](none.md)
 ```";
@@ -292,7 +305,7 @@ crates/none.rs [x](none.md)
     #[test]
     fn what_does_not_exist_is_reported_with_its_line() {
         let text = "[a](crates/a/src/pool.rs)\n`crates/none` `none.rs` `ool.rs`\n\
-                    `three_odd_words` `two_…x` `s29_…`";
+                    `three_odd_words` `two_…x` `s29_…` `Pool::odd`";
         assert_eq!(
             faults(("docs/x.md", text)),
             [
@@ -302,6 +315,7 @@ crates/none.rs [x](none.md)
                 "docs/x.md:2: `ool.rs` does not exist",
                 "docs/x.md:3: `three_odd_words` does not exist",
                 "docs/x.md:3: `s29_…` does not exist",
+                "docs/x.md:3: `Pool::odd` does not exist",
             ]
         );
         assert_eq!(
@@ -314,6 +328,19 @@ crates/none.rs [x](none.md)
         assert_eq!(
             faults(("docs/x.md", "[out](../../x.md)")),
             ["docs/x.md:1: `../../x.md` does not exist"]
+        );
+    }
+    #[test]
+    fn two_records_with_one_number_are_reported() {
+        let record = ("docs/decisions/0001-a.md", "");
+        assert_eq!(faults(record), [""; 0]);
+        let files = [record.0, "docs/decisions/0001-b.md"].map(|path| File {
+            path: path.to_owned(),
+            text: String::new(),
+        });
+        assert_eq!(
+            Tree::of(&files).faults(&files),
+            ["docs/decisions/0001-b.md: another record has the same number"]
         );
     }
 }

@@ -1,5 +1,4 @@
 //! HTTP/2 against a raw peer: frames by hand on one side, the whole engine on the other.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

@@ -1,5 +1,4 @@
 //! `Pool::send`: requests and responses in the `http` crate's types.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::collections::VecDeque;
 use std::convert::Infallible;

@@ -1,6 +1,5 @@
 //! Which connection a request gets: reuse, rest and its end, limits, order, and what happens when
 //! a connection at rest is poisoned or gone.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::num::NonZeroU32;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Servers of others for `h2_interop.rs`: hyper's in this process, and those that may be installed.
+//! Servers of others for the tests beside it: hyper's in this process, and those that may be installed.
 
 use std::convert::Infallible;
 use std::fs;

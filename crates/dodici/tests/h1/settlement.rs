@@ -3,7 +3,6 @@
 //!
 //! The recording sink fails the test on a second terminal call, on a call after it, and on a sink
 //! that is dropped without one; a hang fails through `within`.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::sync::Arc;
 use std::time::Duration;

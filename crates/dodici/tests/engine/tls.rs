@@ -1,5 +1,4 @@
 //! Pools over TLS: exchanges, resumption, and that no pool ever profits from another one's trust.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use dodici::{
     CloseReason, ErrorKind, Event, Identity, Origin, OriginConfig, Request, RootSource, Scheme,

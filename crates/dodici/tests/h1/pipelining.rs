@@ -1,6 +1,5 @@
 //! Requests that share a connection in flight: what goes over the wire, in which order what is
 //! told, and what becomes of the requests behind one that fails.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

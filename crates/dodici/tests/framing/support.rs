@@ -1,8 +1,4 @@
 //! Runs a guard over a byte stream cut in any way and compares what comes out.
-#![allow(
-    dead_code,
-    reason = "each test binary uses its own part of this module"
-)]
 
 use dodici::conn::framing::{Guard, GuardEvent, Limits};
 use dodici_pool::{ErrorKind, RequestKind, UnexpectedContinue, Version};
@@ -278,7 +274,6 @@ pub(crate) struct Vector {
     expect_continue: bool,
     unexpected: UnexpectedContinue,
     limits: Limits,
-    fresh: bool,
     used: bool,
     expected: Expected,
     at_eof: AtEof,
@@ -307,7 +302,6 @@ pub(crate) fn plain(name: &'static str, bytes: impl AsRef<[u8]>) -> Vector {
         expect_continue: false,
         unexpected: UnexpectedContinue::Ignore,
         limits: Limits::default(),
-        fresh: true,
         used: true,
         expected: Expected::Refused(ErrorKind::Internal, None),
         at_eof: AtEof::Nothing,
@@ -337,11 +331,6 @@ impl Vector {
 
     pub(crate) fn fresh_only(mut self) -> Self {
         self.used = false;
-        self
-    }
-
-    pub(crate) fn used_only(mut self) -> Self {
-        self.fresh = false;
         self
     }
 
@@ -401,7 +390,7 @@ impl Vector {
             .chain(splits.map(Cut::At))
             .collect();
         for used in [false, true] {
-            if !(if used { self.used } else { self.fresh }) {
+            if used && !self.used {
                 continue;
             }
             for cut in &cuts {

@@ -1,5 +1,4 @@
 //! What is held in memory for a reader that stops, and that it goes on where it stopped.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use dodici::{Event, OriginConfig};
 use dodici_testkit::client::get;

@@ -1,6 +1,5 @@
 //! Code of the caller's that panics in the engine's hands: sinks over HTTP/2, hooks, event sinks.
 //! Sinks over HTTP/1.1 are in `lifecycle.rs`.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::io;
 use std::net::SocketAddr;

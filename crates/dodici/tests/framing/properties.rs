@@ -1,13 +1,9 @@
 //! Properties of the framing guard over generated streams.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-#[path = "framing_support/mod.rs"]
-mod support;
-
+use crate::support::{End, Outcome, Reader};
 use dodici::conn::framing::{Framing, Guard, GuardEvent, Limits};
 use dodici_pool::{RequestKind, UnexpectedContinue, Version};
 use proptest::prelude::*;
-use support::{End, Outcome, Reader};
 
 fn kinds() -> impl Strategy<Value = Vec<(RequestKind, bool)>> {
     let kind = prop_oneof![

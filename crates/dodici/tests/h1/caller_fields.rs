@@ -1,5 +1,4 @@
 //! Fields of the caller's that mean something to the engine are understood on every path.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::convert::Infallible;
 use std::num::NonZeroU32;

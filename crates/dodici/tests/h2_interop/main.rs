@@ -5,7 +5,7 @@
 //! bytes of a large body; `just soak-h2` runs the long form.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-mod h2_support;
+mod servers;
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use dodici::{BodyKind, OriginConfig, Request, RootSource};
 use dodici_testkit::figures::{figure, resident};
 use dodici_testkit::{Authority, Call, Client, within};
 
-use self::h2_support::{Made, Server, far_away, files, free_port, hyper_server, start};
+use self::servers::{Made, Server, far_away, files, free_port, hyper_server, start};
 
 /// Requests of each kind in the short form.
 const SHORT: usize = 500;
@@ -281,7 +281,7 @@ async fn nodes_server_is_understood() {
     let authority = Authority::new("dodici test");
     let directory = files("node", &authority, 0);
     let port = free_port().await;
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/h2_support/server.cjs");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/h2_interop/server.cjs");
     let arguments = [
         script.to_owned(),
         port.to_string(),

@@ -1,5 +1,4 @@
 //! The guard's own contract: what its owner may call when, and what it is told.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::time::Duration;
 

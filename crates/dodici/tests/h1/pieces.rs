@@ -1,6 +1,5 @@
 //! Bodies in very many very small pieces: those that are there together are told together, and a
 //! reader that has stopped holds a bounded number of them. (S34)
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use bytes::Bytes;
 use dodici::{OriginConfig, PIECE_OVERHEAD};

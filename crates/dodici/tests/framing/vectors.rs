@@ -4,11 +4,8 @@
 //! connection left open and once with the peer's end behind it, once on a fresh connection and
 //! once on a used one. Where the connection stays reusable, a marker response follows in the same
 //! stream and must come out intact.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-#[path = "framing_support/mod.rs"]
-mod support;
-
+use crate::support::{Vector, chunked, plain, response};
 use dodici_pool::ErrorKind::{self, HeadersOverflow, Parse, ResponseContentLengthMismatch, Socket};
 use dodici_pool::ParseErrorCode::{
     CrExpected, InvalidChunkSize, InvalidConstant, InvalidContentLength, InvalidEofState,
@@ -16,7 +13,6 @@ use dodici_pool::ParseErrorCode::{
     UnexpectedContentLength,
 };
 use dodici_pool::{ParseErrorCode, RequestKind, UnexpectedContinue};
-use support::{Vector, chunked, plain, response};
 
 /// A response that must be refused, with the connection still open.
 fn refused(name: &'static str, bytes: impl AsRef<[u8]>, code: ParseErrorCode) -> Vector {
@@ -1061,8 +1057,8 @@ fn s25_a_truncated_response_is_an_error_at_every_byte() {
     ];
     for (bytes, in_body) in whole {
         for len in 0..bytes.len() {
-            let (kind, message) = support::truncated(&bytes[..len]);
-            let head_done = support::head_is_complete(&bytes[..len]);
+            let (kind, message) = crate::support::truncated(&bytes[..len]);
+            let head_done = crate::support::head_is_complete(&bytes[..len]);
             let expected = if head_done { *in_body } else { Socket };
             assert_eq!(
                 kind,
@@ -1303,7 +1299,7 @@ fn s22_bytes_behind_a_complete_response_are_left_to_the_owner() {
             chunked("2\r\nab\r\n0\r\n\r\n"),
             b"HTTP/1.1 304 N\r\n\r\n".to_vec(),
         ] {
-            support::assert_leaves_extra_bytes(&body, extra.as_bytes());
+            crate::support::assert_leaves_extra_bytes(&body, extra.as_bytes());
         }
     }
 }

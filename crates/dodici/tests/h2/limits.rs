@@ -1,6 +1,5 @@
 //! What a response over HTTP/2 may be made of: the limits of HTTP/1.1, and what has no place in it.
 //! Whatever is refused costs its stream, never the connection. (S26, S29)
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::num::NonZeroU32;
 

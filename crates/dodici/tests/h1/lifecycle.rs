@@ -1,6 +1,5 @@
 //! The life of a request on its connection: order of events, close and destroy, abort in each
 //! phase, timeouts, uploads, flow control, upgrades, and panics of the user's code.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::num::NonZeroU32;
 use std::time::Duration;

@@ -1,7 +1,6 @@
 //! What a connection carries is a sequence of whole requests, whatever a peer does: it takes few
 //! bytes at a time, answers before it has read a request, switches protocols inside of one. A
 //! connection that cannot go on so ends, and the next request goes to another one.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::io;
 use std::num::NonZeroU32;

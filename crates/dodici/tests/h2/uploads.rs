@@ -1,6 +1,5 @@
 //! Request bodies over HTTP/2 share the room of one connection: who has nothing to send keeps none
 //! of it, and what needs none does not wait for any.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::num::NonZeroU32;
 

@@ -1,5 +1,4 @@
 //! Pools whose connections go through a proxy.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use dodici::{
     ErrorKind, Event, HeaderBlock, Origin, OriginConfig, Proxy, ProxyCredentials, ProxyProtocol,

@@ -1,0 +1,8 @@
+//! What the engine promises whatever the version of HTTP: its API in the `http` crate's types,
+//! panics of the user's code, TLS and proxies.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod client;
+mod panics;
+mod proxy;
+mod tls;

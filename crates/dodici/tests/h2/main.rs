@@ -1,0 +1,9 @@
+//! Requests over HTTP/2: one pool against servers that do exactly what a test says.
+//!
+//! Floods, storms and servers of others are test binaries of their own, because they watch the
+//! memory of their process or run for long.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod exchanges;
+mod limits;
+mod uploads;

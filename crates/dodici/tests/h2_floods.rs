@@ -7,17 +7,12 @@ use std::time::{Duration, Instant};
 
 use dodici::{CloseReason, ErrorKind, Event, OriginConfig, ParseErrorCode};
 use dodici_testkit::client::get;
+use dodici_testkit::config::http2;
 use dodici_testkit::figures::{figure, resident};
 use dodici_testkit::h2::{block, code, flag, frame, kind, response_block, setting};
 use dodici_testkit::{Client, Conn, H2Peer, ScriptedPeer, Signal, TestOrigin, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-
-fn config() -> OriginConfig {
-    let mut config = OriginConfig::default();
-    config.http2.prior_knowledge = true;
-    config
-}
 
 /// How a flood ended, as the server saw it.
 struct Flooded {
@@ -215,7 +210,7 @@ async fn one_flood(flood: Flood, other: &Client) {
     let done = Signal::new();
     let beside = watched(&done);
     let server = tokio::spawn(send_flood(listener, flood.start, flood.repeated));
-    let mut config = config();
+    let mut config = http2();
     config.exchange.headers_timeout = None;
     let client = Client::new(port, config);
     // One that reads would ask for more: what a reader takes is no flood.
@@ -279,7 +274,7 @@ async fn answer(bytes: impl Fn(u32) -> Vec<u8> + Send + Sync + 'static) -> Error
         }
     })
     .await;
-    let client = Client::new(peer.port(), config());
+    let client = Client::new(peer.port(), http2());
     let error = within("error", client.get("/").error()).await;
     client.pool.destroy();
     within("closed", client.events.closed()).await;
@@ -412,7 +407,7 @@ async fn s36_a_table_that_changes_its_size_all_the_time_is_no_problem() {
         }
     })
     .await;
-    let client = Client::new(peer.port(), config());
+    let client = Client::new(peer.port(), http2());
     for _ in 0..200 {
         within("response", client.get("/").ended()).await;
     }
@@ -433,7 +428,7 @@ async fn garbage_instead_of_http2_is_an_error() {
         let mut rest = Vec::new();
         let _ = socket.read_to_end(&mut rest).await;
     });
-    let client = Client::new(port, config());
+    let client = Client::new(port, http2());
     let error = within("error", client.get("/").error()).await;
     assert_eq!(error.kind(), ErrorKind::Socket);
     within("server", server).await.unwrap();

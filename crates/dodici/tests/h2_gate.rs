@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use dodici::{ErrorKind, OriginConfig};
+use dodici::ErrorKind;
 use dodici_testkit::client::{get, post};
+use dodici_testkit::config::http2;
 use dodici_testkit::figures::figure;
 use dodici_testkit::h2::{code, setting};
 use dodici_testkit::{Client, Conn, H2Peer, ScriptedPeer, Terminal, Watched, within};
@@ -23,12 +24,6 @@ const IN_FLIGHT: usize = 64;
 
 fn requests() -> usize {
     std::env::var("DODICI_GATE_REQUESTS").map_or(SHORT, |text| text.parse().unwrap())
-}
-
-fn config() -> OriginConfig {
-    let mut config = OriginConfig::default();
-    config.http2.prior_knowledge = true;
-    config
 }
 
 /// Repeatable pseudo-random numbers.
@@ -87,7 +82,7 @@ async fn r7_goaway_and_refused_streams_lose_nothing_and_repeat_nothing() {
         let (dice, executed) = (Arc::clone(&dice), executed.clone());
         async move { restless(conn, streams, 100, &dice, &executed).await }
     });
-    let client = Client::new(peer.port(), config());
+    let client = Client::new(peer.port(), http2());
     let begun = Instant::now();
     let next = Arc::new(AtomicU64::new(0));
     let workers: Vec<_> = (0..IN_FLIGHT)
@@ -163,7 +158,7 @@ async fn s37_aborts_in_every_phase_leave_nothing_behind() {
     });
     // The least that there can be: 437 answers fill it, if those of streams that are gone stay in
     // it, and the next one breaks the protocol. A connection serves 800 before it is replaced.
-    let mut config = config();
+    let mut config = http2();
     config.http2.connection_window = Some(65_535);
     let client = Client::new(peer.port(), config);
     let dice = Dice::default();
@@ -251,7 +246,7 @@ async fn every_request_settles_whatever_the_server_does() {
             }
         }
     });
-    let mut config = config();
+    let mut config = http2();
     config.exchange.headers_timeout = Some(Duration::from_millis(300));
     config.exchange.body_timeout = Some(Duration::from_millis(300));
     let client = Client::new(peer.port(), config);

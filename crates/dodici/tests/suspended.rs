@@ -9,9 +9,7 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::future::poll_fn;
-use std::io::{BufRead, BufReader};
 use std::pin::pin;
-use std::process::{Child, Command, Stdio};
 use std::task::{Poll, ready};
 use std::time::Duration;
 
@@ -22,6 +20,7 @@ use dodici::{
 };
 use dodici_testkit::certs::Authority;
 use dodici_testkit::client::{get, post_chunked};
+use dodici_testkit::process::ClientProcess;
 use dodici_testkit::{Call, Client, ServerTls, Watched, within};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -258,7 +257,7 @@ async fn suspend(flavor: &str) {
     let unreachable = listener.local_addr().unwrap().port();
 
     let ports = format!("{plain} {secure} {slow} {proxy} {h2} {unreachable}");
-    let mut child = ClientProcess::start(&ports, flavor);
+    let mut child = ClientProcess::start(&[(PORTS, &ports), (FLAVOR, flavor)]);
     let held = KINDS.iter().map(|(kind, _)| count(kind)).sum::<usize>() - count("connect");
     let all = shared.wait(|progress| (progress.held == held).then_some(()));
     within("all requests under way", all).await;
@@ -278,48 +277,6 @@ async fn suspend(flavor: &str) {
         .iter()
         .map(|(kind, outcome)| (format!("{kind} {outcome}"), count(kind)));
     assert_eq!(outcomes, expected.collect());
-}
-
-/// Killed when it is dropped.
-struct ClientProcess(Child);
-
-impl ClientProcess {
-    fn start(ports: &str, flavor: &str) -> Self {
-        let started = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "client", "--ignored", "--nocapture"])
-            .env(PORTS, ports)
-            .env(FLAVOR, flavor)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn();
-        Self(started.unwrap())
-    }
-
-    fn signal(&self, name: &str) {
-        let mut kill = Command::new("kill");
-        let sent = kill.args([name, &self.0.id().to_string()]).status();
-        assert!(sent.unwrap().success());
-    }
-
-    /// How often it told which outcome of which kind of request.
-    fn outcomes(&mut self) -> BTreeMap<String, usize> {
-        let mut outcomes = BTreeMap::new();
-        for line in BufReader::new(self.0.stdout.take().unwrap()).lines() {
-            if let Some(outcome) = line.unwrap().strip_prefix("outcome ") {
-                *outcomes.entry(outcome.to_owned()).or_default() += 1;
-            }
-        }
-        assert!(self.0.wait().unwrap().success());
-        outcomes
-    }
-}
-
-impl Drop for ClientProcess {
-    fn drop(&mut self) {
-        // It may have ended.
-        let _killed = self.0.kill();
-        let _status = self.0.wait();
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,12 +8,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dodici::{
-    BodyKind, Engine, Error, Event, HeaderBlock, Origin, OriginConfig, Pool, Request,
-    RequestHandle, RequestKind, Scheme,
+    BodyKind, CloseReason, DisconnectInfo, Engine, Error, Event, HeaderBlock, Origin, OriginConfig,
+    Pool, Request, RequestHandle, RequestKind, Scheme,
 };
 use tokio::runtime::Handle;
 
 use crate::recording::{Recorder, Recording};
+use crate::scripted::{PeerLog, ScriptedPeer};
+use crate::watched::within;
 
 /// A pool and its events. Clones share both.
 #[derive(Clone)]
@@ -91,6 +93,33 @@ impl Client {
     pub async fn disconnected(&self, count: usize) {
         let disconnect = |event: &Event| matches!(event, Event::Disconnected { .. });
         self.events.wait_nth(count, disconnect).await;
+    }
+
+    /// Accounts of the connections that ended, in order.
+    pub fn accounts(&self) -> Vec<DisconnectInfo> {
+        let events = self.events.events().into_iter();
+        let accounts = events.filter_map(|event| match event {
+            Event::Disconnected { info, .. } => Some(info),
+            _ => None,
+        });
+        accounts.collect()
+    }
+
+    /// Why the connections that ended did, in order.
+    pub fn reasons(&self) -> Vec<CloseReason> {
+        self.accounts().iter().map(|info| info.reason).collect()
+    }
+
+    /// Closes the pool and waits for its end.
+    pub async fn shut_down(self) {
+        self.pool.close();
+        within("the end of the pool", self.events.closed()).await;
+    }
+
+    /// Shuts the client down, then the peer that it spoke to.
+    pub async fn finish(self, peer: ScriptedPeer) -> PeerLog {
+        self.shut_down().await;
+        within("the end of the peer", peer.finish()).await
     }
 }
 

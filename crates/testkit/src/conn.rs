@@ -169,6 +169,15 @@ impl Conn {
         }
     }
 
+    /// Answers requests with `reply` until the other side closes; tells of each when it is read.
+    pub async fn answer_all(&mut self, reply: impl AsRef<[u8]>, read: impl Fn(&RequestHead)) {
+        while let Some(head) = self.next_head().await {
+            self.read_body(&head).await;
+            read(&head);
+            self.send(reply.as_ref()).await;
+        }
+    }
+
     /// Sends all of it. If the other side is gone the rest is dropped and the close is logged.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let bytes = bytes.as_ref();

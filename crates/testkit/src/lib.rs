@@ -9,8 +9,9 @@
 //! - [`shapes`]: response shapes as exact bytes, with what a correct client makes of them.
 //! - [`certs`]: certificate authority, good and bad server certificates, client identities.
 //! - [`recording`]: recorders of one request's callbacks and of a pool's events.
-//! - [`client`]: a pool with everything it tells recorded.
+//! - [`client`]: a pool with everything it tells recorded; [`config`]: what it is opened with.
 //! - [`name_server`]: a name server that knows a few names, on UDP.
+//! - `process`: a client that a test can stop and continue, on unix.
 //! - [`figures`]: what long runs measured, for tables.
 //! - [`watched`], [`stream`], [`message`]: what those are built from.
 //!
@@ -25,6 +26,7 @@
 
 pub mod certs;
 pub mod client;
+pub mod config;
 pub mod conn;
 pub mod fault_proxy;
 pub mod figures;
@@ -32,6 +34,8 @@ pub mod h2;
 pub mod message;
 pub mod name_server;
 pub mod origin;
+#[cfg(unix)]
+pub mod process;
 pub mod recording;
 pub mod scripted;
 pub mod shapes;
@@ -46,7 +50,7 @@ pub use h2::H2Peer;
 pub use message::{RequestBody, RequestHead};
 pub use origin::TestOrigin;
 pub use recording::{Recorder, Recording, RecordingSink, Terminal};
-pub use scripted::ScriptedPeer;
+pub use scripted::{OK, ScriptedPeer};
 pub use shapes::{Expected, Shape, Verdict};
 pub use stream::{Address, PeerClose};
 pub use watched::{Signal, Watched, within};

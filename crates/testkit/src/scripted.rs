@@ -19,6 +19,9 @@ use crate::conn::Conn;
 use crate::stream::{Address, Listener, PeerClose, Socket, Stream};
 use crate::watched::{Signal, Watched};
 
+/// A small response that leaves its connection reusable.
+pub const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
 /// What a peer saw so far.
 #[derive(Clone, Debug, Default)]
 pub struct PeerLog {
@@ -155,6 +158,39 @@ impl Builder {
             stop,
             accept,
         }
+    }
+
+    /// Runs `first` on the first connection and answers every request on later ones with [`OK`];
+    /// notes the targets of those.
+    pub fn first_then_ok<F, Fut>(self, first: F) -> (ScriptedPeer, Watched<Vec<String>>)
+    where
+        F: Fn(Conn) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let later = Watched::<Vec<String>>::default();
+        let (first, targets) = (Arc::new(first), later.clone());
+        let peer = self.run(move |mut conn| {
+            let (first, targets) = (Arc::clone(&first), targets.clone());
+            async move {
+                if conn.index() == 0 {
+                    return first(conn).await;
+                }
+                conn.answer_all(OK, |head| {
+                    targets.update(|targets| targets.push(head.target.clone()));
+                })
+                .await;
+            }
+        });
+        (peer, later)
+    }
+
+    /// Answers every request with `reply`.
+    pub fn always(self, reply: impl AsRef<[u8]> + Send + Sync + 'static) -> ScriptedPeer {
+        let reply = Arc::new(reply);
+        self.run(move |mut conn| {
+            let reply = Arc::clone(&reply);
+            async move { conn.answer_all(reply.as_ref().as_ref(), |_| ()).await }
+        })
     }
 
     /// Answers the n-th request head of each connection with the n-th of `replies`, then goes

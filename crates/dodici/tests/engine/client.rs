@@ -13,12 +13,10 @@ use dodici::{
     ResponseDetail,
 };
 use dodici_testkit::message::{checksum, pattern};
-use dodici_testkit::{Client, ScriptedPeer, Signal, TestOrigin, within};
+use dodici_testkit::{Client, OK, ScriptedPeer, Signal, TestOrigin, within};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /// A body of known length in one frame.
 struct Full(Option<Bytes>);
@@ -105,7 +103,7 @@ where
     within("body", response.into_body().collect())
         .await
         .unwrap();
-    shut_down(&client).await;
+    client.shut_down().await;
     let port = peer.port().to_string();
     let log = peer.finish().await;
     String::from_utf8(log.connections[0].received.clone())
@@ -124,7 +122,7 @@ where
     let error = within("refused", client.pool.send(request))
         .await
         .unwrap_err();
-    shut_down(&client).await;
+    client.clone().shut_down().await;
     assert_eq!(
         peer.accepted(),
         0,
@@ -132,11 +130,6 @@ where
     );
     assert!(matches!(client.events.events()[..], [Event::Closed]));
     error.kind()
-}
-
-async fn shut_down(client: &Client) {
-    client.pool.close();
-    within("closed", client.events.closed()).await;
 }
 
 // --- what goes out ---
@@ -234,7 +227,7 @@ async fn s01_a_trailer_that_would_be_more_than_one_field_is_never_written() {
         let request = Request::post("/").extension(raw).body(body).unwrap();
         let sent = within("refusal", client.pool.send(request)).await;
         assert_eq!(sent.unwrap_err().kind(), ErrorKind::InvalidRequest);
-        shut_down(&client).await;
+        client.shut_down().await;
         let received = peer.log().connections[0].received.clone();
         let received = String::from_utf8(received).unwrap();
         assert!(!received.contains("evil"), "{received}");
@@ -307,7 +300,7 @@ async fn a_large_stream_arrives_whole() {
         .await
         .unwrap();
     assert_eq!(text, format!("5000000 {:016x} 0", checksum(&all)));
-    shut_down(&client).await;
+    client.shut_down().await;
     origin.finish().await;
 }
 
@@ -329,9 +322,8 @@ async fn a_body_that_fails_fails_the_request_with_its_error() {
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::RequestBody);
     assert!(error.message().contains("disk on fire"));
-    shut_down(&failing).await;
-    shut_down(&client).await;
-    peer.finish().await;
+    failing.shut_down().await;
+    client.finish(peer).await;
     origin.finish().await;
 }
 
@@ -355,8 +347,7 @@ async fn a_response_before_the_end_of_the_upload_lets_the_body_go() {
         .unwrap();
     assert_eq!(text, "big");
     within("dropped", dropped.raised()).await;
-    shut_down(&client).await;
-    peer.finish().await;
+    client.finish(peer).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -374,7 +365,7 @@ async fn a_body_is_held_back_by_expect_continue() {
             .unwrap();
         assert_eq!(text, "held");
     }
-    shut_down(&client).await;
+    client.shut_down().await;
     origin.finish().await;
 }
 
@@ -408,8 +399,7 @@ async fn a_response_carries_its_parts_and_what_http_types_cannot_hold() {
         .unwrap();
     assert_eq!(body, "body");
     assert!(trailers.is_empty());
-    shut_down(&client).await;
-    peer.finish().await;
+    client.finish(peer).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -447,7 +437,7 @@ async fn trailers_are_exact_in_the_block_and_present_as_a_frame() {
     let parts: Vec<_> = map.get_all("x-part").iter().collect();
     assert_eq!(parts, ["1", "2"]);
     assert_eq!(body.trailers().map(HeaderBlock::len), Some(3));
-    shut_down(&client).await;
+    client.shut_down().await;
     origin.finish().await;
 }
 
@@ -469,7 +459,7 @@ async fn a_slow_reader_gets_a_large_body_whole() {
     }
     assert_eq!(all, pattern(3_000_000));
     assert_eq!(within("nothing more", body.chunk()).await.unwrap(), None);
-    shut_down(&client).await;
+    client.shut_down().await;
     origin.finish().await;
 }
 
@@ -487,8 +477,7 @@ async fn s25_a_truncated_body_is_an_error_to_its_reader() {
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Socket);
-    shut_down(&client).await;
-    peer.finish().await;
+    client.finish(peer).await;
 }
 
 // --- options, giving up, upgrades ---
@@ -597,7 +586,7 @@ async fn an_upgrade_leaves_a_byte_stream() {
         within("end", stream.read_to_end(&mut rest)).await.unwrap();
         assert!(rest.is_empty());
     }
-    shut_down(&client).await;
+    client.shut_down().await;
     origin.finish().await;
 }
 
@@ -615,7 +604,7 @@ async fn an_upgrade_whose_request_had_a_body_can_still_be_written_to() {
     within("read", stream.read_exact(&mut back)).await.unwrap();
     assert_eq!(&back, b"ping");
     drop(stream);
-    shut_down(&client).await;
+    client.shut_down().await;
     origin.finish().await;
 }
 
@@ -674,8 +663,7 @@ async fn what_an_upgraded_stream_was_given_has_left_when_flush_or_shutdown_is_do
         drop(stream);
         let all = |count: &usize| (*count == given).then_some(());
         within("all of it", counted.wait(all)).await;
-        shut_down(&client).await;
-        peer.finish().await;
+        client.finish(peer).await;
     }
 }
 
@@ -719,8 +707,7 @@ async fn what_a_tunnel_over_http2_was_given_arrives_although_it_is_dropped_after
     drop(stream);
     let all = |count: &usize| (*count == given).then_some(());
     within("all of it", counted.wait(all)).await;
-    shut_down(&client).await;
-    peer.finish().await;
+    client.finish(peer).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

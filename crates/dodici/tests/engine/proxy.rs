@@ -5,11 +5,9 @@ use dodici::{
     Scheme, SocksResolve,
 };
 use dodici_testkit::client::get;
-use dodici_testkit::{Client, ScriptedPeer, within};
+use dodici_testkit::{Client, OK, ScriptedPeer, within};
 
 const ESTABLISHED: &str = "HTTP/1.1 200 Connection established\r\n\r\n";
-const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-
 fn through(proxy: Proxy) -> Client {
     let mut config = OriginConfig::default();
     config.connect.proxy = Some(Box::new(proxy));

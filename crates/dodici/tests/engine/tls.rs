@@ -7,9 +7,7 @@ use dodici::{
 use dodici_testkit::certs::{Authority, Leaf, TlsDemands, Validity};
 use dodici_testkit::client::{get, post_chunked, upgrade};
 use dodici_testkit::message::pattern;
-use dodici_testkit::{Client, ScriptedPeer, ServerTls, Signal, TestOrigin, within};
-
-const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+use dodici_testkit::{Client, OK, ScriptedPeer, ServerTls, Signal, TestOrigin, within};
 
 fn trusting(authority: &Authority) -> TlsConfig {
     TlsConfig {

@@ -7,10 +7,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use dodici::{HeaderBlock, OriginConfig, RawHeaders, SendBody};
-use dodici_testkit::{Client, ScriptedPeer, within};
+use dodici_testkit::{Client, OK, ScriptedPeer, within};
 use http_body::{Body, Frame};
-
-const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /// A body of unknown length in one frame.
 struct Stream(Option<Bytes>);

@@ -1,14 +1,14 @@
-//! Servers that do what they should not, or need not, and what becomes of the request: by default as
+//! Servers that do what they should not, or need not, and what becomes of the request: by default
+//! as
 //! in reqwest, with the settings of Node's face as in undici.
 
 use std::time::Duration;
 
 use dodici::{CloseReason, ErrorKind, Event, OriginConfig, RootSource, UnexpectedContinue};
 use dodici_testkit::client::post_chunked;
-use dodici_testkit::{Authority, Call, Client, ScriptedPeer, ServerTls, Signal, within};
+use dodici_testkit::config::config;
+use dodici_testkit::{Authority, Call, Client, OK, ScriptedPeer, ServerTls, Signal, within};
 use tokio::time::Instant;
-
-const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /// Without a streamed body, and with one: two ways through the engine.
 const WAYS: [bool; 2] = [false, true];
@@ -22,16 +22,9 @@ fn send(client: &Client, streamed: bool) -> Call {
     call
 }
 
-fn config(change: impl FnOnce(&mut OriginConfig)) -> OriginConfig {
-    let mut config = OriginConfig::default();
-    change(&mut config);
-    config
-}
-
 async fn shut_down(client: Client, peer: ScriptedPeer) {
     client.pool.destroy();
-    within("close", client.events.closed()).await;
-    peer.finish().await;
+    client.finish(peer).await;
 }
 
 // --- a body that lasts until the close ---

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use dodici::{ErrorKind, OriginConfig, piece_cost};
 use dodici_testkit::client::get;
+use dodici_testkit::config::no_timers;
 use dodici_testkit::{Client, ScriptedPeer, Signal};
 use tokio::time::{Instant, sleep};
 
@@ -13,11 +14,7 @@ const FIRST: &str = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst";
 
 /// No timer but that of the body, so that paused time jumps to exactly that one.
 fn only_body_timer() -> OriginConfig {
-    let mut config = OriginConfig::default();
-    config.exchange.headers_timeout = None;
-    config.exchange.body_timeout = Some(BODY_TIMEOUT);
-    config.connect.timeout = None;
-    config
+    no_timers(|config| config.exchange.body_timeout = Some(BODY_TIMEOUT))
 }
 
 /// A peer that sends the first half of a body, and the second when told.

@@ -71,8 +71,7 @@ fn one_byte_frames(stream: u32, count: usize) -> Vec<u8> {
 
 async fn shut_down(client: Client, peer: ScriptedPeer) {
     client.pool.destroy();
-    within("closed", client.events.closed()).await;
-    peer.finish().await;
+    client.finish(peer).await;
 }
 
 /// A read of 16 KiB holds 2,700 chunks of a byte; the kernel hands out less now and then.

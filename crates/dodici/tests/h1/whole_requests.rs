@@ -12,7 +12,7 @@ use dodici::{
     RequestHandle, RequestKind, Scheme, SocketHook,
 };
 use dodici_testkit::recording::Seen;
-use dodici_testkit::{Recording, Watched, within};
+use dodici_testkit::{OK, Recording, Watched, within};
 use proptest::prelude::*;
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -194,8 +194,6 @@ impl Peer {
         }
     }
 }
-
-const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /// Serves the cases, on however many connections.
 async fn listen() -> TcpListener {

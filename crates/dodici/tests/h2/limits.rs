@@ -1,19 +1,12 @@
 //! What a response over HTTP/2 may be made of: the limits of HTTP/1.1, and what has no place in it.
 //! Whatever is refused costs its stream, never the connection. (S26, S29)
 
-use std::num::NonZeroU32;
-
-use dodici::{Error, ErrorKind, Event, OriginConfig, ParseErrorCode, Request};
+use dodici::{Error, ErrorKind, Event, ParseErrorCode, Request};
 use dodici_testkit::client::{get, head};
 use dodici_testkit::h2::{block, code, flag, frame, kind, response_block};
 use dodici_testkit::{Client, H2Peer, ScriptedPeer, within};
 
-fn config() -> OriginConfig {
-    let mut config = OriginConfig::default();
-    config.http2.prior_knowledge = true;
-    config.pool.connections = NonZeroU32::new(1);
-    config
-}
+use crate::support::one_connection;
 
 /// How a request ended whose answer is these frames.
 struct Outcome {
@@ -51,7 +44,7 @@ async fn outcome(
             peer.closed().await;
         }
     });
-    let client = Client::new(peer.port(), config());
+    let client = Client::new(peer.port(), one_connection());
     let call = client.send(request);
     let seen = within("the answer", call.settled()).await;
     let other = within("the other", client.get("/other").ended()).await;

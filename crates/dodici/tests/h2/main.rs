@@ -4,6 +4,12 @@
 //! memory of their process or run for long.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-mod exchanges;
+mod bodies;
+mod byte_streams;
+mod concurrency;
+mod ends;
+mod heads;
 mod limits;
+mod refusals;
+mod support;
 mod uploads;

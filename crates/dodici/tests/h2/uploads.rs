@@ -1,23 +1,16 @@
 //! Request bodies over HTTP/2 share the room of one connection: who has nothing to send keeps none
 //! of it, and what needs none does not wait for any.
 
-use std::num::NonZeroU32;
-
 use bytes::Bytes;
-use dodici::{HeaderBlock, OriginConfig};
+use dodici::HeaderBlock;
 use dodici_testkit::client::{connect, get, post_chunked, post_sized};
 use dodici_testkit::h2::{Frame, flag, kind, setting};
 use dodici_testkit::{Client, H2Peer, ScriptedPeer, Signal, within};
 
+use crate::support::one_connection;
+
 /// The window of a connection before anything is granted (RFC 9113, section 6.9.2).
 const WINDOW: usize = 65_535;
-
-fn config() -> OriginConfig {
-    let mut config = OriginConfig::default();
-    config.http2.prior_knowledge = true;
-    config.pool.connections = NonZeroU32::new(1);
-    config
-}
 
 async fn serve<F, Fut>(script: F) -> ScriptedPeer
 where
@@ -49,12 +42,6 @@ async fn bytes(peer: &mut H2Peer, wanted: usize) -> Vec<Frame> {
     frames
 }
 
-async fn shut_down(client: Client, peer: ScriptedPeer) {
-    client.pool.close();
-    within("closed", client.events.closed()).await;
-    peer.finish().await;
-}
-
 #[tokio::test]
 async fn a_paused_upload_keeps_no_room_from_the_others() {
     let paused = Signal::new();
@@ -84,7 +71,7 @@ async fn a_paused_upload_keeps_no_room_from_the_others() {
         }
     })
     .await;
-    let client = Client::new(peer.port(), config());
+    let client = Client::new(peer.port(), one_connection());
     let slow = client.send(post_chunked("/slow"));
     within(
         "asked",
@@ -110,7 +97,7 @@ async fn a_paused_upload_keeps_no_room_from_the_others() {
     slow.chunk("end");
     slow.finish();
     assert_eq!(within("slow", slow.ended()).await.body, b"first");
-    shut_down(client, peer).await;
+    client.finish(peer).await;
 }
 
 #[tokio::test]
@@ -123,7 +110,7 @@ async fn the_end_of_a_body_that_took_all_room_waits_for_no_more() {
             peer.closed().await;
         })
         .await;
-        let client = Client::new(peer.port(), config());
+        let client = Client::new(peer.port(), one_connection());
         let call = client.send(post_chunked("/"));
         within(
             "asked",
@@ -137,7 +124,7 @@ async fn the_end_of_a_body_that_took_all_room_waits_for_no_more() {
         }
         call.handle.body_end(trailers);
         assert_eq!(within("all", call.ended()).await.body, b"all");
-        shut_down(client, peer).await;
+        client.finish(peer).await;
     }
 }
 
@@ -162,7 +149,7 @@ async fn a_silent_tunnel_keeps_no_room_and_ends_without_any() {
         }
     })
     .await;
-    let client = Client::new(peer.port(), config());
+    let client = Client::new(peer.port(), one_connection());
     let tunnel = client.send(connect("far.test:443"));
     within("up", tunnel.wait(|seen| seen.upgraded.then_some(()))).await;
     tunnel
@@ -175,7 +162,7 @@ async fn a_silent_tunnel_keeps_no_room_and_ends_without_any() {
     assert_eq!(within("other", other.ended()).await.body, b"other");
     tunnel.finish();
     assert_eq!(within("tunnel", tunnel.ended()).await.body, b"bye");
-    shut_down(client, peer).await;
+    client.finish(peer).await;
 }
 
 #[tokio::test]
@@ -191,13 +178,13 @@ async fn what_a_tunnel_was_given_leaves_before_it_is_given_up() {
         peer.closed().await;
     })
     .await;
-    let client = Client::new(peer.port(), config());
+    let client = Client::new(peer.port(), one_connection());
     let tunnel = client.send(connect("far.test:443"));
     within("up", tunnel.wait(|seen| seen.upgraded.then_some(()))).await;
     tunnel.chunk("goodbye");
     tunnel.handle.cancel();
     within("given up", tunnel.error()).await;
-    shut_down(client, peer).await;
+    client.finish(peer).await;
 }
 
 #[tokio::test]
@@ -224,13 +211,13 @@ async fn before_its_settings_a_peer_is_sent_as_many_requests_as_the_face_says() 
                 peer.respond(stream, "ok").await;
             }
         });
-        let mut config = config();
+        let mut config = one_connection();
         config.http2.streams_before_settings = allowed as u32;
         let client = Client::new(peer.port(), config);
         let calls: Vec<_> = (0..3).map(|_| client.send(get("/"))).collect();
         for call in &calls {
             within("answer", call.ended()).await;
         }
-        shut_down(client, peer).await;
+        client.finish(peer).await;
     }
 }

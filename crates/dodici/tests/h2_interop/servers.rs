@@ -1,4 +1,5 @@
-//! Servers of others for the tests beside it: hyper's in this process, and those that may be installed.
+//! Servers of others for the tests beside it: hyper's in this process, and those that may be
+//! installed.
 
 use std::convert::Infallible;
 use std::fs;

@@ -1,7 +1,6 @@
 //! Bodies that are decoded between the wire and their reader, over each wire: HTTP/1.1 as requests
 //! share it, as one has it for itself, and HTTP/2. The codings themselves are dodici-coding's to test;
 //! here they are gzip.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

@@ -1,0 +1,33 @@
+//! Configurations that many tests start from.
+
+use std::num::NonZeroU32;
+
+use dodici::OriginConfig;
+
+/// The default with a change.
+pub fn config(change: impl FnOnce(&mut OriginConfig)) -> OriginConfig {
+    let mut config = OriginConfig::default();
+    change(&mut config);
+    config
+}
+
+/// At most so many connections.
+pub fn connections(most: u32) -> OriginConfig {
+    config(|config| config.pool.connections = NonZeroU32::new(most))
+}
+
+/// No timer of a request or of connecting but those that `change` sets, so that paused time jumps
+/// to exactly these, or to the end of a connection at rest.
+pub fn no_timers(change: impl FnOnce(&mut OriginConfig)) -> OriginConfig {
+    config(|config| {
+        config.exchange.headers_timeout = None;
+        config.exchange.body_timeout = None;
+        config.connect.timeout = None;
+        change(config);
+    })
+}
+
+/// HTTP/2 from the first byte on.
+pub fn http2() -> OriginConfig {
+    config(|config| config.http2.prior_knowledge = true)
+}

@@ -3,7 +3,7 @@
 //! Called when a connector is created. Does not keep the pass phrase.
 
 use dodici_pool::{Error, Identity};
-use pkcs8::{EncryptedPrivateKeyInfo, SecretDocument};
+use pkcs8::{EncryptedPrivateKeyInfoRef, SecretDocument};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer};
@@ -74,7 +74,7 @@ fn decrypt(pem: &[u8], passphrase: Option<&str>) -> Result<PrivateKeyDer<'static
     };
     let text = encrypted_section(pem).ok_or_else(|| malformed(&"no end line"))?;
     let (_, document) = SecretDocument::from_pem(text).map_err(|error| malformed(&error))?;
-    let encrypted = EncryptedPrivateKeyInfo::try_from(document.as_bytes())
+    let encrypted = EncryptedPrivateKeyInfoRef::try_from(document.as_bytes())
         .map_err(|error| malformed(&error))?;
     // A wrong pass phrase shows up as bad padding, or rarely as an invalid key document.
     let plain = encrypted.decrypt(passphrase).map_err(|error| match error {

@@ -10,6 +10,17 @@
 //! - [`OriginConfig`] is the configuration of an origin.
 //!
 //! ARCHITECTURE.md shows the modules and which may depend on which.
+//!
+//! # Features
+//!
+//! - `codings`: decodes content codings for requests that ask for it.
+//! - `tracing`: spans and events for the [`tracing`](https://docs.rs/tracing) crate, at level
+//!   `DEBUG`. Target `dodici::connection`: a span per connection attempt, and events for connections
+//!   that were opened, failed (phase, reason) and ended (reason, traffic). Target `dodici::request`: a
+//!   span per request, and events for its head, its loss with a connection (and whether it is
+//!   replayed), and its end with outcome and timings. No path, header or body is recorded.
+//!
+//! Both are off by default.
 
 mod body;
 mod client;
@@ -25,6 +36,7 @@ mod origin;
 mod settle;
 mod sink;
 mod spare;
+mod trace;
 mod tuning;
 
 pub use client::{

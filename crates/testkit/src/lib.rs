@@ -12,6 +12,7 @@
 //! - [`client`]: a pool with everything it tells recorded; [`config`]: what it is opened with.
 //! - [`name_server`]: a name server that knows a few names, on UDP.
 //! - `process`: a client that a test can stop and continue, on unix.
+//! - [`traces`]: a recorder of spans and events of the `tracing` crate.
 //! - [`figures`]: what long runs measured, for tables.
 //! - [`watched`], [`stream`], [`message`]: what those are built from.
 //!
@@ -40,6 +41,7 @@ pub mod recording;
 pub mod scripted;
 pub mod shapes;
 pub mod stream;
+pub mod traces;
 pub mod watched;
 
 pub use certs::{Authority, Leaf, ServerTls};

@@ -19,7 +19,9 @@ const ENGINE_ROWS: &[&[&str]] = &[
     &["origin"],
     &["exchange"],
     &["conn", "connect", "body"],
-    &["command", "clock", "decoding", "settle", "sink", "spare", "tuning"],
+    &[
+        "command", "clock", "decoding", "settle", "sink", "spare", "trace", "tuning",
+    ],
 ];
 
 /// Forbidden dependencies within one row: (from, to).

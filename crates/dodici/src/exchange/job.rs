@@ -14,6 +14,7 @@ use crate::clock::Moment;
 use crate::command::Command;
 use crate::settle::Settle;
 use crate::sink::ExchangeInfo;
+use crate::trace::Trace;
 
 /// How often a request is replayed after a connection closed without a response. More than once: a
 /// server that closes one idle connection often closes its neighbours at the same time.
@@ -33,6 +34,7 @@ pub(crate) struct Job {
     /// How often it was written without effect: to a connection that closed without a response, or
     /// to a peer that reported it as unprocessed.
     replays: u8,
+    trace: Trace,
 }
 
 /// How a connection lost a request that was assigned to it.
@@ -51,14 +53,38 @@ pub(crate) enum Loss<'a> {
     },
 }
 
+impl Loss<'_> {
+    fn state(&self) -> &'static str {
+        match self {
+            Self::Unsent { .. } => "unsent",
+            Self::Unprocessed { .. } => "unprocessed",
+            Self::Behind { .. } => "behind another",
+            Self::Sent { .. } => "sent",
+        }
+    }
+
+    fn error(&self) -> Option<&Error> {
+        match self {
+            Self::Sent { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+}
+
 impl Job {
-    pub(crate) fn new(request: Request, settle: Settle, command: Arc<Command>) -> Self {
+    pub(crate) fn new(
+        request: Request,
+        settle: Settle,
+        command: Arc<Command>,
+        trace: Trace,
+    ) -> Self {
         Self {
             request,
             settle,
             command,
             fresh_failures: 0,
             replays: 0,
+            trace,
         }
     }
 
@@ -68,7 +94,7 @@ impl Job {
     /// wire (RFC 9112, section 9.3.1). The client cannot know whether it was executed, so only
     /// idempotent requests are sent twice.
     pub(crate) fn goes_again(&mut self, loss: &Loss<'_>) -> bool {
-        match *loss {
+        let again = match *loss {
             Loss::Unsent { reused: true } => true,
             Loss::Unsent { reused: false } => {
                 self.fresh_failures += 1;
@@ -94,7 +120,9 @@ impl Job {
                 self.replays += u8::from(again);
                 again
             }
-        }
+        };
+        self.trace.lost(loss.state(), loss.error(), again);
+        again
     }
 
     /// Whether its body can be sent from the start.

@@ -41,6 +41,7 @@ use crate::connect::{ConnectHooks, Connector};
 use crate::exchange::Job;
 use crate::settle::Settle;
 use crate::sink::{EventSink, Sink};
+use crate::trace::{self, Trace};
 
 /// The connections and the queue of one origin. Cheap to clone.
 ///
@@ -287,6 +288,7 @@ impl Pool {
             conns: Vec::new(),
             connect_error: None,
         });
+        let events = trace::events(&origin, events);
         Self(Arc::new(PoolInner {
             origin,
             config,
@@ -313,7 +315,9 @@ impl Pool {
             blocking: request.blocking || pulled || request.expect_continue,
             exclusive,
         };
-        let mut job = Box::new(Job::new(request, Settle::new(sink), Arc::clone(&command)));
+        let (trace, sink) = Trace::new(&self.0.origin, sink);
+        let settle = Settle::new(sink);
+        let mut job = Box::new(Job::new(request, settle, Arc::clone(&command), trace));
         let mut state = self.0.state.lock();
         let id = match state.machine.handle_enqueue(traits, now()) {
             Ok(id) => id,

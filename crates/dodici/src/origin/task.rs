@@ -14,6 +14,7 @@ use dodici_pool::{ConnId, ConnectInfo, Error, Event, Protocol};
 use super::lease::Lease;
 use super::{Mailbox, PoolInner, multiplex, now, pipeline};
 use crate::connect::{Connected, Transport};
+use crate::trace::Attempt;
 
 /// Serves requests until the connection ends.
 type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -23,7 +24,8 @@ type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// The task is spawned with room for the larger of the two futures, so both are boxed: a connection
 /// holds only what serving needs.
 pub(super) async fn run(pool: Arc<PoolInner>, id: ConnId, mailbox: Arc<Mailbox>) {
-    if let Some(serving) = Box::pin(establish(pool, id, mailbox)).await {
+    let attempt = Attempt::new(&pool.origin, id);
+    if let Some(serving) = Box::pin(attempt.around(establish(pool, id, mailbox))).await {
         serving.await;
     }
 }

@@ -1,6 +1,6 @@
 //! What the engine promises whatever the version of HTTP: its API in the `http` crate's types,
 //! decoded bodies,
-//! panics of the user's code, TLS and proxies.
+//! panics of the user's code, TLS, proxies and traces.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod client;
@@ -8,3 +8,4 @@ mod decoding;
 mod panics;
 mod proxy;
 mod tls;
+mod trace;

@@ -1,0 +1,302 @@
+//! What the engine tells the `tracing` crate, behind the feature of that name. Without it, what is
+//! wrapped here is handed back as it came, and nothing is left of this module.
+//!
+//! - [`Attempt`]: a span around each attempt to connect, from the lookup to the handshake.
+//! - [`events`]: what a pool reports about its connections, as events.
+//! - [`Trace`]: a span for each request, with an event for its head, for each time that it is sent
+//!   again, and for its end.
+//!
+//! `origin` calls all three where a pool, a connection and a request are made; the wires know
+//! nothing of it. Told are origins, numbers, times and errors: no path, no header, no body.
+
+pub(crate) use imp::{Attempt, Trace, events};
+
+#[cfg(not(feature = "tracing"))]
+mod imp {
+    use std::sync::Arc;
+
+    use dodici_pool::{ConnId, Error, Origin};
+
+    use crate::sink::{EventSink, Sink};
+
+    pub(crate) struct Attempt;
+
+    impl Attempt {
+        pub(crate) fn new(_: &Origin, _: ConnId) -> Self {
+            Self
+        }
+
+        pub(crate) fn around<F: Future>(self, attempt: F) -> F {
+            attempt
+        }
+    }
+
+    pub(crate) fn events(_: &Origin, events: Arc<dyn EventSink>) -> Arc<dyn EventSink> {
+        events
+    }
+
+    #[derive(Default)]
+    pub(crate) struct Trace;
+
+    impl Trace {
+        pub(crate) fn new(_: &Origin, sink: Box<dyn Sink>) -> (Self, Box<dyn Sink>) {
+            (Self, sink)
+        }
+
+        pub(crate) fn lost(&self, _: &str, _: Option<&Error>, _: bool) {}
+    }
+}
+
+#[cfg(feature = "tracing")]
+mod imp {
+    use std::io;
+    use std::sync::Arc;
+    use std::task::Poll;
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use dodici_pool::{ConnId, Error, Event, HeaderBlock, Origin, ResponseHead};
+    use tokio::time::Instant;
+    use tracing::field::{Empty, display};
+    use tracing::instrument::Instrumented;
+    use tracing::{Instrument, Span, debug, debug_span, trace};
+
+    use crate::sink::{EventSink, ExchangeInfo, Sink};
+
+    /// The target of spans and events about connections.
+    const CONNECTION: &str = "dodici::connection";
+
+    /// The target of spans and events about requests.
+    const REQUEST: &str = "dodici::request";
+
+    /// The span of an attempt to connect.
+    pub(crate) struct Attempt(Span);
+
+    impl Attempt {
+        pub(crate) fn new(origin: &Origin, conn: ConnId) -> Self {
+            Self(debug_span!(
+                target: CONNECTION,
+                parent: None,
+                "connect",
+                %origin,
+                %conn,
+                phase = Empty,
+                error = Empty,
+            ))
+        }
+
+        pub(crate) fn around<F: Future>(self, attempt: F) -> Instrumented<F> {
+            attempt.instrument(self.0)
+        }
+    }
+
+    pub(crate) fn events(origin: &Origin, events: Arc<dyn EventSink>) -> Arc<dyn EventSink> {
+        Arc::new(Events {
+            origin: origin.clone(),
+            events,
+        })
+    }
+
+    /// Writes down what the pool's event sink is told.
+    struct Events {
+        origin: Origin,
+        events: Arc<dyn EventSink>,
+    }
+
+    impl EventSink for Events {
+        fn event(&self, event: Event) {
+            self.write_down(&event);
+            self.events.event(event);
+        }
+    }
+
+    impl Events {
+        fn write_down(&self, event: &Event) {
+            let origin = &self.origin;
+            match event {
+                Event::Connected { conn, info } => debug!(
+                    target: CONNECTION,
+                    %origin,
+                    %conn,
+                    protocol = ?info.protocol,
+                    remote = info.remote.map(display),
+                    resumed = info.tls.as_ref().map(|tls| tls.resumed),
+                    dns = ?info.timings.dns,
+                    tcp = ?info.timings.tcp,
+                    tls = ?info.timings.tls,
+                    total = ?info.timings.total,
+                    "connected",
+                ),
+                Event::ConnectFailed { conn, error } => {
+                    // The attempt's, which is still entered.
+                    let attempt = Span::current();
+                    attempt.record("phase", display(error.phase()));
+                    attempt.record("error", display(error));
+                    debug!(
+                        target: CONNECTION,
+                        %origin,
+                        %conn,
+                        phase = %error.phase(),
+                        %error,
+                        "connecting failed",
+                    );
+                }
+                Event::Disconnected { conn, info } => debug!(
+                    target: CONNECTION,
+                    %origin,
+                    %conn,
+                    reason = %info.reason,
+                    error = info.error.as_ref().map(display),
+                    requests = info.requests,
+                    bytes_read = info.bytes_read,
+                    bytes_written = info.bytes_written,
+                    age = ?info.age,
+                    "disconnected",
+                ),
+                Event::Concurrency { conn, streams } => {
+                    trace!(target: CONNECTION, %origin, %conn, streams, "concurrency");
+                }
+                Event::Pong { conn, round_trip } => {
+                    trace!(target: CONNECTION, %origin, %conn, ?round_trip, "pong");
+                }
+                Event::Drain => trace!(target: CONNECTION, %origin, "drain"),
+                Event::Closed => debug!(target: CONNECTION, %origin, "closed"),
+            }
+        }
+    }
+
+    /// The span of a request, in the hands of whoever decides what becomes of it.
+    #[derive(Default)]
+    pub(crate) struct Trace(Option<Span>);
+
+    impl Trace {
+        /// A span inside the caller's, and a sink that writes down what `sink` is told; `sink`
+        /// itself where nobody listens.
+        pub(crate) fn new(origin: &Origin, sink: Box<dyn Sink>) -> (Self, Box<dyn Sink>) {
+            let span = debug_span!(
+                target: REQUEST,
+                "request",
+                %origin,
+                conn = Empty,
+                reused = Empty,
+                status = Empty,
+            );
+            if span.is_disabled() {
+                return (Self(None), sink);
+            }
+            let watched = Watched {
+                sink,
+                span: span.clone(),
+                begun: Instant::now(),
+                written: None,
+                head: None,
+            };
+            (Self(Some(span)), Box::new(watched))
+        }
+
+        /// A connection lost the request when it was in this state, to this error; `again`: it goes
+        /// back to the queue.
+        pub(crate) fn lost(&self, state: &str, error: Option<&Error>, again: bool) {
+            if let Some(span) = &self.0 {
+                let error = error.map(display);
+                debug!(target: REQUEST, parent: span, state, error, again, "lost");
+            }
+        }
+    }
+
+    /// Writes down what the sink of one request is told.
+    struct Watched {
+        sink: Box<dyn Sink>,
+        span: Span,
+        begun: Instant,
+        /// When bytes of it left first, counted from the beginning.
+        written: Option<Duration>,
+        /// When the head came, likewise.
+        head: Option<Duration>,
+    }
+
+    impl Watched {
+        fn answered(&mut self, head: &ResponseHead, info: &ExchangeInfo, what: &'static str) {
+            self.head = Some(self.begun.elapsed());
+            self.span.record("conn", display(info.conn));
+            self.span.record("reused", info.reused);
+            self.span.record("status", head.status);
+            debug!(
+                target: REQUEST,
+                parent: &self.span,
+                status = head.status,
+                conn = %info.conn,
+                reused = info.reused,
+                stream = info.stream,
+                what,
+                "answered",
+            );
+        }
+
+        fn settled(&self, outcome: &'static str, error: Option<&Error>) {
+            debug!(
+                target: REQUEST,
+                parent: &self.span,
+                outcome,
+                phase = error.map(|error| display(error.phase())),
+                error = error.map(display),
+                written = ?self.written,
+                head = ?self.head,
+                total = ?self.begun.elapsed(),
+                "settled",
+            );
+        }
+    }
+
+    impl Sink for Watched {
+        fn informational(&mut self, head: &ResponseHead) {
+            trace!(target: REQUEST, parent: &self.span, status = head.status, "informational");
+            self.sink.informational(head);
+        }
+
+        fn head(&mut self, head: &ResponseHead, info: &ExchangeInfo) {
+            self.answered(head, info, "response");
+            self.sink.head(head, info);
+        }
+
+        fn data(&mut self, chunk: Bytes) {
+            self.sink.data(chunk);
+        }
+
+        fn reads_in_place(&self) -> bool {
+            self.sink.reads_in_place()
+        }
+
+        fn read_in_place(
+            &mut self,
+            most: usize,
+            read: &mut dyn FnMut(&mut Vec<u8>) -> Poll<io::Result<usize>>,
+        ) -> Poll<io::Result<usize>> {
+            self.sink.read_in_place(most, read)
+        }
+
+        fn end(&mut self, trailers: &HeaderBlock) {
+            self.settled("complete", None);
+            self.sink.end(trailers);
+        }
+
+        fn error(&mut self, error: Error) {
+            self.settled("failed", Some(&error));
+            self.sink.error(error);
+        }
+
+        fn upgrade(&mut self, head: &ResponseHead, info: &ExchangeInfo) {
+            self.answered(head, info, "upgrade");
+            self.sink.upgrade(head, info);
+        }
+
+        fn pull(&mut self, bytes: u32) {
+            self.sink.pull(bytes);
+        }
+
+        fn written(&mut self) {
+            self.written.get_or_insert_with(|| self.begun.elapsed());
+            self.sink.written();
+        }
+    }
+}

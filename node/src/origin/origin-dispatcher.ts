@@ -1,13 +1,13 @@
 /**
  * Requests and connections of one origin: the engine behind a `Client` or a `Pool`.
  *
- * What lives here: what happens to requests when connections open and end, when a dispatcher is busy, and
- * the dispatcher's events. `Client` and `Pool` have one each. `pipelined-requests.ts` and
- * `held-requests.ts` decide when a request is submitted, `native-pools.ts` where to, `capacity.ts` how
- * many are possible. It must not know records.
+ * What lives here: what happens to requests when connections open and end, when a dispatcher is
+ * busy, and the dispatcher's events. `Client` and `Pool` have one each. `pipelined-requests.ts` and
+ * `held-requests.ts` decide when a request is submitted, `native-pools.ts` where to, `capacity.ts`
+ * how many are possible. It must not know records.
  *
- * Counters change only when something is delivered to JavaScript, in order with callbacks and events:
- * code inside a callback sees counters consistent with it.
+ * Counters change only when something is delivered to JavaScript, in order with callbacks and
+ * events: code inside a callback sees counters consistent with it.
  */
 
 import { type Connection, type DisconnectInfo, isTransient } from '../connection';
@@ -42,7 +42,7 @@ export class OriginDispatcher
   #session: Session | null = null;
   readonly #natives: NativePools;
 
-  /** Those that have not settled. */
+  /** Unsettled requests. */
   readonly requests = new RequestList();
   readonly #capacity: Capacity;
   /** A connect was announced on the diagnostics channel and has not ended. */
@@ -51,7 +51,7 @@ export class OriginDispatcher
   #ending: Error | null = null;
   /** Requests of a single connection waiting for their turn. */
   readonly #held: HeldRequests;
-  /** Of a client whose `pipelining` is or was above 1. */
+  /** Only of a client whose `pipelining` is or was above 1. */
   #pipelined: PipelinedRequests | null = null;
   readonly #drain: Drain;
   #whenIdle: (() => void) | null = null;
@@ -174,8 +174,8 @@ export class OriginDispatcher
     const request = new Request(this, options, handler);
     this.requests.push(request);
     session.requestRuns();
-    // As in undici, a request that a listener of `connect` makes does not wait for the others, and
-    // takes along those before it.
+    // As in undici, a request dispatched by a `connect` listener does not wait for the others, and
+    // takes those before it along.
     if (this.isAnnouncing && !request.needsSource && this.settings.kind === 'client') {
       this.#capacity.announcing = 0;
     }
@@ -203,7 +203,7 @@ export class OriginDispatcher
       if (request.needsSource) request.waitForSource(ready);
       else ready();
     };
-    // Without a connection, a source is not touched before the caller has returned.
+    // Without a connection, a source is not read before the caller has returned.
     if (this.isConnected) read();
     else process.nextTick(read);
   }
@@ -227,8 +227,8 @@ export class OriginDispatcher
   }
 
   /**
-   * As in undici, a client's request whose body fails while it is read costs the connection, even before
-   * a byte of the request was sent.
+   * As in undici, a client's request whose body fails while it is read closes the connection, even
+   * before a byte of the request was sent.
    */
   bodyFailed(error: Error): void {
     if (this.settings.kind === 'pool' || this.#capacity.isMultiplexed || this.#ending !== null)
@@ -239,7 +239,7 @@ export class OriginDispatcher
   }
 
   giveUpConnection(): void {
-    // A listener of `connect` made the request, on a connection whose streams end alone.
+    // Dispatched by a `connect` listener, on a connection whose streams end independently.
     if (this.#capacity.isMultiplexed) return;
     this.#ending = new errors.InformationalError('aborted');
     for (const connection of this.#natives.connections()) connection.giveUp();
@@ -332,7 +332,7 @@ export class OriginDispatcher
     }
   }
 
-  /** Streams wait for nothing: neither for the order of a pipeline nor for earlier bodies. */
+  /** Streams do not wait for the order of a pipeline or for earlier bodies. */
   #multiplex(): void {
     const waiting = this.#held.take();
     if (this.#pipelined !== null) {
@@ -366,7 +366,7 @@ export class OriginDispatcher
     try {
       this.#events.emit('disconnect', connection, error, info);
     } finally {
-      // What the engine has meanwhile goes over another one. A pipeline opens its own.
+      // The engine's requests use another connection. A pipeline opens its own.
       const goesOn =
         this.#pipelined === null &&
         !this.isDestroyed &&
@@ -403,7 +403,7 @@ export class OriginDispatcher
     if (!isOurs) return;
     const lost = this.requests.take(first, this.settings.kind === 'client' ? Infinity : 1);
     for (const request of lost) {
-      // The engine reports on the requests that it has.
+      // The engine reports on its own requests.
       if (request.slot !== -1 || !this.takeOver(request, error)) request.destroyWith(error);
     }
   }
@@ -419,8 +419,8 @@ export class OriginDispatcher
   }
 
   /**
-   * Fails every request with `error`: those not yet written immediately, the others in a microtask, as
-   * undici does when their socket closes. Resolves when all open connections have ended.
+   * Fails every request with `error`: those not yet written immediately, the others in a microtask,
+   * as undici does when their socket closes. Resolves when all open connections have ended.
    */
   async destroy(error: Error): Promise<void> {
     const { requests } = this;
@@ -439,10 +439,10 @@ export class OriginDispatcher
   }
 
   /**
-   * What runs on the connection of a client ends with the error that its socket was destroyed with,
-   * of a pipeline the oldest request, because the engine sends the others anew;
-   * if nothing runs, what waits does, because such an error is not the connection's own. The
-   * engine says so itself where connections are many.
+   * Running requests of a client fail with the error that its socket was destroyed with; of a
+   * pipeline only the oldest one, because the engine sends the others again. If none is running,
+   * the waiting ones fail, because such an error is not the connection's own. For pools, the engine
+   * reports it itself.
    */
   connectionDestroyed(connection: Connection, error: unknown): void {
     if (this.settings.kind === 'pool') return;
@@ -460,7 +460,7 @@ export class OriginDispatcher
     });
   }
 
-  /** Of a client only: nobody can tell which connection of a pool it would be. */
+  /** Only of a client: a pool may have several connections. */
   get needsBodyDrain(): boolean {
     if (this.settings.kind === 'pool') return false;
     return this.requests.some((request) => request.bodyWaits);
@@ -471,7 +471,7 @@ export class OriginDispatcher
     for (const connection of this.#natives.connections()) connection.drained();
   }
 
-  /** All open ones. */
+  /** All open connections. */
   connections(): Iterable<Connection> {
     return this.#natives.connections();
   }
@@ -483,7 +483,7 @@ export class OriginDispatcher
     return null;
   }
 
-  /** Opens a connection although nothing is queued. */
+  /** Opens a connection even if nothing is queued. */
   connect(): void {
     this.nativeFor(null).connect();
   }

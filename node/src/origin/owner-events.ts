@@ -1,8 +1,8 @@
 /**
- * Events of a dispatcher, as its listeners get them.
+ * The events of a dispatcher.
  *
- * What lives here: undici's arguments in front of the details. `OriginDispatcher` has one. It must not
- * know when an event is due.
+ * What lives here: undici's arguments, followed by the details. `OriginDispatcher` has one. It must
+ * not know when an event is due.
  */
 
 import type { EventEmitter } from 'node:events';
@@ -14,7 +14,7 @@ import type { MayHandOver } from './hand-over';
 /** The dispatcher named in events. */
 export type EventOwner = Dispatcher &
   MayHandOver & {
-    /** What events of one connection name after the dispatcher: a pool's client; nothing for a client. */
+    /** The targets after the dispatcher in events of a connection: a pool's client; none for a client. */
     targetsOf(connection: Connection | null): readonly Dispatcher[];
   };
 
@@ -28,13 +28,13 @@ export class OwnerEvents {
     this.#url = url;
   }
 
-  /** An event about the origin, or about one of its connections. */
+  /** Emits an event of the origin, or of one of its connections. */
   emit(name: string, connection: Connection | null, ...details: unknown[]): void {
     if ((this.#owner as EventEmitter).listenerCount(name) === 0) return;
     this.emitBare(name, this.#url, this.#owner.targetsOf(connection), ...details);
   }
 
-  /** One with other arguments. The peer declares its own, and neither `error` nor our details. */
+  /** Emits one with other arguments. The peer's declarations have neither `error` nor our details. */
   emitBare(name: string, ...values: unknown[]): void {
     (this.#owner as EventEmitter).emit(name, ...values);
   }

@@ -1,15 +1,15 @@
 /**
- * The `signal` of a request that waits for its turn.
+ * The `signal` of a request waiting for its turn.
  *
- * What lives here: how it is listened to. Requests of a pipeline call it. It must not know requests.
+ * What lives here: listening to it. Requests of a pipeline call it. It must not know requests.
  */
 
 /**
- * Calls `fired` now or when `signal` fires. Returns what ends listening; `null` if nothing listens. An
- * `EventEmitter` as signal is left alone, because its listeners are the user's to count.
+ * Calls `fired` now or when `signal` fires. Returns a function that stops listening; `null` if
+ * nothing listens. An `EventEmitter` gets no listener, because users may count its listeners.
  */
 export function onAbort(signal: unknown, fired: () => void): (() => void) | null {
-  // By what it can do: jsdom's is no `EventTarget` of Node's.
+  // Duck typing: jsdom's is not an `EventTarget` of Node.
   if (typeof (signal as Partial<AbortSignal>).addEventListener !== 'function') return null;
   const target = signal as AbortSignal;
   if (target.aborted) {

@@ -1,14 +1,15 @@
 /**
- * The caller's asynchronous context around what a request calls back.
+ * The caller's async context for a request's callbacks.
  *
- * What lives here: whether there is a context to keep, and the handler that puts it around each call.
- * Completions come from the I/O thread in batches, so without it a callback would run in no context,
- * and loggers and tracers would lose whose request it was. A request asks once. It must not know
+ * What lives here: whether there is a context to keep, and the handler that restores it for each
+ * call. Completions arrive from the I/O thread in batches, so without it a callback would run in no
+ * context, and loggers and tracers could not attribute it. A request checks once. It must not know
  * what the callbacks mean.
  *
- * Who uses no `AsyncLocalStorage` pays a look: Node does not say whether a store is in use, but it
- * leaves traces. While hooks run, which carry the stores up to Node 22, each promise has an id; from
- * Node 24 on a resource keeps the frame of the stores that it was made in, and has none outside of all.
+ * Without `AsyncLocalStorage`, this costs one check: Node does not tell whether a store is in use,
+ * but leaves traces. While hooks run, which carry the stores up to Node 22, each promise has an id;
+ * from Node 24 on, a resource holds the frame of the stores it was created in, or none outside of
+ * any.
  */
 
 import { AsyncResource } from 'node:async_hooks';
@@ -17,7 +18,7 @@ import type { Duplex } from 'node:stream';
 import type { DispatchController, DispatchHandler, ParsedHeaders } from '../undici';
 import { OwnHandler } from './own-handler';
 
-/** The property of a resource that Node calls so. */
+/** The property of a resource with this description. */
 function propertyOf(resource: AsyncResource, name: string): symbol | undefined {
   const symbols = Object.getOwnPropertySymbols(resource);
   return symbols.find((symbol) => symbol.description === name);
@@ -27,20 +28,20 @@ type Traces = Readonly<Record<symbol, unknown>>;
 
 const KIND = 'DODICI_REQUEST';
 const sample = new AsyncResource(KIND);
-/** What a promise has while hooks run. */
+/** A property that promises have while hooks run. */
 const kId = propertyOf(sample, 'async_id_symbol') ?? Symbol('no id');
 const flags = `${process.execArgv.join(' ')} ${process.env['NODE_OPTIONS'] ?? ''}`;
 const hasFrames =
   Number.parseInt(process.versions.node) >= 24 ||
   flags.includes('--experimental-async-context-frame');
-/** What a resource has that was made inside of `AsyncLocalStorage.run()`; Node 22 has it, too, but unused. */
+/** A property of resources created inside `AsyncLocalStorage.run()`; unused in Node 22. */
 const kFrame = hasFrames ? propertyOf(sample, 'context_frame') : undefined;
 
-/** The context of the caller, as a resource to run in; `null` where there is none to keep. */
+/** The caller's context, as a resource to run in; `null` if there is none to keep. */
 export function currentContext(handler: object): AsyncResource | null {
   if (handler instanceof OwnHandler && handler.isContextFree) return null;
   if (kFrame === undefined && !isHooked()) return null;
-  // undici's own handlers are made where its functions are called, and keep that context.
+  // undici's own handlers are created where its functions are called, and keep that context.
   const resource = handler instanceof AsyncResource ? handler : new AsyncResource(KIND);
   const isInside =
     kFrame === undefined || (resource as unknown as Traces)[kFrame] !== undefined || isHooked();

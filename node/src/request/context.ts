@@ -1,7 +1,7 @@
 /**
  * The interface between a request and its dispatcher.
  *
- * What lives here: types only. `OriginDispatcher` has what they say.
+ * What lives here: types only. `OriginDispatcher` implements them.
  */
 
 import type { Decompression } from '../options';
@@ -19,7 +19,7 @@ export interface SendContext {
   /** The default for requests. */
   readonly decompress: Decompression;
   readonly diagnostics: ConnectionDiagnostics;
-  /** Whether a connection is open: otherwise what is sent may be needed again. */
+  /** Whether a connection is open: otherwise, what is sent may be needed again. */
   readonly isConnected: boolean;
   /** The body of a request failed while it was read, before anything of the request was sent. */
   bodyFailed(error: Error): void;

@@ -2,16 +2,16 @@
  * One request from `dispatch()` to its settlement: the incoming half.
  *
  * What lives here: delivery of completions to the handler under `pause` and credit, abort, failure,
- * and the hand-over of an upgraded stream. The pool makes one for each request. It must not know
- * events or other requests.
+ * and passing on an upgraded stream. The pool creates one per request. It must not know events or
+ * other requests.
  *
  * ```text
  * made ─ start ─▶ started ─ send ─▶ sent ─ head ─▶ responding ─ end ─▶ completed
  *    └─────────────────┴──── abort, failure, error, destroy ─┴───────▶ aborted
  * ```
  *
- * A request is completed or aborted when JavaScript learns of it, not when Rust does: whatever the
- * batch still holds for a settled request finds its slot empty.
+ * A request is completed or aborted when JavaScript learns of it, not when Rust does: records in
+ * the batch for a settled request find its slot empty.
  */
 
 import { AsyncResource } from 'node:async_hooks';
@@ -44,37 +44,37 @@ type Undelivered =
   | { readonly kind: 'end'; readonly trailers: string }
   | { readonly kind: 'head'; readonly status: number; readonly text: string };
 
-/** One request; see above. Named as undici's, which stands in the stack of every handler's callback. */
+/** One request; see above. Has the name of undici's class, which appears in stack traces of callbacks. */
 export class Request extends Sending implements SlotOwner, Pausing, Pipelined, Controlled {
   readonly #context: RequestContext;
   #controller: RequestController | null = null;
   #queue: Undelivered[] | null = null;
-  /** A callback is running: `resume()` inside it must not deliver again below it. */
+  /** A callback is running: `resume()` inside it must not deliver recursively. */
   #delivering = false;
-  /** The last head came over HTTP/2. */
+  /** The last head was received over HTTP/2. */
   #isHttp2 = false;
   /** The final head is there: from now on there is something to stop. */
   #isResponding = false;
-  /** What was delivered and is not yet credited: of each chunk, its length and `PIECE_OVERHEAD`. */
+  /** Credit to be returned for delivered chunks: the length of each plus `PIECE_OVERHEAD`. */
   #owed = 0;
-  /** Bytes credited until there is more room; 0 when there is. */
+  /** Bytes until the window grows; 0 once it has. */
   #untilRoom = WINDOW;
-  /** What Rust knows of the handler: it delivers, will be told at the end of this turn, has stopped. */
+  /** The state known to Rust: running, a pause to be reported at the end of this turn, or paused. */
   #delivery: 'running' | 'pausing' | 'paused' = 'running';
 
-  /** The caller's fields, without what was added since. */
+  /** The caller's fields, without those added since. */
   readonly #givenLines: string;
   #takenOver: TakenOver | null = null;
   /** Ends `watchSignal`. */
   #stopWatching: (() => void) | null = null;
-  /** The pool has this request in its list. */
+  /** Whether it is in the pool's list. */
   #counts = true;
 
-  /** Neighbours in the pool's list of unsettled requests; the pool's alone. */
+  /** Neighbours in the pool's list of unsettled requests; used only by the pool. */
   previous: Request | null = null;
   next: Request | null = null;
 
-  /** The pipeline's alone. */
+  /** Used only by the pipeline. */
   place: number = Place.None;
   submitted = false;
   isReplay = false;
@@ -94,7 +94,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     this.watchBody();
   }
 
-  /** Settles what can be known of the body. Returns whether the request is still to be sent. */
+  /** Determines what can be known of the body. Returns whether the request is still to be sent. */
   describe(): boolean {
     try {
       this.prepare();
@@ -105,8 +105,8 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
   }
 
   /**
-   * Tells the handler, of each attempt that is not hidden from it. Returns whether the request is
-   * still to be sent: the handler may have aborted it, and then nothing is written.
+   * Calls the handler for each attempt that is not hidden from it. Returns whether the request is
+   * still to be sent: if the handler has aborted it, nothing is written.
    */
   start(): boolean {
     this.#unwatchSignal();
@@ -128,8 +128,8 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
   }
 
   /**
-   * The handler is told when it is the request's turn; before, it cannot abort. If `signal` fires
-   * meanwhile, it is told at once: it listens to the signal as well, and first.
+   * The handler is called when it is the request's turn; before, it cannot abort. If `signal` fires
+   * meanwhile, the handler is called immediately: it listens to the signal, too, and first.
    */
   watchSignal(signal: unknown): void {
     if (!this.settled) this.#stopWatching = onAbort(signal, () => this.hurry());
@@ -144,12 +144,12 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     if (this.place === Place.Waiting && !this.started && !this.settled) this.start();
   }
 
-  /** Whether the handler knows of the request. */
+  /** Whether `onRequestStart` was called. */
   get isStarted(): boolean {
     return this.started;
   }
 
-  /** Whether `abort` was called, which is not the only way to fail. */
+  /** Whether `abort` was called; requests may fail without it. */
   get wasAborted(): boolean {
     return this.#controller?.aborted === true;
   }
@@ -180,7 +180,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
       this.context.diagnostics.answered(this, { status, flags, text }, this.endsConnection());
     }
     if (this.#handle.paused) this.paused();
-    // Heads are delivered to a paused handler too, but never before what already waits.
+    // Heads are delivered to a paused handler, too, but never before what is already queued.
     if (this.#queue !== null) this.#queue.push({ kind: 'head', status, text });
     else this.onResponseStart(status, text);
   }
@@ -196,12 +196,12 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
   }
 
   onError(batch: Buffer, start: number, end: number): void {
-    // A failure does not wait for a paused handler, nor for chunks that it did not take in time.
+    // An error does not wait for a paused handler, nor for chunks that it has not taken.
     const error = decodeError(batch, start, end);
     if (!this.#context.takeOver(this, error)) this.#deliverError(error);
   }
 
-  /** Ends without a word, before anything has left: the peer is to serve what this returns. */
+  /** Ends silently, before anything was sent: the peer is to serve what this returns. */
   handOver(): { readonly options: DispatchOptions; readonly handler: DispatchHandler } {
     const options = { origin: this.origin, ...this.asOptions(this.#givenLines, this.bodyAgain) };
     const handler = (this.#takenOver = new TakenOver(this.handler));
@@ -222,13 +222,13 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     this.unwatchBody();
     const socket = new UpgradedSocket(this.context.session, this, this.writer);
     if (this.#isHttp2) {
-      // undici expects 200 instead of 101 where these say that the socket is a stream.
+      // undici expects 200 instead of 101 if these say that the socket is a stream.
       const session = { socket: this.#context.streamSocket };
       Object.assign(socket, { [symbols.kHTTP2Stream]: true, session });
     }
     this.slot = -1;
-    // As in undici, the pool is done with the request before its handler has the byte stream:
-    // closing or destroying the pool in there leaves the stream alone.
+    // As in undici, the pool releases the request before its handler gets the byte stream:
+    // closing or destroying the pool in there does not affect the stream.
     this.#leave();
     this.#publishHead(status, text, fields);
     try {
@@ -259,7 +259,8 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
   }
 
   tellPause(): void {
-    // As in undici, whoever pauses before the final head still awaits it; it will remind us.
+    // As in undici, a handler that pauses before the final head still waits for it; we check again
+    // then.
     const tell = this.#isResponding && this.#handle.paused && !this.settled;
     this.#delivery = tell ? 'paused' : 'running';
     if (!tell) return;
@@ -268,16 +269,16 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
   }
 
   /**
-   * Whether the request keeps the process alive. As with Node's sockets, one that nobody reads does
-   * not: a body that was never consumed would hold it for good.
+   * Whether the request keeps the process alive. As with Node's sockets, one that is not read does
+   * not: a body that is never consumed would keep it alive for ever.
    */
   get holds(): boolean {
     return this.#delivery !== 'paused';
   }
 
   /**
-   * undici's `request()` and its like read `rawHeaders` of every response, and look into them only
-   * where the caller chose `responseHeaders: 'raw'`.
+   * undici's `request()` and the like read `rawHeaders` of every response, but use them only if the
+   * caller chose `responseHeaders: 'raw'`.
    */
   get seldomLooksAtRaw(): boolean {
     const handler = this.handler as { responseHeaders?: unknown };
@@ -317,12 +318,12 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     }
   }
 
-  /** HTTP/2 has none: the number of the stream has its place. */
+  /** HTTP/2 has none: the stream number takes its place. */
   #reasonPhrase(text: string, fields: number): string {
     return this.#isHttp2 ? '' : decodeReason(text.slice(0, fields - 1));
   }
 
-  /** Number of its HTTP/2 stream, once a head came over it; else `null`. */
+  /** Number of its HTTP/2 stream, once a head was received on it; otherwise `null`. */
   get streamNumber(): number | null {
     return this.#isHttp2 ? RequestController.streamNumber(this.#handle) : null;
   }
@@ -424,7 +425,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
 
   // Failure ----------------------------------------------------------------------------------
 
-  /** The error came from Rust: it no longer counts while its handler is told, as in undici. */
+  /** An error from Rust: as in undici, the request no longer counts when its handler is called. */
   #deliverError(error: Error): void {
     if (this.settled) return;
     this.settled = true;
@@ -437,15 +438,15 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
   }
 
   /**
-   * Its connection was taken away: what still comes for it is lost, and its error follows. An
-   * upgrade under way is not, because byte streams outlive their pool.
+   * Its connection was taken away: what is still received for it is dropped, and its error follows.
+   * Not so for an upgrade in progress, because byte streams outlive their pool.
    */
   cutOff(): void {
     this.#queue = null;
     if (this.slot !== -1 && !this.isUpgrade) this.context.session.free(this);
   }
 
-  /** The user aborted, or the body failed: settles at once. */
+  /** The user aborted, or the body failed: settles immediately. */
   abortWith(reason: Error | undefined): void {
     this.#takenOver?.abort(reason);
     this.#settleWithError(reason ?? new errors.RequestAbortedError());
@@ -457,8 +458,8 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
   }
 
   /**
-   * Ends with `error`, from the pool's `destroy()`: Rust forgets the request by itself, unless its
-   * upgrade is under way to us, because byte streams outlive their pool.
+   * Ends with `error`, from the pool's `destroy()`: Rust releases the request by itself, unless an
+   * upgrade is in progress, because byte streams outlive their pool.
    */
   destroyWith(error: Error): void {
     if (this.slot !== -1 && !this.isUpgrade) this.context.session.free(this);

@@ -54,8 +54,8 @@ export abstract class Sending
   readonly context: SendContext;
   readonly handler: DispatchHandler;
   /**
-   * The receiver of the final head: undici's own handlers call back in the context they keep, and stack
-   * traces show undici's.
+   * The receiver of the final head: undici's own handlers call back in the context they keep, and
+   * stack traces show undici's.
    */
   protected readonly headHandler: DispatchHandler;
   /** The async context it was created in, if there is one to keep. */
@@ -80,7 +80,7 @@ export abstract class Sending
   protected warning: Error | null = null;
   /** Waits for the first chunk; see `waitForSource`. */
   private onReady: (() => void) | null = null;
-  /** Whether the handler knows of the request. */
+  /** Whether `onRequestStart` was called. */
   protected started = false;
   /** Failure of the body before that. */
   protected earlyError: Error | null = null;
@@ -103,7 +103,7 @@ export abstract class Sending
   abstract get isStarted(): boolean;
   /** Receiver of the slot's completions. */
   protected abstract asSlotOwner(): SlotOwner;
-  /** The handler is told of the request now, should that wait for its turn. */
+  /** Calls the handler's `onRequestStart` now, if that waits for the request's turn. */
   protected abstract hurry(): void;
   /** Errors of the user's callbacks while sending. */
   protected abstract fail(error: unknown): void;
@@ -210,7 +210,7 @@ export abstract class Sending
     return this.warning !== null || this.needsSource;
   }
 
-  /** As `needsSource`, but a stream that has ended without a byte since `prepare` is none. */
+  /** Like `needsSource`, but not for a stream that has ended without a byte since `prepare`. */
   hasSource(): boolean {
     const { body } = this;
     if (!this.needsSource) return false;
@@ -218,13 +218,13 @@ export abstract class Sending
   }
 
   /**
-   * The request's turn has come: looks once more whether its stream has ended already, which tells
-   * the length. Fails the request if that is not the declared one.
+   * The request's turn has come: checks once more whether its stream has ended already, which
+   * determines the length. Fails the request if that is not the declared one.
    */
   measureStream(): void {
     const { body } = this;
     if (body?.kind !== 'stream' || this.knownEmpty) return;
-    // Reading nothing makes a stream notice its end.
+    // An empty read makes a stream notice its end.
     body.stream.read?.(0);
     const known = streamLength(body.stream);
     if (known === null) return;
@@ -236,7 +236,7 @@ export abstract class Sending
   }
 
   /**
-   * Settles the body's length and type.
+   * Determines the body's length and type.
    *
    * @throws InvalidArgumentError, RequestContentLengthMismatchError; nothing was sent then.
    */
@@ -252,7 +252,7 @@ export abstract class Sending
       known = this.form.length;
     } else if (body.kind === 'stream') {
       known = streamLength(body.stream);
-      // Nobody will read it, so it would not notice its end.
+      // It will not be read, so it would not notice its end.
       if (known === 0) body.stream.read?.(0);
     }
 
@@ -265,7 +265,7 @@ export abstract class Sending
   }
 
   /**
-   * Takes over what subscribers have changed in the request that they were shown.
+   * Applies subscribers' changes to the published request.
    *
    * @throws InvalidArgumentError, NotSupportedError for a value that no request may have.
    */
@@ -295,7 +295,7 @@ export abstract class Sending
   /**
    * Starts reading a stream or iterable, and calls `ready` once it is known whether it has a first
    * chunk: undici writes an empty body as none, so the head must wait for that. It waits for one
-   * turn of the event loop at most; a slower source is sent as chunked without more ado.
+   * turn of the event loop at most; a slower source is sent chunked.
    */
   waitForSource(ready: () => void): void {
     this.onReady = ready;
@@ -366,7 +366,7 @@ export abstract class Sending
     let inline: Bytes | null = null;
     let length = 0;
     if (body === null || empty) {
-      // RFC 9110 8.6: the length is said where the method means something with a body.
+      // RFC 9110, section 8.6: the length is sent if the method defines a meaning for a body.
       if (this.expectsPayload) framing = 'content-length: 0\r\n';
     } else if (this.length === null) {
       kind = WireBody.Chunked;
@@ -383,7 +383,7 @@ export abstract class Sending
 
     let flags = this.dispatchFlags(!empty);
     if (this.expectContinue) {
-      // Over HTTP/2 undici expects it without a body as well; there the engine adds the field.
+      // Over HTTP/2, undici sends it even without a body; there the engine adds the field.
       flags |= DispatchFlag.ExpectContinue;
       if (!empty) framing += 'expect: 100-continue\r\n';
     }
@@ -450,8 +450,8 @@ export abstract class Sending
 
   /** Whether its connection ends after it, whatever the response says. */
   protected endsConnection(hasBody = this.body !== null && !this.knownEmpty): boolean {
-    // A body that the method does not expect may confuse the server about where it ends, and some
-    // servers send a body in answer to HEAD.
+    // A body with a method that has none may confuse the server about its end, and some servers
+    // send a body in response to HEAD.
     const reset = this.reset ?? (this.method === 'HEAD' || (hasBody && !this.expectsPayload));
     return reset || !this.context.head.keepAlive;
   }

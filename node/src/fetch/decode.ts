@@ -40,9 +40,6 @@ if (createZstd !== undefined) {
   MAKERS.set('zstd', () => createZstd({ params: { [ZSTD_D_WINDOW_LOG_MAX]: ZSTD_WINDOW_LOG } }));
 }
 
-/** Whether the peer accepts zstd: if Node can decode it. */
-export const canZstd = createZstd !== undefined;
-
 /**
  * The codings to decode, the last one first; none if one of them is unknown.
  *

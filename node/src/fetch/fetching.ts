@@ -15,7 +15,6 @@
 import { isOwnDispatcher } from '../dispatchers';
 import { queueMicrotask } from '../process';
 import { type Dispatcher, doesTakeBoth, kDecode, type peer, toPeerHandler } from '../undici';
-import { canZstd } from './decode';
 import { type Head, Hop, type HopOwner, isErrorLike } from './hop';
 import type { IncomingBody } from './incoming-body';
 import { followRedirect, isRedirect } from './redirects';
@@ -109,6 +108,7 @@ export class Fetching implements HopOwner, Follower {
     const hop = this.#hop;
     try {
       const opened = body?.open((error) => this.#bodyFailed(hop, error)) ?? null;
+      const isOwn = isOwnDispatcher(dispatcher);
       const isMocked = (dispatcher as { isMockActive?: unknown }).isMockActive === true;
       const options = {
         path: target.path,
@@ -117,13 +117,13 @@ export class Fetching implements HopOwner, Follower {
         // Mocks compare the body's source, and send it if it matches nothing.
         body: isMocked && body !== null ? (body.source ?? body.stream) : opened,
         __mockAgentBodyForDispatch: opened,
-        headers: this.#request.fieldsOfHop(canZstd),
+        headers: this.#request.fieldsOfHop(),
         maxRedirections: 0,
         // What stands between, a cache or a mock, is told what comes over the wire.
-        [kDecode]: isOwnDispatcher(dispatcher) ? hop : null,
+        [kDecode]: isOwn ? hop : null,
         upgrade: undefined,
       } as unknown as Dispatcher.DispatchOptions;
-      const handler = hop as unknown as Dispatcher.DispatchHandler;
+      const handler = (isOwn ? hop : hop.plain) as unknown as Dispatcher.DispatchHandler;
       // undici 7's own dispatchers, and users' subclasses, may pass handlers on in their legacy
       // form.
       const receiver = doesTakeBoth(dispatcher) ? handler : toPeerHandler(handler);

@@ -55,6 +55,22 @@ export class Hop extends OwnHandler implements DispatchHandler, FetchDecoding {
     this.#owner = owner;
   }
 
+  /**
+   * The handler for interceptors: a plain object like that of undici's fetch, which they can spread or
+   * inherit from.
+   */
+  get plain(): DispatchHandler {
+    return {
+      onRequestStart: (controller) => this.onRequestStart(controller),
+      onResponseStarted: () => this.onResponseStarted(),
+      onResponseStart: (controller, status, headers, statusText) =>
+        this.onResponseStart(controller, status, headers, statusText),
+      onResponseData: (controller, chunk) => this.onResponseData(controller, chunk),
+      onResponseEnd: () => this.onResponseEnd(),
+      onResponseError: (controller, error) => this.onResponseError(controller, error),
+    };
+  }
+
   /** Whether the response is complete. */
   get isOver(): boolean {
     return this.#phase === 'over';

@@ -5,7 +5,7 @@
  * each hop. It must not know how it was created (`request-init.ts`) or how it is sent.
  */
 
-import type { Dispatcher } from '../undici';
+import { type Dispatcher, peerMajor } from '../undici';
 import type { FieldList } from './field-list';
 import { refererFor } from './referrer';
 import type { RequestBody } from './request-body';
@@ -24,7 +24,10 @@ const CONDITIONAL = [
 ];
 
 /** Codings that undici accepts, over TLS and in plain text. undici 7 does not accept zstd. */
-const CODINGS = { tls: 'br, gzip, deflate', clear: 'gzip, deflate' } as const;
+const CODINGS = {
+  tls: peerMajor === 7 ? 'br, gzip, deflate' : 'br, gzip, deflate, zstd',
+  clear: 'gzip, deflate',
+} as const;
 
 /** A request without its fields. */
 export interface RequestParts {
@@ -86,10 +89,10 @@ export class FetchRequest {
   }
 
   /** The fields of the next hop (Fetch standard, "HTTP-network-or-cache fetch"). */
-  fieldsOfHop(zstd: boolean): Record<string, string> {
+  fieldsOfHop(): Record<string, string> {
     const { target, body, method } = this;
     if (body === null && method === 'GET' && this.#isPlain) {
-      return target.isTrustworthy ? plainFields(target.isHttps, zstd) : plainFieldsInTheClear();
+      return target.isTrustworthy ? plainFields(target.isHttps) : plainFieldsInTheClear();
     }
     const fields = this.fields.copy();
     const add = (name: string, value: string): void => {
@@ -116,8 +119,7 @@ export class FetchRequest {
     }
 
     if (fields.has('range')) fields.append('accept-encoding', 'identity');
-    if (!target.isHttps) add('accept-encoding', CODINGS.clear);
-    else add('accept-encoding', zstd ? `${CODINGS.tls}, zstd` : CODINGS.tls);
+    add('accept-encoding', target.isHttps ? CODINGS.tls : CODINGS.clear);
     fields.delete('host');
     return fields.toObject();
   }
@@ -138,14 +140,13 @@ export class FetchRequest {
 }
 
 /** The result of `fieldsOfHop` for most requests. */
-function plainFields(isHttps: boolean, zstd: boolean): Record<string, string> {
-  const tls = zstd ? `${CODINGS.tls}, zstd` : CODINGS.tls;
+function plainFields(isHttps: boolean): Record<string, string> {
   return {
     accept: '*/*',
     'accept-language': '*',
     'sec-fetch-mode': 'cors',
     'user-agent': 'undici',
-    'accept-encoding': isHttps ? tls : CODINGS.clear,
+    'accept-encoding': isHttps ? CODINGS.tls : CODINGS.clear,
   };
 }
 

@@ -18,7 +18,9 @@ import {
   Request,
   Response,
 } from '../../src/index';
+import { peerMajor } from '../../src/undici/undici';
 import { inChild } from '../support/child';
+import { http2Origin, httpsOrigin } from '../support/servers';
 
 let url: string;
 let server: http.Server;
@@ -254,6 +256,63 @@ describe('an encoded body', () => {
       );
     });
   });
+});
+
+describe('over TLS', () => {
+  const coded = zlib.brotliCompressSync('secret '.repeat(1000));
+
+  it('with HTTP/1.1 and HTTP/2 it asks for more codings, and undoes them', async () => {
+    const asked: unknown[] = [];
+    const first = await httpsOrigin((request, response) => {
+      asked.push(request.headers['accept-encoding'], request.headers['sec-fetch-mode']);
+      response.setHeader('content-encoding', 'br').end(coded);
+    });
+    const second = await http2Origin((stream, headers) => {
+      asked.push(headers['accept-encoding'], headers['sec-fetch-mode']);
+      stream.respond({ ':status': 200, 'content-encoding': 'br', 'x-over': 'h2' });
+      stream.end(coded);
+    });
+    for (const [origin, over] of [
+      [first, null],
+      [second, 'h2'],
+    ] as const) {
+      const agent = new Agent({ ...origin.options, allowH2: over !== null });
+      const response = await fetch(origin.url, { dispatcher: agent });
+      expect([response.headers.get('x-over'), response.statusText]).toEqual([
+        over,
+        over === null ? 'OK' : '',
+      ]);
+      expect(await response.text()).toBe('secret '.repeat(1000));
+      await agent.destroy();
+      await origin.close();
+    }
+    const codings = peerMajor === 7 ? 'br, gzip, deflate' : 'br, gzip, deflate, zstd';
+    expect(asked).toEqual([codings, 'cors', codings, 'cors']);
+  });
+});
+
+it.each([
+  ['a spread', (handler: object) => ({ ...handler })],
+  ['an heir', (handler: object) => Object.create(handler) as object],
+])('an interceptor whose handler is %s sees what came over the wire', async (_name, derive) => {
+  let seenBytes = 0;
+  const agent = new Agent().compose((dispatch) => (options, handler) => {
+    const watched = derive(handler) as typeof handler;
+    watched.onResponseData = (controller, chunk) => {
+      seenBytes += chunk.byteLength;
+      handler.onResponseData?.(controller, chunk);
+    };
+    return dispatch(options, watched);
+  });
+  const coded = zlib.gzipSync('plain '.repeat(10_000));
+  const send = (_: unknown, response: http.ServerResponse) => {
+    response.setHeader('content-encoding', 'gzip').end(coded);
+  };
+  await withAnswer(send, async () => {
+    expect(await (await fetch(url, { dispatcher: agent })).text()).toBe('plain '.repeat(10_000));
+  });
+  expect(seenBytes).toBe(coded.byteLength);
+  await agent.close();
 });
 
 describe('redirects', () => {

@@ -45,6 +45,9 @@ impl IncomingBody {
         let start = start?;
         self.remaining = if bodiless || matches!(start.head.status, 204 | 304) {
             Some(0)
+        } else if start.info.decoded {
+            // The head may say how long the coded body is.
+            None
         } else {
             declared_length(&start.head)
         };

@@ -9,7 +9,6 @@
 
 mod rules;
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -20,6 +19,7 @@ use dodici_coding::{Behind, DecodeError, Decoder};
 use dodici_pool::{Error, ErrorKind, HeaderBlock, Phase, Request, ResponseHead, SystemDetail};
 
 use crate::command::Command;
+use crate::settle::too_large;
 use crate::sink::Sink;
 
 /// Maximum size of a decoded piece, which the reader gets as one chunk.
@@ -218,9 +218,9 @@ fn failure(error: &DecodeError, max_size: Option<u64>) -> Error {
                 .with_system(system);
         }
     };
-    let message: Cow<'static, str> = match max_size.filter(|max| size > *max) {
-        Some(max) => format!("Decompressed response size ({size}) exceeded maxSize ({max})").into(),
-        None => "Response content exceeded max size".into(),
+    let Some(max) = max_size.filter(|max| size > *max) else {
+        return too_large();
     };
+    let message = format!("Decompressed response size ({size}) exceeded maxSize ({max})");
     Error::new(ErrorKind::ResponseExceededMaxSize, Phase::Body, message)
 }

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::clock::Moment;
 use crate::conn::framing::Informational;
 use crate::conn::h2::PROTOCOL_ERROR;
+use crate::settle::too_large;
 
 #[cfg(test)]
 mod tests;
@@ -414,13 +415,5 @@ fn length_mismatch() -> Error {
         ErrorKind::ResponseContentLengthMismatch,
         Phase::Body,
         "Response body length does not match content-length header",
-    )
-}
-
-fn too_large() -> Error {
-    Error::new(
-        ErrorKind::ResponseExceededMaxSize,
-        Phase::Body,
-        "Response content exceeded max size",
     )
 }

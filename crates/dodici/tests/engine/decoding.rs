@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use dodici::{
     BodyKind, Decode, DecodeManner, Error, ErrorKind, OriginConfig, Request, RequestKind,
+    RequestOptions, ResponseDetail,
 };
 use dodici_testkit::client::{code, get};
 use dodici_testkit::recording::Seen;
 use dodici_testkit::{Call, Client, H2Peer, ScriptedPeer, Signal, within};
+use http_body::Body as _;
 use zlib_rs::{Deflate, DeflateFlush, Status};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -492,4 +494,26 @@ async fn what_has_come_is_decoded_before_more_comes() {
     assert!(within("the end", call.ended()).await.body == body);
     drop(client);
     peer.join().await;
+}
+
+#[tokio::test]
+async fn send_returns_a_decoded_body_of_unknown_length() {
+    for wire in WIRES {
+        let answer = coded("gzip", &gzip(b"hello")).with_length();
+        let (client, _peer) = serve(wire, answer, |_| {}).await;
+        for manner in [DecodeManner::Interceptor, DecodeManner::Fetch] {
+            let request = http::Request::get("/").extension(RequestOptions {
+                decode: request(wire, manner).decode,
+                ..RequestOptions::default()
+            });
+            let request = request.body(String::new()).unwrap();
+            let response = within("the head", client.pool.send(request)).await.unwrap();
+            let detail = response.extensions().get::<ResponseDetail>().unwrap();
+            assert!(detail.info.decoded);
+            let body = response.into_body();
+            assert_eq!(body.size_hint().exact(), None, "{wire:?} {manner:?}");
+            let (body, _) = within("the end", body.collect()).await.unwrap();
+            assert_eq!(&body[..], b"hello");
+        }
+    }
 }

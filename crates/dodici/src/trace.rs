@@ -1,13 +1,13 @@
-//! What the engine tells the `tracing` crate, behind the feature of that name. Without it, what is
-//! wrapped here is handed back as it came, and nothing is left of this module.
+//! Spans and events for the `tracing` crate, behind the feature of that name. Without it,
+//! everything here returns its arguments unchanged and costs nothing.
 //!
-//! - [`Attempt`]: a span around each attempt to connect, from the lookup to the handshake.
-//! - [`events`]: what a pool reports about its connections, as events.
-//! - [`Trace`]: a span for each request, with an event for its head, for each time that it is sent
-//!   again, and for its end.
+//! - [`Attempt`]: a span around each connection attempt, from the lookup to the handshake.
+//! - [`events`]: a pool's connection events.
+//! - [`Trace`]: a span for each request, with an event for its head, for each replay, and for its
+//!   end.
 //!
-//! `origin` calls all three where a pool, a connection and a request are made; the wires know
-//! nothing of it. Told are origins, numbers, times and errors: no path, no header, no body.
+//! `origin` calls all three when a pool, a connection and a request are created; the wires do not
+//! use them. Recorded are origins, numbers, times and errors: no paths, headers or bodies.
 
 pub(crate) use imp::{Attempt, Trace, events};
 

@@ -54,6 +54,7 @@ export type {
   ConnectOptions,
   DecompressOption,
   OriginOptions,
+  OwnRequestOptions,
   PemSource,
   PoolOptions,
   PoolStats,

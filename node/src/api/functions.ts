@@ -5,10 +5,12 @@
  * must not know how a pool works.
  */
 
+import type { Duplex } from 'node:stream';
+
 import { getGlobalDispatcher } from '../dispatchers';
 import { makeFetch } from '../fetch';
-import { isUrl, unpolluted } from '../options';
-import { peer } from '../undici';
+import { isUrl, type OwnRequestOptions, unpolluted } from '../options';
+import { type Dispatcher, peer } from '../undici';
 
 /** Options of a call: the second argument, or the first if it takes the place of the URL. */
 function withDispatcher(url: unknown, options: unknown): unknown {
@@ -38,12 +40,35 @@ function bind<Name extends Api>(name: Name): (typeof peer)[Name] {
   return bound as unknown as (typeof peer)[Name];
 }
 
+type Url = Parameters<typeof peer.request>[0];
+
+/** What undici's functions take beside the URL, and our own. */
+type CallOptions<Options, InUrl extends PropertyKey = 'origin' | 'path'> = {
+  dispatcher?: Dispatcher;
+} & Omit<Options, InUrl> &
+  OwnRequestOptions;
+
 /** undici's `request`, through dodici. */
-export const request = bind('request');
+export const request: typeof peer.request &
+  (<TOpaque = null>(
+    url: Url,
+    options: CallOptions<Dispatcher.RequestOptions<TOpaque>, 'origin' | 'path' | 'method'> &
+      Partial<Pick<Dispatcher.RequestOptions, 'method'>>,
+  ) => Promise<Dispatcher.ResponseData<TOpaque>>) = bind('request');
 /** undici's `stream`, through dodici. */
-export const stream = bind('stream');
+export const stream: typeof peer.stream &
+  (<TOpaque = null>(
+    url: Url,
+    options: CallOptions<Dispatcher.RequestOptions<TOpaque>>,
+    factory: Dispatcher.StreamFactory<TOpaque>,
+  ) => Promise<Dispatcher.StreamData<TOpaque>>) = bind('stream');
 /** undici's `pipeline`, through dodici. */
-export const pipeline = bind('pipeline');
+export const pipeline: typeof peer.pipeline &
+  (<TOpaque = null>(
+    url: Url,
+    options: CallOptions<Dispatcher.PipelineOptions<TOpaque>>,
+    handler: Dispatcher.PipelineHandler<TOpaque>,
+  ) => Duplex) = bind('pipeline');
 /** undici's `connect`, through dodici. */
 export const connect = bind('connect');
 /** undici's `upgrade`, through dodici. */

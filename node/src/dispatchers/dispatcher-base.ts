@@ -10,6 +10,7 @@
  * dispatcher, and methods called through a Proxy cannot reach private members.
  */
 
+import type { Duplex } from 'node:stream';
 import { inspect, type InspectOptions } from 'node:util';
 
 import type {
@@ -18,7 +19,7 @@ import type {
   DisconnectListener,
   DrainListener,
 } from '../connection';
-import { ownOptions, spread, unpolluted } from '../options';
+import { ownOptions, type OwnRequestOptions, spread, unpolluted } from '../options';
 import { queueMicrotask } from '../process';
 import {
   composedForBoth,
@@ -228,7 +229,7 @@ export abstract class DispatcherBase extends Dispatcher {
    * thrown only if there is no such method. Returns `false` when the caller should wait for `drain`.
    */
   override dispatch(
-    options: Dispatcher.DispatchOptions,
+    options: Dispatcher.DispatchOptions & OwnRequestOptions,
     handler: Dispatcher.DispatchHandler,
   ): boolean {
     if (!handler || typeof handler !== 'object') {
@@ -267,9 +268,29 @@ export function isOwnDispatcher(dispatcher: Dispatcher): boolean {
   );
 }
 
-/** Listeners get more arguments than undici's: the details of `events.ts` come last. */
+/** Requests have options of ours; listeners get more arguments than undici's: the details of `events.ts` come last. */
 // eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- EventEmitter has them
 export interface DispatcherBase {
+  request<TOpaque = null>(
+    options: Dispatcher.RequestOptions<TOpaque> & OwnRequestOptions,
+    callback: (error: Error | null, data: Dispatcher.ResponseData<TOpaque>) => void,
+  ): void;
+  request<TOpaque = null>(
+    options: Dispatcher.RequestOptions<TOpaque> & OwnRequestOptions,
+  ): Promise<Dispatcher.ResponseData<TOpaque>>;
+  stream<TOpaque = null>(
+    options: Dispatcher.RequestOptions<TOpaque> & OwnRequestOptions,
+    factory: Dispatcher.StreamFactory<TOpaque>,
+    callback: (error: Error | null, data: Dispatcher.StreamData<TOpaque>) => void,
+  ): void;
+  stream<TOpaque = null>(
+    options: Dispatcher.RequestOptions<TOpaque> & OwnRequestOptions,
+    factory: Dispatcher.StreamFactory<TOpaque>,
+  ): Promise<Dispatcher.StreamData<TOpaque>>;
+  pipeline<TOpaque = null>(
+    options: Dispatcher.PipelineOptions<TOpaque> & OwnRequestOptions,
+    handler: Dispatcher.PipelineHandler<TOpaque>,
+  ): Duplex;
   on(name: 'connect', listener: ConnectListener): this;
   on(name: 'disconnect', listener: DisconnectListener): this;
   on(name: 'connectionError', listener: ConnectionErrorListener): this;

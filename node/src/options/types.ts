@@ -62,6 +62,12 @@ export type DecompressOption =
       maxSize?: number | null;
     };
 
+/** Options of a single request that undici's types do not have. */
+export interface OwnRequestOptions {
+  /** Takes precedence over the dispatcher's. */
+  decompress?: DecompressOption | null;
+}
+
 /** Options of `Client`. */
 export interface ClientOptions
   extends Omit<PeerClient.Options, 'connect' | keyof ClientTable>, ClientTable {

@@ -84,3 +84,12 @@ new Agent({ origins: { 'https://a': { maxOrigins: 1 } } });
 new Agent({ connect: { ciphers: 'AES128-SHA' } });
 // @ts-expect-error TLS 1.1 is not spoken
 new Agent({ connect: { minVersion: 'TLSv1.1' } });
+
+// Of single requests.
+new Agent({ decompress: true, origins: { '*': { decompress: { maxSize: 1e6 } } } });
+void request('http://localhost', { decompress: { maxSize: 1e6 }, method: 'PUT' });
+void agent.request({ origin: 'http://localhost', path: '/', method: 'GET', decompress: true });
+// @ts-expect-error neither a boolean nor an object
+void request('http://localhost', { decompress: 'gzip' });
+// @ts-expect-error a size is a number
+new Pool('http://localhost', { decompress: { maxSize: '1' } });

@@ -540,4 +540,69 @@ const crowd = {
 };
 
 /** All, by the name that the command line uses. */
-export const gates = { crowd, origins, race, poison, aborts, garbage, timeouts, backpressure };
+/** What somebody does with a response; `undefined`: nothing, and it is dropped. */
+const READERS = {
+  text: (response) => response.text(),
+  arrayBuffer: (response) => response.arrayBuffer(),
+  async stream(response) {
+    for await (const _ of response.body);
+  },
+  async "first chunk"(response) {
+    for await (const _ of response.body) break;
+  },
+  async clone(response) {
+    await Promise.all([response.clone().text(), response.text()]);
+  },
+  cancel: (response) => response.body.cancel(),
+  nothing: () => undefined,
+};
+
+/** R10, R13 */
+const fetches = {
+  title: "fetches with random aborts and unread bodies: each settles, nothing is left behind",
+  counts: { short: 1000, full: 100_000 },
+  async run({ dodici, server, count, random, progress, problems }) {
+    const dispatcher = new dodici.Agent({ connections: 32 });
+    const url = base(server);
+    const names = Object.keys(READERS);
+    const figures = { aborted: 0, ...Object.fromEntries(names.map((name) => [name, 0])) };
+    let fromHeap;
+    await repeat(count, 64, progress, async (index) => {
+      const path = pick(random, ["/ok/f", "/close", "/large/300000", "/half", "/hang"]);
+      const endless = path === "/half" || path === "/hang";
+      const aborts = endless || random() < 0.5;
+      const controller = new AbortController();
+      const abort = () => controller.abort();
+      if (aborts) random() < 0.3 ? queueMicrotask(abort) : setTimeout(abort, random() * 10);
+      const init = { dispatcher, ...(aborts && { signal: controller.signal }) };
+      const name = pick(random, names);
+      try {
+        await READERS[name](await dodici.fetch(url + path, init));
+        figures[name]++;
+      } catch (error) {
+        figures.aborted++;
+        const isOurs = aborts && error === controller.signal.reason;
+        if (!isOurs && problems.length < 10) problems.push(`${path} ${name}: ${error.stack}`);
+      }
+      if (index === Math.floor(count / 5)) fromHeap = heap();
+    });
+    // What nobody reads ends when it is collected.
+    const settled = await eventually(() => {
+      globalThis.gc?.();
+      return Object.values(dispatcher.stats).every(({ size }) => size === 0);
+    });
+    if (!settled) problems.push(`left: ${JSON.stringify(dispatcher.stats)}`);
+    for (const name of ["aborted", ...names]) {
+      if (figures[name] === 0) problems.push(`the run proves nothing about: ${name}`);
+    }
+    if (dodici.counters().fetchesByPeer > 0) problems.push("undici's fetch served some");
+    const grown = heap() - fromHeap;
+    if (grown > 4) problems.push(`the heap grew by ${grown.toFixed(1)} MB`);
+    await atRest({ dispatchers: [dispatcher], server, problems });
+    return { ...figures, grownHeapMB: Math.round(grown) };
+  },
+};
+
+export const gates = {
+  ...{ crowd, origins, race, poison, aborts, garbage, fetches, timeouts, backpressure },
+};

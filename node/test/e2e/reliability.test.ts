@@ -38,6 +38,7 @@ const promises: Record<string, string> = {
   poison: 'r6 a response that nobody asked for is delivered to nobody',
   aborts: 'r10 aborts in every phase leave nothing, and nothing comes late',
   garbage: 'r13 dropped bodies, dispatchers and handlers are collected',
+  fetches: 'r10 fetches with random aborts and unread bodies settle, and leave nothing behind',
   timeouts: 'r16 timeouts are right, however long the JavaScript thread is blocked',
   backpressure: 'r17 a reader that pauses again and again needs no memory',
 };

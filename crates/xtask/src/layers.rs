@@ -274,7 +274,7 @@ fn forbidden(from: &str, to: &str) -> bool {
     }
 }
 
-/// `crates/dodici/src/conn/h1.rs` is `[conn, h1]`; `lib.rs` is empty.
+/// `crates/dodici/src/conn/pipe.rs` is `[conn, pipe]`; `lib.rs` is empty.
 fn module_path(path: &str) -> Vec<String> {
     let inner = path
         .trim_start_matches(ENGINE)

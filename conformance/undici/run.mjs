@@ -23,8 +23,8 @@ const HELP = `Usage: just conformance-undici --suite DIR --version 8|7 [options]
   --without TEXT   no files whose path contains TEXT (several: A,B)
   --case TEXT      only cases whose name contains TEXT
   --transport      only files with cases that count (classes ${COUNTED.join(", ")})
-  --fetch          our fetch in the place of undici's as well, in the folders that it is for, and the
-                   same files with undici's own; ledger-fetch.json says which cases may fail
+  --fetch          only files that use fetch, with our fetch and with undici's own; the cases in
+                   ledger-fetch.json may fail
   --classes LIST   only files with cases of these classes (${CLASSES.join(",")})
   --jobs N         processes in parallel (default 2)
   --repeat N       run everything N times: a case passes if it does each time, and one that differs

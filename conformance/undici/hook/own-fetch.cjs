@@ -1,7 +1,7 @@
-// Puts dodici's fetch in the place of undici's.
+// Replaces undici's fetch with dodici's.
 //
-// What lives here: the checkout's index.js with our `fetch`, and how many of its calls undici's own
-// served. preload.cjs calls it for `--fetch`. It must not know which test runs.
+// What lives here: the checkout's index.js with our `fetch`, and the number of calls left to undici's.
+// preload.cjs calls it for `--fetch`. It must not know which test runs.
 "use strict";
 
 const { appendFileSync } = require("node:fs");

@@ -72,7 +72,7 @@ exports.create = function create(checkout, originals) {
     finishLoading() {
       loading = false;
     },
-    /** What `fetch` is from now on, whatever stands in index.js. */
+    /** Fixes `fetch`, whatever index.js exports from now on. */
     keepFetch(original) {
       fetch = original;
     },

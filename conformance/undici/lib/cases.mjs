@@ -25,7 +25,7 @@ const NEEDS_BUNDLE = new Set([
   "test/fetch/user-agent.js",
 ]);
 
-/** Folders with what goes through fetch. */
+/** Folders of tests that use fetch. */
 export const FETCH_FOLDERS = [
   "test/fetch/",
   "test/node-fetch/",
@@ -48,7 +48,7 @@ export function isHttp2(file, name) {
 
 /**
  * @param {string} version
- * @param {boolean} withFetch also those that matter to fetch alone, where a list of its own has them
+ * @param {boolean} withFetch also those that matter only for fetch, from a list of their own
  * @returns {Map<string, { name: string, class: string }[]>} by file
  */
 export function readCases(version, withFetch = false) {

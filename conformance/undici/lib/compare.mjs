@@ -40,7 +40,7 @@ export function showComparison({ files, cases, ours, own, lost }) {
   return lost.length > 0 ? 1 : 0;
 }
 
-/** Least share of what passes with undici's own fetch that has to pass with ours. */
+/** Minimum share of the cases passing with undici's own fetch that must pass with ours. */
 const LEAST = 0.99;
 
 /**

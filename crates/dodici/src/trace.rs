@@ -63,13 +63,13 @@ mod imp {
 
     use crate::sink::{EventSink, ExchangeInfo, Sink};
 
-    /// The target of spans and events about connections.
+    /// The target of spans and events of connections.
     const CONNECTION: &str = "dodici::connection";
 
-    /// The target of spans and events about requests.
+    /// The target of spans and events of requests.
     const REQUEST: &str = "dodici::request";
 
-    /// The span of an attempt to connect.
+    /// The span of a connection attempt.
     pub(crate) struct Attempt(Span);
 
     impl Attempt {
@@ -97,7 +97,7 @@ mod imp {
         })
     }
 
-    /// Writes down what the pool's event sink is told.
+    /// Records a pool's events.
     struct Events {
         origin: Origin,
         events: Arc<dyn EventSink>,
@@ -128,7 +128,7 @@ mod imp {
                     "connected",
                 ),
                 Event::ConnectFailed { conn, error } => {
-                    // The attempt's, which is still entered.
+                    // That of the attempt, which is still entered.
                     let attempt = Span::current();
                     attempt.record("phase", display(error.phase()));
                     attempt.record("error", display(error));
@@ -165,7 +165,7 @@ mod imp {
         }
     }
 
-    /// The span of a request, in the hands of whoever decides what becomes of it.
+    /// The span of a request, for replays.
     #[derive(Default)]
     pub(crate) struct Trace(Option<Span>);
 
@@ -204,14 +204,14 @@ mod imp {
         }
     }
 
-    /// Writes down what the sink of one request is told.
+    /// Records what the sink of a request gets.
     struct Watched {
         sink: Box<dyn Sink>,
         span: Span,
         begun: Instant,
-        /// When bytes of it left first, counted from the beginning.
+        /// When its first bytes were sent, from the start.
         written: Option<Duration>,
-        /// When the head came, likewise.
+        /// When the head was received, from the start.
         head: Option<Duration>,
     }
 

@@ -1,4 +1,4 @@
-//! The framing guard alone: bytes of a server in, responses or a refusal out. No socket.
+//! The framing guard alone: a server's bytes in, responses or an error out. No sockets.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod guard;

@@ -1,4 +1,4 @@
-//! Requests over HTTP/1.1: one pool against servers that do exactly what a test says.
+//! Requests over HTTP/1.1: one pool against scripted servers.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod aborts;

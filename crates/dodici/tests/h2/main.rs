@@ -1,7 +1,7 @@
-//! Requests over HTTP/2: one pool against servers that do exactly what a test says.
+//! Requests over HTTP/2: one pool against scripted servers.
 //!
-//! Floods, storms and servers of others are test binaries of their own, because they watch the
-//! memory of their process or run for long.
+//! Floods, resets in bulk and third-party servers have test binaries of their own, because they
+//! measure the memory of their process or run for a long time.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod bodies;

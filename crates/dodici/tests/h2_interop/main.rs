@@ -1,5 +1,5 @@
-//! HTTP/2 with servers of others: hyper's, Node's, nghttpd, nginx and haproxy, where they are
-//! installed. nginx and haproxy stand before hyper's.
+//! HTTP/2 with third-party servers: hyper's, Node's, and nghttpd, nginx and haproxy if they are installed.
+//! nginx and haproxy are in front of hyper's.
 //!
 //! `DODICI_INTEROP_REQUESTS` sets the number of requests of each kind and `DODICI_LARGE_BODY` the
 //! bytes of a large body; `just soak-h2` runs the long form.

@@ -261,9 +261,9 @@ const INTRODUCTION: &str = "\
 
 # Options
 
-Names, rules and defaults are undici's where undici has the option. A value that breaks its rule is an `InvalidArgumentError` in the constructor, with undici's message. `null` and `undefined` count as not given. Times are milliseconds.
+If undici has an option, its name, validation and default are undici's. An invalid value makes the constructor throw `InvalidArgumentError` with undici's message. `null` and `undefined` mean the default. Times are in milliseconds.
 
-The last columns say what the same thing is called in Rust: in the engine's configuration, and among the methods of `dodici-reqwest`'s builders (`ClientBuilder`, `ClientBuilderExt`, `OriginOptions`).
+The last two columns are the equivalents in Rust: in the engine's configuration, and in `dodici-reqwest`'s builders (`ClientBuilder`, `ClientBuilderExt`, `OriginOptions`).
 ";
 
 /// The page `docs/options.md`.
@@ -272,22 +272,22 @@ pub(super) fn page() -> String {
     section(
         &mut out,
         "Clients, pools and origins",
-        "Of `Client`, `Pool`, `Agent`, and of each entry of `Agent`'s `origins`.",
+        "For `Client`, `Pool`, `Agent`, and each entry of `Agent`'s `origins`.",
         |row| row.scope == Scope::Client,
     );
     section(
         &mut out,
         "Pools",
-        "As above, but not of `Client`, which has one connection. `Pool` and `Agent` have `factory` as well: undici's own class then serves the origin.",
+        "As above, except for `Client`, which has one connection. `Pool` and `Agent` also have `factory`: undici's own class then serves the origin.",
         |row| row.scope == Scope::Pool,
     );
-    section(&mut out, "HTTP/2", "In `h2Options`, or beside it.", |row| {
+    section(&mut out, "HTTP/2", "In `h2Options`, or at the top level.", |row| {
         row.scope == Scope::Http2
     });
     section(
         &mut out,
         "`connect`",
-        "An object. A key of Node's `net.connect` or `tls.connect` that the engine cannot honour is an error that names it.",
+        "An object. A key of Node's `net.connect` or `tls.connect` that the engine does not support throws an error naming it.",
         |row| matches!(row.scope, Scope::Connect | Scope::Tls),
     );
     out

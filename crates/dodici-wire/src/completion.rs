@@ -59,7 +59,7 @@ pub struct Over {
     pub reused: bool,
     /// HTTP/2 stream id; 0 if not reported.
     pub stream: u32,
-    /// The body comes without its content codings.
+    /// The body is decoded.
     pub decoded: bool,
 }
 

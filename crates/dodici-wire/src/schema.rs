@@ -1,8 +1,8 @@
 //! The schema of the boundary: every number that both languages must agree on.
 //!
 //! `cargo xtask codegen` writes `node/src/wire/generated.ts` from these tables, and
-//! [`layout_hash`](crate::layout_hash) makes one number of them that both sides compare when the
-//! addon is loaded, so that a stale `.node` file fails with one sentence instead of strange bytes.
+//! [`layout_hash`](crate::layout_hash) combines them into one number that both sides compare when
+//! the addon is loaded, so that an outdated `.node` file fails with a clear message.
 //!
 //! # Records
 //! Both directions use the same frame, little-endian, every record padded to four bytes:
@@ -12,9 +12,9 @@
 //!       kind   flags   aux     slot   generation   payload len   payload, zero-padded to 4
 //! ```
 //!
-//! `slot` and `generation` name a request (or, in pool records, the pool: `slot` is the pool id
-//! that JavaScript chose, `generation` the connection's serial number). Field lists ("fields")
-//! are latin1 text: `name LF value LF` repeated, names and values as they stood on the wire.
+//! `slot` and `generation` identify a request (or, in pool records, the pool: `slot` is the pool id
+//! chosen by JavaScript, `generation` the connection's serial number). Field lists ("fields") are
+//! latin1 text: `name LF value LF` repeated, names and values as they were on the wire.
 
 macro_rules! wire_enum {
     ($(#[$doc:meta])* pub enum $name:ident : $repr:ty { $($(#[$vdoc:meta])* $variant:ident = $value:expr,)* }) => {
@@ -43,15 +43,15 @@ pub const LAYOUT_VERSION: u32 = 2;
 /// Bytes of a record's frame before its payload.
 pub const RECORD_HEADER: usize = 16;
 
-/// Body chunks from this size on travel in a slab, a Buffer beside the batch, instead of inside it.
-/// 16 KiB: one TLS record; below it, a copy is cheaper than a second object.
+/// Body chunks from this size on are passed in a slab, a Buffer beside the batch, instead of inside
+/// it. 16 KiB: one TLS record; below it, a copy is cheaper than a second object.
 pub const LARGE_CHUNK: usize = 16 * 1024;
 
-/// A completion batch is handed over when it has grown to this many bytes, parked or not.
+/// A completion batch is handed over when it has grown to this many bytes.
 pub const BATCH_LIMIT: usize = 128 * 1024;
 
-/// Body bytes that a request may have delivered but not yet credited back (see `Credit`), each piece
-/// with its `PIECE_OVERHEAD`.
+/// Body bytes that a request may have delivered but not yet credited back (see `Credit`), each
+/// piece with its `PIECE_OVERHEAD`.
 pub const WINDOW: u32 = 256 * 1024;
 
 /// Largest slice of a request body in one `BodyChunk`, and the largest body sent inside `Dispatch`.
@@ -63,52 +63,53 @@ pub const DEFAULT_TIMEOUT: u32 = u32::MAX;
 wire_enum! {
     /// Records from JavaScript to Rust.
     pub enum Submission : u8 {
-        /// Start a request. `flags`: [`DispatchFlag`] bits; `aux`: [`WireBody`].
-        /// Payload: `u32 pool`, `u32 head length`, `u32 headers timeout ms`, `u32 body timeout ms`
-        /// (0 never, [`DEFAULT_TIMEOUT`] the pool's), `u32 body length low`, `u32 body length
-        /// high`, with [`DispatchFlag::Decode`] three more, then the head (request line, fields, empty line; latin1), then, for
-        /// [`WireBody::Full`], the body.
+        /// Start a request. `flags`: [`DispatchFlag`] bits; `aux`: [`WireBody`]. Payload: `u32
+        /// pool`, `u32 head length`, `u32 headers timeout ms`, `u32 body timeout ms` (0 never,
+        /// [`DEFAULT_TIMEOUT`] the pool's), `u32 body length low`, `u32 body length high`, with
+        /// [`DispatchFlag::Decode`] three more numbers, then the head (request line, fields, empty
+        /// line; latin1), then, for [`WireBody::Full`], the body.
         Dispatch = 1,
         /// A slice of the request body, or bytes for an upgraded stream. Only after `Pull`, never
         /// more than was pulled. Payload: the bytes.
         BodyChunk = 2,
         /// End of the request body or of the write side of an upgraded stream. `flags` bit 0: the
-        /// body is shorter than declared, and the caller wants that. Payload: trailer fields.
+        /// body is shorter than declared, and the caller accepts that. Payload: trailer fields.
         BodyEnd = 3,
-        /// Abort a request or destroy an upgraded stream. Nothing follows but an `End`, which says
-        /// that the engine has let go of it.
+        /// Abort a request or destroy an upgraded stream. Only an `End` follows, once the engine
+        /// has released it.
         Cancel = 4,
-        /// Give back delivered bytes, and say whether the handler takes more. `flags`:
+        /// Return credit for delivered bytes, and say whether the handler is paused. `flags`:
         /// [`CreditFlag`] bits. Payload: `u32 bytes`, which may be 0.
         Credit = 5,
-        /// Make a pool. `slot`: its id. Payload: options, see [`OptionKey`](crate::options::OptionKey).
+        /// Create a pool. `slot`: its id. Payload: options, see
+        /// [`OptionKey`](crate::options::OptionKey).
         PoolCreate = 6,
         /// Close a pool: queued and running requests finish. `PoolClosed` follows.
         PoolClose = 7,
-        /// Destroy a pool at once. Its requests get no completion: JavaScript settles them.
-        /// Upgraded streams are no longer the pool's and live on, also those whose `Upgrade`
-        /// JavaScript has not seen yet: it cancels what it does not want. `PoolClosed` follows.
+        /// Destroy a pool immediately. Its requests get no completion: JavaScript settles them.
+        /// Upgraded streams outlive the pool, even if JavaScript has not seen their `Upgrade` yet:
+        /// it cancels those it does not want. `PoolClosed` follows.
         PoolDestroy = 8,
-        /// Open a connection although nothing is queued, if the pool has none.
+        /// Open a connection if the pool has none, even if nothing is queued.
         PoolConnect = 9,
-        /// Close one connection at once: what runs on it fails, what waits goes elsewhere.
+        /// Close one connection immediately: running requests fail, waiting ones go elsewhere.
         /// `generation`: its serial number. `Disconnected` follows.
         ConnectionDestroy = 10,
-        /// Answer to a `Lookup`. `slot`: pool; `generation`: the look-up's number. `flags` bit 0: it
-        /// failed. Payload: IP addresses, text, IPv6 with its zone where there is one, each followed by
-        /// LF; of a failure `u32`, the number under which JavaScript keeps the error.
+        /// Result of a `Lookup`. `slot`: pool; `generation`: the lookup's number. `flags` bit 0: it
+        /// failed. Payload: IP addresses, text, IPv6 with its zone if it has one, each followed by
+        /// LF; for a failure `u32`, the number under which JavaScript keeps the error.
         LookupAnswer = 11,
-        /// From now on an HTTP/1.1 connection of the pool carries so many requests at once, also
-        /// one that is up. Payload: `u32 depth`, as
+        /// Set the number of concurrent requests per HTTP/1.1 connection of the pool, also of open
+        /// ones. Payload: `u32 depth`, as
         /// [`OptionKey::Pipelining`](crate::options::OptionKey::Pipelining).
         PoolPipelining = 12,
-        /// End one connection as a request does that was written to it and is cancelled: requests
-        /// that may be sent again are, an answer that has begun, or that cannot be asked for again,
-        /// ends first. `generation`: its serial number. `Disconnected` follows.
+        /// Close one connection as if a request written to it was cancelled: requests that may be
+        /// sent again are; a response that has begun, or whose request cannot be repeated, is
+        /// finished first. `generation`: its serial number. `Disconnected` follows.
         ConnectionGiveUp = 13,
-        /// From now on connections of the pool are made by these options: those that are up stay. A
-        /// pool that could not be made is made now. Payload: options, all of them; what is not about
-        /// connections counts only in a pool that is made.
+        /// Open connections of the pool with these options from now on; open ones stay. A pool that
+        /// could not be created is created now. Payload: all options; those not about connections
+        /// apply only to a pool that is created.
         PoolConfigure = 14,
     }
 }
@@ -120,33 +121,34 @@ wire_enum! {
         Head = 1,
         /// Informational response (1xx except 101). As `Head`.
         Informational = 2,
-        /// Body bytes. `flags` bit 0: the chunk lies in one of the slabs that accompany the batch,
-        /// payload `u32 slab`, `u32 offset`, `u32 length`; else the payload is the chunk.
+        /// Body bytes. `flags` bit 0: the chunk is in one of the slabs passed with the batch,
+        /// payload `u32 slab`, `u32 offset`, `u32 length`; otherwise the payload is the chunk.
         Data = 3,
-        /// The response ended well, or the peer ended an upgraded stream, which like a socket of
-        /// Node's does not stay half open. Payload: trailer fields.
+        /// The response is complete, or the peer ended an upgraded stream, which like a Node socket
+        /// does not stay half-open. Payload: trailer fields.
         End = 4,
         /// The request failed. Payload: an error, see `completion.rs`.
         Error = 5,
-        /// 101 or CONNECT: the session is a byte stream from now on. As `Head`.
+        /// 101 or CONNECT: the connection is a byte stream from now on. As `Head`.
         Upgrade = 6,
         /// More of the request body is wanted. Payload: `u32 bytes`.
         Pull = 7,
-        /// A connection is up. `slot`: pool; `generation`: connection. Payload: see `completion.rs`.
+        /// A connection was opened. `slot`: pool; `generation`: connection. Payload: see
+        /// `completion.rs`.
         Connected = 8,
         /// A connection ended. As `Connected`.
         Disconnected = 9,
-        /// A connection could not be made. As `Connected`. Payload: an error.
+        /// A connection could not be opened. As `Connected`. Payload: an error.
         ConnectFailed = 10,
         /// A closed or destroyed pool has no connection left. `slot`: pool.
         PoolClosed = 11,
-        /// How many requests an HTTP/2 connection takes at once, from now on. As `Connected`.
-        /// Payload: `u32 streams`. Before the first one, it takes one.
+        /// Number of concurrent requests an HTTP/2 connection accepts from now on. As `Connected`.
+        /// Payload: `u32 streams`. Before the first such record, it accepts one.
         Concurrency = 12,
         /// The peer of an HTTP/2 connection has answered a PING. As `Connected`. Payload:
         /// `u32 microseconds`.
         Pong = 13,
-        /// A name is to be resolved by JavaScript. `slot`: pool; `generation`: a number for the
+        /// JavaScript is to resolve a name. `slot`: pool; `generation`: a number for the
         /// answer. Payload: the name, UTF-8.
         Lookup = 14,
     }
@@ -161,22 +163,22 @@ wire_enum! {
         Blocking = 2,
         /// Close the connection afterwards.
         Reset = 4,
-        /// The head carries `expect: 100-continue`.
+        /// The head contains `expect: 100-continue`.
         ExpectContinue = 8,
         /// `HEAD`.
         Head = 16,
         /// `CONNECT`.
         Connect = 32,
-        /// The head carries `upgrade`.
+        /// The head contains `upgrade`.
         Upgrade = 64,
-        /// The response is decoded: the numbers before the head go on with [`WireDecode`] and, low
-        /// half first, the most bytes that may come out of a coding; 0 for no limit.
+        /// The response is decoded: the additional numbers before the head are [`WireDecode`] and,
+        /// low half first, the maximum number of bytes that a coding may produce; 0 for no limit.
         Decode = 128,
     }
 }
 
 wire_enum! {
-    /// By whose rules a response is decoded: `dodici_pool::DecodeManner`.
+    /// Whose rules decide about decoding: `dodici_pool::DecodeManner`.
     pub enum WireDecode : u8 {
         /// undici's decompress interceptor.
         Interceptor = 1,
@@ -190,8 +192,8 @@ wire_enum! {
 wire_enum! {
     /// Bits of a `Credit` record's flags.
     pub enum CreditFlag : u8 {
-        /// The handler is paused: nothing is delivered, and no body timeout runs, until a `Credit`
-        /// without this bit.
+        /// The handler is paused: until a `Credit` without this bit, nothing is delivered and no
+        /// body timeout runs.
         Paused = 1,
     }
 }
@@ -215,11 +217,11 @@ wire_enum! {
     pub enum HeadFlag : u8 {
         /// HTTP/1.0.
         Http10 = 1,
-        /// HTTP/2: the first line is the number of the stream.
+        /// HTTP/2: the first line is the stream number.
         Http2 = 2,
         /// The connection had served a request before.
         Reused = 4,
-        /// The body comes without its content codings.
+        /// The body is decoded.
         Decoded = 8,
     }
 }
@@ -264,7 +266,7 @@ wire_enum! {
         /// Plain `Error` with Node's code `ERR_HTTP2_STREAM_ERROR`; `Errno` carries the code of
         /// RFC 9113.
         StreamReset = 17,
-        /// `InformationalError`: the peer is well but does not serve the request.
+        /// `InformationalError`: the peer does not serve the request.
         Unserved = 18,
         /// `RequestAbortedError` that names the proxy's status.
         ProxyRefused = 20,
@@ -274,7 +276,7 @@ wire_enum! {
         ProxyConnection = 22,
         /// `Socks5ProxyError`; the system code carries `UND_ERR_SOCKS5…`.
         Socks = 23,
-        /// Plain `Error` with `code` and `errno`, as Node's zlib raises it.
+        /// Plain `Error` with `code` and `errno`, as from Node's zlib.
         ContentCoding = 24,
     }
 }
@@ -322,7 +324,7 @@ wire_enum! {
         Code = 1,
         /// Text: the phase, as `dodici_pool::Phase` displays it.
         Phase = 2,
-        /// Text: one sentence.
+        /// Text: the message.
         Message = 3,
         /// Text: `ECONNREFUSED`, `HPE_INVALID_CONSTANT`, …
         SystemCode = 4,
@@ -390,7 +392,7 @@ wire_enum! {
 }
 
 wire_enum! {
-    /// Indices in the array that the native function `counters` returns. They count for one
+    /// Indices in the array returned by the native function `counters`. They count for one
     /// environment, from its `open` on.
     pub enum Counter : u8 {
         /// Calls of `submit`.
@@ -407,11 +409,11 @@ wire_enum! {
         Completions = 5,
         /// Bytes of completion records.
         CompletionBytes = 6,
-        /// Body chunks that travelled in a slab.
+        /// Body chunks passed in a slab.
         LargeChunks = 7,
         /// Batches that did not fit the inbound Buffer.
         OversizedBatches = 8,
-        /// Completions that were dropped because their request was cancelled before.
+        /// Completions dropped because their request had been cancelled.
         StaleCompletions = 9,
     }
 }

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Maximum bytes read in one final check. 1 MiB: no response head, and no window, is larger.
+/// Maximum bytes read in one final check. 1 MiB: more than response heads and most windows.
 const LOOK: usize = 1024 * 1024;
 
 /// Minimum charge per read. With 64, a check makes at most 16,384 system calls.

@@ -17,7 +17,7 @@ pub struct ExchangeInfo {
     pub reused: bool,
     /// HTTP/2 stream id; 0 over HTTP/1.1.
     pub stream: u32,
-    /// Whether the body comes without its content codings; see
+    /// Whether the body is decoded; see
     /// [`Request::decode`](dodici_pool::Request::decode).
     pub decoded: bool,
 }

@@ -46,7 +46,7 @@ impl IncomingBody {
         self.remaining = if bodiless || matches!(start.head.status, 204 | 304) {
             Some(0)
         } else if start.info.decoded {
-            // The head may say how long the coded body is.
+            // The length in the head is that of the encoded body.
             None
         } else {
             declared_length(&start.head)

@@ -79,7 +79,7 @@ pub struct RequestOptions {
     pub reset: bool,
     /// See [`Request::idempotent`]; `None` decides by the method (RFC 9110, section 9.2.2).
     pub idempotent: Option<bool>,
-    /// See [`Request::decode`]. A codec is there with the feature `codings` alone.
+    /// See [`Request::decode`]. Requires the feature `codings`.
     pub decode: Option<dodici_pool::Decode>,
     /// See [`Request::blocking`]; `None` is true. Matters with
     /// [`PoolConfig::pipelining`](dodici_pool::PoolConfig::pipelining) above 1 only.

@@ -15,20 +15,21 @@ pub mod pool;
 
 pub use model::close_reason::CloseReason;
 pub use model::config::{
-    AddressOrder, ConnectConfig, ConnectFailure, ExchangeConfig, Family, Http2Config, Identity,
-    Leniency, OriginConfig, PoolConfig, RootSource, TlsConfig, TlsVersion, UnexpectedContinue,
+    AddressOrder, ConnectConfig, ConnectFailure, ExchangeConfig, Family, Http2Config, Leniency,
+    OriginConfig, PoolConfig, UnexpectedContinue,
 };
 pub use model::credit::{PIECE_OVERHEAD, piece_cost};
 pub use model::error::{Error, ErrorKind, ParseErrorCode, Replay, SocketInfo, SystemDetail};
-pub use model::event::{ConnectInfo, ConnectTimings, DisconnectInfo, Event, Protocol, TlsInfo};
+pub use model::event::{ConnectInfo, ConnectTimings, DisconnectInfo, Event, Protocol};
 pub use model::headers::HeaderBlock;
 pub use model::id::{ConnId, RequestId};
-pub use model::origin::{Origin, PoolKey, Scheme};
+pub use model::origin::{Origin, Scheme};
 pub use model::phase::Phase;
 pub use model::proxy::{
     Proxy, ProxyAnswer, ProxyCredentials, ProxyInfo, ProxyProtocol, SocksResolve,
 };
 pub use model::request::{BodyKind, Decode, DecodeManner, Request, RequestKind};
 pub use model::response::{ResponseHead, Version};
+pub use model::tls::{Identity, RootSource, TlsConfig, TlsInfo, TlsVersion};
 
 pub use pool::{Action, Cancelled, OriginPool, Outcome, PoolStats, Refused, Traits};

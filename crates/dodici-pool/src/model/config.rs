@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::proxy::Proxy;
+use super::tls::TlsConfig;
 
 /// The configuration of one origin.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -355,80 +356,6 @@ impl Default for ConnectConfig {
             attempt_delay: Duration::from_millis(250),
             tls: TlsConfig::default(),
             proxy: None,
-        }
-    }
-}
-
-/// TLS protocol versions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum TlsVersion {
-    /// TLS 1.2 (RFC 5246).
-    Tls12,
-    /// TLS 1.3 (RFC 8446).
-    Tls13,
-}
-
-/// Where trust in servers comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
-pub enum RootSource {
-    /// What the caller supplies beside the configuration, else Mozilla's bundle.
-    #[default]
-    Default,
-    /// The operating system's verifier.
-    Platform,
-    /// Exactly these certificates, each PEM (one or more) or DER.
-    Custom(Vec<Vec<u8>>),
-}
-
-/// A client certificate with its key.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Identity {
-    /// Certificate chain, PEM.
-    pub cert: Vec<u8>,
-    /// Private key, PEM: PKCS#8, PKCS#1, SEC1 or encrypted PKCS#8.
-    pub key: Vec<u8>,
-    /// Pass phrase of an encrypted key.
-    pub passphrase: Option<String>,
-}
-
-impl std::fmt::Debug for Identity {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Identity { .. }")
-    }
-}
-
-/// TLS parameters. Part of the pool key: sessions are never shared between different ones.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct TlsConfig {
-    /// Name for SNI and verification. Default: the origin's host.
-    pub server_name: Option<String>,
-    /// Trust anchors.
-    pub roots: RootSource,
-    /// Client certificate.
-    pub identity: Option<Identity>,
-    /// Verify the server's certificate. Default true.
-    pub verify: bool,
-    /// ALPN protocols, most wanted first. Default `http/1.1`.
-    pub alpn: Vec<Vec<u8>>,
-    /// Oldest version. Default TLS 1.2.
-    pub min_version: TlsVersion,
-    /// Newest version. Default TLS 1.3.
-    pub max_version: TlsVersion,
-    /// Sessions kept for resumption; 0 disables it. Default 100.
-    pub max_cached_sessions: u32,
-}
-
-impl Default for TlsConfig {
-    fn default() -> Self {
-        Self {
-            server_name: None,
-            roots: RootSource::Default,
-            identity: None,
-            verify: true,
-            alpn: vec![b"http/1.1".to_vec()],
-            min_version: TlsVersion::Tls12,
-            max_version: TlsVersion::Tls13,
-            max_cached_sessions: 100,
         }
     }
 }

@@ -1,13 +1,13 @@
 //! Events a pool reports about its connections.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::close_reason::CloseReason;
 use super::error::Error;
 use super::id::ConnId;
 use super::proxy::ProxyInfo;
+use super::tls::TlsInfo;
 
 /// The protocol a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,23 +29,6 @@ pub struct ConnectTimings {
     pub tls: Option<Duration>,
     /// All legs together.
     pub total: Duration,
-}
-
-/// What TLS negotiated.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsInfo {
-    /// `"TLSv1.2"` or `"TLSv1.3"`.
-    pub version: &'static str,
-    /// IANA name of the cipher suite.
-    pub cipher: &'static str,
-    /// ALPN protocol the server chose.
-    pub alpn: Option<String>,
-    /// Whether the session was resumed from a ticket.
-    pub resumed: bool,
-    /// Server name sent in SNI.
-    pub server_name: Option<String>,
-    /// The server's certificate, DER; `None` unless the pool's user asked for it.
-    pub peer_certificate: Option<Arc<Vec<u8>>>,
 }
 
 /// Details of a connection that was just opened.

@@ -12,3 +12,4 @@ pub mod phase;
 pub mod proxy;
 pub mod request;
 pub mod response;
+pub mod tls;

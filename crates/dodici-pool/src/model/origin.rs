@@ -1,11 +1,9 @@
-//! Where requests go: scheme, host and port, and the key that decides which connections they share.
+//! Where requests go: scheme, host and port.
 //!
 //! Read by every layer. Knows nothing of URLs beyond these three parts.
 
 use std::fmt;
 use std::sync::Arc;
-
-use super::config::ConnectConfig;
 
 /// URI scheme of an origin (RFC 9110, section 4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -78,16 +76,4 @@ impl fmt::Display for Origin {
         }
         Ok(())
     }
-}
-
-/// The origin plus everything that forbids sharing a connection or a TLS session.
-///
-/// Two requests may use one connection only if their keys are equal: transport path, TLS
-/// identity, trust, ALPN and versions are all part of [`ConnectConfig`].
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct PoolKey {
-    /// Origin that the requests name.
-    pub origin: Origin,
-    /// How connections to it are made.
-    pub connect: Arc<ConnectConfig>,
 }

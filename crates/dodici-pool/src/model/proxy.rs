@@ -7,8 +7,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::config::TlsConfig;
 use super::headers::HeaderBlock;
+use super::tls::{TlsConfig, TlsInfo};
 
 /// A proxy, its protocol and credentials.
 ///
@@ -127,7 +127,7 @@ pub struct ProxyInfo {
     /// Head of the response to `CONNECT`; `None` for other protocols.
     pub answer: Option<ProxyAnswer>,
     /// TLS to the proxy; `None` in plain text.
-    pub tls: Option<super::event::TlsInfo>,
+    pub tls: Option<TlsInfo>,
     /// How long negotiating with it took, including TLS to it.
     pub time: Duration,
 }

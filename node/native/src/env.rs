@@ -14,14 +14,15 @@ use neon::prelude::*;
 use neon::thread::LocalKey;
 use parking_lot::Mutex;
 
+use crate::batch::{Batch, Outbox};
 use crate::buffers;
-use crate::deliver::{Batch, Outbox};
 use crate::pages::Pages;
-use crate::runtime::{self, Command};
 
 /// See the module.
 pub(crate) struct Environment {
     id: u32,
+    /// Tells the I/O threads that the environment with this number has ended.
+    tell_end: fn(u32),
     /// Where batches are copied to. Read on the JavaScript thread only.
     pub(crate) inbound: Root<JsBuffer>,
     /// Called for each batch. Read on the JavaScript thread only.
@@ -49,12 +50,14 @@ impl Environment {
         cx: &mut FunctionContext<'_>,
         inbound: Handle<'_, JsBuffer>,
         on_batch: Handle<'_, JsFunction>,
+        tell_end: fn(u32),
     ) -> Arc<Self> {
         static NEXT_ID: AtomicU32 = AtomicU32::new(0);
         let mut channel = cx.channel();
         channel.unref(cx);
         Arc::new(Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            tell_end,
             inbound: inbound.root(cx),
             on_batch: on_batch.root(cx),
             channel,
@@ -85,9 +88,7 @@ impl Environment {
             return;
         }
         self.outbox.lock().clear();
-        if let Some(threads) = runtime::threads() {
-            threads.tell_all(|| Command::Close(self.id));
-        }
+        (self.tell_end)(self.id);
     }
 
     /// See `exports::set_roots`.

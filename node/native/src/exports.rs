@@ -62,7 +62,7 @@ fn open(mut cx: FunctionContext) -> JsResult<JsNumber> {
         Ok(threads) => threads,
         Err(error) => return cx.throw_error(format!("dodici cannot start its threads: {error}")),
     };
-    let env = Environment::new(&mut cx, inbound, on_batch);
+    let env = Environment::new(&mut cx, inbound, on_batch, runtime::tell_end);
     threads.tell_all(|| Command::Open(env.clone()));
     let id = env.id();
     env::hold(&mut cx, env);

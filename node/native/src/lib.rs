@@ -8,9 +8,9 @@
 //! - `local`: one I/O thread's state per environment: requests, pools, the open batch.
 //! - `submit`: submissions, on the I/O thread.
 //! - `sink`: completions, on the I/O thread.
-//! - `deliver`: delivery of batches to JavaScript.
+//! - `batch`: records on their way to JavaScript; `deliver`: their delivery.
 //! - `buffers`: large body chunks as Buffers.
-//! - `lookup`: names resolved by the user's `lookup` function.
+//! - `lookup`, `resolver`: names resolved by the user's `lookup` function.
 //! - `pages`: memory for large flushes.
 //! - `panics`: expected panics of Neon.
 //!
@@ -31,6 +31,7 @@
 #[cfg(not(panic = "unwind"))]
 compile_error!("dodici catches panics at task and boundary edges: build with panic = \"unwind\"");
 
+mod batch;
 mod buffers;
 mod deliver;
 mod env;
@@ -40,6 +41,7 @@ mod local;
 mod lookup;
 mod pages;
 mod panics;
+mod resolver;
 mod runtime;
 mod sink;
 mod submit;

@@ -13,7 +13,7 @@ use dodici_pool::{ConnId, Error, HeaderBlock};
 use dodici_wire::Target;
 use dodici_wire::completion::put_end;
 
-use crate::deliver::Batch;
+use crate::batch::Batch;
 use crate::env::Environment;
 use crate::gather::Live;
 use crate::lookup::Lookups;

@@ -54,6 +54,13 @@ pub(crate) fn start(wanted: usize) -> io::Result<&'static Threads> {
     Ok(THREADS.get_or_init(|| Threads { commands }))
 }
 
+/// Tells all threads that the environment with this number has ended.
+pub(crate) fn tell_end(env: u32) {
+    if let Some(threads) = threads() {
+        threads.tell_all(|| Command::Close(env));
+    }
+}
+
 /// The threads, if they are running.
 pub(crate) fn threads() -> Option<&'static Threads> {
     THREADS.get()

@@ -17,7 +17,7 @@ use dodici_wire::options::PoolOptions;
 use dodici_wire::submission::{BadRecord, Subject, Submitted, submissions};
 
 use crate::local::{PoolEntry, PoolState, with_env};
-use crate::lookup::JsResolver;
+use crate::resolver::JsResolver;
 use crate::sink::{PoolEvents, RequestSink, fail};
 
 /// Processes every record of one flush, in order.

@@ -16,6 +16,7 @@ use tower_http::follow_redirect::FollowRedirect;
 
 use crate::attempts::Attempts;
 use crate::client::{Client, Inner};
+use crate::client_api::client_api;
 use crate::connect::BoxedConnectorLayer;
 use crate::decompress::Codings;
 use crate::dns::Names;
@@ -403,6 +404,8 @@ impl SocketHook for SocketOptions {
         Ok(())
     }
 }
+
+client_api!(new: "If TLS cannot be set up: the operating system has no certificates.");
 
 impl Default for ClientBuilder {
     fn default() -> Self {

@@ -12,18 +12,16 @@ use tokio::time::Sleep;
 use tower::Service;
 use tower_http::follow_redirect::{FollowRedirect, RequestUri};
 
+use crate::Url;
 use crate::attempts::Attempts;
 use crate::body::Body;
-use crate::builder::ClientBuilder;
-use crate::client_api::client_api;
 use crate::error::{self, TimedOut};
 use crate::ext::MaxBody;
-use crate::into_url::{IntoUrl, uri};
+use crate::into_url::uri;
 use crate::limits::{Late, Silence};
 use crate::redirect::Follow;
-use crate::request::{Request, RequestBuilder};
+use crate::request::Request;
 use crate::response::Response;
-use crate::{Method, Url};
 
 /// An async client.
 ///
@@ -59,8 +57,6 @@ pub(crate) struct Inner {
     /// What `Debug` prints.
     pub(crate) shown: String,
 }
-
-client_api!("If TLS cannot be set up: the operating system has no certificates.");
 
 impl Client {
     /// Sends a request and resolves with the response head. Dropping the future cancels the

@@ -1,10 +1,11 @@
 //! The methods that the async and the blocking client share. The two differ in how they are created
 //! and in what `execute` returns.
 
-/// Implements them for the `Client` of the calling module, with the `ClientBuilder`, `Request` and
-/// `RequestBuilder` in scope there. `$panics` documents when `new` panics.
+/// Implements them in two parts, each where what it is about is defined: `new` beside the
+/// `ClientBuilder`, `request` beside `Request` and `RequestBuilder`. `$panics` documents when `new`
+/// panics.
 macro_rules! client_api {
-    ($panics:literal) => {
+    (new: $panics:literal) => {
         impl Client {
             /// A client with default settings.
             ///
@@ -20,7 +21,16 @@ macro_rules! client_api {
             pub fn builder() -> ClientBuilder {
                 ClientBuilder::new()
             }
+        }
 
+        impl Default for Client {
+            fn default() -> Self {
+                Self::new()
+            }
+        }
+    };
+    (request) => {
+        impl Client {
             /// A request with this method. An invalid URL is reported when it is sent.
             pub fn request<U: IntoUrl>(&self, method: Method, url: U) -> RequestBuilder {
                 let request = url.into_url().map(|url| Request::new(method, url));
@@ -29,12 +39,6 @@ macro_rules! client_api {
 
             $crate::client_api::client_api!(@methods
                 get GET, post POST, put PUT, patch PATCH, delete DELETE, head HEAD);
-        }
-
-        impl Default for Client {
-            fn default() -> Self {
-                Self::new()
-            }
         }
     };
     (@methods $($name:ident $method:ident),*) => {$(

@@ -9,17 +9,21 @@ use std::time::Duration;
 use dodici::{AroundHook, Connected, HookFuture};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::transport::Inner;
-
 /// How often a waiter checks for a connection that has become idle. Pools do not report this, and
 /// 10 ms is short compared with whatever keeps all connections busy.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// The pools that share the limit.
+pub(crate) trait Pools: Send + Sync {
+    /// Closes an idle connection, if there is one.
+    fn close_one_idle(&self);
+}
 
 /// See the module.
 pub(crate) struct TotalLimit {
     permits: Arc<Semaphore>,
     /// The pools with idle connections; set once the client exists.
-    pools: OnceLock<Weak<Inner>>,
+    pools: OnceLock<Weak<dyn Pools>>,
     /// The layers of the client, if it has any.
     layers: Option<Arc<dyn AroundHook>>,
 }
@@ -33,14 +37,14 @@ impl TotalLimit {
         })
     }
 
-    pub(crate) fn watch(&self, pools: Weak<Inner>) {
+    pub(crate) fn watch(&self, pools: Weak<dyn Pools>) {
         // Set once, by the client of this limit.
         let _ = self.pools.set(pools);
     }
 
     fn make_room(&self) {
         if let Some(pools) = self.pools.get().and_then(Weak::upgrade) {
-            pools.close_one_at_rest();
+            pools.close_one_idle();
         }
     }
 }

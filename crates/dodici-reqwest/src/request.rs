@@ -8,11 +8,13 @@ use http::{Extensions, Version};
 
 use crate::body::Body;
 use crate::client::{Client, Pending};
+use crate::client_api::client_api;
 use crate::request_api::request_api;
 use crate::response::Response;
-use crate::{Method, Url, error};
+use crate::{IntoUrl, Method, Url, error};
 
 request_api!(Client, Body, "dodici_reqwest");
+client_api!(request);
 
 impl RequestBuilder {
     /// Sends the request and resolves with the response head. Dropping the future cancels the

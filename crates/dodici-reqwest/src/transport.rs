@@ -30,7 +30,7 @@ use crate::dns::Names;
 use crate::error;
 use crate::ext::OriginRule;
 use crate::failure::Failure;
-use crate::limit::TotalLimit;
+use crate::limit::{self, TotalLimit};
 use crate::proxy::{Matcher, Route};
 use crate::tls::TlsInfo;
 use crate::upgrade::Switched;
@@ -138,7 +138,8 @@ impl Transport {
             engine: OnceLock::new(),
         });
         if let Some(limit) = limit {
-            limit.watch(Arc::downgrade(&inner));
+            let pools: Weak<dyn limit::Pools> = Arc::downgrade(&inner) as _;
+            limit.watch(pools);
         }
         Self(inner)
     }
@@ -434,19 +435,6 @@ impl Inner {
         }))
     }
 
-    /// Closes an idle connection, if there is one.
-    pub(crate) fn close_one_at_rest(&self) {
-        let pools = self.pools.read();
-        let entries: Vec<_> = pools
-            .iter()
-            .flat_map(|(_, pools)| pools.entries())
-            .map(Arc::clone)
-            .collect();
-        // The event of a closed connection takes the lock.
-        drop(pools);
-        let _ = entries.iter().any(|entry| entry.pool.close_idle());
-    }
-
     /// Drops an empty pool, unless it is about to be used.
     fn forget_if_unused(&self, book: &Book) {
         let forgotten = {
@@ -467,6 +455,20 @@ impl Inner {
         if let Some(entry) = forgotten {
             entry.pool.close();
         }
+    }
+}
+
+impl limit::Pools for Inner {
+    fn close_one_idle(&self) {
+        let pools = self.pools.read();
+        let entries: Vec<_> = pools
+            .iter()
+            .flat_map(|(_, pools)| pools.entries())
+            .map(Arc::clone)
+            .collect();
+        // The event of a closed connection takes the lock.
+        drop(pools);
+        let _ = entries.iter().any(|entry| entry.pool.close_idle());
     }
 }
 

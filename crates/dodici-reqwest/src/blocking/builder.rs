@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::client::Client;
+use crate::client_api::client_api;
 
 /// Default timeout of a request.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -23,6 +24,8 @@ pub struct ClientBuilder {
     inner: crate::ClientBuilder,
     timeout: Option<Duration>,
 }
+
+client_api!(new: "If TLS or the thread cannot be set up.");
 
 impl ClientBuilder {
     /// A builder with default settings.

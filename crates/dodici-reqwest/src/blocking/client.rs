@@ -10,12 +10,7 @@ use std::time::Duration;
 use dodici::LastLook;
 use tokio::sync::{mpsc, oneshot};
 
-use super::ClientBuilder;
-use super::request::{Request, RequestBuilder};
-use super::response::Response;
-use super::wait::{self, Waited};
-use crate::client_api::client_api;
-use crate::{IntoUrl, Method, error};
+use crate::error;
 
 /// A blocking client.
 ///
@@ -34,86 +29,30 @@ use crate::{IntoUrl, Method, error};
 /// ```
 #[derive(Clone)]
 pub struct Client {
-    worker: Arc<Worker>,
-    timeout: Option<Duration>,
+    pub(super) worker: Arc<Worker>,
+    pub(super) timeout: Option<Duration>,
 }
 
 type Answer = crate::Result<crate::Response>;
 
-struct Work {
-    request: crate::Request,
-    look: LastLook,
-    answer: oneshot::Sender<Answer>,
+/// A request for the thread.
+pub(super) struct Work {
+    pub(super) request: crate::Request,
+    pub(super) look: LastLook,
+    pub(super) answer: oneshot::Sender<Answer>,
     /// The waiting thread signals its timeout here. The worker then polls once more, delivers what
     /// had arrived, and drops the rest.
-    late: oneshot::Receiver<oneshot::Sender<()>>,
+    pub(super) late: oneshot::Receiver<oneshot::Sender<()>>,
 }
 
 /// The thread behind a client and its responses. It ends with the last of them.
 pub(super) struct Worker {
-    work: Option<mpsc::UnboundedSender<Work>>,
+    pub(super) work: Option<mpsc::UnboundedSender<Work>>,
     thread: Option<thread::JoinHandle<()>>,
     client: crate::Client,
 }
 
-client_api!("If TLS or the thread cannot be set up.");
-
 impl Client {
-    /// Sends a request and waits for the response head.
-    ///
-    /// # Errors
-    /// Any error that prevents a response.
-    pub fn execute(&self, request: Request) -> crate::Result<Response> {
-        let timeout = request.timeout().copied().or(self.timeout);
-        let url = request.url().clone();
-        let (mut request, body) = request.into_async();
-        let look = LastLook::default();
-        if timeout.is_some() {
-            request.extensions.insert(look.clone());
-        }
-        let (answer, answered) = oneshot::channel();
-        let (say_late, late) = oneshot::channel();
-        let work = Work {
-            request,
-            look: look.clone(),
-            answer,
-            late,
-        };
-        let queued = match &self.worker.work {
-            Some(queue) => queue.send(work).is_ok(),
-            None => false,
-        };
-        if !queued {
-            return Err(worker_ended());
-        }
-        let waiting = async {
-            // Reading the body may block: it runs here, not on the worker.
-            if let Some(body) = body {
-                body.send().await?;
-            }
-            answered.await.unwrap_or_else(|_| Err(worker_ended()))
-        };
-        let (looking, mut looked) = oneshot::channel();
-        let mut say_late = Some((say_late, looking));
-        let looked = |cx: &mut Context<'_>| {
-            if let Some((say_late, looking)) = say_late.take() {
-                // If nobody receives it, it is dropped, too.
-                let _ = say_late.send(looking);
-            }
-            Pin::new(&mut looked).poll(cx).map(|_| ())
-        };
-        match wait::timeout(waiting, timeout, looked) {
-            Ok(response) => Ok(Response::new(
-                response,
-                timeout,
-                look,
-                Some(Arc::clone(&self.worker)),
-            )),
-            Err(Waited::TimedOut(cause)) => Err(error::request(cause).with_url(url)),
-            Err(Waited::Failed(error)) => Err(error.with_url(url)),
-        }
-    }
-
     pub(super) fn start(
         builder: crate::ClientBuilder,
         timeout: Option<Duration>,
@@ -188,7 +127,7 @@ async fn run(client: crate::Client, work: Work) {
     }
 }
 
-fn worker_ended() -> crate::Error {
+pub(super) fn worker_ended() -> crate::Error {
     error::request("the client's thread has ended")
 }
 

@@ -73,6 +73,7 @@ fn encode(headers: HeaderBlock, body: &[u8], repetitions: u64) {
     let over = Over {
         reused: true,
         stream: 0,
+        decoded: false,
     };
     for _ in 0..repetitions {
         batch.clear();

@@ -1,13 +1,96 @@
-//! The layer rules of ARCHITECTURE.md that Cargo cannot enforce: modules inside the engine, and
-//! words that a crate must not use. `cargo xtask layers` calls [`check`]; it reads files as text,
-//! without types. The rules of the TypeScript sources are in `node/eslint.layers.mjs`.
+//! The layer rules of ARCHITECTURE.md that Cargo cannot enforce: the rows of the engine's modules, no
+//! cycles among the modules of a crate, and words that a crate must not use. `cargo xtask layers` calls
+//! [`check`]; it reads files as text, without types. The rules of the TypeScript sources are in
+//! `node/eslint.layers.mjs`.
 //!
 //! The rules are the tables at the top. Unit tests (`#[cfg(test)]` modules at the end of a file,
 //! files named `tests.rs`) are exempt.
 
-use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use modules::{Cycle, Edge, Modules, cycles};
+
+mod modules;
+
+/// The crates whose modules must not depend on each other in cycles.
+const CRATES: &[&str] = &[
+    ENGINE,
+    "crates/dodici-coding/src",
+    "crates/dodici-pool/src",
+    "crates/dodici-reqwest/src",
+    "crates/dodici-wire/src",
+    "crates/testkit/src",
+    "crates/xtask/src",
+    "node/native/src",
+];
+
+/// A cycle that is accepted: a directory, the modules in it that may depend on each other, and why.
+type Accepted = (&'static str, &'static [&'static str], &'static str);
+
+/// Each may shrink, and an entry without a cycle is an error: none may grow or be added unseen.
+const ACCEPTED: &[Accepted] = &[
+    (
+        "crates/dodici/src/client",
+        &["incoming", "upgraded"],
+        "a body becomes a byte stream, which reads what is left of it",
+    ),
+    (
+        "crates/dodici/src/conn/framing",
+        &["chunked", "limits"],
+        "limits on trailers, and the state that they are counted in",
+    ),
+    (
+        "crates/dodici/src/connect",
+        &["dns", "getaddrinfo"],
+        "a system call and the type of its answer",
+    ),
+    (
+        "crates/dodici/src/connect",
+        &["errors", "read_ahead", "socket", "tls", "transport"],
+        "a transport is a socket or TLS over one, and TLS says how it fails",
+    ),
+    (
+        "crates/dodici/src/connect/tls",
+        &["chain", "names"],
+        "names are part of a certificate's chain, and judged with its error",
+    ),
+    (
+        "crates/dodici/src/origin",
+        &["pipeline", "solo"],
+        "a connection changes between the two ways to drive it",
+    ),
+    (
+        "crates/dodici/src",
+        &["decoding", "settle"],
+        "a body passes through its decoding on the way to the sink, and decoding may settle it",
+    ),
+    (
+        "crates/dodici-coding/src",
+        &["brotli", "inflate", "stage", "zstd"],
+        "the trait of a stage, and the stages to choose from",
+    ),
+    (
+        "crates/dodici-reqwest/src",
+        &[
+            "attempts",
+            "blocking",
+            "builder",
+            "client",
+            "decompress",
+            "ext",
+            "request",
+            "retry",
+            "transport",
+        ],
+        "reqwest's API: a client makes builders and requests, which hold it; `ext` extends them all",
+    ),
+    (
+        "crates/testkit/src",
+        &["conn", "scripted"],
+        "a scripted peer, and the connections that it hands to its script",
+    ),
+];
 
 /// The engine's sources.
 const ENGINE: &str = "crates/dodici/src";
@@ -120,8 +203,16 @@ const WORD_RULES: &[WordRule] = &[
 /// One sentence per violation, sorted by file; also files that cannot be read.
 pub(crate) fn check(root: &Path) -> Result<(), Vec<String>> {
     let mut violations = Vec::new();
-    let engine = sources(root, ENGINE, "rs", &mut violations);
-    violations.extend(check_engine(&engine));
+    let mut found = Vec::new();
+    for within in CRATES {
+        let files = sources(root, within, "rs", &mut violations);
+        let edges = Modules::read(within, &files).edges();
+        found.extend(cycles(within, &edges));
+        if *within == ENGINE {
+            violations.extend(check_rows(&files, &edges));
+        }
+    }
+    violations.extend(check_cycles(&found));
     for rule in WORD_RULES {
         for (path, text) in sources(root, rule.within, rule.extension, &mut violations) {
             violations.extend(rule.check(&path, &text));
@@ -225,39 +316,53 @@ fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-// ---- modules of the engine ---------------------------------------------------------------------
+// ---- cycles ------------------------------------------------------------------------------------
 
-fn check_engine(files: &[Source]) -> Vec<String> {
-    let mut violations = Vec::new();
-    let root_file = format!("{ENGINE}/lib.rs");
-    let exports = files
+fn check_cycles(found: &[Cycle]) -> Vec<String> {
+    let accepts = |(place, members, _): &Accepted, cycle: &Cycle| {
+        *place == cycle.place && cycle.members.iter().all(|name| members.contains(&&**name))
+    };
+    let new = found
         .iter()
-        .find(|(path, _)| *path == root_file)
-        .map(|(_, text)| exported_from(text))
-        .unwrap_or_default();
-    for (path, text) in files {
-        let module = module_path(path);
-        let Some(from) = module.first() else { continue };
-        if is_test_file(path) {
-            continue;
-        }
-        if row(from).is_none() {
+        .filter(|cycle| !ACCEPTED.iter().any(|accepted| accepts(accepted, cycle)))
+        .map(
+            |Cycle {
+                 place, mentions, ..
+             }| format!("{place}: a cycle: {mentions}"),
+        );
+    let stale = ACCEPTED
+        .iter()
+        .filter(|accepted| !found.iter().any(|cycle| accepts(accepted, cycle)))
+        .map(|(place, members, _)| {
+            let members = members.join("`, `");
+            format!("{place}: there is no cycle of `{members}` any more: remove it from the table")
+        });
+    new.chain(stale).collect()
+}
+
+// ---- modules -----------------------------------------------------------------------------------
+
+/// The rows of the engine, in what its modules mention.
+fn check_rows(files: &[Source], edges: &[Edge]) -> Vec<String> {
+    let mut violations = Vec::new();
+    for (path, _) in files.iter().filter(|(path, _)| !is_test_file(path)) {
+        let module = path.trim_start_matches(ENGINE).trim_start_matches('/');
+        let module = module.split('/').next().unwrap_or_default();
+        let module = module.trim_end_matches(".rs");
+        if module != "lib" && row(module).is_none() {
             violations.push(format!(
-                "{path}: module `{from}` has no row in the table of crates/xtask/src/layers.rs"
+                "{path}: module `{module}` has no row in the table of crates/xtask/src/layers.rs"
             ));
-            continue;
-        }
-        let code = without_comments(without_tests(text));
-        for (line, target) in used_modules(&code, &module) {
-            // A name that lib.rs re-exports belongs to the module that it came from.
-            let to = exports.get(&target).unwrap_or(&target);
-            if forbidden(from, to) {
-                violations.push(format!(
-                    "{path}:{line}: `{from}` must not import from `{to}`"
-                ));
-            }
         }
     }
+    for Edge { from, to, at } in edges {
+        if let (Some(from), Some(to)) = (from.first(), to.first())
+            && forbidden(from, to)
+        {
+            violations.push(format!("{at}: `{from}` must not import from `{to}`"));
+        }
+    }
+    violations.dedup();
     violations
 }
 
@@ -272,146 +377,6 @@ fn forbidden(from: &str, to: &str) -> bool {
         }
         _ => false,
     }
-}
-
-/// `crates/dodici/src/conn/pipe.rs` is `[conn, pipe]`; `lib.rs` is empty.
-fn module_path(path: &str) -> Vec<String> {
-    let inner = path
-        .trim_start_matches(ENGINE)
-        .trim_start_matches('/')
-        .trim_end_matches(".rs");
-    let mut parts: Vec<String> = inner.split('/').map(str::to_owned).collect();
-    if parts
-        .last()
-        .is_some_and(|last| last == "mod" || last == "lib")
-    {
-        parts.pop();
-    }
-    parts
-}
-
-/// Names that the crate root re-exports, with the top-level module each comes from.
-fn exported_from(root_text: &str) -> HashMap<String, String> {
-    let code = without_comments(root_text);
-    let mut names = HashMap::new();
-    for (at, _) in code.match_indices("pub use ") {
-        let Some(tree) = code[at + "pub use ".len()..].split(';').next() else {
-            continue;
-        };
-        for path in expand(tree) {
-            let path = path.strip_prefix("crate::").unwrap_or(&path);
-            if let (Some((module, _)), Some((_, name))) =
-                (path.split_once("::"), path.rsplit_once("::"))
-            {
-                names.insert(name.to_owned(), module.to_owned());
-            }
-        }
-    }
-    names
-}
-
-/// All paths of a use tree: `a::{b, c::{d, e as f}}` is `a::b`, `a::c::d`, `a::c::f`.
-fn expand(tree: &str) -> Vec<String> {
-    let tree = tree.trim();
-    let Some(open) = tree.find('{') else {
-        let name = tree.rsplit(" as ").next().unwrap_or(tree).trim();
-        return match tree.split_once(" as ") {
-            Some((path, _)) => match path.rsplit_once("::") {
-                Some((parent, _)) => vec![format!("{parent}::{name}")],
-                None => vec![name.to_owned()],
-            },
-            None => vec![tree.to_owned()],
-        };
-    };
-    let prefix = &tree[..open];
-    let inner = tree[open + 1..]
-        .strip_suffix('}')
-        .unwrap_or(&tree[open + 1..]);
-    split_outside_braces(inner)
-        .into_iter()
-        .filter(|part| !part.trim().is_empty())
-        .flat_map(expand)
-        .map(|path| format!("{prefix}{path}"))
-        .collect()
-}
-
-fn split_outside_braces(text: &str) -> Vec<&str> {
-    let (mut parts, mut depth, mut start) = (Vec::new(), 0usize, 0);
-    for (at, c) in text.char_indices() {
-        match c {
-            '{' => depth += 1,
-            '}' => depth = depth.saturating_sub(1),
-            ',' if depth == 0 => {
-                parts.push(&text[start..at]);
-                start = at + 1;
-            }
-            _ => {}
-        }
-    }
-    parts.push(&text[start..]);
-    parts
-}
-
-/// Top-level names of this crate that `code` (in `module`) uses through `crate::` or `super::`
-/// paths, in use declarations or anywhere else, with their lines.
-fn used_modules(code: &str, module: &[String]) -> Vec<(usize, String)> {
-    let mut used = Vec::new();
-    for (at, found) in code.match_indices("crate::") {
-        if !code[..at].ends_with(is_word) && !code[..at].ends_with("$") {
-            names_after(code, at + found.len(), at, &mut used);
-        }
-    }
-    for (at, _) in code.match_indices("super::") {
-        // Each chain once, from its start.
-        if code[..at].ends_with("::") || code[..at].ends_with(is_word) {
-            continue;
-        }
-        let rest = code[at..].trim_start_matches("super::");
-        let levels = (code[at..].len() - rest.len()) / "super::".len();
-        if levels >= module.len() {
-            names_after(code, at + levels * "super::".len(), at, &mut used);
-        }
-    }
-    used
-}
-
-/// The first name, or the first names of the group, that stand at `from`.
-fn names_after(code: &str, from: usize, at: usize, used: &mut Vec<(usize, String)>) {
-    let line = code[..at].matches('\n').count() + 1;
-    let rest = &code[from..];
-    let tree = match rest.strip_prefix('{') {
-        Some(group) => match closing(group) {
-            Some(end) => &group[..end],
-            None => return,
-        },
-        None => &rest[..rest.find(|c: char| !is_word(c)).unwrap_or(rest.len())],
-    };
-    for part in split_outside_braces(tree) {
-        let name = part
-            .trim()
-            .split(|c: char| !is_word(c))
-            .next()
-            .unwrap_or_default();
-        if !name.is_empty() {
-            used.push((line, name.to_owned()));
-        }
-    }
-}
-
-/// Where the group that is open at the start of `text` closes.
-fn closing(text: &str) -> Option<usize> {
-    let mut depth = 1usize;
-    for (at, c) in text.char_indices() {
-        match c {
-            '{' => depth += 1,
-            '}' => depth -= 1,
-            _ => {}
-        }
-        if depth == 0 {
-            return Some(at);
-        }
-    }
-    None
 }
 
 // ---- text --------------------------------------------------------------------------------------

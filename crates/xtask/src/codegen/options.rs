@@ -281,9 +281,12 @@ pub(super) fn page() -> String {
         "As above, except for `Client`, which has one connection. `Pool` and `Agent` also have `factory`: undici's own class then serves the origin.",
         |row| row.scope == Scope::Pool,
     );
-    section(&mut out, "HTTP/2", "In `h2Options`, or at the top level.", |row| {
-        row.scope == Scope::Http2
-    });
+    section(
+        &mut out,
+        "HTTP/2",
+        "In `h2Options`, or at the top level.",
+        |row| row.scope == Scope::Http2,
+    );
     section(
         &mut out,
         "`connect`",
@@ -346,6 +349,7 @@ fn engine_names(row: &OptionRow) -> Vec<String> {
 }
 
 #[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

@@ -4,10 +4,100 @@ use super::*;
 
 fn engine(path: &str, text: &str) -> Vec<String> {
     let root = "pub mod engine;\npub use engine::{Engine, handle::Pool as EnginePool};";
-    check_engine(&[
+    let mut files = vec![
         (format!("{ENGINE}/lib.rs"), root.to_owned()),
+        (format!("{ENGINE}/engine/handle.rs"), String::new()),
         (format!("{ENGINE}/{path}"), text.to_owned()),
-    ])
+    ];
+    let rows = ENGINE_ROWS.concat();
+    files.extend(
+        rows.iter()
+            .map(|row| (format!("{ENGINE}/{row}.rs"), String::new())),
+    );
+    let edges = Modules::read(ENGINE, &files).edges();
+    check_rows(&files, &edges)
+}
+
+fn cycles_in(files: &[(&str, &str)]) -> Vec<String> {
+    let files: Vec<Source> = files
+        .iter()
+        .map(|(path, text)| (format!("src/{path}"), (*text).to_owned()))
+        .collect();
+    let found = cycles("src", &Modules::read("src", &files).edges());
+    found
+        .into_iter()
+        .map(|cycle| format!("{}: {}", cycle.place, cycle.mentions))
+        .collect()
+}
+
+#[test]
+fn neighbours_in_a_cycle_are_found_at_every_level() {
+    let found = cycles_in(&[
+        ("lib.rs", "mod a;\nmod b;\nmod deep;"),
+        ("a.rs", "use crate::b::B;"),
+        ("b.rs", "fn f() { super::a::A }"),
+        ("deep/mod.rs", "mod one;\nmod two;\nmod three;"),
+        ("deep/one.rs", "use super::two::Two;"),
+        ("deep/two.rs", "use super::{three::Three};"),
+        ("deep/three/mod.rs", "mod inner;"),
+        ("deep/three/inner.rs", "use super::super::one::{self, One};"),
+    ]);
+    assert_eq!(
+        found,
+        [
+            "src: `a` uses `b` (src/a.rs:1), `b` uses `a` (src/b.rs:1)",
+            "src/deep: `one` uses `two` (src/deep/one.rs:1), \
+             `three` uses `one` (src/deep/three/inner.rs:1), \
+             `two` uses `three` (src/deep/two.rs:1)",
+        ]
+    );
+}
+
+#[test]
+fn an_accepted_cycle_may_shrink_and_not_grow_or_go_unseen() {
+    let (place, members, _) = ACCEPTED[0];
+    let cycle = |members: &[&str]| Cycle {
+        place: place.to_owned(),
+        members: members.iter().map(|&name| name.to_owned()).collect(),
+        mentions: String::new(),
+    };
+    let about = |found: &[Cycle]| {
+        let all = check_cycles(found);
+        let own = format!("{place}: ");
+        all.into_iter()
+            .filter(|text| text.starts_with(&own))
+            .count()
+    };
+    assert_eq!(about(&[cycle(members)]), 0);
+    assert_eq!(about(&[]), 1);
+    let more = [members, &["more"]].concat();
+    assert_eq!(about(&[cycle(members), cycle(&more)]), 1);
+}
+
+#[test]
+fn a_cycle_through_a_re_export_is_one() {
+    let found = cycles_in(&[
+        ("lib.rs", "mod a;\nmod b;\npub use b::Thing as Other;"),
+        ("a/mod.rs", "mod child;\nuse crate::Other;"),
+        ("a/child.rs", "use super::Other;"),
+        ("b.rs", "use crate::a;"),
+    ]);
+    assert_eq!(found.len(), 1, "{found:?}");
+}
+
+#[test]
+fn parents_tests_and_other_crates_make_no_cycle() {
+    let found = cycles_in(&[
+        ("lib.rs", "mod a;\nmod b;\nuse a::A;"),
+        (
+            "a/mod.rs",
+            "mod child;\nuse self::child::Child;\nuse other::b::B;",
+        ),
+        ("a/child.rs", "use super::A;\nuse crate::b::B;"),
+        ("b.rs", "#[cfg(test)]\nmod tests { use crate::a::A; }"),
+        ("b/tests.rs", "use crate::a::A;"),
+    ]);
+    assert_eq!(found, [] as [&str; 0]);
 }
 
 fn word(path: &str, text: &str) -> Vec<String> {

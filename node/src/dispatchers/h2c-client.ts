@@ -12,7 +12,7 @@ import { Client } from './client';
 /** Default number of concurrent requests. */
 const STREAMS = 100;
 
-/** A client that speaks HTTP/2 to an `http:` origin; options are undici's. */
+/** A client that uses HTTP/2 without TLS; options are undici's. */
 export class H2CClient extends Client {
   /**
    * @throws InvalidArgumentError with undici's message for another protocol, and for a bad

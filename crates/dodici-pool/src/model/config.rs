@@ -130,46 +130,45 @@ impl Default for PoolConfig {
 
 /// Limits of HTTP/2 connections. Read by the connection.
 ///
-/// HTTP/2 is spoken where TLS negotiates it, that is, where [`TlsConfig::alpn`] offers `h2`, or
-/// with [`Http2Config::prior_knowledge`].
+/// HTTP/2 is used if TLS negotiates it, that is, if [`TlsConfig::alpn`] offers `h2`, or with
+/// [`Http2Config::prior_knowledge`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Http2Config {
-    /// Speak HTTP/2 without asking (RFC 9113, section 3.3). Default false.
+    /// Use HTTP/2 with prior knowledge (RFC 9113, section 3.3). Default false.
     pub prior_knowledge: bool,
-    /// Most requests at a time on one connection; the peer's own limit lowers it further.
+    /// Maximum number of concurrent requests per connection; the peer's limit may be lower.
     /// Default 100.
     pub max_concurrent_streams: u32,
-    /// Most requests at a time on a connection whose peer has not said yet how many it takes; it
-    /// refuses those that are too many, and they are sent again. Default 100, as in hyper; undici
-    /// sends one.
+    /// Maximum number of concurrent requests before the peer's SETTINGS; it refuses excess ones,
+    /// and they are sent again. Default 100, as in hyper; undici sends one.
     pub streams_before_settings: u32,
-    /// Bytes that the peer may send on one stream ahead of the reader: the most that a paused
-    /// reader holds. Default 256 KiB.
+    /// Bytes that the peer may send on one stream ahead of the reader, and so the most that is
+    /// buffered for a paused reader. Default 256 KiB.
     pub stream_window: u32,
-    /// Bytes up to which `stream_window` grows, for all streams of a connection, when a reader
-    /// takes a whole window within two round trips of a peer that is more than a millisecond away:
-    /// then the window, and not the line, limits a download. Default 2 MiB, which is 20 MB/s over
-    /// 100 ms; `stream_window` or less: it stays as it is.
+    /// Upper bound to which `stream_window` grows, for all streams of a connection, when a reader
+    /// consumes a whole window within two round trips of more than a millisecond: then the window,
+    /// not the network, limits a download. Default 2 MiB, which allows 20 MB/s at 100 ms; with
+    /// `stream_window` or less, it does not grow.
     pub max_stream_window: u32,
     /// Bytes that the peer may send on all streams together ahead of their readers. Default `None`:
-    /// `max_concurrent_streams` times the window of a stream, as it grows, so that readers that
-    /// take nothing never keep data from the others. A smaller value saves memory and gives that
-    /// up.
+    /// `max_concurrent_streams` times the window of a stream, as it grows, so that stopped readers
+    /// never stall the others. A smaller value saves memory but gives up that guarantee.
     pub connection_window: Option<u32>,
-    /// Bytes of the HPACK table that the peer may use. Default `None`: 4 KiB (RFC 7541).
+    /// Size of the HPACK table that the peer may use, in bytes. Default `None`: 4 KiB (RFC 7541).
     pub header_table_size: Option<u32>,
-    /// Bytes of a decoded list of header fields, 32 more for each (RFC 9113, section 6.5.2).
-    /// Default 64 KiB.
+    /// Maximum size of a decoded header list, with 32 bytes added per field (RFC 9113, section
+    /// 6.5.2). Default 64 KiB.
     pub max_header_list_size: u32,
-    /// Bytes of a frame that the peer may send. Default 16 KiB, at most 16 MiB - 1.
+    /// Maximum size of a frame that the peer may send. Default 16 KiB, at most 16 MiB - 1.
     pub max_frame_size: u32,
-    /// Time between PING frames that look whether the peer is alive. Default 60 s; `None` never.
+    /// Interval of PING frames that check whether the peer is alive. Default 60 s; `None`: none.
     pub ping_interval: Option<Duration>,
-    /// Whether a connection without streams is asked as well. Default true.
+    /// Whether a connection without streams is checked, too. Default true.
     pub ping_while_idle: bool,
-    /// Longest wait for the answer to a PING; the connection is then taken for dead. Default 20 s.
+    /// Maximum time to wait for a PING acknowledgement, after which the connection is closed.
+    /// Default 20 s.
     pub ping_timeout: Duration,
-    /// How often a request is sent again when the peer says that it did not process it
+    /// How often a request is sent again if the peer reports that it did not process it
     /// (REFUSED_STREAM, or GOAWAY with a lower stream). Default 5.
     pub max_replays: u8,
 }
@@ -197,75 +196,73 @@ impl Default for Http2Config {
 /// Limits of one exchange. Read by the exchange and the framing guard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExchangeConfig {
-    /// Longest wait for a response head after the request was sent. Default 300 s; `None` never.
+    /// Maximum time to wait for a response head after the request was sent. Default 300 s; `None`:
+    /// no limit.
     pub headers_timeout: Option<Duration>,
-    /// Longest silence between two body chunks. Default 300 s; `None` never.
+    /// Maximum time between two body chunks. Default 300 s; `None`: no limit.
     pub body_timeout: Option<Duration>,
-    /// Bytes of a response head, status line included. Default 16 KiB.
+    /// Maximum size of a response head, including the status line. Default 16 KiB.
     pub max_header_size: usize,
-    /// Fields of a response head on HTTP/1.1, and of its trailers. Default `None`: as many as fit,
-    /// and 1,000 trailers.
+    /// Maximum number of fields of a response head over HTTP/1.1, and of trailers. Default `None`:
+    /// as many as fit, and 1,000 trailers.
     pub max_fields: Option<usize>,
-    /// Bytes of a response body. Default `None`: no limit.
+    /// Maximum size of a response body. Default `None`: no limit.
     pub max_response_size: Option<u64>,
-    /// What a `100 Continue` nobody asked for does. Default [`UnexpectedContinue::Ignore`].
+    /// How an unrequested `100 Continue` is handled. Default [`UnexpectedContinue::Ignore`].
     pub unexpected_continue: UnexpectedContinue,
     /// How long a body waits for `100 Continue` before it is sent anyway. Default 1 s (RFC 9110,
     /// section 10.1.1 forbids waiting for ever).
     pub continue_timeout: Duration,
-    /// How long a complete response waits for the end of its request's body before it is told and
-    /// the connection given up. A caller that ends a body in the moment of the answer does so on
-    /// another thread; without the wait, which of the two is seen first would decide whether the
-    /// connection lives. Default 5 ms: many turns of an event loop, and less than a new connection
-    /// costs. `None` gives the connection up at once, as undici does: its callers stop their bodies
-    /// when the response ends, and nothing more may be sent.
+    /// How long a complete response waits for the end of its request body before it is reported and
+    /// the connection is closed. A caller that ends a body just when the response arrives does so
+    /// on another thread; without the wait, a race would decide whether the connection survives.
+    /// Default 5 ms: many turns of an event loop, and less than a new connection costs. `None`
+    /// closes the connection immediately, as in undici, whose callers stop their bodies when the
+    /// response ends.
     pub body_grace: Option<Duration>,
-    /// Body bytes delivered but not yet credited back, per request, each piece with what it costs
-    /// by itself ([`piece_cost`](super::credit::piece_cost)). Default 256 KiB.
+    /// Body bytes delivered but not yet credited back, per request, including the fixed cost of
+    /// each piece ([`piece_cost`](super::credit::piece_cost)). Default 256 KiB.
     pub window: u32,
-    /// Faults of responses on HTTP/1.1 that are forgiven. Default: none.
+    /// Faults of HTTP/1.1 responses that are tolerated. Default: none.
     pub leniency: Leniency,
     /// A body that lasts until the connection closes also ends with a reset, or with TLS that ends
-    /// without `close_notify`. Default false: both are errors, because half a body cannot be told
-    /// from a whole one. undici, as Node, takes both for the end. A body whose framing says where
-    /// it ends is never complete before that.
+    /// without `close_notify`. Default false: both are errors, because a truncated body cannot be
+    /// distinguished from a complete one. undici, like Node, accepts both. A body with framing is
+    /// never complete before its end.
     pub abrupt_close_ends_body: bool,
-    /// What a server says on a new connection before the first request was written to it is the
-    /// answer to that request, as in undici. Default false: nobody asked for it, and it ends the
-    /// connection.
+    /// Bytes that a server sends on a new connection before the first request is written answer
+    /// that request, as in undici. Default false: they are unsolicited and close the connection.
     pub early_answer: bool,
 }
 
-/// Faults of a response that are forgiven. Default: none, because what one reader forgives and
-/// another does not is how responses are smuggled.
+/// Faults of a response that are tolerated. Default: none, because faults that one parser tolerates
+/// and another does not enable response smuggling.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Leniency {
-    /// A value that goes on in the next line (RFC 9112, section 5.2). The parts are put together
-    /// with a space. Not in fields that say where the response ends or what becomes of its
-    /// connection.
+    /// A folded field value (obs-fold, RFC 9112, section 5.2). The parts are joined with a space.
+    /// Not in fields that affect framing or the connection.
     pub folded_values: bool,
-    /// A line that is no field. It is left out, unless it may be meant for one of those.
+    /// A line that is not a field. It is skipped, unless it may be meant as one of those.
     pub invalid_fields: bool,
-    /// White space between name and colon (RFC 9112, section 5.1). It is left out, in all fields.
+    /// Whitespace between name and colon (RFC 9112, section 5.1). It is removed, in all fields.
     pub space_before_colon: bool,
-    /// Framing that is against the rules and can be read: a line of the head that ends with LF
-    /// alone; the same `Content-Length` repeated, or one beside `Transfer-Encoding`, which then
-    /// counts (RFC 9112, section 6.3); white space behind a chunk's size, and extensions of any
-    /// kind. The connection ends with the response, so that nothing can be hidden behind it.
+    /// Invalid framing that can still be interpreted: header lines that end with LF only; the same
+    /// `Content-Length` repeated, or one beside `Transfer-Encoding`, which takes precedence (RFC
+    /// 9112, section 6.3); whitespace after a chunk size, and extensions of any kind. The
+    /// connection is closed after the response, so that nothing can be smuggled behind it.
     pub doubtful_framing: bool,
-    /// A response that does not start with `HTTP/`, as of a server that speaks HTTP/0.9: all of it,
-    /// up to the close, is the body, and the status 200. Only in answer to a request that has no
-    /// streamed body.
+    /// A response that does not start with `HTTP/`, as in HTTP/0.9: all of it, up to the close, is
+    /// the body, and the status is 200. Only in response to a request without a streamed body.
     pub missing_head: bool,
 }
 
-/// What to do with a `100 Continue` that answers no `Expect`.
+/// How to handle a `100 Continue` without an `Expect`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnexpectedContinue {
     /// Discard it (RFC 9110, section 15.2.1).
     Ignore,
-    /// Discard it, but wait for the answer no longer than this once the request has been sent, nor
-    /// than the headers timeout. Then the request fails with `bad response`.
+    /// Discard it, but wait for the response no longer than this once the request has been sent,
+    /// nor longer than the headers timeout. Then the request fails with `bad response`.
     Await(Duration),
     /// Fail the request, as undici does.
     Error,
@@ -333,12 +330,12 @@ pub struct ConnectConfig {
     pub order: AddressOrder,
     /// Race addresses of both families (RFC 8305). `false` tries them one after another.
     pub race: bool,
-    /// Delay before the next address is tried beside a pending one. Default 250 ms.
+    /// Delay before the next address is tried while one is pending. Default 250 ms.
     pub attempt_delay: Duration,
     /// TLS parameters for `https` origins.
     pub tls: TlsConfig,
-    /// Proxy on the way there; boxed, because most origins have none. With a `socket_path`, the
-    /// proxy is what listens on it. Default none.
+    /// Proxy; boxed, because most origins have none. With a `socket_path`, the proxy listens on it.
+    /// Default: none.
     pub proxy: Option<Box<Proxy>>,
 }
 

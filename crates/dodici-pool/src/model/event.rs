@@ -9,7 +9,7 @@ use super::id::ConnId;
 use super::proxy::ProxyInfo;
 use super::tls::TlsInfo;
 
-/// The protocol a connection speaks.
+/// The protocol of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {
     /// HTTP/1.1 or HTTP/1.0.
@@ -40,7 +40,7 @@ pub struct ConnectInfo {
     pub remote: Option<SocketAddr>,
     /// Path of the Unix socket, if it is one.
     pub path: Option<String>,
-    /// Protocol spoken.
+    /// Its protocol.
     pub protocol: Protocol,
     /// TLS with the origin; `None` without TLS.
     pub tls: Option<TlsInfo>,

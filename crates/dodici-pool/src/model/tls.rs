@@ -93,6 +93,6 @@ pub struct TlsInfo {
     pub resumed: bool,
     /// Server name sent in SNI.
     pub server_name: Option<String>,
-    /// The server's certificate, DER; `None` unless the pool's user asked for it.
+    /// The server's certificate, DER; `None` unless the pool's user requested it.
     pub peer_certificate: Option<Arc<Vec<u8>>>,
 }

@@ -47,7 +47,15 @@ pub use connect::{
     AroundHook, ConnectHooks, Connected, DefaultRoots, HookFuture, ResolveHook, Roots, SocketHook,
     StrictVerifier,
 };
-pub use dodici_pool::*;
+pub use dodici_pool::{
+    AddressOrder, BodyKind, CloseReason, ConnId, ConnectConfig, ConnectFailure, ConnectInfo,
+    ConnectTimings, Decode, DecodeManner, DisconnectInfo, Error, ErrorKind, Event, ExchangeConfig,
+    Family, HeaderBlock, Http2Config, Identity, Leniency, Origin, OriginConfig, PIECE_OVERHEAD,
+    ParseErrorCode, Phase, PoolConfig, PoolStats, Protocol, Proxy, ProxyAnswer, ProxyCredentials,
+    ProxyInfo, ProxyProtocol, Replay, Request, RequestKind, ResponseHead, RootSource, Scheme,
+    SocketInfo, SocksResolve, SystemDetail, TlsConfig, TlsInfo, TlsVersion, UnexpectedContinue,
+    Version, piece_cost,
+};
 pub use engine::{Engine, check_config};
 pub use origin::{Pool, RequestHandle};
 pub use sink::{EventSink, ExchangeInfo, NoEvents, Sink};

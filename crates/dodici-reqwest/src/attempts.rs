@@ -8,6 +8,7 @@ use sync_wrapper::SyncFuture;
 
 use crate::body::Body;
 use crate::retry::Policy;
+use crate::trace::{self, Hop};
 use crate::transport::{Transport, TransportBody};
 
 /// A tower service that the redirect layer calls once per hop.
@@ -53,7 +54,10 @@ impl tower::Service<http::Request<Body>> for Attempts {
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let inner = Arc::clone(&self.0);
-        SyncFuture::new(Box::pin(async move { inner.run(request).await }))
+        let hop = Hop::new(&request);
+        SyncFuture::new(Box::pin(
+            hop.around(async move { inner.run(request).await }),
+        ))
     }
 }
 
@@ -98,6 +102,7 @@ impl Inner {
                 return answer;
             }
             sent += 1;
+            trace::retried(sent, verdict.ok());
             request = copy;
         }
     }

@@ -17,6 +17,12 @@
 //! # }
 //! ```
 //!
+//! # Features
+//!
+//! Those of reqwest, and `tracing`, off by default: at level `DEBUG`, target `dodici_reqwest` has a
+//! span for each hop of a request and events for redirects and retries, around what the engine
+//! tells under `dodici::request` and `dodici::connection`.
+//!
 //! # Map
 //!
 //! - [`Client`], [`ClientBuilder`], [`RequestBuilder`], [`Request`], [`Response`], [`Body`],
@@ -65,6 +71,7 @@ mod request;
 mod request_api;
 mod response;
 mod response_api;
+mod trace;
 mod transport;
 mod upgrade;
 mod util;

@@ -256,7 +256,10 @@ impl tower_policy::Policy<Body, crate::Error> for Follow {
             ActionKind::Follow if self.https_only && next.scheme() != "https" => {
                 Err(error::redirect(error::bad_scheme(next.clone()), next))
             }
-            ActionKind::Follow => Ok(tower_policy::Action::Follow),
+            ActionKind::Follow => {
+                crate::trace::redirected(attempt.status(), &next);
+                Ok(tower_policy::Action::Follow)
+            }
         }
     }
 

@@ -7,11 +7,10 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use dodici_reqwest::{Client, blocking};
+use dodici_testkit::process::ClientProcess;
 use dodici_testkit::{Watched, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -57,36 +56,6 @@ async fn serve(mut stream: TcpStream, held: Held) {
     std::future::pending::<()>().await;
 }
 
-/// Killed when it is dropped.
-struct ClientProcess(Child);
-
-impl ClientProcess {
-    fn signal(&self, name: &str) {
-        let mut kill = Command::new("kill");
-        let sent = kill.args([name, &self.0.id().to_string()]).status();
-        assert!(sent.unwrap().success());
-    }
-
-    fn outcomes(&mut self) -> BTreeMap<String, usize> {
-        let mut outcomes = BTreeMap::new();
-        for line in BufReader::new(self.0.stdout.take().unwrap()).lines() {
-            if let Some(outcome) = line.unwrap().strip_prefix("outcome ") {
-                *outcomes.entry(outcome.to_owned()).or_default() += 1;
-            }
-        }
-        assert!(self.0.wait().unwrap().success());
-        outcomes
-    }
-}
-
-impl Drop for ClientProcess {
-    fn drop(&mut self) {
-        // It may have ended.
-        let _killed = self.0.kill();
-        let _status = self.0.wait();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_came_while_the_process_was_stopped_is_no_timeout() {
     let held = Held::new((0, false));
@@ -99,13 +68,7 @@ async fn what_came_while_the_process_was_stopped_is_no_timeout() {
             tokio::spawn(serve(stream, serving.clone()));
         }
     });
-    let child = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "client", "--ignored", "--nocapture"])
-        .env(PORT, port.to_string())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn();
-    let mut child = ClientProcess(child.unwrap());
+    let mut child = ClientProcess::start(&[(PORT, &port.to_string())]);
     let all = held.wait(|(held, _)| (*held == EACH * KINDS.len()).then_some(()));
     within("all requests under way", all).await;
     child.signal("-STOP");

@@ -1,7 +1,5 @@
 //! What a server can make a client do: how much it decodes, follows, keeps and waits for.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
 use std::error::Error as _;
 use std::io::{Read, Write};
 

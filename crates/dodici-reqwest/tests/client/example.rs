@@ -1,9 +1,7 @@
 //! The example does what it says.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
 #[allow(dead_code, unreachable_pub, reason = "its main is cargo's")]
-#[path = "../examples/pool.rs"]
+#[path = "../../examples/pool.rs"]
 mod pool;
 
 #[tokio::test]

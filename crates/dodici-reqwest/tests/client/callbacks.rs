@@ -1,7 +1,5 @@
 //! Code of the caller's that panics: the request that it was called for ends, the client goes on.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,7 +1,5 @@
 //! The pool under the reqwest API: what reqwest's own tests do not look at.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,8 +1,6 @@
 //! What a client trusts, and what its connections and TLS sessions may be shared with (S9 to S12 of
 //! the security requirements), on every way from a request to its server.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
 use std::net::IpAddr;
 use std::time::Duration;
 

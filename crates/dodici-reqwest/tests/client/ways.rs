@@ -1,8 +1,6 @@
 //! Ways to a server and what they do to the pool: unix sockets, names with addresses of their own,
 //! connector layers, retries, trailers over HTTP/2.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

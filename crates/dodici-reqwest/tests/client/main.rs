@@ -1,0 +1,11 @@
+//! The client against scripted servers: what reqwest's own tests do not look at.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod callbacks;
+mod example;
+mod limits;
+mod pool;
+mod trace;
+mod trust;
+mod ways;

@@ -1,19 +1,22 @@
 //! Recorders: one request's callbacks ([`RecordingSink`], read through [`Recording`]) and a
-//! pool's events ([`Recorder`]).
+//! pool's events ([`Recorder`], in `events`).
 //!
 //! Both stamp what they see from one process-wide counter, so that a test can say "the request
 //! failed before the disconnect event". The recording sink is also the wrapper that proves
 //! exactly-once settlement: a callback that breaks the order of a sink, a second terminal call,
 //! or a sink dropped without one fails the test.
 
+mod events;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use dodici_pool::{ConnId, Error, ErrorKind, Event, HeaderBlock, ResponseHead, piece_cost};
+use dodici_pool::{ConnId, Error, ErrorKind, HeaderBlock, ResponseHead, piece_cost};
 use parking_lot::Mutex;
 
+pub use self::events::Recorder;
 use crate::shapes::{Expected, Fields};
 use crate::watched::Watched;
 
@@ -458,117 +461,6 @@ pub fn fields(block: &HeaderBlock) -> Fields {
         .iter()
         .map(|(name, value)| (text(name), text(value)))
         .collect()
-}
-
-/// Collects a pool's events in order. Clones share the list.
-#[derive(Clone, Debug, Default)]
-pub struct Recorder(Watched<Vec<(u64, Event)>>);
-
-impl dodici::EventSink for Recorder {
-    fn event(&self, event: Event) {
-        self.record(event);
-    }
-}
-
-impl Recorder {
-    /// An empty recorder.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Appends one event.
-    pub fn record(&self, event: Event) {
-        // The stamp is drawn under the lock, so that stamps and positions agree.
-        self.0.update(|events| events.push((next_stamp(), event)));
-    }
-
-    /// All events up to now.
-    pub fn events(&self) -> Vec<Event> {
-        self.0
-            .read(|events| events.iter().map(|(_, event)| event.clone()).collect())
-    }
-
-    /// How many events up to now satisfy `wanted`.
-    pub fn count(&self, wanted: impl Fn(&Event) -> bool) -> usize {
-        self.0
-            .read(|events| events.iter().filter(|(_, event)| wanted(event)).count())
-    }
-
-    /// Connections made up to now.
-    pub fn connects(&self) -> usize {
-        self.count(|event| matches!(event, Event::Connected { .. }))
-    }
-
-    /// Connections ended up to now.
-    pub fn disconnects(&self) -> usize {
-        self.count(|event| matches!(event, Event::Disconnected { .. }))
-    }
-
-    /// Resolves with the first event, past or future, that satisfies `wanted`.
-    pub async fn wait_for(&self, wanted: impl Fn(&Event) -> bool) -> Event {
-        self.wait_nth(1, wanted).await
-    }
-
-    /// Resolves with the n-th such event, counted from 1.
-    pub async fn wait_nth(&self, n: usize, wanted: impl Fn(&Event) -> bool) -> Event {
-        self.0
-            .wait(|events| {
-                let mut found = events.iter().filter(|(_, event)| wanted(event));
-                found.nth(n.checked_sub(1)?).map(|(_, event)| event.clone())
-            })
-            .await
-    }
-
-    /// Stamp of the first event that satisfies `wanted`, comparable with [`Seen::stamp`].
-    pub fn stamp_of(&self, wanted: impl Fn(&Event) -> bool) -> Option<u64> {
-        self.0.read(|events| {
-            events
-                .iter()
-                .find(|(_, event)| wanted(event))
-                .map(|(stamp, _)| *stamp)
-        })
-    }
-
-    /// Resolves with `Event::Closed`, and checks that every connection that came up went down
-    /// and that nothing follows.
-    pub async fn closed(&self) {
-        self.wait_for(|event| matches!(event, Event::Closed)).await;
-        let events = self.events();
-        assert!(
-            matches!(events.last(), Some(Event::Closed)),
-            "events after Closed: {events:?}"
-        );
-        assert!(
-            self.open_connections().is_empty(),
-            "connections left: {events:?}"
-        );
-    }
-
-    /// Connections that are up.
-    ///
-    /// # Panics
-    /// If one came up twice, or went down twice or without having come up.
-    pub fn open_connections(&self) -> Vec<ConnId> {
-        let (mut open, mut known) = (Vec::new(), Vec::new());
-        for event in self.events() {
-            match event {
-                Event::Connected { conn, .. } => {
-                    assert!(!known.contains(&conn), "{conn} connected twice");
-                    open.push(conn);
-                    known.push(conn);
-                }
-                Event::Disconnected { conn, .. } => {
-                    let at = open.iter().position(|have| *have == conn);
-                    open.remove(at.unwrap_or_else(|| panic!("{conn} disconnected unconnected")));
-                }
-                Event::ConnectFailed { conn, .. } => {
-                    assert!(!known.contains(&conn), "{conn} failed after it connected");
-                }
-                Event::Concurrency { .. } | Event::Pong { .. } | Event::Drain | Event::Closed => {}
-            }
-        }
-        open
-    }
 }
 
 #[cfg(test)]

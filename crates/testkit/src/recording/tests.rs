@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use dodici_pool::{CloseReason, ConnectInfo, ConnectTimings, DisconnectInfo, Phase, Protocol};
+use dodici_pool::{
+    CloseReason, ConnectInfo, ConnectTimings, DisconnectInfo, Event, Phase, Protocol,
+};
 
 use super::*;
 use crate::watched::within;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use dodici_pool::{CloseReason, ConnId, ConnectInfo, DisconnectInfo, Error, Event};
 use tokio::time::Instant;
 
-use super::{Mailbox, PoolInner, aborted, contain, now};
+use super::{After, Mailbox, PoolInner, aborted, contain, now};
 
 /// See the module.
 pub(super) struct Lease {
@@ -106,7 +106,7 @@ impl Lease {
                 (inner.job.take(), std::mem::take(&mut inner.more))
             };
             for (request, job) in first.into_iter().chain(more) {
-                cancelled.extend(state.take_back(self.id, request, job));
+                cancelled.extend(state.take_back(self.id, After::End, request, job));
             }
             state.forget_conn(self.id);
             // Everything still accounted to it was settled by its task, or by dropping what the

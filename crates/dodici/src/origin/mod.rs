@@ -73,6 +73,13 @@ struct State {
     connect_error: Option<Error>,
 }
 
+/// What a connection does after it returned a request.
+#[derive(Clone, Copy)]
+enum After {
+    End,
+    GoOn,
+}
+
 /// Something to do after the lock is released.
 enum Effect {
     Spawn(ConnId, Arc<Mailbox>),
@@ -90,6 +97,14 @@ impl PoolInner {
         let state = self.state.lock();
         let config = state.machine.config();
         config.eager || config.pipelining > 1
+    }
+
+    /// As [`State::take_back`], and settles a request that was cancelled.
+    fn give_back(&self, conn: ConnId, after: After, request: RequestId, job: Box<Job>) {
+        let cancelled = self.state.lock().take_back(conn, after, request, job);
+        if let Some(mut job) = cancelled {
+            contain(|| job.settle.error(aborted()));
+        }
     }
 
     /// Opens the next connection.
@@ -188,32 +203,30 @@ impl State {
         entry.take_if(|(have, _)| *have == id).map(|(_, job)| job)
     }
 
-    /// Returns an unsent request from connection `conn` to the front of the queue, or to the caller
-    /// for settling if it was cancelled meanwhile. A cancel sets its flag before it takes the lock,
-    /// so under the lock either the flag is set or the cancel will find the request queued.
-    fn take_back(&mut self, conn: ConnId, request: RequestId, job: Box<Job>) -> Option<Box<Job>> {
+    /// Returns a request that `conn` has not processed to the front of the queue, or to the caller for
+    /// settling if it was cancelled meanwhile. A cancel sets its flag before it takes the lock, so
+    /// under the lock either the flag is set or the cancel will find the request queued.
+    fn take_back(
+        &mut self,
+        conn: ConnId,
+        after: After,
+        request: RequestId,
+        job: Box<Job>,
+    ) -> Option<Box<Job>> {
         job.command.detach();
         if job.command.is_cancelled() {
-            let outcome = Outcome::Finished(CloseReason::PeerClosed);
+            let outcome = match after {
+                After::End => Outcome::Finished(CloseReason::PeerClosed),
+                After::GoOn => Outcome::Unwritten,
+            };
             self.machine.handle_released(conn, request, outcome, now());
             return Some(job);
         }
         put(&mut self.queued, request.slot, (request, job));
-        self.machine.handle_unsent(conn, request, now());
-        None
-    }
-
-    /// Like [`State::take_back`], for a request that was not processed on a connection that stays
-    /// open.
-    fn take_over(&mut self, conn: ConnId, request: RequestId, job: Box<Job>) -> Option<Box<Job>> {
-        job.command.detach();
-        if job.command.is_cancelled() {
-            let outcome = Outcome::Unwritten;
-            self.machine.handle_released(conn, request, outcome, now());
-            return Some(job);
+        match after {
+            After::End => self.machine.handle_unsent(conn, request, now()),
+            After::GoOn => self.machine.handle_returned(conn, request, now()),
         }
-        put(&mut self.queued, request.slot, (request, job));
-        self.machine.handle_returned(conn, request, now());
         None
     }
 

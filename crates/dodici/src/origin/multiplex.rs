@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 use self::time::Ping;
 use super::lease::Lease;
-use super::{Mailbox, PoolInner, aborted, contain, destroyed, now};
+use super::{After, Mailbox, PoolInner, contain, destroyed, now};
 use crate::clock::Timer;
 use crate::conn::h2::{Driven, H2Conn, NotOpened, Ready, SlotWaker, Target};
 use crate::connect::Transport;
@@ -369,10 +369,7 @@ impl Multiplex {
 
     fn give_back(&mut self, exchange: StreamExchange) {
         let StreamExchange { request, job, .. } = exchange;
-        let cancelled = self.pool.state.lock().take_over(self.id, request, job);
-        if let Some(mut job) = cancelled {
-            contain(|| job.settle.error(aborted()));
-        }
+        self.pool.give_back(self.id, After::GoOn, request, job);
         self.stirred = true;
     }
 

@@ -13,7 +13,7 @@ use super::{Due, Flight, Intake, Next, Pipeline};
 use crate::command::Attention;
 use crate::conn::PipeConn;
 use crate::exchange::{Job, Loss, Rules};
-use crate::origin::{aborted, contain};
+use crate::origin::{After, aborted, contain};
 
 impl Pipeline {
     /// Cancelling a request that was written closes the connection: HTTP/1.1 cannot take it back.
@@ -166,10 +166,7 @@ impl Pipeline {
     }
 
     pub(in crate::origin) fn give_back(&self, request: RequestId, job: Box<Job>) {
-        let cancelled = self.pool.state.lock().take_back(self.id, request, job);
-        if let Some(mut job) = cancelled {
-            contain(|| job.settle.error(aborted()));
-        }
+        self.pool.give_back(self.id, After::End, request, job);
     }
 
     /// The connection has failed.

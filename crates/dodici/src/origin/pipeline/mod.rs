@@ -26,7 +26,7 @@ use tokio::time::Instant;
 
 use super::lease::Lease;
 use super::solo::{self, Solo};
-use super::{Mailbox, PoolInner, aborted, contain, destroyed, now};
+use super::{After, Mailbox, PoolInner, contain, destroyed, now};
 use crate::clock::{Moment, Timer, Verdict, past_the_reactor};
 use crate::conn::{AtRest, HyperConn, PipeConn};
 use crate::connect::Transport;
@@ -310,10 +310,7 @@ impl Pipeline {
     /// Returns requests that were not taken for writing to the queue; the connection continues.
     fn return_waiting(&mut self) {
         for (request, job) in std::mem::take(&mut self.waiting) {
-            let cancelled = self.pool.state.lock().take_over(self.id, request, job);
-            if let Some(mut job) = cancelled {
-                contain(|| job.settle.error(aborted()));
-            }
+            self.pool.give_back(self.id, After::GoOn, request, job);
             self.stirred = true;
         }
     }

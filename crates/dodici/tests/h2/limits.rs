@@ -323,3 +323,157 @@ async fn a_field_of_the_connection_costs_its_stream_only() {
         assert_eq!(seen.reset, Some(code::PROTOCOL_ERROR), "{name}");
     }
 }
+
+/// Literals as they are: the first byte, name and value.
+fn raw(fields: &[(u8, &[u8], &[u8])]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (first, name, value) in fields {
+        bytes.push(*first);
+        for text in [name, value] {
+            bytes.push(text.len() as u8);
+            bytes.extend(*text);
+        }
+    }
+    bytes
+}
+
+/// Blocks of fields that make a response malformed, each behind a valid one.
+fn malformed() -> Vec<(&'static str, Vec<u8>)> {
+    let kept = |name: &'static [u8], value: &'static [u8]| raw(&[(0x40, name, value)]);
+    vec![
+        ("an upper-case name", kept(b"X-Up", b"b")),
+        ("one that is not kept", raw(&[(0, b"X-Up", b"b")])),
+        (
+            "one that is Huffman-coded",
+            vec![0x40, 0x82, 0xfd, 0x3f, 1, b'b'],
+        ),
+        ("a space in a name", kept(b"a b", b"c")),
+        ("an unknown pseudo-header", kept(b":foo", b"x")),
+        ("no name", raw(&[(0, b"", b"c")])),
+        ("no name, kept", kept(b"", b"ccc")),
+        ("CR LF in a value", kept(b"a", b"b\r\nc")),
+        ("NUL in a value", kept(b"a", b"b\0c")),
+        ("DEL in a value", raw(&[(0, b"a", b"\x7f")])),
+        (
+            "LF in a Huffman-coded value",
+            vec![0x40, 1, b'a', 0x84, 0xff, 0xff, 0xff, 0xf3],
+        ),
+        (
+            "NUL behind a static name",
+            vec![0x40 | 33, 3, b'b', 0, b'c'],
+        ),
+        ("a path that is not UTF-8", vec![0x44, 2, 0xff, 0xfe]),
+    ]
+}
+
+#[tokio::test]
+async fn a_malformed_head_or_trailers_cost_their_stream_only() {
+    let end = flag::END_HEADERS | flag::END_STREAM;
+    for (name, field) in malformed() {
+        let block = [&block(&[(":status", "200")]), &field[..]].concat();
+        let (first, rest) = block.split_at(block.len() - 2);
+        let whole = frame(kind::HEADERS, end, 1, &block);
+        let mut split = frame(kind::HEADERS, flag::END_STREAM, 1, first);
+        split.extend(frame(kind::CONTINUATION, flag::END_HEADERS, 1, rest));
+        for head in [whole, split] {
+            let seen = outcome(get("/"), move |_| head.clone()).await;
+            assert_eq!(seen.kind(), PROTOCOL_ERROR, "{name}");
+        }
+        let interim = frame(kind::HEADERS, flag::END_HEADERS, 1, &block);
+        let seen = outcome(get("/"), move |_| interim.clone()).await;
+        assert_eq!(seen.kind(), PROTOCOL_ERROR, "{name}");
+        assert_eq!(seen.reset, Some(code::PROTOCOL_ERROR), "{name}");
+        let seen = outcome(get("/"), move |stream| {
+            let mut bytes = head_frame(stream, 200, &[]);
+            bytes.extend(frame(kind::DATA, 0, stream, "body"));
+            bytes.extend(frame(kind::HEADERS, end, stream, &field));
+            bytes
+        })
+        .await;
+        assert_eq!(seen.kind(), PROTOCOL_ERROR, "{name} in trailers");
+    }
+    for status in ["abc", "1000", "20", "", "099", "2 0"] {
+        for first in [0, 0x40] {
+            let literal = raw(&[(first, b":status", status.as_bytes())]);
+            let mut named = vec![first | 8, status.len() as u8];
+            named.extend(status.as_bytes());
+            for block in [literal, named] {
+                let seen = outcome(get("/"), move |stream| {
+                    frame(kind::HEADERS, end, stream, &block)
+                })
+                .await;
+                assert_eq!(seen.kind(), PROTOCOL_ERROR, "status {status:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn empty_data_never_costs_the_connection_as_long_as_it_does_something() {
+    let peer = ScriptedPeer::tcp().await.run(|conn| async move {
+        let mut peer = H2Peer::accept(conn, &[]).await;
+        // A thousand in one body, and one in each of 150 others.
+        let mut empty = 1_000;
+        while let Some(request) = peer.next_request().await {
+            let stream = request.stream;
+            peer.send_raw(head_frame(stream, 200, &[])).await;
+            let frames = frame(kind::DATA, 0, stream, []).repeat(empty);
+            peer.send_raw(frames).await;
+            peer.data(stream, "hi", true).await;
+            empty = 1;
+        }
+    });
+    let client = Client::new(peer.port(), one_connection());
+    for _ in 0..151 {
+        let seen = within("the answer", client.get("/").ended()).await;
+        assert_eq!(seen.body, b"hi");
+    }
+    assert_eq!(client.events.connects(), 1);
+    client.pool.destroy();
+    within("closed", client.events.closed()).await;
+    peer.finish().await;
+}
+
+#[tokio::test]
+async fn streams_beside_a_malformed_one_go_on_with_hpacks_table() {
+    let peer = ScriptedPeer::tcp().await.run(|conn| async move {
+        let mut peer = H2Peer::accept(conn, &[]).await;
+        let good = peer.next_request().await.unwrap().stream;
+        let bad = peer.next_request().await.unwrap().stream;
+        let last = peer.next_request().await.unwrap().stream;
+        let fields: [(u8, &[u8], &[u8]); 2] = [(0, b":status", b"200"), (0x40, b"x-one", b"1")];
+        let block = raw(&fields);
+        peer.send(kind::HEADERS, flag::END_HEADERS, good, block)
+            .await;
+        peer.data(good, "first ", false).await;
+        // Two invalid fields and a valid one, all kept: `x-one` is the fourth of the table now.
+        let mut block = raw(&[(0, b":status", b"200"), (0x40, b"BAD", b"value")]);
+        block.extend(raw(&[(0x40, b"x-bad", b"\n"), (0x40, b"x-two", b"2")]));
+        // In pieces of a byte, wherever the client's reads end.
+        let frames = frame(kind::HEADERS, flag::END_HEADERS, bad, block);
+        for byte in frames {
+            peer.send_raw([byte]).await;
+        }
+        peer.data(good, "second", true).await;
+        let end = flag::END_HEADERS | flag::END_STREAM;
+        peer.send(kind::HEADERS, end, last, [0x88, 0x80 | 65, 0x80 | 62])
+            .await;
+        peer.closed().await;
+    });
+    let client = Client::new(peer.port(), one_connection());
+    let calls = ["/good", "/bad", "/last"].map(|path| client.send(get(path)));
+    let [good, bad, last] = calls;
+    let seen = within("the good one", good.ended()).await;
+    assert_eq!(seen.body, b"first second");
+    let error = within("the bad one", bad.error()).await;
+    assert_eq!(error.kind(), PROTOCOL_ERROR);
+    let seen = within("the last one", last.ended()).await;
+    let fields = dodici_testkit::recording::fields(&seen.head.unwrap().headers);
+    let expected = [("x-one", "1"), ("x-two", "2")];
+    let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(fields, expected);
+    assert_eq!(client.events.connects(), 1);
+    client.pool.destroy();
+    within("closed", client.events.closed()).await;
+    peer.finish().await;
+}

@@ -7,14 +7,16 @@
 //! are much larger decoded than on the wire are charged by size. The budget is a state machine
 //! without I/O: the tap reports each frame.
 //!
-//! DATA is free here. A reader that consumes it, a token or a log line at a time, gets what it
+//! DATA with content is free here. A reader that consumes it, a token or a log line at a time, gets what it
 //! asked for in however many frames; one that has stopped gets no more than its window, and the
-//! exchange merges small pieces. DATA without a reader is bounded by h2: a hundred empty frames,
-//! and a budget for small ones on reset streams ([`super::conn`]).
+//! exchange merges small pieces. DATA without a reader is bounded by h2, with a budget for small
+//! frames on reset streams ([`super::conn`]). DATA without content is free once for each DATA frame
+//! with content: a server that flushes after each piece of a body may send that.
 
+use std::mem::take;
 use std::time::{Duration, Instant};
 
-use super::frames::{ACK, Frame, kind};
+use super::frames::{ACK, END_STREAM, Frame, kind};
 
 /// Maximum and initial budget. Ten thousand frames take about 15 ms to handle: a flood ends long
 /// before others on the thread notice.
@@ -37,6 +39,8 @@ const FIELDS_OF_A_FRAME: usize = 4 * 1024;
 pub(super) struct FrameBudget {
     balance: i64,
     renewed: Instant,
+    /// DATA with content has arrived since the last without.
+    filled: bool,
 }
 
 impl FrameBudget {
@@ -52,6 +56,7 @@ impl FrameBudget {
         Self {
             balance: BURST,
             renewed: now,
+            filled: false,
         }
     }
 
@@ -66,6 +71,14 @@ impl FrameBudget {
     /// refill could help.
     #[must_use]
     pub(super) fn received(&mut self, frame: &Frame, now: impl FnOnce() -> Instant) -> bool {
+        if frame.kind == kind::DATA {
+            if frame.length > 0 {
+                self.filled = true;
+            }
+            if frame.length > 0 || frame.flags & END_STREAM != 0 || take(&mut self.filled) {
+                return true;
+            }
+        }
         self.pay(cost(frame), now)
     }
 
@@ -98,7 +111,6 @@ fn renewal(passed: Duration) -> i64 {
 /// The charge for a frame. Those that require a response, or change settings, cost more.
 fn cost(frame: &Frame) -> i64 {
     match frame.kind {
-        kind::DATA => 0,
         kind::PING if frame.flags & ACK == 0 => 2,
         kind::SETTINGS if frame.flags & ACK == 0 => 5,
         // A graceful shutdown takes two.
@@ -135,6 +147,7 @@ mod tests {
         for kind in 1..=20 {
             assert!(tolerated(&frame(kind, 8)) <= BURST as usize, "kind {kind}");
         }
+        assert_eq!(tolerated(&frame(kind::DATA, 0)), BURST as usize);
         assert!(tolerated(&frame(kind::GOAWAY, 8)) <= 20);
     }
 
@@ -142,6 +155,21 @@ mod tests {
     fn a_body_has_none_however_small_its_frames_are() {
         assert_eq!(tolerated(&frame(kind::DATA, 16384)), 1_000_000);
         assert_eq!(tolerated(&frame(kind::DATA, 1)), 1_000_000);
+    }
+
+    #[test]
+    fn empty_data_is_free_once_for_each_with_content() {
+        let now = Instant::now();
+        let mut budget = FrameBudget::new(now);
+        for _ in 0..1_000_000 {
+            assert!(budget.received(&frame(kind::DATA, 1), || now));
+            assert!(budget.received(&frame(kind::DATA, 0), || now));
+        }
+        let last = Frame {
+            flags: END_STREAM,
+            ..frame(kind::DATA, 0)
+        };
+        assert_eq!(tolerated(&last), 1_000_000);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! left to the h2 crate.
 
 /// Bytes of a frame header.
-const HEADER: usize = 9;
+pub(super) const HEADER: usize = 9;
 
 /// Bytes of a GOAWAY payload before its debug data.
 const GOAWAY: usize = 8;
@@ -27,6 +27,13 @@ pub(super) const ACK: u8 = 1;
 /// The flag that makes HEADERS and DATA the last of their stream.
 pub(super) const END_STREAM: u8 = 1;
 
+/// The flag of HEADERS and CONTINUATION that ends a block of fields.
+pub(super) const END_HEADERS: u8 = 4;
+
+/// The flags that add other data to the payload of HEADERS.
+pub(super) const PADDED: u8 = 8;
+pub(super) const PRIORITY: u8 = 0x20;
+
 /// The header of one frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Frame {
@@ -37,6 +44,109 @@ pub(super) struct Frame {
     pub(super) length: u32,
     /// Last stream and error code of a GOAWAY that is long enough to have them.
     pub(super) goaway: Option<(u32, u32)>,
+}
+
+/// Bytes of a block of fields that are held until all of it is there, and CONTINUATION frames of
+/// it. A larger one is given to h2 as it comes.
+const MOST_HELD: usize = 128 * 1024;
+const MOST_CONTINUATIONS: usize = 16;
+
+/// What begins where a frame ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unit {
+    /// A frame of this many bytes, some of which may still be to come.
+    Frame(usize),
+    /// A whole block of fields, of this many bytes: HEADERS with its CONTINUATION frames.
+    Fields(usize),
+    /// DATA of this stream that has no payload and does not end it.
+    Empty(u32),
+    /// That depends on bytes still to come.
+    Partial,
+}
+
+impl Unit {
+    /// The one that these bytes begin with.
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        let Some((first, size)) = frame_header(bytes) else {
+            return Self::Partial;
+        };
+        match first.kind {
+            kind::DATA if first.length == 0 && first.flags & (END_STREAM | PADDED) == 0 => {
+                Self::Empty(first.stream)
+            }
+            kind::HEADERS => {
+                let (mut frame, mut end) = (first, size);
+                for _ in 0..=MOST_CONTINUATIONS {
+                    if end > MOST_HELD {
+                        break;
+                    }
+                    if frame.flags & END_HEADERS != 0 && end <= bytes.len() {
+                        return Self::Fields(end);
+                    }
+                    let next = bytes.get(end..).and_then(frame_header);
+                    match next {
+                        None => return Self::Partial,
+                        Some((next, size)) if next.kind == kind::CONTINUATION => {
+                            frame = next;
+                            end += size;
+                        }
+                        // h2 rejects it.
+                        Some(_) => break,
+                    }
+                }
+                Self::Frame(size)
+            }
+            _ => Self::Frame(size),
+        }
+    }
+}
+
+/// The frame that begins here, and its size with its header.
+fn frame_header(bytes: &[u8]) -> Option<(Frame, usize)> {
+    let mut cursor = FrameCursor::new(0);
+    cursor.head[..HEADER].copy_from_slice(bytes.get(..HEADER)?);
+    cursor.have = HEADER;
+    let frame = cursor.complete();
+    Some((frame, HEADER + frame.length as usize))
+}
+
+/// A frame of a block of fields.
+pub(super) struct Fragment<'a> {
+    pub(super) frame: Frame,
+    /// The priority before the fields, if there is one.
+    pub(super) before: &'a [u8],
+    /// The fields, without padding.
+    pub(super) part: &'a [u8],
+}
+
+/// The frames of a whole block of fields. Ends early where one is malformed.
+pub(super) fn fragments(mut frames: &[u8]) -> impl Iterator<Item = Fragment<'_>> {
+    std::iter::from_fn(move || {
+        let (frame, size) = frame_header(frames)?;
+        let mut part = frames.split_off(..size)?.get(HEADER..)?;
+        let mut before: &[u8] = &[];
+        if frame.kind == kind::HEADERS {
+            if frame.flags & PADDED != 0 {
+                let padding = usize::from(*part.split_off_first()?);
+                part = &part[..part.len().checked_sub(padding)?];
+            }
+            if frame.flags & PRIORITY != 0 {
+                before = part.split_off(..5)?;
+            }
+        }
+        Some(Fragment {
+            frame,
+            before,
+            part,
+        })
+    })
+}
+
+/// Appends the header of a frame.
+pub(super) fn put_frame_header(out: &mut Vec<u8>, length: usize, kind: u8, flags: u8, stream: u32) {
+    out.extend_from_slice(&(length as u32).to_be_bytes()[1..]);
+    out.extend_from_slice(&[kind, flags]);
+    out.extend_from_slice(&stream.to_be_bytes());
 }
 
 /// What the cursor reports.

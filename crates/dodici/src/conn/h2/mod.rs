@@ -1,7 +1,8 @@
 //! One HTTP/2 connection: the h2 crate over a tap that parses frame headers.
 //!
 //! - `frames`, `budget`: finding frames in a byte stream, and how many a peer may send.
-//! - `names`: field names that are not allowed from a server.
+//! - `names`, `huffman`: fields that are not allowed from a server.
+//! - `cleanse`: makes a block with invalid fields one that fails its stream only.
 //! - `tap`: the byte stream between socket and h2.
 //! - `head`: conversion of HTTP/1.1 request heads to HTTP/2, and of response heads back.
 //! - `conn`: the connection: opens streams, drives h2, PING, GOAWAY.
@@ -12,9 +13,11 @@
 //! Must not know pools, queues, sinks or other connections.
 
 mod budget;
+mod cleanse;
 mod conn;
 mod frames;
 mod head;
+mod huffman;
 mod names;
 mod pace;
 mod ready;

@@ -1,15 +1,18 @@
-//! Detects field names that are not allowed from a server (RFC 9113, section 8.3).
+//! Detects fields that are not allowed from a server (RFC 9113, sections 8.2.1 and 8.3).
 //!
-//! h2 accepts request pseudo-headers anywhere and does not report them. This parser scans the field
-//! blocks that pass the tap for names only: values are skipped, and nothing is decoded. A name in
-//! HPACK's dynamic table is invisible when it is used again, so a peer that adds such a name there
-//! is flagged. A state machine without I/O; blocks may be split anywhere.
+//! h2 accepts request pseudo-headers anywhere and does not report them; fields that no message may
+//! contain end its connection. This parser scans the blocks of fields that pass the tap: names are
+//! read, values are looked at and not decoded. A name in HPACK's dynamic table is invisible when it
+//! is used again, so a peer that adds a request pseudo-header there is flagged. A block that may
+//! contain an invalid field is suspect: [`super::cleanse`] finds out. A state machine without I/O;
+//! blocks may be split anywhere.
 
-use super::frames::{Frame, kind};
+use super::frames::{Frame, PADDED, PRIORITY, kind};
+use super::huffman::{self, Huffman};
 
 /// The static table's entries of request pseudo-headers: `:authority` to `:scheme` (RFC 7541,
 /// appendix A).
-const REQUEST: std::ops::RangeInclusive<u32> = 1..=7;
+pub(super) const REQUEST: std::ops::RangeInclusive<u32> = 1..=7;
 
 /// `:status`, plain and Huffman-coded: the only pseudo-header of a response.
 const STATUS: &[u8] = b":status";
@@ -18,9 +21,8 @@ const STATUS_CODED: &[u8] = &[0xb8, 0x84, 0x8d, 0x36, 0xa3];
 /// `:` Huffman-coded: the first seven bits of a name.
 const COLON_CODED: u8 = 0x5c;
 
-/// The flags that add other data to the payload of HEADERS.
-const PADDED: u8 = 8;
-const PRIORITY: u8 = 0x20;
+/// Its entries in the static table.
+pub(super) const STATUSES: std::ops::RangeInclusive<u32> = 8..=14;
 
 /// Largest HPACK integer needed here. Beyond it h2 closes the connection.
 const MOST: u32 = 1 << 28;
@@ -34,9 +36,24 @@ pub(super) enum Found {
     Kept,
 }
 
+/// Whether a field's name may contain this byte (RFC 9113, section 8.2.1).
+pub(super) const fn is_name_byte(byte: u8) -> bool {
+    matches!(
+        byte,
+        b'a'..=b'z' | b'0'..=b'9' | b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~'
+    )
+}
+
+/// Whether a field's value may contain this byte (RFC 9110, section 5.5).
+pub(super) const fn is_value_byte(byte: u8) -> bool {
+    (byte >= b' ' && byte != 0x7f) || byte == b'\t'
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct NameReader {
+    /// Something in the block may be invalid.
+    pub(super) suspect: bool,
     /// Fields of the block so far, including pseudo-headers.
     pub(super) fields: u32,
     at: At,
@@ -52,6 +69,9 @@ pub(super) struct NameReader {
     /// The current field is added to the dynamic table.
     kept: bool,
     coded: bool,
+    huffman: Huffman,
+    /// The name contains only what a field's name may.
+    is_valid: bool,
     name: [u8; STATUS.len()],
     have: usize,
     length: u32,
@@ -116,6 +136,15 @@ impl NameReader {
             if let At::Value(left) = self.at {
                 let skipped = (left as usize).min(rest.len()) as u32;
                 let skipped = skipped.min(self.left - self.padding);
+                let value = &rest[..skipped as usize];
+                self.suspect |= if self.coded {
+                    // A part of one cannot be judged.
+                    skipped != left || huffman::may_be_invalid(value)
+                } else {
+                    value
+                        .iter()
+                        .fold(false, |bad, byte| bad | !is_value_byte(*byte))
+                };
                 self.left -= skipped;
                 self.at = if skipped == left {
                     At::Field
@@ -184,6 +213,13 @@ impl NameReader {
                     self.name[self.have] = byte;
                     self.have += 1;
                 }
+                let valid = &mut self.is_valid;
+                let mut check = |byte| *valid &= is_name_byte(byte);
+                if self.coded {
+                    self.huffman.feed(byte, check);
+                } else {
+                    check(byte);
+                }
                 self.at = At::Name(left - 1);
                 if left == 1 {
                     self.end_name(found);
@@ -226,11 +262,17 @@ impl NameReader {
                 if REQUEST.contains(&number) {
                     self.tell(found);
                 }
+                self.suspect |= STATUSES.contains(&number);
                 At::ValueLength
             }
-            Purpose::NameLength if number == 0 => At::ValueLength,
+            Purpose::NameLength if number == 0 => {
+                self.suspect = true;
+                At::ValueLength
+            }
             Purpose::NameLength => {
                 self.have = 0;
+                self.huffman = Huffman::default();
+                self.is_valid = true;
                 self.length = number;
                 At::Name(number)
             }
@@ -247,12 +289,14 @@ impl NameReader {
         } else {
             (name[0] == b':', STATUS)
         };
+        self.suspect |= !self.is_valid;
         if is_pseudo && (name != status || self.length as usize != status.len()) {
             self.tell(found);
         }
     }
 
-    fn tell(&self, found: &mut impl FnMut(Found)) {
+    fn tell(&mut self, found: &mut impl FnMut(Found)) {
+        self.suspect = true;
         found(if self.kept {
             Found::Kept
         } else {

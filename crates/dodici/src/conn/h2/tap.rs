@@ -3,7 +3,9 @@
 //! h2 does not expose which streams were written or what a GOAWAY said, and accepts any number of
 //! frames. The tap sees both directions: it knows the highest stream that may have reached the
 //! peer, the last stream that the peer will process, and whether the peer stays within the frame
-//! budget. Used by [`super::conn`] on one task; the lock exists because h2 owns the end that reads
+//! budget. Two things it keeps from h2, which would end the connection: DATA frames without a byte
+//! (after a hundred), and fields that make a response malformed ([`super::cleanse`]). Used by
+//! [`super::conn`] on one task; the lock exists because h2 owns the end that reads
 //! and writes, and is never contended.
 
 use std::io::{self, IoSlice};
@@ -17,7 +19,8 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::budget::FrameBudget;
-use super::frames::{ACK, END_STREAM, Frame, FrameCursor, Piece, kind};
+use super::cleanse::cleanse;
+use super::frames::{ACK, END_STREAM, Frame, FrameCursor, HEADER, Piece, Unit, kind};
 use super::names::{Found, NameReader};
 use crate::connect::{Probe, Transport};
 
@@ -79,6 +82,12 @@ pub(super) struct Tap {
     bytes_read: u64,
     bytes_written: u64,
     discarded: u32,
+    /// Bytes still to come of a frame of which h2 has the start.
+    passing: usize,
+    /// Read, but not judged yet: the start of a frame header, or of a block of fields.
+    held: Vec<u8>,
+    /// For h2, which had no room for it.
+    given: Vec<u8>,
     /// Frames that may still be read in this [`TURN`].
     left: u32,
     names: NameReader,
@@ -103,6 +112,9 @@ impl Tap {
             bytes_read: 0,
             bytes_written: 0,
             discarded: 0,
+            passing: 0,
+            held: Vec::new(),
+            given: Vec::new(),
             left: TURN,
             names: NameReader::default(),
             fields_of: 0,
@@ -193,23 +205,129 @@ impl Tap {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.seen.flooded {
-            return Poll::Ready(Err(flood()));
+        loop {
+            if self.seen.flooded {
+                return Poll::Ready(Err(flood()));
+            }
+            if self.left == 0 {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let before = buf.filled().len();
+            if self.given.is_empty() {
+                if let Err(error) = ready!(Pin::new(&mut self.transport).poll_read(cx, buf)) {
+                    return Poll::Ready(Err(self.failed("read", error)));
+                }
+                self.sift(buf, before);
+                if self.seen.flooded {
+                    return Poll::Ready(Err(flood()));
+                }
+            }
+            if !self.given.is_empty() {
+                let fits = self.given.len().min(buf.remaining());
+                buf.put_slice(&self.given[..fits]);
+                self.given.drain(..fits);
+            }
+            // To h2, nothing would be the end.
+            if buf.filled().len() > before || self.seen.eof {
+                return Poll::Ready(Ok(()));
+            }
         }
-        if self.left == 0 {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        let before = buf.filled().len();
-        if let Err(error) = ready!(Pin::new(&mut self.transport).poll_read(cx, buf)) {
-            return Poll::Ready(Err(self.failed("read", error)));
-        }
+    }
+
+    /// Takes note of what was read, and keeps from h2 what is not for it: what is behind `before`
+    /// stays, or something else is in `given`.
+    fn sift(&mut self, buf: &mut ReadBuf<'_>, before: usize) {
         let bytes = &buf.filled()[before..];
-        if bytes.is_empty() {
-            self.seen.eof = true;
-            return Poll::Ready(Ok(()));
-        }
         self.bytes_read += bytes.len() as u64;
+        if bytes.is_empty() {
+            // h2 reports a frame that was cut off.
+            self.seen.eof = true;
+            self.given = std::mem::take(&mut self.held);
+        } else if self.held.is_empty() {
+            if let Some(kept) = self.judge(bytes) {
+                buf.set_filled(before + kept);
+            }
+        } else {
+            let mut all = std::mem::take(&mut self.held);
+            all.extend_from_slice(bytes);
+            if let Some(kept) = self.judge(&all) {
+                all.truncate(kept);
+                all.append(&mut self.given);
+            }
+            self.given = all;
+            buf.set_filled(before);
+        }
+    }
+
+    /// Goes through bytes that h2 has not seen. `None` if it gets them as they are; otherwise it
+    /// gets so many of them, and then what is in `given`.
+    fn judge(&mut self, bytes: &[u8]) -> Option<usize> {
+        let mut at = 0;
+        let mut told = 0;
+        // What is before is in `given`, or is kept by the caller.
+        let mut copied = 0;
+        let mut kept = None;
+        loop {
+            let passed = self.passing.min(bytes.len() - at);
+            self.passing -= passed;
+            at += passed;
+            match bytes
+                .get(at..)
+                .filter(|rest| !rest.is_empty())
+                .map(Unit::of)
+            {
+                None => break,
+                Some(Unit::Frame(size)) => self.passing = size,
+                Some(Unit::Partial) => {
+                    self.held.extend_from_slice(&bytes[at..]);
+                    break;
+                }
+                // One of a stream that was never opened is for h2 to reject.
+                Some(Unit::Empty(stream)) if stream == 0 || stream > self.seen.highest_sent => {
+                    self.passing = HEADER;
+                }
+                Some(Unit::Empty(_)) => {
+                    self.leave(&bytes[copied..at], &mut kept);
+                    at += HEADER;
+                    copied = at;
+                }
+                Some(Unit::Fields(size)) => {
+                    let end = at + size;
+                    let kept_before = self.seen.foreign_kept;
+                    self.listen_to(&bytes[told..end]);
+                    told = end;
+                    if self.names.suspect
+                        && let Some(frames) = cleanse(&bytes[at..end])
+                    {
+                        self.leave(&bytes[copied..at], &mut kept);
+                        self.given.extend_from_slice(&frames);
+                        copied = end;
+                        // Where it is reused, h2 notices.
+                        self.seen.foreign_kept = kept_before;
+                    }
+                    at = end;
+                }
+            }
+        }
+        self.listen_to(&bytes[told..at]);
+        if at < bytes.len() || kept.is_some() {
+            self.leave(&bytes[copied..at], &mut kept);
+        }
+        kept
+    }
+
+    /// These bytes are for h2: the first of them stay where they are.
+    fn leave(&mut self, bytes: &[u8], kept: &mut Option<usize>) {
+        if kept.is_none() {
+            *kept = Some(bytes.len());
+        } else {
+            self.given.extend_from_slice(bytes);
+        }
+    }
+
+    /// Takes note of the frames in these bytes.
+    fn listen_to(&mut self, bytes: &[u8]) {
         let Self {
             incoming,
             budget,
@@ -267,10 +385,6 @@ impl Tap {
                 seen.flooded = true;
             }
         });
-        if self.seen.flooded {
-            return Poll::Ready(Err(flood()));
-        }
-        Poll::Ready(Ok(()))
     }
 
     /// Records bytes that the socket accepted.

@@ -66,15 +66,16 @@ describe('s28 a head', () => {
 });
 
 describe('s29 in a chunked body', () => {
-  it('extensions of more than 16 KB are an error', async () => {
-    for (const bytes of [
-      `${CHUNKED}1;${'e'.repeat(17 * KB)}\r\nx\r\n0\r\n\r\n`,
-      `${CHUNKED}${`1;${'e'.repeat(500)}\r\nx\r\n`.repeat(40)}0\r\n\r\n`,
-    ]) {
-      await expect(text(await serve(answer(bytes)))).rejects.toMatchObject({
-        code: expect.stringMatching(/^(HPE_|UND_ERR_)/),
-      });
-    }
+  it('extensions of more than 16 KB of one chunk are an error', async () => {
+    const bytes = `${CHUNKED}1;${'e'.repeat(17 * KB)}\r\nx\r\n0\r\n\r\n`;
+    await expect(text(await serve(answer(bytes)))).rejects.toMatchObject({
+      code: expect.stringMatching(/^(HPE_|UND_ERR_)/),
+    });
+  });
+
+  it('extensions of a long body are ignored', async () => {
+    const chunks = `1;${'e'.repeat(500)}\r\nx\r\n`.repeat(100);
+    expect(await text(await serve(answer(`${CHUNKED}${chunks}0\r\n\r\n`)))).toBe('x'.repeat(100));
   });
 
   it('extensions of a few KB are ignored', async () => {

@@ -109,7 +109,6 @@ impl ChunkedReader {
         self.at = At::Size;
         self.size = 0;
         self.digits = 0;
-        self.extension_bytes = 0;
         self.clear_trailers();
     }
 
@@ -217,6 +216,7 @@ impl ChunkedReader {
         };
         if self.digits == 0 {
             self.size = 0;
+            self.extension_bytes = 0;
         }
         // Cannot wrap: the size is at most MAX_LENGTH before, and 16 * 2^53 < 2^64.
         let size = self.size * 16 + u64::from(digit);

@@ -21,8 +21,8 @@ pub struct Limits {
     pub max_informational: u32,
     /// Bytes of all informational heads of one request together. Default 64 KiB.
     pub max_informational_bytes: usize,
-    /// Bytes of all chunk extensions of one body together, including semicolons. Default 16 KiB:
-    /// nobody uses them, and hyper has the same limit.
+    /// Bytes of the extensions of one chunk, including semicolons. Default 16 KiB: as much as
+    /// Node's server accepts.
     pub max_chunk_extension_bytes: usize,
     /// Bytes of a trailer section, including its empty line. Default 16 KiB.
     pub max_trailer_size: usize,

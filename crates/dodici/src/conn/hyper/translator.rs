@@ -35,7 +35,7 @@ use memchr::memmem;
 use super::outgoing::OutgoingBody;
 use crate::command::Command;
 use crate::conn::eof::Ended;
-use crate::conn::framing::{Guard, GuardEvent};
+use crate::conn::framing::{Framing, Guard, GuardEvent};
 use crate::conn::rest::{Held, are_line_ends, unsolicited};
 
 #[cfg(test)]
@@ -113,6 +113,8 @@ pub(super) struct Translator {
     /// The request whose trailers may have to be written.
     upload: Option<Arc<Command>>,
     inbound: Inbound,
+    /// The last byte read belongs to a chunk extension.
+    in_extension: bool,
     /// Bytes for hyper to read before anything from the socket.
     to_hyper: Bytes,
     /// Why the connection cannot go on.
@@ -130,6 +132,7 @@ impl Translator {
             pending: Bytes::new(),
             upload: None,
             inbound: if muted { Inbound::Muted } else { Inbound::Idle },
+            in_extension: false,
             to_hyper: Bytes::new(),
             failure: None,
             seen: Seen::default(),
@@ -315,6 +318,13 @@ impl Translator {
         let mut closing: &[u8] = b"";
         loop {
             let step = self.guard.feed(&input[at..])?;
+            if self.inbound == Inbound::Body && self.guard.framing() == Framing::Chunked {
+                let line = match &step.event {
+                    GuardEvent::Data(data) => data.start,
+                    _ => step.consumed,
+                };
+                blank_extensions(&mut input[at..at + line], &mut self.in_extension);
+            }
             at += step.consumed;
             match step.event {
                 GuardEvent::Data(_) => {}
@@ -386,6 +396,21 @@ impl Translator {
     /// Whether hyper has read everything, so that an empty read means the end.
     pub(super) fn has_ended(&self) -> bool {
         self.inbound == Inbound::End && self.to_hyper.is_empty()
+    }
+}
+
+/// Puts spaces in place of chunk extensions, which the guard has checked: hyper counts their bytes,
+/// and accepts 16 KiB in a body, however long that is.
+fn blank_extensions(line: &mut [u8], inside: &mut bool) {
+    for byte in line {
+        match byte {
+            b';' => *inside = true,
+            b'\r' => *inside = false,
+            _ => {}
+        }
+        if *inside {
+            *byte = b' ';
+        }
     }
 }
 

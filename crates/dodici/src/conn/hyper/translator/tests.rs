@@ -214,3 +214,20 @@ proptest! {
         prop_assert!(translator.has_ended() && !translator.held().unread);
     }
 }
+
+#[test]
+fn chunk_extensions_are_spaces_to_hyper() {
+    let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+    let with =
+        |extension: &str| format!("3{extension}\r\n;a;\r\n2{extension}\r\n;;\r\n0{extension}\r\n");
+    let extension = ";a=\";\\\"\";b";
+    let bytes = [head, &with(extension), "x: ;y\r\n\r\n"].concat();
+    let expected = with(&" ".repeat(extension.len())) + "\r\n";
+    for cut in 0..bytes.len() {
+        let (mut translator, _command) = begun(BodyKind::None, false);
+        let (first, second) = bytes.as_bytes().split_at(cut);
+        let read = visible(&mut translator, [first, second]);
+        assert!(read.ends_with(expected.as_bytes()), "cut at {cut}");
+        assert!(translator.has_ended());
+    }
+}

@@ -247,7 +247,7 @@ impl StreamExchange {
 
     /// `100 Continue` or a final head was received, or the wait has expired.
     fn let_body_go(&mut self) {
-        self.rules.release_body();
+        self.rules.release_body(&Moment::default());
         self.job.release_body();
     }
 

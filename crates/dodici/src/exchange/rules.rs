@@ -169,12 +169,17 @@ impl Rules {
     /// The request body waits for `100 Continue`, at most this long.
     pub(crate) fn hold_body(&mut self, timeout: Duration, now: &Moment) {
         self.continue_deadline = now.after(Some(timeout));
+        self.deadline = None;
     }
 
     /// The request body is released by a `100 Continue`, a final head or the deadline. Whether it
     /// was waiting.
-    pub(crate) fn release_body(&mut self) -> bool {
-        self.continue_deadline.take().is_some()
+    pub(crate) fn release_body(&mut self, now: &Moment) -> bool {
+        let held = self.continue_deadline.take().is_some();
+        if held && !self.has_head() {
+            self.restart_head(now);
+        }
+        held
     }
 
     /// Bytes of the request were written. While the head is due, its timeout restarts; whether it
@@ -386,8 +391,10 @@ impl Rules {
         Some((CloseReason::Timeout, Error::new(kind, phase, text)))
     }
 
+    /// The head's time; it does not run while the peer waits for the body, and we for the peer.
     fn restart_head(&mut self, now: &Moment) {
-        self.deadline = now.after(self.timeout());
+        let runs = self.continue_deadline.is_none();
+        self.deadline = now.after(self.timeout().filter(|_| runs));
     }
 
     fn restart_body(&mut self, now: &Moment) {

@@ -180,7 +180,7 @@ impl StreamExchange {
     }
 
     fn on_head(&mut self, head: &ResponseHead, now: &Moment) -> Result<(), Error> {
-        if self.rules.release_body() {
+        if self.rules.release_body(now) {
             // The answer came instead of the consent: nobody waits for the body.
             self.upload = Upload::Nothing;
         }

@@ -211,9 +211,31 @@ fn a_held_body_goes_once() {
     let mut rules = started(Wire::Http1, &config(), now.now());
     rules.hold_body(SECOND, &now);
     assert_eq!(rules.next_deadline(), now.after(Some(SECOND)));
-    assert!(rules.release_body());
-    assert!(!rules.release_body());
+    assert!(rules.release_body(&now));
+    assert!(!rules.release_body(&now));
     assert_eq!(rules.next_deadline(), now.after(Some(10 * SECOND)));
+}
+
+#[test]
+fn the_heads_time_starts_when_a_held_body_goes() {
+    let now = Moment::default();
+    for wire in [Wire::Http1, Wire::Http2] {
+        let mut rules = started(wire, &config(), now.now());
+        rules.hold_body(60 * SECOND, &now);
+        // The head of the request leaves, and a 103 comes.
+        rules.wrote(&now);
+        rules.informational(103, &now);
+        assert_eq!(rules.deadline(), None);
+        let later = Moment::from(now.now() + 59 * SECOND);
+        rules.release_body(&later);
+        assert_eq!(rules.deadline(), later.after(Some(10 * SECOND)));
+        // With the head, its own time is over.
+        rules.hold_body(SECOND, &later);
+        rules.head(Length::Any, &later);
+        let of_body = rules.deadline();
+        rules.release_body(&now);
+        assert_eq!(rules.deadline(), of_body);
+    }
 }
 
 #[derive(Clone, Copy, Debug)]

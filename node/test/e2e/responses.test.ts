@@ -195,6 +195,17 @@ describe('upgrade', () => {
     });
   }
 
+  it('by connect() provides a byte stream whatever the status is, as in undici', async () => {
+    const client = use(await rawOrigin(answer('HTTP/1.1 403 No\r\nx-why: no\r\n\r\nbecause')));
+    const { statusCode, headers, socket } = await client.connect({ path: 'a:1' } as never);
+    expect([statusCode, headers['x-why']]).toEqual([403, 'no']);
+    const [chunk] = await new Promise<unknown[]>((resolve) =>
+      socket.once('data', (...args: unknown[]) => resolve(args)),
+    );
+    expect(String(chunk)).toBe('because');
+    socket.destroy();
+  });
+
   it('by the peer’s built-in WebSocket works', async () => {
     const client = use(await rawOrigin(answer('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n')));
     await expect(client.upgrade({ path: '/' })).rejects.toMatchObject({ code: 'UND_ERR_SOCKET' });

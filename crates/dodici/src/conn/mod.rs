@@ -34,5 +34,8 @@ fn guard(config: &ExchangeConfig) -> framing::Guard {
     if let Some(fields) = config.max_fields {
         limits = limits.with_max_fields(fields);
     }
-    framing::Guard::new(limits, config.unexpected_continue).with_leniency(config.leniency)
+    let guard = framing::Guard::new(limits, config.unexpected_continue);
+    guard
+        .with_leniency(config.leniency)
+        .with_connect_any_status(config.connect_any_status)
 }

@@ -236,11 +236,13 @@ impl StreamExchange {
         }
     }
 
-    fn is_upgrade(&self, head: &ResponseHead) -> bool {
-        matches!(
-            self.job.request.kind,
-            RequestKind::Connect | RequestKind::Upgrade
-        ) && (200..300).contains(&head.status)
+    fn is_upgrade(&self, head: &ResponseHead, config: &ExchangeConfig) -> bool {
+        let accepted = (200..300).contains(&head.status);
+        match self.job.request.kind {
+            RequestKind::Connect => accepted || config.connect_any_status,
+            RequestKind::Upgrade => accepted,
+            _ => false,
+        }
     }
 
     // --- what goes out ---

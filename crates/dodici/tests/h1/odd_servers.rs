@@ -4,10 +4,15 @@
 
 use std::time::Duration;
 
-use dodici::{CloseReason, ErrorKind, Event, OriginConfig, RootSource, UnexpectedContinue};
-use dodici_testkit::client::post_chunked;
+use dodici::{
+    CloseReason, ErrorKind, Event, OriginConfig, Request, RequestKind, RootSource,
+    UnexpectedContinue,
+};
+use dodici_testkit::client::{post, post_chunked};
 use dodici_testkit::config::config;
-use dodici_testkit::{Authority, Call, Client, OK, ScriptedPeer, ServerTls, Signal, within};
+use dodici_testkit::{
+    Authority, Call, Client, H2Peer, OK, ScriptedPeer, ServerTls, Signal, within,
+};
 use tokio::time::Instant;
 
 /// Without a streamed body, and with one: two ways through the engine.
@@ -269,6 +274,93 @@ async fn what_a_server_says_before_it_was_asked_is_an_answer_only_where_undici_h
                 let seen = within("an answer", send(&client, streamed).ended()).await;
                 assert_eq!(seen.body, b"ok");
             }
+            shut_down(client, peer).await;
+        }
+    }
+}
+
+// --- CONNECT ---
+
+fn connect() -> Request {
+    let mut request = Request::new("CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\n\r\n");
+    request.kind = RequestKind::Connect;
+    request
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_connect_is_a_response_or_as_in_undici_a_byte_stream() {
+    for http2 in [false, true] {
+        for like_undici in [false, true] {
+            let peer = ScriptedPeer::tcp().await.run(move |mut conn| async move {
+                if http2 {
+                    let mut peer = H2Peer::accept(conn, &[]).await;
+                    let stream = peer.next_head().await.unwrap();
+                    peer.head(stream, 407, &[("x-why", "no")], false).await;
+                    peer.data(stream, "no", true).await;
+                    peer.closed().await;
+                } else {
+                    conn.read_head().await;
+                    conn.send("HTTP/1.1 407 No\r\nx-why: no\r\ncontent-length: 2\r\n\r\nno")
+                        .await;
+                    conn.closed().await;
+                }
+            });
+            let mut config = match like_undici {
+                true => OriginConfig::undici(),
+                false => OriginConfig::default(),
+            };
+            config.http2.prior_knowledge = http2;
+            let client = Client::new(peer.port(), config);
+            let call = client.send(connect());
+            let whole = call.wait(|seen| (seen.body == b"no").then(|| seen.clone()));
+            let seen = within("the answer", whole).await;
+            let way = format!("http2: {http2}, like undici: {like_undici}");
+            assert_eq!((seen.status(), seen.upgraded), (407, like_undici), "{way}");
+            let fields = dodici_testkit::recording::fields(&seen.head.unwrap().headers);
+            assert_eq!(fields[0], ("x-why".into(), "no".into()), "{way}");
+            call.finish();
+            if !like_undici || http2 {
+                within("the end", call.ended()).await;
+            }
+            shut_down(client, peer).await;
+        }
+    }
+}
+
+// --- 100 Continue over HTTP/2 ---
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_100_over_http2_is_told_only_where_undici_tells_it() {
+    for expected in [false, true] {
+        for like_undici in [false, true] {
+            let peer = ScriptedPeer::tcp().await.run(|conn| async move {
+                let mut peer = H2Peer::accept(conn, &[]).await;
+                let stream = peer.next_head().await.unwrap();
+                peer.head(stream, 100, &[], false).await;
+                let mut frame = peer.next_frame_of(stream).await.unwrap();
+                while frame.payload.is_empty() {
+                    frame = peer.next_frame_of(stream).await.unwrap();
+                }
+                assert_eq!(frame.payload, b"body");
+                peer.respond(stream, "ok").await;
+                peer.closed().await;
+            });
+            let mut config = match like_undici {
+                true => OriginConfig::undici(),
+                false => OriginConfig::default(),
+            };
+            config.http2.prior_knowledge = true;
+            config.exchange.continue_timeout = Duration::from_secs(3600);
+            let client = Client::new(peer.port(), config);
+            let call = client.send(Request {
+                expect_continue: expected,
+                ..post("/", "id", "body")
+            });
+            let seen = within("the answer", call.ended()).await;
+            assert_eq!(seen.body, b"ok");
+            let told: Vec<u16> = seen.informational.iter().map(|head| head.status).collect();
+            let wanted: &[u16] = if like_undici { &[100] } else { &[] };
+            assert_eq!(told, wanted, "expected: {expected}");
             shut_down(client, peer).await;
         }
     }

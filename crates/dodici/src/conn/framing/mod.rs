@@ -76,6 +76,7 @@ pub struct Guard {
     chunked: ChunkedReader,
     kind: RequestKind,
     expect_continue: bool,
+    connect_any_status: bool,
     informational: Informational,
     /// An informational response announced a body, which it cannot have, or was forgiven: what
     /// follows it may be that body.
@@ -120,6 +121,7 @@ impl Guard {
             chunked: ChunkedReader::default(),
             kind: RequestKind::Plain,
             expect_continue: false,
+            connect_any_status: false,
             informational: Informational::default(),
             suspicious: false,
             framing: Framing::None,
@@ -136,6 +138,13 @@ impl Guard {
         if leniency.doubtful_framing {
             self.chunked.forgive();
         }
+        self
+    }
+
+    /// Whether any final answer to CONNECT is an upgrade, and not only a 2xx.
+    #[must_use]
+    pub fn with_connect_any_status(mut self, any: bool) -> Self {
+        self.connect_any_status = any;
         self
     }
 
@@ -336,7 +345,9 @@ impl Guard {
             }
             (101, _) => Err(Reject::BadUpgrade),
             (100..200, _) => self.classify_informational(),
-            (200..300, RequestKind::Connect) => {
+            (status, RequestKind::Connect)
+                if self.connect_any_status || (200..300).contains(&status) =>
+            {
                 self.state = State::Upgraded;
                 Ok(GuardEvent::Upgrade)
             }

@@ -79,7 +79,7 @@ impl StreamExchange {
             }
             match received {
                 Received::Informational => {
-                    let taken = self.on_informational(conn, now);
+                    let taken = self.on_informational(conn, config, now);
                     // What came may have been the consent to send the body.
                     if let Err(error) = taken {
                         return self.refused(error);
@@ -89,7 +89,7 @@ impl StreamExchange {
                     }
                 }
                 Received::Head => {
-                    if self.is_upgrade(&conn.head) {
+                    if self.is_upgrade(&conn.head, config) {
                         return StreamStep::Upgrade;
                     }
                     if let Err(error) = self.on_head(&conn.head, now) {
@@ -155,28 +155,32 @@ impl StreamExchange {
         Ok(())
     }
 
-    fn on_informational(&mut self, conn: &H2Conn, now: &Moment) -> Result<(), Error> {
+    fn on_informational(
+        &mut self,
+        conn: &H2Conn,
+        config: &ExchangeConfig,
+        now: &Moment,
+    ) -> Result<(), Error> {
         let head = &conn.head;
         self.rules.count_informational(&head.headers)?;
         self.rules.informational(head.status, now);
-        match head.status {
-            100 => {
-                self.let_body_go();
-                Ok(())
-            }
-            // RFC 9113, section 8.6: HTTP/2 has no 101.
-            101 => Err(Error::new(
+        // RFC 9113, section 8.6: HTTP/2 has no 101.
+        if head.status == 101 {
+            return Err(Error::new(
                 ErrorKind::StreamReset(PROTOCOL_ERROR),
                 Phase::Headers,
                 "HTTP/2: unexpected status 101",
-            )),
-            _ => {
-                if let Some(sink) = self.job.settle.sink() {
-                    sink.informational(head);
-                }
-                Ok(())
-            }
+            ));
         }
+        if head.status == 100 {
+            self.let_body_go();
+        }
+        if (head.status != 100 || config.http2_tells_continue)
+            && let Some(sink) = self.job.settle.sink()
+        {
+            sink.informational(head);
+        }
+        Ok(())
     }
 
     fn on_head(&mut self, head: &ResponseHead, now: &Moment) -> Result<(), Error> {

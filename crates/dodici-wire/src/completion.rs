@@ -61,6 +61,8 @@ pub struct Over {
     pub stream: u32,
     /// The body is decoded.
     pub decoded: bool,
+    /// The connection ends with the response.
+    pub last: bool,
 }
 
 /// Appends a response head. HTTP/2 has no reason phrase (RFC 9113, section 8.3.2): the stream id
@@ -87,6 +89,9 @@ pub fn put_head(
     }
     if over.decoded {
         flags |= HeadFlag::Decoded as u8;
+    }
+    if over.last {
+        flags |= HeadFlag::Last as u8;
     }
     put_record(out, kind as u8, flags, head.status, target, |out| {
         if head.version == Version::Http2 {
@@ -383,6 +388,7 @@ fn read_head<'a>(
         reused: flag(HeadFlag::Reused),
         stream,
         decoded: flag(HeadFlag::Decoded),
+        last: flag(HeadFlag::Last),
     };
     Ok(Completed::Head(kind, head, over))
 }

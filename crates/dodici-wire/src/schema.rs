@@ -223,6 +223,8 @@ wire_enum! {
         Reused = 4,
         /// The body is decoded.
         Decoded = 8,
+        /// HTTP/1: the connection ends with the response.
+        Last = 16,
     }
 }
 

@@ -129,8 +129,10 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn over()(reused in any::<bool>(), stream in any::<u32>(), decoded in any::<bool>()) -> Over {
-        Over { reused, stream, decoded }
+    fn over()(
+        reused in any::<bool>(), stream in any::<u32>(), decoded in any::<bool>(), last in any::<bool>()
+    ) -> Over {
+        Over { reused, stream, decoded, last }
     }
 }
 

@@ -20,6 +20,8 @@ pub struct ExchangeInfo {
     /// Whether the body is decoded; see
     /// [`Request::decode`](dodici_pool::Request::decode).
     pub decoded: bool,
+    /// HTTP/1: whether the response says that its connection ends with it (RFC 9112, section 9.6).
+    pub last: bool,
 }
 
 /// Receives the events of one request, one call at a time.

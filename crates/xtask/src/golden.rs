@@ -33,6 +33,7 @@ const fn over(reused: bool, stream: u32) -> Over {
         reused,
         stream,
         decoded: false,
+        last: false,
     }
 }
 

@@ -64,6 +64,7 @@ fn over(info: &ExchangeInfo) -> Over {
         reused: info.reused,
         stream: info.stream,
         decoded: info.decoded,
+        last: info.last,
     }
 }
 

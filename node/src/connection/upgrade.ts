@@ -55,6 +55,8 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
   #final: Done | null = null;
 
   #referenced = true;
+  /** The peer has ended, and nobody reads what is left: as with a socket, that holds no process. */
+  #resting = false;
   #open = true;
   /** Rust has released the stream. */
   #settled = false;
@@ -117,6 +119,7 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
       this.once('drain', () => setImmediate(this.#tellEnd));
       return;
     }
+    if (this.readableFlowing !== true && this.listenerCount('readable') === 0) this.#rest();
     if (this.readableFlowing === false && this.listenerCount('readable') === 0) {
       this.once('resume', () => setImmediate(this.#tellEnd));
       return;
@@ -129,6 +132,17 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
     // There may be no reader: the end must still be noticed.
     this.read(0);
   };
+
+  #rest(): void {
+    if (!this.#referenced || !this.#open || this.#resting || this.readableLength === 0) return;
+    this.#resting = true;
+    this.#session.release();
+    this.once('resume', () => {
+      if (!this.#resting) return;
+      this.#resting = false;
+      this.#session.hold();
+    });
+  }
 
   onError(batch: Buffer, start: number, end: number): void {
     this.#settled = true;
@@ -223,7 +237,8 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
         this.#writer.cancel(this.slot, this.generation);
         this.#session.scheduleFlush();
       }
-      if (this.#referenced) this.#session.release();
+      if (this.#referenced && !this.#resting) this.#session.release();
+      this.#resting = false;
     }
     const pending = this.#pending;
     this.#pending = null;
@@ -241,8 +256,9 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
   }
 
   unref(): this {
-    if (this.#referenced && this.#open) this.#session.release();
+    if (this.#referenced && this.#open && !this.#resting) this.#session.release();
     this.#referenced = false;
+    this.#resting = false;
     return this;
   }
 

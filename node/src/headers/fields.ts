@@ -75,8 +75,26 @@ function learn(raw: string, previous: Spelling | null): Spelling {
   return spelling;
 }
 
+/** Of these, Node's HTTP/2 keeps the first: they have one value (`node:internal/http2/util`). */
+const SINGLE = new Set(
+  `:status access-control-allow-credentials access-control-max-age
+  access-control-request-method age authorization content-encoding content-language content-length
+  content-location content-md5 content-range content-type date dnt etag expires from host
+  if-match if-modified-since if-none-match if-range if-unmodified-since last-modified location
+  max-forwards proxy-authorization range referer retry-after tk upgrade-insecure-requests
+  user-agent x-content-type-options`.split(/\s+/),
+);
+
+/** Joins what is repeated as Node's HTTP/2, and so undici over it, does. */
+function joinField(known: string | string[], name: string, value: string): string | string[] {
+  if (Array.isArray(known)) return [...known, value];
+  if (name === 'set-cookie') return [known, value];
+  if (SINGLE.has(name)) return known;
+  return `${known}${name === 'cookie' ? '; ' : ', '}${value}`;
+}
+
 /** A field whose name is, or may be, repeated in its head. */
-function addField(headers: ParsedHeaders, name: string, value: string): void {
+function addField(headers: ParsedHeaders, name: string, value: string, isHttp2: boolean): void {
   const known = Object.hasOwn(headers, name) ? headers[name] : undefined;
   if (known === undefined) {
     Object.defineProperty(headers, name, {
@@ -85,6 +103,8 @@ function addField(headers: ParsedHeaders, name: string, value: string): void {
       configurable: true,
       writable: true,
     });
+  } else if (isHttp2) {
+    headers[name] = joinField(known, name, value);
   } else if (typeof known === 'string') {
     headers[name] = [known, value];
   } else {
@@ -92,8 +112,8 @@ function addField(headers: ParsedHeaders, name: string, value: string): void {
   }
 }
 
-/** The headers object for the fields from `start`: lower-case names, an array for a repeated one. */
-export function parseFields(text: string, start = 0): ParsedHeaders {
+/** The headers object for the fields from `start`: lower-case names; what a repeated one is depends on the protocol, as in undici: over HTTP/1.1 an array. */
+export function parseFields(text: string, start = 0, isHttp2 = false): ParsedHeaders {
   const headers: ParsedHeaders = {};
   const length = text.length;
   heads = (heads + 1) & 0x3fffffff;
@@ -115,7 +135,7 @@ export function parseFields(text: string, start = 0): ParsedHeaders {
       name.head = head;
       headers[name.text] = value;
     } else {
-      addField(headers, name.text, value);
+      addField(headers, name.text, value, isHttp2);
     }
     previous = spelling;
     spelling = spelling.next;

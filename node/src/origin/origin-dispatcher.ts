@@ -256,8 +256,8 @@ export class OriginDispatcher
     target.connect();
   }
 
-  unblocked(request: Request): void {
-    this.#pipelined?.headDelivered(request);
+  headDelivered(request: Request, isLast: boolean): void {
+    this.#pipelined?.headDelivered(request, isLast);
     this.#pipelined?.advance();
     this.#drain.check();
   }

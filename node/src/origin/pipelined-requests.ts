@@ -5,6 +5,7 @@
  * client whose `pipelining` is or was above 1 has one. It must not know counters or events.
  */
 
+import { setImmediate } from '../process';
 import { type Request, Pipeline, Place } from '../request';
 import type { NativePool } from './native-pool';
 import type { RequestList } from './request-list';
@@ -37,6 +38,8 @@ export class PipelinedRequests {
   #scheduled = false;
   #advancing = false;
   #dissolved = false;
+  /** A request has failed, and its connection probably with it: that is known by the next turn. */
+  #awaitsEnd = false;
 
   constructor(host: PipelineHost, depth: number) {
     this.#host = host;
@@ -100,7 +103,7 @@ export class PipelinedRequests {
   #advanceOne(): boolean {
     const host = this.#host;
     const pipeline = this.#pipeline;
-    if (this.#dissolved || this.#scheduled) return false;
+    if (this.#dissolved || this.#scheduled || this.#awaitsEnd) return false;
     if (host.isAnnouncing || host.isEnding || host.isDestroyed) return false;
     const request = pipeline.candidate(host.requests.first);
     if (request === null) return false;
@@ -138,9 +141,9 @@ export class PipelinedRequests {
     return false;
   }
 
-  /** The response head of `request` was delivered. */
-  headDelivered(request: Request): void {
-    this.#pipeline.headDelivered(request);
+  /** The response head of `request` was delivered; see `Pipeline`. */
+  headDelivered(request: Request, isLast: boolean): void {
+    this.#pipeline.headDelivered(request, isLast);
   }
 
   /** The body of `request` was sent. */
@@ -152,12 +155,21 @@ export class PipelinedRequests {
 
   /** `request` has ended. */
   settled(request: Request): void {
-    this.#pipeline.settled(request);
+    if (this.#pipeline.settled(request) && !this.#awaitsEnd) {
+      this.#awaitsEnd = true;
+      setImmediate(() => {
+        if (!this.#awaitsEnd) return;
+        this.#awaitsEnd = false;
+        this.advance();
+        this.#host.checkDrain();
+      });
+    }
     this.advance();
   }
 
   /** The connection has ended: running requests wait again. */
   requeue(): void {
+    this.#awaitsEnd = false;
     this.#pipeline.requeue(this.#host.requests.first);
   }
 

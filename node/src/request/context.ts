@@ -31,8 +31,8 @@ export interface SendContext {
 export interface RequestContext extends SendContext {
   /** The request has settled: it no longer counts. Called once. */
   settled(request: Request): void;
-  /** The final head of a request whose place is `Blocking` was delivered. */
-  unblocked(request: Request): void;
+  /** The final head of a request that keeps others from leaving, or whose connection ends with it. */
+  headDelivered(request: Request, isLast: boolean): void;
   /** A request that has a place was sent, including its body. */
   sent(request: Request): void;
   /** TLS failed with `error`: whether the peer serves the request from now on. */
@@ -42,3 +42,9 @@ export interface RequestContext extends SendContext {
   /** An error thrown by `onResponseError`: becomes the dispatcher's `error` event. */
   reportError(error: unknown): void;
 }
+
+/** What a paused request has not delivered yet. */
+export type Undelivered =
+  | { readonly kind: 'data'; readonly chunk: Buffer }
+  | { readonly kind: 'end'; readonly trailers: string }
+  | { readonly kind: 'head'; readonly status: number; readonly text: string };

@@ -18,6 +18,8 @@ export const Place = {
   Running: 2,
   /** Left the queue, and nothing may follow before its response head. */
   Blocking: 3,
+  /** Its connection has ended, and only its reader is behind; or it has a byte stream of its own. */
+  Gone: 4,
 } as const;
 
 /** A request, as far as its place in the pipeline depends on it. */
@@ -29,15 +31,21 @@ export interface Pipelined {
   isReplay: boolean;
   /** Its response has begun. */
   readonly isAnswered: boolean;
+  /** Its response has ended well. */
+  readonly completed: boolean;
+  /** Its record was written, so the connection may carry it. */
+  readonly isWritten: boolean;
   readonly next: Pipelined | null;
   readonly idempotent: boolean;
   readonly blocking: boolean;
   readonly isUpgrade: boolean;
-  readonly method: string;
-  readonly reset: boolean | null;
   readonly servername: string | null;
   /** Whether its body comes from a source that can be read only once. */
   hasSource(): boolean;
+  /** Whether its connection ends after it, whatever the answer says; valid when it was sent. */
+  readonly isReset: boolean;
+  /** The same of a request with, or without, a body. */
+  endsConnection(hasBody: boolean): boolean;
 }
 
 /** See above. */
@@ -48,8 +56,8 @@ export class Pipeline<Request extends Pipelined> {
   /** The running request whose body is being sent. */
   #writing: Request | null = null;
   #blocking: Request | null = null;
-  /** The last running request ends the connection. */
-  #reset = false;
+  /** Why nothing may follow the running requests on their connection. */
+  #shut: 'no' | 'may become a byte stream' | 'ends' = 'no';
   #servername: string | null = null;
 
   constructor(depth: number) {
@@ -62,7 +70,7 @@ export class Pipeline<Request extends Pipelined> {
 
   /** Whether a running request keeps others from leaving. */
   get isShut(): boolean {
-    return this.#reset || this.#writing !== null || this.#blocking !== null;
+    return this.#shut !== 'no' || this.#writing !== null || this.#blocking !== null;
   }
 
   /**
@@ -87,7 +95,9 @@ export class Pipeline<Request extends Pipelined> {
     this.running++;
     this.#servername = request.servername;
     request.place = Place.Running;
-    if (request.isUpgrade || (request.reset ?? request.method === 'HEAD')) this.#reset = true;
+    // Whether its body is one that its method does not expect is known when it was sent.
+    if (request.endsConnection(false)) this.#shut = 'ends';
+    else if (request.isUpgrade) this.#shut = 'may become a byte stream';
     if (request.blocking) {
       request.place = Place.Blocking;
       this.#blocking = request;
@@ -95,38 +105,49 @@ export class Pipeline<Request extends Pipelined> {
     if (request.hasSource()) this.#writing = request;
   }
 
-  /** The response head of `request` was delivered. */
-  headDelivered(request: Request): void {
+  /** The response head of `request` was delivered. `isLast`: its connection ends with the response. */
+  headDelivered(request: Request, isLast: boolean): void {
+    if (isLast && request.place >= Place.Running) this.#shut = 'ends';
+    if (this.#blocking !== request) return;
     request.place = Place.Running;
-    if (this.#blocking === request) this.#blocking = null;
+    this.#blocking = null;
   }
 
   /** The body of `request` was sent. Returns whether that makes a difference. */
   bodySent(request: Request): boolean {
+    if (request.place >= Place.Running && request.isReset) this.#shut = 'ends';
     if (this.#writing !== request) return false;
     this.#writing = null;
     return true;
   }
 
-  /** `request` has ended. */
-  settled(request: Request): void {
-    if (request.place >= Place.Running) this.running--;
+  /**
+   * `request` has ended. Returns whether its connection probably ends with it: as in undici, a request
+   * that fails costs its connection.
+   */
+  settled(request: Request): boolean {
+    const ran = request.place === Place.Running || request.place === Place.Blocking;
     request.place = Place.None;
     if (this.#writing === request) this.#writing = null;
     if (this.#blocking === request) this.#blocking = null;
-    if (this.running === 0) this.#reset = false;
+    if (!ran) return false;
+    this.running--;
+    // What was answered and ends the connection is followed by the end of it: see `requeue`.
+    if (this.running === 0 && !(request.completed && this.#shut === 'ends')) this.#shut = 'no';
+    return !request.completed && request.isWritten;
   }
 
-  /** The connection has ended: running requests wait again. */
+  /** The connection has ended: running requests wait again, unless they were answered. */
   requeue(first: Request | null): void {
     for (let request = first; request !== null; request = request.next as Request | null) {
-      if (request.place < Place.Running) continue;
-      request.place = Place.Waiting;
-      request.isReplay = !request.isAnswered;
+      if (request.place !== Place.Running && request.place !== Place.Blocking) continue;
+      const isOver = request.isAnswered || request.isUpgrade;
+      request.place = isOver ? Place.Gone : Place.Waiting;
+      request.isReplay = !isOver;
     }
     this.running = 0;
     this.#writing = null;
     this.#blocking = null;
-    this.#reset = false;
+    this.#shut = 'no';
   }
 }

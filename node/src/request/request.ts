@@ -29,7 +29,7 @@ import {
 } from '../undici';
 import { CREDIT_STEP, HeadFlag, MORE_ROOM, PIECE_OVERHEAD, WINDOW } from '../wire';
 import { onAbort } from './abort-signal';
-import type { RequestContext } from './context';
+import type { RequestContext, Undelivered } from './context';
 import { type Controlled, RequestController } from './controller';
 import { debugRequest, isDebugging } from './debug-log';
 import { channels, observe, publishEnd, publishError } from './diagnostics';
@@ -37,12 +37,6 @@ import { OwnHandler } from './own-handler';
 import { type Pipelined, Place } from './pipeline';
 import { Sending } from './sending';
 import { TakenOver } from './taken-over';
-
-/** What a paused request has not delivered yet. */
-type Undelivered =
-  | { readonly kind: 'data'; readonly chunk: Buffer }
-  | { readonly kind: 'end'; readonly trailers: string }
-  | { readonly kind: 'head'; readonly status: number; readonly text: string };
 
 /** One request; see above. Has the name of undici's class, which appears in stack traces of callbacks. */
 export class Request extends Sending implements SlotOwner, Pausing, Pipelined, Controlled {
@@ -53,6 +47,8 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
   #delivering = false;
   /** The last head was received over HTTP/2. */
   #isHttp2 = false;
+  /** The connection ends with the response. */
+  #isLast = false;
   /** The final head is there: from now on there is something to stop. */
   #isResponding = false;
   /** Credit to be returned for delivered chunks: the length of each plus `PIECE_OVERHEAD`. */
@@ -144,6 +140,10 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     if (this.place === Place.Waiting && !this.started && !this.settled) this.start();
   }
 
+  get isWritten(): boolean {
+    return this.slot !== -1;
+  }
+
   /** Whether `onRequestStart` was called. */
   get isStarted(): boolean {
     return this.started;
@@ -171,13 +171,14 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
 
   onHead(status: number, flags: number, text: string): void {
     this.#isHttp2 = (flags & HeadFlag.Http2) !== 0;
+    this.#isLast = (flags & HeadFlag.Last) !== 0;
     this.#isResponding = status >= 200;
     this.isAnswered = true;
     if (this.fetchDecoding !== null) {
       this.fetchDecoding.decoded = (flags & HeadFlag.Decoded) !== 0;
     }
     if (channels.sendHeaders.hasSubscribers && status >= 200 && !this.#isHttp2) {
-      this.context.diagnostics.answered(this, { status, flags, text }, this.endsConnection());
+      this.context.diagnostics.answered(this, { status, flags, text }, this.isReset);
     }
     if (this.#handle.paused) this.paused();
     // Heads are delivered to a paused handler, too, but never before what is already queued.
@@ -232,7 +233,13 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     this.#leave();
     this.#publishHead(status, text, fields);
     try {
-      this.handler.onRequestUpgrade?.(controller, status, parseFields(text, fields), socket);
+      this.handler.onResponseStarted?.();
+      this.handler.onRequestUpgrade?.(
+        controller,
+        status,
+        parseFields(text, fields, this.#isHttp2),
+        socket,
+      );
     } catch (error) {
       this.#settleWithError(error as Error);
       socket.destroy(error as Error);
@@ -352,12 +359,19 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
       const receiver = status < 200 ? handler : this.headHandler;
       if (receiver instanceof OwnHandler && status >= 200) {
         receiver.onHead(controller, status, text, fields, reason);
-      } else receiver.onResponseStart?.(controller, status, parseFields(text, fields), reason);
+      } else
+        receiver.onResponseStart?.(
+          controller,
+          status,
+          parseFields(text, fields, this.#isHttp2),
+          reason,
+        );
     } catch (error) {
       this.fail(error);
     }
     this.#delivering = false;
-    if (this.place === Place.Blocking && status >= 200) this.#context.unblocked(this);
+    const matters = this.place === Place.Blocking || (this.place === Place.Running && this.#isLast);
+    if (matters && status >= 200) this.#context.headDelivered(this, this.#isLast);
   }
 
   override requestSent(): void {
@@ -406,7 +420,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     this.unwatchBody();
     publishEnd(this, controller);
     try {
-      const parsed: ParsedHeaders = trailers === '' ? {} : parseFields(trailers);
+      const parsed: ParsedHeaders = trailers === '' ? {} : parseFields(trailers, 0, this.#isHttp2);
       this.handler.onResponseEnd?.(controller, parsed);
     } catch (error) {
       this.#callOnError(error as Error);

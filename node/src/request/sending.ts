@@ -65,6 +65,8 @@ export abstract class Sending
   generation = 0;
   settled = false;
   completed = false;
+  /** Its connection ends after it, because it says so; valid when it was sent. */
+  isReset = false;
   aborted = false;
   observed: DiagnosticRequest | null = null;
 
@@ -441,7 +443,8 @@ export abstract class Sending
     let flags = 0;
     if (this.idempotent) flags |= DispatchFlag.Idempotent;
     if (this.blocking) flags |= DispatchFlag.Blocking;
-    if (this.endsConnection(hasBody)) flags |= DispatchFlag.Reset;
+    this.isReset = this.endsConnection(hasBody);
+    if (this.isReset) flags |= DispatchFlag.Reset;
     if (this.method === 'HEAD') flags |= DispatchFlag.Head;
     else if (this.method === 'CONNECT') flags |= DispatchFlag.Connect;
     if (this.upgradeProtocol !== null) flags |= DispatchFlag.Upgrade;
@@ -449,7 +452,7 @@ export abstract class Sending
   }
 
   /** Whether its connection ends after it, whatever the response says. */
-  protected endsConnection(hasBody = this.body !== null && !this.knownEmpty): boolean {
+  endsConnection(hasBody: boolean): boolean {
     // A body with a method that has none may confuse the server about its end, and some servers
     // send a body in response to HEAD.
     const reset = this.reset ?? (this.method === 'HEAD' || (hasBody && !this.expectsPayload));

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 
 import { afterAll, beforeAll, expect, it } from 'vitest';
 
-import { httpOrigin, type Origin } from '../support/servers';
+import { httpOrigin, type Origin, rawOrigin } from '../support/servers';
 
 const dodici = fileURLToPath(new URL('../../dist/index.js', import.meta.url));
 const LARGE = Buffer.alloc(4 * 1024 * 1024, 'x');
@@ -120,4 +120,17 @@ it.each([
 ])('%s keeps the process alive', async (_who, handler) => {
   const seen = await lines(`client.dispatch({ path: '/hinted', method: 'GET' }, { ${handler} });`);
   expect(seen).toEqual(['103', '200', 'late']);
+});
+
+it('an upgraded stream that its peer has ended, and nobody reads, does not', async () => {
+  const upgrading = await rawOrigin((socket) => {
+    socket.once('data', () =>
+      socket.end('HTTP/1.1 101 S\r\nconnection: upgrade\r\nupgrade: x\r\n\r\nunread'),
+    );
+  });
+  const seen = await lines(`
+    const other = new Client('${upgrading.url}');
+    other.upgrade({ path: '/', protocol: 'x' }).then(() => say('upgraded'));`);
+  await upgrading.close();
+  expect(seen).toEqual(['upgraded']);
 });

@@ -117,6 +117,51 @@ for (const [name, classes] of [
       expect(connections.length).toBe(1);
     });
 
+    it.each([
+      ['connection: close', 'HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 5\r\n\r\n'],
+      ['no length', 'HTTP/1.1 200 OK\r\n\r\n'],
+      ['HTTP/1.0', 'HTTP/1.0 200 OK\r\ncontent-length: 5\r\n\r\n'],
+    ])('sends nothing after a head with %s, and starts each request once', async (_, head) => {
+      const connections = await serve((socket, targets, index) => {
+        if (index > 0) socket.write(reply(targets.at(-1)!));
+        else {
+          socket.write(head);
+          // A request that were sent on this connection would be there before its end.
+          setTimeout(() => socket.end('hello'), 50);
+        }
+      });
+      dispatcher = new classes.Client(origin!.url, { pipelining: 3 });
+      const recorders = ['/0', '/1', '/2'].map((path) => {
+        const recorder = new Recorder();
+        dispatcher!.dispatch({ path, method: 'GET' }, recorder as never);
+        return recorder;
+      });
+      for (const recorder of recorders) {
+        await expect.poll(() => recorder.names.at(-1)).toBe('end');
+        expect(recorder.names.filter((name) => name === 'start')).toHaveLength(1);
+      }
+      const lines = connections.map(({ heads }) => heads.map((line) => line.split(' ')[1]));
+      expect(lines).toEqual([['/0'], ['/1', '/2']]);
+    });
+
+    it('opens no connection for nobody after an upgrade', async () => {
+      const connections = await serve((socket) =>
+        socket.write('HTTP/1.1 101 S\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n'),
+      );
+      const client = (dispatcher = new classes.Client(origin!.url, { pipelining: 3 }));
+      const events: string[] = [];
+      client.on('connect', () => events.push('connect'));
+      client.on('disconnect', () => events.push('disconnect'));
+      const { socket } = await client.upgrade({ path: '/', protocol: 'x' });
+      socket.on('error', () => {});
+      const closed = new Promise((resolve) => socket.on('close', resolve));
+      socket.destroy();
+      await closed;
+      await client.close();
+      expect(events).toEqual(['connect', 'disconnect']);
+      expect(connections).toHaveLength(1);
+    });
+
     it('closes its connection after the next request when its depth is lowered to zero', async () => {
       const connections = await serve((socket, targets) => socket.write(reply(targets.at(-1)!)));
       const client = (dispatcher = new classes.Client(origin!.url));

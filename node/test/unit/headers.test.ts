@@ -34,6 +34,23 @@ describe('parsed headers', () => {
     expect(Object.getPrototypeOf(headers)).toBe(Object.prototype);
   });
 
+  it('over HTTP/2 are joined where they repeat, as Node joins them', () => {
+    const repeated = ['x-a', 'cookie', 'set-cookie', 'content-type', 'constructor'].flatMap(
+      (name): [string, string][] => [
+        [name, '1'],
+        [name, '2'],
+        [name, '3'],
+      ],
+    );
+    expect(parseFields(fieldList(repeated), 0, true)).toEqual({
+      'x-a': '1, 2, 3',
+      cookie: '1; 2; 3',
+      'set-cookie': ['1', '2', '3'],
+      'content-type': '1',
+      constructor: '1, 2, 3',
+    });
+  });
+
   it('keep empty values and values with colons', () => {
     expect(
       parseFields(

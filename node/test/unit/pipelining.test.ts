@@ -124,6 +124,10 @@ describe('a client that pipelines', () => {
     await flushed();
     expect(paths()).toEqual(['/first', '/head']);
     finish('/head');
+    await flushed();
+    expect(paths()).toEqual(['/first', '/head']);
+    control.deliver(control.disconnected(pool()), control.connected(pool(), 2));
+    await flushed();
     expect(paths()).toEqual(['/first', '/head', '/next']);
     finish('/next');
 

@@ -234,6 +234,11 @@ impl PipeConn {
         Ok(keep_alive.hint)
     }
 
+    /// Whether the response that is due leaves the connection open. Valid from its head on.
+    pub(crate) fn persists(&self) -> bool {
+        self.guard.keep_alive().reusable
+    }
+
     /// Whether no further request should be taken now.
     pub(crate) fn is_backlogged(&self) -> bool {
         self.output.len >= BACKLOG

@@ -211,6 +211,7 @@ where
             rules,
             ..
         } = self;
+        info.last = !conn.persists();
         let mut told = Ok(());
         if conn.with_head(|head| told = job.tell_head(rules, head, info)) {
             self.rules.head(Length::Any, now);

@@ -255,6 +255,7 @@ impl Multiplex {
             reused: self.lease.requests() > 0,
             stream: 0,
             decoded: false,
+            last: false,
         };
         let exchange = StreamExchange::new(job, request, info, &self.pool.config.exchange);
         let index = self.free.pop().unwrap_or_else(|| {

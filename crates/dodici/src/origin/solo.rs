@@ -62,6 +62,7 @@ pub(super) async fn run(
                 reused: pipeline.lease.requests() > 0,
                 stream: 0,
                 decoded: false,
+                last: false,
             };
             let mailbox = &*pipeline.mailbox;
             let timer = &mut pipeline.timer;

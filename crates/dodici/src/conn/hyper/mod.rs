@@ -214,6 +214,11 @@ impl HyperConn {
         Ok(keep_alive.hint)
     }
 
+    /// Whether the response that is due leaves the connection open. Valid from its head on.
+    pub(crate) fn persists(&self) -> bool {
+        self.link.lock().translator.guard.keep_alive().reusable
+    }
+
     /// After a response has ended: whether only the end of the request is missing before the
     /// connection can be reused.
     pub(crate) fn waits_for_body(&self) -> bool {

@@ -68,6 +68,7 @@ pub(super) async fn serve(
                     reused: pipeline.lease.requests() > 1,
                     stream: 0,
                     decoded: false,
+                    last: false,
                 };
                 // The pool releases the connection before the caller gets it.
                 pipeline.lease.end(reason, None);

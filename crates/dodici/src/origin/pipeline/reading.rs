@@ -182,6 +182,7 @@ impl Pipeline {
                         reused: flight.reused,
                         stream: 0,
                         decoded: false,
+                        last: !conn.persists(),
                     };
                     if let Err(error) = job.tell_head(&mut due.rules, conn.head(), &info) {
                         return Poll::Ready(refused(conn, error));
@@ -189,7 +190,12 @@ impl Pipeline {
                     due.direct = conn.direct_left().is_some()
                         && !job.settle.is_decoding()
                         && job.settle.sink().is_some_and(|sink| sink.reads_in_place());
-                    if job.request.blocking {
+                    if info.last {
+                        // Nothing may follow on this connection (RFC 9112, section 9.6).
+                        let machine = &mut self.pool.state.lock().machine;
+                        machine.handle_draining(self.id, CloseReason::NotReusable, now.now().into_std());
+                        self.stirred = true;
+                    } else if job.request.blocking {
                         let machine = &mut self.pool.state.lock().machine;
                         machine.handle_head_received(self.id, flight.request);
                         self.stirred = true;

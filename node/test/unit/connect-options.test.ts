@@ -119,7 +119,9 @@ describe('connect options', () => {
     expect(Buffer.from(identity.key!).toString()).toBe(KEY);
     expect(() => connectOf({ cert: PEM })).toThrow(/must be given together/);
     expect(() => connectOf({ key: KEY })).toThrow(/must be given together/);
-    expect(() => connectOf({ cert: [PEM, PEM], key: KEY })).toThrow(/connect\.cert must be a single value/);
+    expect(() => connectOf({ cert: [PEM, PEM], key: KEY })).toThrow(
+      /connect\.cert must be a single value/,
+    );
   });
 
   it('are merged as undici merges them: tls, then the options, then connect', () => {

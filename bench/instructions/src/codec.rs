@@ -72,8 +72,7 @@ fn encode(headers: HeaderBlock, body: &[u8], repetitions: u64) {
     let mut batch = Vec::with_capacity(16 * 1024);
     let over = Over {
         reused: true,
-        stream: 0,
-        decoded: false,
+        ..Over::default()
     };
     for _ in 0..repetitions {
         batch.clear();

@@ -193,7 +193,11 @@ impl Pipeline {
                     if info.last {
                         // Nothing may follow on this connection (RFC 9112, section 9.6).
                         let machine = &mut self.pool.state.lock().machine;
-                        machine.handle_draining(self.id, CloseReason::NotReusable, now.now().into_std());
+                        machine.handle_draining(
+                            self.id,
+                            CloseReason::NotReusable,
+                            now.now().into_std(),
+                        );
                         self.stirred = true;
                     } else if job.request.blocking {
                         let machine = &mut self.pool.state.lock().machine;

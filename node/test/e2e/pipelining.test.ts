@@ -133,7 +133,7 @@ for (const [name, classes] of [
       dispatcher = new classes.Client(origin!.url, { pipelining: 3 });
       const recorders = ['/0', '/1', '/2'].map((path) => {
         const recorder = new Recorder();
-        dispatcher!.dispatch({ path, method: 'GET' }, recorder as never);
+        dispatcher!.dispatch({ path, method: 'GET' }, recorder);
         return recorder;
       });
       for (const recorder of recorders) {

@@ -6,7 +6,16 @@
  */
 
 import { OwnHandler } from '../request';
-import type { DispatchController, DispatchHandler, FetchDecoding, ParsedHeaders } from '../undici';
+import {
+  type DispatchController,
+  type DispatchHandler,
+  type Dispatcher,
+  type FetchDecoding,
+  type LegacyHandler,
+  type ParsedHeaders,
+  peerMajor,
+  toPeerHandler,
+} from '../undici';
 import { codingsOf, Decoder } from './decode';
 import { type BodyOwner, IncomingBody } from './incoming-body';
 import { fieldOf, type Fields, mayHave } from './response-head';
@@ -57,10 +66,10 @@ export class Hop extends OwnHandler implements DispatchHandler, FetchDecoding {
 
   /**
    * The handler for interceptors: a plain object like that of undici's fetch, which they can spread or
-   * inherit from.
+   * inherit from. Those of undici 7 may call its legacy methods.
    */
   get plain(): DispatchHandler {
-    return {
+    const plain: DispatchHandler = {
       onRequestStart: (controller) => this.onRequestStart(controller),
       onResponseStarted: () => this.onResponseStarted(),
       onResponseStart: (controller, status, headers, statusText) =>
@@ -69,6 +78,15 @@ export class Hop extends OwnHandler implements DispatchHandler, FetchDecoding {
       onResponseEnd: () => this.onResponseEnd(),
       onResponseError: (controller, error) => this.onResponseError(controller, error),
     };
+    if (peerMajor >= 8) return plain;
+    const legacy = toPeerHandler(plain) as LegacyHandler;
+    return Object.assign<DispatchHandler, LegacyHandler>(plain, {
+      onConnect: (abort) => legacy.onConnect?.(abort),
+      onHeaders: (...head) => legacy.onHeaders?.(...head),
+      onData: (chunk) => legacy.onData?.(chunk),
+      onComplete: (trailers) => legacy.onComplete?.(trailers),
+      onError: (error) => legacy.onError?.(error),
+    });
   }
 
   /** Whether the response is complete. */

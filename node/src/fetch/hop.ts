@@ -9,7 +9,6 @@ import { OwnHandler } from '../request';
 import {
   type DispatchController,
   type DispatchHandler,
-  type Dispatcher,
   type FetchDecoding,
   type LegacyHandler,
   type ParsedHeaders,

@@ -87,7 +87,10 @@ const SINGLE = new Set(
 
 /** Joins what is repeated as Node's HTTP/2, and so undici over it, does. */
 function joinField(known: string | string[], name: string, value: string): string | string[] {
-  if (Array.isArray(known)) return [...known, value];
+  if (Array.isArray(known)) {
+    known.push(value);
+    return known;
+  }
   if (name === 'set-cookie') return [known, value];
   if (SINGLE.has(name)) return known;
   return `${known}${name === 'cookie' ? '; ' : ', '}${value}`;

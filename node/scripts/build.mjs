@@ -40,7 +40,7 @@ const TESTED = [
   'process/roots',
   'session/turns',
   'session/young-chunks',
-  'undici/handler-types',
+  'undici/fetch-decoding',
   'undici/undici',
   'wire/bytes',
   'wire/generated',

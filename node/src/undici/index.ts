@@ -6,6 +6,7 @@
  * what users get from the peer. It must not know our dispatchers.
  */
 
+export { type FetchDecoding, kDecode } from './fetch-decoding';
 export {
   type FetchInternals,
   fetchInternals,

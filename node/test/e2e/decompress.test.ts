@@ -8,7 +8,7 @@ import * as zlib from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
 import { Agent, Client, Dispatcher, interceptors, Pool, request, stream } from '../../src/index';
-import { kDecode } from '../../src/undici/handler-types';
+import { kDecode } from '../../src/undici/fetch-decoding';
 import { peer, peerMajor } from '../../src/undici/undici';
 import { http2Origin, httpOrigin, type Origin } from '../support/servers';
 import { Cleanup } from '../support/wire';

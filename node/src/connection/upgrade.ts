@@ -304,10 +304,6 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
     this.#unexpected();
   }
 
-  onInformational(): void {
-    this.#unexpected();
-  }
-
   onUpgrade(): void {
     this.#unexpected();
   }

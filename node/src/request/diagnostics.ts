@@ -10,7 +10,7 @@ import { channel } from 'node:diagnostics_channel';
 
 import { classifyBody, type RequestBody } from '../body';
 import type { Connection, DisconnectInfo } from '../connection';
-import { addHeader } from '../headers';
+import { addHeader, parseFields } from '../headers';
 import { bareHostname, type PoolSettings } from '../options';
 import { buildConnector, type DispatchOptions, peerMajor } from '../undici';
 import { asGiven, DEFAULT_TIMEOUT } from '../wire';
@@ -22,7 +22,6 @@ import {
   isDebugging,
 } from './debug-log';
 import { RequestDescription } from './description';
-import { type AnswerHead, isLastAnswer } from './last-answer';
 
 /** The channels, by the names undici gives them. */
 export const channels = {
@@ -344,15 +343,23 @@ export class ConnectionDiagnostics {
     for (const { request, message } of delayed) if (!request.aborted) message();
   }
 
-  /** A response has begun. `reset`: its connection ends after it, whatever it says. */
-  answered(request: ObservedRequest, head: AnswerHead, reset: boolean): void {
+  /** A response with this head has begun. `isLast`: the engine ends its connection after it. */
+  answered(request: ObservedRequest, isLast: boolean, head: string): void {
     const { connections, maxRequestsPerClient } = this.#settings;
     const isFull = connections === 1 && ++this.#answers === maxRequestsPerClient;
-    if (reset || isFull || isLastAnswer(head, request.method, this.#settings)) this.#leaving++;
+    if (isLast || isFull || this.#isShortLived(head)) this.#leaving++;
     const own = this.#delayed.filter((delayed) => delayed.request === request);
     if (own.length === 0) return;
     this.#delayed = this.#delayed.filter((delayed) => delayed.request !== request);
     for (const { message } of own) message();
+  }
+
+  /** Whether the server keeps the connection for too short a time: the engine does not reuse it. */
+  #isShortLived(head: string): boolean {
+    const { 'keep-alive': hint } = parseFields(head, head.indexOf('\n') + 1);
+    const seconds = /timeout=(\d+)/i.exec(String(hint))?.[1];
+    if (seconds === undefined) return false;
+    return Number(seconds) * 1_000 <= this.#settings.keepAliveTimeoutThreshold;
   }
 
   disconnected(connection: Connection, info: DisconnectInfo): void {

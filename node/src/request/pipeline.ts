@@ -33,8 +33,8 @@ export interface Pipelined {
   readonly isAnswered: boolean;
   /** Its response has ended well. */
   readonly completed: boolean;
-  /** Its record was written, so the connection may carry it. */
-  readonly isWritten: boolean;
+  /** -1 until its record was written: before that, no connection carries it. */
+  readonly slot: number;
   readonly next: Pipelined | null;
   readonly idempotent: boolean;
   readonly blocking: boolean;
@@ -134,7 +134,7 @@ export class Pipeline<Request extends Pipelined> {
     this.running--;
     // What was answered and ends the connection is followed by the end of it: see `requeue`.
     if (this.running === 0 && !(request.completed && this.#shut === 'ends')) this.#shut = 'no';
-    return !request.completed && request.isWritten;
+    return !request.completed && request.slot !== -1;
   }
 
   /** The connection has ended: running requests wait again, unless they were answered. */

@@ -107,7 +107,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
   start(): boolean {
     this.#unwatchSignal();
     const controller = (this.#controller ??= new RequestController(this));
-    this.started = true;
+    this.isStarted = true;
     if (this.earlyError !== null) {
       controller.abort(this.earlyError);
       return false;
@@ -137,16 +137,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
   }
 
   protected override hurry(): void {
-    if (this.place === Place.Waiting && !this.started && !this.settled) this.start();
-  }
-
-  get isWritten(): boolean {
-    return this.slot !== -1;
-  }
-
-  /** Whether `onRequestStart` was called. */
-  get isStarted(): boolean {
-    return this.started;
+    if (this.place === Place.Waiting && !this.isStarted && !this.settled) this.start();
   }
 
   /** Whether `abort` was called; requests may fail without it. */
@@ -165,10 +156,6 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
 
   // Incoming ---------------------------------------------------------------------------------
 
-  onInformational(status: number, flags: number, text: string): void {
-    this.onHead(status, flags, text);
-  }
-
   onHead(status: number, flags: number, text: string): void {
     this.#isHttp2 = (flags & HeadFlag.Http2) !== 0;
     this.#isLast = (flags & HeadFlag.Last) !== 0;
@@ -178,7 +165,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
       this.fetchDecoding.decoded = (flags & HeadFlag.Decoded) !== 0;
     }
     if (channels.sendHeaders.hasSubscribers && status >= 200 && !this.#isHttp2) {
-      this.context.diagnostics.answered(this, { status, flags, text }, this.isReset);
+      this.context.diagnostics.answered(this, this.#isLast || this.isReset, text);
     }
     if (this.#handle.paused) this.paused();
     // Heads are delivered to a paused handler, too, but never before what is already queued.

@@ -83,7 +83,7 @@ export abstract class Sending
   /** Waits for the first chunk; see `waitForSource`. */
   private onReady: (() => void) | null = null;
   /** Whether `onRequestStart` was called. */
-  protected started = false;
+  isStarted = false;
   /** Failure of the body before that. */
   protected earlyError: Error | null = null;
   private watched: {
@@ -102,7 +102,6 @@ export abstract class Sending
   }
 
   abstract abortWith(error: Error | undefined): void;
-  abstract get isStarted(): boolean;
   /** Receiver of the slot's completions. */
   protected abstract asSlotOwner(): SlotOwner;
   /** Calls the handler's `onRequestStart` now, if that waits for the request's turn. */
@@ -132,7 +131,7 @@ export abstract class Sending
     if (body?.kind !== 'stream') return;
     const { stream } = body;
     const onError = (error: Error): void => {
-      if (this.started) this.sourceFailed(error);
+      if (this.isStarted) this.sourceFailed(error);
       else {
         this.earlyError = error;
         this.hurry();

@@ -31,9 +31,8 @@ import { YoungChunks } from './young-chunks';
 export interface SlotOwner {
   readonly slot: number;
   readonly generation: number;
-  /** `text`: reason phrase (over HTTP/2 the stream id), LF, fields. */
+  /** Also an informational one. `text`: reason phrase (over HTTP/2 the stream id), LF, fields. */
   onHead(status: number, flags: number, text: string): void;
-  onInformational(status: number, flags: number, text: string): void;
   onUpgrade(status: number, flags: number, text: string): void;
   onData(chunk: Buffer): void;
   onEnd(trailers: string): void;
@@ -413,7 +412,7 @@ export class Session implements RecordSink {
         owner.onPull(batch.readUInt32LE(start));
         return true;
       case Completion.Informational:
-        owner.onInformational(aux, flags, batch.latin1Slice(start, end));
+        owner.onHead(aux, flags, batch.latin1Slice(start, end));
         return true;
       case Completion.Upgrade:
         owner.onUpgrade(aux, flags, batch.latin1Slice(start, end));

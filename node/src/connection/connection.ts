@@ -10,17 +10,8 @@ import { type AddressInfo, Socket } from 'node:net';
 
 import type { Dispatcher } from '../undici';
 import { WireCloseReason } from '../wire';
-import { closeReasonError } from './errors';
-import { type ConnectInfo, socketInfo } from './events';
-
-/** What a stand-in can do to its connection. */
-export interface SocketOwner {
-  readonly info: ConnectInfo;
-  /** Whether a request body on it waits for credit. */
-  readonly needsDrain: boolean;
-  /** Ends the connection and its requests with `error`, or with one that says "closed". */
-  destroy(error: unknown): void;
-}
+import { closeReasonError, familyOf, socketInfo } from './errors';
+import type { ConnectInfo } from './events';
 
 /**
  * What is available of a socket: addresses, its end, `close`, and whether it is full. It is a
@@ -32,12 +23,12 @@ export class ConnectionSocket extends Socket {
   declare readonly encrypted: boolean;
   declare destroyed: boolean;
 
-  readonly #owner: SocketOwner;
+  readonly #connection: Connection;
 
-  constructor(owner: SocketOwner) {
+  constructor(connection: Connection) {
     super();
-    this.#owner = owner;
-    const { localAddress, localPort, remoteAddress, remotePort, tls } = owner.info;
+    this.#connection = connection;
+    const { localAddress, localPort, remoteAddress, remotePort, tls } = connection.info;
     // A Node socket asks its handle, which this one does not have.
     const values = {
       connecting: false,
@@ -52,14 +43,10 @@ export class ConnectionSocket extends Socket {
       encrypted: tls !== undefined,
     };
     for (const [name, value] of Object.entries(values)) {
-      Object.defineProperty(this, name, {
-        configurable: true,
-        enumerable: true,
-        writable: true,
-        value,
-      });
+      const descriptor = { configurable: true, enumerable: true, writable: true, value };
+      Object.defineProperty(this, name, descriptor);
     }
-    const needDrain = { configurable: true, get: (): boolean => owner.needsDrain };
+    const needDrain = { configurable: true, get: (): boolean => connection.needsDrain };
     Object.defineProperty(this, 'writableNeedDrain', needDrain);
     const state = (this as unknown as { _writableState: object })._writableState;
     Object.defineProperty(state, 'needDrain', { ...needDrain, set: () => undefined });
@@ -76,19 +63,9 @@ export class ConnectionSocket extends Socket {
   override destroy(error?: Error): this {
     if (this.destroyed) return this;
     this.destroyed = true;
-    this.#owner.destroy(error ?? null);
+    this.#connection.destroy(error ?? null);
     return this;
   }
-}
-
-function familyOf(address: string | undefined): 'IPv4' | 'IPv6' | undefined {
-  if (address === undefined) return undefined;
-  return address.includes(':') ? 'IPv6' : 'IPv4';
-}
-
-interface PromiseWithEnd {
-  readonly promise: Promise<void>;
-  readonly resolve: () => void;
 }
 
 /** What a connection needs from its pool. */
@@ -103,15 +80,12 @@ export interface ConnectionHost {
   readonly needsDrain: boolean;
 }
 
-/** The client that events name. */
-export type ConnectionClient = Dispatcher;
-
 /** See above. */
-export class Connection implements SocketOwner {
+export class Connection {
   /** The error that the user ended it with; `null` if there is none. */
   destroyError: unknown = null;
   /** What undici's users see as the client of this connection, created on demand. */
-  client: ConnectionClient | null = null;
+  client: Dispatcher | null = null;
   /** Concurrent requests of an HTTP/2 connection; one until the server has announced its limit. */
   streams = 1;
   /** Until it no longer counts; `whenEnded` and the socket's `close` follow. */
@@ -121,7 +95,8 @@ export class Connection implements SocketOwner {
 
   readonly #host: ConnectionHost;
   #socket: ConnectionSocket | null = null;
-  #end: PromiseWithEnd | null = null;
+  #whenEnded: Promise<void> | null = null;
+  #resolveEnd: (() => void) | null = null;
   #hasEnded = false;
 
   constructor(
@@ -142,11 +117,13 @@ export class Connection implements SocketOwner {
     return this.info.protocol === 'h2';
   }
 
+  /** Ends it and its requests with `error`, or with one that says "closed". */
   destroy(error: unknown): void {
     this.destroyError = error;
     this.#host.destroyConnection(this, error);
   }
 
+  /** Whether a request body on it waits for credit. */
   get needsDrain(): boolean {
     return this.isUp && this.#host.needsDrain;
   }
@@ -174,21 +151,17 @@ export class Connection implements SocketOwner {
 
   /** Resolves when it has ended. */
   get whenEnded(): Promise<void> {
-    if (this.#hasEnded) return Promise.resolve();
-    if (this.#end === null) {
-      let resolve: () => void = () => undefined;
-      const promise = new Promise<void>((done) => {
-        resolve = done;
-      });
-      this.#end = { promise, resolve };
-    }
-    return this.#end.promise;
+    this.#whenEnded ??= new Promise((resolve) => {
+      if (this.#hasEnded) resolve();
+      else this.#resolveEnd = resolve;
+    });
+    return this.#whenEnded;
   }
 
   /** It has ended: the stand-in, if it exists, emits `close`. */
   ended(): void {
     this.#hasEnded = true;
-    this.#end?.resolve();
+    this.#resolveEnd?.();
     const socket = this.#socket;
     if (socket === null) return;
     socket.destroyed = true;

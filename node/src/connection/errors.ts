@@ -6,133 +6,74 @@
  * not know requests or pools. (The table in Rust is `crates/dodici-wire/src/errors.rs`.)
  */
 
-import { isIPv6 } from 'node:net';
 import { lookupError } from '../options';
 import { errors } from '../undici';
-import { ErrorCode, Field, type TaggedFields, taggedFields, WireCloseReason } from '../wire';
-
-/** State of a socket when it failed: what undici puts on `SocketError.socket`. */
-export interface SocketInfo {
-  localAddress: string | undefined;
-  localPort: number | undefined;
-  remoteAddress: string | undefined;
-  remotePort: number | undefined;
-  remoteFamily: 'IPv4' | 'IPv6' | undefined;
-  timeout: number | undefined;
-  bytesWritten: number | undefined;
-  bytesRead: number | undefined;
-}
+import { ErrorCode, Field, fieldReader, WireCloseReason } from '../wire';
 
 /** The system code of a failure whose error is stored in `lookups.ts` under the failure's errno. */
 const KEPT_ERROR = 'DODICI_LOOKUP';
 
+const readFields = fieldReader({
+  code: [Field.Code, 'uint32'],
+  phase: [Field.Phase, 'text'],
+  message: [Field.Message, 'text'],
+  systemCode: [Field.SystemCode, 'text'],
+  errno: [Field.Errno, 'int32'],
+  syscall: [Field.Syscall, 'text'],
+  address: [Field.Address, 'text'],
+  port: [Field.Port, 'uint32'],
+  hostname: [Field.Hostname, 'text'],
+  localAddress: [Field.LocalAddress, 'text'],
+  localPort: [Field.LocalPort, 'uint32'],
+  remoteAddress: [Field.RemoteAddress, 'text'],
+  remotePort: [Field.RemotePort, 'uint32'],
+  bytesWritten: [Field.BytesWritten, 'float64'],
+  bytesRead: [Field.BytesRead, 'float64'],
+  attempts: [Field.Attempt, 'payloads'],
+});
+
 /** An error payload, field by field. */
-interface ErrorFields {
-  code: number;
-  phase: string | undefined;
-  message: string;
-  systemCode: string | undefined;
-  errno: number;
-  syscall: string | undefined;
-  address: string | undefined;
-  port: number | undefined;
-  hostname: string | undefined;
-  localAddress: string | undefined;
-  localPort: number | undefined;
-  remoteAddress: string | undefined;
-  remotePort: number | undefined;
-  bytesWritten: number | undefined;
-  bytesRead: number | undefined;
-  attempts: ErrorFields[];
+interface ErrorFields extends Omit<ReturnType<typeof readFields>, 'attempts'> {
+  readonly code: number;
+  readonly message: string;
+  readonly errno: number;
+  readonly attempts: readonly ErrorFields[];
 }
 
-function readFields(fields: TaggedFields): ErrorFields {
-  const out: ErrorFields = {
-    code: 0,
-    phase: undefined,
-    message: '',
-    systemCode: undefined,
-    errno: 0,
-    syscall: undefined,
-    address: undefined,
-    port: undefined,
-    hostname: undefined,
-    localAddress: undefined,
-    localPort: undefined,
-    remoteAddress: undefined,
-    remotePort: undefined,
-    bytesWritten: undefined,
-    bytesRead: undefined,
-    attempts: [],
-  };
-  for (const field of fields) {
-    switch (field.tag) {
-      case Field.Code:
-        out.code = fields.uint32(field);
-        break;
-      case Field.Phase:
-        out.phase = fields.text(field);
-        break;
-      case Field.Message:
-        out.message = fields.text(field);
-        break;
-      case Field.SystemCode:
-        out.systemCode = fields.text(field);
-        break;
-      case Field.Errno:
-        out.errno = fields.int32(field);
-        break;
-      case Field.Syscall:
-        out.syscall = fields.text(field);
-        break;
-      case Field.Address:
-        out.address = fields.text(field);
-        break;
-      case Field.Port:
-        out.port = fields.uint32(field);
-        break;
-      case Field.Hostname:
-        out.hostname = fields.text(field);
-        break;
-      case Field.LocalAddress:
-        out.localAddress = fields.text(field);
-        break;
-      case Field.LocalPort:
-        out.localPort = fields.uint32(field);
-        break;
-      case Field.RemoteAddress:
-        out.remoteAddress = fields.text(field);
-        break;
-      case Field.RemotePort:
-        out.remotePort = fields.uint32(field);
-        break;
-      case Field.BytesWritten:
-        out.bytesWritten = fields.float64(field);
-        break;
-      case Field.BytesRead:
-        out.bytesRead = fields.float64(field);
-        break;
-      case Field.Attempt:
-        out.attempts.push(readFields(fields.nested(field)));
-        break;
-      default: // A field that this version does not know adds detail only.
-    }
-  }
-  return out;
+function fieldsOf(buffer: Buffer, start: number, end: number): ErrorFields {
+  const { attempts = [], ...fields } = readFields(buffer, start, end);
+  const nested = attempts.map((attempt) => fieldsOf(attempt, 0, attempt.length));
+  return { code: 0, message: '', errno: 0, ...fields, attempts: nested };
 }
 
-function socketInfo(fields: ErrorFields): SocketInfo {
-  const { remoteAddress } = fields;
+/** The ends of a socket. */
+interface SocketPlace {
+  readonly localAddress?: string | undefined;
+  readonly localPort?: number | undefined;
+  readonly remoteAddress?: string | undefined;
+  readonly remotePort?: number | undefined;
+}
+
+/** State of a socket when it failed: what undici puts on `SocketError.socket`. */
+export type SocketInfo = ReturnType<typeof socketInfo>;
+
+export function socketInfo(place: SocketPlace, bytesWritten?: number, bytesRead?: number) {
+  const { localAddress, localPort, remoteAddress, remotePort } = place;
   return {
-    localAddress: fields.localAddress,
-    localPort: fields.localPort,
+    localAddress,
+    localPort,
     remoteAddress,
-    remotePort: fields.remotePort,
-    remoteFamily: remoteAddress === undefined ? undefined : isIPv6(remoteAddress) ? 'IPv6' : 'IPv4',
+    remotePort,
+    remoteFamily: familyOf(remoteAddress),
     timeout: undefined,
-    bytesWritten: fields.bytesWritten,
-    bytesRead: fields.bytesRead,
+    bytesWritten,
+    bytesRead,
   };
+}
+
+export function familyOf(address: string | undefined): 'IPv4' | 'IPv6' | undefined {
+  if (address === undefined) return undefined;
+  return address.includes(':') ? 'IPv6' : 'IPv4';
 }
 
 /** Node's message: `connect ECONNREFUSED 127.0.0.1:1`, `getaddrinfo ENOTFOUND example.invalid`. */
@@ -202,26 +143,9 @@ function causeOf(fields: ErrorFields): Error {
   return cause === undefined ? new SocketError('other side closed') : toError(cause);
 }
 
-/** The class prefixes the code with `HPE_` itself. */
-function parserError(fields: ErrorFields): Error {
-  return new HTTPParserError(fields.message, fields.systemCode?.replace(/^HPE_/, ''));
-}
-
-function socketError(fields: ErrorFields): Error {
-  // undici passes on Node's own error for a failed read or write.
-  return fields.systemCode
-    ? systemError(fields)
-    : new SocketError(fields.message, socketInfo(fields));
-}
-
-/** undici's timeouts have longer messages over HTTP/2; otherwise the class's default. */
-function http2Text(message: string): string | undefined {
-  return message.startsWith('HTTP/2: ') ? message : undefined;
-}
-
-/** undici's messages: of the class for received bytes, of the interceptor for decoded bytes. */
-function decompressedText(message: string): string | undefined {
-  return message.startsWith('Decompressed ') ? message : undefined;
+/** The message if it starts like this; `undefined`: the default of the error's class. */
+function only(start: string, message: string): string | undefined {
+  return message.startsWith(start) ? message : undefined;
 }
 
 /** An error of Node's zlib. undici's own, for too many codings, has neither `errno` nor `code`. */
@@ -251,69 +175,66 @@ function streamError(fields: ErrorFields): Error {
   });
 }
 
+/** `error`, with the system's error as its cause if there is one. */
+function causedBySystem(error: Error, hasCause: boolean, fields: ErrorFields): Error {
+  if (hasCause) error.cause = systemError(fields);
+  return error;
+}
+
+const informational = ({ message }: { message: string }) => new errors.InformationalError(message);
+
 /** Where undici uses its class's default message, so do we: users compare these messages. */
+const ERRORS: Readonly<Record<ErrorCode, (fields: ErrorFields) => Error>> = {
+  [ErrorCode.InvalidArgument]: ({ message }) => new errors.InvalidArgumentError(message),
+  [ErrorCode.RequestContentLengthMismatch]: () => new errors.RequestContentLengthMismatchError(),
+  [ErrorCode.RequestBody]: informational,
+  [ErrorCode.Aborted]: () => new errors.RequestAbortedError(),
+  [ErrorCode.Destroyed]: () => new errors.ClientDestroyedError(),
+  [ErrorCode.Closed]: () => new errors.ClientClosedError(),
+  [ErrorCode.Internal]: informational,
+  [ErrorCode.ConnectTimeout](fields) {
+    const error = new errors.ConnectTimeoutError(fields.message);
+    return causedBySystem(error, fields.attempts.length > 0, fields);
+  },
+  [ErrorCode.System](fields) {
+    const kept = fields.systemCode === KEPT_ERROR ? lookupError(fields.errno) : undefined;
+    return kept ?? systemError(fields);
+  },
+  // Longer messages over HTTP/2.
+  [ErrorCode.HeadersTimeout]: ({ message }) =>
+    new errors.HeadersTimeoutError(only('HTTP/2: ', message)),
+  [ErrorCode.BodyTimeout]: ({ message }) => new errors.BodyTimeoutError(only('HTTP/2: ', message)),
+  [ErrorCode.HeadersOverflow]: () => new errors.HeadersOverflowError(),
+  [ErrorCode.ResponseContentLengthMismatch]: () => new errors.ResponseContentLengthMismatchError(),
+  // Of the class for received bytes, of the interceptor for decoded bytes.
+  [ErrorCode.ResponseExceededMaxSize]: ({ message }) =>
+    new errors.ResponseExceededMaxSizeError(only('Decompressed ', message)),
+  // The class prefixes the code with `HPE_` itself.
+  [ErrorCode.Parse]: ({ message, systemCode }) =>
+    new HTTPParserError(message, systemCode?.replace(/^HPE_/, '')),
+  [ErrorCode.Socket](fields) {
+    // undici passes on Node's own error for a failed read or write.
+    if (fields.systemCode) return systemError(fields);
+    const { message, bytesWritten, bytesRead } = fields;
+    return new SocketError(message, socketInfo(fields, bytesWritten, bytesRead));
+  },
+  [ErrorCode.StreamReset]: streamError,
+  // Rejected by node:http2 in undici, with its error as the cause.
+  [ErrorCode.Unserved]: (fields) =>
+    causedBySystem(informational(fields), Boolean(fields.systemCode), fields),
+  [ErrorCode.ProxyRefused]: ({ message }) => new errors.RequestAbortedError(message),
+  [ErrorCode.ProxyTls]: (fields) => new SecureProxyConnectionError(causeOf(fields)),
+  [ErrorCode.ProxyConnection](fields) {
+    const cause = causeOf(fields);
+    // undici 7 has no such class: there users see the failure itself.
+    return ProxyConnectionError === undefined ? cause : new ProxyConnectionError(cause);
+  },
+  [ErrorCode.Socks]: ({ message, systemCode }) => new Socks5ProxyError(message, systemCode),
+  [ErrorCode.ContentCoding]: codingError,
+};
+
 function toError(fields: ErrorFields): Error {
-  switch (fields.code) {
-    case ErrorCode.InvalidArgument:
-      return new errors.InvalidArgumentError(fields.message);
-    case ErrorCode.RequestContentLengthMismatch:
-      return new errors.RequestContentLengthMismatchError();
-    case ErrorCode.Aborted:
-      return new errors.RequestAbortedError();
-    case ErrorCode.Destroyed:
-      return new errors.ClientDestroyedError();
-    case ErrorCode.Closed:
-      return new errors.ClientClosedError();
-    case ErrorCode.ConnectTimeout: {
-      const error = new errors.ConnectTimeoutError(fields.message);
-      if (fields.attempts.length > 0) error.cause = systemError(fields);
-      return error;
-    }
-    case ErrorCode.System:
-      return (
-        (fields.systemCode === KEPT_ERROR ? lookupError(fields.errno) : undefined) ??
-        systemError(fields)
-      );
-    case ErrorCode.HeadersTimeout:
-      return new errors.HeadersTimeoutError(http2Text(fields.message));
-    case ErrorCode.BodyTimeout:
-      return new errors.BodyTimeoutError(http2Text(fields.message));
-    case ErrorCode.HeadersOverflow:
-      return new errors.HeadersOverflowError();
-    case ErrorCode.ResponseContentLengthMismatch:
-      return new errors.ResponseContentLengthMismatchError();
-    case ErrorCode.ResponseExceededMaxSize:
-      return new errors.ResponseExceededMaxSizeError(decompressedText(fields.message));
-    case ErrorCode.ContentCoding:
-      return codingError(fields);
-    case ErrorCode.Parse:
-      return parserError(fields);
-    case ErrorCode.Socket:
-      return socketError(fields);
-    case ErrorCode.StreamReset:
-      return streamError(fields);
-    case ErrorCode.Unserved: {
-      const error = new errors.InformationalError(fields.message);
-      // Rejected by node:http2 in undici, with its error as the cause.
-      if (fields.systemCode) error.cause = systemError(fields);
-      return error;
-    }
-    case ErrorCode.ProxyRefused:
-      return new errors.RequestAbortedError(fields.message);
-    case ErrorCode.ProxyTls:
-      return new SecureProxyConnectionError(causeOf(fields));
-    case ErrorCode.ProxyConnection:
-      // undici 7 has no such class: there users see the failure itself.
-      return ProxyConnectionError === undefined
-        ? causeOf(fields)
-        : new ProxyConnectionError(causeOf(fields));
-    case ErrorCode.Socks:
-      return new Socks5ProxyError(fields.message, fields.systemCode);
-    case ErrorCode.RequestBody:
-    case ErrorCode.Internal:
-    default:
-      return new errors.InformationalError(fields.message);
-  }
+  return (ERRORS[fields.code as ErrorCode] ?? informational)(fields);
 }
 
 /**
@@ -322,17 +243,12 @@ function toError(fields: ErrorFields): Error {
  * `phase` ("connect", "headers", …: the step that failed) becomes a non-enumerable property, so that
  * deep comparisons with undici's errors still hold.
  */
-export function decodeError(buffer: Uint8Array, start: number, end: number): Error {
-  const fields = readFields(taggedFields(buffer, start, end));
+export function decodeError(buffer: Buffer, start: number, end: number): Error {
+  const fields = fieldsOf(buffer, start, end);
   const error = toError(fields);
-  if (fields.phase !== undefined) {
-    Object.defineProperty(error, 'phase', {
-      value: fields.phase,
-      configurable: true,
-      writable: true,
-    });
-  }
-  return error;
+  const { phase: value } = fields;
+  if (value === undefined) return error;
+  return Object.defineProperty(error, 'phase', { value, configurable: true, writable: true });
 }
 
 /** Whether another attempt is likely to succeed: the peer closed the connection while it was opened. */
@@ -354,7 +270,7 @@ export function addSentence(error: Error, sentence: string): void {
   if (stack !== undefined) error.stack = stack.replace(message, () => error.message);
 }
 
-/** Additional details of a connection that ended. */
+/** Details of a connection that ended. */
 export interface CloseContext {
   /** The error that ended it, if there was one. */
   readonly error?: Error | undefined;
@@ -364,34 +280,51 @@ export interface CloseContext {
   readonly socket?: SocketInfo | undefined;
 }
 
+const withMessage = (message: string) => () => informational({ message });
+const orReset = ({ error }: CloseContext) => error ?? informational({ message: 'reset' });
+const orSocketError =
+  (message: string) =>
+  ({ error, socket }: CloseContext) =>
+    error ?? new SocketError(message, socket);
+
+/** Why a connection ended: in one or two words, and the error of its `disconnect` event, as in undici. */
+const CLOSE_REASONS = {
+  [WireCloseReason.IdleTimeout]: ['idle timeout', withMessage('socket idle timeout')],
+  [WireCloseReason.Expired]: ['expired', withMessage('client ttl')],
+  [WireCloseReason.MaxRequests]: ['max requests', orReset],
+  [WireCloseReason.NotReusable]: ['not reusable', orReset],
+  [WireCloseReason.PeerClosed]: ['peer closed', orSocketError('other side closed')],
+  [WireCloseReason.UnsolicitedData]: ['unsolicited data', orSocketError('bad response')],
+  [WireCloseReason.ProtocolError]: ['protocol error', orSocketError('closed')],
+  [WireCloseReason.IoError]: ['i/o error', orSocketError('closed')],
+  [WireCloseReason.Timeout]: ['timeout', orSocketError('closed')],
+  [WireCloseReason.Aborted]: ['aborted', withMessage('aborted')],
+  [WireCloseReason.Upgraded]: ['upgraded', withMessage('upgrade')],
+  [WireCloseReason.PoolClosed]: ['pool closed', () => new errors.ClientDestroyedError()],
+  [WireCloseReason.PoolDestroyed]: [
+    'pool destroyed',
+    ({ destroyError }) => destroyError ?? new errors.ClientDestroyedError(),
+  ],
+  [WireCloseReason.Panicked]: [
+    'panicked',
+    ({ error }) => error ?? informational({ message: 'connection failed inside dodici' }),
+  ],
+} as const satisfies Record<WireCloseReason, readonly [string, (context: CloseContext) => Error]>;
+
+type Reason = keyof typeof CLOSE_REASONS;
+
+/** Why a connection ended, in one or two words. */
+export type CloseReason = (typeof CLOSE_REASONS)[Reason][0];
+
+function closeRow(reason: number): readonly [CloseReason, (context: CloseContext) => Error] {
+  return CLOSE_REASONS[reason as Reason] ?? CLOSE_REASONS[WireCloseReason.Panicked];
+}
+
+export function closeReasonOf(reason: number): CloseReason {
+  return closeRow(reason)[0];
+}
+
 /** The error of a `disconnect` event: why the connection ended, with undici's messages. */
 export function closeReasonError(reason: number, context: CloseContext = {}): Error {
-  const { error, destroyError, socket } = context;
-  switch (reason) {
-    case WireCloseReason.IdleTimeout:
-      return new errors.InformationalError('socket idle timeout');
-    case WireCloseReason.Expired:
-      return new errors.InformationalError('client ttl');
-    case WireCloseReason.MaxRequests:
-    case WireCloseReason.NotReusable:
-      return error ?? new errors.InformationalError('reset');
-    case WireCloseReason.PeerClosed:
-      return error ?? new SocketError('other side closed', socket);
-    case WireCloseReason.UnsolicitedData:
-      return error ?? new SocketError('bad response', socket);
-    case WireCloseReason.ProtocolError:
-    case WireCloseReason.IoError:
-    case WireCloseReason.Timeout:
-      return error ?? new SocketError('closed', socket);
-    case WireCloseReason.Aborted:
-      return new errors.InformationalError('aborted');
-    case WireCloseReason.Upgraded:
-      return new errors.InformationalError('upgrade');
-    case WireCloseReason.PoolClosed:
-      return new errors.ClientDestroyedError();
-    case WireCloseReason.PoolDestroyed:
-      return destroyError ?? new errors.ClientDestroyedError();
-    default:
-      return error ?? new errors.InformationalError('connection failed inside dodici');
-  }
+  return closeRow(reason)[1](context);
 }

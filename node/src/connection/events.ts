@@ -10,8 +10,14 @@
  */
 
 import type { Dispatcher, errors } from '../undici';
-import { Field, taggedFields, WireCloseReason } from '../wire';
-import { closeReasonError, decodeError, type SocketInfo } from './errors';
+import { Field, fieldReader } from '../wire';
+import {
+  type CloseReason,
+  closeReasonError,
+  closeReasonOf,
+  decodeError,
+  socketInfo,
+} from './errors';
 
 /** How long each leg of connecting took, in milliseconds; absent for a leg that did not happen. */
 export interface ConnectTimings {
@@ -65,23 +71,6 @@ export interface ConnectInfo {
   timings: ConnectTimings;
 }
 
-/** Why a connection ended, in one or two words. */
-export type CloseReason =
-  | 'idle timeout'
-  | 'expired'
-  | 'max requests'
-  | 'not reusable'
-  | 'peer closed'
-  | 'unsolicited data'
-  | 'protocol error'
-  | 'i/o error'
-  | 'timeout'
-  | 'aborted'
-  | 'upgraded'
-  | 'pool closed'
-  | 'pool destroyed'
-  | 'panicked';
-
 /** Summary of a connection that ended: the fourth argument of `disconnect` listeners. */
 export interface DisconnectInfo {
   reason: CloseReason;
@@ -125,175 +114,75 @@ export type ConnectionErrorListener = (
 /** Listeners of `drain`. */
 export type DrainListener = (origin: URL, targets: readonly Dispatcher[]) => void;
 
-const CLOSE_REASONS: Readonly<Record<number, CloseReason>> = {
-  [WireCloseReason.IdleTimeout]: 'idle timeout',
-  [WireCloseReason.Expired]: 'expired',
-  [WireCloseReason.MaxRequests]: 'max requests',
-  [WireCloseReason.NotReusable]: 'not reusable',
-  [WireCloseReason.PeerClosed]: 'peer closed',
-  [WireCloseReason.UnsolicitedData]: 'unsolicited data',
-  [WireCloseReason.ProtocolError]: 'protocol error',
-  [WireCloseReason.IoError]: 'i/o error',
-  [WireCloseReason.Timeout]: 'timeout',
-  [WireCloseReason.Aborted]: 'aborted',
-  [WireCloseReason.Upgraded]: 'upgraded',
-  [WireCloseReason.PoolClosed]: 'pool closed',
-  [WireCloseReason.PoolDestroyed]: 'pool destroyed',
-  [WireCloseReason.Panicked]: 'panicked',
-};
+const readPlace = fieldReader({
+  protocol: [Field.Protocol, 'text'],
+  localAddress: [Field.LocalAddress, 'text'],
+  localPort: [Field.LocalPort, 'uint32'],
+  remoteAddress: [Field.RemoteAddress, 'text'],
+  remotePort: [Field.RemotePort, 'uint32'],
+  path: [Field.Path, 'text'],
+});
+
+const readTls = fieldReader({
+  version: [Field.TlsVersion, 'text'],
+  cipher: [Field.Cipher, 'text'],
+  alpn: [Field.AlpnProtocol, 'text'],
+  resumed: [Field.Resumed, 'uint32'],
+  servername: [Field.ServerName, 'text'],
+});
+
+const readProxy = fieldReader({
+  statusCode: [Field.ProxyStatus, 'uint32'],
+  /** `name LF value LF` repeated. */
+  fields: [Field.ProxyHeaders, 'latin1'],
+});
+
+const readTimings = fieldReader({
+  dns: [Field.DnsTime, 'float64'],
+  tcp: [Field.TcpTime, 'float64'],
+  proxy: [Field.ProxyTime, 'float64'],
+  tls: [Field.TlsTime, 'float64'],
+  total: [Field.TotalTime, 'float64'],
+});
 
 /** The details in a `Connected` payload. */
-export function decodeConnected(buffer: Uint8Array, start: number, end: number): ConnectInfo {
-  const fields = taggedFields(buffer, start, end);
-  const info: ConnectInfo = { protocol: 'h1', timings: { total: 0 } };
-  const tls: TlsInfo = { version: '', cipher: '', resumed: false };
-  for (const field of fields) {
-    switch (field.tag) {
-      case Field.Protocol:
-        info.protocol = fields.text(field) === 'h2' ? 'h2' : 'h1';
-        break;
-      case Field.LocalAddress:
-        info.localAddress = fields.text(field);
-        break;
-      case Field.LocalPort:
-        info.localPort = fields.uint32(field);
-        break;
-      case Field.RemoteAddress:
-        info.remoteAddress = fields.text(field);
-        break;
-      case Field.RemotePort:
-        info.remotePort = fields.uint32(field);
-        break;
-      case Field.Path:
-        info.path = fields.text(field);
-        break;
-      case Field.TlsVersion:
-        tls.version = fields.text(field);
-        break;
-      case Field.Cipher:
-        tls.cipher = fields.text(field);
-        break;
-      case Field.AlpnProtocol:
-        tls.alpn = fields.text(field);
-        break;
-      case Field.Resumed:
-        tls.resumed = fields.uint32(field) !== 0;
-        break;
-      case Field.ServerName:
-        tls.servername = fields.text(field);
-        break;
-      case Field.ProxyStatus:
-        info.proxy = { statusCode: fields.uint32(field), rawHeaders: [] };
-        break;
-      case Field.ProxyHeaders:
-        if (info.proxy !== undefined) info.proxy.rawHeaders = fieldList(buffer, field);
-        break;
-      case Field.DnsTime:
-        info.timings.dns = fields.float64(field);
-        break;
-      case Field.TcpTime:
-        info.timings.tcp = fields.float64(field);
-        break;
-      case Field.ProxyTime:
-        info.timings.proxy = fields.float64(field);
-        break;
-      case Field.TlsTime:
-        info.timings.tls = fields.float64(field);
-        break;
-      case Field.TotalTime:
-        info.timings.total = fields.float64(field);
-        break;
-      default: // A field that this version does not know adds detail only.
-    }
-  }
-  if (tls.version !== '') info.tls = tls;
+export function decodeConnected(...payload: [Buffer, start: number, end: number]): ConnectInfo {
+  const { protocol, ...place } = readPlace(...payload);
+  const { version, cipher = '', resumed = 0, ...tls } = readTls(...payload);
+  const { statusCode, fields = '' } = readProxy(...payload);
+  const info: ConnectInfo = {
+    protocol: protocol === 'h2' ? 'h2' : 'h1',
+    ...place,
+    timings: { total: 0, ...readTimings(...payload) },
+  };
+  if (version) info.tls = { version, cipher, resumed: resumed !== 0, ...tls };
+  if (statusCode) info.proxy = { statusCode, rawHeaders: fields.split('\n').slice(0, -1) };
   return info;
 }
 
-/** `name LF value LF` repeated, latin1. */
-function fieldList(buffer: Uint8Array, { start, end }: { start: number; end: number }): string[] {
-  if (start === end) return [];
-  const { buffer: bytes, byteOffset } = buffer;
-  const text = Buffer.from(bytes, byteOffset + start, end - start).toString('latin1');
-  return text.slice(0, -1).split('\n');
-}
+const readEnd = fieldReader({
+  reason: [Field.Reason, 'uint32'],
+  bytesRead: [Field.BytesRead, 'float64'],
+  bytesWritten: [Field.BytesWritten, 'float64'],
+  requests: [Field.Requests, 'float64'],
+  age: [Field.Age, 'float64'],
+  causes: [Field.Cause, 'payloads'],
+});
 
-/** A decoded `Disconnected` payload: the listener's details and its error. */
-export interface Disconnected {
-  readonly info: DisconnectInfo;
-  readonly error: Error;
-}
-
-/** What the caller knows about the connection and the payload does not contain. */
-export interface DisconnectContext {
-  /** Details of its `connect`, for the addresses in a `SocketError`. */
-  readonly connected?: ConnectInfo | undefined;
-  /** What the user gave to `destroy()`. */
-  readonly destroyError?: Error | null | undefined;
-}
-
-/** The `socket` of a `SocketError`. */
-export function socketInfo(
-  connected: ConnectInfo | undefined,
-  bytesRead: number,
-  bytesWritten: number,
-): SocketInfo {
-  const { localAddress, localPort, remoteAddress, remotePort } = connected ?? {};
-  const family = remoteAddress?.includes(':') ? 'IPv6' : 'IPv4';
-  return {
-    localAddress,
-    localPort,
-    remoteAddress,
-    remotePort,
-    remoteFamily: remoteAddress === undefined ? undefined : family,
-    timeout: undefined,
-    bytesWritten,
-    bytesRead,
-  };
-}
-
-/** The details and the error in a `Disconnected` payload. */
+/**
+ * The details in a `Disconnected` payload, and the listener's error. `connected`: details of its
+ * `connect`, for the addresses in a `SocketError`. `destroyError`: what the user gave to `destroy()`.
+ */
 export function decodeDisconnected(
-  buffer: Uint8Array,
+  buffer: Buffer,
   start: number,
   end: number,
-  context: DisconnectContext = {},
-): Disconnected {
-  const fields = taggedFields(buffer, start, end);
-  const info: DisconnectInfo = {
-    reason: 'panicked',
-    bytesRead: 0,
-    bytesWritten: 0,
-    requests: 0,
-    age: 0,
-  };
-  let reason = 0;
-  let error: Error | undefined;
-  for (const field of fields) {
-    switch (field.tag) {
-      case Field.Reason:
-        reason = fields.uint32(field);
-        info.reason = CLOSE_REASONS[reason] ?? 'panicked';
-        break;
-      case Field.BytesRead:
-        info.bytesRead = fields.float64(field);
-        break;
-      case Field.BytesWritten:
-        info.bytesWritten = fields.float64(field);
-        break;
-      case Field.Requests:
-        info.requests = fields.float64(field);
-        break;
-      case Field.Age:
-        info.age = fields.float64(field);
-        break;
-      case Field.Cause:
-        error = decodeError(buffer, field.start, field.end);
-        break;
-      default: // A field that this version does not know adds detail only.
-    }
-  }
-  const { connected, destroyError } = context;
-  const socket = socketInfo(connected, info.bytesRead, info.bytesWritten);
+  { connected, destroyError }: { connected?: ConnectInfo; destroyError?: Error | null } = {},
+): { readonly info: DisconnectInfo; readonly error: Error } {
+  const { reason = 0, causes: [cause] = [], ...figures } = readEnd(buffer, start, end);
+  const none = { bytesRead: 0, bytesWritten: 0, requests: 0, age: 0 };
+  const info = { reason: closeReasonOf(reason), ...none, ...figures };
+  const error = cause && decodeError(cause, 0, cause.length);
+  const socket = socketInfo(connected ?? {}, info.bytesWritten, info.bytesRead);
   return { info, error: closeReasonError(reason, { error, destroyError, socket }) };
 }

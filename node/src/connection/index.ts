@@ -6,9 +6,8 @@
  */
 
 export { Connection, type ConnectionHost } from './connection';
-export { addSentence, decodeError, isHelloRefused, isTransient } from './errors';
+export { addSentence, type CloseReason, decodeError, isHelloRefused, isTransient } from './errors';
 export {
-  type CloseReason,
   type ConnectInfo,
   type ConnectionErrorListener,
   type ConnectListener,

@@ -10,5 +10,5 @@ export * from './generated';
 export type { Latin1Buffer } from './latin1';
 export { Pages } from './pages';
 export { alignBatch, readBatch, type RecordSink } from './reader';
-export { TaggedFields, taggedFields } from './tagged-fields';
+export { fieldReader } from './tagged-fields';
 export { SubmissionWriter } from './writer';

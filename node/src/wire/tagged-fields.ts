@@ -2,81 +2,55 @@
  * Reader of tagged payloads: errors, and the details of connects and disconnects.
  *
  * What lives here: the walk over `u16 tag, u16 zero, u32 length, value padded to 4`, little-endian.
- * `errors.ts` and `events.ts` call it. It must not know what a field means.
+ * `errors.ts` and `events.ts` have the tables of fields. It must not know what a field means.
  */
 
 const FIELD_HEADER = 8;
 
-/** One field: its tag and where its value is in the buffer. */
-export interface TaggedField {
-  readonly tag: number;
-  readonly start: number;
-  readonly end: number;
-}
+/** Forms of values. `payloads`: all of a field that repeats, each a payload of its own. */
+const FORMS = {
+  uint32: (bytes: Buffer, start: number) => bytes.readUInt32LE(start),
+  int32: (bytes: Buffer, start: number) => bytes.readInt32LE(start),
+  float64: (bytes: Buffer, start: number) => bytes.readDoubleLE(start),
+  text: (bytes: Buffer, start: number, end: number) => bytes.toString('utf8', start, end),
+  latin1: (bytes: Buffer, start: number, end: number) => bytes.toString('latin1', start, end),
+  payloads: (bytes: Buffer, start: number, end: number, before: Buffer[] = []) => [
+    ...before,
+    bytes.subarray(start, end),
+  ],
+};
 
-/** The view of a payload's bytes, created once per payload. */
-export class TaggedFields {
-  private readonly view: DataView;
+/** The fields of a payload by the names they are read to. */
+type FieldTable = Readonly<Record<string, readonly [tag: number, form: keyof typeof FORMS]>>;
 
-  /** Fields from `start` to `end` of `buffer`; the bytes must not change while it is used. */
-  constructor(
-    private readonly buffer: Buffer,
-    private readonly start: number,
-    private readonly end: number,
-  ) {
-    this.view = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength);
-  }
+/** What a payload has of these fields. */
+type FieldValues<Table extends FieldTable> = {
+  -readonly [Name in keyof Table]?: ReturnType<(typeof FORMS)[Table[Name][1]]>;
+};
 
-  /**
-   * The fields in order.
-   *
-   * A length that points past the payload throws: both sides compared their schemas when the addon was
-   * loaded, so that is a bug and not bad input.
-   */
-  *[Symbol.iterator](): Generator<TaggedField, void, undefined> {
-    let at = this.start;
-    while (at + FIELD_HEADER <= this.end) {
-      const tag = this.view.getUint16(at, true);
-      const start = at + FIELD_HEADER;
-      const end = start + this.view.getUint32(at + 4, true);
-      if (end > this.end) {
-        throw new RangeError(`dodici: field ${tag} ends outside its payload`);
-      }
-      yield { tag, start, end };
-      at = end + ((4 - ((end - start) & 3)) & 3);
+/**
+ * A reader of these fields; one that the table does not have is ignored.
+ *
+ * A length that points past the payload throws: both sides compared their schemas when the addon was
+ * loaded, so that is a bug and not bad input.
+ */
+export function fieldReader<const Table extends FieldTable>(
+  table: Table,
+): (buffer: Buffer, start: number, end: number) => FieldValues<Table> {
+  const rows = new Map(
+    Object.entries(table).map(([name, [tag, form]]) => [tag, { name, read: FORMS[form] }]),
+  );
+  return (buffer, start, end) => {
+    const values: Record<string, unknown> = {};
+    for (let at = start; at + FIELD_HEADER <= end;) {
+      const tag = buffer.readUInt16LE(at);
+      const from = at + FIELD_HEADER;
+      const to = from + buffer.readUInt32LE(at + 4);
+      if (to > end) throw new RangeError(`dodici: field ${tag} ends outside its payload`);
+      const row = rows.get(tag);
+      if (row) values[row.name] = row.read(buffer, from, to, values[row.name] as Buffer[]);
+      at = from + ((to - from + 3) & ~3);
     }
-  }
-
-  /** A `u32` value. */
-  uint32(field: TaggedField): number {
-    return this.view.getUint32(field.start, true);
-  }
-
-  /** An `i32` value. */
-  int32(field: TaggedField): number {
-    return this.view.getInt32(field.start, true);
-  }
-
-  /** An `f64` value. */
-  float64(field: TaggedField): number {
-    return this.view.getFloat64(field.start, true);
-  }
-
-  /** A UTF-8 value. */
-  text(field: TaggedField): string {
-    return this.buffer.toString('utf8', field.start, field.end);
-  }
-
-  /** A nested payload. */
-  nested(field: TaggedField): TaggedFields {
-    return new TaggedFields(this.buffer, field.start, field.end);
-  }
-}
-
-/** The view of `buffer` from `start` to `end`, whatever kind of byte array it is. */
-export function taggedFields(buffer: Uint8Array, start: number, end: number): TaggedFields {
-  const bytes = Buffer.isBuffer(buffer)
-    ? buffer
-    : Buffer.from(buffer.buffer, buffer.byteOffset, buffer.byteLength);
-  return new TaggedFields(bytes, start, end);
+    return values as FieldValues<Table>;
+  };
 }

@@ -63,6 +63,11 @@ impl ResolveHook for JsResolver {
             }
         }))
     }
+
+    /// `lookups.ts` does: what JavaScript has found in time may be told late.
+    fn keeps_time(&self) -> bool {
+        true
+    }
 }
 
 fn failed(host: &str, code: &'static str, number: u32) -> Error {

@@ -26,6 +26,12 @@ export function bareHostname(url: URL): string {
   return url.hostname.startsWith('[') ? url.hostname.slice(1, -1) : url.hostname;
 }
 
+/** The port of a URL to connect to. */
+export function portOf(url: URL): number {
+  if (url.port !== '') return Number(url.port);
+  return url.protocol === 'https:' ? 443 : 80;
+}
+
 /** A user-supplied host for comparison; `null` if it is invalid. */
 export function parseHost(text: string): string | null {
   try {

@@ -1,15 +1,18 @@
 /**
  * Name resolution in JavaScript: the user's `connect.lookup`, or a replaced `dns.lookup`.
  *
- * What lives here: calling that function like `net.connect` does, validating its result, and the errors
- * of failed lookups, which the engine refers to by number. The native pool has one. It must not know
- * requests.
+ * What lives here: calling that function like `net.connect` does, the connect timeout while it is asked,
+ * validating its result, and the errors of failed lookups, which the engine refers to by number. The
+ * native pool has one. It must not know requests.
  */
 
 import dns from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
 
-import type { PoolSettings } from './options';
+import { clearTimeout, setImmediate, setTimeout } from '../process';
+import { errors } from '../undici';
+import { portOf } from './host';
+import { boundAddress, type PoolSettings } from './options';
 import { replacedLookup, settle } from './process-settings';
 
 type LookupOptions = Parameters<LookupFunction>[1];
@@ -64,6 +67,7 @@ export class Lookups {
   readonly #settings: PoolSettings;
   /** Numbers in `kept`. */
   readonly #failures = new Set<number>();
+  #isOver = false;
 
   constructor(settings: PoolSettings) {
     this.#settings = settings;
@@ -72,10 +76,14 @@ export class Lookups {
   /** Resolves `host`; `answer` is called once. */
   ask(host: string, answer: (result: LookupAnswer) => void): void {
     let isAnswered = false;
+    let timer: NodeJS.Timeout | undefined;
     const once = (result: LookupAnswer): void => {
-      if (isAnswered) return;
       isAnswered = true;
+      clearTimeout(timer);
       answer(result);
+    };
+    const fail = (error: Error): void => {
+      if (!isAnswered && !this.#isOver) once(this.#keep(error));
     };
     const done = (error: Error | null, address: unknown, family: unknown): void => {
       if (isAnswered) return;
@@ -83,23 +91,43 @@ export class Lookups {
         if (error) throw error;
         once(readAddresses(address, family));
       } catch (failure) {
-        once(this.#keep(failure as Error));
+        fail(failure as Error);
       }
     };
+    const { connect, proxy } = this.#settings;
+    const { timeout } = proxy?.connect ?? connect;
+    if (timeout > 0) {
+      // Measured here, where the function runs: a thread that was busy first learns what has happened
+      // meanwhile, and only then that it took too long.
+      timer = setTimeout(() => setImmediate(() => fail(this.#timedOut(host))), timeout).unref();
+    }
     try {
       const lookup = lookupOf(this.#settings) ?? dns.lookup;
       lookup(host, this.#lookupOptions(), done);
     } catch (failure) {
-      once(this.#keep(failure as Error));
+      fail(failure as Error);
     }
+  }
+
+  /** undici's error. */
+  #timedOut(host: string): Error {
+    const { connect, proxy, url } = this.#settings;
+    const { timeout } = proxy?.connect ?? connect;
+    const place = `${host}:${proxy?.port ?? portOf(url)}`;
+    return new errors.ConnectTimeoutError(
+      `Connect Timeout Error (attempted address: ${place}, timeout: ${timeout}ms)`,
+    );
   }
 
   /** A new object per call: the function may modify it. */
   #lookupOptions(): LookupOptions {
-    const { proxy, connect } = this.#settings;
-    const { family, autoSelectFamily, localAddress } = settle(proxy?.connect ?? connect);
-    const options: LookupOptions = { family, hints: 0 };
-    if (autoSelectFamily && family === 0 && localAddress === null) options.all = true;
+    const settings = this.#settings;
+    const hop = settle(settings.proxy?.connect ?? settings.connect);
+    // As `net.connect`: only addresses of families that the machine has, where Node asks for that.
+    const isEither = hop.family === 0;
+    const hints = isEither && process.platform !== 'win32' ? dns.ADDRCONFIG : 0;
+    const options: LookupOptions = { family: isEither ? undefined : hop.family, hints };
+    if (hop.autoSelectFamily && isEither && boundAddress(settings) === null) options.all = true;
     return options;
   }
 
@@ -123,5 +151,6 @@ export class Lookups {
   clear(): void {
     for (const number of this.#failures) kept.delete(number);
     this.#failures.clear();
+    this.#isOver = true;
   }
 }

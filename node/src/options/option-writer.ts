@@ -16,9 +16,9 @@ import {
   TLS_SETTINGS,
   type WrittenRow,
 } from './generated';
-import { bareHostname } from './host';
+import { bareHostname, portOf } from './host';
 import { lookupOf } from './lookups';
-import type { PoolSettings } from './options';
+import { boundAddress, type PoolSettings } from './options';
 import { resultOrder, settle } from './process-settings';
 import type { ProxySettings } from './proxy-settings';
 
@@ -72,13 +72,12 @@ class OptionWriter {
   }
 }
 
-function portOf(url: URL): number {
-  if (url.port !== '') return Number(url.port);
-  return url.protocol === 'https:' ? 443 : 80;
-}
-
 function writeCredentials(out: OptionWriter, connect: ConnectSettings): void {
-  for (const ca of connect.ca ?? []) out.bytes(OptionKey.Ca, ca);
+  const { ca } = connect;
+  // An empty item stands for an empty list.
+  for (const item of ca?.length === 0 ? [Buffer.alloc(0)] : (ca ?? [])) {
+    out.bytes(OptionKey.Ca, item);
+  }
   if (connect.cert !== null) out.bytes(OptionKey.Cert, connect.cert);
   if (connect.key !== null) out.bytes(OptionKey.Key, connect.key);
 }
@@ -152,7 +151,7 @@ export function encodeSettings(settings: PoolSettings, servername: string | null
   // With a proxy, the socket is that to the proxy.
   const hop = settle(settings.proxy?.connect ?? connect);
   const isDirect = settings.proxy === null;
-  const localAddress = (isDirect ? null : hop.localAddress) ?? settings.localAddress;
+  const localAddress = boundAddress(settings);
   const socketPath = isDirect ? settings.socketPath : hop.socketPath;
   if (localAddress !== null) out.text(OptionKey.LocalAddress, localAddress);
   if (socketPath !== null) out.text(OptionKey.SocketPath, socketPath);

@@ -332,6 +332,11 @@ function fillIn(
   };
 }
 
+/** The address that sockets are bound to, if any: with a proxy, those to the proxy. */
+export function boundAddress({ localAddress, proxy }: PoolSettings): string | null {
+  return proxy?.connect.localAddress ?? localAddress;
+}
+
 /** The TLS settings: to the origin, and to the proxy. */
 export function tlsWays({ url, connect, proxy }: PoolSettings): readonly ConnectSettings[] {
   const ways = url.protocol === 'https:' ? [connect] : [];

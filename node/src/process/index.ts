@@ -8,5 +8,5 @@
 export { standsInNode } from './nodes-own';
 export { replacedSockets } from './replaced-sockets';
 export { provideDefaultRoots, rootsNow } from './roots';
-export { now, queueMicrotask, setImmediate, setInterval } from './timers';
+export { clearTimeout, now, queueMicrotask, setImmediate, setInterval, setTimeout } from './timers';
 export { tlsPolicy } from './tls-policy';

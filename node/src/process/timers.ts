@@ -12,6 +12,12 @@ import * as timers from 'node:timers';
 export const setImmediate: typeof timers.setImmediate = timers.setImmediate;
 
 /** As the global of this name. */
+export const setTimeout: typeof timers.setTimeout = timers.setTimeout;
+
+/** As the global of this name. */
+export const clearTimeout: typeof timers.clearTimeout = timers.clearTimeout;
+
+/** As the global of this name. */
 export const setInterval: typeof timers.setInterval = timers.setInterval;
 
 /** As `performance.now()`: milliseconds. */

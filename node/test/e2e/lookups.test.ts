@@ -1,7 +1,7 @@
 // connect.lookup: the user's function resolves names for the engine.
 
 import dns from 'node:dns';
-import type { AddressInfo, LookupFunction } from 'node:net';
+import net, { type AddressInfo, type LookupFunction } from 'node:net';
 
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
@@ -32,6 +32,17 @@ const get = async (client: Client) => {
   return body.text();
 };
 
+/** The options that Node's own sockets pass to a lookup. */
+function askedByNode(options: object): Promise<unknown> {
+  return new Promise((resolve) => {
+    const lookup: LookupFunction = (_name, asked, done) => {
+      resolve({ ...asked });
+      done(new Error('seen'), '');
+    };
+    net.connect({ host: 'name.invalid', port: 1, lookup, ...options }).on('error', () => {});
+  });
+}
+
 describe('connect.lookup', () => {
   it('gets what net.connect would pass, and its address is used', async () => {
     const seen: unknown[] = [];
@@ -40,7 +51,36 @@ describe('connect.lookup', () => {
       setImmediate(() => done(null, [{ address: '127.0.0.1', family: 4 }]));
     });
     expect(await get(client)).toBe(url.slice('http://'.length));
-    expect(seen).toEqual([['name.invalid', { family: 0, hints: 0, all: true }]]);
+    expect(seen).toEqual([
+      ['name.invalid', await askedByNode({ host: 'name.invalid', autoSelectFamily: true })],
+    ]);
+  });
+
+  it.each<[string, object, object?]>([
+    ['family: 4', { family: 4 }],
+    ['family: 6', { family: 6 }],
+    ['autoSelectFamily: false', { autoSelectFamily: false }],
+    ['localAddress', { localAddress: '127.0.0.1' }],
+    ['localAddress of the client', {}, { localAddress: '127.0.0.1' }],
+  ])('and a replaced dns.lookup get what net.connect would pass: %s', async (_, connect, more) => {
+    const seen: unknown[] = [];
+    const lookup: LookupFunction = (_name, options, done) => {
+      seen.push({ ...options });
+      done(new Error('seen'), '');
+    };
+    const own = new Client(url, { ...more, connect: { ...connect, lookup } });
+    const plain = new Client(url, { ...more, connect });
+    cleanup.add(() => Promise.all([own.destroy(), plain.destroy()]));
+    await expect(get(own)).rejects.toThrow('seen');
+    const nodes = dns.lookup;
+    dns.lookup = lookup as never;
+    try {
+      await expect(get(plain)).rejects.toThrow('seen');
+    } finally {
+      dns.lookup = nodes;
+    }
+    const expected = await askedByNode({ autoSelectFamily: true, ...connect, ...more });
+    expect(seen).toEqual([expected, expected]);
   });
 
   it('is asked for one address where families do not race', async () => {
@@ -91,6 +131,54 @@ describe('connect.lookup', () => {
   ])('fails as Node does when it gives %s', async (_what, address, family, code) => {
     const client = clientWith((_name, _options, done) => done(null, address, family));
     await expect(get(client)).rejects.toMatchObject({ code });
+  });
+
+  /** Keeps the thread busy. */
+  const block = (milliseconds: number) => {
+    const until = performance.now() + milliseconds;
+    while (performance.now() < until);
+  };
+
+  it('is in time if the thread was busy before it was called', async () => {
+    const client = clientWith(
+      (_name, _options, done) => void setTimeout(() => done(null, '127.0.0.1', 4), 1),
+      { timeout: 100, autoSelectFamily: false },
+    );
+    const response = get(client);
+    await Promise.resolve();
+    block(300);
+    expect(await response).toContain('name.invalid');
+  });
+
+  it('is in time if the thread was busy when it would have called back', async () => {
+    const client = clientWith(
+      (_name, _options, done) => {
+        setTimeout(() => done(null, '127.0.0.1', 4), 10);
+        block(300);
+      },
+      { timeout: 100, autoSelectFamily: false },
+    );
+    expect(await get(client)).toContain('name.invalid');
+  });
+
+  it('times out, and what it says later does not matter', async () => {
+    let late = () => {};
+    const client = clientWith(
+      (_name, _options, done) => {
+        late = () => done(new Error('late'), '');
+      },
+      { timeout: 50 },
+    );
+    const failed: unknown[] = [];
+    client.on('connectionError', (_url, _targets, error) => failed.push(error));
+    const error: unknown = await get(client).catch((reason: unknown) => reason);
+    expect(error).toMatchObject({
+      code: 'UND_ERR_CONNECT_TIMEOUT',
+      phase: 'resolve',
+      message: `Connect Timeout Error (attempted address: ${url.slice('http://'.length)}, timeout: 50ms)`,
+    });
+    expect(failed).toEqual([error]);
+    expect(late).not.toThrow();
   });
 
   it('may call back after the client was destroyed', async () => {

@@ -44,6 +44,10 @@ impl Deadline {
         }
     }
 
+    pub(super) fn has_passed(self) -> bool {
+        self.at.is_some_and(|at| at <= Instant::now())
+    }
+
     /// Runs a leg until it completes or the deadline passes; then the leg is dropped.
     pub(super) async fn run<F: Future>(self, leg: F) -> Result<F::Output, TimedOut> {
         match self.at {

@@ -76,6 +76,13 @@ pub trait ResolveHook: Send + Sync {
     /// origin's or the proxy's. `None` leaves the name to the system. Never called for a literal
     /// address.
     fn resolve(&self, host: &str, port: u16) -> Option<HookFuture<Result<Vec<SocketAddr>, Error>>>;
+
+    /// Whether the hook applies the connect timeout itself, because its answers may arrive late: it
+    /// asks a thread that is busy with other work. An answer after the timeout then begins it anew
+    /// for the legs that follow. Default: false.
+    fn keeps_time(&self) -> bool {
+        false
+    }
 }
 
 /// See [`ConnectHooks::socket`].

@@ -64,6 +64,15 @@ pub(crate) struct Connector {
     hooks: ConnectHooks,
 }
 
+/// The deadlines of an attempt.
+#[derive(Clone, Copy)]
+struct Deadlines {
+    /// Of all legs.
+    all: Deadline,
+    /// Of those to the proxy, if there is one.
+    reach: Deadline,
+}
+
 /// A connected socket and how it came about.
 struct Opened {
     socket: Socket,
@@ -131,10 +140,12 @@ impl Connector {
     /// the phase of the leg that failed. All of them say that nothing was sent.
     pub(crate) async fn connect(&self) -> Result<(Transport, ConnectInfo), Error> {
         let started = Instant::now();
-        let deadline = Deadline::after(started, self.config.timeout);
-        let reach =
-            deadline.or_sooner(started, self.proxy_config().and_then(|proxy| proxy.timeout));
-        let opened = self.open(reach).await?;
+        let mut deadlines = self.deadlines(started);
+        let opened = self.open(&mut deadlines).await?;
+        let Deadlines {
+            all: deadline,
+            reach,
+        } = deadlines;
         let (socket, proxy) = match &self.proxy {
             None => (opened.socket, None),
             Some(leg) => {
@@ -176,8 +187,18 @@ impl Connector {
         Ok((transport, info))
     }
 
-    async fn open(&self, deadline: Deadline) -> Result<Opened, Error> {
+    fn deadlines(&self, start: Instant) -> Deadlines {
+        let all = Deadline::after(start, self.config.timeout);
+        let proxy = self.proxy_config().and_then(|proxy| proxy.timeout);
+        Deadlines {
+            all,
+            reach: all.or_sooner(start, proxy),
+        }
+    }
+
+    async fn open(&self, deadlines: &mut Deadlines) -> Result<Opened, Error> {
         let begun = Instant::now();
+        let deadline = deadlines.reach;
         #[cfg(unix)]
         if let Some(path) = &self.config.socket_path {
             let stream = deadline
@@ -193,9 +214,9 @@ impl Connector {
         let (host, port) = self.first_hop();
         // A literal address needs no lookup.
         let literal = host.parse::<std::net::IpAddr>().is_ok();
+        let hook = self.hooks.resolve.as_ref().filter(|_| !literal);
         let lookup = async {
-            if !literal
-                && let Some(hook) = &self.hooks.resolve
+            if let Some(hook) = hook
                 && let Some(answer) = hook.resolve(host, port)
             {
                 return answer.await;
@@ -213,12 +234,20 @@ impl Connector {
             }
             Ok(found)
         };
-        let addresses = deadline
-            .run_lookup(lookup)
-            .await
-            .map_err(|_| self.timed_out(deadline, Phase::Resolve, &[]))??;
+        let addresses = if hook.is_some_and(|hook| hook.keeps_time()) {
+            let addresses = lookup.await?;
+            if deadline.has_passed() {
+                *deadlines = self.deadlines(Instant::now());
+            }
+            addresses
+        } else {
+            deadline
+                .run_lookup(lookup)
+                .await
+                .map_err(|_| self.timed_out(deadline, Phase::Resolve, &[]))??
+        };
         let dns = (!literal).then(|| begun.elapsed());
-        let (stream, tcp) = self.dial(&addresses, deadline).await?;
+        let (stream, tcp) = self.dial(&addresses, deadlines.reach).await?;
         Ok(Opened {
             socket: Socket::Tcp(stream),
             dns,

@@ -1,9 +1,10 @@
 //! TCP, unix sockets and the connect timeout.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
-use dodici_pool::{ConnectConfig, ErrorKind, Family, Origin, Phase, Replay, Scheme};
+use dodici_pool::{ConnectConfig, Error, ErrorKind, Family, Origin, Phase, Replay, Scheme};
 use socket2::{Domain, SockRef, Socket, Type};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, UnixListener};
@@ -13,6 +14,7 @@ use super::support::{code, config, connect, detail, plain, self_signed};
 use super::support::{connector, params};
 use crate::connect::Connector;
 use crate::connect::deadline::Deadline;
+use crate::connect::hooks::{ConnectHooks, HookFuture, ResolveHook};
 use crate::connect::tcp::Dialer;
 
 /// An address that refuses: its listener is gone.
@@ -177,6 +179,48 @@ async fn the_timeout_of_a_single_address_names_host_and_port() {
             silent.addr
         )
     );
+}
+
+/// Answers after a while with an address that never does, and applies no timeout.
+struct Late {
+    after: Duration,
+    addr: SocketAddr,
+}
+
+impl ResolveHook for Late {
+    fn resolve(&self, _: &str, _: u16) -> Option<HookFuture<Result<Vec<SocketAddr>, Error>>> {
+        let Self { after, addr } = *self;
+        Some(Box::pin(async move {
+            tokio::time::sleep(after).await;
+            Ok(vec![addr])
+        }))
+    }
+
+    fn keeps_time(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lookup_that_keeps_the_time_itself_may_be_answered_after_the_timeout() {
+    let silent = Silent::new();
+    // In time, the timeout is one for all; after it, it begins anew.
+    for (answered, ends) in [(6, 10), (12, 22)] {
+        let hooks = ConnectHooks {
+            resolve: Some(Arc::new(Late {
+                after: Duration::from_secs(answered),
+                addr: silent.addr,
+            })),
+            ..ConnectHooks::default()
+        };
+        let origin = Origin::new(Scheme::Http, "name.invalid", silent.addr.port());
+        let connector = Connector::with_hooks(origin, ConnectConfig::default(), hooks).unwrap();
+        let begun = Instant::now();
+        let error = connector.connect().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectTimeout);
+        assert_eq!(error.phase(), Phase::Connect);
+        assert_eq!(begun.elapsed().as_secs(), ends);
+    }
 }
 
 #[tokio::test]

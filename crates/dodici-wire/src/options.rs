@@ -174,7 +174,10 @@ impl TlsParts {
                     OptionKey::PlatformVerifier,
                 ));
             }
-            tls.roots = RootSource::Custom(self.ca);
+            // An empty item stands for an empty list.
+            let mut given = self.ca;
+            given.retain(|item| !item.is_empty());
+            tls.roots = RootSource::Custom(given);
         } else if self.platform {
             tls.roots = RootSource::Platform;
         }

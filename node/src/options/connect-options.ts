@@ -44,7 +44,7 @@ export interface ConnectSettings {
   readonly servername: string | null;
   /** Only the literal `false` disables it. */
   readonly rejectUnauthorized: boolean | null;
-  /** Trust anchors, PEM or DER; `null`: the default roots. */
+  /** Trust anchors, PEM or DER; none: no server is trusted; `null`: the default roots. */
   readonly ca: readonly Uint8Array[] | null;
   /** Client certificate chain. */
   readonly cert: Uint8Array | null;
@@ -68,41 +68,41 @@ const USE_CONNECTOR =
 
 /** Keys that Node supports and the engine does not: why, and the values that have no effect. */
 const REFUSED: Readonly<Record<string, { why: string; harmless?: (value: unknown) => boolean }>> = {
-  allowHalfOpen: { why: 'connections are never half-open', harmless: isFalse },
-  allowPartialTrustChain: { why: 'only roots are trust anchors', harmless: isFalse },
+  allowHalfOpen: { why: 'connections are never half-open', harmless: isFalsy },
+  allowPartialTrustChain: { why: 'only roots are trust anchors', harmless: isFalsy },
   blockList: { why: 'addresses are not filtered' },
   certificateCompression: { why: 'certificate compression is not configurable' },
   checkServerIdentity: { why: 'host names are verified by the engine' },
   ciphers: {
     why: 'the cipher suites are those of rustls',
-    harmless: (value) => value === tls.DEFAULT_CIPHERS,
+    harmless: (value) => value === '' || value === tls.DEFAULT_CIPHERS,
   },
   clientCertEngine: { why: 'there is no OpenSSL engine' },
-  crl: { why: 'revocation lists are not supported' },
-  dhparam: { why: 'finite-field Diffie-Hellman is not supported' },
+  crl: { why: 'revocation lists are not supported', harmless: isEmptyList },
+  dhparam: { why: 'finite-field Diffie-Hellman is not supported', harmless: isFalsy },
   ecdhCurve: {
     why: 'the key exchange groups are those of rustls',
     harmless: (value) => value === tls.DEFAULT_ECDH_CURVE || value === 'auto',
   },
-  enableTrace: { why: 'there is no OpenSSL trace', harmless: isFalse },
+  enableTrace: { why: 'there is no OpenSSL trace', harmless: isFalsy },
   fd: { why: 'existing file descriptors cannot be used' },
   handle: { why: 'existing handles cannot be used' },
-  hints: { why: 'lookups have no hints', harmless: (value) => value === 0 },
-  localPort: { why: 'the system chooses the local port', harmless: (value) => value === 0 },
+  hints: { why: 'lookups have no hints', harmless: isFalsy },
+  localPort: { why: 'the system chooses the local port', harmless: isFalsy },
   onread: { why: 'sockets are read by the engine' },
-  pfx: { why: 'PKCS#12 is not supported: pass cert and key as PEM' },
+  pfx: { why: 'PKCS#12 is not supported: pass cert and key as PEM', harmless: isEmptyList },
   privateKeyEngine: { why: 'there is no OpenSSL engine' },
   privateKeyIdentifier: { why: 'there is no OpenSSL engine' },
   pskCallback: { why: 'pre-shared keys are not supported' },
-  requestOCSP: { why: 'OCSP responses are not reported', harmless: isFalse },
+  requestOCSP: { why: 'OCSP responses are not reported', harmless: isFalsy },
   secureContext: { why: 'OpenSSL contexts cannot be used' },
-  secureOptions: { why: 'OpenSSL options have no effect' },
+  secureOptions: { why: 'OpenSSL options have no effect', harmless: isFalsy },
   secureProtocol: { why: 'use minVersion and maxVersion' },
-  session: { why: 'OpenSSL sessions cannot be resumed' },
+  session: { why: 'OpenSSL sessions cannot be resumed', harmless: isFalsy },
   signal: { why: 'a signal belongs to a request' },
   sigalgs: { why: 'the signature algorithms are those of rustls' },
   socket: { why: 'existing sockets cannot be used' },
-  typeOfService: { why: 'the type of service is not set', harmless: (value) => value === 0 },
+  typeOfService: { why: 'the type of service is not set', harmless: isFalsy },
 };
 
 /*
@@ -116,8 +116,12 @@ const REFUSED: Readonly<Record<string, { why: string; harmless?: (value: unknown
  * - allowH2, preferH2, useH2c: read by `options.ts`.
  */
 
-function isFalse(value: unknown): boolean {
-  return value === false;
+function isFalsy(value: unknown): boolean {
+  return !value;
+}
+
+function isEmptyList(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 0;
 }
 
 function invalid(message: string): Error {
@@ -231,43 +235,49 @@ function readPem(value: unknown, name: string): Uint8Array {
   return bytes;
 }
 
-/** For Node, an empty list means to trust nobody; it is rejected, as it is always a mistake. */
-function readCa(value: unknown): Uint8Array[] | null {
-  if (value === undefined || value === null) return null;
-  const list: unknown[] = Array.isArray(value) ? value : [value];
-  if (list.length === 0) throw invalid('connect.ca must not be empty');
-  return list.map((item) => readPem(item, 'ca'));
+/** An option of Node's TLS that may be a list. As in Node, any falsy value is none. */
+function listOf(value: unknown): unknown[] | null {
+  if (!value) return null;
+  return Array.isArray(value) ? value : [value];
 }
 
+/** As in Node, nobody is trusted without certificates. */
+function readCa(value: unknown): Uint8Array[] | null {
+  return listOf(value)?.map((item) => readPem(item, 'ca')) ?? null;
+}
+
+/** The engine supports one identity. */
 function readSingle(value: unknown, name: string): unknown {
-  if (!Array.isArray(value)) return value;
-  if (value.length !== 1)
+  const list = listOf(value) ?? [];
+  if (list.length > 1)
     throw invalid(`connect.${name} must be a single value, for a single identity`);
-  return value[0] as unknown;
+  return list[0] ?? null;
 }
 
 type Identity = Pick<ConnectSettings, 'cert' | 'key'>;
 
+/** As in Node, a certificate without a key is not used, nor a key without a certificate. */
 function readIdentity(options: Readonly<Record<string, unknown>>): Identity {
-  const { cert, key } = options;
-  if ((cert === undefined || cert === null) && (key === undefined || key === null)) {
-    return { cert: null, key: null };
-  }
-  if (cert === undefined || cert === null || key === undefined || key === null) {
-    throw invalid('connect.cert and connect.key must be given together');
-  }
-  let pem = readSingle(key, 'key');
-  let passphrase = readText(options, 'passphrase');
-  if (typeof pem === 'object' && pem !== null && Object.hasOwn(pem, 'pem')) {
+  const cert = readCert(readSingle(options['cert'], 'cert'));
+  const key = readKey(readSingle(options['key'], 'key'), readText(options, 'passphrase'));
+  return cert === null || key === null ? { cert: null, key: null } : { cert, key };
+}
+
+function readCert(given: unknown): Uint8Array | null {
+  return given === null ? null : readPem(given, 'cert');
+}
+
+function readKey(given: unknown, common: string | null): Uint8Array | null {
+  if (given === null) return null;
+  let pem: unknown = given;
+  let passphrase = common;
+  if (typeof pem === 'object' && Object.hasOwn(pem as object, 'pem')) {
     const pair = pem as { pem: unknown; passphrase?: unknown };
     passphrase = readText({ passphrase: pair.passphrase }, 'passphrase') ?? passphrase;
     pem = pair.pem;
   }
-  const given = readPem(pem, 'key');
-  return {
-    cert: readPem(readSingle(cert, 'cert'), 'cert'),
-    key: isEncrypted(given) ? decrypt(given, passphrase) : given,
-  };
+  const key = readPem(pem, 'key');
+  return isEncrypted(key) ? decrypt(key, passphrase) : key;
 }
 
 /** PKCS#8 says so in its label, older forms of PEM in a header. */
@@ -290,6 +300,12 @@ function decrypt(key: Uint8Array, passphrase: string | null): Uint8Array {
     error.cause = cause;
     throw error;
   }
+}
+
+function readLookup(value: unknown): LookupFunction | null {
+  if (value === undefined || value === null) return null;
+  if (typeof value !== 'function') throw invalid('connect.lookup must be a function');
+  return value as LookupFunction;
 }
 
 const VERSIONS: readonly string[] = ['TLSv1.2', 'TLSv1.3'];
@@ -349,7 +365,7 @@ export function readConnectOptions(options: Readonly<Record<string, unknown>>): 
     maxCachedSessions: (options['maxCachedSessions'] as number | null | undefined) ?? 100,
     platformVerifier: readFlag(options, 'platformVerifier', false),
     fallback: readFlag(options, 'fallback', true),
-    lookup: typeof options['lookup'] === 'function' ? (options['lookup'] as LookupFunction) : null,
+    lookup: readLookup(options['lookup']),
   };
   if (settings.platformVerifier && settings.ca !== null) {
     throw invalid('connect.platformVerifier and connect.ca are mutually exclusive');

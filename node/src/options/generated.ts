@@ -175,11 +175,11 @@ export interface ConnectTable {
   servername?: string;
   /** Only the literal `false` disables verification. Default: true, unless `NODE_TLS_REJECT_UNAUTHORIZED` is `0`, as in Node. */
   rejectUnauthorized?: boolean;
-  /** Root certificates to trust instead of the defaults. Default: Node's trust store. */
+  /** Root certificates to trust instead of the defaults; an empty list: no server is trusted. Default: Node's trust store. */
   ca?: PemSource | readonly PemSource[];
-  /** Client certificate chain; requires `key`. */
+  /** Client certificate chain; without `key` it is not used, as in Node. */
   cert?: PemSource | readonly [PemSource];
-  /** Private key of `cert`. */
+  /** Private key of `cert`, without which it is not used. */
   key?: PemSource | readonly [PemSource | { pem: PemSource; passphrase?: string }];
   /** Passphrase of an encrypted `key`. */
   passphrase?: string;

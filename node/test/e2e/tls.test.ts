@@ -5,7 +5,8 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import * as https from 'node:https';
 import type { AddressInfo } from 'node:net';
-import type { TLSSocket } from 'node:tls';
+import * as tls from 'node:tls';
+import type { PeerCertificate, TLSSocket } from 'node:tls';
 
 import { Client } from '../../src/index';
 import { certify } from '../support/certificates';
@@ -47,6 +48,19 @@ describe('an https origin', () => {
   it('is not verified where rejectUnauthorized is false', async () => {
     expect(await outcome({ connect: { rejectUnauthorized: false } })).toBe('localhost');
   });
+
+  it.each<[unknown]>([[[]], [''], [false], [0], [null]])(
+    'is trusted by no root where ca is %j, with Node’s code',
+    async (none) => {
+      const error = await new Promise<{ code: string }>((resolve, reject) => {
+        const port = Number(new URL(origin.url).port);
+        const options = { port, servername: 'localhost', ca: none as string };
+        const socket = tls.connect(options, () => reject(new Error('trusted')));
+        socket.on('error', resolve as never);
+      });
+      expect(await outcome({ connect: { ca: none } })).toBe(error.code);
+    },
+  );
 
   describe('is not verified where NODE_TLS_REJECT_UNAUTHORIZED is 0', () => {
     const warnings: string[] = [];
@@ -172,8 +186,10 @@ describe('a client certificate', () => {
       { ...tlsOptions, requestCert: true, rejectUnauthorized: false, ca: authority.cert },
       ({ socket }, response) => {
         const peer = socket as unknown as TLSSocket;
-        const { subject } = peer.getPeerCertificate();
-        response.end(`${String(subject.CN)} ${String(peer.authorized || peer.authorizationError)}`);
+        const { subject } = peer.getPeerCertificate() as Partial<PeerCertificate>;
+        response.end(
+          `${String(subject?.CN)} ${String(peer.authorized || peer.authorizationError)}`,
+        );
       },
     );
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -193,6 +209,14 @@ describe('a client certificate', () => {
     const { cert } = certify({ commonName: 'one' }, authority);
     const { key } = certify({ commonName: 'other' }, authority);
     await expect(present(cert, key)).rejects.toThrow('it does not belong to connect.cert');
+  });
+
+  it('without its key is not sent, nor a key without its certificate, as in Node', async () => {
+    const { cert, key } = certify({ commonName: 'one' }, authority);
+    const options: object[] = [{ cert }, { key }, { cert: `${key}${cert}` }, { cert: '', key }];
+    for (const lone of options) {
+      expect(await outcome({ connect: { ca, ...lone } }, {}, url)).toMatch(/^undefined /);
+    }
   });
 
   const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;

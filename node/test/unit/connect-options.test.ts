@@ -102,9 +102,25 @@ describe('connect options', () => {
     expect(connectOf({ ca: PEM }).ca).toEqual([Buffer.from(PEM)]);
     expect(connectOf({ ca: [PEM, Buffer.from(PEM)] }).ca).toHaveLength(2);
     expect(connectOf({ ca: Buffer.from([0x30, 0x82]) }).ca).toHaveLength(1);
-    expect(() => connectOf({ ca: [] })).toThrow('connect.ca must not be empty');
+    expect(connectOf({ ca: [] }).ca).toEqual([]);
     expect(() => connectOf({ ca: 'text' })).toThrow('connect.ca is neither PEM nor DER');
     expect(() => connectOf({ ca: 1 })).toThrow(/connect\.ca must be a string/);
+  });
+
+  it.each([undefined, null, '', 0, false, NaN])('take %j as no certificate, like Node', (value) => {
+    expect(connectOf({ ca: value, cert: value, key: value })).toMatchObject({
+      ca: null,
+      cert: null,
+      key: null,
+    });
+  });
+
+  it('ignore what has no effect in Node, and reject what is no function', () => {
+    const nothing = { ciphers: '', crl: [], dhparam: '', hints: '', pfx: [], session: '' };
+    expect(() => connectOf({ ...nothing, secureOptions: 0, requestOCSP: 0 })).not.toThrow();
+    for (const lookup of [5, '', {}, false]) {
+      expect(() => connectOf({ lookup })).toThrow('connect.lookup must be a function');
+    }
   });
 
   it('copy certificates, so that later changes to the buffer have no effect', () => {
@@ -117,8 +133,10 @@ describe('connect options', () => {
   it('take a single identity: certificate and key together', () => {
     const identity = connectOf({ cert: PEM, key: [{ pem: KEY, passphrase: 'secret' }] });
     expect(Buffer.from(identity.key!).toString()).toBe(KEY);
-    expect(() => connectOf({ cert: PEM })).toThrow(/must be given together/);
-    expect(() => connectOf({ key: KEY })).toThrow(/must be given together/);
+    for (const lone of [{ cert: PEM }, { key: KEY }, { cert: PEM, key: '' }]) {
+      expect(connectOf(lone)).toMatchObject({ cert: null, key: null });
+    }
+    expect(() => connectOf({ cert: 'text' })).toThrow('connect.cert is neither PEM nor DER');
     expect(() => connectOf({ cert: [PEM, PEM], key: KEY })).toThrow(
       /connect\.cert must be a single value/,
     );

@@ -23,7 +23,7 @@ pub enum RootSource {
     Default,
     /// The operating system's verifier.
     Platform,
-    /// Exactly these certificates, each PEM (one or more) or DER.
+    /// Exactly these certificates, each PEM (one or more) or DER; without any, no server is trusted.
     Custom(Vec<Vec<u8>>),
 }
 

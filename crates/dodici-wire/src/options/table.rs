@@ -376,14 +376,14 @@ options! {
         types: "PemSource | readonly PemSource[]",
         default: Fallback::Nothing("Node's trust store"),
         engine: &["TlsConfig::roots"],
-        doc: "Root certificates to trust instead of the defaults.",
+        doc: "Root certificates to trust instead of the defaults; an empty list: no server is trusted.",
         reqwest: &["tls_certs_only"],
     }
     key Cert = 27: List, chain => tls.cert; row TLS {
         name: "cert",
         derived: Derived::Name,
         types: "PemSource | readonly [PemSource]",
-        doc: "Client certificate chain; requires `key`.",
+        doc: "Client certificate chain; without `key` it is not used, as in Node.",
         engine: &["TlsConfig::identity"],
         reqwest: &["identity"],
     }
@@ -391,7 +391,7 @@ options! {
         name: "key",
         derived: Derived::Name,
         types: "PemSource | readonly [PemSource | { pem: PemSource; passphrase?: string }]",
-        doc: "Private key of `cert`.",
+        doc: "Private key of `cert`, without which it is not used.",
         engine: &["TlsConfig::identity"],
         reqwest: &["identity"],
     }

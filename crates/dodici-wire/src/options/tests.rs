@@ -178,6 +178,14 @@ fn certificates_and_alpn_repeat() {
 }
 
 #[test]
+fn an_empty_certificate_is_an_empty_list_of_them() {
+    let mut out = origin();
+    put_option(&mut out, OptionKey::Ca, b"");
+    let tls = PoolOptions::decode(&out).unwrap().config.connect.tls;
+    assert_eq!(tls.roots, RootSource::Custom(Vec::new()));
+}
+
+#[test]
 fn a_certificate_without_a_key_is_searched_for_one() {
     let tls = with(OptionKey::Cert, b"pem").unwrap().config.connect.tls;
     let identity = tls.identity.unwrap();

@@ -25,7 +25,7 @@ export interface BodySource {
 
 /** Callbacks of a source to its request. */
 export interface SourceListener {
-  /** The first chunk was offered, or the source ended or failed before. Called at most once. */
+  /** The first byte was offered, or the source ended or failed before. Called at most once. */
   sourceReady(): void;
   /** The source failed. */
   sourceFailed(error: Error): void;
@@ -137,7 +137,7 @@ class StreamSource implements BodySource {
     if (this.#finished) return;
     try {
       if (!this.#out.write(chunk)) this.#stream.pause?.();
-      this.#becomeReady();
+      if (this.#out.accepted > 0) this.#becomeReady();
     } catch (error) {
       destroyStream(this.#stream, error as Error);
     }
@@ -245,7 +245,7 @@ class IterableSource implements BodySource {
         }
         this.#out.write(chunk);
         // The chunk may be sent with the head, and then nothing wakes us.
-        this.#becomeReady();
+        if (this.#out.accepted > 0) this.#becomeReady();
         this.#throwIfStopped();
         if (!this.#out.drained) {
           await new Promise<void>((resolve) => {

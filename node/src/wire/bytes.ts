@@ -41,19 +41,27 @@ const dataViewSize = getter(DataView.prototype, 'byteLength') as (view: object) 
 const { isArrayBuffer, isDataView, isUint8Array } = types;
 const { isView } = ArrayBuffer;
 
+function memoryOf(view: ArrayBufferView): ArrayBuffer {
+  return isDataView(view) ? dataViewBuffer(view) : viewBuffer(view);
+}
+
 /** The memory of a typed array or a `DataView`; `null` for anything else. */
 export function viewedBytes(value: unknown): Bytes | null {
   if (isUint8Array(value)) return value as unknown as Bytes;
   if (!isView(value)) return null;
   return (isDataView(value)
-    ? Buffer.from(dataViewBuffer(value), dataViewOffset(value), dataViewSize(value))
-    : Buffer.from(viewBuffer(value), viewOffset(value), viewSize(value))) as unknown as Bytes;
+    ? Buffer.from(memoryOf(value), dataViewOffset(value), dataViewSize(value))
+    : Buffer.from(memoryOf(value), viewOffset(value), viewSize(value))) as unknown as Bytes;
 }
 
-/** Like `viewedBytes`, plus the memory of an `ArrayBuffer`, at its current size. */
+/** Like `viewedBytes`, plus the memory of an `ArrayBuffer`, at its current size; none if it is detached. */
 export function bytesOf(value: unknown): Bytes | null {
-  if (!isArrayBuffer(value)) return viewedBytes(value);
-  return Buffer.from(value, 0, bufferSize(value)) as unknown as Bytes;
+  const memory = isView(value) ? memoryOf(value) : value;
+  if (!isArrayBuffer(memory)) return viewedBytes(value);
+  if (bufferSize(memory) === 0) return bytesOfText('');
+  return memory === value
+    ? (Buffer.from(memory, 0, bufferSize(memory)) as unknown as Bytes)
+    : viewedBytes(value);
 }
 
 /** Text as UTF-8. */

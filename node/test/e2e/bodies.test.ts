@@ -5,6 +5,8 @@ import { Readable } from 'node:stream';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { Client as UndiciClient } from 'undici';
+
 import { Client, errors, FormData, Pool } from '../../src/index';
 import { httpOrigin, rawOrigin, type Origin } from '../support/servers';
 
@@ -112,6 +114,32 @@ describe('a request body', () => {
       });
     });
   }
+
+  const detached = <T extends ArrayBuffer | ArrayBufferView>(body: T): T => {
+    const memory = ArrayBuffer.isView(body) ? body.buffer : body;
+    structuredClone(memory, { transfer: [memory as ArrayBuffer] });
+    return body;
+  };
+  it.each<[string, () => unknown]>([
+    ['pieces without a byte', () => ['', new Uint8Array(0)]],
+    ['a stream of such', () => Readable.from(['', ''])],
+    ['an async generator of such', () => slowly([Buffer.alloc(0)])],
+    ['a detached ArrayBuffer', () => detached(new ArrayBuffer(4))],
+    ['a detached Uint8Array', () => detached(new Uint8Array(4))],
+    ['a detached Float64Array', () => detached(new Float64Array(4))],
+    ['a detached DataView', () => detached(new DataView(new ArrayBuffer(8), 2, 4))],
+  ])('that has nothing is none, as in undici: %s', async (_, make) => {
+    const empty = { length: 0, framing: '0' };
+    expect(await send(make())).toMatchObject(empty);
+    const undicis = new UndiciClient(origin.url);
+    const { body } = await undicis.request({ path: '/', method: 'POST', body: make() as never });
+    expect(await body.json()).toMatchObject(empty);
+    await undicis.close();
+  });
+
+  it('that begins with an empty piece arrives chunked', async () => {
+    expect(await send(['', 'a', ''])).toMatchObject({ length: 1, framing: 'chunked' });
+  });
 
   it('that is a form arrives as multipart with its length', async () => {
     const form = new FormData();

@@ -68,8 +68,8 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
     owner: { readonly slot: number; readonly generation: number },
     writer: SubmissionWriter,
   ) {
-    // Like net.connect: the end of one side ends the other.
-    super({ allowHalfOpen: false, autoDestroy: true });
+    // Like net.connect: the end of one side ends the other, and `close` says whether it is an error.
+    super({ allowHalfOpen: false, autoDestroy: true, emitClose: false });
     this.slot = owner.slot;
     this.generation = owner.generation;
     this.#session = session;
@@ -244,6 +244,8 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
     this.#pending = null;
     pending?.done(error ?? new errors.RequestAbortedError());
     done(error);
+    // After `error`.
+    process.nextTick(() => this.emit('close', error !== null));
   }
 
   // As net.Socket ----------------------------------------------------------------------------

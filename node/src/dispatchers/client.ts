@@ -8,7 +8,7 @@
 import type { Connection } from '../connection';
 import type { ClientOptions } from '../options';
 import type { OriginDispatcher } from '../origin';
-import { type Dispatcher, symbols } from '../undici';
+import { type Dispatcher, peer, symbols } from '../undici';
 import { queueOf, sessionOf } from './internals';
 import { PooledDispatcher } from './pooled-dispatcher';
 
@@ -32,6 +32,13 @@ export class ClientStats {
 
 /** A dispatcher with one connection to one origin; options are undici's. */
 export class Client extends PooledDispatcher {
+  /** Also undici's MockClient, which extends undici's class of this name. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return (
+      super[Symbol.hasInstance](value) || (this === Client && value instanceof peer.MockClient)
+    );
+  }
+
   static {
     Object.defineProperty(this.prototype, symbols.kConnect, {
       configurable: true,

@@ -8,7 +8,7 @@
 import type { Connection } from '../connection';
 import type { PoolOptions } from '../options';
 import type { PoolCounters } from '../origin';
-import { type Dispatcher, poolSymbols } from '../undici';
+import { type Dispatcher, peer, poolSymbols } from '../undici';
 import { PoolConnection } from './pool-connection';
 import { PooledDispatcher } from './pooled-dispatcher';
 
@@ -39,6 +39,11 @@ export class PoolStats {
 
 /** A dispatcher with `connections` connections (default: no limit) to one origin; options are undici's. */
 export class Pool extends PooledDispatcher {
+  /** Also undici's MockPool, which extends undici's class of this name. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return super[Symbol.hasInstance](value) || (this === Pool && value instanceof peer.MockPool);
+  }
+
   static {
     Object.defineProperty(this.prototype, poolSymbols.kClients, {
       configurable: true,

@@ -1,7 +1,16 @@
 // undici's own classes with ours behind them, over the engine.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { Agent, BalancedPool, type Dispatcher, Pool, request, RetryAgent } from '../../src/index';
+import {
+  Agent,
+  BalancedPool,
+  Client,
+  type Dispatcher,
+  MockAgent,
+  Pool,
+  request,
+  RetryAgent,
+} from '../../src/index';
 import { httpOrigin, type Origin } from '../support/servers';
 
 let origin: Origin;
@@ -38,5 +47,26 @@ describe('undici’s own classes', () => {
     expect(await textOf(retrying, `${origin.url}/retry`)).toBe('origin /retry');
     await retrying.close();
     expect(agent.closed).toBe(true);
+  });
+
+  it('MockPool and MockClient are a Pool and a Client, as in undici', async () => {
+    class OwnPool extends Pool {}
+    class OwnClient extends Client {}
+    for (const [connections, Class, Other, Own] of [
+      [undefined, Pool, Client, OwnPool],
+      [1, Client, Pool, OwnClient],
+    ] as const) {
+      const agent = new MockAgent(connections === undefined ? {} : { connections });
+      const mock = agent.get(origin.url);
+      expect(mock).toBeInstanceOf(Class);
+      expect(mock).not.toBeInstanceOf(Other);
+      expect(mock).not.toBeInstanceOf(Own);
+      const own = new Own(origin.url);
+      expect(own).toBeInstanceOf(Own);
+      expect(own).toBeInstanceOf(Class);
+      await Promise.all([agent.close(), own.close()]);
+    }
+    expect(null).not.toBeInstanceOf(Pool);
+    expect({}).not.toBeInstanceOf(Client);
   });
 });

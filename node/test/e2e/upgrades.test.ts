@@ -90,6 +90,20 @@ describe('an upgraded stream', () => {
     expect(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET']).toContain(error.code);
   });
 
+  it('says on closing whether that was an error, like a socket', async () => {
+    const closed = (stream: Duplex) =>
+      new Promise((resolve) => stream.once('close', (...values: unknown[]) => resolve(values)));
+    const ended = closed((await upgraded((socket) => socket.end())).resume());
+    expect(await ended).toEqual([false]);
+    expect(await closed((await upgraded(() => {})).destroy())).toEqual([false]);
+    const failed = await upgraded(() => {});
+    const told: unknown[] = [];
+    failed.on('error', (error: Error) => told.push(error.message));
+    failed.on('close', (...values: unknown[]) => told.push(values));
+    await closed(failed.destroy(new Error('enough')));
+    expect(told).toEqual(['enough', [true]]);
+  });
+
   it('applies backpressure to a server whose bytes are not read, and writes meanwhile', async () => {
     const { count, read } = received();
     let server: Socket | undefined;

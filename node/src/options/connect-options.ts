@@ -238,7 +238,7 @@ function readPem(value: unknown, name: string): Uint8Array {
 /** An option of Node's TLS that may be a list. As in Node, any falsy value is none. */
 function listOf(value: unknown): unknown[] | null {
   if (!value) return null;
-  return Array.isArray(value) ? value : [value];
+  return Array.isArray(value) ? (value as unknown[]) : [value];
 }
 
 /** As in Node, nobody is trusted without certificates. */

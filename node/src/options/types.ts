@@ -68,11 +68,15 @@ export interface OwnRequestOptions {
   decompress?: DecompressOption | null;
 }
 
-/** Options of `Client`. */
-export interface ClientOptions
-  extends Omit<PeerClient.Options, 'connect' | keyof ClientTable>, ClientTable {
+/** An option of every dispatcher that undici's types do not have. */
+export interface DecompressDefault {
   /** The default for requests. Default false. */
   decompress?: DecompressOption | null;
+}
+
+/** Options of `Client`. */
+export interface ClientOptions
+  extends Omit<PeerClient.Options, 'connect' | keyof ClientTable>, ClientTable, DecompressDefault {
   /** How connections are opened. With a function, undici's own class serves the origin. */
   connect?: ConnectOptions | buildConnector.connector;
 }

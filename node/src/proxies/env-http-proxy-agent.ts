@@ -6,7 +6,7 @@
  */
 
 import { Agent } from '../dispatchers';
-import { ownOptions, spread, unpolluted } from '../options';
+import { type DecompressDefault, ownOptions, spread, unpolluted } from '../options';
 import {
   composedForBoth,
   type Dispatcher,
@@ -30,7 +30,7 @@ export class EnvHttpProxyAgent extends peer.EnvHttpProxyAgent {
   readonly #networks = new NoProxyNetworks();
   readonly #noProxy: string | undefined;
 
-  constructor(options?: PeerEnvHttpProxyAgent.Options) {
+  constructor(options?: EnvHttpProxyAgent.Options) {
     const { httpProxy, httpsProxy, noProxy, ...rest } = ownOptions(options);
     const { webSocket, eventSource } = rest;
     // The peer is told of no proxies, so that it makes no agents for them, and the one that it makes
@@ -76,5 +76,5 @@ export class EnvHttpProxyAgent extends peer.EnvHttpProxyAgent {
 // eslint-disable-next-line @typescript-eslint/no-namespace -- undici's users write EnvHttpProxyAgent.Options
 export declare namespace EnvHttpProxyAgent {
   /** Options of the constructor. */
-  export type Options = PeerEnvHttpProxyAgent.Options;
+  export type Options = PeerEnvHttpProxyAgent.Options & DecompressDefault;
 }

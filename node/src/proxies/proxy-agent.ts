@@ -20,6 +20,7 @@ import {
 } from '../dispatchers';
 import {
   bareHostname,
+  type DecompressDefault,
   type Decompression,
   dispatchToPeer,
   isUrl,
@@ -130,7 +131,7 @@ export class ProxyAgent extends DispatcherBase {
    * @throws InvalidArgumentError with undici's message, and for a TLS option that the engine cannot
    * honour.
    */
-  constructor(options: PeerProxyAgent.Options | string | URL) {
+  constructor(options: ProxyAgent.Options | string | URL) {
     const given = readOptions(options);
     super(given);
     this.decompress = readDecompress(given['decompress']) ?? NOT_DECODED;
@@ -299,13 +300,14 @@ function makeForwarder(proxy: URL, options: Options, headers: Options): Forwarde
 }
 
 function socksAgent(url: URL, options: Options): Socks5ProxyAgent {
-  const { username, password, connectTimeout, proxyTls, requestTls } = options;
+  const { username, password, connectTimeout, proxyTls, requestTls, decompress } = options;
   return new Socks5ProxyAgent(url, {
     ...(username ? { username } : {}),
     ...(password ? { password } : {}),
     connectTimeout,
     proxyTls,
     requestTls,
+    decompress,
   } as never);
 }
 
@@ -313,5 +315,5 @@ function socksAgent(url: URL, options: Options): Socks5ProxyAgent {
 // eslint-disable-next-line @typescript-eslint/no-namespace -- undici's users write ProxyAgent.Options
 export declare namespace ProxyAgent {
   /** Options of the constructor. */
-  export type Options = PeerProxyAgent.Options;
+  export type Options = PeerProxyAgent.Options & DecompressDefault;
 }

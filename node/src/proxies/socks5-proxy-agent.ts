@@ -18,11 +18,15 @@ import {
 } from '../dispatchers';
 import {
   bareHostname,
+  type DecompressDefault,
+  type Decompression,
+  decompressOption,
   dispatchToPeer,
   NOT_DECODED,
   ownOptions,
   parseOrigin,
   type ProxySettings,
+  readDecompress,
   spread,
   throughProxy,
 } from '../options';
@@ -98,6 +102,7 @@ export class Socks5ProxyAgent extends DispatcherBase {
   private readonly settings: ProxySettings;
   /** `connect` of the pools: TLS to the origin. */
   private readonly inner: object;
+  private readonly decompress: Decompression;
   private readonly standIn: StandIn;
   private readonly [kPools] = new Map<string, Pool>();
 
@@ -105,9 +110,10 @@ export class Socks5ProxyAgent extends DispatcherBase {
    * @throws InvalidArgumentError with undici's message, and for a TLS option that the engine cannot
    * honour.
    */
-  constructor(proxyUrl: string | URL, options?: PeerSocks5ProxyAgent.Options) {
+  constructor(proxyUrl: string | URL, options?: Socks5ProxyAgent.Options) {
     const given = ownOptions(options);
     super(given);
+    this.decompress = readDecompress(given['decompress']) ?? NOT_DECODED;
     const url = readUrl(proxyUrl);
     const { connect, connectTimeout, proxyTls, requestTls } = given;
     checkTimeout(connectTimeout, 'connectTimeout');
@@ -126,7 +132,7 @@ export class Socks5ProxyAgent extends DispatcherBase {
   protected override dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean {
     const standIn = this.standIn.now();
     if (standIn !== null) {
-      return dispatchToPeer(standIn, options, toPeerHandler(handler), NOT_DECODED);
+      return dispatchToPeer(standIn, options, toPeerHandler(handler), this.decompress);
     }
     const { origin } = parseOrigin(options.origin);
     let pool = this[kPools].get(origin);
@@ -139,7 +145,8 @@ export class Socks5ProxyAgent extends DispatcherBase {
 
   private addPool(origin: string, options: DispatchOptions): Pool {
     const { pipelining, connections } = options as Options;
-    const given = { pipelining, connections, connect: this.inner };
+    const decompress = decompressOption(this.decompress);
+    const given = { pipelining, connections, connect: this.inner, decompress };
     const pool = new Pool(origin, throughProxy(given, this.settings));
     this[kPools].set(origin, pool);
     forwardEvents(pool, this, () => this.closeIfUnused(origin, pool));
@@ -177,5 +184,5 @@ export class Socks5ProxyAgent extends DispatcherBase {
 // eslint-disable-next-line @typescript-eslint/no-namespace -- undici's users write Socks5ProxyAgent.Options
 export declare namespace Socks5ProxyAgent {
   /** Options of the constructor. */
-  export type Options = PeerSocks5ProxyAgent.Options;
+  export type Options = PeerSocks5ProxyAgent.Options & DecompressDefault;
 }

@@ -7,10 +7,21 @@ import * as zlib from 'node:zlib';
 
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
-import { Agent, Client, Dispatcher, interceptors, Pool, request, stream } from '../../src/index';
+import {
+  Agent,
+  Client,
+  Dispatcher,
+  interceptors,
+  Pool,
+  ProxyAgent,
+  request,
+  Socks5ProxyAgent,
+  stream,
+} from '../../src/index';
 import { kDecode } from '../../src/undici/fetch-decoding';
 import { peer, peerMajor } from '../../src/undici/undici';
 import { http2Origin, httpOrigin, type Origin } from '../support/servers';
+import { connectProxy, socksProxy } from '../support/tunnels';
 import { Cleanup } from '../support/wire';
 
 const cleanup = new Cleanup();
@@ -370,6 +381,27 @@ describe.each(Object.entries(WIRES))('decompress over %s', (_wire, originOf) => 
 });
 
 describe('decompress', () => {
+  it('decodes through proxies, by default and for a request', async () => {
+    const { url } = plain;
+    const path = answer('/proxied', 'gzip', CODED['gzip']!);
+    const [tunnels, socks] = [await connectProxy(), await socksProxy()];
+    for (const decompress of [true, undefined]) {
+      const more = decompress === undefined ? {} : { decompress };
+      for (const agent of [
+        new ProxyAgent({ uri: `http://127.0.0.1:${tunnels.port}`, proxyTunnel: true, ...more }),
+        new ProxyAgent({ uri: `socks5://127.0.0.1:${socks.port}`, ...more }),
+        new Socks5ProxyAgent(`socks5://127.0.0.1:${socks.port}`, more),
+      ]) {
+        const coded = (await get(keep(agent), url + path)) as { text: string };
+        expect(coded.text === TEXT).toBe(decompress === true);
+        const asked = (await get(agent, url + path, { decompress: true })) as { text: string };
+        expect(asked.text === TEXT).toBe(true);
+      }
+    }
+    expect([tunnels.asked, socks.asked]).toEqual([2, 4]);
+    await Promise.all([tunnels.close(), socks.close()]);
+  });
+
   it('is off by default, and can be turned off per request', async () => {
     const path = answer('/off', 'gzip', CODED['gzip']!);
     const off = agentFor(plain);

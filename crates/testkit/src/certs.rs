@@ -1,4 +1,4 @@
-//! Certificates made on the spot: an authority, good and bad server certificates, client
+//! Certificates generated on the fly: an authority, good and bad server certificates, client
 //! identities, and server-side TLS configurations.
 //!
 //! Used by the peers and by TLS tests. Knows nothing of the engine's own TLS code.
@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 
-/// A certificate authority of its own; every one is foreign to every other.
+/// A certificate authority, trusted by none of the others.
 #[derive(Debug)]
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -41,14 +41,14 @@ pub enum Validity {
     NotYet,
 }
 
-/// What is wrong with the certificate of an authority.
+/// What is wrong with an authority's certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
-    /// Its time.
+    /// It has expired or is not valid yet.
     Validity(Validity),
     /// It has no basic constraints and no key usage.
     NoConstraints,
-    /// Its key usage leaves out the signing of certificates.
+    /// Its key usage excludes signing certificates.
     MayNotCertify,
     /// Its extended key usage is for clients.
     ForClients,
@@ -60,7 +60,7 @@ impl Authority {
         Self::with(common_name, None)
     }
 
-    /// One that nobody should trust.
+    /// An authority that must not be trusted.
     pub fn flawed(common_name: &str, flaw: Flaw) -> Self {
         Self::with(common_name, Some(flaw))
     }
@@ -139,7 +139,7 @@ impl Authority {
 }
 
 impl Leaf {
-    /// A server certificate that nobody but its own key signed.
+    /// A self-signed server certificate.
     pub fn self_signed(hosts: &[&str]) -> Self {
         let params = params(
             hosts,
@@ -170,14 +170,14 @@ impl Leaf {
 #[derive(Clone, Debug)]
 pub struct ServerTls(Arc<ServerConfig>);
 
-/// What a test server asks of TLS besides its certificate.
+/// The TLS settings of a test server besides its certificate.
 #[derive(Clone, Debug, Default)]
 pub struct TlsDemands<'a> {
     /// Versions spoken; empty means TLS 1.2 and 1.3.
     pub versions: &'a [&'static rustls::SupportedProtocolVersion],
     /// Demands a client certificate of this authority.
     pub client_authority: Option<&'a Authority>,
-    /// ALPN protocols, most wanted first; empty means none.
+    /// ALPN protocols in order of preference; empty means none.
     pub alpn: &'a [&'a [u8]],
     /// Refuses to resume sessions.
     pub no_resumption: bool,
@@ -211,7 +211,7 @@ impl ServerTls {
         )
     }
 
-    /// Everything to choose.
+    /// With all settings.
     pub fn with(leaf: &Leaf, demands: &TlsDemands<'_>) -> Self {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let versions = if demands.versions.is_empty() {
@@ -238,7 +238,7 @@ impl ServerTls {
         };
         let mut config = builder
             .with_single_cert(leaf.chain(), leaf.key())
-            .expect("certificate and key belong together");
+            .expect("the key matches the certificate");
         config.alpn_protocols = demands.alpn.iter().map(|name| name.to_vec()).collect();
         if demands.no_resumption {
             config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});

@@ -1,4 +1,4 @@
-//! A pool with everything it tells recorded: what the engine's tests are written with.
+//! A pool whose events and results are recorded, used by the engine's tests.
 //!
 //! [`Client`] opens the pool, [`Call`] is one request with its recording and its handle. Requests
 //! are heads as text, so that a test shows the bytes that it sends.
@@ -22,7 +22,7 @@ use crate::watched::within;
 pub struct Client {
     /// The pool.
     pub pool: Pool,
-    /// What it told.
+    /// Its events.
     pub events: Recorder,
     /// Whether its sinks lend memory for large bodies.
     in_place: bool,
@@ -61,7 +61,7 @@ impl Client {
         Self { in_place, ..self }
     }
 
-    /// Dispatches a request whose reader gives credit back at once.
+    /// Dispatches a request whose reader returns credit immediately.
     pub fn send(&self, request: Request) -> Call {
         let (recording, sink) = Recording::new();
         let sink = sink.in_place(self.in_place);
@@ -71,7 +71,7 @@ impl Client {
         Call { recording, handle }
     }
 
-    /// Dispatches a request whose reader gives no credit back but what the test gives.
+    /// Dispatches a request whose credit is returned by the test only.
     pub fn send_paused(&self, request: Request) -> Call {
         let (recording, sink) = Recording::manual();
         let sink = sink.in_place(self.in_place);
@@ -95,7 +95,7 @@ impl Client {
         self.events.wait_nth(count, disconnect).await;
     }
 
-    /// Accounts of the connections that ended, in order.
+    /// Details of the connections that ended, in order.
     pub fn accounts(&self) -> Vec<DisconnectInfo> {
         let events = self.events.events().into_iter();
         let accounts = events.filter_map(|event| match event {
@@ -123,11 +123,11 @@ impl Client {
     }
 }
 
-/// One request: its recording (also by deref) and the hold on it.
+/// One request: its recording (also by deref) and its handle.
 pub struct Call {
     /// What its sink saw.
     pub recording: Recording,
-    /// The caller's hold.
+    /// The caller's handle.
     pub handle: RequestHandle,
 }
 
@@ -169,7 +169,7 @@ pub fn head(target: &str) -> Request {
     }
 }
 
-/// A POST with the whole body at hand and an `x-request-id`.
+/// A POST with its body in memory and an `x-request-id`.
 pub fn post(target: &str, id: &str, body: &str) -> Request {
     Request {
         body: BodyKind::Full(Bytes::copy_from_slice(body.as_bytes())),

@@ -11,7 +11,7 @@ pub fn config(change: impl FnOnce(&mut OriginConfig)) -> OriginConfig {
     config
 }
 
-/// At most so many connections.
+/// With a connection limit.
 pub fn connections(most: u32) -> OriginConfig {
     config(|config| config.pool.connections = NonZeroU32::new(most))
 }
@@ -27,7 +27,7 @@ pub fn no_timers(change: impl FnOnce(&mut OriginConfig)) -> OriginConfig {
     })
 }
 
-/// HTTP/2 from the first byte on.
+/// HTTP/2 with prior knowledge.
 pub fn http2() -> OriginConfig {
     config(|config| config.http2.prior_knowledge = true)
 }

@@ -1,4 +1,4 @@
-//! One connection of a scripted peer: the verbs that scripts are written in.
+//! One connection of a scripted peer: the operations that scripts consist of.
 //!
 //! Made by the scripted peer, used by scripts and by the origin. Knows nothing of how
 //! connections are accepted.
@@ -16,7 +16,7 @@ use crate::stream::{PeerClose, Stream};
 use crate::watched::Watched;
 
 /// One connection in the hands of its script. All reads and writes panic on misuse and on
-/// surprises, which fails the test.
+/// on unexpected input, which fails the test.
 #[derive(Debug)]
 pub struct Conn {
     index: usize,
@@ -110,7 +110,7 @@ impl Conn {
         Some(self.io().unread.split_to(len).to_vec())
     }
 
-    /// Reads what is there, at least one byte; `None` once the other side closed.
+    /// Reads what has arrived, at least one byte; `None` once the other side closed.
     pub async fn read_some(&mut self) -> Option<Vec<u8>> {
         if self.io().unread.is_empty() && self.fill().await.is_some() {
             return None;
@@ -150,7 +150,7 @@ impl Conn {
         body
     }
 
-    /// Reads up to and without the next CR LF, as latin1.
+    /// Reads up to the next CR LF, which is dropped, as latin1.
     pub async fn read_line(&mut self) -> String {
         loop {
             let unread = &mut self.io().unread;
@@ -169,7 +169,7 @@ impl Conn {
         }
     }
 
-    /// Answers requests with `reply` until the other side closes; tells of each when it is read.
+    /// Answers requests with `reply` until the other side closes; reports each when it is read.
     pub async fn answer_all(&mut self, reply: impl AsRef<[u8]>, read: impl Fn(&RequestHead)) {
         while let Some(head) = self.next_head().await {
             self.read_body(&head).await;
@@ -189,7 +189,7 @@ impl Conn {
         let bytes = bytes.as_ref();
         for at in 0..bytes.len() {
             self.send_range(bytes, at..at + 1).await;
-            // Lets the reader run between two writes where both share one thread.
+            // Lets the reader run between two writes if both share one thread.
             tokio::task::yield_now().await;
         }
     }
@@ -216,14 +216,14 @@ impl Conn {
         }
     }
 
-    /// Ends our direction in order (on TLS `close_notify`, then FIN); reading goes on.
+    /// Closes our direction cleanly (on TLS `close_notify`, then FIN); reading continues.
     pub async fn fin(&mut self) {
         if let Err(error) = self.io().stream.shutdown().await {
             self.note_close(&error);
         }
     }
 
-    /// Ends our direction with a bare FIN, without the `close_notify` that TLS demands.
+    /// Closes our direction with a bare FIN, without the `close_notify` that TLS requires.
     pub async fn fin_without_notify(&mut self) {
         if let Err(error) = self.io().stream.fin_without_notify().await {
             self.note_close(&error);
@@ -238,7 +238,7 @@ impl Conn {
         }
     }
 
-    /// Reads until the other side closes, and says how it did. What it sent is in the log.
+    /// Reads until the other side closes, and returns how. What it sent is in the log.
     pub async fn closed(&mut self) -> PeerClose {
         loop {
             if let Some(close) = self.fill().await {
@@ -248,7 +248,7 @@ impl Conn {
         }
     }
 
-    /// Neither reads nor writes until the test ends: the peer that fell silent.
+    /// Neither reads nor writes until the test ends: a peer that has gone silent.
     pub async fn stall(&mut self) {
         std::future::pending().await
     }
@@ -292,23 +292,23 @@ impl Conn {
 impl Drop for Conn {
     fn drop(&mut self) {
         if let (Some(io), Some(home)) = (self.io.take(), self.home.take()) {
-            // Where the worker is gone, the peer has ended: closing at once is right.
+            // Without a worker, the peer has ended: closing immediately is right.
             let _ = home.send(io);
         }
     }
 }
 
-/// The stream of a connection with what was read ahead of its script.
+/// The stream of a connection, with read-ahead.
 #[derive(Debug)]
 pub(crate) struct ConnIo {
     stream: Stream,
-    /// Read from the stream but not yet asked for by the script.
+    /// Read from the stream, not yet by the script.
     unread: BytesMut,
     closed: Option<PeerClose>,
 }
 
 impl ConnIo {
-    /// Closes so that the other side surely gets everything: FIN, then drain. A plain `close`
+    /// Closes so that the other side gets everything: FIN, then drain. A plain `close`
     /// with unread bytes would send RST, which may overtake what was sent.
     pub(crate) async fn linger(&mut self) {
         // The other side may be gone already.

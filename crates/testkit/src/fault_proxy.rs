@@ -1,8 +1,8 @@
-//! A TCP proxy that breaks the way from the server to the client at an exact byte.
+//! A TCP proxy that breaks a connection at an exact byte from the server to the client.
 //!
-//! It forwards bytes and understands none, so it works in front of TLS as well. After exactly
+//! It forwards bytes without parsing them, so it works in front of TLS, too. After exactly
 //! [`Fault::after`] bytes towards the client it resets, ends or stalls the connection; before
-//! that it may dribble or split the bytes. The way from the client to the server is never touched.
+//! that it may dribble or split the bytes. The other direction is never changed.
 //! Nothing here depends on time.
 
 use std::net::SocketAddr;
@@ -16,12 +16,12 @@ use tokio::task::JoinHandle;
 use crate::stream::PeerClose;
 use crate::watched::{Signal, Watched};
 
-/// What happens to one connection on its way from the server to the client.
+/// What happens to the bytes of one connection from the server to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// Bytes towards the client before the action. The offset counts from the start of the
     /// connection, not of a response. At 0 the action waits for the server's first byte, so that
-    /// the request has surely been sent.
+    /// the request is known to have been sent.
     pub after: u64,
     /// What then happens.
     pub action: FaultAction,
@@ -69,7 +69,7 @@ pub enum FaultAction {
 /// How bytes towards the client are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pacing {
-    /// As they come.
+    /// As they arrive.
     Whole,
     /// One byte per write.
     Dribble,
@@ -99,7 +99,7 @@ pub struct ProxiedLog {
     pub fault_done: bool,
     /// How the client ended the connection, once it did.
     pub client_close: Option<PeerClose>,
-    /// Both directions are over.
+    /// Both directions have ended.
     pub done: bool,
 }
 
@@ -170,12 +170,12 @@ impl FaultProxy {
         self.address.port()
     }
 
-    /// Accounts of all connections so far.
+    /// Reports of all connections so far.
     pub fn log(&self) -> Vec<ProxiedLog> {
         self.log.read(Vec::clone)
     }
 
-    /// Resolves with the first `Some` that `look` finds in the accounts.
+    /// Resolves with the first `Some` that `look` finds in the reports.
     pub async fn wait<R>(&self, mut look: impl FnMut(&[ProxiedLog]) -> Option<R>) -> R {
         self.log.wait(|log| look(log)).await
     }
@@ -256,7 +256,7 @@ impl Link {
         loop {
             if sent == after {
                 if sent == 0 {
-                    // An error here means bytes or their end as well.
+                    // After an error there are bytes, or their end, too.
                     let _ = server.peek(&mut [0]).await;
                 }
                 self.update(|log| log.fault_done = true);
@@ -285,7 +285,7 @@ impl Link {
                 sent += step as u64;
                 self.update(|log| log.to_client = sent);
                 if pacing != Pacing::Whole {
-                    // Lets the reader run between two writes where both share one thread.
+                    // Lets the reader run between two writes if both share one thread.
                     tokio::task::yield_now().await;
                 }
             }
@@ -317,18 +317,18 @@ impl Link {
     }
 }
 
-/// How the way towards the client ended.
+/// How the direction towards the client ended.
 enum Ended {
     /// To be closed with RST.
     Reset,
     /// Nothing more is sent; what the client sends is still forwarded until it closes.
     Open,
-    /// The client is gone, so nobody waits for the rest.
+    /// The client is gone: the rest is dropped.
     ClientGone,
 }
 
 async fn fin(client: &mut OwnedWriteHalf) -> Ended {
-    // If this fails the client is gone, which the other direction notices.
+    // If this fails, the client is gone, which the other direction notices.
     let _ = client.shutdown().await;
     Ended::Open
 }

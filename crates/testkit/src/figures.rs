@@ -1,6 +1,6 @@
-//! Figures that a long run measured, for whoever prints them as a table.
+//! Figures measured by a long run, to be printed as a table.
 //!
-//! Tests assert what must hold on every machine and hand over what is only worth knowing, such as
+//! Tests assert what must hold on every machine, and report what is only worth knowing, such as
 //! seconds and megabytes. Without `DODICI_FIGURES` nothing is written.
 
 use std::fs::OpenOptions;
@@ -9,7 +9,7 @@ use std::io::Write;
 /// Names the file that figures are appended to.
 pub const FIGURES: &str = "DODICI_FIGURES";
 
-/// Appends one figure: who was measured, what, and how much with its unit.
+/// Appends one figure: subject, quantity, value with unit.
 ///
 /// # Panics
 /// If the file cannot be written.
@@ -22,17 +22,17 @@ pub fn figure(subject: &str, what: &str, value: impl std::fmt::Display) {
         .append(true)
         .open(path)
         .expect("the file for figures can be written");
-    // One write a line: tests run at the same time.
+    // One write per line: tests run concurrently.
     let line = format!("{subject}\t{what}\t{value}\n");
     file.write_all(line.as_bytes())
         .expect("the file for figures can be written");
 }
 
-/// Resident memory of this process in bytes; `None` where the system does not say (it is read
+/// Resident memory of this process in bytes; `None` if it is not available (it is read
 /// from Linux's `/proc`).
 pub fn resident() -> Option<u64> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
-    // Pages of 4 KiB: so on every Linux that this kit runs on.
+    // Pages of 4 KiB, as on every Linux that this kit runs on.
     Some(pages * 4096)
 }

@@ -1,4 +1,4 @@
-//! A raw HTTP/2 peer: frames by hand, so that a test can send what no library would.
+//! A raw HTTP/2 peer: frames written by hand, so that a test can send what no library would.
 //!
 //! [`H2Peer`] wraps the [`Conn`] of a [`ScriptedPeer`](crate::ScriptedPeer). Request heads are not
 //! decoded (that takes HPACK): scripts tell requests apart by their stream and their body.
@@ -74,7 +74,7 @@ impl Frame {
         matches!(self.kind, kind::DATA | kind::HEADERS) && self.flags & flag::END_STREAM != 0
     }
 
-    /// The number at this place of the payload.
+    /// The number at this offset of the payload.
     ///
     /// # Panics
     /// If there is none.
@@ -129,18 +129,18 @@ pub fn response_block(status: u16, fields: &[(&str, &str)]) -> Vec<u8> {
     bytes
 }
 
-/// A request as far as it is read.
+/// A request as far as it has been read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {
     /// Its stream.
     pub stream: u32,
     /// Its body.
     pub body: Vec<u8>,
-    /// Whether trailers came.
+    /// Whether it had trailers.
     pub trailers: bool,
 }
 
-/// The server's end of a connection, in the hands of its script.
+/// The server's end of a connection, driven by its script.
 #[derive(Debug)]
 pub struct H2Peer {
     conn: Conn,
@@ -201,12 +201,12 @@ impl H2Peer {
         self.conn.index()
     }
 
-    /// The connection below.
+    /// The underlying connection.
     pub fn conn(&mut self) -> &mut Conn {
         &mut self.conn
     }
 
-    /// The connection below, for good.
+    /// Unwraps the underlying connection.
     pub fn into_conn(self) -> Conn {
         self.conn
     }
@@ -288,7 +288,7 @@ impl H2Peer {
         }
     }
 
-    /// Reads until a head of a request came, and returns its stream; `None` once the client
+    /// Reads until a request head arrives, and returns its stream; `None` once the client
     /// closed.
     pub async fn next_head(&mut self) -> Option<u32> {
         loop {
@@ -299,7 +299,7 @@ impl H2Peer {
         }
     }
 
-    /// Reads and answers what a connection needs until the client closes.
+    /// Answers SETTINGS and PING until the client closes.
     pub async fn closed(&mut self) {
         while self.next_frame().await.is_some() {}
     }

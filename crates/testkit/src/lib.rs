@@ -1,20 +1,20 @@
 //! Support code of dodici's tests: peers that do exactly what a test says, and recorders that
 //! see exactly what the engine did.
 //!
-//! - [`scripted`]: raw HTTP/1 peer on TCP, TLS or a unix socket; one async script a connection,
-//!   written with the verbs of [`conn`].
-//! - [`h2`]: raw HTTP/2 on such a connection, frames by hand.
+//! - [`scripted`]: raw HTTP/1 peer on TCP, TLS or a unix socket; one async script per connection,
+//!   written with the operations of [`conn`].
+//! - [`h2`]: raw HTTP/2 on such a connection, frames written by hand.
 //! - [`origin`]: small real HTTP/1.1 server that logs the id of every request it executed.
 //! - [`fault_proxy`]: TCP proxy that resets, ends or stalls a response at an exact byte.
 //! - [`shapes`]: response shapes as exact bytes, with what a correct client makes of them.
 //! - [`certs`]: certificate authority, good and bad server certificates, client identities.
 //! - [`recording`]: recorders of one request's callbacks and of a pool's events.
-//! - [`client`]: a pool with everything it tells recorded; [`config`]: what it is opened with.
+//! - [`client`]: a pool whose events and results are recorded; [`config`]: its configurations.
 //! - [`name_server`]: a name server that knows a few names, on UDP.
 //! - `process`: a client that a test can stop and continue, on unix.
 //! - [`traces`]: a recorder of spans and events of the `tracing` crate.
-//! - [`figures`]: what long runs measured, for tables.
-//! - [`watched`], [`stream`], [`message`]: what those are built from.
+//! - [`figures`]: measurements of long runs, for tables.
+//! - [`watched`], [`stream`], [`message`]: the building blocks of these.
 //!
 //! A failure inside the kit (a panicking script, a second terminal call) is never swallowed: it
 //! fails the test at `finish()`, or at the latest when the object is dropped.

@@ -1,10 +1,10 @@
-//! The little HTTP/1.1 that a test peer must understand of a request. Strict: a request that is
-//! not exactly well-formed panics, because no test wants the engine to send one.
+//! The small part of HTTP/1.1 that a test peer needs to read requests. Strict: a request that is
+//! not well-formed panics, because the engine must never send one.
 //!
-//! Used by the scripted peer and the origin; no code of the engine is shared with it, so that a
+//! Used by the scripted peer and the origin; it shares no code with the engine, so that a
 //! mistake cannot cancel itself out.
 
-/// Head of a request as it stood on the wire.
+/// Head of a request as sent on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestHead {
     /// The exact bytes, request line to the empty line.
@@ -121,7 +121,7 @@ pub struct RequestBody {
     pub trailers: Vec<(String, String)>,
 }
 
-/// End of the head in `bytes`, the empty line included; `None` until it is there.
+/// End of the head in `bytes`, the empty line included; `None` while it is incomplete.
 pub fn head_end(bytes: &[u8]) -> Option<usize> {
     bytes
         .windows(4)

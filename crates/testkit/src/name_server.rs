@@ -1,6 +1,6 @@
-//! A name server on loopback that knows the names that a test gives it (RFC 1035, RFC 3596).
+//! A name server on loopback with the names that a test defines (RFC 1035, RFC 3596).
 //!
-//! It speaks UDP and answers questions for addresses. What is asked for that it does not know does
+//! It uses UDP and answers queries for addresses. Any other name does
 //! not exist.
 
 use std::collections::HashMap;
@@ -11,12 +11,12 @@ use tokio::task::JoinHandle;
 
 use crate::watched::Watched;
 
-/// Answers may be kept so long, in seconds: longer than any test.
+/// TTL of answers in seconds: longer than any test.
 const TTL: u32 = 3600;
-/// Bytes of a message before its question.
+/// Length of a message's header.
 const HEADER: usize = 12;
 
-/// Which addresses were asked for.
+/// The type of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Family {
     /// `A`
@@ -34,7 +34,7 @@ pub struct NameServer {
 }
 
 impl NameServer {
-    /// Starts one that knows these names, in lower case, with their addresses.
+    /// Starts one with these names, in lower case, and their addresses.
     ///
     /// # Panics
     /// If there is no port left on 127.0.0.1.
@@ -54,7 +54,7 @@ impl NameServer {
                 log.update(|log| log.push((question.name.clone(), question.family)));
                 let known = names.get(&question.name).map(Vec::as_slice);
                 let answer = answer(&message[..question.end], question.family, known);
-                // Whoever has gone meanwhile needs no answer.
+                // A client that is gone needs no answer.
                 drop(socket.send_to(&answer, from).await);
             }
         });
@@ -70,7 +70,7 @@ impl NameServer {
         self.address
     }
 
-    /// What it was asked for, in this order; names in lower case and without the last dot.
+    /// The queries in order; names in lower case, without the trailing dot.
     pub fn asked(&self) -> Vec<(String, Family)> {
         self.asked.read(Clone::clone)
     }
@@ -89,7 +89,7 @@ struct Question {
     end: usize,
 }
 
-/// The only question of a message; `None` if it is none for an address.
+/// The only question of a message; `None` if it is not for an address.
 fn read_question(message: &[u8]) -> Option<Question> {
     let mut at = HEADER;
     let mut labels = Vec::new();
@@ -115,7 +115,7 @@ fn read_question(message: &[u8]) -> Option<Question> {
     })
 }
 
-/// The answer to a message that ends with its question. `known`: the addresses of the name; `None`
+/// The response to a query that ends with its question. `known`: the addresses; `None`
 /// if there is no such name.
 fn answer(question: &[u8], family: Family, known: Option<&[IpAddr]>) -> Vec<u8> {
     let records: Vec<(u8, Vec<u8>)> = known
@@ -129,12 +129,12 @@ fn answer(question: &[u8], family: Family, known: Option<&[IpAddr]>) -> Vec<u8> 
         .collect();
     let count = u8::try_from(records.len()).expect("few addresses");
     let mut out = question.to_vec();
-    // An answer with authority, as recursive as was asked for; no error, or no such name.
+    // An authoritative response, with the RD bit of the query; no error, or no such name.
     out[2] = 0x84 | (question[2] & 1);
     out[3] = 0x80 | if known.is_some() { 0 } else { 3 };
     out[4..HEADER].copy_from_slice(&[0, 1, 0, count, 0, 0, 0, 0]);
     for (kind, address) in records {
-        // The name is the question's.
+        // The name is a pointer to the question's.
         out.extend([0xc0, HEADER as u8, 0, kind, 0, 1]);
         out.extend(TTL.to_be_bytes());
         out.extend([0, address.len() as u8]);

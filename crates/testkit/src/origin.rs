@@ -22,7 +22,7 @@ pub struct Executed {
     pub method: String,
     /// Request target.
     pub target: String,
-    /// Number of the connection it came on.
+    /// Number of its connection.
     pub connection: usize,
     /// Bytes of its body.
     pub body_len: usize,
@@ -44,7 +44,7 @@ pub struct Executed {
 /// | `/hold` | a 200 with body `held`, once [`TestOrigin::open_gate`] was called |
 /// | `/echo` | the request's body and its `content-type` |
 /// | `/digest` | text `{length} {checksum in hex} {number of trailers}` of the request's body |
-/// | `/head` | the request head as it stood on the wire |
+/// | `/head` | the request head as sent on the wire |
 /// | `/status/{code}` | that status; body `status` where the code allows one |
 /// | `/close` | 200 with `connection: close`, then FIN |
 /// | `/until-close/{n}` | n bytes without a length, then FIN |
@@ -107,7 +107,7 @@ impl TestOrigin {
         self.peer.port()
     }
 
-    /// The peer underneath: connections, handshakes, closes.
+    /// The underlying peer: connections, handshakes, closes.
     pub fn peer(&self) -> &ScriptedPeer {
         &self.peer
     }
@@ -130,7 +130,7 @@ impl TestOrigin {
             .await;
     }
 
-    /// Lets `/gated` and `/hold` go on, now and for ever.
+    /// Releases `/gated` and `/hold`, permanently.
     pub fn open_gate(&self) {
         self.gate.raise();
     }
@@ -150,7 +150,7 @@ struct State {
     gate: Signal,
 }
 
-/// Whether the connection goes on after an answer.
+/// Whether the connection continues after an answer.
 #[derive(PartialEq, Eq)]
 enum Then {
     KeepAlive,
@@ -315,7 +315,7 @@ async fn answer(conn: &mut Conn, state: &State, head: &RequestHead, body: &Reque
     Then::KeepAlive
 }
 
-/// Sends every byte back until the other side closes its direction.
+/// Echoes every byte until the other side closes its direction.
 async fn echo_stream(conn: &mut Conn) -> Then {
     while let Some(bytes) = conn.read_some().await {
         conn.send(bytes).await;
@@ -323,7 +323,7 @@ async fn echo_stream(conn: &mut Conn) -> Then {
     Then::Close
 }
 
-/// Writes one answer; leaves the body out for `HEAD`.
+/// Writes one answer; without its body for `HEAD`.
 struct Reply<'a> {
     conn: &'a mut Conn,
     head: &'a RequestHead,

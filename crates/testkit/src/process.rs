@@ -1,7 +1,7 @@
-//! A client in a process of its own, so that a test can stop it and let it go on.
+//! A client in its own process, which a test can stop and continue.
 //!
-//! The process is the test's binary again with the ignored test `client` as its only case. It tells
-//! what became of its requests on its standard output, in lines that begin with `outcome `.
+//! The process is the test's own binary, running only the ignored test `client`. It prints
+//! the outcome of each request on standard output, in lines that begin with `outcome `.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -32,7 +32,7 @@ impl ClientProcess {
         assert!(sent.expect("kill can be started").success());
     }
 
-    /// How often it told which outcome. Blocks until it has ended.
+    /// How often it reported each outcome. Blocks until it has ended.
     ///
     /// # Panics
     /// If it failed.

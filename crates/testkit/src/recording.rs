@@ -1,7 +1,7 @@
 //! Recorders: one request's callbacks ([`RecordingSink`], read through [`Recording`]) and a
 //! pool's events ([`Recorder`], in `events`).
 //!
-//! Both stamp what they see from one process-wide counter, so that a test can say "the request
+//! Both stamp what they record from one process-wide counter, so that a test can say "the request
 //! failed before the disconnect event". The recording sink is also the wrapper that proves
 //! exactly-once settlement: a callback that breaks the order of a sink, a second terminal call,
 //! or a sink dropped without one fails the test.
@@ -35,7 +35,7 @@ pub enum Terminal {
     Error(Error),
 }
 
-/// What a sink saw so far.
+/// What a sink has received so far.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
     /// Informational responses.
@@ -48,9 +48,9 @@ pub struct Seen {
     pub upgraded: bool,
     /// The body, or the bytes after an upgrade.
     pub body: Vec<u8>,
-    /// Sizes of the single chunks.
+    /// Size of each chunk.
     pub chunks: Vec<usize>,
-    /// Sizes of the single pulls.
+    /// Size of each pull.
     pub pulls: Vec<u32>,
     /// The end, with its stamp.
     pub terminal: Option<(u64, Terminal)>,
@@ -99,7 +99,7 @@ impl Seen {
     }
 }
 
-/// Who gives credit back for delivered bytes.
+/// Who returns credit for delivered bytes.
 #[derive(Default)]
 struct CreditLine {
     hook: Option<Arc<dyn Fn(u32) + Send + Sync>>,
@@ -123,13 +123,13 @@ pub struct RecordingSink {
 }
 
 impl Recording {
-    /// A pair that gives every delivered byte back as credit at once, as soon as
-    /// [`Recording::attach_credit`] has said how.
+    /// A pair that returns credit for every delivered byte immediately, as soon as
+    /// [`Recording::attach_credit`] was called.
     pub fn new() -> (Self, RecordingSink) {
         Self::pair(true)
     }
 
-    /// A pair that gives nothing back; the test does.
+    /// A pair that returns no credit; the test does.
     pub fn manual() -> (Self, RecordingSink) {
         Self::pair(false)
     }
@@ -147,7 +147,7 @@ impl Recording {
         (Self(shared), sink)
     }
 
-    /// Says how credit is given back, and gives back what was delivered before. Without effect
+    /// Sets how credit is returned, and returns that for what was delivered before. No effect
     /// on a manual recording.
     pub fn attach_credit(&self, hook: impl Fn(u32) + Send + Sync + 'static) {
         let hook = Arc::new(hook);
@@ -161,7 +161,7 @@ impl Recording {
         }
     }
 
-    /// A copy of what was seen up to now.
+    /// A copy of what was recorded so far.
     pub fn seen(&self) -> Seen {
         self.0.seen.read(Seen::clone)
     }
@@ -187,7 +187,7 @@ impl Recording {
         found.unwrap_or_else(|seen| panic!("the request ended, but only this was seen: {seen:?}"))
     }
 
-    /// Resolves once the request has ended, with everything seen.
+    /// Resolves once the request has ended, with everything recorded.
     pub async fn settled(&self) -> Seen {
         self.0
             .seen
@@ -197,7 +197,7 @@ impl Recording {
         self.seen()
     }
 
-    /// Resolves once the engine has let go of the sink, after which no further call can come:
+    /// Resolves once the engine has dropped the sink, after which no further call is possible:
     /// the moment at which exactly-once is proven.
     pub async fn released(&self) -> Seen {
         self.0.seen.wait(|seen| seen.dropped.then_some(())).await;
@@ -208,7 +208,7 @@ impl Recording {
     /// The error the request ended with.
     ///
     /// # Panics
-    /// If it ended well.
+    /// If it succeeded.
     pub async fn error(&self) -> Error {
         match self.settled().await.terminal {
             Some((_, Terminal::Error(error))) => error,
@@ -216,7 +216,7 @@ impl Recording {
         }
     }
 
-    /// Everything seen of a request that ended well.
+    /// Everything recorded of a request that succeeded.
     ///
     /// # Panics
     /// If it ended with an error.
@@ -228,7 +228,7 @@ impl Recording {
         }
     }
 
-    /// Fails the test if a rule of sinks was broken so far.
+    /// Fails the test if a rule of sinks has been broken.
     pub fn check(&self) {
         let violations = self
             .0
@@ -287,14 +287,14 @@ impl RecordingSink {
         });
     }
 
-    /// Records a body chunk and gives credit back where that is automatic.
+    /// Records a body chunk, and returns credit if that is automatic.
     pub fn on_data(&mut self, chunk: &Bytes) {
         self.shared.seen.update(|seen| {
             seen.expect_open("data");
             if seen.head.is_none() {
                 seen.violations.push("data before the head".to_owned());
             }
-            // After an upgrade it is the peer's end.
+            // After an upgrade, it means that the peer has closed its side.
             if chunk.is_empty() && !seen.upgraded {
                 seen.violations.push("an empty chunk".to_owned());
             }
@@ -339,7 +339,7 @@ impl RecordingSink {
         });
     }
 
-    /// Records that body bytes are wanted.
+    /// Records that body bytes are requested.
     pub fn on_pull(&mut self, bytes: u32) {
         self.shared.seen.update(|seen| {
             seen.expect_open("pull");
@@ -395,7 +395,7 @@ impl Drop for RecordingSink {
 }
 
 impl Seen {
-    /// Everything pulled so far, in bytes.
+    /// Bytes pulled so far.
     pub fn pulled(&self) -> u64 {
         self.pulls.iter().map(|bytes| u64::from(*bytes)).sum()
     }
@@ -405,10 +405,10 @@ impl Seen {
     /// # Panics
     /// Before the head.
     pub fn status(&self) -> u16 {
-        self.head.as_ref().expect("the head has come").status
+        self.head.as_ref().expect("the head was received").status
     }
 
-    /// Kind of the error it ended with; `None` if it ended well or has not ended.
+    /// Kind of the error it ended with; `None` if it succeeded or has not ended.
     pub fn error_kind(&self) -> Option<ErrorKind> {
         match &self.terminal {
             Some((_, Terminal::Error(error))) => Some(error.kind()),
@@ -424,7 +424,7 @@ impl Seen {
         self.terminal.as_ref().expect("the request has ended").0
     }
 
-    /// Trailers of a request that ended well.
+    /// Trailers of a request that succeeded.
     ///
     /// # Panics
     /// Otherwise.
@@ -435,10 +435,10 @@ impl Seen {
         }
     }
 
-    /// What was seen, in the form that shapes state what they expect. `until_close` is taken
-    /// from `like`, as no callback tells.
+    /// What was recorded, in the form in which shapes state expectations. `until_close` is taken
+    /// from `like`, because no callback reports it.
     pub fn as_expected(&self, like: &Expected) -> Expected {
-        let head = self.head.as_ref().expect("the head has come");
+        let head = self.head.as_ref().expect("the head was received");
         Expected {
             informational: self
                 .informational

@@ -1,4 +1,4 @@
-//! A raw HTTP/1 peer that does, byte for byte, what a test's script says.
+//! A raw HTTP/1 peer that follows a test's script byte for byte.
 //!
 //! It listens on loopback TCP or a unix socket, with TLS or without, and runs one async script
 //! per connection. It logs what every connection received, how its handshake went and how the
@@ -22,7 +22,7 @@ use crate::watched::{Signal, Watched};
 /// A small response that leaves its connection reusable.
 pub const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-/// What a peer saw so far.
+/// What a peer has seen so far.
 #[derive(Clone, Debug, Default)]
 pub struct PeerLog {
     /// One entry per accepted connection, in the order of acceptance.
@@ -34,7 +34,7 @@ pub struct PeerLog {
 }
 
 impl PeerLog {
-    /// TLS handshakes that ended well and were not resumed.
+    /// Full TLS handshakes.
     pub fn full_handshakes(&self) -> usize {
         self.handshakes(false)
     }
@@ -64,7 +64,7 @@ pub struct ConnectionLog {
     pub received: Vec<u8>,
     /// Bytes sent, TLS not counted.
     pub sent: u64,
-    /// The TLS handshake, once it ended well.
+    /// The TLS handshake, once it has succeeded.
     pub tls: Option<TlsFacts>,
     /// Why the TLS handshake failed.
     pub handshake_error: Option<String>,
@@ -111,8 +111,8 @@ impl Builder {
         self
     }
 
-    /// Starts to accept; runs `script` once for each connection. When a script returns, its
-    /// connection is closed in order: FIN, then the other side's bytes are drained until it
+    /// Starts accepting; runs `script` once for each connection. When a script returns, its
+    /// connection is closed cleanly: FIN, then the other side's bytes are drained until it
     /// closes too.
     pub fn run<F, Fut>(self, script: F) -> ScriptedPeer
     where
@@ -193,8 +193,8 @@ impl Builder {
         })
     }
 
-    /// Answers the n-th request head of each connection with the n-th of `replies`, then goes
-    /// on reading until the other side closes. Request bodies are read and dropped.
+    /// Answers the n-th request head of each connection with the n-th of `replies`, then keeps
+    /// reading until the other side closes. Request bodies are read and dropped.
     pub fn replies<R: AsRef<[u8]> + Send + Sync + 'static>(self, replies: Vec<R>) -> ScriptedPeer {
         let replies = Arc::new(replies);
         self.run(move |mut conn| {
@@ -262,7 +262,7 @@ impl ScriptedPeer {
     }
 
     /// Resolves with the first `Some` that `look` finds in the log. Panics if a script panics,
-    /// rather than wait for what will not come.
+    /// rather than wait for what cannot happen any more.
     pub async fn wait<R>(&self, mut look: impl FnMut(&PeerLog) -> Option<R>) -> R {
         let found = self
             .log
@@ -286,7 +286,7 @@ impl ScriptedPeer {
             .await
     }
 
-    /// Stops listening and cancels the scripts that still run.
+    /// Stops listening and cancels the scripts that are still running.
     ///
     /// # Panics
     /// If any script panicked.
@@ -295,7 +295,7 @@ impl ScriptedPeer {
         self.end().await
     }
 
-    /// Stops listening and waits until every script ran to its end.
+    /// Stops listening and waits until every script has returned.
     ///
     /// # Panics
     /// If any script panicked.
@@ -305,7 +305,7 @@ impl ScriptedPeer {
 
     async fn end(&mut self) -> PeerLog {
         self.accept.abort();
-        // Once the task is gone no connection can be accepted, so `running` only falls.
+        // Once the task has ended, no connection can be accepted, so `running` only falls.
         match (&mut self.accept).await {
             Ok(()) => {}
             Err(error) if error.is_cancelled() => {}

@@ -1,4 +1,4 @@
-//! Tests of the scripted peer, with plain tokio sockets and rustls as the other side.
+//! Tests of the scripted peer against plain tokio sockets and rustls.
 
 use std::io;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Response shapes as exact bytes, and what a correct client makes of each of them: whole, cut
+//! Response shapes as exact bytes, and what a correct client reports of each: whole, cut
 //! off at any byte, reset or stalled there.
 //!
 //! Used by the fault matrix (settlement tests) and by parser tests.
@@ -21,7 +21,7 @@ pub struct Shape {
     pub expected: Expected,
 }
 
-/// What a client must report of a complete response.
+/// What a client must report for a complete response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expected {
     /// Informational responses: status and fields.
@@ -41,7 +41,7 @@ pub struct Expected {
 /// Header fields in wire order.
 pub type Fields = Vec<(String, String)>;
 
-/// What a client may report of a response that was cut short.
+/// What a client may report for a truncated response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Complete, and exactly the expected one. For a body until close, the expected one up to
@@ -49,13 +49,13 @@ pub enum Verdict {
     Complete,
     /// An error; never a complete response.
     Error,
-    /// Either, as the client may learn of the reset before it has read the last bytes. What it
-    /// calls complete must be exactly the expected response.
+    /// Either, because the client may see the reset before it has read the last bytes. What it
+    /// reports as complete must be exactly the expected response.
     Either,
 }
 
 impl Shape {
-    /// How requests for it are to be read.
+    /// How responses to such requests are framed.
     pub fn kind(&self) -> RequestKind {
         match self.method {
             "HEAD" => RequestKind::Head,
@@ -81,13 +81,13 @@ impl Shape {
         at
     }
 
-    /// What a client may report when `action` strikes after the first `cut` bytes.
+    /// What a client may report when `action` happens after the first `cut` bytes.
     pub fn verdict(&self, cut: usize, action: FaultAction) -> Verdict {
         if cut > self.bytes.len() {
             return Verdict::Complete;
         }
         if self.expected.until_close {
-            // Only the FIN ends such a body, at whatever byte it comes.
+            // Only the FIN ends such a body, at any byte.
             return match action {
                 FaultAction::Fin if cut >= self.body_start() => Verdict::Complete,
                 _ => Verdict::Error,

@@ -71,10 +71,10 @@ pub enum PeerClose {
 }
 
 impl PeerClose {
-    /// Reads the close out of an I/O error.
+    /// Classifies an I/O error as a close.
     ///
     /// # Panics
-    /// On an error that is no close, such as a bad TLS record: that is a fault in the test.
+    /// On any other error, such as a bad TLS record: the test is wrong.
     pub fn from_error(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::UnexpectedEof => Self::FinWithoutNotify,
@@ -82,7 +82,7 @@ impl PeerClose {
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::BrokenPipe
             | io::ErrorKind::NotConnected => Self::Reset,
-            _ => panic!("not a close of the peer: {error}"),
+            _ => panic!("the peer has not closed: {error}"),
         }
     }
 }
@@ -133,7 +133,7 @@ impl Listener {
         match self {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
-                // Each write is to be a segment of its own.
+                // Each write should be its own segment.
                 stream.set_nodelay(true)?;
                 Ok(Socket::Tcp(stream))
             }
@@ -145,7 +145,7 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         if let Self::Unix(_, path) = self {
-            // It may be gone already, which is what is wanted.
+            // It may be gone already.
             let _ = std::fs::remove_file(path);
         }
     }
@@ -160,9 +160,9 @@ pub(crate) enum Socket {
 
 impl Socket {
     /// Closes with RST. A unix socket has none: it is closed, which the other side sees as
-    /// ECONNRESET if it had sent bytes that nobody read, else as FIN.
+    /// ECONNRESET if bytes it sent were not read, else as FIN.
     ///
-    /// Bytes that did not fit into the receiver's window yet are lost with it, as in real life.
+    /// Bytes that have not reached the receiver yet are lost with it, as in practice.
     pub(crate) fn reset(self) {
         if let Self::Tcp(stream) = &self {
             stream.set_zero_linger().expect("SO_LINGER can be set");
@@ -178,7 +178,7 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
-    /// Runs the TLS handshake where there is one to run.
+    /// Runs the TLS handshake, if there is one.
     pub(crate) async fn accept(socket: Socket, tls: Option<&ServerTls>) -> io::Result<Self> {
         match tls {
             None => Ok(Self::Plain(socket)),
@@ -189,7 +189,7 @@ impl Stream {
         }
     }
 
-    /// Ends our direction with FIN, on TLS without the `close_notify` that should precede it.
+    /// Closes our direction with FIN, on TLS without the `close_notify` that should precede it.
     pub(crate) async fn fin_without_notify(&mut self) -> io::Result<()> {
         match self {
             Self::Plain(socket) => socket.shutdown().await,

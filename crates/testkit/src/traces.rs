@@ -1,4 +1,4 @@
-//! Collects the spans and events that the crates under test hand to the `tracing` crate.
+//! Collects the spans and events that the crates under test emit through the `tracing` crate.
 //!
 //! Meant for a test on one thread: [`Traces::collect`] listens to that thread only.
 
@@ -21,7 +21,7 @@ pub type Fields = BTreeMap<String, String>;
 pub struct TracedSpan {
     /// Its name.
     pub name: &'static str,
-    /// The span that it is in.
+    /// Its parent.
     pub parent: Option<usize>,
     /// Its fields.
     pub fields: Fields,
@@ -31,9 +31,9 @@ pub struct TracedSpan {
 /// An event.
 #[derive(Clone, Debug)]
 pub struct TracedEvent {
-    /// What its target is called.
+    /// Its target.
     pub target: String,
-    /// The span that it is in.
+    /// The span around it.
     pub span: Option<usize>,
     /// Its message.
     pub message: String,
@@ -53,14 +53,14 @@ struct Seen {
 pub struct Traces(Arc<Mutex<Seen>>);
 
 impl Traces {
-    /// Collects what this thread tells, under targets of dodici's, until the guard is dropped.
+    /// Collects what this thread emits under dodici's targets, until the guard is dropped.
     pub fn collect() -> (Self, DefaultGuard) {
         let traces = Self::default();
         let guard = tracing::subscriber::set_default(traces.clone());
         (traces, guard)
     }
 
-    /// All spans, in the order in which they were made.
+    /// All spans, in order of creation.
     pub fn spans(&self) -> Vec<TracedSpan> {
         self.0.lock().spans.clone()
     }
@@ -78,7 +78,7 @@ impl Traces {
     }
 }
 
-/// Of the n-th span, from 0.
+/// The id of the n-th span, from 0.
 fn id(index: usize) -> Id {
     Id::from_u64(index as u64 + 1)
 }

@@ -1,7 +1,7 @@
 //! Shared state that tests can wait on, a one-way signal, and the guard against hanging tests.
 //!
-//! Every recorder of the kit keeps its log in a [`Watched`], so a test waits for what it wants to
-//! see and never sleeps. Knows nothing of HTTP.
+//! Every recorder of the kit keeps its log in a [`Watched`], so a test waits for what it expects
+//! and never sleeps. Knows nothing of HTTP.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-/// A value that many tasks change and tests wait on. Clones share the value.
+/// A value that tasks change and tests wait on. Clones share the value.
 #[derive(Debug)]
 pub struct Watched<T>(Arc<watch::Sender<T>>);
 
@@ -19,7 +19,7 @@ impl<T> Watched<T> {
         Self(Arc::new(watch::Sender::new(value)))
     }
 
-    /// Changes the value and wakes everybody who waits. May be called from any thread, also
+    /// Changes the value and wakes all waiters. May be called from any thread, also
     /// outside a runtime; `change` must not touch this object.
     pub fn update<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
         let mut change = Some(change);
@@ -32,12 +32,12 @@ impl<T> Watched<T> {
         result.expect("send_modify runs its closure")
     }
 
-    /// Looks at the value; `look` must not touch this object.
+    /// Reads the value; `look` must not touch this object.
     pub fn read<R>(&self, look: impl FnOnce(&T) -> R) -> R {
         look(&self.0.borrow())
     }
 
-    /// Resolves with the first `Some` that `look` returns; it is asked at once and after each
+    /// Resolves with the first `Some` that `look` returns; it is called immediately and after each
     /// change (several changes may be seen as one). Cancelling it loses nothing.
     pub async fn wait<R>(&self, mut look: impl FnMut(&T) -> Option<R>) -> R {
         let mut receiver = self.0.subscribe();
@@ -46,7 +46,7 @@ impl<T> Watched<T> {
                 return found;
             }
             if receiver.changed().await.is_err() {
-                // The sender lives in `self`, so this cannot happen; never resolving is honest.
+                // The sender lives in `self`, so this cannot happen.
                 std::future::pending::<()>().await;
             }
         }
@@ -65,7 +65,7 @@ impl<T: Default> Default for Watched<T> {
     }
 }
 
-/// A latch between a test and a script: raised once, stays raised. Clones are the same latch.
+/// A latch between a test and a script. Clones are the same latch.
 #[derive(Clone, Debug, Default)]
 pub struct Signal(Watched<bool>);
 
@@ -75,7 +75,7 @@ impl Signal {
         Self::default()
     }
 
-    /// Raises it; everybody who waits goes on. Raising it again does nothing.
+    /// Raises it and wakes all waiters. Raising it again has no effect.
     pub fn raise(&self) {
         self.0.update(|raised| *raised = true);
     }
@@ -85,13 +85,13 @@ impl Signal {
         self.0.read(|raised| *raised)
     }
 
-    /// Resolves once it is raised; at once if it already was.
+    /// Resolves once it is raised, or immediately if it already is.
     pub async fn raised(&self) {
         self.0.wait(|raised| raised.then_some(())).await;
     }
 }
 
-/// Time after which [`within`] calls a test hung. Far above what any step needs on a loaded
+/// Time after which [`within`] considers a test hung. Far above what any step needs on a loaded
 /// two-core machine, so that it only ever fires on a real hang.
 const HANG: Duration = Duration::from_secs(60);
 

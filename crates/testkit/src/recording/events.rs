@@ -27,24 +27,24 @@ impl Recorder {
         self.0.update(|events| events.push((next_stamp(), event)));
     }
 
-    /// All events up to now.
+    /// All events so far.
     pub fn events(&self) -> Vec<Event> {
         self.0
             .read(|events| events.iter().map(|(_, event)| event.clone()).collect())
     }
 
-    /// How many events up to now satisfy `wanted`.
+    /// How many events so far satisfy `wanted`.
     pub fn count(&self, wanted: impl Fn(&Event) -> bool) -> usize {
         self.0
             .read(|events| events.iter().filter(|(_, event)| wanted(event)).count())
     }
 
-    /// Connections made up to now.
+    /// Connections opened so far.
     pub fn connects(&self) -> usize {
         self.count(|event| matches!(event, Event::Connected { .. }))
     }
 
-    /// Connections ended up to now.
+    /// Connections closed so far.
     pub fn disconnects(&self) -> usize {
         self.count(|event| matches!(event, Event::Disconnected { .. }))
     }
@@ -74,7 +74,7 @@ impl Recorder {
         })
     }
 
-    /// Resolves with `Event::Closed`, and checks that every connection that came up went down
+    /// Resolves with `Event::Closed`, and checks that every connection that was opened has closed
     /// and that nothing follows.
     pub async fn closed(&self) {
         self.wait_for(|event| matches!(event, Event::Closed)).await;
@@ -89,10 +89,10 @@ impl Recorder {
         );
     }
 
-    /// Connections that are up.
+    /// Open connections.
     ///
     /// # Panics
-    /// If one came up twice, or went down twice or without having come up.
+    /// If one was opened twice, or closed twice or without having been opened.
     pub fn open_connections(&self) -> Vec<ConnId> {
         let (mut open, mut known) = (Vec::new(), Vec::new());
         for event in self.events() {

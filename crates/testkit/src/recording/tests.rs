@@ -1,4 +1,4 @@
-//! Recordings that fail as they must.
+//! Recordings that must fail.
 
 use std::time::Duration;
 

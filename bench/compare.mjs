@@ -16,7 +16,7 @@ const HELP = `Usage: just bench-compare [REPORT.json] [options]
   --complete          fail if the run lacks a load of the baseline
 `;
 
-/** What is compared on every load that shows it; beside these, what its targets are about. */
+/** Figures compared on every load that has them, besides those with targets. */
 const ALWAYS = ['throughput', 'megabytesPerSecond', 'jsCpu', 'processCpu'];
 
 const { values: options, positionals } = parseArgs({

@@ -1,7 +1,7 @@
-// Load generator of the fetch part: calls fetch() and reads what it returns, on Node, Bun or Deno.
+// Load generator for fetch: calls fetch() and reads the response, on Node, Bun or Deno.
 //
-// lib/compare.mjs starts it as a process of its own for each measurement. It uses only what all three
-// runtimes have, and prints one line of JSON with the figures that load.mjs has.
+// lib/compare.mjs starts it as a separate process for each measurement. It uses only what all three
+// runtimes have, and prints one line of JSON with the same figures as load.mjs.
 import { performance } from 'node:perf_hooks';
 import { createRequire } from 'node:module';
 import { parseArgs } from 'node:util';
@@ -41,7 +41,7 @@ if (options.help || options.origin === undefined) {
   process.exit(options.help ? 0 : 2);
 }
 
-/** Calls that are timed: the newest win. */
+/** Maximum number of timed calls; newer ones replace older ones. */
 const SAMPLES = 1 << 18;
 /** The body of a POST. */
 const POSTED = { id: 7, name: 'posted', tags: ['a', 'b'] };
@@ -52,7 +52,7 @@ const concurrency = Number(options.concurrency);
 const ca = options.ca && readFileSync(options.ca, 'utf8');
 const { call, counters } = await open();
 
-/** A function that makes one call and resolves when it has read the answer. */
+/** A function that makes one call and resolves when it has read the response. */
 async function open() {
   const { kind, module: file, read } = options;
   if (kind === 'global') return { call: overFetch(globalThis.fetch, {}) };
@@ -77,7 +77,7 @@ async function open() {
     };
   }
   const connect = ca && { ca, servername: 'localhost' };
-  // undici 7 and 8 differ in whether they offer HTTP/2 unasked.
+  // undici 8 offers HTTP/2 by default, undici 7 does not.
   const allowH2 = options.http2;
   const streams = allowH2 ? { connections: 1, maxConcurrentStreams: 100 } : {};
   const dispatcher = new module.Agent({ connections: concurrency, connect, allowH2, ...streams });

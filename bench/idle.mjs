@@ -18,8 +18,8 @@ if (globalThis.gc === undefined) throw new Error('run node with --expose-gc');
 const count = Number(options.count);
 const aim = target(options);
 const open = () => openClient(options.kind, options.module, { ...aim, connections: count });
-// What the first ones cost beside themselves (the client's start, room for so many requests at
-// once) is not counted: only what as many more of them add.
+// The first connections have additional costs (the client's start, room for so many concurrent
+// requests). Only what as many further connections add is counted.
 const first = await open();
 await ask(first);
 const before = await memory();
@@ -36,7 +36,7 @@ const result = {
 await Promise.all([first.close(), second.close()]);
 process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(0));
 
-/** As many requests at once as there are to be connections. */
+/** One request per connection, concurrently. */
 function ask(client) {
   const one = () =>
     new Promise((resolve, reject) => {
@@ -45,11 +45,11 @@ function ask(client) {
   return Promise.all(Array.from({ length: count }, one));
 }
 
-/** Bytes that are in use: all of the process, but of V8's heap only what is alive. */
+/** Bytes in use: the whole process, but of V8's heap only live objects. */
 async function memory() {
   for (let round = 0; round < 3; round++) {
     globalThis.gc();
-    // Finalizers and what they free come in later turns.
+    // Finalizers, and what they free, run in later turns.
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   const { rss, heapTotal, heapUsed } = process.memoryUsage();

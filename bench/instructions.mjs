@@ -1,6 +1,6 @@
 // `just bench-instructions`: counts the instructions of fixed work (bench/instructions) under
 // callgrind and fails if a workload exceeds bench/instructions.json by more than 5 %.
-// Counts depend on the compiler and the architecture; the file says which they were taken with.
+// Counts depend on the compiler and the architecture, which the file states.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { BENCH, executable, ROOT } from './lib/paths.mjs';
 
 const PACKAGE = 'dodici-bench-instructions';
 const BASELINE = join(BENCH, 'instructions.json');
-/** A workload is run so often and twice as often; what differs is the work alone. */
+/** Repetitions; each workload also runs twice as often, so that the difference is the work alone. */
 const REPETITIONS = 1000;
 
 const HELP = `Usage: just bench-instructions [options]

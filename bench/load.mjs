@@ -1,6 +1,6 @@
-// Load generator: keeps requests in flight through one client and measures what that costs.
+// Load generator: keeps requests in flight through one client and measures their cost.
 //
-// bench/lib/compare.mjs and the demo start it as a process of its own for each measurement, so
+// bench/lib/compare.mjs and the demo start it as a separate process for each measurement, so
 // that no client inherits another's heap or compiled code. It knows clients through
 // lib/clients.mjs only. It prints one line of JSON.
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
@@ -24,9 +24,9 @@ const HELP = `Usage: node bench/load.mjs --module PATH --origin URL [options]
   --bytes N           expected size of every body; anything else is an error
 `;
 
-/** One request in SAMPLE is timed: enough for percentiles, too few to weigh on any client. */
+/** One request in SAMPLE is timed: enough for percentiles, too few to slow down any client. */
 const SAMPLE = 8;
-/** Room for timed requests; the newest win. */
+/** Maximum number of timed requests; newer ones replace older ones. */
 const SAMPLES = 1 << 18;
 
 const options = parseOptions(HELP, {
@@ -63,7 +63,7 @@ const latencies = new Float64Array(SAMPLES);
 /**
  * A sender of one request after another.
  *
- * @param {(next: () => void) => void} then what to do when one is finished and more are wanted
+ * @param {(next: () => void) => void} then called when one has finished and more are to be sent
  */
 function lane(then) {
   let sentAt = 0;
@@ -93,7 +93,7 @@ function lane(then) {
 /** @param {() => void} next */
 const again = (next) => next();
 
-/** A program that has other things to do: requests come, and then the thread is busy. */
+/** A program with other work: it starts requests, and then keeps the thread busy. */
 function turns() {
   const [turn, busy, burst] = [options.turn, options.busy ?? 0, options.burst].map(Number);
   const free = [];
@@ -102,7 +102,7 @@ function turns() {
     if (!running) return;
     due += turn;
     for (let i = 0; i < burst; i++) (free.pop() ?? lane((next) => free.push(next)))();
-    // Work of its own, not the rest of the task that sent: both clients get to write first.
+    // In a separate task, so that both clients get to write first.
     setImmediate(() => {
       for (const until = performance.now() + busy; performance.now() < until;);
       setTimeout(begin, Math.max(0, due - performance.now()));
@@ -161,8 +161,8 @@ if (requests === 0) {
   process.stderr.write('load: no request was answered in the measured time\n');
   process.exit(1);
 }
-// Where requests come at a rate of their own, the program's work comes with them: a client that
-// catches up with what it was late with would look cheaper, and one that falls behind dearer.
+// With a fixed rate of requests, the program's work depends on the requests started: a client that
+// catches up with delayed ones would look cheaper, and one that falls behind more expensive.
 const offered = options.burst === undefined ? requests : after.started - before.started;
 const timed = latencies.subarray(0, Math.min(samples, SAMPLES)).sort();
 const sent = requests * (aim.body ?? 0);
@@ -177,7 +177,7 @@ const result = {
   processCpu: (after.processCpu - before.processCpu) / offered,
   p50: percentile(timed, 0.5),
   p99: percentile(timed, 0.99),
-  // The mean is not a number when the loop did not turn once.
+  // The mean is NaN if the loop has not turned once.
   loopDelay: (delay.mean || 0) / 1e6,
   loopUtilization: performance.eventLoopUtilization(after.loop, before.loop).utilization,
   rss: rss / 1e6,
@@ -187,7 +187,7 @@ if (before.counters) {
   result.completionsPerDoorbell = grown('completions') / grown('doorbells');
   result.requestsPerSubmit = requests / grown('submitCalls');
 }
-// Some clients keep the process alive with connections that nobody can close.
+// Some clients keep the process alive with connections that cannot be closed.
 process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(0));
 
 /** @param {Float64Array} sorted @param {number} share */

@@ -1,5 +1,5 @@
-// All loads: what is asked of which server, by whom, and what it must show. run.mjs and driver.mjs
-// carry them out; this file is the table.
+// All loads: server, requests, clients and targets. run.mjs and driver.mjs
+// run them; this file is the table.
 import {
   hasNghttpd,
   hasNginx,
@@ -18,11 +18,11 @@ import { ALL, ALL_FETCHES, BOTH, BOTH_FETCHES } from './lib/peers.mjs';
  * @property {() => Promise<import('./lib/origins.mjs').Origin>} origin
  * @property {() => boolean} [available] whether its server is installed
  * @property {string} [server] that server's name
- * @property {string[]} args of the program, beside those of the origin
+ * @property {string[]} args of the program, besides those of the origin
  * @property {string} [program] of bench/ (default load.mjs)
  * @property {string[]} [nodeArgs]
  * @property {string[]} [clients] names of lib/peers.mjs (default undici and dodici)
- * @property {string[]} [figures] that its table shows (default: those of most loads)
+ * @property {string[]} [figures] in its table (default: those of most loads)
  * @property {boolean} [timed] whether it lasts as long as --seconds says (default true)
  * @property {number} [rounds] share of --rounds (default 1)
  * @property {Target[]} targets
@@ -31,7 +31,7 @@ import { ALL, ALL_FETCHES, BOTH, BOTH_FETCHES } from './lib/peers.mjs';
  * @typedef {object} Target what a figure of ours must reach
  * @property {string} figure
  * @property {'atLeast' | 'atMost' | 'plus' | 'below'} kind ratio to undici's at least or at most;
- *   undici's and so much more; a number of its own
+ *   undici's plus this; an absolute number
  * @property {number} limit
  */
 
@@ -40,7 +40,7 @@ const atLeast = target('atLeast');
 const atMost = target('atMost');
 const plus = target('plus');
 const below = target('below');
-/** The usual pair: throughput at least, JavaScript thread per request at most. */
+/** The usual pair: minimum throughput, maximum time of the JavaScript thread per request. */
 const pace = (throughput, jsCpu) => [atLeast('throughput', throughput), atMost('jsCpu', jsCpu)];
 
 const KIB = 1024;
@@ -99,13 +99,13 @@ const peers = (id, title, bytes, more) => ({
   clients: more.clients ?? ALL,
   rounds: 0.6,
 });
-/** Those without an Agent of undici's kind, which over one origin is its Pool. */
+/** All but undici's Agents, which over one origin are equal to its Pool. */
 const WITHOUT_AGENTS = ALL.filter((name) => !name.endsWith('Agent'));
 
-/** What the tables of the fetch part show. */
+/** Figures in the tables of the fetch loads. */
 const FETCH_FIGURES = ['throughput', 'jsCpu', 'processCpu', 'p50', 'p99', 'rss'];
 
-/** A load of the fetch part: 50 calls in flight, read by `read`, against all clients over HTTP/1.1. */
+/** A fetch load: 50 calls in flight, read by `read`, against all clients over HTTP/1.1. */
 const fetches = (id, title, path, read, targets, { server = {}, args = [], ...more } = {}) => ({
   group: 'fetch',
   id: `fetch-${id}`,
@@ -132,7 +132,7 @@ export const LOADS = [
     id: 'h1-1',
     title: 'HTTP/1.1, 1 connection, small response',
     origin: plain(SMALL),
-    // More than one in flight, or it is the load of `latency`.
+    // More than one in flight; otherwise it would be the load of `latency`.
     args: ['--connections', '1', '--concurrency', '10', ...size(SMALL)],
     targets: [],
   },
@@ -314,7 +314,7 @@ export const LOADS = [
     group: 'memory',
     id,
     title,
-    // Long enough for all connections to be made before the first is free again.
+    // Long enough for all connections to be opened before the first is free again.
     origin: plain(SMALL, { delay, tls }),
     program: 'idle.mjs',
     nodeArgs: ['--expose-gc'],
@@ -347,7 +347,7 @@ export const LOADS = [
   },
 ];
 
-/** What every load must show where both were measured under it. */
+/** Targets of every load that both clients run. */
 export const EVERYWHERE = [atMost('processCpu', 1), plus('rss', 15)];
 
 /** The recipes, in the order of the table. */

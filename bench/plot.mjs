@@ -10,7 +10,7 @@ const HELP = `Usage: node bench/plot.mjs REPORT.json PREFIX
   writes PREFIX-ratios.svg, and PREFIX-peers.svg if the report has the load "peers-small"
 `;
 
-/** Told apart by colour-blind readers and on both of GitHub's backgrounds. */
+/** Distinguishable for colour-blind readers and on both of GitHub's backgrounds. */
 const OURS = '#1f78d1';
 const OTHERS = '#8c96a5';
 /** The load that compares all clients in the drawing. */
@@ -115,7 +115,7 @@ function panel(title, width, step) {
 
 const loads = (index) => category('load', index);
 
-/** The names stand at the first panel only. */
+/** Only the first panel has names. */
 function category(field, index) {
   const axis = { ticks: false, domain: false, labelLimit: 0, labelPadding: 8 };
   return { field, type: 'nominal', sort: null, title: null, axis: index === 0 ? axis : null };
@@ -144,7 +144,7 @@ function wrap(title) {
 }
 
 async function svg(specification) {
-  // Loaded late: whoever only wants help or figures needs no plot library.
+  // Loaded late: help and figures need no plot library.
   const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')]);
   const view = new vega.View(vega.parse(compile(specification).spec), { renderer: 'none' });
   return `${await view.toSVG()}\n`;

@@ -1,5 +1,5 @@
 // `just bench-publish`: makes a run's report the published one: bench/baseline.json, the plots in
-// docs/, and the section of README.md between two marks.
+// docs/, and the section of README.md between two markers.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -13,7 +13,7 @@ const HELP = `Usage: just bench-publish [REPORT.json]
   REPORT.json   of a run on an idle machine (default bench/results/bench.json); loads that it
                 lacks keep their place in the baseline, the plots and README.md
 `;
-/** The section in README.md stands between these lines. */
+/** Markers around the section in README.md. */
 const MARKS = ['<!-- bench: written by `just bench-publish` -->', '<!-- bench: end -->'];
 /** Alternative text for each plot. */
 const DRAWINGS = {
@@ -59,7 +59,7 @@ console.log(
   ].join('\n'),
 );
 
-/** The loads with targets of their own, one line each: how many requests, and what each costs. */
+/** The loads with their own targets, one line each: requests per second, and cost per request. */
 function readmeTable({ rows, versions, node, machine }) {
   const lines = rows
     .filter(({ figures, verdicts }) => {

@@ -1,8 +1,8 @@
 // `just bench` and `just bench-<group>`: dodici against undici and others, alternating in one run.
-// loads.mjs is the table of what is measured, lib/driver.mjs carries it out; each measurement
-// is a process of its own (load.mjs, start.mjs, idle.mjs).
+// loads.mjs is the table of loads, lib/driver.mjs runs them; each measurement
+// is a separate process (load.mjs, start.mjs, idle.mjs).
 //
-// Writes bench/results/<group, or bench>.json, and plots beside it.
+// Writes bench/results/<group, or bench>.json, and plots next to it.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { arch, cpus, platform } from 'node:os';
@@ -108,12 +108,12 @@ for (const [index, load] of loads.entries()) {
   try {
     report.rows.push(await measureLoad(load, how));
   } catch (error) {
-    // One load that fails does not take the others with it, but the run has failed.
+    // A load that fails does not stop the others, but fails the run.
     console.error(`  FAILED: ${error.message}`);
     report.leftOut.push({ id: load.id, reason: error.message });
     process.exitCode = 1;
   }
-  // After each load: a run that is interrupted is not lost.
+  // After each load, so that an interrupted run is not lost.
   writeFileSync(join(RESULTS, `${name}.json`), `${JSON.stringify(report, undefined, 2)}\n`);
 }
 
@@ -135,9 +135,9 @@ if (options.plot) {
 if (options.rust && loads.length === LOADS.length) rust();
 if (options.check && (missed.length > 0 || report.leftOut.length > 0)) process.exitCode = 1;
 
-/** The Rust face, in a program of its own. */
+/** The Rust API, in a separate program. */
 function rust() {
-  console.log('\nThe Rust face (just bench-rust):\n');
+  console.log('\nThe Rust API (just bench-rust):\n');
   const args = ['run', '--release', '--quiet', '--package', 'dodici-bench-rust'];
   const { status } = spawnSync('cargo', args, { cwd: ROOT, stdio: 'inherit' });
   if (status !== 0) process.exitCode = 1;

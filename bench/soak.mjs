@@ -133,7 +133,7 @@ function describe(figures) {
     .join(", ");
 }
 
-/** Says every other second how far it is. */
+/** Reports progress every other second. */
 function progress() {
   if (values.json) return () => {};
   let said = performance.now();

@@ -1,5 +1,5 @@
-// Cold start: the time to load a client, and from there to the first answer. driver.mjs starts it
-// as a process of its own for each measurement. It prints one line of JSON.
+// Cold start: the time to load a client, and from there to the first response. driver.mjs starts it
+// as a separate process for each measurement. It prints one line of JSON.
 import { createRequire } from 'node:module';
 import { performance } from 'node:perf_hooks';
 import { parseOptions, target } from './lib/target.mjs';
@@ -14,14 +14,14 @@ const options = parseOptions(HELP);
 const aim = target(options);
 const { module: file, kind } = options;
 const require = createRequire(import.meta.url);
-// A program loads its client by a name. Here it comes by a path, so that Node's first look-up of a
-// name, a millisecond, would be on the bill of a client that looks for others, and of no other.
+// A program loads its client by name. Here it is loaded by path, so that Node's first lookup of a
+// name, a millisecond, would be charged only to clients that load other packages.
 require.resolve('undici');
 const before = performance.now();
 if (file !== undefined) require(file);
 const loaded = performance.now();
 
-// Not earlier: it loads parts of Node that the client would otherwise have to load itself.
+// Not earlier: it loads parts of Node that the client would otherwise load itself.
 const { load, openClient } = await import('./lib/clients.mjs');
 if (file !== undefined) await load(file);
 

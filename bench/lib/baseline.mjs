@@ -1,20 +1,20 @@
-// The baseline: what a published run showed, without its single rounds. publish.mjs writes it,
+// The baseline: the results of a published run, without its single rounds. publish.mjs writes it,
 // compare.mjs reads it.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { LOADS } from '../loads.mjs';
 import { BENCH, RESULTS } from './paths.mjs';
 
-/** Where it is kept. */
+/** Its file. */
 export const BASELINE = join(BENCH, 'baseline.json');
-/** What `just bench` writes. */
+/** The report of `just bench`. */
 export const REPORT = join(RESULTS, 'bench.json');
 
 /** @param {string} file */
 export const read = (file) => JSON.parse(readFileSync(file, 'utf8'));
 
 /**
- * Takes a report's rows over into the baseline; those that it lacks stay as they are.
+ * Copies a report's rows into the baseline; rows that it lacks stay as they are.
  *
  * @param {object} report
  * @param {object} [old] the baseline so far
@@ -31,7 +31,7 @@ export function write(baseline) {
   writeFileSync(BASELINE, `${JSON.stringify(baseline, undefined, 2)}\n`);
 }
 
-/** A row with medians only, to the digits that mean something. */
+/** A row with medians only, rounded to significant digits. */
 function slim({ id, group, title, figures, clients, ratios, verdicts }) {
   return {
     ...{ id, group, title, figures },

@@ -1,4 +1,4 @@
-// The clients that are compared, each behind the same small face: `lane(finished)` gives a function
+// The compared clients, each behind the same small interface: `lane(finished)` returns a function
 // that sends one request and calls `finished(error, bytes)` once. load.mjs, start.mjs and idle.mjs
 // open them; nothing here measures.
 import http from 'node:http';
@@ -8,7 +8,7 @@ import { Readable, Writable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
 
 /**
- * @typedef {object} Target what a client is to reach, and how
+ * @typedef {object} Target what a client connects to, and how
  * @property {string[]} origins
  * @property {string} path
  * @property {number} connections
@@ -18,8 +18,8 @@ import { pathToFileURL } from 'node:url';
  * @property {boolean} http2
  * @property {number} streams
  * @property {number} [body] bytes of a POST's body
- * @property {boolean} [streamed] that body comes as a stream, in slices of SLICE
- * @property {boolean} [stamp] tell the server the time of each dispatch
+ * @property {boolean} [streamed] whether that body is a stream, in slices of SLICE
+ * @property {boolean} [stamp] whether to send the server the time of each dispatch
  */
 /**
  * @typedef {object} Client
@@ -75,7 +75,7 @@ const KINDS = {
     return overFetch(nodeFetch, target, { agent });
   },
   impit: ({ Impit }, target) => {
-    // It reads no CA file. Over HTTP/2 nghttpd refuses it, unless it plays a browser.
+    // It reads no CA file. Over HTTP/2, nghttpd rejects it unless it impersonates a browser.
     const browser = target.http2 ? { browser: 'chrome' } : {};
     const impit = new Impit({ ignoreTlsErrors: target.ca !== undefined, ...browser });
     return overFetch((input, init) => impit.fetch(input, init), target);
@@ -109,10 +109,10 @@ export async function openClient(kind, file, target, api = 'dispatch') {
   return open(file === undefined ? undefined : await load(file), target, api);
 }
 
-/** A module's exports, by whichever way they are exported. @param {string} file */
+/** A module's exports, whatever its format. @param {string} file */
 export async function load(file) {
   const loaded = await import(pathToFileURL(file).href);
-  // Of a CommonJS module Node may see no names.
+  // Node may not detect the names of a CommonJS module.
   return { ...(typeof loaded.default === 'object' ? loaded.default : {}), ...loaded };
 }
 
@@ -122,7 +122,7 @@ function poolOptions(target) {
   if (target.socketPath) connect.socketPath = target.socketPath;
   if (target.ca) Object.assign(connect, { ca: target.ca, servername: 'localhost' });
   const { connections, pipelining } = target;
-  // undici 7 and 8 differ in whether they offer HTTP/2 unasked.
+  // undici 8 offers HTTP/2 by default, undici 7 does not.
   const alpn = target.http2
     ? { allowH2: true, maxConcurrentStreams: target.streams }
     : { allowH2: false };
@@ -132,7 +132,7 @@ function poolOptions(target) {
 /** @param {Target} target @returns {Client} */
 function overDispatcher(module, dispatcher, target, api) {
   const requests = target.origins.map((origin) => dispatchOptions(target, origin));
-  /** Every lane asks the next origin; with one origin it is the same object each time. */
+  /** Every lane uses the next origin; with one origin, it is the same object each time. */
   let turn = 0;
   const next = () => {
     const request = requests[turn++ % requests.length];
@@ -185,12 +185,12 @@ function overDispatcher(module, dispatcher, target, api) {
 function dispatchOptions(target, origin) {
   const options = { origin, path: target.path, method: method(target), headers: { accept: '*/*' } };
   if (target.body && !target.streamed) options.body = body(target);
-  // As in undici's own benchmark: by default each request waits for the head of the one before.
+  // As in undici's own benchmark: by default, each request waits for the head of the previous one.
   if (target.pipelining > 1) options.blocking = false;
   return options;
 }
 
-/** One lane's handler; it is used for one request after the other. */
+/** One lane's handler, used for one request after the other. */
 class Handler {
   #dispatcher;
   #next;
@@ -227,7 +227,7 @@ class Handler {
   }
 }
 
-/** Counts and drops. */
+/** Counts and discards. */
 class Discard extends Writable {
   bytes = 0;
 
@@ -237,7 +237,7 @@ class Discard extends Writable {
   }
 }
 
-/** A client of which each call returns the bytes that came. @returns {Client} */
+/** A client whose calls return the bytes received. @returns {Client} */
 function promising(once) {
   return {
     lane: (finished) => () => {

@@ -8,14 +8,14 @@ import { BENCH } from './paths.mjs';
  * @typedef {object} Compared one client
  * @property {string} name
  * @property {string} [module] its main file; none for what is built into Node
- * @property {string} [kind] as lib/clients.mjs knows it; by default it exports undici's Pool
+ * @property {string} [kind] as in lib/clients.mjs; by default, it exports undici's Pool
  * @property {string} [runtime] what runs it instead of Node
  * @property {string[]} [runtimeArgs] that runtime's own options
  */
 /** @typedef {Record<string, number>} Figures of one measurement */
 
 /**
- * One measurement in a process of its own.
+ * One measurement in a separate process.
  *
  * @param {object} options
  * @param {string} options.node

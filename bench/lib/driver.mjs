@@ -1,13 +1,13 @@
-// Carries out loads: servers, rounds, tables, verdicts, report. run.mjs calls it with what was
-// asked for; it knows clients as modules and servers as origins only.
+// Runs loads: servers, rounds, tables, verdicts, report. run.mjs calls it with what was
+// requested; it knows clients as modules and servers as origins only.
 import { alternate, table } from './compare.mjs';
 import { FIGURES, format, judge, USUAL } from './figures.mjs';
 import { BOTH, compared, OURS, THEIRS } from './peers.mjs';
 import { EVERYWHERE } from '../loads.mjs';
 
-/** What a process costs beside its measured time: start, connections, the server's own. */
+/** Overhead of a process besides its measured time: start, connections, the server. */
 const AROUND_SECONDS = 0.2;
-/** Rough length of a measurement that lasts as long as it takes. */
+/** Rough length of a measurement that is not timed. */
 const UNTIMED_SECONDS = { 'load.mjs': 1.5, 'start.mjs': 0.25, 'idle.mjs': 4 };
 
 /**
@@ -77,7 +77,7 @@ export async function measureLoad(load, how) {
   } finally {
     process.stdout.write('\n');
     const served = await origin.stop();
-    // The server counts what came over the wire: a client that invents answers is found out.
+    // The server counts what arrived on the wire, so a client cannot invent responses.
     const honest = served === undefined || served.requests === sent;
     if (results !== undefined && Object.keys(failed).length === 0 && !honest) {
       throw new Error(

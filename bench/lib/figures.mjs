@@ -1,4 +1,4 @@
-// The figures of a measurement: how they are called and written, and how targets judge them. The
+// The figures of a measurement: their names, formats and targets. The
 // driver's tables, plots, README and comparison with the baseline use it.
 
 /** @typedef {{ heading: string, digits: number, more?: boolean }} Figure `more` is better */
@@ -22,7 +22,7 @@ export const FIGURES = {
   perConnection: { heading: 'KiB per connection', digits: 1 },
 };
 
-/** Those of a load that does not name its own. */
+/** Those of a load that names none. */
 export const USUAL = ['throughput', 'jsCpu', 'processCpu', 'p50', 'p99', 'loopDelay', 'rss'];
 
 /** @param {number} value @param {number} digits */
@@ -35,7 +35,7 @@ export function format(value, digits) {
 }
 
 /**
- * What was measured, against a target; both as text too.
+ * A measurement compared with its target; both also as text.
  *
  * @param {import('../loads.mjs').Target} target
  * @param {Record<string, number>} mine

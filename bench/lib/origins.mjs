@@ -12,15 +12,15 @@ import { executable } from './paths.mjs';
 
 /**
  * @typedef {object} Origin
- * @property {string[]} args what the programs of bench/ need to reach it
- * @property {Record<string, string>} [env] what Node needs to trust it
- * @property {() => Promise<Account>} [account] what it has served so far, if it counts
- * @property {() => Promise<Account | undefined>} stop ends it; says what it served, if it counts
+ * @property {string[]} args arguments with which the programs of bench/ reach it
+ * @property {Record<string, string>} [env] environment in which Node trusts it
+ * @property {() => Promise<Account>} [account] the requests served so far, if it counts them
+ * @property {() => Promise<Account | undefined>} stop ends it; returns the requests served, if it counts them
  */
 /** @typedef {{ requests: number, connections: number, waitP50?: number, waitP99?: number }} Account */
 
 /**
- * The minimal server: over TCP, at so many ports, over TLS or a unix socket.
+ * The minimal server: over TCP on any number of ports, over TLS or a unix socket.
  *
  * @param {object} options
  * @param {number} options.bytes of each response's body
@@ -28,7 +28,7 @@ import { executable } from './paths.mjs';
  * @param {number} [options.ports] origins, of one process
  * @param {boolean} [options.tls]
  * @param {boolean} [options.unix]
- * @param {boolean} [options.waits] whether accounts say how long requests had waited
+ * @param {boolean} [options.waits] whether accounts include how long requests had waited
  * @returns {Promise<Origin>}
  */
 export async function minimalServer(options) {
@@ -77,7 +77,7 @@ export async function minimalServer(options) {
   };
 }
 
-/** For clients that take a certificate authority from the environment only. */
+/** For clients that read a certificate authority from the environment only. */
 function trusting(ca) {
   return ca === undefined ? undefined : { NODE_EXTRA_CA_CERTS: ca };
 }
@@ -93,8 +93,8 @@ export function hasNginx() {
 }
 
 /**
- * nginx over TLS 1.3 with a certificate made for this run, one worker, everything switched off
- * that is not needed to answer from memory. Without nginx, the minimal server.
+ * nginx over TLS 1.3 with a certificate generated for this run, one worker, and everything turned off
+ * that is not needed to respond from memory. Without nginx, the minimal server.
  *
  * @param {{ bytes: number }} options
  * @returns {Promise<Origin>}
@@ -174,7 +174,7 @@ export function hasNghttpd() {
 }
 
 /**
- * nghttpd: HTTP/2 over TLS with a certificate made for this run, one worker.
+ * nghttpd: HTTP/2 over TLS with a certificate generated for this run, one worker.
  *
  * @param {{ bytes: number }} options
  * @returns {Promise<Origin>}
@@ -232,10 +232,10 @@ async function listening(port) {
   }
 }
 
-/** Bytes of the large answers of `nginxFetch`. */
+/** Size of the large responses of `nginxFetch`. */
 const MIB = 1 << 20;
 
-/** About so many bytes of JSON, as an API sends them: 200 rows. */
+/** About this many bytes of JSON like an API's: 200 rows. */
 function rows() {
   const row = (id) => ({
     ...{ id, name: `User ${id}`, email: `user${id}@example.com`, tags: ['a', 'b', 'c'] },
@@ -245,7 +245,7 @@ function rows() {
 }
 
 /**
- * nginx with what the fetch part asks for: `/small`, `/20k`, `/20k-gzip`, `/20k-br`, `/64k`, `/1m`,
+ * nginx with the paths of the fetch loads: `/small`, `/20k`, `/20k-gzip`, `/20k-br`, `/64k`, `/1m`,
  * `/1m-gzip`, `/100m-gzip` and `/redirect/1`, ten hops from `/small`; in the clear, or over TLS with
  * HTTP/1.1 or HTTP/2.
  *

@@ -1,4 +1,4 @@
-// Where the bench finds things: built programs, the Node it measures on, the compared clients.
+// Paths: built programs, the Node to measure on, the compared clients.
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -28,8 +28,8 @@ export function targetDirectory() {
 }
 
 /**
- * A program of ours, built with `--release`. The test command, whose figures count for nothing, has
- * it in the directory that `DODICI_BUILT` names.
+ * One of our programs, built with `--release`; for the test command, whose figures do not matter,
+ * in the directory that `DODICI_BUILT` names.
  *
  * @param {string} name
  */

@@ -1,10 +1,10 @@
-// The compared clients by name: which kind each is and where its module lies. loads.mjs says which
+// The compared clients by name, with kind and module. loads.mjs says which
 // load compares whom; lib/clients.mjs opens them, in another process.
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BENCH, ours, peer } from './paths.mjs';
 
-/** Ours and the one that targets compare with. */
+/** Ours, and the one that targets refer to. */
 export const OURS = 'dodici';
 export const THEIRS = 'undici';
 
@@ -24,7 +24,7 @@ const PEERS = {
   'wreq-js': { kind: 'wreq-js', package: 'wreq-js' },
 };
 
-/** The clients of the fetch part, for bench/fetch.mjs. */
+/** The clients of the fetch loads, for bench/fetch.mjs. */
 const FETCHES = {
   'dodici fetch': { kind: 'fetch', ours: true },
   'undici fetch': { kind: 'fetch', package: 'undici' },
@@ -39,7 +39,7 @@ const FETCHES = {
 
 /** All names. */
 export const ALL = Object.keys(PEERS);
-/** Those of the fetch part. */
+/** Those of the fetch loads. */
 export const ALL_FETCHES = Object.keys(FETCHES);
 /** The two that its targets compare. */
 export const BOTH_FETCHES = ['undici fetch', 'dodici fetch'];
@@ -77,7 +77,7 @@ export function versions() {
   );
 }
 
-/** Version in the nearest package.json that tells one. @param {string} file */
+/** Version in the nearest package.json that has one. @param {string} file */
 function version(file) {
   for (let place = dirname(file); place !== dirname(place); place = dirname(place)) {
     const manifest = join(place, 'package.json');

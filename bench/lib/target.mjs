@@ -1,5 +1,5 @@
-// The options that say what a measured client is to reach; load.mjs, start.mjs and idle.mjs have
-// them in common, and lib/origins.mjs writes some of them.
+// Options for the target of a measured client, shared by load.mjs, start.mjs and idle.mjs;
+// lib/origins.mjs writes some of them.
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
@@ -35,8 +35,8 @@ const HELP = `
 `;
 
 /**
- * The options of this process: these and `own`. Prints `help` and ends it where that is wanted, or
- * where there is no origin.
+ * The options of this process: these and `own`. Prints `help` and exits if requested, or if
+ * there is no origin.
  *
  * @param {string} help of the process's own options
  * @param {import('node:util').ParseArgsConfig['options']} [own]

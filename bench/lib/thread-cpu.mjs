@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 
 /**
  * Returns a function that reads the CPU time of the calling (main) thread in microseconds: the
- * thread's own clock, so what other threads burn is not in it.
+ * thread's own clock, so other threads do not count.
  *
- * Node has `process.threadCpuUsage()` from 22.19 and 23.9 on. Before, Linux tells it in
+ * Node has `process.threadCpuUsage()` from 22.19 and 23.9 on. Before, it is read on Linux from
  * `/proc/self/task/<tid>/schedstat`, whose first number is nanoseconds on a CPU, and the main
  * thread's id is the process's.
  *

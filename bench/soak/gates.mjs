@@ -2,7 +2,7 @@
 // `just soak <name>` with many.
 //
 // A gate gets `{ dodici, server, count, random, progress, problems }`, writes what went wrong into
-// `problems`, and returns figures for the report. None asserts a wall time.
+// `problems`, and returns figures for the report. None asserts wall-clock time.
 import { connect } from "node:net";
 import { once } from "node:events";
 import { Counted, eventually, heap, kernelHolds, memory, openFiles, pick, turn } from "./lib.mjs";
@@ -41,7 +41,7 @@ const origins = {
   title: "distinct origins, each once: bounded memory, sockets and pools",
   counts: { short: 5000, full: 1_000_000 },
   async run({ dodici, server, count, random, progress, problems }) {
-    // Half of the connections stay, for as long as this.
+    // Half of the connections stay open for as long as this.
     const agent = new dodici.Agent({ keepAliveTimeout: 50 });
     const { port } = server.place;
     const files = openFiles();
@@ -68,7 +68,7 @@ const origins = {
     if (!closed) problems.push(`${openFiles()} open files, ${files} before`);
     const grown = memory() - from;
     const grownHeap = heap() - fromHeap;
-    // What allocators keep, and a leak of 1 KB for each origin in the full form.
+    // More than allocators keep, less than a leak of 1 KB per origin in the full run.
     if (grown > 128) problems.push(`memory grew by ${grown.toFixed(0)} MB`);
     if (grownHeap > 4) problems.push(`the heap grew by ${grownHeap.toFixed(1)} MB`);
     await atRest({ dispatchers: [agent], server, problems });
@@ -105,7 +105,7 @@ const race = {
         figures.postErrors++;
         failed.add(String(index));
       }
-      // Around the moment of the close, before it and after.
+      // Just before the close, and just after.
       for (const ends = performance.now() + random() * 4; performance.now() < ends;) await turn();
     });
     const { twice } = await server.ask("executed");
@@ -132,7 +132,7 @@ const poison = {
     await repeat(count, clients.length, progress, async (index) => {
       const client = free.pop();
       const id = String(index);
-      // In the socket's buffer before the next request: what comes later looks like its answer.
+      // In the socket's buffer before the next request: anything later looks like its response.
       const there = new Promise((resolve) => waiting.set(id, resolve));
       const path = `/poison/${id}/${pick(random, ["same", "next", "1", "10", "100"])}`;
       const first = new Counted(problems);
@@ -148,7 +148,7 @@ const poison = {
         [path, first],
         [`/ok/p${id}`, next],
       ]) {
-        // An error may be: a wrong answer may not.
+        // An error is allowed, a wrong response is not.
         if (error === null && text !== asked) problems.push(`${asked} got ${text}`);
       }
       if (next.error !== null) problems.push(`the request behind it: ${next.error.message}`);
@@ -253,7 +253,7 @@ const aborts = {
       if (figures[name] === 0 && name !== "the end") problems.push(`nothing was aborted: ${name}`);
     }
     holder.abort();
-    // The pools serve on, within their limits.
+    // The pools continue to work, within their limits.
     const { narrow, wide } = pools;
     for (const pool of [narrow, wide]) {
       const after = new Counted(problems);
@@ -329,7 +329,7 @@ const garbage = {
       names.map((name) => [name, name === "unused dispatchers" ? count * 3 : count]),
     );
     const enough = () => names.every((name) => counts[name] >= 0.99 * registered[name]);
-    // Finalizers run in turns of their own, and an idle connection ends in its own time.
+    // Finalizers run in later turns, and an idle connection ends when its timeout expires.
     await eventually(() => {
       globalThis.gc();
       return enough();
@@ -362,8 +362,8 @@ const timeouts = {
     const figures = { answered: 0, timedOut: 0 };
     for (let round = 0; round < count; round++) {
       for (const blocked of [0, 100, 1000]) {
-        // Timeouts that pass while the thread is blocked, where it is blocked for long; an answer
-        // takes a small part of them.
+        // Timeouts that expire while the thread is blocked, where it is blocked for long; a response
+        // takes a small part of that.
         const limit = blocked === 1000 ? 900 : 300;
         const pool = new dodici.Pool(url, { connections: 64 });
         const unreachable = new dodici.Pool(`http://127.0.0.1:${deaf}`, {
@@ -377,7 +377,7 @@ const timeouts = {
           target.dispatch({ path, method: "GET", ...options }, handler);
           return { handler, expected, path };
         };
-        // Connections first, so that no request waits for one while the thread is blocked.
+        // Connections are opened first, so that no request waits for one while the thread is blocked.
         await Promise.all(
           Array.from({ length: 32 }, () => {
             const handler = new Counted(problems);
@@ -398,7 +398,7 @@ const timeouts = {
             headersTimeout: limit + 300,
           }),
         ];
-        // What was dispatched leaves with this turn.
+        // What was dispatched is sent in this turn.
         await turn();
         block(blocked);
         for (const { handler, expected, path } of cases) {
@@ -411,7 +411,7 @@ const timeouts = {
         if (order.indexOf(`/hang/${limit + 300}`) > order.indexOf(`/hang/${limit + 600}`)) {
           problems.push(`${blocked} ms blocked: the later timeout came first`);
         }
-        // An idle connection whose time has passed while nobody looked is not used.
+        // An idle connection whose timeout has expired meanwhile is not used.
         const idle = new dodici.Client(url, { keepAliveTimeout: 20 });
         for (const path of ["/ok/1", "/ok/2", "/ok/3"]) {
           const handler = new Counted(problems);
@@ -427,7 +427,7 @@ const timeouts = {
       }
     }
     for (const socket of waiting) socket.destroy();
-    // Seen by the server, so that a blocked JavaScript thread does not count.
+    // Measured by the server, so that a blocked JavaScript thread does not count.
     const { late } = await server.ask("late");
     late.sort((a, b) => a - b);
     const [median, worst] = [late[late.length >> 1], late.at(-1)];
@@ -439,7 +439,7 @@ const timeouts = {
   },
 };
 
-/** Most bytes of a response that are held for a reader that has paused: see ARCHITECTURE.md, Credit. */
+/** Maximum bytes of a response held for a paused reader: see ARCHITECTURE.md, Credit. */
 const WINDOW = 1024 * 1024;
 
 /** R17 */
@@ -450,7 +450,7 @@ const backpressure = {
   async run({ dodici, server, count, random, progress, problems }) {
     const client = new dodici.Client(base(server));
     const size = count * 1024 * 1024;
-    // The first megabytes have loaded the code that they ran through, so growth counts from them.
+    // The first megabytes also load code, so growth is measured after them.
     let from = 0;
     let most = 0;
     let got = 0;
@@ -459,7 +459,7 @@ const backpressure = {
     let looks = 0;
     let looking = false;
     const canLook = process.platform === "linux";
-    // Stops for long now and then, until the server can send no more, and looks where its bytes are.
+    // Sometimes pauses until the server can send no more, and checks where its bytes are.
     const lookAt = async (controller) => {
       let before = -1;
       let held = 0;
@@ -502,7 +502,7 @@ const backpressure = {
     if (error !== null) problems.push(error.message);
     if (got !== size) problems.push(`${got} of ${size} bytes came`);
     if (most - from > 64) problems.push(`memory grew by ${(most - from).toFixed(0)} MB`);
-    if (canLook && looks < 4) problems.push("nobody looked while the reader paused");
+    if (canLook && looks < 4) problems.push("no checks while the reader was paused");
     await atRest({ dispatchers: [client], server, problems });
     const mostHeldKB = Math.round(mostHeld / 1024);
     return { pauses, grownMB: Math.round(most - from), looks, mostHeldKB };
@@ -531,7 +531,7 @@ const crowd = {
         else if (text !== path) problems.push(`${path} was answered with ${text}`);
         progress(index, count);
       }
-      if (most !== count) problems.push(`${most} of ${count} were under way at once`);
+      if (most !== count) problems.push(`${most} of ${count} were in flight at the same time`);
       figures[connections === null ? "aConnectionEach" : "shared"] = count;
       await atRest({ dispatchers: [pool], server, problems });
     }
@@ -539,8 +539,8 @@ const crowd = {
   },
 };
 
-/** All, by the name that the command line uses. */
-/** What somebody does with a response; `undefined`: nothing, and it is dropped. */
+/** All gates, by their names on the command line. */
+/** Ways to use a response; `undefined`: none, and it is dropped. */
 const READERS = {
   text: (response) => response.text(),
   arrayBuffer: (response) => response.arrayBuffer(),
@@ -586,7 +586,7 @@ const fetches = {
       }
       if (index === Math.floor(count / 5)) fromHeap = heap();
     });
-    // What nobody reads ends when it is collected.
+    // An unread response ends when it is collected.
     const settled = await eventually(() => {
       globalThis.gc?.();
       return Object.values(dispatcher.stats).every(({ size }) => size === 0);

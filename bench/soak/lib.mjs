@@ -1,5 +1,5 @@
-// What the gates share: a handler that counts its ends, dice that can be thrown again, a server in
-// a process of its own.
+// What the gates share: a handler that counts its ends, seeded random numbers, a server in
+// its own process.
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
@@ -22,8 +22,8 @@ export const pick = (random, list) => list[Math.floor(random() * list.length)];
 export const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 /**
- * Megabytes that this process uses, once what is garbage is gone. What V8 keeps free for its heap is
- * not use: how far it lets the space for young objects grow depends on how busy the machine is.
+ * Megabytes that this process uses, after a collection. Free space in V8's heap is
+ * not counted: how far V8 lets the young generation grow depends on how busy the machine is.
  */
 export function memory() {
   globalThis.gc?.();
@@ -31,18 +31,18 @@ export function memory() {
   return (rss - heapTotal + heapUsed) / 1e6;
 }
 
-/** Megabytes of JavaScript's heap, once what is garbage is gone. */
+/** Megabytes of the JavaScript heap, after a collection. */
 export function heap() {
   globalThis.gc?.();
   return process.memoryUsage().heapUsed / 1e6;
 }
 
-/** Open files of this process, where they can be counted; else 0. */
+/** Open files of this process, if they can be counted, else 0. */
 export function openFiles() {
   return process.platform === "linux" ? readdirSync("/proc/self/fd").length : 0;
 }
 
-/** Bytes that the kernel holds of connections to `port`, on either side; Linux only. */
+/** Bytes in the kernel's buffers of connections to `port`, on either side; Linux only. */
 export function kernelHolds(port) {
   const name = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
   let bytes = 0;
@@ -56,7 +56,7 @@ export function kernelHolds(port) {
   return bytes;
 }
 
-/** Waits, turn by turn, until `done` says so; false when that took 30 seconds. */
+/** Waits until `done()` is true, checking in every turn; false after 30 seconds. */
 export async function eventually(done) {
   for (const ends = performance.now() + 30_000; performance.now() < ends;) {
     if (await done()) return true;
@@ -78,7 +78,7 @@ export async function serve(script) {
 }
 
 /**
- * R1: a request settles exactly once, and nothing comes after. Wraps what a gate does in callbacks
+ * R1: a request settles exactly once, and no callback follows. Wraps what a gate does in callbacks
  * and writes each violation into `problems`.
  */
 export class Counted {
@@ -92,13 +92,13 @@ export class Counted {
   aborted = false;
   #problems;
   #resolve;
-  /** Resolves with this when it has settled. @type {Promise<this>} */
+  /** Resolves with `this` when it has settled. @type {Promise<this>} */
   done = new Promise((resolve) => (this.#resolve = resolve));
 
   /**
    * @param {string[]} problems
    * @param {(name: string, counted: Counted) => void} [during] called in each callback
-   * @param {boolean} [keeps] whether the body is of interest
+   * @param {boolean} [keeps] whether to keep the body
    */
   constructor(problems, during = () => {}, keeps = true) {
     this.#problems = problems;

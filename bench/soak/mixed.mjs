@@ -1,8 +1,8 @@
 // Mixed traffic for `just soak`: answers, aborts in every phase, paused readers, uploads, connections
-// that servers cut. It checks what must hold however the dice fall: every request settles exactly
-// once, the pool comes back to rest, memory stops growing.
+// that servers cut. It checks what must always hold: every request settles exactly
+// once, the pool becomes idle again, memory stops growing.
 //
-// The server is Node's own, in a process of its own so that its memory does not count. The seed is
+// The server is Node's own, in a separate process so that its memory does not count. The seed is
 // printed; --seed repeats a run's choices, though not the network's timing.
 import { fork } from "node:child_process";
 import { once } from "node:events";
@@ -18,10 +18,10 @@ export const MIXED_HELP = `  --minutes M       how long (default 2)
   --growth MB       allowed growth of memory after the first fifth (default 32)
 `;
 
-/** A request that has not settled after this is lost; every server answer takes far less. */
+/** A request that has not settled after this is lost; every response takes far less. */
 const LOST_MS = 60_000;
 
-/** The server's side: what comes depends on the path alone. */
+/** The server: its response depends on the path alone. */
 function serve() {
   const large = Buffer.alloc(256 * 1024, "x");
   const server = createServer((request, response) => {
@@ -41,14 +41,14 @@ function serve() {
         response.once("close", () => clearInterval(timer));
         break;
       }
-      case "/cut": // The connection dies in the middle of a body.
+      case "/cut": // The connection is reset in the middle of a body.
         response.write("half a body");
         setTimeout(() => response.destroy(), 3);
         break;
       case "/upload":
         request.resume().once("end", () => response.end("thanks"));
         break;
-      case "/hurry": // An answer before the upload is complete, then an end to the connection.
+      case "/hurry": // A response before the upload is complete, then the connection ends.
         response.writeHead(413, { connection: "close" }).end();
         break;
       default:
@@ -61,7 +61,7 @@ function serve() {
   });
 }
 
-/** Runs it; whether all went well. */
+/** Runs it; returns whether it passed. */
 export async function mixed(options) {
   const { Pool } = createRequire(import.meta.url)(options.ours);
   const random = generator(options.seed);
@@ -162,7 +162,7 @@ export async function mixed(options) {
   }
 }
 
-/** A handler that now and then aborts or pauses, at a moment that the dice choose. */
+/** A handler that sometimes aborts or pauses, at a random moment. */
 class Handler {
   #abortAt;
   #pauses;
@@ -212,7 +212,7 @@ async function* pieces(count) {
   for (let i = 0; i < count; i++) yield Buffer.alloc(8 * 1024, i);
 }
 
-/** How many connections the server still has, once what was closing is closed. */
+/** Number of the server's connections after closing ones have closed. */
 async function connectionsLeft(server) {
   for (let tries = 0; ; tries++) {
     server.send("connections");

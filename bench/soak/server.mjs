@@ -1,5 +1,5 @@
-// The other side of the gates, in a process of its own, so that a blocked client does not block it
-// and its memory does not count. What a path's first part says is what happens.
+// The server of the gates, in its own process, so that a blocked client does not block it
+// and its memory does not count. The first segment of the path selects the behaviour.
 import { createServer as createTcpServer } from "node:net";
 import { Worker, isMainThread, parentPort } from "node:worker_threads";
 
@@ -10,7 +10,7 @@ else deaf();
 const executed = new Map();
 const sockets = new Set();
 
-/** By how many milliseconds clients gave up late. */
+/** How late clients gave up, in milliseconds. */
 let late = [];
 
 /** `/<what>/<milliseconds>`: the client should end the connection after that time. */
@@ -40,7 +40,7 @@ const ACTS = {
     if (wait === 0) socket.end();
     else setTimeout(() => socket.end(), wait);
   },
-  /** Answers twice: at once in one segment, in two, or after milliseconds. */
+  /** Responds twice: in one segment, in two, or after a delay in milliseconds. */
   poison(socket, path) {
     const [, , id, how] = path.split("/");
     const evil = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil";
@@ -112,7 +112,7 @@ function main() {
   const mute = createTcpServer((socket) => socket.on("error", () => {}));
   const worker = new Worker(new URL(import.meta.url));
   worker.once("message", (deafPort) => {
-    // All addresses, because every address of 127.0.0.0/8 is an origin of its own.
+    // All addresses, because every address of 127.0.0.0/8 is a separate origin.
     server.listen({ port: 0, host: "0.0.0.0", backlog: 4096 }, () =>
       mute.listen(0, "127.0.0.1", () =>
         process.send({ port: server.address().port, mute: mute.address().port, deaf: deafPort }),
@@ -136,7 +136,7 @@ function main() {
   process.on("disconnect", () => process.exit());
 }
 
-/** Listens, and never accepts: whoever connects once its backlog is full gets no answer. */
+/** Listens but never accepts: once its backlog is full, a connect gets no answer. */
 function deaf() {
   const server = createTcpServer();
   server.listen({ port: 0, host: "127.0.0.1", backlog: 1 }, () => {

@@ -6,7 +6,7 @@ import { ROOT } from "../lib/paths.mjs";
 
 const NODE = join(ROOT, "node");
 
-/** Runs a program with its output on the terminal. */
+/** Runs a program with inherited output. */
 function passes(program, args, { cwd = ROOT, env = {} } = {}) {
   const { status, error, signal } = spawnSync(program, args, {
     cwd,
@@ -24,7 +24,7 @@ function vitest(args, env) {
   return passes(process.execPath, [program, "run", ...args], { cwd: NODE, env });
 }
 
-/** The test of teardown with its full matrix; it starts the processes itself. */
+/** The teardown test with its full matrix; it starts the processes itself. */
 const teardown = {
   title: "processes and workers that end in every phase of a request",
   run: ({ short }) =>
@@ -41,7 +41,7 @@ const nodes = {
     }),
 };
 
-/** R21: the Rust half. C code is not instrumented, so a fault inside of aws-lc stays unseen. */
+/** R21: the Rust half. C code is not instrumented, so a fault inside aws-lc is not detected. */
 const asan = {
   title: "r21: the Rust tests under AddressSanitizer",
   run({ short }) {
@@ -49,7 +49,7 @@ const asan = {
       console.error("soak: asan is for Linux on x86-64");
       return false;
     }
-    // The addon needs Node, which is no build with the sanitizer.
+    // The addon needs Node, which is not built with the sanitizer.
     const which = short
       ? ["--package", "dodici-wire", "--package", "dodici-pool"]
       : ["--workspace", "--exclude", "dodici-native"];
@@ -65,7 +65,7 @@ const asan = {
   },
 };
 
-/** R21: the addon's half. glibc then checks each block that is freed, and fills it. */
+/** R21: the addon. glibc then checks and fills each freed block. */
 const malloc = {
   title: "r21: the addon's tests under glibc's checking allocator",
   run({ short }) {
@@ -86,7 +86,7 @@ const malloc = {
     const boundary = join(ROOT, "node", "native", "tests", "addon.test.mjs");
     return (
       passes(process.execPath, ["--test", boundary], { env }) &&
-      // What counts a process's memory counts the allocator's then.
+      // Tests that measure memory would measure the allocator.
       (short ||
         vitest(
           [
@@ -104,5 +104,5 @@ const malloc = {
   },
 };
 
-/** All, by the name that the command line uses. */
+/** All suites, by their names on the command line. */
 export const suites = { teardown, nodes, asan, malloc };

@@ -1,4 +1,4 @@
-//! What crossing the boundary costs on Rust's side. main.rs lists these.
+//! Cost of the boundary on the Rust side. main.rs lists these.
 
 use std::hint::black_box;
 
@@ -12,7 +12,7 @@ const TARGET: Target = Target {
     slot: 7,
     generation: 3,
 };
-/// Requests that a flush under load carries.
+/// Requests in a flush under load.
 const FLUSH: u32 = 16;
 
 /// A flush of small GETs, as one Buffer.
@@ -36,7 +36,7 @@ pub(crate) fn decode_dispatches(repetitions: u64) {
     }
 }
 
-/// Head, chunk and end of a small response, into a batch that is there already.
+/// Head, chunk and end of a small response, written into an existing batch.
 pub(crate) fn encode_response(repetitions: u64) {
     let mut fields = HeaderBlock::new();
     for (name, value) in [

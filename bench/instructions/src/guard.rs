@@ -1,4 +1,4 @@
-//! What the framing guard costs a response. main.rs lists these.
+//! Cost of the framing guard per response. main.rs lists these.
 
 use std::hint::black_box;
 
@@ -13,7 +13,7 @@ const SMALL: &[u8] = b"HTTP/1.1 200 OK\r\n\
     Content-Length: 13\r\n\r\n\
     hello, world\n";
 
-/// A head as large sites send it.
+/// A head like those of large sites.
 pub(crate) fn large_head() -> Vec<u8> {
     let mut head = b"HTTP/1.1 200 OK\r\n".to_vec();
     for number in 0..23 {
@@ -50,12 +50,12 @@ pub(crate) fn chunked(repetitions: u64) {
     repeat(&response, response.len(), 800, repetitions);
 }
 
-/// As a peer sends it that wants to cost time.
+/// What a peer sends to waste our time.
 pub(crate) fn bytewise(repetitions: u64) {
     repeat(SMALL, 1, 13, repetitions);
 }
 
-/// Reads `response`, in pieces of this size, again and again on one connection.
+/// Reads `response`, in pieces of this size, repeatedly on one connection.
 fn repeat(response: &[u8], piece: usize, body: u64, repetitions: u64) {
     let mut guard = Guard::new(Limits::default(), UnexpectedContinue::Error);
     for _ in 0..repetitions {
@@ -65,7 +65,7 @@ fn repeat(response: &[u8], piece: usize, body: u64, repetitions: u64) {
         }
         assert!(guard.is_idle(), "the response has ended");
     }
-    assert_eq!(guard.body_received(), body, "all of the body came");
+    assert_eq!(guard.body_received(), body, "the whole body was read");
 }
 
 fn read(guard: &mut Guard, mut input: &[u8]) {
@@ -79,7 +79,7 @@ fn read(guard: &mut Guard, mut input: &[u8]) {
             black_box(step.event),
             GuardEvent::NeedMore | GuardEvent::End
         );
-        // With no input left, an end may still have to be asked for.
+        // With no input left, the end may still have to be polled.
         if ended || guard.is_idle() {
             return;
         }

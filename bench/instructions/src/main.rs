@@ -1,9 +1,9 @@
-//! Fixed work, so often: `bench/instructions.mjs` runs this under callgrind with two numbers of
-//! repetitions. The difference divided by the repetitions is what one costs, start-up and warm-up
-//! taken out.
+//! Repeats fixed work: `bench/instructions.mjs` runs this under callgrind with two numbers of
+//! repetitions. Their difference is the cost of the work alone, without start-up and
+//! warm-up.
 //!
-//! A workload's cost in instructions is the same on every run, so 5 % more is a change of the
-//! code, not of the weather. It says nothing about caches and waiting; `just bench` does.
+//! A workload takes the same number of instructions in every run, so 5 % more is a change in the
+//! code, not noise. It says nothing about caches and waiting; `just bench` does.
 
 mod codec;
 mod guard;
@@ -21,7 +21,7 @@ Usage: dodici-bench-instructions --list
 /// Work that can be repeated.
 struct Workload {
     name: &'static str,
-    /// Prepares everything and repeats the work so often.
+    /// Prepares everything and repeats the work this often.
     run: fn(u64),
 }
 
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn every_workload_does_its_work() {
-        // Each asserts what its last repetition led to.
+        // Each asserts the result of its last repetition.
         for work in WORKLOADS {
             (work.run)(3);
         }

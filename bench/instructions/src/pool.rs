@@ -1,4 +1,4 @@
-//! What the pool costs a request. main.rs lists these.
+//! Cost of the pool per request. main.rs lists these.
 
 use std::hint::black_box;
 use std::num::NonZeroU32;
@@ -14,7 +14,7 @@ const GET: Traits = Traits {
 };
 const REUSABLE: Outcome = Outcome::Reusable { hint: None };
 
-/// A pool with all its connections up and at rest, and the clock that stands still.
+/// A pool with all its connections open and idle, and a clock that stands still.
 struct Rig {
     pool: OriginPool,
     now: Instant,
@@ -30,7 +30,7 @@ impl Rig {
             pool: OriginPool::new(config),
             now: Instant::now(),
         };
-        // As many requests at once as there are to be connections.
+        // One request per connection, concurrently.
         for _ in 0..connections {
             rig.enqueue();
         }
@@ -41,7 +41,7 @@ impl Rig {
                 rig.release(conn, request);
             }
         }
-        assert_eq!(rig.pool.stats().running, 0, "all connections rest");
+        assert_eq!(rig.pool.stats().running, 0, "all connections are idle");
         rig
     }
 
@@ -52,7 +52,7 @@ impl Rig {
         }
     }
 
-    /// The next assignment; that there is room again may come before it.
+    /// The next assignment, possibly after a drain.
     fn assigned(&mut self) -> (ConnId, RequestId) {
         loop {
             match self.pool.poll_action() {
@@ -79,7 +79,7 @@ fn http1(rig: &mut Rig, conn: ConnId) {
     rig.pool.handle_connected(conn, rig.now, 1);
 }
 
-/// A request comes, is put on a connection at rest, and its response ends.
+/// A request arrives, is assigned to an idle connection, and its response ends.
 pub(crate) fn reuse(repetitions: u64) {
     let mut rig = Rig::new(CONNECTIONS, PoolConfig::default(), http1);
     for _ in 0..repetitions {
@@ -89,10 +89,10 @@ pub(crate) fn reuse(repetitions: u64) {
         rig.release(conn, request);
         rig.settle();
     }
-    assert_eq!(rig.pool.stats().running, 0, "each has ended");
+    assert_eq!(rig.pool.stats().running, 0, "all have ended");
 }
 
-/// A response ends, a request that has waited takes its connection, and another one queues up.
+/// A response ends, a waiting request takes its connection, and another is queued.
 pub(crate) fn queued(repetitions: u64) {
     let mut rig = Rig::new(CONNECTIONS, PoolConfig::default(), http1);
     for _ in 0..2 * CONNECTIONS {
@@ -106,10 +106,10 @@ pub(crate) fn queued(repetitions: u64) {
         rig.enqueue();
         rig.settle();
     }
-    assert_eq!(rig.pool.stats().queued, CONNECTIONS, "as many wait");
+    assert_eq!(rig.pool.stats().queued, CONNECTIONS, "as many are queued");
 }
 
-/// A request comes, waits for a connection, and is given up.
+/// A request arrives, waits for a connection, and is cancelled.
 pub(crate) fn cancelled(repetitions: u64) {
     let mut rig = Rig::new(CONNECTIONS, PoolConfig::default(), http1);
     for _ in 0..CONNECTIONS {
@@ -136,7 +136,7 @@ pub(crate) fn pipelined(repetitions: u64) {
     rotate(&mut rig, 10, repetitions);
 }
 
-/// A hundred requests are streams of one connection; one ends and another comes.
+/// A hundred requests are streams of one connection; one ends and another starts.
 pub(crate) fn stream(repetitions: u64) {
     let mut rig = Rig::new(1, PoolConfig::default(), |rig, conn| {
         rig.pool.handle_connected_multiplexed(conn, rig.now, 100);
@@ -160,5 +160,9 @@ fn rotate(rig: &mut Rig, many: usize, repetitions: u64) {
         running.push_back(rig.assigned());
         rig.settle();
     }
-    assert_eq!(rig.pool.stats().running as usize, many, "as many run");
+    assert_eq!(
+        rig.pool.stats().running as usize,
+        many,
+        "as many are running"
+    );
 }

@@ -1,5 +1,5 @@
-//! Counts the allocations of a thread. The servers run on threads of their own, so what is counted
-//! on the main thread is the clients'.
+//! Counts the allocations of a thread. The servers run on other threads, so what is counted
+//! on the main thread are the clients'.
 #![expect(unsafe_code, reason = "an allocator is an unsafe trait")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -9,7 +9,7 @@ thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Allocations of this thread so far, those that grow a block included.
+/// Allocations of this thread so far, including reallocations.
 pub(crate) fn count() -> u64 {
     COUNT.get()
 }
@@ -17,7 +17,7 @@ pub(crate) fn count() -> u64 {
 struct Counting;
 
 fn add() {
-    // Not there any more while a thread ends.
+    // No longer available while a thread ends.
     let _ = COUNT.try_with(|count| count.set(count.get() + 1));
 }
 

@@ -1,4 +1,4 @@
-//! The clients that are compared, behind one method.
+//! The compared clients, behind one method.
 
 use std::sync::Arc;
 
@@ -71,7 +71,7 @@ impl Client {
         })
     }
 
-    /// One request; bytes of its response's body.
+    /// Sends one request; returns the size of the response body.
     pub(crate) async fn get(&self, url: &str) -> Result<usize, BoxError> {
         Ok(match self {
             Self::Dodici(client) => client.get(url).send().await?.bytes().await?.len(),
@@ -104,7 +104,7 @@ fn connector(protocol: Protocol) -> Result<HttpsConnector<HttpConnector>, BoxErr
     })
 }
 
-/// The servers' certificates are nobody's.
+/// The servers' certificates are self-signed.
 #[derive(Debug)]
 struct TakesAnything;
 

@@ -1,9 +1,9 @@
-//! Requests a second and allocations a request of dodici-reqwest, of reqwest, and of hyper-util's
-//! client, against servers of its own. `just bench-rust` runs it.
+//! Requests per second and allocations per request of dodici-reqwest, reqwest and hyper-util's
+//! client, against its own servers. `just bench-rust` runs it.
 //!
 //! All clients run in this one process, on one thread, one after another in short rounds, so that
-//! whatever else the machine does meets all of them. What counts is the ratio of a round; the
-//! median over all rounds is shown.
+//! other load on the machine affects all of them. The figure that matters is a round's ratio; the
+//! table shows the median over all rounds.
 
 mod alloc;
 mod clients;
@@ -149,7 +149,7 @@ fn measure(row: &Row, options: &Options) -> Result<Vec<(Kind, Vec<Turn>)>, BoxEr
                     turns.push(turn);
                 }
             }
-            // Whoever goes first pays for what the others left in the caches.
+            // The first client pays for what the others left in the caches.
             clients.rotate_left(1);
         }
         Ok(clients

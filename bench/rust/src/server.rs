@@ -43,7 +43,7 @@ impl Server {
         std::thread::Builder::new()
             .name("server".into())
             .spawn(move || {
-                // Ends with the process; a failure shows as failing requests.
+                // Ends with the process; if it fails, requests do.
                 let _ = runtime.block_on(serve(listener, tls, protocol, body));
             })?;
         Ok(Self { url })

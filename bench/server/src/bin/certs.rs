@@ -1,6 +1,6 @@
 //! Writes a throw-away certificate authority and a certificate for `localhost`, 127.0.0.1 and ::1.
 //! The demo and the bench call it as `dodici-bench-certs <directory>`, so that neither needs
-//! OpenSSL nor a key in the repository. (Not an xtask: those should not have to build
+//! OpenSSL nor a key in the repository. (Not an xtask: xtask should not have to build
 //! cryptography.)
 
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! One connection: reads requests, writes the prepared answer to each. main.rs starts it; it knows
+//! One connection: reads requests, writes the prepared response to each. main.rs starts it; it knows
 //! nothing of listening and of TLS.
 
 use std::time::Duration;
@@ -15,15 +15,15 @@ const READ_BUFFER: usize = 64 * 1024;
 /// pieces of this size.
 const PIECE: usize = 256 * 1024;
 
-/// What a connection runs over.
+/// The transport of a connection.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + 'static {}
 impl<T: AsyncRead + AsyncWrite + Unpin + 'static> Stream for T {}
 
-/// The answer to every request.
+/// The response to every request.
 pub(crate) struct Answer {
-    /// The head and what is prepared of the body.
+    /// The head, and the prepared part of the body.
     start: Vec<u8>,
-    /// What a longer body goes on with.
+    /// The rest of a longer body.
     piece: Vec<u8>,
     /// Bytes of the body after `start`.
     rest: u64,
@@ -54,12 +54,12 @@ impl Answer {
             stream.write_all(&self.piece[..length as usize]).await?;
             left -= length;
         }
-        // TLS keeps what the socket did not take.
+        // TLS keeps what the socket did not accept.
         stream.flush().await
     }
 }
 
-/// What Node's own server sends for a short text, so that clients parse a usual head.
+/// What Node's own server sends for a short text, so that clients parse a typical head.
 fn head(body: u64) -> Vec<u8> {
     format!(
         "HTTP/1.1 200 OK\r\n\
@@ -75,7 +75,7 @@ fn head(body: u64) -> Vec<u8> {
 /// Serves until the client ends it.
 ///
 /// # Errors
-/// What the socket or TLS said.
+/// The error of the socket or of TLS.
 pub(crate) async fn serve(
     mut stream: impl Stream,
     answer: &Answer,
@@ -107,7 +107,7 @@ pub(crate) async fn serve(
                 answer.write(&mut stream).await?;
             }
         } else {
-            // Pipelined requests are answered with one write, as a good server would.
+            // Pipelined requests are answered with one write, as good servers do.
             many.clear();
             (0..requests).for_each(|_| many.extend_from_slice(&answer.start));
             stream.write_all(&many).await?;

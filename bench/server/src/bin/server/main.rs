@@ -56,12 +56,12 @@ enum Listen {
     Unix(PathBuf),
 }
 
-/// What was served so far.
+/// Requests served so far.
 #[derive(Default)]
 struct Served {
     requests: Cell<u64>,
     connections: Cell<u64>,
-    /// Present if it is to be recorded.
+    /// Present if they are recorded.
     waits: Option<RefCell<Waits>>,
 }
 
@@ -119,7 +119,7 @@ fn parse(mut args: lexopt::Parser) -> Result<Option<Options>, lexopt::Error> {
     Ok(Some(options))
 }
 
-/// Everything that a connection's task shares with the others.
+/// What the connections' tasks share.
 #[derive(Clone)]
 struct Shared {
     answer: Rc<Answer>,
@@ -193,7 +193,7 @@ fn spawn(stream: impl connection::Stream, shared: &Shared) {
     let Shared { answer, served, .. } = shared.clone();
     served.connections.set(served.connections.get() + 1);
     tokio::task::spawn_local(async move {
-        // A client that goes away in the middle ends its connection's task and nothing else.
+        // A client that disconnects ends its connection's task and nothing else.
         let _gone = serve(stream, &answer, &served).await;
     });
 }
@@ -210,7 +210,7 @@ fn acceptor(directory: &std::path::Path) -> Result<TlsAcceptor, Box<dyn std::err
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// Prints an account for each line, and the last one when there are no more.
+/// Prints an account for each line, and a final one when there are no more.
 async fn accounts(lines: &mut UnboundedReceiver<()>, served: &Served) -> std::io::Result<()> {
     while lines.recv().await.is_some() {
         announce(&served.account())?;
@@ -224,8 +224,8 @@ fn announce(line: &str) -> std::io::Result<()> {
     out.flush()
 }
 
-/// One message for each line of standard input; closed when that ends: the driver has gone, or
-/// wants the last account.
+/// One message for each line of standard input; closed when that ends, because the driver has
+/// gone or wants the last account.
 fn stdin_lines() -> UnboundedReceiver<()> {
     let (sender, receiver) = unbounded_channel();
     std::thread::spawn(move || {

@@ -7,9 +7,9 @@ use memchr::memmem;
 #[derive(Default)]
 pub(crate) struct RequestCounter {
     state: State,
-    /// The head, or the end of the chunked body, as far as it has come.
+    /// The part of the head, or of the end of the chunked body, that has arrived.
     pending: Vec<u8>,
-    /// Times of dispatch that heads told since they were last asked for, if that is wanted.
+    /// Times of dispatch in heads since the last call, if they are read.
     dispatched: Option<Vec<u64>>,
 }
 
@@ -18,7 +18,7 @@ enum State {
     /// Within a request's head.
     #[default]
     Head,
-    /// Body bytes still to come.
+    /// Remaining body bytes.
     Body(u64),
     /// Within a chunked body, which ends with `0\r\n\r\n` at the start of a line.
     Chunked,
@@ -38,7 +38,7 @@ impl RequestCounter {
         self.dispatched.iter_mut().flat_map(|times| times.drain(..))
     }
 
-    /// Takes the next bytes; says how many requests they completed.
+    /// Takes the next bytes; returns how many requests they completed.
     pub(crate) fn feed(&mut self, mut bytes: &[u8]) -> u64 {
         let mut complete = 0;
         while !bytes.is_empty() {
@@ -78,14 +78,14 @@ impl RequestCounter {
         complete
     }
 
-    /// What comes up to and with `end`, and what follows; keeps `bytes` if `end` has not come.
+    /// Splits after `end`; keeps `bytes` if `end` has not arrived.
     fn until<'a>(&mut self, bytes: &'a [u8], end: &[u8]) -> Option<(Vec<u8>, &'a [u8])> {
         let before = self.pending.len();
         let from = before.saturating_sub(end.len() - 1);
         self.pending.extend_from_slice(bytes);
         let Some(at) = memmem::find(&self.pending[from..], end) else {
             if matches!(self.state, State::Chunked) {
-                // Only the last bytes can be the start of the end.
+                // Only the last bytes can be the start of `end`.
                 let keep = self.pending.len().min(end.len() - 1);
                 self.pending.drain(..self.pending.len() - keep);
             }

@@ -1,7 +1,7 @@
 //! How long requests had waited in the client when they arrived. The connection loop feeds it.
 //!
 //! A client writes the time of its `dispatch()` into a header; the time of arrival is taken here.
-//! Both are the system's clock of one machine, so their difference needs no agreement.
+//! Both are the same system clock, so they can be subtracted.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -23,7 +23,7 @@ impl Waits {
             .extend(dispatched.map(|then| now.saturating_sub(then)));
     }
 
-    /// Fields of a JSON object, in milliseconds, with a comma in front; then starts anew.
+    /// Fields of a JSON object, in milliseconds, after a comma; then resets.
     pub(crate) fn account(&mut self) -> String {
         let mut waits = std::mem::take(&mut self.0);
         waits.sort_unstable();

@@ -233,7 +233,7 @@ export class Agent extends DispatcherBase {
         : unwrapEntry(entry);
     const isOwn = isOwnDispatcher(pool);
     const receiver = isOwn ? handler : toPeerHandler(handler);
-    // What stands before a pool of ours, or in its place, is told what comes over the wire.
+    // A wrapper around one of our pools, or a replacement for it, gets the body as sent on the wire.
     const passed = isOwn || !options[kDecode] ? options : { ...options, [kDecode]: null };
     return pool.dispatch(passed as unknown as Dispatcher.DispatchOptions, receiver);
   }
@@ -274,7 +274,7 @@ export class Agent extends DispatcherBase {
     return pool;
   }
 
-  /** Drops a pool without connections and requests, so that many origins cost nothing in the long run. */
+  /** Drops a pool without connections and requests, so that many origins do not accumulate. */
   private closeIfUnused(pool: Dispatcher, origin: string, key: string): void {
     if (this.pools.get(key) !== pool) return;
     const { connected, busy, pending } = readCounters(pool);

@@ -1,10 +1,10 @@
 /**
  * Requests served by the peer's own classes.
  *
- * What lives here: the hand-over to undici's class of the same name, for good where only JavaScript
- * can honour an option, for as long as somebody has replaced Node's sockets, and where TLS is too old for the engine. Our dispatchers have
- * a `StandIn` each, so that the user always holds our class. It must not know the session: nothing of
- * such a request reaches the engine.
+ * What lives here: the hand-over to undici's class of the same name: permanently if only JavaScript
+ * can honour an option, while Node's sockets are replaced, and if the server's TLS is too old for
+ * the engine. Each of our dispatchers has a `StandIn`, so that the user always holds our class. It must
+ * not know the session: no part of such a request reaches the engine.
  *
  * Requests of a stand-in behave, fail and perform like undici's.
  */
@@ -39,9 +39,9 @@ export type PeerDispatcher = Dispatcher & Readonly<Record<symbol, unknown>>;
  * none ─ a reason ─▶ serving ─ the reason is gone, or another ─▶ leaving ─ idle ─▶ closed
  * ```
  *
- * A request goes where it belongs when it is dispatched, and ends there: the engine's run on while the
- * peer serves, and those of a stand-in that leaves are finished by it. The engine keeps its idle
- * connections meanwhile; a stand-in that leaves closes its own, which somebody else may have made.
+ * Who serves a request is decided when it is dispatched: the engine's requests continue while the
+ * peer serves, and a stand-in that leaves finishes its own. The engine keeps its idle
+ * connections meanwhile; a stand-in that leaves closes its own, which may come from a mock.
  */
 export class StandIn {
   /** Why it serves permanently; `null`: only while the process requires it. */
@@ -54,8 +54,8 @@ export class StandIn {
   readonly #leaving = new Set<Dispatcher>();
 
   /**
-   * `make` is called at once where there is a `reason`, and what it throws is thrown; `null`: nobody
-   * can stand in. `mayBeTls`: requests may go over TLS. `server`: see `serveOldTls`.
+   * `make` is called immediately if there is a `reason`, and may throw; `null`: there is no
+   * stand-in. `mayBeTls`: requests may use TLS. `server`: see `serveOldTls`.
    */
   constructor(
     reason: PeerReason | null,
@@ -70,7 +70,7 @@ export class StandIn {
     if (reason !== null) this.#serving = make?.() as PeerDispatcher;
   }
 
-  /** Who serves a request with these `options` that is dispatched now; `null`: the engine. */
+  /** The peer's dispatcher for a request with these `options`; `null`: the engine serves it. */
   now(options: object | null = null): PeerDispatcher | null {
     if (this.reason !== null || this.#make === null) return this.#serving;
     const state = reasonNow(this.#mayBeTls, this.#server?.key, options);
@@ -83,8 +83,8 @@ export class StandIn {
   }
 
   /**
-   * The engine has nothing in common with the server's TLS: the peer serves for a while. Returns it;
-   * `null` where it must not.
+   * The engine has no TLS in common with the server: the peer serves for a while. Returns its dispatcher;
+   * `null` if that is not allowed.
    */
   serveOldTls(): PeerDispatcher | null {
     if (this.#server === null || this.#make === null) return null;
@@ -133,7 +133,7 @@ export class StandIn {
       }),
       counters,
     );
-    // The caller is interested in the next request.
+    // `busy` is about the next request.
     return this.#serving === null ? sum : { ...sum, busy: readCounters(this.#serving).busy };
   }
 }

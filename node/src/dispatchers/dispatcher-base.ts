@@ -55,7 +55,7 @@ export function hideFields(dispatcher: object, ...names: string[]): void {
   for (const name of names) Object.defineProperty(dispatcher, name, { enumerable: false });
 }
 
-/** The `this` of every dispatcher of ours. */
+/** The base class of our dispatchers. */
 // eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- for listener types, below
 export abstract class DispatcherBase extends Dispatcher {
   static {
@@ -104,7 +104,7 @@ export abstract class DispatcherBase extends Dispatcher {
   protected abstract dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean;
   /** Resolves when nothing is pending or running. Never rejects. */
   protected abstract closeGracefully(): Promise<unknown>;
-  /** Fails everything pending or running with `error`; resolves when all is torn down. Never rejects. */
+  /** Fails everything pending or running with `error`; resolves when all connections have ended. Never rejects. */
   protected abstract destroyNow(error: Error): Promise<unknown>;
 
   /**
@@ -258,7 +258,7 @@ export abstract class DispatcherBase extends Dispatcher {
 }
 
 /**
- * Whether requests go to the engine as they are given. Dispatchers with their own `dispatch`, like the
+ * Whether requests reach the engine as given. Dispatchers with their own `dispatch`, like the
  * peer's mocks over our classes, or what `compose()` returns, follow the peer.
  */
 export function isOwnDispatcher(dispatcher: Dispatcher): boolean {
@@ -268,7 +268,7 @@ export function isOwnDispatcher(dispatcher: Dispatcher): boolean {
   );
 }
 
-/** Requests have options of ours; listeners get more arguments than undici's: the details of `events.ts` come last. */
+/** Requests have additional options; listeners get an additional last argument, the details of `events.ts`. */
 // eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- EventEmitter has them
 export interface DispatcherBase {
   request<TOpaque = null>(

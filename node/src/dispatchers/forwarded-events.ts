@@ -1,8 +1,8 @@
 /**
- * Events of a dispatcher that serves for another one.
+ * Events of a dispatcher that serves on behalf of another.
  *
- * What lives here: whose events they are seen as. A dispatcher made of others forwards theirs. It must
- * not know what the events tell.
+ * What lives here: forwarding of events by dispatchers that are made of others. It must
+ * not know what the events mean.
  */
 
 import type { EventEmitter } from 'node:events';
@@ -11,7 +11,7 @@ import type { Dispatcher } from '../undici';
 
 type Targets = readonly Dispatcher[];
 
-/** undici's events of dispatchers; each names the URL and the dispatchers that it went through. */
+/** undici's events of dispatchers; their arguments are the URL and the dispatchers on the way. */
 const EVENTS = ['drain', 'connect', 'disconnect', 'connectionError'];
 
 function relay(
@@ -30,8 +30,8 @@ function relay(
 }
 
 /**
- * `owner` emits the events of `from`, in front of whose targets it stands. `ended` is called before
- * listeners hear that a connection has ended or could not be made.
+ * `owner` emits the events of `from`, and adds itself to their targets. `ended` is called before
+ * listeners are notified that a connection has ended or could not be opened.
  */
 export function forwardEvents(from: Dispatcher, owner: Dispatcher, ended?: () => void): void {
   relay(from, owner, (targets) => [owner, ...targets], ended);

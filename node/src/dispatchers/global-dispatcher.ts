@@ -7,7 +7,7 @@
  * Importing dodici changes nothing for others: Node's fetch and undici's functions keep their
  * global dispatcher until `install()` or `setGlobalDispatcher()`. This package's functions use, in
  * this order: `options.dispatcher`; a global dispatcher that was set with dodici's, undici's or a
- * mock's `setGlobalDispatcher`; an `Agent` of ours, made when it is needed.
+ * mock's `setGlobalDispatcher`; our own `Agent`, created when it is needed.
  */
 
 import { type Dispatcher, doesTakeBoth, ForOlderHandlers, peer, peerMajor } from '../undici';
@@ -19,7 +19,7 @@ const DEFAULT_CLASSES: readonly unknown[] = [peer.Agent, peer.Dispatcher1Wrapper
 /**
  * The peer's global dispatcher at the time of the import, if it looks like a default one: the
  * peer's own class, or the Agent inside Node. Anything else (a MockAgent, a ProxyAgent, a subclass)
- * was set by someone, and so was whatever differs later.
+ * was set explicitly, and so was anything that differs later.
  */
 const initial = findInitial();
 
@@ -53,7 +53,7 @@ export function getGlobalDispatcher(): Dispatcher {
 /** Makes `dispatcher` the default of this package's and of undici's functions, and of Node's fetch. */
 export function setGlobalDispatcher(dispatcher: Dispatcher): void {
   peer.setGlobalDispatcher(dispatcher);
-  // undici 8 has put a wrapper there that takes older handlers, undici 7 the dispatcher itself.
+  // undici 8 stores a wrapper there that accepts older handlers, undici 7 the dispatcher itself.
   const isBare = peerMajor === 7 && !(dispatcher instanceof peer.Dispatcher);
   if (isBare && !doesTakeBoth(dispatcher)) {
     (globalThis as Record<symbol, unknown>)[OLDER] = new ForOlderHandlers(dispatcher);

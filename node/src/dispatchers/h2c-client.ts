@@ -39,8 +39,8 @@ export class H2CClient extends Client {
         'h2c-client: pipelining cannot be greater than maxConcurrentStreams',
       );
     }
-    // As undici does, not in `h2Options`: where the peer's own class serves the origin, undici 7 does
-    // not know them, and undici 8.10 takes a number of streams there only beside a window.
+    // As undici does, not in `h2Options`: if the peer's own class serves the origin, undici 7 does
+    // not know that option, and undici 8.10 accepts a number of streams there only with a window.
     const fixed = { maxConcurrentStreams: streams, pipelining: depth, allowH2: true, useH2c: true };
     super(url, { ...given, ...fixed });
   }

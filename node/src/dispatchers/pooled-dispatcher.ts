@@ -74,7 +74,7 @@ export abstract class PooledDispatcher extends DispatcherBase {
     hideFields(this, 'pool', 'standIn');
   }
 
-  /** What events of one connection name after the dispatcher itself. */
+  /** The targets of a connection's events after the dispatcher itself. */
   abstract targetsOf(connection: Connection | null): readonly Dispatcher[];
 
   /** The engine's open connections. */

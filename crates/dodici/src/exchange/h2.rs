@@ -64,7 +64,7 @@ pub(crate) struct StreamExchange {
     pub(crate) request: RequestId,
     /// Contains the stream id once there is one.
     pub(crate) info: ExchangeInfo,
-    /// `None` until the connection can open it.
+    /// `None` until the connection can open one.
     stream: Option<H2Stream>,
     rules: Rules,
     upload: Upload,
@@ -245,7 +245,7 @@ impl StreamExchange {
         }
     }
 
-    // --- what goes out ---
+    // --- sending ---
 
     /// `100 Continue` or a final head was received, or the wait has expired.
     fn let_body_go(&mut self) {

@@ -114,7 +114,7 @@ where
                 return None;
             }
             if attention == Attention::Cancelled {
-                // What the caller handed over before it cancelled is sent first, as far as the
+                // What the caller submitted before it cancelled is sent first, as far as the
                 // socket accepts it immediately, as with Node's sockets.
                 if self.job.command.has_chunks() {
                     let _ = self.conn.poll_drive(cx);
@@ -239,7 +239,7 @@ where
                 }
             }
             if self.pieces.len() >= self.job.command.room() {
-                // This piece would be the last that the reader has room for.
+                // This piece would fill the reader's room.
                 self.job.tell(self.pieces.take());
                 continue;
             }

@@ -43,7 +43,7 @@ pub(crate) enum Loss<'a> {
     Unsent { reused: bool },
     /// The peer reported it as unprocessed, which is tolerated `most` times.
     Unprocessed { most: u8 },
-    /// Pipelined behind the request that failed; `told`: part of its own response was delivered.
+    /// Pipelined behind the request that failed; `told`: part of its response was delivered.
     Behind { told: bool },
     /// It was written, and the connection failed after this many bytes of response.
     Sent {

@@ -391,7 +391,7 @@ impl Rules {
         Some((CloseReason::Timeout, Error::new(kind, phase, text)))
     }
 
-    /// The head's time; it does not run while the peer waits for the body, and we for the peer.
+    /// The headers timeout; it does not run while the body waits for `100 Continue`.
     fn restart_head(&mut self, now: &Moment) {
         let runs = self.continue_deadline.is_none();
         self.deadline = now.after(self.timeout().filter(|_| runs));

@@ -24,9 +24,9 @@ pub(crate) async fn run_stream(mut stream: ByteStream, job: &mut Job) {
     std::future::poll_fn(|cx| {
         loop {
             if job.command.is_cancelled() {
-                // What was handed over before is sent as far as the socket accepts it immediately:
-                // a last frame with the reason must not be lost, and a peer that does not read must
-                // not be waited for.
+                // What was submitted before is sent as far as the socket accepts it immediately:
+                // a last frame with the reason must not be lost, but a peer that does not read must
+                // not block the end.
                 if !write_closed {
                     drop(stream.poll_write(cx, &job.command));
                 }

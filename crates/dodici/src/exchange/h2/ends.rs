@@ -11,7 +11,7 @@ use crate::conn::framing::check_trailers;
 use crate::conn::h2::{CANCEL, H2Conn, H2Stream, NO_ERROR, PROTOCOL_ERROR, StreamFailure};
 
 impl StreamExchange {
-    // --- the peer has said all ---
+    // --- the peer has finished ---
 
     pub(super) fn end(
         &mut self,
@@ -42,8 +42,8 @@ impl StreamExchange {
             Stage::Stream | Stage::OwnHalf => {
                 self.rules.end_half();
                 let is_open = self.stream.as_ref().is_some_and(H2Stream::is_sending);
-                // The caller is told by an empty chunk, and not by the end, after which nothing
-                // could ask it for what it still has to write.
+                // The caller gets an empty chunk, not the end, after which nothing
+                // could request what it still has to write.
                 if is_open && let Some(sink) = self.job.settle.sink() {
                     sink.data(Bytes::new());
                 }
@@ -53,7 +53,7 @@ impl StreamExchange {
     }
 
     /// The peer has ended its half of a byte stream: what the caller still writes is sent until
-    /// the caller ends its own, or the peer wants no more.
+    /// the caller ends its own, or the peer refuses more.
     pub(super) fn poll_own_half(
         &mut self,
         cx: &mut Context<'_>,
@@ -61,7 +61,7 @@ impl StreamExchange {
         conn: &H2Conn,
         lost: Option<&Error>,
     ) -> StreamStep {
-        // Asked first: a stream that was reset takes nothing, which looks like its end.
+        // Checked first: a stream that was reset accepts nothing, which looks like its end.
         if let Some(stream) = &mut self.stream
             && let Poll::Ready(failure) = stream.poll_reset(cx)
         {
@@ -89,7 +89,7 @@ impl StreamExchange {
     }
 
     /// The response was complete before the request body had been sent. As in undici, the rest is
-    /// sent, unless the peer wants none of it or it takes too long.
+    /// sent, unless the peer refuses it or it takes too long.
     pub(super) fn poll_rest_of_body(
         &mut self,
         cx: &mut Context<'_>,
@@ -115,9 +115,9 @@ impl StreamExchange {
         StreamStep::Finished(StreamFinish::Done(std::mem::take(&mut self.trailers)))
     }
 
-    // --- it failed ---
+    // --- failure ---
 
-    /// The response is not one that may be believed, or not wanted: the peer is told so.
+    /// The response is invalid or not wanted: resets the stream.
     pub(super) fn refused(&mut self, error: Error) -> StreamStep {
         let code = match error.kind() {
             ErrorKind::ResponseExceededMaxSize | ErrorKind::ContentCoding => CANCEL,
@@ -142,7 +142,7 @@ impl StreamExchange {
         })
     }
 
-    /// The connection has ended under the exchange.
+    /// The connection has ended during the exchange.
     pub(super) fn lost(&self, conn: &H2Conn, error: &Error) -> StreamStep {
         let error = error.clone().with_phase(self.rules.phase());
         let unprocessed = self

@@ -1,4 +1,5 @@
-//! What a stream brings: heads and body under the reader's credit, and the room that goes back.
+//! The receiving side of a stream: heads, the body as far as the reader has credit, and the return
+//! of window to the peer.
 
 use std::task::{Context, Poll};
 
@@ -11,7 +12,7 @@ use crate::conn::h2::{H2Conn, H2Stream, NO_ERROR, PROTOCOL_ERROR, Received, Stre
 use crate::exchange::rules::Length;
 
 impl StreamExchange {
-    /// Tells what has come, as far as the reader has credit.
+    /// Delivers what has arrived, as far as the reader has credit.
     pub(super) fn poll_response(
         &mut self,
         cx: &mut Context<'_>,
@@ -38,7 +39,7 @@ impl StreamExchange {
                     continue;
                 }
                 if self.pieces.len() >= self.job.command.room() {
-                    // One more would be beyond what the reader has room for.
+                    // One more would exceed the reader's room.
                     self.job.tell(self.pieces.take());
                     continue;
                 }
@@ -56,14 +57,14 @@ impl StreamExchange {
             if !matches!(received, Ok(Received::Data(_))) {
                 self.job.tell(self.pieces.take());
                 if self.job.settle.held() > 0 {
-                    // What came before it is decoded first.
+                    // What arrived before it is decoded first.
                     self.ahead = Some(received);
                     continue;
                 }
             }
             let received = match received {
                 Ok(received) => received,
-                // An orderly goodbye to a byte stream is its end; a response would be cut short.
+                // A graceful reset of a byte stream is its end; a response would be truncated.
                 Err(failure)
                     if self.rules.stage() == Stage::Stream && failure.code == Some(NO_ERROR) =>
                 {
@@ -80,7 +81,7 @@ impl StreamExchange {
             match received {
                 Received::Informational => {
                     let taken = self.on_informational(conn, config, now);
-                    // What came may have been the consent to send the body.
+                    // It may have been the `100 Continue` that the body waits for.
                     if let Err(error) = taken {
                         return self.refused(error);
                     }
@@ -112,7 +113,7 @@ impl StreamExchange {
         self.check_deadlines(cx, expired)
     }
 
-    /// What comes next; `None` if nothing is there.
+    /// The next event; `None` if there is none yet.
     fn poll_received(
         &mut self,
         cx: &mut Context<'_>,
@@ -132,9 +133,9 @@ impl StreamExchange {
         }
     }
 
-    /// Takes what comes although the reader has stopped, up to its window, which is the most that
+    /// Reads on although the reader has stopped, up to its window, which is the most that
     /// the peer may send. Left inside h2, each small frame would cost as much as a large one, and
-    /// h2 ends connections whose small frames pile up; here they are put together.
+    /// h2 closes connections on which small frames pile up; here they are merged.
     fn look_ahead(
         &mut self,
         cx: &mut Context<'_>,
@@ -185,7 +186,7 @@ impl StreamExchange {
 
     fn on_head(&mut self, head: &ResponseHead, now: &Moment) -> Result<(), Error> {
         if self.rules.release_body(now) {
-            // The answer came instead of the consent: nobody waits for the body.
+            // A final response instead of `100 Continue`: the body is not wanted.
             self.upload = Upload::Nothing;
         }
         let bodiless =
@@ -193,7 +194,7 @@ impl StreamExchange {
         let length = if bodiless {
             Length::Nothing
         } else {
-            // h2 has refused anything but one number.
+            // h2 has rejected anything but a single number.
             let declared = head.headers.get("content-length");
             declared
                 .and_then(|value| std::str::from_utf8(value).ok())
@@ -205,7 +206,7 @@ impl StreamExchange {
         Ok(())
     }
 
-    /// Gives room that the reader has again back to the peer.
+    /// Returns window to the peer as the reader's room grows.
     fn release(&mut self, conn: &mut H2Conn, config: &ExchangeConfig) {
         if self.rules.received() == 0 {
             return;

@@ -25,7 +25,7 @@ fn started(wire: Wire, config: &ExchangeConfig, at: Instant) -> Rules {
     rules
 }
 
-/// What it fails with when its deadline passes.
+/// The error when its deadline passes.
 fn expired(rules: &mut Rules) -> (CloseReason, ErrorKind, Phase, String) {
     let (reason, error) = rules.expire(false, &Moment::default()).unwrap();
     let text = error.message().to_owned();
@@ -44,7 +44,7 @@ fn a_head_has_its_time_anew_with_each_write_and_a_body_with_each_piece() {
     assert_eq!(rules.deadline(), Some(start + 13 * SECOND));
     rules.head(Length::Any, &at(5));
     assert_eq!(rules.deadline(), Some(start + 25 * SECOND));
-    assert!(!rules.wrote(&at(6)), "the head is there");
+    assert!(!rules.wrote(&at(6)), "the head was received");
     rules.data(1, &at(7)).unwrap();
     assert_eq!(rules.deadline(), Some(start + 27 * SECOND));
 }
@@ -124,7 +124,7 @@ fn an_unasked_100_shortens_the_wait_once_and_over_http_1_only() {
     assert!(!rules.informational(100, &at(1)));
     assert_eq!(rules.deadline(), Some(start + 10 * SECOND));
 
-    // The shorter of the two counts, and says so.
+    // The shorter of the two applies, and its error says so.
     config.headers_timeout = Some(SECOND);
     let mut rules = started(Wire::Http1, &config, start);
     assert!(rules.informational(100, &at(0)));
@@ -139,7 +139,7 @@ fn a_reader_that_has_stopped_is_no_silent_peer() {
     rules.head(Length::Any, &at(0));
     assert!(!rules.delivers(false, &at(1)));
     assert_eq!(rules.deadline(), None);
-    // What the wire takes ahead of the reader starts no time.
+    // Reading ahead of the reader does not start the timeout.
     rules.data(1, &at(2)).unwrap();
     assert_eq!(rules.deadline(), None);
     assert!(rules.delivers(true, &at(50)));
@@ -222,14 +222,14 @@ fn the_heads_time_starts_when_a_held_body_goes() {
     for wire in [Wire::Http1, Wire::Http2] {
         let mut rules = started(wire, &config(), now.now());
         rules.hold_body(60 * SECOND, &now);
-        // The head of the request leaves, and a 103 comes.
+        // The request head is sent, and a 103 arrives.
         rules.wrote(&now);
         rules.informational(103, &now);
         assert_eq!(rules.deadline(), None);
         let later = Moment::from(now.now() + 59 * SECOND);
         rules.release_body(&later);
         assert_eq!(rules.deadline(), later.after(Some(10 * SECOND)));
-        // With the head, its own time is over.
+        // The head ends the shortened timeout.
         rules.hold_body(SECOND, &later);
         rules.head(Length::Any, &later);
         let of_body = rules.deadline();
@@ -281,7 +281,7 @@ proptest! {
                 Step::Head if !has_head => rules.head(Length::Any, &now),
                 Step::Data(bytes) if has_head => {
                     let left = limit.map_or(u64::MAX, |limit| limit - received);
-                    // A read that is asked for first brings no more than may come.
+                    // A read whose size is checked first returns no more than is allowed.
                     let readable = rules.readable(bytes.max(1)).ok();
                     let most = left.min(bytes.max(1) as u64);
                     prop_assert_eq!(readable.unwrap_or(0) as u64, most);
@@ -298,7 +298,7 @@ proptest! {
                 }
                 Step::Head | Step::Data(_) | Step::Delivers(_) => continue,
             }
-            // It never goes back, and a deadline runs exactly while the peer is to be heard.
+            // The stage never goes back, and a deadline runs exactly while the peer is expected to send.
             prop_assert!(rules.stage() >= last);
             last = rules.stage();
             prop_assert_eq!(rules.received(), received);

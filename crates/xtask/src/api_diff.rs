@@ -47,9 +47,9 @@ pub(crate) fn check(root: &Path) -> Result<Diff, String> {
             let present = ours.names.contains(&name);
             match (present, reasons.contains_key(&name)) {
                 (true, false) => diff.present += 1,
-                (true, true) => diff
-                    .faults
-                    .push(format!("{name}: is there, and has a reason")),
+                (true, true) => diff.faults.push(format!(
+                    "{name}: present, although it has a reason to be missing"
+                )),
                 (false, true) => diff.excused += 1,
                 (false, false) => diff.faults.push(format!("{name}: is missing")),
             }
@@ -58,7 +58,7 @@ pub(crate) fn check(root: &Path) -> Result<Diff, String> {
     }
     let stale = reasons.keys().filter(|name| !used.contains(*name));
     diff.faults
-        .extend(stale.map(|name| format!("{name}: has a reason, and reqwest does not have it")));
+        .extend(stale.map(|name| format!("{name}: has a reason, but reqwest does not have it")));
     Ok(diff)
 }
 

@@ -1,8 +1,8 @@
 //! `cargo xtask codegen`: generates the TypeScript half of the boundary schema, and the golden
 //! vectors that test it.
 //!
-//! Called by `main.rs`. Knows where the files lie and how TypeScript spells a constant; what the
-//! constants are is `dodici_wire::schema`'s business.
+//! Called by `main.rs`. Knows the files' paths and how TypeScript spells a constant; the
+//! constants themselves are in `dodici_wire::schema`.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -5,7 +5,7 @@
 //! (`docs/limits.md`, or a suffix of a path: `lifecycle.rs`). In ARCHITECTURE.md and below `docs/`, it
 //! also checks code spans that are snake-case names (`two_words`, or `s28_…` for a prefix) or Rust paths
 //! (`Type::method`), and in comments of source files, paths from the root. Fenced blocks are exempt.
-//! Each decision record must have a number of its own.
+//! Each decision record must have a unique number.
 
 use std::collections::BTreeSet;
 use std::fs;

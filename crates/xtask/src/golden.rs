@@ -38,7 +38,7 @@ const fn over(reused: bool, stream: u32) -> Over {
 }
 
 /// The file: `{ layoutHash, submissions: [vector…], completions: […], options: […] }`, where a
-/// vector is `{ name, hex, record }`. Bytes that are text stand as latin1 text in `record`.
+/// vector is `{ name, hex, record }`. `record` has text as latin1.
 pub(crate) fn json() -> String {
     let mut out = String::from("{\n");
     let _ = writeln!(out, "  \"layoutHash\": {},", layout_hash());

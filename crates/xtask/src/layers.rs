@@ -28,47 +28,47 @@ const CRATES: &[&str] = &[
 /// A cycle that is accepted: a directory, the modules in it that may depend on each other, and why.
 type Accepted = (&'static str, &'static [&'static str], &'static str);
 
-/// Each may shrink, and an entry without a cycle is an error: none may grow or be added unseen.
+/// They may shrink but not grow, and an entry without a cycle is an error.
 const ACCEPTED: &[Accepted] = &[
     (
         "crates/dodici/src/client",
         &["incoming", "upgraded"],
-        "a body becomes a byte stream, which reads what is left of it",
+        "a body becomes a byte stream, which reads the rest of it",
     ),
     (
         "crates/dodici/src/conn/framing",
         &["chunked", "limits"],
-        "limits on trailers, and the state that they are counted in",
+        "limits on trailers, and the state in which they are counted",
     ),
     (
         "crates/dodici/src/connect",
         &["dns", "getaddrinfo"],
-        "a system call and the type of its answer",
+        "a system call and the type of its result",
     ),
     (
         "crates/dodici/src/connect",
         &["errors", "read_ahead", "socket", "tls", "transport"],
-        "a transport is a socket or TLS over one, and TLS says how it fails",
+        "a transport is a socket or TLS over one, and TLS describes its failures",
     ),
     (
         "crates/dodici/src/connect/tls",
         &["chain", "names"],
-        "names are part of a certificate's chain, and judged with its error",
+        "names are part of a certificate chain, and reported with its error",
     ),
     (
         "crates/dodici/src/origin",
         &["pipeline", "solo"],
-        "a connection changes between the two ways to drive it",
+        "a connection switches between the two drivers",
     ),
     (
         "crates/dodici/src",
         &["decoding", "settle"],
-        "a body passes through its decoding on the way to the sink, and decoding may settle it",
+        "a body is decoded on its way to the sink, and decoding may settle it",
     ),
     (
         "crates/dodici-coding/src",
         &["brotli", "inflate", "stage", "zstd"],
-        "the trait of a stage, and the stages to choose from",
+        "the trait of a stage, and its implementations",
     ),
     (
         "crates/dodici-reqwest/src",
@@ -83,12 +83,12 @@ const ACCEPTED: &[Accepted] = &[
             "retry",
             "transport",
         ],
-        "reqwest's API: a client makes builders and requests, which hold it; `ext` extends them all",
+        "reqwest's API: a client creates builders and requests, which hold it; `ext` extends them all",
     ),
     (
         "crates/testkit/src",
         &["conn", "scripted"],
-        "a scripted peer, and the connections that it hands to its script",
+        "a scripted peer, and the connections that it passes to its scripts",
     ),
 ];
 
@@ -112,7 +112,7 @@ const ENGINE_FORBIDDEN: &[(&str, &str)] = &[("connect", "conn")];
 
 /// Words that some files must not contain.
 struct WordRule {
-    /// Files below this directory, or this one file.
+    /// Files below this directory, or this file.
     within: &'static str,
     /// Only files with this extension.
     extension: &'static str,
@@ -167,7 +167,7 @@ const WORD_RULES: &[WordRule] = &[
         extension: "rs",
         except: Some("crates/dodici/src/conn/hyper/"),
         words: Words::Names(&["hyper::client", "hyper::body", "hyper::rt", "hyper::Error"]),
-        why: "the conversation with hyper is held in conn/hyper alone",
+        why: "only conn/hyper uses hyper",
     },
     WordRule {
         within: "node/native/src",
@@ -193,7 +193,7 @@ const WORD_RULES: &[WordRule] = &[
             "TcpStream",
             "TlsConnector",
         ]),
-        why: "connections are the engine's; the real reqwest is converted from and to, never used",
+        why: "only the engine opens connections; the real reqwest's types are converted, never used",
     },
 ];
 
@@ -342,7 +342,7 @@ fn check_cycles(found: &[Cycle]) -> Vec<String> {
 
 // ---- modules -----------------------------------------------------------------------------------
 
-/// The rows of the engine, in what its modules mention.
+/// Checks the engine's rows.
 fn check_rows(files: &[Source], edges: &[Edge]) -> Vec<String> {
     let mut violations = Vec::new();
     for (path, _) in files.iter().filter(|(path, _)| !is_test_file(path)) {

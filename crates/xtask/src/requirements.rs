@@ -21,7 +21,7 @@ const TESTS: &[(&str, &str, Naming)] = &[
     ("bench/soak", ".mjs", Naming::Titles),
 ];
 
-/// Directories without files of ours.
+/// Directories without our own files.
 const FOREIGN: &[&str] = &["node_modules", "target", "dist"];
 
 #[derive(Clone, Copy)]

@@ -1,4 +1,4 @@
-//! Which module of a crate refers to which, read from the text of its files; and the cycles in it.
+//! The module graph of a crate, read from the text of its files, and its cycles.
 //!
 //! A file is a module. It refers to another by a path that begins with `crate`, `self` or `super`, in
 //! a `use` declaration or anywhere else; names that a module re-exports, or imports for its children,
@@ -11,18 +11,18 @@ use super::{Source, is_test_file, is_word, without_comments, without_tests};
 /// `conn/h1.rs` is `[conn, h1]`; `lib.rs` and `conn/mod.rs` are `[]` and `[conn]`.
 type Module = Vec<String>;
 
-/// One module's mention of another.
+/// A reference from one module to another.
 #[derive(Clone, Debug)]
 pub(super) struct Edge {
     pub(super) from: Module,
     pub(super) to: Module,
-    /// Path and line of the mention.
+    /// Path and line of the reference.
     pub(super) at: String,
 }
 
 /// The modules of one crate.
 pub(super) struct Modules {
-    /// Each with the names that it imports, and where from.
+    /// Each with the names that it imports, and their sources.
     imports: BTreeMap<Module, BTreeMap<String, Module>>,
     mentions: Vec<(Module, Vec<String>, String)>,
 }
@@ -76,7 +76,7 @@ impl Modules {
         modules
     }
 
-    /// The path from the crate's root; `None`: it is another crate's.
+    /// The path from the crate's root; `None` for another crate's.
     fn absolute(&self, from: &Module, path: &[String]) -> Option<Vec<String>> {
         let mut base = from.clone();
         let mut rest = path;
@@ -105,7 +105,7 @@ impl Modules {
         Some(base)
     }
 
-    /// The module that a path from the root leads into.
+    /// The module that a path from the root points into.
     fn resolve(&self, path: &[String], depth: usize) -> Module {
         let mut at = Module::new();
         for (index, name) in path.iter().enumerate() {
@@ -126,9 +126,9 @@ impl Modules {
         at
     }
 
-    /// Every mention of one module by another.
+    /// Every reference from one module to another.
     pub(super) fn edges(&self) -> Vec<Edge> {
-        /// Longer chains of re-exports do not exist.
+        /// Longer chains of re-exports are not followed.
         const DEPTH: usize = 8;
         self.mentions
             .iter()
@@ -142,16 +142,16 @@ impl Modules {
     }
 }
 
-/// Neighbours that depend on each other in a cycle.
+/// Sibling modules that depend on each other in a cycle.
 pub(super) struct Cycle {
-    /// The directory of their parent.
+    /// The parent's directory.
     pub(super) place: String,
     pub(super) members: BTreeSet<String>,
-    /// Which depends on which, and where.
+    /// The dependencies that form it.
     pub(super) mentions: String,
 }
 
-/// Every cycle. Neighbours are modules of one parent, each with all that is below it: a module and its
+/// Every cycle. Siblings are modules of one parent, each with everything below it: a module and its
 /// children are one thing.
 pub(super) fn cycles(root: &str, edges: &[Edge]) -> Vec<Cycle> {
     let mut levels: BTreeMap<&[String], BTreeMap<(&str, &str), &str>> = BTreeMap::new();
@@ -308,7 +308,7 @@ fn split_outside_braces(text: &str) -> Vec<&str> {
     parts
 }
 
-/// Where the group that is open at the start of `text` closes.
+/// Where the group that `text` starts in closes.
 fn closing(text: &str) -> Option<usize> {
     let mut depth = 1usize;
     for (at, c) in text.char_indices() {

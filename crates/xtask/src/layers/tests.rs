@@ -1,4 +1,4 @@
-//! Rules that are broken are found, and nothing else.
+//! Violations are found, and nothing else is reported.
 
 use super::*;
 

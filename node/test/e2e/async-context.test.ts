@@ -1,4 +1,4 @@
-// Whatever a request calls back runs in the caller's asynchronous context, and never in another's.
+// A request's callbacks run in the caller's asynchronous context, and never in another's.
 
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { IncomingMessage } from 'node:http';
@@ -27,7 +27,7 @@ beforeAll(async () => {
 
 afterAll(() => origin.close());
 
-/** Where callbacks ran, by the job whose they were. */
+/** The contexts in which callbacks ran, by job. */
 class Log {
   readonly wrong: string[] = [];
   count = 0;
@@ -55,7 +55,7 @@ async function* chunks(log: Log, job: string): AsyncGenerator<Buffer> {
   }
 }
 
-/** All ways in which one job is called back. */
+/** Every callback of one job. */
 async function run(dispatcher: Dispatcher, log: Log, job: string): Promise<void> {
   const note = (where: string): void => log.note(job, where);
   const options = { origin: origin.url, path: '/', method: 'GET' } as const;

@@ -192,7 +192,7 @@ it('is destroyed when the server answers early and closes', async () => {
     .request({ path: '/', method: 'POST', body })
     .then(({ statusCode }) => statusCode)
     .catch((error: unknown) => (error as { code?: string }).code);
-  // The reset that a server causes by not reading may overtake its answer.
+  // The reset that a server causes by not reading may overtake its response.
   expect([413, 'UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']).toContain(outcome);
   await closed;
   await uploading.destroy();
@@ -328,7 +328,7 @@ it('an endless body of tiny chunks ends early with the connection', async () => 
 });
 
 it('bodies held at the same time arrive intact, even when their memory is reused', async () => {
-  // 22 MiB in each round: more than the addon lends before it copies, held until all are there.
+  // 22 MiB in each round: more than the addon lends before it copies, held until all have arrived.
   const inRound = 400;
   const held: (() => void)[] = [];
   const holding = await httpOrigin((request, response) => {
@@ -348,7 +348,7 @@ it('bodies held at the same time arrive intact, even when their memory is reused
         return response.body.text();
       });
       const hashes = bodies.map(sha256);
-      // What was given is the caller's again.
+      // The caller may reuse the memory.
       for (const body of bodies) body.fill(0);
       expect(await Promise.all(answers)).toEqual(hashes);
     }

@@ -1,4 +1,4 @@
-// What crosses the boundary apart from requests and responses: pauses, byte streams that outlive
+// What crosses the boundary besides requests and responses: pauses, byte streams that outlive
 // their pool, counters.
 
 import { once } from 'node:events';
@@ -23,7 +23,7 @@ afterEach(async () => {
   for (const close of cleanup.splice(0).reverse()) await close();
 });
 
-/** Dispatches with `recorder`; resolves when it is told `name`. */
+/** Dispatches with `recorder`; resolves when its callback `name` is called. */
 function dispatched(
   dispatcher: Client | Agent,
   recorder: Recorder,
@@ -58,7 +58,7 @@ describe('a paused handler', () => {
       if (name === 'data') controller.pause();
     };
     await dispatched(agent, paused, 'data', { origin: origin.url, path: '/paused' });
-    // Requests that began later have run into their timeout: the paused one's has long passed.
+    // Requests started later have timed out: the paused one's timeout has long passed.
     for (let i = 0; i < 2; i++) {
       const silent = await dispatched(agent, new Recorder(), 'error', { origin: origin.url });
       expect(silent.last('error')[1]).toBeInstanceOf(errors.BodyTimeoutError);

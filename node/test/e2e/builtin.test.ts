@@ -1,5 +1,5 @@
 // Node's built-in fetch, WebSocket and EventSource, of whatever Node runs the tests, over our
-// dispatchers: through install(), and as the `dispatcher` of one call. Each in a process of its own,
+// dispatchers: through install(), and as the `dispatcher` of one call. Each in a separate process,
 // where nothing has touched the globals.
 
 import { once } from 'node:events';
@@ -13,7 +13,7 @@ import { httpOrigin, type Origin } from '../support/servers';
 
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 
-/** Ways to have a dispatcher of ours under a built-in; each names the variable `init`. */
+/** Ways to put one of our dispatchers under a built-in; each defines the variable `init`. */
 const WAYS: Record<string, string> = {
   'install() of an Agent': `dodici.install(new dodici.Agent()); const init = {};`,
   'install() of options': `dodici.install({ connections: 2 }); const init = {};`,
@@ -35,7 +35,7 @@ const WAYS: Record<string, string> = {
 
 describe('Node’s fetch', () => {
   let origin: Origin;
-  /** Requests that came for each path. */
+  /** Number of requests per path. */
   const seen = new Map<string, number>();
 
   let refused: string;

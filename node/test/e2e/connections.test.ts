@@ -1,5 +1,5 @@
 // Connections as users of undici see them: targets of events, sockets, the peer's balancing classes
-// and proxies over ours, and pools that nobody holds.
+// and proxies over ours, and unreferenced pools.
 
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
@@ -91,7 +91,7 @@ it('the end of a stream is reported before that of its connection', async () => 
   await client.close();
 });
 
-/** Answers when as many requests have arrived. */
+/** Responds once this many requests have arrived. */
 async function together(count: number): Promise<Origin> {
   const waiting: ServerResponse[] = [];
   return httpOrigin((_request, response) => {
@@ -121,7 +121,7 @@ it('no more idle connections are kept than maxIdleConnections', async () => {
   expect(await times(3, ask)).toEqual(['ok', 'ok', 'ok']);
   await closed;
   expect(agent.stats[server.url]).toMatchObject({ connected: 1, free: 1 });
-  // The one that is kept is used, and two more are opened beside it.
+  // The one that is kept is used, and two more are opened.
   expect(await times(3, ask)).toEqual(['ok', 'ok', 'ok']);
   expect([connected, accepted]).toEqual([5, 5]);
   await agent.close();

@@ -1,4 +1,4 @@
-// The decompress option: what comes out, what handlers see of it, and what a bomb can do.
+// The decompress option: decoded bodies, what handlers get, and decompression bombs.
 
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
 import { Readable, Writable } from 'node:stream';
@@ -32,7 +32,7 @@ interface Answer {
   /** `null` for none. */
   coding: string | null;
   body: Buffer;
-  /** Whether the length is said. */
+  /** Whether to send a content-length. */
   length?: boolean;
 }
 
@@ -247,7 +247,7 @@ describe.each(Object.entries(WIRES))('decompress over %s', (_wire, originOf) => 
     expect(outcome.message).toMatch(
       /^Decompressed response size \(\d+\) exceeded maxSize \(1000000\)$/,
     );
-    // A request's own goes before.
+    // A request's own limit takes precedence.
     const all = await request(url + path, {
       dispatcher: agent,
       decompress: { maxSize: 20_000_000 },
@@ -290,7 +290,7 @@ describe.each(Object.entries(WIRES))('decompress over %s', (_wire, originOf) => 
       };
       agent.dispatch({ origin: url, path, method: 'GET' }, handler);
     });
-    // Each takes turns of the thread that would decode.
+    // Each needs turns of the thread that decodes.
     for (let i = 0; i < 50; i++) {
       expect(await get(agent, url + small)).toMatchObject({ status: 200, text: 'small' });
     }

@@ -1,5 +1,5 @@
-// The order of undici's diagnostics messages, and the sockets that they name, where an answer ends its
-// connection and the next request goes over another one.
+// The order of undici's diagnostics messages, and the sockets in them, when a response closes its
+// connection and the next request uses another one.
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { EventEmitter } from 'node:events';
 
@@ -48,7 +48,7 @@ const BODY = 'content-length: 2\r\n\r\nok';
 interface Case {
   readonly title: string;
   readonly answer?: string;
-  /** The server ends the connection behind the answer. */
+  /** The server closes the connection after the response. */
   readonly closes?: boolean;
   readonly options?: object;
   readonly request?: object;
@@ -68,7 +68,7 @@ const CASES: Case[] = [
   { title: 'HEAD', answer: `${OK}content-length: 2\r\n\r\n`, request: { method: 'HEAD' } },
   { title: 'reset', request: { reset: true } },
   { title: 'no pipelining', options: { pipelining: 0 } },
-  // undici 7 lets one connection carry all three.
+  // undici 7 uses one connection for all three.
   ...(peerMajor === 7
     ? []
     : [{ title: 'two requests at most', options: { maxRequestsPerClient: 2 } }]),

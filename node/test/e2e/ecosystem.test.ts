@@ -1,4 +1,4 @@
-// What users put around undici, over our dispatchers: the peer's mocks and interceptors, its
+// What users combine with undici, over our dispatchers: the peer's mocks and interceptors, its
 // WebSocket and EventSource against real servers.
 
 import { once } from 'node:events';
@@ -30,9 +30,9 @@ afterEach(() => cleanup.run());
 
 let origin: Origin;
 let respond: (request: IncomingMessage, response: ServerResponse) => void;
-/** Paths that the origin has served. */
+/** Paths served by the origin. */
 let served: string[];
-/** Connections that the origin has had. */
+/** Connections accepted by the origin. */
 let accepted = 0;
 
 beforeAll(async () => {

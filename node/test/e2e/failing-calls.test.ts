@@ -1,6 +1,6 @@
 // R15: each system call that the addon makes fails once, one after the other, while requests are
-// made: plain and over TLS, with bodies in both directions. Whatever failed is an error with a code
-// or does no harm; nothing crashes, nothing hangs, and the next request is served.
+// made: plain and over TLS, with bodies in both directions. Each failure is an error with a code
+// or has no effect; nothing crashes or hangs, and the next request succeeds.
 
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -21,7 +21,7 @@ const source = fileURLToPath(new URL('../support/fail-nth.c', import.meta.url));
 const hasCompiler =
   process.platform === 'linux' && spawnSync('cc', ['--version'], { stdio: 'ignore' }).status === 0;
 
-/** What the child does; `argv` is the file of the countdown, the origins and their CA. */
+/** The child's script; `argv` is the file of the countdown, the origins and their CA. */
 const program = `
   const { readFileSync, writeFileSync, openSync, writeSync, readSync } = require('node:fs');
   const dodici = require(${JSON.stringify(built)});

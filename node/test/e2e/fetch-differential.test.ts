@@ -30,7 +30,7 @@ type Moment = 'never' | 'before' | 'asked' | 'head' | 'reading' | 'complete';
 
 interface Answer {
   readonly bytes: Buffer;
-  /** The connection ends behind it. */
+  /** The connection closes after it. */
   readonly ends: boolean;
 }
 
@@ -42,7 +42,7 @@ interface Case {
   readonly abort: Moment;
 }
 
-/** What a server is asked and answers: one connection after the other, answers in order. */
+/** A server's requests and scripted responses: one connection after the other, in order. */
 class ScriptedServer {
   readonly server = net.createServer((socket) => this.#serve(socket));
   readonly requests: string[] = [];
@@ -217,7 +217,7 @@ function makeCase(index: number): Case {
     'reading',
     'complete',
   ]);
-  // Whether a break or the abort comes first is the sockets' to say.
+  // Whether the break or the abort comes first is up to the sockets.
   const breaks = next() < 0.2 && framing !== 'close' && abort !== 'complete';
   const bodiless = status === 204 || status === 304 || method === 'HEAD';
   const payload = framing === 'chunked' ? chunked(body) : body;
@@ -276,7 +276,7 @@ const DIFFERENCES: {
   },
 ];
 
-/** The engine keeps the connection behind a HEAD, and undici asks for its end. */
+/** The engine keeps the connection after a HEAD, and undici closes it. */
 function withoutHeadsConnection(request: string): string {
   return request.startsWith('HEAD ')
     ? request.replace(/connection: (?:close|keep-alive)/, 'connection: *')

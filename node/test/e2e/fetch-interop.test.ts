@@ -41,7 +41,7 @@ afterAll(async () => {
 const get = (path = '/', init: RequestInit = {}) =>
   fetch(url + path, { ...init, dispatcher } as Parameters<typeof fetch>[1]);
 
-/** A body that comes in one turn, and one that does not. */
+/** A body that arrives in one turn, and one that does not. */
 for (const [name, path, text] of [
   ['a short body', '/', 'hello'],
   ['a body in parts', '/parts', 'one,two'],
@@ -105,7 +105,7 @@ for (const [name, path, text] of [
       ]);
     });
 
-    it('is read with `for await`, a reader with a buffer of its own, and as a Node stream', async () => {
+    it('is read with `for await`, a BYOB reader, and as a Node stream', async () => {
       const chunks: Uint8Array[] = [];
       for await (const chunk of (await get(path)).body!) chunks.push(chunk as Uint8Array);
       expect(Buffer.concat(chunks).toString()).toBe(text);
@@ -159,7 +159,7 @@ for (const [name, path, text] of [
 
     it('cannot be passed to structuredClone', async () => {
       const response = await get(path);
-      // Node 20 cannot mark an object so; there it is cloned to an empty one, as undici's is.
+      // Node 20 cannot mark objects as uncloneable; there it is cloned to an empty one, as undici's is.
       if (typeof process.versions.node === 'string' && !process.versions.node.startsWith('20.')) {
         expect(() => structuredClone(response)).toThrow(
           expect.objectContaining({ name: 'DataCloneError' }),

@@ -1,4 +1,4 @@
-// Our fetch: what comparing it with undici's on generated requests does not show.
+// Our fetch: what a comparison with undici's on generated requests does not cover.
 
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { once } from 'node:events';
@@ -27,7 +27,7 @@ let server: http.Server;
 const seen: { method: string; url: string; headers: http.IncomingHttpHeaders; body: string }[] = [];
 const sockets = new Set<net.Socket>();
 
-/** What the next request gets; `null`: its echo. */
+/** The response to the next request; `null`: an echo. */
 let answer: ((request: http.IncomingMessage, response: http.ServerResponse) => void) | null = null;
 
 beforeAll(async () => {
@@ -55,7 +55,7 @@ afterAll(() => {
   server.closeAllConnections();
 });
 
-/** What a promise that must fail fails with. */
+/** The error of a promise that must reject. */
 async function failureOf(promise: Promise<unknown>): Promise<Error & { cause: Error }> {
   try {
     await promise;
@@ -65,7 +65,7 @@ async function failureOf(promise: Promise<unknown>): Promise<Error & { cause: Er
   throw new Error('it did not fail');
 }
 
-/** The last request that the server got. */
+/** The server's last request. */
 const last = () => seen.at(-1)!;
 
 async function withAnswer<T>(given: typeof answer, then: () => Promise<T>): Promise<T> {
@@ -152,7 +152,7 @@ describe('fetch accepts', () => {
         'a\r\nb',
         'content',
       ]);
-      // undici's Request takes its own alone.
+      // undici's Request accepts its own only.
       if (Form !== FormData) continue;
       const request = new Request(url, { method: 'POST', body: form });
       const again = await (await fetch(request)).text();
@@ -494,7 +494,7 @@ describe('an unread body', () => {
        return sent;`,
       { flags },
     );
-    // What the kernel's buffers on both sides take is not ours to say.
+    // How much the kernel buffers on both sides is not under our control.
     expect(sent).toBeLessThan(16 << 20);
   });
 

@@ -155,8 +155,8 @@ describe('a client over HTTP/2', () => {
     expect(numbers).toEqual([1, 3]);
   });
 
-  // Server and client share this thread: both the body and the answer may be there for its next look
-  // at sockets, and which comes first must not be chance.
+  // Server and client share this thread: body and response may both be ready at its next poll of the
+  // sockets, and their order must be deterministic.
   it('sees the end of a response after a server on its thread has the body', async () => {
     let got = '';
     const origin = await serve((stream) => {
@@ -180,7 +180,7 @@ describe('a client over HTTP/2', () => {
       expect(await text(client, { path: '/', method: 'POST', body })).toBe('early');
       if (got !== 'a body') overtaken++;
     }
-    // Two of five without the wait; on a machine that stops the I/O thread in between, some with it.
+    // Without the wait, two of five fail; with it, only if the machine stalls the I/O thread in between.
     expect(overtaken).toBeLessThan(6);
   });
 
@@ -194,7 +194,7 @@ describe('a client over HTTP/2', () => {
           stream.respond({ ':status': 200 });
           stream.end(`${headers[':method']} ${body}`);
         });
-        // Nobody is answered before all are there.
+        // No request is answered before all have arrived.
         if (waiting.length === 20) for (const answer of waiting) answer();
       });
     });
@@ -247,7 +247,7 @@ describe('a client over HTTP/2', () => {
   });
 
   it('releases requests that were aborted in any phase', async () => {
-    // `just soak-h2` asks for more, and for the figures.
+    // `just soak-h2` uses more, and prints figures.
     const count = Number(process.env['DODICI_ABORTS'] ?? 400);
     const origin = await serve((stream, headers) => {
       stream.on('error', () => {});
@@ -272,7 +272,7 @@ describe('a client over HTTP/2', () => {
         }
         if (phase === 'soon') for (let turns = random(8); turns > 0; turns--) await soon();
         abort.abort();
-        // The answer may have been there first; its body is cut short then.
+        // The response may have arrived first; then its body is truncated.
         return asked.then(({ body }) => body.text()).catch((error: unknown) => error);
       });
       for (const outcome of await Promise.all(outcomes)) {
@@ -328,8 +328,8 @@ describe('a client over HTTP/2', () => {
     });
     const client = keep(new Client(origin.url, { ...origin.options, allowH2: true }));
     const answers = [text(client), text(client), text(client)];
-    // This thread is the server's too, which may hear of the streams before the client hears how many
-    // it may have.
+    // The server runs on this thread too, and may see the streams before the client learns its
+    // limit.
     while (streams.length < 2 || client.stats.running < 2) await new Promise(setImmediate);
     expect(client.stats).toMatchObject({ connected: true, running: 2, pending: 1, size: 3 });
     for (let n = 0; n < 3; n++) {

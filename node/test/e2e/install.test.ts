@@ -1,4 +1,4 @@
-// install() in processes of their own, where nothing has touched Node's fetch yet: Node's built-in
+// install() in separate processes, where nothing has touched Node's fetch yet: Node's built-in
 // fetch of whatever Node runs the tests (`fetch` in the bodies), over the engine, over the peer's own
 // class, and over every dispatcher of undici's; and what it puts on globalThis.
 import { spawn, spawnSync } from 'node:child_process';
@@ -308,7 +308,7 @@ describe.runIf(process.allowedNodeEnvironmentFlags.has('--use-env-proxy'))(
   },
 );
 
-/** `install()` with each kind of dispatcher that `from` (an expression) has, one after the other. */
+/** `install()` with each kind of dispatcher of `from` (an expression), one after the other. */
 const everyKind = (from: string) => `
   const from = ${from};
   const mockAgent = () => {

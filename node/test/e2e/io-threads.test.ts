@@ -1,4 +1,4 @@
-// More than one I/O thread: each has submissions of its own.
+// More than one I/O thread: each has its own submissions.
 
 import * as http from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -11,7 +11,7 @@ import { Cleanup } from '../support/wire';
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
 
-/** Sends every body back. */
+/** Echoes every body. */
 async function echo(): Promise<string> {
   const server = http.createServer((request, response) => {
     request.pipe(response);
@@ -34,7 +34,7 @@ it('bodies for different threads never share memory', async () => {
   for (let round = 0; round < 20; round++) {
     await Promise.all(
       origins.flatMap((origin, at) =>
-        // Small ones between large ones, so that what a thread is told lies in every kind of memory.
+        // Small ones between large ones, so that submissions use every kind of memory.
         [40_000, 100, 20_000, 9_000, 60_000].map((size, n) =>
           post(origin, size, String.fromCharCode(97 + at * 5 + n)),
         ),

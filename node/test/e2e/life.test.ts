@@ -1,4 +1,4 @@
-// What keeps a process alive, and what does not: each case is a process of its own that nobody ends.
+// What keeps a process alive, and what does not: each case is a separate process that must end by itself.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -19,10 +19,10 @@ beforeAll(async () => {
     else if (request.url === '/silent') response.writeHead(200).flushHeaders();
     else if (request.url === '/hinted') {
       response.writeEarlyHints({ link: '</app.js>; rel=preload; as=script' });
-      // Time in which a process that nothing holds would end.
+      // Time in which a process that nothing keeps alive would end.
       setTimeout(() => response.end('late'), 300);
     }
-    // '/never' gets no answer at all.
+    // '/never' gets no response.
   });
 });
 afterAll(() => origin.close());
@@ -75,7 +75,7 @@ it.each([
   expect(seen).toEqual(['UND_ERR_ABORTED', 'disconnect: aborted']);
 });
 
-it('an abort of a request that waits ends nothing, and holds nobody', async () => {
+it('aborting a queued request closes nothing, and does not keep the process alive', async () => {
   const seen = await lines(`
     const first = { ...rest, onRequestStart() {}, onResponseStart(controller) {
       client.dispatch({ path: '/never', method: 'GET' }, second);
@@ -122,7 +122,7 @@ it.each([
   expect(seen).toEqual(['103', '200', 'late']);
 });
 
-it('an upgraded stream that its peer has ended, and nobody reads, does not', async () => {
+it('an unread upgraded stream that its peer has ended does not', async () => {
   const upgrading = await rawOrigin((socket) => {
     socket.once('data', () =>
       socket.end('HTTP/1.1 101 S\r\nconnection: upgrade\r\nupgrade: x\r\n\r\nunread'),

@@ -212,7 +212,7 @@ describe('connect.lookup', () => {
 });
 
 describe('an address with a zone', () => {
-  /** What becomes of requests of other pools, enough of them to have a slot of every small number. */
+  /** The outcomes of requests of other pools, enough to occupy every small slot number. */
   async function others(): Promise<() => Promise<string[]>> {
     const pool = new Pool(origin.url);
     cleanup.add(() => pool.destroy());

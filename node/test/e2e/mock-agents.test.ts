@@ -1,5 +1,5 @@
-// undici's MockAgent and SnapshotAgent with dispatchers of ours behind them. Both set what is global,
-// so each runs in a process of its own.
+// undici's MockAgent and SnapshotAgent with our dispatchers behind them. Both change globals,
+// so each runs in a separate process.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** A server that says which requests reached it. */
+/** A server that reports which requests reached it. */
 const PREPARE = `
   const { once } = require('node:events');
   process.removeAllListeners('warning'); // SnapshotAgent is experimental.
@@ -38,7 +38,7 @@ const PREPARE = `
     server.closeAllConnections();
   };`;
 
-/** Functions of both packages and of Node, which all take the global dispatcher. */
+/** Functions of both packages and of Node, which all use the global dispatcher. */
 const WAYS = `
   
   const { Writable } = require('node:stream');
@@ -70,8 +70,8 @@ const WAYS = `
   };`;
 
 /**
- * How ours may stand behind a MockAgent. What it lets through is sent by a pool of undici's, whatever
- * its `agent` is, and by the engine where `factory` makes that pool's clients.
+ * Our dispatchers behind a MockAgent. What it lets through is sent by undici's pool, whatever its
+ * `agent` is, and by the engine if `factory` creates that pool's clients.
  */
 const MADE = {
   Agent: ['{ agent: new dodici.Agent() }', ''],
@@ -129,7 +129,7 @@ describe.each(Object.entries(MADE))('MockAgent over our %s', (_name, [options, b
 });
 
 describe('SnapshotAgent', () => {
-  // It sends with an Agent of undici's that it makes of its own options, whatever its `agent` is.
+  // It sends with its own undici Agent, created from its options, whatever its `agent` is.
   it.each([
     ['', ''],
     ['factory: (origin, options) => new dodici.Pool(origin, options)', ' by the engine'],
@@ -144,7 +144,7 @@ describe('SnapshotAgent', () => {
           const snapshots = new dodici.SnapshotAgent({ mode, snapshotPath, agent, ${options} });
           dodici.setGlobalDispatcher(snapshots);
           const sent = { method: 'POST', body: 'sent' };
-          // Until it has, dispatch() returns a promise.
+          // Until it has loaded, dispatch() returns a promise.
           if (mode !== 'record') await snapshots.loadSnapshots();
           const all = [await outcome(get, '/got'), await outcome(get, '/missing?a=1')];
           if (!name.endsWith('pipeline')) all.push(await outcome(get, '/sent', sent));

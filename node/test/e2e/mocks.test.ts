@@ -1,5 +1,5 @@
-// The mocks that Node's users have, as they are: nock and msw, which come before or after this
-// package, and before or after the first request. Each in a process of its own.
+// The mocks that Node's users have, unmodified: nock and msw, installed before or after this
+// package, and before or after the first request. Each in a separate process.
 //
 // nock 15 answers at the sockets, for every request of undici's, msw 3 there as well, but only those of
 // Node's fetch and http; nock 14 and msw 2 replace Node's fetch.
@@ -12,7 +12,7 @@ const major = Number(process.versions.node.split('.')[0]);
 const atSockets = major >= 22 ? ['nock15'] : [];
 const atFetch = major >= 22 ? ['nock15', 'msw3', 'nock14', 'msw2'] : ['nock14', 'msw2'];
 
-/** One face for all of them, and a server that says which requests reached it. */
+/** One interface for all of them, and a server that reports which requests reached it. */
 const PREPARE = `
   const { once } = require('node:events');
   async function loadMock(name) {

@@ -1,5 +1,5 @@
-// TLS servers with suites that rustls does not have and Node's OpenSSL does: undici's class serves them,
-// under the same options, and nothing else of TLS is forgiven.
+// TLS servers with suites that Node's OpenSSL has and rustls does not: undici's class serves them,
+// under the same options, and no other TLS error causes a fallback.
 
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -32,7 +32,7 @@ afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();
 });
 
-/** What the server saw. */
+/** What the server received. */
 interface Seen {
   readonly url: string;
   readonly server: https.Server;
@@ -85,7 +85,7 @@ const ask = (dispatcher: Dispatcher, origin: string, options: object = {}): Prom
     (error: unknown) => (error as { code: string }).code,
   );
 
-/** The codes of warnings from now on. */
+/** The codes of subsequent warnings. */
 function warnings(): unknown[] {
   const seen: unknown[] = [];
   const hear = (warning: Error & { code?: string }) => seen.push(warning.code);
@@ -178,7 +178,7 @@ describe('requests of such a server', () => {
     ['Pool', (url) => opened(new Pool(url, { connect: { ca } }))],
     ['Pool of 3', (url) => opened(new Pool(url, { connect: { ca }, connections: 3 }))],
     ['Agent', () => opened(new Agent({ connect: { ca } }))],
-  ])('many at once are each served once: %s', async (_, make) => {
+  ])('concurrent ones are each served once: %s', async (_, make) => {
     const { url, bodies } = await serve(OLD);
     const dispatcher = make(url);
     const asked = Array.from({ length: 40 }, (_value, n) =>

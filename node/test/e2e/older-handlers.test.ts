@@ -1,4 +1,4 @@
-// Interceptors that were written for undici 6 and 7: over undici 7 they get, as there, a handler with
+// Interceptors written for undici 6 and 7: over undici 7 they get, as in undici, a handler with
 // the methods of both generations, over undici 8 one of the newer generation.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
@@ -38,7 +38,7 @@ const KINDS: Record<string, () => Dispatcher> = {
 type Older = Record<string, (...given: never[]) => unknown>;
 type Call = (...given: unknown[]) => unknown;
 
-/** Answers by itself, as in-process routers and mocks do. */
+/** Responds by itself, as in-process routers and mocks do. */
 const answering: Dispatcher.DispatcherComposeInterceptor = () => (_options, given) => {
   const handler = given as unknown as Record<string, Call>;
   handler['onConnect']!(() => {}, null);
@@ -49,7 +49,7 @@ const answering: Dispatcher.DispatcherComposeInterceptor = () => (_options, give
   return true;
 };
 
-/** Stands between, with older methods on both sides. */
+/** An interceptor with older methods on both sides. */
 const between: Dispatcher.DispatcherComposeInterceptor = (dispatch) => (options, given) => {
   const handler = given as unknown as Record<string, Call>;
   const names = ['onConnect', 'onHeaders', 'onData', 'onComplete', 'onError'];

@@ -21,7 +21,7 @@ const provider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProces
 let instrumentation: UndiciInstrumentation;
 let origin: Origin;
 let port: number;
-/** `traceparent` of each request, as the origin got it. */
+/** `traceparent` of each request at the origin. */
 let parents: unknown[] = [];
 const hooked: unknown[] = [];
 

@@ -1,4 +1,4 @@
-// Values of another realm, as test runners and sandboxes (node:vm, jsdom) hand them over.
+// Values of another realm, as created by test runners and sandboxes (node:vm, jsdom).
 
 import { Blob as NodeBlob } from 'node:buffer';
 import { text } from 'node:stream/consumers';
@@ -25,7 +25,7 @@ afterAll(async () => {
   await origin.close();
 });
 
-/** As jsdom has them: classes of their own, of which `node:vm` has none. */
+/** Like jsdom's: its own classes, which `node:vm` does not have. */
 class ForeignBlob {
   readonly type = '';
   constructor(private readonly content: string) {}

@@ -1,4 +1,4 @@
-// S46: Node's permission model. An addon is outside of it, so dodici asks before it loads one.
+// S46: Node's permission model. It does not cover addons, so dodici checks it before it loads one.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,7 +13,7 @@ const flag = process.allowedNodeEnvironmentFlags.has('--permission')
   : '--experimental-permission';
 const hasNet = process.allowedNodeEnvironmentFlags.has('--allow-net');
 
-/** What a request says in a process with these permissions. */
+/** The outcome of a request in a process with these permissions. */
 function answer(...permissions: string[]): string {
   const script = `
     const { request } = require(${JSON.stringify(join(root, 'dist/index.js'))});

@@ -1,5 +1,5 @@
-// Several requests on one connection at a time, on the wire, against undici's own behaviour: each
-// case runs with undici's class and with ours, and both must show the same.
+// Several concurrent requests on one connection, on the wire, compared with undici: each
+// case runs with undici's class and with ours, and both must behave the same.
 
 import type { Socket } from 'node:net';
 
@@ -18,15 +18,15 @@ afterEach(async () => {
   await origin?.close();
 });
 
-/** What one connection of the origin got and how it answers. */
+/** What one connection of the origin received, and how it responds. */
 interface Served {
   readonly heads: string[];
   closed: boolean;
 }
 
 /**
- * An origin of raw connections: `answer` gets the targets of the requests that are there, each time
- * one more has come.
+ * An origin of raw connections: `answer` is called with the targets of all requests so far, whenever
+ * one more has arrived.
  */
 async function serve(
   answer: (socket: Socket, targets: string[], index: number) => void,
@@ -106,7 +106,7 @@ for (const [name, classes] of [
 
     it('writes more immediately on an open connection when its depth is raised', async () => {
       const connections = await serve((socket, targets) => {
-        // The others come although the first request has no answer.
+        // The others arrive although the first request is unanswered.
         if (targets.length === 1) client.pipelining = 3;
         if (targets.length === 3) socket.write(targets.map((target) => reply(target)).join(''));
         if (targets.length === 4) socket.write(reply('/3'));
@@ -126,7 +126,7 @@ for (const [name, classes] of [
         if (index > 0) socket.write(reply(targets.at(-1)!));
         else {
           socket.write(head);
-          // A request that were sent on this connection would be there before its end.
+          // A request sent on this connection would arrive before its end.
           setTimeout(() => socket.end('hello'), 50);
         }
       });
@@ -144,7 +144,7 @@ for (const [name, classes] of [
       expect(lines).toEqual([['/0'], ['/1', '/2']]);
     });
 
-    it('opens no connection for nobody after an upgrade', async () => {
+    it('opens no unneeded connection after an upgrade', async () => {
       const connections = await serve((socket) =>
         socket.write('HTTP/1.1 101 S\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n'),
       );
@@ -374,7 +374,7 @@ for (const [name, classes] of [
     });
 
     it('holds back later responses while the handler of the oldest has paused', async () => {
-      // More than what is buffered for a handler that takes nothing.
+      // More than is buffered for a paused handler.
       const large = 'x'.repeat(4 * 1024 * 1024);
       await serve((socket, targets) => {
         if (targets.length === 2) socket.write(reply(large) + reply('/1'));
@@ -418,7 +418,7 @@ for (const [name, classes] of [
 }
 
 describe('differences from undici', () => {
-  // undici waits for the turn of the request before it lets it be aborted.
+  // In undici, a request can be aborted only once it is its turn.
   it('aborts a waiting request immediately, without closing a connection', async () => {
     const connections = await serve((socket, targets) => {
       if (targets.at(-1) === '/go') socket.write(targets.map((target) => reply(target)).join(''));
@@ -436,7 +436,7 @@ describe('differences from undici', () => {
     expect(connections.map(({ heads }) => heads.length)).toEqual([2]);
   });
 
-  // Not against undici, whose parser fails when several answers come at once.
+  // Not compared with undici, whose parser fails when several responses arrive together.
   it('writes one at a time again when its depth is lowered', async () => {
     const most: number[] = [];
     const connections = await serve((socket, targets) => {
@@ -465,7 +465,7 @@ it('a depth that is set before the first connection applies in the engine, too',
   const origin = await rawOrigin((socket) => {
     socket.on('data', (chunk) => {
       seen += chunk.toString('latin1').split('GET ').length - 1;
-      // Nothing is answered until all are there.
+      // No response until all have arrived.
       if (seen === 3) socket.write('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n'.repeat(3));
     });
   });

@@ -1,5 +1,5 @@
-// What Node's own TLS is told by flags and defaults that the engine's cannot follow: the peer's class
-// serves then, and whoever listens to Node's sockets hears of them (docs/node-settings.md).
+// Flags and defaults of Node's own TLS that the engine cannot follow: then the peer's class serves,
+// and subscribers to Node's sockets get them (docs/node-settings.md).
 
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import * as https from 'node:https';
@@ -44,7 +44,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** What an Agent and a ProxyAgent negotiate, in a process of its own; `more` runs in between. */
+/** What an Agent and a ProxyAgent negotiate, in a separate process; `more` runs in between. */
 function negotiated(
   { flags = [], env = {} }: { flags?: string[]; env?: Record<string, string> },
   connect: object = {},
@@ -135,7 +135,7 @@ describe('c6', () => {
       await Promise.all(peers.map((dispatcher) => dispatcher.destroy()));
       await ask();
       seen.push(ours > 0, ours === theirs);`;
-    // Which sockets Node tells of differs between its versions.
+    // Which sockets Node publishes differs between its versions.
     expect(await negotiated({}, {}, listen)).toEqual([...all(SMALL), true, true]);
   });
 });

@@ -1,4 +1,4 @@
-// Whom a process or a thread trusts, set and withdrawn while clients exist (docs/node-settings.md).
+// Process-wide and per-thread trust, set and withdrawn while clients exist (docs/node-settings.md).
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,7 +14,7 @@ import { ca, httpsOrigin, type Origin } from '../support/servers';
 const canSetRoots = 'setDefaultCACertificates' in tls;
 
 let origin: Origin;
-/** Answers by closing: each request needs a connection of its own. */
+/** Closes after each response: each request needs its own connection. */
 let closing: Origin;
 const folder = mkdtempSync(join(tmpdir(), 'dodici-'));
 
@@ -32,7 +32,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** In scope of each child's script: what became of one request, and every kind of client. */
+/** In scope of each child's script: the outcome of one request, and every kind of client. */
 const prelude = `
   const tls = require('node:tls');
   const outcome = (dispatcher, url = values.url) =>

@@ -1,4 +1,4 @@
-// Ways through scripted proxies: exact bytes, refusals, and who hears of credentials.
+// Scripted proxies: exact bytes, refusals, and who gets credentials.
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { createRequire } from 'node:module';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -36,7 +36,7 @@ afterAll(async () => {
   await secure.close();
 });
 
-/** A proxy for both kinds of requests, and what it heard. */
+/** A proxy for both kinds of requests, and what it received. */
 interface TestProxy {
   readonly port: number;
   readonly connects: string[];
@@ -355,7 +355,7 @@ describe('s20 NO_PROXY', () => {
     ['127.0.0.1:80', 'http://127.0.0.1/', true],
     ['127.0.0.1:81', 'http://127.0.0.1/', false],
     ['127.0.0.1', 'http://127.0.0.10/', false],
-    // undici 7 reads these two in another way.
+    // undici 7 reads these two differently.
     ['::1', 'http://[::1]/', peerMajor >= 8],
     ['[::1]', 'http://[::1]/', true],
     ['[::1]:80', 'http://[::1]/', true],
@@ -364,7 +364,7 @@ describe('s20 NO_PROXY', () => {
     ['none.invalid,*', 'http://example.com/', peerMajor >= 8],
     ['*:81', 'http://example.com/', false],
     ['example.com', 'http://com/', false],
-    // Networks are not undici's, to whom each of these is the name of no host.
+    // undici does not support networks: to it, these are host names that match nothing.
     ['127.0.0.0/8', 'http://127.0.0.1/', true],
     ['10.0.0.0/8, 127.0.0.0/8', 'http://127.1.2.3:8080/', true],
     ['10.0.0.0/8', 'http://127.0.0.1/', false],
@@ -477,7 +477,7 @@ describe('options that only JavaScript can implement', () => {
 });
 
 describe('a replaced net.connect', () => {
-  /** While it is replaced; what is made later must not be what a later request misses. */
+  /** While it is replaced. */
   async function replaced<T>(work: () => Promise<T>): Promise<T> {
     const netModule = createRequire(import.meta.url)('node:net') as typeof net;
     const original = netModule.connect;

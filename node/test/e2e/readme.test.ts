@@ -1,4 +1,4 @@
-// Every JavaScript snippet of README.md runs, against an origin on loopback in the place of
+// Every JavaScript snippet of README.md runs, against an origin on loopback in place of
 // api.example.com.
 import { readFileSync } from 'node:fs';
 import { spawn } from 'node:child_process';

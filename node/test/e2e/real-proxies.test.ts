@@ -1,4 +1,4 @@
-// Through proxies that the world runs: squid, haproxy's TLS in front of it, microsocks.
+// Real proxies: squid, haproxy's TLS in front of it, microsocks.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { errors, fetch, ProxyAgent, request, Socks5ProxyAgent } from '../../src/index';
@@ -56,7 +56,7 @@ async function ask(dispatcher: Dispatcher, origin: Origin, path = '/x'): Promise
   return (await body.json()) as Echo;
 }
 
-/** A large body there and back, several requests at once, and `fetch`. */
+/** A large body in both directions, concurrent requests, and `fetch`. */
 async function exercise(dispatcher: Dispatcher, origin: Origin): Promise<void> {
   const paths = Array.from({ length: 20 }, (_, n) => `/many/${n}`);
   const seen = await Promise.all(paths.map((path) => ask(dispatcher, origin, path)));

@@ -231,7 +231,7 @@ it('S44: unreferenced handlers are called to the end, and are garbage afterwards
     let ended = 0;
     function start() {
       for (let round = 0; round < 5; round++) {
-        // Nobody holds the client either.
+        // The client is unreferenced, too.
         const client = new Client(${JSON.stringify(origin.url)});
         for (let i = 0; i < 20; i++) {
           const handler = {
@@ -247,7 +247,7 @@ it('S44: unreferenced handlers are called to the end, and are garbage afterwards
     (async () => {
       start();
       while (ended < 100) { gc(); await turn(); }
-      // What a turn may still hold is gone after some.
+      // What a turn still references is released after a few turns.
       let left;
       for (let i = 0; i < 50; i++) {
         gc();
@@ -258,7 +258,7 @@ it('S44: unreferenced handlers are called to the end, and are garbage afterwards
       console.log(JSON.stringify({ ended, left }));
     })();`;
   return new Promise<void>((resolve) => {
-    // Not the synchronous form: the origin lives in this process.
+    // Not the synchronous form: the origin is in this process.
     execFile(process.execPath, ['--expose-gc', '-e', script], (error, stdout, stderr) => {
       expect.soft({ error, stderr }).toEqual({ error: null, stderr: '' });
       expect.soft(stdout).toBe('{"ended":100,"left":0}\n');

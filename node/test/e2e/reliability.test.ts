@@ -1,5 +1,5 @@
-// The gates of `just soak` with few repetitions: what they prove is said in bench/soak/gates.mjs,
-// which does the work. Each runs in a process of its own, because it counts memory and files.
+// The gates of `just soak` with few repetitions; bench/soak/gates.mjs says what they prove and
+// does the work. Each runs in a separate process, because it measures memory and files.
 
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -32,10 +32,10 @@ function run(gate: string): Promise<Result> {
 }
 
 const promises: Record<string, string> = {
-  crowd: 'r9 hundreds of requests at once are all answered, over few connections and over many',
+  crowd: 'r9 hundreds of concurrent requests all succeed, over few connections and over many',
   origins: 's14 5,000 origins, each once, leave no pool, no socket and no memory',
   race: 'r5 a server that closes just at reuse costs no GET, and executes no POST twice',
-  poison: 'r6 a response that nobody asked for is delivered to nobody',
+  poison: 'r6 an unsolicited response is delivered to no request',
   aborts: 'r10 aborts in every phase leave nothing, and nothing comes late',
   garbage: 'r13 dropped bodies, dispatchers and handlers are collected',
   fetches: 'r10 fetches with random aborts and unread bodies settle, and leave nothing behind',
@@ -43,7 +43,7 @@ const promises: Record<string, string> = {
   backpressure: 'r17 a reader that pauses again and again needs no memory',
 };
 
-// r1, exactly one end for each request, is watched in all of them.
+// All of them check r1, exactly one end per request.
 describe('reliability', () => {
   it.each(Object.entries(promises).map(([gate, promise]) => [promise, gate] as const))(
     '%s',
@@ -54,7 +54,7 @@ describe('reliability', () => {
     120_000,
   );
 
-  it('r8 mixed traffic comes to rest, in memory, connections and counters', async () => {
+  it('r8 memory, connections and counters return to their starting values after mixed traffic', async () => {
     const args = ['--expose-gc', soak, 'mixed', '--minutes', '0.1'];
     await new Promise<void>((resolve, reject) => {
       execFile(process.execPath, args, { encoding: 'utf8' }, (error, stdout, stderr) => {

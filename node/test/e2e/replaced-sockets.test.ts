@@ -1,5 +1,5 @@
-// Somebody replaces what Node makes connections with, and puts it back, while our dispatchers are at
-// work: every request goes where it would with undici, and ends there.
+// Node's functions for connecting are replaced and restored while our dispatchers are in use: every
+// request goes where it would with undici, and ends there.
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { createRequire } from 'node:module';
@@ -51,7 +51,7 @@ const hanging: ServerResponse[] = [];
 
 const portOf = ({ server }: Origin) => (server.address() as AddressInfo).port;
 
-/** Both ways from `socket` to the server on `port`. */
+/** Connects `socket` to the server on `port`, in both directions. */
 function join(socket: Socket, port: number, ready: () => void): void {
   const target = net.connect(port, '127.0.0.1', ready);
   for (const one of [socket, target]) one.on('error', () => one.destroy());
@@ -101,7 +101,7 @@ afterAll(() => Promise.all([plain, secure, h2c, proxy, socks].map((origin) => or
 
 type Holder = Record<string, unknown>;
 
-/** Puts `value` in the place of `holder[name]` until it is called off, or the test ends. */
+/** Replaces `holder[name]` with `value` until it is restored, or the test ends. */
 function replace(holder: object, name: string, value: (original: never) => unknown): () => void {
   const own = Object.getOwnPropertyDescriptor(holder, name);
   (holder as Holder)[name] = value((holder as Holder)[name] as never);
@@ -113,7 +113,7 @@ function replace(holder: object, name: string, value: (original: never) => unkno
   return undo;
 }
 
-/** Listens where mocks of sockets do, and notes the ports. */
+/** Hooks in where socket mocks do, and records the ports. */
 function listen(): { readonly ports: number[]; stop: () => void } {
   const ports: number[] = [];
   const stop = replace(
@@ -129,7 +129,7 @@ function listen(): { readonly ports: number[]; stop: () => void } {
   return { ports, stop };
 }
 
-/** The text at `url`, and who got it. */
+/** The text at `url`, and which implementation fetched it. */
 async function get(dispatcher: Dispatcher, url: string): Promise<readonly [string, string]> {
   const { submissions } = counters();
   const { body } = await request(url, { dispatcher });
@@ -145,7 +145,7 @@ function opened<T extends Dispatcher>(dispatcher: T): T {
 interface Way {
   readonly make: () => Dispatcher;
   readonly target: () => Origin;
-  /** Who is connected to, where it is not the target. */
+  /** The port connected to, if not the target's. */
   readonly first?: () => Origin;
 }
 
@@ -252,7 +252,7 @@ describe('a replacement of', () => {
 });
 
 describe('requests in flight', () => {
-  /** One that hangs until its answer is ended. */
+  /** One that hangs until its response is ended. */
   async function hang(dispatcher: Dispatcher) {
     const asked = once(plain.server, 'answered');
     const response = request(`${plain.url}/hang`, { dispatcher });
@@ -269,7 +269,7 @@ describe('requests in flight', () => {
     const { stop } = listen();
     const peers = await hang(dispatcher);
     stop();
-    // The one connection of a client is taken.
+    // The client's only connection is busy.
     if (name !== 'Client') {
       expect(await get(dispatcher, `${plain.url}/more`)).toEqual(['engine', '/more']);
     }

@@ -1,5 +1,5 @@
-// What happens when the system has nothing left to give, or stops the server: errors with a code,
-// and service as soon as there is something again.
+// Exhausted system resources, and stopped servers: errors with a code, and recovery as soon as
+// resources are available again.
 
 import { execFile, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -24,7 +24,7 @@ describe.runIf(process.platform === 'linux')('r23 a process without file descrip
       pool.request({ path: '/', method: 'GET' }).then(({ body }) => body.text(), (error) => error.code);
     void (async () => {
       const before = await get();
-      // No connection at rest may serve what follows.
+      // No idle connection may serve what follows.
       await pool.destroy();
       const fresh = new Pool(process.argv[1], { connections: 4 });
       const ask = () =>
@@ -119,7 +119,7 @@ describe('r4 a server that is restarted repeatedly under load', () => {
 
       expect(executed).toHaveLength(new Set(executed).size);
       if (signal === 'SIGTERM') expect(failed).toEqual([]);
-      // A server that is killed takes with it what it has accepted and not yet answered.
+      // A server that is killed loses the requests that it has accepted and not answered.
       for (const { code } of failed) expect(code).toMatch(/^(ECONNRESET|EPIPE|UND_ERR_SOCKET)$/);
       expect(answered).toBeGreaterThan(ROUNDS * 200);
     },

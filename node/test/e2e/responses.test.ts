@@ -1,4 +1,4 @@
-// What a response may do, and what a handler may do to it.
+// What a response can contain, and what its handler can do.
 
 import type { Socket } from 'node:net';
 
@@ -329,7 +329,7 @@ describe('what arrives in one segment', () => {
       }),
     );
     const { body } = await client.request({ path: '/', method: 'GET' });
-    // Nobody would hear of it, had it come with the response.
+    // Delivered together with the response, it would go unnoticed.
     const gone = new Promise((resolve) => client.once('disconnect', resolve));
     expect(await body.text()).toBe('done');
     await gone;
@@ -371,7 +371,7 @@ describe('what arrives in one segment', () => {
         if (waiting.push(socket) < COUNT) return;
         for (const one of waiting) one.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi');
         waiting = [];
-        // The answers are all there before this thread looks at any of them.
+        // All responses have arrived before this thread reads any of them.
         const until = performance.now() + 30;
         while (performance.now() < until);
       });

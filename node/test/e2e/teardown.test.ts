@@ -1,5 +1,5 @@
-// The end of workers and processes with requests in every phase: no crash, the exit code that was
-// asked for, nothing on standard error, nothing left behind.
+// The end of workers and processes with requests in every phase: no crash, the expected exit code,
+// nothing on standard error, nothing left behind.
 //
 // The whole matrix runs on one Node, a short form of it on the others; DODICI_TEARDOWN=full or
 // short decides otherwise, and soak, which `just soak teardown` asks for, is more of everything. 500 more workers are terminated in node/native/tests, without the
@@ -21,7 +21,7 @@ const EXITS = { soak: 1400, full: 210 }[form] ?? 35;
 /** Processes at a time. */
 const PARALLEL = 3;
 
-/** What the long form has done so far. */
+/** Progress of the long form. */
 const say = (line: string): void => {
   if (form === 'soak') console.log(`  ${line}`);
 };
@@ -35,7 +35,7 @@ interface Ended {
   err: string;
 }
 
-/** Runs a script to its end. `started` gets the child, to speak to it. */
+/** Runs a script to its end. `started` gets the child, to send it messages. */
 async function run(
   name: string,
   args: string[],
@@ -54,7 +54,7 @@ async function run(
 
 describe('r12: terminated workers leave no thread, file or connection, and affect nothing else', () => {
   it.concurrent.each([
-    ['beside a main thread with requests of its own', 'yes'],
+    ['next to a main thread with its own requests', 'yes'],
     ['where the main thread never loaded the addon', 'no'],
   ])(
     '%s',
@@ -94,7 +94,7 @@ describe('r11: a process with requests in flight', () => {
   };
   const names = Object.keys(ways);
   const matrix = phases.flatMap((_, shift) =>
-    // Diagonals, so that also the short form sees every phase and every way.
+    // Diagonals, so that even the short form covers every phase and every way to end.
     names.map((how, index) => [phases[(index + shift) % phases.length] as string, how] as const),
   );
 

@@ -1,4 +1,4 @@
-// Who is trusted, and what is said when not.
+// Which servers are trusted, and the errors of those that are not.
 
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 

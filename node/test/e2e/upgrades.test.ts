@@ -16,7 +16,7 @@ afterEach(() => cleanup.run());
 const SWITCH = 'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n';
 const MB = 1024 * 1024;
 
-/** A client's stream to a server that switches and then does as it likes. */
+/** A client's stream to a server that switches protocols and then runs a script. */
 async function upgraded(act: (socket: Socket) => void): Promise<Duplex> {
   const origin = await rawOrigin((socket) => {
     socket.once('data', () => {
@@ -31,7 +31,7 @@ async function upgraded(act: (socket: Socket) => void): Promise<Duplex> {
   return socket;
 }
 
-/** Bytes that the server reads until the end. */
+/** Bytes that the server has read until the end. */
 function received(): { count: Promise<number>; read: (socket: Socket) => void } {
   let told: (count: number) => void;
   const count = new Promise<number>((resolve) => (told = resolve));

@@ -37,7 +37,7 @@ it('a download whose chunks are dropped causes collections of the young generati
       observer.observe({ entryTypes: ['gc'] });
       seen.most = seen.bytes = 0;
       await Promise.all([lane(128), lane(128), lane(128), lane(128)]);
-      // Entries come in a turn of their own.
+      // Entries are reported in a later turn.
       for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
       await pool.close();
       const gc = require('node:vm').runInNewContext('typeof gc');
@@ -46,10 +46,10 @@ it('a download whose chunks are dropped causes collections of the young generati
     )) as Record<'major' | 'minor' | 'grew' | 'bytes' | 'gc', number>;
     expect(seen.bytes).toBe(512 << 20);
     expect(seen.minor).toBeGreaterThanOrEqual(16);
-    // V8 by itself: eight, one for every 64 MiB. A busy machine makes some of ours come later.
+    // V8 alone: eight, one for every 64 MiB. On a busy machine, some of ours come later.
     expect(seen.major).toBeLessThanOrEqual(4);
     expect(seen.grew).toBeLessThan(60 << 20);
-    // The flag that brings the function is put back.
+    // The flag that exposes the function is cleared.
     expect(seen.gc).toBe('undefined');
   } finally {
     await origin.close();

@@ -14,7 +14,7 @@ const dodici = require('../../dist/index.js');
 
 const pem = (name) => readFileSync(join(__dirname, '../support', name));
 
-/** Answers with what came: method, path, body. */
+/** Echoes the request: method, path, body. */
 async function echo(request, response) {
   const chunks = [];
   for await (const chunk of request) chunks.push(chunk);

@@ -1,5 +1,5 @@
-// The "Bad input" paragraph: servers that cannot be reached, and what is said about them, compared
-// with what undici and Node say in the same situation.
+// Servers that cannot be reached, and the errors, compared
+// with those of undici and Node in the same situation.
 
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import * as net from 'node:net';
@@ -28,17 +28,17 @@ const FIELDS = [
   'reason',
 ] as const;
 
-/** What callers look at in an error, for comparison. */
+/** The properties of an error that callers use, for comparison. */
 function essence(error: any): object {
   const out: Record<string, unknown> = { class: error.constructor.name, name: error.name };
   for (const field of FIELDS) if (error[field] !== undefined) out[field] = error[field];
-  // Which address of which name is tried first is the resolver's business, in its order.
+  // The resolver decides which address is tried first.
   if (Array.isArray(error.errors)) {
     out['errors'] = error.errors
       .map(essence)
       .sort((a: any, b: any) => String(a.address).localeCompare(String(b.address)));
   } else {
-    // What newer Nodes add: the local address of an attempt that failed at once, advice.
+    // Added by newer Nodes: the local address of an attempt that failed immediately, advice.
     out['message'] = error.message.replace(/ - Local \(.*\)$|; if the root CA is .*$/, '');
   }
   return out;
@@ -54,9 +54,9 @@ async function failureOf(dispatcher: any, origin: string): Promise<any> {
   );
 }
 
-/** The same failure, of the peer and of each of our classes. */
+/** The same failure of the peer's class and of each of ours. */
 async function failures(origin: string, options: object = {}) {
-  // HTTP/1.1, and every leg made by the same Node.
+  // HTTP/1.1, and every leg by the same Node.
   const peer = await failureOf(new undici.Client(origin, { allowH2: false, ...options }), origin);
   const ours = await failureOf(new dodici.Client(origin, { allowH2: false, ...options }), origin);
   const pool = await failureOf(new dodici.Pool(origin, { allowH2: false, ...options }), origin);
@@ -147,7 +147,7 @@ describe('an origin', () => {
 });
 
 describe('a connection', () => {
-  it('to a port where nobody listens is refused, with address and port', async () => {
+  it('to a port without a listener is refused, with address and port', async () => {
     const port = await closedPort();
     expect(await expectSame(`http://127.0.0.1:${port}`)).toMatchObject({
       code: 'ECONNREFUSED',

@@ -1,4 +1,4 @@
-// S1, S2: every byte at every place of a request that the caller chooses.
+// S1, S2: every byte in every caller-supplied position of a request.
 
 import { Client as PeerClient } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -24,7 +24,7 @@ afterAll(async () => {
 
 const typedBlob = (type: string) => Object.defineProperty(new Blob(['x']), 'type', { value: type });
 
-/** Each place as a function of the text that is put there, and the line that must come out of it. */
+/** Each position as a function of the text put there, and the line that must result. */
 const places: Record<
   string,
   { options: (text: string) => object; line: (text: string) => string }
@@ -91,7 +91,7 @@ const places: Record<
   },
 };
 
-/** The outcome, and what came over the wire because of it. */
+/** The outcome, and what it put on the wire. */
 async function run(dispatcher: object, options: object): Promise<[Outcome, string[]]> {
   const before = origin.requests.length;
   const outcome = await attempt(dispatcher, options);
@@ -117,7 +117,7 @@ describe('s01 a byte from 0x00 to 0xff', () => {
         expect(requests).toHaveLength(1);
         expect(headLines(requests[0]!)).toContain(line(text));
       }
-      // Neither half of the sentence is empty, and no byte of a refused request was written.
+      // Some are rejected and some are sent, and no byte of a rejected request was written.
       expect(refused).toBeGreaterThan(30);
       expect(sent).toBeGreaterThan(70);
       expect(origin.rest()).toBe('');

@@ -116,7 +116,7 @@ describe('s04 a path that looks like another origin', () => {
   ];
 
   for (const path of paths) {
-    it(`goes to the origin that was configured: ${path}`, async () => {
+    it(`goes to the configured origin: ${path}`, async () => {
       const { host } = new URL(origin.url);
       const pool = new Pool(origin.url);
       const agent = new Agent();

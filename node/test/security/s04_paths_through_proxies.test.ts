@@ -1,4 +1,4 @@
-// S4: a path is never a part of the authority, on any way to a server: forwarded by a proxy, in a
+// S4: a path never becomes part of the authority, however it is sent: forwarded by a proxy, in a
 // tunnel, over HTTP/2.
 
 import type { Socket } from 'node:net';

@@ -25,7 +25,7 @@ afterAll(async () => {
 
 const EVIL = 'ok\r\nx-injected: 1\r\n\r\nGET /smuggled HTTP/1.1\r\nhost: x\r\n\r\n';
 
-/** Harmless the first `times` times it is read as text, and then not. */
+/** Harmless the first `times` times it is read as text, harmful afterwards. */
 function turncoat(harmless: string, times: number): object {
   let reads = 0;
   const read = () => (reads++ < times ? harmless : EVIL);
@@ -41,7 +41,7 @@ function changing(name: string, harmless: unknown, times: number, evil: unknown 
   });
 }
 
-/** A string object that says one thing to the checks and another to the wire. */
+/** A string object with one value for the checks and another for the wire. */
 class TwoFaced extends String {
   override toLowerCase(): string {
     return 'x-fine';
@@ -52,7 +52,7 @@ class TwoFaced extends String {
   }
 }
 
-/** Runs and tells what was written; the marker proves that nothing else follows. */
+/** Runs and returns what was written; the marker proves that nothing else follows. */
 async function written(options: object): Promise<string[]> {
   const before = origin.requests.length;
   const connections = origin.connections;
@@ -134,7 +134,7 @@ describe('s07 a value that changes between reads', () => {
       await written({ headers: list });
     });
 
-    it(`is checked as it is sent: a list with methods of its own ${after}`, async () => {
+    it(`is checked as it is sent: a list with its own methods ${after}`, async () => {
       let calls = 0;
       const say = () => (calls++ < times ? ['fine'] : [EVIL]);
       class Own extends Array<string> {

@@ -1,4 +1,4 @@
-// S8: no key that somebody put on Object.prototype is an option, of any class.
+// S8: no key added to Object.prototype is an option of any class.
 
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -15,7 +15,7 @@ import { Cleanup } from '../support/wire';
 
 const source = fileURLToPath(new URL('../../src/', import.meta.url));
 
-/** Names that are read out of objects anywhere in the package: every option is among them. */
+/** Names read from objects anywhere in the package, including every option. */
 function readKeys(): string[] {
   const keys = new Set<string>();
   for (const file of readdirSync(source, { recursive: true, encoding: 'utf8' })) {
@@ -30,15 +30,15 @@ function readKeys(): string[] {
       for (const name of list!.matchAll(/'(\w+)'/g)) keys.add(name[1]!);
     }
   }
-  // What the language itself reads: nothing works with these polluted.
+  // Read by the language itself: nothing works with these polluted.
   for (const name of ['get', 'set', 'value', 'constructor', 'then', 'toString', 'length']) {
     keys.delete(name);
   }
-  // Methods of handlers are no options.
+  // Methods of handlers are not options.
   return [...keys].filter((name) => !/^on[A-Z]/.test(name)).sort();
 }
 
-/** Whatever is connected through it reaches loopback. */
+/** Redirects every connection to loopback. */
 function tunnel(target: { hostname: string; port: string }, socket: net.Socket, yes: Buffer): void {
   const other = net.connect(Number(target.port), '127.0.0.1', () => {
     socket.write(yes);
@@ -106,7 +106,7 @@ it('s08 a polluted key is not an option of any class', { timeout: 120_000 }, asy
     dead: 'http://127.0.0.1:1',
   };
   const keys = readKeys();
-  // As a check of the list itself: options of every class and of requests.
+  // Checks the list itself: options of every class and of requests.
   const missing = (names: string[]): string[] => names.filter((name) => !keys.includes(name));
   expect(
     missing([

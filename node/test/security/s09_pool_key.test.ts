@@ -1,4 +1,4 @@
-// S9 to S11: what two requests may share, and what makes them strangers.
+// S9 to S11: what two requests may share, and what separates them.
 
 import * as https from 'node:https';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -32,12 +32,12 @@ interface SecureServer {
   readonly path: string;
   /** One for each TLS handshake, in order. */
   readonly handshakes: Handshake[];
-  /** Called when a request for `/hold` waits for its answer. */
+  /** Called when a request for `/hold` waits for its response. */
   onHold: () => void;
   close(): Promise<void>;
 }
 
-/** All servers take each other's tickets, so that a session offered to the wrong one is seen. */
+/** All servers accept each other's tickets, so that a session offered to the wrong one is detected. */
 const ticketKeys = randomBytes(48);
 
 async function secureServer(
@@ -53,7 +53,7 @@ async function secureServer(
       if (request.url === '/close') response.setHeader('connection', 'close');
       if (request.url !== '/hold') response.end();
       else {
-        // The head makes sure that the client has read the ticket, which comes before it.
+        // The head ensures that the client has read the ticket, which precedes it.
         response.flushHeaders();
         response.write('x', () => result.onHold());
       }
@@ -100,7 +100,7 @@ const classes = {
 
 /**
  * A first request that leaves a ticket behind. An Agent forgets an origin without connections, and
- * its tickets with it, so there one connection stays up behind an answer that does not come.
+ * its tickets with it, so there an unanswered request keeps one connection open.
  */
 async function warm(dispatcher: object, origin: string, server: SecureServer, options = {}) {
   if (!(dispatcher instanceof Agent)) {
@@ -133,7 +133,7 @@ describe('s09 TLS sessions', () => {
   }
 });
 
-/** One difference each: the connect options of both sides, and whose origin the second side asks. */
+/** One difference each: the connect options of both sides, and the origin of the second request. */
 const base = { ca: authority.ca };
 const differences: Record<string, { first: object; second: object }> = {
   localAddress: {
@@ -160,7 +160,7 @@ describe('s09 connections and TLS sessions are not shared by two', () => {
         const one = make(origin, first);
         const two = make(origin, second);
         cleanup.add(() => Promise.all([one.destroy(), two.destroy()]));
-        // Once to get a ticket and once to keep the connection at rest; then the stranger.
+        // Once to get a ticket and once to leave an idle connection; then the other one.
         await warm(one, origin, server);
         expect(await get(one, origin)).toEqual({ status: 200 });
         await warm(two, origin, server);
@@ -242,7 +242,7 @@ describe('s09 connections and TLS sessions are not shared by two', () => {
     const agent = new Agent({ connect: { ca: authority.ca, timeout: 2000 } });
     cleanup.add(() => agent.destroy());
     expect(await get(agent, plain.url)).toEqual({ status: 200 });
-    // The server speaks no TLS: were the connection shared, this would be a 200.
+    // The server does not use TLS: with a shared connection, this would be a 200.
     const outcome = await get(agent, plain.url.replace('http:', 'https:'));
     expect(outcome).toHaveProperty('code');
     expect(plain.connections).toBe(2);
@@ -269,7 +269,7 @@ describe('s09 connections and TLS sessions are not shared by two', () => {
 describe('s10 a strict configuration after a lax one', () => {
   for (const [kind, make] of Object.entries(classes)) {
     for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
-      it(`rejects the server although it has a ticket of it: ${kind}, ${version}`, async () => {
+      it(`rejects the server although it has a ticket for it: ${kind}, ${version}`, async () => {
         const server = await secureServer({ identity: selfSigned(), maxVersion: version });
         cleanup.add(() => server.close());
         const origin = `https://localhost:${server.port}`;

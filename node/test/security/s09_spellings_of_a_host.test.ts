@@ -1,4 +1,4 @@
-// S9: however a host is spelled, the rule of the host applies, and an origin has one pool.
+// S9: however a host is spelled, its rule applies, and an origin has one pool.
 
 import type { LookupFunction } from 'node:net';
 
@@ -17,7 +17,7 @@ beforeAll(async () => {
 
 afterAll(() => origin.close());
 
-/** A rule for `pattern` and the names that it was asked for. */
+/** A rule for `pattern`, and the names looked up for it. */
 function ruled(pattern: string): { agent: Agent; asked: string[] } {
   const asked: string[] = [];
   const lookup = ((name: string, _options: object, done: (...given: unknown[]) => void) => {

@@ -1,4 +1,4 @@
-// S12: servers that must not be believed, on every path to them.
+// S12: servers that must not be trusted, on every path to them.
 
 import * as http from 'node:http';
 import * as https from 'node:https';
@@ -41,7 +41,7 @@ interface Case {
   readonly identity: Identity;
   /** Of the origin; `localhost` unless it matters. */
   readonly host?: string;
-  /** Asked for by TLS where it differs from the host. */
+  /** The server name, if it differs from the host. */
   readonly servername?: string;
   readonly ca?: string;
 }
@@ -147,7 +147,7 @@ interface Dispatches {
   destroy(): Promise<unknown>;
 }
 
-/** Every way to a server: makes a dispatcher for `origin` that trusts `connect.ca`. */
+/** Every path to a server: creates a dispatcher for `origin` that trusts `connect.ca`. */
 const paths: Record<string, (origin: string, connect: object) => Dispatches> = {
   Client: (origin, connect) => new Client(origin, { connect }),
   'Client with the tls option': (origin, connect) => new Client(origin, { tls: connect } as never),

@@ -1,5 +1,5 @@
-// S12: the verdict on a chain of certificates, and its code, are those of Node's own TLS. Each chain is
-// served by a real server and judged by both, side by side. Where ours is stricter, it says why.
+// S12: a certificate chain is accepted or rejected, with the same code, as by Node's own TLS. Each
+// chain is served by a real server and verified by both. Where ours is stricter, it says why.
 
 import type { KeyObject } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
@@ -12,12 +12,12 @@ import { type CertificateOptions, certify, type Certified } from '../support/cer
 import { attempt } from '../support/wire';
 
 interface Case {
-  /** The server's certificate and what it sends along. */
+  /** The server's certificate and the certificates it sends with it. */
   readonly chain: readonly Certified[];
   readonly ca: readonly Certified[];
   readonly host?: string;
   readonly servername?: string;
-  /** Refused here although some Node takes it: why. */
+  /** Why it is rejected here although some Node accepts it. */
   readonly stricter?: string;
 }
 
@@ -57,7 +57,7 @@ function two(root: CertificateOptions = {}, leaf: CertificateOptions = {}): Case
   return { chain: [server(leaf, top)], ca: [top] };
 }
 
-/** A chain with so many intermediates. */
+/** A chain with this many intermediates. */
 function long(intermediates: number): Case {
   const top = authority();
   const chain: Certified[] = [];
@@ -82,7 +82,7 @@ const unknown = { id: '1.3.6.1.4.1.99999.1', isCritical: true };
 const harmless = { id: '1.3.6.1.4.1.99999.1', isCritical: false };
 
 const cases: Record<string, Case | (() => Case)> = {
-  // Good ones, so that the others mean something.
+  // Valid ones, so that the others mean something.
   'a root and a server': two(),
   'an intermediate': sent(),
   'twelve intermediates': () => long(12),
@@ -92,7 +92,7 @@ const cases: Record<string, Case | (() => Case)> = {
   'RSA keys': two({ rsaBits: 2048 }, { rsaBits: 2048 }),
   'SHA-384': two({}, { hash: 'sha384' }),
 
-  // Who vouches for whom.
+  // Issuers.
   'an unknown authority': { chain: [server({}, authority())], ca: [authority()] },
   'an unknown authority that is sent along': () => {
     const { top, between, leaf } = three();
@@ -170,7 +170,7 @@ const cases: Record<string, Case | (() => Case)> = {
   },
   'a wrong key identifier': two({}, { authorityKeyId: 'wrong' }),
 
-  // Certificates that vouch for themselves, and leaves as `ca`.
+  // Self-signed certificates, and leaves as `ca`.
   'a self-signed server': { chain: [server({})], ca: [authority()] },
   'a self-signed server that is a CA': {
     chain: [server({ isCa: true })],
@@ -238,7 +238,7 @@ const cases: Record<string, Case | (() => Case)> = {
   },
   'an expired server for another host': two({}, { ...past, names: ['other.example'] }),
 
-  // What a certificate may do.
+  // Usages.
   'a root without constraints': two({ isCa: null, usages: null }),
   'a root without constraints that may certify': two({ isCa: null }),
   'an intermediate without constraints': sent({}, { isCa: null, usages: null }),
@@ -400,7 +400,7 @@ async function serve(chain: readonly Certified[]): Promise<number> {
     {
       cert: chain.map(({ cert }) => cert).join(''),
       key: leaf!.key,
-      // The server's own OpenSSL would refuse weak certificates.
+      // The server's own OpenSSL would reject weak certificates.
       ciphers: 'DEFAULT@SECLEVEL=0',
       ALPNProtocols: ['http/1.1'],
     },
@@ -415,7 +415,7 @@ async function serve(chain: readonly Certified[]): Promise<number> {
   return (started.address() as AddressInfo).port;
 }
 
-/** What Node's own TLS says: a code, or `good`. */
+/** The verdict of Node's own TLS: a code, or `good`. */
 function verdictOfNode(
   port: number,
   ca: string[],

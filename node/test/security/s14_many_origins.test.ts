@@ -1,4 +1,4 @@
-// S14: what an Agent keeps of origins that it will never see again.
+// S14: what an Agent keeps of origins that are requested once.
 
 import * as http from 'node:http';
 import type { AddressInfo } from 'node:net';

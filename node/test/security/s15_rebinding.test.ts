@@ -1,5 +1,5 @@
-// S15: a name that first leads to a public address and then to a private one. Whoever filters
-// addresses sees every one of them, and what was checked is what is connected.
+// S15: a name that first resolves to a public address and then to a private one. A filter sees
+// every address, and the connection goes to the address it checked.
 
 import type { LookupAddress } from 'node:dns';
 import type { AddressInfo } from 'node:net';
@@ -30,7 +30,7 @@ beforeEach(() => (reached = []));
 
 type Done = (error: Error | null, addresses?: LookupAddress[] | string, family?: number) => void;
 
-/** A lookup that answers with one address after the other, and refuses what `allow` does not like. */
+/** A lookup that returns one address after the other, and rejects those that `allow` does not accept. */
 function filter(addresses: string[], allow: (address: string) => boolean) {
   const seen: string[] = [];
   const lookup = (_name: unknown, options: { all?: boolean }, done: Done): void => {
@@ -107,7 +107,7 @@ it('s15 an address in the URL is used as it is', async () => {
     const { body } = await request(`http://${host}:${port}`, { dispatcher: agent });
     await body.dump();
   }
-  // All of them are one origin: a filter that looks at the parsed URL sees what is connected.
+  // All of them are one origin: a filter of the parsed URL sees the address that is connected.
   expect(connected).toEqual(['127.0.0.1']);
   expect(forms.map((host) => new URL(`http://${host}`).hostname)).toEqual(
     forms.map(() => '127.0.0.1'),

@@ -1,4 +1,4 @@
-// S16: what names its sender does not follow a redirect to another origin.
+// S16: credentials do not follow a redirect to another origin.
 
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -29,7 +29,7 @@ let seen: Seen[];
 let first: Origin;
 let second: Origin;
 let secure: Origin;
-/** What `/go` answers. */
+/** The response of `/go`. */
 let go: { status: number; location: string };
 
 beforeAll(async () => {
@@ -167,7 +167,7 @@ describe.each(Object.keys(WAYS))('s16 by %s', (way) => {
     ],
     ['a Map', (headers: object) => new Map(Object.entries(headers))],
   ])('credentials given as %s are dropped too', async (form, give) => {
-    // Only dispatchers take one.
+    // Only dispatchers accept one.
     if (way !== 'interceptors.redirect()' && form === 'a flat list') return;
     go = { status: 302, location: `${second.url}/target` };
     expect(await follow(`${first.url}/go`, give(SECRETS))).toBe('arrived');
@@ -194,7 +194,7 @@ it('s16 a name with a trailing dot is another origin', async () => {
   const agent = new Agent();
   cleanup.add(() => agent.destroy());
   const asked: unknown[] = [];
-  // Where it leads is the resolver's business; what is asked there is seen before the connect.
+  // The resolver decides where it leads; the request is inspected before the connect.
   const dispatcher = agent.compose(
     (dispatch) => (options, handler) => {
       asked.push([String(options.origin), JSON.stringify(options.headers).includes('secret')]);

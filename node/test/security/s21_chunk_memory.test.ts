@@ -1,4 +1,4 @@
-// What a program can see around a chunk: `chunk.buffer` holds bytes of that chunk's response alone.
+// What a program can see around a chunk: `chunk.buffer` holds bytes of the same response only.
 
 import type * as http from 'node:http';
 
@@ -7,20 +7,20 @@ import { describe, expect, it } from 'vitest';
 import { Pool } from '../../src/index';
 import { http2Origin, httpOrigin, httpsOrigin, type Origin } from '../support/servers';
 
-/** Chunks from here on have memory of ours; smaller ones lie in Node's own pool, as any small Buffer. */
+/** Chunks of at least this size are in our memory; smaller ones are in Node's pool, like any small Buffer. */
 const LARGE = 16 * 1024;
 const AT_ONCE = 40;
 const ROUNDS = 5;
 
-/** What `/<length>/<byte>` is answered with: so many of this byte. */
+/** The response to `/<length>/<byte>`: `length` times `byte`. */
 function bodyOf(path: string | undefined): Buffer {
   const [, length, byte] = (path ?? '').split('/').map(Number);
   return Buffer.alloc(length as number, byte);
 }
 
 /**
- * How many large chunks of one response were told, and how many of them lie beside bytes that are not
- * that response's. What `body` hands on may be a copy of Node's streams, in Node's pool.
+ * How many large chunks one response had, and how many of them share memory with bytes of other
+ * responses. What `body` emits may be a copy by Node's streams, in Node's pool.
  */
 function strangers(pool: Pool, length: number, byte: number) {
   return new Promise<{ large: number; strange: number }>((resolve, reject) => {
@@ -56,7 +56,7 @@ describe.each<[string, () => Promise<Origin>]>([
           stream.respond();
           stream.end(bodyOf(headers[':path']));
         },
-        // By default Node's server refuses streams above 10 MB for all of them.
+        // By default, Node's server refuses streams above 10 MB in total.
         { maxSessionMemory: 100 },
       ),
   ],

@@ -21,7 +21,7 @@ const SECRETS = [
 ];
 const headers = { authorization: 'Bearer s3cr3t-token', cookie: 'a=s3cr3t-cookie' };
 
-/** Everything that a log could show of a value. */
+/** Everything that a log could print of a value. */
 function shown(value: unknown): string {
   const parts = [
     inspect(value),
@@ -57,7 +57,7 @@ const kinds = {
   Agent: () => new Agent({ connect }),
 };
 
-/** Runs a request, and gives back all that was said about it. */
+/** Runs a request, and returns everything reported about it. */
 async function observed(kind: keyof typeof kinds, origin: Origin | string): Promise<unknown[]> {
   const url = typeof origin === 'string' ? origin : origin.url;
   const dispatcher = kinds[kind](url);
@@ -66,7 +66,7 @@ async function observed(kind: keyof typeof kinds, origin: Origin | string): Prom
   for (const event of ['connect', 'disconnect', 'connectionError', 'drain', 'error']) {
     dispatcher.on(event as 'connect', (...values: unknown[]) => {
       said.push(...values);
-      // While it happens: what is under way belongs to what a dispatcher holds.
+      // During the request: a dispatcher also holds requests in flight.
       expectNoSecret(dispatcher);
     });
   }

@@ -20,7 +20,7 @@ interface Answer {
   readonly error?: any;
 }
 
-/** What a handler saw of one request. */
+/** What the handler of one request received. */
 function exchange(dispatcher: Client | Pool, options: object = {}): Promise<Answer> {
   return new Promise((resolve) => {
     let status: number | undefined;
@@ -45,7 +45,7 @@ function exchange(dispatcher: Client | Pool, options: object = {}): Promise<Answ
 
 const MARKER = 'HTTP/1.1 200 OK\r\ncontent-length: 6\r\nconnection: close\r\n\r\nmarker';
 
-/** Answers `/poison` with these bytes, in these pieces, and `/marker` with the marker. */
+/** Responds to `/poison` with these bytes, in these pieces, and to `/marker` with the marker. */
 async function poisoned(pieces: readonly string[], then: (socket: Socket) => void = () => {}) {
   const origin = await wireOrigin((socket, request) => {
     if (!request.startsWith('GET /poison ')) {
@@ -90,7 +90,7 @@ describe('s22 an ambiguous response is an error, and the next one is intact', ()
     'another version': 'HTTP/2.0 200 OK\r\ncontent-length: 0\r\n\r\n',
     'four digits of status': 'HTTP/1.1 2000 OK\r\ncontent-length: 0\r\n\r\n',
     'status 099': 'HTTP/1.1 099 OK\r\ncontent-length: 0\r\n\r\n',
-    'switch of protocols that nobody asked for': 'HTTP/1.1 101 Switching\r\nupgrade: x\r\n\r\n',
+    'unsolicited switch of protocols': 'HTTP/1.1 101 Switching\r\nupgrade: x\r\n\r\n',
   };
 
   for (const [name, bytes] of Object.entries(poison)) {
@@ -267,8 +267,8 @@ async function secure(respond: (socket: tls.TLSSocket, raw: Socket) => void) {
 }
 
 describe('s25 over TLS', () => {
-  // RFC 9112, 9.8 would have the first one fail; undici takes it, as servers without close_notify
-  // are many, and nothing but the length could tell the end.
+  // By RFC 9112, section 9.8, the first one is incomplete; undici accepts it, because many servers
+  // send no close_notify, and only a length could mark the end.
   it('a body without a length ends with the connection, cleanly or not, as in undici', async () => {
     const cut = await secure((socket, raw) => socket.write(`${HEAD}\r\nall`, () => raw.end()));
     expect(await exchange(cut.client)).toMatchObject({ status: 200, body: 'all', trailers: {} });

@@ -1,4 +1,4 @@
-// S26 and S27: informational responses and switches of protocol that nobody asked for.
+// S26 and S27: informational responses and unsolicited switches of protocol.
 
 import type { Socket } from 'node:net';
 
@@ -19,7 +19,7 @@ const kinds = {
   Agent: () => new Agent(),
 };
 
-/** An origin that answers `/plain` well and everything else with `respond`. */
+/** An origin that responds to `/plain` correctly and to everything else with `respond`. */
 async function serve(respond: (socket: Socket, request: string) => void) {
   const origin = await wireOrigin((socket, request) => {
     if (request.startsWith('GET /plain ')) socket.write(OK);

@@ -1,4 +1,4 @@
-// S28 to S31: responses that are too large, too slow, or named badly.
+// S28 to S31: responses that are too large, too slow, or have hostile names.
 
 import { afterEach, describe, expect, it } from 'vitest';
 
@@ -38,7 +38,7 @@ describe('s28 a head', () => {
   };
 
   for (const [name, bytes] of Object.entries(tooLarge)) {
-    it(`${name} is an overflow, and the connection goes`, async () => {
+    it(`${name} is an overflow, and the connection closes`, async () => {
       let closed = 0;
       const client = await serve((socket) => {
         socket.on('close', () => closed++);
@@ -114,7 +114,7 @@ describe('s29 in a chunked body', () => {
 });
 
 describe('s30 a server that is slow on purpose', () => {
-  /** Writes one byte every few milliseconds for as long as there is somebody. */
+  /** Writes one byte every few milliseconds while the client is connected. */
   const dribble = (first: string, endless: string, step: number) =>
     serve.bind(null, (socket) => {
       socket.setNoDelay(true);

@@ -1,4 +1,4 @@
-// S32: a body that is continued after a failure is the same body, or there is an error.
+// S32: a body resumed after a failure is the same body, or an error.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
@@ -13,11 +13,11 @@ afterEach(() => cleanup.run());
 
 const WHOLE = '0123456789abcdef';
 const TOTAL = WHOLE.length;
-/** What came before the connection broke. */
+/** The part sent before the connection broke. */
 const SENT = 6;
 
 let origin: Origin;
-/** Answers the request that continues. */
+/** Responds to the request for the rest. */
 let resume: (response: ServerResponse) => void;
 let ranges: unknown[];
 let closed: Promise<unknown>[];
@@ -50,7 +50,7 @@ const kinds = {
   'undici’s RetryAgent': () => new RetryAgent(new Agent(), OPTIONS),
 };
 
-/** What the reader got, and whether it ended well. */
+/** What the reader got, and whether it completed. */
 async function read(make: () => Agent): Promise<{ text: string; error: unknown }> {
   const dispatcher = make();
   cleanup.add(() => dispatcher.destroy());

@@ -1,4 +1,4 @@
-// S34: a reader that stops, stops the server.
+// S34: a reader that stops also stops the server.
 
 import type { Socket } from 'node:net';
 
@@ -16,7 +16,7 @@ const BLOCK = Buffer.alloc(64 * 1024, 'x');
 /** What a connection may hold beyond the window: one read of the socket. */
 const SLACK = 64 * 1024;
 
-/** An origin with an endless body, and the moment when nobody takes more of it. */
+/** An origin with an endless body, and the moment when no more of it is read. */
 async function endless(head: string, frame: (block: Buffer) => Buffer = (block) => block) {
   const sockets: Socket[] = [];
   const block = frame(BLOCK);
@@ -51,7 +51,7 @@ async function endless(head: string, frame: (block: Buffer) => Buffer = (block) 
   return { origin, blocked };
 }
 
-/** Bytes that each connection of the dispatcher had read when it closed. */
+/** Bytes read by each connection of the dispatcher when it closed. */
 function bytesRead(dispatcher: Client | Pool): number[] {
   const read: number[] = [];
   dispatcher.on('disconnect', ((...[, , , info]: any[]) => read.push(info.bytesRead)) as never);
@@ -68,10 +68,10 @@ const shapes = {
   'until the close': () => endless('HTTP/1.1 200 OK\r\n\r\n'),
 };
 
-/** Bytes that show how a body is told. */
+/** Bytes that show how a body is delivered. */
 const ENOUGH = 1_000;
 
-/** A request that pauses at its head, and what it is told once it goes on, until it has enough. */
+/** A request that pauses at its head, and what it gets after it resumes, until it has enough. */
 function stopped(client: Client) {
   const seen = {
     chunks: 0,
@@ -93,7 +93,7 @@ function stopped(client: Client) {
         onResponseData(controller, chunk) {
           seen.chunks++;
           seen.bytes += chunk.length;
-          // Stops again: what is counted is what waited, however fast the server is.
+          // Pauses again, so that only what was buffered is counted, however fast the server is.
           if (seen.bytes > ENOUGH) {
             controller.pause();
             seen.enough();
@@ -165,7 +165,7 @@ describe('s34 a reader that stops', () => {
       await blocked(1);
       await client.destroy();
       expect(read[0]).toBeGreaterThan(0);
-      // The body is a stream of its own, which takes its mark and what came at once.
+      // The body is a stream, which buffers up to its high-water mark and the chunk that exceeds it.
       expect(read[0]).toBeLessThanOrEqual(2 * WINDOW + SLACK);
     });
   }

@@ -1,4 +1,4 @@
-// S39: redirects that lead nowhere end in an error, at once.
+// S39: redirects that lead nowhere fail immediately.
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 

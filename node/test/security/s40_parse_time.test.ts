@@ -1,5 +1,5 @@
-// S40 and S42: headers that are made to be slow to read. Each would take minutes, or the whole
-// address space, where the time grows with the square of the length: the test is that it ends.
+// S40 and S42: headers designed to be slow to parse. With quadratic time, each would take minutes, or
+// all memory: the test is that it ends.
 
 import { afterEach, describe, expect, it } from 'vitest';
 
@@ -23,7 +23,7 @@ afterEach(() => cleanup.run());
 const MB = 1024 * 1024;
 const LIMIT = 64 * MB;
 
-/** A dispatcher for heads of any size, and an origin that answers with these lines. */
+/** A dispatcher for heads of any size, and an origin that responds with these lines. */
 async function respond(lines: readonly string[], status = '200 OK', body = 'ok') {
   const head = [`HTTP/1.1 ${status}`, ...lines, `content-length: ${body.length}`];
   const origin = await rawOrigin(
@@ -65,7 +65,7 @@ describe('s40 cookies', () => {
     const response = await fetch(url, { dispatcher: agent });
     expect(response.headers.getSetCookie()).toHaveLength(1);
     const read = () => getSetCookies(response.headers).length;
-    // undici 7's parser recurses; what is too deep for it is an error of the call.
+    // undici 7's parser recurses; input that is too deep for it fails the call.
     const isTooDeep = peerMajor === 7 && /^(nothing but separators|as many attributes)/.test(name);
     if (isTooDeep) expect(read).toThrow(RangeError);
     else expect(read()).toBe(1);
@@ -86,7 +86,7 @@ const SIZE = MB;
 const spaces = ' '.repeat(SIZE);
 const commas = ','.repeat(SIZE);
 
-/** Every header that somebody between the socket and the user reads. */
+/** Every header that is parsed between the socket and the user. */
 const values: Record<string, string[]> = {
   'keep-alive': [`timeout=${'9'.repeat(SIZE)}`, `timeout${spaces}=5`, 'timeout='.repeat(SIZE / 8)],
   connection: [commas, `keep-alive${spaces},`, `${spaces}close`, 'a,'.repeat(SIZE / 2)],
@@ -130,7 +130,7 @@ describe('s42 a header of megabytes is parsed in time', () => {
           expect(headers[name]).toBe(value.trim());
           expect(await body.text()).toBe('ok');
         }
-        // After its refusal of too many codings, fetch of undici 7 leaves an error to nobody when the
+        // After rejecting too many codings, undici 7's fetch leaves an unhandled error when the
         // connection ends later.
         if (name === 'content-encoding' && peerMajor === 7) return;
         const fetched = fetch(url, { dispatcher: agent }).then((response) => response.text());

@@ -1,4 +1,4 @@
-// S41: WebSocket servers that mean harm, through undici's WebSocket over our upgraded streams.
+// S41: hostile WebSocket servers, through undici's WebSocket over our upgraded streams.
 
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
@@ -16,7 +16,7 @@ afterEach(() => cleanup.run());
 
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
-/** A server that shakes hands, with these extra lines, and then does as it likes. */
+/** A server that completes the handshake, with these extra lines, and then runs a script. */
 async function serve(act: (socket: Socket) => void, lines: readonly string[] = []) {
   const frames: Buffer[] = [];
   const origin = await rawOrigin((socket) => {
@@ -51,7 +51,7 @@ async function serve(act: (socket: Socket) => void, lines: readonly string[] = [
 
 type Served = Awaited<ReturnType<typeof serve>>;
 
-/** How a connection ended, and how much came before. */
+/** How a connection ended, and how much arrived before. */
 async function outcome({ url, agent }: Served, protocols: string[] = []) {
   const socket = new WebSocket(url, { dispatcher: agent, protocols });
   socket.binaryType = 'arraybuffer';
@@ -65,7 +65,7 @@ async function outcome({ url, agent }: Served, protocols: string[] = []) {
   return { code, wasClean, failed, messages };
 }
 
-/** A frame as servers send it. */
+/** A server's frame. */
 function frame(opcode: number, payload: Buffer | string, { final = true, rsv = 0 } = {}): Buffer {
   const body = Buffer.from(payload as string);
   const first = (final ? 0x80 : 0) | rsv | opcode;
@@ -81,7 +81,7 @@ function frame(opcode: number, payload: Buffer | string, { final = true, rsv = 0
   return Buffer.concat([head, body]);
 }
 
-/** The head of a frame that announces more than it brings. */
+/** The header of a frame that announces more than it contains. */
 function announced(length: bigint): Buffer {
   const head = Buffer.alloc(10);
   head.writeUInt8(0x82, 0);
@@ -92,11 +92,11 @@ function announced(length: bigint): Buffer {
 
 const DEFLATE = ['sec-websocket-extensions: permessage-deflate'];
 const COMPRESSED = 0x40;
-/** As permessage-deflate cuts it: without the empty block at the end. */
+/** As in permessage-deflate: without the empty block at the end. */
 const deflated = (size: number) =>
   deflateRawSync(Buffer.alloc(size), { finishFlush: 2 }).subarray(0, -4);
 
-/** Writes as fast as the other side takes it. */
+/** Writes as fast as the other side reads. */
 function flood(socket: Socket, block: Buffer): void {
   const more = () => {
     while (!socket.destroyed && socket.write(block)) continue;
@@ -150,11 +150,11 @@ const attacks: Record<string, [(socket: Socket) => void, string[]?]> = {
   'an end without a close frame': [(socket) => socket.end()],
   'an end in the middle of a frame': [(socket) => socket.end(announced(100n))],
   'a reset': [(socket) => setImmediate(() => socket.resetAndDestroy())],
-  'an extension that nobody asked for': [
+  'an extension that was not requested': [
     (socket) => socket.write(frame(1, 'x')),
     ['sec-websocket-extensions: x-evil'],
   ],
-  'a subprotocol that nobody asked for': [
+  'a subprotocol that was not requested': [
     (socket) => socket.write(frame(1, 'x')),
     ['sec-websocket-protocol: evil'],
   ],
@@ -166,7 +166,7 @@ describe('s41 a WebSocket server that sends', () => {
     const served = await serve(act, lines);
     const { wasClean, messages } = await outcome(served);
     expect([wasClean, messages]).toEqual([false, 0]);
-    // The process, and the agent, serve on.
+    // The process, and the agent, continue to work.
     const next = await serve((socket) => {
       socket.write(frame(1, 'fine'));
       socket.end(frame(8, Buffer.from([0x03, 0xe8])));

@@ -1,6 +1,6 @@
-// S43: callbacks of the caller's that are no handler throw where the engine has called them: the
-// request or the connection that they belong to fails, or Node hears of an uncaught exception as
-// with undici; process and pool go on. Handlers are in reentrancy.test.ts, sinks in Rust.
+// S43: the caller's callbacks other than handlers throw when the engine calls them: their
+// request or connection fails, or there is an uncaught exception as with undici; process and pool
+// continue. Handlers are in reentrancy.test.ts, sinks in Rust.
 
 import { afterEach, expect, it } from 'vitest';
 

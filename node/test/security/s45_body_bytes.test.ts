@@ -1,4 +1,4 @@
-// S45: bytes that claim another size than they have, and memory that changes while it is sent.
+// S45: bytes that misreport their size, and memory that changes while it is sent.
 
 import { once } from 'node:events';
 import type * as net from 'node:net';
@@ -9,14 +9,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Pool } from '../../src/index';
 import { answer, rawOrigin, type Origin } from '../support/servers';
 
-/** What each body is, and what its large kinds repeat. */
+/** The content of each body, repeated in large ones. */
 const REAL = 'abc';
 const LARGE = 3 << 20;
 
 interface Received {
-  /** Bodies of the requests that were complete, without framing. */
+  /** Bodies of complete requests, without framing. */
   readonly bodies: string[];
-  /** All that an upgraded connection has sent. */
+  /** Everything an upgraded connection has sent. */
   upgraded: string;
   readonly sockets: net.Socket[];
 }
@@ -36,7 +36,7 @@ function unchunk(body: string): string | null {
   }
 }
 
-/** Answers requests that are complete, upgrades those that ask for it. */
+/** Responds to complete requests, and upgrades those that request it. */
 async function collect(): Promise<Origin & { received: Received }> {
   const received: Received = { bodies: [], upgraded: '', sockets: [] };
   const origin = await rawOrigin((socket) => {
@@ -80,7 +80,7 @@ afterAll(async () => {
   await origin.close();
 });
 
-/** A pool through whose memory secrets have gone. */
+/** A pool whose memory has held secrets. */
 async function usedPool(): Promise<Pool> {
   const made = new Pool(origin.url, { connections: 1 });
   for (let i = 0; i < 3; i++) {
@@ -90,7 +90,7 @@ async function usedPool(): Promise<Pool> {
   return made;
 }
 
-/** How a body comes to be sent, given its chunk. */
+/** Ways to send a body, given its chunk. */
 const WAYS: Record<string, (chunk: unknown) => unknown> = {
   'as a body': (chunk) => chunk,
   'from a generator': (chunk) =>
@@ -129,7 +129,7 @@ async function post(
   return origin.received.bodies.at(-1)!;
 }
 
-/** What an upgraded connection has sent when its end came. */
+/** What an upgraded connection has sent by its end. */
 async function upgraded(send: (socket: Duplex) => void): Promise<string> {
   origin.received.upgraded = '';
   const { socket } = await pool.upgrade({ path: '/', protocol: 'bytes' });
@@ -278,7 +278,7 @@ describe('s45 memory that is detached after dispatch', () => {
           const isThere = fate === 'grown' && kind !== 'a Uint8Array that tracks it';
           const own = new Pool(origin.url, { connections: 1 });
           const connected = once(origin.server, 'connection');
-          // The chunk is offered once the source is read; memory goes when a part of it has left.
+          // The chunk is offered once the source is read; its memory is detached when a part has been sent.
           const someHasLeft = async (): Promise<void> => {
             const [socket] = (await connected) as [net.Socket];
             await once(socket, 'data');
@@ -286,7 +286,7 @@ describe('s45 memory that is detached after dispatch', () => {
           };
           const result = await post(wrap(chunk), someHasLeft, own);
           await own.destroy();
-          // All of it may have left before the memory went.
+          // All of it may have been sent before that.
           const complete = result === REAL.repeat(LARGE / 3);
           if (isThere) expect(complete).toBe(true);
           else if (!complete) expect(result).toBe('UND_ERR_REQ_CONTENT_LENGTH_MISMATCH');

@@ -1,4 +1,4 @@
-// A request settles exactly once, whatever the server, the user and the clock do to it.
+// A request settles exactly once, whatever the server, the user and the clock do.
 
 import type { Socket } from 'node:net';
 
@@ -13,7 +13,7 @@ afterEach(() => cleanup.run());
 
 const HEAD = 'HTTP/1.1 200 OK\r\n';
 
-/** Ten responses, each of another shape. */
+/** Ten responses of different shapes. */
 const shapes: Record<string, string> = {
   length: `${HEAD}content-length: 10\r\n\r\n0123456789`,
   empty: `${HEAD}content-length: 0\r\n\r\n`,
@@ -29,7 +29,7 @@ const shapes: Record<string, string> = {
 
 const TERMINAL = new Set(['end', 'error', 'upgrade']);
 
-/** Counts what a request is told, and what it is told after its end. */
+/** Counts a request's callbacks, and those after its end. */
 class Counter {
   readonly calls: string[] = [];
   readonly done: Promise<void>;
@@ -85,10 +85,10 @@ class Counter {
   }
 }
 
-/** Waits until all have settled, lets stragglers come, and checks each. */
+/** Waits until all have settled, then for stragglers, and checks each. */
 async function expectOnce(counters: readonly Counter[], origin: Origin): Promise<void> {
   await Promise.all(counters.map(({ done }) => done));
-  // A round trip through the engine: whatever was still on its way has been delivered before.
+  // A round trip through the engine: anything still on its way is delivered before it.
   const probe = new Client(origin.url);
   const counter = new Counter();
   probe.dispatch({ path: '/probe', method: 'GET' }, counter);
@@ -131,7 +131,7 @@ describe('r1 r2: a request settles exactly once', () => {
       it(`when the server does ${fault} in a response of shape "${shape}", at any byte`, async () => {
         const origin = await faulty();
         cleanup.add(() => origin.close());
-        // Never, unless the server falls silent: a loaded machine must not turn an end into a timeout.
+        // No timeout unless the server stalls: a loaded machine must not turn an end into a timeout.
         const timeout = fault === 'stall' ? 60 : 0;
         const pool = new Pool(origin.url, {
           connections: 20,
@@ -155,7 +155,7 @@ describe('r1 r2: a request settles exactly once', () => {
         }
         await expectOnce(counters, origin);
         expect(pool.stats.size).toBe(0);
-        // The faults were real, and so were the responses.
+        // Both faults and responses have occurred.
         const ends = counters.map(({ calls }) => calls.find((name) => TERMINAL.has(name)));
         expect(ends).toContain('error');
         expect(ends.at(-1)).toBe(shape === 'upgrade' ? 'upgrade' : ends.at(-1));
@@ -176,7 +176,7 @@ describe('r1 r2: a request settles exactly once', () => {
   ] as const;
   const acts = ['abort', 'throw', 'abort twice', 'pause and abort', 'destroy', 'close'] as const;
 
-  /** Of all seeds: a request that destroys its dispatcher early may leave none but errors in one. */
+  /** Over all seeds: with one, a request that destroys its dispatcher early may leave only errors. */
   const outcomes = new Set<string>();
 
   for (let seed = 1; seed <= 12; seed++) {

@@ -1,4 +1,4 @@
-// The scripted addon, put in place before the package loads. Import this first.
+// Installs the scripted addon before the package loads. Import this first.
 
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';

@@ -1,5 +1,5 @@
-// Certificates made while the test runs, good ones and each kind of bad one. DER by hand, so that
-// neither OpenSSL nor a key in the repository is needed, and what is wrong can be chosen freely.
+// Certificates generated during the test, valid ones and each kind of invalid one. DER by hand, so
+// that neither OpenSSL nor a key in the repository is needed, and every fault is possible.
 
 import {
   createHash,
@@ -52,7 +52,7 @@ const extension = (id: string, critical: boolean, value: Buffer) =>
   sequence(oid(id), ...(critical ? [TRUE] : []), octets(value));
 
 const NULL = tlv(0x05);
-/** Names of hashes and of what is signed with them. */
+/** Hashes, and the signature algorithms that use them. */
 const ALGORITHMS = {
   'ec-sha256': sequence(oid('1.2.840.10045.4.3.2')),
   'ec-sha384': sequence(oid('1.2.840.10045.4.3.3')),
@@ -75,7 +75,7 @@ export type Subtree = { readonly dns: string } | { readonly ip: readonly [string
 export interface CertificateOptions {
   /** `null`: an empty subject. */
   commonName?: string | null;
-  /** DNS names; bytes as they are, so that a name may contain what no name should. */
+  /** DNS names; as raw bytes, so that a name may contain invalid ones. */
   names?: readonly string[];
   addresses?: readonly string[];
   notBefore?: Date;
@@ -112,7 +112,7 @@ export interface Identity {
 const pem = (label: string, der: Buffer) =>
   `-----BEGIN ${label}-----\n${der.toString('base64').replace(/.{1,64}/g, '$&\n')}-----END ${label}-----\n`;
 
-/** A certificate and what it takes to use it, as a server or as an issuer. */
+/** A certificate with its key, to be used by a server or as an issuer. */
 export interface Certified extends Identity {
   readonly privateKey: KeyObject;
   readonly name: string | null;
@@ -172,7 +172,7 @@ function extensionsOf(options: CertificateOptions, key: KeyObject, issuerKey: Ke
   return extensions;
 }
 
-/** A certificate of `issuer`'s; without one it vouches for itself. */
+/** A certificate issued by `issuer`, or self-signed without one. */
 export function certify(options: CertificateOptions, issuer?: Certified): Certified {
   const {
     commonName = 'dodici test',
@@ -226,7 +226,7 @@ function addressBytes(address: string): Buffer {
   return Buffer.from([...head, ...zeros, ...tail].flatMap((group) => [group >> 8, group & 0xff]));
 }
 
-/** An authority that signs whatever it is asked to. */
+/** An authority that signs any request. */
 export class Authority {
   readonly ca: string;
   readonly #root: Certified;
@@ -236,13 +236,13 @@ export class Authority {
     this.ca = this.#root.cert;
   }
 
-  /** A certificate signed by this authority; for `localhost` and servers where nothing else is said. */
+  /** A certificate signed by this authority; by default for servers at `localhost`. */
   issue(options: CertificateOptions = {}): Identity {
     return certify({ names: ['localhost'], purposes: ['server'], ...options }, this.#root);
   }
 }
 
-/** A certificate that vouches for itself. */
+/** A self-signed certificate. */
 export function selfSigned(options: CertificateOptions = {}): Identity {
   return certify({
     commonName: 'localhost',

@@ -1,4 +1,4 @@
-// A process of its own for what must not touch the test's: Node's globals, flags, exit.
+// A separate process for what must not affect the test's: Node's globals, flags, exit.
 
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +9,7 @@ export const built = fileURLToPath(new URL('../../dist/index.js', import.meta.ur
 export interface ChildOptions {
   /** For Node. */
   readonly flags?: readonly string[];
-  /** Beside this process's own. */
+  /** In addition to this process's own. */
   readonly env?: Readonly<Record<string, string>>;
   /** `values` of the script. */
   readonly values?: object;

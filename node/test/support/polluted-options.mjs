@@ -1,6 +1,6 @@
-// Child process of s08_polluted_options.test.ts: every class, made and used with as few options as it
-// takes, first plainly and then with Object.prototype polluted by each key of a list. Prints what
-// differed.
+// Child process of s08_polluted_options.test.ts: every class, created and used with as few options as
+// possible, first normally and then with Object.prototype polluted by each key of a list. Prints the
+// differences.
 
 import * as dodici from '../../dist/index.mjs';
 
@@ -11,7 +11,7 @@ const failing = () => {
   throw new Error('a polluted function was called');
 };
 
-/** Values that would show for certain; all other keys get each of `VALUES`. */
+/** Values with a certain effect; all other keys get each of `VALUES`. */
 const TELLING = {
   uri: [dead],
   httpProxy: [dead],
@@ -37,7 +37,7 @@ const VALUES = [1, -1, true, false, 'polluted.invalid', failing, { polluted: tru
 
 const pool = { connect: { ca } };
 
-/** How to make each class, and where its requests go. */
+/** How to create each class, and where its requests go. */
 const CLASSES = {
   Client: [() => new dodici.Client(origin)],
   'Client with options': [() => new dodici.Client(secure, pool), secure],
@@ -97,7 +97,7 @@ function dispatched(dispatcher, url) {
   });
 }
 
-/** What a new dispatcher of this class does with one request. */
+/** The outcome of one request on a new dispatcher of this class. */
 async function outcome(name, before = () => {}, after = () => {}) {
   const [make, url = origin] = CLASSES[name];
   let dispatcher;
@@ -126,7 +126,7 @@ async function differences(names, polluted, round) {
   const pollute = () => {
     for (const key of polluted) {
       Object.defineProperty(Object.prototype, key, {
-        // Own, because the descriptor inherits what is polluted already.
+        // Own, because the descriptor inherits from the polluted prototype.
         __proto__: null,
         value: valuesOf(key)[round % valuesOf(key).length],
         enumerable: true,
@@ -135,7 +135,7 @@ async function differences(names, polluted, round) {
       });
     }
   };
-  // Node itself, and what the peer does later, run without: it is our reading that is looked at.
+  // Node itself, and later work of the peer, run unpolluted: only our reads are tested.
   const clean = () => {
     for (const key of polluted) delete Object.prototype[key];
   };

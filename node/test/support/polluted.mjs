@@ -1,4 +1,4 @@
-// Child process of s07_changing_values.test.ts: pollutes Object.prototype and makes requests.
+// Child process of s07_changing_values.test.ts: pollutes Object.prototype and sends requests.
 
 import { Agent, Client, request } from '../../dist/index.mjs';
 
@@ -87,7 +87,7 @@ function dispatched(dispatcher, options) {
   });
 }
 
-/** For undici's own API classes, which read their options without such care. */
+/** For undici's own API classes, which read inherited options. */
 const plain = { body: null, headers: null, signal: null, opaque: null, method: 'GET' };
 
 const client = new Client(url);

@@ -1,4 +1,4 @@
-// Real proxies on loopback, started from a configuration of the test's own: squid, haproxy in front
+// Real proxies on loopback, started with the test's own configuration: squid, haproxy in front
 // of it for TLS, and microsocks. Debian's packages of these names.
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
@@ -8,7 +8,7 @@ import * as net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** Where a program is, or `null`: packages put servers where a user's PATH may not lead. */
+/** The path of a program, or `null`: packages install servers outside of a user's PATH. */
 export function findProgram(name: string): string | null {
   const found = spawnSync('/bin/sh', ['-c', `command -v ${name}`], {
     env: { ...process.env, PATH: `${process.env['PATH']}:/usr/local/sbin:/usr/sbin:/sbin` },
@@ -30,7 +30,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** Whether somebody accepts connections there. */
+/** Whether something accepts connections there. */
 async function accepts(port: number): Promise<boolean> {
   const socket = net.connect(port, '127.0.0.1');
   try {
@@ -74,7 +74,7 @@ async function start(
 
 function makeFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'dodici-proxy-'));
-  // squid gives up its rights when root starts it.
+  // squid drops its privileges when root starts it.
   chmodSync(folder, 0o777);
   return folder;
 }

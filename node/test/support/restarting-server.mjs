@@ -1,9 +1,9 @@
-// An origin in processes of its own, for restarts. The first holds the listening socket, as whoever
-// supervises servers does; the others serve. An answer is the request's id; of each POST that is
-// executed the test is told, before it is answered.
+// An origin in separate processes, for restarts. The first holds the listening socket, as a
+// supervisor does; the others serve. A response is the request's id; each POST that is executed is
+// reported to the test before the response is sent.
 //
 // `{ restart: signal }` starts another server and then sends the old one the signal. SIGTERM ends it
-// in order: it accepts nothing any more, and ends each connection with the answer that is due.
+// gracefully: it accepts no more connections, and closes each after the response that is due.
 import cluster from 'node:cluster';
 import { createServer } from 'node:http';
 import { Server } from 'node:net';
@@ -36,11 +36,11 @@ if (cluster.isPrimary) {
       else process.send({ executed: request.url.slice(1) }, answer);
     });
   });
-  // All of them have the first one's.
+  // All of them share the first one's.
   server.listen(0, '127.0.0.1');
   process.on('SIGTERM', () => {
     draining = true;
-    // Not that of HTTP, which would close connections that a request is on its way to.
+    // Not that of HTTP, which would close connections that a request is crossing.
     Server.prototype.close.call(server, () => process.exit());
   });
 }

@@ -159,7 +159,7 @@ class Control {
     return { kind: Completion.Data, ...key(request), payload };
   }
 
-  /** A chunk that travels as a Buffer of its own. */
+  /** A chunk delivered as a separate Buffer. */
   largeData(request, chunk) {
     return { kind: Completion.Data, ...key(request), chunk };
   }

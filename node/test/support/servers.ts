@@ -19,7 +19,7 @@ export interface Origin {
   /** Options that a client of this origin needs. */
   readonly options: object;
   readonly server: net.Server;
-  /** Sockets of clients that are connected. */
+  /** Sockets of connected clients. */
   readonly sockets: Set<net.Socket>;
   close(): Promise<void>;
 }

@@ -1,5 +1,5 @@
-// Proxies in this process, for tests in which they only have to be there: CONNECT, plain or over TLS,
-// and SOCKS5 without credentials. Every tunnel leads to the port asked for on this machine.
+// Proxies in this process, for tests that only need one to exist: CONNECT, plain or over TLS,
+// and SOCKS5 without credentials. Every tunnel leads to the requested port on this machine.
 
 import * as http from 'node:http';
 import * as https from 'node:https';
@@ -10,7 +10,7 @@ import type { Identity } from './certificates';
 
 export interface Tunnel {
   readonly port: number;
-  /** Tunnels that were asked for. */
+  /** Requested tunnels. */
   asked: number;
   close(): Promise<void>;
 }
@@ -57,7 +57,7 @@ export async function connectProxy(identity?: Identity): Promise<Tunnel> {
   return tunnel;
 }
 
-/** RFC 1928, as far as a client that behaves needs it. */
+/** RFC 1928, as far as a correct client needs it. */
 export async function socksProxy(): Promise<Tunnel> {
   const server = net.createServer((socket) => {
     let seen = Buffer.alloc(0);

@@ -1,4 +1,4 @@
-// An origin that keeps every request exactly as it came, and outcomes that can be compared.
+// An origin that records every request exactly as received, and outcomes that can be compared.
 
 import type * as net from 'node:net';
 
@@ -7,14 +7,14 @@ import { rawOrigin, type Origin } from './servers';
 export interface WireOrigin extends Origin {
   /** Heads as latin1 text, each with its empty line, and the body after it. */
   readonly requests: string[];
-  /** Bytes that no request accounts for yet. */
+  /** Bytes that do not form a complete request yet. */
   readonly rest: () => string;
   readonly connections: number;
 }
 
 const OK = 'HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n';
 
-/** How long the first request in `text` is, or -1 while it is incomplete. */
+/** The length of the first request in `text`, or -1 while it is incomplete. */
 function requestLength(text: string): number {
   const end = text.indexOf('\r\n\r\n');
   if (end === -1) return -1;
@@ -55,7 +55,7 @@ export async function wireOrigin(
   });
 }
 
-/** What came of a request: an error's class, code and message, or the status. */
+/** The outcome of a request: an error's class, code and message, or the status. */
 export type Outcome =
   | { readonly name: string; readonly code: unknown; readonly message: string }
   | { readonly status: number };
@@ -88,7 +88,7 @@ export function attempt(dispatcher: object, options: object): Promise<Outcome> {
   });
 }
 
-/** The lines of a head, without the empty one; throws on a control byte that must never be there. */
+/** The lines of a head, without the empty one; throws on a forbidden control byte. */
 export function headLines(request: string): string[] {
   const head = request.slice(0, request.indexOf('\r\n\r\n'));
   const lines = head.split('\r\n');
@@ -98,7 +98,7 @@ export function headLines(request: string): string[] {
   return lines;
 }
 
-/** Runs what `close` collects, newest first. */
+/** Runs the functions that `close` collects, newest first. */
 export class Cleanup {
   private readonly steps: (() => unknown)[] = [];
 

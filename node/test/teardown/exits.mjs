@@ -1,5 +1,5 @@
-// A process of its own: ends in the way that it is told, with a request in the phase that it is
-// told. `node exits.mjs <phase> <how> <place as JSON>`
+// A separate process that ends in the given way, with a request in the given
+// phase. `node exits.mjs <phase> <how> <place as JSON>`
 
 import { enter } from './phases.mjs';
 
@@ -41,11 +41,11 @@ let reached = false;
 function leave() {
   if (reached) return;
   reached = true;
-  // What the parent holds must not be what keeps this process.
+  // The channel to the parent must not keep this process alive.
   if (process.connected) process.disconnect();
   WAYS[how]();
 }
 
-// A phase that only the server sees is told by the parent.
+// A phase that only the server sees is reported by the parent.
 process.on('message', leave);
 const entered = enter(phase, place, leave);

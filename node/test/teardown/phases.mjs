@@ -1,4 +1,4 @@
-// Brings a request into a phase of its life, through the built package.
+// Brings a request into a phase, through the built package.
 
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
@@ -11,7 +11,7 @@ export const dodici = require(packageRoot);
 
 const nothing = () => {};
 
-/** Dispatches with these callbacks beside those that a handler must have. */
+/** Dispatches with these callbacks and those that a handler must have. */
 function dispatch(client, options, callbacks = {}) {
   client.dispatch(
     { method: 'GET', ...options },
@@ -87,7 +87,7 @@ const PHASES = {
       reached();
     };
     dispatch(client, { path: `/stream/${id}` }, { onResponseData });
-    // A request that nobody reads keeps nobody alive.
+    // An unread request keeps no process alive.
     const alive = setInterval(nothing, 60_000);
     return {
       destroy() {
@@ -106,7 +106,7 @@ const PHASES = {
       socket.on('error', nothing);
       socket.write('x'.repeat(100_000));
       socket.once('data', () => {
-        // Half of them have no pool any more.
+        // Half of them have lost their pool.
         if (Number(id) % 4 < 2) void client.close().then(reached);
         else reached();
       });

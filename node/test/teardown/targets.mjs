@@ -1,4 +1,4 @@
-// Servers that keep a request in the phase that its path names, for the tests of teardown.
+// Servers that keep a request in the phase that its path names, for the teardown tests.
 
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -8,8 +8,8 @@ import { Worker, isMainThread, parentPort } from 'node:worker_threads';
 if (!isMainThread && process.argv.includes('--deaf')) listenDeafly();
 
 /**
- * Opens them. `reached(id)` is called when a request whose phase only a server can see has come
- * so far: its path is `/<phase>/<id>`, or it is the `id`th connection's TLS handshake.
+ * Opens them. `reached(id)` is called when a request has reached a phase that only a server can
+ * see: its path is `/<phase>/<id>`, or it is the `id`th connection's TLS handshake.
  *
  * @param {(id: string) => void} reached
  * @param {number} silent how many servers that accept and say nothing
@@ -22,7 +22,7 @@ export async function openTargets(reached, silent) {
     if (phase === 'upload') return request.once('data', () => reached(id)).resume();
     if (phase === 'stream') {
       const more = () => response.write('x'.repeat(200_000));
-      // In a turn of its own: against a reader that is as fast, drain follows drain without end.
+      // In a separate turn: with a fast reader, drain follows drain without end.
       response.on('drain', () => setImmediate(more));
       return more();
     }
@@ -41,7 +41,7 @@ export async function openTargets(reached, silent) {
   const mute = Array.from({ length: silent }, (_, index) =>
     createTcpServer((socket) => {
       socket.on('error', () => {});
-      // The ClientHello: the handshake is under way.
+      // The ClientHello: the handshake has begun.
       socket.once('data', () => reached(String(index)));
     }),
   );
@@ -55,7 +55,7 @@ export async function openTargets(reached, silent) {
 
   const deaf = new Worker(new URL(import.meta.url), { argv: ['--deaf'] });
   const [deafPort] = await once(deaf, 'message');
-  // More than its backlog takes: whoever connects from now on gets no answer to his SYN.
+  // More than its backlog holds: from now on, a SYN gets no answer.
   const waiting = Array.from({ length: 4 }, () => connect(deafPort, '127.0.0.1'));
   for (const socket of waiting) socket.on('error', () => {}).unref();
   await once(waiting[0], 'connect');
@@ -66,7 +66,7 @@ export async function openTargets(reached, silent) {
       deaf: `http://127.0.0.1:${deafPort}`,
       silent: ports.slice(1).map((port) => `https://127.0.0.1:${port}`),
     },
-    /** Connections of clients that the servers have. */
+    /** The servers' connections. */
     async connections() {
       const counts = await Promise.all(
         [server, ...mute].map(
@@ -87,7 +87,7 @@ export async function openTargets(reached, silent) {
   };
 }
 
-/** Listens, and never accepts: its event loop stands still. */
+/** Listens but never accepts: its event loop is blocked. */
 function listenDeafly() {
   const server = createTcpServer();
   server.listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => {

@@ -1,5 +1,5 @@
-// A process of its own: terminates many workers in every phase of a request, and looks at what is
-// left of them. `node workers.mjs <workers> <main thread uses the package: yes or no>`
+// A separate process that terminates many workers in every phase of a request, and checks what is
+// left. `node workers.mjs <workers> <main thread uses the package: yes or no>`
 
 import { once } from 'node:events';
 import { readFileSync, readdirSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { openTargets } from './targets.mjs';
 
 /** Workers at a time. */
 const SLOTS = 6;
-/** After so long with nothing to wait for but itself, what is left stays. */
+/** After this long without progress, leftovers are considered permanent. */
 const LEFT_MS = 60_000;
 
 if (isMainThread) await main(Number(process.argv[2]), process.argv[3] === 'yes');
@@ -20,7 +20,7 @@ async function work({ phase, place, spin }) {
   const { enter } = await import('./phases.mjs');
   enter(phase, place, () => {
     parentPort.postMessage('reached');
-    // Some are terminated while they run JavaScript that a batch has called.
+    // Some are terminated while they run JavaScript called by a batch.
     if (spin) for (;;);
   });
 }
@@ -52,7 +52,7 @@ async function main(count, uses) {
   const terminated = {};
   async function terminate(index, slot) {
     const phase = names[index % names.length];
-    // The handshake's server tells its own number.
+    // The handshake's server reports its own number.
     const id = phase === 'TLS handshake' ? String(slot) : String(SLOTS + index);
     const seen = new Promise((resolve) => waiting.set(id, resolve));
     const worker = new Worker(new URL(import.meta.url), {
@@ -82,7 +82,7 @@ async function main(count, uses) {
       if (slot === 0) await unharmed();
     }
   };
-  // One of each phase, so that everything that is made once is there; then the others.
+  // One of each phase first, so that everything created once exists; then the others.
   await run(0, names.length);
   const first = await settled(targets, agent === undefined ? 0 : 1, () => true);
   await Promise.all(Array.from({ length: SLOTS }, (_, slot) => run(slot, count)));
@@ -97,7 +97,7 @@ async function main(count, uses) {
   console.log(JSON.stringify(terminated));
 }
 
-/** Waits, turn by turn, until no worker's connection is left and `enough` says so of what else is. */
+/** Waits, turn by turn, until no worker's connection is left and `enough` accepts what else is. */
 async function settled(targets, connections, enough) {
   for (const ends = performance.now() + LEFT_MS; ;) {
     const now = remains();
@@ -111,7 +111,7 @@ async function settled(targets, connections, enough) {
   }
 }
 
-/** Threads and open files of this process, where they can be seen. */
+/** Threads and open files of this process, if they can be counted. */
 function remains() {
   if (process.platform !== 'linux') return { threads: 0, files: 0 };
   return {

@@ -1,4 +1,4 @@
-// What users may write, in ESM. Compiled, not run: a line that must not compile says so.
+// What users may write, in ESM. Compiled, not run; lines that must not compile are marked.
 import dodici, {
   Agent,
   BalancedPool,
@@ -78,14 +78,14 @@ void [dispatchers, reason, text, json, same, stats];
 new Agent({ connections: 'ten' });
 // @ts-expect-error options of an origin are checked too
 new Agent({ origins: { 'https://a': { connections: 'ten' } } });
-// @ts-expect-error an agent's option is no option of an origin
+// @ts-expect-error an agent's option is not an option of an origin
 new Agent({ origins: { 'https://a': { maxOrigins: 1 } } });
 // @ts-expect-error the engine has no OpenSSL cipher list
 new Agent({ connect: { ciphers: 'AES128-SHA' } });
-// @ts-expect-error TLS 1.1 is not spoken
+// @ts-expect-error TLS 1.1 is not supported
 new Agent({ connect: { minVersion: 'TLSv1.1' } });
 
-// Of single requests.
+// Options of requests.
 new Agent({ decompress: true, origins: { '*': { decompress: { maxSize: 1e6 } } } });
 void request('http://localhost', { decompress: { maxSize: 1e6 }, method: 'PUT' });
 void agent.request({ origin: 'http://localhost', path: '/', method: 'GET', decompress: true });

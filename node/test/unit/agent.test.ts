@@ -8,7 +8,7 @@ import type { AgentOptions } from '../../src/options/types';
 import { Pool } from '../../src/dispatchers/pool';
 import { type Dispatcher, errors, peer, peerMajor, symbols } from '../../src/undici/undici';
 
-/** A dispatcher that does what it is told and remembers what it was asked. */
+/** A scripted dispatcher that records its requests. */
 class Scripted extends EventEmitter {
   readonly dispatched: unknown[] = [];
   readonly ended: string[] = [];

@@ -103,7 +103,7 @@ describe('a stream', () => {
     stream.push('one');
     const request = await start(stream);
     expect(request.aux).toBe(WireBody.Chunked);
-    // What was there leaves with the head: a server that answers at once has it then.
+    // What is available is sent with the head, so a server that responds immediately has it.
     expect(control.submitted.map((r) => r.kind)).toEqual(
       expect.arrayContaining(['Dispatch', 'BodyChunk']),
     );
@@ -133,7 +133,7 @@ describe('a stream', () => {
     let drains = 0;
     socket.on('drain', () => {
       drains++;
-      // There is room for it: were it told of, there would be no end to it.
+      // There is room for it: emitting drain here would never end.
       body.emit('data', 'more');
     });
     body.emit('data', 'ab');
@@ -287,7 +287,7 @@ describe('an iterable', () => {
     }
     const request = await start(chunks());
     await turned();
-    // The first one left with the head.
+    // The first one was sent with the head.
     expect(log).toEqual(['made 0', 'made 1']);
     expect(sentBytes()).toBe('chunk 0');
     control.deliver(control.pull(request, 7));
@@ -475,7 +475,7 @@ describe('the response to a body sent in pieces', () => {
     expect(recorder.names).toEqual(['start', 'head', 'data', 'end']);
   });
 
-  it('is not overtaken, and what came behind it is delivered in the next turn', async () => {
+  it('is not overtaken, and what follows it is delivered in the next turn', async () => {
     const [other, last] = [new Recorder(), new Recorder()];
     const pool = new Pool('http://localhost:8080');
     pool.dispatch({ path: '/1', method: 'POST', body: pieces() as never }, recorder);

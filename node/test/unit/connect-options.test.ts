@@ -1,4 +1,4 @@
-// The `connect` option as an object: what is honoured, what is refused, what goes over the wire.
+// The `connect` option as an object: what is honoured, what is rejected, what is sent to the engine.
 import * as tls from 'node:tls';
 
 import { describe, expect, it } from 'vitest';
@@ -35,7 +35,7 @@ const numberIn = (fields: Record<string, Buffer[]>, name: string) =>
 const textIn = (fields: Record<string, Buffer[]>, name: string) => fields[name]?.[0]?.toString();
 
 describe('connect options', () => {
-  it('that the engine does not support are rejected by name, with what to do', () => {
+  it('that the engine does not support are rejected by name, with advice', () => {
     const refused: Record<string, unknown> = {
       ciphers: 'AES128-SHA',
       dhparam: 'x',
@@ -81,7 +81,7 @@ describe('connect options', () => {
     });
   });
 
-  it('s11: only the literal false switches verification off', () => {
+  it('s11: only the literal false turns verification off', () => {
     for (const value of [undefined, null, 0, '', 'false', NaN, true]) {
       expect(connectOf({ rejectUnauthorized: value }).rejectUnauthorized).toBe(true);
     }

@@ -1,4 +1,4 @@
-// Clients and pools that the peer's own class serves, against real servers on loopback.
+// Clients and pools served by the peer's own class, against real servers on loopback.
 import { createServer, type Server } from 'node:http';
 import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
@@ -37,7 +37,7 @@ const textOf = async (dispatcher: Dispatcher, path: string, url?: string) => {
   return body.text();
 };
 
-/** A lookup that knows one address. */
+/** A lookup with one address. */
 const lookup: net.LookupFunction = (_hostname, options, callback) => {
   if (options.all) callback(null, [{ address: '127.0.0.1', family: 4 }]);
   else callback(null, '127.0.0.1', 4);

@@ -31,7 +31,7 @@ function client(options?: object, origin = 'http://localhost:8080'): Client {
   return made;
 }
 
-/** The native pool that was made last. */
+/** The newest native pool. */
 function created(): number {
   return control.of('PoolCreate').at(-1)!.slot;
 }
@@ -43,7 +43,7 @@ function pool(options?: object): Pool {
 }
 
 describe('server names', () => {
-  it('s14 have pools of their own, up to a limit', async () => {
+  it('s14 have separate pools, up to a limit', async () => {
     const made = new Pool('https://localhost:8443');
     opened.push(made);
     const name = (n: number): string => `host-${n}.example`;
@@ -61,7 +61,7 @@ describe('server names', () => {
     const closed = control.of('PoolClose').map((record) => record.slot);
     const ids = control.of('PoolCreate').map((record) => record.slot);
     expect(closed).toEqual(ids.slice(1, 37));
-    // What they were given leaves before they close, and they take nothing after it.
+    // What they were given is sent before they close, and they accept nothing more.
     const last = (kind: string, pool: number): number =>
       control.submitted.findLastIndex((r) => r.kind === kind && (r.pool ?? r.slot) === pool);
     for (const pool of closed) expect(last('Dispatch', pool)).toBeLessThan(last('PoolClose', pool));
@@ -69,7 +69,7 @@ describe('server names', () => {
     send(1);
     await flushed();
     expect(control.of('PoolCreate')).toHaveLength(101);
-    // One that is still finishing is destroyed with the others, one that is gone is not.
+    // One that is still finishing is destroyed with the others, one that has closed is not.
     const destroyed = made.destroy();
     await flushed();
     const ended = control.of('PoolDestroy').map((record) => record.slot);
@@ -97,7 +97,7 @@ describe('a client', () => {
     for (let i = 0; i < 3; i++) c.dispatch(shared(), new Recorder());
     await flushed();
     expect(c.stats).toEqual({ connected: false, pending: 3, running: 0, size: 3 });
-    // Requests leave once there is a connection.
+    // Requests are sent once there is a connection.
     expect(control.of('Dispatch')).toEqual([]);
     control.deliver(control.connected(created()));
     expect(c.stats).toEqual({ connected: true, pending: 1, running: 2, size: 3 });
@@ -138,7 +138,7 @@ describe('a client', () => {
     expect(drains).toEqual([['http://localhost:8080/', [c]]]);
   });
 
-  it('accepts several requests at once when it pipelines', async () => {
+  it('accepts several concurrent requests when it pipelines', async () => {
     const c = client({ pipelining: 3 });
     c.dispatch(shared(), new Recorder());
     await flushed();
@@ -426,7 +426,7 @@ describe('destroy', () => {
     await flushed();
     control.deliver(control.connected(created()));
     const done = c.destroy(boom);
-    // The two that nobody has written yet fail at once, as in undici.
+    // The two that have not been written yet fail immediately, as in undici.
     expect(order).toEqual(['c true', 'd true']);
     await flushed();
     expect(order).toEqual(['c true', 'd true', 'a true', 'b true']);

@@ -1,4 +1,4 @@
-// Error and event payloads, byte by byte, and what JavaScript sees of them.
+// Error and event payloads, byte by byte, and how JavaScript decodes them.
 import { describe, expect, it } from 'vitest';
 
 import { closeReasonError, decodeError } from '../../src/connection/errors';

@@ -1,5 +1,5 @@
-// The dispatcher of the top-level functions, and what importing and installing change for others.
-// Each case has a process of its own: globals are per process.
+// The dispatcher of the top-level functions, and the effects of importing and installing.
+// Each case runs in a separate process, because globals are per process.
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,13 +8,13 @@ import { describe, expect, it } from 'vitest';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
-/** Runs `body` with helpers at hand; what it returns comes back through JSON. */
+/** Runs `body` with helpers in scope; returns its result through JSON. */
 function inProcess(body: string): unknown {
   const script = `
     const SYMBOLS = [1, 2].map((n) => Symbol.for('undici.globalDispatcher.' + n));
     const globals = () => SYMBOLS.map((symbol) => globalThis[symbol]);
     const peer = require('undici');
-    /** A dispatcher that answers with its name and keeps the requests. */
+    /** A dispatcher that responds with its name and records the requests. */
     const scripted = (name) => new (class extends peer.Dispatcher {
       seen = [];
       close() { return Promise.resolve(); }

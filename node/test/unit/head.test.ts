@@ -1,4 +1,4 @@
-// What our client submits is what the peer's client puts on the wire, byte for byte.
+// Our client submits the bytes that the peer's client puts on the wire.
 
 import * as net from 'node:net';
 import { Readable } from 'node:stream';
@@ -15,7 +15,7 @@ let server: net.Server;
 let port: number;
 let received: (bytes: string) => void = () => {};
 
-/** A server that reads until the request is complete, answers, and reports the bytes. */
+/** A server that reads a complete request, responds, and reports the bytes. */
 beforeAll(async () => {
   server = net.createServer((socket) => {
     let bytes = '';
@@ -166,7 +166,7 @@ describe('the head', () => {
     });
   }
 
-  // undici 7 counts one more request than it was told; we count as undici 8 does.
+  // undici 7 counts one request too many; we count as undici 8 does.
   it.runIf(peerMajor >= 8)("of one request for each connection is the peer's", async () => {
     const options = { path: '/', method: 'GET' };
     const clientOptions = { maxRequestsPerClient: 1 };

@@ -1,4 +1,4 @@
-// Heads and trailers of responses, from the boundary's text to what handlers get.
+// Response heads and trailers, from the boundary's text to what handlers get.
 import { describe, expect, it } from 'vitest';
 
 import { parseFields } from '../../src/headers/fields';

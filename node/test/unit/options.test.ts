@@ -1,4 +1,4 @@
-// Options of Client and Pool against the peer's own constructors: same verdict, class and message.
+// Options of Client and Pool compared with the peer's own constructors: same result, class and message.
 import { describe, expect, it } from 'vitest';
 
 import { Agent } from '../../src/index';

@@ -1,4 +1,4 @@
-// Origin patterns: the grammar, what matches, and which of several wins.
+// Origin patterns: grammar, matching, and precedence.
 import { describe, expect, it } from 'vitest';
 
 import {

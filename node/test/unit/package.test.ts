@@ -1,4 +1,4 @@
-// The package from outside: its names, and what it says when something is missing.
+// The package from outside: its exports, and its errors when something is missing.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -17,7 +17,7 @@ const dodici = createRequire(import.meta.url)(join(root, 'dist/index.js')) as Re
   unknown
 >;
 
-/** Folders with a copy of the built package and a chosen `node_modules`, gone after the tests. */
+/** Temporary folders with a copy of the built package and a chosen `node_modules`. */
 const folders: string[] = [];
 afterAll(() => {
   for (const folder of folders) rmSync(folder, { recursive: true });

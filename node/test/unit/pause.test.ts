@@ -1,4 +1,4 @@
-// What Rust hears of pause() and resume(), with a scripted addon.
+// What is reported to Rust of pause() and resume(), with a scripted addon.
 
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
@@ -17,7 +17,7 @@ beforeEach(() => {
 });
 afterEach(() => void client.destroy().catch(() => {}));
 
-/** The `Credit` records so far: bytes, and whether they pause. */
+/** The `Credit` records so far: bytes, and whether paused. */
 const told = () =>
   control.of('Credit').map((r) => [r.payload.readUInt32LE(0), r.flags === CreditFlag.Paused]);
 
@@ -91,7 +91,7 @@ it('a pause before the head is reported with the head', async () => {
   expect(told()).toEqual([[0, true]]);
 });
 
-it('a pause before the final head is told with it, if it lasts', async () => {
+it('a pause before the final head is reported with it, if it lasts', async () => {
   const request = await start();
   recorder.controller.pause();
   await turned();
@@ -103,7 +103,7 @@ it('a pause before the final head is told with it, if it lasts', async () => {
   expect(told()).toEqual([[0, true]]);
 });
 
-it('a pause that ends with the final head is not told', async () => {
+it('a pause that ends with the final head is not reported', async () => {
   const request = await start();
   recorder.controller.pause();
   await turned();
@@ -115,7 +115,7 @@ it('a pause that ends with the final head is not told', async () => {
   expect(told()).toEqual([]);
 });
 
-it('the pause of a request that is over by the end of the turn is not reported', async () => {
+it('the pause of a request that has ended by the end of the turn is not reported', async () => {
   const request = await start();
   control.deliver(control.head(request));
   recorder.controller.pause();

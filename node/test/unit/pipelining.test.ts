@@ -1,4 +1,4 @@
-// Which requests of a client with `pipelining` above 1 count as running, and when they leave.
+// Which requests of a client with `pipelining` above 1 count as running, and when they are sent.
 
 import { getEventListeners } from 'node:events';
 import { Readable } from 'node:stream';
@@ -37,7 +37,7 @@ function send(path: string, options: object = {}): Recorder {
   return recorder;
 }
 
-/** A client with a connection and no request. */
+/** A connected client without requests. */
 async function connected(pipelining = 3): Promise<void> {
   client = new Client('http://localhost:8080', { pipelining });
   send('/first');
@@ -195,7 +195,7 @@ describe('a client that pipelines', () => {
     send('/c');
     await flushed();
     expect(control.of('ConnectionGiveUp').length).toBe(1);
-    // Nothing leaves on a connection that is about to end.
+    // Nothing is sent on a connection that is about to close.
     expect(paths()).toEqual(['/first', '/a']);
     control.deliver(control.disconnected(pool()));
     control.deliver(control.connected(pool(), 2));

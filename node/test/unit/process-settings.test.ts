@@ -1,4 +1,4 @@
-// What a process or a thread sets is followed by pools that exist, before the next connection.
+// Existing pools follow process-wide and per-thread settings, before the next connection.
 import dns from 'node:dns';
 import net from 'node:net';
 import tls from 'node:tls';
@@ -37,7 +37,7 @@ afterEach(async () => {
   await gone;
 });
 
-/** Kinds of the records that a request leads to, and the options of the first that has some. */
+/** Kinds of the records that a request causes, and the options of the first that has some. */
 async function ask() {
   control.reset();
   client.dispatch(get(), new Recorder());
@@ -47,7 +47,7 @@ async function ask() {
   return { kinds, options: described === undefined ? {} : optionsOf(described.payload) };
 }
 
-/** Changes a setting; returns what puts it back. */
+/** Changes a setting; returns a function that restores it. */
 type Change = () => () => void;
 
 const changes: Record<

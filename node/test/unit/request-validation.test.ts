@@ -1,4 +1,4 @@
-// The same bad input to the peer's Client and to ours must give the same error, nothing written.
+// Invalid input to the peer's Client and to ours must cause the same error, with nothing written.
 
 import { Readable } from 'node:stream';
 
@@ -92,7 +92,7 @@ const cases: Case[] = [
   ['a handler without methods', request({}), {}],
 ];
 
-/** What undici 8 checks and undici 7 does not. */
+/** Checked by undici 8, not by undici 7. */
 const newerCases: Case[] = [
   ['a dispatcher', request({ dispatcher: {} })],
   [
@@ -126,7 +126,7 @@ const legacy = () => ({
   onUpgrade() {},
 });
 
-/** Handlers of the older generation, which undici 8 refuses altogether. */
+/** Handlers of the older generation, which undici 8 rejects. */
 const olderCases: Case[] = [
   ['a legacy handler without onHeaders', request({}), { ...legacy(), onHeaders: undefined }],
   ['a legacy handler without onData', request({}), { ...legacy(), onData: undefined }],
@@ -140,7 +140,7 @@ const olderCases: Case[] = [
   ],
 ];
 
-/** How a dispatcher refuses: what it throws, and what it tells the handler. */
+/** How a dispatcher rejects: what it throws, and the error passed to the handler. */
 function refusal(dispatcher: any, options: unknown, given: object | null | undefined) {
   const told: unknown[] = [];
   const full =
@@ -162,7 +162,7 @@ function refusal(dispatcher: any, options: unknown, given: object | null | undef
     return {
       returned,
       told: (told as [unknown, unknown][]).map(([controller, error]) => [
-        // undici 7 has no controller to give and passes undefined.
+        // undici 7 has no controller and passes undefined.
         controller ?? null,
         describeError(error),
       ]),

@@ -390,7 +390,7 @@ describe('pause', () => {
 });
 
 describe('credit', () => {
-  // With what a piece costs by itself.
+  // Including the overhead of a piece.
   const half = Buffer.alloc(WINDOW / 2 - PIECE_OVERHEAD, 'x');
   const credited = () => control.of('Credit').map((r) => r.payload.readUInt32LE(0));
 

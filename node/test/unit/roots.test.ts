@@ -1,4 +1,4 @@
-// The default roots, as Node would use them.
+// The default roots are those of Node.
 import { execFileSync } from 'node:child_process';
 import * as tls from 'node:tls';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +9,7 @@ import type { NativeAddon, NativeEnvironment } from '../../src/native/addon';
 import { defaultRoots, provideDefaultRoots } from '../../src/process/roots';
 
 const roots = fileURLToPath(new URL('../../dist/internal/process/roots.js', import.meta.url));
-/** A certificate that no Node knows. */
+/** A certificate that no Node trusts. */
 const extra = fileURLToPath(new URL('../fixtures/extra-root.pem', import.meta.url));
 const [firstRoot] = tls.rootCertificates;
 

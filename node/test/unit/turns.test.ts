@@ -1,4 +1,4 @@
-// Which completions share a turn of the event loop, and which wait for a later one.
+// Which completions share an event-loop turn, and which wait for a later one.
 import { beforeEach, describe, expect, it } from 'vitest';
 
 import { Turns, type Walk } from '../../src/session/turns';
@@ -42,7 +42,7 @@ const walk: Walk = (batch, _words, length, _slabs, from) => {
   return length;
 };
 
-/** A batch of its own memory, which is overwritten when the call returns, as the addon's is. */
+/** A batch in its own memory, which is overwritten when the call returns, like the addon's. */
 function deliver(...kinds: Kind[]): void {
   const batch = Buffer.alloc(kinds.length * 4) as Buffer as Latin1Buffer;
   kinds.forEach((kind, i) => batch.writeUInt32LE(records.push(kind) - 1, i * 4));
@@ -91,7 +91,7 @@ describe('a batch', () => {
   it('is dropped where a callback throws, and the next one is delivered', async () => {
     deliver('head', 'error', 'data');
     deliver('connect');
-    // The test runner has a listener of its own, for which it would be a failure.
+    // The test runner has its own listener, which would report a failure.
     const others = process.rawListeners('uncaughtException') as ((error: Error) => void)[];
     process.removeAllListeners('uncaughtException');
     const thrown = new Promise<Error>((resolve) => {

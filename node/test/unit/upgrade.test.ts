@@ -132,7 +132,7 @@ describe('an upgraded socket', () => {
     // Ending one side ends the other, without cutting anything off.
     expect(control.of('BodyEnd').length).toBe(1);
     expect(control.of('Cancel')).toEqual([]);
-    // Rust has let go of it: its slot is the next one's.
+    // Rust has released it: its slot goes to the next one.
     client.dispatch({ path: '/', method: 'GET' }, new Recorder());
     await flushed();
     expect(control.of('Dispatch').at(-1)!.slot).toBe(request.slot);

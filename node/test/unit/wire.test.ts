@@ -23,7 +23,7 @@ const golden = JSON.parse(
   ),
 );
 
-/** Hex of what `write` submits. */
+/** What `write` submits, in hex. */
 function submitted(write: (writer: SubmissionWriter) => void): string {
   let hex = '';
   const writer = new SubmissionWriter((buffer, length) => {
@@ -163,7 +163,7 @@ describe('submission writer', () => {
 
   describe('with pages', () => {
     const KIB = 1024;
-    /** A writer that notes, for each flush, its page, and where its first body byte lay. */
+    /** A writer that records the page of each flush, and the position of its first body byte. */
     function lending(answers: (number | Buffer | undefined)[]) {
       const flushes: { page: number | undefined; first: string; length: number }[] = [];
       const writer = new SubmissionWriter(
@@ -200,11 +200,11 @@ describe('submission writer', () => {
         [1, 'c'],
         [0, 'd'],
       ]);
-      // The last one wrote in a page that had been given back, and left the other one alone.
+      // The last one wrote to a page that had been returned, and left the other one alone.
       expect([pages[0]![RECORD_HEADER], pages[1]![RECORD_HEADER]]).toEqual([100, 99]);
     });
 
-    it('falls back to memory of its own while all pages are lent', () => {
+    it('falls back to its own memory while all pages are lent', () => {
       const { writer, flushes } = lending([Buffer.alloc(64 * KIB), undefined, undefined, 0]);
       for (const mark of ['a', 'b', 'c', 'd', 'e']) {
         writer.bodyChunk(1, 1, body(mark), 0, 20 * KIB);
@@ -214,7 +214,7 @@ describe('submission writer', () => {
       expect(seen).toEqual(['own a', '0 b', 'own c', 'own d', '0 e']);
     });
 
-    it('writes a record larger than a page to memory of its own', () => {
+    it('writes a record larger than a page to its own memory', () => {
       const { writer, flushes } = lending([Buffer.alloc(32 * KIB), 0]);
       writer.bodyChunk(1, 1, body('a'), 0, 20 * KIB);
       writer.flush();

@@ -1,4 +1,4 @@
-// When chunks of bodies make V8 collect its young generation, with a scripted V8.
+// When body chunks cause collections of V8's young generation, with a scripted V8.
 
 import { expect, it } from 'vitest';
 
@@ -6,13 +6,13 @@ import { YoungChunks } from '../../src/session/young-chunks';
 
 const MIB = 1 << 20;
 
-/** Delivers chunks of 1 MiB, as many as said. */
+/** Delivers chunks of 1 MiB, with a scripted V8. */
 class Scripted {
   external = 0;
   kept = 0;
-  /** Milliseconds that a collection takes. */
+  /** Duration of a collection in milliseconds. */
   takes = 0.2;
-  /** MiB delivered when each collection came. */
+  /** MiB delivered before each collection. */
   readonly collections: number[] = [];
   #delivered = 0;
   #now = 0;

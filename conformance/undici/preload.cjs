@@ -1,12 +1,12 @@
-// Preload (`NODE_OPTIONS=--require=…`) that puts our classes in the place of undici's own.
+// Preload (`NODE_OPTIONS=--require=…`) that puts our classes in place of undici's own.
 //
-// What lives here: the order of loading. lib/runner.mjs sets the variables; NODE_OPTIONS carries the
-// preload into workers and child processes, too. Nothing here looks at which test runs.
+// What lives here: the order of loading. lib/run-file.mjs sets the variables; NODE_OPTIONS carries the
+// preload into workers and child processes, too. Nothing here depends on which test runs.
 //
 // 1. undici's dispatchers are loaded from the checkout as they are (hook/originals.cjs).
 // 2. dodici is loaded with that checkout as its peer (hook/peer.cjs).
-// 3. From then on every require that resolves to one of those dispatchers gives our class, so
-//    index.js, lib/global.js, lib/mock/* and the tests, by whatever path, all see ours.
+// 3. From then on, every require that resolves to one of those dispatchers returns our class, so
+//    index.js, lib/global.js, lib/mock/* and the tests all get ours, by whatever path.
 "use strict";
 
 const { existsSync } = require("node:fs");
@@ -15,7 +15,7 @@ const { join, sep } = require("node:path");
 const { fileURLToPath } = require("node:url");
 
 const suite = process.env.DODICI_CONFORMANCE_SUITE;
-// The file under test reports (reporter.mjs), and not what it spawns.
+// Only the file under test reports (reporter.mjs), not what it spawns.
 globalThis[Symbol.for("dodici.conformance.results")] = process.env.DODICI_CONFORMANCE_RESULTS;
 delete process.env.DODICI_CONFORMANCE_RESULTS;
 if (suite !== undefined) install(suite, process.env.DODICI_CONFORMANCE_MODULE);
@@ -64,13 +64,13 @@ function givePeer(packageFolder, exported, checkout, originals) {
 }
 
 /**
- * Makes every require of these files give these values.
+ * Makes every require of these files return these values.
  *
  * @param {Map<string, unknown>} values by file
  */
 function substitute(values) {
   for (const [file, value] of values) {
-    // Who reads `require.cache`, as ESM does, finds ours as well.
+    // Readers of `require.cache`, such as ESM, find ours, too.
     Module._cache[file].exports = value;
   }
   const load = Module._load;

@@ -1,12 +1,12 @@
 // Reporter of Node's test runner: one line of JSON for each result, written at once.
 //
-// lib/runner.mjs passes it with `--test-reporter` and reads the file. Written synchronously, because a
-// file that has to be killed must still tell what it knew.
+// lib/run-file.mjs passes it with `--test-reporter` and reads the file. Written synchronously, so that a
+// process that is killed has reported everything.
 import { appendFileSync } from "node:fs";
 
 // Set by preload.cjs; absent in workers and child processes.
 const file = globalThis[Symbol.for("dodici.conformance.results")];
-// Set by hook/case-timeout.cjs where Node cannot tell.
+// Set by hook/case-timeout.cjs where Node does not report it.
 const lines = globalThis[Symbol.for("dodici.conformance.lines")];
 
 export default async function* reporter(events) {
@@ -28,7 +28,7 @@ export default async function* reporter(events) {
   yield "";
 }
 
-/** What a reader needs of an error: its kind, its text and where it was thrown. */
+/** What is reported of an error: its kind, its text and where it was thrown. */
 function describe(error) {
   const cause = error?.cause ?? error;
   const text = (value) => (typeof value === "string" ? value : undefined);

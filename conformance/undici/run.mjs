@@ -143,7 +143,7 @@ async function runFiles({ setup, known, chosen, jobs, pattern, isChosenCase }) {
   return judged.sort((one, other) => chosen.indexOf(one.file) - chosen.indexOf(other.file));
 }
 
-/** Classes whose files are chosen; all without a choice. */
+/** The selected classes; all by default. */
 function chosenClasses() {
   if (options.classes === undefined) return options.transport ? COUNTED : CLASSES;
   const named = options.classes.split(",");
@@ -160,12 +160,12 @@ function isChosenFile(file, cases) {
   return cases.some((one) => chosenClasses().includes(one.class));
 }
 
-/** A regular expression for `--test-name-pattern` that means this text. */
+/** A regular expression for `--test-name-pattern` that matches this text. */
 function namePattern(text) {
   return text.replaceAll(/[.*+?^${}()|[\]\\/]/g, "\\$&");
 }
 
-/** A file that cannot run on this checkout: it needs a bundle that is built apart. */
+/** A file that cannot run on this checkout: it needs a bundle that is built separately. */
 function unrun(file, cases) {
   return {
     file,
@@ -250,7 +250,7 @@ function showFailures(files, unexplained) {
   }
 }
 
-/** Keeps the last full result of each pin, which README shows. */
+/** Records the last full result of each pin, which the README shows. */
 function writeStatus(pin, { counted, notHttp2, http2, classes }, unexplained, unmarked) {
   const file = join(HERE, "status.json");
   const status = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : {};

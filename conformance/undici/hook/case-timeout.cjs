@@ -1,15 +1,15 @@
 // `--test-timeout` for Nodes that know it only together with `--test` (Node 20).
 //
-// What lives here: a default for the `timeout` option of tests, where the test has none of its own.
-// Without it one hung case would keep the results of all others in its file from being known.
+// What lives here: a default for the `timeout` option of tests that have none.
+// Without it, one hanging case would hide the results of all others in its file.
 //
-// Node would then take this file for the place where the test stands, so the line of the caller is
+// Node would then report this file as the location of the test, so the line of the caller is
 // kept for the reporter, by the test's name, in the order of the calls.
 "use strict";
 
 const Module = require("node:module");
 
-/** Not `describe` and `suite`: theirs would be the time for all cases in them. */
+/** Not `describe` and `suite`: their timeout would apply to all cases in them. */
 const FUNCTIONS = ["test", "it", "default"];
 const VARIANTS = ["skip", "todo", "only"];
 
@@ -58,7 +58,7 @@ function wrap(original, timeout) {
   return run;
 }
 
-/** Keeps the line of the call, for tests that stand in the main file. */
+/** Keeps the line of the call, for tests in the main file. */
 function noteLine([first]) {
   const name = typeof first === "function" ? first.name : first;
   const caller = new Error().stack.split("\n").find((line) => line.includes(process.argv[1]));

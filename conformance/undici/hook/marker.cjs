@@ -1,7 +1,7 @@
 // Proof that our classes did the work: counts constructions and dispatches, in this process.
 //
 // What lives here: the counters, and the lines they write to the file that DODICI_CONFORMANCE_MARKER
-// names: one as soon as there is anything to say (a killed process says no more), one at the end.
+// names: one as soon as there is anything to report (a killed process reports no more), one at the end.
 // Constructions of undici's own Client are counted apart, with the line of the test that led there.
 "use strict";
 
@@ -9,7 +9,7 @@ const { appendFileSync } = require("node:fs");
 const { join } = require("node:path");
 const { isMainThread } = require("node:worker_threads");
 
-/** Enough to reach from a Client's constructor out to the test that began it. */
+/** Enough to reach from a Client's constructor to the test that started it. */
 const STACK_DEPTH = 100;
 
 const file = process.env.DODICI_CONFORMANCE_MARKER;
@@ -20,7 +20,7 @@ function announce() {
   if (isAnnounced || file === undefined) return;
   isAnnounced = true;
   write({ ...counters });
-  // What was written already is taken off, so that the lines can be added up.
+  // What was written before is subtracted, so that the lines can be added up.
   const said = { ...counters };
   process.on("exit", () => {
     write({
@@ -49,7 +49,7 @@ function linesOnStack() {
 }
 
 /**
- * A class that counts what is made of it and is otherwise the same.
+ * A class that counts its instances and is otherwise the same.
  *
  * @param {'constructed' | 'delegated'} kind
  */

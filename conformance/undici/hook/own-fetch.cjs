@@ -10,7 +10,7 @@ const { join } = require("node:path");
 /**
  * @param {string} checkout the suite's root
  * @param {{ fetch: Function, counters(): { fetches: number, fetchesByPeer: number } }} ours
- * @param {{ keepFetch(fetch: Function): void }} peer what dodici was given as its peer
+ * @param {{ keepFetch(fetch: Function): void }} peer dodici's peer
  */
 exports.put = function put(checkout, ours, peer) {
   const index = require(join(checkout, "index.js"));

@@ -1,8 +1,8 @@
 // What dodici gets when it requires its peer, `undici`: the checkout's own, unsubstituted classes.
 //
 // What lives here: the same names as the checkout's index.js exports. While dodici loads, index.js
-// is not loaded, because lib/global.js would make a global Agent that cannot be replaced by ours;
-// later on, what the classes below do not cover comes from index.js.
+// is not loaded, because lib/global.js would create a global Agent that cannot be replaced by ours;
+// afterwards, what the classes below do not cover comes from index.js.
 "use strict";
 
 const { join } = require("node:path");

@@ -1,7 +1,7 @@
-// The cases of a pin: which there are, and what each says about us.
+// The cases of a pin, and what each says about our classes.
 //
 // cases-v<version>.json maps a file to its cases by class, as names (a name that a file uses twice
-// stands there twice):
+// is listed twice):
 //   a   reaches a socket or a constructor through the public API only
 //   b1  as a, and reads symbols that a class can offer, or needs a fake clock
 //   b2  as a, and needs internals of undici's engine
@@ -48,7 +48,7 @@ export function isHttp2(file, name) {
 
 /**
  * @param {string} version
- * @param {boolean} withFetch also those that matter only for fetch, from a list of their own
+ * @param {boolean} withFetch also those that matter only for fetch, from a separate list
  * @returns {Map<string, { name: string, class: string }[]>} by file
  */
 export function readCases(version, withFetch = false) {

@@ -1,4 +1,4 @@
-// Compares what a file's process reported with the cases that the file has, and with the ledger.
+// Compares the results of a file's process with the cases of the file, and with the ledger.
 //
 // Outcomes of a case: pass, fail, skip (by its own choice), missing (expected, but not reported: the
 // process died or was ended before), notRun (left out by the user, or the file cannot run).
@@ -44,8 +44,8 @@ export function judgeFile(expected, run, isChosen) {
 }
 
 /**
- * The cases among the results: what is no suite and has no subtests. A parent's result follows those
- * of its children. A parent that fails by itself is a case, too, though nobody expects it.
+ * The cases among the results: those that are not suites and have no subtests. A parent's result
+ * follows those of its children. A parent that fails by itself counts as a case, although unexpected.
  */
 function findLeaves(results) {
   return results.filter((result, at) => {
@@ -54,7 +54,7 @@ function findLeaves(results) {
   });
 }
 
-/** How the process ended, if not by itself and without complaint. */
+/** How the process ended, if not normally. */
 function death({ code, signal, timedOut }) {
   if (timedOut) return "did not exit";
   if (signal !== null) return `ended by ${signal}`;
@@ -67,7 +67,7 @@ function countMarker(lines) {
   return sum;
 }
 
-/** The results in whose lines undici's own Client was made. */
+/** The results during which undici's own Client was created. */
 function delegations(marker, leaves) {
   const found = new Set();
   found.unattributed = 0;
@@ -104,7 +104,7 @@ export function applyLedger(files, ledger) {
         entry.class === "delegated"
           ? one.isDelegated
           : one.outcome === "fail" || one.outcome === "missing";
-      // Whichever side is first: such a case passes at times.
+      // A race: such a case passes sometimes.
       if (isNeeded || entry.class === "race") {
         one.ledger = entry;
         needed.add(entry);

@@ -1,4 +1,4 @@
-// The two versions of undici whose suites count, and the Node that each is run on.
+// The two versions of undici whose suites are run, and the Node for each.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -15,7 +15,7 @@ export const PINS = {
   7: { version: "7.29.0", node: 20 },
 };
 
-/** undici's test certificates are made with this Node: older ones make keys that newer refuse. */
+/** undici's test certificates are created with this Node: newer Nodes reject keys of older ones. */
 export const CERTIFICATE_NODE = 24;
 
 /**
@@ -58,7 +58,7 @@ export function checkSuite(suite, { version }) {
   }
 }
 
-/** Makes the suite's certificates, unless they are there. */
+/** Creates the suite's certificates, unless they exist. */
 export function makeCertificates(suite, explicitNode) {
   if (existsSync(join(suite, "node_modules", "@metcoder95", "https-pem", "cert.pem"))) return;
   const { status, stderr } = spawnSync(
@@ -66,5 +66,5 @@ export function makeCertificates(suite, explicitNode) {
     [join("scripts", "generate-pem.js")],
     { cwd: suite, encoding: "utf8" },
   );
-  if (status !== 0) throw new Error(`the suite's certificates could not be made: ${stderr}`);
+  if (status !== 0) throw new Error(`the suite's certificates could not be created: ${stderr}`);
 }

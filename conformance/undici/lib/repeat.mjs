@@ -1,6 +1,6 @@
 // Joins several runs of the same files into one result.
 //
-// What lives here: which of a case's outcomes counts, and which cases differed from run to run. It
+// What lives here: which outcome of a case counts, and which cases differed between runs. It
 // must not know how files are run, nor the ledger.
 import { firstLine } from "./report.mjs";
 
@@ -28,7 +28,7 @@ export function mergeRuns(runs) {
   });
 }
 
-/** Prints what differed. @returns the cases that did and are of no race in the ledger */
+/** Prints what differed. @returns the cases that did and are not races in the ledger */
 export function showDifferences(files, times) {
   const differed = files.flatMap(({ file, cases }) =>
     cases.filter(({ outcomes }) => outcomes !== undefined).map((one) => ({ file, ...one })),

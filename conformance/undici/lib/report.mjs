@@ -1,9 +1,9 @@
-// What the user sees: a progress line while files run, a table at the end.
+// The output: a progress line while files run, a table at the end.
 import { CLASSES, COUNTED, directoryOf, isHttp2 } from "./cases.mjs";
 
 const BAR = 30;
 
-/** A progress bar with live counts on a terminal, and a line now and then elsewhere. */
+/** A progress bar with live counts on a terminal, and an occasional line elsewhere. */
 export class Progress {
   #total;
   #done = 0;
@@ -124,7 +124,7 @@ export function table({ counted, classes, directories }) {
   return align(rows, 2);
 }
 
-/** The figures that the project is judged by: transport cases by protocol, in percent of what ran. */
+/** The conformance figures: transport cases by protocol, in percent of what ran. */
 export function figures({ counted, notHttp2, http2 }) {
   const row = (title, sums) => {
     const ran = ranOf(sums);
@@ -145,17 +145,17 @@ export function figures({ counted, notHttp2, http2 }) {
   return align(rows, 1);
 }
 
-/** Cases that had a result. */
+/** Cases with a result. */
 export function ranOf({ cases, notRun, skip }) {
   return cases - notRun - skip;
 }
 
-/** With two digits; a dash of nothing. */
+/** With two digits; a dash if there are none. */
 export function percent(part, whole) {
   return whole === 0 ? "–" : `${((100 * part) / whole).toFixed(2)} %`;
 }
 
-/** Columns under each other: the first `texts` to the left, numbers to the right. */
+/** Aligned columns: the first `texts` to the left, numbers to the right. */
 function align(rows, texts) {
   const widths = rows[0].map((_, at) => Math.max(...rows.map((cells) => (cells[at] ?? "").length)));
   return rows

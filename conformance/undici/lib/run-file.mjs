@@ -1,4 +1,4 @@
-// Runs one file of the suite in a process group of its own, and says what became of it.
+// Runs one file of the suite in its own process group, and returns its results.
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -6,26 +6,26 @@ import { delimiter, dirname, join } from "node:path";
 import { exposesGc } from "./cases.mjs";
 import { HERE } from "./pins.mjs";
 
-/** The process of a file, its children included, is ended after this time. */
+/** The process of a file is killed after this time, with its children. */
 export const FILE_MS = 60_000;
-/** A process whose cases have all reported is waited for this long: a leak holds it for good. */
+/** A process whose cases have all reported may take this long to exit: a leak keeps it alive. */
 export const EXIT_MS = 10_000;
-/** How often to look whether they have. */
+/** Interval of checks whether they have. */
 const LOOK_MS = 500;
-/** A case that has not ended by itself by then has failed. */
+/** Timeout of a case. */
 export const CASE_MS = 5_000;
-/** Files with a case that takes longer than that with any client, and its time. */
+/** Files with a case that takes longer with any client, and its timeout. */
 const SLOW_CASES = {
   // 10 000 requests of which 2 000 run at a time, for 2.5 s each.
   "test/issue-4880.js": 40_000,
   // Servers that write 4 096 times, at most once a millisecond.
   "test/interceptors/dump-interceptor.js": 30_000,
-  // 12 rounds of 8 requests whose answers take their time: 3 s and more with undici's own classes.
+  // 12 rounds of 8 requests with slow responses: 3 s and more with undici's own classes.
   "test/http2-request-never-settles.js": 20_000,
   // 2 000 full garbage collections: 10 s and more for undici's own classes on two busy cores.
   "test/fetch/long-lived-abort-controller.js": 50_000,
 };
-/** Output kept for the report: the end is what tells why a process died. */
+/** Output kept for the report: the end shows why a process died. */
 const OUTPUT_TAIL = 4_000;
 /** First Node whose `--test-timeout` works without `--test`. */
 const FIRST_WITH_TIMEOUT = 22;
@@ -81,7 +81,7 @@ function execute({ suite, module, node, nodeMajor, fetch }, file, count, pattern
       cwd: suite,
       env,
       stdio: ["ignore", "pipe", "pipe"],
-      // A group of its own: what a test spawned ends with it.
+      // Its own group, so that what a test has spawned ends with it.
       detached: process.platform !== "win32",
     });
     let output = "";
@@ -105,7 +105,7 @@ function execute({ suite, module, node, nodeMajor, fetch }, file, count, pattern
     const stop = () => endGroup(child);
     process.once("exit", stop);
     child.once("error", reject);
-    // Not `close`: a grandchild that holds the pipes open must not hold us.
+    // Not `close`: a grandchild that keeps the pipes open must not block us.
     child.once("exit", (code, signal) => {
       clearTimeout(timer);
       clearInterval(look);
@@ -129,7 +129,7 @@ function endGroup(child) {
     if (process.platform === "win32") child.kill("SIGKILL");
     else process.kill(-child.pid, "SIGKILL");
   } catch (error) {
-    // Everyone in it has ended.
+    // All its processes have ended.
     if (error.code !== "ESRCH") throw error;
   }
 }
@@ -141,7 +141,7 @@ function readLines(file) {
   } catch {
     return [];
   }
-  // The last line of a process that was ended may be incomplete.
+  // The last line of a killed process may be incomplete.
   const lines = text.split("\n").slice(0, -1);
   return lines.map((line) => JSON.parse(line));
 }

@@ -123,7 +123,7 @@ test('without credit no more than a window is delivered', async (t) => {
   raw.pool(0, url);
   raw.dispatch(0, 1, get('/big'));
   await alive(stopped.promise);
-  // A whole exchange on another connection of the same thread: time in which more could come.
+  // A whole exchange on another connection of the same thread: time in which more could arrive.
   raw.dispatch(0, 2, get());
   await alive(answered.promise);
   assert.ok(received < schema.WINDOW + largest, `${received} of the window`);
@@ -184,7 +184,7 @@ test('a cancelled request gets no completion and its slot can be used again', as
   assert.equal(raw.records.filter(of('Head', 1, 1)).length, 0);
 });
 
-test('records for generations that are over are ignored', async (t) => {
+test('records for past generations are ignored', async (t) => {
   const { url } = await serve(t, (_request, response) => response.end('ok'));
   const raw = open(t);
   raw.pool(0, url);
@@ -213,7 +213,7 @@ test('a refused connection fails the request with code, address and port', async
   assert.equal(error.Port, port);
 });
 
-test('a pool that cannot be made fails itself and every request on it', async (t) => {
+test('a pool that cannot be created fails, and so does every request on it', async (t) => {
   const values = { Scheme: 'https', Host: 'localhost', Port: 1, Ca: 'no certificate' };
   const raw = open(t);
   raw.createPool(4, values);
@@ -329,7 +329,7 @@ test('an upgraded stream outlives its pool and ends with its environment', async
   await closed;
 });
 
-test('a batch that does not fit the inbound buffer comes as a buffer of its own', async (t) => {
+test('a batch that does not fit the inbound buffer is passed as a separate buffer', async (t) => {
   const { url } = await serve(t, (_request, response) => {
     response.setHeader('x-long', 'y'.repeat(2000));
     response.end('ok');
@@ -375,7 +375,7 @@ test('a large chunk can be changed, kept and outlives its batch', async (t) => {
   }
 });
 
-test('what onBatch throws is an uncaught exception, and the next batch still comes', async (t) => {
+test('what onBatch throws is an uncaught exception, and the next batch is still delivered', async (t) => {
   const result = await run(`
     import { createServer } from 'node:http';
     import { once } from 'node:events';
@@ -428,7 +428,7 @@ for (const [how, statement, expected] of [
   ['an uncaught exception', 'queueMicrotask(() => { throw new Error("bye"); })', 1],
   ['a natural end', '', 0],
 ]) {
-  test(`${how} with requests in flight ends the process at once`, async (t) => {
+  test(`${how} with requests in flight ends the process immediately`, async (t) => {
     const { url } = await serve(t, (request, response) => {
       if (request.url === '/hold') return;
       response.write('x'.repeat(100_000));
@@ -450,13 +450,13 @@ for (const [how, statement, expected] of [
   });
 }
 
-test('workers that are terminated in any phase leave no connection and harm nobody', async (t) => {
+test('workers terminated in any phase leave no connection and affect nothing else', async (t) => {
   const { url, server } = await serve(t, (request, response) => {
     if (request.url === '/hold') return;
     if (request.url === '/upload') return request.resume();
     if (request.url !== '/stream') return response.end('ok');
     const more = () => response.write('x'.repeat(200_000));
-    // In a turn of its own: against a reader that is as fast, drain follows drain without end.
+    // In a separate turn: with a fast reader, drain follows drain without end.
     response.on('drain', () => setImmediate(more));
     response.on('error', () => {});
     more();
@@ -466,7 +466,7 @@ test('workers that are terminated in any phase leave no connection and harm nobo
     socket.write('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n');
     socket.pipe(socket);
   });
-  // A process of its own, so that what is written to standard error can be seen.
+  // A separate process, so that its standard error can be checked.
   const script = fileURLToPath(new URL('./worker-loop.mjs', import.meta.url));
   const result = await runNode(script, url, '500');
   assert.deepEqual(result, { code: 0, signal: null, out: 'unharmed\n', err: '' });
@@ -474,7 +474,7 @@ test('workers that are terminated in any phase leave no connection and harm nobo
 });
 
 test('a worker that calls the addon while it is being terminated ends like any other', async () => {
-  // Between the order to terminate and the end of its JavaScript, a worker may still call.
+  // Between terminate() and the end of its JavaScript, a worker may still call.
   const worker = `
     import { parentPort } from 'node:worker_threads';
     import { Raw, addon } from ${JSON.stringify(rawUrl)};
@@ -547,7 +547,7 @@ function deferred() {
   return out;
 }
 
-/** Awaits with the event loop held: an environment never holds it. */
+/** Awaits while keeping the event loop alive: an environment never does. */
 async function alive(promise) {
   const timer = setInterval(() => {}, 1 << 30);
   try {
@@ -557,7 +557,7 @@ async function alive(promise) {
   }
 }
 
-/** Runs a module in a process of its own. */
+/** Runs a module in a separate process. */
 function run(source) {
   return runNode('--input-type=module', '--eval', source);
 }
@@ -578,7 +578,7 @@ function connections(server) {
   );
 }
 
-/** Waits, turn by turn of the event loop, until `read` gives `expected`. */
+/** Waits, turn by turn, until `read` returns `expected`. */
 async function settled(read, expected) {
   while ((await read()) !== expected) await new Promise((resolve) => setImmediate(resolve));
 }

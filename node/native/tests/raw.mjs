@@ -1,5 +1,5 @@
-// A client of hand-made records, for the tests of the addon alone: no TypeScript layer, so that a
-// failure here is the addon's. The numbers are read from the generated schema.
+// A client that writes records by hand, for the tests of the addon alone: no TypeScript layer, so that a
+// failure is the addon's. The numbers are read from the generated schema.
 
 import { createRequire } from 'node:module';
 import { readFileSync } from 'node:fs';
@@ -224,7 +224,7 @@ export class Raw {
 
 export const get = (path = '/') => `GET ${path} HTTP/1.1\r\nhost: localhost\r\n\r\n`;
 
-/** What a chunk of this length costs of the window. */
+/** The window cost of a chunk of this length. */
 export const pieceCost = (length) => length + schema.PIECE_OVERHEAD;
 
 /** The large chunk that a record's payload points to: slab, offset, length. */

@@ -26,7 +26,7 @@ if (isMainThread) {
 }
 
 async function main(url, count) {
-  /** What waits for the end of this thread's own exchanges, by slot. */
+  /** Callbacks for the end of this thread's exchanges, by slot. */
   const ended = [];
   const onRecord = ({ kind, slot, payload }) => {
     if (kind === 'End') ended[slot].resolve();
@@ -47,7 +47,7 @@ async function main(url, count) {
         workerData: { url, spin: round % 3 === 2 },
       });
       await once(worker, 'message');
-      // Rounds end in different phases: at once, or after some round trips of this thread's own.
+      // Rounds end in different phases: immediately, or after some round trips of this thread.
       for (let trip = 0; trip < round % 10; trip++) await exchange(slot, ++generation);
       await worker.terminate();
     }
@@ -62,13 +62,13 @@ function work({ url, spin }) {
   const raw = new Raw({
     onRecord({ kind, slot, generation, payload }) {
       const pool = slot % 2;
-      // Slots from 20 on are paused: they give nothing back.
+      // Slots from 20 on are paused: they return no credit.
       if (kind === 'Data' && slot < 20) raw.credit(pool, slot, pieceCost(payload.length), generation);
       if (kind === 'End') raw.dispatch(pool, slot, get(), { generation: generation + 1 });
       if (kind === 'Pull') {
         raw.tell('BodyChunk', pool, slot, generation, Buffer.alloc(payload.readUInt32LE(), 'x'));
       }
-      // Some workers are terminated while they run JavaScript that a batch has called.
+      // Some workers are terminated while they run JavaScript called by a batch.
       if (spin) for (const end = Date.now() + 3; Date.now() < end; );
     },
   });
@@ -77,6 +77,6 @@ function work({ url, spin }) {
   setInterval(() => {}, 1 << 30);
   parentPort.postMessage('open');
   for (let slot = 0; slot < 30; slot++) raw.dispatch(slot % 2, slot, ...REQUESTS[slot % 5]);
-  // Byte streams that no pool has any more.
+  // Byte streams that have outlived their pools.
   setImmediate(() => raw.tell('PoolDestroy', 1));
 }

@@ -12,7 +12,7 @@ use reqwest_retry::policies::ExponentialBackoff;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Writes down what passes.
+/// Records requests and responses.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<String>>>);
 
@@ -40,7 +40,7 @@ fn client(log: &Log) -> ClientWithMiddleware {
     let policy = ExponentialBackoff::builder()
         .retry_bounds(Duration::ZERO, Duration::ZERO)
         .build_with_max_retries(3);
-    // dodici's own type: does not compile where the patch is not in force.
+    // dodici's own type: without the patch, this does not compile.
     let client: dodici_reqwest::Client = Client::builder().no_proxy().build().unwrap();
     ClientBuilder::new(client)
         .with(RetryTransientMiddleware::new_with_policy(policy))
@@ -48,7 +48,7 @@ fn client(log: &Log) -> ClientWithMiddleware {
         .build()
 }
 
-/// Answers the n-th connection with the n-th of these; nothing closes it without a byte.
+/// Answers the n-th connection with the n-th of these; an empty one closes it.
 async fn server(answers: Vec<&'static str>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/path", listener.local_addr().unwrap());

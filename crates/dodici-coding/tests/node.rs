@@ -178,7 +178,7 @@ fn a_body_with_any_bit_flipped_is_judged_as_by_nodes_zlib() {
 }
 
 #[test]
-fn a_body_that_is_cut_anywhere_is_judged_as_by_nodes_zlib() {
+fn a_body_truncated_anywhere_is_judged_as_by_nodes_zlib() {
     let mut cut = Vec::new();
     for (coding, coded) in bodies() {
         // Of no byte at all there is nothing to decode: what HEAD is answered with.
@@ -188,7 +188,7 @@ fn a_body_that_is_cut_anywhere_is_judged_as_by_nodes_zlib() {
 }
 
 #[test]
-fn bytes_behind_a_body_are_judged_as_by_nodes_zlib() {
+fn bytes_after_a_body_are_judged_as_by_nodes_zlib() {
     let mut longer = Vec::new();
     for (coding, coded) in bodies() {
         for behind in [

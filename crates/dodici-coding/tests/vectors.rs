@@ -109,7 +109,7 @@ fn decoder(coding: Coding) -> Decoder {
 }
 
 #[test]
-fn every_vector_is_decoded_whatever_slices_it_comes_in() {
+fn every_vector_is_decoded_in_slices_of_any_size() {
     for Vector {
         name,
         coding,
@@ -136,7 +136,7 @@ fn every_vector_is_decoded_whatever_slices_it_comes_in() {
 }
 
 #[test]
-fn every_vector_is_decoded_when_it_is_cut_anywhere() {
+fn every_vector_is_decoded_when_split_anywhere() {
     for Vector {
         name,
         coding,
@@ -154,7 +154,7 @@ fn every_vector_is_decoded_when_it_is_cut_anywhere() {
 }
 
 #[test]
-fn every_vector_that_is_cut_short_is_an_error() {
+fn every_truncated_vector_is_an_error() {
     for Vector {
         name,
         coding,
@@ -175,7 +175,7 @@ fn every_vector_that_is_cut_short_is_an_error() {
 }
 
 #[test]
-fn what_a_flush_has_let_out_is_there_at_once() {
+fn flushed_output_is_available_immediately() {
     let (one, other) = (text(300), text(200));
     let parts = [&one[..], &other[..]];
     let sync = DeflateFlush::SyncFlush;
@@ -205,7 +205,7 @@ fn what_a_flush_has_let_out_is_there_at_once() {
 }
 
 #[test]
-fn a_body_of_no_byte_at_all_is_whole() {
+fn a_body_without_a_byte_is_complete() {
     for coding in ALL {
         assert_eq!(decode(&[coding], Behind::Refused, b""), Ok(Vec::new()));
         assert_eq!(
@@ -216,7 +216,7 @@ fn a_body_of_no_byte_at_all_is_whole() {
 }
 
 #[test]
-fn codings_in_a_row_are_taken_away_in_reverse() {
+fn several_codings_are_decoded_in_reverse_order() {
     let body = text(100_000);
     for one in ALL {
         for other in ALL {
@@ -235,7 +235,7 @@ fn codings_in_a_row_are_taken_away_in_reverse() {
 }
 
 #[test]
-fn an_inner_coding_that_is_cut_short_is_an_error() {
+fn a_truncated_inner_coding_is_an_error() {
     for inner in ALL {
         for outer in ALL {
             let coded = unit(inner, b"hello");
@@ -253,7 +253,7 @@ fn an_inner_coding_that_is_cut_short_is_an_error() {
 }
 
 #[test]
-fn bytes_behind_the_end_are_ignored_or_refused() {
+fn bytes_after_the_end_are_ignored_or_rejected() {
     let behind = |coding, behind, bytes: &[u8]| {
         let coded = [&unit(coding, b"hello"), bytes].concat();
         let (out, other) = (
@@ -294,7 +294,7 @@ fn bytes_behind_the_end_are_ignored_or_refused() {
 }
 
 #[test]
-fn frames_that_are_to_be_skipped_are() {
+fn skippable_frames_are_skipped() {
     let skipped = b"\x50\x2a\x4d\x18\x03\0\0\0abc";
     let frame = unit(Coding::Zstd, b"hello");
     let coded = [&skipped[..], &frame, skipped, &frame, skipped].concat();

@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_spawned_can_move_between_threads() {
+    fn spawned_futures_are_send() {
         fn check<T: Send + Sync>() {}
         check::<Client>();
         check::<Pending>();
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn schemes_and_hosts_that_cannot_be_asked_are_refused_with_their_url() {
+    async fn unusable_schemes_and_hosts_are_rejected_with_their_url() {
         for text in ["hxxps://example.com/", "https://{{hostname}}/"] {
             let url = Url::parse(text).expect("a URL");
             let error = Client::new().get(url).send().await.expect_err("refused");

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_public_suffix_is_nobodys_domain() {
+    fn a_cookie_for_a_public_suffix_is_dropped() {
         for (host, domain, sent_to, sent) in [
             ("a.co.uk", "co.uk", "b.co.uk", false),
             ("a.co.uk", ".CO.UK", "b.co.uk", false),

@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_that_passed_through_io_comes_back_as_it_was() {
+    fn an_error_survives_the_way_through_io_error() {
         assert!(decode_io(request("first").into_io()).is_request());
         assert!(decode_io(io::Error::other("foreign")).is_decode());
     }
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn the_url_can_be_taken_out() {
+    fn the_url_can_be_removed() {
         let url = Url::parse("http://user:secret@host/").expect("valid");
         let error = request("cause").with_url(url);
         assert!(error.to_string().contains("secret"));

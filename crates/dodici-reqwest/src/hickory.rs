@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_is_looked_up_at_the_name_server_in_both_families() {
+    async fn a_name_is_resolved_in_both_families() {
         let names = NameServer::start([("some.example", vec![HOME])]).await;
         let peer = peer().await;
         let client = asking(&names).build().unwrap();
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_is_kept_for_the_next_connection() {
+    async fn an_answer_is_cached_for_the_next_connection() {
         let names = NameServer::start([("some.example", vec![HOME])]).await;
         let peer = peer().await;
         let client = asking(&names).pool_max_idle_per_host(0).build().unwrap();
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_resolver_that_was_given_stands() {
+    fn a_callers_resolver_takes_precedence() {
         let own: Arc<dyn Resolve> = Arc::new(Hickory::default());
         let builder = Client::builder().dns_resolver(Arc::clone(&own));
         let used = builder.config.names_in_use().resolver.unwrap();

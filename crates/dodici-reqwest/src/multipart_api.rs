@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_escaped_as_asked() {
+    fn a_name_is_escaped_as_configured() {
         let begin = "--b\r\nContent-Disposition: form-data; ";
         let plain = format!("{begin}name=\"plain\"\r\n\r\n");
         assert_eq!(named(Escape::PathSegment, "plain"), plain);

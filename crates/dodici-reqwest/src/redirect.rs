@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn a_referer_has_no_credentials_and_is_not_told_to_plain_text() {
+    fn a_referer_has_no_credentials_and_is_not_sent_over_plain_http() {
         let from = url("https://user:pass@host/path#part");
         let told = referer(&url("https://other/"), &from).expect("told");
         assert_eq!(told, "https://host/path");

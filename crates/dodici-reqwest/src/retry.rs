@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_that_never_repeats_copies_nothing() {
+    fn a_policy_that_never_retries_copies_nothing() {
         assert!(never().build().copy(&request("one"), 0).is_none());
     }
 

@@ -424,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_that_leave_nothing_are_refused() {
+    fn an_empty_range_of_versions_is_rejected() {
         let settings = Settings {
             newest: Some(Version::TLS_1_1),
             ..Settings::default()

@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credentials_are_taken_out_of_a_url_and_decoded() {
+    fn credentials_are_removed_from_a_url_and_decoded() {
         let mut url = Url::parse("http://Alad%40din:open%20sesame@host/").expect("valid");
         let taken = take_credentials(&mut url);
         assert_eq!(taken, Some(("Alad@din".into(), Some("open sesame".into()))));

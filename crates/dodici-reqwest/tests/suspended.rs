@@ -57,7 +57,7 @@ async fn serve(mut stream: TcpStream, held: Held) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_came_while_the_process_was_stopped_is_no_timeout() {
+async fn responses_received_while_the_process_was_stopped_are_no_timeouts() {
     let held = Held::new((0, false));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_claims_more_than_is_there_is_an_error() {
+    fn a_record_longer_than_its_input_is_an_error() {
         let mut out = Vec::new();
         put_record(&mut out, 1, 0, 0, TARGET, |out| out.push(1));
         out.pop();

@@ -185,7 +185,7 @@ fn put() -> impl Strategy<Value = Put> {
 
 proptest! {
     #[test]
-    fn submissions_come_back_as_they_were(records in vec((target(), submitted()), 0..8)) {
+    fn submissions_survive_a_round_trip(records in vec((target(), submitted()), 0..8)) {
         let mut out = Vec::new();
         for (target, submitted) in &records {
             put_submission(&mut out, *target, submitted);
@@ -199,7 +199,7 @@ proptest! {
     }
 
     #[test]
-    fn completions_come_back_as_they_were(records in vec((target(), put()), 0..8)) {
+    fn completions_survive_a_round_trip(records in vec((target(), put()), 0..8)) {
         let mut out = Vec::new();
         for (to, put) in &records {
             match put {
@@ -274,7 +274,7 @@ proptest! {
 }
 
 #[test]
-fn a_bad_record_spares_the_next_one() {
+fn a_bad_record_does_not_affect_the_next_one() {
     let to = Target {
         slot: 1,
         generation: 2,

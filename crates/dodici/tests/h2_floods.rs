@@ -340,7 +340,7 @@ async fn s36_an_hpack_bomb_costs_no_memory() {
 }
 
 #[tokio::test]
-async fn s36_what_breaks_the_protocol_is_an_error() {
+async fn s36_a_protocol_violation_is_an_error() {
     let big = vec![0; 16_385];
     let cases: Vec<(&str, Vec<u8>)> = vec![
         ("a frame larger than allowed", frame(kind::DATA, 0, 1, &big)),
@@ -397,7 +397,7 @@ async fn s36_what_breaks_the_protocol_is_an_error() {
 }
 
 #[tokio::test]
-async fn s36_a_table_that_changes_its_size_all_the_time_is_no_problem() {
+async fn s36_constant_table_size_changes_are_harmless() {
     let peer = serve(|mut peer| async move {
         let mut sizes = [0_u32, 4096, 17, 65_536].into_iter().cycle();
         while let Some(request) = peer.next_request().await {

@@ -73,7 +73,7 @@ async fn restless(conn: Conn, streams: usize, refused: u64, dice: &Dice, execute
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r7_goaway_and_refused_streams_lose_nothing_and_repeat_nothing() {
+async fn r7_goaway_and_refused_streams_lose_and_repeat_no_request() {
     let count = requests();
     let streams = (count / 20).min(1_000);
     let (dice, executed) = (Arc::new(Dice::default()), Executed::default());

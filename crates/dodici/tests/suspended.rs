@@ -280,12 +280,12 @@ async fn suspend(flavor: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r22_what_came_while_the_process_was_stopped_is_no_timeout() {
+async fn r22_responses_received_while_the_process_was_stopped_are_no_timeouts() {
     suspend("one thread").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r22_what_came_while_a_process_of_many_threads_was_stopped_is_no_timeout() {
+async fn r22_responses_received_while_a_process_of_many_threads_was_stopped_are_no_timeouts() {
     suspend("many threads").await;
 }
 

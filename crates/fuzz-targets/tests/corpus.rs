@@ -21,7 +21,7 @@ fn fuzz() -> PathBuf {
 }
 
 #[test]
-fn r20_every_target_holds_over_its_corpus() {
+fn r20_every_target_passes_on_its_corpus() {
     for (name, target) in TARGETS {
         let inputs = below(&fuzz().join("corpus").join(name));
         assert!(!inputs.is_empty(), "{name} has no corpus");
@@ -67,7 +67,7 @@ fn mutated(input: &[u8], other: &[u8], random: &mut impl FnMut(usize) -> usize) 
 }
 
 #[test]
-fn r20_every_target_holds_over_what_is_like_its_corpus() {
+fn r20_every_target_passes_on_mutations_of_its_corpus() {
     let runs = std::env::var("DODICI_MUTATIONS").map_or(20, |text| text.parse().unwrap());
     let only = std::env::var("DODICI_MUTATED").ok();
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;

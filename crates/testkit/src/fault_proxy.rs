@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn reset_comes_after_exactly_the_given_bytes() {
+    async fn reset_follows_exactly_the_given_bytes() {
         let peer = upstream().await;
         for after in 0..=REPLY.len() {
             let fault = Fault::at(after as u64, FaultAction::Reset);
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn fin_comes_after_exactly_the_given_bytes_and_requests_still_pass() {
+    async fn fin_follows_exactly_the_given_bytes_and_requests_still_pass() {
         let peer = upstream().await;
         for after in 0..=REPLY.len() {
             let fault = Fault::at(after as u64, FaultAction::Fin);
@@ -461,7 +461,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reset_of_the_server_is_passed_on_as_one() {
+    async fn a_reset_by_the_server_is_passed_on_as_one() {
         let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
             conn.read_head().await;
             conn.send("x").await;

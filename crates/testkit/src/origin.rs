@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn early_hints_and_continue_come_before_the_answer() {
+    async fn early_hints_and_continue_precede_the_response() {
         let (all, _) = exchange(
             "GET /early HTTP/1.1\r\n\r\n\
              POST /echo HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\nhi",

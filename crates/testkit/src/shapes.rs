@@ -330,7 +330,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_bytes_are_what_they_are_called() {
+    fn the_shapes_have_the_framing_they_are_named_for() {
         assert_eq!(
             content_length_small().bytes.escape_ascii().to_string(),
             r"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nHello, World!"

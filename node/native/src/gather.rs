@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_within_a_few_looks_shares_a_doorbell() {
+    fn completions_within_a_few_polls_share_a_doorbell() {
         let handed_over = beside(|_| async {
             let _under_way = Live::new();
             for _ in 0..LOOKS {
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_answer_waits_for_nothing() {
+    fn the_last_response_is_handed_over_immediately() {
         beside(|told| async move {
             yield_now().await;
             noticed();
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_handed_over_where_nothing_was_noticed() {
+    fn nothing_is_handed_over_without_a_completion() {
         let handed_over = beside(|_| async {
             for _ in 0..10 {
                 yield_now().await;

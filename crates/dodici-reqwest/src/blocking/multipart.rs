@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_form_is_as_long_as_it_says() {
+    fn a_form_has_its_declared_length() {
         let form = Form::new()
             .text("a", "1")
             .part("b", Part::reader_with_length(&b"234"[..], 3).file_name("f"));

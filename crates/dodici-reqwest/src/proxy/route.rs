@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn socks_has_a_port_of_its_own_and_decoded_credentials() {
+    fn socks_has_its_own_port_and_decoded_credentials() {
         let found = route(
             Proxy::all("socks5h://ann:s%20p@proxy.example"),
             "http://host",
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_users_have_one_key() {
+    fn different_users_have_different_keys() {
         let urls = [
             "%80:x",
             "%81:x",
@@ -414,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_of_the_users_own_takes_the_place_of_the_credentials() {
+    fn a_header_of_the_caller_replaces_the_credentials() {
         let proxy = Proxy::all("http://ann:secret@proxy.example")
             .map(|proxy| proxy.custom_http_auth(HeaderValue::from_static("testme")));
         let mut headers = HeaderMap::new();

@@ -104,7 +104,7 @@ async fn s33_a_bomb_stops_at_the_limit_of_decoded_bytes() {
 }
 
 #[tokio::test]
-async fn s33_codings_are_taken_away_in_turn_and_six_are_an_error() {
+async fn s33_several_codings_are_decoded_and_six_are_an_error() {
     let mut body = b"text".to_vec();
     let mut named = Vec::new();
     for coding in ["gzip", "br", "zstd", "deflate", "gzip", "br"] {
@@ -124,7 +124,7 @@ async fn s33_codings_are_taken_away_in_turn_and_six_are_an_error() {
 }
 
 #[tokio::test]
-async fn a_coded_body_that_is_cut_or_goes_on_is_an_error() {
+async fn a_truncated_or_overlong_coded_body_is_an_error() {
     for coding in ["gzip", "zstd", "deflate", "br"] {
         let whole = encoded(coding, b"some text that is coded").await;
         let fields = format!("content-encoding: {coding}\r\n");
@@ -150,7 +150,7 @@ async fn a_coded_body_that_is_cut_or_goes_on_is_an_error() {
 }
 
 #[tokio::test]
-async fn trailers_come_behind_a_coded_body() {
+async fn trailers_follow_a_coded_body() {
     use dodici_reqwest::ext::ResponseExt;
 
     let body = encoded("gzip", b"text").await;
@@ -168,7 +168,7 @@ async fn trailers_come_behind_a_coded_body() {
 }
 
 #[tokio::test]
-async fn the_limit_on_a_body_holds_for_plain_ones_and_can_be_one_requests_own() {
+async fn the_body_limit_applies_to_plain_bodies_and_can_be_set_per_request() {
     let peer = serve(with_body("", &[b'x'; 100])).await;
     let limited = client(|builder| builder.max_body_size(99));
     // Its length says so: nothing of it is read.
@@ -190,7 +190,7 @@ async fn the_limit_on_a_body_holds_for_plain_ones_and_can_be_one_requests_own() 
 }
 
 #[tokio::test]
-async fn s39_a_redirect_to_what_is_no_http_is_an_error() {
+async fn s39_a_redirect_to_another_scheme_is_an_error() {
     for target in [
         "data:text/plain,x",
         "file:///etc/passwd",
@@ -236,7 +236,7 @@ async fn s39_a_loop_of_redirects_ends() {
 }
 
 #[tokio::test]
-async fn a_head_has_as_many_fields_as_it_may_have() {
+async fn the_number_of_fields_in_a_head_is_limited() {
     let fields = |count: usize| "x: 1\r\n".repeat(count - 1);
     let limited = client(|builder| builder.http1_max_headers(3));
     let peer = serve(with_body(&fields(3), b"ok")).await;

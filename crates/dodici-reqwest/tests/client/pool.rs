@@ -57,7 +57,7 @@ async fn get(client: &Client, url: &str) -> String {
 }
 
 #[tokio::test]
-async fn requests_one_after_another_use_one_connection() {
+async fn consecutive_requests_use_one_connection() {
     let peer = always(OK).await;
     let client = client();
     for round in 0..5 {
@@ -112,7 +112,7 @@ async fn a_limit_for_all_origins_counts_for_each() {
 }
 
 #[tokio::test]
-async fn a_limit_on_all_connections_takes_from_one_origin_what_another_needs() {
+async fn the_total_limit_closes_an_idle_connection_of_another_origin() {
     let peers = [always(OK).await, always(OK).await, always(OK).await];
     let (client, events) = recorded(Client::builder().max_connections(1));
     for peer in peers.iter().chain(&peers) {
@@ -133,7 +133,7 @@ async fn a_limit_on_all_connections_takes_from_one_origin_what_another_needs() {
 }
 
 #[tokio::test]
-async fn zero_resting_connections_use_each_once() {
+async fn with_zero_idle_connections_each_is_used_once() {
     let peer = always(OK).await;
     let (client, events) = recorded(Client::builder().pool_max_idle_per_host(0));
     for _ in 0..2 {
@@ -146,17 +146,17 @@ async fn zero_resting_connections_use_each_once() {
 }
 
 #[tokio::test]
-async fn no_more_connections_rest_than_allowed() {
+async fn no_more_connections_stay_idle_than_allowed() {
     keeps_one(|builder, _| builder.pool_max_idle_per_host(1)).await;
 }
 
 #[tokio::test]
-async fn no_more_connections_rest_than_allowed_for_their_origin() {
+async fn no_more_connections_stay_idle_than_allowed_for_their_origin() {
     keeps_one(|builder, url| builder.origin(url, |origin| origin.max_idle_connections(1))).await;
 }
 
 #[tokio::test]
-async fn an_origin_that_keeps_no_idle_connection_serves_what_waits() {
+async fn an_origin_without_idle_connections_serves_queued_requests() {
     let peer = always(OK).await;
     let url = url(&peer);
     let (client, events) = recorded(Client::builder().origin(&url, |origin| {
@@ -201,7 +201,7 @@ async fn keeps_one(limit: impl FnOnce(ClientBuilder, &str) -> ClientBuilder) {
 }
 
 #[tokio::test]
-async fn a_connection_that_rests_too_long_is_closed() {
+async fn a_connection_that_is_idle_too_long_is_closed() {
     let peer = always(OK).await;
     let (client, events) = recorded(Client::builder().pool_idle_timeout(Duration::from_millis(20)));
     get(&client, &url(&peer)).await;
@@ -212,7 +212,7 @@ async fn a_connection_that_rests_too_long_is_closed() {
 }
 
 #[tokio::test]
-async fn a_connection_past_its_age_takes_no_further_request() {
+async fn an_expired_connection_takes_no_further_request() {
     let peer = always(OK).await;
     let (client, events) = recorded(Client::builder().max_connection_age(Duration::from_millis(1)));
     get(&client, &url(&peer)).await;
@@ -226,7 +226,7 @@ async fn a_connection_past_its_age_takes_no_further_request() {
 }
 
 #[tokio::test]
-async fn a_connection_that_died_at_rest_costs_no_request() {
+async fn a_dead_idle_connection_fails_no_request() {
     let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
         let head = conn.read_head().await;
         conn.read_body(&head).await;
@@ -279,7 +279,7 @@ async fn a_refused_connection_is_an_event_and_an_error_of_connecting() {
 }
 
 #[tokio::test]
-async fn giving_a_request_up_closes_its_connection() {
+async fn cancelling_a_request_closes_its_connection() {
     let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
         conn.read_head().await;
         conn.closed().await;
@@ -297,7 +297,7 @@ async fn giving_a_request_up_closes_its_connection() {
 }
 
 #[tokio::test]
-async fn dropping_the_client_closes_connections_at_rest() {
+async fn dropping_the_client_closes_idle_connections() {
     let peer = always(OK).await;
     let client = client();
     get(&client, &url(&peer)).await;
@@ -306,7 +306,7 @@ async fn dropping_the_client_closes_connections_at_rest() {
 }
 
 #[tokio::test]
-async fn a_pool_without_connections_is_forgotten() {
+async fn a_pool_without_connections_is_dropped() {
     let peer = always("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok").await;
     let (client, events) = recorded(Client::builder());
     get(&client, &url(&peer)).await;
@@ -323,7 +323,7 @@ async fn a_pool_without_connections_is_forgotten() {
 }
 
 #[tokio::test]
-async fn statistics_show_a_connection_at_rest() {
+async fn statistics_show_an_idle_connection() {
     let peer = always(OK).await;
     let client = client();
     get(&client, &url(&peer)).await;
@@ -394,7 +394,7 @@ async fn trailers_of_a_request_keep_order_and_letter_case() {
 }
 
 #[tokio::test]
-async fn a_trailer_that_is_no_field_fails_its_request() {
+async fn an_invalid_trailer_fails_its_request() {
     let peer = ScriptedPeer::tcp()
         .await
         .run(|mut conn| async move { while conn.read_some().await.is_some() {} });
@@ -411,7 +411,7 @@ async fn a_trailer_that_is_no_field_fails_its_request() {
 }
 
 #[tokio::test]
-async fn informational_responses_are_told_when_they_come() {
+async fn informational_responses_are_reported_when_they_arrive() {
     let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
         conn.read_head().await;
         conn.send("HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n")
@@ -482,7 +482,7 @@ async fn title_case_is_written_for_all_names() {
 }
 
 #[tokio::test]
-async fn timings_belong_to_the_connection_that_was_made_for_the_request() {
+async fn timings_are_those_of_the_connection_opened_for_the_request() {
     let peer = always(OK).await;
     let client = client();
     let first = client.get(url(&peer)).send().await.unwrap();
@@ -530,7 +530,7 @@ async fn tls_is_verified_against_the_given_roots_alone() {
 }
 
 #[tokio::test]
-async fn a_name_is_verified_unless_told_otherwise() {
+async fn a_name_is_verified_by_default() {
     let ours = Authority::new("ours");
     let tls = ServerTls::new(&ours.server(&["other.example"]));
     let peer = ScriptedPeer::tcp()
@@ -716,7 +716,7 @@ fn a_client_serves_one_runtime_after_another() {
 }
 
 #[tokio::test]
-async fn responses_that_nobody_reads_never_stall_the_others_over_http2() {
+async fn unread_responses_never_stall_others_over_http2() {
     const UNREAD: usize = 20;
     let peer = ScriptedPeer::tcp().await.run(|conn| async move {
         let mut peer = H2Peer::accept(conn, &[]).await;

@@ -5,7 +5,7 @@ use dodici_testkit::traces::Traces;
 use dodici_testkit::{ScriptedPeer, within};
 
 #[tokio::test]
-async fn hops_retries_and_redirects_are_told_around_what_the_engine_tells() {
+async fn spans_of_hops_retries_and_redirects_contain_the_engines() {
     let peer = ScriptedPeer::tcp().await.replies(vec![
         "HTTP/1.1 302 Found\r\nLocation: /secret\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 503 Later\r\nContent-Length: 0\r\n\r\n",

@@ -104,7 +104,7 @@ async fn s9_a_session_is_resumed_where_nothing_differs() {
 }
 
 #[tokio::test]
-async fn s10_a_ticket_of_a_careless_client_opens_nothing_to_a_strict_one() {
+async fn s10_a_ticket_of_an_unverified_client_is_not_used_by_a_strict_one() {
     let (ours, foreign) = (Authority::new("ours"), Authority::new("foreign"));
     let peer = peer(ServerTls::new(&foreign.localhost())).await;
     let careless = trusting(&ours).tls_danger_accept_invalid_certs(true);
@@ -120,7 +120,7 @@ async fn s10_a_ticket_of_a_careless_client_opens_nothing_to_a_strict_one() {
 }
 
 #[tokio::test]
-async fn s10_a_ticket_of_a_client_with_an_identity_opens_nothing_to_one_without() {
+async fn s10_a_ticket_of_a_client_with_an_identity_is_not_used_by_one_without() {
     let ours = Authority::new("ours");
     let peer = peer(ServerTls::client_required(&ours.localhost(), &ours)).await;
     let known = trusting(&ours).identity(identity(&ours, "ann"));
@@ -240,7 +240,7 @@ async fn tunnel(target: u16) -> u16 {
 }
 
 #[tokio::test]
-async fn s12_a_bad_certificate_is_refused_on_every_way_to_its_server() {
+async fn s12_a_bad_certificate_is_rejected_on_every_path_to_its_server() {
     let ours = Authority::new("ours");
     for (what, leaf) in bad_certificates(&ours) {
         let bad = peer(ServerTls::new(&leaf)).await;
@@ -295,7 +295,7 @@ async fn s12_a_bad_certificate_is_refused_on_every_way_to_its_server() {
 }
 
 #[tokio::test]
-async fn s12_a_good_certificate_is_taken_on_the_same_ways() {
+async fn s12_a_good_certificate_is_accepted_on_the_same_paths() {
     let ours = Authority::new("ours");
     let good = peer(ServerTls::new(&ours.localhost())).await;
     let port = tunnel(good.port()).await;
@@ -311,7 +311,7 @@ async fn s12_a_good_certificate_is_taken_on_the_same_ways() {
 }
 
 #[tokio::test]
-async fn s12_a_root_that_may_not_vouch_for_servers_vouches_for_none() {
+async fn s12_a_root_that_may_not_issue_server_certificates_is_not_trusted_for_any() {
     for flaw in [
         Flaw::Validity(Validity::Expired),
         Flaw::Validity(Validity::NotYet),
@@ -335,7 +335,7 @@ async fn s12_a_root_that_may_not_vouch_for_servers_vouches_for_none() {
 }
 
 #[tokio::test]
-async fn a_root_of_the_callers_stands_beside_those_of_the_system() {
+async fn a_root_of_the_caller_is_added_to_those_of_the_system() {
     let authority = Authority::new("beside");
     let peer = peer(ServerTls::new(&authority.localhost())).await;
     let root = Certificate::from_pem(authority.pem().as_bytes()).unwrap();

@@ -28,7 +28,7 @@ async fn text(client: &Client, url: &str) -> String {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn requests_over_a_unix_socket_share_a_connection_whatever_they_name() {
+async fn requests_over_a_unix_socket_share_a_connection_whatever_their_host() {
     let peer = ScriptedPeer::unix().run(serve);
     let path = peer.address().to_string();
     let client = Client::builder()
@@ -47,7 +47,7 @@ async fn requests_over_a_unix_socket_share_a_connection_whatever_they_name() {
 }
 
 #[tokio::test]
-async fn a_name_with_an_address_of_its_own_is_reached_there() {
+async fn a_name_with_a_configured_address_is_reached_there() {
     let peer = ScriptedPeer::tcp().await.run(serve);
     let at = SocketAddr::from(([127, 0, 0, 1], peer.port()));
     let client = Client::builder().no_proxy().resolve("some.example", at);
@@ -105,7 +105,7 @@ async fn a_connector_layer_sees_connections_and_not_requests() {
 }
 
 #[tokio::test]
-async fn a_retried_request_uses_the_connection_that_is_there() {
+async fn a_retried_request_uses_the_existing_connection() {
     const BUSY: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\nbusy";
     let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
         for answer in [BUSY, BUSY, OK] {
@@ -161,7 +161,7 @@ async fn streamed_and_plain_bodies_take_turns_on_one_connection() {
 }
 
 #[tokio::test]
-async fn a_body_waits_for_100_continue_where_the_request_expects_it() {
+async fn a_body_waits_for_100_continue_if_the_request_expects_it() {
     let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
         let head = conn.read_head().await;
         assert_eq!(head.get("expect"), Some("100-continue"));
@@ -264,7 +264,7 @@ fn heard(peer: &ScriptedPeer) -> String {
 }
 
 #[tokio::test]
-async fn s16_raw_fields_leave_their_credentials_behind_when_a_redirect_leads_elsewhere() {
+async fn s16_raw_fields_lose_credentials_on_a_redirect_to_another_origin() {
     let (here, there) = leading_away().await;
     let own = format!("127.0.0.1:{}", here.port());
     let fields: HeaderBlock = [
@@ -314,7 +314,7 @@ async fn raw_fields_about_a_body_stay_with_it_when_a_redirect_drops_it() {
 }
 
 #[tokio::test]
-async fn s16_credentials_that_stayed_behind_do_not_come_back_at_the_next_redirect() {
+async fn s16_dropped_credentials_are_not_restored_by_the_next_redirect() {
     let (here, there) = leading_away().await;
     let client = Client::builder().no_proxy().build().unwrap();
     let request = client
@@ -332,7 +332,7 @@ async fn s16_credentials_that_stayed_behind_do_not_come_back_at_the_next_redirec
 }
 
 #[tokio::test]
-async fn the_longest_time_that_can_be_said_is_no_limit() {
+async fn the_longest_duration_is_no_limit() {
     let peer = ScriptedPeer::tcp().await.run(serve);
     let client = Client::builder()
         .no_proxy()

@@ -35,7 +35,7 @@ async fn a_star_in_no_proxy_covers_addresses() {
 }
 
 #[tokio::test]
-async fn no_proxy_knows_a_host_however_it_is_spelt() {
+async fn no_proxy_matches_a_host_however_it_is_spelled() {
     macro_rules! reached {
         ($krate:ident) => {{
             let (proxy, direct) = (plain().await, plain().await);
@@ -61,7 +61,7 @@ async fn no_proxy_knows_a_host_however_it_is_spelt() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_is_no_url_is_an_error_and_not_the_direct_way() {
+async fn a_proxy_that_is_not_a_url_is_an_error() {
     macro_rules! asked {
         ($krate:ident, $named:expr) => {{
             let direct = plain().await;
@@ -193,7 +193,7 @@ async fn coded(coding: &'static str, body: Vec<u8>) -> ScriptedPeer {
 }
 
 #[tokio::test]
-async fn a_gzip_body_of_several_members_is_read_whole() {
+async fn all_members_of_a_gzip_body_are_read() {
     let peer = coded("gzip", [GZIP, GZIP, GZIP].concat()).await;
     let url = format!("http://{}/", at(&peer));
     let theirs = reqwest::get(&url).await.unwrap().text().await;
@@ -354,7 +354,7 @@ async fn a_cookie_is_not_for_all_of_a_public_suffix() {
 /// The server takes a piece every 50 ms, so that the upload takes longer than the limit, and a pause
 /// of the whole machine is forgiven as long as it is shorter than the limit.
 #[tokio::test]
-async fn an_upload_that_makes_progress_is_not_cut_by_the_read_timeout() {
+async fn an_upload_that_makes_progress_does_not_hit_the_read_timeout() {
     const LIMIT: Duration = Duration::from_secs(2);
     const PIECE: usize = 512 * 1024;
     const PIECES: usize = 64;

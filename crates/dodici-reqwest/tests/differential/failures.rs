@@ -407,7 +407,7 @@ const CASES: &[Case] = &[
 ];
 
 #[tokio::test]
-async fn every_failure_is_told_the_same() {
+async fn every_failure_is_reported_the_same() {
     let authority = Authority::new("ours");
     let pem = authority.pem().as_bytes();
     // All at once: most of their time is spent waiting.
@@ -465,7 +465,7 @@ macro_rules! says {
 
 /// What reqwest's client does not have, or takes for ever.
 #[tokio::test]
-async fn what_only_this_client_fails_with_says_what_it_is() {
+async fn failures_of_this_client_alone_are_classified() {
     use dodici_reqwest::ext::ClientBuilderExt;
 
     // A flood of frames that do no work.

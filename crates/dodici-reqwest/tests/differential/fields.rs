@@ -190,7 +190,7 @@ async fn a_streamed_body_is_sent_whatever_the_method() {
 
 /// HTTP/1.0 has no chunked coding: reqwest sends the request without its body.
 #[tokio::test]
-async fn a_body_of_unknown_length_is_no_http_1_0_request() {
+async fn a_body_of_unknown_length_is_rejected_over_http_1_0() {
     let old = http::Version::HTTP_10;
     let peer = server().await;
     let ours = ask!(
@@ -231,7 +231,7 @@ async fn a_body_of_unknown_length_is_no_http_1_0_request() {
 }
 
 #[tokio::test]
-async fn a_request_for_http2_is_none_for_a_connection_that_speaks_http1() {
+async fn a_request_for_http2_is_not_sent_over_http1() {
     let ours = Authority::new("ours");
     let pem = ours.pem().as_bytes();
     let new = http::Version::HTTP_2;

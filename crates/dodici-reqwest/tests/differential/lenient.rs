@@ -110,7 +110,7 @@ async fn doubtful_framing_is_read_and_ends_its_connection() {
 }
 
 #[tokio::test]
-async fn doubtful_framing_is_refused_where_the_caller_wants_it() {
+async fn doubtful_framing_is_rejected_on_request() {
     for first in DOUBTFUL {
         let peer = serve(first, "").await;
         let ours = asked!(

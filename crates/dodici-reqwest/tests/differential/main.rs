@@ -478,7 +478,7 @@ async fn a_response_without_a_head_is_read_the_same() {
 }
 
 #[tokio::test]
-async fn silence_runs_into_the_same_timeouts() {
+async fn silent_servers_cause_the_same_timeouts() {
     let script = |mut conn: Conn| async move {
         let head = conn.read_head().await;
         conn.read_body(&head).await;
@@ -505,7 +505,7 @@ async fn silence_runs_into_the_same_timeouts() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_asked_fails_the_same() {
+async fn invalid_requests_fail_the_same() {
     let urls: Vec<String> = [
         "http://127.0.0.1:1/",
         "no url",
@@ -521,7 +521,7 @@ async fn what_cannot_be_asked_fails_the_same() {
 }
 
 #[tokio::test]
-async fn gzip_is_taken_away_the_same() {
+async fn gzip_is_decoded_the_same() {
     // "compressed text" through gzip.
     const GZIP: &[u8] = &[
         0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 3, 0x4b, 0xce, 0xcf, 0x2d, 0x28, 0x4a, 0x2d, 0x2e, 0x4e,

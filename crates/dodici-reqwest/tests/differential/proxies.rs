@@ -72,7 +72,7 @@ macro_rules! agree_through {
 }
 
 #[tokio::test]
-async fn a_forwarding_proxy_is_asked_the_same() {
+async fn a_forwarding_proxy_gets_the_same_requests() {
     let (left, right) = forwarding().await;
     let asked = owned(&[
         "http://one.example/plain?a=b%20c",
@@ -181,7 +181,7 @@ async fn the_same_requests_take_a_proxy() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_is_not_there_fails_the_same() {
+async fn an_unreachable_proxy_fails_the_same() {
     let asked = owned(&["http://one.example/", "https://one.example/"]);
     let outcomes = agree!(
         asked.clone(),

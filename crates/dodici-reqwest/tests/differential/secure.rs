@@ -87,7 +87,7 @@ async fn http1_only_negotiates_the_same_protocol() {
 }
 
 #[tokio::test]
-async fn a_bad_certificate_is_refused_the_same_and_taken_the_same_by_who_asks_for_it() {
+async fn a_bad_certificate_is_rejected_the_same_and_accepted_the_same_on_request() {
     let ours = Authority::new("ours");
     let hosts = &["localhost"];
     let bad = [
@@ -133,7 +133,7 @@ async fn a_bad_certificate_is_refused_the_same_and_taken_the_same_by_who_asks_fo
 }
 
 #[tokio::test]
-async fn names_that_do_not_matter_are_the_same() {
+async fn disabled_name_verification_is_the_same() {
     let ours = Authority::new("ours");
     let pem = ours.pem().as_bytes();
     let leaves = [

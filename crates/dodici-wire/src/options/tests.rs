@@ -42,7 +42,7 @@ fn an_origin_alone_gives_the_defaults() {
 }
 
 #[test]
-fn scheme_and_host_must_be_there() {
+fn scheme_and_host_are_required() {
     assert_eq!(
         PoolOptions::decode(&[]),
         Err(OptionsError::Missing(OptionKey::Scheme))
@@ -130,7 +130,7 @@ fn a_wrong_value_names_its_key() {
 }
 
 #[test]
-fn http2_has_limits_of_its_own() {
+fn http2_has_its_own_limits() {
     let mut out = origin();
     put_flag_option(&mut out, OptionKey::Http2, true);
     put_number_option(&mut out, OptionKey::MaxConcurrentStreams, 7.0);
@@ -213,7 +213,7 @@ fn proxied(with: impl FnOnce(&mut Vec<u8>)) -> Result<Option<Box<Proxy>>, Option
 }
 
 #[test]
-fn there_is_a_proxy_only_where_its_protocol_is_given() {
+fn there_is_a_proxy_only_if_its_protocol_is_given() {
     assert_eq!(proxied(|_| {}), Ok(None));
     let proxy = proxied(|out| put_option(out, OptionKey::ProxyProtocol, b"socks5")).unwrap();
     let resolve = SocksResolve::Local;
@@ -249,7 +249,7 @@ fn there_is_a_proxy_only_where_its_protocol_is_given() {
 }
 
 #[test]
-fn a_tunnel_has_its_fields_in_order_and_tls_of_its_own() {
+fn a_tunnel_has_its_fields_in_order_and_its_own_tls() {
     let proxy = proxied(|out| {
         put_option(out, OptionKey::ProxyProtocol, b"http-tunnel");
         put_option(out, OptionKey::ProxyHeader, b"b\n1");
@@ -333,7 +333,7 @@ fn the_defaults_of_the_table_are_those_of_the_configuration() {
 }
 
 #[test]
-fn a_name_stands_once_in_each_scope() {
+fn a_name_is_unique_in_each_scope() {
     let named = |row: &&row::OptionRow| !row.name.is_empty();
     let mut names: Vec<_> = table::ROWS
         .iter()

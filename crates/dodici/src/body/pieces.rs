@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_piece_that_is_alone_is_not_copied() {
+    fn a_single_piece_is_not_copied() {
         let piece = Bytes::from(vec![1; 5]);
         let mut pieces = Pieces::default();
         assert_eq!(pieces.push(piece.clone()), None);
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thousand_bytes_in_single_pieces_are_one() {
+    fn a_thousand_pieces_of_one_byte_become_one() {
         assert_eq!(told(&[1; 1000]).len(), 1);
         assert_eq!(told(&[1; 2 * MOST]).len(), 2);
     }

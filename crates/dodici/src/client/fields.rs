@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn http_1_0_closes_unless_it_is_asked_to_go_on() {
+    fn http_1_0_closes_unless_keep_alive_is_requested() {
         assert!(meaning(http::Version::HTTP_10, &[], false).close);
         let asked = [("connection", "keep-alive")];
         assert!(!meaning(http::Version::HTTP_10, &asked, false).close);

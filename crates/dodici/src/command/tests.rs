@@ -34,7 +34,7 @@ fn with_more_room() -> Arc<Command> {
 }
 
 #[test]
-fn a_body_gets_more_room_once_its_first_window_has_left() {
+fn a_body_gets_more_room_once_its_first_window_is_sent() {
     let command = Command::new(0, &BodyKind::Chunked, Some(Space::new()));
     assert_eq!(command.first_pull(), PULL_WINDOW);
     offer(&command, PULL_WINDOW);
@@ -44,7 +44,7 @@ fn a_body_gets_more_room_once_its_first_window_has_left() {
 }
 
 #[test]
-fn with_more_room_slices_are_asked_for_many_at_a_time() {
+fn with_more_room_many_slices_are_requested_at_a_time() {
     let command = with_more_room();
     offer(&command, PULL_WINDOW + LEAST_ROOM);
     let asked: Vec<u32> = (0..(PULL_WINDOW + LEAST_ROOM) / SLICE)
@@ -55,7 +55,7 @@ fn with_more_room_slices_are_asked_for_many_at_a_time() {
 }
 
 #[test]
-fn a_body_with_more_room_that_has_run_dry_is_asked_for_at_once() {
+fn a_starved_body_with_more_room_is_requested_immediately() {
     let command = with_more_room();
     offer(&command, SLICE);
     assert_eq!(take(&command), SLICE);

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_name_is_passed_over_by_the_interceptor_and_unknown_to_fetch() {
+    fn an_empty_name_is_skipped_by_the_interceptor_and_unknown_to_fetch() {
         let fields = [("content-encoding", "gzip,, br,")];
         let both = vec![Coding::Gzip, Coding::Brotli];
         assert_eq!(of(DecodeManner::Interceptor, 200, &fields), both);
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn responses_without_a_body_are_left_alone() {
+    fn responses_without_a_body_are_not_decoded() {
         for manner in MANNERS {
             for kind in [RequestKind::Head, RequestKind::Connect] {
                 assert_eq!(applied(manner, kind, &head(200, CODED)).unwrap(), []);
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_decoded_for_fetch_alone() {
+    fn errors_are_decoded_for_fetch_only() {
         for status in [400, 404, 500, 599] {
             assert_eq!(of(DecodeManner::Interceptor, status, CODED), []);
             assert_eq!(of(DecodeManner::Fetch, status, CODED), [Coding::Gzip]);

@@ -173,7 +173,7 @@ async fn s04_whatever_the_uri_names_the_request_goes_to_the_pools_origin() {
 }
 
 #[tokio::test]
-async fn a_body_of_known_length_is_sent_with_it() {
+async fn a_body_of_known_length_is_sent_with_its_length() {
     let wire = wire_of(Request::post("/").body(full("hello")).unwrap()).await;
     assert_eq!(
         wire,
@@ -182,7 +182,7 @@ async fn a_body_of_known_length_is_sent_with_it() {
 }
 
 #[tokio::test]
-async fn an_empty_post_says_so_and_an_empty_delete_says_nothing() {
+async fn an_empty_post_has_a_length_and_an_empty_delete_has_none() {
     let wire = wire_of(Request::post("/").body(empty()).unwrap()).await;
     assert!(wire.ends_with("\r\ncontent-length: 0\r\n\r\n"), "{wire}");
     let wire = wire_of(Request::delete("/").body(empty()).unwrap()).await;
@@ -205,7 +205,7 @@ async fn a_stream_is_sent_chunked_with_its_trailers() {
 }
 
 #[tokio::test]
-async fn s01_a_trailer_that_would_be_more_than_one_field_is_never_written() {
+async fn s01_a_trailer_that_would_become_several_fields_is_never_written() {
     let bad: [(&[u8], &[u8]); 7] = [
         (b"x", b"1\r\nevil: 1"),
         (b"x", b"1\n\nGET /evil HTTP/1.1"),
@@ -264,7 +264,7 @@ async fn s03_a_length_that_is_not_the_bodys_is_refused_before_any_byte() {
 }
 
 #[tokio::test]
-async fn s03_a_length_beside_a_stream_and_any_transfer_encoding_are_refused() {
+async fn s03_a_length_with_a_stream_and_any_transfer_encoding_are_rejected() {
     let request = Request::post("/").header("content-length", "5");
     let kind = refusal(request.body(stream(&["hello"])).unwrap()).await;
     assert_eq!(kind, ErrorKind::RequestContentLengthMismatch);
@@ -276,7 +276,7 @@ async fn s03_a_length_beside_a_stream_and_any_transfer_encoding_are_refused() {
 }
 
 #[tokio::test]
-async fn s03_the_right_length_is_written_once_however_often_it_is_given() {
+async fn s03_the_correct_length_is_written_once_however_often_it_is_given() {
     let request = Request::post("/")
         .header("content-length", "5")
         .header("Content-Length", "5");
@@ -285,7 +285,7 @@ async fn s03_the_right_length_is_written_once_however_often_it_is_given() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_large_stream_arrives_whole() {
+async fn a_large_stream_arrives_complete() {
     let origin = TestOrigin::start().await;
     let client = Client::new(origin.port(), OriginConfig::default());
     let all = pattern(5_000_000);
@@ -328,7 +328,7 @@ async fn a_body_that_fails_fails_the_request_with_its_error() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_response_before_the_end_of_the_upload_lets_the_body_go() {
+async fn an_early_response_drops_the_rest_of_the_body() {
     let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
         conn.read_head().await;
         conn.send("HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig")
@@ -442,7 +442,7 @@ async fn trailers_are_exact_in_the_block_and_present_as_a_frame() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slow_reader_gets_a_large_body_whole() {
+async fn a_slow_reader_gets_a_large_body_complete() {
     let origin = TestOrigin::start().await;
     let mut config = OriginConfig::default();
     config.exchange.window = 10_000;
@@ -632,7 +632,7 @@ async fn fill(stream: &mut (impl tokio::io::AsyncWrite + Unpin)) -> usize {
 }
 
 #[tokio::test]
-async fn what_an_upgraded_stream_was_given_has_left_when_flush_or_shutdown_is_done() {
+async fn flush_and_shutdown_of_an_upgraded_stream_wait_until_everything_is_sent() {
     for shuts in [false, true] {
         let (full, counted) = (Signal::new(), dodici_testkit::Watched::<usize>::default());
         let (begin, count) = (full.clone(), counted.clone());
@@ -668,7 +668,7 @@ async fn what_an_upgraded_stream_was_given_has_left_when_flush_or_shutdown_is_do
 }
 
 #[tokio::test]
-async fn what_a_tunnel_over_http2_was_given_arrives_although_it_is_dropped_after_a_shutdown() {
+async fn what_was_written_to_an_http2_tunnel_arrives_although_it_is_dropped_after_shutdown() {
     use dodici_testkit::H2Peer;
     use dodici_testkit::h2::kind;
 

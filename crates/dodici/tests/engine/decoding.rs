@@ -209,7 +209,7 @@ fn error(seen: &Seen) -> Error {
 }
 
 #[tokio::test]
-async fn a_body_comes_decoded_whatever_pieces_it_comes_in() {
+async fn a_body_is_decoded_in_pieces_of_any_size() {
     let body = text(300_000);
     let gzipped = gzip(&body);
     for wire in WIRES {
@@ -236,7 +236,7 @@ async fn a_body_comes_decoded_whatever_pieces_it_comes_in() {
 }
 
 #[tokio::test]
-async fn fetch_sees_the_head_as_it_came() {
+async fn fetch_gets_the_head_unchanged() {
     for wire in WIRES {
         for status in [200, 404] {
             let mut answer = coded("gzip", &gzip(b"hello")).with_length();
@@ -252,7 +252,7 @@ async fn fetch_sees_the_head_as_it_came() {
 }
 
 #[tokio::test]
-async fn what_is_not_to_be_decoded_comes_as_it_is() {
+async fn what_must_not_be_decoded_is_delivered_unchanged() {
     for wire in WIRES {
         let unknown = coded("gzip, compress", b"abc");
         let seen = ask(wire, unknown, DecodeManner::Interceptor).await;
@@ -297,7 +297,7 @@ async fn a_coded_body_without_a_byte_is_empty() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_cut_short_fails_and_its_connection_serves_on() {
+async fn a_truncated_body_fails_and_its_connection_is_reused() {
     let body = text(50_000);
     let gzipped = gzip(&body);
     for wire in WIRES {
@@ -336,7 +336,7 @@ async fn a_body_that_is_broken_fails_in_the_middle() {
 }
 
 #[tokio::test]
-async fn s33_more_than_five_codings_fail_before_the_head_is_told() {
+async fn s33_more_than_five_codings_fail_before_the_head_is_delivered() {
     for wire in WIRES {
         let seen = ask(
             wire,
@@ -452,7 +452,7 @@ async fn s33_others_are_served_while_a_bomb_is_decoded() {
 }
 
 #[tokio::test]
-async fn a_reader_that_gives_up_while_its_body_is_decoded_is_told_nothing_more() {
+async fn a_request_cancelled_while_its_body_is_decoded_gets_nothing_more() {
     let (answer, _) = bomb();
     for wire in WIRES {
         let (client, _peer) = serve(wire, answer.clone(), |_| {}).await;
@@ -466,7 +466,7 @@ async fn a_reader_that_gives_up_while_its_body_is_decoded_is_told_nothing_more()
 }
 
 #[tokio::test]
-async fn what_has_come_is_decoded_before_more_comes() {
+async fn what_has_arrived_is_decoded_before_more_is_read() {
     let (body, more) = (text(1000), Signal::new());
     let gzipped = gzip(&body);
     let half = gzipped.len() / 2;

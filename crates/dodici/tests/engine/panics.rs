@@ -60,7 +60,7 @@ impl Drop for Panics {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s43_r14_a_sink_that_panics_over_http2_fails_no_stream_beside_it() {
+async fn s43_r14_a_sink_that_panics_over_http2_fails_no_other_stream() {
     for (at, request) in [
         ("head", get("/")),
         ("data", get("/")),
@@ -163,7 +163,7 @@ impl EventSink for Once {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s43_r14_a_hook_that_panics_fails_what_waited_for_it_and_the_pool_lives() {
+async fn s43_r14_a_hook_that_panics_fails_the_requests_waiting_for_it_and_not_the_pool() {
     for at in ["resolve", "resolving", "prepare", "around", "connected"] {
         let origin = TestOrigin::start().await;
         let once = Once {
@@ -203,7 +203,7 @@ async fn s43_r14_a_hook_that_panics_fails_what_waited_for_it_and_the_pool_lives(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s43_r14_an_event_sink_that_panics_keeps_no_request_from_its_end() {
+async fn s43_r14_an_event_sink_that_panics_keeps_no_request_from_settling() {
     for at in ["event: connected", "event: disconnected"] {
         let origin = TestOrigin::start().await;
         let once = Once {

@@ -88,7 +88,7 @@ async fn s09_two_users_of_one_proxy_never_share_a_connection() {
 }
 
 #[tokio::test]
-async fn s18_what_a_proxy_sends_behind_its_answer_is_never_taken_for_a_response() {
+async fn s18_what_a_proxy_sends_after_its_response_is_never_taken_for_the_origins() {
     let evil = format!("{ESTABLISHED}HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
     let peer = ScriptedPeer::tcp().await.run(move |mut conn| {
         let evil = evil.clone();
@@ -107,7 +107,7 @@ async fn s18_what_a_proxy_sends_behind_its_answer_is_never_taken_for_a_response(
 }
 
 #[tokio::test]
-async fn a_refusal_fails_the_request_and_the_next_one_asks_again() {
+async fn a_refusal_fails_the_request_and_the_next_one_tries_again() {
     let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
         let first = conn.index() == 0;
         conn.read_head().await;

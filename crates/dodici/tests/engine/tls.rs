@@ -196,7 +196,7 @@ async fn s09_pools_that_differ_in_one_tls_parameter_share_no_connection_and_no_s
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s10_a_session_made_without_verification_is_of_no_use_to_a_strict_pool() {
+async fn s10_a_session_established_without_verification_is_not_resumed_by_a_strict_pool() {
     let origin = TestOrigin::start_tls(ServerTls::new(&Leaf::self_signed(&["localhost"]))).await;
     let lax = TlsConfig {
         verify: false,
@@ -217,7 +217,7 @@ async fn s10_a_session_made_without_verification_is_of_no_use_to_a_strict_pool()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s10_a_session_made_with_a_client_certificate_is_of_no_use_to_a_pool_without_one() {
+async fn s10_a_session_established_with_a_client_certificate_is_not_resumed_without_one() {
     let authority = Authority::new("dodici test");
     let tls = ServerTls::client_required(&authority.localhost(), &authority);
     let origin = TestOrigin::start_tls(tls).await;
@@ -328,7 +328,7 @@ async fn a_server_that_speaks_none_of_the_offered_protocols_fails_the_request() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s23_bytes_at_rest_end_a_tls_connection() {
+async fn s23_unsolicited_bytes_end_an_idle_tls_connection() {
     let authority = Authority::new("dodici test");
     let poison = Signal::new();
     let wait = poison.clone();
@@ -364,7 +364,7 @@ async fn s23_bytes_at_rest_end_a_tls_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s24_s25_without_close_notify_only_what_is_complete_by_its_own_framing_is_complete() {
+async fn s24_s25_without_close_notify_only_self_delimited_bodies_are_complete() {
     let authority = Authority::new("dodici test");
     for (text, complete) in [
         ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", true),

@@ -7,7 +7,7 @@ use dodici_testkit::traces::Traces;
 use dodici_testkit::{Client, OK, ScriptedPeer, TestOrigin, Watched, within};
 
 #[tokio::test]
-async fn a_connection_and_a_request_are_told_from_beginning_to_end() {
+async fn a_connection_and_a_request_are_traced_from_beginning_to_end() {
     let (traces, _guard) = Traces::collect();
     let origin = TestOrigin::start().await;
     let client = Client::new(origin.port(), OriginConfig::default());
@@ -61,7 +61,7 @@ async fn a_connection_and_a_request_are_told_from_beginning_to_end() {
 }
 
 #[tokio::test]
-async fn an_attempt_that_fails_tells_its_phase_and_reason() {
+async fn a_failed_attempt_has_its_phase_and_reason() {
     // The port was free a moment ago, and nothing listens on it.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = free.local_addr().unwrap().port();
@@ -88,7 +88,7 @@ async fn an_attempt_that_fails_tells_its_phase_and_reason() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_sent_again_says_what_became_of_it_before() {
+async fn a_replayed_request_reports_why_it_was_lost() {
     let asked = Watched::<usize>::default();
     let count = asked.clone();
     let peer = ScriptedPeer::tcp().await.run(move |mut conn| {
@@ -123,7 +123,7 @@ async fn a_request_that_is_sent_again_says_what_became_of_it_before() {
 }
 
 #[tokio::test]
-async fn s21_no_path_header_or_body_is_told() {
+async fn s21_no_path_header_or_body_is_traced() {
     let peer = ScriptedPeer::tcp()
         .await
         .always("HTTP/1.1 200 OK\r\nSet-Cookie: secret\r\nContent-Length: 6\r\n\r\nsecret");

@@ -26,7 +26,7 @@ fn synthetic(guard: &Guard) -> String {
 }
 
 #[test]
-fn a_guard_at_rest_takes_no_byte() {
+fn an_idle_guard_consumes_no_byte() {
     let mut guard = Guard::new(Limits::default(), UnexpectedContinue::Ignore);
     assert!(guard.is_idle());
     let step = guard.feed(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
@@ -59,7 +59,7 @@ fn an_end_before_the_first_byte_allows_a_replay_and_one_after_it_does_not() {
 }
 
 #[test]
-fn errors_name_the_phase_they_came_in() {
+fn errors_name_their_phase() {
     let mut guard = begun(RequestKind::Plain);
     assert_eq!(guard.feed(b"x").unwrap_err().phase(), Phase::Headers);
     let mut guard = after_head("Transfer-Encoding: chunked\r\n");
@@ -250,7 +250,7 @@ fn refusals_carry_the_words_undici_shows() {
 }
 
 #[test]
-fn a_missing_head_is_noticed_at_the_first_wrong_byte_and_nothing_of_the_body_is_lost() {
+fn a_missing_head_is_detected_at_the_first_wrong_byte_and_no_byte_of_the_body_is_lost() {
     for body in ["", "H", "HTTP", "HTTQ", "hello", "HTTP.", "HTTP/1"] {
         let leniency = Leniency {
             missing_head: true,

@@ -98,7 +98,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn s22_the_cut_of_a_stream_never_changes_what_is_read(
+    fn s22_how_a_stream_is_split_never_changes_the_result(
         stream in stream(),
         kinds in kinds(),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),

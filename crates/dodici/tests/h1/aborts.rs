@@ -131,7 +131,7 @@ async fn an_abort_while_writing_closes_the_connection() {
 }
 
 #[tokio::test]
-async fn an_answer_that_overtakes_the_end_of_the_body_leaves_the_connection() {
+async fn a_response_that_overtakes_the_end_of_the_body_keeps_the_connection() {
     let (peer, _) = ScriptedPeer::tcp()
         .await
         .first_then_ok(|mut conn| async move {
@@ -154,7 +154,7 @@ async fn an_answer_that_overtakes_the_end_of_the_body_leaves_the_connection() {
 
 /// One thread, so that the connection's task finds the chunk and the abort together.
 #[tokio::test]
-async fn a_chunk_that_was_handed_over_before_an_abort_leaves_before_the_connection_ends() {
+async fn a_chunk_submitted_before_an_abort_is_sent_before_the_connection_ends() {
     let (peer, _) = ScriptedPeer::tcp()
         .await
         .first_then_ok(|mut conn| async move {
@@ -179,7 +179,7 @@ async fn a_chunk_that_was_handed_over_before_an_abort_leaves_before_the_connecti
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_abort_after_the_end_does_no_harm() {
+async fn an_abort_after_the_end_has_no_effect() {
     let origin = TestOrigin::start().await;
     let client = Client::new(origin.port(), OriginConfig::default());
     for _ in 0..50 {
@@ -225,7 +225,7 @@ async fn aborts_at_random_moments_settle_once_and_leak_no_connection() {
 }
 
 #[tokio::test]
-async fn a_request_given_up_before_its_lost_connection_had_it_is_settled() {
+async fn a_request_cancelled_before_its_lost_connection_took_it_is_settled() {
     let peer = ScriptedPeer::tcp().await.always(OK);
     let client = Client::new(peer.port(), connections(1));
     let first = within("first", client.get("/").ended()).await;
@@ -266,7 +266,7 @@ impl dodici::Sink for CancelsAtEnd {
 }
 
 #[tokio::test]
-async fn a_request_given_up_while_it_is_being_handed_over_leaves_its_connection_free() {
+async fn a_request_cancelled_while_it_is_being_assigned_leaves_its_connection_free() {
     for pipelining in [1, 2] {
         let peer = ScriptedPeer::tcp().await.always(OK);
         let mut config = connections(1);

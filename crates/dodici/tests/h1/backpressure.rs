@@ -51,7 +51,7 @@ async fn s34_a_reader_without_credit_has_one_window_and_one_read_in_memory() {
 }
 
 #[tokio::test]
-async fn s34_a_reader_that_gives_credit_bit_by_bit_gets_all_of_it() {
+async fn s34_a_reader_that_returns_credit_bit_by_bit_gets_the_whole_body() {
     let size = 1_000_000;
     for target in [format!("/bytes/{size}"), format!("/chunked/{size}/7")] {
         let origin = TestOrigin::start().await;

@@ -120,7 +120,7 @@ async fn connections(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_ends_with_the_request_that_says_so() {
+async fn a_connection_ends_with_a_request_that_closes_it() {
     let ways = [Way::Plain, Way::Full, Way::Streamed, Way::Expect];
     for way in ways {
         for raw in [false, true] {

@@ -7,7 +7,7 @@ use dodici_testkit::{Client, OK, PeerClose, ScriptedPeer, Signal, TestOrigin, cl
 use crate::support::assert_error_before_disconnect;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_fails_before_its_connection_is_reported_gone_and_the_queue_goes_on_after_it() {
+async fn a_request_fails_before_its_disconnect_and_the_queue_continues_after_it() {
     let (peer, _) = ScriptedPeer::tcp()
         .await
         .first_then_ok(|mut conn| async move {
@@ -41,7 +41,7 @@ async fn a_request_fails_before_its_connection_is_reported_gone_and_the_queue_go
 }
 
 #[tokio::test]
-async fn a_disconnect_tells_what_the_connection_did() {
+async fn a_disconnect_has_the_connections_statistics() {
     let origin = TestOrigin::start().await;
     let client = Client::new(origin.port(), OriginConfig::default());
     for _ in 0..2 {
@@ -75,7 +75,7 @@ async fn a_refused_connection_fails_the_request_before_its_event() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_closing_pool_finishes_what_it_has_and_takes_nothing_new() {
+async fn a_closing_pool_finishes_its_requests_and_accepts_no_more() {
     let origin = TestOrigin::start().await;
     let client = Client::new(origin.port(), connections(1));
     let calls = [
@@ -155,7 +155,7 @@ async fn a_closed_pool_ends_its_connections_with_a_fin() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_destroyed_connection_fails_what_runs_on_it_and_the_queue_goes_elsewhere() {
+async fn a_destroyed_connection_fails_its_requests_and_the_queue_uses_another() {
     let begun = Signal::new();
     let tell = begun.clone();
     let peer = ScriptedPeer::tcp().await.run(move |mut conn| {
@@ -192,7 +192,7 @@ async fn a_destroyed_connection_fails_what_runs_on_it_and_the_queue_goes_elsewhe
 }
 
 #[test]
-fn a_runtime_that_is_shut_down_settles_what_its_connections_serve() {
+fn a_runtime_that_is_shut_down_settles_the_requests_of_its_connections() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (origin, client, call) = runtime.block_on(async {
         let origin = TestOrigin::start().await;

@@ -21,7 +21,7 @@ fn expecting(body: BodyKind) -> Request {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_body_is_held_until_100_continue_comes() {
+async fn a_body_is_held_until_100_continue_arrives() {
     for pulled in [false, true] {
         let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
             conn.read_head().await;
@@ -52,7 +52,7 @@ async fn a_body_is_held_until_100_continue_comes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_nobody_asks_for_is_sent_after_the_continue_timeout() {
+async fn a_held_body_is_sent_after_the_continue_timeout() {
     let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
         conn.read_head().await;
         let asked = Instant::now();

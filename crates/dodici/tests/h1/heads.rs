@@ -35,7 +35,7 @@ async fn letter_case_order_and_duplicates_of_fields_are_kept_in_both_directions(
 }
 
 #[tokio::test]
-async fn informational_responses_come_before_the_head() {
+async fn informational_responses_precede_the_head() {
     let origin = TestOrigin::start().await;
     let client = Client::new(origin.port(), OriginConfig::default());
     let seen = within("response", client.get("/early").ended()).await;
@@ -103,7 +103,7 @@ async fn responses_without_body_leave_the_connection_reusable() {
 }
 
 #[tokio::test]
-async fn s27_an_unasked_101_is_an_error() {
+async fn s27_an_unsolicited_101_is_an_error() {
     let (peer, _) = ScriptedPeer::tcp()
         .await
         .first_then_ok(|mut conn| async move {

@@ -84,7 +84,7 @@ async fn s23_a_second_response_in_the_same_segment_is_never_delivered() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s23_a_second_response_behind_that_to_a_pulled_body_is_never_delivered() {
+async fn s23_a_second_response_after_that_to_a_pulled_body_is_never_delivered() {
     let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
         let first = conn.index() == 0;
         while let Some(head) = conn.next_head().await {
@@ -109,7 +109,7 @@ async fn s23_a_second_response_behind_that_to_a_pulled_body_is_never_delivered()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s23_bytes_at_rest_end_the_connection() {
+async fn s23_unsolicited_bytes_end_an_idle_connection() {
     let send = Signal::new();
     let poison = send.clone();
     let peer = ScriptedPeer::tcp().await.run(move |mut conn| {
@@ -171,7 +171,7 @@ fn hearing_early_answers() -> OriginConfig {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_speaks_first_answers_the_request_that_its_connection_was_made_for() {
+async fn a_server_that_speaks_first_answers_the_request_that_its_connection_was_opened_for() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let server = tokio::spawn(async move {
@@ -200,7 +200,7 @@ async fn a_server_that_speaks_first_answers_the_request_that_its_connection_was_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_fresh_connection_takes_an_answer_that_came_before_the_request() {
+async fn a_fresh_connection_accepts_a_response_that_arrived_before_the_request() {
     let closing = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
     for text in [OK, closing] {
         let peer = ScriptedPeer::tcp().await.run(move |mut conn| async move {

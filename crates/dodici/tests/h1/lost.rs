@@ -81,7 +81,7 @@ async fn harm_at_rest(harm: impl Fn(TcpStream) -> Option<TcpStream>) -> Vec<Clos
 }
 
 #[tokio::test]
-async fn s23_bytes_in_the_kernel_before_checkout_are_never_an_answer() {
+async fn s23_bytes_received_before_checkout_are_never_a_response() {
     for _ in 0..20 {
         let reasons = harm_at_rest(|stream| {
             stream.try_write(POISON.as_bytes()).unwrap();
@@ -93,7 +93,7 @@ async fn s23_bytes_in_the_kernel_before_checkout_are_never_an_answer() {
 }
 
 #[tokio::test]
-async fn s23_a_fin_in_the_kernel_before_checkout_sends_the_request_elsewhere_once() {
+async fn s23_a_fin_received_before_checkout_sends_the_request_elsewhere_once() {
     for _ in 0..20 {
         let reasons = harm_at_rest(|stream| {
             drop(stream);
@@ -105,7 +105,7 @@ async fn s23_a_fin_in_the_kernel_before_checkout_sends_the_request_elsewhere_onc
 }
 
 #[tokio::test]
-async fn s23_a_reset_in_the_kernel_before_checkout_sends_the_request_elsewhere_once() {
+async fn s23_a_reset_received_before_checkout_sends_the_request_elsewhere_once() {
     for _ in 0..20 {
         let reasons = harm_at_rest(|stream| {
             stream.set_zero_linger().unwrap();
@@ -118,7 +118,7 @@ async fn s23_a_reset_in_the_kernel_before_checkout_sends_the_request_elsewhere_o
 }
 
 #[tokio::test]
-async fn a_request_cancelled_while_its_dead_connection_gives_it_back_is_settled() {
+async fn a_request_cancelled_while_its_dead_connection_returns_it_is_settled() {
     let server = Hands::new().await;
     let client = Client::new(server.port(), connections(1));
     let first = client.get("/first");
@@ -195,7 +195,7 @@ async fn s38_fresh_connections_that_are_dead_before_the_request_are_tried_four_t
 }
 
 #[tokio::test]
-async fn a_peer_that_accepts_and_closes_again_and_again_fails_the_request() {
+async fn a_peer_that_repeatedly_accepts_and_closes_fails_the_request() {
     let peer = ScriptedPeer::tcp().await.run(|conn| async move {
         conn.reset();
     });
@@ -208,7 +208,7 @@ async fn a_peer_that_accepts_and_closes_again_and_again_fails_the_request() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s24_a_fin_right_behind_the_body_is_a_success_and_ends_the_connection() {
+async fn s24_a_fin_directly_after_the_body_is_a_success_and_ends_the_connection() {
     let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
         conn.read_head().await;
         conn.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")
@@ -261,7 +261,7 @@ async fn no_post_is_executed_twice_against_a_server_that_closes_around_reuse() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r5_a_consent_to_the_body_is_an_answer_after_which_nothing_is_written_again() {
+async fn r5_after_100_continue_nothing_is_replayed() {
     let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
         conn.read_head().await;
         conn.send(OK).await;
@@ -335,7 +335,7 @@ async fn r5_a_post_that_crossed_a_close_fails_and_is_written_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s38_a_request_that_crosses_one_close_after_another_is_written_six_times() {
+async fn s38_a_request_that_repeatedly_crosses_a_close_is_written_six_times() {
     const CONNECTIONS: usize = 10;
     let waiting = Watched::<usize>::default();
     let asked = Watched::<usize>::default();
@@ -366,7 +366,7 @@ async fn s38_a_request_that_crosses_one_close_after_another_is_written_six_times
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r5_a_fresh_connection_that_closes_without_a_word_fails_its_request() {
+async fn r5_a_fresh_connection_that_closes_without_a_response_fails_its_request() {
     let (peer, heads) = crossing(0, usize::MAX).await;
     let client = Client::new(peer.port(), connections(1));
     let error = within("error", client.get("/a").error()).await;
@@ -376,7 +376,7 @@ async fn r5_a_fresh_connection_that_closes_without_a_word_fails_its_request() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r5_a_reused_connection_that_closes_in_the_middle_of_an_answer_fails_its_request() {
+async fn r5_a_reused_connection_that_closes_during_a_response_fails_its_request() {
     let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
         conn.read_head().await;
         conn.send(OK).await;

@@ -35,7 +35,7 @@ async fn shut_down(client: Client, peer: ScriptedPeer) {
 // --- a body that lasts until the close ---
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reset_is_no_end_of_a_body_that_lasts_until_the_close() {
+async fn a_reset_does_not_end_a_body_delimited_by_close() {
     for streamed in WAYS {
         for ends_body in [false, true] {
             let read = Signal::new();
@@ -70,7 +70,7 @@ async fn a_reset_is_no_end_of_a_body_that_lasts_until_the_close() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tls_that_ends_without_a_close_is_no_end_of_such_a_body() {
+async fn tls_without_close_notify_does_not_end_such_a_body() {
     let authority = Authority::new("test");
     let tls = ServerTls::new(&authority.localhost());
     for streamed in WAYS {
@@ -105,7 +105,7 @@ async fn tls_that_ends_without_a_close_is_no_end_of_such_a_body() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_body_that_says_where_it_ends_is_never_complete_before() {
+async fn a_delimited_body_is_never_complete_before_its_end() {
     let authority = Authority::new("test");
     let tls = ServerTls::new(&authority.localhost());
     let cuts = [
@@ -165,7 +165,7 @@ async fn empty_lines_before_a_status_line_are_skipped() {
 // --- 100 Continue that nobody asked for ---
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_100_that_nobody_asked_for_is_discarded() {
+async fn an_unsolicited_100_is_discarded() {
     let wait = UnexpectedContinue::Await(Duration::from_secs(3600));
     for unexpected in [UnexpectedContinue::Ignore, wait] {
         for streamed in WAYS {
@@ -196,7 +196,7 @@ async fn a_100_that_nobody_asked_for_is_discarded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_100_that_no_answer_follows_is_a_bad_response_where_undici_has_it_so() {
+async fn a_100_without_a_response_is_a_bad_response_in_undici_mode() {
     for streamed in WAYS {
         let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
             let head = conn.read_head().await;
@@ -237,7 +237,7 @@ async fn a_100_that_no_answer_follows_is_a_bad_response_where_undici_has_it_so()
 // --- an answer before the request ---
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_server_says_before_it_was_asked_is_an_answer_only_where_undici_has_it_so() {
+async fn bytes_before_the_request_are_a_response_only_in_undici_mode() {
     for streamed in WAYS {
         for early_answer in [false, true] {
             let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
@@ -288,7 +288,7 @@ fn connect() -> Request {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refused_connect_is_a_response_or_as_in_undici_a_byte_stream() {
+async fn a_rejected_connect_is_a_response_or_in_undici_mode_a_byte_stream() {
     for http2 in [false, true] {
         for like_undici in [false, true] {
             let peer = ScriptedPeer::tcp().await.run(move |mut conn| async move {
@@ -330,7 +330,7 @@ async fn a_refused_connect_is_a_response_or_as_in_undici_a_byte_stream() {
 // --- 100 Continue over HTTP/2 ---
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_100_over_http2_is_told_only_where_undici_tells_it() {
+async fn a_100_over_http2_is_reported_only_in_undici_mode() {
     for expected in [false, true] {
         for like_undici in [false, true] {
             let peer = ScriptedPeer::tcp().await.run(|conn| async move {

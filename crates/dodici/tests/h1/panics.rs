@@ -111,7 +111,7 @@ async fn s43_a_sink_that_panics_fails_only_its_own_request_on_a_current_thread_r
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s43_a_sink_that_panics_in_error_harms_nobody_else() {
+async fn s43_a_sink_that_panics_in_error_affects_no_other_request() {
     let (peer, _) = ScriptedPeer::tcp()
         .await
         .first_then_ok(|mut conn| async move {
@@ -129,7 +129,7 @@ async fn s43_a_sink_that_panics_in_error_harms_nobody_else() {
 }
 
 #[tokio::test]
-async fn s43_queued_sinks_that_panic_in_error_do_not_keep_a_destroy_from_the_others() {
+async fn s43_queued_sinks_that_panic_in_error_do_not_keep_others_from_being_destroyed() {
     let origin = TestOrigin::start().await;
     let client = Client::new(origin.port(), connections(1));
     let running = client.get("/hold");

@@ -74,7 +74,7 @@ async fn no_body_timeout_runs_while_the_reader_gives_no_credit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_paused_reader_gets_nothing_until_it_goes_on() {
+async fn a_paused_reader_gets_nothing_until_it_resumes() {
     let more = Signal::new();
     let peer = halves(&more).await;
     let client = Client::new(peer.port(), only_body_timer());

@@ -85,7 +85,7 @@ fn assert_told_together(seen: &Seen, bytes: usize) {
 }
 
 #[tokio::test]
-async fn s34_chunks_of_one_byte_that_came_together_are_told_together() {
+async fn s34_chunks_of_one_byte_that_arrive_together_are_delivered_together() {
     let peer = one_byte_chunks().await;
     let client = Client::new(peer.port(), OriginConfig::default());
     let seen = within("plain", client.get("/").ended()).await;
@@ -95,7 +95,7 @@ async fn s34_chunks_of_one_byte_that_came_together_are_told_together() {
 }
 
 #[tokio::test]
-async fn s34_chunks_of_one_byte_that_answer_a_streamed_body_are_told_together() {
+async fn s34_chunks_of_one_byte_in_response_to_a_streamed_body_are_delivered_together() {
     let peer = one_byte_chunks().await;
     let client = Client::new(peer.port(), OriginConfig::default());
     let call = client.send(post_chunked("/upload"));
@@ -107,7 +107,7 @@ async fn s34_chunks_of_one_byte_that_answer_a_streamed_body_are_told_together() 
 }
 
 #[tokio::test]
-async fn s34_a_stopped_reader_holds_few_pieces_that_came_one_by_one() {
+async fn s34_a_stopped_reader_holds_few_pieces_that_arrived_one_by_one() {
     const WINDOW: u32 = 10 * PIECE_OVERHEAD;
     let mut config = OriginConfig::default();
     config.exchange.window = WINDOW;
@@ -144,7 +144,7 @@ async fn s34_a_stopped_reader_holds_few_pieces_that_came_one_by_one() {
 }
 
 #[tokio::test]
-async fn s34_readers_of_the_rust_face_give_back_what_pieces_cost() {
+async fn s34_readers_of_the_rust_api_return_the_cost_of_pieces() {
     let mut config = OriginConfig::default();
     config.exchange.window = 4 * PIECE_OVERHEAD;
     let peer = trickle(HEAD, CHUNK, 2_000).await;
@@ -235,7 +235,7 @@ async fn s34_a_stopped_reader_holds_data_frames_of_one_byte_in_few_pieces() {
 }
 
 #[tokio::test]
-async fn s34_a_stopped_reader_gives_no_room_back_however_large_the_window_of_its_stream_is() {
+async fn s34_a_stopped_reader_returns_no_window_however_large_its_streams_window_is() {
     const STREAM: usize = 1 << 20;
     let (peer, config) = http2(|mut peer| async move {
         let slow = peer.next_request().await.unwrap().stream;

@@ -8,7 +8,7 @@ use dodici_testkit::{Client, OK, ScriptedPeer, Signal, TestOrigin, within};
 use tokio::time::Instant;
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_at_rest_is_closed_after_the_keep_alive_timeout() {
+async fn an_idle_connection_is_closed_after_the_keep_alive_timeout() {
     let origin = TestOrigin::start().await;
     let client = Client::new(origin.port(), no_timers(|_| ()));
     client.get("/bytes/1").ended().await;
@@ -21,7 +21,7 @@ async fn a_connection_at_rest_is_closed_after_the_keep_alive_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_servers_hint_less_the_threshold_is_the_rest_time() {
+async fn the_servers_hint_minus_the_threshold_is_the_idle_timeout() {
     let origin = TestOrigin::start().await;
     let client = Client::new(origin.port(), no_timers(|_| ()));
     client.get("/hint/30").ended().await;
@@ -34,7 +34,7 @@ async fn the_servers_hint_less_the_threshold_is_the_rest_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_was_never_written_does_not_prolong_the_rest() {
+async fn a_request_that_was_never_written_does_not_extend_the_idle_timeout() {
     let origin = TestOrigin::start().await;
     let client = Client::new(origin.port(), no_timers(|_| ()));
     client.get("/hint/5").ended().await;
@@ -55,7 +55,7 @@ async fn a_request_that_was_never_written_does_not_prolong_the_rest() {
 }
 
 #[tokio::test]
-async fn a_hint_within_the_threshold_ends_the_connection_at_once() {
+async fn a_hint_within_the_threshold_ends_the_connection_immediately() {
     let origin = TestOrigin::start().await;
     let client = Client::new(origin.port(), OriginConfig::default());
     within("response", client.get("/hint/1").ended()).await;
@@ -65,7 +65,7 @@ async fn a_hint_within_the_threshold_ends_the_connection_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hint_is_bounded_by_the_greatest_keep_alive_timeout() {
+async fn a_hint_is_bounded_by_the_maximum_keep_alive_timeout() {
     let origin = TestOrigin::start().await;
     let mut config = no_timers(|_| ());
     config.pool.keep_alive_max_timeout = Some(Duration::from_secs(10));
@@ -78,7 +78,7 @@ async fn a_hint_is_bounded_by_the_greatest_keep_alive_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_use_starts_the_rest_anew() {
+async fn each_use_restarts_the_idle_timeout() {
     let origin = TestOrigin::start().await;
     let client = Client::new(origin.port(), no_timers(|_| ()));
     for _ in 0..4 {
@@ -139,7 +139,7 @@ async fn line_ends_in_the_segment_of_a_response_leave_the_connection_usable() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn line_ends_at_rest_leave_the_connection_usable() {
+async fn line_ends_on_an_idle_connection_leave_it_usable() {
     let (send, sent) = (Signal::new(), Signal::new());
     let (on_send, on_sent) = (send.clone(), sent.clone());
     let peer = ScriptedPeer::tcp().await.run(move |mut conn| {

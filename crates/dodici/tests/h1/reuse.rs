@@ -8,7 +8,7 @@ use dodici_testkit::config::connections;
 use dodici_testkit::{Client, OK, ScriptedPeer, Signal, TestOrigin, shapes, within};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn requests_one_after_another_share_one_connection() {
+async fn consecutive_requests_share_one_connection() {
     let origin = TestOrigin::start().await;
     let client = Client::new(origin.port(), OriginConfig::default());
     for n in 0..300 {

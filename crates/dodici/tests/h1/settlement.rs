@@ -230,7 +230,7 @@ async fn r3_a_response_in_any_two_pieces_is_the_same_response() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s25_under_tls_no_cut_of_the_byte_stream_makes_a_truncated_response_complete() {
+async fn s25_under_tls_no_truncated_response_is_complete() {
     let authority = Authority::new("dodici test");
     let tls = ServerTls::new(&authority.localhost());
     let roots = RootSource::Custom(vec![authority.pem().as_bytes().to_vec()]);

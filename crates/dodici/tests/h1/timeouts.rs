@@ -47,7 +47,7 @@ async fn a_requests_own_timeout_overrides_the_pools() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_falls_silent_is_a_body_timeout() {
+async fn a_body_that_stalls_is_a_body_timeout() {
     let origin = TestOrigin::start().await;
     let client = Client::new(
         origin.port(),
@@ -64,7 +64,7 @@ async fn a_body_that_falls_silent_is_a_body_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_body_is_no_timeout_as_long_as_chunks_come() {
+async fn a_slow_body_is_no_timeout_while_chunks_arrive() {
     let origin = TestOrigin::start().await;
     let client = Client::new(
         origin.port(),
@@ -76,7 +76,7 @@ async fn a_slow_body_is_no_timeout_as_long_as_chunks_come() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_that_gives_no_credit_is_no_body_timeout() {
+async fn a_reader_without_credit_causes_no_body_timeout() {
     let origin = TestOrigin::start().await;
     let client = Client::new(
         origin.port(),
@@ -98,7 +98,7 @@ async fn a_reader_that_gives_no_credit_is_no_body_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_that_is_slow_to_deliver_its_body_is_no_headers_timeout() {
+async fn a_slow_request_body_causes_no_headers_timeout() {
     let origin = TestOrigin::start().await;
     let client = Client::new(
         origin.port(),

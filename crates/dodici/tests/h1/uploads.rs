@@ -26,7 +26,7 @@ async fn wire_of(request: Request, deliver: impl Fn(&Call)) -> String {
 }
 
 #[tokio::test]
-async fn a_pulled_body_with_a_length_goes_out_as_it_is() {
+async fn a_pulled_body_with_a_length_is_sent_unchanged() {
     let wire = wire_of(post_sized("/", 11), |call| {
         call.chunk("hello ");
         call.chunk("world");
@@ -37,7 +37,7 @@ async fn a_pulled_body_with_a_length_goes_out_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_pulled_body_without_a_length_goes_out_in_its_chunks() {
+async fn a_pulled_body_without_a_length_is_sent_in_its_chunks() {
     let wire = wire_of(post_chunked("/"), |call| {
         call.chunk("hello ");
         call.chunk("wonderful world!");
@@ -62,7 +62,7 @@ fn trailers() -> HeaderBlock {
 const TRAILERS: &str = "0\r\nX-Sum: 1\r\nx-sum: 2\r\nX-Empty: \r\n\r\n";
 
 #[tokio::test]
-async fn request_trailers_go_out_exactly_when_all_is_written_at_once() {
+async fn request_trailers_are_exact_in_a_single_write() {
     let wire = wire_of(post_chunked("/"), |call| {
         call.chunk("body");
         call.handle.body_end(trailers());
@@ -74,7 +74,7 @@ async fn request_trailers_go_out_exactly_when_all_is_written_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn request_trailers_go_out_exactly_when_they_come_late() {
+async fn request_trailers_are_exact_when_they_are_late() {
     let got_body = Signal::new();
     let signal = got_body.clone();
     let peer = ScriptedPeer::tcp().await.run(move |mut conn| {
@@ -99,7 +99,7 @@ async fn request_trailers_go_out_exactly_when_they_come_late() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_large_pulled_body_arrives_whole_and_is_pulled_no_faster_than_it_is_sent() {
+async fn a_large_pulled_body_arrives_complete_and_is_pulled_no_faster_than_it_is_sent() {
     const SLICE: usize = 50_000;
     const SLICES: usize = 200;
     let origin = TestOrigin::start().await;
@@ -193,7 +193,7 @@ async fn a_body_whose_source_fails_fails_the_request_with_that_error() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_response_that_comes_during_the_upload_ends_the_connection_after_it() {
+async fn a_response_during_the_upload_ends_the_connection_after_it() {
     let (peer, _) = ScriptedPeer::tcp()
         .await
         .first_then_ok(|mut conn| async move {
@@ -240,7 +240,7 @@ async fn a_response_before_the_end_of_a_body_in_memory_ends_the_connection_after
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_refuses_an_upload_and_resets_is_heard_all_the_same() {
+async fn the_response_of_a_server_that_rejects_an_upload_and_resets_is_delivered() {
     let reset = Signal::new();
     let done = reset.clone();
     let (peer, _) = ScriptedPeer::tcp().await.first_then_ok(move |mut conn| {

@@ -374,7 +374,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn s25_what_a_connection_carries_is_a_sequence_of_whole_requests(
+    fn s25_a_connection_carries_only_complete_requests(
         cases in cases(),
         at_once in any::<bool>(),
         pipelining in 1..4_u32,
@@ -384,7 +384,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn s25_a_connection_whose_upload_with_trailers_was_answered_early_is_not_used_again() {
+async fn s25_a_connection_with_an_early_response_to_an_upload_with_trailers_is_not_reused() {
     let early = |kind| Case {
         kind,
         size: 400_000,
@@ -450,7 +450,7 @@ async fn s25_a_connection_whose_upload_with_trailers_was_answered_early_is_not_u
 }
 
 #[tokio::test]
-async fn requests_that_were_read_share_their_connection_however_they_were_written() {
+async fn requests_share_a_connection_however_they_were_written() {
     let whole = |kind, size| Case {
         kind,
         size,
@@ -481,7 +481,7 @@ async fn requests_that_were_read_share_their_connection_however_they_were_writte
 }
 
 #[tokio::test]
-async fn a_switch_of_protocols_inside_of_its_request_waits_for_the_rest_of_it() {
+async fn a_switch_of_protocols_during_its_request_waits_for_the_rest_of_it() {
     let listener = listen().await;
     let port = listener.local_addr().unwrap().port();
     let head = format!(

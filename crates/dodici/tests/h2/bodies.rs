@@ -42,7 +42,7 @@ async fn a_pulled_body_is_sent_with_trailers() {
 }
 
 #[tokio::test]
-async fn the_rest_of_a_body_is_sent_behind_an_early_answer() {
+async fn the_rest_of_a_body_is_sent_after_an_early_response() {
     let peer = serve(|conn| async {
         let mut peer = H2Peer::accept(conn, &[]).await;
         let stream = peer.next_head().await.unwrap();
@@ -68,7 +68,7 @@ async fn the_rest_of_a_body_is_sent_behind_an_early_answer() {
 }
 
 #[tokio::test]
-async fn a_peer_that_answers_and_wants_no_more_of_the_body_gets_none() {
+async fn a_peer_that_responds_and_resets_with_no_error_gets_no_more_of_the_body() {
     let peer = serve(|conn| async {
         let mut peer = H2Peer::accept(conn, &[]).await;
         let stream = peer.next_head().await.unwrap();
@@ -85,7 +85,7 @@ async fn a_peer_that_answers_and_wants_no_more_of_the_body_gets_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_never_ends_does_not_keep_its_answer_for_ever() {
+async fn an_endless_body_does_not_hold_its_response_for_ever() {
     let peer = serve(|conn| async {
         let mut peer = H2Peer::accept(conn, &[]).await;
         let stream = peer.next_head().await.unwrap();
@@ -188,7 +188,7 @@ async fn responses_without_a_body_may_declare_one() {
 }
 
 #[tokio::test]
-async fn a_reader_that_stops_holds_one_window_and_stalls_nobody() {
+async fn a_stopped_reader_holds_one_window_and_stalls_no_other() {
     const WINDOW: usize = 64 * 1024;
     let peer = serve(|conn| async {
         let mut peer = H2Peer::accept(conn, &[]).await;
@@ -248,7 +248,7 @@ fn stream_window(frame: &Frame) -> Option<u32> {
 }
 
 #[tokio::test]
-async fn windows_grow_where_a_distant_peer_waits_for_them_and_may() {
+async fn windows_grow_if_a_distant_peer_waits_for_them_and_growth_is_allowed() {
     const WINDOW: u32 = 65_535;
     const DISTANCE: Duration = Duration::from_millis(100);
     for grows in [true, false] {
@@ -324,7 +324,7 @@ async fn s36_an_upload_stays_within_the_peers_window_and_follows_its_changes() {
 }
 
 #[tokio::test]
-async fn a_body_waits_for_the_servers_consent() {
+async fn a_body_waits_for_the_servers_100_continue() {
     let peer = serve(|conn| async {
         let mut peer = H2Peer::accept(conn, &[]).await;
         let stream = peer.next_head().await.unwrap();

@@ -8,7 +8,7 @@ use dodici_testkit::{Client, H2Peer, within};
 use crate::support::{config, serve, text};
 
 #[tokio::test]
-async fn connect_leaves_a_byte_stream_beside_other_requests() {
+async fn connect_provides_a_byte_stream_beside_other_requests() {
     let peer = serve(|conn| async {
         let mut peer = H2Peer::accept(conn, &[]).await;
         let tunnel = peer.next_head().await.unwrap();

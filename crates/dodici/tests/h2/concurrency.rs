@@ -38,7 +38,7 @@ async fn requests_share_one_connection_at_the_same_time() {
 }
 
 #[tokio::test]
-async fn before_the_settings_came_there_is_one_stream() {
+async fn before_settings_there_is_one_stream() {
     let settled = Signal::new();
     let raised = settled.clone();
     let peer = serve(move |conn| {
@@ -69,7 +69,7 @@ async fn before_the_settings_came_there_is_one_stream() {
 }
 
 #[tokio::test]
-async fn the_peers_limit_is_kept_and_followed_when_it_changes() {
+async fn the_peers_limit_applies_and_is_followed_when_it_changes() {
     let most = Arc::new(AtomicUsize::new(0));
     let highest = Arc::clone(&most);
     let peer = serve(move |conn| {
@@ -113,7 +113,7 @@ async fn the_peers_limit_is_kept_and_followed_when_it_changes() {
 }
 
 #[tokio::test]
-async fn at_the_limit_another_connection_is_made_if_the_pool_may_grow() {
+async fn at_the_limit_another_connection_is_opened_if_the_pool_may_grow() {
     let full = Signal::new();
     let count = Arc::new(AtomicUsize::new(0));
     let peer = serve(move |conn| {

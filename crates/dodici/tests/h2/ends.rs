@@ -11,7 +11,7 @@ use crate::bodies::reset_and_head;
 use crate::support::{config, serve, serve_echo, single};
 
 #[tokio::test]
-async fn an_abort_resets_the_stream_and_leaves_the_connection() {
+async fn an_abort_resets_the_stream_and_keeps_the_connection() {
     let peer = serve(|conn| async {
         let mut peer = H2Peer::accept(conn, &[]).await;
         let first = peer.next_head().await.unwrap();
@@ -96,7 +96,7 @@ async fn s37_after_many_resets_a_connection_is_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_at_rest_says_goodbye_when_its_time_is_over() {
+async fn an_idle_connection_sends_goaway_when_its_timeout_expires() {
     let said = Signal::new();
     let goodbye = said.clone();
     let peer = serve(move |conn| {
@@ -138,7 +138,7 @@ async fn the_next_request_is_answered_on_the_same_connection(peer: ScriptedPeer)
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_times_out_leaves_a_living_connection() {
+async fn a_request_that_times_out_keeps_a_live_connection() {
     let peer = serve(|conn| async {
         let mut peer = H2Peer::accept(conn, &[]).await;
         peer.next_head().await.unwrap();
@@ -202,7 +202,7 @@ async fn a_connection_that_answers_no_ping_is_dead() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_without_streams_is_pinged_unless_told_otherwise() {
+async fn a_connection_without_streams_is_pinged_by_default() {
     for (while_idle, reason) in [
         (true, CloseReason::Timeout),
         (false, CloseReason::IdleTimeout),
@@ -234,7 +234,7 @@ async fn a_connection_without_streams_is_pinged_unless_told_otherwise() {
 }
 
 #[tokio::test]
-async fn answered_pings_are_told_again_and_again() {
+async fn every_answered_ping_is_reported() {
     let peer = serve_echo().await;
     let mut config = config();
     config.http2.ping_interval = Some(Duration::from_millis(5));

@@ -94,7 +94,7 @@ async fn a_field_with_one_value_is_refused_under_two_spellings() {
 }
 
 #[tokio::test]
-async fn what_no_header_can_be_is_refused_before_it_is_sent() {
+async fn an_invalid_header_is_rejected_before_it_is_sent() {
     let peer = serve(|conn| async {
         let peer = H2Peer::accept(conn, &[]).await;
         echo(peer).await;

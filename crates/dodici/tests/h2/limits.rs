@@ -88,7 +88,7 @@ const STRICT: ErrorKind = ErrorKind::Parse(ParseErrorCode::Strict);
 const PROTOCOL_ERROR: ErrorKind = ErrorKind::StreamReset(code::PROTOCOL_ERROR);
 
 #[tokio::test]
-async fn s26_over_http2_sixty_four_informational_responses_are_the_most() {
+async fn s26_over_http2_sixty_four_informational_responses_are_allowed() {
     let answer = |count: usize| {
         move |stream| {
             let mut bytes = head_frame(stream, 103, &[("link", "</a>")]).repeat(count);
@@ -181,7 +181,7 @@ async fn s29_over_http2_trailers_have_the_limits_of_http1() {
 }
 
 #[tokio::test]
-async fn a_body_where_none_may_be_is_refused_over_http2() {
+async fn a_body_where_none_is_allowed_is_rejected_over_http2() {
     for (status, request) in [(204, get("/")), (304, get("/")), (200, head("/"))] {
         let seen = outcome(request, move |stream| {
             let mut bytes = head_frame(stream, status, &[]);
@@ -277,7 +277,7 @@ async fn a_status_is_refused_in_trailers() {
 }
 
 #[tokio::test]
-async fn a_head_that_ends_its_stream_is_no_trailers() {
+async fn a_head_that_ends_its_stream_is_not_trailers() {
     let end = flag::END_HEADERS | flag::END_STREAM;
     for head in [
         block(&[(":status", "201"), ("x", "y")]),
@@ -313,7 +313,7 @@ async fn s29_over_http2_trailers_beyond_the_list_of_headers_are_not_dropped() {
 }
 
 #[tokio::test]
-async fn a_field_of_the_connection_costs_its_stream_only() {
+async fn a_connection_specific_field_fails_its_stream_only() {
     for name in ["connection", "transfer-encoding", "upgrade", "keep-alive"] {
         let seen = outcome(get("/"), move |stream| {
             head_frame(stream, 200, &[(name, "x")])
@@ -367,7 +367,7 @@ fn malformed() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[tokio::test]
-async fn a_malformed_head_or_trailers_cost_their_stream_only() {
+async fn a_malformed_head_or_trailers_fail_their_stream_only() {
     let end = flag::END_HEADERS | flag::END_STREAM;
     for (name, field) in malformed() {
         let block = [&block(&[(":status", "200")]), &field[..]].concat();
@@ -409,7 +409,7 @@ async fn a_malformed_head_or_trailers_cost_their_stream_only() {
 }
 
 #[tokio::test]
-async fn empty_data_never_costs_the_connection_as_long_as_it_does_something() {
+async fn empty_data_never_closes_the_connection_if_it_accompanies_a_body() {
     let peer = ScriptedPeer::tcp().await.run(|conn| async move {
         let mut peer = H2Peer::accept(conn, &[]).await;
         // A thousand in one body, and one in each of 150 others.
@@ -435,7 +435,7 @@ async fn empty_data_never_costs_the_connection_as_long_as_it_does_something() {
 }
 
 #[tokio::test]
-async fn streams_beside_a_malformed_one_go_on_with_hpacks_table() {
+async fn streams_beside_a_malformed_one_continue_with_hpacks_table() {
     let peer = ScriptedPeer::tcp().await.run(|conn| async move {
         let mut peer = H2Peer::accept(conn, &[]).await;
         let good = peer.next_request().await.unwrap().stream;

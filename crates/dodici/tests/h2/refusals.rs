@@ -81,7 +81,7 @@ async fn a_refused_stream_is_sent_again() {
 }
 
 #[tokio::test]
-async fn s38_a_peer_that_refuses_everything_is_asked_a_bounded_number_of_times() {
+async fn s38_a_peer_that_refuses_everything_is_retried_a_bounded_number_of_times() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
     let peer = serve(move |conn| {
@@ -103,7 +103,7 @@ async fn s38_a_peer_that_refuses_everything_is_asked_a_bounded_number_of_times()
 }
 
 #[tokio::test]
-async fn s38_connections_that_go_away_at_once_are_tried_a_bounded_number_of_times() {
+async fn s38_connections_that_go_away_immediately_are_tried_a_bounded_number_of_times() {
     let peer = serve(|conn| async {
         let mut peer = H2Peer::accept(conn, &[]).await;
         if peer.next_head().await.is_some() {

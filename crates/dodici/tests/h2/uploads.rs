@@ -43,7 +43,7 @@ async fn bytes(peer: &mut H2Peer, wanted: usize) -> Vec<Frame> {
 }
 
 #[tokio::test]
-async fn a_paused_upload_keeps_no_room_from_the_others() {
+async fn a_paused_upload_holds_no_window_of_the_others() {
     let paused = Signal::new();
     let told = paused.clone();
     let peer = serve(move |mut peer| {
@@ -101,7 +101,7 @@ async fn a_paused_upload_keeps_no_room_from_the_others() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_body_that_took_all_room_waits_for_no_more() {
+async fn the_end_of_a_body_that_used_the_whole_window_waits_for_no_more() {
     for with_trailers in [false, true] {
         let peer = serve(|mut peer| async move {
             let request = peer.next_request().await.unwrap();
@@ -129,7 +129,7 @@ async fn the_end_of_a_body_that_took_all_room_waits_for_no_more() {
 }
 
 #[tokio::test]
-async fn a_silent_tunnel_keeps_no_room_and_ends_without_any() {
+async fn a_silent_tunnel_holds_no_window_and_ends_without_any() {
     let silent = Signal::new();
     let told = silent.clone();
     let peer = serve(move |mut peer| {
@@ -166,7 +166,7 @@ async fn a_silent_tunnel_keeps_no_room_and_ends_without_any() {
 }
 
 #[tokio::test]
-async fn what_a_tunnel_was_given_leaves_before_it_is_given_up() {
+async fn what_was_written_to_a_tunnel_is_sent_before_it_is_cancelled() {
     let peer = serve(|mut peer| async move {
         let tunnel = peer.next_head().await.unwrap();
         peer.head(tunnel, 200, &[], false).await;
@@ -188,7 +188,7 @@ async fn what_a_tunnel_was_given_leaves_before_it_is_given_up() {
 }
 
 #[tokio::test]
-async fn before_its_settings_a_peer_is_sent_as_many_requests_as_the_face_says() {
+async fn before_settings_a_peer_gets_as_many_requests_as_configured() {
     for allowed in [1, 3] {
         let peer = ScriptedPeer::tcp().await.run(move |conn| async move {
             let mut peer = H2Peer::silent(conn).await;

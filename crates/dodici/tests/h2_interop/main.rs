@@ -242,7 +242,7 @@ async fn exercise_tls(name: &str, server: &Server, authority: &Authority, routes
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hypers_server_is_understood() {
+async fn hypers_server_interoperates() {
     let mut config = OriginConfig::default();
     config.http2.prior_knowledge = true;
     let client = Client::new(hyper_server().await, config);
@@ -252,7 +252,7 @@ async fn hypers_server_is_understood() {
 
 /// What the windows that grow by themselves are worth; the figure is for the table.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_distant_server_is_understood() {
+async fn a_distant_server_interoperates() {
     let near = hyper_server().await;
     let bytes = large() >> 5;
     for (what, grows) in [("window of 256 KiB", false), ("windows that grow", true)] {
@@ -277,7 +277,7 @@ async fn a_distant_server_is_understood() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nodes_server_is_understood() {
+async fn nodes_server_interoperates() {
     let authority = Authority::new("dodici test");
     let directory = files("node", &authority, 0);
     let port = free_port().await;
@@ -294,7 +294,7 @@ async fn nodes_server_is_understood() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nghttpd_is_understood() {
+async fn nghttpd_interoperates() {
     let authority = Authority::new("dodici test");
     let directory = files("nghttpd", &authority, large());
     let port = free_port().await;
@@ -322,7 +322,7 @@ async fn nghttpd_is_understood() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nginx_is_understood() {
+async fn nginx_interoperates() {
     let authority = Authority::new("dodici test");
     let directory = files("nginx", &authority, 0);
     let (port, behind) = (free_port().await, hyper_server().await);
@@ -358,7 +358,7 @@ async fn nginx_is_understood() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn haproxy_is_understood() {
+async fn haproxy_interoperates() {
     let authority = Authority::new("dodici test");
     let directory = files("haproxy", &authority, 0);
     let (port, behind) = (free_port().await, hyper_server().await);

@@ -66,7 +66,7 @@ async fn a_second_terminal_call_fails_the_test() {
 
 #[tokio::test]
 #[should_panic(expected = "data after Error")]
-async fn data_after_the_end_fails_the_test_even_if_it_waits_no_more() {
+async fn data_after_the_end_fails_the_test_even_if_it_no_longer_waits() {
     let (recording, mut sink) = Recording::new();
     sink.on_head(&head(200), CONN, false);
     sink.on_error(aborted());

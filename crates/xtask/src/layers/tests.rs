@@ -31,7 +31,7 @@ fn cycles_in(files: &[(&str, &str)]) -> Vec<String> {
 }
 
 #[test]
-fn neighbours_in_a_cycle_are_found_at_every_level() {
+fn siblings_in_a_cycle_are_found_at_every_level() {
     let found = cycles_in(&[
         ("lib.rs", "mod a;\nmod b;\nmod deep;"),
         ("a.rs", "use crate::b::B;"),
@@ -54,7 +54,7 @@ fn neighbours_in_a_cycle_are_found_at_every_level() {
 }
 
 #[test]
-fn an_accepted_cycle_may_shrink_and_not_grow_or_go_unseen() {
+fn an_accepted_cycle_may_shrink_but_not_grow_or_go_stale() {
     let (place, members, _) = ACCEPTED[0];
     let cycle = |members: &[&str]| Cycle {
         place: place.to_owned(),
@@ -160,7 +160,7 @@ fn each_row_may_import_downwards_and_not_upwards() {
 }
 
 #[test]
-fn neighbours_inside_a_module_are_free_to_meet() {
+fn siblings_inside_a_module_may_import_each_other() {
     assert!(engine("conn/h1.rs", "use super::framing::Guard;").is_empty());
     assert!(
         engine(
@@ -178,14 +178,14 @@ fn a_module_without_a_row_is_an_error() {
 }
 
 #[test]
-fn comments_and_unit_tests_are_free() {
+fn comments_and_unit_tests_are_exempt() {
     let text = "//! See crate::origin.\n/* crate::engine */\nfn f() {} // crate::origin\n\
         #[cfg(test)]\n#[expect(clippy::unwrap_used)]\nmod tests { use crate::origin::X; }";
     assert!(engine("conn/h1.rs", text).is_empty());
 }
 
 #[test]
-fn a_test_module_in_a_file_of_its_own_does_not_free_what_follows() {
+fn a_test_module_in_its_own_file_does_not_exempt_what_follows() {
     let text = "#[cfg(test)]\nmod tests;\nuse crate::origin::X;";
     assert_eq!(engine("conn/h1.rs", text).len(), 1);
 }

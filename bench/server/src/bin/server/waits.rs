@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_went_back_is_no_wait() {
+    fn a_clock_that_went_back_counts_as_no_wait() {
         let mut waits = Waits::default();
         waits.arrived(5, [7].into_iter());
         assert_eq!(waits.account(), ",\"waitP50\":0,\"waitP99\":0");

@@ -38,7 +38,7 @@ fn the_connection_used_last_is_used_first() {
 }
 
 #[test]
-fn no_connection_is_opened_while_one_is_being_made_for_nobody() {
+fn no_connection_is_opened_while_an_unneeded_one_is_connecting() {
     let mut rig = Rig::new(PoolConfig::default());
     let first = rig.enqueue(GET);
     let conn = rig.wanted();
@@ -50,7 +50,7 @@ fn no_connection_is_opened_while_one_is_being_made_for_nobody() {
 }
 
 #[test]
-fn a_requested_connection_is_made_once_and_rests() {
+fn a_requested_connection_is_opened_once_and_stays_idle() {
     let mut rig = Rig::limited(1);
     rig.pool.handle_connect_requested(rig.now);
     let conn = rig.wanted();

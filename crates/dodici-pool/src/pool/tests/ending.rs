@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_request_that_takes_the_last_room_needs_drain_and_drain_comes_once() {
+fn a_request_that_takes_the_last_room_needs_drain_and_gets_it_once() {
     let mut rig = Rig::limited(2);
     let (conn, first) = rig.busy(GET);
     assert!(!rig.pool.needs_drain());
@@ -24,7 +24,7 @@ fn a_pool_without_a_limit_is_never_busy() {
 }
 
 #[test]
-fn drain_follows_the_assignments_that_come_before_it() {
+fn drain_follows_earlier_assignments() {
     let mut rig = Rig::limited(1);
     let conn = rig.idle(4);
     let first = rig.enqueue(BLOCKING);
@@ -57,7 +57,7 @@ fn a_closed_pool_serves_its_queue_first() {
 }
 
 #[test]
-fn closing_ends_connections_at_rest_and_those_being_made_for_nobody() {
+fn closing_ends_idle_connections_and_unneeded_attempts() {
     let mut rig = Rig::limited(2);
     let (idle, first) = rig.busy(GET);
     let second = rig.enqueue(GET);

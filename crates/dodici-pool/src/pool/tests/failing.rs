@@ -15,7 +15,7 @@ fn a_failed_connect_fails_the_oldest_request_and_tries_again_for_the_next() {
 }
 
 #[test]
-fn an_attempt_that_nobody_waits_for_fails_nobody() {
+fn a_failed_attempt_without_waiters_fails_no_request() {
     let mut rig = Rig::limited(2);
     let cancelled = rig.enqueue(GET);
     let conn = rig.wanted();
@@ -86,7 +86,7 @@ fn unsent_requests_return_to_the_front_in_their_order() {
 }
 
 #[test]
-fn no_close_is_asked_for_when_the_connection_is_already_gone() {
+fn no_close_is_requested_for_a_connection_that_has_ended() {
     let mut rig = Rig::limited(1);
     let (conn, request) = rig.busy(GET);
     rig.pool.handle_unsent(conn, request, rig.now);
@@ -94,7 +94,7 @@ fn no_close_is_asked_for_when_the_connection_is_already_gone() {
 }
 
 #[test]
-fn an_unsent_request_whose_caller_gave_up_does_not_return() {
+fn a_cancelled_unsent_request_does_not_return_to_the_queue() {
     let mut rig = Rig::limited(1);
     let (conn, request) = rig.busy(GET);
     assert_eq!(rig.pool.handle_cancel(request), Cancelled::Running(conn));
@@ -115,7 +115,7 @@ fn requests_left_on_a_lost_connection_are_returned_in_order() {
 }
 
 #[test]
-fn an_assignment_that_is_over_is_not_reported() {
+fn an_obsolete_assignment_is_not_reported() {
     let mut rig = Rig::limited(1);
     let conn = rig.idle(1);
     let request = rig.enqueue(GET);

@@ -29,7 +29,7 @@ fn any_request_may_join_others_on_a_multiplexed_connection() {
 }
 
 #[test]
-fn at_the_limit_of_streams_another_connection_is_made() {
+fn at_the_stream_limit_another_connection_is_opened() {
     let mut rig = Rig::new(PoolConfig::default());
     let conn = rig.multiplexed(1);
     let first = rig.enqueue(GET);
@@ -42,7 +42,7 @@ fn at_the_limit_of_streams_another_connection_is_made() {
 }
 
 #[test]
-fn attempts_are_made_for_as_many_requests_as_a_connection_is_thought_to_take() {
+fn attempts_follow_the_expected_concurrency_of_a_connection() {
     let mut rig = Rig::new(PoolConfig {
         expected_concurrency: 10,
         ..PoolConfig::default()
@@ -63,7 +63,7 @@ fn attempts_are_made_for_as_many_requests_as_a_connection_is_thought_to_take() {
 }
 
 #[test]
-fn an_attempt_that_fails_takes_along_those_it_was_made_for() {
+fn a_failed_attempt_fails_the_requests_it_was_made_for() {
     let mut rig = Rig::new(PoolConfig {
         connections: NonZeroU32::new(1),
         expected_concurrency: 2,
@@ -79,7 +79,7 @@ fn an_attempt_that_fails_takes_along_those_it_was_made_for() {
 }
 
 #[test]
-fn a_raised_limit_lets_the_queue_go_on_and_a_lowered_one_stops_it() {
+fn a_raised_limit_releases_the_queue_and_a_lowered_one_stops_it() {
     let mut rig = Rig::limited(1);
     let conn = rig.multiplexed(1);
     let requests: Vec<_> = (0..4).map(|_| rig.enqueue(GET)).collect();
@@ -114,7 +114,7 @@ fn a_draining_connection_finishes_what_it_has_and_closes() {
 }
 
 #[test]
-fn a_draining_connection_at_rest_closes_at_once() {
+fn an_idle_draining_connection_closes_immediately() {
     let mut rig = Rig::limited(1);
     let conn = rig.multiplexed(10);
     rig.pool
@@ -143,7 +143,7 @@ fn a_returned_request_goes_back_to_its_place_in_the_queue() {
 }
 
 #[test]
-fn a_returned_request_whose_caller_gave_up_is_gone() {
+fn a_cancelled_request_does_not_return_to_the_queue() {
     let mut rig = Rig::limited(1);
     let conn = rig.multiplexed(2);
     let request = rig.enqueue(GET);

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn the_hint_minus_the_threshold_is_the_rest_time() {
+fn the_hint_minus_the_threshold_is_the_idle_timeout() {
     let mut rig = Rig::limited(1);
     let (conn, request) = rig.busy(GET);
     rig.release(conn, request, hint(5_000));
@@ -38,7 +38,7 @@ fn a_hint_within_the_threshold_ends_the_connection_even_if_a_request_waits() {
 }
 
 #[test]
-fn a_response_without_a_hint_brings_the_default_rest_time_back() {
+fn a_response_without_a_hint_restores_the_default_idle_timeout() {
     let mut rig = Rig::limited(1);
     let (conn, first) = rig.busy(GET);
     rig.release(conn, first, hint(100_000));
@@ -49,7 +49,7 @@ fn a_response_without_a_hint_brings_the_default_rest_time_back() {
 }
 
 #[test]
-fn a_connection_whose_rest_is_over_is_not_used_even_before_the_deadline_is_handled() {
+fn an_expired_idle_connection_is_not_used_even_before_its_deadline_is_handled() {
     let mut rig = Rig::limited(2);
     let conn = rig.idle(1);
     rig.advance(4_000);
@@ -104,7 +104,7 @@ fn an_expired_connection_ends_at_release() {
 }
 
 #[test]
-fn an_expired_connection_ends_at_rest_and_at_checkout() {
+fn an_expired_connection_ends_when_idle_and_at_checkout() {
     for at_checkout in [true, false] {
         let mut rig = Rig::new(PoolConfig {
             max_connection_age: Some(Duration::from_secs(1)),
@@ -134,7 +134,7 @@ fn a_ttl_of_zero_is_no_limit() {
 }
 
 #[test]
-fn times_beyond_the_clock_never_come() {
+fn times_beyond_the_clock_mean_never() {
     let mut rig = Rig::new(PoolConfig {
         max_connection_age: Some(Duration::MAX),
         keep_alive_timeout: Some(Duration::MAX),
@@ -145,7 +145,7 @@ fn times_beyond_the_clock_never_come() {
 }
 
 #[test]
-fn a_rest_without_end_is_bounded_by_a_hint_alone() {
+fn an_unlimited_idle_timeout_is_bounded_by_a_hint_only() {
     let mut rig = Rig::new(PoolConfig {
         keep_alive_timeout: None,
         keep_alive_max_timeout: None,
@@ -164,7 +164,7 @@ fn a_rest_without_end_is_bounded_by_a_hint_alone() {
 }
 
 #[test]
-fn a_fresh_connection_serves_the_queue_even_with_a_rest_time_of_zero() {
+fn a_fresh_connection_serves_the_queue_even_with_an_idle_timeout_of_zero() {
     let mut rig = Rig::new(PoolConfig {
         keep_alive_timeout: Some(Duration::ZERO),
         ..limited(1)

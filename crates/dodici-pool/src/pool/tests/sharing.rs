@@ -40,7 +40,7 @@ fn cancelling_the_request_in_front_lets_those_behind_share() {
 }
 
 #[test]
-fn a_blocking_request_keeps_others_off_until_its_head_came() {
+fn a_blocking_request_keeps_others_off_until_its_head_arrives() {
     let mut rig = Rig::limited(1);
     let conn = rig.idle(3);
     let first = rig.enqueue(GET);
@@ -54,7 +54,7 @@ fn a_blocking_request_keeps_others_off_until_its_head_came() {
 }
 
 #[test]
-fn an_exclusive_request_waits_for_rest_is_alone_and_ends_the_connection() {
+fn an_exclusive_request_waits_for_an_idle_connection_and_ends_it() {
     let mut rig = Rig::limited(1);
     let conn = rig.idle(3);
     let get = rig.enqueue(GET);
@@ -91,7 +91,7 @@ fn a_shared_connection_past_its_age_drains_before_it_closes() {
 }
 
 #[test]
-fn a_raised_depth_lets_more_requests_join_on_a_connection_that_is_up() {
+fn a_raised_depth_lets_more_requests_join_on_an_open_connection() {
     let mut rig = Rig::limited(1);
     let (conn, first) = rig.busy(GET);
     let second = rig.enqueue(GET);
@@ -139,7 +139,7 @@ fn keep_alive_turned_off_ends_a_connection_with_the_requests_on_it() {
 }
 
 #[test]
-fn keep_alive_turned_off_lets_a_connection_at_rest_serve_once_more() {
+fn keep_alive_turned_off_lets_an_idle_connection_serve_once_more() {
     let mut rig = Rig::limited(1);
     let conn = rig.idle(1);
     rig.pool.handle_keep_alive(false, rig.now);

@@ -131,14 +131,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_forgiven_unless_asked_for() {
+    fn nothing_is_tolerated_by_default() {
         for lines in ["a: 1\r\n 2", "a b: 1", "no colon", "a : 1", "a: \x01"] {
             assert_eq!(fields(Leniency::default(), lines), None, "{lines:?}");
         }
     }
 
     #[test]
-    fn a_folded_value_is_put_together() {
+    fn a_folded_value_is_joined() {
         let read = fields(FOLDED, "a: 1 \r\n\t2 \r\n \r\n 3\r\nb:\r\n  4");
         assert_eq!(read, pairs(&[("a", "1 2 3"), ("b", "4")]));
         for lines in [" a: 1", "content-length: 1\r\n 2", "a : 1", "a: 1\r\n \x01"] {
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_line_is_left_out() {
+    fn an_invalid_line_is_dropped() {
         for line in [
             "a b: 1",
             "no colon",
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_may_frame_the_response_is_not_left_out() {
+    fn a_line_that_may_frame_the_response_is_not_dropped() {
         for line in [
             "content-length : 1",
             "Content-Length: 1\r\n 2",
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn space_before_a_colon_is_left_out() {
+    fn space_before_a_colon_is_dropped() {
         let read = fields(SPACED, "a : 1\r\nContent-Length\t: 2");
         assert_eq!(read, pairs(&[("a", "1"), ("Content-Length", "2")]));
         for lines in [

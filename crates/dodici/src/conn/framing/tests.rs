@@ -52,7 +52,7 @@ fn a_head_in_one_input_is_read_without_holding_a_byte_back() {
 }
 
 #[test]
-fn the_memory_of_a_huge_cut_line_is_given_back_when_its_head_is_complete() {
+fn the_memory_of_a_huge_split_line_is_freed_when_its_head_is_complete() {
     let mut guard = Guard::new(
         Limits::with_max_header_size(1 << 20),
         UnexpectedContinue::Ignore,
@@ -91,7 +91,7 @@ fn read(leniency: Leniency, bytes: &[u8], piece: usize) -> Option<(Vec<u8>, bool
 }
 
 #[test]
-fn doubtful_framing_is_forgiven_however_it_is_cut_and_ends_the_connection() {
+fn doubtful_framing_is_tolerated_however_it_is_split_and_ends_the_connection() {
     let lenient = Leniency {
         doubtful_framing: true,
         ..Leniency::default()

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_frame_without_use_has_an_end() {
+    fn every_kind_of_useless_frame_is_limited() {
         for kind in 1..=20 {
             assert!(tolerated(&frame(kind, 8)) <= BURST as usize, "kind {kind}");
         }
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_has_none_however_small_its_frames_are() {
+    fn a_body_is_not_limited_however_small_its_frames_are() {
         assert_eq!(tolerated(&frame(kind::DATA, 16384)), 1_000_000);
         assert_eq!(tolerated(&frame(kind::DATA, 1)), 1_000_000);
     }
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_cost_by_what_they_are_decoded_to() {
+    fn fields_are_charged_by_decoded_size() {
         let now = Instant::now();
         let large = |bytes: usize| {
             let mut budget = FrameBudget::new(now);
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_to_what_we_write_are_free_but_not_what_we_must_answer() {
+    fn responses_to_our_frames_are_free_but_frames_we_must_answer_are_not() {
         let now = Instant::now();
         let mut budget = FrameBudget::new(now);
         for _ in 0..100_000 {
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn time_renews_the_account_up_to_its_size() {
+    fn time_refills_the_budget_up_to_its_size() {
         let start = Instant::now();
         let mut budget = FrameBudget::new(start);
         let tiny = frame(kind::HEADERS, 1);

@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_are_made_anew_without_padding() {
+    fn frames_are_rewritten_without_padding() {
         let block = literal(0, b"A", &[b'v'; 40_000]);
         let mut frames = Vec::new();
         put_frame_header(&mut frames, 5 + 1 + 1_000 + 3, kind::HEADERS, 0x29, 7);

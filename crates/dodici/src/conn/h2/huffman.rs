@@ -151,7 +151,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn it_is_the_code_of_the_rfc() {
+    fn the_code_is_the_rfcs() {
         // RFC 7541, appendix C.4.1.
         let coded = [
             0xf1, 0xe3, 0xc2, 0xe5, 0xf2, 0x3a, 0x6b, 0xa0, 0xab, 0x90, 0xf4, 0xff,
@@ -171,7 +171,7 @@ pub(super) mod tests {
         }
 
         #[test]
-        fn what_no_value_may_contain_is_always_noticed(
+        fn forbidden_bytes_in_values_are_always_detected(
             before in "[ -~]{0,9}",
             bad in prop::sample::select((0..32).filter(|b| *b != 9).chain([127]).collect::<Vec<u8>>()),
             after in "[ -~]{0,9}",
@@ -181,7 +181,7 @@ pub(super) mod tests {
         }
 
         #[test]
-        fn usual_text_is_not_suspected(text in "[a-zA-WYZ0-9 =:;,./_-]{0,99}") {
+        fn ordinary_text_is_accepted(text in "[a-zA-WYZ0-9 =:;,./_-]{0,99}") {
             prop_assert!(!may_be_invalid(&encode(text.as_bytes())));
         }
     }

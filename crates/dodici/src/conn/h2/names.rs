@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_usual_response_has_nothing_foreign() {
+    fn an_ordinary_response_has_nothing_forbidden() {
         // :status 200, content-type from the static table, date Huffman-coded, a new name.
         let mut block = vec![0x88, 0x5f, 3, b'a', b'/', b'b'];
         block.extend([0x61, 0x82, 0xff, 0xff]);
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn pseudo_headers_of_a_request_are_seen_in_every_form() {
+    fn pseudo_headers_of_a_request_are_detected_in_every_form() {
         for index in REQUEST {
             assert_eq!(whole(&[0x88, 0x80 | index as u8]), [Found::Foreign]);
             assert_eq!(whole(&[0x88, index as u8, 1, b'/']), [Found::Foreign]);

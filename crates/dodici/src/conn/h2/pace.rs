@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_a_round_trip_is_slowed_down_by_the_window() {
+    fn one_window_per_round_trip_is_limited_by_the_window() {
         let far = Duration::from_millis(100);
         assert!(is_small(far / 4, far));
         assert!(is_small(far / 2, far));

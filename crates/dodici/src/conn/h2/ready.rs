@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_at_work_is_not_woken_but_does_not_sleep_either() {
+    fn a_running_task_is_not_woken_but_polls_again() {
         let ready = Ready::default();
         let task = Arc::new(Count::default());
         let one = ready.waker(1);

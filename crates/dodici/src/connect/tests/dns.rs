@@ -95,7 +95,7 @@ async fn cancelling_the_first_waiter_leaves_the_lookup_to_the_second() {
 }
 
 #[tokio::test]
-async fn a_queued_lookup_that_nobody_waits_for_any_more_is_skipped() {
+async fn a_queued_lookup_without_waiters_is_skipped() {
     let (resolver, permit, asked) = gated(limits(1));
     let mut busy = pin!(resolver.resolve("busy.test", Family::Any));
     assert!(poll_once(busy.as_mut()).await.is_none());
@@ -118,7 +118,7 @@ async fn a_queued_lookup_that_nobody_waits_for_any_more_is_skipped() {
 }
 
 #[tokio::test]
-async fn a_full_queue_refuses_with_a_temporary_error() {
+async fn a_full_queue_fails_with_a_temporary_error() {
     let (resolver, permit, asked) = gated(limits(1));
     let mut busy = pin!(resolver.resolve("busy.test", Family::Any));
     assert!(poll_once(busy.as_mut()).await.is_none());
@@ -140,7 +140,7 @@ async fn a_full_queue_refuses_with_a_temporary_error() {
 }
 
 #[tokio::test]
-async fn never_more_threads_than_allowed_and_idle_ones_end() {
+async fn the_number_of_threads_is_limited_and_idle_ones_end() {
     let running = Arc::new(AtomicUsize::new(0));
     let most = Arc::new(AtomicUsize::new(0));
     let (now, peak) = (Arc::clone(&running), Arc::clone(&most));
@@ -175,7 +175,7 @@ async fn never_more_threads_than_allowed_and_idle_ones_end() {
 }
 
 #[tokio::test]
-async fn a_panic_in_a_lookup_answers_its_waiters_and_spares_the_thread() {
+async fn a_panic_in_a_lookup_fails_its_waiters_and_spares_the_thread() {
     let resolver = Resolver::new(limits(1), |host, _| {
         assert_ne!(host, "boom.test", "as the test wants it");
         Ok(answer())

@@ -135,7 +135,7 @@ fn a_certificate_that_cannot_be_used_is_named() {
 }
 
 #[test]
-fn the_chain_is_sent_whole() {
+fn the_whole_chain_is_sent() {
     let (clients, other) = (authority("clients"), authority("other"));
     let mut chain = client_cert(&clients, EC_PKCS8);
     chain.extend(issued(&other, params("middle", &[])).pem_bytes());

@@ -38,13 +38,13 @@ async fn plain_pair() -> (Transport, TcpStream) {
 }
 
 #[tokio::test]
-async fn a_plain_connection_at_rest_is_clean() {
+async fn an_idle_plain_connection_is_clean() {
     let (mut transport, _peer) = plain_pair().await;
     assert!(matches!(probe(&mut transport), Probe::Clean));
 }
 
 #[tokio::test]
-async fn an_unsolicited_byte_is_seen_and_not_taken() {
+async fn an_unsolicited_byte_is_detected_and_not_consumed() {
     let (mut transport, mut peer) = plain_pair().await;
     peer.write_all(b"x").unwrap();
     assert!(matches!(seen(&mut transport), Probe::Data));

@@ -89,7 +89,7 @@ async fn outcome(answer: &[u8], hangs_up: bool) -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn a_tunnel_is_asked_for_with_exactly_the_given_fields() {
+async fn a_tunnel_is_requested_with_exactly_the_given_fields() {
     let (listener, addr) = listen().await;
     let fields = [
         ("Proxy-Authorization", "Basic c2VjcmV0"),
@@ -153,7 +153,7 @@ async fn a_host_field_of_the_caller_and_ipv6_targets_are_written_as_they_are() {
 }
 
 #[tokio::test]
-async fn an_answer_may_arrive_byte_by_byte_and_what_follows_it_stays_in_the_tunnel() {
+async fn a_response_may_arrive_byte_by_byte_and_what_follows_it_stays_in_the_tunnel() {
     let (listener, addr) = listen().await;
     let connector = through(
         proxy_at(addr, tunnel(&[])),
@@ -179,7 +179,7 @@ async fn an_answer_may_arrive_byte_by_byte_and_what_follows_it_stays_in_the_tunn
 
 /// S18: such a tunnel is not used for HTTP, because the checkout looks before it writes.
 #[tokio::test]
-async fn s18_bytes_after_the_answer_are_seen_by_the_look_at_the_connection() {
+async fn s18_bytes_after_the_response_are_detected_by_the_check_of_the_connection() {
     let (listener, addr) = listen().await;
     let connector = through(
         proxy_at(addr, tunnel(&[])),
@@ -214,7 +214,7 @@ async fn s18_every_status_but_200_is_an_error_that_names_it() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_hangs_up_before_the_end_of_its_answer_is_an_error_wherever_it_stops() {
+async fn a_proxy_that_hangs_up_anywhere_in_its_response_is_an_error() {
     for end in 0..OK.len() {
         let error = outcome(&OK.as_bytes()[..end], true).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ProxyConnection, "after {end}");
@@ -227,7 +227,7 @@ async fn a_proxy_that_hangs_up_before_the_end_of_its_answer_is_an_error_wherever
 }
 
 #[tokio::test]
-async fn s28_an_answer_without_end_is_cut_off() {
+async fn s28_an_endless_proxy_response_is_cut_off() {
     let endless = format!("HTTP/1.1 200 OK\r\nx: {}", "a".repeat(64 * 1024));
     let (listener, addr) = listen().await;
     let connector = through(
@@ -248,7 +248,7 @@ async fn s28_an_answer_without_end_is_cut_off() {
 }
 
 #[tokio::test]
-async fn empty_lines_before_the_answer_are_skipped_within_its_limit() {
+async fn empty_lines_before_the_response_are_skipped_within_its_limit() {
     for lines in ["\r\n", "\r\n\r\n"] {
         let answer = format!("{lines}{OK}");
         outcome(answer.as_bytes(), false).await.unwrap();
@@ -258,7 +258,7 @@ async fn empty_lines_before_the_answer_are_skipped_within_its_limit() {
 }
 
 #[tokio::test]
-async fn what_is_no_head_is_refused_without_waiting_for_more() {
+async fn what_is_not_a_head_is_rejected_without_waiting_for_more() {
     use ParseErrorCode::{
         CrExpected, InvalidConstant, InvalidHeaderToken, InvalidStatus, LfExpected,
     };
@@ -287,7 +287,7 @@ async fn what_is_no_head_is_refused_without_waiting_for_more() {
 }
 
 #[test]
-fn s01_nothing_gets_into_the_request_that_could_end_a_line() {
+fn s01_nothing_in_the_request_can_end_a_line() {
     let build = |host: &str, name: &[u8], value: &[u8]| {
         let mut headers = HeaderBlock::new();
         headers.push(name, value);
@@ -503,7 +503,7 @@ where
 }
 
 #[tokio::test]
-async fn a_look_sees_through_both_layers_of_tls() {
+async fn the_check_covers_both_layers_of_tls() {
     let certs = certs();
     let (listener, addr) = listen().await;
     let connector = through(
@@ -574,7 +574,7 @@ async fn a_certificate_for_another_proxy_is_refused_with_its_own_error() {
 }
 
 #[tokio::test]
-async fn s12_an_unknown_proxy_is_refused_before_it_hears_of_credentials() {
+async fn s12_an_untrusted_proxy_is_rejected_before_it_gets_credentials() {
     let certs = certs();
     let stranger = self_signed(params("proxy.test", &["proxy.test"]));
     let (listener, addr) = listen().await;

@@ -46,7 +46,7 @@ async fn small_reads_get_everything_in_order_and_the_end_once_it_is_reached() {
 }
 
 #[tokio::test]
-async fn one_bite_serves_many_reads_without_the_event_loop() {
+async fn one_system_call_serves_many_reads_without_the_event_loop() {
     let (mut ahead, mut peer) = pair().await;
     peer.write_all(&[7; 1000]).unwrap();
     assert_eq!(ahead.read(&mut [0; 10]).await.unwrap(), 10);
@@ -57,7 +57,7 @@ async fn one_bite_serves_many_reads_without_the_event_loop() {
 }
 
 #[tokio::test]
-async fn a_look_past_the_event_loop_finds_what_was_read_ahead_first() {
+async fn a_check_without_the_event_loop_finds_what_was_read_ahead_first() {
     let (mut ahead, mut peer) = pair().await;
     peer.write_all(b"first").unwrap();
     assert_eq!(ahead.read(&mut [0; 2]).await.unwrap(), 2);
@@ -74,7 +74,7 @@ async fn a_look_past_the_event_loop_finds_what_was_read_ahead_first() {
 }
 
 #[tokio::test]
-async fn a_socket_at_rest_holds_no_buffer() {
+async fn an_idle_socket_holds_no_buffer() {
     let (mut ahead, mut peer) = pair().await;
     assert_eq!(ahead.room(), 0);
     assert_eq!(poll_now(&mut ahead, &mut [0; 10]), Poll::Pending);

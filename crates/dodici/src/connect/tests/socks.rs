@@ -110,7 +110,7 @@ async fn addresses_go_as_addresses() {
 }
 
 #[tokio::test]
-async fn a_name_and_password_are_given_where_the_proxy_asks_for_them() {
+async fn a_name_and_password_are_sent_if_the_proxy_requests_them() {
     let login = b"\x01\x03ann\x02pw";
     let steps: &[Step<'_>] = &[
         (&[5, 2, 2, 0], &[5, 2]),
@@ -123,7 +123,7 @@ async fn a_name_and_password_are_given_where_the_proxy_asks_for_them() {
 }
 
 #[tokio::test]
-async fn every_form_of_bound_address_is_read_to_its_end_and_nothing_behind_it() {
+async fn every_form_of_bound_address_is_read_to_its_end_and_nothing_after_it() {
     for bound in [
         &[1, 9, 9, 9, 9, 0, 1][..],
         &[3, 4, b'n', b'a', b'm', b'e', 0, 1],
@@ -198,7 +198,7 @@ fn refused(host: &str, protocol: ProxyProtocol, credentials: Option<ProxyCredent
 }
 
 #[test]
-fn s19_what_does_not_fit_its_length_byte_is_refused_before_a_byte_is_sent() {
+fn s19_what_does_not_fit_its_length_byte_is_rejected_before_a_byte_is_sent() {
     let long = |count| {
         Some(ProxyCredentials {
             username: vec![b'u'; count],
@@ -255,7 +255,7 @@ async fn a_proxy_that_cannot_look_up_names_gets_addresses() {
 }
 
 #[tokio::test]
-async fn socks4_and_4a_are_spoken_too() {
+async fn socks4_and_4a_are_supported() {
     let granted: &[u8] = &[0, 90, 0, 0, 0, 0, 0, 0];
     let address = b"\x04\x01\x1f\x90\xc0\x00\x02\x07ann\0";
     let steps: &[Step<'_>] = &[(address, granted)];

@@ -110,7 +110,7 @@ async fn several_refusals_become_one_error_with_all_attempts() {
 }
 
 #[tokio::test]
-async fn a_family_that_refuses_gives_way_to_the_other_at_once() {
+async fn a_refused_family_gives_way_to_the_other_immediately() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let v4 = listener.local_addr().unwrap();
     let v6 = SocketAddr::new("::1".parse().unwrap(), v4.port());

@@ -129,7 +129,7 @@ async fn version_limits_are_kept() {
 }
 
 #[tokio::test]
-async fn a_minimum_above_the_maximum_is_refused_at_once() {
+async fn a_minimum_above_the_maximum_is_rejected_immediately() {
     let mut wrong = config(&[&cert()]);
     wrong.tls.min_version = TlsVersion::Tls13;
     wrong.tls.max_version = TlsVersion::Tls12;

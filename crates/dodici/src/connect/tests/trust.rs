@@ -89,7 +89,7 @@ async fn a_self_signed_certificate_that_is_trusted_itself_is_good_whether_ca_or_
 }
 
 #[tokio::test]
-async fn s12_a_trusted_leaf_that_denies_being_a_ca_vouches_for_nobody_else() {
+async fn s12_a_trusted_leaf_that_is_not_a_ca_is_no_issuer() {
     let mut anchor = params("anchor", &["localhost"]);
     anchor.is_ca = IsCa::ExplicitNoCa;
     let anchor = self_signed(anchor);
@@ -199,7 +199,7 @@ async fn s12_a_certificate_of_the_future_is_refused_also_if_trusted_itself() {
 }
 
 #[tokio::test]
-async fn s12_a_wrong_host_is_refused_with_the_names_that_would_do() {
+async fn s12_a_wrong_host_is_rejected_with_the_certificates_names() {
     let root = authority("root");
     let other = issued(&root, params("leaf", &["example.test", "127.0.0.1"]));
     let (code, message) = refused(&[&root], &other, &[]).await;
@@ -382,7 +382,7 @@ async fn s12_an_unknown_critical_extension_is_refused() {
 }
 
 #[tokio::test]
-async fn s11_verification_is_off_only_if_told_so() {
+async fn s11_verification_is_off_only_on_request() {
     let cert = self_signed(params("wrong", &["wrong.test"]));
     let server = Server::start(ServerSetup::new(&cert, &[])).await;
     let mut config = config(&[&authority("other")]);
@@ -398,7 +398,7 @@ async fn s11_verification_is_off_only_if_told_so() {
 }
 
 #[tokio::test]
-async fn c1_the_default_roots_are_those_of_who_asks() {
+async fn c1_the_default_roots_are_those_of_the_caller() {
     let supplied = authority("supplied");
     let good = issued(&supplied, leaf());
     let server = Server::start(ServerSetup::new(&good, &[])).await;
@@ -422,7 +422,7 @@ async fn c1_the_default_roots_are_those_of_who_asks() {
 }
 
 #[test]
-fn c3_default_roots_that_cannot_be_read_are_trusted_in_no_part() {
+fn c3_unreadable_default_roots_are_not_trusted_even_in_part() {
     let good = authority("good").pem;
     for broken in [
         format!("{good}-----BEGIN CERTIFICATE-----\nMIIB\n"),
@@ -562,7 +562,7 @@ async fn s12_a_version_1_certificate_of_an_unknown_authority_is_refused() {
 }
 
 #[tokio::test]
-async fn s12_a_version_1_certificate_vouches_for_nobody() {
+async fn s12_a_version_1_certificate_is_no_issuer() {
     let root = fixture(ROOT, key(EC_KEY));
     let middle = fixture(V1_ISSUED, key(RSA_KEY));
     let mut named = params("localhost", &[]);

@@ -33,7 +33,7 @@ fn expired(rules: &mut Rules) -> (CloseReason, ErrorKind, Phase, String) {
 }
 
 #[test]
-fn a_head_has_its_time_anew_with_each_write_and_a_body_with_each_piece() {
+fn the_headers_timeout_restarts_with_each_write_and_the_body_timeout_with_each_piece() {
     let start = Instant::now();
     let at = |seconds| Moment::from(start + seconds * SECOND);
     let mut rules = started(Wire::Http1, &config(), start);
@@ -63,7 +63,7 @@ fn a_request_overrides_the_timeouts_of_its_origin_and_zero_is_never() {
 }
 
 #[test]
-fn each_wire_tells_a_timeout_in_its_own_words() {
+fn each_wire_has_its_own_timeout_message() {
     let now = Instant::now();
     let timeout = |kind, phase, text: &str| (CloseReason::Timeout, kind, phase, text.to_owned());
     let (headers, body) = (ErrorKind::HeadersTimeout, ErrorKind::BodyTimeout);
@@ -88,7 +88,7 @@ fn each_wire_tells_a_timeout_in_its_own_words() {
 }
 
 #[test]
-fn a_slow_caller_is_no_silent_peer_once_the_request_is_on_the_wire() {
+fn a_slow_caller_causes_no_headers_timeout() {
     let start = Instant::now();
     let later = Moment::from(start + 11 * SECOND);
     let mut rules = started(Wire::Http2, &config(), start);
@@ -103,7 +103,7 @@ fn a_slow_caller_is_no_silent_peer_once_the_request_is_on_the_wire() {
 }
 
 #[test]
-fn an_unasked_100_shortens_the_wait_once_and_over_http_1_only() {
+fn an_unrequested_100_shortens_the_wait_once_and_over_http_1_only() {
     let start = Instant::now();
     let at = |seconds| Moment::from(start + seconds * SECOND);
     let mut config = config();
@@ -132,7 +132,7 @@ fn an_unasked_100_shortens_the_wait_once_and_over_http_1_only() {
 }
 
 #[test]
-fn a_reader_that_has_stopped_is_no_silent_peer() {
+fn a_stopped_reader_causes_no_body_timeout() {
     let start = Instant::now();
     let at = |seconds| Moment::from(start + seconds * SECOND);
     let mut rules = started(Wire::Http2, &config(), start);
@@ -171,7 +171,7 @@ fn a_body_has_the_length_that_its_head_declares() {
 }
 
 #[test]
-fn a_byte_stream_has_no_time_and_no_size() {
+fn a_byte_stream_has_no_timeout_and_no_size_limit() {
     let now = Moment::default();
     let mut config = config();
     config.max_response_size = Some(1);
@@ -190,7 +190,7 @@ fn a_byte_stream_has_no_time_and_no_size() {
 }
 
 #[test]
-fn the_rest_of_a_body_is_waited_for_where_the_wire_does() {
+fn the_rest_of_a_body_is_awaited_as_the_wire_requires() {
     let now = Moment::default();
     let mut config = config();
     config.body_grace = None;
@@ -206,7 +206,7 @@ fn the_rest_of_a_body_is_waited_for_where_the_wire_does() {
 }
 
 #[test]
-fn a_held_body_goes_once() {
+fn a_held_body_is_released_once() {
     let now = Moment::default();
     let mut rules = started(Wire::Http1, &config(), now.now());
     rules.hold_body(SECOND, &now);
@@ -217,7 +217,7 @@ fn a_held_body_goes_once() {
 }
 
 #[test]
-fn the_heads_time_starts_when_a_held_body_goes() {
+fn the_headers_timeout_starts_when_a_held_body_is_released() {
     let now = Moment::default();
     for wire in [Wire::Http1, Wire::Http2] {
         let mut rules = started(wire, &config(), now.now());
@@ -259,7 +259,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #[test]
-    fn whatever_a_wire_tells_no_byte_beyond_the_limit_passes_and_no_silence_goes_unmeasured(
+    fn whatever_a_wire_reports_no_byte_beyond_the_limit_passes_and_every_silence_is_timed(
         http1 in any::<bool>(),
         limit in prop::option::of(0_u64..400),
         steps in prop::collection::vec(step(), 0..60),

@@ -163,7 +163,7 @@ fn s22_persistence_follows_version_and_connection_options() {
 }
 
 #[test]
-fn s24_a_peer_that_closes_directly_behind_a_complete_body_is_no_error() {
+fn s24_a_close_directly_after_a_complete_body_is_no_error() {
     // `check` runs each of these with the peer's end behind the last byte, split everywhere.
     run(&[
         plain(
@@ -299,7 +299,7 @@ fn s26_informational_responses_are_counted_and_capped() {
 }
 
 #[test]
-fn s22_100_continue_without_expect_is_ignored_or_an_error_as_the_face_wants() {
+fn s22_100_continue_without_expect_is_ignored_or_an_error_as_configured() {
     let bytes = [
         b"HTTP/1.1 100 Continue\r\n\r\n".as_slice(),
         &with("Content-Length: 1", "a"),
@@ -330,7 +330,7 @@ fn s22_100_continue_without_expect_is_ignored_or_an_error_as_the_face_wants() {
 }
 
 #[test]
-fn s27_a_protocol_switch_nobody_asked_for_is_an_error() {
+fn s27_an_unsolicited_protocol_switch_is_an_error() {
     const SWITCH: &[u8] =
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x/1\r\nConnection: Upgrade\r\n\r\nstream";
     let bad = |name, bytes: &[u8]| plain(name, bytes).refused_with(Socket, "bad upgrade");
@@ -423,7 +423,7 @@ fn connect_turns_into_a_stream_on_2xx_only() {
 }
 
 #[test]
-fn s22_bytes_behind_a_complete_response_are_left_to_the_owner() {
+fn s22_bytes_after_a_complete_response_are_left_to_the_owner() {
     for extra in ["\r\n", "x", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"] {
         for body in [
             with("Content-Length: 2", "ab"),

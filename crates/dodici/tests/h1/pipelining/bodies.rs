@@ -45,7 +45,7 @@ async fn a_reader_that_stops_holds_up_the_responses_behind_it() {
 }
 
 #[tokio::test]
-async fn what_comes_behind_a_body_that_is_read_in_place_is_not_part_of_it() {
+async fn bytes_after_a_body_that_is_read_in_place_are_not_part_of_it() {
     const LEN: usize = 65_536;
     let (peer, _) = ScriptedPeer::tcp()
         .await
@@ -70,7 +70,7 @@ async fn what_comes_behind_a_body_that_is_read_in_place_is_not_part_of_it() {
 }
 
 #[tokio::test]
-async fn huge_bodies_come_whole_behind_each_other() {
+async fn consecutive_huge_bodies_arrive_complete() {
     for in_place in [false, true] {
         const LEN: usize = 3_000_000;
         let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {

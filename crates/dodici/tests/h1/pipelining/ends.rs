@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::{bodies, depth, gets, numbered};
 
 #[tokio::test]
-async fn an_abort_of_a_written_request_costs_the_connection_and_no_other_request() {
+async fn an_abort_of_a_written_request_closes_the_connection_and_fails_no_other_request() {
     for victim in 0..3 {
         let all = Signal::new();
         let there = all.clone();
@@ -52,7 +52,7 @@ async fn an_abort_of_a_written_request_costs_the_connection_and_no_other_request
 }
 
 #[tokio::test]
-async fn an_abort_behind_a_response_that_has_begun_lets_that_one_end() {
+async fn an_abort_lets_an_earlier_response_that_has_begun_finish() {
     let (begun, goes_on) = (Signal::new(), Signal::new());
     let (start, rest) = (begun.clone(), goes_on.clone());
     let (peer, later) = ScriptedPeer::tcp().await.first_then_ok(move |mut conn| {
@@ -154,14 +154,14 @@ async fn give_up(first: Request, begun: &'static str, rest: &'static str) -> [Ve
 }
 
 #[tokio::test]
-async fn the_requests_of_a_connection_that_is_given_up_are_sent_again() {
+async fn the_requests_of_an_abandoned_connection_are_replayed() {
     let [bodies, later] = give_up(get("/0"), "", "").await;
     assert_eq!(bodies, ["ok", "ok", "ok"]);
     assert_eq!(later, ["/0", "/1", "/2"]);
 }
 
 #[tokio::test]
-async fn a_connection_that_is_given_up_lets_a_response_end_that_has_begun() {
+async fn an_abandoned_connection_finishes_a_response_that_has_begun() {
     const BEGUN: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nbe";
     let [bodies, later] = give_up(get("/0"), BEGUN, "gun").await;
     assert_eq!(bodies, ["begun", "ok", "ok"]);
@@ -169,7 +169,7 @@ async fn a_connection_that_is_given_up_lets_a_response_end_that_has_begun() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_given_up_waits_for_what_cannot_be_asked_for_again() {
+async fn an_abandoned_connection_waits_for_what_cannot_be_replayed() {
     let mut first = get("/0");
     first.idempotent = false;
     let [bodies, later] = give_up(first, "", OK).await;
@@ -178,7 +178,7 @@ async fn a_connection_that_is_given_up_waits_for_what_cannot_be_asked_for_again(
 }
 
 #[tokio::test]
-async fn a_connection_at_rest_that_is_given_up_ends() {
+async fn an_abandoned_idle_connection_ends() {
     let (peer, later) = ScriptedPeer::tcp()
         .await
         .first_then_ok(|mut conn| async move {
@@ -225,7 +225,7 @@ async fn a_destroyed_pool_fails_all() {
 }
 
 #[tokio::test]
-async fn a_closed_pool_answers_what_it_has() {
+async fn a_closed_pool_finishes_its_requests() {
     let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
         for n in 0..5 {
             conn.read_head().await;
@@ -282,7 +282,7 @@ impl dodici::Sink for GivesUp {
 }
 
 #[tokio::test]
-async fn a_sink_that_gives_up_in_a_callback_is_told_nothing_but_the_error() {
+async fn a_sink_that_cancels_in_a_callback_gets_only_the_error() {
     for in_place in [false, true] {
         let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
             conn.read_head().await;
@@ -312,7 +312,7 @@ async fn a_sink_that_gives_up_in_a_callback_is_told_nothing_but_the_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_headers_timeout_counts_for_the_response_that_is_due() {
+async fn the_headers_timeout_applies_to_the_response_that_is_due() {
     let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
         conn.read_head().await;
         conn.read_head().await;
@@ -335,7 +335,7 @@ async fn the_headers_timeout_counts_for_the_response_that_is_due() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_keep_alive_hint_of_the_last_response_ends_the_rest() {
+async fn the_keep_alive_hint_of_the_last_response_sets_the_idle_timeout() {
     let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
         conn.read_head().await;
         conn.read_head().await;

@@ -81,28 +81,28 @@ async fn faulty(at: u64, action: FaultAction) {
 }
 
 #[tokio::test]
-async fn a_reset_at_any_byte_fails_one_request_and_the_others_are_sent_anew() {
+async fn a_reset_at_any_byte_fails_one_request_and_the_others_are_replayed() {
     for at in 0..3 * numbered(0).len() as u64 {
         faulty(at, FaultAction::Reset).await;
     }
 }
 
 #[tokio::test]
-async fn an_end_at_any_byte_fails_one_request_and_the_others_are_sent_anew() {
+async fn an_end_at_any_byte_fails_one_request_and_the_others_are_replayed() {
     for at in 0..3 * numbered(0).len() as u64 {
         faulty(at, FaultAction::Fin).await;
     }
 }
 
 #[tokio::test]
-async fn silence_at_any_byte_fails_one_request_and_the_others_are_sent_anew() {
+async fn silence_at_any_byte_fails_one_request_and_the_others_are_replayed() {
     for at in 0..3 * numbered(0).len() as u64 {
         faulty(at, FaultAction::Stall).await;
     }
 }
 
 #[tokio::test]
-async fn connection_close_in_the_middle_sends_the_rest_anew_in_order() {
+async fn connection_close_in_the_middle_replays_the_rest_in_order() {
     let (peer, later) = ScriptedPeer::tcp()
         .await
         .first_then_ok(|mut conn| async move {
@@ -171,7 +171,7 @@ async fn a_malformed_response_fails_its_request_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_response_that_nobody_asked_for_ends_the_connection_at_rest() {
+async fn an_unsolicited_response_ends_an_idle_connection() {
     let (peer, _) = ScriptedPeer::tcp()
         .await
         .first_then_ok(|mut conn| async move {
@@ -216,7 +216,7 @@ async fn with_behind(
 }
 
 #[tokio::test]
-async fn bytes_behind_a_response_that_are_none_fail_the_next_request_of_an_eager_pool_only() {
+async fn invalid_bytes_after_a_response_fail_the_next_request_of_an_eager_pool_only() {
     for eager in [true, false] {
         let mut config = depth(1);
         config.pool.eager = eager;
@@ -233,7 +233,7 @@ async fn bytes_behind_a_response_that_are_none_fail_the_next_request_of_an_eager
 }
 
 #[tokio::test]
-async fn a_response_that_nobody_asked_for_is_the_answer_to_no_later_request() {
+async fn an_unsolicited_response_answers_no_later_request() {
     for eager in [true, false] {
         let mut config = depth(1);
         config.pool.eager = eager;
@@ -299,7 +299,7 @@ async fn a_server_that_speaks_first_does_not_keep_a_pulled_body_waiting() {
 }
 
 #[tokio::test]
-async fn a_request_that_cannot_be_repeated_is_never_sent_twice() {
+async fn a_request_that_cannot_be_replayed_is_never_sent_twice() {
     // Cut before, inside and behind the answer to the POST.
     for cut in [0, 10, OK.len()] {
         let posts = Arc::new(Mutex::new(0));

@@ -7,7 +7,7 @@ use dodici_testkit::{Client, OK, ScriptedPeer, within};
 use super::{bodies, depth, gets, numbered};
 
 #[tokio::test]
-async fn a_request_that_cannot_be_repeated_joins_nobody_but_may_be_joined() {
+async fn a_request_that_cannot_be_replayed_joins_no_other_but_may_be_joined() {
     let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
         assert_eq!(conn.read_head().await.target, "/0");
         conn.send(numbered(0)).await;
@@ -74,7 +74,7 @@ async fn nothing_follows_a_request_with_reset() {
 }
 
 #[tokio::test]
-async fn a_pulled_body_has_the_connection_to_itself_and_gives_it_back() {
+async fn a_pulled_body_has_the_connection_to_itself_and_returns_it() {
     let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
         conn.read_head().await;
         conn.read_head().await;
@@ -123,7 +123,7 @@ async fn a_pulled_body_has_the_connection_to_itself_and_gives_it_back() {
 }
 
 #[tokio::test]
-async fn expect_continue_waits_for_an_empty_connection_and_gives_it_back() {
+async fn expect_continue_waits_for_an_idle_connection_and_returns_it() {
     let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
         conn.read_head().await;
         conn.send(numbered(0)).await;
@@ -148,7 +148,7 @@ async fn expect_continue_waits_for_an_empty_connection_and_gives_it_back() {
 }
 
 #[tokio::test]
-async fn upgrades_and_connect_wait_for_an_empty_connection_and_keep_it() {
+async fn upgrades_and_connect_wait_for_an_idle_connection_and_keep_it() {
     for request in [upgrade("/up"), connect("test:1")] {
         let kind = request.kind;
         let peer = ScriptedPeer::tcp().await.run(move |mut conn| async move {
@@ -209,7 +209,7 @@ async fn head_and_get_share_a_connection() {
 }
 
 #[tokio::test]
-async fn the_rust_face_pipelines_what_does_not_block() {
+async fn the_rust_api_pipelines_what_does_not_block() {
     let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
         for _ in 0..3 {
             conn.read_head().await;

@@ -12,7 +12,7 @@ use dodici_testkit::{
 use super::{bodies, depth, gets, numbered};
 
 #[tokio::test]
-async fn requests_leave_without_waiting_for_answers_and_are_answered_in_order() {
+async fn requests_are_sent_without_waiting_and_answered_in_order() {
     let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
         let mut targets = Vec::new();
         // All heads are there before the first answer.
@@ -42,7 +42,7 @@ async fn requests_leave_without_waiting_for_answers_and_are_answered_in_order() 
 }
 
 #[tokio::test]
-async fn the_depth_is_the_most_that_is_in_flight() {
+async fn the_depth_limits_the_requests_in_flight() {
     let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
         for _ in 0..3 {
             conn.read_head().await;
@@ -63,7 +63,7 @@ async fn the_depth_is_the_most_that_is_in_flight() {
 }
 
 #[tokio::test]
-async fn a_raised_depth_reaches_a_connection_that_is_up() {
+async fn a_raised_depth_applies_to_an_open_connection() {
     let one = Signal::new();
     let first = one.clone();
     let peer = ScriptedPeer::tcp().await.run(move |mut conn| {
@@ -95,7 +95,7 @@ async fn a_raised_depth_reaches_a_connection_that_is_up() {
 }
 
 #[tokio::test]
-async fn a_lowered_depth_lets_what_is_in_flight_end_and_nothing_join_it() {
+async fn a_lowered_depth_lets_requests_in_flight_finish_and_none_join() {
     let signals = [(); 3].map(|()| Signal::new());
     let [both, go_first, go_second] = signals.clone();
     let peer = ScriptedPeer::tcp().await.run(move |mut conn| {
@@ -232,18 +232,18 @@ async fn check_mixed(pace: impl Fn(usize) -> Pacing, cuts: usize) {
 }
 
 #[tokio::test]
-async fn responses_of_every_framing_come_apart_when_cut_anywhere() {
+async fn responses_of_every_framing_are_separated_when_split_anywhere() {
     let len = MIXED.concat().len();
     check_mixed(|at| Pacing::Split(at as u64), len).await;
 }
 
 #[tokio::test]
-async fn responses_of_every_framing_come_apart_byte_by_byte() {
+async fn responses_of_every_framing_are_separated_byte_by_byte() {
     check_mixed(|_| Pacing::Dribble, 1).await;
 }
 
 #[tokio::test]
-async fn line_ends_between_responses_mean_nothing() {
+async fn line_ends_between_responses_are_ignored() {
     let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
         for _ in 0..3 {
             conn.read_head().await;
@@ -267,7 +267,7 @@ async fn line_ends_between_responses_mean_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn thousands_of_requests_over_few_connections_all_get_their_own_answer() {
+async fn thousands_of_requests_over_few_connections_all_get_their_own_response() {
     let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
         while let Some(head) = conn.next_head().await {
             let body = &head.target;

@@ -98,7 +98,7 @@ fn trailers_follow_the_last_chunk_also_in_a_single_write() {
 }
 
 #[test]
-fn an_unexpected_write_of_hypers_is_an_error() {
+fn an_unexpected_write_of_hyper_is_an_error() {
     let (mut translator, _command) = begun(BodyKind::None, false);
     assert!(translator.write(&[IoSlice::new(b"GET / HT")]).is_err());
 }

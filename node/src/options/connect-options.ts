@@ -248,7 +248,8 @@ function readCa(value: unknown): Uint8Array[] | null {
 
 /** The engine supports one identity. */
 function readSingle(value: unknown, name: string): unknown {
-  const list = listOf(value) ?? [];
+  const list = listOf(value);
+  if (list === null || list.length === 0) return null;
   if (list.length > 1)
     throw invalid(`connect.${name} must be a single value, for a single identity`);
   return list[0] ?? null;

@@ -13,11 +13,9 @@
 import { now } from '../process';
 import { errors } from '../undici';
 import {
-  asGiven,
   BODY_SLICE,
   type Bytes,
   bytesOfText,
-  copyOf,
   partOf,
   sizeOf,
   type SubmissionWriter,
@@ -80,8 +78,6 @@ export class OutgoingBody {
   #credit = 0;
   #accepted = 0;
   #waiting: Waiting[] = [];
-  /** What was sent with the head, as long as it may not have been written; see `keep`. */
-  #kept: Uint8Array[] | null = null;
   #leftAt = Number.POSITIVE_INFINITY;
   #warned = false;
 
@@ -131,21 +127,14 @@ export class OutgoingBody {
     this.#send();
   }
 
-  /** There is no connection yet: what is sent before there is one may be needed again. */
-  keep(): void {
-    this.#kept = [];
-  }
-
-  /** The body, if all of it was read and none was written; else `null`. */
-  get whole(): readonly Uint8Array[] | null {
-    if (!this.ended || this.#kept === null) return null;
-    return [...this.#kept, ...this.#waiting.map(({ bytes }) => asGiven(bytes))];
+  /** Bytes that its request was told of as sent. */
+  get told(): number {
+    return this.#waiting.reduce((told, { size }) => told - size, this.#accepted);
   }
 
   /** `bytes` more are requested. */
   grant(bytes: number): void {
     this.#engine = 'writing';
-    this.#kept = null;
     this.#credit += bytes;
     this.#send();
     const onBegun = this.#onBegun;
@@ -236,7 +225,6 @@ export class OutgoingBody {
       this.#credit -= size;
       if (first.offset < first.size) continue;
       this.#waiting.shift();
-      this.#kept?.push(copyOf(first.bytes));
       owner.bodySent(first.chunk);
       if (owner.settled) break;
     }

@@ -82,6 +82,11 @@ export class StandIn {
     return (this.#serving ??= this.#make() as PeerDispatcher);
   }
 
+  /** Whether `serveOldTls` may return somebody. */
+  get mayServeOldTls(): boolean {
+    return this.#server !== null && this.#make !== null;
+  }
+
   /**
    * The engine has no TLS in common with the server: the peer serves for a while. Returns its dispatcher;
    * `null` if that is not allowed.

@@ -90,6 +90,10 @@ export abstract class PooledDispatcher extends DispatcherBase {
   /** undici exposes a number for a pool and a boolean for a client. */
   protected abstract get connectedForPeer(): number | boolean;
 
+  get mayHandOver(): boolean {
+    return this.standIn.mayServeOldTls;
+  }
+
   /** The engine has no TLS in common with the server: the peer's dispatcher, if it may serve it. */
   peerForOldTls(): PeerDispatcher | null {
     return this.standIn.serveOldTls();

@@ -18,6 +18,8 @@ const TOUCHED =
 /** A dispatcher with a stand-in. */
 export interface MayHandOver {
   readonly destroyed: boolean;
+  /** Whether there may be one for a server with old TLS. */
+  readonly mayHandOver: boolean;
   /** The peer's dispatcher that serves the origin from now on; `null`: only the engine may. */
   peerForOldTls(): Dispatcher | null;
 }

@@ -15,6 +15,8 @@ export interface HeldHost {
   readonly isEnding: boolean;
   /** Opens a connection for `request` if there is none, in parallel with reading its body. */
   open(request: Request): void;
+  /** Whether the body of `request` may be read yet; if not, `goOn` follows, unless that settles it. */
+  mayRead(request: Request): boolean;
   /** It is the turn of `request`, and its body is available. */
   send(request: Request): void;
   /** Whether the connection still serves requests with another TLS server name. */
@@ -84,6 +86,7 @@ export class HeldRequests {
     const { request } = held;
     // A source can be read only once, so none is touched before all earlier requests have ended.
     if (request.previous !== null || this.#host.isEnding) return false;
+    if (request.needsSource && !this.#host.mayRead(request)) return request.settled;
     held.state = 'reading';
     request.measureStream();
     if (request.settled) return true;

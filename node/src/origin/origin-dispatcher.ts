@@ -51,6 +51,10 @@ export class OriginDispatcher
   #ending: Error | null = null;
   /** Requests of a single connection waiting for their turn. */
   readonly #held: HeldRequests;
+  /** Requests of several connections whose bodies must not be read before there is one. */
+  #unread: Request[] = [];
+  /** Why the last connection could not be opened; `null` once one was. */
+  #failure: Error | null = null;
   /** Only of a client whose `pipelining` is or was above 1. */
   #pipelined: PipelinedRequests | null = null;
   readonly #drain: Drain;
@@ -191,21 +195,43 @@ export class OriginDispatcher
     const isFree = this.settings.connections !== 1 || this.#capacity.isMultiplexed;
     // One connection answers in the order of dispatch: later requests queue behind one that waits.
     if (!isFree || this.waitsForServername(request)) this.#held.submit(request);
-    else if (request.needsSource) this.#readSource(request, () => this.send(request));
+    else if (!request.needsSource) this.send(request);
+    // Without a connection, a source is not read before the caller has returned.
+    else if (this.isConnected) this.#readSource(request);
+    else process.nextTick(() => this.#readSource(request));
+  }
+
+  #readSource(request: Request): void {
+    if (request.settled) return;
+    if (!this.mayRead(request)) {
+      this.#unread.push(request);
+      return;
+    }
+    request.measureStream();
+    if (request.settled) return;
+    if (request.needsSource) request.waitForSource(() => this.send(request));
     else this.send(request);
   }
 
-  #readSource(request: Request, ready: () => void): void {
-    const read = (): void => {
-      if (request.settled) return;
-      request.measureStream();
-      if (request.settled) return;
-      if (request.needsSource) request.waitForSource(ready);
-      else ready();
-    };
-    // Without a connection, a source is not read before the caller has returned.
-    if (this.isConnected) read();
-    else process.nextTick(read);
+  /**
+   * A body that can be read only once cannot be handed over any more once it is read: where that may
+   * be needed, it waits until the engine has a connection, as it always does in undici.
+   */
+  mayRead(request: Request): boolean {
+    if (this.isConnected || !this.#owner.mayHandOver) return true;
+    const failure = this.#failure;
+    if (failure !== null && isTransient(failure)) return true;
+    if (failure === null || !this.takeOver(request, failure)) this.open(request);
+    return false;
+  }
+
+  /** There is a connection now, or there is none again. */
+  #goOn(): void {
+    const unread = this.#unread;
+    this.#unread = [];
+    for (const request of unread) this.#readSource(request);
+    this.#held.goOn();
+    this.#pipelined?.advance();
   }
 
   get isEnding(): boolean {
@@ -317,6 +343,7 @@ export class OriginDispatcher
     const capacity = this.#capacity;
     capacity.opened(connection);
     this.#connecting = false;
+    this.#failure = null;
     this.diagnostics.connected(connection, pool.servername);
     // As in undici, requests are submitted after the listeners have seen the connection.
     capacity.announcing++;
@@ -327,7 +354,7 @@ export class OriginDispatcher
       this.diagnostics.flushDelayed();
       if (connection.isMultiplexed) this.#multiplex();
       if (this.#ending !== null) this.#endConnections(this.#ending);
-      this.#pipelined?.advance();
+      this.#goOn();
       this.#drain.check();
     }
   }
@@ -373,36 +400,39 @@ export class OriginDispatcher
         this.requests.some((request) => request.slot !== -1 && !request.isUpgrade);
       if (goesOn) this.#announce(pool.servername);
       // As in undici, the queue continues after the listeners.
-      this.#held.goOn();
-      this.#pipelined?.advance();
+      this.#goOn();
     }
   }
 
   connectFailed(pool: NativePool, error: Error): void {
     this.#connecting = false;
     this.#ending = null;
+    this.#failure = error;
     this.diagnostics.connectError(error, pool.servername);
     const isOver = peerAfter(this.#owner, this.settings, error) === null;
-    if (!isTransient(error)) this.#failWaiting(error);
+    if (!isTransient(error)) this.#failWaiting(error, this.settings.kind === 'client' || !isOver);
     if (isOver) this.#events.emit('connectionError', null, error);
-    this.#held.goOn();
-    this.#pipelined?.advance();
+    this.#goOn();
   }
 
   takeOver(request: Request, error: Error): boolean {
     return takeOver(this.#owner, this.settings, request, error);
   }
 
-  /** Fails requests that wait here for a connection. Those in the engine fail there. */
-  #failWaiting(error: Error): void {
+  /** Fails requests that wait here for a connection, or the oldest. Those in the engine fail there. */
+  #failWaiting(error: Error, all: boolean): void {
+    const lost = this.#unread.splice(0);
     const { first } = this.requests;
     const isOurs =
       this.#pipelined === null
         ? !this.#held.isEmpty && first?.slot === -1
         : this.#pipelined.running === 0;
-    if (!isOurs) return;
-    const lost = this.requests.take(first, this.settings.kind === 'client' ? Infinity : 1);
+    if (isOurs) {
+      if (all) this.#held.take();
+      lost.push(...this.requests.take(first, all ? Infinity : 1));
+    }
     for (const request of lost) {
+      if (request.settled) continue;
       // The engine reports on its own requests.
       if (request.slot !== -1 || !this.takeOver(request, error)) request.destroyWith(error);
     }

@@ -19,8 +19,6 @@ export interface SendContext {
   /** The default for requests. */
   readonly decompress: Decompression;
   readonly diagnostics: ConnectionDiagnostics;
-  /** Whether a connection is open: otherwise, what is sent may be needed again. */
-  readonly isConnected: boolean;
   /** The body of a request failed while it was read, before anything of the request was sent. */
   bodyFailed(error: Error): void;
   /** What the body's source has offered so far was sent, and it continues. */

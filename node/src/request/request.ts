@@ -192,7 +192,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
   /** Ends silently, before anything was sent: the peer is to serve what this returns. */
   handOver(): { readonly options: DispatchOptions; readonly handler: DispatchHandler } {
     const options = { origin: this.origin, ...this.asOptions(this.#givenLines, this.bodyAgain) };
-    const handler = (this.#takenOver = new TakenOver(this.handler));
+    const handler = (this.#takenOver = new TakenOver(this.handler, this.toldBody));
     if (isDebugging) debugRequest(this, 'handed over to undici');
     this.settled = true;
     this.#queue = null;

@@ -39,6 +39,7 @@ import { ContextHandler, currentContext } from './async-context';
 import type { SendContext } from './context';
 import { channels, DiagnosticRequest, observe, type ObservedRequest } from './diagnostics';
 import { RequestDescription } from './description';
+import type { ToldBody } from './taken-over';
 
 /** A native pool, as far as a record needs it. */
 export interface SendTarget {
@@ -181,10 +182,17 @@ export abstract class Sending
 
   /** The body for another attempt; `undefined` if a part of it may be gone. */
   get bodyAgain(): unknown {
-    const { body, source, outgoing } = this;
+    const { body, source } = this;
     if (body === null) return null;
-    if (source === null || !this.isBodyReadOnce) return body.source;
-    return outgoing === null ? null : (outgoing.whole ?? undefined);
+    return source === null || !this.isBodyReadOnce ? body.source : undefined;
+  }
+
+  /** What of its body the handler was told of as sent. */
+  protected get toldBody(): ToldBody {
+    const { outgoing, slot, body } = this;
+    if (outgoing !== null) return { bytes: outgoing.told, isAll: outgoing.finished };
+    if (slot === -1) return { bytes: 0, isAll: false };
+    return { bytes: body?.kind === 'bytes' ? sizeOf(body.bytes) : 0, isAll: true };
   }
 
   private get isBodyReadOnce(): boolean {
@@ -324,7 +332,6 @@ export abstract class Sending
     const { strictContentLength } = this.context;
     const outgoing = new OutgoingBody(this, this.length, strictContentLength);
     this.outgoing = outgoing;
-    if (!this.context.isConnected && this.isBodyReadOnce) outgoing.keep();
     this.source = sourceOf(body, this.form?.chunks, outgoing, this);
     const { caller, source } = this;
     if (caller === null) {

@@ -7,17 +7,29 @@
 
 import type { DispatchController, DispatchHandler, ParsedHeaders } from '../undici';
 
+/** How much of a body was sent, according to what its handler was told. */
+export interface ToldBody {
+  readonly bytes: number;
+  readonly isAll: boolean;
+}
+
 type Rest<Name extends keyof DispatchHandler> = Parameters<NonNullable<DispatchHandler[Name]>>;
 
-/** See above. As in undici, the handler is notified of the start again. */
+/**
+ * See above. As in undici, the handler is notified of the start again, but of each part of the body
+ * once.
+ */
 export class TakenOver implements DispatchHandler {
   readonly #handler: DispatchHandler;
   #controller: DispatchController | null = null;
   /** Calls on the first controller before there was another. */
   #abort: { readonly reason: Error | undefined } | null = null;
 
-  constructor(handler: DispatchHandler) {
+  #told: ToldBody;
+
+  constructor(handler: DispatchHandler, told: ToldBody) {
     this.#handler = handler;
+    this.#told = told;
   }
 
   /** A call on the first controller. */
@@ -57,10 +69,17 @@ export class TakenOver implements DispatchHandler {
   }
 
   onBodySent(chunk: Uint8Array | string): void {
-    this.#handler.onBodySent?.(chunk);
+    const { bytes, isAll } = this.#told;
+    if (bytes === 0) {
+      this.#handler.onBodySent?.(chunk);
+      return;
+    }
+    const sent = Buffer.from(chunk as Uint8Array);
+    this.#told = { bytes: Math.max(0, bytes - sent.length), isAll };
+    if (sent.length > bytes) this.#handler.onBodySent?.(sent.subarray(bytes));
   }
 
   onRequestSent(): void {
-    this.#handler.onRequestSent?.();
+    if (!this.#told.isAll) this.#handler.onRequestSent?.();
   }
 }

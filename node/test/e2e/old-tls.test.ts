@@ -13,7 +13,17 @@ import * as tls from 'node:tls';
 
 import { afterEach, describe, expect, it, vi } from 'vitest';
 
-import { Agent, Client, fetch, Pool, ProxyAgent, type ConnectOptions } from '../../src/index';
+import { Client as UndiciClient } from 'undici';
+
+import {
+  Agent,
+  Client,
+  fetch,
+  FormData,
+  Pool,
+  ProxyAgent,
+  type ConnectOptions,
+} from '../../src/index';
 import type { Dispatcher } from '../../src/undici/undici';
 import { certify } from '../support/certificates';
 import { connectProxy } from '../support/tunnels';
@@ -237,20 +247,77 @@ describe('requests of such a server', () => {
     expect(bodies).toEqual(['/{}']);
   });
 
-  it('with a longer stream end once, with an error that says why, and the next is served', async () => {
-    const { url, bodies } = await serve(OLD);
-    const dispatcher = opened(new Pool(url, { connect: { ca } }));
-    const post = () =>
-      dispatcher
-        .request({
-          path: '/',
-          method: 'POST',
-          body: Readable.from(Array.from({ length: 9 }, () => 'x'.repeat(100_000))),
-        })
-        .then(({ body }) => body.text(), String);
-    expect(await post()).toMatch(/alert handshake failure.*a part of the body had been read/s);
-    expect(await post()).toBe('AES128-SHA');
-    expect(bodies).toEqual([`/${'x'.repeat(900_000)}`]);
+  const LONG = 'x'.repeat(900_000);
+  const long = () => Readable.from(Array.from({ length: 9 }, () => LONG.slice(0, 100_000)));
+  const sources: [string, () => unknown, string][] = [
+    ['a long stream', long, LONG],
+    ['an async generator', () => Readable.from(['a', 'b'])[Symbol.asyncIterator](), 'ab'],
+    ['a web stream', () => new Blob(['ab']).stream(), 'ab'],
+  ];
+  it.each(sources)('with %s are served once, first or behind others', async (_, make, whole) => {
+    for (const [connections, kind] of [
+      [1, 'Client'],
+      [1, 'Pool'],
+      [3, 'Pool'],
+    ] as const) {
+      const { url, bodies } = await serve(OLD);
+      const dispatcher =
+        kind === 'Client' ? client(url) : opened(new Pool(url, { connections, connect: { ca } }));
+      const post = (path: string) => ask(dispatcher, url, { path, method: 'POST', body: make() });
+      const asked = [post('/0'), ask(dispatcher, url, { path: '/1' }), post('/2'), post('/3')];
+      expect(new Set(await Promise.all(asked))).toEqual(new Set(['AES128-SHA']));
+      const sent = [`/0${whole}`, '/1', `/2${whole}`, `/3${whole}`];
+      expect(connections === 1 ? bodies : bodies.toSorted()).toEqual(sent);
+    }
+  });
+
+  it('with a stream as body fail without it being read, if the peer must not serve them', async () => {
+    const { url } = await serve(OLD);
+    for (const options of [{ ca: certify({ commonName: 'other', isAuthority: true }).cert }, {}]) {
+      const body = Readable.from(['a']);
+      const dispatcher = opened(
+        new Pool(url.replace('localhost', '127.0.0.1'), { connect: options }),
+      );
+      expect(await ask(dispatcher, url, { method: 'POST', body })).toMatch(
+        /^UNABLE_TO|^DEPTH|ERR_TLS/,
+      );
+      expect(body.destroyed).toBe(true);
+    }
+  });
+
+  it('and their parts are told to the handler as sent once', async () => {
+    const { url } = await serve(OLD);
+    const form = new FormData();
+    form.set('a', 'x'.repeat(100_000));
+    const bodies = ['text', Buffer.alloc(900_000), new Blob(['x'.repeat(100_000)]), form, long()];
+    for (const body of bodies) {
+      const sizes: number[] = [];
+      for (const dispatcher of [client(url), opened(new UndiciClient(url, { connect: { ca } }))]) {
+        let [told, ended] = [0, 0];
+        await new Promise<void>((resolve, reject) => {
+          dispatcher.dispatch(
+            {
+              path: '/',
+              method: 'POST',
+              body: (body instanceof Readable ? long() : body) as never,
+            },
+            {
+              onRequestStart() {},
+              onResponseStart() {},
+              onResponseData() {},
+              onResponseEnd: () => resolve(),
+              onResponseError: (_controller: unknown, error: Error) => reject(error),
+              onBodySent: (chunk: Uint8Array | string) => void (told += Buffer.from(chunk).length),
+              onRequestSent: () => void ended++,
+            },
+          );
+        });
+        expect(ended).toBe(1);
+        sizes.push(told);
+      }
+      expect(sizes[0]).toBeGreaterThan(0);
+      expect(sizes[0]).toBe(sizes[1]);
+    }
   });
 
   it('are aborted by the controller passed to the handler first', async () => {

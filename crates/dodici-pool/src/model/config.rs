@@ -225,7 +225,7 @@ pub struct ExchangeConfig {
     /// Body bytes delivered but not yet credited back, per request, including the fixed cost of
     /// each piece ([`piece_cost`](super::credit::piece_cost)). Default 256 KiB.
     pub window: u32,
-    /// Faults of HTTP/1.1 responses that are tolerated. Default: none.
+    /// Faults of responses that are tolerated. Default: none.
     pub leniency: Leniency,
     /// A body that lasts until the connection closes also ends with a reset, or with TLS that ends
     /// without `close_notify`. Default false: both are errors, because a truncated body cannot be
@@ -255,7 +255,7 @@ pub struct Leniency {
     /// Whitespace between name and colon (RFC 9112, section 5.1). It is removed, in all fields.
     pub space_before_colon: bool,
     /// Invalid framing that can still be interpreted: header lines that end with LF only; the same
-    /// `Content-Length` repeated, or one beside `Transfer-Encoding`, which takes precedence (RFC
+    /// `Content-Length` repeated (over HTTP/2 as well), or one beside `Transfer-Encoding`, which takes precedence (RFC
     /// 9112, section 6.3); whitespace after a chunk size, and extensions of any kind. The
     /// connection is closed after the response, so that nothing can be smuggled behind it.
     pub doubtful_framing: bool,

@@ -168,6 +168,31 @@ async fn a_response_shorter_or_longer_than_declared_is_an_error() {
 }
 
 #[tokio::test]
+async fn values_come_without_the_whitespace_around_them_as_over_http1() {
+    let peer = serve(|conn| async {
+        let mut peer = H2Peer::accept(conn, &[]).await;
+        let stream = peer.next_head().await.unwrap();
+        let fields = [("a", " b c\t"), ("d", "  ")];
+        peer.head(stream, 200, &fields, false).await;
+        peer.data(stream, "ok", false).await;
+        let block = dodici_testkit::h2::block(&fields);
+        let flags = flag::END_HEADERS | flag::END_STREAM;
+        peer.send(kind::HEADERS, flags, stream, block).await;
+        peer.closed().await;
+    })
+    .await;
+    let client = Client::new(peer.port(), config());
+    let seen = within("end", client.get("/").ended()).await;
+    let head = seen.head.as_ref().unwrap();
+    assert_eq!(head.headers.get("a"), Some(&b"b c"[..]));
+    assert_eq!(head.headers.get("d"), Some(&b""[..]));
+    let trimmed =
+        [("a", "b c"), ("d", "")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(seen.trailers(), trimmed);
+    client.finish(peer).await;
+}
+
+#[tokio::test]
 async fn responses_without_a_body_may_declare_one() {
     let peer = serve(|conn| async {
         let mut peer = H2Peer::accept(conn, &[]).await;

@@ -181,6 +181,31 @@ async fn s29_over_http2_trailers_have_the_limits_of_http1() {
 }
 
 #[tokio::test]
+async fn s22_a_length_that_is_repeated_or_no_number_is_rejected_over_http2() {
+    for lengths in [
+        &["2", "2"][..],
+        &["2", "3"],
+        &["2, 2"],
+        &["+2"],
+        &[" 2"],
+        &[""],
+    ] {
+        for request in [get("/"), head("/")] {
+            let seen = outcome(request, move |stream| {
+                let fields: Vec<_> = lengths
+                    .iter()
+                    .map(|length| ("content-length", *length))
+                    .collect();
+                head_frame(stream, 200, &fields)
+            })
+            .await;
+            assert_eq!(seen.kind(), PROTOCOL_ERROR, "{lengths:?}");
+            assert_eq!(seen.reset, Some(code::PROTOCOL_ERROR), "{lengths:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_body_where_none_is_allowed_is_rejected_over_http2() {
     for (status, request) in [(204, get("/")), (304, get("/")), (200, head("/"))] {
         let seen = outcome(request, move |stream| {

@@ -341,7 +341,7 @@ pub(super) fn fill<B>(head: &mut ResponseHead, response: &http::Response<B>) {
     push_all(&mut head.headers, response.headers());
 }
 
-/// Converts a list of fields to the engine's type.
+/// Converts a list of fields to the engine's type; as over HTTP/1.1, without whitespace around values.
 pub(crate) fn header_block(map: &HeaderMap) -> HeaderBlock {
     let mut block = HeaderBlock::new();
     push_all(&mut block, map);
@@ -350,7 +350,8 @@ pub(crate) fn header_block(map: &HeaderMap) -> HeaderBlock {
 
 fn push_all(block: &mut HeaderBlock, map: &HeaderMap) {
     for (name, value) in map {
-        block.push(name.as_str().as_bytes(), value.as_bytes());
+        // h2 leaves the whitespace around a value to its caller (RFC 9113, section 8.2.1).
+        block.push(name.as_str().as_bytes(), value.as_bytes().trim_ascii());
     }
 }
 

@@ -93,7 +93,7 @@ impl StreamExchange {
                     if self.is_upgrade(&conn.head, config) {
                         return StreamStep::Upgrade;
                     }
-                    if let Err(error) = self.on_head(&conn.head, now) {
+                    if let Err(error) = self.on_head(&conn.head, config, now) {
                         return self.refused(error);
                     }
                 }
@@ -184,18 +184,33 @@ impl StreamExchange {
         Ok(())
     }
 
-    fn on_head(&mut self, head: &ResponseHead, now: &Moment) -> Result<(), Error> {
+    fn on_head(
+        &mut self,
+        head: &ResponseHead,
+        config: &ExchangeConfig,
+        now: &Moment,
+    ) -> Result<(), Error> {
         if self.rules.release_body(now) {
             // A final response instead of `100 Continue`: the body is not wanted.
             self.upload = Upload::Nothing;
         }
         let bodiless =
             self.job.request.kind == RequestKind::Head || matches!(head.status, 204 | 304);
+        // h2 has rejected anything but one number, which may be repeated or empty.
+        let mut lengths = head.headers.get_all("content-length");
+        let declared = lengths.next();
+        if declared.is_some_and(<[u8]>::is_empty)
+            || lengths.next().is_some() && !config.leniency.doubtful_framing
+        {
+            return Err(Error::new(
+                ErrorKind::StreamReset(PROTOCOL_ERROR),
+                Phase::Headers,
+                "HTTP/2: a content-length that is empty or repeated",
+            ));
+        }
         let length = if bodiless {
             Length::Nothing
         } else {
-            // h2 has rejected anything but a single number.
-            let declared = head.headers.get("content-length");
             declared
                 .and_then(|value| std::str::from_utf8(value).ok())
                 .and_then(|value| value.parse().ok())

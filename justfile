@@ -115,7 +115,7 @@ bench-busy *ARGS: build-bench
 bench-start *ARGS: build-bench
     @node bench/run.mjs start {{ ARGS }}
 
-# Memory of connections at rest only
+# Memory of idle connections only
 [group('4 measure')]
 bench-memory *ARGS: build-bench
     @node bench/run.mjs memory {{ ARGS }}
@@ -135,7 +135,7 @@ bench-rust *ARGS:
 bench-compare *ARGS:
     @node bench/compare.mjs {{ ARGS }}
 
-# Make a run the published one: baseline, plots, README
+# Publish a run: baseline, plots, README
 [group('4 measure')]
 bench-publish *ARGS:
     @node bench/publish.mjs {{ ARGS }}
@@ -145,7 +145,7 @@ bench-publish *ARGS:
 bench-instructions *ARGS:
     @node bench/instructions.mjs {{ ARGS }}
 
-# Each decoder of what a peer sends, for a minute under libFuzzer: [target…] --seconds N, or --help
+# Fuzz each decoder of peer input for a minute: [target…] --seconds N, or --help
 [group('4 measure')]
 fuzz *ARGS:
     @node scripts/fuzz.mjs {{ ARGS }}
@@ -155,7 +155,7 @@ fuzz *ARGS:
 soak *ARGS: build
     @node --expose-gc --require ./scripts/peer.cjs bench/soak.mjs {{ ARGS }}
 
-# HTTP/2 with servers that leave, refuse and flood, and with those of others: see --help
+# HTTP/2 with servers that go away, refuse and flood, and with third-party servers: see --help
 [group('4 measure')]
 soak-h2 *ARGS: build
     @node scripts/soak-h2.mjs {{ ARGS }}

@@ -1,6 +1,6 @@
 // Runs every snippet of README.md.
 //
-// - A `js` or `ts` block is a program of its own. It runs on this Node, in node/, where 'dodici' is
+// - A `js` or `ts` block is a complete program. It runs on this Node, in node/, where 'dodici' is
 //   the package itself, with every example.com origin replaced by a server on this machine.
 // - A `rust` block is the text of an example below crates/dodici/examples, which it names in its
 //   first line; the example runs against the same server.
@@ -21,7 +21,7 @@ const WORK = join(ROOT, 'node', 'dist', '.readme');
 const LIMIT_MS = 60_000;
 
 const server = createServer((request, response) => {
-  // What the snippets ask for: JSON that says what came, after an early hint, with a trailer.
+  // The response for the snippets: JSON that echoes the request, after an early hint, with a trailer.
   let bytes = 0;
   request.on('data', (chunk) => (bytes += chunk.length));
   request.on('end', () => {
@@ -70,14 +70,14 @@ function* snippets(markdown) {
 
 async function runScript({ language, text, line }) {
   const local = text.replaceAll(/https?:\/\/(?:[a-z-]+\.)*example\.com(?=[/'"`])/g, origin);
-  if (local === text) return 'names no example.com origin, so it would talk to the world';
+  if (local === text) return 'names no example.com origin, so it would leave this machine';
   const file = join(WORK, `line-${line}.mjs`);
   writeFileSync(file, language === 'ts' ? withoutTypes(local) : local);
   const attempt = () => run(process.execPath, [...process.execArgv, file]);
   const problem = await attempt();
   if (!problem?.endsWith('ended with code 13')) return problem;
-  // A known fault: now and then Node 20 ends although its built-in fetch waits for an answer. Until
-  // it is mended the snippet is run again, and the log says so.
+  // A known fault: sometimes Node 20 exits although its built-in fetch waits for a response. Until
+  // it is fixed, the snippet is run again, and the log says so.
   console.log(`again README.md:${line}: ${problem.trim()}`);
   return attempt();
 }

@@ -57,7 +57,7 @@ else renameSync(fresh, addon);
 
 /**
  * With the strip of the C compiler's tools. Without one, the file is whole: larger, and as good.
- * Other platforms keep debug information in files of its own.
+ * Other platforms keep debug information in separate files.
  */
 function stripDebugInfo(file) {
   if (process.platform !== 'linux') return;

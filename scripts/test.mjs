@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const LOGS = join(ROOT, 'target', 'test-logs');
-/** A long step shows a sign of life this often. */
+/** A long step reports progress this often. */
 const HEARTBEAT_MS = 20_000;
 /** Lines of a failed step's log that are shown at once: after each sign of a failure, in all, at its end. */
 const AFTER_FAILURE = 25;

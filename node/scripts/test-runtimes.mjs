@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** The versions that are tested, and how each is told to run a script. */
+/** The tested versions, and the arguments with which each runs a script. */
 const RUNTIMES = {
   bun: { version: '~1.4.5', run: [] },
   deno: { version: '~2.9.6', run: ['run', '--allow-all', '--node-modules-dir=manual'] },

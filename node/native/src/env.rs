@@ -33,7 +33,7 @@ pub(crate) struct Environment {
     /// Delivered batches, for reuse.
     spare: Mutex<Vec<Batch>>,
     gone: AtomicBool,
-    /// The roots of pools without certificates of their own.
+    /// The roots of pools without their own certificates.
     roots: Mutex<DefaultRoots>,
     /// Whether large chunks may become Buffers without a copy on the JavaScript thread.
     pub(crate) external_buffers: bool,
@@ -97,7 +97,7 @@ impl Environment {
         *self.roots.lock() = parsed.map_or_else(DefaultRoots::Unusable, DefaultRoots::Supplied);
     }
 
-    /// The roots of pools without certificates of their own: never the bundle, whatever happens.
+    /// The roots of pools without their own certificates: never the bundle, whatever happens.
     pub(crate) fn roots(&self) -> DefaultRoots {
         self.roots.lock().clone()
     }

@@ -18,7 +18,7 @@ pub(crate) struct Lookups {
 }
 
 impl Lookups {
-    /// A question: its number, and where the answer comes.
+    /// A lookup: its number, and the receiver of its answer.
     pub(crate) fn ask(&mut self) -> (u32, oneshot::Receiver<Answer>) {
         let (answer, receiver) = oneshot::channel();
         self.last = self.last.wrapping_add(1);

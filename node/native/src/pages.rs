@@ -6,7 +6,7 @@
 //!
 //! A page is lent with a flush and free again when nothing decoded from the flush remains: heads
 //! and bodies are slices of it, and a connection holds them until the response. JavaScript's view
-//! of a page is never exposed to user code, so nobody detaches or resizes it.
+//! of a page is never exposed to user code, so it is never detached or resized.
 
 #![expect(
     unsafe_code,

@@ -98,7 +98,7 @@ fn dispatch(env: u32, target: Target, pool: u32, request: Request) {
         let state = env.pools.get(&pool).map(|entry| entry.state.clone());
         (env.reserve(target, pool), state)
     });
-    // The environment has ended: nobody waits for this request.
+    // The environment has ended, and with it the caller of this request.
     let Some((reserved, state)) = reserved else {
         return;
     };

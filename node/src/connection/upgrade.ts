@@ -55,7 +55,7 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
   #final: Done | null = null;
 
   #referenced = true;
-  /** The peer has ended, and nobody reads what is left: as with a socket, that holds no process. */
+  /** The peer has ended, and the rest is not being read: like a socket, it keeps no process alive. */
   #resting = false;
   #open = true;
   /** Rust has released the stream. */
@@ -100,7 +100,7 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
   }
 
   // The end can come in one batch with the upgrade, when the handler's listeners are not there yet.
-  // As with a socket, it is a turn of the event loop of its own.
+  // As with a socket, it gets its own turn of the event loop.
 
   #endReading(): void {
     this.#readEnded = true;

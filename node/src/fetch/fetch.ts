@@ -48,7 +48,7 @@ export function makeFetch(globalDispatcher: () => Dispatcher): Fetch {
   };
 }
 
-/** `init` with our dispatcher for the peer, which has a global dispatcher of its own. */
+/** `init` with our dispatcher for the peer, which has its own global dispatcher. */
 function withDispatcher(
   init: Parameters<Fetch>[1],
   globalDispatcher: () => Dispatcher,

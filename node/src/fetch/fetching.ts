@@ -119,7 +119,7 @@ export class Fetching implements HopOwner, Follower {
         __mockAgentBodyForDispatch: opened,
         headers: this.#request.fieldsOfHop(),
         maxRedirections: 0,
-        // What stands between, a cache or a mock, is told what comes over the wire.
+        // Anything in between, a cache or a mock, gets the body as sent on the wire.
         [kDecode]: isOwn ? hop : null,
         upgrade: undefined,
       } as unknown as Dispatcher.DispatchOptions;

@@ -143,7 +143,7 @@ export class IncomingBody {
   }
 
   /**
-   * Everything buffered, copied into memory of its own: a read costs more than copying what it can
+   * Everything buffered, copied into its own memory: a read costs more than copying what it can
    * return. `null`: nothing is buffered.
    */
   take(): Uint8Array | null {
@@ -155,7 +155,7 @@ export class IncomingBody {
     return taken;
   }
 
-  /** All of an ended body, in memory of its own unless there is only one chunk. */
+  /** All of an ended body, in its own memory unless there is only one chunk. */
   takeAll(): Uint8Array {
     const chunks = this.#chunks;
     const [only] = chunks;

@@ -241,7 +241,7 @@ function listOf(value: unknown): unknown[] | null {
   return Array.isArray(value) ? (value as unknown[]) : [value];
 }
 
-/** As in Node, nobody is trusted without certificates. */
+/** As in Node, no server is trusted without certificates. */
 function readCa(value: unknown): Uint8Array[] | null {
   return listOf(value)?.map((item) => readPem(item, 'ca')) ?? null;
 }

@@ -88,7 +88,7 @@ export function encodeCredentials(connect: ConnectSettings): Buffer {
   out.text(OptionKey.Scheme, 'https');
   out.text(OptionKey.Host, 'localhost');
   out.number(OptionKey.Port, 443);
-  // Without roots of its own, there is nothing to check.
+  // Without its own roots, there is nothing to check.
   out.flag(OptionKey.RejectUnauthorized, connect.ca !== null);
   writeCredentials(out, connect);
   return out.finish();

@@ -1,7 +1,7 @@
 /**
  * Handing requests to the peer if the server's TLS is too old for the engine.
  *
- * What lives here: who serves them then, and their error if nobody may. `OriginDispatcher` asks
+ * What lives here: who serves them then, and their error if no one may. `OriginDispatcher` asks
  * when a connection failed. It must not know for how long (`old-servers.ts`).
  */
 

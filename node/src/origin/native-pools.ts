@@ -66,7 +66,7 @@ export class NativePools {
   }
 
   /**
-   * TLS sessions and certificates belong to a server name, so each name has connections of its own.
+   * TLS sessions and certificates belong to a server name, so each name has its own connections.
    */
   get(session: Session, requested: string | null): NativePool {
     const servername = this.#nameOf(requested);

@@ -89,7 +89,7 @@ export class PipelinedRequests {
 
   /** Submits every request whose turn it is. */
   advance(): void {
-    // A handler that makes a request while it is told of its own: that one is looked at after it.
+    // A handler that dispatches a request while its own is started: the new one follows afterwards.
     if (this.#advancing) return;
     this.#advancing = true;
     try {

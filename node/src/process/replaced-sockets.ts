@@ -2,7 +2,7 @@
  * Whether the Node functions with which undici opens connections have been replaced.
  *
  * What lives here: the functions that are watched. Asked for every request, so that a mock works whenever it is installed and removed (`peer-reasons.ts`). It
- * must not know why somebody replaces them: mocks answer connections in memory, instrumentation only
+ * must not know why they are replaced: mocks answer connections in memory, instrumentation only
  * listens, others add certificates, and from here they all look alike.
  *
  * A mock that was there before this package is found as well, see `nodes-own.ts`. Where that cannot

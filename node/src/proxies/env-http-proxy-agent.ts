@@ -33,7 +33,7 @@ export class EnvHttpProxyAgent extends peer.EnvHttpProxyAgent {
   constructor(options?: EnvHttpProxyAgent.Options) {
     const { httpProxy, httpsProxy, noProxy, ...rest } = ownOptions(options);
     const { webSocket, eventSource } = rest;
-    // The peer is told of no proxies, so that it makes no agents for them, and the one that it makes
+    // No proxies are passed to the peer, so that it creates no agents for them, and the one it creates
     // is not used; it reads its options from an object that inherits, so these are named.
     const unused = { factory: undefined, maxOrigins: undefined, connect: undefined };
     super(spread({ noProxy, httpProxy: '', httpsProxy: '', webSocket, eventSource }, unused));

@@ -2,8 +2,8 @@
  * undici's diagnostics channels.
  *
  * What lives here: the channels, the `request` object that their messages carry, and the messages
- * about connections. The request and the pool publish through it, and only when somebody
- * subscribed. It must not know records.
+ * about connections. The request and the pool publish through it, and only when there are
+ * subscribers. It must not know records.
  */
 
 import { channel } from 'node:diagnostics_channel';

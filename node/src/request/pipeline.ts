@@ -18,7 +18,7 @@ export const Place = {
   Running: 2,
   /** Left the queue, and nothing may follow before its response head. */
   Blocking: 3,
-  /** Its connection has ended, and only its reader is behind; or it has a byte stream of its own. */
+  /** Its connection has ended, and only its reader is behind; or it has become a byte stream. */
   Gone: 4,
 } as const;
 
@@ -42,7 +42,7 @@ export interface Pipelined {
   readonly servername: string | null;
   /** Whether its body comes from a source that can be read only once. */
   hasSource(): boolean;
-  /** Whether its connection ends after it, whatever the answer says; valid when it was sent. */
+  /** Whether its connection ends after it, whatever the response says; valid when it was sent. */
   readonly isReset: boolean;
   /** The same of a request with, or without, a body. */
   endsConnection(hasBody: boolean): boolean;

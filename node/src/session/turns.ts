@@ -11,8 +11,8 @@
  * well, including later batches: nothing overtakes.
  *
  * ```text
- *           nothing waits               all is told
- *  comes ──────────────────▶ being told ───────────▶ done
+ *           nothing waits                 all delivered
+ * arrived ─────────────────▶ delivering ───────────▶ done
  *    │                        │      ▲
  *    │ another batch waits    │      │ next turn, the oldest first;
  *    │              a record  │      │ after RIPE_TURNS it is ripe
@@ -143,7 +143,7 @@ export class Turns {
 
   /**
    * Code that awaits a response continues in a microtask: if its failure were delivered before that,
-   * nobody would be listening yet.
+   * it would go unhandled.
    */
   mayTellError(): boolean {
     return (this.#told & Told.Response) === 0;

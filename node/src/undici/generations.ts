@@ -25,8 +25,8 @@ export function doesTakeBoth(dispatcher: Dispatcher): boolean {
 }
 
 /**
- * For a class of the peer's that ours extends: undici 8's take handlers of its own generation only,
- * undici 7's both. What is no handler is the peer's to refuse.
+ * For a class of the peer's that ours extends: undici 8's accept handlers of the newer generation only,
+ * undici 7's both. The peer rejects what is not a handler.
  */
 export function forPeerClass(handler: Dispatcher.DispatchHandler): Dispatcher.DispatchHandler {
   if (peerMajor === 7 || !handler || typeof handler !== 'object') return handler;

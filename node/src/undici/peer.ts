@@ -48,7 +48,7 @@ function checkVersion(version: string): void {
 function loadPeer(): typeof import('undici') {
   checkVersion(readVersion());
   try {
-    // By its file: Bun has an `undici` of its own under the name.
+    // By its file: Bun has its own `undici` under the name.
     return require('undici/index.js') as typeof import('undici');
   } catch (cause) {
     throw explainLoadFailure(cause);

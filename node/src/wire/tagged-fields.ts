@@ -7,7 +7,7 @@
 
 const FIELD_HEADER = 8;
 
-/** Forms of values. `payloads`: all of a field that repeats, each a payload of its own. */
+/** Forms of values. `payloads`: all values of a field that repeats, each a nested payload. */
 const FORMS = {
   uint32: (bytes: Buffer, start: number) => bytes.readUInt32LE(start),
   int32: (bytes: Buffer, start: number) => bytes.readInt32LE(start),

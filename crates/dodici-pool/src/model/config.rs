@@ -238,7 +238,7 @@ pub struct ExchangeConfig {
     /// Every final answer to CONNECT turns the connection, or the stream, into a byte stream, as in
     /// undici. Default false: only a 2xx does (RFC 9110, section 9.3.6), and any other is a response.
     pub connect_any_status: bool,
-    /// A `100 Continue` over HTTP/2 is told like any other informational response, as in undici.
+    /// A `100 Continue` over HTTP/2 is reported like any other informational response, as in undici.
     /// Default false: it releases the request body, and is not told.
     pub http2_tells_continue: bool,
 }

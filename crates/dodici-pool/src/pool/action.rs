@@ -46,7 +46,7 @@ pub struct Traits {
     pub idempotent: bool,
     /// Keeps later requests off its connection until its response head has arrived.
     pub blocking: bool,
-    /// Needs a connection of its own and leaves it unusable (CONNECT, Upgrade).
+    /// Needs an exclusive connection and leaves it unusable (CONNECT, Upgrade).
     pub exclusive: bool,
 }
 

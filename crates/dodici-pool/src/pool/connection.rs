@@ -51,7 +51,7 @@ pub(super) enum ConnState {
         /// Why it will be closed.
         reason: CloseReason,
     },
-    /// The owner was told to close it; counts against the limit until it is gone.
+    /// The owner was asked to close it; counts against the limit until it is gone.
     Closing,
 }
 

@@ -89,7 +89,7 @@ impl Client {
     }
 }
 
-/// Runs a request until it has a response, or nobody waits for it any more.
+/// Runs a request until it has a response, or its caller is gone.
 async fn run(client: crate::Client, work: Work) {
     let Work {
         request,

@@ -61,7 +61,7 @@ impl Client {
         let mut say_late = Some((say_late, looking));
         let looked = |cx: &mut Context<'_>| {
             if let Some((say_late, looking)) = say_late.take() {
-                // If nobody receives it, it is dropped, too.
+                // Without a receiver, it is dropped, too.
                 let _ = say_late.send(looking);
             }
             Pin::new(&mut looked).poll(cx).map(|_| ())

@@ -141,7 +141,7 @@ impl Read for Response {
             match chunk.map_err(crate::Error::into_io)? {
                 Some(chunk) => self.unread = chunk,
                 None => {
-                    // Nothing more comes from the thread.
+                    // The thread sends nothing more.
                     self.worker = None;
                     return Ok(0);
                 }

@@ -165,7 +165,7 @@ pub(super) const CLIENT: OptionRow = OptionRow {
     ..ROW
 };
 
-/// An option of clients that JavaScript reads with code of its own.
+/// An option of clients that JavaScript reads with hand-written code.
 pub(super) const NAMED: OptionRow = OptionRow {
     scope: Scope::Client,
     kept: true,

@@ -120,7 +120,7 @@ impl std::fmt::Debug for OnWritten {
     }
 }
 
-/// For callers with a timeout of their own around [`Pool::send`]: before the timeout is reported,
+/// For callers with their own timeout around [`Pool::send`]: before the timeout is reported,
 /// it reads what this machine has received of the response, even if the runtime has not noticed
 /// yet, as after the process was stopped. Put it in the request's extensions, and keep a clone.
 #[derive(Clone, Default)]

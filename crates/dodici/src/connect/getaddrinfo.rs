@@ -28,7 +28,7 @@ pub(super) fn lookup(host: &str, family: Family) -> Result<Vec<SocketAddr>, Look
             status => LookupError::from_eai(status),
         }
     })?;
-    // An entry of another family than IP is an error of its own.
+    // An entry of another family than IP is an error.
     Ok(found.flatten().map(|entry| entry.sockaddr).collect())
 }
 

@@ -31,7 +31,7 @@ impl RequestHandle {
             let place = state.machine.handle_cancel(*id);
             let job = state.take_queued(*id);
             if let (Cancelled::Running(conn), true) = (place, job.is_some()) {
-                // It was assigned to a connection, which has not been told yet and never will be.
+                // It was assigned to a connection, which is not notified any more.
                 let outcome = Outcome::Unwritten;
                 state.machine.handle_released(conn, *id, outcome, now());
             }
@@ -43,7 +43,7 @@ impl RequestHandle {
         pool.run_actions();
     }
 
-    /// For callers with timers of their own: ready when everything this machine has received of the
+    /// For callers with their own timers: ready when everything this machine has received of the
     /// response has been delivered to the sink, even if the reactor has not reported it yet. In a
     /// process that was suspended, timers expire before sockets are polled.
     pub(crate) fn poll_looked(&self, waker: &Waker) -> Poll<()> {

@@ -100,7 +100,7 @@ struct Multiplex {
     ping: Ping,
     /// The peer's limit last reported to the pool.
     limit: usize,
-    /// The pool was told that the connection accepts no more requests.
+    /// The pool knows that the connection accepts no more requests.
     leaving: bool,
     /// How it ended, once it has; exchanges with a complete response may still deliver it.
     lost: Option<(CloseReason, Error)>,

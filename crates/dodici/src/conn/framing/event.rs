@@ -1,4 +1,4 @@
-//! What the guard tells its owner.
+//! What the guard reports to its owner.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -56,7 +56,7 @@ pub enum GuardEvent {
     Data(Range<usize>),
     /// The line of the last chunk was consumed; the trailer section follows, if only its empty
     /// line. An owner that passes raw bytes to another chunked decoder can stop here, drop what
-    /// [`Guard::feed`] consumes until `End`, and end the body with a CRLF of its own.
+    /// [`Guard::feed`] consumes until `End`, and end the body with its own CRLF.
     LastChunk,
     /// The message is complete, including trailers.
     End,

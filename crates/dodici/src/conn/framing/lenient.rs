@@ -1,7 +1,7 @@
 //! Lenient parsing of invalid field lines in a head, where faults are to be forgiven.
 //!
 //! Called by the head reader once strict parsing has failed, so that valid heads pay nothing for
-//! it. Not used for trailers: nobody asks for leniency there.
+//! it. Not used for trailers: no leniency is needed there.
 
 use dodici_pool::{HeaderBlock, Leniency};
 

@@ -291,7 +291,7 @@ impl Guard {
     }
 
     /// What the current message says about reuse; valid after [`GuardEvent::Head`] until the next
-    /// [`Guard::begin`]. It speaks of the connection after the message's end, and is final there: a
+    /// [`Guard::begin`]. It is about the connection after the message's end, and is final there: a
     /// body whose framing had to be forgiven ends the connection.
     pub fn keep_alive(&self) -> KeepAlive {
         self.keep_alive
@@ -383,7 +383,7 @@ impl Guard {
         let status = head.status;
         let mut reusable = fields.persistent(head.version) && !self.suspicious;
         self.framing = if self.kind == RequestKind::Head || matches!(status, 204 | 304) {
-            // The fields of a 304 and of an answer to HEAD speak of another response's body. On a
+            // The fields of a 304 and of a response to HEAD describe another response's body. On a
             // 204 they are wrong, and the body they announce may follow.
             if self.kind != RequestKind::Head && status == 204 && fields.announce_body() {
                 reusable = false;

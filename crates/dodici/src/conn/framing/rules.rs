@@ -124,7 +124,7 @@ impl FramingFields {
         self.transfer_encoding.is_some() || self.content_length.is_some_and(|length| length > 0)
     }
 
-    /// Whether both sides may go on with the connection (RFC 9112, section 9.3). `close` wins
+    /// Whether both sides may reuse the connection (RFC 9112, section 9.3). `close` wins
     /// over `keep-alive`.
     pub(super) fn persistent(&self, version: Version) -> bool {
         !self.close && !self.forgiven && (version == Version::Http11 || self.keep_alive)

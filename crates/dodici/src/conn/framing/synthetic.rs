@@ -11,7 +11,7 @@ use super::Framing;
 pub(super) fn write_response(out: &mut Vec<u8>, status: u16, framing: Framing, reusable: bool) {
     write_status_line(out, status);
     match framing {
-        // 204 and 304 end at their head by themselves; the others need to be told.
+        // 204 and 304 end at their head; for others, that must be said.
         Framing::None if matches!(status, 204 | 304) => {}
         Framing::None => out.extend_from_slice(b"content-length: 0\r\n"),
         Framing::Length(length) => {

@@ -33,7 +33,7 @@ const MAX_RESETS: u32 = 800;
 /// How long a peer that flooded us may take to read our GOAWAY.
 const LINGER: Duration = Duration::from_millis(200);
 
-/// h2's limit on small DATA frames that nobody has consumed: each is charged what it lacks to 256
+/// h2's limit on small unconsumed DATA frames: each is charged what it lacks to 256
 /// bytes, until it is consumed. 8 MiB: 32,768 of one byte each, 7 MB of memory. Streams that are
 /// read never come near it, because exchanges consume what is available after each
 /// [`TURN`](super::tap::TURN) and merge it; a peer that keeps sending on reset streams does.

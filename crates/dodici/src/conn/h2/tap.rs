@@ -39,7 +39,7 @@ const DISCARDED: u32 = 1024;
 /// than a megabyte of h2's memory.
 pub(super) const TURN: u32 = 1024;
 
-/// Number of streams with forbidden fields that nobody has asked about yet at which a peer counts
+/// Number of streams with forbidden fields not yet queried at which a peer counts
 /// as flooding us. 1,000: as many as may be reset.
 const MOST_FOREIGN: usize = 1000;
 

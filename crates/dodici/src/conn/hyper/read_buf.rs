@@ -2,7 +2,7 @@
 //! connection layer.
 //!
 //! hyper hands its reader uninitialised memory and asks how much of it was filled. Copying
-//! through a buffer of our own would be safe and cost one memcpy of every body.
+//! through our own buffer would be safe and cost one memcpy of every body.
 #![allow(unsafe_code)]
 
 use std::pin::Pin;

@@ -117,7 +117,7 @@ pub(super) struct Translator {
     in_extension: bool,
     /// Bytes for hyper to read before anything from the socket.
     to_hyper: Bytes,
-    /// Why the connection cannot go on.
+    /// Why the connection cannot continue.
     failure: Option<Ended>,
     pub(super) seen: Seen,
     /// Bytes after the head of an upgrade.
@@ -195,7 +195,7 @@ impl Translator {
         self.failure.take()
     }
 
-    /// The connection cannot go on. The first failure counts.
+    /// The connection cannot continue. The first failure counts.
     pub(super) fn fail(&mut self, reason: CloseReason, error: Error) {
         self.failure.get_or_insert((reason, error));
     }

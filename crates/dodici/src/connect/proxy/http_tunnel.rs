@@ -2,7 +2,7 @@
 //!
 //! Called by the proxy leg. Must not know sockets or TLS.
 //!
-//! The head has a small parser of its own instead of the framing guard, which belongs to a
+//! The head has its own small parser instead of the framing guard, which belongs to a
 //! connection and a higher layer: there is no body here, no reuse, and anything but success is an
 //! error.
 

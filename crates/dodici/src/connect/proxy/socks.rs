@@ -238,7 +238,7 @@ where
             format!("Invalid SOCKS version in reply: {version}"),
         ));
     }
-    // The address and port that the proxy used, which nobody needs.
+    // The address and port that the proxy used, which are not needed.
     let rest = match kind {
         IPV4 => 4 + 2,
         IPV6 => 16 + 2,

@@ -119,7 +119,7 @@ struct Flight {
     start: u64,
     end: u64,
     reused: bool,
-    /// Its caller cancelled and was told; its response is discarded.
+    /// Its caller cancelled and was notified; its response is discarded.
     given_up: bool,
 }
 

@@ -31,7 +31,7 @@ pub(super) enum Read {
     End(CloseReason, Option<Error>),
 }
 
-/// Why reading cannot go on.
+/// Why reading cannot continue.
 enum Broken {
     /// A response requires it.
     Done(CloseReason),

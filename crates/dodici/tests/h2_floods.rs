@@ -1,5 +1,5 @@
-//! What a hostile HTTP/2 server can send without end: every flood ends with ENHANCE_YOUR_CALM, and
-//! what is malformed ends with an error. (S35, S36)
+//! What a hostile HTTP/2 server can send endlessly: every flood ends with ENHANCE_YOUR_CALM, and
+//! malformed input with an error. (S35, S36)
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::sync::Arc;
@@ -23,7 +23,7 @@ struct Flooded {
     took: Duration,
 }
 
-/// A server that answers a request with `start` and then these frames for ever.
+/// A server that answers a request with `start` and then endlessly with these frames.
 async fn send_flood(listener: TcpListener, start: Vec<u8>, repeated: Vec<u8>) -> Flooded {
     let (mut socket, _) = listener.accept().await.unwrap();
     let mut hello = vec![0; 24 + 9];
@@ -32,7 +32,7 @@ async fn send_flood(listener: TcpListener, start: Vec<u8>, repeated: Vec<u8>) ->
         .write_all(&frame(kind::SETTINGS, 0, 0, []))
         .await
         .unwrap();
-    // The request comes after the client's settings: whatever it is, its head is among this.
+    // The request follows the client's SETTINGS, so its head is in these bytes.
     let mut seen = Vec::new();
     while !has_frame(&seen, kind::HEADERS) {
         socket.read_buf(&mut seen).await.unwrap();
@@ -84,10 +84,10 @@ fn resident_kib() -> u64 {
     resident().unwrap_or(0) >> 10
 }
 
-/// What ends a flood.
+/// How a flood ends.
 struct Flood {
     name: &'static str,
-    /// What comes before it, to make it one that the protocol allows.
+    /// What precedes it, so that the protocol allows it.
     start: Vec<u8>,
     repeated: Vec<u8>,
     /// The code of the client's GOAWAY.
@@ -108,7 +108,7 @@ impl Flood {
         Self { start, ..self }
     }
 
-    /// One frame of it breaks the protocol.
+    /// A single frame violates the protocol.
     fn forbidden(self) -> Self {
         Self {
             code: code::PROTOCOL_ERROR,
@@ -188,7 +188,7 @@ async fn r18_s35_every_flood_ends_with_enhance_your_calm() {
     for flood in floods() {
         one_flood(flood, &other).await;
     }
-    // None of it cost the other origin its connection.
+    // The other origin's connection was not affected.
     assert_eq!(other.events.connects(), 1);
     other.pool.destroy();
     within("closed", other.events.closed()).await;
@@ -213,7 +213,7 @@ async fn one_flood(flood: Flood, other: &Client) {
     let mut config = http2();
     config.exchange.headers_timeout = None;
     let client = Client::new(port, config);
-    // One that reads would ask for more: what a reader takes is no flood.
+    // A reader would request more: what is read is not a flood.
     let call = client.send_paused(get("/"));
     let error = within(name, call.error()).await;
     let of_its_own = match name {

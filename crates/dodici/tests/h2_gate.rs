@@ -1,4 +1,4 @@
-//! Servers that leave, refuse and lose interest all the time: every request settles once, none is
+//! Servers that constantly go away, refuse and reset: every request settles once, none is
 //! lost, none is executed twice. (R7, S37, S38)
 //!
 //! `DODICI_GATE_REQUESTS` sets the number of requests; `just soak-h2` runs the long form.
@@ -31,7 +31,7 @@ fn requests() -> usize {
 struct Dice(AtomicU64);
 
 impl Dice {
-    /// True once in `sides` throws, on average.
+    /// True once in `sides` calls, on average.
     fn hits(&self, sides: u64) -> bool {
         self.below(sides) == 0
     }
@@ -47,7 +47,7 @@ impl Dice {
 /// How often each id was executed.
 type Executed = Watched<HashMap<String, u32>>;
 
-/// Leaves after `streams` requests, and refuses one in `refused`.
+/// Sends GOAWAY after `streams` requests, and refuses one in `refused`.
 async fn restless(conn: Conn, streams: usize, refused: u64, dice: &Dice, executed: &Executed) {
     let settings = [(setting::MAX_CONCURRENT_STREAMS, 100)];
     let Some(mut peer) = H2Peer::try_accept(conn, &settings).await else {
@@ -66,7 +66,7 @@ async fn restless(conn: Conn, streams: usize, refused: u64, dice: &Dice, execute
         peer.respond(request.stream, id).await;
         if n >= streams {
             peer.goaway(request.stream, code::NO_ERROR).await;
-            // What still comes is not processed.
+            // Later requests are not processed.
             return peer.closed().await;
         }
     }
@@ -135,7 +135,7 @@ async fn r7_goaway_and_refused_streams_lose_and_repeat_no_request() {
     );
 }
 
-/// When a request is given up.
+/// When a request is cancelled.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum GiveUp {
     AtOnce,
@@ -156,8 +156,8 @@ async fn s37_aborts_in_every_phase_leave_nothing_behind() {
             peer.data(stream, [b'x'; 150], false).await;
         }
     });
-    // The least that there can be: 437 answers fill it, if those of streams that are gone stay in
-    // it, and the next one breaks the protocol. A connection serves 800 before it is replaced.
+    // The minimum: 437 responses fill it if those of closed streams stay in
+    // it, and the next one violates the protocol. A connection serves 800 before it is replaced.
     let mut config = http2();
     config.http2.connection_window = Some(65_535);
     let client = Client::new(peer.port(), config);

@@ -1,7 +1,7 @@
-//! A process that is stopped for longer than every time-out, and goes on: what the kernel received
-//! meanwhile is no time-out, whatever waited for it. What never came is one.
+//! A process that is stopped for longer than every timeout, and continued: what the kernel received
+//! meanwhile is no timeout, whatever waited for it. What never arrived is one.
 //!
-//! The client is a process of its own, this test's binary with [`client`] as its only case; the
+//! The client is a separate process, this test's binary with [`client`] as its only case; the
 //! server is this one.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
@@ -26,7 +26,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-/// Every time-out of the client: enough to get all requests under way on a machine that is busy.
+/// Every timeout of the client: enough to start all requests on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Requests of each kind.
@@ -35,12 +35,12 @@ const EACH: usize = 40;
 const PORTS: &str = "DODICI_SUSPENDED_PORTS";
 const FLAVOR: &str = "DODICI_SUSPENDED_FLAVOR";
 
-/// What the server has done.
+/// The server's state.
 #[derive(Clone, Default)]
 struct Progress {
     /// Requests that it holds.
     held: usize,
-    /// It answers now.
+    /// It responds now.
     goes: bool,
 }
 
@@ -94,7 +94,7 @@ async fn http1<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, shared: Shared)
             "trickle" => {
                 hold(&shared).await;
                 stream.write_all(b"HTTP/1.1 200 OK\r\nx: ").await.unwrap();
-                // Until the client gives up.
+                // Until the client disconnects.
                 while stream.write_all(b"y").await.is_ok() {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
@@ -158,8 +158,8 @@ async fn listen() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.unwrap()
 }
 
-/// A listener whose queue is full, so that the kernel takes no connection until somebody accepts,
-/// and those that fill it.
+/// A listener whose queue is full, so that the kernel completes no connection until one is accepted,
+/// and the connections that fill it.
 async fn full() -> (TcpListener, Vec<TcpStream>) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -174,7 +174,7 @@ async fn full() -> (TcpListener, Vec<TcpStream>) {
     (listener, queued)
 }
 
-/// Requests whose answer waits for SIGSTOP, and those that never get one.
+/// Requests whose response waits for SIGSTOP, and those that never get one.
 const KINDS: [(&str, &str); 18] = [
     ("connect", "ok"),
     ("handshake", "ok"),
@@ -196,7 +196,7 @@ const KINDS: [(&str, &str); 18] = [
     ("trickle", "HeadersTimeout"),
 ];
 
-/// How many of them; connections that do not come up one after another are fewer.
+/// How many of them; there are fewer of those whose connections must be opened one by one.
 fn count(kind: &str) -> usize {
     match kind {
         "connect" => 1,
@@ -267,7 +267,7 @@ async fn suspend(flavor: &str) {
     drop(queued);
     let answering = shared.clone();
     serve(listener, move |stream| http1(stream, answering.clone()));
-    // What is tested is time that passes.
+    // Real time must pass.
     tokio::time::sleep(TIMEOUT + Duration::from_secs(1)).await;
     child.signal("-CONT");
 
@@ -401,7 +401,7 @@ async fn run() {
     }
 }
 
-/// A request whose time the caller measures, as the reqwest face does.
+/// A request with the caller's own timeout, as in the reqwest API.
 async fn timed(pool: Pool, target: &'static str) -> String {
     let look = LastLook::default();
     let request = http::Request::get(target).extension(look.clone());
@@ -421,7 +421,7 @@ async fn timed(pool: Pool, target: &'static str) -> String {
             is_up = true;
         }
         ready!(look.poll(cx));
-        // Once more, for what the look has brought.
+        // Once more, for what the check has delivered.
         match answer.as_mut().poll(cx) {
             Poll::Ready(answer) => Poll::Ready(Some(answer)),
             Poll::Pending => Poll::Ready(None),

@@ -45,7 +45,7 @@ impl Body for Full {
     }
 }
 
-/// A body of unknown length, frame by frame; it then ends, or waits for ever.
+/// A body of unknown length, frame by frame; it then ends, or stalls.
 struct Stream {
     frames: VecDeque<Result<Frame<Bytes>, io::Error>>,
     endless: bool,
@@ -111,7 +111,7 @@ where
         .replace(&port, "PORT")
 }
 
-/// Why a request was refused; asserts that no connection was even tried.
+/// The error of a rejected request; asserts that no connection was attempted.
 async fn refusal<B>(request: Request<B>) -> ErrorKind
 where
     B: Body<Data = Bytes> + Send + 'static,
@@ -132,7 +132,7 @@ where
     error.kind()
 }
 
-// --- what goes out ---
+// --- requests ---
 
 #[tokio::test]
 async fn a_get_has_a_host_and_no_framing_fields() {
@@ -311,7 +311,7 @@ async fn a_body_that_fails_fails_the_request_with_its_error() {
     let mut body = stream(&["some"]);
     body.frames.push_back(Err(io::Error::other("disk on fire")));
     let request = Request::post("/echo").body(body).unwrap();
-    // The origin takes a request that ends inside its body for a broken test: do not let it see.
+    // The origin panics if a request ends inside its body: stop it before.
     let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
         conn.next_head().await;
         conn.closed().await;
@@ -369,7 +369,7 @@ async fn a_body_is_held_back_by_expect_continue() {
     origin.finish().await;
 }
 
-// --- what comes back ---
+// --- responses ---
 
 #[tokio::test]
 async fn a_response_carries_its_parts_and_what_http_types_cannot_hold() {
@@ -480,7 +480,7 @@ async fn s25_a_truncated_body_is_an_error_to_its_reader() {
     client.finish(peer).await;
 }
 
-// --- options, giving up, upgrades ---
+// --- options, cancelling, upgrades ---
 
 #[tokio::test]
 async fn options_of_one_request_are_kept() {
@@ -608,7 +608,7 @@ async fn an_upgrade_whose_request_had_a_body_can_still_be_written_to() {
     origin.finish().await;
 }
 
-/// Writes until nothing more is taken; how many bytes were.
+/// Writes until nothing more is accepted; returns how many bytes were.
 async fn fill(stream: &mut (impl tokio::io::AsyncWrite + Unpin)) -> usize {
     let mut written = 0;
     loop {

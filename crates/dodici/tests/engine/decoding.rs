@@ -1,6 +1,6 @@
-//! Bodies that are decoded between the wire and their reader, over each wire: HTTP/1.1 as requests
-//! share it, as one has it for itself, and HTTP/2. The codings themselves are dodici-coding's to test;
-//! here they are gzip.
+//! Bodies that are decoded between the wire and their reader, over each wire: a shared HTTP/1.1
+//! connection, an exclusive one, and HTTP/2. dodici-coding tests the codings themselves;
+//! here it is gzip.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -17,22 +17,22 @@ use zlib_rs::{Deflate, DeflateFlush, Status};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wire {
-    /// A request that is a head alone.
+    /// A request without a body.
     Shared,
-    /// One with a body to be pulled.
+    /// One with a pulled body.
     Alone,
     Http2,
 }
 
 const WIRES: [Wire; 3] = [Wire::Shared, Wire::Alone, Wire::Http2];
 
-/// What the peer answers each request with.
+/// The peer's response to each request.
 #[derive(Clone)]
 struct Answer {
     status: u16,
     fields: Vec<(&'static str, String)>,
     pieces: Vec<Vec<u8>>,
-    /// Without one, the body's framing says its length.
+    /// Without it, the framing delimits the body.
     chunked: bool,
 }
 
@@ -91,7 +91,7 @@ impl Answer {
     }
 }
 
-/// A peer that answers so, and a client of one connection to it.
+/// A peer with this response, and a client of one connection to it.
 async fn serve(
     wire: Wire,
     answer: Answer,
@@ -394,7 +394,7 @@ async fn s33_a_bomb_waits_for_its_reader() {
 async fn s33_a_bomb_stops_at_the_limit_of_decoded_bytes() {
     let (answer, size) = bomb();
     for wire in WIRES {
-        // The pool's.
+        // The pool's limit.
         let limit = 1_000_000;
         let set = |config: &mut OriginConfig| config.exchange.max_response_size = Some(limit);
         let (client, _peer) = serve(wire, answer.clone(), set).await;
@@ -404,7 +404,7 @@ async fn s33_a_bomb_stops_at_the_limit_of_decoded_bytes() {
         assert_eq!(error(&seen).message(), "Response content exceeded max size");
         assert!(seen.body.len() as u64 <= limit, "{wire:?}");
 
-        // The request's own.
+        // The request's own limit.
         let (client, _peer) = serve(wire, answer.clone(), |_| {}).await;
         let mut limited = request(wire, DecodeManner::Interceptor);
         limited.decode = limited.decode.map(|decode| Decode {
@@ -418,7 +418,7 @@ async fn s33_a_bomb_stops_at_the_limit_of_decoded_bytes() {
         assert!(text.starts_with("Decompressed response size ("), "{text}");
         assert!(text.ends_with(") exceeded maxSize (1000000)"), "{text}");
 
-        // Neither counts what comes from the wire.
+        // Neither counts encoded bytes.
         let enough = size as u64;
         let set = |config: &mut OriginConfig| config.exchange.max_response_size = Some(enough);
         let (client, _peer) = serve(wire, answer.clone(), set).await;

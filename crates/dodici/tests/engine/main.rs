@@ -1,5 +1,5 @@
-//! What the engine promises whatever the version of HTTP: its API in the `http` crate's types,
-//! decoded bodies, panics of the user's code, TLS, proxies and traces.
+//! What the engine guarantees for every version of HTTP: its API with the `http` crate's types,
+//! decoded bodies, panics in user code, TLS, proxies and traces.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod client;

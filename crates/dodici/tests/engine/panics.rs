@@ -1,4 +1,4 @@
-//! Code of the caller's that panics in the engine's hands: sinks over HTTP/2, hooks, event sinks.
+//! Caller's code that panics when the engine calls it: sinks over HTTP/2, hooks, event sinks.
 //! Sinks over HTTP/1.1 are in `lifecycle.rs`.
 
 use std::io;
@@ -75,7 +75,7 @@ async fn s43_r14_a_sink_that_panics_over_http2_fails_no_other_stream() {
             async move {
                 let mut peer = H2Peer::accept(conn, &[]).await;
                 let first = peer.next_head().await.unwrap();
-                // One that panics when it is asked for its body may never come.
+                // One that panics in `pull` may never arrive.
                 if at != "pull" {
                     let second = peer.next_head().await.unwrap();
                     peer.respond(second, "second").await;
@@ -102,7 +102,7 @@ async fn s43_r14_a_sink_that_panics_over_http2_fails_no_other_stream() {
     }
 }
 
-/// Panics the first time, wherever it is asked to.
+/// Panics at its first call, in the given place.
 #[derive(Clone)]
 struct Once {
     at: &'static str,
@@ -210,7 +210,7 @@ async fn s43_r14_an_event_sink_that_panics_keeps_no_request_from_settling() {
             at,
             calls: Arc::default(),
         };
-        // Each request has a connection of its own.
+        // Each request has its own connection.
         let mut config = OriginConfig::default();
         config.pool.keep_alive = false;
         let pool = Engine::on_runtime(tokio::runtime::Handle::current())

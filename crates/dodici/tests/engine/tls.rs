@@ -1,4 +1,4 @@
-//! Pools over TLS: exchanges, resumption, and that no pool ever profits from another one's trust.
+//! Pools over TLS: exchanges, resumption, and isolation of one pool's trust from another's.
 
 use dodici::{
     CloseReason, ErrorKind, Event, Identity, Origin, OriginConfig, Request, RootSource, Scheme,
@@ -231,7 +231,7 @@ async fn s10_a_session_established_with_a_client_certificate_is_not_resumed_with
     let unknown = Client::tls(origin.port(), with(trusting(&authority)));
     let call = unknown.get("/bytes/1");
     let error = within("unknown", call.error()).await;
-    // TLS 1.3 tells of the missing certificate only after the client has finished.
+    // TLS 1.3 reports the missing certificate only after the client has finished.
     assert!(
         matches!(error.kind(), ErrorKind::Tls | ErrorKind::Socket),
         "{error:?}"

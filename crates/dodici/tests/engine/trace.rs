@@ -1,4 +1,4 @@
-//! What the engine tells the `tracing` crate.
+//! The engine's spans and events for the `tracing` crate.
 
 use dodici::{OriginConfig, Request};
 use dodici_testkit::client::get;

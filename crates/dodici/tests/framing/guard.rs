@@ -1,4 +1,4 @@
-//! The guard's own contract: what its owner may call when, and what it is told.
+//! The guard's contract: which calls its owner may make when, and what they return.
 
 use std::time::Duration;
 
@@ -259,7 +259,7 @@ fn a_missing_head_is_detected_at_the_first_wrong_byte_and_no_byte_of_the_body_is
         let limits = Limits::default();
         let mut guard = Guard::new(limits, UnexpectedContinue::Error).with_leniency(leniency);
         guard.begin(RequestKind::Plain, false);
-        // Byte by byte: what is not consumed comes again, with one byte more.
+        // Byte by byte: what is not consumed is passed again, with one byte more.
         let (mut read, mut had, mut head) = (String::new(), 0, false);
         for end in 1..=body.len() {
             loop {

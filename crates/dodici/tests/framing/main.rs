@@ -1,4 +1,4 @@
-//! The framing guard alone: a server's bytes in, responses or an error out. No sockets.
+//! The framing guard alone, without sockets: a server's bytes in, responses or an error out.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod guard;

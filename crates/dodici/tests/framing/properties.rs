@@ -15,7 +15,7 @@ fn kinds() -> impl Strategy<Value = Vec<(RequestKind, bool)>> {
     prop::collection::vec((kind, any::<bool>()), 1..4)
 }
 
-/// Pieces that lead deep into the reader, whole and damaged, with noise between them.
+/// Pieces that reach deep into the reader, intact and damaged, with noise between them.
 fn stream() -> impl Strategy<Value = Vec<u8>> {
     let known: Vec<&'static [u8]> = vec![
         b"HTTP/1.1 200 OK\r\n",
@@ -129,7 +129,7 @@ proptest! {
     }
 }
 
-/// A response whose every part is known.
+/// A response with known parts.
 #[derive(Clone, Debug)]
 struct Message {
     status: u16,
@@ -233,7 +233,7 @@ fn message() -> impl Strategy<Value = Message> {
 }
 
 /// Reads head and body as another HTTP/1 implementation would: httparse for the head and the
-/// chunk sizes, and the framing rules of RFC 9112 spelled out once more.
+/// chunk sizes, and an independent version of RFC 9112's framing rules.
 fn read_with_httparse(bytes: &[u8]) -> (u16, Vec<u8>, bool) {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut head = httparse::Response::new(&mut headers);
@@ -333,7 +333,7 @@ proptest! {
         let (bytes, _) = message.bytes();
         let mut guard = Guard::new(Limits::default(), UnexpectedContinue::Ignore);
         guard.begin(RequestKind::Plain, false);
-        // The pass-through adapter: head replaced, body bytes as they came, trailers dropped.
+        // The pass-through adapter: head replaced, body bytes unchanged, trailers dropped.
         let mut passed_on = Vec::new();
         let mut in_trailers = false;
         for piece in cut_at(&bytes, &cuts) {

@@ -1,4 +1,4 @@
-//! Runs a guard over a byte stream cut in any way and compares what comes out.
+//! Runs a guard over a byte stream split in any way and compares the results.
 
 use dodici::conn::framing::{Guard, GuardEvent, Limits};
 use dodici_pool::{ErrorKind, RequestKind, UnexpectedContinue, Version};
@@ -120,7 +120,7 @@ pub(crate) fn chunked(body: &str) -> Vec<u8> {
 /// Drives one guard through requests of one kind and collects the responses.
 pub(crate) struct Reader {
     pub(crate) guard: Guard,
-    /// Responses that ended, or failed, or turned into a stream, and the one under way.
+    /// Responses that ended, failed or became a stream, and the current one.
     pub(crate) outcomes: Vec<Outcome>,
     /// Bytes the guard left in the input at rest.
     pub(crate) left: Vec<u8>,
@@ -143,7 +143,7 @@ impl Reader {
         }
     }
 
-    /// Starts to read the responses to these requests (kind, expects 100), written at once.
+    /// Starts reading the responses to these requests (kind, expects 100), written together.
     pub(crate) fn expect(mut self, kinds: Vec<(RequestKind, bool)>) -> Self {
         self.kinds = kinds.into_iter();
         self.begin_next();
@@ -285,7 +285,7 @@ enum Expected {
     Refused(ErrorKind, Option<&'static str>),
 }
 
-/// What the peer's end does to the expected outcome.
+/// How the peer's end affects the expected outcome.
 #[derive(Clone, Copy)]
 enum AtEof {
     Nothing,
@@ -379,7 +379,7 @@ impl Vector {
         self
     }
 
-    /// Runs the vector in every way and panics where the outcome is not the expected one.
+    /// Runs the vector in every way and panics if an outcome is not the expected one.
     pub(crate) fn check(&self) {
         let all = self.bytes.len();
         // Every position up to 2,500 bytes; beyond, a sample and both ends.
@@ -424,7 +424,7 @@ impl Vector {
         }
     }
 
-    /// The peer closes behind the last byte.
+    /// The peer closes after the last byte.
     fn check_eof(&self, used: bool, cut: Cut) {
         let mut reader = self
             .reader(used)
@@ -513,7 +513,7 @@ fn plain_reader() -> Reader {
         .expect(vec![(RequestKind::Plain, false)])
 }
 
-/// Kind and message of the error when the peer closes behind these bytes.
+/// Kind and message of the error when the peer closes after these bytes.
 pub(crate) fn truncated(bytes: &[u8]) -> (ErrorKind, String) {
     let mut reader = plain_reader();
     reader.feed(bytes);
@@ -536,7 +536,7 @@ pub(crate) fn head_is_complete(bytes: &[u8]) -> bool {
     reader.outcomes[0].status != 0
 }
 
-/// The guard takes the response, then rests and leaves everything behind it untouched.
+/// The guard reads the response, then becomes idle and leaves everything after it untouched.
 pub(crate) fn assert_leaves_extra_bytes(message: &[u8], extra: &[u8]) {
     let stream = [message, extra].concat();
     for at in 0..=stream.len() {

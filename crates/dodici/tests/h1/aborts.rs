@@ -1,4 +1,4 @@
-//! Requests that are given up, in each phase.
+//! Requests that are cancelled in each phase.
 
 use std::sync::Arc;
 
@@ -106,7 +106,7 @@ async fn an_abort_while_writing_closes_the_connection() {
         }
     });
     let client = Client::new(peer.port(), connections(1));
-    // Far more than the socket buffers hold, and nobody reads it.
+    // Far more than the socket buffers hold, and the peer does not read it.
     let body = Bytes::from(vec![b'x'; 64 << 20]);
     let call = client.send(Request {
         body: BodyKind::Full(body.clone()),
@@ -229,7 +229,7 @@ async fn a_request_cancelled_before_its_lost_connection_took_it_is_settled() {
     let peer = ScriptedPeer::tcp().await.always(OK);
     let client = Client::new(peer.port(), connections(1));
     let first = within("first", client.get("/").ended()).await;
-    // The pool does not know yet that the connection is at its end, and gives the request to it.
+    // The pool does not know yet that the connection has ended, and assigns the request to it.
     client.pool.destroy_connection(first.connection.unwrap().0);
     let second = client.post("/second", "2", "body");
     second.handle.cancel();
@@ -240,7 +240,7 @@ async fn a_request_cancelled_before_its_lost_connection_took_it_is_settled() {
     client.finish(peer).await;
 }
 
-/// Gives another request up as soon as its own response ends.
+/// Cancels another request as soon as its own response ends.
 struct CancelsAtEnd {
     other: Arc<std::sync::Mutex<Option<dodici::RequestHandle>>>,
 }

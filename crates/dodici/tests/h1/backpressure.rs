@@ -1,4 +1,4 @@
-//! What is held in memory for a reader that stops, and that it goes on where it stopped.
+//! What is held in memory for a reader that stops, and that it continues where it stopped.
 
 use dodici::{Event, OriginConfig};
 use dodici_testkit::client::get;
@@ -9,7 +9,7 @@ const BODY: usize = 20_000_000;
 /// One read of the socket, see `HYPER_READ` in `tuning.rs`, and the head.
 const SLACK: u64 = 64 * 1024 + 1024;
 
-/// Lets the connection's task read whatever it would read.
+/// Lets the connection's task read as much as it would.
 async fn settle_down() {
     for _ in 0..2_000 {
         tokio::task::yield_now().await;

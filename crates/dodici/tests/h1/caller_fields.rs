@@ -1,4 +1,4 @@
-//! Fields of the caller's that mean something to the engine are understood on every path.
+//! The caller's fields that concern the engine are honoured on every path.
 
 use std::convert::Infallible;
 use std::num::NonZeroU32;
@@ -67,7 +67,7 @@ fn request(
     request.body(body).unwrap()
 }
 
-/// Two requests one after the other; on how many connections they went.
+/// Sends two consecutive requests; returns how many connections they used.
 async fn connections(
     way: Way,
     close: bool,

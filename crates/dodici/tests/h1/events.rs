@@ -23,7 +23,7 @@ async fn a_request_fails_before_its_disconnect_and_the_queue_continues_after_it(
     );
     within("second", second.ended()).await;
     assert_error_before_disconnect(&client, &first);
-    // The pool had nothing to do for a moment if the second request came late: not asked here.
+    // If the second request was late, the pool was idle for a moment: not checked here.
     let mut events = client.events.events();
     events.retain(|event| !matches!(event, Event::Drain));
     assert!(
@@ -202,7 +202,7 @@ fn a_runtime_that_is_shut_down_settles_the_requests_of_its_connections() {
         (origin, client, call)
     });
     drop(runtime);
-    // The peer's end of the connection may have gone first.
+    // The peer may have closed first.
     let kind = call.seen().error_kind();
     assert!(
         matches!(kind, Some(ErrorKind::Internal | ErrorKind::Socket)),

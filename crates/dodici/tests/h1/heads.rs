@@ -1,4 +1,4 @@
-//! Heads, informational responses and trailers: told exactly, and no body where there is none.
+//! Heads, informational responses and trailers are reported exactly, and no body where there is none.
 
 use dodici::{ErrorKind, OriginConfig, Request};
 use dodici_testkit::client::{get, head};

@@ -1,4 +1,4 @@
-//! What a server sends in surplus, too early or broken reaches no other request.
+//! Surplus, early or malformed bytes of a server reach no other request.
 
 use dodici::{CloseReason, ErrorKind, OriginConfig};
 use dodici_testkit::client::post_chunked;
@@ -188,7 +188,7 @@ async fn a_server_that_speaks_first_answers_the_request_that_its_connection_was_
         let seen = within("answer", client.get("/").ended()).await;
         assert_eq!(seen.body, b"ok");
     }
-    // A connection's end is told after its last request's.
+    // A connection's end is reported after its last request's.
     client.disconnected(50).await;
     assert_eq!(
         client.reasons().len(),

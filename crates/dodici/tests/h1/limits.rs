@@ -14,14 +14,14 @@ use crate::support::assert_usable;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s34_a_paused_reader_gets_no_more_than_its_window() {
     const WINDOW: u32 = 100_000;
-    /// hyper's read buffer: the greatest chunk.
+    /// hyper's read buffer: the largest chunk.
     const CHUNK: u64 = 64 * 1024;
     let origin = TestOrigin::start().await;
     let client = Client::new(
         origin.port(),
         config(|config| {
             config.exchange.window = WINDOW;
-            // Comparing the body takes longer than a connection rests, on a loaded machine.
+            // On a loaded machine, comparing the body takes longer than the idle timeout.
             config.pool.keep_alive_timeout = Some(Duration::from_secs(3600));
         }),
     );

@@ -1,5 +1,5 @@
-//! Connections that die at rest, before a request or around it: what is sent again, and what never
-//! twice.
+//! Connections that die when idle, before a request or during it: what is replayed, and what must
+//! not be.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::isolation::POISON;
 
-/// A server in the hands of the test: what it writes is in the client's kernel before the engine
-/// has had a chance to run, as both share one thread.
+/// A server driven by the test: what it writes is in the client's kernel before the engine
+/// can run, because both share one thread.
 struct Hands {
     listener: TcpListener,
 }
@@ -47,8 +47,8 @@ impl Hands {
     }
 }
 
-/// Lets a connection rest, does `harm` to it, and dispatches before the engine can notice: the
-/// POST must be written once, on a fresh connection, and before the GET that came after it.
+/// Leaves a connection idle, does `harm` to it, and dispatches before the engine can notice: the
+/// POST must be written once, on a fresh connection, and before the GET that follows it.
 async fn harm_at_rest(harm: impl Fn(TcpStream) -> Option<TcpStream>) -> Vec<CloseReason> {
     let server = Hands::new().await;
     let client = Client::new(server.port(), connections(1));
@@ -71,7 +71,7 @@ async fn harm_at_rest(harm: impl Fn(TcpStream) -> Option<TcpStream>) -> Vec<Clos
     }
     if let Some(mut old) = old {
         let mut rest = Vec::new();
-        // A reset is as good: what counts is that nothing was written.
+        // A reset is fine, too: nothing must have been written.
         let _ = within("rest", old.read_to_end(&mut rest)).await;
         assert_eq!(rest, b"", "written to a poisoned connection");
     }
@@ -225,7 +225,7 @@ async fn s24_a_fin_directly_after_the_body_is_a_success_and_ends_the_connection(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_post_is_executed_twice_against_a_server_that_closes_around_reuse() {
-    // It closes right behind every other response, without announcing it.
+    // It closes directly after every other response, without announcing it.
     let executed = Watched::<Vec<String>>::default();
     let log = executed.clone();
     let peer = ScriptedPeer::tcp().await.run(move |mut conn| {
@@ -249,7 +249,7 @@ async fn no_post_is_executed_twice_against_a_server_that_closes_around_reuse() {
         let times = executed.read(|log| log.iter().filter(|have| **have == id).count());
         match seen.error_kind() {
             None => assert_eq!(times, 1, "{id}"),
-            // Written in the moment between the response and the FIN.
+            // Written between the response and the FIN.
             Some(_) => {
                 failed += 1;
                 assert!(times <= 1, "{id}");
@@ -286,8 +286,8 @@ async fn r5_after_100_continue_nothing_is_replayed() {
     client.finish(peer).await;
 }
 
-/// A peer whose connections serve one request and close without a word when they have read the
-/// next, as if its close and that request had crossed; every head that it read.
+/// A peer whose connections serve one request and close without a response when they have read the
+/// next, as if its close and that request had crossed; and every head that it read.
 async fn crossing(served: usize, silent: usize) -> (ScriptedPeer, Watched<Vec<String>>) {
     let heads = Watched::<Vec<String>>::default();
     let log = heads.clone();
@@ -345,7 +345,7 @@ async fn s38_a_request_that_repeatedly_crosses_a_close_is_written_six_times() {
         async move {
             conn.read_head().await;
             waiting.update(|waiting| *waiting += 1);
-            // All connections are there before the first one can be used again.
+            // All connections are open before the first one can be reused.
             let all = |waiting: &usize| (*waiting == CONNECTIONS).then_some(());
             waiting.wait(all).await;
             conn.send(OK).await;

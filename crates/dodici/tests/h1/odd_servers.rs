@@ -1,6 +1,5 @@
-//! Servers that do what they should not, or need not, and what becomes of the request: by default
-//! as
-//! in reqwest, with the settings of Node's face as in undici.
+//! Servers that do what they should not, or need not, and the outcome of the request: by default
+//! as in reqwest, with the settings of the npm package as in undici.
 
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use dodici_testkit::{
 };
 use tokio::time::Instant;
 
-/// Without a streamed body, and with one: two ways through the engine.
+/// Without a streamed body, and with one: two paths through the engine.
 const WAYS: [bool; 2] = [false, true];
 
 fn send(client: &Client, streamed: bool) -> Call {
@@ -32,7 +31,7 @@ async fn shut_down(client: Client, peer: ScriptedPeer) {
     client.finish(peer).await;
 }
 
-// --- a body that lasts until the close ---
+// --- a body delimited by close ---
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reset_does_not_end_a_body_delimited_by_close() {
@@ -162,7 +161,7 @@ async fn empty_lines_before_a_status_line_are_skipped() {
     }
 }
 
-// --- 100 Continue that nobody asked for ---
+// --- unsolicited 100 Continue ---
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unsolicited_100_is_discarded() {
@@ -234,7 +233,7 @@ async fn a_100_without_a_response_is_a_bad_response_in_undici_mode() {
     }
 }
 
-// --- an answer before the request ---
+// --- a response before the request ---
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bytes_before_the_request_are_a_response_only_in_undici_mode() {
@@ -248,7 +247,7 @@ async fn bytes_before_the_request_are_a_response_only_in_undici_mode() {
                 peer.port(),
                 config(|config| {
                     config.exchange.early_answer = early_answer;
-                    // So that a connection is up before there is a request.
+                    // So that a connection is open before there is a request.
                     config.pool.pipelining = 2;
                 }),
             );

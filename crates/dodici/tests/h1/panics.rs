@@ -28,7 +28,7 @@ struct Panics {
 }
 
 impl Panics {
-    /// A sink, what it is told of its end, and whether it is gone.
+    /// A sink, how it ended, and whether it was dropped.
     fn at(at: Callback) -> (Box<Self>, Watched<Vec<Callback>>, Signal) {
         let (ends, dropped) = (Watched::default(), Signal::new());
         let sink = Self {
@@ -84,7 +84,7 @@ async fn panic_in(at: Callback, request: Request) {
     let client = Client::new(origin.port(), connections(1));
     let (sink, _, dropped) = Panics::at(at);
     client.pool.dispatch(request, sink);
-    // Waits in the queue behind it, and must be served.
+    // Queued behind it, and must be served.
     let queued = client.post("/echo", "queued", "x");
     within("dropped", dropped.raised()).await;
     within("queued", queued.ended()).await;

@@ -1,5 +1,5 @@
 //! A reader that pauses, or gives no credit: nothing is delivered, no body timeout runs, and both
-//! go on when it does.
+//! resume when it does.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 const FIRST: &str = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst";
 
-/// No timer but that of the body, so that paused time jumps to exactly that one.
+/// Only the body timeout, so that paused time jumps to exactly that one.
 fn only_body_timer() -> OriginConfig {
     no_timers(|config| config.exchange.body_timeout = Some(BODY_TIMEOUT))
 }
@@ -83,7 +83,7 @@ async fn a_paused_reader_gets_nothing_until_it_resumes() {
         .await;
     call.handle.pause(true);
     more.raise();
-    // Whole exchanges elsewhere: time in which the rest could come.
+    // Whole exchanges elsewhere: time in which the rest could arrive.
     for _ in 0..3 {
         let other = halves(&more).await;
         let client = Client::new(other.port(), only_body_timer());

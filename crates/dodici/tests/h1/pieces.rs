@@ -1,4 +1,4 @@
-//! Bodies in very many very small pieces: those that are there together are told together, and a
+//! Bodies in very many very small pieces: those available together are delivered together, and a
 //! reader that has stopped holds a bounded number of them. (S34)
 
 use bytes::Bytes;
@@ -13,7 +13,7 @@ const HEAD: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
 const SWITCH: &str = "HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
 const CHUNK: &str = "1\r\na\r\n";
 
-/// A server that answers its first request with a hundred thousand chunks of one byte at once.
+/// A server that answers its first request with a hundred thousand one-byte chunks in one write.
 async fn one_byte_chunks() -> ScriptedPeer {
     ScriptedPeer::tcp().await.run(|mut conn| async move {
         let head = conn.read_head().await;
@@ -29,7 +29,7 @@ async fn one_byte_chunks() -> ScriptedPeer {
     })
 }
 
-/// A server that sends so many of these pieces, each in a packet of its own.
+/// A server that sends this many of these pieces, each in a separate packet.
 async fn trickle(head: &'static str, piece: &'static str, count: usize) -> ScriptedPeer {
     ScriptedPeer::tcp().await.run(move |mut conn| async move {
         conn.read_head().await;
@@ -45,7 +45,7 @@ async fn trickle(head: &'static str, piece: &'static str, count: usize) -> Scrip
     })
 }
 
-/// A server of HTTP/2 without TLS.
+/// An HTTP/2 server without TLS.
 async fn http2<F, Fut>(script: F) -> (ScriptedPeer, OriginConfig)
 where
     F: Fn(H2Peer) -> Fut + Clone + Send + Sync + 'static,
@@ -61,7 +61,7 @@ where
     (peer, config)
 }
 
-/// The head of a response and so many DATA frames of one byte.
+/// A response head and this many DATA frames of one byte.
 fn one_byte_frames(stream: u32, count: usize) -> Vec<u8> {
     let head = response_block(200, &[]);
     let mut bytes = frame(kind::HEADERS, flag::END_HEADERS, stream, head);
@@ -74,7 +74,7 @@ async fn shut_down(client: Client, peer: ScriptedPeer) {
     client.finish(peer).await;
 }
 
-/// A read of 16 KiB holds 2,700 chunks of a byte; the kernel hands out less now and then.
+/// A read of 16 KiB holds 2,700 one-byte chunks; sometimes the kernel returns less.
 fn assert_told_together(seen: &Seen, bytes: usize) {
     assert_eq!(seen.body.len(), bytes);
     assert!(
@@ -122,7 +122,7 @@ async fn s34_a_stopped_reader_holds_few_pieces_that_arrived_one_by_one() {
             call.finish();
             let full = |seen: &Seen| (seen.cost() >= u64::from(WINDOW)).then_some(());
             within("the window", call.wait(full)).await;
-            // Far more is on its way, and would be read.
+            // Far more is available, and would be read.
             let sent = |log: &dodici_testkit::scripted::PeerLog| {
                 (log.connections[0].sent > 5_000 * piece.len() as u64).then_some(())
             };
@@ -132,7 +132,7 @@ async fn s34_a_stopped_reader_holds_few_pieces_that_arrived_one_by_one() {
             }
             let seen = call.seen();
             assert!(seen.chunks.len() <= 11, "{:?}", seen.chunks);
-            // And it goes on where it stopped.
+            // And it continues where it stopped.
             call.handle.credit(u32::MAX);
             let more = |seen: &Seen| (seen.chunks.len() > 11).then_some(());
             within("more", call.wait(more)).await;
@@ -212,7 +212,7 @@ async fn s34_a_stopped_reader_holds_data_frames_of_one_byte_in_few_pieces() {
     let (peer, config) = http2(|mut peer| async move {
         let slow = peer.next_request().await.unwrap().stream;
         peer.send_raw(one_byte_frames(slow, 200_000)).await;
-        // The connection lives, and the others on it are served.
+        // The connection stays open, and serves the others.
         let other = peer.next_request().await.unwrap().stream;
         peer.respond(other, "ok").await;
         peer.data(slow, "", true).await;
@@ -243,7 +243,7 @@ async fn s34_a_stopped_reader_returns_no_window_however_large_its_streams_window
         for _ in 0..STREAM / 16_384 {
             peer.data(slow, vec![b'a'; 16_384], false).await;
         }
-        // Two others: whatever would be granted is here before they are.
+        // Two others: any window update would arrive before them.
         for _ in 0..2 {
             let other = peer.next_request().await.unwrap().stream;
             peer.respond(other, "ok").await;

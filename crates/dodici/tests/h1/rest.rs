@@ -1,4 +1,4 @@
-//! How long a connection rests, in virtual time, and what it may be sent meanwhile.
+//! How long a connection stays idle, in virtual time, and what it may receive meanwhile.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ async fn a_request_that_was_never_written_does_not_extend_the_idle_timeout() {
         assert_eq!(call.error().await.kind(), ErrorKind::Aborted);
     }
     client.disconnected(1).await;
-    // The server counts from its response on: five seconds, less the threshold of two.
+    // The server counts from its response: five seconds, minus the threshold of two.
     let rest = rested.elapsed();
     assert!(rest >= Duration::from_secs(3) && rest < Duration::from_millis(3_010));
     assert_eq!(client.reasons(), [CloseReason::IdleTimeout]);

@@ -1,5 +1,5 @@
-//! Every request ends exactly once, whatever happens to its connection at whatever byte, and a
-//! response that was cut short is never called complete.
+//! Every request ends exactly once, whatever happens to its connection at any byte, and a
+//! truncated response is never reported as complete.
 //!
 //! The recording sink fails the test on a second terminal call, on a call after it, and on a sink
 //! that is dropped without one; a hang fails through `within`.
@@ -31,7 +31,7 @@ async fn peer(shape: &Shape, tls: Option<ServerTls>) -> ScriptedPeer {
     builder.run(move |mut conn| {
         let shape = Arc::clone(&shape);
         async move {
-            // A client that saw its end of the connection die at once may never send a request.
+            // A client whose connection ends immediately may never send a request.
             while conn.next_head().await.is_some() {
                 conn.send(&shape.bytes).await;
                 if shape.expected.until_close {
@@ -49,7 +49,7 @@ fn request(shape: &Shape) -> Request {
     }
 }
 
-/// Timeouts that strike soon where the peer falls silent, and never elsewhere: a loaded machine
+/// Short timeouts if the peer stalls, none otherwise: a loaded machine
 /// must not turn a complete response into a timeout.
 fn timeouts(config: &mut OriginConfig, soon: bool) {
     let timeout = soon.then_some(Duration::from_millis(100));
@@ -57,7 +57,7 @@ fn timeouts(config: &mut OriginConfig, soon: bool) {
     config.exchange.body_timeout = timeout;
 }
 
-/// Runs one request to its end, and the pool to its own.
+/// Runs one request, and then closes the pool.
 async fn run(client: Client, shape: &Shape, what: &str) -> Seen {
     let call = client.send(request(shape));
     within(what, call.settled()).await;
@@ -245,7 +245,7 @@ async fn s25_under_tls_no_truncated_response_is_complete() {
         assert_complete(&seen, &shape, &shape.expected.body, "whole");
         let total = whole.log()[0].to_client;
         let shape = Arc::new(shape);
-        // The last records hold the response; a prime stride walks through the handshake.
+        // The last records hold the response; a prime stride covers the handshake.
         let start = total.saturating_sub(shape.bytes.len() as u64 + 64);
         let tail = (start..=total).step_by(1 + shape.bytes.len() / 40);
         let cuts: Vec<u64> = (0..start).step_by(211).chain(tail).collect();

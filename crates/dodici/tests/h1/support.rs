@@ -1,9 +1,9 @@
-//! What several of these files check.
+//! Checks that several of these files share.
 
 use dodici::Event;
 use dodici_testkit::{Call, Client, within};
 
-/// Checks that the request failed before its connection was reported gone.
+/// Checks that the request failed before its connection's disconnect.
 pub(crate) fn assert_error_before_disconnect(client: &Client, call: &Call) {
     let gone = client
         .events

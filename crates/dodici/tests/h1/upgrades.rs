@@ -21,7 +21,7 @@ async fn an_upgrade_carries_bytes_both_ways_and_ends_with_the_peers_fin() {
     ] {
         let peer = ScriptedPeer::tcp().await.run(move |mut conn| async move {
             conn.read_head().await;
-            // Bytes behind the head belong to the stream.
+            // Bytes after the head belong to the stream.
             conn.send(format!("{reply}first ")).await;
             let got = conn.read_exact(5).await;
             conn.send(got).await;
@@ -34,7 +34,7 @@ async fn an_upgrade_carries_bytes_both_ways_and_ends_with_the_peers_fin() {
         call.chunk("hello");
         let echoed = |seen: &Seen| seen.body.ends_with(b"hello").then_some(());
         within("echo", call.wait(echoed)).await;
-        // Half close: our direction ends, the peer's goes on.
+        // Half close: our direction ends, the peer's continues.
         call.finish();
         let seen = within("end", call.ended()).await;
         assert_eq!(
@@ -101,7 +101,7 @@ async fn an_upgraded_stream_whose_peer_has_ended_still_writes_everything() {
     let client = Client::new(peer.port(), OriginConfig::default());
     let call = client.send(upgrade("/"));
     within("upgrade", call.wait(|seen| seen.upgraded.then_some(()))).await;
-    // As a caller does that is asked for its bytes piece by piece.
+    // Like a caller that supplies its bytes piece by piece.
     for piece in pattern(3_000_000).chunks(50_000) {
         call.handle.body_chunk(piece.to_vec().into());
         tokio::task::yield_now().await;

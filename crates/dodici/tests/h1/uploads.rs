@@ -1,4 +1,4 @@
-//! Request bodies that are pulled, and responses that come before their end.
+//! Pulled request bodies, and responses before their end.
 
 use bytes::Bytes;
 use dodici::{CloseReason, Error, ErrorKind, HeaderBlock, OriginConfig, Phase, Request};
@@ -115,7 +115,7 @@ async fn a_large_pulled_body_arrives_complete_and_is_pulled_no_faster_than_it_is
         .await;
         call.handle.body_chunk(Bytes::copy_from_slice(slice));
         given += SLICE as u64;
-        // What was asked for is what was taken, plus the room of a caller that keeps up.
+        // What was requested is what was consumed, plus the room of a caller that keeps up.
         assert!(call.seen().pulled() <= given + (4096 + 128) * 1024 + SLICE as u64);
     }
     call.handle.body_end(trailers());
@@ -223,7 +223,7 @@ async fn a_response_before_the_end_of_a_body_in_memory_ends_the_connection_after
             conn.read_head().await;
             conn.send("HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig")
                 .await;
-            // More than the kernels take is still to come.
+            // More than the kernels buffer is still to be sent.
             heard.raised().await;
             conn.closed().await;
         }
@@ -251,7 +251,7 @@ async fn the_response_of_a_server_that_rejects_an_upload_and_resets_is_delivered
                 "HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 3\r\n\r\nbig",
             )
             .await;
-            // Unread bytes of the upload would reset it as well.
+            // Unread bytes of the upload would reset it, too.
             conn.reset();
             done.raise();
         }
@@ -260,7 +260,7 @@ async fn the_response_of_a_server_that_rejects_an_upload_and_resets_is_delivered
     let call = client.send(post_sized("/", 1 << 30));
     call.handle.body_chunk(Bytes::from(vec![b'x'; 100_000]));
     within("reset", reset.raised()).await;
-    // Writes into the reset connection until the response, or the reset, has been heard.
+    // Writes into the reset connection until the response or the reset is reported.
     let slice = Bytes::from(vec![b'x'; 10_000]);
     for _ in 0..20 {
         call.handle.body_chunk(slice.clone());

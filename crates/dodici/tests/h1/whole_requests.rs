@@ -1,6 +1,6 @@
-//! What a connection carries is a sequence of whole requests, whatever a peer does: it takes few
-//! bytes at a time, answers before it has read a request, switches protocols inside of one. A
-//! connection that cannot go on so ends, and the next request goes to another one.
+//! A connection carries a sequence of complete requests, whatever a peer does: it reads few
+//! bytes at a time, responds before it has read a request, switches protocols during one. A
+//! connection that cannot guarantee this ends, and the next request uses another one.
 
 use std::io;
 use std::num::NonZeroU32;
@@ -19,7 +19,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
-/// What either side's kernel holds: little enough for most bodies here to be cut.
+/// What either side's kernel buffers: little enough for most bodies here to be split.
 const SMALL: usize = 8 * 1024;
 
 struct SmallBuffer;
@@ -43,9 +43,9 @@ enum Kind {
 #[derive(Clone, Debug)]
 struct Case {
     kind: Kind,
-    /// Bytes of the body, handed over in slices of 64 KiB.
+    /// Bytes of the body, in slices of 64 KiB.
     size: usize,
-    /// The peer answers when it has read so many bytes behind the head; none: the whole request.
+    /// The peer responds when it has read this many bytes after the head; none: the whole request.
     answers_at: Option<usize>,
 }
 
@@ -121,7 +121,7 @@ impl Client {
     }
 }
 
-/// All that each connection of the peer received, in the order of acceptance.
+/// Everything each connection of the peer received, in the order of acceptance.
 type Received = Arc<Mutex<Vec<Vec<u8>>>>;
 
 type Peers = Arc<Mutex<Vec<JoinHandle<()>>>>;
@@ -135,7 +135,7 @@ struct Peer {
 }
 
 impl Peer {
-    /// Reads what is there. False at the end.
+    /// Reads what is available. False at the end.
     async fn fill(&mut self, most: usize) -> bool {
         let mut bytes = vec![0; most];
         match self.stream.read(&mut bytes).await {
@@ -152,11 +152,11 @@ impl Peer {
     }
 
     async fn answer(&mut self, status: &str) {
-        // The client may have closed the connection, which is its right.
+        // The client may have closed the connection.
         let _sent = self.stream.write_all(status.as_bytes()).await;
     }
 
-    /// Serves one request as its case says; `None` when there is no other one.
+    /// Serves one request as its case says; `None` if there is no other one.
     async fn serve(&mut self, cases: &[Case]) -> Option<()> {
         let head = loop {
             if let Some(end) = dodici_testkit::message::head_end(&self.unread()) {
@@ -179,7 +179,7 @@ impl Peer {
             if early && !answered {
                 answered = true;
                 self.answer(OK).await;
-                // The client hears of it before there is room for the rest.
+                // The client receives it before there is room for the rest.
                 let call = self.calls.wait(|calls| calls.get(number).cloned()).await;
                 call.settled().await;
             }
@@ -235,7 +235,7 @@ fn serve(
     (received, task, peers)
 }
 
-/// Whatever broke a peer breaks the test.
+/// A panic in a peer fails the test.
 async fn join(peers: Peers) {
     let peers = std::mem::take(&mut *peers.lock().unwrap());
     for peer in peers {
@@ -246,7 +246,7 @@ async fn join(peers: Peers) {
 /// Length of the request at the front; `Ok(None)` if it is cut off.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The fault in it.
 fn whole_request(bytes: &[u8]) -> Result<Option<usize>, String> {
     let Some(head) = dodici_testkit::message::head_end(bytes) else {
         return Ok(None);
@@ -293,7 +293,7 @@ fn whole_request(bytes: &[u8]) -> Result<Option<usize>, String> {
     Ok(data(at, length)?.then_some(at + length))
 }
 
-/// Checks that a connection carried whole requests, and at most one at its end that was cut off.
+/// Checks that a connection carried complete requests, and at most one truncated one at its end.
 fn check(received: &[u8]) -> Result<usize, String> {
     let mut rest = received;
     let mut whole = 0;
@@ -399,7 +399,7 @@ async fn s25_a_connection_with_an_early_response_to_an_upload_with_trailers_is_n
     ] {
         let listener = listen().await;
         let port = listener.local_addr().unwrap().port();
-        // Reads one head and no more, but for what comes on another connection.
+        // Reads one head and no more, except on another connection.
         let server = tokio::spawn(async move {
             let (mut first, _) = listener.accept().await.unwrap();
             first.read_exact(&mut [0; 64]).await.unwrap();
@@ -419,7 +419,7 @@ async fn s25_a_connection_with_an_early_response_to_an_upload_with_trailers_is_n
             second.write_all(OK.as_bytes()).await.unwrap();
             assert!(head.starts_with(b"POST /1"), "{}", head.escape_ascii());
             let mut rest = Vec::new();
-            // However the client ends it.
+            // However the client closes it.
             let _end = first.read_to_end(&mut rest).await;
             rest
         });

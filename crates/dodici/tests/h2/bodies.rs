@@ -1,4 +1,4 @@
-//! Bodies in both directions: lengths, early answers, windows.
+//! Bodies in both directions: lengths, early responses, windows.
 
 use std::time::Duration;
 
@@ -260,7 +260,7 @@ async fn a_stopped_reader_holds_one_window_and_stalls_no_other() {
     client.finish(peer).await;
 }
 
-/// The window that a SETTINGS frame of the client gives to each stream.
+/// The stream window in the client's SETTINGS.
 fn stream_window(frame: &Frame) -> Option<u32> {
     if frame.kind != kind::SETTINGS || frame.flags & flag::ACK != 0 {
         return None;
@@ -279,13 +279,13 @@ async fn windows_grow_if_a_distant_peer_waits_for_them_and_growth_is_allowed() {
     for grows in [true, false] {
         let peer = serve(move |conn| async move {
             let mut peer = H2Peer::silent(conn).await;
-            // What a peer that is this far away looks like: its SETTINGS take so long.
+            // A peer this far away: its SETTINGS are late.
             tokio::time::sleep(DISTANCE).await;
             peer.settings(&[]).await;
             let stream = peer.next_head().await.unwrap();
             peer.head(stream, 200, &[], false).await;
             let (mut sent, mut wider) = (0, None);
-            // A reader that is kept from the processor may miss the moment; the next window brings
+            // A reader that does not get the processor may miss the moment; the next window offers
             // another.
             while wider.is_none() && (grows || sent < 20 * WINDOW) {
                 let room = peer.granted.get(&stream).copied().unwrap_or(0) as u32;
@@ -317,7 +317,7 @@ async fn s36_an_upload_stays_within_the_peers_window_and_follows_its_changes() {
     let peer = serve(|conn| async {
         let window = |n| [(setting::INITIAL_WINDOW_SIZE, n)];
         let mut peer = H2Peer::accept(conn, &window(10)).await;
-        // The first request may be written before the settings came: it brings them about.
+        // The first request may be written before SETTINGS arrive: it causes them.
         let first = peer.next_request().await.unwrap();
         peer.respond(first.stream, "").await;
         let stream = peer.next_head().await.unwrap();

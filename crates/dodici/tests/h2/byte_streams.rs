@@ -1,4 +1,4 @@
-//! CONNECT and WebSockets: streams of bytes beside other requests.
+//! CONNECT and WebSockets: byte streams beside other requests.
 
 use dodici::{ErrorKind, Request, RequestKind};
 use dodici_testkit::client::connect;
@@ -50,7 +50,7 @@ async fn a_byte_stream_whose_peer_has_ended_still_writes_everything() {
         let tunnel = peer.next_head().await.unwrap();
         peer.head(tunnel, 200, &[], false).await;
         peer.data(tunnel, "goodbye", true).await;
-        // Three windows: the caller is asked for its bytes, and room is given, after that end.
+        // Three windows: bytes are requested and window is granted after that end.
         let (mut count, mut other) = (0, None);
         loop {
             let frame = peer.next_frame().await.unwrap();

@@ -18,7 +18,7 @@ async fn requests_share_one_connection_at_the_same_time() {
         for _ in 0..50 {
             streams.push(peer.next_request().await.unwrap());
         }
-        // Nobody is answered before all are there; then the last one first.
+        // No response before all have arrived; then the last one first.
         for request in streams.into_iter().rev() {
             peer.respond(request.stream, request.body).await;
         }
@@ -86,7 +86,7 @@ async fn the_peers_limit_applies_and_is_followed_when_it_changes() {
             for _ in 0..2 {
                 open.push(peer.next_request().await.unwrap().stream);
             }
-            // Down to one: none may come before four have ended.
+            // Down to one: none may be sent before four have ended.
             peer.settings(&limit(1)).await;
             while peer.next_frame().await.unwrap().kind != kind::SETTINGS {}
             for stream in open.drain(..4) {
@@ -124,7 +124,7 @@ async fn at_the_limit_another_connection_is_opened_if_the_pool_may_grow() {
             for _ in 0..2 {
                 open.push(peer.next_request().await.unwrap().stream);
             }
-            // Nobody is answered before all six are on their way.
+            // No response before all six are in flight.
             if count.fetch_add(2, Ordering::SeqCst) + 2 == 6 {
                 full.raise();
             }
@@ -152,7 +152,7 @@ async fn s36_with_a_limit_of_zero_requests_wait_under_their_headers_timeout() {
         let mut peer = H2Peer::accept(conn, &limit(0)).await;
         let first = peer.next_head().await;
         if let Some(first) = first {
-            // The one stream that is allowed before the settings came.
+            // The one stream that is allowed before SETTINGS.
             peer.respond(first, "").await;
         }
         peer.closed().await;

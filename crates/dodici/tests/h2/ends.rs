@@ -59,7 +59,7 @@ async fn an_aborted_stream_is_reset_although_nothing_else_happens() {
         })
         .await;
         let mut config = config();
-        // Its close would bring the reset about as well.
+        // Its close would cause the reset, too.
         config.pool.keep_alive_timeout = Some(Duration::from_secs(600));
         let client = Client::new(peer.port(), config);
         let call = client.send(if upload { post_chunked("/") } else { get("/") });
@@ -155,7 +155,7 @@ async fn no_stream_opens_while_a_peer_that_was_too_slow_has_not_answered_a_ping(
     let peer = serve(|conn| async {
         let mut peer = H2Peer::accept(conn, &[]).await;
         peer.next_head().await.unwrap();
-        // By hand: `H2Peer` would answer the PING at once.
+        // By hand: `H2Peer` would answer the PING immediately.
         let mut kinds = Vec::new();
         let mut asked = None;
         let half_of_its_time = tokio::time::sleep(Duration::from_millis(500));

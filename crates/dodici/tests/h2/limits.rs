@@ -1,5 +1,5 @@
-//! What a response over HTTP/2 may be made of: the limits of HTTP/1.1, and what has no place in it.
-//! Whatever is refused costs its stream, never the connection. (S26, S29)
+//! What an HTTP/2 response may contain: the limits of HTTP/1.1, and what is forbidden in it.
+//! Violations fail their stream, never the connection. (S26, S29)
 
 use dodici::{Error, ErrorKind, Event, ParseErrorCode, Request};
 use dodici_testkit::client::{get, head};
@@ -8,7 +8,7 @@ use dodici_testkit::{Client, H2Peer, ScriptedPeer, within};
 
 use crate::support::one_connection;
 
-/// How a request ended whose answer is these frames.
+/// The outcome of a request answered with these frames.
 struct Outcome {
     result: Result<u16, Error>,
     informational: usize,
@@ -22,7 +22,7 @@ impl Outcome {
     }
 }
 
-/// Answers a request with `answer`, and another one on the same connection well.
+/// Answers a request with `answer`, and another one on the same connection correctly.
 async fn outcome(
     request: Request,
     answer: impl Fn(u32) -> Vec<u8> + Clone + Send + Sync + 'static,
@@ -101,14 +101,14 @@ async fn s26_over_http2_sixty_four_informational_responses_are_allowed() {
     assert_eq!((seen.result.unwrap(), seen.informational), (200, 64));
     let seen = outcome(get("/"), answer(65)).await;
     assert_eq!((seen.kind(), seen.informational), (STRICT, 64));
-    // What comes behind the limit is not told, and costs nobody else anything.
+    // What exceeds the limit is not delivered, and affects no other request.
     let seen = outcome(get("/"), answer(3_000)).await;
     assert_eq!((seen.kind(), seen.informational), (STRICT, 64));
     assert_eq!(seen.reset, Some(code::PROTOCOL_ERROR));
 }
 
 /// Informational responses of 30 KiB each, whose fields are two bytes on the wire: one entry of
-/// HPACK's table, again and again.
+/// HPACK's table, repeated.
 fn indexed(stream: u32, count: usize) -> Vec<u8> {
     let mut first = block(&[(":status", "103")]);
     first.push(0x40);
@@ -217,7 +217,7 @@ async fn a_body_where_none_is_allowed_is_rejected_over_http2() {
         assert_eq!(seen.kind(), PROTOCOL_ERROR, "{status}");
         assert_eq!(seen.reset, Some(code::PROTOCOL_ERROR), "{status}");
     }
-    // An empty one says nothing.
+    // An empty one has no effect.
     for (status, request) in [(204, get("/")), (304, get("/")), (200, head("/"))] {
         let seen = outcome(request, move |stream| {
             let mut bytes = head_frame(stream, status, &[]);
@@ -268,7 +268,7 @@ async fn a_pseudo_header_of_a_request_is_refused_in_a_response() {
     }
 }
 
-/// A status that HPACK's static table has not, put into the dynamic one.
+/// A status that is not in HPACK's static table, put into the dynamic one.
 const KEPT_STATUS: &[u8] = &[0x48, 3, b'2', b'0', b'1'];
 
 #[tokio::test]
@@ -349,7 +349,7 @@ async fn a_connection_specific_field_fails_its_stream_only() {
     }
 }
 
-/// Literals as they are: the first byte, name and value.
+/// Raw literals: the first byte, name and value.
 fn raw(fields: &[(u8, &[u8], &[u8])]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (first, name, value) in fields {
@@ -474,7 +474,7 @@ async fn streams_beside_a_malformed_one_continue_with_hpacks_table() {
         // Two invalid fields and a valid one, all kept: `x-one` is the fourth of the table now.
         let mut block = raw(&[(0, b":status", b"200"), (0x40, b"BAD", b"value")]);
         block.extend(raw(&[(0x40, b"x-bad", b"\n"), (0x40, b"x-two", b"2")]));
-        // In pieces of a byte, wherever the client's reads end.
+        // Byte by byte, wherever the client's reads end.
         let frames = frame(kind::HEADERS, flag::END_HEADERS, bad, block);
         for byte in frames {
             peer.send_raw([byte]).await;

@@ -1,6 +1,6 @@
 //! Requests over HTTP/2: one pool against scripted servers.
 //!
-//! Floods, resets in bulk and third-party servers have test binaries of their own, because they
+//! Floods, resets in bulk and third-party servers have separate test binaries, because they
 //! measure the memory of their process or run for a long time.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 

@@ -1,4 +1,4 @@
-//! GOAWAY, REFUSED_STREAM, RST_STREAM, lost connections: what is sent again, and how often.
+//! GOAWAY, REFUSED_STREAM, RST_STREAM, lost connections: what is replayed, and how often.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -122,7 +122,7 @@ async fn s38_connections_that_go_away_immediately_are_tried_a_bounded_number_of_
 #[tokio::test]
 async fn s38_connections_that_go_away_before_a_stream_are_tried_a_bounded_number_of_times() {
     let peer = serve(|mut conn| async move {
-        // One segment: the goodbye is read before the settings allow what the request needs.
+        // One segment: the GOAWAY is read before SETTINGS allow what the request needs.
         let offer = [0, 8, 0, 0, 0, 1];
         let settings = frame(kind::SETTINGS, 0, 0, offer);
         let goodbye = frame(kind::GOAWAY, 0, 0, [0; 8]);
@@ -182,7 +182,7 @@ async fn a_lost_connection_fails_what_was_sent_on_it() {
             _ => None,
         });
     assert!(event.unwrap().error.is_some());
-    // Nobody knows whether the peer has done what they asked for.
+    // It is unknown whether the peer has executed them.
     assert_eq!(client.events.connects(), 1);
     client.finish(peer).await;
 }

@@ -6,7 +6,7 @@ use dodici::OriginConfig;
 use dodici_testkit::config::http2;
 use dodici_testkit::{Conn, H2Peer, ScriptedPeer};
 
-/// Before its SETTINGS came, a peer is sent one request.
+/// Before SETTINGS arrive, one request is sent.
 pub(crate) fn config() -> OriginConfig {
     let mut config = http2();
     config.http2.streams_before_settings = 1;
@@ -20,7 +20,7 @@ pub(crate) fn single() -> OriginConfig {
     config
 }
 
-/// One connection, and the default of requests before its SETTINGS came.
+/// One connection, and the default number of requests before SETTINGS.
 pub(crate) fn one_connection() -> OriginConfig {
     let mut config = http2();
     config.pool.connections = NonZeroU32::new(1);

@@ -1,5 +1,5 @@
-//! Request bodies over HTTP/2 share the room of one connection: who has nothing to send keeps none
-//! of it, and what needs none does not wait for any.
+//! Request bodies over HTTP/2 share the window of one connection: a body with nothing to send holds
+//! none of it, and what needs none does not wait for any.
 
 use bytes::Bytes;
 use dodici::HeaderBlock;
@@ -20,14 +20,14 @@ where
     ScriptedPeer::tcp().await.run(move |conn| {
         let script = script.clone();
         async move {
-            // Streams have more room than the connection.
+            // Streams have larger windows than the connection.
             let settings = [(setting::INITIAL_WINDOW_SIZE, 1 << 20)];
             script(H2Peer::accept(conn, &settings).await).await;
         }
     })
 }
 
-/// Reads until so many bytes of bodies have come.
+/// Reads until this many body bytes have arrived.
 async fn bytes(peer: &mut H2Peer, wanted: usize) -> Vec<Frame> {
     let mut frames = Vec::new();
     let mut have = 0;
@@ -52,11 +52,11 @@ async fn a_paused_upload_holds_no_window_of_the_others() {
             let first = peer.next_head().await.unwrap();
             bytes(&mut peer, WINDOW - 1).await;
             paused.raise();
-            // The last byte of room is for whoever has one to send.
+            // The last byte of window goes to a body that has one to send.
             let request = peer.next_request().await.unwrap();
             assert_eq!(request.body, b"!");
             peer.respond(request.stream, "other").await;
-            // Nothing is left, and nothing was granted: what needs no room goes out.
+            // No window is left or granted: what needs none is sent.
             for _ in 0..3 {
                 let request = peer.next_request().await.unwrap();
                 assert_eq!(request.body, b"");
@@ -194,7 +194,7 @@ async fn before_settings_a_peer_gets_as_many_requests_as_configured() {
             let mut peer = H2Peer::silent(conn).await;
             let mut heads = vec![peer.next_head().await.unwrap()];
             peer.settings(&[]).await;
-            // What comes before the client has acknowledged them was sent without knowing them.
+            // What arrives before the client's acknowledgement was sent without knowing them.
             loop {
                 let frame = peer.next_frame().await.unwrap();
                 match frame.kind {

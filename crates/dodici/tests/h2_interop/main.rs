@@ -25,7 +25,7 @@ const LARGE: u64 = 64 << 20;
 /// Requests in flight.
 const IN_FLIGHT: usize = 50;
 
-/// What a large body may add to this process, with hyper's server in it: windows and buffers of
+/// Memory that a large body may add to this process, including hyper's server: windows and buffers of
 /// both sides are 8 MiB, the rest is the allocator's.
 const GROWTH: u64 = 64 << 20;
 
@@ -41,30 +41,30 @@ fn large() -> u64 {
     from_environment("DODICI_LARGE_BODY").unwrap_or(LARGE)
 }
 
-/// What a server does at which path.
+/// A server's paths.
 struct Routes {
     /// A small body, and its length.
     small: (&'static str, usize),
     post: &'static str,
-    /// Whether that sends the body back.
+    /// Whether it echoes the body.
     echoes: bool,
     trailers: Trailers,
     /// A trailer that small bodies have.
     trailer: (&'static str, &'static str),
     /// A body of [`large`] bytes.
     large: String,
-    /// Takes a body of any length. Says in `x-count` how long it was, if it can.
+    /// Accepts a body of any length. Returns its length in `x-count`, if it can.
     upload: &'static str,
 }
 
-/// What becomes of a request's trailers.
+/// What a server does with a request's trailers.
 #[derive(PartialEq, Eq)]
 enum Trailers {
-    /// They come back behind the response.
+    /// Echoes them after the response.
     Echoed,
-    /// They are taken.
+    /// Accepts them.
     Taken,
-    /// The server takes them for a breach of the protocol.
+    /// Treats them as a protocol violation.
     Refused,
 }
 
@@ -100,7 +100,7 @@ fn post(path: &str, body: &Bytes) -> Request {
     }
 }
 
-/// Sends this many requests, [`IN_FLIGHT`] at a time, and looks at each answer.
+/// Sends this many requests, [`IN_FLIGHT`] at a time, and checks each response.
 async fn many(
     name: &str,
     what: &str,
@@ -122,7 +122,7 @@ async fn many(
     figure(name, what, value);
 }
 
-/// GETs, POSTs, trailers and large bodies in both directions; all must arrive whole.
+/// GETs, POSTs, trailers and large bodies in both directions; all must arrive complete.
 async fn exercise(name: &str, client: Client, routes: &Routes) {
     let (path, length) = routes.small;
     let trailer = (routes.trailer.0.to_owned(), routes.trailer.1.to_owned());
@@ -219,7 +219,7 @@ impl Watch {
         let mib = grown as f64 / f64::from(1 << 20);
         let value = format!("{seconds:.1} s, {rate:.0} MiB/s, +{mib:.1} MiB resident");
         figure(name, &format!("{what} of {size} MiB"), value);
-        // Other tests may run in this process at the same time, each with as much.
+        // Other tests may run in this process concurrently, each with as much.
         let tests = if from_environment("DODICI_LARGE_BODY").is_some() {
             1
         } else {
@@ -250,7 +250,7 @@ async fn hypers_server_interoperates() {
     assert_eq!(client.events.connects(), 1);
 }
 
-/// What the windows that grow by themselves are worth; the figure is for the table.
+/// The effect of growing windows; the figure is for the table.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_distant_server_interoperates() {
     let near = hyper_server().await;
@@ -327,7 +327,7 @@ async fn nginx_interoperates() {
     let directory = files("nginx", &authority, 0);
     let (port, behind) = (free_port().await, hyper_server().await);
     let root = directory.display();
-    // It leaves a connection after 500 requests.
+    // It closes a connection after 500 requests.
     let configuration = format!(
         "daemon off; worker_processes 1; pid {root}/pid; error_log {root}/log;\n\
          events {{ }}\n\

@@ -1,4 +1,4 @@
-//! Servers of others for the tests beside it: hyper's in this process, and those that may be
+//! Third-party servers for these tests: hyper's in this process, and those that may be
 //! installed.
 
 use std::convert::Infallible;
@@ -21,7 +21,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
-/// A body of this many bytes that is made as it is read.
+/// A body of this many bytes, generated as it is read.
 pub(crate) struct Made {
     left: u64,
     trailers: Option<http::HeaderMap>,
@@ -35,7 +35,7 @@ impl Made {
         }
     }
 
-    /// With a trailer `x-sum` behind it, which says how many bytes there were.
+    /// With a trailer `x-sum`, the number of its bytes.
     fn summed(bytes: u64) -> Self {
         let mut trailers = http::HeaderMap::new();
         trailers.insert("x-sum", bytes.into());
@@ -70,7 +70,7 @@ impl Body for Made {
     }
 }
 
-/// What hyper's server answers with.
+/// The body of a response of hyper's server.
 enum Answer {
     Made(Made),
     Echo(Incoming),
@@ -94,8 +94,8 @@ impl Body for Answer {
     }
 }
 
-/// Answers `GET /bytes/N` with so many bytes, `PUT /count` with the length of the body in
-/// `x-count`, and sends any other body back with its trailers.
+/// Answers `GET /bytes/N` with N bytes, `PUT /count` with the length of the body in
+/// `x-count`, and echoes any other body with its trailers.
 async fn answer(request: http::Request<Incoming>) -> Result<http::Response<Answer>, hyper::Error> {
     let builder = http::Response::builder();
     let path = request.uri().path().to_owned();
@@ -128,7 +128,7 @@ pub(crate) async fn hyper_server() -> u16 {
             socket.set_nodelay(true).unwrap();
             let served = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
                 .serve_connection(TokioIo::new(socket), service_fn(answer));
-            // How a connection ends is the client's business.
+            // How a connection ends is up to the client.
             tokio::spawn(async { drop(served.await) });
         }
     });
@@ -171,7 +171,7 @@ pub(crate) async fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// Starts a server; `None` where it is not installed.
+/// Starts a server; `None` if it is not installed.
 pub(crate) async fn start(
     program: &str,
     directory: PathBuf,
@@ -203,7 +203,7 @@ pub(crate) async fn start(
     Some(server)
 }
 
-/// A way to this port on which everything takes so long, in both directions; its own port.
+/// A proxy to this port that delays everything, in both directions; returns its own port.
 pub(crate) async fn far_away(port: u16, delay: Duration) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let own = listener.local_addr().unwrap().port();

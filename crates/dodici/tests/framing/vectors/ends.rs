@@ -1,4 +1,4 @@
-//! Where a response ends, and what may stand around it: no body, persistence, FIN, truncation,
+//! Where a response ends, and what may surround it: no body, persistence, FIN, truncation,
 //! informational responses, switches.
 
 use dodici_pool::ErrorKind::{HeadersOverflow, Parse, ResponseContentLengthMismatch, Socket};
@@ -164,7 +164,7 @@ fn s22_persistence_follows_version_and_connection_options() {
 
 #[test]
 fn s24_a_close_directly_after_a_complete_body_is_no_error() {
-    // `check` runs each of these with the peer's end behind the last byte, split everywhere.
+    // `check` runs each of these with the peer's end after the last byte, split everywhere.
     run(&[
         plain(
             "length",

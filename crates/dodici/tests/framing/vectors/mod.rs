@@ -1,9 +1,9 @@
 //! The HTTP/1.1 table of the requirements as data: exact bytes in, exact outcome out.
 //!
 //! Every vector runs whole, byte by byte and split in two at every position, once with the
-//! connection left open and once with the peer's end behind it, once on a fresh connection and
-//! once on a used one. Where the connection stays reusable, a marker response follows in the same
-//! stream and must come out intact.
+//! connection left open and once with the peer's end after it, once on a fresh connection and
+//! once on a reused one. If the connection stays reusable, a marker response follows in the same
+//! stream and must be read intact.
 
 mod bodies;
 mod ends;

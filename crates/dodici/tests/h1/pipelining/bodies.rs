@@ -1,4 +1,4 @@
-//! Bodies of responses in a pipeline: credit, memory of the reader, limits.
+//! Bodies of pipelined responses: credit, reads into the sink's memory, limits.
 
 use dodici::{CloseReason, ErrorKind};
 use dodici_testkit::client::get;

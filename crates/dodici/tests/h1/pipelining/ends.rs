@@ -113,8 +113,8 @@ async fn a_destroyed_connection_fails_the_request_that_is_due() {
     client.finish(peer).await;
 }
 
-/// Gives up a connection with three requests, of which the first may have been answered in part.
-/// Its server sends `rest` afterwards. Returns the bodies, and who was asked for anew.
+/// Gives up a connection with three requests, of which the first may have been partly answered.
+/// Its server sends `rest` afterwards. Returns the bodies, and which requests were replayed.
 async fn give_up(first: Request, begun: &'static str, rest: &'static str) -> [Vec<String>; 2] {
     let all = Signal::new();
     let goes_on = Signal::new();
@@ -242,7 +242,7 @@ async fn a_closed_pool_finishes_its_requests() {
     peer.finish().await;
 }
 
-/// Gives its own request up with the first bytes of the body, and notes what it is told.
+/// Cancels its own request with the first bytes of the body, and records its callbacks.
 struct GivesUp {
     handle: Arc<Mutex<Option<dodici::RequestHandle>>>,
     told: Arc<Mutex<Vec<&'static str>>>,

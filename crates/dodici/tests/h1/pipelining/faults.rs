@@ -1,4 +1,4 @@
-//! What becomes of the requests behind one that fails.
+//! The outcome of the requests behind one that fails.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +12,9 @@ use parking_lot::Mutex;
 
 use super::{bodies, depth, gets, numbered};
 
-/// A pipeline of three whose first connection meets this fault: what came of it. Each request must
-/// end once, whole or with an error; what failed is the oldest that was not answered; the others are
-/// asked for again, and so is that one if a connection that had served ended before its first byte.
+/// A pipeline of three whose first connection has this fault. Each request must end once, complete
+/// or with an error; the one that fails is the oldest unanswered one; the others are
+/// replayed, and so is that one if a reused connection ended before its first byte.
 async fn faulty(at: u64, action: FaultAction) {
     let what = format!("{action:?} at {at}");
     let responses: String = (0..3).map(numbered).collect();
@@ -35,7 +35,7 @@ async fn faulty(at: u64, action: FaultAction) {
     let client = Client::new(proxy.address().port(), depth(3));
     let failed = usize::try_from(at / each).unwrap();
     let crossed = action != FaultAction::Stall && at > 0 && at.is_multiple_of(each);
-    // Soon where the peer falls silent, and never elsewhere: a loaded machine must not turn a
+    // Short if the peer stalls, and unlimited otherwise: a loaded machine must not turn a
     // complete response into a timeout.
     let calls: Vec<_> = (0..3)
         .map(|n| {
@@ -59,7 +59,7 @@ async fn faulty(at: u64, action: FaultAction) {
             assert_eq!(seen.body, n.to_string().as_bytes(), "{what}");
             continue;
         }
-        // The fault struck inside this response: it is never called complete.
+        // The fault was inside this response: it must not be complete.
         let kind = seen.error_kind();
         let expected = match action {
             FaultAction::Stall if seen.head.is_some() => ErrorKind::BodyTimeout,
@@ -109,7 +109,7 @@ async fn connection_close_in_the_middle_replays_the_rest_in_order() {
             for _ in 0..4 {
                 conn.read_head().await;
             }
-            // What comes behind it is nobody's.
+            // What follows it belongs to no request.
             conn.send(format!(
                 "{OK}HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok{}",
                 "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
@@ -190,7 +190,7 @@ async fn an_unsolicited_response_ends_an_idle_connection() {
     within("close", client.events.closed()).await;
 }
 
-/// Two requests to a server that sends `behind` in one breath with its first response; only one is
+/// Two requests to a server that sends `behind` in the same write as its first response; only one is
 /// in flight.
 async fn with_behind(
     config: OriginConfig,
@@ -287,7 +287,7 @@ async fn a_server_that_speaks_first_does_not_keep_a_pulled_body_waiting() {
     let client = Client::new(peer.port(), depth(2));
     client.pool.connect();
     within("the peer speaks", said.raised()).await;
-    // So that what it said has been read, which the test does not rely on.
+    // So that it has been read, which the test does not rely on.
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
@@ -300,7 +300,7 @@ async fn a_server_that_speaks_first_does_not_keep_a_pulled_body_waiting() {
 
 #[tokio::test]
 async fn a_request_that_cannot_be_replayed_is_never_sent_twice() {
-    // Cut before, inside and behind the answer to the POST.
+    // Cut before, inside and after the response to the POST.
     for cut in [0, 10, OK.len()] {
         let posts = Arc::new(Mutex::new(0));
         let counted = Arc::clone(&posts);

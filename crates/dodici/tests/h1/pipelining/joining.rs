@@ -14,7 +14,7 @@ async fn a_request_that_cannot_be_replayed_joins_no_other_but_may_be_joined() {
         let head = conn.read_head().await;
         assert_eq!(head.target, "/post");
         conn.read_body(&head).await;
-        // It is not blocking, so the next one comes before its answer.
+        // It is not blocking, so the next one is sent before its response.
         assert_eq!(conn.read_head().await.target, "/2");
         conn.send(format!("{OK}{}", numbered(2))).await;
         conn.closed().await;
@@ -33,7 +33,7 @@ async fn nothing_follows_a_blocking_request_before_its_head() {
         conn.read_head().await;
         conn.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
             .await;
-        // The head is out, the body is not.
+        // The head has been sent, the body has not.
         assert_eq!(conn.read_head().await.target, "/next");
         conn.send(format!("ok{OK}")).await;
         conn.closed().await;
@@ -114,7 +114,7 @@ async fn a_pulled_body_has_the_connection_to_itself_and_returns_it() {
     within("close", client.events.closed()).await;
     let info = client.accounts().remove(0);
     assert_eq!(info.requests, 6);
-    // The account goes on through the change of hands.
+    // The counters continue when the connection is handed over.
     let log = peer.log();
     assert_eq!(info.bytes_written, log.connections[0].received.len() as u64);
     assert_eq!(info.bytes_read, log.connections[0].sent);

@@ -24,7 +24,7 @@ pub(super) fn numbered(n: usize) -> String {
     format!("HTTP/1.1 200 OK\r\nX-N: {n}\r\nContent-Length: 1\r\n\r\n{n}")
 }
 
-/// A client that is connected, with this many requests handed over at once.
+/// A connected client with this many requests, dispatched together.
 pub(super) fn gets(client: &Client, count: usize) -> Vec<Call> {
     (0..count).map(|n| client.get(&format!("/{n}"))).collect()
 }

@@ -1,4 +1,4 @@
-//! What goes over the wire, and in which order what is told.
+//! The bytes on the wire, and the order of callbacks.
 
 use std::num::NonZeroU32;
 
@@ -15,7 +15,7 @@ use super::{bodies, depth, gets, numbered};
 async fn requests_are_sent_without_waiting_and_answered_in_order() {
     let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
         let mut targets = Vec::new();
-        // All heads are there before the first answer.
+        // All heads have arrived before the first response.
         for _ in 0..5 {
             targets.push(conn.read_head().await.target);
         }
@@ -48,7 +48,7 @@ async fn the_depth_limits_the_requests_in_flight() {
             conn.read_head().await;
         }
         for n in 0..7 {
-            // Nothing of the fourth request is there before the first answer has gone.
+            // No byte of the fourth request arrives before the first response is sent.
             conn.send(numbered(n)).await;
             if n < 4 {
                 assert_eq!(conn.read_head().await.target, format!("/{}", n + 3));
@@ -71,7 +71,7 @@ async fn a_raised_depth_applies_to_an_open_connection() {
         async move {
             assert_eq!(conn.read_head().await.target, "/0");
             first.raise();
-            // The others come although the first one has no answer.
+            // The others arrive although the first one is unanswered.
             for n in 1..4 {
                 assert_eq!(conn.read_head().await.target, format!("/{n}"));
             }
@@ -198,7 +198,7 @@ async fn requests_share_a_tls_connection_in_flight() {
     peer.finish().await;
 }
 
-/// Every kind of framing behind each other, and what each must lead to.
+/// Consecutive responses of every framing, and the expected result of each.
 const MIXED: [&str; 4] = [
     "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none",
     "HTTP/1.1 204 No Content\r\n\r\n",

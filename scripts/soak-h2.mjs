@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-/** The parts: files of tests of the engine, and Node's face. */
+/** The parts: files of tests of the engine, and the npm package. */
 const PARTS = ['gate', 'floods', 'interop', 'node'];
 
 const HELP = `Usage: just soak-h2 [options]

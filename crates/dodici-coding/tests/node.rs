@@ -1,5 +1,5 @@
-//! Broken bodies, judged by ours and by Node's zlib: the same verdict, in the same words, and the
-//! same bytes. Without a `node` there is nobody to compare with, and the tests say so.
+//! Broken bodies, decoded by ours and by Node's zlib: the same result, the same messages, and the
+//! same bytes. Without a `node`, there is nothing to compare with, and the tests say so.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod support;
@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use dodici_coding::{Behind, Coding, Decoder};
 use support::{decoded, unit};
 
-/// Reads lines `coding hex`, and prints for each what Node's zlib makes of it as undici calls it:
+/// Reads lines `coding hex`, and prints the result of Node's zlib for each, called as in undici:
 /// `ok hex` or `error code errno message`; `unknown` for a coding that this Node does not have.
 const JUDGE: &str = r"
 const zlib = require('node:zlib');
@@ -32,7 +32,7 @@ function judge(coding, bytes) {
     stream.on('data', (chunk) => chunks.push(chunk));
     stream.on('end', () => resolve('ok ' + Buffer.concat(chunks).toString('hex')));
     stream.on('error', ({ code, errno, message }) => resolve(`error ${code} ${errno} ${message}`));
-    // Of zstd it reads one frame of each chunk, and passes over what lies behind it there.
+    // It decodes one zstd frame per chunk, and skips the rest of the chunk.
     if (coding === 'Zstd') for (const byte of bytes) stream.write(Buffer.of(byte));
     else stream.write(bytes);
     stream.end();
@@ -53,7 +53,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Node's verdicts on these bodies; `None` without a Node.
+/// Node's results for these bodies; `None` without a Node.
 fn verdicts(bodies: &[(Coding, Vec<u8>)]) -> Option<Vec<String>> {
     let node = std::env::var_os("DODICI_NODE").unwrap_or_else(|| "node".into());
     let spawned = Command::new(node)
@@ -84,7 +84,7 @@ fn verdicts(bodies: &[(Coding, Vec<u8>)]) -> Option<Vec<String>> {
 }
 
 fn ours(coding: Coding, bytes: &[u8]) -> String {
-    // The library judges some broken frames by more when it has all of them at once.
+    // The library checks some broken frames more strictly if it has them as a whole.
     let slice = match coding {
         Coding::Zstd => 1,
         _ => bytes.len(),
@@ -96,7 +96,7 @@ fn ours(coding: Coding, bytes: &[u8]) -> String {
     }
 }
 
-/// Node's verdict in our words, where ours stand for several of Node's.
+/// Node's result in our words, where ours cover several of Node's.
 fn without_detail(ours: &str, verdict: &str) -> String {
     let named = [
         "invalid distance too far back",
@@ -133,7 +133,7 @@ fn compare(bodies: &[(Coding, Vec<u8>)]) {
     );
 }
 
-/// Short, and yet with literals, matches and a code of its own.
+/// Short, but with literals, matches and a dynamic code.
 const BODY: &[u8] =
     b"{\"id\":1,\"name\":\"one\"},{\"id\":2,\"name\":\"two\"},{\"id\":3,\"name\":\"three\"}";
 
@@ -181,7 +181,7 @@ fn a_body_with_any_bit_flipped_is_judged_as_by_nodes_zlib() {
 fn a_body_truncated_anywhere_is_judged_as_by_nodes_zlib() {
     let mut cut = Vec::new();
     for (coding, coded) in bodies() {
-        // Of no byte at all there is nothing to decode: what HEAD is answered with.
+        // Without a byte there is nothing to decode, as in a response to HEAD.
         cut.extend((1..=coded.len()).map(|end| (coding, coded[..end].to_vec())));
     }
     compare(&cut);

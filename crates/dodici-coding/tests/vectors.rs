@@ -1,4 +1,4 @@
-//! Bodies of every kind that encoders make, cut everywhere.
+//! Bodies of every kind that encoders produce, split everywhere.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod support;
@@ -7,7 +7,7 @@ use dodici_coding::{Behind, Coding, DecodeError, Decoder};
 use support::{ALL, Wrapper, brotli, decode, decoded, noise, text, unit, zlib, zstd};
 use zlib_rs::DeflateFlush;
 
-/// A name, what was coded, what came of it, and where units end before the end.
+/// A name, the plain body, the encoded body, and where units end before the end.
 struct Vector {
     name: String,
     coding: Coding,
@@ -62,7 +62,7 @@ fn vectors() -> Vec<Vector> {
         }
         for level in [1, 9] {
             let coded = zlib(&parts, level, Wrapper::Raw(15), DeflateFlush::NoFlush);
-            // What looks like zlib's wrapper is taken for it, as in undici.
+            // What looks like a zlib wrapper is treated as one, as in undici.
             if coded[0] & 0x0f != 8 {
                 add(format!("raw level {level}"), Coding::Deflate, coded);
             }
@@ -258,7 +258,7 @@ fn bytes_after_the_end_are_ignored_or_rejected() {
         let coded = [&unit(coding, b"hello"), bytes].concat();
         let (out, other) = (
             decode(&[coding], behind, &coded),
-            // In a slice of its own.
+            // In a separate slice.
             decoded(
                 &mut Decoder::new(&[coding], behind, None).unwrap(),
                 [&coded[..coded.len() - bytes.len()], bytes],
@@ -350,7 +350,7 @@ fn s33_a_limit_ends_a_bomb_at_any_depth() {
         assert_eq!(told, LIMIT, "{coding:?}");
         assert!(matches!(error, Some(DecodeError::TooLarge(size)) if size > LIMIT as u64));
         assert_eq!(limited(&[coding], &bomb, zeros.len()), (zeros.len(), None));
-        // What lies within counts, too.
+        // What is inside counts, too.
         let nested = unit(Coding::Gzip, &bomb);
         let (_, error) = limited(&[coding, Coding::Gzip], &nested, bomb.len() - 1);
         assert!(

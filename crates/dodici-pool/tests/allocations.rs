@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use dodici_pool::{Action, OriginPool, Outcome, PoolConfig, Traits};
 
 thread_local! {
-    // Per thread: the test harness allocates on threads of its own meanwhile.
+    // Per thread: the test harness allocates on its own threads meanwhile.
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -42,7 +42,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-/// Enqueues `count` requests at once and serves them all; returns how many were assigned.
+/// Enqueues `count` requests and serves them all; returns how many were assigned.
 fn serve(pool: &mut OriginPool, count: u32, now: &mut Instant) -> u32 {
     let traits = Traits {
         idempotent: true,

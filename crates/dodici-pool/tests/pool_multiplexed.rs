@@ -97,7 +97,10 @@ impl Model {
             let free = self.conns.values().any(|conn| open(conn) && room(conn));
             assert!(!free, "a request waits although a connection has room");
             let coming = self.conns.values().any(|conn| !conn.up && !conn.closing);
-            assert!(coming || self.conns.len() == self.most, "nobody connects");
+            assert!(
+                coming || self.conns.len() == self.most,
+                "no connection is opened"
+            );
         }
         let stats = self.pool.stats();
         let running: usize = self.conns.values().map(|conn| conn.on.len()).sum();

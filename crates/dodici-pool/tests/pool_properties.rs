@@ -30,9 +30,9 @@ enum Op {
     Head(Index),
     Release(Index, Outcome),
     Unsent(Index),
-    /// The connection goes; the flag says whether its requests are returned as unsent before.
+    /// The connection ends; the flag says whether its requests are returned as unsent before.
     Gone(Index, bool),
-    /// The owner carries out a close.
+    /// The owner closes a connection.
     ClosedAsAsked(Index),
     /// A changed pipelining depth.
     Pipelining(u32),
@@ -181,7 +181,7 @@ impl Model {
     fn end_request(&mut self, id: RequestId) -> Request {
         self.ended_requests.push(id);
         let ended = self.requests.remove(&id);
-        ended.expect("a request ends once, and only while it is in the books")
+        ended.expect("a request ends once, and only while it is tracked")
     }
 
     fn end_conn(&mut self, id: ConnId) {
@@ -229,7 +229,7 @@ impl Model {
         assert!(!self.ended_conns.contains(&conn), "an id came twice");
         let connecting = self.in_state(State::Connecting).len();
         let wish = std::mem::take(&mut self.connect_requested);
-        assert!(connecting < self.queued() || wish, "nobody needs it");
+        assert!(connecting < self.queued() || wish, "an unneeded connection");
         let now = self.now;
         let fresh = Conn {
             state: State::Connecting,
@@ -647,7 +647,7 @@ impl Model {
     fn finish(mut self) {
         self.apply(Op::Close);
         for round in 0.. {
-            assert!(round < 1000, "the pool does not come to an end");
+            assert!(round < 1000, "the pool does not finish");
             for conn in self.in_state(State::Connecting) {
                 if self.conns.get(&conn).map(|c| c.state) == Some(State::Connecting) {
                     self.connected(conn, 1);

@@ -1,5 +1,5 @@
 //! The committed result of reqwest's own suite: the numbers of `conformance/reqwest/status.json` add
-//! up, each failure has its reason, and the table beside it says the same.
+//! up, each failure has its reason, and the table agrees.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 

@@ -1,7 +1,7 @@
-//! A process that is stopped for longer than its time-outs: what came meanwhile is no time-out of
-//! the client's, what never came is one.
+//! A process that is stopped for longer than its timeouts: what arrived meanwhile is no timeout,
+//! what never arrived is one.
 //!
-//! The client is a process of its own, this test's binary with [`client`] as its only case.
+//! The client is a separate process, this test's binary with [`client`] as its only case.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
@@ -19,7 +19,7 @@ const TIMEOUT: Duration = Duration::from_secs(8);
 const EACH: usize = 20;
 const PORT: &str = "DODICI_SUSPENDED_PORT";
 
-/// Which time-out, which answer, and what becomes of it.
+/// The timeout, the response, and the outcome.
 const KINDS: [(&str, &str, &str); 9] = [
     ("total", "plain", "done"),
     ("total", "body", "done"),
@@ -32,7 +32,7 @@ const KINDS: [(&str, &str, &str); 9] = [
     ("blocking", "never", "timeout"),
 ];
 
-/// How many requests the server holds, and whether it answers.
+/// How many requests the server holds, and whether it responds.
 type Held = Watched<(usize, bool)>;
 
 async fn serve(mut stream: TcpStream, held: Held) {
@@ -73,7 +73,7 @@ async fn responses_received_while_the_process_was_stopped_are_no_timeouts() {
     within("all requests under way", all).await;
     child.signal("-STOP");
     held.update(|(_, goes)| *goes = true);
-    // What is tested is time that passes.
+    // Real time must pass.
     tokio::time::sleep(TIMEOUT + Duration::from_secs(1)).await;
     child.signal("-CONT");
     let outcomes = tokio::task::spawn_blocking(move || child.outcomes());

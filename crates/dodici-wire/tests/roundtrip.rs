@@ -1,4 +1,4 @@
-//! What is encoded comes back the same, and random bytes are an error, never a panic.
+//! Encoding and decoding is lossless, and random bytes are an error, never a panic.
 
 #![allow(clippy::unwrap_used)]
 

@@ -46,7 +46,7 @@ pub(crate) fn http1_chunked(input: &[u8]) {
     assert_eq!(whole, read(&response, &asked, 1));
     for event in &whole {
         if let Read::Data(body) = event {
-            assert!(body.len() < input.len(), "more came out than went in");
+            assert!(body.len() < input.len(), "more output than input");
         }
     }
 }
@@ -105,7 +105,7 @@ fn feed(guard: &mut Guard, kind: RequestKind, piece: &[u8], told: &mut Vec<Read>
         let (taken, behind) = rest.split_at(step.consumed);
         match step.event {
             GuardEvent::NeedMore => {
-                assert!(behind.is_empty(), "something is left that nobody reads");
+                assert!(behind.is_empty(), "unread bytes are left");
                 return true;
             }
             GuardEvent::Idle => {

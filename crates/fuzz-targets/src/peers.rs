@@ -134,6 +134,6 @@ fn settles(origin: Origin, mut config: OriginConfig, requests: Vec<Request>, sen
         }
         peer.abort();
     });
-    // It is in a directory for such files: one that stays harms nobody.
+    // It is in a temporary directory: a leftover file is harmless.
     let _ = std::fs::remove_file(path);
 }

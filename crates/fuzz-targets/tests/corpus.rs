@@ -30,7 +30,7 @@ fn r20_every_target_passes_on_its_corpus() {
             // Named before it runs: a panic shows it.
             println!("{}", path.display());
             target(&input);
-            // A cut input is where decoders go wrong most.
+            // Truncated inputs are where decoders fail most often.
             for end in 0..input.len().min(256) {
                 target(&input[..end]);
             }
@@ -38,8 +38,8 @@ fn r20_every_target_passes_on_its_corpus() {
     }
 }
 
-/// What fuzzers do first, without an eye on what the code does with it: bytes changed, cut out,
-/// doubled, and put in from elsewhere.
+/// What fuzzers do first, without coverage feedback: change, remove and duplicate bytes, and
+/// insert some from elsewhere.
 fn mutated(input: &[u8], other: &[u8], random: &mut impl FnMut(usize) -> usize) -> Vec<u8> {
     let mut out = input.to_vec();
     for _ in 0..=random(4) {
@@ -88,7 +88,7 @@ fn r20_every_target_passes_on_mutations_of_its_corpus() {
         for run in 0..runs * inputs.len() {
             let other = &inputs[random(inputs.len())];
             let input = mutated(&inputs[run % inputs.len()], other, &mut random);
-            // Kept by the test's runner, shown if it fails.
+            // Captured by the test runner, shown on failure.
             println!("{name} {}", input.escape_ascii());
             target(&input);
         }

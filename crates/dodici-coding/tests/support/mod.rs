@@ -1,4 +1,4 @@
-//! Coded bodies, and decoding as a caller does it.
+//! Encoded bodies, and decoding as a caller does it.
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::io::Write;
@@ -9,7 +9,7 @@ use zstd_safe::{CCtx, CParameter, InBuffer, OutBuffer, zstd_sys::ZSTD_EndDirecti
 
 pub(crate) const ALL: [Coding; 4] = [Coding::Gzip, Coding::Deflate, Coding::Brotli, Coding::Zstd];
 
-/// What `zlib` reads: its wrapper, and its window as a power of two.
+/// What `zlib` accepts: its wrapper, and its window as a power of two.
 #[derive(Clone, Copy)]
 pub(crate) enum Wrapper {
     Gzip(u8),
@@ -17,7 +17,7 @@ pub(crate) enum Wrapper {
     Raw(u8),
 }
 
-/// Compressed by zlib, with a flush of this kind behind each part.
+/// Compressed by zlib, with a flush of this kind after each part.
 pub(crate) fn zlib(parts: &[&[u8]], level: i32, wrapper: Wrapper, flush: DeflateFlush) -> Vec<u8> {
     let mut encoder = match wrapper {
         Wrapper::Gzip(window) => Deflate::new(level, true, window + 16),
@@ -54,7 +54,7 @@ pub(crate) fn brotli(parts: &[&[u8]], quality: u32, window: u32) -> Vec<u8> {
     encoder.into_inner()
 }
 
-/// One frame, with a flush behind each part and a checksum.
+/// One frame, with a flush after each part and a checksum.
 pub(crate) fn zstd(parts: &[&[u8]], level: i32, window: u32) -> Vec<u8> {
     let mut encoder = CCtx::create();
     for parameter in [
@@ -84,7 +84,7 @@ pub(crate) fn zstd(parts: &[&[u8]], level: i32, window: u32) -> Vec<u8> {
     out
 }
 
-/// One unit (member, stream, frame) of the coding, as most servers make it.
+/// One unit (member, stream, frame) of the coding, as most servers produce it.
 pub(crate) fn unit(coding: Coding, body: &[u8]) -> Vec<u8> {
     match coding {
         Coding::Gzip => zlib(&[body], 6, Wrapper::Gzip(15), DeflateFlush::NoFlush),
@@ -94,7 +94,7 @@ pub(crate) fn unit(coding: Coding, body: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Text that compresses as JSON does.
+/// Text that compresses like JSON.
 pub(crate) fn text(length: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(length + 64);
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
@@ -126,7 +126,7 @@ pub(crate) fn noise(length: usize) -> Vec<u8> {
     .collect()
 }
 
-/// What comes out of slices, with room for so many bytes at a time.
+/// Decodes slices, with room for this many bytes at a time.
 pub(crate) fn decoded<'a>(
     decoder: &mut Decoder,
     slices: impl IntoIterator<Item = &'a [u8]>,

@@ -1,4 +1,4 @@
-//! Code of the caller's that panics: the request that it was called for ends, the client goes on.
+//! Caller's code that panics: its request ends, the client continues to work.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,12 +43,12 @@ impl cookie::CookieStore for Cookies {
     }
 }
 
-/// Every answer has been through an informational response, a redirect and a cookie.
+/// Every exchange includes an informational response, a redirect and a cookie.
 async fn server() -> ScriptedPeer {
     ScriptedPeer::tcp().await.run(|mut conn: Conn| async move {
         while let Some(head) = conn.next_head().await {
             if head.get("transfer-encoding").is_some() {
-                // A body that broke off ends the connection.
+                // A truncated body ends the connection.
                 let Some(body) = conn.read_up_to(12).await else {
                     return;
                 };
@@ -65,7 +65,7 @@ async fn server() -> ScriptedPeer {
     })
 }
 
-/// Where a request meets the caller's code.
+/// Where a request calls the caller's code.
 struct Place {
     name: &'static str,
     configure: fn(ClientBuilder, Bomb, u16) -> ClientBuilder,
@@ -162,7 +162,7 @@ async fn s43_a_panic_in_a_callback_ends_its_request_and_nothing_else() {
             let request = (place.ask)(client.post(&url), bomb.clone());
             tokio::spawn(async move { request.send().await?.text().await })
         };
-        // Its own task panics, or is told.
+        // Its own task panics, or gets an error.
         let first = within("an end of the first", ask()).await;
         assert!(bomb.0.load(Ordering::SeqCst), "{}: not called", place.name);
         if place.name != "a connection's event" {

@@ -1,4 +1,4 @@
-//! The example does what it says.
+//! The example does what it claims.
 
 #[allow(dead_code, unreachable_pub, reason = "its main is cargo's")]
 #[path = "../../examples/pool.rs"]

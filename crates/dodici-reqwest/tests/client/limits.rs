@@ -1,4 +1,4 @@
-//! What a server can make a client do: how much it decodes, follows, keeps and waits for.
+//! Limits on what a server can make a client decode, follow, store and wait for.
 
 use std::error::Error as _;
 use std::io::{Read, Write};
@@ -56,7 +56,7 @@ async fn get(client: &Client, peer: &ScriptedPeer) -> Response {
         .unwrap()
 }
 
-/// Reads until the end or the first error; the bytes that came.
+/// Reads until the end or the first error; returns the number of bytes.
 async fn drain(mut response: Response) -> (u64, Result<(), dodici_reqwest::Error>) {
     let mut read = 0;
     loop {
@@ -77,7 +77,7 @@ async fn s33_a_bomb_stops_at_the_limit_of_decoded_bytes() {
     let zeros = vec![0; MIB];
     for coding in ["gzip", "zstd", "deflate", "br"] {
         let one = encoded(coding, &zeros).await;
-        // 1 GiB where a body may have members; 1 MiB elsewhere.
+        // 1 GiB for codings with several members; 1 MiB for others.
         let members = if matches!(coding, "gzip" | "zstd") {
             1024
         } else {
@@ -171,7 +171,7 @@ async fn trailers_follow_a_coded_body() {
 async fn the_body_limit_applies_to_plain_bodies_and_can_be_set_per_request() {
     let peer = serve(with_body("", &[b'x'; 100])).await;
     let limited = client(|builder| builder.max_body_size(99));
-    // Its length says so: nothing of it is read.
+    // Its declared length is too large: none of it is read.
     let (read, end) = drain(get(&limited, &peer).await).await;
     assert_eq!((read, end.is_err()), (0, true));
     let request = limited.get(url(&peer)).max_body_size(100);
@@ -208,7 +208,7 @@ async fn s39_a_redirect_to_another_scheme_is_an_error() {
                 error.is_builder() || error.is_redirect(),
                 "{target}: {error:?}"
             ),
-            // What is no URI reference leads nowhere: the redirect is the response.
+            // An invalid URI reference is not followed: the redirect is the response.
             Ok(response) => assert_eq!(response.status(), 302, "{target}"),
         }
         assert_eq!(peer.log().connections.len(), 1, "{target}");
@@ -250,13 +250,13 @@ async fn the_number_of_fields_in_a_head_is_limited() {
         let text = get(&limited, &peer).await.text().await;
         assert_eq!(text.is_ok(), right, "{trailers}");
     }
-    // More than hyper's clients take.
+    // More than hyper's clients accept.
     let peer = serve(with_body(&fields(1000), b"ok")).await;
     let many = get(&client(|builder| builder), &peer).await;
     assert_eq!(many.headers().len(), 1000);
 }
 
-/// A server of its own thread: nothing of it runs on the test's runtime.
+/// A server in its own thread, not on the test's runtime.
 fn apart() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! The client against scripted servers: what reqwest's own tests do not look at.
+//! The client against scripted servers: what reqwest's own tests do not cover.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 

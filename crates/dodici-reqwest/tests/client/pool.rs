@@ -1,4 +1,4 @@
-//! The pool under the reqwest API: what reqwest's own tests do not look at.
+//! The pool under the reqwest API: what reqwest's own tests do not cover.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,7 @@ fn url(peer: &ScriptedPeer) -> String {
     format!("http://127.0.0.1:{}/", peer.port())
 }
 
-/// A client whose connection events are written down, shortly.
+/// A client whose connection events are recorded as short texts.
 fn recorded(builder: ClientBuilder) -> (Client, Watched<Vec<String>>) {
     let events = Watched::<Vec<String>>::new(Vec::new());
     let log = events.clone();
@@ -72,7 +72,7 @@ async fn consecutive_requests_use_one_connection() {
 async fn a_limit_for_one_origin_holds_for_that_origin_alone() {
     let limited = always(OK).await;
     let free = ScriptedPeer::tcp().await.run(|mut conn| async move {
-        // Answers once all four requests are there, so that none can reuse a connection.
+        // Responds once all four requests have arrived, so that none can reuse a connection.
         let head = conn.read_head().await;
         conn.read_body(&head).await;
         conn.send(OK).await;
@@ -313,7 +313,7 @@ async fn a_pool_without_connections_is_dropped() {
     events
         .wait(|events| (events.len() == 2).then_some(()))
         .await;
-    // The event comes first, the forgetting after it on the same task.
+    // The event comes first; the pool is dropped after it on the same task.
     within("the forgetting", async {
         while !client.pool_stats().is_empty() {
             tokio::task::yield_now().await;
@@ -416,7 +416,7 @@ async fn informational_responses_are_reported_when_they_arrive() {
         conn.read_head().await;
         conn.send("HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n")
             .await;
-        // Answers only after the client has told of the hint.
+        // Responds only after the client has reported the hint.
         conn.read_head().await;
     });
     let hints = Watched::<Vec<u16>>::new(Vec::new());
@@ -720,7 +720,7 @@ async fn unread_responses_never_stall_others_over_http2() {
     const UNREAD: usize = 20;
     let peer = ScriptedPeer::tcp().await.run(|conn| async move {
         let mut peer = H2Peer::accept(conn, &[]).await;
-        // What the connection's window allows, and no more.
+        // As much as the connection's window.
         let mut sent = 0;
         for _ in 0..UNREAD {
             let stream = peer.next_head().await.unwrap();

@@ -1,4 +1,4 @@
-//! What a client tells the `tracing` crate.
+//! A client's spans and events for the `tracing` crate.
 
 use dodici_reqwest::{Client, StatusCode, retry};
 use dodici_testkit::traces::Traces;

@@ -1,5 +1,5 @@
 //! What a client trusts, and what its connections and TLS sessions may be shared with (S9 to S12 of
-//! the security requirements), on every way from a request to its server.
+//! the security requirements), on every path from a request to its server.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -90,7 +90,7 @@ async fn s9_two_names_of_one_server_share_neither_connection_nor_session() {
 
 #[tokio::test]
 async fn s9_a_session_is_resumed_where_nothing_differs() {
-    // The counterpart: without it, the tests above would hold for a client that never resumes.
+    // The counterpart: without it, the tests above would pass with a client that never resumes.
     let ours = Authority::new("ours");
     let peer = peer(ServerTls::new(&ours.localhost())).await;
     let client = trusting(&ours).pool_max_idle_per_host(0).build().unwrap();
@@ -147,7 +147,7 @@ async fn s11_certificates_are_verified_unless_that_was_turned_off_last() {
         trusting(&ours)
             .danger_accept_invalid_certs(true)
             .tls_danger_accept_invalid_certs(false),
-        // Names are another matter than trust.
+        // Names are independent of trust.
         trusting(&ours).tls_danger_accept_invalid_hostnames(true),
     ];
     for builder in builders {
@@ -183,7 +183,7 @@ async fn https_only_refuses_http_and_redirects_to_it() {
     assert_eq!(plain.accepted(), 0);
 }
 
-/// Certificates of a server that must not be taken for `localhost`.
+/// Certificates that must not be accepted for `localhost`.
 fn bad_certificates(ours: &Authority) -> Vec<(&'static str, Leaf)> {
     let foreign = Authority::new("foreign");
     let hosts = &["localhost"];

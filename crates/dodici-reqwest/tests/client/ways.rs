@@ -1,4 +1,4 @@
-//! Ways to a server and what they do to the pool: unix sockets, names with addresses of their own,
+//! Ways to reach a server and their effects on the pool: unix sockets, names with configured addresses,
 //! connector layers, retries, trailers over HTTP/2.
 
 use std::net::SocketAddr;
@@ -52,7 +52,7 @@ async fn a_name_with_a_configured_address_is_reached_there() {
     let at = SocketAddr::from(([127, 0, 0, 1], peer.port()));
     let client = Client::builder().no_proxy().resolve("some.example", at);
     let client = client.build().unwrap();
-    // The port of the URL counts, where it names one.
+    // The URL's port applies, if it has one.
     let url = format!("http://some.example:{}/", peer.port());
     assert_eq!(text(&client, &url).await, "ok");
     assert_eq!(text(&client, "http://SOME.example/").await, "ok");
@@ -167,7 +167,7 @@ async fn a_body_waits_for_100_continue_if_the_request_expects_it() {
         assert_eq!(head.get("expect"), Some("100-continue"));
         conn.send("HTTP/1.1 417 Expectation Failed\r\ncontent-length: 0\r\n\r\n")
             .await;
-        // Nothing of the body came, so that the next bytes are the end or another head.
+        // No byte of the body has arrived, so the next bytes are the end or another head.
         while let Some(head) = conn.next_head().await {
             assert_eq!(head.get("expect"), Some("100-continue"));
             conn.send("HTTP/1.1 100 Continue\r\n\r\n").await;
@@ -230,7 +230,7 @@ async fn trailers_pass_both_ways_over_http2() {
     within("the server's end", serving).await.unwrap();
 }
 
-/// Two servers: the first sends whoever comes to the second, which sends them to itself once more.
+/// Two servers: the first redirects to the second, which redirects to itself once.
 async fn leading_away() -> (ScriptedPeer, ScriptedPeer) {
     let there = ScriptedPeer::tcp().await.run(|mut conn| async move {
         while let Some(head) = conn.next_head().await {

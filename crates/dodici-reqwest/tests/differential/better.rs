@@ -1,4 +1,4 @@
-//! Where reqwest is wrong and this crate is not: each test shows both.
+//! Known reqwest bugs that this crate does not have: each test shows both.
 
 use std::sync::Arc;
 
@@ -351,8 +351,8 @@ async fn a_cookie_is_not_for_all_of_a_public_suffix() {
     assert_eq!(sent!(dodici_reqwest), ["all=1", "own=2"]);
 }
 
-/// The server takes a piece every 50 ms, so that the upload takes longer than the limit, and a pause
-/// of the whole machine is forgiven as long as it is shorter than the limit.
+/// The server reads a piece every 50 ms, so that the upload takes longer than the limit, but a pause
+/// of the whole machine is tolerated if it is shorter than the limit.
 #[tokio::test]
 async fn an_upload_that_makes_progress_does_not_hit_the_read_timeout() {
     const LIMIT: Duration = Duration::from_secs(2);
@@ -381,7 +381,7 @@ async fn an_upload_that_makes_progress_does_not_hit_the_read_timeout() {
     let theirs = asked!(reqwest, vec![0; PIECE * PIECES]);
     assert!(theirs.unwrap_err().is_timeout());
     assert!(asked!(dodici_reqwest, vec![0; PIECE * PIECES]).is_ok());
-    // As one chunk of a stream, all of which is handed over at once.
+    // As one chunk of a stream, all of which is submitted together.
     let whole = futures_util::stream::iter([Ok::<_, std::io::Error>(vec![0; PIECE * PIECES])]);
     assert!(asked!(dodici_reqwest, dodici_reqwest::Body::wrap_stream(whole)).is_ok());
 }

@@ -1,4 +1,4 @@
-//! What errors say of themselves: each way in which a request can fail, told by both.
+//! What errors report: each way in which a request can fail, with both clients.
 
 use std::error::Error as StdError;
 use std::future::Future;
@@ -16,7 +16,7 @@ type Script = fn(Conn) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 enum Over {
     Http1,
     Http2,
-    /// TLS, with a certificate of our own.
+    /// TLS, with our own certificate.
     Tls,
 }
 
@@ -25,16 +25,16 @@ struct Case {
     name: &'static str,
     over: Over,
     script: Script,
-    /// What is said of it, by both: what holds, and what is found in the chain.
+    /// What both report: the predicates that hold, and what is found in the chain.
     told: &'static str,
-    /// Where it is something else here.
+    /// The difference here, if any.
     ours: Option<&'static str>,
 }
 
-/// Long against whatever a busy machine needs for a handshake.
+/// Much longer than a busy machine needs for a handshake.
 const LIMIT: Duration = Duration::from_secs(1);
 
-/// What a program can ask of an error, and what it finds in the chain.
+/// An error's predicates, and what is found in its chain.
 fn chain(error: &(dyn StdError + 'static)) -> Vec<String> {
     let mut found = Vec::new();
     let causes = std::iter::successors(Some(error), |&cause| cause.source());
@@ -68,7 +68,7 @@ macro_rules! told {
                 .http2_keep_alive_timeout(LIMIT),
             _ => client.http1_only(),
         };
-        // Longer than the rest, so that it ends only what nothing else does.
+        // Longer than the others, so that it ends only what nothing else does.
         let client = client.timeout(LIMIT * 5).build().unwrap();
         let answer = async {
             let response = client.post($url).body("x").send().await?;
@@ -101,7 +101,7 @@ async fn asked(conn: &mut Conn) {
     conn.read_body(&head).await;
 }
 
-/// A server of HTTP/2 that has the request, and its stream.
+/// An HTTP/2 server that has received the request, and its stream.
 async fn asked_http2(conn: Conn, settings: &[(u16, u32)]) -> (H2Peer, u32) {
     let mut peer = H2Peer::accept(conn, settings).await;
     let request = peer.next_request().await.expect("a request");
@@ -410,7 +410,7 @@ const CASES: &[Case] = &[
 async fn every_failure_is_reported_the_same() {
     let authority = Authority::new("ours");
     let pem = authority.pem().as_bytes();
-    // All at once: most of their time is spent waiting.
+    // Concurrently: most of their time is spent waiting.
     let wrong = CASES.iter().map(async |case| {
         let (left, right) = (
             ScriptedPeer::tcp().await.run(case.script),
@@ -424,7 +424,7 @@ async fn every_failure_is_reported_the_same() {
         let url = |peer: &ScriptedPeer| format!("{scheme}://localhost:{}/", peer.port());
         let theirs = told!(reqwest, case, pem, url(&left));
         let ours = told!(dodici_reqwest, case, pem, url(&right));
-        // More causes than reqwest shows do no harm, and a reset that nobody sent has no code.
+        // More causes than reqwest's are harmless, and without a reset there is no code.
         let all = |told: &str, wanted: &str| wanted.split(' ').all(|word| told.contains(word));
         let flags = |told: &str| {
             told.split([' '])
@@ -463,7 +463,7 @@ macro_rules! says {
     }};
 }
 
-/// What reqwest's client does not have, or takes for ever.
+/// What reqwest's client does not have, or never ends.
 #[tokio::test]
 async fn failures_of_this_client_alone_are_classified() {
     use dodici_reqwest::ext::ClientBuilderExt;
@@ -499,7 +499,7 @@ async fn failures_of_this_client_alone_are_classified() {
     );
     first.abort();
 
-    // A source of the body that fails.
+    // A body source that fails.
     let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
         conn.read_head().await;
         conn.closed().await;

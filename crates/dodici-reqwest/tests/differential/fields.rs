@@ -1,4 +1,4 @@
-//! Fields that frame a message or speak of its connection, as a proxy copies them from elsewhere.
+//! Fields that frame a message or concern its connection, as a proxy copies them from elsewhere.
 
 use dodici_testkit::{Authority, ServerTls};
 
@@ -7,7 +7,7 @@ use super::*;
 
 type Fields = [(&'static str, &'static str)];
 
-/// What both write alike, with every kind of body.
+/// What both write, with every kind of body.
 const ALIKE: &[&Fields] = &[
     &[("transfer-encoding", "chunked")],
     &[("transfer-encoding", "Chunked")],
@@ -45,7 +45,7 @@ enum Sends {
 
 const BODIES: [Sends; 3] = [Sends::Nothing, Sends::Bytes, Sends::Stream];
 
-/// Status, or what the error says of itself.
+/// The status, or what the error reports.
 macro_rules! ask {
     ($krate:ident, $url:expr, $fields:expr, $sends:expr, $configured:expr, $set:expr) => {{
         let client = $configured($krate::Client::builder().no_proxy());
@@ -129,8 +129,8 @@ async fn over_http2_they_are_left_out_the_same() {
                 ("200 OK", "200 OK"),
                 "{told}"
             );
-            // Where the caller says `chunked` the length is not told, whatever the protocol; and
-            // `te: trailers` is for HTTP/2 as well, however it was announced on HTTP/1.1.
+            // If the caller sets `chunked`, the length is not sent, whatever the protocol; and
+            // `te: trailers` applies to HTTP/2, too, however it was sent over HTTP/1.1.
             let plain = |heard: &http2::Heard| {
                 let heard = heard.lock().unwrap().join("\n");
                 let heard = heard.replace("(\"content-length\", \"4\")", "");
@@ -171,7 +171,7 @@ async fn fields_that_contradict_the_body_are_an_error() {
     assert_eq!(wire(&peer)[0].2, "tex");
 }
 
-/// The body of a `GET` that is a stream; reqwest leaves it away without a word.
+/// The streamed body of a `GET`; reqwest silently drops it.
 #[tokio::test]
 async fn a_streamed_body_is_sent_whatever_the_method() {
     macro_rules! sent {
@@ -267,7 +267,7 @@ async fn a_request_for_http2_is_not_sent_over_http1() {
             let refused = if unknown { "false false" } else { "true false" };
             assert_eq!(ours, ["200 OK", refused]);
         }
-        // What was refused was not written, and cost no connection.
+        // What was rejected was not written, and closed no connection.
         let heads = wire(&peer);
         assert_eq!(heads.len(), 6);
     }

@@ -4,7 +4,7 @@ use super::*;
 
 pub(super) type Heard = std::sync::Arc<std::sync::Mutex<Vec<String>>>;
 
-/// Speaks HTTP/2 without TLS, answers by path, and writes down what it hears.
+/// An HTTP/2 server without TLS that responds by path and records requests.
 pub(super) async fn http2_server() -> (Vec<String>, Heard) {
     async fn answer(
         request: http::Request<h2::RecvStream>,

@@ -1,4 +1,4 @@
-//! Responses whose framing is against the rules: both read them, and here they end their connection.
+//! Responses with invalid framing: both clients read them, and here they end their connection.
 
 use dodici_reqwest::ext::ClientBuilderExt;
 use dodici_testkit::within;
@@ -21,7 +21,7 @@ const DOUBTFUL: &[&str] = &[
     "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2; a=\"b\r\nok\r\n0\r\n\r\n",
 ];
 
-/// What nobody can read in one way alone.
+/// Ambiguous responses.
 const HOPELESS: &[&str] = &[
     "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nok",
     "HTTP/1.1 200 OK\r\ncontent-length: 2, 3\r\n\r\nok",
@@ -39,8 +39,8 @@ const HOPELESS: &[&str] = &[
 const MARKER: &str = "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nmarker";
 const CLEAN: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
-/// Answers the first request of its first connection with this, behind which a `tail` comes at
-/// once, and every other one as it should.
+/// Answers the first request of its first connection with this, immediately followed by a `tail`,
+/// and every other one correctly.
 async fn serve(first: &'static str, tail: &'static str) -> ScriptedPeer {
     ScriptedPeer::tcp().await.run(move |mut conn| async move {
         let mut answer = if conn.index() == 0 {
@@ -62,7 +62,7 @@ enum Sends {
     Stream,
 }
 
-/// What two requests, one after the other, were answered.
+/// The responses to two consecutive requests.
 macro_rules! asked {
     ($krate:ident, $peer:expr, $sends:expr, $configured:expr) => {{
         let client = $configured(

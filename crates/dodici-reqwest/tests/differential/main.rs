@@ -1,8 +1,8 @@
-//! The real reqwest and this crate side by side: the same requests to the same scripted servers,
-//! and the same results expected.
+//! Compares this crate with the real reqwest: the same requests to the same scripted servers,
+//! with the same expected results.
 //!
 //! What arrives on the wire is compared as a set of header fields. Three differences are known and
-//! meant: a request with a method that usually has a body says `content-length: 0` when it has
+//! intended: a request with a method that usually has a body sends `content-length: 0` when it has
 //! none (RFC 9110, section 8.6), `host` comes first, and a redirect keeps the credentials for the
 //! proxy.
 
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use dodici_testkit::{Conn, ScriptedPeer};
 
-/// What a request came to.
+/// The outcome of a request.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
     Response {
@@ -119,7 +119,7 @@ fn wire(peer: &ScriptedPeer) -> Wire {
             {
                 fields.remove("content-length");
             }
-            // A jar keeps cookies of one path in no order.
+            // A jar does not order the cookies of one path.
             for cookies in fields.get_mut("cookie").into_iter().flatten() {
                 let mut pairs: Vec<_> = cookies.split("; ").collect();
                 pairs.sort_unstable();
@@ -143,7 +143,7 @@ fn wire(peer: &ScriptedPeer) -> Wire {
     wire
 }
 
-/// Asks both for their URLs and returns what they agreed on. Ports are not compared. `$configured`
+/// Sends a request with both and returns their common result. Ports are not compared. `$configured`
 /// and `$request` can name the crate by `$krate`.
 macro_rules! agree {
     (
@@ -168,7 +168,7 @@ macro_rules! agree {
     }};
 }
 
-/// Leaves the ports out of URLs.
+/// Removes the ports from URLs.
 fn without_ports(mut outcomes: Vec<Outcome>) -> Vec<Outcome> {
     for outcome in &mut outcomes {
         if let Outcome::Response { url, .. } = outcome {
@@ -180,7 +180,7 @@ fn without_ports(mut outcomes: Vec<Outcome>) -> Vec<Outcome> {
     outcomes
 }
 
-/// Runs the same script for both, compares everything, and returns what they agreed on.
+/// Runs the same script for both, compares everything, and returns the common result.
 macro_rules! compare {
     ($script:expr, $paths:expr, $configure:expr, $request:expr) => {{
         let paths: &[&str] = $paths;
@@ -204,7 +204,7 @@ macro_rules! compare {
     }};
 }
 
-/// Answers request after request by path.
+/// Responds to each request by path.
 async fn by_path(mut conn: Conn, answer: impl Fn(&str) -> String) {
     while let Some(head) = conn.next_head().await {
         conn.read_body(&head).await;
@@ -393,7 +393,7 @@ async fn broken_responses_fail_the_same() {
         "/bad-chunk",
         "/bad-length",
     ];
-    // Not idempotent, so that neither asks twice.
+    // Not idempotent, so that neither retries.
     let outcomes = compare!(script, &paths, |builder| builder, |client, url| {
         client.post(url).body("x")
     });

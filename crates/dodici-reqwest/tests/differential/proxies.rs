@@ -1,4 +1,4 @@
-//! Through a proxy: what the proxy is asked, and how its refusals are told.
+//! Through a proxy: the requests it gets, and how its refusals are reported.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 
-/// What a proxy received, in no order: the one client has a connection to it for each host, the
+/// What a proxy received, unordered: one client has a connection to it for each host, the
 /// other one for all.
 fn asked_of(proxy: &ScriptedPeer) -> Wire {
     let mut asked = wire(proxy);
@@ -16,7 +16,7 @@ fn asked_of(proxy: &ScriptedPeer) -> Wire {
     asked
 }
 
-/// Two proxies that answer by request line.
+/// Two proxies that respond by request line.
 async fn forwarding() -> (ScriptedPeer, ScriptedPeer) {
     let script = |mut conn: Conn| async move {
         while let Some(head) = conn.next_head().await {
@@ -50,7 +50,7 @@ fn owned(urls: &[&str]) -> Vec<String> {
     urls.iter().map(|&url| url.to_owned()).collect()
 }
 
-/// `agree!` with a proxy at each one's own port.
+/// `agree!` with a separate proxy for each.
 macro_rules! agree_through {
     (
         ($left_port:expr, $right_port:expr), $left:expr, $right:expr,
@@ -129,8 +129,8 @@ async fn credentials_and_fields_for_a_forwarding_proxy_are_the_same() {
     assert_eq!(asked_of(&left), asked_of(&right), "left is reqwest");
 }
 
-/// reqwest takes a proxy's credentials for the server's and leaves them out after a redirect to
-/// another host; the proxy wants them all the same.
+/// reqwest takes a proxy's credentials for the server's and drops them after a redirect to
+/// another host; the proxy still requires them.
 #[tokio::test]
 async fn a_redirect_keeps_the_credentials_for_the_proxy() {
     let (left, right) = forwarding().await;
@@ -192,8 +192,8 @@ async fn an_unreachable_proxy_fails_the_same() {
     assert!(matches!(&outcomes[0], Outcome::Error(flags) if flags.contains(&"connect")));
 }
 
-/// A proxy that answers `CONNECT` with `answer`, passes bytes on to port `target` where that is a
-/// 200, and keeps the lines that it was asked with, sorted.
+/// A proxy that answers `CONNECT` with `answer`, forwards bytes to port `target` if that is a
+/// 200, and records the lines of its requests, sorted.
 pub(super) struct Tunnel {
     pub(super) port: u16,
     heads: Arc<Mutex<Vec<Vec<String>>>>,
@@ -291,7 +291,7 @@ async fn requests_through_a_tunnel_are_the_same() {
     assert_eq!(heads, tunnels.1.heads(right.port()), "left is reqwest");
     assert_eq!(heads.len(), 1);
     assert_eq!(heads[0][0], "CONNECT localhost:PORT HTTP/1.1");
-    // Credentials of one are no business of the other.
+    // Neither gets the other's credentials.
     let told = format!("{heads:?}");
     assert!(
         told.contains("proxy-authorization") && !told.contains("own"),

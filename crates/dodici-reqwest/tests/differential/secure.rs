@@ -1,4 +1,4 @@
-//! HTTP/1.1 over TLS: what is sent, what is refused, and how a refusal is told.
+//! HTTP/1.1 over TLS: what is sent, what is rejected, and how that is reported.
 
 use dodici_testkit::certs::{Leaf, Validity};
 use dodici_testkit::scripted::TlsFacts;
@@ -31,7 +31,7 @@ fn urls(peer: &ScriptedPeer, paths: &[&str]) -> Vec<String> {
     paths.iter().map(url).collect()
 }
 
-/// What the handshakes of a peer led to. Sessions may be resumed by one of the two only.
+/// The results of a peer's handshakes. Only one of the two may resume sessions.
 fn handshakes(peer: &ScriptedPeer) -> Vec<TlsFacts> {
     let log = peer.log();
     let facts = log.connections.into_iter().filter_map(|conn| conn.tls);

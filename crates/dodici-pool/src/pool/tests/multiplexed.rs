@@ -53,7 +53,7 @@ fn attempts_follow_the_expected_concurrency_of_a_connection() {
     let conn = rig.wanted();
     rig.enqueue(GET);
     rig.wanted();
-    // It speaks HTTP/1.1 after all: every other request needs a connection of its own.
+    // It turns out to use HTTP/1.1: every other request needs its own connection.
     rig.pool.handle_connected(conn, rig.now, 1);
     let actions = rig.actions();
     let connects = actions
@@ -109,7 +109,7 @@ fn a_draining_connection_finishes_what_it_has_and_closes() {
     rig.enqueue(GET);
     assert_eq!(rig.actions(), []);
     assert_eq!(rig.release(conn, request, REUSABLE), [close(conn, reason)]);
-    // The place is free only when it is gone.
+    // The place is free only when it has ended.
     assert!(matches!(rig.closed(conn)[..], [Action::Connect(_), ..]));
 }
 

@@ -46,11 +46,11 @@ tuning! {
     /// undici's time before windows grew, and as long as undici's after.
     MORE_ROOM = 3 * WINDOW,
 
-    /// Event-loop turns after which every socket has been polled since a batch came. Two, because the
+    /// Event-loop turns after which every socket has been polled since a batch arrived. Two, because the
     /// first may end without a poll: Node calls a thread-safe function again that was rung while it ran.
     RIPE_TURNS = 2,
 
-    /// A response that comes so many milliseconds after the end of its request body does not wait
+    /// A response that arrives this many milliseconds after the end of its request body does not wait
     /// until it is ripe. 50 are enough for a server in this process on a busy machine; elsewhere a
     /// response waits for two turns at most.
     SOON = 50,

@@ -31,7 +31,7 @@ pub(crate) struct Slab {
 }
 
 enum Content {
-    /// The only chunk so far. Copied when another follows, or when no more come.
+    /// The only chunk so far. Copied when another follows, or when there are no more.
     Chunk(Bytes),
     /// Becomes the Buffer's memory.
     Owned(Memory),
@@ -87,7 +87,7 @@ impl Slab {
         matches!(&self.content, Content::Owned(Memory(bytes)) if bytes.is_empty())
     }
 
-    /// Called when no more chunks come. V8 counts the bytes it sees, so a mostly empty slab is
+    /// Called when there are no more chunks. V8 counts the bytes it sees, so a mostly empty slab is
     /// copied to a full one, and its memory stays here.
     pub(crate) fn settle(&mut self) {
         let full = match &self.content {

@@ -61,7 +61,7 @@ pub(crate) async fn run(hand_over: impl Fn()) {
         })
         .await;
         for _ in 0..LOOKS {
-            // Nothing else can come.
+            // Nothing else can arrive.
             if Live::count() == 0 {
                 break;
             }

@@ -53,14 +53,14 @@ interface Waiting {
 /** How far the engine is with the request: it has no record of it, has one, asks for the body. */
 type Engine = 'untold' | 'told' | 'writing';
 
-/** Whether more comes from the source, and what has become of it; `short`: before the declared length. */
+/** The state of the source; `short`: it ended before the declared length. */
 type Source = 'going' | 'stopped' | 'ended' | 'ended short' | 'sent';
 
 /**
- * Sends a body slice by slice, as far as credit goes.
+ * Sends a body slice by slice, as far as there is credit.
  *
  * ```text
- * source   going ⇄ stopped ─ end ─▶ ended, ended short ─ all has left ─▶ sent
+ * source   going ⇄ stopped ─ end ─▶ ended, ended short ─ all submitted ─▶ sent
  * engine   untold ─ start ─▶ told ─ grant ─▶ writing
  * ```
  */

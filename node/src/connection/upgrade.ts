@@ -99,7 +99,7 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
     if (!this.#readEnded) this.#endReading();
   }
 
-  // The end can come in one batch with the upgrade, when the handler's listeners are not there yet.
+  // The end can arrive in the same batch as the upgrade, before the handler has added its listeners.
   // As with a socket, it gets its own turn of the event loop.
 
   #endReading(): void {

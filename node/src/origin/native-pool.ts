@@ -82,7 +82,7 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
     session.scheduleFlush();
   }
 
-  /** The options with what the process says now, after seeing to what they need. */
+  /** The options with the current process settings; warns and loads roots as these require. */
   #describe(): Uint8Array {
     const ways = tlsWays(this.#settings);
     for (const connect of ways) warnIfUnverified(settle(connect));
@@ -91,7 +91,7 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
     return encodeSettings(this.#settings, this.servername);
   }
 
-  /** What the process says has changed: the next connection follows it. */
+  /** Process settings have changed: the next connection follows them. */
   onProcessChanged(): void {
     this.writer.poolConfigure(this.id, this.#describe());
     this.#session.scheduleFlush();
@@ -114,7 +114,7 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
     this.#session.scheduleFlush();
   }
 
-  /** Ends when the requests that it has are over, and calls `gone` then. It must get no other. */
+  /** Ends when its requests have ended, and then calls `gone`. It must get no more. */
   retire(gone: () => void): void {
     this.#whenGone = gone;
     this.writer.poolClose(this.id);

@@ -34,7 +34,7 @@ export class NativePools {
   readonly #leaving = new Set<NativePool>();
   /** Where the last request went; kept with `#oneServername` only. */
   #current: NativePool | null = null;
-  /** Pools of former server names whose connection is not gone yet. */
+  /** Pools of former server names whose connections have not ended yet. */
   readonly #retired = new Set<Promise<void>>();
 
   constructor(settings: PoolSettings, listener: NativePoolListener) {

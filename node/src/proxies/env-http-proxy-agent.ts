@@ -1,8 +1,8 @@
 /**
  * `EnvHttpProxyAgent`: the environment's proxies.
  *
- * What lives here: our agents in the place of the peer's. Which origin goes through which proxy,
- * `NO_PROXY` with its rules, is the peer's to say; only networks in that list are ours.
+ * What lives here: our agents in place of the peer's. Which origin uses which proxy,
+ * including the rules of `NO_PROXY`, is up to the peer; only networks in that list are ours.
  */
 
 import { Agent } from '../dispatchers';

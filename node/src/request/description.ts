@@ -246,7 +246,7 @@ function withQuery(path: string, query: ParsedUrlQueryInput): string {
   return text ? `${path}?${text}` : path;
 }
 
-/** A server name that is said by itself, for comparison with others. */
+/** An explicit server name, in the form in which names are compared. */
 function givenName(servername: unknown): string | null {
   return typeof servername === 'string' && servername !== '' ? sameName(servername) : null;
 }

@@ -18,7 +18,7 @@ export const Place = {
   Running: 2,
   /** Left the queue, and nothing may follow before its response head. */
   Blocking: 3,
-  /** Its connection has ended, and only its reader is behind; or it has become a byte stream. */
+  /** Its connection has ended, and its reader is still behind; or it has become a byte stream. */
   Gone: 4,
 } as const;
 

@@ -49,7 +49,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
   #isHttp2 = false;
   /** The connection ends with the response. */
   #isLast = false;
-  /** The final head is there: from now on there is something to stop. */
+  /** The final head was received: from now on, a pause stops something. */
   #isResponding = false;
   /** Credit to be returned for delivered chunks: the length of each plus `PIECE_OVERHEAD`. */
   #owed = 0;

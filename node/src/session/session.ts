@@ -102,7 +102,7 @@ export class Session implements RecordSink {
   readonly #turns: Turns;
   #flushScheduled = false;
   readonly processSettings = new ProcessSettings();
-  /** Whether the process was looked at in this turn, a drain or what leaves in one microtask. */
+  /** Whether process settings were checked in this turn: a drain, or one microtask's flush. */
   #hasFollowed = false;
   /** Records written since the last flush, while a batch is being drained. */
   #unflushed = 0;

@@ -36,7 +36,7 @@ export function forPeerClass(handler: Dispatcher.DispatchHandler): Dispatcher.Di
 /**
  * What `compose()` of the peer returned, for handlers of both generations: wrapped before anything of
  * the peer's, so that interceptors only ever see the newer one. undici 8 wraps none, and undici 7's
- * wrapper joins headers that came twice.
+ * wrapper joins repeated headers.
  */
 export function composedForBoth(
   composed: Dispatcher.ComposedDispatcher,

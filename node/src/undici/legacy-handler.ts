@@ -134,7 +134,7 @@ export function wrapHandler(handler: object): DispatchHandler {
 /**
  * Checks that the handler has the methods this request will call.
  *
- * @throws InvalidArgumentError with undici's message for the generation at hand.
+ * @throws InvalidArgumentError with undici's message for this generation.
  */
 export function assertHandler(handler: DispatchHandler, upgrade: boolean): void {
   if (handler instanceof WrappedHandler) {

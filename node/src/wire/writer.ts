@@ -27,7 +27,7 @@ export type Submit = (buffer: Buffer, length: number, page?: number) => void;
 /** Bytes of a `Dispatch` payload before the head: pool, head length, two timeouts, body length. */
 const DISPATCH_FIELDS = 24;
 
-/** Bytes that follow these with `DispatchFlag.Decode`: the manner, the most bytes that come out. */
+/** Bytes that follow these with `DispatchFlag.Decode`: the manner, the maximum decoded size. */
 const DECODE_FIELDS = 12;
 
 const TWO_POW_32 = 0x1_0000_0000;
@@ -87,7 +87,7 @@ export class SubmissionWriter {
   /**
    * `Dispatch`. `head` must be latin1; `body` goes inside the record and may be `null`.
    * Timeouts in milliseconds, `DEFAULT_TIMEOUT` for the pool's. `decode` is a `WireDecode`, or 0 for
-   * none; `maxSize` the most bytes that come out then, or 0.
+   * none; `maxSize` the maximum decoded size, or 0.
    */
   dispatch(
     slot: number,

@@ -34,7 +34,7 @@ pub enum Action {
     FailDestroyed(RequestId),
     /// There is room again after `needs_drain`.
     Drain,
-    /// Closed or destroyed, and the last connection is gone. Comes once.
+    /// Closed or destroyed, and the last connection is gone. Emitted once.
     Closed,
 }
 

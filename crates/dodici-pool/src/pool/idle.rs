@@ -145,7 +145,7 @@ impl OriginPool {
 
 /// What a response means for its connection's idle time.
 enum Rest {
-    /// So long; `None`: for ever.
+    /// This long; `None`: forever.
     For(Option<Duration>),
     /// The server would close the connection before it could be reused.
     Never,

@@ -2,7 +2,7 @@
 //!
 //! The cost of delivering a piece to the reader (a record, an object, a call of the handler) is the
 //! same for one byte as for a thousand, and the peer chooses which. So decoders put the small
-//! pieces found in one poll of the socket into a [`Pieces`], and deliver what comes out: large
+//! pieces found in one poll of the socket into a [`Pieces`], and deliver the result: large
 //! pieces pass through uncopied.
 
 use bytes::{Bytes, BytesMut};
@@ -71,7 +71,7 @@ mod tests {
 
     use super::*;
 
-    /// What comes out for pieces of these lengths, taken once at the end.
+    /// The result for pieces of these lengths, taken once at the end.
     fn told(lengths: &[usize]) -> Vec<Bytes> {
         let mut pieces = Pieces::default();
         let mut next = 0_u8;

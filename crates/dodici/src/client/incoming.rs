@@ -23,7 +23,7 @@ pub struct IncomingBody {
     handle: RequestHandle,
     trailers: Option<HeaderBlock>,
     ended: bool,
-    /// Bytes still to come, if the head says.
+    /// Remaining bytes, if the head declares them.
     remaining: Option<u64>,
 }
 

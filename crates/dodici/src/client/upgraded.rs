@@ -30,7 +30,7 @@ impl Upgraded {
         }
     }
 
-    /// Ready when everything written, including the end, has left.
+    /// Ready when everything written, including the end, has been sent.
     fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // On any other response nothing consumes what is written.
         if !self.body.shared().is_upgraded() {

@@ -109,7 +109,7 @@ where
     }
 }
 
-/// A request that waits for the rest of its body. Fails the request if that never comes, because
+/// A request that waits for the rest of its body. Fails the request if that never arrives, because
 /// its source panicked or its runtime ended.
 struct Unfinished(Option<RequestHandle>);
 

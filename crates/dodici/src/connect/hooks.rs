@@ -78,7 +78,7 @@ pub trait ResolveHook: Send + Sync {
     fn resolve(&self, host: &str, port: u16) -> Option<HookFuture<Result<Vec<SocketAddr>, Error>>>;
 
     /// Whether the hook applies the connect timeout itself, because its answers may arrive late: it
-    /// asks a thread that is busy with other work. An answer after the timeout then begins it anew
+    /// asks a thread that is busy with other work. An answer after the timeout then restarts it
     /// for the legs that follow. Default: false.
     fn keeps_time(&self) -> bool {
         false

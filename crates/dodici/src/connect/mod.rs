@@ -73,7 +73,7 @@ struct Deadlines {
     reach: Deadline,
 }
 
-/// A connected socket and how it came about.
+/// A connected socket, and how it was connected.
 struct Opened {
     socket: Socket,
     dns: Option<Duration>,

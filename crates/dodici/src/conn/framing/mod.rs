@@ -100,7 +100,7 @@ pub struct Guard {
 enum State {
     Idle,
     Head,
-    /// This many body bytes are still to come; never 0.
+    /// This many body bytes remain; never 0.
     Length(u64),
     Chunked,
     UntilClose,

@@ -24,7 +24,7 @@ impl Reject {
         self.error_of("HTTP/1.1", phase)
     }
 
-    /// The same where the message came over HTTP/2.
+    /// The same for HTTP/2.
     #[cold]
     pub(super) fn into_http2_error(self, phase: Phase) -> Error {
         self.error_of("HTTP/2", phase)

@@ -1,7 +1,7 @@
 //! What the fields of a head say about the message's framing and the connection's persistence
 //! (RFC 9112, sections 6 and 9).
 //!
-//! The head reader notes each field; the guard asks for the verdict. Knows no bytes of a body.
+//! The head reader passes each field; the guard queries the result. Must not know body bytes.
 
 use std::time::Duration;
 

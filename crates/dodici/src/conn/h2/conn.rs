@@ -204,7 +204,7 @@ impl H2Conn {
     }
 
     /// The peer sent GOAWAY with an error: as in Node, that ends the connection immediately,
-    /// because responses to accepted requests may never come.
+    /// because responses to accepted requests may never arrive.
     pub(crate) fn goaway_failure(&self) -> Option<Error> {
         self.seen
             .goaway

@@ -46,21 +46,21 @@ pub(super) struct Frame {
     pub(super) goaway: Option<(u32, u32)>,
 }
 
-/// Bytes of a block of fields that are held until all of it is there, and CONTINUATION frames of
-/// it. A larger one is given to h2 as it comes.
+/// Bytes of a header block that are held until it is complete, and CONTINUATION frames of
+/// it. A larger one is passed to h2 as it arrives.
 const MOST_HELD: usize = 128 * 1024;
 const MOST_CONTINUATIONS: usize = 16;
 
 /// What begins where a frame ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unit {
-    /// A frame of this many bytes, some of which may still be to come.
+    /// A frame of this many bytes, some of which may not have arrived.
     Frame(usize),
     /// A whole block of fields, of this many bytes: HEADERS with its CONTINUATION frames.
     Fields(usize),
     /// DATA of this stream that has no payload and does not end it.
     Empty(u32),
-    /// That depends on bytes still to come.
+    /// That depends on bytes that have not arrived.
     Partial,
 }
 

@@ -243,7 +243,7 @@ impl H2Stream {
     }
 
     /// Resets the stream with this error code (RFC 9113, section 7). Dropping it does so with
-    /// CANCEL if something was still to come.
+    /// CANCEL unless both sides have ended.
     pub(crate) fn reset(&mut self, code: u32) {
         self.outgoing.send_reset(code.into());
     }

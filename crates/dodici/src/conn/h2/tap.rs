@@ -82,7 +82,7 @@ pub(super) struct Tap {
     bytes_read: u64,
     bytes_written: u64,
     discarded: u32,
-    /// Bytes still to come of a frame of which h2 has the start.
+    /// Remaining bytes of a frame whose start h2 has.
     passing: usize,
     /// Read, but not judged yet: the start of a frame header, or of a block of fields.
     held: Vec<u8>,

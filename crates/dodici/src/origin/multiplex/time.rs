@@ -17,7 +17,7 @@ use crate::exchange::StreamExchange;
 /// shorter than what a loaded peer takes to answer.
 const LEAST_PROBE: Duration = Duration::from_secs(1);
 
-/// When the peer is asked whether it is there.
+/// When the peer is pinged.
 pub(super) struct Ping {
     /// The next PING.
     next: Option<Instant>,

@@ -247,8 +247,11 @@ export function decodeError(buffer: Buffer, start: number, end: number): Error {
   const fields = fieldsOf(buffer, start, end);
   const error = toError(fields);
   const { phase: value } = fields;
-  if (value === undefined) return error;
-  return Object.defineProperty(error, 'phase', { value, configurable: true, writable: true });
+  // A user's lookup can fail with anything: text, or an object that is frozen.
+  if (value !== undefined && Object(error) === error) {
+    Reflect.defineProperty(error, 'phase', { value, configurable: true, writable: true });
+  }
+  return error;
 }
 
 /** Whether another attempt is likely to succeed: the peer closed the connection while it was opened. */

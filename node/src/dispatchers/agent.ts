@@ -31,9 +31,10 @@ import {
   toPeerHandler,
 } from '../undici';
 import { Client } from './client';
+import { closeIfUnused, CompositeDispatcher } from './composite';
 import { checkCredentials } from './credentials';
 import { readCounters } from './delegate';
-import { DispatcherBase, hideFields, isOwnDispatcher } from './dispatcher-base';
+import { expose, hideFields, isOwnDispatcher } from './dispatcher-base';
 import { forwardEvents } from './forwarded-events';
 import { Pool } from './pool';
 
@@ -78,6 +79,11 @@ function kindOf(options: object): 'client' | 'pool' {
   return ownOptions(options)['connections'] === 1 ? 'client' : 'pool';
 }
 
+/** @throws InvalidArgumentError for options that the default `factory` would reject. */
+function checkPoolOptions(options: Options): void {
+  checkCredentials(checkOptions(options, kindOf(options)).connect);
+}
+
 function readOrigins(
   origins: unknown,
   base: Options,
@@ -85,10 +91,7 @@ function readOrigins(
 ): OriginConfiguration {
   if (origins === undefined || origins === null) return { kind: 'none' };
   if (typeof origins === 'function') {
-    return {
-      kind: 'function',
-      choose: origins as OriginChooser,
-    };
+    return { kind: 'function', choose: origins as OriginChooser };
   }
   if (typeof origins !== 'object' || Array.isArray(origins)) {
     throw new errors.InvalidArgumentError('origins must be an object or a function');
@@ -97,9 +100,7 @@ function readOrigins(
   if (isDefaultFactory) {
     for (const { pattern, options } of rules) {
       const merged = mergeOptions(base, options);
-      named(`origins[${JSON.stringify(pattern.text)}]`, () => {
-        checkCredentials(checkOptions(merged, kindOf(merged)).connect);
-      });
+      named(`origins[${JSON.stringify(pattern.text)}]`, () => checkPoolOptions(merged));
     }
   }
   return { kind: 'rules', rules };
@@ -130,21 +131,13 @@ function unwrapEntry(entry: Dispatcher | { readonly dispatcher: Dispatcher }): D
 }
 
 /** A pool per origin. See the README for `origins` and `ioThreads`; the rest is undici's. */
-export class Agent extends DispatcherBase {
+export class Agent extends CompositeDispatcher {
   static {
     // What undici's own classes read from an Agent they wrap.
-    Object.defineProperty(this.prototype, symbols.kRunning, {
-      configurable: true,
-      get(this: Agent) {
-        return this.dispatchers().reduce((sum, pool) => sum + readCounters(pool).running, 0);
-      },
-    });
-    Object.defineProperty(this.prototype, symbols.kClients, {
-      configurable: true,
-      get(this: Agent) {
-        return this.pools;
-      },
-    });
+    expose(this.prototype, symbols.kClients, (agent) => agent.pools);
+    expose(this.prototype, symbols.kRunning, (agent) =>
+      agent.dispatchers().reduce((sum, pool) => sum + readCounters(pool).running, 0),
+    );
   }
 
   private readonly factory: Factory;
@@ -188,9 +181,7 @@ export class Agent extends DispatcherBase {
     };
     for (const name of AGENT_ONLY) Reflect.deleteProperty(poolOptions, name);
     const isDefaultFactory = factory === makeDispatcher;
-    if (isDefaultFactory) {
-      checkCredentials(checkOptions(poolOptions, kindOf(poolOptions)).connect);
-    }
+    if (isDefaultFactory) checkPoolOptions(poolOptions);
     const origins = readOrigins(given['origins'], poolOptions, isDefaultFactory);
     chooseIoThreads(given['ioThreads']);
 
@@ -249,16 +240,10 @@ export class Agent extends DispatcherBase {
     }
   }
 
-  protected override async closeGracefully(): Promise<void> {
+  protected override takeParts(): Dispatcher[] {
     const pools = this.dispatchers();
     this.pools.clear();
-    await Promise.all(pools.map((pool) => pool.close()));
-  }
-
-  protected override async destroyNow(error: Error): Promise<void> {
-    const pools = this.dispatchers();
-    this.pools.clear();
-    await Promise.all(pools.map((pool) => pool.destroy(error)));
+    return pools;
   }
 
   private dispatchers(): Dispatcher[] {
@@ -268,22 +253,18 @@ export class Agent extends DispatcherBase {
   private addPool(given: string | URL, origin: string, key: string, isHttp1: boolean): Dispatcher {
     const options = this.optionsFor(given);
     const pool = this.factory(given, isHttp1 ? { ...options, allowH2: false } : options);
-    forwardEvents(pool, this, () => this.closeIfUnused(pool, origin, key));
+    forwardEvents(pool, this, () => this.dropIfUnused(pool, origin, key));
     this.pools.set(key, pool);
     this.poolsOfOrigin.set(origin, (this.poolsOfOrigin.get(origin) ?? 0) + 1);
     return pool;
   }
 
-  /** Drops a pool without connections and requests, so that many origins do not accumulate. */
-  private closeIfUnused(pool: Dispatcher, origin: string, key: string): void {
-    if (this.pools.get(key) !== pool) return;
-    const { connected, busy, pending } = readCounters(pool);
-    if (connected > 0 || busy || pending > 0) return;
+  private dropIfUnused(pool: Dispatcher, origin: string, key: string): void {
+    if (this.pools.get(key) !== pool || !closeIfUnused(pool)) return;
     this.pools.delete(key);
     const left = (this.poolsOfOrigin.get(origin) ?? 1) - 1;
     if (left > 0) this.poolsOfOrigin.set(origin, left);
     else this.poolsOfOrigin.delete(origin);
-    if (!(pool as { destroyed?: boolean }).destroyed) void pool.close();
   }
 
   private optionsFor(given: string | URL): Options {

@@ -6,44 +6,24 @@
  * know how they choose.
  */
 
-import { ownOptions, POOL_OPTIONS, spread, unpolluted } from '../options';
+import { ownOptions, POOL_OPTIONS, spread } from '../options';
 import {
-  composedForBoth,
   type Dispatcher,
-  forPeerClass,
   peer,
   type Pool as PeerPool,
   type RoundRobinPool as PeerRoundRobinPool,
-  takesBoth,
 } from '../undici';
 import { Client } from './client';
+import { forBoth } from './peer-class';
 import { Pool } from './pool';
 
 type Options = Record<string, unknown>;
-type Interceptor = Dispatcher.DispatcherComposeInterceptor;
 
 /** A pool per upstream, selected by weight; options are undici's. */
-export class BalancedPool extends peer.BalancedPool {
-  static {
-    takesBoth(this.prototype.dispatch);
-  }
-
+export class BalancedPool extends forBoth(peer.BalancedPool) {
   constructor(upstreams?: string | URL | (string | URL)[], options?: BalancedPool.Options) {
     const given = ownOptions(options);
     super(upstreams as never, spread(given, { factory: given['factory'] ?? makePool }));
-  }
-
-  override dispatch(
-    options: Dispatcher.DispatchOptions,
-    handler: Dispatcher.DispatchHandler,
-  ): boolean {
-    return super.dispatch(unpolluted(options), forPeerClass(handler));
-  }
-
-  override compose(...interceptors: Interceptor[]): Dispatcher.ComposedDispatcher;
-  override compose(interceptors: Interceptor[]): Dispatcher.ComposedDispatcher;
-  override compose(...interceptors: unknown[]): Dispatcher.ComposedDispatcher {
-    return composedForBoth(super.compose(...(interceptors as Interceptor[])));
   }
 }
 
@@ -57,27 +37,10 @@ const POOL_ONLY = ['factory', ...POOL_OPTIONS.map(({ name }) => name)];
 type ClientFactory = (origin: string | URL, options: object) => Dispatcher;
 
 /** Connections to one origin, used in rotation; options are undici's. */
-export class RoundRobinPool extends peer.RoundRobinPool {
-  static {
-    takesBoth(this.prototype.dispatch);
-  }
-
+export class RoundRobinPool extends forBoth(peer.RoundRobinPool) {
   constructor(origin: string | URL, options?: RoundRobinPool.Options) {
     const given = ownOptions(options);
     super(origin, spread(given, { factory: clientFactory(given) }));
-  }
-
-  override dispatch(
-    options: Dispatcher.DispatchOptions,
-    handler: Dispatcher.DispatchHandler,
-  ): boolean {
-    return super.dispatch(unpolluted(options), forPeerClass(handler));
-  }
-
-  override compose(...interceptors: Interceptor[]): Dispatcher.ComposedDispatcher;
-  override compose(interceptors: Interceptor[]): Dispatcher.ComposedDispatcher;
-  override compose(...interceptors: unknown[]): Dispatcher.ComposedDispatcher {
-    return composedForBoth(super.compose(...(interceptors as Interceptor[])));
   }
 }
 

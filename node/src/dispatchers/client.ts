@@ -9,6 +9,7 @@ import type { Connection } from '../connection';
 import type { ClientOptions } from '../options';
 import type { OriginDispatcher } from '../origin';
 import { type Dispatcher, peer, symbols } from '../undici';
+import { expose } from './dispatcher-base';
 import { queueOf, sessionOf } from './internals';
 import { PooledDispatcher } from './pooled-dispatcher';
 
@@ -47,22 +48,13 @@ export class Client extends PooledDispatcher {
         this.connectNow(connected);
       },
     });
-    Object.defineProperty(this.prototype, symbols.kSocket, {
-      configurable: true,
-      get(this: Client) {
-        return this.socket;
-      },
-    });
+    expose(this.prototype, symbols.kSocket, (client) => client.socket);
     const internal = (name: string, read: (pool: OriginDispatcher) => unknown): void => {
       const symbol = symbols[name];
       if (symbol === undefined) return;
-      Object.defineProperty(this.prototype, symbol, {
-        configurable: true,
-        get(this: Client) {
-          const peer = this.standIn.serving;
-          return peer === null ? read(this.pool) : peer[symbol];
-        },
-      });
+      expose(this.prototype, symbol, ({ standIn, pool }) =>
+        standIn.serving === null ? read(pool) : standIn.serving[symbol],
+      );
     };
     internal('kMaxConcurrentStreams', (pool) => pool.concurrency);
     // Running requests precede pending ones, and settled ones are not in the queue.

@@ -50,6 +50,47 @@ interface ReceiveLimits {
   readonly eventSourceOptions?: object;
 }
 
+/** Makes `read` the getter of a property: what undici's classes read of a dispatcher by symbol. */
+export function expose<Class extends object>(
+  prototype: Class,
+  symbol: symbol,
+  read: (dispatcher: Class) => unknown,
+): void {
+  const get = function (this: Class): unknown {
+    return read(this);
+  };
+  Object.defineProperty(prototype, symbol, { configurable: true, get });
+}
+
+/** Callbacks of `close()` or of `destroy()`: called once it is done, and after that at once. */
+class Callbacks {
+  private waiting: DoneCallback[] | null = [];
+
+  add(callback: DoneCallback): void {
+    if (this.waiting) this.waiting.push(callback);
+    else queueMicrotask(() => callback(null, null));
+  }
+
+  done(): void {
+    queueMicrotask(() => {
+      const callbacks = this.waiting ?? [];
+      this.waiting = null;
+      for (const callback of callbacks) callback(null, null);
+    });
+  }
+}
+
+/** Calls `end` with a callback that settles the promise. */
+function promised(end: (callback: DoneCallback) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    end((error) => (error ? reject(error) : resolve(null as unknown as undefined)));
+  });
+}
+
+function checkCallback(callback: unknown): void {
+  if (typeof callback !== 'function') throw new errors.InvalidArgumentError('invalid callback');
+}
+
 /** Hides fields with options from `JSON.stringify`, and loggers that use it. */
 export function hideFields(dispatcher: object, ...names: string[]): void {
   for (const name of names) Object.defineProperty(dispatcher, name, { enumerable: false });
@@ -61,20 +102,10 @@ export abstract class DispatcherBase extends Dispatcher {
   static {
     takesBoth(this.prototype.dispatch);
     // What the peer's classes read and call when they wrap one of our dispatchers.
-    const property = (symbol: symbol, descriptor: PropertyDescriptor): void => {
-      Object.defineProperty(this.prototype, symbol, { configurable: true, ...descriptor });
-    };
-    property(symbols.kClosed, {
-      get(this: DispatcherBase) {
-        return this.closed;
-      },
-    });
-    property(symbols.kDestroyed, {
-      get(this: DispatcherBase) {
-        return this.destroyed;
-      },
-    });
-    property(symbols.kDispatch, {
+    expose(this.prototype, symbols.kClosed, (dispatcher) => dispatcher.closed);
+    expose(this.prototype, symbols.kDestroyed, (dispatcher) => dispatcher.destroyed);
+    Object.defineProperty(this.prototype, symbols.kDispatch, {
+      configurable: true,
       writable: true,
       value: function dispatch(
         this: DispatcherBase,
@@ -88,9 +119,8 @@ export abstract class DispatcherBase extends Dispatcher {
 
   private isClosed = false;
   private isDestroyed = false;
-  /** Callbacks waiting for `close()`; `null` before it was called and after it finished. */
-  private closeCallbacks: DoneCallback[] | null = null;
-  private destroyCallbacks: DoneCallback[] | null = null;
+  private readonly whenClosed = new Callbacks();
+  private readonly whenDestroyed = new Callbacks();
   private readonly baseOptions: DispatcherBaseOptions;
   private receiveLimits: ReceiveLimits | undefined;
 
@@ -153,35 +183,19 @@ export abstract class DispatcherBase extends Dispatcher {
   override close(): Promise<void>;
   override close(callback: DoneCallback): void;
   override close(callback?: DoneCallback): Promise<void> | void {
-    if (callback === undefined) {
-      return new Promise((resolve, reject) => {
-        this.close((error) => (error ? reject(error) : resolve(null as unknown as undefined)));
-      });
-    }
-    if (typeof callback !== 'function') {
-      throw new errors.InvalidArgumentError('invalid callback');
-    }
+    if (callback === undefined) return promised((done) => this.close(done));
+    checkCallback(callback);
     if (this.isDestroyed) {
       const error = new errors.ClientDestroyedError();
       queueMicrotask(() => callback(error, null));
       return;
     }
-    if (this.isClosed) {
-      if (this.closeCallbacks) this.closeCallbacks.push(callback);
-      else queueMicrotask(() => callback(null, null));
-      return;
-    }
+    this.whenClosed.add(callback);
+    if (this.isClosed) return;
     this.isClosed = true;
-    this.closeCallbacks = [callback];
     void this.closeGracefully()
       .then(() => this.destroy())
-      .then(() =>
-        queueMicrotask(() => {
-          const callbacks = this.closeCallbacks ?? [];
-          this.closeCallbacks = null;
-          for (const done of callbacks) done(null, null);
-        }),
-      );
+      .then(() => this.whenClosed.done());
   }
 
   override destroy(error?: Error | null): Promise<void>;
@@ -191,35 +205,16 @@ export abstract class DispatcherBase extends Dispatcher {
     errorOrCallback?: Error | null | DoneCallback,
     maybeCallback?: DoneCallback,
   ): Promise<void> | void {
-    let error: Error | null | undefined;
-    let callback = maybeCallback;
-    if (typeof errorOrCallback === 'function') callback = errorOrCallback;
-    else error = errorOrCallback;
-
-    if (callback === undefined) {
-      return new Promise((resolve, reject) => {
-        this.destroy(error ?? null, (failure) =>
-          failure ? reject(failure) : resolve(null as unknown as undefined),
-        );
-      });
-    }
-    if (typeof callback !== 'function') {
-      throw new errors.InvalidArgumentError('invalid callback');
-    }
-    if (this.isDestroyed) {
-      if (this.destroyCallbacks) this.destroyCallbacks.push(callback);
-      else queueMicrotask(() => callback(null, null));
-      return;
-    }
+    const isFirst = typeof errorOrCallback === 'function';
+    const error = (isFirst ? null : errorOrCallback) ?? null;
+    const callback = isFirst ? errorOrCallback : maybeCallback;
+    if (callback === undefined) return promised((done) => this.destroy(error, done));
+    checkCallback(callback);
+    this.whenDestroyed.add(callback);
+    if (this.isDestroyed) return;
     this.isDestroyed = true;
-    this.destroyCallbacks = [callback];
-    void this.destroyNow(error ?? new errors.ClientDestroyedError()).then(() =>
-      queueMicrotask(() => {
-        const callbacks = this.destroyCallbacks ?? [];
-        this.destroyCallbacks = null;
-        for (const done of callbacks) done(null, null);
-      }),
-    );
+    const ended = this.destroyNow(error ?? new errors.ClientDestroyedError());
+    void ended.then(() => this.whenDestroyed.done());
   }
 
   /**

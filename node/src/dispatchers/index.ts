@@ -8,8 +8,9 @@
 export { Agent, makeDispatcher } from './agent';
 export { BalancedPool, RoundRobinPool } from './balancing';
 export { Client } from './client';
+export { closeIfUnused, CompositeDispatcher } from './composite';
 export { checkCredentials } from './credentials';
-export { readCounters, StandIn } from './delegate';
+export { StandIn } from './delegate';
 export { DispatcherBase, hideFields, isOwnDispatcher } from './dispatcher-base';
 export {
   forgetChoice,
@@ -20,5 +21,6 @@ export {
 } from './global-dispatcher';
 export { forwardEvents } from './forwarded-events';
 export { H2CClient } from './h2c-client';
+export { forBoth } from './peer-class';
 export { Pool } from './pool';
 export { RetryAgent } from './retry-agent';

@@ -9,6 +9,7 @@ import type { Connection } from '../connection';
 import type { PoolOptions } from '../options';
 import type { PoolCounters } from '../origin';
 import { type Dispatcher, peer, poolSymbols } from '../undici';
+import { expose } from './dispatcher-base';
 import { PoolConnection } from './pool-connection';
 import { PooledDispatcher } from './pooled-dispatcher';
 
@@ -45,12 +46,7 @@ export class Pool extends PooledDispatcher {
   }
 
   static {
-    Object.defineProperty(this.prototype, poolSymbols.kClients, {
-      configurable: true,
-      get(this: Pool) {
-        return this.clients;
-      },
-    });
+    expose(this.prototype, poolSymbols.kClients, (pool) => pool.clients);
   }
 
   /**

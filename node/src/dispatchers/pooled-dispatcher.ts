@@ -12,27 +12,19 @@ import { OriginDispatcher, type PoolCounters } from '../origin';
 import { type Dispatcher, type DispatchHandler, type DispatchOptions, symbols } from '../undici';
 import { checkCredentials } from './credentials';
 import { makePeer, type PeerDispatcher, StandIn, type TlsServer } from './delegate';
-import { DispatcherBase, hideFields } from './dispatcher-base';
+import { DispatcherBase, expose, hideFields } from './dispatcher-base';
 
 /** A dispatcher of one origin. */
 export abstract class PooledDispatcher extends DispatcherBase {
   static {
-    const counter = (symbol: symbol, read: (dispatcher: PooledDispatcher) => unknown): void => {
-      Object.defineProperty(this.prototype, symbol, {
-        configurable: true,
-        get(this: PooledDispatcher) {
-          return read(this);
-        },
-      });
-    };
-    counter(symbols.kUrl, (dispatcher) => dispatcher.url);
-    counter(symbols.kConnected, (dispatcher) => dispatcher.connectedForPeer);
-    counter(symbols.kFree, (dispatcher) => dispatcher.counters.free);
-    counter(symbols.kQueued, (dispatcher) => dispatcher.counters.queued);
-    counter(symbols.kPending, (dispatcher) => dispatcher.counters.pending);
-    counter(symbols.kRunning, (dispatcher) => dispatcher.counters.running);
-    counter(symbols.kSize, (dispatcher) => dispatcher.counters.size);
-    counter(symbols.kBusy, (dispatcher) => dispatcher.counters.busy);
+    expose(this.prototype, symbols.kUrl, (dispatcher) => dispatcher.url);
+    expose(this.prototype, symbols.kConnected, (dispatcher) => dispatcher.connectedForPeer);
+    expose(this.prototype, symbols.kFree, (dispatcher) => dispatcher.counters.free);
+    expose(this.prototype, symbols.kQueued, (dispatcher) => dispatcher.counters.queued);
+    expose(this.prototype, symbols.kPending, (dispatcher) => dispatcher.counters.pending);
+    expose(this.prototype, symbols.kRunning, (dispatcher) => dispatcher.counters.running);
+    expose(this.prototype, symbols.kSize, (dispatcher) => dispatcher.counters.size);
+    expose(this.prototype, symbols.kBusy, (dispatcher) => dispatcher.counters.busy);
   }
 
   protected readonly url: URL;

@@ -5,12 +5,10 @@
  * including the rules of `NO_PROXY`, is up to the peer; only networks in that list are ours.
  */
 
-import { Agent } from '../dispatchers';
+import { Agent, forBoth } from '../dispatchers';
 import { type DecompressDefault, ownOptions, spread, unpolluted } from '../options';
 import {
-  composedForBoth,
   type Dispatcher,
-  forPeerClass,
   type EnvHttpProxyAgent as PeerEnvHttpProxyAgent,
   peer,
   symbols,
@@ -19,10 +17,8 @@ import {
 import { NoProxyNetworks } from './no-proxy-networks';
 import { ProxyAgent } from './proxy-agent';
 
-type Interceptor = Dispatcher.DispatcherComposeInterceptor;
-
 /** Requests through the environment's proxies; options are undici's. */
-export class EnvHttpProxyAgent extends peer.EnvHttpProxyAgent {
+export class EnvHttpProxyAgent extends forBoth(peer.EnvHttpProxyAgent) {
   static {
     takesBoth(this.prototype.dispatch);
   }
@@ -62,13 +58,7 @@ export class EnvHttpProxyAgent extends peer.EnvHttpProxyAgent {
       const direct = (this as unknown as Record<symbol, Dispatcher>)[symbols.kNoProxyAgent];
       if (direct) return direct.dispatch(own, handler);
     }
-    return super.dispatch(own, forPeerClass(handler));
-  }
-
-  override compose(...interceptors: Interceptor[]): Dispatcher.ComposedDispatcher;
-  override compose(interceptors: Interceptor[]): Dispatcher.ComposedDispatcher;
-  override compose(...interceptors: unknown[]): Dispatcher.ComposedDispatcher {
-    return composedForBoth(super.compose(...(interceptors as Interceptor[])));
+    return super.dispatch(own, handler);
   }
 }
 

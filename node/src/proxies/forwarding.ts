@@ -5,9 +5,7 @@
  * for all origins together. `ProxyAgent` has one. It must not know which requests are forwarded.
  */
 
-import type { Duplex } from 'node:stream';
-
-import { DispatcherBase, forwardEvents, hideFields, Pool } from '../dispatchers';
+import { CompositeDispatcher, forwardEvents, hideFields, Pool } from '../dispatchers';
 import { parseOrigin, type PoolOptions } from '../options';
 import {
   type DispatchController,
@@ -15,7 +13,8 @@ import {
   type DispatchHandler,
   type DispatchOptions,
   errors,
-  type ParsedHeaders,
+  type HandlerCall,
+  PassingHandler,
 } from '../undici';
 import { mergedHeaders } from './proxy-headers';
 
@@ -25,68 +24,31 @@ const SecureProxyConnectionError = errors.SecureProxyConnectionError as unknown 
 ) => Error;
 
 /** A handler with undici's view of a proxy: its refusals are errors. */
-class ForwardedHandler implements DispatchHandler {
+class ForwardedHandler extends PassingHandler {
   constructor(
-    private readonly handler: DispatchHandler,
+    handler: DispatchHandler,
     private readonly isSecure: boolean,
-  ) {}
-
-  onRequestStart(controller: DispatchController, context: unknown): void {
-    this.handler.onRequestStart?.(controller, context);
+  ) {
+    super(handler);
   }
 
-  onRequestUpgrade(
-    controller: DispatchController,
-    statusCode: number,
-    headers: ParsedHeaders,
-    socket: Duplex,
-  ): void {
+  override onRequestUpgrade(...call: HandlerCall<'onRequestUpgrade'>): void {
     if (typeof this.handler.onRequestUpgrade !== 'function') {
       throw new errors.InvalidArgumentError('invalid onRequestUpgrade method');
     }
-    this.handler.onRequestUpgrade(controller, statusCode, headers, socket);
+    super.onRequestUpgrade(...call);
   }
 
-  onResponseStarted(): void {
-    this.handler.onResponseStarted?.();
+  override onResponseStart(...call: HandlerCall<'onResponseStart'>): void {
+    const [controller, statusCode] = call;
+    if (statusCode !== 407) super.onResponseStart(...call);
+    else controller.abort(new errors.InvalidArgumentError('Proxy Authentication Required (407)'));
   }
 
-  onResponseStart(
-    controller: DispatchController,
-    statusCode: number,
-    headers: ParsedHeaders,
-    statusMessage?: string,
-  ): void {
-    if (statusCode === 407) {
-      controller.abort(new errors.InvalidArgumentError('Proxy Authentication Required (407)'));
-      return;
-    }
-    this.handler.onResponseStart?.(controller, statusCode, headers, statusMessage);
-  }
-
-  onResponseData(controller: DispatchController, chunk: Buffer): void {
-    this.handler.onResponseData?.(controller, chunk);
-  }
-
-  onResponseEnd(controller: DispatchController, trailers: ParsedHeaders): void {
-    this.handler.onResponseEnd?.(controller, trailers);
-  }
-
-  onResponseError(controller: DispatchController | null, error: Error): void {
+  override onResponseError(controller: DispatchController | null, error: Error): void {
     const isWrongName =
       this.isSecure && (error as { code?: string }).code === 'ERR_TLS_CERT_ALTNAME_INVALID';
-    this.handler.onResponseError?.(
-      controller,
-      isWrongName ? new SecureProxyConnectionError(error) : error,
-    );
-  }
-
-  onBodySent(chunk: Uint8Array | string): void {
-    this.handler.onBodySent?.(chunk);
-  }
-
-  onRequestSent(): void {
-    this.handler.onRequestSent?.();
+    super.onResponseError(controller, isWrongName ? new SecureProxyConnectionError(error) : error);
   }
 }
 
@@ -115,7 +77,7 @@ export interface ForwarderOptions {
 }
 
 /** A dispatcher for `http` requests through one proxy. */
-export class Forwarder extends DispatcherBase {
+export class Forwarder extends CompositeDispatcher {
   private readonly pool: Pool;
   private readonly isSecure: boolean;
   private readonly options: ForwarderOptions;
@@ -143,11 +105,7 @@ export class Forwarder extends DispatcherBase {
     );
   }
 
-  protected override closeGracefully(): Promise<unknown> {
-    return this.pool.close();
-  }
-
-  protected override destroyNow(error: Error): Promise<unknown> {
-    return this.pool.destroy(error);
+  protected override takeParts(): Dispatcher[] {
+    return [this.pool];
   }
 }

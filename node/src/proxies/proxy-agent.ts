@@ -11,6 +11,7 @@
 
 import {
   Agent,
+  CompositeDispatcher,
   DispatcherBase,
   forwardEvents,
   hideFields,
@@ -115,7 +116,7 @@ interface Ways {
 }
 
 /** Requests through a proxy; options are undici's. */
-export class ProxyAgent extends DispatcherBase {
+export class ProxyAgent extends CompositeDispatcher {
   static {
     takesBoth(this.prototype.dispatch);
   }
@@ -199,13 +200,8 @@ export class ProxyAgent extends DispatcherBase {
     );
   }
 
-  protected override closeGracefully(): Promise<unknown> {
-    return Promise.all([...this.agents().map((agent) => agent.close()), this.standIn.close()]);
-  }
-
-  protected override destroyNow(error: Error): Promise<unknown> {
-    const agents = this.agents().map((agent) => agent.destroy(error));
-    return Promise.all([...agents, this.standIn.destroy(error)]);
+  protected override takeParts(): (Dispatcher | StandIn)[] {
+    return [...this.agents(), this.standIn];
   }
 }
 

@@ -9,11 +9,11 @@
  */
 
 import {
-  DispatcherBase,
+  closeIfUnused,
+  CompositeDispatcher,
   forwardEvents,
   hideFields,
   Pool,
-  readCounters,
   StandIn,
 } from '../dispatchers';
 import {
@@ -98,7 +98,7 @@ function readSettings(options: Options, url: URL): ProxySettings {
 }
 
 /** Requests through a SOCKS5 proxy; options are undici's. */
-export class Socks5ProxyAgent extends DispatcherBase {
+export class Socks5ProxyAgent extends CompositeDispatcher {
   private readonly settings: ProxySettings;
   /** `connect` of the pools: TLS to the origin. */
   private readonly inner: object;
@@ -149,34 +149,16 @@ export class Socks5ProxyAgent extends DispatcherBase {
     const given = { pipelining, connections, connect: this.inner, decompress };
     const pool = new Pool(origin, throughProxy(given, this.settings));
     this[kPools].set(origin, pool);
-    forwardEvents(pool, this, () => this.closeIfUnused(origin, pool));
+    forwardEvents(pool, this, () => {
+      if (this[kPools].get(origin) === pool && closeIfUnused(pool)) this[kPools].delete(origin);
+    });
     return pool;
   }
 
-  /** So that many origins cost nothing in the long run. */
-  private closeIfUnused(origin: string, pool: Pool): void {
-    if (this[kPools].get(origin) !== pool) return;
-    const { connected, busy, pending } = readCounters(pool);
-    if (connected > 0 || busy || pending > 0) return;
-    this[kPools].delete(origin);
-    if (!pool.destroyed) void pool.close();
-  }
-
-  private all(): Dispatcher[] {
+  protected override takeParts(): (Dispatcher | StandIn)[] {
     const pools = [...this[kPools].values()];
     this[kPools].clear();
-    return pools;
-  }
-
-  protected override closeGracefully(): Promise<unknown> {
-    return Promise.all([...this.all().map((pool) => pool.close()), this.standIn.close()]);
-  }
-
-  protected override destroyNow(error: Error): Promise<unknown> {
-    return Promise.all([
-      ...this.all().map((pool) => pool.destroy(error)),
-      this.standIn.destroy(error),
-    ]);
+    return [...pools, this.standIn];
   }
 }
 

@@ -13,9 +13,8 @@
  */
 
 import { AsyncResource } from 'node:async_hooks';
-import type { Duplex } from 'node:stream';
 
-import type { DispatchController, DispatchHandler, ParsedHeaders } from '../undici';
+import type { DispatchController, DispatchHandler, HandlerCall, ParsedHeaders } from '../undici';
 import { OwnHandler } from './own-handler';
 
 /** The property of a resource with this description. */
@@ -69,23 +68,10 @@ export class ContextHandler implements DispatchHandler {
     );
   }
 
-  onRequestUpgrade(
-    controller: DispatchController,
-    statusCode: number,
-    headers: ParsedHeaders,
-    socket: Duplex,
-  ): void {
-    const { onRequestUpgrade } = this.handler;
-    if (onRequestUpgrade === undefined) return;
-    const { handler } = this;
-    this.context.runInAsyncScope(
-      onRequestUpgrade,
-      handler,
-      controller,
-      statusCode,
-      headers,
-      socket,
-    );
+  onRequestUpgrade(...call: HandlerCall<'onRequestUpgrade'>): void {
+    const { handler, context } = this;
+    const { onRequestUpgrade } = handler;
+    if (onRequestUpgrade) context.runInAsyncScope(onRequestUpgrade, handler, ...call);
   }
 
   onResponseStarted(): void {
@@ -95,21 +81,13 @@ export class ContextHandler implements DispatchHandler {
 
   onResponseStart(
     controller: DispatchController,
-    statusCode: number,
+    status: number,
     headers: ParsedHeaders,
-    statusMessage?: string,
+    text?: string,
   ): void {
-    const { handler } = this;
-    const { onResponseStart } = handler;
-    if (!onResponseStart) return;
-    this.context.runInAsyncScope(
-      onResponseStart,
-      handler,
-      controller,
-      statusCode,
-      headers,
-      statusMessage,
-    );
+    const { handler, context } = this;
+    const { onResponseStart: call } = handler;
+    if (call) context.runInAsyncScope(call, handler, controller, status, headers, text);
   }
 
   onResponseData(controller: DispatchController, chunk: Buffer): void {

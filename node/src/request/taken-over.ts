@@ -5,7 +5,7 @@
  * It must not know why.
  */
 
-import type { DispatchController, DispatchHandler, ParsedHeaders } from '../undici';
+import { type DispatchController, type DispatchHandler, PassingHandler } from '../undici';
 
 /** How much of a body was sent, according to what its handler was told. */
 export interface ToldBody {
@@ -13,14 +13,11 @@ export interface ToldBody {
   readonly isAll: boolean;
 }
 
-type Rest<Name extends keyof DispatchHandler> = Parameters<NonNullable<DispatchHandler[Name]>>;
-
 /**
  * See above. As in undici, the handler is notified of the start again, but of each part of the body
  * once.
  */
-export class TakenOver implements DispatchHandler {
-  readonly #handler: DispatchHandler;
+export class TakenOver extends PassingHandler {
   #controller: DispatchController | null = null;
   /** Calls on the first controller before there was another. */
   #abort: { readonly reason: Error | undefined } | null = null;
@@ -28,7 +25,7 @@ export class TakenOver implements DispatchHandler {
   #told: ToldBody;
 
   constructor(handler: DispatchHandler, told: ToldBody) {
-    this.#handler = handler;
+    super(handler);
     this.#told = told;
   }
 
@@ -38,48 +35,24 @@ export class TakenOver implements DispatchHandler {
     else this.#controller.abort(reason);
   }
 
-  onRequestStart(controller: DispatchController, context: unknown): void {
+  override onRequestStart(controller: DispatchController, context: unknown): void {
     this.#controller = controller;
     if (this.#abort !== null) controller.abort(this.#abort.reason);
-    else this.#handler.onRequestStart?.(controller, context);
+    else super.onRequestStart(controller, context);
   }
 
-  onRequestUpgrade(...values: Rest<'onRequestUpgrade'>): void {
-    this.#handler.onRequestUpgrade?.(...values);
-  }
-
-  onResponseStarted(): void {
-    this.#handler.onResponseStarted?.();
-  }
-
-  onResponseStart(...values: Rest<'onResponseStart'>): void {
-    this.#handler.onResponseStart?.(...values);
-  }
-
-  onResponseData(controller: DispatchController, chunk: Buffer): void {
-    this.#handler.onResponseData?.(controller, chunk);
-  }
-
-  onResponseEnd(controller: DispatchController, trailers: ParsedHeaders): void {
-    this.#handler.onResponseEnd?.(controller, trailers);
-  }
-
-  onResponseError(controller: DispatchController | null, error: Error): void {
-    this.#handler.onResponseError?.(controller, error);
-  }
-
-  onBodySent(chunk: Uint8Array | string): void {
+  override onBodySent(chunk: Uint8Array | string): void {
     const { bytes, isAll } = this.#told;
     if (bytes === 0) {
-      this.#handler.onBodySent?.(chunk);
+      super.onBodySent(chunk);
       return;
     }
     const sent = Buffer.from(chunk as Uint8Array);
     this.#told = { bytes: Math.max(0, bytes - sent.length), isAll };
-    if (sent.length > bytes) this.#handler.onBodySent?.(sent.subarray(bytes));
+    if (sent.length > bytes) super.onBodySent(sent.subarray(bytes));
   }
 
-  onRequestSent(): void {
-    if (!this.#told.isAll) this.#handler.onRequestSent?.();
+  override onRequestSent(): void {
+    if (!this.#told.isAll) super.onRequestSent();
   }
 }

@@ -16,6 +16,7 @@ export {
 export * from './generations';
 export * from './handler-types';
 export { assertHandler, wrapHandler } from './legacy-handler';
+export { type HandlerCall, PassingHandler } from './passing-handler';
 export { rememberOldServer } from './old-servers';
 export { type PeerReason, reasonNow, type ReasonState } from './peer-reasons';
 export * from './undici';

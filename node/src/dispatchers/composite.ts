@@ -1,0 +1,41 @@
+/**
+ * Dispatchers made of others: `Agent` and the proxy agents.
+ *
+ * What lives here: their end, which is that of all their parts, and the end of a part that nobody
+ * uses. It must not know which part a request goes to.
+ */
+
+import type { Dispatcher } from '../undici';
+import { readCounters } from './delegate';
+import { DispatcherBase } from './dispatcher-base';
+
+/** A dispatcher, or what stands in for one. */
+interface Part {
+  close(): Promise<unknown>;
+  destroy(error: Error): Promise<unknown>;
+}
+
+/** See above. */
+export abstract class CompositeDispatcher extends DispatcherBase {
+  /** All parts. No request goes to them any more. */
+  protected abstract takeParts(): readonly Part[];
+
+  protected override closeGracefully(): Promise<unknown> {
+    return Promise.all(this.takeParts().map((part) => part.close()));
+  }
+
+  protected override destroyNow(error: Error): Promise<unknown> {
+    return Promise.all(this.takeParts().map((part) => part.destroy(error)));
+  }
+}
+
+/**
+ * Closes a pool without connections and requests, so that many origins cost nothing in the long run.
+ * Returns whether it is one.
+ */
+export function closeIfUnused(pool: Dispatcher): boolean {
+  const { connected, busy, pending } = readCounters(pool);
+  if (connected > 0 || busy || pending > 0) return false;
+  if (!(pool as { destroyed?: boolean }).destroyed) void pool.close();
+  return true;
+}

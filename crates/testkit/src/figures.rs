@@ -29,8 +29,11 @@ pub fn figure(subject: &str, what: &str, value: impl std::fmt::Display) {
 }
 
 /// Resident memory of this process in bytes; `None` if it is not available (it is read
-/// from Linux's `/proc`).
+/// from Linux's `/proc`), or means nothing: AddressSanitizer keeps freed memory aside.
 pub fn resident() -> Option<u64> {
+    if std::env::var_os("ASAN_OPTIONS").is_some() {
+        return None;
+    }
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
     // Pages of 4 KiB, as on every Linux that this kit runs on.

@@ -29,6 +29,7 @@ const TESTED = [
   'dispatchers/h2c-client',
   'dispatchers/pool',
   'headers/fields',
+  'headers/request-headers',
   'headers/raw-list',
   'native/loader',
   'native/truncated',

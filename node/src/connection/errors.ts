@@ -247,11 +247,8 @@ export function decodeError(buffer: Buffer, start: number, end: number): Error {
   const fields = fieldsOf(buffer, start, end);
   const error = toError(fields);
   const { phase: value } = fields;
-  // A user's lookup can fail with anything: text, or an object that is frozen.
-  if (value !== undefined && Object(error) === error) {
-    Reflect.defineProperty(error, 'phase', { value, configurable: true, writable: true });
-  }
-  return error;
+  if (value === undefined) return error;
+  return Object.defineProperty(error, 'phase', { value, configurable: true, writable: true });
 }
 
 /** Whether another attempt is likely to succeed: the peer closed the connection while it was opened. */

@@ -33,6 +33,9 @@ export abstract class PooledDispatcher extends DispatcherBase {
   /** The peer's side. */
   protected readonly standIn: StandIn;
 
+  /** The turn in which nothing required the peer. */
+  private checkedIn = -1;
+
   /** `origin` may be the dispatcher whose queue this one shares. */
   protected constructor(
     kind: SettingsKind,
@@ -63,7 +66,7 @@ export abstract class PooledDispatcher extends DispatcherBase {
         tlsServer(settings),
       );
     }
-    hideFields(this, 'pool', 'standIn');
+    hideFields(this, 'pool', 'standIn', 'checkedIn');
   }
 
   /** The targets of a connection's events after the dispatcher itself. */
@@ -92,10 +95,15 @@ export abstract class PooledDispatcher extends DispatcherBase {
   }
 
   protected override dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean {
-    const peer = this.standIn.now(options);
-    return peer === null
-      ? this.pool.dispatch(options, handler)
-      : dispatchToPeer(peer, options, handler, this.pool.decompress);
+    const { pool } = this;
+    // Replaced sockets and the like matter to connections that are yet to be opened.
+    const turn = pool.isConnected ? pool.session.turn : -1;
+    if (turn === -1 || turn !== this.checkedIn) {
+      const peer = this.standIn.now(options);
+      if (peer !== null) return dispatchToPeer(peer, options, handler, pool.decompress);
+      this.checkedIn = turn;
+    }
+    return pool.dispatch(options, handler);
   }
 
   protected override async closeGracefully(): Promise<void> {

@@ -41,9 +41,19 @@ const SPECIAL = new Map<string, number>([
   ['expect', EXPECT],
 ]);
 
-/** Valid spellings with their kind; bounded, because names may be untrusted. */
+/** A valid spelling of a name. */
+interface KnownName {
+  readonly kind: number;
+  /** The last valid value, and its line: programs repeat theirs. */
+  value: string | undefined;
+  line: string;
+}
+
+/** Bounded, because names may be untrusted. */
 const KNOWN_LIMIT = 2048;
-const known = new Map<unknown, number>();
+const known = new Map<unknown, KnownName>();
+/** The longest value that is kept, in characters. */
+const KEPT_VALUE = 64;
 
 /** RFC 9110 5.6.2: token. */
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
@@ -68,14 +78,14 @@ export function isHeaderValue(text: string): boolean {
  * byte on the wire. And it must be a string, because an object could change its text; anything else
  * fails as in undici, with the TypeError of the call.
  */
-function learn(key: unknown): number {
+function learn(key: unknown): KnownName {
   const name = (key as string).toLowerCase();
   if (typeof key !== 'string' || !isToken(key)) {
     throw new errors.InvalidArgumentError('invalid header key');
   }
-  const kind = SPECIAL.get(name) ?? ORDINARY;
-  if (known.size < KNOWN_LIMIT) known.set(key, kind);
-  return kind;
+  const spelling = { kind: SPECIAL.get(name) ?? ORDINARY, value: undefined, line: '' };
+  if (known.size < KNOWN_LIMIT) known.set(key, spelling);
+  return spelling;
 }
 
 /** One value as text. Read once: an object's own `toString` could return something else next time. */
@@ -99,7 +109,12 @@ export function addHeader(target: HeaderTarget, key: string, value: unknown): vo
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
     throw new errors.InvalidArgumentError(`invalid ${key} header`);
   }
-  const kind = known.get(key) ?? learn(key);
+  const spelling = known.get(key) ?? learn(key);
+  if (spelling.value === value) {
+    target.lines += spelling.line;
+    return;
+  }
+  const { kind } = spelling;
   let text = '';
   if (Array.isArray(value)) {
     // Not with its own `map`, which could return something other than what is checked.
@@ -108,8 +123,14 @@ export function addHeader(target: HeaderTarget, key: string, value: unknown): vo
   } else text = textOf(value, key);
 
   if (kind === ORDINARY) {
-    if (list === null) target.lines += `${key}: ${text}\r\n`;
-    else for (const single of list) target.lines += `${key}: ${single}\r\n`;
+    if (list === null) {
+      const line = `${key}: ${text}\r\n`;
+      target.lines += line;
+      if (text === value && text.length <= KEPT_VALUE) {
+        spelling.value = text;
+        spelling.line = line;
+      }
+    } else for (const single of list) target.lines += `${key}: ${single}\r\n`;
     return;
   }
   addSpecial(target, kind, key, list, text);
@@ -162,6 +183,7 @@ function addSpecial(
 
 /** A plain object whose prototype was polluted with an iterator is still a plain object. */
 export function isIterableObject(value: object): value is Iterable<unknown> {
+  if ((value as Partial<Iterable<unknown>>)[Symbol.iterator] === undefined) return false;
   if (Object.hasOwn(value, Symbol.iterator)) return true;
   const prototype: unknown = Object.getPrototypeOf(value);
   return (

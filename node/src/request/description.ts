@@ -18,25 +18,33 @@ import { DEFAULT_TIMEOUT } from '../wire';
 /** Printable latin1 without space: undici's rule, a superset of RFC 9112 3.2. */
 const BAD_PATH = /[^\u0021-\u00ff]/;
 
+/** What a method means for a body. */
+interface MethodRules {
+  /** A body that is not expected may confuse a server: the connection is not reused. */
+  readonly expectsPayload: boolean;
+  /** Whether undici compares the declared length with the body's. */
+  readonly comparesLength: boolean;
+}
+
+const NO_PAYLOAD: MethodRules = { expectsPayload: false, comparesLength: false };
+const PAYLOAD: MethodRules = { expectsPayload: true, comparesLength: true };
+const OTHER: MethodRules = { expectsPayload: false, comparesLength: true };
+
 /** Common methods; others are checked against the token grammar each time. */
-const METHODS = new Set([
-  'DELETE',
-  'GET',
-  'HEAD',
-  'OPTIONS',
-  'PATCH',
-  'POST',
-  'PUT',
-  'QUERY',
-  'CONNECT',
-  'TRACE',
+const METHODS = new Map<string, MethodRules>([
+  ['GET', NO_PAYLOAD],
+  ['HEAD', NO_PAYLOAD],
+  ['OPTIONS', NO_PAYLOAD],
+  ['TRACE', NO_PAYLOAD],
+  ['CONNECT', NO_PAYLOAD],
+  ['POST', PAYLOAD],
+  ['PUT', PAYLOAD],
+  ['PATCH', PAYLOAD],
+  ['QUERY', PAYLOAD],
+  ['PROPFIND', PAYLOAD],
+  ['PROPPATCH', PAYLOAD],
+  ['DELETE', OTHER],
 ]);
-
-/** A body that such a method does not expect may confuse a server: the connection is not reused. */
-const EXPECTS_PAYLOAD = new Set(['PUT', 'POST', 'PATCH', 'QUERY', 'PROPFIND', 'PROPPATCH']);
-
-/** Methods whose declared length undici does not compare with the body's. */
-const NO_CONTENT_LENGTH = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'CONNECT']);
 
 /** What the head needs to know about the dispatcher. */
 export interface HeadContext {
@@ -49,6 +57,7 @@ export interface HeadContext {
 /** A checked request. */
 export class RequestDescription implements HeaderTarget {
   readonly method: string;
+  private readonly methodRules: MethodRules;
   readonly path: string;
   readonly body: RequestBody;
   readonly upgradeProtocol: string | null;
@@ -90,7 +99,9 @@ export class RequestDescription implements HeaderTarget {
     }
     if (typeof method !== 'string') {
       throw new errors.InvalidArgumentError('method must be a string');
-    } else if (!METHODS.has(method) && !isToken(method)) {
+    }
+    const rules = METHODS.get(method);
+    if (rules === undefined && !isToken(method)) {
       throw new errors.InvalidArgumentError('invalid request method');
     }
     if (upgrade) checkUpgrade(upgrade);
@@ -107,6 +118,7 @@ export class RequestDescription implements HeaderTarget {
     this.fetchDecoding = options[kDecode] ?? null;
 
     this.method = method;
+    this.methodRules = rules ?? OTHER;
     this.headersTimeout = wireTimeout(headersTimeout as number | null | undefined);
     this.bodyTimeout = wireTimeout(bodyTimeout as number | null | undefined);
     this.body = options.body == null ? null : classifyBody(options.body);
@@ -158,7 +170,7 @@ export class RequestDescription implements HeaderTarget {
 
   /** Whether a body is meaningful for the method. */
   get expectsPayload(): boolean {
-    return EXPECTS_PAYLOAD.has(this.method);
+    return this.methodRules.expectsPayload;
   }
 
   /**
@@ -178,7 +190,7 @@ export class RequestDescription implements HeaderTarget {
       length > 0 &&
       this.contentLength !== null &&
       this.contentLength !== length &&
-      !NO_CONTENT_LENGTH.has(this.method)
+      this.methodRules.comparesLength
     );
   }
 

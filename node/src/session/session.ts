@@ -78,6 +78,9 @@ const NEVER = 0x7fffffff;
 
 const EMPTY = Buffer.alloc(0);
 
+/** Up to this many bytes, a loop is faster than `copy`, which creates a view first. */
+const TINY = 64;
+
 /** The request table; see above. */
 export class Session implements RecordSink {
   readonly #addon: NativeAddon;
@@ -102,8 +105,10 @@ export class Session implements RecordSink {
   readonly #turns: Turns;
   #flushScheduled = false;
   readonly processSettings = new ProcessSettings();
-  /** Whether process settings were checked in this turn: a drain, or one microtask's flush. */
-  #hasFollowed = false;
+  /** A turn is a delivery, or what leaves in one microtask. */
+  #turn = 0;
+  /** The turn in which the process settings were last compared. */
+  #followedIn = -1;
   /** Records written since the last flush, while a batch is being drained. */
   #unflushed = 0;
 
@@ -158,7 +163,8 @@ export class Session implements RecordSink {
    * @throws what prevents that; it is tried again the next time.
    */
   followProcess(isConnected: boolean): void {
-    if (this.#hasFollowed && isConnected) return;
+    const { turn } = this;
+    if (this.#followedIn === turn && isConnected) return;
     const settings = this.processSettings;
     if (settings.hasChanged()) {
       for (const kept of this.#pools.values()) {
@@ -167,7 +173,13 @@ export class Session implements RecordSink {
       }
       settings.accept();
     }
-    this.#hasFollowed = true;
+    this.#followedIn = turn;
+  }
+
+  /** Number of the current turn: settings of the process need comparing once in each. */
+  get turn(): number {
+    if (!this.#draining) this.scheduleBodyFlush();
+    return this.#turn;
   }
 
   /** Whether a batch is being drained: user code then runs inside a native callback. */
@@ -277,7 +289,7 @@ export class Session implements RecordSink {
 
   readonly #flushSoon = (): void => {
     this.#flushScheduled = false;
-    this.#hasFollowed = false;
+    this.#turn++;
     this.#flush();
   };
 
@@ -359,11 +371,12 @@ export class Session implements RecordSink {
   ): number {
     this.#slabs = slabs;
     this.#draining = true;
-    this.#hasFollowed = false;
+    this.#turn++;
     try {
       return readBatch(batch, words, length, this, from);
     } finally {
       this.#draining = false;
+      this.#turn++;
       this.#slabs = null;
       if (this.#unflushed > 0) this.#flush();
     }
@@ -438,9 +451,11 @@ export class Session implements RecordSink {
       this.#youngChunks.delivered(length);
       return length === slab.length ? slab : slab.subarray(offset, offset + length);
     }
-    this.#youngChunks.delivered(end - start);
-    const chunk = Buffer.allocUnsafe(end - start);
-    batch.copy(chunk, 0, start, end);
+    const length = end - start;
+    this.#youngChunks.delivered(length);
+    const chunk = Buffer.allocUnsafe(length);
+    if (length > TINY) batch.copy(chunk, 0, start, end);
+    else for (let i = 0; i < length; i++) chunk[i] = batch[start + i] as number;
     return chunk;
   }
 

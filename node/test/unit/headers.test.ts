@@ -99,6 +99,38 @@ describe('parsed headers', () => {
   });
 });
 
+describe('parsed headers of a repeated head', () => {
+  it.each(['A\n1\nB\n2\n', '200\nA\n1\nA\n2\n', '__proto__\n1\nconstructor\n2\n'])(
+    'are objects of their own: %j',
+    (head) => {
+      const start = head.startsWith('200') ? 4 : 0;
+      const first = parseFields(head, start);
+      const copies = [first, parseFields(head, start), parseFields(head, start)];
+      for (const copy of copies) expect(copy).toEqual(first);
+      for (const [i, copy] of copies.entries()) {
+        for (const name of Object.keys(copy)) {
+          const value = copy[name];
+          if (Array.isArray(value)) value.push(`changed ${i}`);
+          else Object.defineProperty(copy, name, { value: `changed ${i}`, enumerable: true });
+        }
+        copy['added'] = 'x';
+      }
+      const [again, pristine] = [parseFields(head, start), parseFields(`${head}C\n3\n`, start)];
+      expect(pristine).toEqual({ ...again, c: '3' });
+      expect(Object.getPrototypeOf(again)).toBe(Object.prototype);
+    },
+  );
+
+  it('are not those of the same text with another start, or over another protocol', () => {
+    const text = 'A\n1\nA\n2\n';
+    for (let i = 0; i < 3; i++) {
+      expect(parseFields(text)).toEqual({ a: ['1', '2'] });
+      expect(parseFields(text, 4)).toEqual({ a: '2' });
+      expect(parseFields(text, 0, true)).toEqual({ a: '1, 2' });
+    }
+  });
+});
+
 describe('raw headers', () => {
   const text = 'OK\nX-A\n1\nx-a\n\nX-B\n\u00e9\n';
   const names = (list: Buffer[]) => list.map((entry) => entry.toString('latin1'));

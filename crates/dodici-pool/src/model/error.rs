@@ -236,8 +236,8 @@ impl Error {
 
     /// Adds the library error behind this one.
     #[must_use]
-    pub fn with_source(self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        self.map(|inner| inner.source = Some(Arc::new(source)))
+    pub fn with_source(self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.map(|inner| inner.source = Some(Arc::from(source.into())))
     }
 
     /// What went wrong.

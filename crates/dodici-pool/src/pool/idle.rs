@@ -119,6 +119,11 @@ impl OriginPool {
         }
     }
 
+    /// Whether [`handle_close_idle`](Self::handle_close_idle) would find a connection.
+    pub fn has_idle(&self) -> bool {
+        !self.idle.is_empty()
+    }
+
     /// Closes an idle connection to make room for another. False if there is none.
     pub fn handle_close_idle(&mut self, now: Instant) -> bool {
         self.tick(now);

@@ -34,6 +34,10 @@ pub struct ConnectHooks {
     pub socket: Option<Arc<dyn SocketHook>>,
     /// Wraps connecting, all legs together.
     pub around: Option<Arc<dyn AroundHook>>,
+    /// Called when a connection may have become idle, for callers who wait for one to
+    /// [close](crate::Pool::close_idle). It must not block. That of the first hooks counts: it does
+    /// not change with [`Pool::reconfigure`](crate::Pool::reconfigure).
+    pub idle: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
 impl fmt::Debug for ConnectHooks {
@@ -44,6 +48,7 @@ impl fmt::Debug for ConnectHooks {
             .field("roots", &self.roots)
             .field("socket", &self.socket.is_some())
             .field("around", &self.around.is_some())
+            .field("idle", &self.idle.is_some())
             .finish()
     }
 }

@@ -27,8 +27,7 @@ use std::task::Waker;
 
 use dodici_pool::{
     Action, CloseReason, ConnId, ConnectConfig, Error, ErrorKind, Event, Origin, OriginConfig,
-    OriginPool, Outcome, Phase, PoolStats, Refused, Request, RequestId, RequestKind, Scheme,
-    Traits,
+    OriginPool, Outcome, Phase, PoolStats, Refused, Request, RequestId, RequestKind, Traits,
 };
 use parking_lot::{Mutex, ReentrantMutex};
 use tokio::runtime::Handle;
@@ -55,6 +54,8 @@ pub(crate) struct PoolInner {
     config: OriginConfig,
     /// Or why no connection can be opened.
     connector: Mutex<Result<Arc<Connector>, Error>>,
+    /// See [`ConnectHooks::idle`].
+    idle: Option<Arc<dyn Fn() + Send + Sync>>,
     events: Arc<dyn EventSink>,
     runtime: Handle,
     space: Arc<Space>,
@@ -118,15 +119,18 @@ impl PoolInner {
 
     /// Carries out the state machine's actions until there are none left.
     fn run_actions(self: &Arc<Self>) {
-        loop {
+        let has_idle = loop {
             let effect = {
                 let mut state = self.state.lock();
                 match state.machine.poll_action() {
-                    None => break,
+                    None => break state.machine.has_idle(),
                     Some(action) => state.effect(action),
                 }
             };
             self.apply(effect);
+        };
+        if has_idle && let Some(idle) = &self.idle {
+            contain(|| idle());
         }
     }
 
@@ -290,9 +294,8 @@ impl Pool {
         space: Arc<Space>,
     ) -> Self {
         let mut limits = config.pool.clone();
-        let offers_h2 = origin.scheme == Scheme::Https
-            && config.connect.tls.alpn.iter().any(|name| name == b"h2");
-        if limits.expected_concurrency <= 1 && (offers_h2 || config.http2.prior_knowledge) {
+        let may_be_http2 = connector.offers_http2() || config.http2.prior_knowledge;
+        if limits.expected_concurrency <= 1 && may_be_http2 {
             limits.expected_concurrency = config.http2.max_concurrent_streams;
         }
         let state = Mutex::new(State {
@@ -305,6 +308,7 @@ impl Pool {
         Self(Arc::new(PoolInner {
             origin,
             config,
+            idle: connector.idle(),
             connector: Mutex::new(Ok(Arc::new(connector))),
             events,
             runtime,
@@ -426,6 +430,16 @@ impl Pool {
         let closed = self.0.state.lock().machine.handle_close_idle(now());
         self.0.run_actions();
         closed
+    }
+
+    /// Whether its connections may speak HTTP/2: TLS offers it, or it is used with prior knowledge.
+    pub fn may_be_http2(&self) -> bool {
+        let offered = || {
+            self.0
+                .connector()
+                .is_ok_and(|connector| connector.offers_http2())
+        };
+        self.0.config.http2.prior_knowledge || offered()
     }
 
     /// Counters.

@@ -106,6 +106,12 @@ impl TlsLeg {
         })
     }
 
+    /// Whether HTTP/2 is among the protocols offered.
+    pub(super) fn offers_http2(&self) -> bool {
+        let offered = &self.connector.config().alpn_protocols;
+        offered.iter().any(|name| name == b"h2")
+    }
+
     /// Cancelling the future closes the socket.
     pub(super) async fn handshake(
         &self,

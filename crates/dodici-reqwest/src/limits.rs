@@ -7,14 +7,18 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use dodici::{LastLook, OnWritten};
-use http_body::{Body, Frame, SizeHint};
+use dodici::{LastLook, OnWritten, SizeLimit};
+use http_body::{Body, SizeHint};
 use http_body_util::BodyExt;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 
-use crate::body::ResponseBody;
+use crate::body::{Polled, ResponseBody};
 use crate::error::{self, BoxError, TimedOut};
+
+/// A request's own limit on the size of its response body, in its extensions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MaxBody(pub(crate) u64);
 
 /// Applies the limits to a body; without limits it costs one box.
 pub(crate) fn limited<B>(
@@ -38,7 +42,7 @@ where
         silence: silence.map(|limit| (limit, Box::pin(tokio::time::sleep(limit)))),
         late: Late::new(look),
         waiting: false,
-        room: most.map(|most| (most, most)),
+        size: SizeLimit::new(most),
     }
     .boxed()
 }
@@ -148,8 +152,7 @@ pin_project! {
         late: Late,
         // The read timeout only runs while a reader waits.
         waiting: bool,
-        // The limit, and what remains of it.
-        room: Option<(u64, u64)>,
+        size: SizeLimit,
     }
 }
 
@@ -176,11 +179,9 @@ where
             }
             is_late |= sleep.as_mut().poll(cx).is_ready();
         }
-        if let Some((most, left)) = this.room
-            && this.body.size_hint().lower() > *left
-        {
+        if this.body.size_hint().lower() > this.size.allowed() {
             // An announced length can fail immediately.
-            return too_large(*most);
+            return too_large(*this.size);
         }
         let mut body = this.body;
         let mut polled = body.as_mut().poll_frame(cx);
@@ -194,24 +195,17 @@ where
             Poll::Pending => return Poll::Pending,
         };
         *this.waiting = false;
+        let data = frame
+            .as_ref()
+            .and_then(|frame| frame.as_ref().ok()?.data_ref());
+        let bytes = data.map_or(0, Bytes::len);
         if !for_good {
             this.late.looked = false;
-        } else if let Some(Ok(data)) = &frame
-            && !this
-                .late
-                .may_still_bring(data.data_ref().map_or(0, Bytes::len))
-        {
+        } else if !this.late.may_still_bring(bytes) {
             return expired();
         }
-        if let Some((most, left)) = this.room
-            && let Some(Ok(data)) = frame
-                .as_ref()
-                .map(|frame| frame.as_ref().map(Frame::data_ref))
-        {
-            match left.checked_sub(data.map_or(0, |data| data.len() as u64)) {
-                Some(rest) => *left = rest,
-                None => return too_large(*most),
-            }
+        if !this.size.receive(bytes as u64) {
+            return too_large(*this.size);
         }
         Poll::Ready(frame)
     }
@@ -225,30 +219,12 @@ where
     }
 }
 
-type Polled = Poll<Option<Result<Frame<Bytes>, BoxError>>>;
-
 fn expired() -> Polled {
     Poll::Ready(Some(Err(error::body(TimedOut).into())))
 }
 
-fn too_large(most: u64) -> Polled {
-    Poll::Ready(Some(Err(error::body(TooLarge { most }).into())))
+fn too_large(size: SizeLimit) -> Polled {
+    let max = size.max.unwrap_or_default();
+    let text = format!("the body is larger than {max} bytes, the limit set by max_body_size");
+    Poll::Ready(Some(Err(error::body(text).into())))
 }
-
-/// The body exceeds the caller's limit.
-#[derive(Debug)]
-struct TooLarge {
-    most: u64,
-}
-
-impl std::fmt::Display for TooLarge {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let most = self.most;
-        write!(
-            f,
-            "the body is larger than {most} bytes, the limit set by max_body_size"
-        )
-    }
-}
-
-impl std::error::Error for TooLarge {}

@@ -53,8 +53,8 @@ pub use dodici_pool::{
     Family, HeaderBlock, Http2Config, Identity, Leniency, Origin, OriginConfig, PIECE_OVERHEAD,
     ParseErrorCode, Phase, PoolConfig, PoolStats, Protocol, Proxy, ProxyAnswer, ProxyCredentials,
     ProxyInfo, ProxyProtocol, Replay, Request, RequestKind, ResponseHead, RootSource, Scheme,
-    SocketInfo, SocksResolve, SystemDetail, TlsConfig, TlsInfo, TlsVersion, UnexpectedContinue,
-    Version, piece_cost,
+    SizeLimit, SocketInfo, SocksResolve, SystemDetail, TlsConfig, TlsInfo, TlsVersion,
+    UnexpectedContinue, Version, piece_cost,
 };
 pub use engine::{Engine, check_config};
 pub use origin::{Pool, RequestHandle};

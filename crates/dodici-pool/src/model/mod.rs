@@ -12,4 +12,5 @@ pub mod phase;
 pub mod proxy;
 pub mod request;
 pub mod response;
+pub mod size_limit;
 pub mod tls;

@@ -2,6 +2,7 @@
 //!
 //! Read by every layer. Knows nothing of URLs beyond these three parts.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -44,16 +45,25 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Creates an origin; lower-cases the host and strips the brackets of an IPv6 literal.
+    /// Creates an origin; the host gets its [canonical form](Self::canonical_host).
     pub fn new(scheme: Scheme, host: &str, port: u16) -> Self {
+        Self {
+            scheme,
+            host: Self::canonical_host(host).into(),
+            port,
+        }
+    }
+
+    /// A host in lower case, an IPv6 literal without brackets. Hosts with equal forms are the same.
+    pub fn canonical_host(host: &str) -> Cow<'_, str> {
         let bare = host
             .strip_prefix('[')
             .and_then(|inner| inner.strip_suffix(']'))
             .unwrap_or(host);
-        Self {
-            scheme,
-            host: bare.to_ascii_lowercase().into(),
-            port,
+        if bare.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            Cow::Owned(bare.to_ascii_lowercase())
+        } else {
+            Cow::Borrowed(bare)
         }
     }
 

@@ -9,7 +9,8 @@
 use std::time::Duration;
 
 use dodici_pool::{
-    CloseReason, Error, ErrorKind, ExchangeConfig, HeaderBlock, Phase, Request, UnexpectedContinue,
+    CloseReason, Error, ErrorKind, ExchangeConfig, HeaderBlock, Phase, Request, SizeLimit,
+    UnexpectedContinue,
 };
 use tokio::time::Instant;
 
@@ -96,8 +97,7 @@ pub(crate) struct Rules {
     continue_deadline: Option<Instant>,
     informational: Informational,
     length: Length,
-    received: u64,
-    max_response_size: Option<u64>,
+    size: SizeLimit,
 }
 
 impl Rules {
@@ -115,7 +115,7 @@ impl Rules {
             headers_timeout: timeout(request.headers_timeout, config.headers_timeout),
             unasked,
             body_timeout: timeout(request.body_timeout, config.body_timeout),
-            max_response_size: config.max_response_size,
+            size: SizeLimit::new(config.max_response_size),
             ..Self::default()
         }
     }
@@ -150,7 +150,7 @@ impl Rules {
     }
 
     pub(crate) fn received(&self) -> u64 {
-        self.received
+        self.size.received()
     }
 
     // --- events ---
@@ -229,17 +229,16 @@ impl Rules {
     /// More than declared, or more than the response may have.
     pub(crate) fn data(&mut self, bytes: usize, now: &Moment) -> Result<(), Error> {
         let bytes = bytes as u64;
-        let allowed = self.allowed();
-        self.received += bytes;
+        let fits = self.size.receive(bytes);
         if self.stage == Stage::Body && bytes > 0 {
             match self.length {
                 Length::Nothing => return Err(unexpected_body()),
-                Length::Exactly(length) if self.received > length => {
+                Length::Exactly(length) if self.received() > length => {
                     return Err(length_mismatch());
                 }
                 Length::Exactly(_) | Length::Any => {}
             }
-            if bytes > allowed {
+            if !fits {
                 return Err(too_large());
             }
         }
@@ -251,18 +250,12 @@ impl Rules {
 
     /// The limit of the body.
     pub(super) fn max_response_size(&self) -> Option<u64> {
-        self.max_response_size
+        self.size.max
     }
 
     /// The body is decoded: decoding counts its bytes instead.
     pub(super) fn lift_max_response_size(&mut self) {
-        self.max_response_size = None;
-    }
-
-    /// Body bytes that may still be received.
-    fn allowed(&self) -> u64 {
-        self.max_response_size
-            .map_or(u64::MAX, |max| max.saturating_sub(self.received))
+        self.size.max = None;
     }
 
     /// How much of `room` the next read of an unfinished body may fill.
@@ -270,7 +263,7 @@ impl Rules {
     /// # Errors
     /// The response exceeds its limit.
     pub(crate) fn readable(&self, room: usize) -> Result<usize, Error> {
-        match usize::try_from(self.allowed()).map_or(room, |allowed| allowed.min(room)) {
+        match usize::try_from(self.size.allowed()).map_or(room, |allowed| allowed.min(room)) {
             0 => Err(too_large()),
             most => Ok(most),
         }
@@ -294,7 +287,7 @@ impl Rules {
     /// It is shorter than declared.
     pub(crate) fn check_length(&self) -> Result<(), Error> {
         match self.length {
-            Length::Exactly(length) if length != self.received => Err(length_mismatch()),
+            Length::Exactly(length) if length != self.received() => Err(length_mismatch()),
             _ => Ok(()),
         }
     }

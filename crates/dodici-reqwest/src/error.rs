@@ -216,14 +216,7 @@ impl fmt::Display for Error {
                 };
                 write!(f, "HTTP status {side} error (")?;
                 match reason {
-                    Some(reason) => {
-                        write!(
-                            f,
-                            "{} {})",
-                            status.as_str(),
-                            reason.as_bytes().escape_reason()
-                        )?;
-                    }
+                    Some(reason) => write!(f, "{} {})", status.as_str(), escaped(reason))?,
                     None => write!(f, "{status})")?,
                 }
             }
@@ -243,22 +236,9 @@ impl StdError for Error {
 
 /// A server's reason phrase, safe for a terminal: everything except printable ASCII is escaped,
 /// quotes are not.
-trait EscapeReason {
-    fn escape_reason(&self) -> String;
-}
-
-impl EscapeReason for [u8] {
-    fn escape_reason(&self) -> String {
-        let mut text = String::with_capacity(self.len());
-        for &byte in self {
-            if byte == b'\'' {
-                text.push('\'');
-            } else {
-                text.extend(std::ascii::escape_default(byte).map(char::from));
-            }
-        }
-        text
-    }
+fn escaped(reason: &ReasonPhrase) -> String {
+    let text = reason.as_bytes().escape_ascii().to_string();
+    text.replace("\\'", "'")
 }
 
 pub(crate) fn builder<E: Into<BoxError>>(source: E) -> Error {

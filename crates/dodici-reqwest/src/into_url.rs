@@ -35,35 +35,21 @@ impl IntoUrlSealed for Url {
     }
 }
 
-impl IntoUrlSealed for &str {
-    fn into_url(self) -> crate::Result<Url> {
-        Url::parse(self).map_err(error::builder)?.into_url()
-    }
+macro_rules! texts {
+    ($($text:ty),*) => {$(
+        impl IntoUrlSealed for $text {
+            fn into_url(self) -> crate::Result<Url> {
+                Url::parse(&self).map_err(error::builder)?.into_url()
+            }
 
-    fn as_str(&self) -> &str {
-        self
-    }
+            fn as_str(&self) -> &str {
+                self
+            }
+        }
+    )*};
 }
 
-impl IntoUrlSealed for &String {
-    fn into_url(self) -> crate::Result<Url> {
-        self.as_str().into_url()
-    }
-
-    fn as_str(&self) -> &str {
-        self
-    }
-}
-
-impl IntoUrlSealed for String {
-    fn into_url(self) -> crate::Result<Url> {
-        self.as_str().into_url()
-    }
-
-    fn as_str(&self) -> &str {
-        self
-    }
-}
+texts!(&str, &String, String);
 
 /// The same as an `http::Uri`.
 pub(crate) fn uri(url: &Url) -> crate::Result<http::Uri> {

@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 use std::collections::hash_map::RandomState;
-use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 
 use http::HeaderMap;
@@ -130,19 +129,9 @@ pub(crate) fn tail(boundary: &str) -> String {
 
 /// 256 random bits, so that no body contains it by accident.
 pub(crate) fn boundary() -> String {
-    struct Words;
-    impl fmt::Display for Words {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            for index in 0..4 {
-                let separator = if index == 0 { "" } else { "-" };
-                // Each state has keys of its own, from the system's source of randomness.
-                let word = RandomState::new().build_hasher().finish();
-                write!(f, "{separator}{word:016x}")?;
-            }
-            Ok(())
-        }
-    }
-    Words.to_string()
+    // Each state has keys of its own, from the system's source of randomness.
+    let word = |_| format!("{:016x}", RandomState::new().build_hasher().finish());
+    [(); 4].map(word).join("-")
 }
 
 /// Defines `Form` and `Part` over a `$body` with a `length`; `$path` is their path in examples.

@@ -21,6 +21,7 @@
 //! # Ok::<_, dodici_reqwest::Error>(())
 //! ```
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,12 +40,14 @@ const BUDGET_WINDOW: Duration = Duration::from_secs(10);
 const BUDGET_FLOOR: u32 = 10;
 
 /// Configures when requests are retried.
-#[derive(Debug)]
 pub struct Builder {
+    /// The extra load; `None` for any.
     budget: Option<f32>,
-    classifier: classify::Classifier,
+    /// Without one, nothing is retried here.
+    classifier: Option<Arc<dyn classify::Classify>>,
     max_retries: u32,
-    scope: scope::Scoped,
+    /// `None` for all requests.
+    scope: Option<Arc<dyn scope::Scope>>,
     /// Whether the engine may resend what was refused without being processed.
     refused: bool,
 }
@@ -77,10 +80,8 @@ impl Builder {
     pub fn scoped(scope: impl scope::Scope) -> Self {
         Self {
             budget: Some(0.2),
-            classifier: classify::Classifier::Never,
-            max_retries: 2,
-            scope: scope::Scoped::Dyn(Arc::new(scope)),
-            refused: true,
+            scope: Some(Arc::new(scope)),
+            ..Self::by_default()
         }
     }
 
@@ -88,9 +89,9 @@ impl Builder {
     pub(crate) fn by_default() -> Self {
         Self {
             budget: None,
-            classifier: classify::Classifier::Never,
+            classifier: None,
             max_retries: 2,
-            scope: scope::Scoped::Everything,
+            scope: None,
             refused: true,
         }
     }
@@ -139,7 +140,7 @@ impl Builder {
     /// Uses a classifier for each outcome.
     #[must_use]
     pub fn classify(mut self, classifier: impl classify::Classify) -> Self {
-        self.classifier = classify::Classifier::Dyn(Arc::new(classifier));
+        self.classifier = Some(Arc::new(classifier));
         self
     }
 
@@ -156,24 +157,35 @@ impl Builder {
     }
 }
 
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("budget", &self.budget)
+            .field("classifier", &self.classifier.is_some())
+            .field("max_retries", &self.max_retries)
+            .field("scope", &self.scope.is_some())
+            .finish()
+    }
+}
+
 pub(crate) type Request = http::Request<Body>;
 
 /// A client's retries.
-#[derive(Debug)]
 pub(crate) struct Policy {
     budget: Option<TpsBudget>,
-    classifier: classify::Classifier,
+    classifier: Option<Arc<dyn classify::Classify>>,
     max_retries: u32,
-    scope: scope::Scoped,
+    scope: Option<Arc<dyn scope::Scope>>,
 }
 
 impl Policy {
     /// A copy of `request` in case it must be retried; `None` if it will not be, whatever the
     /// outcome. `sent`: retries so far.
     pub(crate) fn copy(&self, request: &Request, sent: u32) -> Option<Request> {
+        let scope = self.scope.as_ref();
         if sent >= self.max_retries
-            || matches!(self.classifier, classify::Classifier::Never)
-            || !self.scope.applies_to(request)
+            || self.classifier.is_none()
+            || scope.is_some_and(|scope| !scope.applies_to(request))
         {
             return None;
         }
@@ -188,7 +200,9 @@ impl Policy {
 
     /// Whether the copy is to be sent.
     pub(crate) fn wants(&self, copy: &Request, answer: Result<StatusCode, &crate::Error>) -> bool {
-        match self.classifier.classify(ReqRep::new(copy, answer)) {
+        let answer = ReqRep::new(copy, answer);
+        let classifier = self.classifier.as_ref();
+        match classifier.map_or(Action::Success, |classifier| classifier.classify(answer)) {
             Action::Success => {
                 if let Some(budget) = &self.budget {
                     budget.deposit();
@@ -201,9 +215,6 @@ impl Policy {
 }
 
 mod scope {
-    use std::fmt;
-    use std::sync::Arc;
-
     use super::Request;
 
     /// Which requests a policy is for.
@@ -221,36 +232,9 @@ mod scope {
             (self.0)(request)
         }
     }
-
-    #[derive(Clone)]
-    pub(super) enum Scoped {
-        Everything,
-        Dyn(Arc<dyn Scope>),
-    }
-
-    impl Scoped {
-        pub(super) fn applies_to(&self, request: &Request) -> bool {
-            match self {
-                Self::Everything => true,
-                Self::Dyn(scope) => scope.applies_to(request),
-            }
-        }
-    }
-
-    impl fmt::Debug for Scoped {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str(match self {
-                Self::Everything => "Everything",
-                Self::Dyn(_) => "Scoped",
-            })
-        }
-    }
 }
 
 mod classify {
-    use std::fmt;
-    use std::sync::Arc;
-
     use http::{Method, StatusCode, Uri};
 
     use super::Request;
@@ -325,30 +309,6 @@ mod classify {
         Success,
         /// The request may be retried.
         Retryable,
-    }
-
-    #[derive(Clone)]
-    pub(super) enum Classifier {
-        Never,
-        Dyn(Arc<dyn Classify>),
-    }
-
-    impl Classifier {
-        pub(super) fn classify(&self, answer: ReqRep<'_>) -> Action {
-            match self {
-                Self::Never => Action::Success,
-                Self::Dyn(classifier) => classifier.classify(answer),
-            }
-        }
-    }
-
-    impl fmt::Debug for Classifier {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str(match self {
-                Self::Never => "Never",
-                Self::Dyn(_) => "Custom",
-            })
-        }
     }
 }
 

@@ -1,6 +1,5 @@
 //! Request bodies, and the parts of response bodies.
 
-use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -12,9 +11,13 @@ use http_body_util::combinators::BoxBody;
 use pin_project_lite::pin_project;
 
 use crate::error::{self, BoxError};
+use crate::util::opaque;
 
 /// A response body on its way to the caller.
 pub(crate) type ResponseBody = BoxBody<Bytes, BoxError>;
+
+/// The next frame of a body.
+pub(crate) type Polled<E = BoxError> = Poll<Option<Result<Frame<Bytes>, E>>>;
 
 /// The body of an async request.
 ///
@@ -31,6 +34,20 @@ pub struct Body {
     /// How its trailers are written over HTTP/1, if different from [`http::HeaderMap`].
     trailers: Option<Box<HeaderBlock>>,
 }
+
+/// Makes bodies of a type from bytes and text.
+macro_rules! in_memory {
+    ($body:ty: $($source:ty),*) => {$(
+        impl From<$source> for $body {
+            fn from(source: $source) -> Self {
+                Self::bytes(source.into())
+            }
+        }
+    )*};
+}
+
+#[cfg(feature = "blocking")]
+pub(crate) use in_memory;
 
 pub(crate) enum Inner {
     Bytes(Bytes),
@@ -153,35 +170,7 @@ impl Default for Body {
     }
 }
 
-impl From<Bytes> for Body {
-    fn from(bytes: Bytes) -> Self {
-        Self::bytes(bytes)
-    }
-}
-
-impl From<Vec<u8>> for Body {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self::bytes(bytes.into())
-    }
-}
-
-impl From<&'static [u8]> for Body {
-    fn from(bytes: &'static [u8]) -> Self {
-        Self::bytes(Bytes::from_static(bytes))
-    }
-}
-
-impl From<String> for Body {
-    fn from(text: String) -> Self {
-        Self::bytes(text.into())
-    }
-}
-
-impl From<&'static str> for Body {
-    fn from(text: &'static str) -> Self {
-        text.as_bytes().into()
-    }
-}
+in_memory!(Body: Bytes, Vec<u8>, String, &'static [u8], &'static str);
 
 /// Needs the feature `stream`.
 #[cfg(feature = "stream")]
@@ -191,20 +180,13 @@ impl From<tokio::fs::File> for Body {
     }
 }
 
-impl fmt::Debug for Body {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Body").finish_non_exhaustive()
-    }
-}
+opaque!(Body);
 
 impl HttpBody for Body {
     type Data = Bytes;
     type Error = crate::Error;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<crate::Result<Frame<Bytes>>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<crate::Error> {
         match &mut self.get_mut().inner {
             Inner::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
             Inner::Bytes(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
@@ -245,10 +227,7 @@ where
     type Data = Bytes;
     type Error = B::Error;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<B::Error> {
         let frame = ready!(self.project().body.poll_frame(cx));
         Poll::Ready(frame.map(|result| result.map(|frame| frame.map_data(Into::into))))
     }
@@ -259,31 +238,6 @@ where
 
     fn is_end_stream(&self) -> bool {
         self.body.is_end_stream()
-    }
-}
-
-pin_project! {
-    /// A body of unknown length with a length declared by the caller.
-    pub(crate) struct Declared<B> {
-        #[pin]
-        pub(crate) body: B,
-        pub(crate) length: u64,
-    }
-}
-
-impl<B: HttpBody> HttpBody for Declared<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        self.project().body.poll_frame(cx)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.length)
     }
 }
 

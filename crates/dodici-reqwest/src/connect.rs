@@ -1,6 +1,5 @@
 //! Layers around connecting, and arguments that name a Unix socket.
 
-use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,61 +83,30 @@ fn engine_error(error: BoxError) -> dodici::Error {
     };
     dodici::Error::new(kind, Phase::Connect, message)
         .with_replay(Replay::Unsent)
-        .with_source(Foreign(cause))
-}
-
-/// A boxed error as a cause. It adds nothing itself.
-pub(crate) struct Foreign(pub(crate) BoxError);
-
-impl fmt::Debug for Foreign {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl fmt::Display for Foreign {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl StdError for Foreign {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(&*self.0)
-    }
+        .with_source(cause)
 }
 
 /// Accepted by [`ClientBuilder::unix_socket`](crate::ClientBuilder::unix_socket): paths, and
 /// strings that are paths. Sealed.
 #[cfg(unix)]
-pub trait UnixSocketProvider {
-    #[doc(hidden)]
-    fn path(&self, _: sealed::Internal) -> &std::path::Path;
-}
+pub trait UnixSocketProvider: sealed::Path {}
 
 #[cfg(unix)]
 mod sealed {
-    use std::path::{Path, PathBuf};
-
-    use super::UnixSocketProvider;
-
-    #[derive(Debug)]
-    pub struct Internal;
+    pub trait Path: AsRef<std::path::Path> {}
 
     macro_rules! paths {
         ($($type:ty),*) => {$(
-            impl UnixSocketProvider for $type {
-                fn path(&self, _: Internal) -> &Path {
-                    self.as_ref()
-                }
-            }
+            impl Path for $type {}
+            impl super::UnixSocketProvider for $type {}
         )*};
     }
 
-    paths!(String, &'_ str, &'_ Path, PathBuf, std::sync::Arc<Path>);
-}
-
-#[cfg(unix)]
-pub(crate) fn unix_path(provider: &impl UnixSocketProvider) -> std::path::PathBuf {
-    provider.path(sealed::Internal).to_owned()
+    paths!(
+        String,
+        &'_ str,
+        &'_ std::path::Path,
+        std::path::PathBuf,
+        std::sync::Arc<std::path::Path>
+    );
 }

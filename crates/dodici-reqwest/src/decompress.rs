@@ -18,48 +18,20 @@ mod decoded;
 
 pub(crate) use decoded::DecodedBody;
 
-/// Which codings a client requests and decodes. A coding whose feature is disabled counts as off.
-#[derive(Clone, Copy, Debug)]
+/// Which of the codings that are compiled in a client neither requests nor decodes.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Codings {
-    pub(crate) gzip: bool,
-    pub(crate) brotli: bool,
-    pub(crate) zstd: bool,
-    pub(crate) deflate: bool,
-}
-
-#[cfg_attr(
-    not(any(
-        feature = "gzip",
-        feature = "brotli",
-        feature = "zstd",
-        feature = "deflate"
-    )),
-    expect(clippy::derivable_impls, reason = "only without any coding")
-)]
-impl Default for Codings {
-    fn default() -> Self {
-        Self {
-            gzip: cfg!(feature = "gzip"),
-            brotli: cfg!(feature = "brotli"),
-            zstd: cfg!(feature = "zstd"),
-            deflate: cfg!(feature = "deflate"),
-        }
-    }
+    pub(crate) no_gzip: bool,
+    pub(crate) no_brotli: bool,
+    pub(crate) no_zstd: bool,
+    pub(crate) no_deflate: bool,
 }
 
 impl Codings {
     pub(crate) fn layer<S>(self, inner: S) -> Decompress<S> {
-        let named = [
-            (self.zstd, "zstd"),
-            (self.gzip, "gzip"),
-            (self.deflate, "deflate"),
-            (self.brotli, "br"),
-        ];
-        let wanted: Vec<_> = named
-            .iter()
-            .filter(|(on, _)| *on)
-            .map(|(_, name)| *name)
-            .collect();
+        let takes = |name: &&str| self.named(name.as_bytes()).is_some();
+        let wanted = ["zstd", "gzip", "deflate", "br"].into_iter().filter(takes);
+        let wanted: Vec<_> = wanted.collect();
         Decompress {
             inner,
             codings: self,
@@ -70,13 +42,14 @@ impl Codings {
         }
     }
 
-    fn takes(self, coding: Coding) -> bool {
-        match coding {
-            Coding::Gzip => self.gzip,
-            Coding::Brotli => self.brotli,
-            Coding::Zstd => self.zstd,
-            Coding::Deflate => self.deflate,
-        }
+    /// The coding of this name, if it is decoded.
+    fn named(self, name: &[u8]) -> Option<Coding> {
+        Coding::named(name).filter(|coding| match coding {
+            Coding::Gzip => !self.no_gzip,
+            Coding::Brotli => !self.no_brotli,
+            Coding::Zstd => !self.no_zstd,
+            Coding::Deflate => !self.no_deflate,
+        })
     }
 
     /// The codings in the order in which they were applied; `None` if one of them is not decoded.
@@ -91,7 +64,7 @@ impl Codings {
                 if name.is_empty() || name.eq_ignore_ascii_case(b"identity") {
                     continue;
                 }
-                let Some(coding) = Coding::named(name).filter(|coding| self.takes(*coding)) else {
+                let Some(coding) = self.named(name) else {
                     return Ok(None);
                 };
                 if all.len() == MOST_CODINGS {

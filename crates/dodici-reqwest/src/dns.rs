@@ -124,6 +124,12 @@ impl fmt::Debug for Names {
 }
 
 impl Names {
+    /// Fixed addresses of a host.
+    pub(crate) fn fix(&mut self, host: &str, addresses: &[SocketAddr]) {
+        let host = host.to_ascii_lowercase();
+        self.fixed.insert(host, addresses.to_vec());
+    }
+
     /// Whether any names are resolved here instead of by the system.
     pub(crate) fn is_used(&self) -> bool {
         !self.fixed.is_empty() || self.resolver.is_some()
@@ -168,7 +174,7 @@ fn resolve_error(message: &'static str, cause: Option<BoxError>) -> dodici::Erro
     let error =
         dodici::Error::new(ErrorKind::Resolve, Phase::Resolve, message).with_replay(Replay::Unsent);
     match cause {
-        Some(cause) => error.with_source(crate::connect::Foreign(cause)),
+        Some(cause) => error.with_source(cause),
         None => error,
     }
 }

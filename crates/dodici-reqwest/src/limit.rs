@@ -1,96 +1,116 @@
 //! A limit on the total number of a client's connections.
 //!
 //! Each connection holds a permit as long as its socket lives. If none is available, an idle
-//! connection of any origin is closed, and the attempt waits.
+//! connection of any origin is closed, and the attempt waits. Used by the hooks of a client's
+//! pools, which it must not know.
 
-use std::sync::{Arc, OnceLock, Weak};
-use std::time::Duration;
+use std::pin::pin;
+use std::sync::Arc;
 
-use dodici::{AroundHook, Connected, HookFuture};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-/// How often a waiter checks for a connection that has become idle. Pools do not report this, and
-/// 10 ms is short compared with whatever keeps all connections busy.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
-
-/// The pools that share the limit.
-pub(crate) trait Pools: Send + Sync {
-    /// Closes an idle connection, if there is one.
-    fn close_one_idle(&self);
-}
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// See the module.
 pub(crate) struct TotalLimit {
     permits: Arc<Semaphore>,
-    /// The pools with idle connections; set once the client exists.
-    pools: OnceLock<Weak<dyn Pools>>,
-    /// The layers of the client, if it has any.
-    layers: Option<Arc<dyn AroundHook>>,
+    idle: Notify,
 }
 
 impl TotalLimit {
-    pub(crate) fn new(most: u32, layers: Option<Arc<dyn AroundHook>>) -> Arc<Self> {
-        Arc::new(Self {
+    pub(crate) fn new(most: u32) -> Self {
+        Self {
             permits: Arc::new(Semaphore::new(most as usize)),
-            pools: OnceLock::new(),
-            layers,
-        })
+            idle: Notify::new(),
+        }
     }
 
-    pub(crate) fn watch(&self, pools: Weak<dyn Pools>) {
-        // Set once, by the client of this limit.
-        let _ = self.pools.set(pools);
+    /// A connection may have become idle: one of the waiting attempts looks for it.
+    pub(crate) fn found_idle(&self) {
+        self.idle.notify_one();
     }
 
-    fn make_room(&self) {
-        if let Some(pools) = self.pools.get().and_then(Weak::upgrade) {
-            pools.close_one_idle();
+    /// Waits for a permit; cancelling the future gives up the place in the queue. `close_idle`
+    /// closes an idle connection, if there is one.
+    pub(crate) async fn permit(
+        &self,
+        close_idle: impl Fn(),
+    ) -> Result<OwnedSemaphorePermit, dodici::Error> {
+        let mut permit = pin!(Arc::clone(&self.permits).acquire_owned());
+        loop {
+            let granted = tokio::select! {
+                biased;
+                granted = &mut permit => granted,
+                () = async {
+                    let mut idle = pin!(self.idle.notified());
+                    // It listens before it looks, so that no connection is missed in between.
+                    idle.as_mut().enable();
+                    close_idle();
+                    idle.await;
+                } => continue,
+            };
+            return granted.map_err(|_| {
+                dodici::Error::new(
+                    dodici::ErrorKind::Internal,
+                    dodici::Phase::Queued,
+                    "the limit on connections is gone",
+                )
+            });
         }
     }
 }
 
-/// Waits for a permit; cancelling the future gives up the place in the queue.
-async fn permit(
-    permits: Arc<Semaphore>,
-    make_room: impl Fn(),
-) -> Result<OwnedSemaphorePermit, dodici::Error> {
-    let mut waiting = std::pin::pin!(permits.acquire_owned());
-    loop {
-        let granted = tokio::select! {
-            biased;
-            granted = &mut waiting => granted,
-            () = async {
-                make_room();
-                tokio::time::sleep(LOOK_AGAIN).await;
-            } => continue,
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    #[test]
+    fn an_attempt_looks_for_idle_connections_once_and_again_when_one_may_have_become_idle() {
+        let limit = TotalLimit::new(1);
+        let looks = AtomicUsize::new(0);
+        let close_idle = || {
+            looks.fetch_add(1, Ordering::Relaxed);
         };
-        return granted.map_err(|_| {
-            dodici::Error::new(
-                dodici::ErrorKind::Internal,
-                dodici::Phase::Queued,
-                "the limit on connections is gone",
-            )
-        });
+        let mut cx = Context::from_waker(Waker::noop());
+        let held = match pin!(limit.permit(close_idle)).poll(&mut cx) {
+            Poll::Ready(permit) => permit.expect("free"),
+            Poll::Pending => panic!("it is free"),
+        };
+        assert_eq!(looks.load(Ordering::Relaxed), 0);
+        let mut waiting = pin!(limit.permit(close_idle));
+        for (becomes_idle, expected) in [(false, 1), (false, 1), (true, 2), (false, 2)] {
+            if becomes_idle {
+                limit.found_idle();
+            }
+            assert!(waiting.as_mut().poll(&mut cx).is_pending());
+            assert_eq!(looks.load(Ordering::Relaxed), expected);
+        }
+        drop(held);
+        assert!(waiting.poll(&mut cx).is_ready());
     }
-}
 
-/// The hook shared by a client's pools.
-pub(crate) struct Limited(pub(crate) Arc<TotalLimit>);
-
-impl AroundHook for Limited {
-    fn around(
-        &self,
-        connect: HookFuture<Result<Connected, dodici::Error>>,
-    ) -> HookFuture<Result<Connected, dodici::Error>> {
-        let connect = match &self.0.layers {
-            Some(layers) => layers.around(connect),
-            None => connect,
+    #[test]
+    fn an_attempt_that_is_given_up_leaves_its_turn_to_the_next() {
+        let limit = TotalLimit::new(1);
+        let looks = AtomicUsize::new(0);
+        let close_idle = || {
+            looks.fetch_add(1, Ordering::Relaxed);
         };
-        let limit = Arc::clone(&self.0);
-        Box::pin(async move {
-            let permits = Arc::clone(&limit.permits);
-            let permit = permit(permits, || limit.make_room()).await?;
-            connect.await.map(|connected| connected.holding(permit))
-        })
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut held = pin!(limit.permit(close_idle));
+        let held = held.as_mut().poll(&mut cx);
+        let mut first = Box::pin(limit.permit(close_idle));
+        let mut second = pin!(limit.permit(close_idle));
+        assert!(first.as_mut().poll(&mut cx).is_pending());
+        assert!(second.as_mut().poll(&mut cx).is_pending());
+        limit.found_idle();
+        drop(first);
+        assert!(second.as_mut().poll(&mut cx).is_pending());
+        assert_eq!(looks.load(Ordering::Relaxed), 3);
+        drop(held);
+        assert!(second.poll(&mut cx).is_ready());
     }
 }

@@ -1,5 +1,4 @@
-//! The options of both builders, each written once: the async builder changes its configuration,
-//! the blocking one forwards to it. TLS options are in `options::tls`.
+//! The options of both builders, each written once. TLS options are in `options::tls`.
 
 mod tls;
 
@@ -12,6 +11,8 @@ use http::header::{HeaderMap, HeaderValue, USER_AGENT};
 use tower::util::BoxCloneSyncServiceLayer;
 use tower::{Layer, Service};
 
+#[cfg(feature = "http2")]
+use crate::builder::MAX_FRAME;
 #[cfg(unix)]
 use crate::connect::UnixSocketProvider;
 use crate::connect::{BoxedConnectorService, Conn, Unnameable};
@@ -21,34 +22,25 @@ use crate::{Proxy, redirect, retry};
 
 /// Adds each option to both builders. `[…]` holds generic parameters and bounds.
 macro_rules! options {
-    ($(
+    (@to $builder:ty; $(
         $(#[$meta:meta])*
         fn $name:ident $([$($generic:ident),*])? ($($argument:ident: $type:ty),*)
         $(where [$($bounds:tt)*])?
         |$config:ident| $body:block
     )*) => {
-        impl crate::ClientBuilder {$(
-            $(#[$meta])*
-            pub fn $name $(<$($generic),*>)? (mut self $(, $argument: $type)*) -> Self
-            $(where $($bounds)*)?
-            {
-                {
-                    let $config = &mut self.config;
-                    $body
-                }
-                self
-            }
-        )*}
-
-        #[cfg(feature = "blocking")]
-        impl crate::blocking::ClientBuilder {$(
+        impl $builder {$(
             $(#[$meta])*
             pub fn $name $(<$($generic),*>)? (self $(, $argument: $type)*) -> Self
             $(where $($bounds)*)?
             {
-                self.change(|builder| builder.$name($($argument),*))
+                self.change(|$config| $body)
             }
         )*}
+    };
+    ($($options:tt)*) => {
+        options!(@to crate::ClientBuilder; $($options)*);
+        #[cfg(feature = "blocking")]
+        options!(@to crate::blocking::ClientBuilder; $($options)*);
     };
 }
 
@@ -121,7 +113,7 @@ options! {
     /// Needs the feature `gzip`.
     #[cfg(feature = "gzip")]
     fn gzip(enable: bool) |config| {
-        config.codings.gzip = enable;
+        config.codings.no_gzip = !enable;
     }
 
     /// Requests and decodes Brotli. Default on.
@@ -129,7 +121,7 @@ options! {
     /// Needs the feature `brotli`.
     #[cfg(feature = "brotli")]
     fn brotli(enable: bool) |config| {
-        config.codings.brotli = enable;
+        config.codings.no_brotli = !enable;
     }
 
     /// Requests and decodes Zstandard. Default on.
@@ -137,7 +129,7 @@ options! {
     /// Needs the feature `zstd`.
     #[cfg(feature = "zstd")]
     fn zstd(enable: bool) |config| {
-        config.codings.zstd = enable;
+        config.codings.no_zstd = !enable;
     }
 
     /// Requests and decodes deflate. Default on.
@@ -145,27 +137,27 @@ options! {
     /// Needs the feature `deflate`.
     #[cfg(feature = "deflate")]
     fn deflate(enable: bool) |config| {
-        config.codings.deflate = enable;
+        config.codings.no_deflate = !enable;
     }
 
     /// Disables gzip, even if another crate enables the feature.
     fn no_gzip() |config| {
-        config.codings.gzip = false;
+        config.codings.no_gzip = true;
     }
 
     /// Disables Brotli, even if another crate enables the feature.
     fn no_brotli() |config| {
-        config.codings.brotli = false;
+        config.codings.no_brotli = true;
     }
 
     /// Disables Zstandard, even if another crate enables the feature.
     fn no_zstd() |config| {
-        config.codings.zstd = false;
+        config.codings.no_zstd = true;
     }
 
     /// Disables deflate, even if another crate enables the feature.
     fn no_deflate() |config| {
-        config.codings.deflate = false;
+        config.codings.no_deflate = true;
     }
 
     /// Which redirects are followed. Default: ten at most.
@@ -198,7 +190,7 @@ options! {
 
     /// Timeout for connecting: DNS, TCP, proxy, TLS. Default: no limit.
     fn connect_timeout(timeout: Duration) |config| {
-        config.connect_timeout = Some(timeout);
+        config.engine.connect.timeout = Some(timeout);
     }
 
     /// Prints connection events to standard error. Default off.
@@ -218,38 +210,38 @@ options! {
     /// # Ok::<_, dodici_reqwest::Error>(())
     /// ```
     fn pool_idle_timeout[D](val: D) where [D: Into<Option<Duration>>] |config| {
-        config.pool.keep_alive_timeout = val.into();
+        config.engine.pool.keep_alive_timeout = val.into();
     }
 
     /// Maximum number of idle connections per host. Default: no limit. With zero, each connection
     /// is used once.
     fn pool_max_idle_per_host(max: usize) |config| {
-        config.pool.max_idle_connections = u32::try_from(max).ok();
-        config.pool.keep_alive = max > 0;
+        config.engine.pool.max_idle_connections = u32::try_from(max).ok();
+        config.engine.pool.keep_alive = max > 0;
     }
 
     /// Sends header names in title case: `Content-Type`. Default off. HTTP/1 only.
     fn http1_title_case_headers() |config| {
-        config.http1.title_case = true;
+        config.title_case = true;
     }
 
     /// Accepts header values folded over several lines (RFC 9112, section 5.2) instead of rejecting
     /// the response. Default false: such lines are used to smuggle responses past a proxy. They are
     /// still rejected in headers that determine framing.
     fn http1_allow_obsolete_multiline_headers_in_responses(value: bool) |config| {
-        config.http1.obsolete_multiline = value;
+        config.engine.exchange.leniency.folded_values = value;
     }
 
     /// Skips invalid header lines instead of rejecting the response. Default false. A line that may
     /// be meant as a header that determines framing is still rejected.
     fn http1_ignore_invalid_headers_in_responses(value: bool) |config| {
-        config.http1.ignore_invalid = value;
+        config.engine.exchange.leniency.invalid_fields = value;
     }
 
     /// Accepts whitespace between header name and colon (RFC 9112, section 5.1) instead of
     /// rejecting the response. Default false.
     fn http1_allow_spaces_after_header_name_in_responses(value: bool) |config| {
-        config.http1.spaces_after_name = value;
+        config.engine.exchange.leniency.space_before_colon = value;
     }
 
     /// Maximum number of fields in a response head, and in its trailers. A response with more
@@ -257,19 +249,19 @@ options! {
     ///
     /// HTTP/1 only.
     fn http1_max_headers(max: usize) |config| {
-        config.http1.max_fields = Some(max);
+        config.engine.exchange.max_fields = Some(max);
     }
 
     /// Uses HTTP/1 only.
     fn http1_only() |config| {
-        config.http1.only = true;
-        config.http2.prior_knowledge = false;
+        config.http1_only = true;
+        config.engine.http2.prior_knowledge = false;
     }
 
     /// Accepts a response without a head (HTTP/0.9) as a body with status 200 instead of rejecting
     /// it, unless the request body is streamed. Default: rejected.
     fn http09_responses() |config| {
-        config.http1.http09 = true;
+        config.engine.exchange.leniency.missing_head = true;
     }
 
     /// Uses HTTP/2 only, with prior knowledge.
@@ -277,8 +269,8 @@ options! {
     /// Needs the feature `http2`.
     #[cfg(feature = "http2")]
     fn http2_prior_knowledge() |config| {
-        config.http2.prior_knowledge = true;
-        config.http1.only = false;
+        config.engine.http2.prior_knowledge = true;
+        config.http1_only = false;
     }
 
     /// Bytes that the server may send ahead on one HTTP/2 stream. Default 2 MiB.
@@ -286,7 +278,7 @@ options! {
     /// Needs the feature `http2`.
     #[cfg(feature = "http2")]
     fn http2_initial_stream_window_size[S](sz: S) where [S: Into<Option<u32>>] |config| {
-        config.http2.stream_window = sz.into();
+        config.windows.stream = sz.into();
     }
 
     /// Bytes that the server may send ahead on all streams of an HTTP/2 connection. Default: the
@@ -295,7 +287,7 @@ options! {
     /// Needs the feature `http2`.
     #[cfg(feature = "http2")]
     fn http2_initial_connection_window_size[S](sz: S) where [S: Into<Option<u32>>] |config| {
-        config.http2.connection_window = sz.into();
+        config.windows.connection = sz.into();
     }
 
     /// Lets the windows of HTTP/2 streams grow from 2 MiB up to 16 MiB: they double when a reader
@@ -305,7 +297,7 @@ options! {
     /// Needs the feature `http2`.
     #[cfg(feature = "http2")]
     fn http2_adaptive_window(enabled: bool) |config| {
-        config.http2.adaptive_window = enabled;
+        config.windows.adaptive = enabled;
     }
 
     /// Maximum size of an HTTP/2 frame from the server, in bytes. Default 65,536.
@@ -313,7 +305,7 @@ options! {
     /// Needs the feature `http2`.
     #[cfg(feature = "http2")]
     fn http2_max_frame_size[S](sz: S) where [S: Into<Option<u32>>] |config| {
-        config.http2.max_frame_size = sz.into();
+        config.engine.http2.max_frame_size = sz.into().unwrap_or(MAX_FRAME);
     }
 
     /// Maximum size of an HTTP/2 response head, in bytes, plus 32 per field. Default 65,536.
@@ -321,7 +313,7 @@ options! {
     /// Needs the feature `http2`.
     #[cfg(feature = "http2")]
     fn http2_max_header_list_size(max_header_size_bytes: u32) |config| {
-        config.http2.max_header_list_size = Some(max_header_size_bytes);
+        config.engine.http2.max_header_list_size = max_header_size_bytes;
     }
 
     /// Interval between PINGs on an HTTP/2 connection; `None` disables them. Default `None`.
@@ -329,7 +321,7 @@ options! {
     /// Needs the feature `http2`.
     #[cfg(feature = "http2")]
     fn http2_keep_alive_interval[I](interval: I) where [I: Into<Option<Duration>>] |config| {
-        config.http2.keep_alive_interval = interval.into();
+        config.engine.http2.ping_interval = interval.into();
     }
 
     /// How long a PING may stay unacknowledged before the connection is closed. Default 20 s.
@@ -337,7 +329,7 @@ options! {
     /// Needs the feature `http2`.
     #[cfg(feature = "http2")]
     fn http2_keep_alive_timeout(timeout: Duration) |config| {
-        config.http2.keep_alive_timeout = Some(timeout);
+        config.engine.http2.ping_timeout = timeout;
     }
 
     /// Whether idle connections are pinged as well, if an interval is set. Default false.
@@ -345,12 +337,12 @@ options! {
     /// Needs the feature `http2`.
     #[cfg(feature = "http2")]
     fn http2_keep_alive_while_idle(enabled: bool) |config| {
-        config.http2.keep_alive_while_idle = enabled;
+        config.engine.http2.ping_while_idle = enabled;
     }
 
     /// Sets `TCP_NODELAY`. Default true.
     fn tcp_nodelay(enabled: bool) |config| {
-        config.socket.nodelay = enabled;
+        config.engine.connect.no_delay = enabled;
     }
 
     /// The local address to bind. Default: the system's choice.
@@ -364,7 +356,7 @@ options! {
     /// # Ok::<_, dodici_reqwest::Error>(())
     /// ```
     fn local_address[T](addr: T) where [T: Into<Option<IpAddr>>] |config| {
-        config.socket.local_address = addr.into();
+        config.engine.connect.local_address = addr.into();
     }
 
     /// The network interface to use (`SO_BINDTODEVICE`). Default: the system's choice.
@@ -411,7 +403,7 @@ options! {
     /// ```
     #[cfg(unix)]
     fn unix_socket[P](path: P) where [P: UnixSocketProvider] |config| {
-        config.socket.unix_path = Some(crate::connect::unix_path(&path));
+        config.engine.connect.socket_path = Some(path.as_ref().to_owned());
     }
 
     /// Rejects `http` URLs, including redirects to them. Default false.
@@ -446,13 +438,13 @@ options! {
     /// Overrides name resolution for a domain. The port is used for URLs without one, unless it is
     /// 0.
     fn resolve(domain: &str, addr: SocketAddr) |config| {
-        crate::builder::fix_addresses(config, domain, &[addr]);
+        config.names.fix(domain, &[addr]);
     }
 
     /// Overrides name resolution for a domain. The addresses are tried in this order, alternating
     /// between IPv4 and IPv6.
     fn resolve_to_addrs(domain: &str, addrs: &[SocketAddr]) |config| {
-        crate::builder::fix_addresses(config, domain, addrs);
+        config.names.fix(domain, addrs);
     }
 
     /// Resolves names with a custom resolver. Default: the system.
@@ -486,15 +478,13 @@ options! {
 /// Options whose blocking counterpart differs or does not exist.
 impl crate::ClientBuilder {
     /// Timeout for a request, from its start to the end of the response body. Default: no limit.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.config.timeout = Some(timeout);
-        self
+    pub fn timeout(self, timeout: Duration) -> Self {
+        self.change(|config| config.timeout = Some(timeout))
     }
 
     /// Timeout between bytes of the response, starting with the last byte of the request written:
     /// an upload may take any time as long as it makes progress. Default: no limit.
-    pub fn read_timeout(mut self, timeout: Duration) -> Self {
-        self.config.read_timeout = Some(timeout);
-        self
+    pub fn read_timeout(self, timeout: Duration) -> Self {
+        self.change(|config| config.read_timeout = Some(timeout))
     }
 }

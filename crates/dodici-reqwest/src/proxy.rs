@@ -55,14 +55,13 @@ pub struct NoProxy {
 #[derive(Clone, Default)]
 struct Extra {
     auth: Option<HeaderValue>,
-    headers: Option<HeaderMap>,
+    headers: Option<Arc<HeaderMap>>,
 }
 
 #[derive(Clone)]
 enum Which {
-    All(Url),
-    Http(Url),
-    Https(Url),
+    /// For this scheme only, if there is one.
+    Fixed(Url, Option<&'static str>),
     Custom(Custom),
 }
 
@@ -100,7 +99,10 @@ impl Proxy {
     /// # Errors
     /// A builder error for an invalid URL.
     pub fn http<U: IntoProxy>(proxy_scheme: U) -> crate::Result<Self> {
-        Ok(Self::new(Which::Http(proxy_scheme.into_proxy()?)))
+        Ok(Self::new(Which::Fixed(
+            proxy_scheme.into_proxy()?,
+            Some("http"),
+        )))
     }
 
     /// For `https` requests, through a tunnel.
@@ -108,7 +110,10 @@ impl Proxy {
     /// # Errors
     /// A builder error for an invalid URL.
     pub fn https<U: IntoProxy>(proxy_scheme: U) -> crate::Result<Self> {
-        Ok(Self::new(Which::Https(proxy_scheme.into_proxy()?)))
+        Ok(Self::new(Which::Fixed(
+            proxy_scheme.into_proxy()?,
+            Some("https"),
+        )))
     }
 
     /// For all requests.
@@ -116,7 +121,7 @@ impl Proxy {
     /// # Errors
     /// A builder error for an invalid URL.
     pub fn all<U: IntoProxy>(proxy_scheme: U) -> crate::Result<Self> {
-        Ok(Self::new(Which::All(proxy_scheme.into_proxy()?)))
+        Ok(Self::new(Which::Fixed(proxy_scheme.into_proxy()?, None)))
     }
 
     /// For requests for which a function returns a proxy. It sees scheme, host and port. If it
@@ -148,7 +153,7 @@ impl Proxy {
     #[must_use]
     pub fn basic_auth(mut self, username: &str, password: &str) -> Self {
         match &mut self.which {
-            Which::All(url) | Which::Http(url) | Which::Https(url) => {
+            Which::Fixed(url, _) => {
                 // A URL with a host accepts both, and escapes everything except the escape
                 // character.
                 let _ = url.set_username(&username.replace('%', "%25"));
@@ -171,7 +176,7 @@ impl Proxy {
     /// Headers for the proxy.
     #[must_use]
     pub fn headers(mut self, headers: HeaderMap) -> Self {
-        self.extra.headers = Some(headers);
+        self.extra.headers = Some(Arc::new(headers));
         self
     }
 
@@ -186,9 +191,7 @@ impl Proxy {
     /// A builder error for an invalid proxy.
     pub(crate) fn into_matcher(self) -> crate::Result<Matcher> {
         let rule = match self.which {
-            Which::All(url) => Rule::Fixed(Peer::of(&url)?, None),
-            Which::Http(url) => Rule::Fixed(Peer::of(&url)?, Some("http")),
-            Which::Https(url) => Rule::Fixed(Peer::of(&url)?, Some("https")),
+            Which::Fixed(url, scheme) => Rule::Fixed(Peer::of(&url)?, scheme),
             Which::Custom(custom) => Rule::Custom(custom),
         };
         Ok(Matcher {
@@ -201,17 +204,14 @@ impl Proxy {
 
 impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |url: &Url| {
-            let mut url = url.clone();
-            let _ = url.set_username("");
-            let _ = url.set_password(None);
-            url.to_string()
-        };
         let mut out = f.debug_struct("Proxy");
         match &self.which {
-            Which::All(url) => out.field("all", &shown(url)),
-            Which::Http(url) => out.field("http", &shown(url)),
-            Which::Https(url) => out.field("https", &shown(url)),
+            Which::Fixed(url, scheme) => {
+                let mut url = url.clone();
+                let _ = url.set_username("");
+                let _ = url.set_password(None);
+                out.field(scheme.unwrap_or("all"), &url.as_str())
+            }
             Which::Custom(_) => out.field("custom", &format_args!("_")),
         };
         out.field("no_proxy", &self.no_proxy).finish()

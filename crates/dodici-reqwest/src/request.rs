@@ -3,43 +3,14 @@
 use std::fmt;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use http::header::HeaderMap;
 use http::{Extensions, Version};
 
 use crate::body::Body;
-use crate::client::{Client, Pending};
-use crate::client_api::client_api;
 use crate::request_api::request_api;
-use crate::response::Response;
-use crate::{IntoUrl, Method, Url, error};
+use crate::{Method, Url, error};
 
-request_api!(Client, Body, "dodici_reqwest");
-client_api!(request);
-
-impl RequestBuilder {
-    /// Sends the request and resolves with the response head. Dropping the future cancels the
-    /// request.
-    ///
-    /// ```no_run
-    /// # async fn run() -> Result<(), dodici_reqwest::Error> {
-    /// let response = dodici_reqwest::Client::new()
-    ///     .get("https://example.com/")
-    ///     .send()
-    ///     .await?;
-    /// println!("{}", response.status());
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// The first error of the builder, or any error that prevents a response.
-    pub fn send(self) -> impl Future<Output = Result<Response, crate::Error>> {
-        match self.request {
-            Ok(request) => self.client.start(request),
-            Err(error) => Pending::failed(error),
-        }
-    }
-}
+request_api!(request: Body, "dodici_reqwest");
 
 impl TryFrom<Request> for http::Request<Body> {
     type Error = crate::Error;

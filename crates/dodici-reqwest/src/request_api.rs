@@ -1,9 +1,10 @@
 //! `Request` and `RequestBuilder` for both clients; the async and the blocking version differ in
 //! their client, their body, and in what `send` returns.
 
-/// Defines both types for a `$client` and a `$body`; `$path` is their path in examples.
+/// Defines `Request` with a `$body`, or `RequestBuilder` with a `$client`; `$path` is their path in
+/// examples.
 macro_rules! request_api {
-    ($client:ty, $body:ty, $path:literal) => {
+    (request: $body:ty, $path:literal) => {
         /// A request that can be [executed](Client::execute).
         ///
         #[doc = concat!("```\n",
@@ -21,21 +22,6 @@ macro_rules! request_api {
             pub(crate) version: Version,
             pub(crate) timeout: Option<Duration>,
             pub(crate) extensions: Extensions,
-        }
-
-        /// Builds a [`Request`]. Errors are reported at the end.
-        ///
-        #[doc = concat!("```\n",
-            "use ", $path, "::Client;\n\n",
-            "# fn main() -> Result<(), dodici_reqwest::Error> {\n",
-            "let request = Client::new()\n    .get(\"https://example.com/\")\n",
-            "    .header(\"accept-language\", \"it\")\n    .build()?;\n",
-            "assert_eq!(request.headers()[\"accept-language\"], \"it\");\n",
-            "# Ok(())\n# }\n```")]
-        #[must_use = "a request is sent by `send`"]
-        pub struct RequestBuilder {
-            client: $client,
-            request: crate::Result<Request>,
         }
 
         impl Request {
@@ -129,11 +115,54 @@ macro_rules! request_api {
                 })
             }
 
-            fn fields(&self, out: &mut fmt::DebugStruct<'_, '_>) {
+            pub(crate) fn fields(&self, out: &mut fmt::DebugStruct<'_, '_>) {
                 out.field("method", &self.method)
                     .field("url", &self.url)
                     .field("headers", &self.headers);
             }
+        }
+
+        impl fmt::Debug for Request {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let mut out = f.debug_struct("Request");
+                self.fields(&mut out);
+                out.finish()
+            }
+        }
+
+        impl<T: Into<$body>> TryFrom<http::Request<T>> for Request {
+            type Error = crate::Error;
+
+            fn try_from(request: http::Request<T>) -> crate::Result<Self> {
+                let (mut parts, body) = request.into_parts();
+                let url = Url::parse(&parts.uri.to_string()).map_err(crate::error::builder)?;
+                let timeout = parts.extensions.remove::<crate::util::Timeout>();
+                Ok(Self {
+                    method: parts.method,
+                    url,
+                    headers: parts.headers,
+                    body: Some(body.into()),
+                    version: parts.version,
+                    timeout: timeout.map(|timeout| timeout.0),
+                    extensions: parts.extensions,
+                })
+            }
+        }
+    };
+    (builder: $client:ty, $body:ty, $path:literal) => {
+        /// Builds a [`Request`]. Errors are reported at the end.
+        ///
+        #[doc = concat!("```\n",
+            "use ", $path, "::Client;\n\n",
+            "# fn main() -> Result<(), dodici_reqwest::Error> {\n",
+            "let request = Client::new()\n    .get(\"https://example.com/\")\n",
+            "    .header(\"accept-language\", \"it\")\n    .build()?;\n",
+            "assert_eq!(request.headers()[\"accept-language\"], \"it\");\n",
+            "# Ok(())\n# }\n```")]
+        #[must_use = "a request is sent by `send`"]
+        pub struct RequestBuilder {
+            client: $client,
+            request: crate::Result<Request>,
         }
 
         impl RequestBuilder {
@@ -388,14 +417,6 @@ macro_rules! request_api {
             }
         }
 
-        impl fmt::Debug for Request {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let mut out = f.debug_struct("Request");
-                self.fields(&mut out);
-                out.finish()
-            }
-        }
-
         impl fmt::Debug for RequestBuilder {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 let mut out = f.debug_struct("RequestBuilder");
@@ -406,25 +427,6 @@ macro_rules! request_api {
                     }
                 }
                 out.finish()
-            }
-        }
-
-        impl<T: Into<$body>> TryFrom<http::Request<T>> for Request {
-            type Error = crate::Error;
-
-            fn try_from(request: http::Request<T>) -> crate::Result<Self> {
-                let (mut parts, body) = request.into_parts();
-                let url = Url::parse(&parts.uri.to_string()).map_err(crate::error::builder)?;
-                let timeout = parts.extensions.remove::<crate::util::Timeout>();
-                Ok(Self {
-                    method: parts.method,
-                    url,
-                    headers: parts.headers,
-                    body: Some(body.into()),
-                    version: parts.version,
-                    timeout: timeout.map(|timeout| timeout.0),
-                    extensions: parts.extensions,
-                })
             }
         }
     };

@@ -1,8 +1,11 @@
 //! Responses.
 
 use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
+use dodici::{HeaderBlock, ResponseDetail};
 use http_body_util::BodyExt;
 use hyper::ext::ReasonPhrase;
 
@@ -195,6 +198,19 @@ impl fmt::Debug for Response {
             .finish()
     }
 }
+
+/// How a response was received. In its extensions; exposed by [`crate::ext::ResponseExt`].
+#[derive(Clone)]
+#[doc(hidden)]
+pub struct Via {
+    pub(crate) detail: ResponseDetail,
+    /// Time from the start of the request to the response's head.
+    pub(crate) head: Duration,
+    pub(crate) trailers: Trailers,
+}
+
+/// Where a body stores its trailers, exactly as received, for the response.
+pub(crate) type Trailers = Arc<OnceLock<HeaderBlock>>;
 
 /// The response's body becomes a request's.
 impl From<Response> for Body {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use http::HeaderMap;
 use http_body::Body as HttpBody;
 
-use crate::transport::Via;
+use crate::response::Via;
 use crate::{StatusCode, Url, Version};
 
 /// Adds each method to both response types.
@@ -73,7 +73,8 @@ response_api! {
 
     /// Address of the server, or of the proxy; `None` for a Unix socket.
     fn remote_addr(&self) -> Option<SocketAddr> {
-        self.extensions().get::<Via>()?.remote()
+        let via = self.extensions().get::<Via>()?;
+        via.detail.connection.as_ref()?.remote
     }
 
     /// Extensions added by layers and this crate.

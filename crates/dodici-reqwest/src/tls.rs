@@ -4,7 +4,6 @@
 //! operating system's verifier verifies certificates.
 
 use std::any::Any;
-use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use dodici::{Roots, StrictVerifier};
@@ -16,6 +15,7 @@ use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKey
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::error::{self, BoxError};
+use crate::util::opaque;
 
 mod verify;
 
@@ -82,12 +82,6 @@ fn pem_certificates(pem: &[u8]) -> crate::Result<Vec<CertificateDer<'static>>> {
         .map_err(|_| error::builder("invalid certificate encoding"))
 }
 
-impl fmt::Debug for Certificate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Certificate").finish_non_exhaustive()
-    }
-}
-
 /// A certificate revocation list.
 pub struct CertificateRevocationList {
     der: CertificateRevocationListDer<'static>,
@@ -110,18 +104,9 @@ impl CertificateRevocationList {
     /// A builder error for malformed PEM.
     pub fn from_pem_bundle(pem_bundle: &[u8]) -> crate::Result<Vec<Self>> {
         CertificateRevocationListDer::pem_slice_iter(pem_bundle)
-            .map(|list| match list {
-                Ok(der) => Ok(Self { der }),
-                Err(_) => Err(error::builder("invalid crl encoding")),
-            })
-            .collect()
-    }
-}
-
-impl fmt::Debug for CertificateRevocationList {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CertificateRevocationList")
-            .finish_non_exhaustive()
+            .map(|list| list.map(|der| Self { der }))
+            .collect::<Result<_, _>>()
+            .map_err(|_| error::builder("invalid crl encoding"))
     }
 }
 
@@ -174,12 +159,6 @@ impl Clone for Identity {
     }
 }
 
-impl fmt::Debug for Identity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Identity").finish_non_exhaustive()
-    }
-}
-
 /// A TLS version. Versions before 1.2 exist as names only: a client limited to them cannot be
 /// built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -218,22 +197,21 @@ impl TlsInfo {
     }
 }
 
-impl fmt::Debug for TlsInfo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TlsInfo").finish_non_exhaustive()
-    }
-}
+opaque!(Certificate, CertificateRevocationList, Identity, TlsInfo);
 
 /// A client's TLS settings.
+#[derive(Default)]
 pub(crate) struct Settings {
     pub(crate) roots: Vec<Certificate>,
     /// Trust only `roots`.
     pub(crate) roots_only: bool,
     pub(crate) revoked: Vec<CertificateRevocationList>,
     pub(crate) identity: Option<Identity>,
-    pub(crate) verify_names: bool,
-    pub(crate) verify: bool,
-    pub(crate) sni: bool,
+    /// Verify no names.
+    pub(crate) any_name: bool,
+    /// Verify nothing.
+    pub(crate) any_certificate: bool,
+    pub(crate) no_sni: bool,
     pub(crate) key_log: bool,
     pub(crate) oldest: Option<Version>,
     pub(crate) newest: Option<Version>,
@@ -241,7 +219,9 @@ pub(crate) struct Settings {
 }
 
 /// A configuration supplied by the caller.
+#[derive(Default)]
 pub(crate) enum Preconfigured {
+    #[default]
     None,
     Config(Box<ClientConfig>),
     Unknown,
@@ -253,24 +233,6 @@ impl Preconfigured {
         match value.downcast::<ClientConfig>() {
             Ok(config) => Self::Config(config),
             Err(_) => Self::Unknown,
-        }
-    }
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            roots: Vec::new(),
-            roots_only: false,
-            revoked: Vec::new(),
-            identity: None,
-            verify_names: true,
-            verify: true,
-            sni: true,
-            key_log: false,
-            oldest: None,
-            newest: None,
-            preconfigured: Preconfigured::None,
         }
     }
 }
@@ -323,7 +285,7 @@ impl Settings {
                 .with_client_auth_cert(identity.chain, identity.key)
                 .map_err(error::builder)?,
         };
-        config.enable_sni = self.sni;
+        config.enable_sni = !self.no_sni;
         config.alpn_protocols = alpn();
         if self.key_log {
             config.key_log = Arc::new(rustls::KeyLogFile::new());
@@ -335,8 +297,8 @@ impl Settings {
         &self,
         provider: &Arc<CryptoProvider>,
     ) -> crate::Result<Arc<dyn ServerCertVerifier>> {
-        if !self.verify {
-            return Ok(Arc::new(verify::Nothing::new(provider)));
+        if self.any_certificate {
+            return Ok(verify::Lax::new(None, provider));
         }
         let mut roots = Vec::new();
         for certificate in &self.roots {
@@ -350,7 +312,7 @@ impl Settings {
             let verifier = StrictVerifier::new(inner, theirs, !self.roots_only, algorithms);
             Ok(Arc::new(verifier) as Arc<dyn ServerCertVerifier>)
         };
-        if !self.roots_only && self.verify_names && self.revoked.is_empty() {
+        if !self.roots_only && !self.any_name && self.revoked.is_empty() {
             let has_own = !roots.is_empty();
             let platform = platform(roots, provider)?;
             return if has_own {
@@ -372,8 +334,8 @@ impl Settings {
         let store = Arc::new(store);
         // Without roots every server is rejected; webpki's verifier cannot be created without
         // roots.
-        if !self.verify_names || store.is_empty() {
-            return strictly(Arc::new(verify::ChainOnly::new(store, provider)));
+        if self.any_name || store.is_empty() {
+            return strictly(verify::Lax::new(Some(store), provider));
         }
         let lists = self.revoked.iter().map(|list| list.der.clone());
         let verifier = WebPkiServerVerifier::builder_with_provider(store, Arc::clone(provider))

@@ -1,6 +1,5 @@
 //! Connections that became byte streams.
 
-use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,6 +9,7 @@ use dodici::IncomingBody;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::util::opaque;
 use crate::{Response, error};
 
 /// A connection after `101 Switching Protocols`, or after a 2xx response to `CONNECT`.
@@ -96,8 +96,4 @@ impl From<dodici::Upgraded> for Upgraded {
     }
 }
 
-impl fmt::Debug for Upgraded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upgraded").finish_non_exhaustive()
-    }
-}
+opaque!(Upgraded);

@@ -5,10 +5,24 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use dodici::Scheme;
 use http::header::{Entry, HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 
 use crate::{Url, error};
+
+/// `Debug` for types that show nothing of themselves.
+macro_rules! opaque {
+    ($($type:ident),*) => {$(
+        impl std::fmt::Debug for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($type)).finish_non_exhaustive()
+            }
+        }
+    )*};
+}
+
+pub(crate) use opaque;
 
 /// A request's timeout while the request is an `http::Request`.
 #[derive(Clone, Copy, Debug)]
@@ -20,10 +34,14 @@ where
     U: fmt::Display,
     P: fmt::Display,
 {
-    let credentials = match password {
+    basic(match password {
         Some(password) => format!("{username}:{password}"),
         None => format!("{username}:"),
-    };
+    })
+}
+
+/// As [`basic_auth`], from `name:password`.
+pub(crate) fn basic(credentials: impl AsRef<[u8]>) -> HeaderValue {
     let text = format!("Basic {}", BASE64_STANDARD.encode(credentials));
     let mut value = HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""));
     value.set_sensitive(true);
@@ -46,6 +64,14 @@ pub(crate) fn take_credentials(url: &mut Url) -> Option<(String, Option<String>)
     url.set_username("").ok()?;
     url.set_password(None).ok()?;
     Some((name, password))
+}
+
+/// The scheme of this name; `http` if there is none.
+pub(crate) fn scheme(name: Option<&str>) -> Scheme {
+    match name {
+        Some("https") => Scheme::Https,
+        _ => Scheme::Http,
+    }
 }
 
 /// A header from values convertible to one.

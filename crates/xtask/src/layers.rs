@@ -71,21 +71,6 @@ const ACCEPTED: &[Accepted] = &[
         "the trait of a stage, and its implementations",
     ),
     (
-        "crates/dodici-reqwest/src",
-        &[
-            "attempts",
-            "blocking",
-            "builder",
-            "client",
-            "decompress",
-            "ext",
-            "request",
-            "retry",
-            "transport",
-        ],
-        "reqwest's API: a client creates builders and requests, which hold it; `ext` extends them all",
-    ),
-    (
         "crates/testkit/src",
         &["conn", "scripted"],
         "a scripted peer, and the connections that it passes to its scripts",

@@ -4,12 +4,13 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::Context;
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::mpsc;
 
+use crate::body::{Polled, in_memory};
 use crate::error;
 
 /// Bytes per read: efficient for file systems, and small enough to be copied twice.
@@ -82,9 +83,15 @@ impl Body {
         Ok(self.as_bytes().unwrap_or_default())
     }
 
+    fn bytes(bytes: Bytes) -> Self {
+        Self {
+            kind: Kind::Bytes(bytes),
+        }
+    }
+
     pub(crate) fn try_clone(&self) -> Option<Self> {
         match &self.kind {
-            Kind::Bytes(bytes) => Some(bytes.clone().into()),
+            Kind::Bytes(bytes) => Some(Self::bytes(bytes.clone())),
             Kind::Reader(..) => None,
         }
     }
@@ -127,37 +134,7 @@ impl Body {
     }
 }
 
-impl From<Bytes> for Body {
-    fn from(bytes: Bytes) -> Self {
-        Self {
-            kind: Kind::Bytes(bytes),
-        }
-    }
-}
-
-impl From<Vec<u8>> for Body {
-    fn from(bytes: Vec<u8>) -> Self {
-        Bytes::from(bytes).into()
-    }
-}
-
-impl From<String> for Body {
-    fn from(text: String) -> Self {
-        Bytes::from(text).into()
-    }
-}
-
-impl From<&'static [u8]> for Body {
-    fn from(bytes: &'static [u8]) -> Self {
-        Bytes::from_static(bytes).into()
-    }
-}
-
-impl From<&'static str> for Body {
-    fn from(text: &'static str) -> Self {
-        text.as_bytes().into()
-    }
-}
+in_memory!(Body: Bytes, Vec<u8>, String, &'static [u8], &'static str);
 
 /// The rest of the file from its current position.
 impl From<File> for Body {
@@ -228,10 +205,7 @@ impl HttpBody for Received {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<io::Error> {
         let slice = self.slices.poll_recv(cx);
         slice.map(|slice| slice.map(|slice| slice.map(Frame::data)))
     }

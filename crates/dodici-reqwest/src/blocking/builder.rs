@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::client::Client;
+use crate::builder::Config;
 use crate::client_api::client_api;
 
 /// Default timeout of a request.
@@ -49,11 +50,8 @@ impl ClientBuilder {
         self
     }
 
-    pub(crate) fn change(
-        mut self,
-        change: impl FnOnce(crate::ClientBuilder) -> crate::ClientBuilder,
-    ) -> Self {
-        self.inner = change(self.inner);
+    pub(crate) fn change(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        self.inner = self.inner.change(change);
         self
     }
 }

@@ -1,6 +1,5 @@
 //! The blocking client: a thread with a runtime, and an async client on it.
 
-use std::fmt;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Poll, ready};
@@ -11,6 +10,7 @@ use dodici::LastLook;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error;
+use crate::util::opaque;
 
 /// A blocking client.
 ///
@@ -142,8 +142,4 @@ impl Drop for Worker {
     }
 }
 
-impl fmt::Debug for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").finish_non_exhaustive()
-    }
-}
+opaque!(Client);

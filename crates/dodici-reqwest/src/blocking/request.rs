@@ -19,7 +19,8 @@ use crate::client_api::client_api;
 use crate::request_api::request_api;
 use crate::{IntoUrl, Method, Url, error};
 
-request_api!(Client, Body, "dodici_reqwest::blocking");
+request_api!(request: Body, "dodici_reqwest::blocking");
+request_api!(builder: Client, Body, "dodici_reqwest::blocking");
 client_api!(request);
 
 impl Client {

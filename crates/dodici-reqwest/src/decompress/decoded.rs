@@ -12,6 +12,7 @@ use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::task::coop;
 
+use crate::body::Polled;
 use crate::error::BoxError;
 use crate::transport::TransportBody;
 
@@ -60,7 +61,7 @@ impl DecodedBody {
 }
 
 impl Coded {
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled {
         while !self.ended {
             if !self.chunk.is_empty() || self.full {
                 // One chunk may expand to a lot: other tasks get their turn.
@@ -121,10 +122,7 @@ impl HttpBody for DecodedBody {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         match self.get_mut() {
             Self::Plain(body) => Pin::new(body).poll_frame(cx),
             Self::Coded(coded) => coded.poll_frame(cx),

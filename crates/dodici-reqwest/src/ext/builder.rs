@@ -1,97 +1,12 @@
 //! Extensions of both client builders.
 
-use std::fmt;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dodici::{Event, Origin, OriginConfig, Scheme};
+use dodici::{Event, Origin};
 
 use crate::IntoUrl;
-
-/// Called with each event of a client's connections.
-pub(crate) type EventCallback = Arc<dyn Fn(&Origin, &Event) + Send + Sync>;
-
-/// Settings of one origin.
-pub(crate) struct OriginRule {
-    origin: Origin,
-    options: OriginOptions,
-}
-
-impl OriginRule {
-    pub(crate) fn apply(&self, origin: &Origin, config: &mut OriginConfig) {
-        if self.origin == *origin {
-            for change in &self.options.changes {
-                change(config);
-            }
-        }
-    }
-}
-
-type Change = dyn Fn(&mut OriginConfig) + Send + Sync;
-
-/// Settings for the connections to one origin; the client's apply where nothing is set.
-#[derive(Clone, Default)]
-#[must_use]
-pub struct OriginOptions {
-    changes: Vec<Arc<Change>>,
-}
-
-impl OriginOptions {
-    fn with(mut self, change: impl Fn(&mut OriginConfig) + Send + Sync + 'static) -> Self {
-        self.changes.push(Arc::new(change));
-        self
-    }
-
-    /// Maximum number of connections; further requests wait. Zero counts as one. Default: no limit.
-    pub fn max_connections(self, max: u32) -> Self {
-        self.with(move |config| config.pool.connections = at_least_one(max))
-    }
-
-    /// Age after which a connection accepts no further requests. Default: no limit.
-    pub fn max_connection_age(self, age: Duration) -> Self {
-        self.with(move |config| config.pool.max_connection_age = Some(age))
-    }
-
-    /// Most idle connections kept; one more is closed instead. Zero keeps none, but a connection
-    /// still serves the requests that wait for one. Default: the client's.
-    pub fn max_idle_connections(self, max: u32) -> Self {
-        self.with(move |config| config.pool.max_idle_connections = Some(max))
-    }
-
-    /// Idle timeout of connections. Default: the client's.
-    pub fn idle_timeout(self, timeout: Duration) -> Self {
-        self.with(move |config| {
-            config.pool.keep_alive_timeout = Some(timeout);
-            config.pool.keep_alive_max_timeout = Some(timeout);
-        })
-    }
-
-    /// Requests after which a connection is closed. Zero counts as one. Default: no limit.
-    pub fn max_requests_per_connection(self, max: u32) -> Self {
-        self.with(move |config| config.pool.max_requests_per_connection = at_least_one(max))
-    }
-
-    /// Connect timeout. Default: the client's.
-    pub fn connect_timeout(self, timeout: Duration) -> Self {
-        self.with(move |config| config.connect.timeout = Some(timeout))
-    }
-
-    /// Maximum size of a response body before decoding. Default: no limit.
-    pub fn max_response_size(self, bytes: u64) -> Self {
-        self.with(move |config| config.exchange.max_response_size = Some(bytes))
-    }
-}
-
-impl fmt::Debug for OriginOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OriginOptions").finish_non_exhaustive()
-    }
-}
-
-fn at_least_one(number: u32) -> Option<NonZeroU32> {
-    NonZeroU32::new(number.max(1))
-}
+use crate::origin_options::{OriginOptions, at_least_one};
 
 /// Settings that reqwest's builder does not have.
 pub trait ClientBuilderExt: Sized + sealed::Change {
@@ -116,15 +31,10 @@ pub trait ClientBuilderExt: Sized + sealed::Change {
         let url = url.into_url();
         self.change_config(move |config| match url {
             Ok(url) => {
-                let scheme = match url.scheme() {
-                    "https" => Scheme::Https,
-                    _ => Scheme::Http,
-                };
+                let scheme = crate::util::scheme(Some(url.scheme()));
                 let port = url.port().unwrap_or(scheme.default_port());
-                config.origins.push(OriginRule {
-                    origin: Origin::new(scheme, url.host_str().unwrap_or_default(), port),
-                    options,
-                });
+                let origin = Origin::new(scheme, url.host_str().unwrap_or_default(), port);
+                config.origins.push((origin, options));
             }
             Err(error) => config.error = Some(error),
         })
@@ -134,7 +44,7 @@ pub trait ClientBuilderExt: Sized + sealed::Change {
     /// Default: no limit.
     #[must_use]
     fn max_connections_per_origin(self, max: u32) -> Self {
-        self.change_config(|config| config.pool.connections = at_least_one(max))
+        self.change_config(|config| config.engine.pool.connections = at_least_one(max))
     }
 
     /// Maximum number of connections to all origins together, including idle ones. A request that
@@ -148,7 +58,7 @@ pub trait ClientBuilderExt: Sized + sealed::Change {
     /// Age after which a connection accepts no further requests. Default: no limit.
     #[must_use]
     fn max_connection_age(self, age: Duration) -> Self {
-        self.change_config(|config| config.pool.max_connection_age = Some(age))
+        self.change_config(|config| config.engine.pool.max_connection_age = Some(age))
     }
 
     /// Rejects HTTP/1 responses with invalid framing that reqwest accepts: header lines that end
@@ -158,7 +68,7 @@ pub trait ClientBuilderExt: Sized + sealed::Change {
     /// subject to response splitting.
     #[must_use]
     fn http1_strict_framing(self, strict: bool) -> Self {
-        self.change_config(|config| config.http1.strict_framing = strict)
+        self.change_config(|config| config.engine.exchange.leniency.doubtful_framing = !strict)
     }
 
     /// Maximum size of a response body, after decoding. A larger body fails when it exceeds the
@@ -198,17 +108,20 @@ mod sealed {
         fn change_config(self, change: impl FnOnce(&mut Config)) -> Self;
     }
 
-    impl Change for crate::ClientBuilder {
-        fn change_config(mut self, change: impl FnOnce(&mut Config)) -> Self {
-            change(&mut self.config);
-            self
-        }
+    macro_rules! builders {
+        ($($(#[$meta:meta])* $builder:ty),*) => {$(
+            $(#[$meta])*
+            impl Change for $builder {
+                fn change_config(self, change: impl FnOnce(&mut Config)) -> Self {
+                    self.change(change)
+                }
+            }
+        )*};
     }
 
-    #[cfg(feature = "blocking")]
-    impl Change for crate::blocking::ClientBuilder {
-        fn change_config(self, change: impl FnOnce(&mut Config)) -> Self {
-            self.change(|builder| builder.change_config(change))
-        }
-    }
+    builders!(
+        crate::ClientBuilder,
+        #[cfg(feature = "blocking")]
+        crate::blocking::ClientBuilder
+    );
 }

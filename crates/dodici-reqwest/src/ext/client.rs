@@ -20,10 +20,8 @@ pub trait ClientExt {
 
 impl ClientExt for Client {
     fn pool_stats(&self) -> Vec<(Origin, PoolStats)> {
-        let entries = self.inner.attempts.transport().entries().into_iter();
-        entries
-            .map(|(origin, entry)| (origin, entry.pool.stats()))
-            .collect()
+        let pools = self.inner.attempts.transport().pools.all().into_iter();
+        pools.map(|(origin, pool)| (origin, pool.stats())).collect()
     }
 }
 

@@ -24,13 +24,12 @@ mod client;
 mod request;
 mod response;
 
-pub use builder::{ClientBuilderExt, OriginOptions};
-pub(crate) use builder::{EventCallback, OriginRule};
+pub use builder::ClientBuilderExt;
 pub use client::ClientExt;
-pub(crate) use request::MaxBody;
 pub use request::{BodyExt, RequestBuilderExt};
 pub use response::{ResponseExt, Timings};
 
+pub use crate::origin_options::OriginOptions;
 pub use dodici::{
     CloseReason, ConnId, ConnectInfo, ConnectTimings, DisconnectInfo, Event, HeaderBlock, Origin,
     PoolStats, ResponseHead,

@@ -10,6 +10,8 @@ use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame};
 
 use crate::Body;
+use crate::body::Polled;
+use crate::limits::MaxBody;
 
 /// Per-request settings that reqwest's builder does not have.
 pub trait RequestBuilderExt: Sized + sealed::Extend {
@@ -61,10 +63,6 @@ pub trait RequestBuilderExt: Sized + sealed::Extend {
 }
 
 impl<B: sealed::Extend> RequestBuilderExt for B {}
-
-/// See [`RequestBuilderExt::max_body_size`].
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct MaxBody(pub(crate) u64);
 
 mod sealed {
     pub trait Extend {
@@ -150,10 +148,7 @@ impl HttpBody for Trailed {
     type Data = Bytes;
     type Error = crate::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<crate::Result<Frame<Bytes>>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<crate::Error> {
         if let Some(body) = &mut self.body {
             match ready!(Pin::new(body).poll_frame(cx)) {
                 Some(frame) => return Poll::Ready(Some(frame)),

@@ -89,7 +89,7 @@ pub trait ResponseExt: sealed::Extensions {
 impl<R: sealed::Extensions> ResponseExt for R {}
 
 mod sealed {
-    use crate::transport::Via;
+    use crate::response::Via;
 
     pub trait Extensions {
         #[doc(hidden)]

@@ -62,29 +62,29 @@ options! {
     /// Accepts a trusted certificate for any name. **Anyone with such a certificate can intercept
     /// traffic.** Requires [`tls_certs_only`](Self::tls_certs_only). Default false.
     fn tls_danger_accept_invalid_hostnames(accept_invalid_hostname: bool) |config| {
-        config.tls.verify_names = !accept_invalid_hostname;
+        config.tls.any_name = accept_invalid_hostname;
     }
 
     /// The former name of
     /// [`tls_danger_accept_invalid_hostnames`](Self::tls_danger_accept_invalid_hostnames).
     fn danger_accept_invalid_hostnames(accept_invalid_hostname: bool) |config| {
-        config.tls.verify_names = !accept_invalid_hostname;
+        config.tls.any_name = accept_invalid_hostname;
     }
 
     /// Accepts every certificate. **Anyone can intercept traffic.** Default false.
     fn tls_danger_accept_invalid_certs(accept_invalid_certs: bool) |config| {
-        config.tls.verify = !accept_invalid_certs;
+        config.tls.any_certificate = accept_invalid_certs;
     }
 
     /// The former name of
     /// [`tls_danger_accept_invalid_certs`](Self::tls_danger_accept_invalid_certs).
     fn danger_accept_invalid_certs(accept_invalid_certs: bool) |config| {
-        config.tls.verify = !accept_invalid_certs;
+        config.tls.any_certificate = accept_invalid_certs;
     }
 
     /// Sends the server's name in plain text (SNI), which nearly all servers need. Default true.
     fn tls_sni(tls_sni: bool) |config| {
-        config.tls.sni = tls_sni;
+        config.tls.no_sni = !tls_sni;
     }
 
     /// Appends session keys to the file named by `SSLKEYLOGFILE`, for a network analyser. Default

@@ -1,14 +1,15 @@
 //! From a destination to its route through a proxy, and to the engine's configuration for it.
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use dodici::{HeaderBlock, ProxyCredentials, ProxyProtocol, SocksResolve, TlsConfig};
+use std::sync::Arc;
+
+use dodici::{HeaderBlock, Origin, ProxyCredentials, ProxyProtocol, SocksResolve, TlsConfig};
 use http::header::{HOST, PROXY_AUTHORIZATION, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use hyper_util::client::proxy::matcher;
 use percent_encoding::percent_decode_str;
 
 use super::{Custom, Extra, NoProxy};
+use crate::util::scheme;
 use crate::{Url, error};
 
 /// A proxy as configured in a client.
@@ -85,11 +86,9 @@ pub(super) struct Peer {
     login: Option<Login>,
 }
 
-/// Whose way it is.
 #[derive(Clone)]
 enum Login {
-    /// User name and password, byte for byte.
-    Named(Vec<u8>, Option<Vec<u8>>),
+    Named(ProxyCredentials),
     /// The `proxy-authorization` field.
     Written(HeaderValue),
 }
@@ -116,14 +115,22 @@ impl Peer {
         let named = !url.username().is_empty() || url.password().is_some();
         Ok(Self {
             uri: uri.map_err(error::builder)?,
-            login: named.then(|| Login::Named(decode(url.username()), url.password().map(decode))),
+            login: named.then(|| {
+                Login::Named(ProxyCredentials {
+                    username: decode(url.username()),
+                    password: decode(url.password().unwrap_or_default()),
+                })
+            }),
         })
     }
 
     /// A proxy that hyper-util found in the environment or the system's settings.
     fn found(found: &matcher::Intercept) -> Self {
         let named = |(name, password): (&str, &str)| {
-            Login::Named(name.as_bytes().to_vec(), Some(password.as_bytes().to_vec()))
+            Login::Named(ProxyCredentials {
+                username: name.into(),
+                password: password.into(),
+            })
         };
         let written = found.basic_auth().cloned().map(Login::Written);
         Self {
@@ -136,26 +143,18 @@ impl Peer {
 impl Login {
     /// For HTTP (RFC 7617).
     fn basic(self) -> HeaderValue {
-        let (mut text, password) = match self {
-            Self::Written(value) => return value,
-            Self::Named(name, password) => (name, password),
-        };
-        text.push(b':');
-        text.extend(password.unwrap_or_default());
-        let text = format!("Basic {}", BASE64_STANDARD.encode(text));
-        let mut value =
-            HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""));
-        value.set_sensitive(true);
-        value
+        match self {
+            Self::Written(value) => value,
+            Self::Named(login) => {
+                crate::util::basic([&login.username[..], b":", &login.password].concat())
+            }
+        }
     }
 
     /// For SOCKS (RFC 1929).
     fn credentials(self) -> Option<ProxyCredentials> {
         match self {
-            Self::Named(username, password) => Some(ProxyCredentials {
-                username,
-                password: password.unwrap_or_default(),
-            }),
+            Self::Named(login) => Some(login),
             Self::Written(_) => None,
         }
     }
@@ -170,11 +169,16 @@ impl Matcher {
         }
     }
 
-    /// The route to this destination; `None` if this proxy does not apply to it.
+    /// The route to this destination; `None` if this proxy does not apply to it. `user_agent`: the
+    /// client's, for a tunnel.
     ///
     /// # Errors
     /// A builder error if the proxy chosen for it is invalid.
-    pub(crate) fn route(&self, destination: &Uri) -> crate::Result<Option<Route>> {
+    pub(crate) fn route(
+        &self,
+        destination: &Uri,
+        user_agent: Option<&HeaderValue>,
+    ) -> crate::Result<Option<Route>> {
         let found = match &self.rule {
             Rule::Fixed(peer, scheme) => {
                 let is_for = scheme.is_none_or(|scheme| destination.scheme_str() == Some(scheme));
@@ -187,34 +191,63 @@ impl Matcher {
         let Some(peer) = found.filter(|_| !self.exceptions.hold(destination)) else {
             return Ok(None);
         };
-        let secure = destination.scheme_str() == Some("https");
         let socks = match peer.uri.scheme_str() {
-            Some("socks5") => Some((5, SocksResolve::Local)),
-            Some("socks5h") => Some((5, SocksResolve::Proxy)),
-            Some("socks4") => Some((4, SocksResolve::Local)),
-            Some("socks4a") => Some((4, SocksResolve::Proxy)),
+            Some("socks5") => Some(ProxyProtocol::Socks5 {
+                resolve: SocksResolve::Local,
+            }),
+            Some("socks5h") => Some(ProxyProtocol::Socks5 {
+                resolve: SocksResolve::Proxy,
+            }),
+            Some("socks4") => Some(ProxyProtocol::Socks4 {
+                resolve: SocksResolve::Local,
+            }),
+            Some("socks4a") => Some(ProxyProtocol::Socks4 {
+                resolve: SocksResolve::Proxy,
+            }),
             _ => None,
         };
-        let (kind, auth) = match socks {
-            Some((version, resolve)) => {
-                let login = peer.login.and_then(Login::credentials);
-                let kind = Kind::Socks {
-                    version,
-                    resolve,
-                    login,
-                };
-                (kind, None)
-            }
-            None if secure => (Kind::Tunnel, peer.login.map(Login::basic)),
-            None => (Kind::Forward, peer.login.map(Login::basic)),
+        if let Some(protocol) = socks {
+            let mut proxy = engine_proxy(&peer.uri, protocol, 1080);
+            proxy.credentials = peer.login.and_then(Login::credentials);
+            return Ok(Some(Route::Through(Box::new(proxy))));
+        }
+        let auth = self.extra.auth.clone();
+        let auth = auth.or_else(|| peer.login.map(Login::basic));
+        if destination.scheme_str() != Some("https") {
+            return Ok(Some(Route::Forward(Forwarder {
+                uri: peer.uri,
+                auth,
+                headers: self.extra.headers.clone(),
+            })));
+        }
+        let mut headers = HeaderBlock::new();
+        let mut push = |name: &HeaderName, value: &HeaderValue| {
+            headers.push(name.as_str().as_bytes(), value.as_bytes());
         };
-        Ok(Some(Route {
-            proxy: peer.uri,
-            kind,
-            auth: self.extra.auth.clone().or(auth),
-            headers: self.extra.headers.clone(),
-        }))
+        if let Some(agent) = user_agent {
+            push(&USER_AGENT, agent);
+        }
+        if let Some(auth) = &auth {
+            push(&PROXY_AUTHORIZATION, auth);
+        }
+        for (name, value) in self.extra.headers.iter().flat_map(|map| map.iter()) {
+            if name != HOST {
+                push(name, value);
+            }
+        }
+        let secure = peer.uri.scheme_str() == Some("https");
+        let usual_port = scheme(peer.uri.scheme_str()).default_port();
+        let mut proxy = engine_proxy(&peer.uri, ProxyProtocol::HttpTunnel { headers }, usual_port);
+        // Any 2xx opens a tunnel (RFC 9110, section 9.3.6).
+        proxy.any_success = true;
+        proxy.tls = secure.then(TlsConfig::default);
+        Ok(Some(Route::Through(Box::new(proxy))))
     }
+}
+
+fn engine_proxy(uri: &Uri, protocol: ProxyProtocol, usual_port: u16) -> dodici::Proxy {
+    let host = Origin::canonical_host(uri.host().unwrap_or_default());
+    dodici::Proxy::new(protocol, host, uri.port_u16().unwrap_or(usual_port))
 }
 
 impl Custom {
@@ -230,111 +263,39 @@ impl Custom {
 }
 
 /// The route to a destination through a proxy.
-pub(crate) struct Route {
-    pub(crate) proxy: Uri,
-    kind: Kind,
+pub(crate) enum Route {
+    /// The proxy forwards the request.
+    Forward(Forwarder),
+    /// The proxy opens a tunnel, or speaks SOCKS.
+    Through(Box<dodici::Proxy>),
+}
+
+/// A proxy that forwards requests.
+pub(crate) struct Forwarder {
+    pub(crate) uri: Uri,
     auth: Option<HeaderValue>,
-    headers: Option<HeaderMap>,
+    headers: Option<Arc<HeaderMap>>,
 }
 
-enum Kind {
-    Forward,
-    Tunnel,
-    Socks {
-        version: u8,
-        resolve: SocksResolve,
-        login: Option<ProxyCredentials>,
-    },
-}
-
-impl Route {
-    /// Whether the proxy forwards requests, without a tunnel.
-    pub(crate) fn is_forward(&self) -> bool {
-        matches!(self.kind, Kind::Forward)
-    }
-
-    /// Adds what a forwarding proxy needs to a request.
+impl Forwarder {
+    /// Adds what the proxy needs to a request.
     pub(crate) fn dress(&self, headers: &mut HeaderMap) {
         if let Some(auth) = &self.auth
             && !headers.contains_key(PROXY_AUTHORIZATION)
         {
             headers.insert(PROXY_AUTHORIZATION, auth.clone());
         }
-        for (name, value) in pairs(self.headers.as_ref()) {
+        for (name, value) in self.headers.iter().flat_map(|map| map.iter()) {
             headers.insert(name, value.clone());
         }
     }
-
-    /// The engine's configuration, and a key that is different for every route.
-    pub(crate) fn engine(&self, user_agent: Option<&HeaderValue>) -> (dodici::Proxy, String) {
-        let mut fields = HeaderBlock::new();
-        let mut credentials = None;
-        let protocol = match &self.kind {
-            Kind::Forward => ProxyProtocol::HttpForward,
-            Kind::Tunnel => {
-                let mut push = |name: &http::HeaderName, value: &HeaderValue| {
-                    fields.push(name.as_str().as_bytes(), value.as_bytes());
-                };
-                if let Some(agent) = user_agent {
-                    push(&USER_AGENT, agent);
-                }
-                if let Some(auth) = &self.auth {
-                    push(&PROXY_AUTHORIZATION, auth);
-                }
-                for (name, value) in pairs(self.headers.as_ref()) {
-                    if name != HOST {
-                        push(name, value);
-                    }
-                }
-                ProxyProtocol::HttpTunnel {
-                    headers: fields.clone(),
-                }
-            }
-            Kind::Socks {
-                version,
-                resolve,
-                login,
-            } => {
-                credentials.clone_from(login);
-                match version {
-                    4 => ProxyProtocol::Socks4 { resolve: *resolve },
-                    _ => ProxyProtocol::Socks5 { resolve: *resolve },
-                }
-            }
-        };
-        // Escaped byte by byte, so that no two routes have the same key.
-        let mut key = self.proxy.to_string();
-        let secrets = credentials
-            .iter()
-            .map(|own| (&*own.username, &*own.password));
-        for (name, value) in fields.iter().chain(secrets) {
-            key += &format!("\n{}\n{}", name.escape_ascii(), value.escape_ascii());
-        }
-        let secure = self.proxy.scheme_str() == Some("https");
-        let usual = match self.kind {
-            Kind::Socks { .. } => 1080,
-            _ if secure => 443,
-            _ => 80,
-        };
-        let port = self.proxy.port_u16().unwrap_or(usual);
-        let host = self.proxy.host().unwrap_or_default();
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let mut proxy = dodici::Proxy::new(protocol, bare, port);
-        // Any 2xx opens a tunnel (RFC 9110, section 9.3.6).
-        proxy.any_success = true;
-        proxy.credentials = credentials;
-        proxy.tls = secure.then(TlsConfig::default);
-        (proxy, key)
-    }
-}
-
-fn pairs(map: Option<&HeaderMap>) -> impl Iterator<Item = (&http::HeaderName, &HeaderValue)> {
-    map.into_iter().flat_map(HeaderMap::iter)
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use std::collections::HashSet;
 
     use super::super::{NoProxy, Proxy};
     use super::*;
@@ -342,17 +303,28 @@ mod tests {
     fn route(proxy: crate::Result<Proxy>, destination: &str) -> Option<Route> {
         let matcher = proxy.and_then(Proxy::into_matcher).expect("a proxy");
         let destination = destination.parse().expect("a URI");
-        matcher.route(&destination).expect("no fault")
+        matcher.route(&destination, None).expect("no fault")
+    }
+
+    fn is_forward(route: &Route) -> bool {
+        matches!(route, Route::Forward(_))
+    }
+
+    fn through(proxy: crate::Result<Proxy>) -> dodici::Proxy {
+        match route(proxy, "http://host") {
+            Some(Route::Through(proxy)) => *proxy,
+            Some(Route::Forward(_)) | None => panic!("not through the proxy"),
+        }
     }
 
     #[test]
     fn a_proxy_is_for_its_scheme() {
         let http = || Proxy::http("http://proxy.example/");
-        assert!(route(http(), "http://host").is_some_and(|route| route.is_forward()));
+        assert!(route(http(), "http://host").is_some_and(|route| is_forward(&route)));
         assert!(route(http(), "https://host").is_none());
         let https = || Proxy::https("http://proxy.example/");
         assert!(route(https(), "http://host").is_none());
-        assert!(route(https(), "https://host").is_some_and(|route| !route.is_forward()));
+        assert!(route(https(), "https://host").is_some_and(|route| !is_forward(&route)));
         assert!(route(Proxy::all("proxy.example"), "https://host").is_some());
     }
 
@@ -370,19 +342,14 @@ mod tests {
 
     #[test]
     fn socks_has_its_own_port_and_decoded_credentials() {
-        let found = route(
-            Proxy::all("socks5h://ann:s%20p@proxy.example"),
-            "http://host",
-        );
-        let (proxy, _) = found.expect("a route").engine(None);
+        let proxy = through(Proxy::all("socks5h://ann:s%20p@proxy.example"));
         assert_eq!(proxy.port, 1080);
         assert_eq!(proxy.credentials.expect("credentials").password, b"s p");
     }
 
     #[test]
     fn credentials_are_decoded_once_and_need_not_be_utf8() {
-        let proxy = Proxy::all("socks5h://%80:%2541@proxy.example");
-        let (proxy, _) = route(proxy, "http://host").expect("a route").engine(None);
+        let proxy = through(Proxy::all("socks5h://%80:%2541@proxy.example"));
         let credentials = proxy.credentials.expect("credentials");
         assert_eq!(
             (&*credentials.username, &*credentials.password),
@@ -401,15 +368,10 @@ mod tests {
             "a:%5Cnb",
             "a%5Cnb:",
         ];
-        let mut keys: Vec<_> = urls
+        let keys: HashSet<_> = urls
             .iter()
-            .map(|user| {
-                let proxy = Proxy::all(format!("socks5://{user}@proxy.example"));
-                route(proxy, "http://host").expect("a route").engine(None).1
-            })
+            .map(|user| through(Proxy::all(format!("socks5://{user}@proxy.example"))))
             .collect();
-        keys.sort();
-        keys.dedup();
         assert_eq!(keys.len(), urls.len());
     }
 
@@ -418,9 +380,10 @@ mod tests {
         let proxy = Proxy::all("http://ann:secret@proxy.example")
             .map(|proxy| proxy.custom_http_auth(HeaderValue::from_static("testme")));
         let mut headers = HeaderMap::new();
-        route(proxy, "http://host")
-            .expect("a route")
-            .dress(&mut headers);
+        match route(proxy, "http://host") {
+            Some(Route::Forward(proxy)) => proxy.dress(&mut headers),
+            Some(Route::Through(_)) | None => panic!("not forwarded"),
+        }
         assert_eq!(headers[PROXY_AUTHORIZATION], "testme");
     }
 }

@@ -1,21 +1,25 @@
 //! Request and response bodies between this crate and the engine.
 
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use dodici::{HeaderBlock, IncomingBody};
+use dodici::IncomingBody;
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::combinators::BoxBody;
 
-use crate::body::Declared;
+use crate::body::Polled;
 use crate::error::BoxError;
 use crate::failure::Failure;
+use crate::response::Trailers;
 
-/// A request body that is not in memory.
-pub(super) enum Upload<B> {
-    Sized(Declared<B>),
-    Unsized(B),
+/// A request body that the engine pulls.
+pub(super) enum Upload {
+    Stream {
+        body: BoxBody<Bytes, BoxError>,
+        /// As declared by the caller, if the stream does not know it.
+        length: Option<u64>,
+    },
     /// Bytes sent in slices as the peer accepts them, so that progress can be observed.
     Sliced(Bytes),
 }
@@ -23,38 +27,34 @@ pub(super) enum Upload<B> {
 /// Maximum size of a slice: the initial HTTP/2 window of a stream.
 pub(super) const SLICE: usize = 64 * 1024;
 
-impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Upload<B> {
+impl HttpBody for Upload {
     type Data = Bytes;
-    type Error = B::Error;
+    type Error = BoxError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         match self.get_mut() {
             Self::Sliced(rest) if rest.is_empty() => Poll::Ready(None),
             Self::Sliced(rest) => {
                 let slice = rest.split_to(rest.len().min(SLICE));
                 Poll::Ready(Some(Ok(Frame::data(slice))))
             }
-            Self::Sized(body) => Pin::new(body).poll_frame(cx),
-            Self::Unsized(body) => Pin::new(body).poll_frame(cx),
+            Self::Stream { body, .. } => Pin::new(body).poll_frame(cx),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Sized(body) => body.size_hint(),
-            Self::Unsized(body) => body.size_hint(),
+            Self::Stream { body, length } => {
+                length.map_or_else(|| body.size_hint(), SizeHint::with_exact)
+            }
             Self::Sliced(rest) => SizeHint::with_exact(rest.len() as u64),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Sized(_) => false,
+            Self::Stream { body, length } => length.is_none() && body.is_end_stream(),
             Self::Sliced(rest) => rest.is_empty(),
-            Self::Unsized(body) => body.is_end_stream(),
         }
     }
 }
@@ -66,17 +66,11 @@ pub(crate) struct TransportBody {
     pub(super) trailers: Trailers,
 }
 
-/// Where a body stores its trailers, exactly as received, for the response.
-pub(crate) type Trailers = Arc<OnceLock<HeaderBlock>>;
-
 impl HttpBody for TransportBody {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         let this = &mut *self;
         let Some(body) = &mut this.body else {
             return Poll::Ready(None);

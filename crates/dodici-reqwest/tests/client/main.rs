@@ -6,6 +6,7 @@ mod callbacks;
 mod example;
 mod limits;
 mod pool;
+mod shared;
 mod trace;
 mod trust;
 mod ways;

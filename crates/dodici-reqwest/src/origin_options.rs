@@ -1,0 +1,77 @@
+//! Settings of single origins, from the builder to the pools.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dodici::OriginConfig;
+
+use crate::util::opaque;
+
+type Change = dyn Fn(&mut OriginConfig) + Send + Sync;
+
+/// Settings for the connections to one origin; the client's apply where nothing is set.
+#[derive(Clone, Default)]
+#[must_use]
+pub struct OriginOptions {
+    changes: Vec<Arc<Change>>,
+}
+
+impl OriginOptions {
+    pub(crate) fn apply(&self, config: &mut OriginConfig) {
+        for change in &self.changes {
+            change(config);
+        }
+    }
+
+    fn with(mut self, change: impl Fn(&mut OriginConfig) + Send + Sync + 'static) -> Self {
+        self.changes.push(Arc::new(change));
+        self
+    }
+
+    /// Maximum number of connections; further requests wait. Zero counts as one. Default: no limit.
+    pub fn max_connections(self, max: u32) -> Self {
+        self.with(move |config| config.pool.connections = at_least_one(max))
+    }
+
+    /// Age after which a connection accepts no further requests. Default: no limit.
+    pub fn max_connection_age(self, age: Duration) -> Self {
+        self.with(move |config| config.pool.max_connection_age = Some(age))
+    }
+
+    /// Most idle connections kept; one more is closed instead. Zero keeps none, but a connection
+    /// still serves the requests that wait for one. Default: the client's.
+    pub fn max_idle_connections(self, max: u32) -> Self {
+        self.with(move |config| config.pool.max_idle_connections = Some(max))
+    }
+
+    /// Idle timeout of connections. Default: the client's.
+    pub fn idle_timeout(self, timeout: Duration) -> Self {
+        self.with(move |config| {
+            config.pool.keep_alive_timeout = Some(timeout);
+            config.pool.keep_alive_max_timeout = Some(timeout);
+        })
+    }
+
+    /// Requests after which a connection is closed. Zero counts as one. Default: no limit.
+    pub fn max_requests_per_connection(self, max: u32) -> Self {
+        self.with(move |config| config.pool.max_requests_per_connection = at_least_one(max))
+    }
+
+    /// Connect timeout. Default: the client's.
+    pub fn connect_timeout(self, timeout: Duration) -> Self {
+        self.with(move |config| config.connect.timeout = Some(timeout))
+    }
+
+    /// Maximum size of a response body before decoding. Default: no limit.
+    pub fn max_response_size(self, bytes: u64) -> Self {
+        self.with(move |config| config.exchange.max_response_size = Some(bytes))
+    }
+}
+
+opaque!(OriginOptions);
+
+/// Zero counts as one.
+pub(crate) fn at_least_one(number: u32) -> Option<NonZeroU32> {
+    NonZeroU32::new(number.max(1))
+}

@@ -1,0 +1,355 @@
+//! The pools of a client: found by their key, opened when first needed, forgotten when their last
+//! connection is gone. A pool belongs to the tokio runtime of the request that first needed it.
+//!
+//! Used by the transport; must not know requests or routes.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+
+use dodici::{
+    AroundHook, ConnId, ConnectHooks, ConnectInfo, Connected, ConnectionBook, Engine, Event,
+    EventSink, HookFuture, Origin, OriginConfig, Pool, ResolveHook, Scheme,
+};
+use http::Uri;
+use parking_lot::{Mutex, RwLock};
+use tokio::runtime::{Handle, Id};
+
+use crate::dns::Names;
+use crate::error;
+use crate::failure::Failure;
+use crate::limit::TotalLimit;
+use crate::origin_options::OriginOptions;
+use crate::util::scheme;
+
+/// Called with each event of a client's connections.
+pub(crate) type EventCallback = Arc<dyn Fn(&Origin, &Event) + Send + Sync>;
+
+/// What all pools of a client have in common.
+pub(crate) struct Settings {
+    pub(crate) config: OriginConfig,
+    pub(crate) hooks: ConnectHooks,
+    pub(crate) names: Arc<Names>,
+    pub(crate) origins: Vec<(Origin, OriginOptions)>,
+    pub(crate) events: Vec<EventCallback>,
+}
+
+/// See the module. Dropping it closes the pools gracefully.
+pub(crate) struct Pools {
+    settings: Settings,
+    open: RwLock<HashMap<Key<'static>, Entry>>,
+    engine: OnceLock<Engine>,
+}
+
+/// What tells pools apart: requests with equal keys may share connections.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Key<'a> {
+    runtime: Id,
+    scheme: Scheme,
+    /// In its canonical form; borrowed to look a pool up.
+    host: Cow<'a, str>,
+    port: u16,
+    way: Way,
+}
+
+/// How connections reach the origin of a pool.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) enum Way {
+    Direct,
+    /// Directly, and the origin is a proxy that forwards requests. Its credentials belong to each
+    /// request.
+    Forwarding,
+    /// Through a tunnel or SOCKS.
+    Through(Box<dodici::Proxy>),
+}
+
+impl<'a> Key<'a> {
+    /// The key for requests to this URI, or to the proxy there, on the current runtime.
+    pub(super) fn new(uri: &'a Uri, way: Way) -> Self {
+        let scheme = scheme(uri.scheme_str());
+        Self {
+            runtime: Handle::current().id(),
+            scheme,
+            host: Origin::canonical_host(uri.host().unwrap_or_default()),
+            port: uri.port_u16().unwrap_or(scheme.default_port()),
+            way,
+        }
+    }
+
+    fn into_owned(self) -> Key<'static> {
+        Key {
+            host: Cow::Owned(self.host.into_owned()),
+            ..self
+        }
+    }
+}
+
+/// One pool.
+#[derive(Clone)]
+struct Entry {
+    pool: Pool,
+    book: Arc<Book>,
+}
+
+/// What is known of a pool's connections and users.
+struct Book {
+    owner: Weak<Pools>,
+    origin: Origin,
+    key: Key<'static>,
+    connections: Mutex<HashMap<ConnId, Arc<ConnectInfo>>>,
+    users: AtomicUsize,
+    /// The last connection is gone: the last user of the pool checks whether to forget it.
+    bereft: AtomicBool,
+}
+
+/// A pool that is being used, and not forgotten meanwhile.
+pub(super) struct InUse(Entry);
+
+impl InUse {
+    /// To be called under the lock of the pools.
+    fn new(entry: &Entry) -> Self {
+        entry.book.users.fetch_add(1, Ordering::SeqCst);
+        Self(entry.clone())
+    }
+
+    pub(super) fn pool(&self) -> &Pool {
+        &self.0.pool
+    }
+
+    pub(super) fn book(&self) -> Arc<dyn ConnectionBook> {
+        Arc::clone(&self.0.book) as _
+    }
+}
+
+impl Drop for InUse {
+    /// A pool whose last connection ended meanwhile could not be forgotten then. Both sides write
+    /// first and read second, so one of them sees the other's change.
+    fn drop(&mut self) {
+        let book = &self.0.book;
+        if book.users.fetch_sub(1, Ordering::SeqCst) == 1 && book.bereft.load(Ordering::SeqCst) {
+            book.forget_pool();
+        }
+    }
+}
+
+impl Pools {
+    /// `limit`: on the connections of all pools together.
+    pub(crate) fn new(mut settings: Settings, limit: Option<TotalLimit>) -> Arc<Self> {
+        Arc::new_cyclic(|pools| {
+            if let Some(limit) = limit.map(Arc::new) {
+                let hooks = &mut settings.hooks;
+                hooks.around = Some(Arc::new(Limited {
+                    limit: Arc::clone(&limit),
+                    pools: Weak::clone(pools),
+                    layers: hooks.around.take(),
+                }));
+                hooks.idle = Some(Arc::new(move || limit.found_idle()));
+            }
+            Self {
+                settings,
+                open: RwLock::default(),
+                engine: OnceLock::new(),
+            }
+        })
+    }
+
+    /// All pools with their origins.
+    pub(crate) fn all(&self) -> Vec<(Origin, Pool)> {
+        let open = self.open.read();
+        open.values()
+            .map(|entry| (entry.book.origin.clone(), entry.pool.clone()))
+            .collect()
+    }
+
+    /// The pool for a key.
+    pub(super) fn get(self: &Arc<Self>, key: Key<'_>) -> crate::Result<InUse> {
+        if let Some(entry) = self.open.read().get(&key) {
+            return Ok(InUse::new(entry));
+        }
+        let key = key.into_owned();
+        let mut open = self.open.write();
+        if let Some(entry) = open.get(&key) {
+            return Ok(InUse::new(entry));
+        }
+        let entry = self.open(key.clone())?;
+        let used = InUse::new(&entry);
+        open.insert(key, entry);
+        Ok(used)
+    }
+
+    fn open(self: &Arc<Self>, key: Key<'static>) -> crate::Result<Entry> {
+        let origin = Origin::new(key.scheme, &key.host, key.port);
+        let mut config = self.settings.config.clone();
+        let mut hooks = self.settings.hooks.clone();
+        match &key.way {
+            Way::Direct => {}
+            Way::Through(proxy) => config.connect.proxy = Some(proxy.clone()),
+            // Proxies are used over HTTP/1.1.
+            Way::Forwarding => {
+                if let Some(tls) = &mut hooks.tls {
+                    Arc::make_mut(tls).alpn_protocols = vec![b"http/1.1".to_vec()];
+                }
+            }
+        }
+        let rules = self.settings.origins.iter();
+        for (_, rule) in rules.filter(|(for_origin, _)| *for_origin == origin) {
+            rule.apply(&mut config);
+        }
+        if self.settings.names.is_used() {
+            hooks.resolve = Some(Arc::new(OriginNames {
+                names: Arc::clone(&self.settings.names),
+                default_port: origin.scheme.default_port(),
+            }));
+        }
+        let book = Arc::new(Book {
+            owner: Arc::downgrade(self),
+            origin: origin.clone(),
+            key,
+            connections: Mutex::default(),
+            users: AtomicUsize::new(0),
+            bereft: AtomicBool::new(false),
+        });
+        let handle = Handle::current();
+        let engine = self
+            .engine
+            .get_or_init(|| Engine::on_runtime(handle.clone()));
+        let pool = engine
+            .also_on(handle)
+            .open_pool_with(origin, config, hooks, Arc::clone(&book) as _)
+            .map_err(|cause| error::builder(Failure::new(cause)))?;
+        Ok(Entry { pool, book })
+    }
+
+    /// Closes an idle connection, if there is one: of the current runtime, as another one may not
+    /// be running, or else of any.
+    fn close_idle(&self) {
+        let runtime = Handle::current().id();
+        let open = self.open.read();
+        let (here, elsewhere): (Vec<_>, Vec<_>) = open
+            .values()
+            .cloned()
+            .partition(|entry| entry.book.key.runtime == runtime);
+        // The event of a closed connection takes the lock.
+        drop(open);
+        let _found = here
+            .iter()
+            .chain(&elsewhere)
+            .any(|entry| entry.pool.close_idle());
+    }
+}
+
+impl Drop for Pools {
+    fn drop(&mut self) {
+        for entry in self.open.get_mut().values() {
+            entry.pool.close();
+        }
+    }
+}
+
+impl Book {
+    /// Forgets the pool if it is empty, unless it is about to be used.
+    fn forget_pool(&self) {
+        let Some(owner) = self.owner.upgrade() else {
+            return;
+        };
+        let forgotten = {
+            let mut open = owner.open.write();
+            let unused = open.get(&self.key).is_some_and(|entry| {
+                std::ptr::eq(&*entry.book, self)
+                    && self.users.load(Ordering::SeqCst) == 0
+                    && entry.pool.stats().size() == 0
+                    && self.connections.lock().is_empty()
+            });
+            unused.then(|| open.remove(&self.key)).flatten()
+        };
+        // A connection still being opened without a request ends with it.
+        if let Some(entry) = forgotten {
+            entry.pool.close();
+        }
+    }
+}
+
+impl EventSink for Book {
+    fn event(&self, event: Event) {
+        let is_last = {
+            let mut connections = self.connections.lock();
+            match &event {
+                Event::Connected { conn, info } => {
+                    connections.insert(*conn, Arc::new(info.clone()));
+                    self.bereft.store(false, Ordering::SeqCst);
+                    false
+                }
+                Event::Disconnected { conn, .. } => {
+                    connections.remove(conn);
+                    connections.is_empty()
+                }
+                Event::ConnectFailed { .. } => connections.is_empty(),
+                _ => false,
+            }
+        };
+        let Some(owner) = self.owner.upgrade() else {
+            return;
+        };
+        for callback in &owner.settings.events {
+            callback(&self.origin, &event);
+        }
+        if is_last {
+            self.bereft.store(true, Ordering::SeqCst);
+            self.forget_pool();
+        }
+    }
+}
+
+impl ConnectionBook for Book {
+    fn connection(&self, conn: ConnId) -> Option<Arc<ConnectInfo>> {
+        self.connections.lock().get(&conn).map(Arc::clone)
+    }
+}
+
+/// The client's resolver with the overrides of an origin.
+struct OriginNames {
+    names: Arc<Names>,
+    default_port: u16,
+}
+
+impl ResolveHook for OriginNames {
+    fn resolve(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> Option<HookFuture<Result<Vec<SocketAddr>, dodici::Error>>> {
+        self.names.resolve(host, port, self.default_port)
+    }
+}
+
+/// Keeps a client's connections within its limit.
+struct Limited {
+    limit: Arc<TotalLimit>,
+    pools: Weak<Pools>,
+    /// The layers of the client, if it has any.
+    layers: Option<Arc<dyn AroundHook>>,
+}
+
+impl AroundHook for Limited {
+    fn around(
+        &self,
+        connect: HookFuture<Result<Connected, dodici::Error>>,
+    ) -> HookFuture<Result<Connected, dodici::Error>> {
+        let connect = match &self.layers {
+            Some(layers) => layers.around(connect),
+            None => connect,
+        };
+        let (limit, pools) = (Arc::clone(&self.limit), Weak::clone(&self.pools));
+        Box::pin(async move {
+            let close_idle = || {
+                if let Some(pools) = pools.upgrade() {
+                    pools.close_idle();
+                }
+            };
+            let permit = limit.permit(close_idle).await?;
+            connect.await.map(|connected| connected.holding(permit))
+        })
+    }
+}

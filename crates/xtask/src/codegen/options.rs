@@ -356,7 +356,12 @@ mod tests {
     #[test]
     fn every_method_of_the_table_is_one_of_dodici_reqwest() {
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../dodici-reqwest/src");
-        let sources = ["options.rs", "options/tls.rs", "ext/builder.rs"];
+        let sources = [
+            "options.rs",
+            "origin_options.rs",
+            "options/tls.rs",
+            "ext/builder.rs",
+        ];
         let sources = sources.map(|file| std::fs::read_to_string(format!("{root}/{file}")));
         let text = sources.map(|text| text.expect("a source")).concat();
         for name in ROWS.iter().flat_map(|row| row.reqwest) {

@@ -166,7 +166,8 @@ const STEPS = [
     command: [
       'cargo',
       [
-        ...['test', '--manifest-path', 'conformance/reqwest/ecosystem/Cargo.toml', '--tests'],
+        ...['test', '--locked', '--tests'],
+        ...['--manifest-path', 'conformance/reqwest/ecosystem/Cargo.toml'],
         ...['--target-dir', process.env.CARGO_TARGET_DIR ?? 'target'],
       ],
     ],

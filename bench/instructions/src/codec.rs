@@ -3,10 +3,12 @@
 use std::hint::black_box;
 
 use bytes::Bytes;
-use dodici_pool::{HeaderBlock, Request, ResponseHead};
+use dodici_pool::{HeaderBlock, ResponseHead};
 use dodici_wire::Target;
 use dodici_wire::completion::{HeadKind, Over, put_data, put_end, put_head};
-use dodici_wire::submission::{Submitted, put_dispatch, submissions};
+use dodici_wire::frame::put_record;
+use dodici_wire::schema::{DEFAULT_TIMEOUT, DispatchFlag, Submission, WireBody};
+use dodici_wire::submission::{Submitted, submissions};
 
 const TARGET: Target = Target {
     slot: 7,
@@ -22,7 +24,20 @@ pub(crate) fn decode_dispatches(repetitions: u64) {
     let mut flush = Vec::new();
     for slot in 0..FLUSH {
         let target = Target { slot, ..TARGET };
-        put_dispatch(&mut flush, target, 1, &Request::new(head));
+        let (kind, flags) = (Submission::Dispatch as u8, DispatchFlag::Blocking as u8);
+        put_record(
+            &mut flush,
+            kind,
+            flags,
+            WireBody::None as u16,
+            target,
+            |out| {
+                for number in [1, head.len() as u32, DEFAULT_TIMEOUT, DEFAULT_TIMEOUT, 0, 0] {
+                    out.extend_from_slice(&number.to_le_bytes());
+                }
+                out.extend_from_slice(head);
+            },
+        );
     }
     let flush = Bytes::from(flush);
     for _ in 0..repetitions {

@@ -1,7 +1,7 @@
 //! Completions: records from Rust to JavaScript.
 //!
-//! The addon's sink appends them to its thread's batch; `node/src/wire` decodes them. The decoder
-//! here serves tests.
+//! The addon's sink appends them to its thread's batch; `node/src/wire` decodes them, for tests the
+//! testkit's `wire`.
 //!
 //! # Protocol
 //! - For one request: any number of `Informational`, then `Head`, `Data`…, `End`; or `Upgrade`,
@@ -31,10 +31,9 @@ use dodici_pool::{
     CloseReason, ConnectInfo, DisconnectInfo, Error, HeaderBlock, Protocol, ResponseHead, Version,
 };
 
-use crate::cursor::{Malformed, Reader};
 use crate::errors::{put_addresses, put_error, put_text};
-use crate::frame::{Header, Target, put_record};
-use crate::headers::{put_fields, put_line, put_number, read_fields, take_line};
+use crate::frame::{Target, put_record};
+use crate::headers::{put_fields, put_line, put_number};
 use crate::schema::{Completion, Field, HeadFlag, WireCloseReason};
 use crate::tagged::{put_f64, put_u32, put_with};
 
@@ -281,114 +280,4 @@ pub const fn wire_close_reason(reason: CloseReason) -> WireCloseReason {
         CloseReason::PoolDestroyed => WireCloseReason::PoolDestroyed,
         CloseReason::Panicked => WireCloseReason::Panicked,
     }
-}
-
-/// One decoded completion.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Completed<'a> {
-    /// A head: which, the head itself, whether the connection was reused.
-    Head(HeadKind, ResponseHead, Over),
-    /// A chunk inside the batch.
-    Data(&'a [u8]),
-    /// A chunk in a slab.
-    LargeData(InSlab),
-    /// The end, with trailers.
-    End(HeaderBlock),
-    /// A failure: error payload.
-    Error(&'a [u8]),
-    /// Requested request body bytes.
-    Pull(u32),
-    /// Payload of a new connection.
-    Connected(&'a [u8]),
-    /// Payload of a connection's end.
-    Disconnected(&'a [u8]),
-    /// A failed attempt: error payload.
-    ConnectFailed(&'a [u8]),
-    /// The end of a pool.
-    PoolClosed,
-    /// How many concurrent requests a connection takes.
-    Concurrency(u32),
-    /// An acknowledged PING: its round trip in microseconds.
-    Pong(u32),
-    /// A name to resolve.
-    Lookup(&'a str),
-}
-
-/// Decodes the next completion of a batch; `None` at its end.
-pub fn read_completion<'a>(
-    batch: &mut Reader<'a>,
-) -> Result<Option<(Target, Completed<'a>)>, Malformed> {
-    if batch.is_empty() {
-        return Ok(None);
-    }
-    let header = Header::read(batch)?;
-    let payload = batch.take_padded(header.len as usize)?;
-    let kind = Completion::from_wire(header.kind).ok_or(Malformed("unknown completion"))?;
-    let completed = match kind {
-        Completion::Head => read_head(HeadKind::Final, &header, payload)?,
-        Completion::Informational => read_head(HeadKind::Informational, &header, payload)?,
-        Completion::Upgrade => read_head(HeadKind::Upgrade, &header, payload)?,
-        Completion::Data if header.flags & DATA_IS_LARGE != 0 => {
-            let mut place = Reader::new(payload);
-            Completed::LargeData(InSlab {
-                slab: place.u32()?,
-                offset: place.u32()?,
-                length: place.u32()?,
-            })
-        }
-        Completion::Data => Completed::Data(payload),
-        Completion::End => Completed::End(read_fields(payload)?),
-        Completion::Error => Completed::Error(payload),
-        Completion::Pull => Completed::Pull(Reader::new(payload).u32()?),
-        Completion::Connected => Completed::Connected(payload),
-        Completion::Disconnected => Completed::Disconnected(payload),
-        Completion::ConnectFailed => Completed::ConnectFailed(payload),
-        Completion::PoolClosed => Completed::PoolClosed,
-        Completion::Concurrency => Completed::Concurrency(Reader::new(payload).u32()?),
-        Completion::Pong => Completed::Pong(Reader::new(payload).u32()?),
-        Completion::Lookup => {
-            let host =
-                std::str::from_utf8(payload).map_err(|_| Malformed("a name is not UTF-8"))?;
-            Completed::Lookup(host)
-        }
-    };
-    Ok(Some((header.target, completed)))
-}
-
-fn read_head<'a>(
-    kind: HeadKind,
-    header: &Header,
-    payload: &[u8],
-) -> Result<Completed<'a>, Malformed> {
-    let flag = |flag: HeadFlag| header.flags & flag as u8 != 0;
-    let version = if flag(HeadFlag::Http2) {
-        Version::Http2
-    } else if flag(HeadFlag::Http10) {
-        Version::Http10
-    } else {
-        Version::Http11
-    };
-    let mut rest = payload;
-    let mut reason = take_line(&mut rest)?.to_vec();
-    let mut stream = 0;
-    if version == Version::Http2 {
-        let number = std::mem::take(&mut reason);
-        stream = std::str::from_utf8(&number)
-            .ok()
-            .and_then(|number| number.parse().ok())
-            .ok_or(Malformed("a stream id is not a number"))?;
-    }
-    let head = ResponseHead {
-        version,
-        status: header.aux,
-        reason,
-        headers: read_fields(rest)?,
-    };
-    let over = Over {
-        reused: flag(HeadFlag::Reused),
-        stream,
-        decoded: flag(HeadFlag::Decoded),
-        last: flag(HeadFlag::Last),
-    };
-    Ok(Completed::Head(kind, head, over))
 }

@@ -63,7 +63,7 @@ pub fn count_records(bytes: &[u8]) -> Result<u32, Malformed> {
 }
 
 /// Appends one record; `payload` appends its payload.
-pub(crate) fn put_record(
+pub fn put_record(
     out: &mut Vec<u8>,
     kind: u8,
     flags: u8,

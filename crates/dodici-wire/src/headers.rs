@@ -58,7 +58,7 @@ pub fn read_fields(bytes: &[u8]) -> Result<HeaderBlock, Malformed> {
 }
 
 /// Consumes the bytes up to and including the next line feed, and returns them without it.
-pub(crate) fn take_line<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], Malformed> {
+pub fn take_line<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], Malformed> {
     let end = rest
         .iter()
         .position(|byte| *byte == b'\n')

@@ -19,7 +19,7 @@ use dodici_pool::{
 
 use crate::cursor::Malformed;
 use crate::schema::WINDOW;
-use crate::tagged::{TaggedReader, put_bytes};
+use crate::tagged::TaggedReader;
 use row::Scope;
 pub use table::OptionKey;
 use value::{Value, Wrong};
@@ -255,21 +255,6 @@ impl ProxyParts {
         }
         Ok(Some(proxy))
     }
-}
-
-/// Appends text or bytes; like the next two, for tests and golden vectors.
-pub fn put_option(out: &mut Vec<u8>, key: OptionKey, value: &[u8]) {
-    put_bytes(out, key as u16, value);
-}
-
-/// Appends a number.
-pub fn put_number_option(out: &mut Vec<u8>, key: OptionKey, value: f64) {
-    put_bytes(out, key as u16, &value.to_le_bytes());
-}
-
-/// Appends a boolean.
-pub fn put_flag_option(out: &mut Vec<u8>, key: OptionKey, value: bool) {
-    put_bytes(out, key as u16, &[value.into()]);
 }
 
 #[cfg(test)]

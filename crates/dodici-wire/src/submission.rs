@@ -1,8 +1,7 @@
 //! Submissions: records from JavaScript to Rust.
 //!
 //! The addon turns a flush into one [`Bytes`] and decodes it with [`submissions`]; heads, bodies
-//! and chunks are slices of it. The `put_*` functions do what `node/src/wire` does in TypeScript;
-//! here they serve tests and golden vectors.
+//! and chunks are slices of it. `node/src/wire` encodes them; for tests, the testkit's `wire` does.
 //!
 //! # Protocol
 //! - A slot belongs to JavaScript from `Dispatch` until `End` or `Error`, also after `Cancel`. A
@@ -22,8 +21,8 @@ use bytes::{Buf, Bytes};
 use dodici_pool::{BodyKind, Decode, DecodeManner, HeaderBlock, Request, RequestKind};
 
 use crate::cursor::{Malformed, Reader, padding};
-use crate::frame::{Header, Target, put_record};
-use crate::headers::{put_fields, read_fields};
+use crate::frame::Header;
+use crate::headers::read_fields;
 use crate::schema::{
     CreditFlag, DEFAULT_TIMEOUT, DispatchFlag, RECORD_HEADER, Submission, WireBody, WireDecode,
 };
@@ -297,17 +296,6 @@ fn read_decode(reader: &mut Reader<'_>) -> Result<Decode, Malformed> {
     })
 }
 
-/// What [`read_decode`] reads.
-fn decode_numbers(decode: Decode) -> [u32; 3] {
-    let manner = match decode.manner {
-        DecodeManner::Interceptor => WireDecode::Interceptor,
-        DecodeManner::Fetch => WireDecode::Fetch,
-        DecodeManner::FetchFollowing => WireDecode::FetchFollowing,
-    };
-    let max_size = decode.max_size.unwrap_or(0);
-    [manner as u32, max_size as u32, (max_size >> 32) as u32]
-}
-
 fn read_addresses(payload: &[u8]) -> Result<Vec<FoundAddress>, Malformed> {
     let text = std::str::from_utf8(payload).map_err(|_| Malformed("an address is not UTF-8"))?;
     text.lines().map(read_address).collect()
@@ -326,101 +314,4 @@ fn read_address(line: &str) -> Result<FoundAddress, Malformed> {
 
 fn timeout(millis: u32) -> Option<Duration> {
     (millis != DEFAULT_TIMEOUT).then(|| Duration::from_millis(millis.into()))
-}
-
-/// Appends a `Dispatch`. Timeouts are rounded down to milliseconds.
-pub fn put_dispatch(out: &mut Vec<u8>, target: Target, pool: u32, request: &Request) {
-    let (body, body_len, full): (_, _, &[u8]) = match &request.body {
-        BodyKind::None => (WireBody::None, 0, &[]),
-        BodyKind::Full(bytes) => (WireBody::Full, bytes.len() as u64, bytes),
-        BodyKind::Sized(len) => (WireBody::Sized, *len, &[]),
-        BodyKind::Chunked => (WireBody::Chunked, 0, &[]),
-    };
-    let mut flags = match request.kind {
-        RequestKind::Plain => 0,
-        RequestKind::Head => DispatchFlag::Head as u8,
-        RequestKind::Connect => DispatchFlag::Connect as u8,
-        RequestKind::Upgrade => DispatchFlag::Upgrade as u8,
-    };
-    for (set, flag) in [
-        (request.idempotent, DispatchFlag::Idempotent),
-        (request.blocking, DispatchFlag::Blocking),
-        (request.reset, DispatchFlag::Reset),
-        (request.expect_continue, DispatchFlag::ExpectContinue),
-        (request.decode.is_some(), DispatchFlag::Decode),
-    ] {
-        if set {
-            flags |= flag as u8;
-        }
-    }
-    let millis = |timeout: Option<Duration>| {
-        timeout.map_or(DEFAULT_TIMEOUT, |timeout| {
-            u32::try_from(timeout.as_millis())
-                .unwrap_or(DEFAULT_TIMEOUT - 1)
-                .min(DEFAULT_TIMEOUT - 1)
-        })
-    };
-    let numbers = [
-        pool,
-        request.head.len() as u32,
-        millis(request.headers_timeout),
-        millis(request.body_timeout),
-        body_len as u32,
-        (body_len >> 32) as u32,
-    ];
-    put_record(
-        out,
-        Submission::Dispatch as u8,
-        flags,
-        body as u16,
-        target,
-        |out| {
-            let decode = request.decode.map(decode_numbers);
-            for number in numbers.into_iter().chain(decode.into_iter().flatten()) {
-                out.extend_from_slice(&number.to_le_bytes());
-            }
-            out.extend_from_slice(&request.head);
-            out.extend_from_slice(full);
-        },
-    );
-}
-
-/// Appends any other submission.
-pub fn put_submission(out: &mut Vec<u8>, target: Target, submitted: &Submitted) {
-    let flags = match submitted {
-        Submitted::Credit { paused: true, .. } => CreditFlag::Paused as u8,
-        Submitted::BodyLeft => BODY_IS_SHORT,
-        Submitted::LookupAnswer(Err(_)) => LOOKUP_FAILED,
-        _ => 0,
-    };
-    let mut put = |kind: Submission, payload: &[u8]| {
-        put_record(out, kind as u8, flags, 0, target, |out| {
-            out.extend_from_slice(payload);
-        });
-    };
-    match submitted {
-        Submitted::Dispatch { pool, request } => put_dispatch(out, target, *pool, request),
-        Submitted::BodyChunk(chunk) => put(Submission::BodyChunk, chunk),
-        Submitted::BodyEnd(trailers) => {
-            let mut fields = Vec::new();
-            put_fields(&mut fields, trailers);
-            put(Submission::BodyEnd, &fields);
-        }
-        Submitted::BodyLeft => put(Submission::BodyEnd, &[]),
-        Submitted::Cancel => put(Submission::Cancel, &[]),
-        Submitted::Credit { bytes, .. } => put(Submission::Credit, &bytes.to_le_bytes()),
-        Submitted::PoolCreate(options) => put(Submission::PoolCreate, options),
-        Submitted::PoolConfigure(options) => put(Submission::PoolConfigure, options),
-        Submitted::PoolClose => put(Submission::PoolClose, &[]),
-        Submitted::PoolDestroy => put(Submission::PoolDestroy, &[]),
-        Submitted::PoolConnect => put(Submission::PoolConnect, &[]),
-        Submitted::PoolPipelining(depth) => put(Submission::PoolPipelining, &depth.to_le_bytes()),
-        Submitted::ConnectionDestroy => put(Submission::ConnectionDestroy, &[]),
-        Submitted::ConnectionGiveUp => put(Submission::ConnectionGiveUp, &[]),
-        Submitted::LookupAnswer(Ok(addresses)) => {
-            let lines: String = addresses.iter().map(|found| format!("{found}\n")).collect();
-            put(Submission::LookupAnswer, lines.as_bytes());
-        }
-        Submitted::LookupAnswer(Err(error)) => put(Submission::LookupAnswer, &error.to_le_bytes()),
-    }
 }

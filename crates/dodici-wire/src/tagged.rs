@@ -57,7 +57,8 @@ pub(crate) fn put_with(out: &mut Vec<u8>, tag: u16, value: impl FnOnce(&mut Vec<
     pad(out, len);
 }
 
-pub(crate) fn put_bytes(out: &mut Vec<u8>, tag: u16, value: &[u8]) {
+/// Appends one value.
+pub fn put_bytes(out: &mut Vec<u8>, tag: u16, value: &[u8]) {
     put_with(out, tag, |out| out.extend_from_slice(value));
 }
 

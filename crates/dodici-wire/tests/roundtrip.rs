@@ -10,11 +10,12 @@ use dodici_pool::{
     BodyKind, Decode, DecodeManner, Error, ErrorKind, HeaderBlock, Phase, Request, RequestKind,
     ResponseHead, Version,
 };
-use dodici_wire::completion::{self, Completed, HeadKind, Over, read_completion};
+use dodici_testkit::wire::{Completed, put_submission, read_completion};
+use dodici_wire::completion::{self, HeadKind, Over};
 use dodici_wire::cursor::Reader;
 use dodici_wire::errors::put_error;
 use dodici_wire::options::PoolOptions;
-use dodici_wire::submission::{FoundAddress, Submitted, put_submission, submissions};
+use dodici_wire::submission::{FoundAddress, Submitted, submissions};
 use dodici_wire::tagged::TaggedReader;
 use dodici_wire::{Target, count_records};
 use proptest::collection::vec;

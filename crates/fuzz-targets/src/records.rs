@@ -1,11 +1,11 @@
 //! Records of the boundary, in both directions, and the options of a pool.
 
 use bytes::Bytes;
-use dodici_wire::completion::read_completion;
+use dodici_testkit::wire::{put_submission, read_completion};
 use dodici_wire::count_records;
 use dodici_wire::cursor::Reader;
 use dodici_wire::options::PoolOptions;
-use dodici_wire::submission::{put_submission, submissions as read_submissions};
+use dodici_wire::submission::submissions as read_submissions;
 
 /// A flush from JavaScript. What can be decoded is encoded and decoded again.
 pub(crate) fn submissions(input: &[u8]) {

@@ -14,6 +14,7 @@
 //! - `process`: a client that a test can stop and continue, on unix.
 //! - [`traces`]: a recorder of spans and events of the `tracing` crate.
 //! - [`figures`]: measurements of long runs, for tables.
+//! - [`wire`]: JavaScript's half of the boundary's codec.
 //! - [`watched`], [`stream`], [`message`]: the building blocks of these.
 //!
 //! A failure inside the kit (a panicking script, a second terminal call) is never swallowed: it
@@ -43,6 +44,7 @@ pub mod shapes;
 pub mod stream;
 pub mod traces;
 pub mod watched;
+pub mod wire;
 
 pub use certs::{Authority, Leaf, ServerTls};
 pub use client::{Call, Client};

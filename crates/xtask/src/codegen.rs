@@ -1,5 +1,4 @@
-//! `cargo xtask codegen`: generates the TypeScript half of the boundary schema, and the golden
-//! vectors that test it.
+//! `cargo xtask codegen`: generates the TypeScript half of the boundary schema.
 //!
 //! Called by `main.rs`. Knows the files' paths and how TypeScript spells a constant; the
 //! constants themselves are in `dodici_wire::schema`.
@@ -12,15 +11,10 @@ use std::path::{Path, PathBuf};
 use dodici_wire::tuning::TUNING;
 use dodici_wire::{TABLES, layout_hash};
 
-use crate::golden;
-
 mod options;
 
 /// The generated TypeScript module, relative to the repository.
 const GENERATED_TS: &str = "node/src/wire/generated.ts";
-
-/// The golden vectors, relative to the repository.
-const GOLDEN: &str = "crates/dodici-wire/tests/golden/records.json";
 
 /// What to do with a file that differs from the generated one.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,7 +55,6 @@ fn outputs() -> Vec<(PathBuf, String)> {
         (PathBuf::from(GENERATED_TS), typescript()),
         (PathBuf::from(options::TYPESCRIPT), options::typescript()),
         (PathBuf::from(options::PAGE), options::page()),
-        (PathBuf::from(GOLDEN), golden::json()),
     ]
 }
 

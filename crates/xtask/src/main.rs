@@ -3,7 +3,6 @@
 mod api_diff;
 mod codegen;
 mod docs;
-mod golden;
 mod layers;
 mod requirements;
 

@@ -4,6 +4,19 @@ use dodici_pool::{ConnectConfig, Http2Config, PoolConfig, UnexpectedContinue};
 
 use super::value::LONGEST;
 use super::*;
+use crate::tagged::put_bytes;
+
+fn put_option(out: &mut Vec<u8>, key: OptionKey, value: &[u8]) {
+    put_bytes(out, key as u16, value);
+}
+
+fn put_number_option(out: &mut Vec<u8>, key: OptionKey, value: f64) {
+    put_option(out, key, &value.to_le_bytes());
+}
+
+fn put_flag_option(out: &mut Vec<u8>, key: OptionKey, value: bool) {
+    put_option(out, key, &[value.into()]);
+}
 
 fn origin() -> Vec<u8> {
     let mut out = Vec::new();

@@ -1,7 +1,9 @@
-//! Golden vectors: records with their meaning, for the TypeScript codec's tests.
+//! Golden vectors: records with their meaning, in `records.json`, for the TypeScript codec's tests.
 //!
-//! The bytes come from `dodici_wire`'s encoders; their meaning is written by hand next to each, so
-//! that a change of either shows in the diff. Called by `codegen.rs`.
+//! The bytes come from the encoders in Rust; their meaning is written by hand next to each, so that a
+//! change of either shows in the diff.
+
+#![allow(clippy::unwrap_used)]
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -13,10 +15,10 @@ use dodici_pool::{
     Error, ErrorKind, HeaderBlock, ParseErrorCode, Phase, Protocol, Request, RequestKind,
     ResponseHead, SocketInfo, SystemDetail, TlsInfo, Version,
 };
+use dodici_testkit::wire::{put_flag_option, put_number_option, put_option, put_submission};
 use dodici_wire::completion::{self as to_js, HeadKind, Over};
 use dodici_wire::options::OptionKey;
-use dodici_wire::options::{put_flag_option, put_number_option, put_option};
-use dodici_wire::submission::{Submitted, put_submission};
+use dodici_wire::submission::Submitted;
 use dodici_wire::{Target, layout_hash};
 
 const TO: Target = Target {
@@ -37,16 +39,28 @@ const fn over(reused: bool, stream: u32) -> Over {
     }
 }
 
-/// The file: `{ layoutHash, submissions: [vector…], completions: […], options: […] }`, where a
+/// Set to write the vectors instead of comparing them.
+const BLESS: &str = "DODICI_BLESS";
+
+/// The file is `{ layoutHash, submissions: [vector…], completions: […], options: […] }`, where a
 /// vector is `{ name, hex, record }`. `record` has text as latin1.
-pub(crate) fn json() -> String {
-    let mut out = String::from("{\n");
-    let _ = writeln!(out, "  \"layoutHash\": {},", layout_hash());
-    section(&mut out, "submissions", &submissions(), ",");
-    section(&mut out, "completions", &completions(), ",");
-    section(&mut out, "options", &options(), "");
-    out.push_str("}\n");
-    out
+#[test]
+fn the_golden_vectors_are_those_of_the_encoders() {
+    let mut vectors = String::from("{\n");
+    let _ = writeln!(vectors, "  \"layoutHash\": {},", layout_hash());
+    section(&mut vectors, "submissions", &submissions(), ",");
+    section(&mut vectors, "completions", &completions(), ",");
+    section(&mut vectors, "options", &options(), "");
+    vectors.push_str("}\n");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/records.json");
+    if std::env::var_os(BLESS).is_some() {
+        std::fs::write(path, &vectors).unwrap();
+    }
+    let have = std::fs::read_to_string(path).unwrap();
+    assert!(
+        have == vectors,
+        "{path} is stale: run `{BLESS}=1 cargo test -p dodici-wire --test golden` and commit it"
+    );
 }
 
 /// Name, bytes, meaning as JSON.

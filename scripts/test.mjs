@@ -99,6 +99,12 @@ const STEPS = [
     title: 'generated code is fresh',
     command: ['cargo', ['xtask', 'codegen', '--check']],
   },
+  {
+    id: 'public-api',
+    group: 'lint',
+    title: 'public API of the Rust crates',
+    command: ['cargo', ['xtask', 'public-api']],
+  },
   ...(deny
     ? [
         {

@@ -2,20 +2,16 @@
 //! api-diff` calls [`check`].
 //!
 //! reqwest's names are in `conformance/reqwest/api.json`, with a reason for each name that is
-//! missing on purpose; ours come from rustdoc's JSON. That output is unstable, so `RUSTC_BOOTSTRAP`
-//! is set for this one call.
+//! missing on purpose; ours come from rustdoc's JSON.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::path::Path;
 
 use serde_json::Value;
 
-const NAMES: &str = "conformance/reqwest/api.json";
+use crate::rustdoc;
 
-/// Every feature that adds names of reqwest's.
-const FEATURES: &str = "blocking,brotli,charset,cookies,deflate,form,gzip,http2,json,multipart,query,rustls,socks,\
-     stream,system-proxy,zstd";
+const NAMES: &str = "conformance/reqwest/api.json";
 
 /// The result of the comparison.
 pub(crate) struct Diff {
@@ -33,7 +29,7 @@ pub(crate) struct Diff {
 /// One sentence if the documentation cannot be built, or one of the files cannot be read.
 pub(crate) fn check(root: &Path) -> Result<Diff, String> {
     let wanted = read_json(&root.join(NAMES))?;
-    let ours = read_json(&document(root)?)?;
+    let ours = read_json(&rustdoc::document(root)?.join("dodici_reqwest.json"))?;
     let ours = Surface::of(&ours);
     let reasons = wanted["reasons"].as_object().cloned().unwrap_or_default();
     let mut diff = Diff {
@@ -75,54 +71,6 @@ fn names(path: &str, item: &Value) -> Vec<String> {
     }
     names.extend(listed("traits").map(|name| format!("{path}: {name}")));
     names
-}
-
-/// Set for the rustdoc that [`document`] makes cargo start: this program, in rustdoc's place.
-const AS_RUSTDOC: &str = "DODICI_XTASK_AS_RUSTDOC";
-
-/// If cargo started this program as its rustdoc: runs the real one, with unstable options allowed.
-///
-/// For that one program alone: with `RUSTC_BOOTSTRAP` in its own environment, cargo would build
-/// every dependency anew.
-pub(crate) fn as_rustdoc() -> Option<ExitCode> {
-    let rustdoc = std::env::var_os(AS_RUSTDOC)?;
-    let status = Command::new(&rustdoc)
-        .args(std::env::args_os().skip(1))
-        .env("RUSTC_BOOTSTRAP", "1")
-        .status();
-    Some(match status {
-        Ok(status) if status.success() => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("{}: {error}", rustdoc.display());
-            ExitCode::FAILURE
-        }
-    })
-}
-
-fn document(root: &Path) -> Result<PathBuf, String> {
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let itself = std::env::current_exe().map_err(|error| format!("this program: {error}"))?;
-    let output = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
-        .current_dir(root)
-        .env(
-            AS_RUSTDOC,
-            std::env::var_os("RUSTDOC").unwrap_or_else(|| "rustdoc".into()),
-        )
-        .env("RUSTDOC", itself)
-        .args(["rustdoc", "--quiet", "--package", "dodici-reqwest", "--lib"])
-        .args(["--no-default-features", "--features", FEATURES])
-        .args(["--", "-Zunstable-options", "--output-format", "json"])
-        .output()
-        .map_err(|error| format!("cargo rustdoc: {error}"))?;
-    if !output.status.success() {
-        return Err(format!(
-            "cargo rustdoc: {}",
-            String::from_utf8_lossy(&output.stderr)
-        ));
-    }
-    Ok(target.join("doc/dodici_reqwest.json"))
 }
 
 fn read_json(path: &Path) -> Result<Value, String> {

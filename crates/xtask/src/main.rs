@@ -1,10 +1,13 @@
-//! Chores of the repository: `cargo xtask codegen | layers | requirements | docs | api-diff`.
+//! Chores of the repository: `cargo xtask codegen | layers | requirements | docs | public-api |
+//! api-diff`.
 
 mod api_diff;
 mod codegen;
 mod docs;
 mod layers;
+mod public_api;
 mod requirements;
+mod rustdoc;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -16,10 +19,12 @@ usage: cargo xtask codegen [--check]   write (or compare) what both sides of the
        cargo xtask layers              check the import rules of ARCHITECTURE.md
        cargo xtask requirements        compare docs/requirements.md with the names of the tests
        cargo xtask docs                check that what the documentation names exists
+       cargo xtask public-api [--bless]
+                                       compare (or write) what the crates export, in docs/public-api
        cargo xtask api-diff            compare dodici-reqwest's public names with reqwest's";
 
 fn main() -> ExitCode {
-    if let Some(code) = api_diff::as_rustdoc() {
+    if let Some(code) = rustdoc::as_rustdoc() {
         return code;
     }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -32,6 +37,8 @@ fn main() -> ExitCode {
             report(requirements::check(repository()).map_err(|found| found.join("\n")))
         }
         ["docs"] => report(docs::check(repository()).map_err(|found| found.join("\n"))),
+        ["public-api"] => report(public_api::check(repository(), Mode::Check)),
+        ["public-api", "--bless"] => report(public_api::check(repository(), Mode::Write)),
         ["api-diff"] => report(api_diff()),
         ["--help" | "-h" | "help"] => {
             println!("{USAGE}");

@@ -75,8 +75,5 @@ pub const RECORDS_LIMIT: usize = 80;
 /// wake-up, and still only a fraction of a millisecond of copying.
 pub const SLABS_LIMIT: usize = 1 << 20;
 
-/// Maximum bytes of one read into a slab: it fits into a response's first slab.
-pub const READ_CHUNK: usize = 64 * 1024;
-
 /// A batch that has grown beyond this is not kept for reuse: a single huge head may have caused it.
 pub const KEPT_CAPACITY: usize = 4 * BATCH_LIMIT;

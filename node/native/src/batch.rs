@@ -12,7 +12,7 @@ use bytes::Bytes;
 use dodici_wire::Target;
 use dodici_wire::completion::InSlab;
 use dodici_wire::schema::BATCH_LIMIT;
-use dodici_wire::tuning::{KEPT_CAPACITY, READ_CHUNK, RECORDS_LIMIT, SLABS_LIMIT};
+use dodici_wire::tuning::{KEPT_CAPACITY, RECORDS_LIMIT, SLABS_LIMIT};
 
 use crate::buffers::Slab;
 
@@ -67,7 +67,6 @@ impl Batch {
         most: usize,
         read: &mut dyn FnMut(&mut Vec<u8>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<Option<InSlab>>> {
-        let most = most.min(READ_CHUNK);
         let last = self.last_slab(owner);
         let has_room = last.is_some_and(|index| self.slabs[index].memory(most).is_some());
         let index = match last {

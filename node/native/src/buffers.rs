@@ -12,8 +12,10 @@ use parking_lot::Mutex;
 
 use crate::panics::expecting;
 
-/// Capacity of a response's first slab in a batch. 64 KiB: most large bodies fit.
-const ROOM: usize = 64 * 1024;
+/// Capacity of a response's first slab in a batch. 64 KiB: most large bodies fit. And the little
+/// more that the engine asks for at the end of a body, so that the last read is a short one, after
+/// which the socket is not asked again.
+const ROOM: usize = 64 * 1024 + 64;
 
 /// Capacity of the following ones. 256 KiB: a download fills a batch with a few of them.
 const LARGE_ROOM: usize = 256 * 1024;

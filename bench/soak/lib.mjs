@@ -1,5 +1,5 @@
 // What the gates share: a handler that counts its ends, seeded random numbers, a server in
-// its own process.
+// its own process, and the checks when a gate is done.
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
@@ -75,6 +75,36 @@ export async function serve(script) {
     return answer;
   };
   return { place, child, ask, stop: () => child.kill() };
+}
+
+/** The origin of a gate's server. */
+export const base = (server) => `http://127.0.0.1:${server.place.port}`;
+
+/** Runs `count` times `task(index)`, `width` at a time. */
+export async function repeat(count, width, progress, task) {
+  let next = 0;
+  const lane = async () => {
+    while (next < count) {
+      const index = next++;
+      await task(index);
+      progress(index + 1, count);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(width, count) }, lane));
+}
+
+/** After the work: no request counts any more, and close() leaves no connection. */
+export async function atRest({ dispatchers, server, problems }) {
+  for (const dispatcher of dispatchers) {
+    const { stats } = dispatcher;
+    const busy = Object.entries(stats).filter(
+      ([name, value]) => ["pending", "queued", "running", "size"].includes(name) && value !== 0,
+    );
+    if (busy.length > 0) problems.push(`counters at rest: ${JSON.stringify(stats)}`);
+  }
+  await Promise.all(dispatchers.map((dispatcher) => dispatcher.close()));
+  const gone = await eventually(async () => (await server.ask("connections")).connections === 0);
+  if (!gone) problems.push("connections are left after close()");
 }
 
 /**

@@ -1,7 +1,7 @@
 // Starts and stops the servers that benchmarks run against: dodici-bench-server, nginx and nghttpd.
 // loads.mjs and the demo call it; it knows nothing of clients.
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { createServer, connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -34,11 +34,8 @@ import { executable } from './paths.mjs';
 export async function minimalServer(options) {
   const { bytes, delay = 0, ports = 1, tls = false, unix = false, waits = false } = options;
   const args = ['--body', String(bytes), '--delay', String(delay)];
-  const directory = tls || unix ? mkdtempSync(join(tmpdir(), 'dodici-bench-')) : undefined;
-  if (tls) {
-    execFileSync(executable('dodici-bench-certs'), [directory], { stdio: 'inherit' });
-    args.push('--tls', directory);
-  }
+  const directory = tls || unix ? folder(tls) : undefined;
+  if (tls) args.push('--tls', directory);
   if (waits) args.push('--waits');
   if (unix) args.push('--unix', join(directory, 'server.sock'));
   else if (ports > 1) args.push('--ports', String(ports));
@@ -82,66 +79,116 @@ function trusting(ca) {
   return ca === undefined ? undefined : { NODE_EXTRA_CA_CERTS: ca };
 }
 
-/** Whether nginx is installed; without it, the minimal server serves TLS. */
-export function hasNginx() {
+function isInstalled(command, flag) {
   try {
-    execFileSync('nginx', ['-v'], { stdio: 'ignore' });
+    execFileSync(command, [flag], { stdio: 'ignore' });
     return true;
   } catch {
     return false;
   }
 }
 
+/** Whether nginx is installed; without it, the minimal server serves TLS. */
+export const hasNginx = () => isInstalled('nginx', '-v');
+
+/** Whether nghttpd is installed. */
+export const hasNghttpd = () => isInstalled('nghttpd', '--version');
+
+/** A folder for a server; for `tls`, with a certificate generated for this run. @param {boolean} tls */
+function folder(tls) {
+  const directory = mkdtempSync(join(tmpdir(), 'dodici-bench-'));
+  if (tls) execFileSync(executable('dodici-bench-certs'), [directory], { stdio: 'inherit' });
+  return directory;
+}
+
 /**
- * nginx over TLS 1.3 with a certificate generated for this run, one worker, and everything turned off
- * that is not needed to respond from memory. Without nginx, the minimal server.
+ * Starts a server that has its files in `directory`, which is deleted at its end.
+ *
+ * @param {object} options
+ * @param {[string, ...string[]]} options.command
+ * @param {string} options.directory
+ * @param {number} options.port
+ * @param {string} options.path of the requests
+ * @param {boolean} [options.tls]
+ * @param {boolean} [options.http2] whether clients are told to use HTTP/2
+ * @returns {Promise<Origin>}
+ */
+async function started({ command, directory, port, path, tls = true, http2 = false }) {
+  const [name, ...given] = command;
+  const child = spawn(name, given, { stdio: ['ignore', 'ignore', 'inherit'] });
+  const ended = once(child, 'exit');
+  await Promise.race([
+    listening(port),
+    ended.then(([code]) => {
+      throw new Error(`${name} ended with code ${code}; see ${directory}`);
+    }),
+  ]);
+  const ca = tls ? join(directory, 'ca.pem') : undefined;
+  const args = ['--origin', `${tls ? 'https' : 'http'}://127.0.0.1:${port}`, '--path', path];
+  return {
+    args: [...args, ...(tls ? ['--ca', ca] : []), ...(http2 ? ['--http2'] : [])],
+    env: trusting(ca),
+    async stop() {
+      child.kill('SIGTERM');
+      await ended;
+      rmSync(directory, { recursive: true, force: true });
+      return undefined;
+    },
+  };
+}
+
+/**
+ * nginx over TLS 1.3, one worker, and everything turned off that is not needed to respond from memory.
+ * Without nginx, the minimal server.
  *
  * @param {{ bytes: number }} options
  * @returns {Promise<Origin>}
  */
 export async function nginxTls({ bytes }) {
   if (!hasNginx()) return minimalServer({ bytes, tls: true });
-  const directory = mkdtempSync(join(tmpdir(), 'dodici-bench-nginx-'));
-  execFileSync(executable('dodici-bench-certs'), [directory], { stdio: 'inherit' });
+  const directory = folder(true);
   mkdirSync(join(directory, 'www'));
   writeFileSync(join(directory, 'www', 'body'), Buffer.alloc(bytes, 'x'));
-  const port = await freePort();
-  writeFileSync(join(directory, 'nginx.conf'), nginxConfig(directory, port));
-  const child = spawn('nginx', ['-p', directory, '-c', 'nginx.conf', '-e', 'error.log'], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-  const ended = once(child, 'exit');
-  await Promise.race([
-    listening(port),
-    ended.then(([code]) => {
-      throw new Error(`nginx ended with code ${code}; see ${join(directory, 'error.log')}`);
-    }),
-  ]);
-  const ca = join(directory, 'ca.pem');
-  return {
-    args: ['--origin', `https://127.0.0.1:${port}`, '--path', '/body', '--ca', ca],
-    env: trusting(ca),
-    async stop() {
-      child.kill('SIGTERM');
-      await ended;
-      if (existsSync(directory)) rmSync(directory, { recursive: true });
-      return undefined;
-    },
-  };
+  return nginx({ directory, path: '/body', type: 'text/plain' });
 }
 
-/** @param {string} directory @param {number} port */
-function nginxConfig(directory, port) {
+/**
+ * Starts nginx for `directory/www`.
+ *
+ * @param {object} options
+ * @param {string} options.directory
+ * @param {string} options.path
+ * @param {string} options.type of responses
+ * @param {boolean} [options.tls]
+ * @param {boolean} [options.http2]
+ * @param {string[]} [options.locations]
+ */
+async function nginx({ directory, path, type, tls = true, http2 = false, locations = [] }) {
+  const port = await freePort();
+  const config = nginxConfig({ directory, port, type, tls, http2, locations });
+  writeFileSync(join(directory, 'nginx.conf'), config);
+  const command = ['nginx', '-p', directory, '-c', 'nginx.conf', '-e', 'error.log'];
+  return started({ command, directory, port, path, tls, http2 });
+}
+
+function nginxConfig({ directory, port, type, tls, http2, locations }) {
   const user = process.getuid?.() === 0 ? 'user root;\n' : '';
+  const protocol = `${tls ? ' ssl' : ''}${http2 ? ' http2' : ''}`;
+  const certificate = [
+    'ssl_protocols TLSv1.3;',
+    `ssl_certificate ${directory}/cert.pem;`,
+    `ssl_certificate_key ${directory}/key.pem;`,
+  ];
   return `${user}daemon off;
 worker_processes 1;
 pid ${directory}/nginx.pid;
 events { worker_connections 1024; multi_accept on; }
 http {
   access_log off;
-  default_type text/plain;
+  default_type ${type};
   sendfile on;
   tcp_nodelay on;
+  absolute_redirect off;
   open_file_cache max=16 inactive=600s;
   # The client's pool decides when a connection ends, not this server.
   keepalive_requests 1000000000;
@@ -152,61 +199,28 @@ http {
   uwsgi_temp_path ${directory}/uwsgi;
   scgi_temp_path ${directory}/scgi;
   server {
-    listen 127.0.0.1:${port} ssl;
+    listen 127.0.0.1:${port}${protocol};
     server_name localhost;
-    ssl_protocols TLSv1.3;
-    ssl_certificate ${directory}/cert.pem;
-    ssl_certificate_key ${directory}/key.pem;
     root ${directory}/www;
+    ${[...(tls ? certificate : []), ...locations].join('\n    ')}
   }
 }
 `;
 }
 
-/** Whether nghttpd is installed. */
-export function hasNghttpd() {
-  try {
-    execFileSync('nghttpd', ['--version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /**
- * nghttpd: HTTP/2 over TLS with a certificate generated for this run, one worker.
+ * nghttpd: HTTP/2 over TLS, one worker.
  *
  * @param {{ bytes: number }} options
  * @returns {Promise<Origin>}
  */
 export async function nghttpd({ bytes }) {
-  const directory = mkdtempSync(join(tmpdir(), 'dodici-bench-nghttpd-'));
-  execFileSync(executable('dodici-bench-certs'), [directory], { stdio: 'inherit' });
+  const directory = folder(true);
   writeFileSync(join(directory, 'body'), Buffer.alloc(bytes, 'x'));
   const port = await freePort();
   const files = ['key.pem', 'cert.pem'].map((file) => join(directory, file));
-  const args = ['--address=127.0.0.1', `--htdocs=${directory}`, '--workers=1'];
-  const child = spawn('nghttpd', [...args, String(port), ...files], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-  const ended = once(child, 'exit');
-  await Promise.race([
-    listening(port),
-    ended.then(([code]) => {
-      throw new Error(`nghttpd ended with code ${code}`);
-    }),
-  ]);
-  const ca = join(directory, 'ca.pem');
-  return {
-    args: ['--origin', `https://127.0.0.1:${port}`, '--path', '/body', '--ca', ca],
-    env: trusting(ca),
-    async stop() {
-      child.kill('SIGTERM');
-      await ended;
-      rmSync(directory, { recursive: true });
-      return undefined;
-    },
-  };
+  const args = ['--address=127.0.0.1', `--htdocs=${directory}`, '--workers=1', String(port)];
+  return started({ command: ['nghttpd', ...args, ...files], directory, port, path: '/body' });
 }
 
 /** A TCP port that was free a moment ago. */
@@ -253,8 +267,7 @@ function rows() {
  * @returns {Promise<Origin>}
  */
 export async function nginxFetch({ tls = false, http2 = false, path }) {
-  const directory = mkdtempSync(join(tmpdir(), 'dodici-bench-nginx-'));
-  if (tls) execFileSync(executable('dodici-bench-certs'), [directory], { stdio: 'inherit' });
+  const directory = folder(tls);
   const www = join(directory, 'www');
   mkdirSync(www);
   const json = rows();
@@ -269,75 +282,15 @@ export async function nginxFetch({ tls = false, http2 = false, path }) {
     ...(path === '/100m-gzip' && { '100m-gzip': gzipSync(text) }),
   };
   for (const [name, content] of Object.entries(files)) writeFileSync(join(www, name), content);
-  const port = await freePort();
-  writeFileSync(join(directory, 'nginx.conf'), fetchConfig(directory, port, tls, http2));
-  const child = spawn('nginx', ['-p', directory, '-c', 'nginx.conf', '-e', 'error.log'], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-  const ended = once(child, 'exit');
-  await Promise.race([
-    listening(port),
-    ended.then(([code]) => {
-      throw new Error(`nginx ended with code ${code}; see ${join(directory, 'error.log')}`);
-    }),
-  ]);
-  const ca = tls ? join(directory, 'ca.pem') : undefined;
-  return {
-    args: [
-      ...['--origin', `${tls ? 'https' : 'http'}://127.0.0.1:${port}`, '--path', path],
-      ...(tls ? ['--ca', ca] : []),
-      ...(http2 ? ['--http2'] : []),
-    ],
-    env: trusting(ca),
-    async stop() {
-      child.kill('SIGTERM');
-      await ended;
-      if (existsSync(directory)) rmSync(directory, { recursive: true });
-      return undefined;
-    },
-  };
-}
-
-function fetchConfig(directory, port, tls, http2) {
-  const user = process.getuid?.() === 0 ? 'user root;\n' : '';
-  const protocol = `${tls ? ' ssl' : ''}${http2 ? ' http2' : ''}`;
-  const certificate = `
-    ssl_protocols TLSv1.3;
-    ssl_certificate ${directory}/cert.pem;
-    ssl_certificate_key ${directory}/key.pem;`;
   const small = `default_type application/json; return 200 '{"id":1,"name":"small","ok":true}';`;
-  const hop = (step) => (step < 10 ? `/redirect/${step + 1}` : '/small');
-  const hops = Array.from({ length: 10 }, (_, index) => index + 1).map(
-    (step) => `    location = /redirect/${step} { return 302 ${hop(step)}; }`,
-  );
-  return `${user}daemon off;
-worker_processes 1;
-pid ${directory}/nginx.pid;
-events { worker_connections 1024; multi_accept on; }
-http {
-  access_log off;
-  default_type application/json;
-  sendfile on;
-  tcp_nodelay on;
-  absolute_redirect off;
-  open_file_cache max=16 inactive=600s;
-  # The client's pool decides when a connection ends, not this server.
-  keepalive_requests 1000000000;
-  keepalive_timeout 600s;
-  client_body_temp_path ${directory}/body;
-  proxy_temp_path ${directory}/proxy;
-  fastcgi_temp_path ${directory}/fastcgi;
-  uwsgi_temp_path ${directory}/uwsgi;
-  scgi_temp_path ${directory}/scgi;
-  server {
-    listen 127.0.0.1:${port}${protocol};
-    server_name localhost;${tls ? certificate : ''}
-    root ${directory}/www;
-    location = /small { ${small} }
-${hops.join('\n')}
-    location ~ -gzip$ { add_header content-encoding gzip; }
-    location ~ -br$ { add_header content-encoding br; }
-  }
-}
-`;
+  const locations = [
+    `location = /small { ${small} }`,
+    ...Array.from({ length: 10 }, (_, hop) => {
+      const next = hop < 9 ? `/redirect/${hop + 2}` : '/small';
+      return `location = /redirect/${hop + 1} { return 302 ${next}; }`;
+    }),
+    'location ~ -gzip$ { add_header content-encoding gzip; }',
+    'location ~ -br$ { add_header content-encoding br; }',
+  ];
+  return nginx({ directory, path, type: 'application/json', tls, http2, locations });
 }

@@ -3,6 +3,7 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
+import { connect } from "node:net";
 
 /** mulberry32: small, and the same on every machine. @param {number} seed */
 export function generator(seed) {
@@ -75,6 +76,14 @@ export async function serve(script) {
     return answer;
   };
   return { place, child, ask, stop: () => child.kill() };
+}
+
+/** Fills the backlog of a server that accepts nothing, so that a connect to it hangs. */
+export async function fillBacklog(port) {
+  const sockets = Array.from({ length: 4 }, () => connect(port, "127.0.0.1"));
+  for (const socket of sockets) socket.on("error", () => {});
+  await once(sockets[0], "connect");
+  return sockets;
 }
 
 /** The origin of a gate's server. */

@@ -1,7 +1,15 @@
 // Gates about the ends of requests: aborts, unread bodies, and what is collected afterwards.
-import { once } from "node:events";
-import { connect } from "node:net";
-import { atRest, base, Counted, eventually, heap, pick, repeat, turn } from "../lib.mjs";
+import {
+  atRest,
+  base,
+  Counted,
+  eventually,
+  fillBacklog,
+  heap,
+  pick,
+  repeat,
+  turn,
+} from "../lib.mjs";
 
 /** Enters a phase and calls `reached` in it. */
 const PHASES = {
@@ -62,10 +70,7 @@ export const aborts = {
   counts: { short: 1500, full: 100_000 },
   async run({ dodici, server, count, random, progress, problems }) {
     const { port, deaf, mute } = server.place;
-    // Fill the deaf server's backlog, so that a connect to it hangs.
-    const waiting = Array.from({ length: 4 }, () => connect(deaf, "127.0.0.1"));
-    for (const socket of waiting) socket.on("error", () => {});
-    await once(waiting[0], "connect");
+    const backlog = await fillBacklog(deaf);
     const pools = {
       narrow: new dodici.Pool(base(server), { connections: 1 }),
       wide: new dodici.Pool(base(server), { connections: 32 }),
@@ -104,7 +109,7 @@ export const aborts = {
     }
     const { connections } = await server.ask("connections");
     if (wide.stats.connected > 32 || narrow.stats.connected > 1) problems.push("over the limit");
-    for (const socket of waiting) socket.destroy();
+    for (const socket of backlog) socket.destroy();
     for (const pool of [pools.deaf, pools.mute]) {
       if (pool.stats.size !== 0) problems.push(`counters: ${JSON.stringify(pool.stats)}`);
       await pool.destroy();

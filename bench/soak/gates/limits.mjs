@@ -1,7 +1,14 @@
 // Gates about limits: timeouts, and the memory of a paused reader.
-import { once } from "node:events";
-import { connect } from "node:net";
-import { atRest, base, Counted, eventually, kernelHolds, memory, turn } from "../lib.mjs";
+import {
+  atRest,
+  base,
+  Counted,
+  eventually,
+  fillBacklog,
+  kernelHolds,
+  memory,
+  turn,
+} from "../lib.mjs";
 
 /** Keeps the thread busy. @param {number} milliseconds */
 function block(milliseconds) {
@@ -15,9 +22,7 @@ export const timeouts = {
   async run({ dodici, server, count, progress, problems }) {
     const url = base(server);
     const { deaf } = server.place;
-    const waiting = Array.from({ length: 4 }, () => connect(deaf, "127.0.0.1"));
-    for (const socket of waiting) socket.on("error", () => {});
-    await once(waiting[0], "connect");
+    const backlog = await fillBacklog(deaf);
     const figures = { answered: 0, timedOut: 0 };
     for (let round = 0; round < count; round++) {
       for (const blocked of [0, 100, 1000]) {
@@ -85,7 +90,7 @@ export const timeouts = {
         progress(round * 3 + [0, 100, 1000].indexOf(blocked) + 1, count * 3);
       }
     }
-    for (const socket of waiting) socket.destroy();
+    for (const socket of backlog) socket.destroy();
     // Measured by the server, so that a blocked JavaScript thread does not count.
     const { late } = await server.ask("late");
     late.sort((a, b) => a - b);

@@ -14,7 +14,7 @@ import { Agent, forgetChoice, NEWER, OLDER, setGlobalDispatcher } from '../dispa
 import { type AgentOptions, ownOptions } from '../options';
 import { standsInNode } from '../process';
 import { EnvHttpProxyAgent } from '../proxies';
-import { type Dispatcher, doesTakeBoth, errors, peer } from '../undici';
+import { type Dispatcher, doesTakeBoth, invalid, peer } from '../undici';
 import { fetch } from './functions';
 
 /** What `install()` did. */
@@ -130,16 +130,14 @@ export interface InstallOptions extends AgentOptions {
  */
 export function install(options?: InstallOptions | Dispatcher): Installation {
   if (options !== undefined && options !== null && typeof options !== 'object') {
-    throw new errors.InvalidArgumentError('install() takes a dispatcher, or options of an Agent');
+    throw invalid('install() takes a dispatcher, or options of an Agent');
   }
   let dispatcher: Dispatcher;
   let withFetch = true;
   if (isDispatcher(options)) dispatcher = options;
   else {
     const { fetch: given = true, ...rest } = ownOptions(options);
-    if (typeof given !== 'boolean') {
-      throw new errors.InvalidArgumentError('fetch must be a boolean');
-    }
+    if (typeof given !== 'boolean') throw invalid('fetch must be a boolean');
     withFetch = given;
     dispatcher = makeDispatcher(rest);
   }

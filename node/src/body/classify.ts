@@ -7,7 +7,7 @@
 
 import type { Readable } from 'node:stream';
 
-import { errors, peer, peerMajor } from '../undici';
+import { invalid, peer, peerMajor } from '../undici';
 import { type Bytes, bytesOf, bytesOfText, sizeOf } from '../wire';
 
 /** A body that is not `null`. */
@@ -73,7 +73,7 @@ export function classifyBody(body: unknown): RequestBody {
     if (isStream(body)) return { kind: 'stream', stream: body, source: body };
     if (isFormData(body)) {
       if (peerMajor >= 8 && !((body as object) instanceof peer.FormData)) {
-        throw new errors.InvalidArgumentError(
+        throw invalid(
           'body must be a FormData created by this undici package instance; FormData from other sources, such as the built-in FormData provided by Node.js, is not supported',
         );
       }
@@ -82,7 +82,7 @@ export function classifyBody(body: unknown): RequestBody {
     if (isBlob(body)) return { kind: 'blob', blob: body, source: body };
     if (isIterable(body)) return { kind: 'iterable', iterable: body, source: body };
   }
-  throw new errors.InvalidArgumentError(
+  throw invalid(
     'body must be a string, a Buffer, a Readable stream, an iterable, or an async iterable',
   );
 }

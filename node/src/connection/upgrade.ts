@@ -11,7 +11,7 @@ import { Duplex } from 'node:stream';
 
 import { setImmediate } from '../process';
 import type { Session, SlotOwner } from '../session';
-import { errors } from '../undici';
+import { errors, invalid } from '../undici';
 import {
   BODY_SLICE,
   type Bytes,
@@ -195,9 +195,7 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
     const pending = this.#pending;
     if (pending !== null) {
       if (sizeOf(pending.bytes) !== pending.size) {
-        this.destroy(
-          new errors.InvalidArgumentError('a chunk was detached while it was being written'),
-        );
+        this.destroy(invalid('a chunk was detached while it was being written'));
         return;
       }
       while (this.#credit > 0 && pending.offset < pending.size) {

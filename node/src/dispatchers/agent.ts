@@ -26,6 +26,7 @@ import {
   type DispatchHandler,
   type DispatchOptions,
   errors,
+  invalid,
   kDecode,
   symbols,
   toPeerHandler,
@@ -62,7 +63,7 @@ function chooseIoThreads(value: unknown): void {
   if (!Number.isInteger(value) || (value as number) < 1 || (value as number) > MAX_IO_THREADS) {
     // Loaded here: importing the package must not wait for it.
     const { availableParallelism } = require('node:os') as typeof import('node:os');
-    throw new errors.InvalidArgumentError(
+    throw invalid(
       `ioThreads must be an integer from 1 to ${MAX_IO_THREADS} (this machine runs ${availableParallelism()} threads in parallel)`,
     );
   }
@@ -94,7 +95,7 @@ function readOrigins(
     return { kind: 'function', choose: origins as OriginChooser };
   }
   if (typeof origins !== 'object' || Array.isArray(origins)) {
-    throw new errors.InvalidArgumentError('origins must be an object or a function');
+    throw invalid('origins must be an object or a function');
   }
   const rules = parseOrigins(origins);
   if (isDefaultFactory) {
@@ -111,9 +112,7 @@ function named(where: string, check: () => void): void {
   try {
     check();
   } catch (error) {
-    if (error instanceof errors.InvalidArgumentError) {
-      throw new errors.InvalidArgumentError(`${where}: ${error.message}`);
-    }
+    if (error instanceof errors.InvalidArgumentError) throw invalid(`${where}: ${error.message}`);
     throw error;
   }
 }
@@ -159,19 +158,17 @@ export class Agent extends CompositeDispatcher {
   constructor(options?: AgentOptions) {
     const given = ownOptions(options);
     const { factory = makeDispatcher, maxOrigins = Infinity, connect, tls } = given;
-    if (typeof factory !== 'function') {
-      throw new errors.InvalidArgumentError('factory must be a function.');
-    }
+    if (typeof factory !== 'function') throw invalid('factory must be a function.');
     if (
       connect !== undefined &&
       connect !== null &&
       typeof connect !== 'function' &&
       typeof connect !== 'object'
     ) {
-      throw new errors.InvalidArgumentError('connect must be a function or an object');
+      throw invalid('connect must be a function or an object');
     }
     if (typeof maxOrigins !== 'number' || Number.isNaN(maxOrigins) || maxOrigins <= 0) {
-      throw new errors.InvalidArgumentError('maxOrigins must be a number greater than 0');
+      throw invalid('maxOrigins must be a number greater than 0');
     }
 
     const poolOptions: Record<string, unknown> = {
@@ -208,7 +205,7 @@ export class Agent extends CompositeDispatcher {
   protected override dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean {
     const given = options.origin;
     if (!given || (typeof given !== 'string' && !isUrl(given))) {
-      throw new errors.InvalidArgumentError('opts.origin must be a non-empty string or URL.');
+      throw invalid('opts.origin must be a non-empty string or URL.');
     }
     const allowH2 = (options as { allowH2?: unknown }).allowH2 ?? this.allowH2;
     const suffix = allowH2 === false ? '#http1-only' : '';

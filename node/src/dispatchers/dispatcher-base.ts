@@ -27,6 +27,7 @@ import {
   type DispatchHandler,
   type DispatchOptions,
   errors,
+  invalid,
   peer,
   peerMajor,
   symbols,
@@ -88,7 +89,7 @@ function promised(end: (callback: DoneCallback) => void): Promise<void> {
 }
 
 function checkCallback(callback: unknown): void {
-  if (typeof callback !== 'function') throw new errors.InvalidArgumentError('invalid callback');
+  if (typeof callback !== 'function') throw invalid('invalid callback');
 }
 
 /** Hides fields with options from `JSON.stringify`, and loggers that use it. */
@@ -227,17 +228,13 @@ export abstract class DispatcherBase extends Dispatcher {
     options: Dispatcher.DispatchOptions & OwnRequestOptions,
     handler: Dispatcher.DispatchHandler,
   ): boolean {
-    if (!handler || typeof handler !== 'object') {
-      throw new errors.InvalidArgumentError('handler must be an object');
-    }
+    if (!handler || typeof handler !== 'object') throw invalid('handler must be an object');
     const receiver = wrapHandler(handler);
     try {
-      if (!options || typeof options !== 'object') {
-        throw new errors.InvalidArgumentError('opts must be an object.');
-      }
+      if (!options || typeof options !== 'object') throw invalid('opts must be an object.');
       const given = unpolluted(options);
       if (peerMajor >= 8 && (given as { dispatcher?: unknown }).dispatcher) {
-        throw new errors.InvalidArgumentError(
+        throw invalid(
           'opts.dispatcher is not supported by instance methods. Pass opts.dispatcher to the top-level undici functions or call the dispatcher instance method directly.',
         );
       }

@@ -6,7 +6,7 @@
  */
 
 import { type ClientOptions, ownOptions } from '../options';
-import { errors } from '../undici';
+import { invalid } from '../undici';
 import { Client } from './client';
 
 /** Default number of concurrent requests. */
@@ -20,24 +20,18 @@ export class H2CClient extends Client {
    */
   constructor(origin: string | URL, options?: ClientOptions) {
     const url = typeof origin === 'string' ? new URL(origin) : origin;
-    if (url.protocol !== 'http:') {
-      throw new errors.InvalidArgumentError('h2c-client: Only h2c protocol is supported');
-    }
+    if (url.protocol !== 'http:') throw invalid('h2c-client: Only h2c protocol is supported');
     const given = ownOptions(options);
     const { maxConcurrentStreams, pipelining } = given;
     const asked = (maxConcurrentStreams ?? null) as number | null;
     if (asked !== null && (!Number.isInteger(asked) || asked < 1)) {
-      throw new errors.InvalidArgumentError(
-        'maxConcurrentStreams must be a positive integer, greater than 0',
-      );
+      throw invalid('maxConcurrentStreams must be a positive integer, greater than 0');
     }
     const streams = asked ?? STREAMS;
     const isDepth = Number.isInteger(pipelining) && (pipelining as number) > 0;
     const depth = isDepth ? (pipelining as number) : STREAMS;
     if (depth > streams) {
-      throw new errors.InvalidArgumentError(
-        'h2c-client: pipelining cannot be greater than maxConcurrentStreams',
-      );
+      throw invalid('h2c-client: pipelining cannot be greater than maxConcurrentStreams');
     }
     // As undici does, not in `h2Options`: if the peer's own class serves the origin, undici 7 does
     // not know that option, and undici 8.10 accepts a number of streams there only with a window.

@@ -6,7 +6,7 @@
  * documented behaviour, RFC 9110 section 5.
  */
 
-import { errors } from '../undici';
+import { errors, invalid } from '../undici';
 
 /** What the fields of a request amount to. `request.ts` keeps it in the request itself. */
 export interface HeaderTarget {
@@ -80,9 +80,7 @@ export function isHeaderValue(text: string): boolean {
  */
 function learn(key: unknown): KnownName {
   const name = (key as string).toLowerCase();
-  if (typeof key !== 'string' || !isToken(key)) {
-    throw new errors.InvalidArgumentError('invalid header key');
-  }
+  if (typeof key !== 'string' || !isToken(key)) throw invalid('invalid header key');
   const spelling = { kind: SPECIAL.get(name) ?? ORDINARY, value: undefined, line: '' };
   if (known.size < KNOWN_LIMIT) known.set(key, spelling);
   return spelling;
@@ -91,10 +89,10 @@ function learn(key: unknown): KnownName {
 /** One value as text. Read once: an object's own `toString` could return something else next time. */
 function textOf(value: unknown, key: string): string {
   if (value === null) return '';
-  if (typeof value === 'object') throw new errors.InvalidArgumentError(`invalid ${key} header`);
+  if (typeof value === 'object') throw invalid(`invalid ${key} header`);
   // A template, not String(): a symbol is rejected, as by undici.
   const text = typeof value === 'string' ? value : `${value as number}`;
-  if (BAD_VALUE.test(text)) throw new errors.InvalidArgumentError(`invalid ${key} header`);
+  if (BAD_VALUE.test(text)) throw invalid(`invalid ${key} header`);
   return text;
 }
 
@@ -107,7 +105,7 @@ export function addHeader(target: HeaderTarget, key: string, value: unknown): vo
   if (value === undefined) return;
   let list: string[] | null = null;
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-    throw new errors.InvalidArgumentError(`invalid ${key} header`);
+    throw invalid(`invalid ${key} header`);
   }
   const spelling = known.get(key) ?? learn(key);
   if (spelling.value === value) {
@@ -145,21 +143,17 @@ function addSpecial(
 ): void {
   switch (kind) {
     case HOST:
-      if (target.host !== null) throw new errors.InvalidArgumentError('duplicate host header');
-      if (list !== null) throw new errors.InvalidArgumentError('invalid host header');
+      if (target.host !== null) throw invalid('duplicate host header');
+      if (list !== null) throw invalid('invalid host header');
       target.host = text;
       return;
     case CONTENT_LENGTH:
-      if (target.contentLength !== null) {
-        throw new errors.InvalidArgumentError('duplicate content-length header');
-      }
-      if (list !== null || !DIGITS.test(text)) {
-        throw new errors.InvalidArgumentError('invalid content-length header');
-      }
+      if (target.contentLength !== null) throw invalid('duplicate content-length header');
+      if (list !== null || !DIGITS.test(text)) throw invalid('invalid content-length header');
       target.contentLength = Number(text);
       // Beyond that, the number on the wire would differ from the caller's.
       if (!Number.isSafeInteger(target.contentLength)) {
-        throw new errors.InvalidArgumentError('invalid content-length header');
+        throw invalid('invalid content-length header');
       }
       return;
     case CONTENT_TYPE:
@@ -167,17 +161,17 @@ function addSpecial(
       for (const single of list ?? [text]) target.lines += `${key}: ${single}\r\n`;
       return;
     case CONNECTION:
-      if (list !== null) throw new errors.InvalidArgumentError('invalid connection header');
+      if (list !== null) throw invalid('invalid connection header');
       for (const part of text.toLowerCase().split(',')) {
         const token = part.trim();
-        if (!isToken(token)) throw new errors.InvalidArgumentError('invalid connection header');
+        if (!isToken(token)) throw invalid('invalid connection header');
         if (token === 'close') target.reset = true;
       }
       return;
     case EXPECT:
       throw new errors.NotSupportedError('expect header not supported');
     default:
-      throw new errors.InvalidArgumentError(`invalid ${key.toLowerCase()} header`);
+      throw invalid(`invalid ${key.toLowerCase()} header`);
   }
 }
 
@@ -201,21 +195,17 @@ export function isIterableObject(value: object): value is Iterable<unknown> {
 export function addHeaders(target: HeaderTarget, headers: unknown): void {
   if (headers === null || headers === undefined) return;
   if (Array.isArray(headers)) {
-    if (headers.length % 2 !== 0) {
-      throw new errors.InvalidArgumentError('headers array must be even');
-    }
+    if (headers.length % 2 !== 0) throw invalid('headers array must be even');
     for (let i = 0; i < headers.length; i += 2) {
       addHeader(target, headers[i] as string, headers[i + 1]);
     }
     return;
   }
-  if (typeof headers !== 'object') {
-    throw new errors.InvalidArgumentError('headers must be an object or an array');
-  }
+  if (typeof headers !== 'object') throw invalid('headers must be an object or an array');
   if (isIterableObject(headers)) {
     for (const pair of headers) {
       if (!Array.isArray(pair) || pair.length !== 2) {
-        throw new errors.InvalidArgumentError('headers must be in key-value pair format');
+        throw invalid('headers must be in key-value pair format');
       }
       addHeader(target, pair[0] as string, pair[1]);
     }

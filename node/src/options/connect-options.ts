@@ -12,7 +12,7 @@
 import { createPrivateKey } from 'node:crypto';
 import { isIP, type LookupFunction } from 'node:net';
 import * as tls from 'node:tls';
-import { errors } from '../undici';
+import { invalid } from '../undici';
 import { bytesOf, copyOf } from '../wire';
 
 /** TLS versions that the engine supports. */
@@ -122,10 +122,6 @@ function isFalsy(value: unknown): boolean {
 
 function isEmptyList(value: unknown): boolean {
   return Array.isArray(value) && value.length === 0;
-}
-
-function invalid(message: string): Error {
-  return new errors.InvalidArgumentError(message);
 }
 
 /** The first key that Node supports and the engine does not, and why; `null` if there is none. */

@@ -10,7 +10,7 @@ import {
   type Dispatcher,
   type DispatchHandler,
   type DispatchOptions,
-  errors,
+  invalid,
   kDecode,
   peer,
 } from '../undici';
@@ -34,12 +34,12 @@ export function readDecompress(value: unknown): Decompression | null {
   if (value === undefined || value === null) return null;
   if (typeof value === 'boolean') return value ? NO_LIMIT : NOT_DECODED;
   if (typeof value !== 'object' || Array.isArray(value)) {
-    throw new errors.InvalidArgumentError('decompress must be a boolean or an object');
+    throw invalid('decompress must be a boolean or an object');
   }
   const maxSize = spread(value)['maxSize'] ?? NO_LIMIT;
   // The message of undici's interceptor; as there, 0 is no limit.
   if (!Number.isSafeInteger(maxSize) || (maxSize as number) < 0) {
-    throw new errors.InvalidArgumentError('decompress.maxSize must be a non-negative integer');
+    throw invalid('decompress.maxSize must be a non-negative integer');
   }
   return maxSize as number;
 }

@@ -13,7 +13,7 @@
 import * as http from 'node:http';
 import { isIP } from 'node:net';
 
-import { errors, peerMajor, type PeerReason, reasonNow } from '../undici';
+import { invalid, peerMajor, type PeerReason, reasonNow } from '../undici';
 import {
   checkZone,
   type ConnectSettings,
@@ -63,10 +63,6 @@ export interface PoolSettings extends TableSettings {
   readonly allowH2: boolean;
   readonly preferH2: boolean;
   readonly h2: H2Settings;
-}
-
-function invalid(message: string): Error {
-  return new errors.InvalidArgumentError(message);
 }
 
 function isAbsent(value: unknown): value is null | undefined {

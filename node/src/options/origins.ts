@@ -19,7 +19,7 @@
  * 3. then an explicit scheme before both.
  */
 
-import { errors } from '../undici';
+import { invalid } from '../undici';
 import { CLIENT_OPTIONS, H2_OPTIONS, POOL_OPTIONS } from './generated';
 import { hostOf, parseHost } from './host';
 import { ownOptions } from './own-options';
@@ -48,7 +48,7 @@ const GRAMMAR =
 
 function badPattern(text: string, why: string): Error {
   const shown = JSON.stringify(withoutCredentials(text));
-  return new errors.InvalidArgumentError(`invalid origin pattern ${shown}: ${why}`);
+  return invalid(`invalid origin pattern ${shown}: ${why}`);
 }
 
 function canonicalHost(text: string, host: string): string {
@@ -134,13 +134,11 @@ const ORIGIN_OPTIONS = new Set(
  */
 export function checkOriginOptions(options: unknown, where: string): Record<string, unknown> {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw new errors.InvalidArgumentError(`${where} must be an object`);
+    throw invalid(`${where} must be an object`);
   }
   const given = ownOptions(options);
   for (const name of Object.keys(given)) {
-    if (!ORIGIN_OPTIONS.has(name)) {
-      throw new errors.InvalidArgumentError(`${where}.${name} is not a per-origin option`);
-    }
+    if (!ORIGIN_OPTIONS.has(name)) throw invalid(`${where}.${name} is not a per-origin option`);
   }
   return given;
 }

@@ -5,13 +5,9 @@
  * objects that look like one. Constructors and origin patterns call it. It must not know options.
  */
 
-import { errors } from '../undici';
+import { invalid } from '../undici';
 
 const PROTOCOL_MESSAGE = 'Invalid URL protocol: the URL must start with `http:` or `https:`.';
-
-function invalid(message: string): Error {
-  return new errors.InvalidArgumentError(message);
-}
 
 function startsWithHttp(value: unknown): boolean {
   return typeof value === 'string' && /^https?:/.test(value);

@@ -14,6 +14,7 @@ import {
   type DispatchOptions,
   errors,
   type HandlerCall,
+  invalid,
   PassingHandler,
 } from '../undici';
 import { mergedHeaders } from './proxy-headers';
@@ -34,7 +35,7 @@ class ForwardedHandler extends PassingHandler {
 
   override onRequestUpgrade(...call: HandlerCall<'onRequestUpgrade'>): void {
     if (typeof this.handler.onRequestUpgrade !== 'function') {
-      throw new errors.InvalidArgumentError('invalid onRequestUpgrade method');
+      throw invalid('invalid onRequestUpgrade method');
     }
     super.onRequestUpgrade(...call);
   }
@@ -42,7 +43,7 @@ class ForwardedHandler extends PassingHandler {
   override onResponseStart(...call: HandlerCall<'onResponseStart'>): void {
     const [controller, statusCode] = call;
     if (statusCode !== 407) super.onResponseStart(...call);
-    else controller.abort(new errors.InvalidArgumentError('Proxy Authentication Required (407)'));
+    else controller.abort(invalid('Proxy Authentication Required (407)'));
   }
 
   override onResponseError(controller: DispatchController | null, error: Error): void {
@@ -60,12 +61,10 @@ class ForwardedHandler extends PassingHandler {
  * @throws InvalidArgumentError for anything else.
  */
 export function forwardedPath({ path = '/', method }: DispatchOptions): string {
-  if (typeof path !== 'string') throw new errors.InvalidArgumentError('path must be a string');
+  if (typeof path !== 'string') throw invalid('path must be a string');
   if (path.startsWith('/')) return path;
   if (path === '*' && method === 'OPTIONS') return '';
-  throw new errors.InvalidArgumentError(
-    'path must start with a slash: a proxy would read it as part of the host',
-  );
+  throw invalid('path must start with a slash: a proxy would read it as part of the host');
 }
 
 /** How requests are rewritten. */

@@ -39,7 +39,7 @@ import {
   type Dispatcher,
   type DispatchHandler,
   type DispatchOptions,
-  errors,
+  invalid,
   peer,
   peerMajor,
   type PeerReason,
@@ -85,10 +85,10 @@ function without(options: Options, ...names: string[]): Record<string, unknown> 
 function readOptions(options: unknown): Options {
   const isAlone = typeof options === 'string' || isUrl(options);
   const given = ownOptions(isAlone ? { uri: options } : options);
-  if (!given['uri']) throw new errors.InvalidArgumentError('Proxy uri is mandatory');
+  if (!given['uri']) throw invalid('Proxy uri is mandatory');
   const { clientFactory } = given;
   if (clientFactory !== undefined && typeof clientFactory !== 'function') {
-    throw new errors.InvalidArgumentError('Proxy opts.clientFactory must be a function.');
+    throw invalid('Proxy opts.clientFactory must be a function.');
   }
   return given;
 }

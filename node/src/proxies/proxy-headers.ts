@@ -7,7 +7,7 @@
  */
 
 import { isIterableObject } from '../headers';
-import { errors } from '../undici';
+import { invalid } from '../undici';
 
 function isNamed(name: unknown, wanted: string): boolean {
   const text = String(name);
@@ -21,7 +21,7 @@ function flatten(headers: unknown): unknown[] | null {
   const flat: unknown[] = [];
   for (const pair of headers) {
     if (!Array.isArray(pair) || pair.length !== 2) {
-      throw new errors.InvalidArgumentError('headers must be in key-value pair format');
+      throw invalid('headers must be in key-value pair format');
     }
     flat.push(pair[0], pair[1]);
   }
@@ -31,9 +31,7 @@ function flatten(headers: unknown): unknown[] | null {
 /** Throws for a name that would send credentials to the origin (S17). */
 function check(name: unknown): void {
   if (isNamed(name, 'proxy-authorization')) {
-    throw new errors.InvalidArgumentError(
-      'Proxy-Authorization should be sent in ProxyAgent constructor',
-    );
+    throw invalid('Proxy-Authorization should be sent in ProxyAgent constructor');
   }
 }
 

@@ -8,7 +8,7 @@
 import { checkCredentials } from '../dispatchers';
 import { addHeader, type HeaderTarget } from '../headers';
 import { type ConnectSettings, ownOptions, readConnectOptions } from '../options';
-import { errors } from '../undici';
+import { invalid } from '../undici';
 
 /**
  * Settings of the connection to a proxy or of TLS in a tunnel: one of undici's TLS option objects, with
@@ -22,7 +22,7 @@ export function readLeg(tls: unknown, timeout: unknown): ConnectSettings {
   const { maxCachedSessions } = options;
   const isCount = Number.isInteger(maxCachedSessions) && (maxCachedSessions as number) >= 0;
   if (maxCachedSessions !== undefined && maxCachedSessions !== null && !isCount) {
-    throw new errors.InvalidArgumentError('maxCachedSessions must be a positive integer or zero');
+    throw invalid('maxCachedSessions must be a positive integer or zero');
   }
   const settings = readConnectOptions(options);
   checkCredentials(settings);
@@ -38,9 +38,7 @@ export function needsJavaScript(...tls: unknown[]): boolean {
 export function readAuthorization(options: Readonly<Record<string, unknown>>, url: URL): unknown {
   const { auth, token } = options;
   if (auth && token) {
-    throw new errors.InvalidArgumentError(
-      'opts.auth cannot be used in combination with opts.token',
-    );
+    throw invalid('opts.auth cannot be used in combination with opts.token');
   }
   if (auth) return `Basic ${auth as string}`;
   if (token) return token;

@@ -34,7 +34,7 @@ import {
   type Dispatcher,
   type DispatchHandler,
   type DispatchOptions,
-  errors,
+  invalid,
   peer,
   type Socks5ProxyAgent as PeerSocks5ProxyAgent,
   toPeerHandler,
@@ -49,19 +49,17 @@ const kPools = Symbol('pools');
 const DEFAULT_PORT = 1080;
 
 function readUrl(proxyUrl: unknown): URL {
-  if (!proxyUrl) throw new errors.InvalidArgumentError('Proxy URL is mandatory');
+  if (!proxyUrl) throw invalid('Proxy URL is mandatory');
   const url = proxyUrl instanceof URL ? proxyUrl : new URL(proxyUrl);
   if (url.protocol !== 'socks5:' && url.protocol !== 'socks:') {
-    throw new errors.InvalidArgumentError('Proxy URL must use socks5:// or socks:// protocol');
+    throw invalid('Proxy URL must use socks5:// or socks:// protocol');
   }
   return url;
 }
 
 function checkTimeout(value: unknown, name: string): void {
   if (value === undefined || value === null) return;
-  if (!Number.isFinite(value) || (value as number) < 0) {
-    throw new errors.InvalidArgumentError(`invalid ${name}`);
-  }
+  if (!Number.isFinite(value) || (value as number) < 0) throw invalid(`invalid ${name}`);
 }
 
 function decode(text: string): string | null {
@@ -74,9 +72,7 @@ function readCredentials(options: Options, url: URL): ProxySettings['credentials
   const password = (options['password'] as string | undefined) || decode(url.password);
   if (!username || !password) return null;
   const isTooLong = (text: string) => Buffer.byteLength(text) > 255;
-  if (isTooLong(username) || isTooLong(password)) {
-    throw new errors.InvalidArgumentError('Username or password too long');
-  }
+  if (isTooLong(username) || isTooLong(password)) throw invalid('Username or password too long');
   return { username, password };
 }
 

@@ -12,7 +12,7 @@ import { stringify, type ParsedUrlQueryInput } from 'node:querystring';
 import { classifyBody, type RequestBody } from '../body';
 import { addHeaders, type HeaderTarget, isHeaderValue, isToken } from '../headers';
 import { type Decompression, decompressOption, readDecompress, sameName } from '../options';
-import { type DispatchOptions, errors, type FetchDecoding, kDecode, peerMajor } from '../undici';
+import { type DispatchOptions, type FetchDecoding, invalid, kDecode, peerMajor } from '../undici';
 import { DEFAULT_TIMEOUT } from '../wire';
 
 /** Printable latin1 without space: undici's rule, a superset of RFC 9112 3.2. */
@@ -87,31 +87,25 @@ export class RequestDescription implements HeaderTarget {
     const { path, method, upgrade, headersTimeout, bodyTimeout, reset, expectContinue } = options;
 
     if (typeof path !== 'string') {
-      throw new errors.InvalidArgumentError('path must be a string');
+      throw invalid('path must be a string');
     } else if (
       !path.startsWith('/') &&
       !(path.startsWith('http://') || path.startsWith('https://')) &&
       method !== 'CONNECT'
     ) {
-      throw new errors.InvalidArgumentError('path must be an absolute URL or start with a slash');
+      throw invalid('path must be an absolute URL or start with a slash');
     } else if (BAD_PATH.test(path)) {
-      throw new errors.InvalidArgumentError('invalid request path');
+      throw invalid('invalid request path');
     }
-    if (typeof method !== 'string') {
-      throw new errors.InvalidArgumentError('method must be a string');
-    }
+    if (typeof method !== 'string') throw invalid('method must be a string');
     const rules = METHODS.get(method);
-    if (rules === undefined && !isToken(method)) {
-      throw new errors.InvalidArgumentError('invalid request method');
-    }
+    if (rules === undefined && !isToken(method)) throw invalid('invalid request method');
     if (upgrade) checkUpgrade(upgrade);
     if (headersTimeout != null) checkTimeout(headersTimeout, 'headersTimeout');
     if (bodyTimeout != null) checkTimeout(bodyTimeout, 'bodyTimeout');
-    if (reset != null && typeof reset !== 'boolean') {
-      throw new errors.InvalidArgumentError('invalid reset');
-    }
+    if (reset != null && typeof reset !== 'boolean') throw invalid('invalid reset');
     if (expectContinue != null && typeof expectContinue !== 'boolean') {
-      throw new errors.InvalidArgumentError('invalid expectContinue');
+      throw invalid('invalid expectContinue');
     }
     checkRareOptions(options);
     this.decompress = readDecompress(options.decompress);
@@ -210,34 +204,24 @@ export class RequestDescription implements HeaderTarget {
 }
 
 function checkUpgrade(upgrade: unknown): void {
-  if (typeof upgrade !== 'string') {
-    throw new errors.InvalidArgumentError('upgrade must be a string');
-  }
-  if (!isHeaderValue(upgrade)) {
-    throw new errors.InvalidArgumentError('invalid upgrade header');
-  }
+  if (typeof upgrade !== 'string') throw invalid('upgrade must be a string');
+  if (!isHeaderValue(upgrade)) throw invalid('invalid upgrade header');
 }
 
 function checkTimeout(value: unknown, name: string): void {
-  if (!Number.isFinite(value) || (value as number) < 0) {
-    throw new errors.InvalidArgumentError(`invalid ${name}`);
-  }
+  if (!Number.isFinite(value) || (value as number) < 0) throw invalid(`invalid ${name}`);
 }
 
 function checkRareOptions(options: DispatchOptions): void {
   const { throwOnError, maxRedirections, typeOfService } = options;
-  if (throwOnError != null) {
-    throw new errors.InvalidArgumentError('invalid throwOnError');
-  }
+  if (throwOnError != null) throw invalid('invalid throwOnError');
   if (maxRedirections != null && maxRedirections !== 0) {
-    throw new errors.InvalidArgumentError(
-      'maxRedirections is not supported, use the redirect interceptor',
-    );
+    throw invalid('maxRedirections is not supported, use the redirect interceptor');
   }
   if (typeOfService != null) {
     const tos = typeOfService as number;
     if (!Number.isInteger(tos) || tos < 0 || tos > 255) {
-      throw new errors.InvalidArgumentError('typeOfService must be an integer between 0 and 255');
+      throw invalid('typeOfService must be an integer between 0 and 255');
     }
   }
 }

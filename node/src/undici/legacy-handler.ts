@@ -14,7 +14,7 @@ import type {
   LegacyHandler,
   ParsedHeaders,
 } from './handler-types';
-import { errors, peerMajor } from './undici';
+import { invalid, peerMajor } from './undici';
 
 /** Flat list of Buffers from a headers object, for controllers that keep no raw form (interceptors). */
 function rawFrom(raw: unknown, parsed: ParsedHeaders | null | undefined): Buffer[] {
@@ -142,9 +142,7 @@ export function assertHandler(handler: DispatchHandler, upgrade: boolean): void 
     return;
   }
   if (typeof handler.onRequestStart !== 'function') {
-    throw new errors.InvalidArgumentError(
-      peerMajor >= 8 ? 'invalid onRequestStart method' : 'invalid onConnect method',
-    );
+    throw invalid(peerMajor >= 8 ? 'invalid onRequestStart method' : 'invalid onConnect method');
   }
   // undici 7 checks nothing else of handlers of the newer generation.
   if (peerMajor < 8) return;
@@ -174,7 +172,7 @@ function assertLegacyHandler(handler: LegacyHandler, upgrade: boolean): void {
 }
 
 function assertMethod(method: unknown, name: string): void {
-  if (typeof method !== 'function') throw new errors.InvalidArgumentError(`invalid ${name} method`);
+  if (typeof method !== 'function') throw invalid(`invalid ${name} method`);
 }
 
 function assertOptionalMethod(method: unknown, name: string): void {

@@ -63,6 +63,11 @@ function ownSymbols(): unknown {
 /** The loaded peer. */
 export const peer: Peer = require('undici/index.js') as Peer;
 
+/** undici's error for something invalid that the caller has passed. */
+export function invalid(message: string): Error {
+  return new peer.errors.InvalidArgumentError(message);
+}
+
 function readMajor(): 7 | 8 {
   try {
     const { version } = require('undici/package.json') as { version: string };

@@ -21,11 +21,14 @@ export {
 } from './api';
 export {
   Agent,
+  type AgentStats,
   BalancedPool,
   Client,
+  type ClientStats,
   getGlobalDispatcher,
   H2CClient,
   Pool,
+  type PoolStats,
   RetryAgent,
   RoundRobinPool,
   setGlobalDispatcher,
@@ -48,16 +51,13 @@ export type {
 } from './connection';
 export type {
   AgentOptions,
-  AgentStats,
   ClientOptions,
-  ClientStats,
   ConnectOptions,
   DecompressOption,
   OriginOptions,
   OwnRequestOptions,
   PemSource,
   PoolOptions,
-  PoolStats,
 } from './options';
 
 /** All of it, for `import dodici from 'dodici'`; undici's default export is the like. */

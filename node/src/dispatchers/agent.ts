@@ -8,7 +8,6 @@
 
 import {
   type AgentOptions,
-  type AgentStats,
   checkOptions,
   checkOriginOptions,
   findRule,
@@ -31,13 +30,13 @@ import {
   symbols,
   toPeerHandler,
 } from '../undici';
-import { Client } from './client';
+import { Client, type ClientStats } from './client';
 import { closeIfUnused, CompositeDispatcher } from './composite';
 import { checkCredentials } from './credentials';
 import { readCounters } from './delegate';
 import { expose, hideFields, isOwnDispatcher } from './dispatcher-base';
 import { forwardEvents } from './forwarded-events';
-import { Pool } from './pool';
+import { Pool, type PoolStats } from './pool';
 
 type Factory = (origin: string | URL, options: object) => Dispatcher;
 type Options = Readonly<Record<string, unknown>>;
@@ -128,6 +127,9 @@ function unwrapEntry(entry: Dispatcher | { readonly dispatcher: Dispatcher }): D
     ? (entry as { readonly dispatcher: Dispatcher }).dispatcher
     : (entry as Dispatcher);
 }
+
+/** Counters by origin. */
+export type AgentStats = Record<string, ClientStats | PoolStats>;
 
 /** A pool per origin. See the README for `origins` and `ioThreads`; the rest is undici's. */
 export class Agent extends CompositeDispatcher {

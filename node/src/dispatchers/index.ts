@@ -5,9 +5,9 @@
  * It must not know records or sessions.
  */
 
-export { Agent, makeDispatcher } from './agent';
+export { Agent, type AgentStats, makeDispatcher } from './agent';
 export { BalancedPool, RoundRobinPool } from './balancing';
-export { Client } from './client';
+export { Client, type ClientStats } from './client';
 export { closeIfUnused, CompositeDispatcher } from './composite';
 export { checkCredentials } from './credentials';
 export { StandIn } from './delegate';
@@ -22,5 +22,5 @@ export {
 export { forwardEvents } from './forwarded-events';
 export { H2CClient } from './h2c-client';
 export { forBoth } from './peer-class';
-export { Pool } from './pool';
+export { Pool, type PoolStats } from './pool';
 export { RetryAgent } from './retry-agent';

@@ -1,5 +1,5 @@
 /**
- * The public types of options and stats: undici's, with what dodici adds and without what it
+ * The public types of options: undici's, with what dodici adds and without what it
  * rejects.
  *
  * What lives here: types only. Every public class takes its options from here.
@@ -110,34 +110,3 @@ export interface AgentOptions extends Omit<PoolOptions, 'factory'> {
    */
   ioThreads?: number;
 }
-
-/** Counters of a client. */
-export interface ClientStats {
-  /** Whether it is connected. */
-  connected: boolean;
-  /** Requests not yet written. */
-  pending: number;
-  /** Requests written and unanswered. */
-  running: number;
-  /** Both. */
-  size: number;
-}
-
-/** Counters of a pool. */
-export interface PoolStats {
-  /** Connections. */
-  connected: number;
-  /** Connections without a request. */
-  free: number;
-  /** Requests not yet written. */
-  pending: number;
-  /** Requests waiting for a connection. */
-  queued: number;
-  /** Requests written and unanswered. */
-  running: number;
-  /** Pending and running requests. */
-  size: number;
-}
-
-/** Counters by origin. */
-export type AgentStats = Record<string, ClientStats | PoolStats>;

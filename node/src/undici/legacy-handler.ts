@@ -87,31 +87,17 @@ export class WrappedHandler implements DispatchHandler {
   }
 }
 
+type Methods = Readonly<Record<string, ((...call: unknown[]) => unknown) | undefined>>;
+
 /** The same with both older and newer methods, because undici 7's interceptors may call either. */
-class HandlerOfBoth extends WrappedHandler implements LegacyHandler {
-  onConnect(abort: (reason?: Error) => void, context?: unknown): void {
-    this.legacy.onConnect?.(abort, context);
-  }
-
-  onUpgrade(statusCode: number, rawHeaders: readonly Buffer[], socket: Duplex): void {
-    this.legacy.onUpgrade?.(statusCode, rawHeaders, socket);
-  }
-
-  onHeaders(
-    statusCode: number,
-    rawHeaders: readonly Buffer[],
-    resume: () => void,
-    statusText: string,
-  ): unknown {
-    return this.legacy.onHeaders?.(statusCode, rawHeaders, resume, statusText);
-  }
-
-  onData(chunk: Buffer): unknown {
-    return this.legacy.onData?.(chunk);
-  }
-
-  onComplete(rawTrailers: readonly Buffer[]): void {
-    this.legacy.onComplete?.(rawTrailers);
+class HandlerOfBoth extends WrappedHandler {
+  static {
+    for (const name of ['onConnect', 'onUpgrade', 'onHeaders', 'onData', 'onComplete']) {
+      const passOn = function (this: HandlerOfBoth, ...call: unknown[]): unknown {
+        return (this.legacy as Methods)[name]?.(...call);
+      };
+      Object.assign(this.prototype, { [name]: passOn });
+    }
   }
 
   onError(error: Error): void {

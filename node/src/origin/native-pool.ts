@@ -26,7 +26,7 @@ import {
 } from '../options';
 import { provideDefaultRoots } from '../process';
 import type { PoolOwner, Session } from '../session';
-import type { SubmissionWriter } from '../wire';
+import { type PoolCommand, Submission, type SubmissionWriter } from '../wire';
 
 /** Hears what happens to connections. Called at delivery, so in one order with the handlers' callbacks. */
 export interface NativePoolListener {
@@ -76,9 +76,9 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
     this.#settings = settings;
     this.#lookups = new Lookups(settings);
     const options = this.#describe();
-    this.id = session.registerPool(this);
+    this.id = session.pools.register(this);
     this.writer = session.writerOf(this.id);
-    this.writer.poolCreate(this.id, options);
+    this.writer.poolOptions(Submission.PoolCreate, this.id, options);
     session.scheduleFlush();
   }
 
@@ -93,7 +93,7 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
 
   /** Process settings have changed: the next connection follows them. */
   onProcessChanged(): void {
-    this.writer.poolConfigure(this.id, this.#describe());
+    this.writer.poolOptions(Submission.PoolConfigure, this.id, this.#describe());
     this.#session.scheduleFlush();
   }
 
@@ -109,16 +109,14 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
 
   /** Opens a connection if there is none. */
   connect(): void {
-    this.#session.keepPool(this.id, this);
-    this.writer.poolConnect(this.id);
-    this.#session.scheduleFlush();
+    this.#session.pools.keep(this.id, this);
+    this.#command(Submission.PoolConnect);
   }
 
   /** Ends when its requests have ended, and then calls `gone`. It must get no more. */
   retire(gone: () => void): void {
     this.#whenGone = gone;
-    this.writer.poolClose(this.id);
-    this.#session.scheduleFlush();
+    this.#command(Submission.PoolClose);
   }
 
   /** Sets the pipelining depth of its HTTP/1.1 connections, including open ones. */
@@ -130,17 +128,16 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
   /** Ends all connections; resolves when they are gone. Keeps the process alive until then. */
   destroy(error: Error): Promise<void> {
     this.#destroyError = error;
-    this.#session.keepPool(this.id, this);
+    this.#session.pools.keep(this.id, this);
     return new Promise((resolve) => {
       this.#session.hold();
       this.#closed = resolve;
-      this.writer.poolDestroy(this.id);
-      this.#session.scheduleFlush();
+      this.#command(Submission.PoolDestroy);
     });
   }
 
   onConnected(connection: number, batch: Buffer, start: number, end: number): void {
-    if (this.#connections.size === 0) this.#session.keepPool(this.id, this);
+    if (this.#connections.size === 0) this.#session.pools.keep(this.id, this);
     const made = new Connection(connection, decodeConnected(batch, start, end), this);
     this.#connections.set(connection, made);
     this.#listener.connected(this, made);
@@ -182,32 +179,32 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
   }
 
   endConnection(connection: Connection): void {
-    if (!this.#awaitEnd(connection)) return;
-    this.writer.connectionDestroy(this.id, connection.serial);
-    this.#session.scheduleFlush();
+    this.#end(connection, Submission.ConnectionDestroy);
   }
 
   giveUpConnection(connection: Connection): void {
-    if (!this.#awaitEnd(connection)) return;
-    this.writer.connectionGiveUp(this.id, connection.serial);
-    this.#session.scheduleFlush();
+    this.#end(connection, Submission.ConnectionGiveUp);
   }
 
-  /** Whether it is still open. */
-  #awaitEnd(connection: Connection): boolean {
-    if (!this.#connections.has(connection.serial)) return false;
+  #end(connection: Connection, command: PoolCommand): void {
+    if (!this.#connections.has(connection.serial)) return;
     // Its end is near: as with a Node socket, the process waits for it.
     if (!connection.isEnding) {
       connection.isEnding = true;
       this.#session.hold();
     }
-    return true;
+    this.#command(command, connection.serial);
+  }
+
+  #command(kind: PoolCommand, connection?: number): void {
+    this.writer.command(kind, this.id, connection);
+    this.#session.scheduleFlush();
   }
 
   /** Without connections nothing but its user needs it, unless it is being destroyed. */
   #letGo(): void {
     if (this.#connections.size > 0 || this.#closed !== null) return;
-    this.#session.letPoolGo(this.id, this);
+    this.#session.pools.letGo(this.id, this);
   }
 
   onConnectFailed(_connection: number, batch: Buffer, start: number, end: number): void {

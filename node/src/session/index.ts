@@ -6,4 +6,5 @@
  */
 
 export { configureEnvironment, currentSession, openedSession } from './environment';
-export { type Pausing, type PoolOwner, Session, type SlotOwner } from './session';
+export type { PoolOwner } from './pool-table';
+export { type Pausing, Session, type SlotOwner } from './session';

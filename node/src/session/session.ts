@@ -22,8 +22,10 @@ import {
   Pages,
   readBatch,
   type RecordSink,
+  Submission,
   SubmissionWriter,
 } from '../wire';
+import { PoolTable } from './pool-table';
 import { type Slabs, Turns } from './turns';
 import { YoungChunks } from './young-chunks';
 
@@ -45,20 +47,6 @@ export interface SlotOwner {
   readonly bodyLeftAt: number;
   /** `bytes` more of the outgoing body are requested. */
   onPull(bytes: number): void;
-}
-
-/** Owner of a native pool. Payloads are in `batch` from `start` to `end`, only until the call returns. */
-export interface PoolOwner {
-  onConnected(connection: number, batch: Buffer, start: number, end: number): void;
-  onConcurrency(connection: number, streams: number): void;
-  onPong(connection: number, milliseconds: number): void;
-  onDisconnected(connection: number, batch: Buffer, start: number, end: number): void;
-  onConnectFailed(connection: number, batch: Buffer, start: number, end: number): void;
-  /** The user's function must resolve `host`. */
-  onLookup(lookup: number, host: string): void;
-  onPoolClosed(): void;
-  /** See `ProcessSettings`. */
-  onProcessChanged(): void;
 }
 
 /** A request whose handler has paused. */
@@ -93,10 +81,11 @@ export class Session implements RecordSink {
   readonly #generations: number[] = [];
   readonly #freeSlots: number[] = [];
 
-  /** Strong while the pool has connections; its requests keep it alive as well. */
-  readonly #pools = new Map<number, PoolOwner | WeakRef<PoolOwner>>();
-  readonly #abandoned = new FinalizationRegistry<number>((id) => this.#destroyAbandoned(id));
-  #nextPool = 1;
+  /** One that was collected is destroyed. */
+  readonly pools = new PoolTable((id) => {
+    this.writerOf(id).command(Submission.PoolDestroy, id);
+    this.scheduleFlush();
+  });
 
   /** Those of the batch being drained. */
   #slabs: Slabs = null;
@@ -167,10 +156,7 @@ export class Session implements RecordSink {
     if (this.#followedIn === turn && isConnected) return;
     const settings = this.processSettings;
     if (settings.hasChanged()) {
-      for (const kept of this.#pools.values()) {
-        const owner = kept instanceof WeakRef ? kept.deref() : kept;
-        owner?.onProcessChanged();
-      }
+      this.pools.processChanged();
       settings.accept();
     }
     this.#followedIn = turn;
@@ -232,32 +218,6 @@ export class Session implements RecordSink {
     // 32 bits on the wire: a slot must be used four billion times to repeat one.
     this.#generations[slot] = ((this.#generations[slot] as number) + 1) >>> 0;
     this.#freeSlots.push(slot);
-  }
-
-  // Pools ------------------------------------------------------------------------------------
-
-  /** A new pool id; completions about it go to `owner` until `onPoolClosed`. */
-  registerPool(owner: PoolOwner): number {
-    const id = this.#nextPool++;
-    this.#pools.set(id, new WeakRef(owner));
-    this.#abandoned.register(owner, id, owner);
-    return id;
-  }
-
-  /** Keeps a pool alive that has connections, or is about to, even if nothing else does. */
-  keepPool(id: number, owner: PoolOwner): void {
-    this.#pools.set(id, owner);
-  }
-
-  /** From now on the pool lives as long as its user, or a request, references it. */
-  letPoolGo(id: number, owner: PoolOwner): void {
-    this.#pools.set(id, new WeakRef(owner));
-  }
-
-  #destroyAbandoned(id: number): void {
-    this.#pools.delete(id);
-    this.writerOf(id).poolDestroy(id);
-    this.scheduleFlush();
   }
 
   /** The writer that carries a pool's submissions. Call `scheduleFlush` after writing. */
@@ -395,7 +355,8 @@ export class Session implements RecordSink {
   ): boolean {
     if (kind >= Completion.Connected) {
       if (kind === Completion.Disconnected && !this.#turns.mayTellDisconnect()) return false;
-      this.#poolRecord(batch, kind, slot, generation, start, end);
+      if (kind === Completion.Connected && this.pools.has(slot)) this.#turns.tellsConnect();
+      this.pools.deliver(batch, kind, slot, generation, start, end);
       return true;
     }
     const owner = this.#slots[slot];
@@ -457,46 +418,5 @@ export class Session implements RecordSink {
     if (length > TINY) batch.copy(chunk, 0, start, end);
     else for (let i = 0; i < length; i++) chunk[i] = batch[start + i] as number;
     return chunk;
-  }
-
-  #poolRecord(
-    batch: Buffer,
-    kind: number,
-    id: number,
-    connection: number,
-    start: number,
-    end: number,
-  ): void {
-    const entry = this.#pools.get(id);
-    const pool = entry instanceof WeakRef ? entry.deref() : entry;
-    if (pool === undefined) return;
-    switch (kind) {
-      case Completion.Connected:
-        this.#turns.tellsConnect();
-        pool.onConnected(connection, batch, start, end);
-        return;
-      case Completion.Disconnected:
-        pool.onDisconnected(connection, batch, start, end);
-        return;
-      case Completion.ConnectFailed:
-        pool.onConnectFailed(connection, batch, start, end);
-        return;
-      case Completion.Concurrency:
-        pool.onConcurrency(connection, batch.readUInt32LE(start));
-        return;
-      case Completion.Pong:
-        pool.onPong(connection, batch.readUInt32LE(start) / 1000);
-        return;
-      case Completion.Lookup:
-        pool.onLookup(connection, batch.toString('utf8', start, end));
-        return;
-      case Completion.PoolClosed:
-        this.#pools.delete(id);
-        this.#abandoned.unregister(pool);
-        pool.onPoolClosed();
-        return;
-      default:
-        throw new RangeError(`dodici: unknown completion ${kind}`);
-    }
   }
 }

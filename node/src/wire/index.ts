@@ -11,4 +11,4 @@ export type { Latin1Buffer } from './latin1';
 export { Pages } from './pages';
 export { alignBatch, readBatch, type RecordSink } from './reader';
 export { fieldReader } from './tagged-fields';
-export { SubmissionWriter } from './writer';
+export { type PoolCommand, SubmissionWriter } from './writer';

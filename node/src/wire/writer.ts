@@ -24,6 +24,14 @@ import { ownPage, type Page, type Pages } from './pages';
  */
 export type Submit = (buffer: Buffer, length: number, page?: number) => void;
 
+/** Submissions that consist of their kind and whom they are about. */
+export type PoolCommand =
+  | typeof Submission.PoolClose
+  | typeof Submission.PoolDestroy
+  | typeof Submission.PoolConnect
+  | typeof Submission.ConnectionDestroy
+  | typeof Submission.ConnectionGiveUp;
+
 /** Bytes of a `Dispatch` payload before the head: pool, head length, two timeouts, body length. */
 const DISPATCH_FIELDS = 24;
 
@@ -160,46 +168,24 @@ export class SubmissionWriter {
     this.#number(Submission.Credit, flags, slot, generation, bytes);
   }
 
-  /** `PoolCreate` with encoded options. */
-  poolCreate(pool: number, options: Uint8Array): void {
+  /** `PoolCreate` or `PoolConfigure` with encoded options. */
+  poolOptions(
+    kind: typeof Submission.PoolCreate | typeof Submission.PoolConfigure,
+    pool: number,
+    options: Uint8Array,
+  ): void {
     this.#buffer.set(options, this.#reserve(options.byteLength));
-    this.#announce(Submission.PoolCreate, 0, 0, pool, 0, options.byteLength);
+    this.#announce(kind, 0, 0, pool, 0, options.byteLength);
   }
 
-  /** `PoolConfigure` with encoded options. */
-  poolConfigure(pool: number, options: Uint8Array): void {
-    this.#buffer.set(options, this.#reserve(options.byteLength));
-    this.#announce(Submission.PoolConfigure, 0, 0, pool, 0, options.byteLength);
-  }
-
-  /** `PoolClose`. */
-  poolClose(pool: number): void {
-    this.#announce(Submission.PoolClose, 0, 0, pool, 0, 0);
-  }
-
-  /** `PoolDestroy`. */
-  poolDestroy(pool: number): void {
-    this.#announce(Submission.PoolDestroy, 0, 0, pool, 0, 0);
-  }
-
-  /** `PoolConnect`. */
-  poolConnect(pool: number): void {
-    this.#announce(Submission.PoolConnect, 0, 0, pool, 0, 0);
+  /** A record about a pool, or about one of its connections, that says all by its kind. */
+  command(kind: PoolCommand, pool: number, connection = 0): void {
+    this.#announce(kind, 0, 0, pool, connection, 0);
   }
 
   /** `PoolPipelining`. */
   poolPipelining(pool: number, depth: number): void {
     this.#number(Submission.PoolPipelining, 0, pool, 0, depth);
-  }
-
-  /** `ConnectionDestroy`. */
-  connectionDestroy(pool: number, connection: number): void {
-    this.#announce(Submission.ConnectionDestroy, 0, 0, pool, connection, 0);
-  }
-
-  /** `ConnectionGiveUp`. */
-  connectionGiveUp(pool: number, connection: number): void {
-    this.#announce(Submission.ConnectionGiveUp, 0, 0, pool, connection, 0);
   }
 
   /** `LookupAnswer`: the addresses found, or the number of an error. */

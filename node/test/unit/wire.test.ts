@@ -86,15 +86,15 @@ describe('submission writer', () => {
 
   it('puts the pool in the slot field of pool records', () => {
     const destroy = Buffer.from(
-      submitted((writer) => writer.poolDestroy(7)),
+      submitted((writer) => writer.command(Submission.PoolDestroy, 7)),
       'hex',
     );
     const connect = Buffer.from(
-      submitted((writer) => writer.poolConnect(8)),
+      submitted((writer) => writer.command(Submission.PoolConnect, 8)),
       'hex',
     );
     const create = Buffer.from(
-      submitted((writer) => writer.poolCreate(9, Buffer.from('abcd'))),
+      submitted((writer) => writer.poolOptions(Submission.PoolCreate, 9, Buffer.from('abcd'))),
       'hex',
     );
     expect([destroy[0], destroy.readUInt32LE(4)]).toEqual([8, 7]);

@@ -93,7 +93,7 @@ function showStream(observed: object, pool: OriginDispatcher, request: Request):
 
 /** `null` unless the request runs over HTTP/2. */
 function streamOf(pool: OriginDispatcher, request: Request): StreamStandIn | null {
-  if (request.settled || connectionOf(pool) === null) return null;
+  if (request.settled || pool.multiplexed === null) return null;
   if (pool.requests.all().indexOf(request) >= pool.counters.running) return null;
   let stream = streams.get(request);
   if (stream === undefined) {
@@ -105,7 +105,7 @@ function streamOf(pool: OriginDispatcher, request: Request): StreamStandIn | nul
 
 /** The session of a client; `null` unless it has a connection that speaks HTTP/2. */
 export function sessionOf(pool: OriginDispatcher): SessionStandIn | null {
-  const connection = connectionOf(pool);
+  const connection = pool.multiplexed;
   if (connection === null) return null;
   let session = sessions.get(connection);
   if (session === undefined) {
@@ -113,11 +113,4 @@ export function sessionOf(pool: OriginDispatcher): SessionStandIn | null {
     sessions.set(connection, session);
   }
   return session;
-}
-
-function connectionOf(pool: OriginDispatcher): Connection | null {
-  for (const connection of pool.connections()) {
-    if (connection.isMultiplexed) return connection;
-  }
-  return null;
 }

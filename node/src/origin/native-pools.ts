@@ -129,11 +129,6 @@ export class NativePools {
     yield* this.#leaving;
   }
 
-  /** All that there are now. */
-  get all(): Iterable<NativePool> {
-    return this.#all();
-  }
-
   /** All connections that are up. */
   *connections(): Generator<Connection> {
     for (const pool of this.#all()) yield* pool.connections;

@@ -2,8 +2,8 @@
  * Requests and connections of one origin: the engine behind a `Client` or a `Pool`.
  *
  * What lives here: what happens to requests when connections open and end, when a dispatcher is
- * busy, and the dispatcher's events. `Client` and `Pool` have one each. `pipelined-requests.ts` and
- * `held-requests.ts` decide when a request is submitted, `native-pools.ts` where to, `capacity.ts`
+ * busy, and the dispatcher's events. `Client` and `Pool` have one each. `request-order.ts` decides
+ * when a request is submitted, `native-pools.ts` where to, `capacity.ts`
  * how many are possible. It must not know records.
  *
  * Counters change only when something is delivered to JavaScript, in order with callbacks and
@@ -19,17 +19,14 @@ import { type DispatchHandler, type DispatchOptions, errors } from '../undici';
 import { Capacity, type PoolCounters } from './capacity';
 import { Drain, type DrainHost } from './drain';
 import { peerAfter, takeOver } from './hand-over';
-import { type HeldHost, HeldRequests } from './held-requests';
 import type { NativePool, NativePoolListener } from './native-pool';
 import { NativePools } from './native-pools';
 import { type EventOwner, OwnerEvents } from './owner-events';
-import { PipelinedRequests, type PipelineHost } from './pipelined-requests';
 import { RequestList } from './request-list';
+import { type OrderHost, RequestOrder } from './request-order';
 
 /** See above. */
-export class OriginDispatcher
-  implements RequestContext, NativePoolListener, HeldHost, PipelineHost, DrainHost
-{
+export class OriginDispatcher implements RequestContext, NativePoolListener, OrderHost, DrainHost {
   readonly settings: PoolSettings;
   readonly origin: string;
   readonly strictContentLength: boolean;
@@ -49,14 +46,10 @@ export class OriginDispatcher
   #connecting = false;
   /** Why the open or opening connection ends: the body of a request failed, or it was aborted. */
   #ending: Error | null = null;
-  /** Requests of a single connection waiting for their turn. */
-  readonly #held: HeldRequests;
-  /** Requests of several connections whose bodies must not be read before there is one. */
-  #unread: Request[] = [];
+  /** Requests waiting for their turn. */
+  readonly #order: RequestOrder;
   /** Why the last connection could not be opened; `null` once one was. */
   #failure: Error | null = null;
-  /** Only of a client whose `pipelining` is or was above 1. */
-  #pipelined: PipelinedRequests | null = null;
   readonly #drain: Drain;
   #whenIdle: (() => void) | null = null;
 
@@ -70,12 +63,9 @@ export class OriginDispatcher
     this.origin = settings.url.origin;
     this.#capacity = new Capacity(settings);
     this.#natives = new NativePools(settings, this);
-    this.#held = new HeldRequests(this);
+    this.#order = new RequestOrder(this);
     this.#drain = new Drain(this);
     this.head = this.#makeHead();
-    if (settings.kind === 'client' && settings.pipelining > 1) {
-      this.#pipelined = new PipelinedRequests(this, settings.pipelining);
-    }
   }
 
   /** Created by the first request, so that a pool can be constructed without an addon. */
@@ -100,24 +90,16 @@ export class OriginDispatcher
     this.#capacity.pipelining = value;
     this.#natives.pipelining = value;
     this.head = this.#makeHead();
-    if (this.#pipelined !== null) this.#pipelined.depth = Math.max(1, value);
-    else if (this.settings.kind === 'client' && value > 1) this.#startPipeline(value);
-    this.#pipelined?.advance();
+    this.#order.pipelining = value;
     this.#drain.check();
-  }
-
-  /** The engine has the requests so far, in this order. */
-  #startPipeline(depth: number): void {
-    const pipelined = new PipelinedRequests(this, depth);
-    this.#pipelined = pipelined;
-    for (const request of this.requests.all()) {
-      if (request.slot !== -1) pipelined.adopt(request);
-    }
-    for (const request of this.#held.take()) pipelined.adopt(request);
   }
 
   get isConnected(): boolean {
     return this.#capacity.connected > 0;
+  }
+
+  get isMultiplexed(): boolean {
+    return this.#capacity.isMultiplexed;
   }
 
   // Counters ---------------------------------------------------------------------------------
@@ -133,7 +115,7 @@ export class OriginDispatcher
   }
 
   get #running(): number {
-    return this.#pipelined?.running ?? this.#capacity.running(this.requests.size);
+    return this.#order.pipelined?.running ?? this.#capacity.running(this.requests.size);
   }
 
   /** Whether the next request would have to wait. */
@@ -141,7 +123,8 @@ export class OriginDispatcher
     const { size } = this.requests;
     const capacity = this.#capacity;
     if (this.settings.kind === 'pool') return size >= capacity.room;
-    if (this.#pipelined !== null) return this.#pipelined.isBusy(size, capacity.depth);
+    const { pipelined } = this.#order;
+    if (pipelined !== null) return pipelined.isBusy(size, capacity.depth);
     // A client that is not connected is busy with a single request: it is pending.
     return size >= (capacity.connected > 0 ? capacity.places : 1);
   }
@@ -183,34 +166,9 @@ export class OriginDispatcher
     if (this.isAnnouncing && !request.needsSource && this.settings.kind === 'client') {
       this.#capacity.announcing = 0;
     }
-    if (request.describe()) {
-      if (this.#pipelined !== null) this.#pipelined.submit(request, options.signal);
-      else if (request.start()) this.#submit(request);
-    }
+    if (request.describe()) this.#order.submit(request, options.signal);
     this.#drain.fill();
     return !this.#drain.isNeeded;
-  }
-
-  #submit(request: Request): void {
-    const isFree = this.settings.connections !== 1 || this.#capacity.isMultiplexed;
-    // One connection answers in the order of dispatch: later requests queue behind one that waits.
-    if (!isFree || this.waitsForServername(request)) this.#held.submit(request);
-    else if (!request.needsSource) this.send(request);
-    // Without a connection, a source is not read before the caller has returned.
-    else if (this.isConnected) this.#readSource(request);
-    else process.nextTick(() => this.#readSource(request));
-  }
-
-  #readSource(request: Request): void {
-    if (request.settled) return;
-    if (!this.mayRead(request)) {
-      this.#unread.push(request);
-      return;
-    }
-    request.measureStream();
-    if (request.settled) return;
-    if (request.needsSource) request.waitForSource(() => this.send(request));
-    else this.send(request);
   }
 
   /**
@@ -223,15 +181,6 @@ export class OriginDispatcher
     if (failure !== null && isTransient(failure)) return true;
     if (failure === null || !this.takeOver(request, failure)) this.open(request);
     return false;
-  }
-
-  /** There is a connection now, or there is none again. */
-  #goOn(): void {
-    const unread = this.#unread;
-    this.#unread = [];
-    for (const request of unread) this.#readSource(request);
-    this.#held.goOn();
-    this.#pipelined?.advance();
   }
 
   get isEnding(): boolean {
@@ -276,20 +225,16 @@ export class OriginDispatcher
   }
 
   openFor(target: NativePool): void {
-    if (this.#connecting) return;
-    this.#connecting = true;
-    this.diagnostics.beforeConnect(target.servername);
-    target.connect();
+    if (this.#announce(target.servername)) target.connect();
   }
 
   headDelivered(request: Request, isLast: boolean): void {
-    this.#pipelined?.headDelivered(request, isLast);
-    this.#pipelined?.advance();
+    this.#order.pipelined?.headDelivered(request, isLast);
     this.#drain.check();
   }
 
   sent(request: Request): void {
-    this.#pipelined?.bodySent(request);
+    this.#order.pipelined?.bodySent(request);
   }
 
   send(request: Request): void {
@@ -302,14 +247,16 @@ export class OriginDispatcher
       request.abortWith(error as Error);
       return;
     }
-    this.#announce(target.servername);
+    if (!this.isConnected) this.#announce(target.servername);
     request.send(target);
   }
 
-  #announce(servername: string | null): void {
-    if (this.isConnected || this.#connecting) return;
+  /** A connection is being opened. Returns whether that is news. */
+  #announce(servername: string | null): boolean {
+    if (this.#connecting) return false;
     this.#connecting = true;
     this.diagnostics.beforeConnect(servername);
+    return true;
   }
 
   nativeFor(servername: string | null): NativePool {
@@ -320,8 +267,7 @@ export class OriginDispatcher
   settled(request: Request): void {
     this.requests.remove(request);
     if (request.holds) this.session.requestRests();
-    if (!this.#held.isEmpty) this.#held.goOn();
-    this.#pipelined?.settled(request);
+    this.#order.settled(request);
     if (this.requests.size === 0 && this.#whenIdle !== null) {
       this.#whenIdle();
       this.#whenIdle = null;
@@ -352,22 +298,10 @@ export class OriginDispatcher
     } finally {
       if (capacity.announcing > 0) capacity.announcing--;
       this.diagnostics.flushDelayed();
-      if (connection.isMultiplexed) this.#multiplex();
+      if (connection.isMultiplexed) this.#order.multiplex();
       if (this.#ending !== null) this.#endConnections(this.#ending);
-      this.#goOn();
+      this.#order.goOn();
       this.#drain.check();
-    }
-  }
-
-  /** Streams do not wait for the order of a pipeline or for earlier bodies. */
-  #multiplex(): void {
-    const waiting = this.#held.take();
-    if (this.#pipelined !== null) {
-      waiting.push(...this.#pipelined.dissolve());
-      this.#pipelined = null;
-    }
-    for (const request of waiting) {
-      if (!request.settled && (request.isStarted || request.start())) this.#submit(request);
     }
   }
 
@@ -387,7 +321,7 @@ export class OriginDispatcher
     this.diagnostics.disconnected(connection, info);
     if (!this.isConnected) {
       this.#ending = null;
-      this.#pipelined?.requeue();
+      this.#order.pipelined?.requeue();
     }
     if (this.requests.size > 0) this.#drain.fill();
     try {
@@ -395,12 +329,13 @@ export class OriginDispatcher
     } finally {
       // The engine's requests use another connection. A pipeline opens its own.
       const goesOn =
-        this.#pipelined === null &&
+        this.#order.pipelined === null &&
+        !this.isConnected &&
         !this.isDestroyed &&
         this.requests.some((request) => request.slot !== -1 && !request.isUpgrade);
       if (goesOn) this.#announce(pool.servername);
       // As in undici, the queue continues after the listeners.
-      this.#goOn();
+      this.#order.goOn();
     }
   }
 
@@ -412,7 +347,7 @@ export class OriginDispatcher
     const isOver = peerAfter(this.#owner, this.settings, error) === null;
     if (!isTransient(error)) this.#failWaiting(error, this.settings.kind === 'client' || !isOver);
     if (isOver) this.#events.emit('connectionError', null, error);
-    this.#goOn();
+    this.#order.goOn();
   }
 
   takeOver(request: Request, error: Error): boolean {
@@ -421,17 +356,7 @@ export class OriginDispatcher
 
   /** Fails requests that wait here for a connection, or the oldest. Those in the engine fail there. */
   #failWaiting(error: Error, all: boolean): void {
-    const lost = this.#unread.splice(0);
-    const { first } = this.requests;
-    const isOurs =
-      this.#pipelined === null
-        ? !this.#held.isEmpty && first?.slot === -1
-        : this.#pipelined.running === 0;
-    if (isOurs) {
-      if (all) this.#held.take();
-      lost.push(...this.requests.take(first, all ? Infinity : 1));
-    }
-    for (const request of lost) {
+    for (const request of this.#order.takeWaiting(all)) {
       if (request.settled) continue;
       // The engine reports on its own requests.
       if (request.slot !== -1 || !this.takeOver(request, error)) request.destroyWith(error);
@@ -454,16 +379,11 @@ export class OriginDispatcher
    */
   async destroy(error: Error): Promise<void> {
     const { requests } = this;
-    const running = requests.take(requests.first, this.#running);
-    requests.failFrom(
-      running.at(-1)?.next ?? (running.length === 0 ? requests.first : null),
-      error,
-    );
-    // What the current batch still contains for them is too late.
-    for (const request of running) request.cutOff();
+    // What the current batch still contains for the running ones is too late.
+    for (const request of requests.failAllBut(this.#running, error)) request.cutOff();
 
     const gone = this.#natives.destroy(error);
-    queueMicrotask(() => requests.failFrom(requests.first, error));
+    queueMicrotask(() => requests.failAllBut(0, error));
     // As in undici, a connection that is still being opened no longer matters.
     if (this.isConnected) await gone;
   }
@@ -481,7 +401,7 @@ export class OriginDispatcher
     const { code } = (error ?? {}) as { code?: string };
     const isOwn = error === null || code === 'UND_ERR_INFO' || code === 'UND_ERR_SOCKET';
     if (running === 0 && isOwn) return;
-    const ended = this.#pipelined === null ? running : 1;
+    const ended = this.#order.pipelined === null ? running : 1;
     const lost = this.requests.take(first, running === 0 ? size : ended);
     for (const request of lost) request.cutOff();
     queueMicrotask(() => {
@@ -506,11 +426,16 @@ export class OriginDispatcher
     return this.#natives.connections();
   }
 
-  get streamSocket(): unknown {
+  /** A connection that speaks HTTP/2. */
+  get multiplexed(): Connection | null {
     for (const connection of this.connections()) {
-      if (connection.isMultiplexed) return connection.socket;
+      if (connection.isMultiplexed) return connection;
     }
     return null;
+  }
+
+  get streamSocket(): unknown {
+    return this.multiplexed?.socket ?? null;
   }
 
   /** Opens a connection even if nothing is queued. */

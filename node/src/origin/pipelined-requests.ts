@@ -144,6 +144,7 @@ export class PipelinedRequests {
   /** The response head of `request` was delivered; see `Pipeline`. */
   headDelivered(request: Request, isLast: boolean): void {
     this.#pipeline.headDelivered(request, isLast);
+    this.advance();
   }
 
   /** The body of `request` was sent. */

@@ -63,8 +63,10 @@ export class RequestList {
     return this.take(this.#first);
   }
 
-  /** Fails all starting at `start`. */
-  failFrom(start: Request | null, error: Error): void {
-    for (const request of this.take(start)) request.destroyWith(error);
+  /** Fails all but the `count` oldest, which it returns. */
+  failAllBut(count: number, error: Error): Request[] {
+    const all = this.all();
+    for (const request of all.slice(count)) request.destroyWith(error);
+    return all.slice(0, count);
   }
 }

@@ -8,6 +8,7 @@ import {
   HeadFlag,
   LAYOUT_HASH,
   RECORD_HEADER,
+  Submission,
   WireBody,
   WireDecode,
 } from '../../src/wire/generated';

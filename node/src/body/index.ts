@@ -14,4 +14,5 @@ export {
   type SourceListener,
   sourceOf,
   streamLength,
+  watchStream,
 } from './sources';

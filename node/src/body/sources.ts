@@ -55,6 +55,21 @@ export function destroyStream(stream: Stream, error?: Error): void {
   }
 }
 
+/**
+ * Observes the failure of a stream, even before it is read. A stream that does not destroy itself is
+ * destroyed at its end. Returns what ends this.
+ */
+export function watchStream(stream: Readable, onError: (error: Error) => void): () => void {
+  const state = (stream as { _readableState?: { autoDestroy?: boolean } })._readableState;
+  const onEnd = state?.autoDestroy ? null : (): void => destroyStream(stream);
+  stream.on('error', onError);
+  if (onEnd) stream.on('end', onEnd);
+  return () => {
+    stream.removeListener('error', onError);
+    if (onEnd) stream.removeListener('end', onEnd);
+  };
+}
+
 /** The length of a stream that has ended already and is still unread; `null` otherwise. */
 export function streamLength(stream: Readable): number | null {
   const state = (
@@ -86,18 +101,30 @@ export function sourceOf(
   }
 }
 
+/** What all sources have in common. */
+abstract class Pump {
+  #isReady = false;
+
+  constructor(
+    protected readonly out: OutgoingBody,
+    protected readonly listener: SourceListener,
+  ) {}
+
+  protected becomeReady(): void {
+    if (this.#isReady) return;
+    this.#isReady = true;
+    this.listener.sourceReady();
+  }
+}
+
 /** Pumps a Node stream. */
-class StreamSource implements BodySource {
+class StreamSource extends Pump implements BodySource {
   readonly #stream: Readable;
-  readonly #out: OutgoingBody;
-  readonly #listener: SourceListener;
   #finished = false;
-  #ready = false;
 
   constructor(stream: Readable, out: OutgoingBody, listener: SourceListener) {
+    super(out, listener);
     this.#stream = stream;
-    this.#out = out;
-    this.#listener = listener;
     out.onDrain = () => {
       if (!this.#finished) stream.resume?.();
     };
@@ -136,8 +163,8 @@ class StreamSource implements BodySource {
   readonly #onData = (chunk: Uint8Array | string): void => {
     if (this.#finished) return;
     try {
-      if (!this.#out.write(chunk)) this.#stream.pause?.();
-      if (this.#out.accepted > 0) this.#becomeReady();
+      if (!this.out.write(chunk)) this.#stream.pause?.();
+      if (this.out.accepted > 0) this.becomeReady();
     } catch (error) {
       destroyStream(this.#stream, error as Error);
     }
@@ -155,12 +182,6 @@ class StreamSource implements BodySource {
     queueMicrotask(() => this.#finish(error));
   };
 
-  #becomeReady(): void {
-    if (this.#ready) return;
-    this.#ready = true;
-    this.#listener.sourceReady();
-  }
-
   #finish(failure: Error | null): void {
     if (this.#finished) return;
     this.#finished = true;
@@ -168,18 +189,18 @@ class StreamSource implements BodySource {
     let error = failure;
     if (!error) {
       try {
-        this.#out.end();
+        this.out.end();
       } catch (mismatch) {
         error = mismatch as Error;
       }
     }
     if (error) {
-      this.#listener.sourceFailed(error);
+      this.listener.sourceFailed(error);
       destroyStream(this.#stream, error);
     } else {
       destroyStream(this.#stream);
     }
-    this.#becomeReady();
+    this.becomeReady();
   }
 
   /** The error listener stays until 'close': a destroyed stream may still emit its error. */
@@ -198,18 +219,14 @@ class StreamSource implements BodySource {
 const CHUNKS_PER_TURN = 1024;
 
 /** Pumps an iterable, sync or async, including web streams and generators. */
-class IterableSource implements BodySource {
+class IterableSource extends Pump implements BodySource {
   readonly #iterable: BodyIterable;
-  readonly #out: OutgoingBody;
-  readonly #listener: SourceListener;
   #stopped: Error | null = null;
   #wake: (() => void) | null = null;
-  #ready = false;
 
   constructor(iterable: BodyIterable, out: OutgoingBody, listener: SourceListener) {
+    super(out, listener);
     this.#iterable = iterable;
-    this.#out = out;
-    this.#listener = listener;
     out.onDrain = () => this.#wakeUp();
   }
 
@@ -243,29 +260,23 @@ class IterableSource implements BodySource {
           await new Promise((resolve) => setImmediate(resolve));
           this.#throwIfStopped();
         }
-        this.#out.write(chunk);
+        this.out.write(chunk);
         // The chunk may be sent with the head, and then nothing wakes us.
-        if (this.#out.accepted > 0) this.#becomeReady();
+        if (this.out.accepted > 0) this.becomeReady();
         this.#throwIfStopped();
-        if (!this.#out.drained) {
+        if (!this.out.drained) {
           await new Promise<void>((resolve) => {
             this.#wake = resolve;
           });
           this.#throwIfStopped();
         }
       }
-      if (!this.#stopped) this.#out.end();
+      if (!this.#stopped) this.out.end();
     } catch (error) {
       // A chunk sent with the head reaches the server, as in undici.
-      this.#out.whenBegun(() => this.#listener.sourceFailed(error as Error));
+      this.out.whenBegun(() => this.listener.sourceFailed(error as Error));
     }
-    this.#becomeReady();
-  }
-
-  #becomeReady(): void {
-    if (this.#ready) return;
-    this.#ready = true;
-    this.#listener.sourceReady();
+    this.becomeReady();
   }
 }
 
@@ -276,23 +287,20 @@ export async function* readBlob(blob: Blob): AsyncGenerator<unknown, void, undef
 }
 
 /** Pumps bytes that are too large for one record. */
-class BytesSource implements BodySource {
+class BytesSource extends Pump implements BodySource {
   readonly #bytes: Bytes;
-  readonly #out: OutgoingBody;
-  readonly #listener: SourceListener;
 
   constructor(bytes: Bytes, out: OutgoingBody, listener: SourceListener) {
+    super(out, listener);
     this.#bytes = bytes;
-    this.#out = out;
-    this.#listener = listener;
   }
 
   begin(): void {
     try {
-      this.#out.write(asGiven(this.#bytes));
-      this.#out.end();
+      this.out.write(asGiven(this.#bytes));
+      this.out.end();
     } catch (error) {
-      this.#listener.sourceFailed(error as Error);
+      this.listener.sourceFailed(error as Error);
     }
   }
 

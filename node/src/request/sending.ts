@@ -7,7 +7,6 @@
  */
 
 import type { AsyncResource } from 'node:async_hooks';
-import type { Readable } from 'node:stream';
 
 import {
   type BodyOwner,
@@ -19,6 +18,7 @@ import {
   type SourceListener,
   sourceOf,
   streamLength,
+  watchStream,
 } from '../body';
 import { addHeader } from '../headers';
 import { type Decompression, NO_LIMIT, NOT_DECODED } from '../options';
@@ -87,11 +87,8 @@ export abstract class Sending
   isStarted = false;
   /** Failure of the body before that. */
   protected earlyError: Error | null = null;
-  private watched: {
-    stream: Readable;
-    onError: (error: Error) => void;
-    onEnd: (() => void) | null;
-  } | null = null;
+  /** Ends `watchBody`. */
+  private unwatch: (() => void) | null = null;
 
   constructor(context: SendContext, options: DispatchOptions, handler: DispatchHandler) {
     super(options);
@@ -130,28 +127,19 @@ export abstract class Sending
   protected watchBody(): void {
     const { body } = this;
     if (body?.kind !== 'stream') return;
-    const { stream } = body;
-    const onError = (error: Error): void => {
+    this.unwatch = watchStream(body.stream, (error) => {
       if (this.isStarted) this.sourceFailed(error);
       else {
         this.earlyError = error;
         this.hurry();
       }
-    };
-    const state = (stream as { _readableState?: { autoDestroy?: boolean } })._readableState;
-    const onEnd = state?.autoDestroy ? null : (): void => destroyStream(stream);
-    stream.on('error', onError);
-    if (onEnd) stream.on('end', onEnd);
-    this.watched = { stream, onError, onEnd };
+    });
   }
 
   /** The request has ended: its stream is no longer observed. */
   protected unwatchBody(): void {
-    const { watched } = this;
-    if (watched === null) return;
-    this.watched = null;
-    watched.stream.removeListener('error', watched.onError);
-    if (watched.onEnd) watched.stream.removeListener('end', watched.onEnd);
+    this.unwatch?.();
+    this.unwatch = null;
   }
 
   /** Stops the body; `error` as in `BodySource.stop`. Without a source, the stream is destroyed as undici does. */

@@ -168,11 +168,6 @@ export class Session implements RecordSink {
     return this.#turn;
   }
 
-  /** Whether a batch is being drained: user code then runs inside a native callback. */
-  get draining(): boolean {
-    return this.#draining;
-  }
-
   // Slots ------------------------------------------------------------------------------------
 
   /** A slot number for a new owner; its generation is `generationOf(slot)`. Call `occupy` next. */

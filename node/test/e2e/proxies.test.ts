@@ -20,7 +20,7 @@ import {
   Socks5ProxyAgent,
 } from '../../src/index';
 import { peerMajor } from '../../src/undici/undici';
-import { ca, httpOrigin, httpsOrigin, type Origin, rawOrigin } from '../support/servers';
+import { ca, httpOrigin, httpsOrigin, listening, type Origin, rawOrigin } from '../support/servers';
 
 let plain: Origin;
 let secure: Origin;
@@ -47,12 +47,10 @@ interface TestProxy {
 async function testProxy(): Promise<TestProxy> {
   const connects: string[] = [];
   const requests: IncomingMessage[] = [];
-  const sockets = new Set<net.Socket>();
   const server: Server = createServer((incoming, response) => {
     requests.push(incoming);
     response.end(JSON.stringify({ url: incoming.url, headers: incoming.headers }));
   });
-  server.on('connection', (socket) => sockets.add(socket));
   server.on('connect', (incoming: IncomingMessage, socket: net.Socket) => {
     const fields = incoming.rawHeaders.map((text, at) => text + (at % 2 === 0 ? ': ' : '\n'));
     connects.push(`${incoming.method} ${incoming.url}\n${fields.join('')}`);
@@ -64,17 +62,8 @@ async function testProxy(): Promise<TestProxy> {
     sockets.add(target);
     for (const one of [socket, target]) one.on('error', () => one.destroy());
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return {
-    port: (server.address() as net.AddressInfo).port,
-    connects,
-    requests,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        for (const socket of sockets) socket.destroy();
-      }),
-  };
+  const { port, sockets, close } = await listening(server);
+  return { port, connects, requests, close };
 }
 
 async function using<T>(work: (proxy: TestProxy) => Promise<T>): Promise<T> {

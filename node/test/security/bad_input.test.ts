@@ -12,6 +12,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 
 import * as dodici from '../../src/index';
 import { Authority, selfSigned } from '../support/certificates';
+import { listening } from '../support/servers';
 import { Cleanup } from '../support/wire';
 
 const cleanup = new Cleanup();
@@ -81,23 +82,14 @@ async function closedPort(host = '127.0.0.1'): Promise<number> {
 }
 
 async function serve(onSocket: (socket: net.Socket) => void, options?: tls.TlsOptions) {
-  const sockets = new Set<net.Socket>();
   const server = options ? tls.createServer(options) : net.createServer();
-  server.on('connection', (socket: net.Socket) => {
-    sockets.add(socket);
-    socket.on('error', () => {});
-  });
   server.on(options ? 'secureConnection' : 'connection', (socket: net.Socket) => {
     socket.on('error', () => {});
     onSocket(socket);
   });
-  server.on('tlsClientError', () => {});
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  cleanup.add(() => {
-    server.close();
-    for (const socket of sockets) socket.destroy();
-  });
-  return (server.address() as net.AddressInfo).port;
+  const { port, close } = await listening(server);
+  cleanup.add(close);
+  return port;
 }
 
 describe('an origin', () => {

@@ -10,7 +10,14 @@ import { fileURLToPath } from 'node:url';
 
 import { expect, it } from 'vitest';
 
-import { ca, http2Origin, httpOrigin, httpsOrigin, tlsOptions } from '../support/servers';
+import {
+  ca,
+  http2Origin,
+  httpOrigin,
+  httpsOrigin,
+  listening,
+  tlsOptions,
+} from '../support/servers';
 import { Cleanup } from '../support/wire';
 
 const source = fileURLToPath(new URL('../../src/', import.meta.url));
@@ -72,19 +79,9 @@ const socksServer = (): net.Server =>
 it('s08 a polluted key is not an option of any class', { timeout: 120_000 }, async () => {
   const cleanup = new Cleanup();
   const listen = async (server: net.Server): Promise<number> => {
-    const sockets = new Set<net.Socket>();
-    for (const event of ['connection', 'secureConnection']) {
-      server.on(event, (socket: net.Socket) => {
-        sockets.add(socket);
-        socket.on('error', () => {});
-      });
-    }
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    cleanup.add(() => {
-      server.close();
-      for (const socket of sockets) socket.destroy();
-    });
-    return (server.address() as net.AddressInfo).port;
+    const { port, close } = await listening(server);
+    cleanup.add(close);
+    return port;
   };
   const echo: http.RequestListener = (request, response) => {
     response.end(`${request.method} ${request.url} ${JSON.stringify(request.headers)}`);

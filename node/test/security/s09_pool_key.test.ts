@@ -2,7 +2,6 @@
 
 import * as https from 'node:https';
 import { mkdtempSync, rmSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
 import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,6 +11,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
 import { Agent, Client, Pool } from '../../src/index';
 import { Authority, selfSigned, type Identity } from '../support/certificates';
+import { listening } from '../support/servers';
 import { attempt, Cleanup, wireOrigin } from '../support/wire';
 
 const authority = new Authority();
@@ -46,7 +46,6 @@ async function secureServer(
   const handshakes: Handshake[] = [];
   const folder = mkdtempSync(join(tmpdir(), 'dodici-s09-'));
   const path = join(folder, 'server.sock');
-  const sockets = new Set<TLSSocket>();
   const server = https.createServer(
     { ...(options.identity ?? identity), ticketKeys, ca: authority.ca, ...options },
     (request, response) => {
@@ -60,31 +59,22 @@ async function secureServer(
     },
   );
   server.on('secureConnection', (socket) => {
-    sockets.add(socket);
-    socket.on('error', () => {});
     handshakes.push({
       resumed: socket.isSessionReused(),
       client: socket.getPeerCertificate().subjectaltname,
       servername: (socket as TLSSocket & { servername: string | false }).servername,
     });
   });
-  await new Promise<void>((resolve) => {
-    if (options.unix) server.listen(path, resolve);
-    else server.listen(0, '127.0.0.1', resolve);
-  });
+  const { port, close } = await listening(server, options.unix ? path : undefined);
   const result: SecureServer = {
     onHold: () => {},
-    port: options.unix ? 0 : (server.address() as AddressInfo).port,
+    port,
     path,
     handshakes,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => {
-          rmSync(folder, { recursive: true, force: true });
-          resolve();
-        });
-        for (const socket of sockets) socket.destroy();
-      }),
+    async close() {
+      await close();
+      rmSync(folder, { recursive: true, force: true });
+    },
   };
   return result;
 }

@@ -3,7 +3,6 @@
 import * as http from 'node:http';
 import * as https from 'node:https';
 import type { AddressInfo } from 'node:net';
-import type { TLSSocket } from 'node:tls';
 
 import { Client as PeerClient } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -30,6 +29,7 @@ import {
   type Identity,
   selfSigned,
 } from '../support/certificates';
+import { listening } from '../support/servers';
 import { connectProxy, socksProxy, type Tunnel } from '../support/tunnels';
 import { attempt } from '../support/wire';
 
@@ -112,26 +112,12 @@ interface BadServer {
 }
 
 async function badServer({ cert, key }: Identity): Promise<BadServer> {
-  const sockets = new Set<TLSSocket>();
   const server = https.createServer({ cert, key }, (_request, response) => {
     result.requests++;
     response.end('believed');
   });
-  server.on('secureConnection', (socket) => {
-    sockets.add(socket);
-    socket.on('error', () => {});
-  });
-  server.on('tlsClientError', () => {});
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const result: BadServer = {
-    port: (server.address() as AddressInfo).port,
-    requests: 0,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        for (const socket of sockets) socket.destroy();
-      }),
-  };
+  const { port, close } = await listening(server);
+  const result: BadServer = { port, requests: 0, close };
   return result;
 }
 

@@ -24,28 +24,32 @@ export interface Origin {
   close(): Promise<void>;
 }
 
-function track(server: net.Server, event: 'connection' | 'secureConnection' = 'connection') {
+/** A server that listens. */
+export interface Listening {
+  /** 0 at a path. */
+  readonly port: number;
+  /** Sockets of connected clients. */
+  readonly sockets: Set<net.Socket>;
+  /** Ends the server and all connections. */
+  close(): Promise<void>;
+}
+
+/** Listens on loopback, or at `path`. */
+export async function listening(server: net.Server, path?: string): Promise<Listening> {
   const sockets = new Set<net.Socket>();
-  server.on(event, (socket: net.Socket) => {
+  server.on('connection', (socket: net.Socket) => {
     sockets.add(socket);
     socket.on('error', () => {});
     socket.on('close', () => sockets.delete(socket));
   });
-  return sockets;
-}
-
-async function open(
-  server: net.Server,
-  url: (port: number) => string,
-  options: object = {},
-): Promise<Origin> {
-  const sockets = track(server);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as net.AddressInfo;
+  server.on('secureConnection', (socket: net.Socket) => socket.on('error', () => {}));
+  server.on('tlsClientError', () => {});
+  await new Promise<void>((resolve) => {
+    if (path === undefined) server.listen(0, '127.0.0.1', resolve);
+    else server.listen(path, resolve);
+  });
   return {
-    url: url(port),
-    options,
-    server,
+    port: path === undefined ? (server.address() as net.AddressInfo).port : 0,
     sockets,
     close: () =>
       new Promise((resolve) => {
@@ -53,6 +57,15 @@ async function open(
         for (const socket of sockets) socket.destroy();
       }),
   };
+}
+
+async function open(
+  server: net.Server,
+  url: (port: number) => string,
+  options: object = {},
+): Promise<Origin> {
+  const { port, sockets, close } = await listening(server);
+  return { url: url(port), options, server, sockets, close };
 }
 
 export const httpOrigin = (listener: http.RequestListener): Promise<Origin> =>
@@ -63,7 +76,6 @@ export const httpsOrigin = (listener: http.RequestListener): Promise<Origin> =>
     connect: { ca },
   });
 
-/** An origin that speaks whatever bytes `onSocket` writes. */
 /** HTTP/2 over TLS, or without it where the options say so; HTTP/1.1 too if they allow it. */
 export function http2Origin(
   onStream: (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => void,
@@ -81,6 +93,7 @@ export function http2Origin(
   return open(server, (port) => `${scheme}://localhost:${port}`, { connect: { ca } });
 }
 
+/** An origin that speaks whatever bytes `onSocket` writes. */
 export const rawOrigin = (onSocket: (socket: net.Socket) => void): Promise<Origin> =>
   open(net.createServer(onSocket), (port) => `http://localhost:${port}`);
 
@@ -88,21 +101,16 @@ export async function unixOrigin(listener: http.RequestListener): Promise<Origin
   const folder = mkdtempSync(join(tmpdir(), 'dodici-'));
   const socketPath = join(folder, 'origin.sock');
   const server = http.createServer(listener);
-  const sockets = track(server);
-  await new Promise<void>((resolve) => server.listen(socketPath, resolve));
+  const { sockets, close } = await listening(server, socketPath);
   return {
     url: 'http://localhost',
     options: { socketPath },
     server,
     sockets,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => {
-          rmSync(folder, { recursive: true, force: true });
-          resolve();
-        });
-        for (const socket of sockets) socket.destroy();
-      }),
+    async close() {
+      await close();
+      rmSync(folder, { recursive: true, force: true });
+    },
   };
 }
 

@@ -7,6 +7,7 @@ import * as net from 'node:net';
 import type { Duplex } from 'node:stream';
 
 import type { Identity } from './certificates';
+import { listening } from './servers';
 
 export interface Tunnel {
   readonly port: number;
@@ -24,28 +25,13 @@ function join(one: Duplex, port: number, ready: (other: net.Socket) => void): vo
 }
 
 async function open(server: net.Server): Promise<Tunnel> {
-  const sockets = new Set<net.Socket>();
-  server.on('connection', (socket: net.Socket) => {
-    sockets.add(socket);
-    socket.on('error', () => {});
-    socket.on('close', () => sockets.delete(socket));
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return {
-    port: (server.address() as net.AddressInfo).port,
-    asked: 0,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        for (const socket of sockets) socket.destroy();
-      }),
-  };
+  const { port, close } = await listening(server);
+  return { port, asked: 0, close };
 }
 
 /** Answers CONNECT; over TLS with an `identity`. */
 export async function connectProxy(identity?: Identity): Promise<Tunnel> {
   const server = identity === undefined ? http.createServer() : https.createServer({ ...identity });
-  server.on('tlsClientError', () => {});
   server.on('connect', (request: http.IncomingMessage, socket: Duplex) => {
     tunnel.asked++;
     join(socket, Number(request.url?.split(':').at(-1)), (other) => {

@@ -17,6 +17,9 @@ const HELP = `Usage: node bench/fetch.mjs --kind KIND --origin URL --path PATH [
   --concurrency N  calls in flight (default 50)
   --seconds S      measured time (default 3)
   --warmup S       time before that (default 1)
+  --rate N         calls per second at most (default: the next one when one ends)
+  --beside PATH    keep reading this as a stream meanwhile, one call after the other
+  --microtasks     also count the microtasks of a call (Node only)
   --http2          let TLS negotiate HTTP/2
   --ca FILE        certificate authority, PEM
 `;
@@ -31,6 +34,9 @@ const { values: options } = parseArgs({
     concurrency: { type: 'string', default: '50' },
     seconds: { type: 'string', default: '3' },
     warmup: { type: 'string', default: '1' },
+    rate: { type: 'string' },
+    beside: { type: 'string' },
+    microtasks: { type: 'boolean', default: false },
     http2: { type: 'boolean', default: false },
     ca: { type: 'string' },
     help: { type: 'boolean', default: false },
@@ -49,13 +55,16 @@ const JSON_TYPE = { 'content-type': 'application/json' };
 
 const url = options.origin + options.path;
 const concurrency = Number(options.concurrency);
+const rate = options.rate === undefined ? Infinity : Number(options.rate);
 const ca = options.ca && readFileSync(options.ca, 'utf8');
-const { call, counters } = await open();
+const { call, beside, counters } = await open();
 
-/** A function that makes one call and resolves when it has read the response. */
+/**
+ * `call` makes one call and resolves when it has read the response; `beside` does so for `--beside`.
+ */
 async function open() {
   const { kind, module: file, read } = options;
-  if (kind === 'global') return { call: overFetch(globalThis.fetch, {}) };
+  if (kind === 'global') return overFetch(globalThis.fetch, {});
   const resolved = createRequire(import.meta.url).resolve(file);
   const loaded = await import(pathToFileURL(resolved).href);
   const module = { ...(typeof loaded.default === 'object' ? loaded.default : {}), ...loaded };
@@ -80,9 +89,14 @@ async function open() {
   // undici 8 offers HTTP/2 by default, undici 7 does not.
   const allowH2 = options.http2;
   const streams = allowH2 ? { connections: 1, maxConcurrentStreams: 100 } : {};
-  const dispatcher = new module.Agent({ connections: concurrency, connect, allowH2, ...streams });
+  const connections = options.beside === undefined ? concurrency : concurrency + 1;
+  const dispatcher = new module.Agent({ connections, connect, allowH2, ...streams });
   if (kind === 'request') {
-    const request = { dispatcher };
+    // fetch decodes by itself. For request(), it is an option of ours and an interceptor of undici's.
+    const isOurs = module.counters !== undefined;
+    const request = isOurs
+      ? { dispatcher, decompress: true }
+      : { dispatcher: dispatcher.compose(module.interceptors.decompress()) };
     const post = { ...request, method: 'POST', headers: JSON_TYPE };
     return {
       call: async () => {
@@ -95,21 +109,25 @@ async function open() {
       counters: module.counters,
     };
   }
-  return { call: overFetch(module.fetch, { dispatcher }), counters: module.counters };
+  return { ...overFetch(module.fetch, { dispatcher }), counters: module.counters };
 }
 
 function overFetch(fetch, init) {
   const { read } = options;
+  const stream = (from) => async () => drain((await fetch(from, init)).body);
+  const beside = stream(options.origin + options.beside);
+  if (read === 'stream') return { call: stream(url), beside };
   if (read === 'post') {
     const post = { ...init, method: 'POST', headers: JSON_TYPE };
-    return async () => (await fetch(url, { ...post, body: JSON.stringify(POSTED) })).json();
+    const call = async () => (await fetch(url, { ...post, body: JSON.stringify(POSTED) })).json();
+    return { call, beside };
   }
-  if (read === 'stream') return async () => drain((await fetch(url, init)).body);
-  return async () => {
+  const call = async () => {
     const response = await fetch(url, init);
     if (!response.ok) throw new Error(`status ${response.status}`);
     return response[read]();
   };
+  return { call, beside };
 }
 
 async function drain(body) {
@@ -123,8 +141,19 @@ let completed = 0;
 let samples = 0;
 const latencies = new Float64Array(SAMPLES);
 
+/** When the next call is due. */
+let due = performance.now();
+
+/** With `--rate`, waits until the next call is due. One that is late does not wait. */
+async function turn() {
+  due += 1e3 / rate;
+  const early = due - performance.now();
+  if (early > 0) await sleep(early / 1e3);
+}
+
 async function lane() {
   while (running) {
+    if (rate < Infinity) await turn();
     const began = performance.now();
     await call();
     latencies[samples++ % SAMPLES] = performance.now() - began;
@@ -144,7 +173,12 @@ function snapshot() {
   };
 }
 
+async function besides() {
+  while (running) await beside();
+}
+
 const lanes = Array.from({ length: concurrency }, lane);
+if (options.beside !== undefined) lanes.push(besides());
 const failed = Promise.all(lanes);
 await Promise.race([sleep(Number(options.warmup)), failed]);
 samples = 0;
@@ -152,6 +186,7 @@ const before = snapshot();
 await Promise.race([sleep(Number(options.seconds)), failed]);
 const after = snapshot();
 const rss = process.memoryUsage().rss;
+const peakRss = process.resourceUsage?.().maxRSS * 1024;
 running = false;
 await failed;
 
@@ -166,12 +201,35 @@ const result = {
   p50: timed[Math.floor(timed.length * 0.5)],
   p99: timed[Math.floor(timed.length * 0.99)],
   rss: rss / 1e6,
+  peakRss: peakRss / 1e6,
+  microtasks: options.microtasks ? await microtasks() : undefined,
 };
 if (before.counters?.fetches !== undefined) {
   result.byPeer = after.counters.fetchesByPeer - before.counters.fetchesByPeer;
 }
 console.log(JSON.stringify(result));
 process.exit(0);
+
+/** How many microtasks a call takes, with no other in flight. */
+async function microtasks() {
+  const { createHook } = await import('node:async_hooks').catch(() => ({}));
+  if (createHook === undefined || process.versions.bun || process.versions.deno) return undefined;
+  const queued = new Set();
+  let ran = 0;
+  const hook = createHook({
+    init(id, type) {
+      if (type === 'PROMISE' || type === 'Microtask') queued.add(id);
+    },
+    before(id) {
+      if (queued.has(id)) ran++;
+    },
+  });
+  hook.enable();
+  const calls = 100;
+  for (let i = 0; i < calls; i++) await call();
+  hook.disable();
+  return ran / calls;
+}
 
 function sleep(seconds) {
   return new Promise((resolve) => setTimeout(resolve, seconds * 1e3));

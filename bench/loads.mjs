@@ -8,7 +8,7 @@ import {
   nginxFetch,
   nginxTls,
 } from './lib/origins.mjs';
-import { ALL, ALL_FETCHES, BOTH, BOTH_FETCHES } from './lib/peers.mjs';
+import { ALL, ALL_FETCHES, BESIDE_PLAIN, BOTH, BOTH_FETCHES, BUN } from './lib/peers.mjs';
 
 /**
  * @typedef {object} Load
@@ -25,6 +25,7 @@ import { ALL, ALL_FETCHES, BOTH, BOTH_FETCHES } from './lib/peers.mjs';
  * @property {string[]} [figures] in its table (default: those of most loads)
  * @property {boolean} [timed] whether it lasts as long as --seconds says (default true)
  * @property {number} [rounds] share of --rounds (default 1)
+ * @property {boolean} [paced] whether memory is also compared at undici's rate
  * @property {Target[]} targets
  */
 /**
@@ -33,15 +34,23 @@ import { ALL, ALL_FETCHES, BOTH, BOTH_FETCHES } from './lib/peers.mjs';
  * @property {'atLeast' | 'atMost' | 'plus' | 'below'} kind ratio to undici's at least or at most;
  *   undici's plus this; an absolute number
  * @property {number} limit
+ * @property {string} [than] another client that ours is compared with
  */
 
-const target = (kind) => (figure, limit) => ({ figure, kind, limit });
+const target = (kind) => (figure, limit, than) => ({ figure, kind, limit, than });
 const atLeast = target('atLeast');
 const atMost = target('atMost');
 const plus = target('plus');
 const below = target('below');
-/** The usual pair: minimum throughput, maximum time of the JavaScript thread per request. */
-const pace = (throughput, jsCpu) => [atLeast('throughput', throughput), atMost('jsCpu', jsCpu)];
+/**
+ * The usual ones: minimum throughput, maximum time of the JavaScript thread per request, and for
+ * fetch, minimum throughput compared with Bun's.
+ */
+const pace = (throughput, jsCpu, toBun) => [
+  atLeast('throughput', throughput),
+  atMost('jsCpu', jsCpu),
+  ...(toBun === undefined ? [] : [atLeast('throughput', toBun, BUN)]),
+];
 
 const KIB = 1024;
 const GIB = KIB ** 3;
@@ -104,6 +113,8 @@ const WITHOUT_AGENTS = ALL.filter((name) => !name.endsWith('Agent'));
 
 /** Figures in the tables of the fetch loads. */
 const FETCH_FIGURES = ['throughput', 'jsCpu', 'processCpu', 'p50', 'p99', 'rss'];
+/** Memory at undici's rate: with many more responses per second, more of them wait to be collected. */
+const PACED_FIGURES = ['rssAtRate', 'peakAtRate'];
 
 /** A fetch load: 50 calls in flight, read by `read`, against all clients over HTTP/1.1. */
 const fetches = (id, title, path, read, targets, { server = {}, args = [], ...more } = {}) => ({
@@ -115,13 +126,15 @@ const fetches = (id, title, path, read, targets, { server = {}, args = [], ...mo
   server: 'nginx',
   program: 'fetch.mjs',
   args: ['--read', read, ...args],
-  figures: FETCH_FIGURES,
-  clients: server.tls || read === 'stream' ? BOTH_FETCHES : ALL_FETCHES,
-  targets: [...targets, plus('rss', 15)],
+  figures: more.paced === false ? FETCH_FIGURES : [...FETCH_FIGURES, ...PACED_FIGURES],
+  paced: true,
+  clients: server.tls || read === 'stream' ? [...BOTH_FETCHES, BUN] : ALL_FETCHES,
+  targets: more.paced === false ? targets : [...targets, plus('rssAtRate', 15)],
   ...more,
 });
 const overTls = { server: { tls: true } };
 const overH2 = { server: { tls: true, http2: true } };
+const withLarge = { server: { large: true } };
 
 const COLD = ['import', 'firstRequest', 'firstByte', 'firstCpu', 'rss'];
 
@@ -246,26 +259,47 @@ export const LOADS = [
     }),
   ),
 
-  fetches('json', 'fetch: small JSON, json()', '/small', 'json', pace(6, 0.12)),
-  fetches('json-tls', 'fetch: small JSON over TLS', '/small', 'json', pace(5, 0.15), overTls),
-  fetches('json-h2', 'fetch: small JSON over HTTP/2', '/small', 'json', pace(8, 0.15), overH2),
+  fetches('json', 'fetch: small JSON, json()', '/small', 'json', pace(6, 0.12, 0.8)),
+  fetches('json-tls', 'fetch: small JSON over TLS', '/small', 'json', pace(5, 0.15, 1), overTls),
+  fetches('json-h2', 'fetch: small JSON over HTTP/2', '/small', 'json', pace(8, 0.15, 1), overH2),
   fetches('post', 'fetch: POST of JSON, small answer', '/small', 'post', pace(5, 0.15)),
-  fetches('20k-text', 'fetch: 20 KiB of JSON, text()', '/20k', 'text', pace(4, 0.2)),
+  fetches('20k-text', 'fetch: 20 KiB of JSON, text()', '/20k', 'text', pace(4, 0.2, 0.8)),
   fetches('20k-json', 'fetch: 20 KiB of JSON, json()', '/20k', 'json', pace(1.8, 0.5)),
-  fetches('gzip-text', 'fetch: the same with gzip, text()', '/20k-gzip', 'text', pace(7, 0.12)),
+  fetches(
+    'gzip-text',
+    'fetch: the same with gzip, text()',
+    '/20k-gzip',
+    'text',
+    pace(7, 0.12, 0.7),
+  ),
   fetches('gzip-json', 'fetch: the same with gzip, json()', '/20k-gzip', 'json', pace(3.2, 0.3)),
   fetches('br-json', 'fetch: the same with br, json()', '/20k-br', 'json', []),
   fetches('64k', 'fetch: 64 KiB, arrayBuffer()', '/64k', 'arrayBuffer', pace(3, 0.2)),
   fetches('stream', 'fetch: 1 MiB, body as a stream', '/1m', 'stream', pace(2, 0.4)),
   fetches('gzip-1m', 'fetch: 1 MiB with gzip, text()', '/1m-gzip', 'text', []),
   fetches('gzip-100m', 'fetch: 100 MiB with gzip, body as a stream', '/100m-gzip', 'stream', [], {
+    ...withLarge,
     args: ['--concurrency', '2'],
   }),
+  fetches(
+    'beside',
+    'fetch: 1,000 small JSON per second beside 100 MiB with gzip',
+    '/small',
+    'json',
+    [atMost('p99', 2, BESIDE_PLAIN)],
+    {
+      ...withLarge,
+      args: ['--concurrency', '4', '--rate', '1000', '--beside', '/100m-gzip'],
+      clients: [...BOTH_FETCHES, BESIDE_PLAIN],
+      paced: false,
+    },
+  ),
   fetches('redirects', 'fetch: ten redirects to small JSON', '/redirect/1', 'json', [], {
     clients: [...BOTH_FETCHES, 'Node fetch', 'Bun fetch', 'Deno fetch', 'axios over HTTP', 'ky'],
   }),
   fetches('one', 'fetch: one after the other, small JSON', '/small', 'json', [atMost('p50', 0.8)], {
-    args: ['--concurrency', '1'],
+    args: ['--concurrency', '1', '--microtasks'],
+    figures: [...FETCH_FIGURES, ...PACED_FIGURES, 'microtasks'],
   }),
 
   {

@@ -11,6 +11,7 @@ import { BENCH } from './paths.mjs';
  * @property {string} [kind] as in lib/clients.mjs; by default, it exports undici's Pool
  * @property {string} [runtime] what runs it instead of Node
  * @property {string[]} [runtimeArgs] that runtime's own options
+ * @property {string[]} [args] its own arguments of the program
  */
 /** @typedef {Record<string, number>} Figures of one measurement */
 
@@ -69,11 +70,12 @@ export async function alternate({ clients, rounds, onRound, onFailure, ...how })
   const results = new Map(clients.map(({ name }) => [name, []]));
   for (let round = 0; round < rounds; round++) {
     const order = round % 2 === 0 ? clients : clients.toReversed();
-    for (const { name, module, kind, runtime, runtimeArgs } of order) {
+    for (const { name, module, kind, runtime, runtimeArgs, args = [] } of order) {
       if (!results.has(name)) continue;
       try {
         const other = runtime && { node: runtime, nodeArgs: runtimeArgs };
-        const figures = await measure({ ...how, ...other, module, kind });
+        const all = { ...how, ...other, module, kind, args: [...how.args, ...args] };
+        const figures = await measure(all);
         await onRound(name, round, figures);
         results.get(name).push(figures);
       } catch (error) {

@@ -25,13 +25,19 @@ const clientsOf = (load) => load.clients ?? BOTH;
 /** Rounds of a load. */
 const roundsOf = (load, how) => Math.max(1, Math.round(how.rounds * (load.rounds ?? 1)));
 
+/** How long a load at undici's rate lasts: its memory has to settle. */
+const PACED = { seconds: 3, warmup: 2 };
+/** Rounds of it. */
+const pacedRoundsOf = (load, how) => (load.paced ? Math.ceil(roundsOf(load, how) / 2) : 0);
+
 /** Seconds that a load will take, about. @param {import('../loads.mjs').Load} load @param {How} how */
 export function estimate(load, how) {
   const each =
     load.timed === false
       ? UNTIMED_SECONDS[load.program ?? 'load.mjs']
       : how.seconds + how.warmup + AROUND_SECONDS;
-  return roundsOf(load, how) * clientsOf(load).length * each;
+  const paced = PACED.seconds + PACED.warmup + AROUND_SECONDS;
+  return roundsOf(load, how) * clientsOf(load).length * each + pacedRoundsOf(load, how) * 2 * paced;
 }
 
 /**
@@ -46,23 +52,22 @@ export async function measureLoad(load, how) {
   const rounds = roundsOf(load, how);
   const origin = await load.origin();
   const failed = {};
+  const args = [...origin.args, ...load.args];
+  const timed = ({ seconds, warmup }) => ['--seconds', `${seconds}`, '--warmup', `${warmup}`];
+  const shared = {
+    node: how.node,
+    nodeArgs: load.nodeArgs,
+    program: load.program,
+    env: origin.env,
+  };
   let sent = 0;
   let results;
   try {
     results = await alternate({
+      ...shared,
       clients,
       rounds,
-      node: how.node,
-      nodeArgs: load.nodeArgs,
-      program: load.program,
-      env: origin.env,
-      args: [
-        ...origin.args,
-        ...load.args,
-        ...(load.timed === false
-          ? []
-          : ['--seconds', String(how.seconds), '--warmup', String(how.warmup)]),
-      ],
+      args: load.timed === false ? args : [...args, ...timed(how)],
       async onRound(_client, _round, figures) {
         sent += figures.total;
         const { waitP50, waitP99 } = (await origin.account?.()) ?? {};
@@ -74,6 +79,20 @@ export async function measureLoad(load, how) {
         failed[name] = error.message;
       },
     });
+    if (load.paced) {
+      const [theirs, mine] = pair(names);
+      const rate = ['--rate', String(results[theirs].median.throughput)];
+      const paced = await alternate({
+        ...shared,
+        clients: clients.filter(({ name }) => name === theirs || name === mine),
+        rounds: pacedRoundsOf(load, how),
+        args: [...args, ...timed(PACED), ...rate],
+        onRound: () => process.stdout.write('.'),
+      });
+      for (const [name, { median }] of Object.entries(paced)) {
+        Object.assign(results[name].median, { rssAtRate: median.rss, peakAtRate: median.peakRss });
+      }
+    }
   } finally {
     process.stdout.write('\n');
     const served = await origin.stop();
@@ -89,7 +108,8 @@ export async function measureLoad(load, how) {
   const figures = load.figures ?? USUAL;
   const ratios = Object.fromEntries(figures.map((key) => [key, mine[key] / theirs[key]]));
   const everywhere = load.program === undefined ? EVERYWHERE : [];
-  const judged = (targets) => targets.map((target) => judge(target, mine, theirs));
+  const other = ({ than }) => (than === undefined ? theirs : (results[than]?.median ?? {}));
+  const judged = (targets) => targets.map((target) => judge(target, mine, other(target)));
   const verdicts = [
     ...judged(load.targets),
     ...judged(everywhere).map((verdict) => ({ ...verdict, everywhere: true })),

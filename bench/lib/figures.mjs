@@ -13,6 +13,9 @@ export const FIGURES = {
   p99: { heading: 'p99 ms', digits: 3 },
   loopDelay: { heading: 'loop ms', digits: 2 },
   rss: { heading: 'RSS MB', digits: 0 },
+  rssAtRate: { heading: 'at its rate', digits: 0 },
+  peakAtRate: { heading: 'peak', digits: 0 },
+  microtasks: { heading: 'microtasks', digits: 1 },
   waitP50: { heading: 'server waits p50 ms', digits: 2 },
   waitP99: { heading: 'server waits p99 ms', digits: 2 },
   import: { heading: 'import ms', digits: 1 },
@@ -39,9 +42,9 @@ export function format(value, digits) {
  *
  * @param {import('../loads.mjs').Target} target
  * @param {Record<string, number>} mine
- * @param {Record<string, number>} theirs
+ * @param {Record<string, number>} theirs those of the client that the target names
  */
-export function judge({ figure, kind, limit }, mine, theirs) {
+export function judge({ figure, kind, limit, than }, mine, theirs) {
   const { heading, digits } = FIGURES[figure];
   const ratio = mine[figure] / theirs[figure];
   const more = mine[figure] - theirs[figure];
@@ -51,6 +54,7 @@ export function judge({ figure, kind, limit }, mine, theirs) {
     plus: () => [more, more <= limit, `≤ +${limit}`, `${more < 0 ? '' : '+'}${format(more, 1)}`],
     below: () => [mine[figure], mine[figure] <= limit, `≤ ${limit}`, format(mine[figure], digits)],
   };
-  const [measured, met, wanted, shown] = judged[kind]();
-  return { figure, heading, kind, limit, measured, met, wanted, shown };
+  const [measured, met, needed, shown] = judged[kind]();
+  const wanted = than === undefined ? needed : `${needed} ${than}`;
+  return { figure, heading, kind, limit, than, measured, met, wanted, shown };
 }

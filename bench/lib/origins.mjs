@@ -260,13 +260,13 @@ function rows() {
 
 /**
  * nginx with the paths of the fetch loads: `/small`, `/20k`, `/20k-gzip`, `/20k-br`, `/64k`, `/1m`,
- * `/1m-gzip`, `/100m-gzip` and `/redirect/1`, ten hops from `/small`; in the clear, or over TLS with
- * HTTP/1.1 or HTTP/2.
+ * `/1m-gzip`, `/redirect/1`, ten hops from `/small`, and if `large`, `/100m` and `/100m-gzip`; in the
+ * clear, or over TLS with HTTP/1.1 or HTTP/2.
  *
- * @param {{ tls?: boolean, http2?: boolean, path: string }} options
+ * @param {{ tls?: boolean, http2?: boolean, large?: boolean, path: string }} options
  * @returns {Promise<Origin>}
  */
-export async function nginxFetch({ tls = false, http2 = false, path }) {
+export async function nginxFetch({ tls = false, http2 = false, large = false, path }) {
   const directory = folder(tls);
   const www = join(directory, 'www');
   mkdirSync(www);
@@ -279,7 +279,7 @@ export async function nginxFetch({ tls = false, http2 = false, path }) {
     '64k': Buffer.alloc(64 * 1024, 'x'),
     '1m': Buffer.alloc(MIB, 'x'),
     '1m-gzip': gzipSync(text.slice(0, MIB)),
-    ...(path === '/100m-gzip' && { '100m-gzip': gzipSync(text) }),
+    ...(large && { '100m': text, '100m-gzip': gzipSync(text) }),
   };
   for (const [name, content] of Object.entries(files)) writeFileSync(join(www, name), content);
   const small = `default_type application/json; return 200 '{"id":1,"name":"small","ok":true}';`;

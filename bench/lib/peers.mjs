@@ -41,8 +41,12 @@ const FETCHES = {
 export const ALL = Object.keys(PEERS);
 /** Those of the fetch loads. */
 export const ALL_FETCHES = Object.keys(FETCHES);
+/** Ours where the others read a coded body beside the load, and it one of the same bytes uncoded. */
+export const BESIDE_PLAIN = 'dodici fetch, uncoded';
 /** The two that its targets compare. */
 export const BOTH_FETCHES = ['undici fetch', 'dodici fetch'];
+/** The other one that some refer to. */
+export const BUN = 'Bun fetch';
 /** The two of most loads. */
 export const BOTH = [THEIRS, OURS];
 
@@ -54,6 +58,9 @@ export const BOTH = [THEIRS, OURS];
  * @returns {import('./compare.mjs').Compared}
  */
 export function compared(name, modules = {}) {
+  if (name === BESIDE_PLAIN) {
+    return { ...compared('dodici fetch', modules), name, args: ['--beside', '/100m'] };
+  }
   const { kind, ours: isOurs, package: from, runtime, args } = PEERS[name] ?? FETCHES[name];
   if (isOurs) return { name, kind, module: modules.ours ?? ours() };
   if (runtime) return { name, kind, runtime: otherRuntime(runtime), runtimeArgs: args };

@@ -5,6 +5,9 @@
  * derived from them. The dispatcher of such a client has one; clients with `pipelining: 1` and pools have
  * none, their requests queue in the engine. It must not know connections, handlers or events.
  *
+ * The engine decides again what is written (`admission.rs` of dodici-pool), and may hold back more, but
+ * never less: see `docs/decisions/0039-two-sets-of-pipelining-rules.md`.
+ *
  * Running requests are always the oldest ones: a request that must wait makes all later ones wait.
  */
 

@@ -56,8 +56,8 @@ function isSame(one: PropertyDescriptor | undefined, other: PropertyDescriptor |
 }
 
 /**
- * Whether replacing `fetch` disables nobody: a mock in its place calls Node's, and so our dispatcher,
- * itself.
+ * Whether `fetch` may be replaced: a mock in its place would be disabled, and calls Node's, and so our
+ * dispatcher, itself.
  */
 function isFetchFree(): boolean {
   const now: unknown = globalThis.fetch;

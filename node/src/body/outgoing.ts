@@ -51,7 +51,7 @@ interface Waiting {
 }
 
 /** How far the engine is with the request: it has no record of it, has one, asks for the body. */
-type Engine = 'untold' | 'told' | 'writing';
+type Engine = 'unaware' | 'submitted' | 'writing';
 
 /** The state of the source; `short`: it ended before the declared length. */
 type Source = 'going' | 'stopped' | 'ended' | 'ended short' | 'sent';
@@ -61,7 +61,7 @@ type Source = 'going' | 'stopped' | 'ended' | 'ended short' | 'sent';
  *
  * ```text
  * source   going ⇄ stopped ─ end ─▶ ended, ended short ─ all submitted ─▶ sent
- * engine   untold ─ start ─▶ told ─ grant ─▶ writing
+ * engine   unaware ─ start ─▶ submitted ─ grant ─▶ writing
  * ```
  */
 export class OutgoingBody {
@@ -72,13 +72,13 @@ export class OutgoingBody {
   /** Asks the source for more, once everything it had to stop for was sent. */
   onDrain: (() => void) | null = null;
 
-  #engine: Engine = 'untold';
+  #engine: Engine = 'unaware';
   #source: Source = 'going';
   #onBegun: (() => void) | null = null;
   #credit = 0;
   #accepted = 0;
   #waiting: Waiting[] = [];
-  #leftAt = Number.POSITIVE_INFINITY;
+  #sentAt = Number.POSITIVE_INFINITY;
   #warned = false;
 
   constructor(owner: BodyOwner, length: number | null, strict: boolean) {
@@ -93,8 +93,8 @@ export class OutgoingBody {
   }
 
   /** When its end was sent, by `now()`; `Infinity` before that. */
-  get leftAt(): number {
-    return this.#leftAt;
+  get sentAt(): number {
+    return this.#sentAt;
   }
 
   /** Whether a chunk waits for credit. */
@@ -122,14 +122,14 @@ export class OutgoingBody {
    * source has offered before follows immediately.
    */
   start(withHead: boolean): void {
-    this.#engine = 'told';
+    this.#engine = 'submitted';
     if (withHead) this.#credit = Math.min(this.#accepted, BODY_SLICE);
     this.#send();
   }
 
-  /** Bytes that its request was told of as sent. */
-  get told(): number {
-    return this.#waiting.reduce((told, { size }) => told - size, this.#accepted);
+  /** Bytes reported to its request as sent. */
+  get reported(): number {
+    return this.#waiting.reduce((sum, { size }) => sum - size, this.#accepted);
   }
 
   /** `bytes` more are requested. */
@@ -147,7 +147,7 @@ export class OutgoingBody {
    * or if the engine has asked for more since.
    */
   whenBegun(callback: () => void): void {
-    if (this.#engine === 'told') this.#onBegun = callback;
+    if (this.#engine === 'submitted') this.#onBegun = callback;
     else callback();
   }
 
@@ -204,7 +204,7 @@ export class OutgoingBody {
 
   #send(): void {
     const owner = this.#owner;
-    if (this.#engine === 'untold' || owner.settled || this.finished) return;
+    if (this.#engine === 'unaware' || owner.settled || this.finished) return;
     let wrote = false;
     while (this.#waiting.length > 0 && this.#credit > 0) {
       const first = this.#waiting[0] as Waiting;
@@ -234,7 +234,7 @@ export class OutgoingBody {
       else owner.writer.bodyEnd(owner.slot, owner.generation);
       wrote = true;
       this.#source = 'sent';
-      this.#leftAt = now();
+      this.#sentAt = now();
       owner.requestSent();
     }
     if (!wrote) return;

@@ -43,7 +43,7 @@ function measured(chunk: unknown): unknown {
 export class UpgradedSocket extends Duplex implements SlotOwner {
   readonly slot: number;
   readonly generation: number;
-  readonly bodyLeftAt = 0;
+  readonly bodySentAt = 0;
   readonly #session: Session;
   readonly #writer: SubmissionWriter;
 
@@ -104,7 +104,7 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
 
   #endReading(): void {
     this.#readEnded = true;
-    setImmediate(this.#tellEnd);
+    setImmediate(this.#deliverEnd);
   }
 
   /**
@@ -113,19 +113,19 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
    * WebSocket, which responds to what it reads and waits while that is not sent, would lose its last
    * messages.
    */
-  readonly #tellEnd = (): void => {
+  readonly #deliverEnd = (): void => {
     if (this.destroyed) return;
     if (this.writableNeedDrain) {
-      this.once('drain', () => setImmediate(this.#tellEnd));
+      this.once('drain', () => setImmediate(this.#deliverEnd));
       return;
     }
     if (this.readableFlowing !== true && this.listenerCount('readable') === 0) this.#rest();
     if (this.readableFlowing === false && this.listenerCount('readable') === 0) {
-      this.once('resume', () => setImmediate(this.#tellEnd));
+      this.once('resume', () => setImmediate(this.#deliverEnd));
       return;
     }
     if (this.readableFlowing === true && this.readableLength > 0) {
-      setImmediate(this.#tellEnd);
+      setImmediate(this.#deliverEnd);
       return;
     }
     this.push(null);

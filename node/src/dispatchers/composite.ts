@@ -1,8 +1,8 @@
 /**
  * Dispatchers made of others: `Agent` and the proxy agents.
  *
- * What lives here: their end, which is that of all their parts, and the end of a part that nobody
- * uses. It must not know which part a request goes to.
+ * What lives here: their end, which is that of all their parts, and the end of an
+ * unused part. It must not know which part a request goes to.
  */
 
 import type { Dispatcher } from '../undici';

@@ -30,7 +30,7 @@ export function checkCredentials(connect: ConnectSettings): void {
   } catch {
     return;
   }
-  const refused = addon.checkOptions(options, options.byteLength);
-  if (refused) throw decodeError(refused, 0, refused.byteLength);
+  const problem = addon.checkOptions(options, options.byteLength);
+  if (problem) throw decodeError(problem, 0, problem.byteLength);
   usable = options;
 }

@@ -82,7 +82,7 @@ export class StandIn {
     return (this.#serving ??= this.#make() as PeerDispatcher);
   }
 
-  /** Whether `serveOldTls` may return somebody. */
+  /** Whether `serveOldTls` may return a dispatcher. */
   get mayServeOldTls(): boolean {
     return this.#server !== null && this.#make !== null;
   }

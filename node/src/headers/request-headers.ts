@@ -26,7 +26,7 @@ const ORDINARY = 0;
 const HOST = 1;
 const CONTENT_LENGTH = 2;
 const CONTENT_TYPE = 3;
-const REFUSED = 4;
+const REJECTED = 4;
 const CONNECTION = 5;
 const EXPECT = 6;
 
@@ -34,9 +34,9 @@ const SPECIAL = new Map<string, number>([
   ['host', HOST],
   ['content-length', CONTENT_LENGTH],
   ['content-type', CONTENT_TYPE],
-  ['transfer-encoding', REFUSED],
-  ['keep-alive', REFUSED],
-  ['upgrade', REFUSED],
+  ['transfer-encoding', REJECTED],
+  ['keep-alive', REJECTED],
+  ['upgrade', REJECTED],
   ['connection', CONNECTION],
   ['expect', EXPECT],
 ]);

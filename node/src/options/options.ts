@@ -47,7 +47,7 @@ export interface PoolSettings extends TableSettings {
   /**
    * Whether a request gets the connection as soon as the previous response is complete, even with
    * only one in flight: undici's meaning of `pipelining: true`. Bytes after the response then count
-   * as an answer to the request.
+   * as the response to the request.
    */
   readonly eager: boolean;
   /** The default for requests. */

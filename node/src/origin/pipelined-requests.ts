@@ -119,7 +119,7 @@ export class PipelinedRequests {
       return false;
     }
     pipeline.admit(request);
-    if (!this.#tell(request) || request.submitted) return true;
+    if (!this.#notify(request) || request.submitted) return true;
     request.submitted = true;
     request.measureStream();
     if (request.settled) return true;
@@ -133,7 +133,7 @@ export class PipelinedRequests {
    * Returns whether it still must be sent. As in undici, the connection belongs to the request from here
    * on, and ends with it if the handler aborts.
    */
-  #tell(request: Request): boolean {
+  #notify(request: Request): boolean {
     if (request.isStarted && !request.isReplay) return true;
     request.isReplay = false;
     if (request.start()) return true;

@@ -265,7 +265,7 @@ export class ConnectionDiagnostics {
   /** Of these, the ones that end after a response that has arrived. */
   #leaving = 0;
   /** Responses of the newest connection, if there is only one at a time. */
-  #answers = 0;
+  #responses = 0;
 
   constructor(settings: PoolSettings) {
     this.#settings = settings;
@@ -296,7 +296,7 @@ export class ConnectionDiagnostics {
 
   connected(connection: Connection, servername: string | null): void {
     this.#connected++;
-    this.#answers = 0;
+    this.#responses = 0;
     this.#connection = connection;
     if (isDebugging) debugConnected(this.#settings.url.origin, connection);
     this.#proxyConnected(connection);
@@ -344,9 +344,9 @@ export class ConnectionDiagnostics {
   }
 
   /** A response with this head has begun. `isLast`: the engine ends its connection after it. */
-  answered(request: ObservedRequest, isLast: boolean, head: string): void {
+  responded(request: ObservedRequest, isLast: boolean, head: string): void {
     const { connections, maxRequestsPerClient } = this.#settings;
-    const isFull = connections === 1 && ++this.#answers === maxRequestsPerClient;
+    const isFull = connections === 1 && ++this.#responses === maxRequestsPerClient;
     if (isLast || isFull || this.#isShortLived(head)) this.#leaving++;
     const own = this.#delayed.filter((delayed) => delayed.request === request);
     if (own.length === 0) return;

@@ -33,7 +33,7 @@ export interface Pipelined {
   /** It ran on a connection that has ended: its handler must be notified of the next attempt. */
   isReplay: boolean;
   /** Its response has begun. */
-  readonly isAnswered: boolean;
+  readonly hasHead: boolean;
   /** Its response has ended well. */
   readonly completed: boolean;
   /** -1 until its record was written: before that, no connection carries it. */
@@ -144,7 +144,7 @@ export class Pipeline<Request extends Pipelined> {
   requeue(first: Request | null): void {
     for (let request = first; request !== null; request = request.next as Request | null) {
       if (request.place !== Place.Running && request.place !== Place.Blocking) continue;
-      const isOver = request.isAnswered || request.isUpgrade;
+      const isOver = request.hasHead || request.isUpgrade;
       request.place = isOver ? Place.Gone : Place.Waiting;
       request.isReplay = !isOver;
     }

@@ -74,7 +74,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
   place: number = Place.None;
   submitted = false;
   isReplay = false;
-  isAnswered = false;
+  hasHead = false;
 
   constructor(context: RequestContext, options: DispatchOptions, handler: DispatchHandler) {
     super(context, options, handler);
@@ -160,12 +160,12 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     this.#isHttp2 = (flags & HeadFlag.Http2) !== 0;
     this.#isLast = (flags & HeadFlag.Last) !== 0;
     this.#isResponding = status >= 200;
-    this.isAnswered = true;
+    this.hasHead = true;
     if (this.fetchDecoding !== null) {
       this.fetchDecoding.decoded = (flags & HeadFlag.Decoded) !== 0;
     }
     if (channels.sendHeaders.hasSubscribers && status >= 200 && !this.#isHttp2) {
-      this.context.diagnostics.answered(this, this.#isLast || this.isReset, text);
+      this.context.diagnostics.responded(this, this.#isLast || this.isReset, text);
     }
     if (this.#handle.paused) this.paused();
     // Heads are delivered to a paused handler, too, but never before what is already queued.
@@ -192,7 +192,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
   /** Ends silently, before anything was sent: the peer is to serve what this returns. */
   handOver(): { readonly options: DispatchOptions; readonly handler: DispatchHandler } {
     const options = { origin: this.origin, ...this.asOptions(this.#givenLines, this.bodyAgain) };
-    const handler = (this.#takenOver = new TakenOver(this.handler, this.toldBody));
+    const handler = (this.#takenOver = new TakenOver(this.handler, this.sentBody));
     if (isDebugging) debugRequest(this, 'handed over to undici');
     this.settled = true;
     this.#queue = null;
@@ -252,19 +252,19 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     this.context.session.pauseSoon(this);
   }
 
-  tellPause(): void {
+  reportPause(): void {
     // As in undici, a handler that pauses before the final head still waits for it; we check again
     // then.
-    const tell = this.#isResponding && this.#handle.paused && !this.settled;
-    this.#delivery = tell ? 'paused' : 'running';
-    if (!tell) return;
+    const isPaused = this.#isResponding && this.#handle.paused && !this.settled;
+    this.#delivery = isPaused ? 'paused' : 'running';
+    if (!isPaused) return;
     this.writer.credit(this.slot, this.generation, 0, true);
     this.context.session.requestRests();
   }
 
   /**
    * Whether the request keeps the process alive. As with Node's sockets, one that is not read does
-   * not: a body that is never consumed would keep it alive for ever.
+   * not: a body that is never consumed would keep it alive forever.
    */
   get holds(): boolean {
     return this.#delivery !== 'paused';
@@ -279,7 +279,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     return handler.responseHeaders === null && handler instanceof AsyncResource;
   }
 
-  #tellResumed(): void {
+  #reportResumed(): void {
     if (this.#delivery !== 'paused') return;
     this.#delivery = 'running';
     this.context.session.requestRuns();
@@ -291,7 +291,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
   /** `resume()` was called. */
   resumed(): void {
     if (this.settled) return;
-    this.#tellResumed();
+    this.#reportResumed();
     if (this.#delivering) return;
     this.#returnCredit();
     this.#deliverWaiting();
@@ -467,11 +467,11 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     this.#settleWithError(error, this.isUpgrade);
   }
 
-  #settleWithError(error: Error, tellNative = true): void {
+  #settleWithError(error: Error, cancels = true): void {
     if (this.settled) return;
     this.settled = true;
     this.#queue = null;
-    if (this.slot !== -1 && tellNative) {
+    if (this.slot !== -1 && cancels) {
       this.writer.cancel(this.slot, this.generation);
       this.context.session.cancelled(this);
       this.scheduleFlush();

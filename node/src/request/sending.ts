@@ -39,7 +39,7 @@ import { ContextHandler, currentContext } from './async-context';
 import type { SendContext } from './context';
 import { channels, DiagnosticRequest, observe, type ObservedRequest } from './diagnostics';
 import { RequestDescription } from './description';
-import type { ToldBody } from './taken-over';
+import type { SentBody } from './taken-over';
 
 /** A native pool, as far as a record needs it. */
 export interface SendTarget {
@@ -159,8 +159,8 @@ export abstract class Sending
     this.context.bodyDrained();
   }
 
-  get bodyLeftAt(): number {
-    return this.outgoing === null ? 0 : this.outgoing.leftAt;
+  get bodySentAt(): number {
+    return this.outgoing === null ? 0 : this.outgoing.sentAt;
   }
 
   /** Whether the body was sent completely, or there is none. */
@@ -175,10 +175,10 @@ export abstract class Sending
     return source === null || !this.isBodyReadOnce ? body.source : undefined;
   }
 
-  /** What of its body the handler was told of as sent. */
-  protected get toldBody(): ToldBody {
+  /** How much of its body was sent, as far as the handler knows. */
+  protected get sentBody(): SentBody {
     const { outgoing, slot, body } = this;
-    if (outgoing !== null) return { bytes: outgoing.told, isAll: outgoing.finished };
+    if (outgoing !== null) return { bytes: outgoing.reported, isAll: outgoing.finished };
     if (slot === -1) return { bytes: 0, isAll: false };
     return { bytes: body?.kind === 'bytes' ? sizeOf(body.bytes) : 0, isAll: true };
   }

@@ -7,8 +7,8 @@
 
 import { type DispatchController, type DispatchHandler, PassingHandler } from '../undici';
 
-/** How much of a body was sent, according to what its handler was told. */
-export interface ToldBody {
+/** How much of a body was sent, as far as its handler knows. */
+export interface SentBody {
   readonly bytes: number;
   readonly isAll: boolean;
 }
@@ -22,11 +22,11 @@ export class TakenOver extends PassingHandler {
   /** Calls on the first controller before there was another. */
   #abort: { readonly reason: Error | undefined } | null = null;
 
-  #told: ToldBody;
+  #sent: SentBody;
 
-  constructor(handler: DispatchHandler, told: ToldBody) {
+  constructor(handler: DispatchHandler, sent: SentBody) {
     super(handler);
-    this.#told = told;
+    this.#sent = sent;
   }
 
   /** A call on the first controller. */
@@ -42,17 +42,17 @@ export class TakenOver extends PassingHandler {
   }
 
   override onBodySent(chunk: Uint8Array | string): void {
-    const { bytes, isAll } = this.#told;
+    const { bytes, isAll } = this.#sent;
     if (bytes === 0) {
       super.onBodySent(chunk);
       return;
     }
-    const sent = Buffer.from(chunk as Uint8Array);
-    this.#told = { bytes: Math.max(0, bytes - sent.length), isAll };
-    if (sent.length > bytes) super.onBodySent(sent.subarray(bytes));
+    const again = Buffer.from(chunk as Uint8Array);
+    this.#sent = { bytes: Math.max(0, bytes - again.length), isAll };
+    if (again.length > bytes) super.onBodySent(again.subarray(bytes));
   }
 
   override onRequestSent(): void {
-    if (!this.#told.isAll) super.onRequestSent();
+    if (!this.#sent.isAll) super.onRequestSent();
   }
 }

@@ -44,7 +44,7 @@ export interface SlotOwner {
    * When the last piece of its body was sent, by `now()`: `Infinity` while there are more, 0 for a
    * body sent with its head. The response may have to wait for it, see `Turns`.
    */
-  readonly bodyLeftAt: number;
+  readonly bodySentAt: number;
   /** `bytes` more of the outgoing body are requested. */
   onPull(bytes: number): void;
 }
@@ -52,7 +52,7 @@ export interface SlotOwner {
 /** A request whose handler has paused. */
 export interface Pausing {
   /** Writes the record that says so, if it is still paused. */
-  tellPause(): void;
+  reportPause(): void;
 }
 
 /** Options of a session; tests pass a scripted addon. */
@@ -258,13 +258,13 @@ export class Session implements RecordSink {
    * paused: a stream that fills up and is read in the same turn, like a small body, costs no record.
    */
   pauseSoon(owner: Pausing): void {
-    if (this.#pausing.push(owner) === 1) setImmediate(this.#tellPauses);
+    if (this.#pausing.push(owner) === 1) setImmediate(this.#reportPauses);
   }
 
-  readonly #tellPauses = (): void => {
+  readonly #reportPauses = (): void => {
     const pausing = this.#pausing;
     this.#pausing = [];
-    for (const owner of pausing) owner.tellPause();
+    for (const owner of pausing) owner.reportPause();
     this.#flush();
   };
 
@@ -349,8 +349,8 @@ export class Session implements RecordSink {
     end: number,
   ): boolean {
     if (kind >= Completion.Connected) {
-      if (kind === Completion.Disconnected && !this.#turns.mayTellDisconnect()) return false;
-      if (kind === Completion.Connected && this.pools.has(slot)) this.#turns.tellsConnect();
+      if (kind === Completion.Disconnected && !this.#turns.mayDeliverDisconnect()) return false;
+      if (kind === Completion.Connected && this.pools.has(slot)) this.#turns.deliversConnect();
       this.pools.deliver(batch, kind, slot, generation, start, end);
       return true;
     }
@@ -362,19 +362,19 @@ export class Session implements RecordSink {
     }
     switch (kind) {
       case Completion.Head:
-        if (!this.#turns.mayTellHead(owner.bodyLeftAt)) return false;
+        if (!this.#turns.mayDeliverHead(owner.bodySentAt)) return false;
         owner.onHead(aux, flags, batch.latin1Slice(start, end));
         return true;
       case Completion.Data:
-        this.#turns.tellsData();
+        this.#turns.deliversData();
         owner.onData(this.#chunk(batch, flags, start, end));
         return true;
       case Completion.End:
-        if (!this.#turns.mayTellEnd(owner.bodyLeftAt)) return false;
+        if (!this.#turns.mayDeliverEnd(owner.bodySentAt)) return false;
         owner.onEnd(start === end ? '' : batch.latin1Slice(start, end));
         return true;
       case Completion.Error:
-        if (!this.#turns.mayTellError()) return false;
+        if (!this.#turns.mayDeliverError()) return false;
         owner.onError(batch, start, end);
         return true;
       case Completion.Pull:

@@ -39,7 +39,7 @@ export type Walk = (
 ) => number;
 
 /** What was delivered in this turn that other records must not share a turn with. */
-const Told = { Response: 1, End: 2, Connect: 4 } as const;
+const Delivered = { Response: 1, End: 2, Connect: 4 } as const;
 
 /** A batch, or the rest of one, that is delivered in a later turn. */
 interface Waiting {
@@ -55,8 +55,8 @@ interface Waiting {
 /** See above. */
 export class Turns {
   readonly #walk: Walk;
-  /** Bits of `Told` since microtasks last ran: one doorbell may deliver several batches. */
-  #told = 0;
+  /** Bits of `Delivered` since microtasks last ran: one doorbell may deliver several batches. */
+  #delivered = 0;
   #forgetScheduled = false;
   /** In order of arrival. */
   readonly #waiting: Waiting[] = [];
@@ -71,14 +71,14 @@ export class Turns {
 
   /** A batch has arrived; its memory belongs to the addon again when this returns. */
   deliver(batch: Latin1Buffer, words: Uint32Array, length: number, slabs: Slabs): void {
-    const told = this.#waiting.length > 0 ? 0 : this.#tell(batch, words, length, slabs, 0);
-    if (told === length) return;
-    const rest = alignBatch(Buffer.from(batch.subarray(told, length)));
-    this.#waiting.push({ ...rest, slabs, length: length - told, position: 0, turns: 0 });
+    const end = this.#waiting.length > 0 ? 0 : this.#walkFrom(batch, words, length, slabs, 0);
+    if (end === length) return;
+    const rest = alignBatch(Buffer.from(batch.subarray(end, length)));
+    this.#waiting.push({ ...rest, slabs, length: length - end, position: 0, turns: 0 });
     if (this.#waiting.length === 1) setImmediate(this.#nextTurn);
   }
 
-  #tell(
+  #walkFrom(
     batch: Latin1Buffer,
     words: Uint32Array,
     length: number,
@@ -88,7 +88,7 @@ export class Turns {
     try {
       return this.#walk(batch, words, length, slabs, from);
     } finally {
-      if (this.#told !== 0 && !this.#forgetScheduled) {
+      if (this.#delivered !== 0 && !this.#forgetScheduled) {
         this.#forgetScheduled = true;
         queueMicrotask(this.#forget);
       }
@@ -97,7 +97,7 @@ export class Turns {
 
   readonly #forget = (): void => {
     this.#forgetScheduled = false;
-    this.#told = 0;
+    this.#delivered = 0;
   };
 
   readonly #nextTurn = (): void => {
@@ -109,7 +109,7 @@ export class Turns {
         // If the walk throws, the rest of this batch is invalid.
         next.position = length;
         this.#isRipe = next.turns >= RIPE_TURNS;
-        next.position = this.#tell(batch, words, length, slabs, position);
+        next.position = this.#walkFrom(batch, words, length, slabs, position);
         if (next.position < length) return;
         waiting.shift();
       }
@@ -123,21 +123,21 @@ export class Turns {
 
   // Each of these is asked about the next record; if the answer is yes, it is delivered.
 
-  /** `bodyLeftAt`: see `SlotOwner`. */
-  mayTellHead(bodyLeftAt: number): boolean {
-    if (this.#comesTooSoon(bodyLeftAt) || this.#mustTakeTurns()) return false;
-    this.#told |= Told.Response;
+  /** `bodySentAt`: see `SlotOwner`. */
+  mayDeliverHead(bodySentAt: number): boolean {
+    if (this.#comesTooSoon(bodySentAt) || this.#mustTakeTurns()) return false;
+    this.#delivered |= Delivered.Response;
     return true;
   }
 
   /** A chunk never waits by itself. */
-  tellsData(): void {
-    this.#told |= Told.Response;
+  deliversData(): void {
+    this.#delivered |= Delivered.Response;
   }
 
-  mayTellEnd(bodyLeftAt: number): boolean {
-    if (this.#comesTooSoon(bodyLeftAt) || this.#mustTakeTurns()) return false;
-    this.#told |= Told.End;
+  mayDeliverEnd(bodySentAt: number): boolean {
+    if (this.#comesTooSoon(bodySentAt) || this.#mustTakeTurns()) return false;
+    this.#delivered |= Delivered.End;
     return true;
   }
 
@@ -145,18 +145,18 @@ export class Turns {
    * Code that awaits a response continues in a microtask: if its failure were delivered before that,
    * it would go unhandled.
    */
-  mayTellError(): boolean {
-    return (this.#told & Told.Response) === 0;
+  mayDeliverError(): boolean {
+    return (this.#delivered & Delivered.Response) === 0;
   }
 
   /** A connection is reported immediately; the first response on it is not delivered in the same turn. */
-  tellsConnect(): void {
-    this.#told |= Told.Connect;
+  deliversConnect(): void {
+    this.#delivered |= Delivered.Connect;
   }
 
   /** A `disconnect` must not precede the `end` of the body that it followed. */
-  mayTellDisconnect(): boolean {
-    return (this.#told & Told.End) === 0;
+  mayDeliverDisconnect(): boolean {
+    return (this.#delivered & Delivered.End) === 0;
   }
 
   /**
@@ -169,8 +169,8 @@ export class Turns {
    * as well, so that what arrived together is delivered together: a caller that aborts at the head, as
    * fetch does to follow a redirect, sees nothing of a response that is complete.
    */
-  #comesTooSoon(bodyLeftAt: number): boolean {
-    return bodyLeftAt !== 0 && !this.#isRipe && now() - bodyLeftAt < SOON;
+  #comesTooSoon(bodySentAt: number): boolean {
+    return bodySentAt !== 0 && !this.#isRipe && now() - bodySentAt < SOON;
   }
 
   /**
@@ -179,6 +179,6 @@ export class Turns {
    * may abort it, as with sockets that are read in sequence; the same goes for `connect` listeners.
    */
   #mustTakeTurns(): boolean {
-    return (this.#told & (Told.End | Told.Connect)) !== 0 && this.requests <= FEW;
+    return (this.#delivered & (Delivered.End | Delivered.Connect)) !== 0 && this.requests <= FEW;
   }
 }

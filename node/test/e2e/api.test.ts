@@ -114,7 +114,7 @@ for (const [kind, makeOrigin] of Object.entries(kinds)) {
       expect(origin.sockets.size).toBe(1);
     });
 
-    it('a pool opens no more connections than allowed, and answers all', async () => {
+    it('a pool serves all requests over no more connections than allowed', async () => {
       const before = origin.sockets.size;
       const pool = new Pool(origin.url, { ...origin.options, connections: 3 });
       const texts = await Promise.all(

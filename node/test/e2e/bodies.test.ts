@@ -175,7 +175,7 @@ describe('a request body', () => {
   });
 });
 
-it('is destroyed when the server answers early and closes', async () => {
+it('is destroyed when the server responds early and closes', async () => {
   const early = await rawOrigin((socket) => {
     socket.once('data', () =>
       socket.end('HTTP/1.1 413 Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n'),

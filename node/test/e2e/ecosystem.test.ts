@@ -379,7 +379,7 @@ describe('undici’s WebSocket against ws', () => {
     expect(await closed).toMatchObject([{ code: 1000, reason: 'done', wasClean: true }]);
   });
 
-  it('answers pings, and notices a server that goes away', async () => {
+  it('responds to pings, and notices a server that goes away', async () => {
     const agent = make('Agent');
     const ponged = new Promise((resolve) => {
       server.once('connection', (socket) => {

@@ -94,7 +94,7 @@ describe('connect.lookup', () => {
     expect(seen).toEqual([undefined, undefined]);
   });
 
-  it('may return several addresses, of which the first to answer is used', async () => {
+  it('may return several addresses, of which the first that accepts is used', async () => {
     const client = clientWith((_name, _options, done) => {
       done(null, [
         { address: '::1', family: 6 },

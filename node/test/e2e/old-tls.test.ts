@@ -285,7 +285,7 @@ describe('requests of such a server', () => {
     }
   });
 
-  it('and their parts are told to the handler as sent once', async () => {
+  it('and each part is reported to the handler as sent once', async () => {
     const { url } = await serve(OLD);
     const form = new FormData();
     form.set('a', 'x'.repeat(100_000));

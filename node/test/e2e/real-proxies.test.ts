@@ -118,7 +118,7 @@ describe.skipIf(squid === null)('squid', () => {
     await Promise.all([forwarded.close(), tunnelled.close()]);
   });
 
-  it('tells of origins that it cannot reach', async () => {
+  it('fails for origins that it cannot reach', async () => {
     const agent = proxyAgent(proxy.port);
     await expect(request('https://localhost:1/', { dispatcher: agent })).rejects.toThrow(
       'Proxy response (503) !== 200 when HTTP Tunneling',
@@ -218,7 +218,7 @@ describe.skipIf(microsocks === null)('microsocks', () => {
     await agent.close();
   });
 
-  it('tells of origins that it cannot reach', async () => {
+  it('fails for origins that it cannot reach', async () => {
     const agent = new Socks5ProxyAgent(url(USER, PASSWORD));
     await expect(request('http://127.0.0.1:1/', { dispatcher: agent })).rejects.toMatchObject({
       code: 'UND_ERR_SOCKS5_REPLY_5',

@@ -335,7 +335,7 @@ describe('what arrives in one segment', () => {
     await gone;
   });
 
-  it('answers the request that its connection was opened for, even if the server sent first', async () => {
+  it('serves the request that its connection was opened for, even if the server sent first', async () => {
     const client = use(
       await rawOrigin((socket) => {
         socket.on('error', () => {});

@@ -117,7 +117,7 @@ describe('an origin', () => {
   ];
 
   for (const origin of bad) {
-    it(`${JSON.stringify(origin) ?? 'undefined'} is refused as undici does`, async () => {
+    it(`${JSON.stringify(origin) ?? 'undefined'} is rejected like in undici`, async () => {
       for (const name of ['Client', 'Pool'] as const) {
         const thrown = (make: any): any => {
           try {

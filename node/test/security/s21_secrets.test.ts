@@ -128,7 +128,7 @@ for (const kind of Object.keys(kinds) as (keyof typeof kinds)[]) {
       expectNoSecret(...(await observed(kind, origin)));
     });
 
-    it('of a server that refuses', async () => {
+    it('of a server that refuses connections', async () => {
       const origin = await rawOrigin(() => {});
       await origin.close();
       const said = await observed(kind, origin);

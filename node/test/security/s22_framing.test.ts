@@ -118,7 +118,7 @@ describe('s23 an unsolicited second response', () => {
   const good = `${HEAD}content-length: 4\r\n\r\ngood`;
   const evil = `${HEAD}content-length: 4\r\n\r\nevil`;
 
-  it('in the same segment never answers a request', async () => {
+  it('in the same segment is never the response to a request', async () => {
     const { client, origin } = await poisoned([good + evil]);
     expect(await exchange(client, { path: '/poison' })).toMatchObject({
       status: 200,
@@ -148,7 +148,7 @@ describe('s23 an unsolicited second response', () => {
     expect(origin.connections).toBe(2);
   });
 
-  it('already in the socket when a POST follows does not answer it', async () => {
+  it('already in the socket when a POST follows is not its response', async () => {
     for (let i = 0; i < 50; i++) {
       let sayWritten!: () => void;
       const written = new Promise<void>((resolve) => (sayWritten = resolve));

@@ -112,7 +112,7 @@ describe.each(Object.entries(kinds))('s27 over our %s', (_kind, make) => {
   });
 });
 
-it('s27 a fetch answered with 101 fails', async () => {
+it('s27 a fetch that gets a 101 response fails', async () => {
   const origin = await serve((socket) => socket.write(SWITCH));
   const agent = new Agent();
   cleanup.add(() => agent.destroy());

@@ -91,7 +91,7 @@ describe('an agent', () => {
     expect(made.map(({ options }) => options['allowH2'])).toEqual([undefined, false]);
   });
 
-  it.each([undefined, null, '', 1, {}])('tells the handler of a wrong origin %j', (origin) => {
+  it.each([undefined, null, '', 1, {}])('fails a request with the invalid origin %j', (origin) => {
     const { agent } = scriptedAgent();
     const { returned, errors: told } = send(agent, origin);
     expect(returned).toBe(false);

@@ -146,7 +146,7 @@ describe('a stream', () => {
     expect(drains).toBe(1);
   });
 
-  it('passes on everything it has in answer to one pull', async () => {
+  it('sends everything it has after one pull', async () => {
     const chunk = Buffer.alloc(100, 'x');
     const stream = new Readable({
       highWaterMark: 100,

@@ -297,7 +297,7 @@ describe('a proxy failure', () => {
     expect(misnamed.cause).toMatchObject({ code: 'ERR_TLS_CERT_ALTNAME_INVALID' });
   });
 
-  it('has undici’s code where the SOCKS proxy refuses', () => {
+  it('has undici’s code when the SOCKS proxy rejects the connection', () => {
     const error = decode(
       [Field.Code, ErrorCode.Socks],
       [Field.Message, 'no'],

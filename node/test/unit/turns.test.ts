@@ -8,7 +8,7 @@ import type { Latin1Buffer } from '../../src/wire/latin1';
 type Kind = 'head' | 'data' | 'end' | 'error' | 'connect' | 'disconnect';
 
 let told: string[];
-let bodyLeftAt: number;
+let bodySentAt: number;
 let turns: Turns;
 
 /** Records are words of a batch: here an index into this list. */
@@ -16,18 +16,18 @@ let records: Kind[];
 let fails: boolean;
 
 const mayTell: Readonly<Record<Kind, () => boolean>> = {
-  head: () => turns.mayTellHead(bodyLeftAt),
+  head: () => turns.mayDeliverHead(bodySentAt),
   data: () => {
-    turns.tellsData();
+    turns.deliversData();
     return true;
   },
-  end: () => turns.mayTellEnd(bodyLeftAt),
-  error: () => turns.mayTellError(),
+  end: () => turns.mayDeliverEnd(bodySentAt),
+  error: () => turns.mayDeliverError(),
   connect: () => {
-    turns.tellsConnect();
+    turns.deliversConnect();
     return true;
   },
-  disconnect: () => turns.mayTellDisconnect(),
+  disconnect: () => turns.mayDeliverDisconnect(),
 };
 
 const walk: Walk = (batch, _words, length, _slabs, from) => {
@@ -58,7 +58,7 @@ const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(reso
 beforeEach(() => {
   told = [];
   records = [];
-  bodyLeftAt = 0;
+  bodySentAt = 0;
   fails = false;
   turns = new Turns(walk);
 });
@@ -141,7 +141,7 @@ describe('responses', () => {
 
 describe('the response to a streamed body', () => {
   it('waits until every socket has been polled', async () => {
-    bodyLeftAt = Infinity;
+    bodySentAt = Infinity;
     deliver('head', 'end');
     for (let turn = 1; turn < RIPE_TURNS; turn++) {
       await nextTurn();
@@ -152,7 +152,7 @@ describe('the response to a streamed body', () => {
   });
 
   it('does not wait if the body was sent long ago', () => {
-    bodyLeftAt = performance.now() - SOON;
+    bodySentAt = performance.now() - SOON;
     deliver('head', 'end');
     expect(told).toEqual(['head', 'end']);
   });

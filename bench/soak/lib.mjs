@@ -66,14 +66,14 @@ export async function eventually(done) {
   return false;
 }
 
-/** Starts `script` as a server; `ask(message)` sends it a message and resolves with its answer. */
+/** Starts `script` as a server; `ask(message)` sends it a message and resolves with its reply. */
 export async function serve(script) {
   const child = fork(script, { execArgv: [], env: { ...process.env, NODE_OPTIONS: "" } });
   const [place] = await once(child, "message");
   const ask = async (message) => {
     child.send(message);
-    const [answer] = await once(child, "message");
-    return answer;
+    const [reply] = await once(child, "message");
+    return reply;
   };
   return { place, child, ask, stop: () => child.kill() };
 }
@@ -145,7 +145,7 @@ export class Counted {
     this.keeps = keeps;
   }
 
-  #told(name, terminal = false) {
+  #note(name, terminal = false) {
     if (this.ended !== null) this.#problems.push(`R1: ${name} after ${this.ended}`);
     if (terminal) this.ended = name;
     this.during(name, this);
@@ -154,32 +154,32 @@ export class Counted {
 
   onRequestStart(controller) {
     this.controller = controller;
-    this.#told("start");
+    this.#note("start");
   }
 
   onResponseStart(_controller, status) {
     this.status = status;
-    this.#told("head");
+    this.#note("head");
   }
 
   onResponseData(_controller, chunk) {
     if (this.keeps) this.text += chunk.toString("latin1");
-    this.#told("data");
+    this.#note("data");
   }
 
   onResponseEnd() {
-    this.#told("end", true);
+    this.#note("end", true);
   }
 
   onResponseError(_controller, error) {
     this.error = error;
-    this.#told("error", true);
+    this.#note("error", true);
   }
 
   onRequestUpgrade(_controller, _status, _headers, socket) {
     socket.on("error", () => {});
     socket.destroy();
-    this.#told("upgrade", true);
+    this.#note("upgrade", true);
   }
 
   abort(reason = new Error("the dice said so")) {

@@ -1,4 +1,4 @@
-// Mixed traffic for `just soak`: answers, aborts in every phase, paused readers, uploads, connections
+// Mixed traffic for `just soak`: responses, aborts in every phase, paused readers, uploads, connections
 // that servers cut. It checks what must always hold: every request settles exactly
 // once, the pool becomes idle again, memory stops growing.
 //

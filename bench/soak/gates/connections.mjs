@@ -31,7 +31,7 @@ export const crowd = {
         const { error, text } = await handler.done;
         const path = `/ok/${index++}`;
         if (error !== null) problems.push(`${path}: ${error.code} ${error.message}`);
-        else if (text !== path) problems.push(`${path} was answered with ${text}`);
+        else if (text !== path) problems.push(`${path} got ${text}`);
         progress(index, count);
       }
       if (most !== count) problems.push(`${most} of ${count} were in flight at the same time`);
@@ -103,7 +103,7 @@ export const race = {
       const { error, text } = await handler.done;
       figures[method === "GET" ? "gets" : "posts"]++;
       if (error === null) {
-        if (text !== path) problems.push(`${path} was answered with ${text}`);
+        if (text !== path) problems.push(`${path} got ${text}`);
       } else if (method === "GET") {
         figures.getErrors++;
         if (figures.getErrors <= 3) problems.push(`a GET failed: ${error.code} ${error.message}`);

@@ -26,10 +26,13 @@ export function bareHostname(url: URL): string {
   return url.hostname.startsWith('[') ? url.hostname.slice(1, -1) : url.hostname;
 }
 
+export function defaultPort(protocol: string): number {
+  return protocol === 'https:' ? 443 : 80;
+}
+
 /** The port of a URL to connect to. */
 export function portOf(url: URL): number {
-  if (url.port !== '') return Number(url.port);
-  return url.protocol === 'https:' ? 443 : 80;
+  return url.port === '' ? defaultPort(url.protocol) : Number(url.port);
 }
 
 /** A user-supplied host for comparison; `null` if it is invalid. */

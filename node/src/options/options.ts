@@ -33,7 +33,7 @@ import {
   TLS_SETTINGS,
   type WholeRow,
 } from './generated';
-import { ownOptions, type RawOptions, spread } from './own-options';
+import { isAbsent, ownOptions, type RawOptions, spread } from './own-options';
 import { parseOrigin } from './parse-origin';
 import { proxyOf, type ProxySettings } from './proxy-settings';
 
@@ -63,10 +63,6 @@ export interface PoolSettings extends TableSettings {
   readonly allowH2: boolean;
   readonly preferH2: boolean;
   readonly h2: H2Settings;
-}
-
-function isAbsent(value: unknown): value is null | undefined {
-  return value === undefined || value === null;
 }
 
 function defaultMaxHeaderSize(): number {

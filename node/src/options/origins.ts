@@ -21,7 +21,7 @@
 
 import { invalid } from '../undici';
 import { CLIENT_OPTIONS, H2_OPTIONS, POOL_OPTIONS } from './generated';
-import { hostOf, parseHost } from './host';
+import { defaultPort, hostOf, parseHost, portOf } from './host';
 import { ownOptions } from './own-options';
 import { withoutCredentials } from './parse-origin';
 
@@ -57,10 +57,6 @@ function canonicalHost(text: string, host: string): string {
   return canonical;
 }
 
-function defaultPort(scheme: string): number {
-  return scheme === 'https:' ? 443 : 80;
-}
-
 /** Reads a pattern; see the file's comment. Throws InvalidArgumentError. */
 export function parsePattern(text: string): OriginPattern {
   const parts = GRAMMAR.exec(text);
@@ -93,10 +89,7 @@ export function parsePattern(text: string): OriginPattern {
 
 function matches(pattern: OriginPattern, url: URL): boolean {
   if (pattern.scheme !== null && pattern.scheme !== url.protocol) return false;
-  if (pattern.port !== null) {
-    const port = url.port === '' ? defaultPort(url.protocol) : Number(url.port);
-    if (port !== pattern.port) return false;
-  }
+  if (pattern.port !== null && pattern.port !== portOf(url)) return false;
   const host = hostOf(url);
   if (!pattern.isWildcard) return host === pattern.host;
   return host.length > pattern.host.length && host.endsWith(pattern.host);

@@ -33,6 +33,11 @@ export function ownOptions(options: unknown): Record<string, unknown> {
   return out;
 }
 
+/** Whether an option was not given. */
+export function isAbsent(value: unknown): value is null | undefined {
+  return value === undefined || value === null;
+}
+
 /** Like `{ ...value }`, without a prototype. */
 export function spread(...values: unknown[]): Record<string, unknown> {
   const out = Object.create(null) as Record<string, unknown>;

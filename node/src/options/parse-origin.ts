@@ -6,6 +6,8 @@
  */
 
 import { invalid } from '../undici';
+import { defaultPort } from './host';
+import { isAbsent } from './own-options';
 
 const PROTOCOL_MESSAGE = 'Invalid URL protocol: the URL must start with `http:` or `https:`.';
 
@@ -37,10 +39,6 @@ interface UrlLike {
   search?: unknown;
 }
 
-function isAbsent(value: unknown): value is null | undefined {
-  return value === undefined || value === null;
-}
-
 function isAbsentOrText(value: unknown): value is string | null | undefined {
   return isAbsent(value) || typeof value === 'string';
 }
@@ -67,8 +65,7 @@ function fromParts(parts: UrlLike): URL {
   if (!startsWithHttp(origin || protocol)) throw invalid(PROTOCOL_MESSAGE);
 
   const scheme = typeof protocol === 'string' ? protocol : '';
-  const defaultPort = scheme === 'https:' ? 443 : 80;
-  const effectivePort = isAbsent(port) ? defaultPort : (port as string | number);
+  const effectivePort = isAbsent(port) ? defaultPort(scheme) : (port as string | number);
   const base = (origin ?? `${scheme}//${hostname ?? ''}:${effectivePort}`).replace(/\/$/, '');
   let rest = path ?? `${pathname ?? ''}${typeof search === 'string' ? search : ''}`;
   if (rest !== '' && !rest.startsWith('/')) rest = `/${rest}`;

@@ -15,6 +15,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
@@ -292,7 +293,7 @@ fn read_decode(reader: &mut Reader<'_>) -> Result<Decode, Malformed> {
     let max_size = u64::from(reader.u32()?) | u64::from(reader.u32()?) << 32;
     Ok(Decode {
         manner,
-        max_size: (max_size > 0).then_some(max_size),
+        max_size: NonZeroU64::new(max_size),
     })
 }
 

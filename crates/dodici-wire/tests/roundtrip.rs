@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -55,7 +56,10 @@ fn decode() -> impl Strategy<Value = Decode> {
         Just(DecodeManner::Fetch),
         Just(DecodeManner::FetchFollowing),
     ];
-    (manner, option::of(1..=u64::MAX)).prop_map(|(manner, max_size)| Decode { manner, max_size })
+    (manner, option::of(1..=u64::MAX)).prop_map(|(manner, max_size)| Decode {
+        manner,
+        max_size: max_size.and_then(NonZeroU64::new),
+    })
 }
 
 prop_compose! {

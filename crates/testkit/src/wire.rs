@@ -3,6 +3,7 @@
 //! Called by the tests of `dodici-wire` and by the fuzz targets. `node/src/wire` does the same in
 //! TypeScript; golden vectors keep the two equal.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use dodici_pool::{
@@ -125,7 +126,7 @@ fn decode_numbers(decode: Decode) -> [u32; 3] {
         DecodeManner::Fetch => WireDecode::Fetch,
         DecodeManner::FetchFollowing => WireDecode::FetchFollowing,
     };
-    let max_size = decode.max_size.unwrap_or(0);
+    let max_size = decode.max_size.map_or(0, NonZeroU64::get);
     [manner as u32, max_size as u32, (max_size >> 32) as u32]
 }
 

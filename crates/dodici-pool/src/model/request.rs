@@ -1,5 +1,6 @@
 //! What the pool and the connection must know of a request before they handle it.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -45,7 +46,7 @@ pub struct Decode {
     /// Maximum number of bytes that each coding may produce; `None`: no limit other than
     /// [`ExchangeConfig::max_response_size`](super::config::ExchangeConfig::max_response_size),
     /// which then counts decoded bytes.
-    pub max_size: Option<u64>,
+    pub max_size: Option<NonZeroU64>,
 }
 
 /// Which responses are decoded, and how their head changes. gzip, deflate, br, zstd and

@@ -7,6 +7,7 @@
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -115,7 +116,7 @@ fn submissions() -> Vec<Vector> {
     let decoded = Request {
         decode: Some(Decode {
             manner: DecodeManner::Interceptor,
-            max_size: Some(0x2_0000_0001),
+            max_size: NonZeroU64::new(0x2_0000_0001),
         }),
         ..Request::new("GET /z HTTP/1.1\r\n\r\n")
     };

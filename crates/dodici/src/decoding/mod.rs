@@ -11,6 +11,7 @@ mod rules;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 use std::pin::pin;
 use std::task::Context;
 
@@ -72,16 +73,14 @@ impl Decoding {
         if applied.is_empty() {
             return Ok(None);
         }
-        let limit = [decode.max_size, max_response_size]
-            .into_iter()
-            .flatten()
-            .min();
+        let max_size = decode.max_size.map(NonZeroU64::get);
+        let limit = [max_size, max_response_size].into_iter().flatten().min();
         let decoder = Decoder::new(&applied, Behind::Ignored, limit);
         Ok(Some(Self {
             decoder: decoder.map_err(|error| failure(&error, None))?,
             coded: VecDeque::new(),
             full: false,
-            max_size: decode.max_size,
+            max_size,
         }))
     }
 

@@ -2,7 +2,7 @@
 //! connection, an exclusive one, and HTTP/2. dodici-coding tests the codings themselves;
 //! here it is gzip.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 
 use dodici::{
@@ -408,7 +408,7 @@ async fn s33_a_bomb_stops_at_the_limit_of_decoded_bytes() {
         let (client, _peer) = serve(wire, answer.clone(), |_| {}).await;
         let mut limited = request(wire, DecodeManner::Interceptor);
         limited.decode = limited.decode.map(|decode| Decode {
-            max_size: Some(limit),
+            max_size: NonZeroU64::new(limit),
             ..decode
         });
         let call = send(&client, limited);

@@ -103,9 +103,7 @@ function usesProxies(): boolean {
 }
 
 function makeDispatcher(options: AgentOptions | undefined): Dispatcher {
-  return usesProxies()
-    ? new EnvHttpProxyAgent(options as EnvHttpProxyAgent.Options)
-    : new Agent(options);
+  return usesProxies() ? new EnvHttpProxyAgent(options) : new Agent(options);
 }
 
 /** Options of the `Agent` that `install()` creates, and what it installs. */

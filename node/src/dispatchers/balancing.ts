@@ -6,20 +6,16 @@
  * know how they choose.
  */
 
-import { ownOptions, POOL_OPTIONS, spread } from '../options';
-import {
-  type Dispatcher,
-  peer,
-  type Pool as PeerPool,
-  type RoundRobinPool as PeerRoundRobinPool,
-} from '../undici';
+import { ownOptions, POOL_OPTIONS, type PoolOptions, spread } from '../options';
+import { type Dispatcher, peer } from '../undici';
 import { Client } from './client';
 import { forBoth } from './peer-class';
-import { Pool } from './pool';
+import { Pool, type PoolStats } from './pool';
 
 type Options = Record<string, unknown>;
 
 /** A pool per upstream, selected by weight; options are undici's. */
+// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- the peer has the methods
 export class BalancedPool extends forBoth(peer.BalancedPool) {
   constructor(upstreams?: string | URL | (string | URL)[], options?: BalancedPool.Options) {
     const given = ownOptions(options);
@@ -60,16 +56,25 @@ function makeClient(origin: string | URL, options: object): Dispatcher {
   return new Client(origin, options);
 }
 
+// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- the peer has the methods
+export interface BalancedPool {
+  addUpstream(upstream: string | URL): this;
+  removeUpstream(upstream: string | URL): this;
+  getUpstream(upstream: string | URL): Pool | undefined;
+}
+
 /** Types under the names of undici's declarations. */
 // eslint-disable-next-line @typescript-eslint/no-namespace -- undici's users write BalancedPool.Options
 export declare namespace BalancedPool {
   /** Options of the constructor. */
-  export type Options = PeerPool.Options;
+  export type Options = PoolOptions;
 }
 
 /** Types under the names of undici's declarations. */
 // eslint-disable-next-line @typescript-eslint/no-namespace -- undici's users write RoundRobinPool.Options
 export declare namespace RoundRobinPool {
   /** Options of the constructor. */
-  export type Options = PeerRoundRobinPool.Options;
+  export type Options = PoolOptions;
+  /** Counters. */
+  export type RoundRobinPoolStats = PoolStats;
 }

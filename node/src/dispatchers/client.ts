@@ -6,9 +6,9 @@
  */
 
 import type { Connection } from '../connection';
-import type { ClientOptions } from '../options';
+import type { ClientOptions, OptionOf } from '../options';
 import type { OriginDispatcher } from '../origin';
-import { type Dispatcher, peer, symbols } from '../undici';
+import { type Client as PeerClient, type Dispatcher, peer, symbols } from '../undici';
 import { expose } from './dispatcher-base';
 import { queueOf, sessionOf } from './internals';
 import { PooledDispatcher } from './pooled-dispatcher';
@@ -124,4 +124,12 @@ export class Client extends PooledDispatcher {
 export declare namespace Client {
   /** Options of the constructor. */
   export type Options = ClientOptions;
+  /** The state of a socket in a `SocketError`. */
+  export type SocketInfo = PeerClient.SocketInfo;
+  /** Receive limits of a WebSocket. */
+  export type WebSocketOptions = OptionOf<PeerClient.Options, 'webSocket'>;
+  /** Receive limits of an EventSource. */
+  export type EventSourceOptions = OptionOf<PeerClient.Options, 'eventSource'>;
+  /** HTTP/2 settings. */
+  export type H2Options = OptionOf<PeerClient.Options, 'h2Options'>;
 }

@@ -39,3 +39,10 @@ export class H2CClient extends Client {
     super(url, { ...given, ...fixed });
   }
 }
+
+/** Types under the names of undici's declarations. */
+// eslint-disable-next-line @typescript-eslint/no-namespace -- undici's users write H2CClient.Options
+export declare namespace H2CClient {
+  /** Options of the constructor. */
+  export type Options = Omit<ClientOptions, 'allowH2' | 'useH2c' | 'h2Options'>;
+}

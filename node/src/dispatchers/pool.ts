@@ -84,9 +84,13 @@ export class Pool extends PooledDispatcher {
   }
 }
 
+type Stats = PoolStats;
+
 /** Types under the names of undici's declarations. */
 // eslint-disable-next-line @typescript-eslint/no-namespace -- undici's users write Pool.Options
 export declare namespace Pool {
   /** Options of the constructor. */
   export type Options = PoolOptions;
+  /** Counters. */
+  export type PoolStats = Stats;
 }

@@ -15,6 +15,7 @@ import { makePeer, type PeerDispatcher, StandIn, type TlsServer } from './delega
 import { DispatcherBase, expose, hideFields } from './dispatcher-base';
 
 /** A dispatcher of one origin. */
+// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- the peer has the method
 export abstract class PooledDispatcher extends DispatcherBase {
   static {
     expose(this.prototype, symbols.kUrl, (dispatcher) => dispatcher.url);
@@ -115,6 +116,20 @@ export abstract class PooledDispatcher extends DispatcherBase {
   protected override destroyNow(error: Error): Promise<unknown> {
     return Promise.all([this.pool.destroy(error), this.standIn.destroy(error)]);
   }
+}
+
+type ConnectRequest<TOpaque> = Omit<Dispatcher.ConnectOptions<TOpaque>, 'origin'>;
+
+/** Its origin need not be given. */
+// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- the peer has the method
+export interface PooledDispatcher {
+  connect<TOpaque = null>(
+    options: ConnectRequest<TOpaque>,
+  ): Promise<Dispatcher.ConnectData<TOpaque>>;
+  connect<TOpaque = null>(
+    options: ConnectRequest<TOpaque>,
+    callback: (error: Error | null, data: Dispatcher.ConnectData<TOpaque>) => void,
+  ): void;
 }
 
 /**

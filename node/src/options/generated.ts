@@ -59,6 +59,7 @@ export const CLIENT_OPTIONS: readonly (OptionRow | WholeRow)[] = [
   { name: 'maxCachedSessions', rule: {}, refusal: 'invalid {}', isKept: true },
   { name: 'tls', rule: {}, refusal: 'invalid {}', isKept: true },
   { name: 'h2Options', rule: {}, refusal: 'invalid {}', isKept: false },
+  { name: 'useMilo', rule: {}, refusal: 'invalid {}', isKept: true },
   { name: 'webSocket', rule: {}, refusal: 'invalid {}', isKept: false },
   { name: 'eventSource', rule: {}, refusal: 'invalid {}', isKept: false },
 ];
@@ -106,35 +107,35 @@ export type PemSource = string | NodeJS.ArrayBufferView | ArrayBuffer;
 /** Options of clients that are numbers. */
 export interface ClientTable {
   /** Maximum size of a response head, including the status line. Bytes. Default: `http.maxHeaderSize` (16 384). */
-  maxHeaderSize?: number | null;
+  maxHeaderSize?: number;
   /** Idle time after which a connection is closed, without a `Keep-Alive: timeout=` hint from the server. Milliseconds. Default: 4000. */
-  keepAliveTimeout?: number | null;
+  keepAliveTimeout?: number;
   /** Upper bound for the server's hint. Milliseconds. Default: 600 000. */
-  keepAliveMaxTimeout?: number | null;
+  keepAliveMaxTimeout?: number;
   /** Subtracted from the server's hint, to allow for transit time. Milliseconds. Default: 2000. */
-  keepAliveTimeoutThreshold?: number | null;
+  keepAliveTimeoutThreshold?: number;
   /** Maximum time to wait for the response head once the request is sent; 0: no limit. Can be set per request. Milliseconds. Default: 300 000. */
-  headersTimeout?: number | null;
+  headersTimeout?: number;
   /** Maximum time between two chunks of the response body; 0: no limit. Can be set per request. Milliseconds. Default: 300 000. */
-  bodyTimeout?: number | null;
+  bodyTimeout?: number;
   /** Requests after which a connection is closed; 0: no limit. Default: no limit. */
-  maxRequestsPerClient?: number | null;
+  maxRequestsPerClient?: number;
   /** Maximum size of a response body; -1: no limit. Bytes. Default: -1. */
-  maxResponseSize?: number | null;
+  maxResponseSize?: number;
   /** Maximum number of requests in flight on one HTTP/1.1 connection; 0: a connection serves only one request. Default: 1. */
-  pipelining?: number | null;
+  pipelining?: number;
   /** Maximum number of idle connections; further ones are closed. 0 keeps none. Default: no limit. */
   maxIdleConnections?: number | null;
   /** Uses HTTP/2 with prior knowledge, as required for `http:` origins. Default: false. */
-  useH2c?: boolean | null;
+  useH2c?: boolean;
   /** Maximum number of concurrent requests per connection; the server's limit may be lower. Default: 100. */
-  maxConcurrentStreams?: number | null;
+  maxConcurrentStreams?: number;
   /** Flow-control window of a stream. In `h2Options`, it is a key of `settings`. Bytes. Default: 262 144, growing to 2 MiB with the round-trip time. */
-  initialWindowSize?: number | null;
+  initialWindowSize?: number;
   /** Flow-control window of the connection. Bytes. Default: the sum of all streams. */
-  connectionWindowSize?: number | null;
+  connectionWindowSize?: number;
   /** Interval of PING frames that check whether the server is alive; 0: none. Milliseconds. Default: 60 000. */
-  pingInterval?: number | null;
+  pingInterval?: number;
 }
 
 /** Options of pools. */

@@ -8,45 +8,15 @@
 import type { buildConnector, Client as PeerClient, Dispatcher } from '../undici';
 import type { ClientTable, ConnectTable, PoolTable } from './generated';
 
-/** Keys of Node's connect options that the engine does not support; a `connect` function can. */
-type Refused =
-  | 'allowHalfOpen'
-  | 'allowPartialTrustChain'
-  | 'checkServerIdentity'
-  | 'ciphers'
-  | 'clientCertEngine'
-  | 'crl'
-  | 'dhparam'
-  | 'ecdhCurve'
-  | 'enableTrace'
-  | 'fd'
-  | 'hints'
-  | 'localPort'
-  | 'onread'
-  | 'pfx'
-  | 'privateKeyEngine'
-  | 'privateKeyIdentifier'
-  | 'pskCallback'
-  | 'requestOCSP'
-  | 'secureContext'
-  | 'secureOptions'
-  | 'secureProtocol'
-  | 'session'
-  | 'sigalgs'
-  | 'signal'
-  | 'socket';
-
 export type { PemSource } from './generated';
 
-/**
- * How connections are opened. A key of Node's `tls.connect` or `net.connect` that is not listed
- * here is rejected by name, unless it has no effect on clients.
- */
-export type ConnectOptions = Omit<
-  Partial<buildConnector.BuildOptions>,
-  Refused | keyof ConnectTable
-> &
-  ConnectTable;
+/** How connections are opened: undici's options, and dodici's. */
+export type ConnectOptions = Partial<buildConnector.BuildOptions> &
+  Pick<ConnectTable, 'preferH2' | 'platformVerifier' | 'fallback'>;
+
+/** The type of one of undici's options; `unknown` without null if the installed undici has none of the name. */
+export type OptionOf<Options, Name extends string> =
+  Options extends Partial<Record<Name, infer Value>> ? NonNullable<Value> : never;
 
 /**
  * Decode response bodies, as undici's decompress interceptor does: gzip, deflate, br, zstd and

@@ -121,7 +121,7 @@ describe('a byte stream', () => {
     const data: any =
       kind === 'upgrade'
         ? await client.upgrade({ path: '/', protocol: 'echo' })
-        : await client.connect({ path: 'example.com:443' } as never);
+        : await client.connect({ path: 'example.com:443' });
     return data.socket;
   }
 

@@ -1,11 +1,12 @@
 // Every JavaScript snippet of README.md runs, against an origin on loopback in place of
-// api.example.com.
+// api.example.com, and is a strict TypeScript program.
 import { readFileSync } from 'node:fs';
 import { spawn } from 'node:child_process';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 
+import ts from 'typescript';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -34,9 +35,42 @@ function run(source: string): Promise<{ code: number | null; output: string; err
   });
 }
 
+/** What TypeScript complains about in these modules of the package's folder. */
+function complaints(sources: readonly string[]): string[] {
+  const files = new Map(sources.map((source, at) => [`${root}snippet-${at + 1}.mts`, source]));
+  const options: ts.CompilerOptions = {
+    strict: true,
+    noEmit: true,
+    module: ts.ModuleKind.Node16,
+    target: ts.ScriptTarget.ES2022,
+    lib: ['lib.es2023.d.ts', 'lib.esnext.disposable.d.ts'],
+    types: ['node'],
+    skipLibCheck: true,
+  };
+  const host = ts.createCompilerHost(options);
+  const { fileExists, getSourceFile } = host;
+  host.getCurrentDirectory = () => root;
+  host.fileExists = (file) => files.has(file) || fileExists(file);
+  host.getSourceFile = (file, target, ...rest) => {
+    const source = files.get(file);
+    return source === undefined
+      ? getSourceFile(file, target, ...rest)
+      : ts.createSourceFile(file, source, target);
+  };
+  const program = ts.createProgram([...files.keys()], options, host);
+  return ts.getPreEmitDiagnostics(program).map(({ file, messageText }) => {
+    const text = ts.flattenDiagnosticMessageText(messageText, ' ');
+    return `${file?.fileName.slice(root.length) ?? ''}: ${text}`;
+  });
+}
+
 describe('README.md', () => {
   it('has snippets', () => {
     expect(snippets.length).toBeGreaterThanOrEqual(6);
+  });
+
+  it('has snippets that are strict TypeScript', () => {
+    expect(complaints(snippets)).toEqual([]);
   });
 
   it.each(snippets.map((snippet, index) => [index + 1, snippet]))(

@@ -185,7 +185,7 @@ describe('upgrade', () => {
       const data: any =
         kind === 'upgrade'
           ? await client.upgrade({ path: '/', protocol: 'echo' })
-          : await client.connect({ path: 'example.com:443' } as never);
+          : await client.connect({ path: 'example.com:443' });
       const { socket } = data;
       const big = 'y'.repeat(1_000_000);
       socket.end(big);
@@ -197,7 +197,7 @@ describe('upgrade', () => {
 
   it('by connect() provides a byte stream whatever the status is, as in undici', async () => {
     const client = use(await rawOrigin(answer('HTTP/1.1 403 No\r\nx-why: no\r\n\r\nbecause')));
-    const { statusCode, headers, socket } = await client.connect({ path: 'a:1' } as never);
+    const { statusCode, headers, socket } = await client.connect({ path: 'a:1' });
     expect([statusCode, headers['x-why']]).toEqual([403, 'no']);
     const [chunk] = await new Promise<unknown[]>((resolve) =>
       socket.once('data', (...args: unknown[]) => resolve(args)),

@@ -2,6 +2,8 @@
 // request or connection fails, or there is an uncaught exception as with undici; process and pool
 // continue. Handlers are in reentrancy.test.ts, sinks in Rust.
 
+import type { LookupFunction } from 'node:net';
+
 import { afterEach, expect, it } from 'vitest';
 
 import { Client, Pool } from '../../src/index';
@@ -45,8 +47,8 @@ it.each(Object.entries(lookups))(
   async (_what, { lookup, answer }) => {
     const origin = await serve();
     let calls = 0;
-    const first = (_host: string, _options: object, found: Found) => {
-      if (calls++ === 0) lookup(found);
+    const first: LookupFunction = (_host, _options, found) => {
+      if (calls++ === 0) lookup(found as Found);
       else found(null, [{ address: '127.0.0.1', family: 4 }]);
     };
     const pool = new Pool(origin.url, { connections: 1, connect: { lookup: first } });

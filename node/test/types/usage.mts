@@ -4,18 +4,25 @@ import dodici, {
   BalancedPool,
   Client,
   Dispatcher,
+  type EnvHttpProxyAgent,
   errors,
   fetch,
+  type H2CClient,
   install,
   MockAgent,
   Pool,
+  type ProxyAgent,
   request,
+  type RetryAgent,
+  type RoundRobinPool,
   setGlobalDispatcher,
+  type Socks5ProxyAgent,
   type AgentOptions,
   type ConnectInfo,
   type DisconnectInfo,
   type RequestInit,
 } from 'dodici';
+import type * as Undici from 'undici';
 
 const options: AgentOptions = {
   connections: 10,
@@ -80,10 +87,61 @@ new Agent({ connections: 'ten' });
 new Agent({ origins: { 'https://a': { connections: 'ten' } } });
 // @ts-expect-error an agent's option is not an option of an origin
 new Agent({ origins: { 'https://a': { maxOrigins: 1 } } });
-// @ts-expect-error the engine has no OpenSSL cipher list
-new Agent({ connect: { ciphers: 'AES128-SHA' } });
-// @ts-expect-error TLS 1.1 is not supported
-new Agent({ connect: { minVersion: 'TLSv1.1' } });
+// @ts-expect-error a list of ciphers is text
+new Agent({ connect: { ciphers: 1 } });
+
+// Everything that undici declares for `connect`.
+new Client('https://localhost', {
+  connect: {
+    ALPNProtocols: ['http/1.1'],
+    host: 'localhost',
+    ciphers: 'AES128-SHA',
+    minVersion: 'TLSv1.1',
+    lookup: (hostname, _options, callback) => callback(null, hostname, 4),
+  },
+});
+void new Client('http://localhost').connect({ path: 'a.example:443' });
+void new Pool('http://localhost').connect({ path: 'a.example:443' });
+
+// Options are undici's, in both directions; instances of ours are instances of undici's.
+type Same<Ours, Theirs> = [Ours] extends [Theirs]
+  ? [Theirs] extends [Ours]
+    ? true
+    : false
+  : false;
+const sameOptions: [
+  Same<Client.Options, Undici.Client.Options>,
+  Same<Pool.Options, Undici.Pool.Options>,
+  Same<Agent.Options, Undici.Agent.Options>,
+  Same<H2CClient.Options, Undici.H2CClient.Options>,
+  Same<BalancedPool.Options, Undici.Pool.Options>,
+  Same<RoundRobinPool.Options, Undici.RoundRobinPool.Options>,
+  Same<ProxyAgent.Options, Undici.ProxyAgent.Options>,
+  Same<EnvHttpProxyAgent.Options, Undici.EnvHttpProxyAgent.Options>,
+  Same<Socks5ProxyAgent.Options, Undici.Socks5ProxyAgent.Options>,
+  Same<Dispatcher.DispatchHandler, Undici.Dispatcher.DispatchHandler>,
+  Same<Dispatcher.DispatchOptions, Undici.Dispatcher.DispatchOptions>,
+  Same<Client.SocketInfo, Undici.Client.SocketInfo>,
+  Same<Client.WebSocketOptions, Undici.Client.WebSocketOptions>,
+  Same<Pool.PoolStats, Undici.Pool.PoolStats>,
+  Same<RoundRobinPool.RoundRobinPoolStats, Undici.RoundRobinPool.RoundRobinPoolStats>,
+] = [true, true, true, true, true, true, true, true, true, true, true, true, true, true, true];
+type IsA<Ours, Theirs> = [Ours] extends [Theirs] ? true : false;
+const instances: [
+  IsA<Client, Undici.Client>,
+  IsA<Pool, Undici.Pool>,
+  IsA<Agent, Undici.Agent>,
+  IsA<H2CClient, Undici.H2CClient>,
+  IsA<BalancedPool, Undici.BalancedPool>,
+  IsA<RoundRobinPool, Undici.RoundRobinPool>,
+  IsA<ProxyAgent, Undici.ProxyAgent>,
+  IsA<EnvHttpProxyAgent, Undici.EnvHttpProxyAgent>,
+  IsA<Socks5ProxyAgent, Undici.Socks5ProxyAgent>,
+  IsA<RetryAgent, Undici.RetryAgent>,
+] = [true, true, true, true, true, true, true, true, true, true];
+const undiciOptions: Undici.Agent.Options = { connections: 1, connect: { timeout: 1 } };
+new Agent(undiciOptions);
+void [sameOptions, instances];
 
 // Options of requests.
 new Agent({ decompress: true, origins: { '*': { decompress: { maxSize: 1e6 } } } });

@@ -196,7 +196,7 @@ describe('the head', () => {
 
   it('of CONNECT closes the connection, as undici does', async () => {
     const client = new Client(`http://127.0.0.1:${port}`);
-    client.connect({ path: 'example.com:443' } as never).catch(() => {});
+    client.connect({ path: 'example.com:443' }).catch(() => {});
     await flushed();
     expect(control.request.head).toBe(
       `CONNECT example.com:443 HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\nconnection: close\r\n\r\n`,

@@ -158,9 +158,10 @@ pub(super) const ROW: OptionRow = OptionRow {
     reqwest: &[],
 };
 
-/// An option of clients that is a number or a limit.
+/// An option of clients that is a number or a limit. As in undici, `null` is not in its type.
 pub(super) const CLIENT: OptionRow = OptionRow {
     scope: Scope::Client,
+    types: "number",
     derived: Derived::Whole,
     ..ROW
 };
@@ -181,6 +182,7 @@ pub(super) const POOL: OptionRow = OptionRow {
 
 pub(super) const HTTP2: OptionRow = OptionRow {
     scope: Scope::Http2,
+    types: "number",
     derived: Derived::Whole,
     rule: Rule::Integer(1),
     refusal: "{} must be a positive integer, greater than 0",

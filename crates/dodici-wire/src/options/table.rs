@@ -151,6 +151,7 @@ options! {
     }
     key MaxIdleConnections = 38: Number, some_count => config.pool.max_idle_connections; row CLIENT {
         name: "maxIdleConnections",
+        types: "number | null",
         default: Fallback::Nothing("no limit"),
         rule: Rule::Integer(0),
         refusal: "{} must be a positive integer or zero",
@@ -195,6 +196,11 @@ options! {
         doc: "HTTP/2 settings; see below.",
     }
     row NAMED {
+        name: "useMilo",
+        types: "boolean",
+        doc: "Chooses between undici's HTTP/1.1 parsers. No effect, unless undici's own class serves the origin.",
+    }
+    row NAMED {
         name: "webSocket",
         types: "object",
         kept: false,
@@ -228,7 +234,7 @@ options! {
 
     key Http2 = 60: Flag, flag => config.http2.prior_knowledge; row HTTP2 {
         name: "useH2c",
-        types: "boolean | null",
+        types: "boolean",
         default: Fallback::Flag(false),
         rule: Rule::Boolean,
         refusal: "{} must be a valid boolean value",

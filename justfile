@@ -45,10 +45,16 @@ fmt: setup
     cargo fmt --all
     npm run --silent --prefix node format
 
-# undici's own tests against our classes: --suite DIR --version 8|7, or --help
+# undici's own tests against our classes: --suite DIR, with --types its type tests, or --help
 [group('3 change it')]
 conformance-undici *ARGS: build
     @node conformance/undici/run.mjs {{ ARGS }}
+
+# Exports, options and defaults of undici that ours lack: --latest, or --help
+[group('3 change it')]
+undici-diff *ARGS: setup
+    @npm run --silent --prefix node build
+    @node conformance/undici/diff.mjs {{ ARGS }}
 
 # Compare the public names of dodici-reqwest with reqwest's
 [group('3 change it')]

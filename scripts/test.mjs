@@ -208,6 +208,13 @@ const STEPS = [
     needs: ['npm', 'package'],
   },
   {
+    id: 'undici-diff',
+    group: 'node',
+    title: "names, options and defaults against undici's",
+    command: ['node', ['conformance/undici/diff.mjs']],
+    needs: ['npm', 'package'],
+  },
+  {
     id: 'vitest',
     group: 'node',
     title: 'vitest on Node 24, in part on Node 20',

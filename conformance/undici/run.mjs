@@ -1,4 +1,5 @@
-// `just conformance-undici`: undici's own test suite against our classes, one process per file.
+// `just conformance-undici`: undici's own test suite against our classes, one process per file, and
+// its type tests against our declarations.
 //
 // The suite is read from a checkout and never copied. See README.md for what counts.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -8,17 +9,22 @@ import { parseArgs } from "node:util";
 import { CLASSES, COUNTED, FETCH_FOLDERS, isRunnable, readCases } from "./lib/cases.mjs";
 import { compareFiles, showComparison, showFetch } from "./lib/compare.mjs";
 import { applyLedger, isUnexplained, judgeFile } from "./lib/judge.mjs";
-import { checkSuite, findNode, HERE, makeCertificates, PINS, ROOT } from "./lib/pins.mjs";
+import { casesOf, showNewer, suspects, withNewCases } from "./lib/newer.mjs";
+import { checkSuite, findNode, HERE, makeCertificates, PINS, pinFor, ROOT } from "./lib/pins.mjs";
 import { mergeRuns, showDifferences } from "./lib/repeat.mjs";
 import { figures, firstLine, percent, Progress, ranOf, table, totals } from "./lib/report.mjs";
 import { runFile } from "./lib/run-file.mjs";
+import { checkTypes, showTypes } from "./lib/types.mjs";
 
-const HELP = `Usage: just conformance-undici --suite DIR --version 8|7 [options]
+const HELP = `Usage: just conformance-undici --suite DIR [options]
 
-  --suite DIR      a checkout of undici at the pin, with its packages installed
-  --version 8|7    ${Object.values(PINS)
-    .map(({ version, node }) => `undici ${version} on Node ${node}`)
-    .join(", ")}
+  --suite DIR      a checkout of undici, with its packages installed. Pins: ${Object.values(PINS)
+    .map(({ version, node }) => `${version} on Node ${node}`)
+    .join(", ")}.
+                   Of another version, the run says which cases are new, and fails for those that
+                   pass with undici's own classes only
+  --version 8|7    the pin to compare with (default: that of the checkout's major)
+  --types          undici's type tests instead, with our declarations; ledger-types.json
   --filter TEXT    only files whose path contains TEXT (several: A,B)
   --without TEXT   no files whose path contains TEXT (several: A,B)
   --case TEXT      only cases whose name contains TEXT
@@ -52,6 +58,7 @@ const { values: options } = parseArgs({
     fetch: { type: "boolean", default: false },
     repeat: { type: "string", default: "1" },
     self: { type: "boolean", default: false },
+    types: { type: "boolean", default: false },
     "compare-self": { type: "boolean", default: false },
     verbose: { type: "boolean", default: false },
     report: { type: "string" },
@@ -74,20 +81,24 @@ if (options.help) {
 }
 
 async function main() {
-  const pin = PINS[options.version];
-  if (pin === undefined) throw new Error(`--version must be ${Object.keys(PINS).join(" or ")}`);
   if (options.suite === undefined) throw new Error("--suite DIR is missing; see --help");
   const jobs = Number(options.jobs);
   if (!Number.isInteger(jobs) || jobs < 1) throw new Error("--jobs takes a number from 1");
   const times = Number(options.repeat);
   if (!Number.isInteger(times) || times < 1) throw new Error("--repeat takes a number from 1");
   const suite = resolve(options.suite);
-  checkSuite(suite, pin);
-  makeCertificates(suite);
+  const version = checkSuite(suite);
+  const pin = pinFor(options.version ?? version);
+  const isPin = version === pin.version;
   const module = options.self ? undefined : resolve(options.module);
   if (module !== undefined && !existsSync(module)) {
     throw new Error(`${module} does not exist: run "just build"`);
   }
+  if (options.types) {
+    const ledger = options.self ? [] : readLedger(pin.version, "ledger-types.json");
+    return showTypes(await checkTypes(suite, module), ledger, isPin);
+  }
+  makeCertificates(suite);
   const setup = {
     suite,
     module,
@@ -96,13 +107,21 @@ async function main() {
     fetch: options.fetch,
   };
 
-  const known = readCases(pin.version, options.fetch);
+  const listed = readCases(pin.version, options.fetch);
+  const known = isPin ? listed : casesOf(suite, listed);
   const chosen = [...known.keys()].filter((file) => isChosenFile(file, known.get(file)));
   if (chosen.length === 0) throw new Error("no file matches");
   const pattern = options.case === undefined ? undefined : namePattern(options.case);
   const isChosenCase = (name) => options.case === undefined || name.includes(options.case);
 
-  const run = (some) => runFiles({ setup: some, known, chosen, jobs, pattern, isChosenCase });
+  const run = (some, files = chosen) =>
+    runFiles({ setup: some, known, isPin, chosen: files, jobs, pattern, isChosenCase });
+  if (!isPin && !options.self && !options["compare-self"] && !options.fetch) {
+    const files = (await run(setup)).map(withNewCases);
+    applyLedger(files, [...readLedger(pin.version), ...readLedger("newer")]);
+    const own = await run({ ...setup, module: undefined }, suspects(files));
+    return showNewer(version, pin.version, files, own.map(withNewCases));
+  }
   if (options["compare-self"] || options.fetch) {
     if (module === undefined) throw new Error("--compare-self needs our classes: leave out --self");
     const ours = await run(setup);
@@ -123,7 +142,7 @@ async function main() {
 }
 
 /** Runs files, some at a time. @returns results in the order of `chosen` */
-async function runFiles({ setup, known, chosen, jobs, pattern, isChosenCase }) {
+async function runFiles({ setup, known, isPin, chosen, jobs, pattern, isChosenCase }) {
   const progress = new Progress(chosen.length);
   const judged = [];
   const queue = [...chosen];
@@ -132,7 +151,7 @@ async function runFiles({ setup, known, chosen, jobs, pattern, isChosenCase }) {
       progress.start(file);
       const cases = known.get(file);
       const result = isRunnable(setup.suite, file)
-        ? judgeFile(cases, await runFile(setup, file, cases.length, pattern), isChosenCase)
+        ? judgeFile(cases, await runFile(setup, file, isPin ? cases.length : Infinity, pattern), isChosenCase)
         : unrun(file, cases);
       judged.push(result);
       progress.finish(result);
@@ -157,7 +176,8 @@ function isChosenFile(file, cases) {
   if (options.filter !== undefined && !contains(options.filter)) return false;
   if (options.without !== undefined && contains(options.without)) return false;
   if (options.fetch && !FETCH_FOLDERS.some((folder) => file.startsWith(folder))) return false;
-  return cases.some((one) => chosenClasses().includes(one.class));
+  // The classes of a file that is new in the checkout are not known.
+  return cases.length === 0 || cases.some((one) => chosenClasses().includes(one.class));
 }
 
 /** A regular expression for `--test-name-pattern` that matches this text. */
@@ -181,7 +201,7 @@ function unrun(file, cases) {
 
 function readLedger(version, name = "ledger.json") {
   const ledger = JSON.parse(readFileSync(join(HERE, name), "utf8"));
-  return ledger[version].flatMap(({ cases, ...entry }) =>
+  return (ledger[version] ?? []).flatMap(({ cases, ...entry }) =>
     cases.map((name) => ({ ...entry, case: name })),
   );
 }

@@ -5,9 +5,9 @@
 //! the pool's inputs. The sharing rules are those of undici's `client-h1.js` (`busy()`), the
 //! connecting rule is that of its `Pool`.
 
+use super::OriginPool;
 use super::action::{Action, Traits};
 use super::connection::{ConnState, Connection};
-use super::{Lifecycle, OriginPool};
 use crate::model::close_reason::CloseReason;
 use crate::model::id::{ConnId, RequestId};
 
@@ -16,9 +16,6 @@ impl OriginPool {
     pub(super) fn settle(&mut self) {
         self.assign_queued();
         self.open_connections();
-        if self.lifecycle == Lifecycle::Closing && self.requests.waiting() == 0 {
-            self.close_surplus();
-        }
         self.finish();
         if self.needs_drain && !self.is_busy() {
             self.needs_drain = false;
@@ -144,36 +141,5 @@ impl OriginPool {
         self.connecting += 1;
         self.connect_wanted = false;
         self.actions.push_back(Action::Connect(conn));
-    }
-
-    /// A closing pool with an empty queue needs neither idle connections nor new ones.
-    fn close_surplus(&mut self) {
-        while let Some(conn) = self.idle.front() {
-            self.close(conn, CloseReason::PoolClosed);
-        }
-        if self.connecting == 0 {
-            return;
-        }
-        for slot in 0..self.conns.slots() {
-            let Some(conn) = self.conns.id_at(slot) else {
-                continue;
-            };
-            if self.conns.get(conn).map(|entry| entry.state) == Some(ConnState::Connecting) {
-                self.close(conn, CloseReason::PoolClosed);
-            }
-        }
-    }
-
-    /// Reports the end of a closed or destroyed pool, once.
-    fn finish(&mut self) {
-        let end = match self.lifecycle {
-            Lifecycle::Closing => Lifecycle::Closed,
-            Lifecycle::Destroying => Lifecycle::Destroyed,
-            Lifecycle::Open | Lifecycle::Closed | Lifecycle::Destroyed => return,
-        };
-        if self.conns.len() == 0 && self.requests.waiting() == 0 {
-            self.lifecycle = end;
-            self.actions.push_back(Action::Closed);
-        }
     }
 }

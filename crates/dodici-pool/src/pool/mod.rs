@@ -8,6 +8,7 @@
 //! - `queue`: the requests; `connection`: one connection and its state diagram;
 //! - `multiplex`: inputs of connections that carry requests as streams (HTTP/2);
 //! - `pipelining`: changing how requests share HTTP/1.1 connections;
+//! - `transitions`: changing that state; `lifecycle`: closing and destroying the pool;
 //! - `admission`: which request gets which connection, when to connect; `idle`: idle timeouts;
 //! - `stats`: counters, busy, needs drain; `action`: outputs, and values of inputs.
 
@@ -15,6 +16,7 @@ mod action;
 mod admission;
 mod connection;
 mod idle;
+mod lifecycle;
 mod list;
 mod multiplex;
 mod pipelining;
@@ -23,6 +25,7 @@ mod slot;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod transitions;
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -35,6 +38,7 @@ use crate::model::close_reason::CloseReason;
 use crate::model::config::{ConnectFailure, PoolConfig};
 use crate::model::id::{ConnId, RequestId};
 use connection::{ConnState, Connection};
+use lifecycle::Lifecycle;
 use list::List;
 use queue::{Place, Requests};
 use slot::Slots;
@@ -128,31 +132,6 @@ pub struct OriginPool {
     connect_wanted: bool,
     needs_drain: bool,
     actions: VecDeque<Action>,
-}
-
-/// Life cycle of the pool.
-///
-/// ```text
-///   Open ── handle_close ──▶ Closing ── nothing left ──▶ Closed
-///    │                          │                          │
-///    └───── handle_destroy ─────┴──▶ Destroying            │ handle_destroy
-///                                        │ nothing left    ▼
-///                                        └───────────▶ Destroyed
-/// ```
-///
-/// `Action::Closed` is emitted on entering `Closed`, or `Destroyed` from `Destroying`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lifecycle {
-    /// Accepts requests.
-    Open,
-    /// Accepts none; those it has continue.
-    Closing,
-    /// Closed, and the last connection is gone.
-    Closed,
-    /// Waiting for its connections to end.
-    Destroying,
-    /// Destroyed, and the last connection is gone.
-    Destroyed,
 }
 
 impl OriginPool {
@@ -414,43 +393,6 @@ impl OriginPool {
         self.settle();
     }
 
-    /// Closes the pool: it accepts no more requests, finishes those it has, and closes each
-    /// connection when nothing is left for it. [`Action::Closed`] follows in the end.
-    pub fn handle_close(&mut self, now: Instant) {
-        self.tick(now);
-        if self.is_open() {
-            self.lifecycle = Lifecycle::Closing;
-            self.connect_wanted = false;
-            self.needs_drain = false;
-            self.settle();
-        }
-    }
-
-    /// Destroys the pool: queued requests fail and all connections are closed, including those
-    /// being opened and those serving requests. [`Action::Closed`] follows when the last of them is
-    /// gone, unless it was emitted before.
-    pub fn handle_destroy(&mut self, now: Instant) {
-        self.tick(now);
-        match self.lifecycle {
-            Lifecycle::Open | Lifecycle::Closing => {}
-            Lifecycle::Closed => {
-                self.lifecycle = Lifecycle::Destroyed;
-                return;
-            }
-            Lifecycle::Destroying | Lifecycle::Destroyed => return,
-        }
-        self.lifecycle = Lifecycle::Destroying;
-        self.connect_wanted = false;
-        self.needs_drain = false;
-        while self.fail_oldest(Action::FailDestroyed) {}
-        for slot in 0..self.conns.slots() {
-            if let Some(conn) = self.conns.id_at(slot) {
-                self.close(conn, CloseReason::PoolDestroyed);
-            }
-        }
-        self.settle();
-    }
-
     /// Advances the time.
     fn tick(&mut self, now: Instant) {
         self.now = self.now.max(Some(now));
@@ -483,74 +425,5 @@ impl OriginPool {
         let oldest = self.requests.pop_front();
         self.actions.extend(oldest.map(report));
         oldest.is_some()
-    }
-
-    /// Asks the owner to close `conn`, unless it was asked before.
-    fn close(&mut self, conn: ConnId, reason: CloseReason) {
-        let Some(entry) = self.conns.get(conn) else {
-            return;
-        };
-        if entry.state != ConnState::Closing {
-            self.enter(conn, ConnState::Closing);
-            self.actions.push_back(Action::Close { conn, reason });
-        }
-    }
-
-    /// Removes a connection.
-    fn forget(&mut self, conn: ConnId) {
-        if let Some(state) = self.conns.get(conn).map(|entry| entry.state) {
-            self.leave(conn, state);
-            self.conns.remove(conn);
-        }
-    }
-
-    /// Changes the state of a connection, and updates lists, deadlines and counters.
-    fn enter(&mut self, conn: ConnId, next: ConnState) {
-        let Some(entry) = self.conns.get_mut(conn) else {
-            return;
-        };
-        if entry.state == next {
-            return;
-        }
-        let previous = std::mem::replace(&mut entry.state, next);
-        let multiplexed = entry.multiplexed;
-        self.leave(conn, previous);
-        match next {
-            ConnState::Connecting => self.connecting += 1,
-            ConnState::Idle { until } => {
-                self.idle.push_front(&mut self.conns, conn);
-                if let Some(at) = until {
-                    self.deadlines.set(conn, at);
-                }
-            }
-            ConnState::Busy { open: true } if multiplexed => {
-                self.streams.push_front(&mut self.conns, conn);
-            }
-            ConnState::Busy { open: true } => self.shared.push_front(&mut self.conns, conn),
-            ConnState::Busy { open: false } | ConnState::Draining { .. } => {}
-            ConnState::Closing => self.closing += 1,
-        }
-    }
-
-    /// Reverts what `enter` did for this state.
-    fn leave(&mut self, conn: ConnId, state: ConnState) {
-        match state {
-            ConnState::Connecting => self.connecting -= 1,
-            ConnState::Idle { .. } => {
-                self.idle.remove(&mut self.conns, conn);
-                self.deadlines.remove(conn);
-            }
-            ConnState::Busy { open: true } => {
-                let multiplexed = self.conns.get(conn).is_some_and(|entry| entry.multiplexed);
-                let list = if multiplexed {
-                    &mut self.streams
-                } else {
-                    &mut self.shared
-                };
-                list.remove(&mut self.conns, conn);
-            }
-            ConnState::Busy { open: false } | ConnState::Draining { .. } => {}
-            ConnState::Closing => self.closing -= 1,
-        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Everything here is O(1).
 
-use super::{Lifecycle, OriginPool};
+use super::OriginPool;
 
 /// Counters, with undici's names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,10 +65,5 @@ impl OriginPool {
     /// or destroyed. (undici: `kNeedDrain`.)
     pub fn needs_drain(&self) -> bool {
         self.needs_drain
-    }
-
-    /// Whether requests are accepted.
-    pub(super) fn is_open(&self) -> bool {
-        self.lifecycle == Lifecycle::Open
     }
 }

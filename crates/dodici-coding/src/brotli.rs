@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
 
 use crate::error::Broken;
-use crate::stage::Step;
+use crate::step::Step;
 
 /// One stream.
 pub(crate) struct Brotli(Box<BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>>);

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use zlib_rs::{Inflate, InflateError, InflateFlush, Status};
 
 use crate::error::Broken;
-use crate::stage::Step;
+use crate::step::Step;
 
 /// Largest window of the format, as a power of two: 32 KiB.
 const WINDOW: u8 = 15;

@@ -20,6 +20,7 @@ mod error;
 #[cfg(any(feature = "gzip", feature = "deflate"))]
 mod inflate;
 mod stage;
+mod step;
 #[cfg(feature = "zstd")]
 mod zstd;
 

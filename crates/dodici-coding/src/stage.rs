@@ -1,16 +1,8 @@
 //! One coding of a body: a codec, and its position in the units that the coding consists of.
 
 use crate::error::Broken;
+use crate::step::Step;
 use crate::{Behind, Coding, DecodeError};
-
-/// What one call of a codec did.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Step {
-    pub(crate) read: usize,
-    pub(crate) written: usize,
-    /// The unit (member, stream, frame) is complete.
-    pub(crate) ended: bool,
-}
 
 enum Codec {
     #[cfg(feature = "gzip")]

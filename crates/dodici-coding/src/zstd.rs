@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, get_error_name};
 
 use crate::error::Broken;
-use crate::stage::Step;
+use crate::step::Step;
 
 /// Largest window of a frame, as a power of two: 8 MiB, the maximum of the content coding (RFC
 /// 9659, section 3).

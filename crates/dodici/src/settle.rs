@@ -135,12 +135,3 @@ impl Drop for Settle {
         }
     }
 }
-
-/// The body of a response is larger than allowed.
-pub(crate) fn too_large() -> Error {
-    Error::new(
-        ErrorKind::ResponseExceededMaxSize,
-        Phase::Body,
-        "Response content exceeded max size",
-    )
-}

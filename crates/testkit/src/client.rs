@@ -13,8 +13,9 @@ use dodici::{
 };
 use tokio::runtime::Handle;
 
+use crate::peer_log::PeerLog;
 use crate::recording::{Recorder, Recording};
-use crate::scripted::{PeerLog, ScriptedPeer};
+use crate::scripted::ScriptedPeer;
 use crate::watched::within;
 
 /// A pool and its events. Clones share both.

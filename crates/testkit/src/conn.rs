@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
 
 use crate::message::{Framing, RequestBody, RequestHead, head_end};
-use crate::scripted::{PeerLog, TlsFacts};
+use crate::peer_log::{PeerLog, TlsFacts};
 use crate::stream::{PeerClose, Stream};
 use crate::watched::Watched;
 

@@ -36,6 +36,7 @@ pub mod h2;
 pub mod message;
 pub mod name_server;
 pub mod origin;
+pub mod peer_log;
 #[cfg(unix)]
 pub mod process;
 pub mod recording;

@@ -9,7 +9,8 @@ use std::time::Duration;
 use crate::certs::ServerTls;
 use crate::conn::Conn;
 use crate::message::{Framing, RequestBody, RequestHead, checksum, pattern};
-use crate::scripted::{Builder, PeerLog, ScriptedPeer};
+use crate::peer_log::PeerLog;
+use crate::scripted::{Builder, ScriptedPeer};
 use crate::stream::Address;
 use crate::watched::{Signal, Watched};
 

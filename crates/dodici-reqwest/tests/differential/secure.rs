@@ -1,7 +1,7 @@
 //! HTTP/1.1 over TLS: what is sent, what is rejected, and how that is reported.
 
 use dodici_testkit::certs::{Leaf, Validity};
-use dodici_testkit::scripted::TlsFacts;
+use dodici_testkit::peer_log::TlsFacts;
 use dodici_testkit::{Authority, ServerTls};
 
 use super::*;

@@ -11,7 +11,6 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::ResponseDetail;
 use super::exchange::{Item, Shared};
-use super::upgraded::Upgraded;
 use crate::origin::RequestHandle;
 
 /// A response body. At most one window
@@ -111,12 +110,6 @@ impl IncomingBody {
     /// the end of the body.
     pub fn trailers(&self) -> Option<&HeaderBlock> {
         self.trailers.as_ref()
-    }
-
-    /// The byte stream of an upgraded connection: after status 101, or 2xx to CONNECT. On any
-    /// other response it reads the body, and writing to it fails.
-    pub fn into_upgraded(self) -> Upgraded {
-        Upgraded::new(self)
     }
 
     pub(super) fn handle(&self) -> &RequestHandle {

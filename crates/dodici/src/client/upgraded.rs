@@ -20,16 +20,20 @@ pub struct Upgraded {
     closed: bool,
 }
 
-impl Upgraded {
-    pub(super) fn new(body: IncomingBody) -> Self {
-        Self {
-            body,
+impl IncomingBody {
+    /// The byte stream of an upgraded connection: after status 101, or 2xx to CONNECT. On any
+    /// other response it reads the body, and writing to it fails.
+    pub fn into_upgraded(self) -> Upgraded {
+        Upgraded {
+            body: self,
             unread: Bytes::new(),
             allowed: 0,
             closed: false,
         }
     }
+}
 
+impl Upgraded {
     /// Ready when everything written, including the end, has been sent.
     fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // On any other response nothing consumes what is written.

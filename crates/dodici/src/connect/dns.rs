@@ -6,19 +6,17 @@
 //! not know ports or sockets.
 
 use std::collections::{HashMap, VecDeque};
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::Duration;
 
-use dodici_pool::{Error, ErrorKind, Family, Phase, Replay, SystemDetail};
+use dodici_pool::{Error, Family};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
 
-use super::errors::os_code;
-use super::getaddrinfo;
+use super::getaddrinfo::{self, LookupError};
 
 /// The process's resolver.
 pub(super) static SYSTEM: LazyLock<Resolver> =
@@ -206,73 +204,5 @@ impl std::fmt::Debug for Shared {
         f.debug_struct("Shared")
             .field("limits", &self.limits)
             .finish_non_exhaustive()
-    }
-}
-
-/// Why a lookup failed, in libuv's terms (`uv_getaddrinfo`, `uv/errno.h`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct LookupError {
-    code: &'static str,
-    errno: i32,
-}
-
-impl LookupError {
-    /// The name does not exist. Node reports `EAI_NONAME` and `EAI_NODATA` as this.
-    pub(super) const NOT_FOUND: Self = Self::named("ENOTFOUND", -3008);
-    const AGAIN: Self = Self::named("EAI_AGAIN", -3001);
-    const FAIL: Self = Self::named("EAI_FAIL", -3004);
-
-    const fn named(code: &'static str, errno: i32) -> Self {
-        Self { code, errno }
-    }
-
-    /// From a status of getaddrinfo other than `EAI_SYSTEM`.
-    #[cfg(unix)]
-    pub(super) fn from_eai(status: i32) -> Self {
-        // Not in every libc: glibc and musl use -5, the BSDs and macOS 7.
-        #[cfg(target_os = "linux")]
-        const EAI_NODATA: i32 = -5;
-        #[cfg(not(target_os = "linux"))]
-        const EAI_NODATA: i32 = 7;
-        match status {
-            libc::EAI_NONAME => Self::NOT_FOUND,
-            EAI_NODATA => Self::named("ENOTFOUND", -3007),
-            libc::EAI_AGAIN => Self::AGAIN,
-            libc::EAI_BADFLAGS => Self::named("EAI_BADFLAGS", -3002),
-            libc::EAI_FAIL => Self::FAIL,
-            libc::EAI_FAMILY => Self::named("EAI_FAMILY", -3005),
-            libc::EAI_MEMORY => Self::named("EAI_MEMORY", -3006),
-            libc::EAI_OVERFLOW => Self::named("EAI_OVERFLOW", -3009),
-            libc::EAI_SERVICE => Self::named("EAI_SERVICE", -3010),
-            libc::EAI_SOCKTYPE => Self::named("EAI_SOCKTYPE", -3011),
-            _ => Self::FAIL,
-        }
-    }
-
-    /// From the errno behind `EAI_SYSTEM`.
-    #[cfg_attr(
-        not(unix),
-        expect(dead_code, reason = "only getaddrinfo reports an errno")
-    )]
-    pub(super) fn from_os(error: &io::Error) -> Self {
-        let (code, errno) = os_code(error);
-        Self { code, errno }
-    }
-
-    /// Node's error: `getaddrinfo ENOTFOUND example.invalid`.
-    pub(super) fn into_error(self, host: &str) -> Error {
-        Error::new(
-            ErrorKind::Resolve,
-            Phase::Resolve,
-            format!("getaddrinfo {} {host}", self.code),
-        )
-        .with_replay(Replay::Unsent)
-        .with_system(SystemDetail {
-            code: self.code.into(),
-            errno: self.errno,
-            syscall: "getaddrinfo".into(),
-            hostname: Some(host.to_owned()),
-            ..SystemDetail::default()
-        })
     }
 }

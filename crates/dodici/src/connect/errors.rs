@@ -1,40 +1,12 @@
 //! Operating system errors in Node's terms: code, negative errno, syscall, message.
 //!
-//! Called by every leg of connecting, and by readers and writers of a [`Transport`] to report
-//! socket errors. Must not know TLS alerts or certificates: their codes are in `tls/node_codes.rs`.
-//!
-//! [`Transport`]: super::Transport
+//! Called by every leg of connecting. Must not know TLS: see `tls/node_codes.rs`.
 
 use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
 
 use dodici_pool::{Error, ErrorKind, Phase, Replay, SystemDetail};
-
-use super::tls::node_codes;
-
-/// Describes a failed `read` or `write` on an established [`Transport`](super::Transport) like
-/// Node: `read ECONNRESET`, or the TLS alert that the peer sent.
-///
-/// Returns the message and the detail; the caller adds kind, phase and replay.
-pub(crate) fn describe_io_error(
-    error: &io::Error,
-    syscall: &'static str,
-) -> (String, SystemDetail) {
-    if let Some(tls) = node_codes::rustls_error(error) {
-        return node_codes::describe(tls);
-    }
-    let (code, errno) = os_code(error);
-    (
-        format!("{syscall} {code}"),
-        SystemDetail {
-            code: code.into(),
-            errno,
-            syscall: syscall.into(),
-            ..SystemDetail::default()
-        },
-    )
-}
 
 /// `connect ECONNREFUSED 127.0.0.1:80`, or the same for `bind`, for which Node states no port.
 pub(super) fn socket_error(error: io::Error, syscall: &'static str, tried: SocketAddr) -> Error {

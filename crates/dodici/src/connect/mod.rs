@@ -17,6 +17,7 @@ mod getaddrinfo;
 mod hooks;
 mod proxy;
 mod read_ahead;
+mod session;
 mod socket;
 mod tcp;
 mod tls;
@@ -43,11 +44,12 @@ use self::socket::Socket;
 use self::tcp::Dialer;
 use self::tls::TlsLeg;
 
-pub(crate) use self::errors::describe_io_error;
 pub use self::hooks::{AroundHook, ConnectHooks, Connected, HookFuture, ResolveHook, SocketHook};
+pub(crate) use self::socket::Probe;
+pub(crate) use self::tls::node_codes::describe_io_error;
 pub use self::tls::roots::{DefaultRoots, Roots};
 pub use self::tls::strict::StrictVerifier;
-pub(crate) use self::transport::{Probe, Transport};
+pub(crate) use self::transport::Transport;
 
 /// Opens connections for one pool key.
 ///

@@ -1,6 +1,6 @@
-//! Probing an idle TLS stream.
+//! What an established TLS stream holds right now: for the probe, and for TLS inside TLS.
 //!
-//! Called by [`Transport::probe`](crate::connect::Transport::probe). Must not wait.
+//! Called by the transport and the socket. Must not wait.
 
 use std::io::{self, Read};
 use std::pin::Pin;
@@ -10,8 +10,8 @@ use rustls::ClientConnection;
 use tokio::io::AsyncWrite;
 use tokio_rustls::client::TlsStream;
 
-use crate::connect::read_ahead::ReadAhead;
-use crate::connect::transport::Probe;
+use super::read_ahead::ReadAhead;
+use super::socket::Probe;
 
 /// Bytes per read. A server's tickets after a handshake take a few hundred bytes; whatever is
 /// larger is data, and the probe ends there.
@@ -23,7 +23,7 @@ const MOST_BITES: usize = 64;
 
 /// Decrypts what the kernel holds. Application data stays in the session, where the next read
 /// finds it.
-pub(in crate::connect) fn probe(stream: &mut TlsStream<ReadAhead>, cx: &mut Context<'_>) -> Probe {
+pub(super) fn probe(stream: &mut TlsStream<ReadAhead>, cx: &mut Context<'_>) -> Probe {
     let (socket, session) = stream.get_mut();
     let mut bite = [0; BITE];
     for _ in 0..MOST_BITES {
@@ -61,10 +61,7 @@ fn clean(stream: &mut TlsStream<ReadAhead>, cx: &mut Context<'_>) -> Probe {
 
 /// Reads what the kernel holds and TLS decrypts, like `read(2)`: for TLS to the origin inside TLS
 /// to a proxy.
-pub(in crate::connect) fn read_now(
-    stream: &mut TlsStream<ReadAhead>,
-    buffer: &mut [u8],
-) -> io::Result<usize> {
+pub(super) fn read_now(stream: &mut TlsStream<ReadAhead>, buffer: &mut [u8]) -> io::Result<usize> {
     let (socket, session) = stream.get_mut();
     loop {
         match session.reader().read(buffer) {

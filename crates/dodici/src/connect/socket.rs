@@ -19,7 +19,7 @@ use tokio::net::UnixStream;
 use tokio_rustls::client::TlsStream;
 
 use super::read_ahead::ReadAhead;
-use super::tls::session;
+use super::session;
 use crate::clock::or_look;
 
 /// What keeps a write to a connection that is gone from raising SIGPIPE, where that is asked for
@@ -39,6 +39,17 @@ pub(super) enum Socket {
     Tunnel(Box<TlsStream<ReadAhead>>),
 }
 
+/// The result of [`Transport::probe`](super::Transport::probe).
+#[derive(Debug)]
+pub(crate) enum Probe {
+    /// No application data: the connection may be used.
+    Clean,
+    /// Unsolicited bytes.
+    Data,
+    /// The peer has closed the stream; with an error unless it was a clean close.
+    Closed(Option<io::Error>),
+}
+
 impl Socket {
     fn raw(&self) -> SockRef<'_> {
         match self {
@@ -53,11 +64,16 @@ impl Socket {
         matches!(self, Self::Tunnel(_))
     }
 
-    /// Whether the kernel holds bytes (`Ok(true)`) or the end (`Ok(false)`); `WouldBlock` if
-    /// neither. Consumes nothing. Not for a tunnel, whose bytes in the kernel mean nothing yet.
-    pub(super) fn peek_now(&self) -> io::Result<bool> {
+    /// What the kernel holds. Consumes nothing. Not for a tunnel, whose bytes in the kernel mean
+    /// nothing yet.
+    pub(super) fn probe(&self) -> Probe {
         let mut byte = [MaybeUninit::uninit()];
-        retry(|| self.raw().peek(&mut byte)).map(|count| count > 0)
+        match retry(|| self.raw().peek(&mut byte)) {
+            Ok(0) => Probe::Closed(None),
+            Ok(_) => Probe::Data,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Probe::Clean,
+            Err(error) => Probe::Closed(Some(error)),
+        }
     }
 
     /// Reads what the kernel holds, like `read(2)`.

@@ -12,8 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
 use super::read_ahead::ReadAhead;
-use super::socket::Socket;
-use super::tls::session;
+use super::session;
+use super::socket::{Probe, Socket};
 
 /// A connected byte stream.
 ///
@@ -33,17 +33,6 @@ enum Stream {
     Plain(Socket),
     /// Boxed: a TLS connection's state is over a kilobyte.
     Tls(Box<TlsStream<ReadAhead>>),
-}
-
-/// The result of [`Transport::probe`].
-#[derive(Debug)]
-pub(crate) enum Probe {
-    /// No application data: the connection may be used.
-    Clean,
-    /// Unsolicited bytes.
-    Data,
-    /// The peer has closed the stream; with an error unless it was a clean close.
-    Closed(Option<io::Error>),
 }
 
 impl Transport {
@@ -83,12 +72,7 @@ impl Transport {
     /// can be written.
     pub(crate) fn probe(&mut self, cx: &mut Context<'_>) -> Probe {
         match &mut self.stream {
-            Stream::Plain(socket) => match socket.peek_now() {
-                Ok(true) => Probe::Data,
-                Ok(false) => Probe::Closed(None),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Probe::Clean,
-                Err(error) => Probe::Closed(Some(error)),
-            },
+            Stream::Plain(socket) => socket.probe(),
             Stream::Tls(stream) => session::probe(stream, cx),
         }
     }

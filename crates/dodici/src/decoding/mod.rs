@@ -20,7 +20,6 @@ use dodici_coding::{Behind, DecodeError, Decoder};
 use dodici_pool::{Error, ErrorKind, HeaderBlock, Phase, Request, ResponseHead, SystemDetail};
 
 use crate::command::Command;
-use crate::settle::too_large;
 use crate::sink::Sink;
 
 /// Maximum size of a decoded piece, which the reader gets as one chunk.
@@ -222,4 +221,13 @@ fn failure(error: &DecodeError, max_size: Option<u64>) -> Error {
     };
     let message = format!("Decompressed response size ({size}) exceeded maxSize ({max})");
     Error::new(ErrorKind::ResponseExceededMaxSize, Phase::Body, message)
+}
+
+/// The body of a response is larger than allowed.
+pub(crate) fn too_large() -> Error {
+    Error::new(
+        ErrorKind::ResponseExceededMaxSize,
+        Phase::Body,
+        "Response content exceeded max size",
+    )
 }

@@ -1,7 +1,7 @@
 //! An exchange that has an HTTP/1.1 connection to itself, driven by hyper.
 //!
 //! The exchange is one poll function ([`Exchange::poll`]), run by the connection's task
-//! (`origin::solo`). It drives hyper, delivers what arrives to the sink, asks [`Rules`] what
+//! (`origin::pipeline`). It drives hyper, delivers what arrives to the sink, asks [`Rules`] what
 //! follows, and reports in [`Finish`] what happens to connection and request. Must not know the
 //! pool.
 

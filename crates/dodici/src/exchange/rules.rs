@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::clock::Moment;
 use crate::conn::framing::Informational;
 use crate::conn::h2::PROTOCOL_ERROR;
-use crate::settle::too_large;
+use crate::decoding::too_large;
 
 #[cfg(test)]
 mod tests;

@@ -4,8 +4,7 @@
 //! - [`Pool`]: what users hold.
 //! - `task`: one task per connection.
 //! - `multiplex`: its loop on an HTTP/2 connection.
-//! - `pipeline`: its loop on an HTTP/1.1 connection; `solo`: one exchange there that needs the
-//!   connection to itself.
+//! - `pipeline`: its loop on an HTTP/1.1 connection.
 //! - `lease`: the guard that owns a connection's events; `mailbox`: messages to its task.
 //! - [`RequestHandle`]: the caller's side of a request.
 //!
@@ -17,7 +16,6 @@ mod lease;
 mod mailbox;
 mod multiplex;
 mod pipeline;
-mod solo;
 mod task;
 
 use std::cell::Cell;

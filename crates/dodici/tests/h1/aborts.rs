@@ -115,7 +115,7 @@ async fn an_abort_while_writing_closes_the_connection() {
             body.len()
         ))
     });
-    let received = |log: &dodici_testkit::scripted::PeerLog| {
+    let received = |log: &dodici_testkit::peer_log::PeerLog| {
         (!log.connections.first()?.received.is_empty()).then_some(())
     };
     within("written", peer.wait(received)).await;

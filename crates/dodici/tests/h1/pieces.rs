@@ -123,7 +123,7 @@ async fn s34_a_stopped_reader_holds_few_pieces_that_arrived_one_by_one() {
             let full = |seen: &Seen| (seen.cost() >= u64::from(WINDOW)).then_some(());
             within("the window", call.wait(full)).await;
             // Far more is available, and would be read.
-            let sent = |log: &dodici_testkit::scripted::PeerLog| {
+            let sent = |log: &dodici_testkit::peer_log::PeerLog| {
                 (log.connections[0].sent > 5_000 * piece.len() as u64).then_some(())
             };
             within("more is sent", peer.wait(sent)).await;

@@ -6,30 +6,17 @@
 use std::ops::Range;
 
 use dodici_pool::HeaderBlock;
-use dodici_pool::ParseErrorCode::{
-    CrExpected, InvalidChunkSize, InvalidTransferEncoding, LfExpected, Strict,
-    UnexpectedContentLength,
-};
+use dodici_pool::ParseErrorCode::{CrExpected, InvalidChunkSize, LfExpected, Strict};
 
 use super::field::{self, is_token_byte, without_crlf};
 use super::limits::Limits;
 use super::line::{Line, LineBuffer};
 use super::reject::Reject;
 use super::rules::MAX_LENGTH;
+use super::trailers::check_trailer_name;
 
 /// Hex digits of a chunk size, including leading zeros: enough for a 64-bit size.
 const MAX_SIZE_DIGITS: u8 = 16;
-
-/// Fields that affect framing, routing or the connection, and so come too late in a trailer section
-/// (RFC 9110, section 6.5.1), except the two that have their own error codes.
-const FORBIDDEN_TRAILERS: [&[u8]; 6] = [
-    b"host",
-    b"te",
-    b"trailer",
-    b"connection",
-    b"keep-alive",
-    b"upgrade",
-];
 
 /// The decoder; serves all chunked bodies of one connection and reuses its memory.
 ///
@@ -310,27 +297,4 @@ impl ChunkedReader {
             self.trailers.push(name, value);
         }
     }
-}
-
-/// Whether a field is allowed in trailers.
-pub(super) fn check_trailer_name(name: &[u8]) -> Result<(), Reject> {
-    if name.eq_ignore_ascii_case(b"content-length") {
-        return Err(Reject::Parse(
-            UnexpectedContentLength,
-            "Content-Length can't be present with Transfer-Encoding",
-        ));
-    }
-    if name.eq_ignore_ascii_case(b"transfer-encoding") {
-        return Err(Reject::Parse(
-            InvalidTransferEncoding,
-            "Transfer-Encoding can't be present in trailers",
-        ));
-    }
-    if FORBIDDEN_TRAILERS
-        .iter()
-        .any(|forbidden| name.eq_ignore_ascii_case(forbidden))
-    {
-        return Err(Reject::Parse(Strict, "Forbidden field in trailers"));
-    }
-    Ok(())
 }

@@ -3,7 +3,6 @@
 
 use dodici_pool::{Error, HeaderBlock, ParseErrorCode, Phase};
 
-use super::chunked::check_trailer_name;
 use super::reject::Reject;
 
 /// How much of a response the guard reads before it rejects it.
@@ -108,21 +107,4 @@ pub(crate) fn decoded_size(fields: &HeaderBlock) -> usize {
         .iter()
         .map(|(name, value)| name.len() + value.len() + 4);
     sizes.sum()
-}
-
-/// Applies the guard's rules to a trailer section that no guard has parsed.
-///
-/// # Errors
-/// Those of the guard.
-pub(crate) fn check_trailers(trailers: &HeaderBlock) -> Result<(), Error> {
-    let limits = Limits::default();
-    let checked = if trailers.len() > limits.max_trailers
-        || decoded_size(trailers) > limits.max_trailer_size
-    {
-        Err(Reject::Overflow)
-    } else {
-        let mut names = trailers.iter().map(|(name, _)| name);
-        names.try_for_each(check_trailer_name)
-    };
-    checked.map_err(|reject| reject.into_http2_error(Phase::Body))
 }

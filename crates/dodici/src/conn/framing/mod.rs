@@ -50,6 +50,7 @@ mod line;
 mod reject;
 mod rules;
 mod synthetic;
+mod trailers;
 
 use std::ops::Range;
 
@@ -62,9 +63,10 @@ use self::chunked::{ChunkedReader, Found};
 pub use self::event::{Framing, GuardEvent, KeepAlive, Step};
 use self::head::HeadReader;
 pub use self::limits::Limits;
-pub(crate) use self::limits::{Informational, check_trailers, decoded_size};
+pub(crate) use self::limits::{Informational, decoded_size};
 use self::reject::{Reject, parse_error};
 use self::rules::Delimiter;
+pub(crate) use self::trailers::check_trailers;
 
 /// The guard of one connection. See the [module](self) for the order of calls.
 #[derive(Debug)]

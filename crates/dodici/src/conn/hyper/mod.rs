@@ -1,6 +1,6 @@
 //! An HTTP/1.1 connection lent to hyper for one exchange.
 //!
-//! - [`HyperConn`]: hyper's two handles, for the exchange. `origin::solo` lends the connection,
+//! - [`HyperConn`]: hyper's two handles, for the exchange. `origin::pipeline` lends the connection,
 //!   `exchange::hyper` runs the exchange.
 //! - `translator`: the conversation with hyper, a state machine without I/O.
 //! - `link`: the byte stream between socket and hyper.

@@ -151,7 +151,7 @@ fn proxy_tls(error: Error) -> Error {
 
 /// Reading from or writing to the proxy failed.
 fn broken(error: &std::io::Error, syscall: &'static str) -> Error {
-    let (message, detail) = super::errors::describe_io_error(error, syscall);
+    let (message, detail) = super::describe_io_error(error, syscall);
     Error::new(ErrorKind::Socket, Phase::Proxy, message)
         .with_replay(Replay::Unsent)
         .with_system(detail)

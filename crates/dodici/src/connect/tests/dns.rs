@@ -12,7 +12,8 @@ use dodici_pool::{ErrorKind, Family, Phase};
 use parking_lot::Mutex;
 
 use super::support::detail;
-use crate::connect::dns::{Limits, LookupError, Resolver, SYSTEM};
+use crate::connect::dns::{Limits, Resolver, SYSTEM};
+use crate::connect::getaddrinfo::LookupError;
 
 const LONG: Duration = Duration::from_secs(3600);
 

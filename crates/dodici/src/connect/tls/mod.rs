@@ -1,22 +1,22 @@
 //! The TLS leg: rustls with aws-lc-rs, configured from one [`TlsConfig`].
 //!
 //! - `roots`: trust anchors. `identity`: client certificate and key.
-//! - `verifier`: verifies a server's certificate. `chain`: chain validation like OpenSSL's.
-//!   `names`: host names and name constraints. `certificate`: the parsed fields. `refusal`: the
-//!   errors.
+//! - `verifier`: verifies a server's certificate. `chain`: chain validation like OpenSSL's, with
+//!   `fault`, its errors. `names`: host names and name constraints. `certificate`: the parsed
+//!   fields. `refusal`: a rejection in Node's terms.
 //! - `strict`: the same checks in addition to another verifier.
-//! - `session`: probes an established stream. `node_codes`: Node's error codes.
+//! - `node_codes`: Node's error codes.
 //!
 //! Called by the connector. Must not know DNS, addresses or deadlines.
 
 mod certificate;
 mod chain;
+mod fault;
 mod identity;
 mod names;
 pub(super) mod node_codes;
 mod refusal;
 pub(super) mod roots;
-pub(super) mod session;
 pub(super) mod strict;
 mod verifier;
 
@@ -204,7 +204,7 @@ fn handshake_error(error: io::Error, first: Option<u8>) -> Error {
     let (message, detail) = if error.kind() == io::ErrorKind::UnexpectedEof {
         node_codes::disconnected()
     } else {
-        super::errors::describe_io_error(&error, "read")
+        node_codes::describe_io_error(&error, "read")
     };
     let phase = match node_codes::rustls_error(&error) {
         Some(tls) if refuses_hello(tls, first) => Phase::TlsHello,

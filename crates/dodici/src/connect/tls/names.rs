@@ -9,7 +9,7 @@ use x509_parser::extensions::{GeneralName, NameConstraints};
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
 use super::certificate::Certificate;
-use super::chain::{EXCLUDED, Fault, NOT_PERMITTED, UNKNOWN_CONSTRAINT, UNKNOWN_SYNTAX};
+use super::fault::{EXCLUDED, Fault, NOT_PERMITTED, UNKNOWN_CONSTRAINT, UNKNOWN_SYNTAX};
 
 /// Whether the certificate matches `host`, a name or an address. Names in the subject are used only
 /// if there are no DNS names in the extension.

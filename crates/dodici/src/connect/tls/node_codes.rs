@@ -13,14 +13,38 @@ use rustls::{
 };
 
 use super::refusal::Refusal;
+use crate::connect::errors::os_code;
 
 /// The rustls error inside an I/O error of a TLS stream.
-pub(in crate::connect) fn rustls_error(error: &io::Error) -> Option<&TlsError> {
+pub(super) fn rustls_error(error: &io::Error) -> Option<&TlsError> {
     error.get_ref()?.downcast_ref()
 }
 
+/// Describes a failed `read` or `write` of a [`Transport`](crate::connect::Transport) like Node:
+/// `read ECONNRESET`, or the TLS alert that the peer sent.
+///
+/// Returns the message and the detail; the caller adds kind, phase and replay.
+pub(crate) fn describe_io_error(
+    error: &io::Error,
+    syscall: &'static str,
+) -> (String, SystemDetail) {
+    if let Some(tls) = rustls_error(error) {
+        return describe(tls);
+    }
+    let (code, errno) = os_code(error);
+    (
+        format!("{syscall} {code}"),
+        SystemDetail {
+            code: code.into(),
+            errno,
+            syscall: syscall.into(),
+            ..SystemDetail::default()
+        },
+    )
+}
+
 /// Message and detail of a TLS failure.
-pub(in crate::connect) fn describe(error: &TlsError) -> (String, SystemDetail) {
+fn describe(error: &TlsError) -> (String, SystemDetail) {
     let (code, message): (&'static str, String) = match error {
         TlsError::InvalidCertificate(reason) => certificate(reason),
         TlsError::AlertReceived(AlertDescription::CloseNotify) => return disconnected(),

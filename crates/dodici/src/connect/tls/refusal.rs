@@ -10,7 +10,8 @@ use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime
 use rustls::{CertificateError, OtherError};
 
 use super::certificate::Certificate;
-use super::chain::{self, Anchors, Fault};
+use super::chain::{self, Anchors};
+use super::fault::{self, Fault};
 use super::names::check_host;
 use super::roots::TrustStore;
 
@@ -71,11 +72,11 @@ pub(super) fn explain(
 /// A rejected chain.
 pub(super) fn faulty(fault: Fault) -> rustls::Error {
     let cause = match fault {
-        chain::EXPIRED => CertificateError::Expired,
-        chain::NOT_YET_VALID => CertificateError::NotValidYet,
-        chain::BAD_SIGNATURE => CertificateError::BadSignature,
-        chain::PURPOSE => CertificateError::InvalidPurpose,
-        chain::MALFORMED => CertificateError::BadEncoding,
+        fault::EXPIRED => CertificateError::Expired,
+        fault::NOT_YET_VALID => CertificateError::NotValidYet,
+        fault::BAD_SIGNATURE => CertificateError::BadSignature,
+        fault::PURPOSE => CertificateError::InvalidPurpose,
+        fault::MALFORMED => CertificateError::BadEncoding,
         fault if fault.is_about_trust() => CertificateError::UnknownIssuer,
         _ => CertificateError::ApplicationVerificationFailure,
     };

@@ -80,12 +80,7 @@ impl Pipeline {
 
     /// Empties a connection that ends after this many `written` bytes. `blame` fails the oldest
     /// request, if any of it was sent; the others are sent again if that is safe.
-    pub(in crate::origin) fn disband(
-        &mut self,
-        written: u64,
-        mut blame: Option<Error>,
-        reason: CloseReason,
-    ) {
+    pub(super) fn disband(&mut self, written: u64, mut blame: Option<Error>, reason: CloseReason) {
         let told = self.due.rules.is_told();
         let mut back = Vec::with_capacity(self.flights.len() + self.waiting.len());
         let reused = self.lease.requests() > 0;
@@ -150,7 +145,7 @@ impl Pipeline {
     }
 
     /// Returns the oldest request of a connection that failed with `error` before it was sent.
-    pub(in crate::origin) fn give_back_first(
+    pub(super) fn give_back_first(
         &self,
         request: RequestId,
         mut job: Box<Job>,
@@ -165,7 +160,7 @@ impl Pipeline {
         self.forget(request, reason);
     }
 
-    pub(in crate::origin) fn give_back(&self, request: RequestId, job: Box<Job>) {
+    pub(super) fn give_back(&self, request: RequestId, job: Box<Job>) {
         self.pool.give_back(self.id, After::End, request, job);
     }
 

@@ -7,13 +7,14 @@
 //! not read stays with the peer.
 //!
 //! A request that is more than a head and a body in memory (a pulled body, `expect: 100-continue`,
-//! CONNECT, an upgrade) runs alone (`origin::solo`), when nothing else is in flight.
+//! CONNECT, an upgrade) runs alone (`solo`), when nothing else is in flight.
 //!
 //! When the connection ends, the oldest request fails, unless none of it was sent; those that may
 //! be sent again return to the queue; then `disconnect` is emitted, then the queue continues.
 
 mod ending;
 mod reading;
+mod solo;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -25,7 +26,6 @@ use dodici_pool::{
 use tokio::time::Instant;
 
 use super::lease::Lease;
-use super::solo::{self, Solo};
 use super::{After, Mailbox, PoolInner, contain, destroyed, now};
 use crate::clock::{Moment, Timer, Verdict, past_the_reactor};
 use crate::conn::{AtRest, HyperConn, PipeConn};
@@ -33,6 +33,7 @@ use crate::connect::Transport;
 use crate::exchange::{self, Job};
 use crate::sink::ExchangeInfo;
 use reading::{Due, Read};
+use solo::Solo;
 
 /// Serves requests on the connection until it ends.
 pub(super) async fn serve(
@@ -124,7 +125,7 @@ struct Flight {
 }
 
 /// See the module. Fields drop in this order: requests settle before the lease reports the end.
-pub(super) struct Pipeline {
+struct Pipeline {
     flights: VecDeque<Flight>,
     due: Due,
     /// Assigned by the pool and not yet taken for writing.
@@ -136,13 +137,13 @@ pub(super) struct Pipeline {
     stirred: bool,
     /// A caller requests a check of the socket.
     look: bool,
-    pub(super) timer: Timer,
+    timer: Timer,
     /// It has not carried a request: see [`PipeConn::poll_rest`].
-    pub(super) fresh: bool,
-    pub(super) mailbox: Arc<Mailbox>,
-    pub(super) id: ConnId,
-    pub(super) pool: Arc<PoolInner>,
-    pub(super) lease: Lease,
+    fresh: bool,
+    mailbox: Arc<Mailbox>,
+    id: ConnId,
+    pool: Arc<PoolInner>,
+    lease: Lease,
 }
 
 impl Pipeline {
@@ -292,7 +293,7 @@ impl Pipeline {
     }
 
     /// Removes a settled request from a connection that is about to end.
-    pub(super) fn forget(&self, request: RequestId, reason: CloseReason) {
+    fn forget(&self, request: RequestId, reason: CloseReason) {
         self.pool.state.lock().machine.handle_released(
             self.id,
             request,

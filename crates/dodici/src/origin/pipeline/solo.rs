@@ -1,7 +1,7 @@
 //! An exchange that has an HTTP/1.1 connection to itself.
 //!
 //! For pulled bodies, `expect: 100-continue`, CONNECT and upgrades: hyper and the link take over
-//! the transport for one exchange and return it at rest. Called by `origin::pipeline` when nothing
+//! the transport for one exchange and return it at rest. Called by the pipeline when nothing
 //! is in flight.
 
 use std::pin::pin;
@@ -9,10 +9,10 @@ use std::task::Poll;
 
 use dodici_pool::{CloseReason, Error, ErrorKind, HeaderBlock, Outcome, Phase, RequestId};
 
-use super::pipeline::Pipeline;
-use super::{Mailbox, now};
+use super::Pipeline;
 use crate::conn::{HyperConn, PipeConn};
 use crate::exchange::{self, Finish, Job, Loss};
+use crate::origin::{Mailbox, now};
 use crate::sink::ExchangeInfo;
 
 /// How such an exchange left the connection.

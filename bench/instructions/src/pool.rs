@@ -23,7 +23,7 @@ struct Rig {
 impl Rig {
     fn new(connections: u32, config: PoolConfig, connect: fn(&mut Self, ConnId)) -> Self {
         let config = PoolConfig {
-            connections: NonZeroU32::new(connections),
+            max_connections: NonZeroU32::new(connections),
             ..config
         };
         let mut rig = Self {

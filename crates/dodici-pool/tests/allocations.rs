@@ -72,7 +72,7 @@ fn serve(pool: &mut OriginPool, count: u32, now: &mut Instant) -> u32 {
 #[test]
 fn r25_nothing_is_allocated_from_enqueue_to_release() {
     let mut pool = OriginPool::new(PoolConfig {
-        connections: 4.try_into().ok(),
+        max_connections: 4.try_into().ok(),
         ..PoolConfig::default()
     });
     let mut now = Instant::now();

@@ -56,7 +56,7 @@ impl Model {
     fn new(most: u32, expected: u32) -> Self {
         Self {
             pool: OriginPool::new(PoolConfig {
-                connections: NonZeroU32::new(most),
+                max_connections: NonZeroU32::new(most),
                 expected_concurrency: expected,
                 ..PoolConfig::default()
             }),

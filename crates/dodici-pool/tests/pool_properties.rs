@@ -241,7 +241,7 @@ impl Model {
             idle_since: now,
         };
         assert!(self.conns.insert(conn, fresh).is_none());
-        if let Some(limit) = self.config().connections {
+        if let Some(limit) = self.config().max_connections {
             assert!(self.conns.len() <= limit.get() as usize, "over the limit");
         }
     }
@@ -317,7 +317,10 @@ impl Model {
         assert_eq!(stats.size() as usize, self.requests.len());
 
         assert!(queued == 0 || idle.is_empty(), "idle while a request waits");
-        let limit = self.config().connections.map(|limit| limit.get() as usize);
+        let limit = self
+            .config()
+            .max_connections
+            .map(|limit| limit.get() as usize);
         let may_open = limit.is_none_or(|limit| self.conns.len() < limit);
         assert!(queued <= connecting || !may_open, "a connection was due");
 
@@ -743,7 +746,7 @@ fn config() -> impl Strategy<Value = PoolConfig> {
     )
         .prop_map(
             |(limit, pipelining, ttl, requests, queue, rest)| PoolConfig {
-                connections: limit.and_then(NonZeroU32::new),
+                max_connections: limit.and_then(NonZeroU32::new),
                 pipelining,
                 keep_alive: pipelining > 0,
                 keep_alive_timeout: Some(Duration::from_millis(rest)),

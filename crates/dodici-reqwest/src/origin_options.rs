@@ -31,7 +31,7 @@ impl OriginOptions {
 
     /// Maximum number of connections; further requests wait. Zero counts as one. Default: no limit.
     pub fn max_connections(self, max: u32) -> Self {
-        self.with(move |config| config.pool.connections = at_least_one(max))
+        self.with(move |config| config.pool.max_connections = at_least_one(max))
     }
 
     /// Age after which a connection accepts no further requests. Default: no limit.

@@ -13,7 +13,7 @@ pub fn config(change: impl FnOnce(&mut OriginConfig)) -> OriginConfig {
 
 /// With a connection limit.
 pub fn connections(most: u32) -> OriginConfig {
-    config(|config| config.pool.connections = NonZeroU32::new(most))
+    config(|config| config.pool.max_connections = NonZeroU32::new(most))
 }
 
 /// No timer of a request or of connecting but those that `change` sets, so that paused time jumps

@@ -67,7 +67,7 @@ impl OriginConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolConfig {
     /// Maximum number of connections, including those being opened. Default `None`: no limit.
-    pub connections: Option<NonZeroU32>,
+    pub max_connections: Option<NonZeroU32>,
     /// Maximum number of requests in flight on one HTTP/1.1 connection. Default 1; 0 counts as 1.
     /// Can be changed later:
     /// [`OriginPool::handle_pipelining`](crate::OriginPool::handle_pipelining).
@@ -114,7 +114,7 @@ pub enum ConnectFailure {
 impl Default for PoolConfig {
     fn default() -> Self {
         Self {
-            connections: None,
+            max_connections: None,
             pipelining: 1,
             keep_alive: true,
             eager: false,

@@ -46,7 +46,7 @@ impl OriginPool {
     /// Whether the limit allows another connection. Those that are closing still count.
     pub(super) fn may_open(&self) -> bool {
         self.config
-            .connections
+            .max_connections
             .is_none_or(|limit| self.conns.len() < limit.get() as usize)
     }
 

@@ -105,7 +105,7 @@ impl Rig {
 
 fn limited(connections: u32) -> PoolConfig {
     PoolConfig {
-        connections: NonZeroU32::new(connections),
+        max_connections: NonZeroU32::new(connections),
         ..PoolConfig::default()
     }
 }

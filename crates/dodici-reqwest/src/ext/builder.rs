@@ -44,7 +44,7 @@ pub trait ClientBuilderExt: Sized + sealed::Change {
     /// Default: no limit.
     #[must_use]
     fn max_connections_per_origin(self, max: u32) -> Self {
-        self.change_config(|config| config.engine.pool.connections = at_least_one(max))
+        self.change_config(|config| config.engine.pool.max_connections = at_least_one(max))
     }
 
     /// Maximum number of connections to all origins together, including idle ones. A request that

@@ -215,7 +215,7 @@ options! {
 
     // ---- pools ----
 
-    key Connections = 4: Number, limit => config.pool.connections; row POOL {
+    key Connections = 4: Number, limit => config.pool.max_connections; row POOL {
         name: "connections",
         default: Fallback::Nothing("no limit"),
         rule: Rule::AtLeast(0.0),

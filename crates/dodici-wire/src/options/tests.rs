@@ -72,7 +72,7 @@ fn scheme_and_host_are_required() {
 fn zero_and_infinity_mean_no_limit() {
     for none in [0.0, f64::INFINITY] {
         let options = with_number(OptionKey::Connections, none).unwrap();
-        assert_eq!(options.config.pool.connections, None);
+        assert_eq!(options.config.pool.max_connections, None);
         let options = with_number(OptionKey::HeadersTimeout, none).unwrap();
         assert_eq!(options.config.exchange.headers_timeout, None);
         let options = with_number(OptionKey::ClientTtl, none).unwrap();

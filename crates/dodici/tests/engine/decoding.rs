@@ -130,7 +130,7 @@ async fn serve(
     });
     let mut config = OriginConfig::default();
     config.http2.prior_knowledge = wire == Wire::Http2;
-    config.pool.connections = NonZeroU32::new(1);
+    config.pool.max_connections = NonZeroU32::new(1);
     configure(&mut config);
     (Client::new(peer.port(), config), peer)
 }

@@ -99,7 +99,7 @@ async fn connections(
         }
     });
     let mut config = OriginConfig::default();
-    config.pool.connections = NonZeroU32::new(1);
+    config.pool.max_connections = NonZeroU32::new(1);
     config.pool.pipelining = pipelining;
     let client = Client::new(peer.port(), config);
     for _ in 0..2 {

@@ -171,7 +171,7 @@ async fn a_sink_that_panics_ends_its_own_request_and_no_other() {
         let client = Client::new(
             peer.port(),
             config(|config| {
-                config.pool.connections = NonZeroU32::new(1);
+                config.pool.max_connections = NonZeroU32::new(1);
                 config.pool.pipelining = 3;
             }),
         );

@@ -57,7 +57,7 @@ where
     });
     let mut config = OriginConfig::default();
     config.http2.prior_knowledge = true;
-    config.pool.connections = std::num::NonZeroU32::new(1);
+    config.pool.max_connections = std::num::NonZeroU32::new(1);
     (peer, config)
 }
 

@@ -85,7 +85,7 @@ struct Client {
 impl Client {
     fn new(port: u16, pipelining: u32) -> Self {
         let mut config = OriginConfig::default();
-        config.pool.connections = NonZeroU32::new(1);
+        config.pool.max_connections = NonZeroU32::new(1);
         config.pool.pipelining = pipelining;
         let hooks = ConnectHooks {
             socket: Some(Arc::new(SmallBuffer)),

@@ -16,14 +16,14 @@ pub(crate) fn config() -> OriginConfig {
 /// The same on one connection.
 pub(crate) fn single() -> OriginConfig {
     let mut config = config();
-    config.pool.connections = NonZeroU32::new(1);
+    config.pool.max_connections = NonZeroU32::new(1);
     config
 }
 
 /// One connection, and the default number of requests before SETTINGS.
 pub(crate) fn one_connection() -> OriginConfig {
     let mut config = http2();
-    config.pool.connections = NonZeroU32::new(1);
+    config.pool.max_connections = NonZeroU32::new(1);
     config
 }
 

@@ -65,7 +65,7 @@ fn attempts_follow_the_expected_concurrency_of_a_connection() {
 #[test]
 fn a_failed_attempt_fails_the_requests_it_was_made_for() {
     let mut rig = Rig::new(PoolConfig {
-        connections: NonZeroU32::new(1),
+        max_connections: NonZeroU32::new(1),
         expected_concurrency: 2,
         ..PoolConfig::default()
     });

@@ -14,7 +14,7 @@ use dodici_testkit::{Call, Client, within};
 /// One connection, this many requests on it.
 pub(super) fn depth(pipelining: u32) -> OriginConfig {
     let mut config = OriginConfig::default();
-    config.pool.connections = NonZeroU32::new(1);
+    config.pool.max_connections = NonZeroU32::new(1);
     config.pool.pipelining = pipelining;
     config
 }

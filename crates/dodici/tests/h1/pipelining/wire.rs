@@ -279,7 +279,7 @@ async fn thousands_of_requests_over_few_connections_all_get_their_own_response()
         }
     });
     let mut config = depth(10);
-    config.pool.connections = NonZeroU32::new(3);
+    config.pool.max_connections = NonZeroU32::new(3);
     let client = Client::new(peer.port(), config);
     let calls = gets(&client, 3_000);
     for (n, call) in calls.iter().enumerate() {

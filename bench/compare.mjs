@@ -2,10 +2,10 @@
 // which are comparable across machines, unlike absolute figures. Fails if one is worse by more than
 // the tolerance.
 import { existsSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { BASELINE, read, REPORT } from './lib/baseline.mjs';
 import { table } from './lib/compare.mjs';
 import { FIGURES, format } from './lib/figures.mjs';
+import { commandLine } from '../scripts/command-line.mjs';
 
 const HELP = `Usage: just bench-compare [REPORT.json] [options]
 
@@ -19,20 +19,15 @@ const HELP = `Usage: just bench-compare [REPORT.json] [options]
 /** Figures compared on every load that has them, besides those with targets. */
 const ALWAYS = ['throughput', 'megabytesPerSecond', 'jsCpu', 'processCpu'];
 
-const { values: options, positionals } = parseArgs({
+const { values: options, positionals } = commandLine(HELP, {
   allowPositionals: true,
   options: {
     baseline: { type: 'string', default: BASELINE },
     tolerance: { type: 'string', default: '0.15' },
     only: { type: 'string' },
     complete: { type: 'boolean', default: false },
-    help: { type: 'boolean', short: 'h', default: false },
   },
 });
-if (options.help) {
-  process.stdout.write(HELP);
-  process.exit(0);
-}
 const [file = REPORT] = positionals;
 const tolerance = Number(options.tolerance);
 if (!(tolerance >= 0)) fail('--tolerance must be a number, for example 0.15');

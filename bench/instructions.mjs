@@ -4,10 +4,10 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { table } from './lib/compare.mjs';
 import { format } from './lib/figures.mjs';
 import { BENCH, executable, ROOT } from './lib/paths.mjs';
+import { commandLine } from '../scripts/command-line.mjs';
 
 const PACKAGE = 'dodici-bench-instructions';
 const BASELINE = join(BENCH, 'instructions.json');
@@ -22,19 +22,14 @@ const HELP = `Usage: just bench-instructions [options]
   --update            write the baseline instead of comparing
 `;
 
-const { values: options } = parseArgs({
+const { values: options } = commandLine(HELP, {
   options: {
     only: { type: 'string', default: '' },
     tolerance: { type: 'string', default: '0.05' },
     baseline: { type: 'string', default: BASELINE },
     update: { type: 'boolean', default: false },
-    help: { type: 'boolean', short: 'h', default: false },
   },
 });
-if (options.help) {
-  process.stdout.write(HELP);
-  process.exit(0);
-}
 const tolerance = Number(options.tolerance);
 if (!(tolerance >= 0)) fail('--tolerance must be a number, for example 0.05');
 if (spawnSync('valgrind', ['--version'], { stdio: 'ignore' }).status !== 0) {

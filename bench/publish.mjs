@@ -2,11 +2,11 @@
 // docs/, and the section of README.md between two markers.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { BASELINE, merged, read, REPORT, write } from './lib/baseline.mjs';
 import { format } from './lib/figures.mjs';
 import { ROOT } from './lib/paths.mjs';
 import { plots } from './plot.mjs';
+import { commandLine } from '../scripts/command-line.mjs';
 
 const HELP = `Usage: just bench-publish [REPORT.json]
 
@@ -21,14 +21,9 @@ const DRAWINGS = {
   'peers.svg': 'requests per second and CPU time per request for every client compared',
 };
 
-const { values: options, positionals } = parseArgs({
+const { values: options, positionals } = commandLine(HELP, {
   allowPositionals: true,
-  options: { help: { type: 'boolean', short: 'h', default: false } },
 });
-if (options.help) {
-  process.stdout.write(HELP);
-  process.exit(0);
-}
 const [file = REPORT] = positionals;
 if (!existsSync(file)) fail(`${file} is missing: run "just bench"`);
 

@@ -7,12 +7,12 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { arch, cpus, platform } from 'node:os';
 import { basename, join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { estimate, measureLoad, targetTable } from './lib/driver.mjs';
 import { benchNode, ours, RESULTS, ROOT } from './lib/paths.mjs';
 import { OURS, versions } from './lib/peers.mjs';
 import { GROUPS, LOADS } from './loads.mjs';
 import { plots } from './plot.mjs';
+import { commandLine } from '../scripts/command-line.mjs';
 
 const HELP = `Usage: just bench [options], or just bench-<group> [options]
 
@@ -32,7 +32,7 @@ const HELP = `Usage: just bench [options], or just bench-<group> [options]
 Groups: ${GROUPS.join(', ')}
 `;
 
-const { values: options, positionals } = parseArgs({
+const { values: options, positionals } = commandLine(HELP, {
   options: {
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '1' },
@@ -46,15 +46,10 @@ const { values: options, positionals } = parseArgs({
     check: { type: 'boolean', default: false },
     plot: { type: 'boolean', default: true },
     rust: { type: 'boolean', default: true },
-    help: { type: 'boolean', short: 'h', default: false },
   },
   allowNegative: true,
   allowPositionals: true,
 });
-if (options.help) {
-  process.stdout.write(HELP);
-  process.exit(0);
-}
 if (options.out !== undefined && basename(options.out) !== options.out) {
   process.stderr.write(`--out takes a name, not a path: the report goes to bench/results/\n`);
   process.exit(2);

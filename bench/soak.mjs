@@ -6,13 +6,13 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { fileURLToPath } from "node:url";
 import { ours, ROOT } from "./lib/paths.mjs";
 import { gates } from "./soak/gates.mjs";
 import { generator, serve } from "./soak/lib.mjs";
 import { mixed, MIXED_HELP } from "./soak/mixed.mjs";
 import { suites } from "./soak/suites.mjs";
+import { commandLine } from "../scripts/command-line.mjs";
 
 const HELP = `Usage: just soak [what] [options]
 
@@ -38,7 +38,7 @@ ${Object.entries(suites)
 Mixed traffic:
 ${MIXED_HELP}`;
 
-const { values, positionals } = parseArgs({
+const { values, positionals } = commandLine(HELP, {
   allowPositionals: true,
   options: {
     count: { type: "string" },
@@ -51,13 +51,8 @@ const { values, positionals } = parseArgs({
     concurrency: { type: "string", default: "64" },
     connections: { type: "string", default: "16" },
     growth: { type: "string", default: "32" },
-    help: { type: "boolean", short: "h", default: false },
   },
 });
-if (values.help) {
-  process.stdout.write(HELP);
-  process.exit(0);
-}
 const known = ["mixed", ...Object.keys(gates), ...Object.keys(suites), "all"];
 const [what = "mixed", ...rest] = positionals;
 if (!known.includes(what) || rest.length > 0) {

@@ -4,8 +4,8 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
+import { commandLine } from './command-line.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const TARGETS = readdirSync(join(ROOT, 'fuzz', 'fuzz_targets')).map((file) => file.slice(0, -3));
@@ -16,17 +16,12 @@ Targets: ${TARGETS.join(', ')}
   --seconds N   for each (default 60)
 `;
 
-const { values, positionals } = parseArgs({
+const { values, positionals } = commandLine(HELP, {
   allowPositionals: true,
   options: {
     seconds: { type: 'string', default: '60' },
-    help: { type: 'boolean', short: 'h', default: false },
   },
 });
-if (values.help) {
-  process.stdout.write(HELP);
-  process.exit(0);
-}
 if (!(Number(values.seconds) > 0) || !positionals.every((name) => TARGETS.includes(name))) {
   process.stderr.write(HELP);
   process.exit(2);

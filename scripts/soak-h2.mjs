@@ -5,8 +5,8 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
+import { commandLine } from './command-line.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 /** The parts: files of tests of the engine, and the npm package. */
@@ -21,20 +21,15 @@ const HELP = `Usage: just soak-h2 [options]
   --only A,B     of ${PARTS.join(', ')} (default all)
 `;
 
-const { values: options } = parseArgs({
+const { values: options } = commandLine(HELP, {
   options: {
     requests: { type: 'string', default: '200000' },
     aborts: { type: 'string', default: '10000' },
     interop: { type: 'string', default: '10000' },
     mib: { type: 'string', default: '1024' },
     only: { type: 'string', default: PARTS.join(',') },
-    help: { type: 'boolean', short: 'h', default: false },
   },
 });
-if (options.help) {
-  process.stdout.write(HELP);
-  process.exit(0);
-}
 const parts = options.only.split(',');
 
 const numbers = [options.requests, options.aborts, options.interop, options.mib].map(Number);

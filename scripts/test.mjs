@@ -5,8 +5,8 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createWriteStream, mkdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
+import { commandLine } from './command-line.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const LOGS = join(ROOT, 'target', 'test-logs');
@@ -26,18 +26,13 @@ const HELP = `Usage: just test [options]
   --list         list the steps
 `;
 
-const { values: options } = parseArgs({
+const { values: options } = commandLine(HELP, {
   options: {
     group: { type: 'string' },
     only: { type: 'string' },
     list: { type: 'boolean', default: false },
-    help: { type: 'boolean', short: 'h', default: false },
   },
 });
-if (options.help) {
-  process.stdout.write(HELP);
-  process.exit(0);
-}
 
 const npm = (...args) => ['npm', ['run', '--silent', '--prefix', 'node', ...args]];
 const deny = spawnSync('cargo', ['deny', '--version'], { stdio: 'ignore' }).status === 0;

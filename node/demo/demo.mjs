@@ -11,27 +11,22 @@ import { performance } from 'node:perf_hooks';
 import { Readable, Transform, Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { setImmediate } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { Agent, errors, install, pipeline, request, stream } from 'dodici';
 import { executable } from '../../bench/lib/paths.mjs';
 import { compareWithUndici } from './compare.mjs';
+import { commandLine } from '../../scripts/command-line.mjs';
 
 const HELP = `Usage: just demo [options]
 
   --seconds S    length of the comparison with undici at the end (default 5; 0 leaves it out)
 `;
 
-const { values: options } = parseArgs({
+const { values: options } = commandLine(HELP, {
   options: {
     seconds: { type: 'string', default: '5' },
-    help: { type: 'boolean', short: 'h', default: false },
   },
 });
-if (options.help) {
-  process.stdout.write(HELP);
-  process.exit(0);
-}
 
 const started = performance.now();
 const directory = mkdtempSync(join(tmpdir(), 'dodici-demo-'));

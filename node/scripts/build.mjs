@@ -33,6 +33,7 @@ const TESTED = [
   'headers/raw-list',
   'native/loader',
   'native/truncated',
+  'options/generated',
   'options/option-writer',
   'options/options',
   'options/origins',

@@ -37,6 +37,7 @@ export { EnvHttpProxyAgent, ProxyAgent, Socks5ProxyAgent } from './proxies';
 
 export * from './undici/exports';
 
+export type { PeerReason, ServedBy } from './undici';
 export type {
   CloseReason,
   ConnectInfo,

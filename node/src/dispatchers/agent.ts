@@ -27,13 +27,14 @@ import {
   errors,
   invalid,
   kDecode,
+  type ServedBy,
   symbols,
   toPeerHandler,
 } from '../undici';
 import { Client, type ClientStats } from './client';
 import { closeIfUnused, CompositeDispatcher } from './composite';
 import { checkCredentials } from './credentials';
-import { readCounters } from './delegate';
+import { readCounters, servedByOrigin } from './delegate';
 import { expose, hideFields, isOwnDispatcher } from './dispatcher-base';
 import { forwardEvents } from './forwarded-events';
 import { Pool, type PoolStats } from './pool';
@@ -202,6 +203,11 @@ export class Agent extends CompositeDispatcher {
       if (own !== undefined && url instanceof URL) stats[url.origin] = own;
     }
     return stats;
+  }
+
+  /** Who serves each origin that requests were sent to: the engine, or undici's own class, and why. */
+  get servedBy(): Record<string, ServedBy> {
+    return servedByOrigin(this.dispatchers());
   }
 
   protected override dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean {

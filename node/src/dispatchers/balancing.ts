@@ -7,8 +7,9 @@
  */
 
 import { ownOptions, POOL_OPTIONS, type PoolOptions, spread } from '../options';
-import { type Dispatcher, peer } from '../undici';
+import { type Dispatcher, peer, poolSymbols, type ServedBy } from '../undici';
 import { Client } from './client';
+import { servedByOrigin } from './delegate';
 import { forBoth } from './peer-class';
 import { Pool, type PoolStats } from './pool';
 
@@ -21,6 +22,15 @@ export class BalancedPool extends forBoth(peer.BalancedPool) {
     const given = ownOptions(options);
     super(upstreams as never, spread(given, { factory: given['factory'] ?? makePool }));
   }
+
+  /** Who serves each upstream: the engine, or undici's own class, and why. */
+  get servedBy(): Record<string, ServedBy> {
+    return servedByOrigin(clientsOf(this));
+  }
+}
+
+function clientsOf(pool: object): Dispatcher[] {
+  return ((pool as Record<symbol, unknown>)[poolSymbols.kClients] ?? []) as Dispatcher[];
 }
 
 function makePool(origin: string | URL, options: object): Dispatcher {
@@ -37,6 +47,11 @@ export class RoundRobinPool extends forBoth(peer.RoundRobinPool) {
   constructor(origin: string | URL, options?: RoundRobinPool.Options) {
     const given = ownOptions(options);
     super(origin, spread(given, { factory: clientFactory(given) }));
+  }
+
+  /** Who serves the origin once it has been used: the engine, or undici's own class, and why. */
+  get servedBy(): Record<string, ServedBy> {
+    return servedByOrigin(clientsOf(this));
   }
 }
 

@@ -12,13 +12,17 @@
 import { ownOptions, type SettingsKind } from '../options';
 import type { PoolCounters } from '../origin';
 import {
+  type ByPeer,
   type Dispatcher,
   peer,
-  type PeerReason,
   reasonNow,
+  reasonOf,
   type ReasonState,
   rememberOldServer,
+  type ServedBy,
+  servedBy,
   symbols,
+  warnOfOption,
 } from '../undici';
 import { adoptEvents } from './forwarded-events';
 
@@ -45,7 +49,7 @@ export type PeerDispatcher = Dispatcher & Readonly<Record<symbol, unknown>>;
  */
 export class StandIn {
   /** Why it serves permanently; `null`: only while the process requires it. */
-  readonly reason: PeerReason | null;
+  readonly #always: ByPeer | null;
   readonly #make: (() => Dispatcher) | null;
   readonly #mayBeTls: boolean;
   readonly #server: TlsServer | null;
@@ -54,25 +58,34 @@ export class StandIn {
   readonly #leaving = new Set<Dispatcher>();
 
   /**
-   * `make` is called immediately if there is a `reason`, and may throw; `null`: there is no
+   * `make` is called immediately if the peer serves `always`, and may throw; `null`: there is no
    * stand-in. `mayBeTls`: requests may use TLS. `server`: see `serveOldTls`.
    */
   constructor(
-    reason: PeerReason | null,
+    always: ByPeer | null,
     make: (() => Dispatcher) | null,
     mayBeTls = true,
     server: TlsServer | null = null,
   ) {
-    this.reason = reason;
+    this.#always = always;
     this.#make = make;
     this.#mayBeTls = mayBeTls;
     this.#server = server;
-    if (reason !== null) this.#serving = make?.() as PeerDispatcher;
+    if (always === null) return;
+    this.#serving = make?.() as PeerDispatcher;
+    warnOfOption(always);
+  }
+
+  /** Who serves the next request. */
+  get servedBy(): ServedBy {
+    if (this.#always !== null) return servedBy(this.#always);
+    const state = this.#make && reasonNow(this.#mayBeTls, this.#server?.key);
+    return servedBy(state && { reason: reasonOf(state), option: null });
   }
 
   /** The peer's dispatcher for a request with these `options`; `null`: the engine serves it. */
   now(options: object | null = null): PeerDispatcher | null {
-    if (this.reason !== null || this.#make === null) return this.#serving;
+    if (this.#always !== null || this.#make === null) return this.#serving;
     const state = reasonNow(this.#mayBeTls, this.#server?.key, options);
     if (state !== this.#state) {
       this.#leave();
@@ -141,6 +154,17 @@ export class StandIn {
     // `busy` is about the next request.
     return this.#serving === null ? sum : { ...sum, busy: readCounters(this.#serving).busy };
   }
+}
+
+/** Who serves each origin, where the dispatchers say so. */
+export function servedByOrigin(dispatchers: Iterable<object>): Record<string, ServedBy> {
+  const all: Record<string, ServedBy> = {};
+  for (const dispatcher of dispatchers) {
+    const { servedBy: own } = dispatcher as { servedBy?: ServedBy };
+    const url = (dispatcher as Record<symbol, unknown>)[symbols.kUrl];
+    if (own !== undefined && url instanceof URL) all[url.origin] = own;
+  }
+  return all;
 }
 
 /** Counters of any undici-compatible dispatcher; zeros if it has none. */

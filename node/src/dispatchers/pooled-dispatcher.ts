@@ -9,7 +9,13 @@
 import type { Connection } from '../connection';
 import { dispatchToPeer, parseSettings, type PoolSettings, type SettingsKind } from '../options';
 import { OriginDispatcher, type PoolCounters } from '../origin';
-import { type Dispatcher, type DispatchHandler, type DispatchOptions, symbols } from '../undici';
+import {
+  type Dispatcher,
+  type DispatchHandler,
+  type DispatchOptions,
+  type ServedBy,
+  symbols,
+} from '../undici';
 import { checkCredentials } from './credentials';
 import { makePeer, type PeerDispatcher, StandIn, type TlsServer } from './delegate';
 import { DispatcherBase, expose, hideFields } from './dispatcher-base';
@@ -61,7 +67,7 @@ export abstract class PooledDispatcher extends DispatcherBase {
       };
       const isTls = settings.url.protocol === 'https:';
       this.standIn = new StandIn(
-        settings.peerReason,
+        settings.byPeer,
         settings.proxy === null ? make : null,
         isTls,
         tlsServer(settings),
@@ -85,6 +91,11 @@ export abstract class PooledDispatcher extends DispatcherBase {
 
   /** undici exposes a number for a pool and a boolean for a client. */
   protected abstract get connectedForPeer(): number | boolean;
+
+  /** Who serves the next request: the engine, or undici's own class, and why. */
+  get servedBy(): ServedBy {
+    return this.standIn.servedBy;
+  }
 
   get mayHandOver(): boolean {
     return this.standIn.mayServeOldTls;

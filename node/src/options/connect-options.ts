@@ -1,12 +1,13 @@
 /**
- * The `connect` option as an object: supported, ignored and rejected keys.
+ * The `connect` option as an object: what the engine honours, and what only Node's sockets can.
  *
- * What lives here: reading `connect` (and `tls`) into `ConnectSettings`. `options.ts` calls it. It
- * must not know pools, nor how settings are sent to the engine.
+ * What lives here: reading `connect` (and `tls`) into `ConnectSettings`, and finding the keys with
+ * which the peer's class serves. `options.ts` calls it. It must not know pools, nor how settings
+ * are sent to the engine.
  *
- * A key of Node's `net.connect` or `tls.connect` is supported, or has no effect for a reason given
- * here, or is rejected by name: it is never silently dropped. Keys that Node does not know are
- * ignored, as in undici. A function as `connect` never gets here: see `peer-reasons.ts`.
+ * Every key of Node's `net.connect` and `tls.connect` is in the table of options, which says who
+ * honours it. Keys that Node does not know are ignored, as in undici. A function as `connect` never
+ * gets here: see `peer-reasons.ts`.
  */
 
 import { createPrivateKey } from 'node:crypto';
@@ -14,6 +15,7 @@ import { isIP, type LookupFunction } from 'node:net';
 import * as tls from 'node:tls';
 import { invalid } from '../undici';
 import { bytesOf, copyOf } from '../wire';
+import { CONNECT_KEYS } from './generated';
 
 /** TLS versions that the engine supports. */
 export type TlsVersion = 'TLSv1.2' | 'TLSv1.3';
@@ -62,59 +64,24 @@ export interface ConnectSettings {
   readonly lookup: LookupFunction | null;
 }
 
-/** What to do instead of a rejected key. */
-const USE_CONNECTOR =
-  'pass a function as connect instead, such as the one that buildConnector returns for these options';
+/** The first keys of an option object that only Node's sockets, or only its TLS, can honour. */
+export interface PeerKeys {
+  readonly socket: string | null;
+  readonly tls: string | null;
+}
 
-/** Keys that Node supports and the engine does not: why, and the values that have no effect. */
-const REFUSED: Readonly<Record<string, { why: string; harmless?: (value: unknown) => boolean }>> = {
-  allowHalfOpen: { why: 'connections are never half-open', harmless: isFalsy },
-  allowPartialTrustChain: { why: 'only roots are trust anchors', harmless: isFalsy },
-  blockList: { why: 'addresses are not filtered' },
-  certificateCompression: { why: 'certificate compression is not configurable' },
-  checkServerIdentity: { why: 'host names are verified by the engine' },
-  ciphers: {
-    why: 'the cipher suites are those of rustls',
-    harmless: (value) => value === '' || value === tls.DEFAULT_CIPHERS,
-  },
-  clientCertEngine: { why: 'there is no OpenSSL engine' },
-  crl: { why: 'revocation lists are not supported', harmless: isEmptyList },
-  dhparam: { why: 'finite-field Diffie-Hellman is not supported', harmless: isFalsy },
-  ecdhCurve: {
-    why: 'the key exchange groups are those of rustls',
-    harmless: (value) => value === tls.DEFAULT_ECDH_CURVE || value === 'auto',
-  },
-  enableTrace: { why: 'there is no OpenSSL trace', harmless: isFalsy },
-  fd: { why: 'existing file descriptors cannot be used' },
-  handle: { why: 'existing handles cannot be used' },
-  hints: { why: 'lookups have no hints', harmless: isFalsy },
-  localPort: { why: 'the system chooses the local port', harmless: isFalsy },
-  onread: { why: 'sockets are read by the engine' },
-  pfx: { why: 'PKCS#12 is not supported: pass cert and key as PEM', harmless: isEmptyList },
-  privateKeyEngine: { why: 'there is no OpenSSL engine' },
-  privateKeyIdentifier: { why: 'there is no OpenSSL engine' },
-  pskCallback: { why: 'pre-shared keys are not supported' },
-  requestOCSP: { why: 'OCSP responses are not reported', harmless: isFalsy },
-  secureContext: { why: 'OpenSSL contexts cannot be used' },
-  secureOptions: { why: 'OpenSSL options have no effect', harmless: isFalsy },
-  secureProtocol: { why: 'use minVersion and maxVersion' },
-  session: { why: 'OpenSSL sessions cannot be resumed', harmless: isFalsy },
-  signal: { why: 'a signal belongs to a request' },
-  sigalgs: { why: 'the signature algorithms are those of rustls' },
-  socket: { why: 'existing sockets cannot be used' },
-  typeOfService: { why: 'the type of service is not set', harmless: isFalsy },
+/** Values of such keys that have no effect, where those are not just the falsy ones. */
+const HARMLESS: Readonly<Record<string, (value: unknown) => boolean>> = {
+  certificateCompression: isEmptyList,
+  ciphers: (value) => value === '' || value === tls.DEFAULT_CIPHERS,
+  crl: isEmptyList,
+  ecdhCurve: (value) => value === tls.DEFAULT_ECDH_CURVE || value === 'auto',
+  fd: () => false,
+  onread: (value) => typeof value !== 'object',
+  pfx: isEmptyList,
+  readable: (value) => value !== false,
+  writable: (value) => value !== false,
 };
-
-/*
- * Keys without effect, for a reason:
- * - host, port, hostname, protocol, ALPNProtocols: undici's connector overrides them, too: the
- *   origin and allowH2 decide;
- * - highWaterMark, readableHighWaterMark, writableHighWaterMark: credit bounds what is buffered;
- * - minDHSize: finite-field Diffie-Hellman is not supported, so no size can be too small;
- * - requestCert, SNICallback, ALPNCallback, ticketKeys, sessionTimeout, sessionIdContext,
- *   honorCipherOrder, isServer, server: for servers;
- * - allowH2, preferH2, useH2c: read by `options.ts`.
- */
 
 function isFalsy(value: unknown): boolean {
   return !value;
@@ -124,18 +91,27 @@ function isEmptyList(value: unknown): boolean {
   return Array.isArray(value) && value.length === 0;
 }
 
-/** The first key that Node supports and the engine does not, and why; `null` if there is none. */
-export function findUnsupported(
-  options: Readonly<Record<string, unknown>>,
-): { readonly name: string; readonly why: string } | null {
-  for (const name of Object.keys(options)) {
-    const value = options[name];
-    if (value === undefined || value === null || !Object.hasOwn(REFUSED, name)) continue;
-    const refused = REFUSED[name];
-    if (refused === undefined || refused.harmless?.(value)) continue;
-    return { name, why: refused.why };
-  }
-  return null;
+/** See above. `options` has own properties only. */
+export function findPeerKeys(options: Readonly<Record<string, unknown>>): PeerKeys {
+  const first = (isTls: boolean): string | null =>
+    Object.keys(options).find((name) => {
+      const key = CONNECT_KEYS.get(name);
+      if (key?.by !== 'peer' || key.isTls !== isTls) return false;
+      const value = options[name];
+      return value !== undefined && value !== null && !(HARMLESS[name] ?? isFalsy)(value);
+    }) ?? null;
+  return { socket: first(false), tls: first(true) ?? findUnusable(options) };
+}
+
+/** A key of TLS with a value that the engine cannot use, such as an older version. */
+function findUnusable(options: Readonly<Record<string, unknown>>): string | null {
+  const { minVersion = null, maxVersion = null, cert, key } = options;
+  if (!isVersion(minVersion)) return 'minVersion';
+  if (!isVersion(maxVersion)) return 'maxVersion';
+  if ((minVersion ?? 'TLSv1.2') > (maxVersion ?? 'TLSv1.3')) return 'minVersion';
+  // The engine has one identity.
+  if (Array.isArray(cert) && cert.length > 1) return 'cert';
+  return Array.isArray(key) && key.length > 1 ? 'key' : null;
 }
 
 function readTimeout(value: unknown): number {
@@ -242,21 +218,16 @@ function readCa(value: unknown): Uint8Array[] | null {
   return listOf(value)?.map((item) => readPem(item, 'ca')) ?? null;
 }
 
-/** The engine supports one identity. */
-function readSingle(value: unknown, name: string): unknown {
-  const list = listOf(value);
-  if (list === null || list.length === 0) return null;
-  if (list.length > 1)
-    throw invalid(`connect.${name} must be a single value, for a single identity`);
-  return list[0] ?? null;
+function readSingle(value: unknown): unknown {
+  return listOf(value)?.[0] ?? null;
 }
 
 type Identity = Pick<ConnectSettings, 'cert' | 'key'>;
 
 /** As in Node, a certificate without a key is not used, nor a key without a certificate. */
 function readIdentity(options: Readonly<Record<string, unknown>>): Identity {
-  const cert = readCert(readSingle(options['cert'], 'cert'));
-  const key = readKey(readSingle(options['key'], 'key'), readText(options, 'passphrase'));
+  const cert = readCert(readSingle(options['cert']));
+  const key = readKey(readSingle(options['key']), readText(options, 'passphrase'));
   return cert === null || key === null ? { cert: null, key: null } : { cert, key };
 }
 
@@ -307,24 +278,8 @@ function readLookup(value: unknown): LookupFunction | null {
 
 const VERSIONS: readonly string[] = ['TLSv1.2', 'TLSv1.3'];
 
-function readVersion(value: unknown, name: 'minVersion' | 'maxVersion'): TlsVersion | null {
-  if (value === undefined || value === null) return null;
-  if (typeof value !== 'string' || !VERSIONS.includes(value)) {
-    throw invalid(
-      `connect.${name} must be 'TLSv1.2' or 'TLSv1.3': older versions are not supported`,
-    );
-  }
-  return value as TlsVersion;
-}
-
-function readVersions(
-  options: Readonly<Record<string, unknown>>,
-): Pick<ConnectSettings, 'minVersion' | 'maxVersion'> {
-  const minVersion = readVersion(options['minVersion'], 'minVersion');
-  const maxVersion = readVersion(options['maxVersion'], 'maxVersion');
-  if ((minVersion ?? 'TLSv1.2') > (maxVersion ?? 'TLSv1.3'))
-    throw invalid('connect.minVersion must not be above maxVersion');
-  return { minVersion, maxVersion };
+function isVersion(value: unknown): value is TlsVersion | null {
+  return value === null || (typeof value === 'string' && VERSIONS.includes(value));
 }
 
 /** Any given value overrides the process's setting. */
@@ -332,19 +287,20 @@ function readVerification(options: Readonly<Record<string, unknown>>): boolean |
   return 'rejectUnauthorized' in options ? options['rejectUnauthorized'] !== false : null;
 }
 
+/** The options without those of TLS. */
+export function withoutTls(options: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const isOthers = ([name]: [string, unknown]) => CONNECT_KEYS.get(name)?.isTls !== true;
+  return Object.fromEntries(Object.entries(options).filter(isOthers));
+}
+
 /**
- * Settings from the options that undici would pass to its connector.
+ * Settings from the options that undici would pass to its connector, without those of `findPeerKeys`.
  *
  * `options` has own properties only, so that a polluted `Object.prototype` changes nothing.
  *
  * @throws InvalidArgumentError that names the option.
  */
 export function readConnectOptions(options: Readonly<Record<string, unknown>>): ConnectSettings {
-  const unsupported = findUnsupported(options);
-  if (unsupported !== null) {
-    const { name, why } = unsupported;
-    throw invalid(`connect.${name} is not supported: ${why}; ${USE_CONNECTOR}`);
-  }
   const settings: ConnectSettings = {
     timeout: readTimeout(options['timeout']),
     socketPath: readSocketPath(options),
@@ -358,7 +314,8 @@ export function readConnectOptions(options: Readonly<Record<string, unknown>>): 
     rejectUnauthorized: readVerification(options),
     ca: readCa(options['ca']),
     ...readIdentity(options),
-    ...readVersions(options),
+    minVersion: (options['minVersion'] as TlsVersion | null | undefined) ?? null,
+    maxVersion: (options['maxVersion'] as TlsVersion | null | undefined) ?? null,
     maxCachedSessions: (options['maxCachedSessions'] as number | null | undefined) ?? 100,
     platformVerifier: readFlag(options, 'platformVerifier', false),
     fallback: readFlag(options, 'fallback', true),

@@ -21,6 +21,12 @@ export interface OptionRow {
   readonly isKept: boolean;
 }
 
+/** A key of `connect`. */
+export interface ConnectKey {
+  readonly by: 'engine' | 'peer' | 'nobody';
+  readonly isTls: boolean;
+}
+
 /** An option whose setting has the same name and is written under one key. */
 export interface WrittenRow extends OptionRow {
   readonly key: OptionKey;
@@ -101,6 +107,87 @@ export const TLS_SETTINGS: readonly WrittenRow[] = [
   { name: 'platformVerifier', rule: {}, refusal: 'invalid {}', isKept: false, key: OptionKey.PlatformVerifier, form: 'flag' },
 ];
 
+/** Every key of `connect`: who honours it, and which part of Node's it is of. */
+export const CONNECT_KEYS: ReadonlyMap<string, ConnectKey> = new Map([
+  ['timeout', { by: 'engine', isTls: false }],
+  ['socketPath', { by: 'engine', isTls: false }],
+  ['path', { by: 'engine', isTls: false }],
+  ['localAddress', { by: 'engine', isTls: false }],
+  ['family', { by: 'engine', isTls: false }],
+  ['autoSelectFamily', { by: 'engine', isTls: false }],
+  ['autoSelectFamilyAttemptTimeout', { by: 'engine', isTls: false }],
+  ['noDelay', { by: 'engine', isTls: false }],
+  ['keepAlive', { by: 'engine', isTls: false }],
+  ['keepAliveInitialDelay', { by: 'engine', isTls: false }],
+  ['lookup', { by: 'engine', isTls: false }],
+  ['preferH2', { by: 'engine', isTls: false }],
+  ['allowH2', { by: 'engine', isTls: false }],
+  ['useH2c', { by: 'engine', isTls: false }],
+  ['servername', { by: 'engine', isTls: true }],
+  ['rejectUnauthorized', { by: 'engine', isTls: true }],
+  ['ca', { by: 'engine', isTls: true }],
+  ['cert', { by: 'engine', isTls: true }],
+  ['key', { by: 'engine', isTls: true }],
+  ['passphrase', { by: 'engine', isTls: true }],
+  ['minVersion', { by: 'engine', isTls: true }],
+  ['maxVersion', { by: 'engine', isTls: true }],
+  ['maxCachedSessions', { by: 'engine', isTls: true }],
+  ['platformVerifier', { by: 'engine', isTls: true }],
+  ['fallback', { by: 'engine', isTls: true }],
+  ['allowHalfOpen', { by: 'peer', isTls: false }],
+  ['fd', { by: 'peer', isTls: false }],
+  ['handle', { by: 'peer', isTls: false }],
+  ['objectMode', { by: 'peer', isTls: false }],
+  ['onread', { by: 'peer', isTls: false }],
+  ['readable', { by: 'peer', isTls: false }],
+  ['readableObjectMode', { by: 'peer', isTls: false }],
+  ['signal', { by: 'peer', isTls: false }],
+  ['writable', { by: 'peer', isTls: false }],
+  ['writableObjectMode', { by: 'peer', isTls: false }],
+  ['blockList', { by: 'peer', isTls: false }],
+  ['hints', { by: 'peer', isTls: false }],
+  ['localPort', { by: 'peer', isTls: false }],
+  ['typeOfService', { by: 'peer', isTls: false }],
+  ['allowPartialTrustChain', { by: 'peer', isTls: true }],
+  ['certificateCompression', { by: 'peer', isTls: true }],
+  ['checkServerIdentity', { by: 'peer', isTls: true }],
+  ['ciphers', { by: 'peer', isTls: true }],
+  ['clientCertEngine', { by: 'peer', isTls: true }],
+  ['crl', { by: 'peer', isTls: true }],
+  ['dhparam', { by: 'peer', isTls: true }],
+  ['ecdhCurve', { by: 'peer', isTls: true }],
+  ['enableTrace', { by: 'peer', isTls: true }],
+  ['pfx', { by: 'peer', isTls: true }],
+  ['privateKeyEngine', { by: 'peer', isTls: true }],
+  ['privateKeyIdentifier', { by: 'peer', isTls: true }],
+  ['pskCallback', { by: 'peer', isTls: true }],
+  ['secureContext', { by: 'peer', isTls: true }],
+  ['secureOptions', { by: 'peer', isTls: true }],
+  ['secureProtocol', { by: 'peer', isTls: true }],
+  ['session', { by: 'peer', isTls: true }],
+  ['sigalgs', { by: 'peer', isTls: true }],
+  ['ALPNCallback', { by: 'nobody', isTls: false }],
+  ['ALPNProtocols', { by: 'nobody', isTls: false }],
+  ['SNICallback', { by: 'nobody', isTls: false }],
+  ['highWaterMark', { by: 'nobody', isTls: false }],
+  ['honorCipherOrder', { by: 'nobody', isTls: false }],
+  ['host', { by: 'nobody', isTls: false }],
+  ['hostname', { by: 'nobody', isTls: false }],
+  ['isServer', { by: 'nobody', isTls: false }],
+  ['minDHSize', { by: 'nobody', isTls: false }],
+  ['port', { by: 'nobody', isTls: false }],
+  ['protocol', { by: 'nobody', isTls: false }],
+  ['readableHighWaterMark', { by: 'nobody', isTls: false }],
+  ['requestCert', { by: 'nobody', isTls: false }],
+  ['requestOCSP', { by: 'nobody', isTls: false }],
+  ['server', { by: 'nobody', isTls: false }],
+  ['sessionIdContext', { by: 'nobody', isTls: false }],
+  ['sessionTimeout', { by: 'nobody', isTls: false }],
+  ['socket', { by: 'nobody', isTls: false }],
+  ['ticketKeys', { by: 'nobody', isTls: false }],
+  ['writableHighWaterMark', { by: 'nobody', isTls: false }],
+]);
+
 /** Bytes of certificates and keys: PEM text or bytes, or DER bytes. */
 export type PemSource = string | NodeJS.ArrayBufferView | ArrayBuffer;
 
@@ -168,10 +255,14 @@ export interface ConnectTable {
   keepAlive?: boolean | null;
   /** Idle time before the first probe. Milliseconds. Default: 60 000. */
   keepAliveInitialDelay?: number | null;
-  /** A custom lookup, called for each connection as `net.connect` does. Together with an option that the engine does not support, undici's own class serves the origin. Default: the system's resolver. */
+  /** A custom lookup, called for each connection as `net.connect` does. Default: the system's resolver. */
   lookup?: (...args: never[]) => void;
   /** Offers HTTP/2 before HTTP/1.1, if `allowH2` is set. Default: false. */
   preferH2?: boolean;
+  /** Same as the client's `allowH2`, which it overrides. Default: the client's. */
+  allowH2?: boolean;
+  /** Same as the client's `useH2c`. Default: false. */
+  useH2c?: boolean;
   /** Name for SNI and verification. Default: the request's host. */
   servername?: string;
   /** Only the literal `false` disables verification. Default: true, unless `NODE_TLS_REJECT_UNAUTHORIZED` is `0`, as in Node. */
@@ -179,15 +270,15 @@ export interface ConnectTable {
   /** Root certificates to trust instead of the defaults; an empty list: no server is trusted. Default: Node's trust store. */
   ca?: PemSource | readonly PemSource[];
   /** Client certificate chain; without `key` it is not used, as in Node. */
-  cert?: PemSource | readonly [PemSource];
+  cert?: PemSource | readonly PemSource[];
   /** Private key of `cert`, without which it is not used. */
-  key?: PemSource | readonly [PemSource | { pem: PemSource; passphrase?: string }];
+  key?: PemSource | readonly (PemSource | { pem: PemSource; passphrase?: string })[];
   /** Passphrase of an encrypted `key`. */
   passphrase?: string;
-  /** Minimum TLS version. Default: `tls.DEFAULT_MIN_VERSION`. */
-  minVersion?: 'TLSv1.2' | 'TLSv1.3';
-  /** Maximum TLS version. Default: `tls.DEFAULT_MAX_VERSION`. */
-  maxVersion?: 'TLSv1.2' | 'TLSv1.3';
+  /** Minimum TLS version; below 1.2, undici's own class serves the origin. Default: `tls.DEFAULT_MIN_VERSION`. */
+  minVersion?: 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3';
+  /** Maximum TLS version; below 1.2, undici's own class serves the origin. Default: `tls.DEFAULT_MAX_VERSION`. */
+  maxVersion?: 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3';
   /** Number of TLS sessions kept for resumption; 0 disables it. Default: 100. */
   maxCachedSessions?: number | null;
   /** Uses the operating system's certificate verifier instead of Node's roots. Default: false. */

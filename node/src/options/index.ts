@@ -5,7 +5,7 @@
  * option list of a pool. It must not know dispatchers or requests.
  */
 
-export { type ConnectSettings, readConnectOptions } from './connect-options';
+export type { ConnectSettings } from './connect-options';
 export {
   type Decompression,
   decompressOption,
@@ -22,6 +22,7 @@ export {
   checkOptions,
   parseSettings,
   type PoolSettings,
+  readConnect,
   type SettingsKind,
   tlsWays,
   wantsH2c,

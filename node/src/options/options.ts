@@ -13,12 +13,13 @@
 import * as http from 'node:http';
 import { isIP } from 'node:net';
 
-import { invalid, peerMajor, type PeerReason, reasonNow } from '../undici';
+import { type ByPeer, invalid, peerMajor } from '../undici';
 import {
   checkZone,
   type ConnectSettings,
-  findUnsupported,
+  findPeerKeys,
   readConnectOptions,
+  withoutTls,
 } from './connect-options';
 import { type Decompression, NOT_DECODED, readDecompress } from './decompress';
 import {
@@ -59,7 +60,7 @@ export interface PoolSettings extends TableSettings {
   /** The proxy; `null`: none. */
   readonly proxy: ProxySettings | null;
   /** Why the peer's own class serves these options permanently; `null`: the engine does. */
-  readonly peerReason: PeerReason | null;
+  readonly byPeer: ByPeer | null;
   readonly allowH2: boolean;
   readonly preferH2: boolean;
   readonly h2: H2Settings;
@@ -199,25 +200,40 @@ function connectorOptions(options: RawOptions): RawOptions {
   );
 }
 
+/** Why the peer's own class must serve permanently, whatever is in `connect`. */
+function peerReason(options: RawOptions, kind: SettingsKind): ByPeer | null {
+  if (typeof options['connect'] === 'function') return { reason: 'connect', option: 'connect' };
+  const hasFactory = kind === 'pool' && typeof options['factory'] === 'function';
+  return hasFactory ? { reason: 'factory', option: 'factory' } : null;
+}
+
+/** How `connect` is served. */
+interface ConnectParts {
+  /** What the engine can use of it. */
+  readonly connect: ConnectSettings;
+  /** Why the peer serves every origin; `null`: it does not. */
+  readonly always: ByPeer | null;
+  /** Why it serves `https:` origins. */
+  readonly overTls: ByPeer | null;
+}
+
 /**
- * Why the peer's own class must serve these options permanently; `null`: the engine can.
- * `connect.lookup` works with the engine, unless it is combined with an option that only Node's
- * sockets support.
+ * Reads what undici would pass to its connector.
+ *
+ * @throws InvalidArgumentError that names the key.
  */
-function peerReason(
-  options: RawOptions,
-  kind: SettingsKind,
-  proxy: ProxySettings | null,
-): PeerReason | null {
-  // The peer would bypass the proxy. The proxy agents have checked before.
-  if (proxy !== null) return null;
-  const { connect } = options;
-  if (typeof connect === 'function') return 'connect';
-  if (kind === 'pool' && typeof options['factory'] === 'function') return 'factory';
-  const { lookup, ...others } = spread(connect);
-  if (typeof lookup === 'function' && findUnsupported(others) !== null) return 'lookup';
-  const isForNode = reasonNow(true) !== null && findUnsupported(connectorOptions(options)) !== null;
-  return isForNode ? 'node option' : null;
+export function readConnect(connector: RawOptions, path = 'connect'): ConnectParts {
+  const keys = findPeerKeys(connector);
+  const serve = (key: string | null): ByPeer | null =>
+    key === null ? null : { reason: 'option', option: `${path}.${key}` };
+  const always = serve(keys.socket);
+  const overTls = always ?? serve(keys.tls);
+  if (overTls !== null && connector['platformVerifier'] === true) {
+    // The peer would trust other roots.
+    throw invalid(`${path}.platformVerifier and ${overTls.option} are mutually exclusive`);
+  }
+  const connect = readConnectOptions(overTls === null ? connector : withoutTls(connector));
+  return { connect, always, overTls };
 }
 
 /** Whether HTTP/2 without TLS is requested. */
@@ -283,12 +299,19 @@ export function checkOptions(
   const rest = kind === 'pool' ? throughJson(given) : given;
   if (kind === 'pool') checkClientOptions(rest);
 
-  const reason = peerReason(given, kind, proxy);
-  const connect = readConnectOptions(reason === null ? connector : ownOptions({}));
+  // The peer would bypass a proxy. The proxy agents have checked before.
+  const reason = proxy === null ? peerReason(given, kind) : null;
+  const parts = readConnect(reason === null ? connector : {});
+  const { connect } = parts;
   return {
     kind,
     connect,
-    at: (origin) => fillIn(kind, parseOrigin(origin), rest, connect, proxy, reason),
+    at(origin) {
+      const url = parseOrigin(origin);
+      const byKey = url.protocol === 'https:' ? parts.overTls : parts.always;
+      const byPeer = proxy === null ? (reason ?? byKey) : null;
+      return fillIn(kind, url, rest, connector, connect, proxy, byPeer);
+    },
   };
 }
 
@@ -296,12 +319,13 @@ function fillIn(
   kind: SettingsKind,
   url: URL,
   options: RawOptions,
+  connector: RawOptions,
   connect: ConnectSettings,
   proxy: ProxySettings | null,
-  reason: PeerReason | null,
+  byPeer: ByPeer | null,
 ): PoolSettings {
   const localAddress = (options['localAddress'] as string | null | undefined) ?? null;
-  const preferH2 = spread(options['connect'])['preferH2'];
+  const { allowH2, preferH2, useH2c } = connector;
   const table = readTable(kind, options);
   return {
     ...table,
@@ -317,10 +341,10 @@ function fillIn(
     socketPath: connect.socketPath,
     connect,
     proxy,
-    peerReason: reason,
-    allowH2: isAbsent(options['allowH2']) ? peerMajor === 8 : options['allowH2'] === true,
+    byPeer,
+    allowH2: isAbsent(allowH2) ? peerMajor === 8 : Boolean(allowH2),
     preferH2: preferH2 === true,
-    h2: readH2(options),
+    h2: readH2(useH2c === true ? { ...options, useH2c } : options),
   };
 }
 
@@ -343,7 +367,7 @@ function roundUp(connections: number | null): number | null {
 /**
  * The settings of a client or pool of `origin`.
  *
- * If the peer's class must serve the options (see `peerReason`), the `connect` part of the settings
+ * If the peer's class must serve the options (see `byPeer`), the `connect` part of the settings
  * has the defaults: the peer reads the option itself.
  *
  * @throws InvalidArgumentError as undici's constructor of that kind, see the file's comment.

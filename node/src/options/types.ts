@@ -10,7 +10,10 @@ import type { ClientTable, ConnectTable, PoolTable } from './generated';
 
 export type { PemSource } from './generated';
 
-/** How connections are opened: undici's options, and dodici's. */
+/**
+ * How connections are opened: undici's options, with every key of Node's `tls.connect` and
+ * `net.connect`, and dodici's. Who honours which: `docs/options.md`.
+ */
 export type ConnectOptions = Partial<buildConnector.BuildOptions> &
   Pick<ConnectTable, 'preferH2' | 'platformVerifier' | 'fallback'>;
 

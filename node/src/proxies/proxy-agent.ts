@@ -5,8 +5,8 @@
  * `Agent` whose pools connect through the proxy), forwarding, or SOCKS. Users and `EnvHttpProxyAgent`
  * construct it. It must not know how the engine connects.
  *
- * The peer's own class serves what only JavaScript can do: `clientFactory`, `factory`, a `lookup` in one
- * of the TLS option objects, and everything while Node's sockets are replaced.
+ * The peer's own class serves what only JavaScript can do: `clientFactory`, `factory`, a `lookup` or a
+ * key of Node's in one of the TLS option objects, and everything while Node's sockets are replaced.
  */
 
 import {
@@ -36,21 +36,24 @@ import {
   wantsH2c,
 } from '../options';
 import {
+  type ByPeer,
   type Dispatcher,
   type DispatchHandler,
   type DispatchOptions,
   invalid,
   peer,
   peerMajor,
-  type PeerReason,
   type ProxyAgent as PeerProxyAgent,
+  type ServedBy,
+  servedBy,
   symbols,
   takesBoth,
   toPeerHandler,
+  warnOfOption,
 } from '../undici';
 import { forwardedPath, Forwarder } from './forwarding';
 import { checkedHeaders } from './proxy-headers';
-import { connectHeaders, needsJavaScript, readAuthorization, readLeg } from './proxy-options';
+import { connectHeaders, peerKey, readAuthorization, readLeg } from './proxy-options';
 import { Socks5ProxyAgent } from './socks5-proxy-agent';
 
 type Options = Readonly<Record<string, unknown>>;
@@ -113,6 +116,8 @@ interface Ways {
   readonly tunnels: Dispatcher;
   /** Forwarded; the same object if the peer chooses. `null`: none are. */
   readonly forwarder: Dispatcher | null;
+  /** Why the peer's agent serves tunnels; `null`: the engine does. */
+  readonly byPeer: ByPeer | null;
 }
 
 /** Requests through a proxy; options are undici's. */
@@ -157,6 +162,12 @@ export class ProxyAgent extends CompositeDispatcher {
     if (peerMajor === 8) return proxyTunnel === true;
     const asked = proxyTunnel === undefined || Boolean(proxyTunnel);
     return asked || url.protocol !== 'http:';
+  }
+
+  /** Who serves the next request through a tunnel: the engine, or undici's own class, and why. */
+  get servedBy(): ServedBy {
+    const { byPeer } = this.ways;
+    return byPeer === null ? this.standIn.servedBy : servedBy(byPeer);
   }
 
   private agents(): Dispatcher[] {
@@ -206,43 +217,52 @@ export class ProxyAgent extends CompositeDispatcher {
 }
 
 /** Why the peer's agent serves every request permanently; `null`: the engine serves some. */
-function reasonForAll(url: URL, options: Options): PeerReason | null {
+function reasonForAll(url: URL, options: Options): ByPeer | null {
   const { factory, proxyTls, requestTls } = options;
-  if (typeof factory === 'function') return 'factory';
-  const hasLookup = needsJavaScript(proxyTls) || (isSocks(url) && needsJavaScript(requestTls));
-  return hasLookup ? 'proxy lookup' : null;
+  if (typeof factory === 'function') return { reason: 'factory', option: 'factory' };
+  const isTls = url.protocol === 'https:' || isSocks(url);
+  const key = peerKey(proxyTls, 'proxyTls', isTls);
+  return key ?? (isSocks(url) ? peerKey(requestTls, 'requestTls') : null);
 }
 
 /**
  * Why it serves those through a tunnel. The client to the proxy is what tunnels are asked of;
  * forwarded requests never see it.
  */
-function reasonForTunnels(options: Options): PeerReason | null {
-  if (typeof options['clientFactory'] === 'function') return 'client factory';
-  if (wantsH2c(options)) return 'h2c tunnel';
-  return needsJavaScript(options['requestTls']) ? 'proxy lookup' : null;
+function reasonForTunnels(options: Options): ByPeer | null {
+  if (typeof options['clientFactory'] === 'function') {
+    return { reason: 'client factory', option: 'clientFactory' };
+  }
+  if (wantsH2c(options)) return { reason: 'h2c tunnel', option: 'useH2c' };
+  return peerKey(options['requestTls'], 'requestTls');
 }
 
 /** The dispatchers that the options require: ours wherever possible. */
 function makeWays(url: URL, options: Options, headers: Options): Ways {
-  if (reasonForAll(url, options) !== null) {
+  const forAll = reasonForAll(url, options);
+  if (forAll !== null) {
+    warnOfOption(forAll);
     const agent = peerAgent(options);
-    return { tunnels: agent, forwarder: agent };
+    return { tunnels: agent, forwarder: agent, byPeer: forAll };
   }
   if (isSocks(url)) {
-    return { tunnels: socksAgent(url, options), forwarder: null };
+    return { tunnels: socksAgent(url, options), forwarder: null, byPeer: null };
   }
-  const isEngines = reasonForTunnels(options) === null;
+  const byPeer = reasonForTunnels(options);
+  if (byPeer !== null) warnOfOption(byPeer);
   return {
-    tunnels: isEngines ? makeTunnels(url, options, headers) : peerAgent(options),
+    tunnels: byPeer === null ? makeTunnels(url, options, headers) : peerAgent(options),
     forwarder: makeForwarder(url, options, headers),
+    byPeer,
   };
 }
 
 /** Pools whose connections go through a tunnel, one per origin. */
 function makeTunnels(proxy: URL, options: Options, headers: Options): Agent {
   const { requestTls, connectTimeout } = options;
-  const connect = readLeg(options['proxyTls'], connectTimeout);
+  const connect = readLeg(options['proxyTls'], connectTimeout, 'proxyTls');
+  // Checked here rather than with the first request.
+  readLeg(requestTls, connectTimeout, 'requestTls');
   const inner = spread({ timeout: connectTimeout }, ownOptions(requestTls));
   const isSecure = proxy.protocol === 'https:';
   const servername = connect.servername ?? bareHostname(proxy);

@@ -7,8 +7,8 @@
 
 import { checkCredentials } from '../dispatchers';
 import { addHeader, type HeaderTarget } from '../headers';
-import { type ConnectSettings, ownOptions, readConnectOptions } from '../options';
-import { invalid } from '../undici';
+import { type ConnectSettings, ownOptions, readConnect } from '../options';
+import { type ByPeer, invalid } from '../undici';
 
 /**
  * Settings of the connection to a proxy or of TLS in a tunnel: one of undici's TLS option objects, with
@@ -16,7 +16,11 @@ import { invalid } from '../undici';
  *
  * @throws InvalidArgumentError naming the option.
  */
-export function readLeg(tls: unknown, timeout: unknown): ConnectSettings {
+export function readLeg(
+  tls: unknown,
+  timeout: unknown,
+  path: 'proxyTls' | 'requestTls',
+): ConnectSettings {
   const options = ownOptions(tls);
   options['timeout'] ??= timeout;
   const { maxCachedSessions } = options;
@@ -24,14 +28,25 @@ export function readLeg(tls: unknown, timeout: unknown): ConnectSettings {
   if (maxCachedSessions !== undefined && maxCachedSessions !== null && !isCount) {
     throw invalid('maxCachedSessions must be a positive integer or zero');
   }
-  const settings = readConnectOptions(options);
-  checkCredentials(settings);
-  return settings;
+  const { connect } = readConnect(options, path);
+  checkCredentials(connect);
+  return connect;
 }
 
-/** Whether one of these TLS option objects needs JavaScript. */
-export function needsJavaScript(...tls: unknown[]): boolean {
-  return tls.some((options) => typeof ownOptions(options)['lookup'] === 'function');
+/**
+ * Why the peer's agent must serve with one of these TLS option objects; `null`: the engine can.
+ * `isTls`: it is for TLS, not only for sockets.
+ */
+export function peerKey(
+  tls: unknown,
+  path: 'proxyTls' | 'requestTls',
+  isTls = true,
+): ByPeer | null {
+  const options = ownOptions(tls);
+  if (typeof options['lookup'] === 'function')
+    return { reason: 'option', option: `${path}.lookup` };
+  const { always, overTls } = readConnect(options, path);
+  return isTls ? overTls : always;
 }
 
 /** The credentials for the proxy, as a header. */

@@ -4,8 +4,8 @@
  * What lives here: undici's options and errors, and a pool per origin. Users and `ProxyAgent` construct
  * it. It must not know the protocol, which the engine implements.
  *
- * With a `connect` function or a `lookup`, or while Node's sockets are replaced, the peer's own class
- * serves.
+ * With a `connect` function, a `lookup` or a key of Node's, or while Node's sockets are replaced, the
+ * peer's own class serves.
  */
 
 import {
@@ -31,15 +31,17 @@ import {
   throughProxy,
 } from '../options';
 import {
+  type ByPeer,
   type Dispatcher,
   type DispatchHandler,
   type DispatchOptions,
   invalid,
   peer,
+  type ServedBy,
   type Socks5ProxyAgent as PeerSocks5ProxyAgent,
   toPeerHandler,
 } from '../undici';
-import { needsJavaScript, readLeg } from './proxy-options';
+import { peerKey, readLeg } from './proxy-options';
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -78,7 +80,7 @@ function readCredentials(options: Options, url: URL): ProxySettings['credentials
 
 function readSettings(options: Options, url: URL): ProxySettings {
   const { proxyTls, connectTimeout } = options;
-  const connect = readLeg(proxyTls, connectTimeout);
+  const connect = readLeg(proxyTls, connectTimeout, 'proxyTls');
   const hostname = bareHostname(url);
   return {
     protocol: 'socks5h',
@@ -115,14 +117,21 @@ export class Socks5ProxyAgent extends CompositeDispatcher {
     checkTimeout(connectTimeout, 'connectTimeout');
     checkTimeout(ownOptions(requestTls)['timeout'], 'requestTls.timeout');
     checkTimeout(ownOptions(proxyTls)['timeout'], 'proxyTls.timeout');
-    const lookup = needsJavaScript(proxyTls, requestTls) ? 'proxy lookup' : null;
-    const reason = typeof connect === 'function' ? 'connect' : lookup;
-    this.standIn = new StandIn(reason, () => new peer.Socks5ProxyAgent(proxyUrl, given));
-    this.settings = readSettings(reason === null ? given : ownOptions({}), url);
+    const byPeer: ByPeer | null =
+      typeof connect === 'function'
+        ? { reason: 'connect', option: 'connect' }
+        : (peerKey(proxyTls, 'proxyTls', Boolean(proxyTls)) ?? peerKey(requestTls, 'requestTls'));
+    this.standIn = new StandIn(byPeer, () => new peer.Socks5ProxyAgent(proxyUrl, given));
+    this.settings = readSettings(byPeer === null ? given : ownOptions({}), url);
     this.inner = spread({ timeout: connectTimeout }, ownOptions(requestTls));
     // Checked here rather than with the first request.
-    if (reason === null) readLeg(requestTls, connectTimeout);
+    if (byPeer === null) readLeg(requestTls, connectTimeout, 'requestTls');
     hideFields(this, 'settings', 'inner', 'standIn');
+  }
+
+  /** Who serves the next request: the engine, or undici's own class, and why. */
+  get servedBy(): ServedBy {
+    return this.standIn.servedBy;
   }
 
   protected override dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean {

@@ -18,5 +18,14 @@ export * from './handler-types';
 export { assertHandler, wrapHandler } from './legacy-handler';
 export { type HandlerCall, PassingHandler } from './passing-handler';
 export { rememberOldServer } from './old-servers';
-export { type PeerReason, reasonNow, type ReasonState } from './peer-reasons';
+export {
+  type ByPeer,
+  type PeerReason,
+  reasonNow,
+  reasonOf,
+  type ReasonState,
+  type ServedBy,
+  servedBy,
+  warnOfOption,
+} from './peer-reasons';
 export * from './undici';

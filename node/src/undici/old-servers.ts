@@ -17,6 +17,11 @@ interface OldServer {
   readonly until: number;
 }
 
+/** Whether a state of `reasonNow` is one. */
+export function isOldServer(state: object): state is OldServer {
+  return 'until' in state;
+}
+
 /** Keyed by the settings that decide whether TLS is possible; includes expired ones. */
 const servers = new Map<string, OldServer>();
 

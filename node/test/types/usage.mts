@@ -143,6 +143,10 @@ const undiciOptions: Undici.Agent.Options = { connections: 1, connect: { timeout
 new Agent(undiciOptions);
 void [sameOptions, instances];
 
+// Who serves an origin.
+const served: 'dodici' | 'undici' | undefined = agent.servedBy['http://localhost']?.by;
+void served;
+
 // Options of requests.
 new Agent({ decompress: true, origins: { '*': { decompress: { maxSize: 1e6 } } } });
 void request('http://localhost', { decompress: { maxSize: 1e6 }, method: 'PUT' });

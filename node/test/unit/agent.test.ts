@@ -245,8 +245,8 @@ describe('per-origin options', () => {
     [{ origins: { a: { connections: -1 } } }, 'origins["a"]: invalid connections'],
     [{ origins: { a: { headersTimeout: -1 } } }, /^origins\["a"\]: headersTimeout must be/],
     [
-      { origins: { a: { connect: { pfx: 'x' } } } },
-      /^origins\["a"\]: connect\.pfx is not supported/,
+      { origins: { a: { connect: { family: 5 } } } },
+      'origins["a"]: connect.family must be 0, 4 or 6',
     ],
     [{ origins: { a: { maxOrigins: 1 } } }, 'origins["a"].maxOrigins is not a per-origin option'],
     [{ ioThreads: 0 }, /^ioThreads must be an integer from 1 to 64/],

@@ -46,11 +46,11 @@ const lookup: net.LookupFunction = (_hostname, options, callback) => {
 describe('the peer serves permanently', () => {
   it('only what has to be done in JavaScript', () => {
     const reason = (options: object | undefined, kind: 'client' | 'pool' = 'client') =>
-      parseSettings('http://localhost', options, kind).peerReason;
+      parseSettings('http://localhost', options, kind).byPeer?.reason ?? null;
     const connect = buildConnector({});
     expect(reason({ connect })).toBe('connect');
     expect(reason({ connect: { lookup } })).toBe(null);
-    expect(reason({ connect: { lookup, ciphers: 'AES128-SHA' } })).toBe('lookup');
+    expect(reason({ connect: { lookup, signal: AbortSignal.abort() } })).toBe('option');
     expect(reason({ useH2c: true })).toBe(null);
     expect(reason({ h2Options: { useH2c: true } })).toBe(null);
     expect(reason({ factory: () => null }, 'pool')).toBe('factory');

@@ -13,6 +13,8 @@ pub struct OptionRow {
     pub name: &'static str,
     /// What is generated for it in JavaScript.
     pub derived: Derived,
+    /// Who honours it.
+    pub by: By,
     /// Its type in TypeScript.
     pub types: &'static str,
     /// The unit of a number.
@@ -94,6 +96,17 @@ pub enum Derived {
     Name,
 }
 
+/// Who honours an option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The engine, or JavaScript on its behalf.
+    Engine,
+    /// undici's own class, which then serves the origin, on Node's sockets and TLS.
+    Peer,
+    /// Nobody: it has no effect in undici either, or no meaning for the engine.
+    Nobody,
+}
+
 /// The unit of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
@@ -147,6 +160,7 @@ pub(super) const ROW: OptionRow = OptionRow {
     scope: Scope::Origin,
     name: "",
     derived: Derived::Name,
+    by: By::Engine,
     types: "number | null",
     unit: Unit::None,
     default: Fallback::Nothing(""),
@@ -198,6 +212,27 @@ pub(super) const CONNECT: OptionRow = OptionRow {
 pub(super) const TLS: OptionRow = OptionRow {
     scope: Scope::Tls,
     derived: Derived::Written,
+    ..ROW
+};
+
+/// A key of Node's sockets that the engine cannot honour.
+pub(super) const NODE_SOCKET: OptionRow = OptionRow {
+    scope: Scope::Connect,
+    by: By::Peer,
+    ..ROW
+};
+
+/// A key of Node's TLS that the engine cannot honour.
+pub(super) const NODE_TLS: OptionRow = OptionRow {
+    scope: Scope::Tls,
+    by: By::Peer,
+    ..ROW
+};
+
+/// A key of Node's without effect.
+pub(super) const IDLE: OptionRow = OptionRow {
+    scope: Scope::Connect,
+    by: By::Nobody,
     ..ROW
 };
 

@@ -7,8 +7,8 @@
 
 use super::Parts;
 use super::row::{
-    CLIENT, CONNECT, Derived, Fallback, Form, HTTP2, NAMED, OptionRow, POOL, PROXY, ROW, Rule,
-    Scope, TLS, Unit, Wire, options,
+    CLIENT, CONNECT, Derived, Fallback, Form, HTTP2, IDLE, NAMED, NODE_SOCKET, NODE_TLS, OptionRow,
+    POOL, PROXY, ROW, Rule, Scope, TLS, Unit, Wire, options,
 };
 use super::value::{Value, Wrong};
 
@@ -349,7 +349,7 @@ options! {
         derived: Derived::Name,
         types: "(...args: never[]) => void",
         default: Fallback::Nothing("the system's resolver"),
-        doc: "A custom lookup, called for each connection as `net.connect` does. Together with an option that the engine does not support, undici's own class serves the origin.",
+        doc: "A custom lookup, called for each connection as `net.connect` does.",
         reqwest: &["dns_resolver"],
     }
     row CONNECT {
@@ -358,6 +358,21 @@ options! {
         types: "boolean",
         default: Fallback::Flag(false),
         doc: "Offers HTTP/2 before HTTP/1.1, if `allowH2` is set.",
+    }
+
+    row CONNECT {
+        name: "allowH2",
+        derived: Derived::Name,
+        types: "boolean",
+        default: Fallback::Nothing("the client's"),
+        doc: "Same as the client's `allowH2`, which it overrides.",
+    }
+    row CONNECT {
+        name: "useH2c",
+        derived: Derived::Name,
+        types: "boolean",
+        default: Fallback::Flag(false),
+        doc: "Same as the client's `useH2c`.",
     }
 
     // ---- connect: TLS ----
@@ -388,7 +403,7 @@ options! {
     key Cert = 27: List, chain => tls.cert; row TLS {
         name: "cert",
         derived: Derived::Name,
-        types: "PemSource | readonly [PemSource]",
+        types: "PemSource | readonly PemSource[]",
         doc: "Client certificate chain; without `key` it is not used, as in Node.",
         engine: &["TlsConfig::identity"],
         reqwest: &["identity"],
@@ -396,7 +411,7 @@ options! {
     key Key = 28: Bytes, octets => tls.key; row TLS {
         name: "key",
         derived: Derived::Name,
-        types: "PemSource | readonly [PemSource | { pem: PemSource; passphrase?: string }]",
+        types: "PemSource | readonly (PemSource | { pem: PemSource; passphrase?: string })[]",
         doc: "Private key of `cert`, without which it is not used.",
         engine: &["TlsConfig::identity"],
         reqwest: &["identity"],
@@ -410,16 +425,16 @@ options! {
     }
     key MinVersion = 31: Text, tls_version => tls.config.min_version; row TLS {
         name: "minVersion",
-        types: "'TLSv1.2' | 'TLSv1.3'",
+        types: "'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3'",
         default: Fallback::Process("`tls.DEFAULT_MIN_VERSION`"),
-        doc: "Minimum TLS version.",
+        doc: "Minimum TLS version; below 1.2, undici's own class serves the origin.",
         reqwest: &["tls_version_min"],
     }
     key MaxVersion = 32: Text, tls_version => tls.config.max_version; row TLS {
         name: "maxVersion",
-        types: "'TLSv1.2' | 'TLSv1.3'",
+        types: "'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3'",
         default: Fallback::Process("`tls.DEFAULT_MAX_VERSION`"),
-        doc: "Maximum TLS version.",
+        doc: "Maximum TLS version; below 1.2, undici's own class serves the origin.",
         reqwest: &["tls_version_max"],
     }
     key MaxCachedSessions = 33: Number, count => tls.config.max_cached_sessions; row TLS {
@@ -444,6 +459,64 @@ options! {
         default: Fallback::Flag(true),
         doc: "Lets undici's own class, with Node's OpenSSL, serve a server that has no TLS version, cipher suite or curve in common with rustls.",
     }
+
+    // ---- connect: sockets and TLS of Node's that only undici's class uses ----
+
+    row NODE_SOCKET { name: "allowHalfOpen", doc: "Keeps upgraded sockets open for writing after the server has ended them." }
+    row NODE_SOCKET { name: "fd", doc: "An existing file descriptor." }
+    row NODE_SOCKET { name: "handle", doc: "An existing handle." }
+    row NODE_SOCKET { name: "objectMode", doc: "An error of Node's." }
+    row NODE_SOCKET { name: "onread", doc: "Reads into a buffer of its own." }
+    row NODE_SOCKET { name: "readable", doc: "`false`: a socket that cannot be read." }
+    row NODE_SOCKET { name: "readableObjectMode", doc: "An error of Node's." }
+    row NODE_SOCKET { name: "signal", doc: "Destroys the socket." }
+    row NODE_SOCKET { name: "writable", doc: "`false`: a socket that cannot be written." }
+    row NODE_SOCKET { name: "writableObjectMode", doc: "An error of Node's." }
+    row NODE_SOCKET { name: "blockList", doc: "Addresses that are never connected to." }
+    row NODE_SOCKET { name: "hints", doc: "Flags of the lookup." }
+    row NODE_SOCKET { name: "localPort", doc: "Local port to bind to." }
+    row NODE_SOCKET { name: "typeOfService", doc: "Type of service in the IP header." }
+    row NODE_TLS { name: "allowPartialTrustChain", doc: "Trusts every certificate in `ca`, not only roots." }
+    row NODE_TLS { name: "certificateCompression", doc: "Algorithms for compressed certificates." }
+    row NODE_TLS { name: "checkServerIdentity", doc: "Checks the certificate instead of its names." }
+    row NODE_TLS { name: "ciphers", doc: "Cipher suites." }
+    row NODE_TLS { name: "clientCertEngine", doc: "An OpenSSL engine." }
+    row NODE_TLS { name: "crl", doc: "Revocation lists." }
+    row NODE_TLS { name: "dhparam", doc: "Parameters of a server." }
+    row NODE_TLS { name: "ecdhCurve", doc: "Key exchange groups." }
+    row NODE_TLS { name: "enableTrace", doc: "A trace on stderr." }
+    row NODE_TLS { name: "pfx", doc: "Certificates and keys, PKCS#12." }
+    row NODE_TLS { name: "privateKeyEngine", doc: "An OpenSSL engine." }
+    row NODE_TLS { name: "privateKeyIdentifier", doc: "A key in an OpenSSL engine." }
+    row NODE_TLS { name: "pskCallback", doc: "Pre-shared keys." }
+    row NODE_TLS { name: "secureContext", doc: "An OpenSSL context." }
+    row NODE_TLS { name: "secureOptions", doc: "OpenSSL's options." }
+    row NODE_TLS { name: "secureProtocol", doc: "The TLS version, OpenSSL's old way." }
+    row NODE_TLS { name: "session", doc: "An OpenSSL session." }
+    row NODE_TLS { name: "sigalgs", doc: "Signature algorithms." }
+
+    // ---- connect: without effect ----
+
+    row IDLE { name: "ALPNCallback", doc: "For servers." }
+    row IDLE { name: "ALPNProtocols", doc: "undici decides: `allowH2`." }
+    row IDLE { name: "SNICallback", doc: "For servers." }
+    row IDLE { name: "highWaterMark", doc: "Credit bounds what is buffered." }
+    row IDLE { name: "honorCipherOrder", doc: "For servers." }
+    row IDLE { name: "host", doc: "undici takes the origin's." }
+    row IDLE { name: "hostname", doc: "undici takes the origin's." }
+    row IDLE { name: "isServer", doc: "For servers." }
+    row IDLE { name: "minDHSize", doc: "rustls has no finite-field Diffie-Hellman; undici's class honours it." }
+    row IDLE { name: "port", doc: "undici takes the origin's." }
+    row IDLE { name: "protocol", doc: "undici takes the origin's." }
+    row IDLE { name: "readableHighWaterMark", doc: "Credit bounds what is buffered." }
+    row IDLE { name: "requestCert", doc: "For servers." }
+    row IDLE { name: "requestOCSP", doc: "undici does not pass the response on." }
+    row IDLE { name: "server", doc: "For servers." }
+    row IDLE { name: "sessionIdContext", doc: "For servers." }
+    row IDLE { name: "sessionTimeout", doc: "For servers." }
+    row IDLE { name: "socket", doc: "undici takes its own." }
+    row IDLE { name: "ticketKeys", doc: "For servers." }
+    row IDLE { name: "writableHighWaterMark", doc: "Credit bounds what is buffered." }
 
     // ---- proxy ----
 

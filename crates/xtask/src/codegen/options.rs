@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use dodici_wire::options::row::{Derived, Fallback, Form, OptionRow, Rule, Scope, Unit};
+use dodici_wire::options::row::{By, Derived, Fallback, Form, OptionRow, Rule, Scope, Unit};
 use dodici_wire::options::table::{ROWS, TYPES};
 
 /// The generated TypeScript module, relative to the repository.
@@ -35,6 +35,12 @@ export interface OptionRow {
   readonly refusal: string;
   /** undici's `Pool` passes it on unchanged; all others are copied through JSON. */
   readonly isKept: boolean;
+}
+
+/** A key of `connect`. */
+export interface ConnectKey {
+  readonly by: 'engine' | 'peer' | 'nobody';
+  readonly isTls: boolean;
 }
 
 /** An option whose setting has the same name and is written under one key. */
@@ -98,6 +104,7 @@ pub(super) fn typescript() -> String {
         "WrittenRow",
         |row| row.scope == Scope::Tls && row.derived == Derived::Written,
     );
+    connect_keys(&mut out);
     for (name, types, doc) in TYPES {
         let _ = write!(out, "\n/** {doc} */\nexport type {name} = {types};\n");
     }
@@ -115,7 +122,7 @@ pub(super) fn typescript() -> String {
         &mut out,
         "The keys of `connect` that dodici documents itself.",
         "ConnectTable",
-        |row| matches!(row.scope, Scope::Connect | Scope::Tls),
+        |row| row.by == By::Engine && matches!(row.scope, Scope::Connect | Scope::Tls),
     );
     settings(
         &mut out,
@@ -178,6 +185,28 @@ fn is_limit(row: &OptionRow) -> bool {
         && row
             .wire
             .is_some_and(|wire| matches!(wire.reader, "limit" | "timeout"))
+}
+
+/// Every key of `connect`, with who honours it.
+fn connect_keys(out: &mut String) {
+    out.push_str(
+        "\n/** Every key of `connect`: who honours it, and which part of Node's it is of. */\n",
+    );
+    out.push_str("export const CONNECT_KEYS: ReadonlyMap<string, ConnectKey> = new Map([\n");
+    for row in named(|row| matches!(row.scope, Scope::Connect | Scope::Tls)) {
+        let by = match row.by {
+            By::Engine => "engine",
+            By::Peer => "peer",
+            By::Nobody => "nobody",
+        };
+        let is_tls = row.scope == Scope::Tls;
+        let _ = writeln!(
+            out,
+            "  ['{}', {{ by: '{by}', isTls: {is_tls} }}],",
+            row.name
+        );
+    }
+    out.push_str("]);\n");
 }
 
 fn rule(rule: Rule) -> String {
@@ -266,6 +295,9 @@ If undici has an option, its name, validation and default are undici's. An inval
 The last two columns are the equivalents in Rust: in the engine's configuration, and in `dodici-reqwest`'s builders (`ClientBuilder`, `ClientBuilderExt`, `OriginOptions`).
 ";
 
+const PEER_KEYS: &str = "\
+Only Node's sockets and TLS have these: with one of them, undici's own class serves the origin, for TLS if the origin is `https:`. A process warning (`DODICI_PEER_OPTION`) names the key, once, and `servedBy` of the dispatcher says so. The same applies to values that the engine cannot use of the keys above; an invalid one is an error of Node's, when undici would report it.";
+
 /// The page `docs/options.md`.
 pub(super) fn page() -> String {
     let mut out = INTRODUCTION.to_owned();
@@ -290,8 +322,20 @@ pub(super) fn page() -> String {
     section(
         &mut out,
         "`connect`",
-        "An object. A key of Node's `net.connect` or `tls.connect` that the engine does not support throws an error naming it.",
-        |row| matches!(row.scope, Scope::Connect | Scope::Tls),
+        "An object with the keys of Node's `net.connect`, `tls.connect` and `tls.createSecureContext`, and undici's and dodici's own. All work, in three ways. These are the engine's:",
+        |row| row.by == By::Engine && matches!(row.scope, Scope::Connect | Scope::Tls),
+    );
+    list(
+        &mut out,
+        "Honoured by undici's own class",
+        PEER_KEYS,
+        By::Peer,
+    );
+    list(
+        &mut out,
+        "Without effect",
+        "undici overrides them, or they are not for clients. Keys that are in none of these tables are ignored, as in undici, and refused in `origins`.",
+        By::Nobody,
     );
     out
 }
@@ -318,6 +362,14 @@ fn section(out: &mut String, title: &str, text: &str, filter: impl Fn(&OptionRow
             quoted(engine_names(row)),
             quoted(methods),
         );
+    }
+}
+
+/// Keys of `connect` that the engine does not honour.
+fn list(out: &mut String, title: &str, text: &str, by: By) {
+    let _ = write!(out, "\n### {title}\n\n{text}\n\n| Key | |\n|---|---|\n");
+    for row in named(|row| row.by == by) {
+        let _ = writeln!(out, "| `{}` | {} |", row.name, row.doc);
     }
 }
 

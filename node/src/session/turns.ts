@@ -64,6 +64,8 @@ export class Turns {
   #isRipe = false;
   /** Requests in flight, excluding paused ones. */
   requests = 0;
+  /** How many there were before anything was delivered in this turn. */
+  #crowd = 0;
 
   constructor(walk: Walk) {
     this.#walk = walk;
@@ -85,6 +87,7 @@ export class Turns {
     slabs: Slabs,
     from: number,
   ): number {
+    if (this.#delivered === 0) this.#crowd = this.requests;
     try {
       return this.#walk(batch, words, length, slabs, from);
     } finally {
@@ -177,8 +180,10 @@ export class Turns {
    * Whether a response must wait because another one completed in this turn, or a connection was
    * reported. With few in flight, code that awaited one continues before the next one is delivered, and
    * may abort it, as with sockets that are read in sequence; the same goes for `connect` listeners.
+   * Those that have completed in this turn count: what replaces them is often sent in a microtask.
    */
   #mustTakeTurns(): boolean {
-    return (this.#delivered & (Delivered.End | Delivered.Connect)) !== 0 && this.requests <= FEW;
+    const inFlight = Math.max(this.#crowd, this.requests);
+    return (this.#delivered & (Delivered.End | Delivered.Connect)) !== 0 && inFlight <= FEW;
   }
 }

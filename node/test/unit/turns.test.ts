@@ -14,6 +14,8 @@ let turns: Turns;
 /** Records are words of a batch: here an index into this list. */
 let records: Kind[];
 let fails: boolean;
+/** Called for each record. */
+let onTell: (kind: Kind) => void;
 
 const mayTell: Readonly<Record<Kind, () => boolean>> = {
   head: () => turns.mayDeliverHead(bodySentAt),
@@ -35,6 +37,7 @@ const walk: Walk = (batch, _words, length, _slabs, from) => {
     const kind = records[batch.readUInt32LE(at)]!;
     if (!mayTell[kind]()) return at;
     told.push(kind);
+    onTell(kind);
     if (!fails) continue;
     fails = false;
     throw new Error(kind);
@@ -60,6 +63,7 @@ beforeEach(() => {
   records = [];
   bodySentAt = 0;
   fails = false;
+  onTell = () => undefined;
   turns = new Turns(walk);
 });
 
@@ -129,6 +133,20 @@ describe('responses', () => {
     turns.requests = FEW + 1;
     deliver('connect', 'head', 'end', 'head', 'end');
     expect(told).toHaveLength(5);
+  });
+
+  it('share a turn among many, also once those delivered in it leave only a few', async () => {
+    turns.requests = FEW + 2;
+    onTell = (kind) => {
+      if (kind === 'end') turns.requests--;
+    };
+    deliver('head', 'end', 'head', 'end', 'head', 'end');
+    deliver('head', 'end');
+    expect(told).toHaveLength(8);
+    await Promise.resolve();
+    deliver('head', 'end', 'head', 'end');
+    expect(told).toHaveLength(10);
+    await nextTurn();
   });
 
   it('wait until the connect listeners of their connection have run', async () => {

@@ -98,7 +98,7 @@ export class Session implements RecordSink {
   #turn = 0;
   /** The turn in which the process settings were last compared. */
   #followedIn = -1;
-  /** Records written since the last flush, while a batch is being drained. */
+  /** Records written since the last flush. */
   #unflushed = 0;
 
   /** Requests that paused in this turn of the event loop. */
@@ -222,14 +222,14 @@ export class Session implements RecordSink {
 
   // Flush ------------------------------------------------------------------------------------
 
-  /** Schedules a flush: at the end of the current delivery, otherwise in a microtask. */
+  /**
+   * Schedules a flush: at the end of the current delivery, otherwise in a microtask, and at once if
+   * many records wait.
+   */
   scheduleFlush(): void {
-    if (this.#draining) {
-      // So that the I/O thread works on the first requests while JavaScript creates the others.
-      if (++this.#unflushed >= FLUSH_EVERY) this.#flush();
-      return;
-    }
-    this.scheduleBodyFlush();
+    // So that the I/O thread works on the first requests while JavaScript creates the others.
+    if (++this.#unflushed >= FLUSH_EVERY) this.#flush();
+    else if (!this.#draining) this.scheduleBodyFlush();
   }
 
   /**

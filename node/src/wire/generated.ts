@@ -242,7 +242,7 @@ export const BODY_SLICE = 65536;
 export const DEFAULT_TIMEOUT = 4294967295;
 
 /**
- * Records after which a drain flushes what it has written so far, so that the I/O thread works on
+ * Records after which what was written so far is flushed, so that the I/O thread works on
  * the first requests while JavaScript makes the others. Of 8, 12, 16 and 24, compared with
  * `just bench-h1`, 24 made the fewest calls that kept both threads busy.
  */

@@ -32,6 +32,12 @@ const RARELY = 256 * MIB;
 const LONG = 3;
 
 /**
+ * One that took no more than this share of the time since the last is not long, however slow the
+ * machine: without it, V8 would make full collections, which take several times as long.
+ */
+const LONG_SHARE = 0.25;
+
+/**
  * Consecutive collections that reclaimed little, or took long, before the interval grows. 3: right after
  * one of V8's own a single one reclaims little, and on a busy machine any one may take long.
  */
@@ -59,6 +65,8 @@ export class YoungChunks {
   #every = EVERY;
   /** External memory just before the last collection. */
   #before = Infinity;
+  /** When the last collection ended. */
+  #endedAt = 0;
   /** Consecutive collections that reclaimed little or took long. */
   #bad = 0;
   #attempts = 0;
@@ -93,7 +101,10 @@ export class YoungChunks {
     this.#bytes = 0;
     const began = collector.now();
     collector.collect();
-    const isLong = collector.now() - began > LONG;
+    const ended = collector.now();
+    const took = ended - began;
+    const isLong = took > LONG && took > (began - this.#endedAt) * LONG_SHARE;
+    this.#endedAt = ended;
     this.#bad = isVain || isLong ? this.#bad + 1 : 0;
     if (this.#bad === 0) this.#every = EVERY;
     else if (this.#bad >= IN_A_ROW) this.#every = Math.min(this.#every * 2, RARELY);

@@ -12,6 +12,8 @@ class Scripted {
   kept = 0;
   /** Duration of a collection in milliseconds. */
   takes = 0.2;
+  /** Milliseconds that the delivery of one MiB takes. */
+  passes = 0;
   /** MiB delivered before each collection. */
   readonly collections: number[] = [];
   #delivered = 0;
@@ -33,6 +35,7 @@ class Scripted {
       this.external += MIB;
       if (keeps) this.kept += MIB;
       this.#delivered++;
+      this.#now += this.passes;
     }
   }
 
@@ -74,6 +77,14 @@ it('collects less often where collections take long', () => {
   v8.takes = 5;
   v8.deliver(1200, false);
   expect(v8.distances).toEqual([8, 8, 8, 16, 32, 64, 128, 256, 256, 256]);
+});
+
+it('goes on collecting on a machine where everything takes long', () => {
+  const v8 = new Scripted();
+  v8.takes = 5;
+  v8.passes = 4;
+  v8.deliver(65, false);
+  expect(new Set(v8.distances)).toEqual(new Set([8]));
 });
 
 it('asks for the function a few times, then gives up if V8 does not expose it', () => {

@@ -101,9 +101,17 @@ export function sourceOf(
   }
 }
 
+/**
+ * Chunks after which a source yields to the event loop. Otherwise one that always has another chunk
+ * would block it until the engine's window is full, which takes long with tiny chunks, and the response
+ * that ends such a body could not be read.
+ */
+const CHUNKS_PER_TURN = 1024;
+
 /** What all sources have in common. */
 abstract class Pump {
   #isReady = false;
+  #chunks = 0;
 
   constructor(
     protected readonly out: OutgoingBody,
@@ -115,19 +123,28 @@ abstract class Pump {
     this.#isReady = true;
     this.listener.sourceReady();
   }
+
+  /** Counts a chunk. Returns whether the source must yield to the event loop. */
+  protected isTurnOver(): boolean {
+    return ++this.#chunks % CHUNKS_PER_TURN === 0;
+  }
 }
 
 /** Pumps a Node stream. */
 class StreamSource extends Pump implements BodySource {
   readonly #stream: Readable;
   #finished = false;
+  readonly #resume = (): void => {
+    if (!this.#finished) this.#stream.resume?.();
+  };
+  readonly #resumeIfDrained = (): void => {
+    if (this.out.drained) this.#resume();
+  };
 
   constructor(stream: Readable, out: OutgoingBody, listener: SourceListener) {
     super(out, listener);
     this.#stream = stream;
-    out.onDrain = () => {
-      if (!this.#finished) stream.resume?.();
-    };
+    out.onDrain = this.#resume;
   }
 
   begin(): void {
@@ -163,7 +180,10 @@ class StreamSource extends Pump implements BodySource {
   readonly #onData = (chunk: Uint8Array | string): void => {
     if (this.#finished) return;
     try {
-      if (!this.out.write(chunk)) this.#stream.pause?.();
+      const isAccepted = this.out.write(chunk);
+      const isTurnOver = isAccepted && this.isTurnOver();
+      if (!isAccepted || isTurnOver) this.#stream.pause?.();
+      if (isTurnOver) setImmediate(this.#resumeIfDrained);
       if (this.out.accepted > 0) this.becomeReady();
     } catch (error) {
       destroyStream(this.#stream, error as Error);
@@ -211,13 +231,6 @@ class StreamSource extends Pump implements BodySource {
   }
 }
 
-/**
- * Chunks after which an iterable yields to the event loop. Otherwise one that always has another chunk
- * would block it until the engine's window is full, which takes long with tiny chunks, and the response
- * that ends such a body could not be read.
- */
-const CHUNKS_PER_TURN = 1024;
-
 /** Pumps an iterable, sync or async, including web streams and generators. */
 class IterableSource extends Pump implements BodySource {
   readonly #iterable: BodyIterable;
@@ -253,10 +266,9 @@ class IterableSource extends Pump implements BodySource {
 
   async #pump(): Promise<void> {
     try {
-      let chunks = 0;
       for await (const chunk of this.#iterable as AsyncIterable<Uint8Array | string>) {
         this.#throwIfStopped();
-        if (++chunks % CHUNKS_PER_TURN === 0) {
+        if (this.isTurnOver()) {
           await new Promise((resolve) => setImmediate(resolve));
           this.#throwIfStopped();
         }

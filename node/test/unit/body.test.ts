@@ -419,16 +419,31 @@ it('an error thrown by onBodySent fails the request', async () => {
   expect(recorder.last('error')[1]).toBe(boom);
 });
 
-describe('an iterable that always has another chunk', () => {
-  it('yields to the event loop before the window is full', async () => {
-    let made = 0;
-    async function* endless() {
-      for (;;) {
-        made++;
-        yield 'x';
-      }
+describe('a source that always has another chunk', () => {
+  let made: number;
+
+  async function* endless() {
+    for (;;) {
+      made++;
+      yield 'x';
     }
-    const request = await start(endless());
+  }
+
+  function endlessStream(): Readable {
+    return new Readable({
+      read() {
+        made++;
+        this.push('x');
+      },
+    });
+  }
+
+  it.each([
+    ['an iterable', endless],
+    ['a stream', endlessStream],
+  ])('yields to the event loop before the window is full: %s', async (_, source) => {
+    made = 0;
+    const request = await start(source());
     control.deliver(control.pull(request, 1024 * 1024));
     await new Promise((resolve) => setImmediate(resolve));
     expect(made).toBeGreaterThan(1000);

@@ -15,7 +15,7 @@ export const RESULTS = join(BENCH, 'results');
 let target;
 
 /** Cargo's target directory. */
-export function targetDirectory() {
+function targetDirectory() {
   if (target === undefined) {
     const metadata = execFileSync('cargo', ['metadata', '--format-version', '1', '--no-deps'], {
       cwd: ROOT,

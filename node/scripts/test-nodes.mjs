@@ -47,7 +47,7 @@ const SHORT = {
 };
 
 /** Path of the Node executable of this major; installs it the first time. */
-export function installNode(major) {
+function installNode(major) {
   const folder = join(root, '.nodes', major);
   const node = join(
     folder,

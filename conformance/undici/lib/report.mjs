@@ -55,7 +55,7 @@ export class Progress {
 }
 
 /** Counts of cases, as the table and the JSON report show them. */
-export function summarize(cases) {
+function summarize(cases) {
   const count = (outcome) => cases.filter((one) => one.outcome === outcome).length;
   return {
     cases: cases.length,

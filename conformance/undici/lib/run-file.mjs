@@ -7,13 +7,13 @@ import { exposesGc } from "./cases.mjs";
 import { HERE } from "./pins.mjs";
 
 /** The process of a file is killed after this time, with its children. */
-export const FILE_MS = 60_000;
+const FILE_MS = 60_000;
 /** A process whose cases have all reported may take this long to exit: a leak keeps it alive. */
-export const EXIT_MS = 10_000;
+const EXIT_MS = 10_000;
 /** Interval of checks whether they have. */
 const LOOK_MS = 500;
 /** Timeout of a case. */
-export const CASE_MS = 5_000;
+const CASE_MS = 5_000;
 /** Files with a case that takes longer with any client, and its timeout. */
 const SLOW_CASES = {
   // 10 000 requests of which 2 000 run at a time, for 2.5 s each.

@@ -276,8 +276,8 @@ impl tower_policy::Policy<Body, crate::Error> for Follow {
         let leaves = next
             .as_ref()
             .is_none_or(|next| !same_origin(next, previous));
-        let told = next.filter(|_| self.referer);
-        let told = told.and_then(|next| referer(&next, previous));
+        let referrer = next.filter(|_| self.referer);
+        let referrer = referrer.and_then(|next| referer(&next, previous));
         if leaves {
             self.left = true;
             self.leave_out_raw(&OWN);
@@ -292,7 +292,7 @@ impl tower_policy::Policy<Body, crate::Error> for Follow {
         if self.left {
             remove_own(request.headers_mut());
         }
-        if let Some(value) = told {
+        if let Some(value) = referrer {
             request.headers_mut().insert(REFERER, value);
         }
     }
@@ -385,8 +385,8 @@ mod tests {
     #[test]
     fn a_referer_has_no_credentials_and_is_not_sent_over_plain_http() {
         let from = url("https://user:pass@host/path#part");
-        let told = referer(&url("https://other/"), &from).expect("told");
-        assert_eq!(told, "https://host/path");
+        let referrer = referer(&url("https://other/"), &from).expect("a referrer");
+        assert_eq!(referrer, "https://host/path");
         assert_eq!(referer(&url("http://other/"), &from), None);
     }
 }

@@ -123,7 +123,7 @@ impl Drop for Settle {
         if let Some(mut sink) = self.sink.take() {
             // Reached when a task panicked or a runtime was shut down. The sink itself may be
             // what panicked, so a second panic must not turn the unwinding into an abort.
-            let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let reported = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                 sink.error(Error::new(
                     ErrorKind::Internal,
                     Phase::Send,
@@ -131,7 +131,7 @@ impl Drop for Settle {
                 ));
                 drop(sink);
             }));
-            drop(told);
+            drop(reported);
         }
     }
 }

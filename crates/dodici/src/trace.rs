@@ -170,7 +170,7 @@ mod imp {
     pub(crate) struct Trace(Option<Span>);
 
     impl Trace {
-        /// A span inside the caller's, and a sink that writes down what `sink` is told; `sink`
+        /// A span inside the caller's, and a sink that records what `sink` gets; `sink`
         /// itself where nobody listens.
         pub(crate) fn new(origin: &Origin, sink: Box<dyn Sink>) -> (Self, Box<dyn Sink>) {
             let span = debug_span!(

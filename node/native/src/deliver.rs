@@ -77,7 +77,7 @@ fn deliver(cx: &mut Cx<'_>, env: &Environment) {
         }
         let called = expecting(|| cx.try_catch(|cx| call_on_batch(cx, env, &mut batch)));
         env.recycle(batch);
-        let told = match called {
+        let delivered = match called {
             Ok(Ok(())) => true,
             // In a worker that is being terminated, V8 reports the exception as null.
             Ok(Err(thrown)) if thrown.is_a::<JsNull, _>(cx) => false,
@@ -89,7 +89,7 @@ fn deliver(cx: &mut Cx<'_>, env: &Environment) {
                 Ok(cx.error(message)?.upcast())
             }),
         };
-        if !told {
+        if !delivered {
             return env.close();
         }
     }

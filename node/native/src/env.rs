@@ -22,7 +22,7 @@ use crate::pages::Pages;
 pub(crate) struct Environment {
     id: u32,
     /// Tells the I/O threads that the environment with this number has ended.
-    tell_end: fn(u32),
+    notify_end: fn(u32),
     /// Where batches are copied to. Read on the JavaScript thread only.
     pub(crate) inbound: Root<JsBuffer>,
     /// Called for each batch. Read on the JavaScript thread only.
@@ -50,14 +50,14 @@ impl Environment {
         cx: &mut FunctionContext<'_>,
         inbound: Handle<'_, JsBuffer>,
         on_batch: Handle<'_, JsFunction>,
-        tell_end: fn(u32),
+        notify_end: fn(u32),
     ) -> Arc<Self> {
         static NEXT_ID: AtomicU32 = AtomicU32::new(0);
         let mut channel = cx.channel();
         channel.unref(cx);
         Arc::new(Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-            tell_end,
+            notify_end,
             inbound: inbound.root(cx),
             on_batch: on_batch.root(cx),
             channel,
@@ -88,7 +88,7 @@ impl Environment {
             return;
         }
         self.outbox.lock().clear();
-        (self.tell_end)(self.id);
+        (self.notify_end)(self.id);
     }
 
     /// See `exports::set_roots`.

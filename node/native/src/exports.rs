@@ -62,8 +62,8 @@ fn open(mut cx: FunctionContext) -> JsResult<JsNumber> {
         Ok(threads) => threads,
         Err(error) => return cx.throw_error(format!("dodici cannot start its threads: {error}")),
     };
-    let env = Environment::new(&mut cx, inbound, on_batch, runtime::tell_end);
-    threads.tell_all(|| Command::Open(env.clone()));
+    let env = Environment::new(&mut cx, inbound, on_batch, runtime::notify_end);
+    threads.send_all(|| Command::Open(env.clone()));
     let id = env.id();
     env::hold(&mut cx, env);
     Ok(cx.number(id))
@@ -102,9 +102,9 @@ fn submit(mut cx: FunctionContext) -> JsResult<JsUndefined> {
         Err(error) => return cx.throw_error(error.to_string()),
     };
     env.counters.submitted(records, flush.len());
-    let told = runtime::threads()
-        .is_some_and(|threads| threads.tell(thread, Command::Submit(env.id(), flush)));
-    if !told {
+    let sent = runtime::threads()
+        .is_some_and(|threads| threads.send(thread, Command::Submit(env.id(), flush)));
+    if !sent {
         return cx.throw_error(format!("dodici has no I/O thread {thread}"));
     }
     Ok(cx.undefined())

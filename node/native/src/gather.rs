@@ -82,15 +82,15 @@ mod tests {
     /// Runs `work` alongside the gatherer; returns how often it handed over.
     fn beside<F: Future<Output = ()>>(work: impl FnOnce(Rc<Cell<u32>>) -> F) -> u32 {
         let runtime = tokio::runtime::Builder::new_current_thread().build();
-        let told = Rc::new(Cell::new(0));
-        let count = Rc::clone(&told);
+        let handed_over = Rc::new(Cell::new(0));
+        let count = Rc::clone(&handed_over);
         let tasks = tokio::task::LocalSet::new();
         tasks.spawn_local(run(move || count.set(count.get() + 1)));
         #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
         runtime
             .unwrap()
-            .block_on(tasks.run_until(work(Rc::clone(&told))));
-        told.get()
+            .block_on(tasks.run_until(work(Rc::clone(&handed_over))));
+        handed_over.get()
     }
 
     #[test]
@@ -110,11 +110,11 @@ mod tests {
 
     #[test]
     fn the_last_response_is_handed_over_immediately() {
-        beside(|told| async move {
+        beside(|handed_over| async move {
             yield_now().await;
             noticed();
             yield_now().await;
-            assert_eq!(told.get(), 1);
+            assert_eq!(handed_over.get(), 1);
         });
     }
 

@@ -64,7 +64,7 @@ impl ResolveHook for JsResolver {
         }))
     }
 
-    /// `lookups.ts` does: what JavaScript has found in time may be told late.
+    /// `lookups.ts` does: what JavaScript has found in time may be delivered late.
     fn keeps_time(&self) -> bool {
         true
     }

@@ -55,9 +55,9 @@ pub(crate) fn start(wanted: usize) -> io::Result<&'static Threads> {
 }
 
 /// Tells all threads that the environment with this number has ended.
-pub(crate) fn tell_end(env: u32) {
+pub(crate) fn notify_end(env: u32) {
     if let Some(threads) = threads() {
-        threads.tell_all(|| Command::Close(env));
+        threads.send_all(|| Command::Close(env));
     }
 }
 
@@ -73,16 +73,16 @@ impl Threads {
     }
 
     /// Sends a command to one thread. Returns whether it exists.
-    pub(crate) fn tell(&self, thread: usize, command: Command) -> bool {
+    pub(crate) fn send(&self, thread: usize, command: Command) -> bool {
         self.commands
             .get(thread)
             .is_some_and(|commands| commands.send(command).is_ok())
     }
 
     /// Sends a command to all threads.
-    pub(crate) fn tell_all(&self, command: impl Fn() -> Command) {
+    pub(crate) fn send_all(&self, command: impl Fn() -> Command) {
         for thread in 0..self.count() {
-            self.tell(thread, command());
+            self.send(thread, command());
         }
     }
 }

@@ -307,7 +307,7 @@ impl StreamExchange {
             }
         }
         if sent && self.rules.wrote(now) {
-            self.job.tell_written();
+            self.job.report_written();
         }
         if sent && self.is_upgraded() && self.unsent.is_empty() {
             // The peer has room for it: the next drive writes it, even before a reset.

@@ -140,7 +140,7 @@ where
             }
             if seen.wrote {
                 self.rules.wrote(&now);
-                self.job.tell_written();
+                self.job.report_written();
             }
             let waits = self.rules.continue_deadline().is_some();
             if seen.continued || (waits && self.head_is_there()) {
@@ -158,7 +158,7 @@ where
                 }
                 return self.poll_deadlines(cx, &now);
             }
-            if let Err(error) = self.tell_head(&now) {
+            if let Err(error) = self.deliver_head(&now) {
                 return Some(self.fail(CloseReason::ProtocolError, error));
             }
             self.ask_for_body();
@@ -200,7 +200,7 @@ where
         self.job.release_body();
     }
 
-    fn tell_head(&mut self, now: &Moment) -> Result<(), Error> {
+    fn deliver_head(&mut self, now: &Moment) -> Result<(), Error> {
         if self.rules.has_head() {
             return Ok(());
         }
@@ -212,11 +212,11 @@ where
             ..
         } = self;
         info.last = !conn.persists();
-        let mut told = Ok(());
-        if conn.with_head(|head| told = job.tell_head(rules, head, info)) {
+        let mut delivered = Ok(());
+        if conn.with_head(|head| delivered = job.deliver_head(rules, head, info)) {
             self.rules.head(Length::Any, now);
         }
-        told
+        delivered
     }
 
     fn ask_for_body(&mut self) {

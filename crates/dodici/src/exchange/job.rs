@@ -43,8 +43,8 @@ pub(crate) enum Loss<'a> {
     Unsent { reused: bool },
     /// The peer reported it as unprocessed, which is tolerated `most` times.
     Unprocessed { most: u8 },
-    /// Pipelined behind the request that failed; `told`: part of its response was delivered.
-    Behind { told: bool },
+    /// Pipelined behind the request that failed; `delivered`: part of its response was delivered.
+    Behind { delivered: bool },
     /// It was written, and the connection failed after this many bytes of response.
     Sent {
         error: &'a Error,
@@ -104,7 +104,7 @@ impl Job {
                 self.replays += 1;
                 self.replays <= most
             }
-            Loss::Behind { told } => self.request.idempotent && !told,
+            Loss::Behind { delivered } => self.request.idempotent && !delivered,
             Loss::Sent {
                 error,
                 reused,
@@ -165,7 +165,7 @@ impl Job {
     }
 
     /// Reports that bytes of the request were written.
-    pub(crate) fn tell_written(&mut self) {
+    pub(crate) fn report_written(&mut self) {
         if let Some(sink) = self.settle.sink() {
             sink.written();
         }
@@ -175,7 +175,7 @@ impl Job {
     ///
     /// # Errors
     /// The request fails, and nothing of its response was delivered.
-    pub(crate) fn tell_head(
+    pub(crate) fn deliver_head(
         &mut self,
         rules: &mut Rules,
         head: &ResponseHead,

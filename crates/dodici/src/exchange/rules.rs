@@ -137,7 +137,7 @@ impl Rules {
     }
 
     /// Whether part of the response was delivered, so that the request cannot be repeated.
-    pub(crate) fn is_told(&self) -> bool {
+    pub(crate) fn has_delivered(&self) -> bool {
         self.stage >= Stage::Informed
     }
 

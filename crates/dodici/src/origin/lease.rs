@@ -80,8 +80,8 @@ impl Drop for Lease {
         };
         // An event sink that panics must neither abort the process (this may run while unwinding)
         // nor leave the pool's accounts unbalanced.
-        let told = catch_unwind(AssertUnwindSafe(|| self.pool.events.event(event)));
-        drop(told);
+        let reported = catch_unwind(AssertUnwindSafe(|| self.pool.events.event(event)));
+        drop(reported);
         let balanced = catch_unwind(AssertUnwindSafe(|| self.leave()));
         drop(balanced);
     }

@@ -399,7 +399,7 @@ impl Pool {
     /// [`ErrorKind::Socket`]; one that was not started returns to the queue. No effect on a
     /// connection that has ended or is not open yet. [`Event::Disconnected`] follows.
     pub fn destroy_connection(&self, conn: ConnId) {
-        self.tell_connection(conn, |mailbox| mailbox.close(CloseReason::Aborted));
+        self.notify_connection(conn, |mailbox| mailbox.close(CloseReason::Aborted));
     }
 
     /// Closes one connection as if a request written to it was cancelled: requests on it that may
@@ -407,14 +407,14 @@ impl Pool {
     /// repeated, is finished first. No effect on HTTP/2, where only a stream ends, and on a
     /// connection that has ended or is not open yet. [`Event::Disconnected`] follows.
     pub fn give_up_connection(&self, conn: ConnId) {
-        self.tell_connection(conn, |mailbox| mailbox.update(|inner| inner.give_up = true));
+        self.notify_connection(conn, |mailbox| mailbox.update(|inner| inner.give_up = true));
     }
 
-    fn tell_connection(&self, conn: ConnId, tell: impl FnOnce(&Mailbox) -> Option<Waker>) {
+    fn notify_connection(&self, conn: ConnId, notify: impl FnOnce(&Mailbox) -> Option<Waker>) {
         let waker = {
             let state = self.0.state.lock();
             match state.mailbox(conn) {
-                Some(mailbox) if mailbox.close_reason().is_none() => tell(mailbox),
+                Some(mailbox) if mailbox.close_reason().is_none() => notify(mailbox),
                 _ => None,
             }
         };

@@ -341,7 +341,7 @@ impl Multiplex {
             _ => Error::new(ErrorKind::Socket, Phase::Send, "closed")
                 .with_socket(self.conn.socket_info()),
         };
-        let told = self.active > 0;
+        let is_active = self.active > 0;
         for index in 0..self.slots.len() as u32 {
             if self.slots[index as usize].exchange.is_some() {
                 self.finish(index, StreamFinish::Failed(error.clone()));
@@ -351,7 +351,7 @@ impl Multiplex {
         // Streams are reset and GOAWAY is sent, as far as the socket accepts them immediately.
         let driver = self.driver.waker().clone();
         let _said = self.conn.poll_drive(&mut Context::from_waker(&driver));
-        (reason, told.then_some(error))
+        (reason, is_active.then_some(error))
     }
 
     /// Returns requests without a stream to the pool: all, or those beyond this number.

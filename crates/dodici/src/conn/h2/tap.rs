@@ -265,7 +265,7 @@ impl Tap {
     /// gets so many of them, and then what is in `given`.
     fn judge(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = 0;
-        let mut told = 0;
+        let mut heard = 0;
         // What is before is in `given`, or is kept by the caller.
         let mut copied = 0;
         let mut kept = None;
@@ -296,8 +296,8 @@ impl Tap {
                 Some(Unit::Fields(size)) => {
                     let end = at + size;
                     let kept_before = self.seen.foreign_kept;
-                    self.listen_to(&bytes[told..end]);
-                    told = end;
+                    self.listen_to(&bytes[heard..end]);
+                    heard = end;
                     if self.names.suspect
                         && let Some(frames) = cleanse(&bytes[at..end])
                     {
@@ -311,7 +311,7 @@ impl Tap {
                 }
             }
         }
-        self.listen_to(&bytes[told..at]);
+        self.listen_to(&bytes[heard..at]);
         if at < bytes.len() || kept.is_some() {
             self.leave(&bytes[copied..at], &mut kept);
         }

@@ -216,7 +216,7 @@ impl StreamExchange {
                 .and_then(|value| value.parse().ok())
                 .map_or(Length::Any, Length::Exactly)
         };
-        self.job.tell_head(&mut self.rules, head, &self.info)?;
+        self.job.deliver_head(&mut self.rules, head, &self.info)?;
         self.rules.head(length, now);
         Ok(())
     }

@@ -58,11 +58,11 @@ impl Pipeline {
             return None;
         }
         let reason = CloseReason::Aborted;
-        let told = self.due.rules.is_told();
+        let delivered = self.due.rules.has_delivered();
         let precious = self
             .flights
             .front_mut()
-            .is_some_and(|due| !due.given_up && !due.job.goes_again(&Loss::Behind { told }));
+            .is_some_and(|due| !due.given_up && !due.job.goes_again(&Loss::Behind { delivered }));
         if precious {
             self.intake = Intake::Doomed(reason);
             self.drain(reason);
@@ -81,7 +81,7 @@ impl Pipeline {
     /// Empties a connection that ends after this many `written` bytes. `blame` fails the oldest
     /// request, if any of it was sent; the others are sent again if that is safe.
     pub(super) fn disband(&mut self, written: u64, mut blame: Option<Error>, reason: CloseReason) {
-        let told = self.due.rules.is_told();
+        let delivered = self.due.rules.has_delivered();
         let mut back = Vec::with_capacity(self.flights.len() + self.waiting.len());
         let reused = self.lease.requests() > 0;
         for (place, mut flight) in take(&mut self.flights).into_iter().enumerate() {
@@ -91,7 +91,7 @@ impl Pipeline {
             }
             let unsent = flight.start >= written;
             let blamed = if unsent { None } else { blame.take() };
-            let told = place == 0 && told;
+            let delivered = place == 0 && delivered;
             let loss = match &blamed {
                 // The error says whether any of the response was received.
                 Some(error) => Loss::Sent {
@@ -99,7 +99,7 @@ impl Pipeline {
                     reused,
                     received: 0,
                 },
-                None => Loss::Behind { told },
+                None => Loss::Behind { delivered },
             };
             if unsent || flight.job.goes_again(&loss) {
                 back.push((flight.request, flight.job));

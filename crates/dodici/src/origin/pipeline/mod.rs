@@ -418,7 +418,7 @@ impl Pipeline {
         }
         let due = self.flights.front_mut()?;
         if wrote && before < due.end && !self.due.rules.has_head() {
-            due.job.tell_written();
+            due.job.report_written();
             self.due.rules.wrote(&Moment::default());
         }
         let due = self.flights.front()?;

@@ -184,7 +184,7 @@ impl Pipeline {
                         decoded: false,
                         last: !conn.persists(),
                     };
-                    if let Err(error) = job.tell_head(&mut due.rules, conn.head(), &info) {
+                    if let Err(error) = job.deliver_head(&mut due.rules, conn.head(), &info) {
                         return Poll::Ready(refused(conn, error));
                     }
                     due.direct = conn.direct_left().is_some()

@@ -43,12 +43,16 @@ function isFormData(value: object): value is FormData {
   );
 }
 
-/** Also one of another realm, such as jsdom's. */
+/**
+ * Also one of another realm, such as jsdom's, which undici 8 rejects. undici 7 accepts whatever calls
+ * itself a Blob and can be read, undici 8 nothing without a Blob's other members either.
+ */
 function isBlob(value: object): value is Blob {
   if (value instanceof Blob) return true;
-  const { stream, arrayBuffer } = value as Partial<Blob>;
+  const { stream, arrayBuffer, size } = value as Partial<Blob>;
   const tag = (value as Record<symbol, unknown>)[Symbol.toStringTag];
   if (tag !== 'Blob' && tag !== 'File') return false;
+  if (peerMajor >= 8 && typeof size !== 'number') return false;
   return typeof stream === 'function' || typeof arrayBuffer === 'function';
 }
 

@@ -9,7 +9,7 @@ import { control, flushed, turned, type SubmittedRecord } from '../support/addon
 import { Recorder } from '../support/recorder';
 import { Client } from '../../src/dispatchers/client';
 import { Pool } from '../../src/dispatchers/pool';
-import { symbols } from '../../src/undici/undici';
+import { peerMajor, symbols } from '../../src/undici/undici';
 import { BODY_SLICE, WireBody } from '../../src/wire/generated';
 
 let client: Client;
@@ -417,6 +417,12 @@ it('an error thrown by onBodySent fails the request', async () => {
   client.dispatch({ path: '/', method: 'POST', body: 'x' }, recorder);
   await flushed();
   expect(recorder.last('error')[1]).toBe(boom);
+});
+
+it('an object that merely calls itself a Blob is no body to undici 8', () => {
+  const body = { [Symbol.toStringTag]: 'Blob', arrayBuffer: () => new ArrayBuffer(0) };
+  client.dispatch({ path: '/', method: 'POST', body: body as never }, recorder);
+  expect(recorder.names).toEqual(peerMajor >= 8 ? ['error'] : ['start']);
 });
 
 describe('a source that always has another chunk', () => {

@@ -39,6 +39,7 @@ type PeerMembers = new () => {
   json(): Promise<unknown>;
   arrayBuffer(): Promise<ArrayBuffer>;
   bytes(): Promise<Uint8Array>;
+  clone(): Response;
   get bodyUsed(): boolean;
 };
 
@@ -162,12 +163,19 @@ export class ResponseFactory {
     const stateOf = (response: object): ResponseState => this.#stateOf(response);
     const clone = (response: Response): Response => this.#clone(response);
     const Members = this.#internals.Response as unknown as PeerMembers;
+    const current = Members.prototype;
+    const { text, json, arrayBuffer, bytes, clone: peerClone } = current;
 
     /**
      * Reads all of the body if it has no stream; otherwise `undefined`, and the peer's function
-     * reads the stream.
+     * reads the stream. So does what a program has put in its place, as spies and polyfills do.
      */
-    function consume<T>(response: object, convert: Convert<T>): Promise<T> | undefined {
+    function consume<T>(
+      response: object,
+      convert: Convert<T>,
+      isReplaced: boolean,
+    ): Promise<T> | undefined {
+      if (isReplaced) return undefined;
       let body: ResponseBody | null;
       try {
         ({ body } = stateOf(response));
@@ -183,19 +191,21 @@ export class ResponseFactory {
 
     class FetchedResponse extends Members {
       override text(): Promise<string> {
-        return consume(this, toText) ?? super.text();
+        return consume(this, toText, current.text !== text) ?? super.text();
       }
 
       override json(): Promise<unknown> {
-        return consume(this, toJson) ?? super.json();
+        return consume(this, toJson, current.json !== json) ?? super.json();
       }
 
       override arrayBuffer(): Promise<ArrayBuffer> {
-        return consume(this, toArrayBuffer) ?? super.arrayBuffer();
+        return (
+          consume(this, toArrayBuffer, current.arrayBuffer !== arrayBuffer) ?? super.arrayBuffer()
+        );
       }
 
       override bytes(): Promise<Uint8Array> {
-        return consume(this, toBytes) ?? super.bytes();
+        return consume(this, toBytes, current.bytes !== bytes) ?? super.bytes();
       }
 
       override get bodyUsed(): boolean {
@@ -220,8 +230,8 @@ export class ResponseFactory {
         return status >= 200 && status <= 299;
       }
 
-      clone(): Response {
-        return clone(this as unknown as Response);
+      override clone(): Response {
+        return current.clone === peerClone ? clone(this as unknown as Response) : super.clone();
       }
     }
     const { prototype } = FetchedResponse;

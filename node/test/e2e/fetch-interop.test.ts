@@ -7,7 +7,7 @@ import { Readable } from 'node:stream';
 import { inspect } from 'node:util';
 import { MessageChannel, Worker } from 'node:worker_threads';
 
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
 import { Agent, caches, fetch, Headers, Request, Response } from '../../src/index';
 
@@ -89,6 +89,21 @@ for (const [name, path, text] of [
       expect(await copy.text()).toBe(text);
       expect(response.bodyUsed).toBe(true);
     });
+
+    it.each(['text', 'json', 'arrayBuffer', 'bytes', 'clone'] as const)(
+      'calls what a program has put in the place of `Response.prototype.%s`',
+      async (name) => {
+        const spy = vi.spyOn(Response.prototype, name);
+        try {
+          const response = await get(path);
+          // Not every path is JSON.
+          await Promise.allSettled([response[name]()]);
+          expect(spy.mock.contexts).toEqual([response]);
+        } finally {
+          spy.mockRestore();
+        }
+      },
+    );
 
     it('is read through `Response.prototype`', async () => {
       expect(await Response.prototype.text.call(await get(path))).toBe(text);

@@ -34,7 +34,7 @@ build: setup
 clean:
     @node scripts/clean.mjs
 
-# Check formatting, lints, layer rules, generated code, requirements and documentation
+# Check formatting, lints, layer rules, generated code, requirements, documentation and lockfiles
 [group('3 change it')]
 lint *ARGS:
     @node scripts/test.mjs --group lint {{ ARGS }}

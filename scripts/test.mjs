@@ -95,6 +95,12 @@ const STEPS = [
     command: ['cargo', ['xtask', 'codegen', '--check']],
   },
   {
+    id: 'lockfiles',
+    group: 'lint',
+    title: 'every Cargo.lock is current',
+    command: ['cargo', ['xtask', 'lockfiles']],
+  },
+  {
     id: 'public-api',
     group: 'lint',
     title: 'public API of the Rust crates',

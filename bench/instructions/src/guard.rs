@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use dodici::conn::framing::{Guard, GuardEvent, Limits};
+use dodici::framing::{Guard, GuardEvent, Limits};
 use dodici::{RequestKind, UnexpectedContinue};
 
 const SMALL: &[u8] = b"HTTP/1.1 200 OK\r\n\

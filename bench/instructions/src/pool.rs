@@ -21,11 +21,8 @@ struct Rig {
 }
 
 impl Rig {
-    fn new(connections: u32, config: PoolConfig, connect: fn(&mut Self, ConnId)) -> Self {
-        let config = PoolConfig {
-            max_connections: NonZeroU32::new(connections),
-            ..config
-        };
+    fn new(connections: u32, mut config: PoolConfig, connect: fn(&mut Self, ConnId)) -> Self {
+        config.max_connections = NonZeroU32::new(connections);
         let mut rig = Self {
             pool: OriginPool::new(config),
             now: Instant::now(),
@@ -126,10 +123,8 @@ pub(crate) fn cancelled(repetitions: u64) {
 
 /// Ten requests share a connection; the first one ends and another joins.
 pub(crate) fn pipelined(repetitions: u64) {
-    let config = PoolConfig {
-        pipelining: 10,
-        ..PoolConfig::default()
-    };
+    let mut config = PoolConfig::default();
+    config.pipelining = 10;
     let mut rig = Rig::new(1, config, |rig, conn| {
         rig.pool.handle_connected(conn, rig.now, 10);
     });

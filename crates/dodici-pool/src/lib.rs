@@ -1,8 +1,8 @@
 //! The connection pool of dodici as a state machine without I/O, and the vocabulary that all
 //! crates of dodici share.
 //!
-//! - [`model`]: plain values: origin, pool key, ids, heads, errors, events, configuration.
-//! - [`pool`]: [`pool::OriginPool`], the queue and the connections of one origin.
+//! - `model`: plain values: origin, ids, heads, errors, events, configuration.
+//! - `pool`: [`OriginPool`], the queue and the connections of one origin.
 //!
 //! Nothing here reads a clock, opens a socket, takes a lock or spawns a task: time is an argument,
 //! and the caller carries out the actions that the pool returns. So every race can be tested in
@@ -10,8 +10,8 @@
 #![forbid(unsafe_code)]
 
 mod deadlines;
-pub mod model;
-pub mod pool;
+mod model;
+mod pool;
 
 pub use model::close_reason::CloseReason;
 pub use model::config::{

@@ -71,10 +71,9 @@ fn serve(pool: &mut OriginPool, count: u32, now: &mut Instant) -> u32 {
 
 #[test]
 fn r25_nothing_is_allocated_from_enqueue_to_release() {
-    let mut pool = OriginPool::new(PoolConfig {
-        max_connections: 4.try_into().ok(),
-        ..PoolConfig::default()
-    });
+    let mut config = PoolConfig::default();
+    config.max_connections = 4.try_into().ok();
+    let mut pool = OriginPool::new(config);
     let mut now = Instant::now();
     assert_eq!(serve(&mut pool, 16, &mut now), 16);
     let before = ALLOCATIONS.with(Cell::get);

@@ -54,12 +54,11 @@ const GET: Traits = Traits {
 
 impl Model {
     fn new(most: u32, expected: u32) -> Self {
+        let mut config = PoolConfig::default();
+        config.max_connections = NonZeroU32::new(most);
+        config.expected_concurrency = expected;
         Self {
-            pool: OriginPool::new(PoolConfig {
-                max_connections: NonZeroU32::new(most),
-                expected_concurrency: expected,
-                ..PoolConfig::default()
-            }),
+            pool: OriginPool::new(config),
             now: Instant::now(),
             conns: BTreeMap::new(),
             queued: BTreeSet::new(),

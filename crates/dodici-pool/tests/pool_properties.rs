@@ -744,23 +744,22 @@ fn config() -> impl Strategy<Value = PoolConfig> {
         any::<bool>(),
         0u64..5_000,
     )
-        .prop_map(
-            |(limit, pipelining, ttl, requests, queue, rest)| PoolConfig {
-                max_connections: limit.and_then(NonZeroU32::new),
-                pipelining,
-                keep_alive: pipelining > 0,
-                keep_alive_timeout: Some(Duration::from_millis(rest)),
-                keep_alive_max_timeout: Some(Duration::from_secs(8)),
-                max_connection_age: ttl.map(Duration::from_millis),
-                max_requests_per_connection: requests.and_then(NonZeroU32::new),
-                connect_failure: if queue {
-                    ConnectFailure::FailQueue
-                } else {
-                    ConnectFailure::FailOldest
-                },
-                ..PoolConfig::default()
-            },
-        )
+        .prop_map(|(limit, pipelining, ttl, requests, queue, rest)| {
+            let mut config = PoolConfig::default();
+            config.max_connections = limit.and_then(NonZeroU32::new);
+            config.pipelining = pipelining;
+            config.keep_alive = pipelining > 0;
+            config.keep_alive_timeout = Some(Duration::from_millis(rest));
+            config.keep_alive_max_timeout = Some(Duration::from_secs(8));
+            config.max_connection_age = ttl.map(Duration::from_millis);
+            config.max_requests_per_connection = requests.and_then(NonZeroU32::new);
+            config.connect_failure = if queue {
+                ConnectFailure::FailQueue
+            } else {
+                ConnectFailure::FailOldest
+            };
+            config
+        })
 }
 
 proptest! {

@@ -6,10 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dodici::{
-    ConnectConfig, ConnectHooks, ExchangeConfig, Http2Config, Leniency, Origin, OriginConfig,
-    PoolConfig, SocketHook,
-};
+use dodici::{ConnectHooks, Origin, OriginConfig, SocketHook};
 use http::header::{ACCEPT, HeaderMap, HeaderValue, USER_AGENT};
 use socket2::{SockRef, TcpKeepalive};
 use tower_http::follow_redirect::FollowRedirect;
@@ -122,6 +119,19 @@ impl Default for Config {
     fn default() -> Self {
         let mut headers = HeaderMap::with_capacity(2);
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        let mut engine = OriginConfig::default();
+        engine.pool.keep_alive_timeout = Some(Duration::from_secs(90));
+        // Timeouts of requests are enforced by this crate.
+        engine.exchange.headers_timeout = None;
+        engine.exchange.body_timeout = None;
+        engine.exchange.max_header_size = MAX_HEAD;
+        engine.exchange.leniency.doubtful_framing = true;
+        engine.connect.timeout = None;
+        // Set by the socket hook, which also has interval and retries.
+        engine.connect.keep_alive_probe = None;
+        engine.http2.max_frame_size = MAX_FRAME;
+        engine.http2.ping_interval = None;
+        engine.http2.ping_while_idle = false;
         Self {
             error: None,
             headers,
@@ -144,35 +154,7 @@ impl Default for Config {
             events: Vec::new(),
             #[cfg(feature = "cookies")]
             cookies: None,
-            engine: OriginConfig {
-                pool: PoolConfig {
-                    keep_alive_timeout: Some(Duration::from_secs(90)),
-                    ..PoolConfig::default()
-                },
-                exchange: ExchangeConfig {
-                    // Timeouts of requests are enforced by this crate.
-                    headers_timeout: None,
-                    body_timeout: None,
-                    max_header_size: MAX_HEAD,
-                    leniency: Leniency {
-                        doubtful_framing: true,
-                        ..Leniency::default()
-                    },
-                    ..ExchangeConfig::default()
-                },
-                connect: ConnectConfig {
-                    timeout: None,
-                    // Set by the socket hook, which also has interval and retries.
-                    keep_alive_probe: None,
-                    ..ConnectConfig::default()
-                },
-                http2: Http2Config {
-                    max_frame_size: MAX_FRAME,
-                    ping_interval: None,
-                    ping_while_idle: false,
-                    ..Http2Config::default()
-                },
-            },
+            engine,
             max_connections: None,
             http1_only: false,
             title_case: false,
@@ -216,12 +198,10 @@ impl ClientBuilder {
         let engine = config.engine_config();
         let names = Arc::new(config.names_in_use());
         let tls = std::mem::take(&mut config.tls).build(config.protocols())?;
-        let hooks = ConnectHooks {
-            tls: Some(Arc::new(tls)),
-            socket: Some(Arc::new(config.socket)),
-            around: crate::connect::layered(&config.layers, engine.connect.timeout),
-            ..ConnectHooks::default()
-        };
+        let mut hooks = ConnectHooks::default();
+        hooks.tls = Some(Arc::new(tls));
+        hooks.socket = Some(Arc::new(config.socket));
+        hooks.around = crate::connect::layered(&config.layers, engine.connect.timeout);
         let proxies = if engine.connect.socket_path.is_some() {
             Vec::new()
         } else {

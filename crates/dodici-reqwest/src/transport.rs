@@ -63,12 +63,11 @@ impl Transport {
         let transfer_encoding = parts.extensions.get::<RawHeaders>().is_some()
             || parts.headers.contains_key(TRANSFER_ENCODING);
         if absolute_form || transfer_encoding || self.title_case {
-            parts.extensions.insert(RequestOptions {
-                absolute_form,
-                title_case: self.title_case,
-                transfer_encoding,
-                ..RequestOptions::default()
-            });
+            let mut options = RequestOptions::default();
+            options.absolute_form = absolute_form;
+            options.title_case = self.title_case;
+            options.transfer_encoding = transfer_encoding;
+            parts.extensions.insert(options);
         }
         let (body, trailers) = body.into_inner();
         if let Some(trailers) = trailers {

@@ -28,7 +28,7 @@
 use std::time::Duration;
 
 use dodici_pool::{
-    CloseReason, ConnectInfo, DisconnectInfo, Error, HeaderBlock, Protocol, ResponseHead, Version,
+    CloseReason, ConnectInfo, DisconnectInfo, Error, HeaderBlock, ResponseHead, Version,
 };
 
 use crate::errors::{put_addresses, put_error, put_text};
@@ -160,11 +160,7 @@ pub fn put_pull(out: &mut Vec<u8>, target: Target, bytes: u32) {
 /// Appends a new connection. `target`: pool and serial number.
 pub fn put_connected(out: &mut Vec<u8>, target: Target, info: &ConnectInfo) {
     put_record(out, Completion::Connected as u8, 0, 0, target, |out| {
-        let protocol = match info.protocol {
-            Protocol::Http1 => "h1",
-            Protocol::Http2 => "h2",
-        };
-        put_text(out, Field::Protocol, protocol);
+        put_text(out, Field::Protocol, info.protocol.as_str());
         put_addresses(out, info.local, info.remote);
         put_text(out, Field::Path, info.path.as_deref().unwrap_or_default());
         if let Some(tls) = &info.tls {
@@ -278,6 +274,7 @@ pub const fn wire_close_reason(reason: CloseReason) -> WireCloseReason {
         CloseReason::Upgraded => WireCloseReason::Upgraded,
         CloseReason::PoolClosed => WireCloseReason::PoolClosed,
         CloseReason::PoolDestroyed => WireCloseReason::PoolDestroyed,
-        CloseReason::Panicked => WireCloseReason::Panicked,
+        // `Panicked`, and any reason that is not in this table yet.
+        _ => WireCloseReason::Panicked,
     }
 }

@@ -184,11 +184,9 @@ impl TlsParts {
         if !self.cert.is_empty() {
             // As in Node, one PEM text may contain both; a key alone is not an identity.
             let key = self.key.unwrap_or_else(|| self.cert.clone());
-            tls.identity = Some(Identity {
-                cert: self.cert,
-                key,
-                passphrase: self.passphrase,
-            });
+            let mut identity = Identity::new(self.cert, key);
+            identity.passphrase = self.passphrase;
+            tls.identity = Some(identity);
         }
         if !self.alpn.is_empty() {
             tls.alpn = self.alpn;

@@ -262,24 +262,17 @@ fn decode_dispatch(header: &Header, mut payload: Bytes) -> Result<Submitted, Mal
         RequestKind::Plain
     };
     payload.advance(fixed);
-    Ok(Submitted::Dispatch {
-        pool,
-        request: Request {
-            head: payload,
-            kind,
-            body,
-            idempotent: flag(DispatchFlag::Idempotent),
-            blocking: flag(DispatchFlag::Blocking),
-            reset: flag(DispatchFlag::Reset),
-            expect_continue: flag(DispatchFlag::ExpectContinue),
-            headers_timeout,
-            body_timeout,
-            decode,
-            // What JavaScript asks for is in the head itself.
-            needs_http2: false,
-            http1_upgrade: false,
-        },
-    })
+    let mut request = Request::new(payload);
+    request.kind = kind;
+    request.body = body;
+    request.idempotent = flag(DispatchFlag::Idempotent);
+    request.blocking = flag(DispatchFlag::Blocking);
+    request.reset = flag(DispatchFlag::Reset);
+    request.expect_continue = flag(DispatchFlag::ExpectContinue);
+    request.headers_timeout = headers_timeout;
+    request.body_timeout = body_timeout;
+    request.decode = decode;
+    Ok(Submitted::Dispatch { pool, request })
 }
 
 fn read_decode(reader: &mut Reader<'_>) -> Result<Decode, Malformed> {
@@ -291,10 +284,9 @@ fn read_decode(reader: &mut Reader<'_>) -> Result<Decode, Malformed> {
         None => return Err(Malformed("unknown manner of decoding")),
     };
     let max_size = u64::from(reader.u32()?) | u64::from(reader.u32()?) << 32;
-    Ok(Decode {
-        manner,
-        max_size: NonZeroU64::new(max_size),
-    })
+    let mut decode = Decode::new(manner);
+    decode.max_size = NonZeroU64::new(max_size);
+    Ok(decode)
 }
 
 fn read_addresses(payload: &[u8]) -> Result<Vec<FoundAddress>, Malformed> {

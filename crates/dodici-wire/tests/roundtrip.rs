@@ -12,6 +12,7 @@ use dodici_pool::{
     ResponseHead, Version,
 };
 use dodici_testkit::wire::{Completed, put_submission, read_completion};
+use dodici_testkit::with;
 use dodici_wire::completion::{self, HeadKind, Over};
 use dodici_wire::cursor::Reader;
 use dodici_wire::errors::put_error;
@@ -56,9 +57,10 @@ fn decode() -> impl Strategy<Value = Decode> {
         Just(DecodeManner::Fetch),
         Just(DecodeManner::FetchFollowing),
     ];
-    (manner, option::of(1..=u64::MAX)).prop_map(|(manner, max_size)| Decode {
-        manner,
-        max_size: max_size.and_then(NonZeroU64::new),
+    (manner, option::of(1..=u64::MAX)).prop_map(|(manner, max_size)| {
+        with(Decode::new(manner), |decode| {
+            decode.max_size = max_size.and_then(NonZeroU64::new)
+        })
     })
 }
 
@@ -83,10 +85,15 @@ prop_compose! {
         decode in option::of(decode()),
     ) -> Request {
         let [idempotent, blocking, reset, expect_continue] = flags;
-        Request {
-            kind, body, idempotent, blocking, reset, expect_continue,
-            headers_timeout, body_timeout, decode, ..Request::new(head)
-        }
+        with(Request::new(head).with_kind(kind).with_body(body), |request| {
+            request.idempotent = idempotent;
+            request.blocking = blocking;
+            request.reset = reset;
+            request.expect_continue = expect_continue;
+            request.headers_timeout = headers_timeout;
+            request.body_timeout = body_timeout;
+            request.decode = decode;
+        })
     }
 }
 

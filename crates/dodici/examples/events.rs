@@ -80,7 +80,6 @@ fn print_event(event: Event, closed: &Mutex<Option<tokio::sync::oneshot::Sender<
         Event::ConnectFailed { conn, error } => println!("connect     {conn} failed: {error}"),
         Event::Concurrency { conn, streams } => println!("streams     {conn}: {streams} at once"),
         Event::Pong { conn, round_trip } => println!("pong        {conn}: {round_trip:.2?}"),
-        Event::Drain => {}
         Event::Closed => {
             if let Ok(mut closed) = closed.lock()
                 && let Some(closed) = closed.take()
@@ -88,6 +87,7 @@ fn print_event(event: Event, closed: &Mutex<Option<tokio::sync::oneshot::Sender<
                 let _receiver_may_be_gone = closed.send(());
             }
         }
+        _ => {}
     }
 }
 

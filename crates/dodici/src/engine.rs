@@ -12,6 +12,36 @@ use crate::sink::EventSink;
 
 /// Creates pools whose tasks run on one tokio runtime, multi-thread or current-thread. Cheap to
 /// clone.
+///
+/// # Examples
+///
+/// ```
+/// use std::num::NonZeroU32;
+/// use std::sync::Arc;
+/// use dodici::{Engine, NoEvents, Origin, OriginConfig, Scheme};
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let server = dodici_testkit::TestOrigin::start().await;
+/// # let port = server.port();
+/// let engine = Engine::on_runtime(tokio::runtime::Handle::current());
+/// let mut config = OriginConfig::default();
+/// config.pool.max_connections = NonZeroU32::new(4);
+/// let origin = Origin::new(Scheme::Http, "127.0.0.1", port);
+/// let pool = engine.open_pool(origin, config, Arc::new(NoEvents))?;
+///
+/// let request = http::Request::get("/bytes/5").body(String::new())?;
+/// let response = pool.send(request).await?;
+/// assert_eq!(response.status(), 200);
+/// let (body, _trailers) = response.into_body().collect().await?;
+/// assert_eq!(body.len(), 5);
+///
+/// // The connection waits for the next request.
+/// let stats = pool.stats();
+/// assert_eq!((stats.connected, stats.free), (1, 1));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Engine {
     runtime: Handle,

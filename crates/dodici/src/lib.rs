@@ -26,8 +26,7 @@ mod body;
 mod client;
 mod clock;
 mod command;
-#[doc(hidden)]
-pub mod conn;
+mod conn;
 mod connect;
 mod decoding;
 mod engine;
@@ -38,6 +37,10 @@ mod sink;
 mod spare;
 mod trace;
 mod tuning;
+
+/// For tests, fuzzing and benchmarks of the decoder alone.
+#[doc(hidden)]
+pub use conn::framing;
 
 pub use client::{
     ConnectionBook, IncomingBody, LastLook, OnInformational, OnWritten, RawHeaders, RawTrailers,
@@ -50,11 +53,11 @@ pub use connect::{
 pub use dodici_pool::{
     AddressOrder, BodyKind, CloseReason, ConnId, ConnectConfig, ConnectFailure, ConnectInfo,
     ConnectTimings, Decode, DecodeManner, DisconnectInfo, Error, ErrorKind, Event, ExchangeConfig,
-    Family, HeaderBlock, Http2Config, Identity, Leniency, Origin, OriginConfig, PIECE_OVERHEAD,
-    ParseErrorCode, Phase, PoolConfig, PoolStats, Protocol, Proxy, ProxyAnswer, ProxyCredentials,
-    ProxyInfo, ProxyProtocol, Replay, Request, RequestKind, ResponseHead, RootSource, Scheme,
-    SizeLimit, SocketInfo, SocksResolve, SystemDetail, TlsConfig, TlsInfo, TlsVersion,
-    UnexpectedContinue, Version, piece_cost,
+    Family, HeaderBlock, Http2Config, Identity, Leniency, Origin, OriginConfig, ParseErrorCode,
+    Phase, PoolConfig, PoolStats, Protocol, Proxy, ProxyAnswer, ProxyCredentials, ProxyInfo,
+    ProxyProtocol, Replay, Request, RequestKind, ResponseHead, RootSource, Scheme, SizeLimit,
+    SocketInfo, SocksResolve, SystemDetail, TlsConfig, TlsInfo, TlsVersion, UnexpectedContinue,
+    Version, piece_cost,
 };
 pub use engine::{Engine, check_config};
 pub use origin::{Pool, RequestHandle};

@@ -10,6 +10,7 @@ use dodici_pool::{ConnId, Error, Event, HeaderBlock, ResponseHead};
 
 /// Details of an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ExchangeInfo {
     /// The connection that carries the exchange.
     pub conn: ConnId,
@@ -22,6 +23,19 @@ pub struct ExchangeInfo {
     pub decoded: bool,
     /// HTTP/1: whether the response says that its connection ends with it (RFC 9112, section 9.6).
     pub last: bool,
+}
+
+impl ExchangeInfo {
+    /// Of an exchange whose response is not there yet.
+    pub(crate) fn new(conn: ConnId, reused: bool) -> Self {
+        Self {
+            conn,
+            reused,
+            stream: 0,
+            decoded: false,
+            last: false,
+        }
+    }
 }
 
 /// Receives the events of one request, one call at a time.
@@ -85,6 +99,37 @@ pub trait Sink: Send {
 }
 
 /// Receives the events of one pool.
+///
+/// # Examples
+///
+/// ```
+/// use dodici::{CloseReason, Event};
+/// # use dodici::{Engine, Origin, OriginConfig, Scheme};
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let server = dodici_testkit::TestOrigin::start().await;
+/// # let engine = Engine::on_runtime(tokio::runtime::Handle::current());
+/// # let origin = Origin::new(Scheme::Http, "127.0.0.1", server.port());
+/// # let config = OriginConfig::default();
+/// let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+/// let events = move |event: Event| drop(tell.send(event));
+/// let pool = engine.open_pool(origin, config, std::sync::Arc::new(events))?;
+/// pool.connect();
+/// let Some(Event::Connected { conn, info }) = told.recv().await else { panic!() };
+/// println!("{conn} to {:?} in {:?}", info.remote, info.timings.total);
+///
+/// pool.destroy();
+/// while let Some(event) = told.recv().await {
+///     match event {
+///         Event::Disconnected { info, .. } => assert_eq!(info.reason, CloseReason::PoolDestroyed),
+///         Event::Closed => break,
+///         _ => {}
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub trait EventSink: Send + Sync {
     /// Called without holding any of the engine's locks, in the order of the events.
     fn event(&self, event: Event);

@@ -161,6 +161,7 @@ mod imp {
                 }
                 Event::Drain => trace!(target: CONNECTION, %origin, "drain"),
                 Event::Closed => debug!(target: CONNECTION, %origin, "closed"),
+                _ => {}
             }
         }
     }

@@ -21,6 +21,7 @@ use dodici::{
 use dodici_testkit::certs::Authority;
 use dodici_testkit::client::{get, post_chunked};
 use dodici_testkit::process::ClientProcess;
+use dodici_testkit::with;
 use dodici_testkit::{Call, Client, ServerTls, Watched, within};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -373,14 +374,14 @@ async fn run() {
                     feed(&call);
                     call
                 }
-                "expect" => client.send(Request {
-                    expect_continue: true,
-                    body: BodyKind::Full(Bytes::from_static(b"body")),
-                    ..Request::new(
+                "expect" => client.send(with(
+                    Request::new(
                         "POST /expect HTTP/1.1\r\nhost: test\r\nexpect: 100-continue\r\n\
                          content-length: 4\r\n\r\n",
                     )
-                }),
+                    .with_body(BodyKind::Full(Bytes::from_static(b"body"))),
+                    |request| request.expect_continue = true,
+                )),
                 "never" | "trickle" => client.send(get(&format!("/{kind}"))),
                 _ => client.get("/plain"),
             };

@@ -1,6 +1,6 @@
 //! The framing guard: HTTP/1.1 responses, split in any way.
 
-use dodici::conn::framing::{Guard, GuardEvent, Limits};
+use dodici::framing::{Guard, GuardEvent, Limits};
 use dodici::{RequestKind, UnexpectedContinue};
 
 const CHUNKED: &[u8] = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";

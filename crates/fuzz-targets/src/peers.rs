@@ -51,10 +51,8 @@ fn http2(sent: Vec<u8>) {
     let mut config = OriginConfig::default();
     config.http2.prior_knowledge = true;
     let origin = Origin::new(Scheme::Http, "test", 80);
-    let post = Request {
-        body: BodyKind::Full(Bytes::from_static(b"body")),
-        ..Request::new("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 4\r\n\r\n")
-    };
+    let post = Request::new("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 4\r\n\r\n")
+        .with_body(BodyKind::Full(Bytes::from_static(b"body")));
     settles(origin, config, vec![get("/1"), post, get("/3")], sent);
 }
 

@@ -17,6 +17,7 @@ use crate::peer_log::PeerLog;
 use crate::recording::{Recorder, Recording};
 use crate::scripted::ScriptedPeer;
 use crate::watched::within;
+use crate::with;
 
 /// A pool and its events. Clones share both.
 #[derive(Clone)]
@@ -154,72 +155,64 @@ impl Deref for Call {
 
 /// A GET without body.
 pub fn get(target: &str) -> Request {
-    Request {
-        idempotent: true,
-        blocking: false,
-        ..Request::new(format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n"))
-    }
+    with(
+        Request::new(format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n")),
+        |request| {
+            request.idempotent = true;
+            request.blocking = false;
+        },
+    )
 }
 
 /// A HEAD request.
 pub fn head(target: &str) -> Request {
-    Request {
-        kind: RequestKind::Head,
-        idempotent: true,
-        ..Request::new(format!("HEAD {target} HTTP/1.1\r\nhost: test\r\n\r\n"))
-    }
+    with(
+        Request::new(format!("HEAD {target} HTTP/1.1\r\nhost: test\r\n\r\n"))
+            .with_kind(RequestKind::Head),
+        |request| request.idempotent = true,
+    )
 }
 
 /// A POST with its body in memory and an `x-request-id`.
 pub fn post(target: &str, id: &str, body: &str) -> Request {
-    Request {
-        body: BodyKind::Full(Bytes::copy_from_slice(body.as_bytes())),
-        ..Request::new(format!(
-            "POST {target} HTTP/1.1\r\nhost: test\r\nx-request-id: {id}\r\n\
+    Request::new(format!(
+        "POST {target} HTTP/1.1\r\nhost: test\r\nx-request-id: {id}\r\n\
              content-length: {}\r\n\r\n",
-            body.len()
-        ))
-    }
+        body.len()
+    ))
+    .with_body(BodyKind::Full(Bytes::copy_from_slice(body.as_bytes())))
 }
 
 /// A POST whose body of `length` bytes is pulled.
 pub fn post_sized(target: &str, length: u64) -> Request {
-    Request {
-        body: BodyKind::Sized(length),
-        ..Request::new(format!(
-            "POST {target} HTTP/1.1\r\nhost: test\r\ncontent-length: {length}\r\n\r\n"
-        ))
-    }
+    Request::new(format!(
+        "POST {target} HTTP/1.1\r\nhost: test\r\ncontent-length: {length}\r\n\r\n"
+    ))
+    .with_body(BodyKind::Sized(length))
 }
 
 /// A POST whose body is pulled and chunked.
 pub fn post_chunked(target: &str) -> Request {
-    Request {
-        body: BodyKind::Chunked,
-        ..Request::new(format!(
-            "POST {target} HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n"
-        ))
-    }
+    Request::new(format!(
+        "POST {target} HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n"
+    ))
+    .with_body(BodyKind::Chunked)
 }
 
 /// A request for a protocol switch to `echo`.
 pub fn upgrade(target: &str) -> Request {
-    Request {
-        kind: RequestKind::Upgrade,
-        ..Request::new(format!(
-            "GET {target} HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n"
-        ))
-    }
+    Request::new(format!(
+        "GET {target} HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n"
+    ))
+    .with_kind(RequestKind::Upgrade)
 }
 
 /// A CONNECT request.
 pub fn connect(authority: &str) -> Request {
-    Request {
-        kind: RequestKind::Connect,
-        ..Request::new(format!(
-            "CONNECT {authority} HTTP/1.1\r\nhost: {authority}\r\n\r\n"
-        ))
-    }
+    Request::new(format!(
+        "CONNECT {authority} HTTP/1.1\r\nhost: {authority}\r\n\r\n"
+    ))
+    .with_kind(RequestKind::Connect)
 }
 
 /// The code of an error as Node names it; empty where there is none.

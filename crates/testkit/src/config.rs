@@ -1,14 +1,18 @@
-//! Configurations that many tests start from.
+//! Values with changes, and configurations that many tests start from.
 
 use std::num::NonZeroU32;
 
 use dodici::OriginConfig;
 
+/// A value with a change, for types that other crates cannot build from their fields.
+pub fn with<T>(mut value: T, change: impl FnOnce(&mut T)) -> T {
+    change(&mut value);
+    value
+}
+
 /// The default with a change.
 pub fn config(change: impl FnOnce(&mut OriginConfig)) -> OriginConfig {
-    let mut config = OriginConfig::default();
-    change(&mut config);
-    config
+    with(OriginConfig::default(), change)
 }
 
 /// With a connection limit.

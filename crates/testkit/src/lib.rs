@@ -49,6 +49,7 @@ pub mod wire;
 
 pub use certs::{Authority, Leaf, ServerTls};
 pub use client::{Call, Client};
+pub use config::with;
 pub use conn::Conn;
 pub use fault_proxy::{Fault, FaultAction, FaultProxy, Pacing};
 pub use h2::H2Peer;

@@ -1,10 +1,11 @@
-//! Chores of the repository: `cargo xtask codegen | layers | requirements | docs | public-api |
-//! api-diff`.
+//! Chores of the repository: `cargo xtask codegen | layers | requirements | docs | lockfiles |
+//! public-api | api-diff`.
 
 mod api_diff;
 mod codegen;
 mod docs;
 mod layers;
+mod lockfiles;
 mod public_api;
 mod requirements;
 mod rustdoc;
@@ -19,6 +20,7 @@ usage: cargo xtask codegen [--check]   write (or compare) what both sides of the
        cargo xtask layers              check the import rules of ARCHITECTURE.md
        cargo xtask requirements        compare docs/requirements.md with the names of the tests
        cargo xtask docs                check that what the documentation names exists
+       cargo xtask lockfiles           check that every Cargo.lock is current
        cargo xtask public-api [--bless]
                                        compare (or write) what the crates export, in docs/public-api
        cargo xtask api-diff            compare dodici-reqwest's public names with reqwest's";
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
             report(requirements::check(repository()).map_err(|found| found.join("\n")))
         }
         ["docs"] => report(docs::check(repository()).map_err(|found| found.join("\n"))),
+        ["lockfiles"] => report(lockfiles::check(repository())),
         ["public-api"] => report(public_api::check(repository(), Mode::Check)),
         ["public-api", "--bless"] => report(public_api::check(repository(), Mode::Write)),
         ["api-diff"] => report(api_diff()),

@@ -71,17 +71,10 @@ impl ResolveHook for JsResolver {
 }
 
 fn failed(host: &str, code: &'static str, number: u32) -> Error {
-    Error::new(
-        ErrorKind::Resolve,
-        Phase::Resolve,
-        format!("lookup {code} {host}"),
-    )
-    .with_replay(Replay::Unsent)
-    .with_system(SystemDetail {
-        code: code.into(),
-        errno: number.cast_signed(),
-        syscall: "lookup".into(),
-        hostname: Some(host.to_owned()),
-        ..SystemDetail::default()
-    })
+    let mut detail = SystemDetail::of_call("lookup", code, number.cast_signed());
+    detail.hostname = Some(host.to_owned());
+    let message = format!("lookup {code} {host}");
+    Error::new(ErrorKind::Resolve, Phase::Resolve, message)
+        .with_replay(Replay::Unsent)
+        .with_system(detail)
 }

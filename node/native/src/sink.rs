@@ -199,12 +199,12 @@ impl EventSink for PoolEvents {
                         batch.put(|out| put_pong(out, target(serial), round_trip));
                     }
                 }
-                // JavaScript counts its own requests and knows when there is capacity again.
-                Event::Drain => {}
                 Event::Closed => {
                     env.pools.remove(&self.pool);
                     batch.put(|out| put_pool_closed(out, self.pool));
                 }
+                // `Drain`: JavaScript counts its own requests and knows when there is capacity again.
+                _ => {}
             }
         });
     }

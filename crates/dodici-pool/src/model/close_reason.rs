@@ -4,6 +4,7 @@ use std::fmt;
 
 /// Why a connection was closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum CloseReason {
     /// Its keep-alive timeout expired while it was idle.
     IdleTimeout,

@@ -10,7 +10,17 @@ use super::proxy::Proxy;
 use super::tls::TlsConfig;
 
 /// The configuration of one origin.
+///
+/// ```
+/// use std::num::NonZeroU32;
+/// use dodici_pool::OriginConfig;
+///
+/// let mut config = OriginConfig::default();
+/// config.pool.max_connections = NonZeroU32::new(8);
+/// config.exchange.headers_timeout = None;
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OriginConfig {
     /// Limits of the pool.
     pub pool: PoolConfig,
@@ -65,6 +75,7 @@ impl OriginConfig {
 
 /// Limits of one origin's pool. Read by the pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PoolConfig {
     /// Maximum number of connections, including those being opened. Default `None`: no limit.
     pub max_connections: Option<NonZeroU32>,
@@ -135,6 +146,7 @@ impl Default for PoolConfig {
 /// HTTP/2 is used if TLS negotiates it, that is, if [`TlsConfig::alpn`] offers `h2`, or with
 /// [`Http2Config::prior_knowledge`].
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Http2Config {
     /// Use HTTP/2 with prior knowledge (RFC 9113, section 3.3). Default false.
     pub prior_knowledge: bool,
@@ -197,6 +209,7 @@ impl Default for Http2Config {
 
 /// Limits of one exchange. Read by the exchange and the framing guard.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ExchangeConfig {
     /// Maximum time to wait for a response head after the request was sent. Default 300 s; `None`:
     /// no limit.
@@ -246,6 +259,7 @@ pub struct ExchangeConfig {
 /// Faults of a response that are tolerated. Default: none, because faults that one parser tolerates
 /// and another does not enable response smuggling.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Leniency {
     /// A folded field value (obs-fold, RFC 9112, section 5.2). The parts are joined with a space.
     /// Not in fields that affect framing or the connection.
@@ -323,6 +337,7 @@ pub enum AddressOrder {
 
 /// How connections are opened. Read by the connector; part of the pool key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct ConnectConfig {
     /// Longest time for all legs together. Default 10 s; `None` never.
     pub timeout: Option<Duration>,

@@ -79,6 +79,7 @@ pub enum ErrorKind {
 
 /// The HTTP/1.1 rule that a response violated. The names are llhttp's, as reported by undici.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ParseErrorCode {
     /// The connection ended inside a message.
     InvalidEofState,
@@ -140,6 +141,7 @@ pub enum Replay {
 
 /// The operating system's or the TLS library's view of a failure, in Node's terms.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SystemDetail {
     /// Node's code: `ECONNREFUSED`, `ENOTFOUND`, `ERR_TLS_CERT_ALTNAME_INVALID`, …
     pub code: Cow<'static, str>,
@@ -155,8 +157,28 @@ pub struct SystemDetail {
     pub hostname: Option<String>,
 }
 
+impl SystemDetail {
+    /// A failure with Node's code.
+    pub fn new(code: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            code: code.into(),
+            ..Self::default()
+        }
+    }
+
+    /// A failed system call.
+    pub fn of_call(syscall: &'static str, code: &'static str, errno: i32) -> Self {
+        Self {
+            errno,
+            syscall: syscall.into(),
+            ..Self::new(code)
+        }
+    }
+}
+
 /// State of the socket when it failed: undici's `SocketError.socket`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SocketInfo {
     /// Local address.
     pub local: Option<SocketAddr>,

@@ -11,6 +11,7 @@ use super::tls::TlsInfo;
 
 /// The protocol of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Protocol {
     /// HTTP/1.1 or HTTP/1.0.
     Http1,
@@ -18,8 +19,19 @@ pub enum Protocol {
     Http2,
 }
 
+impl Protocol {
+    /// `h1` or `h2`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http1 => "h1",
+            Self::Http2 => "h2",
+        }
+    }
+}
+
 /// How long each leg of connecting took; `None` for a leg that did not happen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ConnectTimings {
     /// Name resolution.
     pub dns: Option<Duration>,
@@ -33,6 +45,7 @@ pub struct ConnectTimings {
 
 /// Details of a connection that was just opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ConnectInfo {
     /// Local address; `None` for a Unix socket.
     pub local: Option<SocketAddr>,
@@ -50,8 +63,24 @@ pub struct ConnectInfo {
     pub timings: ConnectTimings,
 }
 
+impl ConnectInfo {
+    /// A connection of which nothing else is known.
+    pub fn new(protocol: Protocol) -> Self {
+        Self {
+            local: None,
+            remote: None,
+            path: None,
+            protocol,
+            tls: None,
+            proxy: None,
+            timings: ConnectTimings::default(),
+        }
+    }
+}
+
 /// Summary of a connection that ended.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct DisconnectInfo {
     /// Why.
     pub reason: CloseReason,
@@ -67,6 +96,20 @@ pub struct DisconnectInfo {
     pub age: Duration,
 }
 
+impl DisconnectInfo {
+    /// A connection that ended for this reason, without having been used.
+    pub fn new(reason: CloseReason) -> Self {
+        Self {
+            reason,
+            error: None,
+            bytes_read: 0,
+            bytes_written: 0,
+            requests: 0,
+            age: Duration::ZERO,
+        }
+    }
+}
+
 /// One event of a pool, in the order in which they happened.
 ///
 /// Exactly one `Disconnected` follows each `Connected`. As in undici, the requests a failing
@@ -76,6 +119,7 @@ pub struct DisconnectInfo {
     clippy::large_enum_variant,
     reason = "an event is moved a few times in a connection's life; a box would cost more"
 )]
+#[non_exhaustive]
 pub enum Event {
     /// A connection is ready.
     Connected {

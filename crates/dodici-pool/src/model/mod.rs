@@ -1,16 +1,16 @@
 //! Plain values shared by all of dodici's crates.
 
-pub mod close_reason;
-pub mod config;
-pub mod credit;
-pub mod error;
-pub mod event;
-pub mod headers;
-pub mod id;
-pub mod origin;
-pub mod phase;
-pub mod proxy;
-pub mod request;
-pub mod response;
-pub mod size_limit;
-pub mod tls;
+pub(crate) mod close_reason;
+pub(crate) mod config;
+pub(crate) mod credit;
+pub(crate) mod error;
+pub(crate) mod event;
+pub(crate) mod headers;
+pub(crate) mod id;
+pub(crate) mod origin;
+pub(crate) mod phase;
+pub(crate) mod proxy;
+pub(crate) mod request;
+pub(crate) mod response;
+pub(crate) mod size_limit;
+pub(crate) mod tls;

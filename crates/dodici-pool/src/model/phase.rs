@@ -4,6 +4,7 @@ use std::fmt;
 
 /// What a request is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Phase {
     /// In the pool's queue.
     Queued,

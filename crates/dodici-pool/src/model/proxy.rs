@@ -14,6 +14,7 @@ use super::tls::{TlsConfig, TlsInfo};
 ///
 /// `Debug` prints neither credentials nor header values.
 #[derive(Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Proxy {
     /// The protocol it speaks.
     pub protocol: ProxyProtocol,
@@ -123,6 +124,7 @@ impl fmt::Debug for ProxyCredentials {
 
 /// A proxy's response when a connection was opened through it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ProxyInfo {
     /// Head of the response to `CONNECT`; `None` for other protocols.
     pub answer: Option<ProxyAnswer>,
@@ -134,11 +136,19 @@ pub struct ProxyInfo {
 
 /// The head of a response to `CONNECT`.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ProxyAnswer {
     /// 200, or any 2xx if [`Proxy::any_success`] allows it: everything else is an error.
     pub status: u16,
     /// Its fields as received.
     pub headers: HeaderBlock,
+}
+
+impl ProxyAnswer {
+    /// A response with these fields.
+    pub const fn new(status: u16, headers: HeaderBlock) -> Self {
+        Self { status, headers }
+    }
 }
 
 impl fmt::Debug for ProxyAnswer {

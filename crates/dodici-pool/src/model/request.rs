@@ -40,6 +40,7 @@ impl BodyKind {
 
 /// How the content codings of the response (RFC 9110, section 8.4) are decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Decode {
     /// Whose rules apply.
     pub manner: DecodeManner,
@@ -47,6 +48,16 @@ pub struct Decode {
     /// [`ExchangeConfig::max_response_size`](super::config::ExchangeConfig::max_response_size),
     /// which then counts decoded bytes.
     pub max_size: Option<NonZeroU64>,
+}
+
+impl Decode {
+    /// Without a limit of its own.
+    pub const fn new(manner: DecodeManner) -> Self {
+        Self {
+            manner,
+            max_size: None,
+        }
+    }
 }
 
 /// Which responses are decoded, and how their head changes. gzip, deflate, br, zstd and
@@ -69,6 +80,7 @@ pub enum DecodeManner {
 /// sent byte for byte. Its framing headers (`content-length`, `transfer-encoding`) must agree with
 /// `body`: the engine frames the body by `body` and does not parse `head`.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Request {
     /// Serialised HTTP/1.1 head, ending with CR LF CR LF.
     pub head: Bytes,
@@ -115,5 +127,19 @@ impl Request {
             body_timeout: None,
             decode: None,
         }
+    }
+
+    /// With this body.
+    #[must_use]
+    pub fn with_body(mut self, body: BodyKind) -> Self {
+        self.body = body;
+        self
+    }
+
+    /// With a response that must be read like this.
+    #[must_use]
+    pub fn with_kind(mut self, kind: RequestKind) -> Self {
+        self.kind = kind;
+        self
     }
 }

@@ -29,6 +29,7 @@ pub enum RootSource {
 
 /// A client certificate with its key.
 #[derive(Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Identity {
     /// Certificate chain, PEM.
     pub cert: Vec<u8>,
@@ -36,6 +37,17 @@ pub struct Identity {
     pub key: Vec<u8>,
     /// Pass phrase of an encrypted key.
     pub passphrase: Option<String>,
+}
+
+impl Identity {
+    /// A certificate chain and its key, which is not encrypted.
+    pub fn new(cert: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        Self {
+            cert: cert.into(),
+            key: key.into(),
+            passphrase: None,
+        }
+    }
 }
 
 impl std::fmt::Debug for Identity {
@@ -46,6 +58,7 @@ impl std::fmt::Debug for Identity {
 
 /// TLS parameters. Part of the pool key: sessions are never shared between different ones.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct TlsConfig {
     /// Name for SNI and verification. Default: the origin's host.
     pub server_name: Option<String>,
@@ -81,7 +94,8 @@ impl Default for TlsConfig {
 }
 
 /// What TLS negotiated.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TlsInfo {
     /// `"TLSv1.2"` or `"TLSv1.3"`.
     pub version: &'static str,

@@ -6,6 +6,7 @@ use super::OriginPool;
 
 /// Counters, with undici's names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PoolStats {
     /// Open connections, except those asked to close.
     pub connected: u32,

@@ -151,17 +151,15 @@ fn http2_has_its_own_limits() {
     put_number_option(&mut out, OptionKey::ConnectionWindow, 2000.0);
     put_number_option(&mut out, OptionKey::PingInterval, 0.0);
     let http2 = PoolOptions::decode(&out).unwrap().config.http2;
-    let expected = Http2Config {
-        prior_knowledge: true,
-        max_concurrent_streams: 7,
-        stream_window: 1000,
-        max_stream_window: 1000,
-        connection_window: Some(2000),
-        ping_interval: None,
-        max_replays: 1,
-        streams_before_settings: 1,
-        ..Http2Config::default()
-    };
+    let mut expected = Http2Config::default();
+    expected.prior_knowledge = true;
+    expected.max_concurrent_streams = 7;
+    expected.stream_window = 1000;
+    expected.max_stream_window = 1000;
+    expected.connection_window = Some(2000);
+    expected.ping_interval = None;
+    expected.max_replays = 1;
+    expected.streams_before_settings = 1;
     assert_eq!(http2, expected);
 }
 

@@ -12,11 +12,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dodici_pool::{
-    BodyKind, CloseReason, ConnectInfo, ConnectTimings, Decode, DecodeManner, DisconnectInfo,
-    Error, ErrorKind, HeaderBlock, ParseErrorCode, Phase, Protocol, Request, RequestKind,
-    ResponseHead, SocketInfo, SystemDetail, TlsInfo, Version,
+    BodyKind, CloseReason, ConnectInfo, Decode, DecodeManner, DisconnectInfo, Error, ErrorKind,
+    HeaderBlock, ParseErrorCode, Phase, Protocol, Request, RequestKind, ResponseHead, SocketInfo,
+    SystemDetail, TlsInfo, Version,
 };
 use dodici_testkit::wire::{put_flag_option, put_number_option, put_option, put_submission};
+use dodici_testkit::with;
 use dodici_wire::completion::{self as to_js, HeadKind, Over};
 use dodici_wire::options::OptionKey;
 use dodici_wire::submission::Submitted;
@@ -113,13 +114,10 @@ fn submissions() -> Vec<Vector> {
     connect.kind = RequestKind::Connect;
     let mut upgrade = Request::new("GET / HTTP/1.1\r\nupgrade: websocket\r\n\r\n");
     upgrade.kind = RequestKind::Upgrade;
-    let decoded = Request {
-        decode: Some(Decode {
-            manner: DecodeManner::Interceptor,
-            max_size: NonZeroU64::new(0x2_0000_0001),
-        }),
-        ..Request::new("GET /z HTTP/1.1\r\n\r\n")
-    };
+    let mut decode = Decode::new(DecodeManner::Interceptor);
+    decode.max_size = NonZeroU64::new(0x2_0000_0001);
+    let mut decoded = Request::new("GET /z HTTP/1.1\r\n\r\n");
+    decoded.decode = Some(decode);
     vec![
         (
             "dispatch of what is to be decoded",
@@ -409,22 +407,23 @@ fn errors() -> Vec<Vector> {
             Phase::Connect,
             format!("connect ECONNREFUSED {address}:80"),
         )
-        .with_system(SystemDetail {
-            code: "ECONNREFUSED".into(),
-            errno: -111,
-            syscall: "connect".into(),
-            address: Some(address.to_owned()),
-            port: Some(80),
-            hostname: None,
-        })
+        .with_system(with(
+            SystemDetail::of_call("connect", "ECONNREFUSED", -111),
+            |detail| {
+                detail.address = Some(address.to_owned());
+                detail.port = Some(80);
+            },
+        ))
     };
-    let socket =
-        Error::new(ErrorKind::Socket, Phase::Body, "other side closed").with_socket(SocketInfo {
-            local: address("127.0.0.1:5000"),
-            remote: address("[::1]:80"),
-            bytes_written: 10,
-            bytes_read: 5_000_000_000,
-        });
+    let socket = Error::new(ErrorKind::Socket, Phase::Body, "other side closed").with_socket(with(
+        SocketInfo::default(),
+        |socket| {
+            socket.local = address("127.0.0.1:5000");
+            socket.remote = address("[::1]:80");
+            socket.bytes_written = 10;
+            socket.bytes_read = 5_000_000_000;
+        },
+    ));
     let parse = Error::new(
         ErrorKind::Parse(ParseErrorCode::InvalidConstant),
         Phase::Headers,
@@ -435,29 +434,21 @@ fn errors() -> Vec<Vector> {
         Phase::Body,
         "incorrect header check",
     )
-    .with_system(SystemDetail {
-        code: "Z_DATA_ERROR".into(),
-        errno: -3,
-        ..SystemDetail::default()
-    });
+    .with_system(with(SystemDetail::new("Z_DATA_ERROR"), |detail| {
+        detail.errno = -3;
+    }));
     let all = Error::new(ErrorKind::Connect, Phase::Connect, "")
-        .with_system(SystemDetail {
-            code: "ECONNREFUSED".into(),
-            ..SystemDetail::default()
-        })
+        .with_system(SystemDetail::new("ECONNREFUSED"))
         .with_attempts(vec![refused("::1"), refused("127.0.0.1")]);
     let unresolved = Error::new(
         ErrorKind::Resolve,
         Phase::Resolve,
         "getaddrinfo ENOTFOUND x",
     )
-    .with_system(SystemDetail {
-        code: "ENOTFOUND".into(),
-        errno: -3008,
-        syscall: "getaddrinfo".into(),
-        hostname: Some("x".to_owned()),
-        ..SystemDetail::default()
-    });
+    .with_system(with(
+        SystemDetail::of_call("getaddrinfo", "ENOTFOUND", -3008),
+        |detail| detail.hostname = Some("x".to_owned()),
+    ));
     vec![
         (
             "a failed socket",
@@ -498,53 +489,33 @@ fn connections() -> Vec<Vector> {
         write(&mut out);
         out
     };
-    let tls = ConnectInfo {
-        local: "127.0.0.1:5000".parse().ok(),
-        remote: "127.0.0.1:443".parse().ok(),
-        path: None,
-        protocol: Protocol::Http2,
-        tls: Some(TlsInfo {
-            peer_certificate: None,
-            version: "TLSv1.3",
-            cipher: "TLS_AES_128_GCM_SHA256",
-            alpn: Some("h2".to_owned()),
-            resumed: true,
-            server_name: Some("localhost".to_owned()),
-        }),
-        proxy: None,
-        timings: ConnectTimings {
-            dns: Some(Duration::from_micros(500)),
-            tcp: Some(Duration::from_micros(250)),
-            tls: Some(Duration::from_millis(2)),
-            total: Duration::from_micros(2750),
-        },
-    };
-    let unix = ConnectInfo {
-        local: None,
-        remote: None,
-        path: Some("/run/x.sock".to_owned()),
-        protocol: Protocol::Http1,
-        tls: None,
-        proxy: None,
-        timings: ConnectTimings {
-            total: Duration::from_millis(1),
-            ..ConnectTimings::default()
-        },
-    };
-    let reset =
-        Error::new(ErrorKind::Socket, Phase::Body, "read ECONNRESET").with_system(SystemDetail {
-            code: "ECONNRESET".into(),
-            errno: -104,
-            syscall: "read".into(),
-            ..SystemDetail::default()
-        });
-    let ended = |reason, error| DisconnectInfo {
-        reason,
-        error,
-        bytes_read: 100,
-        bytes_written: 50,
-        requests: 2,
-        age: Duration::from_millis(1500),
+    let mut tls = ConnectInfo::new(Protocol::Http2);
+    tls.local = "127.0.0.1:5000".parse().ok();
+    tls.remote = "127.0.0.1:443".parse().ok();
+    tls.tls = Some(with(TlsInfo::default(), |tls| {
+        tls.version = "TLSv1.3";
+        tls.cipher = "TLS_AES_128_GCM_SHA256";
+        tls.alpn = Some("h2".to_owned());
+        tls.resumed = true;
+        tls.server_name = Some("localhost".to_owned());
+    }));
+    tls.timings.dns = Some(Duration::from_micros(500));
+    tls.timings.tcp = Some(Duration::from_micros(250));
+    tls.timings.tls = Some(Duration::from_millis(2));
+    tls.timings.total = Duration::from_micros(2750);
+    let mut unix = ConnectInfo::new(Protocol::Http1);
+    unix.path = Some("/run/x.sock".to_owned());
+    unix.timings.total = Duration::from_millis(1);
+    let reset = Error::new(ErrorKind::Socket, Phase::Body, "read ECONNRESET")
+        .with_system(SystemDetail::of_call("read", "ECONNRESET", -104));
+    let ended = |reason, error| {
+        with(DisconnectInfo::new(reason), |info| {
+            info.error = error;
+            info.bytes_read = 100;
+            info.bytes_written = 50;
+            info.requests = 2;
+            info.age = Duration::from_millis(1500);
+        })
     };
     let idle = ended(CloseReason::IdleTimeout, None);
     let broken = ended(CloseReason::IoError, Some(reset.clone()));

@@ -31,6 +31,7 @@ pub use upgraded::Upgraded;
 
 /// What the engine knows about a response beyond `http::Response`. In the response's extensions.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ResponseDetail {
     /// The head as received: letter case, order and duplicates.
     pub head: Arc<ResponseHead>,
@@ -59,7 +60,37 @@ pub trait ConnectionBook: Send + Sync {
 }
 
 /// Per-request settings that `http::Request` cannot represent. Put it in the request's extensions.
+///
+/// # Examples
+///
+/// ```
+/// use dodici::{Decode, DecodeManner, RequestOptions, ResponseDetail};
+/// # use dodici::{Engine, NoEvents, Origin, OriginConfig, Scheme};
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # const GZIP: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 25\r\n\r\n\
+/// #     \x1f\x8b\x08\0\0\0\0\0\x02\x03\xcbH\xcd\xc9\xc9\x07\0\x86\xa6\x106\x05\0\0\0";
+/// # let server = dodici_testkit::ScriptedPeer::tcp().await;
+/// # let server = server.run(|mut conn| async move { conn.answer_all(GZIP, |_| {}).await });
+/// # let engine = Engine::on_runtime(tokio::runtime::Handle::current());
+/// # let origin = Origin::new(Scheme::Http, "127.0.0.1", server.port());
+/// # let pool = engine.open_pool(origin, OriginConfig::default(), std::sync::Arc::new(NoEvents))?;
+/// let mut options = RequestOptions::default();
+/// options.decode = Some(Decode::new(DecodeManner::Fetch));
+/// let request = http::Request::get("/")
+///     .header("accept-encoding", "gzip")
+///     .extension(options)
+///     .body(String::new())?;
+/// let response = pool.send(request).await?;
+/// assert!(response.extensions().get::<ResponseDetail>().is_some_and(|detail| detail.info.decoded));
+/// let (body, _trailers) = response.into_body().collect().await?;
+/// assert_eq!(&body[..], b"hello");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
 pub struct RequestOptions {
     /// Writes the absolute URI into the request line, as a forward proxy requires (RFC 9112,
     /// section 3.2.2).
@@ -160,21 +191,7 @@ impl Pool {
     /// [`ErrorKind::InvalidRequest`] for an invalid request, before any byte is written; every
     /// other kind as it happens.
     ///
-    /// ```no_run
-    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-    /// use std::sync::Arc;
-    /// use dodici::{Engine, NoEvents, Origin, OriginConfig, Scheme};
-    ///
-    /// let engine = Engine::on_runtime(tokio::runtime::Handle::current());
-    /// let origin = Origin::new(Scheme::Https, "example.com", 443);
-    /// let pool = engine.open_pool(origin, OriginConfig::default(), Arc::new(NoEvents))?;
-    /// let request = http::Request::get("/").body(String::new())?;
-    /// let response = pool.send(request).await?;
-    /// let (body, trailers) = response.into_body().collect().await?;
-    /// println!("{} bytes, {} trailers", body.len(), trailers.len());
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// [`Engine`](crate::Engine) has an example.
     pub async fn send<B>(
         &self,
         request: http::Request<B>,
@@ -224,22 +241,20 @@ impl Pool {
         let (kind, body) = upload::kind(body, codings.is_some());
         let head = request_head::serialize(parts, &kind, codings, self.origin(), options)?;
         let meaning = fields::Meaning::of(parts);
-        let request = Request {
-            head,
-            kind: request_head::kind(parts, meaning),
-            needs_http2: parts.version == http::Version::HTTP_2,
-            http1_upgrade: meaning.upgrade && !meaning.websocket,
-            idempotent: options
-                .idempotent
-                .unwrap_or_else(|| parts.method.is_idempotent()),
-            blocking: options.blocking.unwrap_or(true),
-            expect_continue: meaning.expect_continue,
-            reset: options.reset || meaning.close,
-            headers_timeout: options.headers_timeout,
-            body_timeout: options.body_timeout,
-            decode: options.decode,
-            body: kind,
-        };
+        let mut request = Request::new(head);
+        request.kind = request_head::kind(parts, meaning);
+        request.needs_http2 = parts.version == http::Version::HTTP_2;
+        request.http1_upgrade = meaning.upgrade && !meaning.websocket;
+        request.idempotent = options
+            .idempotent
+            .unwrap_or_else(|| parts.method.is_idempotent());
+        request.blocking = options.blocking.unwrap_or(true);
+        request.expect_continue = meaning.expect_continue;
+        request.reset = options.reset || meaning.close;
+        request.headers_timeout = options.headers_timeout;
+        request.body_timeout = options.body_timeout;
+        request.decode = options.decode;
+        request.body = kind;
         let shared = exchange::Shared::new();
         let handle = self.dispatch(
             request,

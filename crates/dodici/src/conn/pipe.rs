@@ -23,7 +23,6 @@ use std::time::Duration;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use dodici_pool::{
     CloseReason, Error, ExchangeConfig, HeaderBlock, Phase, Replay, RequestKind, ResponseHead,
-    SocketInfo,
 };
 use tokio::io::AsyncWrite;
 use tokio_util::io::poll_read_buf;
@@ -119,12 +118,7 @@ impl PipeConn {
 
     /// Adds the state of the socket to an error.
     pub(crate) fn describe(&self, error: Error) -> Error {
-        error.with_socket(SocketInfo {
-            local: self.transport.local_addr(),
-            remote: self.transport.peer_addr(),
-            bytes_written: self.bytes_written,
-            bytes_read: self.bytes_read,
-        })
+        error.with_socket(self.transport.socket_info(self.traffic()))
     }
 
     fn ended(&self, reason: CloseReason, error: Error) -> Ended {

@@ -33,21 +33,14 @@ fn leg_error(
     port: Option<u16>,
 ) -> Error {
     let (code, errno) = os_code(&error);
-    Error::new(
-        ErrorKind::Connect,
-        Phase::Connect,
-        format!("{syscall} {code} {place}"),
-    )
-    .with_replay(Replay::Unsent)
-    .with_system(SystemDetail {
-        code: code.into(),
-        errno,
-        syscall: syscall.into(),
-        address: Some(address),
-        port,
-        hostname: None,
-    })
-    .with_source(error)
+    let mut detail = SystemDetail::of_call(syscall, code, errno);
+    detail.address = Some(address);
+    detail.port = port;
+    let message = format!("{syscall} {code} {place}");
+    Error::new(ErrorKind::Connect, Phase::Connect, message)
+        .with_replay(Replay::Unsent)
+        .with_system(detail)
+        .with_source(error)
 }
 
 /// Names an errno as libuv does (`uv_err_name`), with libuv's negative number.

@@ -108,18 +108,11 @@ impl LookupError {
 
     /// Node's error: `getaddrinfo ENOTFOUND example.invalid`.
     pub(super) fn into_error(self, host: &str) -> Error {
-        Error::new(
-            ErrorKind::Resolve,
-            Phase::Resolve,
-            format!("getaddrinfo {} {host}", self.code),
-        )
-        .with_replay(Replay::Unsent)
-        .with_system(SystemDetail {
-            code: self.code.into(),
-            errno: self.errno,
-            syscall: "getaddrinfo".into(),
-            hostname: Some(host.to_owned()),
-            ..SystemDetail::default()
-        })
+        let mut detail = SystemDetail::of_call("getaddrinfo", self.code, self.errno);
+        detail.hostname = Some(host.to_owned());
+        let message = format!("getaddrinfo {} {host}", self.code);
+        Error::new(ErrorKind::Resolve, Phase::Resolve, message)
+            .with_replay(Replay::Unsent)
+            .with_system(detail)
     }
 }

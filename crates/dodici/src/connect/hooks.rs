@@ -22,6 +22,7 @@ use super::tls::roots::DefaultRoots;
 /// Hooks are not part of a pool's configuration: two pools with equal configuration but different
 /// hooks must not share anything, and never do.
 #[derive(Clone, Default)]
+#[non_exhaustive]
 pub struct ConnectHooks {
     /// Resolves names instead of the system.
     pub resolve: Option<Arc<dyn ResolveHook>>,

@@ -33,8 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dodici_pool::{
-    AddressOrder, ConnectConfig, ConnectInfo, ConnectTimings, Error, Origin, Phase, Protocol,
-    Proxy, Scheme,
+    AddressOrder, ConnectConfig, ConnectInfo, Error, Origin, Phase, Protocol, Proxy, Scheme,
 };
 use tokio::time::Instant;
 
@@ -168,24 +167,20 @@ impl Connector {
             }
         };
         let alpn = tls.as_ref().and_then(|tls| tls.alpn.as_deref());
-        let info = ConnectInfo {
-            local: transport.local_addr(),
-            remote: transport.peer_addr(),
-            path: self.path(),
-            protocol: if alpn == Some("h2") {
-                Protocol::Http2
-            } else {
-                Protocol::Http1
-            },
-            tls,
-            proxy,
-            timings: ConnectTimings {
-                dns: opened.dns,
-                tcp: opened.tcp,
-                tls: tls_time,
-                total: started.elapsed(),
-            },
-        };
+        let mut info = ConnectInfo::new(if alpn == Some("h2") {
+            Protocol::Http2
+        } else {
+            Protocol::Http1
+        });
+        info.local = transport.local_addr();
+        info.remote = transport.peer_addr();
+        info.path = self.path();
+        info.tls = tls;
+        info.proxy = proxy;
+        info.timings.dns = opened.dns;
+        info.timings.tcp = opened.tcp;
+        info.timings.tls = tls_time;
+        info.timings.total = started.elapsed();
         Ok((transport, info))
     }
 

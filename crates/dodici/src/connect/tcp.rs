@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use dodici_pool::{ConnectConfig, Error, ErrorKind, Family, Phase, Replay, SystemDetail};
+use dodici_pool::{ConnectConfig, Error, ErrorKind, Family, Phase, Replay};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -114,12 +114,9 @@ impl<'a> Dialer<'a> {
         }
         let messages: Vec<&str> = attempts.iter().map(Error::message).collect();
         let first = attempts.first().and_then(Error::system);
-        let detail = first.map_or_else(SystemDetail::default, |first| SystemDetail {
-            code: first.code.clone(),
-            errno: first.errno,
-            syscall: first.syscall.clone(),
-            ..SystemDetail::default()
-        });
+        let mut detail = first.cloned().unwrap_or_default();
+        detail.address = None;
+        detail.port = None;
         Error::new(ErrorKind::Connect, Phase::Connect, messages.join("; "))
             .with_replay(Replay::Unsent)
             .with_system(detail)

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use dodici_pool::SocketInfo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
@@ -80,6 +81,16 @@ impl Transport {
     /// Keeps the caller's value as long as the socket.
     pub(super) fn hold(&mut self, value: Box<dyn Any + Send + Sync>) {
         self.held = Some(value);
+    }
+
+    /// The state of the socket after so many bytes were read and written.
+    pub(crate) fn socket_info(&self, (bytes_read, bytes_written): (u64, u64)) -> SocketInfo {
+        let mut info = SocketInfo::default();
+        info.local = self.local;
+        info.remote = self.peer;
+        info.bytes_read = bytes_read;
+        info.bytes_written = bytes_written;
+        info
     }
 
     /// Local address; `None` for a Unix socket.

@@ -207,11 +207,8 @@ fn failure(error: &DecodeError, max_size: Option<u64>) -> Error {
     let size = match error {
         DecodeError::TooLarge(size) => *size,
         DecodeError::Broken(_) | DecodeError::Truncated | DecodeError::Behind => {
-            let system = SystemDetail {
-                code: error.code().to_owned().into(),
-                errno: error.number(),
-                ..SystemDetail::default()
-            };
+            let mut system = SystemDetail::new(error.code().to_owned());
+            system.errno = error.number();
             return Error::new(ErrorKind::ContentCoding, Phase::Body, error.to_string())
                 .with_system(system);
         }

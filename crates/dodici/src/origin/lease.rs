@@ -33,15 +33,8 @@ impl Lease {
             id,
             mailbox,
             since: Instant::now(),
-            info: DisconnectInfo {
-                // The reason if the task unwinds; every orderly end sets another one.
-                reason: CloseReason::Panicked,
-                error: None,
-                bytes_read: 0,
-                bytes_written: 0,
-                requests: 0,
-                age: std::time::Duration::ZERO,
-            },
+            // The reason if the task unwinds; every orderly end sets another one.
+            info: DisconnectInfo::new(CloseReason::Panicked),
         }
     }
 

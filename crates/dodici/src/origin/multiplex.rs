@@ -250,13 +250,7 @@ impl Multiplex {
     }
 
     fn admit(&mut self, request: RequestId, job: Box<Job>) {
-        let info = ExchangeInfo {
-            conn: self.id,
-            reused: self.lease.requests() > 0,
-            stream: 0,
-            decoded: false,
-            last: false,
-        };
+        let info = ExchangeInfo::new(self.id, self.lease.requests() > 0);
         let exchange = StreamExchange::new(job, request, info, &self.pool.config.exchange);
         let index = self.free.pop().unwrap_or_else(|| {
             let index = self.slots.len() as u32;

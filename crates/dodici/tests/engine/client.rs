@@ -13,6 +13,7 @@ use dodici::{
     ResponseDetail,
 };
 use dodici_testkit::message::{checksum, pattern};
+use dodici_testkit::with;
 use dodici_testkit::{Client, OK, ScriptedPeer, Signal, TestOrigin, within};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use http_body::{Body, Frame, SizeHint};
@@ -486,10 +487,9 @@ async fn s25_a_truncated_body_is_an_error_to_its_reader() {
 async fn options_of_one_request_are_kept() {
     let origin = TestOrigin::start().await;
     let client = Client::new(origin.port(), OriginConfig::default());
-    let options = RequestOptions {
-        headers_timeout: Some(Duration::from_millis(30)),
-        ..RequestOptions::default()
-    };
+    let options = with(RequestOptions::default(), |options| {
+        options.headers_timeout = Some(Duration::from_millis(30))
+    });
     let request = Request::get("/hold")
         .extension(options)
         .body(empty())
@@ -498,10 +498,7 @@ async fn options_of_one_request_are_kept() {
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::HeadersTimeout);
-    let options = RequestOptions {
-        reset: true,
-        ..RequestOptions::default()
-    };
+    let options = with(RequestOptions::default(), |options| options.reset = true);
     let request = Request::get("/bytes/1")
         .extension(options)
         .body(empty())

@@ -11,6 +11,7 @@ use dodici::{
 };
 use dodici_testkit::client::{code, get};
 use dodici_testkit::recording::Seen;
+use dodici_testkit::with;
 use dodici_testkit::{Call, Client, H2Peer, ScriptedPeer, Signal, within};
 use http_body::Body as _;
 use zlib_rs::{Deflate, DeflateFlush, Status};
@@ -136,17 +137,14 @@ async fn serve(
 }
 
 fn request(wire: Wire, manner: DecodeManner) -> Request {
-    let decode = Some(Decode {
-        manner,
-        max_size: None,
-    });
+    let decode = Some(Decode::new(manner));
     match wire {
-        Wire::Alone => Request {
-            body: BodyKind::Chunked,
-            decode,
-            ..Request::new("POST / HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n")
-        },
-        Wire::Shared | Wire::Http2 => Request { decode, ..get("/") },
+        Wire::Alone => with(
+            Request::new("POST / HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n")
+                .with_body(BodyKind::Chunked),
+            |request| request.decode = decode,
+        ),
+        Wire::Shared | Wire::Http2 => with(get("/"), |request| request.decode = decode),
     }
 }
 
@@ -273,11 +271,10 @@ async fn what_must_not_be_decoded_is_delivered_unchanged() {
         assert_eq!(names(&seen), ["x-before", "content-encoding", "x-behind"]);
     }
     let (client, _peer) = serve(Wire::Shared, coded("gzip", b"").with_length(), |_| {}).await;
-    let call = client.send(Request {
-        kind: RequestKind::Head,
-        decode: request(Wire::Shared, DecodeManner::Interceptor).decode,
-        ..Request::new("HEAD / HTTP/1.1\r\nhost: test\r\n\r\n")
-    });
+    let call = client.send(with(
+        Request::new("HEAD / HTTP/1.1\r\nhost: test\r\n\r\n").with_kind(RequestKind::Head),
+        |it| it.decode = request(Wire::Shared, DecodeManner::Interceptor).decode,
+    ));
     let seen = within("the end", call.ended()).await;
     assert_eq!(
         names(&seen),
@@ -407,10 +404,9 @@ async fn s33_a_bomb_stops_at_the_limit_of_decoded_bytes() {
         // The request's own limit.
         let (client, _peer) = serve(wire, answer.clone(), |_| {}).await;
         let mut limited = request(wire, DecodeManner::Interceptor);
-        limited.decode = limited.decode.map(|decode| Decode {
-            max_size: NonZeroU64::new(limit),
-            ..decode
-        });
+        limited.decode = limited
+            .decode
+            .map(|decode| with(decode, |decode| decode.max_size = NonZeroU64::new(limit)));
         let call = send(&client, limited);
         let error = within("the error", call.error()).await;
         assert_eq!(error.kind(), ErrorKind::ResponseExceededMaxSize);
@@ -502,10 +498,10 @@ async fn send_returns_a_decoded_body_of_unknown_length() {
         let answer = coded("gzip", &gzip(b"hello")).with_length();
         let (client, _peer) = serve(wire, answer, |_| {}).await;
         for manner in [DecodeManner::Interceptor, DecodeManner::Fetch] {
-            let request = http::Request::get("/").extension(RequestOptions {
-                decode: request(wire, manner).decode,
-                ..RequestOptions::default()
-            });
+            let request = http::Request::get("/")
+                .extension(with(RequestOptions::default(), |options| {
+                    options.decode = request(wire, manner).decode
+                }));
             let request = request.body(String::new()).unwrap();
             let response = within("the head", client.pool.send(request)).await.unwrap();
             let detail = response.extensions().get::<ResponseDetail>().unwrap();

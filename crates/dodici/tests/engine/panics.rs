@@ -13,6 +13,7 @@ use dodici::{
     Sink, SocketHook,
 };
 use dodici_testkit::client::{get, post_chunked};
+use dodici_testkit::with;
 use dodici_testkit::{
     Client, H2Peer, Recorder, Recording, ScriptedPeer, Signal, TestOrigin, within,
 };
@@ -170,12 +171,11 @@ async fn s43_r14_a_hook_that_panics_fails_the_requests_waiting_for_it_and_not_th
             at,
             calls: Arc::default(),
         };
-        let hooks = ConnectHooks {
-            resolve: Some(Arc::new(once.clone())),
-            socket: Some(Arc::new(once.clone())),
-            around: Some(Arc::new(once.clone())),
-            ..ConnectHooks::default()
-        };
+        let hooks = with(ConnectHooks::default(), |hooks| {
+            hooks.resolve = Some(Arc::new(once.clone()));
+            hooks.socket = Some(Arc::new(once.clone()));
+            hooks.around = Some(Arc::new(once.clone()));
+        });
         let events = Recorder::new();
         let pool = Engine::on_runtime(tokio::runtime::Handle::current())
             .open_pool_with(

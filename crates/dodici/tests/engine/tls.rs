@@ -1,42 +1,34 @@
 //! Pools over TLS: exchanges, resumption, and isolation of one pool's trust from another's.
 
 use dodici::{
-    CloseReason, ErrorKind, Event, Identity, Origin, OriginConfig, Request, RootSource, Scheme,
-    TlsConfig, TlsVersion,
+    CloseReason, ErrorKind, Event, Identity, Origin, OriginConfig, RootSource, Scheme, TlsConfig,
+    TlsVersion,
 };
 use dodici_testkit::certs::{Authority, Leaf, TlsDemands, Validity};
 use dodici_testkit::client::{get, post_chunked, upgrade};
+use dodici_testkit::config::config;
 use dodici_testkit::message::pattern;
+use dodici_testkit::with;
 use dodici_testkit::{Client, OK, ScriptedPeer, ServerTls, Signal, TestOrigin, within};
 
 fn trusting(authority: &Authority) -> TlsConfig {
-    TlsConfig {
-        roots: RootSource::Custom(vec![authority.pem().as_bytes().to_vec()]),
-        ..TlsConfig::default()
-    }
+    with(TlsConfig::default(), |tls| {
+        tls.roots = RootSource::Custom(vec![authority.pem().as_bytes().to_vec()])
+    })
 }
 
-fn with(tls: TlsConfig) -> OriginConfig {
-    let mut config = OriginConfig::default();
-    config.connect.tls = tls;
-    config
+fn over(tls: TlsConfig) -> OriginConfig {
+    config(|config| config.connect.tls = tls)
 }
 
 fn identity(leaf: &Leaf) -> Identity {
-    Identity {
-        cert: leaf.cert_pem.clone().into_bytes(),
-        key: leaf.key_pem.clone().into_bytes(),
-        passphrase: None,
-    }
+    Identity::new(leaf.cert_pem.clone(), leaf.key_pem.clone())
 }
 
 /// A GET after which its connection is closed, so that the next one needs a handshake.
 async fn one_exchange(client: &Client) {
     let gone = client.events.disconnects();
-    let request = Request {
-        reset: true,
-        ..get("/bytes/5")
-    };
+    let request = with(get("/bytes/5"), |request| request.reset = true);
     within("response", client.send(request).ended()).await;
     within("disconnect", client.disconnected(gone + 1)).await;
 }
@@ -63,7 +55,7 @@ async fn exchanges_run_over_tls_and_share_a_connection() {
         ServerTls::tls12_only(&authority.localhost()),
     ] {
         let origin = TestOrigin::start_tls(tls).await;
-        let client = Client::tls(origin.port(), with(trusting(&authority)));
+        let client = Client::tls(origin.port(), over(trusting(&authority)));
         let large = within("large", client.get("/bytes/3000000").ended()).await;
         assert_eq!(large.body, pattern(3_000_000));
         let call = client.send(post_chunked("/echo"));
@@ -92,14 +84,14 @@ async fn exchanges_run_over_tls_and_share_a_connection() {
 async fn one_pool_resumes_its_own_sessions() {
     let authority = Authority::new("dodici test");
     let origin = TestOrigin::start_tls(ServerTls::new(&authority.localhost())).await;
-    let client = Client::tls(origin.port(), with(trusting(&authority)));
+    let client = Client::tls(origin.port(), over(trusting(&authority)));
     for _ in 0..3 {
         one_exchange(&client).await;
     }
     assert_eq!(resumptions(&client), [false, true, true]);
     let mut none = trusting(&authority);
     none.max_cached_sessions = 0;
-    let client = Client::tls(origin.port(), with(none));
+    let client = Client::tls(origin.port(), over(none));
     for _ in 0..2 {
         one_exchange(&client).await;
     }
@@ -117,72 +109,48 @@ async fn s09_pools_that_differ_in_one_tls_parameter_share_no_connection_and_no_s
         ("nothing but the pool", base.clone()),
         (
             "server name",
-            TlsConfig {
-                server_name: Some("also.test".into()),
-                ..base.clone()
-            },
+            with(base.clone(), |tls| {
+                tls.server_name = Some("also.test".into())
+            }),
         ),
-        (
-            "verify",
-            TlsConfig {
-                verify: false,
-                ..base.clone()
-            },
-        ),
+        ("verify", with(base.clone(), |tls| tls.verify = false)),
         (
             "roots",
-            TlsConfig {
-                roots: RootSource::Custom(
+            with(base.clone(), |tls| {
+                tls.roots = RootSource::Custom(
                     [&authority, &other]
                         .map(|a| a.pem().as_bytes().to_vec())
                         .to_vec(),
-                ),
-                ..base.clone()
-            },
+                )
+            }),
         ),
         (
             "identity",
-            TlsConfig {
-                identity: Some(identity(&authority.client("me"))),
-                ..base.clone()
-            },
+            with(base.clone(), |tls| {
+                tls.identity = Some(identity(&authority.client("me")))
+            }),
         ),
-        (
-            "alpn",
-            TlsConfig {
-                alpn: Vec::new(),
-                ..base.clone()
-            },
-        ),
+        ("alpn", with(base.clone(), |tls| tls.alpn = Vec::new())),
         (
             "min version",
-            TlsConfig {
-                min_version: TlsVersion::Tls13,
-                ..base.clone()
-            },
+            with(base.clone(), |tls| tls.min_version = TlsVersion::Tls13),
         ),
         (
             "max version",
-            TlsConfig {
-                max_version: TlsVersion::Tls12,
-                ..base.clone()
-            },
+            with(base.clone(), |tls| tls.max_version = TlsVersion::Tls12),
         ),
         (
             "cache size",
-            TlsConfig {
-                max_cached_sessions: 7,
-                ..base.clone()
-            },
+            with(base.clone(), |tls| tls.max_cached_sessions = 7),
         ),
     ];
     for (what, tls) in changed {
         // One server for both, so that its ticket keys would accept either's session.
         let origin = TestOrigin::start_tls(ServerTls::new(&leaf)).await;
-        let first = Client::tls(origin.port(), with(base.clone()));
+        let first = Client::tls(origin.port(), over(base.clone()));
         one_exchange(&first).await;
         one_exchange(&first).await;
-        let second = Client::tls(origin.port(), with(tls));
+        let second = Client::tls(origin.port(), over(tls));
         one_exchange(&second).await;
         assert_eq!(resumptions(&first), [false, true], "{what}");
         assert_eq!(resumptions(&second), [false], "{what}");
@@ -198,15 +166,12 @@ async fn s09_pools_that_differ_in_one_tls_parameter_share_no_connection_and_no_s
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s10_a_session_established_without_verification_is_not_resumed_by_a_strict_pool() {
     let origin = TestOrigin::start_tls(ServerTls::new(&Leaf::self_signed(&["localhost"]))).await;
-    let lax = TlsConfig {
-        verify: false,
-        ..TlsConfig::default()
-    };
-    let lax = Client::tls(origin.port(), with(lax));
+    let lax = with(TlsConfig::default(), |tls| tls.verify = false);
+    let lax = Client::tls(origin.port(), over(lax));
     one_exchange(&lax).await;
     one_exchange(&lax).await;
     assert_eq!(resumptions(&lax), [false, true], "a ticket exists");
-    let strict = Client::tls(origin.port(), with(trusting(&Authority::new("unrelated"))));
+    let strict = Client::tls(origin.port(), over(trusting(&Authority::new("unrelated"))));
     for _ in 0..2 {
         let error = within("strict", strict.get("/bytes/1").error()).await;
         assert_eq!(error.kind(), ErrorKind::Tls);
@@ -221,14 +186,13 @@ async fn s10_a_session_established_with_a_client_certificate_is_not_resumed_with
     let authority = Authority::new("dodici test");
     let tls = ServerTls::client_required(&authority.localhost(), &authority);
     let origin = TestOrigin::start_tls(tls).await;
-    let known = TlsConfig {
-        identity: Some(identity(&authority.client("known"))),
-        ..trusting(&authority)
-    };
-    let known = Client::tls(origin.port(), with(known));
+    let known = with(trusting(&authority), |tls| {
+        tls.identity = Some(identity(&authority.client("known")))
+    });
+    let known = Client::tls(origin.port(), over(known));
     one_exchange(&known).await;
     one_exchange(&known).await;
-    let unknown = Client::tls(origin.port(), with(trusting(&authority)));
+    let unknown = Client::tls(origin.port(), over(trusting(&authority)));
     let call = unknown.get("/bytes/1");
     let error = within("unknown", call.error()).await;
     // TLS 1.3 reports the missing certificate only after the client has finished.
@@ -280,7 +244,7 @@ async fn s12_a_bad_certificate_fails_the_request_and_no_byte_of_it_is_sent() {
     ];
     for (leaf, code) in bad {
         let origin = TestOrigin::start_tls(ServerTls::new(&leaf)).await;
-        let client = Client::tls(origin.port(), with(trusting(&authority)));
+        let client = Client::tls(origin.port(), over(trusting(&authority)));
         let calls = [client.get("/bytes/1"), client.post("/echo", "1", "secret")];
         for call in &calls {
             let error = within(code, call.error()).await;
@@ -305,7 +269,7 @@ async fn s12_an_address_is_verified_against_address_names() {
     for (names, good) in [(&["127.0.0.1"][..], true), (&["localhost"], false)] {
         let origin = TestOrigin::start_tls(ServerTls::new(&authority.server(names))).await;
         let address = Origin::new(Scheme::Https, "127.0.0.1", origin.port());
-        let client = Client::to(address, with(trusting(&authority)));
+        let client = Client::to(address, over(trusting(&authority)));
         let seen = within("settled", client.get("/bytes/1").settled()).await;
         let expected = (!good).then_some(ErrorKind::Tls);
         assert_eq!(seen.error_kind(), expected, "{names:?}");
@@ -321,7 +285,7 @@ async fn a_server_that_speaks_none_of_the_offered_protocols_fails_the_request() 
         ..TlsDemands::default()
     };
     let origin = TestOrigin::start_tls(ServerTls::with(&authority.localhost(), &demands)).await;
-    let client = Client::tls(origin.port(), with(trusting(&authority)));
+    let client = Client::tls(origin.port(), over(trusting(&authority)));
     let error = within("refused", client.get("/").error()).await;
     assert_eq!(error.kind(), ErrorKind::Tls);
     origin.finish().await;
@@ -348,7 +312,7 @@ async fn s23_unsolicited_bytes_end_an_idle_tls_connection() {
                 conn.closed().await;
             }
         });
-    let client = Client::tls(peer.port(), with(trusting(&authority)));
+    let client = Client::tls(peer.port(), over(trusting(&authority)));
     within("first", client.get("/a").ended()).await;
     poison.raise();
     let gone = |event: &Event| matches!(event, Event::Disconnected { .. });
@@ -394,7 +358,7 @@ async fn s24_s25_without_close_notify_only_self_delimited_bodies_are_complete() 
                 }
                 conn.closed().await;
             });
-            let client = Client::tls(peer.port(), with(trusting(&authority)));
+            let client = Client::tls(peer.port(), over(trusting(&authority)));
             let call = client.get("/");
             let seen = within(text, call.settled()).await;
             assert_eq!(

@@ -4,6 +4,7 @@ use dodici::{OriginConfig, Request};
 use dodici_testkit::client::get;
 use dodici_testkit::config::connections;
 use dodici_testkit::traces::Traces;
+use dodici_testkit::with;
 use dodici_testkit::{Client, OK, ScriptedPeer, TestOrigin, Watched, within};
 
 #[tokio::test]
@@ -129,10 +130,10 @@ async fn s21_no_path_header_or_body_is_traced() {
         .always("HTTP/1.1 200 OK\r\nSet-Cookie: secret\r\nContent-Length: 6\r\n\r\nsecret");
     let (traces, _guard) = Traces::collect();
     let client = Client::new(peer.port(), OriginConfig::default());
-    let request = Request {
-        idempotent: true,
-        ..Request::new("GET /secret?secret HTTP/1.1\r\nhost: test\r\nauthorization: secret\r\n\r\n")
-    };
+    let request = with(
+        Request::new("GET /secret?secret HTTP/1.1\r\nhost: test\r\nauthorization: secret\r\n\r\n"),
+        |request| request.idempotent = true,
+    );
     within("response", client.send(request).ended()).await;
     within("late", client.get("/secret").ended()).await;
     client.pool.close();

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use dodici::conn::framing::{Framing, Guard, GuardEvent, Limits};
+use dodici::framing::{Framing, Guard, GuardEvent, Limits};
 use dodici_pool::{ErrorKind, Leniency, Phase, Replay, RequestKind, UnexpectedContinue, Version};
+use dodici_testkit::with;
 
 fn begun(kind: RequestKind) -> Guard {
     let mut guard = Guard::new(Limits::default(), UnexpectedContinue::Ignore);
@@ -252,10 +253,7 @@ fn refusals_carry_the_words_undici_shows() {
 #[test]
 fn a_missing_head_is_detected_at_the_first_wrong_byte_and_no_byte_of_the_body_is_lost() {
     for body in ["", "H", "HTTP", "HTTQ", "hello", "HTTP.", "HTTP/1"] {
-        let leniency = Leniency {
-            missing_head: true,
-            ..Leniency::default()
-        };
+        let leniency = with(Leniency::default(), |leniency| leniency.missing_head = true);
         let limits = Limits::default();
         let mut guard = Guard::new(limits, UnexpectedContinue::Error).with_leniency(leniency);
         guard.begin(RequestKind::Plain, false);

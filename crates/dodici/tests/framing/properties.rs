@@ -1,7 +1,7 @@
 //! Properties of the framing guard over generated streams.
 
 use crate::support::{End, Outcome, Reader};
-use dodici::conn::framing::{Framing, Guard, GuardEvent, Limits};
+use dodici::framing::{Framing, Guard, GuardEvent, Limits};
 use dodici_pool::{RequestKind, UnexpectedContinue, Version};
 use proptest::prelude::*;
 

@@ -1,6 +1,6 @@
 //! Runs a guard over a byte stream split in any way and compares the results.
 
-use dodici::conn::framing::{Guard, GuardEvent, Limits};
+use dodici::framing::{Guard, GuardEvent, Limits};
 use dodici_pool::{ErrorKind, RequestKind, UnexpectedContinue, Version};
 
 /// Pairs of name and value.

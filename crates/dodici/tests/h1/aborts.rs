@@ -108,13 +108,13 @@ async fn an_abort_while_writing_closes_the_connection() {
     let client = Client::new(peer.port(), connections(1));
     // Far more than the socket buffers hold, and the peer does not read it.
     let body = Bytes::from(vec![b'x'; 64 << 20]);
-    let call = client.send(Request {
-        body: BodyKind::Full(body.clone()),
-        ..Request::new(format!(
+    let call = client.send(
+        Request::new(format!(
             "POST / HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n",
             body.len()
         ))
-    });
+        .with_body(BodyKind::Full(body.clone())),
+    );
     let received = |log: &dodici_testkit::peer_log::PeerLog| {
         (!log.connections.first()?.received.is_empty()).then_some(())
     };

@@ -5,19 +5,20 @@ use std::time::Duration;
 use bytes::Bytes;
 use dodici::{BodyKind, Request};
 use dodici_testkit::config::{config, no_timers};
+use dodici_testkit::with;
 use dodici_testkit::{Client, OK, ScriptedPeer, TestOrigin, within};
 use tokio::time::Instant;
 
 use crate::support::assert_usable;
 
 fn expecting(body: BodyKind) -> Request {
-    Request {
-        expect_continue: true,
-        body,
-        ..Request::new(
+    with(
+        Request::new(
             "POST /x HTTP/1.1\r\nhost: test\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n",
         )
-    }
+        .with_body(body),
+        |request| request.expect_continue = true,
+    )
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

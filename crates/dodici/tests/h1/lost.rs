@@ -6,6 +6,7 @@ use std::sync::Arc;
 use dodici::{CloseReason, ErrorKind, OriginConfig};
 use dodici_testkit::client::get;
 use dodici_testkit::config::connections;
+use dodici_testkit::with;
 use dodici_testkit::{Client, OK, Recorder, Recording, ScriptedPeer, Watched, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -169,13 +170,12 @@ async fn s38_fresh_connections_that_are_dead_before_the_request_are_tried_four_t
             conn.closed().await;
         }
     });
-    let hooks = dodici::ConnectHooks {
-        around: Some(Arc::new(UntilEnded {
+    let hooks = with(dodici::ConnectHooks::default(), |hooks| {
+        hooks.around = Some(Arc::new(UntilEnded {
             made: std::sync::atomic::AtomicUsize::default(),
             ended,
-        })),
-        ..dodici::ConnectHooks::default()
-    };
+        }))
+    });
     let events = Recorder::new();
     let origin = dodici::Origin::new(dodici::Scheme::Http, "127.0.0.1", peer.port());
     let pool = dodici::Engine::on_runtime(tokio::runtime::Handle::current())
@@ -272,14 +272,16 @@ async fn r5_after_100_continue_nothing_is_replayed() {
     });
     let client = Client::new(peer.port(), connections(1));
     within("first", client.get("/").ended()).await;
-    let call = client.send(dodici::Request {
-        expect_continue: true,
-        idempotent: true,
-        body: dodici::BodyKind::Full(bytes::Bytes::from_static(b"body")),
-        ..dodici::Request::new(
+    let call = client.send(with(
+        dodici::Request::new(
             "PUT /x HTTP/1.1\r\nhost: test\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n",
         )
-    });
+        .with_body(dodici::BodyKind::Full(bytes::Bytes::from_static(b"body"))),
+        |request| {
+            request.expect_continue = true;
+            request.idempotent = true;
+        },
+    ));
     let error = within("error", call.error()).await;
     assert_eq!(error.kind(), ErrorKind::Socket);
     assert_eq!(peer.accepted(), 1);

@@ -9,6 +9,7 @@ use dodici::{
 };
 use dodici_testkit::client::{post, post_chunked};
 use dodici_testkit::config::config;
+use dodici_testkit::with;
 use dodici_testkit::{
     Authority, Call, Client, H2Peer, OK, ScriptedPeer, ServerTls, Signal, within,
 };
@@ -351,10 +352,9 @@ async fn a_100_over_http2_is_reported_only_in_undici_mode() {
             config.http2.prior_knowledge = true;
             config.exchange.continue_timeout = Duration::from_secs(3600);
             let client = Client::new(peer.port(), config);
-            let call = client.send(Request {
-                expect_continue: expected,
-                ..post("/", "id", "body")
-            });
+            let call = client.send(with(post("/", "id", "body"), |request| {
+                request.expect_continue = expected
+            }));
             let seen = within("the answer", call.ended()).await;
             assert_eq!(seen.body, b"ok");
             let told: Vec<u16> = seen.informational.iter().map(|head| head.status).collect();

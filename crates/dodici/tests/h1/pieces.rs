@@ -2,7 +2,8 @@
 //! reader that has stopped holds a bounded number of them. (S34)
 
 use bytes::Bytes;
-use dodici::{OriginConfig, PIECE_OVERHEAD};
+use dodici::OriginConfig;
+use dodici_pool::PIECE_OVERHEAD;
 use dodici_testkit::client::{get, post_chunked, upgrade};
 use dodici_testkit::h2::{flag, frame, kind, response_block};
 use dodici_testkit::recording::Seen;

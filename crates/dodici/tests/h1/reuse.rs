@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use dodici::{CloseReason, OriginConfig};
 use dodici_testkit::client::get;
 use dodici_testkit::config::connections;
+use dodici_testkit::with;
 use dodici_testkit::{Client, OK, ScriptedPeer, Signal, TestOrigin, shapes, within};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -47,10 +48,7 @@ async fn every_shape_that_allows_it_leaves_its_connection_reusable() {
             }
         });
         let client = Client::new(peer.port(), OriginConfig::default());
-        let request = dodici::Request {
-            kind: shape.kind(),
-            ..dodici::Request::new(shape.request_head("test"))
-        };
+        let request = dodici::Request::new(shape.request_head("test")).with_kind(shape.kind());
         within(name, client.send(request).ended()).await;
         let marker = within(name, client.get("/marker").ended()).await;
         assert_eq!(marker.body, b"ok", "{name}");
@@ -77,10 +75,7 @@ async fn connection_close_ends_the_connection_after_the_response() {
 async fn a_request_with_reset_ends_its_connection() {
     let origin = TestOrigin::start().await;
     let client = Client::new(origin.port(), OriginConfig::default());
-    let request = dodici::Request {
-        reset: true,
-        ..get("/bytes/4")
-    };
+    let request = with(get("/bytes/4"), |request| request.reset = true);
     within("response", client.send(request).ended()).await;
     within("disconnect", client.disconnected(1)).await;
     assert_eq!(client.reasons(), [CloseReason::NotReusable]);

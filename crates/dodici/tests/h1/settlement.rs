@@ -43,10 +43,7 @@ async fn peer(shape: &Shape, tls: Option<ServerTls>) -> ScriptedPeer {
 }
 
 fn request(shape: &Shape) -> Request {
-    Request {
-        kind: shape.kind(),
-        ..Request::new(shape.request_head("test"))
-    }
+    Request::new(shape.request_head("test")).with_kind(shape.kind())
 }
 
 /// Short timeouts if the peer stalls, none otherwise: a loaded machine

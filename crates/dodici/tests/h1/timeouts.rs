@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use dodici::{CloseReason, ErrorKind, Phase, Request};
+use dodici::{CloseReason, ErrorKind, Phase};
 use dodici_testkit::client::{get, post_chunked};
 use dodici_testkit::config::no_timers;
 use dodici_testkit::message::pattern;
+use dodici_testkit::with;
 use dodici_testkit::{Client, ScriptedPeer, TestOrigin};
 use tokio::time::Instant;
 
@@ -38,10 +39,9 @@ async fn a_silent_server_is_a_headers_timeout() {
 async fn a_requests_own_timeout_overrides_the_pools() {
     let origin = TestOrigin::start().await;
     let client = Client::new(origin.port(), no_timers(|_| {}));
-    let call = client.send(Request {
-        headers_timeout: Some(Duration::from_secs(3)),
-        ..get("/hold")
-    });
+    let call = client.send(with(get("/hold"), |request| {
+        request.headers_timeout = Some(Duration::from_secs(3))
+    }));
     assert_eq!(call.error().await.kind(), ErrorKind::HeadersTimeout);
     origin.finish().await;
 }

@@ -12,6 +12,7 @@ use dodici::{
     RequestHandle, RequestKind, Scheme, SocketHook,
 };
 use dodici_testkit::recording::Seen;
+use dodici_testkit::with;
 use dodici_testkit::{OK, Recording, Watched, within};
 use proptest::prelude::*;
 use socket2::SockRef;
@@ -63,19 +64,21 @@ fn request(number: usize, case: &Case) -> Request {
         Kind::Expect => format!("expect: 100-continue\r\ncontent-length: {}\r\n", case.size),
         Kind::Chunked | Kind::Trailers => "transfer-encoding: chunked\r\n".to_owned(),
     };
-    Request {
-        body: match case.kind {
+    with(
+        Request::new(format!(
+            "POST /{number} HTTP/1.1\r\nhost: test\r\n{framing}\r\n"
+        ))
+        .with_body(match case.kind {
             Kind::Plain => BodyKind::None,
             Kind::Full => BodyKind::Full(Bytes::from(vec![b'a'; case.size])),
             Kind::Sized | Kind::Expect => BodyKind::Sized(case.size as u64),
             Kind::Chunked | Kind::Trailers => BodyKind::Chunked,
+        }),
+        |request| {
+            request.expect_continue = matches!(case.kind, Kind::Expect);
+            request.blocking = false;
         },
-        expect_continue: matches!(case.kind, Kind::Expect),
-        blocking: false,
-        ..Request::new(format!(
-            "POST /{number} HTTP/1.1\r\nhost: test\r\n{framing}\r\n"
-        ))
-    }
+    )
 }
 
 struct Client {
@@ -87,10 +90,9 @@ impl Client {
         let mut config = OriginConfig::default();
         config.pool.max_connections = NonZeroU32::new(1);
         config.pool.pipelining = pipelining;
-        let hooks = ConnectHooks {
-            socket: Some(Arc::new(SmallBuffer)),
-            ..ConnectHooks::default()
-        };
+        let hooks = with(ConnectHooks::default(), |hooks| {
+            hooks.socket = Some(Arc::new(SmallBuffer))
+        });
         let origin = Origin::new(Scheme::Http, "127.0.0.1", port);
         let engine = Engine::on_runtime(tokio::runtime::Handle::current());
         let pool = engine.open_pool_with(origin, config, hooks, Arc::new(NoEvents));
@@ -499,10 +501,8 @@ async fn a_switch_of_protocols_during_its_request_waits_for_the_rest_of_it() {
         received
     });
     let client = Client::new(port, 1);
-    let (call, handle) = client.dispatch(Request {
-        kind: RequestKind::Upgrade,
-        ..Request::new(head.clone())
-    });
+    let (call, handle) =
+        client.dispatch(Request::new(head.clone()).with_kind(RequestKind::Upgrade));
     handle.body_chunk(Bytes::from_static(b"stream"));
     handle.body_end(HeaderBlock::new());
     let seen = within("the end of the stream", call.settled()).await;

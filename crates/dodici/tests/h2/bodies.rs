@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use dodici::{ErrorKind, Request};
+use dodici::ErrorKind;
 use dodici_testkit::client::{get, head, post, post_chunked, post_sized};
 use dodici_testkit::h2::{Frame, code, flag, kind, setting};
+use dodici_testkit::with;
 use dodici_testkit::{Client, H2Peer, within};
 
 use crate::support::{config, serve, text};
@@ -367,10 +368,9 @@ async fn a_body_waits_for_the_servers_100_continue() {
     let mut config = config();
     config.exchange.continue_timeout = Duration::from_secs(3600);
     let client = Client::new(peer.port(), config);
-    let call = client.send(Request {
-        expect_continue: true,
-        ..post("/", "id", "now")
-    });
+    let call = client.send(with(post("/", "id", "now"), |request| {
+        request.expect_continue = true
+    }));
     let seen = within("response", call.ended()).await;
     assert_eq!(text(&seen.body), "now");
     assert!(seen.informational.is_empty());

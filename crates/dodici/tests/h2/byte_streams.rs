@@ -146,12 +146,10 @@ async fn an_orderly_reset_ends_a_byte_stream_and_cuts_a_response_short() {
 }
 
 pub(crate) fn websocket() -> Request {
-    Request {
-        kind: RequestKind::Upgrade,
-        ..Request::new(
-            "GET /chat HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
-        )
-    }
+    Request::new(
+        "GET /chat HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
+    )
+    .with_kind(RequestKind::Upgrade)
 }
 
 #[tokio::test]

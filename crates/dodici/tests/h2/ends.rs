@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use dodici::{CloseReason, ErrorKind, Event, Request};
+use dodici::{CloseReason, ErrorKind, Event};
 use dodici_testkit::client::{get, post_chunked};
 use dodici_testkit::h2::{code, flag, kind};
+use dodici_testkit::with;
 use dodici_testkit::{Client, H2Peer, ScriptedPeer, Signal, within};
 
 use crate::bodies::reset_and_head;
@@ -126,10 +127,9 @@ async fn an_idle_connection_sends_goaway_when_its_timeout_expires() {
 /// The peer is too slow for the first request.
 async fn the_next_request_is_answered_on_the_same_connection(peer: ScriptedPeer) {
     let client = Client::new(peer.port(), single());
-    let call = client.send(Request {
-        headers_timeout: Some(Duration::from_millis(50)),
-        ..get("/")
-    });
+    let call = client.send(with(get("/"), |request| {
+        request.headers_timeout = Some(Duration::from_millis(50))
+    }));
     let error = within("error", call.error()).await;
     assert_eq!(error.kind(), ErrorKind::HeadersTimeout);
     within("next", client.get("/").ended()).await;

@@ -101,11 +101,11 @@ async fn an_invalid_header_is_rejected_before_it_is_sent() {
     })
     .await;
     let client = Client::new(peer.port(), config());
-    let call = client.send(Request {
-        kind: RequestKind::Upgrade,
-        body: BodyKind::None,
-        ..Request::new("GET / HTTP/1.1\r\nhost: a\r\nupgrade: other\r\n\r\n")
-    });
+    let call = client.send(
+        Request::new("GET / HTTP/1.1\r\nhost: a\r\nupgrade: other\r\n\r\n")
+            .with_kind(RequestKind::Upgrade)
+            .with_body(BodyKind::None),
+    );
     let error = within("error", call.error()).await;
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
     within("next", client.get("/").ended()).await;

@@ -82,22 +82,18 @@ fn application() -> Routes {
 }
 
 fn chunked_post(path: &str) -> Request {
-    Request {
-        body: BodyKind::Chunked,
-        ..Request::new(format!(
-            "POST {path} HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n"
-        ))
-    }
+    Request::new(format!(
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n"
+    ))
+    .with_body(BodyKind::Chunked)
 }
 
 fn post(path: &str, body: &Bytes) -> Request {
-    Request {
-        body: BodyKind::Full(body.clone()),
-        ..Request::new(format!(
-            "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n",
-            body.len()
-        ))
-    }
+    Request::new(format!(
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    ))
+    .with_body(BodyKind::Full(body.clone()))
 }
 
 /// Sends this many requests, [`IN_FLIGHT`] at a time, and checks each response.

@@ -109,7 +109,7 @@ impl Recorder {
                 Event::ConnectFailed { conn, .. } => {
                     assert!(!known.contains(&conn), "{conn} failed after it connected");
                 }
-                Event::Concurrency { .. } | Event::Pong { .. } | Event::Drain | Event::Closed => {}
+                _ => {}
             }
         }
         open

@@ -1,10 +1,6 @@
 //! Recordings that must fail.
 
-use std::time::Duration;
-
-use dodici_pool::{
-    CloseReason, ConnectInfo, ConnectTimings, DisconnectInfo, Event, Phase, Protocol,
-};
+use dodici_pool::{CloseReason, ConnectInfo, DisconnectInfo, Event, Phase, Protocol};
 
 use super::*;
 use crate::watched::within;
@@ -132,15 +128,7 @@ fn connected(slot: u32) -> Event {
             slot,
             generation: 0,
         },
-        info: ConnectInfo {
-            local: None,
-            remote: None,
-            path: None,
-            protocol: Protocol::Http1,
-            tls: None,
-            proxy: None,
-            timings: ConnectTimings::default(),
-        },
+        info: ConnectInfo::new(Protocol::Http1),
     }
 }
 
@@ -150,14 +138,7 @@ fn disconnected(slot: u32) -> Event {
             slot,
             generation: 0,
         },
-        info: DisconnectInfo {
-            reason: CloseReason::PeerClosed,
-            error: None,
-            bytes_read: 0,
-            bytes_written: 0,
-            requests: 0,
-            age: Duration::ZERO,
-        },
+        info: DisconnectInfo::new(CloseReason::PeerClosed),
     }
 }
 

@@ -79,31 +79,28 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
 
     use dodici_pool::{RequestKind, UnexpectedContinue};
+    use dodici_testkit::with;
 
     use super::super::{Guard, Limits};
     use super::*;
 
-    const FOLDED: Leniency = Leniency {
-        folded_values: true,
-        invalid_fields: false,
-        space_before_colon: false,
-        missing_head: false,
-        doubtful_framing: false,
-    };
-    const INVALID: Leniency = Leniency {
-        folded_values: false,
-        invalid_fields: true,
-        space_before_colon: false,
-        missing_head: false,
-        doubtful_framing: false,
-    };
-    const SPACED: Leniency = Leniency {
-        folded_values: false,
-        invalid_fields: false,
-        space_before_colon: true,
-        missing_head: false,
-        doubtful_framing: false,
-    };
+    fn folded() -> Leniency {
+        with(Leniency::default(), |leniency| {
+            leniency.folded_values = true
+        })
+    }
+
+    fn invalid() -> Leniency {
+        with(Leniency::default(), |leniency| {
+            leniency.invalid_fields = true
+        })
+    }
+
+    fn spaced() -> Leniency {
+        with(Leniency::default(), |leniency| {
+            leniency.space_before_colon = true
+        })
+    }
 
     /// The fields of a head with these lines; `None` if it is rejected. The result does not depend
     /// on how it is split.
@@ -139,10 +136,10 @@ mod tests {
 
     #[test]
     fn a_folded_value_is_joined() {
-        let read = fields(FOLDED, "a: 1 \r\n\t2 \r\n \r\n 3\r\nb:\r\n  4");
+        let read = fields(folded(), "a: 1 \r\n\t2 \r\n \r\n 3\r\nb:\r\n  4");
         assert_eq!(read, pairs(&[("a", "1 2 3"), ("b", "4")]));
         for lines in [" a: 1", "content-length: 1\r\n 2", "a : 1", "a: 1\r\n \x01"] {
-            assert_eq!(fields(FOLDED, lines), None, "{lines:?}");
+            assert_eq!(fields(folded(), lines), None, "{lines:?}");
         }
     }
 
@@ -156,7 +153,7 @@ mod tests {
             "a: \x01",
             "x: 1\r\n folded",
         ] {
-            let read = fields(INVALID, &format!("{line}\r\nb: 2")).unwrap();
+            let read = fields(invalid(), &format!("{line}\r\nb: 2")).unwrap();
             assert_eq!(
                 read.last(),
                 Some(&("b".to_owned(), "2".to_owned())),
@@ -175,13 +172,13 @@ mod tests {
             "Connection: \x01close",
             " content-length: 1",
         ] {
-            assert_eq!(fields(INVALID, line), None, "{line:?}");
+            assert_eq!(fields(invalid(), line), None, "{line:?}");
         }
     }
 
     #[test]
     fn space_before_a_colon_is_dropped() {
-        let read = fields(SPACED, "a : 1\r\nContent-Length\t: 2");
+        let read = fields(spaced(), "a : 1\r\nContent-Length\t: 2");
         assert_eq!(read, pairs(&[("a", "1"), ("Content-Length", "2")]));
         for lines in [
             "a b : 1",
@@ -189,7 +186,7 @@ mod tests {
             "a: 1\r\n 2",
             "content-length : 1\r\ncontent-length : 2",
         ] {
-            assert_eq!(fields(SPACED, lines), None, "{lines:?}");
+            assert_eq!(fields(spaced(), lines), None, "{lines:?}");
         }
     }
 }

@@ -18,7 +18,7 @@
 //! affects how [`GuardEvent::Data`] is split.
 //!
 //! ```
-//! use dodici::conn::framing::{Guard, GuardEvent, Limits};
+//! use dodici::framing::{Guard, GuardEvent, Limits};
 //! use dodici_pool::{RequestKind, UnexpectedContinue};
 //!
 //! let mut guard = Guard::new(Limits::default(), UnexpectedContinue::Ignore);

@@ -2,6 +2,7 @@
 //! `tests/framing_*.rs`.
 
 use dodici_pool::{ErrorKind, Leniency, RequestKind, UnexpectedContinue};
+use dodici_testkit::with;
 
 use super::{Guard, GuardEvent, Limits};
 
@@ -92,10 +93,9 @@ fn read(leniency: Leniency, bytes: &[u8], piece: usize) -> Option<(Vec<u8>, bool
 
 #[test]
 fn doubtful_framing_is_tolerated_however_it_is_split_and_ends_the_connection() {
-    let lenient = Leniency {
-        doubtful_framing: true,
-        ..Leniency::default()
-    };
+    let lenient = with(Leniency::default(), |leniency| {
+        leniency.doubtful_framing = true
+    });
     for doubtful in [
         "HTTP/1.1 200 OK\ncontent-length: 2\n\nok",
         "HTTP/1.1 103 E\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",

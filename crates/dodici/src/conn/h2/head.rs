@@ -218,10 +218,8 @@ fn has_other_spelling(given: &[httparse::Header<'_>], name: &str) -> bool {
 #[cold]
 fn repeated_field(name: &HeaderName) -> Error {
     let message = format!("Header field \"{name}\" must only have a single value");
-    Error::new(ErrorKind::Unserved, Phase::Send, message).with_system(SystemDetail {
-        code: "ERR_HTTP2_HEADER_SINGLE_VALUE".into(),
-        ..SystemDetail::default()
-    })
+    Error::new(ErrorKind::Unserved, Phase::Send, message)
+        .with_system(SystemDetail::new("ERR_HTTP2_HEADER_SINGLE_VALUE"))
 }
 
 /// The request line and what follows it. httparse would reject targets that are not UTF-8.
@@ -424,10 +422,8 @@ mod tests {
 
     #[test]
     fn connect_names_its_target_only() {
-        let request = Request {
-            kind: RequestKind::Connect,
-            ..Request::new("CONNECT example.org:443 HTTP/1.1\r\nhost: proxy\r\n\r\n")
-        };
+        let request = Request::new("CONNECT example.org:443 HTTP/1.1\r\nhost: proxy\r\n\r\n")
+            .with_kind(RequestKind::Connect);
         let made = target().request(&request).unwrap();
         assert_eq!(made.method(), Method::CONNECT);
         assert_eq!(made.uri().to_string(), "example.org:443");
@@ -435,13 +431,11 @@ mod tests {
 
     #[test]
     fn a_websocket_handshake_becomes_an_extended_connect() {
-        let request = Request {
-            kind: RequestKind::Upgrade,
-            ..Request::new(
-                "GET /chat HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+        let request = Request::new(
+            "GET /chat HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
                  sec-websocket-key: k\r\nsec-websocket-version: 13\r\n\r\n",
-            )
-        };
+        )
+        .with_kind(RequestKind::Upgrade);
         let made = target().request(&request).unwrap();
         assert_eq!(made.method(), Method::CONNECT);
         assert_eq!(made.uri().to_string(), "https://a/chat");
@@ -457,10 +451,8 @@ mod tests {
 
     #[test]
     fn any_other_upgrade_is_refused() {
-        let request = Request {
-            kind: RequestKind::Upgrade,
-            ..Request::new("GET / HTTP/1.1\r\nhost: a\r\nupgrade: foo\r\n\r\n")
-        };
+        let request = Request::new("GET / HTTP/1.1\r\nhost: a\r\nupgrade: foo\r\n\r\n")
+            .with_kind(RequestKind::Upgrade);
         let error = target().request(&request).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidRequest);
         assert!(error.message().contains("Custom upgrade \"foo\""));

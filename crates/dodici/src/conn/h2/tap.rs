@@ -125,12 +125,7 @@ impl Tap {
     }
 
     pub(super) fn socket_info(&self) -> SocketInfo {
-        SocketInfo {
-            local: self.transport.local_addr(),
-            remote: self.transport.peer_addr(),
-            bytes_written: self.bytes_written,
-            bytes_read: self.bytes_read,
-        }
+        self.transport.socket_info(self.traffic())
     }
 
     /// Bytes received and sent so far.

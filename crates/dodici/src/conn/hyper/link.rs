@@ -68,12 +68,7 @@ impl Link {
     }
 
     pub(super) fn socket_info(&self) -> SocketInfo {
-        SocketInfo {
-            local: self.transport.local_addr(),
-            remote: self.transport.peer_addr(),
-            bytes_written: self.traffic.1,
-            bytes_read: self.traffic.0,
-        }
+        self.transport.socket_info(self.traffic)
     }
 
     pub(super) fn fail(&mut self, reason: CloseReason, error: Error) -> io::Error {

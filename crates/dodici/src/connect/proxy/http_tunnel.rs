@@ -181,10 +181,8 @@ fn parse(head: &[u8]) -> Result<ProxyAnswer, Error> {
         }
     }
     let headers = response.headers.iter();
-    Ok(ProxyAnswer {
-        status: response.code.unwrap_or_default(),
-        headers: headers.map(|field| (field.name, field.value)).collect(),
-    })
+    let headers = headers.map(|field| (field.name, field.value)).collect();
+    Ok(ProxyAnswer::new(response.code.unwrap_or_default(), headers))
 }
 
 fn malformed(code: ParseErrorCode, message: &'static str) -> Error {

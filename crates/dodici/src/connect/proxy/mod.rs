@@ -161,10 +161,7 @@ fn broken(error: &std::io::Error, syscall: &'static str) -> Error {
 fn refused(kind: ErrorKind, code: String, message: String) -> Error {
     Error::new(kind, Phase::Proxy, message)
         .with_replay(Replay::Unsent)
-        .with_system(SystemDetail {
-            code: code.into(),
-            ..SystemDetail::default()
-        })
+        .with_system(SystemDetail::new(code))
 }
 
 /// A host that is unambiguous in a `CONNECT` line or a SOCKS request.

@@ -21,11 +21,9 @@ fn client_cert(clients: &Cert, pkcs8: &str) -> Vec<u8> {
 }
 
 fn identity(cert: &[u8], key: &str, passphrase: Option<&str>) -> Identity {
-    Identity {
-        cert: cert.to_vec(),
-        key: key.as_bytes().to_vec(),
-        passphrase: passphrase.map(Into::into),
-    }
+    let mut identity = Identity::new(cert, key);
+    identity.passphrase = passphrase.map(Into::into);
+    identity
 }
 
 fn build(identity: Identity) -> Result<(), Error> {

@@ -9,6 +9,7 @@ use dodici_pool::{
     ConnectConfig, Error, ErrorKind, HeaderBlock, Origin, ParseErrorCode, Phase, Proxy,
     ProxyProtocol, Replay, Scheme, TlsConfig,
 };
+use dodici_testkit::with;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -291,14 +292,13 @@ fn s01_nothing_in_the_request_can_end_a_line() {
     let build = |host: &str, name: &[u8], value: &[u8]| {
         let mut headers = HeaderBlock::new();
         headers.push(name, value);
-        let config = ConnectConfig {
-            proxy: Some(Box::new(Proxy::new(
+        let config = with(ConnectConfig::default(), |config| {
+            config.proxy = Some(Box::new(Proxy::new(
                 ProxyProtocol::HttpTunnel { headers },
                 "proxy.test",
                 1,
-            ))),
-            ..ConnectConfig::default()
-        };
+            )))
+        });
         Connector::new(Origin::new(Scheme::Http, host, 80), config)
     };
     build("fine.test", b"x-fine", b"fine\t\x80").unwrap();
@@ -321,14 +321,13 @@ fn s01_nothing_in_the_request_can_end_a_line() {
 fn s21_an_error_about_a_field_does_not_repeat_its_value() {
     let mut headers = HeaderBlock::new();
     headers.push(b"proxy-authorization", b"Basic c2VjcmV0\r\nx: y");
-    let config = ConnectConfig {
-        proxy: Some(Box::new(Proxy::new(
+    let config = with(ConnectConfig::default(), |config| {
+        config.proxy = Some(Box::new(Proxy::new(
             ProxyProtocol::HttpTunnel { headers },
             "proxy.test",
             1,
-        ))),
-        ..ConnectConfig::default()
-    };
+        )))
+    });
     let error = Connector::new(target(), config).unwrap_err();
     let shown = format!("{error} {error:?}");
     assert!(shown.contains("proxy-authorization") && !shown.contains("c2Vj"));
@@ -351,10 +350,9 @@ async fn a_forwarding_proxy_is_only_connected_to() {
     assert_eq!(&received, b"GET");
 
     let origin = Origin::new(Scheme::Https, "target.invalid", 443);
-    let config = ConnectConfig {
-        proxy: Some(Box::new(proxy_at(addr, ProxyProtocol::HttpForward))),
-        ..ConnectConfig::default()
-    };
+    let config = with(ConnectConfig::default(), |config| {
+        config.proxy = Some(Box::new(proxy_at(addr, ProxyProtocol::HttpForward)))
+    });
     let error = Connector::new(origin, config).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
 }

@@ -6,6 +6,7 @@ use dodici_pool::{
     ConnectConfig, Error, ErrorKind, Origin, Phase, Proxy, ProxyCredentials, ProxyProtocol, Replay,
     Scheme, SocksResolve,
 };
+use dodici_testkit::with;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::proxy::{listen, through};
@@ -190,10 +191,9 @@ async fn s19_every_refusal_has_its_code() {
 fn refused(host: &str, protocol: ProxyProtocol, credentials: Option<ProxyCredentials>) -> Error {
     let mut proxy = Proxy::new(protocol, "proxy.test", 1);
     proxy.credentials = credentials;
-    let config = ConnectConfig {
-        proxy: Some(Box::new(proxy)),
-        ..ConnectConfig::default()
-    };
+    let config = with(ConnectConfig::default(), |config| {
+        config.proxy = Some(Box::new(proxy))
+    });
     Connector::new(Origin::new(Scheme::Http, host, 80), config).unwrap_err()
 }
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use dodici_pool::{ConnectConfig, Error, Origin, RootSource, Scheme, SystemDetail, TlsConfig};
+use dodici_testkit::with;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
@@ -158,14 +159,12 @@ impl Server {
 
 /// `https://127.0.0.1:<port>` that asks for `localhost` and trusts `roots`.
 pub(super) fn config(roots: &[&Cert]) -> ConnectConfig {
-    ConnectConfig {
-        tls: TlsConfig {
-            server_name: Some("localhost".into()),
-            roots: RootSource::Custom(roots.iter().map(|cert| cert.pem_bytes()).collect()),
-            ..TlsConfig::default()
-        },
-        ..ConnectConfig::default()
-    }
+    with(ConnectConfig::default(), |config| {
+        config.tls = with(TlsConfig::default(), |tls| {
+            tls.server_name = Some("localhost".into());
+            tls.roots = RootSource::Custom(roots.iter().map(|cert| cert.pem_bytes()).collect());
+        })
+    })
 }
 
 pub(super) fn connector(addr: SocketAddr, config: ConnectConfig) -> Connector {

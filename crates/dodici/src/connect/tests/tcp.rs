@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dodici_pool::{ConnectConfig, Error, ErrorKind, Family, Origin, Phase, Replay, Scheme};
+use dodici_testkit::with;
 use socket2::{Domain, SockRef, Socket, Type};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, UnixListener};
@@ -83,10 +84,9 @@ async fn a_host_name_is_resolved_before_connecting() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let origin = Origin::new(Scheme::Http, "localhost", port);
-    let config = ConnectConfig {
-        family: Family::V4,
-        ..ConnectConfig::default()
-    };
+    let config = with(ConnectConfig::default(), |config| {
+        config.family = Family::V4
+    });
     let (_, info) = connect(&Connector::new(origin, config).unwrap()).await;
     assert_eq!(info.remote, Some(listener.local_addr().unwrap()));
     assert!(info.timings.dns.is_some());
@@ -114,11 +114,10 @@ async fn a_refused_family_gives_way_to_the_other_immediately() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let v4 = listener.local_addr().unwrap();
     let v6 = SocketAddr::new("::1".parse().unwrap(), v4.port());
-    let config = ConnectConfig {
+    let config = with(ConnectConfig::default(), |config| {
         // Only a failure may start the second attempt.
-        attempt_delay: Duration::from_secs(3600),
-        ..ConnectConfig::default()
-    };
+        config.attempt_delay = Duration::from_secs(3600);
+    });
     let mut dialer = Dialer::new(&config, &[v6, v4]);
     let stream = dialer.run("dual.test", v4.port()).await.unwrap();
     assert_eq!(stream.peer_addr().unwrap(), v4);
@@ -143,10 +142,7 @@ async fn without_racing_a_silent_address_holds_up_the_next_until_the_timeout() {
     let other = refusing("127.0.0.2").await;
     let connector = plain(
         silent.addr,
-        ConnectConfig {
-            race: false,
-            ..ConnectConfig::default()
-        },
+        with(ConnectConfig::default(), |config| config.race = false),
     );
     let deadline = Deadline::after(Instant::now(), connector.config.timeout);
     let error = connector
@@ -206,13 +202,12 @@ async fn a_lookup_that_keeps_the_time_itself_may_be_answered_after_the_timeout()
     let silent = Silent::new();
     // In time, the timeout is one for all; after it, it begins anew.
     for (answered, ends) in [(6, 10), (12, 22)] {
-        let hooks = ConnectHooks {
-            resolve: Some(Arc::new(Late {
+        let hooks = with(ConnectHooks::default(), |hooks| {
+            hooks.resolve = Some(Arc::new(Late {
                 after: Duration::from_secs(answered),
                 addr: silent.addr,
-            })),
-            ..ConnectHooks::default()
-        };
+            }))
+        });
         let origin = Origin::new(Scheme::Http, "name.invalid", silent.addr.port());
         let connector = Connector::with_hooks(origin, ConnectConfig::default(), hooks).unwrap();
         let begun = Instant::now();
@@ -267,18 +262,16 @@ fn families_take_turns_beginning_with_the_first() {
         Dialer::new(&config, &mixed).candidates(),
         parse(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1", "[::3]:1"])
     );
-    let local = ConnectConfig {
-        local_address: Some(IpAddr::from([127, 0, 0, 1])),
-        ..ConnectConfig::default()
-    };
+    let local = with(ConnectConfig::default(), |config| {
+        config.local_address = Some(IpAddr::from([127, 0, 0, 1]))
+    });
     assert_eq!(
         Dialer::new(&local, &mixed).candidates(),
         parse(&["1.1.1.1:1", "2.2.2.2:1"])
     );
-    let v6 = ConnectConfig {
-        family: Family::V6,
-        ..ConnectConfig::default()
-    };
+    let v6 = with(ConnectConfig::default(), |config| {
+        config.family = Family::V6
+    });
     assert_eq!(
         Dialer::new(&v6, &mixed).candidates(),
         parse(&["[::1]:1", "[::2]:1", "[::3]:1"])
@@ -289,10 +282,9 @@ fn families_take_turns_beginning_with_the_first() {
 async fn the_local_address_is_bound() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let local = IpAddr::from([127, 0, 0, 9]);
-    let config = ConnectConfig {
-        local_address: Some(local),
-        ..ConnectConfig::default()
-    };
+    let config = with(ConnectConfig::default(), |config| {
+        config.local_address = Some(local)
+    });
     let (_, info) = connect(&plain(listener.local_addr().unwrap(), config)).await;
     assert_eq!(info.local.unwrap().ip(), local);
 }
@@ -300,10 +292,9 @@ async fn the_local_address_is_bound() {
 #[tokio::test]
 async fn a_local_address_of_another_machine_fails_to_bind_as_in_node() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let config = ConnectConfig {
-        local_address: Some(IpAddr::from([192, 0, 2, 1])),
-        ..ConnectConfig::default()
-    };
+    let config = with(ConnectConfig::default(), |config| {
+        config.local_address = Some(IpAddr::from([192, 0, 2, 1]))
+    });
     let error = plain(listener.local_addr().unwrap(), config)
         .connect()
         .await
@@ -334,10 +325,9 @@ async fn no_delay_and_keep_alive_probes_are_set() {
 }
 
 fn unix(path: &std::path::Path) -> Connector {
-    let config = ConnectConfig {
-        socket_path: Some(path.to_owned()),
-        ..ConnectConfig::default()
-    };
+    let config = with(ConnectConfig::default(), |config| {
+        config.socket_path = Some(path.to_owned())
+    });
     Connector::new(Origin::new(Scheme::Http, "localhost", 80), config).unwrap()
 }
 

@@ -1,6 +1,7 @@
 //! Which server certificates are good, and what Node calls the others.
 
 use dodici_pool::{Error, ErrorKind, Origin, RootSource, Scheme};
+use dodici_testkit::with;
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, ExtendedKeyUsagePurpose, GeneralSubtree,
     IsCa, NameConstraints, date_time_ymd,
@@ -406,10 +407,7 @@ async fn c1_the_default_roots_are_those_of_the_caller() {
     default.tls.roots = RootSource::Default;
     let trusting = |roots: DefaultRoots| {
         let origin = Origin::new(Scheme::Https, "127.0.0.1", server.addr.port());
-        let hooks = ConnectHooks {
-            roots,
-            ..ConnectHooks::default()
-        };
+        let hooks = with(ConnectHooks::default(), |hooks| hooks.roots = roots);
         Connector::with_hooks(origin, default.clone(), hooks)
     };
     let theirs = Roots::parse(&[supplied.pem_bytes(), b"not a certificate".to_vec()]).unwrap();
@@ -433,10 +431,9 @@ fn c3_unreadable_default_roots_are_not_trusted_even_in_part() {
         let origin = Origin::new(Scheme::Https, "127.0.0.1", 443);
         let mut default = config(&[]);
         default.tls.roots = RootSource::Default;
-        let hooks = ConnectHooks {
-            roots: DefaultRoots::Unusable(error.clone()),
-            ..ConnectHooks::default()
-        };
+        let hooks = with(ConnectHooks::default(), |hooks| {
+            hooks.roots = DefaultRoots::Unusable(error.clone())
+        });
         let refused = Connector::with_hooks(origin, default, hooks).unwrap_err();
         assert_eq!(refused.message(), error.message());
     }

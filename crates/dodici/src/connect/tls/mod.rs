@@ -131,28 +131,28 @@ impl TlsLeg {
     }
 
     fn describe(&self, session: &ClientConnection) -> TlsInfo {
-        TlsInfo {
-            version: match session.protocol_version() {
-                Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
-                _ => "TLSv1.3",
-            },
-            cipher: session
-                .negotiated_cipher_suite()
-                .map_or("", |suite| node_codes::iana_name(suite.suite())),
-            alpn: session
-                .alpn_protocol()
-                .map(|name| String::from_utf8_lossy(name).into_owned()),
-            resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
-            server_name: match &self.server_name {
-                ServerName::DnsName(name) => Some(name.as_ref().to_owned()),
-                _ => None,
-            },
-            peer_certificate: session
-                .peer_certificates()
-                .filter(|_| self.keeps_certificate)
-                .and_then(|chain| chain.first())
-                .map(|certificate| Arc::new(certificate.to_vec())),
-        }
+        let mut info = TlsInfo::default();
+        info.version = match session.protocol_version() {
+            Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
+            _ => "TLSv1.3",
+        };
+        info.cipher = session
+            .negotiated_cipher_suite()
+            .map_or("", |suite| node_codes::iana_name(suite.suite()));
+        info.alpn = session
+            .alpn_protocol()
+            .map(|name| String::from_utf8_lossy(name).into_owned());
+        info.resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
+        info.server_name = match &self.server_name {
+            ServerName::DnsName(name) => Some(name.as_ref().to_owned()),
+            _ => None,
+        };
+        info.peer_certificate = session
+            .peer_certificates()
+            .filter(|_| self.keeps_certificate)
+            .and_then(|chain| chain.first())
+            .map(|certificate| Arc::new(certificate.to_vec()));
+        info
     }
 }
 

@@ -32,15 +32,8 @@ pub(crate) fn describe_io_error(
         return describe(tls);
     }
     let (code, errno) = os_code(error);
-    (
-        format!("{syscall} {code}"),
-        SystemDetail {
-            code: code.into(),
-            errno,
-            syscall: syscall.into(),
-            ..SystemDetail::default()
-        },
-    )
+    let detail = SystemDetail::of_call(syscall, code, errno);
+    (format!("{syscall} {code}"), detail)
 }
 
 /// Message and detail of a TLS failure.
@@ -87,11 +80,7 @@ fn describe(error: &TlsError) -> (String, SystemDetail) {
         TlsError::NoApplicationProtocol => ssl("ERR_SSL_BAD_EXTENSION", 110, "bad extension"),
         other => ("EPROTO", other.to_string()),
     };
-    let detail = SystemDetail {
-        code: code.into(),
-        ..SystemDetail::default()
-    };
-    (message, detail)
+    (message, SystemDetail::new(code))
 }
 
 /// The peer ended the stream during the handshake: the message of Node's `tls.connect`.
@@ -99,10 +88,7 @@ pub(super) fn disconnected() -> (String, SystemDetail) {
     (
         "Client network socket disconnected before secure TLS connection was established"
             .to_owned(),
-        SystemDetail {
-            code: "ECONNRESET".into(),
-            ..SystemDetail::default()
-        },
+        SystemDetail::new("ECONNRESET"),
     )
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use dodici_pool::{CloseReason, ErrorKind, ExchangeConfig, Phase, Request, UnexpectedContinue};
+use dodici_testkit::with;
 use proptest::prelude::*;
 use tokio::time::Instant;
 
@@ -12,11 +13,10 @@ use crate::clock::Moment;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn config() -> ExchangeConfig {
-    ExchangeConfig {
-        headers_timeout: Some(10 * SECOND),
-        body_timeout: Some(20 * SECOND),
-        ..ExchangeConfig::default()
-    }
+    with(ExchangeConfig::default(), |config| {
+        config.headers_timeout = Some(10 * SECOND);
+        config.body_timeout = Some(20 * SECOND);
+    })
 }
 
 fn started(wire: Wire, config: &ExchangeConfig, at: Instant) -> Rules {

@@ -64,13 +64,7 @@ pub(super) async fn serve(
             Solo::Upgraded(conn, job) => {
                 let reason = CloseReason::Upgraded;
                 pipeline.disband(0, None, reason);
-                let info = ExchangeInfo {
-                    conn: id,
-                    reused: pipeline.lease.requests() > 1,
-                    stream: 0,
-                    decoded: false,
-                    last: false,
-                };
+                let info = ExchangeInfo::new(id, pipeline.lease.requests() > 1);
                 // The pool releases the connection before the caller gets it.
                 pipeline.lease.end(reason, None);
                 return Box::pin(become_stream(*conn, job, info)).await;

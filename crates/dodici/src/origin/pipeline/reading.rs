@@ -177,13 +177,8 @@ impl Pipeline {
                 }
                 Received::Head => {
                     due.rules.head(Length::Any, &now);
-                    let info = ExchangeInfo {
-                        conn: self.id,
-                        reused: flight.reused,
-                        stream: 0,
-                        decoded: false,
-                        last: !conn.persists(),
-                    };
+                    let mut info = ExchangeInfo::new(self.id, flight.reused);
+                    info.last = !conn.persists();
                     if let Err(error) = job.deliver_head(&mut due.rules, conn.head(), &info) {
                         return Poll::Ready(refused(conn, error));
                     }

@@ -57,13 +57,7 @@ pub(super) async fn run(
     let finish = match prepared {
         Err((reason, error)) => Finish::Unsent(reason, error),
         Ok(()) => {
-            let info = ExchangeInfo {
-                conn: pipeline.id,
-                reused: pipeline.lease.requests() > 0,
-                stream: 0,
-                decoded: false,
-                last: false,
-            };
+            let info = ExchangeInfo::new(pipeline.id, pipeline.lease.requests() > 0);
             let mailbox = &*pipeline.mailbox;
             let timer = &mut pipeline.timer;
             let mut exchange = pin!(exchange::run(

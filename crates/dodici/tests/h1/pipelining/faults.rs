@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dodici::{CloseReason, ErrorKind, Event, OriginConfig, Request};
+use dodici::{CloseReason, ErrorKind, Event, OriginConfig};
 use dodici_testkit::client::{get, post, post_chunked};
+use dodici_testkit::with;
 use dodici_testkit::{
     Call, Client, Fault, FaultAction, FaultProxy, OK, ScriptedPeer, Signal, within,
 };
@@ -45,11 +46,10 @@ async fn faulty(at: u64, action: FaultAction) {
             } else {
                 Duration::ZERO
             };
-            client.send(Request {
-                headers_timeout: Some(timeout),
-                body_timeout: Some(timeout),
-                ..get(&format!("/{n}"))
-            })
+            client.send(with(get(&format!("/{n}")), |request| {
+                request.headers_timeout = Some(timeout);
+                request.body_timeout = Some(timeout);
+            }))
         })
         .collect();
     for (n, call) in calls.iter().enumerate() {

@@ -1,7 +1,8 @@
 //! Which requests may share a connection in flight.
 
-use dodici::{CloseReason, Request, RequestKind};
+use dodici::{CloseReason, RequestKind};
 use dodici_testkit::client::{connect, get, head, post, post_chunked, post_sized, upgrade};
+use dodici_testkit::with;
 use dodici_testkit::{Client, OK, ScriptedPeer, within};
 
 use super::{bodies, depth, gets, numbered};
@@ -39,10 +40,7 @@ async fn nothing_follows_a_blocking_request_before_its_head() {
         conn.closed().await;
     });
     let client = Client::new(peer.port(), depth(10));
-    let blocking = Request {
-        blocking: true,
-        ..get("/blocking")
-    };
+    let blocking = with(get("/blocking"), |request| request.blocking = true);
     let calls = [client.send(blocking), client.get("/next")];
     assert_eq!(bodies(&calls).await, ["ok", "ok"]);
     client.finish(peer).await;
@@ -63,10 +61,7 @@ async fn nothing_follows_a_request_with_reset() {
         conn.closed().await;
     });
     let client = Client::new(peer.port(), depth(10));
-    let reset = Request {
-        reset: true,
-        ..get("/reset")
-    };
+    let reset = with(get("/reset"), |request| request.reset = true);
     let calls = [client.get("/0"), client.send(reset), client.get("/after")];
     assert_eq!(bodies(&calls).await, ["ok", "ok", "ok"]);
     assert_eq!(client.accounts()[0].reason, CloseReason::NotReusable);
@@ -94,14 +89,12 @@ async fn a_pulled_body_has_the_connection_to_itself_and_returns_it() {
     });
     let client = Client::new(peer.port(), depth(10));
     let mut calls = gets(&client, 2);
-    calls.push(client.send(Request {
-        idempotent: true,
-        ..post_sized("/sized", 5)
-    }));
-    calls.push(client.send(Request {
-        idempotent: true,
-        ..post_chunked("/chunked")
-    }));
+    calls.push(client.send(with(post_sized("/sized", 5), |request| {
+        request.idempotent = true
+    })));
+    calls.push(client.send(with(post_chunked("/chunked"), |request| {
+        request.idempotent = true
+    })));
     calls.push(client.get("/2"));
     calls.push(client.get("/3"));
     for call in &calls[2..4] {
@@ -136,11 +129,10 @@ async fn expect_continue_waits_for_an_idle_connection_and_returns_it() {
         conn.closed().await;
     });
     let client = Client::new(peer.port(), depth(10));
-    let expect = Request {
-        expect_continue: true,
-        idempotent: true,
-        ..post("/expect", "id", "body")
-    };
+    let expect = with(post("/expect", "id", "body"), |request| {
+        request.expect_continue = true;
+        request.idempotent = true;
+    });
     let calls = [client.get("/0"), client.send(expect), client.get("/2")];
     assert_eq!(bodies(&calls).await, ["0", "ok", "2"]);
     assert_eq!(peer.accepted(), 1);
@@ -199,10 +191,7 @@ async fn head_and_get_share_a_connection() {
         conn.closed().await;
     });
     let client = Client::new(peer.port(), depth(10));
-    let head = Request {
-        blocking: false,
-        ..head("/head")
-    };
+    let head = with(head("/head"), |request| request.blocking = false);
     let calls = [client.send(head), client.get("/get")];
     assert_eq!(bodies(&calls).await, ["", "ok"]);
     client.finish(peer).await;
@@ -219,10 +208,9 @@ async fn the_rust_api_pipelines_what_does_not_block() {
     });
     let client = Client::new(peer.port(), depth(3));
     let send = |target: &str| {
-        let options = dodici::RequestOptions {
-            blocking: Some(false),
-            ..dodici::RequestOptions::default()
-        };
+        let options = with(dodici::RequestOptions::default(), |options| {
+            options.blocking = Some(false)
+        });
         let request = http::Request::get(target).extension(options);
         let request = request.body(String::new()).unwrap();
         let pool = client.pool.clone();

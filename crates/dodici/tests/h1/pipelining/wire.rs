@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use bytes::Bytes;
 use dodici::{BodyKind, CloseReason, Request, RootSource};
 use dodici_testkit::certs::Authority;
+use dodici_testkit::with;
 use dodici_testkit::{
     Client, Fault, FaultProxy, OK, Pacing, ScriptedPeer, ServerTls, Signal, within,
 };
@@ -141,14 +142,18 @@ async fn heads_and_bodies_are_on_the_wire_byte_for_byte() {
         conn.send(OK.repeat(3)).await;
         conn.closed().await;
     });
-    let put = |target: &str, body: &str| Request {
-        idempotent: true,
-        blocking: false,
-        body: BodyKind::Full(Bytes::copy_from_slice(body.as_bytes())),
-        ..Request::new(format!(
-            "PUT {target} HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n",
-            body.len()
-        ))
+    let put = |target: &str, body: &str| {
+        with(
+            Request::new(format!(
+                "PUT {target} HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n",
+                body.len()
+            ))
+            .with_body(BodyKind::Full(Bytes::copy_from_slice(body.as_bytes()))),
+            |request| {
+                request.idempotent = true;
+                request.blocking = false;
+            },
+        )
     };
     let client = Client::new(peer.port(), depth(3));
     let calls = [

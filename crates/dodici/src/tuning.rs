@@ -41,9 +41,9 @@ pub(crate) const HYPER_READ: usize = 64 * 1024;
 /// this much is copied before the rest is read directly into the sink's memory.
 pub(crate) const READ: usize = 16 * 1024;
 
-/// Bodies from this length on are read directly into the sink's memory. 32 KiB: below it, most of
-/// the body usually arrives with its head.
-pub(crate) const DIRECT_FROM: u64 = 32 * 1024;
+/// Bodies from this length on are read directly into the sink's memory. 16 KiB: with its head, such
+/// a body takes more than one [`READ`], and would be delivered in two pieces.
+pub(crate) const DIRECT_FROM: u64 = 16 * 1024;
 
 /// Maximum number of bytes read into a sink's memory in one step: the size of the addon's first
 /// slab for a response.

@@ -12,19 +12,37 @@ use parking_lot::Mutex;
 
 use crate::panics::expecting;
 
-/// Capacity of a response's first slab in a batch. 64 KiB: most large bodies fit. And the little
-/// more that the engine asks for at the end of a body, so that the last read is a short one, after
-/// which the socket is not asked again.
-const ROOM: usize = 64 * 1024 + 64;
-
-/// Capacity of the following ones. 256 KiB: a download fills a batch with a few of them.
+/// Capacity of the slabs that follow a response's first in a batch. 256 KiB: a download fills a
+/// batch with a few of them.
 const LARGE_ROOM: usize = 256 * 1024;
 
-/// Memory kept for reuse, per size: 16 MiB, so that steady traffic touches no new memory pages.
-const MOST_SPARE: usize = 16 * 1024 * 1024;
+/// The little more that the engine asks for at the end of a body, so that the last read is a short
+/// one, after which the socket is not asked again.
+const SLACK: usize = 64;
 
-static SPARE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
-static LARGE_SPARE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+/// Memory kept for reuse, so that steady traffic touches no new memory pages.
+static SPARES: [Spares; 4] = [
+    // Submissions.
+    Spares::of(4 * 1024, 64),
+    // The first slab of a response. Most large bodies fit.
+    Spares::of(32 * 1024 + SLACK, 256),
+    Spares::of(64 * 1024 + SLACK, 256),
+    Spares::of(LARGE_ROOM, 64),
+];
+
+/// Spare memory of one size.
+struct Spares {
+    room: usize,
+    most: usize,
+    kept: Mutex<Vec<Vec<u8>>>,
+}
+
+impl Spares {
+    const fn of(room: usize, most: usize) -> Self {
+        let kept = Mutex::new(Vec::new());
+        Self { room, most, kept }
+    }
+}
 
 /// Large chunks of one response in a batch.
 pub(crate) struct Slab {
@@ -56,7 +74,7 @@ impl Slab {
 
     /// An empty slab with room for `length` bytes; `follows`: not the first of its response.
     pub(crate) fn roomy(owner: Target, length: usize, follows: bool) -> Self {
-        let room = if follows { LARGE_ROOM } else { ROOM };
+        let room = if follows { LARGE_ROOM } else { 0 };
         let content = Content::Owned(Memory::with_room(room.max(length)));
         Self { owner, content }
     }
@@ -110,37 +128,34 @@ impl Slab {
     }
 }
 
-/// A slab's memory; kept for reuse once JavaScript has released every chunk in it.
+/// Memory of a slab or a submission; kept for reuse once every chunk or slice of it was released.
 pub(crate) struct Memory(Vec<u8>);
 
 impl Memory {
     /// Empty, with at least this capacity.
     fn with_room(length: usize) -> Self {
-        let room = match length {
-            0..=ROOM => ROOM,
-            _ => LARGE_ROOM.max(length),
+        let Some(spares) = SPARES.iter().find(|spares| spares.room >= length) else {
+            return Self(Vec::with_capacity(length));
         };
-        let spare = spare_of(room).and_then(|spare| spare.lock().pop());
-        Self(spare.unwrap_or_else(|| Vec::with_capacity(room)))
+        let spare = spares.kept.lock().pop();
+        Self(spare.unwrap_or_else(|| Vec::with_capacity(spares.room)))
     }
 
     /// Mostly full of these bytes.
-    fn holding(bytes: &[u8]) -> Self {
-        if !(ROOM / 2..=ROOM).contains(&bytes.len()) {
+    pub(crate) fn holding(bytes: &[u8]) -> Self {
+        let fits = |spares: &Spares| (spares.room / 2..=spares.room).contains(&bytes.len());
+        if !SPARES.iter().any(fits) {
             return Self(bytes.to_vec());
         }
-        let mut memory = Self::with_room(ROOM);
+        let mut memory = Self::with_room(bytes.len());
         memory.0.extend_from_slice(bytes);
         memory
     }
 }
 
-/// Where memory of this size is kept.
-fn spare_of(room: usize) -> Option<&'static Mutex<Vec<Vec<u8>>>> {
-    match room {
-        ROOM => Some(&SPARE),
-        LARGE_ROOM => Some(&LARGE_SPARE),
-        _ => None,
+impl AsRef<[u8]> for Memory {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
     }
 }
 
@@ -153,14 +168,14 @@ impl AsMut<[u8]> for Memory {
 impl Drop for Memory {
     fn drop(&mut self) {
         let room = self.0.capacity();
-        let Some(spare) = spare_of(room) else {
+        let Some(spares) = SPARES.iter().find(|spares| spares.room == room) else {
             return;
         };
         let mut memory = std::mem::take(&mut self.0);
         memory.clear();
-        let mut spare = spare.lock();
-        if spare.len() < MOST_SPARE / room {
-            spare.push(memory);
+        let mut kept = spares.kept.lock();
+        if kept.len() < spares.most {
+            kept.push(memory);
         }
     }
 }

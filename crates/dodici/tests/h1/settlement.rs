@@ -127,7 +127,7 @@ where
 
 /// Bodies that are large enough are read in two ways.
 fn modes(shape: &Shape) -> impl Iterator<Item = bool> + use<> {
-    let large = shape.expected.body.len() >= 32 * 1024;
+    let large = shape.expected.body.len() >= 16 * 1024;
     [false, true].into_iter().take(if large { 2 } else { 1 })
 }
 

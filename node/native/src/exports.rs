@@ -25,6 +25,7 @@ use neon::prelude::*;
 use neon::types::JsFloat64Array;
 use neon::types::buffer::TypedArray;
 
+use crate::buffers::Memory;
 use crate::env::{self, Environment};
 use crate::pages::Next;
 use crate::runtime::{self, Command};
@@ -170,7 +171,7 @@ fn argument_bytes(cx: &mut FunctionContext, index: usize) -> NeonResult<Bytes> {
     let buffer = cx.argument::<JsBuffer>(index)?;
     let length = cx.argument::<JsNumber>(index + 1)?.value(cx) as usize;
     match buffer.as_slice(cx).get(..length) {
-        Some(bytes) => Ok(Bytes::copy_from_slice(bytes)),
+        Some(bytes) => Ok(Bytes::from_owner(Memory::holding(bytes))),
         None => cx.throw_range_error("the length is larger than the buffer"),
     }
 }

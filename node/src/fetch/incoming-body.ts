@@ -26,8 +26,8 @@ export interface BodyReader {
 }
 
 /**
- * Bytes buffered for a reader before the source is paused. 64 KiB, as in undici; the engine holds
- * the rest of the window.
+ * Bytes buffered for a reader beyond which the source is paused. 64 KiB, as in undici; the engine
+ * holds the rest of the window. A whole body of that size is not worth a pause.
  */
 const ENOUGH = 64 * 1024;
 
@@ -106,7 +106,7 @@ export class IncomingBody {
     this.received += chunk.byteLength;
     if (this.#isGreedy) return;
     this.#reader?.ready();
-    if (this.#size >= ENOUGH && !this.#isPaused && this.#state === 'open') {
+    if (this.#size > ENOUGH && !this.#isPaused && this.#state === 'open') {
       this.#isPaused = true;
       this.#feeder.pause();
     }

@@ -37,6 +37,7 @@ const TESTED = [
   'options/option-writer',
   'options/options',
   'options/origins',
+  'options/pkcs12',
   'options/parse-origin',
   'options/process-settings',
   'process/roots',

@@ -245,6 +245,24 @@ pub fn put_lookup(out: &mut Vec<u8>, target: Target, host: &str) {
     });
 }
 
+/// Appends a server for JavaScript to judge. `target`: pool and number of the question.
+pub fn put_identity(
+    out: &mut Vec<u8>,
+    target: Target,
+    is_proxy: bool,
+    host: &str,
+    chain: &[Vec<u8>],
+) {
+    let flags = u8::from(is_proxy);
+    put_record(out, Completion::Identity as u8, flags, 0, target, |out| {
+        let certificates = chain.iter().map(Vec::as_slice);
+        for item in std::iter::once(host.as_bytes()).chain(certificates) {
+            out.extend_from_slice(&(item.len() as u32).to_le_bytes());
+            out.extend_from_slice(item);
+        }
+    });
+}
+
 /// Appends the end of a pool.
 pub fn put_pool_closed(out: &mut Vec<u8>, pool: u32) {
     let target = Target {

@@ -33,6 +33,8 @@ pub struct PoolOptions {
     pub config: OriginConfig,
     /// Whether JavaScript resolves names.
     pub lookup: bool,
+    /// Whether JavaScript is asked about addresses as well, of which it refuses some.
+    pub filters: bool,
 }
 
 /// Whether a connection is reused at this depth of pipelining: undici has no option for it but the
@@ -82,6 +84,7 @@ struct Parts {
     port: Option<u16>,
     config: OriginConfig,
     lookup: bool,
+    filters: bool,
     tls: TlsParts,
     proxy: ProxyParts,
 }
@@ -97,6 +100,7 @@ impl Parts {
             port: None,
             config,
             lookup: false,
+            filters: false,
             tls: TlsParts::default(),
             proxy: ProxyParts::default(),
         }
@@ -135,6 +139,7 @@ impl PoolOptions {
             origin: Origin::new(scheme, &host, port),
             config,
             lookup: parts.lookup,
+            filters: parts.filters,
         })
     }
 }

@@ -95,7 +95,7 @@ wire_enum! {
         /// Close one connection immediately: running requests fail, waiting ones go elsewhere.
         /// `generation`: its serial number. `Disconnected` follows.
         ConnectionDestroy = 10,
-        /// Result of a `Lookup`. `slot`: pool; `generation`: the lookup's number. `flags` bit 0: it
+        /// Result of a `Lookup`, or of an `Identity`. `slot`: pool; `generation`: the lookup's number. `flags` bit 0: it
         /// failed. Payload: IP addresses, text, IPv6 with its zone if it has one, each followed by
         /// LF; for a failure `u32`, the number under which JavaScript keeps the error.
         LookupAnswer = 11,
@@ -151,6 +151,10 @@ wire_enum! {
         /// JavaScript is to resolve a name. `slot`: pool; `generation`: a number for the
         /// answer. Payload: the name, UTF-8.
         Lookup = 14,
+        /// JavaScript is to judge a server. As `Lookup`, and answered like one, without addresses.
+        /// `flags` bit 0: it is the proxy. Payload: the host, UTF-8, then the chain's certificates,
+        /// DER, each preceded by its length, `u32`.
+        Identity = 15,
     }
 }
 

@@ -159,6 +159,7 @@ enum Put {
     Concurrency(u32),
     Pong(u32),
     Lookup(String),
+    Identity(String, Vec<Vec<u8>>),
 }
 
 fn in_slab(slab: u32, offset: u32, length: u32) -> completion::InSlab {
@@ -192,6 +193,8 @@ fn put() -> impl Strategy<Value = Put> {
         any::<u32>().prop_map(Put::Concurrency),
         any::<u32>().prop_map(Put::Pong),
         "[a-zé.]{0,20}".prop_map(Put::Lookup),
+        ("[a-zé.]{0,20}", vec(vec(any::<u8>(), 0..9), 0..3))
+            .prop_map(|(host, chain)| Put::Identity(host, chain)),
     ]
 }
 
@@ -231,6 +234,9 @@ proptest! {
                     completion::put_pong(&mut out, *to, took);
                 }
                 Put::Lookup(host) => completion::put_lookup(&mut out, *to, host),
+                Put::Identity(host, chain) => {
+                    completion::put_identity(&mut out, *to, true, host, chain);
+                }
             }
         }
         let mut reader = Reader::new(&out);
@@ -248,6 +254,10 @@ proptest! {
                 Put::Concurrency(streams) => Completed::Concurrency(*streams),
                 Put::Pong(micros) => Completed::Pong(*micros),
                 Put::Lookup(host) => Completed::Lookup(host),
+                Put::Identity(host, chain) => {
+                    let certificates = chain.iter().map(Vec::as_slice);
+                    Completed::Identity(std::iter::once(host.as_bytes()).chain(certificates).collect())
+                }
             };
             prop_assert_eq!(completed, expected);
             prop_assert_eq!(target.slot, to.slot);

@@ -47,8 +47,8 @@ pub use client::{
     RequestOptions, ResponseDetail, SendBody, Upgraded,
 };
 pub use connect::{
-    AroundHook, ConnectHooks, Connected, DefaultRoots, HookFuture, ResolveHook, Roots, SocketHook,
-    StrictVerifier,
+    AroundHook, ConnectHooks, Connected, DefaultRoots, HookFuture, IdentityHook, ResolveHook,
+    Roots, SocketHook, StrictVerifier,
 };
 pub use dodici_pool::{
     AddressOrder, BodyKind, CloseReason, ConnId, ConnectConfig, ConnectFailure, ConnectInfo,

@@ -174,6 +174,8 @@ pub enum Completed<'a> {
     Pong(u32),
     /// A name to resolve.
     Lookup(&'a str),
+    /// A server to judge: its host, and its chain.
+    Identity(Vec<&'a [u8]>),
 }
 
 /// Decodes the next completion of a batch; `None` at its end.
@@ -212,6 +214,15 @@ pub fn read_completion<'a>(
             let host =
                 std::str::from_utf8(payload).map_err(|_| Malformed("a name is not UTF-8"))?;
             Completed::Lookup(host)
+        }
+        Completion::Identity => {
+            let mut items = Vec::new();
+            let mut reader = Reader::new(payload);
+            while !reader.is_empty() {
+                let length = reader.u32()? as usize;
+                items.push(reader.take(length)?);
+            }
+            Completed::Identity(items)
         }
     };
     Ok(Some((header.target, completed)))

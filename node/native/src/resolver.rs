@@ -1,17 +1,19 @@
-//! Name resolution in JavaScript, as the connector's hook.
+//! What the connector asks JavaScript: names to resolve, and servers to judge.
 //!
-//! The connector calls the hook on the I/O thread; `Lookup` and `LookupAnswer` records carry the
-//! question and the answer. Order and families of addresses are up to the user.
+//! The connector calls the hooks on the I/O thread; `Lookup`, `Identity` and `LookupAnswer` records
+//! carry questions and answers. Order and families of addresses are up to the user.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
-use dodici::{HookFuture, ResolveHook};
+use dodici::{HookFuture, IdentityHook, ResolveHook};
 use dodici_pool::{Error, ErrorKind, Phase, Replay, SystemDetail};
 use dodici_wire::Target;
-use dodici_wire::completion::put_lookup;
+use dodici_wire::completion::{put_identity, put_lookup};
 use dodici_wire::submission::FoundAddress;
+use tokio::sync::oneshot::Receiver;
 
 use crate::local::with_env;
+use crate::lookup::Answer;
 
 /// Code of the error that represents one of JavaScript's; its number is the errno.
 const KEPT_ERROR: &str = "DODICI_LOOKUP";
@@ -33,27 +35,18 @@ fn with_port(found: FoundAddress, port: u16) -> SocketAddr {
 pub(crate) struct JsResolver {
     pub(crate) env: u32,
     pub(crate) pool: u32,
+    /// Whether it refuses addresses, literal ones included.
+    pub(crate) filters: bool,
 }
 
 impl ResolveHook for JsResolver {
     fn resolve(&self, host: &str, port: u16) -> Option<HookFuture<Result<Vec<SocketAddr>, Error>>> {
-        let asked = with_env(self.env, |env| {
-            let (number, receiver) = env.pools.get_mut(&self.pool)?.lookups.ask();
-            let target = Target {
-                slot: self.pool,
-                generation: number,
-            };
-            env.batch.put(|out| put_lookup(out, target, host));
-            Some(receiver)
+        let asked = ask(self.env, self.pool, |out, target| {
+            put_lookup(out, target, host);
         });
-        let receiver = asked.flatten();
         let host = host.to_owned();
         Some(Box::pin(async move {
-            let answer = match receiver {
-                Some(receiver) => receiver.await.ok(),
-                None => None,
-            };
-            match answer {
+            match answer_to(asked).await {
                 Some(Ok(addresses)) if !addresses.is_empty() => Ok(addresses
                     .into_iter()
                     .map(|found| with_port(found, port))
@@ -64,10 +57,68 @@ impl ResolveHook for JsResolver {
         }))
     }
 
+    fn sees_literals(&self) -> bool {
+        self.filters
+    }
+
     /// `lookups.ts` does: what JavaScript has found in time may be delivered late.
     fn keeps_time(&self) -> bool {
         true
     }
+}
+
+/// Asks one environment about the servers of one pool.
+pub(crate) struct JsJudge {
+    pub(crate) env: u32,
+    pub(crate) pool: u32,
+}
+
+impl IdentityHook for JsJudge {
+    fn check(
+        &self,
+        host: &str,
+        chain: Vec<Vec<u8>>,
+        is_proxy: bool,
+    ) -> HookFuture<Result<(), Error>> {
+        let asked = ask(self.env, self.pool, |out, target| {
+            put_identity(out, target, is_proxy, host, &chain);
+        });
+        Box::pin(async move {
+            match answer_to(asked).await {
+                Some(Ok(_)) => Ok(()),
+                Some(Err(number)) => Err(refused(KEPT_ERROR, number)),
+                // The environment has ended.
+                None => Err(refused("ECONNRESET", 0)),
+            }
+        })
+    }
+}
+
+fn refused(code: &'static str, number: u32) -> Error {
+    let message = "the server's identity was refused";
+    Error::new(ErrorKind::Tls, Phase::TlsHandshake, message)
+        .with_replay(Replay::Unsent)
+        .with_system(SystemDetail::of_call("", code, number.cast_signed()))
+}
+
+/// Where the answer to a question of JavaScript will be; `None`: nobody answers.
+type Asked = Option<Receiver<Answer>>;
+
+fn ask(env: u32, pool: u32, put: impl FnOnce(&mut Vec<u8>, Target)) -> Asked {
+    let asked = with_env(env, |env| {
+        let (number, receiver) = env.pools.get_mut(&pool)?.lookups.ask();
+        let target = Target {
+            slot: pool,
+            generation: number,
+        };
+        env.batch.put(|out| put(out, target));
+        Some(receiver)
+    });
+    asked.flatten()
+}
+
+async fn answer_to(asked: Asked) -> Option<Answer> {
+    asked?.await.ok()
 }
 
 fn failed(host: &str, code: &'static str, number: u32) -> Error {

@@ -17,7 +17,7 @@ use dodici_wire::options::PoolOptions;
 use dodici_wire::submission::{BadRecord, Subject, Submitted, submissions};
 
 use crate::local::{PoolEntry, PoolState, with_env};
-use crate::resolver::JsResolver;
+use crate::resolver::{JsJudge, JsResolver};
 use crate::sink::{PoolEvents, RequestSink, fail};
 
 /// Processes every record of one flush, in order.
@@ -121,7 +121,7 @@ fn create_pool(engine: &Engine, env: u32, id: u32, options: &[u8]) {
     let made = PoolOptions::decode(options)
         .map_err(Error::from)
         .and_then(|options| {
-            let hooks = hooks(env, id, options.lookup);
+            let hooks = hooks(env, id, &options);
             let events = Arc::new(PoolEvents::new(env, id));
             engine.open_pool_with(options.origin, options.config, hooks, events)
         });
@@ -141,10 +141,16 @@ fn create_pool(engine: &Engine, env: u32, id: u32, options: &[u8]) {
     });
 }
 
-fn hooks(env: u32, pool: u32, lookup: bool) -> ConnectHooks {
+fn hooks(env: u32, pool: u32, options: &PoolOptions) -> ConnectHooks {
     let mut hooks = ConnectHooks::default();
-    if lookup {
-        hooks.resolve = Some(Arc::new(JsResolver { env, pool }));
+    if options.lookup || options.filters {
+        let filters = options.filters;
+        hooks.resolve = Some(Arc::new(JsResolver { env, pool, filters }));
+    }
+    let connect = &options.config.connect;
+    let proxy = connect.proxy.as_ref().and_then(|proxy| proxy.tls.as_ref());
+    if connect.tls.check_identity || proxy.is_some_and(|tls| tls.check_identity) {
+        hooks.identity = Some(Arc::new(JsJudge { env, pool }));
     }
     if let Some(roots) = with_env(env, |env| env.shared.roots()) {
         hooks.roots = roots;
@@ -157,7 +163,7 @@ fn configure_pool(engine: &Engine, env: u32, id: u32, options: &[u8]) {
     match pool_state(env, id) {
         Some(PoolState::Open(pool)) => match PoolOptions::decode(options) {
             Ok(options) => {
-                pool.reconfigure(&options.config.connect, hooks(env, id, options.lookup));
+                pool.reconfigure(&options.config.connect, hooks(env, id, &options));
             }
             // Options of an existing pool are malformed only because of a bug: then it must not
             // open connections with outdated options.

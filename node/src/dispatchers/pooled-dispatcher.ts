@@ -149,8 +149,10 @@ export interface PooledDispatcher {
  */
 function tlsServer({ url, connect, socketPath }: PoolSettings): TlsServer | null {
   if (url.protocol !== 'https:' || !connect.fallback || connect.platformVerifier) return null;
-  const { servername, minVersion, maxVersion } = connect;
+  // Node blocks no addresses over TLS.
+  if (connect.blockList !== null) return null;
+  const { servername, offer } = connect;
   const { origin } = url;
   const path = connect.socketPath ?? socketPath;
-  return { key: JSON.stringify([origin, path, servername, minVersion, maxVersion]), origin };
+  return { key: JSON.stringify([origin, path, servername, offer]), origin };
 }

@@ -11,14 +11,16 @@
  */
 
 import { createPrivateKey } from 'node:crypto';
-import { isIP, type LookupFunction } from 'node:net';
-import * as tls from 'node:tls';
+import { type BlockList, isIP, type LookupFunction } from 'node:net';
+
+import { checkServerIdentity as nodesCheck, type PeerCertificate } from 'node:tls';
+
+import { engineOffer, isSpecial, OFFER_KEYS, type OfferOptions } from '../process';
 import { invalid } from '../undici';
 import { bytesOf, copyOf } from '../wire';
 import { CONNECT_KEYS } from './generated';
-
-/** TLS versions that the engine supports. */
-export type TlsVersion = 'TLSv1.2' | 'TLSv1.3';
+import { ownOptions, spread } from './own-options';
+import { type Pkcs12, readPkcs12 } from './pkcs12';
 
 /**
  * How connections are opened: validated values, with defaults, except those that depend on the
@@ -32,6 +34,13 @@ export interface ConnectSettings {
   readonly socketPath: string | null;
   /** Local address to bind to. */
   readonly localAddress: string | null;
+  /** Local port to bind to; 0: the system chooses. */
+  readonly localPort: number;
+  readonly typeOfService: number | null;
+  /** Addresses that are never connected to. */
+  readonly blockList: BlockList | null;
+  /** Flags of `dns.lookup`, as given; falsy: none. */
+  readonly hints: unknown;
   /** `TCP_NODELAY`. Default true. */
   readonly noDelay: boolean;
   /** Idle time before TCP keep-alive probes; negative: none. Default 60 000, as in undici. */
@@ -52,17 +61,24 @@ export interface ConnectSettings {
   readonly cert: Uint8Array | null;
   /** Its private key, decrypted. */
   readonly key: Uint8Array | null;
-  readonly minVersion: TlsVersion | null;
-  readonly maxVersion: TlsVersion | null;
+  /** Versions, cipher suites, groups and signature schemes, as given. */
+  readonly offer: OfferOptions;
+  /** Judges servers instead of their names; `null`: names are checked. */
+  readonly checkServerIdentity: IdentityCheck | null;
   /** Number of TLS sessions kept for resumption. Default 100, as in undici. */
   readonly maxCachedSessions: number;
   /** Verify with the operating system's verifier. Default false. */
   readonly platformVerifier: boolean;
   /** Let the peer serve servers whose TLS is too old for rustls. Default true. */
   readonly fallback: boolean;
+  /** Write what TLS negotiates to stderr. Default false. */
+  readonly enableTrace: boolean;
   /** The user's resolver; `null`: the system's. */
   readonly lookup: LookupFunction | null;
 }
+
+/** As `tls.checkServerIdentity`. */
+export type IdentityCheck = (host: string, certificate: PeerCertificate) => unknown;
 
 /** The first keys of an option object that only Node's sockets, or only its TLS, can honour. */
 export interface PeerKeys {
@@ -71,17 +87,14 @@ export interface PeerKeys {
 }
 
 /** Values of such keys that have no effect, where those are not just the falsy ones. */
-const HARMLESS: Readonly<Record<string, (value: unknown) => boolean>> = {
+const HARMLESS: Readonly<Record<string, (value: unknown) => boolean>> = spread({
   certificateCompression: isEmptyList,
-  ciphers: (value) => value === '' || value === tls.DEFAULT_CIPHERS,
   crl: isEmptyList,
-  ecdhCurve: (value) => value === tls.DEFAULT_ECDH_CURVE || value === 'auto',
   fd: () => false,
-  onread: (value) => typeof value !== 'object',
-  pfx: isEmptyList,
-  readable: (value) => value !== false,
-  writable: (value) => value !== false,
-};
+  onread: (value: unknown) => typeof value !== 'object',
+  readable: (value: unknown) => value !== false,
+  writable: (value: unknown) => value !== false,
+}) as never;
 
 function isFalsy(value: unknown): boolean {
   return !value;
@@ -91,8 +104,14 @@ function isEmptyList(value: unknown): boolean {
   return Array.isArray(value) && value.length === 0;
 }
 
-/** See above. `options` has own properties only. */
-export function findPeerKeys(options: Readonly<Record<string, unknown>>): PeerKeys {
+/**
+ * See above. `options` has own properties only. `isBehindProxy`: the peer does not serve later, if TLS
+ * turns out to be too old.
+ */
+export function findPeerKeys(
+  options: Readonly<Record<string, unknown>>,
+  isBehindProxy: boolean,
+): PeerKeys {
   const first = (isTls: boolean): string | null =>
     Object.keys(options).find((name) => {
       const key = CONNECT_KEYS.get(name);
@@ -100,18 +119,59 @@ export function findPeerKeys(options: Readonly<Record<string, unknown>>): PeerKe
       const value = options[name];
       return value !== undefined && value !== null && !(HARMLESS[name] ?? isFalsy)(value);
     }) ?? null;
-  return { socket: first(false), tls: first(true) ?? findUnusable(options) };
+  return {
+    socket: first(false) ?? unusableOfSocket(options),
+    tls: first(true) ?? unusableOfTls(options, isBehindProxy),
+  };
+}
+
+/** A key with a value that only Node's sockets can use, or report on. */
+function unusableOfSocket(options: Readonly<Record<string, unknown>>): string | null {
+  const { localPort, typeOfService, blockList } = options;
+  const isWithin = (value: unknown, most: number): boolean =>
+    Number.isInteger(value) && (value as number) >= 0 && (value as number) <= most;
+  if (localPort && !isWithin(localPort, 65_535)) return 'localPort';
+  if ((typeOfService ?? null) !== null && !isWithin(typeOfService, 255)) return 'typeOfService';
+  const isList = typeof (blockList as Partial<BlockList> | null | undefined)?.check === 'function';
+  return blockList && !isList ? 'blockList' : null;
 }
 
 /** A key of TLS with a value that the engine cannot use, such as an older version. */
-function findUnusable(options: Readonly<Record<string, unknown>>): string | null {
-  const { minVersion = null, maxVersion = null, cert, key } = options;
-  if (!isVersion(minVersion)) return 'minVersion';
-  if (!isVersion(maxVersion)) return 'maxVersion';
-  if ((minVersion ?? 'TLSv1.2') > (maxVersion ?? 'TLSv1.3')) return 'minVersion';
+function unusableOfTls(
+  options: Readonly<Record<string, unknown>>,
+  isBehindProxy: boolean,
+): string | null {
+  const { cert, key, enableTrace } = options;
+  if (isSpecial(options) && engineOffer(options, isBehindProxy) === null) {
+    const given = OFFER_KEYS.filter((name) => (options[name] ?? null) !== null);
+    const isAlone = (name: string): boolean =>
+      engineOffer(spread({ [name]: options[name] })) === null;
+    const culprit = given.find(isAlone) ?? given[0];
+    if (culprit !== undefined) return culprit;
+  }
+  const { checkServerIdentity: check, rejectUnauthorized } = options;
+  // Of servers that are not verified, Node's sockets ask about those that could be.
+  if (check && (typeof check !== 'function' || rejectUnauthorized === false)) {
+    return 'checkServerIdentity';
+  }
+  if ((enableTrace ?? null) !== null && typeof enableTrace !== 'boolean') return 'enableTrace';
   // The engine has one identity.
   if (Array.isArray(cert) && cert.length > 1) return 'cert';
-  return Array.isArray(key) && key.length > 1 ? 'key' : null;
+  if (Array.isArray(key) && key.length > 1) return 'key';
+  const hasPfx = (options['pfx'] ?? null) !== null && !isEmptyList(options['pfx']);
+  return hasPfx && (cert || key || readPfx(options) === null) ? 'pfx' : null;
+}
+
+/** The identity in `pfx`; `null` if it is not exactly one, or Node's error. */
+function readPfx({ pfx, passphrase }: Readonly<Record<string, unknown>>): Pkcs12 | null {
+  const list = Array.isArray(pfx) ? (pfx as unknown[]) : [pfx];
+  const [one] = list;
+  if (list.length !== 1 || typeof one !== 'object' || one === null) return null;
+  const { buf, passphrase: own } = ownOptions(one);
+  const file = bytesOf(buf ?? one);
+  const phrase = own || passphrase || '';
+  if (file === null || typeof phrase !== 'string') return null;
+  return readPkcs12(Buffer.from(copyOf(file)), phrase);
 }
 
 function readTimeout(value: unknown): number {
@@ -226,6 +286,8 @@ type Identity = Pick<ConnectSettings, 'cert' | 'key'>;
 
 /** As in Node, a certificate without a key is not used, nor a key without a certificate. */
 function readIdentity(options: Readonly<Record<string, unknown>>): Identity {
+  const { pfx } = options;
+  if (pfx && !isEmptyList(pfx)) return readPfx(options) ?? { cert: null, key: null };
   const cert = readCert(readSingle(options['cert']));
   const key = readKey(readSingle(options['key']), readText(options, 'passphrase'));
   return cert === null || key === null ? { cert: null, key: null } : { cert, key };
@@ -276,10 +338,9 @@ function readLookup(value: unknown): LookupFunction | null {
   return value as LookupFunction;
 }
 
-const VERSIONS: readonly string[] = ['TLSv1.2', 'TLSv1.3'];
-
-function isVersion(value: unknown): value is TlsVersion | null {
-  return value === null || (typeof value === 'string' && VERSIONS.includes(value));
+/** Node's own is the engine's. */
+function readIdentityCheck(given: unknown): IdentityCheck | null {
+  return typeof given === 'function' && given !== nodesCheck ? (given as IdentityCheck) : null;
 }
 
 /** Any given value overrides the process's setting. */
@@ -290,7 +351,7 @@ function readVerification(options: Readonly<Record<string, unknown>>): boolean |
 /** The options without those of TLS. */
 export function withoutTls(options: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const isOthers = ([name]: [string, unknown]) => CONNECT_KEYS.get(name)?.isTls !== true;
-  return Object.fromEntries(Object.entries(options).filter(isOthers));
+  return spread(Object.fromEntries(Object.entries(options).filter(isOthers)));
 }
 
 /**
@@ -305,6 +366,10 @@ export function readConnectOptions(options: Readonly<Record<string, unknown>>): 
     timeout: readTimeout(options['timeout']),
     socketPath: readSocketPath(options),
     localAddress: readLocalAddress(options['localAddress']),
+    localPort: Number(options['localPort'] ?? 0),
+    typeOfService: (options['typeOfService'] as number | null | undefined) ?? null,
+    blockList: (options['blockList'] || null) as unknown as BlockList | null,
+    hints: options['hints'],
     noDelay: readFlag(options, 'noDelay', true),
     keepAliveProbe: readKeepAliveProbe(options),
     family: readFamily(options['family']),
@@ -314,11 +379,12 @@ export function readConnectOptions(options: Readonly<Record<string, unknown>>): 
     rejectUnauthorized: readVerification(options),
     ca: readCa(options['ca']),
     ...readIdentity(options),
-    minVersion: (options['minVersion'] as TlsVersion | null | undefined) ?? null,
-    maxVersion: (options['maxVersion'] as TlsVersion | null | undefined) ?? null,
+    checkServerIdentity: readIdentityCheck(options['checkServerIdentity']),
+    offer: Object.fromEntries(OFFER_KEYS.map((name) => [name, options[name]])),
     maxCachedSessions: (options['maxCachedSessions'] as number | null | undefined) ?? 100,
     platformVerifier: readFlag(options, 'platformVerifier', false),
     fallback: readFlag(options, 'fallback', true),
+    enableTrace: options['enableTrace'] === true,
     lookup: readLookup(options['lookup']),
   };
   if (settings.platformVerifier && settings.ca !== null) {

@@ -92,6 +92,8 @@ export const H2_OPTIONS: readonly WholeRow[] = [
 
 /** Of `connect`: settings of sockets. */
 export const SOCKET_SETTINGS: readonly WrittenRow[] = [
+  { name: 'localPort', rule: {}, refusal: 'invalid {}', isKept: false, key: OptionKey.LocalPort, form: 'number' },
+  { name: 'typeOfService', rule: {}, refusal: 'invalid {}', isKept: false, key: OptionKey.TypeOfService, form: 'number' },
   { name: 'family', rule: {}, refusal: 'invalid {}', isKept: false, key: OptionKey.Family, form: 'number' },
   { name: 'autoSelectFamily', rule: {}, refusal: 'invalid {}', isKept: false, key: OptionKey.AutoSelectFamily, form: 'flag' },
   { name: 'autoSelectFamilyAttemptTimeout', rule: {}, refusal: 'invalid {}', isKept: false, key: OptionKey.AutoSelectFamilyAttemptTimeout, form: 'number' },
@@ -113,6 +115,10 @@ export const CONNECT_KEYS: ReadonlyMap<string, ConnectKey> = new Map([
   ['socketPath', { by: 'engine', isTls: false }],
   ['path', { by: 'engine', isTls: false }],
   ['localAddress', { by: 'engine', isTls: false }],
+  ['localPort', { by: 'engine', isTls: false }],
+  ['typeOfService', { by: 'engine', isTls: false }],
+  ['blockList', { by: 'engine', isTls: false }],
+  ['hints', { by: 'engine', isTls: false }],
   ['family', { by: 'engine', isTls: false }],
   ['autoSelectFamily', { by: 'engine', isTls: false }],
   ['autoSelectFamilyAttemptTimeout', { by: 'engine', isTls: false }],
@@ -131,6 +137,13 @@ export const CONNECT_KEYS: ReadonlyMap<string, ConnectKey> = new Map([
   ['passphrase', { by: 'engine', isTls: true }],
   ['minVersion', { by: 'engine', isTls: true }],
   ['maxVersion', { by: 'engine', isTls: true }],
+  ['ciphers', { by: 'engine', isTls: true }],
+  ['ecdhCurve', { by: 'engine', isTls: true }],
+  ['sigalgs', { by: 'engine', isTls: true }],
+  ['secureProtocol', { by: 'engine', isTls: true }],
+  ['pfx', { by: 'engine', isTls: true }],
+  ['enableTrace', { by: 'engine', isTls: true }],
+  ['checkServerIdentity', { by: 'engine', isTls: true }],
   ['maxCachedSessions', { by: 'engine', isTls: true }],
   ['platformVerifier', { by: 'engine', isTls: true }],
   ['fallback', { by: 'engine', isTls: true }],
@@ -144,28 +157,17 @@ export const CONNECT_KEYS: ReadonlyMap<string, ConnectKey> = new Map([
   ['signal', { by: 'peer', isTls: false }],
   ['writable', { by: 'peer', isTls: false }],
   ['writableObjectMode', { by: 'peer', isTls: false }],
-  ['blockList', { by: 'peer', isTls: false }],
-  ['hints', { by: 'peer', isTls: false }],
-  ['localPort', { by: 'peer', isTls: false }],
-  ['typeOfService', { by: 'peer', isTls: false }],
   ['allowPartialTrustChain', { by: 'peer', isTls: true }],
   ['certificateCompression', { by: 'peer', isTls: true }],
-  ['checkServerIdentity', { by: 'peer', isTls: true }],
-  ['ciphers', { by: 'peer', isTls: true }],
   ['clientCertEngine', { by: 'peer', isTls: true }],
   ['crl', { by: 'peer', isTls: true }],
   ['dhparam', { by: 'peer', isTls: true }],
-  ['ecdhCurve', { by: 'peer', isTls: true }],
-  ['enableTrace', { by: 'peer', isTls: true }],
-  ['pfx', { by: 'peer', isTls: true }],
   ['privateKeyEngine', { by: 'peer', isTls: true }],
   ['privateKeyIdentifier', { by: 'peer', isTls: true }],
   ['pskCallback', { by: 'peer', isTls: true }],
   ['secureContext', { by: 'peer', isTls: true }],
   ['secureOptions', { by: 'peer', isTls: true }],
-  ['secureProtocol', { by: 'peer', isTls: true }],
   ['session', { by: 'peer', isTls: true }],
-  ['sigalgs', { by: 'peer', isTls: true }],
   ['ALPNCallback', { by: 'nobody', isTls: false }],
   ['ALPNProtocols', { by: 'nobody', isTls: false }],
   ['SNICallback', { by: 'nobody', isTls: false }],
@@ -243,6 +245,14 @@ export interface ConnectTable {
   path?: string;
   /** Local IP address to bind to. */
   localAddress?: string;
+  /** Local port to bind to; 0: the system chooses. Default: 0. */
+  localPort?: number;
+  /** Type of service, or traffic class, in the IP header. */
+  typeOfService?: number | null;
+  /** A `net.BlockList`: addresses that are never connected to, also where Node ignores it, over TLS. */
+  blockList?: { check(address: string, family?: 'ipv4' | 'ipv6'): boolean };
+  /** Flags of `dns.lookup`, which is then called. Default: 0. */
+  hints?: number;
   /** IP version: 4, 6, or 0 for both. Default: 0. */
   family?: 0 | 4 | 6;
   /** Races addresses of both families (RFC 8305) instead of trying one after another. Default: Node's. */
@@ -279,6 +289,20 @@ export interface ConnectTable {
   minVersion?: 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3';
   /** Maximum TLS version; below 1.2, undici's own class serves the origin. Default: `tls.DEFAULT_MAX_VERSION`. */
   maxVersion?: 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3';
+  /** Cipher suites, in OpenSSL's notation: those of them that rustls has. If it has none, or with `@SECLEVEL`, undici's own class serves the origin. Default: `tls.DEFAULT_CIPHERS`. */
+  ciphers?: string;
+  /** Key exchange groups, likewise. Default: `tls.DEFAULT_ECDH_CURVE`. */
+  ecdhCurve?: string;
+  /** Signature algorithms, likewise. */
+  sigalgs?: string;
+  /** TLS versions, by the name of a method of OpenSSL's, instead of `minVersion` and `maxVersion`. */
+  secureProtocol?: string;
+  /** A client certificate with its key, PKCS#12, decrypted by `passphrase`. */
+  pfx?: PemSource | readonly (PemSource | { buf: PemSource; passphrase?: string })[];
+  /** Writes a line to stderr for each TLS connection: what was negotiated, or why not. Default: false. */
+  enableTrace?: boolean;
+  /** Judges a certificate with a valid chain, instead of its names; the error that it returns is the connection's. Called for every connection. Default: `tls.checkServerIdentity`. */
+  checkServerIdentity?: (host: string, cert: import('node:tls').PeerCertificate) => Error | undefined;
   /** Number of TLS sessions kept for resumption; 0 disables it. Default: 100. */
   maxCachedSessions?: number | null;
   /** Uses the operating system's certificate verifier instead of Node's roots. Default: false. */

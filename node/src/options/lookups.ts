@@ -1,13 +1,16 @@
 /**
- * Name resolution in JavaScript: the user's `connect.lookup`, or a replaced `dns.lookup`.
+ * What the engine asks JavaScript: names to resolve, and servers to judge.
  *
- * What lives here: calling that function like `net.connect` does, the connect timeout while it is asked,
+ * What lives here: calling the user's `connect.checkServerIdentity`; calling `connect.lookup`, or a
+ * replaced `dns.lookup`, like `net.connect` does, the connect timeout while it is asked,
  * validating its result, and the errors of failed lookups, which the engine refers to by number. The
  * native pool has one. It must not know requests.
  */
 
+import { X509Certificate } from 'node:crypto';
 import dns from 'node:dns';
-import { isIP, type LookupFunction } from 'node:net';
+import { type BlockList, isIP, type LookupFunction } from 'node:net';
+import type { DetailedPeerCertificate, PeerCertificate } from 'node:tls';
 
 import { clearTimeout, setImmediate, setTimeout } from '../process';
 import { errors } from '../undici';
@@ -59,7 +62,52 @@ function readAddresses(address: unknown, family: unknown): string[] {
  * proxy's, which the option does not apply to.
  */
 export function lookupOf({ proxy, connect }: PoolSettings): LookupFunction | null {
-  return (proxy === null ? connect.lookup : null) ?? replacedLookup();
+  const { hints } = proxy?.connect ?? connect;
+  return (proxy === null ? connect.lookup : null) ?? (hints ? dns.lookup : replacedLookup());
+}
+
+/** Node's error. */
+function blocked(address: string): Error {
+  return nodeError(Error, 'ERR_IP_BLOCKED', `IP(${address}) is blocked by net.BlockList`);
+}
+
+/** The addresses that may be connected to. Throws Node's error if there are none. */
+function unblocked(addresses: string[], blockList: BlockList | null): string[] {
+  if (blockList === null) return addresses;
+  const isFree = (address: string): boolean => {
+    const [bare = ''] = address.split('%');
+    return !blockList.check(bare, isIP(bare) === 6 ? 'ipv6' : 'ipv4');
+  };
+  const free = addresses.filter(isFree);
+  if (free.length > 0 || addresses.length === 0) return free;
+  const failures = addresses.map(blocked);
+  if (failures.length === 1) throw failures[0] as Error;
+  throw Object.assign(new AggregateError(failures), { code: 'ERR_IP_BLOCKED' });
+}
+
+/** Bytes, each preceded by their length. */
+function itemsIn(question: Buffer): Buffer[] {
+  const items: Buffer[] = [];
+  for (let at = 0; at < question.length;) {
+    const end = at + 4 + question.readUInt32LE(at);
+    items.push(question.subarray(at + 4, end));
+    at = end;
+  }
+  return items;
+}
+
+/** What `socket.getPeerCertificate(true)` returns: each certificate has its issuer's. */
+function peerCertificate(chain: readonly Buffer[]): PeerCertificate {
+  let above: DetailedPeerCertificate | undefined;
+  for (const der of chain.toReversed()) {
+    const certificate = new X509Certificate(Buffer.from(der));
+    const object = certificate.toLegacyObject() as DetailedPeerCertificate;
+    const isRoot = above === undefined && certificate.checkIssued(certificate);
+    if (isRoot) object.issuerCertificate = object;
+    else if (above !== undefined) object.issuerCertificate = above;
+    above = object;
+  }
+  return above ?? ({} as PeerCertificate);
 }
 
 /** Lookups of one pool; see above. */
@@ -75,6 +123,7 @@ export class Lookups {
 
   /** Resolves `host`; `answer` is called once. */
   ask(host: string, answer: (result: LookupAnswer) => void): void {
+    const { connect, proxy } = this.#settings;
     let isAnswered = false;
     let timer: NodeJS.Timeout | undefined;
     const once = (result: LookupAnswer): void => {
@@ -89,12 +138,11 @@ export class Lookups {
       if (isAnswered) return;
       try {
         if (error) throw error;
-        once(readAddresses(address, family));
+        once(unblocked(readAddresses(address, family), (proxy?.connect ?? connect).blockList));
       } catch (failure) {
         fail(failure as Error);
       }
     };
-    const { connect, proxy } = this.#settings;
     const { timeout } = proxy?.connect ?? connect;
     if (timeout > 0) {
       // Measured here, where the function runs: a thread that was busy first learns what has happened
@@ -102,11 +150,32 @@ export class Lookups {
       timer = setTimeout(() => setImmediate(() => fail(this.#timedOut(host))), timeout).unref();
     }
     try {
+      // Only a list of blocked addresses makes the engine ask about one.
+      const literal = isIP(host);
       const lookup = lookupOf(this.#settings) ?? dns.lookup;
-      lookup(host, this.#lookupOptions(), done);
+      if (literal !== 0) done(null, host, literal);
+      else lookup(host, this.#lookupOptions(), done);
     } catch (failure) {
       fail(failure as Error);
     }
+  }
+
+  /**
+   * Judges the server of an `Identity` record with the user's function, which gets Node's object;
+   * `answer` is called once.
+   */
+  judge(isProxy: boolean, question: Buffer, answer: (result: LookupAnswer) => void): void {
+    const { connect, proxy } = this.#settings;
+    const leg = (isProxy ? proxy?.connect : connect) ?? connect;
+    let result: LookupAnswer = [];
+    try {
+      const [host = Buffer.alloc(0), ...chain] = itemsIn(question);
+      const refusal = leg.checkServerIdentity?.(host.toString(), peerCertificate(chain));
+      if (refusal) result = this.#keep(refusal as Error);
+    } catch (error) {
+      result = this.#keep(error as Error);
+    }
+    answer(result);
   }
 
   /** undici's error. */
@@ -125,7 +194,8 @@ export class Lookups {
     const hop = settle(settings.proxy?.connect ?? settings.connect);
     // As `net.connect`: only addresses of families that the machine has, where Node asks for that.
     const isEither = hop.family === 0;
-    const hints = isEither && process.platform !== 'win32' ? dns.ADDRCONFIG : 0;
+    const usual = isEither && process.platform !== 'win32' ? dns.ADDRCONFIG : 0;
+    const hints = (hop.hints || usual) as number;
     const options: LookupOptions = { family: isEither ? undefined : hop.family, hints };
     if (hop.autoSelectFamily && isEither && boundAddress(settings) === null) options.all = true;
     return options;

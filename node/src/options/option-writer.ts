@@ -52,6 +52,11 @@ class OptionWriter {
     this.bytes(key, bytes);
   }
 
+  /** Numbers of two bytes; `null` is not written. */
+  codePoints(key: OptionKey, values: readonly number[] | null): void {
+    if (values !== null) this.bytes(key, Buffer.from(values.flatMap((n) => [n & 0xff, n >> 8])));
+  }
+
   flag(key: OptionKey, value: boolean): void {
     this.bytes(key, Buffer.of(value ? 1 : 0));
   }
@@ -103,7 +108,11 @@ function writeTls(
   const settled = settle(connect);
   if (servername) out.text(OptionKey.ServerName, servername);
   out.rows(TLS_SETTINGS, settled);
+  out.codePoints(OptionKey.CipherSuites, settled.cipherSuites);
+  out.codePoints(OptionKey.Groups, settled.groups);
+  out.codePoints(OptionKey.SignatureSchemes, settled.signatureSchemes);
   writeCredentials(out, connect);
+  if (connect.checkServerIdentity !== null) out.flag(OptionKey.CheckIdentity, true);
   for (const protocol of alpn) out.text(OptionKey.Alpn, protocol);
 }
 
@@ -156,6 +165,7 @@ export function encodeSettings(settings: PoolSettings, servername: string | null
   if (localAddress !== null) out.text(OptionKey.LocalAddress, localAddress);
   if (socketPath !== null) out.text(OptionKey.SocketPath, socketPath);
   if (lookupOf(settings) !== null) out.flag(OptionKey.Lookup, true);
+  if (hop.blockList !== null) out.flag(OptionKey.FilterAddresses, true);
   out.text(OptionKey.ResultOrder, resultOrder());
   out.number(OptionKey.KeepAliveProbe, hop.keepAliveProbe);
   out.rows(SOCKET_SETTINGS, hop);

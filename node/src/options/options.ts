@@ -223,7 +223,7 @@ interface ConnectParts {
  * @throws InvalidArgumentError that names the key.
  */
 export function readConnect(connector: RawOptions, path = 'connect'): ConnectParts {
-  const keys = findPeerKeys(connector);
+  const keys = findPeerKeys(connector, path !== 'connect');
   const serve = (key: string | null): ByPeer | null =>
     key === null ? null : { reason: 'option', option: `${path}.${key}` };
   const always = serve(keys.socket);
@@ -301,7 +301,7 @@ export function checkOptions(
 
   // The peer would bypass a proxy. The proxy agents have checked before.
   const reason = proxy === null ? peerReason(given, kind) : null;
-  const parts = readConnect(reason === null ? connector : {});
+  const parts = readConnect(reason === null ? connector : ownOptions({}));
   const { connect } = parts;
   return {
     kind,

@@ -16,20 +16,27 @@ import {
 } from 'node:net';
 import tls from 'node:tls';
 
-import { rootsNow } from '../process';
-import type { ConnectSettings, TlsVersion } from './connect-options';
+import { type EngineOffer, engineOffer, rootsNow } from '../process';
+import type { ConnectSettings } from './connect-options';
 
-/** Options of `connect` with process-wide defaults. */
-interface Open {
+/** Options of `connect` with process-wide defaults; TLS's follow `--tls-cipher-list` and the like. */
+interface Open extends EngineOffer {
   readonly autoSelectFamily: boolean;
   readonly autoSelectFamilyAttemptTimeout: number;
   readonly rejectUnauthorized: boolean;
-  readonly minVersion: TlsVersion;
-  readonly maxVersion: TlsVersion;
 }
 
 /** `ConnectSettings` with all defaults resolved. */
 export type SettledConnect = Omit<ConnectSettings, keyof Open> & Open;
+
+/** Where only the peer can serve: connections fail, should one be opened. */
+const NOTHING: EngineOffer = {
+  minVersion: 'TLSv1.2',
+  maxVersion: 'TLSv1.3',
+  cipherSuites: [],
+  groups: [],
+  signatureSchemes: [],
+};
 
 /** Resolves the defaults of `connect` with the current settings. */
 export function settle(connect: ConnectSettings): SettledConnect {
@@ -39,12 +46,7 @@ export function settle(connect: ConnectSettings): SettledConnect {
     autoSelectFamilyAttemptTimeout:
       connect.autoSelectFamilyAttemptTimeout ?? getDefaultAutoSelectFamilyAttemptTimeout(),
     rejectUnauthorized: connect.rejectUnauthorized ?? verifiesByDefault(),
-    // They follow --tls-min-v1.3 and --tls-max-v1.2. If Node's are older than what the engine supports,
-    // the peer's class serves.
-    minVersion:
-      connect.minVersion ?? (tls.DEFAULT_MIN_VERSION === 'TLSv1.3' ? 'TLSv1.3' : 'TLSv1.2'),
-    maxVersion:
-      connect.maxVersion ?? (tls.DEFAULT_MAX_VERSION === 'TLSv1.2' ? 'TLSv1.2' : 'TLSv1.3'),
+    ...(engineOffer(connect.offer) ?? NOTHING),
   };
 }
 

@@ -221,6 +221,13 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
     });
   }
 
+  onIdentity(lookup: number, isProxy: boolean, question: Buffer): void {
+    this.#lookups.judge(isProxy, question, (answer) => {
+      this.writer.lookupAnswer(this.id, lookup, answer);
+      this.#session.scheduleFlush();
+    });
+  }
+
   onPoolClosed(): void {
     this.#lookups.clear();
     this.#whenGone?.();

@@ -9,4 +9,11 @@ export { standsInNode } from './nodes-own';
 export { replacedSockets } from './replaced-sockets';
 export { provideDefaultRoots, rootsNow } from './roots';
 export { clearTimeout, now, queueMicrotask, setImmediate, setInterval, setTimeout } from './timers';
+export {
+  type EngineOffer,
+  engineOffer,
+  isSpecial,
+  OFFER_KEYS,
+  type OfferOptions,
+} from './tls-offer';
 export { tlsPolicy } from './tls-policy';

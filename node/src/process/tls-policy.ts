@@ -6,10 +6,11 @@
  * engine follows itself is in `process-settings.ts`; both are listed in `docs/node-settings.md`.
  */
 
-import { constants, getFips } from 'node:crypto';
+import { getFips } from 'node:crypto';
 import tls from 'node:tls';
 
 import { nodeFlags } from './node-flags';
+import { engineOffer } from './tls-offer';
 
 /** Flags for OpenSSL, or for tracing it. */
 const FLAGS =
@@ -29,13 +30,11 @@ const hasSystemsOpenssl = Boolean(
   (process.config.variables as Readonly<Record<string, unknown>>)['node_shared_openssl'],
 );
 
-const { versions } = process as { versions: Partial<Record<string, string>> };
-/** Others have no list to compare with. */
-const isNode = versions['bun'] === undefined && versions['deno'] === undefined;
-const nodesCiphers = isNode ? constants.defaultCoreCipherList : tls.DEFAULT_CIPHERS;
-const nodesCurve = isNode ? 'auto' : tls.DEFAULT_ECDH_CURVE;
+/** Later changes are the peer's: open connections do not follow them, and new ones must. */
+const { DEFAULT_CIPHERS, DEFAULT_ECDH_CURVE } = tls;
 
-const SPOKEN = new Set<unknown>(['TLSv1.2', 'TLSv1.3']);
+/** Without a prototype, which may have properties. */
+const NONE = Object.create(null) as object;
 
 const policy = {};
 
@@ -43,10 +42,9 @@ const policy = {};
 export function tlsPolicy(): object | null {
   const isFollowed =
     !isStartedSo &&
-    tls.DEFAULT_CIPHERS === nodesCiphers &&
-    tls.DEFAULT_ECDH_CURVE === nodesCurve &&
-    SPOKEN.has(tls.DEFAULT_MIN_VERSION) &&
-    SPOKEN.has(tls.DEFAULT_MAX_VERSION) &&
+    tls.DEFAULT_CIPHERS === DEFAULT_CIPHERS &&
+    tls.DEFAULT_ECDH_CURVE === DEFAULT_ECDH_CURVE &&
+    engineOffer(NONE) !== null &&
     !(hasSystemsOpenssl && getFips() !== 0);
   return isFollowed ? null : policy;
 }

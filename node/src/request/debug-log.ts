@@ -10,7 +10,7 @@
 
 import { debuglog } from 'node:util';
 
-import type { Connection, DisconnectInfo } from '../connection';
+import type { Connection, DisconnectInfo, TlsInfo } from '../connection';
 
 const write = debuglog('dodici');
 
@@ -33,6 +33,16 @@ export function debugRequest(request: DebuggedRequest, event: string): void {
   if (number === undefined) numbers.set(request, (number = ++count));
   const { method, origin, path } = request;
   write('request %d: %s %s%s: %s', number, method, origin, path.replace(/\?.*/s, '?…'), event);
+}
+
+/** For `connect.enableTrace`: what TLS with `origin` has negotiated, or why it has not, on stderr. */
+export function traceTls(origin: string, outcome: TlsInfo | Error | undefined): void {
+  if (outcome === undefined) return;
+  const text =
+    outcome instanceof Error
+      ? outcome.message
+      : `${outcome.version} ${outcome.cipher}, ALPN ${outcome.alpn ?? 'none'}, server name ${outcome.servername ?? 'none'}, ${outcome.resumed ? 'resumed' : 'new'} session`;
+  process.stderr.write(`dodici: TLS with ${origin}: ${text}\n`);
 }
 
 /** A connection to `origin` is being opened, or could not be. */

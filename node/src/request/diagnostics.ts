@@ -20,6 +20,7 @@ import {
   debugDisconnected,
   debugRequest,
   isDebugging,
+  traceTls,
 } from './debug-log';
 import { RequestDescription } from './description';
 
@@ -298,7 +299,9 @@ export class ConnectionDiagnostics {
     this.#connected++;
     this.#responses = 0;
     this.#connection = connection;
-    if (isDebugging) debugConnected(this.#settings.url.origin, connection);
+    const { connect, url } = this.#settings;
+    if (isDebugging) debugConnected(url.origin, connection);
+    if (connect.enableTrace) traceTls(url.origin, connection.info.tls);
     this.#proxyConnected(connection);
     if (channels.connected.hasSubscribers) {
       channels.connected.publish({
@@ -318,7 +321,9 @@ export class ConnectionDiagnostics {
 
   connectError(error: Error, servername: string | null): void {
     this.#delayed = [];
-    if (isDebugging) debugConnecting(this.#settings.url.origin, `not connected: ${error.message}`);
+    const { connect, url } = this.#settings;
+    if (isDebugging) debugConnecting(url.origin, `not connected: ${error.message}`);
+    if (connect.enableTrace && url.protocol === 'https:') traceTls(url.origin, error);
     if (!channels.connectError.hasSubscribers) return;
     channels.connectError.publish({
       connectParams: this.#connectParams(servername),

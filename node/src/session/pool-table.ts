@@ -16,6 +16,8 @@ export interface PoolOwner {
   onConnectFailed(connection: number, batch: Buffer, start: number, end: number): void;
   /** The user's function must resolve `host`. */
   onLookup(lookup: number, host: string): void;
+  /** The user's function must judge a server. */
+  onIdentity(lookup: number, isProxy: boolean, question: Buffer): void;
   onPoolClosed(): void;
   /** See `ProcessSettings`. */
   onProcessChanged(): void;
@@ -73,6 +75,7 @@ export class PoolTable {
   deliver(
     batch: Buffer,
     kind: number,
+    flags: number,
     id: number,
     connection: number,
     start: number,
@@ -98,6 +101,9 @@ export class PoolTable {
         return;
       case Completion.Lookup:
         pool.onLookup(connection, batch.toString('utf8', start, end));
+        return;
+      case Completion.Identity:
+        pool.onIdentity(connection, (flags & 1) !== 0, batch.subarray(start, end));
         return;
       case Completion.PoolClosed:
         this.#pools.delete(id);

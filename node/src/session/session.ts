@@ -351,7 +351,7 @@ export class Session implements RecordSink {
     if (kind >= Completion.Connected) {
       if (kind === Completion.Disconnected && !this.#turns.mayDeliverDisconnect()) return false;
       if (kind === Completion.Connected && this.pools.has(slot)) this.#turns.deliversConnect();
-      this.pools.deliver(batch, kind, slot, generation, start, end);
+      this.pools.deliver(batch, kind, flags, slot, generation, start, end);
       return true;
     }
     const owner = this.#slots[slot];

@@ -238,6 +238,7 @@ const EARLY = 'checked when the object is made';
 const REASONS: Record<string, string> = {
   'ALPNProtocols Socks5ProxyAgent requestTls':
     'undici’s SOCKS agent alone passes it on, and speaks HTTP/1.1 whatever is negotiated',
+  blockList: 'Node ignores it over TLS; here it applies to every connection',
   'maxCachedSessions Agent': EARLY,
   'maxCachedSessions origins': EARLY,
   'maxCachedSessions EnvHttpProxyAgent': EARLY,

@@ -39,27 +39,27 @@ describe('connect options', () => {
 
   it('that the engine cannot honour are the peer’s, by name', () => {
     const ofTls: Record<string, unknown> = {
-      ciphers: 'AES128-SHA',
+      ciphers: 'NOBODY',
       dhparam: 'x',
-      ecdhCurve: 'P-384',
+      ecdhCurve: 'P-521',
       sigalgs: 'x',
       crl: PEM,
       pfx: Buffer.from('x'),
-      secureProtocol: 'TLS_method',
+      secureProtocol: 'nobody',
       secureContext: {},
       secureOptions: 1,
-      checkServerIdentity: () => undefined,
+      checkServerIdentity: 'x',
       pskCallback: () => null,
       session: Buffer.from('x'),
-      enableTrace: true,
-      minVersion: 'TLSv1',
+      enableTrace: 'yes',
+      minVersion: 'nobody',
       maxVersion: 'TLSv1.1',
     };
     const ofSockets: Record<string, unknown> = {
-      hints: 32,
-      localPort: 80,
+      localPort: 'http',
       allowHalfOpen: true,
-      typeOfService: 4,
+      typeOfService: 256,
+      blockList: {},
       fd: 0,
       readable: false,
     };
@@ -103,10 +103,37 @@ describe('connect options', () => {
   });
 
   it('have TLS 1.2 and 1.3 in the engine', () => {
-    expect(connectOf({ minVersion: 'TLSv1.3' }).minVersion).toBe('TLSv1.3');
-    expect(connectOf({ maxVersion: 'TLSv1.2' }).maxVersion).toBe('TLSv1.2');
+    for (const [given, range] of [
+      [{}, 'TLSv1.2 TLSv1.3'],
+      [{ minVersion: 'TLSv1.3' }, 'TLSv1.3 TLSv1.3'],
+      [{ maxVersion: 'TLSv1.2' }, 'TLSv1.2 TLSv1.2'],
+      [{ secureProtocol: 'TLSv1_2_method' }, 'TLSv1.2 TLSv1.2'],
+      [{ ciphers: 'TLS_AES_128_GCM_SHA256' }, 'TLSv1.3 TLSv1.3'],
+    ] as const) {
+      const list = encodeSettings(settings(given), null);
+      const fields = decode(list);
+      expect(`${textIn(fields, 'MinVersion')} ${textIn(fields, 'MaxVersion')}`).toBe(range);
+    }
     const nothing = { minVersion: 'TLSv1.3', maxVersion: 'TLSv1.2' };
     expect(settings(nothing).byPeer).toEqual({ reason: 'option', option: 'connect.minVersion' });
+  });
+
+  it('offer the cipher suites, groups and signature schemes that rustls has of those given', () => {
+    const numbers = (connect: object, name: string) => {
+      const bytes = decode(encodeSettings(settings(connect), null))[name]?.[0];
+      if (bytes === undefined) return undefined;
+      return Array.from({ length: bytes.length / 2 }, (_value, n) => bytes.readUInt16LE(2 * n));
+    };
+    const ciphers = 'ECDHE-RSA-AES256-GCM-SHA384:AES128-SHA:ECDHE-RSA-AES128-GCM-SHA256';
+    expect(numbers({ ciphers, maxVersion: 'TLSv1.2' }, 'CipherSuites')).toEqual([0xc030, 0xc02f]);
+    expect(numbers({ ciphers: 'TLS_AES_256_GCM_SHA384' }, 'CipherSuites')).toEqual([0x1302]);
+    expect(numbers({ ecdhCurve: 'P-384:P-521:X25519' }, 'Groups')).toEqual([0x18, 0x1d]);
+    const sigalgs = 'RSA-PSS+SHA256:ECDSA+SHA256';
+    expect(numbers({ sigalgs }, 'SignatureSchemes')).toEqual([0x0804, 0x0403]);
+    for (const name of ['CipherSuites', 'Groups', 'SignatureSchemes']) {
+      expect(numbers({}, name)).toBe(undefined);
+    }
+    expect(settings({ ciphers: 'ALL@SECLEVEL=0' }).byPeer?.option).toBe('connect.ciphers');
   });
 
   it('take certificates as text, bytes or lists, and reject anything else', () => {

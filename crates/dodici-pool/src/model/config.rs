@@ -343,6 +343,10 @@ pub struct ConnectConfig {
     pub timeout: Option<Duration>,
     /// Local address to bind. Default: the system's choice.
     pub local_address: Option<IpAddr>,
+    /// Local port to bind to. Default 0: the system's choice.
+    pub local_port: u16,
+    /// Type of service, or traffic class, in the IP header. Default: the system's.
+    pub type_of_service: Option<u8>,
     /// Unix socket used instead of TCP. The origin still names host and port for `Host` and TLS.
     pub socket_path: Option<PathBuf>,
     /// Sets `TCP_NODELAY`. Default true.
@@ -369,6 +373,8 @@ impl Default for ConnectConfig {
         Self {
             timeout: Some(Duration::from_secs(10)),
             local_address: None,
+            local_port: 0,
+            type_of_service: None,
             socket_path: None,
             no_delay: true,
             keep_alive_probe: Some(Duration::from_secs(60)),

@@ -76,6 +76,15 @@ pub struct TlsConfig {
     pub max_version: TlsVersion,
     /// Sessions kept for resumption; 0 disables it. Default 100.
     pub max_cached_sessions: u32,
+    /// Cipher suites to offer, as numbers of IANA's registry, those first that are preferred; others
+    /// than rustls's are ignored. Default `None`: rustls's.
+    pub cipher_suites: Option<Vec<u16>>,
+    /// Key exchange groups to offer, likewise.
+    pub groups: Option<Vec<u16>>,
+    /// Signature schemes to accept from the server, likewise.
+    pub signature_schemes: Option<Vec<u16>>,
+    /// The caller's hook judges whom a valid chain belongs to, instead of its names. Default false.
+    pub check_identity: bool,
 }
 
 impl Default for TlsConfig {
@@ -89,6 +98,10 @@ impl Default for TlsConfig {
             min_version: TlsVersion::Tls12,
             max_version: TlsVersion::Tls13,
             max_cached_sessions: 100,
+            cipher_suites: None,
+            groups: None,
+            signature_schemes: None,
+            check_identity: false,
         }
     }
 }

@@ -302,6 +302,29 @@ options! {
         doc: "Local IP address to bind to.",
         reqwest: &["local_address"],
     }
+    key LocalPort = 39: Number, local_port => config.connect.local_port; row CONNECT {
+        name: "localPort",
+        types: "number",
+        default: Fallback::Number(0.0),
+        doc: "Local port to bind to; 0: the system chooses.",
+    }
+    key TypeOfService = 40: Number, octet => config.connect.type_of_service; row CONNECT {
+        name: "typeOfService",
+        doc: "Type of service, or traffic class, in the IP header.",
+    }
+    key FilterAddresses = 41: Flag, flag => filters; row CONNECT {
+        name: "blockList",
+        derived: Derived::Name,
+        types: "{ check(address: string, family?: 'ipv4' | 'ipv6'): boolean }",
+        doc: "A `net.BlockList`: addresses that are never connected to, also where Node ignores it, over TLS.",
+    }
+    row CONNECT {
+        name: "hints",
+        derived: Derived::Name,
+        types: "number",
+        default: Fallback::Number(0.0),
+        doc: "Flags of `dns.lookup`, which is then called.",
+    }
     key Family = 21: Number, family => config.connect.family; row CONNECT {
         name: "family",
         types: "0 | 4 | 6",
@@ -437,6 +460,52 @@ options! {
         doc: "Maximum TLS version; below 1.2, undici's own class serves the origin.",
         reqwest: &["tls_version_max"],
     }
+    key CipherSuites = 42: Bytes, code_points => tls.config.cipher_suites; row TLS {
+        name: "ciphers",
+        derived: Derived::Name,
+        types: "string",
+        default: Fallback::Process("`tls.DEFAULT_CIPHERS`"),
+        doc: "Cipher suites, in OpenSSL's notation: those of them that rustls has. If it has none, or with `@SECLEVEL`, undici's own class serves the origin.",
+    }
+    key Groups = 43: Bytes, code_points => tls.config.groups; row TLS {
+        name: "ecdhCurve",
+        derived: Derived::Name,
+        types: "string",
+        default: Fallback::Process("`tls.DEFAULT_ECDH_CURVE`"),
+        doc: "Key exchange groups, likewise.",
+    }
+    key SignatureSchemes = 44: Bytes, code_points => tls.config.signature_schemes; row TLS {
+        name: "sigalgs",
+        derived: Derived::Name,
+        types: "string",
+        doc: "Signature algorithms, likewise.",
+    }
+    row TLS {
+        name: "secureProtocol",
+        derived: Derived::Name,
+        types: "string",
+        doc: "TLS versions, by the name of a method of OpenSSL's, instead of `minVersion` and `maxVersion`.",
+    }
+    row TLS {
+        name: "pfx",
+        derived: Derived::Name,
+        types: "PemSource | readonly (PemSource | { buf: PemSource; passphrase?: string })[]",
+        doc: "A client certificate with its key, PKCS#12, decrypted by `passphrase`.",
+    }
+    row TLS {
+        name: "enableTrace",
+        derived: Derived::Name,
+        types: "boolean",
+        default: Fallback::Flag(false),
+        doc: "Writes a line to stderr for each TLS connection: what was negotiated, or why not.",
+    }
+    key CheckIdentity = 45: Flag, flag => tls.config.check_identity; row TLS {
+        name: "checkServerIdentity",
+        derived: Derived::Name,
+        types: "(host: string, cert: import('node:tls').PeerCertificate) => Error | undefined",
+        default: Fallback::Nothing("`tls.checkServerIdentity`"),
+        doc: "Judges a certificate with a valid chain, instead of its names; the error that it returns is the connection's. Called for every connection.",
+    }
     key MaxCachedSessions = 33: Number, count => tls.config.max_cached_sessions; row TLS {
         name: "maxCachedSessions",
         default: Fallback::Number(100.0),
@@ -472,28 +541,17 @@ options! {
     row NODE_SOCKET { name: "signal", doc: "Destroys the socket." }
     row NODE_SOCKET { name: "writable", doc: "`false`: a socket that cannot be written." }
     row NODE_SOCKET { name: "writableObjectMode", doc: "An error of Node's." }
-    row NODE_SOCKET { name: "blockList", doc: "Addresses that are never connected to." }
-    row NODE_SOCKET { name: "hints", doc: "Flags of the lookup." }
-    row NODE_SOCKET { name: "localPort", doc: "Local port to bind to." }
-    row NODE_SOCKET { name: "typeOfService", doc: "Type of service in the IP header." }
     row NODE_TLS { name: "allowPartialTrustChain", doc: "Trusts every certificate in `ca`, not only roots." }
     row NODE_TLS { name: "certificateCompression", doc: "Algorithms for compressed certificates." }
-    row NODE_TLS { name: "checkServerIdentity", doc: "Checks the certificate instead of its names." }
-    row NODE_TLS { name: "ciphers", doc: "Cipher suites." }
     row NODE_TLS { name: "clientCertEngine", doc: "An OpenSSL engine." }
     row NODE_TLS { name: "crl", doc: "Revocation lists." }
     row NODE_TLS { name: "dhparam", doc: "Parameters of a server." }
-    row NODE_TLS { name: "ecdhCurve", doc: "Key exchange groups." }
-    row NODE_TLS { name: "enableTrace", doc: "A trace on stderr." }
-    row NODE_TLS { name: "pfx", doc: "Certificates and keys, PKCS#12." }
     row NODE_TLS { name: "privateKeyEngine", doc: "An OpenSSL engine." }
     row NODE_TLS { name: "privateKeyIdentifier", doc: "A key in an OpenSSL engine." }
     row NODE_TLS { name: "pskCallback", doc: "Pre-shared keys." }
     row NODE_TLS { name: "secureContext", doc: "An OpenSSL context." }
     row NODE_TLS { name: "secureOptions", doc: "OpenSSL's options." }
-    row NODE_TLS { name: "secureProtocol", doc: "The TLS version, OpenSSL's old way." }
     row NODE_TLS { name: "session", doc: "An OpenSSL session." }
-    row NODE_TLS { name: "sigalgs", doc: "Signature algorithms." }
 
     // ---- connect: without effect ----
 

@@ -118,6 +118,14 @@ fn a_depth_of_zero_is_no_keep_alive() {
 }
 
 #[test]
+fn numbers_of_a_registry_have_two_bytes() {
+    let options = with(OptionKey::CipherSuites, &[0x01, 0x13, 0x2f, 0xc0]).unwrap();
+    let tls = options.config.connect.tls;
+    assert_eq!(tls.cipher_suites, Some(vec![0x1301, 0xc02f]));
+    assert_eq!((tls.groups, tls.signature_schemes), (None, None));
+}
+
+#[test]
 fn a_wrong_value_names_its_key() {
     let error = with_number(OptionKey::Port, 65536.0).unwrap_err();
     assert_eq!(
@@ -134,6 +142,9 @@ fn a_wrong_value_names_its_key() {
         (OptionKey::LocalAddress, b"localhost"),
         (OptionKey::Family, &5f64.to_le_bytes()),
         (OptionKey::MinVersion, b"TLSv1"),
+        (OptionKey::LocalPort, &65_536f64.to_le_bytes()),
+        (OptionKey::TypeOfService, &256f64.to_le_bytes()),
+        (OptionKey::CipherSuites, b"odd"),
     ] {
         match with(key, value) {
             Err(OptionsError::Invalid { key: named, .. }) => assert_eq!(named, key),

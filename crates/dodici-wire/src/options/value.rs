@@ -112,6 +112,24 @@ impl Value<'_> {
         Ok(())
     }
 
+    /// A port; 0: the system chooses.
+    pub(super) fn local_port(&self, to: &mut u16) -> Read {
+        let mut port = None;
+        self.port(&mut port)?;
+        *to = port.unwrap_or_default();
+        Ok(())
+    }
+
+    /// A number of one byte.
+    pub(super) fn octet(&self, to: &mut Option<u8>) -> Read {
+        let number = self.number()?;
+        if !(0.0..=255.0).contains(&number) {
+            return Err(Wrong::Expected("a number, 0 to 255"));
+        }
+        *to = Some(number as u8);
+        Ok(())
+    }
+
     pub(super) fn family(&self, to: &mut Family) -> Read {
         *to = match self.number()? as i64 {
             0 => Family::Any,
@@ -223,6 +241,16 @@ impl Value<'_> {
 
     pub(super) fn octets(&self, to: &mut Option<Vec<u8>>) -> Read {
         *to = Some(self.0.to_vec());
+        Ok(())
+    }
+
+    /// Numbers of a registry of TLS, `u16` each.
+    pub(super) fn code_points(&self, to: &mut Option<Vec<u16>>) -> Read {
+        let (pairs, rest) = self.0.as_chunks::<2>();
+        if !rest.is_empty() {
+            return Err(Wrong::Expected("numbers of two bytes"));
+        }
+        *to = Some(pairs.iter().map(|pair| u16::from_le_bytes(*pair)).collect());
         Ok(())
     }
 

@@ -375,6 +375,11 @@ fn completions() -> Vec<Vector> {
             r#"{ "kind": "Lookup", "slot": 3, "generation": 70000, "host": "example.org" }"#,
         ),
         (
+            "a server to judge",
+            put(&|out| to_js::put_identity(out, TO, true, "a", &[vec![1, 2, 3]])),
+            r#"{ "kind": "Identity", "slot": 3, "generation": 70000, "flags": ["Proxy"] }"#,
+        ),
+        (
             "the end of a pool",
             put(&|out| to_js::put_pool_closed(out, 2)),
             r#"{ "kind": "PoolClosed", "slot": 2, "generation": 0 }"#,

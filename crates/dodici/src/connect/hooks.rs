@@ -31,6 +31,10 @@ pub struct ConnectHooks {
     pub tls: Option<Arc<rustls::ClientConfig>>,
     /// The roots that [`RootSource::Default`](dodici_pool::RootSource::Default) trusts.
     pub roots: DefaultRoots,
+    /// Judges servers' identities where
+    /// [`TlsConfig::check_identity`](dodici_pool::TlsConfig::check_identity) asks for it. Without it,
+    /// names are checked.
+    pub identity: Option<Arc<dyn IdentityHook>>,
     /// Sets options on a TCP socket before it connects. Its error fails the attempt.
     pub socket: Option<Arc<dyn SocketHook>>,
     /// Wraps connecting, all legs together.
@@ -47,6 +51,7 @@ impl fmt::Debug for ConnectHooks {
             .field("resolve", &self.resolve.is_some())
             .field("tls", &self.tls.is_some())
             .field("roots", &self.roots)
+            .field("identity", &self.identity.is_some())
             .field("socket", &self.socket.is_some())
             .field("around", &self.around.is_some())
             .field("idle", &self.idle.is_some())
@@ -60,6 +65,7 @@ impl ConnectHooks {
         same(self.resolve.as_ref(), other.resolve.as_ref())
             && same(self.tls.as_ref(), other.tls.as_ref())
             && self.roots == other.roots
+            && same(self.identity.as_ref(), other.identity.as_ref())
             && same(self.socket.as_ref(), other.socket.as_ref())
             && same(self.around.as_ref(), other.around.as_ref())
     }
@@ -79,9 +85,14 @@ pub type HookFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// See [`ConnectHooks::resolve`].
 pub trait ResolveHook: Send + Sync {
     /// Addresses of `host`, at least one, each with the port to connect to; `port` is the
-    /// origin's or the proxy's. `None` leaves the name to the system. Never called for a literal
-    /// address.
+    /// origin's or the proxy's. `None` leaves the name to the system. Not called for a literal
+    /// address, unless [`ResolveHook::sees_literals`].
     fn resolve(&self, host: &str, port: u16) -> Option<HookFuture<Result<Vec<SocketAddr>, Error>>>;
+
+    /// Whether it is asked about literal addresses too, because it refuses some. Default: false.
+    fn sees_literals(&self) -> bool {
+        false
+    }
 
     /// Whether the hook applies the connect timeout itself, because its answers may arrive late: it
     /// asks a thread that is busy with other work. An answer after the timeout then restarts it
@@ -89,6 +100,21 @@ pub trait ResolveHook: Send + Sync {
     fn keeps_time(&self) -> bool {
         false
     }
+}
+
+/// See [`ConnectHooks::identity`].
+pub trait IdentityHook: Send + Sync {
+    /// Whether the server is `host`. Its `chain` is valid: DER, the server's certificate first, up to
+    /// the trust anchor if that is known. Called for every connection, also one that resumes a
+    /// session. `is_proxy`: the server is the proxy.
+    ///
+    /// The error is the connection's.
+    fn check(
+        &self,
+        host: &str,
+        chain: Vec<Vec<u8>>,
+        is_proxy: bool,
+    ) -> HookFuture<Result<(), Error>>;
 }
 
 /// See [`ConnectHooks::socket`].

@@ -43,7 +43,9 @@ use self::socket::Socket;
 use self::tcp::Dialer;
 use self::tls::TlsLeg;
 
-pub use self::hooks::{AroundHook, ConnectHooks, Connected, HookFuture, ResolveHook, SocketHook};
+pub use self::hooks::{
+    AroundHook, ConnectHooks, Connected, HookFuture, IdentityHook, ResolveHook, SocketHook,
+};
 pub(crate) use self::socket::Probe;
 pub(crate) use self::tls::node_codes::describe_io_error;
 pub use self::tls::roots::{DefaultRoots, Roots};
@@ -111,7 +113,7 @@ impl Connector {
             Scheme::Http => None,
             Scheme::Https => Some(match &hooks.tls {
                 Some(client) => TlsLeg::preconfigured(&origin, &config.tls, Arc::clone(client))?,
-                None => TlsLeg::new(&origin, &config.tls, &hooks.roots)?,
+                None => TlsLeg::new(&origin, &config.tls, &hooks, false)?,
             }),
         };
         let proxy = match &config.proxy {
@@ -211,7 +213,8 @@ impl Connector {
         let (host, port) = self.first_hop();
         // A literal address needs no lookup.
         let literal = host.parse::<std::net::IpAddr>().is_ok();
-        let hook = self.hooks.resolve.as_ref().filter(|_| !literal);
+        let hook = self.hooks.resolve.as_ref();
+        let hook = hook.filter(|hook| !literal || hook.sees_literals());
         let lookup = async {
             if let Some(hook) = hook
                 && let Some(answer) = hook.resolve(host, port)

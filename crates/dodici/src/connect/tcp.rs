@@ -5,7 +5,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -186,16 +186,38 @@ async fn dial(
         hook.prepare(SockRef::from(&socket))
             .map_err(connect_error)?;
     }
-    if let Some(local) = config.local_address {
-        let local = SocketAddr::new(local, 0);
-        socket
-            .bind(&local.into())
-            .map_err(|error| socket_error(error, "bind", local))?;
+    if let Some(service) = config.type_of_service {
+        set_type_of_service(&socket, address, service).map_err(connect_error)?;
+    }
+    if config.local_address.is_some() || config.local_port != 0 {
+        let any = match address {
+            SocketAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+            SocketAddr::V6(_) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
+        };
+        let local = SocketAddr::new(config.local_address.unwrap_or(any), config.local_port);
+        bind(&socket, local).map_err(|error| socket_error(error, "bind", local))?;
     }
     let stream = connect(socket, address).await.map_err(connect_error)?;
     // If the peer has already reset the connection, these fail; the first read will report it.
     let _ = tune(&stream, config);
     Ok(stream)
+}
+
+/// As libuv: a port whose last connection is still in TIME_WAIT may be bound to.
+fn bind(socket: &Socket, local: SocketAddr) -> io::Result<()> {
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.bind(&local.into())
+}
+
+fn set_type_of_service(socket: &Socket, address: SocketAddr, service: u8) -> io::Result<()> {
+    match address {
+        SocketAddr::V4(_) => socket.set_tos_v4(u32::from(service)),
+        #[cfg(unix)]
+        SocketAddr::V6(_) => socket.set_tclass_v6(u32::from(service)),
+        #[cfg(not(unix))]
+        SocketAddr::V6(_) => Ok(()),
+    }
 }
 
 /// Like tokio's, except that it checks the socket itself when a deadline has passed.

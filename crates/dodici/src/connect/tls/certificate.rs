@@ -105,6 +105,10 @@ impl<'a> Certificate<'a> {
         self.der == other.der
     }
 
+    pub(super) fn der(&self) -> &[u8] {
+        self.der
+    }
+
     /// DER of the subject.
     pub(super) fn subject(&self) -> &[u8] {
         self.parsed.subject().as_raw()

@@ -52,6 +52,30 @@ pub(super) fn verify(
     verdict.0.map_or(Ok(()), Err)
 }
 
+/// The chain that [`verify`] validates, DER.
+pub(super) fn path(
+    leaf: &CertificateDer<'_>,
+    presented: &[CertificateDer<'_>],
+    store: &TrustStore,
+    now: UnixTime,
+) -> Vec<Vec<u8>> {
+    let Some(leaf) = Certificate::parse(leaf) else {
+        return Vec::new();
+    };
+    let presented = presented.iter().filter_map(Certificate::parse);
+    let presented = presented.map(Rc::new).collect();
+    let mut verdict = Verdict(None);
+    let chain = build(
+        leaf,
+        presented,
+        store,
+        Anchors::SelfSigned,
+        now,
+        &mut verdict,
+    );
+    chain.iter().map(|one| one.der().to_vec()).collect()
+}
+
 /// The error found last.
 struct Verdict(Option<Fault>);
 

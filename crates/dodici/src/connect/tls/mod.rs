@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use dodici_pool::{Error, ErrorKind, Origin, Phase, Replay, TlsConfig, TlsInfo, TlsVersion};
 use rustls::client::Resumption;
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::ServerName;
 use rustls::{
     AlertDescription, ClientConfig, ClientConnection, ContentType, Error as TlsError,
@@ -35,9 +35,9 @@ use rustls::{
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use self::roots::DefaultRoots;
 use self::verifier::NodeVerifier;
 use super::errors::bad_option;
+use super::hooks::{ConnectHooks, IdentityHook};
 use super::read_ahead::ReadAhead;
 use super::socket::Socket;
 
@@ -47,6 +47,24 @@ pub(super) struct TlsLeg {
     server_name: ServerName<'static>,
     /// Whether connections report the server's certificate.
     keeps_certificate: bool,
+    /// Checks identities instead of the verifier.
+    judge: Option<Judge>,
+}
+
+/// The caller's hook, and what it is told.
+struct Judge {
+    hook: Arc<dyn IdentityHook>,
+    verifier: Arc<NodeVerifier>,
+    is_proxy: bool,
+}
+
+impl Judge {
+    async fn check(&self, session: &ClientConnection) -> Result<(), Error> {
+        let presented = session.peer_certificates().unwrap_or_default();
+        let path = self.verifier.path(presented);
+        let host = self.verifier.host();
+        self.hook.check(host, path, self.is_proxy).await
+    }
 }
 
 impl TlsLeg {
@@ -55,17 +73,21 @@ impl TlsLeg {
     pub(super) fn new(
         origin: &Origin,
         config: &TlsConfig,
-        roots: &DefaultRoots,
+        hooks: &ConnectHooks,
+        is_proxy: bool,
     ) -> Result<Self, Error> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
+        let provider = Arc::new(provider(config));
         let versions = versions(config)?;
         let (host, server_name) = server_name(origin, config);
-        let verifier = NodeVerifier::new(host, config, roots, &provider)?;
+        let hook = hooks.identity.clone();
+        let hook = hook.filter(|_| config.check_identity && config.verify);
+        let verifier = NodeVerifier::new(host, config, &hooks.roots, hook.is_none(), &provider)?;
+        let verifier = Arc::new(verifier);
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&versions)
             .map_err(|error| bad_option("minVersion", error))?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier));
+            .with_custom_certificate_verifier(verifier.clone());
         let mut client = match &config.identity {
             None => builder.with_no_client_auth(),
             Some(identity) => {
@@ -82,6 +104,11 @@ impl TlsLeg {
             connector: TlsConnector::from(Arc::new(client)),
             server_name: server_name.unwrap_or_else(no_name),
             keeps_certificate: false,
+            judge: hook.map(|hook| Judge {
+                hook,
+                verifier,
+                is_proxy,
+            }),
         })
     }
 
@@ -103,6 +130,7 @@ impl TlsLeg {
             connector: TlsConnector::from(client),
             server_name,
             keeps_certificate: true,
+            judge: None,
         })
     }
 
@@ -126,6 +154,9 @@ impl TlsLeg {
                 .await
                 .map_err(|(error, io)| handshake_error(error, io.first()))?,
         );
+        if let Some(judge) = &self.judge {
+            judge.check(stream.get_ref().1).await?;
+        }
         let info = self.describe(stream.get_ref().1);
         Ok((stream, info))
     }
@@ -179,6 +210,26 @@ fn server_name(origin: &Origin, config: &TlsConfig) -> (String, Option<ServerNam
         .filter(|name| !name.is_empty());
     let name = configured.unwrap_or(&origin.host);
     (name.to_owned(), ServerName::try_from(name.to_owned()).ok())
+}
+
+/// rustls's cryptography, restricted to what is to be offered.
+fn provider(config: &TlsConfig) -> CryptoProvider {
+    let mut provider = aws_lc_rs::default_provider();
+    if let Some(wanted) = &config.cipher_suites {
+        let suites = std::mem::take(&mut provider.cipher_suites);
+        provider.cipher_suites = in_order(wanted, &suites, |suite| suite.suite().into());
+    }
+    if let Some(wanted) = &config.groups {
+        let all = aws_lc_rs::ALL_KX_GROUPS;
+        provider.kx_groups = in_order(wanted, all, |group| group.name().into());
+    }
+    provider
+}
+
+/// Those of `all` that are wanted, in that order.
+fn in_order<T: Copy>(wanted: &[u16], all: &[T], number: impl Fn(&T) -> u16) -> Vec<T> {
+    let find = |wanted: &u16| all.iter().find(|one| number(one) == *wanted).copied();
+    wanted.iter().filter_map(find).collect()
 }
 
 fn versions(config: &TlsConfig) -> Result<Vec<&'static rustls::SupportedProtocolVersion>, Error> {

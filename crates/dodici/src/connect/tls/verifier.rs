@@ -14,11 +14,14 @@ use rustls::crypto::{
 };
 use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, DigitallySignedStruct, PeerMisbehaved, RootCertStore, SignatureScheme,
+};
 use rustls_platform_verifier::Verifier as PlatformVerifier;
 
 use super::certificate::Certificate;
 use super::chain::{self, Anchors};
+use super::in_order;
 use super::names::check_host;
 use super::refusal::{explain, faulty, wrong_name};
 use super::roots::{DefaultRoots, TrustStore};
@@ -30,7 +33,11 @@ pub(super) struct NodeVerifier {
     trust: Trust,
     /// The name that the certificate must match; rustls may have another name, or none.
     host: String,
+    /// Whether it must: else the caller judges.
+    checks_host: bool,
     algorithms: WebPkiSupportedAlgorithms,
+    /// Signature schemes accepted in a handshake.
+    schemes: Vec<SignatureScheme>,
 }
 
 #[derive(Debug)]
@@ -49,6 +56,7 @@ impl NodeVerifier {
         host: String,
         config: &TlsConfig,
         roots: &DefaultRoots,
+        checks_host: bool,
         provider: &Arc<CryptoProvider>,
     ) -> Result<Self, Error> {
         let trust = match &config.roots {
@@ -62,11 +70,32 @@ impl NodeVerifier {
             RootSource::Custom(certs) => Trust::Store(TrustStore::custom(certs)?),
             RootSource::Platform => Trust::Platform(platform_verifier(provider)?),
         };
+        let algorithms = provider.signature_verification_algorithms;
+        let mut schemes = algorithms.supported_schemes();
+        if let Some(wanted) = &config.signature_schemes {
+            schemes = in_order(wanted, &schemes, |scheme| (*scheme).into());
+        }
         Ok(Self {
             trust,
             host,
-            algorithms: provider.signature_verification_algorithms,
+            checks_host,
+            algorithms,
+            schemes,
         })
+    }
+
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// A valid chain, DER: from the first presented certificate to its trust anchor, if that is known.
+    pub(super) fn path(&self, presented: &[CertificateDer<'_>]) -> Vec<Vec<u8>> {
+        match (&self.trust, presented.split_first()) {
+            (Trust::Store(store), Some((leaf, others))) => {
+                chain::path(leaf, others, store, UnixTime::now())
+            }
+            _ => presented.iter().map(|one| one.to_vec()).collect(),
+        }
     }
 
     fn verify_bundled(
@@ -81,6 +110,14 @@ impl NodeVerifier {
         let algorithms = self.algorithms.all;
         verify_server_cert_signed_by_trust_anchor(&leaf, roots, intermediates, now, algorithms)?;
         verify_server_name(&leaf, server_name)
+    }
+
+    /// Rejects a scheme that was not offered.
+    fn check_scheme(&self, dss: &DigitallySignedStruct) -> Result<(), rustls::Error> {
+        if self.schemes.contains(&dss.scheme) {
+            return Ok(());
+        }
+        Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into())
     }
 
     /// Whether the proof of possession may be skipped: verification is off, and the key is too
@@ -136,9 +173,11 @@ impl ServerCertVerifier for NodeVerifier {
                     algorithms,
                 )
                 .map_err(faulty)?;
-                check_host(&readable(end_entity)?, &self.host).map_err(|message| {
-                    wrong_name(message, CertificateError::NotValidForName.into())
-                })?;
+                if self.checks_host {
+                    check_host(&readable(end_entity)?, &self.host).map_err(|message| {
+                        wrong_name(message, CertificateError::NotValidForName.into())
+                    })?;
+                }
             }
             Trust::Bundle(roots) => self
                 .verify_bundled(roots, end_entity, intermediates, server_name, now)
@@ -160,6 +199,7 @@ impl ServerCertVerifier for NodeVerifier {
         if self.needs_no_proof(cert) {
             return Ok(HandshakeSignatureValid::assertion());
         }
+        self.check_scheme(dss)?;
         if ParsedCertificate::try_from(cert).is_ok() {
             return verify_tls12_signature(message, cert, dss, &self.algorithms);
         }
@@ -191,6 +231,7 @@ impl ServerCertVerifier for NodeVerifier {
         if self.needs_no_proof(cert) {
             return Ok(HandshakeSignatureValid::assertion());
         }
+        self.check_scheme(dss)?;
         if ParsedCertificate::try_from(cert).is_ok() {
             return verify_tls13_signature(message, cert, dss, &self.algorithms);
         }
@@ -200,7 +241,7 @@ impl ServerCertVerifier for NodeVerifier {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
+        self.schemes.clone()
     }
 }
 

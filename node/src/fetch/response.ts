@@ -41,6 +41,10 @@ type PeerMembers = new () => {
   bytes(): Promise<Uint8Array>;
   clone(): Response;
   get bodyUsed(): boolean;
+  get url(): string;
+  get redirected(): boolean;
+  get status(): number;
+  get ok(): boolean;
 };
 
 /** The state of one of our Responses, as far as the peer reads it. */
@@ -138,12 +142,17 @@ export class ResponseFactory {
     return response;
   }
 
-  #stateOf(response: object): ResponseState {
-    return this.#internals.getResponseState(response) as ResponseState;
+  /** `undefined` for anything but one of ours, which is for the peer to read or to reject. */
+  #stateOf(response: object): ResponseState | undefined {
+    try {
+      const state = this.#internals.getResponseState(response);
+      return state instanceof ResponseState ? state : undefined;
+    } catch {
+      return undefined;
+    }
   }
 
-  #clone(response: Response): Response {
-    const { parts, body } = this.#stateOf(response);
+  #clone({ parts, body }: ResponseState): Response {
     if (body === null) return this.make(parts);
     const { untouched } = body;
     if (untouched?.hasEnded && !parts.followsSignal) {
@@ -160,11 +169,11 @@ export class ResponseFactory {
 
   /** The members that override the peer's. */
   #makePrototype(): object {
-    const stateOf = (response: object): ResponseState => this.#stateOf(response);
-    const clone = (response: Response): Response => this.#clone(response);
+    const stateOf = (response: object): ResponseState | undefined => this.#stateOf(response);
+    const cloneOf = (state: ResponseState): Response => this.#clone(state);
     const Members = this.#internals.Response as unknown as PeerMembers;
     const current = Members.prototype;
-    const { text, json, arrayBuffer, bytes, clone: peerClone } = current;
+    const { text, json, arrayBuffer, bytes, clone } = current;
 
     /**
      * Reads all of the body if it has no stream; otherwise `undefined`, and the peer's function
@@ -175,13 +184,9 @@ export class ResponseFactory {
       convert: Convert<T>,
       isReplaced: boolean,
     ): Promise<T> | undefined {
-      if (isReplaced) return undefined;
-      let body: ResponseBody | null;
-      try {
-        ({ body } = stateOf(response));
-      } catch {
-        return undefined;
-      }
+      const state = isReplaced ? undefined : stateOf(response);
+      if (state === undefined) return undefined;
+      const { body } = state;
       if (body === null) return converted(convert, NO_BYTES);
       const { untouched } = body;
       if (untouched !== null) return body.consume(untouched, convert);
@@ -209,29 +214,34 @@ export class ResponseFactory {
       }
 
       override get bodyUsed(): boolean {
-        const { body } = stateOf(this);
+        const state = stateOf(this);
+        if (state === undefined) return super.bodyUsed;
+        const { body } = state;
         return body !== null && (body.isTaken || (body.untouched === null && super.bodyUsed));
       }
 
-      get url(): string {
-        return (stateOf(this).parts.targets.at(-1) as Target).href;
+      override get url(): string {
+        const state = stateOf(this);
+        return state === undefined ? super.url : (state.parts.targets.at(-1) as Target).href;
       }
 
-      get redirected(): boolean {
-        return stateOf(this).parts.targets.length > 1;
+      override get redirected(): boolean {
+        const state = stateOf(this);
+        return state === undefined ? super.redirected : state.parts.targets.length > 1;
       }
 
-      get status(): number {
-        return stateOf(this).parts.status;
+      override get status(): number {
+        return stateOf(this)?.parts.status ?? super.status;
       }
 
-      get ok(): boolean {
-        const { status } = stateOf(this).parts;
-        return status >= 200 && status <= 299;
+      override get ok(): boolean {
+        const status = stateOf(this)?.parts.status;
+        return status === undefined ? super.ok : status >= 200 && status <= 299;
       }
 
       override clone(): Response {
-        return current.clone === peerClone ? clone(this as unknown as Response) : super.clone();
+        const state = current.clone === clone ? stateOf(this) : undefined;
+        return state === undefined ? super.clone() : cloneOf(state);
       }
     }
     const { prototype } = FetchedResponse;

@@ -275,3 +275,16 @@ it('a member called on another object is rejected like undici’s', () => {
   const methods = Response.prototype;
   expect(() => Reflect.get(methods, 'status', {})).toThrow(TypeError);
 });
+
+it('members of a fetched Response work with any other, and reject the rest like undici’s', async () => {
+  const members = Object.getPrototypeOf(await get('/')) as Response;
+  const made = () => new Response('own', { status: 201 });
+  expect(await members.text.call(made())).toBe('own');
+  expect(await members.clone.call(made()).text()).toBe('own');
+  for (const name of ['status', 'ok', 'url', 'redirected', 'bodyUsed'] as const) {
+    const response = made();
+    expect(Reflect.get(members, name, response)).toBe(response[name]);
+    expect(() => Reflect.get(members, name, {})).toThrow(TypeError);
+  }
+  await expect(members.text.call({} as Response)).rejects.toThrow(TypeError);
+});

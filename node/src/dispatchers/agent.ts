@@ -11,6 +11,7 @@ import {
   checkOptions,
   checkOriginOptions,
   findRule,
+  isRecord,
   isUrl,
   mergeOptions,
   type OriginOptions,
@@ -94,9 +95,7 @@ function readOrigins(
   if (typeof origins === 'function') {
     return { kind: 'function', choose: origins as OriginChooser };
   }
-  if (typeof origins !== 'object' || Array.isArray(origins)) {
-    throw invalid('origins must be an object or a function');
-  }
+  if (!isRecord(origins)) throw invalid('origins must be an object or a function');
   const rules = parseOrigins(origins);
   if (isDefaultFactory) {
     for (const { pattern, options } of rules) {
@@ -127,6 +126,14 @@ function unwrapEntry(entry: Dispatcher | { readonly dispatcher: Dispatcher }): D
   return Object.hasOwn(entry, 'dispatcher')
     ? (entry as { readonly dispatcher: Dispatcher }).dispatcher
     : (entry as Dispatcher);
+}
+
+/** What `Agent.optionsFor()` returns. */
+export interface OptionsForOrigin {
+  /** The pattern of `origins` that applies. */
+  readonly pattern: string | null;
+  /** The agent's options, with those of the origin over them. */
+  readonly options: OriginOptions;
 }
 
 /** Counters by origin. */
@@ -256,7 +263,7 @@ export class Agent extends CompositeDispatcher {
   }
 
   private addPool(given: string | URL, origin: string, key: string, isHttp1: boolean): Dispatcher {
-    const options = this.optionsFor(given);
+    const { options } = this.optionsFor(given);
     const pool = this.factory(given, isHttp1 ? { ...options, allowH2: false } : options);
     forwardEvents(pool, this, () => this.dropIfUnused(pool, origin, key));
     this.pools.set(key, pool);
@@ -272,20 +279,32 @@ export class Agent extends CompositeDispatcher {
     else this.poolsOfOrigin.delete(origin);
   }
 
-  private optionsFor(given: string | URL): Options {
+  /**
+   * The options with which the pool of an origin is made, and the pattern of `origins` that applies to it;
+   * `null` if none does, or if `origins` is a function, which this calls. Without `origins`, `origin` may
+   * be anything that `factory` understands.
+   *
+   * @throws InvalidArgumentError for an invalid origin, or if the function returns invalid options.
+   */
+  optionsFor(origin: string | URL): OptionsForOrigin {
+    const none = { pattern: null, options: { ...this.poolOptions } };
     switch (this.origins.kind) {
       case 'none':
-        return this.poolOptions;
+        return none;
       case 'rules': {
-        const rule = findRule(this.origins.rules, parseOrigin(given));
-        return rule === undefined ? this.poolOptions : mergeOptions(this.poolOptions, rule.options);
+        const rule = findRule(this.origins.rules, parseOrigin(origin));
+        if (rule === undefined) return none;
+        const options = mergeOptions(this.poolOptions, rule.options);
+        return { pattern: rule.pattern.text, options };
       }
       case 'function': {
-        const { origin } = parseOrigin(given);
-        const options = this.origins.choose(origin);
-        if (options === undefined || options === null) return this.poolOptions;
-        const where = `origins(${JSON.stringify(origin)})`;
-        return mergeOptions(this.poolOptions, checkOriginOptions(options, where));
+        const parsed = parseOrigin(origin);
+        const chosen = this.origins.choose(parsed.origin);
+        if (chosen === undefined || chosen === null) return none;
+        const where = `origins(${JSON.stringify(parsed.origin)})`;
+        const options = mergeOptions(this.poolOptions, checkOriginOptions(chosen, where));
+        if (this.factory === makeDispatcher) named(where, () => checkPoolOptions(options));
+        return { pattern: null, options };
       }
     }
   }

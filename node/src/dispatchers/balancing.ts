@@ -6,7 +6,7 @@
  * know how they choose.
  */
 
-import { ownOptions, POOL_OPTIONS, type PoolOptions, spread } from '../options';
+import { ownOptions, POOL_OPTIONS, type PoolOptions, refuseOrigins, spread } from '../options';
 import { type Dispatcher, peer, poolSymbols, type ServedBy } from '../undici';
 import { Client } from './client';
 import { servedByOrigin } from './delegate';
@@ -20,6 +20,7 @@ type Options = Record<string, unknown>;
 export class BalancedPool extends forBoth(peer.BalancedPool) {
   constructor(upstreams?: string | URL | (string | URL)[], options?: BalancedPool.Options) {
     const given = ownOptions(options);
+    refuseOrigins(given, 'BalancedPool');
     super(upstreams as never, spread(given, { factory: given['factory'] ?? makePool }));
   }
 
@@ -46,6 +47,7 @@ type ClientFactory = (origin: string | URL, options: object) => Dispatcher;
 export class RoundRobinPool extends forBoth(peer.RoundRobinPool) {
   constructor(origin: string | URL, options?: RoundRobinPool.Options) {
     const given = ownOptions(options);
+    refuseOrigins(given, 'RoundRobinPool');
     super(origin, spread(given, { factory: clientFactory(given) }));
   }
 

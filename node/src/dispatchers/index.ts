@@ -5,7 +5,7 @@
  * It must not know records or sessions.
  */
 
-export { Agent, type AgentStats, makeDispatcher } from './agent';
+export { Agent, type AgentStats, makeDispatcher, type OptionsForOrigin } from './agent';
 export { BalancedPool, RoundRobinPool } from './balancing';
 export { Client, type ClientStats } from './client';
 export { closeIfUnused, CompositeDispatcher } from './composite';

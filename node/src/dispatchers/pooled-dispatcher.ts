@@ -7,7 +7,14 @@
  */
 
 import type { Connection } from '../connection';
-import { dispatchToPeer, parseSettings, type PoolSettings, type SettingsKind } from '../options';
+import {
+  dispatchToPeer,
+  ownOptions,
+  parseSettings,
+  type PoolSettings,
+  refuseOrigins,
+  type SettingsKind,
+} from '../options';
 import { OriginDispatcher, type PoolCounters } from '../origin';
 import {
   type Dispatcher,
@@ -53,6 +60,7 @@ export abstract class PooledDispatcher extends DispatcherBase {
       super();
       ({ url: this.url, pool: this.pool, standIn: this.standIn } = origin);
     } else {
+      refuseOrigins(ownOptions(options), kind === 'client' ? 'Client' : 'Pool');
       const settings = parseSettings(origin, options, kind);
       checkCredentials(settings.connect);
       super(options);

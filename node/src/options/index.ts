@@ -30,9 +30,11 @@ export {
 export {
   checkOriginOptions,
   findRule,
+  isRecord,
   mergeOptions,
   type OriginRule,
   parseOrigins,
+  refuseOrigins,
 } from './origins';
 export { ownOptions, spread, unpolluted } from './own-options';
 export { isUrl, parseOrigin } from './parse-origin';

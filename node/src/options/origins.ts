@@ -20,9 +20,9 @@
  */
 
 import { invalid } from '../undici';
-import { CLIENT_OPTIONS, H2_OPTIONS, POOL_OPTIONS } from './generated';
+import { CLIENT_OPTIONS, CONNECT_KEYS, H2_OPTIONS, POOL_OPTIONS } from './generated';
 import { defaultPort, hostOf, parseHost, portOf } from './host';
-import { ownOptions } from './own-options';
+import { ownOptions, spread } from './own-options';
 import { withoutCredentials } from './parse-origin';
 
 /** A parsed pattern. */
@@ -61,6 +61,7 @@ function canonicalHost(text: string, host: string): string {
 export function parsePattern(text: string): OriginPattern {
   const parts = GRAMMAR.exec(text);
   const host = parts?.[2];
+  if (text.includes('@')) throw badPattern(text, 'it must not contain a user name or a password');
   if (parts === null || host === undefined) {
     throw badPattern(
       text,
@@ -126,21 +127,42 @@ const ORIGIN_OPTIONS = new Set(
  * @param where Names the entry in messages.
  */
 export function checkOriginOptions(options: unknown, where: string): Record<string, unknown> {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw invalid(`${where} must be an object`);
+  if (options instanceof Promise) {
+    throw invalid(`${where} must be an object, not a Promise: the function cannot be async`);
   }
+  if (!isRecord(options)) throw invalid(`${where} must be an object`);
   const given = ownOptions(options);
   for (const name of Object.keys(given)) {
     if (!ORIGIN_OPTIONS.has(name)) throw invalid(`${where}.${name} is not a per-origin option`);
   }
+  for (const name of ['connect', 'tls']) {
+    for (const key of Object.keys(spread(given[name]))) {
+      if (!CONNECT_KEYS.has(key)) throw invalid(`${where}.${name}.${key} is not an option`);
+    }
+  }
   return given;
+}
+
+/** Whether this is an object with options, of any realm: not a list, a `Map` or the like. */
+export function isRecord(value: unknown): value is object {
+  return Object.prototype.toString.call(value) === '[object Object]';
+}
+
+/**
+ * For every class except `Agent`, which alone has a pool per origin.
+ *
+ * @throws InvalidArgumentError if `origins` is given.
+ */
+export function refuseOrigins({ origins }: Readonly<Record<string, unknown>>, name: string): void {
+  if (origins === undefined || origins === null) return;
+  throw invalid(`origins is an option of Agent, not of ${name}`);
 }
 
 /**
  * The rules of an `origins` object, most specific first.
  *
  * @throws InvalidArgumentError for an invalid pattern, two equivalent patterns, a value that is
- * not an object, or a name that is not a per-origin option.
+ * not an object, or a name that is not a per-origin option or a key of `connect`.
  */
 export function parseOrigins(origins: object): OriginRule[] {
   const rules: OriginRule[] = [];

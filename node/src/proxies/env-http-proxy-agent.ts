@@ -6,7 +6,7 @@
  */
 
 import { Agent, forBoth } from '../dispatchers';
-import { type DecompressDefault, ownOptions, spread, unpolluted } from '../options';
+import { type DecompressDefault, ownOptions, refuseOrigins, spread, unpolluted } from '../options';
 import {
   type Dispatcher,
   type EnvHttpProxyAgent as PeerEnvHttpProxyAgent,
@@ -28,6 +28,7 @@ export class EnvHttpProxyAgent extends forBoth(peer.EnvHttpProxyAgent) {
 
   constructor(options?: EnvHttpProxyAgent.Options) {
     const { httpProxy, httpsProxy, noProxy, ...rest } = ownOptions(options);
+    refuseOrigins(rest, 'EnvHttpProxyAgent');
     const { webSocket, eventSource } = rest;
     // No proxies are passed to the peer, so that it creates no agents for them, and the one it creates
     // is not used; it reads its options from an object that inherits, so these are named.

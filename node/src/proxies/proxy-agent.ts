@@ -30,6 +30,7 @@ import {
   parseOrigin,
   type ProxySettings,
   readDecompress,
+  refuseOrigins,
   spread,
   throughProxy,
   unpolluted,
@@ -89,6 +90,7 @@ function readOptions(options: unknown): Options {
   const isAlone = typeof options === 'string' || isUrl(options);
   const given = ownOptions(isAlone ? { uri: options } : options);
   if (!given['uri']) throw invalid('Proxy uri is mandatory');
+  refuseOrigins(given, 'ProxyAgent');
   const { clientFactory } = given;
   if (clientFactory !== undefined && typeof clientFactory !== 'function') {
     throw invalid('Proxy opts.clientFactory must be a function.');

@@ -27,6 +27,7 @@ import {
   parseOrigin,
   type ProxySettings,
   readDecompress,
+  refuseOrigins,
   spread,
   throughProxy,
 } from '../options';
@@ -110,6 +111,7 @@ export class Socks5ProxyAgent extends CompositeDispatcher {
    */
   constructor(proxyUrl: string | URL, options?: Socks5ProxyAgent.Options) {
     const given = ownOptions(options);
+    refuseOrigins(given, 'Socks5ProxyAgent');
     super(given);
     this.decompress = readDecompress(given['decompress']) ?? NOT_DECODED;
     const url = readUrl(proxyUrl);

@@ -3,7 +3,15 @@ import { EventEmitter } from 'node:events';
 
 import { describe, expect, it } from 'vitest';
 
+import {
+  BalancedPool,
+  EnvHttpProxyAgent,
+  ProxyAgent,
+  RoundRobinPool,
+  Socks5ProxyAgent,
+} from '../../src/index';
 import { Agent } from '../../src/dispatchers/agent';
+import { Client } from '../../src/dispatchers/client';
 import type { AgentOptions } from '../../src/options/types';
 import { Pool } from '../../src/dispatchers/pool';
 import { type Dispatcher, errors, peer, peerMajor, symbols } from '../../src/undici/undici';
@@ -94,7 +102,7 @@ describe('an agent', () => {
   it.each([undefined, null, '', 1, {}])('fails a request with the invalid origin %j', (origin) => {
     const { agent } = scriptedAgent();
     const { returned, errors: told } = send(agent, origin);
-    expect(returned).toBe(false);
+    expect(returned).toBe(send(new peer.Agent() as never, origin).returned);
     expect(told[0]).toBeInstanceOf(errors.InvalidArgumentError);
     expect(told[0]!.message).toBe('opts.origin must be a non-empty string or URL.');
   });
@@ -231,6 +239,63 @@ describe('per-origin options', () => {
     expect(made.map(({ options }) => options['connections'])).toEqual([1, 9]);
   });
 
+  it('are told, with the pattern that applies, by optionsFor()', () => {
+    const { agent } = scriptedAgent({ connections: 9, origins });
+    expect(agent.optionsFor('http://a.example:81')).toMatchObject({
+      pattern: 'http://a.example:81',
+      options: { connections: 4, connect: { timeout: 1 } },
+    });
+    expect(agent.optionsFor(new URL('https://b.example'))).toEqual({
+      pattern: '*.example',
+      options: { connections: 2, connect: undefined, tls: undefined },
+    });
+    expect(agent.optionsFor('http://other')).toMatchObject({
+      pattern: null,
+      options: { connections: 9 },
+    });
+    expect(new Agent({ connections: 1 }).optionsFor('http://a').options.connections).toBe(1);
+    const chosen = new Agent({ origins: () => ({ connections: 3 }) }).optionsFor('http://a');
+    expect([chosen.pattern, chosen.options.connections]).toEqual([null, 3]);
+  });
+
+  it('given by optionsFor() are a copy', () => {
+    const { agent, made } = scriptedAgent({ connections: 9 });
+    agent.optionsFor('http://a').options.connections = 1;
+    send(agent, 'http://a');
+    expect(made[0]!.options['connections']).toBe(9);
+  });
+
+  it.each([
+    [{ maxOrigin: 1 }, 'origins("http://a").maxOrigin is not a per-origin option'],
+    [{ connections: -1 }, 'origins("http://a"): invalid connections'],
+    [{ headersTimeout: 'x' }, /^origins\("http:\/\/a"\): headersTimeout must be/],
+    [{ connect: { family: 5 } }, 'origins("http://a"): connect.family must be 0, 4 or 6'],
+    [{ connect: { rejectUnauthorised: true } }, /^origins\("http:\/\/a"\)\.connect\.rejectUnaut/],
+    [5, 'origins("http://a") must be an object'],
+    [new Map(), 'origins("http://a") must be an object'],
+    [Promise.resolve({}), /^origins\("http:\/\/a"\) must be an object, not a Promise/],
+  ])('%j returned by a function names rule and key', (returned, message) => {
+    const agent = new Agent({ origins: () => returned as never });
+    const [error] = send(agent, 'http://a').errors;
+    expect(error).toBeInstanceOf(errors.InvalidArgumentError);
+    expect(() => {
+      throw error!;
+    }).toThrow(message);
+  });
+
+  it.each([
+    ['Client', () => new Client('http://a', { origins } as never)],
+    ['Pool', () => new Pool('http://a', { origins } as never)],
+    ['BalancedPool', () => new BalancedPool([], { origins } as never)],
+    ['RoundRobinPool', () => new RoundRobinPool('http://a', { origins } as never)],
+    ['ProxyAgent', () => new ProxyAgent({ uri: 'http://a', origins } as never)],
+    ['EnvHttpProxyAgent', () => new EnvHttpProxyAgent({ origins } as never)],
+    ['Socks5ProxyAgent', () => new Socks5ProxyAgent('socks5://a', { origins } as never)],
+  ])('are refused by %s', (name, construct) => {
+    expect(construct).toThrow(errors.InvalidArgumentError);
+    expect(construct).toThrow(`origins is an option of Agent, not of ${name}`);
+  });
+
   it('returned by a function, if invalid, fail the request with the name of the option', () => {
     const { agent } = scriptedAgent({ origins: () => ({ maxOrigin: 1 }) as never });
     const [error] = send(agent, 'http://a').errors;
@@ -241,6 +306,21 @@ describe('per-origin options', () => {
   it.each([
     [{ origins: 1 }, 'origins must be an object or a function'],
     [{ origins: [] }, 'origins must be an object or a function'],
+    [{ origins: new Map([['a', {}]]) }, 'origins must be an object or a function'],
+    [{ origins: Promise.resolve({}) }, 'origins must be an object or a function'],
+    [{ origins: { a: new Map() } }, 'origins["a"] must be an object'],
+    [
+      { origins: { 'https://user:secret@a': {} } },
+      'invalid origin pattern "https://a": it must not contain a user name or a password',
+    ],
+    [
+      { origins: { a: { connect: { rejectUnauthorised: false } } } },
+      'origins["a"].connect.rejectUnauthorised is not an option',
+    ],
+    [
+      { origins: { a: { tls: { sevrername: 'a' } } } },
+      'origins["a"].tls.sevrername is not an option',
+    ],
     [{ origins: { 'a b': {} } }, /^invalid origin pattern "a b"/],
     [{ origins: { a: { connections: -1 } } }, 'origins["a"]: invalid connections'],
     [{ origins: { a: { headersTimeout: -1 } } }, /^origins\["a"\]: headersTimeout must be/],

@@ -27,6 +27,7 @@ export {
   type ClientStats,
   getGlobalDispatcher,
   H2CClient,
+  type OptionsForOrigin,
   Pool,
   type PoolStats,
   RetryAgent,
@@ -47,6 +48,7 @@ export type {
   DisconnectInfo,
   DisconnectListener,
   DrainListener,
+  Phase,
   ProxyAnswer,
   TlsInfo,
 } from './connection';

@@ -238,17 +238,31 @@ function toError(fields: ErrorFields): Error {
 }
 
 /**
- * The error in an error payload.
- *
- * `phase` ("connect", "headers", …: the step that failed) becomes a non-enumerable property, so that
- * deep comparisons with undici's errors still hold.
+ * What a request was waiting for when it failed: the `phase` of its error. `docs/errors.md` explains them.
+ * All values of `dodici_pool::Phase`.
  */
+export type Phase =
+  | 'queued'
+  | 'resolve'
+  | 'connect'
+  | 'proxy'
+  | 'tls hello'
+  | 'tls handshake'
+  | 'send'
+  | 'headers'
+  | 'body'
+  | 'upgraded';
+
+/** `error` with a `phase`: not enumerable, so that deep comparisons with undici's errors still hold. */
+export function withPhase(error: Error, value: Phase): Error {
+  return Object.defineProperty(error, 'phase', { value, configurable: true, writable: true });
+}
+
+/** The error in an error payload. */
 export function decodeError(buffer: Buffer, start: number, end: number): Error {
   const fields = fieldsOf(buffer, start, end);
   const error = toError(fields);
-  const { phase: value } = fields;
-  if (value === undefined) return error;
-  return Object.defineProperty(error, 'phase', { value, configurable: true, writable: true });
+  return fields.phase === undefined ? error : withPhase(error, fields.phase as Phase);
 }
 
 /** Whether another attempt is likely to succeed: the peer closed the connection while it was opened. */
@@ -259,7 +273,7 @@ export function isTransient(error: Error): boolean {
 
 /** Whether the server has no TLS in common with the engine, and has not shown a certificate. */
 export function isHelloRefused(error: Error): boolean {
-  return (error as { phase?: string }).phase === 'tls hello';
+  return (error as { phase?: Phase }).phase === 'tls hello';
 }
 
 /** Adds a sentence to the error's message. */
@@ -313,7 +327,7 @@ const CLOSE_REASONS = {
 
 type Reason = keyof typeof CLOSE_REASONS;
 
-/** Why a connection ended, in one or two words. */
+/** Why a connection ended, in one or two words; `docs/errors.md` explains them. */
 export type CloseReason = (typeof CLOSE_REASONS)[Reason][0];
 
 function closeRow(reason: number): readonly [CloseReason, (context: CloseContext) => Error] {

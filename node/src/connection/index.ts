@@ -6,7 +6,15 @@
  */
 
 export { Connection, type ConnectionHost } from './connection';
-export { addSentence, type CloseReason, decodeError, isHelloRefused, isTransient } from './errors';
+export {
+  addSentence,
+  type CloseReason,
+  decodeError,
+  isHelloRefused,
+  isTransient,
+  type Phase,
+  withPhase,
+} from './errors';
 export {
   type ConnectInfo,
   type ConnectionErrorListener,

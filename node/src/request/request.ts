@@ -16,7 +16,7 @@
 
 import { AsyncResource } from 'node:async_hooks';
 
-import { decodeError, UpgradedSocket } from '../connection';
+import { decodeError, UpgradedSocket, withPhase } from '../connection';
 import { decodeReason, parseFields } from '../headers';
 import type { Pausing, SlotOwner } from '../session';
 import {
@@ -450,7 +450,14 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
   /** The user aborted, or the body failed: settles immediately. */
   abortWith(reason: Error | undefined): void {
     this.#takenOver?.abort(reason);
-    this.#settleWithError(reason ?? new errors.RequestAbortedError());
+    this.#settleWithError(reason ?? this.#abortedError());
+  }
+
+  /** The engine knows where the request is in between. */
+  #abortedError(): Error {
+    const error = new errors.RequestAbortedError();
+    if (this.#isResponding) return withPhase(error, 'body');
+    return this.slot === -1 ? withPhase(error, 'queued') : error;
   }
 
   /** A callback threw: the request ends with that error. */

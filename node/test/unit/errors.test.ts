@@ -1,7 +1,11 @@
 // Error and event payloads, byte by byte, and how JavaScript decodes them.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
 import { describe, expect, it } from 'vitest';
 
-import { closeReasonError, decodeError } from '../../src/connection/errors';
+import { closeReasonError, decodeError, type Phase } from '../../src/connection/errors';
 import { decodeConnected, decodeDisconnected } from '../../src/connection/events';
 import { errors, peerMajor } from '../../src/undici/undici';
 import { ErrorCode, Field, WireCloseReason } from '../../src/wire/generated';
@@ -193,6 +197,23 @@ describe('an error payload', () => {
     const error = decode([Field.Code, ErrorCode.Aborted], [Field.Phase, 'tls']);
     expect(error['phase']).toBe('tls');
     expect(Object.keys(error)).not.toContain('phase');
+  });
+
+  it('and a close reason are of the lists that docs/errors.md explains', () => {
+    const root = fileURLToPath(new URL('../../../', import.meta.url));
+    const read = (path: string) => readFileSync(join(root, path), 'utf8');
+    const documented = (title: string) => {
+      const section = read('docs/errors.md').split(`## ${title}`)[1]!.split('\n## ')[0]!;
+      return [...section.matchAll(/^\| `(.*?)` \|/gm)].map(([, name]) => name);
+    };
+    const named = (path: string) =>
+      [...read(path).matchAll(/Self::\w+ => "(.*?)"/g)].map(([, name]) => name);
+    const model = 'crates/dodici-pool/src/model';
+    expect(documented('Phases')).toEqual(named(`${model}/phase.rs`));
+    expect(documented('Reasons of a')).toEqual(named(`${model}/close_reason.rs`));
+    const phases: Phase[] = ['queued', 'resolve', 'connect', 'proxy', 'tls hello', 'tls handshake'];
+    phases.push('send', 'headers', 'body', 'upgraded');
+    expect(documented('Phases')).toEqual(phases);
   });
 
   it('with an unknown field or code is still decoded to an error', () => {

@@ -55,6 +55,12 @@ impl OriginPool {
         self.connecting as usize * self.expected as usize
     }
 
+    /// How many connections must be opened for the queued requests, or because one was requested.
+    pub(super) fn needed(&self) -> usize {
+        let needed = self.requests.waiting().div_ceil(self.expected as usize);
+        needed.max(usize::from(self.connect_kept))
+    }
+
     fn assign_queued(&mut self) {
         while let Some((request, traits)) = self.requests.front() {
             let Some(conn) = self.find_connection(traits) else {

@@ -97,15 +97,26 @@ impl OriginPool {
         while let Some(conn) = self.idle.front() {
             self.close(conn, CloseReason::PoolClosed);
         }
-        if self.connecting == 0 {
+        self.close_attempts(0, CloseReason::PoolClosed);
+    }
+
+    /// Closes all connections being opened except `keep` of them.
+    pub(super) fn close_attempts(&mut self, keep: usize, reason: CloseReason) {
+        if self.connecting as usize <= keep {
             return;
         }
+        let mut kept = 0;
         for slot in 0..self.conns.slots() {
             let Some(conn) = self.conns.id_at(slot) else {
                 continue;
             };
-            if self.conns.get(conn).map(|entry| entry.state) == Some(ConnState::Connecting) {
-                self.close(conn, CloseReason::PoolClosed);
+            if self.conns.get(conn).map(|entry| entry.state) != Some(ConnState::Connecting) {
+                continue;
+            }
+            if kept < keep {
+                kept += 1;
+            } else {
+                self.close(conn, reason);
             }
         }
     }

@@ -130,6 +130,8 @@ pub struct OriginPool {
     expected: u32,
     /// A connection was requested although nothing is queued.
     connect_wanted: bool,
+    /// The same of an attempt that has not ended: it is kept although no request waits for it.
+    connect_kept: bool,
     needs_drain: bool,
     actions: VecDeque<Action>,
 }
@@ -151,6 +153,7 @@ impl OriginPool {
             connecting: 0,
             closing: 0,
             connect_wanted: false,
+            connect_kept: false,
             needs_drain: false,
             actions: VecDeque::new(),
         }
@@ -204,7 +207,8 @@ impl OriginPool {
 
     /// The caller aborted a request. Returns where the request was.
     ///
-    /// A connection being opened for it is kept: it serves the next request.
+    /// A connection being opened for it is kept, for the next request, until
+    /// [`handle_unneeded`](Self::handle_unneeded).
     pub fn handle_cancel(&mut self, request: RequestId) -> Cancelled {
         let Some(entry) = self.requests.table.get_mut(request) else {
             return Cancelled::Unknown;
@@ -222,6 +226,16 @@ impl OriginPool {
         }
     }
 
+    /// Whether more connections are being opened than queued requests can use.
+    pub fn has_unneeded(&self) -> bool {
+        self.connecting as usize > self.needed()
+    }
+
+    /// Gives up the connections being opened that no request waits for, after one was cancelled.
+    pub fn handle_unneeded(&mut self) {
+        self.close_attempts(self.needed(), CloseReason::Aborted);
+    }
+
     /// Opens a connection although nothing is queued, unless one is open or being opened.
     ///
     /// If closing connections use up the limit, it is opened after them.
@@ -230,6 +244,7 @@ impl OriginPool {
         if self.is_open() {
             self.connect_wanted = true;
             self.settle();
+            self.connect_kept = self.connecting > 0;
         }
     }
 

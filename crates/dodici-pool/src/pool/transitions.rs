@@ -57,7 +57,10 @@ impl OriginPool {
     /// Reverts what `enter` did for this state.
     fn leave(&mut self, conn: ConnId, state: ConnState) {
         match state {
-            ConnState::Connecting => self.connecting -= 1,
+            ConnState::Connecting => {
+                self.connecting -= 1;
+                self.connect_kept &= self.connecting > 0;
+            }
             ConnState::Idle { .. } => {
                 self.idle.remove(&mut self.conns, conn);
                 self.deadlines.remove(conn);

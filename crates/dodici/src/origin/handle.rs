@@ -20,13 +20,14 @@ pub struct RequestHandle {
 
 impl RequestHandle {
     /// Cancels the request: its sink gets [`ErrorKind::Aborted`](dodici_pool::ErrorKind::Aborted)
-    /// unless it has settled, and a connection that was serving it is closed.
+    /// unless it has settled, and a connection that was serving it is closed, or is not opened any
+    /// more if no other request needs it.
     pub fn cancel(&self) {
         self.command.cancel();
         let Some((pool, id)) = &self.place else {
             return;
         };
-        let job = {
+        let (job, has_unneeded) = {
             let mut state = pool.state.lock();
             let place = state.machine.handle_cancel(*id);
             let job = state.take_queued(*id);
@@ -35,12 +36,22 @@ impl RequestHandle {
                 let outcome = Outcome::Unwritten;
                 state.machine.handle_released(conn, *id, outcome, now());
             }
-            job
+            let has_unneeded = place == Cancelled::Queued && state.machine.has_unneeded();
+            (job, has_unneeded)
         };
         if let Some(mut job) = job {
             contain(|| job.settle.error(aborted()));
         }
         pool.run_actions();
+        if has_unneeded {
+            let pool = Arc::clone(pool);
+            // Not at once: the caller may replace the request.
+            drop(pool.runtime.clone().spawn(async move {
+                tokio::task::yield_now().await;
+                pool.state.lock().machine.handle_unneeded();
+                pool.run_actions();
+            }));
+        }
     }
 
     /// For callers with their own timers: ready when everything this machine has received of the

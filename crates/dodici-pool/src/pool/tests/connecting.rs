@@ -50,6 +50,42 @@ fn no_connection_is_opened_while_an_unneeded_one_is_connecting() {
 }
 
 #[test]
+fn attempts_that_no_request_waits_for_are_given_up() {
+    let mut rig = Rig::new(PoolConfig::default());
+    let first = rig.enqueue(GET);
+    let one = rig.wanted();
+    let second = rig.enqueue(GET);
+    let two = rig.wanted();
+    assert!(!rig.pool.has_unneeded());
+    assert_eq!(rig.pool.handle_cancel(first), Cancelled::Queued);
+    assert!(rig.pool.has_unneeded());
+    rig.pool.handle_unneeded();
+    assert_eq!(rig.actions(), [close(two, CloseReason::Aborted)]);
+    assert!(!rig.pool.has_unneeded());
+    rig.pool.handle_connect_failed(two, rig.now);
+    rig.pool.handle_connected(one, rig.now, 1);
+    assert_eq!(rig.actions(), [assign(one, second)]);
+}
+
+#[test]
+fn a_requested_connection_is_not_given_up() {
+    let mut rig = Rig::new(PoolConfig::default());
+    rig.pool.handle_connect_requested(rig.now);
+    let conn = rig.wanted();
+    let request = rig.enqueue(GET);
+    assert_eq!(rig.pool.handle_cancel(request), Cancelled::Queued);
+    rig.pool.handle_unneeded();
+    assert_eq!(rig.actions(), []);
+    rig.pool.handle_connected(conn, rig.now, 1);
+    // Once it is open, the next attempt is an ordinary one.
+    let first = rig.enqueue(GET);
+    let second = rig.enqueue(GET);
+    assert_eq!(rig.actions()[0], assign(conn, first));
+    assert_eq!(rig.pool.handle_cancel(second), Cancelled::Queued);
+    assert!(rig.pool.has_unneeded());
+}
+
+#[test]
 fn a_requested_connection_is_opened_once_and_stays_idle() {
     let mut rig = Rig::limited(1);
     rig.pool.handle_connect_requested(rig.now);

@@ -22,7 +22,7 @@ const HELP = `Usage: just bench [options], or just bench-<group> [options]
   --only A,B      only these loads or groups; see --list
   --list          list the loads and how long each takes
   --ours PATH     measure this module instead of node/dist
-  --theirs PATH   compare with this module instead of undici 8.12
+  --theirs PATH   compare with this module instead of undici 8.13
   --node PATH     run on this Node instead of Node 24 from npm
   --out NAME      name of the report in bench/results/
   --check         fail if a target is missed or a load was left out

@@ -54,7 +54,7 @@ export const BOTH = [THEIRS, OURS];
  * A client by its name.
  *
  * @param {string} name
- * @param {{ ours?: string, theirs?: string }} [modules] instead of node/dist and undici 8.12
+ * @param {{ ours?: string, theirs?: string }} [modules] instead of node/dist and undici 8.13
  * @returns {import('./compare.mjs').Compared}
  */
 export function compared(name, modules = {}) {

@@ -123,6 +123,9 @@ impl Parts {
     }
 }
 
+/// A loaded peer takes its time.
+const LEAST_PING_TIMEOUT: Duration = Duration::from_secs(1);
+
 impl PoolOptions {
     /// Reads a list of options. If a key is given twice, the last one counts, unless it may repeat.
     pub fn decode(payload: &[u8]) -> Result<Self, OptionsError> {
@@ -131,6 +134,11 @@ impl PoolOptions {
         let mut config = parts.config;
         config.connect.tls = parts.tls.finish()?;
         config.connect.proxy = parts.proxy.finish()?.map(Box::new);
+        // As in undici, a PING must be acknowledged before the next one is due.
+        if let Some(interval) = config.http2.ping_interval {
+            let due = interval.max(LEAST_PING_TIMEOUT);
+            config.http2.ping_timeout = config.http2.ping_timeout.min(due);
+        }
         let missing = OptionsError::Missing;
         let scheme = parts.scheme.ok_or(missing(OptionKey::Scheme))?;
         let host = parts.host.ok_or(missing(OptionKey::Host))?;

@@ -30,6 +30,7 @@ import {
   invalid,
   peer,
   peerMajor,
+  returnedOnFailure,
   symbols,
   takesBoth,
   wrapHandler,
@@ -222,7 +223,8 @@ export abstract class DispatcherBase extends Dispatcher {
    * Starts a request. Both generations of handlers are accepted; see `legacy-handler.ts`.
    *
    * Invalid arguments are reported with `handler.onResponseError(null, error)` before this returns, and
-   * thrown only if there is no such method. Returns `false` when the caller should wait for `drain`.
+   * thrown only if there is no such method. Returns `false` when the caller should wait for `drain`;
+   * older undicis, and this with them, also for a request that failed.
    */
   override dispatch(
     options: Dispatcher.DispatchOptions & OwnRequestOptions,
@@ -244,7 +246,7 @@ export abstract class DispatcherBase extends Dispatcher {
     } catch (error) {
       if (typeof receiver.onResponseError !== 'function') throw error;
       receiver.onResponseError(null, error as Error);
-      return false;
+      return returnedOnFailure();
     }
   }
 }

@@ -121,6 +121,18 @@ function loadUnwrapHandler(): UnwrapHandler {
  */
 export const toPeerHandler: UnwrapHandler = loadUnwrapHandler();
 
+let returned: boolean | undefined;
+
+/**
+ * What the peer's `dispatch()` returns for a request that fails at once. Since undici 8.13, that there is
+ * room for more: no `drain` follows.
+ */
+export function returnedOnFailure(): boolean {
+  const ignore = (): void => undefined;
+  const handler = { onResponseError: ignore, onError: ignore };
+  return (returned ??= new peer.Agent().dispatch({} as Undici.Dispatcher.DispatchOptions, handler));
+}
+
 // What this package uses itself; `exports.ts` has what its users get.
 export { buildConnector, Dispatcher, errors } from 'undici';
 

@@ -175,6 +175,15 @@ fn http2_has_its_own_limits() {
 }
 
 #[test]
+fn a_ping_must_be_acknowledged_before_the_next_is_due() {
+    for (interval, seconds) in [(50.0, 1), (5_000.0, 5), (60_000.0, 20)] {
+        let config = with_number(OptionKey::PingInterval, interval).unwrap();
+        let timeout = config.config.http2.ping_timeout;
+        assert_eq!(timeout, Duration::from_secs(seconds));
+    }
+}
+
+#[test]
 fn an_unknown_key_is_an_error() {
     let mut out = origin();
     put_bytes(&mut out, 999, b"");

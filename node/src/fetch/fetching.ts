@@ -223,8 +223,13 @@ export class Fetching implements HopOwner, Follower {
   bodyOver(): void {
     if (this.#isOver) return;
     this.#leave();
+    this.#timing.report(this.#url, this.#status, this.#incoming?.received ?? 0);
+  }
+
+  /** Where the fetch began. */
+  get #url(): string {
     const { href, hash } = this.#request.targets[0] as { href: string; hash: string };
-    this.#timing.report(href + hash, this.#status, this.#incoming?.received ?? 0);
+    return href + hash;
   }
 
   // Failure ----------------------------------------------------------------------------------
@@ -249,7 +254,9 @@ export class Fetching implements HopOwner, Follower {
     this.#leave();
     const reject = this.#reject;
     this.#settle();
-    reject?.(reason);
+    if (reject === null) return;
+    if (this.#timing.hasRequestStarted) this.#timing.report(this.#url, 0, 0);
+    reject(reason);
   }
 
   #bodyFailed(hop: Hop, error: unknown): void {

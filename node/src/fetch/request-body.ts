@@ -103,7 +103,7 @@ function chunksOfStream(stream: ReadableStream<unknown>): Chunks {
   const reader = stream.getReader();
   return {
     next: () => reader.read(),
-    cancel: (reason) => reader.cancel(reason),
+    cancel: (reason) => reader.cancel(reason).finally(() => reader.releaseLock()),
   };
 }
 

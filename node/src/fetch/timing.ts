@@ -41,11 +41,16 @@ export class Timing {
     this.#requestStart = now();
   }
 
+  /** Otherwise the fetch was rejected without any traffic, which is no entry. */
+  get hasRequestStarted(): boolean {
+    return this.#requestStart > 0;
+  }
+
   responseStarted(): void {
     this.#responseStart = now();
   }
 
-  /** Reports that the fetch of `url` has ended. */
+  /** Reports that the fetch of `url` has ended; `status` 0: it failed. */
   report(url: string, status: number, decoded: number): void {
     const start = this.#start;
     const connected = this.#redirectEnd || start;

@@ -10,6 +10,7 @@ import { MessageChannel, Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
 import { Agent, caches, fetch, Headers, Request, Response } from '../../src/index';
+import { peer } from '../../src/undici/undici';
 
 const LARGE = 1 << 20;
 
@@ -23,6 +24,7 @@ beforeAll(async () => {
     response.setHeader('set-cookie', ['a=1', 'b=2']);
     if (request.url === '/large') response.end(Buffer.alloc(LARGE, 'x'));
     else if (request.url === '/empty') response.writeHead(204).end();
+    else if (request.url?.startsWith('/redirect')) response.writeHead(302, { location: '/' }).end();
     else if (request.url === '/parts') {
       response.write('one,');
       setImmediate(() => response.end('two'));
@@ -287,4 +289,31 @@ it('members of a fetched Response work with any other, and reject the rest like 
     expect(() => Reflect.get(members, name, {})).toThrow(TypeError);
   }
   await expect(members.text.call({} as Response)).rejects.toThrow(TypeError);
+});
+
+describe('a `resource` entry', () => {
+  const entries: { url: string; size: number }[] = [];
+  const observer = new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) {
+      const { decodedBodySize } = entry as unknown as { decodedBodySize: number };
+      entries.push({ url: entry.name, size: decodedBodySize });
+    }
+  });
+
+  beforeAll(() => observer.observe({ entryTypes: ['resource'] }));
+  afterAll(() => observer.disconnect());
+
+  it.each(['ours', 'undici'])('is reported for a response and for a failure: %s', async (whose) => {
+    const call = (whose === 'ours' ? fetch : peer.fetch) as typeof fetch;
+    const at = (path: string) => `${url}${path}?${whose}`;
+    await (await call(at('/'))).text();
+    await expect(call(at('/redirect'), { redirect: 'error' })).rejects.toThrow(TypeError);
+    await expect(call(at('/'), { signal: AbortSignal.abort() })).rejects.toThrow();
+    const mine = () => entries.filter((entry) => entry.url.endsWith(whose));
+    await vi.waitUntil(() => mine().length >= 2);
+    expect(mine()).toEqual([
+      { url: at('/'), size: 5 },
+      { url: at('/redirect'), size: 0 },
+    ]);
+  });
 });

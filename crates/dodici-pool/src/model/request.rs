@@ -46,7 +46,8 @@ pub struct Decode {
     pub manner: DecodeManner,
     /// Maximum number of bytes that each coding may produce; `None`: no limit other than
     /// [`ExchangeConfig::max_response_size`](super::config::ExchangeConfig::max_response_size),
-    /// which then counts decoded bytes.
+    /// which counts decoded bytes
+    /// with [`DecodeManner::Interceptor`].
     pub max_size: Option<NonZeroU64>,
 }
 
@@ -67,7 +68,8 @@ pub enum DecodeManner {
     /// As undici's decompress interceptor: not if the status is 400 or more, and the head is
     /// delivered without `content-encoding` and `content-length`.
     Interceptor,
-    /// As undici's `fetch`: whatever the status, and the head is delivered unchanged.
+    /// As undici's `fetch`: whatever the status, and the head is delivered unchanged. The pool's
+    /// limit counts encoded bytes.
     Fetch,
     /// As `Fetch`, but a redirect with a `location` is not decoded: it is followed, and its body is
     /// not read.

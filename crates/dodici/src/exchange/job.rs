@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::Context;
 
 use bytes::Bytes;
-use dodici_pool::{Error, Replay, Request, RequestKind, ResponseHead};
+use dodici_pool::{DecodeManner, Error, Replay, Request, RequestKind, ResponseHead};
 
 use super::rules::Rules;
 use crate::clock::Moment;
@@ -171,7 +171,8 @@ impl Job {
         }
     }
 
-    /// Delivers the final head. If the body is decoded, limits count decoded bytes from then on.
+    /// Delivers the final head. If the body is decoded, limits count decoded bytes from then on,
+    /// except for `fetch`, where undici's limit is below the decoder.
     ///
     /// # Errors
     /// The request fails, and nothing of its response was delivered.
@@ -181,9 +182,11 @@ impl Job {
         head: &ResponseHead,
         info: &ExchangeInfo,
     ) -> Result<(), Error> {
-        let most = rules.max_response_size();
+        let decode = self.request.decode.map(|decode| decode.manner);
+        let counts_decoded = decode == Some(DecodeManner::Interceptor);
+        let most = rules.max_response_size().filter(|_| counts_decoded);
         self.settle.head(&self.request, head, info, most)?;
-        if self.settle.is_decoding() {
+        if counts_decoded && self.settle.is_decoding() {
             rules.lift_max_response_size();
         }
         Ok(())

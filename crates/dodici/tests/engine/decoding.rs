@@ -395,7 +395,7 @@ async fn s33_a_bomb_stops_at_the_limit_of_decoded_bytes() {
         let limit = 1_000_000;
         let set = |config: &mut OriginConfig| config.exchange.max_response_size = Some(limit);
         let (client, _peer) = serve(wire, answer.clone(), set).await;
-        let call = send(&client, request(wire, DecodeManner::Fetch));
+        let call = send(&client, request(wire, DecodeManner::Interceptor));
         let seen = within("the end", call.settled()).await;
         assert_eq!(error(&seen).kind(), ErrorKind::ResponseExceededMaxSize);
         assert_eq!(error(&seen).message(), "Response content exceeded max size");
@@ -418,14 +418,29 @@ async fn s33_a_bomb_stops_at_the_limit_of_decoded_bytes() {
         let enough = size as u64;
         let set = |config: &mut OriginConfig| config.exchange.max_response_size = Some(enough);
         let (client, _peer) = serve(wire, answer.clone(), set).await;
-        let call = send(&client, request(wire, DecodeManner::Fetch));
+        let call = send(&client, request(wire, DecodeManner::Interceptor));
         let seen = within("the end", call.ended()).await;
         assert_eq!(seen.body.len(), size, "{wire:?}");
         let body = gzip(b"a");
         let set = |config: &mut OriginConfig| config.exchange.max_response_size = Some(1);
         let (client, _peer) = serve(wire, coded("gzip", &body), set).await;
-        let call = send(&client, request(wire, DecodeManner::Fetch));
+        let call = send(&client, request(wire, DecodeManner::Interceptor));
         assert_eq!(within("the end", call.ended()).await.body, b"a");
+
+        // The pool's limit is below the decoder of `fetch`, as in undici.
+        let encoded: usize = answer.pieces.iter().map(Vec::len).sum();
+        let limit = |most: usize| {
+            move |config: &mut OriginConfig| {
+                config.exchange.max_response_size = Some(most as u64);
+            }
+        };
+        let (client, _peer) = serve(wire, answer.clone(), limit(encoded)).await;
+        let call = send(&client, request(wire, DecodeManner::Fetch));
+        assert_eq!(within("the end", call.ended()).await.body.len(), size);
+        let (client, _peer) = serve(wire, answer.clone(), limit(encoded - 1)).await;
+        let call = send(&client, request(wire, DecodeManner::Fetch));
+        let error = within("the error", call.error()).await;
+        assert_eq!(error.kind(), ErrorKind::ResponseExceededMaxSize);
     }
 }
 

@@ -34,7 +34,7 @@ const NO_URLS: readonly URL[] = [];
 const NO_BYTES = Buffer.alloc(0);
 
 /** Members of the peer's Response that ours fall back to. */
-type PeerMembers = new () => {
+interface PeerMembers {
   text(): Promise<string>;
   json(): Promise<unknown>;
   arrayBuffer(): Promise<ArrayBuffer>;
@@ -45,7 +45,7 @@ type PeerMembers = new () => {
   get redirected(): boolean;
   get status(): number;
   get ok(): boolean;
-};
+}
 
 /** The state of one of our Responses, as far as the peer reads it. */
 class ResponseState {
@@ -171,8 +171,8 @@ export class ResponseFactory {
   #makePrototype(): object {
     const stateOf = (response: object): ResponseState | undefined => this.#stateOf(response);
     const cloneOf = (state: ResponseState): Response => this.#clone(state);
-    const Members = this.#internals.Response as unknown as PeerMembers;
-    const current = Members.prototype;
+    const Members = this.#internals.Response as unknown as new () => PeerMembers;
+    const current = Members.prototype as PeerMembers;
     const { text, json, arrayBuffer, bytes, clone } = current;
 
     /**

@@ -14,6 +14,7 @@ use dodici_pool::{ConnectInfo, Error};
 use socket2::SockRef;
 
 use super::Transport;
+use super::tls::IdentityHook;
 use super::tls::roots::DefaultRoots;
 
 /// The caller's code that takes part in opening a pool's connections. See
@@ -100,21 +101,6 @@ pub trait ResolveHook: Send + Sync {
     fn keeps_time(&self) -> bool {
         false
     }
-}
-
-/// See [`ConnectHooks::identity`].
-pub trait IdentityHook: Send + Sync {
-    /// Whether the server is `host`. Its `chain` is valid: DER, the server's certificate first, up to
-    /// the trust anchor if that is known. Called for every connection, also one that resumes a
-    /// session. `is_proxy`: the server is the proxy.
-    ///
-    /// The error is the connection's.
-    fn check(
-        &self,
-        host: &str,
-        chain: Vec<Vec<u8>>,
-        is_proxy: bool,
-    ) -> HookFuture<Result<(), Error>>;
 }
 
 /// See [`ConnectHooks::socket`].

@@ -43,10 +43,9 @@ use self::socket::Socket;
 use self::tcp::Dialer;
 use self::tls::TlsLeg;
 
-pub use self::hooks::{
-    AroundHook, ConnectHooks, Connected, HookFuture, IdentityHook, ResolveHook, SocketHook,
-};
+pub use self::hooks::{AroundHook, ConnectHooks, Connected, HookFuture, ResolveHook, SocketHook};
 pub(crate) use self::socket::Probe;
+pub use self::tls::IdentityHook;
 pub(crate) use self::tls::node_codes::describe_io_error;
 pub use self::tls::roots::{DefaultRoots, Roots};
 pub use self::tls::strict::StrictVerifier;
@@ -113,7 +112,13 @@ impl Connector {
             Scheme::Http => None,
             Scheme::Https => Some(match &hooks.tls {
                 Some(client) => TlsLeg::preconfigured(&origin, &config.tls, Arc::clone(client))?,
-                None => TlsLeg::new(&origin, &config.tls, &hooks, false)?,
+                None => TlsLeg::new(
+                    &origin,
+                    &config.tls,
+                    &hooks.roots,
+                    hooks.identity.as_ref(),
+                    false,
+                )?,
             }),
         };
         let proxy = match &config.proxy {

@@ -53,7 +53,13 @@ impl ProxyLeg {
         let itself = Origin::new(Scheme::Https, &proxy.host, proxy.port);
         let tls = match (&proxy.tls, &hooks.tls) {
             (None, _) => None,
-            (Some(config), None) => Some(TlsLeg::new(&itself, config, hooks, true)?),
+            (Some(config), None) => Some(TlsLeg::new(
+                &itself,
+                config,
+                &hooks.roots,
+                hooks.identity.as_ref(),
+                true,
+            )?),
             (Some(config), Some(client)) => {
                 // A proxy is spoken to in HTTP/1.1, whatever is offered to the origin.
                 let mut client = rustls::ClientConfig::clone(client);

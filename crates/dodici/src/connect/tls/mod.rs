@@ -22,6 +22,7 @@ mod verifier;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
+use std::pin::Pin;
 use std::sync::Arc;
 
 use dodici_pool::{Error, ErrorKind, Origin, Phase, Replay, TlsConfig, TlsInfo, TlsVersion};
@@ -35,9 +36,9 @@ use rustls::{
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use self::roots::DefaultRoots;
 use self::verifier::NodeVerifier;
 use super::errors::bad_option;
-use super::hooks::{ConnectHooks, IdentityHook};
 use super::read_ahead::ReadAhead;
 use super::socket::Socket;
 
@@ -49,6 +50,21 @@ pub(super) struct TlsLeg {
     keeps_certificate: bool,
     /// Checks identities instead of the verifier.
     judge: Option<Judge>,
+}
+
+/// See [`ConnectHooks::identity`](super::ConnectHooks::identity).
+pub trait IdentityHook: Send + Sync {
+    /// Whether the server is `host`. Its `chain` is valid: DER, the server's certificate first, up to
+    /// the trust anchor if that is known. Called for every connection, also one that resumes a
+    /// session. `is_proxy`: the server is the proxy.
+    ///
+    /// The error is the connection's.
+    fn check(
+        &self,
+        host: &str,
+        chain: Vec<Vec<u8>>,
+        is_proxy: bool,
+    ) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 }
 
 /// The caller's hook, and what it is told.
@@ -73,15 +89,15 @@ impl TlsLeg {
     pub(super) fn new(
         origin: &Origin,
         config: &TlsConfig,
-        hooks: &ConnectHooks,
+        roots: &DefaultRoots,
+        hook: Option<&Arc<dyn IdentityHook>>,
         is_proxy: bool,
     ) -> Result<Self, Error> {
         let provider = Arc::new(provider(config));
         let versions = versions(config)?;
         let (host, server_name) = server_name(origin, config);
-        let hook = hooks.identity.clone();
         let hook = hook.filter(|_| config.check_identity && config.verify);
-        let verifier = NodeVerifier::new(host, config, &hooks.roots, hook.is_none(), &provider)?;
+        let verifier = NodeVerifier::new(host, config, roots, hook.is_none(), &provider)?;
         let verifier = Arc::new(verifier);
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&versions)
@@ -105,7 +121,7 @@ impl TlsLeg {
             server_name: server_name.unwrap_or_else(no_name),
             keeps_certificate: false,
             judge: hook.map(|hook| Judge {
-                hook,
+                hook: Arc::clone(hook),
                 verifier,
                 is_proxy,
             }),

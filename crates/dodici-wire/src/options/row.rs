@@ -215,27 +215,6 @@ pub(super) const TLS: OptionRow = OptionRow {
     ..ROW
 };
 
-/// A key of Node's sockets that the engine cannot honour.
-pub(super) const NODE_SOCKET: OptionRow = OptionRow {
-    scope: Scope::Connect,
-    by: By::Peer,
-    ..ROW
-};
-
-/// A key of Node's TLS that the engine cannot honour.
-pub(super) const NODE_TLS: OptionRow = OptionRow {
-    scope: Scope::Tls,
-    by: By::Peer,
-    ..ROW
-};
-
-/// A key of Node's without effect.
-pub(super) const IDLE: OptionRow = OptionRow {
-    scope: Scope::Connect,
-    by: By::Nobody,
-    ..ROW
-};
-
 pub(super) const PROXY: OptionRow = OptionRow {
     scope: Scope::Proxy,
     ..ROW

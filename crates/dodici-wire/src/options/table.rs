@@ -7,8 +7,8 @@
 
 use super::Parts;
 use super::row::{
-    CLIENT, CONNECT, Derived, Fallback, Form, HTTP2, IDLE, NAMED, NODE_SOCKET, NODE_TLS, OptionRow,
-    POOL, PROXY, ROW, Rule, Scope, TLS, Unit, Wire, options,
+    CLIENT, CONNECT, Derived, Fallback, Form, HTTP2, NAMED, OptionRow, POOL, PROXY, ROW, Rule,
+    Scope, TLS, Unit, Wire, options,
 };
 use super::value::{Value, Wrong};
 
@@ -528,53 +528,6 @@ options! {
         default: Fallback::Flag(true),
         doc: "Lets undici's own class, with Node's OpenSSL, serve a server that has no TLS version, cipher suite or curve in common with rustls.",
     }
-
-    // ---- connect: sockets and TLS of Node's that only undici's class uses ----
-
-    row NODE_SOCKET { name: "allowHalfOpen", doc: "Keeps upgraded sockets open for writing after the server has ended them." }
-    row NODE_SOCKET { name: "fd", doc: "An existing file descriptor." }
-    row NODE_SOCKET { name: "handle", doc: "An existing handle." }
-    row NODE_SOCKET { name: "objectMode", doc: "An error of Node's." }
-    row NODE_SOCKET { name: "onread", doc: "Reads into a buffer of its own." }
-    row NODE_SOCKET { name: "readable", doc: "`false`: a socket that cannot be read." }
-    row NODE_SOCKET { name: "readableObjectMode", doc: "An error of Node's." }
-    row NODE_SOCKET { name: "signal", doc: "Destroys the socket." }
-    row NODE_SOCKET { name: "writable", doc: "`false`: a socket that cannot be written." }
-    row NODE_SOCKET { name: "writableObjectMode", doc: "An error of Node's." }
-    row NODE_TLS { name: "allowPartialTrustChain", doc: "Trusts every certificate in `ca`, not only roots." }
-    row NODE_TLS { name: "certificateCompression", doc: "Algorithms for compressed certificates." }
-    row NODE_TLS { name: "clientCertEngine", doc: "An OpenSSL engine." }
-    row NODE_TLS { name: "crl", doc: "Revocation lists." }
-    row NODE_TLS { name: "dhparam", doc: "Parameters of a server." }
-    row NODE_TLS { name: "privateKeyEngine", doc: "An OpenSSL engine." }
-    row NODE_TLS { name: "privateKeyIdentifier", doc: "A key in an OpenSSL engine." }
-    row NODE_TLS { name: "pskCallback", doc: "Pre-shared keys." }
-    row NODE_TLS { name: "secureContext", doc: "An OpenSSL context." }
-    row NODE_TLS { name: "secureOptions", doc: "OpenSSL's options." }
-    row NODE_TLS { name: "session", doc: "An OpenSSL session." }
-
-    // ---- connect: without effect ----
-
-    row IDLE { name: "ALPNCallback", doc: "For servers." }
-    row IDLE { name: "ALPNProtocols", doc: "undici decides: `allowH2`." }
-    row IDLE { name: "SNICallback", doc: "For servers." }
-    row IDLE { name: "highWaterMark", doc: "Credit bounds what is buffered." }
-    row IDLE { name: "honorCipherOrder", doc: "For servers." }
-    row IDLE { name: "host", doc: "undici takes the origin's." }
-    row IDLE { name: "hostname", doc: "undici takes the origin's." }
-    row IDLE { name: "isServer", doc: "For servers." }
-    row IDLE { name: "minDHSize", doc: "rustls has no finite-field Diffie-Hellman; undici's class honours it." }
-    row IDLE { name: "port", doc: "undici takes the origin's." }
-    row IDLE { name: "protocol", doc: "undici takes the origin's." }
-    row IDLE { name: "readableHighWaterMark", doc: "Credit bounds what is buffered." }
-    row IDLE { name: "requestCert", doc: "For servers." }
-    row IDLE { name: "requestOCSP", doc: "undici does not pass the response on." }
-    row IDLE { name: "server", doc: "For servers." }
-    row IDLE { name: "sessionIdContext", doc: "For servers." }
-    row IDLE { name: "sessionTimeout", doc: "For servers." }
-    row IDLE { name: "socket", doc: "undici takes its own." }
-    row IDLE { name: "ticketKeys", doc: "For servers." }
-    row IDLE { name: "writableHighWaterMark", doc: "Credit bounds what is buffered." }
 
     // ---- proxy ----
 

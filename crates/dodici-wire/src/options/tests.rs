@@ -368,6 +368,7 @@ fn a_name_is_unique_in_each_scope() {
     let named = |row: &&row::OptionRow| !row.name.is_empty();
     let mut names: Vec<_> = table::ROWS
         .iter()
+        .chain(foreign::FOREIGN_ROWS)
         .filter(named)
         .map(|row| (row.scope as u8, row.name))
         .collect();

@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 
+use dodici_wire::options::foreign::FOREIGN_ROWS;
 use dodici_wire::options::row::{By, Derived, Fallback, Form, OptionRow, Rule, Scope, Unit};
 use dodici_wire::options::table::{ROWS, TYPES};
 
@@ -138,6 +139,7 @@ pub(super) fn typescript() -> String {
 
 fn named(filter: impl Fn(&OptionRow) -> bool) -> impl Iterator<Item = &'static OptionRow> {
     ROWS.iter()
+        .chain(FOREIGN_ROWS)
         .filter(|row| !row.name.is_empty())
         .filter(move |row| filter(row))
 }

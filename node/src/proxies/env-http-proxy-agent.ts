@@ -27,8 +27,9 @@ export class EnvHttpProxyAgent extends forBoth(peer.EnvHttpProxyAgent) {
   readonly #noProxy: string | undefined;
 
   constructor(options?: EnvHttpProxyAgent.Options) {
-    const { httpProxy, httpsProxy, noProxy, ...rest } = ownOptions(options);
-    refuseOrigins(rest, 'EnvHttpProxyAgent');
+    const given = ownOptions(options);
+    refuseOrigins(given, 'EnvHttpProxyAgent');
+    const { httpProxy, httpsProxy, noProxy, ...rest } = given;
     const { webSocket, eventSource } = rest;
     // No proxies are passed to the peer, so that it creates no agents for them, and the one it creates
     // is not used; it reads its options from an object that inherits, so these are named.

@@ -242,9 +242,10 @@ describe('s09 connections and TLS sessions are not shared by two', () => {
   it('origins of one Agent whose options differ', async () => {
     const server = await secureServer({ requestCert: true, rejectUnauthorized: false });
     cleanup.add(() => server.close());
+    const { key, cert } = userA;
     const agent = new Agent({
       connect: base,
-      origins: { [`https://127.0.0.1:${server.port}`]: { connect: { ...userA } } },
+      origins: { [`https://127.0.0.1:${server.port}`]: { connect: { key, cert } } },
     });
     cleanup.add(() => agent.destroy());
     await get(agent, `https://127.0.0.1:${server.port}`, '/close');

@@ -122,8 +122,8 @@ describe('s42 a header of megabytes is parsed in time', () => {
         const { url, agent } = await respond([`${name}: ${value}`]);
         const composed = agent.compose(
           interceptors.retry({ maxRetries: 0 }),
-          interceptors.cache(),
           interceptors.redirect({ maxRedirections: 1 }),
+          interceptors.cache(),
         );
         for (const dispatcher of [agent, composed]) {
           const { headers, body } = await request(url, { dispatcher });

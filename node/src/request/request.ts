@@ -2,16 +2,14 @@
  * One request from `dispatch()` to its settlement: the incoming half.
  *
  * What lives here: delivery of completions to the handler under `pause` and credit, abort, failure,
- * and passing on an upgraded stream. The pool creates one per request. It must not know events or
- * other requests.
+ * upgrades. The pool creates one per request. It must not know events or other requests.
  *
  * ```text
  * made ─ start ─▶ started ─ send ─▶ sent ─ head ─▶ responding ─ end ─▶ completed
  *    └─────────────────┴──── abort, failure, error, destroy ─┴───────▶ aborted
  * ```
  *
- * A request is completed or aborted when JavaScript learns of it, not when Rust does: records in
- * the batch for a settled request find its slot empty.
+ * JavaScript decides that a request is completed or aborted: later records find its slot empty.
  */
 
 import { AsyncResource } from 'node:async_hooks';

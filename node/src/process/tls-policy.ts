@@ -36,6 +36,21 @@ const { DEFAULT_CIPHERS, DEFAULT_ECDH_CURVE } = tls;
 /** Without a prototype, which may have properties. */
 const NONE = Object.create(null) as object;
 
+/** The last answer, by the defaults that it depends on: each TLS request asks. */
+let isOffered = false;
+let offeredMin: unknown;
+let offeredMax: unknown;
+
+function offersDefaults(): boolean {
+  const { DEFAULT_MIN_VERSION, DEFAULT_MAX_VERSION } = tls;
+  if (offeredMin !== DEFAULT_MIN_VERSION || offeredMax !== DEFAULT_MAX_VERSION) {
+    isOffered = engineOffer(NONE) !== null;
+    offeredMin = DEFAULT_MIN_VERSION;
+    offeredMax = DEFAULT_MAX_VERSION;
+  }
+  return isOffered;
+}
+
 const policy = {};
 
 /** An object if there is such a policy, always the same: the peer reads the settings itself. */
@@ -44,7 +59,7 @@ export function tlsPolicy(): object | null {
     !isStartedSo &&
     tls.DEFAULT_CIPHERS === DEFAULT_CIPHERS &&
     tls.DEFAULT_ECDH_CURVE === DEFAULT_ECDH_CURVE &&
-    engineOffer(NONE) !== null &&
+    offersDefaults() &&
     !(hasSystemsOpenssl && getFips() !== 0);
   return isFollowed ? null : policy;
 }

@@ -6,6 +6,7 @@
 //! Converts the list of [`OptionKey`] values to the configuration structs; what is not in the list
 //! has the default of [`OriginConfig::undici`]. The connector validates certificates and keys.
 
+mod connect;
 pub mod foreign;
 pub mod row;
 pub mod table;

@@ -89,6 +89,20 @@ impl Socket {
         retry(|| socket.read(buffer))
     }
 
+    /// The result of a write, or of another one past tokio while a deadline is checked. In a tunnel
+    /// the socket below looks.
+    #[inline]
+    fn or_send(
+        &self,
+        polled: Poll<io::Result<usize>>,
+        send: impl Fn(&SockRef<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        if polled.is_ready() || self.is_tunnel() {
+            return polled;
+        }
+        or_look(polled, |count| *count, || retry(|| send(&self.raw())))
+    }
+
     pub(super) fn local_addr(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(stream) => stream.local_addr().ok(),
@@ -160,17 +174,7 @@ impl AsyncWrite for Socket {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let polled = on_socket!(this, stream => Pin::new(stream).poll_write(cx, buf));
-        if polled.is_ready() || this.is_tunnel() {
-            return polled;
-        }
-        or_look(
-            polled,
-            |count| *count,
-            || {
-                let raw = this.raw();
-                retry(|| raw.send_with_flags(buf, NO_SIGNAL))
-            },
-        )
+        this.or_send(polled, |raw| raw.send_with_flags(buf, NO_SIGNAL))
     }
 
     #[inline]
@@ -181,17 +185,7 @@ impl AsyncWrite for Socket {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let polled = on_socket!(this, stream => Pin::new(stream).poll_write_vectored(cx, bufs));
-        if polled.is_ready() || this.is_tunnel() {
-            return polled;
-        }
-        or_look(
-            polled,
-            |count| *count,
-            || {
-                let raw = this.raw();
-                retry(|| raw.send_vectored_with_flags(bufs, NO_SIGNAL))
-            },
-        )
+        this.or_send(polled, |raw| raw.send_vectored_with_flags(bufs, NO_SIGNAL))
     }
 
     #[inline]

@@ -414,14 +414,16 @@ impl Multiplex {
         self.open_streams();
     }
 
+    /// The pool gives the connection no more requests.
+    fn drain(&mut self, reason: CloseReason) {
+        self.leaving = true;
+        let mut state = self.pool.state.lock();
+        state.machine.handle_draining(self.id, reason, now());
+    }
+
     /// The connection accepts no more requests; those with a stream continue.
     fn leave(&mut self, reason: CloseReason) {
-        self.leaving = true;
-        self.pool
-            .state
-            .lock()
-            .machine
-            .handle_draining(self.id, reason, now());
+        self.drain(reason);
         self.stirred = true;
         self.return_unopened(0);
     }
@@ -434,12 +436,7 @@ impl Multiplex {
         }
         let reason = ended.0;
         self.lost = Some(ended);
-        self.leaving = true;
-        self.pool
-            .state
-            .lock()
-            .machine
-            .handle_draining(self.id, reason, now());
+        self.drain(reason);
         for index in 0..self.slots.len() as u32 {
             self.poll_slot(index, false);
         }

@@ -98,7 +98,7 @@ wire_enum! {
         /// Result of a `Lookup`, or of an `Identity`. `slot`: pool; `generation`: the lookup's number. `flags` bit 0: it
         /// failed. Payload: IP addresses, text, IPv6 with its zone if it has one, each followed by
         /// LF; for a failure `u32`, the number under which JavaScript keeps the error.
-        LookupAnswer = 11,
+        LookupResult = 11,
         /// Set the number of concurrent requests per HTTP/1.1 connection of the pool, also of open
         /// ones. Payload: `u32 depth`, as
         /// [`OptionKey::Pipelining`](crate::options::OptionKey::Pipelining).

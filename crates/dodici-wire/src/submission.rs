@@ -32,7 +32,7 @@ use crate::schema::{
 /// `strictContentLength: false` allows.
 pub const BODY_IS_SHORT: u8 = 1;
 
-/// `flags` of a `LookupAnswer` record that reports a failure.
+/// `flags` of a `LookupResult` record that reports a failure.
 pub const LOOKUP_FAILED: u8 = 1;
 
 /// One decoded submission.
@@ -77,7 +77,7 @@ pub enum Submitted {
     /// End the connection with this serial number as cancelling a written request does.
     ConnectionGiveUp,
     /// The result of a lookup, or the number of its error.
-    LookupAnswer(Result<Vec<FoundAddress>, u32>),
+    LookupResult(Result<Vec<FoundAddress>, u32>),
 }
 
 /// An address returned by a lookup.
@@ -124,7 +124,7 @@ impl Subject {
             | Submission::BodyEnd
             | Submission::Cancel
             | Submission::Credit => Self::Request,
-            Submission::LookupAnswer => Self::Lookup,
+            Submission::LookupResult => Self::Lookup,
             Submission::PoolCreate
             | Submission::PoolClose
             | Submission::PoolDestroy
@@ -211,10 +211,10 @@ fn decode(header: &Header, payload: Bytes) -> Result<Submitted, Malformed> {
         Submission::PoolPipelining => Submitted::PoolPipelining(Reader::new(&payload).u32()?),
         Submission::ConnectionDestroy => Submitted::ConnectionDestroy,
         Submission::ConnectionGiveUp => Submitted::ConnectionGiveUp,
-        Submission::LookupAnswer if header.flags & LOOKUP_FAILED != 0 => {
-            Submitted::LookupAnswer(Err(Reader::new(&payload).u32()?))
+        Submission::LookupResult if header.flags & LOOKUP_FAILED != 0 => {
+            Submitted::LookupResult(Err(Reader::new(&payload).u32()?))
         }
-        Submission::LookupAnswer => Submitted::LookupAnswer(Ok(read_addresses(&payload)?)),
+        Submission::LookupResult => Submitted::LookupResult(Ok(read_addresses(&payload)?)),
     })
 }
 

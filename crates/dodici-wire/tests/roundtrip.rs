@@ -113,8 +113,8 @@ fn submitted() -> impl Strategy<Value = Submitted> {
         any::<u32>().prop_map(Submitted::PoolPipelining),
         Just(Submitted::ConnectionDestroy),
         Just(Submitted::ConnectionGiveUp),
-        vec(found(), 0..4).prop_map(|addresses| Submitted::LookupAnswer(Ok(addresses))),
-        any::<u32>().prop_map(|error| Submitted::LookupAnswer(Err(error))),
+        vec(found(), 0..4).prop_map(|addresses| Submitted::LookupResult(Ok(addresses))),
+        any::<u32>().prop_map(|error| Submitted::LookupResult(Err(error))),
     ]
 }
 

@@ -84,7 +84,7 @@ pub fn put_submission(out: &mut Vec<u8>, target: Target, submitted: &Submitted) 
     let flags = match submitted {
         Submitted::Credit { paused: true, .. } => CreditFlag::Paused as u8,
         Submitted::BodyLeft => BODY_IS_SHORT,
-        Submitted::LookupAnswer(Err(_)) => LOOKUP_FAILED,
+        Submitted::LookupResult(Err(_)) => LOOKUP_FAILED,
         _ => 0,
     };
     let mut put = |kind: Submission, payload: &[u8]| {
@@ -111,11 +111,11 @@ pub fn put_submission(out: &mut Vec<u8>, target: Target, submitted: &Submitted) 
         Submitted::PoolPipelining(depth) => put(Submission::PoolPipelining, &depth.to_le_bytes()),
         Submitted::ConnectionDestroy => put(Submission::ConnectionDestroy, &[]),
         Submitted::ConnectionGiveUp => put(Submission::ConnectionGiveUp, &[]),
-        Submitted::LookupAnswer(Ok(addresses)) => {
+        Submitted::LookupResult(Ok(addresses)) => {
             let lines: String = addresses.iter().map(|found| format!("{found}\n")).collect();
-            put(Submission::LookupAnswer, lines.as_bytes());
+            put(Submission::LookupResult, lines.as_bytes());
         }
-        Submitted::LookupAnswer(Err(error)) => put(Submission::LookupAnswer, &error.to_le_bytes()),
+        Submitted::LookupResult(Err(error)) => put(Submission::LookupResult, &error.to_le_bytes()),
     }
 }
 

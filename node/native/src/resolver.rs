@@ -1,6 +1,6 @@
 //! What the connector asks JavaScript: names to resolve, and servers to judge.
 //!
-//! The connector calls the hooks on the I/O thread; `Lookup`, `Identity` and `LookupAnswer` records
+//! The connector calls the hooks on the I/O thread; `Lookup`, `Identity` and `LookupResult` records
 //! carry questions and answers. Order and families of addresses are up to the user.
 
 use std::net::{SocketAddr, ToSocketAddrs};

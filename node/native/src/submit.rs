@@ -83,7 +83,7 @@ fn carry_out(engine: &Engine, env: u32, target: Target, submitted: Submitted) {
         Submitted::ConnectionGiveUp => {
             on_connection(env, target, dodici::Pool::give_up_connection);
         }
-        Submitted::LookupAnswer(answer) => {
+        Submitted::LookupResult(answer) => {
             with_env(env, |env| {
                 if let Some(entry) = env.pools.get_mut(&target.slot) {
                     entry.lookups.answer(target.generation, answer);

@@ -30,7 +30,7 @@ export function lookupError(number: number): Error | undefined {
 }
 
 /** The result of a lookup: addresses, or the number of its error. */
-export type LookupAnswer = readonly string[] | number;
+export type LookupResult = readonly string[] | number;
 
 function nodeError(Class: typeof Error, code: string, message: string): Error {
   return Object.assign(new Class(message), { code });
@@ -122,11 +122,11 @@ export class Lookups {
   }
 
   /** Resolves `host`; `answer` is called once. */
-  ask(host: string, answer: (result: LookupAnswer) => void): void {
+  ask(host: string, answer: (result: LookupResult) => void): void {
     const { connect, proxy } = this.#settings;
     let isAnswered = false;
     let timer: NodeJS.Timeout | undefined;
-    const once = (result: LookupAnswer): void => {
+    const once = (result: LookupResult): void => {
       isAnswered = true;
       clearTimeout(timer);
       answer(result);
@@ -164,10 +164,10 @@ export class Lookups {
    * Judges the server of an `Identity` record with the user's function, which gets Node's object;
    * `answer` is called once.
    */
-  judge(isProxy: boolean, question: Buffer, answer: (result: LookupAnswer) => void): void {
+  judge(isProxy: boolean, question: Buffer, answer: (result: LookupResult) => void): void {
     const { connect, proxy } = this.#settings;
     const leg = (isProxy ? proxy?.connect : connect) ?? connect;
-    let result: LookupAnswer = [];
+    let result: LookupResult = [];
     try {
       const [host = Buffer.alloc(0), ...chain] = itemsIn(question);
       const refusal = leg.checkServerIdentity?.(host.toString(), peerCertificate(chain));

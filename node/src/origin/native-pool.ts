@@ -216,14 +216,14 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
 
   onLookup(lookup: number, host: string): void {
     this.#lookups.ask(host, (answer) => {
-      this.writer.lookupAnswer(this.id, lookup, answer);
+      this.writer.lookupResult(this.id, lookup, answer);
       this.#session.scheduleFlush();
     });
   }
 
   onIdentity(lookup: number, isProxy: boolean, question: Buffer): void {
     this.#lookups.judge(isProxy, question, (answer) => {
-      this.writer.lookupAnswer(this.id, lookup, answer);
+      this.writer.lookupResult(this.id, lookup, answer);
       this.#session.scheduleFlush();
     });
   }

@@ -188,15 +188,15 @@ export class SubmissionWriter {
     this.#number(Submission.PoolPipelining, 0, pool, 0, depth);
   }
 
-  /** `LookupAnswer`: the addresses found, or the number of an error. */
-  lookupAnswer(pool: number, lookup: number, answer: readonly string[] | number): void {
+  /** `LookupResult`: the addresses found, or the number of an error. */
+  lookupResult(pool: number, lookup: number, answer: readonly string[] | number): void {
     if (typeof answer === 'number') {
-      this.#number(Submission.LookupAnswer, 1, pool, lookup, answer);
+      this.#number(Submission.LookupResult, 1, pool, lookup, answer);
       return;
     }
     const text = answer.map((address) => `${address}\n`).join('');
     this.#buffer.latin1Write(text, this.#reserve(text.length), text.length);
-    this.#announce(Submission.LookupAnswer, 0, 0, pool, lookup, text.length);
+    this.#announce(Submission.LookupResult, 0, 0, pool, lookup, text.length);
   }
 
   /** A record whose payload is one number. */

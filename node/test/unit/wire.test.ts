@@ -68,7 +68,7 @@ const writers: Record<string, (writer: SubmissionWriter, record: any) => void> =
   BodyLeft: (writer, r) => writer.bodyLeft(r.slot, r.generation),
   BodyEnd: (writer, r) => writer.bodyEnd(r.slot, r.generation, fieldList(r.trailers)),
   Cancel: (writer, r) => writer.cancel(r.slot, r.generation),
-  LookupAnswer: (writer, r) => writer.lookupAnswer(r.slot, r.generation, r.answer),
+  LookupResult: (writer, r) => writer.lookupResult(r.slot, r.generation, r.answer),
   Credit: (writer, r) => writer.credit(r.slot, r.generation, r.bytes, r.flags.includes('Paused')),
 };
 

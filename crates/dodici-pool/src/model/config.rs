@@ -58,9 +58,9 @@ impl OriginConfig {
                 unexpected_continue: UnexpectedContinue::Await(CONTINUE_WAIT),
                 body_grace: None,
                 abrupt_close_ends_body: true,
-                early_answer: true,
+                early_response: true,
                 connect_any_status: true,
-                http2_tells_continue: true,
+                http2_reports_continue: true,
                 ..ExchangeConfig::default()
             },
             http2: Http2Config {
@@ -247,13 +247,13 @@ pub struct ExchangeConfig {
     pub abrupt_close_ends_body: bool,
     /// Bytes that a server sends on a new connection before the first request is written answer
     /// that request, as in undici. Default false: they are unsolicited and close the connection.
-    pub early_answer: bool,
+    pub early_response: bool,
     /// Every final answer to CONNECT turns the connection, or the stream, into a byte stream, as in
     /// undici. Default false: only a 2xx does (RFC 9110, section 9.3.6), and any other is a response.
     pub connect_any_status: bool,
     /// A `100 Continue` over HTTP/2 is reported like any other informational response, as in undici.
     /// Default false: it releases the request body, and is not told.
-    pub http2_tells_continue: bool,
+    pub http2_reports_continue: bool,
 }
 
 /// Faults of a response that are tolerated. Default: none, because faults that one parser tolerates
@@ -304,9 +304,9 @@ impl Default for ExchangeConfig {
             window: 256 * 1024,
             leniency: Leniency::default(),
             abrupt_close_ends_body: false,
-            early_answer: false,
+            early_response: false,
             connect_any_status: false,
-            http2_tells_continue: false,
+            http2_reports_continue: false,
         }
     }
 }

@@ -51,7 +51,7 @@ fn an_origin_alone_gives_the_defaults() {
         UnexpectedContinue::Await(Duration::from_secs(2))
     );
     assert!(options.config.exchange.abrupt_close_ends_body);
-    assert!(options.config.exchange.early_answer);
+    assert!(options.config.exchange.early_response);
 }
 
 #[test]

@@ -235,16 +235,16 @@ fn submissions() -> Vec<Vector> {
         ),
         (
             "the addresses of a name",
-            put(Submitted::LookupAnswer(Ok(vec![
+            put(Submitted::LookupResult(Ok(vec![
                 IpAddr::from([127, 0, 0, 1]).into(),
                 IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]).into(),
             ]))),
-            r#"{ "kind": "LookupAnswer", "slot": 3, "generation": 70000, "answer": ["127.0.0.1", "::1"] }"#,
+            r#"{ "kind": "LookupResult", "slot": 3, "generation": 70000, "answer": ["127.0.0.1", "::1"] }"#,
         ),
         (
             "a look-up that failed",
-            put(Submitted::LookupAnswer(Err(7))),
-            r#"{ "kind": "LookupAnswer", "slot": 3, "generation": 70000, "answer": 7 }"#,
+            put(Submitted::LookupResult(Err(7))),
+            r#"{ "kind": "LookupResult", "slot": 3, "generation": 70000, "answer": 7 }"#,
         ),
     ]
 }

@@ -48,7 +48,7 @@ impl Shared {
         })
     }
 
-    fn tell(&self, change: impl FnOnce(&mut Inner)) {
+    fn update(&self, change: impl FnOnce(&mut Inner)) {
         let (reader, writer) = {
             let mut inner = self.inner.lock();
             change(&mut inner);
@@ -124,7 +124,7 @@ impl Sink for ClientSink {
             callback(head);
         }
         self.shared
-            .tell(|inner| inner.informational.push(head.clone()));
+            .update(|inner| inner.informational.push(head.clone()));
     }
 
     fn head(&mut self, head: &ResponseHead, info: &ExchangeInfo) {
@@ -132,7 +132,7 @@ impl Sink for ClientSink {
             .book
             .as_ref()
             .and_then(|book| book.connection(info.conn));
-        self.shared.tell(|inner| {
+        self.shared.update(|inner| {
             inner.start = Some(ResponseDetail {
                 head: Arc::new(head.clone()),
                 informational: if inner.informational.is_empty() {
@@ -159,7 +159,7 @@ impl Sink for ClientSink {
     }
 
     fn data(&mut self, chunk: Bytes) {
-        self.shared.tell(|inner| {
+        self.shared.update(|inner| {
             let behind = !inner.chunks.is_empty();
             inner
                 .chunks
@@ -173,20 +173,20 @@ impl Sink for ClientSink {
 
     fn end(&mut self, trailers: &HeaderBlock) {
         self.shared
-            .tell(|inner| inner.end = Some(Ok(trailers.clone())));
+            .update(|inner| inner.end = Some(Ok(trailers.clone())));
     }
 
     fn error(&mut self, error: Error) {
-        self.shared.tell(|inner| inner.end = Some(Err(error)));
+        self.shared.update(|inner| inner.end = Some(Err(error)));
     }
 
     fn upgrade(&mut self, head: &ResponseHead, info: &ExchangeInfo) {
-        self.shared.tell(|inner| inner.upgraded = true);
+        self.shared.update(|inner| inner.upgraded = true);
         self.head(head, info);
     }
 
     fn pull(&mut self, bytes: u32) {
         self.shared
-            .tell(|inner| inner.pull = inner.pull.saturating_add(bytes));
+            .update(|inner| inner.pull = inner.pull.saturating_add(bytes));
     }
 }

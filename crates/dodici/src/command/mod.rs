@@ -100,7 +100,7 @@ impl Command {
 
     // --- the caller's side ---
 
-    fn tell(&self, change: impl FnOnce(&mut Inner)) {
+    fn update(&self, change: impl FnOnce(&mut Inner)) {
         let waker = {
             let mut inner = self.inner.lock();
             change(&mut inner);
@@ -112,7 +112,7 @@ impl Command {
     }
 
     pub(crate) fn cancel(&self) {
-        self.tell(|inner| inner.cancelled = true);
+        self.update(|inner| inner.cancelled = true);
     }
 
     /// Ready when what the kernel had received of the response has been delivered, or when no task
@@ -169,11 +169,11 @@ impl Command {
         if chunk.is_empty() {
             return;
         }
-        self.tell(|inner| inner.upload.chunk(chunk));
+        self.update(|inner| inner.upload.chunk(chunk));
     }
 
     pub(crate) fn end(&self, trailers: HeaderBlock) {
-        self.tell(|inner| inner.upload.end(trailers));
+        self.update(|inner| inner.upload.end(trailers));
     }
 
     /// Ready when everything handed over has been sent; the waker is not woken if the stream fails.
@@ -183,11 +183,11 @@ impl Command {
 
     /// The body will stay shorter than declared.
     pub(crate) fn leave(&self) {
-        self.tell(|inner| inner.upload.leave());
+        self.update(|inner| inner.upload.leave());
     }
 
     pub(crate) fn fail(&self, error: Error) {
-        self.tell(|inner| inner.upload.fail(error));
+        self.update(|inner| inner.upload.fail(error));
     }
 
     // --- the connection's side ---

@@ -130,7 +130,7 @@ impl PipeConn {
     /// Watches the connection while no response is due. Ready when it can no longer be used.
     ///
     /// `fresh`: it has not carried a request, and bytes from the server answer the first one; see
-    /// [`ExchangeConfig::early_answer`].
+    /// [`ExchangeConfig::early_response`].
     pub(crate) fn poll_rest(&mut self, cx: &mut Context<'_>, fresh: bool) -> Poll<Ended> {
         let behind = if fresh { None } else { self.refused_input() };
         loop {

@@ -165,7 +165,7 @@ where
             match self.poll_body(cx, &now) {
                 Step::Again => continue,
                 Step::Finished(finish) => return Some(Poll::Ready(finish)),
-                Step::Wait => self.job.tell(self.pieces.take()),
+                Step::Wait => self.job.deliver(self.pieces.take()),
             }
             // A complete message is delivered to its end, whatever happened after it. If hyper
             // dropped its body although the guard had found it complete, nothing more would follow.
@@ -240,14 +240,14 @@ where
             }
             if self.pieces.len() >= self.job.command.room() {
                 // This piece would fill the reader's room.
-                self.job.tell(self.pieces.take());
+                self.job.deliver(self.pieces.take());
                 continue;
             }
             match self.answer.poll_piece(cx) {
                 Piece::Wait => return Step::Wait,
                 Piece::Drive => return Step::Again,
                 Piece::End => {
-                    self.job.tell(self.pieces.take());
+                    self.job.deliver(self.pieces.take());
                     return self.end(cx, now);
                 }
                 Piece::Data(chunk) => {
@@ -260,7 +260,7 @@ where
                     } else {
                         self.pieces.push(chunk)
                     };
-                    self.job.tell(piece);
+                    self.job.deliver(piece);
                 }
             }
         }

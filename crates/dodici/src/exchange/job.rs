@@ -208,7 +208,7 @@ impl Job {
     }
 
     /// Delivers a piece of the body to the sink, if there is one.
-    pub(crate) fn tell(&mut self, piece: Option<Bytes>) {
+    pub(crate) fn deliver(&mut self, piece: Option<Bytes>) {
         let Some(piece) = piece else {
             return;
         };

@@ -60,7 +60,7 @@ pub(crate) async fn run_stream(mut stream: ByteStream, job: &mut Job) {
                         sink.data(chunk);
                     }
                 }
-                Poll::Ready(Ok(chunk)) => job.tell(Some(chunk)),
+                Poll::Ready(Ok(chunk)) => job.deliver(Some(chunk)),
                 Poll::Ready(Err(error)) => {
                     job.settle.error(error);
                     return Poll::Ready(());

@@ -140,14 +140,14 @@ impl PoolInner {
             }
             Effect::Wake(waker) => waker.wake(),
             Effect::Settle(mut job, error) => contain(|| job.settle.error(error)),
-            Effect::Drain => self.tell(Event::Drain),
-            Effect::Closed => self.tell(Event::Closed),
+            Effect::Drain => self.emit(Event::Drain),
+            Effect::Closed => self.emit(Event::Closed),
         }
     }
 
     /// Emits an event of the pool itself. Two threads may be emitting one at the same time; none
     /// follows `Closed`. The receiver may take the lock again.
-    fn tell(&self, event: Event) {
+    fn emit(&self, event: Event) {
         let closed = self.closed.lock();
         if closed.get() {
             return;

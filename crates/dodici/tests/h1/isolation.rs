@@ -164,9 +164,9 @@ async fn s25_a_truncated_body_is_an_error_and_the_next_request_is_served() {
     }
 }
 
-fn hearing_early_answers() -> OriginConfig {
+fn accepting_early_responses() -> OriginConfig {
     let mut config = connections(1);
-    config.exchange.early_answer = true;
+    config.exchange.early_response = true;
     config
 }
 
@@ -183,7 +183,7 @@ async fn a_server_that_speaks_first_answers_the_request_that_its_connection_was_
             kept.push(stream);
         }
     });
-    let client = Client::new(port, hearing_early_answers());
+    let client = Client::new(port, accepting_early_responses());
     for _ in 0..50 {
         let seen = within("answer", client.get("/").ended()).await;
         assert_eq!(seen.body, b"ok");
@@ -209,7 +209,7 @@ async fn a_fresh_connection_accepts_a_response_that_arrived_before_the_request()
             conn.closed().await;
         });
         for _ in 0..20 {
-            let client = Client::new(peer.port(), hearing_early_answers());
+            let client = Client::new(peer.port(), accepting_early_responses());
             let seen = within("response", client.get("/a").ended()).await;
             assert_eq!(seen.body, b"ok");
             client.shut_down().await;

@@ -239,7 +239,7 @@ async fn a_100_without_a_response_is_a_bad_response_in_undici_mode() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bytes_before_the_request_are_a_response_only_in_undici_mode() {
     for streamed in WAYS {
-        for early_answer in [false, true] {
+        for early_response in [false, true] {
             let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
                 conn.send(OK).await;
                 conn.closed().await;
@@ -247,7 +247,7 @@ async fn bytes_before_the_request_are_a_response_only_in_undici_mode() {
             let client = Client::new(
                 peer.port(),
                 config(|config| {
-                    config.exchange.early_answer = early_answer;
+                    config.exchange.early_response = early_response;
                     // So that a connection is open before there is a request.
                     config.pool.pipelining = 2;
                 }),
@@ -255,7 +255,7 @@ async fn bytes_before_the_request_are_a_response_only_in_undici_mode() {
             client.pool.connect();
             let connected = |event: &Event| matches!(event, Event::Connected { .. });
             within("a connection", client.events.wait_for(connected)).await;
-            if !early_answer {
+            if !early_response {
                 within("its end", client.disconnected(1)).await;
                 let gone = client
                     .events

@@ -260,7 +260,7 @@ impl NameReader {
             Purpose::NameIndex if number == 0 => At::NameLength,
             Purpose::NameIndex => {
                 if REQUEST.contains(&number) {
-                    self.tell(found);
+                    self.report(found);
                 }
                 self.suspect |= STATUSES.contains(&number);
                 At::ValueLength
@@ -291,11 +291,11 @@ impl NameReader {
         };
         self.suspect |= !self.is_valid;
         if is_pseudo && (name != status || self.length as usize != status.len()) {
-            self.tell(found);
+            self.report(found);
         }
     }
 
-    fn tell(&mut self, found: &mut impl FnMut(Found)) {
+    fn report(&mut self, found: &mut impl FnMut(Found)) {
         self.suspect = true;
         found(if self.kept {
             Found::Kept

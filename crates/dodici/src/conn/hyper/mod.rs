@@ -56,7 +56,7 @@ impl HyperConn {
     /// Takes over a connection at rest. Sends nothing.
     ///
     /// `fresh`: this is the connection's first request, which an early response may answer; see
-    /// [`ExchangeConfig::early_answer`].
+    /// [`ExchangeConfig::early_response`].
     pub(crate) async fn new(
         rest: AtRest,
         config: &ExchangeConfig,

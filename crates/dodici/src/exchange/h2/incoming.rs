@@ -35,17 +35,17 @@ impl StreamExchange {
                     break;
                 }
                 if let Some(piece) = self.waiting.pop_front() {
-                    self.job.tell(Some(piece));
+                    self.job.deliver(Some(piece));
                     continue;
                 }
                 if self.pieces.len() >= self.job.command.room() {
                     // One more would exceed the reader's room.
-                    self.job.tell(self.pieces.take());
+                    self.job.deliver(self.pieces.take());
                     continue;
                 }
             }
             let Some(received) = self.poll_received(cx, conn) else {
-                self.job.tell(self.pieces.take());
+                self.job.deliver(self.pieces.take());
                 if self.job.settle.held() > 0 {
                     continue;
                 }
@@ -55,7 +55,7 @@ impl StreamExchange {
                 break;
             };
             if !matches!(received, Ok(Received::Data(_))) {
-                self.job.tell(self.pieces.take());
+                self.job.deliver(self.pieces.take());
                 if self.job.settle.held() > 0 {
                     // What arrived before it is decoded first.
                     self.ahead = Some(received);
@@ -101,7 +101,7 @@ impl StreamExchange {
                     if let Err(error) = self.rules.data(chunk.len(), now) {
                         return self.refused(error);
                     }
-                    self.job.tell(self.pieces.push(chunk));
+                    self.job.deliver(self.pieces.push(chunk));
                 }
                 Received::End(trailers) => {
                     let trailers = trailers.unwrap_or_default();
@@ -176,7 +176,7 @@ impl StreamExchange {
         if head.status == 100 {
             self.let_body_go();
         }
-        if (head.status != 100 || config.http2_tells_continue)
+        if (head.status != 100 || config.http2_reports_continue)
             && let Some(sink) = self.job.settle.sink()
         {
             sink.informational(head);

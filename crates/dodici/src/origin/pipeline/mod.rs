@@ -145,7 +145,7 @@ impl Pipeline {
         // Behind a proxy, bytes before a request may be the proxy's own. With one request at a
         // time, the request that the connection was opened for is already there, and bytes before a
         // later one do not answer it: a server may end idle time with a 408.
-        let fresh = pool.config.exchange.early_answer
+        let fresh = pool.config.exchange.early_response
             && pool.config.connect.proxy.is_none()
             && (pool.pipelining() > 1 || mailbox.inner.lock().job.is_some());
         Self {

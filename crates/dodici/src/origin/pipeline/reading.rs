@@ -204,7 +204,7 @@ impl Pipeline {
                     if let Err(error) = due.rules.data(chunk.len(), &now) {
                         return Poll::Ready(refused(conn, error));
                     }
-                    job.tell(Some(chunk));
+                    job.deliver(Some(chunk));
                 }
                 Received::End => {
                     if let Some(reason) = self.end(conn, now.now()) {

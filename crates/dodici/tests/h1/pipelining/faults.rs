@@ -255,7 +255,7 @@ async fn a_server_that_speaks_first_answers_the_first_request() {
         conn.closed().await;
     });
     let mut config = depth(3);
-    config.exchange.early_answer = true;
+    config.exchange.early_response = true;
     let client = Client::new(peer.port(), config);
     client.pool.connect();
     let connected = |event: &Event| matches!(event, Event::Connected { .. });

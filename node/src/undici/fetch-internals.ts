@@ -11,6 +11,8 @@
 
 import type * as Undici from 'undici';
 
+import { peer } from './undici';
+
 /** One of the peer's header lists: by lower-case name, the name as given and the joined value. */
 export interface PeerHeadersList {
   readonly headersMap: Map<string, { readonly name: string; readonly value: string }>;
@@ -83,8 +85,14 @@ function load(): FetchInternals | null {
   }
 }
 
-/** Creates one of each, and checks that they are as the layer `fetch` expects. */
+/**
+ * Creates one of each, and checks that they are as the layer `fetch` expects: the peer's, whose files are
+ * other copies if a bundle has the peer and not its files.
+ */
 function doesWhatItShould(internals: FetchInternals): boolean {
+  const { Response, Request, Headers } = peer;
+  if (internals.Response !== Response || internals.Request !== Request) return false;
+  if (internals.Headers !== Headers) return false;
   const state = { status: 299, urlList: [], headersList: null };
   const response = internals.fromInnerResponse(state, 'immutable');
   const headers = new internals.Headers({ 'X-One': '1' });

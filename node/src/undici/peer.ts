@@ -45,11 +45,14 @@ function checkVersion(version: string): void {
   );
 }
 
+// By its file: Bun has its own `undici` under the name. And not in the `try` below, because Rollup takes
+// no file into a bundle that is required in one.
+const load = (): typeof import('undici') => require('undici/index.js') as typeof import('undici');
+
 function loadPeer(): typeof import('undici') {
   checkVersion(readVersion());
   try {
-    // By its file: Bun has its own `undici` under the name.
-    return require('undici/index.js') as typeof import('undici');
+    return load();
   } catch (cause) {
     throw explainLoadFailure(cause);
   }

@@ -68,17 +68,8 @@ export function invalid(message: string): Error {
   return new peer.errors.InvalidArgumentError(message);
 }
 
-function readMajor(): 7 | 8 {
-  try {
-    const { version } = require('undici/package.json') as { version: string };
-    return version.startsWith('7.') ? 7 : 8;
-  } catch {
-    return 8;
-  }
-}
-
 /** Major version of the loaded peer: their defaults differ (`allowH2`, `h2Options`, `tls`). */
-export const peerMajor: 7 | 8 = readMajor();
+export const peerMajor: 7 | 8 = 'Dispatcher1Wrapper' in peer ? 8 : 7;
 
 // Each `require` is in a `try`, so that bundlers only warn about a missing file.
 

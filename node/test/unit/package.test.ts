@@ -1,6 +1,14 @@
 // The package from outside: its exports, and its errors when something is missing.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +17,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 
 import * as loader from '../../src/native/loader';
+import { libcOfProcess, PLATFORMS, platformsOf } from '../../src/native/platform';
 import { peer, peerMajor } from '../../src/undici/undici';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -28,7 +37,9 @@ function installation(): string {
   folders.push(folder);
   const home = join(folder, 'node_modules', 'dodici');
   mkdirSync(home, { recursive: true });
-  cpSync(join(root, 'dist'), join(home, 'dist'), { recursive: true });
+  // What runs, and nothing for tests, types and debuggers.
+  const runs = (name: string) => !/internal|\.map$|\.d\.m?ts$/.test(name);
+  cpSync(join(root, 'dist'), join(home, 'dist'), { recursive: true, filter: runs });
   cpSync(join(root, 'package.json'), join(home, 'package.json'));
   return folder;
 }
@@ -167,6 +178,67 @@ describe('a missing, unrelated or outdated addon', () => {
     writeFileSync(join(home, 'dodici.node'), 'not an addon');
     const { stdout } = run(folder, request);
     expect(stdout).toMatch(/^ERR_DODICI_ADDON dodici could not load its native addon .*\n$/);
+  });
+
+  /** Puts packages of these platforms beside dodici; each file is `content`. */
+  function addPackages(folder: string, names: string[], content: (name: string) => string) {
+    for (const name of names) {
+      const home = join(folder, 'node_modules', '@dodici', name);
+      mkdirSync(home, { recursive: true });
+      writeFileSync(join(home, 'package.json'), '{"main":"dodici.node"}');
+      writeFileSync(join(home, 'dodici.node'), content(name));
+    }
+  }
+  const ofThisSystem = platformsOf(process.platform, process.arch).map(({ name }) => name);
+
+  it('that is missing beside the package of another system says so', () => {
+    const folder = withPeer();
+    const other = PLATFORMS.find(({ os }) => os !== process.platform)!.name;
+    addPackages(folder, [other], () => '');
+    const { stdout } = run(folder, request);
+    expect(stdout).toContain(`the installed package @dodici/${other} is for another system: `);
+  });
+
+  it('is searched for in the package of this platform before the prebuilds', () => {
+    const folder = withPeer();
+    cpSync(join(root, 'prebuilds'), join(folder, 'node_modules/dodici/prebuilds'), {
+      recursive: true,
+    });
+    expect(run(folder, request).stdout).toMatch(/^ECONNREFUSED /);
+    addPackages(folder, ofThisSystem, () => 'not an addon');
+    expect(run(folder, request).stdout).toContain(join('@dodici', ofThisSystem[0]!));
+  });
+
+  it.runIf(ofThisSystem.length > 1)('is that of this C library if both are installed', () => {
+    const folder = withPeer();
+    addPackages(folder, ofThisSystem, () => 'not an addon');
+    const libc = libcOfProcess();
+    const { name } = PLATFORMS.find((one) => ofThisSystem.includes(one.name) && one.libc === libc)!;
+    expect(run(folder, request).stdout).toContain(join('@dodici', name, 'dodici.node'));
+  });
+
+  it.runIf(ofThisSystem.length > 1)('is that of the only C library that is installed', () => {
+    for (const name of ofThisSystem) {
+      const folder = withPeer();
+      addPackages(folder, [name], () => 'not an addon');
+      expect(run(folder, request).stdout).toContain(join('@dodici', name, 'dodici.node'));
+    }
+  });
+
+  it('that is not beside a bundle fails with a message for whoever has made it', () => {
+    const folder = withPeer();
+    const dist = join(folder, 'node_modules/dodici/dist');
+    const code = readFileSync(join(dist, 'dodici.js'), 'utf8');
+    writeFileSync(join(dist, 'bundle.js'), code);
+    writeFileSync(join(dist, 'dodici.js'), "module.exports = require('./bundle.js');");
+    expect(run(folder, request).stdout).toMatch(
+      /^ERR_DODICI_ADDON dodici has no native addon for [\w-]+: dodici is part of the bundle .*bundle\.js, which does not find the package @dodici\/[\w-]+: mark .*\n$/,
+    );
+  });
+
+  it('that DODICI_ADDON names and that does not exist is said to be', () => {
+    const { stdout } = run(withPeer(), `process.env.DODICI_ADDON = '/no/where.node';${request}`);
+    expect(stdout).toMatch(/^ERR_DODICI_ADDON dodici has no native addon: .*where\.node does not/);
   });
 
   it('that is outdated is rejected with a one-line message', () => {

@@ -29,6 +29,11 @@ build: setup
     @node scripts/native.mjs
     @npm run --silent --prefix node build
 
+# Make the npm packages as they are published, in target/packages: --dry-run, or --help
+[group('2 build')]
+pack *ARGS: build
+    @node scripts/pack.mjs {{ ARGS }}
+
 # Delete everything that was built or installed
 [group('2 build')]
 clean:

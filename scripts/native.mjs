@@ -10,10 +10,15 @@
 //               compiled once.
 //   --tests     for the test command: with overflow checks and debug assertions, from the same
 //               compilation as the Rust tests
+//   --platform NAME
+//               the addon of a package (see platforms.mjs), stripped, and its symbols: both go to
+//               target/addons/NAME. cargo-zigbuild builds those of Linux, against an old glibc or musl.
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+
+import { OLDEST_GLIBC, PLATFORMS } from './platforms.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const PACKAGE = 'dodici-native';
@@ -23,13 +28,19 @@ const WHAT = {
   // The targets of scripts/test.mjs's `cargo test`: with others, features and so crates would differ.
   '--tests': ['--workspace', '--lib', '--bins', '--tests'],
 };
-const [flag] = process.argv.slice(2);
-const what = flag === undefined ? RELEASE : WHAT[flag];
-if (what === undefined) fail(`what is ${flag}?`);
+const [flag, name] = process.argv.slice(2);
+const platform = PLATFORMS.find((one) => flag === '--platform' && one.name === name);
+const what = flag === undefined || platform ? RELEASE : WHAT[flag];
+if (what === undefined) fail(`what is ${process.argv.slice(2).join(' ')}?`);
 
 const build = spawnSync(
   'cargo',
-  ['build', ...what, '--message-format', 'json-render-diagnostics'],
+  [
+    ...(platform ? crossBuild(platform) : ['build']),
+    ...what,
+    '--message-format',
+    'json-render-diagnostics',
+  ],
   { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8', maxBuffer: 256 << 20 },
 );
 if (build.error)
@@ -45,15 +56,44 @@ const library = build.stdout
   .find((file) => /\.(so|dylib|dll)$/.test(file) && file.includes('dodici_native'));
 if (library === undefined) fail(`cargo named no library of ${PACKAGE}`);
 
-const directory = join(ROOT, 'node', 'prebuilds', `${process.platform}-${process.arch}`);
+const directory = platform
+  ? join(ROOT, 'target', 'addons', platform.name)
+  : join(ROOT, 'node', 'prebuilds', `${process.platform}-${process.arch}`);
 const addon = join(directory, 'dodici.node');
 mkdirSync(directory, { recursive: true });
 const fresh = `${addon}.${process.pid}`;
 copyFileSync(library, fresh);
-stripDebugInfo(fresh);
+if (platform) separateSymbols(platform, fresh);
+else stripDebugInfo(fresh);
 // Renamed into place: a process that has the old file mapped keeps the old file.
 if (same(fresh, addon)) rmSync(fresh);
 else renameSync(fresh, addon);
+
+/** The command of cargo that builds for another system than this one, or for an old libc of this one. */
+function crossBuild({ os, libc, target }) {
+  if (os !== 'linux') return ['build', '--target', target];
+  return ['zigbuild', '--target', libc === 'glibc' ? `${target}.${OLDEST_GLIBC}` : target];
+}
+
+/** Puts the library's symbols beside the addon, and takes them out of its copy `file`. */
+function separateSymbols({ os }, file) {
+  const symbols = join(directory, `dodici.${os === 'win32' ? 'pdb' : 'debug'}`);
+  if (os === 'win32') {
+    copyFileSync(library.replace(/\.dll$/, '.pdb'), symbols);
+  } else if (os === 'darwin') {
+    tool('dsymutil', library, '--flat', '-o', symbols);
+    tool('strip', '-x', file);
+  } else {
+    const objcopy = process.env.OBJCOPY ?? 'objcopy';
+    tool(objcopy, '--only-keep-debug', library, symbols);
+    tool(objcopy, '--strip-all', file);
+  }
+}
+
+function tool(program, ...args) {
+  const { status, error } = spawnSync(program, args, { stdio: 'inherit' });
+  if (status !== 0) fail(`${program} failed${error ? `: ${error.message}` : ''}`);
+}
 
 /**
  * With the strip of the C compiler's tools. Without one, the file is whole: larger, and as good.

@@ -101,6 +101,12 @@ const STEPS = [
     command: ['cargo', ['xtask', 'lockfiles']],
   },
   {
+    id: 'versions',
+    group: 'lint',
+    title: 'one version for all packages and crates',
+    command: ['node', ['scripts/versions.mjs']],
+  },
+  {
     id: 'public-api',
     group: 'lint',
     title: 'public API of the Rust crates',

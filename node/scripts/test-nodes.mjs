@@ -1,12 +1,11 @@
 // Runs the tests on the Nodes and undicis that dodici supports: `node scripts/test-nodes.mjs
 // [20 22 24 26 | --short] [-- vitest arguments]`. Without a major, on every one of them.
-//
-// Each Node comes from the npm package `node`, installed once into .nodes/<major>.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+
+import { installNode } from './nodes.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const require = createRequire(import.meta.url);
@@ -45,32 +44,6 @@ const SHORT = {
     'test/e2e/upgrades',
   ],
 };
-
-/** Path of the Node executable of this major; installs it the first time. */
-function installNode(major) {
-  const folder = join(root, '.nodes', major);
-  const node = join(
-    folder,
-    'node_modules',
-    'node',
-    'bin',
-    process.platform === 'win32' ? 'node.exe' : 'node',
-  );
-  if (existsSync(node)) return node;
-  console.log(`installing Node ${major}…`);
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, 'package.json'), '{"private":true,"allowScripts":{"node":true}}\n');
-  const arguments_ = ['install', '--no-audit', '--no-fund', '--no-save', `node@${major}`];
-  // The package fetches the binary for this platform in its install script.
-  const npm = spawnSync('npm', [...arguments_, '--ignore-scripts=false'], {
-    cwd: folder,
-    stdio: ['ignore', 'ignore', 'inherit'],
-    shell: process.platform === 'win32',
-  });
-  if (npm.status !== 0 || !existsSync(node))
-    throw new Error(`Node ${major} could not be installed`);
-  return node;
-}
 
 function run(major, { peer, projects }, vitestArguments) {
   const node = installNode(major);

@@ -64,11 +64,15 @@ function compare(folder) {
   const { missing, defaults: ours } = ask(folder);
   const { options, defaults } = readOptions(folder);
   const known = knownNames();
+  const documented = readFileSync(join(ROOT, "docs", "options.md"), "utf8");
   return [
     ...missing.map((name) => ({ name, what: "not exported" })),
     ...[...options]
       .filter((name) => !known.has(name.slice(name.indexOf(".") + 1)))
       .map((name) => ({ name, what: "no option of ours" })),
+    ...[...options]
+      .filter((name) => !documented.includes(`\`${name.slice(name.indexOf(".") + 1)}\``))
+      .map((name) => ({ name, what: "not in docs/options.md" })),
     ...[...defaults]
       .filter(([name, value]) => ours[name.slice(name.indexOf(".") + 1)] !== value)
       .map(([name, value]) => {

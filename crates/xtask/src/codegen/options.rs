@@ -294,11 +294,17 @@ const INTRODUCTION: &str = "\
 
 If undici has an option, its name, validation and default are undici's. An invalid value makes the constructor throw `InvalidArgumentError` with undici's message. `null` and `undefined` mean the default. Times are in milliseconds.
 
-The last two columns are the equivalents in Rust: in the engine's configuration, and in `dodici-reqwest`'s builders (`ClientBuilder`, `ClientBuilderExt`, `OriginOptions`).
+The sections up to `connect` apply [per origin](per-origin.md). The last two columns are the equivalents in Rust: in the engine's configuration, and in `dodici-reqwest`'s builders (`ClientBuilder`, `ClientBuilderExt`, `OriginOptions`).
+
+`RetryAgent`, interceptors and mocks have [undici's options](https://undici.nodejs.org).
 ";
 
 const PEER_KEYS: &str = "\
 Only Node's sockets and TLS have these: with one of them, undici's own class serves the origin, for TLS if the origin is `https:`. A process warning (`DODICI_PEER_OPTION`) names the key, once, and `servedBy` of the dispatcher says so. The same applies to values that the engine cannot use of the keys above; an invalid one is an error of Node's, when undici would report it.";
+
+/// Options that only one class or function has. Their validation is TypeScript; `just undici-diff` checks
+/// that the page lacks none of undici's.
+const CLASSES: &str = include_str!("class_options.txt");
 
 /// The page `docs/options.md`.
 pub(super) fn page() -> String {
@@ -339,6 +345,8 @@ pub(super) fn page() -> String {
         "undici overrides them, or they are not for clients. Keys that are in none of these tables are ignored, as in undici, and refused in `origins`.",
         By::Nobody,
     );
+    out.push('\n');
+    out.push_str(CLASSES);
     out
 }
 

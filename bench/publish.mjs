@@ -1,5 +1,5 @@
 // `just bench-publish`: makes a run's report the published one: bench/baseline.json, the plots in
-// docs/, and the section of README.md between two markers.
+// docs/, and the section of docs/benchmarks.md between two markers.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BASELINE, merged, read, REPORT, write } from './lib/baseline.mjs';
@@ -11,9 +11,11 @@ import { commandLine } from '../scripts/command-line.mjs';
 const HELP = `Usage: just bench-publish [REPORT.json]
 
   REPORT.json   of a run on an idle machine (default bench/results/bench.json); loads that it
-                lacks keep their place in the baseline, the plots and README.md
+                lacks keep their place in the baseline, the plots and docs/benchmarks.md
 `;
-/** Markers around the section in README.md. */
+const DOCS = join(ROOT, 'docs');
+const PAGE = join(DOCS, 'benchmarks.md');
+/** Markers around the section in it. */
 const MARKS = ['<!-- bench: written by `just bench-publish` -->', '<!-- bench: end -->'];
 /** Alternative text for each plot. */
 const DRAWINGS = {
@@ -27,35 +29,31 @@ const { values: options, positionals } = commandLine(HELP, {
 const [file = REPORT] = positionals;
 if (!existsSync(file)) fail(`${file} is missing: run "just bench"`);
 
-const readme = join(ROOT, 'README.md');
-const text = readFileSync(readme, 'utf8');
+const text = readFileSync(PAGE, 'utf8');
 const [from, to] = MARKS.map((mark) => text.indexOf(mark));
-if (from < 0 || to < from) fail(`README.md lacks the lines ${MARKS.join(' and ')}`);
+if (from < 0 || to < from) fail(`docs/benchmarks.md lacks the lines ${MARKS.join(' and ')}`);
 
 const baseline = merged(read(file), existsSync(BASELINE) ? read(BASELINE) : undefined);
 const drawn = await plots(baseline);
 const section = [
-  readmeTable(baseline),
-  ...Object.keys(drawn).map((name) => `![${DRAWINGS[name]}](docs/bench-${name})`),
+  resultsTable(baseline),
+  ...Object.keys(drawn).map((name) => `![${DRAWINGS[name]}](bench-${name})`),
 ].join('\n\n');
 write(baseline);
-writeFileSync(
-  readme,
-  `${text.slice(0, from + MARKS[0].length)}\n\n${section}\n\n${text.slice(to)}`,
-);
+writeFileSync(PAGE, `${text.slice(0, from + MARKS[0].length)}\n\n${section}\n\n${text.slice(to)}`);
 for (const [name, svg] of Object.entries(drawn)) {
-  writeFileSync(join(ROOT, 'docs', `bench-${name}`), svg);
+  writeFileSync(join(DOCS, `bench-${name}`), svg);
 }
 console.log(
   [
     'bench/baseline.json',
-    'README.md',
+    'docs/benchmarks.md',
     ...Object.keys(drawn).map((name) => `docs/bench-${name}`),
   ].join('\n'),
 );
 
 /** The loads with their own targets, one line each: requests per second, and cost per request. */
-function readmeTable({ rows, versions, node, machine }) {
+function resultsTable({ rows, versions, node, machine }) {
   const lines = rows
     .filter(({ figures, verdicts }) => {
       return figures.includes('jsCpu') && verdicts.some(({ everywhere }) => !everywhere);

@@ -1,7 +1,7 @@
 //! Checks that what the documentation names exists: links, paths and names of functions.
 //! `cargo xtask docs` calls [`check`]; it reads files as text and parses no language.
 //!
-//! In every Markdown file, it checks the targets of relative links and code spans that are paths
+//! In every Markdown file, it checks the targets of links into the repository and code spans that are paths
 //! (`docs/limits.md`, or a suffix of a path: `lifecycle.rs`). In ARCHITECTURE.md and below `docs/`, it
 //! also checks code spans that are snake-case names (`two_words`, or `s28_…` for a prefix) or Rust paths
 //! (`Type::method`), and in comments of source files, paths from the root. Fenced blocks are exempt.
@@ -16,6 +16,7 @@ const BUILT: &[&str] = &[
     ".git",
     "artifacts",
     "dist",
+    "node-api",
     "node_modules",
     "prebuilds",
     "results",
@@ -24,6 +25,9 @@ const BUILT: &[&str] = &[
 
 /// Extensions that make a code span a path.
 const EXTENSIONS: &[&str] = &["cjs", "json", "md", "mjs", "rs", "svg", "toml", "ts"];
+
+/// How pages that are published without the repository name its files.
+const REPOSITORY: &str = "https://github.com/dodici/dodici/blob/main/";
 
 /// Source files: their comments are checked, and their words are the names that exist.
 const SOURCES: &[&str] = &["cjs", "mjs", "rs", "ts"];
@@ -219,6 +223,10 @@ impl<'a> Tree<'a> {
     /// Whether the link `target` in the file `path` exists, or points outside the repository.
     fn has_target(&self, path: &str, target: &str) -> bool {
         let target = target.split('#').next().unwrap_or_default();
+        let (path, target) = match target.strip_prefix(REPOSITORY) {
+            Some(target) => ("", target),
+            None => (path, target),
+        };
         if target.is_empty() || target.contains(':') {
             return true;
         }
@@ -328,6 +336,15 @@ crates/none.rs [x](none.md)
         assert_eq!(
             faults(("docs/x.md", "[out](../../x.md)")),
             ["docs/x.md:1: `../../x.md` does not exist"]
+        );
+        let links = ["docs/limits.md#heads", "docs/none.md"]
+            .map(|path| format!("[a]({REPOSITORY}{path})"))
+            .concat();
+        assert_eq!(
+            faults(("node/README.md", &links)),
+            [format!(
+                "node/README.md:1: `{REPOSITORY}docs/none.md` does not exist"
+            )]
         );
     }
     #[test]

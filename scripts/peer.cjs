@@ -1,8 +1,8 @@
 // Gives an old Node the peer that it can run: undici 8 needs Node 22.19, so before that `undici`
 // means the development dependency `undici7`. In a user's project npm decides this at install.
 //
-// Preloaded (`node --require ./scripts/peer.cjs`) by the demo, the soak test and the README check,
-// which run in this repository, where both are installed.
+// Preloaded (`node --require ./scripts/peer.cjs`) by the demo and the soak test, which run in this
+// repository, where both are installed.
 'use strict';
 
 const [major, minor] = process.versions.node.split('.').map(Number);

@@ -51,7 +51,7 @@ const HICKORY = ['--features', 'dodici-reqwest/hickory-dns'];
  * @property {string} title
  * @property {[string, string[]]} command
  * @property {string[]} [needs] steps that must have passed
- * @property {'nextest' | 'cargo' | 'node' | 'vitest' | 'snippets'} [counts] whose account of tests to read
+ * @property {'nextest' | 'cargo' | 'node' | 'vitest' | 'samples'} [counts] whose account of tests to read
  */
 /** @type {Step[]} */
 const STEPS = [
@@ -238,12 +238,25 @@ const STEPS = [
     counts: 'node',
   },
   {
-    id: 'readme',
+    id: 'docs-npm',
     group: 'node',
-    title: 'README snippets',
-    command: ['node', ['--require', './scripts/peer.cjs', 'scripts/check-readme.mjs']],
-    needs: ['npm', 'compile', 'package'],
-    counts: 'snippets',
+    title: 'npm packages of the documentation',
+    command: ['node', ['scripts/setup.mjs', 'docs']],
+  },
+  {
+    id: 'site',
+    group: 'node',
+    title: 'documentation site and its links',
+    command: ['node', ['scripts/docs.mjs']],
+    needs: ['npm', 'docs-npm'],
+  },
+  {
+    id: 'samples',
+    group: 'node',
+    title: 'samples of the documentation',
+    command: ['node', ['scripts/check-samples.mjs']],
+    needs: ['npm', 'docs-npm', 'compile', 'package'],
+    counts: 'samples',
   },
   {
     id: 'demo',
@@ -280,8 +293,8 @@ const COUNTERS = {
       failed: /(\d+) failed/,
       skipped: /(\d+) (?:skipped|todo)/g,
     }),
-  snippets: (text) =>
-    totals(text, /^snippets: (?<rest>.*)/gm, {
+  samples: (text) =>
+    totals(text, /^samples: (?<rest>.*)/gm, {
       passed: /(\d+) passed/,
       failed: /(\d+) failed/,
       skipped: /(\d+) skipped/,

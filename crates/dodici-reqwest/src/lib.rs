@@ -47,6 +47,11 @@ compile_error!(
 #[cfg(feature = "http3")]
 compile_error!("dodici-reqwest does not speak HTTP/3: in place of `http3` take `http2`.");
 
+/// Its samples are doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/migrating-from-reqwest.md")]
+struct MigrationGuide;
+
 mod attempts;
 mod body;
 mod builder;

@@ -1,4 +1,4 @@
-//! The Rust program of README.md; `scripts/check-readme.mjs` compares the two and runs it.
+//! The program of docs/rust.md; `scripts/check-samples.mjs` compares the two and runs it.
 //!
 //! `cargo run -p dodici --example readme` asks www.example.com; give a URL to ask another.
 

@@ -50,6 +50,16 @@ fmt: setup
     cargo fmt --all
     npm run --silent --prefix node format
 
+# Build the documentation site and check its links: --help
+[group('3 change it')]
+docs *ARGS:
+    @node scripts/setup.mjs node docs
+    @node scripts/docs.mjs {{ ARGS }}
+
+# Serve the documentation site while you write it
+[group('3 change it')]
+docs-dev: (docs "--dev")
+
 # undici's own tests against our classes: --suite DIR, with --types its type tests, or --help
 [group('3 change it')]
 conformance-undici *ARGS: build
@@ -146,7 +156,7 @@ bench-rust *ARGS:
 bench-compare *ARGS:
     @node bench/compare.mjs {{ ARGS }}
 
-# Publish a run: baseline, plots, README
+# Publish a run: baseline, plots, docs/benchmarks.md
 [group('4 measure')]
 bench-publish *ARGS:
     @node bench/publish.mjs {{ ARGS }}

@@ -11,6 +11,10 @@ const MADE = [
   'node/dist',
   'node/prebuilds',
   'bench/node_modules',
+  'docs/.vitepress/cache',
+  'docs/.vitepress/dist',
+  'docs/node-api',
+  'docs/node_modules',
   'bench/results',
 ];
 

@@ -71,6 +71,12 @@ undici-diff *ARGS: setup
     @npm run --silent --prefix node build
     @node conformance/undici/diff.mjs {{ ARGS }}
 
+# Install the packages from a registry of their own with every package manager: --short, or --help
+[group('3 change it')]
+rehearse *ARGS: build
+    @node scripts/setup.mjs rehearsal
+    @node rehearsal/run.mjs {{ ARGS }}
+
 # Compare the public names of dodici-reqwest with reqwest's
 [group('3 change it')]
 api-diff:

@@ -15,6 +15,7 @@ const MADE = [
   'docs/.vitepress/dist',
   'docs/node-api',
   'docs/node_modules',
+  'rehearsal/node_modules',
   'bench/results',
 ];
 

@@ -259,6 +259,20 @@ const STEPS = [
     counts: 'samples',
   },
   {
+    id: 'rehearsal-tools',
+    group: 'node',
+    title: 'npm packages of the rehearsal',
+    command: ['node', ['scripts/setup.mjs', 'rehearsal']],
+  },
+  {
+    id: 'rehearsal',
+    group: 'node',
+    title: 'installed from a registry: ESM, CommonJS, a bundle',
+    command: ['node', ['rehearsal/run.mjs', '--short']],
+    needs: ['rehearsal-tools', 'npm', 'compile', 'package'],
+    counts: 'samples',
+  },
+  {
     id: 'demo',
     group: 'node',
     title: 'demo',
@@ -294,7 +308,7 @@ const COUNTERS = {
       skipped: /(\d+) (?:skipped|todo)/g,
     }),
   samples: (text) =>
-    totals(text, /^samples: (?<rest>.*)/gm, {
+    totals(text, /^(?:samples|rehearsal): (?<rest>.*)/gm, {
       passed: /(\d+) passed/,
       failed: /(\d+) failed/,
       skipped: /(\d+) skipped/,
@@ -316,7 +330,7 @@ function totals(text, lines, patterns) {
 
 if (options.list) {
   for (const { id, group, title } of STEPS)
-    console.log(`${group.padEnd(5)} ${id.padEnd(12)} ${title}`);
+    console.log(`${group.padEnd(5)} ${id.padEnd(15)} ${title}`);
   process.exit(0);
 }
 

@@ -139,7 +139,7 @@ export interface OptionsForOrigin {
 /** Counters by origin. */
 export type AgentStats = Record<string, ClientStats | PoolStats>;
 
-/** A pool per origin. See the README for `origins` and `ioThreads`; the rest is undici's. */
+/** A pool per origin. `docs/options.md` lists the options; `origins` and `ioThreads` are not undici's. */
 export class Agent extends CompositeDispatcher {
   static {
     // What undici's own classes read from an Agent they wrap.

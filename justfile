@@ -77,6 +77,12 @@ rehearse *ARGS: build
     @node scripts/setup.mjs rehearsal
     @node rehearsal/run.mjs {{ ARGS }}
 
+# What can be tried of a release without publishing: packages, rehearsal, Debian 11: --list, or --help
+[group('3 change it')]
+release-check *ARGS: build
+    @node scripts/setup.mjs rehearsal
+    @node scripts/release-check.mjs {{ ARGS }}
+
 # Compare the public names of dodici-reqwest with reqwest's
 [group('3 change it')]
 api-diff:

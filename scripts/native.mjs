@@ -41,7 +41,17 @@ const build = spawnSync(
     '--message-format',
     'json-render-diagnostics',
   ],
-  { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8', maxBuffer: 256 << 20 },
+  {
+    cwd: ROOT,
+    stdio: ['ignore', 'pipe', 'inherit'],
+    encoding: 'utf8',
+    maxBuffer: 256 << 20,
+    // A library that Node loads links with Node's musl; by default, Rust would have its own.
+    env: {
+      ...process.env,
+      ...(platform?.libc === 'musl' ? { RUSTFLAGS: '-C target-feature=-crt-static' } : {}),
+    },
+  },
 );
 if (build.error)
   fail(`cargo did not start (${build.error.message}): install Rust from https://rustup.rs`);

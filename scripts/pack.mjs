@@ -54,10 +54,11 @@ const folders = [];
 let addons = 0;
 for (const platform of PLATFORMS) {
   const addon = addonOf(platform);
-  if (existsSync(addon)) addons++;
+  if (existsSync(addon)) {
+    addons++;
+    folders.push(platformPackage(platform, addon));
+  } else if (options.placeholders) folders.push(platformPackage(platform, undefined));
   else if (options.addons !== undefined) fail(`${addon} does not exist`);
-  else if (!options.placeholders) continue;
-  folders.push(platformPackage(platform, existsSync(addon) ? addon : undefined));
 }
 if (addons === 0) fail('no addon is built: run "just build"');
 console.log(`packing ${folders.length + 1} packages, ${addons} of them with an addon…`);

@@ -264,6 +264,15 @@ export class OriginDispatcher implements RequestContext, NativePoolListener, Ord
     return this.#natives.get(this.session, servername);
   }
 
+  isWaiting(request: Request): boolean {
+    const running = this.#running;
+    let ahead = 0;
+    for (let other = request.previous; other !== null && ahead < running; other = other.previous) {
+      ahead++;
+    }
+    return ahead >= running;
+  }
+
   settled(request: Request): void {
     this.requests.remove(request);
     if (request.holds) this.session.requestRests();

@@ -33,6 +33,8 @@ export interface RequestContext extends SendContext {
   headDelivered(request: Request, isLast: boolean): void;
   /** A request that has a place was sent, including its body. */
   sent(request: Request): void;
+  /** Whether the request waits for a connection, as far as undici's counters can tell. */
+  isWaiting(request: Request): boolean;
   /** TLS failed with `error`: whether the peer serves the request from now on. */
   takeOver(request: Request, error: Error): boolean;
   /** The stand-in for the socket below an upgraded HTTP/2 stream. */

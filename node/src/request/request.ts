@@ -448,14 +448,16 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
   /** The user aborted, or the body failed: settles immediately. */
   abortWith(reason: Error | undefined): void {
     this.#takenOver?.abort(reason);
-    this.#settleWithError(reason ?? this.#abortedError());
+    // undici's functions pass such an error where a signal has no reason.
+    const isBare = reason === undefined || reason instanceof errors.RequestAbortedError;
+    this.#settleWithError(isBare ? this.#abortedError(reason) : reason);
   }
 
   /** The engine knows where the request is in between. */
-  #abortedError(): Error {
-    const error = new errors.RequestAbortedError();
+  #abortedError(error: Error = new errors.RequestAbortedError()): Error {
     if (this.#isResponding) return withPhase(error, 'body');
-    return this.slot === -1 ? withPhase(error, 'queued') : error;
+    const waits = this.slot === -1 || this.#context.isWaiting(this);
+    return waits ? withPhase(error, 'queued') : error;
   }
 
   /** A callback threw: the request ends with that error. */

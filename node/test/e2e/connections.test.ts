@@ -1,13 +1,13 @@
 // Connections as users of undici see them: targets of events, sockets, the peer's balancing classes
 // and proxies over ours, and unreferenced pools.
 
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
 
 import {
   Agent,
@@ -23,10 +23,13 @@ import { httpOrigin, type Origin, rawOrigin } from '../support/servers';
 
 let origin: Origin;
 let hanging: Server | undefined;
+/** Requests that get no answer. */
+let waiting = 0;
 
 beforeAll(async () => {
   origin = await httpOrigin((request, response) => {
-    if (request.url !== '/hang') response.end(request.url);
+    if (request.url === '/hang') waiting++;
+    else response.end(request.url);
   });
 });
 
@@ -55,6 +58,38 @@ it('events of a pool have the pool and then the connection, as a client, as targ
   expect(client.stats.connected).toBe(false);
   expect(await (await pool.request(get('/again'))).body.text()).toBe('/again');
   await pool.close();
+});
+
+it('an abort without a reason has the phase queued while the request waits for a connection', async () => {
+  for (const dispatcher of [
+    new Pool(origin.url, { connections: 1 }),
+    new Pool(origin.url, { connections: 2, pipelining: 2 }),
+    new Client(origin.url),
+    new Agent({ connections: 1 }),
+  ]) {
+    const ask = async (path: string): Promise<unknown> => {
+      const signal = new EventEmitter();
+      const failed = dispatcher
+        .request({ ...get(path), origin: origin.url, signal })
+        .catch((error: unknown) => (error as { phase?: string }).phase);
+      aborts.push(() => signal.emit('abort'));
+      return failed;
+    };
+    const aborts: (() => void)[] = [];
+    // Nothing is connected yet.
+    const first = ask('/hang');
+    aborts.pop()!();
+    expect(await first).toBe('queued');
+    // These take all places; what follows waits behind them, in the engine.
+    const places = Array.from({ length: 4 }, () => ask('/hang'));
+    await vi.waitFor(() => expect(waiting).toBeGreaterThan(0));
+    const behind = ask('/behind');
+    aborts.pop()!();
+    expect(await behind).toBe('queued');
+    waiting = 0;
+    await dispatcher.destroy();
+    await Promise.all(places);
+  }
 });
 
 it('destroying a socket fails running requests with its error, and no waiting ones', async () => {

@@ -262,7 +262,12 @@ export function isOwnDispatcher(dispatcher: Dispatcher): boolean {
   );
 }
 
-/** Requests have additional options; listeners get an additional last argument, the details of `events.ts`. */
+/* eslint-disable @typescript-eslint/unified-signatures -- see below */
+/**
+ * Requests have additional options; undici's signatures are repeated, because TypeScript only calls
+ * unions (of `Agent` and one of undici's classes, say) whose members share a signature. Listeners get an
+ * additional last argument, the details of `events.ts`.
+ */
 // eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- EventEmitter has them
 export interface DispatcherBase {
   request<TOpaque = null>(
@@ -271,6 +276,13 @@ export interface DispatcherBase {
   ): void;
   request<TOpaque = null>(
     options: Dispatcher.RequestOptions<TOpaque> & OwnRequestOptions,
+  ): Promise<Dispatcher.ResponseData<TOpaque>>;
+  request<TOpaque = null>(
+    options: Dispatcher.RequestOptions<TOpaque>,
+    callback: (error: Error | null, data: Dispatcher.ResponseData<TOpaque>) => void,
+  ): void;
+  request<TOpaque = null>(
+    options: Dispatcher.RequestOptions<TOpaque>,
   ): Promise<Dispatcher.ResponseData<TOpaque>>;
   stream<TOpaque = null>(
     options: Dispatcher.RequestOptions<TOpaque> & OwnRequestOptions,
@@ -281,8 +293,21 @@ export interface DispatcherBase {
     options: Dispatcher.RequestOptions<TOpaque> & OwnRequestOptions,
     factory: Dispatcher.StreamFactory<TOpaque>,
   ): Promise<Dispatcher.StreamData<TOpaque>>;
+  stream<TOpaque = null>(
+    options: Dispatcher.RequestOptions<TOpaque>,
+    factory: Dispatcher.StreamFactory<TOpaque>,
+    callback: (error: Error | null, data: Dispatcher.StreamData<TOpaque>) => void,
+  ): void;
+  stream<TOpaque = null>(
+    options: Dispatcher.RequestOptions<TOpaque>,
+    factory: Dispatcher.StreamFactory<TOpaque>,
+  ): Promise<Dispatcher.StreamData<TOpaque>>;
   pipeline<TOpaque = null>(
     options: Dispatcher.PipelineOptions<TOpaque> & OwnRequestOptions,
+    handler: Dispatcher.PipelineHandler<TOpaque>,
+  ): Duplex;
+  pipeline<TOpaque = null>(
+    options: Dispatcher.PipelineOptions<TOpaque>,
     handler: Dispatcher.PipelineHandler<TOpaque>,
   ): Duplex;
   on(name: 'connect', listener: ConnectListener): this;

@@ -143,6 +143,12 @@ const undiciOptions: Undici.Agent.Options = { connections: 1, connect: { timeout
 new Agent(undiciOptions);
 void [sameOptions, instances];
 
+// Methods of a union can be called, as with undici's classes.
+declare const either: EnvHttpProxyAgent | Agent | BalancedPool | RetryAgent | Undici.Agent;
+void either.request({ origin: 'http://localhost', path: '/', method: 'GET' });
+void either.stream({ origin: 'http://localhost', path: '/', method: 'GET' }, () => process.stdout);
+either.dispatch({ path: '/', method: 'GET' }, {});
+
 // Who serves an origin.
 const served: 'dodici' | 'undici' | undefined = agent.servedBy['http://localhost']?.by;
 void served;

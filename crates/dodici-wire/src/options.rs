@@ -167,9 +167,8 @@ struct TlsParts {
     config: TlsConfig,
     ca: Vec<Vec<u8>>,
     platform: bool,
-    cert: Vec<u8>,
-    key: Option<Vec<u8>>,
-    passphrase: Option<String>,
+    certs: Vec<Vec<u8>>,
+    keys: Vec<Vec<u8>>,
     alpn: Vec<Vec<u8>>,
 }
 
@@ -196,13 +195,13 @@ impl TlsParts {
         } else if self.platform {
             tls.roots = RootSource::Platform;
         }
-        if !self.cert.is_empty() {
-            // As in Node, one PEM text may contain both; a key alone is not an identity.
-            let key = self.key.unwrap_or_else(|| self.cert.clone());
-            let mut identity = Identity::new(self.cert, key);
-            identity.passphrase = self.passphrase;
-            tls.identity = Some(identity);
-        }
+        // As in Node, one PEM text may contain both; a key alone is not an identity.
+        let mut keys = self.keys.into_iter();
+        let identify = |cert: Vec<u8>| {
+            let key = keys.next().unwrap_or_else(|| cert.clone());
+            Identity::new(cert, key)
+        };
+        tls.identities = self.certs.into_iter().map(identify).collect();
         if !self.alpn.is_empty() {
             tls.alpn = self.alpn;
         }

@@ -8,6 +8,7 @@
 
 import {
   type AgentOptions,
+  type CheckedOptions,
   checkOptions,
   checkOriginOptions,
   findRule,
@@ -34,7 +35,6 @@ import {
 } from '../undici';
 import { Client, type ClientStats } from './client';
 import { closeIfUnused, CompositeDispatcher } from './composite';
-import { checkCredentials } from './credentials';
 import { readCounters, servedByOrigin } from './delegate';
 import { expose, hideFields, isOwnDispatcher } from './dispatcher-base';
 import { forwardEvents } from './forwarded-events';
@@ -82,8 +82,16 @@ function kindOf(options: object): 'client' | 'pool' {
 }
 
 /** @throws InvalidArgumentError for options that the default `factory` would reject. */
-function checkPoolOptions(options: Options): void {
-  checkCredentials(checkOptions(options, kindOf(options)).connect);
+function checkPoolOptions(options: Options): CheckedOptions {
+  return checkOptions(options, kindOf(options));
+}
+
+/** @throws InvalidArgumentError also for certificates that nobody can use: `origins` are ours. */
+function checkRule(options: Options, where: string): void {
+  named(where, () => {
+    const { refusal } = checkPoolOptions(options);
+    if (refusal !== null) throw refusal;
+  });
 }
 
 function readOrigins(
@@ -100,7 +108,7 @@ function readOrigins(
   if (isDefaultFactory) {
     for (const { pattern, options } of rules) {
       const merged = mergeOptions(base, options);
-      named(`origins[${JSON.stringify(pattern.text)}]`, () => checkPoolOptions(merged));
+      checkRule(merged, `origins[${JSON.stringify(pattern.text)}]`);
     }
   }
   return { kind: 'rules', rules };
@@ -111,8 +119,8 @@ function named(where: string, check: () => void): void {
   try {
     check();
   } catch (error) {
-    if (error instanceof errors.InvalidArgumentError) throw invalid(`${where}: ${error.message}`);
-    throw error;
+    if (!(error instanceof errors.InvalidArgumentError)) throw error;
+    throw invalid(`${where}: ${error.message}`, error.cause as Error | undefined);
   }
 }
 
@@ -303,7 +311,7 @@ export class Agent extends CompositeDispatcher {
         if (chosen === undefined || chosen === null) return none;
         const where = `origins(${JSON.stringify(parsed.origin)})`;
         const options = mergeOptions(this.poolOptions, checkOriginOptions(chosen, where));
-        if (this.factory === makeDispatcher) named(where, () => checkPoolOptions(options));
+        if (this.factory === makeDispatcher) checkRule(options, where);
         return { pattern: null, options };
       }
     }

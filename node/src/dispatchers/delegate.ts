@@ -9,7 +9,7 @@
  * Requests of a stand-in behave, fail and perform like undici's.
  */
 
-import { ownOptions, type SettingsKind } from '../options';
+import { peerOptions, type PoolSettings, tlsWays } from '../options';
 import type { PoolCounters } from '../origin';
 import {
   type ByPeer,
@@ -181,15 +181,32 @@ export function readCounters(dispatcher: object): PoolCounters {
   };
 }
 
-/** The peer's client or pool for `origin`; its events are emitted as those of `owner`. */
-export function makePeer(
-  kind: SettingsKind,
-  origin: string | URL,
-  options: object,
-  owner: Dispatcher,
-): Dispatcher {
+/**
+ * The peer's dispatcher for the origin of these settings, made with `options`; its events are emitted as
+ * those of `owner`.
+ */
+export function makePeer(settings: PoolSettings, options: unknown, owner: Dispatcher): Dispatcher {
+  const { kind, url, proxy } = settings;
   const PeerClass = kind === 'client' ? peer.Client : peer.Pool;
-  const dispatcher: Dispatcher = new PeerClass(origin, ownOptions(options));
+  const dispatcher: Dispatcher =
+    proxy === null
+      ? new PeerClass(url, peerOptions(options, url.protocol === 'https:'))
+      : proxy.makePeer();
   adoptEvents(dispatcher, owner);
   return dispatcher;
+}
+
+/** The server that `makePeer` may serve. Never if the peer would trust other roots than these settings. */
+export function tlsServer(settings: PoolSettings): TlsServer | null {
+  const { url, connect, proxy, socketPath } = settings;
+  const ways = tlsWays(settings);
+  if (ways.length === 0 || ways.some((way) => !way.fallback || way.platformVerifier)) return null;
+  const { origin } = url;
+  const path = connect.socketPath ?? socketPath;
+  const decisive = ways.map(({ servername, offer }) => [servername, offer]);
+  const hop = proxy && [proxy.protocol, proxy.hostname, proxy.port];
+  return {
+    key: JSON.stringify([origin, path, hop, decisive]),
+    origin: proxy?.isSecure ? `${origin}, or its proxy ${proxy.hostname}:${proxy.port},` : origin,
+  };
 }

@@ -9,7 +9,6 @@ export { Agent, type AgentStats, makeDispatcher, type OptionsForOrigin } from '.
 export { BalancedPool, RoundRobinPool } from './balancing';
 export { Client, type ClientStats } from './client';
 export { closeIfUnused, CompositeDispatcher } from './composite';
-export { checkCredentials } from './credentials';
 export { StandIn } from './delegate';
 export { DispatcherBase, hideFields, isOwnDispatcher } from './dispatcher-base';
 export {

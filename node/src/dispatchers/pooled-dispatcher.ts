@@ -11,9 +11,9 @@ import {
   dispatchToPeer,
   ownOptions,
   parseSettings,
-  type PoolSettings,
   refuseOrigins,
   type SettingsKind,
+  tlsWays,
 } from '../options';
 import { OriginDispatcher, type PoolCounters } from '../origin';
 import {
@@ -23,8 +23,7 @@ import {
   type ServedBy,
   symbols,
 } from '../undici';
-import { checkCredentials } from './credentials';
-import { makePeer, type PeerDispatcher, StandIn, type TlsServer } from './delegate';
+import { makePeer, type PeerDispatcher, StandIn, tlsServer } from './delegate';
 import { DispatcherBase, expose, hideFields } from './dispatcher-base';
 
 /** A dispatcher of one origin. */
@@ -62,24 +61,17 @@ export abstract class PooledDispatcher extends DispatcherBase {
     } else {
       refuseOrigins(ownOptions(options), kind === 'client' ? 'Client' : 'Pool');
       const settings = parseSettings(origin, options, kind);
-      checkCredentials(settings.connect);
       super(options);
       this.url = settings.url;
       this.pool = new OriginDispatcher(this, settings);
-      // The peer does not know the proxy and would bypass it: the proxy agents have stand-ins themselves.
       const make = (): Dispatcher => {
-        const dispatcher = makePeer(kind, origin, options as object, this);
+        const dispatcher = makePeer(settings, options, this);
         const { pipelining } = this.pool;
         if (pipelining !== settings.pipelining) Object.assign(dispatcher, { pipelining });
         return dispatcher;
       };
-      const isTls = settings.url.protocol === 'https:';
-      this.standIn = new StandIn(
-        settings.byPeer,
-        settings.proxy === null ? make : null,
-        isTls,
-        tlsServer(settings),
-      );
+      const isTls = tlsWays(settings).length > 0;
+      this.standIn = new StandIn(settings.byPeer, make, isTls, tlsServer(settings));
     }
     hideFields(this, 'pool', 'standIn', 'checkedIn');
   }
@@ -149,18 +141,4 @@ export interface PooledDispatcher {
     options: ConnectRequest<TOpaque>,
     callback: (error: Error | null, data: Dispatcher.ConnectData<TOpaque>) => void,
   ): void;
-}
-
-/**
- * The server, if the peer may serve it should its TLS be too old. Never if the peer would trust other
- * roots than these settings.
- */
-function tlsServer({ url, connect, socketPath }: PoolSettings): TlsServer | null {
-  if (url.protocol !== 'https:' || !connect.fallback || connect.platformVerifier) return null;
-  // Node blocks no addresses over TLS.
-  if (connect.blockList !== null) return null;
-  const { servername, offer } = connect;
-  const { origin } = url;
-  const path = connect.socketPath ?? socketPath;
-  return { key: JSON.stringify([origin, path, servername, offer]), origin };
 }

@@ -10,8 +10,16 @@ import { type Dispatcher, peer, type RetryAgent as PeerRetryAgent } from '../und
 
 /** Retries failed requests; options are undici's. */
 export class RetryAgent extends peer.RetryAgent {
+  readonly #agent: Dispatcher;
+
   constructor(agent: Dispatcher, options?: ConstructorParameters<typeof PeerRetryAgent>[1]) {
     super(agent, ownOptions(options));
+    this.#agent = agent;
+  }
+
+  /** That of the dispatcher whose requests are retried, if it has one. */
+  get servedBy(): unknown {
+    return (this.#agent as { servedBy?: unknown }).servedBy;
   }
 
   override dispatch(

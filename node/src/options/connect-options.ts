@@ -10,24 +10,28 @@
  * gets here: see `peer-reasons.ts`.
  */
 
-import { createPrivateKey } from 'node:crypto';
 import { type BlockList, isIP, type LookupFunction } from 'node:net';
 
 import { checkServerIdentity as nodesCheck, type PeerCertificate } from 'node:tls';
 
 import { engineOffer, isSpecial, OFFER_KEYS, type OfferOptions } from '../process';
 import { invalid } from '../undici';
-import { bytesOf, copyOf } from '../wire';
+import {
+  type Certificates,
+  isEmptyList,
+  NO_CERTIFICATES,
+  readCertificates,
+  UnusableCertificates,
+} from './certificates';
 import { CONNECT_KEYS } from './generated';
-import { ownOptions, spread } from './own-options';
-import { type Pkcs12, readPkcs12 } from './pkcs12';
+import { spread } from './own-options';
 
 /**
  * How connections are opened: validated values, with defaults, except those that depend on the
  * process when a connection is opened, which are `null` without an option (`process-settings.ts`).
  * Times are milliseconds.
  */
-export interface ConnectSettings {
+export interface ConnectSettings extends Certificates {
   /** Maximum time for all legs together; 0: no limit. Default 10 000, as in undici. */
   readonly timeout: number;
   /** Unix socket or named pipe to use instead of TCP. */
@@ -55,12 +59,6 @@ export interface ConnectSettings {
   readonly servername: string | null;
   /** Only the literal `false` disables it. */
   readonly rejectUnauthorized: boolean | null;
-  /** Trust anchors, PEM or DER; none: no server is trusted; `null`: the default roots. */
-  readonly ca: readonly Uint8Array[] | null;
-  /** Client certificate chain. */
-  readonly cert: Uint8Array | null;
-  /** Its private key, decrypted. */
-  readonly key: Uint8Array | null;
   /** Versions, cipher suites, groups and signature schemes, as given. */
   readonly offer: OfferOptions;
   /** Judges servers instead of their names; `null`: names are checked. */
@@ -71,6 +69,8 @@ export interface ConnectSettings {
   readonly platformVerifier: boolean;
   /** Let the peer serve servers whose TLS is too old for rustls. Default true. */
   readonly fallback: boolean;
+  /** Trust every certificate in `ca`, not only roots. Default false. */
+  readonly allowPartialTrustChain: boolean;
   /** Write what TLS negotiates to stderr. Default false. */
   readonly enableTrace: boolean;
   /** The user's resolver; `null`: the system's. */
@@ -84,12 +84,15 @@ export type IdentityCheck = (host: string, certificate: PeerCertificate) => unkn
 export interface PeerKeys {
   readonly socket: string | null;
   readonly tls: string | null;
+  /** Why not even Node can honour that of TLS; `null`: it may. */
+  readonly refusal: Error | null;
+  /** What the engine gets if there is none. */
+  readonly certificates: Certificates;
 }
 
 /** Values of such keys that have no effect, where those are not just the falsy ones. */
 const HARMLESS: Readonly<Record<string, (value: unknown) => boolean>> = spread({
   certificateCompression: isEmptyList,
-  crl: isEmptyList,
   fd: () => false,
   onread: (value: unknown) => typeof value !== 'object',
   readable: (value: unknown) => value !== false,
@@ -100,18 +103,8 @@ function isFalsy(value: unknown): boolean {
   return !value;
 }
 
-function isEmptyList(value: unknown): boolean {
-  return Array.isArray(value) && value.length === 0;
-}
-
-/**
- * See above. `options` has own properties only. `isBehindProxy`: the peer does not serve later, if TLS
- * turns out to be too old.
- */
-export function findPeerKeys(
-  options: Readonly<Record<string, unknown>>,
-  isBehindProxy: boolean,
-): PeerKeys {
+/** See above. `options` has own properties only. */
+export function findPeerKeys(options: Readonly<Record<string, unknown>>): PeerKeys {
   const first = (isTls: boolean): string | null =>
     Object.keys(options).find((name) => {
       const key = CONNECT_KEYS.get(name);
@@ -119,10 +112,13 @@ export function findPeerKeys(
       const value = options[name];
       return value !== undefined && value !== null && !(HARMLESS[name] ?? isFalsy)(value);
     }) ?? null;
-  return {
-    socket: first(false) ?? unusableOfSocket(options),
-    tls: first(true) ?? unusableOfTls(options, isBehindProxy),
-  };
+  const socket = first(false) ?? unusableOfSocket(options);
+  const tls = first(true) ?? unusableOfTls(options);
+  const found = (socket ?? tls) === null ? readCertificates(options) : NO_CERTIFICATES;
+  if (!(found instanceof UnusableCertificates))
+    return { socket, tls, refusal: null, certificates: found };
+  const { culprit, error } = found;
+  return { socket, tls: culprit, refusal: error, certificates: NO_CERTIFICATES };
 }
 
 /** A key with a value that only Node's sockets can use, or report on. */
@@ -136,13 +132,10 @@ function unusableOfSocket(options: Readonly<Record<string, unknown>>): string | 
   return blockList && !isList ? 'blockList' : null;
 }
 
-/** A key of TLS with a value that the engine cannot use, such as an older version. */
-function unusableOfTls(
-  options: Readonly<Record<string, unknown>>,
-  isBehindProxy: boolean,
-): string | null {
-  const { cert, key, enableTrace } = options;
-  if (isSpecial(options) && engineOffer(options, isBehindProxy) === null) {
+/** A key of TLS with a value that the engine cannot use, such as an older version; not of certificates. */
+function unusableOfTls(options: Readonly<Record<string, unknown>>): string | null {
+  const { enableTrace } = options;
+  if (isSpecial(options) && engineOffer(options) === null) {
     const given = OFFER_KEYS.filter((name) => (options[name] ?? null) !== null);
     const isAlone = (name: string): boolean =>
       engineOffer(spread({ [name]: options[name] })) === null;
@@ -154,24 +147,7 @@ function unusableOfTls(
   if (check && (typeof check !== 'function' || rejectUnauthorized === false)) {
     return 'checkServerIdentity';
   }
-  if ((enableTrace ?? null) !== null && typeof enableTrace !== 'boolean') return 'enableTrace';
-  // The engine has one identity.
-  if (Array.isArray(cert) && cert.length > 1) return 'cert';
-  if (Array.isArray(key) && key.length > 1) return 'key';
-  const hasPfx = (options['pfx'] ?? null) !== null && !isEmptyList(options['pfx']);
-  return hasPfx && (cert || key || readPfx(options) === null) ? 'pfx' : null;
-}
-
-/** The identity in `pfx`; `null` if it is not exactly one, or Node's error. */
-function readPfx({ pfx, passphrase }: Readonly<Record<string, unknown>>): Pkcs12 | null {
-  const list = Array.isArray(pfx) ? (pfx as unknown[]) : [pfx];
-  const [one] = list;
-  if (list.length !== 1 || typeof one !== 'object' || one === null) return null;
-  const { buf, passphrase: own } = ownOptions(one);
-  const file = bytesOf(buf ?? one);
-  const phrase = own || passphrase || '';
-  if (file === null || typeof phrase !== 'string') return null;
-  return readPkcs12(Buffer.from(copyOf(file)), phrase);
+  return (enableTrace ?? null) !== null && typeof enableTrace !== 'boolean' ? 'enableTrace' : null;
 }
 
 function readTimeout(value: unknown): number {
@@ -255,83 +231,6 @@ function readFlag<T>(
   return value;
 }
 
-/** PEM text or bytes, or the bytes of one DER structure, which starts with a SEQUENCE (0x30). */
-function readPem(value: unknown, name: string): Uint8Array {
-  const given = bytesOf(typeof value === 'string' ? Buffer.from(value, 'latin1') : value);
-  if (given === null) {
-    throw invalid(`connect.${name} must be a string, a Buffer, or an array of these`);
-  }
-  const bytes = copyOf(given);
-  const isPem = bytes.includes('-----BEGIN ');
-  if (!isPem && bytes[0] !== 0x30) throw invalid(`connect.${name} is neither PEM nor DER`);
-  return bytes;
-}
-
-/** An option of Node's TLS that may be a list. As in Node, any falsy value is none. */
-function listOf(value: unknown): unknown[] | null {
-  if (!value) return null;
-  return Array.isArray(value) ? (value as unknown[]) : [value];
-}
-
-/** As in Node, no server is trusted without certificates. */
-function readCa(value: unknown): Uint8Array[] | null {
-  return listOf(value)?.map((item) => readPem(item, 'ca')) ?? null;
-}
-
-function readSingle(value: unknown): unknown {
-  return listOf(value)?.[0] ?? null;
-}
-
-type Identity = Pick<ConnectSettings, 'cert' | 'key'>;
-
-/** As in Node, a certificate without a key is not used, nor a key without a certificate. */
-function readIdentity(options: Readonly<Record<string, unknown>>): Identity {
-  const { pfx } = options;
-  if (pfx && !isEmptyList(pfx)) return readPfx(options) ?? { cert: null, key: null };
-  const cert = readCert(readSingle(options['cert']));
-  const key = readKey(readSingle(options['key']), readText(options, 'passphrase'));
-  return cert === null || key === null ? { cert: null, key: null } : { cert, key };
-}
-
-function readCert(given: unknown): Uint8Array | null {
-  return given === null ? null : readPem(given, 'cert');
-}
-
-function readKey(given: unknown, common: string | null): Uint8Array | null {
-  if (given === null) return null;
-  let pem: unknown = given;
-  let passphrase = common;
-  if (typeof pem === 'object' && Object.hasOwn(pem as object, 'pem')) {
-    const pair = pem as { pem: unknown; passphrase?: unknown };
-    passphrase = readText({ passphrase: pair.passphrase }, 'passphrase') ?? passphrase;
-    pem = pair.pem;
-  }
-  const key = readPem(pem, 'key');
-  return isEncrypted(key) ? decrypt(key, passphrase) : key;
-}
-
-/** PKCS#8 says so in its label, older forms of PEM in a header. */
-function isEncrypted(key: Uint8Array): boolean {
-  const text = Buffer.from(key.buffer, key.byteOffset, key.byteLength);
-  return text.includes('-----BEGIN ENCRYPTED PRIVATE KEY-----') || text.includes(',ENCRYPTED');
-}
-
-/** By Node, which supports every cipher used for keys. */
-function decrypt(key: Uint8Array, passphrase: string | null): Uint8Array {
-  if (passphrase === null) {
-    throw invalid('invalid connect.passphrase: connect.key is encrypted and needs one');
-  }
-  try {
-    const plain = createPrivateKey({ key: Buffer.from(key), passphrase });
-    return Buffer.from(plain.export({ type: 'pkcs8', format: 'pem' }));
-  } catch (cause) {
-    // A malformed key ends up here, too: OpenSSL does not distinguish the two.
-    const error = invalid('invalid connect.passphrase: it does not decrypt connect.key');
-    error.cause = cause;
-    throw error;
-  }
-}
-
 function readLookup(value: unknown): LookupFunction | null {
   if (value === undefined || value === null) return null;
   if (typeof value !== 'function') throw invalid('connect.lookup must be a function');
@@ -361,8 +260,12 @@ export function withoutTls(options: Readonly<Record<string, unknown>>): Record<s
  *
  * @throws InvalidArgumentError that names the option.
  */
-export function readConnectOptions(options: Readonly<Record<string, unknown>>): ConnectSettings {
+export function readConnectOptions(
+  options: Readonly<Record<string, unknown>>,
+  certificates: Certificates,
+): ConnectSettings {
   const settings: ConnectSettings = {
+    ...certificates,
     timeout: readTimeout(options['timeout']),
     socketPath: readSocketPath(options),
     localAddress: readLocalAddress(options['localAddress']),
@@ -377,18 +280,20 @@ export function readConnectOptions(options: Readonly<Record<string, unknown>>): 
     autoSelectFamilyAttemptTimeout: readAttemptTimeout(options['autoSelectFamilyAttemptTimeout']),
     servername: readText(options, 'servername'),
     rejectUnauthorized: readVerification(options),
-    ca: readCa(options['ca']),
-    ...readIdentity(options),
     checkServerIdentity: readIdentityCheck(options['checkServerIdentity']),
     offer: Object.fromEntries(OFFER_KEYS.map((name) => [name, options[name]])),
     maxCachedSessions: (options['maxCachedSessions'] as number | null | undefined) ?? 100,
     platformVerifier: readFlag(options, 'platformVerifier', false),
     fallback: readFlag(options, 'fallback', true),
+    allowPartialTrustChain: Boolean(options['allowPartialTrustChain']),
     enableTrace: options['enableTrace'] === true,
     lookup: readLookup(options['lookup']),
   };
-  if (settings.platformVerifier && settings.ca !== null) {
-    throw invalid('connect.platformVerifier and connect.ca are mutually exclusive');
+  const { ca, crl, moreRoots } = settings;
+  const ownTrust = { ca: ca !== null, crl: crl.length > 0, pfx: moreRoots.length > 0 };
+  for (const [name, isGiven] of Object.entries(settings.platformVerifier ? ownTrust : {})) {
+    if (isGiven)
+      throw invalid(`connect.platformVerifier and connect.${name} are mutually exclusive`);
   }
   return settings;
 }

@@ -142,6 +142,8 @@ export const CONNECT_KEYS: ReadonlyMap<string, ConnectKey> = new Map([
   ['sigalgs', { by: 'engine', isTls: true }],
   ['secureProtocol', { by: 'engine', isTls: true }],
   ['pfx', { by: 'engine', isTls: true }],
+  ['allowPartialTrustChain', { by: 'engine', isTls: true }],
+  ['crl', { by: 'engine', isTls: true }],
   ['enableTrace', { by: 'engine', isTls: true }],
   ['checkServerIdentity', { by: 'engine', isTls: true }],
   ['maxCachedSessions', { by: 'engine', isTls: true }],
@@ -157,10 +159,8 @@ export const CONNECT_KEYS: ReadonlyMap<string, ConnectKey> = new Map([
   ['signal', { by: 'peer', isTls: false }],
   ['writable', { by: 'peer', isTls: false }],
   ['writableObjectMode', { by: 'peer', isTls: false }],
-  ['allowPartialTrustChain', { by: 'peer', isTls: true }],
   ['certificateCompression', { by: 'peer', isTls: true }],
   ['clientCertEngine', { by: 'peer', isTls: true }],
-  ['crl', { by: 'peer', isTls: true }],
   ['dhparam', { by: 'peer', isTls: true }],
   ['privateKeyEngine', { by: 'peer', isTls: true }],
   ['privateKeyIdentifier', { by: 'peer', isTls: true }],
@@ -279,11 +279,11 @@ export interface ConnectTable {
   rejectUnauthorized?: boolean;
   /** Root certificates to trust instead of the defaults; an empty list: no server is trusted. Default: Node's trust store. */
   ca?: PemSource | readonly PemSource[];
-  /** Client certificate chain; without `key` it is not used, as in Node. */
+  /** Client certificate chain, or several; without `key` it is not used, as in Node. */
   cert?: PemSource | readonly PemSource[];
-  /** Private key of `cert`, without which it is not used. */
+  /** Private key of `cert`, without which it is not used, or several. */
   key?: PemSource | readonly (PemSource | { pem: PemSource; passphrase?: string })[];
-  /** Passphrase of an encrypted `key`. */
+  /** Passphrase of an encrypted `key` or `pfx`. */
   passphrase?: string;
   /** Minimum TLS version; below 1.2, undici's own class serves the origin. Default: `tls.DEFAULT_MIN_VERSION`. */
   minVersion?: 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3';
@@ -293,12 +293,16 @@ export interface ConnectTable {
   ciphers?: string;
   /** Key exchange groups, likewise. Default: `tls.DEFAULT_ECDH_CURVE`. */
   ecdhCurve?: string;
-  /** Signature algorithms, likewise. */
+  /** Signature algorithms, the client's own included, likewise. */
   sigalgs?: string;
   /** TLS versions, by the name of a method of OpenSSL's, instead of `minVersion` and `maxVersion`. */
   secureProtocol?: string;
-  /** A client certificate with its key, PKCS#12, decrypted by `passphrase`. */
+  /** A client certificate with its key, PKCS#12, decrypted by `passphrase`, or several. As in Node, the authorities in it are trusted. */
   pfx?: PemSource | readonly (PemSource | { buf: PemSource; passphrase?: string })[];
+  /** Trusts every certificate in `ca`, not only roots. Default: false. */
+  allowPartialTrustChain?: boolean;
+  /** Revocation lists: with any, each certificate of a chain needs one. A list that is partial, indirect, a delta, or signed with SHA-1 makes undici's own class serve the origin. */
+  crl?: PemSource | readonly PemSource[];
   /** Writes a line to stderr for each TLS connection: what was negotiated, or why not. Default: false. */
   enableTrace?: boolean;
   /** Judges a certificate with a valid chain, instead of its names; the error that it returns is the connection's. Called for every connection. Default: `tls.checkServerIdentity`. */

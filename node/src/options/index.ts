@@ -5,6 +5,7 @@
  * option list of a pool. It must not know dispatchers or requests.
  */
 
+export { unblockedProxyTls } from './addresses';
 export type { ConnectSettings } from './connect-options';
 export {
   type Decompression,
@@ -17,10 +18,12 @@ export {
 export { POOL_OPTIONS } from './generated';
 export { bareHostname, sameName } from './host';
 export { lookupError, Lookups } from './lookups';
-export { encodeCredentials, encodeSettings } from './option-writer';
+export { encodeSettings } from './option-writer';
 export {
+  type CheckedOptions,
   checkOptions,
   parseSettings,
+  peerOptions,
   type PoolSettings,
   readConnect,
   type SettingsKind,

@@ -9,11 +9,12 @@
 
 import { X509Certificate } from 'node:crypto';
 import dns from 'node:dns';
-import { type BlockList, isIP, type LookupFunction } from 'node:net';
+import { isIP, type LookupFunction } from 'node:net';
 import type { DetailedPeerCertificate, PeerCertificate } from 'node:tls';
 
 import { clearTimeout, setImmediate, setTimeout } from '../process';
 import { errors } from '../undici';
+import { readAddresses, unblocked } from './addresses';
 import { portOf } from './host';
 import { boundAddress, type PoolSettings } from './options';
 import { replacedLookup, settle } from './process-settings';
@@ -32,31 +33,6 @@ export function lookupError(number: number): Error | undefined {
 /** The result of a lookup: addresses, or the number of its error. */
 export type LookupResult = readonly string[] | number;
 
-function nodeError(Class: typeof Error, code: string, message: string): Error {
-  return Object.assign(new Class(message), { code });
-}
-
-/** The addresses of a result, validated like Node does. */
-function readAddresses(address: unknown, family: unknown): string[] {
-  if (Array.isArray(address)) {
-    const entries = address as ({ address?: unknown; family?: unknown } | null | undefined)[];
-    // As in Node, invalid addresses are skipped, unless none are left.
-    const texts = entries.map((entry) => String(entry?.address));
-    const valid = texts.filter((text) => isIP(text) !== 0);
-    if (valid.length > 0 || entries.length === 0) return valid;
-    return readAddresses(entries[0]?.address, entries[0]?.family);
-  }
-  if (typeof address !== 'string' || isIP(address) === 0) {
-    const text = `Invalid IP address: ${String(address)}`;
-    throw nodeError(TypeError, 'ERR_INVALID_IP_ADDRESS', text);
-  }
-  if (family !== 4 && family !== 6 && family !== 'IPv4' && family !== 'IPv6') {
-    const text = `Invalid address family: ${String(family)}`;
-    throw nodeError(RangeError, 'ERR_INVALID_ADDRESS_FAMILY', text);
-  }
-  return [address];
-}
-
 /**
  * The function that resolves names for a pool; `null`: the system does. With a proxy, the name is the
  * proxy's, which the option does not apply to.
@@ -64,25 +40,6 @@ function readAddresses(address: unknown, family: unknown): string[] {
 export function lookupOf({ proxy, connect }: PoolSettings): LookupFunction | null {
   const { hints } = proxy?.connect ?? connect;
   return (proxy === null ? connect.lookup : null) ?? (hints ? dns.lookup : replacedLookup());
-}
-
-/** Node's error. */
-function blocked(address: string): Error {
-  return nodeError(Error, 'ERR_IP_BLOCKED', `IP(${address}) is blocked by net.BlockList`);
-}
-
-/** The addresses that may be connected to. Throws Node's error if there are none. */
-function unblocked(addresses: string[], blockList: BlockList | null): string[] {
-  if (blockList === null) return addresses;
-  const isFree = (address: string): boolean => {
-    const [bare = ''] = address.split('%');
-    return !blockList.check(bare, isIP(bare) === 6 ? 'ipv6' : 'ipv4');
-  };
-  const free = addresses.filter(isFree);
-  if (free.length > 0 || addresses.length === 0) return free;
-  const failures = addresses.map(blocked);
-  if (failures.length === 1) throw failures[0] as Error;
-  throw Object.assign(new AggregateError(failures), { code: 'ERR_IP_BLOCKED' });
 }
 
 /** Bytes, each preceded by their length. */

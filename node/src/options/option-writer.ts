@@ -1,12 +1,13 @@
 /**
  * Writes settings as the option list of a `PoolCreate` or `PoolConfigure` record.
  *
- * What lives here: the writer of `u16 key, u16 zero, u32 length, value padded to 4`, and what is
- * written in addition to the rows of the table. `origin` calls it. It must not validate: settings
- * are valid.
+ * What lives here: what is written in addition to the rows of the table. `origin` calls it. It must
+ * not validate: settings are valid.
  */
 
+import { keyLogFile } from '../process';
 import { OptionKey } from '../wire';
+import { writeCertificates } from './certificates';
 import type { ConnectSettings } from './connect-options';
 import {
   CLIENT_SETTINGS,
@@ -14,10 +15,10 @@ import {
   POOL_OPTIONS,
   SOCKET_SETTINGS,
   TLS_SETTINGS,
-  type WrittenRow,
 } from './generated';
 import { bareHostname, portOf } from './host';
 import { lookupOf } from './lookups';
+import { OptionList } from './option-list';
 import { boundAddress, type PoolSettings } from './options';
 import { resultOrder, settle } from './process-settings';
 import type { ProxySettings } from './proxy-settings';
@@ -30,77 +31,8 @@ function alpnOf(settings: PoolSettings): readonly string[] {
   return preferH2 ? ['h2', 'http/1.1'] : ['http/1.1', 'h2'];
 }
 
-/** Appends options; all numbers little-endian. */
-class OptionWriter {
-  private readonly parts: Buffer[] = [];
-
-  bytes(key: OptionKey, value: Uint8Array): void {
-    const part = Buffer.alloc(8 + ((value.byteLength + 3) & ~3));
-    part.writeUInt16LE(key, 0);
-    part.writeUInt32LE(value.byteLength, 4);
-    part.set(value, 8);
-    this.parts.push(part);
-  }
-
-  text(key: OptionKey, value: string): void {
-    this.bytes(key, Buffer.from(value, 'utf8'));
-  }
-
-  number(key: OptionKey, value: number): void {
-    const bytes = Buffer.alloc(8);
-    bytes.writeDoubleLE(value);
-    this.bytes(key, bytes);
-  }
-
-  /** Numbers of two bytes; `null` is not written. */
-  codePoints(key: OptionKey, values: readonly number[] | null): void {
-    if (values !== null) this.bytes(key, Buffer.from(values.flatMap((n) => [n & 0xff, n >> 8])));
-  }
-
-  flag(key: OptionKey, value: boolean): void {
-    this.bytes(key, Buffer.of(value ? 1 : 0));
-  }
-
-  /** Writes the setting of each row; `null` is not written. */
-  rows(rows: readonly WrittenRow[], settings: object): void {
-    for (const { name, key, form } of rows) {
-      const value = (settings as Record<string, unknown>)[name];
-      if (value === null) continue;
-      if (form === 'number') this.number(key, value as number);
-      else if (form === 'flag') this.flag(key, value as boolean);
-      else this.text(key, value as string);
-    }
-  }
-
-  finish(): Buffer {
-    return Buffer.concat(this.parts);
-  }
-}
-
-function writeCredentials(out: OptionWriter, connect: ConnectSettings): void {
-  const { ca } = connect;
-  // An empty item stands for an empty list.
-  for (const item of ca?.length === 0 ? [Buffer.alloc(0)] : (ca ?? [])) {
-    out.bytes(OptionKey.Ca, item);
-  }
-  if (connect.cert !== null) out.bytes(OptionKey.Cert, connect.cert);
-  if (connect.key !== null) out.bytes(OptionKey.Key, connect.key);
-}
-
-/** An option list with these certificates and keys only. */
-export function encodeCredentials(connect: ConnectSettings): Buffer {
-  const out = new OptionWriter();
-  out.text(OptionKey.Scheme, 'https');
-  out.text(OptionKey.Host, 'localhost');
-  out.number(OptionKey.Port, 443);
-  // Without its own roots, there is nothing to check.
-  out.flag(OptionKey.RejectUnauthorized, connect.ca !== null);
-  writeCredentials(out, connect);
-  return out.finish();
-}
-
 function writeTls(
-  out: OptionWriter,
+  out: OptionList,
   connect: ConnectSettings,
   servername: string | null,
   alpn: readonly string[],
@@ -111,12 +43,15 @@ function writeTls(
   out.codePoints(OptionKey.CipherSuites, settled.cipherSuites);
   out.codePoints(OptionKey.Groups, settled.groups);
   out.codePoints(OptionKey.SignatureSchemes, settled.signatureSchemes);
-  writeCredentials(out, connect);
+  writeCertificates(out, connect);
+  const keyLog = keyLogFile();
+  if (keyLog !== null) out.text(OptionKey.KeyLog, keyLog);
+  if (connect.allowPartialTrustChain) out.flag(OptionKey.PartialChains, true);
   if (connect.checkServerIdentity !== null) out.flag(OptionKey.CheckIdentity, true);
   for (const protocol of alpn) out.text(OptionKey.Alpn, protocol);
 }
 
-function writeProxy(out: OptionWriter, proxy: ProxySettings): void {
+function writeProxy(out: OptionList, proxy: ProxySettings): void {
   out.text(OptionKey.ProxyProtocol, proxy.protocol);
   out.text(OptionKey.ProxyHost, proxy.hostname);
   out.number(OptionKey.ProxyPort, proxy.port);
@@ -129,7 +64,7 @@ function writeProxy(out: OptionWriter, proxy: ProxySettings): void {
     out.bytes(OptionKey.ProxyHeader, Buffer.from(`${name}\n${value}`, 'latin1'));
   }
   if (!proxy.isSecure) return;
-  const tls = new OptionWriter();
+  const tls = new OptionList();
   // CONNECT uses HTTP/1.1, and SOCKS neither.
   writeTls(tls, proxy.connect, proxy.connect.servername, ['http/1.1']);
   out.bytes(OptionKey.ProxyTls, tls.finish());
@@ -145,7 +80,7 @@ function totalTimeout({ connect, proxy }: PoolSettings): number {
 /** The option list. `servername` is the request's, if any, and overrides that in `connect`. */
 export function encodeSettings(settings: PoolSettings, servername: string | null): Uint8Array {
   const { url, connect } = settings;
-  const out = new OptionWriter();
+  const out = new OptionList();
   out.text(OptionKey.Scheme, url.protocol.slice(0, -1));
   out.text(OptionKey.Host, bareHostname(url));
   out.number(OptionKey.Port, portOf(url));

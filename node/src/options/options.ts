@@ -14,6 +14,7 @@ import * as http from 'node:http';
 import { isIP } from 'node:net';
 
 import { type ByPeer, invalid, peerMajor } from '../undici';
+import { blockingConnector, blocksAddresses } from './addresses';
 import {
   checkZone,
   type ConnectSettings,
@@ -200,6 +201,14 @@ function connectorOptions(options: RawOptions): RawOptions {
   );
 }
 
+/** The options for the peer's class of an origin, which must follow a list of blocked addresses over TLS. */
+export function peerOptions(options: unknown, isTls: boolean): Record<string, unknown> {
+  const given = ownOptions(options);
+  const connector = connectorOptions(given);
+  if (!isTls || typeof given['connect'] === 'function' || !blocksAddresses(connector)) return given;
+  return spread(given, { connect: blockingConnector(connector) });
+}
+
 /** Why the peer's own class must serve permanently, whatever is in `connect`. */
 function peerReason(options: RawOptions, kind: SettingsKind): ByPeer | null {
   if (typeof options['connect'] === 'function') return { reason: 'connect', option: 'connect' };
@@ -215,6 +224,8 @@ interface ConnectParts {
   readonly always: ByPeer | null;
   /** Why it serves `https:` origins. */
   readonly overTls: ByPeer | null;
+  /** The error that connections to them end with, if that is certain. */
+  readonly refusal: Error | null;
 }
 
 /**
@@ -223,7 +234,7 @@ interface ConnectParts {
  * @throws InvalidArgumentError that names the key.
  */
 export function readConnect(connector: RawOptions, path = 'connect'): ConnectParts {
-  const keys = findPeerKeys(connector, path !== 'connect');
+  const keys = findPeerKeys(connector);
   const serve = (key: string | null): ByPeer | null =>
     key === null ? null : { reason: 'option', option: `${path}.${key}` };
   const always = serve(keys.socket);
@@ -232,8 +243,12 @@ export function readConnect(connector: RawOptions, path = 'connect'): ConnectPar
     // The peer would trust other roots.
     throw invalid(`${path}.platformVerifier and ${overTls.option} are mutually exclusive`);
   }
-  const connect = readConnectOptions(overTls === null ? connector : withoutTls(connector));
-  return { connect, always, overTls };
+  const { certificates } = keys;
+  const own = overTls === null ? connector : withoutTls(connector);
+  const connect = readConnectOptions(own, certificates);
+  const refusal =
+    keys.refusal && invalid(`invalid ${path}.${keys.tls}: ${keys.refusal.message}`, keys.refusal);
+  return { connect, always, overTls, refusal };
 }
 
 /** Whether HTTP/2 without TLS is requested. */
@@ -275,7 +290,8 @@ function readH2(options: RawOptions): H2Settings {
 /** Validated options, independent of the origin. */
 export interface CheckedOptions {
   readonly kind: SettingsKind;
-  readonly connect: ConnectSettings;
+  /** Certificates or keys that nobody can use: undici fails every connection. */
+  readonly refusal: Error | null;
   /** The settings for `origin`. */
   at(origin: unknown): PoolSettings;
 }
@@ -305,7 +321,7 @@ export function checkOptions(
   const { connect } = parts;
   return {
     kind,
-    connect,
+    refusal: parts.refusal,
     at(origin) {
       const url = parseOrigin(origin);
       const byKey = url.protocol === 'https:' ? parts.overTls : parts.always;

@@ -1,19 +1,19 @@
 /**
  * PKCS#12 files (RFC 7292): `connect.pfx`.
  *
- * What lives here: taking the certificates and the key out of a file that Node accepts. Node verifies
- * the file and decrypts its key, but does not show its certificates, which are decrypted here.
- * `connect-options.ts` calls it. It must not know what the identity is for.
+ * What lives here: taking the certificates and the key out of a file that Node has accepted. Node
+ * verifies the file and decrypts its key, but does not show its certificates, which are decrypted here.
+ * `certificates.ts` calls it. It must not know what the identity is for.
  */
 
 import * as crypto from 'node:crypto';
-import * as tls from 'node:tls';
 
-/** PEM. */
+/** What is in a file. Certificates are PEM. */
 export interface Pkcs12 {
-  /** The certificate of the key, then the others. */
+  /** The certificate of the key. */
   readonly cert: Buffer;
-  readonly key: Buffer;
+  readonly others: readonly Buffer[];
+  readonly key: crypto.KeyObject;
 }
 
 /** A DER element. */
@@ -151,10 +151,9 @@ function bagsOf(file: Buffer, phrase: string): [kind: string, value: Element][] 
   return bags;
 }
 
-/** The certificates and the key that Node would use; `null` if it refuses the file, or has others. */
+/** The certificates and the key that Node uses; `null` if they cannot be read here. */
 export function readPkcs12(file: Buffer, passphrase: string): Pkcs12 | null {
   try {
-    tls.createSecureContext({ pfx: file, ...(passphrase === '' ? {} : { passphrase }) });
     const bags = bagsOf(file, passphrase);
     if (bags === null) return null;
     const keys = bags.flatMap(([kind, { whole }]) =>
@@ -169,14 +168,11 @@ export function readPkcs12(file: Buffer, passphrase: string): Pkcs12 | null {
         : [new crypto.X509Certificate(bytes(elementsIn(explicit.content)[0]))];
     });
     const [key] = keys;
-    if (key === undefined || keys.length > 1) return null;
-    const own = certs.find((cert) => cert.checkPrivateKey(key));
-    // Node trusts the authorities in a file.
-    if (own === undefined || certs.some((cert) => cert !== own)) return null;
-    return {
-      cert: Buffer.from(own.toString()),
-      key: Buffer.from(key.export({ type: 'pkcs8', format: 'pem' })),
-    };
+    const own = key && certs.find((cert) => cert.checkPrivateKey(key));
+    if (key === undefined || own === undefined) return null;
+    const pem = (cert: crypto.X509Certificate): Buffer => Buffer.from(cert.toString());
+    const others = certs.filter((cert) => cert !== own).map(pem);
+    return { cert: pem(own), others, key };
   } catch {
     return null;
   }

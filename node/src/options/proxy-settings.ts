@@ -6,6 +6,7 @@
  * must not know undici's options for proxies: see `proxy-options.ts`.
  */
 
+import type { Dispatcher } from '../undici';
 import type { ConnectSettings } from './connect-options';
 
 /** See above. Must not be logged: it contains credentials. */
@@ -26,6 +27,8 @@ export interface ProxySettings {
   readonly pinsServername: boolean;
   /** `connectParams` of messages on `undici:proxy:connected`; `null` if undici sends none. */
   readonly connectParams: object | null;
+  /** The peer's agent for this proxy, where the engine has no TLS in common with the server; a new one. */
+  readonly makePeer: () => Dispatcher;
 }
 
 /** The key for the settings in a pool's options. A symbol, so that only the proxy agents can set it. */

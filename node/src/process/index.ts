@@ -5,6 +5,7 @@
  * must not know our options.
  */
 
+export { keyLogFile } from './key-log';
 export { standsInNode } from './nodes-own';
 export { replacedSockets } from './replaced-sockets';
 export { provideDefaultRoots, rootsNow } from './roots';

@@ -136,8 +136,8 @@ export function isSpecial(options: OfferOptions): boolean {
   return !isPlain;
 }
 
-function readOffer(options: OfferOptions, isWhole: boolean): EngineOffer | null {
-  const { ciphers = null, ecdhCurve = null, sigalgs = null } = options;
+function readOffer(options: OfferOptions): EngineOffer | null {
+  const { ciphers, ecdhCurve, sigalgs = null } = options;
   const list = ciphers || tls.DEFAULT_CIPHERS;
   // A security level is about certificates, too.
   if (typeof list !== 'string' || list.includes('@')) return null;
@@ -158,10 +158,6 @@ function readOffer(options: OfferOptions, isWhole: boolean): EngineOffer | null 
   const [minVersion, maxVersion = minVersion] = spoken;
   if (minVersion === undefined || maxVersion === undefined) return null;
   const hasCiphers = list !== nodesCiphers;
-  const isLess =
-    (hasCiphers && cipherSuites.length < hello.suites.length) ||
-    (ecdhCurve !== null && groups.length < hello.groups.length);
-  if (isWhole && isLess) return null;
   const hasCurve = (ecdhCurve ?? tls.DEFAULT_ECDH_CURVE) !== nodesCurve;
   return {
     minVersion,
@@ -178,11 +174,8 @@ const offers = new Map<string, EngineOffer | null>();
 /** More than a program has; beyond it, all are read again. */
 const MOST = 100;
 
-/**
- * What the engine offers with these options; `null` if that is nothing, or Node refuses them.
- * `isWhole`: nor if rustls lacks a suite or group that is asked for.
- */
-export function engineOffer(options: OfferOptions, isWhole = false): EngineOffer | null {
+/** What the engine offers with these options; `null` if that is nothing, or Node refuses them. */
+export function engineOffer(options: OfferOptions): EngineOffer | null {
   if (!isSpecial(options)) {
     const minVersion = (options.minVersion ?? tls.DEFAULT_MIN_VERSION) as TlsVersion;
     const maxVersion = (options.maxVersion ?? tls.DEFAULT_MAX_VERSION) as TlsVersion;
@@ -193,12 +186,12 @@ export function engineOffer(options: OfferOptions, isWhole = false): EngineOffer
   if (values.some((value) => value !== null && typeof value !== 'string')) return null;
   const { DEFAULT_CIPHERS, DEFAULT_ECDH_CURVE, DEFAULT_MIN_VERSION, DEFAULT_MAX_VERSION } = tls;
   const defaults = [DEFAULT_CIPHERS, DEFAULT_ECDH_CURVE, DEFAULT_MIN_VERSION, DEFAULT_MAX_VERSION];
-  const key = JSON.stringify([isWhole, values, defaults]);
+  const key = JSON.stringify([values, defaults]);
   let offer = offers.get(key);
   if (offer === undefined) {
     // Without the keys that are not given: Node distinguishes them.
     const given = OFFER_KEYS.filter((name) => (options[name] ?? null) !== null);
-    offer = readOffer(Object.fromEntries(given.map((name) => [name, options[name]])), isWhole);
+    offer = readOffer(Object.fromEntries(given.map((name) => [name, options[name]])));
     if (offers.size >= MOST) offers.clear();
     offers.set(key, offer);
   }

@@ -13,8 +13,7 @@ import { nodeFlags } from './node-flags';
 import { engineOffer } from './tls-offer';
 
 /** Flags for OpenSSL, or for tracing it. */
-const FLAGS =
-  /^--(?:tls-keylog|trace-tls|openssl-config|openssl-shared-config|enable-fips|force-fips)(?:=|$)/;
+const FLAGS = /^--(?:trace-tls|openssl-config|openssl-shared-config|enable-fips|force-fips)(?:=|$)/;
 
 /** What Node has read at startup. */
 const isStartedSo =

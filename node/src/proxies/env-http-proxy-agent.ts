@@ -11,6 +11,7 @@ import {
   type Dispatcher,
   type EnvHttpProxyAgent as PeerEnvHttpProxyAgent,
   peer,
+  type ServedBy,
   symbols,
   takesBoth,
 } from '../undici';
@@ -25,6 +26,11 @@ export class EnvHttpProxyAgent extends forBoth(peer.EnvHttpProxyAgent) {
 
   readonly #networks = new NoProxyNetworks();
   readonly #noProxy: string | undefined;
+  readonly #agents: {
+    readonly direct: Agent;
+    readonly http: Agent | ProxyAgent;
+    readonly https: Agent | ProxyAgent;
+  };
 
   constructor(options?: EnvHttpProxyAgent.Options) {
     const given = ownOptions(options);
@@ -42,11 +48,19 @@ export class EnvHttpProxyAgent extends forBoth(peer.EnvHttpProxyAgent) {
     const http = httpProxy ?? env['http_proxy'] ?? env['HTTP_PROXY'];
     const https = httpsProxy ?? env['https_proxy'] ?? env['HTTPS_PROXY'];
     const forHttp = http ? new ProxyAgent({ ...rest, uri: http as string }) : direct;
+    const forHttps = https ? new ProxyAgent({ ...rest, uri: https as string }) : forHttp;
+    this.#agents = { direct, http: forHttp, https: forHttps };
     agents[symbols.kNoProxyAgent] = direct;
     agents[symbols.kHttpProxyAgent] = forHttp;
-    agents[symbols.kHttpsProxyAgent] = https
-      ? new ProxyAgent({ ...rest, uri: https as string })
-      : forHttp;
+    agents[symbols.kHttpsProxyAgent] = forHttps;
+  }
+
+  /** Who serves what is not for a proxy, by origin, and what is for one: the engine, or undici's own class. */
+  get servedBy(): EnvHttpProxyAgent.ServedBy {
+    const { direct, http, https } = this.#agents;
+    const through = (agent: Agent | ProxyAgent): ServedBy | null =>
+      agent instanceof ProxyAgent ? agent.servedBy : null;
+    return { direct: direct.servedBy, http: through(http), https: through(https) };
   }
 
   override dispatch(
@@ -69,4 +83,13 @@ export class EnvHttpProxyAgent extends forBoth(peer.EnvHttpProxyAgent) {
 export declare namespace EnvHttpProxyAgent {
   /** Options of the constructor. */
   export type Options = PeerEnvHttpProxyAgent.Options & DecompressDefault;
+  /** Who serves which requests. */
+  export interface ServedBy {
+    /** By origin: those that are not for a proxy. */
+    readonly direct: Record<string, import('../undici').ServedBy>;
+    /** Those to `http:` origins; `null`: there is no proxy for them. */
+    readonly http: import('../undici').ServedBy | null;
+    /** Those to `https:` origins, likewise. */
+    readonly https: import('../undici').ServedBy | null;
+  }
 }

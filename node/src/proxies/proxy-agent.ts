@@ -33,6 +33,7 @@ import {
   refuseOrigins,
   spread,
   throughProxy,
+  unblockedProxyTls,
   unpolluted,
   wantsH2c,
 } from '../options';
@@ -103,8 +104,9 @@ function isSocks(url: URL): boolean {
 }
 
 /** The peer's own agent, with our pools unless there is a factory. */
-function peerAgent(options: Options): Dispatcher {
+function peerAgent(url: URL, options: Options): Dispatcher {
   const given = spread(options, {
+    proxyTls: unblockedProxyTls(options['proxyTls'], bareHostname(url)),
     clientFactory:
       options['clientFactory'] ?? ((origin: URL, given: object) => new Pool(origin, given)),
     factory: options['factory'] ?? makeDispatcher,
@@ -154,7 +156,7 @@ export class ProxyAgent extends CompositeDispatcher {
     if (authorization !== undefined) headers['proxy-authorization'] = authorization;
     this.tunnelsHttp = this.readTunnelRule(given['proxyTunnel'], url);
     this.ways = makeWays(url, given, headers);
-    this.standIn = new StandIn(null, () => this.withEvents(peerAgent(given)));
+    this.standIn = new StandIn(null, () => this.withEvents(peerAgent(url, given)));
     hideFields(this, 'ways', 'standIn');
     for (const agent of this.agents()) this.withEvents(agent);
   }
@@ -244,7 +246,7 @@ function makeWays(url: URL, options: Options, headers: Options): Ways {
   const forAll = reasonForAll(url, options);
   if (forAll !== null) {
     warnOfOption(forAll);
-    const agent = peerAgent(options);
+    const agent = peerAgent(url, options);
     return { tunnels: agent, forwarder: agent, byPeer: forAll };
   }
   if (isSocks(url)) {
@@ -253,7 +255,7 @@ function makeWays(url: URL, options: Options, headers: Options): Ways {
   const byPeer = reasonForTunnels(options);
   if (byPeer !== null) warnOfOption(byPeer);
   return {
-    tunnels: byPeer === null ? makeTunnels(url, options, headers) : peerAgent(options),
+    tunnels: byPeer === null ? makeTunnels(url, options, headers) : peerAgent(url, options),
     forwarder: makeForwarder(url, options, headers),
     byPeer,
   };
@@ -276,6 +278,7 @@ function makeTunnels(proxy: URL, options: Options, headers: Options): Agent {
     isSecure,
     credentials: null,
     pinsServername: Boolean(requestTls),
+    makePeer: () => peerAgent(proxy, options),
   } as const;
   const settingsFor = (origin: URL): ProxySettings => {
     const { host } = origin;

@@ -5,7 +5,6 @@
  * The proxy agents call it. It must not know pools or requests.
  */
 
-import { checkCredentials } from '../dispatchers';
 import { addHeader, type HeaderTarget } from '../headers';
 import { type ConnectSettings, ownOptions, readConnect } from '../options';
 import { type ByPeer, invalid } from '../undici';
@@ -28,9 +27,7 @@ export function readLeg(
   if (maxCachedSessions !== undefined && maxCachedSessions !== null && !isCount) {
     throw invalid('maxCachedSessions must be a positive integer or zero');
   }
-  const { connect } = readConnect(options, path);
-  checkCredentials(connect);
-  return connect;
+  return readConnect(options, path).connect;
 }
 
 /**

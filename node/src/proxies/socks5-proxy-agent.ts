@@ -30,6 +30,7 @@ import {
   refuseOrigins,
   spread,
   throughProxy,
+  unblockedProxyTls,
 } from '../options';
 import {
   type ByPeer,
@@ -79,7 +80,7 @@ function readCredentials(options: Options, url: URL): ProxySettings['credentials
   return { username, password };
 }
 
-function readSettings(options: Options, url: URL): ProxySettings {
+function readSettings(options: Options, url: URL, makePeer: () => Dispatcher): ProxySettings {
   const { proxyTls, connectTimeout } = options;
   const connect = readLeg(proxyTls, connectTimeout, 'proxyTls');
   const hostname = bareHostname(url);
@@ -93,6 +94,7 @@ function readSettings(options: Options, url: URL): ProxySettings {
     headers: [],
     pinsServername: true,
     connectParams: null,
+    makePeer,
   };
 }
 
@@ -123,8 +125,12 @@ export class Socks5ProxyAgent extends CompositeDispatcher {
       typeof connect === 'function'
         ? { reason: 'connect', option: 'connect' }
         : (peerKey(proxyTls, 'proxyTls', Boolean(proxyTls)) ?? peerKey(requestTls, 'requestTls'));
-    this.standIn = new StandIn(byPeer, () => new peer.Socks5ProxyAgent(proxyUrl, given));
-    this.settings = readSettings(byPeer === null ? given : ownOptions({}), url);
+    const makePeer = (): Dispatcher => {
+      const tls = proxyTls && unblockedProxyTls(proxyTls, bareHostname(url));
+      return new peer.Socks5ProxyAgent(proxyUrl, spread(given, { proxyTls: tls }));
+    };
+    this.standIn = new StandIn(byPeer, makePeer);
+    this.settings = readSettings(byPeer === null ? given : ownOptions({}), url, makePeer);
     this.inner = spread({ timeout: connectTimeout }, ownOptions(requestTls));
     // Checked here rather than with the first request.
     if (byPeer === null) readLeg(requestTls, connectTimeout, 'requestTls');

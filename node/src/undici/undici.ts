@@ -64,8 +64,9 @@ function ownSymbols(): unknown {
 export const peer: Peer = require('undici/index.js') as Peer;
 
 /** undici's error for something invalid that the caller has passed. */
-export function invalid(message: string): Error {
-  return new peer.errors.InvalidArgumentError(message);
+export function invalid(message: string, cause?: Error): Error {
+  const error = new peer.errors.InvalidArgumentError(message);
+  return cause === undefined ? error : Object.assign(error, { cause });
 }
 
 /** Major version of the loaded peer: their defaults differ (`allowH2`, `h2Options`, `tls`). */

@@ -1,6 +1,7 @@
 // Keys of `connect` that the engine honours as Node's sockets and TLS do: what a real server sees.
 
 import { execFileSync, spawnSync } from 'node:child_process';
+import { constants } from 'node:crypto';
 import * as dns from 'node:dns';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import * as https from 'node:https';
@@ -12,10 +13,22 @@ import type { DetailedPeerCertificate, PeerCertificate, TLSSocket } from 'node:t
 
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
-import { Client, type ConnectOptions, Pool, ProxyAgent } from '../../src/index';
+import {
+  Agent,
+  BalancedPool,
+  Client,
+  type ConnectOptions,
+  EnvHttpProxyAgent,
+  Pool,
+  ProxyAgent,
+  RetryAgent,
+  RoundRobinPool,
+  Socks5ProxyAgent,
+} from '../../src/index';
+import type { Dispatcher } from '../../src/undici/undici';
 import { certify } from '../support/certificates';
 import { inChild } from '../support/child';
-import { connectProxy } from '../support/tunnels';
+import { connectProxy, socksProxy } from '../support/tunnels';
 
 const root = certify({ commonName: 'root', isAuthority: true });
 const ca = root.cert;
@@ -47,7 +60,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-const clients: (Client | Pool)[] = [];
+const clients: Dispatcher[] = [];
 afterEach(() => Promise.all(clients.splice(0).map((client) => client.destroy())));
 
 interface Seen {
@@ -199,6 +212,98 @@ describe.runIf(hasOpenssl)('a PKCS#12 file', () => {
       const failed = client.request({ path: '/', method: 'GET' });
       await expect(failed).rejects.toThrow('mac verify failure');
     }
+  });
+});
+
+describe('a list of blocked addresses, where undici’s class serves', () => {
+  const blockList = new net.BlockList();
+  blockList.addSubnet('127.0.0.0', 8);
+  blockList.addAddress('::1', 'ipv6');
+  const byPeer = { blockList, ca, secureOptions: constants.SSL_OP_NO_TLSv1_3 } as ConnectOptions;
+  const ways: [string, (origin: string, connect: ConnectOptions) => Dispatcher][] = [
+    ['Client', (origin, connect) => new Client(origin, { connect })],
+    ['Pool', (origin, connect) => new Pool(origin, { connect })],
+    ['Agent', (_origin, connect) => new Agent({ connect })],
+    ['origins', (origin, connect) => new Agent({ origins: { [origin]: { connect } } })],
+    ['BalancedPool', (origin, connect) => new BalancedPool(origin, { connect })],
+    ['RoundRobinPool', (origin, connect) => new RoundRobinPool(origin, { connect })],
+    ['tls', (origin, tls_) => new Client(origin, { tls: tls_ } as object)],
+  ];
+
+  it.each(ways)('applies to names and literal addresses: %s', async (_name, make) => {
+    for (const origin of [url, url.replace('localhost', '127.0.0.1')]) {
+      const ask = (connect: ConnectOptions) => {
+        const dispatcher = make(origin, connect);
+        clients.push(dispatcher);
+        return dispatcher.request({ origin, path: '/', method: 'GET' });
+      };
+      await expect(ask(byPeer)).rejects.toMatchObject({
+        code: 'ERR_IP_BLOCKED',
+      });
+      const other = new net.BlockList();
+      other.addAddress('192.0.2.1');
+      const named = { ...byPeer, blockList: other, servername: 'localhost' } as object;
+      const { body } = await ask(named);
+      expect(await body.json()).toMatchObject({ version: 'TLSv1.2' });
+    }
+  });
+
+  it('applies to a proxy over TLS', async () => {
+    const proxy = await connectProxy(identity);
+    const socks = await socksProxy(identity);
+    const open = { ...byPeer, blockList: undefined };
+    for (const proxyTls of [byPeer, open]) {
+      const agents = [
+        new ProxyAgent({ uri: `https://localhost:${proxy.port}`, proxyTls, requestTls: { ca } }),
+        new Socks5ProxyAgent(`socks5://localhost:${socks.port}`, {
+          proxyTls,
+          requestTls: { ca },
+        }),
+      ];
+      for (const agent of agents) {
+        clients.push(agent);
+        expect(agent.servedBy.by).toBe('undici');
+        const asked = agent.request({ origin: url, path: '/', method: 'GET' });
+        if (proxyTls === open) await (await asked).body.dump();
+        else await expect(asked).rejects.toMatchObject({ code: 'ERR_IP_BLOCKED' });
+      }
+    }
+    const uri = `https://127.0.0.1:${proxy.port}`;
+    expect(() => new ProxyAgent({ uri, proxyTls: byPeer })).toThrow('blocked by net.BlockList');
+    await proxy.close();
+    await socks.close();
+  });
+});
+
+describe('servedBy', () => {
+  const requestTls = { secureOptions: constants.SSL_OP_NO_TLSv1_3 };
+  const by = (option: string) => ({ by: 'undici', reason: 'option', option });
+
+  it('of EnvHttpProxyAgent distinguishes what goes through which proxy', async () => {
+    const proxy = 'http://127.0.0.1:1';
+    const half = new EnvHttpProxyAgent({ httpProxy: '', httpsProxy: proxy, requestTls });
+    clients.push(half);
+    expect(half.servedBy).toMatchObject({
+      direct: {},
+      http: null,
+      https: by('requestTls.secureOptions'),
+    });
+    const connect = { ca, ...requestTls };
+    const whole = new EnvHttpProxyAgent({ httpProxy: proxy, noProxy: 'localhost', connect });
+    clients.push(whole);
+    const { body } = await whole.request({ origin: url, path: '/', method: 'GET' });
+    await body.dump();
+    expect(whole.servedBy).toMatchObject({
+      direct: { [url]: by('connect.secureOptions') },
+      http: { by: 'dodici' },
+      https: { by: 'dodici' },
+    });
+  });
+
+  it('of RetryAgent is that of its dispatcher', () => {
+    const client = new Client(url, { connect: requestTls });
+    clients.push(client);
+    expect(new RetryAgent(client).servedBy).toEqual(client.servedBy);
   });
 });
 

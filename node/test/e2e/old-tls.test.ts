@@ -5,6 +5,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import * as https from 'node:https';
+import * as net from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,15 +19,17 @@ import { Client as UndiciClient } from 'undici';
 import {
   Agent,
   Client,
+  EnvHttpProxyAgent,
   fetch,
   FormData,
   Pool,
   ProxyAgent,
+  Socks5ProxyAgent,
   type ConnectOptions,
 } from '../../src/index';
 import type { Dispatcher } from '../../src/undici/undici';
-import { certify } from '../support/certificates';
-import { connectProxy } from '../support/tunnels';
+import { certify, type Identity } from '../support/certificates';
+import { connectProxy, socksProxy, type Tunnel } from '../support/tunnels';
 
 const root = certify({ commonName: 'root', isAuthority: true });
 const identity = certify(
@@ -369,6 +372,94 @@ describe('requests of such a server', () => {
   });
 });
 
+describe('behind a proxy', () => {
+  const ways: [string, (identity?: Identity) => Promise<Tunnel>, (port: number) => Dispatcher][] = [
+    [
+      'a tunnel',
+      connectProxy,
+      (port) => new ProxyAgent({ uri: `http://127.0.0.1:${port}`, requestTls: { ca } }),
+    ],
+    [
+      'a tunnel through TLS',
+      () => connectProxy(identity),
+      (port) =>
+        new ProxyAgent({
+          uri: `https://localhost:${port}`,
+          proxyTls: { ca },
+          requestTls: { ca },
+        }),
+    ],
+    [
+      'SOCKS',
+      socksProxy,
+      (port) => new Socks5ProxyAgent(`socks5://127.0.0.1:${port}`, { requestTls: { ca } }),
+    ],
+    [
+      'the environment',
+      connectProxy,
+      (port) =>
+        new EnvHttpProxyAgent({ httpsProxy: `http://127.0.0.1:${port}`, requestTls: { ca } }),
+    ],
+  ];
+
+  it.each(ways)('such a server answers, through the proxy: %s', async (_name, start, make) => {
+    const { url, bodies } = await serve(OLD);
+    const proxy = await start();
+    closers.push(() => proxy.close());
+    const dispatcher = opened(make(proxy.port));
+    const seen = warnings();
+    expect(await ask(dispatcher, url)).toBe('AES128-SHA');
+    const body = Readable.from(['a', 'b']);
+    expect(await ask(dispatcher, url, { method: 'POST', body })).toBe('AES128-SHA');
+    expect(bodies).toEqual(['/', '/ab']);
+    // The engine's attempt, and the peer's connections.
+    expect(proxy.asked).toBeGreaterThan(1);
+    expect(seen.filter((code) => code === 'DODICI_OLD_TLS')).toHaveLength(1);
+    await dispatcher.close();
+  });
+
+  it('its certificate is verified', async () => {
+    const { url } = await serve(OLD);
+    const proxy = await connectProxy();
+    closers.push(() => proxy.close());
+    const other = certify({ commonName: 'other', isAuthority: true }).cert;
+    const uri = `http://127.0.0.1:${proxy.port}`;
+    const dispatcher = opened(new ProxyAgent({ uri, requestTls: { ca: other } }));
+    expect(await ask(dispatcher, url)).toMatch(/^UNABLE_TO|^DEPTH|^SELF/);
+  });
+
+  it('connect.fallback: false forbids it', async () => {
+    const { url } = await serve(OLD);
+    const proxy = await connectProxy();
+    closers.push(() => proxy.close());
+    const uri = `http://127.0.0.1:${proxy.port}`;
+    const requestTls = { ca, fallback: false };
+    expect(await ask(opened(new ProxyAgent({ uri, requestTls })), url)).toBe(REFUSED);
+  });
+
+  it('a proxy with old TLS is used by undici’s class', async () => {
+    const { url } = await serve({});
+    const proxy = await connectProxy({ ...identity, ...OLD } as Identity);
+    closers.push(() => proxy.close());
+    const uri = `https://localhost:${proxy.port}`;
+    const options = { uri, proxyTls: { ca }, requestTls: { ca }, proxyTunnel: true };
+    expect(await ask(opened(new ProxyAgent(options)), url)).toMatch(/AES/);
+  });
+});
+
+describe('a list of blocked addresses', () => {
+  it('applies to undici’s class as well', async () => {
+    const { url, server } = await serve(OLD);
+    const blockList = new net.BlockList();
+    const dispatcher = client(url, { blockList, family: 4 } as ConnectOptions);
+    expect(await ask(dispatcher, url, { headers: { connection: 'close' } })).toBe('AES128-SHA');
+    expect(dispatcher.servedBy.by).toBe('undici');
+    blockList.addAddress('127.0.0.1');
+    server.closeAllConnections();
+    await vi.waitFor(async () => expect(await ask(dispatcher, url)).toBe('ERR_IP_BLOCKED'));
+  });
+});
+
 describe('no other error falls back', () => {
   it('connect.fallback: false: the engine’s error, which names the option', async () => {
     const { url } = await serve(OLD);
@@ -436,14 +527,6 @@ describe('no other error falls back', () => {
     const dispatcher = opened(new Client(seen.url, { connect: { platformVerifier: true } }));
     expect(await ask(dispatcher, seen.url)).toBe(REFUSED);
     expect(seen.connections).toBe(1);
-  });
-
-  it('behind a proxy there is no fallback', async () => {
-    const { url } = await serve(OLD);
-    const proxy = await connectProxy();
-    closers.push(() => proxy.close());
-    const uri = `http://127.0.0.1:${proxy.port}`;
-    expect(await ask(opened(new ProxyAgent({ uri, requestTls: { ca } })), url)).toBe(REFUSED);
   });
 
   it('where the peer fails as well, its error is reported', async () => {

@@ -208,7 +208,7 @@ describe('a client certificate', () => {
   it('needs its own key', async () => {
     const { cert } = certify({ commonName: 'one' }, authority);
     const { key } = certify({ commonName: 'other' }, authority);
-    await expect(present(cert, key)).rejects.toThrow('it does not belong to connect.cert');
+    expect(await present(cert, key)).toBe('ERR_OSSL_X509_KEY_VALUES_MISMATCH');
   });
 
   it('without its key is not sent, nor a key without its certificate, as in Node', async () => {
@@ -234,7 +234,7 @@ describe('a client certificate', () => {
     const options = { type, format: 'pem', cipher, passphrase: 'phrase' } as const;
     const pem = key.export(options as never).toString();
     expect(await present(cert, pem, 'phrase')).toBe('encrypted true');
-    await expect(present(cert, pem, 'other')).rejects.toThrow('it does not decrypt connect.key');
-    await expect(present(cert, pem)).rejects.toThrow('connect.key is encrypted and needs one');
+    expect(await present(cert, pem, 'other')).toMatch(/^ERR_OSSL_/);
+    expect(await present(cert, pem)).toMatch(/^ERR_(OSSL|MISSING)_/);
   });
 });

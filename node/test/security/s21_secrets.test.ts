@@ -166,7 +166,10 @@ describe('s21 no credential appears in errors', () => {
       () => new Client('http://s3cr3t-user:s3cr3t-password@localhost/path'),
       () => new Client('ftp://s3cr3t-user:s3cr3t-password@localhost/'),
       () => new Agent({ origins: Object.fromEntries([[withCredentials('http://localhost'), {}]]) }),
-      () => new Client('https://localhost', { connect: { ...selfSigned(), key: 's3cr3t-phrase' } }),
+      () => {
+        const connect = { ...selfSigned(), key: 's3cr3t-phrase' };
+        return new Agent({ origins: { 'https://localhost': { connect } } });
+      },
     ];
     for (const construct of attempts) {
       expect(construct).toThrow();

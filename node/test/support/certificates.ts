@@ -54,6 +54,7 @@ const extension = (id: string, critical: boolean, value: Buffer) =>
 const NULL = tlv(0x05);
 /** Hashes, and the signature algorithms that use them. */
 const ALGORITHMS = {
+  'ec-sha1': sequence(oid('1.2.840.10045.4.1')),
   'ec-sha256': sequence(oid('1.2.840.10045.4.3.2')),
   'ec-sha384': sequence(oid('1.2.840.10045.4.3.3')),
   'rsa-sha256': sequence(oid('1.2.840.113549.1.1.11'), NULL),
@@ -116,6 +117,7 @@ const pem = (label: string, der: Buffer) =>
 export interface Certified extends Identity {
   readonly privateKey: KeyObject;
   readonly name: string | null;
+  readonly serial: Buffer;
 }
 
 const keyId = (key: KeyObject) =>
@@ -210,7 +212,64 @@ export function certify(options: CertificateOptions, issuer?: Certified): Certif
     key: key.export({ type: 'pkcs8', format: 'pem' }).toString(),
     privateKey: key,
     name: commonName,
+    serial,
   };
+}
+
+export interface RevocationOptions {
+  thisUpdate?: Date;
+  /** `null`: without one. */
+  nextUpdate?: Date | null;
+  /** The authority's key identifier, right or wrong. Default: none. */
+  authorityKeyId?: 'right' | 'wrong';
+  hash?: 'sha256' | 'sha384' | 'sha1';
+  /** CRLReason of every entry. */
+  reason?: number;
+  /** OID of one more extension, with its content. */
+  extension?: { readonly id: string; readonly isCritical: boolean; readonly content?: Buffer };
+  /** Signs instead of the issuer. */
+  signer?: Certified;
+  breakSignature?: boolean;
+}
+
+/** A list in which `issuer` revokes these certificates. PEM. */
+export function revoke(
+  issuer: Certified,
+  revoked: readonly Certified[],
+  options: RevocationOptions = {},
+): string {
+  const { thisUpdate = new Date(Date.now() - DAY), hash = 'sha256', reason } = options;
+  const { nextUpdate = new Date(Date.now() + DAY), authorityKeyId, extension: more } = options;
+  const { privateKey } = options.signer ?? issuer;
+  const kind = privateKey.asymmetricKeyType === 'rsa' ? 'rsa' : 'ec';
+  const algorithm = ALGORITHMS[`${kind}-${hash}` as keyof typeof ALGORITHMS];
+  const reasons =
+    reason === undefined
+      ? []
+      : [sequence(extension('2.5.29.21', false, tlv(0x0a, Buffer.from([reason]))))];
+  const entries = revoked.map(({ serial }) =>
+    sequence(tlv(0x02, serial), time(thisUpdate), ...reasons),
+  );
+  const extensions = [extension('2.5.29.20', false, tlv(0x02, Buffer.from([1])))];
+  if (authorityKeyId !== undefined) {
+    const id = authorityKeyId === 'right' ? keyId(issuer.privateKey) : randomBytes(20);
+    extensions.push(extension('2.5.29.35', false, sequence(tlv(0x80, id))));
+  }
+  if (more !== undefined)
+    extensions.push(extension(more.id, more.isCritical, more.content ?? NULL));
+  const tbs = sequence(
+    tlv(0x02, Buffer.from([1])),
+    algorithm,
+    name(issuer.name),
+    time(thisUpdate),
+    ...(nextUpdate === null ? [] : [time(nextUpdate)]),
+    ...(entries.length === 0 ? [] : [sequence(...entries)]),
+    tlv(0xa0, sequence(...extensions)),
+  );
+  const signature = sign(hash, tbs, privateKey);
+  if (options.breakSignature === true) signature[signature.length - 1]! ^= 1;
+  const bits = tlv(0x03, Buffer.from([0]), signature);
+  return pem('X509 CRL', sequence(tbs, algorithm, bits));
 }
 
 function addressBytes(address: string): Buffer {

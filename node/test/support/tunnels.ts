@@ -1,10 +1,11 @@
-// Proxies in this process, for tests that only need one to exist: CONNECT, plain or over TLS,
-// and SOCKS5 without credentials. Every tunnel leads to the requested port on this machine.
+// Proxies in this process, for tests that only need one to exist: CONNECT and forwarding, and SOCKS5
+// without credentials, plain or over TLS. Everything leads to the requested port on this machine.
 
 import * as http from 'node:http';
 import * as https from 'node:https';
 import * as net from 'node:net';
 import type { Duplex } from 'node:stream';
+import * as tls from 'node:tls';
 
 import type { Identity } from './certificates';
 import { listening } from './servers';
@@ -24,14 +25,28 @@ function join(one: Duplex, port: number, ready: (other: net.Socket) => void): vo
   other.on('close', () => one.destroy());
 }
 
+const toLoopback: net.LookupFunction = (_host, options, callback) => {
+  if (options.all) callback(null, [{ address: '127.0.0.1', family: 4 }]);
+  else callback(null, '127.0.0.1', 4);
+};
+
 async function open(server: net.Server): Promise<Tunnel> {
   const { port, close } = await listening(server);
   return { port, asked: 0, close };
 }
 
-/** Answers CONNECT; over TLS with an `identity`. */
+/** Answers CONNECT, and forwards requests to this machine; over TLS with an `identity`. */
 export async function connectProxy(identity?: Identity): Promise<Tunnel> {
   const server = identity === undefined ? http.createServer() : https.createServer({ ...identity });
+  server.on('request', (request: http.IncomingMessage, response: http.ServerResponse) => {
+    const { method, url = '', headers } = request;
+    const forwarded = http.request(url, { method, headers, lookup: toLoopback }, (answer) => {
+      response.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.pipe(response);
+    });
+    forwarded.on('error', () => response.destroy());
+    request.pipe(forwarded);
+  });
   server.on('connect', (request: http.IncomingMessage, socket: Duplex) => {
     tunnel.asked++;
     join(socket, Number(request.url?.split(':').at(-1)), (other) => {
@@ -43,9 +58,9 @@ export async function connectProxy(identity?: Identity): Promise<Tunnel> {
   return tunnel;
 }
 
-/** RFC 1928, as far as a correct client needs it. */
-export async function socksProxy(): Promise<Tunnel> {
-  const server = net.createServer((socket) => {
+/** RFC 1928, as far as a correct client needs it; over TLS with an `identity`. */
+export async function socksProxy(identity?: Identity): Promise<Tunnel> {
+  const serve = (socket: net.Socket): void => {
     let seen = Buffer.alloc(0);
     let isGreeted = false;
     const read = (chunk: Buffer): void => {
@@ -67,7 +82,9 @@ export async function socksProxy(): Promise<Tunnel> {
       });
     };
     socket.on('data', read);
-  });
+  };
+  const server =
+    identity === undefined ? net.createServer(serve) : tls.createServer({ ...identity }, serve);
   const tunnel = await open(server);
   return tunnel;
 }

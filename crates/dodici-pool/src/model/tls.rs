@@ -4,6 +4,7 @@
 //! [`Proxy`](super::proxy::Proxy). Read by the connector, which also says whether certificates and
 //! keys make sense.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// TLS protocol versions.
@@ -64,8 +65,18 @@ pub struct TlsConfig {
     pub server_name: Option<String>,
     /// Trust anchors.
     pub roots: RootSource,
-    /// Client certificate.
-    pub identity: Option<Identity>,
+    /// Certificates trusted in addition, each PEM (one or more) or DER; not with
+    /// [`RootSource::Platform`].
+    pub more_roots: Vec<Vec<u8>>,
+    /// Every trusted certificate ends a chain, not only a self-signed one. Default false, as in
+    /// OpenSSL. Mozilla's bundle and the platform's verifier never distinguish the two.
+    pub partial_chains: bool,
+    /// Revocation lists, each PEM or DER. With any, every certificate of a chain, the root included,
+    /// needs a current list of its issuer that does not name it, as in OpenSSL with `CRL_CHECK_ALL`.
+    /// Only with roots that are known: custom ones, or defaults that the caller supplies.
+    pub revocation_lists: Vec<Vec<u8>>,
+    /// Client certificates, of which the signature schemes that the server accepts select one.
+    pub identities: Vec<Identity>,
     /// Verify the server's certificate. Default true.
     pub verify: bool,
     /// ALPN protocols, most wanted first. Default `http/1.1`.
@@ -81,10 +92,13 @@ pub struct TlsConfig {
     pub cipher_suites: Option<Vec<u16>>,
     /// Key exchange groups to offer, likewise.
     pub groups: Option<Vec<u16>>,
-    /// Signature schemes to accept from the server, likewise.
+    /// Signature schemes to accept from the server, and to sign with, likewise.
     pub signature_schemes: Option<Vec<u16>>,
     /// The caller's hook judges whom a valid chain belongs to, instead of its names. Default false.
     pub check_identity: bool,
+    /// File that the secrets of sessions are appended to, for tools that decrypt captured traffic.
+    /// Default `None`: they are not written anywhere.
+    pub key_log: Option<PathBuf>,
 }
 
 impl Default for TlsConfig {
@@ -92,7 +106,10 @@ impl Default for TlsConfig {
         Self {
             server_name: None,
             roots: RootSource::Default,
-            identity: None,
+            more_roots: Vec::new(),
+            partial_chains: false,
+            revocation_lists: Vec::new(),
+            identities: Vec::new(),
             verify: true,
             alpn: vec![b"http/1.1".to_vec()],
             min_version: TlsVersion::Tls12,
@@ -102,6 +119,7 @@ impl Default for TlsConfig {
             groups: None,
             signature_schemes: None,
             check_identity: false,
+            key_log: None,
         }
     }
 }

@@ -158,28 +158,28 @@ macro_rules! connect_rows {
             doc: "Root certificates to trust instead of the defaults; an empty list: no server is trusted.",
             reqwest: &["tls_certs_only"],
         }
-        key Cert = 27: List, chain => tls.cert; row TLS {
+        key Cert = 27: List, one_more => tls.certs; row TLS {
             name: "cert",
             derived: Derived::Name,
             types: "PemSource | readonly PemSource[]",
-            doc: "Client certificate chain; without `key` it is not used, as in Node.",
-            engine: &["TlsConfig::identity"],
+            doc: "Client certificate chain, or several; without `key` it is not used, as in Node.",
+            engine: &["TlsConfig::identities"],
             reqwest: &["identity"],
         }
-        key Key = 28: Bytes, octets => tls.key; row TLS {
+        key Key = 28: List, one_more => tls.keys; row TLS {
             name: "key",
             derived: Derived::Name,
             types: "PemSource | readonly (PemSource | { pem: PemSource; passphrase?: string })[]",
-            doc: "Private key of `cert`, without which it is not used.",
-            engine: &["TlsConfig::identity"],
+            doc: "Private key of `cert`, without which it is not used, or several.",
+            engine: &["TlsConfig::identities"],
             reqwest: &["identity"],
         }
-        key Passphrase = 29: Text, text => tls.passphrase; row TLS {
+        row TLS {
             name: "passphrase",
             derived: Derived::Name,
             types: "string",
-            doc: "Passphrase of an encrypted `key`.",
-            engine: &["TlsConfig::identity"],
+            doc: "Passphrase of an encrypted `key` or `pfx`.",
+            engine: &["TlsConfig::identities"],
         }
         key MinVersion = 31: Text, tls_version => tls.config.min_version; row TLS {
             name: "minVersion",
@@ -213,7 +213,7 @@ macro_rules! connect_rows {
             name: "sigalgs",
             derived: Derived::Name,
             types: "string",
-            doc: "Signature algorithms, likewise.",
+            doc: "Signature algorithms, the client's own included, likewise.",
         }
         row TLS {
             name: "secureProtocol",
@@ -221,11 +221,25 @@ macro_rules! connect_rows {
             types: "string",
             doc: "TLS versions, by the name of a method of OpenSSL's, instead of `minVersion` and `maxVersion`.",
         }
-        row TLS {
+        key MoreRoots = 46: List, one_more => tls.config.more_roots; row TLS {
             name: "pfx",
             derived: Derived::Name,
             types: "PemSource | readonly (PemSource | { buf: PemSource; passphrase?: string })[]",
-            doc: "A client certificate with its key, PKCS#12, decrypted by `passphrase`.",
+            doc: "A client certificate with its key, PKCS#12, decrypted by `passphrase`, or several. As in Node, the authorities in it are trusted.",
+            engine: &["TlsConfig::identities", "TlsConfig::more_roots"],
+        }
+        key PartialChains = 49: Flag, flag => tls.config.partial_chains; row TLS {
+            name: "allowPartialTrustChain",
+            derived: Derived::Name,
+            types: "boolean",
+            default: Fallback::Flag(false),
+            doc: "Trusts every certificate in `ca`, not only roots.",
+        }
+        key RevocationLists = 47: List, one_more => tls.config.revocation_lists; row TLS {
+            name: "crl",
+            derived: Derived::Name,
+            types: "PemSource | readonly PemSource[]",
+            doc: "Revocation lists: with any, each certificate of a chain needs one. A list that is partial, indirect, a delta, or signed with SHA-1 makes undici's own class serve the origin.",
         }
         row TLS {
             name: "enableTrace",
@@ -256,6 +270,7 @@ macro_rules! connect_rows {
             engine: &["TlsConfig::roots"],
         }
         key Alpn = 30: List, one_more => tls.alpn; row TLS { derived: Derived::Name }
+        key KeyLog = 48: Text, path => tls.config.key_log; row TLS { derived: Derived::Name }
         row TLS {
             name: "fallback",
             derived: Derived::Name,

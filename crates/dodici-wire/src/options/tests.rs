@@ -219,20 +219,43 @@ fn an_empty_certificate_is_an_empty_list_of_them() {
 #[test]
 fn a_certificate_without_a_key_is_searched_for_one() {
     let tls = with(OptionKey::Cert, b"pem").unwrap().config.connect.tls;
-    let identity = tls.identity.unwrap();
+    let [identity] = &tls.identities[..] else {
+        panic!("one identity");
+    };
     assert_eq!(
-        (identity.cert, identity.key),
-        (b"pem".to_vec(), b"pem".to_vec())
+        (&*identity.cert, &*identity.key),
+        (&b"pem"[..], &b"pem"[..])
     );
-    assert_eq!(
-        with(OptionKey::Key, b"pem")
-            .unwrap()
-            .config
-            .connect
-            .tls
-            .identity,
-        None
-    );
+    let alone = with(OptionKey::Key, b"pem").unwrap().config.connect.tls;
+    assert!(alone.identities.is_empty());
+}
+
+#[test]
+fn the_nth_key_belongs_to_the_nth_certificate() {
+    let mut out = origin();
+    put_option(&mut out, OptionKey::Cert, b"cert 1");
+    put_option(&mut out, OptionKey::Cert, b"cert 2");
+    put_option(&mut out, OptionKey::Key, b"key 1");
+    put_option(&mut out, OptionKey::Key, b"key 2");
+    let tls = PoolOptions::decode(&out).unwrap().config.connect.tls;
+    let expected = [
+        Identity::new("cert 1", "key 1"),
+        Identity::new("cert 2", "key 2"),
+    ];
+    assert_eq!(tls.identities, expected);
+}
+
+#[test]
+fn more_roots_revocation_lists_and_the_key_log_are_of_tls() {
+    let mut out = origin();
+    put_option(&mut out, OptionKey::MoreRoots, b"root");
+    put_option(&mut out, OptionKey::RevocationLists, b"one");
+    put_option(&mut out, OptionKey::RevocationLists, b"two");
+    put_option(&mut out, OptionKey::KeyLog, b"/secrets");
+    let tls = PoolOptions::decode(&out).unwrap().config.connect.tls;
+    assert_eq!(tls.more_roots, [b"root".to_vec()]);
+    assert_eq!(tls.revocation_lists, [b"one".to_vec(), b"two".to_vec()]);
+    assert_eq!(tls.key_log.as_deref(), Some("/secrets".as_ref()));
 }
 
 fn proxied(with: impl FnOnce(&mut Vec<u8>)) -> Result<Option<Box<Proxy>>, OptionsError> {

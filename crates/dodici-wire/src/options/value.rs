@@ -260,15 +260,6 @@ impl Value<'_> {
         Ok(())
     }
 
-    /// A PEM block; there may be several.
-    pub(super) fn chain(&self, to: &mut Vec<u8>) -> Read {
-        if !to.is_empty() {
-            to.push(b'\n');
-        }
-        to.extend_from_slice(self.0);
-        Ok(())
-    }
-
     /// `name LF value`.
     pub(super) fn field(&self, to: &mut HeaderBlock) -> Read {
         let Some(at) = self.0.iter().position(|byte| *byte == b'\n') else {

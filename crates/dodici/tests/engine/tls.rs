@@ -127,7 +127,7 @@ async fn s09_pools_that_differ_in_one_tls_parameter_share_no_connection_and_no_s
         (
             "identity",
             with(base.clone(), |tls| {
-                tls.identity = Some(identity(&authority.client("me")))
+                tls.identities = vec![identity(&authority.client("me"))]
             }),
         ),
         ("alpn", with(base.clone(), |tls| tls.alpn = Vec::new())),
@@ -142,6 +142,32 @@ async fn s09_pools_that_differ_in_one_tls_parameter_share_no_connection_and_no_s
         (
             "cache size",
             with(base.clone(), |tls| tls.max_cached_sessions = 7),
+        ),
+        (
+            "more roots",
+            with(base.clone(), |tls| {
+                tls.more_roots = vec![other.pem().as_bytes().to_vec()]
+            }),
+        ),
+        (
+            "cipher suites",
+            with(base.clone(), |tls| {
+                tls.cipher_suites = Some(vec![0x1301, 0x1302])
+            }),
+        ),
+        (
+            "groups",
+            with(base.clone(), |tls| tls.groups = Some(vec![0x1d, 0x17])),
+        ),
+        (
+            "signature schemes",
+            with(base.clone(), |tls| {
+                tls.signature_schemes = Some(vec![0x0403])
+            }),
+        ),
+        (
+            "identity checks",
+            with(base.clone(), |tls| tls.check_identity = true),
         ),
     ];
     for (what, tls) in changed {
@@ -187,7 +213,7 @@ async fn s10_a_session_established_with_a_client_certificate_is_not_resumed_with
     let tls = ServerTls::client_required(&authority.localhost(), &authority);
     let origin = TestOrigin::start_tls(tls).await;
     let known = with(trusting(&authority), |tls| {
-        tls.identity = Some(identity(&authority.client("known")))
+        tls.identities = vec![identity(&authority.client("known"))]
     });
     let known = Client::tls(origin.port(), over(known));
     one_exchange(&known).await;

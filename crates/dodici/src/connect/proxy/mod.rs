@@ -108,7 +108,8 @@ impl ProxyLeg {
             None => socket,
             Some(leg) => {
                 let shaken = reach.run(leg.handshake(socket)).await;
-                let (stream, tls) = shaken.map_err(timed_out(reach))?.map_err(proxy_tls)?;
+                let failed = |error| self.tls_failed(error);
+                let (stream, tls) = shaken.map_err(timed_out(reach))?.map_err(failed)?;
                 info.tls = Some(tls);
                 Socket::Tunnel(stream)
             }
@@ -127,6 +128,28 @@ impl ProxyLeg {
         info.time = begun.elapsed();
         Ok((socket, info))
     }
+
+    /// undici has a specific error for an HTTP proxy whose certificate has other names
+    /// (`lib/dispatcher/proxy-agent.js`); all other failures of that handshake are unchanged.
+    fn tls_failed(&self, error: Error) -> Error {
+        // Callers may know other TLS than rustls.
+        if error.phase() == Phase::TlsHello {
+            return error;
+        }
+        let error = error.with_phase(Phase::Proxy);
+        let code = error.system().map(|system| &*system.code);
+        let is_socks = matches!(self.request, Request::Socks(_));
+        if is_socks || code != Some("ERR_TLS_CERT_ALTNAME_INVALID") {
+            return error;
+        }
+        Error::new(
+            ErrorKind::ProxyTls,
+            Phase::Proxy,
+            "Secure Proxy Connection failed",
+        )
+        .with_replay(Replay::Unsent)
+        .with_attempts(vec![error])
+    }
 }
 
 impl std::fmt::Debug for ProxyLeg {
@@ -136,23 +159,6 @@ impl std::fmt::Debug for ProxyLeg {
             .field("port", &self.port)
             .finish_non_exhaustive()
     }
-}
-
-/// undici has a specific error for a proxy whose certificate has other names
-/// (`lib/dispatcher/proxy-agent.js`); all other failures of that handshake are unchanged.
-fn proxy_tls(error: Error) -> Error {
-    let error = error.with_phase(Phase::Proxy);
-    let code = error.system().map(|system| system.code.clone());
-    if code.as_deref() != Some("ERR_TLS_CERT_ALTNAME_INVALID") {
-        return error;
-    }
-    Error::new(
-        ErrorKind::ProxyTls,
-        Phase::Proxy,
-        "Secure Proxy Connection failed",
-    )
-    .with_replay(Replay::Unsent)
-    .with_attempts(vec![error])
 }
 
 /// Reading from or writing to the proxy failed.

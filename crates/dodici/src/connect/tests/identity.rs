@@ -1,7 +1,9 @@
 //! Client certificates: key formats, pass phrases, mutual TLS.
 
-use dodici_pool::{Error, ErrorKind, Identity};
+use dodici_pool::{Error, ErrorKind, Identity, TlsConfig};
 use rcgen::{Issuer, KeyPair};
+use rustls::SignatureScheme;
+use rustls::pki_types::CertificateDer;
 use tokio::io::AsyncWriteExt;
 
 use super::support::{
@@ -29,7 +31,7 @@ fn identity(cert: &[u8], key: &str, passphrase: Option<&str>) -> Identity {
 fn build(identity: Identity) -> Result<(), Error> {
     let root = authority("root");
     let mut config = config(&[&root]);
-    config.tls.identity = Some(identity);
+    config.tls.identities = vec![identity];
     try_connector("127.0.0.1:1".parse().unwrap(), config).map(drop)
 }
 
@@ -62,7 +64,7 @@ async fn keys_of_every_supported_form_authenticate_the_client() {
     for identity in identities {
         let sent = identity.cert.clone();
         let mut config = config(&[&cert]);
-        config.tls.identity = Some(identity);
+        config.tls.identities = vec![identity];
         let (mut transport, _) = connect(&connector(server.addr, config)).await;
         transport.flush().await.unwrap();
         let peer = server.next().await.unwrap();
@@ -70,6 +72,84 @@ async fn keys_of_every_supported_form_authenticate_the_client() {
         let sent = pem_certs(&sent);
         assert_eq!(received, sent);
     }
+}
+
+/// The certificate that a server gets which accepts these schemes.
+async fn presented(
+    tls: &TlsConfig,
+    clients: &Cert,
+    schemes: &[SignatureScheme],
+) -> Option<Vec<CertificateDer<'static>>> {
+    let cert = self_signed(params("localhost", &["localhost"]));
+    let mut setup = ServerSetup::new(&cert, &[]);
+    setup.client_roots = Some(clients.der.clone());
+    setup.client_schemes = schemes.to_vec();
+    let mut server = Server::start(setup).await;
+    let mut config = config(&[&cert, clients]);
+    config.tls.identities.clone_from(&tls.identities);
+    config
+        .tls
+        .signature_schemes
+        .clone_from(&tls.signature_schemes);
+    // Over TLS 1.3, a client only learns later that its certificate was needed.
+    let (mut transport, _) = connect(&connector(server.addr, config)).await;
+    transport.flush().await.unwrap();
+    let peer = server.next().await.ok()?;
+    peer.get_ref().1.peer_certificates().map(<[_]>::to_vec)
+}
+
+#[tokio::test]
+async fn of_several_identities_the_server_gets_one_that_it_can_verify() {
+    let clients = authority("clients");
+    let (by_ec, by_rsa) = (
+        client_cert(&clients, EC_PKCS8),
+        client_cert(&clients, RSA_PKCS8),
+    );
+    let mut tls = TlsConfig::default();
+    tls.identities = vec![
+        identity(&by_rsa, RSA_PKCS8, None),
+        identity(&by_ec, EC_PKCS8, None),
+    ];
+    let first = |pem: &[u8]| Some(pem_certs(pem)[0].clone());
+    for (schemes, expected) in [
+        (&[SignatureScheme::RSA_PSS_SHA256][..], first(&by_rsa)),
+        (&[SignatureScheme::ECDSA_NISTP256_SHA256], first(&by_ec)),
+        (&[SignatureScheme::ED25519], None),
+    ] {
+        let chain = presented(&tls, &clients, schemes).await;
+        assert_eq!(chain.map(|chain| chain[0].clone()), expected, "{schemes:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_identity_signs_with_the_schemes_of_the_configuration_only() {
+    let clients = authority("clients");
+    let by_rsa = client_cert(&clients, RSA_PKCS8);
+    let mut tls = TlsConfig::default();
+    tls.identities = vec![identity(&by_rsa, RSA_PKCS8, None)];
+    let ecdsa = u16::from(SignatureScheme::ECDSA_NISTP256_SHA256);
+    let accepted = [
+        SignatureScheme::RSA_PSS_SHA256,
+        SignatureScheme::RSA_PSS_SHA384,
+    ];
+    for (scheme, is_sent) in [
+        (SignatureScheme::RSA_PSS_SHA384, true),
+        (SignatureScheme::RSA_PSS_SHA512, false),
+    ] {
+        tls.signature_schemes = Some(vec![ecdsa, scheme.into()]);
+        let chain = presented(&tls, &clients, &accepted).await;
+        assert_eq!(chain.is_some(), is_sent, "{scheme:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_lone_certificate_is_completed_with_trusted_issuers() {
+    let clients = authority("clients");
+    let by_ec = client_cert(&clients, EC_PKCS8);
+    let mut tls = TlsConfig::default();
+    tls.identities = vec![identity(&by_ec, EC_PKCS8, None)];
+    let chain = presented(&tls, &clients, &[]).await.unwrap();
+    assert_eq!(chain, [pem_certs(&by_ec)[0].clone(), clients.der]);
 }
 
 #[test]

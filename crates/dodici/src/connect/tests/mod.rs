@@ -4,9 +4,11 @@
 
 mod dns;
 mod identity;
+mod offer;
 mod probe;
 mod proxy;
 mod read_ahead;
+mod revocation;
 mod socks;
 mod support;
 mod tcp;

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use dodici_pool::{ConnectConfig, Error, Origin, RootSource, Scheme, SystemDetail, TlsConfig};
 use dodici_testkit::with;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
-use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ServerConfig, SignatureScheme};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
@@ -91,6 +91,8 @@ pub(super) struct ServerSetup {
     pub(super) versions: Vec<&'static rustls::SupportedProtocolVersion>,
     pub(super) alpn: Vec<Vec<u8>>,
     pub(super) client_roots: Option<CertificateDer<'static>>,
+    /// Those that clients may sign with; none: all.
+    pub(super) client_schemes: Vec<SignatureScheme>,
 }
 
 impl ServerSetup {
@@ -103,11 +105,23 @@ impl ServerSetup {
             versions: rustls::ALL_VERSIONS.to_vec(),
             alpn: Vec::new(),
             client_roots: None,
+            client_schemes: Vec::new(),
         }
     }
 
     pub(super) fn build(self) -> ServerConfig {
-        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mut provider = aws_lc_rs::default_provider();
+        let schemes = self.client_schemes;
+        if !schemes.is_empty() {
+            let algorithms = &mut provider.signature_verification_algorithms;
+            let known = algorithms.mapping.iter();
+            let some: Vec<_> = known
+                .filter(|(one, _)| schemes.contains(one))
+                .copied()
+                .collect();
+            algorithms.mapping = some.leak();
+        }
+        let provider = Arc::new(provider);
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&self.versions)
             .unwrap();

@@ -324,6 +324,20 @@ async fn no_delay_and_keep_alive_probes_are_set() {
     assert!(!SockRef::from(&stream).keepalive().unwrap());
 }
 
+#[tokio::test]
+async fn the_local_port_and_the_type_of_service_are_set() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let free = refusing("127.0.0.1").await.port();
+    let config = with(ConnectConfig::default(), |config| {
+        config.local_port = free;
+        config.type_of_service = Some(16);
+    });
+    let stream = Dialer::new(&config, &[addr]).run("h", 1).await.unwrap();
+    assert_eq!(stream.local_addr().unwrap().port(), free);
+    assert_eq!(SockRef::from(&stream).tos_v4().unwrap(), 16);
+}
+
 fn unix(path: &std::path::Path) -> Connector {
     let config = with(ConnectConfig::default(), |config| {
         config.socket_path = Some(path.to_owned())

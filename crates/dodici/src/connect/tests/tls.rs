@@ -214,10 +214,10 @@ async fn s10_a_ticket_of_an_authenticated_connection_does_not_help_an_anonymous_
     setup.client_roots = Some(clients.der.clone());
     let mut server = Server::start(setup).await;
     let mut known = config(&[&cert]);
-    known.tls.identity = Some(dodici_pool::Identity::new(
+    known.tls.identities = vec![dodici_pool::Identity::new(
         client.pem_bytes(),
         client.key.serialize_pem(),
-    ));
+    )];
     let known = connector(server.addr, known);
     resumed(&known, &mut server).await;
     assert!(resumed(&known, &mut server).await);

@@ -1,11 +1,15 @@
 //! A parsed certificate with OpenSSL's view of it: `crypto/x509/v3_purp.c` of OpenSSL 3.
 //!
-//! Called by `chain` and `names`, which decide; by the trust store; and by the verifier if webpki
-//! cannot parse a certificate. One that cannot be parsed is never trusted.
+//! Called by `chain`, `revocation` and `names`, which decide; by the trust store; and by the verifier
+//! if webpki cannot parse a certificate. One that cannot be parsed is never trusted.
+
+use std::borrow::Cow;
 
 use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime};
 use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::{KeyUsage, NSCertType, NameConstraints, ParsedExtension};
+use x509_parser::extensions::{
+    AuthorityKeyIdentifier, KeyUsage, NSCertType, NameConstraints, ParsedExtension, X509Extension,
+};
 use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::{X509Name, X509Version};
@@ -52,6 +56,7 @@ struct Extensions {
 #[derive(Clone, Copy)]
 struct Usage {
     signs_certificates: bool,
+    signs_lists: bool,
     serves_tls: bool,
 }
 
@@ -142,28 +147,19 @@ impl<'a> Certificate<'a> {
     }
 
     fn authority_fits(&self, issuer: &Certificate<'_>) -> bool {
-        let Some(authority) = find(&self.parsed, |extension| match extension {
+        let authority = find(self.parsed.extensions(), |extension| match extension {
             ParsedExtension::AuthorityKeyIdentifier(authority) => Some(authority),
             _ => None,
-        }) else {
-            return true;
-        };
-        let subject_key = find(&issuer.parsed, |extension| match extension {
-            ParsedExtension::SubjectKeyIdentifier(key) => Some(key.0),
-            _ => None,
         });
-        if let (Some(wanted), Some(have)) = (&authority.key_identifier, subject_key)
-            && wanted.0 != have
-        {
-            return false;
-        }
-        authority
-            .authority_cert_serial
-            .is_none_or(|serial| serial == issuer.parsed.raw_serial())
+        authority.is_none_or(|authority| Authority::from(authority).fits(issuer))
+    }
+
+    pub(super) fn serial(&self) -> &[u8] {
+        self.parsed.raw_serial()
     }
 
     pub(super) fn validity_at(&self, now: UnixTime) -> Validity {
-        let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        let now = seconds(now);
         let validity = self.parsed.validity();
         if now < validity.not_before.timestamp() {
             Validity::NotYet
@@ -204,6 +200,23 @@ impl<'a> Certificate<'a> {
         usage.is_none_or(|usage| usage.signs_certificates)
     }
 
+    /// Whether key usage forbids signing revocation lists.
+    pub(super) fn may_sign_lists(&self) -> bool {
+        let usage = self.extensions.key_usage;
+        usage.is_none_or(|usage| usage.signs_lists)
+    }
+
+    /// Whether a revocation list that is found for it may cover only some reasons.
+    pub(super) fn limits_reasons(&self) -> bool {
+        let points = find(self.parsed.extensions(), |extension| match extension {
+            ParsedExtension::CRLDistributionPoints(points) => Some(points),
+            _ => None,
+        });
+        let mut points = points.into_iter().flat_map(|points| points.iter());
+        let own = points.find(|point| point.crl_issuer.is_none());
+        own.is_some_and(|point| point.reasons.is_some())
+    }
+
     /// Whether it may be used for TLS servers, or as a CA issue certificates that may
     /// (`check_purpose_ssl_server`).
     pub(super) fn fits_purpose(&self, must_be_ca: bool) -> bool {
@@ -236,14 +249,14 @@ impl<'a> Certificate<'a> {
     }
 
     pub(super) fn name_constraints(&self) -> Option<&NameConstraints<'a>> {
-        find(&self.parsed, |extension| match extension {
+        find(self.parsed.extensions(), |extension| match extension {
             ParsedExtension::NameConstraints(constraints) => Some(constraints),
             _ => None,
         })
     }
 
     pub(super) fn alternative_names(&self) -> &[x509_parser::extensions::GeneralName<'a>] {
-        find(&self.parsed, |extension| match extension {
+        find(self.parsed.extensions(), |extension| match extension {
             ParsedExtension::SubjectAlternativeName(names) => Some(names),
             _ => None,
         })
@@ -290,10 +303,23 @@ impl<'a> Certificate<'a> {
         if self.parsed.signature_algorithm != self.parsed.tbs_certificate.signature {
             return Signature::Bad;
         }
-        let Some(signed_with) = self.signature_algorithm() else {
+        let signed = self.parsed.tbs_certificate.as_ref();
+        let Some(signed_with) = signature_algorithm(self.der, signed) else {
             return Signature::Bad;
         };
-        let key_kind = element(issuer.public_key_info())
+        let signature = &self.parsed.signature_value.data;
+        issuer.has_signed(signed, signed_with, signature, algorithms)
+    }
+
+    /// Whether its key made `signature` of `signed`, with the algorithm of this identifier.
+    pub(super) fn has_signed(
+        &self,
+        signed: &[u8],
+        signed_with: &[u8],
+        signature: &[u8],
+        algorithms: &[&dyn SignatureVerificationAlgorithm],
+    ) -> Signature {
+        let key_kind = element(self.public_key_info())
             .and_then(|(content, _)| element(content))
             .map(|(kind, _)| kind);
         let mut seen = Signature::Unacceptable;
@@ -303,10 +329,8 @@ impl<'a> Certificate<'a> {
             {
                 continue;
             }
-            let signature = &self.parsed.signature_value.data;
-            let signed = self.parsed.tbs_certificate.as_ref();
             if algorithm
-                .verify_signature(issuer.public_key(), signed, signature)
+                .verify_signature(self.public_key(), signed, signature)
                 .is_ok()
             {
                 return Signature::Good;
@@ -315,13 +339,60 @@ impl<'a> Certificate<'a> {
         }
         seen
     }
+}
 
-    /// The content of the AlgorithmIdentifier after the signed part.
-    fn signature_algorithm(&self) -> Option<&[u8]> {
-        let (content, _) = element(self.der)?;
-        let behind = content.get(self.parsed.tbs_certificate.as_ref().len()..)?;
-        element(behind).map(|(kind, _)| kind)
+/// The content of the AlgorithmIdentifier behind the `signed` part of a certificate or list.
+pub(super) fn signature_algorithm<'a>(der: &'a [u8], signed: &[u8]) -> Option<&'a [u8]> {
+    let (content, _) = element(der)?;
+    let behind = content.get(signed.len()..)?;
+    element(behind).map(|(kind, _)| kind)
+}
+
+/// What a certificate, or a revocation list, says about its issuer's.
+#[derive(Debug, Default)]
+pub(super) struct Authority<'a> {
+    key: Option<Cow<'a, [u8]>>,
+    serial: Option<Cow<'a, [u8]>>,
+}
+
+impl<'a> From<&AuthorityKeyIdentifier<'a>> for Authority<'a> {
+    fn from(identifier: &AuthorityKeyIdentifier<'a>) -> Self {
+        let key = identifier.key_identifier.as_ref();
+        Self {
+            key: key.map(|key| Cow::Borrowed(key.0)),
+            serial: identifier.authority_cert_serial.map(Cow::Borrowed),
+        }
     }
+}
+
+impl Authority<'_> {
+    /// Whether `issuer` may be it (`X509_check_akid`).
+    pub(super) fn fits(&self, issuer: &Certificate<'_>) -> bool {
+        let own_key = find(issuer.parsed.extensions(), |extension| match extension {
+            ParsedExtension::SubjectKeyIdentifier(key) => Some(key.0),
+            _ => None,
+        });
+        if let (Some(wanted), Some(have)) = (&self.key, own_key)
+            && **wanted != *have
+        {
+            return false;
+        }
+        let serial = self.serial.as_deref();
+        serial.is_none_or(|serial| serial == issuer.serial())
+    }
+
+    pub(super) fn into_owned(self) -> Authority<'static> {
+        let owned = |bytes: Cow<'_, [u8]>| Cow::Owned(bytes.into_owned());
+        Authority {
+            key: self.key.map(owned),
+            serial: self.serial.map(owned),
+        }
+    }
+}
+
+/// As the times in certificates.
+pub(super) fn seconds(now: UnixTime) -> i64 {
+    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// Whether a certificate may issue others.
@@ -367,6 +438,7 @@ impl From<&KeyUsage> for Usage {
     fn from(usage: &KeyUsage) -> Self {
         Self {
             signs_certificates: usage.key_cert_sign(),
+            signs_lists: usage.crl_sign(),
             serves_tls: usage.digital_signature()
                 || usage.key_encipherment()
                 || usage.key_agreement(),
@@ -384,11 +456,12 @@ impl From<&NSCertType> for Netscape {
     }
 }
 
-fn find<'c, 'a, T>(
-    certificate: &'c X509Certificate<'a>,
+/// The first extension that `pick` takes.
+pub(super) fn find<'c, 'a, T>(
+    extensions: &'c [X509Extension<'a>],
     pick: impl FnMut(&'c ParsedExtension<'a>) -> Option<T>,
 ) -> Option<T> {
-    let parsed = certificate.extensions().iter();
+    let parsed = extensions.iter();
     parsed.map(|one| one.parsed_extension()).find_map(pick)
 }
 

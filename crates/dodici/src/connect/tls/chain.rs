@@ -4,7 +4,7 @@
 //! and key identifiers, without backtracking: at most one certificate is tried for each position,
 //! so that no peer can cause a search. Then every certificate is checked in OpenSSL's order, and
 //! since Node lets OpenSSL continue after an error, the last error is the result. Host names are
-//! checked in `names`.
+//! checked in `names`, revocation in `revocation`.
 
 use std::rc::Rc;
 
@@ -13,32 +13,47 @@ use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime
 use super::certificate::{Ca, Certificate, Signature, Validity};
 use super::fault::*;
 use super::names;
+use super::revocation::{self, RevocationList};
 use super::roots::TrustStore;
+
+/// What chains are judged by.
+#[derive(Clone, Copy)]
+pub(super) struct Rules<'a> {
+    pub(super) store: &'a TrustStore,
+    pub(super) anchors: Anchors,
+    /// None: revocation is not checked.
+    pub(super) lists: &'a [RevocationList],
+    pub(super) algorithms: &'a [&'a dyn SignatureVerificationAlgorithm],
+}
 
 /// Which trusted certificates end a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Anchors {
     /// Self-issued ones: OpenSSL's rule without partial chains.
     SelfSigned,
-    /// All: rustls's rule.
+    /// All: rustls's rule, and OpenSSL's with partial chains.
     Any,
 }
 
 /// Certificates above the server's, as OpenSSL counts with its default depth.
 const MOST_ABOVE: usize = 101;
 
-/// Validates the first certificate against `store`, with the intermediates the server sent.
+/// Validates the first certificate, with the intermediates the server sent.
 ///
 /// # Errors
 /// The error that OpenSSL finds last.
 pub(super) fn verify(
     leaf: &CertificateDer<'_>,
     presented: &[CertificateDer<'_>],
-    store: &TrustStore,
-    anchors: Anchors,
+    rules: Rules<'_>,
     now: UnixTime,
-    algorithms: &[&dyn SignatureVerificationAlgorithm],
 ) -> Result<(), Fault> {
+    let Rules {
+        store,
+        anchors,
+        lists,
+        algorithms,
+    } = rules;
     let leaf = Certificate::parse(leaf).ok_or(MALFORMED)?;
     let presented = presented.iter().filter_map(Certificate::parse);
     let presented = presented.map(Rc::new).collect();
@@ -47,6 +62,9 @@ pub(super) fn verify(
     let chain = build(leaf, presented, store, anchors, now, &mut verdict);
     check_extensions(&chain, &mut verdict);
     check_strength(&chain, algorithms, &mut verdict);
+    revocation::check(&chain, lists, now, algorithms, |is_fault, fault| {
+        verdict.fault_if(is_fault, fault);
+    });
     check_signatures_and_times(&chain, anchors, now, algorithms, &mut verdict);
     check_names(&chain, &mut verdict);
     verdict.0.map_or(Ok(()), Err)
@@ -57,6 +75,7 @@ pub(super) fn path(
     leaf: &CertificateDer<'_>,
     presented: &[CertificateDer<'_>],
     store: &TrustStore,
+    anchors: Anchors,
     now: UnixTime,
 ) -> Vec<Vec<u8>> {
     let Some(leaf) = Certificate::parse(leaf) else {
@@ -65,14 +84,7 @@ pub(super) fn path(
     let presented = presented.iter().filter_map(Certificate::parse);
     let presented = presented.map(Rc::new).collect();
     let mut verdict = Verdict(None);
-    let chain = build(
-        leaf,
-        presented,
-        store,
-        Anchors::SelfSigned,
-        now,
-        &mut verdict,
-    );
+    let chain = build(leaf, presented, store, anchors, now, &mut verdict);
     chain.iter().map(|one| one.der().to_vec()).collect()
 }
 
@@ -130,6 +142,12 @@ fn build<'a>(
         unused.retain(|other| !Rc::ptr_eq(other, &next));
         chain.push(Rc::clone(&next));
         last = next;
+    }
+    let leaf = &chain[0];
+    let is_known = || store.named(leaf.subject()).any(|known| known.is(leaf));
+    if anchors == Anchors::Any && !has_trusted && is_known() {
+        chain.truncate(1);
+        return chain;
     }
     let is_root = last.is_self_signed();
     let fault = match chain.len() {

@@ -49,6 +49,12 @@ faults! {
     PROXY: UNSPECIFIED, "proxy certificates not allowed, please set the appropriate flag";
     WEAK_KEY: UNSPECIFIED, "EE certificate key too weak";
     WEAK_CA_KEY: UNSPECIFIED, "CA certificate key too weak";
+    NO_LIST: "UNABLE_TO_GET_CRL", "unable to get certificate CRL";
+    LIST_NOT_YET_VALID: "CRL_NOT_YET_VALID", "CRL is not yet valid";
+    LIST_EXPIRED: "CRL_HAS_EXPIRED", "CRL has expired";
+    BAD_LIST_SIGNATURE: "CRL_SIGNATURE_FAILURE", "CRL signature failure";
+    MAY_NOT_SIGN_LISTS: UNSPECIFIED, "key usage does not include CRL signing";
+    REVOKED: "CERT_REVOKED", "certificate revoked";
     WEAK_SIGNATURE: UNSPECIFIED, "CA signature digest algorithm too weak";
     NOT_PERMITTED: UNSPECIFIED, "permitted subtree violation";
     EXCLUDED: UNSPECIFIED, "excluded subtree violation";

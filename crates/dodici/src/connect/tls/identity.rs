@@ -1,26 +1,106 @@
-//! The client certificate and private key.
+//! The client's certificates and private keys.
 //!
-//! Called when a connector is created. Does not keep the pass phrase.
+//! Called when a connector is created, and by rustls when a server asks for a certificate. Does not
+//! keep pass phrases.
 
-use dodici_pool::{Error, Identity};
+use std::sync::Arc;
+
+use dodici_pool::{Error, Identity, TlsConfig};
 use pkcs8::{EncryptedPrivateKeyInfoRef, SecretDocument};
+use rustls::client::ResolvesClientCert;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer};
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::pki_types::{
+    CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer, UnixTime,
+};
+use rustls::sign::{CertifiedKey, Signer, SigningKey};
+use rustls::{SignatureAlgorithm, SignatureScheme};
 
 use super::certificate::Certificate;
-use super::roots::certificates;
+use super::chain::{self, Anchors};
+use super::roots::{TrustStore, certificates};
 use crate::connect::errors::bad_option;
 
+/// Certificates of which a server gets one.
+#[derive(Debug)]
+pub(super) struct Identities(Vec<Arc<CertifiedKey>>);
+
+impl Identities {
+    /// Those of `config`. A lone certificate is completed with its issuers in `store`, as by OpenSSL
+    /// (`ssl_add_cert_chain`).
+    ///
+    /// # Errors
+    /// `InvalidRequest` naming `connect.cert`, `connect.key` or `connect.passphrase`.
+    pub(super) fn load(
+        config: &TlsConfig,
+        store: Option<&TrustStore>,
+        provider: &CryptoProvider,
+    ) -> Result<Self, Error> {
+        let load = |identity| {
+            let mut certified = certify(identity, provider)?;
+            if let (Some(store), [lone]) = (store, &certified.cert[..]) {
+                let path = chain::path(lone, &[], store, Anchors::SelfSigned, UnixTime::now());
+                certified.cert = path.into_iter().map(CertificateDer::from).collect();
+            }
+            if let Some(schemes) = &config.signature_schemes {
+                let (key, schemes) = (certified.key, schemes.clone());
+                certified.key = Arc::new(Restricted { key, schemes });
+            }
+            Ok(Arc::new(certified))
+        };
+        config
+            .identities
+            .iter()
+            .map(load)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+}
+
+impl ResolvesClientCert for Identities {
+    /// The first scheme that the server accepts and a key has (`tls_choose_sigalg`). Over TLS 1.2,
+    /// OpenSSL only considers the key that was set last.
+    fn resolve(
+        &self,
+        _issuers: &[&[u8]],
+        accepted: &[SignatureScheme],
+    ) -> Option<Arc<CertifiedKey>> {
+        accepted.iter().find_map(|scheme| {
+            let has = |one: &&Arc<CertifiedKey>| one.key.choose_scheme(&[*scheme]).is_some();
+            self.0.iter().find(has).cloned()
+        })
+    }
+
+    fn has_certs(&self) -> bool {
+        !self.0.is_empty()
+    }
+}
+
+/// A key for some signature schemes only.
+#[derive(Debug)]
+struct Restricted {
+    key: Arc<dyn SigningKey>,
+    schemes: Vec<u16>,
+}
+
+impl SigningKey for Restricted {
+    fn choose_scheme(&self, accepted: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+        let is_ours = |scheme: &&SignatureScheme| self.schemes.contains(&u16::from(**scheme));
+        let both: Vec<_> = accepted.iter().filter(is_ours).copied().collect();
+        self.key.choose_scheme(&both)
+    }
+
+    fn public_key(&self) -> Option<SubjectPublicKeyInfoDer<'_>> {
+        self.key.public_key()
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        self.key.algorithm()
+    }
+}
+
 /// Parses the identity and checks that the key matches the certificate.
-///
-/// # Errors
-/// `InvalidRequest` naming `connect.cert`, `connect.key` or `connect.passphrase`.
-pub(super) fn load(
-    identity: &Identity,
-    provider: &CryptoProvider,
-) -> Result<SingleCertAndKey, Error> {
+fn certify(identity: &Identity, provider: &CryptoProvider) -> Result<CertifiedKey, Error> {
     let chain = certificates(&identity.cert).map_err(|why| bad_option("cert", why))?;
     if chain.is_empty() {
         return Err(bad_option("cert", "it contains no certificate"));
@@ -39,7 +119,7 @@ pub(super) fn load(
         return Err(bad_option("key", "it does not belong to connect.cert"));
     }
     drop(certificate);
-    Ok(CertifiedKey::new(chain, key).into())
+    Ok(CertifiedKey::new(chain, key))
 }
 
 fn private_key(identity: &Identity) -> Result<PrivateKeyDer<'static>, Error> {

@@ -1,9 +1,9 @@
 //! The TLS leg: rustls with aws-lc-rs, configured from one [`TlsConfig`].
 //!
-//! - `roots`: trust anchors. `identity`: client certificate and key.
+//! - `roots`: trust anchors. `identity`: client certificates and keys. `key_log`: secrets in a file.
 //! - `verifier`: verifies a server's certificate. `chain`: chain validation like OpenSSL's, with
-//!   `fault`, its errors. `names`: host names and name constraints. `certificate`: the parsed
-//!   fields. `refusal`: a rejection in Node's terms.
+//!   `fault`, its errors. `names`: host names and name constraints. `revocation`: revocation lists.
+//!   `certificate`: the parsed fields. `refusal`: a rejection in Node's terms.
 //! - `strict`: the same checks in addition to another verifier.
 //! - `node_codes`: Node's error codes.
 //!
@@ -13,9 +13,11 @@ mod certificate;
 mod chain;
 mod fault;
 mod identity;
+mod key_log;
 mod names;
 pub(super) mod node_codes;
 mod refusal;
+mod revocation;
 pub(super) mod roots;
 pub(super) mod strict;
 mod verifier;
@@ -36,7 +38,9 @@ use rustls::{
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use self::roots::DefaultRoots;
+use self::identity::Identities;
+use self::key_log::KeyLogFile;
+use self::roots::{DefaultRoots, TrustStore};
 use self::verifier::NodeVerifier;
 use super::errors::bad_option;
 use super::read_ahead::ReadAhead;
@@ -97,20 +101,23 @@ impl TlsLeg {
         let versions = versions(config)?;
         let (host, server_name) = server_name(origin, config);
         let hook = hook.filter(|_| config.check_identity && config.verify);
-        let verifier = NodeVerifier::new(host, config, roots, hook.is_none(), &provider)?;
+        // Of servers that are not verified, the roots do not matter.
+        let store = match TrustStore::of(config, roots) {
+            Err(error) if config.verify => return Err(error),
+            known => known.ok().flatten(),
+        };
+        let identities = Identities::load(config, store.as_deref(), &provider)?;
+        let verifier = NodeVerifier::new(host, config, store, hook.is_none(), &provider)?;
         let verifier = Arc::new(verifier);
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&versions)
             .map_err(|error| bad_option("minVersion", error))?
             .dangerous()
             .with_custom_certificate_verifier(verifier.clone());
-        let mut client = match &config.identity {
-            None => builder.with_no_client_auth(),
-            Some(identity) => {
-                let certified = identity::load(identity, &provider)?;
-                builder.with_client_cert_resolver(Arc::new(certified))
-            }
-        };
+        let mut client = builder.with_client_cert_resolver(Arc::new(identities));
+        if let Some(path) = &config.key_log {
+            client.key_log = Arc::new(KeyLogFile(path.clone()));
+        }
         client.alpn_protocols.clone_from(&config.alpn);
         client.resumption = match config.max_cached_sessions {
             0 => Resumption::disabled(),

@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime
 use rustls::{CertificateError, OtherError};
 
 use super::certificate::Certificate;
-use super::chain::{self, Anchors};
+use super::chain::{self, Anchors, Rules};
 use super::fault::{self, Fault};
 use super::names::check_host;
 use super::roots::TrustStore;
@@ -56,14 +56,13 @@ pub(super) fn explain(
     }
     // What OpenSSL reports without trust anchors, depending on where the chain ends.
     let nobody = TrustStore::default();
-    match chain::verify(
-        end_entity,
-        intermediates,
-        &nobody,
-        Anchors::SelfSigned,
-        now,
+    let rules = Rules {
+        store: &nobody,
+        anchors: Anchors::SelfSigned,
+        lists: &[],
         algorithms,
-    ) {
+    };
+    match chain::verify(end_entity, intermediates, rules, now) {
         Err(fault) => refuse(fault.code, fault.message.to_owned(), error),
         Ok(()) => error,
     }
@@ -77,6 +76,9 @@ pub(super) fn faulty(fault: Fault) -> rustls::Error {
         fault::BAD_SIGNATURE => CertificateError::BadSignature,
         fault::PURPOSE => CertificateError::InvalidPurpose,
         fault::MALFORMED => CertificateError::BadEncoding,
+        fault::REVOKED => CertificateError::Revoked,
+        fault::NO_LIST => CertificateError::UnknownRevocationStatus,
+        fault::LIST_EXPIRED => CertificateError::ExpiredRevocationList,
         fault if fault.is_about_trust() => CertificateError::UnknownIssuer,
         _ => CertificateError::ApplicationVerificationFailure,
     };

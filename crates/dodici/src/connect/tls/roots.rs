@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use dodici_pool::{Error, ErrorKind, Phase, Replay};
+use dodici_pool::{Error, ErrorKind, Phase, Replay, RootSource, TlsConfig};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
@@ -74,7 +74,7 @@ fn unusable_default(why: String) -> Error {
 }
 
 /// A set of trusted certificates.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct TrustStore {
     /// By the DER of their subjects.
     by_subject: HashMap<Vec<u8>, Vec<CertificateDer<'static>>>,
@@ -88,8 +88,27 @@ enum Unusable {
 }
 
 impl TrustStore {
+    /// What `config` trusts; `None` if that is not known: Mozilla's bundle, or the platform's.
+    pub(super) fn of(config: &TlsConfig, roots: &DefaultRoots) -> Result<Option<Arc<Self>>, Error> {
+        let store = match &config.roots {
+            RootSource::Default => Self::default_set(roots)?,
+            RootSource::Custom(certs) => Some(Self::custom(certs)?),
+            RootSource::Platform => None,
+        };
+        let more = &config.more_roots;
+        match store {
+            Some(store) if !more.is_empty() => {
+                let mut all = (*store).clone();
+                let added = all.add(more, Unusable::Refuse);
+                added.map_err(|why| bad_option("pfx", why))?;
+                Ok(Some(Arc::new(all)))
+            }
+            other => Ok(other),
+        }
+    }
+
     /// The default; `None` for Mozilla's bundle.
-    pub(super) fn default_set(roots: &DefaultRoots) -> Result<Option<Arc<Self>>, Error> {
+    fn default_set(roots: &DefaultRoots) -> Result<Option<Arc<Self>>, Error> {
         match roots {
             DefaultRoots::Bundled => Ok(None),
             DefaultRoots::Supplied(roots) => Ok(Some(Arc::clone(&roots.0))),
@@ -98,7 +117,7 @@ impl TrustStore {
     }
 
     /// Exactly these certificates; without items, nothing is trusted.
-    pub(super) fn custom(certs: &[Vec<u8>]) -> Result<Arc<Self>, Error> {
+    fn custom(certs: &[Vec<u8>]) -> Result<Arc<Self>, Error> {
         let store = Self::parse(certs, Unusable::Refuse).map_err(|why| bad_option("ca", why))?;
         if store.by_subject.is_empty() && !certs.is_empty() {
             return Err(bad_option("ca", "it contains no usable certificate"));
@@ -108,11 +127,16 @@ impl TrustStore {
 
     fn parse(certs: &[Vec<u8>], unusable: Unusable) -> Result<Self, String> {
         let mut store = Self::default();
+        store.add(certs, unusable)?;
+        Ok(store)
+    }
+
+    fn add(&mut self, certs: &[Vec<u8>], unusable: Unusable) -> Result<(), String> {
         for item in certs {
             for der in certificates(item)? {
                 let subject = Certificate::parse(&der).map(|parsed| parsed.subject().to_vec());
                 if let Some(subject) = subject {
-                    let same_name = store.by_subject.entry(subject).or_default();
+                    let same_name = self.by_subject.entry(subject).or_default();
                     if !same_name.contains(&der) {
                         same_name.push(der);
                     }
@@ -121,7 +145,7 @@ impl TrustStore {
                 }
             }
         }
-        Ok(store)
+        Ok(())
     }
 
     /// The certificates with this subject, DER.

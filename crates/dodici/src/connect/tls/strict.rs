@@ -9,7 +9,7 @@ use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, SignatureScheme};
 
-use super::chain::{self, Anchors};
+use super::chain::{self, Anchors, Rules};
 use super::refusal::faulty;
 use super::roots::Roots;
 
@@ -59,9 +59,13 @@ impl ServerCertVerifier for StrictVerifier {
             now,
         )?;
         let store = self.roots.store();
-        let anchors = Anchors::Any;
-        let algorithms = self.algorithms.all;
-        match chain::verify(end_entity, intermediates, store, anchors, now, algorithms) {
+        let rules = Rules {
+            store,
+            anchors: Anchors::Any,
+            lists: &[],
+            algorithms: self.algorithms.all,
+        };
+        match chain::verify(end_entity, intermediates, rules, now) {
             Err(fault) if !(self.trusts_others && fault.is_about_trust()) => Err(faulty(fault)),
             _ => Ok(accepted),
         }

@@ -20,11 +20,12 @@ use rustls::{
 use rustls_platform_verifier::Verifier as PlatformVerifier;
 
 use super::certificate::Certificate;
-use super::chain::{self, Anchors};
+use super::chain::{self, Anchors, Rules};
 use super::in_order;
 use super::names::check_host;
 use super::refusal::{explain, faulty, wrong_name};
-use super::roots::{DefaultRoots, TrustStore};
+use super::revocation::RevocationList;
+use super::roots::{TrustStore, certificates};
 use crate::connect::errors::bad_option;
 
 /// The verifier of one pool key.
@@ -45,7 +46,7 @@ enum Trust {
     /// `rejectUnauthorized: false`: any certificate. The handshake must still prove possession of
     /// its key.
     Anyone,
-    Store(Arc<TrustStore>),
+    Store(Arc<TrustStore>, Anchors, Vec<RevocationList>),
     /// Mozilla's, of which only what webpki needs is known.
     Bundle(RootCertStore),
     Platform(Arc<PlatformVerifier>),
@@ -55,22 +56,34 @@ impl NodeVerifier {
     pub(super) fn new(
         host: String,
         config: &TlsConfig,
-        roots: &DefaultRoots,
+        store: Option<Arc<TrustStore>>,
         checks_host: bool,
         provider: &Arc<CryptoProvider>,
     ) -> Result<Self, Error> {
-        let trust = match &config.roots {
-            _ if !config.verify => Trust::Anyone,
-            RootSource::Default => match TrustStore::default_set(roots)? {
-                Some(store) => Trust::Store(store),
-                None => Trust::Bundle(RootCertStore {
-                    roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-                }),
-            },
-            RootSource::Custom(certs) => Trust::Store(TrustStore::custom(certs)?),
-            RootSource::Platform => Trust::Platform(platform_verifier(provider)?),
-        };
         let algorithms = provider.signature_verification_algorithms;
+        let trust = match store {
+            _ if !config.verify => Trust::Anyone,
+            Some(store) => {
+                let parse = |list: &Vec<u8>| RevocationList::parse(list, algorithms.all);
+                let lists: Result<_, _> = config.revocation_lists.iter().map(parse).collect();
+                let anchors = match config.partial_chains {
+                    true => Anchors::Any,
+                    false => Anchors::SelfSigned,
+                };
+                Trust::Store(store, anchors, lists?)
+            }
+            None if !config.revocation_lists.is_empty() => {
+                return Err(bad_option("crl", "it requires roots that are given"));
+            }
+            None if config.roots == RootSource::Platform => {
+                if !config.more_roots.is_empty() {
+                    let why = "its authorities cannot be added to the platform's";
+                    return Err(bad_option("pfx", why));
+                }
+                Trust::Platform(platform_verifier(provider)?)
+            }
+            None => Trust::Bundle(bundle(&config.more_roots)?),
+        };
         let mut schemes = algorithms.supported_schemes();
         if let Some(wanted) = &config.signature_schemes {
             schemes = in_order(wanted, &schemes, |scheme| (*scheme).into());
@@ -91,8 +104,8 @@ impl NodeVerifier {
     /// A valid chain, DER: from the first presented certificate to its trust anchor, if that is known.
     pub(super) fn path(&self, presented: &[CertificateDer<'_>]) -> Vec<Vec<u8>> {
         match (&self.trust, presented.split_first()) {
-            (Trust::Store(store), Some((leaf, others))) => {
-                chain::path(leaf, others, store, UnixTime::now())
+            (Trust::Store(store, anchors, _), Some((leaf, others))) => {
+                chain::path(leaf, others, store, *anchors, UnixTime::now())
             }
             _ => presented.iter().map(|one| one.to_vec()).collect(),
         }
@@ -129,6 +142,19 @@ impl NodeVerifier {
     }
 }
 
+/// Mozilla's roots, and more.
+fn bundle(more: &[Vec<u8>]) -> Result<RootCertStore, Error> {
+    let mut store = RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    };
+    for item in more {
+        for root in certificates(item).map_err(|why| bad_option("pfx", why))? {
+            store.add(root).map_err(|error| bad_option("pfx", error))?;
+        }
+    }
+    Ok(store)
+}
+
 /// The platform's verifier, created once per process: on Linux this reads the whole trust store
 /// from disk. A failure is not cached, so that a later attempt may succeed.
 fn platform_verifier(provider: &Arc<CryptoProvider>) -> Result<Arc<PlatformVerifier>, Error> {
@@ -163,16 +189,14 @@ impl ServerCertVerifier for NodeVerifier {
         };
         match &self.trust {
             Trust::Anyone => {}
-            Trust::Store(store) => {
-                chain::verify(
-                    end_entity,
-                    intermediates,
+            Trust::Store(store, anchors, lists) => {
+                let rules = Rules {
                     store,
-                    Anchors::SelfSigned,
-                    now,
+                    anchors: *anchors,
+                    lists,
                     algorithms,
-                )
-                .map_err(faulty)?;
+                };
+                chain::verify(end_entity, intermediates, rules, now).map_err(faulty)?;
                 if self.checks_host {
                     check_host(&readable(end_entity)?, &self.host).map_err(|message| {
                         wrong_name(message, CertificateError::NotValidForName.into())

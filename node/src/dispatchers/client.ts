@@ -90,7 +90,7 @@ export class Client extends PooledDispatcher {
     return new ClientStats(this.counters);
   }
 
-  /** Only the dispatcher: undici's clients are the last target of a connection's events. */
+  /** Only the dispatcher: undici's clients are the last target of a connection's events. @internal */
   override targetsOf(_connection: Connection | null): readonly Dispatcher[] {
     return [this];
   }

@@ -62,7 +62,7 @@ export class Pool extends PooledDispatcher {
     return new PoolStats(this.counters);
   }
 
-  /** The pool, then the connection as a client: undici's pools have one per connection. */
+  /** The pool, then the connection as a client: undici's pools have one per connection. @internal */
   override targetsOf(connection: Connection | null): readonly Dispatcher[] {
     return [this, this.clientOf(connection)];
   }

@@ -76,7 +76,7 @@ export abstract class PooledDispatcher extends DispatcherBase {
     hideFields(this, 'pool', 'standIn', 'checkedIn');
   }
 
-  /** The targets of a connection's events after the dispatcher itself. */
+  /** The targets of a connection's events after the dispatcher itself. @internal */
   abstract targetsOf(connection: Connection | null): readonly Dispatcher[];
 
   /** The engine's open connections. */
@@ -97,11 +97,12 @@ export abstract class PooledDispatcher extends DispatcherBase {
     return this.standIn.servedBy;
   }
 
+  /** @internal */
   get mayHandOver(): boolean {
     return this.standIn.mayServeOldTls;
   }
 
-  /** The engine has no TLS in common with the server: the peer's dispatcher, if it may serve it. */
+  /** The engine has no TLS in common with the server: the peer's dispatcher, if it may serve it. @internal */
   peerForOldTls(): PeerDispatcher | null {
     return this.standIn.serveOldTls();
   }

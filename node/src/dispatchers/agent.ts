@@ -20,6 +20,7 @@ import {
   ownOptions,
   parseOrigin,
   parseOrigins,
+  throughJson,
 } from '../options';
 import { configureEnvironment } from '../session';
 import {
@@ -53,6 +54,9 @@ type OriginConfiguration =
 
 /** Options that are not passed to pools. */
 const AGENT_ONLY = ['factory', 'maxOrigins', 'origins', 'ioThreads'];
+
+/** Options that undici's `Agent` does not copy through JSON. */
+const KEPT_BY_AGENT = new Set(['connect', 'tls']);
 
 const MAX_IO_THREADS = 64;
 
@@ -190,7 +194,7 @@ export class Agent extends CompositeDispatcher {
     }
 
     const poolOptions: Record<string, unknown> = {
-      ...given,
+      ...throughJson(given, KEPT_BY_AGENT),
       connect: copy(connect),
       tls: copy(tls),
     };

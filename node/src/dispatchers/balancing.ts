@@ -6,7 +6,14 @@
  * know how they choose.
  */
 
-import { ownOptions, POOL_OPTIONS, type PoolOptions, refuseOrigins, spread } from '../options';
+import {
+  ownOptions,
+  POOL_OPTIONS,
+  type PoolOptions,
+  refuseOrigins,
+  spread,
+  throughJson,
+} from '../options';
 import { type Dispatcher, peer, poolSymbols, type ServedBy } from '../undici';
 import { Client } from './client';
 import { servedByOrigin } from './delegate';
@@ -21,7 +28,8 @@ export class BalancedPool extends forBoth(peer.BalancedPool) {
   constructor(upstreams?: string | URL | (string | URL)[], options?: BalancedPool.Options) {
     const given = ownOptions(options);
     refuseOrigins(given, 'BalancedPool');
-    super(upstreams as never, spread(given, { factory: given['factory'] ?? makePool }));
+    const { factory = makePool } = given;
+    super(upstreams as never, spread(given, { factory }));
   }
 
   /** Who serves each upstream: the engine, or undici's own class, and why. */
@@ -64,7 +72,7 @@ export class RoundRobinPool extends forBoth(peer.RoundRobinPool) {
 function clientFactory(given: Options): unknown {
   const { factory = makeClient } = given;
   if (typeof factory !== 'function') return factory;
-  const options = { ...given };
+  const options = throughJson(given);
   for (const name of POOL_ONLY) Reflect.deleteProperty(options, name);
   return (origin: string | URL) => (factory as ClientFactory)(origin, { ...options });
 }

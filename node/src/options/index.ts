@@ -27,6 +27,7 @@ export {
   type PoolSettings,
   readConnect,
   type SettingsKind,
+  throughJson,
   tlsWays,
   wantsH2c,
 } from './options';

@@ -176,13 +176,19 @@ for (const { name, isKept } of [...CLIENT_OPTIONS, ...POOL_OPTIONS, ...H2_OPTION
   if (isKept) KEPT_BY_POOL.add(name);
 }
 
-/** The options of a pool after JSON: `Infinity`, `NaN` and functions count as absent. */
-function throughJson(options: RawOptions): RawOptions {
+/**
+ * The options of a pool after JSON: `Infinity` and `NaN` are `null`, and functions are absent. `kept`: those
+ * that undici passes on unchanged.
+ */
+export function throughJson(
+  options: RawOptions,
+  kept: ReadonlySet<string> = KEPT_BY_POOL,
+): Record<string, unknown> {
   const out = spread(options);
-  for (const name of Object.keys(out)) {
-    const value = out[name];
-    const lost = typeof value === 'number' ? !Number.isFinite(value) : typeof value === 'function';
-    if (lost && !KEPT_BY_POOL.has(name)) out[name] = undefined;
+  for (const [name, value] of Object.entries(out)) {
+    if (kept.has(name)) continue;
+    if (typeof value === 'function') out[name] = undefined;
+    else if (typeof value === 'number' && !Number.isFinite(value)) out[name] = null;
   }
   return out;
 }
@@ -348,6 +354,9 @@ function fillIn(
     kind,
     url,
     connections: kind === 'client' ? 1 : roundUp(table.connections),
+    // undici accepts negative ones: a longer hint of the server's, and requests that are never sent.
+    pipelining: Math.max(0, table.pipelining),
+    keepAliveTimeoutThreshold: Math.max(0, table.keepAliveTimeoutThreshold),
     eager: options['pipelining'] === true,
     decompress: readDecompress(options['decompress']) ?? NOT_DECODED,
     strictContentLength: isAbsent(options['strictContentLength'])

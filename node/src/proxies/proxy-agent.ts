@@ -92,9 +92,12 @@ function readOptions(options: unknown): Options {
   const given = ownOptions(isAlone ? { uri: options } : options);
   if (!given['uri']) throw invalid('Proxy uri is mandatory');
   refuseOrigins(given, 'ProxyAgent');
-  const { clientFactory } = given;
+  const { clientFactory, factory } = given;
   if (clientFactory !== undefined && typeof clientFactory !== 'function') {
     throw invalid('Proxy opts.clientFactory must be a function.');
+  }
+  if (factory && typeof factory !== 'function') {
+    throw invalid('Proxy opts.factory must be a function.');
   }
   return given;
 }
@@ -305,11 +308,14 @@ function makeTunnels(proxy: URL, options: Options, headers: Options): Agent {
   });
 }
 
-/** Connections to the proxy for forwarded requests. `connections` is a limit per origin. */
+/** `connections` is a limit per origin, and a proxy does not forward what is in HTTP/2. */
+const NOT_FOR_FORWARDING = ['connections', 'maxOrigins', 'origins', 'useH2c', 'h2Options'];
+
+/** Connections to the proxy for forwarded requests. */
 function makeForwarder(proxy: URL, options: Options, headers: Options): Forwarder {
   const { proxyTls, connectTimeout } = options;
   const connect = spread({ timeout: connectTimeout }, ownOptions(proxyTls));
-  const poolOptions = without(options, ...PROXY_ONLY, 'connections', 'maxOrigins', 'origins');
+  const poolOptions = without(options, ...PROXY_ONLY, ...NOT_FOR_FORWARDING);
   return new Forwarder(
     proxy,
     { ...poolOptions, connect, allowH2: false },

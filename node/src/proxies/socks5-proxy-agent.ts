@@ -118,6 +118,7 @@ export class Socks5ProxyAgent extends CompositeDispatcher {
     this.decompress = readDecompress(given['decompress']) ?? NOT_DECODED;
     const url = readUrl(proxyUrl);
     const { connect, connectTimeout, proxyTls, requestTls } = given;
+    if (connect && typeof connect !== 'function') throw invalid('connect must be a function');
     checkTimeout(connectTimeout, 'connectTimeout');
     checkTimeout(ownOptions(requestTls)['timeout'], 'requestTls.timeout');
     checkTimeout(ownOptions(proxyTls)['timeout'], 'proxyTls.timeout');

@@ -56,6 +56,7 @@ const REASONS: Record<string, string> = {
   autoSelectFamilyAttemptTimeout: CHECKED,
   maxResponseSize: NO_LIMIT,
   'useH2c RoundRobinPool': 'undici’s does not use it at all',
+  'useH2c Pool': 'undici 7 copies it through JSON, too',
 };
 
 const NAMES = [...CLIENT_OPTIONS, ...POOL_OPTIONS, ...H2_OPTIONS]

@@ -3,7 +3,7 @@
 //! - `roots`: trust anchors. `identity`: client certificates and keys. `key_log`: secrets in a file.
 //! - `verifier`: verifies a server's certificate. `chain`: chain validation like OpenSSL's, with
 //!   `fault`, its errors. `names`: host names and name constraints. `revocation`: revocation lists.
-//!   `certificate`: the parsed fields. `refusal`: a rejection in Node's terms.
+//!   `certificate`: the parsed fields, with its `extensions`. `refusal`: a rejection in Node's terms.
 //! - `strict`: the same checks in addition to another verifier.
 //! - `node_codes`: Node's error codes.
 //!
@@ -11,6 +11,7 @@
 
 mod certificate;
 mod chain;
+mod extensions;
 mod fault;
 mod identity;
 mod key_log;

@@ -15,7 +15,8 @@ use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 use x509_parser::x509::ReasonCode;
 
-use super::certificate::{Authority, Certificate, Signature, find, seconds, signature_algorithm};
+use super::certificate::{Authority, Certificate, Signature, seconds, signature_algorithm};
+use super::extensions::find;
 use super::fault::*;
 use crate::connect::errors::bad_option;
 

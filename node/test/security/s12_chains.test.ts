@@ -118,6 +118,18 @@ const cases: Record<string, Case | (() => Case)> = {
     const { top, between, leaf } = three();
     return { chain: [leaf, between, top], ca: [between] };
   },
+  'the server itself in the place of the root': () => {
+    const { between, leaf } = three();
+    return { chain: [leaf, between], ca: [leaf] };
+  },
+  'an expired server in the place of the root': () => {
+    const { leaf } = three({}, {}, past);
+    return { chain: [leaf], ca: [leaf] };
+  },
+  'the server itself beside the root': () => {
+    const { top, between, leaf } = three();
+    return { chain: [leaf, between], ca: [leaf, top] };
+  },
   'an expired intermediate in the place of the root': () => {
     const { between, leaf } = three({}, past);
     return { chain: [leaf], ca: [between] };
@@ -420,12 +432,14 @@ function verdictOfNode(
   port: number,
   ca: string[],
   servername: string | undefined,
+  options: object,
 ): Promise<string> {
   return new Promise((resolve) => {
     const socket = tls.connect({
       host: '127.0.0.1',
       port,
       ca,
+      ...options,
       ...(servername === undefined ? {} : { servername }),
     });
     socket.on('secureConnect', () => {
@@ -436,10 +450,16 @@ function verdictOfNode(
   });
 }
 
-async function ourVerdict(origin: string, ca: string[], servername?: string): Promise<string> {
+async function ourVerdict(
+  origin: string,
+  ca: string[],
+  servername: string | undefined,
+  options: object,
+): Promise<string> {
   const client = new Client(origin, {
-    connect: { ca, ...(servername === undefined ? {} : { servername }) },
+    connect: { ca, ...options, ...(servername === undefined ? {} : { servername }) },
   });
+  expect(client.servedBy.by).toBe('dodici');
   const { status, code, cause } = (await attempt(client, {})) as {
     status?: number;
     code?: string;
@@ -449,7 +469,7 @@ async function ourVerdict(origin: string, ca: string[], servername?: string): Pr
   return status === 200 ? 'good' : (cause?.code ?? code ?? 'no code');
 }
 
-describe('s12 a chain', () => {
+describe.each([{}, { allowPartialTrustChain: true }])('s12 a chain, with %j', (options) => {
   it.each(Object.keys(cases))('of %s', async (name) => {
     const found = cases[name]!;
     const {
@@ -465,8 +485,9 @@ describe('s12 a chain', () => {
       port,
       roots,
       servername ?? (host === 'localhost' ? host : undefined),
+      options,
     );
-    const ours = await ourVerdict(`https://${host}:${port}`, roots, servername);
+    const ours = await ourVerdict(`https://${host}:${port}`, roots, servername, options);
     if (stricter === undefined) expect(ours).toBe(nodes);
     else expect(ours).not.toBe('good');
   });

@@ -52,13 +52,13 @@ export type {
   ProxyAnswer,
   TlsInfo,
 } from './connection';
+export type { OwnRequestOptions, RequestTimings, TimedController, TimingsMessage } from './request';
 export type {
   AgentOptions,
   ClientOptions,
   ConnectOptions,
   DecompressOption,
   OriginOptions,
-  OwnRequestOptions,
   PemSource,
   PoolOptions,
 } from './options';

@@ -31,6 +31,7 @@ pub use model::proxy::{
 pub use model::request::{BodyKind, Decode, DecodeManner, Request, RequestKind};
 pub use model::response::{ResponseHead, Version};
 pub use model::size_limit::SizeLimit;
+pub use model::timings::RequestTimings;
 pub use model::tls::{Identity, RootSource, TlsConfig, TlsInfo, TlsVersion};
 
 pub use pool::{Action, Cancelled, OriginPool, Outcome, PoolStats, Refused, Traits};

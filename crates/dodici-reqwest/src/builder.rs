@@ -21,7 +21,7 @@ use crate::limit::TotalLimit;
 use crate::origin_options::OriginOptions;
 use crate::proxy::{Matcher, Proxy};
 use crate::redirect::{Follow, Policy};
-use crate::transport::{EventCallback, Pools, Settings, Transport};
+use crate::transport::{EventCallback, Pools, Settings, TimingsCallback, Transport};
 use crate::{retry, tls};
 
 /// Settings for a [`Client`].
@@ -64,6 +64,7 @@ pub struct Config {
     pub(crate) layers: Vec<BoxedConnectorLayer>,
     pub(crate) origins: Vec<(Origin, OriginOptions)>,
     pub(crate) events: Vec<EventCallback>,
+    pub(crate) timings: Vec<TimingsCallback>,
     #[cfg(feature = "cookies")]
     pub(crate) cookies: Option<Arc<dyn crate::cookie::CookieStore>>,
     /// Of each origin. Some fields depend on others, and are set by `engine_config`.
@@ -152,6 +153,7 @@ impl Default for Config {
             layers: Vec::new(),
             origins: Vec::new(),
             events: Vec::new(),
+            timings: Vec::new(),
             #[cfg(feature = "cookies")]
             cookies: None,
             engine,
@@ -229,6 +231,7 @@ impl ClientBuilder {
             user_agent: config.headers.get(USER_AGENT).cloned(),
             title_case: config.title_case,
             tls_info: config.tls_info,
+            timings: config.timings.into(),
         };
         let attempts = Attempts::new(
             transport,

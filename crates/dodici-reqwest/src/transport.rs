@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use dodici::{
-    IncomingBody, OnWritten, RawHeaders, RawTrailers, RequestOptions, ResponseDetail, SendBody,
+    ConnectInfo, IncomingBody, OnTimings, OnWritten, Origin, RawHeaders, RawTrailers,
+    RequestOptions, RequestTimings, ResponseDetail, SendBody,
 };
 use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use http::{StatusCode, Uri};
@@ -38,7 +39,12 @@ pub(crate) struct Transport {
     pub(crate) user_agent: Option<HeaderValue>,
     pub(crate) title_case: bool,
     pub(crate) tls_info: bool,
+    pub(crate) timings: Arc<[TimingsCallback]>,
 }
+
+/// See `ClientBuilderExt::on_timings`.
+pub(crate) type TimingsCallback =
+    Arc<dyn Fn(&Origin, &RequestTimings, Option<&ConnectInfo>) + Send + Sync>;
 
 impl Transport {
     /// Sends one request once.
@@ -68,6 +74,12 @@ impl Transport {
             options.title_case = self.title_case;
             options.transfer_encoding = transfer_encoding;
             parts.extensions.insert(options);
+        }
+        if !self.timings.is_empty() {
+            let own = parts.extensions.remove::<OnTimings>();
+            parts
+                .extensions
+                .insert(self.on_timings(used.pool().origin().clone(), own));
         }
         let (body, trailers) = body.into_inner();
         if let Some(trailers) = trailers {
@@ -101,6 +113,19 @@ impl Transport {
             Ok(response) => Ok(self.receive(response, connect, started)),
             Err(error) => Err(engine_error(error)),
         }
+    }
+
+    /// Calls those of the client, then the request's `own`.
+    fn on_timings(&self, origin: Origin, own: Option<OnTimings>) -> OnTimings {
+        let callbacks = Arc::clone(&self.timings);
+        OnTimings(Arc::new(move |timings, connection| {
+            for callback in &*callbacks {
+                callback(&origin, timings, connection);
+            }
+            if let Some(OnTimings(callback)) = &own {
+                callback(timings, connection);
+            }
+        }))
     }
 
     fn route(&self, uri: &Uri) -> crate::Result<Option<Route>> {

@@ -6,8 +6,10 @@
 //! # Protocol
 //! - For one request: any number of `Informational`, then `Head`, `Data`…, `End`; or `Upgrade`,
 //!   `Data`…, `End`; or at any point `Error`, which is the last. `Pull` may come in between.
+//! - `Timings` precedes the final head, and the last record, of a timed request.
 //! - Nothing follows a request's last record. Once `Cancel` was read, only the last one is sent,
-//!   when the engine has released the request: an `End` without trailers. If the abort cost the
+//!   when the engine has released the request: an `End` without trailers, of a timed request after
+//!   its `Timings`. If the abort cost the
 //!   connection, its `Disconnected` follows.
 //! - Body bytes in `Data` consume the window; JavaScript returns them with `Credit`.
 //! - For one connection: `Connected`, any number of `Concurrency` and `Pong`, `Disconnected`; or
@@ -19,16 +21,17 @@
 //! Tagged values ([`Field`]): `Protocol`, `TotalTime`; `LocalAddress`, `LocalPort`,
 //! `RemoteAddress`, `RemotePort` or, for a Unix socket, `Path`; with TLS `TlsVersion`, `Cipher`,
 //! `AlpnProtocol`, `Resumed`, `ServerName`; `DnsTime`, `TcpTime`, `TlsTime` for each leg that
-//! happened.
+//! happened; `Started`.
 //!
 //! # Disconnected payload
 //! Tagged values: `Reason`, `BytesWritten`, `BytesRead`, `Requests`, `Age`, and `Cause`, an error
 //! payload, if an error ended the connection.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dodici_pool::{
-    CloseReason, ConnectInfo, DisconnectInfo, Error, HeaderBlock, ResponseHead, Version,
+    CloseReason, ConnectInfo, DisconnectInfo, Error, HeaderBlock, RequestTimings, ResponseHead,
+    Version,
 };
 
 use crate::errors::{put_addresses, put_error, put_text};
@@ -39,6 +42,20 @@ use crate::tagged::{put_f64, put_u32, put_with};
 
 /// `flags` of a `Data` record whose chunk is in a slab.
 pub const DATA_IS_LARGE: u8 = 1;
+
+/// `flags` of a `Timings` record whose request is the first one on its connection.
+pub const CONNECTION_IS_NEW: u8 = 1;
+
+/// The zero of the times of an environment.
+#[derive(Clone, Copy, Debug)]
+pub struct Epoch(pub Instant);
+
+impl Epoch {
+    /// Milliseconds from it to `at`.
+    pub fn millis(self, at: Instant) -> f64 {
+        millis(at.saturating_duration_since(self.0))
+    }
+}
 
 /// Which of the three records with a response head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,8 +174,32 @@ pub fn put_pull(out: &mut Vec<u8>, target: Target, bytes: u32) {
     });
 }
 
+/// Appends the timings of a request. `serial`: its connection's serial number, 0 for none.
+pub fn put_timings(
+    out: &mut Vec<u8>,
+    target: Target,
+    epoch: Epoch,
+    serial: u32,
+    timings: &RequestTimings,
+) {
+    let flags = if timings.is_new { CONNECTION_IS_NEW } else { 0 };
+    put_record(out, Completion::Timings as u8, flags, 0, target, |out| {
+        out.extend_from_slice(&u64::from(serial).to_le_bytes());
+        for at in [
+            timings.assigned,
+            timings.head_sent,
+            timings.body_sent,
+            timings.first_byte,
+            timings.ended,
+        ] {
+            let at = at.map_or(0.0, |at| epoch.millis(at));
+            out.extend_from_slice(&at.to_le_bytes());
+        }
+    });
+}
+
 /// Appends a new connection. `target`: pool and serial number.
-pub fn put_connected(out: &mut Vec<u8>, target: Target, info: &ConnectInfo) {
+pub fn put_connected(out: &mut Vec<u8>, target: Target, epoch: Epoch, info: &ConnectInfo) {
     put_record(out, Completion::Connected as u8, 0, 0, target, |out| {
         put_text(out, Field::Protocol, info.protocol.as_str());
         put_addresses(out, info.local, info.remote);
@@ -197,6 +238,9 @@ pub fn put_connected(out: &mut Vec<u8>, target: Target, info: &ConnectInfo) {
             if let Some(leg) = leg {
                 put_f64(out, field as u16, millis(leg));
             }
+        }
+        if let Some(started) = info.timings.started {
+            put_f64(out, Field::Started as u16, epoch.millis(started));
         }
     });
 }

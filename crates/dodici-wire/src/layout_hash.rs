@@ -5,9 +5,9 @@ use dodici_pool::PIECE_OVERHEAD;
 
 use crate::options::OptionKey;
 use crate::schema::{
-    BATCH_LIMIT, BODY_SLICE, Completion, Counter, CreditFlag, DEFAULT_TIMEOUT, DispatchFlag,
-    ErrorCode, Field, HeadFlag, LARGE_CHUNK, LAYOUT_VERSION, RECORD_HEADER, Submission, WINDOW,
-    WireBody, WireCloseReason, WireDecode,
+    BATCH_LIMIT, BODY_SLICE, Completion, Counter, CreditFlag, DEFAULT_TIMEOUT, DispatchAux,
+    DispatchFlag, ErrorCode, Field, HeadFlag, LARGE_CHUNK, LAYOUT_VERSION, RECORD_HEADER,
+    Submission, WINDOW, WireBody, WireCloseReason, WireDecode,
 };
 
 /// Every table, for the generator and the layout hash.
@@ -15,6 +15,7 @@ pub const TABLES: &[(&str, &[(&str, u32)])] = &[
     ("Submission", Submission::TABLE),
     ("Completion", Completion::TABLE),
     ("DispatchFlag", DispatchFlag::TABLE),
+    ("DispatchAux", DispatchAux::TABLE),
     ("WireDecode", WireDecode::TABLE),
     ("CreditFlag", CreditFlag::TABLE),
     ("WireBody", WireBody::TABLE),

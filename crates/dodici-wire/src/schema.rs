@@ -63,8 +63,8 @@ pub const DEFAULT_TIMEOUT: u32 = u32::MAX;
 wire_enum! {
     /// Records from JavaScript to Rust.
     pub enum Submission : u8 {
-        /// Start a request. `flags`: [`DispatchFlag`] bits; `aux`: [`WireBody`]. Payload: `u32
-        /// pool`, `u32 head length`, `u32 headers timeout ms`, `u32 body timeout ms` (0 never,
+        /// Start a request. `flags`: [`DispatchFlag`] bits; `aux`: [`WireBody`], and
+        /// [`DispatchAux`] bits. Payload: `u32 pool`, `u32 head length`, `u32 headers timeout ms`, `u32 body timeout ms` (0 never,
         /// [`DEFAULT_TIMEOUT`] the pool's), `u32 body length low`, `u32 body length high`, with
         /// [`DispatchFlag::Decode`] three more numbers, then the head (request line, fields, empty
         /// line; latin1), then, for [`WireBody::Full`], the body.
@@ -133,28 +133,34 @@ wire_enum! {
         Upgrade = 6,
         /// More of the request body is wanted. Payload: `u32 bytes`.
         Pull = 7,
+        /// Before the final head, and the last record, of a timed request: when its parts happened.
+        /// `flags` bit 0: it is the first request on its connection. Payload: `u32`, the serial
+        /// number of that connection, 0 for none; `u32 zero`; then five `f64` for the fields of
+        /// `RequestTimings` from `assigned` to `ended`: milliseconds since the epoch of the
+        /// environment, 0 for what has not happened.
+        Timings = 8,
         /// A connection was opened. `slot`: pool; `generation`: connection. Payload: see
         /// `completion.rs`.
-        Connected = 8,
+        Connected = 9,
         /// A connection ended. As `Connected`.
-        Disconnected = 9,
+        Disconnected = 10,
         /// A connection could not be opened. As `Connected`. Payload: an error.
-        ConnectFailed = 10,
+        ConnectFailed = 11,
         /// A closed or destroyed pool has no connection left. `slot`: pool.
-        PoolClosed = 11,
+        PoolClosed = 12,
         /// Number of concurrent requests an HTTP/2 connection accepts from now on. As `Connected`.
         /// Payload: `u32 streams`. Before the first such record, it accepts one.
-        Concurrency = 12,
+        Concurrency = 13,
         /// The peer of an HTTP/2 connection has answered a PING. As `Connected`. Payload:
         /// `u32 microseconds`.
-        Pong = 13,
+        Pong = 14,
         /// JavaScript is to resolve a name. `slot`: pool; `generation`: a number for the
         /// answer. Payload: the name, UTF-8.
-        Lookup = 14,
+        Lookup = 15,
         /// JavaScript is to judge a server. As `Lookup`, and answered like one, without addresses.
         /// `flags` bit 0: it is the proxy. Payload: the host, UTF-8, then the chain's certificates,
         /// DER, each preceded by its length, `u32`.
-        Identity = 15,
+        Identity = 16,
     }
 }
 
@@ -213,6 +219,14 @@ wire_enum! {
         Sized = 2,
         /// Pulled, length unknown.
         Chunked = 3,
+    }
+}
+
+wire_enum! {
+    /// Bits of a `Dispatch` record's aux that are not its [`WireBody`].
+    pub enum DispatchAux : u16 {
+        /// The request is timed: `Timings` are to come.
+        Timed = 512,
     }
 }
 
@@ -394,6 +408,8 @@ wire_enum! {
         ProxyStatus = 41,
         /// Fields of that answer: `name LF value LF` repeated, latin1.
         ProxyHeaders = 42,
+        /// `f64`, milliseconds since the epoch of the environment: when connecting began.
+        Started = 43,
     }
 }
 

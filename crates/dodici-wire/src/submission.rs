@@ -25,7 +25,8 @@ use crate::cursor::{Malformed, Reader, padding};
 use crate::frame::Header;
 use crate::headers::read_fields;
 use crate::schema::{
-    CreditFlag, DEFAULT_TIMEOUT, DispatchFlag, RECORD_HEADER, Submission, WireBody, WireDecode,
+    CreditFlag, DEFAULT_TIMEOUT, DispatchAux, DispatchFlag, RECORD_HEADER, Submission, WireBody,
+    WireDecode,
 };
 
 /// `flags` of a `BodyEnd` record that ends before the declared length, as
@@ -240,18 +241,20 @@ fn decode_dispatch(header: &Header, mut payload: Bytes) -> Result<Submitted, Mal
     };
     reader.take(head_len)?;
     let head_end = fixed + head_len;
-    let body = match WireBody::from_wire(header.aux).ok_or(Malformed("unknown body kind"))? {
-        WireBody::Full => {
-            if reader.remaining() as u64 != body_len {
-                return Err(Malformed("a body's length differs from its header"));
+    let timed = header.aux & DispatchAux::Timed as u16;
+    let body =
+        match WireBody::from_wire(header.aux - timed).ok_or(Malformed("unknown body kind"))? {
+            WireBody::Full => {
+                if reader.remaining() as u64 != body_len {
+                    return Err(Malformed("a body's length differs from its header"));
+                }
+                BodyKind::Full(payload.split_off(head_end))
             }
-            BodyKind::Full(payload.split_off(head_end))
-        }
-        _ if !reader.is_empty() => return Err(Malformed("bytes after a request head")),
-        WireBody::None => BodyKind::None,
-        WireBody::Sized => BodyKind::Sized(body_len),
-        WireBody::Chunked => BodyKind::Chunked,
-    };
+            _ if !reader.is_empty() => return Err(Malformed("bytes after a request head")),
+            WireBody::None => BodyKind::None,
+            WireBody::Sized => BodyKind::Sized(body_len),
+            WireBody::Chunked => BodyKind::Chunked,
+        };
     let kind = if flag(DispatchFlag::Connect) {
         RequestKind::Connect
     } else if flag(DispatchFlag::Upgrade) {
@@ -272,6 +275,7 @@ fn decode_dispatch(header: &Header, mut payload: Bytes) -> Result<Submitted, Mal
     request.headers_timeout = headers_timeout;
     request.body_timeout = body_timeout;
     request.decode = decode;
+    request.timed = timed != 0;
     Ok(Submitted::Dispatch { pool, request })
 }
 

@@ -79,17 +79,18 @@ prop_compose! {
             any::<u64>().prop_map(BodyKind::Sized),
             Just(BodyKind::Chunked),
         ],
-        flags in any::<[bool; 4]>(),
+        flags in any::<[bool; 5]>(),
         headers_timeout in timeout(),
         body_timeout in timeout(),
         decode in option::of(decode()),
     ) -> Request {
-        let [idempotent, blocking, reset, expect_continue] = flags;
+        let [idempotent, blocking, reset, expect_continue, timed] = flags;
         with(Request::new(head).with_kind(kind).with_body(body), |request| {
             request.idempotent = idempotent;
             request.blocking = blocking;
             request.reset = reset;
             request.expect_continue = expect_continue;
+            request.timed = timed;
             request.headers_timeout = headers_timeout;
             request.body_timeout = body_timeout;
             request.decode = decode;

@@ -43,8 +43,8 @@ mod tuning;
 pub use conn::framing;
 
 pub use client::{
-    ConnectionBook, IncomingBody, LastLook, OnInformational, OnWritten, RawHeaders, RawTrailers,
-    RequestOptions, ResponseDetail, SendBody, Upgraded,
+    ConnectionBook, IncomingBody, LastLook, OnInformational, OnTimings, OnWritten, RawHeaders,
+    RawTrailers, RequestOptions, ResponseDetail, SendBody, Upgraded,
 };
 pub use connect::{
     AroundHook, ConnectHooks, Connected, DefaultRoots, HookFuture, IdentityHook, ResolveHook,
@@ -55,9 +55,9 @@ pub use dodici_pool::{
     ConnectTimings, Decode, DecodeManner, DisconnectInfo, Error, ErrorKind, Event, ExchangeConfig,
     Family, HeaderBlock, Http2Config, Identity, Leniency, Origin, OriginConfig, ParseErrorCode,
     Phase, PoolConfig, PoolStats, Protocol, Proxy, ProxyAnswer, ProxyCredentials, ProxyInfo,
-    ProxyProtocol, Replay, Request, RequestKind, ResponseHead, RootSource, Scheme, SizeLimit,
-    SocketInfo, SocksResolve, SystemDetail, TlsConfig, TlsInfo, TlsVersion, UnexpectedContinue,
-    Version, piece_cost,
+    ProxyProtocol, Replay, Request, RequestKind, RequestTimings, ResponseHead, RootSource, Scheme,
+    SizeLimit, SocketInfo, SocksResolve, SystemDetail, TlsConfig, TlsInfo, TlsVersion,
+    UnexpectedContinue, Version, piece_cost,
 };
 pub use engine::{Engine, check_config};
 pub use origin::{Pool, RequestHandle};

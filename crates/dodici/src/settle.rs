@@ -1,10 +1,14 @@
 //! The connection's side of a request's sink: settled exactly once, with decoding in between if the
-//! response is decoded.
+//! response is decoded, and told when what happened if the request is timed.
 
 use std::task::Context;
+use std::time::Instant;
 
 use bytes::Bytes;
-use dodici_pool::{DecodeManner, Error, ErrorKind, HeaderBlock, Phase, Request, ResponseHead};
+use dodici_pool::{
+    ConnId, DecodeManner, Error, ErrorKind, HeaderBlock, Phase, Request, RequestTimings,
+    ResponseHead,
+};
 
 use crate::command::Command;
 use crate::decoding::{Decoding, without_coding};
@@ -16,13 +20,17 @@ pub(crate) struct Settle {
     sink: Option<Box<dyn Sink>>,
     /// Set by the head of a response that is decoded.
     decoding: Option<Box<Decoding>>,
+    /// Of a timed request, until it has ended.
+    timings: Option<Box<RequestTimings>>,
 }
 
 impl Settle {
-    pub(crate) fn new(sink: Box<dyn Sink>) -> Self {
+    /// `dispatched`: when, if the request is timed.
+    pub(crate) fn new(sink: Box<dyn Sink>, dispatched: Option<Instant>) -> Self {
         Self {
             sink: Some(sink),
             decoding: None,
+            timings: dispatched.map(|at| Box::new(RequestTimings::new(at))),
         }
     }
 
@@ -42,10 +50,15 @@ impl Settle {
         info: &ExchangeInfo,
         max_response_size: Option<u64>,
     ) -> Result<(), Error> {
+        self.first_byte();
         let Some(sink) = &mut self.sink else {
             return Ok(());
         };
-        let Some(decoding) = Decoding::of(request, head, max_response_size)? else {
+        let decoding = Decoding::of(request, head, max_response_size)?;
+        if let Some(timings) = &self.timings {
+            sink.timings(timings);
+        }
+        let Some(decoding) = decoding else {
             sink.head(head, info);
             return Ok(());
         };
@@ -59,6 +72,15 @@ impl Settle {
             _ => sink.head(head, &info),
         }
         Ok(())
+    }
+
+    /// The connection becomes a byte stream, which ends the request as far as it is timed.
+    pub(crate) fn upgrade(&mut self, head: &ResponseHead, info: &ExchangeInfo) {
+        self.first_byte();
+        self.ended();
+        if let Some(sink) = &mut self.sink {
+            sink.upgrade(head, info);
+        }
     }
 
     /// Whether the body is decoded: limits then count decoded bytes.
@@ -101,6 +123,7 @@ impl Settle {
 
     /// The response is complete; if its coding is not, the request fails.
     pub(crate) fn end(&mut self, trailers: &HeaderBlock) {
+        self.ended();
         let Some(mut sink) = self.sink.take() else {
             return;
         };
@@ -112,10 +135,66 @@ impl Settle {
 
     pub(crate) fn error(&mut self, error: Error) {
         self.decoding = None;
+        self.ended();
         if let Some(mut sink) = self.sink.take() {
             sink.error(error);
         }
     }
+
+    // --- timings ---
+
+    /// Whether the other methods here have an effect.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.timings.is_some()
+    }
+
+    /// An exchange begins, the connection's first one if it `is_new`.
+    pub(crate) fn assigned(&mut self, conn: ConnId, is_new: bool) {
+        if let Some(timings) = &mut self.timings {
+            **timings = RequestTimings::new(timings.dispatched);
+            timings.assigned = now();
+            timings.conn = Some(conn);
+            timings.is_new = is_new;
+        }
+    }
+
+    /// The head was sent.
+    pub(crate) fn head_sent(&mut self) {
+        self.stamp(|timings| &mut timings.head_sent);
+    }
+
+    /// The body was sent, or there is none.
+    pub(crate) fn body_sent(&mut self) {
+        self.stamp(|timings| &mut timings.body_sent);
+    }
+
+    /// A byte of the response has arrived.
+    pub(crate) fn first_byte(&mut self) {
+        self.stamp(|timings| &mut timings.first_byte);
+    }
+
+    /// The request ends, whatever is reported next: its timings are told.
+    pub(crate) fn ended(&mut self) {
+        self.stamp(|timings| &mut timings.ended);
+        if let Some(timings) = self.timings.take()
+            && let Some(sink) = &mut self.sink
+        {
+            sink.timings(&timings);
+        }
+    }
+
+    /// The first time counts.
+    fn stamp(&mut self, part: impl FnOnce(&mut RequestTimings) -> &mut Option<Instant>) {
+        if let Some(timings) = &mut self.timings {
+            let part = part(timings);
+            *part = part.or_else(now);
+        }
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "for a part of the timings")]
+fn now() -> Option<Instant> {
+    Some(tokio::time::Instant::now().into_std())
 }
 
 impl Drop for Settle {

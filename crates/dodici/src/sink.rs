@@ -6,7 +6,7 @@ use std::io;
 use std::task::{Poll, ready};
 
 use bytes::Bytes;
-use dodici_pool::{ConnId, Error, Event, HeaderBlock, ResponseHead};
+use dodici_pool::{ConnId, Error, Event, HeaderBlock, RequestTimings, ResponseHead};
 
 /// Details of an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +96,10 @@ pub trait Sink: Send {
 
     /// Bytes of the request were written.
     fn written(&mut self) {}
+
+    /// Only for a request that is [`timed`](dodici_pool::Request::timed): before the final head,
+    /// and before the end, the error or the upgrade, then with the time of that.
+    fn timings(&mut self, _timings: &RequestTimings) {}
 }
 
 /// Receives the events of one pool.

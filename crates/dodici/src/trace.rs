@@ -55,7 +55,7 @@ mod imp {
     use std::time::Duration;
 
     use bytes::Bytes;
-    use dodici_pool::{ConnId, Error, Event, HeaderBlock, Origin, ResponseHead};
+    use dodici_pool::{ConnId, Error, Event, HeaderBlock, Origin, RequestTimings, ResponseHead};
     use tokio::time::Instant;
     use tracing::field::{Empty, display};
     use tracing::instrument::Instrumented;
@@ -298,6 +298,10 @@ mod imp {
         fn written(&mut self) {
             self.written.get_or_insert_with(|| self.begun.elapsed());
             self.sink.written();
+        }
+
+        fn timings(&mut self, timings: &RequestTimings) {
+            self.sink.timings(timings);
         }
     }
 }

@@ -13,7 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use dodici_pool::{ConnId, Error, ErrorKind, HeaderBlock, ResponseHead, piece_cost};
+use dodici_pool::{
+    ConnId, Error, ErrorKind, HeaderBlock, RequestTimings, ResponseHead, piece_cost,
+};
 use parking_lot::Mutex;
 
 pub use self::events::Recorder;
@@ -52,6 +54,8 @@ pub struct Seen {
     pub chunks: Vec<usize>,
     /// Size of each pull.
     pub pulls: Vec<u32>,
+    /// The timings, each time they were reported.
+    pub timings: Vec<RequestTimings>,
     /// The end, with its stamp.
     pub terminal: Option<(u64, Terminal)>,
     /// Broken rules, in words.
@@ -339,6 +343,14 @@ impl RecordingSink {
         });
     }
 
+    /// Records the timings.
+    pub fn on_timings(&mut self, timings: &RequestTimings) {
+        self.shared.seen.update(|seen| {
+            seen.expect_open("timings");
+            seen.timings.push(*timings);
+        });
+    }
+
     /// Records that body bytes are requested.
     pub fn on_pull(&mut self, bytes: u32) {
         self.shared.seen.update(|seen| {
@@ -380,6 +392,10 @@ impl dodici::Sink for RecordingSink {
     fn pull(&mut self, bytes: u32) {
         self.on_pull(bytes);
     }
+
+    fn timings(&mut self, timings: &RequestTimings) {
+        self.on_timings(timings);
+    }
 }
 
 impl Drop for RecordingSink {
@@ -395,6 +411,14 @@ impl Drop for RecordingSink {
 }
 
 impl Seen {
+    /// The last timings.
+    ///
+    /// # Panics
+    /// If there are none.
+    pub fn last_timings(&self) -> RequestTimings {
+        *self.timings.last().expect("the request is timed")
+    }
+
     /// Bytes pulled so far.
     pub fn pulled(&self) -> u64 {
         self.pulls.iter().map(|bytes| u64::from(*bytes)).sum()

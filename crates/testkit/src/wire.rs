@@ -16,8 +16,8 @@ use dodici_wire::frame::{Header, put_record};
 use dodici_wire::headers::{put_fields, read_fields, take_line};
 use dodici_wire::options::OptionKey;
 use dodici_wire::schema::{
-    Completion, CreditFlag, DEFAULT_TIMEOUT, DispatchFlag, HeadFlag, Submission, WireBody,
-    WireDecode,
+    Completion, CreditFlag, DEFAULT_TIMEOUT, DispatchAux, DispatchFlag, HeadFlag, Submission,
+    WireBody, WireDecode,
 };
 use dodici_wire::submission::{BODY_IS_SHORT, LOOKUP_FAILED, Submitted};
 use dodici_wire::tagged::put_bytes;
@@ -62,11 +62,16 @@ pub fn put_dispatch(out: &mut Vec<u8>, target: Target, pool: u32, request: &Requ
         body_len as u32,
         (body_len >> 32) as u32,
     ];
+    let aux = if request.timed {
+        DispatchAux::Timed as u16
+    } else {
+        0
+    };
     put_record(
         out,
         Submission::Dispatch as u8,
         flags,
-        body as u16,
+        body as u16 | aux,
         target,
         |out| {
             let decode = request.decode.map(decode_numbers);
@@ -160,6 +165,8 @@ pub enum Completed<'a> {
     Error(&'a [u8]),
     /// Requested request body bytes.
     Pull(u32),
+    /// When the parts of a request happened: payload.
+    Timings(&'a [u8]),
     /// Payload of a new connection.
     Connected(&'a [u8]),
     /// Payload of a connection's end.
@@ -204,6 +211,7 @@ pub fn read_completion<'a>(
         Completion::End => Completed::End(read_fields(payload)?),
         Completion::Error => Completed::Error(payload),
         Completion::Pull => Completed::Pull(Reader::new(payload).u32()?),
+        Completion::Timings => Completed::Timings(payload),
         Completion::Connected => Completed::Connected(payload),
         Completion::Disconnected => Completed::Disconnected(payload),
         Completion::ConnectFailed => Completed::ConnectFailed(payload),

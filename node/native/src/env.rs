@@ -5,9 +5,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Instant;
 
 use dodici::{DefaultRoots, Roots};
 use dodici_pool::{Error, ErrorKind, Phase};
+use dodici_wire::completion::Epoch;
 use dodici_wire::schema::Counter;
 use neon::event::Channel;
 use neon::prelude::*;
@@ -21,6 +23,7 @@ use crate::pages::Pages;
 /// See the module.
 pub(crate) struct Environment {
     id: u32,
+    pub(crate) epoch: Epoch,
     /// Tells the I/O threads that the environment with this number has ended.
     notify_end: fn(u32),
     /// Where batches are copied to. Read on the JavaScript thread only.
@@ -57,6 +60,7 @@ impl Environment {
         channel.unref(cx);
         Arc::new(Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            epoch: Epoch(Instant::now()),
             notify_end,
             inbound: inbound.root(cx),
             on_batch: on_batch.root(cx),

@@ -11,9 +11,12 @@
 //! | `checkOptions(buffer, length): Buffer \| undefined` | validates a pool's options; an error payload if invalid |
 //! | `setRoots(env, pem)` | the default roots of this environment; see [`set_roots`] |
 //! | `counters(env): Float64Array` | see `Counter` in the schema |
+//! | `clock(env): number` | milliseconds since the environment's epoch |
 //! | `close(env)` | destroys the environment's pools; nothing is delivered afterwards |
 //!
 //! Called on a JavaScript thread. Neon turns a panic in them into a JavaScript exception.
+
+use std::time::Instant;
 
 use bytes::Bytes;
 use dodici::check_config;
@@ -41,6 +44,7 @@ pub(crate) fn export(cx: &mut ModuleContext) -> NeonResult<()> {
     cx.export_function("checkOptions", check_options)?;
     cx.export_function("setRoots", set_roots)?;
     cx.export_function("counters", counters)?;
+    cx.export_function("clock", clock)?;
     cx.export_function("close", close)?;
     Ok(())
 }
@@ -157,6 +161,11 @@ fn set_roots(mut cx: FunctionContext) -> JsResult<JsUndefined> {
 fn counters(mut cx: FunctionContext) -> JsResult<JsFloat64Array> {
     let env = env::argument(&mut cx, 0)?;
     JsFloat64Array::from_slice(&mut cx, &env.counters.read())
+}
+
+fn clock(mut cx: FunctionContext) -> JsResult<JsNumber> {
+    let env = env::argument(&mut cx, 0)?;
+    Ok(cx.number(env.epoch.millis(Instant::now())))
 }
 
 fn close(mut cx: FunctionContext) -> JsResult<JsUndefined> {

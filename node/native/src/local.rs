@@ -65,7 +65,7 @@ enum Life {
 pub(crate) struct PoolEntry {
     pub(crate) state: PoolState,
     /// Open connections, with their serial numbers.
-    connections: Vec<(ConnId, u32)>,
+    connections: HashMap<ConnId, u32>,
     last_serial: u32,
     /// Names that JavaScript is resolving.
     pub(crate) lookups: Lookups,
@@ -154,6 +154,12 @@ impl LocalEnv {
         self.requests.get(target.slot as usize).is_some_and(|slot| {
             slot.generation == target.generation && matches!(slot.life, Life::Cancelled(_))
         })
+    }
+
+    /// The serial number of a connection of this request's pool.
+    pub(crate) fn serial_of(&self, request: Target, conn: ConnId) -> Option<u32> {
+        let slot = self.requests.get(request.slot as usize)?;
+        self.pools.get(&slot.pool)?.serial_of(conn)
     }
 
     /// Reserves a slot for a request. Returns what an earlier generation left in it: JavaScript
@@ -280,7 +286,7 @@ impl PoolEntry {
     pub(crate) fn new(state: PoolState) -> Self {
         Self {
             state,
-            connections: Vec::new(),
+            connections: HashMap::new(),
             last_serial: 0,
             lookups: Lookups::default(),
         }
@@ -289,24 +295,18 @@ impl PoolEntry {
     /// A new serial number for a connection that was opened.
     pub(crate) fn connected(&mut self, conn: ConnId) -> u32 {
         let serial = self.next_serial();
-        self.connections.push((conn, serial));
+        self.connections.insert(conn, serial);
         serial
     }
 
     /// The serial number of a connection that ended.
     pub(crate) fn disconnected(&mut self, conn: ConnId) -> Option<u32> {
-        let index = self
-            .connections
-            .iter()
-            .position(|(have, _)| *have == conn)?;
-        Some(self.connections.swap_remove(index).1)
+        self.connections.remove(&conn)
     }
 
     /// The serial number of an open connection.
     pub(crate) fn serial_of(&self, conn: ConnId) -> Option<u32> {
-        self.connections
-            .iter()
-            .find_map(|(have, serial)| (*have == conn).then_some(*serial))
+        self.connections.get(&conn).copied()
     }
 
     /// The connection that has this serial number and has not ended.

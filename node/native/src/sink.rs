@@ -10,11 +10,12 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use dodici::{EventSink, ExchangeInfo, Sink};
-use dodici_pool::{Error, ErrorKind, Event, HeaderBlock, Phase, ResponseHead};
+use dodici_pool::{Error, ErrorKind, Event, HeaderBlock, Phase, RequestTimings, ResponseHead};
 use dodici_wire::Target;
 use dodici_wire::completion::{
     HeadKind, Over, put_concurrency, put_connect_failed, put_connected, put_data, put_disconnected,
     put_end, put_failure, put_head, put_large_data, put_pong, put_pool_closed, put_pull,
+    put_timings,
 };
 use dodici_wire::schema::{Counter, LARGE_CHUNK};
 
@@ -142,6 +143,20 @@ impl Sink for RequestSink {
     fn pull(&mut self, bytes: u32) {
         self.put(|env, to| env.batch.put(|out| put_pull(out, to, bytes)));
     }
+
+    fn timings(&mut self, timings: &RequestTimings) {
+        put(self.env, |env| {
+            if env.is_wanted(self.target) || env.is_cancelled(self.target) {
+                let serial = timings
+                    .conn
+                    .and_then(|conn| env.serial_of(self.target, conn));
+                let (epoch, to) = (env.shared.epoch, self.target);
+                let serial = serial.unwrap_or(0);
+                env.batch
+                    .put(|out| put_timings(out, to, epoch, serial, timings));
+            }
+        });
+    }
 }
 
 /// Fails a request that was not passed to the engine.
@@ -174,11 +189,11 @@ impl EventSink for PoolEvents {
                 slot: self.pool,
                 generation: serial,
             };
-            let batch = &mut env.batch;
+            let (batch, epoch) = (&mut env.batch, env.shared.epoch);
             match event {
                 Event::Connected { conn, info } => {
                     let target = target(entry.connected(conn));
-                    batch.put(|out| put_connected(out, target, &info));
+                    batch.put(|out| put_connected(out, target, epoch, &info));
                 }
                 Event::Disconnected { conn, info } => {
                     if let Some(serial) = entry.disconnected(conn) {

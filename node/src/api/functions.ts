@@ -9,7 +9,8 @@ import type { Duplex } from 'node:stream';
 
 import { getGlobalDispatcher } from '../dispatchers';
 import { makeFetch } from '../fetch';
-import { isUrl, type OwnRequestOptions, unpolluted } from '../options';
+import { isUrl, unpolluted } from '../options';
+import type { OwnRequestOptions } from '../request';
 import { type Dispatcher, peer } from '../undici';
 
 /** Options of a call: the second argument, or the first if it takes the place of the URL. */

@@ -19,8 +19,13 @@ import {
   socketInfo,
 } from './errors';
 
-/** How long each leg of connecting took, in milliseconds; absent for a leg that did not happen. */
+/**
+ * How long each leg of connecting took, in milliseconds; absent for a leg that did not happen. Each begins
+ * when the one before it has ended, in the order of the fields.
+ */
 export interface ConnectTimings {
+  /** When the first leg began, by `performance.now()`. */
+  start: number;
   /** Name resolution. */
   dns?: number;
   /** Socket connect, from the first attempt to the one that won. */
@@ -56,6 +61,8 @@ export interface ProxyAnswer {
 
 /** Details of a new connection: the third argument of `connect` listeners. */
 export interface ConnectInfo {
+  /** Its number among the connections of its pool, from 1. */
+  id: number;
   protocol: 'h1' | 'h2';
   /** Absent for a Unix socket, like the next three. */
   localAddress?: string;
@@ -138,6 +145,7 @@ const readProxy = fieldReader({
 });
 
 const readTimings = fieldReader({
+  start: [Field.Started, 'float64'],
   dns: [Field.DnsTime, 'float64'],
   tcp: [Field.TcpTime, 'float64'],
   proxy: [Field.ProxyTime, 'float64'],
@@ -145,12 +153,17 @@ const readTimings = fieldReader({
   total: [Field.TotalTime, 'float64'],
 });
 
+/** What the engine reports of a connection; `start` refers to the epoch. */
+type Reported = Omit<ConnectInfo, 'id' | 'timings'> & {
+  timings: Omit<ConnectTimings, 'start'> & Partial<ConnectTimings>;
+};
+
 /** The details in a `Connected` payload. */
-export function decodeConnected(...payload: [Buffer, start: number, end: number]): ConnectInfo {
+export function decodeConnected(...payload: [Buffer, start: number, end: number]): Reported {
   const { protocol, ...place } = readPlace(...payload);
   const { version, cipher = '', resumed = 0, ...tls } = readTls(...payload);
   const { statusCode, fields = '' } = readProxy(...payload);
-  const info: ConnectInfo = {
+  const info: Reported = {
     protocol: protocol === 'h2' ? 'h2' : 'h1',
     ...place,
     timings: { total: 0, ...readTimings(...payload) },
@@ -177,7 +190,7 @@ export function decodeDisconnected(
   buffer: Buffer,
   start: number,
   end: number,
-  { connected, destroyError }: { connected?: ConnectInfo; destroyError?: Error | null } = {},
+  { connected, destroyError }: { connected?: Reported; destroyError?: Error | null } = {},
 ): { readonly info: DisconnectInfo; readonly error: Error } {
   const { reason = 0, causes: [cause] = [], ...figures } = readEnd(buffer, start, end);
   const none = { bytesRead: 0, bytesWritten: 0, requests: 0, age: 0 };

@@ -19,8 +19,9 @@ import type {
   DisconnectListener,
   DrainListener,
 } from '../connection';
-import { ownOptions, type OwnRequestOptions, spread, unpolluted } from '../options';
+import { ownOptions, spread, unpolluted } from '../options';
 import { queueMicrotask } from '../process';
+import type { OwnRequestOptions } from '../request';
 import {
   composedForBoth,
   Dispatcher,

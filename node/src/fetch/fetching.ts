@@ -223,13 +223,13 @@ export class Fetching implements HopOwner, Follower {
   bodyOver(): void {
     if (this.#isOver) return;
     this.#leave();
-    this.#timing.report(this.#url, this.#status, this.#incoming?.received ?? 0);
+    this.#report(this.#status, this.#incoming?.received ?? 0);
   }
 
-  /** Where the fetch began. */
-  get #url(): string {
+  #report(status: number, decoded: number): void {
+    // Where the fetch began.
     const { href, hash } = this.#request.targets[0] as { href: string; hash: string };
-    return href + hash;
+    this.#timing.report(href + hash, status, decoded, this.#hop.timings);
   }
 
   // Failure ----------------------------------------------------------------------------------
@@ -255,7 +255,7 @@ export class Fetching implements HopOwner, Follower {
     const reject = this.#reject;
     this.#settle();
     if (reject === null) return;
-    if (this.#timing.hasRequestStarted) this.#timing.report(this.#url, 0, 0);
+    if (this.#timing.hasRequestStarted) this.#report(0, 0);
     reject(reason);
   }
 

@@ -5,7 +5,7 @@
  * still be discarding its body. It must not know redirects or promises.
  */
 
-import { OwnHandler } from '../request';
+import { OwnHandler, type RequestTimings, type TimedController } from '../request';
 import {
   type DispatchController,
   type DispatchHandler,
@@ -94,6 +94,11 @@ export class Hop extends OwnHandler implements DispatchHandler, FetchDecoding {
   }
 
   // To the dispatcher ------------------------------------------------------------------------
+
+  /** What the engine knows of them. */
+  get timings(): RequestTimings | null {
+    return (this.#controller as TimedController | null)?.timings ?? null;
+  }
 
   abort(reason: unknown): void {
     if (this.#phase === 'over') return;

@@ -37,5 +37,7 @@ export interface NativeAddon {
   checkOptions(options: Uint8Array, length: number): Buffer | undefined;
   setRoots(environment: NativeEnvironment, pem: Buffer): void;
   counters(environment: NativeEnvironment): Float64Array;
+  /** Milliseconds since the environment's epoch. */
+  clock(environment: NativeEnvironment): number;
   close(environment: NativeEnvironment): void;
 }

@@ -60,6 +60,7 @@ export const CLIENT_OPTIONS: readonly (OptionRow | WholeRow)[] = [
   { name: 'pipelining', rule: {}, refusal: 'invalid {}', isKept: false, key: OptionKey.Pipelining, form: 'number', isLimit: false, fallback: 1 },
   { name: 'maxIdleConnections', rule: { is: 'integer', least: 0 }, refusal: '{} must be a positive integer or zero', isKept: true, key: OptionKey.MaxIdleConnections, form: 'number', isLimit: false, fallback: null },
   { name: 'decompress', rule: {}, refusal: 'invalid {}', isKept: true },
+  { name: 'timings', rule: { is: 'boolean' }, refusal: '{} must be a boolean', isKept: true },
   { name: 'strictContentLength', rule: {}, refusal: 'invalid {}', isKept: false },
   { name: 'autoSelectFamily', rule: {}, refusal: 'invalid {}', isKept: true },
   { name: 'maxCachedSessions', rule: {}, refusal: 'invalid {}', isKept: true },

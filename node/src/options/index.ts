@@ -44,4 +44,5 @@ export { ownOptions, spread, unpolluted } from './own-options';
 export { isUrl, parseOrigin } from './parse-origin';
 export { ProcessSettings, settle, trustsDefaultRoots, warnIfUnverified } from './process-settings';
 export { type ProxySettings, throughProxy } from './proxy-settings';
+export { readTimings } from './timings';
 export type * from './types';

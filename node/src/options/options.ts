@@ -38,6 +38,7 @@ import {
 import { isAbsent, ownOptions, type RawOptions, spread } from './own-options';
 import { parseOrigin } from './parse-origin';
 import { proxyOf, type ProxySettings } from './proxy-settings';
+import { readTimings } from './timings';
 
 /** The class: a `Client` is a pool of one connection whose queue fails as a whole. */
 export type SettingsKind = 'client' | 'pool';
@@ -54,6 +55,8 @@ export interface PoolSettings extends TableSettings {
   readonly eager: boolean;
   /** The default for requests. */
   readonly decompress: Decompression;
+  /** Whether requests are timed; `null`: those that somebody wants to know the timings of. */
+  readonly timings: boolean | null;
   readonly strictContentLength: boolean;
   readonly localAddress: string | null;
   readonly socketPath: string | null;
@@ -359,6 +362,7 @@ function fillIn(
     keepAliveTimeoutThreshold: Math.max(0, table.keepAliveTimeoutThreshold),
     eager: options['pipelining'] === true,
     decompress: readDecompress(options['decompress']) ?? NOT_DECODED,
+    timings: readTimings(options['timings']),
     strictContentLength: isAbsent(options['strictContentLength'])
       ? true
       : Boolean(options['strictContentLength']),

@@ -35,21 +35,20 @@ export type DecompressOption =
       maxSize?: number | null;
     };
 
-/** Options of a single request that undici's types do not have. */
-export interface OwnRequestOptions {
-  /** Takes precedence over the dispatcher's. */
+/** Options of every dispatcher that undici's types do not have: defaults for requests. */
+export interface RequestDefaults {
+  /** Default false. */
   decompress?: DecompressOption | null;
-}
-
-/** An option of every dispatcher that undici's types do not have. */
-export interface DecompressDefault {
-  /** The default for requests. Default false. */
-  decompress?: DecompressOption | null;
+  /**
+   * Whether requests are timed: `true` for all, `false` for none. Default: only for `fetch`, and while the
+   * diagnostics channel `dodici:request:timings` has subscribers.
+   */
+  timings?: boolean | null;
 }
 
 /** Options of `Client`. */
 export interface ClientOptions
-  extends Omit<PeerClient.Options, 'connect' | keyof ClientTable>, ClientTable, DecompressDefault {
+  extends Omit<PeerClient.Options, 'connect' | keyof ClientTable>, ClientTable, RequestDefaults {
   /** How connections are opened. With a function, undici's own class serves the origin. */
   connect?: ConnectOptions | buildConnector.connector;
 }

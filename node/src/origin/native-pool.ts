@@ -102,6 +102,10 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
     return this.#connections.values();
   }
 
+  connection(serial: number): Connection | null {
+    return this.#connections.get(serial) ?? null;
+  }
+
   /** Whether a connection is open. */
   get isConnected(): boolean {
     return this.#connections.size > 0;
@@ -138,7 +142,11 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
 
   onConnected(connection: number, batch: Buffer, start: number, end: number): void {
     if (this.#connections.size === 0) this.#session.pools.keep(this.id, this);
-    const made = new Connection(connection, decodeConnected(batch, start, end), this);
+    const { clock } = this.#session;
+    clock.check();
+    const { timings, ...info } = decodeConnected(batch, start, end);
+    const times = { ...timings, start: clock.epoch + (timings.start ?? 0) };
+    const made = new Connection(connection, { id: connection, ...info, timings: times }, this);
     this.#connections.set(connection, made);
     this.#listener.connected(this, made);
   }

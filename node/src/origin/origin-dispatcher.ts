@@ -31,6 +31,7 @@ export class OriginDispatcher implements RequestContext, NativePoolListener, Ord
   readonly origin: string;
   readonly strictContentLength: boolean;
   readonly decompress: Decompression;
+  readonly timings: boolean | null;
   readonly diagnostics: ConnectionDiagnostics;
   head: HeadContext;
 
@@ -59,6 +60,7 @@ export class OriginDispatcher implements RequestContext, NativePoolListener, Ord
     this.settings = settings;
     this.strictContentLength = settings.strictContentLength;
     this.decompress = settings.decompress;
+    this.timings = settings.timings;
     this.diagnostics = new ConnectionDiagnostics(settings);
     this.origin = settings.url.origin;
     this.#capacity = new Capacity(settings);

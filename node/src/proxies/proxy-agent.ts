@@ -21,7 +21,7 @@ import {
 } from '../dispatchers';
 import {
   bareHostname,
-  type DecompressDefault,
+  type RequestDefaults,
   type Decompression,
   dispatchToPeer,
   isUrl,
@@ -327,7 +327,7 @@ function makeForwarder(proxy: URL, options: Options, headers: Options): Forwarde
 }
 
 function socksAgent(url: URL, options: Options): Socks5ProxyAgent {
-  const { username, password, connectTimeout, proxyTls, requestTls, decompress } = options;
+  const { username, password, connectTimeout, proxyTls, requestTls, decompress, timings } = options;
   return new Socks5ProxyAgent(url, {
     ...(username ? { username } : {}),
     ...(password ? { password } : {}),
@@ -335,6 +335,7 @@ function socksAgent(url: URL, options: Options): Socks5ProxyAgent {
     proxyTls,
     requestTls,
     decompress,
+    timings,
   } as never);
 }
 
@@ -342,5 +343,5 @@ function socksAgent(url: URL, options: Options): Socks5ProxyAgent {
 // eslint-disable-next-line @typescript-eslint/no-namespace -- undici's users write ProxyAgent.Options
 export declare namespace ProxyAgent {
   /** Options of the constructor. */
-  export type Options = PeerProxyAgent.Options & DecompressDefault;
+  export type Options = PeerProxyAgent.Options & RequestDefaults;
 }

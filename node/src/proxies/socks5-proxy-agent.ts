@@ -18,7 +18,6 @@ import {
 } from '../dispatchers';
 import {
   bareHostname,
-  type DecompressDefault,
   type Decompression,
   decompressOption,
   dispatchToPeer,
@@ -27,7 +26,9 @@ import {
   parseOrigin,
   type ProxySettings,
   readDecompress,
+  readTimings,
   refuseOrigins,
+  type RequestDefaults,
   spread,
   throughProxy,
   unblockedProxyTls,
@@ -104,6 +105,7 @@ export class Socks5ProxyAgent extends CompositeDispatcher {
   /** `connect` of the pools: TLS to the origin. */
   private readonly inner: object;
   private readonly decompress: Decompression;
+  private readonly timings: boolean | null;
   private readonly standIn: StandIn;
   private readonly [kPools] = new Map<string, Pool>();
 
@@ -116,6 +118,7 @@ export class Socks5ProxyAgent extends CompositeDispatcher {
     refuseOrigins(given, 'Socks5ProxyAgent');
     super(given);
     this.decompress = readDecompress(given['decompress']) ?? NOT_DECODED;
+    this.timings = readTimings(given['timings']);
     const url = readUrl(proxyUrl);
     const { connect, connectTimeout, proxyTls, requestTls } = given;
     if (connect && typeof connect !== 'function') throw invalid('connect must be a function');
@@ -135,7 +138,7 @@ export class Socks5ProxyAgent extends CompositeDispatcher {
     this.inner = spread({ timeout: connectTimeout }, ownOptions(requestTls));
     // Checked here rather than with the first request.
     if (byPeer === null) readLeg(requestTls, connectTimeout, 'requestTls');
-    hideFields(this, 'settings', 'inner', 'standIn');
+    hideFields(this, 'settings', 'inner', 'timings', 'standIn');
   }
 
   /** Who serves the next request: the engine, or undici's own class, and why. */
@@ -160,7 +163,8 @@ export class Socks5ProxyAgent extends CompositeDispatcher {
   private addPool(origin: string, options: DispatchOptions): Pool {
     const { pipelining, connections } = options as Options;
     const decompress = decompressOption(this.decompress);
-    const given = { pipelining, connections, connect: this.inner, decompress };
+    const { inner: connect, timings } = this;
+    const given = { pipelining, connections, connect, decompress, timings };
     const pool = new Pool(origin, throughProxy(given, this.settings));
     this[kPools].set(origin, pool);
     forwardEvents(pool, this, () => {
@@ -180,5 +184,5 @@ export class Socks5ProxyAgent extends CompositeDispatcher {
 // eslint-disable-next-line @typescript-eslint/no-namespace -- undici's users write Socks5ProxyAgent.Options
 export declare namespace Socks5ProxyAgent {
   /** Options of the constructor. */
-  export type Options = PeerSocks5ProxyAgent.Options & DecompressDefault;
+  export type Options = PeerSocks5ProxyAgent.Options & RequestDefaults;
 }

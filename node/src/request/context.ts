@@ -18,6 +18,8 @@ export interface SendContext {
   readonly strictContentLength: boolean;
   /** The default for requests. */
   readonly decompress: Decompression;
+  /** The default for requests; `null`: whether somebody wants to know. */
+  readonly timings: boolean | null;
   readonly diagnostics: ConnectionDiagnostics;
   /** The body of a request failed while it was read, before anything of the request was sent. */
   bodyFailed(error: Error): void;

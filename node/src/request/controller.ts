@@ -1,12 +1,13 @@
 /**
  * A handler's control over its request.
  *
- * What lives here: `abort`, `pause`, `resume` and the raw headers, like undici's controller. A request
- * creates one and passes it to every callback. It must not know records or pools.
+ * What lives here: `abort`, `pause`, `resume` and the raw headers, like undici's controller, and the
+ * timings. A request creates one and passes it to every callback. It must not know records or pools.
  */
 
 import { lazyRawList, rawList } from '../headers';
 import type { DispatchController } from '../undici';
+import type { RequestTimings } from './timings';
 
 /** What a controller needs from its request. */
 export interface Controlled {
@@ -43,8 +44,12 @@ export class RequestController implements DispatchController {
   #rawHeaders: unknown = null;
   #rawTrailers: unknown = null;
 
-  constructor(request: Controlled) {
+  /** See `TimedController`. */
+  readonly timings: RequestTimings | null;
+
+  constructor(request: Controlled, timings: RequestTimings | null) {
     this.#request = request;
+    this.timings = timings;
   }
 
   /** Stops delivery: what follows the current callback waits until `resume`. */

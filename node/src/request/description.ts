@@ -70,6 +70,9 @@ export class RequestDescription implements HeaderTarget {
   /** Server name for TLS that differs from the origin's host; `null` for none. */
   readonly servername: string | null;
   /** `null`: the pool's default. */
+  readonly wantsTimings: boolean | null;
+  readonly timingsListener: ((timings: never) => void) | null;
+  /** `null`: the pool's default. */
   readonly decompress: Decompression | null;
   /** Set by our fetch, which decides by itself what is decoded. */
   readonly fetchDecoding: FetchDecoding | null;
@@ -108,6 +111,14 @@ export class RequestDescription implements HeaderTarget {
       throw invalid('invalid expectContinue');
     }
     checkRareOptions(options);
+    const { timings } = options;
+    if (timings != null && typeof timings !== 'boolean' && typeof timings !== 'function') {
+      throw invalid('timings must be a boolean or a function');
+    }
+    this.timingsListener =
+      typeof timings === 'function' ? (timings as (timings: never) => void) : null;
+    this.wantsTimings =
+      this.timingsListener === null ? ((timings as boolean | null) ?? null) : true;
     this.decompress = readDecompress(options.decompress);
     this.fetchDecoding = options[kDecode] ?? null;
 
@@ -152,6 +163,7 @@ export class RequestDescription implements HeaderTarget {
       headersTimeout: timeout(this.headersTimeout),
       bodyTimeout: timeout(this.bodyTimeout),
       servername,
+      timings: this.timingsListener ?? this.wantsTimings,
       decompress: decompressOption(this.decompress),
       [kDecode]: this.fetchDecoding,
     };

@@ -11,4 +11,6 @@ export { ConnectionDiagnostics, observe } from './diagnostics';
 export { Pipeline, Place } from './pipeline';
 export { Request } from './request';
 export { OwnHandler } from './own-handler';
+export type { OwnRequestOptions } from './request-options';
 export type { SendTarget } from './sending';
+export type { RequestTimings, TimedController, TimingsMessage } from './timings';

@@ -35,6 +35,7 @@ import { OwnHandler } from './own-handler';
 import { type Pipelined, Place } from './pipeline';
 import { Sending } from './sending';
 import { TakenOver } from './taken-over';
+import { CollectedTimings, timingsChannel, type TimingsMessage } from './timings';
 
 /** One request; see above. Has the name of undici's class, which appears in stack traces of callbacks. */
 export class Request extends Sending implements SlotOwner, Pausing, Pipelined, Controlled {
@@ -59,6 +60,12 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
   /** The caller's fields, without those added since. */
   readonly #givenLines: string;
   #takenOver: TakenOver | null = null;
+  /** `null`: nobody wants to know them. */
+  readonly #timings: CollectedTimings | null;
+  #status: number | null = null;
+  #error: Error | null = null;
+  /** It was aborted in the engine, which is still to report on it. */
+  #isLeaving = false;
   /** Ends `watchSignal`. */
   #stopWatching: (() => void) | null = null;
   /** Whether it is in the pool's list. */
@@ -78,6 +85,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     super(context, options, handler);
     this.#context = context;
     this.#givenLines = this.lines;
+    this.#timings = this.isTimed ? new CollectedTimings() : null;
     assertHandler(handler, this.isUpgrade);
     if (isDebugging) debugRequest(this, 'dispatched');
     if (channels.create.hasSubscribers) {
@@ -104,7 +112,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
    */
   start(): boolean {
     this.#unwatchSignal();
-    const controller = (this.#controller ??= new RequestController(this));
+    const controller = (this.#controller ??= new RequestController(this, this.#timings));
     this.isStarted = true;
     if (this.earlyError !== null) {
       controller.abort(this.earlyError);
@@ -158,6 +166,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     this.#isHttp2 = (flags & HeadFlag.Http2) !== 0;
     this.#isLast = (flags & HeadFlag.Last) !== 0;
     this.#isResponding = status >= 200;
+    if (this.#isResponding) this.#status = status;
     this.hasHead = true;
     if (this.fetchDecoding !== null) {
       this.fetchDecoding.decoded = (flags & HeadFlag.Decoded) !== 0;
@@ -204,6 +213,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     const fields = text.indexOf('\n') + 1;
     const controller = this.#handle;
     this.#isHttp2 = (flags & HeadFlag.Http2) !== 0;
+    this.#status = status;
     RequestController.receiveHead(controller, text, fields, this.#isHttp2);
     this.unwatchBody();
     const socket = new UpgradedSocket(this.context.session, this, this.writer);
@@ -236,7 +246,42 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     }
     this.settled = true;
     this.completed = true;
+    this.#reportTimings();
     publishEnd(this, null);
+  }
+
+  onTimings(batch: Buffer, start: number, flags: number): void {
+    if (this.#timings === null) return;
+    const connection = this.connectionOf(batch.readUInt32LE(start));
+    const { epoch } = this.context.session.clock;
+    CollectedTimings.receive(this.#timings, batch, start, (flags & 1) !== 0, connection, epoch);
+  }
+
+  onReleased(): void {
+    this.#isLeaving = false;
+    this.#reportTimings();
+  }
+
+  /** The request has ended: tells those who want its timings, once they are complete. */
+  #reportTimings(): void {
+    const timings = this.#timings;
+    if (timings === null) return;
+    CollectedTimings.end(timings);
+    if (this.#isLeaving || !CollectedTimings.report(timings)) return;
+    if (timingsChannel.hasSubscribers) {
+      const [statusCode, error] = [this.#status, this.#error];
+      const message: TimingsMessage = { request: observe(this), timings, statusCode, error };
+      timingsChannel.publish(message);
+    }
+    const { timingsListener, caller } = this;
+    if (timingsListener === null) return;
+    try {
+      const tell = (): void => timingsListener(timings as never);
+      if (caller === null) tell();
+      else caller.runInAsyncScope(tell);
+    } catch (error) {
+      this.#context.reportError(error);
+    }
   }
 
   #wait(item: Undelivered): void {
@@ -403,6 +448,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     this.completed = true;
     this.context.session.free(this);
     this.unwatchBody();
+    this.#reportTimings();
     publishEnd(this, controller);
     try {
       const parsed: ParsedHeaders = trailers === '' ? {} : parseFields(trailers, 0, this.#isHttp2);
@@ -480,7 +526,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     this.#queue = null;
     if (this.slot !== -1 && cancels) {
       this.writer.cancel(this.slot, this.generation);
-      this.context.session.cancelled(this);
+      this.#isLeaving = this.context.session.cancelled(this, this.#timings !== null);
       this.scheduleFlush();
     }
     this.unwatchBody();
@@ -490,6 +536,8 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
   }
 
   #callOnError(error: Error): void {
+    this.#error ??= error;
+    this.#reportTimings();
     publishError(this, error);
     this.aborted = true;
     try {

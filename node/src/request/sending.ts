@@ -20,6 +20,7 @@ import {
   streamLength,
   watchStream,
 } from '../body';
+import type { Connection } from '../connection';
 import { addHeader } from '../headers';
 import { type Decompression, NO_LIMIT, NOT_DECODED } from '../options';
 import { setImmediate } from '../process';
@@ -29,6 +30,7 @@ import {
   asGiven,
   BODY_SLICE,
   type Bytes,
+  DispatchAux,
   DispatchFlag,
   sizeOf,
   type SubmissionWriter,
@@ -39,12 +41,15 @@ import { ContextHandler, currentContext } from './async-context';
 import type { SendContext } from './context';
 import { channels, DiagnosticRequest, observe, type ObservedRequest } from './diagnostics';
 import { RequestDescription } from './description';
+import { timingsChannel } from './timings';
 import type { SentBody } from './taken-over';
 
 /** A native pool, as far as a record needs it. */
 export interface SendTarget {
   readonly id: number;
   readonly writer: SubmissionWriter;
+  /** Its open connection with this serial number. */
+  connection(serial: number): Connection | null;
 }
 
 /** The outgoing half; see above. */
@@ -70,6 +75,8 @@ export abstract class Sending
   isReset = false;
   aborted = false;
   observed: DiagnosticRequest | null = null;
+  /** Whether somebody wants to know its timings: by default, our fetch and subscribers do. */
+  protected readonly isTimed: boolean;
 
   private target: SendTarget | null = null;
   private outgoing: OutgoingBody | null = null;
@@ -97,6 +104,8 @@ export abstract class Sending
     this.caller = caller;
     this.handler = caller === null ? handler : new ContextHandler(handler, caller);
     this.headHandler = caller === handler ? handler : this.handler;
+    const isWatched = this.fetchDecoding !== null || timingsChannel.hasSubscribers;
+    this.isTimed = this.wantsTimings ?? context.timings ?? isWatched;
   }
 
   abstract abortWith(error: Error | undefined): void;
@@ -113,6 +122,10 @@ export abstract class Sending
 
   get writer(): SubmissionWriter {
     return (this.target as SendTarget).writer;
+  }
+
+  protected connectionOf(serial: number): Connection | null {
+    return this.target?.connection(serial) ?? null;
   }
 
   scheduleFlush(): void {
@@ -377,6 +390,7 @@ export abstract class Sending
       }
     }
 
+    const aux = this.isTimed ? kind | DispatchAux.Timed : kind;
     let flags = this.dispatchFlags(!empty);
     if (this.expectContinue) {
       // Over HTTP/2, undici sends it even without a body; there the engine adds the field.
@@ -393,7 +407,7 @@ export abstract class Sending
       this.slot,
       this.generation,
       flags,
-      kind,
+      aux,
       target.id,
       `${head}${framing}\r\n`,
       this.headersTimeout,

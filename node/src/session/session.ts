@@ -25,6 +25,7 @@ import {
   Submission,
   SubmissionWriter,
 } from '../wire';
+import { EngineClock } from './engine-clock';
 import { PoolTable } from './pool-table';
 import { type Slabs, Turns } from './turns';
 import { YoungChunks } from './young-chunks';
@@ -47,6 +48,10 @@ export interface SlotOwner {
   readonly bodySentAt: number;
   /** `bytes` more of the outgoing body are requested. */
   onPull(bytes: number): void;
+  /** When its parts happened; see the record. `start` of the payload in `batch`. */
+  onTimings?(batch: Buffer, start: number, flags: number): void;
+  /** After `cancelled`: Rust has released the request. */
+  onReleased?(): void;
 }
 
 /** A request whose handler has paused. */
@@ -90,6 +95,10 @@ export class Session implements RecordSink {
   /** Those of the batch being drained. */
   #slabs: Slabs = null;
   readonly #youngChunks = new YoungChunks();
+  /** When the engine's times were. */
+  readonly clock: EngineClock;
+  /** Owners that have cancelled, and want to know when Rust has released their request. */
+  readonly #cancelled = new Map<number, SlotOwner>();
   #draining = false;
   readonly #turns: Turns;
   #flushScheduled = false;
@@ -123,6 +132,7 @@ export class Session implements RecordSink {
       (length, slabs, overflow) => this.#drain(length, slabs, overflow),
       options.ioThreads ?? 0,
     );
+    this.clock = new EngineClock(() => addon.clock(this.#environment));
     const pages = new Pages(() => addon.page(this.#environment));
     const threads = Math.max(1, addon.threads(this.#environment));
     for (let thread = 0; thread < threads; thread++) {
@@ -200,13 +210,16 @@ export class Session implements RecordSink {
   /**
    * The owner has written `Cancel`: its completions are dropped, and its slot is freed when Rust has
    * released the request. Until then the process stays alive, as it does while a Node socket closes,
-   * so that the `disconnect` is delivered.
+   * so that the `disconnect` is delivered. `waits`: the owner still gets
+   * `Timings`, and `onReleased`. Returns whether it does.
    */
-  cancelled(owner: SlotOwner): void {
+  cancelled(owner: SlotOwner, waits = false): boolean {
     const { slot } = owner;
-    if (this.#slots[slot] !== owner) return;
+    if (this.#slots[slot] !== owner) return false;
     this.#slots[slot] = null;
+    if (waits) this.#cancelled.set(slot, owner);
     this.hold();
+    return waits;
   }
 
   #vacate(slot: number): void {
@@ -357,7 +370,7 @@ export class Session implements RecordSink {
     const owner = this.#slots[slot];
     if (owner?.generation !== generation) {
       if (owner === null && this.#generations[slot] === generation)
-        this.#recordOfCancelled(kind, slot);
+        this.#recordOfCancelled(kind, slot, flags, batch, start);
       return true;
     }
     switch (kind) {
@@ -377,6 +390,9 @@ export class Session implements RecordSink {
         if (!this.#turns.mayDeliverError()) return false;
         owner.onError(batch, start, end);
         return true;
+      case Completion.Timings:
+        owner.onTimings?.(batch, start, flags);
+        return true;
       case Completion.Pull:
         owner.onPull(batch.readUInt32LE(start));
         return true;
@@ -392,10 +408,21 @@ export class Session implements RecordSink {
   }
 
   /** A free slot has another generation, so this one was cancelled. */
-  #recordOfCancelled(kind: number, slot: number): void {
+  #recordOfCancelled(
+    kind: number,
+    slot: number,
+    flags: number,
+    batch: Buffer,
+    start: number,
+  ): void {
+    const owner = this.#cancelled.get(slot);
+    if (kind === Completion.Timings) owner?.onTimings?.(batch, start, flags);
     if (kind !== Completion.End && kind !== Completion.Error) return;
     this.#vacate(slot);
     this.release();
+    if (owner === undefined) return;
+    this.#cancelled.delete(slot);
+    owner.onReleased?.();
   }
 
   /** The chunk of a `Data` record: a part of a slab, or a copy that the user may keep. */

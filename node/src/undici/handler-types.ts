@@ -85,6 +85,7 @@ export interface DispatchOptions {
   maxRedirections?: unknown;
   typeOfService?: unknown;
   decompress?: unknown;
+  timings?: unknown;
   [kDecode]?: FetchDecoding | null;
   /** Read by what made the request; see `Request.watchSignal`. */
   signal?: unknown;

@@ -226,5 +226,6 @@ module.exports = {
     control.roots = pem;
   },
   counters: () => new Float64Array(10),
+  clock: () => performance.now(),
   close() {},
 };

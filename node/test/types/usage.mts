@@ -21,6 +21,9 @@ import dodici, {
   type ConnectInfo,
   type DisconnectInfo,
   type RequestInit,
+  type RequestTimings,
+  type TimedController,
+  type TimingsMessage,
 } from 'dodici';
 import type * as Undici from 'undici';
 
@@ -161,3 +164,35 @@ void agent.request({ origin: 'http://localhost', path: '/', method: 'GET', decom
 void request('http://localhost', { decompress: 'gzip' });
 // @ts-expect-error a size is a number
 new Pool('http://localhost', { decompress: { maxSize: '1' } });
+
+// Timings: of a request, of a controller, of a message.
+new Agent({ timings: true, origins: { 'http://localhost': { timings: false } } });
+const showTimings = ({ start, firstByte, isNew, connection }: RequestTimings): void => {
+  const waited: number | null = firstByte && firstByte - start;
+  const tls: number | undefined = connection?.timings.tls;
+  void [waited, tls, isNew, connection?.id];
+};
+void request('http://localhost', { timings: showTimings });
+void agent.request({ origin: 'http://localhost', path: '/', method: 'GET', timings: true });
+agent.dispatch(
+  { origin: 'http://localhost', path: '/', method: 'GET', timings: true },
+  {
+    onRequestStart() {},
+    onResponseStart() {},
+    onResponseData() {},
+    onResponseEnd: (controller: Dispatcher.DispatchController) => {
+      const { timings } = controller as TimedController;
+      if (timings !== null) showTimings(timings);
+    },
+    onResponseError() {},
+  },
+);
+const onMessage = ({ timings, statusCode, error }: TimingsMessage): void => {
+  showTimings(timings);
+  void [statusCode, error?.message];
+};
+void onMessage;
+// @ts-expect-error a function or a boolean
+void request('http://localhost', { timings: 'all' });
+// @ts-expect-error a function is for one request
+new Pool('http://localhost', { timings: showTimings });

@@ -194,6 +194,24 @@ describe('options are validated as the peer validates them', () => {
     expect(() => new Agent({ origins: rule })).toThrow(/maxIdleConnections must be/);
   });
 
+  it('timings, which is ours, is a boolean', () => {
+    for (const kind of ['client', 'pool'] as const) {
+      for (const value of WRONG_VALUES) {
+        expect(ofOurs(kind, ORIGIN, { timings: value }), String(value)).toEqual(
+          value == null || typeof value === 'boolean'
+            ? 'accepted'
+            : {
+                name: 'InvalidArgumentError',
+                message: 'timings must be a boolean',
+                code: 'UND_ERR_INVALID_ARG',
+              },
+        );
+      }
+    }
+    const rule = { 'http://localhost': { timings: 1 as never } };
+    expect(() => new Agent({ origins: rule })).toThrow(/timings must be a boolean/);
+  });
+
   it('a pool reports an invalid client option with the client’s message', () => {
     for (const [name, value] of [
       ['headersTimeout', -1],

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 
 import {
   Completion,
+  DispatchAux,
   DispatchFlag,
   HeadFlag,
   LAYOUT_HASH,
@@ -47,7 +48,7 @@ const writers: Record<string, (writer: SubmissionWriter, record: any) => void> =
       r.slot,
       r.generation,
       bits(DispatchFlag, r.flags),
-      (WireBody as Record<string, number>)[r.body]!,
+      (WireBody as Record<string, number>)[r.body]! | (r.timed ? DispatchAux.Timed : 0),
       r.pool,
       r.head,
       r.headersTimeout,
@@ -301,6 +302,12 @@ describe('completion reader', () => {
         }
         if (want.trailers !== undefined) expect(seen.payload).toBe(fieldList(want.trailers));
         if (want.host !== undefined) expect(seen.payload).toBe(want.host);
+        if (want.kind === 'Timings') {
+          const payload = Buffer.from(seen.payload, 'latin1');
+          const times = [0, 1, 2, 3, 4].map((index) => payload.readDoubleLE(8 + 8 * index));
+          expect([seen.flags & 1, payload.readUInt32LE(0)]).toEqual([1, want.serial]);
+          expect(times).toEqual(want.times);
+        }
         if (want.kind === 'Data' && want.data !== undefined) expect(seen.payload).toBe(want.data);
       });
     });

@@ -1,7 +1,7 @@
 //! Events a pool reports about its connections.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::close_reason::CloseReason;
 use super::error::Error;
@@ -29,10 +29,13 @@ impl Protocol {
     }
 }
 
-/// How long each leg of connecting took; `None` for a leg that did not happen.
+/// How long each leg of connecting took; `None` for a leg that did not happen. Each begins when the
+/// one before it has ended: DNS, TCP, the proxy ([`ProxyInfo::time`]), TLS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectTimings {
+    /// When the first leg began. `None` in a default value only.
+    pub started: Option<Instant>,
     /// Name resolution.
     pub dns: Option<Duration>,
     /// Socket connect, from the first attempt to the winner.

@@ -13,4 +13,5 @@ pub(crate) mod proxy;
 pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod size_limit;
+pub(crate) mod timings;
 pub(crate) mod tls;

@@ -110,6 +110,8 @@ pub struct Request {
     pub body_timeout: Option<Duration>,
     /// Whether the response's content codings are decoded; `None`: it is delivered as it is.
     pub decode: Option<Decode>,
+    /// Whether its sink gets [`RequestTimings`](super::timings::RequestTimings).
+    pub timed: bool,
 }
 
 impl Request {
@@ -128,6 +130,7 @@ impl Request {
             headers_timeout: None,
             body_timeout: None,
             decode: None,
+            timed: false,
         }
     }
 

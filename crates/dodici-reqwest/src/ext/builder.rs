@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dodici::{Event, Origin};
+use dodici::{ConnectInfo, Event, Origin, RequestTimings};
 
 use crate::IntoUrl;
 use crate::origin_options::{OriginOptions, at_least_one};
@@ -94,6 +94,17 @@ pub trait ClientBuilderExt: Sized + sealed::Change {
         F: Fn(&Origin, &Event) + Send + Sync + 'static,
     {
         self.change_config(|config| config.events.push(Arc::new(callback)))
+    }
+
+    /// Calls a function when a request of the client has ended, with its timings and the details of
+    /// its connection, if it had one. Each redirect and each retry is a request. The origin is that
+    /// of a forwarding proxy, if there is one. It must not block.
+    #[must_use]
+    fn on_timings<F>(self, callback: F) -> Self
+    where
+        F: Fn(&Origin, &RequestTimings, Option<&ConnectInfo>) + Send + Sync + 'static,
+    {
+        self.change_config(|config| config.timings.push(Arc::new(callback)))
     }
 }
 

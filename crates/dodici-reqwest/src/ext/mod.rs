@@ -1,8 +1,8 @@
 //! Extension traits for what reqwest's API does not have:
 //!
-//! - [`ClientBuilderExt`]: per-origin settings, limits, connection ages, connection events.
+//! - [`ClientBuilderExt`]: per-origin settings, limits, connection ages, connection events, timings.
 //! - [`ClientExt`]: statistics of the pools.
-//! - [`RequestBuilderExt`]: informational responses as they arrive, exact header fields.
+//! - [`RequestBuilderExt`]: informational responses as they arrive, timings, exact header fields.
 //! - [`BodyExt`]: request trailers.
 //! - [`ResponseExt`]: connection, timings, exact header fields, trailers.
 //!
@@ -32,5 +32,5 @@ pub use response::{ResponseExt, Timings};
 pub use crate::origin_options::OriginOptions;
 pub use dodici::{
     CloseReason, ConnId, ConnectInfo, ConnectTimings, DisconnectInfo, Event, HeaderBlock, Origin,
-    PoolStats, ResponseHead,
+    PoolStats, RequestTimings, ResponseHead,
 };

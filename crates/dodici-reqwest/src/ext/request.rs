@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use dodici::{HeaderBlock, OnInformational, RawHeaders, ResponseHead};
+use dodici::{
+    ConnectInfo, HeaderBlock, OnInformational, OnTimings, RawHeaders, RequestTimings, ResponseHead,
+};
 use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame};
 
@@ -33,6 +35,30 @@ pub trait RequestBuilderExt: Sized + sealed::Extend {
         F: Fn(&ResponseHead) + Send + Sync + 'static,
     {
         self.with_extension(OnInformational(Arc::new(callback)))
+    }
+
+    /// Calls a function when the request has ended, with its timings and the details of its
+    /// connection, if it had one; after a redirect or a retry, once for each request. The function
+    /// must not block.
+    ///
+    /// ```
+    /// use dodici_reqwest::{Client, ext::RequestBuilderExt};
+    ///
+    /// let request = Client::new()
+    ///     .get("https://example.com/")
+    ///     .on_timings(|timings, connection| {
+    ///         let connect = connection.filter(|_| timings.is_new).map(|info| info.timings);
+    ///         println!("{timings:?}, {connect:?}");
+    ///     })
+    ///     .build()?;
+    /// # Ok::<_, dodici_reqwest::Error>(())
+    /// ```
+    #[must_use]
+    fn on_timings<F>(self, callback: F) -> Self
+    where
+        F: Fn(&RequestTimings, Option<&ConnectInfo>) + Send + Sync + 'static,
+    {
+        self.with_extension(OnTimings(Arc::new(callback)))
     }
 
     /// Maximum size of the response body in bytes, after decoding; overrides the client's

@@ -497,6 +497,70 @@ async fn timings_are_those_of_the_connection_opened_for_the_request() {
     assert_eq!(second.connection_id(), id);
 }
 
+#[tokio::test]
+async fn timings_go_to_the_client_and_to_the_request_when_it_has_ended() {
+    let peer = always(OK).await;
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let of_request = tell.clone();
+    let client = Client::builder()
+        .no_proxy()
+        .on_timings(move |origin, timings, connection| {
+            let port = connection.and_then(|info| info.remote).map(|at| at.port());
+            tell.send((origin.port, *timings, port)).unwrap();
+        })
+        .build()
+        .unwrap();
+    for is_new in [true, false] {
+        let tell = of_request.clone();
+        let request = client
+            .get(url(&peer))
+            .on_timings(move |timings, connection| {
+                let legs = connection.unwrap().timings;
+                assert!(legs.started.unwrap() + legs.total <= timings.assigned.unwrap());
+                tell.send((0, *timings, None)).unwrap();
+            });
+        request.send().await.unwrap().bytes().await.unwrap();
+        let (origin, of_client, port) = told.recv().await.unwrap();
+        assert_eq!((origin, port), (peer.port(), Some(peer.port())));
+        assert_eq!(told.recv().await.unwrap(), (0, of_client, None));
+        let stamps = [
+            of_client.assigned,
+            of_client.head_sent,
+            of_client.body_sent,
+            of_client.first_byte,
+            of_client.ended,
+        ];
+        assert!(stamps[0].is_some() && stamps.is_sorted(), "{of_client:?}");
+        assert_eq!(of_client.is_new, is_new);
+    }
+}
+
+#[tokio::test]
+async fn timings_come_for_each_request_of_a_redirect_and_for_failures() {
+    const AGAIN: &str = "HTTP/1.1 302 Found\r\nlocation: /2\r\ncontent-length: 0\r\n\r\n";
+    let peer = ScriptedPeer::tcp().await.replies(vec![AGAIN, OK]);
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let client = Client::builder()
+        .no_proxy()
+        .on_timings(move |_, timings, _| tell.send(*timings).unwrap())
+        .build()
+        .unwrap();
+    let text = client.get(url(&peer)).send().await.unwrap().text().await;
+    text.unwrap();
+    let [first, second] = [told.recv().await.unwrap(), told.recv().await.unwrap()];
+    assert!(first.first_byte.unwrap() <= second.dispatched);
+
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let gone = gone.local_addr().unwrap();
+    client
+        .get(format!("http://{gone}/"))
+        .send()
+        .await
+        .unwrap_err();
+    let failed = told.recv().await.unwrap();
+    assert!(failed.assigned.is_none() && failed.ended.is_some());
+}
+
 fn tls_client(authority: &Authority) -> ClientBuilder {
     let root = Certificate::from_pem(authority.pem().as_bytes()).unwrap();
     Client::builder().no_proxy().tls_certs_only([root])

@@ -169,6 +169,15 @@ connect_rows! {
             reqwest: &["gzip", "brotli", "zstd", "deflate"],
         }
         row NAMED {
+            name: "timings",
+            types: "boolean | null",
+            default: Fallback::Nothing("only for `fetch`, and while the channel `dodici:request:timings` has subscribers"),
+            rule: Rule::Boolean,
+            refusal: "{} must be a boolean",
+            doc: "Whether requests are timed: `true` for all, `false` for none. Can be set per request, there also with a function that gets the timings.",
+            reqwest: &["on_timings"],
+        }
+        row NAMED {
             name: "strictContentLength",
             types: "boolean",
             default: Fallback::Flag(true),

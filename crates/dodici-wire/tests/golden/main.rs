@@ -8,17 +8,17 @@
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU64;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dodici_pool::{
     BodyKind, CloseReason, ConnectInfo, Decode, DecodeManner, DisconnectInfo, Error, ErrorKind,
-    HeaderBlock, ParseErrorCode, Phase, Protocol, Request, RequestKind, ResponseHead, SocketInfo,
-    SystemDetail, TlsInfo, Version,
+    HeaderBlock, ParseErrorCode, Phase, Protocol, Request, RequestKind, RequestTimings,
+    ResponseHead, SocketInfo, SystemDetail, TlsInfo, Version,
 };
 use dodici_testkit::wire::{put_flag_option, put_number_option, put_option, put_submission};
 use dodici_testkit::with;
-use dodici_wire::completion::{self as to_js, HeadKind, Over};
+use dodici_wire::completion::{self as to_js, Epoch, HeadKind, Over};
 use dodici_wire::options::OptionKey;
 use dodici_wire::submission::Submitted;
 use dodici_wire::{Target, layout_hash};
@@ -118,11 +118,18 @@ fn submissions() -> Vec<Vector> {
     decode.max_size = NonZeroU64::new(0x2_0000_0001);
     let mut decoded = Request::new("GET /z HTTP/1.1\r\n\r\n");
     decoded.decode = Some(decode);
+    let mut timed = Request::new("GET /t HTTP/1.1\r\n\r\n");
+    timed.timed = true;
     vec![
         (
             "dispatch of what is to be decoded",
             dispatch(decoded),
             r#"{ "kind": "Dispatch", "slot": 3, "generation": 70000, "flags": ["Blocking", "Decode"], "body": "None", "pool": 2, "headersTimeout": 4294967295, "bodyTimeout": 4294967295, "bodyLength": 0, "decode": "Interceptor", "maxSize": 8589934593, "head": "GET /z HTTP/1.1\r\n\r\n" }"#,
+        ),
+        (
+            "dispatch of a timed request",
+            dispatch(timed),
+            r#"{ "kind": "Dispatch", "slot": 3, "generation": 70000, "flags": ["Blocking"], "body": "None", "timed": true, "pool": 2, "headersTimeout": 4294967295, "bodyTimeout": 4294967295, "bodyLength": 0, "head": "GET /t HTTP/1.1\r\n\r\n" }"#,
         ),
         (
             "dispatch without a body",
@@ -290,7 +297,20 @@ fn completions() -> Vec<Vector> {
         write(&mut out);
         out
     };
+    let epoch = Epoch(Instant::now());
+    let at = |micros| Some(epoch.0 + Duration::from_micros(micros));
+    let timings = with(RequestTimings::new(epoch.0), |timings| {
+        timings.assigned = at(250);
+        timings.head_sent = at(500);
+        timings.first_byte = at(5_000_000_000_500);
+        timings.is_new = true;
+    });
     let mut vectors = vec![
+        (
+            "the timings of a request",
+            put(&|out| to_js::put_timings(out, TO, epoch, 7, &timings)),
+            r#"{ "kind": "Timings", "slot": 3, "generation": 70000, "isNew": true, "serial": 7, "times": [0.25, 0.5, 0, 5000000000.5, 0] }"#,
+        ),
         (
             "a head",
             put(&|out| to_js::put_head(out, HeadKind::Final, TO, &ok, over(true, 0))),
@@ -504,6 +524,8 @@ fn connections() -> Vec<Vector> {
         tls.resumed = true;
         tls.server_name = Some("localhost".to_owned());
     }));
+    let epoch = Epoch(Instant::now());
+    tls.timings.started = Some(epoch.0 + Duration::from_micros(1250));
     tls.timings.dns = Some(Duration::from_micros(500));
     tls.timings.tcp = Some(Duration::from_micros(250));
     tls.timings.tls = Some(Duration::from_millis(2));
@@ -527,12 +549,12 @@ fn connections() -> Vec<Vector> {
     vec![
         (
             "a TLS connection",
-            put(&|out| to_js::put_connected(out, CONN, &tls)),
-            r#"{ "kind": "Connected", "slot": 2, "generation": 1, "info": { "Protocol": "h2", "LocalAddress": "127.0.0.1", "LocalPort": 5000, "RemoteAddress": "127.0.0.1", "RemotePort": 443, "TlsVersion": "TLSv1.3", "Cipher": "TLS_AES_128_GCM_SHA256", "AlpnProtocol": "h2", "Resumed": 1, "ServerName": "localhost", "DnsTime": 0.5, "TcpTime": 0.25, "TlsTime": 2, "TotalTime": 2.75 } }"#,
+            put(&|out| to_js::put_connected(out, CONN, epoch, &tls)),
+            r#"{ "kind": "Connected", "slot": 2, "generation": 1, "info": { "Protocol": "h2", "LocalAddress": "127.0.0.1", "LocalPort": 5000, "RemoteAddress": "127.0.0.1", "RemotePort": 443, "TlsVersion": "TLSv1.3", "Cipher": "TLS_AES_128_GCM_SHA256", "AlpnProtocol": "h2", "Resumed": 1, "ServerName": "localhost", "DnsTime": 0.5, "TcpTime": 0.25, "TlsTime": 2, "TotalTime": 2.75, "Started": 1.25 } }"#,
         ),
         (
             "a connection to a unix socket",
-            put(&|out| to_js::put_connected(out, CONN, &unix)),
+            put(&|out| to_js::put_connected(out, CONN, epoch, &unix)),
             r#"{ "kind": "Connected", "slot": 2, "generation": 1, "info": { "Protocol": "h1", "Path": "/run/x.sock", "TotalTime": 1 } }"#,
         ),
         (

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;
-use dodici_pool::{Error, HeaderBlock, ResponseHead};
+use dodici_pool::{ConnId, ConnectInfo, Error, HeaderBlock, RequestTimings, ResponseHead};
 use parking_lot::Mutex;
 
-use super::{ConnectionBook, OnInformational, OnWritten, ResponseDetail};
+use super::{ConnectionBook, OnInformational, OnTimings, OnWritten, ResponseDetail};
 use crate::sink::{ExchangeInfo, Sink};
 
 /// Chunks shorter than this that wait for a slow reader are copied, so that none of them keeps the
@@ -115,7 +115,16 @@ pub(super) struct ClientSink {
     pub(super) shared: Arc<Shared>,
     pub(super) on_informational: Option<OnInformational>,
     pub(super) on_written: Option<OnWritten>,
+    pub(super) on_timings: Option<OnTimings>,
+    /// The last ones.
+    pub(super) timings: Option<RequestTimings>,
     pub(super) book: Option<Arc<dyn ConnectionBook>>,
+}
+
+impl ClientSink {
+    fn connection(&self, conn: ConnId) -> Option<Arc<ConnectInfo>> {
+        self.book.as_ref()?.connection(conn)
+    }
 }
 
 impl Sink for ClientSink {
@@ -128,10 +137,7 @@ impl Sink for ClientSink {
     }
 
     fn head(&mut self, head: &ResponseHead, info: &ExchangeInfo) {
-        let connection = self
-            .book
-            .as_ref()
-            .and_then(|book| book.connection(info.conn));
+        let connection = self.connection(info.conn);
         self.shared.update(|inner| {
             inner.start = Some(ResponseDetail {
                 head: Arc::new(head.clone()),
@@ -143,6 +149,7 @@ impl Sink for ClientSink {
                 },
                 info: *info,
                 connection,
+                timings: self.timings,
             });
         });
     }
@@ -150,6 +157,16 @@ impl Sink for ClientSink {
     fn written(&mut self) {
         if let Some(OnWritten(callback)) = &self.on_written {
             callback();
+        }
+    }
+
+    fn timings(&mut self, timings: &RequestTimings) {
+        self.timings = Some(*timings);
+        if timings.ended.is_some()
+            && let Some(OnTimings(callback)) = &self.on_timings
+        {
+            let connection = timings.conn.and_then(|conn| self.connection(conn));
+            callback(timings, connection.as_deref());
         }
     }
 

@@ -19,7 +19,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use dodici_pool::{
-    ConnId, ConnectInfo, Error, ErrorKind, HeaderBlock, Phase, Request, ResponseHead,
+    ConnId, ConnectInfo, Error, ErrorKind, HeaderBlock, Phase, Request, RequestTimings,
+    ResponseHead,
 };
 use http_body::Body;
 use parking_lot::Mutex;
@@ -41,6 +42,8 @@ pub struct ResponseDetail {
     pub info: ExchangeInfo,
     /// Details of that connection, if the request came with a [`ConnectionBook`] that has them.
     pub connection: Option<Arc<ConnectInfo>>,
+    /// When the request's parts happened until now, if it came with [`OnTimings`].
+    pub timings: Option<RequestTimings>,
 }
 
 /// A request body for [`Pool::send_known`].
@@ -151,6 +154,47 @@ impl std::fmt::Debug for OnWritten {
     }
 }
 
+/// Called when the request has ended, whether with a response or an error, on the connection's task,
+/// with the details of the connection if a [`ConnectionBook`] has them. Put it in the request's
+/// extensions. It must not block.
+///
+/// Without it, no time is taken.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::{Arc, mpsc};
+/// use dodici::OnTimings;
+/// # use dodici::{Engine, NoEvents, Origin, OriginConfig, Scheme};
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let server = dodici_testkit::TestOrigin::start().await;
+/// # let engine = Engine::on_runtime(tokio::runtime::Handle::current());
+/// # let origin = Origin::new(Scheme::Http, "127.0.0.1", server.port());
+/// # let pool = engine.open_pool(origin, OriginConfig::default(), Arc::new(NoEvents))?;
+/// let (tell, told) = mpsc::channel();
+/// let on_timings = OnTimings(Arc::new(move |timings, _connection| drop(tell.send(*timings))));
+/// let request = http::Request::get("/").extension(on_timings).body(String::new())?;
+/// pool.send(request).await?.into_body().collect().await?;
+///
+/// let timings = told.recv()?;
+/// let (sent, answered) = (timings.head_sent.unwrap(), timings.first_byte.unwrap());
+/// println!("{:?} until the first byte", answered - sent);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct OnTimings(pub Arc<TimingsCallback>);
+
+type TimingsCallback = dyn Fn(&RequestTimings, Option<&ConnectInfo>) + Send + Sync;
+
+impl std::fmt::Debug for OnTimings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnTimings")
+    }
+}
+
 /// For callers with their own timeout around [`Pool::send`]: before the timeout is reported,
 /// it reads what this machine has received of the response, even if the runtime has not noticed
 /// yet, as after the process was stopped. Put it in the request's extensions, and keep a clone.
@@ -255,6 +299,8 @@ impl Pool {
         request.body_timeout = options.body_timeout;
         request.decode = options.decode;
         request.body = kind;
+        let on_timings = parts.extensions.get::<OnTimings>().cloned();
+        request.timed = on_timings.is_some();
         let shared = exchange::Shared::new();
         let handle = self.dispatch(
             request,
@@ -262,6 +308,8 @@ impl Pool {
                 shared: Arc::clone(&shared),
                 on_informational: parts.extensions.get::<OnInformational>().cloned(),
                 on_written: parts.extensions.get::<OnWritten>().cloned(),
+                on_timings,
+                timings: None,
                 book,
             }),
         );

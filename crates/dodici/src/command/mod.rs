@@ -321,6 +321,11 @@ impl Command {
         self.inner.lock().upload.is_starved()
     }
 
+    /// Whether the connection has taken the end of the body.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.inner.lock().upload.has_ended()
+    }
+
     /// Whether there are trailers that have not been taken.
     pub(crate) fn has_trailers(&self) -> bool {
         self.inner.lock().upload.has_trailers()

@@ -287,6 +287,10 @@ impl Upload {
         self.held || (self.chunks.is_empty() && matches!(self.tail, Tail::Open))
     }
 
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.tail, Tail::Taken(_))
+    }
+
     pub(super) fn has_trailers(&self) -> bool {
         match &self.tail {
             Tail::End(trailers) | Tail::Taken(trailers) => !trailers.is_empty(),

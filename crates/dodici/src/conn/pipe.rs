@@ -295,6 +295,11 @@ impl PipeConn {
         self.touched = false;
     }
 
+    /// Whether a byte of the response that was begun was read.
+    pub(crate) fn is_touched(&self) -> bool {
+        self.touched
+    }
+
     /// Whether there are bytes of a response that was not begun.
     pub(crate) fn has_input(&self) -> bool {
         !are_line_ends(&self.input)

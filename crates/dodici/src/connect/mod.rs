@@ -184,6 +184,7 @@ impl Connector {
         info.path = self.path();
         info.tls = tls;
         info.proxy = proxy;
+        info.timings.started = Some(started.into_std());
         info.timings.dns = opened.dns;
         info.timings.tcp = opened.tcp;
         info.timings.tls = tls_time;

@@ -26,6 +26,9 @@ use crate::conn::h2::{H2Conn, H2Stream, NotOpened, Received, StreamFailure};
 use crate::sink::ExchangeInfo;
 use crate::tuning::PULL_WINDOW;
 
+/// The first stream that a client opens (RFC 9113, section 5.1.1).
+const FIRST_STREAM: u32 = 1;
+
 /// How an exchange ended. Not reported to the sink yet.
 pub(crate) enum StreamFinish {
     /// The response is complete, with these trailers.
@@ -174,6 +177,12 @@ impl StreamExchange {
             self.job.ask_first();
         }
         self.info.stream = stream.id();
+        let settle = &mut self.job.settle;
+        settle.assigned(self.info.conn, self.info.stream == FIRST_STREAM);
+        settle.head_sent();
+        if !is_pulled {
+            settle.body_sent();
+        }
         self.stream = Some(stream);
         Ok(())
     }
@@ -227,9 +236,7 @@ impl StreamExchange {
     pub(crate) fn upgrade(&mut self, head: &ResponseHead) {
         self.rules.upgrade();
         self.upload = Upload::Pulled { remaining: None };
-        if let Some(sink) = self.job.settle.sink() {
-            sink.upgrade(head, &self.info);
-        }
+        self.job.settle.upgrade(head, &self.info);
         self.job.command.begin_stream();
         if let Some(sink) = self.job.settle.sink() {
             sink.pull(PULL_WINDOW);
@@ -308,6 +315,9 @@ impl StreamExchange {
         }
         if sent && self.rules.wrote(now) {
             self.job.report_written();
+        }
+        if sent && !stream.is_sending() {
+            self.job.settle.body_sent();
         }
         if sent && self.is_upgraded() && self.unsent.is_empty() {
             // The peer has room for it: the next drive writes it, even before a reset.

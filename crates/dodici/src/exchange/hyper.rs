@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use dodici_pool::{CloseReason, Error, ExchangeConfig};
+use dodici_pool::{BodyKind, CloseReason, Error, ExchangeConfig};
 
 use super::Job;
 use super::rules::{Length, Rules, Stage, Wire};
@@ -48,6 +48,7 @@ pub(crate) async fn run(
     timer: &mut Timer,
     interrupt: &impl Interrupt,
 ) -> Finish {
+    let before = conn.traffic();
     let response = pin!(conn.start(&job.request, &job.command));
     let now = Moment::default();
     let mut rules = Rules::new(Wire::Http1, &job.request, config);
@@ -67,6 +68,7 @@ pub(crate) async fn run(
         interrupt,
         rules,
         pieces: Pieces::default(),
+        before,
     };
     std::future::poll_fn(|cx| exchange.poll(cx)).await
 }
@@ -82,6 +84,8 @@ struct Exchange<'a, F, I> {
     rules: Rules,
     /// Decoded, not delivered while more may be available.
     pieces: Pieces,
+    /// Bytes received and sent on the connection before.
+    before: (u64, u64),
 }
 
 impl<F, I> Exchange<'_, F, I>
@@ -142,6 +146,9 @@ where
                 self.rules.wrote(&now);
                 self.job.report_written();
             }
+            if self.job.settle.is_timed() {
+                self.stamp();
+            }
             let waits = self.rules.continue_deadline().is_some();
             if seen.continued || (waits && self.head_is_there()) {
                 self.let_body_go();
@@ -178,6 +185,33 @@ where
                 return Some(self.fail(reason, error));
             }
             return self.poll_deadlines(cx, &now);
+        }
+    }
+
+    /// Stamps what was sent and received.
+    fn stamp(&mut self) {
+        let (received, sent) = self.conn.traffic();
+        let Job {
+            request,
+            settle,
+            command,
+            ..
+        } = &mut *self.job;
+        let left = (sent - self.before.1).checked_sub(request.head.len() as u64);
+        if let Some(body) = left {
+            settle.head_sent();
+            let is_all = match &request.body {
+                BodyKind::None => true,
+                BodyKind::Full(bytes) => body >= bytes.len() as u64,
+                BodyKind::Sized(length) => body >= *length,
+                BodyKind::Chunked => command.has_ended() && self.conn.has_flushed(),
+            };
+            if is_all {
+                settle.body_sent();
+            }
+        }
+        if received > self.before.0 {
+            settle.first_byte();
         }
     }
 

@@ -331,10 +331,11 @@ impl Pool {
             exclusive,
         };
         let (trace, sink) = Trace::new(&self.0.origin, sink);
-        let settle = Settle::new(sink);
+        let dispatched = now();
+        let settle = Settle::new(sink, request.timed.then_some(dispatched));
         let mut job = Box::new(Job::new(request, settle, Arc::clone(&command), trace));
         let mut state = self.0.state.lock();
-        let id = match state.machine.handle_enqueue(traits, now()) {
+        let id = match state.machine.handle_enqueue(traits, dispatched) {
             Ok(id) => id,
             Err(refused) => {
                 drop(state);

@@ -20,6 +20,7 @@ mod reuse;
 mod settlement;
 mod support;
 mod timeouts;
+mod timings;
 mod upgrades;
 mod uploads;
 mod whole_requests;

@@ -12,4 +12,5 @@ mod heads;
 mod limits;
 mod refusals;
 mod support;
+mod timings;
 mod uploads;

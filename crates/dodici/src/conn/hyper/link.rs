@@ -34,7 +34,7 @@ pub(super) struct Link {
     /// See [`Place`].
     abrupt_is_end: bool,
     /// hyper has flushed its buffer since it was last driven, and all of it was sent.
-    flushed: bool,
+    pub(super) flushed: bool,
     /// The request whose credit limits reads of the response body.
     reader: Option<Arc<Command>>,
     /// Part of the request may have been sent.

@@ -236,6 +236,11 @@ impl HyperConn {
         !self.link.lock().held().unwritten
     }
 
+    /// Whether everything that hyper had to write when it was driven was sent.
+    pub(crate) fn has_flushed(&self) -> bool {
+        self.link.lock().flushed
+    }
+
     /// What hyper and the link still hold of the exchange.
     fn held(&self) -> Held {
         let mut held = self.link.lock().held();

@@ -163,6 +163,7 @@ impl StreamExchange {
         now: &Moment,
     ) -> Result<(), Error> {
         let head = &conn.head;
+        self.job.settle.first_byte();
         self.rules.count_informational(&head.headers)?;
         self.rules.informational(head.status, now);
         // RFC 9113, section 8.6: HTTP/2 has no 101.

@@ -61,10 +61,12 @@ pub(super) async fn serve(
                 pipeline.disband(0, None, reason);
                 return pipeline.lease.end(reason, error);
             }
-            Solo::Upgraded(conn, job) => {
+            Solo::Upgraded(conn, mut job) => {
                 let reason = CloseReason::Upgraded;
                 pipeline.disband(0, None, reason);
                 let info = ExchangeInfo::new(id, pipeline.lease.requests() > 1);
+                // While the connection is known.
+                job.settle.ended();
                 // The pool releases the connection before the caller gets it.
                 pipeline.lease.end(reason, None);
                 return Box::pin(become_stream(*conn, job, info)).await;
@@ -74,11 +76,7 @@ pub(super) async fn serve(
 }
 
 async fn become_stream(conn: HyperConn, mut job: Box<Job>, info: ExchangeInfo) {
-    conn.with_head(|head| {
-        if let Some(sink) = job.settle.sink() {
-            sink.upgrade(head, &info);
-        }
-    });
+    conn.with_head(|head| job.settle.upgrade(head, &info));
     if let Some(stream) = conn.into_stream() {
         exchange::run_stream(stream, &mut job).await;
     }
@@ -131,6 +129,8 @@ struct Pipeline {
     stirred: bool,
     /// A caller requests a check of the socket.
     look: bool,
+    /// A timed request was not sent completely.
+    times: bool,
     timer: Timer,
     /// It has not carried a request: see [`PipeConn::poll_rest`].
     fresh: bool,
@@ -156,6 +156,7 @@ impl Pipeline {
             gives_up: false,
             stirred: false,
             look: false,
+            times: false,
             timer: Timer::new(),
             fresh,
             mailbox,
@@ -381,19 +382,22 @@ impl Pipeline {
         }
     }
 
-    fn send(&mut self, conn: &mut PipeConn, request: RequestId, job: Box<Job>) {
+    fn send(&mut self, conn: &mut PipeConn, request: RequestId, mut job: Box<Job>) {
         let body = match &job.request.body {
             BodyKind::Full(bytes) => Some(bytes),
             _ => None,
         };
         let place = conn.push(&job.request.head, body);
         let reset = job.request.reset;
+        let reused = self.lease.requests() > 0 || !self.flights.is_empty();
+        job.settle.assigned(self.id, !reused);
+        self.times |= job.settle.is_timed();
         self.flights.push_back(Flight {
             request,
             job,
             start: place.start,
             end: place.end,
-            reused: self.lease.requests() > 0 || !self.flights.is_empty(),
+            reused,
             given_up: false,
         });
         if reset {
@@ -405,6 +409,9 @@ impl Pipeline {
     fn write(&mut self, cx: &mut Context<'_>, conn: &mut PipeConn) -> Option<Next> {
         let before = conn.written();
         let wrote = conn.poll_write(cx);
+        if wrote && self.times {
+            self.time_sent(conn.written());
+        }
         let failure = conn.write_failure();
         if failure.is_some() && self.intake == Intake::Open {
             self.intake = Intake::Closed;
@@ -422,6 +429,24 @@ impl Pipeline {
     }
 
     // --- time ---
+
+    /// Stamps what was sent of timed requests.
+    fn time_sent(&mut self, written: u64) {
+        self.times = false;
+        for Flight {
+            job, start, end, ..
+        } in &mut self.flights
+        {
+            if written >= *start + job.request.head.len() as u64 {
+                job.settle.head_sent();
+            }
+            if written >= *end {
+                job.settle.body_sent();
+            } else {
+                self.times |= job.settle.is_timed();
+            }
+        }
+    }
 
     fn deadline(&self) -> Option<Instant> {
         if !self.flights.is_empty() {

@@ -158,7 +158,11 @@ impl Pipeline {
                     }
                 }
             }
-            let received = match conn.poll_next(cx, room) {
+            let received = conn.poll_next(cx, room);
+            if conn.is_touched() {
+                job.settle.first_byte();
+            }
+            let received = match received {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(received)) => received,
                 Poll::Ready(Err((reason, error))) => {

@@ -58,6 +58,7 @@ pub(super) async fn run(
         Err((reason, error)) => Finish::Unsent(reason, error),
         Ok(()) => {
             let info = ExchangeInfo::new(pipeline.id, pipeline.lease.requests() > 0);
+            job.settle.assigned(info.conn, !info.reused);
             let mailbox = &*pipeline.mailbox;
             let timer = &mut pipeline.timer;
             let mut exchange = pin!(exchange::run(

@@ -4,6 +4,7 @@
 //   dist/index.js       the package's names
 //   dist/dodici.js      the code of all modules: one file, because finding, reading and compiling
 //                       sixty takes several times as long as what they do when they are loaded
+//   dist/first-fetch.js what the first fetch loads; see src/fetch/first-fetch.ts
 //   dist/undici-peer.js the first look at the peer; see src/undici/peer.ts
 //   dist/internal/*.js  names of single modules in dodici.js, for the tests; not published
 //   dist/index.mjs      the package's names for ESM
@@ -86,11 +87,27 @@ const peerIsCheckedFirst = {
   },
 };
 
+/** One character beyond Latin-1, and V8 has two bytes for each character of a file. */
+function inAscii(code) {
+  return code.replaceAll(/[\u0080-\uffff]/g, (char) => {
+    return `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  });
+}
+
+/** What `src/fetch/fetch.ts` requires is a file of its own, which the first fetch loads. */
+const fetchIsLoadedLater = {
+  name: 'dodici:fetch',
+  resolveId(specifier) {
+    if (specifier !== './first-fetch') return null;
+    return { id: join(source, 'first-fetch.js'), external: 'relative' };
+  },
+};
+
 /** Bundles `input`, names and paths below src/, and writes it. Returns its files. */
 async function bundle(input, more) {
   const built = await rolldown({
     input: Object.fromEntries(input.map(([name, path]) => [name, join(source, `${path}.ts`)])),
-    plugins: [peerIsCheckedFirst],
+    plugins: [peerIsCheckedFirst, fetchIsLoadedLater],
     platform: 'node',
     preserveEntrySignatures: 'strict',
     onLog(level, log) {
@@ -107,29 +124,38 @@ async function bundle(input, more) {
     // A third of the text, all of which Node would read; the source maps have it.
     comments: false,
     generatedCode: { symbols: false },
-    // Stack traces and `util.inspect` show the names of functions and classes.
-    keepNames: true,
     entryFileNames: '[name].js',
     chunkFileNames: '[name].js',
     ...more,
   });
   await built.close();
   for (const { code } of output) {
-    // Stack traces have the name in the source, whatever `keepNames` does.
+    // Stack traces and `util.inspect` show the names of classes.
     const renamed = /\b(\w+)\$\d+ = class\b/.exec(code);
     if (renamed) throw new Error(`the class ${renamed[1]} was renamed: its name is taken`);
   }
-  for (const file of output) write(file.fileName, file.type === 'chunk' ? file.code : file.source);
+  for (const file of output) {
+    write(file.fileName, file.type === 'chunk' ? inAscii(file.code) : file.source);
+  }
   return output;
 }
 
 await bundle([['undici-peer', 'undici/peer']], {});
 const output = await bundle(
-  [['index', 'index'], ...TESTED.map((name) => [`internal/${name}`, name])],
+  [
+    ['index', 'index'],
+    ['first-fetch', 'fetch/first-fetch'],
+    ...TESTED.map((name) => [`internal/${name}`, name]),
+  ],
   {
     // The others' names stay out of it, so that its own classes keep theirs.
     codeSplitting: {
-      groups: [{ name: 'dodici', test: /^(?!.*[\\/](?:src[\\/]index|undici[\\/]exports)\.ts$)/ }],
+      groups: [
+        {
+          name: 'dodici',
+          test: /^(?!.*[\\/](?:src[\\/]index|undici[\\/]exports|fetch[\\/](?!index|fetch\.|border)[\w-]+)\.ts$)/,
+        },
+      ],
     },
   },
 );

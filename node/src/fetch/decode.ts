@@ -10,7 +10,7 @@
  */
 
 import type { Transform } from 'node:stream';
-import zlib from 'node:zlib';
+import zlib = require('node:zlib');
 
 import type { Feeder, IncomingBody } from './incoming-body';
 

@@ -8,19 +8,22 @@
 import { unpolluted } from '../options';
 import { type Dispatcher, type FetchInternals, fetchInternals, type peer } from '../undici';
 import { count, fetchByPeer, isForPeer } from './border';
-import { rethrowWithCallers } from './caller';
-import { Fetching } from './fetching';
+import type * as FirstFetch from './first-fetch';
 import type { FetchRequest } from './request';
-import { readRequest } from './request-init';
-import { ResponseFactory } from './response';
-import { rejected } from './response-body';
+import type { ResponseFactory } from './response';
 
 type Fetch = typeof peer.fetch;
 type Response = InstanceType<typeof peer.Response>;
-let responses: ResponseFactory | undefined;
+/** What the first fetch loads and makes. */
+interface Machinery extends Readonly<typeof FirstFetch> {
+  readonly factory: ResponseFactory;
+}
 
-function responsesOf(internals: FetchInternals): ResponseFactory {
-  return (responses ??= new ResponseFactory(internals));
+let machinery: Machinery | undefined;
+
+function load(internals: FetchInternals): Machinery {
+  const loaded = require('./first-fetch') as typeof FirstFetch;
+  return { ...loaded, factory: new loaded.ResponseFactory(internals) };
 }
 
 /** A `fetch()` that uses the dispatcher returned by `globalDispatcher` if a call has none. */
@@ -33,6 +36,8 @@ export function makeFetch(globalDispatcher: () => Dispatcher): Fetch {
       return fetchByPeer(input, withDispatcher(init, globalDispatcher));
     }
     count(true);
+    const { Fetching, factory, readRequest, rejected, rethrowWithCallers } = (machinery ??=
+      load(internals));
     let request: FetchRequest;
     try {
       request = readRequest(input, init, internals);
@@ -40,7 +45,6 @@ export function makeFetch(globalDispatcher: () => Dispatcher): Fetch {
       return rejected(error);
     }
     const dispatcher = request.dispatcher ?? globalDispatcher();
-    const factory = responsesOf(internals);
     const settled = new Promise<Response>((resolve, reject) => {
       new Fetching(request, dispatcher, factory, resolve, reject).start();
     });

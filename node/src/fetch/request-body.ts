@@ -8,7 +8,7 @@
  * the dispatcher asks for it.
  */
 
-import * as stream from 'node:stream';
+import stream = require('node:stream');
 import { types } from 'node:util';
 
 import { encodeForm } from '../body';

@@ -5,7 +5,7 @@
  * which ignores the list. It must not know who looks up.
  */
 
-import dns from 'node:dns';
+import dns = require('node:dns');
 import { type BlockList, isIP, type LookupFunction } from 'node:net';
 
 import { buildConnector } from '../undici';

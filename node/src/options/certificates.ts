@@ -7,7 +7,7 @@
  */
 
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
-import * as tls from 'node:tls';
+import tls = require('node:tls');
 
 import { loadAddon, type NativeAddon } from '../native';
 import { bytesOf, copyOf, OptionKey } from '../wire';

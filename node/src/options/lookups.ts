@@ -8,7 +8,7 @@
  */
 
 import { X509Certificate } from 'node:crypto';
-import dns from 'node:dns';
+import dns = require('node:dns');
 import { isIP, type LookupFunction } from 'node:net';
 import type { DetailedPeerCertificate, PeerCertificate } from 'node:tls';
 

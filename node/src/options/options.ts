@@ -10,7 +10,7 @@
  * constructor.
  */
 
-import * as http from 'node:http';
+import http = require('node:http');
 import { isIP } from 'node:net';
 
 import { type ByPeer, invalid, peerMajor } from '../undici';

@@ -6,7 +6,7 @@
  * `certificates.ts` calls it. It must not know what the identity is for.
  */
 
-import * as crypto from 'node:crypto';
+import crypto = require('node:crypto');
 
 /** What is in a file. Certificates are PEM. */
 export interface Pkcs12 {

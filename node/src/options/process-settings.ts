@@ -8,13 +8,13 @@
  * instead: `docs/node-settings.md`.
  */
 
-import dns from 'node:dns';
+import dns = require('node:dns');
 import {
   getDefaultAutoSelectFamily,
   getDefaultAutoSelectFamilyAttemptTimeout,
   type LookupFunction,
 } from 'node:net';
-import tls from 'node:tls';
+import tls = require('node:tls');
 
 import { type EngineOffer, engineOffer, rootsNow } from '../process';
 import type { ConnectSettings } from './connect-options';

@@ -9,9 +9,9 @@
  * tell, what was there when the package was loaded counts as the runtime's own.
  */
 
-import http2 from 'node:http2';
-import net from 'node:net';
-import tls from 'node:tls';
+import http2 = require('node:http2');
+import net = require('node:net');
+import tls = require('node:tls');
 
 import { standsInNode } from './nodes-own';
 

@@ -13,7 +13,7 @@
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import * as tls from 'node:tls';
+import tls = require('node:tls');
 
 import type { NativeAddon, NativeEnvironment } from '../native';
 import { nodeFlags } from './node-flags';

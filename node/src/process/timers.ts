@@ -6,7 +6,7 @@
  */
 
 import { performance } from 'node:perf_hooks';
-import * as timers from 'node:timers';
+import timers = require('node:timers');
 
 /** As the global of this name. */
 export const setImmediate: typeof timers.setImmediate = timers.setImmediate;

@@ -8,7 +8,7 @@
 
 import { constants } from 'node:crypto';
 import { Duplex } from 'node:stream';
-import tls from 'node:tls';
+import tls = require('node:tls');
 
 /** Options that decide about the offer. */
 export const OFFER_KEYS = [

@@ -7,7 +7,7 @@
  */
 
 import { getFips } from 'node:crypto';
-import tls from 'node:tls';
+import tls = require('node:tls');
 
 import { nodeFlags } from './node-flags';
 import { engineOffer } from './tls-offer';

@@ -9,13 +9,19 @@
 /** The peer range of `package.json`. */
 const PEER_RANGE = '^7.29.0 || ^8.10.0';
 
+/** What to install on this Node: undici 8 needs Node 22.19. */
+function toInstall(): string {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  return major > 22 || (major === 22 && minor >= 19) ? 'undici' : 'undici@7';
+}
+
 /** Converts an error of `require('undici')` to a message that says what to do. */
 function explainLoadFailure(cause: unknown): Error {
   const { code, message = String(cause) } = cause as { code?: string; message?: string };
   const missing = code === 'MODULE_NOT_FOUND' && /'undici(?:\/index\.js)?'/.test(message);
   const explained = new Error(
     missing
-      ? `dodici needs its peer dependency undici (${PEER_RANGE}), which is not installed: run "npm install undici".`
+      ? `dodici needs its peer dependency undici (${PEER_RANGE}), which is not installed: run "npm install ${toInstall()}".`
       : `dodici could not load its peer dependency undici on Node ${process.version} (${message}): install a version that supports this Node, for Node older than 22.19 "npm install undici@7".`,
     { cause },
   );
@@ -39,7 +45,7 @@ function checkVersion(version: string): void {
   if ((major === 7 && minor >= 29) || (major === 8 && minor >= 10)) return;
   throw Object.assign(
     new Error(
-      `dodici works with undici ${PEER_RANGE}, but undici ${version} is installed: run "npm install undici@${process.versions.node.startsWith('20.') ? 7 : 8}".`,
+      `dodici works with undici ${PEER_RANGE}, but undici ${version} is installed: run "npm install ${toInstall()}".`,
     ),
     { code: 'ERR_DODICI_PEER' },
   );

@@ -113,10 +113,16 @@ describe('the names of the package', () => {
 });
 
 describe('a missing or unsuitable peer', () => {
-  it('fails with a message that says what to install', () => {
-    const { stdout } = run(installation(), report);
+  it.each([
+    ['20.20.0', 'undici@7'],
+    ['22.18.0', 'undici@7'],
+    ['22.19.0', 'undici'],
+    ['24.0.0', 'undici'],
+  ])('fails with a message that says what to install on Node %s', (version, wanted) => {
+    const node = `Object.defineProperty(process, 'versions', { value: { node: '${version}' } });`;
+    const { stdout } = run(installation(), node + report);
     expect(stdout.trim()).toBe(
-      'ERR_DODICI_PEER dodici needs its peer dependency undici (^7.29.0 || ^8.10.0), which is not installed: run "npm install undici".',
+      `ERR_DODICI_PEER dodici needs its peer dependency undici (^7.29.0 || ^8.10.0), which is not installed: run "npm install ${wanted}".`,
     );
   });
 

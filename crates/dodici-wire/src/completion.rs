@@ -7,21 +7,23 @@
 //! - For one request: any number of `Informational`, then `Head`, `Data`…, `End`; or `Upgrade`,
 //!   `Data`…, `End`; or at any point `Error`, which is the last. `Pull` may come in between.
 //! - `Timings` precedes the final head, and the last record, of a timed request.
+//! - `Assigned` precedes these, and comes again when the request is replayed. It follows the
+//!   `Connected` of its connection.
 //! - Nothing follows a request's last record. Once `Cancel` was read, only the last one is sent,
 //!   when the engine has released the request: an `End` without trailers, of a timed request after
 //!   its `Timings`. If the abort cost the
 //!   connection, its `Disconnected` follows.
 //! - Body bytes in `Data` consume the window; JavaScript returns them with `Credit`.
 //! - For one connection: `Connected`, any number of `Concurrency` and `Pong`, `Disconnected`; or
-//!   only `ConnectFailed`. The serial number in `generation` starts at 1 in each pool; 0 in a
+//!   only `ConnectFailed` or `ConnectGivenUp`. The serial number in `generation` starts at 1 in each pool; 0 in a
 //!   `ConnectFailed` means that the pool itself could not be created, and every request on it fails
 //!   with the same error.
 //!
 //! # Connected payload
 //! Tagged values ([`Field`]): `Protocol`, `TotalTime`; `LocalAddress`, `LocalPort`,
 //! `RemoteAddress`, `RemotePort` or, for a Unix socket, `Path`; with TLS `TlsVersion`, `Cipher`,
-//! `AlpnProtocol`, `Resumed`, `ServerName`; `DnsTime`, `TcpTime`, `TlsTime` for each leg that
-//! happened; `Started`.
+//! `AlpnProtocol`, `Resumed`, `ServerName`, `Authorized`, `Certificate`; `DnsTime`, `TcpTime`,
+//! `TlsTime` for each leg that happened; `Started`.
 //!
 //! # Disconnected payload
 //! Tagged values: `Reason`, `BytesWritten`, `BytesRead`, `Requests`, `Age`, and `Cause`, an error
@@ -38,7 +40,7 @@ use crate::errors::{put_addresses, put_error, put_text};
 use crate::frame::{Target, put_record};
 use crate::headers::{put_fields, put_line, put_number};
 use crate::schema::{Completion, Field, HeadFlag, WireCloseReason};
-use crate::tagged::{put_f64, put_u32, put_with};
+use crate::tagged::{put_bytes, put_f64, put_u32, put_with};
 
 /// `flags` of a `Data` record whose chunk is in a slab.
 pub const DATA_IS_LARGE: u8 = 1;
@@ -56,6 +58,9 @@ impl Epoch {
         millis(at.saturating_duration_since(self.0))
     }
 }
+
+/// `flags` of an `End` record that begins with the bytes received.
+pub const END_IS_DECODED: u8 = 1;
 
 /// Which of the three records with a response head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,6 +165,15 @@ pub fn put_end(out: &mut Vec<u8>, target: Target, trailers: &HeaderBlock) {
     });
 }
 
+/// Appends the end of a response that was decoded; `received`: the bytes its body had before.
+pub fn put_end_decoded(out: &mut Vec<u8>, target: Target, trailers: &HeaderBlock, received: u64) {
+    let flags = END_IS_DECODED;
+    put_record(out, Completion::End as u8, flags, 0, target, |out| {
+        out.extend_from_slice(&(received as f64).to_le_bytes());
+        put_fields(out, trailers);
+    });
+}
+
 /// Appends the failure of a request.
 pub fn put_failure(out: &mut Vec<u8>, target: Target, error: &Error) {
     put_record(out, Completion::Error as u8, 0, 0, target, |out| {
@@ -198,6 +212,13 @@ pub fn put_timings(
     });
 }
 
+/// Appends the connection that takes a request, by its serial number.
+pub fn put_assigned(out: &mut Vec<u8>, target: Target, serial: u32) {
+    put_record(out, Completion::Assigned as u8, 0, 0, target, |out| {
+        out.extend_from_slice(&serial.to_le_bytes());
+    });
+}
+
 /// Appends a new connection. `target`: pool and serial number.
 pub fn put_connected(out: &mut Vec<u8>, target: Target, epoch: Epoch, info: &ConnectInfo) {
     put_record(out, Completion::Connected as u8, 0, 0, target, |out| {
@@ -218,6 +239,10 @@ pub fn put_connected(out: &mut Vec<u8>, target: Target, epoch: Epoch, info: &Con
                 Field::ServerName,
                 tls.server_name.as_deref().unwrap_or_default(),
             );
+            put_u32(out, Field::Authorized as u16, tls.verified.into());
+            if let Some(certificate) = &tls.peer_certificate {
+                put_bytes(out, Field::Certificate as u16, certificate);
+            }
         }
         if let Some(answer) = info.proxy.as_ref().and_then(|proxy| proxy.answer.as_ref()) {
             put_u32(out, Field::ProxyStatus as u16, answer.status.into());
@@ -265,6 +290,11 @@ pub fn put_connect_failed(out: &mut Vec<u8>, target: Target, error: &Error) {
     put_record(out, Completion::ConnectFailed as u8, 0, 0, target, |out| {
         put_error(out, error);
     });
+}
+
+/// Appends a connection attempt that was given up. `target`: pool and serial number.
+pub fn put_connect_given_up(out: &mut Vec<u8>, target: Target) {
+    put_record(out, Completion::ConnectGivenUp as u8, 0, 0, target, |_| {});
 }
 
 /// Appends a connection's concurrency limit. `target`: pool and serial number.

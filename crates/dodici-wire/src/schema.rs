@@ -38,7 +38,7 @@ pub(crate) use wire_enum;
 
 /// Version of the record layout itself; part of the layout hash. Raise it when a payload changes
 /// shape without any table changing.
-pub const LAYOUT_VERSION: u32 = 2;
+pub const LAYOUT_VERSION: u32 = 3;
 
 /// Bytes of a record's frame before its payload.
 pub const RECORD_HEADER: usize = 16;
@@ -64,10 +64,10 @@ wire_enum! {
     /// Records from JavaScript to Rust.
     pub enum Submission : u8 {
         /// Start a request. `flags`: [`DispatchFlag`] bits; `aux`: [`WireBody`], and
-        /// [`DispatchAux`] bits. Payload: `u32 pool`, `u32 head length`, `u32 headers timeout ms`, `u32 body timeout ms` (0 never,
-        /// [`DEFAULT_TIMEOUT`] the pool's), `u32 body length low`, `u32 body length high`, with
-        /// [`DispatchFlag::Decode`] three more numbers, then the head (request line, fields, empty
-        /// line; latin1), then, for [`WireBody::Full`], the body.
+        /// [`DispatchAux`] bits. Payload: `u32 pool`, `u32 head length`, `u32 headers timeout ms`,
+        /// `u32 body timeout ms` (0 never, [`DEFAULT_TIMEOUT`] the pool's), `u32 body length low`,
+        /// `u32 body length high`, with [`DispatchFlag::Decode`] three more numbers, then the head
+        /// (request line, fields, empty line; latin1), then, for [`WireBody::Full`], the body.
         Dispatch = 1,
         /// A slice of the request body, or bytes for an upgraded stream. Only after `Pull`, never
         /// more than was pulled. Payload: the bytes.
@@ -75,8 +75,8 @@ wire_enum! {
         /// End of the request body or of the write side of an upgraded stream. `flags` bit 0: the
         /// body is shorter than declared, and the caller accepts that. Payload: trailer fields.
         BodyEnd = 3,
-        /// Abort a request or destroy an upgraded stream. Only an `End` follows, once the engine
-        /// has released it.
+        /// Abort a request or destroy an upgraded stream; `flags` bit 0: with a reset of its
+        /// connection. Only an `End` follows, once the engine has released it.
         Cancel = 4,
         /// Return credit for delivered bytes, and say whether the handler is paused. `flags`:
         /// [`CreditFlag`] bits. Payload: `u32 bytes`, which may be 0.
@@ -125,7 +125,8 @@ wire_enum! {
         /// payload `u32 slab`, `u32 offset`, `u32 length`; otherwise the payload is the chunk.
         Data = 3,
         /// The response is complete, or the peer ended an upgraded stream, which like a Node socket
-        /// does not stay half-open. Payload: trailer fields.
+        /// does not stay half-open. `flags` bit 0: the body was decoded, and the payload begins with
+        /// the bytes that it had before, `f64`. Payload: trailer fields.
         End = 4,
         /// The request failed. Payload: an error, see `completion.rs`.
         Error = 5,
@@ -139,28 +140,34 @@ wire_enum! {
         /// `RequestTimings` from `assigned` to `ended`: milliseconds since the epoch of the
         /// environment, 0 for what has not happened.
         Timings = 8,
+        /// A connection takes the request, whose `Dispatch` asked for this. Payload: `u32`, the
+        /// connection's serial number. Another one follows if the request is replayed.
+        Assigned = 9,
         /// A connection was opened. `slot`: pool; `generation`: connection. Payload: see
         /// `completion.rs`.
-        Connected = 9,
+        Connected = 10,
         /// A connection ended. As `Connected`.
-        Disconnected = 10,
+        Disconnected = 11,
         /// A connection could not be opened. As `Connected`. Payload: an error.
-        ConnectFailed = 11,
+        ConnectFailed = 12,
         /// A closed or destroyed pool has no connection left. `slot`: pool.
-        PoolClosed = 12,
+        PoolClosed = 13,
         /// Number of concurrent requests an HTTP/2 connection accepts from now on. As `Connected`.
         /// Payload: `u32 streams`. Before the first such record, it accepts one.
-        Concurrency = 13,
+        Concurrency = 14,
         /// The peer of an HTTP/2 connection has answered a PING. As `Connected`. Payload:
         /// `u32 microseconds`.
-        Pong = 14,
+        Pong = 15,
         /// JavaScript is to resolve a name. `slot`: pool; `generation`: a number for the
         /// answer. Payload: the name, UTF-8.
-        Lookup = 15,
+        Lookup = 16,
         /// JavaScript is to judge a server. As `Lookup`, and answered like one, without addresses.
         /// `flags` bit 0: it is the proxy. Payload: the host, UTF-8, then the chain's certificates,
         /// DER, each preceded by its length, `u32`.
-        Identity = 16,
+        Identity = 17,
+        /// A connection was given up while it was being opened, because no request waits for it. As
+        /// `Connected`.
+        ConnectGivenUp = 18,
     }
 }
 
@@ -227,6 +234,8 @@ wire_enum! {
     pub enum DispatchAux : u16 {
         /// The request is timed: `Timings` are to come.
         Timed = 512,
+        /// `Assigned` is to follow.
+        Assigned = 256,
     }
 }
 
@@ -386,6 +395,10 @@ wire_enum! {
         Resumed = 25,
         /// Text: the name sent in SNI.
         ServerName = 26,
+        /// `u32`: 1 if the server's certificate was verified.
+        Authorized = 35,
+        /// The server's certificate, DER.
+        Certificate = 36,
         /// `f64`, milliseconds.
         DnsTime = 27,
         /// `f64`, milliseconds.

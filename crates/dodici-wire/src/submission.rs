@@ -33,6 +33,9 @@ use crate::schema::{
 /// `strictContentLength: false` allows.
 pub const BODY_IS_SHORT: u8 = 1;
 
+/// `flags` of a `Cancel` record that resets the connection of an upgraded stream.
+pub const CANCEL_RESETS: u8 = 1;
+
 /// `flags` of a `LookupResult` record that reports a failure.
 pub const LOOKUP_FAILED: u8 = 1;
 
@@ -45,6 +48,8 @@ pub enum Submitted {
         pool: u32,
         /// The request.
         request: Request,
+        /// Report the connection that takes it.
+        reports_connection: bool,
     },
     /// Bytes of the request body or of an upgraded stream.
     BodyChunk(Bytes),
@@ -54,6 +59,8 @@ pub enum Submitted {
     BodyLeft,
     /// Abort the request.
     Cancel,
+    /// `Cancel` with [`CANCEL_RESETS`].
+    Reset,
     /// Body bytes returned, and whether the handler is paused from now on.
     Credit {
         /// Bytes it has consumed; may be 0.
@@ -199,6 +206,7 @@ fn decode(header: &Header, payload: Bytes) -> Result<Submitted, Malformed> {
         Submission::BodyChunk => Submitted::BodyChunk(payload),
         Submission::BodyEnd if header.flags & BODY_IS_SHORT != 0 => Submitted::BodyLeft,
         Submission::BodyEnd => Submitted::BodyEnd(read_fields(&payload)?),
+        Submission::Cancel if header.flags & CANCEL_RESETS != 0 => Submitted::Reset,
         Submission::Cancel => Submitted::Cancel,
         Submission::Credit => Submitted::Credit {
             bytes: Reader::new(&payload).u32()?,
@@ -241,20 +249,21 @@ fn decode_dispatch(header: &Header, mut payload: Bytes) -> Result<Submitted, Mal
     };
     reader.take(head_len)?;
     let head_end = fixed + head_len;
-    let timed = header.aux & DispatchAux::Timed as u16;
-    let body =
-        match WireBody::from_wire(header.aux - timed).ok_or(Malformed("unknown body kind"))? {
-            WireBody::Full => {
-                if reader.remaining() as u64 != body_len {
-                    return Err(Malformed("a body's length differs from its header"));
-                }
-                BodyKind::Full(payload.split_off(head_end))
+    let is_set = |bit: DispatchAux| header.aux & bit as u16 != 0;
+    let bits = DispatchAux::Assigned as u16 | DispatchAux::Timed as u16;
+    let body = WireBody::from_wire(header.aux & !bits).ok_or(Malformed("unknown body kind"))?;
+    let body = match body {
+        WireBody::Full => {
+            if reader.remaining() as u64 != body_len {
+                return Err(Malformed("a body's length differs from its header"));
             }
-            _ if !reader.is_empty() => return Err(Malformed("bytes after a request head")),
-            WireBody::None => BodyKind::None,
-            WireBody::Sized => BodyKind::Sized(body_len),
-            WireBody::Chunked => BodyKind::Chunked,
-        };
+            BodyKind::Full(payload.split_off(head_end))
+        }
+        _ if !reader.is_empty() => return Err(Malformed("bytes after a request head")),
+        WireBody::None => BodyKind::None,
+        WireBody::Sized => BodyKind::Sized(body_len),
+        WireBody::Chunked => BodyKind::Chunked,
+    };
     let kind = if flag(DispatchFlag::Connect) {
         RequestKind::Connect
     } else if flag(DispatchFlag::Upgrade) {
@@ -275,8 +284,12 @@ fn decode_dispatch(header: &Header, mut payload: Bytes) -> Result<Submitted, Mal
     request.headers_timeout = headers_timeout;
     request.body_timeout = body_timeout;
     request.decode = decode;
-    request.timed = timed != 0;
-    Ok(Submitted::Dispatch { pool, request })
+    request.timed = is_set(DispatchAux::Timed);
+    Ok(Submitted::Dispatch {
+        pool,
+        request,
+        reports_connection: is_set(DispatchAux::Assigned),
+    })
 }
 
 fn read_decode(reader: &mut Reader<'_>) -> Result<Decode, Malformed> {

@@ -100,11 +100,18 @@ prop_compose! {
 
 fn submitted() -> impl Strategy<Value = Submitted> {
     prop_oneof![
-        (any::<u32>(), request()).prop_map(|(pool, request)| Submitted::Dispatch { pool, request }),
+        (any::<u32>(), request(), any::<bool>()).prop_map(|(pool, request, reports_connection)| {
+            Submitted::Dispatch {
+                pool,
+                request,
+                reports_connection,
+            }
+        }),
         bytes().prop_map(Submitted::BodyChunk),
         fields().prop_map(Submitted::BodyEnd),
         Just(Submitted::BodyLeft),
         Just(Submitted::Cancel),
+        Just(Submitted::Reset),
         any::<(u32, bool)>().prop_map(|(bytes, paused)| Submitted::Credit { bytes, paused }),
         bytes().prop_map(Submitted::PoolCreate),
         bytes().prop_map(Submitted::PoolConfigure),
@@ -156,6 +163,7 @@ enum Put {
     LargeData(u32, u32, u32),
     End(HeaderBlock),
     Pull(u32),
+    Assigned(u32),
     PoolClosed,
     Concurrency(u32),
     Pong(u32),
@@ -190,6 +198,7 @@ fn put() -> impl Strategy<Value = Put> {
         any::<(u32, u32, u32)>().prop_map(|(a, b, c)| Put::LargeData(a, b, c)),
         fields().prop_map(Put::End),
         any::<u32>().prop_map(Put::Pull),
+        any::<u32>().prop_map(Put::Assigned),
         Just(Put::PoolClosed),
         any::<u32>().prop_map(Put::Concurrency),
         any::<u32>().prop_map(Put::Pong),
@@ -228,6 +237,7 @@ proptest! {
                 }
                 Put::End(trailers) => completion::put_end(&mut out, *to, trailers),
                 Put::Pull(bytes) => completion::put_pull(&mut out, *to, *bytes),
+                Put::Assigned(serial) => completion::put_assigned(&mut out, *to, *serial),
                 Put::PoolClosed => completion::put_pool_closed(&mut out, to.slot),
                 Put::Concurrency(streams) => completion::put_concurrency(&mut out, *to, *streams),
                 Put::Pong(micros) => {
@@ -251,6 +261,7 @@ proptest! {
                 }
                 Put::End(trailers) => Completed::End(trailers.clone()),
                 Put::Pull(bytes) => Completed::Pull(*bytes),
+                Put::Assigned(serial) => Completed::Assigned(*serial),
                 Put::PoolClosed => Completed::PoolClosed,
                 Put::Concurrency(streams) => Completed::Concurrency(*streams),
                 Put::Pong(micros) => Completed::Pong(*micros),

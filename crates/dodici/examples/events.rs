@@ -78,6 +78,7 @@ fn print_event(event: Event, closed: &Mutex<Option<tokio::sync::oneshot::Sender<
             info.reason, info.requests, info.bytes_read, info.bytes_written,
         ),
         Event::ConnectFailed { conn, error } => println!("connect     {conn} failed: {error}"),
+        Event::ConnectGivenUp { conn } => println!("connect     {conn} given up"),
         Event::Concurrency { conn, streams } => println!("streams     {conn}: {streams} at once"),
         Event::Pong { conn, round_trip } => println!("pong        {conn}: {round_trip:.2?}"),
         Event::Closed => {

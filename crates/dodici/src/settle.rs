@@ -129,7 +129,8 @@ impl Settle {
         };
         match self.decoding.take().map(|decoding| decoding.finish()) {
             Some(Err(error)) => sink.error(error),
-            None | Some(Ok(())) => sink.end(trailers),
+            Some(Ok(received)) => sink.end_decoded(trailers, received),
+            None => sink.end(trailers),
         }
     }
 

@@ -41,9 +41,15 @@ impl ExchangeInfo {
 /// Receives the events of one request, one call at a time.
 ///
 /// Called on the connection's task or, while the request is queued, on the thread that settles it.
-/// Exactly one of [`Sink::end`] and [`Sink::error`] ends the sequence; a sink that panics ends only
+/// Exactly one of [`Sink::end`], [`Sink::end_decoded`] and [`Sink::error`] ends the sequence; a sink that panics ends only
 /// its own request and connection.
 pub trait Sink: Send {
+    /// A connection takes the request, and is about to send it. Another one does if the request is
+    /// replayed.
+    fn assigned(&mut self, conn: ConnId) {
+        let _ = conn;
+    }
+
     /// An informational response (1xx except 101), before the head. Any number of times.
     fn informational(&mut self, head: &ResponseHead);
 
@@ -83,6 +89,12 @@ pub trait Sink: Send {
 
     /// The response is complete; after [`Sink::upgrade`], both sides are closed.
     fn end(&mut self, trailers: &HeaderBlock);
+
+    /// [`Sink::end`] of a response that was decoded: its body had this many bytes before.
+    fn end_decoded(&mut self, trailers: &HeaderBlock, received: u64) {
+        let _ = received;
+        self.end(trailers);
+    }
 
     /// The request failed.
     fn error(&mut self, error: Error);

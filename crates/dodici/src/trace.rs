@@ -141,6 +141,9 @@ mod imp {
                         "connecting failed",
                     );
                 }
+                Event::ConnectGivenUp { conn } => {
+                    debug!(target: CONNECTION, %origin, %conn, "connecting given up");
+                }
                 Event::Disconnected { conn, info } => debug!(
                     target: CONNECTION,
                     %origin,
@@ -250,6 +253,10 @@ mod imp {
     }
 
     impl Sink for Watched {
+        fn assigned(&mut self, conn: ConnId) {
+            self.sink.assigned(conn);
+        }
+
         fn informational(&mut self, head: &ResponseHead) {
             trace!(target: REQUEST, parent: &self.span, status = head.status, "informational");
             self.sink.informational(head);
@@ -279,6 +286,11 @@ mod imp {
         fn end(&mut self, trailers: &HeaderBlock) {
             self.settled("complete", None);
             self.sink.end(trailers);
+        }
+
+        fn end_decoded(&mut self, trailers: &HeaderBlock, received: u64) {
+            self.settled("complete", None);
+            self.sink.end_decoded(trailers, received);
         }
 
         fn error(&mut self, error: Error) {

@@ -10,7 +10,7 @@ use dodici_pool::{
     BodyKind, Decode, DecodeManner, HeaderBlock, Request, RequestKind, ResponseHead, Version,
 };
 use dodici_wire::Target;
-use dodici_wire::completion::{DATA_IS_LARGE, HeadKind, InSlab, Over};
+use dodici_wire::completion::{DATA_IS_LARGE, END_IS_DECODED, HeadKind, InSlab, Over};
 use dodici_wire::cursor::{Malformed, Reader};
 use dodici_wire::frame::{Header, put_record};
 use dodici_wire::headers::{put_fields, read_fields, take_line};
@@ -19,11 +19,17 @@ use dodici_wire::schema::{
     Completion, CreditFlag, DEFAULT_TIMEOUT, DispatchAux, DispatchFlag, HeadFlag, Submission,
     WireBody, WireDecode,
 };
-use dodici_wire::submission::{BODY_IS_SHORT, LOOKUP_FAILED, Submitted};
+use dodici_wire::submission::{BODY_IS_SHORT, CANCEL_RESETS, LOOKUP_FAILED, Submitted};
 use dodici_wire::tagged::put_bytes;
 
 /// Appends a `Dispatch`. Timeouts are rounded down to milliseconds.
-pub fn put_dispatch(out: &mut Vec<u8>, target: Target, pool: u32, request: &Request) {
+fn put_dispatch(
+    out: &mut Vec<u8>,
+    target: Target,
+    pool: u32,
+    request: &Request,
+    reports_connection: bool,
+) {
     let (body, body_len, full): (_, _, &[u8]) = match &request.body {
         BodyKind::None => (WireBody::None, 0, &[]),
         BodyKind::Full(bytes) => (WireBody::Full, bytes.len() as u64, bytes),
@@ -62,26 +68,23 @@ pub fn put_dispatch(out: &mut Vec<u8>, target: Target, pool: u32, request: &Requ
         body_len as u32,
         (body_len >> 32) as u32,
     ];
-    let aux = if request.timed {
-        DispatchAux::Timed as u16
-    } else {
-        0
-    };
-    put_record(
-        out,
-        Submission::Dispatch as u8,
-        flags,
-        body as u16 | aux,
-        target,
-        |out| {
-            let decode = request.decode.map(decode_numbers);
-            for number in numbers.into_iter().chain(decode.into_iter().flatten()) {
-                out.extend_from_slice(&number.to_le_bytes());
-            }
-            out.extend_from_slice(&request.head);
-            out.extend_from_slice(full);
-        },
-    );
+    let mut aux = body as u16;
+    for (set, bit) in [
+        (request.timed, DispatchAux::Timed),
+        (reports_connection, DispatchAux::Assigned),
+    ] {
+        if set {
+            aux |= bit as u16;
+        }
+    }
+    put_record(out, Submission::Dispatch as u8, flags, aux, target, |out| {
+        let decode = request.decode.map(decode_numbers);
+        for number in numbers.into_iter().chain(decode.into_iter().flatten()) {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+        out.extend_from_slice(&request.head);
+        out.extend_from_slice(full);
+    });
 }
 
 /// Appends any other submission.
@@ -89,6 +92,7 @@ pub fn put_submission(out: &mut Vec<u8>, target: Target, submitted: &Submitted) 
     let flags = match submitted {
         Submitted::Credit { paused: true, .. } => CreditFlag::Paused as u8,
         Submitted::BodyLeft => BODY_IS_SHORT,
+        Submitted::Reset => CANCEL_RESETS,
         Submitted::LookupResult(Err(_)) => LOOKUP_FAILED,
         _ => 0,
     };
@@ -98,7 +102,11 @@ pub fn put_submission(out: &mut Vec<u8>, target: Target, submitted: &Submitted) 
         });
     };
     match submitted {
-        Submitted::Dispatch { pool, request } => put_dispatch(out, target, *pool, request),
+        Submitted::Dispatch {
+            pool,
+            request,
+            reports_connection,
+        } => put_dispatch(out, target, *pool, request, *reports_connection),
         Submitted::BodyChunk(chunk) => put(Submission::BodyChunk, chunk),
         Submitted::BodyEnd(trailers) => {
             let mut fields = Vec::new();
@@ -106,7 +114,7 @@ pub fn put_submission(out: &mut Vec<u8>, target: Target, submitted: &Submitted) 
             put(Submission::BodyEnd, &fields);
         }
         Submitted::BodyLeft => put(Submission::BodyEnd, &[]),
-        Submitted::Cancel => put(Submission::Cancel, &[]),
+        Submitted::Cancel | Submitted::Reset => put(Submission::Cancel, &[]),
         Submitted::Credit { bytes, .. } => put(Submission::Credit, &bytes.to_le_bytes()),
         Submitted::PoolCreate(options) => put(Submission::PoolCreate, options),
         Submitted::PoolConfigure(options) => put(Submission::PoolConfigure, options),
@@ -161,18 +169,24 @@ pub enum Completed<'a> {
     LargeData(InSlab),
     /// The end, with trailers.
     End(HeaderBlock),
+    /// The end of a decoded response, with trailers and the bytes received.
+    EndDecoded(HeaderBlock, u64),
     /// A failure: error payload.
     Error(&'a [u8]),
     /// Requested request body bytes.
     Pull(u32),
     /// When the parts of a request happened: payload.
     Timings(&'a [u8]),
+    /// The connection that takes the request, by its serial number.
+    Assigned(u32),
     /// Payload of a new connection.
     Connected(&'a [u8]),
     /// Payload of a connection's end.
     Disconnected(&'a [u8]),
     /// A failed attempt: error payload.
     ConnectFailed(&'a [u8]),
+    /// An attempt that was given up.
+    ConnectGivenUp,
     /// The end of a pool.
     PoolClosed,
     /// How many concurrent requests a connection takes.
@@ -208,13 +222,20 @@ pub fn read_completion<'a>(
             })
         }
         Completion::Data => Completed::Data(payload),
+        Completion::End if header.flags & END_IS_DECODED != 0 => {
+            let mut reader = Reader::new(payload);
+            let received = reader.f64()? as u64;
+            Completed::EndDecoded(read_fields(reader.take_rest())?, received)
+        }
         Completion::End => Completed::End(read_fields(payload)?),
         Completion::Error => Completed::Error(payload),
         Completion::Pull => Completed::Pull(Reader::new(payload).u32()?),
         Completion::Timings => Completed::Timings(payload),
+        Completion::Assigned => Completed::Assigned(Reader::new(payload).u32()?),
         Completion::Connected => Completed::Connected(payload),
         Completion::Disconnected => Completed::Disconnected(payload),
         Completion::ConnectFailed => Completed::ConnectFailed(payload),
+        Completion::ConnectGivenUp => Completed::ConnectGivenUp,
         Completion::PoolClosed => Completed::PoolClosed,
         Completion::Concurrency => Completed::Concurrency(Reader::new(payload).u32()?),
         Completion::Pong => Completed::Pong(Reader::new(payload).u32()?),

@@ -10,12 +10,14 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use dodici::{EventSink, ExchangeInfo, Sink};
-use dodici_pool::{Error, ErrorKind, Event, HeaderBlock, Phase, RequestTimings, ResponseHead};
+use dodici_pool::{
+    ConnId, Error, ErrorKind, Event, HeaderBlock, Phase, RequestTimings, ResponseHead,
+};
 use dodici_wire::Target;
 use dodici_wire::completion::{
-    HeadKind, Over, put_concurrency, put_connect_failed, put_connected, put_data, put_disconnected,
-    put_end, put_failure, put_head, put_large_data, put_pong, put_pool_closed, put_pull,
-    put_timings,
+    HeadKind, Over, put_assigned, put_concurrency, put_connect_failed, put_connect_given_up,
+    put_connected, put_data, put_disconnected, put_end, put_end_decoded, put_failure, put_head,
+    put_large_data, put_pong, put_pool_closed, put_pull, put_timings,
 };
 use dodici_wire::schema::{Counter, LARGE_CHUNK};
 
@@ -26,11 +28,17 @@ use crate::{deliver, gather};
 pub(crate) struct RequestSink {
     env: u32,
     target: Target,
+    /// The request's pool, if JavaScript wants to know the connection.
+    reports_to: Option<u32>,
 }
 
 impl RequestSink {
-    pub(crate) fn new(env: u32, target: Target) -> Self {
-        Self { env, target }
+    pub(crate) fn new(env: u32, target: Target, reports_to: Option<u32>) -> Self {
+        Self {
+            env,
+            target,
+            reports_to,
+        }
     }
 
     fn put(&self, write: impl FnOnce(&mut LocalEnv, Target)) {
@@ -70,6 +78,18 @@ fn over(info: &ExchangeInfo) -> Over {
 }
 
 impl Sink for RequestSink {
+    fn assigned(&mut self, conn: ConnId) {
+        let Some(pool) = self.reports_to else {
+            return;
+        };
+        self.put(|env, to| {
+            let entry = env.pools.get(&pool);
+            if let Some(serial) = entry.and_then(|entry| entry.serial_of(conn)) {
+                env.batch.put(|out| put_assigned(out, to, serial));
+            }
+        });
+    }
+
     fn informational(&mut self, head: &ResponseHead) {
         self.put(|env, to| {
             env.batch
@@ -126,6 +146,13 @@ impl Sink for RequestSink {
 
     fn end(&mut self, trailers: &HeaderBlock) {
         self.put_last(|env, to| env.batch.put(|out| put_end(out, to, trailers)));
+    }
+
+    fn end_decoded(&mut self, trailers: &HeaderBlock, received: u64) {
+        self.put_last(|env, to| {
+            env.batch
+                .put(|out| put_end_decoded(out, to, trailers, received));
+        });
     }
 
     fn error(&mut self, error: Error) {
@@ -204,6 +231,10 @@ impl EventSink for PoolEvents {
                     let target = target(entry.next_serial());
                     batch.put(|out| put_connect_failed(out, target, &error));
                 }
+                Event::ConnectGivenUp { .. } => {
+                    let target = target(entry.next_serial());
+                    batch.put(|out| put_connect_given_up(out, target));
+                }
                 Event::Concurrency { conn, streams } => {
                     if let Some(serial) = entry.serial_of(conn) {
                         batch.put(|out| put_concurrency(out, target(serial), streams));
@@ -219,6 +250,7 @@ impl EventSink for PoolEvents {
                     batch.put(|out| put_pool_closed(out, self.pool));
                 }
                 // `Drain`: JavaScript counts its own requests and knows when there is capacity again.
+                // The test below fails for an event that is missing here.
                 _ => {}
             }
         });
@@ -250,5 +282,26 @@ fn record(env: &mut LocalEnv, target: Target, write: impl FnOnce(&mut LocalEnv, 
             "a completion could not be written",
         );
         env.batch.put(|out| put_failure(out, target, &error));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dodici_pool::Event;
+
+    /// A new event gets an arm in [`super::PoolEvents`], and then its name here.
+    #[test]
+    fn every_event_is_handled() {
+        let handled = [
+            "Connected",
+            "Disconnected",
+            "ConnectFailed",
+            "ConnectGivenUp",
+            "Concurrency",
+            "Pong",
+            "Drain",
+            "Closed",
+        ];
+        assert_eq!(Event::NAMES, handled);
     }
 }

@@ -46,13 +46,22 @@ pub(crate) fn act(engine: &Engine, env: u32, flush: Bytes) {
 
 fn carry_out(engine: &Engine, env: u32, target: Target, submitted: Submitted) {
     match submitted {
-        Submitted::Dispatch { pool, request } => dispatch(env, target, pool, request),
+        Submitted::Dispatch {
+            pool,
+            request,
+            reports_connection,
+        } => dispatch(env, target, pool, request, reports_connection),
         Submitted::BodyChunk(chunk) => on_request(env, target, |handle| handle.body_chunk(chunk)),
         Submitted::BodyEnd(trailers) => on_request(env, target, |handle| handle.body_end(trailers)),
         Submitted::BodyLeft => on_request(env, target, |handle| handle.body_left()),
         Submitted::Cancel => {
             if let Some(handle) = with_env(env, |env| env.cancel(target)).flatten() {
                 handle.cancel();
+            }
+        }
+        Submitted::Reset => {
+            if let Some(handle) = with_env(env, |env| env.cancel(target)).flatten() {
+                handle.reset();
             }
         }
         Submitted::Credit { bytes, paused } => on_request(env, target, |handle| {
@@ -93,7 +102,7 @@ fn carry_out(engine: &Engine, env: u32, target: Target, submitted: Submitted) {
     }
 }
 
-fn dispatch(env: u32, target: Target, pool: u32, request: Request) {
+fn dispatch(env: u32, target: Target, pool: u32, request: Request, reports_connection: bool) {
     let reserved = with_env(env, |env| {
         let state = env.pools.get(&pool).map(|entry| entry.state.clone());
         (env.reserve(target, pool), state)
@@ -107,9 +116,11 @@ fn dispatch(env: u32, target: Target, pool: u32, request: Request) {
         Ok(Some(left)) => left.cancel(),
         Err(too_large) => return refuse_request(env, target, format!("{too_large:?}")),
     }
+    let reports_to = reports_connection.then_some(pool);
     match state {
         Some(PoolState::Open(pool)) => {
-            let handle = pool.dispatch(request, Box::new(RequestSink::new(env, target)));
+            let sink = RequestSink::new(env, target, reports_to);
+            let handle = pool.dispatch(request, Box::new(sink));
             with_env(env, |env| env.attach(target, handle));
         }
         Some(PoolState::Failed(error)) => fail(env, target, &error),

@@ -6,17 +6,18 @@
  * messages and undici's `kSocket` expose the stand-in. It must not know requests.
  */
 
-import { type AddressInfo, Socket } from 'node:net';
+import { Socket } from 'node:net';
 
 import type { Dispatcher } from '../undici';
 import { WireCloseReason } from '../wire';
-import { closeReasonError, familyOf, socketInfo } from './errors';
-import type { ConnectInfo } from './events';
+import { closeReasonError, socketInfo } from './errors';
+import type { ConnectInfo, DisconnectInfo } from './events';
+import { describeSocket } from './socket-members';
 
 /**
- * What is available of a socket: addresses, its end, `close`, and whether it is full. It is a
- * `net.Socket`, as undici's types and messages require, but not connected: it cannot be read or
- * written, because the real one is in Rust.
+ * What is available of a socket: what it tells about the connection, its end, `close`, and whether it
+ * is full. It is a `net.Socket`, as undici's types and messages require, but not connected: it cannot be
+ * read or written, because the real one is in Rust.
  */
 export class ConnectionSocket extends Socket {
   declare readonly alpnProtocol: string | false;
@@ -28,35 +29,15 @@ export class ConnectionSocket extends Socket {
   constructor(connection: Connection) {
     super();
     this.#connection = connection;
-    const { localAddress, localPort, remoteAddress, remotePort, tls } = connection.info;
-    // A Node socket asks its handle, which this one does not have.
-    const values = {
-      connecting: false,
-      destroyed: false,
-      localAddress,
-      localPort,
-      localFamily: familyOf(localAddress),
-      remoteAddress,
-      remotePort,
-      remoteFamily: familyOf(remoteAddress),
-      alpnProtocol: tls?.alpn ?? false,
-      encrypted: tls !== undefined,
-    };
-    for (const [name, value] of Object.entries(values)) {
-      const descriptor = { configurable: true, enumerable: true, writable: true, value };
-      Object.defineProperty(this, name, descriptor);
-    }
+    describeSocket(this, connection, () => connection);
+    this.alpnProtocol ??= false;
+    this.encrypted ??= false;
+    const destroyed = { configurable: true, enumerable: true, writable: true, value: false };
+    Object.defineProperty(this, 'destroyed', destroyed);
     const needDrain = { configurable: true, get: (): boolean => connection.needsDrain };
     Object.defineProperty(this, 'writableNeedDrain', needDrain);
     const state = (this as unknown as { _writableState: object })._writableState;
     Object.defineProperty(state, 'needDrain', { ...needDrain, set: () => undefined });
-  }
-
-  /** The local end. */
-  override address(): AddressInfo | Record<string, never> {
-    const { localAddress, localPort } = this;
-    if (localAddress === undefined || localPort === undefined) return {};
-    return { address: localAddress, family: familyOf(localAddress) as string, port: localPort };
   }
 
   /** Closes the connection at once. `close` follows. */
@@ -92,6 +73,9 @@ export class Connection {
   isUp = true;
   /** The host was asked to end it. */
   isEnding = false;
+  /** Counted when it ended. */
+  bytesRead = 0;
+  bytesWritten = 0;
 
   readonly #host: ConnectionHost;
   #socket: ConnectionSocket | null = null;
@@ -159,7 +143,9 @@ export class Connection {
   }
 
   /** It has ended: the stand-in, if it exists, emits `close`. */
-  ended(): void {
+  ended({ bytesRead, bytesWritten }: DisconnectInfo): void {
+    this.bytesRead = bytesRead;
+    this.bytesWritten = bytesWritten;
     this.#hasEnded = true;
     this.#resolveEnd?.();
     const socket = this.#socket;

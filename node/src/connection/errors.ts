@@ -271,6 +271,16 @@ export function isTransient(error: Error): boolean {
   return code === 'UND_ERR_SOCKET' || code === 'UND_ERR_INFO';
 }
 
+const CONNECT_PHASES: readonly (Phase | undefined)[] = [
+  ...(['resolve', 'connect', 'proxy', 'tls hello', 'tls handshake'] as const),
+];
+
+/** Whether a connection could not be opened, for another reason than its options. */
+export function isConnectError(error: Error): boolean {
+  const isAttempt = CONNECT_PHASES.includes((error as { phase?: Phase }).phase);
+  return isAttempt && !(error instanceof errors.InvalidArgumentError);
+}
+
 /** Whether the server has no TLS in common with the engine, and has not shown a certificate. */
 export function isHelloRefused(error: Error): boolean {
   return (error as { phase?: Phase }).phase === 'tls hello';

@@ -50,6 +50,10 @@ export interface TlsInfo {
   resumed: boolean;
   /** The name sent in SNI, if any. */
   servername?: string;
+  /** Whether the server's certificate was verified: not with `rejectUnauthorized: false`. */
+  authorized: boolean;
+  /** The server's certificate, DER. */
+  certificate?: Buffer;
 }
 
 /** The response of a proxy that opened a tunnel. */
@@ -136,6 +140,8 @@ const readTls = fieldReader({
   alpn: [Field.AlpnProtocol, 'text'],
   resumed: [Field.Resumed, 'uint32'],
   servername: [Field.ServerName, 'text'],
+  authorized: [Field.Authorized, 'uint32'],
+  certificate: [Field.Certificate, 'bytes'],
 });
 
 const readProxy = fieldReader({
@@ -161,14 +167,16 @@ type Reported = Omit<ConnectInfo, 'id' | 'timings'> & {
 /** The details in a `Connected` payload. */
 export function decodeConnected(...payload: [Buffer, start: number, end: number]): Reported {
   const { protocol, ...place } = readPlace(...payload);
-  const { version, cipher = '', resumed = 0, ...tls } = readTls(...payload);
+  const { version, cipher = '', resumed, authorized, ...tls } = readTls(...payload);
   const { statusCode, fields = '' } = readProxy(...payload);
   const info: Reported = {
     protocol: protocol === 'h2' ? 'h2' : 'h1',
     ...place,
     timings: { total: 0, ...readTimings(...payload) },
   };
-  if (version) info.tls = { version, cipher, resumed: resumed !== 0, ...tls };
+  if (version) {
+    info.tls = { version, cipher, resumed: resumed === 1, authorized: authorized === 1, ...tls };
+  }
   if (statusCode) info.proxy = { statusCode, rawHeaders: fields.split('\n').slice(0, -1) };
   return info;
 }

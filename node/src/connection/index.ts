@@ -10,6 +10,7 @@ export {
   addSentence,
   type CloseReason,
   decodeError,
+  isConnectError,
   isHelloRefused,
   isTransient,
   type Phase,

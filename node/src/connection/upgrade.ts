@@ -22,7 +22,9 @@ import {
   viewedBytes,
   CREDIT_STEP,
 } from '../wire';
+import type { Connection } from './connection';
 import { decodeError } from './errors';
+import { describeSocket, type Traffic } from './socket-members';
 
 type Done = (error?: Error | null) => void;
 
@@ -39,14 +41,20 @@ function measured(chunk: unknown): unknown {
   return bytes === null ? chunk : partOf(bytes, 0, sizeOf(bytes));
 }
 
-/** A Duplex with the few methods of `net.Socket` that users of upgraded sockets call. */
+/**
+ * A Duplex with the members of `net.Socket`. It is none: with one that has no handle, `tls.connect` would
+ * wait until it is connected.
+ */
 export class UpgradedSocket extends Duplex implements SlotOwner {
+  timeout: number | undefined;
   readonly slot: number;
   readonly generation: number;
   readonly bodySentAt = 0;
   readonly #session: Session;
   readonly #writer: SubmissionWriter;
 
+  #received = 0;
+  #accepted = 0;
   #owed = 0;
   #readEnded = false;
   #writeEnded = false;
@@ -60,16 +68,19 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
   #open = true;
   /** Rust has released the stream. */
   #settled = false;
+  /** It ends with a reset. */
+  #resets = false;
   #timer: NodeJS.Timeout | undefined;
-  #idleTimeout = 0;
 
   constructor(
+    connection: Connection | null,
     session: Session,
     owner: { readonly slot: number; readonly generation: number },
     writer: SubmissionWriter,
   ) {
     // Like net.connect: the end of one side ends the other, and `close` says whether it is an error.
     super({ allowHalfOpen: false, autoDestroy: true, emitClose: false });
+    describeSocket(this, connection, () => this.#traffic(connection));
     this.slot = owner.slot;
     this.generation = owner.generation;
     this.#session = session;
@@ -87,6 +98,7 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
       return;
     }
     this.#touch();
+    this.#received += chunk.length;
     this.#owed += chunk.length + PIECE_OVERHEAD;
     if (this.push(chunk)) this.#returnCredit();
   }
@@ -181,7 +193,9 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: Done): void {
     this.#touch();
     const bytes = viewedBytes(chunk) as Bytes;
-    this.#pending = { bytes, size: sizeOf(bytes), offset: 0, done };
+    const size = sizeOf(bytes);
+    this.#accepted += size;
+    this.#pending = { bytes, size, offset: 0, done };
     this.#send();
   }
 
@@ -232,7 +246,7 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
         this.#session.cancelled(this);
       } else {
         this.#session.free(this);
-        this.#writer.cancel(this.slot, this.generation);
+        this.#writer.cancel(this.slot, this.generation, this.#resets);
         this.#session.scheduleFlush();
       }
       if (this.#referenced && !this.#resting) this.#session.release();
@@ -262,9 +276,24 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
     return this;
   }
 
+  /** Since the connection was opened, with what is still to be written, like Node. */
+  #traffic(connection: Connection | null): Traffic {
+    const { bytesRead = 0, bytesWritten = 0 } = connection ?? {};
+    const waiting = this.writableLength - (this.#pending?.size ?? 0);
+    return {
+      bytesRead: bytesRead + this.#received,
+      bytesWritten: bytesWritten + this.#accepted + waiting,
+    };
+  }
+
+  get readyState(): string {
+    if (this.readable) return this.writable ? 'open' : 'readOnly';
+    return this.writable ? 'writeOnly' : 'closed';
+  }
+
   /** Emits `timeout` after `milliseconds` without traffic; 0 disables it. */
   setTimeout(milliseconds: number, callback?: () => void): this {
-    this.#idleTimeout = milliseconds;
+    this.timeout = milliseconds;
     if (callback) {
       if (milliseconds > 0) this.once('timeout', callback);
       else this.removeListener('timeout', callback);
@@ -276,8 +305,9 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
   #touch(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    if (this.#idleTimeout <= 0 || !this.#open) return;
-    this.#timer = setTimeout(() => this.emit('timeout'), this.#idleTimeout);
+    const { timeout = 0 } = this;
+    if (timeout <= 0 || !this.#open) return;
+    this.#timer = setTimeout(() => this.emit('timeout'), timeout);
     this.#timer.unref();
   }
 
@@ -298,6 +328,14 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
     else this.once('finish', () => this.destroy());
   }
 
+  /** Closes the connection with a reset, after what is still to be written. */
+  resetAndDestroy(): this {
+    this.#resets = true;
+    if (this.writableLength === 0) this.destroy();
+    else this.destroySoon();
+    return this;
+  }
+
   // Heads -------------------------------------------------------------------------------------
 
   onHead(): void {
@@ -305,6 +343,10 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
   }
 
   onUpgrade(): void {
+    this.#unexpected();
+  }
+
+  onAssigned(): void {
     this.#unexpected();
   }
 

@@ -50,8 +50,9 @@ export class Hop extends OwnHandler implements DispatchHandler, FetchDecoding {
   #body: IncomingBody | null = null;
   #decoder: Decoder | null = null;
 
-  /** Set by the engine if it decodes the body; for `kDecode`. */
+  // For `kDecode`.
   decoded = false;
+  received = 0;
 
   /** `isContextFree`: none of the user's streams is read for it. `follows`: the body of a redirect is not read. */
   constructor(
@@ -114,9 +115,7 @@ export class Hop extends OwnHandler implements DispatchHandler, FetchDecoding {
   openBody({ fields }: Head): IncomingBody {
     const controller = this.#controller as DispatchController;
     const body = new IncomingBody(controller, this.#owner);
-    // Only the engine knows how many bytes were received; most servers declare it.
-    if (this.decoded) this.#owner.hopReceived(Number(fieldOf(fields, 'content-length') ?? 0));
-    else if (mayHave(fields, 'content-encoding')) {
+    if (!this.decoded && mayHave(fields, 'content-encoding')) {
       const codings = codingsOf(fieldOf(fields, 'content-encoding'));
       if (codings.length > 0) {
         this.#decoder = new Decoder(codings, controller, body, (error) => {
@@ -183,6 +182,7 @@ export class Hop extends OwnHandler implements DispatchHandler, FetchDecoding {
 
   onResponseEnd(): void {
     this.#phase = 'over';
+    if (this.decoded) this.#owner.hopReceived(this.received);
     if (this.#decoder !== null) this.#decoder.end();
     else this.#body?.end();
   }

@@ -38,6 +38,8 @@ export interface NativePoolListener {
   /** A connection has ended and no longer counts. */
   disconnected(pool: NativePool, connection: Connection, error: Error, info: DisconnectInfo): void;
   connectFailed(pool: NativePool, error: Error): void;
+  /** No request waited for the connection any more. */
+  connectGivenUp(pool: NativePool): void;
   /** The user ends a connection with this error, or `null`. */
   connectionDestroyed(connection: Connection, error: unknown): void;
   /** Whether a request body waits for credit on a connection. */
@@ -172,7 +174,7 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
     try {
       this.#listener.disconnected(this, ended, (ended.destroyError as Error | null) ?? error, info);
     } finally {
-      ended.ended();
+      ended.ended(info);
     }
   }
 
@@ -219,6 +221,11 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
     const error = decodeError(batch, start, end);
     this.#lookups.forget(error);
     this.#listener.connectFailed(this, error);
+    this.#letGo();
+  }
+
+  onConnectGivenUp(): void {
+    this.#listener.connectGivenUp(this);
     this.#letGo();
   }
 

@@ -55,11 +55,11 @@ export class NativePools {
   /** Whether requests to `servername` would end the connection of the one before. */
   changesServername(servername: string | null): boolean {
     if (!this.#oneServername || this.#current === null) return false;
-    return this.#nameOf(servername) !== this.#current.servername;
+    return this.nameOf(servername) !== this.#current.servername;
   }
 
   /** The server name of the native pool for `servername`; `null` for the default one. */
-  #nameOf(servername: string | null): string | null {
+  nameOf(servername: string | null): string | null {
     const { url, proxy } = this.#settings;
     const isFixed = url.protocol !== 'https:' || proxy?.pinsServername === true;
     return isFixed || servername === this.#defaultServername ? null : servername;
@@ -69,7 +69,7 @@ export class NativePools {
    * TLS sessions and certificates belong to a server name, so each name has its own connections.
    */
   get(session: Session, requested: string | null): NativePool {
-    const servername = this.#nameOf(requested);
+    const servername = this.nameOf(requested);
     if (servername === null) {
       if (this.#main !== null) return this.#main;
     } else {

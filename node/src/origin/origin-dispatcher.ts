@@ -10,7 +10,7 @@
  * events: code inside a callback sees counters consistent with it.
  */
 
-import { type Connection, type DisconnectInfo, isTransient } from '../connection';
+import { type Connection, type DisconnectInfo, isConnectError, isTransient } from '../connection';
 import { ConnectionDiagnostics, Request, type RequestContext, type HeadContext } from '../request';
 import type { Decompression, PoolSettings } from '../options';
 import { queueMicrotask } from '../process';
@@ -45,6 +45,8 @@ export class OriginDispatcher implements RequestContext, NativePoolListener, Ord
   readonly #capacity: Capacity;
   /** A connect was announced on the diagnostics channel and has not ended. */
   #connecting = false;
+  /** Why it fails, if a request was told before the attempt was reported. */
+  #failing: Error | null = null;
   /** Why the open or opening connection ends: the body of a request failed, or it was aborted. */
   #ending: Error | null = null;
   /** Requests waiting for their turn. */
@@ -308,7 +310,6 @@ export class OriginDispatcher implements RequestContext, NativePoolListener, Ord
       this.#events.emit('connect', connection, connection.info);
     } finally {
       if (capacity.announcing > 0) capacity.announcing--;
-      this.diagnostics.flushDelayed();
       if (connection.isMultiplexed) this.#order.multiplex();
       if (this.#ending !== null) this.#endConnections(this.#ending);
       this.#order.goOn();
@@ -350,15 +351,33 @@ export class OriginDispatcher implements RequestContext, NativePoolListener, Ord
     }
   }
 
-  connectFailed(pool: NativePool, error: Error): void {
+  connectFailed(pool: NativePool, reported: Error): void {
+    const error = this.#failing ?? reported;
+    if (this.#failing === null) this.diagnostics.connectError(error, pool.servername);
     this.#connecting = false;
+    this.#failing = null;
     this.#ending = null;
     this.#failure = error;
-    this.diagnostics.connectError(error, pool.servername);
     const isOver = peerAfter(this.#owner, this.settings, error) === null;
     if (!isTransient(error)) this.#failWaiting(error, this.settings.kind === 'client' || !isOver);
     if (isOver) this.#events.emit('connectionError', null, error);
     this.#order.goOn();
+  }
+
+  /** As in undici 8.13, no event. */
+  connectGivenUp(pool: NativePool): void {
+    this.#connecting = false;
+    this.#ending = null;
+    const error = new errors.InformationalError('no request waits for this connection');
+    this.diagnostics.connectError(error, pool.servername);
+    this.#order.goOn();
+  }
+
+  /** The engine fails the requests of an attempt before it reports it; undici does the reverse. */
+  failing(request: Request, error: Error): void {
+    if (this.#failing !== null || !isConnectError(error)) return;
+    this.#failing = error;
+    this.diagnostics.connectError(error, this.#natives.nameOf(request.servername));
   }
 
   takeOver(request: Request, error: Error): boolean {
@@ -443,10 +462,6 @@ export class OriginDispatcher implements RequestContext, NativePoolListener, Ord
       if (connection.isMultiplexed) return connection;
     }
     return null;
-  }
-
-  get streamSocket(): unknown {
-    return this.multiplexed?.socket ?? null;
   }
 
   /** Opens a connection even if nothing is queued. */

@@ -37,10 +37,10 @@ export interface RequestContext extends SendContext {
   sent(request: Request): void;
   /** Whether the request waits for a connection, as far as undici's counters can tell. */
   isWaiting(request: Request): boolean;
+  /** The engine has failed the request; its handler does not know yet. */
+  failing(request: Request, error: Error): void;
   /** TLS failed with `error`: whether the peer serves the request from now on. */
   takeOver(request: Request, error: Error): boolean;
-  /** The stand-in for the socket below an upgraded HTTP/2 stream. */
-  readonly streamSocket: unknown;
   /** An error thrown by `onResponseError`: becomes the dispatcher's `error` event. */
   reportError(error: unknown): void;
 }

@@ -10,7 +10,7 @@ import { channel } from 'node:diagnostics_channel';
 
 import { classifyBody, type RequestBody } from '../body';
 import type { Connection, DisconnectInfo } from '../connection';
-import { addHeader, parseFields } from '../headers';
+import { addHeader } from '../headers';
 import { bareHostname, type PoolSettings } from '../options';
 import { buildConnector, type DispatchOptions, peerMajor } from '../undici';
 import { asGiven, DEFAULT_TIMEOUT } from '../wire';
@@ -248,25 +248,28 @@ export function publishError(request: ObservedRequest, error: Error): void {
   if (channels.error.hasSubscribers) channels.error.publish({ request: observe(request), error });
 }
 
-interface Delayed {
-  readonly request: ObservedRequest;
-  readonly message: () => void;
+/** Whether a message names the connection of a request, or follows the one that does. */
+export function tellsConnection(): boolean {
+  const { sendHeaders, bodyChunkSent, bodySent } = channels;
+  return sendHeaders.hasSubscribers || bodyChunkSent.hasSubscribers || bodySent.hasSubscribers;
+}
+
+/** `connection` is about to send the request with this head. */
+export function publishHeaders(
+  request: ObservedRequest,
+  head: string,
+  connection: Connection | null,
+): void {
+  if (!channels.sendHeaders.hasSubscribers) return;
+  const headers = connection?.isMultiplexed === true ? asHttp2(head, request.origin) : head;
+  const socket = connection?.socket;
+  channels.sendHeaders.publish({ request: observe(request), headers, socket });
 }
 
 /** Publishes the connection messages of one dispatcher. */
 export class ConnectionDiagnostics {
   readonly #settings: PoolSettings;
   #connector: unknown;
-  /** The newest connection: a subscriber may come when it is already open. */
-  #connection: Connection | undefined;
-  /** Messages about requests that were submitted before there was a connection for them. */
-  #delayed: Delayed[] = [];
-  /** Open connections. */
-  #connected = 0;
-  /** Of these, the ones that end after a response that has arrived. */
-  #leaving = 0;
-  /** Responses of the newest connection, if there is only one at a time. */
-  #responses = 0;
 
   constructor(settings: PoolSettings) {
     this.#settings = settings;
@@ -296,9 +299,6 @@ export class ConnectionDiagnostics {
   }
 
   connected(connection: Connection, servername: string | null): void {
-    this.#connected++;
-    this.#responses = 0;
-    this.#connection = connection;
     const { connect, url } = this.#settings;
     if (isDebugging) debugConnected(url.origin, connection);
     if (connect.enableTrace) traceTls(url.origin, connection.info.tls);
@@ -320,7 +320,6 @@ export class ConnectionDiagnostics {
   }
 
   connectError(error: Error, servername: string | null): void {
-    this.#delayed = [];
     const { connect, url } = this.#settings;
     if (isDebugging) debugConnecting(url.origin, `not connected: ${error.message}`);
     if (connect.enableTrace && url.protocol === 'https:') traceTls(url.origin, error);
@@ -332,64 +331,17 @@ export class ConnectionDiagnostics {
     });
   }
 
-  /**
-   * Publishes `message` now, or after `connected` when none of the connections that are up will take
-   * the request.
-   */
-  whenConnected(request: ObservedRequest, message: () => void): void {
-    if (this.#connected > this.#leaving) message();
-    else this.#delayed.push({ request, message });
-  }
-
-  flushDelayed(): void {
-    if (this.#delayed.length === 0) return;
-    const delayed = this.#delayed;
-    this.#delayed = [];
-    for (const { request, message } of delayed) if (!request.aborted) message();
-  }
-
-  /** A response with this head has begun. `isLast`: the engine ends its connection after it. */
-  responded(request: ObservedRequest, isLast: boolean, head: string): void {
-    const { connections, maxRequestsPerClient } = this.#settings;
-    const isFull = connections === 1 && ++this.#responses === maxRequestsPerClient;
-    if (isLast || isFull || this.#isShortLived(head)) this.#leaving++;
-    const own = this.#delayed.filter((delayed) => delayed.request === request);
-    if (own.length === 0) return;
-    this.#delayed = this.#delayed.filter((delayed) => delayed.request !== request);
-    for (const { message } of own) message();
-  }
-
-  /** Whether the server keeps the connection for too short a time: the engine does not reuse it. */
-  #isShortLived(head: string): boolean {
-    const { 'keep-alive': hint } = parseFields(head, head.indexOf('\n') + 1);
-    const seconds = /timeout=(\d+)/i.exec(String(hint))?.[1];
-    if (seconds === undefined) return false;
-    return Number(seconds) * 1_000 <= this.#settings.keepAliveTimeoutThreshold;
-  }
-
   disconnected(connection: Connection, info: DisconnectInfo): void {
     if (isDebugging) debugDisconnected(this.#settings.url.origin, connection, info);
-    this.#connected--;
-    this.#leaving = Math.min(Math.max(0, this.#leaving - 1), this.#connected);
-  }
-
-  sendHeaders(request: ObservedRequest, head: string): void {
-    const connection = this.#connection;
-    const headers = connection?.isMultiplexed === true ? asHttp2(head, this.#settings.url) : head;
-    channels.sendHeaders.publish({
-      request: observe(request),
-      headers,
-      socket: connection?.socket,
-    });
   }
 }
 
 /** A head of HTTP/1.1 as undici shows that of a stream: its fields, then the pseudo-headers. */
-function asHttp2(head: string, url: URL): string {
+function asHttp2(head: string, origin: string): string {
   const [line = '', host = '', , ...fields] = head.split('\r\n');
   const [method, path] = line.split(' ');
   const authority = host.slice('host: '.length);
-  const scheme = url.protocol.slice(0, -1);
+  const scheme = origin.slice(0, origin.indexOf(':'));
   const shown = fields.filter((field) => field !== '');
   shown.push(
     `:authority: ${authority}`,

@@ -171,9 +171,6 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     if (this.fetchDecoding !== null) {
       this.fetchDecoding.decoded = (flags & HeadFlag.Decoded) !== 0;
     }
-    if (channels.sendHeaders.hasSubscribers && status >= 200 && !this.#isHttp2) {
-      this.context.diagnostics.responded(this, this.#isLast || this.isReset, text);
-    }
     if (this.#handle.paused) this.paused();
     // Heads are delivered to a paused handler, too, but never before what is already queued.
     if (this.#queue !== null) this.#queue.push({ kind: 'head', status, text });
@@ -185,7 +182,8 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     else this.#deliverData(chunk);
   }
 
-  onEnd(trailers: string): void {
+  onEnd(trailers: string, received: number): void {
+    if (this.fetchDecoding !== null) this.fetchDecoding.received = received;
     if (this.#queue !== null || this.#handle.paused) this.#wait({ kind: 'end', trailers });
     else this.#deliverEnd(trailers);
   }
@@ -193,6 +191,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
   onError(batch: Buffer, start: number, end: number): void {
     // An error does not wait for a paused handler, nor for chunks that it has not taken.
     const error = decodeError(batch, start, end);
+    this.#context.failing(this, error);
     if (!this.#context.takeOver(this, error)) this.#deliverError(error);
   }
 
@@ -216,10 +215,11 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     this.#status = status;
     RequestController.receiveHead(controller, text, fields, this.#isHttp2);
     this.unwatchBody();
-    const socket = new UpgradedSocket(this.context.session, this, this.writer);
+    const { connection } = this;
+    const socket = new UpgradedSocket(connection, this.context.session, this, this.writer);
     if (this.#isHttp2) {
       // undici expects 200 instead of 101 if these say that the socket is a stream.
-      const session = { socket: this.#context.streamSocket };
+      const session = { socket: connection?.socket };
       Object.assign(socket, { [symbols.kHTTP2Stream]: true, session });
     }
     this.slot = -1;

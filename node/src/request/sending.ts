@@ -39,12 +39,19 @@ import {
 } from '../wire';
 import { ContextHandler, currentContext } from './async-context';
 import type { SendContext } from './context';
-import { channels, DiagnosticRequest, observe, type ObservedRequest } from './diagnostics';
+import {
+  channels,
+  DiagnosticRequest,
+  observe,
+  type ObservedRequest,
+  publishHeaders,
+  tellsConnection,
+} from './diagnostics';
 import { RequestDescription } from './description';
 import { timingsChannel } from './timings';
 import type { SentBody } from './taken-over';
 
-/** A native pool, as far as a record needs it. */
+/** A native pool, as far as a request needs it. */
 export interface SendTarget {
   readonly id: number;
   readonly writer: SubmissionWriter;
@@ -79,6 +86,12 @@ export abstract class Sending
   protected readonly isTimed: boolean;
 
   private target: SendTarget | null = null;
+  /** The connection that carries it, if that is to be known. */
+  protected connection: Connection | null = null;
+  /** Its head for `sendHeaders`, published when the connection is known. */
+  private headToTell: string | null = null;
+  /** Messages that follow it; `null`: they need not wait. */
+  private untold: (() => void)[] | null = null;
   private outgoing: OutgoingBody | null = null;
   private source: BodySource | null = null;
   /** Declared or known length; `null` for none. Valid after `prepare`. */
@@ -363,8 +376,9 @@ export abstract class Sending
       }
     }
     const head = this.serialize(context.head);
-    if (channels.sendHeaders.hasSubscribers) {
-      context.diagnostics.whenConnected(this, () => context.diagnostics.sendHeaders(this, head));
+    if (tellsConnection()) {
+      this.headToTell = head;
+      this.untold = [];
     }
 
     const { outgoing } = this;
@@ -398,6 +412,7 @@ export abstract class Sending
       if (!empty) framing += 'expect: 100-continue\r\n';
     }
 
+    const isReported = this.untold !== null || this.isUpgrade;
     const { session } = context;
     this.target = target;
     this.slot = session.reserve();
@@ -407,7 +422,7 @@ export abstract class Sending
       this.slot,
       this.generation,
       flags,
-      aux,
+      isReported ? aux | DispatchAux.Assigned : aux,
       target.id,
       `${head}${framing}\r\n`,
       this.headersTimeout,
@@ -442,6 +457,8 @@ export abstract class Sending
   private get decoding(): WireDecode | 0 {
     const { fetchDecoding } = this;
     if (fetchDecoding !== null) {
+      // The message has what was received: fetch decodes.
+      if (channels.bodyChunkReceived.hasSubscribers) return 0;
       return fetchDecoding.follows ? WireDecode.FetchFollowing : WireDecode.Fetch;
     }
     return this.decompression === NOT_DECODED ? 0 : WireDecode.Interceptor;
@@ -467,6 +484,22 @@ export abstract class Sending
     return reset || !this.context.head.keepAlive;
   }
 
+  /** For the slot's completions. */
+  onAssigned(serial: number): void {
+    const connection = (this.target as SendTarget).connection(serial);
+    this.connection = connection;
+    const { headToTell, untold } = this;
+    this.untold = null;
+    if (headToTell !== null) publishHeaders(this, headToTell, connection);
+    untold?.forEach((tell) => tell());
+  }
+
+  /** Publishes a message now, or after `sendHeaders`. */
+  private tell(message: () => void): void {
+    if (this.untold === null) message();
+    else this.untold.push(message);
+  }
+
   /** `Pull`: for the slot's completions. */
   onPull(bytes: number): void {
     this.outgoing?.grant(bytes);
@@ -474,7 +507,7 @@ export abstract class Sending
 
   bodySent(chunk: Uint8Array | string): void {
     if (channels.bodyChunkSent.hasSubscribers) {
-      channels.bodyChunkSent.publish({ request: observe(this), chunk });
+      this.tell(() => channels.bodyChunkSent.publish({ request: observe(this), chunk }));
     }
     if (this.handler.onBodySent) {
       try {
@@ -487,9 +520,7 @@ export abstract class Sending
 
   requestSent(): void {
     if (channels.bodySent.hasSubscribers) {
-      this.context.diagnostics.whenConnected(this, () =>
-        channels.bodySent.publish({ request: observe(this) }),
-      );
+      this.tell(() => channels.bodySent.publish({ request: observe(this) }));
     }
     if (this.handler.onRequestSent) {
       try {

@@ -14,6 +14,7 @@ export interface PoolOwner {
   onPong(connection: number, milliseconds: number): void;
   onDisconnected(connection: number, batch: Buffer, start: number, end: number): void;
   onConnectFailed(connection: number, batch: Buffer, start: number, end: number): void;
+  onConnectGivenUp(): void;
   /** The user's function must resolve `host`. */
   onLookup(lookup: number, host: string): void;
   /** The user's function must judge a server. */
@@ -92,6 +93,9 @@ export class PoolTable {
         return;
       case Completion.ConnectFailed:
         pool.onConnectFailed(connection, batch, start, end);
+        return;
+      case Completion.ConnectGivenUp:
+        pool.onConnectGivenUp();
         return;
       case Completion.Concurrency:
         pool.onConcurrency(connection, batch.readUInt32LE(start));

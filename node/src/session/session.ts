@@ -38,7 +38,8 @@ export interface SlotOwner {
   onHead(status: number, flags: number, text: string): void;
   onUpgrade(status: number, flags: number, text: string): void;
   onData(chunk: Buffer): void;
-  onEnd(trailers: string): void;
+  /** `received`: bytes of a decoded body before that, otherwise 0. */
+  onEnd(trailers: string, received: number): void;
   /** The payload is in `batch` from `start` to `end`, only until this returns. */
   onError(batch: Buffer, start: number, end: number): void;
   /**
@@ -52,6 +53,8 @@ export interface SlotOwner {
   onTimings?(batch: Buffer, start: number, flags: number): void;
   /** After `cancelled`: Rust has released the request. */
   onReleased?(): void;
+  /** The connection with this serial number takes the request, which asked to be told. */
+  onAssigned(serial: number): void;
 }
 
 /** A request whose handler has paused. */
@@ -384,7 +387,8 @@ export class Session implements RecordSink {
         return true;
       case Completion.End:
         if (!this.#turns.mayDeliverEnd(owner.bodySentAt)) return false;
-        owner.onEnd(start === end ? '' : batch.latin1Slice(start, end));
+        if ((flags & 1) === 0) owner.onEnd(start === end ? '' : batch.latin1Slice(start, end), 0);
+        else owner.onEnd(batch.latin1Slice(start + 8, end), batch.readDoubleLE(start));
         return true;
       case Completion.Error:
         if (!this.#turns.mayDeliverError()) return false;
@@ -395,6 +399,9 @@ export class Session implements RecordSink {
         return true;
       case Completion.Pull:
         owner.onPull(batch.readUInt32LE(start));
+        return true;
+      case Completion.Assigned:
+        owner.onAssigned(batch.readUInt32LE(start));
         return true;
       case Completion.Informational:
         owner.onHead(aux, flags, batch.latin1Slice(start, end));

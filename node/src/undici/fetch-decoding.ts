@@ -26,4 +26,6 @@ export interface FetchDecoding {
   readonly follows: boolean;
   /** Set before the handler gets the final head: whether the body is decoded. */
   decoded: boolean;
+  /** Set before the handler gets the end: how many bytes a decoded body had before. */
+  received: number;
 }

@@ -14,6 +14,7 @@ const FORMS = {
   float64: (bytes: Buffer, start: number) => bytes.readDoubleLE(start),
   text: (bytes: Buffer, start: number, end: number) => bytes.toString('utf8', start, end),
   latin1: (bytes: Buffer, start: number, end: number) => bytes.toString('latin1', start, end),
+  bytes: (bytes: Buffer, start: number, end: number) => Buffer.from(bytes.subarray(start, end)),
   payloads: (bytes: Buffer, start: number, end: number, before: Buffer[] = []) => [
     ...before,
     bytes.subarray(start, end),

@@ -93,7 +93,8 @@ export class SubmissionWriter {
   }
 
   /**
-   * `Dispatch`. `head` must be latin1; `body` goes inside the record and may be `null`.
+   * `Dispatch`. `aux` is a `WireBody` with `DispatchAux` bits; `head` must be latin1; `body` goes inside
+   * the record and may be `null`.
    * Timeouts in milliseconds, `DEFAULT_TIMEOUT` for the pool's. `decode` is a `WireDecode`, or 0 for
    * none; `maxSize` the maximum decoded size, or 0.
    */
@@ -101,7 +102,7 @@ export class SubmissionWriter {
     slot: number,
     generation: number,
     flags: number,
-    bodyKind: number,
+    aux: number,
     pool: number,
     head: string,
     headersTimeout: number,
@@ -132,7 +133,7 @@ export class SubmissionWriter {
     at += fields;
     this.#buffer.latin1Write(head, at, headLength);
     if (body !== null) this.#buffer.set(asGiven(body), at + headLength);
-    this.#announce(Submission.Dispatch, flags, bodyKind, slot, generation, payload);
+    this.#announce(Submission.Dispatch, flags, aux, slot, generation, payload);
   }
 
   /** `BodyChunk`: bytes `start` to `end` of `chunk`, at most `BODY_SLICE`. */
@@ -157,9 +158,9 @@ export class SubmissionWriter {
     this.#announce(Submission.BodyEnd, 0, 0, slot, generation, length);
   }
 
-  /** `Cancel`. */
-  cancel(slot: number, generation: number): void {
-    this.#announce(Submission.Cancel, 0, 0, slot, generation, 0);
+  /** `Cancel`; `resets`: the connection of an upgraded stream. */
+  cancel(slot: number, generation: number, resets = false): void {
+    this.#announce(Submission.Cancel, resets ? 1 : 0, 0, slot, generation, 0);
   }
 
   /** `Credit` for `bytes` delivered bytes; `paused` stops the delivery until the next one. */

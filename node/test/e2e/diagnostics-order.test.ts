@@ -2,11 +2,14 @@
 // connection and the next request uses another one.
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { EventEmitter } from 'node:events';
+import { createServer } from 'node:net';
+import { Readable } from 'node:stream';
 
 import { afterEach, describe, expect, it } from 'vitest';
 
-import { Agent, Client, type Dispatcher } from '../../src/index';
+import { Agent, Client, type Dispatcher, fetch } from '../../src/index';
 import { peer, peerMajor } from '../../src/undici/undici';
+import { listening, rawOrigin } from '../support/servers';
 import { attempt, Cleanup, wireOrigin } from '../support/wire';
 
 const cleanup = new Cleanup();
@@ -20,6 +23,7 @@ interface Message {
 const NAMES = [
   ...['client:beforeConnect', 'client:connected', 'client:sendHeaders'],
   ...['request:create', 'request:bodySent', 'request:headers', 'request:trailers'],
+  ...['request:bodyChunkSent', 'request:error', 'client:connectError'],
 ];
 
 /** Collects messages, with paths and with sockets as numbers, and the events of `dispatcher`. */
@@ -115,5 +119,123 @@ describe('diagnostics messages of consecutive requests', () => {
       ...['request:create /2', '(disconnect)', ...each(2)],
       ...['request:create /3', '(disconnect)', ...each(3), '(disconnect)'],
     ]);
+  });
+});
+
+type Library = Pick<typeof peer, 'Agent' | 'Client' | 'fetch'>;
+const LIBRARIES = [peer, { Agent, Client, fetch }] as unknown as [Library, Library];
+
+/** What `play` logs with undici and with us. */
+async function both(play: (library: Library) => Promise<string[]>): Promise<string[][]> {
+  const logs: string[][] = [];
+  for (const library of LIBRARIES) logs.push(await play(library));
+  return logs;
+}
+
+describe('diagnostics messages of a body', () => {
+  const bodies: [string, () => unknown][] = [
+    ['text', () => 'abc'],
+    ['a stream', () => Readable.from(['ab', 'c'])],
+  ];
+
+  it.each(bodies)('follow its head and the connection: %s', async (_kind, body) => {
+    const [theirs, ours] = await both(async (library) => {
+      const origin = await wireOrigin();
+      cleanup.add(() => origin.close());
+      const client = new library.Client(origin.url);
+      cleanup.add(() => client.destroy());
+      const log = record(client);
+      for (const path of ['/1', '/2']) {
+        await attempt(client, { path, method: 'POST', body: body() });
+      }
+      await cleanup.run();
+      return log;
+    });
+    expect(ours).toEqual(theirs);
+  });
+
+  it('name the connection of the request after one that was answered early', async () => {
+    const [theirs, ours] = await both(async (library) => {
+      const origin = await rawOrigin((socket) => {
+        socket.on('data', (chunk) => {
+          if (String(chunk).startsWith('POST')) socket.write(OK + BODY);
+        });
+      });
+      cleanup.add(() => origin.close());
+      const agent = new library.Agent();
+      cleanup.add(() => agent.destroy());
+      const log = record(agent);
+      for (const path of ['/1', '/2', '/3']) {
+        let answered = (): void => {};
+        const isAnswered = new Promise<void>((resolve) => (answered = resolve));
+        const body = Readable.from(
+          (async function* () {
+            yield 'ab';
+            await isAnswered;
+          })(),
+        );
+        const options = { origin: origin.url, path, method: 'POST' as const, body };
+        const response = await agent.request(options);
+        expect(await response.body.text()).toBe('ok');
+        answered();
+      }
+      await cleanup.run();
+      return log.filter((message) => /^(client:|request:create)/.test(message));
+    });
+    expect(ours).toEqual(theirs);
+    expect(ours).toContain('client:sendHeaders /3 #3');
+  });
+});
+
+describe('diagnostics messages of a connection that is not opened', () => {
+  const calls: [string, (library: Library, url: string) => Promise<unknown>][] = [
+    ['request', (library, url) => attempt(watched(new library.Client(url)), { path: '/' })],
+    ['fetch', (library, url) => library.fetch(url, { dispatcher: watched(new library.Agent()) })],
+  ];
+
+  /** Destroyed with the test. */
+  function watched<Some extends { destroy(): Promise<void> }>(dispatcher: Some): Some {
+    cleanup.add(() => dispatcher.destroy());
+    return dispatcher;
+  }
+
+  it.each(calls)('report the attempt before the request: %s', async (_name, call) => {
+    const { port, close } = await listening(createServer());
+    await close();
+    const [theirs, ours] = await both(async (library) => {
+      const log = record(new library.Agent());
+      await call(library, `http://127.0.0.1:${port}`).catch(() => undefined);
+      // The attempt may be reported to us later than the request.
+      await new Promise((resolve) => setImmediate(resolve));
+      await cleanup.run();
+      return log;
+    });
+    expect(ours).toEqual(theirs);
+  });
+
+  it.skipIf(peerMajor === 7)('report one that no request waits for', async () => {
+    const [theirs, ours] = await both(async (library) => {
+      const client = watched(
+        new library.Client('http://localhost:1', { connect: { lookup: () => {} } }),
+      );
+      const log = record(client);
+      client.on('connectionError', () => log.push('(connectionError)'));
+      for (const path of ['/1', '/2']) {
+        const abort = new AbortController();
+        const request = client.request({ path, method: 'GET', signal: abort.signal });
+        const failed = new Promise<any>((resolve) => {
+          subscribe('undici:client:connectError', resolve);
+          cleanup.add(() => unsubscribe('undici:client:connectError', resolve));
+        });
+        await new Promise((resolve) => setImmediate(resolve));
+        abort.abort();
+        await expect(request).rejects.toThrow('aborted');
+        const { error } = await failed;
+        log.push(`${error.name} ${error.message}`);
+      }
+      await cleanup.run();
+      return log;
+    });
+    expect(ours).toEqual(theirs);
   });
 });

@@ -39,9 +39,11 @@ export interface Control {
   end(request: SubmittedRecord, trailers?: FieldPairs): Completed;
   error(request: SubmittedRecord, fields: [string, unknown][]): Completed;
   pull(request: SubmittedRecord, bytes: number): Completed;
+  assigned(request: SubmittedRecord, connection?: number): Completed;
   connected(pool: number, connection?: number, fields?: [string, unknown][]): Completed;
   disconnected(pool: number, connection?: number, reason?: number): Completed;
   connectFailed(pool: number, fields: [string, unknown][]): Completed;
+  connectGivenUp(pool: number): Completed;
   poolClosed(pool: number): Completed;
 }
 

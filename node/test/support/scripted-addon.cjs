@@ -177,6 +177,10 @@ class Control {
     return { kind: Completion.Pull, ...key(request), payload: uint32(bytes) };
   }
 
+  assigned(request, connection = 1) {
+    return { kind: Completion.Assigned, ...key(request), payload: uint32(connection) };
+  }
+
   connected(pool, connection = 1, fields = [['Protocol', 'h1']]) {
     const payload = tagged([...fields, ['TotalTime', float64(1.5)]]);
     return { kind: Completion.Connected, slot: pool, generation: connection, payload };
@@ -190,6 +194,10 @@ class Control {
   connectFailed(pool, fields) {
     const payload = tagged(fields);
     return { kind: Completion.ConnectFailed, slot: pool, generation: 1, payload };
+  }
+
+  connectGivenUp(pool) {
+    return { kind: Completion.ConnectGivenUp, slot: pool, generation: 1 };
   }
 
   poolClosed(pool) {

@@ -53,7 +53,6 @@ it('publishes the events of a request in undici’s order, with one request obje
   expect(messages.map(([name]) => name)).toEqual([
     'undici:request:create',
     'undici:client:beforeConnect',
-    'undici:request:bodyChunkSent',
   ]);
   const { request: sent } = control;
   expect(sent.head).toContain('bar: baz\r\nhello: world\r\n');
@@ -62,14 +61,16 @@ it('publishes the events of a request in undici’s order, with one request obje
       ['Protocol', 'h1'],
       ['RemotePort', 8080],
     ]),
+    control.assigned(sent, 1),
     control.head(sent, 200, [['A', 'b']]),
     control.data(sent, 'x'),
     control.end(sent, [['T', '1']]),
   );
   await turned();
-  expect(messages.slice(3).map(([name]) => name)).toEqual([
+  expect(messages.slice(2).map(([name]) => name)).toEqual([
     'undici:client:connected',
     'undici:client:sendHeaders',
+    'undici:request:bodyChunkSent',
     'undici:request:bodySent',
     'undici:request:headers',
     'undici:request:bodyChunkReceived',
@@ -109,6 +110,50 @@ it('publishes the events of a request in undici’s order, with one request obje
     ['A', 'b'],
   ]);
   expect(message('request:trailers').trailers.map(String)).toEqual(['T', '1']);
+});
+
+it('publishes a failed connect before the failure of its request', async () => {
+  const client = new Client('http://localhost:8080');
+  const recorder = new Recorder();
+  client.dispatch({ path: '/', method: 'GET' }, recorder);
+  await flushed();
+  const refused = [
+    ['Code', 9],
+    ['Phase', 'connect'],
+    ['SystemCode', 'ECONNREFUSED'],
+  ] as [string, unknown][];
+  const { pool } = control.request;
+  control.deliver(control.error(control.request, refused), control.connectFailed(pool, refused));
+  expect(messages.map(([name]) => name)).toEqual([
+    'undici:request:create',
+    'undici:client:beforeConnect',
+    'undici:client:connectError',
+    'undici:request:error',
+  ]);
+  expect(message('client:connectError').error).toBe(message('request:error').error);
+});
+
+it('publishes an attempt that was given up, and announces the next one', async () => {
+  const client = new Client('http://localhost:8080');
+  const events: string[] = [];
+  client.on('connectionError', () => events.push('connectionError'));
+  const recorder = new Recorder();
+  client.dispatch({ path: '/', method: 'GET' }, recorder);
+  await flushed();
+  recorder.controller.abort(new Error('stop'));
+  await flushed();
+  control.deliver(control.end(control.request), control.connectGivenUp(control.request.pool));
+  client.dispatch({ path: '/', method: 'GET' }, new Recorder());
+  expect(messages.map(([name]) => name)).toEqual([
+    'undici:request:create',
+    'undici:client:beforeConnect',
+    'undici:request:error',
+    'undici:client:connectError',
+    'undici:request:create',
+    'undici:client:beforeConnect',
+  ]);
+  expect(message('client:connectError').error.message).toBe('no request waits for this connection');
+  expect(events).toEqual([]);
 });
 
 it('publishes failures', async () => {

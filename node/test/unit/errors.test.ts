@@ -345,6 +345,8 @@ describe('a connect', () => {
       [Field.AlpnProtocol, 'http/1.1'],
       [Field.Resumed, 1],
       [Field.ServerName, 'localhost'],
+      [Field.Authorized, 1],
+      [Field.Certificate, 'DER'],
       [Field.DnsTime, { float: 0.5 }],
       [Field.TcpTime, { float: 0.25 }],
       [Field.TlsTime, { float: 2 }],
@@ -362,6 +364,8 @@ describe('a connect', () => {
         alpn: 'http/1.1',
         resumed: true,
         servername: 'localhost',
+        authorized: true,
+        certificate: Buffer.from('DER'),
       },
       timings: { dns: 0.5, tcp: 0.25, tls: 2, total: 2.75 },
     });

@@ -48,7 +48,9 @@ const writers: Record<string, (writer: SubmissionWriter, record: any) => void> =
       r.slot,
       r.generation,
       bits(DispatchFlag, r.flags),
-      (WireBody as Record<string, number>)[r.body]! | (r.timed ? DispatchAux.Timed : 0),
+      (WireBody as Record<string, number>)[r.body]! |
+        (r.timed ? DispatchAux.Timed : 0) |
+        bits(DispatchAux, r.aux ?? []),
       r.pool,
       r.head,
       r.headersTimeout,
@@ -68,7 +70,7 @@ const writers: Record<string, (writer: SubmissionWriter, record: any) => void> =
     ),
   BodyLeft: (writer, r) => writer.bodyLeft(r.slot, r.generation),
   BodyEnd: (writer, r) => writer.bodyEnd(r.slot, r.generation, fieldList(r.trailers)),
-  Cancel: (writer, r) => writer.cancel(r.slot, r.generation),
+  Cancel: (writer, r) => writer.cancel(r.slot, r.generation, r.resets),
   LookupResult: (writer, r) => writer.lookupResult(r.slot, r.generation, r.answer),
   Credit: (writer, r) => writer.credit(r.slot, r.generation, r.bytes, r.flags.includes('Paused')),
 };
@@ -300,7 +302,11 @@ describe('completion reader', () => {
           expect(seen.flags).toBe(bits(HeadFlag, want.flags));
           expect(seen.payload).toBe(`${want.reason}\n${fieldList(want.fields)}`);
         }
-        if (want.trailers !== undefined) expect(seen.payload).toBe(fieldList(want.trailers));
+        if (want.received !== undefined) {
+          const payload = Buffer.from(seen.payload, 'latin1');
+          expect([seen.flags, payload.readDoubleLE(0)]).toEqual([1, want.received]);
+          expect(seen.payload.slice(8)).toBe(fieldList(want.trailers));
+        } else if (want.trailers !== undefined) expect(seen.payload).toBe(fieldList(want.trailers));
         if (want.host !== undefined) expect(seen.payload).toBe(want.host);
         if (want.kind === 'Timings') {
           const payload = Buffer.from(seen.payload, 'latin1');

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::close_reason::CloseReason;
 use super::error::Error;
 use super::id::ConnId;
+use super::named::named;
 use super::proxy::ProxyInfo;
 use super::tls::TlsInfo;
 
@@ -113,56 +114,63 @@ impl DisconnectInfo {
     }
 }
 
-/// One event of a pool, in the order in which they happened.
-///
-/// Exactly one `Disconnected` follows each `Connected`. As in undici, the requests a failing
-/// connection was serving fail before its `Disconnected`, and the queue continues after it.
-#[derive(Clone, Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "an event is moved a few times in a connection's life; a box would cost more"
-)]
-#[non_exhaustive]
-pub enum Event {
-    /// A connection is ready.
-    Connected {
-        /// The connection.
-        conn: ConnId,
-        /// Details.
-        info: ConnectInfo,
-    },
-    /// A connection ended.
-    Disconnected {
-        /// The connection.
-        conn: ConnId,
-        /// Details.
-        info: DisconnectInfo,
-    },
-    /// A connection could not be opened.
-    ConnectFailed {
-        /// The id it would have had.
-        conn: ConnId,
-        /// Why.
-        error: Error,
-    },
-    /// An HTTP/2 connection takes this many concurrent requests from now on, possibly none. Until
-    /// the peer has announced its limit, it takes one.
-    Concurrency {
-        /// The connection.
-        conn: ConnId,
-        /// How many.
-        streams: u32,
-    },
-    /// The peer of an HTTP/2 connection has acknowledged one of the PINGs that
-    /// [`Http2Config::ping_interval`](super::config::Http2Config::ping_interval) asks for.
-    Pong {
-        /// The connection.
-        conn: ConnId,
-        /// Time from the PING to its acknowledgement.
-        round_trip: Duration,
-    },
-    /// The pool has room for requests again.
-    Drain,
-    /// The pool is closed or destroyed, and its last connection is gone.
-    Closed,
+named! {
+    /// One event of a pool, in the order in which they happened.
+    ///
+    /// Exactly one `Disconnected` follows each `Connected`. As in undici, the requests a failing
+    /// connection was serving fail before its `Disconnected`, and the queue continues after it.
+    #[derive(Clone, Debug)]
+    #[expect(
+        clippy::large_enum_variant,
+        reason = "an event is moved a few times in a connection's life; a box would cost more"
+    )]
+    #[non_exhaustive]
+    pub enum Event {
+        /// A connection is ready.
+        Connected {
+            /// The connection.
+            conn: ConnId,
+            /// Details.
+            info: ConnectInfo,
+        },
+        /// A connection ended.
+        Disconnected {
+            /// The connection.
+            conn: ConnId,
+            /// Details.
+            info: DisconnectInfo,
+        },
+        /// A connection could not be opened.
+        ConnectFailed {
+            /// The id it would have had.
+            conn: ConnId,
+            /// Why.
+            error: Error,
+        },
+        /// A connection was given up while it was being opened, because no request waits for it.
+        ConnectGivenUp {
+            /// The id it would have had.
+            conn: ConnId,
+        },
+        /// An HTTP/2 connection takes this many concurrent requests from now on, possibly none. Until
+        /// the peer has announced its limit, it takes one.
+        Concurrency {
+            /// The connection.
+            conn: ConnId,
+            /// How many.
+            streams: u32,
+        },
+        /// The peer of an HTTP/2 connection has acknowledged one of the PINGs that
+        /// [`Http2Config::ping_interval`](super::config::Http2Config::ping_interval) asks for.
+        Pong {
+            /// The connection.
+            conn: ConnId,
+            /// Time from the PING to its acknowledgement.
+            round_trip: Duration,
+        },
+        /// The pool has room for requests again.
+        Drain,
+        /// The pool is closed or destroyed, and its last connection is gone.
+        Closed,
+    }
 }

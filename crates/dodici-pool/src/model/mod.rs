@@ -7,6 +7,7 @@ pub(crate) mod error;
 pub(crate) mod event;
 pub(crate) mod headers;
 pub(crate) mod id;
+mod named;
 pub(crate) mod origin;
 pub(crate) mod phase;
 pub(crate) mod proxy;

@@ -138,6 +138,8 @@ pub struct TlsInfo {
     pub resumed: bool,
     /// Server name sent in SNI.
     pub server_name: Option<String>,
-    /// The server's certificate, DER; `None` unless the pool's user requested it.
+    /// Whether the server's certificate had to be valid: not with [`TlsConfig::verify`] turned off.
+    pub verified: bool,
+    /// The server's certificate, DER; `None` if it has none.
     pub peer_certificate: Option<Arc<Vec<u8>>>,
 }

@@ -285,7 +285,9 @@ impl EventSink for Book {
                     connections.remove(conn);
                     connections.is_empty()
                 }
-                Event::ConnectFailed { .. } => connections.is_empty(),
+                Event::ConnectFailed { .. } | Event::ConnectGivenUp { .. } => {
+                    connections.is_empty()
+                }
                 _ => false,
             }
         };

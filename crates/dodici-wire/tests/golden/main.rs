@@ -8,6 +8,7 @@
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU64;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -94,7 +95,14 @@ fn submissions() -> Vec<Vector> {
         put_submission(&mut out, TO, &submitted);
         out
     };
-    let dispatch = |request: Request| put(Submitted::Dispatch { pool: 2, request });
+    let put_request = |request: Request, reports_connection| {
+        put(Submitted::Dispatch {
+            pool: 2,
+            request,
+            reports_connection,
+        })
+    };
+    let dispatch = |request: Request| put_request(request, false);
     let mut plain = Request::new("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
     plain.idempotent = true;
     plain.blocking = false;
@@ -163,8 +171,8 @@ fn submissions() -> Vec<Vector> {
         ),
         (
             "dispatch of an upgrade",
-            dispatch(upgrade),
-            r#"{ "kind": "Dispatch", "slot": 3, "generation": 70000, "flags": ["Blocking", "Upgrade"], "body": "None", "pool": 2, "headersTimeout": 4294967295, "bodyTimeout": 4294967295, "bodyLength": 0, "head": "GET / HTTP/1.1\r\nupgrade: websocket\r\n\r\n" }"#,
+            put_request(upgrade, true),
+            r#"{ "kind": "Dispatch", "slot": 3, "generation": 70000, "flags": ["Blocking", "Upgrade"], "body": "None", "aux": ["Assigned"], "pool": 2, "headersTimeout": 4294967295, "bodyTimeout": 4294967295, "bodyLength": 0, "head": "GET / HTTP/1.1\r\nupgrade: websocket\r\n\r\n" }"#,
         ),
         (
             "a body chunk with padding",
@@ -188,6 +196,11 @@ fn submissions() -> Vec<Vector> {
             "a cancel",
             put(Submitted::Cancel),
             r#"{ "kind": "Cancel", "slot": 3, "generation": 70000 }"#,
+        ),
+        (
+            "a cancel with a reset",
+            put(Submitted::Reset),
+            r#"{ "kind": "Cancel", "slot": 3, "generation": 70000, "resets": true }"#,
         ),
         (
             "a credit",
@@ -375,9 +388,19 @@ fn completions() -> Vec<Vector> {
             r#"{ "kind": "End", "slot": 3, "generation": 70000, "trailers": [["X-Sum", "1"]] }"#,
         ),
         (
+            "the end of a decoded response",
+            put(&|out| to_js::put_end_decoded(out, TO, &fields(&[("X-Sum", "1")]), 87)),
+            r#"{ "kind": "End", "slot": 3, "generation": 70000, "received": 87, "trailers": [["X-Sum", "1"]] }"#,
+        ),
+        (
             "a pull",
             put(&|out| to_js::put_pull(out, TO, 65_536)),
             r#"{ "kind": "Pull", "slot": 3, "generation": 70000, "bytes": 65536 }"#,
+        ),
+        (
+            "the connection of a request",
+            put(&|out| to_js::put_assigned(out, TO, 7)),
+            r#"{ "kind": "Assigned", "slot": 3, "generation": 70000, "serial": 7 }"#,
         ),
         (
             "how many requests an HTTP/2 connection takes",
@@ -398,6 +421,11 @@ fn completions() -> Vec<Vector> {
             "a server to judge",
             put(&|out| to_js::put_identity(out, TO, true, "a", &[vec![1, 2, 3]])),
             r#"{ "kind": "Identity", "slot": 3, "generation": 70000, "flags": ["Proxy"] }"#,
+        ),
+        (
+            "a connection attempt that was given up",
+            put(&|out| to_js::put_connect_given_up(out, CONN)),
+            r#"{ "kind": "ConnectGivenUp", "slot": 2, "generation": 1 }"#,
         ),
         (
             "the end of a pool",
@@ -523,6 +551,8 @@ fn connections() -> Vec<Vector> {
         tls.alpn = Some("h2".to_owned());
         tls.resumed = true;
         tls.server_name = Some("localhost".to_owned());
+        tls.verified = true;
+        tls.peer_certificate = Some(Arc::new(vec![1, 2, 3]));
     }));
     let epoch = Epoch(Instant::now());
     tls.timings.started = Some(epoch.0 + Duration::from_micros(1250));
@@ -550,7 +580,7 @@ fn connections() -> Vec<Vector> {
         (
             "a TLS connection",
             put(&|out| to_js::put_connected(out, CONN, epoch, &tls)),
-            r#"{ "kind": "Connected", "slot": 2, "generation": 1, "info": { "Protocol": "h2", "LocalAddress": "127.0.0.1", "LocalPort": 5000, "RemoteAddress": "127.0.0.1", "RemotePort": 443, "TlsVersion": "TLSv1.3", "Cipher": "TLS_AES_128_GCM_SHA256", "AlpnProtocol": "h2", "Resumed": 1, "ServerName": "localhost", "DnsTime": 0.5, "TcpTime": 0.25, "TlsTime": 2, "TotalTime": 2.75, "Started": 1.25 } }"#,
+            r#"{ "kind": "Connected", "slot": 2, "generation": 1, "info": { "Protocol": "h2", "LocalAddress": "127.0.0.1", "LocalPort": 5000, "RemoteAddress": "127.0.0.1", "RemotePort": 443, "TlsVersion": "TLSv1.3", "Cipher": "TLS_AES_128_GCM_SHA256", "AlpnProtocol": "h2", "Resumed": 1, "ServerName": "localhost", "Authorized": 1, "Certificate": "010203", "DnsTime": 0.5, "TcpTime": 0.25, "TlsTime": 2, "TotalTime": 2.75, "Started": 1.25 } }"#,
         ),
         (
             "a connection to a unix socket",

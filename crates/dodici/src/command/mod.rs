@@ -26,6 +26,8 @@ pub(crate) struct Command {
 
 struct Inner {
     cancelled: bool,
+    /// The connection of a byte stream ends with a reset.
+    resets: bool,
     /// Credit left for the response, by [`piece_cost`]; negative by at most one piece.
     credit: i64,
     /// Delivery is paused, whatever the credit.
@@ -88,6 +90,7 @@ impl Command {
         Arc::new(Self {
             inner: Mutex::new(Inner {
                 cancelled: false,
+                resets: false,
                 credit: i64::from(window),
                 paused: false,
                 wake_at: i64::MAX,
@@ -113,6 +116,13 @@ impl Command {
 
     pub(crate) fn cancel(&self) {
         self.update(|inner| inner.cancelled = true);
+    }
+
+    pub(crate) fn reset(&self) {
+        self.update(|inner| {
+            inner.cancelled = true;
+            inner.resets = true;
+        });
     }
 
     /// Ready when what the kernel had received of the response has been delivered, or when no task
@@ -244,6 +254,10 @@ impl Command {
 
     pub(crate) fn is_cancelled(&self) -> bool {
         self.inner.lock().cancelled
+    }
+
+    pub(crate) fn resets(&self) -> bool {
+        self.inner.lock().resets
     }
 
     /// Whether body bytes that the caller handed over have not been sent.

@@ -57,6 +57,11 @@ impl ByteStream {
         }
     }
 
+    /// Makes its end a reset.
+    pub(crate) fn reset(&self) {
+        self.transport.reset();
+    }
+
     /// Writes what the caller has handed over. Ready when the write side is closed or has failed.
     pub(crate) fn poll_write(
         &mut self,

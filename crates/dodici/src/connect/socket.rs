@@ -10,6 +10,7 @@ use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -58,6 +59,11 @@ impl Socket {
             Self::Unix(stream) => SockRef::from(stream),
             Self::Tunnel(stream) => stream.get_ref().0.socket().raw(),
         }
+    }
+
+    /// A Unix socket has no reset.
+    pub(super) fn reset(&self) {
+        drop(self.raw().set_linger(Some(Duration::ZERO)));
     }
 
     fn is_tunnel(&self) -> bool {

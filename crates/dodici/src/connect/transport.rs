@@ -78,6 +78,14 @@ impl Transport {
         }
     }
 
+    /// Makes the kernel reset the connection when the socket is closed, as far as it can.
+    pub(crate) fn reset(&self) {
+        match &self.stream {
+            Stream::Plain(socket) => socket.reset(),
+            Stream::Tls(stream) => stream.get_ref().0.socket().reset(),
+        }
+    }
+
     /// Keeps the caller's value as long as the socket.
     pub(super) fn hold(&mut self, value: Box<dyn Any + Send + Sync>) {
         self.held = Some(value);

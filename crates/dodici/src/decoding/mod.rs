@@ -48,6 +48,8 @@ pub(crate) struct Decoding {
     decoder: Decoder,
     /// Read from the wire, not yet decoded.
     coded: VecDeque<Bytes>,
+    /// Bytes read from the wire.
+    received: u64,
     /// The decoder may have more output without further input.
     full: bool,
     /// The request's own limit on decoded bytes.
@@ -78,6 +80,7 @@ impl Decoding {
         Ok(Some(Self {
             decoder: decoder.map_err(|error| failure(&error, None))?,
             coded: VecDeque::new(),
+            received: 0,
             full: false,
             max_size,
         }))
@@ -85,6 +88,7 @@ impl Decoding {
 
     /// Takes a piece of the body, and keeps it for [`Decoding::work`].
     pub(crate) fn take(&mut self, piece: Bytes) {
+        self.received += piece.len() as u64;
         self.coded.push_back(piece);
     }
 
@@ -169,13 +173,14 @@ impl Decoding {
         Ok((filled, filled.max(read)))
     }
 
-    /// The response has ended, and all of it has been decoded.
+    /// The response has ended, and all of it has been decoded. Returns how many bytes it had.
     ///
     /// # Errors
     /// If its coding has not ended.
-    pub(crate) fn finish(&self) -> Result<(), Error> {
+    pub(crate) fn finish(&self) -> Result<u64, Error> {
         let whole = self.decoder.finish();
-        whole.map_err(|error| failure(&error, self.max_size))
+        whole.map_err(|error| failure(&error, self.max_size))?;
+        Ok(self.received)
     }
 }
 

@@ -158,6 +158,8 @@ impl StreamExchange {
         let is_pulled = matches!(upload, Upload::Pulled { .. });
         let has_body = is_pulled || full.is_some() || becomes_stream;
         let mut stream = conn.open(request, has_body)?;
+        self.job.report_assigned(self.info.conn);
+        let request = &self.job.request;
         if let Some(full) = full {
             stream.send(full, !becomes_stream);
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::Context;
 
 use bytes::Bytes;
-use dodici_pool::{DecodeManner, Error, Replay, Request, RequestKind, ResponseHead};
+use dodici_pool::{ConnId, DecodeManner, Error, Replay, Request, RequestKind, ResponseHead};
 
 use super::rules::Rules;
 use crate::clock::Moment;
@@ -161,6 +161,13 @@ impl Job {
     pub(super) fn release_body(&mut self) {
         if self.command.release_hold() {
             self.ask_first();
+        }
+    }
+
+    /// Reports the connection that is about to send it.
+    pub(crate) fn report_assigned(&mut self, conn: ConnId) {
+        if let Some(sink) = self.settle.sink() {
+            sink.assigned(conn);
         }
     }
 

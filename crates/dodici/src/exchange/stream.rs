@@ -30,6 +30,9 @@ pub(crate) async fn run_stream(mut stream: ByteStream, job: &mut Job) {
                 if !write_closed {
                     drop(stream.poll_write(cx, &job.command));
                 }
+                if job.command.resets() {
+                    stream.reset();
+                }
                 job.settle.error(Error::new(
                     ErrorKind::Aborted,
                     Phase::Upgraded,

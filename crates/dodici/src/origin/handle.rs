@@ -54,6 +54,13 @@ impl RequestHandle {
         }
     }
 
+    /// Like [`RequestHandle::cancel`], but a byte stream over TCP, after
+    /// [`Sink::upgrade`](crate::Sink::upgrade), is closed with a reset.
+    pub fn reset(&self) {
+        self.command.reset();
+        self.cancel();
+    }
+
     /// For callers with their own timers: ready when everything this machine has received of the
     /// response has been delivered to the sink, even if the reactor has not reported it yet. In a
     /// process that was suspended, timers expire before sockets are polled.

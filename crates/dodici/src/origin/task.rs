@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use dodici_pool::{ConnId, ConnectInfo, Error, Event, Protocol};
+use dodici_pool::{CloseReason, ConnId, ConnectInfo, Error, Event, Protocol};
 
 use super::lease::Lease;
 use super::{Mailbox, PoolInner, multiplex, now, pipeline};
@@ -39,8 +39,8 @@ async fn establish(pool: Arc<PoolInner>, id: ConnId, mailbox: Arc<Mailbox>) -> O
     };
     let connected = tokio::select! {
         biased;
-        () = closed(&mailbox) => {
-            connecting.fail(None);
+        reason = closed(&mailbox) => {
+            connecting.abandon(reason);
             return None;
         }
         result = connect(&pool) => result,
@@ -48,7 +48,7 @@ async fn establish(pool: Arc<PoolInner>, id: ConnId, mailbox: Arc<Mailbox>) -> O
     let (transport, mut info) = match connected {
         Ok(connected) => connected,
         Err(error) => {
-            connecting.fail(Some(error));
+            connecting.fail(error);
             return None;
         }
     };
@@ -62,7 +62,7 @@ async fn establish(pool: Arc<PoolInner>, id: ConnId, mailbox: Arc<Mailbox>) -> O
                 Some(Box::pin(multiplex::serve(pool, id, mailbox, conn, lease)))
             }
             Err(error) => {
-                connecting.fail(Some(error));
+                connecting.fail(error);
                 None
             }
         };
@@ -120,16 +120,21 @@ impl Connecting {
         self.pool.run_actions();
     }
 
-    /// Fails waiting requests first, then emits the event; without an error (the pool was closed),
-    /// nothing is reported.
-    fn fail(mut self, error: Option<Error>) {
+    /// Fails waiting requests first, then emits the event.
+    fn fail(mut self, error: Error) {
         self.done = true;
-        self.give_up(error.as_ref());
-        if let Some(error) = error {
-            self.pool.events.event(Event::ConnectFailed {
-                conn: self.id,
-                error,
-            });
+        self.give_up(Some(&error));
+        let conn = self.id;
+        self.pool.events.event(Event::ConnectFailed { conn, error });
+    }
+
+    /// The pool does not want it any more. Its own end is not reported.
+    fn abandon(mut self, reason: CloseReason) {
+        self.done = true;
+        self.give_up(None);
+        if reason == CloseReason::Aborted {
+            let conn = self.id;
+            self.pool.events.event(Event::ConnectGivenUp { conn });
         }
     }
 
@@ -153,11 +158,11 @@ impl Drop for Connecting {
 }
 
 /// The pool wants the connection closed.
-async fn closed(mailbox: &Mailbox) {
+async fn closed(mailbox: &Mailbox) -> CloseReason {
     std::future::poll_fn(|cx| {
         let mut inner = mailbox.inner.lock();
-        if inner.close.is_some() {
-            return Poll::Ready(());
+        if let Some(reason) = inner.close {
+            return Poll::Ready(reason);
         }
         inner.waker = Some(cx.waker().clone());
         Poll::Pending

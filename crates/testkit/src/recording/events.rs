@@ -106,7 +106,7 @@ impl Recorder {
                     let at = open.iter().position(|have| *have == conn);
                     open.remove(at.unwrap_or_else(|| panic!("{conn} disconnected unconnected")));
                 }
-                Event::ConnectFailed { conn, .. } => {
+                Event::ConnectFailed { conn, .. } | Event::ConnectGivenUp { conn } => {
                     assert!(!known.contains(&conn), "{conn} failed after it connected");
                 }
                 _ => {}

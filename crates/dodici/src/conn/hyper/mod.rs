@@ -188,9 +188,14 @@ impl HyperConn {
         self.link.lock().sent_any
     }
 
-    /// Bytes received and sent so far.
+    /// Bytes received and sent so far, without those of a byte stream that has begun.
     pub(crate) fn traffic(&self) -> (u64, u64) {
-        self.link.lock().traffic
+        let link = self.link.lock();
+        let (read, written) = link.traffic;
+        (
+            read.saturating_sub(link.translator.surplus.len() as u64),
+            written,
+        )
     }
 
     // --- the end ---

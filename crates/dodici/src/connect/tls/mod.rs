@@ -51,8 +51,8 @@ use super::socket::Socket;
 pub(super) struct TlsLeg {
     connector: TlsConnector,
     server_name: ServerName<'static>,
-    /// Whether connections report the server's certificate.
-    keeps_certificate: bool,
+    /// Whether the server's certificate is verified.
+    verifies: bool,
     /// Checks identities instead of the verifier.
     judge: Option<Judge>,
 }
@@ -127,7 +127,7 @@ impl TlsLeg {
         Ok(Self {
             connector: TlsConnector::from(Arc::new(client)),
             server_name: server_name.unwrap_or_else(no_name),
-            keeps_certificate: false,
+            verifies: config.verify,
             judge: hook.map(|hook| Judge {
                 hook: Arc::clone(hook),
                 verifier,
@@ -153,7 +153,7 @@ impl TlsLeg {
         Ok(Self {
             connector: TlsConnector::from(client),
             server_name,
-            keeps_certificate: true,
+            verifies: true,
             judge: None,
         })
     }
@@ -202,9 +202,9 @@ impl TlsLeg {
             ServerName::DnsName(name) => Some(name.as_ref().to_owned()),
             _ => None,
         };
+        info.verified = self.verifies;
         info.peer_certificate = session
             .peer_certificates()
-            .filter(|_| self.keeps_certificate)
             .and_then(|chain| chain.first())
             .map(|certificate| Arc::new(certificate.to_vec()));
         info

@@ -383,6 +383,7 @@ impl Pipeline {
     }
 
     fn send(&mut self, conn: &mut PipeConn, request: RequestId, mut job: Box<Job>) {
+        job.report_assigned(self.id);
         let body = match &job.request.body {
             BodyKind::Full(bytes) => Some(bytes),
             _ => None,

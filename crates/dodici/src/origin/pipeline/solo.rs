@@ -57,6 +57,7 @@ pub(super) async fn run(
     let finish = match prepared {
         Err((reason, error)) => Finish::Unsent(reason, error),
         Ok(()) => {
+            job.report_assigned(pipeline.id);
             let info = ExchangeInfo::new(pipeline.id, pipeline.lease.requests() > 0);
             job.settle.assigned(info.conn, !info.reused);
             let mailbox = &*pipeline.mailbox;

@@ -128,6 +128,14 @@ export class RequestController implements DispatchController {
     controller.#rawHeaders = null;
   }
 
+  /**
+   * A response that the engine decodes has failed. To handlers it looks like an abort: undici's would ask
+   * the server for the rest from the number of decoded bytes on. For the request.
+   */
+  static decodedFailed(controller: RequestController): void {
+    controller.#aborted = true;
+  }
+
   /** HTTP/2 stream id of the last head; `null` if unknown. */
   static streamNumber(controller: RequestController): number | null {
     const line = controller.#head?.slice(0, controller.#headFields - 1) ?? '';

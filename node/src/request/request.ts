@@ -48,6 +48,8 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
   #isHttp2 = false;
   /** The connection ends with the response. */
   #isLast = false;
+  /** The engine decodes the response. */
+  #isDecoded = false;
   /** The final head was received: from now on, a pause stops something. */
   #isResponding = false;
   /** Credit to be returned for delivered chunks: the length of each plus `PIECE_OVERHEAD`. */
@@ -168,9 +170,8 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     this.#isResponding = status >= 200;
     if (this.#isResponding) this.#status = status;
     this.hasHead = true;
-    if (this.fetchDecoding !== null) {
-      this.fetchDecoding.decoded = (flags & HeadFlag.Decoded) !== 0;
-    }
+    this.#isDecoded = (flags & HeadFlag.Decoded) !== 0;
+    if (this.fetchDecoding !== null) this.fetchDecoding.decoded = this.#isDecoded;
     if (this.#handle.paused) this.paused();
     // Heads are delivered to a paused handler, too, but never before what is already queued.
     if (this.#queue !== null) this.#queue.push({ kind: 'head', status, text });
@@ -478,6 +479,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     this.context.session.free(this);
     this.#leave();
     this.unwatchBody();
+    if (this.#isDecoded) RequestController.decodedFailed(this.#handle);
     this.#callOnError(error);
     if (!this.bodyFinished) this.stopBody(error);
   }

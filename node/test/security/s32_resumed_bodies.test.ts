@@ -1,6 +1,8 @@
 // S32: a body resumed after a failure is the same body, or an error.
 
+import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { gzipSync } from 'node:zlib';
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
@@ -122,5 +124,38 @@ describe.each(Object.entries(kinds))('s32 over %s', (_kind, make) => {
     // Its connection is gone, and with it the endless body.
     await Promise.all(closed);
     expect(ranges).toHaveLength(2);
+  });
+});
+
+describe('s32 a decoded response that breaks off', () => {
+  const coded = gzipSync(randomBytes(200_000));
+  const makers: [string, (decompress?: boolean) => object][] = [
+    [
+      'the interceptor',
+      (decompress) => new Agent({ decompress }).compose(interceptors.retry(OPTIONS)),
+    ],
+    ['RetryAgent', (decompress) => new RetryAgent(new Agent({ decompress }), OPTIONS)],
+  ];
+  const ways = makers.flatMap(([name, make]) => [
+    [`${name}, decoded by request`, () => make(), { decompress: true }] as const,
+    [`${name}, decoded by default`, () => make(true), {}] as const,
+  ]);
+
+  it.each(ways)('is not resumed at a number of decoded bytes: %s', async (_name, make, options) => {
+    const seen: unknown[] = [];
+    const server = await httpOrigin((incoming, response) => {
+      seen.push(incoming.headers.range);
+      const headers = { 'content-encoding': 'gzip', 'content-length': coded.length, etag: '"1"' };
+      response.writeHead(200, headers);
+      response.write(coded.subarray(0, 100_000), () => setImmediate(() => response.destroy()));
+    });
+    cleanup.add(() => server.close());
+    const dispatcher = make() as Agent;
+    cleanup.add(() => dispatcher.destroy());
+    const { body } = await request(server.url, { dispatcher, ...options });
+    await expect(body.arrayBuffer()).rejects.toMatchObject({
+      code: expect.stringMatching(/^(UND_ERR_SOCKET|ECONNRESET)$/) as unknown,
+    });
+    expect(seen).toEqual([undefined]);
   });
 });

@@ -176,11 +176,13 @@ export class OriginDispatcher implements RequestContext, NativePoolListener, Ord
   }
 
   /**
-   * A body that can be read only once cannot be handed over any more once it is read: where that may
-   * be needed, it waits until the engine has a connection, as it always does in undici.
+   * A body that can be read only once is lost once it is read: where the peer may have to serve the
+   * request, or the caller can use the body again, as after a fetch that could not connect, it waits until
+   * the engine has a connection, as it always does in undici.
    */
   mayRead(request: Request): boolean {
-    if (this.isConnected || !this.#owner.mayHandOver) return true;
+    if (this.isConnected) return true;
+    if (!this.#owner.mayHandOver && request.fetchDecoding === null) return true;
     const failure = this.#failure;
     if (failure !== null && isTransient(failure)) return true;
     if (failure === null || !this.takeOver(request, failure)) this.open(request);

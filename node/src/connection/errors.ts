@@ -7,6 +7,7 @@
  */
 
 import { lookupError } from '../options';
+import { certificateHint } from '../process';
 import { errors } from '../undici';
 import { ErrorCode, Field, fieldReader, WireCloseReason } from '../wire';
 
@@ -79,7 +80,7 @@ export function familyOf(address: string | undefined): 'IPv4' | 'IPv6' | undefin
 /** Node's message: `connect ECONNREFUSED 127.0.0.1:1`, `getaddrinfo ENOTFOUND example.invalid`. */
 function systemMessage(fields: ErrorFields): string {
   const { syscall, systemCode, address, port, hostname } = fields;
-  if (!syscall || !systemCode) return fields.message;
+  if (!syscall || !systemCode) return fields.message + certificateHint(systemCode);
   let place = hostname ?? '';
   if (address !== undefined) place = port === undefined ? address : `${address}:${port}`;
   return place === '' ? `${syscall} ${systemCode}` : `${syscall} ${systemCode} ${place}`;

@@ -1,4 +1,5 @@
-//! Operating system errors in Node's terms: code, negative errno, syscall, message.
+//! Operating system errors in Node's terms: code, negative errno, syscall, message; and responses that
+//! are not HTTP, in undici's.
 //!
 //! Called by every leg of connecting. Must not know TLS: see `tls/node_codes.rs`.
 
@@ -6,7 +7,13 @@ use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
 
-use dodici_pool::{Error, ErrorKind, Phase, Replay, SystemDetail};
+use dodici_pool::{Error, ErrorKind, ParseErrorCode, Phase, Replay, SystemDetail};
+
+/// A response that is not HTTP, with the sentence undici wraps around llhttp's reason.
+pub(crate) fn mismatch(protocol: &str, code: ParseErrorCode, phase: Phase, reason: &str) -> Error {
+    let message = format!("Response does not match the {protocol} protocol ({reason})");
+    Error::new(ErrorKind::Parse(code), phase, message)
+}
 
 /// `connect ECONNREFUSED 127.0.0.1:80`, or the same for `bind`, for which Node states no port.
 pub(super) fn socket_error(error: io::Error, syscall: &'static str, tried: SocketAddr) -> Error {

@@ -43,6 +43,7 @@ use self::socket::Socket;
 use self::tcp::Dialer;
 use self::tls::TlsLeg;
 
+pub(crate) use self::errors::mismatch;
 pub use self::hooks::{AroundHook, ConnectHooks, Connected, HookFuture, ResolveHook, SocketHook};
 pub(crate) use self::socket::Probe;
 pub use self::tls::IdentityHook;

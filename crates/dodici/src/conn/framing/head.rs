@@ -194,7 +194,7 @@ fn check_start(start: &[u8]) -> Result<(), Reject> {
         };
         if !matches {
             return Err(if index < VERSION_STARTS {
-                Reject::Parse(InvalidConstant, "Expected HTTP/")
+                Reject::Parse(InvalidConstant, "Expected HTTP/, RTSP/ or ICE/")
             } else {
                 Reject::Parse(InvalidVersion, "Invalid HTTP version")
             });

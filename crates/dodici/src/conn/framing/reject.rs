@@ -3,6 +3,8 @@
 
 use dodici_pool::{Error, ErrorKind, ParseErrorCode, Phase};
 
+use crate::connect::mismatch;
+
 /// One broken rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reject {
@@ -32,11 +34,7 @@ impl Reject {
 
     fn error_of(self, protocol: &str, phase: Phase) -> Error {
         match self {
-            Self::Parse(code, reason) => Error::new(
-                ErrorKind::Parse(code),
-                phase,
-                format!("Response does not match the {protocol} protocol ({reason})"),
-            ),
+            Self::Parse(code, reason) => mismatch(protocol, code, phase, reason),
             Self::Overflow => {
                 Error::new(ErrorKind::HeadersOverflow, phase, "Headers Overflow Error")
             }
@@ -46,7 +44,7 @@ impl Reject {
     }
 }
 
-/// A parse error with the sentence undici wraps around llhttp's reason.
+/// A parse error of HTTP/1.1.
 pub(super) fn parse_error(code: ParseErrorCode, phase: Phase, reason: &'static str) -> Error {
     Reject::Parse(code, reason).into_error(phase)
 }

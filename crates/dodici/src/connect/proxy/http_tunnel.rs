@@ -12,7 +12,7 @@ use dodici_pool::{
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::{broken, check_host};
-use crate::connect::errors::bad_option;
+use crate::connect::errors::{bad_option, mismatch};
 
 /// Maximum size of the response head. 16 KiB: the limit of Node and undici for a response head.
 pub(super) const MAX_HEAD: usize = 16 * 1024;
@@ -126,13 +126,28 @@ async fn read_head<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Vec<u8>, Erro
         let [byte] = byte;
         let empty_line = (head.is_empty() && byte == b'\r') || head == b"\r";
         if !empty_line && head.len() < CONSTANT.len() && byte != CONSTANT[head.len()] {
-            return Err(malformed(ParseErrorCode::InvalidConstant, "Expected HTTP/"));
+            return Err(malformed(
+                ParseErrorCode::InvalidConstant,
+                "Expected HTTP/, RTSP/ or ICE/",
+            ));
         }
+        let missing = |code, what: &str| {
+            let is_first = !head.contains(&b'\n');
+            let line = if is_first {
+                "response line"
+            } else {
+                "header value"
+            };
+            Err(malformed(
+                code,
+                &format!("Missing expected {what} after {line}"),
+            ))
+        };
         if byte == b'\n' && head.last() != Some(&b'\r') {
-            return Err(malformed(ParseErrorCode::CrExpected, "Missing expected CR"));
+            return missing(ParseErrorCode::CrExpected, "CR");
         }
         if byte != b'\n' && head.last() == Some(&b'\r') {
-            return Err(malformed(ParseErrorCode::LfExpected, "Missing expected LF"));
+            return missing(ParseErrorCode::LfExpected, "LF");
         }
         head.push(byte);
         if head == b"\r\n" {
@@ -185,8 +200,8 @@ fn parse(head: &[u8]) -> Result<ProxyAnswer, Error> {
     Ok(ProxyAnswer::new(response.code.unwrap_or_default(), headers))
 }
 
-fn malformed(code: ParseErrorCode, message: &'static str) -> Error {
-    Error::new(ErrorKind::Parse(code), Phase::Proxy, message).with_replay(Replay::Unsent)
+fn malformed(code: ParseErrorCode, reason: &str) -> Error {
+    mismatch("HTTP/1.1", code, Phase::Proxy, reason).with_replay(Replay::Unsent)
 }
 
 fn overflow() -> Error {

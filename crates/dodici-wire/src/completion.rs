@@ -366,7 +366,25 @@ pub const fn wire_close_reason(reason: CloseReason) -> WireCloseReason {
         CloseReason::Upgraded => WireCloseReason::Upgraded,
         CloseReason::PoolClosed => WireCloseReason::PoolClosed,
         CloseReason::PoolDestroyed => WireCloseReason::PoolDestroyed,
-        // `Panicked`, and any reason that is not in this table yet.
+        // `Panicked`; the test below fails for a reason that is missing here.
         _ => WireCloseReason::Panicked,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dodici_pool::CloseReason;
+
+    use super::wire_close_reason;
+    use crate::schema::WireCloseReason;
+
+    #[test]
+    fn every_close_reason_has_its_own_number() {
+        let names = CloseReason::ALL.iter().map(|reason| format!("{reason:?}"));
+        let wire = CloseReason::ALL
+            .iter()
+            .map(|reason| wire_close_reason(*reason));
+        assert!(names.eq(wire.map(|reason| format!("{reason:?}"))));
+        assert_eq!(CloseReason::ALL.len(), WireCloseReason::TABLE.len());
     }
 }

@@ -62,3 +62,4 @@ pub use dodici_pool::{
 pub use engine::{Engine, check_config};
 pub use origin::{Pool, RequestHandle};
 pub use sink::{EventSink, ExchangeInfo, NoEvents, Sink};
+pub use tuning::READ_SLACK;

@@ -49,9 +49,10 @@ pub(crate) const DIRECT_FROM: u64 = 16 * 1024;
 /// slab for a response.
 pub(crate) const DIRECT_READ: usize = 64 * 1024;
 
-/// Extra bytes of memory for the last part of a body. One would do; memory is allocated in such
-/// steps.
-pub(crate) const SLACK: usize = 64;
+/// Extra bytes of memory that [`Sink::read_in_place`](crate::Sink::read_in_place) is asked for at the end
+/// of a body, so that the last read is a short one, after which the socket is not asked again. One would
+/// do; memory is allocated in such steps.
+pub const READ_SLACK: usize = 64;
 
 /// Chunks up to this length are copied, so that a reader who keeps one does not retain a whole read
 /// with other responses. 1 KiB.

@@ -6,6 +6,7 @@
 //! cage; Node can be built with one), each chunk is copied once on the JavaScript thread instead.
 
 use bytes::Bytes;
+use dodici::READ_SLACK;
 use dodici_wire::Target;
 use neon::prelude::*;
 use parking_lot::Mutex;
@@ -16,17 +17,13 @@ use crate::panics::expecting;
 /// batch with a few of them.
 const LARGE_ROOM: usize = 256 * 1024;
 
-/// The little more that the engine asks for at the end of a body, so that the last read is a short
-/// one, after which the socket is not asked again.
-const SLACK: usize = 64;
-
 /// Memory kept for reuse, so that steady traffic touches no new memory pages.
 static SPARES: [Spares; 4] = [
     // Submissions.
     Spares::of(4 * 1024, 64),
     // The first slab of a response. Most large bodies fit.
-    Spares::of(32 * 1024 + SLACK, 256),
-    Spares::of(64 * 1024 + SLACK, 256),
+    Spares::of(32 * 1024 + READ_SLACK, 256),
+    Spares::of(64 * 1024 + READ_SLACK, 256),
     Spares::of(LARGE_ROOM, 64),
 ];
 

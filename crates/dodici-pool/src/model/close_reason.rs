@@ -2,61 +2,59 @@
 
 use std::fmt;
 
-/// Why a connection was closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum CloseReason {
-    /// Its keep-alive timeout expired while it was idle.
-    IdleTimeout,
-    /// It reached `max_connection_age`.
-    Expired,
-    /// It served `max_requests_per_connection` requests.
-    MaxRequests,
-    /// A message required it (`connection: close`, HTTP/1.0, a body delimited by the close), or the
-    /// request set `reset`, or the response ended before the request body was sent.
-    NotReusable,
-    /// The peer closed it.
-    PeerClosed,
-    /// Bytes arrived while no request was in flight.
-    UnsolicitedData,
-    /// The peer violated the protocol.
-    ProtocolError,
-    /// The transport failed.
-    IoError,
-    /// A timeout of the exchange expired.
-    Timeout,
-    /// The caller aborted the exchange.
-    Aborted,
-    /// It became a byte stream (101 or CONNECT).
-    Upgraded,
-    /// The pool was closed.
-    PoolClosed,
-    /// The pool was destroyed.
-    PoolDestroyed,
-    /// A task of the connection panicked.
-    Panicked,
+macro_rules! close_reasons {
+    ($($(#[$about:meta])* $variant:ident = $text:literal,)*) => {
+        /// Why a connection was closed.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum CloseReason {
+            $($(#[$about])* $variant,)*
+        }
+
+        impl CloseReason {
+            /// All reasons.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// Stable lower-case name, used in logs and JavaScript.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)*
+                }
+            }
+        }
+    };
 }
 
-impl CloseReason {
-    /// Stable lower-case name, used in logs and JavaScript.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::IdleTimeout => "idle timeout",
-            Self::Expired => "expired",
-            Self::MaxRequests => "max requests",
-            Self::NotReusable => "not reusable",
-            Self::PeerClosed => "peer closed",
-            Self::UnsolicitedData => "unsolicited data",
-            Self::ProtocolError => "protocol error",
-            Self::IoError => "i/o error",
-            Self::Timeout => "timeout",
-            Self::Aborted => "aborted",
-            Self::Upgraded => "upgraded",
-            Self::PoolClosed => "pool closed",
-            Self::PoolDestroyed => "pool destroyed",
-            Self::Panicked => "panicked",
-        }
-    }
+close_reasons! {
+    /// Its keep-alive timeout expired while it was idle.
+    IdleTimeout = "idle timeout",
+    /// It reached `max_connection_age`.
+    Expired = "expired",
+    /// It served `max_requests_per_connection` requests.
+    MaxRequests = "max requests",
+    /// A message required it (`connection: close`, HTTP/1.0, a body delimited by the close), or the
+    /// request set `reset`, or the response ended before the request body was sent.
+    NotReusable = "not reusable",
+    /// The peer closed it.
+    PeerClosed = "peer closed",
+    /// Bytes arrived while no request was in flight.
+    UnsolicitedData = "unsolicited data",
+    /// The peer violated the protocol.
+    ProtocolError = "protocol error",
+    /// The transport failed.
+    IoError = "i/o error",
+    /// A timeout of the exchange expired.
+    Timeout = "timeout",
+    /// The caller aborted the exchange.
+    Aborted = "aborted",
+    /// It became a byte stream (101 or CONNECT).
+    Upgraded = "upgraded",
+    /// The pool was closed.
+    PoolClosed = "pool closed",
+    /// The pool was destroyed.
+    PoolDestroyed = "pool destroyed",
+    /// A task of the connection panicked.
+    Panicked = "panicked",
 }
 
 impl fmt::Display for CloseReason {

@@ -9,72 +9,75 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::named::named;
 use super::phase::Phase;
 
-/// What went wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ErrorKind {
-    // --- the caller ---
-    /// The request cannot be sent as given.
-    InvalidRequest,
-    /// The request body's length differs from the declared one.
-    RequestContentLengthMismatch,
-    /// The source of the request body failed.
-    RequestBody,
-    /// The caller aborted.
-    Aborted,
-    // --- this library ---
-    /// The pool was destroyed.
-    Destroyed,
-    /// The pool is closed to new requests.
-    Closed,
-    /// A bug in this library: a task panicked.
-    Internal,
-    // --- connecting ---
-    /// Connecting timed out.
-    ConnectTimeout,
-    /// The name did not resolve.
-    Resolve,
-    /// The socket did not connect.
-    Connect,
-    /// The TLS handshake or certificate verification failed.
-    Tls,
-    /// The proxy responded to `CONNECT` with a status other than 200.
-    ProxyRefused {
-        /// The status; 407 asks for credentials (RFC 9110, section 15.5.8).
-        status: u16,
-    },
-    /// The proxy's certificate is for other names; [`Error::attempts`] has the verification error.
-    ProxyTls,
-    /// The proxy hung up before the tunnel was open; [`Error::attempts`] has the socket error.
-    ProxyConnection,
-    /// The proxy refused via SOCKS, or does not speak it. [`SystemDetail::code`] says which.
-    Socks,
-    // --- the peer ---
-    /// The response head did not arrive in time.
-    HeadersTimeout,
-    /// The body stalled.
-    BodyTimeout,
-    /// The response head exceeds the limit.
-    HeadersOverflow,
-    /// The response body's length differs from the declared one.
-    ResponseContentLengthMismatch,
-    /// The response body exceeds the limit.
-    ResponseExceededMaxSize,
-    /// The response's content coding is invalid or truncated, or it has too many.
-    /// [`SystemDetail::code`] and [`SystemDetail::errno`] are those of Node's zlib.
-    ContentCoding,
-    /// The response is not valid HTTP.
-    Parse(ParseErrorCode),
-    /// The connection failed or ended early.
-    Socket,
-    /// An HTTP/2 stream was reset with this code, by the peer or because of it (RFC 9113,
-    /// section 7).
-    StreamReset(u32),
-    /// The peer is healthy but does not serve the request: it is shutting down gracefully, ended
-    /// the stream without a response, or does not support the request.
-    Unserved,
+named! {
+    /// What went wrong.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
+    pub enum ErrorKind {
+        // --- the caller ---
+        /// The request cannot be sent as given.
+        InvalidRequest,
+        /// The request body's length differs from the declared one.
+        RequestContentLengthMismatch,
+        /// The source of the request body failed.
+        RequestBody,
+        /// The caller aborted.
+        Aborted,
+        // --- this library ---
+        /// The pool was destroyed.
+        Destroyed,
+        /// The pool is closed to new requests.
+        Closed,
+        /// A bug in this library: a task panicked.
+        Internal,
+        // --- connecting ---
+        /// Connecting timed out.
+        ConnectTimeout,
+        /// The name did not resolve.
+        Resolve,
+        /// The socket did not connect.
+        Connect,
+        /// The TLS handshake or certificate verification failed.
+        Tls,
+        /// The proxy responded to `CONNECT` with a status other than 200.
+        ProxyRefused {
+            /// The status; 407 asks for credentials (RFC 9110, section 15.5.8).
+            status: u16,
+        },
+        /// The proxy's certificate is for other names; [`Error::attempts`] has the verification error.
+        ProxyTls,
+        /// The proxy hung up before the tunnel was open; [`Error::attempts`] has the socket error.
+        ProxyConnection,
+        /// The proxy refused via SOCKS, or does not speak it. [`SystemDetail::code`] says which.
+        Socks,
+        // --- the peer ---
+        /// The response head did not arrive in time.
+        HeadersTimeout,
+        /// The body stalled.
+        BodyTimeout,
+        /// The response head exceeds the limit.
+        HeadersOverflow,
+        /// The response body's length differs from the declared one.
+        ResponseContentLengthMismatch,
+        /// The response body exceeds the limit.
+        ResponseExceededMaxSize,
+        /// The response's content coding is invalid or truncated, or it has too many.
+        /// [`SystemDetail::code`] and [`SystemDetail::errno`] are those of Node's zlib.
+        ContentCoding,
+        /// The response is not valid HTTP.
+        Parse(ParseErrorCode),
+        /// The connection failed or ended early.
+        Socket,
+        /// An HTTP/2 stream was reset with this code, by the peer or because of it (RFC 9113,
+        /// section 7).
+        StreamReset(u32),
+        /// The peer is healthy but does not serve the request: it is shutting down gracefully, ended
+        /// the stream without a response, or does not support the request.
+        Unserved,
+    }
 }
 
 /// The HTTP/1.1 rule that a response violated. The names are llhttp's, as reported by undici.

@@ -14,7 +14,7 @@ use crate::conn::{PipeConn, Received};
 use crate::exchange::{Job, Length, Rules, Stage, Wire};
 use crate::origin::contain;
 use crate::sink::ExchangeInfo;
-use crate::tuning::{DIRECT_READ, SLACK};
+use crate::tuning::{DIRECT_READ, READ_SLACK};
 
 /// The response that is due.
 #[derive(Default)]
@@ -65,7 +65,7 @@ fn poll_direct(
     };
     // A little more than the rest of the body: see `PipeConn::poll_direct`.
     let most = match usize::try_from(left) {
-        Ok(left) if left <= most => left + SLACK,
+        Ok(left) if left <= most => left + READ_SLACK,
         _ => most,
     };
     match sink.read_in_place(most, &mut |memory| conn.poll_direct(cx, memory, most)) {

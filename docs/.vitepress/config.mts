@@ -72,6 +72,7 @@ export default defineConfig({
         items: [
           { text: 'fetch', link: '/fetch' },
           { text: 'Options per origin', link: '/per-origin' },
+          { text: 'Addresses and names', link: '/addresses' },
           { text: 'Events, timings, metrics', link: '/events' },
           { text: 'HTTP/2', link: '/http2' },
           { text: 'Proxies', link: '/proxies' },

@@ -38,6 +38,7 @@ export { EnvHttpProxyAgent, ProxyAgent, Socks5ProxyAgent } from './proxies';
 
 export * from './undici/exports';
 
+export { AddressNotAllowedError, clearDnsCache, isPublicAddress } from './options';
 export type { PeerReason, ServedBy } from './undici';
 export type {
   CloseReason,
@@ -54,10 +55,12 @@ export type {
 } from './connection';
 export type { OwnRequestOptions, RequestTimings, TimedController, TimingsMessage } from './request';
 export type {
+  AddressList,
   AgentOptions,
   ClientOptions,
   ConnectOptions,
   DecompressOption,
+  DnsOptions,
   OriginOptions,
   PemSource,
   PoolOptions,

@@ -15,8 +15,8 @@ mod pool;
 
 pub use model::close_reason::CloseReason;
 pub use model::config::{
-    AddressOrder, ConnectConfig, ConnectFailure, ExchangeConfig, Family, Http2Config, Leniency,
-    OriginConfig, PoolConfig, UnexpectedContinue,
+    AddressOrder, ConnectConfig, ConnectFailure, DnsCacheConfig, ExchangeConfig, Family,
+    Http2Config, Leniency, OriginConfig, PoolConfig, UnexpectedContinue,
 };
 pub use model::credit::{PIECE_OVERHEAD, piece_cost};
 pub use model::error::{Error, ErrorKind, ParseErrorCode, Replay, SocketInfo, SystemDetail};

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dodici::{ConnectHooks, Origin, OriginConfig, SocketHook};
+use dodici::{AddressRule, ConnectHooks, Origin, OriginConfig, SocketHook};
 use http::header::{ACCEPT, HeaderMap, HeaderValue, USER_AGENT};
 use socket2::{SockRef, TcpKeepalive};
 use tower_http::follow_redirect::FollowRedirect;
@@ -61,6 +61,7 @@ pub struct Config {
     /// Use hickory's resolver if no other was given.
     #[cfg(feature = "hickory-dns")]
     pub(crate) hickory: bool,
+    pub(crate) allow: Option<Arc<dyn AddressRule>>,
     pub(crate) layers: Vec<BoxedConnectorLayer>,
     pub(crate) origins: Vec<(Origin, OriginOptions)>,
     pub(crate) events: Vec<EventCallback>,
@@ -150,6 +151,7 @@ impl Default for Config {
             names: Names::default(),
             #[cfg(feature = "hickory-dns")]
             hickory: true,
+            allow: None,
             layers: Vec::new(),
             origins: Vec::new(),
             events: Vec::new(),
@@ -203,6 +205,8 @@ impl ClientBuilder {
         let mut hooks = ConnectHooks::default();
         hooks.tls = Some(Arc::new(tls));
         hooks.socket = Some(Arc::new(config.socket));
+        hooks.allow_proxied.clone_from(&config.allow);
+        hooks.allow = config.allow;
         hooks.around = crate::connect::layered(&config.layers, engine.connect.timeout);
         let proxies = if engine.connect.socket_path.is_some() {
             Vec::new()

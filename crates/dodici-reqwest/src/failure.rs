@@ -74,6 +74,7 @@ impl Failure {
             (ErrorKind::ConnectTimeout, _) => Meaning::Connect { late: true },
             (
                 ErrorKind::Connect
+                | ErrorKind::AddressNotAllowed
                 | ErrorKind::Tls
                 | ErrorKind::ProxyRefused { .. }
                 | ErrorKind::ProxyTls

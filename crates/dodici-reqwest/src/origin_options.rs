@@ -1,10 +1,11 @@
 //! Settings of single origins, from the builder to the pools.
 
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dodici::OriginConfig;
+use dodici::{AddressRule, OriginConfig};
 
 use crate::util::opaque;
 
@@ -15,6 +16,8 @@ type Change = dyn Fn(&mut OriginConfig) + Send + Sync;
 #[must_use]
 pub struct OriginOptions {
     changes: Vec<Arc<Change>>,
+    /// Which addresses may be connected to.
+    pub(crate) allow: Option<Arc<dyn AddressRule>>,
 }
 
 impl OriginOptions {
@@ -61,6 +64,16 @@ impl OriginOptions {
     /// Connect timeout. Default: the client's.
     pub fn connect_timeout(self, timeout: Duration) -> Self {
         self.with(move |config| config.connect.timeout = Some(timeout))
+    }
+
+    /// Connects only to addresses for which the function returns true. Default: the client's rule.
+    /// See [`allow_addresses`](crate::ext::ClientBuilderExt::allow_addresses) of the builder.
+    pub fn allow_addresses<F>(mut self, rule: F) -> Self
+    where
+        F: Fn(IpAddr, &str) -> bool + Send + Sync + 'static,
+    {
+        self.allow = Some(Arc::new(rule));
+        self
     }
 
     /// Maximum size of a response body before decoding. Default: no limit.

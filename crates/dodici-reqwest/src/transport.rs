@@ -59,6 +59,7 @@ impl Transport {
         let used = match route {
             None => self.pools.get(Key::new(&parts.uri, Way::Direct))?,
             Some(Route::Forward(proxy)) => {
+                self.pools.check_forwarded(&parts.uri).await?;
                 proxy.dress(&mut parts.headers);
                 self.pools.get(Key::new(&proxy.uri, Way::Forwarding))?
             }

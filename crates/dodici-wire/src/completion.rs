@@ -29,6 +29,7 @@
 //! Tagged values: `Reason`, `BytesWritten`, `BytesRead`, `Requests`, `Age`, and `Cause`, an error
 //! payload, if an error ended the connection.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use dodici_pool::{
@@ -334,6 +335,21 @@ pub fn put_identity(
             out.extend_from_slice(&(item.len() as u32).to_le_bytes());
             out.extend_from_slice(item);
         }
+    });
+}
+
+/// Appends an address for JavaScript to judge. `target`: pool and number of the question.
+pub fn put_address(
+    out: &mut Vec<u8>,
+    target: Target,
+    is_proxied: bool,
+    address: IpAddr,
+    host: &str,
+) {
+    let flags = u8::from(is_proxied);
+    put_record(out, Completion::Address as u8, flags, 0, target, |out| {
+        put_line(out, address.to_string().as_bytes());
+        out.extend_from_slice(host.as_bytes());
     });
 }
 

@@ -26,6 +26,7 @@ pub const fn error_code(kind: ErrorKind) -> ErrorCode {
         ErrorKind::Closed => ErrorCode::Closed,
         ErrorKind::ConnectTimeout => ErrorCode::ConnectTimeout,
         ErrorKind::Resolve | ErrorKind::Connect | ErrorKind::Tls => ErrorCode::System,
+        ErrorKind::AddressNotAllowed => ErrorCode::AddressNotAllowed,
         ErrorKind::ProxyRefused { .. } => ErrorCode::ProxyRefused,
         ErrorKind::ProxyTls => ErrorCode::ProxyTls,
         ErrorKind::ProxyConnection => ErrorCode::ProxyConnection,

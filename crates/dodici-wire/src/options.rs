@@ -35,8 +35,19 @@ pub struct PoolOptions {
     pub config: OriginConfig,
     /// Whether JavaScript resolves names.
     pub lookup: bool,
-    /// Whether JavaScript is asked about addresses as well, of which it refuses some.
-    pub filters: bool,
+    /// Which addresses may be connected to; `None`: all.
+    pub allow: Option<Allow>,
+    /// Which addresses a proxy may be asked to connect to.
+    pub allow_proxied: Option<Allow>,
+}
+
+/// Which addresses may be connected to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allow {
+    /// Public ones.
+    Public,
+    /// Those that JavaScript allows.
+    Asked,
 }
 
 /// Whether a connection is reused at this depth of pipelining: undici has no option for it but the
@@ -86,7 +97,8 @@ struct Parts {
     port: Option<u16>,
     config: OriginConfig,
     lookup: bool,
-    filters: bool,
+    allow: Option<Allow>,
+    allow_proxied: Option<Allow>,
     tls: TlsParts,
     proxy: ProxyParts,
 }
@@ -102,7 +114,8 @@ impl Parts {
             port: None,
             config,
             lookup: false,
-            filters: false,
+            allow: None,
+            allow_proxied: None,
             tls: TlsParts::default(),
             proxy: ProxyParts::default(),
         }
@@ -149,7 +162,8 @@ impl PoolOptions {
             origin: Origin::new(scheme, &host, port),
             config,
             lookup: parts.lookup,
-            filters: parts.filters,
+            allow: parts.allow,
+            allow_proxied: parts.allow_proxied,
         })
     }
 }

@@ -95,7 +95,7 @@ wire_enum! {
         /// Close one connection immediately: running requests fail, waiting ones go elsewhere.
         /// `generation`: its serial number. `Disconnected` follows.
         ConnectionDestroy = 10,
-        /// Result of a `Lookup`, or of an `Identity`. `slot`: pool; `generation`: the lookup's number. `flags` bit 0: it
+        /// Result of a `Lookup`, `Identity` or `Address`. `slot`: pool; `generation`: the lookup's number. `flags` bit 0: it
         /// failed. Payload: IP addresses, text, IPv6 with its zone if it has one, each followed by
         /// LF; for a failure `u32`, the number under which JavaScript keeps the error.
         LookupResult = 11,
@@ -168,6 +168,10 @@ wire_enum! {
         /// A connection was given up while it was being opened, because no request waits for it. As
         /// `Connected`.
         ConnectGivenUp = 18,
+        /// JavaScript is to say whether an address may be connected to. As `Lookup`, and answered
+        /// like one, without addresses; the failure 0: it may not. `flags` bit 0: a proxy connects
+        /// to it. Payload: the address, LF, the host, UTF-8.
+        Address = 19,
     }
 }
 
@@ -307,6 +311,8 @@ wire_enum! {
         Socks = 23,
         /// Plain `Error` with `code` and `errno`, as from Node's zlib.
         ContentCoding = 24,
+        /// `AddressNotAllowedError`; several `Attempt`s are its `errors`.
+        AddressNotAllowed = 25,
     }
 }
 

@@ -169,6 +169,7 @@ enum Put {
     Pong(u32),
     Lookup(String),
     Identity(String, Vec<Vec<u8>>),
+    Address(String, String),
 }
 
 fn in_slab(slab: u32, offset: u32, length: u32) -> completion::InSlab {
@@ -205,6 +206,8 @@ fn put() -> impl Strategy<Value = Put> {
         "[a-zé.]{0,20}".prop_map(Put::Lookup),
         ("[a-zé.]{0,20}", vec(vec(any::<u8>(), 0..9), 0..3))
             .prop_map(|(host, chain)| Put::Identity(host, chain)),
+        (any::<IpAddr>(), "[a-zé.]{0,20}")
+            .prop_map(|(address, host)| Put::Address(address.to_string(), host)),
     ]
 }
 
@@ -248,6 +251,9 @@ proptest! {
                 Put::Identity(host, chain) => {
                     completion::put_identity(&mut out, *to, true, host, chain);
                 }
+                Put::Address(address, host) => {
+                    completion::put_address(&mut out, *to, false, address.parse().unwrap(), host);
+                }
             }
         }
         let mut reader = Reader::new(&out);
@@ -270,6 +276,7 @@ proptest! {
                     let certificates = chain.iter().map(Vec::as_slice);
                     Completed::Identity(std::iter::once(host.as_bytes()).chain(certificates).collect())
                 }
+                Put::Address(address, host) => Completed::Address(address, host),
             };
             prop_assert_eq!(completed, expected);
             prop_assert_eq!(target.slot, to.slot);

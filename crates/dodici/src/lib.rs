@@ -47,17 +47,17 @@ pub use client::{
     RawTrailers, RequestOptions, ResponseDetail, SendBody, Upgraded,
 };
 pub use connect::{
-    AroundHook, ConnectHooks, Connected, DefaultRoots, HookFuture, IdentityHook, ResolveHook,
-    Roots, SocketHook, StrictVerifier,
+    AddressRule, AroundHook, ConnectHooks, Connected, DefaultRoots, HookFuture, IdentityHook,
+    ResolveHook, Roots, SocketHook, StrictVerifier, clear_dns_cache, is_public, public,
 };
 pub use dodici_pool::{
     AddressOrder, BodyKind, CloseReason, ConnId, ConnectConfig, ConnectFailure, ConnectInfo,
-    ConnectTimings, Decode, DecodeManner, DisconnectInfo, Error, ErrorKind, Event, ExchangeConfig,
-    Family, HeaderBlock, Http2Config, Identity, Leniency, Origin, OriginConfig, ParseErrorCode,
-    Phase, PoolConfig, PoolStats, Protocol, Proxy, ProxyAnswer, ProxyCredentials, ProxyInfo,
-    ProxyProtocol, Replay, Request, RequestKind, RequestTimings, ResponseHead, RootSource, Scheme,
-    SizeLimit, SocketInfo, SocksResolve, SystemDetail, TlsConfig, TlsInfo, TlsVersion,
-    UnexpectedContinue, Version, piece_cost,
+    ConnectTimings, Decode, DecodeManner, DisconnectInfo, DnsCacheConfig, Error, ErrorKind, Event,
+    ExchangeConfig, Family, HeaderBlock, Http2Config, Identity, Leniency, Origin, OriginConfig,
+    ParseErrorCode, Phase, PoolConfig, PoolStats, Protocol, Proxy, ProxyAnswer, ProxyCredentials,
+    ProxyInfo, ProxyProtocol, Replay, Request, RequestKind, RequestTimings, ResponseHead,
+    RootSource, Scheme, SizeLimit, SocketInfo, SocksResolve, SystemDetail, TlsConfig, TlsInfo,
+    TlsVersion, UnexpectedContinue, Version, piece_cost,
 };
 pub use engine::{Engine, check_config};
 pub use origin::{Pool, RequestHandle};

@@ -197,6 +197,8 @@ pub enum Completed<'a> {
     Lookup(&'a str),
     /// A server to judge: its host, and its chain.
     Identity(Vec<&'a [u8]>),
+    /// An address to judge, and its host.
+    Address(&'a str, &'a str),
 }
 
 /// Decodes the next completion of a batch; `None` at its end.
@@ -239,10 +241,12 @@ pub fn read_completion<'a>(
         Completion::PoolClosed => Completed::PoolClosed,
         Completion::Concurrency => Completed::Concurrency(Reader::new(payload).u32()?),
         Completion::Pong => Completed::Pong(Reader::new(payload).u32()?),
-        Completion::Lookup => {
-            let host =
-                std::str::from_utf8(payload).map_err(|_| Malformed("a name is not UTF-8"))?;
-            Completed::Lookup(host)
+        Completion::Lookup => Completed::Lookup(read_text(payload)?),
+        Completion::Address => {
+            let (address, host) = read_text(payload)?
+                .split_once('\n')
+                .ok_or(Malformed("an address has no host"))?;
+            Completed::Address(address, host)
         }
         Completion::Identity => {
             let mut items = Vec::new();
@@ -255,6 +259,10 @@ pub fn read_completion<'a>(
         }
     };
     Ok(Some((header.target, completed)))
+}
+
+fn read_text(payload: &[u8]) -> Result<&str, Malformed> {
+    std::str::from_utf8(payload).map_err(|_| Malformed("a name is not UTF-8"))
 }
 
 fn read_head<'a>(

@@ -9,6 +9,8 @@
 //! | `submit(env, thread, buffer, length, page?)` | a whole number of submissions; see [`submit`] |
 //! | `page(env): number \| Buffer \| undefined` | memory for a large flush; see [`page`] |
 //! | `checkOptions(buffer, length): Buffer \| undefined` | validates a pool's options; an error payload if invalid |
+//! | `isPublic(address): boolean` | see [`dodici::is_public`]; false for anything that is no address |
+//! | `clearDnsCache()` | see [`dodici::clear_dns_cache`] |
 //! | `setRoots(env, pem)` | the default roots of this environment; see [`set_roots`] |
 //! | `counters(env): Float64Array` | see `Counter` in the schema |
 //! | `clock(env): number` | milliseconds since the environment's epoch |
@@ -42,6 +44,8 @@ pub(crate) fn export(cx: &mut ModuleContext) -> NeonResult<()> {
     cx.export_function("submit", submit)?;
     cx.export_function("page", page)?;
     cx.export_function("checkOptions", check_options)?;
+    cx.export_function("isPublic", is_public)?;
+    cx.export_function("clearDnsCache", clear_dns_cache)?;
     cx.export_function("setRoots", set_roots)?;
     cx.export_function("counters", counters)?;
     cx.export_function("clock", clock)?;
@@ -145,6 +149,16 @@ fn check_options(mut cx: FunctionContext) -> JsResult<JsValue> {
             Ok(JsBuffer::from_slice(&mut cx, &payload)?.upcast())
         }
     }
+}
+
+fn is_public(mut cx: FunctionContext) -> JsResult<JsBoolean> {
+    let address = cx.argument::<JsString>(0)?.value(&mut cx);
+    Ok(cx.boolean(address.parse().is_ok_and(dodici::is_public)))
+}
+
+fn clear_dns_cache(mut cx: FunctionContext) -> JsResult<JsUndefined> {
+    dodici::clear_dns_cache();
+    Ok(cx.undefined())
 }
 
 /// `setRoots(env: Env, pem: Buffer)`

@@ -1,14 +1,14 @@
-//! What the connector asks JavaScript: names to resolve, and servers to judge.
+//! What the connector asks JavaScript: names to resolve, addresses and servers to judge.
 //!
-//! The connector calls the hooks on the I/O thread; `Lookup`, `Identity` and `LookupResult` records
-//! carry questions and answers. Order and families of addresses are up to the user.
+//! The connector calls the hooks on the I/O thread; `Lookup`, `Address`, `Identity` and
+//! `LookupResult` records carry questions and answers. Order and families of addresses are up to the user.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
-use dodici::{HookFuture, IdentityHook, ResolveHook};
+use dodici::{AddressRule, HookFuture, IdentityHook, ResolveHook};
 use dodici_pool::{Error, ErrorKind, Phase, Replay, SystemDetail};
 use dodici_wire::Target;
-use dodici_wire::completion::{put_identity, put_lookup};
+use dodici_wire::completion::{put_address, put_identity, put_lookup};
 use dodici_wire::submission::FoundAddress;
 use tokio::sync::oneshot::Receiver;
 
@@ -35,8 +35,6 @@ fn with_port(found: FoundAddress, port: u16) -> SocketAddr {
 pub(crate) struct JsResolver {
     pub(crate) env: u32,
     pub(crate) pool: u32,
-    /// Whether it refuses addresses, literal ones included.
-    pub(crate) filters: bool,
 }
 
 impl ResolveHook for JsResolver {
@@ -57,13 +55,37 @@ impl ResolveHook for JsResolver {
         }))
     }
 
-    fn sees_literals(&self) -> bool {
-        self.filters
-    }
-
     /// `lookups.ts` does: what JavaScript has found in time may be delivered late.
     fn keeps_time(&self) -> bool {
         true
+    }
+}
+
+/// Asks one environment about the addresses of one pool.
+pub(crate) struct JsRule {
+    pub(crate) env: u32,
+    pub(crate) pool: u32,
+    /// Whether a proxy connects to them.
+    pub(crate) is_proxied: bool,
+}
+
+impl AddressRule for JsRule {
+    fn allows(&self, address: IpAddr, host: &str) -> HookFuture<Result<bool, Error>> {
+        let asked = ask(self.env, self.pool, |out, target| {
+            put_address(out, target, self.is_proxied, address, host);
+        });
+        Box::pin(async move {
+            match answer_to(asked).await {
+                Some(Ok(_)) => Ok(true),
+                Some(Err(number)) if number != 0 => {
+                    let (kind, phase) = (ErrorKind::AddressNotAllowed, Phase::Connect);
+                    let message = "the address is not allowed";
+                    Err(refused(kind, phase, message, KEPT_ERROR, number))
+                }
+                // It said no, or the environment has ended.
+                Some(Err(_)) | None => Ok(false),
+            }
+        })
     }
 }
 
@@ -84,19 +106,29 @@ impl IdentityHook for JsJudge {
             put_identity(out, target, is_proxy, host, &chain);
         });
         Box::pin(async move {
+            let refusal = |code, number| {
+                let (kind, phase) = (ErrorKind::Tls, Phase::TlsHandshake);
+                let message = "the server's identity was refused";
+                Err(refused(kind, phase, message, code, number))
+            };
             match answer_to(asked).await {
                 Some(Ok(_)) => Ok(()),
-                Some(Err(number)) => Err(refused(KEPT_ERROR, number)),
+                Some(Err(number)) => refusal(KEPT_ERROR, number),
                 // The environment has ended.
-                None => Err(refused("ECONNRESET", 0)),
+                None => refusal("ECONNRESET", 0),
             }
         })
     }
 }
 
-fn refused(code: &'static str, number: u32) -> Error {
-    let message = "the server's identity was refused";
-    Error::new(ErrorKind::Tls, Phase::TlsHandshake, message)
+fn refused(
+    kind: ErrorKind,
+    phase: Phase,
+    message: &'static str,
+    code: &'static str,
+    number: u32,
+) -> Error {
+    Error::new(kind, phase, message)
         .with_replay(Replay::Unsent)
         .with_system(SystemDetail::of_call("", code, number.cast_signed()))
 }

@@ -8,16 +8,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dodici::{ConnectHooks, Engine, RequestHandle};
+use dodici::{AddressRule, ConnectHooks, Engine, RequestHandle};
 use dodici_pool::{ConnId, Error, ErrorKind, Phase, Request};
 use dodici_wire::Target;
 use dodici_wire::completion::{put_connect_failed, put_pool_closed};
 use dodici_wire::frame::Header;
-use dodici_wire::options::PoolOptions;
+use dodici_wire::options::{Allow, PoolOptions};
 use dodici_wire::submission::{BadRecord, Subject, Submitted, submissions};
 
 use crate::local::{PoolEntry, PoolState, with_env};
-use crate::resolver::{JsJudge, JsResolver};
+use crate::resolver::{JsJudge, JsResolver, JsRule};
 use crate::sink::{PoolEvents, RequestSink, fail};
 
 /// Processes every record of one flush, in order.
@@ -154,10 +154,21 @@ fn create_pool(engine: &Engine, env: u32, id: u32, options: &[u8]) {
 
 fn hooks(env: u32, pool: u32, options: &PoolOptions) -> ConnectHooks {
     let mut hooks = ConnectHooks::default();
-    if options.lookup || options.filters {
-        let filters = options.filters;
-        hooks.resolve = Some(Arc::new(JsResolver { env, pool, filters }));
+    if options.lookup {
+        hooks.resolve = Some(Arc::new(JsResolver { env, pool }));
     }
+    let rule = |allow, is_proxied| -> Arc<dyn AddressRule> {
+        match allow {
+            Allow::Public => Arc::new(dodici::public),
+            Allow::Asked => Arc::new(JsRule {
+                env,
+                pool,
+                is_proxied,
+            }),
+        }
+    };
+    hooks.allow = options.allow.map(|allow| rule(allow, false));
+    hooks.allow_proxied = options.allow_proxied.map(|allow| rule(allow, true));
     let connect = &options.config.connect;
     let proxy = connect.proxy.as_ref().and_then(|proxy| proxy.tls.as_ref());
     if connect.tls.check_identity || proxy.is_some_and(|tls| tls.check_identity) {

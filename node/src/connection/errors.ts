@@ -6,7 +6,7 @@
  * not know requests or pools. (The table in Rust is `crates/dodici-wire/src/errors.rs`.)
  */
 
-import { lookupError } from '../options';
+import { AddressNotAllowedError, lookupError } from '../options';
 import { certificateHint } from '../process';
 import { errors } from '../undici';
 import { ErrorCode, Field, fieldReader, WireCloseReason } from '../wire';
@@ -98,9 +98,9 @@ function altnameDetail(message: string): Record<string, unknown> {
 /** An error as raised by Node's `net`, `dns` and `tls`: a plain Error with own properties. */
 function systemError(fields: ErrorFields): Error {
   if (fields.attempts.length > 1) {
-    const attempts = fields.attempts.map(systemError);
+    const attempts = fields.attempts.map(toError);
     // Node gives no message here; the code is the first attempt's.
-    const code = fields.attempts[0]?.systemCode ?? fields.systemCode;
+    const { code = fields.systemCode } = attempts[0] as { code?: string };
     return Object.assign(new AggregateError(attempts), { code });
   }
   const [only] = fields.attempts;
@@ -182,6 +182,11 @@ function causedBySystem(error: Error, hasCause: boolean, fields: ErrorFields): E
   return error;
 }
 
+/** JavaScript's own error, where it has one. */
+function keptError({ systemCode, errno, attempts }: ErrorFields): Error | undefined {
+  return systemCode === KEPT_ERROR && attempts.length === 0 ? lookupError(errno) : undefined;
+}
+
 const informational = ({ message }: { message: string }) => new errors.InformationalError(message);
 
 /** Where undici uses its class's default message, so do we: users compare these messages. */
@@ -197,9 +202,18 @@ const ERRORS: Readonly<Record<ErrorCode, (fields: ErrorFields) => Error>> = {
     const error = new errors.ConnectTimeoutError(fields.message);
     return causedBySystem(error, fields.attempts.length > 0, fields);
   },
-  [ErrorCode.System](fields) {
-    const kept = fields.systemCode === KEPT_ERROR ? lookupError(fields.errno) : undefined;
-    return kept ?? systemError(fields);
+  [ErrorCode.System]: (fields) => keptError(fields) ?? systemError(fields),
+  [ErrorCode.AddressNotAllowed](fields) {
+    const { message, address, hostname, attempts } = fields;
+    const kept = keptError(fields);
+    if (kept !== undefined) return kept;
+    if (attempts.length === 0) return new AddressNotAllowedError(message, address, hostname);
+    const all = attempts.map(toError);
+    // Node's, if a `blockList` has refused some.
+    const isOurs = all.every((error) => error instanceof AddressNotAllowedError);
+    return isOurs
+      ? new AddressNotAllowedError(message, undefined, hostname, all)
+      : systemError(fields);
   },
   // Longer messages over HTTP/2.
   [ErrorCode.HeadersTimeout]: ({ message }) =>

@@ -201,6 +201,8 @@ export function tlsServer(settings: PoolSettings): TlsServer | null {
   const { url, connect, proxy, socketPath } = settings;
   const ways = tlsWays(settings);
   if (ways.length === 0 || ways.some((way) => !way.fallback || way.platformVerifier)) return null;
+  // The peer's proxy agents follow no rule about addresses.
+  if (proxy !== null && (connect.allow ?? proxy.connect.allow) !== null) return null;
   const { origin } = url;
   const path = connect.socketPath ?? socketPath;
   const decisive = ways.map(({ servername, offer }) => [servername, offer]);

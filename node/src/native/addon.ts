@@ -35,6 +35,8 @@ export interface NativeAddon {
   page(environment: NativeEnvironment): number | Buffer | undefined;
   /** Validates a pool's options; returns an error payload if they are invalid. */
   checkOptions(options: Uint8Array, length: number): Buffer | undefined;
+  isPublic(address: string): boolean;
+  clearDnsCache(): void;
   setRoots(environment: NativeEnvironment, pem: Buffer): void;
   counters(environment: NativeEnvironment): Float64Array;
   /** Milliseconds since the environment's epoch. */

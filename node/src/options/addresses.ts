@@ -39,18 +39,19 @@ export function readAddresses(address: unknown, family: unknown): string[] {
 }
 
 /** Node's error. */
-function blocked(address: string): Error {
+export function blocked(address: string): Error {
   return nodeError(Error, 'ERR_IP_BLOCKED', `IP(${address}) is blocked by net.BlockList`);
 }
 
+/** Whether a list contains an address, which may have a zone. */
+export function isListed(list: BlockList, address: string): boolean {
+  const [bare = ''] = address.split('%');
+  return list.check(bare, isIP(bare) === 6 ? 'ipv6' : 'ipv4');
+}
+
 /** The addresses that may be connected to. Throws Node's error if there are none. */
-export function unblocked(addresses: string[], blockList: BlockList | null): string[] {
-  if (blockList === null) return addresses;
-  const isFree = (address: string): boolean => {
-    const [bare = ''] = address.split('%');
-    return !blockList.check(bare, isIP(bare) === 6 ? 'ipv6' : 'ipv4');
-  };
-  const free = addresses.filter(isFree);
+function unblocked(addresses: string[], blockList: BlockList): string[] {
+  const free = addresses.filter((address) => !isListed(blockList, address));
   if (free.length > 0 || addresses.length === 0) return free;
   const failures = addresses.map(blocked);
   if (failures.length === 1) throw failures[0] as Error;

@@ -16,6 +16,7 @@ import { checkServerIdentity as nodesCheck, type PeerCertificate } from 'node:tl
 
 import { engineOffer, isSpecial, OFFER_KEYS, type OfferOptions } from '../process';
 import { invalid } from '../undici';
+import { type AllowRule, readAllow } from './allow';
 import {
   type Certificates,
   isEmptyList,
@@ -41,6 +42,8 @@ export interface ConnectSettings extends Certificates {
   /** Local port to bind to; 0: the system chooses. */
   readonly localPort: number;
   readonly typeOfService: number | null;
+  /** Which addresses may be connected to; `null`: all. */
+  readonly allow: AllowRule | null;
   /** Addresses that are never connected to. */
   readonly blockList: BlockList | null;
   /** Flags of `dns.lookup`, as given; falsy: none. */
@@ -271,6 +274,7 @@ export function readConnectOptions(
     localAddress: readLocalAddress(options['localAddress']),
     localPort: Number(options['localPort'] ?? 0),
     typeOfService: (options['typeOfService'] as number | null | undefined) ?? null,
+    allow: readAllow(options['allow']),
     blockList: (options['blockList'] || null) as unknown as BlockList | null,
     hints: options['hints'],
     noDelay: readFlag(options, 'noDelay', true),

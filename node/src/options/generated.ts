@@ -59,6 +59,7 @@ export const CLIENT_OPTIONS: readonly (OptionRow | WholeRow)[] = [
   { name: 'allowH2', rule: { is: 'boolean' }, refusal: '{} must be a valid boolean value', isKept: true },
   { name: 'pipelining', rule: {}, refusal: 'invalid {}', isKept: false, key: OptionKey.Pipelining, form: 'number', isLimit: false, fallback: 1 },
   { name: 'maxIdleConnections', rule: { is: 'integer', least: 0 }, refusal: '{} must be a positive integer or zero', isKept: true, key: OptionKey.MaxIdleConnections, form: 'number', isLimit: false, fallback: null },
+  { name: 'dns', rule: {}, refusal: 'invalid {}', isKept: true },
   { name: 'decompress', rule: {}, refusal: 'invalid {}', isKept: true },
   { name: 'timings', rule: { is: 'boolean' }, refusal: '{} must be a boolean', isKept: true },
   { name: 'strictContentLength', rule: {}, refusal: 'invalid {}', isKept: false },
@@ -118,6 +119,7 @@ export const CONNECT_KEYS: ReadonlyMap<string, ConnectKey> = new Map([
   ['localAddress', { by: 'engine', isTls: false }],
   ['localPort', { by: 'engine', isTls: false }],
   ['typeOfService', { by: 'engine', isTls: false }],
+  ['allow', { by: 'engine', isTls: false }],
   ['blockList', { by: 'engine', isTls: false }],
   ['hints', { by: 'engine', isTls: false }],
   ['family', { by: 'engine', isTls: false }],
@@ -194,6 +196,12 @@ export const CONNECT_KEYS: ReadonlyMap<string, ConnectKey> = new Map([
 /** Bytes of certificates and keys: PEM text or bytes, or DER bytes. */
 export type PemSource = string | NodeJS.ArrayBufferView | ArrayBuffer;
 
+/** A `net.BlockList`, or the like. */
+export type AddressList = { check(address: string, family?: 'ipv4' | 'ipv6'): boolean };
+
+/** How long names are kept, in milliseconds: addresses (`ttl`, 10 000); after that, while a lookup renews them or if it fails (`staleTtl`, 0); failures (`negativeTtl`, 0). `maxEntries` (1000): how many. */
+export type DnsOptions = { ttl?: number; staleTtl?: number; negativeTtl?: number; maxEntries?: number };
+
 /** Options of clients that are numbers. */
 export interface ClientTable {
   /** Maximum size of a response head, including the status line. Bytes. Default: `http.maxHeaderSize` (16 384). */
@@ -250,8 +258,10 @@ export interface ConnectTable {
   localPort?: number;
   /** Type of service, or traffic class, in the IP header. */
   typeOfService?: number | null;
+  /** Which addresses may be connected to; any other is an `AddressNotAllowedError`, and so are Unix sockets. Default: every address. */
+  allow?: 'public' | AddressList | ((address: string, host: string) => boolean) | null;
   /** A `net.BlockList`: addresses that are never connected to, also where Node ignores it, over TLS. */
-  blockList?: { check(address: string, family?: 'ipv4' | 'ipv6'): boolean };
+  blockList?: AddressList;
   /** Flags of `dns.lookup`, which is then called. Default: 0. */
   hints?: number;
   /** IP version: 4, 6, or 0 for both. Default: 0. */

@@ -6,6 +6,13 @@
  */
 
 export { unblockedProxyTls } from './addresses';
+export {
+  AddressNotAllowedError,
+  type AllowRule,
+  checkLiteral,
+  isPublicAddress,
+  readAllow,
+} from './allow';
 export type { ConnectSettings } from './connect-options';
 export {
   type Decompression,
@@ -15,9 +22,10 @@ export {
   NOT_DECODED,
   readDecompress,
 } from './decompress';
+export { clearDnsCache } from './dns-options';
 export { POOL_OPTIONS } from './generated';
 export { bareHostname, sameName } from './host';
-export { lookupError, Lookups } from './lookups';
+export { lookupError, type LookupResult, Lookups } from './lookups';
 export { encodeSettings } from './option-writer';
 export {
   type CheckedOptions,

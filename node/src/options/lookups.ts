@@ -1,20 +1,22 @@
 /**
- * What the engine asks JavaScript: names to resolve, and servers to judge.
+ * What the engine asks JavaScript: names to resolve, addresses and servers to judge.
  *
- * What lives here: calling the user's `connect.checkServerIdentity`; calling `connect.lookup`, or a
- * replaced `dns.lookup`, like `net.connect` does, the connect timeout while it is asked,
+ * What lives here: asking `connect.allow` and `blockList`; calling the user's
+ * `connect.checkServerIdentity`; calling `connect.lookup`, or a replaced `dns.lookup`, like `net.connect`
+ * does, the connect timeout while it is asked,
  * validating its result, and the errors of failed lookups, which the engine refers to by number. The
  * native pool has one. It must not know requests.
  */
 
 import { X509Certificate } from 'node:crypto';
 import dns = require('node:dns');
-import { isIP, type LookupFunction } from 'node:net';
+import type { LookupFunction } from 'node:net';
 import type { DetailedPeerCertificate, PeerCertificate } from 'node:tls';
 
 import { clearTimeout, setImmediate, setTimeout } from '../process';
 import { errors } from '../undici';
-import { readAddresses, unblocked } from './addresses';
+import { blocked, isListed, readAddresses } from './addresses';
+import { isAllowed } from './allow';
 import { portOf } from './host';
 import { boundAddress, type PoolSettings } from './options';
 import { replacedLookup, settle } from './process-settings';
@@ -29,6 +31,12 @@ let last = 0;
 export function lookupError(number: number): Error | undefined {
   return kept.get(number);
 }
+
+/** Stands for no error: the engine has its own for an address that is not allowed. */
+const NOT_ALLOWED = 0;
+
+/** At most so many errors are kept: that of an address is not delivered if another one is connected to. */
+const MOST_KEPT = 1_000;
 
 /** The result of a lookup: addresses, or the number of its error. */
 export type LookupResult = readonly string[] | number;
@@ -95,7 +103,7 @@ export class Lookups {
       if (isAnswered) return;
       try {
         if (error) throw error;
-        once(unblocked(readAddresses(address, family), (proxy?.connect ?? connect).blockList));
+        once(readAddresses(address, family));
       } catch (failure) {
         fail(failure as Error);
       }
@@ -107,14 +115,29 @@ export class Lookups {
       timer = setTimeout(() => setImmediate(() => fail(this.#timedOut(host))), timeout).unref();
     }
     try {
-      // Only a list of blocked addresses makes the engine ask about one.
-      const literal = isIP(host);
       const lookup = lookupOf(this.#settings) ?? dns.lookup;
-      if (literal !== 0) done(null, host, literal);
-      else lookup(host, this.#lookupOptions(), done);
+      lookup(host, this.#lookupOptions(), done);
     } catch (failure) {
       fail(failure as Error);
     }
+  }
+
+  /**
+   * Judges the address of an `Address` record, followed by LF and its host. `isProxied`: a proxy connects
+   * to it. `answer` is called once.
+   */
+  judgeAddress(isProxied: boolean, question: string, answer: (result: LookupResult) => void): void {
+    const { connect, proxy } = this.#settings;
+    const { allow, blockList } = (isProxied ? null : proxy?.connect) ?? connect;
+    const [address = '', host = ''] = question.split('\n');
+    let result: LookupResult = [];
+    try {
+      if (blockList !== null && isListed(blockList, address)) throw blocked(address);
+      if (allow !== null && !isAllowed(allow, address, host)) result = NOT_ALLOWED;
+    } catch (error) {
+      result = this.#keep(error as Error);
+    }
+    answer(result);
   }
 
   /**
@@ -159,18 +182,25 @@ export class Lookups {
   }
 
   #keep(error: Error): number {
-    last = (last + 1) & 0x7fffffff;
+    last = (last % 0x7fffffff) + 1;
     kept.set(last, error);
     this.#failures.add(last);
+    const [oldest] = this.#failures.size > MOST_KEPT ? this.#failures : [];
+    if (oldest !== undefined) this.#drop(oldest);
     return last;
+  }
+
+  #drop(number: number): void {
+    kept.delete(number);
+    this.#failures.delete(number);
   }
 
   /** This failure was delivered to every request. */
   forget(error: Error): void {
+    const { errors: parts = [] } = error as { errors?: readonly unknown[] };
     for (const number of this.#failures) {
-      if (kept.get(number) !== error) continue;
-      kept.delete(number);
-      this.#failures.delete(number);
+      const failure = kept.get(number);
+      if (failure === error || parts.includes(failure)) this.#drop(number);
     }
   }
 

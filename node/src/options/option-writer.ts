@@ -9,6 +9,7 @@ import { keyLogFile } from '../process';
 import { OptionKey } from '../wire';
 import { writeCertificates } from './certificates';
 import type { ConnectSettings } from './connect-options';
+import { encodeDns } from './dns-options';
 import {
   CLIENT_SETTINGS,
   H2_OPTIONS,
@@ -29,6 +30,16 @@ function alpnOf(settings: PoolSettings): readonly string[] {
   if (h2.useH2c) return ['h2'];
   if (!allowH2) return ['http/1.1'];
   return preferH2 ? ['h2', 'http/1.1'] : ['http/1.1', 'h2'];
+}
+
+/** Who is asked about addresses. */
+function writeRule(
+  out: OptionList,
+  key: OptionKey,
+  { allow, blockList }: Pick<ConnectSettings, 'allow' | 'blockList'>,
+): void {
+  if (allow === null && blockList === null) return;
+  out.text(key, allow === 'public' && blockList === null ? allow : 'asked');
 }
 
 function writeTls(
@@ -100,8 +111,10 @@ export function encodeSettings(settings: PoolSettings, servername: string | null
   if (localAddress !== null) out.text(OptionKey.LocalAddress, localAddress);
   if (socketPath !== null) out.text(OptionKey.SocketPath, socketPath);
   if (lookupOf(settings) !== null) out.flag(OptionKey.Lookup, true);
-  if (hop.blockList !== null) out.flag(OptionKey.FilterAddresses, true);
+  writeRule(out, OptionKey.Allow, hop);
+  if (!isDirect) writeRule(out, OptionKey.AllowProxied, connect);
   out.text(OptionKey.ResultOrder, resultOrder());
+  if (settings.dns !== null) out.bytes(OptionKey.DnsCache, encodeDns(settings.dns));
   out.number(OptionKey.KeepAliveProbe, hop.keepAliveProbe);
   out.rows(SOCKET_SETTINGS, hop);
 

@@ -13,8 +13,9 @@
 import http = require('node:http');
 import { isIP } from 'node:net';
 
-import { type ByPeer, invalid, peerMajor } from '../undici';
+import { buildConnector, type ByPeer, invalid, peerMajor } from '../undici';
 import { blockingConnector, blocksAddresses } from './addresses';
+import { allowingConnector, readAllow } from './allow';
 import {
   checkZone,
   type ConnectSettings,
@@ -23,6 +24,7 @@ import {
   withoutTls,
 } from './connect-options';
 import { type Decompression, NOT_DECODED, readDecompress } from './decompress';
+import { type DnsSettings, readDns } from './dns-options';
 import {
   CLIENT_OPTIONS,
   CLIENT_SETTINGS,
@@ -57,6 +59,8 @@ export interface PoolSettings extends TableSettings {
   readonly decompress: Decompression;
   /** Whether requests are timed; `null`: those that somebody wants to know the timings of. */
   readonly timings: boolean | null;
+  /** How long names are kept; `null`: not at all. */
+  readonly dns: DnsSettings | null;
   readonly strictContentLength: boolean;
   readonly localAddress: string | null;
   readonly socketPath: string | null;
@@ -155,6 +159,7 @@ function checkClientOptions(options: RawOptions): void {
   }
   for (const row of CLIENT_OPTIONS) check(row, options[row.name]);
   readDecompress(options['decompress']);
+  readDns(options['dns']);
   if (peerMajor === 7) checkFlatH2(options);
   else if (options['allowH2'] !== false) checkH2(options);
 }
@@ -210,12 +215,22 @@ function connectorOptions(options: RawOptions): RawOptions {
   );
 }
 
-/** The options for the peer's class of an origin, which must follow a list of blocked addresses over TLS. */
+/**
+ * The options for the peer's class of an origin, which must follow a rule about addresses, and a list of
+ * blocked ones over TLS.
+ */
 export function peerOptions(options: unknown, isTls: boolean): Record<string, unknown> {
   const given = ownOptions(options);
   const connector = connectorOptions(given);
-  if (!isTls || typeof given['connect'] === 'function' || !blocksAddresses(connector)) return given;
-  return spread(given, { connect: blockingConnector(connector) });
+  if (typeof given['connect'] === 'function') return given;
+  const make = isTls && blocksAddresses(connector) ? blockingConnector : null;
+  const rule = readAllow(connector['allow']);
+  if (rule !== null) {
+    const useH2c = wantsH2c(given) || connector['useH2c'];
+    const all = spread(connector, { useH2c });
+    return spread(given, { connect: allowingConnector(all, rule, make ?? buildConnector) });
+  }
+  return make === null ? given : spread(given, { connect: make(connector) });
 }
 
 /** Why the peer's own class must serve permanently, whatever is in `connect`. */
@@ -326,6 +341,9 @@ export function checkOptions(
 
   // The peer would bypass a proxy. The proxy agents have checked before.
   const reason = proxy === null ? peerReason(given, kind) : null;
+  if (reason?.reason === 'connect' && !isAbsent(connector['allow'])) {
+    throw invalid('tls.allow and a connect function are mutually exclusive');
+  }
   const parts = readConnect(reason === null ? connector : ownOptions({}));
   const { connect } = parts;
   return {
@@ -363,6 +381,7 @@ function fillIn(
     eager: options['pipelining'] === true,
     decompress: readDecompress(options['decompress']) ?? NOT_DECODED,
     timings: readTimings(options['timings']),
+    dns: readDns(options['dns']),
     strictContentLength: isAbsent(options['strictContentLength'])
       ? true
       : Boolean(options['strictContentLength']),

@@ -6,16 +6,16 @@
  */
 
 import type { buildConnector, Client as PeerClient, Dispatcher } from '../undici';
-import type { ClientTable, ConnectTable, PoolTable } from './generated';
+import type { ClientTable, ConnectTable, DnsOptions, PoolTable } from './generated';
 
-export type { PemSource } from './generated';
+export type { AddressList, DnsOptions, PemSource } from './generated';
 
 /**
  * How connections are opened: undici's options, with every key of Node's `tls.connect` and
  * `net.connect`, and dodici's. Who honours which: `docs/options.md`.
  */
 export type ConnectOptions = Partial<buildConnector.BuildOptions> &
-  Pick<ConnectTable, 'preferH2' | 'platformVerifier' | 'fallback'>;
+  Pick<ConnectTable, 'allow' | 'preferH2' | 'platformVerifier' | 'fallback'>;
 
 /** The type of one of undici's options; `unknown` without null if the installed undici has none of the name. */
 export type OptionOf<Options, Name extends string> =
@@ -51,6 +51,8 @@ export interface ClientOptions
   extends Omit<PeerClient.Options, 'connect' | keyof ClientTable>, ClientTable, RequestDefaults {
   /** How connections are opened. With a function, undici's own class serves the origin. */
   connect?: ConnectOptions | buildConnector.connector;
+  /** Keeps the addresses of names that the system's resolver finds. Default: none are kept. */
+  dns?: DnsOptions | null;
 }
 
 /** Options of `Pool`. */

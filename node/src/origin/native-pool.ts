@@ -17,6 +17,7 @@ import {
 import type { SendTarget } from '../request';
 import {
   encodeSettings,
+  type LookupResult,
   Lookups,
   type PoolSettings,
   settle,
@@ -230,17 +231,20 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
   }
 
   onLookup(lookup: number, host: string): void {
-    this.#lookups.ask(host, (answer) => {
-      this.writer.lookupResult(this.id, lookup, answer);
-      this.#session.scheduleFlush();
-    });
+    this.#lookups.ask(host, (answer) => this.#answer(lookup, answer));
   }
 
   onIdentity(lookup: number, isProxy: boolean, question: Buffer): void {
-    this.#lookups.judge(isProxy, question, (answer) => {
-      this.writer.lookupResult(this.id, lookup, answer);
-      this.#session.scheduleFlush();
-    });
+    this.#lookups.judge(isProxy, question, (answer) => this.#answer(lookup, answer));
+  }
+
+  onAddress(lookup: number, isProxied: boolean, question: string): void {
+    this.#lookups.judgeAddress(isProxied, question, (answer) => this.#answer(lookup, answer));
+  }
+
+  #answer(lookup: number, answer: LookupResult): void {
+    this.writer.lookupResult(this.id, lookup, answer);
+    this.#session.scheduleFlush();
   }
 
   onPoolClosed(): void {

@@ -6,7 +6,13 @@
  */
 
 import { CompositeDispatcher, forwardEvents, hideFields, Pool } from '../dispatchers';
-import { parseOrigin, type PoolOptions } from '../options';
+import {
+  type AllowRule,
+  bareHostname,
+  checkLiteral,
+  parseOrigin,
+  type PoolOptions,
+} from '../options';
 import {
   type DispatchController,
   type Dispatcher,
@@ -73,6 +79,8 @@ export interface ForwarderOptions {
   readonly headers: Readonly<Record<string, unknown>>;
   /** Name in the proxy's certificate. */
   readonly servername: string;
+  /** Which addresses requests may be for, as far as they are known here; `null`: all. */
+  readonly allow: AllowRule | null;
 }
 
 /** A dispatcher for `http` requests through one proxy. */
@@ -91,7 +99,9 @@ export class Forwarder extends CompositeDispatcher {
   }
 
   protected override dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean {
-    const { origin, host } = parseOrigin(options.origin);
+    const url = parseOrigin(options.origin);
+    checkLiteral(this.options.allow, bareHostname(url));
+    const { origin, host } = url;
     const rewritten: DispatchOptions = {
       ...options,
       path: `${origin}${options.path as string}`,

@@ -29,6 +29,7 @@ import {
   ownOptions,
   parseOrigin,
   type ProxySettings,
+  readAllow,
   readDecompress,
   refuseOrigins,
   spread,
@@ -55,7 +56,15 @@ import {
 } from '../undici';
 import { forwardedPath, Forwarder } from './forwarding';
 import { checkedHeaders } from './proxy-headers';
-import { connectHeaders, peerKey, readAuthorization, readLeg } from './proxy-options';
+import {
+  connectHeaders,
+  hasRule,
+  peerKey,
+  readAuthorization,
+  readLeg,
+  refusePeer,
+  withRule,
+} from './proxy-options';
 import { Socks5ProxyAgent } from './socks5-proxy-agent';
 
 type Options = Readonly<Record<string, unknown>>;
@@ -135,6 +144,8 @@ export class ProxyAgent extends CompositeDispatcher {
 
   private readonly ways: Ways;
   private readonly standIn: StandIn;
+  /** Whether addresses are checked. */
+  private readonly hasRule: boolean;
   /** `true`: every request through a tunnel; `false`: only those that need one. */
   private readonly tunnelsHttp: boolean;
   /** Options that the engine's agents read themselves. */
@@ -159,6 +170,7 @@ export class ProxyAgent extends CompositeDispatcher {
     if (authorization !== undefined) headers['proxy-authorization'] = authorization;
     this.tunnelsHttp = this.readTunnelRule(given['proxyTunnel'], url);
     this.ways = makeWays(url, given, headers);
+    this.hasRule = hasRule(given, this.ways.byPeer);
     this.standIn = new StandIn(null, () => this.withEvents(peerAgent(url, given)));
     hideFields(this, 'ways', 'standIn');
     for (const agent of this.agents()) this.withEvents(agent);
@@ -207,7 +219,9 @@ export class ProxyAgent extends CompositeDispatcher {
     const { tunnels, forwarder } = this.ways;
     const isForwarded =
       forwarder !== null && !this.tunnelsHttp && parseOrigin(options.origin).protocol === 'http:';
-    const agent = this.standIn.now() ?? (isForwarded ? forwarder : tunnels);
+    const standIn = this.standIn.now();
+    if (standIn !== null && this.hasRule) refusePeer();
+    const agent = standIn ?? (isForwarded ? forwarder : tunnels);
     const given = isForwarded ? { ...options, path: forwardedPath(options) } : options;
     if (!(agent instanceof DispatcherBase)) {
       return dispatchToPeer(agent, given, toPeerHandler(handler), this.decompress);
@@ -267,10 +281,11 @@ function makeWays(url: URL, options: Options, headers: Options): Ways {
 /** Pools whose connections go through a tunnel, one per origin. */
 function makeTunnels(proxy: URL, options: Options, headers: Options): Agent {
   const { requestTls, connectTimeout } = options;
-  const connect = readLeg(options['proxyTls'], connectTimeout, 'proxyTls');
+  const connect = readLeg(withRule(options, 'proxyTls'), connectTimeout, 'proxyTls');
+  const target = withRule(options, 'requestTls');
   // Checked here rather than with the first request.
-  readLeg(requestTls, connectTimeout, 'requestTls');
-  const inner = spread({ timeout: connectTimeout }, ownOptions(requestTls));
+  readLeg(target, connectTimeout, 'requestTls');
+  const inner = spread({ timeout: connectTimeout }, target);
   const isSecure = proxy.protocol === 'https:';
   const servername = connect.servername ?? bareHostname(proxy);
   const shared = {
@@ -281,7 +296,7 @@ function makeTunnels(proxy: URL, options: Options, headers: Options): Agent {
     isSecure,
     credentials: null,
     pinsServername: Boolean(requestTls),
-    makePeer: () => peerAgent(proxy, options),
+    makePeer: () => (hasRule(options, null) ? refusePeer() : peerAgent(proxy, options)),
   } as const;
   const settingsFor = (origin: URL): ProxySettings => {
     const { host } = origin;
@@ -313,8 +328,7 @@ const NOT_FOR_FORWARDING = ['connections', 'maxOrigins', 'origins', 'useH2c', 'h
 
 /** Connections to the proxy for forwarded requests. */
 function makeForwarder(proxy: URL, options: Options, headers: Options): Forwarder {
-  const { proxyTls, connectTimeout } = options;
-  const connect = spread({ timeout: connectTimeout }, ownOptions(proxyTls));
+  const connect = spread({ timeout: options['connectTimeout'] }, withRule(options, 'proxyTls'));
   const poolOptions = without(options, ...PROXY_ONLY, ...NOT_FOR_FORWARDING);
   return new Forwarder(
     proxy,
@@ -322,18 +336,21 @@ function makeForwarder(proxy: URL, options: Options, headers: Options): Forwarde
     {
       headers,
       servername: (connect['servername'] as string | undefined) || bareHostname(proxy),
+      allow: readAllow(withRule(options, 'requestTls')['allow']),
     },
   );
 }
 
 function socksAgent(url: URL, options: Options): Socks5ProxyAgent {
   const { username, password, connectTimeout, proxyTls, requestTls, decompress, timings } = options;
+  const { allow } = ownOptions(options['connect']);
   return new Socks5ProxyAgent(url, {
     ...(username ? { username } : {}),
     ...(password ? { password } : {}),
     connectTimeout,
     proxyTls,
     requestTls,
+    ...(allow ? { connect: { allow } } : {}),
     decompress,
     timings,
   } as never);

@@ -6,8 +6,17 @@
  */
 
 import { addHeader, type HeaderTarget } from '../headers';
-import { type ConnectSettings, ownOptions, readConnect } from '../options';
+import {
+  AddressNotAllowedError,
+  type ConnectSettings,
+  ownOptions,
+  readAllow,
+  readConnect,
+  spread,
+} from '../options';
 import { type ByPeer, invalid } from '../undici';
+
+type Options = Readonly<Record<string, unknown>>;
 
 /**
  * Settings of the connection to a proxy or of TLS in a tunnel: one of undici's TLS option objects, with
@@ -31,6 +40,35 @@ export function readLeg(
 }
 
 /**
+ * One of a proxy agent's TLS option objects, with the agent's `connect.allow` as the default: undici
+ * ignores `connect` there, which a rule about addresses must not be.
+ */
+export function withRule(options: Options, path: 'proxyTls' | 'requestTls'): Options {
+  return spread({ allow: ownOptions(options['connect'])['allow'] }, ownOptions(options[path]));
+}
+
+/**
+ * Whether one of the legs has a rule about addresses. The peer's agent would not follow it.
+ *
+ * @throws InvalidArgumentError if the peer's agent serves, for `byPeer`.
+ */
+export function hasRule(options: Options, byPeer: ByPeer | null): boolean {
+  const rules = (['proxyTls', 'requestTls'] as const).map((path) =>
+    readAllow(withRule(options, path)['allow']),
+  );
+  const has = rules.some((rule) => rule !== null);
+  if (!has || byPeer === null) return has;
+  throw invalid(`connect.allow and ${byPeer.option} are mutually exclusive`);
+}
+
+/** For an agent with a rule about addresses, while the peer's agent would serve. */
+export function refusePeer(): never {
+  throw new AddressNotAllowedError(
+    "undici's own class, which would connect, does not follow connect.allow",
+  );
+}
+
+/**
  * Why the peer's agent must serve with one of these TLS option objects; `null`: the engine can.
  * `isTls`: it is for TLS, not only for sockets.
  */
@@ -47,7 +85,7 @@ export function peerKey(
 }
 
 /** The credentials for the proxy, as a header. */
-export function readAuthorization(options: Readonly<Record<string, unknown>>, url: URL): unknown {
+export function readAuthorization(options: Options, url: URL): unknown {
   const { auth, token } = options;
   if (auth && token) {
     throw invalid('opts.auth cannot be used in combination with opts.token');
@@ -67,10 +105,7 @@ const OURS = new Set(['host', 'connection', 'proxy-connection']);
  *
  * @throws InvalidArgumentError or NotSupportedError for a field that cannot be sent.
  */
-export function connectHeaders(
-  headers: Readonly<Record<string, unknown>>,
-  host: string,
-): [string, string][] {
+export function connectHeaders(headers: Options, host: string): [string, string][] {
   const target: HeaderTarget = {
     host: null,
     contentLength: null,

@@ -44,7 +44,7 @@ import {
   type Socks5ProxyAgent as PeerSocks5ProxyAgent,
   toPeerHandler,
 } from '../undici';
-import { peerKey, readLeg } from './proxy-options';
+import { hasRule, peerKey, readLeg, refusePeer, withRule } from './proxy-options';
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -83,7 +83,7 @@ function readCredentials(options: Options, url: URL): ProxySettings['credentials
 
 function readSettings(options: Options, url: URL, makePeer: () => Dispatcher): ProxySettings {
   const { proxyTls, connectTimeout } = options;
-  const connect = readLeg(proxyTls, connectTimeout, 'proxyTls');
+  const connect = readLeg(withRule(options, 'proxyTls'), connectTimeout, 'proxyTls');
   const hostname = bareHostname(url);
   return {
     protocol: 'socks5h',
@@ -107,6 +107,8 @@ export class Socks5ProxyAgent extends CompositeDispatcher {
   private readonly decompress: Decompression;
   private readonly timings: boolean | null;
   private readonly standIn: StandIn;
+  /** Whether addresses are checked. */
+  private readonly hasRule: boolean;
   private readonly [kPools] = new Map<string, Pool>();
 
   /**
@@ -121,7 +123,11 @@ export class Socks5ProxyAgent extends CompositeDispatcher {
     this.timings = readTimings(given['timings']);
     const url = readUrl(proxyUrl);
     const { connect, connectTimeout, proxyTls, requestTls } = given;
-    if (connect && typeof connect !== 'function') throw invalid('connect must be a function');
+    // An object is only for a rule about addresses.
+    const isRule = Boolean(ownOptions(connect)['allow']);
+    if (connect && typeof connect !== 'function' && !isRule) {
+      throw invalid('connect must be a function');
+    }
     checkTimeout(connectTimeout, 'connectTimeout');
     checkTimeout(ownOptions(requestTls)['timeout'], 'requestTls.timeout');
     checkTimeout(ownOptions(proxyTls)['timeout'], 'proxyTls.timeout');
@@ -129,15 +135,18 @@ export class Socks5ProxyAgent extends CompositeDispatcher {
       typeof connect === 'function'
         ? { reason: 'connect', option: 'connect' }
         : (peerKey(proxyTls, 'proxyTls', Boolean(proxyTls)) ?? peerKey(requestTls, 'requestTls'));
+    this.hasRule = hasRule(given, byPeer);
     const makePeer = (): Dispatcher => {
+      if (this.hasRule) refusePeer();
       const tls = proxyTls && unblockedProxyTls(proxyTls, bareHostname(url));
       return new peer.Socks5ProxyAgent(proxyUrl, spread(given, { proxyTls: tls }));
     };
     this.standIn = new StandIn(byPeer, makePeer);
     this.settings = readSettings(byPeer === null ? given : ownOptions({}), url, makePeer);
-    this.inner = spread({ timeout: connectTimeout }, ownOptions(requestTls));
+    const target = withRule(given, 'requestTls');
+    this.inner = spread({ timeout: connectTimeout }, target);
     // Checked here rather than with the first request.
-    if (byPeer === null) readLeg(requestTls, connectTimeout, 'requestTls');
+    if (byPeer === null) readLeg(target, connectTimeout, 'requestTls');
     hideFields(this, 'settings', 'inner', 'timings', 'standIn');
   }
 

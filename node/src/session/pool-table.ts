@@ -17,6 +17,8 @@ export interface PoolOwner {
   onConnectGivenUp(): void;
   /** The user's function must resolve `host`. */
   onLookup(lookup: number, host: string): void;
+  /** The user's rule must judge an address: `question` is the address, LF, and its host. */
+  onAddress(lookup: number, isProxied: boolean, question: string): void;
   /** The user's function must judge a server. */
   onIdentity(lookup: number, isProxy: boolean, question: Buffer): void;
   onPoolClosed(): void;
@@ -105,6 +107,9 @@ export class PoolTable {
         return;
       case Completion.Lookup:
         pool.onLookup(connection, batch.toString('utf8', start, end));
+        return;
+      case Completion.Address:
+        pool.onAddress(connection, (flags & 1) !== 0, batch.toString('utf8', start, end));
         return;
       case Completion.Identity:
         pool.onIdentity(connection, (flags & 1) !== 0, batch.subarray(start, end));

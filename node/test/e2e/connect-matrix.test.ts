@@ -169,6 +169,7 @@ const VALUES: Record<string, () => unknown[]> = {
   ALPNCallback: () => [() => 'h2'],
   ALPNProtocols: () => [['h2']],
   SNICallback: () => [() => {}],
+  allow: () => ['public', () => true],
   allowH2: () => [true, false],
   allowHalfOpen: () => [true],
   allowPartialTrustChain: () => [true],
@@ -258,6 +259,7 @@ const EARLY = 'checked when the object is made';
 const REASONS: Record<string, string> = {
   'ALPNProtocols Socks5ProxyAgent requestTls':
     'undici’s SOCKS agent alone passes it on, and speaks HTTP/1.1 whatever is negotiated',
+  allow: 'undici does not know it',
   blockList: 'Node ignores it over TLS; here it applies to every connection',
   'crl origins': EARLY,
   'pfx origins': EARLY,

@@ -1,7 +1,7 @@
 // The programs in examples/ run, and say what they are for.
 
 import { spawn } from 'node:child_process';
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 import { expect, it } from 'vitest';
@@ -65,4 +65,9 @@ it('opentelemetry: metrics and spans from timings', async () => {
     ['/slow', false],
   ]);
   for (const span of spans) expect(span['dodici.stage.wait']).toBeGreaterThan(0);
+});
+
+it('ssrf-guard: what its README says', async () => {
+  const text = readFileSync(`${examples}ssrf-guard/README.md`, 'utf8');
+  expect(await run('ssrf-guard')).toBe(/^```text\n(.*?)^```$/ms.exec(text)?.[1]);
 });

@@ -460,6 +460,28 @@ describe('a list of blocked addresses', () => {
   });
 });
 
+describe('connect.allow', () => {
+  it('is asked about addresses that the peer looks up', async () => {
+    const seen = await serve(OLD);
+    let asked = 0;
+    // Allowed the first time, of which the engine hears that the server's TLS is old.
+    const allow = (address: string): boolean => address === '127.0.0.1' && ++asked === 1;
+    const connect = { allow, family: 4 as const };
+    expect(await ask(client(seen.url, connect), seen.url)).toBe('ERR_DODICI_ADDRESS_NOT_ALLOWED');
+    expect([seen.connections, asked]).toEqual([1, 2]);
+    expect(await ask(client(seen.url, { ...connect, allow: () => true }), seen.url)).toMatch(/AES/);
+  });
+
+  it('forbids the fallback behind a proxy, whose peer would not follow it', async () => {
+    const { url } = await serve(OLD);
+    const proxy = await connectProxy();
+    closers.push(() => proxy.close());
+    const uri = `http://127.0.0.1:${proxy.port}`;
+    const requestTls = { ca, allow: 'public' as const };
+    expect(await ask(opened(new ProxyAgent({ uri, requestTls })), url)).toBe(REFUSED);
+  });
+});
+
 describe('no other error falls back', () => {
   it('connect.fallback: false: the engine’s error, which names the option', async () => {
     const { url } = await serve(OLD);

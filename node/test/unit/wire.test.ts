@@ -314,6 +314,7 @@ describe('completion reader', () => {
           expect([seen.flags & 1, payload.readUInt32LE(0)]).toEqual([1, want.serial]);
           expect(times).toEqual(want.times);
         }
+        if (want.question !== undefined) expect(seen.payload).toBe(want.question);
         if (want.kind === 'Data' && want.data !== undefined) expect(seen.payload).toBe(want.data);
       });
     });

@@ -335,6 +335,34 @@ pub enum AddressOrder {
     V6First,
 }
 
+/// How long names are kept. The names themselves are shared by the whole process, so that each
+/// configuration decides only how old an answer may be that its connections use.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct DnsCacheConfig {
+    /// Age up to which addresses are used. Default 10 s.
+    pub ttl: Duration,
+    /// For this time after `ttl`, addresses are used while one lookup renews them, and if that fails.
+    /// Default 0.
+    pub stale_ttl: Duration,
+    /// Age up to which the failure of a lookup is used. Default 0.
+    pub negative_ttl: Duration,
+    /// Maximum number of names; the one that was looked up longest ago gives way. The largest of
+    /// several configurations counts. Default 1000.
+    pub max_entries: usize,
+}
+
+impl Default for DnsCacheConfig {
+    fn default() -> Self {
+        Self {
+            ttl: Duration::from_secs(10),
+            stale_ttl: Duration::ZERO,
+            negative_ttl: Duration::ZERO,
+            max_entries: 1_000,
+        }
+    }
+}
+
 /// How connections are opened. Read by the connector; part of the pool key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -357,6 +385,8 @@ pub struct ConnectConfig {
     pub family: Family,
     /// Which addresses come first. Default: as the system lists them.
     pub order: AddressOrder,
+    /// Keeps what the system's resolver finds. Default `None`: it is asked for each connection.
+    pub dns_cache: Option<DnsCacheConfig>,
     /// Race addresses of both families (RFC 8305). `false` tries them one after another.
     pub race: bool,
     /// Delay before the next address is tried while one is pending. Default 250 ms.
@@ -380,6 +410,7 @@ impl Default for ConnectConfig {
             keep_alive_probe: Some(Duration::from_secs(60)),
             family: Family::Any,
             order: AddressOrder::Verbatim,
+            dns_cache: None,
             race: true,
             attempt_delay: Duration::from_millis(250),
             tls: TlsConfig::default(),

@@ -40,6 +40,8 @@ named! {
         Resolve,
         /// The socket did not connect.
         Connect,
+        /// The caller's rule does not allow the address, to which nothing was sent.
+        AddressNotAllowed,
         /// The TLS handshake or certificate verification failed.
         Tls,
         /// The proxy responded to `CONNECT` with a status other than 200.

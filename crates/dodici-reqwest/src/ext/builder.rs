@@ -1,9 +1,10 @@
 //! Extensions of both client builders.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dodici::{ConnectInfo, Event, Origin, RequestTimings};
+use dodici::{ConnectInfo, DnsCacheConfig, Event, Origin, RequestTimings};
 
 use crate::IntoUrl;
 use crate::origin_options::{OriginOptions, at_least_one};
@@ -83,6 +84,50 @@ pub trait ClientBuilderExt: Sized + sealed::Change {
     #[must_use]
     fn max_body_size(self, bytes: u64) -> Self {
         self.change_config(|config| config.max_body = Some(bytes))
+    }
+
+    /// Connects only to addresses for which the function returns true: of the origins, which may be
+    /// literal, resolved or redirected to, and of proxies. It gets the address, and the host it belongs
+    /// to. To others nothing is sent: the request fails with a connect error, whose source is
+    /// the engine's error of the kind `AddressNotAllowed`. Unix sockets are refused. Where a
+    /// proxy connects to the origin, only a literal address, or one resolved for SOCKS, can be checked.
+    ///
+    /// ```
+    /// use dodici_reqwest::{Client, ext::{self, ClientBuilderExt}};
+    ///
+    /// // Against requests to inward addresses (SSRF): only public ones.
+    /// let client = Client::builder().allow_addresses(ext::public).build()?;
+    /// // And one of our own.
+    /// let client = Client::builder()
+    ///     .allow_addresses(|address, host| ext::is_public(address) || host == "hooks.internal")
+    ///     .build()?;
+    /// # Ok::<_, dodici_reqwest::Error>(())
+    /// ```
+    #[must_use]
+    fn allow_addresses<F>(self, rule: F) -> Self
+    where
+        F: Fn(IpAddr, &str) -> bool + Send + Sync + 'static,
+    {
+        self.change_config(|config| config.allow = Some(Arc::new(rule)))
+    }
+
+    /// Keeps the addresses of names that the system's resolver finds, for all clients of the process
+    /// together; each uses answers up to the age in its own configuration. Fixed addresses and those of
+    /// a resolver are not kept. [`clear_dns_cache`](crate::ext::clear_dns_cache) forgets them. Default:
+    /// the system is asked for each connection.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use dodici_reqwest::{Client, ext::{ClientBuilderExt, DnsCacheConfig}};
+    ///
+    /// let mut cache = DnsCacheConfig::default();
+    /// cache.stale_ttl = Duration::from_secs(60);
+    /// let client = Client::builder().dns_cache(cache).build()?;
+    /// # Ok::<_, dodici_reqwest::Error>(())
+    /// ```
+    #[must_use]
+    fn dns_cache(self, cache: DnsCacheConfig) -> Self {
+        self.change_config(|config| config.engine.connect.dns_cache = Some(cache))
     }
 
     /// Calls a function with every connection event of the client: connected (with the time of each

@@ -1,6 +1,7 @@
 //! Extension traits for what reqwest's API does not have:
 //!
-//! - [`ClientBuilderExt`]: per-origin settings, limits, connection ages, connection events, timings.
+//! - [`ClientBuilderExt`]: per-origin settings, limits, connection ages, connection events, timings,
+//!   rules about addresses, a DNS cache.
 //! - [`ClientExt`]: statistics of the pools.
 //! - [`RequestBuilderExt`]: informational responses as they arrive, timings, exact header fields.
 //! - [`BodyExt`]: request trailers.
@@ -31,6 +32,7 @@ pub use response::{ResponseExt, Timings};
 
 pub use crate::origin_options::OriginOptions;
 pub use dodici::{
-    CloseReason, ConnId, ConnectInfo, ConnectTimings, DisconnectInfo, Event, HeaderBlock, Origin,
-    PoolStats, RequestTimings, ResponseHead,
+    CloseReason, ConnId, ConnectInfo, ConnectTimings, DisconnectInfo, DnsCacheConfig, Event,
+    HeaderBlock, Origin, PoolStats, RequestTimings, ResponseHead, clear_dns_cache, is_public,
+    public,
 };

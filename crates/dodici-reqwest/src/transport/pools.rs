@@ -163,6 +163,13 @@ impl Pools {
             .collect()
     }
 
+    /// Whether a proxy may be asked for this URI.
+    pub(super) async fn check_forwarded(&self, uri: &Uri) -> crate::Result<()> {
+        let host = Origin::canonical_host(uri.host().unwrap_or_default());
+        let checked = self.settings.hooks.check_proxied(&host).await;
+        checked.map_err(|refused| error::request(Failure::new(refused)))
+    }
+
     /// The pool for a key.
     pub(super) fn get(self: &Arc<Self>, key: Key<'_>) -> crate::Result<InUse> {
         if let Some(entry) = self.open.read().get(&key) {
@@ -196,6 +203,10 @@ impl Pools {
         let rules = self.settings.origins.iter();
         for (_, rule) in rules.filter(|(for_origin, _)| *for_origin == origin) {
             rule.apply(&mut config);
+            if let Some(allow) = &rule.allow {
+                hooks.allow = Some(Arc::clone(allow));
+                hooks.allow_proxied = Some(Arc::clone(allow));
+            }
         }
         if self.settings.names.is_used() {
             hooks.resolve = Some(Arc::new(OriginNames {

@@ -47,10 +47,20 @@ macro_rules! connect_rows {
             name: "typeOfService",
             doc: "Type of service, or traffic class, in the IP header.",
         }
-        key FilterAddresses = 41: Flag, flag => filters; row CONNECT {
+        key Allow = 41: Text, allow => allow; row CONNECT {
+            name: "allow",
+            derived: Derived::Name,
+            types: "'public' | AddressList | ((address: string, host: string) => boolean) | null",
+            default: Fallback::Nothing("every address"),
+            doc: "Which addresses may be connected to; any other is an `AddressNotAllowedError`, and so are Unix sockets.",
+            engine: &["ConnectHooks::allow", "ConnectHooks::allow_proxied"],
+            reqwest: &["allow_addresses"],
+        }
+        key AllowProxied = 58: Text, allow => allow_proxied; row ROW {}
+        row CONNECT {
             name: "blockList",
             derived: Derived::Name,
-            types: "{ check(address: string, family?: 'ipv4' | 'ipv6'): boolean }",
+            types: "AddressList",
             doc: "A `net.BlockList`: addresses that are never connected to, also where Node ignores it, over TLS.",
         }
         row CONNECT {

@@ -14,11 +14,23 @@ use super::row::{
 use super::value::{Value, Wrong};
 
 /// Types used by rows: name, definition, documentation.
-pub const TYPES: &[(&str, &str, &str)] = &[(
-    "PemSource",
-    "string | NodeJS.ArrayBufferView | ArrayBuffer",
-    "Bytes of certificates and keys: PEM text or bytes, or DER bytes.",
-)];
+pub const TYPES: &[(&str, &str, &str)] = &[
+    (
+        "PemSource",
+        "string | NodeJS.ArrayBufferView | ArrayBuffer",
+        "Bytes of certificates and keys: PEM text or bytes, or DER bytes.",
+    ),
+    (
+        "AddressList",
+        "{ check(address: string, family?: 'ipv4' | 'ipv6'): boolean }",
+        "A `net.BlockList`, or the like.",
+    ),
+    (
+        "DnsOptions",
+        "{ ttl?: number; staleTtl?: number; negativeTtl?: number; maxEntries?: number }",
+        "How long names are kept, in milliseconds: addresses (`ttl`, 10 000); after that, while a lookup renews them or if it fails (`staleTtl`, 0); failures (`negativeTtl`, 0). `maxEntries` (1000): how many.",
+    ),
+];
 
 connect_rows! {
     options! {
@@ -160,6 +172,13 @@ connect_rows! {
             kept: true,
             doc: "Maximum number of idle connections; further ones are closed. 0 keeps none.",
             reqwest: &["pool_max_idle_per_host", "max_idle_connections"],
+        }
+        key DnsCache = 59: Bytes, dns_cache => config.connect.dns_cache; row NAMED {
+            name: "dns",
+            types: "DnsOptions | null",
+            default: Fallback::Nothing("none"),
+            doc: "Keeps the addresses of names that the system's resolver finds.",
+            reqwest: &["dns_cache"],
         }
         row NAMED {
             name: "decompress",

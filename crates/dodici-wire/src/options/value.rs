@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use dodici_pool::{
-    AddressOrder, ConnectFailure, Family, HeaderBlock, Http2Config, PoolConfig, Scheme, TlsConfig,
-    TlsVersion,
+    AddressOrder, ConnectFailure, DnsCacheConfig, Family, HeaderBlock, Http2Config, PoolConfig,
+    Scheme, TlsConfig, TlsVersion,
 };
 
-use super::{OptionsError, tls_alone};
+use super::{Allow, OptionsError, tls_alone};
 use crate::cursor::Reader;
 
 /// Longest time: ten years, which no process will reach and which can be added to any clock. Longer
@@ -189,6 +189,21 @@ impl Value<'_> {
         Ok(())
     }
 
+    // ---- several numbers ----
+
+    /// How long names are kept, and how many.
+    pub(super) fn dns_cache(&self, to: &mut Option<DnsCacheConfig>) -> Read {
+        let (numbers, _) = self.0.as_chunks::<8>();
+        let [ttl, stale_ttl, negative_ttl, max_entries] = numbers else {
+            return Err(Wrong::Expected("four numbers"));
+        };
+        let config = to.insert(DnsCacheConfig::default());
+        Value(ttl).time(&mut config.ttl)?;
+        Value(stale_ttl).time(&mut config.stale_ttl)?;
+        Value(negative_ttl).time(&mut config.negative_ttl)?;
+        Value(max_entries).bytes(&mut config.max_entries)
+    }
+
     // ---- text ----
 
     pub(super) fn text(&self, to: &mut Option<String>) -> Read {
@@ -234,6 +249,15 @@ impl Value<'_> {
             b"TLSv1.3" => TlsVersion::Tls13,
             _ => return Err(Wrong::Expected("TLSv1.2 or TLSv1.3")),
         };
+        Ok(())
+    }
+
+    pub(super) fn allow(&self, to: &mut Option<Allow>) -> Read {
+        *to = Some(match self.0 {
+            b"public" => Allow::Public,
+            b"asked" => Allow::Asked,
+            _ => return Err(Wrong::Expected("public or asked")),
+        });
         Ok(())
     }
 

@@ -428,6 +428,11 @@ fn completions() -> Vec<Vector> {
             r#"{ "kind": "ConnectGivenUp", "slot": 2, "generation": 1 }"#,
         ),
         (
+            "an address to judge",
+            put(&|out| to_js::put_address(out, TO, true, [10, 0, 0, 1].into(), "a.example")),
+            r#"{ "kind": "Address", "slot": 3, "generation": 70000, "flags": ["Proxied"], "question": "10.0.0.1\na.example" }"#,
+        ),
+        (
             "the end of a pool",
             put(&|out| to_js::put_pool_closed(out, 2)),
             r#"{ "kind": "PoolClosed", "slot": 2, "generation": 0 }"#,

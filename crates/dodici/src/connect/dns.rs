@@ -2,20 +2,21 @@
 //!
 //! Called by the connector. At most [`Limits::threads`] threads are started, on demand, and end
 //! after [`Limits::idle`] without work. Concurrent lookups of the same (host, family) share one
-//! call. Results are not cached: the system's resolver has its own cache and its own rules. Must
-//! not know ports or sockets.
+//! call. Results are kept only for callers who ask for that (`dns_cache`): the system's resolver has
+//! its own cache and its own rules. Must not know ports or sockets.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use dodici_pool::{Error, Family};
+use dodici_pool::{DnsCacheConfig, Error, Family};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
 
+use super::dns_cache::{Answer, DnsCache, Key, Known};
 use super::getaddrinfo::{self, LookupError};
 
 /// The process's resolver.
@@ -51,8 +52,6 @@ pub(super) struct Resolver {
     shared: Arc<Shared>,
 }
 
-type Key = (Arc<str>, Family);
-type Answer = Result<Arc<[SocketAddr]>, LookupError>;
 type Lookup = Box<dyn Fn(&str, Family) -> Result<Vec<SocketAddr>, LookupError> + Send + Sync>;
 
 struct Shared {
@@ -67,9 +66,19 @@ struct State {
     /// Lookups waiting for a thread, oldest first. Each is also in `flights`.
     queue: VecDeque<Key>,
     /// Lookups that wait or run. Dropping a sender wakes its waiters with an error.
-    flights: HashMap<Key, watch::Sender<Option<Answer>>>,
+    flights: HashMap<Key, Flight>,
+    cache: DnsCache,
     threads: usize,
     idle: usize,
+}
+
+/// A lookup that waits or runs.
+struct Flight {
+    sender: watch::Sender<Option<Answer>>,
+    /// Without waiters, it is skipped, unless it is to renew an answer in the cache.
+    renews: bool,
+    /// The cache was cleared since it began.
+    is_outdated: bool,
 }
 
 impl Resolver {
@@ -100,7 +109,7 @@ impl Resolver {
         if let Ok(ip) = host.parse::<IpAddr>() {
             return Ok(Arc::new([SocketAddr::new(ip, 0)]));
         }
-        let mut flight = Shared::join(&self.shared, (host.into(), family))
+        let mut flight = Shared::join(&self.shared, (host.into(), family), false)
             .map_err(|failure| failure.into_error(host))?;
         let answer = match flight.wait_for(Option::is_some).await {
             Ok(answer) => answer.clone(),
@@ -114,6 +123,43 @@ impl Resolver {
         }
     }
 
+    /// Like [`Resolver::resolve`], with the answers that `config` allows to use again.
+    pub(super) async fn resolve_cached(
+        &self,
+        host: &str,
+        family: Family,
+        config: Option<&DnsCacheConfig>,
+    ) -> Result<Arc<[SocketAddr]>, Error> {
+        if let Some(config) = config {
+            let key = (host.into(), family);
+            let known = self
+                .shared
+                .state
+                .lock()
+                .cache
+                .look(&key, config, Instant::now());
+            match known {
+                Known::Fresh(answer) => return answer.map_err(|failure| failure.into_error(host)),
+                Known::Stale(addresses) => {
+                    // If no lookup can be started now, the next caller tries again.
+                    let _ = Shared::join(&self.shared, key, true);
+                    return Ok(addresses);
+                }
+                Known::Nothing => {}
+            }
+        }
+        self.resolve(host, family).await
+    }
+
+    /// Forgets every answer, also those of lookups under way.
+    pub(super) fn clear_cache(&self) {
+        let mut state = self.shared.state.lock();
+        state.cache.clear();
+        for flight in state.flights.values_mut() {
+            flight.is_outdated = true;
+        }
+    }
+
     #[cfg(test)]
     pub(super) fn threads(&self) -> usize {
         self.shared.state.lock().threads
@@ -122,16 +168,26 @@ impl Resolver {
 
 impl Shared {
     /// Joins the lookup of `key`, or starts it.
-    fn join(this: &Arc<Self>, key: Key) -> Result<watch::Receiver<Option<Answer>>, LookupError> {
+    fn join(
+        this: &Arc<Self>,
+        key: Key,
+        renews: bool,
+    ) -> Result<watch::Receiver<Option<Answer>>, LookupError> {
         let mut state = this.state.lock();
-        if let Some(flight) = state.flights.get(&key) {
-            return Ok(flight.subscribe());
+        if let Some(flight) = state.flights.get_mut(&key) {
+            flight.renews |= renews;
+            return Ok(flight.sender.subscribe());
         }
         if state.queue.len() >= this.limits.pending {
             return Err(LookupError::AGAIN);
         }
         let (sender, receiver) = watch::channel(None);
-        state.flights.insert(key.clone(), sender);
+        let flight = Flight {
+            sender,
+            renews,
+            is_outdated: false,
+        };
+        state.flights.insert(key.clone(), flight);
         state.queue.push_back(key);
         // `idle` counts a thread until it wakes, so that two lookups in a row do not both rely
         // on the same one.
@@ -167,9 +223,14 @@ impl Shared {
             };
             // Race: a waiter that joins before this removal shares the result; one that comes
             // after it starts another lookup.
-            let flight = self.state.lock().flights.remove(&key);
+            let mut state = self.state.lock();
+            let flight = state.flights.remove(&key);
             if let Some(flight) = flight {
-                flight.send_replace(Some(answer));
+                if !flight.is_outdated {
+                    state.cache.store(key, &answer, Instant::now());
+                }
+                drop(state);
+                flight.sender.send_replace(Some(answer));
             }
         }
     }
@@ -182,7 +243,7 @@ impl Shared {
                 if state
                     .flights
                     .get(&key)
-                    .is_some_and(|flight| !flight.is_closed())
+                    .is_some_and(|flight| flight.renews || !flight.sender.is_closed())
                 {
                     return Some(key);
                 }

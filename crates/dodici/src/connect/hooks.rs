@@ -6,7 +6,7 @@
 use std::any::Any;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -38,6 +38,12 @@ pub struct ConnectHooks {
     pub identity: Option<Arc<dyn IdentityHook>>,
     /// Sets options on a TCP socket before it connects. Its error fails the attempt.
     pub socket: Option<Arc<dyn SocketHook>>,
+    /// Asked about each address before a socket connects to it: of the origin, or of the proxy.
+    /// With a rule, Unix sockets are refused. Default: every address may be connected to.
+    pub allow: Option<Arc<dyn AddressRule>>,
+    /// Asked about the address that a proxy is to connect to, as far as it is known here: a literal
+    /// one, or one that was resolved for SOCKS. Default: every address.
+    pub allow_proxied: Option<Arc<dyn AddressRule>>,
     /// Wraps connecting, all legs together.
     pub around: Option<Arc<dyn AroundHook>>,
     /// Called when a connection may have become idle, for callers who wait for one to
@@ -54,6 +60,8 @@ impl fmt::Debug for ConnectHooks {
             .field("roots", &self.roots)
             .field("identity", &self.identity.is_some())
             .field("socket", &self.socket.is_some())
+            .field("allow", &self.allow.is_some())
+            .field("allow_proxied", &self.allow_proxied.is_some())
             .field("around", &self.around.is_some())
             .field("idle", &self.idle.is_some())
             .finish()
@@ -68,6 +76,8 @@ impl ConnectHooks {
             && self.roots == other.roots
             && same(self.identity.as_ref(), other.identity.as_ref())
             && same(self.socket.as_ref(), other.socket.as_ref())
+            && same(self.allow.as_ref(), other.allow.as_ref())
+            && same(self.allow_proxied.as_ref(), other.allow_proxied.as_ref())
             && same(self.around.as_ref(), other.around.as_ref())
     }
 }
@@ -87,19 +97,42 @@ pub type HookFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub trait ResolveHook: Send + Sync {
     /// Addresses of `host`, at least one, each with the port to connect to; `port` is the
     /// origin's or the proxy's. `None` leaves the name to the system. Not called for a literal
-    /// address, unless [`ResolveHook::sees_literals`].
+    /// address.
     fn resolve(&self, host: &str, port: u16) -> Option<HookFuture<Result<Vec<SocketAddr>, Error>>>;
-
-    /// Whether it is asked about literal addresses too, because it refuses some. Default: false.
-    fn sees_literals(&self) -> bool {
-        false
-    }
 
     /// Whether the hook applies the connect timeout itself, because its answers may arrive late: it
     /// asks a thread that is busy with other work. An answer after the timeout then restarts it
     /// for the legs that follow. Default: false.
     fn keeps_time(&self) -> bool {
         false
+    }
+}
+
+/// Decides which addresses may be connected to: see [`ConnectHooks::allow`]. A function is such a rule:
+///
+/// ```
+/// use std::net::IpAddr;
+/// use std::sync::Arc;
+/// use dodici::{ConnectHooks, is_public};
+///
+/// let mut hooks = ConnectHooks::default();
+/// hooks.allow = Some(Arc::new(|address: IpAddr, host: &str| {
+///     is_public(address) || host == "metrics.internal"
+/// }));
+/// ```
+pub trait AddressRule: Send + Sync {
+    /// Whether a connection may be opened to `address`, which belongs to `host`: a name, or the
+    /// address itself. An IPv4 address is never in its IPv6 form.
+    ///
+    /// # Errors
+    /// Why it may not, where `false`, which becomes
+    /// [`AddressNotAllowed`](dodici_pool::ErrorKind::AddressNotAllowed), does not say enough.
+    fn allows(&self, address: IpAddr, host: &str) -> HookFuture<Result<bool, Error>>;
+}
+
+impl<F: Fn(IpAddr, &str) -> bool + Send + Sync> AddressRule for F {
+    fn allows(&self, address: IpAddr, host: &str) -> HookFuture<Result<bool, Error>> {
+        Box::pin(std::future::ready(Ok(self(address, host))))
     }
 }
 

@@ -2,20 +2,23 @@
 //!
 //! - [`Connector`]: the legs in sequence, for one pool key.
 //! - [`Transport`]: the resulting byte stream, and [`Transport::probe`] for the checkout.
-//! - `dns`, `getaddrinfo`: resolver threads. `tcp`: racing addresses. `unix_socket`.
+//! - `dns`, `dns_cache`, `getaddrinfo`: resolver threads, and their answers. `tcp`: racing addresses. `unix_socket`.
 //! - `proxy`: TLS to a proxy, `CONNECT` or SOCKS.
 //! - `tls`: trust, client certificates, verification, sessions, Node's error codes.
-//! - `hooks`: the caller's callbacks.
+//! - `hooks`: the caller's callbacks. `allow`, `public`: which addresses may be connected to.
 //! - `errors`: system errors in Node's terms. `deadline`: the connect timeout.
 //!
 //! Called by the origin. Must not know pools, requests or HTTP.
 
+mod allow;
 mod deadline;
 mod dns;
+mod dns_cache;
 mod errors;
 mod getaddrinfo;
 mod hooks;
 mod proxy;
+mod public;
 mod read_ahead;
 mod session;
 mod socket;
@@ -43,8 +46,12 @@ use self::socket::Socket;
 use self::tcp::Dialer;
 use self::tls::TlsLeg;
 
+pub use self::allow::public;
 pub(crate) use self::errors::mismatch;
-pub use self::hooks::{AroundHook, ConnectHooks, Connected, HookFuture, ResolveHook, SocketHook};
+pub use self::hooks::{
+    AddressRule, AroundHook, ConnectHooks, Connected, HookFuture, ResolveHook, SocketHook,
+};
+pub use self::public::is_public;
 pub(crate) use self::socket::Probe;
 pub use self::tls::IdentityHook;
 pub(crate) use self::tls::node_codes::describe_io_error;
@@ -65,6 +72,11 @@ pub(crate) struct Connector {
     /// `None` for plain text.
     tls: Option<TlsLeg>,
     hooks: ConnectHooks,
+}
+
+/// Forgets all names that were kept for [`ConnectConfig::dns_cache`].
+pub fn clear_dns_cache() {
+    dns::SYSTEM.clear_cache();
 }
 
 /// The deadlines of an attempt.
@@ -124,7 +136,7 @@ impl Connector {
         };
         let proxy = match &config.proxy {
             None => None,
-            Some(proxy) => Some(ProxyLeg::new(proxy, &origin, &hooks)?),
+            Some(proxy) => Some(ProxyLeg::new(proxy, &origin, &config, &hooks)?),
         };
         Ok(Self {
             origin,
@@ -150,6 +162,11 @@ impl Connector {
     pub(crate) async fn connect(&self) -> Result<(Transport, ConnectInfo), Error> {
         let started = Instant::now();
         let mut deadlines = self.deadlines(started);
+        if self.proxy.is_some() {
+            let checked = self.hooks.check_proxied(&self.origin.host);
+            let checked = deadlines.all.run(checked).await;
+            checked.map_err(|_| self.timed_out(deadlines.all, Phase::Connect, &[]))??;
+        }
         let opened = self.open(&mut deadlines).await?;
         let Deadlines {
             all: deadline,
@@ -207,6 +224,7 @@ impl Connector {
         let deadline = deadlines.reach;
         #[cfg(unix)]
         if let Some(path) = &self.config.socket_path {
+            allow::check_unix(&self.hooks.allow, path)?;
             let stream = deadline
                 .run(unix_socket::connect(path))
                 .await
@@ -220,16 +238,16 @@ impl Connector {
         let (host, port) = self.first_hop();
         // A literal address needs no lookup.
         let literal = host.parse::<std::net::IpAddr>().is_ok();
-        let hook = self.hooks.resolve.as_ref();
-        let hook = hook.filter(|hook| !literal || hook.sees_literals());
+        let hook = self.hooks.resolve.as_ref().filter(|_| !literal);
         let lookup = async {
             if let Some(hook) = hook
                 && let Some(answer) = hook.resolve(host, port)
             {
                 return answer.await;
             }
-            let found = dns::SYSTEM.resolve(host, self.config.family).await?;
-            let mut found = found.to_vec();
+            let cache = self.config.dns_cache.as_ref();
+            let found = dns::SYSTEM.resolve_cached(host, self.config.family, cache);
+            let mut found = found.await?.to_vec();
             // Stable: within a family the system's order stays.
             match self.config.order {
                 AddressOrder::Verbatim => {}
@@ -270,7 +288,7 @@ impl Connector {
     ) -> Result<(tokio::net::TcpStream, Duration), Error> {
         let begun = Instant::now();
         let (host, port) = self.first_hop();
-        let mut dialer = Dialer::new(&self.config, addresses).hooked(self.hooks.socket.as_deref());
+        let mut dialer = Dialer::new(&self.config, addresses).hooked(&self.hooks);
         let dialled = deadline.run(dialer.run(host, port)).await;
         let stream =
             dialled.map_err(|_| self.timed_out(deadline, Phase::Connect, &dialer.tried()))??;

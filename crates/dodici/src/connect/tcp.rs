@@ -15,15 +15,16 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::allow;
 use super::deadline::timeout_error;
 use super::errors::socket_error;
-use super::hooks::SocketHook;
+use super::hooks::ConnectHooks;
 use crate::clock::{before, or_look};
 
 /// One TCP leg. `run` is called once; after a timeout, `tried` still returns what was tried.
 pub(super) struct Dialer<'a> {
     config: &'a ConnectConfig,
-    hook: Option<&'a dyn SocketHook>,
+    hooks: Option<&'a ConnectHooks>,
     candidates: Vec<SocketAddr>,
     started: usize,
 }
@@ -35,26 +36,26 @@ impl<'a> Dialer<'a> {
     pub(super) fn new(config: &'a ConnectConfig, addresses: &[SocketAddr]) -> Self {
         Self {
             config,
-            hook: None,
+            hooks: None,
             candidates: order(addresses, config),
             started: 0,
         }
     }
 
-    /// Prepares each socket with the caller's hook.
-    pub(super) fn hooked(mut self, hook: Option<&'a dyn SocketHook>) -> Self {
-        self.hook = hook;
+    /// Asks the caller's rule about each address, and prepares each socket with the caller's hook.
+    pub(super) fn hooked(mut self, hooks: &'a ConnectHooks) -> Self {
+        self.hooks = Some(hooks);
         self
     }
 
     /// Connects. On failure: the error, or for several addresses an error with all attempts in the
     /// order in which they were started.
-    pub(super) async fn run(&mut self, host: &str, port: u16) -> Result<TcpStream, Error> {
+    pub(super) async fn run(&mut self, host: &'a str, port: u16) -> Result<TcpStream, Error> {
         if let [only] = self.candidates[..] {
             self.started = 1;
-            return dial(only, self.config, self.hook).await;
+            return dial(only, host, self.config, self.hooks).await;
         }
-        let (config, hook) = (self.config, self.hook);
+        let (config, hooks) = (self.config, self.hooks);
         let mut pending: Vec<Attempt<'a>> = Vec::new();
         let mut failures: Vec<(usize, Error)> = Vec::new();
         loop {
@@ -62,7 +63,7 @@ impl<'a> Dialer<'a> {
                 let index = self.started;
                 self.started += 1;
                 pending.push(Box::pin(async move {
-                    (index, dial(address, config, hook).await)
+                    (index, dial(address, host, config, hooks).await)
                 }));
             } else if pending.is_empty() {
                 failures.sort_by_key(|(index, _)| *index);
@@ -117,7 +118,13 @@ impl<'a> Dialer<'a> {
         let mut detail = first.cloned().unwrap_or_default();
         detail.address = None;
         detail.port = None;
-        Error::new(ErrorKind::Connect, Phase::Connect, messages.join("; "))
+        let refused = |error: &Error| error.kind() == ErrorKind::AddressNotAllowed;
+        let kind = if attempts.iter().all(refused) {
+            ErrorKind::AddressNotAllowed
+        } else {
+            ErrorKind::Connect
+        };
+        Error::new(kind, Phase::Connect, messages.join("; "))
             .with_replay(Replay::Unsent)
             .with_system(detail)
             .with_attempts(attempts)
@@ -175,14 +182,18 @@ fn retain_or_keep_all(addresses: &mut Vec<SocketAddr>, keep: impl Fn(&SocketAddr
 /// One attempt. Cancelling it closes its socket.
 async fn dial(
     address: SocketAddr,
+    host: &str,
     config: &ConnectConfig,
-    hook: Option<&dyn SocketHook>,
+    hooks: Option<&ConnectHooks>,
 ) -> Result<TcpStream, Error> {
+    if let Some(hooks) = hooks {
+        allow::check(&hooks.allow, address.ip(), host).await?;
+    }
     let connect_error = |error| socket_error(error, "connect", address);
     let domain = Domain::for_address(address);
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP)).map_err(connect_error)?;
     socket.set_nonblocking(true).map_err(connect_error)?;
-    if let Some(hook) = hook {
+    if let Some(hook) = hooks.and_then(|hooks| hooks.socket.as_ref()) {
         hook.prepare(SockRef::from(&socket))
             .map_err(connect_error)?;
     }

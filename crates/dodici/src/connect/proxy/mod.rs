@@ -14,8 +14,8 @@ mod socks;
 use std::sync::Arc;
 
 use dodici_pool::{
-    Error, ErrorKind, Origin, Phase, Proxy, ProxyInfo, ProxyProtocol, Replay, Scheme, SocksResolve,
-    SystemDetail,
+    ConnectConfig, Error, ErrorKind, Origin, Phase, Proxy, ProxyInfo, ProxyProtocol, Replay,
+    Scheme, SocksResolve, SystemDetail,
 };
 use tokio::time::Instant;
 
@@ -49,22 +49,27 @@ impl ProxyLeg {
     ///
     /// # Errors
     /// `InvalidRequest` naming what is wrong, never containing a credential.
-    pub(super) fn new(proxy: &Proxy, target: &Origin, hooks: &ConnectHooks) -> Result<Self, Error> {
+    pub(super) fn new(
+        proxy: &Proxy,
+        target: &Origin,
+        config: &ConnectConfig,
+        hooks: &ConnectHooks,
+    ) -> Result<Self, Error> {
         let itself = Origin::new(Scheme::Https, &proxy.host, proxy.port);
         let tls = match (&proxy.tls, &hooks.tls) {
             (None, _) => None,
-            (Some(config), None) => Some(TlsLeg::new(
+            (Some(tls), None) => Some(TlsLeg::new(
                 &itself,
-                config,
+                tls,
                 &hooks.roots,
                 hooks.identity.as_ref(),
                 true,
             )?),
-            (Some(config), Some(client)) => {
+            (Some(tls), Some(client)) => {
                 // A proxy is spoken to in HTTP/1.1, whatever is offered to the origin.
                 let mut client = rustls::ClientConfig::clone(client);
-                client.alpn_protocols.clone_from(&config.alpn);
-                Some(TlsLeg::preconfigured(&itself, config, Arc::new(client))?)
+                client.alpn_protocols.clone_from(&tls.alpn);
+                Some(TlsLeg::preconfigured(&itself, tls, Arc::new(client))?)
             }
         };
         let mut request = match &proxy.protocol {
@@ -84,6 +89,8 @@ impl ProxyLeg {
         };
         if let Request::Socks(socks) = &mut request {
             socks.names.clone_from(&hooks.resolve);
+            socks.allow.clone_from(&hooks.allow_proxied);
+            socks.cache.clone_from(&config.dns_cache);
         }
         Ok(Self {
             host: proxy.host.clone(),

@@ -9,10 +9,11 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use dodici_pool::{Error, ErrorKind, Family, Origin, ProxyCredentials};
+use dodici_pool::{DnsCacheConfig, Error, ErrorKind, Family, Origin, ProxyCredentials};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::{SocksResolve, broken, check_host, refused};
+use crate::connect::allow::{self, Rule};
 use crate::connect::dns;
 use crate::connect::errors::bad_option;
 use crate::connect::hooks::ResolveHook;
@@ -39,6 +40,9 @@ pub(super) struct Socks {
     resolve: SocksResolve,
     /// Resolves instead of the system.
     pub(super) names: Option<Arc<dyn ResolveHook>>,
+    /// Asked about an address that was resolved here.
+    pub(super) allow: Rule,
+    pub(super) cache: Option<DnsCacheConfig>,
 }
 
 enum Version {
@@ -111,6 +115,8 @@ impl Socks {
             port: target.port,
             resolve,
             names: None,
+            allow: None,
+            cache: None,
         })
     }
 
@@ -147,13 +153,23 @@ impl Socks {
         let hooked = self.names.as_ref();
         let found = match hooked.and_then(|hook| hook.resolve(&self.host, self.port)) {
             Some(answer) => answer.await?.into(),
-            None => dns::SYSTEM.resolve(&self.host, family).await?,
+            None => {
+                let cache = self.cache.as_ref();
+                dns::SYSTEM
+                    .resolve_cached(&self.host, family, cache)
+                    .await?
+            }
         };
         let usable = |address: &&SocketAddr| family == Family::Any || address.is_ipv4();
-        match found.iter().find(usable) {
-            Some(address) => Ok(Target::Address(address.ip())),
-            None => Err(bad_option("proxy", "SOCKS4 knows IPv4 only")),
+        let mut outcome = Err(bad_option("proxy", "SOCKS4 knows IPv4 only"));
+        for address in found.iter().filter(usable) {
+            let checked = allow::check(&self.allow, address.ip(), &self.host).await;
+            outcome = checked.map(|()| Target::Address(address.ip()));
+            if outcome.is_ok() {
+                break;
+            }
         }
+        outcome
     }
 }
 

@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod allow;
 mod dns;
+mod dns_cache;
 mod identity;
 mod offer;
 mod probe;
 mod proxy;
+mod public;
 mod read_ahead;
 mod revocation;
 mod socks;

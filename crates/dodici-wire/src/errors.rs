@@ -131,6 +131,7 @@ mod tests {
         ErrorKind::ConnectTimeout,
         ErrorKind::Resolve,
         ErrorKind::Connect,
+        ErrorKind::AddressNotAllowed,
         ErrorKind::Tls,
         ErrorKind::ProxyRefused { status: 407 },
         ErrorKind::ProxyTls,

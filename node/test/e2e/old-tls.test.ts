@@ -27,7 +27,7 @@ import {
   Socks5ProxyAgent,
   type ConnectOptions,
 } from '../../src/index';
-import type { Dispatcher } from '../../src/undici/undici';
+import { type Dispatcher, peerMajor } from '../../src/undici/undici';
 import { certify, type Identity } from '../support/certificates';
 import { connectProxy, socksProxy, type Tunnel } from '../support/tunnels';
 
@@ -293,7 +293,8 @@ describe('requests of such a server', () => {
     }
   });
 
-  it('and each part is reported to the handler as sent once', async () => {
+  // undici 7 reports them to handlers of the old interface only.
+  it.runIf(peerMajor >= 8)('and each part is reported to the handler as sent once', async () => {
     const { url } = await serve(OLD);
     const form = new FormData();
     form.set('a', 'x'.repeat(100_000));

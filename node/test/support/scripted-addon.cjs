@@ -5,6 +5,7 @@
 // drive it through `control`.
 
 const path = require('node:path');
+const { performance } = require('node:perf_hooks');
 
 const dist = path.join(__dirname, '..', '..', 'dist', 'internal', 'wire', 'generated.js');
 const { Submission, Completion, Field, LAYOUT_HASH, RECORD_HEADER } = require(dist);

@@ -550,8 +550,10 @@ async fn timings_come_for_each_request_of_a_redirect_and_for_failures() {
     let [first, second] = [told.recv().await.unwrap(), told.recv().await.unwrap()];
     assert!(first.first_byte.unwrap() <= second.dispatched);
 
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let gone = gone.local_addr().unwrap();
+    let gone = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap()
+    };
     client
         .get(format!("http://{gone}/"))
         .send()

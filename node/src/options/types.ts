@@ -46,6 +46,16 @@ export interface RequestDefaults {
   timings?: boolean | null;
 }
 
+/** Options of every proxy agent that undici's types do not have. */
+export interface ProxyDefaults extends RequestDefaults {
+  /** How connections without a proxy, or to it, are opened. */
+  connect?: ConnectOptions | buildConnector.connector;
+  /** TLS to the origin. */
+  requestTls?: ConnectOptions;
+  /** TLS to the proxy. */
+  proxyTls?: ConnectOptions;
+}
+
 /** Options of `Client`. */
 export interface ClientOptions
   extends Omit<PeerClient.Options, 'connect' | keyof ClientTable>, ClientTable, RequestDefaults {

@@ -6,7 +6,7 @@
  */
 
 import { Agent, forBoth } from '../dispatchers';
-import { ownOptions, refuseOrigins, type RequestDefaults, spread, unpolluted } from '../options';
+import { ownOptions, refuseOrigins, type ProxyDefaults, spread, unpolluted } from '../options';
 import {
   type Dispatcher,
   type EnvHttpProxyAgent as PeerEnvHttpProxyAgent,
@@ -82,7 +82,7 @@ export class EnvHttpProxyAgent extends forBoth(peer.EnvHttpProxyAgent) {
 // eslint-disable-next-line @typescript-eslint/no-namespace -- undici's users write EnvHttpProxyAgent.Options
 export declare namespace EnvHttpProxyAgent {
   /** Options of the constructor. */
-  export type Options = PeerEnvHttpProxyAgent.Options & RequestDefaults;
+  export type Options = PeerEnvHttpProxyAgent.Options & ProxyDefaults;
   /** Who serves which requests. */
   export interface ServedBy {
     /** By origin: those that are not for a proxy. */

@@ -21,7 +21,7 @@ import {
 } from '../dispatchers';
 import {
   bareHostname,
-  type RequestDefaults,
+  type ProxyDefaults,
   type Decompression,
   dispatchToPeer,
   isUrl,
@@ -360,5 +360,5 @@ function socksAgent(url: URL, options: Options): Socks5ProxyAgent {
 // eslint-disable-next-line @typescript-eslint/no-namespace -- undici's users write ProxyAgent.Options
 export declare namespace ProxyAgent {
   /** Options of the constructor. */
-  export type Options = PeerProxyAgent.Options & RequestDefaults;
+  export type Options = PeerProxyAgent.Options & ProxyDefaults;
 }

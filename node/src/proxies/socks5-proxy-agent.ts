@@ -28,7 +28,7 @@ import {
   readDecompress,
   readTimings,
   refuseOrigins,
-  type RequestDefaults,
+  type ProxyDefaults,
   spread,
   throughProxy,
   unblockedProxyTls,
@@ -193,5 +193,5 @@ export class Socks5ProxyAgent extends CompositeDispatcher {
 // eslint-disable-next-line @typescript-eslint/no-namespace -- undici's users write Socks5ProxyAgent.Options
 export declare namespace Socks5ProxyAgent {
   /** Options of the constructor. */
-  export type Options = PeerSocks5ProxyAgent.Options & RequestDefaults;
+  export type Options = PeerSocks5ProxyAgent.Options & ProxyDefaults;
 }

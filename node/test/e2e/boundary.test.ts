@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 
 import { afterEach, describe, expect, it } from 'vitest';
+import { Client as UndiciClient } from 'undici';
 
 import { Agent, Client, counters, errors, Pool, request } from '../../src/index';
 import { Recorder } from '../support/recorder';
@@ -257,12 +258,28 @@ describe('unusable certificates and keys', () => {
     expect(construct).toThrow(message);
   };
 
-  it.each(cases)('make the constructor throw: %s', (_name, connect, message) => {
-    refused(() => new Client('https://localhost', { connect }), message);
-    refused(() => new Pool('https://localhost', { connect }), message);
-    refused(() => new Agent({ connect }), message);
+  it.each(cases)('make the constructor throw in origins: %s', (_name, connect, message) => {
     refused(() => new Agent({ origins: { 'https://*.internal': { connect } } }), message);
   });
+
+  it.each(cases)(
+    'fail the first connection elsewhere, as in undici: %s',
+    async (_name, connect) => {
+      const url = 'https://localhost:1';
+      const verdict = async (dispatcher: { destroy(): Promise<void> }) => {
+        const error: unknown = await request(url, { dispatcher: dispatcher as never }).catch(
+          (failure: unknown) => failure,
+        );
+        await dispatcher.destroy();
+        return (error as NodeJS.ErrnoException).code;
+      };
+      const theirs = await verdict(new UndiciClient(url, { connect }));
+      expect(theirs).toBeDefined();
+      expect(await verdict(new Client(url, { connect }))).toBe(theirs);
+      expect(await verdict(new Pool(url, { connect }))).toBe(theirs);
+      expect(await verdict(new Agent({ connect }))).toBe(theirs);
+    },
+  );
 
   it('are reported with the origin pattern they belong to', () => {
     const origins = { 'https://*.internal': { connect: { ca: broken } } };

@@ -13,7 +13,7 @@ import { Agent, fetch } from '../../src/index';
 
 /** What creating a Response, and reading the state it was created with, calls in undici. */
 const CREATION = [
-  'get body',
+  ...['get body', 'webidl.brandCheck', 'webidl.is.Response'],
   ...['fromInnerResponse', 'Response', 'Headers', '<instance_members_initializer>'],
   ...['getResponseState', 'setResponseState', 'setResponseHeaders'],
   ...['setHeadersList', 'setHeadersGuard'],

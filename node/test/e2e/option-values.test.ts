@@ -59,9 +59,18 @@ const REASONS: Record<string, string> = {
   'useH2c Pool': 'undici 7 copies it through JSON, too',
 };
 
+/** Options that undici does not have. */
+const OWN = [
+  'decompress',
+  'dns',
+  'maxIdleConnections',
+  'minBodyRate',
+  'timings',
+  'totalTimeout',
+] as readonly string[];
 const NAMES = [...CLIENT_OPTIONS, ...POOL_OPTIONS, ...H2_OPTIONS]
   .map(({ name }) => name)
-  .filter((name) => name !== 'decompress' && name !== 'maxIdleConnections');
+  .filter((name) => !OWN.includes(name));
 const LEGACY = [
   'socketTimeout',
   'requestTimeout',

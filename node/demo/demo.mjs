@@ -211,6 +211,17 @@ await step(`twelve requests at once to an origin limited to ${LIMIT} connections
   return `12 answers; the server saw at most ${peak} connections`;
 });
 
+await step('two connections ahead of time, and what all of them are doing', async () => {
+  const ready = await agent.preconnect(origins.plain, 2);
+  assert.ok(ready >= 2);
+  const connections = await agent.connections();
+  assert.ok(connections.filter(({ origin }) => origin === origins.plain).length >= ready);
+  return connections.map(
+    ({ id, origin, activity, protocol, requests, bytesRead, age }) =>
+      `${id} ${protocol} ${new URL(origin).host}: ${activity}, ${requests} requests, ${bytesRead} bytes read, open for ${ms(age)}`,
+  );
+});
+
 await step('close()', async () => {
   await agent.close();
   assert.equal(seen.disconnect, seen.connect, 'one disconnect for each connect');

@@ -1,6 +1,6 @@
 /**
  * The package's exports: undici's names, with ours in the place of those that dodici serves, and
- * `counters`.
+ * `counters` and the classes of errors that undici does not have.
  *
  * What lives here: our names, and no logic. `index.mjs`, which the build writes, lists the same
  * names for ESM.
@@ -38,11 +38,14 @@ export { EnvHttpProxyAgent, ProxyAgent, Socks5ProxyAgent } from './proxies';
 
 export * from './undici/exports';
 
+export { BodyRateError, TotalTimeoutError } from './connection';
 export { AddressNotAllowedError, clearDnsCache, isPublicAddress } from './options';
+
 export type { PeerReason, ServedBy } from './undici';
 export type {
   CloseReason,
   ConnectInfo,
+  ConnectionStatus,
   ConnectListener,
   ConnectTimings,
   ConnectionErrorListener,

@@ -2,7 +2,8 @@
 //! crates of dodici share.
 //!
 //! - `model`: plain values: origin, ids, heads, errors, events, configuration.
-//! - `pool`: [`OriginPool`], the queue and the connections of one origin.
+//! - `pool`: [`OriginPool`], the queue and the connections of one origin; [`SharedLimit`], a limit on
+//!   the connections of several.
 //!
 //! Nothing here reads a clock, opens a socket, takes a lock or spawns a task: time is an argument,
 //! and the caller carries out the actions that the pool returns. So every race can be tested in
@@ -31,7 +32,11 @@ pub use model::proxy::{
 pub use model::request::{BodyKind, Decode, DecodeManner, Request, RequestKind};
 pub use model::response::{ResponseHead, Version};
 pub use model::size_limit::SizeLimit;
+pub use model::status::{Activity, ConnectionStatus};
 pub use model::timings::RequestTimings;
 pub use model::tls::{Identity, RootSource, TlsConfig, TlsInfo, TlsVersion};
 
-pub use pool::{Action, Cancelled, OriginPool, Outcome, PoolStats, Refused, Traits};
+pub use pool::{
+    Action, Cancelled, MemberId, Members, OriginPool, Outcome, PoolStats, Refused, SharedLimit,
+    Traits,
+};

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dodici::{AddressRule, ConnectHooks, Origin, OriginConfig, SocketHook};
+use dodici::{AddressRule, ConnectHooks, ConnectionLimit, Origin, OriginConfig, SocketHook};
 use http::header::{ACCEPT, HeaderMap, HeaderValue, USER_AGENT};
 use socket2::{SockRef, TcpKeepalive};
 use tower_http::follow_redirect::FollowRedirect;
@@ -17,7 +17,6 @@ use crate::client_api::client_api;
 use crate::connect::BoxedConnectorLayer;
 use crate::decompress::Codings;
 use crate::dns::Names;
-use crate::limit::TotalLimit;
 use crate::origin_options::OriginOptions;
 use crate::proxy::{Matcher, Proxy};
 use crate::redirect::{Follow, Policy};
@@ -225,12 +224,10 @@ impl ClientBuilder {
             names,
             origins: config.origins,
             events,
+            limit: config.max_connections.map(ConnectionLimit::new),
         };
-        let limit = config
-            .max_connections
-            .map(|most| TotalLimit::new(most.get()));
         let transport = Transport {
-            pools: Pools::new(settings, limit),
+            pools: Pools::new(settings),
             proxies,
             user_agent: config.headers.get(USER_AGENT).cloned(),
             title_case: config.title_case,

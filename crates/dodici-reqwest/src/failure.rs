@@ -90,9 +90,13 @@ impl Failure {
                 | Phase::TlsHello
                 | Phase::TlsHandshake,
             ) => Meaning::Connect { late: false },
-            (ErrorKind::HeadersTimeout | ErrorKind::BodyTimeout, _) => {
-                Meaning::Exchange { late: true }
-            }
+            (
+                ErrorKind::HeadersTimeout
+                | ErrorKind::BodyTimeout
+                | ErrorKind::BodyTooSlow
+                | ErrorKind::TotalTimeout,
+                _,
+            ) => Meaning::Exchange { late: true },
             _ => Meaning::Exchange { late: false },
         }
     }

@@ -66,7 +66,6 @@ mod hickory;
 #[cfg(feature = "reqwest")]
 mod interop;
 mod into_url;
-mod limit;
 mod limits;
 #[cfg(feature = "multipart")]
 mod multipart_api;

@@ -76,6 +76,14 @@ impl OriginOptions {
         self
     }
 
+    /// Minimum rate of a response body; see
+    /// [`ClientBuilderExt::min_body_rate`](super::ClientBuilderExt::min_body_rate). Default: the client's.
+    pub fn min_body_rate(self, bytes_per_second: u32) -> Self {
+        self.with(move |config| {
+            config.exchange.min_body_rate = NonZeroU32::new(bytes_per_second);
+        })
+    }
+
     /// Maximum size of a response body before decoding. Default: no limit.
     pub fn max_response_size(self, bytes: u64) -> Self {
         self.with(move |config| config.exchange.max_response_size = Some(bytes))

@@ -20,7 +20,7 @@
 //!   with the same error.
 //!
 //! # Connected payload
-//! Tagged values ([`Field`]): `Protocol`, `TotalTime`; `LocalAddress`, `LocalPort`,
+//! Tagged values ([`Field`]): `Conn`, `Protocol`, `TotalTime`; `LocalAddress`, `LocalPort`,
 //! `RemoteAddress`, `RemotePort` or, for a Unix socket, `Path`; with TLS `TlsVersion`, `Cipher`,
 //! `AlpnProtocol`, `Resumed`, `ServerName`, `Authorized`, `Certificate`; `DnsTime`, `TcpTime`,
 //! `TlsTime` for each leg that happened; `Started`.
@@ -28,20 +28,25 @@
 //! # Disconnected payload
 //! Tagged values: `Reason`, `BytesWritten`, `BytesRead`, `Requests`, `Age`, and `Cause`, an error
 //! payload, if an error ended the connection.
+//!
+//! # Answer payload
+//! Tagged values: to `PoolPreconnect` `Ready`; to `PoolInspect` a `Status` for each connection, of
+//! tagged values: `Conn`, `Activity`, `Open`, `Age`, `BytesWritten`, `BytesRead`, `Requests`, and
+//! `Protocol`, addresses and `Idle` where they apply.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use dodici_pool::{
-    CloseReason, ConnectInfo, DisconnectInfo, Error, HeaderBlock, RequestTimings, ResponseHead,
-    Version,
+    CloseReason, ConnId, ConnectInfo, ConnectionStatus, DisconnectInfo, Error, HeaderBlock,
+    Protocol, RequestTimings, ResponseHead, Version,
 };
 
 use crate::errors::{put_addresses, put_error, put_text};
 use crate::frame::{Target, put_record};
 use crate::headers::{put_fields, put_line, put_number};
 use crate::schema::{Completion, Field, HeadFlag, WireCloseReason};
-use crate::tagged::{put_bytes, put_f64, put_u32, put_with};
+use crate::tagged::{put_bytes, put_display, put_f64, put_u32, put_with};
 
 /// `flags` of a `Data` record whose chunk is in a slab.
 pub const DATA_IS_LARGE: u8 = 1;
@@ -221,8 +226,15 @@ pub fn put_assigned(out: &mut Vec<u8>, target: Target, serial: u32) {
 }
 
 /// Appends a new connection. `target`: pool and serial number.
-pub fn put_connected(out: &mut Vec<u8>, target: Target, epoch: Epoch, info: &ConnectInfo) {
+pub fn put_connected(
+    out: &mut Vec<u8>,
+    target: Target,
+    conn: ConnId,
+    epoch: Epoch,
+    info: &ConnectInfo,
+) {
     put_record(out, Completion::Connected as u8, 0, 0, target, |out| {
+        put_display(out, Field::Conn as u16, conn);
         put_text(out, Field::Protocol, info.protocol.as_str());
         put_addresses(out, info.local, info.remote);
         put_text(out, Field::Path, info.path.as_deref().unwrap_or_default());
@@ -353,6 +365,50 @@ pub fn put_address(
     });
 }
 
+/// `flags` of an `Answer` record that reports a failure.
+pub const ANSWER_FAILED: u8 = 1;
+
+/// Appends how many connections are ready, or why none is. `target`: pool and question.
+pub fn put_ready(out: &mut Vec<u8>, target: Target, ready: Result<u32, &Error>) {
+    let flags = if ready.is_ok() { 0 } else { ANSWER_FAILED };
+    put_record(
+        out,
+        Completion::Answer as u8,
+        flags,
+        0,
+        target,
+        |out| match ready {
+            Ok(ready) => put_u32(out, Field::Ready as u16, ready),
+            Err(error) => put_error(out, error),
+        },
+    );
+}
+
+/// Appends what connections are doing. `target`: pool and question.
+pub fn put_connections(out: &mut Vec<u8>, target: Target, connections: &[ConnectionStatus]) {
+    put_record(out, Completion::Answer as u8, 0, 0, target, |out| {
+        for status in connections {
+            put_with(out, Field::Status as u16, |out| put_status(out, status));
+        }
+    });
+}
+
+fn put_status(out: &mut Vec<u8>, status: &ConnectionStatus) {
+    put_display(out, Field::Conn as u16, status.conn);
+    put_text(out, Field::Activity, status.activity.as_str());
+    put_u32(out, Field::Open as u16, status.open);
+    put_f64(out, Field::Age as u16, millis(status.age));
+    if let Some(idle) = status.idle {
+        put_f64(out, Field::Idle as u16, millis(idle));
+    }
+    let protocol = status.protocol.map_or("", Protocol::as_str);
+    put_text(out, Field::Protocol, protocol);
+    put_addresses(out, status.local, status.remote);
+    put_f64(out, Field::Requests as u16, status.requests as f64);
+    put_f64(out, Field::BytesWritten as u16, status.bytes_written as f64);
+    put_f64(out, Field::BytesRead as u16, status.bytes_read as f64);
+}
+
 /// Appends the end of a pool.
 pub fn put_pool_closed(out: &mut Vec<u8>, pool: u32) {
     let target = Target {
@@ -382,6 +438,7 @@ pub const fn wire_close_reason(reason: CloseReason) -> WireCloseReason {
         CloseReason::Upgraded => WireCloseReason::Upgraded,
         CloseReason::PoolClosed => WireCloseReason::PoolClosed,
         CloseReason::PoolDestroyed => WireCloseReason::PoolDestroyed,
+        CloseReason::MadeRoom => WireCloseReason::MadeRoom,
         // `Panicked`; the test below fails for a reason that is missing here.
         _ => WireCloseReason::Panicked,
     }

@@ -12,6 +12,7 @@ pub mod row;
 pub mod table;
 mod value;
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use dodici_pool::{
@@ -39,6 +40,9 @@ pub struct PoolOptions {
     pub allow: Option<Allow>,
     /// Which addresses a proxy may be asked to connect to.
     pub allow_proxied: Option<Allow>,
+    /// A limit that it shares with the environment's other pools that name it: its number, and the
+    /// number of connections.
+    pub limit: Option<(u32, NonZeroU32)>,
 }
 
 /// Which addresses may be connected to.
@@ -99,6 +103,8 @@ struct Parts {
     lookup: bool,
     allow: Option<Allow>,
     allow_proxied: Option<Allow>,
+    limit: Option<NonZeroU32>,
+    limit_id: Option<u32>,
     tls: TlsParts,
     proxy: ProxyParts,
 }
@@ -116,6 +122,8 @@ impl Parts {
             lookup: false,
             allow: None,
             allow_proxied: None,
+            limit: None,
+            limit_id: None,
             tls: TlsParts::default(),
             proxy: ProxyParts::default(),
         }
@@ -164,6 +172,7 @@ impl PoolOptions {
             lookup: parts.lookup,
             allow: parts.allow,
             allow_proxied: parts.allow_proxied,
+            limit: parts.limit_id.zip(parts.limit),
         })
     }
 }

@@ -66,8 +66,10 @@ wire_enum! {
         /// Start a request. `flags`: [`DispatchFlag`] bits; `aux`: [`WireBody`], and
         /// [`DispatchAux`] bits. Payload: `u32 pool`, `u32 head length`, `u32 headers timeout ms`,
         /// `u32 body timeout ms` (0 never, [`DEFAULT_TIMEOUT`] the pool's), `u32 body length low`,
-        /// `u32 body length high`, with [`DispatchFlag::Decode`] three more numbers, then the head
-        /// (request line, fields, empty line; latin1), then, for [`WireBody::Full`], the body.
+        /// `u32 body length high`, with [`DispatchFlag::Decode`] three more numbers, with
+        /// [`DispatchAux::Limits`] `u32 total timeout ms` and `u32 minimum bytes of body per second`
+        /// (as the other timeouts), then the head (request line, fields, empty line; latin1), then,
+        /// for [`WireBody::Full`], the body.
         Dispatch = 1,
         /// A slice of the request body, or bytes for an upgraded stream. Only after `Pull`, never
         /// more than was pulled. Payload: the bytes.
@@ -111,6 +113,11 @@ wire_enum! {
         /// could not be created is created now. Payload: all options; those not about connections
         /// apply only to a pool that is created.
         PoolConfigure = 14,
+        /// Tell what the pool's connections are doing. `generation`: the question's number. `Answer`
+        /// follows.
+        PoolInspect = 20,
+        /// Open connections until so many are ready. As `PoolInspect`. Payload: `u32 count`.
+        PoolPreconnect = 21,
     }
 }
 
@@ -172,6 +179,10 @@ wire_enum! {
         /// like one, without addresses; the failure 0: it may not. `flags` bit 0: a proxy connects
         /// to it. Payload: the address, LF, the host, UTF-8.
         Address = 19,
+        /// The answer to `PoolInspect` or `PoolPreconnect`. `slot`: pool; `generation`: the question's
+        /// number. `flags` bit 0: it is an error payload; otherwise tagged values, see
+        /// `completion.rs`.
+        Answer = 20,
     }
 }
 
@@ -240,6 +251,8 @@ wire_enum! {
         Timed = 512,
         /// `Assigned` is to follow.
         Assigned = 256,
+        /// The request has limits of its own besides the timeouts: two more numbers.
+        Limits = 1024,
     }
 }
 
@@ -313,6 +326,10 @@ wire_enum! {
         ContentCoding = 24,
         /// `AddressNotAllowedError`; several `Attempt`s are its `errors`.
         AddressNotAllowed = 25,
+        /// `TotalTimeoutError`, a class of ours.
+        TotalTimeout = 30,
+        /// `BodyRateError`, a class of ours.
+        BodyTooSlow = 31,
     }
 }
 
@@ -347,6 +364,8 @@ wire_enum! {
         PoolDestroyed = 13,
         /// `InformationalError`.
         Panicked = 14,
+        /// `InformationalError('made room')`.
+        MadeRoom = 15,
     }
 }
 
@@ -429,6 +448,18 @@ wire_enum! {
         ProxyHeaders = 42,
         /// `f64`, milliseconds since the epoch of the environment: when connecting began.
         Started = 43,
+        /// Text: the connection, as its pool names it.
+        Conn = 50,
+        /// `u32`: connections that are ready.
+        Ready = 51,
+        /// What a connection is doing, a nested payload; repeats.
+        Status = 52,
+        /// Text: the name of a `dodici_pool::Activity`.
+        Activity = 53,
+        /// `u32`: requests or streams on a connection.
+        Open = 54,
+        /// `f64`, milliseconds since a connection is idle.
+        Idle = 55,
     }
 }
 

@@ -80,6 +80,10 @@ pub enum Submitted {
     PoolConnect,
     /// Set the pipelining depth; 0 means one request per connection.
     PoolPipelining(u32),
+    /// Tell what the pool's connections are doing.
+    PoolInspect,
+    /// Open connections until so many are ready.
+    PoolPreconnect(u32),
     /// Close the connection with this serial number.
     ConnectionDestroy,
     /// End the connection with this serial number as cancelling a written request does.
@@ -121,6 +125,8 @@ pub enum Subject {
     Pool,
     /// A lookup of a pool; the generation is its number.
     Lookup,
+    /// A question about a pool; the generation is its number.
+    Question,
 }
 
 impl Subject {
@@ -133,6 +139,7 @@ impl Subject {
             | Submission::Cancel
             | Submission::Credit => Self::Request,
             Submission::LookupResult => Self::Lookup,
+            Submission::PoolInspect | Submission::PoolPreconnect => Self::Question,
             Submission::PoolCreate
             | Submission::PoolClose
             | Submission::PoolDestroy
@@ -218,6 +225,8 @@ fn decode(header: &Header, payload: Bytes) -> Result<Submitted, Malformed> {
         Submission::PoolDestroy => Submitted::PoolDestroy,
         Submission::PoolConnect => Submitted::PoolConnect,
         Submission::PoolPipelining => Submitted::PoolPipelining(Reader::new(&payload).u32()?),
+        Submission::PoolInspect => Submitted::PoolInspect,
+        Submission::PoolPreconnect => Submitted::PoolPreconnect(Reader::new(&payload).u32()?),
         Submission::ConnectionDestroy => Submitted::ConnectionDestroy,
         Submission::ConnectionGiveUp => Submitted::ConnectionGiveUp,
         Submission::LookupResult if header.flags & LOOKUP_FAILED != 0 => {
@@ -233,6 +242,9 @@ const DISPATCH_FIXED: usize = 6 * 4;
 /// Bytes that follow these with [`DispatchFlag::Decode`]: three numbers.
 const DISPATCH_DECODE: usize = 3 * 4;
 
+/// Bytes that follow these with [`DispatchAux::Limits`]: two numbers.
+const DISPATCH_MORE: usize = 2 * 4;
+
 fn decode_dispatch(header: &Header, mut payload: Bytes) -> Result<Submitted, Malformed> {
     let mut reader = Reader::new(&payload);
     let pool = reader.u32()?;
@@ -241,16 +253,22 @@ fn decode_dispatch(header: &Header, mut payload: Bytes) -> Result<Submitted, Mal
     let body_timeout = timeout(reader.u32()?);
     let body_len = u64::from(reader.u32()?) | u64::from(reader.u32()?) << 32;
     let flag = |flag: DispatchFlag| header.flags & flag as u8 != 0;
-    let (decode, fixed) = if flag(DispatchFlag::Decode) {
+    let (decode, mut fixed) = if flag(DispatchFlag::Decode) {
         let decode = read_decode(&mut reader)?;
         (Some(decode), DISPATCH_FIXED + DISPATCH_DECODE)
     } else {
         (None, DISPATCH_FIXED)
     };
+    let is_set = |bit: DispatchAux| header.aux & bit as u16 != 0;
+    let mut limits = (None, None);
+    if is_set(DispatchAux::Limits) {
+        limits = (timeout(reader.u32()?), given(reader.u32()?));
+        fixed += DISPATCH_MORE;
+    }
     reader.take(head_len)?;
     let head_end = fixed + head_len;
-    let is_set = |bit: DispatchAux| header.aux & bit as u16 != 0;
-    let bits = DispatchAux::Assigned as u16 | DispatchAux::Timed as u16;
+    let bits =
+        DispatchAux::Assigned as u16 | DispatchAux::Timed as u16 | DispatchAux::Limits as u16;
     let body = WireBody::from_wire(header.aux & !bits).ok_or(Malformed("unknown body kind"))?;
     let body = match body {
         WireBody::Full => {
@@ -283,6 +301,7 @@ fn decode_dispatch(header: &Header, mut payload: Bytes) -> Result<Submitted, Mal
     request.expect_continue = flag(DispatchFlag::ExpectContinue);
     request.headers_timeout = headers_timeout;
     request.body_timeout = body_timeout;
+    (request.total_timeout, request.min_body_rate) = limits;
     request.decode = decode;
     request.timed = is_set(DispatchAux::Timed);
     Ok(Submitted::Dispatch {
@@ -323,5 +342,9 @@ fn read_address(line: &str) -> Result<FoundAddress, Malformed> {
 }
 
 fn timeout(millis: u32) -> Option<Duration> {
-    (millis != DEFAULT_TIMEOUT).then(|| Duration::from_millis(millis.into()))
+    given(millis).map(|millis| Duration::from_millis(millis.into()))
+}
+
+fn given(number: u32) -> Option<u32> {
+    (number != DEFAULT_TIMEOUT).then_some(number)
 }

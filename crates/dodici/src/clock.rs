@@ -16,7 +16,7 @@
 
 use std::cell::{Cell, OnceCell};
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -157,6 +157,13 @@ pub(crate) async fn before<F: Future>(deadline: Instant, future: F) -> Result<F:
         }
     })
     .await
+}
+
+/// For deadlines of which the waiting task knows nothing: ready when `deadline` has passed, and when the
+/// task has read what had arrived by then and delivered it, which `look` asks for.
+pub(crate) async fn passed(deadline: Instant, mut look: impl FnMut(&Waker) -> Poll<()>) {
+    sleep_until(deadline).await;
+    std::future::poll_fn(|cx| look(cx.waker())).await;
 }
 
 /// The deadline `timeout` from now; `None` and zero mean never.

@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 
 use crate::command::Space;
 use crate::connect::{ConnectHooks, Connector};
-use crate::origin::Pool;
+use crate::origin::{ConnectionLimit, Pool};
 use crate::sink::EventSink;
 
 /// Creates pools whose tasks run on one tokio runtime, multi-thread or current-thread. Cheap to
@@ -47,6 +47,8 @@ pub struct Engine {
     runtime: Handle,
     /// Shared by the request bodies of all its pools.
     space: Arc<Space>,
+    /// Shared by the connections of all its pools.
+    limit: Option<ConnectionLimit>,
 }
 
 impl Engine {
@@ -56,16 +58,26 @@ impl Engine {
         Self {
             runtime,
             space: Space::new(),
+            limit: None,
         }
     }
 
-    /// The same engine on another runtime: they share one limit on bytes in flight.
+    /// The same engine on another runtime: they share one limit on bytes in flight, and that on
+    /// connections.
     #[must_use]
     pub fn also_on(&self, runtime: Handle) -> Self {
         Self {
             runtime,
             space: Arc::clone(&self.space),
+            limit: self.limit.clone(),
         }
+    }
+
+    /// The same engine, whose pools share a limit on their connections.
+    #[must_use]
+    pub fn under(mut self, limit: ConnectionLimit) -> Self {
+        self.limit = Some(limit);
+        self
     }
 
     /// Creates a pool, without opening a connection.
@@ -101,6 +113,7 @@ impl Engine {
             events,
             self.runtime.clone(),
             Arc::clone(&self.space),
+            self.limit.as_ref(),
         ))
     }
 }

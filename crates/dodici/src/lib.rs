@@ -51,15 +51,16 @@ pub use connect::{
     ResolveHook, Roots, SocketHook, StrictVerifier, clear_dns_cache, is_public, public,
 };
 pub use dodici_pool::{
-    AddressOrder, BodyKind, CloseReason, ConnId, ConnectConfig, ConnectFailure, ConnectInfo,
-    ConnectTimings, Decode, DecodeManner, DisconnectInfo, DnsCacheConfig, Error, ErrorKind, Event,
-    ExchangeConfig, Family, HeaderBlock, Http2Config, Identity, Leniency, Origin, OriginConfig,
-    ParseErrorCode, Phase, PoolConfig, PoolStats, Protocol, Proxy, ProxyAnswer, ProxyCredentials,
-    ProxyInfo, ProxyProtocol, Replay, Request, RequestKind, RequestTimings, ResponseHead,
-    RootSource, Scheme, SizeLimit, SocketInfo, SocksResolve, SystemDetail, TlsConfig, TlsInfo,
-    TlsVersion, UnexpectedContinue, Version, piece_cost,
+    Activity, AddressOrder, BodyKind, CloseReason, ConnId, ConnectConfig, ConnectFailure,
+    ConnectInfo, ConnectTimings, ConnectionStatus, Decode, DecodeManner, DisconnectInfo,
+    DnsCacheConfig, Error, ErrorKind, Event, ExchangeConfig, Family, HeaderBlock, Http2Config,
+    Identity, Leniency, Origin, OriginConfig, ParseErrorCode, Phase, PoolConfig, PoolStats,
+    Protocol, Proxy, ProxyAnswer, ProxyCredentials, ProxyInfo, ProxyProtocol, Replay, Request,
+    RequestKind, RequestTimings, ResponseHead, RootSource, Scheme, SizeLimit, SocketInfo,
+    SocksResolve, SystemDetail, TlsConfig, TlsInfo, TlsVersion, UnexpectedContinue, Version,
+    piece_cost,
 };
 pub use engine::{Engine, check_config};
-pub use origin::{Pool, RequestHandle};
+pub use origin::{ConnectionLimit, Pool, RequestHandle};
 pub use sink::{EventSink, ExchangeInfo, NoEvents, Sink};
 pub use tuning::READ_SLACK;

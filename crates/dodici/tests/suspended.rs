@@ -176,7 +176,7 @@ async fn full() -> (TcpListener, Vec<TcpStream>) {
 }
 
 /// Requests whose response waits for SIGSTOP, and those that never get one.
-const KINDS: [(&str, &str); 18] = [
+const KINDS: [(&str, &str); 22] = [
     ("connect", "ok"),
     ("handshake", "ok"),
     ("tunnel", "ok"),
@@ -193,6 +193,10 @@ const KINDS: [(&str, &str); 18] = [
     ("send-body", "ok"),
     ("send-h2", "ok"),
     ("send-never", "time is up"),
+    ("total", "ok"),
+    ("total-body", "ok"),
+    ("total-h2", "ok"),
+    ("total-never", "TotalTimeout"),
     ("never", "HeadersTimeout"),
     ("trickle", "HeadersTimeout"),
 ];
@@ -201,7 +205,7 @@ const KINDS: [(&str, &str); 18] = [
 fn count(kind: &str) -> usize {
     match kind {
         "connect" => 1,
-        "handshake" | "tunnel" | "never" | "send-never" | "trickle" | "expect" => 5,
+        "handshake" | "tunnel" | "never" | "send-never" | "total-never" | "trickle" | "expect" => 5,
         _ => EACH,
     }
 }
@@ -366,7 +370,16 @@ async fn run() {
                 sent.push((kind, answer));
                 continue;
             }
+            let total = |client: &Client, target: &str| {
+                client.send(with(get(target), |request| {
+                    request.total_timeout = Some(TIMEOUT);
+                }))
+            };
             let call = match kind {
+                "total" => total(&unlimited["plain"], "/plain"),
+                "total-body" => total(&unlimited["plain"], "/body"),
+                "total-h2" => total(&unlimited["h2"], "/plain"),
+                "total-never" => total(&unlimited["plain"], "/never"),
                 "connect" | "handshake" | "tunnel" => client.get("/connected"),
                 "body" | "h2-body" => client.get("/body"),
                 "upload" | "tls-upload" | "h2-upload" => {

@@ -46,8 +46,16 @@ impl Client {
     /// # Panics
     /// If the engine refuses the configuration.
     pub fn to(origin: Origin, config: OriginConfig) -> Self {
+        Self::of(&Engine::on_runtime(Handle::current()), origin, config)
+    }
+
+    /// A pool of this engine.
+    ///
+    /// # Panics
+    /// If the engine refuses the configuration.
+    pub fn of(engine: &Engine, origin: Origin, config: OriginConfig) -> Self {
         let events = Recorder::new();
-        let pool = Engine::on_runtime(Handle::current())
+        let pool = engine
             .open_pool(origin, config, Arc::new(events.clone()))
             .expect("the configuration is valid");
         Self {

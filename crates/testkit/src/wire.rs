@@ -10,7 +10,9 @@ use dodici_pool::{
     BodyKind, Decode, DecodeManner, HeaderBlock, Request, RequestKind, ResponseHead, Version,
 };
 use dodici_wire::Target;
-use dodici_wire::completion::{DATA_IS_LARGE, END_IS_DECODED, HeadKind, InSlab, Over};
+use dodici_wire::completion::{
+    ANSWER_FAILED, DATA_IS_LARGE, END_IS_DECODED, HeadKind, InSlab, Over,
+};
 use dodici_wire::cursor::{Malformed, Reader};
 use dodici_wire::frame::{Header, put_record};
 use dodici_wire::headers::{put_fields, read_fields, take_line};
@@ -68,10 +70,16 @@ fn put_dispatch(
         body_len as u32,
         (body_len >> 32) as u32,
     ];
+    let limits = [
+        millis(request.total_timeout),
+        request.min_body_rate.unwrap_or(DEFAULT_TIMEOUT),
+    ];
+    let limits = Some(limits).filter(|limits| limits.iter().any(|limit| *limit != DEFAULT_TIMEOUT));
     let mut aux = body as u16;
     for (set, bit) in [
         (request.timed, DispatchAux::Timed),
         (reports_connection, DispatchAux::Assigned),
+        (limits.is_some(), DispatchAux::Limits),
     ] {
         if set {
             aux |= bit as u16;
@@ -79,7 +87,8 @@ fn put_dispatch(
     }
     put_record(out, Submission::Dispatch as u8, flags, aux, target, |out| {
         let decode = request.decode.map(decode_numbers);
-        for number in numbers.into_iter().chain(decode.into_iter().flatten()) {
+        let numbers = numbers.into_iter().chain(decode.into_iter().flatten());
+        for number in numbers.chain(limits.into_iter().flatten()) {
             out.extend_from_slice(&number.to_le_bytes());
         }
         out.extend_from_slice(&request.head);
@@ -122,6 +131,8 @@ pub fn put_submission(out: &mut Vec<u8>, target: Target, submitted: &Submitted) 
         Submitted::PoolDestroy => put(Submission::PoolDestroy, &[]),
         Submitted::PoolConnect => put(Submission::PoolConnect, &[]),
         Submitted::PoolPipelining(depth) => put(Submission::PoolPipelining, &depth.to_le_bytes()),
+        Submitted::PoolInspect => put(Submission::PoolInspect, &[]),
+        Submitted::PoolPreconnect(count) => put(Submission::PoolPreconnect, &count.to_le_bytes()),
         Submitted::ConnectionDestroy => put(Submission::ConnectionDestroy, &[]),
         Submitted::ConnectionGiveUp => put(Submission::ConnectionGiveUp, &[]),
         Submitted::LookupResult(Ok(addresses)) => {
@@ -187,6 +198,8 @@ pub enum Completed<'a> {
     ConnectFailed(&'a [u8]),
     /// An attempt that was given up.
     ConnectGivenUp,
+    /// The answer to a question: whether it failed, and its payload.
+    Answer(bool, &'a [u8]),
     /// The end of a pool.
     PoolClosed,
     /// How many concurrent requests a connection takes.
@@ -238,6 +251,7 @@ pub fn read_completion<'a>(
         Completion::Disconnected => Completed::Disconnected(payload),
         Completion::ConnectFailed => Completed::ConnectFailed(payload),
         Completion::ConnectGivenUp => Completed::ConnectGivenUp,
+        Completion::Answer => Completed::Answer(header.flags & ANSWER_FAILED != 0, payload),
         Completion::PoolClosed => Completed::PoolClosed,
         Completion::Concurrency => Completed::Concurrency(Reader::new(payload).u32()?),
         Completion::Pong => Completed::Pong(Reader::new(payload).u32()?),

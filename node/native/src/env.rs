@@ -3,11 +3,13 @@
 //! Created by `exports::open`. I/O threads put finished batches into it, its JavaScript thread
 //! takes them out. What only one I/O thread needs is in `local`.
 
+use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
-use dodici::{DefaultRoots, Roots};
+use dodici::{ConnectionLimit, DefaultRoots, Roots};
 use dodici_pool::{Error, ErrorKind, Phase};
 use dodici_wire::completion::Epoch;
 use dodici_wire::schema::Counter;
@@ -38,6 +40,8 @@ pub(crate) struct Environment {
     gone: AtomicBool,
     /// The roots of pools without their own certificates.
     roots: Mutex<DefaultRoots>,
+    /// Limits that pools share, by the numbers that JavaScript gives them.
+    limits: Mutex<HashMap<u32, ConnectionLimit>>,
     /// Whether large chunks may become Buffers without a copy on the JavaScript thread.
     pub(crate) external_buffers: bool,
     /// Memory of large flushes.
@@ -69,6 +73,7 @@ impl Environment {
             spare: Mutex::default(),
             gone: AtomicBool::new(false),
             roots: Mutex::new(no_roots()),
+            limits: Mutex::default(),
             external_buffers: buffers::external_allowed(cx),
             pages: Pages::default(),
             counters: Counters::default(),
@@ -104,6 +109,14 @@ impl Environment {
     /// The roots of pools without their own certificates: never the bundle, whatever happens.
     pub(crate) fn roots(&self) -> DefaultRoots {
         self.roots.lock().clone()
+    }
+
+    /// The limit with this number. One that nothing counts in any more is forgotten.
+    pub(crate) fn limit(&self, id: u32, most: NonZeroU32) -> ConnectionLimit {
+        let mut limits = self.limits.lock();
+        limits.retain(|have, limit| *have == id || limit.is_used());
+        let limit = limits.entry(id);
+        limit.or_insert_with(|| ConnectionLimit::new(most)).clone()
     }
 
     /// An empty batch.

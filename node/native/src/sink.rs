@@ -220,7 +220,7 @@ impl EventSink for PoolEvents {
             match event {
                 Event::Connected { conn, info } => {
                     let target = target(entry.connected(conn));
-                    batch.put(|out| put_connected(out, target, epoch, &info));
+                    batch.put(|out| put_connected(out, target, conn, epoch, &info));
                 }
                 Event::Disconnected { conn, info } => {
                     if let Some(serial) = entry.disconnected(conn) {
@@ -260,7 +260,7 @@ impl EventSink for PoolEvents {
 /// Writes to an environment's batch, if it still exists, and hands over the batches if this one has
 /// become large, including those of other environments, whose records would otherwise wait as long
 /// as this one keeps the thread from parking.
-fn put(env: u32, write: impl FnOnce(&mut LocalEnv)) {
+pub(crate) fn put(env: u32, write: impl FnOnce(&mut LocalEnv)) {
     let large = with_env(env, |env| {
         write(env);
         env.batch.is_large()

@@ -11,14 +11,14 @@ use bytes::Bytes;
 use dodici::{AddressRule, ConnectHooks, Engine, RequestHandle};
 use dodici_pool::{ConnId, Error, ErrorKind, Phase, Request};
 use dodici_wire::Target;
-use dodici_wire::completion::{put_connect_failed, put_pool_closed};
+use dodici_wire::completion::{put_connect_failed, put_connections, put_pool_closed, put_ready};
 use dodici_wire::frame::Header;
 use dodici_wire::options::{Allow, PoolOptions};
 use dodici_wire::submission::{BadRecord, Subject, Submitted, submissions};
 
 use crate::local::{PoolEntry, PoolState, with_env};
 use crate::resolver::{JsJudge, JsResolver, JsRule};
-use crate::sink::{PoolEvents, RequestSink, fail};
+use crate::sink::{self, PoolEvents, RequestSink, fail};
 
 /// Processes every record of one flush, in order.
 pub(crate) fn act(engine: &Engine, env: u32, flush: Bytes) {
@@ -86,6 +86,8 @@ fn carry_out(engine: &Engine, env: u32, target: Target, submitted: Submitted) {
                 pool.set_pipelining(depth);
             }
         }
+        Submitted::PoolInspect => inspect(env, target),
+        Submitted::PoolPreconnect(count) => preconnect(env, target, count),
         Submitted::ConnectionDestroy => {
             on_connection(env, target, dodici::Pool::destroy_connection);
         }
@@ -134,6 +136,13 @@ fn create_pool(engine: &Engine, env: u32, id: u32, options: &[u8]) {
         .and_then(|options| {
             let hooks = hooks(env, id, &options);
             let events = Arc::new(PoolEvents::new(env, id));
+            let limit = options
+                .limit
+                .and_then(|(id, most)| with_env(env, |env| env.shared.limit(id, most)));
+            let engine = match limit {
+                Some(limit) => engine.clone().under(limit),
+                None => engine.clone(),
+            };
             engine.open_pool_with(options.origin, options.config, hooks, events)
         });
     with_env(env, |env| {
@@ -149,6 +158,41 @@ fn create_pool(engine: &Engine, env: u32, id: u32, options: &[u8]) {
             }
         };
         env.pools.insert(id, PoolEntry::new(state))
+    });
+}
+
+/// Answers with what the connections of a pool are doing.
+fn inspect(env: u32, target: Target) {
+    let state = pool_state(env, target.slot);
+    tokio::spawn(async move {
+        let connections = match state {
+            Some(PoolState::Open(pool)) => pool.connections().await,
+            Some(PoolState::Failed(_)) | None => Vec::new(),
+        };
+        sink::put(env, |env| {
+            let batch = &mut env.batch;
+            batch.put(|out| put_connections(out, target, &connections));
+        });
+    });
+}
+
+/// Answers with how many connections of a pool are ready, when that is so.
+fn preconnect(env: u32, target: Target, count: u32) {
+    let state = pool_state(env, target.slot);
+    tokio::spawn(async move {
+        let ready = match state {
+            Some(PoolState::Open(pool)) => pool.preconnect(count).await,
+            Some(PoolState::Failed(error)) => Err(error),
+            None => Err(internal("no such pool".into())),
+        };
+        answer(env, target, ready);
+    });
+}
+
+fn answer(env: u32, target: Target, ready: Result<u32, Error>) {
+    sink::put(env, |env| {
+        let ready = ready.as_ref().copied();
+        env.batch.put(|out| put_ready(out, target, ready));
     });
 }
 
@@ -242,6 +286,7 @@ fn refuse(env: u32, header: &Header, message: impl Into<Cow<'static, str>>) {
     let target = header.target;
     match Subject::of(header.kind) {
         Some(Subject::Request) => refuse_request(env, target, message),
+        Some(Subject::Question) => answer(env, target, Err(internal(message.into()))),
         Some(Subject::Lookup) => {
             with_env(env, |env| {
                 if let Some(entry) = env.pools.get_mut(&target.slot) {

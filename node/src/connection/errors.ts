@@ -149,6 +149,26 @@ function only(start: string, message: string): string | undefined {
   return message.startsWith(start) ? message : undefined;
 }
 
+/** A request took longer than its `totalTimeout`. */
+export class TotalTimeoutError extends errors.UndiciError {
+  override name = 'TotalTimeoutError';
+  override code = 'ERR_DODICI_TOTAL_TIMEOUT';
+
+  constructor(message = 'Total Timeout Error') {
+    super(message);
+  }
+}
+
+/** A response body was slower than `minBodyRate`. */
+export class BodyRateError extends errors.UndiciError {
+  override name = 'BodyRateError';
+  override code = 'ERR_DODICI_BODY_RATE';
+
+  constructor(message = 'Body Rate Error') {
+    super(message);
+  }
+}
+
 /** An error of Node's zlib. undici's own, for too many codings, has neither `errno` nor `code`. */
 function codingError({ message, errno, systemCode }: ErrorFields): Error {
   const error = new Error(message);
@@ -246,6 +266,8 @@ const ERRORS: Readonly<Record<ErrorCode, (fields: ErrorFields) => Error>> = {
   },
   [ErrorCode.Socks]: ({ message, systemCode }) => new Socks5ProxyError(message, systemCode),
   [ErrorCode.ContentCoding]: codingError,
+  [ErrorCode.TotalTimeout]: ({ message }) => new TotalTimeoutError(message),
+  [ErrorCode.BodyTooSlow]: ({ message }) => new BodyRateError(message),
 };
 
 function toError(fields: ErrorFields): Error {
@@ -329,6 +351,7 @@ const orSocketError =
 /** Why a connection ended: in one or two words, and the error of its `disconnect` event, as in undici. */
 const CLOSE_REASONS = {
   [WireCloseReason.IdleTimeout]: ['idle timeout', withMessage('socket idle timeout')],
+  [WireCloseReason.MadeRoom]: ['made room', withMessage('made room')],
   [WireCloseReason.Expired]: ['expired', withMessage('client ttl')],
   [WireCloseReason.MaxRequests]: ['max requests', orReset],
   [WireCloseReason.NotReusable]: ['not reusable', orReset],

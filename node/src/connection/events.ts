@@ -65,8 +65,8 @@ export interface ProxyAnswer {
 
 /** Details of a new connection: the third argument of `connect` listeners. */
 export interface ConnectInfo {
-  /** Its number among the connections of its pool, from 1. */
-  id: number;
+  /** Names the connection, here, in its `disconnect` and in `connections()`. */
+  id: string;
   protocol: 'h1' | 'h2';
   /** Absent for a Unix socket, like the next three. */
   localAddress?: string;
@@ -84,6 +84,8 @@ export interface ConnectInfo {
 
 /** Summary of a connection that ended: the fourth argument of `disconnect` listeners. */
 export interface DisconnectInfo {
+  /** As in its `connect`. */
+  id: string;
   reason: CloseReason;
   /** Bytes received and sent, excluding TLS overhead. */
   bytesRead: number;
@@ -126,6 +128,7 @@ export type ConnectionErrorListener = (
 export type DrainListener = (origin: URL, targets: readonly Dispatcher[]) => void;
 
 const readPlace = fieldReader({
+  id: [Field.Conn, 'text'],
   protocol: [Field.Protocol, 'text'],
   localAddress: [Field.LocalAddress, 'text'],
   localPort: [Field.LocalPort, 'uint32'],
@@ -159,13 +162,17 @@ const readTimings = fieldReader({
   total: [Field.TotalTime, 'float64'],
 });
 
+type Payload = [buffer: Buffer, start: number, end: number];
+
 /** What the engine reports of a connection; `start` refers to the epoch. */
 type Reported = Omit<ConnectInfo, 'id' | 'timings'> & {
+  /** As the pool names the connection. */
+  id?: string;
   timings: Omit<ConnectTimings, 'start'> & Partial<ConnectTimings>;
 };
 
 /** The details in a `Connected` payload. */
-export function decodeConnected(...payload: [Buffer, start: number, end: number]): Reported {
+export function decodeConnected(...payload: Payload): Reported {
   const { protocol, ...place } = readPlace(...payload);
   const { version, cipher = '', resumed, authorized, ...tls } = readTls(...payload);
   const { statusCode, fields = '' } = readProxy(...payload);
@@ -202,8 +209,74 @@ export function decodeDisconnected(
 ): { readonly info: DisconnectInfo; readonly error: Error } {
   const { reason = 0, causes: [cause] = [], ...figures } = readEnd(buffer, start, end);
   const none = { bytesRead: 0, bytesWritten: 0, requests: 0, age: 0 };
-  const info = { reason: closeReasonOf(reason), ...none, ...figures };
+  const info = {
+    id: connected?.id as string,
+    reason: closeReasonOf(reason),
+    ...none,
+    ...figures,
+  };
   const error = cause && decodeError(cause, 0, cause.length);
   const socket = socketInfo(connected ?? {}, info.bytesWritten, info.bytesRead);
   return { info, error: closeReasonError(reason, { error, destroyError, socket }) };
+}
+
+/** What a connection is doing: an entry of `dispatcher.connections()`. */
+export interface ConnectionStatus {
+  /** As in its `connect`. */
+  id: string;
+  /** The dispatcher's: of a forwarding proxy, the proxy's. */
+  origin: string;
+  /**
+   * `idle`: nothing is on it; `active`: requests or streams are; `draining`: it closes after those it
+   * has; `upgraded`: it is a byte stream, which belongs to its user.
+   */
+  activity: 'connecting' | 'idle' | 'active' | 'draining' | 'closing' | 'upgraded';
+  /** Absent while it is being opened, like addresses and ports. */
+  protocol?: 'h1' | 'h2';
+  localAddress?: string;
+  localPort?: number;
+  remoteAddress?: string;
+  remotePort?: number;
+  /** Milliseconds since its `connect`; of one that is being opened, since the attempt began. */
+  age: number;
+  /** Milliseconds since it is idle. */
+  idle?: number;
+  /** Responses received. */
+  requests: number;
+  /** Requests or streams on it. */
+  open: number;
+  /** Bytes received and sent, excluding TLS overhead. */
+  bytesRead: number;
+  bytesWritten: number;
+}
+
+const readAnswer = fieldReader({
+  ready: [Field.Ready, 'uint32'],
+  statuses: [Field.Status, 'payloads'],
+});
+
+const readStatus = fieldReader({
+  activity: [Field.Activity, 'text'],
+  age: [Field.Age, 'float64'],
+  idle: [Field.Idle, 'float64'],
+  requests: [Field.Requests, 'float64'],
+  open: [Field.Open, 'uint32'],
+  bytesRead: [Field.BytesRead, 'float64'],
+  bytesWritten: [Field.BytesWritten, 'float64'],
+});
+
+/** How many connections are ready, in an `Answer` payload. */
+export function decodeReady(...payload: Payload): number {
+  return readAnswer(...payload).ready ?? 0;
+}
+
+/** What connections to an origin are doing, in an `Answer` payload; ids as in `decodeConnected`. */
+export function decodeStatuses(origin: string, ...payload: Payload): ConnectionStatus[] {
+  const { statuses = [] } = readAnswer(...payload);
+  return statuses.map((status) => {
+    const place = readPlace(status, 0, status.length);
+    const none = { age: 0, requests: 0, open: 0, bytesRead: 0, bytesWritten: 0 };
+    const values = { ...none, ...place, ...readStatus(status, 0, status.length) };
+    return { origin, ...values } as ConnectionStatus;
+  });
 }

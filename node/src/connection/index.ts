@@ -8,21 +8,26 @@
 export { Connection, type ConnectionHost } from './connection';
 export {
   addSentence,
+  BodyRateError,
   type CloseReason,
   decodeError,
   isConnectError,
   isHelloRefused,
   isTransient,
   type Phase,
+  TotalTimeoutError,
   withPhase,
 } from './errors';
 export {
   type ConnectInfo,
+  type ConnectionStatus,
   type ConnectionErrorListener,
   type ConnectListener,
   type ConnectTimings,
   decodeConnected,
   decodeDisconnected,
+  decodeReady,
+  decodeStatuses,
   type DisconnectInfo,
   type DisconnectListener,
   type DrainListener,

@@ -20,7 +20,10 @@ import {
   ownOptions,
   parseOrigin,
   parseOrigins,
+  readLimit,
+  type SharedLimit,
   throughJson,
+  underLimit,
 } from '../options';
 import { configureEnvironment } from '../session';
 import {
@@ -40,6 +43,7 @@ import { readCounters, servedByOrigin } from './delegate';
 import { expose, hideFields, isOwnDispatcher } from './dispatcher-base';
 import { forwardEvents } from './forwarded-events';
 import { Pool, type PoolStats } from './pool';
+import { PooledDispatcher } from './pooled-dispatcher';
 
 type Factory = (origin: string | URL, options: object) => Dispatcher;
 type Options = Readonly<Record<string, unknown>>;
@@ -53,7 +57,7 @@ type OriginConfiguration =
   | { readonly kind: 'function'; readonly choose: OriginChooser };
 
 /** Options that are not passed to pools. */
-const AGENT_ONLY = ['factory', 'maxOrigins', 'origins', 'ioThreads'];
+const AGENT_ONLY = ['factory', 'maxConnections', 'maxOrigins', 'origins', 'ioThreads'];
 
 /** Options that undici's `Agent` does not copy through JSON. */
 const KEPT_BY_AGENT = new Set(['connect', 'tls']);
@@ -163,6 +167,8 @@ export class Agent extends CompositeDispatcher {
 
   private readonly factory: Factory;
   private readonly maxOrigins: number;
+  /** On the connections of all pools together. */
+  private readonly limit: SharedLimit | null;
   private readonly poolOptions: Options;
   private readonly allowH2: unknown;
   private readonly origins: OriginConfiguration;
@@ -192,6 +198,7 @@ export class Agent extends CompositeDispatcher {
     if (typeof maxOrigins !== 'number' || Number.isNaN(maxOrigins) || maxOrigins <= 0) {
       throw invalid('maxOrigins must be a number greater than 0');
     }
+    const limit = readLimit(options, given);
 
     const poolOptions: Record<string, unknown> = {
       ...throughJson(given, KEPT_BY_AGENT),
@@ -207,10 +214,11 @@ export class Agent extends CompositeDispatcher {
     super(given);
     this.factory = factory as Factory;
     this.maxOrigins = maxOrigins;
+    this.limit = limit;
     this.poolOptions = poolOptions;
     this.allowH2 = given['allowH2'];
     this.origins = origins;
-    hideFields(this, 'poolOptions', 'allowH2', 'origins', 'pools');
+    hideFields(this, 'poolOptions', 'limit', 'allowH2', 'origins', 'pools');
   }
 
   /** Counters of each origin's pool or client. */
@@ -234,7 +242,27 @@ export class Agent extends CompositeDispatcher {
     if (!given || (typeof given !== 'string' && !isUrl(given))) {
       throw invalid('opts.origin must be a non-empty string or URL.');
     }
-    const allowH2 = (options as { allowH2?: unknown }).allowH2 ?? this.allowH2;
+    const { allowH2 } = options as { allowH2?: unknown };
+    const pool = this.poolOf(given, allowH2 ?? this.allowH2);
+    const isOwn = isOwnDispatcher(pool);
+    const receiver = isOwn ? handler : toPeerHandler(handler);
+    // A wrapper around one of our pools, or a replacement for it, gets the body as sent on the wire.
+    const passed = isOwn || !options[kDecode] ? options : { ...options, [kDecode]: null };
+    return pool.dispatch(passed as unknown as Dispatcher.DispatchOptions, receiver);
+  }
+
+  /**
+   * Opens connections to an origin until `count` are ready to take a request; see
+   * `Pool.preconnect()`. None are known to be if another class than ours serves it.
+   */
+  async preconnect(origin: string | URL, count = 1): Promise<number> {
+    this.assertOpen();
+    const pool = this.poolOf(origin, this.allowH2);
+    return pool instanceof PooledDispatcher ? pool.preconnect(count) : 0;
+  }
+
+  /** The pool of an origin, which is created if there is none. */
+  private poolOf(given: string | URL, allowH2: unknown): Dispatcher {
     const suffix = allowH2 === false ? '#http1-only' : '';
     const origin = this.originOf(given, suffix);
     const key = origin + suffix;
@@ -242,15 +270,9 @@ export class Agent extends CompositeDispatcher {
       throw new errors.MaxOriginsReachedError();
     }
     const entry = this.pools.get(key);
-    const pool =
-      entry === undefined
-        ? this.addPool(given, origin, key, allowH2 === false)
-        : unwrapEntry(entry);
-    const isOwn = isOwnDispatcher(pool);
-    const receiver = isOwn ? handler : toPeerHandler(handler);
-    // A wrapper around one of our pools, or a replacement for it, gets the body as sent on the wire.
-    const passed = isOwn || !options[kDecode] ? options : { ...options, [kDecode]: null };
-    return pool.dispatch(passed as unknown as Dispatcher.DispatchOptions, receiver);
+    return entry === undefined
+      ? this.addPool(given, origin, key, allowH2 === false)
+      : unwrapEntry(entry);
   }
 
   /** An origin has one pool however it is spelled; what only `factory` can parse is used as is. */
@@ -270,12 +292,16 @@ export class Agent extends CompositeDispatcher {
     return pools;
   }
 
+  protected override listParts(): Dispatcher[] {
+    return this.dispatchers();
+  }
+
   private dispatchers(): Dispatcher[] {
     return Array.from(this.pools.values(), unwrapEntry);
   }
 
   private addPool(given: string | URL, origin: string, key: string, isHttp1: boolean): Dispatcher {
-    const { options } = this.optionsFor(given);
+    const options = underLimit(this.optionsFor(given).options, this.limit);
     const pool = this.factory(given, isHttp1 ? { ...options, allowH2: false } : options);
     forwardEvents(pool, this, () => this.dropIfUnused(pool, origin, key));
     this.pools.set(key, pool);

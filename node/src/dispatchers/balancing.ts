@@ -6,6 +6,7 @@
  * know how they choose.
  */
 
+import type { ConnectionStatus } from '../connection';
 import {
   ownOptions,
   POOL_OPTIONS,
@@ -16,6 +17,7 @@ import {
 } from '../options';
 import { type Dispatcher, peer, poolSymbols, type ServedBy } from '../undici';
 import { Client } from './client';
+import { connectionsOf } from './composite';
 import { servedByOrigin } from './delegate';
 import { forBoth } from './peer-class';
 import { Pool, type PoolStats } from './pool';
@@ -30,6 +32,11 @@ export class BalancedPool extends forBoth(peer.BalancedPool) {
     refuseOrigins(given, 'BalancedPool');
     const { factory = makePool } = given;
     super(upstreams as never, spread(given, { factory }));
+  }
+
+  /** What each of its connections is doing now; see `Agent.connections()`. */
+  connections(): Promise<ConnectionStatus[]> {
+    return connectionsOf(clientsOf(this));
   }
 
   /** Who serves each upstream: the engine, or undici's own class, and why. */
@@ -57,6 +64,11 @@ export class RoundRobinPool extends forBoth(peer.RoundRobinPool) {
     const given = ownOptions(options);
     refuseOrigins(given, 'RoundRobinPool');
     super(origin, spread(given, { factory: clientFactory(given) }));
+  }
+
+  /** What each of its connections is doing now; see `Agent.connections()`. */
+  connections(): Promise<ConnectionStatus[]> {
+    return connectionsOf(clientsOf(this));
   }
 
   /** Who serves the origin once it has been used: the engine, or undici's own class, and why. */

@@ -110,7 +110,7 @@ export class Client extends PooledDispatcher {
   private get socket(): unknown {
     const peer = this.standIn.serving;
     if (peer !== null) return peer[symbols.kSocket];
-    for (const connection of this.connections) return connection.socket;
+    for (const connection of this.openConnections) return connection.socket;
     return null;
   }
 

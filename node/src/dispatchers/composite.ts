@@ -5,6 +5,7 @@
  * unused part. It must not know which part a request goes to.
  */
 
+import type { ConnectionStatus } from '../connection';
 import type { Dispatcher } from '../undici';
 import { readCounters } from './delegate';
 import { DispatcherBase } from './dispatcher-base';
@@ -20,6 +21,13 @@ export abstract class CompositeDispatcher extends DispatcherBase {
   /** All parts. No request goes to them any more. */
   protected abstract takeParts(): readonly Part[];
 
+  /** Those that have connections. */
+  protected abstract listParts(): Iterable<unknown>;
+
+  override connections(): Promise<ConnectionStatus[]> {
+    return connectionsOf(this.listParts());
+  }
+
   protected override closeGracefully(): Promise<unknown> {
     return Promise.all(this.takeParts().map((part) => part.close()));
   }
@@ -27,6 +35,13 @@ export abstract class CompositeDispatcher extends DispatcherBase {
   protected override destroyNow(error: Error): Promise<unknown> {
     return Promise.all(this.takeParts().map((part) => part.destroy(error)));
   }
+}
+
+/** What the connections of several dispatchers are doing; those of undici's own classes are not known. */
+export async function connectionsOf(parts: Iterable<unknown>): Promise<ConnectionStatus[]> {
+  const isOwn = (part: unknown): part is DispatcherBase => part instanceof DispatcherBase;
+  const own = Array.from(parts).filter(isOwn);
+  return (await Promise.all(own.map((part) => part.connections()))).flat();
 }
 
 /**

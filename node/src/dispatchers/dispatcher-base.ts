@@ -15,6 +15,7 @@ import { inspect, type InspectOptions } from 'node:util';
 
 import type {
   ConnectionErrorListener,
+  ConnectionStatus,
   ConnectListener,
   DisconnectListener,
   DrainListener,
@@ -152,6 +153,15 @@ export abstract class DispatcherBase extends Dispatcher {
     return `${this.constructor.name} ${inspect({ ...origin, closed, destroyed, stats: { ...stats } }, options)}`;
   }
 
+  /** What each of its connections is doing now. Those of undici's own classes are not known. */
+  abstract connections(): Promise<ConnectionStatus[]>;
+
+  /** @throws what a request would fail with. */
+  protected assertOpen(): void {
+    if (this.isDestroyed) throw new errors.ClientDestroyedError();
+    if (this.isClosed) throw new errors.ClientClosedError();
+  }
+
   get closed(): boolean {
     return this.isClosed;
   }
@@ -241,8 +251,7 @@ export abstract class DispatcherBase extends Dispatcher {
           'opts.dispatcher is not supported by instance methods. Pass opts.dispatcher to the top-level undici functions or call the dispatcher instance method directly.',
         );
       }
-      if (this.isDestroyed) throw new errors.ClientDestroyedError();
-      if (this.isClosed) throw new errors.ClientClosedError();
+      this.assertOpen();
       return this.dispatchRequest(given, receiver);
     } catch (error) {
       if (typeof receiver.onResponseError !== 'function') throw error;

@@ -8,7 +8,7 @@
 export { Agent, type AgentStats, makeDispatcher, type OptionsForOrigin } from './agent';
 export { BalancedPool, RoundRobinPool } from './balancing';
 export { Client, type ClientStats } from './client';
-export { closeIfUnused, CompositeDispatcher } from './composite';
+export { closeIfUnused, CompositeDispatcher, connectionsOf } from './composite';
 export { StandIn } from './delegate';
 export { DispatcherBase, hideFields, isOwnDispatcher } from './dispatcher-base';
 export {

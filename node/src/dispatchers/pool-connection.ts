@@ -5,7 +5,7 @@
  * one client per connection. `Pool` creates it on demand. It must not know records.
  */
 
-import type { Connection } from '../connection';
+import type { Connection, ConnectionStatus } from '../connection';
 import type { PoolCounters } from '../origin';
 import { Client } from './client';
 import type { PooledDispatcher } from './pooled-dispatcher';
@@ -34,8 +34,13 @@ export class PoolConnection extends Client {
     this.connection?.destroy(null);
   }
 
-  protected override get connections(): Iterable<Connection> {
+  protected override get openConnections(): Iterable<Connection> {
     return this.connection === null ? [] : [this.connection];
+  }
+
+  override async connections(): Promise<ConnectionStatus[]> {
+    const id = this.connection?.info.id;
+    return (await super.connections()).filter((status) => status.id === id);
   }
 
   protected override get counters(): PoolCounters {

@@ -74,7 +74,7 @@ export class Pool extends PooledDispatcher {
 
   /** The open connections, as clients. */
   private get clients(): unknown[] {
-    const own = Array.from(this.connections, (connection) => this.clientOf(connection));
+    const own = Array.from(this.openConnections, (connection) => this.clientOf(connection));
     const others = this.standIn.serving?.[poolSymbols.kClients] as unknown[] | undefined;
     return others === undefined ? own : [...own, ...others];
   }

@@ -6,11 +6,12 @@
  * requests.
  */
 
-import type { Connection } from '../connection';
+import type { Connection, ConnectionStatus } from '../connection';
 import {
   dispatchToPeer,
   ownOptions,
   parseSettings,
+  refuseAgentOptions,
   refuseOrigins,
   type SettingsKind,
   tlsWays,
@@ -20,11 +21,15 @@ import {
   type Dispatcher,
   type DispatchHandler,
   type DispatchOptions,
+  invalid,
   type ServedBy,
   symbols,
 } from '../undici';
 import { makePeer, type PeerDispatcher, StandIn, tlsServer } from './delegate';
 import { DispatcherBase, expose, hideFields } from './dispatcher-base';
+
+/** What its field of a record holds. */
+const MOST_CONNECTIONS = 2 ** 32 - 1;
 
 /** A dispatcher of one origin. */
 // eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- the peer has the method
@@ -59,7 +64,10 @@ export abstract class PooledDispatcher extends DispatcherBase {
       super();
       ({ url: this.url, pool: this.pool, standIn: this.standIn } = origin);
     } else {
-      refuseOrigins(ownOptions(options), kind === 'client' ? 'Client' : 'Pool');
+      const given = ownOptions(options);
+      const name = kind === 'client' ? 'Client' : 'Pool';
+      refuseOrigins(given, name);
+      refuseAgentOptions(given, name);
       const settings = parseSettings(origin, options, kind);
       super(options);
       this.url = settings.url;
@@ -80,8 +88,24 @@ export abstract class PooledDispatcher extends DispatcherBase {
   abstract targetsOf(connection: Connection | null): readonly Dispatcher[];
 
   /** The engine's open connections. */
-  protected get connections(): Iterable<Connection> {
+  protected get openConnections(): Iterable<Connection> {
     return this.pool.connections();
+  }
+
+  override connections(): Promise<ConnectionStatus[]> {
+    return this.pool.inspect();
+  }
+
+  /**
+   * Opens connections until `count` are ready to take a request, and resolves with how many are: fewer if
+   * `connections` or the server allow no more; one, if it speaks HTTP/2; none, if undici's own class
+   * serves the origin. Rejects with the error of an attempt if none is ready.
+   */
+  async preconnect(count = 1): Promise<number> {
+    if (!Number.isInteger(count) || count < 1) throw invalid('count must be a positive integer');
+    this.assertOpen();
+    if (this.standIn.now() !== null) return 0;
+    return this.pool.preconnect(Math.min(count, MOST_CONNECTIONS));
   }
 
   /** Counters as undici defines them. */

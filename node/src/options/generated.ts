@@ -41,6 +41,11 @@ export interface WholeRow extends WrittenRow {
   readonly fallback: number | boolean | null | undefined;
 }
 
+/** Options of agents. */
+export const AGENT_OPTIONS: readonly OptionRow[] = [
+  { name: 'maxConnections', rule: { is: 'integer', least: 1 }, refusal: '{} must be a positive integer', isKept: false },
+];
+
 /** Options of clients, in the order of undici's checks. */
 export const CLIENT_OPTIONS: readonly (OptionRow | WholeRow)[] = [
   { name: 'maxHeaderSize', rule: { is: 'integer', least: 1 }, refusal: 'invalid {}', isKept: false, key: OptionKey.MaxHeaderSize, form: 'number', isLimit: false, fallback: undefined },
@@ -51,6 +56,8 @@ export const CLIENT_OPTIONS: readonly (OptionRow | WholeRow)[] = [
   { name: 'keepAliveTimeoutThreshold', rule: { is: 'number' }, refusal: 'invalid {}', isKept: false, key: OptionKey.KeepAliveTimeoutThreshold, form: 'number', isLimit: false, fallback: 2000 },
   { name: 'headersTimeout', rule: { is: 'integer', least: 0 }, refusal: '{} must be a positive integer or zero', isKept: false, key: OptionKey.HeadersTimeout, form: 'number', isLimit: false, fallback: 300000 },
   { name: 'bodyTimeout', rule: { is: 'integer', least: 0 }, refusal: '{} must be a positive integer or zero', isKept: false, key: OptionKey.BodyTimeout, form: 'number', isLimit: false, fallback: 300000 },
+  { name: 'totalTimeout', rule: { is: 'integer', least: 0 }, refusal: '{} must be a positive integer or zero', isKept: true, key: OptionKey.TotalTimeout, form: 'number', isLimit: true, fallback: null },
+  { name: 'minBodyRate', rule: { is: 'integer', least: 0 }, refusal: '{} must be a positive integer or zero', isKept: true, key: OptionKey.MinBodyRate, form: 'number', isLimit: true, fallback: null },
   { name: 'connect', rule: { is: 'function or object' }, refusal: '{} must be a function or an object', isKept: true },
   { name: 'maxRequestsPerClient', rule: { is: 'integer', least: 0 }, refusal: '{} must be a positive number', isKept: false, key: OptionKey.MaxRequestsPerClient, form: 'number', isLimit: true, fallback: null },
   { name: 'localAddress', rule: { is: 'address' }, refusal: '{} must be valid string IP address', isKept: false },
@@ -202,6 +209,12 @@ export type AddressList = { check(address: string, family?: 'ipv4' | 'ipv6'): bo
 /** How long names are kept, in milliseconds: addresses (`ttl`, 10 000); after that, while a lookup renews them or if it fails (`staleTtl`, 0); failures (`negativeTtl`, 0). `maxEntries` (1000): how many. */
 export type DnsOptions = { ttl?: number; staleTtl?: number; negativeTtl?: number; maxEntries?: number };
 
+/** Options of agents. */
+export interface AgentTable {
+  /** Maximum number of connections to all origins together, including those being opened and upgraded ones. A pool that needs another one closes the connection of another origin that has been idle longest; if none is idle, origins take turns. Default: no limit. */
+  maxConnections?: number | null;
+}
+
 /** Options of clients that are numbers. */
 export interface ClientTable {
   /** Maximum size of a response head, including the status line. Bytes. Default: `http.maxHeaderSize` (16 384). */
@@ -216,6 +229,10 @@ export interface ClientTable {
   headersTimeout?: number;
   /** Maximum time between two chunks of the response body; 0: no limit. Can be set per request. Milliseconds. Default: 300 000. */
   bodyTimeout?: number;
+  /** Maximum time from `dispatch()` to the end of the response, including the time in queues; 0: no limit. Can be set per request. Milliseconds. Default: no limit. */
+  totalTimeout?: number | null;
+  /** Minimum rate of a response body, in bytes per second: it fails if less arrives in 5 s, not counting the time in which the reader is paused; 0: no minimum. Can be set per request. Default: no minimum. */
+  minBodyRate?: number | null;
   /** Requests after which a connection is closed; 0: no limit. Default: no limit. */
   maxRequestsPerClient?: number;
   /** Maximum size of a response body; -1: no limit. Bytes. Default: -1. */
@@ -334,6 +351,8 @@ export interface TableSettings {
   readonly keepAliveTimeoutThreshold: number;
   readonly headersTimeout: number;
   readonly bodyTimeout: number;
+  readonly totalTimeout: number | null;
+  readonly minBodyRate: number | null;
   readonly maxRequestsPerClient: number | null;
   readonly maxResponseSize: number;
   readonly pipelining: number;

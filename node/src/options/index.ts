@@ -34,6 +34,8 @@ export {
   peerOptions,
   type PoolSettings,
   readConnect,
+  readLimit,
+  refuseAgentOptions,
   type SettingsKind,
   throughJson,
   tlsWays,
@@ -52,5 +54,6 @@ export { ownOptions, spread, unpolluted } from './own-options';
 export { isUrl, parseOrigin } from './parse-origin';
 export { ProcessSettings, settle, trustsDefaultRoots, warnIfUnverified } from './process-settings';
 export { type ProxySettings, throughProxy } from './proxy-settings';
+export { type SharedLimit, underLimit } from './shared-limit';
 export { readTimings } from './timings';
 export type * from './types';

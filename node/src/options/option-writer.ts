@@ -96,6 +96,10 @@ export function encodeSettings(settings: PoolSettings, servername: string | null
   out.text(OptionKey.Host, bareHostname(url));
   out.number(OptionKey.Port, portOf(url));
 
+  if (settings.limit !== null) {
+    out.number(OptionKey.LimitId, settings.limit.id);
+    out.number(OptionKey.MaxConnections, settings.limit.most);
+  }
   out.rows(CLIENT_SETTINGS, settings);
   out.rows(POOL_OPTIONS, settings);
   if (settings.eager) out.flag(OptionKey.Eager, true);

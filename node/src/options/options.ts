@@ -26,6 +26,7 @@ import {
 import { type Decompression, NOT_DECODED, readDecompress } from './decompress';
 import { type DnsSettings, readDns } from './dns-options';
 import {
+  AGENT_OPTIONS,
   CLIENT_OPTIONS,
   CLIENT_SETTINGS,
   H2_OPTIONS,
@@ -40,6 +41,7 @@ import {
 import { isAbsent, ownOptions, type RawOptions, spread } from './own-options';
 import { parseOrigin } from './parse-origin';
 import { proxyOf, type ProxySettings } from './proxy-settings';
+import { limitOf, makeLimit, type SharedLimit } from './shared-limit';
 import { readTimings } from './timings';
 
 /** The class: a `Client` is a pool of one connection whose queue fails as a whole. */
@@ -67,6 +69,8 @@ export interface PoolSettings extends TableSettings {
   readonly connect: ConnectSettings;
   /** The proxy; `null`: none. */
   readonly proxy: ProxySettings | null;
+  /** The limit that its connections count in, if there is one. */
+  readonly limit: SharedLimit | null;
   /** Why the peer's own class serves these options permanently; `null`: the engine does. */
   readonly byPeer: ByPeer | null;
   readonly allowH2: boolean;
@@ -171,6 +175,26 @@ function checkPoolOptions(options: RawOptions): void {
     throw invalid('factory must be a function.');
   }
   for (const row of CLIENT_OPTIONS) if (row.name === 'connect') check(row, options['connect']);
+}
+
+/**
+ * The limit of an agent that is made with `options`: of the agent that makes it, or its own.
+ *
+ * @throws InvalidArgumentError for an invalid option that only agents have.
+ */
+export function readLimit(options: unknown, given: RawOptions): SharedLimit | null {
+  for (const row of AGENT_OPTIONS) check(row, given[row.name]);
+  const { maxConnections } = given;
+  const own = isAbsent(maxConnections) ? null : makeLimit(maxConnections as number);
+  return limitOf(options) ?? own;
+}
+
+/** @throws InvalidArgumentError for an option that only agents have. */
+export function refuseAgentOptions(given: RawOptions, name: string): void {
+  for (const row of AGENT_OPTIONS) {
+    if (!isAbsent(given[row.name]))
+      throw invalid(`${row.name} is an option of Agent, not of ${name}`);
+  }
 }
 
 /** The rules of undici's connector. */
@@ -329,6 +353,7 @@ export function checkOptions(
   options: unknown,
   kind: SettingsKind,
   proxy: ProxySettings | null = null,
+  limit: SharedLimit | null = null,
 ): CheckedOptions {
   const given = ownOptions(options);
   if (kind === 'pool') checkPoolOptions(given);
@@ -353,7 +378,7 @@ export function checkOptions(
       const url = parseOrigin(origin);
       const byKey = url.protocol === 'https:' ? parts.overTls : parts.always;
       const byPeer = proxy === null ? (reason ?? byKey) : null;
-      return fillIn(kind, url, rest, connector, connect, proxy, byPeer);
+      return { ...fillIn(kind, url, rest, connector, connect), proxy, limit, byPeer };
     },
   };
 }
@@ -364,9 +389,7 @@ function fillIn(
   options: RawOptions,
   connector: RawOptions,
   connect: ConnectSettings,
-  proxy: ProxySettings | null,
-  byPeer: ByPeer | null,
-): PoolSettings {
+): Omit<PoolSettings, 'proxy' | 'limit' | 'byPeer'> {
   const localAddress = (options['localAddress'] as string | null | undefined) ?? null;
   const { allowH2, preferH2, useH2c } = connector;
   const table = readTable(kind, options);
@@ -388,8 +411,6 @@ function fillIn(
     localAddress: localAddress ?? connect.localAddress,
     socketPath: connect.socketPath,
     connect,
-    proxy,
-    byPeer,
     allowH2: isAbsent(allowH2) ? peerMajor === 8 : Boolean(allowH2),
     preferH2: preferH2 === true,
     h2: readH2(useH2c === true ? { ...options, useH2c } : options),
@@ -428,5 +449,5 @@ export function parseSettings(origin: unknown, options: unknown, kind: SettingsK
     if (typeof given['connect'] !== 'function') checkConnectorOptions(connectorOptions(given));
     parseOrigin(origin);
   }
-  return checkOptions(given, kind, proxyOf(options)).at(origin);
+  return checkOptions(given, kind, proxyOf(options), limitOf(options)).at(origin);
 }

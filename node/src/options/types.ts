@@ -6,9 +6,9 @@
  */
 
 import type { buildConnector, Client as PeerClient, Dispatcher } from '../undici';
-import type { ClientTable, ConnectTable, DnsOptions, PoolTable } from './generated';
+import type { AgentTable, ClientTable, ConnectTable, DnsOptions, PoolTable } from './generated';
 
-export type { AddressList, DnsOptions, PemSource } from './generated';
+export type { AddressList, AgentTable, DnsOptions, PemSource } from './generated';
 
 /**
  * How connections are opened: undici's options, with every key of Node's `tls.connect` and
@@ -75,7 +75,7 @@ export interface PoolOptions extends ClientOptions, PoolTable {
 export type OriginOptions = Omit<PoolOptions, 'factory'>;
 
 /** Options of `Agent`. */
-export interface AgentOptions extends Omit<PoolOptions, 'factory'> {
+export interface AgentOptions extends Omit<PoolOptions, 'factory'>, AgentTable {
   /** Creates the dispatcher of each origin. Default: a `Client` for `connections: 1`, else a `Pool`. */
   factory?(origin: string | URL, options: object): Dispatcher;
   /** Maximum number of origins; requests to further ones fail. Default `Infinity`. */

@@ -9,9 +9,12 @@
 import {
   Connection,
   type ConnectionHost,
+  type ConnectionStatus,
   decodeConnected,
   decodeDisconnected,
   decodeError,
+  decodeReady,
+  decodeStatuses,
   type DisconnectInfo,
 } from '../connection';
 import type { SendTarget } from '../request';
@@ -47,6 +50,9 @@ export interface NativePoolListener {
   readonly needsBodyDrain: boolean;
 }
 
+/** A payload, which is valid only during the call that has it as arguments. */
+type Payload = [batch: Buffer, start: number, end: number];
+
 /** What its field of a record holds. */
 const MOST_PIPELINING = 2 ** 32 - 1;
 
@@ -63,6 +69,8 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
   readonly #connections = new Map<number, Connection>();
   readonly #settings: PoolSettings;
   readonly #lookups: Lookups;
+  #lastQuestion = 0;
+  readonly #questions = new Map<number, (failed: boolean, payload: Payload | null) => void>();
   #destroyError: Error | null = null;
   #whenGone: (() => void) | null = null;
   #closed: (() => void) | null = null;
@@ -120,6 +128,54 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
     this.#command(Submission.PoolConnect);
   }
 
+  /** What its connections are doing. */
+  async inspect(): Promise<ConnectionStatus[]> {
+    const statuses = await this.#ask((question) => {
+      this.writer.command(Submission.PoolInspect, this.id, question);
+      return (...payload) => decodeStatuses(this.#settings.url.origin, ...payload);
+    });
+    return (statuses ?? []).map((status) => ({ ...status, id: this.#idOf(status) }));
+  }
+
+  /** The name of a connection in this environment. */
+  #idOf({ id = '' }: { id?: string }): string {
+    return `${this.id}-${id}`;
+  }
+
+  /** Opens connections until `count` are ready; resolves with how many are. */
+  async preconnect(count: number): Promise<number> {
+    const ready = await this.#ask((question) => {
+      this.writer.poolPreconnect(this.id, question, count);
+      return decodeReady;
+    });
+    return ready ?? 0;
+  }
+
+  /** Asks Rust, and keeps the process alive for the answer; `null` if the pool ends before. */
+  #ask<T>(submit: (question: number) => (...payload: Payload) => T): Promise<T | null> {
+    const question = ++this.#lastQuestion;
+    this.#session.hold();
+    this.#session.pools.keep(this.id, this);
+    const answer = new Promise<T | null>((resolve, reject) => {
+      const decode = submit(question);
+      this.#questions.set(question, (failed, payload) => {
+        this.#session.release();
+        if (payload === null) resolve(null);
+        else if (failed) reject(decodeError(...payload));
+        else resolve(decode(...payload));
+      });
+    });
+    this.#session.scheduleFlush();
+    return answer;
+  }
+
+  onAnswer(question: number, failed: boolean, ...payload: Payload): void {
+    const answer = this.#questions.get(question);
+    this.#questions.delete(question);
+    answer?.(failed, payload);
+    this.#letGo();
+  }
+
   /** Ends when its requests have ended, and then calls `gone`. It must get no more. */
   retire(gone: () => void): void {
     this.#whenGone = gone;
@@ -149,7 +205,8 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
     clock.check();
     const { timings, ...info } = decodeConnected(batch, start, end);
     const times = { ...timings, start: clock.epoch + (timings.start ?? 0) };
-    const made = new Connection(connection, { id: connection, ...info, timings: times }, this);
+    const id = this.#idOf(info);
+    const made = new Connection(connection, { ...info, id, timings: times }, this);
     this.#connections.set(connection, made);
     this.#listener.connected(this, made);
   }
@@ -214,7 +271,7 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
 
   /** Without connections nothing but its user needs it, unless it is being destroyed. */
   #letGo(): void {
-    if (this.#connections.size > 0 || this.#closed !== null) return;
+    if (this.#connections.size > 0 || this.#questions.size > 0 || this.#closed !== null) return;
     this.#session.pools.letGo(this.id, this);
   }
 
@@ -249,6 +306,8 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
 
   onPoolClosed(): void {
     this.#lookups.clear();
+    for (const answer of this.#questions.values()) answer(false, null);
+    this.#questions.clear();
     this.#whenGone?.();
     const closed = this.#closed;
     this.#closed = null;

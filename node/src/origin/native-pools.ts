@@ -5,7 +5,7 @@
  * client's only connection changes its server name. It must not know when requests are submitted.
  */
 
-import type { Connection } from '../connection';
+import type { Connection, ConnectionStatus } from '../connection';
 import { serverNameOf } from '../request';
 import type { PoolSettings } from '../options';
 import type { Session } from '../session';
@@ -127,6 +127,11 @@ export class NativePools {
     if (this.#main !== null) yield this.#main;
     if (this.#byServername !== null) yield* this.#byServername.values();
     yield* this.#leaving;
+  }
+
+  /** What all connections are doing. */
+  async inspect(): Promise<ConnectionStatus[]> {
+    return (await Promise.all(Array.from(this.#all(), (pool) => pool.inspect()))).flat();
   }
 
   /** All connections that are up. */

@@ -10,7 +10,13 @@
  * events: code inside a callback sees counters consistent with it.
  */
 
-import { type Connection, type DisconnectInfo, isConnectError, isTransient } from '../connection';
+import {
+  type Connection,
+  type ConnectionStatus,
+  type DisconnectInfo,
+  isConnectError,
+  isTransient,
+} from '../connection';
 import { ConnectionDiagnostics, Request, type RequestContext, type HeadContext } from '../request';
 import type { Decompression, PoolSettings } from '../options';
 import { queueMicrotask } from '../process';
@@ -32,6 +38,7 @@ export class OriginDispatcher implements RequestContext, NativePoolListener, Ord
   readonly strictContentLength: boolean;
   readonly decompress: Decompression;
   readonly timings: boolean | null;
+  readonly totalTimeout: number | null;
   readonly diagnostics: ConnectionDiagnostics;
   head: HeadContext;
 
@@ -63,6 +70,7 @@ export class OriginDispatcher implements RequestContext, NativePoolListener, Ord
     this.strictContentLength = settings.strictContentLength;
     this.decompress = settings.decompress;
     this.timings = settings.timings;
+    this.totalTimeout = settings.totalTimeout;
     this.diagnostics = new ConnectionDiagnostics(settings);
     this.origin = settings.url.origin;
     this.#capacity = new Capacity(settings);
@@ -171,6 +179,7 @@ export class OriginDispatcher implements RequestContext, NativePoolListener, Ord
       this.#capacity.announcing = 0;
     }
     if (request.describe()) this.#order.submit(request, options.signal);
+    if (request.slot === -1 && !request.settled) request.startTotalTimeout();
     this.#drain.fill();
     return !this.#drain.isNeeded;
   }
@@ -464,6 +473,18 @@ export class OriginDispatcher implements RequestContext, NativePoolListener, Ord
       if (connection.isMultiplexed) return connection;
     }
     return null;
+  }
+
+  /** What all connections are doing. */
+  inspect(): Promise<ConnectionStatus[]> {
+    return this.#natives.inspect();
+  }
+
+  /** Opens connections until `count` are ready; resolves with how many are. */
+  preconnect(count: number): Promise<number> {
+    const target = this.nativeFor(null);
+    if (!this.isConnected) this.#announce(target.servername);
+    return target.preconnect(count);
   }
 
   /** Opens a connection even if nothing is queued. */

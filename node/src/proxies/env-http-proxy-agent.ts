@@ -5,8 +5,18 @@
  * including the rules of `NO_PROXY`, is up to the peer; only networks in that list are ours.
  */
 
-import { Agent, forBoth } from '../dispatchers';
-import { ownOptions, refuseOrigins, type ProxyDefaults, spread, unpolluted } from '../options';
+import type { ConnectionStatus } from '../connection';
+import { Agent, connectionsOf, forBoth } from '../dispatchers';
+import {
+  type AgentTable,
+  ownOptions,
+  readLimit,
+  refuseOrigins,
+  type ProxyDefaults,
+  spread,
+  underLimit,
+  unpolluted,
+} from '../options';
 import {
   type Dispatcher,
   type EnvHttpProxyAgent as PeerEnvHttpProxyAgent,
@@ -44,11 +54,12 @@ export class EnvHttpProxyAgent extends forBoth(peer.EnvHttpProxyAgent) {
     this.#noProxy = noProxy as string | undefined;
     const { env } = process;
     const agents = this as unknown as Record<symbol, Dispatcher>;
-    const direct = new Agent(rest);
+    const limited = underLimit(rest, readLimit(options, given));
+    const direct = new Agent(limited);
     const http = httpProxy ?? env['http_proxy'] ?? env['HTTP_PROXY'];
     const https = httpsProxy ?? env['https_proxy'] ?? env['HTTPS_PROXY'];
-    const forHttp = http ? new ProxyAgent({ ...rest, uri: http as string }) : direct;
-    const forHttps = https ? new ProxyAgent({ ...rest, uri: https as string }) : forHttp;
+    const forHttp = http ? new ProxyAgent({ ...limited, uri: http as string }) : direct;
+    const forHttps = https ? new ProxyAgent({ ...limited, uri: https as string }) : forHttp;
     this.#agents = { direct, http: forHttp, https: forHttps };
     agents[symbols.kNoProxyAgent] = direct;
     agents[symbols.kHttpProxyAgent] = forHttp;
@@ -61,6 +72,11 @@ export class EnvHttpProxyAgent extends forBoth(peer.EnvHttpProxyAgent) {
     const through = (agent: Agent | ProxyAgent): ServedBy | null =>
       agent instanceof ProxyAgent ? agent.servedBy : null;
     return { direct: direct.servedBy, http: through(http), https: through(https) };
+  }
+
+  /** What each of its connections is doing now; see `Agent.connections()`. */
+  connections(): Promise<ConnectionStatus[]> {
+    return connectionsOf(new Set(Object.values(this.#agents)));
   }
 
   override dispatch(
@@ -82,7 +98,7 @@ export class EnvHttpProxyAgent extends forBoth(peer.EnvHttpProxyAgent) {
 // eslint-disable-next-line @typescript-eslint/no-namespace -- undici's users write EnvHttpProxyAgent.Options
 export declare namespace EnvHttpProxyAgent {
   /** Options of the constructor. */
-  export type Options = PeerEnvHttpProxyAgent.Options & ProxyDefaults;
+  export type Options = PeerEnvHttpProxyAgent.Options & ProxyDefaults & AgentTable;
   /** Who serves which requests. */
   export interface ServedBy {
     /** By origin: those that are not for a proxy. */

@@ -117,4 +117,13 @@ export class Forwarder extends CompositeDispatcher {
   protected override takeParts(): Dispatcher[] {
     return [this.pool];
   }
+
+  protected override listParts(): Dispatcher[] {
+    return [this.pool];
+  }
+
+  /** Opens connections to the proxy; see `Pool.preconnect()`. */
+  preconnect(_origin: string | URL, count?: number): Promise<number> {
+    return this.pool.preconnect(count);
+  }
 }

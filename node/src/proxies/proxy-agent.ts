@@ -20,6 +20,7 @@ import {
   StandIn,
 } from '../dispatchers';
 import {
+  type AgentTable,
   bareHostname,
   type ProxyDefaults,
   type Decompression,
@@ -31,9 +32,12 @@ import {
   type ProxySettings,
   readAllow,
   readDecompress,
+  readLimit,
   refuseOrigins,
+  type SharedLimit,
   spread,
   throughProxy,
+  underLimit,
   unblockedProxyTls,
   unpolluted,
   wantsH2c,
@@ -169,7 +173,7 @@ export class ProxyAgent extends CompositeDispatcher {
     const headers = spread(given['headers']);
     if (authorization !== undefined) headers['proxy-authorization'] = authorization;
     this.tunnelsHttp = this.readTunnelRule(given['proxyTunnel'], url);
-    this.ways = makeWays(url, given, headers);
+    this.ways = makeWays(url, given, headers, readLimit(options, given));
     this.hasRule = hasRule(given, this.ways.byPeer);
     this.standIn = new StandIn(null, () => this.withEvents(peerAgent(url, given)));
     hideFields(this, 'ways', 'standIn');
@@ -217,8 +221,7 @@ export class ProxyAgent extends CompositeDispatcher {
 
   protected override dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean {
     const { tunnels, forwarder } = this.ways;
-    const isForwarded =
-      forwarder !== null && !this.tunnelsHttp && parseOrigin(options.origin).protocol === 'http:';
+    const isForwarded = forwarder !== null && this.isForwarded(options.origin);
     const standIn = this.standIn.now();
     if (standIn !== null && this.hasRule) refusePeer();
     const agent = standIn ?? (isForwarded ? forwarder : tunnels);
@@ -232,8 +235,31 @@ export class ProxyAgent extends CompositeDispatcher {
     );
   }
 
+  private isForwarded(origin: unknown): boolean {
+    const { forwarder } = this.ways;
+    return forwarder !== null && !this.tunnelsHttp && parseOrigin(origin).protocol === 'http:';
+  }
+
+  /**
+   * Opens tunnels to an origin, or connections to the proxy if it forwards requests to it, until `count`
+   * are ready; see `Pool.preconnect()`.
+   */
+  async preconnect(origin: string | URL, count = 1): Promise<number> {
+    this.assertOpen();
+    if (this.standIn.now() !== null) return 0;
+    const { tunnels, forwarder } = this.ways;
+    const agent = this.isForwarded(origin) ? forwarder : tunnels;
+    const isOwn =
+      agent instanceof Agent || agent instanceof Forwarder || agent instanceof Socks5ProxyAgent;
+    return isOwn ? agent.preconnect(origin, count) : 0;
+  }
+
   protected override takeParts(): (Dispatcher | StandIn)[] {
     return [...this.agents(), this.standIn];
+  }
+
+  protected override listParts(): Dispatcher[] {
+    return this.agents();
   }
 }
 
@@ -259,7 +285,7 @@ function reasonForTunnels(options: Options): ByPeer | null {
 }
 
 /** The dispatchers that the options require: ours wherever possible. */
-function makeWays(url: URL, options: Options, headers: Options): Ways {
+function makeWays(url: URL, options: Options, headers: Options, limit: SharedLimit | null): Ways {
   const forAll = reasonForAll(url, options);
   if (forAll !== null) {
     warnOfOption(forAll);
@@ -267,19 +293,24 @@ function makeWays(url: URL, options: Options, headers: Options): Ways {
     return { tunnels: agent, forwarder: agent, byPeer: forAll };
   }
   if (isSocks(url)) {
-    return { tunnels: socksAgent(url, options), forwarder: null, byPeer: null };
+    return { tunnels: socksAgent(url, options, limit), forwarder: null, byPeer: null };
   }
   const byPeer = reasonForTunnels(options);
   if (byPeer !== null) warnOfOption(byPeer);
   return {
-    tunnels: byPeer === null ? makeTunnels(url, options, headers) : peerAgent(url, options),
-    forwarder: makeForwarder(url, options, headers),
+    tunnels: byPeer === null ? makeTunnels(url, options, headers, limit) : peerAgent(url, options),
+    forwarder: makeForwarder(url, options, headers, limit),
     byPeer,
   };
 }
 
 /** Pools whose connections go through a tunnel, one per origin. */
-function makeTunnels(proxy: URL, options: Options, headers: Options): Agent {
+function makeTunnels(
+  proxy: URL,
+  options: Options,
+  headers: Options,
+  limit: SharedLimit | null,
+): Agent {
   const { requestTls, connectTimeout } = options;
   const connect = readLeg(withRule(options, 'proxyTls'), connectTimeout, 'proxyTls');
   const target = withRule(options, 'requestTls');
@@ -315,36 +346,49 @@ function makeTunnels(proxy: URL, options: Options, headers: Options): Agent {
       },
     };
   };
-  return new Agent({
+  const agentOptions = {
     ...without(options, ...PROXY_ONLY),
     connect: inner,
     factory: (origin: string | URL, given: object) =>
       makeDispatcher(origin, throughProxy(given, settingsFor(parseOrigin(origin)))),
+  };
+  return new Agent(underLimit(agentOptions, limit));
+}
+
+/** Limits per origin and of agents; and a proxy does not forward what is in HTTP/2. */
+const NOT_FOR_FORWARDING = [
+  'connections',
+  'maxConnections',
+  'maxOrigins',
+  'origins',
+  'useH2c',
+  'h2Options',
+];
+
+/** Connections to the proxy for forwarded requests. `connections` is a limit per origin. */
+function makeForwarder(
+  proxy: URL,
+  options: Options,
+  headers: Options,
+  limit: SharedLimit | null,
+): Forwarder {
+  const connect = spread({ timeout: options['connectTimeout'] }, withRule(options, 'proxyTls'));
+  const poolOptions = {
+    ...without(options, ...PROXY_ONLY, ...NOT_FOR_FORWARDING),
+    connect,
+    allowH2: false,
+  };
+  return new Forwarder(proxy, underLimit(poolOptions, limit), {
+    headers,
+    servername: (connect['servername'] as string | undefined) || bareHostname(proxy),
+    allow: readAllow(withRule(options, 'requestTls')['allow']),
   });
 }
 
-/** `connections` is a limit per origin, and a proxy does not forward what is in HTTP/2. */
-const NOT_FOR_FORWARDING = ['connections', 'maxOrigins', 'origins', 'useH2c', 'h2Options'];
-
-/** Connections to the proxy for forwarded requests. */
-function makeForwarder(proxy: URL, options: Options, headers: Options): Forwarder {
-  const connect = spread({ timeout: options['connectTimeout'] }, withRule(options, 'proxyTls'));
-  const poolOptions = without(options, ...PROXY_ONLY, ...NOT_FOR_FORWARDING);
-  return new Forwarder(
-    proxy,
-    { ...poolOptions, connect, allowH2: false },
-    {
-      headers,
-      servername: (connect['servername'] as string | undefined) || bareHostname(proxy),
-      allow: readAllow(withRule(options, 'requestTls')['allow']),
-    },
-  );
-}
-
-function socksAgent(url: URL, options: Options): Socks5ProxyAgent {
+function socksAgent(url: URL, options: Options, limit: SharedLimit | null): Socks5ProxyAgent {
   const { username, password, connectTimeout, proxyTls, requestTls, decompress, timings } = options;
   const { allow } = ownOptions(options['connect']);
-  return new Socks5ProxyAgent(url, {
+  const given = {
     ...(username ? { username } : {}),
     ...(password ? { password } : {}),
     connectTimeout,
@@ -353,12 +397,13 @@ function socksAgent(url: URL, options: Options): Socks5ProxyAgent {
     ...(allow ? { connect: { allow } } : {}),
     decompress,
     timings,
-  } as never);
+  };
+  return new Socks5ProxyAgent(url, underLimit(given, limit) as never);
 }
 
 /** Types under the names of undici's declarations. */
 // eslint-disable-next-line @typescript-eslint/no-namespace -- undici's users write ProxyAgent.Options
 export declare namespace ProxyAgent {
   /** Options of the constructor. */
-  export type Options = PeerProxyAgent.Options & ProxyDefaults;
+  export type Options = PeerProxyAgent.Options & ProxyDefaults & AgentTable;
 }

@@ -17,6 +17,7 @@ import {
   StandIn,
 } from '../dispatchers';
 import {
+  type AgentTable,
   bareHostname,
   type Decompression,
   decompressOption,
@@ -26,11 +27,14 @@ import {
   parseOrigin,
   type ProxySettings,
   readDecompress,
+  readLimit,
   readTimings,
   refuseOrigins,
   type ProxyDefaults,
+  type SharedLimit,
   spread,
   throughProxy,
+  underLimit,
   unblockedProxyTls,
 } from '../options';
 import {
@@ -106,6 +110,8 @@ export class Socks5ProxyAgent extends CompositeDispatcher {
   private readonly inner: object;
   private readonly decompress: Decompression;
   private readonly timings: boolean | null;
+  /** On the connections of all pools together. */
+  private readonly limit: SharedLimit | null;
   private readonly standIn: StandIn;
   /** Whether addresses are checked. */
   private readonly hasRule: boolean;
@@ -121,6 +127,7 @@ export class Socks5ProxyAgent extends CompositeDispatcher {
     super(given);
     this.decompress = readDecompress(given['decompress']) ?? NOT_DECODED;
     this.timings = readTimings(given['timings']);
+    this.limit = readLimit(options, given);
     const url = readUrl(proxyUrl);
     const { connect, connectTimeout, proxyTls, requestTls } = given;
     // An object is only for a rule about addresses.
@@ -147,7 +154,7 @@ export class Socks5ProxyAgent extends CompositeDispatcher {
     this.inner = spread({ timeout: connectTimeout }, target);
     // Checked here rather than with the first request.
     if (byPeer === null) readLeg(target, connectTimeout, 'requestTls');
-    hideFields(this, 'settings', 'inner', 'timings', 'standIn');
+    hideFields(this, 'settings', 'inner', 'timings', 'limit', 'standIn');
   }
 
   /** Who serves the next request: the engine, or undici's own class, and why. */
@@ -160,13 +167,27 @@ export class Socks5ProxyAgent extends CompositeDispatcher {
     if (standIn !== null) {
       return dispatchToPeer(standIn, options, toPeerHandler(handler), this.decompress);
     }
-    const { origin } = parseOrigin(options.origin);
-    let pool = this[kPools].get(origin);
-    if (pool === undefined || pool.destroyed || pool.closed) pool = this.addPool(origin, options);
-    return pool.dispatch(
+    return this.poolOf(options.origin, options).dispatch(
       options as unknown as Dispatcher.DispatchOptions,
       handler as Dispatcher.DispatchHandler,
     );
+  }
+
+  /** Opens connections to an origin through the proxy; see `Pool.preconnect()`. */
+  async preconnect(origin: string | URL, count = 1): Promise<number> {
+    this.assertOpen();
+    return this.standIn.now() === null ? this.poolOf(origin, {}).preconnect(count) : 0;
+  }
+
+  private poolOf(given: unknown, options: DispatchOptions): Pool {
+    const { origin } = parseOrigin(given);
+    const pool = this[kPools].get(origin);
+    const isUsable = pool !== undefined && !pool.destroyed && !pool.closed;
+    return isUsable ? pool : this.addPool(origin, options);
+  }
+
+  protected override listParts(): Iterable<Pool> {
+    return this[kPools].values();
   }
 
   private addPool(origin: string, options: DispatchOptions): Pool {
@@ -174,7 +195,7 @@ export class Socks5ProxyAgent extends CompositeDispatcher {
     const decompress = decompressOption(this.decompress);
     const { inner: connect, timings } = this;
     const given = { pipelining, connections, connect, decompress, timings };
-    const pool = new Pool(origin, throughProxy(given, this.settings));
+    const pool = new Pool(origin, underLimit(throughProxy(given, this.settings), this.limit));
     this[kPools].set(origin, pool);
     forwardEvents(pool, this, () => {
       if (this[kPools].get(origin) === pool && closeIfUnused(pool)) this[kPools].delete(origin);
@@ -193,5 +214,5 @@ export class Socks5ProxyAgent extends CompositeDispatcher {
 // eslint-disable-next-line @typescript-eslint/no-namespace -- undici's users write Socks5ProxyAgent.Options
 export declare namespace Socks5ProxyAgent {
   /** Options of the constructor. */
-  export type Options = PeerSocks5ProxyAgent.Options & ProxyDefaults;
+  export type Options = PeerSocks5ProxyAgent.Options & ProxyDefaults & AgentTable;
 }

@@ -20,6 +20,8 @@ export interface SendContext {
   readonly decompress: Decompression;
   /** The default for requests; `null`: whether somebody wants to know. */
   readonly timings: boolean | null;
+  /** The default for requests, in milliseconds; `null`: none. */
+  readonly totalTimeout: number | null;
   readonly diagnostics: ConnectionDiagnostics;
   /** The body of a request failed while it was read, before anything of the request was sent. */
   bodyFailed(error: Error): void;

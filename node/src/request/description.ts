@@ -67,6 +67,9 @@ export class RequestDescription implements HeaderTarget {
   /** Milliseconds for the record; `DEFAULT_TIMEOUT` if the caller gave none. */
   readonly headersTimeout: number;
   readonly bodyTimeout: number;
+  readonly totalTimeout: number;
+  /** Bytes per second; `DEFAULT_TIMEOUT` if the caller gave none. */
+  readonly minBodyRate: number;
   /** Server name for TLS that differs from the origin's host; `null` for none. */
   readonly servername: string | null;
   /** `null`: the pool's default. */
@@ -126,6 +129,8 @@ export class RequestDescription implements HeaderTarget {
     this.methodRules = rules ?? OTHER;
     this.headersTimeout = wireTimeout(headersTimeout as number | null | undefined);
     this.bodyTimeout = wireTimeout(bodyTimeout as number | null | undefined);
+    this.totalTimeout = wireTimeout(options.totalTimeout as number | null | undefined);
+    this.minBodyRate = wireTimeout(options.minBodyRate as number | null | undefined);
     this.body = options.body == null ? null : classifyBody(options.body);
     this.upgradeProtocol = upgrade ? (upgrade as string) : null;
     this.path = options.query ? withQuery(path, options.query as ParsedUrlQueryInput) : path;
@@ -164,6 +169,8 @@ export class RequestDescription implements HeaderTarget {
       bodyTimeout: timeout(this.bodyTimeout),
       servername,
       timings: this.timingsListener ?? this.wantsTimings,
+      totalTimeout: timeout(this.totalTimeout),
+      minBodyRate: timeout(this.minBodyRate),
       decompress: decompressOption(this.decompress),
       [kDecode]: this.fetchDecoding,
     };
@@ -225,7 +232,9 @@ function checkTimeout(value: unknown, name: string): void {
 }
 
 function checkRareOptions(options: DispatchOptions): void {
-  const { throwOnError, maxRedirections, typeOfService } = options;
+  const { throwOnError, maxRedirections, typeOfService, totalTimeout, minBodyRate } = options;
+  if (totalTimeout != null) checkTimeout(totalTimeout, 'totalTimeout');
+  if (minBodyRate != null) checkTimeout(minBodyRate, 'minBodyRate');
   if (throwOnError != null) throw invalid('invalid throwOnError');
   if (maxRedirections != null && maxRedirections !== 0) {
     throw invalid('maxRedirections is not supported, use the redirect interceptor');

@@ -11,6 +11,10 @@ import type { RequestTimings } from './timings';
 export interface OwnRequestOptions {
   /** Takes precedence over the dispatcher's. */
   decompress?: DecompressOption | null;
+  /** Takes precedence over the dispatcher's; 0: no limit. Milliseconds. */
+  totalTimeout?: number | null;
+  /** Takes precedence over the dispatcher's; 0: no minimum. Bytes per second. */
+  minBodyRate?: number | null;
   /**
    * Whether the request is timed, or a function that gets its timings when it has ended, but not if
    * undici serves it. Takes precedence over the dispatcher's.

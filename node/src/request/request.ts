@@ -466,6 +466,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     if (!this.#counts) return;
     this.#counts = false;
     this.#unwatchSignal();
+    this.stopTotalTimeout();
     this.#context.settled(this);
   }
 

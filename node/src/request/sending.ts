@@ -20,16 +20,17 @@ import {
   streamLength,
   watchStream,
 } from '../body';
-import type { Connection } from '../connection';
+import { type Connection, TotalTimeoutError, withPhase } from '../connection';
 import { addHeader } from '../headers';
 import { type Decompression, NO_LIMIT, NOT_DECODED } from '../options';
-import { setImmediate } from '../process';
+import { clearTimeout, now, setImmediate, setTimeout } from '../process';
 import type { SlotOwner } from '../session';
 import { type DispatchHandler, type DispatchOptions, errors } from '../undici';
 import {
   asGiven,
   BODY_SLICE,
   type Bytes,
+  DEFAULT_TIMEOUT,
   DispatchAux,
   DispatchFlag,
   sizeOf,
@@ -50,6 +51,9 @@ import {
 import { RequestDescription } from './description';
 import { timingsChannel } from './timings';
 import type { SentBody } from './taken-over';
+
+/** Longest delay of a timer of Node's. */
+const LONGEST_TIMER = 0x7fffffff;
 
 /** A native pool, as far as a request needs it. */
 export interface SendTarget {
@@ -107,6 +111,8 @@ export abstract class Sending
   isStarted = false;
   /** Failure of the body before that. */
   protected earlyError: Error | null = null;
+  /** Its total timeout, while it waits in JavaScript. */
+  private expiry: { readonly at: number; readonly timer: NodeJS.Timeout } | null = null;
   /** Ends `watchBody`. */
   private unwatch: (() => void) | null = null;
 
@@ -357,6 +363,28 @@ export abstract class Sending
     caller.runInAsyncScope(() => source.begin());
   }
 
+  /** It has to wait before it is sent, and its total timeout runs already. */
+  startTotalTimeout(): void {
+    const own = this.totalTimeout === DEFAULT_TIMEOUT ? null : this.totalTimeout;
+    const milliseconds = own ?? this.context.totalTimeout;
+    if (!milliseconds) return;
+    const expire = () => this.abortWith(withPhase(new TotalTimeoutError(), 'queued'));
+    const timer = setTimeout(expire, Math.min(milliseconds, LONGEST_TIMER));
+    timer.unref();
+    this.expiry = { at: now() + milliseconds, timer };
+  }
+
+  protected stopTotalTimeout(): void {
+    if (this.expiry !== null) clearTimeout(this.expiry.timer);
+  }
+
+  /** What is left of it for the engine. */
+  private get remainingTime(): number {
+    if (this.expiry === null) return this.totalTimeout;
+    this.stopTotalTimeout();
+    return Math.max(1, Math.ceil(this.expiry.at - now()));
+  }
+
   /** Writes the `Dispatch` record. The request must be prepared and unsettled. */
   send(target: SendTarget): void {
     const { context, body } = this;
@@ -431,6 +459,8 @@ export abstract class Sending
       inline,
       this.decoding,
       this.fetchDecoding === null ? Math.max(this.decompression, NO_LIMIT) : NO_LIMIT,
+      this.remainingTime,
+      this.minBodyRate,
     );
     session.scheduleFlush();
     this.afterHead(kind, inline);

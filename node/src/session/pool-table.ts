@@ -21,6 +21,8 @@ export interface PoolOwner {
   onAddress(lookup: number, isProxied: boolean, question: string): void;
   /** The user's function must judge a server. */
   onIdentity(lookup: number, isProxy: boolean, question: Buffer): void;
+  /** The answer to a question; if it `failed`, an error payload. */
+  onAnswer(question: number, failed: boolean, batch: Buffer, start: number, end: number): void;
   onPoolClosed(): void;
   /** See `ProcessSettings`. */
   onProcessChanged(): void;
@@ -113,6 +115,9 @@ export class PoolTable {
         return;
       case Completion.Identity:
         pool.onIdentity(connection, (flags & 1) !== 0, batch.subarray(start, end));
+        return;
+      case Completion.Answer:
+        pool.onAnswer(connection, (flags & 1) !== 0, batch, start, end);
         return;
       case Completion.PoolClosed:
         this.#pools.delete(id);

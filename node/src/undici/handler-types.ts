@@ -86,6 +86,8 @@ export interface DispatchOptions {
   typeOfService?: unknown;
   decompress?: unknown;
   timings?: unknown;
+  totalTimeout?: unknown;
+  minBodyRate?: unknown;
   [kDecode]?: FetchDecoding | null;
   /** Read by what made the request; see `Request.watchSignal`. */
   signal?: unknown;

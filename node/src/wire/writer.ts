@@ -9,6 +9,8 @@
 import { asGiven, type Bytes, partOf, sizeOf } from './bytes';
 import {
   CreditFlag,
+  DEFAULT_TIMEOUT,
+  DispatchAux,
   DispatchFlag,
   FLUSH_CAPACITY,
   LEND_FROM,
@@ -29,6 +31,7 @@ export type PoolCommand =
   | typeof Submission.PoolClose
   | typeof Submission.PoolDestroy
   | typeof Submission.PoolConnect
+  | typeof Submission.PoolInspect
   | typeof Submission.ConnectionDestroy
   | typeof Submission.ConnectionGiveUp;
 
@@ -37,6 +40,9 @@ const DISPATCH_FIELDS = 24;
 
 /** Bytes that follow these with `DispatchFlag.Decode`: the manner, the maximum decoded size. */
 const DECODE_FIELDS = 12;
+
+/** Bytes that follow these with `DispatchAux.Limits`: total timeout, minimum rate. */
+const LIMIT_FIELDS = 8;
 
 const TWO_POW_32 = 0x1_0000_0000;
 
@@ -96,7 +102,7 @@ export class SubmissionWriter {
    * `Dispatch`. `aux` is a `WireBody` with `DispatchAux` bits; `head` must be latin1; `body` goes inside
    * the record and may be `null`.
    * Timeouts in milliseconds, `DEFAULT_TIMEOUT` for the pool's. `decode` is a `WireDecode`, or 0 for
-   * none; `maxSize` the maximum decoded size, or 0.
+   * none; `maxSize` the maximum decoded size, or 0. `totalTimeout` and `minBodyRate` are like timeouts.
    */
   dispatch(
     slot: number,
@@ -111,9 +117,13 @@ export class SubmissionWriter {
     body: Bytes | null,
     decode = 0,
     maxSize = 0,
+    totalTimeout = DEFAULT_TIMEOUT,
+    minBodyRate = DEFAULT_TIMEOUT,
   ): void {
     const headLength = head.length;
-    const fields = decode === 0 ? DISPATCH_FIELDS : DISPATCH_FIELDS + DECODE_FIELDS;
+    let fields = decode === 0 ? DISPATCH_FIELDS : DISPATCH_FIELDS + DECODE_FIELDS;
+    const hasLimits = totalTimeout !== DEFAULT_TIMEOUT || minBodyRate !== DEFAULT_TIMEOUT;
+    if (hasLimits) fields += LIMIT_FIELDS;
     const payload = fields + headLength + (body === null ? 0 : sizeOf(body));
     let at = this.#reserve(payload);
     const words = this.#words;
@@ -131,6 +141,11 @@ export class SubmissionWriter {
       flags |= DispatchFlag.Decode;
     }
     at += fields;
+    if (hasLimits) {
+      words[(at >>> 2) - 2] = totalTimeout;
+      words[(at >>> 2) - 1] = minBodyRate;
+      aux |= DispatchAux.Limits;
+    }
     this.#buffer.latin1Write(head, at, headLength);
     if (body !== null) this.#buffer.set(asGiven(body), at + headLength);
     this.#announce(Submission.Dispatch, flags, aux, slot, generation, payload);
@@ -187,6 +202,11 @@ export class SubmissionWriter {
   /** `PoolPipelining`. */
   poolPipelining(pool: number, depth: number): void {
     this.#number(Submission.PoolPipelining, 0, pool, 0, depth);
+  }
+
+  /** `PoolPreconnect`. */
+  poolPreconnect(pool: number, question: number, count: number): void {
+    this.#number(Submission.PoolPreconnect, 0, pool, question, count);
   }
 
   /** `LookupResult`: the addresses found, or the number of an error. */

@@ -59,6 +59,8 @@ const writers: Record<string, (writer: SubmissionWriter, record: any) => void> =
       r.data === undefined ? null : bytes(r.data),
       r.decode === undefined ? 0 : (WireDecode as Record<string, number>)[r.decode],
       r.maxSize,
+      r.totalTimeout,
+      r.minBodyRate,
     ),
   BodyChunk: (writer, r) =>
     writer.bodyChunk(
@@ -71,6 +73,8 @@ const writers: Record<string, (writer: SubmissionWriter, record: any) => void> =
   BodyLeft: (writer, r) => writer.bodyLeft(r.slot, r.generation),
   BodyEnd: (writer, r) => writer.bodyEnd(r.slot, r.generation, fieldList(r.trailers)),
   Cancel: (writer, r) => writer.cancel(r.slot, r.generation, r.resets),
+  PoolInspect: (writer, r) => writer.command(Submission.PoolInspect, r.slot, r.generation),
+  PoolPreconnect: (writer, r) => writer.poolPreconnect(r.slot, r.generation, r.count),
   LookupResult: (writer, r) => writer.lookupResult(r.slot, r.generation, r.answer),
   Credit: (writer, r) => writer.credit(r.slot, r.generation, r.bytes, r.flags.includes('Paused')),
 };

@@ -32,6 +32,8 @@ close_reasons! {
     Expired = "expired",
     /// It served `max_requests_per_connection` requests.
     MaxRequests = "max requests",
+    /// It was idle, or had served its turn, and another pool under the same limit needed a connection.
+    MadeRoom = "made room",
     /// A message required it (`connection: close`, HTTP/1.0, a body delimited by the close), or the
     /// request set `reset`, or the response ended before the request body was sent.
     NotReusable = "not reusable",

@@ -216,6 +216,13 @@ pub struct ExchangeConfig {
     pub headers_timeout: Option<Duration>,
     /// Maximum time between two body chunks. Default 300 s; `None`: no limit.
     pub body_timeout: Option<Duration>,
+    /// Maximum time from the dispatch of a request to the end of its response body, including the time
+    /// it waits for a connection. An upgrade ends it. Default `None`: no limit.
+    pub total_timeout: Option<Duration>,
+    /// Minimum rate of a response body, in bytes per second as received: a body of which less arrives
+    /// in five seconds fails. Time in which the reader takes no more does not count. Default `None`: no
+    /// minimum.
+    pub min_body_rate: Option<NonZeroU32>,
     /// Maximum size of a response head, including the status line. Default 16 KiB.
     pub max_header_size: usize,
     /// Maximum number of fields of a response head over HTTP/1.1, and of trailers. Default `None`:
@@ -295,6 +302,8 @@ impl Default for ExchangeConfig {
         Self {
             headers_timeout: Some(Duration::from_secs(300)),
             body_timeout: Some(Duration::from_secs(300)),
+            total_timeout: None,
+            min_body_rate: None,
             max_header_size: 16 * 1024,
             max_fields: None,
             max_response_size: None,

@@ -26,6 +26,8 @@ named! {
         RequestBody,
         /// The caller aborted.
         Aborted,
+        /// The request took longer than its total timeout.
+        TotalTimeout,
         // --- this library ---
         /// The pool was destroyed.
         Destroyed,
@@ -60,6 +62,8 @@ named! {
         HeadersTimeout,
         /// The body stalled.
         BodyTimeout,
+        /// The body arrived more slowly than the minimum rate.
+        BodyTooSlow,
         /// The response head exceeds the limit.
         HeadersOverflow,
         /// The response body's length differs from the declared one.

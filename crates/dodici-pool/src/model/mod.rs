@@ -14,5 +14,6 @@ pub(crate) mod proxy;
 pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod size_limit;
+pub(crate) mod status;
 pub(crate) mod timings;
 pub(crate) mod tls;

@@ -108,6 +108,11 @@ pub struct Request {
     pub headers_timeout: Option<Duration>,
     /// Overrides the origin's body timeout; `Some(Duration::ZERO)` disables it.
     pub body_timeout: Option<Duration>,
+    /// Overrides the origin's total timeout; `Some(Duration::ZERO)` disables it.
+    pub total_timeout: Option<Duration>,
+    /// Overrides the origin's minimum rate of a response body, in bytes per second; `Some(0)` disables
+    /// it.
+    pub min_body_rate: Option<u32>,
     /// Whether the response's content codings are decoded; `None`: it is delivered as it is.
     pub decode: Option<Decode>,
     /// Whether its sink gets [`RequestTimings`](super::timings::RequestTimings).
@@ -129,6 +134,8 @@ impl Request {
             expect_continue: false,
             headers_timeout: None,
             body_timeout: None,
+            total_timeout: None,
+            min_body_rate: None,
             decode: None,
             timed: false,
         }

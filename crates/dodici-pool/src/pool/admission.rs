@@ -8,6 +8,7 @@
 use super::OriginPool;
 use super::action::{Action, Traits};
 use super::connection::{ConnState, Connection};
+use super::share::Share;
 use crate::model::close_reason::CloseReason;
 use crate::model::id::{ConnId, RequestId};
 
@@ -16,6 +17,7 @@ impl OriginPool {
     pub(super) fn settle(&mut self) {
         self.assign_queued();
         self.open_connections();
+        self.end_preconnect();
         self.finish();
         if self.needs_drain && !self.is_busy() {
             self.needs_drain = false;
@@ -25,9 +27,15 @@ impl OriginPool {
 
     /// Assigns a connection without requests to the oldest queued request, or makes it idle.
     pub(super) fn offer(&mut self, conn: ConnId) {
-        let room = self.conns.get(conn).is_some_and(|entry| entry.has_room());
+        let Some(entry) = self.conns.get(conn) else {
+            return;
+        };
+        let is_over = |share: &Share| share.turn_is_over() && entry.served > 0 && entry.is_unused();
         match self.requests.front() {
-            Some((request, traits)) if room => self.assign(conn, request, traits),
+            Some(_) if self.share.as_deref().is_some_and(is_over) => {
+                self.close(conn, CloseReason::MadeRoom);
+            }
+            Some((request, traits)) if entry.has_room() => self.assign(conn, request, traits),
             _ => self.rest(conn),
         }
     }
@@ -43,11 +51,42 @@ impl OriginPool {
         }
     }
 
-    /// Whether the limit allows another connection. Those that are closing still count.
+    /// Whether the pool's own limit allows another connection. Those that are closing still count.
     pub(super) fn may_open(&self) -> bool {
         self.config
             .max_connections
             .is_none_or(|limit| self.conns.len() < limit.get() as usize)
+    }
+
+    /// Whether a limit that it shares with others allows one.
+    fn is_granted(&self) -> bool {
+        self.share.as_ref().is_none_or(|share| share.is_granted())
+    }
+
+    /// Whether another connection is needed, for the queue or because one was requested, and the
+    /// pool's own limit allows it.
+    pub(super) fn wants_connection(&self) -> bool {
+        let needed = self.expected_places() < self.requests.waiting() + self.lacking()
+            || (self.connect_wanted && self.conns.len() == self.closing as usize);
+        needed && self.may_open()
+    }
+
+    /// How many more connections are to be ready.
+    fn lacking(&self) -> usize {
+        // A stream is free, or all of a connection are.
+        let multiplexed = |conn| self.conns.get(conn).is_some_and(|entry| entry.multiplexed);
+        if !self.streams.is_empty() || self.idle.front().is_some_and(multiplexed) {
+            return 0;
+        }
+        (self.preconnect as usize).saturating_sub(self.idle.len())
+    }
+
+    /// Ends `handle_preconnect` when there is nothing left to do for it.
+    fn end_preconnect(&mut self) {
+        let is_over = self.lacking() == 0 || (self.connecting == 0 && !self.may_open());
+        if self.preconnect > 0 && is_over {
+            self.preconnect = 0;
+        }
     }
 
     /// Estimate of the requests that the connections being opened will take.
@@ -57,7 +96,8 @@ impl OriginPool {
 
     /// How many connections must be opened for the queued requests, or because one was requested.
     pub(super) fn needed(&self) -> usize {
-        let needed = self.requests.waiting().div_ceil(self.expected as usize);
+        let places = self.requests.waiting() + self.lacking();
+        let needed = places.div_ceil(self.expected as usize);
         needed.max(usize::from(self.connect_kept))
     }
 
@@ -108,6 +148,12 @@ impl OriginPool {
         entry.running.push_back(&mut self.requests.table, request);
         entry.served = entry.served.saturating_add(1);
         let alone = !entry.multiplexed;
+        // One that is never unused would never be given up.
+        let is_shared = entry.concurrency > 1;
+        let shared_turn = self.share.as_deref_mut().and_then(|share| {
+            share.count();
+            (is_shared && share.turn_is_over()).then_some(share)
+        });
         if alone && traits.blocking {
             entry.hold = Some(request);
         }
@@ -117,6 +163,9 @@ impl OriginPool {
             draining(CloseReason::NotReusable)
         } else if limit.is_some_and(|limit| entry.served >= limit.get()) {
             draining(CloseReason::MaxRequests)
+        } else if let Some(share) = shared_turn {
+            share.begin_turn();
+            draining(CloseReason::MadeRoom)
         } else {
             ConnState::Busy {
                 open: entry.has_room(),
@@ -127,25 +176,20 @@ impl OriginPool {
     }
 
     fn open_connections(&mut self) {
-        while self.expected_places() < self.requests.waiting() && self.may_open() {
+        while self.wants_connection() && self.is_granted() {
             self.connect();
         }
-        if self.connect_wanted {
-            // An open or connecting connection satisfies the request to connect; closing ones do
-            // not.
-            if self.conns.len() > self.closing as usize {
-                self.connect_wanted = false;
-            } else if self.may_open() {
-                self.connect();
-            }
-        }
+        // An open or connecting connection satisfies the request to connect; closing ones do not.
+        self.connect_wanted &= self.conns.len() == self.closing as usize;
     }
 
     fn connect(&mut self) {
         let rest = self.config.keep_alive_timeout;
         let conn = self.conns.insert(Connection::connecting(rest));
         self.connecting += 1;
-        self.connect_wanted = false;
+        if let Some(share) = &mut self.share {
+            share.spend();
+        }
         self.actions.push_back(Action::Connect(conn));
     }
 }

@@ -96,6 +96,10 @@ impl OriginPool {
             if surplus {
                 return self.close(conn, CloseReason::NotReusable);
             }
+            if entry.is_unused() && self.share.as_ref().is_some_and(|share| share.owes()) {
+                self.preconnect = 0;
+                return self.close(conn, CloseReason::MadeRoom);
+            }
             self.enter(conn, ConnState::Idle { until });
         }
     }
@@ -117,22 +121,6 @@ impl OriginPool {
             };
             self.close(conn, reason);
         }
-    }
-
-    /// Whether [`handle_close_idle`](Self::handle_close_idle) would find a connection.
-    pub fn has_idle(&self) -> bool {
-        !self.idle.is_empty()
-    }
-
-    /// Closes an idle connection to make room for another. False if there is none.
-    pub fn handle_close_idle(&mut self, now: Instant) -> bool {
-        self.tick(now);
-        let Some(conn) = self.idle.front() else {
-            return false;
-        };
-        self.close(conn, CloseReason::IdleTimeout);
-        self.settle();
-        true
     }
 
     /// How long a connection may stay idle after a response with this hint.

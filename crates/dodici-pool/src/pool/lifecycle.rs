@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::OriginPool;
-use super::action::Action;
+use super::action::{Action, Refused};
 use super::connection::ConnState;
 use crate::model::close_reason::CloseReason;
 
@@ -33,6 +33,15 @@ pub(super) enum Lifecycle {
 }
 
 impl OriginPool {
+    /// Whether requests are accepted, or why not.
+    pub(super) fn accepts(&self) -> Result<(), Refused> {
+        match self.lifecycle {
+            Lifecycle::Open => Ok(()),
+            Lifecycle::Closing | Lifecycle::Closed => Err(Refused::Closed),
+            Lifecycle::Destroying | Lifecycle::Destroyed => Err(Refused::Destroyed),
+        }
+    }
+
     /// Whether requests are accepted.
     pub(super) fn is_open(&self) -> bool {
         self.lifecycle == Lifecycle::Open
@@ -45,6 +54,7 @@ impl OriginPool {
         if self.is_open() {
             self.lifecycle = Lifecycle::Closing;
             self.connect_wanted = false;
+            self.preconnect = 0;
             self.needs_drain = false;
             self.settle();
         }
@@ -65,6 +75,7 @@ impl OriginPool {
         }
         self.lifecycle = Lifecycle::Destroying;
         self.connect_wanted = false;
+        self.preconnect = 0;
         self.needs_drain = false;
         while self.fail_oldest(Action::FailDestroyed) {}
         for slot in 0..self.conns.slots() {

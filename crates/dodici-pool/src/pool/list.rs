@@ -63,6 +63,16 @@ impl<I: SlotId> List<I> {
         self.head
     }
 
+    /// The last value.
+    pub(super) fn back(&self) -> Option<I> {
+        self.tail
+    }
+
+    /// The value before `id`.
+    pub(super) fn before<T: Linked<I>>(&self, slots: &Slots<I, T>, id: I) -> Option<I> {
+        slots.get(id)?.links().prev
+    }
+
     /// The value after `id`.
     pub(super) fn after<T: Linked<I>>(&self, slots: &Slots<I, T>, id: I) -> Option<I> {
         slots.get(id)?.links().next

@@ -10,6 +10,7 @@
 //! - `pipelining`: changing how requests share HTTP/1.1 connections;
 //! - `transitions`: changing that state; `lifecycle`: closing and destroying the pool;
 //! - `admission`: which request gets which connection, when to connect; `idle`: idle timeouts;
+//! - `shared_limit`: a limit on the connections of several pools; `share`: a pool's part in one;
 //! - `stats`: counters, busy, needs drain; `action`: outputs, and values of inputs.
 
 mod action;
@@ -21,6 +22,8 @@ mod list;
 mod multiplex;
 mod pipelining;
 mod queue;
+mod share;
+mod shared_limit;
 mod slot;
 mod stats;
 #[cfg(test)]
@@ -31,6 +34,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 pub use action::{Action, Cancelled, Outcome, Refused, Traits};
+pub use shared_limit::{MemberId, Members, SharedLimit};
 pub use stats::PoolStats;
 
 use crate::deadlines::Deadlines;
@@ -41,6 +45,7 @@ use connection::{ConnState, Connection};
 use lifecycle::Lifecycle;
 use list::List;
 use queue::{Place, Requests};
+use share::Share;
 use slot::Slots;
 
 /// The pool of one origin, as a state machine without I/O.
@@ -128,11 +133,15 @@ pub struct OriginPool {
     /// How many requests a connection being opened is expected to take: as many as the last one, or
     /// [`PoolConfig::expected_concurrency`].
     expected: u32,
+    /// How many connections are to be ready, until they are or cannot be.
+    preconnect: u32,
     /// A connection was requested although nothing is queued.
     connect_wanted: bool,
     /// The same of an attempt that has not ended: it is kept although no request waits for it.
     connect_kept: bool,
     needs_drain: bool,
+    /// Its part in a limit, if it has one. Boxed: few pools do.
+    share: Option<Box<Share>>,
     actions: VecDeque<Action>,
 }
 
@@ -152,9 +161,11 @@ impl OriginPool {
             deadlines: Deadlines::default(),
             connecting: 0,
             closing: 0,
+            preconnect: 0,
             connect_wanted: false,
             connect_kept: false,
             needs_drain: false,
+            share: None,
             actions: VecDeque::new(),
         }
     }
@@ -193,11 +204,7 @@ impl OriginPool {
     ///
     /// [`Refused`] once the pool is closed or destroyed; nothing changes then.
     pub fn handle_enqueue(&mut self, traits: Traits, now: Instant) -> Result<RequestId, Refused> {
-        match self.lifecycle {
-            Lifecycle::Open => {}
-            Lifecycle::Closing | Lifecycle::Closed => return Err(Refused::Closed),
-            Lifecycle::Destroying | Lifecycle::Destroyed => return Err(Refused::Destroyed),
-        }
+        self.accepts()?;
         self.tick(now);
         let request = self.requests.enqueue(traits);
         self.settle();
@@ -246,6 +253,31 @@ impl OriginPool {
             self.settle();
             self.connect_kept = self.connecting > 0;
         }
+    }
+
+    /// Opens connections until so many are [ready](Self::ready), or as many as the limits allow and as
+    /// do not fail. One that is lost is not replaced.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] once the pool is closed or destroyed; nothing changes then.
+    pub fn handle_preconnect(&mut self, count: u32, now: Instant) -> Result<(), Refused> {
+        self.accepts()?;
+        self.tick(now);
+        let most = self.config.max_idle_connections.unwrap_or(u32::MAX);
+        self.preconnect = self.preconnect.max(count.min(most));
+        self.settle();
+        Ok(())
+    }
+
+    /// Whether connections are still being opened for `handle_preconnect`, or wait for that.
+    pub fn is_preconnecting(&self) -> bool {
+        self.preconnect > 0
+    }
+
+    /// Connections that take a request at once: idle, or with a free stream.
+    pub fn ready(&self) -> u32 {
+        (self.idle.len() + self.streams.len()) as u32
     }
 
     /// A connection that the pool requested is open.

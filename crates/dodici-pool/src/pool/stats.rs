@@ -1,8 +1,12 @@
 //! Counters of a pool, and whether it has capacity.
 //!
-//! Everything here is O(1).
+//! Everything here is O(1), except the list of connections.
+
+use std::time::Instant;
 
 use super::OriginPool;
+use super::connection::ConnState;
+use crate::model::status::{Activity, ConnectionStatus};
 
 /// Counters, with undici's names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,6 +42,27 @@ impl OriginPool {
             queued: pending.saturating_sub(self.expected_places() as u32),
             running: self.requests.running() as u32,
         }
+    }
+
+    /// What each connection is doing. Not O(1), and allocates.
+    pub fn connections(&self, now: Instant) -> Vec<ConnectionStatus> {
+        let conns = (0..self.conns.slots()).filter_map(|slot| {
+            let conn = self.conns.id_at(slot)?;
+            let entry = self.conns.get(conn)?;
+            let activity = match entry.state {
+                ConnState::Connecting => Activity::Connecting,
+                ConnState::Idle { .. } if entry.is_unused() => Activity::Idle,
+                ConnState::Idle { .. } | ConnState::Busy { .. } => Activity::Active,
+                ConnState::Draining { .. } => Activity::Draining,
+                ConnState::Closing => Activity::Closing,
+            };
+            let mut status = ConnectionStatus::new(conn, activity);
+            status.open = entry.running.len() as u32 + entry.pinned;
+            let since = entry.rests_since.filter(|_| activity == Activity::Idle);
+            status.idle = since.map(|since| now.saturating_duration_since(since));
+            Some(status)
+        });
+        conns.collect()
     }
 
     /// Whether the next request would have to wait for another to end.

@@ -12,8 +12,10 @@ impl OriginPool {
         let Some(entry) = self.conns.get(conn) else {
             return;
         };
-        if entry.state != ConnState::Closing {
+        let from = entry.state;
+        if from != ConnState::Closing {
             self.enter(conn, ConnState::Closing);
+            self.note_leaving(from, Some(reason));
             self.actions.push_back(Action::Close { conn, reason });
         }
     }
@@ -23,6 +25,8 @@ impl OriginPool {
         if let Some(state) = self.conns.get(conn).map(|entry| entry.state) {
             self.leave(conn, state);
             self.conns.remove(conn);
+            self.preconnect = self.preconnect.saturating_sub(1);
+            self.note_leaving(state, None);
         }
     }
 

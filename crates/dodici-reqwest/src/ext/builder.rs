@@ -1,6 +1,7 @@
 //! Extensions of both client builders.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -128,6 +129,23 @@ pub trait ClientBuilderExt: Sized + sealed::Change {
     #[must_use]
     fn dns_cache(self, cache: DnsCacheConfig) -> Self {
         self.change_config(|config| config.engine.connect.dns_cache = Some(cache))
+    }
+
+    /// Minimum rate of a response body, in bytes per second before decoding: a body of which less
+    /// arrives in five seconds fails with a timeout. Time in which nobody reads the body does not
+    /// count. Zero: no minimum, which is the default.
+    ///
+    /// ```
+    /// use dodici_reqwest::{Client, ext::ClientBuilderExt};
+    ///
+    /// let client = Client::builder().min_body_rate(1024).build()?;
+    /// # Ok::<_, dodici_reqwest::Error>(())
+    /// ```
+    #[must_use]
+    fn min_body_rate(self, bytes_per_second: u32) -> Self {
+        self.change_config(move |config| {
+            config.engine.exchange.min_body_rate = NonZeroU32::new(bytes_per_second);
+        })
     }
 
     /// Calls a function with every connection event of the client: connected (with the time of each

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use dodici::{
-    AroundHook, ConnId, ConnectHooks, ConnectInfo, Connected, ConnectionBook, Engine, Event,
-    EventSink, HookFuture, Origin, OriginConfig, Pool, ResolveHook, Scheme,
+    ConnId, ConnectHooks, ConnectInfo, ConnectionBook, ConnectionLimit, Engine, Event, EventSink,
+    HookFuture, Origin, OriginConfig, Pool, ResolveHook, Scheme,
 };
 use http::Uri;
 use parking_lot::{Mutex, RwLock};
@@ -20,7 +20,6 @@ use tokio::runtime::{Handle, Id};
 use crate::dns::Names;
 use crate::error;
 use crate::failure::Failure;
-use crate::limit::TotalLimit;
 use crate::origin_options::OriginOptions;
 use crate::util::scheme;
 
@@ -34,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) names: Arc<Names>,
     pub(crate) origins: Vec<(Origin, OriginOptions)>,
     pub(crate) events: Vec<EventCallback>,
+    /// On the connections of all pools together.
+    pub(crate) limit: Option<ConnectionLimit>,
 }
 
 /// See the module. Dropping it closes the pools gracefully.
@@ -135,23 +136,11 @@ impl Drop for InUse {
 }
 
 impl Pools {
-    /// `limit`: on the connections of all pools together.
-    pub(crate) fn new(mut settings: Settings, limit: Option<TotalLimit>) -> Arc<Self> {
-        Arc::new_cyclic(|pools| {
-            if let Some(limit) = limit.map(Arc::new) {
-                let hooks = &mut settings.hooks;
-                hooks.around = Some(Arc::new(Limited {
-                    limit: Arc::clone(&limit),
-                    pools: Weak::clone(pools),
-                    layers: hooks.around.take(),
-                }));
-                hooks.idle = Some(Arc::new(move || limit.found_idle()));
-            }
-            Self {
-                settings,
-                open: RwLock::default(),
-                engine: OnceLock::new(),
-            }
+    pub(crate) fn new(settings: Settings) -> Arc<Self> {
+        Arc::new(Self {
+            settings,
+            open: RwLock::default(),
+            engine: OnceLock::new(),
         })
     }
 
@@ -223,31 +212,18 @@ impl Pools {
             bereft: AtomicBool::new(false),
         });
         let handle = Handle::current();
-        let engine = self
-            .engine
-            .get_or_init(|| Engine::on_runtime(handle.clone()));
+        let engine = self.engine.get_or_init(|| {
+            let engine = Engine::on_runtime(handle.clone());
+            match self.settings.limit.clone() {
+                Some(limit) => engine.under(limit),
+                None => engine,
+            }
+        });
         let pool = engine
             .also_on(handle)
             .open_pool_with(origin, config, hooks, Arc::clone(&book) as _)
             .map_err(|cause| error::builder(Failure::new(cause)))?;
         Ok(Entry { pool, book })
-    }
-
-    /// Closes an idle connection, if there is one: of the current runtime, as another one may not
-    /// be running, or else of any.
-    fn close_idle(&self) {
-        let runtime = Handle::current().id();
-        let open = self.open.read();
-        let (here, elsewhere): (Vec<_>, Vec<_>) = open
-            .values()
-            .cloned()
-            .partition(|entry| entry.book.key.runtime == runtime);
-        // The event of a closed connection takes the lock.
-        drop(open);
-        let _found = here
-            .iter()
-            .chain(&elsewhere)
-            .any(|entry| entry.pool.close_idle());
     }
 }
 
@@ -334,35 +310,5 @@ impl ResolveHook for OriginNames {
         port: u16,
     ) -> Option<HookFuture<Result<Vec<SocketAddr>, dodici::Error>>> {
         self.names.resolve(host, port, self.default_port)
-    }
-}
-
-/// Keeps a client's connections within its limit.
-struct Limited {
-    limit: Arc<TotalLimit>,
-    pools: Weak<Pools>,
-    /// The layers of the client, if it has any.
-    layers: Option<Arc<dyn AroundHook>>,
-}
-
-impl AroundHook for Limited {
-    fn around(
-        &self,
-        connect: HookFuture<Result<Connected, dodici::Error>>,
-    ) -> HookFuture<Result<Connected, dodici::Error>> {
-        let connect = match &self.layers {
-            Some(layers) => layers.around(connect),
-            None => connect,
-        };
-        let (limit, pools) = (Arc::clone(&self.limit), Weak::clone(&self.pools));
-        Box::pin(async move {
-            let close_idle = || {
-                if let Some(pools) = pools.upgrade() {
-                    pools.close_idle();
-                }
-            };
-            let permit = limit.permit(close_idle).await?;
-            connect.await.map(|connected| connected.holding(permit))
-        })
     }
 }

@@ -71,6 +71,8 @@ pub enum Form {
 pub enum Scope {
     /// Nowhere: the pool's origin, and what is derived from it and from options.
     Origin,
+    /// `Agent`.
+    Agent,
     /// `Client`, `Pool`, `Agent`, and the entries of `origins`.
     Client,
     /// As `Client`, except on `Client` itself, which has one connection.
@@ -170,6 +172,12 @@ pub(super) const ROW: OptionRow = OptionRow {
     doc: "",
     engine: &[],
     reqwest: &[],
+};
+
+/// An option of agents.
+pub(super) const AGENT: OptionRow = OptionRow {
+    scope: Scope::Agent,
+    ..ROW
 };
 
 /// An option of clients that is a number or a limit. As in undici, `null` is not in its type.

@@ -8,8 +8,8 @@
 use super::Parts;
 use super::connect::connect_rows;
 use super::row::{
-    CLIENT, CONNECT, Derived, Fallback, Form, HTTP2, NAMED, OptionRow, POOL, PROXY, ROW, Rule,
-    Scope, TLS, Unit, Wire, options,
+    AGENT, CLIENT, CONNECT, Derived, Fallback, Form, HTTP2, NAMED, OptionRow, POOL, PROXY, ROW,
+    Rule, Scope, TLS, Unit, Wire, options,
 };
 use super::value::{Value, Wrong};
 
@@ -43,6 +43,19 @@ connect_rows! {
         key Eager = 36: Flag, flag => config.pool.eager; row ROW {}
         key Lookup = 35: Flag, flag => lookup; row ROW {}
         key ResultOrder = 37: Text, order => config.connect.order; row ROW {}
+        key LimitId = 71: Number, some_count => limit_id; row ROW {}
+
+        // ---- agents ----
+
+        key MaxConnections = 70: Number, limit => limit; row AGENT {
+            name: "maxConnections",
+            default: Fallback::Nothing("no limit"),
+            rule: Rule::Integer(1),
+            refusal: "{} must be a positive integer",
+            doc: "Maximum number of connections to all origins together, including those being opened and upgraded ones. A pool that needs another one closes the connection of another origin that has been idle longest; if none is idle, origins take turns.",
+            engine: &["Engine::under"],
+            reqwest: &["max_connections"],
+        }
 
         // ---- clients, in the order of undici's checks ----
 
@@ -103,6 +116,27 @@ connect_rows! {
             rule: Rule::Integer(0),
             refusal: "{} must be a positive integer or zero",
             doc: "Maximum time between two chunks of the response body; 0: no limit. Can be set per request.",
+        }
+        key TotalTimeout = 72: Number, timeout => config.exchange.total_timeout; row CLIENT {
+            name: "totalTimeout",
+            types: "number | null",
+            unit: Unit::Milliseconds,
+            default: Fallback::Nothing("no limit"),
+            rule: Rule::Integer(0),
+            refusal: "{} must be a positive integer or zero",
+            kept: true,
+            doc: "Maximum time from `dispatch()` to the end of the response, including the time in queues; 0: no limit. Can be set per request.",
+            reqwest: &["timeout"],
+        }
+        key MinBodyRate = 73: Number, limit => config.exchange.min_body_rate; row CLIENT {
+            name: "minBodyRate",
+            types: "number | null",
+            default: Fallback::Nothing("no minimum"),
+            rule: Rule::Integer(0),
+            refusal: "{} must be a positive integer or zero",
+            kept: true,
+            doc: "Minimum rate of a response body, in bytes per second: it fails if less arrives in 5 s, not counting the time in which the reader is paused; 0: no minimum. Can be set per request.",
+            reqwest: &["min_body_rate"],
         }
         row NAMED {
             name: "connect",

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dodici_pool::{
-    BodyKind, CloseReason, ConnectInfo, Decode, DecodeManner, DisconnectInfo, Error, ErrorKind,
-    HeaderBlock, ParseErrorCode, Phase, Protocol, Request, RequestKind, RequestTimings,
-    ResponseHead, SocketInfo, SystemDetail, TlsInfo, Version,
+    Activity, BodyKind, CloseReason, ConnId, ConnectInfo, ConnectionStatus, Decode, DecodeManner,
+    DisconnectInfo, Error, ErrorKind, HeaderBlock, ParseErrorCode, Phase, Protocol, Request,
+    RequestKind, RequestTimings, ResponseHead, SocketInfo, SystemDetail, TlsInfo, Version,
 };
 use dodici_testkit::wire::{put_flag_option, put_number_option, put_option, put_submission};
 use dodici_testkit::with;
@@ -30,6 +30,11 @@ const TO: Target = Target {
 };
 const CONN: Target = Target {
     slot: 2,
+    generation: 1,
+};
+
+const NAME: ConnId = ConnId {
+    slot: 4,
     generation: 1,
 };
 
@@ -128,7 +133,23 @@ fn submissions() -> Vec<Vector> {
     decoded.decode = Some(decode);
     let mut timed = Request::new("GET /t HTTP/1.1\r\n\r\n");
     timed.timed = true;
+    let mut limited = Request::new("GET /l HTTP/1.1\r\n\r\n");
+    limited.total_timeout = Some(Duration::from_secs(2));
+    limited.min_body_rate = Some(1024);
+    let mut both = limited.clone();
+    both.decode = Some(decode);
+    both.total_timeout = None;
     vec![
+        (
+            "dispatch with a total timeout and a minimum rate",
+            dispatch(limited),
+            r#"{ "kind": "Dispatch", "slot": 3, "generation": 70000, "flags": ["Blocking"], "body": "None", "pool": 2, "headersTimeout": 4294967295, "bodyTimeout": 4294967295, "bodyLength": 0, "totalTimeout": 2000, "minBodyRate": 1024, "head": "GET /l HTTP/1.1\r\n\r\n" }"#,
+        ),
+        (
+            "dispatch with a minimum rate of what is to be decoded",
+            dispatch(both),
+            r#"{ "kind": "Dispatch", "slot": 3, "generation": 70000, "flags": ["Blocking", "Decode"], "body": "None", "pool": 2, "headersTimeout": 4294967295, "bodyTimeout": 4294967295, "bodyLength": 0, "decode": "Interceptor", "maxSize": 8589934593, "minBodyRate": 1024, "head": "GET /l HTTP/1.1\r\n\r\n" }"#,
+        ),
         (
             "dispatch of what is to be decoded",
             dispatch(decoded),
@@ -242,6 +263,16 @@ fn submissions() -> Vec<Vector> {
             "changing the depth of a pool",
             put(Submitted::PoolPipelining(9)),
             r#"{ "kind": "PoolPipelining", "slot": 3, "generation": 70000, "depth": 9 }"#,
+        ),
+        (
+            "asking what connections are doing",
+            put(Submitted::PoolInspect),
+            r#"{ "kind": "PoolInspect", "slot": 3, "generation": 70000 }"#,
+        ),
+        (
+            "opening connections in advance",
+            put(Submitted::PoolPreconnect(5)),
+            r#"{ "kind": "PoolPreconnect", "slot": 3, "generation": 70000, "count": 5 }"#,
         ),
         (
             "destroying a connection",
@@ -581,16 +612,38 @@ fn connections() -> Vec<Vector> {
     };
     let idle = ended(CloseReason::IdleTimeout, None);
     let broken = ended(CloseReason::IoError, Some(reset.clone()));
+    let mut status = ConnectionStatus::new(NAME, Activity::Idle);
+    status.age = Duration::from_millis(1500);
+    status.idle = Some(Duration::from_millis(500));
+    status.protocol = Some(Protocol::Http1);
+    status.remote = "127.0.0.1:80".parse().ok();
+    (status.requests, status.bytes_read, status.bytes_written) = (2, 100, 50);
+    let attempt = ConnectionStatus::new(NAME, Activity::Connecting);
     vec![
         (
+            "what two connections are doing",
+            put(&|out| to_js::put_connections(out, CONN, &[status.clone(), attempt.clone()])),
+            r#"{ "kind": "Answer", "slot": 2, "generation": 1, "statuses": [{ "activity": "idle", "open": 0, "age": 1500, "idle": 500, "protocol": "h1", "remoteAddress": "127.0.0.1", "remotePort": 80, "requests": 2, "bytesWritten": 50, "bytesRead": 100 }, { "activity": "connecting", "open": 0, "age": 0, "requests": 0, "bytesWritten": 0, "bytesRead": 0 }] }"#,
+        ),
+        (
+            "connections that are ready",
+            put(&|out| to_js::put_ready(out, CONN, Ok(3))),
+            r#"{ "kind": "Answer", "slot": 2, "generation": 1, "ready": 3 }"#,
+        ),
+        (
+            "no connection that is ready",
+            put(&|out| to_js::put_ready(out, CONN, Err(&reset))),
+            r#"{ "kind": "Answer", "slot": 2, "generation": 1, "flags": ["Failed"] }"#,
+        ),
+        (
             "a TLS connection",
-            put(&|out| to_js::put_connected(out, CONN, epoch, &tls)),
-            r#"{ "kind": "Connected", "slot": 2, "generation": 1, "info": { "Protocol": "h2", "LocalAddress": "127.0.0.1", "LocalPort": 5000, "RemoteAddress": "127.0.0.1", "RemotePort": 443, "TlsVersion": "TLSv1.3", "Cipher": "TLS_AES_128_GCM_SHA256", "AlpnProtocol": "h2", "Resumed": 1, "ServerName": "localhost", "Authorized": 1, "Certificate": "010203", "DnsTime": 0.5, "TcpTime": 0.25, "TlsTime": 2, "TotalTime": 2.75, "Started": 1.25 } }"#,
+            put(&|out| to_js::put_connected(out, CONN, NAME, epoch, &tls)),
+            r#"{ "kind": "Connected", "slot": 2, "generation": 1, "info": { "Conn": "c4.1", "Protocol": "h2", "LocalAddress": "127.0.0.1", "LocalPort": 5000, "RemoteAddress": "127.0.0.1", "RemotePort": 443, "TlsVersion": "TLSv1.3", "Cipher": "TLS_AES_128_GCM_SHA256", "AlpnProtocol": "h2", "Resumed": 1, "ServerName": "localhost", "Authorized": 1, "Certificate": "010203", "DnsTime": 0.5, "TcpTime": 0.25, "TlsTime": 2, "TotalTime": 2.75, "Started": 1.25 } }"#,
         ),
         (
             "a connection to a unix socket",
-            put(&|out| to_js::put_connected(out, CONN, epoch, &unix)),
-            r#"{ "kind": "Connected", "slot": 2, "generation": 1, "info": { "Protocol": "h1", "Path": "/run/x.sock", "TotalTime": 1 } }"#,
+            put(&|out| to_js::put_connected(out, CONN, NAME, epoch, &unix)),
+            r#"{ "kind": "Connected", "slot": 2, "generation": 1, "info": { "Conn": "c4.1", "Protocol": "h1", "Path": "/run/x.sock", "TotalTime": 1 } }"#,
         ),
         (
             "an idle connection's end",

@@ -109,6 +109,10 @@ pub struct RequestOptions {
     pub headers_timeout: Option<std::time::Duration>,
     /// See [`Request::body_timeout`].
     pub body_timeout: Option<std::time::Duration>,
+    /// See [`Request::total_timeout`].
+    pub total_timeout: Option<std::time::Duration>,
+    /// See [`Request::min_body_rate`].
+    pub min_body_rate: Option<u32>,
     /// See [`Request::reset`].
     pub reset: bool,
     /// See [`Request::idempotent`]; `None` decides by the method (RFC 9110, section 9.2.2).
@@ -297,6 +301,8 @@ impl Pool {
         request.reset = options.reset || meaning.close;
         request.headers_timeout = options.headers_timeout;
         request.body_timeout = options.body_timeout;
+        request.total_timeout = options.total_timeout;
+        request.min_body_rate = options.min_body_rate;
         request.decode = options.decode;
         request.body = kind;
         let on_timings = parts.extensions.get::<OnTimings>().cloned();

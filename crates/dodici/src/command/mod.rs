@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;
-use dodici_pool::{BodyKind, Error, HeaderBlock, piece_cost};
+use dodici_pool::{BodyKind, CloseReason, Error, ErrorKind, HeaderBlock, Phase, piece_cost};
 use parking_lot::Mutex;
 
 pub(crate) use self::space::Space;
@@ -25,7 +25,7 @@ pub(crate) struct Command {
 }
 
 struct Inner {
-    cancelled: bool,
+    cancelled: Option<Cause>,
     /// The connection of a byte stream ends with a reset.
     resets: bool,
     /// Credit left for the response, by [`piece_cost`]; negative by at most one piece.
@@ -66,6 +66,19 @@ impl Look {
     }
 }
 
+/// Why a request is cancelled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    Caller,
+    TotalTimeout,
+}
+
+/// How a request fails that was cancelled by its caller.
+pub(crate) fn aborted(phase: Phase) -> (CloseReason, Error) {
+    let error = Error::new(ErrorKind::Aborted, phase, "Request aborted");
+    (CloseReason::Aborted, error)
+}
+
 /// What a task has to do for the caller of its request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Attention {
@@ -89,7 +102,7 @@ impl Command {
     pub(crate) fn new(window: u32, body: &BodyKind, space: Option<Arc<Space>>) -> Arc<Self> {
         Arc::new(Self {
             inner: Mutex::new(Inner {
-                cancelled: false,
+                cancelled: None,
                 resets: false,
                 credit: i64::from(window),
                 paused: false,
@@ -114,13 +127,16 @@ impl Command {
         }
     }
 
-    pub(crate) fn cancel(&self) {
-        self.update(|inner| inner.cancelled = true);
+    /// The first cause counts.
+    pub(crate) fn cancel(&self, cause: Cause) {
+        self.update(|inner| {
+            inner.cancelled.get_or_insert(cause);
+        });
     }
 
     pub(crate) fn reset(&self) {
         self.update(|inner| {
-            inner.cancelled = true;
+            inner.cancelled.get_or_insert(Cause::Caller);
             inner.resets = true;
         });
     }
@@ -222,7 +238,7 @@ impl Command {
     /// What the caller wants from the task besides the request itself.
     pub(crate) fn attention(&self) -> Attention {
         let mut inner = self.inner.lock();
-        if inner.cancelled {
+        if inner.cancelled.is_some() {
             return Attention::Cancelled;
         }
         if !matches!(inner.look, Look::Asked(_)) {
@@ -253,7 +269,18 @@ impl Command {
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.inner.lock().cancelled
+        self.inner.lock().cancelled.is_some()
+    }
+
+    /// How a cancelled request fails in this phase, and why its connection ends, if it does.
+    pub(crate) fn cancellation(&self, phase: Phase) -> (CloseReason, Error) {
+        match self.inner.lock().cancelled {
+            Some(Cause::TotalTimeout) => (
+                CloseReason::Timeout,
+                Error::new(ErrorKind::TotalTimeout, phase, "Total Timeout Error"),
+            ),
+            Some(Cause::Caller) | None => aborted(phase),
+        }
     }
 
     pub(crate) fn resets(&self) -> bool {

@@ -24,10 +24,12 @@ pub(crate) struct ByteStream {
     writing: Bytes,
     needs_flush: bool,
     write_closed: bool,
+    /// Bytes read and written, including those of the exchange before.
+    traffic: (u64, u64),
 }
 
 impl ByteStream {
-    pub(super) fn new(transport: Transport, surplus: Vec<u8>) -> Self {
+    pub(super) fn new(transport: Transport, surplus: Vec<u8>, traffic: (u64, u64)) -> Self {
         Self {
             transport,
             surplus: surplus.into(),
@@ -35,7 +37,13 @@ impl ByteStream {
             writing: Bytes::new(),
             needs_flush: false,
             write_closed: false,
+            traffic,
         }
+    }
+
+    /// Bytes read and written.
+    pub(crate) fn traffic(&self) -> (u64, u64) {
+        self.traffic
     }
 
     /// Bytes from the peer; an empty chunk means its end.
@@ -51,6 +59,7 @@ impl ByteStream {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(())) => {
                 self.buffer.truncate(n);
+                self.traffic.0 += n as u64;
                 Poll::Ready(Ok(self.buffer.split().freeze()))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(failed("read", &error))),
@@ -89,6 +98,7 @@ impl ByteStream {
             while self.writing.has_remaining() {
                 let n = ready!(Pin::new(&mut self.transport).poll_write(cx, &self.writing))?;
                 self.writing.advance(n);
+                self.traffic.1 += n as u64;
                 self.needs_flush = true;
             }
             match command.next_slice() {

@@ -3,7 +3,6 @@
 //! Set by front ends (dodici-reqwest has connector layers, resolvers and TLS settings), used by the
 //! connector and by a connection's task. A pool without hooks pays nothing.
 
-use std::any::Any;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -46,10 +45,6 @@ pub struct ConnectHooks {
     pub allow_proxied: Option<Arc<dyn AddressRule>>,
     /// Wraps connecting, all legs together.
     pub around: Option<Arc<dyn AroundHook>>,
-    /// Called when a connection may have become idle, for callers who wait for one to
-    /// [close](crate::Pool::close_idle). It must not block. That of the first hooks counts: it does
-    /// not change with [`Pool::reconfigure`](crate::Pool::reconfigure).
-    pub idle: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
 impl fmt::Debug for ConnectHooks {
@@ -63,7 +58,6 @@ impl fmt::Debug for ConnectHooks {
             .field("allow", &self.allow.is_some())
             .field("allow_proxied", &self.allow_proxied.is_some())
             .field("around", &self.around.is_some())
-            .field("idle", &self.idle.is_some())
             .finish()
     }
 }
@@ -161,13 +155,6 @@ pub struct Connected {
 }
 
 impl Connected {
-    /// Keeps `value` until the connection's socket is closed.
-    #[must_use]
-    pub fn holding(mut self, value: impl Any + Send + Sync) -> Self {
-        self.transport.hold(Box::new(value));
-        self
-    }
-
     /// Its details.
     pub fn info(&self) -> &ConnectInfo {
         &self.info

@@ -321,11 +321,6 @@ impl Connector {
         self.hooks.around.as_deref()
     }
 
-    /// See [`ConnectHooks::idle`].
-    pub(crate) fn idle(&self) -> Option<Arc<dyn Fn() + Send + Sync>> {
-        self.hooks.idle.clone()
-    }
-
     /// Whether TLS offers HTTP/2.
     pub(crate) fn offers_http2(&self) -> bool {
         self.tls.as_ref().is_some_and(TlsLeg::offers_http2)

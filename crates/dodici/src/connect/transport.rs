@@ -25,8 +25,8 @@ pub(crate) struct Transport {
     stream: Stream,
     local: Option<SocketAddr>,
     peer: Option<SocketAddr>,
-    /// The caller's value, dropped with the socket.
-    held: Option<Box<dyn Any + Send + Sync>>,
+    /// What counts the connection, dropped with the socket.
+    permit: Option<Box<dyn Any + Send + Sync>>,
 }
 
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl Transport {
             stream: Stream::Plain(socket),
             local,
             peer,
-            held: None,
+            permit: None,
         }
     }
 
@@ -60,7 +60,7 @@ impl Transport {
             stream: Stream::Tls(stream),
             local,
             peer,
-            held: None,
+            permit: None,
         }
     }
 
@@ -86,9 +86,9 @@ impl Transport {
         }
     }
 
-    /// Keeps the caller's value as long as the socket.
-    pub(super) fn hold(&mut self, value: Box<dyn Any + Send + Sync>) {
-        self.held = Some(value);
+    /// Keeps what counts the connection as long as the socket.
+    pub(crate) fn count(&mut self, permit: impl Any + Send + Sync) {
+        self.permit = Some(Box::new(permit));
     }
 
     /// The state of the socket after so many bytes were read and written.

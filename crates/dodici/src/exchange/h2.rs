@@ -210,7 +210,8 @@ impl StreamExchange {
                 // lost.
                 let _flushed = self.poll_upload(cx, &now);
             }
-            return self.failed(self.rules.aborted());
+            let (_, error) = self.job.command.cancellation(self.rules.phase());
+            return self.failed(error);
         }
         if let Some(error) = self.job.command.failure() {
             return self.failed(error);
@@ -237,6 +238,7 @@ impl StreamExchange {
     /// afterwards.
     pub(crate) fn upgrade(&mut self, head: &ResponseHead) {
         self.rules.upgrade();
+        self.job.watch = None;
         self.upload = Upload::Pulled { remaining: None };
         self.job.settle.upgrade(head, &self.info);
         self.job.command.begin_stream();

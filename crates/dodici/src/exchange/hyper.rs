@@ -35,8 +35,9 @@ pub(crate) enum Finish {
 
 /// The task's other reasons to stop, checked on every poll.
 pub(crate) trait Interrupt {
-    /// The pool wants the connection closed immediately.
-    fn interrupted(&self) -> Option<(CloseReason, Error)>;
+    /// The pool wants the connection closed immediately. `traffic`: the bytes read and written so far,
+    /// for those who ask.
+    fn interrupted(&self, traffic: impl FnOnce() -> (u64, u64)) -> Option<(CloseReason, Error)>;
 }
 
 /// Runs one exchange. Dropping the future leaves the connection unusable.
@@ -123,9 +124,11 @@ where
                 if self.job.command.has_chunks() {
                     let _ = self.conn.poll_drive(cx);
                 }
-                return Some(self.fail(CloseReason::Aborted, self.rules.aborted()));
+                let (reason, error) = self.job.command.cancellation(self.rules.phase());
+                return Some(self.fail(reason, error));
             }
-            if let Some((reason, error)) = self.interrupt.interrupted() {
+            let traffic = || self.conn.traffic();
+            if let Some((reason, error)) = self.interrupt.interrupted(traffic) {
                 return Some(self.fail(reason, error));
             }
             if let Some(error) = self.job.command.failure() {
@@ -321,7 +324,7 @@ where
     fn poll_grace(&mut self, cx: &mut Context<'_>) -> Poll<Finish> {
         let over = self.job.command.is_cancelled()
             || self.job.command.failure().is_some()
-            || self.interrupt.interrupted().is_some()
+            || self.interrupt.interrupted(|| self.conn.traffic()).is_some()
             || self.conn.poll_drive(cx).is_ready();
         self.ask_for_body();
         match self.conn.reusable(cx) {

@@ -8,6 +8,7 @@ use std::task::Context;
 
 use bytes::Bytes;
 use dodici_pool::{ConnId, DecodeManner, Error, Replay, Request, RequestKind, ResponseHead};
+use tokio::task::AbortHandle;
 
 use super::rules::Rules;
 use crate::clock::Moment;
@@ -34,7 +35,18 @@ pub(crate) struct Job {
     /// How often it was written without effect: to a connection that closed without a response, or
     /// to a peer that reported it as unprocessed.
     replays: u8,
+    /// Ends the request when its total timeout expires.
+    pub(crate) watch: Option<Watch>,
     trace: Trace,
+}
+
+/// A task that is aborted when this is dropped.
+pub(crate) struct Watch(pub(crate) AbortHandle);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// How a connection lost a request that was assigned to it.
@@ -84,6 +96,7 @@ impl Job {
             command,
             fresh_failures: 0,
             replays: 0,
+            watch: None,
             trace,
         }
     }

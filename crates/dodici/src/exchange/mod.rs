@@ -2,6 +2,7 @@
 //! the response.
 //!
 //! - [`Rules`]: what applies to every exchange, a state machine without I/O used by each wire.
+//! - `pace`: the minimum rate of a body.
 //! - [`Job`]: the request, and whether it may be sent again after it was lost.
 //! - `hyper`: an exchange that has an HTTP/1.1 connection to itself, driven by hyper.
 //! - `h2`: an exchange over one stream of an HTTP/2 connection.
@@ -13,11 +14,12 @@
 mod h2;
 mod hyper;
 mod job;
+mod pace;
 mod rules;
 mod stream;
 
 pub(crate) use h2::{StreamExchange, StreamFinish, StreamStep};
 pub(crate) use hyper::{Finish, Interrupt, run};
-pub(crate) use job::{Job, Loss};
+pub(crate) use job::{Job, Loss, Watch};
 pub(crate) use rules::{Length, Rules, Stage, Wire};
 pub(crate) use stream::run_stream;

@@ -14,6 +14,7 @@ use dodici_pool::{
 };
 use tokio::time::Instant;
 
+use super::pace::Pace;
 use crate::clock::Moment;
 use crate::conn::framing::Informational;
 use crate::conn::h2::PROTOCOL_ERROR;
@@ -98,6 +99,7 @@ pub(crate) struct Rules {
     informational: Informational,
     length: Length,
     size: SizeLimit,
+    pace: Option<Pace>,
 }
 
 impl Rules {
@@ -116,6 +118,7 @@ impl Rules {
             unasked,
             body_timeout: timeout(request.body_timeout, config.body_timeout),
             size: SizeLimit::new(config.max_response_size),
+            pace: Pace::new(request.min_body_rate, config.min_body_rate),
             ..Self::default()
         }
     }
@@ -221,6 +224,9 @@ impl Rules {
         self.stage = Stage::Body;
         self.length = length;
         self.restart_body(now);
+        if let Some(pace) = &mut self.pace {
+            pace.run(now);
+        }
     }
 
     /// Body bytes were received, whether or not the reader takes them yet.
@@ -230,6 +236,9 @@ impl Rules {
     pub(crate) fn data(&mut self, bytes: usize, now: &Moment) -> Result<(), Error> {
         let bytes = bytes as u64;
         let fits = self.size.receive(bytes);
+        if let Some(pace) = &mut self.pace {
+            pace.received += bytes;
+        }
         if self.stage == Stage::Body && bytes > 0 {
             match self.length {
                 Length::Nothing => return Err(unexpected_body()),
@@ -273,10 +282,16 @@ impl Rules {
     /// no body timeout runs; it restarts when delivery resumes.
     pub(crate) fn delivers(&mut self, takes: bool, now: &Moment) -> bool {
         if !takes {
-            self.stopped = true;
+            let runs = !std::mem::replace(&mut self.stopped, true);
             self.deadline = None;
+            if let Some(pace) = self.pace.as_mut().filter(|_| runs) {
+                pace.stop(now);
+            }
         } else if std::mem::take(&mut self.stopped) {
             self.restart_body(now);
+            if let Some(pace) = &mut self.pace {
+                pace.run(now);
+            }
         }
         takes
     }
@@ -300,6 +315,7 @@ impl Rules {
         };
         if grace.is_some() {
             self.stage = Stage::Ending;
+            self.pace = None;
             self.deadline = now.after(grace);
         }
         grace.is_some()
@@ -310,6 +326,7 @@ impl Rules {
         self.stage = Stage::Stream;
         self.deadline = None;
         self.body_timeout = None;
+        self.pace = None;
     }
 
     /// The peer half-closed a byte stream.
@@ -321,7 +338,13 @@ impl Rules {
 
     /// When the response, or its next part, is overdue.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.deadline
+        let Some(measured) = self.pace.as_ref().and_then(Pace::deadline) else {
+            return self.deadline;
+        };
+        Some(
+            self.deadline
+                .map_or(measured, |deadline| deadline.min(measured)),
+        )
     }
 
     /// When the request body is sent without `100 Continue`.
@@ -331,7 +354,7 @@ impl Rules {
 
     /// The earlier of both deadlines.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        [self.deadline, self.continue_deadline]
+        [self.deadline(), self.continue_deadline]
             .into_iter()
             .flatten()
             .min()
@@ -352,11 +375,14 @@ impl Rules {
 
     /// [`Rules::deadline`] has passed. What the exchange fails with; `None` if the timeout restarts
     /// because the caller is `starving` the wire: the peer cannot respond to a body it has not
-    /// received.
+    /// received. Also if the body has kept the minimum rate, which is then measured anew.
     pub(crate) fn expire(&mut self, starving: bool, now: &Moment) -> Option<(CloseReason, Error)> {
         if starving && matches!(self.stage, Stage::Head | Stage::Informed) {
             self.restart_head(now);
             return None;
+        }
+        if let Some(pace) = self.pace.as_mut().filter(|pace| pace.has_passed(now)) {
+            return pace.judge(now);
         }
         let timeout = self.timeout();
         let millis = timeout.unwrap_or_default().as_millis();
@@ -392,13 +418,6 @@ impl Rules {
 
     fn restart_body(&mut self, now: &Moment) {
         self.deadline = now.after(self.body_timeout);
-    }
-
-    // --- errors ---
-
-    /// The caller aborted the request.
-    pub(crate) fn aborted(&self) -> Error {
-        Error::new(ErrorKind::Aborted, self.phase(), "Request aborted")
     }
 }
 

@@ -4,16 +4,17 @@
 
 use std::task::Poll;
 
-use dodici_pool::{Error, ErrorKind, HeaderBlock, Phase};
+use dodici_pool::{HeaderBlock, Phase};
 
-use super::Job;
+use super::{Interrupt, Job};
 use crate::conn::ByteStream;
 use crate::tuning::PULL_WINDOW;
 
 /// Transfers bytes until both sides are done, the caller cancels, or the transport fails. Reports
 /// everything to the sink, including the end.
-pub(crate) async fn run_stream(mut stream: ByteStream, job: &mut Job) {
+pub(crate) async fn run_stream(mut stream: ByteStream, job: &mut Job, interrupt: &impl Interrupt) {
     job.command.begin_stream();
+    job.watch = None;
     if let Some(sink) = job.settle.sink() {
         sink.pull(PULL_WINDOW);
     }
@@ -23,6 +24,8 @@ pub(crate) async fn run_stream(mut stream: ByteStream, job: &mut Job) {
     let mut write_closed = false;
     std::future::poll_fn(|cx| {
         loop {
+            // The pool has released it, and only asks.
+            let _ = interrupt.interrupted(|| stream.traffic());
             if job.command.is_cancelled() {
                 // What was submitted before is sent as far as the socket accepts it immediately:
                 // a last frame with the reason must not be lost, but a peer that does not read must
@@ -33,11 +36,8 @@ pub(crate) async fn run_stream(mut stream: ByteStream, job: &mut Job) {
                 if job.command.resets() {
                     stream.reset();
                 }
-                job.settle.error(Error::new(
-                    ErrorKind::Aborted,
-                    Phase::Upgraded,
-                    "Request aborted",
-                ));
+                let (_, error) = job.command.cancellation(Phase::Upgraded);
+                job.settle.error(error);
                 return Poll::Ready(());
             }
             if !write_closed && let Poll::Ready(written) = stream.poll_write(cx, &job.command) {

@@ -5,10 +5,14 @@ use std::task::{Poll, Waker};
 
 #[cfg(doc)]
 use dodici_pool::piece_cost;
-use dodici_pool::{Cancelled, Error, HeaderBlock, Outcome, RequestId};
+use dodici_pool::{Cancelled, Error, HeaderBlock, Outcome, Phase, RequestId};
+use tokio::runtime::Handle;
+use tokio::time::Instant;
 
-use super::{PoolInner, aborted, contain, now};
-use crate::command::Command;
+use super::{PoolInner, contain, now};
+use crate::clock;
+use crate::command::{Cause, Command};
+use crate::exchange::Watch;
 
 /// Controls one request. Dropping it does not cancel the request.
 #[derive(Clone)]
@@ -23,7 +27,21 @@ impl RequestHandle {
     /// unless it has settled, and a connection that was serving it is closed, or is not opened any
     /// more if no other request needs it.
     pub fn cancel(&self) {
-        self.command.cancel();
+        self.end(Cause::Caller);
+    }
+
+    /// Fails the request when its total timeout has expired, unless it has settled by then. Dropping
+    /// the result prevents that.
+    pub(super) fn end_at(self, runtime: &Handle, deadline: Instant) -> Watch {
+        let task = runtime.spawn(async move {
+            clock::passed(deadline, |waker| self.poll_looked(waker)).await;
+            self.end(Cause::TotalTimeout);
+        });
+        Watch(task.abort_handle())
+    }
+
+    fn end(&self, cause: Cause) {
+        self.command.cancel(cause);
         let Some((pool, id)) = &self.place else {
             return;
         };
@@ -40,7 +58,8 @@ impl RequestHandle {
             (job, has_unneeded)
         };
         if let Some(mut job) = job {
-            contain(|| job.settle.error(aborted()));
+            let (_, error) = job.command.cancellation(Phase::Queued);
+            contain(|| job.settle.error(error));
         }
         pool.run_actions();
         if has_unneeded {

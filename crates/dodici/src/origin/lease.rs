@@ -6,10 +6,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use dodici_pool::{CloseReason, ConnId, ConnectInfo, DisconnectInfo, Error, Event};
+use dodici_pool::{CloseReason, ConnId, ConnectInfo, DisconnectInfo, Error, Event, Phase};
 use tokio::time::Instant;
 
-use super::{After, Mailbox, PoolInner, aborted, contain, now};
+use super::mailbox::Place;
+use super::{After, Mailbox, PoolInner, contain, now};
 
 /// See the module.
 pub(super) struct Lease {
@@ -27,12 +28,20 @@ impl Lease {
         mailbox: Arc<Mailbox>,
         info: ConnectInfo,
     ) -> Self {
+        let place = Place {
+            since: Instant::now(),
+            protocol: info.protocol,
+            local: info.local,
+            remote: info.remote,
+        };
+        // Nobody else sets it.
+        let _ = mailbox.place.set(place);
         pool.events.event(Event::Connected { conn: id, info });
         Self {
             pool,
             id,
             mailbox,
-            since: Instant::now(),
+            since: place.since,
             // The reason if the task unwinds; every orderly end sets another one.
             info: DisconnectInfo::new(CloseReason::Panicked),
         }
@@ -96,6 +105,8 @@ impl Lease {
             }
             let (first, more) = {
                 let mut inner = self.mailbox.inner.lock();
+                // Who asks gets no answer any more.
+                inner.inquiries.clear();
                 (inner.job.take(), std::mem::take(&mut inner.more))
             };
             for (request, job) in first.into_iter().chain(more) {
@@ -107,7 +118,8 @@ impl Lease {
             drop(state.machine.handle_closed(self.id, now()));
         }
         for mut job in cancelled {
-            contain(|| job.settle.error(aborted()));
+            let (_, error) = job.command.cancellation(Phase::Queued);
+            contain(|| job.settle.error(error));
         }
         for effect in effects {
             self.pool.apply(effect);

@@ -5,6 +5,8 @@
 //! - `task`: one task per connection.
 //! - `multiplex`: its loop on an HTTP/2 connection.
 //! - `pipeline`: its loop on an HTTP/1.1 connection.
+//! - `inquiry`: what each connection is doing.
+//! - `limit`: a limit on the connections of several pools.
 //! - `lease`: the guard that owns a connection's events; `mailbox`: messages to its task.
 //! - [`RequestHandle`]: the caller's side of a request.
 //!
@@ -12,7 +14,9 @@
 //! sinks, event sinks and wakers are called after it is released.
 
 mod handle;
+mod inquiry;
 mod lease;
+mod limit;
 mod mailbox;
 mod multiplex;
 mod pipeline;
@@ -29,10 +33,15 @@ use dodici_pool::{
 };
 use parking_lot::{Mutex, ReentrantMutex};
 use tokio::runtime::Handle;
+use tokio::sync::oneshot::{Sender, channel};
 use tokio::time::Instant;
 
 pub use self::handle::RequestHandle;
+pub use self::limit::ConnectionLimit;
+use self::limit::Member;
+pub(crate) use self::limit::Permit;
 use self::mailbox::Mailbox;
+use crate::clock;
 use crate::command::{Command, Space};
 use crate::connect::{ConnectHooks, Connector};
 use crate::exchange::Job;
@@ -52,8 +61,8 @@ pub(crate) struct PoolInner {
     config: OriginConfig,
     /// Or why no connection can be opened.
     connector: Mutex<Result<Arc<Connector>, Error>>,
-    /// See [`ConnectHooks::idle`].
-    idle: Option<Arc<dyn Fn() + Send + Sync>>,
+    /// Its place in a limit that it shares, if it has one.
+    member: Option<Member>,
     events: Arc<dyn EventSink>,
     runtime: Handle,
     space: Arc<Space>,
@@ -68,9 +77,18 @@ struct State {
     queued: Vec<Option<(RequestId, Box<Job>)>>,
     /// Connections, by the slot of their id.
     conns: Vec<Option<(ConnId, Arc<Mailbox>)>>,
+    /// Connections that have become byte streams.
+    streams: Vec<(ConnId, Arc<Mailbox>)>,
     /// The last connect error, for the requests that waited for the connection.
     connect_error: Option<Error>,
+    /// Who waits for connections to be ready.
+    preconnects: Vec<Sender<Ready>>,
+    /// Why an attempt for them has failed.
+    preconnect_error: Option<Error>,
 }
+
+/// How many connections are ready, or why none is.
+type Ready = Result<u32, Error>;
 
 /// What a connection does after it returned a request.
 #[derive(Clone, Copy)]
@@ -102,7 +120,8 @@ impl PoolInner {
     fn give_back(&self, conn: ConnId, after: After, request: RequestId, job: Box<Job>) {
         let cancelled = self.state.lock().take_back(conn, after, request, job);
         if let Some(mut job) = cancelled {
-            contain(|| job.settle.error(aborted()));
+            let (_, error) = job.command.cancellation(Phase::Queued);
+            contain(|| job.settle.error(error));
         }
     }
 
@@ -117,18 +136,28 @@ impl PoolInner {
 
     /// Carries out the state machine's actions until there are none left.
     fn run_actions(self: &Arc<Self>) {
-        let has_idle = loop {
+        let (concerns, ready) = loop {
             let effect = {
                 let mut state = self.state.lock();
                 match state.machine.poll_action() {
-                    None => break state.machine.has_idle(),
+                    None => {
+                        let member = self.member.as_ref();
+                        let concerns = member.filter(|m| m.concerns(&mut state.machine));
+                        break (concerns, state.ready());
+                    }
                     Some(action) => state.effect(action),
                 }
             };
             self.apply(effect);
         };
-        if has_idle && let Some(idle) = &self.idle {
-            contain(|| idle());
+        if let Some((waiting, result)) = ready {
+            for to in waiting {
+                // One who no longer waits is no loss.
+                let _ = to.send(result.clone());
+            }
+        }
+        if let Some(member) = concerns {
+            member.changed();
         }
     }
 
@@ -136,7 +165,9 @@ impl PoolInner {
         match effect {
             Effect::Nothing => {}
             Effect::Spawn(id, mailbox) => {
-                drop(self.runtime.spawn(task::run(Arc::clone(self), id, mailbox)));
+                let permit = self.member.as_ref().map(Member::permit);
+                let task = task::run(Arc::clone(self), id, mailbox, permit);
+                drop(self.runtime.spawn(task));
             }
             Effect::Wake(waker) => waker.wake(),
             Effect::Settle(mut job, error) => contain(|| job.settle.error(error)),
@@ -198,6 +229,18 @@ impl State {
             Action::Drain => Effect::Drain,
             Action::Closed => Effect::Closed,
         }
+    }
+
+    /// Those who wait for connections to be ready, and what to tell them, if it is time.
+    fn ready(&mut self) -> Option<(Vec<Sender<Ready>>, Ready)> {
+        if self.preconnects.is_empty() || self.machine.is_preconnecting() {
+            return None;
+        }
+        let result = match (self.machine.ready(), self.preconnect_error.take()) {
+            (0, Some(error)) => Err(error),
+            (ready, _) => Ok(ready),
+        };
+        Some((std::mem::take(&mut self.preconnects), result))
     }
 
     fn take_queued(&mut self, id: RequestId) -> Option<Box<Job>> {
@@ -266,8 +309,11 @@ fn contain(callback: impl FnOnce()) {
     drop(catch_unwind(AssertUnwindSafe(callback)));
 }
 
-fn aborted() -> Error {
-    Error::new(ErrorKind::Aborted, Phase::Queued, "Request aborted")
+fn refused(reason: Refused) -> Error {
+    match reason {
+        Refused::Closed => Error::new(ErrorKind::Closed, Phase::Queued, "The client is closed"),
+        Refused::Destroyed => destroyed(),
+    }
 }
 
 fn destroyed() -> Error {
@@ -290,30 +336,43 @@ impl Pool {
         events: Arc<dyn EventSink>,
         runtime: Handle,
         space: Arc<Space>,
+        limit: Option<&ConnectionLimit>,
     ) -> Self {
         let mut limits = config.pool.clone();
         let may_be_http2 = connector.offers_http2() || config.http2.prior_knowledge;
         if limits.expected_concurrency <= 1 && may_be_http2 {
             limits.expected_concurrency = config.http2.max_concurrent_streams;
         }
+        let member = limit.map(ConnectionLimit::join);
+        let mut machine = OriginPool::new(limits);
+        if member.is_some() {
+            machine.share_limit();
+        }
         let state = Mutex::new(State {
-            machine: OriginPool::new(limits),
+            machine,
             queued: Vec::new(),
             conns: Vec::new(),
+            streams: Vec::new(),
             connect_error: None,
+            preconnects: Vec::new(),
+            preconnect_error: None,
         });
         let events = trace::events(&origin, events);
-        Self(Arc::new(PoolInner {
+        let inner = Arc::new(PoolInner {
             origin,
             config,
-            idle: connector.idle(),
+            member,
             connector: Mutex::new(Ok(Arc::new(connector))),
             events,
             runtime,
             space,
             state,
             closed: ReentrantMutex::default(),
-        }))
+        });
+        if let Some(member) = &inner.member {
+            member.introduce(&inner);
+        }
+        Self(inner)
     }
 
     /// Queues a request and returns immediately. Everything else is reported to the sink, including
@@ -330,6 +389,10 @@ impl Pool {
             blocking: request.blocking || pulled || request.expect_continue,
             exclusive,
         };
+        let total = request
+            .total_timeout
+            .or(self.0.config.exchange.total_timeout);
+        let deadline = clock::after(total);
         let (trace, sink) = Trace::new(&self.0.origin, sink);
         let dispatched = now();
         let settle = Settle::new(sink, request.timed.then_some(dispatched));
@@ -337,33 +400,49 @@ impl Pool {
         let mut state = self.0.state.lock();
         let id = match state.machine.handle_enqueue(traits, dispatched) {
             Ok(id) => id,
-            Err(refused) => {
+            Err(reason) => {
                 drop(state);
-                job.settle.error(match refused {
-                    Refused::Closed => {
-                        Error::new(ErrorKind::Closed, Phase::Queued, "The client is closed")
-                    }
-                    Refused::Destroyed => destroyed(),
-                });
+                job.settle.error(refused(reason));
                 return RequestHandle {
                     command,
                     place: None,
                 };
             }
         };
+        let handle = RequestHandle {
+            command,
+            place: Some((Arc::clone(&self.0), id)),
+        };
+        job.watch = deadline.map(|deadline| handle.clone().end_at(&self.0.runtime, deadline));
         put(&mut state.queued, id.slot, (id, job));
         drop(state);
         self.0.run_actions();
-        RequestHandle {
-            command,
-            place: Some((Arc::clone(&self.0), id)),
-        }
+        handle
     }
 
     /// Opens a connection if there is none, even if nothing is queued.
     pub fn connect(&self) {
         self.0.state.lock().machine.handle_connect_requested(now());
         self.0.run_actions();
+    }
+
+    /// Opens connections until `count` are ready to take a request, and returns how many are: fewer, if
+    /// limits do not allow more, or if some attempts have failed; one, if it speaks HTTP/2. Under a
+    /// [`ConnectionLimit`], the pool waits for its turn. Connections that are not used are closed when
+    /// their keep-alive timeout expires.
+    ///
+    /// # Errors
+    /// That of an attempt, if none is ready; [`ErrorKind::Closed`] or [`ErrorKind::Destroyed`].
+    pub async fn preconnect(&self, count: u32) -> Result<u32, Error> {
+        let (to, ready) = channel();
+        {
+            let mut state = self.0.state.lock();
+            let started = state.machine.handle_preconnect(count, now());
+            started.map_err(refused)?;
+            state.preconnects.push(to);
+        }
+        self.0.run_actions();
+        ready.await.unwrap_or_else(|_| Err(destroyed()))
     }
 
     /// Changes how connections are opened from now on. Open and pending ones stay as they are; TLS
@@ -422,13 +501,6 @@ impl Pool {
         if let Some(waker) = waker {
             waker.wake();
         }
-    }
-
-    /// Closes an idle connection to make room for one of another pool. Whether there was one.
-    pub fn close_idle(&self) -> bool {
-        let closed = self.0.state.lock().machine.handle_close_idle(now());
-        self.0.run_actions();
-        closed
     }
 
     /// Whether its connections may speak HTTP/2: TLS offers it, or it is used with prior knowledge.

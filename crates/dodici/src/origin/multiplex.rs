@@ -65,8 +65,13 @@ pub(super) async fn serve(
         mut lease, conn, ..
     } = multiplex;
     lease.set_traffic(conn.traffic());
+    if conn.lingers() {
+        lease.end(reason, error);
+        return conn.linger().await;
+    }
+    // The socket is closed before the pool hears of it.
+    drop(conn);
     lease.end(reason, error);
-    conn.linger().await;
 }
 
 /// A slot for an exchange. Its waker is reused by successive exchanges.
@@ -229,6 +234,8 @@ impl Multiplex {
     /// Takes the pool's messages for this connection.
     fn receive(&mut self) -> Option<End> {
         self.inbox.reset();
+        self.mailbox
+            .answer(self.lease.requests(), || self.conn.traffic());
         let (close, first, more) = {
             let mut inner = self.mailbox.inner.lock();
             inner.waker = Some(self.inbox.waker().clone());

@@ -12,7 +12,7 @@ use std::task::Poll;
 use dodici_pool::{CloseReason, ConnId, ConnectInfo, Error, Event, Protocol};
 
 use super::lease::Lease;
-use super::{Mailbox, PoolInner, multiplex, now, pipeline};
+use super::{Mailbox, Permit, PoolInner, multiplex, now, pipeline};
 use crate::connect::{Connected, Transport};
 use crate::trace::Attempt;
 
@@ -23,15 +23,26 @@ type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
 ///
 /// The task is spawned with room for the larger of the two futures, so both are boxed: a connection
 /// holds only what serving needs.
-pub(super) async fn run(pool: Arc<PoolInner>, id: ConnId, mailbox: Arc<Mailbox>) {
+pub(super) async fn run(
+    pool: Arc<PoolInner>,
+    id: ConnId,
+    mailbox: Arc<Mailbox>,
+    permit: Option<Permit>,
+) {
     let attempt = Attempt::new(&pool.origin, id);
-    if let Some(serving) = Box::pin(attempt.around(establish(pool, id, mailbox))).await {
+    let establishing = establish(pool, id, mailbox, permit);
+    if let Some(serving) = Box::pin(attempt.around(establishing)).await {
         serving.await;
     }
 }
 
 /// Opens the connection. `None` if that failed, which has then been reported.
-async fn establish(pool: Arc<PoolInner>, id: ConnId, mailbox: Arc<Mailbox>) -> Option<Serving> {
+async fn establish(
+    pool: Arc<PoolInner>,
+    id: ConnId,
+    mailbox: Arc<Mailbox>,
+    permit: Option<Permit>,
+) -> Option<Serving> {
     let connecting = Connecting {
         pool: Arc::clone(&pool),
         id,
@@ -40,18 +51,24 @@ async fn establish(pool: Arc<PoolInner>, id: ConnId, mailbox: Arc<Mailbox>) -> O
     let connected = tokio::select! {
         biased;
         reason = closed(&mailbox) => {
+            drop(permit);
             connecting.abandon(reason);
             return None;
         }
         result = connect(&pool) => result,
     };
-    let (transport, mut info) = match connected {
+    let (mut transport, mut info) = match connected {
         Ok(connected) => connected,
         Err(error) => {
+            // It makes room before the pool hears of it.
+            drop(permit);
             connecting.fail(error);
             return None;
         }
     };
+    if let Some(permit) = permit {
+        transport.count(permit);
+    }
     let http2 = &pool.config.http2;
     if http2.prior_knowledge || info.protocol == Protocol::Http2 {
         info.protocol = Protocol::Http2;
@@ -142,6 +159,9 @@ impl Connecting {
         {
             let mut state = self.pool.state.lock();
             state.connect_error = error.cloned();
+            if !state.preconnects.is_empty() {
+                state.preconnect_error = error.cloned();
+            }
             state.forget_conn(self.id);
             state.machine.handle_connect_failed(self.id, now());
         }

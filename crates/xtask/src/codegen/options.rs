@@ -71,6 +71,13 @@ pub(super) fn typescript() -> String {
     let mut out = HEAD.to_owned();
     rows(
         &mut out,
+        "Options of agents.",
+        "AGENT_OPTIONS",
+        "OptionRow",
+        |row| row.scope == Scope::Agent,
+    );
+    rows(
+        &mut out,
         "Options of clients, in the order of undici's checks.",
         "CLIENT_OPTIONS",
         "(OptionRow | WholeRow)",
@@ -110,6 +117,9 @@ pub(super) fn typescript() -> String {
         let _ = write!(out, "\n/** {doc} */\nexport type {name} = {types};\n");
     }
     let whole = |row: &OptionRow| row.derived == Derived::Whole;
+    interface(&mut out, "Options of agents.", "AgentTable", |row| {
+        row.scope == Scope::Agent
+    });
     interface(
         &mut out,
         "Options of clients that are numbers.",

@@ -128,3 +128,108 @@ fn a_closing_connection_counts_until_it_is_gone() {
     assert_eq!(rig.pool.stats().connected, 0);
     assert!(matches!(rig.closed(conn)[..], [Action::Connect(_)]));
 }
+
+#[test]
+fn connections_are_opened_ahead_of_time_and_used() {
+    let mut rig = Rig::new(PoolConfig::default());
+    rig.pool.handle_preconnect(2, rig.now).unwrap();
+    let [Action::Connect(one), Action::Connect(two)] = rig.actions()[..] else {
+        panic!("two connects");
+    };
+    assert!(!rig.pool.has_unneeded());
+    rig.pool.handle_connected(one, rig.now, 1);
+    assert!(rig.pool.is_preconnecting());
+    rig.pool.handle_connected(two, rig.now, 1);
+    assert_eq!((rig.pool.is_preconnecting(), rig.pool.ready()), (false, 2));
+    let (first, second) = (rig.enqueue(GET), rig.enqueue(GET));
+    assert_eq!(rig.actions(), [assign(two, first), assign(one, second)]);
+    // Those in use are not ready.
+    rig.pool.handle_preconnect(1, rig.now).unwrap();
+    rig.wanted();
+}
+
+#[test]
+fn requests_and_connections_ahead_of_time_add_up() {
+    let mut rig = Rig::new(PoolConfig::default());
+    let request = rig.enqueue(GET);
+    let first = rig.wanted();
+    rig.pool.handle_preconnect(1, rig.now).unwrap();
+    let second = rig.wanted();
+    rig.pool.handle_connected(second, rig.now, 1);
+    assert_eq!(rig.actions(), [assign(second, request)]);
+    rig.pool.handle_connected(first, rig.now, 1);
+    assert_eq!((rig.pool.is_preconnecting(), rig.pool.ready()), (false, 1));
+}
+
+#[test]
+fn no_more_connections_are_opened_ahead_of_time_than_allowed() {
+    let mut rig = Rig::limited(1);
+    rig.pool.handle_preconnect(5, rig.now).unwrap();
+    let conn = rig.wanted();
+    rig.pool.handle_connected(conn, rig.now, 1);
+    assert_eq!((rig.pool.is_preconnecting(), rig.pool.ready()), (false, 1));
+    let mut rig = Rig::new(PoolConfig {
+        max_idle_connections: Some(0),
+        ..PoolConfig::default()
+    });
+    rig.pool.handle_preconnect(5, rig.now).unwrap();
+    assert_eq!(
+        (rig.actions(), rig.pool.is_preconnecting()),
+        (vec![], false)
+    );
+}
+
+#[test]
+fn a_connection_ahead_of_time_that_fails_or_ends_is_not_replaced() {
+    let mut rig = Rig::new(PoolConfig::default());
+    rig.pool.handle_preconnect(3, rig.now).unwrap();
+    let [
+        Action::Connect(one),
+        Action::Connect(two),
+        Action::Connect(three),
+    ] = rig.actions()[..]
+    else {
+        panic!("three connects");
+    };
+    rig.pool.handle_connect_failed(one, rig.now);
+    rig.pool.handle_connected(two, rig.now, 1);
+    assert_eq!(rig.closed(two), []);
+    assert!(rig.pool.is_preconnecting());
+    rig.pool.handle_connect_failed(three, rig.now);
+    assert_eq!(rig.actions(), []);
+    assert_eq!((rig.pool.is_preconnecting(), rig.pool.ready()), (false, 0));
+}
+
+#[test]
+fn one_attempt_ahead_of_time_is_enough_where_it_may_carry_streams() {
+    let mut rig = Rig::new(PoolConfig {
+        expected_concurrency: 100,
+        ..PoolConfig::default()
+    });
+    rig.pool.handle_preconnect(3, rig.now).unwrap();
+    let conn = rig.wanted();
+    rig.pool.handle_connected_multiplexed(conn, rig.now, 100);
+    assert_eq!((rig.actions(), rig.pool.ready()), (vec![], 1));
+    assert!(!rig.pool.is_preconnecting());
+    // Without streams, the others follow.
+    let mut rig = Rig::new(PoolConfig {
+        expected_concurrency: 100,
+        ..PoolConfig::default()
+    });
+    rig.pool.handle_preconnect(3, rig.now).unwrap();
+    let conn = rig.wanted();
+    rig.pool.handle_connected(conn, rig.now, 1);
+    assert_eq!(rig.actions().len(), 2);
+}
+
+#[test]
+fn a_closed_pool_opens_no_connection_ahead_of_time() {
+    let mut rig = Rig::new(PoolConfig::default());
+    rig.pool.handle_preconnect(2, rig.now).unwrap();
+    rig.actions();
+    rig.pool.handle_close(rig.now);
+    assert!(!rig.pool.is_preconnecting());
+    assert_eq!(rig.actions().len(), 2, "the attempts are given up");
+    let refused = rig.pool.handle_preconnect(1, rig.now);
+    assert_eq!(refused, Err(Refused::Closed));
+}

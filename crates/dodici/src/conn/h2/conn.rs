@@ -382,12 +382,14 @@ impl H2Conn {
         self.tap.lock().traffic()
     }
 
-    /// After a flood, reads some of what is in flight: closing a socket with unread bytes resets
-    /// it, and the reset may overtake our GOAWAY. Ends by itself, soon.
+    /// Whether it has to [linger](Self::linger) before it is closed: after a flood.
+    pub(crate) fn lingers(&self) -> bool {
+        self.seen.flooded
+    }
+
+    /// Reads some of what is in flight: closing a socket with unread bytes resets it, and the reset
+    /// may overtake our GOAWAY. Ends by itself, soon.
     pub(crate) async fn linger(&self) {
-        if !self.seen.flooded {
-            return;
-        }
         let taken = std::future::poll_fn(|cx| self.tap.lock().poll_discard(cx));
         // Dropping it closes the socket.
         let _in_time = tokio::time::timeout(LINGER, taken).await;

@@ -106,7 +106,7 @@ impl Link {
 
     /// Keeps the transport and what was received after the upgrade's head.
     pub(super) fn into_stream(self) -> ByteStream {
-        ByteStream::new(self.transport, self.translator.surplus)
+        ByteStream::new(self.transport, self.translator.surplus, self.traffic)
     }
 
     // --- from the wire to hyper ---

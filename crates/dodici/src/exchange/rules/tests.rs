@@ -308,3 +308,67 @@ proptest! {
         }
     }
 }
+
+fn paced(bytes_per_second: u32, start: Instant) -> Rules {
+    let mut config = config();
+    config.body_timeout = None;
+    config.min_body_rate = std::num::NonZeroU32::new(bytes_per_second);
+    let mut rules = started(Wire::Http1, &config, start);
+    rules.head(Length::Any, &start.into());
+    rules
+}
+
+#[test]
+fn the_rate_of_a_body_is_measured_over_periods_of_five_seconds() {
+    let start = Instant::now();
+    let at = |seconds| Moment::from(start + seconds * SECOND);
+    let mut rules = paced(10, start);
+    for period in 0..3 {
+        let end = 5 * period + 5;
+        assert_eq!(rules.deadline(), Some(start + end * SECOND));
+        rules.data(50, &at(end - 1)).unwrap();
+        assert!(rules.expire(false, &at(end)).is_none());
+    }
+    rules.data(49, &at(19)).unwrap();
+    let (reason, error) = rules.expire(false, &at(20)).unwrap();
+    assert_eq!(
+        (reason, error.kind(), error.phase()),
+        (CloseReason::Timeout, ErrorKind::BodyTooSlow, Phase::Body)
+    );
+}
+
+#[test]
+fn time_in_which_the_reader_is_stopped_does_not_count_and_does_not_begin_a_period() {
+    let start = Instant::now();
+    let at = |seconds| Moment::from(start + seconds * SECOND);
+    let mut rules = paced(10, start);
+    // Whatever stops and resumes the reader, five seconds of reading are five seconds.
+    for second in 0..5 {
+        assert!(rules.delivers(true, &at(10 * second)));
+        rules.data(1, &at(10 * second + 1)).unwrap();
+        assert!(!rules.delivers(false, &at(10 * second + 1)));
+        assert_eq!(rules.deadline(), None);
+    }
+    assert!(rules.delivers(true, &at(50)));
+    assert_eq!(rules.deadline(), Some(start + 50 * SECOND));
+    let (_, error) = rules.expire(false, &at(50)).unwrap();
+    assert_eq!(error.kind(), ErrorKind::BodyTooSlow);
+}
+
+#[test]
+fn the_body_timeout_and_the_rate_are_judged_each_by_itself() {
+    let start = Instant::now();
+    let at = |seconds| Moment::from(start + seconds * SECOND);
+    let mut rules = paced(10, start);
+    rules.body_timeout = Some(3 * SECOND);
+    rules.data(1_000, &at(1)).unwrap();
+    assert_eq!(rules.deadline(), Some(start + 4 * SECOND));
+    let (_, error) = rules.expire(false, &at(4)).unwrap();
+    assert_eq!(error.kind(), ErrorKind::BodyTimeout);
+    rules.data(1, &at(4)).unwrap();
+    assert_eq!(rules.deadline(), Some(start + 5 * SECOND));
+    assert!(rules.expire(false, &at(5)).is_none());
+    assert_eq!(rules.deadline(), Some(start + 7 * SECOND));
+    rules.upgrade();
+    assert_eq!(rules.deadline(), None);
+}

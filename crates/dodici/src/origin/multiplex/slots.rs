@@ -153,7 +153,10 @@ impl Multiplex {
     fn fail(&mut self, mut exchange: StreamExchange, error: Error) {
         let timed_out = matches!(
             error.kind(),
-            ErrorKind::HeadersTimeout | ErrorKind::BodyTimeout
+            ErrorKind::HeadersTimeout
+                | ErrorKind::BodyTimeout
+                | ErrorKind::BodyTooSlow
+                | ErrorKind::TotalTimeout
         );
         if timed_out && self.lost.is_none() {
             self.probe(exchange.current_timeout());

@@ -10,10 +10,10 @@ use dodici_pool::PoolConfig;
 use dodici_pool::{CloseReason, Error, ErrorKind, Outcome, Phase, RequestId};
 
 use super::{Due, Flight, Intake, Next, Pipeline};
-use crate::command::Attention;
+use crate::command::{Attention, aborted};
 use crate::conn::PipeConn;
-use crate::exchange::{Job, Loss, Rules};
-use crate::origin::{After, aborted, contain};
+use crate::exchange::{Job, Loss};
+use crate::origin::{After, contain};
 
 impl Pipeline {
     /// Cancelling a request that was written closes the connection: HTTP/1.1 cannot take it back.
@@ -32,9 +32,13 @@ impl Pipeline {
                 break;
             };
             self.release(request, Outcome::Unwritten, tokio::time::Instant::now());
-            contain(|| job.settle.error(aborted()));
+            let (_, error) = job.command.cancellation(Phase::Queued);
+            contain(|| job.settle.error(error));
         }
-        let mut lost = take(&mut self.gives_up);
+        let mut lost = take(&mut self.gives_up).then(|| {
+            let (reason, error) = aborted(Phase::Headers);
+            (reason, conn.describe(error))
+        });
         for (place, flight) in self.flights.iter_mut().enumerate() {
             if flight.given_up {
                 continue;
@@ -45,19 +49,17 @@ impl Pipeline {
                 continue;
             }
             flight.given_up = true;
-            lost = true;
-            let error = match place {
-                0 => self.due.rules.aborted(),
-                _ => Rules::default().aborted(),
+            let phase = match place {
+                0 => self.due.rules.phase(),
+                _ => Phase::Headers,
             };
+            let (reason, error) = flight.job.command.cancellation(phase);
             let error = conn.describe(error);
+            lost = Some((reason, error.clone()));
             let job = &mut flight.job;
             contain(|| job.settle.error(error));
         }
-        if !lost {
-            return None;
-        }
-        let reason = CloseReason::Aborted;
+        let (reason, error) = lost?;
         let delivered = self.due.rules.has_delivered();
         let precious = self
             .flights
@@ -69,8 +71,7 @@ impl Pipeline {
             return None;
         }
         self.disband(conn.written(), None, reason);
-        let error = Error::new(ErrorKind::Aborted, Phase::Headers, "Request aborted");
-        Some(Next::End(reason, Some(conn.describe(error))))
+        Some(Next::End(reason, Some(error)))
     }
 
     pub(super) fn fail(&self, mut flight: Flight, error: Error, reason: CloseReason) {

@@ -25,7 +25,9 @@ use dodici_pool::{
 };
 use tokio::time::Instant;
 
+use super::inquiry::Shown;
 use super::lease::Lease;
+use super::mailbox::Interruptions;
 use super::{After, Mailbox, PoolInner, contain, destroyed, now};
 use crate::clock::{Moment, Timer, Verdict, past_the_reactor};
 use crate::conn::{AtRest, HyperConn, PipeConn};
@@ -51,7 +53,11 @@ pub(super) async fn serve(
         pipeline.lease.set_traffic(conn.traffic());
         let (request, job) = match next {
             Next::Alone(request, job) => (request, job),
-            Next::End(reason, error) => return pipeline.lease.end(reason, error),
+            Next::End(reason, error) => {
+                // The socket is closed before the pool hears of it.
+                drop(conn);
+                return pipeline.lease.end(reason, error);
+            }
         };
         // Boxed, so that an idle connection does not hold memory for it.
         match Box::pin(solo::run(&mut pipeline, conn, request, job)).await {
@@ -64,21 +70,35 @@ pub(super) async fn serve(
             Solo::Upgraded(conn, mut job) => {
                 let reason = CloseReason::Upgraded;
                 pipeline.disband(0, None, reason);
-                let info = ExchangeInfo::new(id, pipeline.lease.requests() > 1);
+                let requests = pipeline.lease.requests();
+                let info = ExchangeInfo::new(id, requests > 1);
                 // While the connection is known.
                 job.settle.ended();
                 // The pool releases the connection before the caller gets it.
                 pipeline.lease.end(reason, None);
-                return Box::pin(become_stream(*conn, job, info)).await;
+                let mailbox = &*pipeline.mailbox;
+                let _shown = Shown::new(pipeline.pool, id, Arc::clone(&pipeline.mailbox));
+                let interrupt = Interruptions { mailbox, requests };
+                let mut stream = Box::pin(become_stream(*conn, job, info, &interrupt));
+                return std::future::poll_fn(|cx| {
+                    solo::listen(mailbox, cx.waker());
+                    stream.as_mut().poll(cx)
+                })
+                .await;
             }
         }
     }
 }
 
-async fn become_stream(conn: HyperConn, mut job: Box<Job>, info: ExchangeInfo) {
+async fn become_stream(
+    conn: HyperConn,
+    mut job: Box<Job>,
+    info: ExchangeInfo,
+    interrupt: &Interruptions<'_>,
+) {
     conn.with_head(|head| job.settle.upgrade(head, &info));
     if let Some(stream) = conn.into_stream() {
-        exchange::run_stream(stream, &mut job).await;
+        exchange::run_stream(stream, &mut job, interrupt).await;
     }
 }
 
@@ -238,6 +258,7 @@ impl Pipeline {
             Some(reason) => is_immediate(reason) || self.flights.is_empty(),
             None => inner.give_up || inner.job.is_some() || !inner.more.is_empty(),
         };
+        let mail = mail || !inner.inquiries.is_empty();
         if !mail {
             inner.waker = Some(cx.waker().clone());
         }
@@ -246,6 +267,8 @@ impl Pipeline {
 
     /// Takes the pool's messages for this connection.
     fn receive(&mut self, cx: &mut Context<'_>, conn: &mut PipeConn) -> Option<Next> {
+        self.mailbox
+            .answer(self.lease.requests(), || conn.traffic());
         let close = {
             let mut inner = self.mailbox.inner.lock();
             inner.waker = None;

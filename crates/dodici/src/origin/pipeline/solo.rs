@@ -12,7 +12,8 @@ use dodici_pool::{CloseReason, Error, ErrorKind, HeaderBlock, Outcome, Phase, Re
 use super::Pipeline;
 use crate::conn::{HyperConn, PipeConn};
 use crate::exchange::{self, Finish, Job, Loss};
-use crate::origin::{Mailbox, now};
+use crate::origin::mailbox::{Interruptions, Mailbox};
+use crate::origin::now;
 use crate::sink::ExchangeInfo;
 
 /// How such an exchange left the connection.
@@ -61,9 +62,13 @@ pub(super) async fn run(
             let info = ExchangeInfo::new(pipeline.id, pipeline.lease.requests() > 0);
             job.settle.assigned(info.conn, !info.reused);
             let mailbox = &*pipeline.mailbox;
+            let interrupt = Interruptions {
+                mailbox,
+                requests: pipeline.lease.requests(),
+            };
             let timer = &mut pipeline.timer;
             let mut exchange = pin!(exchange::run(
-                &mut conn, &mut job, config, info, timer, mailbox
+                &mut conn, &mut job, config, info, timer, &interrupt
             ));
             std::future::poll_fn(|cx| {
                 // The pool may assign more requests meanwhile, which consumes the waker.
@@ -143,6 +148,6 @@ impl Pipeline {
     }
 }
 
-fn listen(mailbox: &Mailbox, waker: &std::task::Waker) {
+pub(super) fn listen(mailbox: &Mailbox, waker: &std::task::Waker) {
     mailbox.inner.lock().waker = Some(waker.clone());
 }

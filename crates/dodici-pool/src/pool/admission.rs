@@ -72,7 +72,11 @@ impl OriginPool {
     }
 
     /// How many more connections are to be ready.
+    #[inline]
     fn lacking(&self) -> usize {
+        if self.preconnect == 0 {
+            return 0;
+        }
         // A stream is free, or all of a connection are.
         let multiplexed = |conn| self.conns.get(conn).is_some_and(|entry| entry.multiplexed);
         if !self.streams.is_empty() || self.idle.front().is_some_and(multiplexed) {
@@ -83,8 +87,10 @@ impl OriginPool {
 
     /// Ends `handle_preconnect` when there is nothing left to do for it.
     fn end_preconnect(&mut self) {
-        let is_over = self.lacking() == 0 || (self.connecting == 0 && !self.may_open());
-        if self.preconnect > 0 && is_over {
+        if self.preconnect == 0 {
+            return;
+        }
+        if self.lacking() == 0 || (self.connecting == 0 && !self.may_open()) {
             self.preconnect = 0;
         }
     }

@@ -11,7 +11,7 @@ import { Duplex } from 'node:stream';
 
 import { setImmediate } from '../process';
 import type { Session, SlotOwner } from '../session';
-import { errors, invalid } from '../undici';
+import { errors, invalid, symbols } from '../undici';
 import {
   BODY_SLICE,
   type Bytes,
@@ -75,8 +75,8 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
   constructor(
     connection: Connection | null,
     session: Session,
-    owner: { readonly slot: number; readonly generation: number },
-    writer: SubmissionWriter,
+    owner: Pick<SlotOwner, 'slot' | 'generation'> & { readonly writer: SubmissionWriter },
+    isStream: boolean,
   ) {
     // Like net.connect: the end of one side ends the other, and `close` says whether it is an error.
     super({ allowHalfOpen: false, autoDestroy: true, emitClose: false });
@@ -84,7 +84,14 @@ export class UpgradedSocket extends Duplex implements SlotOwner {
     this.slot = owner.slot;
     this.generation = owner.generation;
     this.#session = session;
-    this.#writer = writer;
+    this.#writer = owner.writer;
+    if (isStream) {
+      // undici expects 200 instead of 101 if these say that the socket is a stream.
+      Object.assign(this, {
+        [symbols.kHTTP2Stream]: true,
+        session: { socket: connection?.socket },
+      });
+    }
     session.occupy(this);
     session.hold();
   }

@@ -248,22 +248,42 @@ export function publishError(request: ObservedRequest, error: Error): void {
   if (channels.error.hasSubscribers) channels.error.publish({ request: observe(request), error });
 }
 
-/** Whether a message names the connection of a request, or follows the one that does. */
-export function tellsConnection(): boolean {
-  const { sendHeaders, bodyChunkSent, bodySent } = channels;
-  return sendHeaders.hasSubscribers || bodyChunkSent.hasSubscribers || bodySent.hasSubscribers;
-}
+/** Messages about a request that wait until its connection is known, which `sendHeaders` names. */
+export class HeldMessages {
+  readonly #head: string;
+  /** Those that follow `sendHeaders`; `null` once it was published. */
+  #following: (() => void)[] | null = [];
 
-/** `connection` is about to send the request with this head. */
-export function publishHeaders(
-  request: ObservedRequest,
-  head: string,
-  connection: Connection | null,
-): void {
-  if (!channels.sendHeaders.hasSubscribers) return;
-  const headers = connection?.isMultiplexed === true ? asHttp2(head, request.origin) : head;
-  const socket = connection?.socket;
-  channels.sendHeaders.publish({ request: observe(request), headers, socket });
+  private constructor(head: string) {
+    this.#head = head;
+  }
+
+  /** For a request with this head; `null` if nobody listens. */
+  static of(head: string): HeldMessages | null {
+    const { sendHeaders, bodyChunkSent, bodySent } = channels;
+    const listens =
+      sendHeaders.hasSubscribers || bodyChunkSent.hasSubscribers || bodySent.hasSubscribers;
+    return listens ? new HeldMessages(head) : null;
+  }
+
+  /** Publishes a message after `sendHeaders`. */
+  add(message: () => void): void {
+    if (this.#following === null) message();
+    else this.#following.push(message);
+  }
+
+  /** `connection` is about to send the request. */
+  release(request: ObservedRequest, connection: Connection | null): void {
+    const following = this.#following;
+    this.#following = null;
+    if (channels.sendHeaders.hasSubscribers) {
+      const head = this.#head;
+      const headers = connection?.isMultiplexed === true ? asHttp2(head, request.origin) : head;
+      const socket = connection?.socket;
+      channels.sendHeaders.publish({ request: observe(request), headers, socket });
+    }
+    following?.forEach((publish) => publish());
+  }
 }
 
 /** Publishes the connection messages of one dispatcher. */

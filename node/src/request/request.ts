@@ -12,8 +12,6 @@
  * JavaScript decides that a request is completed or aborted: later records find its slot empty.
  */
 
-import { AsyncResource } from 'node:async_hooks';
-
 import { decodeError, UpgradedSocket, withPhase } from '../connection';
 import { decodeReason, parseFields } from '../headers';
 import type { Pausing, SlotOwner } from '../session';
@@ -23,24 +21,21 @@ import {
   type DispatchOptions,
   errors,
   type ParsedHeaders,
-  symbols,
 } from '../undici';
 import { CREDIT_STEP, HeadFlag, MORE_ROOM, PIECE_OVERHEAD, WINDOW } from '../wire';
-import { onAbort } from './abort-signal';
 import type { RequestContext, Undelivered } from './context';
-import { type Controlled, RequestController } from './controller';
+import { RequestController } from './controller';
 import { debugRequest, isDebugging } from './debug-log';
 import { channels, observe, publishEnd, publishError } from './diagnostics';
 import { OwnHandler } from './own-handler';
 import { type Pipelined, Place } from './pipeline';
 import { Sending } from './sending';
 import { TakenOver } from './taken-over';
-import { CollectedTimings, timingsChannel, type TimingsMessage } from './timings';
+import { CollectedTimings } from './timings';
 
 /** One request; see above. Has the name of undici's class, which appears in stack traces of callbacks. */
-export class Request extends Sending implements SlotOwner, Pausing, Pipelined, Controlled {
-  readonly #context: RequestContext;
-  #controller: RequestController | null = null;
+export class Request extends Sending implements SlotOwner, Pausing, Pipelined {
+  declare readonly context: RequestContext;
   #queue: Undelivered[] | null = null;
   /** A callback is running: `resume()` inside it must not deliver recursively. */
   #delivering = false;
@@ -62,14 +57,8 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
   /** The caller's fields, without those added since. */
   readonly #givenLines: string;
   #takenOver: TakenOver | null = null;
-  /** `null`: nobody wants to know them. */
-  readonly #timings: CollectedTimings | null;
-  #status: number | null = null;
-  #error: Error | null = null;
   /** It was aborted in the engine, which is still to report on it. */
   #isLeaving = false;
-  /** Ends `watchSignal`. */
-  #stopWatching: (() => void) | null = null;
   /** Whether it is in the pool's list. */
   #counts = true;
 
@@ -85,9 +74,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
 
   constructor(context: RequestContext, options: DispatchOptions, handler: DispatchHandler) {
     super(context, options, handler);
-    this.#context = context;
     this.#givenLines = this.lines;
-    this.#timings = this.isTimed ? new CollectedTimings() : null;
     assertHandler(handler, this.isUpgrade);
     if (isDebugging) debugRequest(this, 'dispatched');
     if (channels.create.hasSubscribers) {
@@ -98,64 +85,13 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     this.watchBody();
   }
 
-  /** Determines what can be known of the body. Returns whether the request is still to be sent. */
-  describe(): boolean {
-    try {
-      this.prepare();
-    } catch (error) {
-      this.#settleWithError(error as Error);
-    }
-    return !this.settled;
-  }
-
-  /**
-   * Calls the handler for each attempt that is not hidden from it. Returns whether the request is
-   * still to be sent: if the handler has aborted it, nothing is written.
-   */
-  start(): boolean {
-    this.#unwatchSignal();
-    const controller = (this.#controller ??= new RequestController(this, this.#timings));
-    this.isStarted = true;
-    if (this.earlyError !== null) {
-      controller.abort(this.earlyError);
-      return false;
-    }
-    try {
-      (this.handler.onRequestStart as NonNullable<DispatchHandler['onRequestStart']>)(
-        controller,
-        null,
-      );
-    } catch (error) {
-      this.fail(error);
-    }
-    return !this.settled;
-  }
-
-  /**
-   * The handler is called when it is the request's turn; before, it cannot abort. If `signal` fires
-   * meanwhile, the handler is called immediately: it listens to the signal, too, and first.
-   */
-  watchSignal(signal: unknown): void {
-    if (!this.settled) this.#stopWatching = onAbort(signal, () => this.hurry());
-  }
-
-  #unwatchSignal(): void {
-    this.#stopWatching?.();
-    this.#stopWatching = null;
-  }
-
   protected override hurry(): void {
     if (this.place === Place.Waiting && !this.isStarted && !this.settled) this.start();
   }
 
-  /** Whether `abort` was called; requests may fail without it. */
-  get wasAborted(): boolean {
-    return this.#controller?.aborted === true;
-  }
-
   /** The controller; only after `start`. */
   get #handle(): RequestController {
-    return this.#controller as RequestController;
+    return this.controller as RequestController;
   }
 
   protected override asSlotOwner(): SlotOwner {
@@ -168,7 +104,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     this.#isHttp2 = (flags & HeadFlag.Http2) !== 0;
     this.#isLast = (flags & HeadFlag.Last) !== 0;
     this.#isResponding = status >= 200;
-    if (this.#isResponding) this.#status = status;
+    if (this.#isResponding && this.timings !== null) CollectedTimings.status(this.timings, status);
     this.hasHead = true;
     this.#isDecoded = (flags & HeadFlag.Decoded) !== 0;
     if (this.fetchDecoding !== null) this.fetchDecoding.decoded = this.#isDecoded;
@@ -192,8 +128,8 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
   onError(batch: Buffer, start: number, end: number): void {
     // An error does not wait for a paused handler, nor for chunks that it has not taken.
     const error = decodeError(batch, start, end);
-    this.#context.failing(this, error);
-    if (!this.#context.takeOver(this, error)) this.#deliverError(error);
+    this.context.failing(this, error);
+    if (!this.context.takeOver(this, error)) this.#deliverError(error);
   }
 
   /** Ends silently, before anything was sent: the peer is to serve what this returns. */
@@ -213,16 +149,11 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     const fields = text.indexOf('\n') + 1;
     const controller = this.#handle;
     this.#isHttp2 = (flags & HeadFlag.Http2) !== 0;
-    this.#status = status;
+    if (this.timings !== null) CollectedTimings.status(this.timings, status);
     RequestController.receiveHead(controller, text, fields, this.#isHttp2);
     this.unwatchBody();
-    const { connection } = this;
-    const socket = new UpgradedSocket(connection, this.context.session, this, this.writer);
-    if (this.#isHttp2) {
-      // undici expects 200 instead of 101 if these say that the socket is a stream.
-      const session = { socket: connection?.socket };
-      Object.assign(socket, { [symbols.kHTTP2Stream]: true, session });
-    }
+    const { session } = this.context;
+    const socket = new UpgradedSocket(this.connection, session, this, this.#isHttp2);
     this.slot = -1;
     // As in undici, the pool releases the request before its handler gets the byte stream:
     // closing or destroying the pool in there does not affect the stream.
@@ -247,41 +178,38 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     }
     this.settled = true;
     this.completed = true;
-    this.#reportTimings();
+    this.#endTimings(null);
     publishEnd(this, null);
   }
 
   onTimings(batch: Buffer, start: number, flags: number): void {
-    if (this.#timings === null) return;
+    if (this.timings === null) return;
     const connection = this.connectionOf(batch.readUInt32LE(start));
     const { epoch } = this.context.session.clock;
-    CollectedTimings.receive(this.#timings, batch, start, (flags & 1) !== 0, connection, epoch);
+    CollectedTimings.receive(this.timings, batch, start, (flags & 1) !== 0, connection, epoch);
   }
 
   onReleased(): void {
     this.#isLeaving = false;
-    this.#reportTimings();
+    if (this.timings !== null) this.#publishTimings(this.timings);
   }
 
-  /** The request has ended: tells those who want its timings, once they are complete. */
-  #reportTimings(): void {
-    const timings = this.#timings;
-    if (timings === null) return;
-    CollectedTimings.end(timings);
-    if (this.#isLeaving || !CollectedTimings.report(timings)) return;
-    if (timingsChannel.hasSubscribers) {
-      const [statusCode, error] = [this.#status, this.#error];
-      const message: TimingsMessage = { request: observe(this), timings, statusCode, error };
-      timingsChannel.publish(message);
-    }
+  /** The request has ended, because of `error` if it has failed. */
+  #endTimings(error: Error | null): void {
+    if (this.timings === null) return;
+    CollectedTimings.end(this.timings, error);
+    if (!this.#isLeaving) this.#publishTimings(this.timings);
+  }
+
+  #publishTimings(timings: CollectedTimings): void {
     const { timingsListener, caller } = this;
-    if (timingsListener === null) return;
+    if (!CollectedTimings.publish(timings, this) || timingsListener === null) return;
     try {
-      const tell = (): void => timingsListener(timings as never);
-      if (caller === null) tell();
-      else caller.runInAsyncScope(tell);
+      const call = (): void => timingsListener(timings as never);
+      if (caller === null) call();
+      else caller.runInAsyncScope(call);
     } catch (error) {
-      this.#context.reportError(error);
+      this.context.reportError(error);
     }
   }
 
@@ -312,15 +240,6 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
    */
   get holds(): boolean {
     return this.#delivery !== 'paused';
-  }
-
-  /**
-   * undici's `request()` and the like read `rawHeaders` of every response, but use them only if the
-   * caller chose `responseHeaders: 'raw'`.
-   */
-  get seldomLooksAtRaw(): boolean {
-    const handler = this.handler as { responseHeaders?: unknown };
-    return handler.responseHeaders === null && handler instanceof AsyncResource;
   }
 
   #reportResumed(): void {
@@ -402,13 +321,13 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     }
     this.#delivering = false;
     const matters = this.place === Place.Blocking || (this.place === Place.Running && this.#isLast);
-    if (matters && status >= 200) this.#context.headDelivered(this, this.#isLast);
+    if (matters && status >= 200) this.context.headDelivered(this, this.#isLast);
   }
 
   override requestSent(): void {
     super.requestSent();
     if (isDebugging) debugRequest(this, 'sent');
-    if (this.place !== Place.None) this.#context.sent(this);
+    if (this.place !== Place.None) this.context.sent(this);
   }
 
   #deliverData(chunk: Buffer): void {
@@ -449,7 +368,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     this.completed = true;
     this.context.session.free(this);
     this.unwatchBody();
-    this.#reportTimings();
+    this.#endTimings(null);
     publishEnd(this, controller);
     try {
       const parsed: ParsedHeaders = trailers === '' ? {} : parseFields(trailers, 0, this.#isHttp2);
@@ -465,9 +384,9 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
   #leave(): void {
     if (!this.#counts) return;
     this.#counts = false;
-    this.#unwatchSignal();
+    this.unwatchSignal();
     this.stopTotalTimeout();
-    this.#context.settled(this);
+    this.context.settled(this);
   }
 
   // Failure ----------------------------------------------------------------------------------
@@ -505,7 +424,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
   /** The engine knows where the request is in between. */
   #abortedError(error: Error = new errors.RequestAbortedError()): Error {
     if (this.#isResponding) return withPhase(error, 'body');
-    const waits = this.slot === -1 || this.#context.isWaiting(this);
+    const waits = this.slot === -1 || this.context.isWaiting(this);
     return waits ? withPhase(error, 'queued') : error;
   }
 
@@ -529,7 +448,7 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
     this.#queue = null;
     if (this.slot !== -1 && cancels) {
       this.writer.cancel(this.slot, this.generation);
-      this.#isLeaving = this.context.session.cancelled(this, this.#timings !== null);
+      this.#isLeaving = this.context.session.cancelled(this, this.timings !== null);
       this.scheduleFlush();
     }
     this.unwatchBody();
@@ -539,14 +458,13 @@ export class Request extends Sending implements SlotOwner, Pausing, Pipelined, C
   }
 
   #callOnError(error: Error): void {
-    this.#error ??= error;
-    this.#reportTimings();
+    this.#endTimings(error);
     publishError(this, error);
     this.aborted = true;
     try {
-      this.handler.onResponseError?.(this.#controller, error);
+      this.handler.onResponseError?.(this.controller, error);
     } catch (thrown) {
-      this.#context.reportError(thrown);
+      this.context.reportError(thrown);
     }
   }
 }

@@ -1,29 +1,16 @@
 /**
  * The outgoing half of a request: from the description to records.
  *
- * What lives here: the choice of the body's framing, the complete head, the `Dispatch` record and
- * the body's source. `Request` extends it with the incoming half. It must not know pools'
+ * What lives here: the start, the choice of the body's framing, the complete head, the `Dispatch`
+ * record and messages about it. `Request` extends it with the incoming half. It must not know pools'
  * counters, nor how responses are delivered.
  */
 
-import type { AsyncResource } from 'node:async_hooks';
+import { AsyncResource } from 'node:async_hooks';
 
-import {
-  type BodyOwner,
-  type BodySource,
-  destroyStream,
-  type EncodedForm,
-  encodeForm,
-  OutgoingBody,
-  type SourceListener,
-  sourceOf,
-  streamLength,
-  watchStream,
-} from '../body';
 import { type Connection, TotalTimeoutError, withPhase } from '../connection';
-import { addHeader } from '../headers';
 import { type Decompression, NO_LIMIT, NOT_DECODED } from '../options';
-import { clearTimeout, now, setImmediate, setTimeout } from '../process';
+import { clearTimeout, now, setTimeout } from '../process';
 import type { SlotOwner } from '../session';
 import { type DispatchHandler, type DispatchOptions, errors } from '../undici';
 import {
@@ -40,17 +27,17 @@ import {
 } from '../wire';
 import { ContextHandler, currentContext } from './async-context';
 import type { SendContext } from './context';
+import { type Controlled, RequestController } from './controller';
 import {
   channels,
   DiagnosticRequest,
+  HeldMessages,
   observe,
   type ObservedRequest,
-  publishHeaders,
-  tellsConnection,
 } from './diagnostics';
-import { RequestDescription } from './description';
-import { timingsChannel } from './timings';
-import type { SentBody } from './taken-over';
+import { onAbort } from './abort-signal';
+import { SendingBody } from './sending-body';
+import { CollectedTimings, timingsChannel } from './timings';
 
 /** Longest delay of a timer of Node's. */
 const LONGEST_TIMER = 0x7fffffff;
@@ -64,11 +51,7 @@ export interface SendTarget {
 }
 
 /** The outgoing half; see above. */
-export abstract class Sending
-  extends RequestDescription
-  implements BodyOwner, SourceListener, ObservedRequest
-{
-  readonly context: SendContext;
+export abstract class Sending extends SendingBody implements ObservedRequest, Controlled {
   readonly handler: DispatchHandler;
   /**
    * The receiver of the final head: undici's own handlers call back in the context they keep, and
@@ -77,66 +60,53 @@ export abstract class Sending
   protected readonly headHandler: DispatchHandler;
   /** The async context it was created in, if there is one to keep. */
   protected readonly caller: AsyncResource | null;
-  /** -1 until the `Dispatch` record was written. */
-  slot = -1;
-  generation = 0;
-  settled = false;
   completed = false;
   /** Its connection ends after it, because it says so; valid when it was sent. */
   isReset = false;
   aborted = false;
   observed: DiagnosticRequest | null = null;
-  /** Whether somebody wants to know its timings: by default, our fetch and subscribers do. */
-  protected readonly isTimed: boolean;
+  /** `null`: nobody wants to know them; by default, our fetch and subscribers do. */
+  protected readonly timings: CollectedTimings | null;
+  /** Only after `start`. */
+  protected controller: RequestController | null = null;
+  /** Ends `watchSignal`. */
+  private stopWatching: (() => void) | null = null;
 
   private target: SendTarget | null = null;
   /** The connection that carries it, if that is to be known. */
   protected connection: Connection | null = null;
-  /** Its head for `sendHeaders`, published when the connection is known. */
-  private headToTell: string | null = null;
-  /** Messages that follow it; `null`: they need not wait. */
-  private untold: (() => void)[] | null = null;
-  private outgoing: OutgoingBody | null = null;
-  private source: BodySource | null = null;
-  /** Declared or known length; `null` for none. Valid after `prepare`. */
-  private length: number | null = null;
-  /** The body is known to have no bytes. */
-  private knownEmpty = false;
-  private form: EncodedForm | null = null;
-  /** A warning to emit when the request is sent. */
-  protected warning: Error | null = null;
-  /** Waits for the first chunk; see `waitForSource`. */
-  private onReady: (() => void) | null = null;
-  /** Whether `onRequestStart` was called. */
-  isStarted = false;
-  /** Failure of the body before that. */
-  protected earlyError: Error | null = null;
+  /** Messages that name its connection, or follow the one that does; `null`: nobody listens. */
+  private messages: HeldMessages | null = null;
   /** Its total timeout, while it waits in JavaScript. */
   private expiry: { readonly at: number; readonly timer: NodeJS.Timeout } | null = null;
-  /** Ends `watchBody`. */
-  private unwatch: (() => void) | null = null;
 
   constructor(context: SendContext, options: DispatchOptions, handler: DispatchHandler) {
-    super(options);
-    this.context = context;
+    super(context, options);
     const caller = currentContext(handler);
     this.caller = caller;
     this.handler = caller === null ? handler : new ContextHandler(handler, caller);
     this.headHandler = caller === handler ? handler : this.handler;
     const isWatched = this.fetchDecoding !== null || timingsChannel.hasSubscribers;
-    this.isTimed = this.wantsTimings ?? context.timings ?? isWatched;
+    const isTimed = this.wantsTimings ?? context.timings ?? isWatched;
+    this.timings = isTimed ? new CollectedTimings() : null;
   }
 
-  abstract abortWith(error: Error | undefined): void;
+  abstract paused(): void;
+  abstract resumed(): void;
   /** Receiver of the slot's completions. */
   protected abstract asSlotOwner(): SlotOwner;
-  /** Calls the handler's `onRequestStart` now, if that waits for the request's turn. */
-  protected abstract hurry(): void;
-  /** Errors of the user's callbacks while sending. */
-  protected abstract fail(error: unknown): void;
 
   get origin(): string {
     return this.context.origin;
+  }
+
+  /**
+   * undici's `request()` and the like read `rawHeaders` of every response, but use them only if the
+   * caller chose `responseHeaders: 'raw'`.
+   */
+  get seldomLooksAtRaw(): boolean {
+    const handler = this.handler as { responseHeaders?: unknown };
+    return handler.responseHeaders === null && handler instanceof AsyncResource;
   }
 
   get writer(): SubmissionWriter {
@@ -155,212 +125,55 @@ export abstract class Sending
     this.context.session.scheduleBodyFlush();
   }
 
-  /** Observes a stream's failure as long as the request lives, even before it is read. */
-  protected watchBody(): void {
-    const { body } = this;
-    if (body?.kind !== 'stream') return;
-    this.unwatch = watchStream(body.stream, (error) => {
-      if (this.isStarted) this.sourceFailed(error);
-      else {
-        this.earlyError = error;
-        this.hurry();
-      }
-    });
-  }
-
-  /** The request has ended: its stream is no longer observed. */
-  protected unwatchBody(): void {
-    this.unwatch?.();
-    this.unwatch = null;
-  }
-
-  /** Stops the body; `error` as in `BodySource.stop`. Without a source, the stream is destroyed as undici does. */
-  protected stopBody(error?: Error): void {
-    this.onReady = null;
-    if (this.source !== null) this.source.stop(error);
-    else if (this.body !== null && this.body.kind === 'stream')
-      destroyStream(this.body.stream, error);
-  }
-
-  /** Whether a part of the body waits for credit. */
-  get bodyWaits(): boolean {
-    return this.slot !== -1 && this.outgoing?.waits === true;
-  }
-
-  bodyDrained(): void {
-    this.context.bodyDrained();
-  }
-
-  get bodySentAt(): number {
-    return this.outgoing === null ? 0 : this.outgoing.sentAt;
-  }
-
-  /** Whether the body was sent completely, or there is none. */
-  protected get bodyFinished(): boolean {
-    return this.outgoing === null || this.outgoing.finished;
-  }
-
-  /** The body for another attempt; `undefined` if a part of it may be gone. */
-  get bodyAgain(): unknown {
-    const { body, source } = this;
-    if (body === null) return null;
-    return source === null || !this.isBodyReadOnce ? body.source : undefined;
-  }
-
-  /** How much of its body was sent, as far as the handler knows. */
-  protected get sentBody(): SentBody {
-    const { outgoing, slot, body } = this;
-    if (outgoing !== null) return { bytes: outgoing.reported, isAll: outgoing.finished };
-    if (slot === -1) return { bytes: 0, isAll: false };
-    return { bytes: body?.kind === 'bytes' ? sizeOf(body.bytes) : 0, isAll: true };
-  }
-
-  private get isBodyReadOnce(): boolean {
-    return this.body?.kind === 'stream' || this.body?.kind === 'iterable';
-  }
-
-  /** The peer sends the body. */
-  protected letGoOfBody(): void {
-    this.onReady = null;
-    this.unwatchBody();
-    if (!this.isBodyReadOnce) this.source?.stop();
-  }
-
-  /** Whether the body must be asked for its first chunk before the head can be written. */
-  get needsSource(): boolean {
-    const { body } = this;
-    return (
-      body !== null && !this.knownEmpty && (body.kind === 'stream' || body.kind === 'iterable')
-    );
-  }
-
-  /** Whether it waits for its turn on a single connection: for its source, or to warn in order. */
-  get leavesLater(): boolean {
-    return this.warning !== null || this.needsSource;
-  }
-
-  /** Like `needsSource`, but not for a stream that has ended without a byte since `prepare`. */
-  hasSource(): boolean {
-    const { body } = this;
-    if (!this.needsSource) return false;
-    return body?.kind !== 'stream' || streamLength(body.stream) !== 0;
-  }
-
-  /**
-   * The request's turn has come: checks once more whether its stream has ended already, which
-   * determines the length. Fails the request if that is not the declared one.
-   */
-  measureStream(): void {
-    const { body } = this;
-    if (body?.kind !== 'stream' || this.knownEmpty) return;
-    // An empty read makes a stream notice its end.
-    body.stream.read?.(0);
-    const known = streamLength(body.stream);
-    if (known === null) return;
+  /** Determines what can be known of the body. Returns whether the request is still to be sent. */
+  describe(): boolean {
     try {
-      this.settleLength(known);
+      this.prepare();
     } catch (error) {
       this.fail(error);
     }
+    return !this.settled;
   }
 
   /**
-   * Determines the body's length and type.
-   *
-   * @throws InvalidArgumentError, RequestContentLengthMismatchError; nothing was sent then.
+   * Calls the handler for each attempt that is not hidden from it. Returns whether the request is
+   * still to be sent: if the handler has aborted it, nothing is written.
    */
-  prepare(): void {
-    const { body } = this;
-    let known: number | null = null;
-    if (body === null) known = 0;
-    else if (body.kind === 'bytes') known = sizeOf(body.bytes);
-    else if (body.kind === 'blob') known = this.prepareBlob(body.blob);
-    else if (body.kind === 'form') {
-      this.form = encodeForm(body.form);
-      if (this.contentType === null) this.addField('content-type', this.form.contentType);
-      known = this.form.length;
-    } else if (body.kind === 'stream') {
-      known = streamLength(body.stream);
-      // It will not be read, so it would not notice its end.
-      if (known === 0) body.stream.read?.(0);
+  start(): boolean {
+    this.unwatchSignal();
+    const controller = (this.controller ??= new RequestController(this, this.timings));
+    this.isStarted = true;
+    if (this.earlyError !== null) {
+      controller.abort(this.earlyError);
+      return false;
     }
-
-    this.settleLength(known);
-  }
-
-  private addField(name: string, value: string): void {
-    if (this.observed === null) addHeader(this, name, value);
-    else this.observed.addHeader(name, value);
+    try {
+      (this.handler.onRequestStart as NonNullable<DispatchHandler['onRequestStart']>)(
+        controller,
+        null,
+      );
+    } catch (error) {
+      this.fail(error);
+    }
+    return !this.settled;
   }
 
   /**
-   * Applies subscribers' changes to the published request.
-   *
-   * @throws InvalidArgumentError, NotSupportedError for a value that no request may have.
+   * The handler is called when it is the request's turn; before, it cannot abort. If `signal` fires
+   * meanwhile, the handler is called immediately: it listens to the signal, too, and first.
    */
-  protected readBack(observed: DiagnosticRequest): void {
-    const changed = DiagnosticRequest.readBack(observed);
-    if (changed !== null) Object.assign(this, changed);
+  watchSignal(signal: unknown): void {
+    if (!this.settled) this.stopWatching = onAbort(signal, () => this.hurry());
   }
 
-  /** @throws RequestContentLengthMismatchError */
-  private settleLength(known: number | null): void {
-    this.knownEmpty = known === 0;
-    this.length = this.resolveLength(known);
-    if (this.contradictsLength(this.length)) {
-      const mismatch = new errors.RequestContentLengthMismatchError();
-      if (this.context.strictContentLength) throw mismatch;
-      this.warning = mismatch;
-    }
+  protected unwatchSignal(): void {
+    this.stopWatching?.();
+    this.stopWatching = null;
   }
 
-  private prepareBlob(blob: Blob): number | null {
-    const { type, size } = blob;
-    if (this.contentType === null && type) this.addField('content-type', type);
-    // A subclass may return anything; without a valid length, it is sent chunked.
-    return Number.isSafeInteger(size) && size >= 0 ? size : null;
-  }
-
-  /**
-   * Starts reading a stream or iterable, and calls `ready` once it is known whether it has a first
-   * chunk: undici writes an empty body as none, so the head must wait for that. It waits for one
-   * turn of the event loop at most; a slower source is sent chunked.
-   */
-  waitForSource(ready: () => void): void {
-    this.onReady = ready;
-    this.openSource();
-    if (this.onReady === null) return;
-    setImmediate(() => this.sourceReady());
-  }
-
-  sourceReady(): void {
-    const ready = this.onReady;
-    this.onReady = null;
-    ready?.();
-  }
-
-  sourceFailed(error: Error): void {
-    if (this.settled) return;
-    // The engine has it.
-    if (this.source !== null && this.slot === -1) this.context.bodyFailed(error);
-    this.abortWith(error);
-  }
-
-  private openSource(): void {
-    const { body } = this;
-    if (body === null) return;
-    const { strictContentLength } = this.context;
-    const outgoing = new OutgoingBody(this, this.length, strictContentLength);
-    this.outgoing = outgoing;
-    this.source = sourceOf(body, this.form?.chunks, outgoing, this);
-    const { caller, source } = this;
-    if (caller === null) {
-      source.begin();
-      return;
-    }
-    const { onDrain } = outgoing;
-    if (onDrain !== null) outgoing.onDrain = () => caller.runInAsyncScope(onDrain);
-    caller.runInAsyncScope(() => source.begin());
+  /** Whether `abort` was called; requests may fail without it. */
+  get wasAborted(): boolean {
+    return this.controller?.aborted === true;
   }
 
   /** It has to wait before it is sent, and its total timeout runs already. */
@@ -385,6 +198,16 @@ export abstract class Sending
     return Math.max(1, Math.ceil(this.expiry.at - now()));
   }
 
+  /**
+   * Applies subscribers' changes to the published request.
+   *
+   * @throws InvalidArgumentError, NotSupportedError for a value that no request may have.
+   */
+  protected readBack(observed: DiagnosticRequest): void {
+    const changed = DiagnosticRequest.readBack(observed);
+    if (changed !== null) Object.assign(this, changed);
+  }
+
   /** Writes the `Dispatch` record. The request must be prepared and unsettled. */
   send(target: SendTarget): void {
     const { context, body } = this;
@@ -404,10 +227,7 @@ export abstract class Sending
       }
     }
     const head = this.serialize(context.head);
-    if (tellsConnection()) {
-      this.headToTell = head;
-      this.untold = [];
-    }
+    this.messages = HeldMessages.of(head);
 
     const { outgoing } = this;
     const empty =
@@ -432,7 +252,7 @@ export abstract class Sending
       }
     }
 
-    const aux = this.isTimed ? kind | DispatchAux.Timed : kind;
+    const aux = this.timings === null ? kind : kind | DispatchAux.Timed;
     let flags = this.dispatchFlags(!empty);
     if (this.expectContinue) {
       // Over HTTP/2, undici sends it even without a body; there the engine adds the field.
@@ -440,7 +260,7 @@ export abstract class Sending
       if (!empty) framing += 'expect: 100-continue\r\n';
     }
 
-    const isReported = this.untold !== null || this.isUpgrade;
+    const isReported = this.messages !== null || this.isUpgrade;
     const { session } = context;
     this.target = target;
     this.slot = session.reserve();
@@ -516,28 +336,19 @@ export abstract class Sending
 
   /** For the slot's completions. */
   onAssigned(serial: number): void {
-    const connection = (this.target as SendTarget).connection(serial);
-    this.connection = connection;
-    const { headToTell, untold } = this;
-    this.untold = null;
-    if (headToTell !== null) publishHeaders(this, headToTell, connection);
-    untold?.forEach((tell) => tell());
+    this.connection = this.connectionOf(serial);
+    this.messages?.release(this, this.connection);
   }
 
   /** Publishes a message now, or after `sendHeaders`. */
-  private tell(message: () => void): void {
-    if (this.untold === null) message();
-    else this.untold.push(message);
-  }
-
-  /** `Pull`: for the slot's completions. */
-  onPull(bytes: number): void {
-    this.outgoing?.grant(bytes);
+  private publish(message: () => void): void {
+    if (this.messages === null) message();
+    else this.messages.add(message);
   }
 
   bodySent(chunk: Uint8Array | string): void {
     if (channels.bodyChunkSent.hasSubscribers) {
-      this.tell(() => channels.bodyChunkSent.publish({ request: observe(this), chunk }));
+      this.publish(() => channels.bodyChunkSent.publish({ request: observe(this), chunk }));
     }
     if (this.handler.onBodySent) {
       try {
@@ -550,7 +361,7 @@ export abstract class Sending
 
   requestSent(): void {
     if (channels.bodySent.hasSubscribers) {
-      this.tell(() => channels.bodySent.publish({ request: observe(this) }));
+      this.publish(() => channels.bodySent.publish({ request: observe(this) }));
     }
     if (this.handler.onRequestSent) {
       try {

@@ -11,6 +11,7 @@ import { channel } from 'node:diagnostics_channel';
 import type { Connection, ConnectInfo } from '../connection';
 import { now } from '../process';
 import type { Dispatcher } from '../undici';
+import { observe, type ObservedRequest } from './diagnostics';
 
 /**
  * When each part of a request happened, in milliseconds by `performance.now()`; `null`: it has not, or
@@ -75,7 +76,9 @@ export class CollectedTimings implements RequestTimings {
   isNew: boolean | null = null;
   connection: ConnectInfo | null = null;
 
-  #isReported = false;
+  #status: number | null = null;
+  #error: Error | null = null;
+  #isPublished = false;
 
   /**
    * A `Timings` record, whose payload starts at `start` in `batch`. `epoch`: see `EngineClock`.
@@ -105,15 +108,30 @@ export class CollectedTimings implements RequestTimings {
     timings.connection = connection?.info ?? null;
   }
 
-  /** The request has ended. */
-  static end(timings: CollectedTimings): void {
-    timings.end ??= now();
+  /** A head was received. */
+  static status(timings: CollectedTimings, status: number): void {
+    timings.#status = status;
   }
 
-  /** Whether nobody has been told yet; true once. */
-  static report(timings: CollectedTimings): boolean {
-    const isFirst = !timings.#isReported;
-    timings.#isReported = true;
-    return isFirst;
+  /** The request has ended, because of `error` if it has failed. */
+  static end(timings: CollectedTimings, error: Error | null): void {
+    timings.end ??= now();
+    timings.#error ??= error;
+  }
+
+  /** Nothing more is received of it: publishes them once. Returns whether this was the first call. */
+  static publish(timings: CollectedTimings, request: ObservedRequest): boolean {
+    if (timings.#isPublished) return false;
+    timings.#isPublished = true;
+    if (timingsChannel.hasSubscribers) {
+      const message: TimingsMessage = {
+        request: observe(request),
+        timings,
+        statusCode: timings.#status,
+        error: timings.#error,
+      };
+      timingsChannel.publish(message);
+    }
+    return true;
   }
 }

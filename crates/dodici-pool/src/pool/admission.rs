@@ -8,7 +8,6 @@
 use super::OriginPool;
 use super::action::{Action, Traits};
 use super::connection::{ConnState, Connection};
-use super::share::Share;
 use crate::model::close_reason::CloseReason;
 use crate::model::id::{ConnId, RequestId};
 
@@ -16,8 +15,9 @@ impl OriginPool {
     /// Brings the pool to a stable state after an input: assigns, connects, closes, reports.
     pub(super) fn settle(&mut self) {
         self.assign_queued();
-        self.open_connections();
-        self.end_preconnect();
+        if self.connect_wanted || self.preconnect > 0 || self.is_short() {
+            self.open_connections();
+        }
         self.finish();
         if self.needs_drain && !self.is_busy() {
             self.needs_drain = false;
@@ -27,15 +27,12 @@ impl OriginPool {
 
     /// Assigns a connection without requests to the oldest queued request, or makes it idle.
     pub(super) fn offer(&mut self, conn: ConnId) {
-        let Some(entry) = self.conns.get(conn) else {
-            return;
-        };
-        let is_over = |share: &Share| share.turn_is_over() && entry.served > 0 && entry.is_unused();
+        let room = self.conns.get(conn).is_some_and(|entry| entry.has_room());
         match self.requests.front() {
-            Some(_) if self.share.as_deref().is_some_and(is_over) => {
+            Some(_) if self.share.is_some() && self.had_its_turn(conn) => {
                 self.close(conn, CloseReason::MadeRoom);
             }
-            Some((request, traits)) if entry.has_room() => self.assign(conn, request, traits),
+            Some((request, traits)) if room => self.assign(conn, request, traits),
             _ => self.rest(conn),
         }
     }
@@ -85,11 +82,10 @@ impl OriginPool {
         (self.preconnect as usize).saturating_sub(self.idle.len())
     }
 
-    /// Ends `handle_preconnect` when there is nothing left to do for it.
-    fn end_preconnect(&mut self) {
-        if self.preconnect == 0 {
-            return;
-        }
+    /// Forgets the connections that were requested, once they are there or cannot be.
+    fn end_asked(&mut self) {
+        // An open or connecting connection satisfies the request to connect; closing ones do not.
+        self.connect_wanted &= self.conns.len() == self.closing as usize;
         if self.lacking() == 0 || (self.connecting == 0 && !self.may_open()) {
             self.preconnect = 0;
         }
@@ -154,12 +150,6 @@ impl OriginPool {
         entry.running.push_back(&mut self.requests.table, request);
         entry.served = entry.served.saturating_add(1);
         let alone = !entry.multiplexed;
-        // One that is never unused would never be given up.
-        let is_shared = entry.concurrency > 1;
-        let shared_turn = self.share.as_deref_mut().and_then(|share| {
-            share.count();
-            (is_shared && share.turn_is_over()).then_some(share)
-        });
         if alone && traits.blocking {
             entry.hold = Some(request);
         }
@@ -169,8 +159,9 @@ impl OriginPool {
             draining(CloseReason::NotReusable)
         } else if limit.is_some_and(|limit| entry.served >= limit.get()) {
             draining(CloseReason::MaxRequests)
-        } else if let Some(share) = shared_turn {
-            share.begin_turn();
+        } else if let Some(share) = &mut self.share
+            && share.ends_turn(entry.concurrency)
+        {
             draining(CloseReason::MadeRoom)
         } else {
             ConnState::Busy {
@@ -181,12 +172,17 @@ impl OriginPool {
         self.actions.push_back(Action::Assign { conn, request });
     }
 
+    /// Whether the queue needs more connections, and the pool's own limit allows it.
+    fn is_short(&self) -> bool {
+        self.expected_places() < self.requests.waiting() && self.may_open()
+    }
+
+    #[cold]
     fn open_connections(&mut self) {
         while self.wants_connection() && self.is_granted() {
             self.connect();
         }
-        // An open or connecting connection satisfies the request to connect; closing ones do not.
-        self.connect_wanted &= self.conns.len() == self.closing as usize;
+        self.end_asked();
     }
 
     fn connect(&mut self) {

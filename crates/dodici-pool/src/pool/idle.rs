@@ -37,6 +37,7 @@ impl OriginPool {
     }
 
     /// A request has left a reusable connection. Its idle time starts again.
+    #[inline(always)] // 26 instructions of each request
     pub(super) fn after_exchange(&mut self, conn: ConnId, hint: Option<Duration>) {
         let rest = self.rest_time(hint);
         if let Some(entry) = self.conns.get_mut(conn) {

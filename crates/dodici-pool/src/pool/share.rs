@@ -52,16 +52,21 @@ impl Share {
         self.owed > 0 && self.left == 0
     }
 
-    /// A request is assigned.
-    pub(super) fn count(&mut self) {
+    /// A request is assigned. Whether its connection accepts no more, to be given up after those it
+    /// has: one with room for several is never unused. If these take long, another one follows.
+    #[cold]
+    pub(super) fn ends_turn(&mut self, concurrency: u32) -> bool {
         if self.owed > 0 {
             self.left = self.left.saturating_sub(1);
         }
+        let ends = concurrency > 1 && self.turn_is_over();
+        if ends {
+            self.begin_turn();
+        }
+        ends
     }
 
-    /// A connection accepts no more requests, to be given up after those it has. If these take long,
-    /// another one follows.
-    pub(super) fn begin_turn(&mut self) {
+    fn begin_turn(&mut self) {
         self.left = TURN;
     }
 
@@ -158,6 +163,14 @@ impl OriginPool {
             open: self.conns.len() as u32 - self.closing,
             idle_since: idle.and_then(|entry| entry.rests_since),
         }
+    }
+
+    /// Whether an unused connection is to be given up now, although requests wait.
+    #[cold]
+    pub(super) fn had_its_turn(&self, conn: ConnId) -> bool {
+        let is_over = self.share.as_deref().is_some_and(Share::turn_is_over);
+        let entry = self.conns.get(conn);
+        is_over && entry.is_some_and(|entry| entry.served > 0 && entry.is_unused())
     }
 
     /// The connection that has been unused longest.

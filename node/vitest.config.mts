@@ -2,6 +2,7 @@
 // workers and child processes, which load dist/ themselves, see the same code. Single modules are
 // those that scripts/build.mjs has in its list.
 import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { defineConfig, type Plugin } from 'vitest/config';
 
@@ -44,6 +45,8 @@ const shared = {
 
 export default defineConfig({
   test: {
+    // Vitest would leave one processor free: of two, which CI has, that is half.
+    maxWorkers: availableParallelism(),
     projects: [
       {
         ...shared,

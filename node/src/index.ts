@@ -41,7 +41,7 @@ export * from './undici/exports';
 export { BodyRateError, TotalTimeoutError } from './connection';
 export { AddressNotAllowedError, clearDnsCache, isPublicAddress } from './options';
 
-export type { PeerReason, ServedBy } from './undici';
+export type { PeerReason, ServedBy, ServedByAll } from './undici';
 export type {
   CloseReason,
   ConnectInfo,

@@ -8,6 +8,7 @@
 
 import type { ConnectionStatus } from '../connection';
 import {
+  checkOptions,
   ownOptions,
   POOL_OPTIONS,
   type PoolOptions,
@@ -15,12 +16,14 @@ import {
   spread,
   throughJson,
 } from '../options';
-import { type Dispatcher, peer, poolSymbols, type ServedBy } from '../undici';
+import { type Dispatcher, errors, peer, poolSymbols, type ServedBy } from '../undici';
 import { Client } from './client';
-import { connectionsOf } from './composite';
+import { connectionsOf, preconnectAll } from './composite';
 import { servedByOrigin } from './delegate';
+import { type DispatcherBase, hideFields } from './dispatcher-base';
 import { forBoth } from './peer-class';
 import { Pool, type PoolStats } from './pool';
+import { checkCount } from './pooled-dispatcher';
 
 type Options = Record<string, unknown>;
 
@@ -31,7 +34,13 @@ export class BalancedPool extends forBoth(peer.BalancedPool) {
     const given = ownOptions(options);
     refuseOrigins(given, 'BalancedPool');
     const { factory = makePool } = given;
+    if (factory === makePool) checkOptions(throughJson(given, KEPT), 'pool');
     super(upstreams as never, spread(given, { factory }));
+  }
+
+  /** Opens connections to each upstream until `count` are ready; see `Pool.preconnect()`. */
+  preconnect(count = 1): Promise<number> {
+    return preconnectAll(clientsOf(this), count);
   }
 
   /** What each of its connections is doing now; see `Agent.connections()`. */
@@ -49,6 +58,9 @@ function clientsOf(pool: object): Dispatcher[] {
   return ((pool as Record<symbol, unknown>)[poolSymbols.kClients] ?? []) as Dispatcher[];
 }
 
+/** Options that undici's `BalancedPool` does not copy through JSON. */
+const KEPT = new Set(['connect', 'tls']);
+
 function makePool(origin: string | URL, options: object): Dispatcher {
   return new Pool(origin, options);
 }
@@ -60,10 +72,33 @@ type ClientFactory = (origin: string | URL, options: object) => Dispatcher;
 
 /** Connections to one origin, used in rotation; options are undici's. */
 export class RoundRobinPool extends forBoth(peer.RoundRobinPool) {
+  private readonly makeClient: () => Dispatcher;
+  private readonly most: number;
+
   constructor(origin: string | URL, options?: RoundRobinPool.Options) {
     const given = ownOptions(options);
     refuseOrigins(given, 'RoundRobinPool');
-    super(origin, spread(given, { factory: clientFactory(given) }));
+    const factory = clientFactory(given);
+    super(origin, spread(given, { factory }));
+    this.makeClient = () => (factory as ClientFactory)(origin, {});
+    const { connections } = given;
+    this.most = connections ? Math.ceil(connections as number) : Infinity;
+    hideFields(this, 'makeClient', 'most');
+  }
+
+  /** Opens connections until `count` are ready; see `Pool.preconnect()`. */
+  async preconnect(count = 1): Promise<number> {
+    checkCount(count);
+    const { closed, destroyed } = this as unknown as DispatcherBase;
+    if (destroyed) throw new errors.ClientDestroyedError();
+    if (closed) throw new errors.ClientClosedError();
+    const clients = clientsOf(this);
+    // Each has one connection. Without the peer's method, those of its own choice remain.
+    const { [poolSymbols.kAddClient]: add } = this as unknown as Record<symbol, unknown>;
+    const missing = typeof add === 'function' ? Math.min(count, this.most) - clients.length : 0;
+    for (let i = 0; i < missing; i++)
+      (add as (client: Dispatcher) => void).call(this, this.makeClient());
+    return preconnectAll(clients, 1);
   }
 
   /** What each of its connections is doing now; see `Agent.connections()`. */
@@ -86,6 +121,7 @@ function clientFactory(given: Options): unknown {
   if (typeof factory !== 'function') return factory;
   const options = throughJson(given);
   for (const name of POOL_ONLY) Reflect.deleteProperty(options, name);
+  if (factory === makeClient) checkOptions(options, 'client');
   return (origin: string | URL) => (factory as ClientFactory)(origin, { ...options });
 }
 

@@ -44,6 +44,34 @@ export async function connectionsOf(parts: Iterable<unknown>): Promise<Connectio
   return (await Promise.all(own.map((part) => part.connections()))).flat();
 }
 
+/** What can open connections in advance. */
+interface Preconnecting {
+  preconnect(...given: unknown[]): Promise<number>;
+}
+
+/** Whether a dispatcher can open connections in advance; undici's own classes cannot. */
+export function canPreconnect(dispatcher: object): dispatcher is Preconnecting {
+  return typeof (dispatcher as Partial<Preconnecting>).preconnect === 'function';
+}
+
+/**
+ * Opens connections of several dispatchers until each has `count` that are ready, and resolves with how many
+ * all have. Rejects with the error of an attempt if none has any.
+ */
+export async function preconnectAll(parts: Iterable<object>, count: number): Promise<number> {
+  const opening = Array.from(parts)
+    .filter(canPreconnect)
+    .map((part) => part.preconnect(count));
+  let ready = 0;
+  let failed: PromiseRejectedResult | undefined;
+  for (const outcome of await Promise.allSettled(opening)) {
+    if (outcome.status === 'fulfilled') ready += outcome.value;
+    else failed ??= outcome;
+  }
+  if (ready === 0 && failed !== undefined) throw failed.reason;
+  return ready;
+}
+
 /**
  * Closes a pool without connections and requests, so that many origins cost nothing in the long run.
  * Returns whether it is one.

@@ -9,7 +9,7 @@ export { Agent, type AgentStats, makeDispatcher, type OptionsForOrigin } from '.
 export { BalancedPool, RoundRobinPool } from './balancing';
 export { Client, type ClientStats } from './client';
 export { closeIfUnused, CompositeDispatcher, connectionsOf } from './composite';
-export { StandIn } from './delegate';
+export { servedByOrigin, StandIn } from './delegate';
 export { DispatcherBase, hideFields, isOwnDispatcher } from './dispatcher-base';
 export {
   forgetChoice,

@@ -31,6 +31,12 @@ import { DispatcherBase, expose, hideFields } from './dispatcher-base';
 /** What its field of a record holds. */
 const MOST_CONNECTIONS = 2 ** 32 - 1;
 
+/** @throws InvalidArgumentError unless `preconnect()` can open so many. */
+export function checkCount(count: unknown): void {
+  if (Number.isInteger(count) && (count as number) >= 1) return;
+  throw invalid('count must be a positive integer');
+}
+
 /** A dispatcher of one origin. */
 // eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- the peer has the method
 export abstract class PooledDispatcher extends DispatcherBase {
@@ -102,7 +108,7 @@ export abstract class PooledDispatcher extends DispatcherBase {
    * serves the origin. Rejects with the error of an attempt if none is ready.
    */
   async preconnect(count = 1): Promise<number> {
-    if (!Number.isInteger(count) || count < 1) throw invalid('count must be a positive integer');
+    checkCount(count);
     this.assertOpen();
     if (this.standIn.now() !== null) return 0;
     return this.pool.preconnect(Math.min(count, MOST_CONNECTIONS));

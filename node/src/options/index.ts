@@ -30,6 +30,7 @@ export { encodeSettings } from './option-writer';
 export {
   type CheckedOptions,
   checkOptions,
+  ownDefaults,
   parseSettings,
   peerOptions,
   type PoolSettings,

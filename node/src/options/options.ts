@@ -178,6 +178,17 @@ function checkPoolOptions(options: RawOptions): void {
 }
 
 /**
+ * Those of a class that passes none of undici's options on to its pools.
+ *
+ * @throws InvalidArgumentError
+ */
+export function ownDefaults(options: RawOptions): object {
+  const own = spread(Object.fromEntries(Array.from(OWN_OPTIONS, (name) => [name, options[name]])));
+  checkClientOptions(own);
+  return own;
+}
+
+/**
  * The limit of an agent that is made with `options`: of the agent that makes it, or its own.
  *
  * @throws InvalidArgumentError for an invalid option that only agents have.
@@ -208,6 +219,16 @@ for (const { name, isKept } of [...CLIENT_OPTIONS, ...POOL_OPTIONS, ...H2_OPTION
   if (isKept) KEPT_BY_POOL.add(name);
 }
 
+/** Options of clients and pools that undici does not have. */
+export const OWN_OPTIONS: ReadonlySet<string> = new Set([
+  'decompress',
+  'dns',
+  'maxIdleConnections',
+  'minBodyRate',
+  'timings',
+  'totalTimeout',
+]);
+
 /**
  * The options of a pool after JSON: `Infinity` and `NaN` are `null`, and functions are absent. `kept`: those
  * that undici passes on unchanged.
@@ -219,7 +240,8 @@ export function throughJson(
   const out = spread(options);
   for (const [name, value] of Object.entries(out)) {
     if (kept.has(name)) continue;
-    if (typeof value === 'function') out[name] = undefined;
+    // Of an option that undici does not have, a function is an error.
+    if (typeof value === 'function' && !OWN_OPTIONS.has(name)) out[name] = undefined;
     else if (typeof value === 'number' && !Number.isFinite(value)) out[name] = null;
   }
   return out;

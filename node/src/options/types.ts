@@ -47,7 +47,10 @@ export interface RequestDefaults {
 }
 
 /** Options of every proxy agent that undici's types do not have. */
-export interface ProxyDefaults extends RequestDefaults {
+export interface ProxyDefaults
+  extends
+    RequestDefaults,
+    Pick<ClientOptions, 'dns' | 'maxIdleConnections' | 'minBodyRate' | 'totalTimeout'> {
   /** How connections without a proxy, or to it, are opened. */
   connect?: ConnectOptions | buildConnector.connector;
   /** TLS to the origin. */

@@ -5,7 +5,13 @@
  * for all origins together. `ProxyAgent` has one. It must not know which requests are forwarded.
  */
 
-import { CompositeDispatcher, forwardEvents, hideFields, Pool } from '../dispatchers';
+import {
+  CompositeDispatcher,
+  forwardEvents,
+  hideFields,
+  Pool,
+  servedByOrigin,
+} from '../dispatchers';
 import {
   type AllowRule,
   bareHostname,
@@ -22,6 +28,7 @@ import {
   type HandlerCall,
   invalid,
   PassingHandler,
+  type ServedBy,
 } from '../undici';
 import { mergedHeaders } from './proxy-headers';
 
@@ -96,6 +103,11 @@ export class Forwarder extends CompositeDispatcher {
     this.options = options;
     hideFields(this, 'options');
     forwardEvents(this.pool, this);
+  }
+
+  /** Who serves the proxy, by its origin. */
+  get servedBy(): Record<string, ServedBy> {
+    return servedByOrigin([this.pool]);
   }
 
   protected override dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean {

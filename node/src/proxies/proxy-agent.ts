@@ -27,6 +27,7 @@ import {
   dispatchToPeer,
   isUrl,
   NOT_DECODED,
+  ownDefaults,
   ownOptions,
   parseOrigin,
   type ProxySettings,
@@ -53,6 +54,7 @@ import {
   type ProxyAgent as PeerProxyAgent,
   type ServedBy,
   servedBy,
+  type ServedByAll,
   symbols,
   takesBoth,
   toPeerHandler,
@@ -187,10 +189,12 @@ export class ProxyAgent extends CompositeDispatcher {
     return asked || url.protocol !== 'http:';
   }
 
-  /** Who serves the next request through a tunnel: the engine, or undici's own class, and why. */
-  get servedBy(): ServedBy {
-    const { byPeer } = this.ways;
-    return byPeer === null ? this.standIn.servedBy : servedBy(byPeer);
+  /** Who serves the next request through a tunnel, and each origin: the engine, or undici's own class, and why. */
+  get servedBy(): ServedByAll {
+    const { tunnels, forwarder, byPeer } = this.ways;
+    const next = byPeer === null ? this.standIn.servedBy : servedBy(byPeer);
+    const forwarded = forwarder instanceof Forwarder ? forwarder.servedBy : {};
+    return { ...next, origins: { ...forwarded, ...originsOf(tunnels) } };
   }
 
   private agents(): Dispatcher[] {
@@ -261,6 +265,12 @@ export class ProxyAgent extends CompositeDispatcher {
   protected override listParts(): Dispatcher[] {
     return this.agents();
   }
+}
+
+/** Who serves the origins that there are tunnels to; those of the peer's agent are not known. */
+function originsOf(tunnels: Dispatcher): Record<string, ServedBy> {
+  if (tunnels instanceof Socks5ProxyAgent) return tunnels.servedBy.origins;
+  return tunnels instanceof Agent ? tunnels.servedBy : {};
 }
 
 /** Why the peer's agent serves every request permanently; `null`: the engine serves some. */
@@ -386,7 +396,7 @@ function makeForwarder(
 }
 
 function socksAgent(url: URL, options: Options, limit: SharedLimit | null): Socks5ProxyAgent {
-  const { username, password, connectTimeout, proxyTls, requestTls, decompress, timings } = options;
+  const { username, password, connectTimeout, proxyTls, requestTls } = options;
   const { allow } = ownOptions(options['connect']);
   const given = {
     ...(username ? { username } : {}),
@@ -395,8 +405,7 @@ function socksAgent(url: URL, options: Options, limit: SharedLimit | null): Sock
     proxyTls,
     requestTls,
     ...(allow ? { connect: { allow } } : {}),
-    decompress,
-    timings,
+    ...ownDefaults(options),
   };
   return new Socks5ProxyAgent(url, underLimit(given, limit) as never);
 }

@@ -14,21 +14,21 @@ import {
   forwardEvents,
   hideFields,
   Pool,
+  servedByOrigin,
   StandIn,
 } from '../dispatchers';
 import {
   type AgentTable,
   bareHostname,
   type Decompression,
-  decompressOption,
   dispatchToPeer,
   NOT_DECODED,
+  ownDefaults,
   ownOptions,
   parseOrigin,
   type ProxySettings,
   readDecompress,
   readLimit,
-  readTimings,
   refuseOrigins,
   type ProxyDefaults,
   type SharedLimit,
@@ -44,7 +44,7 @@ import {
   type DispatchOptions,
   invalid,
   peer,
-  type ServedBy,
+  type ServedByAll,
   type Socks5ProxyAgent as PeerSocks5ProxyAgent,
   toPeerHandler,
 } from '../undici';
@@ -109,7 +109,8 @@ export class Socks5ProxyAgent extends CompositeDispatcher {
   /** `connect` of the pools: TLS to the origin. */
   private readonly inner: object;
   private readonly decompress: Decompression;
-  private readonly timings: boolean | null;
+  /** Options of the pools that undici does not have. */
+  private readonly defaults: object;
   /** On the connections of all pools together. */
   private readonly limit: SharedLimit | null;
   private readonly standIn: StandIn;
@@ -126,7 +127,7 @@ export class Socks5ProxyAgent extends CompositeDispatcher {
     refuseOrigins(given, 'Socks5ProxyAgent');
     super(given);
     this.decompress = readDecompress(given['decompress']) ?? NOT_DECODED;
-    this.timings = readTimings(given['timings']);
+    this.defaults = ownDefaults(given);
     this.limit = readLimit(options, given);
     const url = readUrl(proxyUrl);
     const { connect, connectTimeout, proxyTls, requestTls } = given;
@@ -154,12 +155,12 @@ export class Socks5ProxyAgent extends CompositeDispatcher {
     this.inner = spread({ timeout: connectTimeout }, target);
     // Checked here rather than with the first request.
     if (byPeer === null) readLeg(target, connectTimeout, 'requestTls');
-    hideFields(this, 'settings', 'inner', 'timings', 'limit', 'standIn');
+    hideFields(this, 'settings', 'inner', 'defaults', 'limit', 'standIn');
   }
 
-  /** Who serves the next request: the engine, or undici's own class, and why. */
-  get servedBy(): ServedBy {
-    return this.standIn.servedBy;
+  /** Who serves the next request, and each origin: the engine, or undici's own class, and why. */
+  get servedBy(): ServedByAll {
+    return { ...this.standIn.servedBy, origins: servedByOrigin(this[kPools].values()) };
   }
 
   protected override dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean {
@@ -192,9 +193,7 @@ export class Socks5ProxyAgent extends CompositeDispatcher {
 
   private addPool(origin: string, options: DispatchOptions): Pool {
     const { pipelining, connections } = options as Options;
-    const decompress = decompressOption(this.decompress);
-    const { inner: connect, timings } = this;
-    const given = { pipelining, connections, connect, decompress, timings };
+    const given = { ...this.defaults, pipelining, connections, connect: this.inner };
     const pool = new Pool(origin, underLimit(throughProxy(given, this.settings), this.limit));
     this[kPools].set(origin, pool);
     forwardEvents(pool, this, () => {

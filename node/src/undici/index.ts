@@ -26,6 +26,7 @@ export {
   type ReasonState,
   type ServedBy,
   servedBy,
+  type ServedByAll,
   warnOfOption,
 } from './peer-reasons';
 export * from './undici';

@@ -46,6 +46,12 @@ export interface ServedBy {
   readonly detail: string | null;
 }
 
+/** Who serves the requests of a proxy agent. */
+export interface ServedByAll extends ServedBy {
+  /** By origin: those that requests were sent to; of forwarded ones, the proxy's. */
+  readonly origins: Record<string, ServedBy>;
+}
+
 const BY_ENGINE: ServedBy = { by: 'dodici', reason: null, option: null, detail: null };
 
 /** What users see; `null`: the engine serves. */

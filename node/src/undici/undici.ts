@@ -44,6 +44,8 @@ export interface PeerSymbols {
 export interface PeerPoolSymbols {
   /** Where a pool stores its clients. */
   readonly kClients: symbol;
+  /** The method that adds one. */
+  readonly kAddClient: symbol;
 }
 
 /**

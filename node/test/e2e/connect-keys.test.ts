@@ -300,6 +300,29 @@ describe('servedBy', () => {
     });
   });
 
+  it('of ProxyAgent names the proxy of forwarded requests, and no origin of undici’s agent', async () => {
+    const proxy = await connectProxy();
+    const uri = `http://127.0.0.1:${proxy.port}`;
+    const forwarding = new ProxyAgent({ uri, proxyTunnel: false });
+    clients.push(forwarding);
+    await forwarding
+      .request({ origin: 'http://127.0.0.1:1', path: '/', method: 'GET' })
+      .catch(() => {});
+    expect(forwarding.servedBy).toMatchObject({
+      by: 'dodici',
+      origins: { [uri]: { by: 'dodici' } },
+    });
+    const byPeer = new ProxyAgent({ uri, requestTls: { ca, ...requestTls } });
+    clients.push(byPeer);
+    await (await byPeer.request({ origin: url, path: '/', method: 'GET' })).body.dump();
+    expect(byPeer.servedBy).toEqual({
+      ...by('requestTls.secureOptions'),
+      detail: expect.any(String),
+      origins: { [uri]: { by: 'dodici', reason: null, option: null, detail: null } },
+    });
+    await proxy.close();
+  });
+
   it('of RetryAgent is that of its dispatcher', () => {
     const client = new Client(url, { connect: requestTls });
     clients.push(client);

@@ -1,6 +1,7 @@
 // `connect.allow` and `dns` with a name server and public addresses, in a network namespace.
 
 import { execFile, spawnSync } from 'node:child_process';
+import * as dns from 'node:dns';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -9,7 +10,8 @@ import { fileURLToPath } from 'node:url';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { Agent, Client, clearDnsCache, Pool } from '../../src/index';
+import { Agent, Client, clearDnsCache, interceptors, Pool, request } from '../../src/index';
+import { httpOrigin } from '../support/servers';
 import { built } from '../support/child';
 
 const NAMESPACE = ['--map-root-user', '--net', '--mount'];
@@ -83,6 +85,12 @@ describe.skipIf(!isPermitted)(
       expect(undici?.queries).toBe(2);
     });
 
+    it('so is the name of a SOCKS proxy', () => {
+      const { socks, uncachedSocks } = result;
+      expect(socks).toEqual({ outcomes: ['reached', 'reached'], queries: 1 });
+      expect(uncachedSocks).toEqual({ outcomes: ['reached', 'reached'], queries: 2 });
+    });
+
     it('failures are kept for dns.negativeTtl, of those agents that have one', () => {
       const { negative } = result;
       expect(negative).toEqual({ outcomes: Array(3).fill('ENOTFOUND'), queries: 2 });
@@ -118,13 +126,18 @@ describe('dns', () => {
       'invalid dns.maxEntries',
     ]),
     [true, 'dns must be an object'],
+    [() => ({ ttl: 1 }), 'dns must be an object'],
+    [dns.lookup, 'dns must be an object'],
+    [interceptors.dns(), 'dns must be an object'],
+    [{ ttl: () => 1 }, 'invalid dns.ttl'],
     [[], 'dns must be an object'],
-  ])('cannot be %s', (dns, message) => {
+  ])('cannot be %s', (given, message) => {
+    const options = { dns: given } as never;
     for (const make of [
-      () => new Agent({ dns } as never),
-      () => new Pool('http://a.test', { dns } as never),
-      () => new Client('http://a.test', { dns } as never),
-      () => new Agent({ origins: { 'a.test': { dns } } } as never),
+      () => new Agent(options),
+      () => new Pool('http://a.test', options),
+      () => new Client('http://a.test', options),
+      () => new Agent({ origins: { 'a.test': options } }),
     ]) {
       expect(make).toThrow(expect.objectContaining({ code: 'UND_ERR_INVALID_ARG' }));
       expect(make).toThrow(message);
@@ -132,15 +145,34 @@ describe('dns', () => {
   });
 
   it('may be absent, empty, or have any of its parts', () => {
-    for (const dns of [
+    for (const given of [
       undefined,
       null,
       {},
       { ttl: 1, staleTtl: 0 },
       { maxEntries: 1, negativeTtl: 5 },
     ]) {
-      expect(() => new Agent({ dns })).not.toThrow();
+      expect(() => new Agent({ dns: given })).not.toThrow();
     }
+  });
+
+  it('undici’s interceptor of that name looks names up by a function, here as there', async () => {
+    const origin = await httpOrigin((incoming, response) => response.end(incoming.headers.host));
+    const { port } = new URL(origin.url);
+    const asked: string[] = [];
+    const lookup = ((url: URL, _options: unknown, done: (...found: unknown[]) => void) => {
+      asked.push(url.hostname);
+      done(null, [{ address: '127.0.0.1', family: 4, ttl: 60_000 }]);
+    }) as never;
+    const agent = new Agent({ dns: { ttl: 60_000 } });
+    const dispatcher = agent.compose(interceptors.dns({ lookup }));
+    for (let i = 0; i < 2; i++) {
+      const { body } = await request(`http://name.test:${port}`, { dispatcher });
+      expect(await body.text()).toBe(`name.test:${port}`);
+    }
+    expect(asked).toEqual(['name.test']);
+    await agent.close();
+    await origin.close();
   });
 
   it('clearDnsCache() needs no request before it', () => {

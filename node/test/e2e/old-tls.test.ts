@@ -419,6 +419,26 @@ describe('behind a proxy', () => {
     await dispatcher.close();
   });
 
+  it.each(ways)('servedBy says who serves which origin: %s', async (_name, start, make) => {
+    const [old, young] = [await serve(OLD), await serve({})];
+    const proxy = await start();
+    closers.push(() => proxy.close());
+    const dispatcher = opened(make(proxy.port));
+    const served = (): unknown => {
+      const { servedBy } = dispatcher as unknown as { servedBy: { https?: unknown } };
+      return servedBy.https ?? servedBy;
+    };
+    expect(served()).toMatchObject({ by: 'dodici', origins: {} });
+    for (const { url } of [old, young]) await ask(dispatcher, url);
+    expect(served()).toMatchObject({
+      by: 'dodici',
+      origins: {
+        [old.url]: { by: 'undici', reason: 'old tls', option: null },
+        [young.url]: { by: 'dodici', reason: null },
+      },
+    });
+  });
+
   it('its certificate is verified', async () => {
     const { url } = await serve(OLD);
     const proxy = await connectProxy();

@@ -17,6 +17,7 @@ import {
   Dispatcher,
   fetch,
   interceptors,
+  MockAgent,
   Pool,
   ProxyAgent,
   request,
@@ -611,6 +612,50 @@ describe('the `resource` entry of a fetch', () => {
     const times = [entry.redirectStart, entry.redirectEnd, ...inOrder(entry).slice(1)];
     expect(times).toEqual([...times].sort((a, b) => a - b));
     expect(entry.connectStart).toBeGreaterThan(entry.redirectEnd);
+  });
+
+  it('over compose() has them if the agent is told to time its requests', async () => {
+    const origin = await served(httpOrigin((_request, response) => void response.end('ok')));
+    const pass: Dispatcher.DispatcherComposeInterceptor = (dispatch) => (options, handler) =>
+      dispatch(options, handler);
+    for (const timings of [true, undefined]) {
+      const agent = using(new Agent({ ...(timings && { timings }) }));
+      const dispatcher = agent.compose(pass, interceptors.redirect({ maxRedirections: 1 }));
+      const path = `/composed-${timings}`;
+      const messages: TimingsMessage[] = [];
+      const listen = (message: unknown) => void messages.push(message as TimingsMessage);
+      const entry = await entryOf(origin.url + path, async () =>
+        (await fetch(origin.url + path, { dispatcher })).text(),
+      );
+      expect(entry.nextHopProtocol).toBe(timings && 'http/1.1');
+      expect(entry.connectEnd > entry.fetchStart).toBe(timings === true);
+      expect(inOrder(entry)).toEqual([...inOrder(entry)].sort((a, b) => a - b));
+      // The channel has them in any case.
+      subscribe(TIMINGS, listen);
+      await (await fetch(origin.url, { dispatcher })).text();
+      unsubscribe(TIMINGS, listen);
+      expectOrder(messages[0]!.timings);
+    }
+  });
+
+  it('of a mocked response has none, and of one that a mock lets through has them', async () => {
+    const origin = await served(httpOrigin((_request, response) => void response.end('ok')));
+    const mock = new MockAgent({ agent: using(new Agent({ timings: true })) });
+    mock.get(origin.url).intercept({ path: '/mocked' }).reply(200, 'mock');
+    for (const [path, text] of [
+      ['/mocked', 'mock'],
+      ['/through', 'ok'],
+    ] as const) {
+      const entry = await entryOf(origin.url + path, async () => {
+        const response = await fetch(origin.url + path, { dispatcher: mock });
+        expect(await response.text()).toBe(text);
+      });
+      const isMocked = path === '/mocked';
+      expect(entry.nextHopProtocol).toBe(isMocked ? undefined : 'http/1.1');
+      expect(entry.connectEnd > entry.fetchStart).toBe(!isMocked);
+      const times = [entry.requestStart, entry.responseEnd];
+      expect(times).toEqual([...times].sort((a, b) => a - b));
+    }
   });
 
   it('shows no connection in undici, and here only with `timings: false`', async () => {

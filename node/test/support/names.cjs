@@ -4,6 +4,7 @@
 const dgram = require('node:dgram');
 const { once } = require('node:events');
 const http = require('node:http');
+const net = require('node:net');
 
 const [, , dodiciPath, undiciPath] = process.argv;
 const dodici = require(dodiciPath);
@@ -72,6 +73,24 @@ async function main() {
   await once(server, 'listening');
   const { port } = server.address();
 
+  // RFC 1928, for one client that sends each message in one piece.
+  const socks = net.createServer((socket) => {
+    socket.on('error', () => {});
+    socket.once('data', () => {
+      socket.write(Buffer.from([5, 0]));
+      socket.once('data', () => {
+        const target = net.connect(port, '127.0.0.1', () => {
+          socket.write(Buffer.from([5, 0, 0, 1, 127, 0, 0, 1, 0, 0]));
+          socket.pipe(target).pipe(socket);
+        });
+        target.on('error', () => socket.destroy());
+        socket.on('close', () => target.destroy());
+      });
+    });
+  });
+  socks.listen(0, '::');
+  await once(socks, 'listening');
+
   const agents = [];
   const agentOf = (options, Class = dodici.Agent) => {
     const agent = new Class({ pipelining: 0, ...options });
@@ -131,6 +150,18 @@ async function main() {
     ask(agentOf({}), 'public.test'),
     ask(agentOf({}), 'public.test'),
   );
+  // A proxy's name: by two agents, each with a connection of its own.
+  const uri = `socks5://public.test:${socks.address().port}`;
+  const throughSocks = (dns) =>
+    [new dodici.Socks5ProxyAgent(uri, { dns }), new dodici.ProxyAgent({ uri, dns })].map(
+      (agent) => {
+        agents.push(agent);
+        return ask(agent, 'other.test');
+      },
+    );
+  dodici.clearDnsCache();
+  result.socks = await counted('public.test', ...throughSocks({ ttl: 3_600_000 }));
+  result.uncachedSocks = await counted('public.test', ...throughSocks(null));
   const undiciAgent = agentOf({ dns: { ttl: 3_600_000 } }, undici.Agent);
   result.undici = await counted(
     'public.test',
@@ -164,6 +195,7 @@ async function main() {
 
   await Promise.all(agents.map((agent) => agent.destroy()));
   resolver.close();
+  socks.close();
   server.closeAllConnections();
   server.close();
   console.log(JSON.stringify(result));

@@ -155,6 +155,18 @@ either.dispatch({ path: '/', method: 'GET' }, {});
 // Who serves an origin.
 const served: 'dodici' | 'undici' | undefined = agent.servedBy['http://localhost']?.by;
 void served;
+declare const proxied: ProxyAgent | Socks5ProxyAgent;
+void (proxied.servedBy.origins['http://localhost']?.by satisfies typeof served);
+
+// What undici does not have, of every class.
+const ofProxy: ProxyAgent.Options = { uri: '', totalTimeout: 1, minBodyRate: 1, dns: { ttl: 1 } };
+const ofSocks: Socks5ProxyAgent.Options = { dns: {}, maxIdleConnections: 1 };
+void [ofProxy, ofSocks];
+declare const opening: EnvHttpProxyAgent | Agent | ProxyAgent | Socks5ProxyAgent | RetryAgent;
+void opening.preconnect('http://localhost', 2).then((ready: number) => ready);
+declare const ofOne: BalancedPool | RoundRobinPool | Pool;
+void ofOne.preconnect(2);
+void opening.connections();
 
 // Options of requests.
 new Agent({ decompress: true, origins: { '*': { decompress: { maxSize: 1e6 } } } });

@@ -34,6 +34,7 @@ const UPGRADE: Traits = Traits {
 enum Op {
     Enqueue(usize),
     EnqueueUpgrade(usize),
+    Preconnect(usize, u32),
     Cancel(Index),
     Connected(Index),
     ConnectedMultiplexed(Index),
@@ -94,16 +95,17 @@ struct World {
 
 impl World {
     fn new(pools: usize, most: u32, config: &PoolConfig) -> Self {
-        let mut limit = SharedLimit::new(NonZeroU32::new(most).unwrap());
+        let most = NonZeroU32::new(most).unwrap();
+        let mut limit = SharedLimit::new(most);
         let pools = (0..pools).map(|_| {
             let mut pool = OriginPool::new(config.clone());
-            pool.share_limit();
+            pool.share_limit(most);
             (Some(pool), limit.handle_joined())
         });
         let pools = Pools(pools.collect());
         Self {
             now: Instant::now(),
-            most,
+            most: most.get(),
             limit,
             pools,
             conns: Vec::new(),
@@ -302,6 +304,12 @@ impl World {
         match op {
             Op::Enqueue(pool) => self.enqueue(pool % self.pools.0.len(), GET),
             Op::EnqueueUpgrade(pool) => self.enqueue(pool % self.pools.0.len(), UPGRADE),
+            Op::Preconnect(pool, count) => {
+                let pool = pool % self.pools.0.len();
+                self.tell(pool, |pool, now| {
+                    pool.handle_preconnect(count, now).unwrap()
+                });
+            }
             Op::Cancel(index) => {
                 if let Some((pool, request)) = pick(index, &self.waiting) {
                     self.waiting.retain(|waiting| *waiting != (pool, request));
@@ -400,6 +408,10 @@ impl World {
             if !self.step() {
                 let left = &self.waiting;
                 assert!(left.is_empty(), "{left:?} wait for ever");
+                for (pool, _) in &self.pools.0 {
+                    let waits = pool.as_ref().is_some_and(OriginPool::is_preconnecting);
+                    assert!(!waits, "connections in advance are waited for");
+                }
                 return;
             }
         }
@@ -412,6 +424,7 @@ fn ops() -> impl Strategy<Value = Op> {
     prop_oneof![
         6 => (0..8usize).prop_map(Op::Enqueue),
         1 => (0..8usize).prop_map(Op::EnqueueUpgrade),
+        1 => (0..8usize, 1..6u32).prop_map(|(pool, count)| Op::Preconnect(pool, count)),
         1 => index().prop_map(Op::Cancel),
         4 => index().prop_map(Op::Connected),
         1 => index().prop_map(Op::ConnectedMultiplexed),

@@ -86,7 +86,8 @@ impl OriginPool {
     fn end_asked(&mut self) {
         // An open or connecting connection satisfies the request to connect; closing ones do not.
         self.connect_wanted &= self.conns.len() == self.closing as usize;
-        if self.lacking() == 0 || (self.connecting == 0 && !self.may_open()) {
+        let is_full = !self.may_open() || self.has_whole_limit();
+        if self.lacking() == 0 || (self.connecting == 0 && is_full) {
             self.preconnect = 0;
         }
     }

@@ -4,6 +4,7 @@
 //! that wait. [`SharedLimit`](super::SharedLimit) decides both, and the pool's owner says when to ask
 //! it: [`OriginPool::concerns_limit`]. It must not know other pools.
 
+use std::num::NonZeroU32;
 use std::time::Instant;
 
 use super::OriginPool;
@@ -19,6 +20,8 @@ const TURN: u32 = 8;
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Share {
+    /// The limit.
+    most: usize,
     /// A connection may be opened; only during `handle_granted`.
     granted: bool,
     /// The pool is in the limit's queue.
@@ -90,10 +93,19 @@ pub(super) struct Standing {
 }
 
 impl OriginPool {
-    /// Makes this pool part of a [`SharedLimit`](super::SharedLimit), before anything else happens to
-    /// it.
-    pub fn share_limit(&mut self) {
-        self.share = Some(Box::default());
+    /// Makes this pool part of a [`SharedLimit`](super::SharedLimit) of so many connections, before
+    /// anything else happens to it.
+    pub fn share_limit(&mut self, most: NonZeroU32) {
+        self.share = Some(Box::new(Share {
+            most: most.get() as usize,
+            ..Share::default()
+        }));
+    }
+
+    /// Whether the pool has all connections that the limit allows, so that waiting for others is no use.
+    pub(super) fn has_whole_limit(&self) -> bool {
+        let share = self.share.as_ref();
+        share.is_some_and(|share| self.conns.len() >= share.most)
     }
 
     /// Whether [`SharedLimit::balance`](super::SharedLimit::balance) must be called: this pool wants a

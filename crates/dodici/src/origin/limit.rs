@@ -90,6 +90,11 @@ impl ConnectionLimit {
         }))
     }
 
+    /// The limit.
+    pub fn most(&self) -> NonZeroU32 {
+        self.0.most
+    }
+
     /// Connections that count now.
     pub fn open(&self) -> u32 {
         self.0.state.lock().machine.open()

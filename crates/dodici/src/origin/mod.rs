@@ -345,8 +345,8 @@ impl Pool {
         }
         let member = limit.map(ConnectionLimit::join);
         let mut machine = OriginPool::new(limits);
-        if member.is_some() {
-            machine.share_limit();
+        if let Some(limit) = limit {
+            machine.share_limit(limit.most());
         }
         let state = Mutex::new(State {
             machine,

@@ -144,6 +144,9 @@ async fn connections_ahead_of_time_are_used_by_requests() {
     assert_eq!(client.events.connects(), 3);
     let few = Client::new(origin.port(), connections(2));
     assert_eq!(within("ready", few.pool.preconnect(9)).await.unwrap(), 2);
+    let (_limit, engine) = limited(2);
+    let shared = self::client(&engine, origin.port());
+    assert_eq!(within("ready", shared.pool.preconnect(9)).await.unwrap(), 2);
     few.pool.destroy();
     let error = few.pool.preconnect(1).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Destroyed);

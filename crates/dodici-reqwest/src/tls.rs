@@ -14,6 +14,7 @@ use rustls::pki_types::pem::{PemObject, SectionKind};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
+use self::verify::Trust;
 use crate::error::{self, BoxError};
 use crate::util::opaque;
 
@@ -298,7 +299,7 @@ impl Settings {
         provider: &Arc<CryptoProvider>,
     ) -> crate::Result<Arc<dyn ServerCertVerifier>> {
         if self.any_certificate {
-            return Ok(verify::Lax::new(None, provider));
+            return Ok(verify::Lax::new(Trust::Everybody, provider));
         }
         let mut roots = Vec::new();
         for certificate in &self.roots {
@@ -331,18 +332,21 @@ impl Settings {
         for root in roots {
             store.add(root).map_err(error::builder)?;
         }
-        let store = Arc::new(store);
-        // Without roots every server is rejected; webpki's verifier cannot be created without
-        // roots.
-        if self.any_name || store.is_empty() {
-            return strictly(verify::Lax::new(Some(store), provider));
+        if store.is_empty() {
+            // webpki's verifier cannot be created without roots.
+            return strictly(verify::Lax::new(Trust::Nobody, provider));
         }
         let lists = self.revoked.iter().map(|list| list.der.clone());
-        let verifier = WebPkiServerVerifier::builder_with_provider(store, Arc::clone(provider))
-            .with_crls(lists)
-            .build()
-            .map_err(error::builder)?;
-        strictly(verifier)
+        let verifier =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider))
+                .with_crls(lists)
+                .build()
+                .map_err(error::builder)?;
+        if self.any_name {
+            strictly(verify::Lax::new(Trust::Issued(verifier), provider))
+        } else {
+            strictly(verifier)
+        }
     }
 }
 

@@ -6,8 +6,9 @@
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    RevokedCertParams, SerialNumber, date_time_ymd,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -124,9 +125,42 @@ impl Authority {
         )
     }
 
+    /// A server certificate with this serial number.
+    pub fn numbered(&self, hosts: &[&str], serial: u64) -> Leaf {
+        let mut params = params(hosts, "numbered", Validity::Now);
+        params.serial_number = Some(SerialNumber::from(serial));
+        self.signed(params)
+    }
+
+    /// Its revocation list, PEM, with these serial numbers.
+    pub fn revocation_list(&self, revoked: &[u64]) -> String {
+        let revoked = revoked.iter().map(|serial| RevokedCertParams {
+            serial_number: SerialNumber::from(*serial),
+            revocation_time: date_time_ymd(2020, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2020, 1, 1),
+            next_update: date_time_ymd(2100, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = list
+            .signed_by(&self.issuer)
+            .expect("the authority signs its list");
+        list.pem().expect("a list is text")
+    }
+
     fn issue(&self, names: &[&str], validity: Validity, usage: ExtendedKeyUsagePurpose) -> Leaf {
         let mut params = params(names, names.first().copied().unwrap_or("unnamed"), validity);
         params.extended_key_usages = vec![usage];
+        self.signed(params)
+    }
+
+    fn signed(&self, params: CertificateParams) -> Leaf {
         let key = KeyPair::generate().expect("a key can be generated");
         let cert = params
             .signed_by(&key, &self.issuer)

@@ -2,25 +2,32 @@
 
 use std::sync::Arc;
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
-use rustls::{DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 
-/// Checks neither names nor, without roots, anything else of a certificate; only that the server
-/// has its key.
+/// Checks no names; always that the server has its certificate's key.
 #[derive(Debug)]
 pub(super) struct Lax {
-    /// One of them must have issued the certificate.
-    roots: Option<Arc<RootCertStore>>,
+    trust: Trust,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
+/// Whose certificate is accepted.
+#[derive(Debug)]
+pub(super) enum Trust {
+    Everybody,
+    Nobody,
+    /// Whoever has a certificate that is right but for the name.
+    Issued(Arc<WebPkiServerVerifier>),
+}
+
 impl Lax {
-    pub(super) fn new(roots: Option<Arc<RootCertStore>>, provider: &CryptoProvider) -> Arc<Self> {
+    pub(super) fn new(trust: Trust, provider: &CryptoProvider) -> Arc<Self> {
         Arc::new(Self {
-            roots,
+            trust,
             algorithms: provider.signature_verification_algorithms,
         })
     }
@@ -31,20 +38,26 @@ impl ServerCertVerifier for Lax {
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if let Some(roots) = &self.roots {
-            rustls::client::verify_server_cert_signed_by_trust_anchor(
-                &ParsedCertificate::try_from(end_entity)?,
-                roots,
-                intermediates,
-                now,
-                self.algorithms.all,
-            )?;
+        use CertificateError::{NotValidForName, NotValidForNameContext, UnknownIssuer};
+
+        let right = Ok(ServerCertVerified::assertion());
+        match &self.trust {
+            Trust::Everybody => right,
+            Trust::Nobody => Err(UnknownIssuer.into()),
+            // The name is checked last.
+            Trust::Issued(strict) => {
+                match strict.verify_server_cert(end_entity, intermediates, name, ocsp, now) {
+                    Err(Error::InvalidCertificate(
+                        NotValidForName | NotValidForNameContext { .. },
+                    )) => right,
+                    judged => judged,
+                }
+            }
         }
-        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(

@@ -204,7 +204,6 @@ impl ClientBuilder {
         let mut hooks = ConnectHooks::default();
         hooks.tls = Some(Arc::new(tls));
         hooks.socket = Some(Arc::new(config.socket));
-        hooks.allow_proxied.clone_from(&config.allow);
         hooks.allow = config.allow;
         hooks.around = crate::connect::layered(&config.layers, engine.connect.timeout);
         let proxies = if engine.connect.socket_path.is_some() {

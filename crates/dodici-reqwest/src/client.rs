@@ -90,15 +90,7 @@ impl Client {
             timeout,
             extensions,
         } = request;
-        let allowed = match url.scheme() {
-            "https" => true,
-            "http" => !self.inner.https_only,
-            _ => false,
-        };
-        if !allowed {
-            return Pending::failed(error::bad_scheme(url));
-        }
-        let uri = match uri(&url) {
+        let uri = match self.inner.target(&url) {
             Ok(uri) => uri,
             Err(error) => return Pending::failed(error),
         };
@@ -135,6 +127,17 @@ impl Client {
                 client: Arc::clone(&self.inner),
                 url,
             })),
+        }
+    }
+}
+
+impl Inner {
+    /// The URI of a URL to which requests may be sent.
+    pub(crate) fn target(&self, url: &Url) -> crate::Result<http::Uri> {
+        match url.scheme() {
+            "https" => uri(url),
+            "http" if !self.https_only => uri(url),
+            _ => Err(error::bad_scheme(url.clone())),
         }
     }
 }

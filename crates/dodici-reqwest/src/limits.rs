@@ -20,6 +20,10 @@ use crate::error::{self, BoxError, TimedOut};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MaxBody(pub(crate) u64);
 
+/// A request's own minimum rate of its response body, in its extensions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MinBodyRate(pub(crate) u32);
+
 /// Applies the limits to a body; without limits it costs one box.
 pub(crate) fn limited<B>(
     body: B,

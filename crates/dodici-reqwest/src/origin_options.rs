@@ -66,8 +66,9 @@ impl OriginOptions {
         self.with(move |config| config.connect.timeout = Some(timeout))
     }
 
-    /// Connects only to addresses for which the function returns true. Default: the client's rule.
-    /// See [`allow_addresses`](crate::ext::ClientBuilderExt::allow_addresses) of the builder.
+    /// Connects to this origin only at addresses for which the function returns true, also where a proxy
+    /// connects to it; the address of the proxy is a matter of the proxy's own rule. Default: the
+    /// client's. See [`allow_addresses`](crate::ext::ClientBuilderExt::allow_addresses) of the builder.
     pub fn allow_addresses<F>(mut self, rule: F) -> Self
     where
         F: Fn(IpAddr, &str) -> bool + Send + Sync + 'static,

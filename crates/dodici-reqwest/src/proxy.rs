@@ -14,7 +14,7 @@ use crate::error::{self, BadScheme};
 use crate::into_url::IntoUrlSealed;
 use crate::{IntoUrl, Url};
 use route::{Exceptions, Peer, Rule};
-pub(crate) use route::{Matcher, Route};
+pub(crate) use route::{Forwarder, Matcher, Route};
 
 /// A proxy, and the requests that use it. A client may have several; the first that matches a
 /// request serves it.

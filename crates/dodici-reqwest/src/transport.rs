@@ -22,7 +22,8 @@ use hyper::ext::ReasonPhrase;
 use crate::body::{Body, Inner as BodyInner};
 use crate::error;
 use crate::failure::Failure;
-use crate::proxy::{Matcher, Route};
+use crate::limits::MinBodyRate;
+use crate::proxy::{Forwarder, Matcher, Route};
 use crate::response::{Trailers, Via};
 use crate::tls::TlsInfo;
 use crate::upgrade::Switched;
@@ -30,7 +31,7 @@ use crate::upgrade::Switched;
 pub(crate) use body::TransportBody;
 use body::{SLICE, Upload};
 pub(crate) use pools::{EventCallback, Pools, Settings};
-use pools::{Key, Way};
+use pools::{InUse, Key, Way};
 
 /// See the module.
 pub(crate) struct Transport {
@@ -54,26 +55,20 @@ impl Transport {
     ) -> crate::Result<http::Response<TransportBody>> {
         let started = Instant::now();
         let (mut parts, body) = request.into_parts();
-        let route = self.route(&parts.uri)?;
-        let absolute_form = matches!(route, Some(Route::Forward(_)));
-        let used = match route {
-            None => self.pools.get(Key::new(&parts.uri, Way::Direct))?,
-            Some(Route::Forward(proxy)) => {
-                self.pools.check_forwarded(&parts.uri).await?;
-                proxy.dress(&mut parts.headers);
-                self.pools.get(Key::new(&proxy.uri, Way::Forwarding))?
-            }
-            Some(Route::Through(proxy)) => {
-                self.pools.get(Key::new(&parts.uri, Way::Through(proxy)))?
-            }
-        };
+        let (used, forwarder) = self.pool_for(&parts.uri).await?;
+        let absolute_form = forwarder.is_some();
+        if let Some(proxy) = forwarder {
+            proxy.dress(&mut parts.headers);
+        }
         let transfer_encoding = parts.extensions.get::<RawHeaders>().is_some()
             || parts.headers.contains_key(TRANSFER_ENCODING);
-        if absolute_form || transfer_encoding || self.title_case {
+        let min_body_rate = parts.extensions.get::<MinBodyRate>();
+        if absolute_form || transfer_encoding || self.title_case || min_body_rate.is_some() {
             let mut options = RequestOptions::default();
             options.absolute_form = absolute_form;
             options.title_case = self.title_case;
             options.transfer_encoding = transfer_encoding;
+            options.min_body_rate = min_body_rate.map(|MinBodyRate(rate)| *rate);
             parts.extensions.insert(options);
         }
         if !self.timings.is_empty() {
@@ -113,6 +108,29 @@ impl Transport {
         match used.pool().send_known(request, Some(used.book())).await {
             Ok(response) => Ok(self.receive(response, connect, started)),
             Err(error) => Err(engine_error(error)),
+        }
+    }
+
+    /// Opens connections for requests to this URI; see `ClientExt::preconnect`.
+    pub(crate) async fn preconnect(&self, uri: &Uri, count: u32) -> crate::Result<u32> {
+        let (used, _) = self.pool_for(uri).await?;
+        let ready = used.pool().preconnect(count.max(1)).await;
+        ready.map_err(engine_error)
+    }
+
+    /// The pool that serves requests to this URI, and the proxy that forwards them, if one does.
+    async fn pool_for(&self, uri: &Uri) -> crate::Result<(InUse, Option<Forwarder>)> {
+        match self.route(uri)? {
+            None => Ok((self.pools.get(Key::new(uri, Way::Direct))?, None)),
+            Some(Route::Forward(proxy)) => {
+                self.pools.check_forwarded(uri).await?;
+                let used = self.pools.get(Key::new(&proxy.uri, Way::Forwarding))?;
+                Ok((used, Some(proxy)))
+            }
+            Some(Route::Through(proxy)) => {
+                let used = self.pools.get(Key::new(uri, Way::Through(proxy)))?;
+                Ok((used, None))
+            }
         }
     }
 

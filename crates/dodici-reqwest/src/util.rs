@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use dodici::Scheme;
+use dodici::{Origin, Scheme};
 use http::header::{Entry, HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 
@@ -72,6 +72,16 @@ pub(crate) fn scheme(name: Option<&str>) -> Scheme {
         Some("https") => Scheme::Https,
         _ => Scheme::Http,
     }
+}
+
+/// The origin, or the proxy, at this place.
+pub(crate) fn origin(scheme_name: Option<&str>, host: Option<&str>, port: Option<u16>) -> Origin {
+    let scheme = scheme(scheme_name);
+    let port = port.unwrap_or_else(|| match scheme_name {
+        Some(name) if name.starts_with("socks") => 1080,
+        _ => scheme.default_port(),
+    });
+    Origin::new(scheme, host.unwrap_or_default(), port)
 }
 
 /// A header from values convertible to one.

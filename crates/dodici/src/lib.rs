@@ -48,7 +48,8 @@ pub use client::{
 };
 pub use connect::{
     AddressRule, AroundHook, ConnectHooks, Connected, DefaultRoots, HookFuture, IdentityHook,
-    ResolveHook, Roots, SocketHook, StrictVerifier, clear_dns_cache, is_public, public,
+    ResolveHook, Roots, SocketHook, StrictVerifier, check_literal, clear_dns_cache, is_public,
+    public,
 };
 pub use dodici_pool::{
     Activity, AddressOrder, BodyKind, CloseReason, ConnId, ConnectConfig, ConnectFailure,

@@ -7,8 +7,10 @@ use std::thread;
 use std::time::Duration;
 
 use dodici::LastLook;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
+use super::wait::{self, Waited};
 use crate::error;
 use crate::util::opaque;
 
@@ -50,6 +52,7 @@ pub(super) struct Worker {
     pub(super) work: Option<mpsc::UnboundedSender<Work>>,
     thread: Option<thread::JoinHandle<()>>,
     client: crate::Client,
+    runtime: Handle,
 }
 
 impl Client {
@@ -62,6 +65,7 @@ impl Client {
             .enable_all()
             .build()
             .map_err(error::builder)?;
+        let handle = runtime.handle().clone();
         let (work, mut queue) = mpsc::unbounded_channel::<Work>();
         let on_thread = client.clone();
         let thread = thread::Builder::new()
@@ -79,6 +83,7 @@ impl Client {
                 work: Some(work),
                 thread: Some(thread),
                 client,
+                runtime: handle,
             }),
             timeout,
         })
@@ -86,6 +91,18 @@ impl Client {
 
     pub(crate) fn asynchronous(&self) -> &crate::Client {
         &self.worker.client
+    }
+
+    /// Runs a future on the thread, and waits for its result for at most the client's timeout.
+    pub(crate) fn wait<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> crate::Result<T> {
+        let running = self.worker.runtime.spawn(future);
+        wait::timeout(running, self.timeout, |_| Poll::Ready(())).map_err(|waited| match waited {
+            Waited::TimedOut(cause) => error::request(cause),
+            Waited::Failed(_) => worker_ended(),
+        })
     }
 }
 

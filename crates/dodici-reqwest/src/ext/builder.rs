@@ -12,8 +12,8 @@ use crate::origin_options::{OriginOptions, at_least_one};
 
 /// Settings that reqwest's builder does not have.
 pub trait ClientBuilderExt: Sized + sealed::Change {
-    /// Settings for one origin: scheme, host and port of this URL. Later calls override earlier
-    /// ones. An invalid URL is a builder error.
+    /// Settings for one origin, or one proxy: scheme, host and port of this URL. Later calls override
+    /// earlier ones. An invalid URL is a builder error.
     ///
     /// ```
     /// use dodici_reqwest::{Client, ext::ClientBuilderExt};
@@ -33,9 +33,7 @@ pub trait ClientBuilderExt: Sized + sealed::Change {
         let url = url.into_url();
         self.change_config(move |config| match url {
             Ok(url) => {
-                let scheme = crate::util::scheme(Some(url.scheme()));
-                let port = url.port().unwrap_or(scheme.default_port());
-                let origin = Origin::new(scheme, url.host_str().unwrap_or_default(), port);
+                let origin = crate::util::origin(Some(url.scheme()), url.host_str(), url.port());
                 config.origins.push((origin, options));
             }
             Err(error) => config.error = Some(error),

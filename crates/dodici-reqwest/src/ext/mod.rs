@@ -2,8 +2,9 @@
 //!
 //! - [`ClientBuilderExt`]: per-origin settings, limits, connection ages, connection events, timings,
 //!   rules about addresses, a DNS cache.
-//! - [`ClientExt`]: statistics of the pools.
-//! - [`RequestBuilderExt`]: informational responses as they arrive, timings, exact header fields.
+//! - [`ClientExt`]: connections in advance, what connections are doing, statistics of the pools.
+//! - [`RequestBuilderExt`]: informational responses as they arrive, timings, a minimum rate of the
+//!   body, exact header fields.
 //! - [`BodyExt`]: request trailers.
 //! - [`ResponseExt`]: connection, timings, exact header fields, trailers.
 //!
@@ -32,7 +33,7 @@ pub use response::{ResponseExt, Timings};
 
 pub use crate::origin_options::OriginOptions;
 pub use dodici::{
-    CloseReason, ConnId, ConnectInfo, ConnectTimings, DisconnectInfo, DnsCacheConfig, Event,
-    HeaderBlock, Origin, PoolStats, RequestTimings, ResponseHead, clear_dns_cache, is_public,
-    public,
+    Activity, CloseReason, ConnId, ConnectInfo, ConnectTimings, ConnectionStatus, DisconnectInfo,
+    DnsCacheConfig, Event, HeaderBlock, Origin, PoolStats, Protocol, RequestTimings, ResponseHead,
+    clear_dns_cache, is_public, public,
 };

@@ -13,7 +13,7 @@ use http_body::{Body as HttpBody, Frame};
 
 use crate::Body;
 use crate::body::Polled;
-use crate::limits::MaxBody;
+use crate::limits::{MaxBody, MinBodyRate};
 
 /// Per-request settings that reqwest's builder does not have.
 pub trait RequestBuilderExt: Sized + sealed::Extend {
@@ -66,6 +66,24 @@ pub trait RequestBuilderExt: Sized + sealed::Extend {
     #[must_use]
     fn max_body_size(self, bytes: u64) -> Self {
         self.with_extension(MaxBody(bytes))
+    }
+
+    /// Minimum rate of the response body, in bytes per second before decoding; overrides the client's
+    /// [`min_body_rate`](super::ClientBuilderExt::min_body_rate). Zero: no minimum. For the time of the
+    /// whole request there is [`timeout`](crate::RequestBuilder::timeout).
+    ///
+    /// ```
+    /// use dodici_reqwest::{Client, ext::RequestBuilderExt};
+    ///
+    /// let request = Client::new()
+    ///     .get("https://example.com/large")
+    ///     .min_body_rate(10_000)
+    ///     .build()?;
+    /// # Ok::<_, dodici_reqwest::Error>(())
+    /// ```
+    #[must_use]
+    fn min_body_rate(self, bytes_per_second: u32) -> Self {
+        self.with_extension(MinBodyRate(bytes_per_second))
     }
 
     /// Sends these header fields over HTTP/1, in this order and letter case, and no others except

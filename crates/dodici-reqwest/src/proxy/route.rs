@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use dodici::{HeaderBlock, Origin, ProxyCredentials, ProxyProtocol, SocksResolve, TlsConfig};
+use dodici::{HeaderBlock, ProxyCredentials, ProxyProtocol, SocksResolve, TlsConfig};
 use http::header::{HOST, PROXY_AUTHORIZATION, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use hyper_util::client::proxy::matcher;
 use percent_encoding::percent_decode_str;
 
 use super::{Custom, Extra, NoProxy};
-use crate::util::scheme;
+use crate::util::origin;
 use crate::{Url, error};
 
 /// A proxy as configured in a client.
@@ -207,7 +207,7 @@ impl Matcher {
             _ => None,
         };
         if let Some(protocol) = socks {
-            let mut proxy = engine_proxy(&peer.uri, protocol, 1080);
+            let mut proxy = engine_proxy(&peer.uri, protocol);
             proxy.credentials = peer.login.and_then(Login::credentials);
             return Ok(Some(Route::Through(Box::new(proxy))));
         }
@@ -236,8 +236,7 @@ impl Matcher {
             }
         }
         let secure = peer.uri.scheme_str() == Some("https");
-        let usual_port = scheme(peer.uri.scheme_str()).default_port();
-        let mut proxy = engine_proxy(&peer.uri, ProxyProtocol::HttpTunnel { headers }, usual_port);
+        let mut proxy = engine_proxy(&peer.uri, ProxyProtocol::HttpTunnel { headers });
         // Any 2xx opens a tunnel (RFC 9110, section 9.3.6).
         proxy.any_success = true;
         proxy.tls = secure.then(TlsConfig::default);
@@ -245,9 +244,9 @@ impl Matcher {
     }
 }
 
-fn engine_proxy(uri: &Uri, protocol: ProxyProtocol, usual_port: u16) -> dodici::Proxy {
-    let host = Origin::canonical_host(uri.host().unwrap_or_default());
-    dodici::Proxy::new(protocol, host, uri.port_u16().unwrap_or(usual_port))
+fn engine_proxy(uri: &Uri, protocol: ProxyProtocol) -> dodici::Proxy {
+    let itself = origin(uri.scheme_str(), uri.host(), uri.port_u16());
+    dodici::Proxy::new(protocol, &*itself.host, itself.port)
 }
 
 impl Custom {

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use dodici::{
-    ConnId, ConnectHooks, ConnectInfo, ConnectionBook, ConnectionLimit, Engine, Event, EventSink,
-    HookFuture, Origin, OriginConfig, Pool, ResolveHook, Scheme,
+    AddressRule, ConnId, ConnectHooks, ConnectInfo, ConnectionBook, ConnectionLimit, Engine, Event,
+    EventSink, HookFuture, Origin, OriginConfig, Pool, ResolveHook, Scheme,
 };
 use http::Uri;
 use parking_lot::{Mutex, RwLock};
@@ -35,6 +35,21 @@ pub(crate) struct Settings {
     pub(crate) events: Vec<EventCallback>,
     /// On the connections of all pools together.
     pub(crate) limit: Option<ConnectionLimit>,
+}
+
+impl Settings {
+    /// Those of one origin.
+    fn of(&self, origin: &Origin) -> impl DoubleEndedIterator<Item = &OriginOptions> {
+        let all = self.origins.iter();
+        all.filter(move |(of, _)| of == origin)
+            .map(|(_, options)| options)
+    }
+
+    /// Which addresses an origin, or a proxy, may have.
+    fn rule_for(&self, origin: &Origin) -> Option<Arc<dyn AddressRule>> {
+        let own = self.of(origin).rev().find_map(|own| own.allow.as_ref());
+        own.or(self.hooks.allow.as_ref()).cloned()
+    }
 }
 
 /// See the module. Dropping it closes the pools gracefully.
@@ -154,8 +169,11 @@ impl Pools {
 
     /// Whether a proxy may be asked for this URI.
     pub(super) async fn check_forwarded(&self, uri: &Uri) -> crate::Result<()> {
-        let host = Origin::canonical_host(uri.host().unwrap_or_default());
-        let checked = self.settings.hooks.check_proxied(&host).await;
+        if self.settings.hooks.allow.is_none() && self.settings.origins.is_empty() {
+            return Ok(());
+        }
+        let target = crate::util::origin(uri.scheme_str(), uri.host(), uri.port_u16());
+        let checked = dodici::check_literal(&self.settings.rule_for(&target), &target.host).await;
         checked.map_err(|refused| error::request(Failure::new(refused)))
     }
 
@@ -179,23 +197,26 @@ impl Pools {
         let origin = Origin::new(key.scheme, &key.host, key.port);
         let mut config = self.settings.config.clone();
         let mut hooks = self.settings.hooks.clone();
+        let own_rule = self.settings.rule_for(&origin);
         match &key.way {
-            Way::Direct => {}
-            Way::Through(proxy) => config.connect.proxy = Some(proxy.clone()),
-            // Proxies are used over HTTP/1.1.
+            Way::Direct => hooks.allow = own_rule,
+            Way::Through(proxy) => {
+                config.connect.proxy = Some(proxy.clone());
+                let scheme = proxy.tls.as_ref().map_or(Scheme::Http, |_| Scheme::Https);
+                let itself = Origin::new(scheme, &proxy.host, proxy.port);
+                hooks.allow = self.settings.rule_for(&itself);
+                hooks.allow_proxied = own_rule;
+            }
+            // The origin is the proxy, used over HTTP/1.1.
             Way::Forwarding => {
+                hooks.allow = own_rule;
                 if let Some(tls) = &mut hooks.tls {
                     Arc::make_mut(tls).alpn_protocols = vec![b"http/1.1".to_vec()];
                 }
             }
         }
-        let rules = self.settings.origins.iter();
-        for (_, rule) in rules.filter(|(for_origin, _)| *for_origin == origin) {
+        for rule in self.settings.of(&origin) {
             rule.apply(&mut config);
-            if let Some(allow) = &rule.allow {
-                hooks.allow = Some(Arc::clone(allow));
-                hooks.allow_proxied = Some(Arc::clone(allow));
-            }
         }
         if self.settings.names.is_used() {
             hooks.resolve = Some(Arc::new(OriginNames {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use dodici::ErrorKind;
-use dodici_reqwest::ext::{self, ClientBuilderExt, DnsCacheConfig};
+use dodici_reqwest::ext::{self, ClientBuilderExt, ClientExt, DnsCacheConfig};
 use dodici_reqwest::{Client, ClientBuilder, Proxy};
 use dodici_testkit::{ScriptedPeer, with, within};
 
@@ -123,6 +123,66 @@ async fn s15_a_proxy_and_literal_targets_behind_it_are_asked_about() {
         outcome(&client, "http://a.test/").await,
         Ok("ok".to_owned())
     );
+}
+
+/// Hangs up, whatever it is asked.
+async fn useless_proxy() -> ScriptedPeer {
+    let proxy = ScriptedPeer::tcp_at("127.0.0.9:0").await;
+    proxy.run(|mut conn| async move { drop(conn.read_some().await) })
+}
+
+#[tokio::test]
+async fn s15_an_origin_has_its_own_rule_behind_a_proxy_too() {
+    let proxy = useless_proxy().await;
+    let at = |scheme: &str| format!("{scheme}://127.0.0.9:{}", proxy.port());
+    for scheme in ["http", "socks4", "socks5", "socks5h"] {
+        let through = |builder: ClientBuilder| {
+            let builder = builder.proxy(Proxy::all(at(scheme)).unwrap());
+            builder.build().unwrap()
+        };
+        for target in ["http://127.0.0.1:81/", "https://127.0.0.1:81/"] {
+            let before = proxy.accepted();
+            // Also where the client has none; the rule of the origin is not about the proxy.
+            let none = |origin: ext::OriginOptions| origin.allow_addresses(|_, _| false);
+            let client = through(Client::builder().origin(target, none));
+            assert_eq!(outcome(&client, target).await, REFUSED, "{scheme} {target}");
+            let refused = within("refused", client.preconnect(target, 1)).await;
+            assert!(refused.unwrap_err().is_connect(), "{scheme} {target}");
+            // Another origin is not meant.
+            let client = through(Client::builder().origin("http://127.0.0.1:82/", none));
+            let _ = within("an end", client.get(target).send()).await;
+            assert_eq!(proxy.accepted(), before + 1, "{scheme} {target}");
+            // It says more than that of the client.
+            let any = |origin: ext::OriginOptions| origin.allow_addresses(|_, _| true);
+            let client = Client::builder().allow_addresses(other_than_1);
+            let client = through(client.origin(target, any));
+            let _ = within("an end", client.get(target).send()).await;
+            assert_eq!(proxy.accepted(), before + 2, "{scheme} {target}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn s15_a_proxy_has_its_own_rule() {
+    let proxy = useless_proxy().await;
+    for scheme in ["http", "socks5h"] {
+        let at = format!("{scheme}://127.0.0.9:{}", proxy.port());
+        for target in ["http://a.test/", "https://a.test/"] {
+            let through = |builder: ClientBuilder| {
+                let builder = builder.proxy(Proxy::all(&at).unwrap());
+                builder.build().unwrap()
+            };
+            let before = proxy.accepted();
+            let none = |proxy: ext::OriginOptions| proxy.allow_addresses(|_, _| false);
+            let client = through(Client::builder().origin(&at, none));
+            assert_eq!(outcome(&client, target).await, REFUSED, "{at} {target}");
+            let any = |proxy: ext::OriginOptions| proxy.allow_addresses(|_, _| true);
+            let guarded = Client::builder().allow_addresses(ext::public);
+            let client = through(guarded.origin(&at, any));
+            let _ = within("an end", client.get(target).send()).await;
+            assert_eq!(proxy.accepted(), before + 1, "{at} {target}");
+        }
+    }
 }
 
 #[cfg(unix)]

@@ -4,10 +4,14 @@
 
 mod allow;
 mod callbacks;
+mod connections;
 mod example;
+mod http2_options;
 mod limits;
+mod methods;
 mod pool;
 mod shared;
+mod tls_options;
 mod trace;
 mod trust;
 mod ways;

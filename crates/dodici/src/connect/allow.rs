@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use dodici_pool::{Error, ErrorKind, Phase, Replay, SystemDetail};
 
-use super::hooks::{AddressRule, ConnectHooks};
+use super::hooks::AddressRule;
 use super::public::is_public;
 
 /// The [rule](AddressRule) that allows [public addresses](is_public) only.
@@ -17,22 +17,21 @@ pub fn public(address: IpAddr, _host: &str) -> bool {
     is_public(address)
 }
 
-impl ConnectHooks {
-    /// Asks [`ConnectHooks::allow_proxied`] about the host that a proxy is to connect to, if it is a
-    /// literal address. Only for requests that a proxy forwards: the connector asks about its own.
-    ///
-    /// # Errors
-    /// [`AddressNotAllowed`](dodici_pool::ErrorKind::AddressNotAllowed).
-    pub async fn check_proxied(&self, host: &str) -> Result<(), Error> {
-        match host.parse() {
-            Ok(address) => check(&self.allow_proxied, address, host).await,
-            Err(_) => Ok(()),
-        }
-    }
-}
-
 /// A rule, or none, which allows everything.
 pub(super) type Rule = Option<Arc<dyn AddressRule>>;
+
+/// Asks a rule about the host that a proxy is to connect to, if it is a literal address. Only for
+/// requests that a proxy forwards: the connector asks
+/// [`ConnectHooks::allow_proxied`](crate::ConnectHooks::allow_proxied) about its own.
+///
+/// # Errors
+/// [`AddressNotAllowed`](dodici_pool::ErrorKind::AddressNotAllowed), or the rule's.
+pub async fn check_literal(rule: &Option<Arc<dyn AddressRule>>, host: &str) -> Result<(), Error> {
+    match host.parse() {
+        Ok(address) => check(rule, address, host).await,
+        Err(_) => Ok(()),
+    }
+}
 
 /// Asks the rule.
 ///

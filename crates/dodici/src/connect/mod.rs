@@ -46,7 +46,7 @@ use self::socket::Socket;
 use self::tcp::Dialer;
 use self::tls::TlsLeg;
 
-pub use self::allow::public;
+pub use self::allow::{check_literal, public};
 pub(crate) use self::errors::mismatch;
 pub use self::hooks::{
     AddressRule, AroundHook, ConnectHooks, Connected, HookFuture, ResolveHook, SocketHook,
@@ -163,7 +163,7 @@ impl Connector {
         let started = Instant::now();
         let mut deadlines = self.deadlines(started);
         if self.proxy.is_some() {
-            let checked = self.hooks.check_proxied(&self.origin.host);
+            let checked = check_literal(&self.hooks.allow_proxied, &self.origin.host);
             let checked = deadlines.all.run(checked).await;
             checked.map_err(|_| self.timed_out(deadlines.all, Phase::Connect, &[]))??;
         }

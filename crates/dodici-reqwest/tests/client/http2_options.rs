@@ -117,7 +117,7 @@ async fn send_until_it_grows(conn: Conn) {
         let granted = |of: u32| peer.granted.get(&of).copied().unwrap_or(0);
         let allowed = (window + granted(stream)).min(65_535 + granted(0));
         if stream != 0 && sent + 16_384 <= allowed {
-            peer.data(stream, [0; 16_384], false).await;
+            peer.data(stream, vec![0; 16_384], false).await;
             sent += 16_384;
             continue;
         }

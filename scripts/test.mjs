@@ -43,7 +43,8 @@ const HICKORY = ['--features', 'dodici-reqwest/hickory-dns'];
 
 /**
  * Nothing is compiled twice: all cargo commands below name the whole workspace, so that features,
- * and with them the dependencies, are the same.
+ * and with them the dependencies, are the same. `cargo xtask` does not: with the step "compile",
+ * xtask is what that has built.
  *
  * @typedef {object} Step
  * @property {string} id its name, also of its log
@@ -51,6 +52,7 @@ const HICKORY = ['--features', 'dodici-reqwest/hickory-dns'];
  * @property {string} title
  * @property {[string, string[]]} command
  * @property {string[]} [needs] steps that must have passed
+ * @property {string[]} [after] the same, but they are not run for this one alone
  * @property {'nextest' | 'cargo' | 'node' | 'vitest' | 'samples'} [counts] whose account of tests to read
  */
 /** @type {Step[]} */
@@ -71,46 +73,10 @@ const STEPS = [
     ],
   },
   {
-    id: 'layers',
-    group: 'lint',
-    title: 'layer rules',
-    command: ['cargo', ['xtask', 'layers']],
-  },
-  {
-    id: 'requirements',
-    group: 'lint',
-    title: 'requirements and their tests',
-    command: ['cargo', ['xtask', 'requirements']],
-  },
-  {
-    id: 'docs',
-    group: 'lint',
-    title: 'paths and names in the documentation',
-    command: ['cargo', ['xtask', 'docs']],
-  },
-  {
-    id: 'codegen',
-    group: 'lint',
-    title: 'generated code is fresh',
-    command: ['cargo', ['xtask', 'codegen', '--check']],
-  },
-  {
-    id: 'lockfiles',
-    group: 'lint',
-    title: 'every Cargo.lock is current',
-    command: ['cargo', ['xtask', 'lockfiles']],
-  },
-  {
     id: 'versions',
     group: 'lint',
     title: 'one version for all packages and crates',
     command: ['node', ['scripts/versions.mjs']],
-  },
-  {
-    id: 'public-api',
-    group: 'lint',
-    title: 'public API of the Rust crates',
-    command: ['cargo', ['xtask', 'public-api']],
   },
   ...(deny
     ? [
@@ -142,6 +108,48 @@ const STEPS = [
     command: ['node', ['scripts/native.mjs', '--tests']],
   },
   {
+    id: 'layers',
+    group: 'lint',
+    title: 'layer rules',
+    command: ['xtask', ['layers']],
+    after: ['compile'],
+  },
+  {
+    id: 'requirements',
+    group: 'lint',
+    title: 'requirements and their tests',
+    command: ['xtask', ['requirements']],
+    after: ['compile'],
+  },
+  {
+    id: 'docs',
+    group: 'lint',
+    title: 'paths and names in the documentation',
+    command: ['xtask', ['docs']],
+    after: ['compile'],
+  },
+  {
+    id: 'codegen',
+    group: 'lint',
+    title: 'generated code is fresh',
+    command: ['xtask', ['codegen', '--check']],
+    after: ['compile'],
+  },
+  {
+    id: 'lockfiles',
+    group: 'lint',
+    title: 'every Cargo.lock is current',
+    command: ['xtask', ['lockfiles']],
+    after: ['compile'],
+  },
+  {
+    id: 'public-api',
+    group: 'lint',
+    title: 'public API of the Rust crates',
+    command: ['xtask', ['public-api']],
+    after: ['compile'],
+  },
+  {
     id: 'rust',
     group: 'rust',
     title: nextest ? 'Rust tests (nextest)' : 'Rust tests (cargo test)',
@@ -170,7 +178,8 @@ const STEPS = [
     id: 'api-diff',
     group: 'rust',
     title: "public names against reqwest's",
-    command: ['cargo', ['xtask', 'api-diff']],
+    command: ['xtask', ['api-diff']],
+    after: ['compile'],
   },
   {
     id: 'ecosystem',
@@ -346,7 +355,7 @@ process.exitCode = summary() ? 0 : 1;
 
 /** @param {Step} step @param {string} place */
 async function run(step, place) {
-  const broken = (step.needs ?? []).find((id) =>
+  const broken = [...(step.needs ?? []), ...(step.after ?? [])].find((id) =>
     results.some(({ step: earlier, outcome }) => earlier.id === id && outcome !== 'passed'),
   );
   if (broken !== undefined) {
@@ -393,8 +402,17 @@ function excerpt(text) {
   return [...shown, ...(shown.length > 0 ? ['…'] : []), ...lines.slice(tail)];
 }
 
+/** The step's program and arguments. */
+function commandOf({ command: [program, args] }) {
+  if (program !== 'xtask') return [program, args];
+  if (!steps.some(({ id }) => id === 'compile')) return ['cargo', ['xtask', ...args]];
+  return [join(process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target'), 'debug', 'xtask'), args];
+}
+
 /** Runs the command with its output in the log, and shows now and then how far it is. */
-function execute({ command: [program, args], title }, log, started) {
+function execute(step, log, started) {
+  const { title } = step;
+  const [program, args] = commandOf(step);
   return new Promise((resolve) => {
     const file = createWriteStream(log);
     const child = spawn(program, args, {

@@ -25,6 +25,7 @@ import { fileURLToPath } from 'node:url';
 import { installRuntime } from '../node/scripts/runtimes.mjs';
 import { commandLine } from '../scripts/command-line.mjs';
 import { PLATFORMS, thisPlatform } from '../scripts/platforms.mjs';
+import { Servers } from '../scripts/samples/servers.mjs';
 import { BUNDLERS } from './lib/bundlers.mjs';
 import { startRegistry } from './lib/registry.mjs';
 
@@ -60,7 +61,16 @@ const ALL_BY_ENGINE = '200 {"hello":"world"} 200 {"hello":"world"}\nby the engin
 const [major, minor] = process.versions.node.split('.').map(Number);
 const peerName = major < 22 || (major === 22 && minor < 19) ? 'undici7' : 'undici';
 const local = thisPlatform();
-const foreign = PLATFORMS.find(({ os }) => os !== process.platform);
+const FOREIGN = {
+  system: PLATFORMS.find(({ os }) => os !== local.os),
+  processor: PLATFORMS.find((one) => isLike(one, 'os', 'libc') && one.cpu !== local.cpu),
+  'C library': PLATFORMS.find((one) => isLike(one, 'os', 'cpu') && one.libc !== local.libc),
+};
+
+/** Whether a platform and this one have the same `keys`. */
+function isLike(platform, ...keys) {
+  return keys.every((key) => platform[key] === local[key]);
+}
 
 class Skipped extends Error {}
 
@@ -102,17 +112,24 @@ const CASES = [
       expectPart(await node(project, 'request.cjs'), 'is not installed: install again without');
     },
   },
-  {
-    name: "npm: another system's node_modules",
+  ...Object.entries(FOREIGN).map(([what, platform]) => ({
+    name: `npm: node_modules of another ${what}`,
     async run() {
-      const system = [`--os=${foreign.os}`, `--cpu=${foreign.cpu}`];
-      const project = await npmProject('foreign', system);
-      expectPart(await node(project, 'request.cjs'), `@dodici/${foreign.name} is for another`);
+      if (platform === undefined) throw new Skipped('this system has only one');
+      const { os, cpu, libc } = platform;
+      const system = [`--os=${os}`, `--cpu=${cpu}`, ...(libc ? [`--libc=${libc}`] : [])];
+      const project = await npmProject(`foreign-${platform.name}`, system);
+      const output = await node(project, 'request.cjs');
+      expectPart(output, `@dodici/${platform.name}`);
+      expectPart(output, `is for another ${what === 'C library' ? what : 'system'}`);
     },
-  },
+  })),
+  { name: 'npm: a lock file of another system', run: foreignLock },
+  { name: "npm: the README's way", short: true, run: readmeWay },
   { name: 'pnpm', run: pnpm },
   { name: 'Yarn, node-modules', run: () => yarn('node-modules') },
   { name: "Yarn, Plug'n'Play", run: () => yarn('pnp') },
+  { name: "Yarn, Plug'n'Play, for another system", run: foreignYarn },
   { name: 'Bun', run: bun },
   { name: 'Deno', run: deno },
 ];
@@ -248,6 +265,44 @@ async function npmProject(name = 'npm', more = []) {
   return folder;
 }
 
+/**
+ * A lock file that npm has written beside another system's node_modules may have only that system's
+ * packages (npm/cli#4828). `npm ci` names what is missing, `npm install` adds it.
+ */
+async function foreignLock() {
+  const folder = project('lock');
+  await execute(folder, 'npm', ['install', 'dodici', 'undici', '--package-lock-only']);
+  const path = join(folder, 'package-lock.json');
+  const lock = JSON.parse(readFileSync(path, 'utf8'));
+  for (const key of Object.keys(lock.packages)) {
+    const isOther = !key.endsWith(`/${FOREIGN.system.name}`);
+    if (key.startsWith('node_modules/@dodici/') && isOther) delete lock.packages[key];
+  }
+  writeFileSync(path, JSON.stringify(lock));
+  const refusal = await execute(folder, 'npm', ['ci']).catch(({ message }) => message);
+  expectPart(refusal, `Missing: @dodici/${local.name}@`);
+  await execute(folder, 'npm', ['install']);
+  expectOutput(await node(folder, 'request.cjs'), ALL_BY_ENGINE);
+}
+
+/** What a reader of the README does: an empty folder, its command, its first program. */
+async function readmeWay() {
+  const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
+  const first = (language) => new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\`$`, 'ms').exec(readme)[1];
+  const folder = mkdir('readme');
+  const [program, ...args] = first('sh').trim().split(' ');
+  const fixtures = join(NODE, 'test', 'support');
+  const servers = await Servers.start(fixtures);
+  const started = Date.now();
+  await execute(folder, program, args);
+  writeFileSync(join(folder, 'index.mjs'), await servers.localize(first('js')));
+  const trust = { ...environment, NODE_EXTRA_CA_CERTS: join(fixtures, 'ca.pem') };
+  const output = await execute(folder, process.execPath, ['index.mjs'], trust);
+  console.log(`     from an empty folder to a response: ${(Date.now() - started) / 1e3} s`);
+  await servers.close();
+  if (!/^200 .*\n200 /.test(output)) throw new Error(`it printed\n${output}`);
+}
+
 async function typescript(resolution) {
   const folder = await npmProject();
   const tsc = join(NODE, 'node_modules', 'typescript', 'bin', 'tsc');
@@ -315,7 +370,25 @@ async function pnpm() {
 }
 
 async function yarn(linker) {
-  const folder = project(`yarn-${linker}`);
+  const [folder, program] = await yarnProject(`yarn-${linker}`, linker);
+  for (const file of ['request.mjs', 'request.cjs']) {
+    expectOutput(await node(folder, program, 'node', file), ALL_BY_ENGINE);
+  }
+}
+
+async function foreignYarn() {
+  const { os, cpu } = FOREIGN.system;
+  const architectures = `supportedArchitectures: { os: [${os}], cpu: [${cpu}] }\n`;
+  const [folder, program] = await yarnProject('yarn-foreign', 'pnp', architectures);
+  expectPart(
+    await node(folder, program, 'node', 'request.cjs'),
+    `Yarn has not installed the package @dodici/${local.name}: run "yarn install" on this system`,
+  );
+}
+
+/** A project in which Yarn has installed both packages, and Yarn. */
+async function yarnProject(name, linker, settings = '') {
+  const folder = project(name);
   writeFileSync(
     join(folder, '.yarnrc.yml'),
     `nodeLinker: ${linker}
@@ -326,14 +399,12 @@ enableImmutableInstalls: false
 enableTelemetry: false
 npmMinimalAgeGate: 0
 pnpEnableEsmLoader: true
-`,
+${settings}`,
   );
   writeFileSync(join(folder, 'yarn.lock'), '');
   const program = require.resolve('@yarnpkg/cli-dist/bin/yarn.js');
   await node(folder, program, 'add', 'dodici', 'undici');
-  for (const file of ['request.mjs', 'request.cjs']) {
-    expectOutput(await node(folder, program, 'node', file), ALL_BY_ENGINE);
-  }
+  return [folder, program];
 }
 
 async function bun() {

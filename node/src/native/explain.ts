@@ -26,6 +26,7 @@ export interface Surroundings {
 
 const MEANWHILE = 'until then, import undici, which has the same API';
 const AGAIN = 'delete node_modules and install again on this system';
+const OTHER_LIBC = `it is for another C library (glibc or musl) than this Node's: ${AGAIN}`;
 
 /** The message if no addon was found. */
 export function whyMissing(found: Surroundings): string {
@@ -57,34 +58,42 @@ function cure(
     const where = file === undefined ? 'a bundle' : `the bundle ${file}`;
     return `dodici is part of ${where}, which does not find the package ${name}: mark dodici and undici as external in the bundler, or copy node_modules/${name} to a folder node_modules beside the bundle`;
   }
+  if (pnp) {
+    return `Yarn has not installed the package ${name}: run "yarn install" on this system, or name it in "supportedArchitectures" of .yarnrc.yml`;
+  }
   const [other] = installed;
   if (other !== undefined) {
     return `the installed package ${packageOf(other)} is for another system: ${AGAIN}, in a container rather than outside of it`;
   }
-  if (pnp) {
-    return `Yarn has not installed the package ${name}: run "yarn install" on this system, or name it in "supportedArchitectures" of .yarnrc.yml`;
-  }
   return `the optional package ${name} is not installed: install again without --omit=optional or --no-optional, and if the lock file is from another system, delete it and node_modules first`;
 }
 
-/** What the system's loader says, and what that means. */
+/**
+ * What the system's loader says, and what that means. Of a file for another processor, glibc says that it
+ * does not exist, musl that its format is wrong.
+ */
 const LOAD_FAILURES: readonly (readonly [RegExp, string])[] = [
-  [/`?GLIBC_[\d.]+'? not found/, `dodici needs glibc 2.28 or newer; ${MEANWHILE}`],
+  [/`?GLIBC_[\d.]+'? not found/, 'dodici needs glibc 2.28 or newer'],
   [
     /libc\.musl|ld-musl|ld-linux|libc\.so\.6|symbol not found|Error relocating/,
-    `it is for another C library (glibc or musl) than this Node's: ${AGAIN}`,
+    OTHER_LIBC,
   ],
   [
-    /ELF header|ELF class|wrong architecture|incompatible architecture|mach-o|not a valid Win32/i,
+    /^cannot open shared object|Exec format|ELF |file too short|wrong architecture|incompatible architecture|mach-o|not a valid Win32/i,
     `it is for another system, or damaged: ${AGAIN}`,
   ],
 ];
 
-/** The message if the addon at `path` does not load; `reason` is the first line of Node's. */
-export function whyNotLoaded(path: string, reason: string): string {
+/**
+ * The message if the addon at `path` does not load; `reason` is the first line of Node's. `otherLibc`: its
+ * package is for another C library.
+ */
+export function whyNotLoaded(path: string, reason: string, otherLibc = false): string {
   const cure =
     /\.asar[\\/]/.test(path) && process.versions['electron'] !== undefined
       ? 'unpack it with "asarUnpack": "**/node_modules/@dodici/**"'
-      : LOAD_FAILURES.find(([pattern]) => pattern.test(reason))?.[1];
-  return `dodici could not load its native addon ${path} (${reason}): ${cure ?? 'reinstall dodici or rebuild the addon'}.`;
+      : otherLibc
+        ? OTHER_LIBC
+        : LOAD_FAILURES.find(([pattern]) => pattern.test(reason))?.[1];
+  return `dodici could not load its native addon ${path} (${reason}): ${cure ?? AGAIN}; ${MEANWHILE}.`;
 }

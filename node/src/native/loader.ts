@@ -153,7 +153,9 @@ export function loadAddon(named: string | undefined = process.env['DODICI_ADDON'
     // Node's messages begin with the path, and continue with a list of modules.
     const [line = ''] = (cause instanceof Error ? cause.message : String(cause)).split('\n');
     const reason = line.startsWith(`${path}: `) ? line.slice(path.length + 2) : line;
-    throw addonError(whyNotLoaded(path, reason), cause);
+    const platform = PLATFORMS.find((one) => one.libc !== undefined && addonIn(one) === path);
+    const otherLibc = platform !== undefined && platform.libc !== libcOfProcess();
+    throw addonError(whyNotLoaded(path, reason, otherLibc), cause);
   }
   checkLayout(addon, path);
   return addon;

@@ -65,7 +65,11 @@ describe('a missing addon', () => {
       { electron: true, file: '/app/app.asar/node_modules/dodici/dist/dodici.js' },
       ['is not in the app', '"asarUnpack"'],
     ],
-    ['under Plug’n’Play', { pnp: true }, ['run "yarn install"', 'supportedArchitectures']],
+    [
+      'under Plug’n’Play',
+      { pnp: true, installed: named('darwin-arm64') },
+      ['run "yarn install"', 'supportedArchitectures'],
+    ],
     ['on Alpine', { libc: 'musl' }, ['for linux-x64-musl:', '@dodici/linux-x64-musl is not']],
   ])('%s', (_title, found, parts) => {
     const message = whyMissing({ ...here, ...found });
@@ -100,12 +104,15 @@ describe('an addon that does not load', () => {
       "dlopen(dodici.node, 0x0001): (mach-o file, but is an incompatible architecture (have 'arm64', need 'x86_64'))",
       'for another system, or damaged',
     ],
-    ['cannot enable executable stack', 'reinstall dodici'],
+    ['cannot open shared object file: No such file or directory', 'for another system, or damaged'],
+    ['Exec format error', 'for another system, or damaged'],
+    ['file too short', 'for another system, or damaged'],
+    ['cannot enable executable stack', 'delete node_modules and install again'],
   ])('because of "%s"', (reason, cure) => {
     const message = whyNotLoaded(path, reason);
     expect(message).toMatch(oneSentence);
     expect(message).toContain(`could not load its native addon ${path} (${reason}): `);
-    expect(message).toContain(cure);
+    for (const part of [cure, 'import undici']) expect(message).toContain(part);
   });
 });
 

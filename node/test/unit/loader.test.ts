@@ -79,6 +79,21 @@ describe('the addon', () => {
     expect(message).toContain(`could not load its native addon ${path} (`);
   });
 
+  it.runIf(process.platform === 'linux').each([
+    ['processor', 18, 22], // s390x, which has no package
+    ['word size', 4, 1],
+  ])('of another %s is said to be for another system', (_title, offset, value) => {
+    const bytes = readFileSync(addonPath({}));
+    bytes[offset] = value;
+    const path = join(folder, 'other.node');
+    writeFileSync(path, bytes);
+    const { code, message } = failure(path);
+    expect(code).toBe('ERR_DODICI_ADDON');
+    expect(message).toMatch(oneSentence);
+    expect(message).toContain('for another system, or damaged');
+    expect(message).toContain('import undici');
+  });
+
   it('that is a folder fails with a one-line message', () => {
     const { code, message } = failure(folder);
     expect(code).toBe('ERR_DODICI_ADDON');

@@ -237,7 +237,10 @@ describe('a missing, unrelated or outdated addon', () => {
     for (const name of ofThisSystem) {
       const folder = withPeer();
       addPackages(folder, [name], () => 'not an addon');
-      expect(run(folder, request).stdout).toContain(join('@dodici', name, 'dodici.node'));
+      const { stdout } = run(folder, request);
+      expect(stdout).toContain(join('@dodici', name, 'dodici.node'));
+      const { libc } = PLATFORMS.find((one) => one.name === name)!;
+      expect(stdout.includes('for another C library')).toBe(libc !== libcOfProcess());
     }
   });
 

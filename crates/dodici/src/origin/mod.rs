@@ -1,7 +1,7 @@
 //! The pool of one origin: the state machine of `dodici-pool` behind a lock, and the tasks that
 //! carry out its actions.
 //!
-//! - [`Pool`]: what users hold.
+//! - [`Pool`]: what users hold; `state`: what is behind its lock.
 //! - `task`: one task per connection.
 //! - `multiplex`: its loop on an HTTP/2 connection.
 //! - `pipeline`: its loop on an HTTP/1.1 connection.
@@ -20,6 +20,7 @@ mod limit;
 mod mailbox;
 mod multiplex;
 mod pipeline;
+mod state;
 mod task;
 
 use std::cell::Cell;
@@ -28,12 +29,12 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use dodici_pool::{
-    Action, CloseReason, ConnId, ConnectConfig, Error, ErrorKind, Event, Origin, OriginConfig,
-    OriginPool, Outcome, Phase, PoolStats, Refused, Request, RequestId, RequestKind, Traits,
+    CloseReason, ConnId, ConnectConfig, Error, ErrorKind, Event, Origin, OriginConfig, OriginPool,
+    Phase, PoolStats, Refused, Request, RequestId, RequestKind, Traits,
 };
 use parking_lot::{Mutex, ReentrantMutex};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot::{Sender, channel};
+use tokio::sync::oneshot::channel;
 use tokio::time::Instant;
 
 pub use self::handle::RequestHandle;
@@ -41,6 +42,7 @@ pub use self::limit::ConnectionLimit;
 use self::limit::Member;
 pub(crate) use self::limit::Permit;
 use self::mailbox::Mailbox;
+use self::state::{After, Effect, State, put};
 use crate::clock;
 use crate::command::{Command, Space};
 use crate::connect::{ConnectHooks, Connector};
@@ -69,42 +71,6 @@ pub(crate) struct PoolInner {
     state: Mutex<State>,
     /// Whether [`Event::Closed`] was emitted.
     closed: ReentrantMutex<Cell<bool>>,
-}
-
-struct State {
-    machine: OriginPool,
-    /// Queued requests, by the slot of their id.
-    queued: Vec<Option<(RequestId, Box<Job>)>>,
-    /// Connections, by the slot of their id.
-    conns: Vec<Option<(ConnId, Arc<Mailbox>)>>,
-    /// Connections that have become byte streams.
-    streams: Vec<(ConnId, Arc<Mailbox>)>,
-    /// The last connect error, for the requests that waited for the connection.
-    connect_error: Option<Error>,
-    /// Who waits for connections to be ready.
-    preconnects: Vec<Sender<Ready>>,
-    /// Why an attempt for them has failed.
-    preconnect_error: Option<Error>,
-}
-
-/// How many connections are ready, or why none is.
-type Ready = Result<u32, Error>;
-
-/// What a connection does after it returned a request.
-#[derive(Clone, Copy)]
-enum After {
-    End,
-    GoOn,
-}
-
-/// Something to do after the lock is released.
-enum Effect {
-    Spawn(ConnId, Arc<Mailbox>),
-    Wake(Waker),
-    Settle(Box<Job>, Error),
-    Drain,
-    Closed,
-    Nothing,
 }
 
 impl PoolInner {
@@ -188,120 +154,6 @@ impl PoolInner {
     }
 }
 
-impl State {
-    fn effect(&mut self, action: Action) -> Effect {
-        match action {
-            Action::Connect(id) => {
-                let mailbox = Mailbox::new();
-                put(&mut self.conns, id.slot, (id, Arc::clone(&mailbox)));
-                Effect::Spawn(id, mailbox)
-            }
-            Action::Assign { conn, request } => {
-                let Some(mailbox) = self.mailbox(conn).map(Arc::clone) else {
-                    return Effect::Nothing;
-                };
-                let Some(job) = self.take_queued(request) else {
-                    return Effect::Nothing;
-                };
-                wake(mailbox.update(|inner| inner.put(request, job)))
-            }
-            Action::Close { conn, reason } => match self.mailbox(conn) {
-                Some(mailbox) => wake(mailbox.close(reason)),
-                None => Effect::Nothing,
-            },
-            Action::FailConnect(request) => match self.take_queued(request) {
-                Some(job) => {
-                    let error = self.connect_error.clone().unwrap_or_else(|| {
-                        Error::new(
-                            ErrorKind::Connect,
-                            Phase::Connect,
-                            "the connection could not be opened",
-                        )
-                    });
-                    Effect::Settle(job, error)
-                }
-                None => Effect::Nothing,
-            },
-            Action::FailDestroyed(request) => match self.take_queued(request) {
-                Some(job) => Effect::Settle(job, destroyed()),
-                None => Effect::Nothing,
-            },
-            Action::Drain => Effect::Drain,
-            Action::Closed => Effect::Closed,
-        }
-    }
-
-    /// Those who wait for connections to be ready, and what to tell them, if it is time.
-    fn ready(&mut self) -> Option<(Vec<Sender<Ready>>, Ready)> {
-        if self.preconnects.is_empty() || self.machine.is_preconnecting() {
-            return None;
-        }
-        let result = match (self.machine.ready(), self.preconnect_error.take()) {
-            (0, Some(error)) => Err(error),
-            (ready, _) => Ok(ready),
-        };
-        Some((std::mem::take(&mut self.preconnects), result))
-    }
-
-    fn take_queued(&mut self, id: RequestId) -> Option<Box<Job>> {
-        let entry = self.queued.get_mut(id.slot as usize)?;
-        entry.take_if(|(have, _)| *have == id).map(|(_, job)| job)
-    }
-
-    /// Returns a request that `conn` has not processed to the front of the queue, or to the caller for
-    /// settling if it was cancelled meanwhile. A cancel sets its flag before it takes the lock, so
-    /// under the lock either the flag is set or the cancel will find the request queued.
-    fn take_back(
-        &mut self,
-        conn: ConnId,
-        after: After,
-        request: RequestId,
-        job: Box<Job>,
-    ) -> Option<Box<Job>> {
-        job.command.detach();
-        if job.command.is_cancelled() {
-            let outcome = match after {
-                After::End => Outcome::Finished(CloseReason::PeerClosed),
-                After::GoOn => Outcome::Unwritten,
-            };
-            self.machine.handle_released(conn, request, outcome, now());
-            return Some(job);
-        }
-        put(&mut self.queued, request.slot, (request, job));
-        match after {
-            After::End => self.machine.handle_unsent(conn, request, now()),
-            After::GoOn => self.machine.handle_returned(conn, request, now()),
-        }
-        None
-    }
-
-    fn mailbox(&self, id: ConnId) -> Option<&Arc<Mailbox>> {
-        self.conns
-            .get(id.slot as usize)?
-            .as_ref()
-            .filter(|(have, _)| *have == id)
-            .map(|(_, m)| m)
-    }
-
-    fn forget_conn(&mut self, id: ConnId) {
-        if let Some(entry) = self.conns.get_mut(id.slot as usize) {
-            entry.take_if(|(have, _)| *have == id);
-        }
-    }
-}
-
-fn wake(waker: Option<Waker>) -> Effect {
-    waker.map_or(Effect::Nothing, Effect::Wake)
-}
-
-fn put<T>(table: &mut Vec<Option<T>>, slot: u32, value: T) {
-    let slot = slot as usize;
-    if table.len() <= slot {
-        table.resize_with(slot + 1, || None);
-    }
-    table[slot] = Some(value);
-}
-
 /// Runs a user callback whose panic must not prevent the rest of the pool's work: it may belong to
 /// another request than the thread is working on.
 fn contain(callback: impl FnOnce()) {
@@ -348,15 +200,7 @@ impl Pool {
         if let Some(limit) = limit {
             machine.share_limit(limit.most());
         }
-        let state = Mutex::new(State {
-            machine,
-            queued: Vec::new(),
-            conns: Vec::new(),
-            streams: Vec::new(),
-            connect_error: None,
-            preconnects: Vec::new(),
-            preconnect_error: None,
-        });
+        let state = Mutex::new(State::new(machine));
         let events = trace::events(&origin, events);
         let inner = Arc::new(PoolInner {
             origin,

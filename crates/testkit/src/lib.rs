@@ -12,6 +12,7 @@
 //! - [`client`]: a pool whose events and results are recorded; [`config`]: its configurations.
 //! - [`name_server`]: a name server that knows a few names, on UDP.
 //! - `process`: a client that a test can stop and continue, on unix.
+//! - [`timings`]: requests that are timed, and the order of their times.
 //! - [`traces`]: a recorder of spans and events of the `tracing` crate.
 //! - [`figures`]: measurements of long runs, for tables.
 //! - [`wire`]: JavaScript's half of the boundary's codec.
@@ -43,6 +44,7 @@ pub mod recording;
 pub mod scripted;
 pub mod shapes;
 pub mod stream;
+pub mod timings;
 pub mod traces;
 pub mod watched;
 pub mod wire;

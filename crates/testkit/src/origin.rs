@@ -74,11 +74,6 @@ impl TestOrigin {
         Self::on(ScriptedPeer::tcp().await.tls(tls))
     }
 
-    /// On a fresh unix socket.
-    pub fn start_unix() -> Self {
-        Self::on(ScriptedPeer::unix())
-    }
-
     /// On any listener of the scripted peer.
     pub fn on(builder: Builder) -> Self {
         let executed = Watched::<Vec<Executed>>::default();

@@ -3,31 +3,12 @@
 
 use std::time::Instant;
 
-use dodici::{ErrorKind, OriginConfig, Request, RequestTimings};
+use dodici::{ErrorKind, OriginConfig};
 use dodici_testkit::client::{get, post, post_chunked, post_sized, upgrade};
 use dodici_testkit::config::connections;
 use dodici_testkit::recording::Seen;
+use dodici_testkit::timings::{in_order, timed};
 use dodici_testkit::{Client, Conn, OK, ScriptedPeer, Signal, TestOrigin, within};
-
-fn timed(mut request: Request) -> Request {
-    request.timed = true;
-    request
-}
-
-/// The stamps up to `ended`, each of which must be there, and not before the one before it.
-fn in_order(timings: &RequestTimings) -> [Instant; 6] {
-    let stamps = [
-        Some(timings.dispatched),
-        timings.assigned,
-        timings.head_sent,
-        timings.body_sent,
-        timings.first_byte,
-        timings.ended,
-    ]
-    .map(Option::unwrap);
-    assert!(stamps.is_sorted(), "{timings:?}");
-    stamps
-}
 
 /// A peer that answers each request when the test raises the signal; it raises the other one when
 /// the request, head and body, is there.

@@ -2,31 +2,12 @@
 
 use std::time::Instant;
 
-use dodici::{Request, RequestTimings};
 use dodici_testkit::client::{get, post_chunked};
 use dodici_testkit::h2::setting;
+use dodici_testkit::timings::{in_order, timed};
 use dodici_testkit::{Client, H2Peer, Signal, within};
 
 use crate::support::{one_connection, serve, serve_echo};
-
-fn timed(mut request: Request) -> Request {
-    request.timed = true;
-    request
-}
-
-fn in_order(timings: &RequestTimings) -> [Instant; 6] {
-    let stamps = [
-        Some(timings.dispatched),
-        timings.assigned,
-        timings.head_sent,
-        timings.body_sent,
-        timings.first_byte,
-        timings.ended,
-    ]
-    .map(Option::unwrap);
-    assert!(stamps.is_sorted(), "{timings:?}");
-    stamps
-}
 
 #[tokio::test]
 async fn only_the_first_stream_has_a_new_connection() {

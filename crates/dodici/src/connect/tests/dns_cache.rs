@@ -118,12 +118,13 @@ fn limits() -> Limits {
     }
 }
 
-/// A resolver whose answers count its lookups.
-fn counting() -> (Resolver, Arc<AtomicUsize>) {
+/// A resolver whose answers count its lookups; `then` comes before each answer.
+fn counting(then: impl Fn() + Send + Sync + 'static) -> (Resolver, Arc<AtomicUsize>) {
     let count = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&count);
     let resolver = Resolver::new(limits(), move |_, _| {
         let number = counter.fetch_add(1, Ordering::SeqCst) + 1;
+        then();
         Ok(vec![([192, 0, 2, number as u8], 0).into()])
     });
     (resolver, count)
@@ -143,7 +144,7 @@ fn lasting() -> DnsCacheConfig {
 
 #[tokio::test]
 async fn a_name_is_looked_up_once_until_the_cache_is_cleared() {
-    let (resolver, count) = counting();
+    let (resolver, count) = counting(|| {});
     for _ in 0..3 {
         assert_eq!(resolve(&resolver, Some(&lasting())).await, 1);
     }
@@ -159,12 +160,8 @@ async fn a_name_is_looked_up_once_until_the_cache_is_cleared() {
 async fn a_stale_answer_is_served_while_one_lookup_renews_it() {
     let (permit, permits) = std::sync::mpsc::channel::<()>();
     let permits = Mutex::new(permits);
-    let count = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&count);
-    let resolver = Resolver::new(limits(), move |_, _| {
-        let number = counter.fetch_add(1, Ordering::SeqCst) + 1;
+    let (resolver, count) = counting(move || {
         permits.lock().recv().ok();
-        Ok(vec![([192, 0, 2, number as u8], 0).into()])
     });
     let stale = with(DnsCacheConfig::default(), |config| {
         config.ttl = Duration::ZERO;
@@ -190,13 +187,9 @@ async fn the_answer_of_a_lookup_that_began_before_the_cache_was_cleared_is_not_k
     let (begun, has_begun) = std::sync::mpsc::channel::<()>();
     let (permit, permits) = std::sync::mpsc::channel::<()>();
     let permits = Mutex::new(permits);
-    let count = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&count);
-    let resolver = Resolver::new(limits(), move |_, _| {
-        let number = counter.fetch_add(1, Ordering::SeqCst) + 1;
+    let (resolver, _) = counting(move || {
         begun.send(()).ok();
         permits.lock().recv().ok();
-        Ok(vec![([192, 0, 2, number as u8], 0).into()])
     });
     let config = lasting();
     let clear = async {

@@ -290,48 +290,28 @@ const STEPS = [
   },
 ];
 
-/** Reads each runner's account of its tests from its output. */
-const COUNTERS = {
-  nextest: (text) =>
-    totals(text, /tests? run: (?<rest>.*)/g, {
-      passed: /(\d+) passed/,
-      failed: /(\d+) (?:failed|timed out|exec failed)/g,
-      skipped: /(\d+) skipped/,
-    }),
-  cargo: (text) =>
-    totals(text, /^test result: (?<rest>.*)/gm, {
-      passed: /(\d+) passed/,
-      failed: /(\d+) failed/,
-      skipped: /(\d+) ignored/,
-    }),
-  node: (text) =>
-    totals(text, /^(?:ℹ|#) (?<rest>(?:pass|fail|cancelled|skipped) .*)/gm, {
-      passed: /pass (\d+)/,
-      failed: /(?:fail|cancelled) (\d+)/,
-      skipped: /skipped (\d+)/,
-    }),
-  vitest: (text) =>
-    totals(text, /^\s*Tests\s+(?<rest>.*)/gm, {
-      passed: /(\d+) passed/,
-      failed: /(\d+) failed/,
-      skipped: /(\d+) (?:skipped|todo)/g,
-    }),
-  samples: (text) =>
-    totals(text, /^(?:samples|rehearsal): (?<rest>.*)/gm, {
-      passed: /(\d+) passed/,
-      failed: /(\d+) failed/,
-      skipped: /(\d+) skipped/,
-    }),
+/** The lines in which each runner gives an account of its tests. */
+const ACCOUNTS = {
+  nextest: /tests? run: .*/g,
+  cargo: /^test result: .*/gm,
+  node: /^(?:ℹ|#) (?:pass|fail|cancelled|skipped) .*/gm,
+  vitest: /^\s*Tests\s+.*/gm,
+  samples: /^(?:samples|rehearsal): .*/gm,
 };
 
-/** Sums the numbers that `patterns` find in every line that `lines` finds. */
-function totals(text, lines, patterns) {
+/** Numbers in them: before the word, or with node:test after it. */
+const NUMBERS = {
+  passed: /(\d+) passed|pass (\d+)/g,
+  failed: /(\d+) (?:failed|timed out|exec failed)|(?:fail|cancelled) (\d+)/g,
+  skipped: /(\d+) (?:skipped|ignored|todo)|skipped (\d+)/g,
+};
+
+/** Sums the numbers that a runner's account has in its output. */
+function countTests(runner, text) {
   const sum = { passed: 0, failed: 0, skipped: 0 };
-  for (const { groups } of text.matchAll(lines)) {
-    for (const [key, pattern] of Object.entries(patterns)) {
-      for (const [, number] of groups.rest.matchAll(new RegExp(pattern, 'g'))) {
-        sum[key] += Number(number);
-      }
+  for (const [line] of text.matchAll(ACCOUNTS[runner])) {
+    for (const [key, pattern] of Object.entries(NUMBERS)) {
+      for (const [, before, after] of line.matchAll(pattern)) sum[key] += Number(before ?? after);
     }
   }
   return sum;
@@ -368,7 +348,7 @@ async function run(step, place) {
   const code = await execute(step, log, started);
   const ms = Date.now() - started;
   const text = plain(readFileSync(log, 'utf8'));
-  const counted = step.counts ? COUNTERS[step.counts](text) : undefined;
+  const counted = step.counts ? countTests(step.counts, text) : undefined;
   const tests = counted ?? { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 };
   // A runner that fails without naming a failed test (it did not compile, it crashed), and one
   // that "passes" without a test, have both failed.

@@ -24,7 +24,6 @@ export interface PeerSymbols {
   readonly kRunning: symbol;
   readonly kSize: symbol;
   readonly kBusy: symbol;
-  readonly kNeedDrain: symbol;
   readonly kClients: symbol;
   readonly kConnect: symbol;
   readonly kSocket: symbol;

@@ -37,9 +37,4 @@ impl ResponseHead {
         self.reason.clear();
         self.headers.clear();
     }
-
-    /// Whether the status is informational (1xx) and not a protocol switch.
-    pub fn is_informational(&self) -> bool {
-        (100..200).contains(&self.status) && self.status != 101
-    }
 }

@@ -161,7 +161,7 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
       this.#questions.set(question, (failed, payload) => {
         this.#session.release();
         if (payload === null) resolve(null);
-        else if (failed) reject(decodeError(...payload));
+        else if (failed) reject(this.#failure(...payload));
         else resolve(decode(...payload));
       });
     });
@@ -276,10 +276,15 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
   }
 
   onConnectFailed(_connection: number, batch: Buffer, start: number, end: number): void {
-    const error = decodeError(batch, start, end);
-    this.#lookups.forget(error);
-    this.#listener.connectFailed(this, error);
+    this.#listener.connectFailed(this, this.#failure(batch, start, end));
     this.#letGo();
+  }
+
+  /** Why an attempt failed: what JavaScript was asked and has failed with is kept while there are others to tell. */
+  #failure(...payload: Payload): Error {
+    const error = decodeError(...payload);
+    if (this.#questions.size === 0) this.#lookups.forget(error);
+    return error;
   }
 
   onConnectGivenUp(): void {

@@ -264,6 +264,27 @@ describe('preconnect()', () => {
     await failed;
   });
 
+  it('rejects with what a function of the user has failed with', async () => {
+    const { url, options } = kept(await httpsOrigin((_request, response) => response.end('ok')));
+    const { connect } = options as { connect: object };
+    const thrown = new Error('of the user');
+    const fail = (): never => {
+      throw thrown;
+    };
+    const lookup = (_name: string, _options: object, done: (error: Error) => void) => done(thrown);
+    for (const given of [{ lookup }, { checkServerIdentity: () => thrown }, { allow: fail }]) {
+      const pool = kept(new Pool(url, { connect: { ...connect, ...given } as object }));
+      const failures = await Promise.allSettled([pool.preconnect(), pool.preconnect(2)]);
+      for (const failure of failures) {
+        const { reason } = failure as PromiseRejectedResult;
+        expect((reason as Error).cause ?? reason).toBe(thrown);
+      }
+      await expect(pool.request(get())).rejects.toBeInstanceOf(Error);
+    }
+    const silent = kept(new Pool(url, { connect: { ...connect, timeout: 50, lookup: () => {} } }));
+    await expect(silent.preconnect(2)).rejects.toMatchObject({ code: 'UND_ERR_CONNECT_TIMEOUT' });
+  });
+
   it('does not replace connections that the server closes', async () => {
     const sockets: Socket[] = [];
     const { url } = kept(

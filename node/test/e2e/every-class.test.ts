@@ -82,6 +82,9 @@ const classes: Record<string, Made> = {
   Client: { make: (options) => new Client(origin.url, options), isOfOne: true, ready: 1 },
   Pool: { make: (options) => new Pool(origin.url, options), isOfOne: true },
   Agent: { make: (options) => new Agent(options) },
+  'Agent, by origin': {
+    make: (options = {}) => new Agent({ origins: { [origin.url]: options } }),
+  },
   BalancedPool: { make: (options) => new BalancedPool(origin.url, options), isOfOne: true },
   RoundRobinPool: { make: (options) => new RoundRobinPool(origin.url, options), isOfOne: true },
   'ProxyAgent, tunnel': {

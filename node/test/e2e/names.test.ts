@@ -85,6 +85,11 @@ describe.skipIf(!isPermitted)(
       expect(undici?.queries).toBe(2);
     });
 
+    it('an origin has times of its own', () => {
+      const { byOrigin, otherOrigin } = result;
+      expect([byOrigin?.queries, otherOrigin?.queries]).toEqual([1, 2]);
+    });
+
     it('so is the name of a SOCKS proxy', () => {
       const { socks, uncachedSocks } = result;
       expect(socks).toEqual({ outcomes: ['reached', 'reached'], queries: 1 });

@@ -213,6 +213,7 @@ describe('preconnect()', () => {
     const { url, sockets } = await server();
     const theirs = kept(new peer.Pool(url));
     expect('preconnect' in theirs).toBe(false);
+    expect('connections' in theirs).toBe(false);
     await new Promise(setImmediate);
     expect(sockets.size).toBe(0);
   });

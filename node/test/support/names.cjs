@@ -150,6 +150,15 @@ async function main() {
     ask(agentOf({}), 'public.test'),
     ask(agentOf({}), 'public.test'),
   );
+  const byOrigin = { 'public.test:*': { dns: { ttl: 3_600_000 } } };
+  dodici.clearDnsCache();
+  const ruled = agentOf({ origins: byOrigin });
+  result.byOrigin = await counted(
+    'public.test',
+    ask(ruled, 'public.test'),
+    ask(ruled, 'public.test'),
+  );
+  result.otherOrigin = await counted('both.test', ask(ruled, 'both.test'), ask(ruled, 'both.test'));
   // A proxy's name: by two agents, each with a connection of its own.
   const uri = `socks5://public.test:${socks.address().port}`;
   const throughSocks = (dns) =>

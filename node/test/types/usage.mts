@@ -159,6 +159,23 @@ declare const proxied: ProxyAgent | Socks5ProxyAgent;
 void (proxied.servedBy.origins['http://localhost']?.by satisfies typeof served);
 
 // What undici does not have, of every class.
+new Agent({
+  maxConnections: 1,
+  totalTimeout: 1,
+  minBodyRate: 1,
+  dns: { ttl: 1, staleTtl: 1, negativeTtl: 1, maxEntries: 1 },
+  connect: { allow: (address: string, host: string) => address === host },
+  origins: {
+    'a.test': { totalTimeout: null, minBodyRate: 0, dns: null, connect: { allow: 'public' } },
+    // @ts-expect-error of agents only
+    'b.test': { maxConnections: 1 },
+  },
+});
+// @ts-expect-error a list or a function
+new Agent({ connect: { allow: true } });
+// @ts-expect-error neither a function nor a boolean
+new Agent({ dns: () => ({ ttl: 1 }) });
+void request('http://localhost', { totalTimeout: 1, minBodyRate: 1 });
 const ofProxy: ProxyAgent.Options = { uri: '', totalTimeout: 1, minBodyRate: 1, dns: { ttl: 1 } };
 const ofSocks: Socks5ProxyAgent.Options = { dns: {}, maxIdleConnections: 1 };
 void [ofProxy, ofSocks];

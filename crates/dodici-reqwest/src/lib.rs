@@ -21,7 +21,7 @@
 //!
 //! Those of reqwest, and `tracing`, off by default: at level `DEBUG`, target `dodici_reqwest` has a
 //! span for each hop of a request and events for redirects and retries, around what the engine
-//! tells under `dodici::request` and `dodici::connection`.
+//! reports under `dodici::request` and `dodici::connection`.
 //!
 //! # Map
 //!

@@ -1,5 +1,5 @@
 //! The connection's side of a request's sink: settled exactly once, with decoding in between if the
-//! response is decoded, and told when what happened if the request is timed.
+//! response is decoded, and with timings if the request is timed.
 
 use std::task::Context;
 use std::time::Instant;
@@ -174,7 +174,7 @@ impl Settle {
         self.stamp(|timings| &mut timings.first_byte);
     }
 
-    /// The request ends, whatever is reported next: its timings are told.
+    /// The request ends, whatever is reported next: reports its timings.
     pub(crate) fn ended(&mut self) {
         self.stamp(|timings| &mut timings.ended);
         if let Some(timings) = self.timings.take()

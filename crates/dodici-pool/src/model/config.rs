@@ -259,7 +259,7 @@ pub struct ExchangeConfig {
     /// undici. Default false: only a 2xx does (RFC 9110, section 9.3.6), and any other is a response.
     pub connect_any_status: bool,
     /// A `100 Continue` over HTTP/2 is reported like any other informational response, as in undici.
-    /// Default false: it releases the request body, and is not told.
+    /// Default false: it releases the request body and is not reported.
     pub http2_reports_continue: bool,
 }
 

@@ -30,7 +30,7 @@ pub(super) struct Share {
     owed: u32,
     /// Requests left of the turn, while `owed`.
     left: u32,
-    /// A connection is closing or gone, since the limit was last told.
+    /// A connection is closing or gone, since the last report to the limit.
     moved: bool,
 }
 

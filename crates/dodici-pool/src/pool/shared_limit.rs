@@ -1,6 +1,6 @@
 //! A limit on the connections of several pools together, as a state machine without I/O.
 //!
-//! The pools' owner tells it when something has changed; it grants connections and asks pools to give
+//! The pools' owner reports changes; it grants connections and asks pools to give
 //! some up. What a pool does with that is in `share`. It must not know origins, sockets or locks: it
 //! reaches the pools through [`Members`].
 
@@ -75,7 +75,7 @@ pub struct SharedLimit {
     members: Slots<MemberId, Member>,
     /// Connections that were granted so far.
     grants: u64,
-    /// Pools have been told that they are waited for.
+    /// Pools know that they are waited for.
     presses: bool,
 }
 

@@ -1,6 +1,6 @@
 //! Answers of the resolver, kept for a time.
 //!
-//! A state machine without a clock: the resolver (`dns.rs`) asks it before a lookup and tells it the
+//! A state machine without a clock: the resolver (`dns.rs`) asks it before a lookup and stores the
 //! result. Must not know threads.
 
 use std::collections::HashMap;

@@ -126,13 +126,13 @@ impl Member {
         self.limit.state.lock().pools.insert(self.id, pool);
     }
 
-    /// Whether the limit must be told what has happened to this pool; see
+    /// Whether what happened to this pool concerns the limit; see
     /// [`OriginPool::concerns_limit`].
     pub(super) fn concerns(&self, machine: &mut OriginPool) -> bool {
         machine.concerns_limit(self.limit.waited_for.load(Ordering::Acquire))
     }
 
-    /// Tells it.
+    /// Balances the limit after such a change.
     pub(super) fn changed(&self) {
         self.limit.balance(Some(self.id), |_| {});
     }

@@ -107,7 +107,7 @@ impl State {
         }
     }
 
-    /// Those who wait for connections to be ready, and what to tell them, if it is time.
+    /// The callers of `preconnect` and their result, once it is known.
     pub(super) fn ready(&mut self) -> Option<(Vec<Sender<Ready>>, Ready)> {
         if self.preconnects.is_empty() || self.machine.is_preconnecting() {
             return None;

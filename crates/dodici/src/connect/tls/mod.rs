@@ -72,7 +72,7 @@ pub trait IdentityHook: Send + Sync {
     ) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 }
 
-/// The caller's hook, and what it is told.
+/// The caller's hook and its arguments.
 struct Judge {
     hook: Arc<dyn IdentityHook>,
     verifier: Arc<NodeVerifier>,

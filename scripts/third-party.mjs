@@ -8,7 +8,8 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const ADDON = 'dodici-native';
-const LICENCE_FILE = /^(LICEN[CS]E|COPYING|NOTICE|COPYRIGHT)/i;
+/** Not COPYING: where zstd has one, it is the GPL, which its LICENSE is the alternative to. */
+const LICENCE_FILE = /^(LICEN[CS]E|NOTICE|COPYRIGHT)/i;
 
 /** Crates that are linked into the addon for a target (a triple), the addon's own among them. */
 export function linkedCrates(target) {
@@ -62,9 +63,7 @@ export function notices(crates) {
   const foreign = crates.filter(({ source }) => source !== null);
   const texts = new Map();
   for (const crate of foreign) {
-    const folder = dirname(crate.manifest_path);
-    for (const file of readdirSync(folder).filter((name) => LICENCE_FILE.test(name))) {
-      const text = readFileSync(join(folder, file), 'utf8').replaceAll('\r\n', '\n').trim();
+    for (const text of licenceTexts(crate, foreign)) {
       if (!texts.has(text)) texts.set(text, []);
       texts.get(text).push(`${crate.name} ${crate.version}`);
     }
@@ -86,6 +85,32 @@ ${table.join('\n')}
 
 ${sections.join('\n\n')}
 `;
+}
+
+/** Licence texts of a crate, and of the C libraries in it. */
+function licenceTexts(crate, crates) {
+  const own = textsIn(crate.manifest_path);
+  if (own.length > 0) return own;
+  // Some have none; it is in another crate of the same repository, or a well-known one.
+  const sibling = crates.find(
+    ({ repository, manifest_path }) =>
+      repository === crate.repository && textsIn(manifest_path).length > 0,
+  );
+  if (sibling !== undefined) return textsIn(sibling.manifest_path);
+  const { name, license, authors } = crate;
+  if (!license?.includes('MIT')) throw new Error(`${name} has no licence text`);
+  const ours = readFileSync(join(ROOT, 'LICENSE-MIT'), 'utf8').trim();
+  return [ours.replace(/^Copyright .*/m, `Copyright (c) ${authors.join(', ')}`)];
+}
+
+function textsIn(manifest) {
+  const folder = dirname(manifest);
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && LICENCE_FILE.test(entry.name))
+    .map(({ parentPath, path, name }) => join(parentPath ?? path, name))
+    .sort();
+  const text = (file) => readFileSync(file, 'utf8').replaceAll('\r\n', '\n').trim();
+  return [...new Set(files.map(text))];
 }
 
 /** CycloneDX of an npm package. `crates` are those in its addon, `peers` npm packages by version. */

@@ -1,24 +1,19 @@
 // `just release-check`: what can be tried of a release without publishing it, with a table at the end.
 //
-// The Linux addon is built as it is released, by cargo-zigbuild against an old glibc, and run on Debian 11
-// from the packages. A step whose tools are missing is skipped by name; in CI that is a failure.
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:http';
-import { delimiter, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+// The Linux addons are built as they are released, and run on other systems from the packages. Windows and
+// macOS are only compiled for. A step whose tools are missing is skipped by name; in CI that is a failure.
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 
-import { installNode } from '../node/scripts/nodes.mjs';
 import { commandLine } from './command-line.mjs';
-import { thisPlatform } from './platforms.mjs';
+import { PLATFORMS, thisPlatform } from './platforms.mjs';
+import { ADDONS, buildAddon, checkGlibc, checkSystem, LINUX } from './release/addons.mjs';
+import { checkDocumentation, checkMinimalVersions, packageCrates } from './release/crates.mjs';
+import { node, ROOT, Skipped, WORK } from './release/run.mjs';
+import { checkBills } from './release/sbom.mjs';
+import { sendRequests } from './release/systems.mjs';
 
-const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const WORK = join(ROOT, 'target', 'release-check');
-const ADDONS = join(ROOT, 'target', 'addons');
 const PACKAGES = join(ROOT, 'target', 'packages');
-/** Also in .github/workflows/release.yml. */
-const ZIG = ['cargo-zigbuild==0.24.0', 'ziglang==0.17.1'];
 
 const HELP = `Usage: just release-check [options]
 
@@ -30,34 +25,38 @@ const { values: options } = commandLine(HELP, {
   options: { only: { type: 'string' }, list: { type: 'boolean', default: false } },
 });
 
-class Skipped extends Error {}
-
-const platform = thisPlatform();
-const linux = platform?.libc === 'glibc';
-const npmStep = (...args) => node('scripts/pack.mjs', ...args);
+const onLinux = process.platform === 'linux';
+/** Elsewhere only the own addon can be built. */
+const addons = onLinux ? ['--addons', ADDONS] : [];
 /** @type {{ name: string, run: () => Promise<unknown> }[]} */
 const STEPS = [
   { name: 'one version', run: () => node('scripts/versions.mjs') },
-  { name: 'packages, and npm publish --dry-run', run: () => npmStep('--dry-run') },
-  { name: 'rehearsal', run: () => node('rehearsal/run.mjs') },
-  ...(linux
-    ? [
-        { name: 'addon for an old glibc', run: buildForOldGlibc },
-        {
-          name: 'its symbol versions',
-          run: () => node('scripts/check-glibc.mjs', join(ADDONS, platform.name, 'dodici.node')),
-        },
-        {
-          name: 'its packages',
-          run: () => npmStep('--addons', ADDONS, '--placeholders', '--out', PACKAGES),
-        },
-        {
-          name: 'its rehearsal',
-          run: () => node('rehearsal/run.mjs', '--short', '--packages', PACKAGES),
-        },
-        { name: 'Debian 11', run: runOnDebian11 },
-      ]
-    : []),
+  { name: 'crates: packages', run: packageCrates },
+  { name: 'crates: documentation', run: checkDocumentation },
+  { name: 'crates: minimal versions', run: checkMinimalVersions },
+  ...PLATFORMS.filter(({ os }) => os !== 'linux' && os !== process.platform).map((platform) => ({
+    name: `compiles: ${platform.name}`,
+    run: () => checkSystem(platform),
+  })),
+  ...(onLinux ? LINUX : [thisPlatform()]).map((platform) => ({
+    name: `addon: ${platform.name}`,
+    run: () => (onLinux ? buildAddon(platform) : node('scripts/native.mjs')),
+  })),
+  ...(onLinux ? LINUX.filter(({ libc }) => libc === 'glibc') : []).map((platform) => ({
+    name: `symbol versions: ${platform.name}`,
+    run: () => checkGlibc(platform),
+  })),
+  {
+    name: 'packages: size, npm publish --dry-run',
+    run: () =>
+      node('scripts/pack.mjs', ...addons, '--placeholders', '--dry-run', '--out', PACKAGES),
+  },
+  { name: 'packages: bills of materials', run: () => checkBills(PACKAGES) },
+  { name: 'packages: rehearsal', run: () => node('rehearsal/run.mjs', '--packages', PACKAGES) },
+  ...(onLinux ? LINUX : []).map((platform) => ({
+    name: `requests: ${platform.name}`,
+    run: () => sendRequests(platform, PACKAGES),
+  })),
 ];
 
 const wanted = options.only?.split(',');
@@ -89,73 +88,3 @@ const count = (which) => results.filter(({ outcome }) => outcome === which).leng
 const skips = count('skipped') > 0 ? `, ${count('skipped')} skipped` : '';
 console.log(`\n${count('passed')} passed, ${count('failed')} failed${skips}`);
 process.exit(count('failed') > 0 || results.length === 0 ? 1 : 0);
-
-/** Builds the addon of this platform with the zig and cargo-zigbuild of the release workflow. */
-async function buildForOldGlibc() {
-  const environment = join(WORK, 'zig');
-  const bin = join(environment, 'bin');
-  if (!existsSync(join(bin, 'cargo-zigbuild'))) {
-    await run('python3', ['-m', 'venv', environment]).catch(skipWithout('python3 with venv'));
-    await run(join(bin, 'pip'), ['install', '--quiet', ...ZIG]).catch(skipWithout(ZIG.join(', ')));
-  }
-  await run(process.execPath, ['scripts/native.mjs', '--platform', platform.name], {
-    env: { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH}` },
-  });
-}
-
-/** Sends a request from Debian 11, whose glibc is 2.31, with what npm has installed. */
-async function runOnDebian11() {
-  if (process.getuid() !== 0) throw new Skipped('chroot needs root');
-  const debian = join(WORK, 'debian-11');
-  if (!existsSync(join(debian, 'etc', 'debian_version'))) {
-    rmSync(debian, { recursive: true, force: true });
-    const debootstrap = ['--variant=minbase', 'bullseye', debian];
-    await run('debootstrap', debootstrap).catch(skipWithout('debootstrap and a mirror'));
-  }
-  const project = join(debian, 'project');
-  rmSync(project, { recursive: true, force: true });
-  cpSync(join(ROOT, 'rehearsal', 'programs'), project, { recursive: true });
-  const undici = join(ROOT, 'node', 'node_modules', 'undici');
-  cpSync(undici, join(project, 'node_modules', 'undici'), { recursive: true });
-  const { version } = JSON.parse(readFileSync(join(ROOT, 'node', 'package.json'), 'utf8'));
-  for (const [name, tarball] of [
-    [`@dodici/${platform.name}`, `dodici-${platform.name}-${version}.tgz`],
-    ['dodici', `dodici-${version}.tgz`],
-  ]) {
-    const folder = join(project, 'node_modules', name);
-    mkdirSync(folder, { recursive: true });
-    await run('tar', ['-xzf', join(PACKAGES, tarball), '-C', folder, '--strip-components=1']);
-  }
-  // Node from npm is linked against an old glibc, too.
-  cpSync(installNode('24'), join(project, 'node'));
-  const server = createServer((_request, response) => response.end('{"hello":"world"}'));
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const origin = `http://127.0.0.1:${server.address().port}/`;
-  const command = `ldd --version | head -1; ORIGIN=${origin} /project/node /project/request.cjs`;
-  const output = await run('chroot', [debian, '/bin/sh', '-c', command], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  }).finally(() => server.close());
-  console.log(output.trim());
-  if (!output.includes('by the engine 0 of 1')) throw new Error('it is not served by the engine');
-}
-
-function skipWithout(tools) {
-  return (error) => {
-    throw new Skipped(`without ${tools}: ${error.message}`);
-  };
-}
-
-function node(...args) {
-  return run(process.execPath, args);
-}
-
-/** Runs a program, whose output is shown; returns what is piped instead. */
-async function run(program, args, more) {
-  const child = spawn(program, args, { cwd: ROOT, stdio: 'inherit', ...more });
-  let output = '';
-  child.stdout?.setEncoding('utf8').on('data', (text) => (output += text));
-  const [code, signal] = await once(child, 'close');
-  if (code === 0) return output;
-  throw new Error(`${program} ${args.join(' ')}: ${signal ?? `code ${code}`}`);
-}

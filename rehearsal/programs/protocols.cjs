@@ -1,0 +1,21 @@
+// A user's program: a request to each of the origins, whose certificates a file vouches for. It prints
+// what scripts/release/systems.mjs compares.
+const { readFileSync } = require('node:fs');
+const { join } = require('node:path');
+
+const { Agent, counters, request } = require('dodici');
+
+async function main() {
+  const ca = readFileSync(join(__dirname, 'ca.pem'));
+  const dispatcher = new Agent({ allowH2: true, connect: { ca } });
+  for (const [name, origin] of Object.entries(JSON.parse(process.env.ORIGINS))) {
+    const before = counters().submissions;
+    const { statusCode, body } = await request(origin, { dispatcher });
+    const text = await body.text();
+    const by = counters().submissions > before ? 'by the engine' : 'by undici';
+    console.log(`${name}: ${statusCode} ${by} ${text}`);
+  }
+  console.log(`Node ${process.version} ${process.platform} ${process.arch}`);
+}
+
+main().catch((error) => console.log(error.code, error.message));

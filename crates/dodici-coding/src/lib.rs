@@ -11,6 +11,7 @@
 //! | deflate | RFC 1950, or RFC 1951 without that wrapper | 48 KiB |
 //! | br | RFC 7932 | the stream's window, up to 16 MiB |
 //! | zstd | RFC 8878, any number of frames | the frame's window, up to 8 MiB (RFC 9659) |
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "brotli")]

@@ -32,6 +32,7 @@
 //! - Internally, from the caller to the wire: `client` (limits, layers), `decompress`, tower-http's
 //!   redirects with `redirect`, `attempts` (cookies, retries), `transport` (pools), then the
 //!   engine.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(any(
     feature = "native-tls",

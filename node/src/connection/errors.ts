@@ -56,7 +56,7 @@ interface SocketPlace {
 }
 
 /** State of a socket when it failed: what undici puts on `SocketError.socket`. */
-export type SocketInfo = ReturnType<typeof socketInfo>;
+type SocketInfo = ReturnType<typeof socketInfo>;
 
 export function socketInfo(place: SocketPlace, bytesWritten?: number, bytesRead?: number) {
   const { localAddress, localPort, remoteAddress, remotePort } = place;

@@ -11,7 +11,7 @@ import { Target } from './target';
 const LONGEST = 4096;
 
 /** The standard's default. */
-export const DEFAULT_POLICY = 'strict-origin-when-cross-origin';
+const DEFAULT_POLICY = 'strict-origin-when-cross-origin';
 
 /** The `Referer` to send for `referrer`, or `null` for none. */
 export function refererFor(referrer: URL, policy: string, target: Target): string | null {

@@ -27,7 +27,7 @@ function visitEach(name: string, value: unknown, visit: Visit): void {
 }
 
 /** Calls `visit` with the lower-case name and the value of each field. */
-export function visitFields(fields: Fields, visit: Visit): void {
+function visitFields(fields: Fields, visit: Visit): void {
   if (fields.kind === 'raw') {
     const { raw } = fields;
     for (let i = 0; i < raw.length; i += 2) {

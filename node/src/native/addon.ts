@@ -11,7 +11,7 @@ declare const environment: unique symbol;
 export type NativeEnvironment = number & { readonly [environment]: never };
 
 /** Called on the JS thread for each doorbell. `overflow` replaces the inbound buffer for one batch. */
-export type OnBatch = (
+type OnBatch = (
   length: number,
   slabs: Buffer[] | undefined | null,
   overflow?: Buffer | null,

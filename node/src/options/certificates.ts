@@ -16,7 +16,7 @@ import { spread } from './own-options';
 import { readPkcs12 } from './pkcs12';
 
 /** A certificate chain and its private key, which is not encrypted. PEM. */
-export interface Identity {
+interface Identity {
   readonly cert: Uint8Array;
   readonly key: Uint8Array;
 }

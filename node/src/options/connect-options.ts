@@ -81,7 +81,7 @@ export interface ConnectSettings extends Certificates {
 }
 
 /** As `tls.checkServerIdentity`. */
-export type IdentityCheck = (host: string, certificate: PeerCertificate) => unknown;
+type IdentityCheck = (host: string, certificate: PeerCertificate) => unknown;
 
 /** The first keys of an option object that only Node's sockets, or only its TLS, can honour. */
 export interface PeerKeys {

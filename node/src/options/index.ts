@@ -56,5 +56,4 @@ export { isUrl, parseOrigin } from './parse-origin';
 export { ProcessSettings, settle, trustsDefaultRoots, warnIfUnverified } from './process-settings';
 export { type ProxySettings, throughProxy } from './proxy-settings';
 export { type SharedLimit, underLimit } from './shared-limit';
-export { readTimings } from './timings';
 export type * from './types';

@@ -220,7 +220,7 @@ for (const { name, isKept } of [...CLIENT_OPTIONS, ...POOL_OPTIONS, ...H2_OPTION
 }
 
 /** Options of clients and pools that undici does not have. */
-export const OWN_OPTIONS: ReadonlySet<string> = new Set([
+const OWN_OPTIONS: ReadonlySet<string> = new Set([
   'decompress',
   'dns',
   'maxIdleConnections',

@@ -36,7 +36,7 @@ export type DecompressOption =
     };
 
 /** Options of every dispatcher that undici's types do not have: defaults for requests. */
-export interface RequestDefaults {
+interface RequestDefaults {
   /** Default false. */
   decompress?: DecompressOption | null;
   /**

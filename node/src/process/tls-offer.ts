@@ -23,7 +23,7 @@ export const OFFER_KEYS = [
 export type OfferOptions = Readonly<Partial<Record<(typeof OFFER_KEYS)[number], unknown>>>;
 
 /** TLS versions that the engine supports. */
-export type TlsVersion = 'TLSv1.2' | 'TLSv1.3';
+type TlsVersion = 'TLSv1.2' | 'TLSv1.3';
 
 /** What the engine is to offer: numbers of IANA's registries; `null`: what rustls does. */
 export interface EngineOffer {

@@ -20,7 +20,7 @@ export interface PeerHeadersList {
 }
 
 /** The body of a Request: `source` is `null` for a stream, which can be read only once. */
-export interface PeerBody {
+interface PeerBody {
   stream: ReadableStream<Uint8Array>;
   source: unknown;
   length: number | null;

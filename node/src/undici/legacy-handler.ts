@@ -32,7 +32,7 @@ function rawFrom(raw: unknown, parsed: ParsedHeaders | null | undefined): Buffer
 }
 
 /** A legacy handler as one of the newer generation. */
-export class WrappedHandler implements DispatchHandler {
+class WrappedHandler implements DispatchHandler {
   constructor(readonly legacy: LegacyHandler) {}
 
   onRequestStart(controller: DispatchController, context: unknown): void {

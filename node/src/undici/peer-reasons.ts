@@ -12,7 +12,7 @@ import { replacedSockets, tlsPolicy } from '../process';
 import { isOldServer, oldServer } from './old-servers';
 
 /** Every reason, in a sentence. */
-export const PEER_REASONS = {
+const PEER_REASONS = {
   connect: 'connect is a function, which only JavaScript can call',
   factory: 'factory creates the dispatchers that the peer’s class selects from',
   'client factory': 'clientFactory creates the client that requests tunnels from the proxy',

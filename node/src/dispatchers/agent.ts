@@ -159,26 +159,26 @@ export type AgentStats = Record<string, ClientStats | PoolStats>;
 export class Agent extends CompositeDispatcher {
   static {
     // What undici's own classes read from an Agent they wrap.
-    expose(this.prototype, symbols.kClients, (agent) => agent.pools);
+    expose(this.prototype, symbols.kClients, (agent) => agent.$pools);
     expose(this.prototype, symbols.kRunning, (agent) =>
-      agent.dispatchers().reduce((sum, pool) => sum + readCounters(pool).running, 0),
+      agent.$dispatchers().reduce((sum, pool) => sum + readCounters(pool).running, 0),
     );
   }
 
-  private readonly factory: Factory;
-  private readonly maxOrigins: number;
+  private readonly $factory: Factory;
+  private readonly $maxOrigins: number;
   /** On the connections of all pools together. */
-  private readonly limit: SharedLimit | null;
-  private readonly poolOptions: Options;
-  private readonly allowH2: unknown;
-  private readonly origins: OriginConfiguration;
+  private readonly $limit: SharedLimit | null;
+  private readonly $poolOptions: Options;
+  private readonly $allowH2: unknown;
+  private readonly $origins: OriginConfiguration;
   /**
    * By origin, as `URL` spells it, or by that and `#http1-only` where HTTP/2 is off. undici's MockAgent puts its own
    * dispatchers in here, undici 7's wrapped in an object.
    */
-  private readonly pools = new Map<string, Dispatcher | { readonly dispatcher: Dispatcher }>();
+  private readonly $pools = new Map<string, Dispatcher | { readonly dispatcher: Dispatcher }>();
   /** How many pools each origin has: one, or two if only some requests forbid HTTP/2. */
-  private readonly poolsOfOrigin = new Map<string, number>();
+  private readonly $poolsOfOrigin = new Map<string, number>();
 
   /**
    * @throws InvalidArgumentError for an invalid option, here or in `origins`, or an invalid pattern.
@@ -212,19 +212,19 @@ export class Agent extends CompositeDispatcher {
     chooseIoThreads(given['ioThreads']);
 
     super(given);
-    this.factory = factory as Factory;
-    this.maxOrigins = maxOrigins;
-    this.limit = limit;
-    this.poolOptions = poolOptions;
-    this.allowH2 = given['allowH2'];
-    this.origins = origins;
-    hideFields(this, 'poolOptions', 'limit', 'allowH2', 'origins', 'pools');
+    this.$factory = factory as Factory;
+    this.$maxOrigins = maxOrigins;
+    this.$limit = limit;
+    this.$poolOptions = poolOptions;
+    this.$allowH2 = given['allowH2'];
+    this.$origins = origins;
+    hideFields(this, '$poolOptions', '$limit', '$allowH2', '$origins', '$pools');
   }
 
   /** Counters of each origin's pool or client. */
   get stats(): AgentStats {
     const stats: AgentStats = {};
-    for (const pool of this.dispatchers()) {
+    for (const pool of this.$dispatchers()) {
       const { stats: own } = pool as { stats?: AgentStats[string] };
       const url = (pool as unknown as Record<symbol, unknown>)[symbols.kUrl];
       if (own !== undefined && url instanceof URL) stats[url.origin] = own;
@@ -234,16 +234,16 @@ export class Agent extends CompositeDispatcher {
 
   /** Who serves each origin that requests were sent to: the engine, or undici's own class, and why. */
   get servedBy(): Record<string, ServedBy> {
-    return servedByOrigin(this.dispatchers());
+    return servedByOrigin(this.$dispatchers());
   }
 
-  protected override dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean {
+  protected override $dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean {
     const given = options.origin;
     if (!given || (typeof given !== 'string' && !isUrl(given))) {
       throw invalid('opts.origin must be a non-empty string or URL.');
     }
     const { allowH2 } = options as { allowH2?: unknown };
-    const pool = this.poolOf(given, allowH2 ?? this.allowH2);
+    const pool = this.$poolOf(given, allowH2 ?? this.$allowH2);
     const isOwn = isOwnDispatcher(pool);
     const receiver = isOwn ? handler : toPeerHandler(handler);
     // A wrapper around one of our pools, or a replacement for it, gets the body as sent on the wire.
@@ -256,29 +256,29 @@ export class Agent extends CompositeDispatcher {
    * `Pool.preconnect()`. None are known to be if another class than ours serves it.
    */
   async preconnect(origin: string | URL, count = 1): Promise<number> {
-    this.assertOpen();
-    const pool = this.poolOf(origin, this.allowH2);
+    this.$assertOpen();
+    const pool = this.$poolOf(origin, this.$allowH2);
     return pool instanceof PooledDispatcher ? pool.preconnect(count) : 0;
   }
 
   /** The pool of an origin, which is created if there is none. */
-  private poolOf(given: string | URL, allowH2: unknown): Dispatcher {
+  private $poolOf(given: string | URL, allowH2: unknown): Dispatcher {
     const suffix = allowH2 === false ? '#http1-only' : '';
-    const origin = this.originOf(given, suffix);
+    const origin = this.$originOf(given, suffix);
     const key = origin + suffix;
-    if (this.poolsOfOrigin.size >= this.maxOrigins && !this.poolsOfOrigin.has(origin)) {
+    if (this.$poolsOfOrigin.size >= this.$maxOrigins && !this.$poolsOfOrigin.has(origin)) {
       throw new errors.MaxOriginsReachedError();
     }
-    const entry = this.pools.get(key);
+    const entry = this.$pools.get(key);
     return entry === undefined
-      ? this.addPool(given, origin, key, allowH2 === false)
+      ? this.$addPool(given, origin, key, allowH2 === false)
       : unwrapEntry(entry);
   }
 
   /** An origin has one pool however it is spelled; what only `factory` can parse is used as is. */
-  private originOf(given: string | URL, suffix: string): string {
+  private $originOf(given: string | URL, suffix: string): string {
     const text = String(given);
-    if (this.pools.has(text + suffix)) return text;
+    if (this.$pools.has(text + suffix)) return text;
     try {
       return parseOrigin(given).origin;
     } catch {
@@ -286,35 +286,35 @@ export class Agent extends CompositeDispatcher {
     }
   }
 
-  protected override takeParts(): Dispatcher[] {
-    const pools = this.dispatchers();
-    this.pools.clear();
+  protected override $takeParts(): Dispatcher[] {
+    const pools = this.$dispatchers();
+    this.$pools.clear();
     return pools;
   }
 
-  protected override listParts(): Dispatcher[] {
-    return this.dispatchers();
+  protected override $listParts(): Dispatcher[] {
+    return this.$dispatchers();
   }
 
-  private dispatchers(): Dispatcher[] {
-    return Array.from(this.pools.values(), unwrapEntry);
+  private $dispatchers(): Dispatcher[] {
+    return Array.from(this.$pools.values(), unwrapEntry);
   }
 
-  private addPool(given: string | URL, origin: string, key: string, isHttp1: boolean): Dispatcher {
-    const options = underLimit(this.optionsFor(given).options, this.limit);
-    const pool = this.factory(given, isHttp1 ? { ...options, allowH2: false } : options);
-    forwardEvents(pool, this, () => this.dropIfUnused(pool, origin, key));
-    this.pools.set(key, pool);
-    this.poolsOfOrigin.set(origin, (this.poolsOfOrigin.get(origin) ?? 0) + 1);
+  private $addPool(given: string | URL, origin: string, key: string, isHttp1: boolean): Dispatcher {
+    const options = underLimit(this.optionsFor(given).options, this.$limit);
+    const pool = this.$factory(given, isHttp1 ? { ...options, allowH2: false } : options);
+    forwardEvents(pool, this, () => this.$dropIfUnused(pool, origin, key));
+    this.$pools.set(key, pool);
+    this.$poolsOfOrigin.set(origin, (this.$poolsOfOrigin.get(origin) ?? 0) + 1);
     return pool;
   }
 
-  private dropIfUnused(pool: Dispatcher, origin: string, key: string): void {
-    if (this.pools.get(key) !== pool || !closeIfUnused(pool)) return;
-    this.pools.delete(key);
-    const left = (this.poolsOfOrigin.get(origin) ?? 1) - 1;
-    if (left > 0) this.poolsOfOrigin.set(origin, left);
-    else this.poolsOfOrigin.delete(origin);
+  private $dropIfUnused(pool: Dispatcher, origin: string, key: string): void {
+    if (this.$pools.get(key) !== pool || !closeIfUnused(pool)) return;
+    this.$pools.delete(key);
+    const left = (this.$poolsOfOrigin.get(origin) ?? 1) - 1;
+    if (left > 0) this.$poolsOfOrigin.set(origin, left);
+    else this.$poolsOfOrigin.delete(origin);
   }
 
   /**
@@ -325,23 +325,23 @@ export class Agent extends CompositeDispatcher {
    * @throws InvalidArgumentError for an invalid origin, or if the function returns invalid options.
    */
   optionsFor(origin: string | URL): OptionsForOrigin {
-    const none = { pattern: null, options: { ...this.poolOptions } };
-    switch (this.origins.kind) {
+    const none = { pattern: null, options: { ...this.$poolOptions } };
+    switch (this.$origins.kind) {
       case 'none':
         return none;
       case 'rules': {
-        const rule = findRule(this.origins.rules, parseOrigin(origin));
+        const rule = findRule(this.$origins.rules, parseOrigin(origin));
         if (rule === undefined) return none;
-        const options = mergeOptions(this.poolOptions, rule.options);
+        const options = mergeOptions(this.$poolOptions, rule.options);
         return { pattern: rule.pattern.text, options };
       }
       case 'function': {
         const parsed = parseOrigin(origin);
-        const chosen = this.origins.choose(parsed.origin);
+        const chosen = this.$origins.choose(parsed.origin);
         if (chosen === undefined || chosen === null) return none;
         const where = `origins(${JSON.stringify(parsed.origin)})`;
-        const options = mergeOptions(this.poolOptions, checkOriginOptions(chosen, where));
-        if (this.factory === makeDispatcher) checkRule(options, where);
+        const options = mergeOptions(this.$poolOptions, checkOriginOptions(chosen, where));
+        if (this.$factory === makeDispatcher) checkRule(options, where);
         return { pattern: null, options };
       }
     }

@@ -72,18 +72,18 @@ type ClientFactory = (origin: string | URL, options: object) => Dispatcher;
 
 /** Connections to one origin, used in rotation; options are undici's. */
 export class RoundRobinPool extends forBoth(peer.RoundRobinPool) {
-  private readonly makeClient: () => Dispatcher;
-  private readonly most: number;
+  private readonly $makeClient: () => Dispatcher;
+  private readonly $most: number;
 
   constructor(origin: string | URL, options?: RoundRobinPool.Options) {
     const given = ownOptions(options);
     refuseOrigins(given, 'RoundRobinPool');
     const factory = clientFactory(given);
     super(origin, spread(given, { factory }));
-    this.makeClient = () => (factory as ClientFactory)(origin, {});
+    this.$makeClient = () => (factory as ClientFactory)(origin, {});
     const { connections } = given;
-    this.most = connections ? Math.ceil(connections as number) : Infinity;
-    hideFields(this, 'makeClient', 'most');
+    this.$most = connections ? Math.ceil(connections as number) : Infinity;
+    hideFields(this, '$makeClient', '$most');
   }
 
   /** Opens connections until `count` are ready; see `Pool.preconnect()`. */
@@ -95,9 +95,9 @@ export class RoundRobinPool extends forBoth(peer.RoundRobinPool) {
     const clients = clientsOf(this);
     // Each has one connection. Without the peer's method, those of its own choice remain.
     const { [poolSymbols.kAddClient]: add } = this as unknown as Record<symbol, unknown>;
-    const missing = typeof add === 'function' ? Math.min(count, this.most) - clients.length : 0;
+    const missing = typeof add === 'function' ? Math.min(count, this.$most) - clients.length : 0;
     for (let i = 0; i < missing; i++)
-      (add as (client: Dispatcher) => void).call(this, this.makeClient());
+      (add as (client: Dispatcher) => void).call(this, this.$makeClient());
     return preconnectAll(clients, 1);
   }
 

@@ -45,14 +45,14 @@ export class Client extends PooledDispatcher {
       configurable: true,
       writable: true,
       value: function connect(this: Client, connected: () => void): void {
-        this.connectNow(connected);
+        this.$connectNow(connected);
       },
     });
-    expose(this.prototype, symbols.kSocket, (client) => client.socket);
+    expose(this.prototype, symbols.kSocket, (client) => client.$socket);
     const internal = (name: string, read: (pool: OriginDispatcher) => unknown): void => {
       const symbol = symbols[name];
       if (symbol === undefined) return;
-      expose(this.prototype, symbol, ({ standIn, pool }) =>
+      expose(this.prototype, symbol, ({ $standIn: standIn, $pool: pool }) =>
         standIn.serving === null ? read(pool) : standIn.serving[symbol],
       );
     };
@@ -76,30 +76,30 @@ export class Client extends PooledDispatcher {
 
   /** Maximum number of requests in flight; 0 closes the connection after each. */
   get pipelining(): number {
-    return this.pool.pipelining;
+    return this.$pool.pipelining;
   }
 
   set pipelining(value: number) {
-    this.pool.pipelining = value;
-    const peer = this.standIn.serving;
+    this.$pool.pipelining = value;
+    const peer = this.$standIn.serving;
     if (peer !== null) Object.assign(peer, { pipelining: value });
   }
 
   /** The current counters. */
   get stats(): ClientStats {
-    return new ClientStats(this.counters);
+    return new ClientStats(this.$counters);
   }
 
   /** Only the dispatcher: undici's clients are the last target of a connection's events. @internal */
-  override targetsOf(_connection: Connection | null): readonly Dispatcher[] {
+  override $targetsOf(_connection: Connection | null): readonly Dispatcher[] {
     return [this];
   }
 
   /** Connects without a request, unless it is connected. */
-  private connectNow(connected: () => void): void {
-    const peer = this.standIn.now();
+  private $connectNow(connected: () => void): void {
+    const peer = this.$standIn.now();
     if (peer === null) {
-      this.pool.connect();
+      this.$pool.connect();
       this.once('connect', connected);
     } else {
       (peer[symbols.kConnect] as (connected: () => void) => void).call(peer, connected);
@@ -107,15 +107,15 @@ export class Client extends PooledDispatcher {
   }
 
   /** The stand-in for the socket; `null` without a connection. */
-  private get socket(): unknown {
-    const peer = this.standIn.serving;
+  private get $socket(): unknown {
+    const peer = this.$standIn.serving;
     if (peer !== null) return peer[symbols.kSocket];
-    for (const connection of this.openConnections) return connection.socket;
+    for (const connection of this.$openConnections) return connection.socket;
     return null;
   }
 
-  protected override get connectedForPeer(): boolean {
-    return this.counters.connected > 0;
+  protected override get $connectedForPeer(): boolean {
+    return this.$counters.connected > 0;
   }
 }
 

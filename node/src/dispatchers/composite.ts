@@ -19,21 +19,21 @@ interface Part {
 /** See above. */
 export abstract class CompositeDispatcher extends DispatcherBase {
   /** All parts. No request goes to them any more. */
-  protected abstract takeParts(): readonly Part[];
+  protected abstract $takeParts(): readonly Part[];
 
   /** Those that have connections. */
-  protected abstract listParts(): Iterable<unknown>;
+  protected abstract $listParts(): Iterable<unknown>;
 
   override connections(): Promise<ConnectionStatus[]> {
-    return connectionsOf(this.listParts());
+    return connectionsOf(this.$listParts());
   }
 
-  protected override closeGracefully(): Promise<unknown> {
-    return Promise.all(this.takeParts().map((part) => part.close()));
+  protected override $closeGracefully(): Promise<unknown> {
+    return Promise.all(this.$takeParts().map((part) => part.close()));
   }
 
-  protected override destroyNow(error: Error): Promise<unknown> {
-    return Promise.all(this.takeParts().map((part) => part.destroy(error)));
+  protected override $destroyNow(error: Error): Promise<unknown> {
+    return Promise.all(this.$takeParts().map((part) => part.destroy(error)));
   }
 }
 

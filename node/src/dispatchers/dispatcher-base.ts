@@ -7,7 +7,8 @@
  * what a request is.
  *
  * No `#private` members here and in the subclasses: `compose()` of the peer returns a Proxy of the
- * dispatcher, and methods called through a Proxy cannot reach private members.
+ * dispatcher, and methods called through a Proxy cannot reach private members. What is not public begins
+ * with `$` instead, because programs extend these classes with members of their own.
  */
 
 import type { Duplex } from 'node:stream';
@@ -121,25 +122,25 @@ export abstract class DispatcherBase extends Dispatcher {
     });
   }
 
-  private isClosed = false;
-  private isDestroyed = false;
-  private readonly whenClosed = new Callbacks();
-  private readonly whenDestroyed = new Callbacks();
-  private readonly baseOptions: DispatcherBaseOptions;
-  private receiveLimits: ReceiveLimits | undefined;
+  private $isClosed = false;
+  private $isDestroyed = false;
+  private readonly $whenClosed = new Callbacks();
+  private readonly $whenDestroyed = new Callbacks();
+  private readonly $baseOptions: DispatcherBaseOptions;
+  private $receiveLimits: ReceiveLimits | undefined;
 
   constructor(options?: DispatcherBaseOptions) {
     super();
     const { webSocket, eventSource } = ownOptions(options);
-    this.baseOptions = spread({ webSocket, eventSource });
+    this.$baseOptions = spread({ webSocket, eventSource });
   }
 
   /** Starts the request; exceptions go to the handler. Returns `false` when a `drain` follows. */
-  protected abstract dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean;
+  protected abstract $dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean;
   /** Resolves when nothing is pending or running. Never rejects. */
-  protected abstract closeGracefully(): Promise<unknown>;
+  protected abstract $closeGracefully(): Promise<unknown>;
   /** Fails everything pending or running with `error`; resolves when all connections have ended. Never rejects. */
-  protected abstract destroyNow(error: Error): Promise<unknown>;
+  protected abstract $destroyNow(error: Error): Promise<unknown>;
 
   /**
    * For `util.inspect`, and so for logs: origin and state, but not the options, which contain keys and
@@ -157,33 +158,33 @@ export abstract class DispatcherBase extends Dispatcher {
   abstract connections(): Promise<ConnectionStatus[]>;
 
   /** @throws what a request would fail with. */
-  protected assertOpen(): void {
-    if (this.isDestroyed) throw new errors.ClientDestroyedError();
-    if (this.isClosed) throw new errors.ClientClosedError();
+  protected $assertOpen(): void {
+    if (this.$isDestroyed) throw new errors.ClientDestroyedError();
+    if (this.$isClosed) throw new errors.ClientClosedError();
   }
 
   get closed(): boolean {
-    return this.isClosed;
+    return this.$isClosed;
   }
 
   get destroyed(): boolean {
-    return this.isDestroyed;
+    return this.$isDestroyed;
   }
 
   /** Receive limits of undici's WebSocket; the peer's defaults if the options have none. */
   get webSocketOptions(): object {
-    return this.peerLimits().webSocketOptions ?? {};
+    return this.$peerLimits().webSocketOptions ?? {};
   }
 
   /** Receive limits of undici's EventSource; the peer's defaults if the options have none. */
   get eventSourceOptions(): object {
-    return this.peerLimits().eventSourceOptions ?? {};
+    return this.$peerLimits().eventSourceOptions ?? {};
   }
 
   /** The peer's defaults, read from one of its Agents that never dispatches. */
-  private peerLimits(): ReceiveLimits {
-    this.receiveLimits ??= new peer.Agent(this.baseOptions) as unknown as ReceiveLimits;
-    return this.receiveLimits;
+  private $peerLimits(): ReceiveLimits {
+    this.$receiveLimits ??= new peer.Agent(this.$baseOptions) as unknown as ReceiveLimits;
+    return this.$receiveLimits;
   }
 
   override compose(...interceptors: Interceptor[]): Dispatcher.ComposedDispatcher;
@@ -198,17 +199,17 @@ export abstract class DispatcherBase extends Dispatcher {
   override close(callback?: DoneCallback): Promise<void> | void {
     if (callback === undefined) return promised((done) => this.close(done));
     checkCallback(callback);
-    if (this.isDestroyed) {
+    if (this.$isDestroyed) {
       const error = new errors.ClientDestroyedError();
       queueMicrotask(() => callback(error, null));
       return;
     }
-    this.whenClosed.add(callback);
-    if (this.isClosed) return;
-    this.isClosed = true;
-    void this.closeGracefully()
+    this.$whenClosed.add(callback);
+    if (this.$isClosed) return;
+    this.$isClosed = true;
+    void this.$closeGracefully()
       .then(() => this.destroy())
-      .then(() => this.whenClosed.done());
+      .then(() => this.$whenClosed.done());
   }
 
   override destroy(error?: Error | null): Promise<void>;
@@ -223,11 +224,11 @@ export abstract class DispatcherBase extends Dispatcher {
     const callback = isFirst ? errorOrCallback : maybeCallback;
     if (callback === undefined) return promised((done) => this.destroy(error, done));
     checkCallback(callback);
-    this.whenDestroyed.add(callback);
-    if (this.isDestroyed) return;
-    this.isDestroyed = true;
-    const ended = this.destroyNow(error ?? new errors.ClientDestroyedError());
-    void ended.then(() => this.whenDestroyed.done());
+    this.$whenDestroyed.add(callback);
+    if (this.$isDestroyed) return;
+    this.$isDestroyed = true;
+    const ended = this.$destroyNow(error ?? new errors.ClientDestroyedError());
+    void ended.then(() => this.$whenDestroyed.done());
   }
 
   /**
@@ -251,8 +252,8 @@ export abstract class DispatcherBase extends Dispatcher {
           'opts.dispatcher is not supported by instance methods. Pass opts.dispatcher to the top-level undici functions or call the dispatcher instance method directly.',
         );
       }
-      this.assertOpen();
-      return this.dispatchRequest(given, receiver);
+      this.$assertOpen();
+      return this.$dispatchRequest(given, receiver);
     } catch (error) {
       if (typeof receiver.onResponseError !== 'function') throw error;
       receiver.onResponseError(null, error as Error);

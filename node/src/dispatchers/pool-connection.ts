@@ -20,31 +20,31 @@ function dropConnection(this: PoolConnection): void {
  */
 export class PoolConnection extends Client {
   /** `null`: the connection could not be opened. */
-  private readonly connection: Connection | null;
+  private readonly $connection: Connection | null;
 
   constructor(pool: PooledDispatcher, connection: Connection | null) {
     super(pool as never);
-    this.connection = connection;
+    this.$connection = connection;
     // As in undici, a pool continues without a connection whose client reports an error.
     this.on('connectionError', dropConnection);
   }
 
   /** Ends the connection. */
   drop(): void {
-    this.connection?.destroy(null);
+    this.$connection?.destroy(null);
   }
 
-  protected override get openConnections(): Iterable<Connection> {
-    return this.connection === null ? [] : [this.connection];
+  protected override get $openConnections(): Iterable<Connection> {
+    return this.$connection === null ? [] : [this.$connection];
   }
 
   override async connections(): Promise<ConnectionStatus[]> {
-    const id = this.connection?.info.id;
+    const id = this.$connection?.info.id;
     return (await super.connections()).filter((status) => status.id === id);
   }
 
-  protected override get counters(): PoolCounters {
-    const connected = this.connection?.isUp === true ? 1 : 0;
+  protected override get $counters(): PoolCounters {
+    const connected = this.$connection?.isUp === true ? 1 : 0;
     return {
       connected,
       free: connected,
@@ -57,13 +57,13 @@ export class PoolConnection extends Client {
   }
 
   /** With requests in flight it is unknown which of them the connection serves: it may end first. */
-  protected override async closeGracefully(): Promise<void> {
-    if (this.pool.counters.size > 0) await this.connection?.whenEnded;
+  protected override async $closeGracefully(): Promise<void> {
+    if (this.$pool.counters.size > 0) await this.$connection?.whenEnded;
   }
 
-  protected override async destroyNow(error: Error): Promise<void> {
-    if (this.connection?.isUp !== true) return;
-    this.connection.destroy(error);
-    await this.connection.whenEnded;
+  protected override async $destroyNow(error: Error): Promise<void> {
+    if (this.$connection?.isUp !== true) return;
+    this.$connection.destroy(error);
+    await this.$connection.whenEnded;
   }
 }

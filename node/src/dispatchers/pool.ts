@@ -46,7 +46,7 @@ export class Pool extends PooledDispatcher {
   }
 
   static {
-    expose(this.prototype, poolSymbols.kClients, (pool) => pool.clients);
+    expose(this.prototype, poolSymbols.kClients, (pool) => pool.$clients);
   }
 
   /**
@@ -59,28 +59,28 @@ export class Pool extends PooledDispatcher {
 
   /** The current counters. */
   get stats(): PoolStats {
-    return new PoolStats(this.counters);
+    return new PoolStats(this.$counters);
   }
 
   /** The pool, then the connection as a client: undici's pools have one per connection. @internal */
-  override targetsOf(connection: Connection | null): readonly Dispatcher[] {
-    return [this, this.clientOf(connection)];
+  override $targetsOf(connection: Connection | null): readonly Dispatcher[] {
+    return [this, this.$clientOf(connection)];
   }
 
-  private clientOf(connection: Connection | null): Dispatcher {
+  private $clientOf(connection: Connection | null): Dispatcher {
     if (connection === null) return new PoolConnection(this, null);
     return (connection.client ??= new PoolConnection(this, connection));
   }
 
   /** The open connections, as clients. */
-  private get clients(): unknown[] {
-    const own = Array.from(this.openConnections, (connection) => this.clientOf(connection));
-    const others = this.standIn.serving?.[poolSymbols.kClients] as unknown[] | undefined;
+  private get $clients(): unknown[] {
+    const own = Array.from(this.$openConnections, (connection) => this.$clientOf(connection));
+    const others = this.$standIn.serving?.[poolSymbols.kClients] as unknown[] | undefined;
     return others === undefined ? own : [...own, ...others];
   }
 
-  protected override get connectedForPeer(): number {
-    return this.counters.connected;
+  protected override get $connectedForPeer(): number {
+    return this.$counters.connected;
   }
 }
 

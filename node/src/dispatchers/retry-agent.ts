@@ -13,39 +13,38 @@ import { hideFields } from './dispatcher-base';
 
 /** Retries failed requests; options are undici's. */
 export class RetryAgent extends peer.RetryAgent {
-  /** Not `#agent`: methods are also called through the Proxy that `compose()` returns. */
-  private readonly agent: Dispatcher;
+  private readonly $agent: Dispatcher;
 
   constructor(agent: Dispatcher, options?: ConstructorParameters<typeof PeerRetryAgent>[1]) {
     super(agent, ownOptions(options));
-    this.agent = agent;
-    hideFields(this, 'agent');
+    this.$agent = agent;
+    hideFields(this, '$agent');
   }
 
   /** That of the dispatcher whose requests are retried, if it has one. */
   get servedBy(): unknown {
-    return (this.agent as { servedBy?: unknown }).servedBy;
+    return (this.$agent as { servedBy?: unknown }).servedBy;
   }
 
   /** What each of that dispatcher's connections is doing now; see `Agent.connections()`. */
   connections(): Promise<ConnectionStatus[]> {
-    return connectionsOf([this.agent]);
+    return connectionsOf([this.$agent]);
   }
 
   /** Opens connections of that dispatcher, with its arguments; see `Pool.preconnect()`. */
   async preconnect(
     ...given: [origin: string | URL, count?: number] | [count?: number]
   ): Promise<number> {
-    return canPreconnect(this.agent) ? this.agent.preconnect(...given) : 0;
+    return canPreconnect(this.$agent) ? this.$agent.preconnect(...given) : 0;
   }
 
   // undici's reach a private member, which that Proxy does not have.
   override close(): Promise<void> {
-    return this.agent.close();
+    return this.$agent.close();
   }
 
   override destroy(): Promise<void> {
-    return this.agent.destroy();
+    return this.$agent.destroy();
   }
 
   override dispatch(

@@ -19,9 +19,9 @@ const TOUCHED =
 export interface MayHandOver {
   readonly destroyed: boolean;
   /** Whether there may be one for a server with old TLS. */
-  readonly mayHandOver: boolean;
+  readonly $mayHandOver: boolean;
   /** The peer's dispatcher that serves the origin from now on; `null`: only the engine may. */
-  peerForOldTls(): Dispatcher | null;
+  $peerForOldTls(): Dispatcher | null;
 }
 
 /** The peer's dispatcher, if `error` says that the server's TLS is too old; `null`: the engine. */
@@ -31,7 +31,7 @@ export function peerAfter(
   error: Error,
 ): Dispatcher | null {
   if (!isHelloRefused(error) || owner.destroyed) return null;
-  const peer = owner.peerForOldTls();
+  const peer = owner.$peerForOldTls();
   if (peer === null && !connect.fallback) addSentence(error, FORBIDDEN);
   return peer;
 }

@@ -191,7 +191,7 @@ export class OriginDispatcher implements RequestContext, NativePoolListener, Ord
    */
   mayRead(request: Request): boolean {
     if (this.isConnected) return true;
-    if (!this.#owner.mayHandOver && request.fetchDecoding === null) return true;
+    if (!this.#owner.$mayHandOver && request.fetchDecoding === null) return true;
     const failure = this.#failure;
     if (failure !== null && isTransient(failure)) return true;
     if (failure === null || !this.takeOver(request, failure)) this.open(request);

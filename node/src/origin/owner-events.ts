@@ -15,7 +15,7 @@ import type { MayHandOver } from './hand-over';
 export type EventOwner = Dispatcher &
   MayHandOver & {
     /** The targets after the dispatcher in events of a connection: a pool's client; none for a client. */
-    targetsOf(connection: Connection | null): readonly Dispatcher[];
+    $targetsOf(connection: Connection | null): readonly Dispatcher[];
   };
 
 /** See above. */
@@ -31,7 +31,7 @@ export class OwnerEvents {
   /** Emits an event of the origin, or of one of its connections. */
   emit(name: string, connection: Connection | null, ...details: unknown[]): void {
     if ((this.#owner as EventEmitter).listenerCount(name) === 0) return;
-    this.emitBare(name, this.#url, this.#owner.targetsOf(connection), ...details);
+    this.emitBare(name, this.#url, this.#owner.$targetsOf(connection), ...details);
   }
 
   /** Emits one with other arguments. The peer's declarations have neither `error` nor our details. */

@@ -72,12 +72,11 @@ export class EnvHttpProxyAgent extends forBoth(peer.EnvHttpProxyAgent) {
     takesBoth(this.prototype.dispatch);
   }
 
-  // Not private by `#`: methods are also called through the Proxy that `compose()` returns.
-  private readonly agents: Readonly<Record<Way, Agent | ProxyAgent>> & { readonly direct: Agent };
-  private readonly networks = new NoProxyNetworks();
-  private readonly noProxy: string | undefined;
+  private readonly $agents: Readonly<Record<Way, Agent | ProxyAgent>> & { readonly direct: Agent };
+  private readonly $networks = new NoProxyNetworks();
+  private readonly $noProxy: string | undefined;
   /** Which agent an origin is for. */
-  private readonly wayTo: (origin: URL) => Way;
+  private readonly $wayTo: (origin: URL) => Way;
 
   constructor(options?: EnvHttpProxyAgent.Options) {
     const given = ownOptions(options);
@@ -85,7 +84,7 @@ export class EnvHttpProxyAgent extends forBoth(peer.EnvHttpProxyAgent) {
     const { httpProxy, httpsProxy, noProxy, ...rest } = given;
     const { webSocket, eventSource } = rest;
     super(spread(withoutAgents(noProxy), { webSocket, eventSource }));
-    this.noProxy = noProxy as string | undefined;
+    this.$noProxy = noProxy as string | undefined;
     const { env } = process;
     const agents = this as unknown as Record<symbol, Dispatcher>;
     const limited = underLimit(rest, readLimit(options, given));
@@ -94,15 +93,15 @@ export class EnvHttpProxyAgent extends forBoth(peer.EnvHttpProxyAgent) {
     const https = httpsProxy ?? env['https_proxy'] ?? env['HTTPS_PROXY'];
     const forHttp = http ? new ProxyAgent({ ...limited, uri: http as string }) : direct;
     const forHttps = https ? new ProxyAgent({ ...limited, uri: https as string }) : forHttp;
-    this.agents = { direct, http: forHttp, https: forHttps };
-    this.wayTo = makeChooser(this.noProxy);
-    hideFields(this, 'agents', 'networks', 'noProxy', 'wayTo');
-    for (const [way, symbol] of WAYS) agents[symbol] = this.agents[way];
+    this.$agents = { direct, http: forHttp, https: forHttps };
+    this.$wayTo = makeChooser(this.$noProxy);
+    hideFields(this, '$agents', '$networks', '$noProxy', '$wayTo');
+    for (const [way, symbol] of WAYS) agents[symbol] = this.$agents[way];
   }
 
   /** Who serves what is not for a proxy, by origin, and what is for one: the engine, or undici's own class. */
   get servedBy(): EnvHttpProxyAgent.ServedBy {
-    const { direct, http, https } = this.agents;
+    const { direct, http, https } = this.$agents;
     const through = (agent: Agent | ProxyAgent): ServedByAll | null =>
       agent instanceof ProxyAgent ? agent.servedBy : null;
     return { direct: direct.servedBy, http: through(http), https: through(https) };
@@ -110,21 +109,21 @@ export class EnvHttpProxyAgent extends forBoth(peer.EnvHttpProxyAgent) {
 
   /** What each of its connections is doing now; see `Agent.connections()`. */
   connections(): Promise<ConnectionStatus[]> {
-    return connectionsOf(new Set(Object.values(this.agents)));
+    return connectionsOf(new Set(Object.values(this.$agents)));
   }
 
   /** Opens connections to an origin, through its proxy if it has one; see `ProxyAgent.preconnect()`. */
   async preconnect(origin: string | URL, count = 1): Promise<number> {
     const url = parseOrigin(origin);
-    const way = this.covers(url) ? 'direct' : this.wayTo(url);
-    return this.agents[way].preconnect(url, count);
+    const way = this.$covers(url) ? 'direct' : this.$wayTo(url);
+    return this.$agents[way].preconnect(url, count);
   }
 
   /** Whether `NO_PROXY` has a network that covers the origin. */
-  private covers(origin: string | URL): boolean {
+  private $covers(origin: string | URL): boolean {
     const { env } = process;
-    const noProxy = this.noProxy ?? env['no_proxy'] ?? env['NO_PROXY'] ?? '';
-    return this.networks.cover(noProxy, origin);
+    const noProxy = this.$noProxy ?? env['no_proxy'] ?? env['NO_PROXY'] ?? '';
+    return this.$networks.cover(noProxy, origin);
   }
 
   override dispatch(
@@ -132,7 +131,7 @@ export class EnvHttpProxyAgent extends forBoth(peer.EnvHttpProxyAgent) {
     handler: Dispatcher.DispatchHandler,
   ): boolean {
     const own = unpolluted(options);
-    if (own?.origin && this.covers(own.origin)) {
+    if (own?.origin && this.$covers(own.origin)) {
       const direct = (this as unknown as Record<symbol, Dispatcher>)[symbols.kNoProxyAgent];
       if (direct) return direct.dispatch(own, handler);
     }

@@ -92,50 +92,50 @@ export interface ForwarderOptions {
 
 /** A dispatcher for `http` requests through one proxy. */
 export class Forwarder extends CompositeDispatcher {
-  private readonly pool: Pool;
-  private readonly isSecure: boolean;
-  private readonly options: ForwarderOptions;
+  private readonly $pool: Pool;
+  private readonly $isSecure: boolean;
+  private readonly $options: ForwarderOptions;
 
   constructor(proxy: URL, poolOptions: PoolOptions, options: ForwarderOptions) {
     super();
-    this.pool = new Pool(proxy.origin, poolOptions);
-    this.isSecure = proxy.protocol === 'https:';
-    this.options = options;
-    hideFields(this, 'options');
-    forwardEvents(this.pool, this);
+    this.$pool = new Pool(proxy.origin, poolOptions);
+    this.$isSecure = proxy.protocol === 'https:';
+    this.$options = options;
+    hideFields(this, '$options');
+    forwardEvents(this.$pool, this);
   }
 
   /** Who serves the proxy, by its origin. */
   get servedBy(): Record<string, ServedBy> {
-    return servedByOrigin([this.pool]);
+    return servedByOrigin([this.$pool]);
   }
 
-  protected override dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean {
+  protected override $dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean {
     const url = parseOrigin(options.origin);
-    checkLiteral(this.options.allow, bareHostname(url));
+    checkLiteral(this.$options.allow, bareHostname(url));
     const { origin, host } = url;
     const rewritten: DispatchOptions = {
       ...options,
       path: `${origin}${options.path as string}`,
-      headers: mergedHeaders(this.options.headers, options.headers, host),
+      headers: mergedHeaders(this.$options.headers, options.headers, host),
     };
-    if (this.isSecure) rewritten.servername = this.options.servername;
-    return this.pool.dispatch(
+    if (this.$isSecure) rewritten.servername = this.$options.servername;
+    return this.$pool.dispatch(
       rewritten as unknown as Dispatcher.DispatchOptions,
-      new ForwardedHandler(handler, this.isSecure) as Dispatcher.DispatchHandler,
+      new ForwardedHandler(handler, this.$isSecure) as Dispatcher.DispatchHandler,
     );
   }
 
-  protected override takeParts(): Dispatcher[] {
-    return [this.pool];
+  protected override $takeParts(): Dispatcher[] {
+    return [this.$pool];
   }
 
-  protected override listParts(): Dispatcher[] {
-    return [this.pool];
+  protected override $listParts(): Dispatcher[] {
+    return [this.$pool];
   }
 
   /** Opens connections to the proxy; see `Pool.preconnect()`. */
   preconnect(_origin: string | URL, count?: number): Promise<number> {
-    return this.pool.preconnect(count);
+    return this.$pool.preconnect(count);
   }
 }

@@ -148,14 +148,14 @@ export class ProxyAgent extends CompositeDispatcher {
     takesBoth(this.prototype.dispatch);
   }
 
-  private readonly ways: Ways;
-  private readonly standIn: StandIn;
+  private readonly $ways: Ways;
+  private readonly $standIn: StandIn;
   /** Whether addresses are checked. */
-  private readonly hasRule: boolean;
+  private readonly $hasRule: boolean;
   /** `true`: every request through a tunnel; `false`: only those that need one. */
-  private readonly tunnelsHttp: boolean;
+  private readonly $tunnelsHttp: boolean;
   /** Options that the engine's agents read themselves. */
-  private readonly decompress: Decompression;
+  private readonly $decompress: Decompression;
 
   /**
    * @throws InvalidArgumentError with undici's message, and for a TLS option that the engine cannot
@@ -164,7 +164,7 @@ export class ProxyAgent extends CompositeDispatcher {
   constructor(options: ProxyAgent.Options | string | URL) {
     const given = readOptions(options);
     super(given);
-    this.decompress = readDecompress(given['decompress']) ?? NOT_DECODED;
+    this.$decompress = readDecompress(given['decompress']) ?? NOT_DECODED;
     const { uri } = given;
     const url = new URL(uri as string | URL);
     Object.defineProperty(this, symbols.kProxy, {
@@ -174,16 +174,16 @@ export class ProxyAgent extends CompositeDispatcher {
     const authorization = readAuthorization(given, url);
     const headers = spread(given['headers']);
     if (authorization !== undefined) headers['proxy-authorization'] = authorization;
-    this.tunnelsHttp = this.readTunnelRule(given['proxyTunnel'], url);
-    this.ways = makeWays(url, given, headers, readLimit(options, given));
-    this.hasRule = hasRule(given, this.ways.byPeer);
-    this.standIn = new StandIn(null, () => this.withEvents(peerAgent(url, given)));
-    hideFields(this, 'ways', 'standIn');
-    for (const agent of this.agents()) this.withEvents(agent);
+    this.$tunnelsHttp = this.$readTunnelRule(given['proxyTunnel'], url);
+    this.$ways = makeWays(url, given, headers, readLimit(options, given));
+    this.$hasRule = hasRule(given, this.$ways.byPeer);
+    this.$standIn = new StandIn(null, () => this.$withEvents(peerAgent(url, given)));
+    hideFields(this, '$ways', '$standIn');
+    for (const agent of this.$agents()) this.$withEvents(agent);
   }
 
   /** undici 7 uses a tunnel unless told not to, and always for a TLS proxy; 8 does not. */
-  private readTunnelRule(proxyTunnel: unknown, url: URL): boolean {
+  private $readTunnelRule(proxyTunnel: unknown, url: URL): boolean {
     if (peerMajor === 8) return proxyTunnel === true;
     const asked = proxyTunnel === undefined || Boolean(proxyTunnel);
     return asked || url.protocol !== 'http:';
@@ -191,18 +191,18 @@ export class ProxyAgent extends CompositeDispatcher {
 
   /** Who serves the next request through a tunnel, and each origin: the engine, or undici's own class, and why. */
   get servedBy(): ServedByAll {
-    const { tunnels, forwarder, byPeer } = this.ways;
-    const next = byPeer === null ? this.standIn.servedBy : servedBy(byPeer);
+    const { tunnels, forwarder, byPeer } = this.$ways;
+    const next = byPeer === null ? this.$standIn.servedBy : servedBy(byPeer);
     const forwarded = forwarder instanceof Forwarder ? forwarder.servedBy : {};
     return { ...next, origins: { ...forwarded, ...originsOf(tunnels) } };
   }
 
-  private agents(): Dispatcher[] {
-    const { tunnels, forwarder } = this.ways;
+  private $agents(): Dispatcher[] {
+    const { tunnels, forwarder } = this.$ways;
     return forwarder === null || forwarder === tunnels ? [tunnels] : [tunnels, forwarder];
   }
 
-  private withEvents(agent: Dispatcher): Dispatcher {
+  private $withEvents(agent: Dispatcher): Dispatcher {
     forwardEvents(agent, this);
     return agent;
   }
@@ -223,15 +223,15 @@ export class ProxyAgent extends CompositeDispatcher {
     return super.dispatch({ ...given, headers: checked } as typeof options, handler);
   }
 
-  protected override dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean {
-    const { tunnels, forwarder } = this.ways;
-    const isForwarded = forwarder !== null && this.isForwarded(options.origin);
-    const standIn = this.standIn.now();
-    if (standIn !== null && this.hasRule) refusePeer();
+  protected override $dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean {
+    const { tunnels, forwarder } = this.$ways;
+    const isForwarded = forwarder !== null && this.$isForwarded(options.origin);
+    const standIn = this.$standIn.now();
+    if (standIn !== null && this.$hasRule) refusePeer();
     const agent = standIn ?? (isForwarded ? forwarder : tunnels);
     const given = isForwarded ? { ...options, path: forwardedPath(options) } : options;
     if (!(agent instanceof DispatcherBase)) {
-      return dispatchToPeer(agent, given, toPeerHandler(handler), this.decompress);
+      return dispatchToPeer(agent, given, toPeerHandler(handler), this.$decompress);
     }
     return agent.dispatch(
       given as unknown as Dispatcher.DispatchOptions,
@@ -239,9 +239,9 @@ export class ProxyAgent extends CompositeDispatcher {
     );
   }
 
-  private isForwarded(origin: unknown): boolean {
-    const { forwarder } = this.ways;
-    return forwarder !== null && !this.tunnelsHttp && parseOrigin(origin).protocol === 'http:';
+  private $isForwarded(origin: unknown): boolean {
+    const { forwarder } = this.$ways;
+    return forwarder !== null && !this.$tunnelsHttp && parseOrigin(origin).protocol === 'http:';
   }
 
   /**
@@ -249,21 +249,21 @@ export class ProxyAgent extends CompositeDispatcher {
    * are ready; see `Pool.preconnect()`.
    */
   async preconnect(origin: string | URL, count = 1): Promise<number> {
-    this.assertOpen();
-    if (this.standIn.now() !== null) return 0;
-    const { tunnels, forwarder } = this.ways;
-    const agent = this.isForwarded(origin) ? forwarder : tunnels;
+    this.$assertOpen();
+    if (this.$standIn.now() !== null) return 0;
+    const { tunnels, forwarder } = this.$ways;
+    const agent = this.$isForwarded(origin) ? forwarder : tunnels;
     const isOwn =
       agent instanceof Agent || agent instanceof Forwarder || agent instanceof Socks5ProxyAgent;
     return isOwn ? agent.preconnect(origin, count) : 0;
   }
 
-  protected override takeParts(): (Dispatcher | StandIn)[] {
-    return [...this.agents(), this.standIn];
+  protected override $takeParts(): (Dispatcher | StandIn)[] {
+    return [...this.$agents(), this.$standIn];
   }
 
-  protected override listParts(): Dispatcher[] {
-    return this.agents();
+  protected override $listParts(): Dispatcher[] {
+    return this.$agents();
   }
 }
 

@@ -105,17 +105,17 @@ function readSettings(options: Options, url: URL, makePeer: () => Dispatcher): P
 
 /** Requests through a SOCKS5 proxy; options are undici's. */
 export class Socks5ProxyAgent extends CompositeDispatcher {
-  private readonly settings: ProxySettings;
+  private readonly $settings: ProxySettings;
   /** `connect` of the pools: TLS to the origin. */
-  private readonly inner: object;
-  private readonly decompress: Decompression;
+  private readonly $inner: object;
+  private readonly $decompress: Decompression;
   /** Options of the pools that undici does not have. */
-  private readonly defaults: object;
+  private readonly $defaults: object;
   /** On the connections of all pools together. */
-  private readonly limit: SharedLimit | null;
-  private readonly standIn: StandIn;
+  private readonly $limit: SharedLimit | null;
+  private readonly $standIn: StandIn;
   /** Whether addresses are checked. */
-  private readonly hasRule: boolean;
+  private readonly $hasRule: boolean;
   private readonly [kPools] = new Map<string, Pool>();
 
   /**
@@ -126,9 +126,9 @@ export class Socks5ProxyAgent extends CompositeDispatcher {
     const given = ownOptions(options);
     refuseOrigins(given, 'Socks5ProxyAgent');
     super(given);
-    this.decompress = readDecompress(given['decompress']) ?? NOT_DECODED;
-    this.defaults = ownDefaults(given);
-    this.limit = readLimit(options, given);
+    this.$decompress = readDecompress(given['decompress']) ?? NOT_DECODED;
+    this.$defaults = ownDefaults(given);
+    this.$limit = readLimit(options, given);
     const url = readUrl(proxyUrl);
     const { connect, connectTimeout, proxyTls, requestTls } = given;
     // An object is only for a rule about addresses.
@@ -143,32 +143,32 @@ export class Socks5ProxyAgent extends CompositeDispatcher {
       typeof connect === 'function'
         ? { reason: 'connect', option: 'connect' }
         : (peerKey(proxyTls, 'proxyTls', Boolean(proxyTls)) ?? peerKey(requestTls, 'requestTls'));
-    this.hasRule = hasRule(given, byPeer);
+    this.$hasRule = hasRule(given, byPeer);
     const makePeer = (): Dispatcher => {
-      if (this.hasRule) refusePeer();
+      if (this.$hasRule) refusePeer();
       const tls = proxyTls && unblockedProxyTls(proxyTls, bareHostname(url));
       return new peer.Socks5ProxyAgent(proxyUrl, spread(given, { proxyTls: tls }));
     };
-    this.standIn = new StandIn(byPeer, makePeer);
-    this.settings = readSettings(byPeer === null ? given : ownOptions({}), url, makePeer);
+    this.$standIn = new StandIn(byPeer, makePeer);
+    this.$settings = readSettings(byPeer === null ? given : ownOptions({}), url, makePeer);
     const target = withRule(given, 'requestTls');
-    this.inner = spread({ timeout: connectTimeout }, target);
+    this.$inner = spread({ timeout: connectTimeout }, target);
     // Checked here rather than with the first request.
     if (byPeer === null) readLeg(target, connectTimeout, 'requestTls');
-    hideFields(this, 'settings', 'inner', 'defaults', 'limit', 'standIn');
+    hideFields(this, '$settings', '$inner', '$defaults', '$limit', '$standIn');
   }
 
   /** Who serves the next request, and each origin: the engine, or undici's own class, and why. */
   get servedBy(): ServedByAll {
-    return { ...this.standIn.servedBy, origins: servedByOrigin(this[kPools].values()) };
+    return { ...this.$standIn.servedBy, origins: servedByOrigin(this[kPools].values()) };
   }
 
-  protected override dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean {
-    const standIn = this.standIn.now();
+  protected override $dispatchRequest(options: DispatchOptions, handler: DispatchHandler): boolean {
+    const standIn = this.$standIn.now();
     if (standIn !== null) {
-      return dispatchToPeer(standIn, options, toPeerHandler(handler), this.decompress);
+      return dispatchToPeer(standIn, options, toPeerHandler(handler), this.$decompress);
     }
-    return this.poolOf(options.origin, options).dispatch(
+    return this.$poolOf(options.origin, options).dispatch(
       options as unknown as Dispatcher.DispatchOptions,
       handler as Dispatcher.DispatchHandler,
     );
@@ -176,25 +176,25 @@ export class Socks5ProxyAgent extends CompositeDispatcher {
 
   /** Opens connections to an origin through the proxy; see `Pool.preconnect()`. */
   async preconnect(origin: string | URL, count = 1): Promise<number> {
-    this.assertOpen();
-    return this.standIn.now() === null ? this.poolOf(origin, {}).preconnect(count) : 0;
+    this.$assertOpen();
+    return this.$standIn.now() === null ? this.$poolOf(origin, {}).preconnect(count) : 0;
   }
 
-  private poolOf(given: unknown, options: DispatchOptions): Pool {
+  private $poolOf(given: unknown, options: DispatchOptions): Pool {
     const { origin } = parseOrigin(given);
     const pool = this[kPools].get(origin);
     const isUsable = pool !== undefined && !pool.destroyed && !pool.closed;
-    return isUsable ? pool : this.addPool(origin, options);
+    return isUsable ? pool : this.$addPool(origin, options);
   }
 
-  protected override listParts(): Iterable<Pool> {
+  protected override $listParts(): Iterable<Pool> {
     return this[kPools].values();
   }
 
-  private addPool(origin: string, options: DispatchOptions): Pool {
+  private $addPool(origin: string, options: DispatchOptions): Pool {
     const { pipelining, connections } = options as Options;
-    const given = { ...this.defaults, pipelining, connections, connect: this.inner };
-    const pool = new Pool(origin, underLimit(throughProxy(given, this.settings), this.limit));
+    const given = { ...this.$defaults, pipelining, connections, connect: this.$inner };
+    const pool = new Pool(origin, underLimit(throughProxy(given, this.$settings), this.$limit));
     this[kPools].set(origin, pool);
     forwardEvents(pool, this, () => {
       if (this[kPools].get(origin) === pool && closeIfUnused(pool)) this[kPools].delete(origin);
@@ -202,10 +202,10 @@ export class Socks5ProxyAgent extends CompositeDispatcher {
     return pool;
   }
 
-  protected override takeParts(): (Dispatcher | StandIn)[] {
+  protected override $takeParts(): (Dispatcher | StandIn)[] {
     const pools = [...this[kPools].values()];
     this[kPools].clear();
-    return [...pools, this.standIn];
+    return [...pools, this.$standIn];
   }
 }
 

@@ -28,6 +28,7 @@ function outside(link: string, page: string): string | undefined {
 export default defineConfig({
   title: 'dodici',
   description: "undici's API on an HTTP engine in Rust",
+  head: [['link', { rel: 'icon', type: 'image/svg+xml', href: '/icon.svg' }]],
   markdown: {
     anchor: { slugify },
     toc: { slugify },
@@ -39,6 +40,10 @@ export default defineConfig({
           if (place !== undefined) token.attrSet('href', place);
         }
       });
+      // Names in tables break after their parts.
+      const { code_inline: code } = md.renderer.rules;
+      md.renderer.rules.code_inline = (...line) =>
+        code!(...line).replace(/[^>]+(?=<\/code>)/, (name) => name.replace(/::|[_.]/g, '$&<wbr>'));
       md.core.ruler.push('lines that rustdoc hides', ({ tokens }) => {
         for (const token of tokens) {
           if (token.type !== 'fence' || !token.info.startsWith('rust')) continue;
@@ -64,6 +69,7 @@ export default defineConfig({
           { text: 'Start in five minutes', link: '/start' },
           { text: 'Coming from undici', link: '/from-undici' },
           { text: 'Coming from reqwest', link: '/migrating-from-reqwest' },
+          { text: 'Examples', link: '/examples' },
           { text: 'Frequently asked questions', link: '/faq' },
         ],
       },

@@ -8,7 +8,7 @@
 import type { ConnectionStatus } from '../connection';
 import type { Dispatcher } from '../undici';
 import { readCounters } from './delegate';
-import { DispatcherBase } from './dispatcher-base';
+import { DispatcherBase, hideFields } from './dispatcher-base';
 
 /** A dispatcher, or what stands in for one. */
 interface Part {
@@ -18,6 +18,9 @@ interface Part {
 
 /** See above. */
 export abstract class CompositeDispatcher extends DispatcherBase {
+  /** Parts that finish their requests. */
+  private $closing: readonly Part[] = [];
+
   /** All parts. No request goes to them any more. */
   protected abstract $takeParts(): readonly Part[];
 
@@ -25,11 +28,13 @@ export abstract class CompositeDispatcher extends DispatcherBase {
   protected abstract $listParts(): Iterable<unknown>;
 
   override connections(): Promise<ConnectionStatus[]> {
-    return connectionsOf(this.$listParts());
+    return connectionsOf(new Set([...this.$listParts(), ...this.$closing]));
   }
 
   protected override $closeGracefully(): Promise<unknown> {
-    return Promise.all(this.$takeParts().map((part) => part.close()));
+    this.$closing = this.$takeParts();
+    hideFields(this, '$closing');
+    return Promise.all(this.$closing.map((part) => part.close()));
   }
 
   protected override $destroyNow(error: Error): Promise<unknown> {

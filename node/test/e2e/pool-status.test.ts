@@ -39,7 +39,7 @@ const get = (path = '/') => ({ path, method: 'GET' }) as const;
 async function server(): Promise<Origin & { held: ServerResponse[] }> {
   const held: ServerResponse[] = [];
   const origin = await httpOrigin((request, response) => {
-    if (request.url === '/hold') held.push(response);
+    if (request.url?.endsWith('/hold')) held.push(response);
     else response.end('ok');
   });
   return kept({ ...origin, held });
@@ -183,6 +183,22 @@ describe('connections()', () => {
     await (await balanced.request(get())).body.dump();
     expect(activities(await balanced.connections())).toEqual(['idle']);
     expect(await kept(new EnvHttpProxyAgent()).connections()).toEqual([]);
+  });
+
+  it('has those of requests that a closing dispatcher still finishes', async () => {
+    const { url, held } = await server();
+    const forwarding = { uri: url, proxyTunnel: false };
+    for (const dispatcher of [new Pool(url), new Agent(), new ProxyAgent(forwarding)]) {
+      const hanging = dispatcher.request({ ...get('/hold'), origin: url });
+      while (held.length === 0) await new Promise(setImmediate);
+      const closed = dispatcher.close();
+      const [status, ...others] = await dispatcher.connections();
+      expect([status?.open, others]).toEqual([1, []]);
+      held.pop()?.end('ok');
+      await (await hanging).body.dump();
+      await closed;
+      expect(await dispatcher.connections()).toEqual([]);
+    }
   });
 
   it('answers when the pool is destroyed meanwhile, and afterwards', async () => {

@@ -101,6 +101,18 @@ export function hideFields(dispatcher: object, ...names: string[]): void {
   for (const name of names) Object.defineProperty(dispatcher, name, { enumerable: false });
 }
 
+/**
+ * For `util.inspect`, and so for logs: origin and state, but not the options, which contain keys and pass
+ * phrases.
+ */
+export function inspected(dispatcher: object, options: InspectOptions): string {
+  const { closed, destroyed, stats } = dispatcher as Readonly<Record<string, unknown>>;
+  const url = (dispatcher as Record<symbol, unknown>)[symbols.kUrl];
+  const origin = url instanceof URL ? { origin: url.origin } : {};
+  const shown = { ...origin, closed, destroyed, stats: { ...(stats as object | undefined) } };
+  return `${dispatcher.constructor.name} ${inspect(shown, options)}`;
+}
+
 /** The base class of our dispatchers. */
 // eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- for listener types, below
 export abstract class DispatcherBase extends Dispatcher {
@@ -142,16 +154,8 @@ export abstract class DispatcherBase extends Dispatcher {
   /** Fails everything pending or running with `error`; resolves when all connections have ended. Never rejects. */
   protected abstract $destroyNow(error: Error): Promise<unknown>;
 
-  /**
-   * For `util.inspect`, and so for logs: origin and state, but not the options, which contain keys and
-   * pass phrases.
-   */
   [inspect.custom](_depth: number, options: InspectOptions): string {
-    const { closed, destroyed } = this;
-    const { stats } = this as { stats?: object };
-    const url = (this as unknown as Record<symbol, unknown>)[symbols.kUrl];
-    const origin = url instanceof URL ? { origin: url.origin } : {};
-    return `${this.constructor.name} ${inspect({ ...origin, closed, destroyed, stats: { ...stats } }, options)}`;
+    return inspected(this, options);
   }
 
   /** What each of its connections is doing now. Those of undici's own classes are not known. */

@@ -5,8 +5,11 @@
  * requests. It must not know what these classes do.
  */
 
+import { inspect, type InspectOptions } from 'node:util';
+
 import { unpolluted } from '../options';
 import { composedForBoth, type Dispatcher, forPeerClass, takesBoth } from '../undici';
+import { inspected } from './dispatcher-base';
 
 type Interceptor = Dispatcher.DispatcherComposeInterceptor;
 
@@ -21,6 +24,10 @@ export function forBoth<Class extends DispatcherClass>(PeerClass: Class): Class 
       handler: Dispatcher.DispatchHandler,
     ): boolean {
       return super.dispatch(unpolluted(options), forPeerClass(handler));
+    }
+
+    [inspect.custom](_depth: number, options: InspectOptions): string {
+      return inspected(this, options);
     }
 
     override compose(

@@ -4,7 +4,18 @@ import { inspect } from 'node:util';
 
 import { afterEach, describe, expect, it } from 'vitest';
 
-import { Agent, Client, Pool, fetch } from '../../src/index';
+import {
+  Agent,
+  BalancedPool,
+  Client,
+  EnvHttpProxyAgent,
+  fetch,
+  Pool,
+  ProxyAgent,
+  RetryAgent,
+  RoundRobinPool,
+  Socks5ProxyAgent,
+} from '../../src/index';
 import { Authority, selfSigned } from '../support/certificates';
 import { httpOrigin, rawOrigin, type Origin } from '../support/servers';
 import { Cleanup } from '../support/wire';
@@ -190,4 +201,28 @@ describe('s21 no credential appears in errors', () => {
     expect(error).toBeInstanceOf(TypeError);
     expectNoSecret(error, (error as Error).cause);
   });
+});
+
+it('s21 no credential appears in what is printed of any class', async () => {
+  const origin = await httpOrigin((_request, response) => response.end());
+  cleanup.add(() => origin.close());
+  const uri = withCredentials(origin.url);
+  const made = [
+    new BalancedPool(origin.url, { connect }),
+    new RoundRobinPool(origin.url, { connect }),
+    new RetryAgent(new Agent({ connect })),
+    new ProxyAgent({ uri, proxyTunnel: false, token: 's3cr3t-token', requestTls: connect }),
+    new Socks5ProxyAgent(uri.replace('http', 'socks5'), { requestTls: connect }),
+    new EnvHttpProxyAgent({ httpProxy: uri, noProxy: '*', connect }),
+  ];
+  for (const dispatcher of made) {
+    cleanup.add(() => dispatcher.destroy());
+    expectNoSecret(dispatcher);
+    if (dispatcher instanceof Socks5ProxyAgent) continue;
+    const given = { origin: origin.url, path: '/', method: 'GET', headers } as const;
+    await (await dispatcher.request(given)).body.dump();
+    expectNoSecret(dispatcher);
+    await dispatcher.close();
+    expectNoSecret(dispatcher);
+  }
 });

@@ -25,13 +25,14 @@ import { Counter } from '../wire';
 export type Counters = Readonly<Record<Uncapitalize<keyof typeof Counter>, number>> &
   ReturnType<typeof fetchCounters>;
 
-const NAMES = Object.entries(Counter).map(
-  ([name, index]) => [name.charAt(0).toLowerCase() + name.slice(1), index] as const,
-);
-
 /** The current counters; all zero before the first request. */
 export function counters(): Counters {
   const values = openedSession()?.counters;
-  const counts = Object.fromEntries(NAMES.map(([name, index]) => [name, values?.[index] ?? 0]));
+  const counts = Object.fromEntries(
+    Object.entries(Counter).map(([name, index]) => [
+      name.charAt(0).toLowerCase() + name.slice(1),
+      values?.[index] ?? 0,
+    ]),
+  );
   return { ...counts, ...fetchCounters() } as Counters;
 }

@@ -5,7 +5,7 @@
  * not know errors.
  */
 
-import { nodeFlags } from './node-flags';
+import { NODE_FLAGS } from './node-flags';
 
 const HINT = '; if the root CA is installed locally, try running Node.js with --use-system-ca';
 
@@ -17,7 +17,7 @@ const isGiven =
   versions['bun'] === undefined &&
   versions['deno'] === undefined;
 
-const usesSystemCa = nodeFlags().includes('--use-system-ca');
+const usesSystemCa = NODE_FLAGS.includes('--use-system-ca');
 
 /** The hint for an error with this code; empty for others. */
 export function certificateHint(code: string | undefined): string {

@@ -8,7 +8,7 @@
 import { closeSync, openSync } from 'node:fs';
 import { resolve } from 'node:path';
 
-import { nodeFlags } from './node-flags';
+import { NODE_FLAGS } from './node-flags';
 
 const FLAG = '--tls-keylog';
 
@@ -22,7 +22,7 @@ function fileOf(flags: readonly string[]): string | null {
   return file;
 }
 
-const file = fileOf(nodeFlags());
+const file = fileOf(NODE_FLAGS);
 let hasWarned = false;
 
 function warn(path: string): void {

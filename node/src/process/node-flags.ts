@@ -5,9 +5,10 @@
  * them in no other way. It must not know what they mean.
  */
 
+const given = [...(process.env['NODE_OPTIONS'] ?? '').split(/[\s"]+/), ...process.execArgv];
+
 /** Each as `--name` or `--name=value`, with dashes, as Node reads them at startup. */
-export function nodeFlags(): readonly string[] {
-  const given = [...(process.env['NODE_OPTIONS'] ?? '').split(/[\s"]+/), ...process.execArgv];
+export const NODE_FLAGS: readonly string[] = given.map((flag) =>
   // Node accepts underscores as dashes, in names only.
-  return given.map((flag) => flag.replace(/^--[^=]*/, (name) => name.replaceAll('_', '-')));
-}
+  flag.replace(/^--[^=]*/, (name) => name.replaceAll('_', '-')),
+);

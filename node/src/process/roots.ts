@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import tls = require('node:tls');
 
 import type { NativeAddon, NativeEnvironment } from '../native';
-import { nodeFlags } from './node-flags';
+import { NODE_FLAGS } from './node-flags';
 
 /** `tls.getCACertificates` as of Node 22.15; older type packages do not declare it. */
 type GetCACertificates = (type: 'default') => string[];
@@ -24,7 +24,7 @@ type GetCACertificates = (type: 'default') => string[];
 const { getCACertificates } = tls as unknown as { getCACertificates?: GetCACertificates };
 
 // At startup, like Node: later changes have no effect.
-const isOpenssl = nodeFlags().includes('--use-openssl-ca');
+const isOpenssl = NODE_FLAGS.includes('--use-openssl-ca');
 const extraFile = process.env['NODE_EXTRA_CA_CERTS'];
 /** What Node lists with `--use-openssl-ca` unless the roots were set. */
 const unchangedList = isOpenssl ? getCACertificates?.('default') : undefined;

@@ -9,7 +9,7 @@
 import { getFips } from 'node:crypto';
 import tls = require('node:tls');
 
-import { nodeFlags } from './node-flags';
+import { NODE_FLAGS } from './node-flags';
 import { engineOffer } from './tls-offer';
 
 /** Flags for OpenSSL, or for tracing it. */
@@ -17,7 +17,7 @@ const FLAGS = /^--(?:trace-tls|openssl-config|openssl-shared-config|enable-fips|
 
 /** What Node has read at startup. */
 const isStartedSo =
-  nodeFlags().some((flag) => FLAGS.test(flag)) ||
+  NODE_FLAGS.some((flag) => FLAGS.test(flag)) ||
   Boolean(process.env['OPENSSL_CONF']) ||
   getFips() !== 0;
 

@@ -91,10 +91,18 @@ pub(crate) struct Windows {
 /// Options of TCP sockets that the engine does not have.
 #[derive(Clone, Debug)]
 pub(crate) struct SocketOptions {
+    #[cfg_attr(
+        not(any(target_os = "android", target_os = "fuchsia", target_os = "linux")),
+        expect(dead_code, reason = "no such option of sockets")
+    )]
     pub(crate) interface: Option<String>,
     pub(crate) keep_alive: Option<Duration>,
     pub(crate) keep_alive_interval: Option<Duration>,
     pub(crate) keep_alive_retries: Option<u32>,
+    #[cfg_attr(
+        not(any(target_os = "android", target_os = "fuchsia", target_os = "linux")),
+        expect(dead_code, reason = "no such option of sockets")
+    )]
     pub(crate) user_timeout: Option<Duration>,
 }
 

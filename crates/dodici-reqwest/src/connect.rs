@@ -91,22 +91,38 @@ fn engine_error(error: BoxError) -> dodici::Error {
 #[cfg(unix)]
 pub trait UnixSocketProvider: sealed::Path {}
 
-#[cfg(unix)]
+/// Accepted by [`ClientBuilder::windows_named_pipe`](crate::ClientBuilder::windows_named_pipe):
+/// paths, and strings that are paths. Sealed.
+#[cfg(windows)]
+pub trait WindowsNamedPipeProvider: sealed::Path {}
+
 mod sealed {
     pub trait Path: AsRef<std::path::Path> {}
 
     macro_rules! paths {
-        ($($type:ty),*) => {$(
+        ($provider:ident, $($type:ty),*) => {$(
             impl Path for $type {}
-            impl super::UnixSocketProvider for $type {}
+            impl super::$provider for $type {}
         )*};
     }
 
+    #[cfg(unix)]
     paths!(
+        UnixSocketProvider,
         String,
         &'_ str,
         &'_ std::path::Path,
         std::path::PathBuf,
         std::sync::Arc<std::path::Path>
+    );
+    #[cfg(windows)]
+    paths!(
+        WindowsNamedPipeProvider,
+        String,
+        &'_ str,
+        &'_ std::path::Path,
+        std::path::PathBuf,
+        &'_ std::ffi::OsStr,
+        std::ffi::OsString
     );
 }

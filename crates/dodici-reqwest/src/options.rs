@@ -15,6 +15,8 @@ use tower::{Layer, Service};
 use crate::builder::MAX_FRAME;
 #[cfg(unix)]
 use crate::connect::UnixSocketProvider;
+#[cfg(windows)]
+use crate::connect::WindowsNamedPipeProvider;
 use crate::connect::{BoxedConnectorService, Conn, Unnameable};
 use crate::dns::IntoResolve;
 use crate::error::BoxError;
@@ -404,6 +406,13 @@ options! {
     #[cfg(unix)]
     fn unix_socket[P](path: P) where [P: UnixSocketProvider] |config| {
         config.engine.connect.socket_path = Some(path.as_ref().to_owned());
+    }
+
+    /// Connects to this named pipe, whatever the URL's host; proxies and name resolution are not
+    /// used.
+    #[cfg(windows)]
+    fn windows_named_pipe[P](pipe: P) where [P: WindowsNamedPipeProvider] |config| {
+        config.engine.connect.socket_path = Some(pipe.as_ref().to_owned());
     }
 
     /// Rejects `http` URLs, including redirects to them. Default false.

@@ -6,7 +6,7 @@ import * as http2 from 'node:http2';
 import * as https from 'node:https';
 import * as net from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 const pem = (name: string) => readFileSync(new URL(name, import.meta.url));
 
@@ -97,9 +97,11 @@ export function http2Origin(
 export const rawOrigin = (onSocket: (socket: net.Socket) => void): Promise<Origin> =>
   open(net.createServer(onSocket), (port) => `http://localhost:${port}`);
 
+/** On Windows, at a named pipe. */
 export async function unixOrigin(listener: http.RequestListener): Promise<Origin> {
   const folder = mkdtempSync(join(tmpdir(), 'dodici-'));
-  const socketPath = join(folder, 'origin.sock');
+  const socketPath =
+    process.platform === 'win32' ? `\\\\.\\pipe\\${basename(folder)}` : join(folder, 'origin.sock');
   const server = http.createServer(listener);
   const { sockets, close } = await listening(server, socketPath);
   return {

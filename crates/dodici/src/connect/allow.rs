@@ -55,8 +55,7 @@ pub(super) async fn check(rule: &Rule, address: IpAddr, host: &str) -> Result<()
 }
 
 /// Only a socket with an address can be asked about.
-#[cfg(unix)]
-pub(super) fn check_unix(rule: &Rule, path: &Path) -> Result<(), Error> {
+pub(super) fn check_path(rule: &Rule, path: &Path) -> Result<(), Error> {
     if rule.is_none() {
         return Ok(());
     }

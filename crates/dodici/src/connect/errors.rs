@@ -27,7 +27,6 @@ pub(super) fn socket_error(error: io::Error, syscall: &'static str, tried: Socke
 }
 
 /// `connect ENOENT /path`.
-#[cfg(unix)]
 pub(super) fn path_error(error: io::Error, path: String) -> Error {
     leg_error(error, "connect", &path.clone(), path, None)
 }

@@ -2,11 +2,13 @@
 //!
 //! Called on resolver threads only (`dns.rs`), because it blocks. Must not know queues.
 
+#[cfg(unix)]
 use std::io;
 use std::net::SocketAddr;
 
 use dodici_pool::{Error, ErrorKind, Family, Phase, Replay, SystemDetail};
 
+#[cfg(unix)]
 use super::errors::os_code;
 
 /// Addresses of `host` in the system's order, with port 0. Blocks.
@@ -35,14 +37,21 @@ pub(super) fn lookup(host: &str, family: Family) -> Result<Vec<SocketAddr>, Look
 
 /// Addresses of `host` in the system's order, with port 0. Blocks.
 ///
-/// The standard library reports no error number here, so every failure is reported as ENOTFOUND.
-#[cfg(not(unix))]
+/// Errors are those of Winsock, as libuv translates them.
+#[cfg(windows)]
 pub(super) fn lookup(host: &str, family: Family) -> Result<Vec<SocketAddr>, LookupError> {
     use std::net::ToSocketAddrs;
 
+    const WSATRY_AGAIN: i32 = 11002;
+    const WSANO_RECOVERY: i32 = 11003;
+
     let found = (host, 0)
         .to_socket_addrs()
-        .map_err(|_| LookupError::NOT_FOUND)?;
+        .map_err(|error| match error.raw_os_error() {
+            Some(WSATRY_AGAIN) => LookupError::AGAIN,
+            Some(WSANO_RECOVERY) => LookupError::FAIL,
+            _ => LookupError::NOT_FOUND,
+        })?;
     let addresses: Vec<_> = found
         .filter(|address| match family {
             Family::Any => true,
@@ -97,10 +106,7 @@ impl LookupError {
     }
 
     /// From the errno behind `EAI_SYSTEM`.
-    #[cfg_attr(
-        not(unix),
-        expect(dead_code, reason = "only getaddrinfo reports an errno")
-    )]
+    #[cfg(unix)]
     fn from_os(error: &io::Error) -> Self {
         let (code, errno) = os_code(error);
         Self { code, errno }

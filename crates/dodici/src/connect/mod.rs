@@ -1,8 +1,9 @@
-//! Connecting: name resolution, TCP or Unix socket, proxy, TLS.
+//! Connecting: name resolution, TCP or Unix socket or named pipe, proxy, TLS.
 //!
 //! - [`Connector`]: the legs in sequence, for one pool key.
 //! - [`Transport`]: the resulting byte stream, and [`Transport::probe`] for the checkout.
-//! - `dns`, `dns_cache`, `getaddrinfo`: resolver threads, and their answers. `tcp`: racing addresses. `unix_socket`.
+//! - `dns`, `dns_cache`, `getaddrinfo`: resolver threads, and their answers. `tcp`: racing addresses.
+//! - `local_stream`: a Unix socket, or a named pipe of Windows.
 //! - `proxy`: TLS to a proxy, `CONNECT` or SOCKS.
 //! - `tls`: trust, client certificates, verification, sessions, Node's error codes.
 //! - `hooks`: the caller's callbacks. `allow`, `public`: which addresses may be connected to.
@@ -17,6 +18,9 @@ mod dns_cache;
 mod errors;
 mod getaddrinfo;
 mod hooks;
+#[cfg_attr(unix, path = "unix_socket.rs")]
+#[cfg_attr(windows, path = "named_pipe.rs")]
+mod local_stream;
 mod proxy;
 mod public;
 mod read_ahead;
@@ -25,8 +29,6 @@ mod socket;
 mod tcp;
 mod tls;
 mod transport;
-#[cfg(unix)]
-mod unix_socket;
 
 #[cfg(all(test, unix))]
 mod tests;
@@ -114,13 +116,6 @@ impl Connector {
         config: ConnectConfig,
         hooks: ConnectHooks,
     ) -> Result<Self, Error> {
-        #[cfg(not(unix))]
-        if config.socket_path.is_some() {
-            return Err(errors::bad_option(
-                "socketPath",
-                "this platform has no Unix sockets",
-            ));
-        }
         let tls = match origin.scheme {
             Scheme::Http => None,
             Scheme::Https => Some(match &hooks.tls {
@@ -222,15 +217,14 @@ impl Connector {
     async fn open(&self, deadlines: &mut Deadlines) -> Result<Opened, Error> {
         let begun = Instant::now();
         let deadline = deadlines.reach;
-        #[cfg(unix)]
         if let Some(path) = &self.config.socket_path {
-            allow::check_unix(&self.hooks.allow, path)?;
+            allow::check_path(&self.hooks.allow, path)?;
             let stream = deadline
-                .run(unix_socket::connect(path))
+                .run(local_stream::connect(path))
                 .await
                 .map_err(|_| self.timed_out(deadline, Phase::Connect, &[]))??;
             return Ok(Opened {
-                socket: Socket::Unix(stream),
+                socket: Socket::Local(stream),
                 dns: None,
                 tcp: Some(begun.elapsed()),
             });

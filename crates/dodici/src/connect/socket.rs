@@ -1,4 +1,4 @@
-//! What is below a transport: the OS socket, TCP or Unix, or TLS to a proxy over one.
+//! What is below a transport: the OS socket, TCP or Unix, a named pipe, or TLS to a proxy over one.
 //!
 //! Used by the transport, directly or under TLS. Adds two calls that tokio does not have: peeking
 //! at and reading what the kernel holds right now, bypassing tokio's readiness state, which only
@@ -15,10 +15,9 @@ use std::time::Duration;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-#[cfg(unix)]
-use tokio::net::UnixStream;
 use tokio_rustls::client::TlsStream;
 
+use super::local_stream::{self, LocalStream};
 use super::read_ahead::ReadAhead;
 use super::session;
 use crate::clock::or_look;
@@ -34,8 +33,7 @@ const NO_SIGNAL: i32 = 0;
 #[derive(Debug)]
 pub(super) enum Socket {
     Tcp(TcpStream),
-    #[cfg(unix)]
-    Unix(UnixStream),
+    Local(LocalStream),
     /// TLS to a proxy, in which TLS to the origin runs. Boxed, as it holds a socket itself.
     Tunnel(Box<TlsStream<ReadAhead>>),
 }
@@ -52,18 +50,20 @@ pub(crate) enum Probe {
 }
 
 impl Socket {
-    fn raw(&self) -> SockRef<'_> {
+    /// `None` for a named pipe.
+    fn raw(&self) -> Option<SockRef<'_>> {
         match self {
-            Self::Tcp(stream) => SockRef::from(stream),
-            #[cfg(unix)]
-            Self::Unix(stream) => SockRef::from(stream),
+            Self::Tcp(stream) => Some(SockRef::from(stream)),
+            Self::Local(stream) => local_stream::socket(stream),
             Self::Tunnel(stream) => stream.get_ref().0.socket().raw(),
         }
     }
 
-    /// A Unix socket has no reset.
+    /// A Unix socket has no reset, and a pipe neither.
     pub(super) fn reset(&self) {
-        drop(self.raw().set_linger(Some(Duration::ZERO)));
+        if let Some(raw) = self.raw() {
+            drop(raw.set_linger(Some(Duration::ZERO)));
+        }
     }
 
     fn is_tunnel(&self) -> bool {
@@ -72,13 +72,28 @@ impl Socket {
 
     /// What the kernel holds. Consumes nothing. Not for a tunnel, whose bytes in the kernel mean
     /// nothing yet.
-    pub(super) fn probe(&self) -> Probe {
-        let mut byte = [MaybeUninit::uninit()];
-        match retry(|| self.raw().peek(&mut byte)) {
+    pub(super) fn probe(&mut self) -> Probe {
+        match self.peek() {
             Ok(0) => Probe::Closed(None),
             Ok(_) => Probe::Data,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Probe::Clean,
             Err(error) => Probe::Closed(Some(error)),
+        }
+    }
+
+    fn peek(&mut self) -> io::Result<usize> {
+        #[cfg(windows)]
+        if let Self::Local(pipe) = self {
+            return pipe.peek();
+        }
+        self.past_tokio(|raw| raw.peek(&mut [MaybeUninit::uninit()]))
+    }
+
+    /// Makes a system call that must not block. There is none for a pipe.
+    fn past_tokio<T>(&self, call: impl Fn(&SockRef<'_>) -> io::Result<T>) -> io::Result<T> {
+        match self.raw() {
+            Some(raw) => retry(|| call(&raw)),
+            None => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
 
@@ -90,7 +105,13 @@ impl Socket {
         if let Self::Tunnel(stream) = self {
             return session::read_now(stream, buffer);
         }
-        let raw = self.raw();
+        #[cfg(windows)]
+        if let Self::Local(pipe) = self {
+            return pipe.read_now(buffer);
+        }
+        let Some(raw) = self.raw() else {
+            return Err(io::ErrorKind::WouldBlock.into());
+        };
         let mut socket: &socket2::Socket = &raw;
         retry(|| socket.read(buffer))
     }
@@ -106,14 +127,13 @@ impl Socket {
         if polled.is_ready() || self.is_tunnel() {
             return polled;
         }
-        or_look(polled, |count| *count, || retry(|| send(&self.raw())))
+        or_look(polled, |count| *count, || self.past_tokio(send))
     }
 
     pub(super) fn local_addr(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(stream) => stream.local_addr().ok(),
-            #[cfg(unix)]
-            Self::Unix(_) => None,
+            Self::Local(_) => None,
             Self::Tunnel(stream) => stream.get_ref().0.socket().local_addr(),
         }
     }
@@ -121,8 +141,7 @@ impl Socket {
     pub(super) fn peer_addr(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(stream) => stream.peer_addr().ok(),
-            #[cfg(unix)]
-            Self::Unix(_) => None,
+            Self::Local(_) => None,
             Self::Tunnel(stream) => stream.get_ref().0.socket().peer_addr(),
         }
     }
@@ -142,8 +161,7 @@ macro_rules! on_socket {
     ($self:expr, $stream:ident => $call:expr) => {
         match $self {
             Socket::Tcp($stream) => $call,
-            #[cfg(unix)]
-            Socket::Unix($stream) => $call,
+            Socket::Local($stream) => $call,
             Socket::Tunnel($stream) => $call,
         }
     };

@@ -1,4 +1,4 @@
-//! A connected byte stream: TCP or Unix, plain or TLS.
+//! A connected byte stream: TCP, Unix or a named pipe, plain or TLS.
 //!
 //! Created by the connector, owned by a connection, probed on checkout. Must not know HTTP.
 

@@ -72,6 +72,9 @@ enum Words {
     Dependencies(&'static [&'static str]),
 }
 
+/// What differs between operating systems.
+const SYSTEMS: Words = Words::Names(&["cfg(unix)", "cfg(not(unix))", "cfg(windows)", "target_os"]);
+
 const WORD_RULES: &[WordRule] = &[
     WordRule {
         within: "crates/dodici-pool/src",
@@ -111,6 +114,20 @@ const WORD_RULES: &[WordRule] = &[
         except: Some("crates/dodici/src/conn/hyper/"),
         words: Words::Names(&["hyper::client", "hyper::body", "hyper::rt", "hyper::Error"]),
         why: "only conn/hyper uses hyper",
+    },
+    WordRule {
+        within: ENGINE,
+        extension: "rs",
+        except: Some("crates/dodici/src/connect/"),
+        words: SYSTEMS,
+        why: "only connect knows operating systems",
+    },
+    WordRule {
+        within: "node/native/src",
+        extension: "rs",
+        except: None,
+        words: SYSTEMS,
+        why: "only the engine knows operating systems",
     },
     WordRule {
         within: "node/native/src",

@@ -1,5 +1,5 @@
-// A user's program: a request to each of the origins, whose certificates a file vouches for. It prints
-// what scripts/release/systems.mjs compares.
+// A user's program: a request to each of the origins, whose certificates a file vouches for, and one to a
+// Unix socket beside it. It prints what scripts/release/systems.mjs compares.
 const { readFileSync } = require('node:fs');
 const { join } = require('node:path');
 
@@ -7,7 +7,9 @@ const { Agent, counters, request } = require('dodici');
 
 async function main() {
   const ca = readFileSync(join(__dirname, 'ca.pem'));
-  const dispatcher = new Agent({ allowH2: true, connect: { ca } });
+  const socketPath = join(__dirname, 'socket');
+  const origins = { 'http://socket.test': { connect: { socketPath } } };
+  const dispatcher = new Agent({ allowH2: true, connect: { ca }, origins });
   for (const [name, origin] of Object.entries(JSON.parse(process.env.ORIGINS))) {
     const before = counters().submissions;
     const { statusCode, body } = await request(origin, { dispatcher });
@@ -15,7 +17,9 @@ async function main() {
     const by = counters().submissions > before ? 'by the engine' : 'by undici';
     console.log(`${name}: ${statusCode} ${by} ${text}`);
   }
-  console.log(`Node ${process.version} ${process.platform} ${process.arch}`);
+  const { glibcVersionRuntime } = process.report.getReport().header;
+  const libc = glibcVersionRuntime ? `glibc ${glibcVersionRuntime}` : 'musl';
+  console.log(`Node ${process.version} ${process.platform} ${process.arch}, ${libc}`);
 }
 
 main().catch((error) => console.log(error.code, error.message));

@@ -47,7 +47,7 @@ const SYSTEMS = {
   },
 };
 
-/** Sends requests over HTTP/1.1, TLS and HTTP/2 from the system of a platform, with `packages`. */
+/** Sends requests over HTTP/1.1, TLS, HTTP/2 and a Unix socket from the system of a platform, with `packages`. */
 export async function sendRequests({ name, cpu }, packages) {
   if (process.getuid?.() !== 0) throw new Skipped('chroot needs root');
   const { suite, architecture, node, wheel, emulator } = SYSTEMS[name];
@@ -67,9 +67,13 @@ export async function sendRequests({ name, cpu }, packages) {
   }
   await install(name, packages, join(tree, 'project'));
 
-  const servers = await startServers();
+  const servers = await startServers(join(tree, 'project', 'socket'));
   // musl looks for the wheel's libraries beside /proc/self/exe, which a chroot does not have.
-  const env = { ORIGINS: JSON.stringify(servers.origins), LD_LIBRARY_PATH: `/${LIBRARIES}` };
+  const env = {
+    PATH: process.env.PATH,
+    ORIGINS: JSON.stringify(servers.origins),
+    LD_LIBRARY_PATH: `/${LIBRARIES}`,
+  };
   const output = await run('chroot', [tree, ...command], { pipe: true, env }).finally(
     servers.close,
   );
@@ -142,22 +146,26 @@ async function install(name, packages, project) {
   copyFileSync(join(ROOT, 'node', 'test', 'support', 'ca.pem'), join(project, 'ca.pem'));
 }
 
-async function startServers() {
+async function startServers(socket) {
   const support = join(ROOT, 'node', 'test', 'support');
   const pem = (name) => readFileSync(join(support, `${name}.pem`));
   const tls = { cert: pem('localhost-cert'), key: pem('localhost-key') };
   const answer = (_request, response) => response.end('{"hello":"world"}');
   const servers = {
     'HTTP/1.1': http.createServer(answer),
+    'Unix socket': http.createServer(answer),
     TLS: https.createServer(tls, answer),
     'HTTP/2': http2.createSecureServer(tls, answer),
   };
   const origins = {};
   for (const [name, server] of Object.entries(servers)) {
-    server.listen(0, '127.0.0.1');
+    const isLocal = name === 'Unix socket';
+    server.listen(isLocal ? { path: socket } : { port: 0, host: '127.0.0.1' });
     await once(server, 'listening');
     const scheme = name === 'HTTP/1.1' ? 'http' : 'https';
-    origins[name] = `${scheme}://127.0.0.1:${server.address().port}/`;
+    origins[name] = isLocal
+      ? 'http://socket.test/'
+      : `${scheme}://127.0.0.1:${server.address().port}/`;
   }
   const close = () => Object.values(servers).forEach((server) => server.close());
   return { origins, close };

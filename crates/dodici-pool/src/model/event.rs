@@ -147,7 +147,8 @@ named! {
             /// Why.
             error: Error,
         },
-        /// A connection was given up while it was being opened, because no request waits for it.
+        /// A connection was given up while it was being opened, because no request waits for it, or
+        /// because its runtime has ended.
         ConnectGivenUp {
             /// The id it would have had.
             conn: ConnId,

@@ -261,3 +261,37 @@ async fn s30_a_body_may_have_a_minimum_rate_of_its_own() {
         assert_eq!(text.unwrap(), "beforeafter");
     }
 }
+
+#[test]
+fn nothing_is_left_of_a_runtime_that_ends_while_a_connection_is_opened() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(1).enable_all().build().unwrap()
+    };
+    let servers = runtime();
+    let silent = servers.block_on(async {
+        let silent = ScriptedPeer::tcp().await;
+        silent.run(|mut conn| async move {
+            conn.read_some().await;
+            conn.closed().await;
+        })
+    });
+    let client = client();
+    for number in 1..=3 {
+        let ending = runtime();
+        let at = format!("https://127.0.0.1:{}/", silent.port());
+        let (asked, get) = (client.clone(), client.get(&at));
+        ending.spawn(async move { asked.preconnect(at, 2).await });
+        ending.spawn(get.send());
+        // The TLS handshake has begun.
+        servers.block_on(silent.wait(|log| {
+            let hellos = log.connections.iter();
+            let hellos = hellos.filter(|conn| !conn.received.is_empty());
+            (hellos.count() >= number).then_some(())
+        }));
+        assert_eq!(client.pool_stats().len(), 1);
+        drop(ending);
+        assert_eq!(client.pool_stats().len(), 0);
+    }
+    assert_eq!(servers.block_on(client.connections()), []);
+}

@@ -12,7 +12,7 @@ use std::task::Poll;
 use dodici_pool::{CloseReason, ConnId, ConnectInfo, Error, Event, Protocol};
 
 use super::lease::Lease;
-use super::{Mailbox, Permit, PoolInner, multiplex, now, pipeline};
+use super::{Mailbox, Permit, PoolInner, contain, multiplex, now, pipeline};
 use crate::connect::{Connected, Transport};
 use crate::trace::Attempt;
 
@@ -170,9 +170,12 @@ impl Connecting {
 }
 
 impl Drop for Connecting {
+    /// The runtime has ended, or a hook has panicked.
     fn drop(&mut self) {
         if !self.done {
             self.give_up(None);
+            let conn = self.id;
+            contain(|| self.pool.events.event(Event::ConnectGivenUp { conn }));
         }
     }
 }

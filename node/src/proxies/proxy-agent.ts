@@ -366,14 +366,7 @@ function makeTunnels(
 }
 
 /** Limits per origin and of agents; and a proxy does not forward what is in HTTP/2. */
-const NOT_FOR_FORWARDING = [
-  'connections',
-  'maxConnections',
-  'maxOrigins',
-  'origins',
-  'useH2c',
-  'h2Options',
-];
+const NOT_FOR_FORWARDING = ['connections', 'maxConnections', 'maxOrigins', 'useH2c', 'h2Options'];
 
 /** Connections to the proxy for forwarded requests. `connections` is a limit per origin. */
 function makeForwarder(

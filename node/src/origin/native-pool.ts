@@ -30,6 +30,7 @@ import {
 } from '../options';
 import { provideDefaultRoots } from '../process';
 import type { PoolOwner, Session } from '../session';
+import { errors } from '../undici';
 import { type PoolCommand, Submission, type SubmissionWriter } from '../wire';
 
 /** Hears what happens to connections. Called at delivery, so in one order with the handlers' callbacks. */
@@ -71,6 +72,8 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
   readonly #lookups: Lookups;
   #lastQuestion = 0;
   readonly #questions = new Map<number, (failed: boolean, payload: Payload | null) => void>();
+  /** Why an attempt has failed while there are questions. */
+  #attemptError: Error | null = null;
   #destroyError: Error | null = null;
   #whenGone: (() => void) | null = null;
   #closed: (() => void) | null = null;
@@ -148,7 +151,11 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
       this.writer.poolPreconnect(this.id, question, count);
       return decodeReady;
     });
-    return ready ?? 0;
+    if (ready === null) {
+      // It was closed meanwhile; an agent does that when an attempt has failed and nothing is left.
+      throw this.#attemptError ?? this.#destroyError ?? new errors.ClientDestroyedError();
+    }
+    return ready;
   }
 
   /** Asks Rust, and keeps the process alive for the answer; `null` if the pool ends before. */
@@ -276,7 +283,9 @@ export class NativePool implements PoolOwner, SendTarget, ConnectionHost {
   }
 
   onConnectFailed(_connection: number, batch: Buffer, start: number, end: number): void {
-    this.#listener.connectFailed(this, this.#failure(batch, start, end));
+    const error = this.#failure(batch, start, end);
+    if (this.#questions.size > 0) this.#attemptError = error;
+    this.#listener.connectFailed(this, error);
     this.#letGo();
   }
 

@@ -53,7 +53,8 @@ pub struct Engine {
 
 impl Engine {
     /// An engine whose tasks run on the runtime behind this handle. The runtime needs its I/O and
-    /// time drivers.
+    /// time drivers. When it has ended, requests fail with
+    /// [`ErrorKind::Destroyed`](dodici_pool::ErrorKind::Destroyed).
     pub fn on_runtime(runtime: Handle) -> Self {
         Self {
             runtime,

@@ -23,31 +23,35 @@ type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
 ///
 /// The task is spawned with room for the larger of the two futures, so both are boxed: a connection
 /// holds only what serving needs.
-pub(super) async fn run(
+pub(super) fn run(
     pool: Arc<PoolInner>,
     id: ConnId,
     mailbox: Arc<Mailbox>,
     permit: Option<Permit>,
-) {
-    let attempt = Attempt::new(&pool.origin, id);
-    let establishing = establish(pool, id, mailbox, permit);
-    if let Some(serving) = Box::pin(attempt.around(establishing)).await {
-        serving.await;
+) -> impl Future<Output = ()> + Send {
+    // Created here, because a runtime that has ended drops the future without polling it.
+    let mut connecting = Connecting {
+        pool: Arc::clone(&pool),
+        id,
+        progress: Progress::Spawned,
+    };
+    async move {
+        connecting.progress = Progress::Begun;
+        let attempt = Attempt::new(&pool.origin, id);
+        let establishing = establish(connecting, mailbox, permit);
+        if let Some(serving) = Box::pin(attempt.around(establishing)).await {
+            serving.await;
+        }
     }
 }
 
 /// Opens the connection. `None` if that failed, which has then been reported.
 async fn establish(
-    pool: Arc<PoolInner>,
-    id: ConnId,
+    connecting: Connecting,
     mailbox: Arc<Mailbox>,
     permit: Option<Permit>,
 ) -> Option<Serving> {
-    let connecting = Connecting {
-        pool: Arc::clone(&pool),
-        id,
-        done: false,
-    };
+    let (pool, id) = (Arc::clone(&connecting.pool), connecting.id);
     let connected = tokio::select! {
         biased;
         reason = closed(&mailbox) => {
@@ -118,12 +122,22 @@ enum Slots {
 struct Connecting {
     pool: Arc<PoolInner>,
     id: ConnId,
-    done: bool,
+    progress: Progress,
+}
+
+/// How far an attempt has come.
+#[derive(PartialEq, Eq)]
+enum Progress {
+    /// It waits for its runtime.
+    Spawned,
+    Begun,
+    /// The pool knows how it ended.
+    Done,
 }
 
 impl Connecting {
     fn succeed(mut self, slots: Slots) {
-        self.done = true;
+        self.progress = Progress::Done;
         {
             let machine = &mut self.pool.state.lock().machine;
             match slots {
@@ -139,7 +153,7 @@ impl Connecting {
 
     /// Fails waiting requests first, then emits the event.
     fn fail(mut self, error: Error) {
-        self.done = true;
+        self.progress = Progress::Done;
         self.give_up(Some(&error));
         let conn = self.id;
         self.pool.events.event(Event::ConnectFailed { conn, error });
@@ -147,7 +161,7 @@ impl Connecting {
 
     /// The pool does not want it any more. Its own end is not reported.
     fn abandon(mut self, reason: CloseReason) {
-        self.done = true;
+        self.progress = Progress::Done;
         self.give_up(None);
         if reason == CloseReason::Aborted {
             let conn = self.id;
@@ -172,11 +186,16 @@ impl Connecting {
 impl Drop for Connecting {
     /// The runtime has ended, or a hook has panicked.
     fn drop(&mut self) {
-        if !self.done {
-            self.give_up(None);
-            let conn = self.id;
-            contain(|| self.pool.events.event(Event::ConnectGivenUp { conn }));
+        if self.progress == Progress::Done {
+            return;
         }
+        if self.progress == Progress::Spawned {
+            // There is no runtime, and will not be: every other attempt would end here as well.
+            self.pool.state.lock().machine.handle_destroy(now());
+        }
+        self.give_up(None);
+        let conn = self.id;
+        contain(|| self.pool.events.event(Event::ConnectGivenUp { conn }));
     }
 }
 

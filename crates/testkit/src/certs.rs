@@ -215,6 +215,21 @@ pub struct TlsDemands<'a> {
     pub alpn: &'a [&'a [u8]],
     /// Refuses to resume sessions.
     pub no_resumption: bool,
+    /// Takes early data of sessions that are resumed; for QUIC.
+    pub early_data: bool,
+}
+
+static TLS13: [&rustls::SupportedProtocolVersion; 1] = [&rustls::version::TLS13];
+
+impl TlsDemands<'_> {
+    /// TLS 1.3 and ALPN as HTTP/3 demands them.
+    pub fn http3() -> Self {
+        Self {
+            versions: &TLS13,
+            alpn: &[b"h3"],
+            ..Self::default()
+        }
+    }
 }
 
 impl ServerTls {
@@ -243,6 +258,11 @@ impl ServerTls {
                 ..TlsDemands::default()
             },
         )
+    }
+
+    /// For HTTP/3.
+    pub fn http3(leaf: &Leaf) -> Self {
+        Self::with(leaf, &TlsDemands::http3())
     }
 
     /// With all settings.
@@ -277,6 +297,10 @@ impl ServerTls {
         if demands.no_resumption {
             config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
+        }
+        if demands.early_data {
+            // The value that QUIC asks for (RFC 9001, section 4.6.1).
+            config.max_early_data_size = u32::MAX;
         }
         Self(Arc::new(config))
     }

@@ -4,6 +4,7 @@
 //! - [`scripted`]: raw HTTP/1 peer on TCP, TLS or a unix socket; one async script per connection,
 //!   written with the operations of [`conn`].
 //! - [`h2`]: raw HTTP/2 on such a connection, frames written by hand.
+//! - [`h3`]: raw HTTP/3 on QUIC, a small real HTTP/3 server, a relay of datagrams with faults.
 //! - [`origin`]: small real HTTP/1.1 server that logs the id of every request it executed.
 //! - [`fault_proxy`]: TCP proxy that resets, ends or stalls a response at an exact byte.
 //! - [`shapes`]: response shapes as exact bytes, with what a correct client makes of them.
@@ -34,6 +35,7 @@ pub mod conn;
 pub mod fault_proxy;
 pub mod figures;
 pub mod h2;
+pub mod h3;
 pub mod message;
 pub mod name_server;
 pub mod origin;
@@ -55,6 +57,10 @@ pub use config::with;
 pub use conn::Conn;
 pub use fault_proxy::{Fault, FaultAction, FaultProxy, Pacing};
 pub use h2::H2Peer;
+pub use h3::conn::H3Peer;
+pub use h3::origin::H3Origin;
+pub use h3::quic::QuicPeer;
+pub use h3::relay::UdpRelay;
 pub use message::{RequestBody, RequestHead};
 pub use origin::TestOrigin;
 pub use recording::{Recorder, Recording, RecordingSink, Terminal};

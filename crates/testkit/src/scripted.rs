@@ -320,7 +320,7 @@ fn tls_facts(stream: &Stream) -> Option<TlsFacts> {
 }
 
 /// Runs a future and turns a panic in it into its message.
-async fn guarded<F: Future>(future: F) -> Result<F::Output, String> {
+pub(crate) async fn guarded<F: Future>(future: F) -> Result<F::Output, String> {
     let mut future = pin!(future);
     std::future::poll_fn(
         |cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {

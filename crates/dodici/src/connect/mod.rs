@@ -31,7 +31,7 @@ mod tls;
 mod transport;
 
 #[cfg(all(test, unix))]
-mod tests;
+pub(crate) mod tests;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -4,8 +4,8 @@
 //! response: a peer can send 700,000 PINGs per second. The h2 crate bounds the state kept for such
 //! frames, and for some types their number; this budget bounds all types but one. Useful traffic
 //! earns credit, frames that do no work are charged, and the budget refills over time. Fields that
-//! are much larger decoded than on the wire are charged by size. The budget is a state machine
-//! without I/O: the tap reports each frame.
+//! are much larger decoded than on the wire are charged by size, those that nobody reads by the
+//! largest possible. The budget is a state machine without I/O: the tap reports each frame.
 //!
 //! DATA with content is free here. A reader that consumes it, a token or a log line at a time, gets what it
 //! asked for in however many frames; one that has stopped gets no more than its window, and the
@@ -34,10 +34,20 @@ const EARNED_BY_WRITING: i64 = 8;
 /// 60 KiB that was forty bytes on the wire costs fifteen frames.
 const FIELDS_OF_A_FRAME: usize = 4 * 1024;
 
+/// Blocks of fields that may arrive on a stream after we have reset it, at the price of any frame:
+/// the response and its trailers, which had been sent before the peer knew.
+const FIELDS_AFTER_RESET: u32 = 2;
+
+/// Charge for each more. Nobody learns what they decode to, so it is that of
+/// 64 KiB.
+const UNREAD_FIELDS: i64 = 64 * 1024 / FIELDS_OF_A_FRAME as i64;
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct FrameBudget {
     balance: i64,
+    /// Streams that we have reset, and the blocks of fields received on each since.
+    reset: Vec<(u32, u32)>,
     renewed: Instant,
     /// DATA with content has arrived since the last without.
     filled: bool,
@@ -55,6 +65,7 @@ impl FrameBudget {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             balance: BURST,
+            reset: Vec::new(),
             renewed: now,
             filled: false,
         }
@@ -64,6 +75,8 @@ impl FrameBudget {
     pub(super) fn wrote(&mut self, frame: &Frame) {
         if matches!(frame.kind, kind::HEADERS | kind::DATA) {
             self.balance = (self.balance + EARNED_BY_WRITING).min(BURST);
+        } else if frame.kind == kind::RST_STREAM {
+            self.reset.push((frame.stream, 0));
         }
     }
 
@@ -79,7 +92,16 @@ impl FrameBudget {
                 return true;
             }
         }
-        self.pay(cost(frame), now)
+        let mut cost = cost(frame);
+        if frame.kind == kind::HEADERS
+            && let Some((_, blocks)) = self.reset.iter_mut().find(|(of, _)| *of == frame.stream)
+        {
+            *blocks += 1;
+            if *blocks > FIELDS_AFTER_RESET {
+                cost += UNREAD_FIELDS;
+            }
+        }
+        self.pay(cost, now)
     }
 
     /// Charges this many bytes of decoded fields, like [`FrameBudget::received`].
@@ -184,6 +206,27 @@ mod tests {
         };
         assert_eq!(large(1000), BURST as usize);
         assert!(large(60 * 1024) <= BURST as usize / 15);
+    }
+
+    #[test]
+    fn fields_on_a_stream_that_was_reset_are_charged_as_the_largest() {
+        let now = Instant::now();
+        let of = |stream, kind| Frame {
+            stream,
+            ..frame(kind, 40)
+        };
+        let mut budget = FrameBudget::new(now);
+        // What crosses a reset is not held against the peer.
+        for stream in (1..1601).step_by(2) {
+            budget.wrote(&of(stream, kind::RST_STREAM));
+            for _ in 0..FIELDS_AFTER_RESET {
+                assert!(budget.received(&of(stream, kind::HEADERS), || now));
+            }
+        }
+        let others = (0..100).take_while(|_| budget.received(&of(1601, kind::HEADERS), || now));
+        assert_eq!(others.count(), 100);
+        let more = (0..100_000).take_while(|_| budget.received(&of(1, kind::HEADERS), || now));
+        assert!(more.count() as i64 <= BURST / UNREAD_FIELDS);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! `origin::multiplex` calls it; all methods are polled from that one task and none blocks.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -169,7 +170,7 @@ impl H2Conn {
             Poll::Pending => Driven::Up,
             Poll::Ready(result) => {
                 self.ended = true;
-                Driven::Ended(self.explain(result.err(), cx))
+                Driven::Ended(self.explain(result.err()))
             }
         }
     }
@@ -387,21 +388,23 @@ impl H2Conn {
         self.seen.flooded
     }
 
-    /// Reads some of what is in flight: closing a socket with unread bytes resets it, and the reset
-    /// may overtake our GOAWAY. Ends by itself, soon.
+    /// Sends GOAWAY, then reads some of what is in flight: closing a socket with unread bytes resets
+    /// it, and the reset may overtake our GOAWAY. Ends by itself, soon.
     pub(crate) async fn linger(&self) {
-        let taken = std::future::poll_fn(|cx| self.tap.lock().poll_discard(cx));
+        let farewell = async {
+            poll_fn(|cx| self.tap.lock().poll_complain(cx)).await;
+            poll_fn(|cx| self.tap.lock().poll_discard(cx)).await;
+        };
         // Dropping it closes the socket.
-        let _in_time = tokio::time::timeout(LINGER, taken).await;
+        let _in_time = tokio::time::timeout(LINGER, farewell).await;
     }
 
     /// Why h2 ended the connection.
-    fn explain(&self, error: Option<h2::Error>, cx: &mut Context<'_>) -> Ended {
+    fn explain(&self, error: Option<h2::Error>) -> Ended {
         let mut tap = self.tap.lock();
         let info = tap.socket_info();
         let socket = |message: String| Error::new(ErrorKind::Socket, Phase::Headers, message);
         let (reason, made) = if tap.seen.flooded {
-            tap.complain(cx);
             let message = FrameBudget::OVERDRAWN;
             (CloseReason::ProtocolError, socket(message.to_owned()))
         } else if let Some((syscall, error)) = tap.failure.take().filter(|_| tap.seen.settings) {

@@ -82,6 +82,8 @@ pub(super) struct Tap {
     settings_sent: Option<Instant>,
     bytes_read: u64,
     bytes_written: u64,
+    /// Bytes of the complaint that were written.
+    complained: usize,
     discarded: u32,
     /// Remaining bytes of a frame whose start h2 has.
     passing: usize,
@@ -112,6 +114,7 @@ impl Tap {
             settings_sent: None,
             bytes_read: 0,
             bytes_written: 0,
+            complained: 0,
             discarded: 0,
             passing: 0,
             held: Vec::new(),
@@ -138,21 +141,24 @@ impl Tap {
         self.transport.probe(cx)
     }
 
-    /// Sends a GOAWAY to a peer that exceeded its budget, as far as the socket accepts it.
-    pub(super) fn complain(&mut self, cx: &mut Context<'_>) {
+    /// Sends a GOAWAY to a peer that exceeded its budget, and closes our side. Waits where the socket
+    /// does: tokio's budget of the task may be spent just now.
+    pub(super) fn poll_complain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // Inside one of our frames, the peer would read this as its payload.
-        if !self.outgoing.is_between_frames() {
-            return;
+        if self.outgoing.is_between_frames() {
+            let mut frame = [0_u8; 17];
+            frame[2] = 8;
+            frame[3] = kind::GOAWAY;
+            frame[13..].copy_from_slice(&ENHANCE_YOUR_CALM.to_be_bytes());
+            while self.complained < frame.len() {
+                let rest = &frame[self.complained..];
+                match ready!(Pin::new(&mut self.transport).poll_write(cx, rest)) {
+                    Ok(n) if n > 0 => self.complained += n,
+                    _ => return Poll::Ready(()),
+                }
+            }
         }
-        let mut frame = [0_u8; 17];
-        frame[2] = 8;
-        frame[3] = kind::GOAWAY;
-        frame[13..].copy_from_slice(&ENHANCE_YOUR_CALM.to_be_bytes());
-        if let Poll::Ready(Ok(n)) = Pin::new(&mut self.transport).poll_write(cx, &frame) {
-            self.bytes_written += n as u64;
-            let _ = Pin::new(&mut self.transport).poll_flush(cx);
-        }
-        let _ = Pin::new(&mut self.transport).poll_shutdown(cx);
+        Pin::new(&mut self.transport).poll_shutdown(cx).map(drop)
     }
 
     /// Reads and discards, one piece at a time so that others get their turn. Ready when the peer
@@ -432,4 +438,63 @@ fn listen(frame: &Frame, seen: &mut Seen) {
 
 fn flood() -> io::Error {
     io::Error::other("the peer sent too many frames")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::io::Read;
+    use std::net::TcpListener;
+
+    use dodici_pool::ConnectConfig;
+    use tokio::task::coop;
+
+    use super::*;
+    use crate::connect::tests::support::{connect, plain};
+
+    #[tokio::test]
+    async fn the_complaint_is_sent_although_the_task_has_spent_its_budget() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let connector = plain(listener.local_addr().unwrap(), ConnectConfig::default());
+        let (transport, _) = connect(&connector).await;
+        let (mut peer, _) = listener.accept().unwrap();
+        let mut tap = Tap::new(transport);
+        // Only the preface is ever followed by a frame.
+        tap.wrote(&[0; PREFACE as usize]);
+        let mut polls = 0;
+        poll_fn(|cx| {
+            polls += 1;
+            while polls == 1 && coop::has_budget_remaining() {
+                let spent = std::pin::pin!(coop::consume_budget()).as_mut().poll(cx);
+                assert!(spent.is_ready());
+            }
+            tap.poll_complain(cx)
+        })
+        .await;
+        assert_eq!(polls, 2);
+        let mut seen = Vec::new();
+        peer.read_to_end(&mut seen).unwrap();
+        assert_eq!(
+            seen,
+            [
+                0,
+                0,
+                8,
+                kind::GOAWAY,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0xb
+            ]
+        );
+    }
 }

@@ -13,7 +13,7 @@ mod public;
 mod read_ahead;
 mod revocation;
 mod socks;
-mod support;
+pub(crate) mod support;
 mod tcp;
 mod tls;
 mod trust;

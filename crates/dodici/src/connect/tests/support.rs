@@ -190,12 +190,12 @@ pub(super) fn try_connector(addr: SocketAddr, config: ConnectConfig) -> Result<C
     Connector::new(origin, config)
 }
 
-pub(super) fn plain(addr: SocketAddr, config: ConnectConfig) -> Connector {
+pub(crate) fn plain(addr: SocketAddr, config: ConnectConfig) -> Connector {
     let origin = Origin::new(Scheme::Http, &addr.ip().to_string(), addr.port());
     Connector::new(origin, config).unwrap()
 }
 
-pub(super) async fn connect(connector: &Connector) -> (Transport, dodici_pool::ConnectInfo) {
+pub(crate) async fn connect(connector: &Connector) -> (Transport, dodici_pool::ConnectInfo) {
     connector.connect().await.unwrap()
 }
 

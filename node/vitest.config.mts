@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { defineConfig, type Plugin } from 'vitest/config';
+import type { Reporter } from 'vitest/node';
 
 const source = fileURLToPath(new URL('./src/', import.meta.url));
 const built = fileURLToPath(new URL('./dist/', import.meta.url));
@@ -32,6 +33,14 @@ const testsUseTheBuiltPackage: Plugin = {
   },
 };
 
+/** Names tests that only passed when repeated; see scripts/test.mjs. */
+const flaky: Reporter = {
+  onTestCaseResult(test) {
+    if (test.diagnostic()?.flaky)
+      console.log(`FLAKY ${test.module.relativeModuleId} ${test.fullName}`);
+  },
+};
+
 const shared = {
   plugins: [testsUseTheBuiltPackage],
   resolve: { alias: { undici: peer } },
@@ -40,6 +49,7 @@ const shared = {
     pool: 'forks' as const,
     server: { deps: { external: [/\/dist\//] } },
     testTimeout: 30_000,
+    retry: process.env['CI'] ? 1 : 0,
   },
 };
 
@@ -47,6 +57,7 @@ export default defineConfig({
   test: {
     // Vitest would leave one processor free: of two, which CI has, that is half.
     maxWorkers: availableParallelism(),
+    reporters: ['default', flaky],
     projects: [
       {
         ...shared,

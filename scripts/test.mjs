@@ -38,6 +38,14 @@ const npm = (...args) => ['npm', ['run', '--silent', '--prefix', 'node', ...args
 const deny = spawnSync('cargo', ['deny', '--version'], { stdio: 'ignore' }).status === 0;
 const nextest = spawnSync('cargo', ['nextest', '--version'], { stdio: 'ignore' }).status === 0;
 
+/**
+ * In CI a failed test is repeated once, so that a flaky one does not stop a change that it has
+ * nothing to do with; the end of the output names it. Elsewhere, a failure is a failure.
+ */
+const repeat = process.env.CI ? ['--retries', '1', '--final-status-level', 'flaky'] : [];
+/** How nextest, and the reporter in vitest.config.mts, mark a test that failed and then passed. */
+const FLAKY = /^\s*FLAKY (?:\d.*?\] +(?:\([^)]*\) +)?)?(.+)$/gm;
+
 /** The one feature that tests of dodici-reqwest do not have on. */
 const HICKORY = ['--features', 'dodici-reqwest/hickory-dns'];
 
@@ -154,7 +162,10 @@ const STEPS = [
     group: 'rust',
     title: nextest ? 'Rust tests (nextest)' : 'Rust tests (cargo test)',
     command: nextest
-      ? ['cargo', ['nextest', 'run', '--workspace', '--no-fail-fast', '--status-level', 'fail']]
+      ? [
+          'cargo',
+          ['nextest', 'run', '--workspace', '--no-fail-fast', '--status-level', 'fail', ...repeat],
+        ]
       : ['cargo', ['test', '--workspace', '--lib', '--bins', '--tests', '--no-fail-fast']],
     needs: ['compile'],
     counts: nextest ? 'nextest' : 'cargo',
@@ -340,7 +351,7 @@ async function run(step, place) {
   );
   if (broken !== undefined) {
     console.log(`${place} ${step.title}: not run, because "${broken}" did not pass`);
-    return { step, outcome: 'not run', ms: 0, passed: 0, failed: 1, skipped: 0 };
+    return { step, outcome: 'not run', ms: 0, passed: 0, failed: 1, skipped: 0, flaky: [] };
   }
   console.log(`${place} ${step.title}`);
   const log = join(LOGS, `${step.id}.log`);
@@ -365,7 +376,8 @@ async function run(step, place) {
     );
     console.log(`      complete log: ${relative(ROOT, log)}`);
   }
-  return { step, outcome, ms, ...tests };
+  const flaky = new Set([...text.matchAll(FLAKY)].map(([, name]) => name));
+  return { step, outcome, ms, ...tests, flaky };
 }
 
 /** What a reader needs of a failed step's log: each failure with the lines after it, and the end. */
@@ -446,6 +458,8 @@ function summary() {
       `${step.title.padEnd(width)}  ${paint(outcome.padEnd(7))}  ${seconds(ms).padStart(7)}  ${account}`.trimEnd(),
     );
   }
+  for (const name of results.flatMap(({ flaky }) => [...flaky]))
+    console.log(`flaky, failed once and then passed; to be mended: ${name}`);
   const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : '';
   console.log(
     `\n${total.passed} passed, ${total.failed} failed${skipped} (${seconds(Date.now() - begun)})`,

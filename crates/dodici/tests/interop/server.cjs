@@ -1,4 +1,4 @@
-// Node's own HTTP/2 server, for h2_interop.rs: node server.cjs PORT KEY CERT
+// Node's own HTTP/2 server, for h2.rs: node server.cjs PORT KEY CERT
 //
 // GET /bytes/N sends so many bytes, POST /echo sends the body back, PUT /count says in x-count how
 // long it was. Every answer has trailers: the request's, or x-sum with the number of bytes.

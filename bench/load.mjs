@@ -176,6 +176,7 @@ const result = {
   jsCpu: (after.threadCpu - before.threadCpu) / offered,
   processCpu: (after.processCpu - before.processCpu) / offered,
   p50: percentile(timed, 0.5),
+  p95: percentile(timed, 0.95),
   p99: percentile(timed, 0.99),
   // The mean is NaN if the loop has not turned once.
   loopDelay: (delay.mean || 0) / 1e6,

@@ -16,6 +16,7 @@ import { pathToFileURL } from 'node:url';
  * @property {string} [socketPath]
  * @property {string} [ca] PEM
  * @property {boolean} http2
+ * @property {boolean} http3 whether to speak HTTP/3 from the first request on
  * @property {number} streams
  * @property {number} [body] bytes of a POST's body
  * @property {boolean} [streamed] whether that body is a stream, in slices of SLICE
@@ -48,7 +49,9 @@ const KINDS = {
   agent: (module, target, api) =>
     overDispatcher(module, new module.Agent(poolOptions(target)), target, api),
   node: (_module, target) => (target.http2 ? nodeHttp2(target) : nodeHttp(target)),
-  fetch: (_module, target) => overFetch(fetch, target),
+  // With the options of Bun's fetch, which Node's ignores.
+  fetch: (_module, target) =>
+    overFetch(fetch, target, target.http3 ? { protocol: 'http3', tls: { ca: target.ca } } : {}),
   axios: ({ default: axios }, target) => {
     const agents = { httpAgent: keepAlive(http, target), httpsAgent: keepAlive(https, target) };
     const instance = axios.create({ ...agents, responseType: 'arraybuffer', proxy: false });
@@ -77,7 +80,8 @@ const KINDS = {
   impit: ({ Impit }, target) => {
     // It reads no CA file. Over HTTP/2, nghttpd rejects it unless it impersonates a browser.
     const browser = target.http2 ? { browser: 'chrome' } : {};
-    const impit = new Impit({ ignoreTlsErrors: target.ca !== undefined, ...browser });
+    const http3 = target.http3 ? { http3: true, forceHttp3: true } : {};
+    const impit = new Impit({ ignoreTlsErrors: target.ca !== undefined, ...browser, ...http3 });
     return overFetch((input, init) => impit.fetch(input, init), target);
   },
   'wreq-js': async ({ createTransport, fetch: wreqFetch }, target) => {
@@ -123,9 +127,11 @@ function poolOptions(target) {
   if (target.ca) Object.assign(connect, { ca: target.ca, servername: 'localhost' });
   const { connections, pipelining } = target;
   // undici 8 offers HTTP/2 by default, undici 7 does not.
-  const alpn = target.http2
-    ? { allowH2: true, maxConcurrentStreams: target.streams }
-    : { allowH2: false };
+  const alpn =
+    target.http2 || target.http3
+      ? { allowH2: target.http2, maxConcurrentStreams: target.streams }
+      : { allowH2: false };
+  if (target.http3) alpn.h3 = 'prior-knowledge';
   return { connections, pipelining, connect, ...alpn };
 }
 
@@ -253,7 +259,11 @@ function overFetch(fetch, target, more = {}) {
   const init = { method: method(target), headers: { accept: '*/*' }, ...more };
   return promising(async () => {
     const content = body(target);
-    const response = await fetch(where, content === undefined ? init : { ...init, body: content });
+    const sent =
+      content instanceof Readable
+        ? { ...init, body: Readable.toWeb(content), duplex: 'half' }
+        : { ...init, body: content };
+    const response = await fetch(where, content === undefined ? init : sent);
     const { byteLength } = await response.arrayBuffer();
     return response.status === 200 ? byteLength : unexpected(response.status);
   });

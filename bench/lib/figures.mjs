@@ -10,6 +10,7 @@ export const FIGURES = {
   jsCpu: { heading: 'JS thread µs', digits: 2 },
   processCpu: { heading: 'process µs', digits: 2 },
   p50: { heading: 'p50 ms', digits: 3 },
+  p95: { heading: 'p95 ms', digits: 3 },
   p99: { heading: 'p99 ms', digits: 3 },
   loopDelay: { heading: 'loop ms', digits: 2 },
   rss: { heading: 'RSS MB', digits: 0 },

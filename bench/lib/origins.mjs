@@ -1,4 +1,5 @@
-// Starts and stops the servers that benchmarks run against: dodici-bench-server, nginx and nghttpd.
+// Starts and stops the servers that benchmarks run against: dodici-bench-server, dodici-bench-h3,
+// nginx and nghttpd.
 // loads.mjs and the demo call it; it knows nothing of clients.
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -8,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
+import { HERE } from './far.mjs';
 import { executable } from './paths.mjs';
 
 /**
@@ -17,7 +19,7 @@ import { executable } from './paths.mjs';
  * @property {() => Promise<Account>} [account] the requests served so far, if it counts them
  * @property {() => Promise<Account | undefined>} stop ends it; returns the requests served, if it counts them
  */
-/** @typedef {{ requests: number, connections: number, waitP50?: number, waitP99?: number }} Account */
+/** @typedef {{ requests: number, connections: number, received?: number, waitP50?: number, waitP99?: number }} Account */
 
 /**
  * The minimal server: over TCP on any number of ports, over TLS or a unix socket.
@@ -111,20 +113,21 @@ function folder(tls) {
  * @param {string} options.path of the requests
  * @param {boolean} [options.tls]
  * @param {boolean} [options.http2] whether clients are told to use HTTP/2
+ * @param {import('./far.mjs').Place} [options.at] where it runs
  * @returns {Promise<Origin>}
  */
-async function started({ command, directory, port, path, tls = true, http2 = false }) {
-  const [name, ...given] = command;
+async function started({ command, directory, port, path, tls = true, http2 = false, at = HERE }) {
+  const [name, ...given] = [...at.enter, ...command];
   const child = spawn(name, given, { stdio: ['ignore', 'ignore', 'inherit'] });
   const ended = once(child, 'exit');
   await Promise.race([
-    listening(port),
+    listening(port, at),
     ended.then(([code]) => {
       throw new Error(`${name} ended with code ${code}; see ${directory}`);
     }),
   ]);
   const ca = tls ? join(directory, 'ca.pem') : undefined;
-  const args = ['--origin', `${tls ? 'https' : 'http'}://127.0.0.1:${port}`, '--path', path];
+  const args = ['--origin', `${tls ? 'https' : 'http'}://${at.address}:${port}`, '--path', path];
   return {
     args: [...args, ...(tls ? ['--ca', ca] : []), ...(http2 ? ['--http2'] : [])],
     env: trusting(ca),
@@ -211,16 +214,50 @@ http {
 /**
  * nghttpd: HTTP/2 over TLS, one worker.
  *
- * @param {{ bytes: number }} options
+ * @param {{ bytes: number, at?: import('./far.mjs').Place }} options
  * @returns {Promise<Origin>}
  */
-export async function nghttpd({ bytes }) {
+export async function nghttpd({ bytes, at = HERE }) {
   const directory = folder(true);
   writeFileSync(join(directory, 'body'), Buffer.alloc(bytes, 'x'));
   const port = await freePort();
   const files = ['key.pem', 'cert.pem'].map((file) => join(directory, file));
-  const args = ['--address=127.0.0.1', `--htdocs=${directory}`, '--workers=1', String(port)];
-  return started({ command: ['nghttpd', ...args, ...files], directory, port, path: '/body' });
+  const args = [`--address=${at.address}`, `--htdocs=${directory}`, '--workers=1', String(port)];
+  return started({ command: ['nghttpd', ...args, ...files], directory, port, path: '/body', at });
+}
+
+/**
+ * dodici-bench-h3: HTTP/3, one thread. It counts the bytes of request bodies.
+ *
+ * @param {{ bytes: number, at?: import('./far.mjs').Place }} options
+ * @returns {Promise<Origin>}
+ */
+export async function h3Server({ bytes, at = HERE }) {
+  const directory = folder(true);
+  const args = ['--tls', directory, '--body', String(bytes), '--listen', `${at.address}:0`];
+  const [name, ...given] = [...at.enter, executable('dodici-bench-h3'), ...args];
+  const child = spawn(name, given, { stdio: ['pipe', 'pipe', 'inherit'] });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const { value } = await lines.next();
+  if (value === undefined) throw new Error('dodici-bench-h3 ended before it listened');
+  const ca = join(directory, 'ca.pem');
+  const nextAccount = async () => JSON.parse((await lines.next()).value);
+  return {
+    args: ['--origin', `https://${at.address}:${JSON.parse(value).port}`, '--ca', ca, '--http3'],
+    env: trusting(ca),
+    account() {
+      child.stdin.write('\n');
+      return nextAccount();
+    },
+    async stop() {
+      const ended = once(child, 'exit');
+      child.stdin.end();
+      const account = await nextAccount();
+      await ended;
+      rmSync(directory, { recursive: true });
+      return account;
+    },
+  };
 }
 
 /** A TCP port that was free a moment ago. */
@@ -233,17 +270,37 @@ async function freePort() {
   return port;
 }
 
-/** Resolves once something accepts connections on `port`. @param {number} port */
-async function listening(port) {
-  for (;;) {
-    const socket = connect(port, '127.0.0.1');
-    const up = await new Promise((resolve) => {
-      socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
-    });
-    socket.destroy();
-    if (up) return;
+/**
+ * Resolves once something accepts connections on `port`.
+ *
+ * @param {number} port
+ * @param {import('./far.mjs').Place} at
+ */
+async function listening(port, at) {
+  while (!(at === HERE ? await accepts(port) : listensIn(at, port))) {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
+}
+
+/** @param {number} port */
+async function accepts(port) {
+  const socket = connect(port, HERE.address);
+  const up = await new Promise((resolve) => {
+    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
+  });
+  socket.destroy();
+  return up;
+}
+
+/** Whether a TCP socket listens in another network, which this process cannot connect to. */
+function listensIn({ enter: [name, ...given] }, port) {
+  const table = execFileSync(name, [...given, 'cat', '/proc/net/tcp'], { encoding: 'latin1' });
+  const LISTEN = '0A';
+  const local = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  return table.split('\n').some((line) => {
+    const [, here, , state] = line.trim().split(/\s+/);
+    return here?.endsWith(local) && state === LISTEN;
+  });
 }
 
 /** Size of the large responses of `nginxFetch`. */

@@ -14,6 +14,7 @@ const OPTIONS = {
   streamed: { type: 'boolean', default: false },
   stamp: { type: 'boolean', default: false },
   http2: { type: 'boolean', default: false },
+  http3: { type: 'boolean', default: false },
   streams: { type: 'string', default: '100' },
   socket: { type: 'string' },
   ca: { type: 'string' },
@@ -29,7 +30,8 @@ const HELP = `
   --streamed          as a stream of 64 KiB slices
   --stamp             send the dispatch time of each request to the server
   --http2             let TLS negotiate HTTP/2
-  --streams N         concurrent requests on one HTTP/2 connection (default 100)
+  --http3             speak HTTP/3, with prior knowledge
+  --streams N         concurrent requests on one HTTP/2 or HTTP/3 connection (default 100)
   --socket PATH       Unix socket
   --ca FILE           certificate authority, PEM
 `;
@@ -64,6 +66,7 @@ export function target(options) {
     socketPath: options.socket,
     ca: options.ca && readFileSync(options.ca, 'utf8'),
     http2: options.http2,
+    http3: options.http3,
     streams: Number(options.streams),
     body: options.body === undefined ? undefined : Number(options.body),
     streamed: options.streamed,

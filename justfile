@@ -113,6 +113,11 @@ bench-tls *ARGS: build-bench
 bench-h2 *ARGS: build-bench
     @node bench/run.mjs h2 {{ ARGS }}
 
+# HTTP/3 against HTTP/2, also over a path of 50 ms that loses 1 % of the packets: see --help
+[group('4 measure')]
+bench-h3 *ARGS: build-bench
+    @node bench/h3.mjs {{ ARGS }}
+
 # Bodies only: 16 KiB to 1 GiB, in both directions
 [group('4 measure')]
 bench-bodies *ARGS: build-bench

@@ -2,11 +2,12 @@
 // in the numbers that a release needs. Prints a table of what was measured; fails if anything was
 // lost, sent twice or left unsettled, or if memory grew beyond its bound.
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { commandLine } from './command-line.mjs';
+import { figuresTable } from './figures-table.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 /** The parts: files of tests of the engine, and the npm package. */
@@ -64,28 +65,6 @@ if (parts.includes('node')) {
   const which = ['run', 'test/e2e/http2.test.ts', '--testNamePattern', 'aborted in any phase'];
   passed = run(process.execPath, [vitest, ...which], join(ROOT, 'node')) && passed;
 }
-process.stdout.write(table(readFigures()));
+process.stdout.write(figuresTable(figures));
 rmSync(directory, { recursive: true });
 process.exit(passed ? 0 : 1);
-
-function readFigures() {
-  try {
-    const lines = readFileSync(figures, 'utf8').trimEnd().split('\n');
-    return lines.map((line) => line.split('\t'));
-  } catch {
-    return [];
-  }
-}
-
-/** One block for each subject, its figures below each other. */
-function table(rows) {
-  const width = Math.max(0, ...rows.map(([, what]) => what.length));
-  let text = '';
-  let last;
-  for (const [subject, what, value] of rows) {
-    if (subject !== last) text += `\n${subject}\n`;
-    last = subject;
-    text += `  ${what.padEnd(width)}  ${value}\n`;
-  }
-  return text;
-}

@@ -29,6 +29,7 @@ const PIECE: usize = 89 * 700;
 /// |---|---|
 /// | `/bytes/{n}` | 200 with `content-length: n` and the [`pattern`] of n bytes |
 /// | `/unsized/{n}/{size}` | the same n bytes in frames of `size` without a length, then trailers `x-checksum` ([`checksum`] in hex) and, twice, `x-part` |
+/// | `/counted/{n}` | the same n bytes without a length, then a trailer `x-count` |
 /// | `/early` | 103 with a `link`, then 200 with the body `early` |
 /// | `/slow/{count}/{ms}` | `count` pieces `tick{i}`, one each `ms` milliseconds |
 /// | `/gated` | `before`, then `after` once [`H3Origin::open_gate`] was called |
@@ -258,6 +259,13 @@ impl<'a> Exchange<'a> {
                 let sum = format!("{:016x}", checksum(&pattern(len)));
                 let trailers = [("x-checksum", &*sum), ("x-part", "1"), ("x-part", "2")];
                 self.stream.send_trailers(fields(&trailers)).await?;
+            }
+            "counted" => {
+                let len = number();
+                self.head(200, &[]).await?;
+                self.pieces(len, PIECE).await?;
+                let trailers = fields(&[("x-count", &len.to_string())]);
+                self.stream.send_trailers(trailers).await?;
             }
             "early" => {
                 self.head(103, &[("link", "</style.css>; rel=preload")])

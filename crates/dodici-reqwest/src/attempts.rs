@@ -1,17 +1,17 @@
 //! The inner layers of a client: cookies around retries around the transport.
 
-use std::pin::Pin;
+#[cfg(feature = "cookies")]
+use std::borrow::Cow;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use sync_wrapper::SyncFuture;
+use http::request::Parts;
 
 use crate::body::Body;
 use crate::retry::Policy;
 use crate::trace::{self, Hop};
 use crate::transport::{Transport, TransportBody};
 
-/// A tower service that the redirect layer calls once per hop.
+/// See the module.
 #[derive(Clone)]
 pub(crate) struct Attempts(Arc<Inner>);
 
@@ -43,46 +43,34 @@ impl Attempts {
 
 type Answer = crate::Result<http::Response<TransportBody>>;
 
-impl tower::Service<http::Request<Body>> for Attempts {
-    type Response = http::Response<TransportBody>;
-    type Error = crate::Error;
-    type Future = SyncFuture<Sending>;
-
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<crate::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let inner = Arc::clone(&self.0);
-        let hop = Hop::new(&request);
-        SyncFuture::new(Box::pin(
-            hop.around(async move { inner.run(request).await }),
-        ))
+impl Attempts {
+    /// Sends one request; the redirects call it once per hop.
+    pub(crate) async fn send(&self, parts: &Parts, body: Body) -> Answer {
+        Hop::new(parts).around(self.0.run(parts, body)).await
     }
 }
 
-type Sending = Pin<Box<dyn Future<Output = Answer> + Send>>;
-
 impl Inner {
     #[cfg(not(feature = "cookies"))]
-    async fn run(&self, request: http::Request<Body>) -> Answer {
-        self.attempt(request).await
+    async fn run(&self, parts: &Parts, body: Body) -> Answer {
+        self.attempt(parts, body).await
     }
 
     #[cfg(feature = "cookies")]
-    async fn run(&self, mut request: http::Request<Body>) -> Answer {
+    async fn run(&self, parts: &Parts, body: Body) -> Answer {
         use http::header::{COOKIE, SET_COOKIE};
 
         let Some(store) = &self.cookies else {
-            return self.attempt(request).await;
+            return self.attempt(parts, body).await;
         };
-        let url = crate::Url::parse(&request.uri().to_string()).map_err(crate::error::builder)?;
-        if !request.headers().contains_key(COOKIE)
+        let url = crate::Url::parse(&parts.uri.to_string()).map_err(crate::error::builder)?;
+        let mut parts = Cow::Borrowed(parts);
+        if !parts.headers.contains_key(COOKIE)
             && let Some(value) = store.cookies(&url)
         {
-            request.headers_mut().insert(COOKIE, value);
+            parts.to_mut().headers.insert(COOKIE, value);
         }
-        let response = self.attempt(request).await?;
+        let response = self.attempt(&parts, body).await?;
         let mut set = response.headers().get_all(SET_COOKIE).iter().peekable();
         if set.peek().is_some() {
             store.set_cookies(&mut set, &url);
@@ -90,20 +78,20 @@ impl Inner {
         Ok(response)
     }
 
-    async fn attempt(&self, mut request: http::Request<Body>) -> Answer {
+    async fn attempt(&self, parts: &Parts, mut body: Body) -> Answer {
         let mut sent = 0;
         loop {
-            let Some(copy) = self.retry.copy(&request, sent) else {
-                return self.transport.send(request).await;
+            let Some(copy) = self.retry.copy(parts, &body, sent) else {
+                return self.transport.send(parts, body).await;
             };
-            let answer = self.transport.send(request).await;
+            let answer = self.transport.send(parts, body).await;
             let verdict = answer.as_ref().map(http::Response::status);
             if !self.retry.wants(&copy, verdict) {
                 return answer;
             }
             sent += 1;
             trace::retried(sent, verdict.ok());
-            request = copy;
+            body = copy.into_body();
         }
     }
 }

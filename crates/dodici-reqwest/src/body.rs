@@ -1,4 +1,4 @@
-//! Request bodies, and the parts of response bodies.
+//! Request bodies.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -12,9 +12,6 @@ use pin_project_lite::pin_project;
 
 use crate::error::{self, BoxError};
 use crate::util::opaque;
-
-/// A response body on its way to the caller.
-pub(crate) type ResponseBody = BoxBody<Bytes, BoxError>;
 
 /// The next frame of a body.
 pub(crate) type Polled<E = BoxError> = Poll<Option<Result<Frame<Bytes>, E>>>;

@@ -9,7 +9,6 @@ use std::time::Duration;
 use dodici::{AddressRule, ConnectHooks, ConnectionLimit, Origin, OriginConfig, SocketHook};
 use http::header::{ACCEPT, HeaderMap, HeaderValue, USER_AGENT};
 use socket2::{SockRef, TcpKeepalive};
-use tower_http::follow_redirect::FollowRedirect;
 
 use crate::attempts::Attempts;
 use crate::client::{Client, Inner};
@@ -17,9 +16,10 @@ use crate::client_api::client_api;
 use crate::connect::BoxedConnectorLayer;
 use crate::decompress::Codings;
 use crate::dns::Names;
+use crate::follow::Follow;
 use crate::origin_options::OriginOptions;
 use crate::proxy::{Matcher, Proxy};
-use crate::redirect::{Follow, Policy};
+use crate::redirect::Policy;
 use crate::transport::{EventCallback, Pools, Settings, TimingsCallback, Transport};
 use crate::{retry, tls};
 
@@ -248,12 +248,10 @@ impl ClientBuilder {
             config.cookies,
         );
         let follow = Follow::new(config.redirect, config.referer, config.https_only);
-        let service = config
-            .codings
-            .layer(FollowRedirect::with_policy(attempts.clone(), follow));
         Ok(Client {
             inner: Arc::new(Inner {
-                service,
+                decompress: config.codings.build(),
+                follow,
                 attempts,
                 headers: config.headers,
                 timeout: config.timeout,

@@ -1,16 +1,10 @@
-//! The outermost layer: requests content codings (RFC 9110, section 8.4) and decodes them, with the
+//! The outermost step: requests content codings (RFC 9110, section 8.4) and decodes them, with the
 //! decoders of dodici-coding. A coding whose feature is disabled is left as it is.
-
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 
 use dodici_coding::{Coding, MOST_CODINGS};
 use http::HeaderMap;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, Entry, HeaderValue};
-use pin_project_lite::pin_project;
-use tower::Service;
 
-use crate::body::Body;
 use crate::error;
 use crate::transport::TransportBody;
 
@@ -28,12 +22,11 @@ pub(crate) struct Codings {
 }
 
 impl Codings {
-    pub(crate) fn layer<S>(self, inner: S) -> Decompress<S> {
+    pub(crate) fn build(self) -> Decompress {
         let takes = |name: &&str| self.named(name.as_bytes()).is_some();
         let wanted = ["zstd", "gzip", "deflate", "br"].into_iter().filter(takes);
         let wanted: Vec<_> = wanted.collect();
         Decompress {
-            inner,
             codings: self,
             // Only the names, which make up a header value.
             accept: HeaderValue::try_from(wanted.join(","))
@@ -76,14 +69,31 @@ impl Codings {
         }
         Ok((!all.is_empty()).then_some(all))
     }
+}
 
-    fn decode(
-        self,
+/// See the module.
+pub(crate) struct Decompress {
+    codings: Codings,
+    accept: Option<HeaderValue>,
+}
+
+impl Decompress {
+    /// Asks for codings, unless the caller does.
+    pub(crate) fn ask(&self, headers: &mut HeaderMap) {
+        if let Some(accept) = &self.accept
+            && let Entry::Vacant(entry) = headers.entry(ACCEPT_ENCODING)
+        {
+            entry.insert(accept.clone());
+        }
+    }
+
+    pub(crate) fn decode(
+        &self,
         response: http::Response<TransportBody>,
     ) -> crate::Result<http::Response<DecodedBody>> {
         let (mut parts, body) = response.into_parts();
         let applied = if parts.headers.contains_key(CONTENT_ENCODING) {
-            self.applied(&parts.headers)?
+            self.codings.applied(&parts.headers)?
         } else {
             None
         };
@@ -93,61 +103,6 @@ impl Codings {
         }
         let body = DecodedBody::new(body, applied.as_deref()).map_err(error::decode)?;
         Ok(http::Response::from_parts(parts, body))
-    }
-}
-
-/// See the module.
-#[derive(Clone)]
-pub(crate) struct Decompress<S> {
-    inner: S,
-    codings: Codings,
-    accept: Option<HeaderValue>,
-}
-
-impl<S> Service<http::Request<Body>> for Decompress<S>
-where
-    S: Service<http::Request<Body>, Response = http::Response<TransportBody>, Error = crate::Error>,
-{
-    type Response = http::Response<DecodedBody>;
-    type Error = crate::Error;
-    type Future = Decoding<S::Future>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<crate::Result<()>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
-        if let Some(accept) = &self.accept
-            && let Entry::Vacant(entry) = request.headers_mut().entry(ACCEPT_ENCODING)
-        {
-            entry.insert(accept.clone());
-        }
-        Decoding {
-            answer: self.inner.call(request),
-            codings: self.codings,
-        }
-    }
-}
-
-pin_project! {
-    /// The future of a response.
-    pub(crate) struct Decoding<F> {
-        #[pin]
-        answer: F,
-        codings: Codings,
-    }
-}
-
-impl<F> Future for Decoding<F>
-where
-    F: Future<Output = crate::Result<http::Response<TransportBody>>>,
-{
-    type Output = crate::Result<http::Response<DecodedBody>>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let answer = ready!(this.answer.poll(cx));
-        Poll::Ready(answer.and_then(|response| this.codings.decode(response)))
     }
 }
 

@@ -29,9 +29,8 @@
 //!   [`Error`]: a request. [`blocking`]: the same for programs without a runtime.
 //! - [`redirect`], [`retry`], [`cookie`], [`Proxy`], [`dns`], [`tls`], [`multipart`]: one topic
 //!   each.
-//! - Internally, from the caller to the wire: `client` (limits, layers), `decompress`, tower-http's
-//!   redirects with `redirect`, `attempts` (cookies, retries), `transport` (pools), then the
-//!   engine.
+//! - Internally, from the caller to the wire: `client` (limits), `decompress`, `follow` (redirects),
+//!   `attempts` (cookies, retries), `transport` (pools), then the engine.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(any(
@@ -62,6 +61,7 @@ mod connect;
 mod decompress;
 mod error;
 mod failure;
+mod follow;
 #[cfg(feature = "hickory-dns")]
 mod hickory;
 #[cfg(feature = "reqwest")]
@@ -73,6 +73,7 @@ mod multipart_api;
 mod options;
 mod origin_options;
 mod proxy;
+mod received;
 mod request;
 mod request_api;
 mod request_builder;
@@ -82,6 +83,7 @@ mod trace;
 mod transport;
 mod upgrade;
 mod util;
+mod via;
 
 #[cfg(feature = "blocking")]
 pub mod blocking;

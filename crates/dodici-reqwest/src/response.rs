@@ -1,15 +1,17 @@
 //! Responses.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
-use bytes::Bytes;
-use dodici::{HeaderBlock, ResponseDetail};
+use bytes::{Bytes, BytesMut};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::ext::ReasonPhrase;
 
-use crate::body::{Body, ResponseBody};
+use crate::body::Body;
+use crate::error::BoxError;
+use crate::received::ResponseBody;
+use crate::transport::TransportBody;
+use crate::via::{Via, ViaRef};
 use crate::{StatusCode, Url, error};
 
 /// The response to a request: its head has arrived, its body may still be arriving.
@@ -18,16 +20,12 @@ use crate::{StatusCode, Url, error};
 /// stream.
 pub struct Response {
     pub(crate) inner: http::Response<ResponseBody>,
-    /// Boxed: a URL is eleven words, and most responses are moved more often than asked for theirs.
-    pub(crate) url: Box<Url>,
+    pub(crate) url: Url,
 }
 
 impl Response {
     pub(crate) fn new(inner: http::Response<ResponseBody>, url: Url) -> Self {
-        Self {
-            inner,
-            url: Box::new(url),
-        }
+        Self { inner, url }
     }
 
     /// The whole body as text. With the feature `charset`, it is decoded according to its
@@ -93,7 +91,7 @@ impl Response {
     #[cfg(feature = "json")]
     pub async fn json<T: serde::de::DeserializeOwned>(self) -> crate::Result<T> {
         let (body, url) = self.collect().await?;
-        serde_json::from_slice(&body).map_err(|cause| error::decode(cause).with_url(*url))
+        serde_json::from_slice(&body).map_err(|cause| error::decode(cause).with_url(url))
     }
 
     /// The whole body.
@@ -104,10 +102,11 @@ impl Response {
         self.collect().await.map(|(body, _)| body)
     }
 
-    async fn collect(self) -> crate::Result<(Bytes, Box<Url>)> {
-        match self.inner.into_body().collect().await {
-            Ok(body) => Ok((body.to_bytes(), self.url)),
-            Err(cause) => Err(error::decode(cause).with_url(*self.url)),
+    async fn collect(self) -> crate::Result<(Bytes, Url)> {
+        let Self { inner, url } = self;
+        match whole(inner.into_body()).await {
+            Ok(body) => Ok((body, url)),
+            Err(cause) => Err(error::decode(cause).with_url(url)),
         }
     }
 
@@ -166,7 +165,7 @@ impl Response {
     /// A status error for 4xx and 5xx.
     pub fn error_for_status(self) -> crate::Result<Self> {
         match self.status_error() {
-            Some((status, reason)) => Err(error::status(*self.url, status, reason)),
+            Some((status, reason)) => Err(error::status(self.url, status, reason)),
             None => Ok(self),
         }
     }
@@ -177,7 +176,7 @@ impl Response {
     /// A status error for 4xx and 5xx.
     pub fn error_for_status_ref(&self) -> crate::Result<&Self> {
         match self.status_error() {
-            Some((status, reason)) => Err(error::status((*self.url).clone(), status, reason)),
+            Some((status, reason)) => Err(error::status(self.url.clone(), status, reason)),
             None => Ok(self),
         }
     }
@@ -199,18 +198,46 @@ impl fmt::Debug for Response {
     }
 }
 
-/// How a response was received. In its extensions; exposed by [`crate::ext::ResponseExt`].
-#[derive(Clone)]
-#[doc(hidden)]
-pub struct Via {
-    pub(crate) detail: ResponseDetail,
-    /// Time from the start of the request to the response's head.
-    pub(crate) head: Duration,
-    pub(crate) trailers: Trailers,
+impl Response {
+    /// How it was received; `None` if no server sent it.
+    pub(crate) fn via(&self) -> Option<ViaRef<'_>> {
+        let own = self.inner.body().transport().and_then(TransportBody::via);
+        own.or_else(|| {
+            let via = self.extensions().get::<Via>()?;
+            Some(ViaRef {
+                detail: &via.detail,
+                head: via.head,
+                trailers: via.trailers.get(),
+            })
+        })
+    }
 }
 
-/// Where a body stores its trailers, exactly as received, for the response.
-pub(crate) type Trailers = Arc<OnceLock<HeaderBlock>>;
+/// Memory taken at once for a body of declared length. 1 MiB: a declaration costs the peer nothing.
+const MOST_AT_ONCE: usize = 1024 * 1024;
+
+/// The whole body.
+async fn whole(mut body: ResponseBody) -> Result<Bytes, BoxError> {
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(chunk) = frame?.into_data() else {
+            continue;
+        };
+        if first.is_empty() && all.is_empty() {
+            first = chunk;
+            continue;
+        }
+        if all.is_empty() {
+            // Room for all of a body of known length.
+            let rest = usize::try_from(body.size_hint().lower()).unwrap_or(0);
+            all.reserve(first.len() + chunk.len() + rest.min(MOST_AT_ONCE));
+            all.extend_from_slice(&std::mem::take(&mut first));
+        }
+        all.extend_from_slice(&chunk);
+    }
+    Ok(if all.is_empty() { first } else { all.freeze() })
+}
 
 /// The response's body becomes a request's.
 impl From<Response> for Body {
@@ -228,14 +255,19 @@ impl<T: Into<Body>> From<http::Response<T>> for Response {
             Some(ResponseUrl(url)) => url,
             None => unknown_url(),
         };
-        let body = body.into().map_err(Into::into).boxed();
+        let body = ResponseBody::Made(body.into().map_err(Into::into).boxed());
         Self::new(http::Response::from_parts(parts, body), url)
     }
 }
 
 impl From<Response> for http::Response<Body> {
     fn from(response: Response) -> Self {
-        response.inner.map(Body::boxed)
+        let mut inner = response.inner;
+        let via = inner.body_mut().transport_mut();
+        if let Some(via) = via.and_then(TransportBody::leave) {
+            inner.extensions_mut().insert(via);
+        }
+        inner.map(Body::boxed)
     }
 }
 

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use http::HeaderMap;
 use http_body::Body as HttpBody;
 
-use crate::response::Via;
 use crate::{StatusCode, Url, Version};
 
 /// Adds each method to both response types.
@@ -73,8 +72,7 @@ response_api! {
 
     /// Address of the server, or of the proxy; `None` for a Unix socket.
     fn remote_addr(&self) -> Option<SocketAddr> {
-        let via = self.extensions().get::<Via>()?;
-        via.detail.connection.as_ref()?.remote
+        self.via()?.detail.connection.as_ref()?.remote
     }
 
     /// Extensions added by layers and this crate.

@@ -9,14 +9,14 @@ pub(crate) use imp::{Hop, redirected, retried};
 #[cfg(not(feature = "tracing"))]
 mod imp {
     use http::StatusCode;
+    use http::request::Parts;
 
     use crate::Url;
-    use crate::body::Body;
 
     pub(crate) struct Hop;
 
     impl Hop {
-        pub(crate) fn new(_: &http::Request<Body>) -> Self {
+        pub(crate) fn new(_: &Parts) -> Self {
             Self
         }
 
@@ -32,12 +32,12 @@ mod imp {
 
 #[cfg(feature = "tracing")]
 mod imp {
+    use http::request::Parts;
     use http::{Response, StatusCode};
     use tracing::field::Empty;
     use tracing::{Instrument, Span, debug, debug_span};
 
     use crate::Url;
-    use crate::body::Body;
 
     const TARGET: &str = "dodici_reqwest";
 
@@ -45,12 +45,12 @@ mod imp {
     pub(crate) struct Hop(Span);
 
     impl Hop {
-        pub(crate) fn new(request: &http::Request<Body>) -> Self {
-            let uri = request.uri();
+        pub(crate) fn new(request: &Parts) -> Self {
+            let uri = &request.uri;
             Self(debug_span!(
                 target: TARGET,
                 "hop",
-                method = %request.method(),
+                method = %request.method,
                 scheme = uri.scheme_str(),
                 host = uri.host(),
                 port = uri.port_u16(),

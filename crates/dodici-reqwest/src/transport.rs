@@ -7,14 +7,16 @@
 mod body;
 mod pools;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
 use dodici::{
     ConnectInfo, IncomingBody, OnTimings, OnWritten, Origin, RawHeaders, RawTrailers,
-    RequestOptions, RequestTimings, ResponseDetail, SendBody,
+    RequestOptions, RequestTimings, SendBody,
 };
 use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
+use http::request::Parts;
 use http::{StatusCode, Uri};
 use http_body::Body as HttpBody;
 use hyper::ext::ReasonPhrase;
@@ -24,12 +26,11 @@ use crate::error;
 use crate::failure::Failure;
 use crate::limits::MinBodyRate;
 use crate::proxy::{Forwarder, Matcher, Route};
-use crate::response::{Trailers, Via};
 use crate::tls::TlsInfo;
-use crate::upgrade::Switched;
+use crate::via::{Trailers, Via};
 
-pub(crate) use body::TransportBody;
 use body::{SLICE, Upload};
+pub(crate) use body::{Switched, TransportBody};
 pub(crate) use pools::{EventCallback, Pools, Settings};
 use pools::{InUse, Key, Way};
 
@@ -51,14 +52,15 @@ impl Transport {
     /// Sends one request once.
     pub(crate) async fn send(
         &self,
-        request: http::Request<Body>,
+        parts: &Parts,
+        body: Body,
     ) -> crate::Result<http::Response<TransportBody>> {
         let started = Instant::now();
-        let (mut parts, body) = request.into_parts();
+        let mut parts = Cow::Borrowed(parts);
         let (used, forwarder) = self.pool_for(&parts.uri).await?;
         let absolute_form = forwarder.is_some();
         if let Some(proxy) = forwarder {
-            proxy.dress(&mut parts.headers);
+            proxy.dress(&mut parts.to_mut().headers);
         }
         let transfer_encoding = parts.extensions.get::<RawHeaders>().is_some()
             || parts.headers.contains_key(TRANSFER_ENCODING);
@@ -69,17 +71,16 @@ impl Transport {
             options.title_case = self.title_case;
             options.transfer_encoding = transfer_encoding;
             options.min_body_rate = min_body_rate.map(|MinBodyRate(rate)| *rate);
-            parts.extensions.insert(options);
+            parts.to_mut().extensions.insert(options);
         }
         if !self.timings.is_empty() {
-            let own = parts.extensions.remove::<OnTimings>();
-            parts
-                .extensions
-                .insert(self.on_timings(used.pool().origin().clone(), own));
+            let extensions = &mut parts.to_mut().extensions;
+            let own = extensions.remove::<OnTimings>();
+            extensions.insert(self.on_timings(used.pool().origin().clone(), own));
         }
         let (body, trailers) = body.into_inner();
         if let Some(trailers) = trailers {
-            parts.extensions.insert(RawTrailers(*trailers));
+            parts.to_mut().extensions.insert(RawTrailers(*trailers));
         }
         let body = match body {
             // HTTP/2 gets a complete body at once, and reports no progress.
@@ -104,8 +105,11 @@ impl Transport {
             }
         };
         let connect = parts.method == http::Method::CONNECT;
-        let request = http::Request::from_parts(parts, body);
-        match used.pool().send_known(request, Some(used.book())).await {
+        match used
+            .pool()
+            .send_known(&parts, body, Some(used.book()))
+            .await
+        {
             Ok(response) => Ok(self.receive(response, connect, started)),
             Err(error) => Err(engine_error(error)),
         }
@@ -161,34 +165,34 @@ impl Transport {
         started: Instant,
     ) -> http::Response<TransportBody> {
         let (mut parts, body) = response.into_parts();
-        let trailers = Trailers::default();
-        if let Some(detail) = parts.extensions.remove::<ResponseDetail>() {
-            if let Some(reason) = unusual_reason(parts.status, &detail.head.reason) {
-                parts.extensions.insert(reason);
-            }
-            if self.tls_info
-                && let Some(connection) = &detail.connection
-                && let Some(tls) = &connection.tls
-            {
-                parts.extensions.insert(TlsInfo {
-                    peer_certificate: tls.peer_certificate.clone(),
-                });
-            }
-            parts.extensions.insert(Via {
-                detail,
-                head: started.elapsed(),
-                trailers: Arc::clone(&trailers),
+        let detail = body.detail();
+        if let Some(reason) = unusual_reason(parts.status, &detail.head.reason) {
+            parts.extensions.insert(reason);
+        }
+        if self.tls_info
+            && let Some(connection) = &detail.connection
+            && let Some(tls) = &connection.tls
+        {
+            parts.extensions.insert(TlsInfo {
+                peer_certificate: tls.peer_certificate.clone(),
             });
         }
+        let head = started.elapsed();
         let switched = parts.status == StatusCode::SWITCHING_PROTOCOLS
             || (connect && parts.status.is_success());
         let body = if switched {
+            parts.extensions.insert(Via {
+                detail: detail.clone(),
+                head,
+                trailers: Trailers::default(),
+            });
             parts.extensions.insert(Switched::new(body));
-            TransportBody::default()
+            TransportBody::Switched
         } else {
-            TransportBody {
-                body: Some(body),
-                trailers,
+            TransportBody::Of {
+                body,
+                head,
+                trailers: None,
             }
         };
         http::Response::from_parts(parts, body)

@@ -2,13 +2,11 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use dodici::IncomingBody;
-use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::transport::Switched;
 use crate::util::opaque;
 use crate::{Response, error};
 
@@ -17,16 +15,6 @@ use crate::{Response, error};
 /// Dropping it closes the connection.
 pub struct Upgraded {
     inner: dodici::Upgraded,
-}
-
-/// The connection of a response that switched protocols, until it is taken.
-#[derive(Clone)]
-pub(crate) struct Switched(Arc<Mutex<Option<IncomingBody>>>);
-
-impl Switched {
-    pub(crate) fn new(body: IncomingBody) -> Self {
-        Self(Arc::new(Mutex::new(Some(body))))
-    }
 }
 
 impl Response {
@@ -52,7 +40,7 @@ impl Response {
     /// An upgrade error if the server did not switch.
     pub async fn upgrade(mut self) -> crate::Result<Upgraded> {
         let switched = self.extensions_mut().remove::<Switched>();
-        let body = switched.and_then(|switched| switched.0.lock().take());
+        let body = switched.and_then(|switched| switched.take());
         match body {
             Some(body) => Ok(Upgraded {
                 inner: body.into_upgraded(),

@@ -6,7 +6,7 @@
 use std::error::Error as StdError;
 use std::sync::{Arc, Mutex};
 
-use dodici::{Engine, Event, HeaderBlock, Origin, OriginConfig, ResponseDetail, Scheme};
+use dodici::{Engine, Event, HeaderBlock, Origin, OriginConfig, Scheme};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -43,21 +43,20 @@ async fn main() -> Result<(), Box<dyn StdError>> {
         let response = pool
             .send(http::Request::get(&url).body(String::new())?)
             .await?;
-        if let Some(detail) = response.extensions().get::<ResponseDetail>() {
-            for early in detail.informational.iter() {
-                println!("early       {} {:?}", early.status, early.headers);
-            }
-            let reused = if detail.info.reused {
-                "reused"
-            } else {
-                "fresh"
-            };
-            println!(
-                "response    {} on {} ({reused})",
-                detail.head.status, detail.info.conn
-            );
-            print_fields("header", &detail.head.headers);
+        let detail = response.body().detail();
+        for early in detail.informational.iter() {
+            println!("early       {} {:?}", early.status, early.headers);
         }
+        let reused = if detail.info.reused {
+            "reused"
+        } else {
+            "fresh"
+        };
+        println!(
+            "response    {} on {} ({reused})",
+            detail.head.status, detail.info.conn
+        );
+        print_fields("header", &detail.head.headers);
         let (body, trailers) = response.into_body().collect().await?;
         println!("body        {} bytes", body.len());
         print_fields("trailer", &trailers);

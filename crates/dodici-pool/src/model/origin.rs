@@ -71,18 +71,31 @@ impl Origin {
     pub fn is_ipv6_literal(&self) -> bool {
         self.host.contains(':')
     }
+
+    /// `host[:port]`, without the scheme's default port: what `Host` says.
+    pub fn authority(&self) -> impl fmt::Display + '_ {
+        Authority(self)
+    }
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (open, close) = if self.is_ipv6_literal() {
-            ("[", "]")
+        write!(f, "{}://{}", self.scheme.as_str(), self.authority())
+    }
+}
+
+struct Authority<'a>(&'a Origin);
+
+impl fmt::Display for Authority<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(origin) = self;
+        if origin.is_ipv6_literal() {
+            write!(f, "[{}]", origin.host)?;
         } else {
-            ("", "")
-        };
-        write!(f, "{}://{open}{}{close}", self.scheme.as_str(), self.host)?;
-        if self.port != self.scheme.default_port() {
-            write!(f, ":{}", self.port)?;
+            f.write_str(&origin.host)?;
+        }
+        if origin.port != origin.scheme.default_port() {
+            write!(f, ":{}", origin.port)?;
         }
         Ok(())
     }

@@ -60,6 +60,22 @@ impl DecodedBody {
     }
 }
 
+impl DecodedBody {
+    pub(crate) fn transport(&self) -> &TransportBody {
+        match self {
+            Self::Plain(body) => body,
+            Self::Coded(coded) => &coded.body,
+        }
+    }
+
+    pub(crate) fn transport_mut(&mut self) -> &mut TransportBody {
+        match self {
+            Self::Plain(body) => body,
+            Self::Coded(coded) => &mut coded.body,
+        }
+    }
+}
+
 impl Coded {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled {
         while !self.ended {

@@ -58,7 +58,7 @@ pub trait ResponseExt: sealed::Extensions {
     /// The head exactly as received: order, letter case and duplicates of its fields, the bytes of
     /// the reason phrase.
     fn raw_head(&self) -> Option<&ResponseHead> {
-        self.via().map(|via| &*via.detail.head)
+        self.via().map(|via| &via.detail.head)
     }
 
     /// The informational responses (1xx) that preceded it, oldest first.
@@ -82,30 +82,30 @@ pub trait ResponseExt: sealed::Extensions {
     /// # }
     /// ```
     fn trailers(&self) -> Option<&HeaderBlock> {
-        self.via()?.trailers.get()
+        self.via()?.trailers
     }
 }
 
 impl<R: sealed::Extensions> ResponseExt for R {}
 
 mod sealed {
-    use crate::response::Via;
+    use crate::via::ViaRef;
 
     pub trait Extensions {
         #[doc(hidden)]
-        fn via(&self) -> Option<&Via>;
+        fn via(&self) -> Option<ViaRef<'_>>;
     }
 
     impl Extensions for crate::Response {
-        fn via(&self) -> Option<&Via> {
-            self.extensions().get()
+        fn via(&self) -> Option<ViaRef<'_>> {
+            Self::via(self)
         }
     }
 
     #[cfg(feature = "blocking")]
     impl Extensions for crate::blocking::Response {
-        fn via(&self) -> Option<&Via> {
-            self.extensions().get()
+        fn via(&self) -> Option<ViaRef<'_>> {
+            self.inner.via()
         }
     }
 }

@@ -1,17 +1,20 @@
 //! Request and response bodies between this crate and the engine.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use dodici::IncomingBody;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::combinators::BoxBody;
+use parking_lot::Mutex;
 
 use crate::body::Polled;
 use crate::error::BoxError;
 use crate::failure::Failure;
-use crate::response::Trailers;
+use crate::via::{Trailers, Via, ViaRef};
 
 /// A request body that the engine pulls.
 pub(super) enum Upload {
@@ -59,41 +62,94 @@ impl HttpBody for Upload {
     }
 }
 
-/// A response body as delivered by the engine; empty after a protocol switch.
-#[derive(Default)]
-pub(crate) struct TransportBody {
-    pub(super) body: Option<IncomingBody>,
-    pub(super) trailers: Trailers,
+/// A response body as delivered by the engine.
+pub(crate) enum TransportBody {
+    Of {
+        body: IncomingBody,
+        /// Time from the start of the request to the response's head.
+        head: Duration,
+        /// Where the trailers are stored as well, for a response that has left its body.
+        trailers: Option<Trailers>,
+    },
+    /// After a protocol switch.
+    Switched,
+}
+
+impl TransportBody {
+    /// How the response was received.
+    pub(crate) fn via(&self) -> Option<ViaRef<'_>> {
+        match self {
+            Self::Of { body, head, .. } => Some(ViaRef {
+                detail: body.detail(),
+                head: *head,
+                trailers: body.trailers().filter(|trailers| !trailers.is_empty()),
+            }),
+            Self::Switched => None,
+        }
+    }
+
+    /// The same, for a response that leaves its body.
+    pub(crate) fn leave(&mut self) -> Option<Via> {
+        match self {
+            Self::Of {
+                body,
+                head,
+                trailers,
+            } => Some(Via {
+                detail: body.detail().clone(),
+                head: *head,
+                trailers: Arc::clone(trailers.get_or_insert_default()),
+            }),
+            Self::Switched => None,
+        }
+    }
 }
 
 impl HttpBody for TransportBody {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
-        let this = &mut *self;
-        let Some(body) = &mut this.body else {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
+        let Self::Of { body, trailers, .. } = self.get_mut() else {
             return Poll::Ready(None);
         };
         let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
         if let Some(Ok(frame)) = &frame
             && frame.is_trailers()
-            && let Some(trailers) = body.trailers()
+            && let (Some(received), Some(trailers)) = (body.trailers(), trailers)
         {
             // Set only once, because a body ends once.
-            let _ = this.trailers.set(trailers.clone());
+            let _ = trailers.set(received.clone());
         }
         Poll::Ready(frame.map(|frame| frame.map_err(|cause| Failure::new(cause).into())))
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.body {
-            Some(body) => body.size_hint(),
-            None => SizeHint::with_exact(0),
+        match self {
+            Self::Of { body, .. } => body.size_hint(),
+            Self::Switched => SizeHint::with_exact(0),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
+        match self {
+            Self::Of { body, .. } => body.is_end_stream(),
+            Self::Switched => true,
+        }
+    }
+}
+
+/// The connection of a response that switched protocols, until it is taken.
+#[derive(Clone)]
+pub(crate) struct Switched(Arc<Mutex<Option<IncomingBody>>>);
+
+impl Switched {
+    pub(crate) fn new(body: IncomingBody) -> Self {
+        Self(Arc::new(Mutex::new(Some(body))))
+    }
+
+    /// Whoever comes first gets it.
+    pub(crate) fn take(&self) -> Option<IncomingBody> {
+        self.0.lock().take()
     }
 }

@@ -2,7 +2,7 @@
 //! caller's futures take it.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;
@@ -19,14 +19,19 @@ const OWN_MEMORY: usize = 4 * 1024;
 /// State between the connection's task and the caller's futures.
 pub(super) struct Shared {
     inner: Mutex<Inner>,
+    /// Set by the head: it stays here, because responses are moved often.
+    detail: OnceLock<ResponseDetail>,
+    /// Set by the end.
+    trailers: OnceLock<HeaderBlock>,
 }
 
 #[derive(Default)]
 struct Inner {
     informational: Vec<ResponseHead>,
-    start: Option<ResponseDetail>,
-    chunks: VecDeque<Bytes>,
-    end: Option<Result<HeaderBlock, Error>>,
+    chunk: Option<Bytes>,
+    /// After it, when the reader is slow.
+    more: VecDeque<Bytes>,
+    end: Option<Result<(), Error>>,
     pull: u32,
     /// It became a byte stream.
     upgraded: bool,
@@ -37,7 +42,7 @@ struct Inner {
 /// The next event of a response body.
 pub(super) enum Item {
     Chunk(Bytes),
-    End(HeaderBlock),
+    End,
     Failed(Error),
 }
 
@@ -45,6 +50,8 @@ impl Shared {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             inner: Mutex::default(),
+            detail: OnceLock::new(),
+            trailers: OnceLock::new(),
         })
     }
 
@@ -64,10 +71,11 @@ impl Shared {
         }
     }
 
-    pub(super) fn poll_start(&self, waker: &Waker) -> Poll<Result<ResponseDetail, Error>> {
+    /// Ready with the head, which stays.
+    pub(super) fn poll_start(&self, waker: &Waker) -> Poll<Result<&ResponseDetail, Error>> {
         let mut inner = self.inner.lock();
-        if let Some(start) = inner.start.take() {
-            return Poll::Ready(Ok(start));
+        if let Some(detail) = self.detail.get() {
+            return Poll::Ready(Ok(detail));
         }
         if let Some(Err(error)) = &inner.end {
             return Poll::Ready(Err(error.clone()));
@@ -78,17 +86,28 @@ impl Shared {
 
     pub(super) fn poll_item(&self, waker: &Waker) -> Poll<Item> {
         let mut inner = self.inner.lock();
-        if let Some(chunk) = inner.chunks.pop_front() {
+        if let Some(chunk) = inner.chunk.take() {
+            inner.chunk = inner.more.pop_front();
             return Poll::Ready(Item::Chunk(chunk));
         }
-        match &mut inner.end {
-            Some(Ok(trailers)) => Poll::Ready(Item::End(std::mem::take(trailers))),
+        match &inner.end {
+            Some(Ok(())) => Poll::Ready(Item::End),
             Some(Err(error)) => Poll::Ready(Item::Failed(error.clone())),
             None => {
                 inner.reader = Some(waker.clone());
                 Poll::Pending
             }
         }
+    }
+
+    /// What is known of the response; `None` before its head.
+    pub(super) fn detail(&self) -> Option<&ResponseDetail> {
+        self.detail.get()
+    }
+
+    /// The trailers; `None` before the end.
+    pub(super) fn trailers(&self) -> Option<&HeaderBlock> {
+        self.trailers.get()
     }
 
     /// Whether the response is the head of a byte stream.
@@ -137,20 +156,17 @@ impl Sink for ClientSink {
     }
 
     fn head(&mut self, head: &ResponseHead, info: &ExchangeInfo) {
-        let connection = self.connection(info.conn);
+        let mut detail = ResponseDetail {
+            head: head.clone(),
+            informational: Vec::new(),
+            info: *info,
+            connection: self.connection(info.conn),
+            timings: self.timings,
+        };
         self.shared.update(|inner| {
-            inner.start = Some(ResponseDetail {
-                head: Arc::new(head.clone()),
-                informational: if inner.informational.is_empty() {
-                    // Shared by all, so that the usual case costs nothing.
-                    Arc::default()
-                } else {
-                    std::mem::take(&mut inner.informational).into()
-                },
-                info: *info,
-                connection,
-                timings: self.timings,
-            });
+            detail.informational = std::mem::take(&mut inner.informational);
+            // There is one final head.
+            let _ = self.shared.detail.set(detail);
         });
     }
 
@@ -177,20 +193,20 @@ impl Sink for ClientSink {
 
     fn data(&mut self, chunk: Bytes) {
         self.shared.update(|inner| {
-            let behind = !inner.chunks.is_empty();
-            inner
-                .chunks
-                .push_back(if behind && chunk.len() < OWN_MEMORY {
-                    Bytes::copy_from_slice(&chunk)
-                } else {
-                    chunk
-                });
+            if inner.chunk.is_none() {
+                inner.chunk = Some(chunk);
+            } else if chunk.len() < OWN_MEMORY {
+                inner.more.push_back(Bytes::copy_from_slice(&chunk));
+            } else {
+                inner.more.push_back(chunk);
+            }
         });
     }
 
     fn end(&mut self, trailers: &HeaderBlock) {
-        self.shared
-            .update(|inner| inner.end = Some(Ok(trailers.clone())));
+        // There is one end.
+        let _ = self.shared.trailers.set(trailers.clone());
+        self.shared.update(|inner| inner.end = Some(Ok(())));
     }
 
     fn error(&mut self, error: Error) {

@@ -13,48 +13,69 @@ use super::ResponseDetail;
 use super::exchange::{Item, Shared};
 use crate::origin::RequestHandle;
 
+/// A request that was sent. Dropping it before the end of the response cancels the request.
+pub(super) struct Sent {
+    shared: Arc<Shared>,
+    handle: RequestHandle,
+    ended: bool,
+}
+
+impl Sent {
+    pub(super) fn new(shared: Arc<Shared>, handle: RequestHandle) -> Self {
+        Self {
+            shared,
+            handle,
+            ended: false,
+        }
+    }
+
+    /// The response, once its head has arrived. `bodiless`: the request's method forbids a body in
+    /// the response.
+    pub(super) async fn head(mut self, bodiless: bool) -> Result<IncomingBody, Error> {
+        let start = std::future::poll_fn(|cx| {
+            let start = self.shared.poll_start(cx.waker());
+            start.map_ok(|detail| remaining_after(detail, bodiless))
+        })
+        .await;
+        self.ended = start.is_err();
+        Ok(IncomingBody {
+            remaining: start?,
+            sent: self,
+        })
+    }
+}
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.handle.cancel();
+        }
+    }
+}
+
 /// A response body. At most one window
 /// ([`ExchangeConfig::window`](dodici_pool::ExchangeConfig::window)) is buffered for a slow reader.
 ///
 /// Dropping it before its end cancels the request and closes the connection.
 pub struct IncomingBody {
-    shared: Arc<Shared>,
-    handle: RequestHandle,
-    trailers: Option<HeaderBlock>,
-    ended: bool,
+    sent: Sent,
     /// Remaining bytes, if the head declares them.
     remaining: Option<u64>,
 }
 
 impl IncomingBody {
-    pub(super) fn new(shared: Arc<Shared>, handle: RequestHandle) -> Self {
-        Self {
-            shared,
-            handle,
-            trailers: None,
-            ended: false,
-            remaining: None,
-        }
-    }
-
-    /// `bodiless`: the request's method forbids a body in the response.
-    pub(super) async fn head(&mut self, bodiless: bool) -> Result<ResponseDetail, Error> {
-        let start = std::future::poll_fn(|cx| self.shared.poll_start(cx.waker())).await;
-        self.ended = start.is_err();
-        let start = start?;
-        self.remaining = if bodiless || matches!(start.head.status, 204 | 304) {
-            Some(0)
-        } else if start.info.decoded {
-            // The length in the head is that of the encoded body.
-            None
-        } else {
-            declared_length(&start.head)
-        };
-        Ok(start)
+    /// What the engine knows about the response beyond `http::Response`.
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "there is no body before its head"
+    )]
+    pub fn detail(&self) -> &ResponseDetail {
+        #[expect(clippy::expect_used, reason = "see `Sent::head`, which makes the body")]
+        self.sent.shared.detail().expect("the head has arrived")
     }
 
     fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Item> {
-        let item = std::task::ready!(self.shared.poll_item(cx.waker()));
+        let item = std::task::ready!(self.sent.shared.poll_item(cx.waker()));
         match &item {
             // The reader has taken it: as many bytes may follow.
             Item::Chunk(chunk) => {
@@ -63,10 +84,10 @@ impl IncomingBody {
                 }
                 // An empty one is the peer's end of an upgraded stream.
                 if !chunk.is_empty() {
-                    self.handle.credit(piece_cost(chunk.len()));
+                    self.sent.handle.credit(piece_cost(chunk.len()));
                 }
             }
-            Item::End(_) | Item::Failed(_) => self.ended = true,
+            Item::End | Item::Failed(_) => self.sent.ended = true,
         }
         Poll::Ready(item)
     }
@@ -76,15 +97,12 @@ impl IncomingBody {
     /// # Errors
     /// If the response is incomplete.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        if self.ended {
+        if self.sent.ended {
             return Ok(None);
         }
         match std::future::poll_fn(|cx| self.poll_item(cx)).await {
             Item::Chunk(chunk) => Ok(Some(chunk)),
-            Item::End(trailers) => {
-                self.trailers = Some(trailers);
-                Ok(None)
-            }
+            Item::End => Ok(None),
             Item::Failed(error) => Err(error),
         }
     }
@@ -95,7 +113,7 @@ impl IncomingBody {
     /// If the response is incomplete.
     pub async fn collect(mut self) -> Result<(Bytes, HeaderBlock), Error> {
         let Some(first) = self.chunk().await? else {
-            return Ok((Bytes::new(), self.trailers.take().unwrap_or_default()));
+            return Ok((Bytes::new(), self.trailers().cloned().unwrap_or_default()));
         };
         let mut all: Option<BytesMut> = None;
         while let Some(chunk) = self.chunk().await? {
@@ -103,33 +121,36 @@ impl IncomingBody {
                 .extend_from_slice(&chunk);
         }
         let body = all.map_or(first, BytesMut::freeze);
-        Ok((body, self.trailers.take().unwrap_or_default()))
+        Ok((body, self.trailers().cloned().unwrap_or_default()))
     }
 
     /// The trailers exactly as received: order, letter case and duplicates. `None` before
     /// the end of the body.
     pub fn trailers(&self) -> Option<&HeaderBlock> {
-        self.trailers.as_ref()
+        self.sent
+            .ended
+            .then(|| self.sent.shared.trailers())
+            .flatten()
     }
 
     pub(super) fn handle(&self) -> &RequestHandle {
-        &self.handle
+        &self.sent.handle
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
+        &self.sent.shared
     }
 
     pub(super) fn poll_bytes(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Bytes>, Error>> {
-        if self.ended {
+        if self.sent.ended {
             return Poll::Ready(Ok(None));
         }
         self.poll_item(cx).map(|item| match item {
             Item::Chunk(chunk) => Ok(Some(chunk)),
-            Item::End(_) => Ok(None),
+            Item::End => Ok(None),
             Item::Failed(error) => Err(error),
         })
     }
@@ -143,22 +164,22 @@ impl Body for IncomingBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        if self.ended {
+        if self.sent.ended {
             return Poll::Ready(None);
         }
         self.poll_item(cx).map(|item| match item {
             Item::Chunk(chunk) => Some(Ok(Frame::data(chunk))),
             Item::Failed(error) => Some(Err(error)),
-            Item::End(trailers) if trailers.is_empty() => None,
-            Item::End(trailers) => Some(header_map(&trailers).map(|map| {
-                self.trailers = Some(trailers);
-                Frame::trailers(map)
-            })),
+            Item::End => match self.trailers() {
+                None => None,
+                Some(trailers) if trailers.is_empty() => None,
+                Some(trailers) => Some(header_map(trailers).map(Frame::trailers)),
+            },
         })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended
+        self.sent.ended
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -166,6 +187,18 @@ impl Body for IncomingBody {
             Some(bytes) => SizeHint::with_exact(bytes),
             None => SizeHint::default(),
         }
+    }
+}
+
+/// The length of a body, if it is known; `bodiless` as in [`Sent::head`].
+fn remaining_after(detail: &ResponseDetail, bodiless: bool) -> Option<u64> {
+    if bodiless || matches!(detail.head.status, 204 | 304) {
+        Some(0)
+    } else if detail.info.decoded {
+        // The length in the head is that of the encoded body.
+        None
+    } else {
+        declared_length(&detail.head)
     }
 }
 
@@ -188,15 +221,7 @@ fn header_map(block: &HeaderBlock) -> Result<HeaderMap, Error> {
 impl std::fmt::Debug for IncomingBody {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("IncomingBody")
-            .field("ended", &self.ended)
+            .field("ended", &self.sent.ended)
             .finish_non_exhaustive()
-    }
-}
-
-impl Drop for IncomingBody {
-    fn drop(&mut self) {
-        if !self.ended {
-            self.handle.cancel();
-        }
     }
 }

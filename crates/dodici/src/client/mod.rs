@@ -5,7 +5,7 @@
 //! - [`Upgraded`]: the byte stream after an upgrade or CONNECT.
 //!
 //! What `http::Response` cannot represent (raw letter case and order, informational responses, the
-//! connection) is in [`ResponseDetail`], an extension of the response.
+//! connection) is in [`ResponseDetail`], which comes with the body.
 
 mod exchange;
 mod fields;
@@ -28,16 +28,17 @@ use parking_lot::Mutex;
 use crate::origin::{Pool, RequestHandle};
 use crate::sink::ExchangeInfo;
 pub use incoming::IncomingBody;
+use incoming::Sent;
 pub use upgraded::Upgraded;
 
-/// What the engine knows about a response beyond `http::Response`. In the response's extensions.
+/// What the engine knows about a response beyond `http::Response`: [`IncomingBody::detail`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ResponseDetail {
     /// The head as received: letter case, order and duplicates.
-    pub head: Arc<ResponseHead>,
+    pub head: ResponseHead,
     /// Informational responses (1xx except 101) that preceded it, oldest first.
-    pub informational: Arc<[ResponseHead]>,
+    pub informational: Vec<ResponseHead>,
     /// The connection that carried it.
     pub info: ExchangeInfo,
     /// Details of that connection, if the request came with a [`ConnectionBook`] that has them.
@@ -67,7 +68,7 @@ pub trait ConnectionBook: Send + Sync {
 /// # Examples
 ///
 /// ```
-/// use dodici::{Decode, DecodeManner, RequestOptions, ResponseDetail};
+/// use dodici::{Decode, DecodeManner, RequestOptions};
 /// # use dodici::{Engine, NoEvents, Origin, OriginConfig, Scheme};
 ///
 /// # #[tokio::main]
@@ -86,7 +87,7 @@ pub trait ConnectionBook: Send + Sync {
 ///     .extension(options)
 ///     .body(String::new())?;
 /// let response = pool.send(request).await?;
-/// assert!(response.extensions().get::<ResponseDetail>().is_some_and(|detail| detail.info.decoded));
+/// assert!(response.body().detail().info.decoded);
 /// let (body, _trailers) = response.into_body().collect().await?;
 /// assert_eq!(&body[..], b"hello");
 /// # Ok(())
@@ -249,7 +250,7 @@ impl Pool {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (parts, body) = request.into_parts();
-        self.send_parts(&parts, SendBody::Stream(body), None).await
+        self.send_known(&parts, SendBody::Stream(body), None).await
     }
 
     /// Like [`Pool::send`], for callers who know more: a body in memory is written with the head,
@@ -258,19 +259,6 @@ impl Pool {
     /// # Errors
     /// As [`Pool::send`].
     pub async fn send_known<B>(
-        &self,
-        request: http::Request<SendBody<B>>,
-        book: Option<Arc<dyn ConnectionBook>>,
-    ) -> Result<http::Response<IncomingBody>, Error>
-    where
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        let (parts, body) = request.into_parts();
-        self.send_parts(&parts, body, book).await
-    }
-
-    async fn send_parts<B>(
         &self,
         parts: &http::request::Parts,
         body: SendBody<B>,
@@ -337,12 +325,9 @@ impl Pool {
         if let Some(look) = parts.extensions.get::<LastLook>() {
             *look.0.lock() = Some(handle.clone());
         }
-        let mut incoming = IncomingBody::new(shared, handle);
-        let start = incoming.head(parts.method == http::Method::HEAD).await?;
-        let mut response = http::Response::new(incoming);
-        request_head::fill_response(&mut response, &start.head)?;
-        response.extensions_mut().insert(start);
-        Ok(response)
+        let sent = Sent::new(shared, handle);
+        let incoming = sent.head(parts.method == http::Method::HEAD).await?;
+        request_head::response(incoming)
     }
 }
 

@@ -1,16 +1,29 @@
 //! Converts `http` request parts to a serialised HTTP/1.1 head, and a raw response head to `http`
 //! parts.
 
-use bytes::{Bytes, BytesMut};
-use dodici_pool::{
-    BodyKind, Error, ErrorKind, HeaderBlock, Origin, Phase, RequestKind, ResponseHead, Version,
-};
+use std::cell::Cell;
+use std::fmt::{self, Write as _};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use dodici_pool::{BodyKind, Error, ErrorKind, HeaderBlock, Origin, Phase, RequestKind, Version};
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 
 use super::fields::Meaning;
-use super::{RawHeaders, RequestOptions, invalid};
+use super::{IncomingBody, RawHeaders, RequestOptions, invalid};
+
+/// Room for most heads, so that their memory need not grow.
+const USUAL_HEAD: usize = 512;
+
+/// Heads that share one allocation. 4 KiB: some thirty small ones; a request that waits keeps as much
+/// alive at most.
+const HEADS_ROOM: usize = 4 * 1024;
+
+thread_local! {
+    /// Memory for the next heads of this thread.
+    static HEADS: Cell<Option<BytesMut>> = const { Cell::new(None) };
+}
 
 /// How the response must be read.
 pub(super) fn kind(parts: &Parts, meaning: Meaning) -> RequestKind {
@@ -78,9 +91,26 @@ pub(super) fn serialize(
     origin: &Origin,
     options: RequestOptions,
 ) -> Result<Bytes, Error> {
-    let mut head = Vec::with_capacity(256);
+    // The table is gone while the thread ends.
+    let memory = HEADS.try_with(Cell::take).ok().flatten();
+    let mut memory = memory.unwrap_or_else(|| BytesMut::with_capacity(HEADS_ROOM));
+    memory.reserve(USUAL_HEAD);
+    let written = write_head(&mut memory, parts, body, codings, origin, options);
+    let head = memory.split().freeze();
+    let _kept = HEADS.try_with(|heads| heads.set(Some(memory)));
+    written.map(|()| head)
+}
+
+fn write_head(
+    head: &mut BytesMut,
+    parts: &Parts,
+    body: &BodyKind,
+    codings: Option<Vec<u8>>,
+    origin: &Origin,
+    options: RequestOptions,
+) -> Result<(), Error> {
     head.extend_from_slice(parts.method.as_str().as_bytes());
-    head.push(b' ');
+    head.put_u8(b' ');
     if parts.method == http::Method::CONNECT {
         let authority = parts
             .uri
@@ -89,7 +119,7 @@ pub(super) fn serialize(
         head.extend_from_slice(authority.as_str().as_bytes());
     } else {
         if options.absolute_form {
-            absolute(&mut head, parts)?;
+            absolute(head, parts)?;
         }
         let target = parts
             .uri
@@ -121,29 +151,22 @@ pub(super) fn serialize(
         Case::Lower
     };
     if !parts.headers.contains_key(HOST) {
-        host(&mut head, parts, origin, case);
+        host(head, parts, origin, case);
     } else if parts.headers.get_all(HOST).iter().count() > 1 {
         return Err(invalid("a request can have only one host header"));
     }
     for (name, value) in &parts.headers {
         if name != CONTENT_LENGTH && name != TRANSFER_ENCODING {
-            field(&mut head, name, value, case);
+            field(head, name, value, case);
         }
     }
     if parts.headers.contains_key(UPGRADE) && !parts.headers.contains_key(CONNECTION) {
-        case.write(&mut head, "connection");
+        case.write(head, "connection");
         head.extend_from_slice(b": upgrade\r\n");
     }
-    frame(
-        &mut head,
-        &parts.method,
-        &parts.headers,
-        body,
-        codings,
-        case,
-    )?;
+    frame(head, &parts.method, &parts.headers, body, codings, case)?;
     head.extend_from_slice(b"\r\n");
-    Ok(head.into())
+    Ok(())
 }
 
 /// Letter case of header names.
@@ -155,7 +178,7 @@ enum Case {
 
 impl Case {
     /// `name` is in lower case.
-    fn write(self, head: &mut Vec<u8>, name: &str) {
+    fn write(self, head: &mut BytesMut, name: &str) {
         match self {
             Self::Lower => head.extend_from_slice(name.as_bytes()),
             Self::Title => write_title_case(head, name),
@@ -164,10 +187,10 @@ impl Case {
 }
 
 /// Appends a name, which is in lower case, in title case: `Content-Type`.
-pub(super) fn write_title_case(out: &mut Vec<u8>, name: &str) {
+pub(super) fn write_title_case(out: &mut BytesMut, name: &str) {
     let mut upper = true;
     for byte in name.bytes() {
-        out.push(if upper {
+        out.put_u8(if upper {
             byte.to_ascii_uppercase()
         } else {
             byte
@@ -177,7 +200,7 @@ pub(super) fn write_title_case(out: &mut Vec<u8>, name: &str) {
 }
 
 /// `scheme://authority` of the URI, without credentials.
-fn absolute(head: &mut Vec<u8>, parts: &Parts) -> Result<(), Error> {
+fn absolute(head: &mut BytesMut, parts: &Parts) -> Result<(), Error> {
     let (Some(scheme), Some(authority)) = (parts.uri.scheme_str(), parts.uri.authority()) else {
         return Err(invalid("a request to a proxy needs an absolute URI"));
     };
@@ -193,14 +216,14 @@ fn without_userinfo(authority: &str) -> &str {
         .map_or(authority, |(_, host)| host)
 }
 
-fn host(head: &mut Vec<u8>, parts: &Parts, origin: &Origin, case: Case) {
+fn host(head: &mut BytesMut, parts: &Parts, origin: &Origin, case: Case) {
     case.write(head, "host");
     head.extend_from_slice(b": ");
     match parts.uri.authority() {
         Some(authority) => {
             head.extend_from_slice(without_userinfo(authority.as_str()).as_bytes());
         }
-        None => head.extend_from_slice(authority_of(origin).as_bytes()),
+        None => write(head, format_args!("{}", origin.authority())),
     }
     head.extend_from_slice(b"\r\n");
 }
@@ -208,19 +231,19 @@ fn host(head: &mut Vec<u8>, parts: &Parts, origin: &Origin, case: Case) {
 /// The rest of a head with the caller's fields, byte for byte. To prevent smuggling, names and
 /// values are checked, and framing fields must match the body.
 fn raw(
-    mut head: Vec<u8>,
+    head: &mut BytesMut,
     parts: &Parts,
     body: &BodyKind,
     codings: Option<Vec<u8>>,
     origin: &Origin,
     fields: &HeaderBlock,
-) -> Result<Bytes, Error> {
+) -> Result<(), Error> {
     let hosts = fields.get_all("host").count();
     if hosts > 1 {
         return Err(invalid("a request can have only one host header"));
     }
     if hosts == 0 {
-        host(&mut head, parts, origin, Case::Title);
+        host(head, parts, origin, Case::Title);
     }
     let mut declared = http::HeaderMap::new();
     for (name, value) in fields.iter() {
@@ -240,14 +263,14 @@ fn raw(
         head.extend_from_slice(b"\r\n");
     }
     let case = Case::Title;
-    frame(&mut head, &parts.method, &declared, body, codings, case)?;
+    frame(head, &parts.method, &declared, body, codings, case)?;
     head.extend_from_slice(b"\r\n");
-    Ok(head.into())
+    Ok(())
 }
 
 /// The body's framing fields, which the caller's `Content-Length` must agree with.
 fn frame(
-    head: &mut Vec<u8>,
+    head: &mut BytesMut,
     method: &http::Method,
     headers: &http::HeaderMap,
     body: &BodyKind,
@@ -285,10 +308,15 @@ fn frame(
         None | Some(0) if !expects_body && declared.iter().next().is_none() => {}
         length => {
             case.write(head, "content-length");
-            head.extend_from_slice(format!(": {}\r\n", length.unwrap_or(0)).as_bytes());
+            write(head, format_args!(": {}\r\n", length.unwrap_or(0)));
         }
     }
     Ok(())
+}
+
+/// Memory grows as needed, so nothing here fails.
+fn write(head: &mut BytesMut, text: fmt::Arguments<'_>) {
+    let _written = head.write_fmt(text);
 }
 
 fn mismatch() -> Error {
@@ -299,36 +327,26 @@ fn mismatch() -> Error {
     )
 }
 
-fn field(head: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue, case: Case) {
+fn field(head: &mut BytesMut, name: &HeaderName, value: &HeaderValue, case: Case) {
     case.write(head, name.as_str());
     head.extend_from_slice(b": ");
     head.extend_from_slice(value.as_bytes());
     head.extend_from_slice(b"\r\n");
 }
 
-/// `host[:port]` of an origin, without the scheme's default port.
-fn authority_of(origin: &Origin) -> String {
-    let text = origin.to_string();
-    text.split_once("://")
-        .map(|(_, authority)| authority.to_owned())
-        .unwrap_or(text)
-}
-
-/// Copies a raw head into an `http` response.
-pub(super) fn fill_response<B>(
-    response: &mut http::Response<B>,
-    head: &ResponseHead,
-) -> Result<(), Error> {
+/// The response that starts with the raw head.
+pub(super) fn response(body: IncomingBody) -> Result<http::Response<IncomingBody>, Error> {
+    let head = &body.detail().head;
     let refused = |what: &'static str| Error::new(ErrorKind::Socket, Phase::Headers, what);
-    *response.status_mut() =
+    let status =
         http::StatusCode::from_u16(head.status).map_err(|_| refused("status code out of range"))?;
-    *response.version_mut() = match head.version {
+    let version = match head.version {
         Version::Http09 => http::Version::HTTP_09,
         Version::Http10 => http::Version::HTTP_10,
         Version::Http11 => http::Version::HTTP_11,
         Version::Http2 => http::Version::HTTP_2,
     };
-    response.headers_mut().reserve(head.headers.len());
+    let mut fields = http::HeaderMap::with_capacity(head.headers.len());
     // One allocation for all values.
     let mut values = BytesMut::with_capacity(head.headers.byte_len());
     for (name, value) in head.headers.iter() {
@@ -336,7 +354,11 @@ pub(super) fn fill_response<B>(
         values.extend_from_slice(value);
         let value = HeaderValue::from_maybe_shared(values.split().freeze())
             .map_err(|_| refused("illegal header value"))?;
-        response.headers_mut().append(name, value);
+        fields.append(name, value);
     }
-    Ok(())
+    let mut response = http::Response::new(body);
+    *response.status_mut() = status;
+    *response.version_mut() = version;
+    *response.headers_mut() = fields;
+    Ok(response)
 }

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use dodici_pool::{BodyKind, Error, ErrorKind, HeaderBlock, Phase};
 use http::HeaderMap;
 use http_body::Body;
@@ -41,7 +41,7 @@ impl Trailers {
         if let Some(RawTrailers(raw)) = self.raw {
             return raw;
         }
-        let mut name = Vec::new();
+        let mut name = BytesMut::new();
         let mut block = HeaderBlock::new();
         for (known, value) in trailers {
             name.clear();

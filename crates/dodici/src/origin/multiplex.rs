@@ -45,9 +45,7 @@ const ROUNDS: usize = 16;
 /// # Errors
 /// If the transport fails meanwhile.
 pub(super) async fn connect(pool: &PoolInner, transport: Transport) -> Result<H2Conn, Error> {
-    let text = pool.origin.to_string();
-    let authority = text.split_once("://").map_or(&*text, |(_, rest)| rest);
-    let target = Target::new(pool.origin.scheme, authority.to_owned());
+    let target = Target::new(pool.origin.scheme, pool.origin.authority().to_string());
     H2Conn::new(transport, &pool.config.http2, target).await
 }
 

@@ -10,7 +10,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use dodici::{
     CloseReason, ErrorKind, Event, HeaderBlock, OriginConfig, RawTrailers, RequestOptions,
-    ResponseDetail,
 };
 use dodici_testkit::message::{checksum, pattern};
 use dodici_testkit::with;
@@ -386,7 +385,7 @@ async fn a_response_carries_its_parts_and_what_http_types_cannot_hold() {
     assert_eq!(response.version(), http::Version::HTTP_10);
     let two: Vec<_> = response.headers().get_all("x-two").iter().collect();
     assert_eq!(two, ["1", "2"]);
-    let detail = response.extensions().get::<ResponseDetail>().unwrap();
+    let detail = response.body().detail();
     assert_eq!(detail.head.reason, b"Hm");
     assert_eq!(
         detail.head.headers.iter().next(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use dodici::{
     BodyKind, Decode, DecodeManner, Error, ErrorKind, OriginConfig, Request, RequestKind,
-    RequestOptions, ResponseDetail,
+    RequestOptions,
 };
 use dodici_testkit::client::{code, get};
 use dodici_testkit::recording::Seen;
@@ -519,7 +519,7 @@ async fn send_returns_a_decoded_body_of_unknown_length() {
                 }));
             let request = request.body(String::new()).unwrap();
             let response = within("the head", client.pool.send(request)).await.unwrap();
-            let detail = response.extensions().get::<ResponseDetail>().unwrap();
+            let detail = response.body().detail();
             assert!(detail.info.decoded);
             let body = response.into_body();
             assert_eq!(body.size_hint().exact(), None, "{wire:?} {manner:?}");

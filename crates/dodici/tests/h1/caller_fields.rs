@@ -103,9 +103,8 @@ async fn connections(
     config.pool.pipelining = pipelining;
     let client = Client::new(peer.port(), config);
     for _ in 0..2 {
-        let sent = client
-            .pool
-            .send_known(request(way, close, raw, version), None);
+        let (parts, body) = request(way, close, raw, version).into_parts();
+        let sent = client.pool.send_known(&parts, body, None);
         let response = within("an answer", sent).await.unwrap();
         let (body, _) = within("a body", response.into_body().collect())
             .await

@@ -28,7 +28,7 @@ type Failure = crate::clients::BoxError;
 const READ: usize = 64 * 1024;
 
 impl Server {
-    pub(crate) fn start(protocol: Protocol, body: usize) -> Result<Self, Failure> {
+    pub(crate) fn start(protocol: Protocol, answer: (Bytes, u64)) -> Result<Self, Failure> {
         let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
         listener.set_nonblocking(true)?;
         let scheme = match protocol {
@@ -44,7 +44,7 @@ impl Server {
             .name("server".into())
             .spawn(move || {
                 // Ends with the process; if it fails, requests do.
-                let _ = runtime.block_on(serve(listener, tls, protocol, body));
+                let _ = runtime.block_on(serve(listener, tls, protocol, answer));
             })?;
         Ok(Self { url })
     }
@@ -73,10 +73,9 @@ async fn serve(
     listener: std::net::TcpListener,
     tls: TlsAcceptor,
     protocol: Protocol,
-    body: usize,
+    (body, times): (Bytes, u64),
 ) -> Result<(), Failure> {
     let listener = TcpListener::from_std(listener)?;
-    let body = Bytes::from(vec![b'x'; body]);
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
@@ -84,9 +83,9 @@ async fn serve(
         drop(tokio::spawn(async move {
             // A client that goes away is no failure.
             let _ = match protocol {
-                Protocol::Http1 => http1(stream, body).await,
+                Protocol::Http1 => http1(stream, body, times).await,
                 Protocol::Tls => match tls.accept(stream).await {
-                    Ok(stream) => http1(stream, body).await,
+                    Ok(stream) => http1(stream, body, times).await,
                     Err(error) => Err(error),
                 },
                 Protocol::Http2 => match tls.accept(stream).await {
@@ -98,46 +97,105 @@ async fn serve(
     }
 }
 
+/// Answers each request, once it is complete, with a body of `times` the same bytes.
 async fn http1(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     body: Bytes,
+    times: u64,
 ) -> std::io::Result<()> {
-    let mut response =
-        format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len()).into_bytes();
-    response.extend_from_slice(&body);
+    let length = body.len() as u64 * times;
+    let mut response = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n").into_bytes();
+    if times == 1 {
+        response.extend_from_slice(&body);
+    }
     let mut buffer = vec![0; READ];
-    let mut matched = 0;
+    // The begin of a head, and what is left of a request's body.
+    let (mut head, mut left) = (Vec::new(), 0_u64);
     loop {
         let count = stream.read(&mut buffer).await?;
         if count == 0 {
             return Ok(());
         }
-        for &byte in &buffer[..count] {
-            matched = match (matched, byte) {
-                (0 | 2, b'\r') => matched + 1,
-                (1 | 3, b'\n') => matched + 1,
-                (_, b'\r') => 1,
-                _ => 0,
-            };
-            if matched == 4 {
-                matched = 0;
-                stream.write_all(&response).await?;
+        let mut unread = &buffer[..count];
+        while !unread.is_empty() {
+            if left == 0 {
+                let before = head.len();
+                head.extend_from_slice(unread);
+                let from = before.saturating_sub(3);
+                let Some(end) = head[from..].windows(4).position(|four| four == b"\r\n\r\n") else {
+                    break;
+                };
+                let end = from + end + 4;
+                left = declared(&head[..end]);
+                unread = &unread[end - before..];
+                head.clear();
+            }
+            let of_body = unread
+                .len()
+                .min(usize::try_from(left).unwrap_or(usize::MAX));
+            unread = &unread[of_body..];
+            left -= of_body as u64;
+            if left > 0 {
+                continue;
+            }
+            stream.write_all(&response).await?;
+            if times > 1 {
+                for _ in 0..times {
+                    stream.write_all(&body).await?;
+                }
             }
         }
         stream.flush().await?;
     }
 }
 
+/// `content-length` of a head; 0 if there is none.
+fn declared(head: &[u8]) -> u64 {
+    const NAME: &[u8] = b"content-length:";
+    for line in head.split(|byte| *byte == b'\n') {
+        if let Some((name, value)) = line.split_at_checked(NAME.len())
+            && name.eq_ignore_ascii_case(NAME)
+        {
+            let text = std::str::from_utf8(value).unwrap_or_default();
+            return text.trim().parse().unwrap_or(0);
+        }
+    }
+    0
+}
+
 async fn http2(stream: impl AsyncRead + AsyncWrite + Unpin, body: Bytes) -> Result<(), h2::Error> {
     let mut connection = h2::server::Builder::new()
         .max_concurrent_streams(1000)
+        .initial_window_size(1 << 20)
+        .initial_connection_window_size(1 << 26)
         .handshake::<_, Bytes>(stream)
         .await?;
     while let Some(request) = connection.accept().await {
-        let (_, mut respond) = request?;
-        let head = http::Response::new(());
-        let mut sender = respond.send_response(head, false)?;
-        sender.send_data(body.clone(), true)?;
+        let (request, respond) = request?;
+        let incoming = request.into_body();
+        if incoming.is_end_stream() {
+            answer(respond, body.clone())?;
+        } else {
+            // A request that its client gives up is no failure.
+            drop(tokio::spawn(after_body(incoming, respond, body.clone())));
+        }
     }
     Ok(())
+}
+
+async fn after_body(
+    mut incoming: h2::RecvStream,
+    respond: h2::server::SendResponse<Bytes>,
+    body: Bytes,
+) -> Result<(), h2::Error> {
+    while let Some(chunk) = incoming.data().await {
+        let length = chunk?.len();
+        incoming.flow_control().release_capacity(length)?;
+    }
+    answer(respond, body)
+}
+
+fn answer(mut respond: h2::server::SendResponse<Bytes>, body: Bytes) -> Result<(), h2::Error> {
+    let mut sender = respond.send_response(http::Response::new(()), false)?;
+    sender.send_data(body, true)
 }
